@@ -1,0 +1,102 @@
+/**
+ * Every error Verit raises on purpose, in one table: a stable code, a message built from typed fields that says what is wrong,
+ * a second sentence that says what to do next, the HTTP status the gateway answers with, and the exit status of the command.
+ * `docs/errors.md` is generated from here (`node scripts/error-docs.ts`); a test keeps the two equal.
+ */
+
+interface Row<F> {
+  /** What is wrong. One sentence, no trailing stop. */
+  what: (f: F) => string
+  /** What to do next. One sentence, no trailing stop. */
+  next: (f: F) => string
+  /** HTTP status when the error ends a request. Default 500. */
+  status?: number
+  /** Exit status of the command: 1 failure (default), 2 usage, 130 interrupted. */
+  exit?: number
+}
+
+function row<F>(r: Row<F>): Row<F> {
+  return r
+}
+
+const plural = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`
+
+export const errorTable = {
+  VERIT_USAGE: row<{ problem: string; hint: string }>({ what: f => f.problem, next: f => f.hint, status: 400, exit: 2 }),
+  VERIT_FILE_NOT_FOUND: row<{ path: string; purpose: string }>({
+    what: f => `There is no file or folder ${f.path} (${f.purpose})`, next: () => 'Check the path', exit: 2,
+  }),
+  VERIT_FILE_EXISTS: row<{ path: string }>({
+    what: f => `${f.path} exists already and would be overwritten`, next: () => 'Choose another name, or pass --force', exit: 2,
+  }),
+  VERIT_FILE_KIND: row<{ path: string; kind: string }>({
+    what: f => `${f.path} is ${f.kind}, not a regular file`, next: () => 'Give the path of a regular file', exit: 2,
+  }),
+  VERIT_FILE_IO: row<{ path: string; action: 'read' | 'write'; reason: string }>({
+    what: f => `Could not ${f.action} ${f.path}: ${f.reason}`, next: () => 'Check the file, its permissions and the disk, then try again',
+  }),
+  VERIT_GGUF: row<{ file: string; offset: number; problem: string }>({
+    what: f => `${f.file} is not a GGUF file that can be read safely: at byte ${f.offset}, ${f.problem}`,
+    next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused',
+  }),
+  VERIT_SAFETENSORS: row<{ file: string; offset: number; problem: string }>({
+    what: f => `${f.file} is not a safetensors file that can be read safely: at byte ${f.offset}, ${f.problem}`,
+    next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused',
+  }),
+  VERIT_TENSOR: row<{ tensor: string; problem: string }>({
+    what: f => `Tensor ${f.tensor}: ${f.problem}`, next: () => 'The file was damaged or written by a program that packs this type differently: see docs/formats.md',
+  }),
+  VERIT_MODEL_WRITE: row<{ file: string; problem: string }>({
+    what: f => `${f.file} was not written: ${f.problem}`, next: () => 'Change the names, shapes or values concerned; docs/formats.md lists the limits',
+  }),
+  VERIT_SHAPE: row<{ op: string; problem: string; shapes: string }>({
+    what: f => `Op ${f.op}: ${f.problem} (shapes ${f.shapes})`, next: () => 'Check the model configuration against the tensors it names',
+  }),
+  VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
+    what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
+  }),
+  VERIT_INTERNAL: row<{ problem: string }>({
+    what: f => `internal: ${f.problem}`, next: () => 'This is a defect of Verit: report it with the command that led here',
+  }),
+} as const
+
+export { plural }
+
+export type ErrorCode = keyof typeof errorTable
+export type ErrorFields<C extends ErrorCode> = Parameters<(typeof errorTable)[C]['what']>[0]
+
+const MARK = Symbol.for('verit.error')
+
+/** An error from the table. Check with `VeritError.is(e)`, which holds across copies of the package. */
+export class VeritError<C extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = 'VeritError'
+  readonly code: C
+  readonly fields: ErrorFields<C>
+  readonly status: number
+  readonly exit: number
+  readonly what: string
+  readonly next: string
+
+  constructor(code: C, fields: ErrorFields<C>, cause?: unknown) {
+    const entry = errorTable[code] as unknown as Row<ErrorFields<C>>
+    const what = entry.what(fields)
+    const next = entry.next(fields)
+    super(`${what}. ${next}.`, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.fields = fields
+    this.status = entry.status ?? 500
+    this.exit = entry.exit ?? 1
+    this.what = what
+    this.next = next
+    Object.defineProperty(this, MARK, { value: true })
+  }
+
+  static is<C extends ErrorCode = ErrorCode>(e: unknown, code?: C): e is VeritError<C> {
+    return typeof e === 'object' && e !== null && MARK in e && (code === undefined || (e as { code?: unknown }).code === code)
+  }
+}
+
+/** Throws an internal error when a condition that our own code guarantees does not hold. */
+export function invariant(condition: unknown, problem: string): asserts condition {
+  if (!condition) throw new VeritError('VERIT_INTERNAL', { problem })
+}

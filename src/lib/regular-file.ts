@@ -1,0 +1,102 @@
+/**
+ * Opens a regular file for reading, and nothing else: a FIFO, device, socket or folder is refused before a byte is read (opening does
+ * not block on a FIFO). A symbolic link to a regular file is followed. Every read is positional, on one descriptor, so that a file
+ * can be hashed, checked and parsed without its path being resolved twice.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
+import { VeritError, invariant } from './errors.ts'
+import { fileError } from './file-error.ts'
+
+/** Bytes at known positions: an open file, or a Uint8Array. */
+export interface ByteSource {
+  /** What to call it in an error: the path, or a label. */
+  readonly name: string
+  /** Length in bytes, a safe integer. */
+  readonly size: number
+  /** Fills `target` from byte `position` on; throws when the source does not hold that many bytes. */
+  read(position: number, target: Uint8Array): void
+}
+
+const kindOf = (s: BigIntStats): string =>
+  s.isDirectory() ? 'a folder' : s.isFIFO() ? 'a pipe' : s.isSocket() ? 'a socket' : s.isCharacterDevice() || s.isBlockDevice() ? 'a device' : 'not a file'
+
+export class RegularFile implements ByteSource {
+  readonly name: string
+  readonly size: number
+  #fd: number
+  #own: boolean
+  #mtime: bigint
+
+  /** Takes an open descriptor; closes it on `close()` only if `own` is true. Use `openRegular` for a path. */
+  constructor(fd: number, name: string, own: boolean) {
+    const s = fstatSync(fd, { bigint: true })
+    if (!s.isFile()) throw new VeritError('VERIT_FILE_KIND', { path: name, kind: kindOf(s) })
+    if (s.size > BigInt(Number.MAX_SAFE_INTEGER)) throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: `it claims ${s.size} bytes` })
+    this.name = name
+    this.size = Number(s.size)
+    this.#fd = fd
+    this.#own = own
+    this.#mtime = s.mtimeNs
+  }
+
+  /** The open descriptor, for hashing or for handing to another process. */
+  get fd(): number {
+    invariant(this.#fd >= 0, `${this.name} is closed`)
+    return this.#fd
+  }
+
+  read(position: number, target: Uint8Array): void {
+    for (let done = 0; done < target.length;) {
+      let n: number
+      try {
+        n = readSync(this.fd, target, done, target.length - done, position + done)
+      } catch (e) {
+        throw VeritError.is(e) ? e : fileError(e, this.name, 'read')
+      }
+      if (n === 0) throw new VeritError('VERIT_FILE_IO', { path: this.name, action: 'read', reason: `it ends at byte ${position + done}` })
+      done += n
+    }
+  }
+
+  /** Throws when the file's length or modification time is not what it was when it was opened. */
+  checkUnchanged(): void {
+    const s = fstatSync(this.fd, { bigint: true })
+    if (s.size !== BigInt(this.size) || s.mtimeNs !== this.#mtime) {
+      throw new VeritError('VERIT_FILE_IO', { path: this.name, action: 'read', reason: 'it changed while it was open' })
+    }
+  }
+
+  close(): void {
+    if (this.#own && this.#fd >= 0) closeSync(this.#fd)
+    this.#fd = -1
+  }
+}
+
+/** Opens a path. `purpose` completes the error for a missing file, for example "the model to inspect". */
+export function openRegular(path: string, purpose: string): RegularFile {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0))
+  } catch (e) {
+    throw fileError(e, path, 'read', purpose)
+  }
+  try {
+    return new RegularFile(fd, path, true)
+  } catch (e) {
+    closeSync(fd)
+    throw e
+  }
+}
+
+/** A source over bytes in memory. */
+export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    read(position, target) {
+      invariant(position >= 0 && position + target.length <= bytes.length, `read past the end of ${name}`)
+      target.set(bytes.subarray(position, position + target.length))
+    },
+  }
+}
