@@ -1,0 +1,94 @@
+/**
+ * Progress of anything that may take more than two seconds, on standard error: one redrawn line on a terminal, a plain line
+ * every few seconds otherwise. Nothing is printed before 0.5 s, so short work stays silent.
+ */
+
+/** 3,661 s -> "1 h 01 min"; 75 -> "1 min 15 s"; 4.2 -> "4 s". */
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?'
+  const s = Math.max(0, Math.round(seconds))
+  if (s < 60) return `${s} s`
+  const two = (n: number): string => String(n).padStart(2, '0')
+  if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`
+  return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} min`
+}
+
+/** 1,234,567 -> "1.2 MB" (powers of 1000). */
+export function formatBytes(n: number): string {
+  for (const [unit, size] of [['GB', 1e9], ['MB', 1e6], ['kB', 1e3]] as const) if (n >= size) return `${(n / size).toFixed(1)} ${unit}`
+  return `${n} B`
+}
+
+export interface ProgressOptions {
+  /** Word at the start of the line, for example "tokenize". */
+  label: string
+  /** Units of work in all; omit when unknown. */
+  total?: number
+  /** Writes the amount, for example formatBytes. Default: thousands separated by commas. */
+  format?: (n: number) => string
+  /** Where to write. Default process.stderr. */
+  stream?: { write(text: string): unknown; isTTY?: boolean; columns?: number }
+}
+
+export class Progress {
+  #o: ProgressOptions
+  #stream: NonNullable<ProgressOptions['stream']>
+  #start = performance.now()
+  #drawn = 0
+  #open = false
+
+  constructor(options: ProgressOptions) {
+    this.#o = options
+    this.#stream = options.stream ?? process.stderr
+  }
+
+  /** Seconds since the start. */
+  get seconds(): number {
+    return (performance.now() - this.#start) / 1000
+  }
+
+  /** Reports `done` units; `note` is appended, for example "loss 1.92  21,300 tokens/s". Time left is added when a total is known. */
+  update(done: number, note = ''): void {
+    const now = performance.now()
+    const tty = this.#stream.isTTY === true
+    if (now - this.#start < 500 || now - this.#drawn < (tty ? 100 : 5000)) return
+    this.#drawn = now
+    this.#draw(done, note, tty)
+  }
+
+  #draw(done: number, note: string, tty: boolean): void {
+    const format = this.#o.format ?? ((n: number) => Math.round(n).toLocaleString('en-US'))
+    const total = this.#o.total
+    let line = this.#o.label
+    if (total !== undefined && total > 0) {
+      const share = Math.min(1, done / total)
+      const left = done > 0 ? (this.seconds * (1 - share)) / share : Infinity
+      const filled = Math.round(share * 20)
+      line += ` ${'█'.repeat(filled)}${'░'.repeat(20 - filled)} ${format(done)}/${format(total)} ${Math.floor(share * 100)} %`
+      if (note) line += `  ${note}`
+      line += `  ${formatDuration(left)} left`
+    } else line += ` ${format(done)}${note ? `  ${note}` : ''}  ${formatDuration(this.seconds)}`
+    if (tty) {
+      this.#open = true
+      this.#stream.write(`\r\x1b[2K${line.slice(0, (this.#stream.columns ?? 120) - 1)}`)
+    } else this.#stream.write(`${line}\n`)
+  }
+
+  /** Prints a line of its own above the bar. */
+  line(text: string): void {
+    this.clear()
+    this.#stream.write(`${text}\n`)
+  }
+
+  /** Removes the bar. */
+  clear(): void {
+    if (this.#open) this.#stream.write('\r\x1b[2K')
+    this.#open = false
+  }
+
+  /** Removes the bar and prints a closing line. */
+  done(text?: string): void {
+    this.clear()
+    if (text !== undefined) this.#stream.write(`${text}\n`)
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Cuts a text that arrives in pieces into the same words as if it had come in one piece, in bounded memory: a word is handed
+ * out once the characters after it that could change its end have been seen. A word longer than `longest` UTF-16 units is cut
+ * there, which is the one case in which pieces and whole could differ.
+ */
+import type { Pretokenizer } from './pretokenizer.ts'
+
+/** How far a pre-tokenizer looks past the end of a word, in UTF-16 units. */
+const LOOKAHEAD = 4
+
+/** Receives text[start, end). */
+export type WordSink = (text: string, start: number, end: number) => void
+
+export class WordStream {
+  #pretokenizer: Pretokenizer
+  #sink: WordSink
+  #longest: number
+  #rest = ''
+
+  /** @param longest longest word in UTF-16 units. Default 1,048,576. */
+  constructor(pretokenizer: Pretokenizer, sink: WordSink, longest = 1 << 20) {
+    this.#pretokenizer = pretokenizer
+    this.#sink = sink
+    this.#longest = longest
+  }
+
+  /** Takes the next piece of the text, of any length. */
+  push(piece: string): void {
+    const text = this.#rest + piece
+    let start = 0
+    while (start < text.length) {
+      const end = this.#pretokenizer.wordEnd(text, start)
+      if (end + LOOKAHEAD > text.length && end - start <= this.#longest) break
+      start = this.#emit(text, start, end)
+    }
+    this.#rest = text.slice(start)
+  }
+
+  /** Ends the text: hands out what was held back. The stream can then take another text. */
+  end(): void {
+    const text = this.#rest
+    this.#rest = ''
+    for (let start = 0; start < text.length;) start = this.#emit(text, start, this.#pretokenizer.wordEnd(text, start))
+  }
+
+  #emit(text: string, start: number, end: number): number {
+    if (end - start > this.#longest) {
+      end = start + this.#longest
+      // Never between the halves of a surrogate pair.
+      if (text.codePointAt(end - 1)! > 0xffff) end--
+    }
+    this.#sink(text, start, end)
+    return end
+  }
+}
