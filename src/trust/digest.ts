@@ -1,0 +1,66 @@
+/**
+ * SHA-256 digests in the form used by every record of Verit: `sha256:` and 64 lower-case hexadecimal digits. A file is hashed through
+ * an open descriptor, in bounded memory, so that the bytes that were hashed are the bytes that are parsed afterwards.
+ */
+import { createHash } from 'node:crypto'
+import { fstatSync, read as fsRead } from 'node:fs'
+import { promisify } from 'node:util'
+import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { openRegular } from '../lib/regular-file.ts'
+
+/** `sha256:` followed by 64 lower-case hexadecimal digits. */
+export type Digest = `sha256:${string}`
+
+const CHUNK = 1 << 20
+const read = promisify(fsRead)
+
+export interface DigestOptions {
+  /** Called after each chunk with the bytes hashed so far and the bytes in all. */
+  onProgress?: (done: number, total: number) => void
+}
+
+/** The digest of bytes, or of the UTF-8 form of a string. */
+export function digestBytes(data: Uint8Array | string): Digest {
+  return `sha256:${createHash('sha256').update(data).digest('hex')}`
+}
+
+/**
+ * The digest of a whole open file, from its first byte, whatever the descriptor's position, which does not move. Memory: 1 MiB; the event
+ * loop runs on between chunks. A file whose length changes meanwhile is an error. `name` is used in errors only.
+ */
+export async function digestDescriptor(fd: number, name: string, options: DigestOptions = {}): Promise<Digest> {
+  const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafe(CHUNK)
+  try {
+    const total = fstatSync(fd).size
+    let done = 0
+    for (;;) {
+      const { bytesRead } = await read(fd, buffer, 0, CHUNK, done)
+      if (bytesRead === 0) break
+      hash.update(buffer.subarray(0, bytesRead))
+      done += bytesRead
+      if (done > total) break
+      options.onProgress?.(done, total)
+    }
+    if (done !== total) throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: 'its length changed while it was hashed' })
+  } catch (e) {
+    throw VeritError.is(e) ? e : fileError(e, name, 'read')
+  }
+  return `sha256:${hash.digest('hex')}`
+}
+
+/** The digest of the regular file at `path`. */
+export async function digestFile(path: string, options: DigestOptions = {}): Promise<Digest> {
+  const file = openRegular(path, 'the file to hash')
+  try {
+    return await digestDescriptor(file.fd, path, options)
+  } finally {
+    file.close()
+  }
+}
+
+/** Whether text has the form of a digest. */
+export function isDigest(text: unknown): text is Digest {
+  return typeof text === 'string' && /^sha256:[0-9a-f]{64}$/.test(text)
+}
