@@ -1,0 +1,104 @@
+/** An open GGUF file: the checked header in memory, tensor data read on demand. Knows no model. */
+import { VeritError } from '../lib/errors.ts'
+import { RegularFile, bytesSource, openRegular } from '../lib/regular-file.ts'
+import type { ByteSource } from '../lib/regular-file.ts'
+import { parseGgufHeader } from './gguf-header.ts'
+import type { GgufHeader, GgufTensor } from './gguf-header.ts'
+import type { GgufMetadata } from './gguf-metadata.ts'
+
+export class GgufFile implements GgufHeader, Disposable {
+  /** The path, or the label of bytes in memory. */
+  readonly name: string
+  /** Bytes of the whole file. */
+  readonly size: number
+  readonly version: number
+  readonly alignment: number
+  readonly metadata: GgufMetadata
+  /** In the order of the file's list. */
+  readonly tensors: readonly GgufTensor[]
+  readonly dataOffset: number
+  #source: ByteSource
+  #byName: ReadonlyMap<string, GgufTensor>
+
+  constructor(source: ByteSource) {
+    const header = parseGgufHeader(source)
+    this.name = source.name
+    this.size = source.size
+    this.version = header.version
+    this.alignment = header.alignment
+    this.metadata = header.metadata
+    this.tensors = header.tensors
+    this.dataOffset = header.dataOffset
+    this.#source = source
+    this.#byName = new Map(header.tensors.map(t => [t.name, t]))
+  }
+
+  /** The descriptor of a file opened by path or descriptor, for hashing the very bytes that were parsed; undefined for bytes in memory. */
+  get fd(): number | undefined {
+    return this.#source instanceof RegularFile ? this.#source.fd : undefined
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name)
+  }
+
+  /** The tensor with a name; an error when there is none. */
+  tensor(name: string): GgufTensor {
+    const tensor = this.#byName.get(name)
+    if (tensor === undefined) throw new VeritError('VERIT_GGUF', { file: this.name, offset: this.dataOffset, problem: `there is no tensor ${name}` })
+    return tensor
+  }
+
+  /**
+   * The bytes of a tensor as they are in the file, in a buffer of their own (aligned, so that typed arrays can view it). A file whose length or
+   * modification time changed since it was opened is an error.
+   */
+  readTensor(name: string): Uint8Array<ArrayBuffer> {
+    const { offset, byteLength } = this.tensor(name)
+    if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
+    const bytes = allocate(byteLength, this.name, offset)
+    this.#source.read(offset, bytes)
+    return bytes
+  }
+
+  close(): void {
+    if (this.#source instanceof RegularFile) this.#source.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+/** A sparse file can hold a tensor larger than memory: that is an error of the file, not a crash. */
+function allocate(length: number, file: string, offset: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(length)
+  } catch (e) {
+    throw new VeritError('VERIT_GGUF', { file, offset, problem: `a tensor of ${length} bytes does not fit into memory` }, e)
+  }
+}
+
+function openSource(file: RegularFile): GgufFile {
+  try {
+    return new GgufFile(file)
+  } catch (e) {
+    file.close()
+    throw e
+  }
+}
+
+/** Opens a GGUF file by path. Anything but a regular file (or a link to one) is refused. Close it after use. */
+export function openGguf(path: string): GgufFile {
+  return openSource(openRegular(path, 'a GGUF model'))
+}
+
+/** Reads through a descriptor that someone else opened (and hashed), and that stays theirs to close. `name` is for errors. */
+export function openGgufDescriptor(fd: number, name: string): GgufFile {
+  return openSource(new RegularFile(fd, name, false))
+}
+
+/** Parses a GGUF file held in memory. `name` is for errors. */
+export function parseGguf(bytes: Uint8Array, name = 'GGUF bytes'): GgufFile {
+  return new GgufFile(bytesSource(bytes, name))
+}

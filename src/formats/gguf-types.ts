@@ -1,0 +1,57 @@
+/**
+ * The tensor types of GGUF that Verit knows the size of, by ggml's numbers. Verit computes with a few of them only; the others can be
+ * listed and copied. I2_S (36) is a number of microsoft/BitNet that other programs may use otherwise: see docs/formats.md.
+ */
+import { invariant } from '../lib/errors.ts'
+import { ggufLimits } from './gguf-limits.ts'
+
+export interface GgufType {
+  readonly id: number
+  /** Weights a block. A row must hold a whole number of blocks. */
+  readonly block: number
+  /** Bytes a block. */
+  readonly bytes: number
+  /** Bytes after the last block of the tensor. */
+  readonly tail?: number
+}
+
+const table = {
+  F32: { id: 0, block: 1, bytes: 4 }, F16: { id: 1, block: 1, bytes: 2 }, BF16: { id: 30, block: 1, bytes: 2 }, F64: { id: 28, block: 1, bytes: 8 },
+  I8: { id: 24, block: 1, bytes: 1 }, I16: { id: 25, block: 1, bytes: 2 }, I32: { id: 26, block: 1, bytes: 4 }, I64: { id: 27, block: 1, bytes: 8 },
+  Q4_0: { id: 2, block: 32, bytes: 18 }, Q4_1: { id: 3, block: 32, bytes: 20 }, Q5_0: { id: 6, block: 32, bytes: 22 },
+  Q5_1: { id: 7, block: 32, bytes: 24 }, Q8_0: { id: 8, block: 32, bytes: 34 },
+  Q2_K: { id: 10, block: 256, bytes: 84 }, Q3_K: { id: 11, block: 256, bytes: 110 }, Q4_K: { id: 12, block: 256, bytes: 144 },
+  Q5_K: { id: 13, block: 256, bytes: 176 }, Q6_K: { id: 14, block: 256, bytes: 210 }, Q8_K: { id: 15, block: 256, bytes: 292 },
+  TQ1_0: { id: 34, block: 256, bytes: 54 }, TQ2_0: { id: 35, block: 256, bytes: 66 }, I2_S: { id: 36, block: 128, bytes: 32, tail: 32 },
+} as const satisfies Record<string, GgufType>
+
+export type GgufTypeName = keyof typeof table
+
+export const ggufTypes: Readonly<Record<GgufTypeName, GgufType>> = table
+
+const byId = new Map<number, GgufTypeName>(Object.entries(table).map(([name, type]) => [type.id, name as GgufTypeName]))
+
+/** The type with a number, or undefined when Verit does not know it. */
+export function ggufTypeName(id: number): GgufTypeName | undefined {
+  return byId.get(id)
+}
+
+/**
+ * Elements and bytes of a tensor. `ne` is in ggml's order, the contiguous dimension first; each a positive safe integer. A string instead
+ * of a size says why there is none.
+ */
+export function ggufTensorSize(type: GgufTypeName, ne: readonly number[]): { elements: number; bytes: number } | string {
+  const { block, bytes, tail = 0 } = ggufTypes[type]
+  let elements = 1
+  for (const n of ne) {
+    invariant(Number.isSafeInteger(n) && n > 0, 'a dimension is a positive integer')
+    if (n > Number.MAX_SAFE_INTEGER / elements) return `the product of the dimensions ${ne.join(' x ')} is too large`
+    elements *= n
+  }
+  // I2_S runs through the whole tensor without regard to rows; every other type begins each row with a new block.
+  const unit = type === 'I2_S' ? elements : ne[0] ?? 1
+  if (unit % block !== 0) return `${type} packs ${block} weights a block, which does not divide ${type === 'I2_S' ? 'its' : 'a row of'} ${unit} weights`
+  const total = (elements / block) * bytes + tail
+  if (total > ggufLimits.tensorBytes) return `its dimensions ${ne.join(' x ')} are more than the ${ggufLimits.tensorBytes} bytes allowed`
+  return { elements, bytes: total }
+}
