@@ -52,6 +52,46 @@ export const errorTable = {
   VERIT_SHAPE: row<{ op: string; problem: string; shapes: string }>({
     what: f => `Op ${f.op}: ${f.problem} (shapes ${f.shapes})`, next: () => 'Check the model configuration against the tensors it names',
   }),
+  VERIT_TOKENIZER_FILE: row<{ source: string; problem: string }>({
+    what: f => `The tokenizer in ${f.source} cannot be used: ${f.problem}`,
+    next: () => 'Use a byte-level BPE tokenizer, for instance one made by verit tokenizer train',
+  }),
+  VERIT_TOKENIZER_CHARACTER: row<{ character: string }>({
+    what: f => `The character ${JSON.stringify(f.character)} is not in the vocabulary of this character tokenizer`,
+    next: () => 'Remove it from the text, or train with --tokenizer-kind bpe, which can encode anything', status: 400,
+  }),
+  VERIT_TOKEN_ID: row<{ id: number; vocabSize: number }>({
+    what: f => `There is no token ${f.id}: the vocabulary has ${f.vocabSize} tokens`, next: () => `Use ids from 0 to the size less one`, status: 400,
+  }),
+  VERIT_MODEL_CONFIG: row<{ field: string; problem: string }>({
+    what: f => `The model configuration cannot be used: ${f.field} ${f.problem}`,
+    next: () => 'Correct that field; docs/training.md lists them all with their ranges', status: 400, exit: 2,
+  }),
+  VERIT_TRAIN_OPTION: row<{ option: string; problem: string }>({
+    what: f => `The training option ${f.option} ${f.problem}`, next: () => 'Correct it; `verit train --help` lists every option and its default', exit: 2,
+  }),
+  VERIT_CHECKPOINT: row<{ path: string; problem: string }>({
+    what: f => `The checkpoint ${f.path} cannot be used: ${f.problem}`,
+    next: () => 'Move that file away to resume from the checkpoint before it, or start a new run',
+  }),
+  VERIT_RESUME: row<{ run: string; problem: string }>({
+    what: f => `The run in ${f.run} cannot be resumed: ${f.problem}`,
+    next: () => 'Resume with the data and options it was started with, or start a new run in another folder', exit: 2,
+  }),
+  VERIT_RUN_EXISTS: row<{ run: string }>({
+    what: f => `${f.run} already holds a training run`, next: f => `Continue it with \`verit train --resume ${f.run}\`, or choose another folder with --out`, exit: 2,
+  }),
+  VERIT_DIVERGED: row<{ step: number; what: string; saved: string }>({
+    what: f => `Training stopped at step ${f.step}: the ${f.what} is no longer a finite number; ${f.saved}`,
+    next: () => 'Start again with a lower --lr, a longer --warmup or a smaller --clip',
+  }),
+  VERIT_MODEL_FILE: row<{ file: string; problem: string }>({
+    what: f => `${f.file} is not a model that Verit can run: ${f.problem}`,
+    next: () => 'docs/formats.md lists the architectures and tensor types that are supported; `verit inspect` shows what the file holds',
+  }),
+  VERIT_EVAL_DATA: row<{ source: string; problem: string }>({
+    what: f => `${f.source} cannot be evaluated: ${f.problem}`, next: () => 'Give a longer text, or a data folder made by `verit prepare` with this model\'s tokenizer', exit: 2,
+  }),
   VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
     what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
   }),

@@ -8,6 +8,9 @@ import type { Pretokenizer } from './pretokenizer.ts'
 /** How far a pre-tokenizer looks past the end of a word, in UTF-16 units. */
 const LOOKAHEAD = 4
 
+/** A piece is worked on in parts of at most this many UTF-16 units. */
+const PART = 1 << 20
+
 /** Receives text[start, end). */
 export type WordSink = (text: string, start: number, end: number) => void
 
@@ -16,6 +19,8 @@ export class WordStream {
   #sink: WordSink
   #longest: number
   #rest = ''
+  /** Length at which the rest is looked at again: doubled, so that a long word in tiny pieces is not scanned once a piece. */
+  #threshold = 0
 
   /** @param longest longest word in UTF-16 units. Default 1,048,576. */
   constructor(pretokenizer: Pretokenizer, sink: WordSink, longest = 1 << 20) {
@@ -26,7 +31,14 @@ export class WordStream {
 
   /** Takes the next piece of the text, of any length. */
   push(piece: string): void {
-    const text = this.#rest + piece
+    for (let i = 0; i < piece.length; i += PART) {
+      this.#rest += piece.length <= PART ? piece : piece.slice(i, i + PART)
+      if (this.#rest.length >= this.#threshold) this.#scan()
+    }
+  }
+
+  #scan(): void {
+    const text = this.#rest
     let start = 0
     while (start < text.length) {
       const end = this.#pretokenizer.wordEnd(text, start)
@@ -34,12 +46,15 @@ export class WordStream {
       start = this.#emit(text, start, end)
     }
     this.#rest = text.slice(start)
+    this.#threshold = Math.max(4096, 2 * this.#rest.length)
   }
 
   /** Ends the text: hands out what was held back. The stream can then take another text. */
   end(): void {
+    this.#scan()
     const text = this.#rest
     this.#rest = ''
+    this.#threshold = 0
     for (let start = 0; start < text.length;) start = this.#emit(text, start, this.#pretokenizer.wordEnd(text, start))
   }
 
