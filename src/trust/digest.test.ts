@@ -22,7 +22,7 @@ test('a file larger than a chunk hashes to the digest of its bytes, wherever the
   let last = 0
   assert.equal(await digestFile(path, { onProgress: done => void (last = done) }), digestBytes(data))
   assert.equal(last, data.length)
-  const fd = openSync(path)
+  const fd = openSync(path, 'r')
   readSync(fd, Buffer.alloc(100), 0, 100, null)
   assert.equal(await digestDescriptor(fd, path), digestBytes(data))
   closeSync(fd)

@@ -1,0 +1,135 @@
+/**
+ * Checks the header of a safetensors file: u64 length, JSON, then tensor data that the entries must cover exactly, without gap or
+ * overlap. Source of the format: huggingface/safetensors, README "Format".
+ */
+import { endianness } from 'node:os'
+import { isUtf8 } from 'node:buffer'
+import { VeritError, invariant } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+import type { ByteSource } from '../lib/regular-file.ts'
+import { parseHeaderJson } from './safetensors-json.ts'
+import type { HeaderValue } from './safetensors-json.ts'
+
+/** What a file may claim at most. */
+export const safetensorsLimits = {
+  /** Bytes of the JSON header. */
+  headerBytes: 1 << 25,
+  tensors: 65_536,
+  /** Bytes of a tensor name. */
+  nameBytes: 1024,
+  dimensions: 8,
+  tensorBytes: 2 ** 34,
+  fileBytes: 2 ** 40,
+} as const
+
+/** Bytes an element. */
+export const safetensorsDtypes = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 } as const
+
+export type SafetensorsDtype = keyof typeof safetensorsDtypes
+
+export interface SafetensorsEntry {
+  readonly name: string
+  readonly dtype: SafetensorsDtype
+  /** Row-major; empty for a scalar. */
+  readonly shape: readonly number[]
+  /** Position of the first byte in the file. */
+  readonly offset: number
+  readonly byteLength: number
+}
+
+export interface SafetensorsHeader {
+  /** The `__metadata__` entry; an object without a prototype. */
+  readonly metadata: Readonly<Record<string, string>>
+  /** By name, in order of position. */
+  readonly tensors: ReadonlyMap<string, SafetensorsEntry>
+}
+
+type Fail = (problem: string, offset?: number) => never
+
+export function parseSafetensorsHeader(source: ByteSource): SafetensorsHeader {
+  invariant(endianness() === 'LE', 'Verit runs on little-endian machines only')
+  const fail: Fail = (problem, offset = 8) => {
+    throw new VeritError('VERIT_SAFETENSORS', { file: source.name, offset, problem })
+  }
+  if (source.size > safetensorsLimits.fileBytes) fail(`the file claims ${source.size} bytes, more than the limit`, 0)
+  if (source.size < 10) fail('the file is too short for a header', 0)
+  const prefix = Buffer.alloc(9)
+  source.read(0, prefix)
+  const claimed = prefix.readBigUInt64LE()
+  if (claimed > BigInt(safetensorsLimits.headerBytes)) fail(`the header claims ${claimed} bytes, more than the limit of ${safetensorsLimits.headerBytes}`, 0)
+  const length = Number(claimed)
+  if (length < 2 || length > source.size - 8) fail(`the header claims ${length} bytes of the ${source.size - 8} that follow`, 0)
+  if (prefix[8] !== 0x7b) fail('the header does not begin with {')
+  const bytes = Buffer.alloc(length)
+  source.read(8, bytes)
+  if (!isUtf8(bytes)) fail('the header is not valid UTF-8')
+  const text = bytes.toString('utf8')
+  const root = parseHeaderJson(text, (problem, index) => fail(problem, 8 + Buffer.byteLength(text.slice(0, index))))
+  invariant(root instanceof Map, 'text that begins with { is an object')
+  return { metadata: readMetadata(root.get('__metadata__'), fail), tensors: readTensors(root, 8 + length, source.size, fail) }
+}
+
+function readMetadata(entry: HeaderValue | undefined, fail: Fail): Readonly<Record<string, string>> {
+  const metadata = Object.create(null) as Record<string, string>
+  if (entry === undefined) return metadata
+  if (!(entry instanceof Map)) return fail('__metadata__ is not an object')
+  for (const [key, value] of entry as Map<string, HeaderValue>) {
+    if (typeof value !== 'string') return fail(`__metadata__ ${printable(key, 80)} is not a string`)
+    metadata[key] = value
+  }
+  return metadata
+}
+
+function readTensors(root: ReadonlyMap<string, HeaderValue>, start: number, size: number, fail: Fail): ReadonlyMap<string, SafetensorsEntry> {
+  if (root.size > safetensorsLimits.tensors + 1) fail(`there are ${root.size} entries, more than the limit of ${safetensorsLimits.tensors} tensors`)
+  const entries: SafetensorsEntry[] = []
+  for (const [name, value] of root) if (name !== '__metadata__') entries.push(readEntry(name, value, start, fail))
+  // An empty tensor may stand where another one begins; it goes first.
+  entries.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)
+  let expected = start
+  for (const t of entries) {
+    const shown = printable(t.name, 80)
+    if (t.offset < expected) fail(`tensor ${shown} overlaps another one`, t.offset)
+    if (t.offset > expected) fail(`${t.offset - expected} bytes before tensor ${shown} belong to no tensor`, expected)
+    expected = t.offset + t.byteLength
+    if (expected > size) fail(`tensor ${shown} ends at byte ${expected}, beyond the end of the file at ${size}`, t.offset)
+  }
+  if (expected !== size) fail(`${size - expected} bytes after the last tensor belong to nothing`, expected)
+  return new Map(entries.map(t => [t.name, t]))
+}
+
+function readEntry(name: string, value: HeaderValue, start: number, fail: Fail): SafetensorsEntry {
+  const tensor = `tensor ${printable(name, 80)}`
+  if (name === '' || /\p{Cc}/u.test(name)) fail(`${tensor} has a name that is empty or holds control characters`)
+  if (Buffer.byteLength(name) > safetensorsLimits.nameBytes) fail(`${tensor} has a name of more than ${safetensorsLimits.nameBytes} bytes`)
+  const fields = value instanceof Map ? value as ReadonlyMap<string, HeaderValue> : fail(`${tensor} is not described by an object`)
+  for (const key of fields.keys()) if (!['dtype', 'shape', 'data_offsets'].includes(key)) fail(`${tensor} has an unknown field ${printable(key, 80)}`)
+  const dtype = fields.get('dtype')
+  if (typeof dtype !== 'string' || !Object.hasOwn(safetensorsDtypes, dtype)) {
+    return fail(`${tensor} has the dtype ${typeof dtype === 'string' ? printable(dtype, 20) : 'missing'}, which is not supported`)
+  }
+  const shape = integers(fields.get('shape')) ?? fail(`${tensor} has no shape`)
+  if (shape.length > safetensorsLimits.dimensions) fail(`${tensor} has ${shape.length} dimensions; at most ${safetensorsLimits.dimensions} are allowed`)
+  const offsets = integers(fields.get('data_offsets'))
+  if (offsets?.length !== 2) return fail(`${tensor} has no data_offsets`)
+  const [begin, end] = offsets as [number, number]
+  const byteLength = safetensorsBytes(dtype as SafetensorsDtype, shape)
+  if (byteLength === undefined) return fail(`${tensor} has the shape [${shape.join(', ')}], more than the ${safetensorsLimits.tensorBytes} bytes allowed`)
+  if (end - begin !== byteLength) fail(`${tensor} has the offsets ${begin} to ${end}, but its shape needs ${byteLength} bytes`)
+  return { name, dtype: dtype as SafetensorsDtype, shape, offset: start + begin, byteLength }
+}
+
+function integers(value: HeaderValue | undefined): number[] | undefined {
+  return Array.isArray(value) && value.every(n => typeof n === 'number') ? value : undefined
+}
+
+/** Bytes of a tensor, or undefined when they exceed the limit. Dimensions are non-negative safe integers. */
+export function safetensorsBytes(dtype: SafetensorsDtype, shape: readonly number[]): number | undefined {
+  let bytes: number = safetensorsDtypes[dtype]
+  if (shape.includes(0)) return 0
+  for (const n of shape) {
+    if (n > safetensorsLimits.tensorBytes / bytes) return undefined
+    bytes *= n
+  }
+  return bytes
+}

@@ -1,0 +1,147 @@
+/** Reads and writes safetensors files: checkpoints, test fixtures, Hugging Face models. Knows no model. */
+import { AtomicFile } from '../lib/atomic-file.ts'
+import { VeritError, invariant } from '../lib/errors.ts'
+import { RegularFile, bytesSource, openRegular } from '../lib/regular-file.ts'
+import type { ByteSource } from '../lib/regular-file.ts'
+import { parseSafetensorsHeader, safetensorsBytes, safetensorsDtypes } from './safetensors-header.ts'
+import type { SafetensorsDtype, SafetensorsEntry, SafetensorsHeader } from './safetensors-header.ts'
+
+export interface SafetensorsTensor {
+  dtype: SafetensorsDtype
+  /** Row-major; empty for a scalar. */
+  shape: readonly number[]
+  /** Little-endian bytes, in a buffer of their own when read, so that `new Float32Array(data.buffer)` views them. */
+  data: Uint8Array<ArrayBuffer>
+}
+
+export interface SafetensorsInput {
+  dtype: SafetensorsDtype
+  shape: readonly number[]
+  /** A typed array of any kind whose bytes are the data, or a function that makes it when its turn comes. */
+  data: ArrayBufferView | (() => ArrayBufferView)
+}
+
+/** An open file: the checked header in memory, tensors read on demand. */
+export class SafetensorsFile implements SafetensorsHeader, Disposable {
+  readonly name: string
+  readonly size: number
+  readonly metadata: Readonly<Record<string, string>>
+  readonly tensors: ReadonlyMap<string, SafetensorsEntry>
+  #source: ByteSource
+
+  constructor(source: ByteSource) {
+    const header = parseSafetensorsHeader(source)
+    this.name = source.name
+    this.size = source.size
+    this.metadata = header.metadata
+    this.tensors = header.tensors
+    this.#source = source
+  }
+
+  /** The descriptor of a file opened by path, for hashing the very bytes that were parsed. */
+  get fd(): number | undefined {
+    return this.#source instanceof RegularFile ? this.#source.fd : undefined
+  }
+
+  /** The bytes of one tensor; an error when there is none of that name, or when the file changed since it was opened. */
+  read(name: string): Uint8Array<ArrayBuffer> {
+    const entry = this.tensors.get(name)
+    if (entry === undefined) throw new VeritError('VERIT_SAFETENSORS', { file: this.name, offset: 8, problem: `there is no tensor ${name}` })
+    if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
+    let bytes: Uint8Array<ArrayBuffer>
+    try {
+      bytes = new Uint8Array(entry.byteLength)
+    } catch (e) {
+      const problem = `a tensor of ${entry.byteLength} bytes does not fit into memory`
+      throw new VeritError('VERIT_SAFETENSORS', { file: this.name, offset: entry.offset, problem }, e)
+    }
+    this.#source.read(entry.offset, bytes)
+    return bytes
+  }
+
+  close(): void {
+    if (this.#source instanceof RegularFile) this.#source.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+/** Opens a file by path; anything but a regular file is refused. Close it after use. */
+export function openSafetensors(path: string): SafetensorsFile {
+  const source = openRegular(path, 'a safetensors file')
+  try {
+    return new SafetensorsFile(source)
+  } catch (e) {
+    source.close()
+    throw e
+  }
+}
+
+/** Parses a file held in memory. `name` is for errors. */
+export function parseSafetensors(bytes: Uint8Array, name = 'safetensors bytes'): SafetensorsFile {
+  return new SafetensorsFile(bytesSource(bytes, name))
+}
+
+/** Reads a whole file. Tensors come in the order of their position. */
+export function readSafetensors(path: string): { metadata: Readonly<Record<string, string>>; tensors: Map<string, SafetensorsTensor> } {
+  using file = openSafetensors(path)
+  const tensors = new Map<string, SafetensorsTensor>()
+  for (const { name, dtype, shape } of file.tensors.values()) tensors.set(name, { dtype, shape, data: file.read(name) })
+  return { metadata: file.metadata, tensors }
+}
+
+/**
+ * Writes a file atomically, one tensor at a time; returns its size in bytes. The same content gives the same bytes, whatever the order of the
+ * map: tensors stand by width of their element (widest first, so that each is aligned), then by name; metadata by key.
+ */
+export function writeSafetensors(
+  path: string, tensors: ReadonlyMap<string, SafetensorsInput>, metadata: Readonly<Record<string, string>> = {},
+): number {
+  const names = [...tensors.keys()].sort((a, b) => safetensorsDtypes[tensors.get(b)!.dtype] - safetensorsDtypes[tensors.get(a)!.dtype] || (a < b ? -1 : 1))
+  const { header, lengths } = encodeHeader(path, names, tensors, metadata)
+  using file = new AtomicFile(path)
+  file.write(header)
+  names.forEach((name, i) => {
+    const { data } = tensors.get(name)!
+    const view = typeof data === 'function' ? data() : data
+    invariant(view.byteLength === lengths[i], `tensor ${name} has ${view.byteLength} bytes; its dtype and shape need ${lengths[i]}`)
+    file.write(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
+  })
+  file.commit()
+  return file.position
+}
+
+function encodeHeader(
+  path: string, names: readonly string[], tensors: ReadonlyMap<string, SafetensorsInput>, metadata: Readonly<Record<string, string>>,
+): { header: Uint8Array; lengths: number[] } {
+  const members: string[] = []
+  const keys = Object.keys(metadata).sort()
+  if (keys.length > 0) members.push(`"__metadata__":{${keys.map(k => `${JSON.stringify(k)}:${JSON.stringify(metadata[k])}`).join(',')}}`)
+  const refuse = (problem: string, cause?: unknown): never => {
+    throw new VeritError('VERIT_MODEL_WRITE', { file: path, problem }, cause)
+  }
+  let end = 0
+  const lengths = names.map(name => {
+    const { dtype, shape } = tensors.get(name)!
+    if (!shape.every(n => Number.isSafeInteger(n) && n >= 0)) refuse(`tensor ${name} has the shape [${shape.join(', ')}]`)
+    const length = safetensorsBytes(dtype, shape) ?? refuse(`tensor ${name} with the shape [${shape.join(', ')}] is too large`)
+    members.push(`${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${end},${end + length}]}`)
+    end += length
+    return length
+  })
+  const json = `{${members.join(',')}}`
+  const length = Math.ceil(Buffer.byteLength(json) / 8) * 8
+  const header = Buffer.alloc(8 + length, ' ')
+  header.writeBigUInt64LE(BigInt(length))
+  header.write(json, 8)
+  try { // What we write, we can read.
+    const size = header.length + end
+    parseSafetensorsHeader({ name: path, size, read: (position, target) => target.set(header.subarray(position, position + target.length)) })
+  } catch (e) {
+    if (VeritError.is(e, 'VERIT_SAFETENSORS')) refuse(e.fields.problem, e)
+    throw e
+  }
+  return { header, lengths }
+}
