@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { printable } from './printable.ts'
+import { printable, printableJson } from './printable.ts'
 
 test('control characters, ANSI sequences, direction marks and lone surrogates become escapes', () => {
   assert.equal(printable('a\x1b[31mred\x07\r\n\t'), 'a\\u{1b}[31mred\\u{7}\\r\\n\\t')
@@ -21,5 +21,13 @@ test('long text is cut and says how long it was', () => {
 test('no output holds a character that a terminal would act on', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), fc.nat(40), (text, limit) => {
     assert.doesNotMatch(printable(text, limit), /[\p{C}\p{Zl}\p{Zp}]/u)
+  }))
+})
+
+test('printable JSON reads back as the same value and holds nothing a terminal would act on', () => {
+  fc.assert(fc.property(fc.array(fc.string({ unit: 'binary' })), value => {
+    const json = printableJson(value)
+    assert.doesNotMatch(json, /[\p{C}\p{Zl}\p{Zp}]/u)
+    assert.deepEqual(JSON.parse(json), value)
   }))
 })

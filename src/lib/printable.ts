@@ -12,3 +12,9 @@ export function printable(text: string, limit = Infinity): string {
   const safe = cut.replace(UNSAFE, c => SHORT[c] ?? `\\u{${c.codePointAt(0)!.toString(16)}}`)
   return cut === text ? safe : `${safe}… (${text.length.toLocaleString('en-US')} characters)`
 }
+
+/** JSON in one line that is just as safe to print: the same characters stand as \\uXXXX, so that a parser reads the same value. */
+export function printableJson(value: unknown): string {
+  const escape = (c: string): string => Array.from({ length: c.length }, (_, i) => `\\u${c.charCodeAt(i).toString(16).padStart(4, '0')}`).join('')
+  return JSON.stringify(value).replace(UNSAFE, c => (c === '\\' ? c : escape(c)))
+}

@@ -1,0 +1,132 @@
+/** `verit inspect`: what a GGUF or safetensors file holds, without loading it. All text from the file is escaped before it is printed. */
+import { Command } from 'commander'
+import { GgufFile } from '../formats/gguf-reader.ts'
+import type { GgufValue } from '../formats/gguf-value.ts'
+import { SafetensorsFile } from '../formats/safetensors.ts'
+import { safetensorsDtypes } from '../formats/safetensors-header.ts'
+import { printable, printableJson } from '../lib/printable.ts'
+import { Progress, formatBytes } from '../lib/progress.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { digestDescriptor } from '../trust/digest.ts'
+import type { Digest } from '../trust/digest.ts'
+
+interface Report {
+  file: string
+  format: 'gguf' | 'safetensors'
+  bytes: number
+  sha256: Digest
+  version?: number
+  alignment?: number
+  metadata: { key: string; type: string; value: unknown; length?: number }[]
+  tensors: { name: string; type: string; shape: readonly number[]; offset: number; bytes: number }[]
+  /** Elements of all tensors as stored: in a safetensors file with packed weights, fewer than the model has. */
+  parameters: number
+}
+
+const SHOWN = 8
+
+export function command(): Command {
+  return new Command('inspect')
+    .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file. Checks the whole structure; loads no weights.')
+    .argument('<file>', 'a .gguf or .safetensors file')
+    .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
+    .option('--full', 'with --json: print arrays whole')
+    .addHelpText('after', '\nExamples:\n  verit inspect model.gguf\n  verit inspect --json model.gguf | jq .sha256\n  verit inspect checkpoint.safetensors')
+    .action(async (path: string, options: { json?: boolean; full?: boolean }) => {
+      const report = await inspect(path, options.full === true)
+      process.stdout.write(options.json === true ? `${printableJson(report)}\n` : render(report))
+    })
+}
+
+/** Hashes and parses through one descriptor, so that the digest is that of the bytes shown. */
+async function inspect(path: string, full: boolean): Promise<Report> {
+  const source = openRegular(path, 'the file to inspect')
+  try {
+    const magic = Buffer.alloc(Math.min(9, source.size))
+    source.read(0, magic)
+    const read = magic[8] === 0x7b && magic.toString('latin1', 0, 4) !== 'GGUF' ? ofSafetensors : ofGguf
+    const details = read(source, full)
+    const progress = new Progress({ label: 'hash', total: source.size, format: formatBytes })
+    const sha256 = await digestDescriptor(source.fd, path, { onProgress: done => progress.update(done) })
+    progress.clear()
+    source.checkUnchanged()
+    return { file: path, bytes: source.size, sha256, ...details }
+  } finally {
+    source.close()
+  }
+}
+
+type Details = Omit<Report, 'file' | 'bytes' | 'sha256'>
+
+function ofGguf(source: ConstructorParameters<typeof GgufFile>[0], full: boolean): Details {
+  const g = new GgufFile(source)
+  return {
+    format: 'gguf', version: g.version, alignment: g.alignment,
+    metadata: [...g.metadata.entries].map(([key, value]) => ({ key, ...entryOf(value, full) })),
+    tensors: g.tensors.map(t => ({ name: t.name, type: t.type, shape: t.shape, offset: t.offset, bytes: t.byteLength })),
+    parameters: g.tensors.reduce((sum, t) => sum + t.elements, 0),
+  }
+}
+
+function ofSafetensors(source: ConstructorParameters<typeof SafetensorsFile>[0]): Details {
+  const s = new SafetensorsFile(source)
+  const tensors = [...s.tensors.values()]
+  return {
+    format: 'safetensors',
+    metadata: Object.keys(s.metadata).map(key => ({ key, type: 'string', value: s.metadata[key] })),
+    tensors: tensors.map(t => ({ name: t.name, type: t.dtype, shape: t.shape, offset: t.offset, bytes: t.byteLength })),
+    parameters: tensors.reduce((sum, t) => sum + t.byteLength / safetensorsDtypes[t.dtype], 0),
+  }
+}
+
+/** 64-bit integers become strings, for JSON has no place for them; so do floats that are not finite. */
+function plain(v: unknown): unknown {
+  if (typeof v === 'bigint') return v.toString()
+  return typeof v === 'number' && !Number.isFinite(v) ? String(v) : v
+}
+
+function entryOf(v: GgufValue, full: boolean): { type: string; value: unknown; length?: number } {
+  if (v.type !== 'array') return { type: v.type, value: plain(v.value) }
+  const elements = Array.from(full ? v.value : v.value.slice(0, SHOWN), plain)
+  return { type: `${v.of}[]`, value: elements, length: v.value.length }
+}
+
+/** Columns padded to their widest cell; the last one free. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) row.forEach((cell, i) => void (widths[i] = Math.max(widths[i] ?? 0, cell.length)))
+  return rows.map(row => `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ')}\n`).join('')
+}
+
+/** A binary32 by the fewest digits that round to it: 0.00001, not 0.000009999999747378752. */
+function shortest(value: number): string {
+  for (let digits = 1; digits < 9; digits++) if (Math.fround(Number(value.toPrecision(digits))) === value) return String(Number(value.toPrecision(digits)))
+  return String(value)
+}
+
+function elementText(v: unknown, type: string): string {
+  if (type.startsWith('string')) return `"${printable(v as string, 100)}"`
+  return type.startsWith('f32') && typeof v === 'number' ? shortest(v) : String(v)
+}
+
+function valueText(entry: Report['metadata'][number]): string {
+  if (!Array.isArray(entry.value)) return elementText(entry.value, entry.type)
+  const shown = entry.value.slice(0, SHOWN).map(v => elementText(v, entry.type))
+  return `[${shown.join(', ')}${entry.length! > SHOWN ? `, … ${entry.length!.toLocaleString('en-US')} in all` : ''}]`
+}
+
+function render(r: Report): string {
+  const format = r.format === 'gguf' ? `GGUF version ${r.version}, alignment ${r.alignment}` : 'safetensors'
+  const types = new Map<string, { count: number; bytes: number }>()
+  for (const t of r.tensors) {
+    const sum = types.get(t.type) ?? { count: 0, bytes: 0 }
+    types.set(t.type, { count: sum.count + 1, bytes: sum.bytes + t.bytes })
+  }
+  return `${printable(r.file)}: ${format}, ${r.bytes.toLocaleString('en-US')} bytes (${formatBytes(r.bytes)})\n${r.sha256}\n`
+    + `\nMetadata (${r.metadata.length})\n`
+    + table(r.metadata.map(e => [printable(e.key), e.type, valueText(e)]))
+    + `\nTensors (${r.tensors.length})\n`
+    + table(r.tensors.map(t => [printable(t.name), t.type, t.shape.join(' x ') || 'scalar', `${t.bytes.toLocaleString('en-US')} bytes`]))
+    + `\n${r.parameters.toLocaleString('en-US')} ${r.format === 'gguf' ? 'parameters' : 'elements'}: `
+    + `${[...types].map(([type, { count, bytes }]) => `${count} ${type} (${formatBytes(bytes)})`).join(', ') || 'none'}\n`
+}
