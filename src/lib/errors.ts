@@ -92,6 +92,17 @@ export const errorTable = {
   VERIT_EVAL_DATA: row<{ source: string; problem: string }>({
     what: f => `${f.source} cannot be evaluated: ${f.problem}`, next: () => 'Give a longer text, or a data folder made by `verit prepare` with this model\'s tokenizer', exit: 2,
   }),
+  VERIT_DATA_UTF8: row<{ path: string; offset: number }>({
+    what: f => `${f.path} is not UTF-8 text: the byte at offset ${f.offset} cannot be part of it`,
+    next: () => 'Convert the file to UTF-8, or pass --replace-invalid to read such bytes as U+FFFD',
+  }),
+  VERIT_DATA_EMPTY: row<{ what: string; hint: string }>({ what: f => `There is no text to work with: ${f.what}`, next: f => f.hint, exit: 2 }),
+  VERIT_DATA_CHANGED: row<{ path: string }>({
+    what: f => `${f.path} changed while it was being prepared`, next: () => 'Run the command again once nothing writes to the inputs any more',
+  }),
+  VERIT_DATASET: row<{ path: string; problem: string }>({
+    what: f => `The dataset file ${f.path} cannot be used: ${f.problem}`, next: () => 'Make the dataset again with verit prepare',
+  }),
   VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
     what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
   }),

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
 import { detach } from './count.ts'
-import { DecodeStream } from './decodeStream.ts'
+import { DecodeStream } from './decode-stream.ts'
 import { partsFromJson, partsToJson } from './json.ts'
 import { WordMerger } from './merge.ts'
 import { checkParts, CONTROL, NORMAL, USER_DEFINED } from './parts.ts'
@@ -105,9 +105,9 @@ export class Tokenizer {
     return { tokens, tokenTypes, merges, endOfText, pretokenizer: this.#parts.pretokenizer }
   }
 
-  /** SHA-256 of the canonical tokenizer.json, in hexadecimal: the tokenizer's identity. */
+  /** SHA-256 of the canonical tokenizer.json (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
   get digest(): string {
-    return this.#digest ??= createHash('sha256').update(this.toJSON()).digest('hex')
+    return this.#digest ??= `sha256:${createHash('sha256').update(this.toJSON()).digest('hex')}`
   }
 
   get kind(): 'bpe' | 'character' {

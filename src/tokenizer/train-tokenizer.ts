@@ -9,7 +9,7 @@ import { WordCounter } from './count.ts'
 import { CONTROL, NORMAL } from './parts.ts'
 import { pretokenizer } from './pretokenizer.ts'
 import { Tokenizer } from './tokenizer.ts'
-import { trainBpe } from './trainBpe.ts'
+import { trainBpe } from './train-bpe.ts'
 
 export const END_OF_TEXT = '<|endoftext|>'
 

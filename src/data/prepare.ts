@@ -1,0 +1,187 @@
+/**
+ * Text files to a dataset: read, clean, deduplicate and split (first pass), learn a vocabulary unless one is given (second), encode into
+ * shards (last). The result depends on the bytes of the inputs, their names and the options alone; docs/data.md has the formats and rules.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { fileError } from '../lib/file-error.ts'
+import { Progress } from '../lib/progress.ts'
+import type { ProgressOptions } from '../lib/progress.ts'
+import { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { END_OF_TEXT, TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
+import type { TrainTokenizerOptions } from '../tokenizer/train-tokenizer.ts'
+import { CLEANING_VERSION } from './clean.ts'
+import { Corpus } from './corpus.ts'
+import type { DataFormat } from './document-splitter.ts'
+import { listInputs } from './inputs.ts'
+import { MANIFEST_FORMAT, MANIFEST_VERSION, manifestText } from './manifest.ts'
+import type { Manifest } from './manifest.ts'
+import { OutFolder } from './out-folder.ts'
+import { Router } from './router.ts'
+import { SplitEncoder } from './split-encoder.ts'
+import { EXPECTED_VALIDATION_DOCUMENTS, tailTrainCharacters } from './split.ts'
+import type { SplitRule } from './split.ts'
+import { survey } from './survey.ts'
+import type { Survey } from './survey.ts'
+
+export interface PrepareOptions {
+  /** Folder to make. */
+  out: string
+  /** Replace a dataset that is there. Default false. */
+  force?: boolean
+  /** Default 'text'. */
+  format?: DataFormat
+  /** Files that count inside folders. Default .txt, .md, .text. */
+  extensions?: readonly string[]
+  /** Default false. */
+  collapseWhitespace?: boolean
+  /** Read bytes that are not UTF-8 as U+FFFD. Default false: refuse them. */
+  replaceInvalid?: boolean
+  /** Drop documents with fewer characters. Default 1. */
+  minCharacters?: number
+  /** Drop documents that were there before. Default true. */
+  deduplicate?: boolean
+  /** Share of the validation side, 0 to below 1. Default 0.1. */
+  validation?: number
+  /** Default 'auto': by content when that gives 20 validation documents or more, else the tail. */
+  split?: SplitRule | 'auto'
+  /** Seed of the split by content, 0 to 2^53 - 1. Default 0. */
+  seed?: number
+  /** An existing tokenizer.json. Default: one is trained. */
+  tokenizer?: string
+  /** How to train the tokenizer. */
+  training?: TrainTokenizerOptions
+  /** Most tokens in a shard. Default 67,108,864. */
+  shardTokens?: number
+  /** Ends the work; nothing is left behind. */
+  signal?: AbortSignal
+  /** Where progress goes. Default standard error. */
+  progress?: ProgressOptions['stream']
+}
+
+/** Prepares a dataset and returns its manifest. */
+export async function prepare(inputs: readonly string[], options: PrepareOptions): Promise<Manifest> {
+  const format = options.format ?? 'text'
+  const share = options.validation ?? 0.1
+  const shardTokens = options.shardTokens ?? 1 << 26
+  const settings = { minCharacters: options.minCharacters ?? 1, deduplicate: options.deduplicate ?? true, seed: options.seed ?? 0, validation: share }
+  if (!(share >= 0 && share < 1)) {
+    throw new VeritError('VERIT_USAGE', { problem: `A validation share of ${share} is not possible`, hint: 'Give a number from 0 to below 1' })
+  }
+  for (const [name, value, least] of [
+    ['seed', settings.seed, 0], ['smallest document', settings.minCharacters, 0], ['shard size', shardTokens, 1],
+  ] as const) {
+    if (Number.isSafeInteger(value) && value >= least) continue
+    throw new VeritError('VERIT_USAGE', { problem: `A ${name} of ${value} is not possible`, hint: `Give a whole number, at least ${least}` })
+  }
+  const given = options.tokenizer === undefined ? undefined : loadTokenizer(options.tokenizer)
+  const corpus = new Corpus(listInputs(inputs, options.extensions), {
+    format, collapseWhitespace: options.collapseWhitespace ?? false, replaceInvalid: options.replaceInvalid ?? false,
+    signal: options.signal, stream: options.progress,
+  })
+  const trainer = given === undefined ? new TokenizerTrainer(options.training) : undefined
+  const folder = new OutFolder(options.out, options.force ?? false)
+  try {
+    const documents = await survey(corpus, settings)
+    const rule = chooseRule(documents, share, options.split ?? 'auto')
+    const trainCharacters = rule === 'tail' ? tailTrainCharacters(documents.characters, share) : undefined
+
+    let tokenizer = given
+    if (trainer) tokenizer = await train(trainer, corpus, documents.decisions, trainCharacters, options)
+    const sides = new SplitEncoder(tokenizer!, folder.temporary, shardTokens, joinerOf(format))
+    try {
+      await corpus.pass('encode', new Router(documents.decisions, trainCharacters, sides))
+      sides.finish()
+    } finally {
+      sides.close()
+    }
+
+    const json = tokenizer!.toJSON()
+    writeFileAtomic(join(folder.temporary, 'tokenizer.json'), json)
+    const manifest: Manifest = {
+      format: MANIFEST_FORMAT,
+      version: MANIFEST_VERSION,
+      options: {
+        cleaning: CLEANING_VERSION, format, collapseWhitespace: options.collapseWhitespace ?? false, replaceInvalid: options.replaceInvalid ?? false,
+        minCharacters: settings.minCharacters, deduplicate: settings.deduplicate, split: { rule, validation: share, seed: settings.seed }, shardTokens,
+      },
+      inputs: corpus.records,
+      documents: { read: documents.read, short: documents.short, duplicates: documents.duplicates, kept: documents.kept },
+      tokenizer: {
+        file: 'tokenizer.json', bytes: Buffer.byteLength(json), sha256: tokenizer!.digest, kind: tokenizer!.kind, vocabSize: tokenizer!.vocabSize,
+        endOfText: tokenizer!.endOfText ?? null, source: given ? 'given' : 'trained',
+      },
+      splits: sides.records,
+    }
+    writeFileAtomic(join(folder.temporary, 'manifest.json'), manifestText(manifest))
+    folder.commit()
+    return manifest
+  } catch (e) {
+    folder.abort()
+    throw e
+  }
+}
+
+/** Reads a tokenizer.json of at most 64 MiB. */
+export function loadTokenizer(path: string): Tokenizer {
+  let text: string
+  try {
+    const bytes = readFileSync(path)
+    if (bytes.length > 1 << 26) throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is larger than 64 MiB' })
+    text = bytes.toString('utf8')
+  } catch (e) {
+    throw fileError(e, path, 'read', 'the tokenizer')
+  }
+  return Tokenizer.fromJSON(text, path)
+}
+
+/** What stands between documents when the vocabulary has no end-of-text token. */
+function joinerOf(format: DataFormat): string {
+  return format === 'lines' ? '\n' : format === 'paragraphs' ? '\n\n' : ''
+}
+
+function chooseRule(s: Survey, share: number, wanted: SplitRule | 'auto'): SplitRule {
+  if (s.kept === 0) {
+    throw new VeritError('VERIT_DATA_EMPTY', {
+      what: s.read === 0 ? 'the inputs are empty' : `all ${s.read} documents were dropped`, hint: 'Check the inputs, or lower --min-chars',
+    })
+  }
+  const enough = s.kept * share >= EXPECTED_VALIDATION_DOCUMENTS
+  const rule = wanted === 'auto' ? share === 0 || enough ? 'content' : 'tail' : wanted
+  const [train, validation] = rule === 'content'
+    ? [s.kept - s.validation, s.validation]
+    : [tailTrainCharacters(s.characters, share), s.characters - tailTrainCharacters(s.characters, share)]
+  if (train === 0 || (validation === 0 && share > 0)) {
+    throw new VeritError('VERIT_DATA_EMPTY', {
+      what: `of ${s.kept} documents none fell on the ${train === 0 ? 'train' : 'validation'} side`,
+      hint: 'Use --split tail, --format paragraphs or lines, another --seed, or --validation 0',
+    })
+  }
+  return rule
+}
+
+/** BPE learns from the train side alone; a character vocabulary takes in both, or validation text could not be encoded. */
+async function train(
+  trainer: TokenizerTrainer, corpus: Corpus, decisions: Uint8Array, trainCharacters: number | undefined, options: PrepareOptions,
+): Promise<Tokenizer> {
+  const both = options.training?.kind === 'character'
+  const joiner = joinerOf(options.format ?? 'text')
+  const joined = both && !(options.training?.specials ?? []).includes(END_OF_TEXT)
+  await corpus.pass('count', new Router(decisions, trainCharacters, {
+    text: (side, piece) => {
+      if (both || side === 'train') trainer.push(piece)
+    },
+    end: side => {
+      if (both || side === 'train') trainer.end()
+      if (joined) trainer.push(joiner)
+    },
+  }))
+  const progress = new Progress({ label: 'learn the vocabulary', total: options.training?.vocabSize ?? 4096, ...(options.progress && { stream: options.progress }) })
+  try {
+    return trainer.finish(progress)
+  } finally {
+    progress.clear()
+  }
+}
