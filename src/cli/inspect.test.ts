@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { gguf } from '../formats/gguf-value.ts'
+import { writeGguf } from '../formats/gguf-writer.ts'
+import { writeSafetensors } from '../formats/safetensors.ts'
+import { digestBytes } from '../trust/digest.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-inspect-'))
+after(() => rmSync(dir, { recursive: true }))
+const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+const run = (...args: string[]) => spawnSync(process.execPath, [main, 'inspect', ...args], { encoding: 'utf8' })
+
+const model = join(dir, 'm.gguf')
+writeGguf(model, {
+  metadata: [
+    ['general.architecture', gguf.string('gpt')], ['evil', gguf.string('\x1b[2J\u202eback\nnext')], ['eps', gguf.f32(1e-5)], ['big', gguf.u64(2n ** 63n)],
+    ['tokens', gguf.strings(Array.from({ length: 1000 }, (_, i) => `t${i}`))],
+  ],
+  tensors: [{ name: 'w', type: 'F32', shape: [3, 5], data: new Uint8Array(60) }, { name: 'v', type: 'F16', shape: [4], data: new Uint8Array(8) }],
+})
+
+test('a GGUF file is shown with its digest, abbreviated arrays and totals, and nothing that a terminal would act on', () => {
+  const { status, stdout, stderr } = run(model)
+  assert.equal(status, 0, stderr)
+  assert.ok(stdout.includes(digestBytes(readFileSync(model))))
+  assert.match(stdout, /evil +string +"\\u\{1b\}\[2J\\u\{202e\}back\\nnext"/)
+  assert.match(stdout, /eps +f32 +0\.00001\n/)
+  assert.match(stdout, /\["t0", .*"t7", … 1,000 in all\]/)
+  assert.match(stdout, /w +F32 +3 x 5 +60 bytes/)
+  assert.match(stdout, /19 parameters: 1 F32 \(60 B\), 1 F16 \(8 B\)/)
+  assert.doesNotMatch(stdout.replaceAll('\n', ''), /\p{C}/u)
+})
+
+test('--json gives one object, --full the whole arrays', () => {
+  const report = JSON.parse(run('--json', model).stdout) as { metadata: { key: string; value: unknown; length?: number }[]; parameters: number; sha256: string }
+  assert.equal(report.parameters, 19)
+  assert.equal(report.sha256, digestBytes(readFileSync(model)))
+  const entry = (key: string) => report.metadata.find(e => e.key === key)
+  assert.equal(entry('evil')!.value, '\x1b[2J\u202eback\nnext')
+  assert.equal(entry('big')!.value, '9223372036854775808')
+  assert.deepEqual(entry('tokens'), { key: 'tokens', type: 'string[]', value: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7'], length: 1000 })
+  const full = JSON.parse(run('--json', '--full', model).stdout) as typeof report
+  assert.equal((full.metadata.find(e => e.key === 'tokens')!.value as string[]).length, 1000)
+})
+
+test('a safetensors file is shown as well', () => {
+  const path = join(dir, 'c.safetensors')
+  writeSafetensors(path, new Map([['a', { dtype: 'F32', shape: [2, 2], data: new Float32Array(4) }]]), { step: '7' })
+  const { status, stdout } = run(path)
+  assert.equal(status, 0)
+  assert.match(stdout, /safetensors, \d+ bytes/)
+  assert.match(stdout, /step +string +"7"/)
+  assert.match(stdout, /a +F32 +2 x 2 +16 bytes/)
+})
+
+test('a damaged file and a missing one end in one clear sentence and a failing exit status', () => {
+  const path = join(dir, 'cut.gguf')
+  writeFileSync(path, readFileSync(model).subarray(0, 200))
+  const cut = run(path)
+  assert.equal(cut.status, 1)
+  assert.equal(cut.stdout, '')
+  assert.match(cut.stderr, /^verit: .*cut\.gguf is not a GGUF file that can be read safely: at byte \d+, .* \[VERIT_GGUF\]\n$/)
+  const missing = run(join(dir, 'none.gguf'))
+  assert.equal(missing.status, 2)
+  assert.match(missing.stderr, /\[VERIT_FILE_NOT_FOUND\]\n$/)
+})
