@@ -1,0 +1,119 @@
+/**
+ * Loss of a model over held-out tokens: the mean negative log-likelihood of each token given those before it in its window. Windows stand side
+ * by side from the first token (window i predicts tokens i·context + 1 … (i + 1)·context from its `context` inputs), the last one may be shorter;
+ * the losses of the tokens, f32, are added in order in f64. The result is independent of how many windows run at once, of the machine and of
+ * whether the weights are those of training or of a model file made from them.
+ */
+import type { Executor, LoadedPlan } from '../exec/plan.ts'
+import { VeritError } from '../lib/errors.ts'
+import { LN2, expCore } from '../lib/functions.ts'
+import type { ModelConfig } from '../model/config.ts'
+import { batchInputs, evaluationGraph } from '../model/graphs.ts'
+import type { TokenSource } from './token-source.ts'
+
+export interface EvaluateOptions {
+  /** Tokens to predict, rounded up to whole windows; 0 (default) for all. */
+  tokens?: number
+  /** Bytes of text that a token stands for; gives bits per byte. */
+  bytesOf?: (id: number) => number
+  /** What errors call the data. */
+  name?: string
+  /** Called after each run with the tokens predicted so far and in all. */
+  onProgress?: (done: number, total: number) => void
+  /** Ends the work with the signal's reason. */
+  signal?: AbortSignal
+}
+
+export interface Evaluation {
+  /** Mean loss of a token, in nats. */
+  readonly loss: number
+  /** e to the loss. */
+  readonly perplexity: number
+  /** Loss in bits over the bytes of the predicted text; absent without `bytesOf`. */
+  readonly bitsPerByte?: number
+  /** Tokens predicted. */
+  readonly tokens: number
+}
+
+/** Rows of one run at most, unless one window alone has more; and elements of its logits. */
+const MAX_ROWS = 2048
+const MAX_LOGITS = 1 << 24
+
+/** Evaluates one set of weights, again and again. */
+export class Evaluator implements Disposable {
+  #config: ModelConfig
+  #batch: number
+  #plan: LoadedPlan
+  #buffers: Record<string, ArrayBufferView>
+  #window: Int32Array
+
+  /**
+   * @param weights bytes that the plan reads at each evaluation: the weights of training, or those of `loadModel`
+   * @param kind which of the two they are
+   * @param windows windows that are run at once at most. Default: as many as are useful
+   */
+  constructor(executor: Executor, config: ModelConfig, weights: Uint8Array, kind: 'latent' | 'serving', windows = 64) {
+    const { context, vocab } = config
+    this.#config = config
+    this.#batch = Math.max(1, Math.min(windows, Math.floor(MAX_ROWS / context), Math.floor(MAX_LOGITS / (context * vocab))))
+    const shape = { batch: this.#batch, context }
+    const rows = this.#batch * context
+    const { plan, constants } = evaluationGraph(config, shape, kind)
+    this.#plan = executor.load(plan)
+    this.#window = new Int32Array(context + 1)
+    this.#buffers = {
+      ...constants, ...batchInputs(shape), weights,
+      ids: new Int32Array(rows), targets: new Int32Array(rows), losses: new Float32Array(rows),
+    }
+  }
+
+  /** @throws VeritError VERIT_EVAL_DATA when there are not two tokens */
+  async evaluate(source: TokenSource, options: EvaluateOptions = {}): Promise<Evaluation> {
+    const { context } = this.#config
+    const available = source.length - 1
+    if (available < 1) {
+      throw new VeritError('VERIT_EVAL_DATA', { source: options.name ?? 'the text', problem: `it has ${source.length} tokens, and a loss needs at least 2` })
+    }
+    const wanted = options.tokens ? Math.min(available, Math.ceil(options.tokens / context) * context) : available
+    const targets = this.#buffers['targets'] as Int32Array
+    const losses = this.#buffers['losses'] as Float32Array
+    let sum = 0
+    let bytes = 0
+    for (let done = 0; done < wanted;) {
+      options.signal?.throwIfAborted()
+      const rows = this.#fill(source, done, wanted)
+      await this.#plan.run(this.#buffers)
+      for (let r = 0; r < rows; r++) {
+        sum += losses[r]!
+        if (options.bytesOf) bytes += options.bytesOf(targets[r]!)
+      }
+      done += rows
+      options.onProgress?.(done, wanted)
+    }
+    const loss = sum / wanted
+    const result = { loss, perplexity: loss <= 700 ? expCore(loss) : Infinity, tokens: wanted }
+    return options.bytesOf ? { ...result, bitsPerByte: sum / LN2 / bytes } : result
+  }
+
+  /** Fills the next windows from token `done` and returns how many targets they hold; rows beyond are padded. */
+  #fill(source: TokenSource, done: number, wanted: number): number {
+    const { context } = this.#config
+    const ids = this.#buffers['ids'] as Int32Array
+    const targets = this.#buffers['targets'] as Int32Array
+    ids.fill(0)
+    targets.fill(-1)
+    let rows = 0
+    for (let b = 0; b < this.#batch && done + rows < wanted; b++) {
+      const n = Math.min(context, wanted - done - rows)
+      source.read(done + rows, n + 1, this.#window)
+      ids.set(this.#window.subarray(0, n), b * context)
+      targets.set(this.#window.subarray(1, n + 1), b * context)
+      rows += n
+    }
+    return rows
+  }
+
+  [Symbol.dispose](): void {
+    this.#plan.dispose()
+  }
+}

@@ -1,0 +1,12 @@
+/** Tokens by position: a split of a dataset, or an encoded text. */
+export interface TokenSource {
+  /** Tokens in all. */
+  readonly length: number
+  /** Copies `count` tokens from position `start`, all of which exist, into `out` at `offset` (default 0). */
+  read(start: number, count: number, out: Int32Array, offset?: number): void
+}
+
+/** A source over ids in memory. */
+export function tokensInMemory(ids: Int32Array): TokenSource {
+  return { length: ids.length, read: (start, count, out, offset = 0) => out.set(ids.subarray(start, start + count), offset) }
+}

@@ -1,0 +1,112 @@
+/**
+ * The graphs of a model: training (loss and gradients), evaluation (the loss of each token) and serving (logits of the rows that are wanted,
+ * over a key and value cache that lasts). All three run one forward pass, so their numbers agree to the bit.
+ */
+import { compile } from '../graph/compile.ts'
+import type { Compiled } from '../graph/compile.ts'
+import { gradient } from '../graph/gradient.ts'
+import { Graph } from '../graph/graph.ts'
+import type { Tensor } from '../graph/graph.ts'
+import type { Dim } from '../exec/plan.ts'
+import { bitnetForward } from './bitnet.ts'
+import { headWidth, keyHeads } from './config.ts'
+import type { ModelConfig } from './config.ts'
+import { gptForward } from './gpt.ts'
+import type { Placement } from './placement.ts'
+import { latentWeights, servingWeights } from './weights.ts'
+import type { Weights } from './weights.ts'
+
+const up16 = (n: number): number => Math.ceil(n / 16) * 16
+
+export function forward(g: Graph, config: ModelConfig, w: Weights, at: Placement): Tensor {
+  return config.kind === 'gpt' ? gptForward(g, config, w, at) : bitnetForward(g, config, w, at)
+}
+
+/** Logits [N, vocab] of rows of the final norm: the head is the token embedding, in full precision, without bias. */
+export function head(w: Weights, x: Tensor): Tensor {
+  return w.linear(x, 'token_embedding')
+}
+
+/** Sequences side by side, each `context` rows long. */
+export interface BatchShape {
+  readonly batch: number
+  /** Tokens of a sequence, at most the model's context. */
+  readonly context: number
+}
+
+function placementInputs(g: Graph, rows: Dim, cacheRows: number, context: number): Placement {
+  const row = (name: string): Tensor => g.input(name, 'i32', [rows])
+  return { ids: row('ids'), positions: row('positions'), cacheRow: row('cacheRow'), start: row('start'), length: row('length'), cacheRows, context }
+}
+
+function batchPlacement(g: Graph, shape: BatchShape): Placement {
+  return placementInputs(g, shape.batch * shape.context, shape.batch * up16(shape.context), shape.context)
+}
+
+/** The inputs of a batch of whole sequences that are the same for every batch. */
+export function batchInputs({ batch, context }: BatchShape): Record<'positions' | 'cacheRow' | 'start' | 'length', Int32Array<ArrayBuffer>> {
+  const rows = batch * context
+  const make = (value: (sequence: number, i: number) => number): Int32Array<ArrayBuffer> =>
+    Int32Array.from({ length: rows }, (_, r) => value(Math.floor(r / context), r % context))
+  const stride = up16(context)
+  return { positions: make((_, i) => i), cacheRow: make((b, i) => b * stride + i), start: make(b => b * stride), length: make((_, i) => i + 1) }
+}
+
+/**
+ * Forward and backward over a micro-batch. Inputs: `ids`, `targets`, those of `batchInputs`, `lossScale` f32[1] (dLoss: 1 / micro-batches),
+ * and `rng` i32[3] where the model has dropout. Outputs: `loss` f32[1] (the mean), `logits` on request; the gradients fill the buffer
+ * 'gradients', laid out like 'weights'.
+ */
+export function trainingGraph(config: ModelConfig, shape: BatchShape, options: { logits?: boolean } = {}): Compiled {
+  const g = new Graph()
+  const w = latentWeights(g, config)
+  const dropout = config.kind === 'gpt' && config.dropout > 0
+  const at = { ...batchPlacement(g, shape), ...(dropout ? { rng: g.input('rng', 'i32', [3]) } : {}) }
+  const logits = head(w, forward(g, config, w, at))
+  const loss = g.mean(g.crossEntropy(logits, g.input('targets', 'i32', [shape.batch * shape.context])))
+  const { gradients } = gradient(g, loss)
+  return compile(g, { limits: none, outputs: { loss, ...(options.logits ? { logits } : {}) }, gradients })
+}
+
+/**
+ * The loss of each token of a batch, without dropout. `weights` says which parameters it runs over: 'latent' those of training, 'serving' those
+ * of `servingParts`. Inputs as in training; a target of -1 gives a loss of 0. Outputs: `losses` f32[batch · context].
+ */
+export function evaluationGraph(config: ModelConfig, shape: BatchShape, weights: 'latent' | 'serving'): Compiled {
+  const g = new Graph()
+  const w = weights === 'latent' ? latentWeights(g, config) : servingWeights(g, config)
+  const logits = head(w, forward(g, config, w, batchPlacement(g, shape)))
+  const losses = g.crossEntropy(logits, g.input('targets', 'i32', [shape.batch * shape.context]))
+  return compile(g, { limits: none, outputs: { losses } })
+}
+
+export interface ServingShape {
+  /** Most rows (tokens) of one run. */
+  readonly rows: number
+  /** Most rows of one run whose logits are wanted. */
+  readonly outputs: number
+  /** Rows of the key and value cache, a multiple of 16, shared by all sequences. */
+  readonly cacheRows: number
+}
+
+/**
+ * Serving over a lasting cache. Inputs [rows] i32: `ids`, `positions`, `cacheRow`, `start`, `length` (see `Placement`); `outputRows`
+ * i32[outputs]: the rows whose logits are wanted. States: `keys.L` and `values.L` for each layer L, zero at first. Output: `logits`
+ * f32[outputs, vocab]. Parameters: `servingParts(config)`.
+ */
+export function servingGraph(config: ModelConfig, shape: ServingShape): Compiled {
+  const g = new Graph()
+  const w = servingWeights(g, config)
+  const [heads, width, rows] = [keyHeads(config), headWidth(config), shape.cacheRows]
+  const cache = (layer: number): { keys: Tensor; values: Tensor } => ({
+    keys: g.state(`keys.${layer}`, [heads, rows / 16, width, 16]),
+    values: g.state(`values.${layer}`, [heads, rows, width]),
+  })
+  const at = { ...placementInputs(g, 'rows', rows, config.context), cache }
+  const x = forward(g, config, w, at)
+  const logits = head(w, g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])))
+  return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })
+}
+
+/** Limits of a graph whose sizes are all fixed. */
+const none = { rows: 1, outputs: 1 }

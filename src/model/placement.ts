@@ -1,0 +1,23 @@
+/** Where each row of a batch stands: its token, its position, its place in the key and value cache and what it may look at. */
+import type { Tensor } from '../graph/graph.ts'
+
+/** The tensors that a model's forward pass reads beside its parameters. All [N] i32 unless said. */
+export interface Placement {
+  readonly ids: Tensor
+  /** Position in the sequence, 0 to context - 1. */
+  readonly positions: Tensor
+  /** Cache row that receives this row's key and value. */
+  readonly cacheRow: Tensor
+  /** First cache row of the row's sequence, a multiple of 16. */
+  readonly start: Tensor
+  /** Cache rows it attends to, itself included. */
+  readonly length: Tensor
+  /** Rows of the whole cache, a multiple of 16. */
+  readonly cacheRows: number
+  /** Longest `length`. */
+  readonly context: number
+  /** Caches that outlive the run, by layer; without them one is made for the run. */
+  readonly cache?: (layer: number) => { keys: Tensor; values: Tensor }
+  /** Random key of dropout, i32[3]: seed low, seed high, micro-step. Absent: no dropout. */
+  readonly rng?: Tensor
+}

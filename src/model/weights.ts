@@ -1,0 +1,82 @@
+/**
+ * How a model's operations reach its parameters. The same sequence of operations runs over the latent f32 weights of training and over the
+ * prepared ones of serving (ternary codes with their scale, matrices in panels): both give the same bits.
+ */
+import { invariant } from '../lib/errors.ts'
+import type { Graph, Tensor } from '../graph/graph.ts'
+import type { ModelConfig } from './config.ts'
+import { parametersOf } from './parameters.ts'
+import type { Parameter } from './parameters.ts'
+
+/** A model's parameters inside one graph. */
+export interface Weights {
+  /** The f32 tensor of a parameter. */
+  tensor(name: string): Tensor
+  /** `name.bias` if the model has it. */
+  bias(name: string): Tensor | undefined
+  /** x [N, in] times the transposed matrix of the parameter `weight`, plus the bias -> [N, out]. */
+  linear(x: Tensor, weight: string, bias?: Tensor): Tensor
+  /** The same with the input quantised to 8 bits a row and ternary weights. */
+  bitLinear(x: Tensor, weight: string): Tensor
+}
+
+/** Declares the trainable f32 parameters, in their order. */
+export function latentWeights(g: Graph, config: ModelConfig): Weights {
+  const tensors = new Map(parametersOf(config).map(p => [p.name, g.parameter(p.name, p.shape)]))
+  return {
+    tensor: name => known(tensors, name),
+    bias: name => tensors.get(`${name}.bias`),
+    linear: (x, weight, bias) => g.linear(x, known(tensors, weight), bias),
+    bitLinear: (x, weight) => g.bitLinear(x, known(tensors, weight)),
+  }
+}
+
+/** What one parameter becomes in a serving graph: its f32 values, panels of 32 columns, or ternary codes and their scale. */
+export interface ServingPart {
+  readonly name: string
+  readonly of: Parameter
+  readonly form: 'values' | 'panels' | 'codes' | 'scale'
+  readonly dtype: 'f32' | 'u8'
+  readonly shape: readonly number[]
+}
+
+const up = (n: number, step: number): number => Math.ceil(n / step)
+
+/**
+ * The parameters of a serving graph, in order. The token embedding appears twice: as rows to look up and as panels for the head.
+ */
+export function servingParts(config: ModelConfig): ServingPart[] {
+  return parametersOf(config).flatMap((of): ServingPart[] => {
+    const { name, shape } = of
+    const values: ServingPart = { name, of, form: 'values', dtype: 'f32', shape }
+    if (shape.length === 1 || name === 'position_embedding') return [values]
+    const [out, inputs] = shape as [number, number]
+    if (of.ternary) {
+      return [
+        { name: `${name}.t`, of, form: 'codes', dtype: 'u8', shape: [up(out, 16), up(inputs, 16), 16, 4] },
+        { name: `${name}.m`, of, form: 'scale', dtype: 'f32', shape: [1] },
+      ]
+    }
+    const panels: ServingPart = { name: `${name}.panels`, of, form: 'panels', dtype: 'f32', shape: [up(out, 32), inputs, 32] }
+    return name === 'token_embedding' ? [values, panels] : [panels]
+  })
+}
+
+/** Declares the prepared parameters of serving. */
+export function servingWeights(g: Graph, config: ModelConfig): Weights {
+  const parts = servingParts(config)
+  const tensors = new Map(parts.map(p => [p.name, g.parameter(p.name, p.shape, p.dtype)]))
+  const outputs = new Map(parts.map(p => [p.of.name, p.of.shape[0]!]))
+  return {
+    tensor: name => known(tensors, name),
+    bias: name => tensors.get(`${name}.bias`),
+    linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),
+    bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`) }),
+  }
+}
+
+function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {
+  const tensor = tensors.get(name)
+  invariant(tensor !== undefined, `the model has no parameter ${name}`)
+  return tensor
+}

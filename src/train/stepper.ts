@@ -1,0 +1,146 @@
+/**
+ * One optimizer step: the gradients of the micro-batches, their average by a binary tree (docs/arithmetic.md, end of section 4), the norm, the
+ * AdamW update. Owns the weights and moments of a run.
+ */
+import type { Executor, LoadedPlan } from '../exec/plan.ts'
+import { addPlan, optimizerPlan } from '../graph/optimizer-plan.ts'
+import { invariant } from '../lib/errors.ts'
+import type { ModelConfig } from '../model/config.ts'
+import { batchInputs, trainingGraph } from '../model/graphs.ts'
+import { elementsOf, parametersOf } from '../model/parameters.ts'
+import type { Parameter } from '../model/parameters.ts'
+import type { TokenSource } from '../eval/token-source.ts'
+import type { TrainOptions } from './options.ts'
+import { Sampler } from './sampler.ts'
+import { scheduleAt } from './schedule.ts'
+
+/** The three vectors of a run, one value a parameter element each. */
+export const stateNames = ['weights', 'adamM', 'adamV'] as const
+export type StateName = (typeof stateNames)[number]
+
+export interface StepResult {
+  /** Mean loss over the step's tokens, before the update. */
+  readonly loss: number
+  /** Global norm of the gradient before clipping. */
+  readonly norm: number
+  readonly lr: number
+}
+
+/** What of the options decides a step. */
+export type StepOptions = Omit<TrainOptions, 'evalEvery' | 'evalTokens'>
+
+export class Stepper implements Disposable {
+  readonly config: ModelConfig
+  readonly parameters: readonly Parameter[]
+  #options: StepOptions
+  #memory: Record<StateName, ArrayBuffer>
+  #offsets: ReadonlyMap<string, number>
+  #micro: LoadedPlan
+  #add: LoadedPlan | undefined
+  #update: LoadedPlan
+  #buffers: Record<string, ArrayBufferView>
+  /** One gradient a level of the tree, and one to write the next into. */
+  #gradients: ArrayBuffer[]
+  #window: Int32Array
+
+  /** Weights and moments are zero until they are set with `values`. */
+  constructor(executor: Executor, config: ModelConfig, options: StepOptions) {
+    this.config = config
+    this.parameters = parametersOf(config)
+    this.#options = options
+    const shape = { batch: options.batch, context: config.context }
+    const { plan, layout, constants, directory } = trainingGraph(config, shape)
+    const bytes = (name: string): number => plan.bufferBytes[plan.buffers.indexOf(name)] ?? 0
+    this.#memory = { weights: executor.allocate(layout.bytes), adamM: executor.allocate(layout.bytes), adamV: executor.allocate(layout.bytes) }
+    this.#offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
+    const levels = options.microBatches === 1 ? 1 : Math.ceil(Math.log2(options.microBatches)) + 1
+    this.#gradients = Array.from({ length: levels }, () => executor.allocate(layout.bytes))
+    this.#micro = executor.load(plan)
+    this.#add = levels > 1 ? executor.load(addPlan(layout.bytes)) : undefined
+    this.#update = executor.load(optimizerPlan(layout, options.clip))
+    this.#window = new Int32Array(config.context + 1)
+    invariant(directory.get('weights') === undefined, 'a parameter is called weights')
+    this.#buffers = {
+      ...constants, ...batchInputs(shape),
+      weights: new Uint8Array(this.#memory.weights), adamM: new Uint8Array(this.#memory.adamM), adamV: new Uint8Array(this.#memory.adamV),
+      ids: new Int32Array(shape.batch * shape.context), targets: new Int32Array(shape.batch * shape.context),
+      lossScale: Float32Array.of(1 / options.microBatches), loss: new Float32Array(Math.max(1, bytes('loss') / 4)),
+      rng: new Int32Array(3), hyper: new Float32Array(6), clip: new Float32Array(2),
+    }
+  }
+
+  /** Bytes of weights, for other plans with the same parameters (evaluation). */
+  get weights(): Uint8Array {
+    return new Uint8Array(this.#memory.weights)
+  }
+
+  /** The values of one parameter in one of the vectors: a view, to read or to set. */
+  values(state: StateName, parameter: Parameter): Float32Array {
+    const offset = this.#offsets.get(parameter.name)
+    invariant(offset !== undefined, `${parameter.name} has no place in the weights`)
+    return new Float32Array(this.#memory[state], offset, elementsOf(parameter))
+  }
+
+  /** Does step `step` (from 0) of the run. When the loss or norm it gives is not finite, the weights are of no more use. */
+  async step(step: number, data: TokenSource): Promise<StepResult> {
+    const o = this.#options
+    const sampler = new Sampler(o.seed, data.length, this.config.context)
+    /** Gradients waiting to be paired, with the number of micro-batches in each: the levels of the tree, largest first. */
+    const stack: { memory: ArrayBuffer; size: number }[] = []
+    const free = [...this.#gradients]
+    let loss = 0
+    const merge = async (): Promise<void> => {
+      const right = stack.pop()!
+      const left = stack.at(-1)!
+      await this.#add!.run({ left: new Uint8Array(left.memory), right: new Uint8Array(right.memory) })
+      left.size += right.size
+      free.push(right.memory)
+    }
+    for (let m = 0; m < o.microBatches; m++) {
+      const memory = free.pop()!
+      loss += await this.#microBatch(step, m, sampler, data, memory)
+      stack.push({ memory, size: 1 })
+      while (stack.length > 1 && stack.at(-1)!.size === stack.at(-2)!.size) await merge()
+    }
+    while (stack.length > 1) await merge()
+    loss /= o.microBatches
+    const { lr, weightDecay } = scheduleAt(o, step)
+    const hyper = this.#buffers['hyper'] as Float32Array
+    hyper.set(adamHyper(o, step, lr, weightDecay))
+    if (!Number.isFinite(loss)) return { loss, norm: NaN, lr }
+    await this.#update.run({ ...this.#buffers, gradients: new Uint8Array(stack[0]!.memory) })
+    return { loss, norm: (this.#buffers['clip'] as Float32Array)[0]!, lr }
+  }
+
+  async #microBatch(step: number, micro: number, sampler: Sampler, data: TokenSource, gradients: ArrayBuffer): Promise<number> {
+    const { batch, microBatches, seed } = this.#options
+    const { context } = this.config
+    const index = step * microBatches + micro
+    const [ids, targets, rng] = ['ids', 'targets', 'rng'].map(name => this.#buffers[name] as Int32Array) as [Int32Array, Int32Array, Int32Array]
+    for (let b = 0; b < batch; b++) {
+      data.read(sampler.start(index * batch + b), context + 1, this.#window)
+      ids.set(this.#window.subarray(0, context), b * context)
+      targets.set(this.#window.subarray(1), b * context)
+    }
+    rng.set([seed % 4294967296, Math.floor(seed / 4294967296), index])
+    await this.#micro.run({ ...this.#buffers, gradients: new Uint8Array(gradients) })
+    return (this.#buffers['loss'] as Float32Array)[0]!
+  }
+
+  [Symbol.dispose](): void {
+    this.#micro.dispose()
+    this.#add?.dispose()
+    this.#update.dispose()
+  }
+}
+
+/** The six numbers of `adamw` in docs/arithmetic.md, in f64; powers by repeated multiplication. @param step from 0 */
+export function adamHyper(o: Pick<StepOptions, 'beta1' | 'beta2' | 'eps'>, step: number, lr: number, weightDecay: number): number[] {
+  let power1 = 1
+  let power2 = 1
+  for (let t = 0; t <= step; t++) {
+    power1 *= o.beta1
+    power2 *= o.beta2
+  }
+  return [o.beta1, o.beta2, 1 - lr * weightDecay, lr / (1 - power1), 1 / Math.sqrt(1 - power2), o.eps]
+}
