@@ -3,20 +3,10 @@
  * same plan and give the same bits; `docs/arithmetic.md` section 4 says what each op computes and lists its inputs, outputs and attributes.
  */
 
-/** Sizes that are bound when a plan runs: tokens in the batch, rows whose logits are wanted, positions kept by a cache. */
-export const symbols = ['rows', 'outputs'] as const
-export type SymbolName = (typeof symbols)[number]
+import type { Attribute, DType, SymbolName } from '../ops/sizes.ts'
 
-/** A size: a number, or a symbol bound at run time. */
-export type Dim = number | SymbolName
-
-export type DType = 'f32' | 'i32' | 'i8' | 'u8'
-
-/** Bytes of one element. */
-export const elementBytes: Record<DType, number> = { f32: 4, i32: 4, i8: 1, u8: 1 }
-
-/** An attribute of an op: an integer or size, or a number rounded to f32. */
-export type Attribute = { readonly int: Dim } | { readonly f32: number }
+export { elementBytes, symbols } from '../ops/sizes.ts'
+export type { Attribute, Dim, DType, SymbolName } from '../ops/sizes.ts'
 
 export interface PlanTensor {
   readonly dtype: DType

@@ -1,0 +1,127 @@
+/** Ops that work on each element alone: sums, scaling, activations, dropout. */
+import { INV_SQRT_2PI, SQRT1_2, erfCore, expCore } from '../lib/functions.ts'
+import { Philox } from '../lib/philox.ts'
+import { f32, flat, i32, op, type Value } from './op.ts'
+import type { Dim } from './sizes.ts'
+
+const fround = Math.fround
+const rowsAndColumns = { N: 'int', C: 'int' } as const
+const inferFlat = ([x]: readonly Value[]): { N: Dim | undefined; C: Dim | undefined } => flat(x)
+
+/** An op of `inputs` equal arrays to `outputs` arrays of the same shape. */
+const same = (inputs: number, outputs: number) => (a: { N: Dim; C: Dim }): { inputs: Value[]; outputs: Value[] } => ({
+  inputs: Array.from({ length: inputs }, () => f32(a.N, a.C)), outputs: Array.from({ length: outputs }, () => f32(a.N, a.C)),
+})
+
+export const add = op({
+  name: 'add',
+  inputs: ['a', 'b'],
+  outputs: ['y'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: same(2, 1),
+  inPlace: [0, 1],
+  gradient: b => [b.dy[0], b.dy[0]],
+  run: ([a, b], [y], { N, C }) => {
+    for (let e = 0; e < N * C; e++) y[e] = a[e] + b[e]
+  },
+})
+
+/** Times a number that is bound at run time; no derivative by that number. */
+export const scale = op({
+  name: 'scale',
+  inputs: ['x', 's'],
+  outputs: ['y'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: a => ({ inputs: [f32(a.N, a.C), f32(1)], outputs: [f32(a.N, a.C)] }),
+  inPlace: [0],
+  gradient: b => [b.dy[0] && b.apply('scale', [b.dy[0], b.inputs[1]])[0], null],
+  run: ([x, s], [y], { N, C }) => {
+    const by = s[0]
+    for (let e = 0; e < N * C; e++) y[e] = x[e] * by
+  },
+})
+
+/** The exact GELU x·Φ(x) (Hendrycks & Gimpel 2016), in f64 with one rounding. */
+export const gelu = op({
+  name: 'gelu',
+  inputs: ['x'],
+  outputs: ['y'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: same(1, 1),
+  inPlace: [0],
+  gradient: b => [b.dy[0] && b.apply('geluGrad', [b.inputs[0], b.dy[0]])[0]],
+  run: ([x], [y], { N, C }) => {
+    for (let e = 0; e < N * C; e++) y[e] = (0.5 * x[e]) * (1 + erfCore(x[e] * SQRT1_2))
+  },
+})
+
+export const geluGrad = op({
+  name: 'geluGrad',
+  inputs: ['x', 'dy'],
+  outputs: ['dx'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: same(2, 1),
+  inPlace: [0, 1],
+  run: ([xs, dy], [dx], { N, C }) => {
+    for (let e = 0; e < N * C; e++) {
+      const x = xs[e]
+      const F = 0.5 * (1 + erfCore(x * SQRT1_2))
+      const f = Math.abs(x) > 30 ? 0 : expCore(x * x * -0.5) * INV_SQRT_2PI
+      dx[e] = dy[e] * (F + x * f)
+    }
+  },
+})
+
+/** relu(gate)²·up, the gate of BitNet's feed-forward. */
+export const reluSquareGate = op({
+  name: 'reluSquareGate',
+  inputs: ['gate', 'up'],
+  outputs: ['y'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: same(2, 1),
+  inPlace: [0, 1],
+  gradient: b => b.dy[0] ? b.apply('reluSquareGateGrad', [b.inputs[0], b.inputs[1], b.dy[0]]) : [null, null],
+  run: ([gate, up], [y], { N, C }) => {
+    for (let e = 0; e < N * C; e++) {
+      const r = gate[e] > 0 ? gate[e] : 0
+      y[e] = fround(r * r) * up[e]
+    }
+  },
+})
+
+export const reluSquareGateGrad = op({
+  name: 'reluSquareGateGrad',
+  inputs: ['gate', 'up', 'dy'],
+  outputs: ['dgate', 'dup'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: same(3, 2),
+  run: ([gate, up, dy], [dgate, dup], { N, C }) => {
+    for (let e = 0; e < N * C; e++) {
+      const r = gate[e] > 0 ? gate[e] : 0
+      dgate[e] = fround(fround(r + r) * up[e]) * dy[e]
+      dup[e] = fround(r * r) * dy[e]
+    }
+  },
+})
+
+/** Keeps an element where its random word reaches the threshold; the word depends on seed, site, micro-step and position alone. */
+export const dropout = op({
+  name: 'dropout',
+  inputs: ['x', 'rng'],
+  outputs: ['y'],
+  attributes: { N: 'int', C: 'int', purpose: 'int', threshold: 'int', scale: 'f32' },
+  infer: inferFlat,
+  operands: a => ({ inputs: [f32(a.N, a.C), i32(3)], outputs: [f32(a.N, a.C)] }),
+  inPlace: [0],
+  gradient: b => [b.dy[0] && b.apply('dropout', [b.dy[0], b.inputs[1]], { purpose: b.a.purpose, threshold: b.a.threshold, scale: b.a.scale })[0], null],
+  run: ([x, rng], [y], { N, C, purpose, threshold, scale: by }) => {
+    const words = new Philox(BigInt(rng[0] >>> 0) | BigInt(rng[1] >>> 0) << 32n, purpose, rng[2] >>> 0)
+    for (let e = 0; e < N * C; e++) y[e] = words.word(e) >= threshold ? x[e] * by : 0
+  },
+})

@@ -1,0 +1,110 @@
+/** Matrix products (rule R1: one chain of fused multiply-adds an element, k ascending), the panel layout of a right-hand side, column sums. */
+import { fma32 } from '../lib/float.ts'
+import { ceilDiv, f32, op, type Backward, type Data, type Value } from './op.ts'
+import type { Dim } from './sizes.ts'
+
+/** Where B(k, j) lies: layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32]. */
+function rightShape(layout: Dim, Nc: Dim, K: Dim): Value {
+  return layout === 0 ? f32(K, Nc) : layout === 1 ? f32(Nc, K) : f32(ceilDiv(Nc, 32), K, 32)
+}
+
+function rightIndex(layout: number, k: number, j: number, Nc: number, K: number): number {
+  if (layout === 0) return k * Nc + j
+  return layout === 1 ? j * K + k : ((j >> 5) * K + k) * 32 + (j & 31)
+}
+
+/** One column block of an output row: up to four chains side by side, which changes no bit and hides their latency. */
+function row(a: Data, b: Data, c: Data, at: number, step: number, i: number, n: { Nc: number; K: number; layoutB: number }): void {
+  const { Nc, K, layoutB } = n
+  const stride = layoutB === 0 ? Nc : layoutB === 1 ? 1 : 32
+  for (let j = 0; j < Nc; j += 4) {
+    const last = Nc - 1
+    const j1 = Math.min(j + 1, last), j2 = Math.min(j + 2, last), j3 = Math.min(j + 3, last)
+    let p0 = rightIndex(layoutB, 0, j, Nc, K), p1 = rightIndex(layoutB, 0, j1, Nc, K)
+    let p2 = rightIndex(layoutB, 0, j2, Nc, K), p3 = rightIndex(layoutB, 0, j3, Nc, K)
+    let c0 = 0, c1 = 0, c2 = 0, c3 = 0
+    for (let k = 0, ak = at; k < K; k++, ak += step) {
+      const x = a[ak]
+      c0 = fma32(x, b[p0], c0)
+      c1 = fma32(x, b[p1], c1)
+      c2 = fma32(x, b[p2], c2)
+      c3 = fma32(x, b[p3], c3)
+      p0 += stride
+      p1 += stride
+      p2 += stride
+      p3 += stride
+    }
+    const o = i * Nc
+    c[o + j3] = c3
+    c[o + j2] = c2
+    c[o + j1] = c1
+    c[o + j] = c0
+  }
+}
+
+/** dA = dC·Bᵀ and dB = Aᵀ·dC, each stored as A and B are; layouts say what is transposed, nothing is copied. */
+function matmulGradient(b: Backward<'transposeA' | 'layoutB'>): (Value | null)[] {
+  const [x, w] = b.inputs, dy = b.dy[0]
+  if (!dy) return [null, null, null]
+  const ta = b.a.transposeA, lb = b.a.layoutB
+  const da = !b.needs[0] ? null : ta
+    ? b.apply('matmul', [w, dy], { transposeA: lb as number, layoutB: 1 })[0]
+    : b.apply('matmul', [dy, w], { transposeA: 0, layoutB: lb === 0 ? 1 : 0 })[0]
+  const db = !b.needs[1] ? null : lb === 0
+    ? b.apply('matmul', [x, dy], { transposeA: ta ? 0 : 1, layoutB: 0 })[0]
+    : b.apply('matmul', [dy, x], { transposeA: 1, layoutB: ta })[0]
+  return [da, db, b.needs[2] ? b.apply('columnSum', [dy])[0] : null]
+}
+
+export const matmul = op({
+  name: 'matmul',
+  inputs: ['a', 'b', 'bias?'],
+  outputs: ['c'],
+  attributes: { M: 'int', Nc: 'int', K: 'int', transposeA: 'int', layoutB: 'int', hasBias: 'int' },
+  infer: ([a, b, bias], { transposeA = 0, layoutB = 0, Nc }) => ({
+    M: a.shape[transposeA ? 1 : 0], K: a.shape[transposeA ? 0 : 1], Nc: layoutB === 2 ? Nc : b.shape[layoutB === 1 ? 0 : 1],
+    transposeA, layoutB, hasBias: bias ? 1 : 0,
+  }),
+  operands: a => ({
+    inputs: [a.transposeA ? f32(a.K, a.M) : f32(a.M, a.K), rightShape(a.layoutB, a.Nc, a.K), a.hasBias ? f32(a.Nc) : null],
+    outputs: [f32(a.M, a.Nc)],
+  }),
+  gradient: b => b.a.layoutB === 2 ? [null, null, null] : matmulGradient(b),
+  run: ([a, b, bias], [c], n) => {
+    const { M, Nc, K, transposeA, hasBias } = n
+    for (let i = 0; i < M; i++) {
+      row(a, b, c, transposeA ? i : i * K, transposeA ? M : 1, i, n)
+      if (hasBias) for (let j = 0; j < Nc; j++) c[i * Nc + j] += bias[j]
+    }
+  },
+})
+
+export const panels = op({
+  name: 'panels',
+  inputs: ['b'],
+  outputs: ['p'],
+  attributes: { Nc: 'int', K: 'int', layoutB: 'int' },
+  infer: ([b], { layoutB = 0 }) => ({ Nc: b.shape[layoutB === 1 ? 0 : 1], K: b.shape[layoutB === 1 ? 1 : 0], layoutB }),
+  operands: a => ({ inputs: [rightShape(a.layoutB === 1 ? 1 : 0, a.Nc, a.K)], outputs: [rightShape(2, a.Nc, a.K)] }),
+  run: ([b], [p], { Nc, K, layoutB }) => {
+    p.fill(0)
+    for (let k = 0; k < K; k++) {
+      for (let j = 0; j < Nc; j++) p[rightIndex(2, k, j, Nc, K)] = b[rightIndex(layoutB, k, j, Nc, K)]
+    }
+  },
+})
+
+export const columnSum = op({
+  name: 'columnSum',
+  inputs: ['x'],
+  outputs: ['y'],
+  attributes: { N: 'int', C: 'int' },
+  infer: ([x]) => ({ N: x.shape[0], C: x.shape[1] }),
+  operands: a => ({ inputs: [f32(a.N, a.C)], outputs: [f32(a.C)] }),
+  run: ([x], [y], { N, C }) => {
+    y.fill(0)
+    for (let n = 0; n < N; n++) {
+      for (let c = 0; c < C; c++) y[c] += x[n * C + c]
+    }
+  },
+})

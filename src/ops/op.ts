@@ -1,0 +1,135 @@
+/**
+ * What an op is: one row per op of docs/arithmetic.md section 4, with its operands, shape rule, gradient and reference implementation.
+ * Everything else (graph, both executors' checks, tests) works from these rows; `table.ts` collects them.
+ */
+import type { Attribute, Dim, DType } from './sizes.ts'
+import { symbols } from './sizes.ts'
+import { VeritError } from '../lib/errors.ts'
+
+/** The element type and shape of an operand; a graph's tensor is one. */
+export interface Value {
+  readonly dtype: DType
+  readonly shape: readonly Dim[]
+}
+
+export type Data = Float32Array | Int32Array | Int8Array | Uint8Array
+
+/** What a gradient rule sees, and the little it needs to add ops; the graph implements it. */
+export interface Backward<K extends string = string> {
+  readonly a: Readonly<Record<K, Dim>>
+  readonly inputs: readonly Value[]
+  readonly outputs: readonly Value[]
+  /** The loss's derivative by each output; null where the loss does not depend on it. */
+  readonly dy: readonly (Value | null)[]
+  /** Whether the derivative by each input is wanted. */
+  readonly needs: readonly boolean[]
+  apply(op: string, inputs: readonly (Value | null)[], given?: Given): Value[]
+  /** The inputs of the op that made a value; null for a leaf. */
+  producer(value: Value): readonly Value[] | null
+}
+
+export type Given = Readonly<Record<string, Dim>>
+
+export interface Op<K extends string = string> {
+  readonly name: string
+  /** Operand names in the documented order; a trailing ? marks one that may be absent. */
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** Attributes in the documented order. */
+  readonly attributes: Readonly<Record<K, 'int' | 'f32'>>
+  /** Reads the attributes from the shapes of the inputs and from those given by name. A size it cannot find is left undefined. */
+  infer(inputs: readonly Value[], given: Given): Partial<Record<K, Dim | undefined>>
+  /** The operands that the attributes imply; null for one that must be absent. */
+  operands(a: Readonly<Record<K, Dim>>): { inputs: readonly (Value | null)[]; outputs: readonly (Value | null)[] }
+  /** Inputs over which output 0 may be written, element by element. */
+  readonly inPlace?: readonly number[]
+  /** The derivative by each input (null: none, or not wanted). Absent where the op has no gradient. */
+  gradient?(b: Backward<K>): (Value | null)[]
+  /** What is wrong with the values of index inputs; null if nothing. Runs before `run`. */
+  check?(inputs: readonly Data[], a: Readonly<Record<K, number>>): string | null
+  /** The reference: plain loops. Absent operands are undefined. */
+  run(inputs: readonly Data[], outputs: readonly Data[], a: Readonly<Record<K, number>>): void
+}
+
+/** Declares an op; infers its attribute names. */
+export function op<K extends string>(definition: Op<K>): Op {
+  return definition as unknown as Op
+}
+
+export const f32 = (...shape: Dim[]): Value => ({ dtype: 'f32', shape })
+export const i32 = (...shape: Dim[]): Value => ({ dtype: 'i32', shape })
+export const i8 = (...shape: Dim[]): Value => ({ dtype: 'i8', shape })
+export const u8 = (...shape: Dim[]): Value => ({ dtype: 'u8', shape })
+
+/** A product of sizes; a symbol may be multiplied by 1 only (a plan has no products of symbols). */
+export function times(a: Dim, b: Dim): Dim {
+  return typeof a === 'number' && typeof b === 'number' ? a * b : a === 1 ? b : b === 1 ? a : NaN
+}
+
+/** A size divided and rounded up; NaN for a symbol. */
+export function ceilDiv(a: Dim, b: number): number {
+  return typeof a === 'number' ? Math.ceil(a / b) : NaN
+}
+
+/** A size rounded up to a multiple of 16. */
+export function up16(a: Dim): number {
+  return ceilDiv(a, 16) * 16
+}
+
+/** Rows and columns of an operand that is worked on element by element: a vector counts as one row. */
+export function flat(x: Value): { N: Dim | undefined; C: Dim | undefined } {
+  return x.shape.length === 1 ? { N: 1, C: x.shape[0] } : { N: x.shape[0], C: x.shape.length === 2 ? x.shape[1] : undefined }
+}
+
+const withoutLeadingOnes = (shape: readonly Dim[]): readonly Dim[] => {
+  const first = shape.findIndex(d => d !== 1)
+  return first < 0 ? [] : shape.slice(first)
+}
+
+/** Whether two shapes are equal; leading ones do not count. */
+export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
+  const x = withoutLeadingOnes(a), y = withoutLeadingOnes(b)
+  return x.length === y.length && x.every((d, i) => d === y[i])
+}
+
+export const shapeText = (v: Value | null | undefined): string => v ? `${v.dtype}[${v.shape.join(', ')}]` : 'none'
+
+const isSize = (d: unknown): boolean => (symbols as readonly unknown[]).includes(d) || (Number.isSafeInteger(d) && (d as number) >= 0)
+
+/**
+ * Applies the shape rule of an op.
+ * @returns the attributes by name and the operands they imply
+ * @throws VeritError VERIT_SHAPE naming the op and the shapes
+ */
+export function applyShapeRule(row: Op, inputs: readonly (Value | null)[], given: Given): { a: Record<string, Dim>; outputs: readonly (Value | null)[] } {
+  const fail = (problem: string): never => {
+    const shapes = row.inputs.map((name, i) => `${name.replace('?', '')} ${shapeText(inputs[i])}`).join(', ')
+    throw new VeritError('VERIT_SHAPE', { op: row.name, problem, shapes })
+  }
+  if (inputs.length > row.inputs.length) fail(`takes ${row.inputs.length} inputs, not ${inputs.length}`)
+  const missing = row.inputs.find((name, i) => !name.endsWith('?') && !inputs[i])
+  if (missing !== undefined) fail(`input ${missing} is missing`)
+  const found = row.infer(inputs as readonly Value[], given)
+  const a: Record<string, Dim> = {}
+  for (const [name, kind] of Object.entries(row.attributes)) {
+    const value = found[name] ?? given[name]
+    if (kind === 'int' ? !isSize(value) : !Number.isFinite(value)) fail(`${name} cannot be told from these shapes`)
+    a[name] = kind === 'int' ? value! : Math.fround(value as number)
+  }
+  const operands = row.operands(a)
+  for (const [i, name] of row.inputs.entries()) {
+    const want = operands.inputs[i] ?? null, got = inputs[i] ?? null
+    if (want === null && got === null) continue
+    if (want === null || got === null || want.dtype !== got.dtype || !sameShape(want.shape, got.shape)) {
+      fail(`input ${name.replace('?', '')} should be ${shapeText(want)}, not ${shapeText(got)}`)
+    }
+  }
+  const bad = operands.outputs.find(o => o?.shape.some(d => !isSize(d)))
+  if (bad) fail(`an output would be ${shapeText(bad)}`)
+  return { a, outputs: operands.outputs }
+}
+
+/** The attributes of a step, in the documented order. */
+export function encodeAttributes(row: Op, a: Readonly<Record<string, Dim>>): Attribute[] {
+  return Object.entries(row.attributes).map(([name, kind]) => kind === 'f32' ? { f32: a[name] as number } : { int: a[name] })
+}

@@ -1,0 +1,18 @@
+/** All ops by name: the one table behind graph, executors and tests. */
+import { attention, attentionGrad, writeKeys, writeValues } from './attention.ts'
+import { concat, embedding, embeddingGrad, split } from './columns.ts'
+import { add, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale } from './elementwise.ts'
+import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
+import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
+import { columnSum, matmul, panels } from './matmul.ts'
+import type { Op } from './op.ts'
+import { adamw, clipFactor, squareSum } from './optimizer.ts'
+import { rmsNorm, rmsNormGrad, rmsNormParamGrad } from './rms-norm.ts'
+import { rope } from './rope.ts'
+import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
+
+export const opTable: ReadonlyMap<string, Op> = new Map([
+  matmul, panels, columnSum, add, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
+  rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
+  crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
+].map(row => [row.name, row]))
