@@ -64,7 +64,7 @@ test('a damaged file and a missing one end in one clear sentence and a failing e
   const cut = run(path)
   assert.equal(cut.status, 1)
   assert.equal(cut.stdout, '')
-  assert.match(cut.stderr, /^verit: .*cut\.gguf is not a GGUF file that can be read safely: at byte \d+, .* \[VERIT_GGUF\]\n$/)
+  assert.match(cut.stderr, /^verit: .*cut\.gguf cannot be used as a GGUF file: at byte \d+, .* \[VERIT_GGUF\]\n$/)
   const missing = run(join(dir, 'none.gguf'))
   assert.equal(missing.status, 2)
   assert.match(missing.stderr, /\[VERIT_FILE_NOT_FOUND\]\n$/)

@@ -1,5 +1,6 @@
 /** An open GGUF file: the checked header in memory, tensor data read on demand. Knows no model. */
 import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
 import { RegularFile, bytesSource, openRegular } from '../lib/regular-file.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { parseGgufHeader } from './gguf-header.ts'
@@ -45,7 +46,7 @@ export class GgufFile implements GgufHeader, Disposable {
   /** The tensor with a name; an error when there is none. */
   tensor(name: string): GgufTensor {
     const tensor = this.#byName.get(name)
-    if (tensor === undefined) throw new VeritError('VERIT_GGUF', { file: this.name, offset: this.dataOffset, problem: `there is no tensor ${name}` })
+    if (tensor === undefined) throw new VeritError('VERIT_GGUF', { file: this.name, offset: this.dataOffset, problem: `there is no tensor ${printable(name)}` })
     return tensor
   }
 

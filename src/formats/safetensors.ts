@@ -1,6 +1,7 @@
 /** Reads and writes safetensors files: checkpoints, test fixtures, Hugging Face models. Knows no model. */
 import { AtomicFile } from '../lib/atomic-file.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
 import { RegularFile, bytesSource, openRegular } from '../lib/regular-file.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { parseSafetensorsHeader, safetensorsBytes, safetensorsDtypes } from './safetensors-header.ts'
@@ -46,7 +47,7 @@ export class SafetensorsFile implements SafetensorsHeader, Disposable {
   /** The bytes of one tensor; an error when there is none of that name, or when the file changed since it was opened. */
   read(name: string): Uint8Array<ArrayBuffer> {
     const entry = this.tensors.get(name)
-    if (entry === undefined) throw new VeritError('VERIT_SAFETENSORS', { file: this.name, offset: 8, problem: `there is no tensor ${name}` })
+    if (entry === undefined) throw new VeritError('VERIT_SAFETENSORS', { file: this.name, offset: 8, problem: `there is no tensor ${printable(name)}` })
     if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
     let bytes: Uint8Array<ArrayBuffer>
     try {

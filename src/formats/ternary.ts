@@ -4,6 +4,7 @@
  * A weight is trit x scale. Decoding refuses codes that no writer makes and scales that are no finite number.
  */
 import { VeritError, invariant } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
 import { f16Bits, f16Value } from './half.ts'
 
 export interface TernaryTensor {
@@ -90,12 +91,12 @@ export function ternaryBytes(type: TernaryType, weights: number): number {
 }
 
 function finite(scale: number, name: string, weight: number): number {
-  if (!Number.isFinite(scale)) throw new VeritError('VERIT_TENSOR', { tensor: name, problem: `the scale of the block at weight ${weight} is ${scale}` })
+  if (!Number.isFinite(scale)) throw new VeritError('VERIT_TENSOR', { tensor: printable(name), problem: `the scale of the block at weight ${weight} is ${scale}` })
   return scale
 }
 
 function reserved(name: string, weight: number): never {
-  throw new VeritError('VERIT_TENSOR', { tensor: name, problem: `weight ${weight} has a reserved code, which no ternary value packs to` })
+  throw new VeritError('VERIT_TENSOR', { tensor: printable(name), problem: `weight ${weight} has a reserved code, which no ternary value packs to` })
 }
 
 /** Byte j of a 32-byte block holds weights j, 32+j, 64+j, 96+j of 128, the first in the top two bits; a code is trit + 1. */

@@ -36,11 +36,11 @@ export const errorTable = {
     what: f => `Could not ${f.action} ${f.path}: ${f.reason}`, next: () => 'Check the file, its permissions and the disk, then try again',
   }),
   VERIT_GGUF: row<{ file: string; offset: number; problem: string }>({
-    what: f => `${f.file} is not a GGUF file that can be read safely: at byte ${f.offset}, ${f.problem}`,
+    what: f => `${f.file} cannot be used as a GGUF file: at byte ${f.offset}, ${f.problem}`,
     next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused',
   }),
   VERIT_SAFETENSORS: row<{ file: string; offset: number; problem: string }>({
-    what: f => `${f.file} is not a safetensors file that can be read safely: at byte ${f.offset}, ${f.problem}`,
+    what: f => `${f.file} cannot be used as a safetensors file: at byte ${f.offset}, ${f.problem}`,
     next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused',
   }),
   VERIT_TENSOR: row<{ tensor: string; problem: string }>({
