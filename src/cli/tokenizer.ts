@@ -58,8 +58,9 @@ Examples:
       progress.clear()
       writeFileAtomic(flags.out, tokenizer.toJSON(), { overwrite: flags.force ?? false })
       const { kind, vocabSize, digest } = tokenizer
+      const fewer = kind === 'bpe' && vocabSize < flags.vocabSize ? ' (the text holds no more pairs that repeat)' : ''
       process.stdout.write(flags.json ? `${JSON.stringify({ file: flags.out, kind, vocabSize, digest })}\n`
-        : `${kind} tokenizer with ${vocabSize.toLocaleString('en-US')} tokens written to ${flags.out}\n${digest}\n`)
+        : `${kind} tokenizer with ${vocabSize.toLocaleString('en-US')} tokens${fewer} written to ${flags.out}\n${digest}\n`)
     })
 }
 

@@ -35,8 +35,9 @@ export class DocumentSplitter {
   /** Takes the next piece of the file. */
   push(piece: string): void {
     if (this.#format === 'text' && !this.#collapse) {
+      if (piece === '') return
       this.#open = true
-      if (piece !== '') this.#sink.text(piece)
+      this.#sink.text(piece)
       return
     }
     let from = 0
