@@ -103,6 +103,12 @@ export const errorTable = {
   VERIT_DATASET: row<{ path: string; problem: string }>({
     what: f => `The dataset file ${f.path} cannot be used: ${f.problem}`, next: () => 'Make the dataset again with verit prepare',
   }),
+  VERIT_PLAN: row<{ problem: string }>({
+    what: f => `A plan cannot run: ${f.problem}`, next: () => 'Check the sizes and indices given to it (token ids, positions, cache rows)',
+  }),
+  VERIT_MEMORY: row<{ problem: string }>({
+    what: f => `There is not enough memory: ${f.problem}`, next: () => 'Use a smaller batch, context or model, or free memory', status: 503,
+  }),
   VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
     what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
   }),

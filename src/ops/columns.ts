@@ -1,6 +1,6 @@
 /** Copies of rows and columns: embedding tables, and columns taken apart and put together. */
 import { VeritError } from '../lib/errors.ts'
-import { f32, i32, op, shapeText, type Value } from './op.ts'
+import { f32, flat, i32, op, shapeText, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
 
 /** What is wrong with an index list; null if all lie in [low, high). */
@@ -52,9 +52,9 @@ const parts = (a: Widths): (Value | null)[] => [a.w0, a.w1, a.w2].map(w => w ===
 export const split = op({
   name: 'split',
   inputs: ['x'],
-  outputs: ['y0?', 'y1?', 'y2?'],
+  outputs: ['y0', 'y1', 'y2'],
   attributes: { N: 'int', w0: 'int', w1: 'int', w2: 'int' },
-  infer: ([x], { w0 = 0, w1 = 0, w2 = 0 }) => ({ N: x.shape[0], w0, w1, w2 }),
+  infer: ([x], { w0 = 0, w1 = 0, w2 = 0 }) => ({ N: flat(x).N, w0, w1, w2 }),
   operands: a => ({ inputs: [f32(a.N, total(a))], outputs: parts(a) }),
   gradient: b => {
     const absent = [b.a.w0, b.a.w1, b.a.w2].map(w => w === 0)

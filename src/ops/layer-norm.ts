@@ -61,7 +61,7 @@ export const layerNormGrad = op({
 export const layerNormParamGrad = op({
   name: 'layerNormParamGrad',
   inputs: ['x', 'stats', 'dy'],
-  outputs: ['dg', 'db?'],
+  outputs: ['dg', 'db'],
   attributes: { N: 'int', C: 'int', hasBias: 'int' },
   infer: ([x]) => ({ N: x.shape[0], C: x.shape[1] }),
   operands: a => ({ inputs: [f32(a.N, a.C), f32(a.N, 2), f32(a.N, a.C)], outputs: [f32(a.C), a.hasBias ? f32(a.C) : null] }),

@@ -1,6 +1,7 @@
 /** Matrix products (rule R1: one chain of fused multiply-adds an element, k ascending), the panel layout of a right-hand side, column sums. */
 import { fma32 } from '../lib/float.ts'
-import { ceilDiv, f32, op, type Backward, type Data, type Value } from './op.ts'
+import { VeritError } from '../lib/errors.ts'
+import { ceilDiv, f32, op, shapeText, type Backward, type Data, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
 
 /** Where B(k, j) lies: layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32]. */
@@ -43,10 +44,11 @@ function row(a: Data, b: Data, c: Data, at: number, step: number, i: number, n: 
 }
 
 /** dA = dC·Bᵀ and dB = Aᵀ·dC, each stored as A and B are; layouts say what is transposed, nothing is copied. */
-function matmulGradient(b: Backward<'transposeA' | 'layoutB'>): (Value | null)[] {
+function matmulGradient(b: Backward): (Value | null)[] {
   const [x, w] = b.inputs, dy = b.dy[0]
   if (!dy) return [null, null, null]
   const ta = b.a.transposeA, lb = b.a.layoutB
+  if (lb === 2) throw new VeritError('VERIT_SHAPE', { op: 'matmul', problem: 'panels are for serving and have no gradient', shapes: b.inputs.map(shapeText).join() })
   const da = !b.needs[0] ? null : ta
     ? b.apply('matmul', [w, dy], { transposeA: lb as number, layoutB: 1 })[0]
     : b.apply('matmul', [dy, w], { transposeA: 0, layoutB: lb === 0 ? 1 : 0 })[0]
@@ -69,7 +71,7 @@ export const matmul = op({
     inputs: [a.transposeA ? f32(a.K, a.M) : f32(a.M, a.K), rightShape(a.layoutB, a.Nc, a.K), a.hasBias ? f32(a.Nc) : null],
     outputs: [f32(a.M, a.Nc)],
   }),
-  gradient: b => b.a.layoutB === 2 ? [null, null, null] : matmulGradient(b),
+  gradient: b => matmulGradient(b),
   run: ([a, b, bias], [c], n) => {
     const { M, Nc, K, transposeA, hasBias } = n
     for (let i = 0; i < M; i++) {

@@ -34,6 +34,7 @@ export interface Op<K extends string = string> {
   readonly name: string
   /** Operand names in the documented order; a trailing ? marks one that may be absent. */
   readonly inputs: readonly string[]
+  /** Likewise; a trailing ? marks one that is left out where nothing reads it. */
   readonly outputs: readonly string[]
   /** Attributes in the documented order. */
   readonly attributes: Readonly<Record<K, 'int' | 'f32'>>
