@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DecodeStream } from './decode-stream.ts'
-import { anyText } from './samples.ts'
+import { anyText } from '../../test/texts.ts'
 import { TokenizerTrainer } from './train-tokenizer.ts'
 
 const bytesOnly = new TokenizerTrainer({ vocabSize: 257 }).finish()

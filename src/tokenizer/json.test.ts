@@ -52,7 +52,7 @@ test('what is wrong with a file is refused by name', () => {
     ['{}', /not a BPE/],
     [f => { f.model.type = 'Unigram' }, /not a BPE/],
     [f => { f.model['byte_fallback'] = true }, /byte_fallback/],
-    [f => { f.model['ignore_merges'] = true }, /ignore_merges/],
+    [f => { f.model['ignore_merges'] = true }, /ignore_merges does not go with/],
     [f => { f.normalizer = { type: 'NFC' } }, /normalizes/],
     [f => { f.post_processor = { type: 'TemplateProcessing' } }, /post_processor/],
     [f => { f.pre_tokenizer = { type: 'Split', pattern: { Regex: '(a+)+$' } } }, /pre-tokenizer/],

@@ -36,7 +36,7 @@ export function partsToJson(parts: TokenizerParts & { pretokenizer: Pretokenizer
 "end_of_word_suffix": null,
 "fuse_unk": false,
 "byte_fallback": false,
-"ignore_merges": ${parts.pretokenizer === 'character'},
+"ignore_merges": ${pretokenizer(parts.pretokenizer)!.ignoreMerges},
 "vocab": {${lines(vocabulary, '}')},
 "merges": [${lines(merges.map(m => JSON.stringify(m)), ']')}
 }
@@ -93,7 +93,7 @@ export function partsFromJson(text: string, source: string): TokenizerParts {
   const post = root['post_processor']
   if (post && !(isObject(post) && post['type'] === 'ByteLevel')) refuse('its post_processor adds tokens, which Verit leaves to the caller')
   const name = readPretokenizer(root['pre_tokenizer']) ?? refuse('its pre-tokenizer is not one that Verit knows')
-  if (model['ignore_merges'] === true && name !== 'character') refuse('its model uses ignore_merges, which Verit has for characters only')
+  if ((model['ignore_merges'] ?? false) !== pretokenizer(name)!.ignoreMerges) refuse(`its ignore_merges does not go with its pre-tokenizer (${name})`)
 
   const tokens: string[] = []
   const put = (token: string, id: Json | undefined): void => {

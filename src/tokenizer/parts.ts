@@ -22,7 +22,7 @@ export interface TokenizerParts {
   tokenTypes: readonly number[]
   /** "left right", spelled, in order of rank. */
   merges: readonly string[]
-  /** 'gpt-2', 'smollm' or 'character': GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2' (see `checkParts`). */
+  /** 'gpt-2', 'smollm', 'llama-bpe' or 'character': GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2' (see `checkParts`). */
   pretokenizer: string
   /** Id of the end-of-text token. Default: the control token `<|endoftext|>`, `<|end_of_text|>` or `</s>`, if there is one. */
   endOfText?: number | undefined
@@ -30,7 +30,7 @@ export interface TokenizerParts {
 
 export const MAX_TOKENS = 1 << 20
 const MAX_MERGES = 1 << 21
-const MAX_TOKEN_LENGTH = 4096
+export const MAX_TOKEN_LENGTH = 4096
 
 /** Parts that were checked, with what was worked out on the way. */
 export interface CheckedParts {

@@ -7,11 +7,13 @@
  * `gpt-2`: contractions; letters, numbers or other signs, each with one space before; whitespace, of which the last character is
  * left for the next word (Radford et al. 2019, encoder.py; `\s` is Unicode's White_Space).
  * `smollm`: the same with each number character a word of its own (without the space), as llama.cpp's pre-tokenizer of that name.
+ * `llama-bpe`: Llama 3's: contractions in either case; letters with any one sign before; up to three number characters; signs with the
+ * line ends after them; whitespace up to its last line end. Words that are tokens are not merged.
  * `character`: every Unicode character is a word.
  */
 import { characterClass, LETTER, NUMBER, OTHER, SPACE } from './classes.ts'
 
-export type PretokenizerName = 'gpt-2' | 'smollm' | 'character'
+export type PretokenizerName = 'gpt-2' | 'smollm' | 'llama-bpe' | 'character'
 
 export interface Pretokenizer {
   name: PretokenizerName
@@ -19,7 +21,11 @@ export interface Pretokenizer {
   pattern: string
   /** Other spellings of the same rule that are accepted when a tokenizer.json is read. */
   aliases: readonly string[]
-  /** End of the word that starts at `start` in `text` (UTF-16 units; `start` < text.length). Looks at most 4 units past that end. */
+  /** A word that is a token becomes that token, whatever the merges say (`ignore_merges`). */
+  ignoreMerges: boolean
+  /** Whitespace far behind a word can belong to it: its end is certain only once something else was seen. */
+  looksThroughSpace: boolean
+  /** End of the word that starts at `start` in `text` (UTF-16 units; `start` < text.length). Looks at most 4 units past it (and past whitespace). */
   wordEnd: (text: string, start: number) => number
 }
 
@@ -68,6 +74,37 @@ function gpt2End(text: string, start: number, digitsSingly: boolean): number {
   return digitsSingly && characterClass(text.codePointAt(end)!) === NUMBER ? end : end - 1
 }
 
+const isLineEnd = (unit: number): boolean => unit === 0x0a || unit === 0x0d
+
+function llamaEnd(text: string, start: number): number {
+  const p = text.codePointAt(start)!
+  if (p === APOSTROPHE) {
+    const length = contraction(text.slice(start, start + 3).toLowerCase(), 0)
+    if (length > 0) return start + length
+  }
+  const c = characterClass(p)
+  const second = start + (p > 0xffff ? 2 : 1)
+  const d = second < text.length ? characterClass(text.codePointAt(second)!) : -1
+  if (c === LETTER || (d === LETTER && c !== NUMBER && !isLineEnd(p))) return runEnd(text, second, LETTER)
+  if (c === NUMBER) {
+    let i = second
+    for (let n = 1; n < 3 && i < text.length; n++) {
+      const q = text.codePointAt(i)!
+      if (characterClass(q) !== NUMBER) break
+      i += q > 0xffff ? 2 : 1
+    }
+    return i
+  }
+  if (c === OTHER || (p === 0x20 && d === OTHER)) {
+    let i = runEnd(text, second, OTHER)
+    while (i < text.length && isLineEnd(text.charCodeAt(i))) i++
+    return i
+  }
+  const end = runEnd(text, start, SPACE)
+  for (let i = end; i > start; i--) if (isLineEnd(text.charCodeAt(i - 1))) return i
+  return end === text.length || end - start === 1 ? end : end - 1
+}
+
 const rows: readonly Pretokenizer[] = [
   {
     name: 'gpt-2',
@@ -76,18 +113,32 @@ const rows: readonly Pretokenizer[] = [
       "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
       "'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s",
     ],
+    ignoreMerges: false,
+    looksThroughSpace: false,
     wordEnd: (text, start) => gpt2End(text, start, false),
   },
   {
     name: 'smollm',
     pattern: "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+(?![^\\s\\p{N}])|\\s+",
     aliases: [],
+    ignoreMerges: false,
+    looksThroughSpace: false,
     wordEnd: (text, start) => gpt2End(text, start, true),
+  },
+  {
+    name: 'llama-bpe',
+    pattern: "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+    aliases: [],
+    ignoreMerges: true,
+    looksThroughSpace: true,
+    wordEnd: llamaEnd,
   },
   {
     name: 'character',
     pattern: '[\\s\\S]',
     aliases: [],
+    ignoreMerges: true,
+    looksThroughSpace: false,
     wordEnd: (text, start) => start + (text.codePointAt(start)! > 0xffff ? 2 : 1),
   },
 ]

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Tokenizer as HuggingFace } from '@huggingface/tokenizers'
 import fc from 'fast-check'
-import { anyText, brokenText, cut } from './samples.ts'
+import { anyText, brokenText, cut } from '../../test/texts.ts'
 import { Tokenizer } from './tokenizer.ts'
 import { TokenizerTrainer } from './train-tokenizer.ts'
 import type { TrainTokenizerOptions } from './train-tokenizer.ts'
@@ -20,9 +20,10 @@ const theirs = (tokenizer: Tokenizer): HuggingFace => new HuggingFace(JSON.parse
 const chat = ['<|endoftext|>', '<|user|>', '<|assistant|>']
 const bpe = train({ vocabSize: 400, specials: chat })
 const digits = train({ vocabSize: 400, singleDigits: true })
+const llama = Tokenizer.fromParts({ ...bpe.toParts(), pretokenizer: 'llama-bpe', merges: bpe.toParts().merges.slice(0, 60) })
 const characters = train({ kind: 'character' })
 
-for (const [name, tokenizer] of [['gpt-2', bpe], ['single digits', digits]] as const) {
+for (const [name, tokenizer] of [['gpt-2', bpe], ['single digits', digits], ['llama-bpe', llama]] as const) {
   test(`@huggingface/tokenizers gives the same ids and text (${name})`, () => {
     const other = theirs(tokenizer)
     fc.assert(fc.property(brokenText, s => {

@@ -9,7 +9,7 @@ import { detach } from './count.ts'
 import { DecodeStream } from './decode-stream.ts'
 import { partsFromJson, partsToJson } from './json.ts'
 import { WordMerger } from './merge.ts'
-import { checkParts, CONTROL, NORMAL, USER_DEFINED } from './parts.ts'
+import { checkParts, CONTROL, MAX_TOKEN_LENGTH, NORMAL, USER_DEFINED } from './parts.ts'
 import type { CheckedParts, TokenizerParts } from './parts.ts'
 import { pretokenizer } from './pretokenizer.ts'
 import type { Pretokenizer, PretokenizerName } from './pretokenizer.ts'
@@ -233,6 +233,13 @@ export class Tokenizer {
       this.#scratch = new Int32Array(3 * word.length)
     } else if (this.#scratch.length < this.#bytes.length) this.#scratch = new Int32Array(this.#bytes.length)
     const { written } = encoder.encodeInto(word, this.#bytes)
+    if (this.#pretokenizer.ignoreMerges && written <= MAX_TOKEN_LENGTH) {
+      const id = this.#parts.ids.get(spell(this.#bytes.subarray(0, written)))
+      if (id !== undefined && this.#parts.tokenTypes[id] === NORMAL) {
+        this.#scratch[0] = id
+        return 1
+      }
+    }
     for (let i = 0; i < written; i++) this.#scratch[i] = this.#byteId[this.#bytes[i]!]!
     return this.#merger.merge(this.#scratch, written)
   }

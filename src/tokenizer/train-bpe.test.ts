@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { WordCounter } from './count.ts'
 import { pretokenizer } from './pretokenizer.ts'
-import { anyText } from './samples.ts'
+import { anyText } from '../../test/texts.ts'
 import { trainBpe } from './train-bpe.ts'
 import { TokenizerTrainer } from './train-tokenizer.ts'
 

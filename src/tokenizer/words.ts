@@ -3,6 +3,7 @@
  * out once the characters after it that could change its end have been seen. A word longer than `longest` UTF-16 units is cut
  * there, which is the one case in which pieces and whole could differ.
  */
+import { characterClass, SPACE } from './classes.ts'
 import type { Pretokenizer } from './pretokenizer.ts'
 
 /** How far a pre-tokenizer looks past the end of a word, in UTF-16 units. */
@@ -39,10 +40,12 @@ export class WordStream {
 
   #scan(): void {
     const text = this.#rest
+    let seen = text.length
+    if (this.#pretokenizer.looksThroughSpace) while (seen > 0 && characterClass(text.charCodeAt(seen - 1)) === SPACE) seen--
     let start = 0
     while (start < text.length) {
       const end = this.#pretokenizer.wordEnd(text, start)
-      if (end + LOOKAHEAD > text.length && end - start <= this.#longest) break
+      if (end + LOOKAHEAD > seen && end - start <= this.#longest) break
       start = this.#emit(text, start, end)
     }
     this.#rest = text.slice(start)

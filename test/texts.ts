@@ -1,8 +1,8 @@
-/** Random texts for the tests of tokenizers: what pre-tokenizers tell apart, in runs, among any Unicode. */
+/** Random texts for tests of tokenizers: what pre-tokenizers tell apart, in runs, among any Unicode. */
 import fc from 'fast-check'
 
 const pieces = [
-  ' ', '  ', '\n', '\t', '\r\n', '\u00a0', '\u2003', '\u0085', '\ufeff', '\u3000', "'", "'s", "'ll", "'l", "'re", "'v", 'a', 'the', 'zz', 'É', 'ß', '語', 'ि', '1', '٣', '½', '𝟘',
+  ' ', '  ', '\n', '\t', '\r\n', '\u00a0', '\u2003', '\u0085', '\ufeff', '\u3000', "'", "'s", "'ll", "'l", "'re", "'v", 'a', 'the', 'zz', 'É', 'ß', '語', 'ि', '1', '1234', '\n\n', '\r', "'S", "'Ll", "'ſ", '(a', '٣', '½', '𝟘',
   '.', '--', '…', '👍', '👩‍👩‍👧', '🇩🇪', '\u0000', '\ufffd', '<|endoftext|>', '<|user|>', '<|', '|>', '𐐷', 'e\u0301',
 ]
 
