@@ -2,14 +2,13 @@
  * Text files to a dataset: read, clean, deduplicate and split (first pass), learn a vocabulary unless one is given (second), encode into
  * shards (last). The result depends on the bytes of the inputs, their names and the options alone; docs/data.md has the formats and rules.
  */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
-import { fileError } from '../lib/file-error.ts'
 import { Progress } from '../lib/progress.ts'
 import type { ProgressOptions } from '../lib/progress.ts'
-import { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { END_OF_TEXT, TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
 import type { TrainTokenizerOptions } from '../tokenizer/train-tokenizer.ts'
 import { CLEANING_VERSION } from './clean.ts'
@@ -122,19 +121,6 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
     folder.abort()
     throw e
   }
-}
-
-/** Reads a tokenizer.json of at most 64 MiB. */
-export function loadTokenizer(path: string): Tokenizer {
-  let text: string
-  try {
-    const bytes = readFileSync(path)
-    if (bytes.length > 1 << 26) throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is larger than 64 MiB' })
-    text = bytes.toString('utf8')
-  } catch (e) {
-    throw fileError(e, path, 'read', 'the tokenizer')
-  }
-  return Tokenizer.fromJSON(text, path)
 }
 
 /** What stands between documents when the vocabulary has no end-of-text token. */

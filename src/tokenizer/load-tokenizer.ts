@@ -1,0 +1,20 @@
+/** Reads a tokenizer.json from disk. */
+import { VeritError } from '../lib/errors.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { Tokenizer } from './tokenizer.ts'
+
+/** Largest tokenizer.json that is read, in bytes; the largest vocabularies in use need a third of it. */
+const MAX_BYTES = 1 << 26
+
+/** The tokenizer in the file at `path`. */
+export function loadTokenizer(path: string): Tokenizer {
+  const file = openRegular(path, 'the tokenizer')
+  try {
+    if (file.size > MAX_BYTES) throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is larger than 64 MiB' })
+    const bytes = Buffer.alloc(file.size)
+    file.read(0, bytes)
+    return Tokenizer.fromJSON(bytes.toString('utf8'), path)
+  } finally {
+    file.close()
+  }
+}
