@@ -38,7 +38,7 @@ export interface Op<K extends string = string> {
   readonly outputs: readonly string[]
   /** Attributes in the documented order. */
   readonly attributes: Readonly<Record<K, 'int' | 'f32'>>
-  /** Reads the attributes from the shapes of the inputs and from those given by name. A size it cannot find is left undefined. */
+  /** Reads the attributes from the shapes of the inputs and from those given by name. Undefined stands for a size that is not there or does not fit. */
   infer(inputs: readonly Value[], given: Given): Partial<Record<K, Dim | undefined>>
   /** The operands that the attributes imply; null for one that must be absent. */
   operands(a: Readonly<Record<K, Dim>>): { inputs: readonly (Value | null)[]; outputs: readonly (Value | null)[] }
@@ -113,8 +113,8 @@ export function applyShapeRule(row: Op, inputs: readonly (Value | null)[], given
   const found = row.infer(inputs as readonly Value[], given)
   const a: Record<string, Dim> = {}
   for (const [name, kind] of Object.entries(row.attributes)) {
-    const value = found[name] ?? given[name]
-    if (kind === 'int' ? !isSize(value) : !Number.isFinite(value)) fail(`${name} cannot be told from these shapes`)
+    const value = name in found ? found[name] : given[name]
+    if (kind === 'int' ? !isSize(value) : !Number.isFinite(value)) fail(`${name} cannot be told from these shapes, or does not fit them`)
     a[name] = kind === 'int' ? value! : Math.fround(value as number)
   }
   const operands = row.operands(a)
