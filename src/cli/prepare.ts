@@ -1,5 +1,6 @@
 /** `verit prepare`: text files to packed token shards with a train/validation split and a manifest. */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { DEFAULT_EXTENSIONS } from '../data/inputs.ts'
 import { prepare } from '../data/prepare.ts'
 import type { PrepareOptions } from '../data/prepare.ts'
 import type { Manifest } from '../data/manifest.ts'
@@ -15,11 +16,21 @@ export function numberOption(text: string): number {
   return n
 }
 
+/** Reads ".txt,md" as ['.txt', '.md']. */
+export function extensionsOption(text: string): string[] {
+  return text.split(',').map(e => e.trim()).filter(e => e !== '').map(e => e.startsWith('.') ? e : `.${e}`)
+}
+
+/** Collects an option that may be repeated. (A list after one flag would swallow the inputs.) */
+export function repeatedOption(value: string, before: string[]): string[] {
+  return [...before, value]
+}
+
 interface Flags {
   out: string
   force?: true
   format: DataFormat
-  extensions?: string[]
+  extensions: string[]
   collapseWhitespace?: true
   replaceInvalid?: true
   minChars: number
@@ -45,7 +56,7 @@ export function command(): Command {
     .requiredOption('-o, --out <folder>', 'folder to make')
     .addOption(new Option('--format <format>', 'what a document is: a file, a line, or text between blank lines')
       .choices(['text', 'lines', 'paragraphs']).default('text'))
-    .option('--extensions <list...>', 'files that count inside folders (default: .txt .md .text)')
+    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [...DEFAULT_EXTENSIONS])
     .option('--collapse-whitespace', 'make each run of whitespace one space, or one or two line feeds')
     .option('--replace-invalid', 'read bytes that are not UTF-8 as U+FFFD instead of refusing them')
     .option('--min-chars <n>', 'drop shorter documents', numberOption, 1)
@@ -58,7 +69,7 @@ export function command(): Command {
     .addOption(new Option('--tokenizer-kind <kind>', 'what to train').choices(['bpe', 'character']).default('bpe'))
     .option('--vocab-size <n>', 'tokens of the BPE vocabulary, 257 to 131072', numberOption, 4096)
     .option('--single-digits', 'let no token hold two digits')
-    .option('--special <token...>', `special tokens besides ${END_OF_TEXT}, for instance "<|user|>"`, [])
+    .option('--special <token>', `special token besides ${END_OF_TEXT}, for instance "<|user|>"; may be repeated`, repeatedOption, [])
     .option('--shard-tokens <n>', 'most tokens in a shard', numberOption, 1 << 26)
     .option('--force', 'replace a dataset that is there')
     .option('--json', 'print the manifest as JSON')
@@ -86,7 +97,7 @@ function toOptions(flags: Flags, signal: AbortSignal): PrepareOptions {
     out: flags.out,
     force: flags.force ?? false,
     format: flags.format,
-    ...(flags.extensions && { extensions: flags.extensions.map(e => e.startsWith('.') ? e : `.${e}`) }),
+    extensions: flags.extensions,
     collapseWhitespace: flags.collapseWhitespace ?? false,
     replaceInvalid: flags.replaceInvalid ?? false,
     minCharacters: flags.minChars,

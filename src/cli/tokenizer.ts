@@ -2,14 +2,14 @@
 import { Command, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import { Corpus } from '../data/corpus.ts'
-import { listInputs } from '../data/inputs.ts'
+import { DEFAULT_EXTENSIONS, listInputs } from '../data/inputs.ts'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { Progress } from '../lib/progress.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { END_OF_TEXT, TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
-import { numberOption } from './prepare.ts'
+import { extensionsOption, numberOption, repeatedOption } from './prepare.ts'
 
 export function command(): Command {
   return new Command('tokenizer')
@@ -33,24 +33,24 @@ function train(): Command {
     .addOption(new Option('--kind <kind>', 'byte-level BPE, or one token a character').choices(['bpe', 'character']).default('bpe'))
     .option('--vocab-size <n>', 'tokens of the BPE vocabulary, 257 to 131072', numberOption, 4096)
     .option('--single-digits', 'let no token hold two digits')
-    .option('--special <token...>', `special tokens besides ${END_OF_TEXT} (character: besides none)`, [])
-    .option('--extensions <list...>', 'files that count inside folders (default: .txt .md .text)')
+    .option('--special <token>', `special token besides ${END_OF_TEXT} (character: besides none); may be repeated`, repeatedOption, [])
+    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [...DEFAULT_EXTENSIONS])
     .option('--replace-invalid', 'read bytes that are not UTF-8 as U+FFFD instead of refusing them')
     .option('--force', 'replace the file if it is there')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', `
 Examples:
   verit tokenizer train book.txt --out tokenizer.json --vocab-size 8192
-  verit tokenizer train texts/ --out chat.json --special "<|user|>" "<|assistant|>" "<|system|>"`)
+  verit tokenizer train texts/ --out chat.json --special "<|user|>" --special "<|assistant|>"`)
     .action(async (inputs: string[], flags: {
-      out: string, kind: 'bpe' | 'character', vocabSize: number, singleDigits?: true, special: string[], extensions?: string[], replaceInvalid?: true,
+      out: string, kind: 'bpe' | 'character', vocabSize: number, singleDigits?: true, special: string[], extensions: string[], replaceInvalid?: true,
       force?: true, json?: true,
     }) => {
       const trainer = new TokenizerTrainer({
         kind: flags.kind, vocabSize: flags.vocabSize, singleDigits: flags.singleDigits ?? false,
         specials: flags.kind === 'bpe' ? [END_OF_TEXT, ...flags.special.filter(s => s !== END_OF_TEXT)] : flags.special,
       })
-      const files = listInputs(inputs, flags.extensions?.map(e => e.startsWith('.') ? e : `.${e}`))
+      const files = listInputs(inputs, flags.extensions)
       const corpus = new Corpus(files, { format: 'text', collapseWhitespace: false, replaceInvalid: flags.replaceInvalid ?? false })
       await corpus.pass('count', { text: piece => trainer.push(piece), end: () => trainer.end() })
       const progress = new Progress({ label: 'learn', total: flags.vocabSize })
