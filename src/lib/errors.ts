@@ -109,6 +109,87 @@ export const errorTable = {
   VERIT_MEMORY: row<{ problem: string }>({
     what: f => `There is not enough memory: ${f.problem}`, next: () => 'Use a smaller batch, context or model, or free memory', status: 503,
   }),
+  VERIT_STATE: row<{ path: string; problem: string; fix: string }>({
+    what: f => `The state of the server, ${f.path}, cannot be used: ${f.problem}`, next: f => f.fix,
+  }),
+  VERIT_STORE: row<{ path: string; reason: string }>({
+    what: f => `The key store ${f.path} cannot be used: ${f.reason}`, next: () => 'Check the file, its permissions and the disk; requests are refused until it works',
+  }),
+  VERIT_UNAVAILABLE: row<{ what: string }>({
+    what: f => `The server cannot answer now: its ${f.what} does not work`, next: () => 'Try again later; the log of the server has the details', status: 503,
+  }),
+  VERIT_RUNNER_FRAME: row<{ problem: string }>({
+    what: f => `The model process and the gateway do not understand each other: ${f.problem}`,
+    next: () => 'This is a defect of Verit, or a model file that has taken over its process: replace the file if it is not yours',
+  }),
+  VERIT_RUNNER_DIED: row<{ how: string }>({
+    what: f => `The model process ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
+  }),
+  VERIT_LOADING: row<{ model: string }>({
+    what: f => `The model ${f.model} is not loaded yet`, next: () => 'Try again in a moment', status: 503,
+  }),
+  VERIT_BUSY: row<{ waiting: number }>({
+    what: f => `The server is busy: ${f.waiting} requests are waiting already`, next: () => 'Try again later', status: 503,
+  }),
+  VERIT_TOO_MANY: row<{ limit: number }>({
+    what: f => `This key has ${f.limit} requests under way, which is its limit`, next: () => 'Wait for one of them to end', status: 429,
+  }),
+  VERIT_TIMEOUT: row<{ seconds: number }>({
+    what: f => `The request took more than ${f.seconds} s`, next: () => 'Ask for fewer tokens, or raise --request-timeout', status: 504,
+  }),
+  VERIT_STOPPING: row<{ what: string }>({
+    what: f => `The server is stopping and ${f.what}`, next: () => 'Send the request again once it is back', status: 503,
+  }),
+  VERIT_UNAUTHORIZED: row<{ problem: string }>({
+    what: f => `A valid API key is required: ${f.problem}`, next: () => 'Send it as "Authorization: Bearer verit_..."', status: 401,
+  }),
+  VERIT_FORBIDDEN: row<{ problem: string }>({
+    what: f => `This request is not allowed: ${f.problem}`, next: () => 'See docs/server.md', status: 403,
+  }),
+  VERIT_NOT_FOUND: row<{ what: string }>({
+    what: f => `There is no ${f.what} here`, next: () => 'docs/server.md lists the routes; GET /v1/models lists the models', status: 404,
+  }),
+  VERIT_METHOD: row<{ allowed: string }>({
+    what: f => `This address takes ${f.allowed} only`, next: () => 'Use that method', status: 405,
+  }),
+  VERIT_BODY_TOO_LARGE: row<{ limit: number }>({
+    what: f => `The body has more than ${f.limit} bytes`, next: () => 'Send a smaller one', status: 413,
+  }),
+  VERIT_CONTENT_TYPE: row<{ problem: string }>({
+    what: f => `The body cannot be read: ${f.problem}`, next: () => 'Send UTF-8 JSON, uncompressed, with "Content-Type: application/json"', status: 415,
+  }),
+  VERIT_JSON: row<{ problem: string }>({
+    what: f => `The body is not acceptable JSON: ${f.problem}`, next: () => 'Send one JSON object', status: 400,
+  }),
+  VERIT_REQUEST: row<{ field: string; problem: string }>({
+    what: f => `The field ${f.field} ${f.problem}`, next: () => 'docs/server.md lists the fields and their ranges', status: 400,
+  }),
+  VERIT_HTTP: row<{ problem: string }>({
+    what: f => `The request is not acceptable HTTP: ${f.problem}`, next: () => 'Send it again without that', status: 400,
+  }),
+  VERIT_LISTEN: row<{ address: string; reason: string }>({
+    what: f => `The server cannot listen on ${f.address}: ${f.reason}`, next: () => 'Stop what uses that address, or choose another with --host and --port',
+  }),
+  VERIT_NO_MODEL: row<{ path: string }>({
+    what: f => `No model was named, and the default model ${f.path} is not there`, next: () => 'Name a GGUF file, for example: verit serve model.gguf', exit: 2,
+  }),
+  VERIT_REQUEST: row<{ field: string; problem: string }>({
+    what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range', status: 400, exit: 2,
+  }),
+  VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number }>({
+    what: f => `The prompt has ${plural(f.tokens, 'token')}, and the model can look at ${f.context}, of which the answer needs at least one`,
+    next: () => 'Shorten the prompt; nothing is cut off silently', status: 400, exit: 2,
+  }),
+  VERIT_BUSY: row<{ running: number; waiting: number }>({
+    what: f => `The model is busy: ${plural(f.running, 'generation')} under way and ${f.waiting} waiting`, next: () => 'Try again in a moment', status: 503,
+  }),
+  VERIT_ENGINE_CLOSED: row<{ model: string }>({ what: f => `The model ${f.model} was closed`, next: () => 'Load it again', status: 503 }),
+  VERIT_LOGITS: row<{ problem: string }>({
+    what: f => `The model's output cannot be used: ${f.problem}`, next: () => 'The file was damaged or its training diverged: compare its SHA-256 with its source',
+  }),
+  VERIT_CHAT: row<{ problem: string }>({
+    what: f => `The conversation cannot be put to the model: ${f.problem}`, next: () => 'docs/generation.md says which messages a chat may have', status: 400, exit: 2,
+  }),
   VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
     what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
   }),

@@ -1,0 +1,293 @@
+/*
+ * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests). src/exec/native.ts is its only
+ * caller. Nothing here aborts on input: every call is checked and throws or rejects.
+ */
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "plan.h"
+#if !defined(_WIN32)
+#include <sys/mman.h>
+#endif
+
+#define CHECK(call, text) \
+  do if ((call) != napi_ok) { napi_throw_error(env, "VERIT_INTERNAL", text); return NULL; } while (0)
+enum { MAX_BUFFERS = 1024, MAX_THREADS = 1024 };
+
+typedef struct {
+  napi_threadsafe_function done;
+  int pending;
+} state_t;
+
+typedef struct {
+  napi_deferred deferred;
+  napi_ref keep; /* the buffers, plan and pool of a run in progress */
+  state_t *state;
+  int error;
+} job_t;
+
+static napi_value fail(napi_env env, const char *code, const char *text) {
+  napi_throw_error(env, code, text);
+  return NULL;
+}
+
+static int external(napi_env env, napi_value v, napi_type_tag tag, void **p) {
+  napi_valuetype t;
+  bool same = false;
+  return napi_typeof(env, v, &t) == napi_ok && t == napi_external && napi_check_object_type_tag(env, v, &tag, &same) == napi_ok && same &&
+         napi_get_value_external(env, v, p) == napi_ok && *p;
+}
+static const napi_type_tag POOL_TAG = {0x7665726974706f6fULL, 1}, PLAN_TAG = {0x7665726974706c61ULL, 1};
+
+static int typed(napi_env env, napi_value v, napi_typedarray_type want, void **data, size_t *length) {
+  napi_typedarray_type type;
+  bool is = false;
+  return napi_is_typedarray(env, v, &is) == napi_ok && is && napi_get_typedarray_info(env, v, &type, length, data, NULL, NULL) == napi_ok && type == want;
+}
+
+/* bytes of any typed array or ArrayBuffer */
+static int bytes_of(napi_env env, napi_value v, char **data, size_t *length) {
+  bool is = false;
+  if (napi_is_typedarray(env, v, &is) == napi_ok && is) {
+    static const unsigned char size[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
+    napi_typedarray_type type;
+    if (napi_get_typedarray_info(env, v, &type, length, (void **)data, NULL, NULL) != napi_ok || (unsigned)type >= sizeof size) return 0;
+    *length *= size[type];
+    return 1;
+  }
+  if (napi_is_arraybuffer(env, v, &is) == napi_ok && is) return napi_get_arraybuffer_info(env, v, (void **)data, length) == napi_ok;
+  return 0;
+}
+
+/* ---- memory ---- */
+static void unmap(napi_env env, void *data, void *hint) {
+  int64_t n;
+  napi_adjust_external_memory(env, -(int64_t)(intptr_t)hint, &n);
+#if defined(_WIN32)
+  free(data);
+#else
+  munmap(data, (size_t)(intptr_t)hint);
+#endif
+}
+
+static napi_value allocate(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1], result;
+  double bytes;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 1 || napi_get_value_double(env, argv[0], &bytes) != napi_ok || !(bytes >= 0 && bytes < 1e15)) return fail(env, "VERIT_INTERNAL", "allocate: size");
+  size_t size = (size_t)round_up((int64_t)at_least((int64_t)bytes, 64), 4096);
+#if defined(_WIN32)
+  void *data = calloc(size, 1);
+  if (!data) return fail(env, "VERIT_MEMORY", "out of memory");
+#else
+  void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (data == MAP_FAILED) return fail(env, "VERIT_MEMORY", "out of memory");
+#ifdef MADV_HUGEPAGE
+  if (size >= (4u << 20)) madvise(data, size, MADV_HUGEPAGE);
+#endif
+#endif
+  if (napi_create_external_arraybuffer(env, data, (size_t)bytes, unmap, (void *)(intptr_t)size, &result) != napi_ok) {
+#if defined(_WIN32)
+    free(data);
+#else
+    munmap(data, size);
+#endif
+    return fail(env, "VERIT_MEMORY", "external memory is not allowed here");
+  }
+  int64_t n;
+  napi_adjust_external_memory(env, (int64_t)size, &n);
+  return result;
+}
+
+/* ---- pool ---- */
+static void free_pool(napi_env env, void *pool, void *hint) {
+  (void)env; (void)hint;
+  pool_destroy(pool);
+}
+static napi_value create_pool(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1], result;
+  int32_t threads;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 1 || napi_get_value_int32(env, argv[0], &threads) != napi_ok || threads < 1 || threads > MAX_THREADS) return fail(env, "VERIT_INTERNAL", "createPool: threads");
+  pool_t *pool = pool_create(threads);
+  if (!pool) return fail(env, "VERIT_MEMORY", "threads cannot be started");
+  if (napi_create_external(env, pool, free_pool, NULL, &result) != napi_ok) {
+    pool_destroy(pool);
+    return fail(env, "VERIT_INTERNAL", "createPool");
+  }
+  CHECK(napi_type_tag_object(env, result, &POOL_TAG), "tag");
+  return result;
+}
+
+/* ---- plan ---- */
+static void free_plan(napi_env env, void *plan, void *hint) {
+  (void)env; (void)hint;
+  plan_free(plan);
+}
+static napi_value create_plan(napi_env env, napi_callback_info info) {
+  size_t argc = 5, words, tensors, buffers, symbols;
+  napi_value argv[5], result;
+  char name[32] = "";
+  void *program, *places, *sizes, *limits;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 5 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, NULL) != napi_ok || !typed(env, argv[1], napi_int32_array, &program, &words) ||
+      !typed(env, argv[2], napi_float64_array, &places, &tensors) || !typed(env, argv[3], napi_float64_array, &sizes, &buffers) ||
+      !typed(env, argv[4], napi_int32_array, &limits, &symbols) || tensors % 3 || buffers < 1 || buffers > MAX_BUFFERS)
+    return fail(env, "VERIT_INTERNAL", "createPlan: arguments");
+  const isa_t *isa = isa_find(name);
+  if (!isa) return fail(env, "VERIT_INTERNAL", "createPlan: this machine lacks that instruction set");
+  const char *problem;
+  plan_t *plan = plan_create(isa, program, words, places, tensors / 3, sizes, buffers, limits, symbols, &problem);
+  if (!plan) return fail(env, "VERIT_PLAN", problem);
+  if (napi_create_external(env, plan, free_plan, NULL, &result) != napi_ok) {
+    plan_free(plan);
+    return fail(env, "VERIT_INTERNAL", "createPlan");
+  }
+  CHECK(napi_type_tag_object(env, result, &PLAN_TAG), "tag");
+  return result;
+}
+
+/* ---- run ---- */
+static void finished(run_t *run, void *context) {
+  job_t *job = context;
+  job->error = atomic_load(&run->error);
+  napi_call_threadsafe_function(job->state->done, job, napi_tsfn_nonblocking);
+}
+
+static void settle(napi_env env, napi_value callback, void *context, void *data) {
+  (void)callback;
+  (void)context;
+  job_t *job = data;
+  if (!env) {
+    free(job);
+    return;
+  }
+  napi_delete_reference(env, job->keep);
+  if (--job->state->pending == 0) napi_unref_threadsafe_function(env, job->state->done);
+  napi_value value, code, text;
+  if (job->error == RUN_OK) {
+    napi_get_undefined(env, &value);
+    napi_resolve_deferred(env, job->deferred, value);
+  } else {
+    napi_create_string_utf8(env, job->error == RUN_NO_MEMORY ? "VERIT_MEMORY" : "VERIT_PLAN", NAPI_AUTO_LENGTH, &code);
+    napi_create_string_utf8(env, job->error == RUN_NO_MEMORY ? "out of memory" : "an index in the input is out of range", NAPI_AUTO_LENGTH, &text);
+    napi_create_error(env, code, text, &value);
+    napi_reject_deferred(env, job->deferred, value);
+  }
+  free(job);
+}
+
+static napi_value run_plan(napi_env env, napi_callback_info info) {
+  size_t argc = 4, symbols;
+  napi_value argv[4], promise, keep;
+  state_t *state;
+  void *pool, *plan, *values;
+  uint32_t count;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, (void **)&state), "arguments");
+  if (argc < 4 || !external(env, argv[0], POOL_TAG, &pool) || !external(env, argv[1], PLAN_TAG, &plan) ||
+      napi_get_array_length(env, argv[2], &count) != napi_ok || !typed(env, argv[3], napi_int32_array, &values, &symbols))
+    return fail(env, "VERIT_INTERNAL", "run: arguments");
+  if (count != plan_buffers(plan)) return fail(env, "VERIT_PLAN", "the number of buffers is not the plan's");
+  if (!plan_symbols_ok(plan, values, symbols)) return fail(env, "VERIT_PLAN", "a size is over its limit");
+  char *buffers[MAX_BUFFERS];
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value b;
+    size_t length;
+    CHECK(napi_get_element(env, argv[2], i, &b), "buffers");
+    if (!bytes_of(env, b, &buffers[i], &length)) return fail(env, "VERIT_PLAN", "a buffer is not a typed array");
+    if ((int64_t)length < plan_buffer_bytes(plan, i)) return fail(env, "VERIT_PLAN", "a buffer is too short");
+    if ((uintptr_t)buffers[i] % 4) return fail(env, "VERIT_PLAN", "a buffer is not aligned to 4 bytes");
+  }
+  job_t *job = calloc(1, sizeof *job);
+  run_t *run = job ? plan_bind(plan, buffers, values) : NULL;
+  if (!run || napi_create_array(env, &keep) != napi_ok || napi_set_element(env, keep, 0, argv[0]) != napi_ok || napi_set_element(env, keep, 1, argv[1]) != napi_ok ||
+      napi_set_element(env, keep, 2, argv[2]) != napi_ok || napi_create_reference(env, keep, 1, &job->keep) != napi_ok ||
+      napi_create_promise(env, &job->deferred, &promise) != napi_ok) {
+    free(run);
+    free(job);
+    return fail(env, "VERIT_MEMORY", "out of memory");
+  }
+  job->state = state;
+  run->finished = finished;
+  run->context = job;
+  if (state->pending++ == 0) napi_ref_threadsafe_function(env, state->done);
+  pool_submit(pool, run);
+  return promise;
+}
+
+/* ---- functions, for tests ---- */
+#define DECLARE(isa) void verit_functions_##isa(int, const float *, float *, int64_t);
+DECLARE(baseline)
+#ifdef HAVE_X86
+DECLARE(avx2)
+DECLARE(avx512)
+#endif
+#ifdef HAVE_NEON
+DECLARE(neon)
+#endif
+static napi_value functions(napi_env env, napi_callback_info info) {
+  size_t argc = 4, nx, ny;
+  napi_value argv[4];
+  char name[32] = "";
+  int32_t which;
+  void *x, *y;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 4 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, NULL) != napi_ok || napi_get_value_int32(env, argv[1], &which) != napi_ok || which < 0 || which > 5 ||
+      !typed(env, argv[2], napi_float32_array, &x, &nx) || !typed(env, argv[3], napi_float32_array, &y, &ny) || nx != ny || !isa_find(name))
+    return fail(env, "VERIT_INTERNAL", "functions: arguments");
+  void (*f)(int, const float *, float *, int64_t) = verit_functions_baseline;
+#ifdef HAVE_X86
+  if (!strcmp(name, "avx2")) f = verit_functions_avx2;
+  if (!strcmp(name, "avx512")) f = verit_functions_avx512;
+#endif
+#ifdef HAVE_NEON
+  if (!strcmp(name, "neon")) f = verit_functions_neon;
+#endif
+  f(which, x, y, (int64_t)nx);
+  return NULL;
+}
+
+static napi_value strings(napi_env env, const char *const *list, size_t n) {
+  napi_value array, s;
+  CHECK(napi_create_array(env, &array), "array");
+  for (size_t i = 0; i < n; i++) {
+    CHECK(napi_create_string_utf8(env, list[i], NAPI_AUTO_LENGTH, &s), "string");
+    CHECK(napi_set_element(env, array, (uint32_t)i, s), "element");
+  }
+  return array;
+}
+
+static void free_state(napi_env env, void *state, void *hint) {
+  (void)env; (void)hint; /* the threadsafe function closes with the environment */
+  free(state);
+}
+
+NAPI_MODULE_INIT() {
+  state_t *state = calloc(1, sizeof *state);
+  napi_value name;
+  if (!state) return fail(env, "VERIT_MEMORY", "out of memory");
+  CHECK(napi_create_string_utf8(env, "verit", NAPI_AUTO_LENGTH, &name), "name");
+  CHECK(napi_create_threadsafe_function(env, NULL, NULL, name, 0, 1, NULL, NULL, NULL, settle, &state->done), "threadsafe function");
+  CHECK(napi_unref_threadsafe_function(env, state->done), "unref");
+  CHECK(napi_set_instance_data(env, state, free_state, NULL), "state");
+  const char *ops[OP_COUNT], *sets[4];
+  for (int i = 0; i < OP_COUNT; i++) ops[i] = op_infos[i].name;
+  size_t n = 0;
+  static const char *const all[] = {"avx512", "avx2", "neon", "baseline"};
+  for (size_t i = 0; i < 4; i++)
+    if (isa_find(all[i])) sets[n++] = all[i];
+  const napi_property_descriptor properties[] = {
+      {"allocate", NULL, allocate, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"createPool", NULL, create_pool, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"createPlan", NULL, create_plan, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"run", NULL, run_plan, NULL, NULL, NULL, napi_enumerable, state},
+      {"functions", NULL, functions, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"ops", NULL, NULL, NULL, NULL, strings(env, ops, OP_COUNT), napi_enumerable, NULL},
+      {"instructionSets", NULL, NULL, NULL, NULL, strings(env, sets, n), napi_enumerable, NULL},
+  };
+  CHECK(napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties), "exports");
+  return exports;
+}

@@ -1,0 +1,176 @@
+/* Ops that touch each element once, and sums over columns. Chunks are runs of elements, rows or 16-column blocks. */
+enum { RUN = 16384 };
+
+static int64_t flat_chunks(const op_t *o) { return (o->a[0] * o->a[1] + RUN - 1) / RUN; }
+
+/* calls BODY(n) with i the element index, full vectors first, then the n left */
+#define FLAT(o, chunk, BODY) \
+  int64_t i = (chunk) * RUN, end_ = at_most(i + RUN, (o)->a[0] * (o)->a[1]); \
+  for (; i + 16 <= end_; i += 16) { BODY(16) } \
+  if (i < end_) { const int left_ = (int)(end_ - i); BODY(left_) }
+#define GET(p, n) ((n) == 16 ? f_load((p) + i) : f_load_n((p) + i, n))
+#define PUT(p, v, n) ((n) == 16 ? f_store((p) + i, v) : f_store_n((p) + i, v, n))
+
+static void add_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *x = o->in[0], *y = o->in[1];
+  float *z = o->out[0];
+#define BODY(n) PUT(z, f_add(GET(x, n), GET(y, n)), n);
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
+static void scale_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *x = o->in[0];
+  float *z = o->out[0];
+  const v16 s = f_set1(*(const float *)o->in[1]);
+#define BODY(n) PUT(z, f_mul(GET(x, n), s), n);
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
+static void gelu_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *x = o->in[0];
+  float *z = o->out[0];
+#define BODY(n) { \
+    v16d d = f_to_d(GET(x, n)), phi = d_add(d_set1(1.0), d_erf(d_mul(d, d_set1(SQRT1_2)))); \
+    PUT(z, d_to_f(d_mul(d_mul(d_set1(0.5), d), phi)), n); \
+  }
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
+static void geluGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *x = o->in[0], *dy = o->in[1];
+  float *dx = o->out[0];
+#define BODY(n) { \
+    v16d d = f_to_d(GET(x, n)); \
+    v16d F = d_mul(d_set1(0.5), d_add(d_set1(1.0), d_erf(d_mul(d, d_set1(SQRT1_2))))); \
+    v16d f = d_mul(d_exp(d_mul(d_mul(d, d), d_set1(-0.5))), d_set1(INV_SQRT_2PI)); \
+    f = d_select_gt(d_abs(d), d_set1(30.0), d_set1(0.0), f); \
+    PUT(dx, d_to_f(d_mul(f_to_d(GET(dy, n)), d_add(F, d_mul(d, f)))), n); \
+  }
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
+static void reluSquareGate_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *gate = o->in[0], *up = o->in[1];
+  float *y = o->out[0];
+#define BODY(n) { \
+    v16 r = f_max(GET(gate, n), f_zero()); \
+    PUT(y, f_mul(f_mul(r, r), GET(up, n)), n); \
+  }
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
+static void reluSquareGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *gate = o->in[0], *up = o->in[1], *dy = o->in[2];
+  float *dgate = o->out[0], *dup = o->out[1];
+#define BODY(n) { \
+    v16 r = f_max(GET(gate, n), f_zero()), u = GET(up, n), d = GET(dy, n); \
+    PUT(dgate, f_mul(f_mul(f_add(r, r), u), d), n); \
+    PUT(dup, f_mul(f_mul(r, r), d), n); \
+  }
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
+static void dropout_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *x = o->in[0];
+  const uint32_t *rng = o->in[1];
+  float *y = o->out[0];
+  const uint32_t purpose = (uint32_t)o->a[2], threshold = (uint32_t)o->a[3];
+  const float scale = op_float(o, 4);
+  const int64_t begin = chunk * RUN, end = at_most(begin + RUN, o->a[0] * o->a[1]);
+  for (int64_t i = begin; i < end; i += 4) {
+    uint32_t c[4] = {(uint32_t)(i >> 2), 0, rng[2], purpose};
+    philox(c, rng[0], rng[1]);
+    for (int j = 0; j < 4 && i + j < end; j++) y[i + j] = c[j] >= threshold ? x[i + j] * scale : 0.0f;
+  }
+}
+
+static int64_t column_chunks(const op_t *o) { return (o->a[1] + 15) / 16; }
+static void columnSum_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *x = o->in[0];
+  const int64_t rows = o->a[0], c = o->a[1];
+  const int n = (int)at_most(c - chunk * 16, 16);
+  v16 s = f_zero();
+  for (int64_t r = 0; r < rows; r++) s = f_add(s, f_load_n(x + r * c + chunk * 16, n));
+  f_store_n((float *)o->out[0] + chunk * 16, s, n);
+}
+
+/* rows in runs of about RUN elements */
+static int64_t rows_per_chunk(int64_t width) { return at_least(RUN / at_least(width, 1), 1); }
+static int64_t row_chunks(const op_t *o) {
+  const int64_t per = rows_per_chunk(o->a[1]);
+  return (o->a[0] + per - 1) / per;
+}
+
+static int64_t split_chunks(const op_t *o) {
+  const int64_t per = rows_per_chunk(o->a[1] + o->a[2] + o->a[3]);
+  return (o->a[0] + per - 1) / per;
+}
+static void split_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t width = o->a[1] + o->a[2] + o->a[3], per = rows_per_chunk(width), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    const float *x = (const float *)o->in[0] + r * width;
+    for (int p = 0; p < 3; x += o->a[1 + p], p++)
+      if (o->a[1 + p]) memcpy((float *)o->out[p] + r * o->a[1 + p], x, 4 * (size_t)o->a[1 + p]);
+  }
+}
+static void concat_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t width = o->a[1] + o->a[2] + o->a[3], per = rows_per_chunk(width), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    float *y = (float *)o->out[0] + r * width;
+    for (int p = 0; p < 3; y += o->a[1 + p], p++)
+      if (o->a[1 + p]) memcpy(y, (const float *)o->in[p] + r * o->a[1 + p], 4 * (size_t)o->a[1 + p]);
+  }
+}
+
+static void embedding_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *table = o->in[0];
+  const int32_t *ids = o->in[1];
+  const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    if (ids[r] < 0 || ids[r] >= v) {
+      atomic_store(o->error, 1);
+      continue;
+    }
+    memcpy((float *)o->out[0] + r * c, table + ids[r] * c, 4 * (size_t)c);
+  }
+}
+
+/* blocks of 64 columns, so that the order over tokens holds within each */
+static int64_t embeddingGrad_chunks(const op_t *o) { return (o->a[1] + 63) / 64; }
+static void embeddingGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *dy = o->in[0];
+  const int32_t *ids = o->in[1];
+  float *d = o->out[0];
+  const int64_t rows = o->a[0], c = o->a[1], v = o->a[2], c0 = chunk * 64, c1 = at_most(c0 + 64, c);
+  for (int64_t r = 0; r < v; r++) memset(d + r * c + c0, 0, 4 * (size_t)(c1 - c0));
+  for (int64_t r = 0; r < rows; r++) {
+    if (ids[r] < 0 || ids[r] >= v) {
+      atomic_store(o->error, 1);
+      continue;
+    }
+    float *row = d + ids[r] * c;
+    const float *x = dy + r * c;
+    for (int64_t j = c0; j < c1; j += 16) {
+      const int n = (int)at_most(c1 - j, 16);
+      f_store_n(row + j, f_add(f_load_n(row + j, n), f_load_n(x + j, n)), n);
+    }
+  }
+}

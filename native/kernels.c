@@ -1,0 +1,75 @@
+/* All kernels for one instruction set: this file is compiled once for each, with VERIT_ISA the name and one of the VERIT_<set> macros defined. */
+#include "ops.h"
+#include "functions.h"
+
+#include "matmul.c"
+#include "elementwise.c"
+#include "norm.c"
+#include "attention.c"
+#include "loss.c"
+#include "ternary.c"
+#include "optimizer.c"
+
+#define ONE(chunks_, run_) {.phases = {{chunks_, run_}}}
+static const op_kernel KERNELS[OP_COUNT] = {
+    [OP_matmul] = {.phases = {{matmul_chunks, matmul_run}}, .scratch = matmul_scratch},
+    [OP_panels] = ONE(panels_chunks, panels_run),
+    [OP_columnSum] = ONE(column_chunks, columnSum_run),
+    [OP_add] = ONE(flat_chunks, add_run),
+    [OP_scale] = ONE(flat_chunks, scale_run),
+    [OP_embedding] = ONE(row_chunks, embedding_run),
+    [OP_embeddingGrad] = ONE(embeddingGrad_chunks, embeddingGrad_run),
+    [OP_split] = ONE(split_chunks, split_run),
+    [OP_concat] = ONE(split_chunks, concat_run),
+    [OP_layerNorm] = ONE(row_chunks, layerNorm_run),
+    [OP_layerNormGrad] = ONE(row_chunks, layerNormGrad_run),
+    [OP_layerNormParamGrad] = ONE(block_chunks, layerNormParamGrad_run),
+    [OP_rmsNorm] = ONE(row_chunks, rmsNorm_run),
+    [OP_rmsNormGrad] = ONE(row_chunks, rmsNormGrad_run),
+    [OP_rmsNormParamGrad] = ONE(block_chunks, rmsNormParamGrad_run),
+    [OP_gelu] = ONE(flat_chunks, gelu_run),
+    [OP_geluGrad] = ONE(flat_chunks, geluGrad_run),
+    [OP_reluSquareGate] = ONE(flat_chunks, reluSquareGate_run),
+    [OP_reluSquareGateGrad] = ONE(flat_chunks, reluSquareGateGrad_run),
+    [OP_dropout] = ONE(flat_chunks, dropout_run),
+    [OP_rope] = ONE(rope_chunks, rope_run),
+    [OP_writeKeys] = ONE(write_chunks, writeKeys_run),
+    [OP_writeValues] = ONE(write_chunks, writeValues_run),
+    [OP_attention] = {.phases = {{attention_chunks, attention_run}}, .scratch = attention_scratch},
+    [OP_attentionGrad] = {.phases = {{attentionGrad_chunks, attentionGrad_run}}, .scratch = attentionGrad_scratch},
+    [OP_crossEntropy] = ONE(row_chunks, crossEntropy_run),
+    [OP_crossEntropyGrad] = ONE(row_chunks, crossEntropyGrad_run),
+    [OP_mean] = ONE(one_chunk, mean_run),
+    [OP_meanGrad] = ONE(one_chunk, meanGrad_run),
+    [OP_quantizeRows] = ONE(row_chunks, quantizeRows_run),
+    [OP_dequantizeRows] = ONE(row_chunks, dequantizeRows_run),
+    [OP_ternarize] = {.phases = {{block16_chunks, ternarize_sums}, {one_chunk, ternarize_scale}, {block16_chunks, ternarize_codes}}},
+    [OP_unternarize] = ONE(block16_chunks, unternarize_run),
+    [OP_ternaryMatmul] = ONE(ternaryMatmul_chunks, ternaryMatmul_run),
+    [OP_squareSum] = ONE(squareSum_chunks, squareSum_run),
+    [OP_clipFactor] = ONE(one_chunk, clipFactor_run),
+    [OP_adamw] = ONE(adamw_chunks, adamw_run),
+};
+
+#define NAME2(isa) verit_isa_##isa
+#define NAME(isa) NAME2(isa)
+#define TEXT2(isa) #isa
+#define TEXT(isa) TEXT2(isa)
+const isa_t NAME(VERIT_ISA) = {TEXT(VERIT_ISA), KERNELS};
+
+/* the functions themselves, for tests: 0 exp, 1 log, 2 tanh, 3 erf, 4 sin, 5 cos over n values */
+#define FUNCTIONS2(isa) verit_functions_##isa
+#define FUNCTIONS(isa) FUNCTIONS2(isa)
+void FUNCTIONS(VERIT_ISA)(int which, const float *x, float *y, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const int left = (int)at_most(n - i, 16);
+    v16 v = f_load_n(x + i, left);
+    if (which == 0) f_store_n(y + i, f_exp(v), left);
+    else if (which == 3) f_store_n(y + i, d_to_f(d_erf(f_to_d(v))), left);
+    else
+      for (int j = 0; j < left; j++) {
+        const float s = x[i + j];
+        y[i + j] = which == 1 ? log_1(s) : which == 2 ? tanh_1(s) : sincos_1(s, which == 5);
+      }
+  }
+}

@@ -1,0 +1,134 @@
+/*
+ * What each op needs: the bytes of every tensor for given attributes. A plan is refused when one of its tensors is shorter, so that no kernel can
+ * read or write outside its buffers whatever the plan says. Attributes here are the largest the plan allows.
+ */
+#include "ops.h"
+
+/* sizes must be positive and small enough that no product below overflows */
+static int sizes(const int64_t *a, int n) {
+  for (int i = 0; i < n; i++)
+    if (a[i] < 0 || a[i] > INT32_MAX) return 0;
+  return 1;
+}
+#define F(n) (4 * (n))
+#define NEED(name) static int name##_need(const int64_t *a, int64_t *in, int64_t *out)
+#define UNUSED (void)in, (void)out
+
+NEED(matmul) {
+  if (!sizes(a, 6) || a[2] < 1 || a[4] > 2) return 0;
+  in[0] = F(a[0] * a[2]);
+  in[1] = F((a[4] == 2 ? round_up(a[1], 32) : a[1]) * a[2]);
+  in[2] = a[5] ? F(a[1]) : 0;
+  out[0] = F(a[0] * a[1]);
+  return 1;
+}
+NEED(panels) { in[0] = F(a[0] * a[1]); out[0] = F(round_up(a[0], 32) * a[1]); return sizes(a, 3) && a[1] > 0 && a[2] < 2; }
+NEED(columnSum) { in[0] = F(a[0] * a[1]); out[0] = F(a[1]); return sizes(a, 2); }
+NEED(add) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
+NEED(scale) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 4; return sizes(a, 2); }
+NEED(embedding) { in[0] = F(a[2] * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 3); }
+NEED(embeddingGrad) { in[0] = F(a[0] * a[1]); in[1] = F(a[0]); out[0] = F(a[2] * a[1]); return sizes(a, 3); }
+static int parts(const int64_t *a, int64_t *whole, int64_t *part) {
+  if (!sizes(a, 4)) return 0;
+  *whole = F(a[0] * (a[1] + a[2] + a[3]));
+  for (int i = 0; i < 3; i++) part[i] = F(a[0] * a[1 + i]);
+  return 1;
+}
+NEED(split) { return parts(a, in, out); }
+NEED(concat) { return parts(a, out, in); }
+NEED(layerNorm) {
+  in[0] = out[0] = F(a[0] * a[1]);
+  in[1] = F(a[1]);
+  in[2] = a[2] ? F(a[1]) : 0;
+  out[1] = F(a[0] * 2);
+  return sizes(a, 3) && a[1] > 0;
+}
+NEED(layerNormGrad) { in[0] = in[3] = out[0] = F(a[0] * a[1]); in[1] = F(a[1]); in[2] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
+NEED(layerNormParamGrad) { in[0] = in[2] = F(a[0] * a[1]); in[1] = F(a[0] * 2); out[0] = F(a[1]); out[1] = a[2] ? F(a[1]) : 0; return sizes(a, 3); }
+NEED(rmsNorm) { in[0] = out[0] = F(a[0] * a[1]); in[1] = F(a[1]); out[1] = F(a[0]); return sizes(a, 2) && a[1] > 0; }
+NEED(rmsNormGrad) { in[0] = in[3] = out[0] = F(a[0] * a[1]); in[1] = F(a[1]); in[2] = F(a[0]); return sizes(a, 2) && a[1] > 0; }
+NEED(rmsNormParamGrad) { in[0] = in[2] = F(a[0] * a[1]); in[1] = F(a[0]); out[0] = F(a[1]); return sizes(a, 2); }
+NEED(gelu) { in[0] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
+NEED(geluGrad) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
+NEED(reluSquareGate) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
+NEED(reluSquareGateGrad) { in[0] = in[1] = in[2] = out[0] = out[1] = F(a[0] * a[1]); return sizes(a, 2); }
+NEED(dropout) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 12; return sizes(a, 2); }
+NEED(rope) {
+  in[0] = out[0] = F(a[0] * a[1] * a[2]);
+  in[1] = F(a[0]);
+  in[2] = in[3] = F(a[3] * (a[2] / 2));
+  return sizes(a, 4) && a[2] % 2 == 0 && a[1] * a[2] <= INT32_MAX;
+}
+NEED(writeKeys) { in[0] = F(a[0] * a[1] * a[2]); in[1] = F(a[0]); out[0] = F(a[1] * a[3] * a[2]); return sizes(a, 4) && a[3] % 16 == 0 && a[1] * a[2] <= INT32_MAX; }
+NEED(writeValues) { return writeKeys_need(a, in, out); }
+static int heads(const int64_t *a) { return sizes(a, 5) && a[1] > 0 && a[2] > 0 && a[1] % a[2] == 0 && a[3] > 0 && a[4] > 0 && a[1] * a[3] <= INT32_MAX; }
+NEED(attention) {
+  if (!heads(a) || !sizes(a + 5, 1) || a[5] % 16) return 0;
+  in[0] = out[0] = F(a[0] * a[1] * a[3]);
+  in[1] = in[2] = F(a[2] * a[5] * a[3]);
+  in[3] = in[4] = F(a[0]);
+  out[1] = F(a[0] * a[1] * a[4]);
+  return 1;
+}
+NEED(attentionGrad) {
+  if (!heads(a)) return 0;
+  in[0] = in[4] = in[5] = out[0] = F(a[0] * a[1] * a[3]);
+  in[1] = in[2] = out[1] = out[2] = F(a[0] * a[2] * a[3]);
+  in[3] = F(a[0] * a[1] * a[4]);
+  return 1;
+}
+NEED(crossEntropy) { in[0] = F(a[0] * a[1]); in[1] = out[0] = F(a[0]); out[1] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
+NEED(crossEntropyGrad) { in[0] = out[0] = F(a[0] * a[1]); in[1] = in[3] = F(a[0]); in[2] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
+NEED(mean) { in[0] = F(a[0]); out[0] = 4; return sizes(a, 1) && a[0] > 0; }
+NEED(meanGrad) { in[0] = 4; out[0] = F(a[0]); return sizes(a, 1) && a[0] > 0; }
+NEED(quantizeRows) { in[0] = F(a[0] * a[1]); out[0] = a[0] * round_up(a[1], 16); out[1] = out[2] = F(a[0]); return sizes(a, 2) && a[1] > 0; }
+NEED(dequantizeRows) { in[0] = a[0] * round_up(a[1], 16); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 2); }
+static int64_t packed(int64_t outputs, int64_t k) { return round_up(outputs, 16) * round_up(k, 16) / 4; }
+NEED(ternarize) { in[0] = F(a[0] * a[1]); out[0] = packed(a[0], a[1]); out[1] = 4; return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
+NEED(unternarize) { in[0] = packed(a[0], a[1]); in[1] = 4; out[0] = F(a[0] * a[1]); return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
+NEED(ternaryMatmul) {
+  in[0] = a[0] * round_up(a[2], 16);
+  in[1] = in[2] = F(a[0]);
+  in[3] = packed(a[1], a[2]);
+  in[4] = 4;
+  out[0] = F(a[0] * a[1]);
+  return sizes(a, 3) && a[1] > 0 && a[2] > 0;
+}
+NEED(squareSum) { in[0] = F(a[0]); out[0] = F((a[0] + 4095) / 4096); return sizes(a, 1); }
+NEED(clipFactor) { in[0] = F(a[0]); out[0] = 8; return sizes(a, 1); }
+NEED(adamw) { in[0] = in[1] = in[2] = in[3] = out[0] = out[1] = out[2] = F(a[0]); in[4] = 8; in[5] = 24; return sizes(a, 2) && a[1] <= a[0]; }
+
+const op_info op_infos[OP_COUNT] = {
+#define X(name, in, out, attributes) {#name, in, out, attributes, name##_need},
+    OPS(X)
+#undef X
+};
+
+#define ISA(name) extern const isa_t verit_isa_##name;
+#ifdef HAVE_X86
+ISA(avx512)
+ISA(avx2)
+#endif
+#ifdef HAVE_NEON
+ISA(neon)
+#endif
+ISA(baseline)
+
+const isa_t *isa_find(const char *name) {
+  const isa_t *known[4];
+  int n = 0;
+#ifdef HAVE_X86
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vnni"))
+    known[n++] = &verit_isa_avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) known[n++] = &verit_isa_avx2;
+#endif
+#ifdef HAVE_NEON
+  known[n++] = &verit_isa_neon;
+#endif
+  known[n++] = &verit_isa_baseline;
+  for (int i = 0; i < n; i++)
+    if (!*name || !strcmp(name, known[i]->name)) return known[i];
+  return NULL;
+}

@@ -1,0 +1,140 @@
+/* Checks a plan when it is made, binds pointers and sizes when it is run. */
+#include "plan.h"
+#include <stdlib.h>
+
+enum { MAX_SYMBOLS = 4 };
+
+typedef struct { int32_t kind, in[MAX_IN], out[MAX_OUT], tag[MAX_ATTRIBUTES], value[MAX_ATTRIBUTES]; } step_t;
+typedef struct { int32_t buffer; int64_t offset, bytes; } tensor_t;
+struct plan_t {
+  const isa_t *isa;
+  step_t *steps;
+  tensor_t *tensors;
+  int64_t *buffer_bytes;
+  size_t step_count, tensor_count, buffer_count, symbol_count;
+  int32_t limits[MAX_SYMBOLS];
+};
+
+void plan_free(plan_t *p) {
+  if (!p) return;
+  free(p->steps);
+  free(p->tensors);
+  free(p->buffer_bytes);
+  free(p);
+}
+
+size_t plan_buffers(const plan_t *p) { return p->buffer_count; }
+int64_t plan_buffer_bytes(const plan_t *p, size_t i) { return p->buffer_bytes[i]; }
+
+int plan_symbols_ok(const plan_t *p, const int32_t *symbols, size_t n) {
+  if (n != p->symbol_count) return 0;
+  for (size_t i = 0; i < n; i++)
+    if (symbols[i] < 0 || symbols[i] > p->limits[i]) return 0;
+  return 1;
+}
+
+static int64_t attribute(const step_t *s, int i, const int32_t *symbols) { return s->tag[i] ? symbols[s->tag[i] - 1] : s->value[i]; }
+
+static const char *check_tensor(const plan_t *p, int32_t t, int64_t need) {
+  if (t < -1 || t >= (int64_t)p->tensor_count) return "a tensor index is out of range";
+  if (t < 0) return need > 0 ? "a tensor that the op needs is absent" : NULL;
+  return p->tensors[t].bytes < need ? "a tensor is too short for its op" : NULL;
+}
+
+static const char *check_step(const plan_t *p, const step_t *s) {
+  const op_info *info = &op_infos[s->kind];
+  int64_t a[MAX_ATTRIBUTES] = {0}, in[MAX_IN] = {0}, out[MAX_OUT] = {0};
+  for (int i = 0; i < info->attributes; i++) {
+    if (s->tag[i] < 0 || s->tag[i] > (int32_t)p->symbol_count) return "an attribute names an unknown symbol";
+    a[i] = attribute(s, i, p->limits);
+  }
+  if (!info->need(a, in, out)) return "an op has attributes that are not allowed";
+  /* optional outputs: the probabilities of attention and the bias gradient of layerNorm */
+  if (s->kind == OP_attention && s->out[1] < 0) out[1] = 0;
+  const char *problem = NULL;
+  for (int i = 0; i < info->inputs && !problem; i++) problem = check_tensor(p, s->in[i], in[i]);
+  for (int i = 0; i < info->outputs && !problem; i++) problem = check_tensor(p, s->out[i], out[i]);
+  /* adamw updates in place: its outputs must be its inputs */
+  if (!problem && s->kind == OP_adamw && (s->out[0] != s->in[0] || s->out[1] != s->in[2] || s->out[2] != s->in[3])) problem = "adamw must write w, m, v in place";
+  return problem;
+}
+
+static const char *fill(plan_t *p, const int32_t *program, size_t words, const double *tensors, const double *buffer_bytes, const int32_t *limits) {
+  const double largest = 9007199254740992.0;
+  for (size_t i = 0; i < p->symbol_count; i++) {
+    if (limits[i] < 0) return "a limit is negative";
+    p->limits[i] = limits[i];
+  }
+  for (size_t i = 0; i < p->buffer_count; i++) {
+    if (!(buffer_bytes[i] >= 0 && buffer_bytes[i] < largest)) return "a buffer has no proper size";
+    p->buffer_bytes[i] = (int64_t)buffer_bytes[i];
+  }
+  for (size_t i = 0; i < p->tensor_count; i++) {
+    const double b = tensors[3 * i], offset = tensors[3 * i + 1], bytes = tensors[3 * i + 2];
+    if (!(b >= 0 && b < (double)p->buffer_count && offset >= 0 && offset < largest && bytes >= 0 && bytes < largest)) return "a tensor has no proper place";
+    p->tensors[i] = (tensor_t){(int32_t)b, (int64_t)offset, (int64_t)bytes};
+    if (p->tensors[i].offset % 4 || p->tensors[i].offset + p->tensors[i].bytes > p->buffer_bytes[p->tensors[i].buffer]) return "a tensor lies outside its buffer";
+  }
+  size_t w = 0;
+  for (; w < words; p->step_count++) {
+    if (words - w < 4) return "the program ends inside a step";
+    step_t *s = &p->steps[p->step_count];
+    const int32_t *h = program + w;
+    if (h[0] < 0 || h[0] >= OP_COUNT) return "an op is unknown";
+    const op_info *info = &op_infos[h[0]];
+    if (h[1] != info->inputs || h[2] != info->outputs || h[3] != info->attributes) return "an op has the wrong number of tensors or attributes";
+    const size_t length = 4 + (size_t)(h[1] + h[2] + 2 * h[3]);
+    if (words - w < length) return "the program ends inside a step";
+    s->kind = h[0];
+    const int32_t *x = h + 4;
+    for (int i = 0; i < h[1]; i++) s->in[i] = *x++;
+    for (int i = 0; i < h[2]; i++) s->out[i] = *x++;
+    for (int i = 0; i < h[3]; i++) {
+      s->tag[i] = *x++;
+      s->value[i] = *x++;
+    }
+    const char *problem = check_step(p, s);
+    if (problem) return problem;
+    w += length;
+  }
+  return NULL;
+}
+
+plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, const double *tensors, size_t tensor_count, const double *buffer_bytes,
+                    size_t buffer_count, const int32_t *limits, size_t symbol_count, const char **problem) {
+  plan_t *p = calloc(1, sizeof *p);
+  *problem = "out of memory";
+  if (!p) return NULL;
+  p->isa = isa;
+  p->tensor_count = tensor_count;
+  p->buffer_count = buffer_count;
+  p->symbol_count = symbol_count;
+  p->steps = calloc(words / 4 + 1, sizeof *p->steps);
+  p->tensors = calloc(tensor_count + 1, sizeof *p->tensors);
+  p->buffer_bytes = calloc(buffer_count + 1, sizeof *p->buffer_bytes);
+  if (p->steps && p->tensors && p->buffer_bytes) {
+    *problem = symbol_count > MAX_SYMBOLS ? "too many symbols" : fill(p, program, words, tensors, buffer_bytes, limits);
+    if (!*problem) return p;
+  }
+  plan_free(p);
+  return NULL;
+}
+
+run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols) {
+  run_t *r = calloc(1, sizeof *r + p->step_count * MAX_PHASES * sizeof(item_t));
+  if (!r) return NULL;
+  for (size_t i = 0; i < p->step_count; i++) {
+    const step_t *s = &p->steps[i];
+    const op_info *info = &op_infos[s->kind];
+    const op_kernel *k = &p->isa->kernels[s->kind];
+    op_t op = {.kind = s->kind, .error = &r->error};
+#define POINTER(t) ((t) < 0 ? NULL : buffers[p->tensors[t].buffer] + p->tensors[t].offset)
+    for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j]);
+    for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j]);
+    for (int j = 0; j < info->attributes; j++) op.a[j] = attribute(s, j, symbols);
+    if (k->scratch) r->scratch = at_least(r->scratch, k->scratch(&op));
+    for (int f = 0; f < MAX_PHASES && k->phases[f].run; f++)
+      r->item[r->items++] = (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)};
+  }
+  return r;
+}

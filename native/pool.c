@@ -1,0 +1,158 @@
+/*
+ * Chunks are claimed from one 64-bit word that holds the item and the next chunk, so a claim names both in one atomic step. An item is
+ * finished when its last chunk is done, not when every thread has arrived: a thread that the system has put aside (a busy machine) delays the
+ * others only if it holds a chunk. A thread with nothing to claim spins for some tens of microseconds, then sleeps.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "pool.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { SPINS = 1500 };
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+struct pool_t {
+  pthread_mutex_t lock;
+  pthread_cond_t wake; /* a run arrived, an item advanced, or the pool closes */
+  run_t *head, *tail;
+  _Atomic int runs; /* in the queue */
+  _Atomic int closing;
+  _Atomic int idle;
+  int threads;
+  pthread_t thread[];
+};
+
+static void release(run_t *run) {
+  if (atomic_fetch_sub(&run->references, 1) == 1) free(run);
+}
+
+static void wake_all(pool_t *p) {
+  pthread_mutex_lock(&p->lock);
+  pthread_cond_broadcast(&p->wake);
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void finish(pool_t *p, run_t *run) {
+  pthread_mutex_lock(&p->lock);
+  p->head = run->next;
+  if (!p->head) p->tail = NULL;
+  atomic_fetch_sub(&p->runs, 1);
+  if (p->head) pthread_cond_broadcast(&p->wake);
+  pthread_mutex_unlock(&p->lock);
+  run->finished(run, run->context);
+  release(run);
+}
+
+/* the last chunk of `item` is done: open the next item that has chunks */
+static void advance(pool_t *p, run_t *run, uint32_t item) {
+  do item++;
+  while (item < run->items && run->item[item].chunks == 0);
+  atomic_store(&run->done, 0);
+  atomic_store(&run->word, (uint64_t)item << 32);
+  if (atomic_load(&run->sleepers) > 0) wake_all(p);
+  if (item == run->items) finish(p, run);
+}
+
+static void work(pool_t *p, run_t *run, char *scratch) {
+  for (;;) {
+    const uint64_t claim = atomic_fetch_add(&run->word, 1);
+    const uint32_t item = (uint32_t)(claim >> 32), chunk = (uint32_t)claim;
+    if (item >= run->items) return;
+    const item_t *it = &run->item[item];
+    if (chunk < it->chunks) {
+      /* after an error nothing more is computed; the run only has to come to its end */
+      if (!atomic_load_explicit(&run->error, memory_order_relaxed)) it->run(&it->op, chunk, scratch);
+      if (atomic_fetch_add(&run->done, 1) + 1 == it->chunks) advance(p, run, item);
+      continue;
+    }
+    int spins = 0;
+    while ((uint32_t)(atomic_load(&run->word) >> 32) == item) {
+      if (++spins < SPINS) {
+        relax();
+        continue;
+      }
+      pthread_mutex_lock(&p->lock);
+      atomic_fetch_add(&run->sleepers, 1);
+      while ((uint32_t)(atomic_load(&run->word) >> 32) == item) pthread_cond_wait(&p->wake, &p->lock);
+      atomic_fetch_sub(&run->sleepers, 1);
+      pthread_mutex_unlock(&p->lock);
+    }
+  }
+}
+
+static void *worker(void *argument) {
+  pool_t *p = argument;
+  char *scratch = NULL;
+  int64_t size = 0;
+  for (;;) {
+    for (int spins = 0; spins < SPINS && !atomic_load(&p->runs) && !atomic_load(&p->closing); spins++) relax();
+    pthread_mutex_lock(&p->lock);
+    while (!p->head && !atomic_load(&p->closing)) pthread_cond_wait(&p->wake, &p->lock);
+    run_t *run = p->head;
+    if (run) atomic_fetch_add(&run->references, 1);
+    pthread_mutex_unlock(&p->lock);
+    if (!run) break;
+    if (run->scratch > size) {
+      free(scratch);
+      scratch = NULL;
+      size = 0;
+      if (posix_memalign((void **)&scratch, 64, (size_t)round_up(run->scratch, 64)) == 0) size = run->scratch;
+      else scratch = NULL;
+    }
+    if (run->scratch > size) atomic_store(&run->error, RUN_NO_MEMORY);
+    work(p, run, scratch);
+    release(run);
+  }
+  free(scratch);
+  return NULL;
+}
+
+pool_t *pool_create(int threads) {
+  pool_t *p = calloc(1, sizeof *p + (size_t)threads * sizeof(pthread_t));
+  if (!p) return NULL;
+  pthread_mutex_init(&p->lock, NULL);
+  pthread_cond_init(&p->wake, NULL);
+  for (; p->threads < threads; p->threads++)
+    if (pthread_create(&p->thread[p->threads], NULL, worker, p)) break;
+  if (p->threads) return p;
+  pool_destroy(p);
+  return NULL;
+}
+
+void pool_submit(pool_t *p, run_t *run) {
+  atomic_store(&run->references, 1);
+  uint32_t first = 0;
+  while (first < run->items && run->item[first].chunks == 0) first++;
+  atomic_store(&run->word, (uint64_t)first << 32);
+  if (first == run->items) { /* nothing to do */
+    run->finished(run, run->context);
+    release(run);
+    return;
+  }
+  pthread_mutex_lock(&p->lock);
+  run->next = NULL;
+  if (p->tail) p->tail->next = run;
+  else p->head = run;
+  p->tail = run;
+  atomic_fetch_add(&p->runs, 1);
+  pthread_cond_broadcast(&p->wake);
+  pthread_mutex_unlock(&p->lock);
+}
+
+void pool_destroy(pool_t *p) {
+  pthread_mutex_lock(&p->lock);
+  atomic_store(&p->closing, 1);
+  pthread_cond_broadcast(&p->wake);
+  pthread_mutex_unlock(&p->lock);
+  for (int i = 0; i < p->threads; i++) pthread_join(p->thread[i], NULL);
+  pthread_cond_destroy(&p->wake);
+  pthread_mutex_destroy(&p->lock);
+  free(p);
+}

@@ -1,0 +1,62 @@
+/*
+ * One vector type for every instruction set: 16 lanes of f32 (v16), with 16 lanes of f64 (v16d) for the functions and of int32 (v16i) for
+ * the integer products. A kernel is written once on these; kernels.c is compiled once per instruction set. docs/arithmetic.md section 2
+ * fixes the 16 lanes (rule R2), so the width of the machine's registers never shows in a result.
+ *
+ * Every backend defines:
+ *   f_load f_store f_load_n f_store_n f_set1 f_zero            (n: the first n lanes, 0 <= n <= 16; missing lanes read as +0)
+ *   f_add f_sub f_mul f_div f_sqrt f_fma f_max f_min f_abs f_neg
+ *   f_gt f_select f_or_nan (m16 masks)                         f_hsum f_hmax: the tree 8-4-2-1
+ *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
+ *   f_store_i8 (round to nearest even, 16 int8), i_zero i_dot i_load_codes i_to_f
+ *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators
+ */
+#ifndef VERIT_SIMD_H
+#define VERIT_SIMD_H
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(VERIT_AVX512)
+#include "simd_avx512.h"
+#elif defined(VERIT_AVX2)
+#include "simd_avx2.h"
+#elif defined(VERIT_NEON)
+#include "simd_neon.h"
+#else
+#include "simd_portable.h"
+#endif
+
+/* max over lanes and sum over lanes of n elements, rule R2 */
+INLINE float r2_sum(const float *x, int64_t n) {
+  v16 l = f_zero();
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) l = f_add(l, f_load(x + i));
+  if (i < n) l = f_add(l, f_load_n(x + i, (int)(n - i)));
+  return f_hsum(l);
+}
+
+INLINE float r2_dot(const float *x, const float *y, int64_t n) {
+  v16 l = f_zero();
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) l = f_fma(f_load(x + i), f_load(y + i), l);
+  if (i < n) l = f_fma(f_load_n(x + i, (int)(n - i)), f_load_n(y + i, (int)(n - i)), l);
+  return f_hsum(l);
+}
+
+INLINE float r2_max(const float *x, int64_t n) {
+  v16 l = f_set1(-INFINITY);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) l = f_max(l, f_load(x + i));
+  if (i < n) {
+    float tail[16];
+    f_store(tail, l);
+    for (int j = 0; i + j < n; j++) tail[j] = tail[j] > x[i + j] ? tail[j] : x[i + j];
+    l = f_load(tail);
+  }
+  return f_hmax(l);
+}
+#endif

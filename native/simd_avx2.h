@@ -1,0 +1,108 @@
+/* AVX2 and FMA: two registers per v16. */
+#include <immintrin.h>
+#define TILE_ROWS 6
+#define TILE_VECTORS 1
+
+typedef struct { __m256 a, b; } v16;
+typedef struct { __m256i a, b; } v16i;
+typedef struct { __m256 a, b; } m16;
+typedef struct { __m256d a, b, c, d; } v16d;
+
+INLINE __m256i lane_mask(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE v16 f_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+INLINE void f_store(float *p, v16 v) { _mm256_storeu_ps(p, v.a); _mm256_storeu_ps(p + 8, v.b); }
+INLINE v16 f_load_n(const float *p, int n) { return (v16){_mm256_maskload_ps(p, lane_mask(n)), _mm256_maskload_ps(p + 8, lane_mask(n - 8))}; }
+INLINE void f_store_n(float *p, v16 v, int n) { _mm256_maskstore_ps(p, lane_mask(n), v.a); _mm256_maskstore_ps(p + 8, lane_mask(n - 8), v.b); }
+INLINE v16 f_set1(float x) { return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+INLINE v16 f_zero(void) { return (v16){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+#define TWO(name, op) INLINE v16 name(v16 x, v16 y) { return (v16){op(x.a, y.a), op(x.b, y.b)}; }
+TWO(f_add, _mm256_add_ps)
+TWO(f_sub, _mm256_sub_ps)
+TWO(f_mul, _mm256_mul_ps)
+TWO(f_div, _mm256_div_ps)
+TWO(f_max, _mm256_max_ps)
+TWO(f_min, _mm256_min_ps)
+#undef TWO
+INLINE v16 f_sqrt(v16 x) { return (v16){_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
+INLINE v16 f_fma(v16 x, v16 y, v16 z) { return (v16){_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+INLINE v16 f_abs(v16 x) { __m256 s = _mm256_set1_ps(-0.0f); return (v16){_mm256_andnot_ps(s, x.a), _mm256_andnot_ps(s, x.b)}; }
+INLINE v16 f_neg(v16 x) { __m256 s = _mm256_set1_ps(-0.0f); return (v16){_mm256_xor_ps(s, x.a), _mm256_xor_ps(s, x.b)}; }
+INLINE m16 f_gt(v16 x, v16 y) { return (m16){_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ)}; }
+INLINE m16 f_nan(v16 x) { return (m16){_mm256_cmp_ps(x.a, x.a, _CMP_UNORD_Q), _mm256_cmp_ps(x.b, x.b, _CMP_UNORD_Q)}; }
+INLINE v16 f_select(m16 m, v16 x, v16 y) { return (v16){_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)}; }
+
+INLINE float tree4(__m128 q, int max) {
+  __m128 h = _mm_movehl_ps(q, q);
+  q = max ? _mm_max_ps(q, h) : _mm_add_ps(q, h);
+  h = _mm_shuffle_ps(q, q, 1);
+  return _mm_cvtss_f32(max ? _mm_max_ss(q, h) : _mm_add_ss(q, h));
+}
+INLINE float f_hsum(v16 v) {
+  __m256 h = _mm256_add_ps(v.a, v.b);
+  return tree4(_mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)), 0);
+}
+INLINE float f_hmax(v16 v) {
+  __m256 h = _mm256_max_ps(v.a, v.b);
+  return tree4(_mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)), 1);
+}
+
+#define LOW(x) _mm256_castps256_ps128(x)
+#define HIGH(x) _mm256_extractf128_ps(x, 1)
+INLINE v16d f_to_d(v16 v) {
+  return (v16d){_mm256_cvtps_pd(LOW(v.a)), _mm256_cvtps_pd(HIGH(v.a)), _mm256_cvtps_pd(LOW(v.b)), _mm256_cvtps_pd(HIGH(v.b))};
+}
+#define JOIN(x, y) _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(x)), _mm256_cvtpd_ps(y), 1)
+INLINE v16 d_to_f(v16d v) { return (v16){JOIN(v.a, v.b), JOIN(v.c, v.d)}; }
+INLINE v16d d_set1(double x) { __m256d v = _mm256_set1_pd(x); return (v16d){v, v, v, v}; }
+#define FOUR(name, op) INLINE v16d name(v16d x, v16d y) { return (v16d){op(x.a, y.a), op(x.b, y.b), op(x.c, y.c), op(x.d, y.d)}; }
+FOUR(d_add, _mm256_add_pd)
+FOUR(d_sub, _mm256_sub_pd)
+FOUR(d_mul, _mm256_mul_pd)
+INLINE __m256d scale1(__m256d p, __m256d t) {
+  return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), _mm256_slli_epi64(_mm256_castpd_si256(t), 52)));
+}
+FOUR(d_scale, scale1)
+#undef FOUR
+#define PICK(i) _mm256_blendv_pd(y.i, x.i, _mm256_cmp_pd(a.i, b.i, _CMP_GT_OQ))
+INLINE v16d d_select_gt(v16d a, v16d b, v16d x, v16d y) { return (v16d){PICK(a), PICK(b), PICK(c), PICK(d)}; }
+#undef PICK
+INLINE v16d d_abs(v16d x) {
+  __m256d s = _mm256_set1_pd(-0.0);
+  return (v16d){_mm256_andnot_pd(s, x.a), _mm256_andnot_pd(s, x.b), _mm256_andnot_pd(s, x.c), _mm256_andnot_pd(s, x.d)};
+}
+INLINE v16d d_sign_of(v16d x) {
+  __m256d s = _mm256_set1_pd(-0.0), one = _mm256_set1_pd(1.0);
+#define SIGN(i) _mm256_or_pd(_mm256_and_pd(x.i, s), one)
+  return (v16d){SIGN(a), SIGN(b), SIGN(c), SIGN(d)};
+#undef SIGN
+}
+
+INLINE void f_store_i8(int8_t *p, v16 v) {
+  __m256i w = _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b)), 0xD8);
+  _mm_storeu_si128((__m128i *)p, _mm_packs_epi16(_mm256_castsi256_si128(w), _mm256_extracti128_si256(w, 1)));
+}
+INLINE v16 i8_to_f(const int8_t *p) {
+  return (v16){_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))),
+               _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8))))};
+}
+INLINE v16i i_zero(void) { return (v16i){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+INLINE v16i i_load(const void *p) {
+  return (v16i){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)p + 1)};
+}
+INLINE v16i i_codes(v16i w, int s) {
+  __m256i m = _mm256_set1_epi8(3);
+  return (v16i){_mm256_and_si256(_mm256_srli_epi32(w.a, 2 * s), m), _mm256_and_si256(_mm256_srli_epi32(w.b, 2 * s), m)};
+}
+INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+/* a pair of byte products is at most 2 * 2 * 128 = 512: int16 cannot saturate */
+INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
+  __m256i one = _mm256_set1_epi16(1);
+  return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.a, q.a), one)),
+                _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.b, q.b), one))};
+}
+INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
+  __m256i s = _mm256_set1_epi32(sum);
+  return (v16){_mm256_cvtepi32_ps(_mm256_sub_epi32(acc.a, s)), _mm256_cvtepi32_ps(_mm256_sub_epi32(acc.b, s))};
+}

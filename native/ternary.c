@@ -1,0 +1,193 @@
+/*
+ * BitLinear (b1.58): activations to int8 by row, weights to -1, 0, 1 by matrix, their product exact in int32 (rule R3). The packed weights hold 16
+ * outputs x 16 inputs in 64 bytes, two bits each: a 16-lane vector of bytes shifted by 0, 2, 4, 6 is four groups of four inputs for 16 outputs.
+ */
+static void quantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t k = o->a[1], k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    const float *x = (const float *)o->in[0] + r * k;
+    int8_t *q = (int8_t *)o->out[0] + r * k16;
+    v16 l = f_set1(-INFINITY);
+    int64_t i = 0;
+    for (; i + 16 <= k; i += 16) l = f_max(l, f_abs(f_load(x + i)));
+    if (i < k) {
+      float t[16], u[16];
+      f_store(t, l);
+      f_store(u, f_abs(f_load_n(x + i, (int)(k - i))));
+      for (int64_t j = 0; i + j < k; j++) t[j] = t[j] > u[j] ? t[j] : u[j];
+      l = f_load(t);
+    }
+    const float m = f_hmax(l), a = m > 1e-5f ? m : 1e-5f, s = 127.0f / a;
+    int32_t sum = 0;
+    for (i = 0; i < k; i += 16) {
+      v16 y = f_mul(f_load_n(x + i, (int)at_most(k - i, 16)), f_set1(s));
+      y = f_select(f_nan(y), f_zero(), y);
+      f_store_i8(q + i, f_max(f_min(y, f_set1(127.0f)), f_set1(-128.0f)));
+      for (int j = 0; j < 16; j++) sum += q[i + j];
+    }
+    ((float *)o->out[1])[r] = a / 127.0f;
+    ((int32_t *)o->out[2])[r] = sum;
+  }
+}
+
+static void dequantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t k = o->a[1], k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    const int8_t *q = (const int8_t *)o->in[0] + r * k16;
+    const v16 s = f_set1(((const float *)o->in[1])[r]);
+    for (int64_t i = 0; i < k; i += 16) f_store_n((float *)o->out[0] + r * k + i, f_mul(i8_to_f(q + i), s), (int)at_most(k - i, 16));
+  }
+}
+
+static int64_t block16_chunks(const op_t *o) { return (o->a[0] + 15) / 16; }
+
+/* the row sums of |w|, kept in the start of the block of t that this chunk fills in the last phase */
+static void ternarize_sums(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t k = o->a[1], k16 = round_up(k, 16);
+  for (int64_t r = chunk * 16; r < at_most(chunk * 16 + 16, o->a[0]); r++) {
+    const float *w = (const float *)o->in[0] + r * k;
+    v16 l = f_zero();
+    for (int64_t i = 0; i < k; i += 16) l = f_add(l, f_abs(f_load_n(w + i, (int)at_most(k - i, 16))));
+    const float sum = f_hsum(l);
+    memcpy((uint8_t *)o->out[0] + chunk * k16 * 4 + (r - chunk * 16) * 4, &sum, 4);
+  }
+}
+static void ternarize_scale(const op_t *o, int64_t chunk, char *scratch) {
+  (void)chunk; (void)scratch;
+  const int64_t rows = o->a[0], k16 = round_up(o->a[1], 16);
+  v16 l = f_zero();
+  for (int64_t b = 0; b * 16 < rows; b++) {
+    float s[16] = {0};
+    memcpy(s, (const uint8_t *)o->out[0] + b * k16 * 4, 4 * (size_t)at_most(rows - b * 16, 16));
+    l = f_add(l, f_load(s));
+  }
+  const float mean = f_hsum(l) / (float)(rows * o->a[1]);
+  *(float *)o->out[1] = mean > 1e-5f ? mean : 1e-5f;
+}
+static void ternarize_codes(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t rows = o->a[0], k = o->a[1], k16 = round_up(k, 16);
+  const v16 inverse = f_set1(1.0f / *(const float *)o->out[1]);
+  uint8_t *t = (uint8_t *)o->out[0] + chunk * k16 * 4;
+  for (int64_t k0 = 0; k0 < k16; k0 += 16, t += 64)
+    for (int j = 0; j < 16; j++) {
+      const int64_t r = chunk * 16 + j;
+      uint8_t *byte = t + j * 4;
+      if (r >= rows) {
+        memset(byte, 0x55, 4);
+        continue;
+      }
+      int8_t c[16];
+      v16 y = f_mul(f_load_n((const float *)o->in[0] + r * k + k0, (int)at_most(k - k0, 16)), inverse);
+      y = f_select(f_nan(y), f_zero(), y);
+      f_store_i8(c, f_max(f_min(y, f_set1(1.0f)), f_set1(-1.0f)));
+      for (int b = 0; b < 4; b++) byte[b] = (uint8_t)((c[b] + 1) | (c[4 + b] + 1) << 2 | (c[8 + b] + 1) << 4 | (c[12 + b] + 1) << 6);
+    }
+}
+
+static void unternarize_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t k = o->a[1], k16 = round_up(k, 16);
+  const uint8_t *t = (const uint8_t *)o->in[0] + chunk * k16 * 4;
+  const float m = *(const float *)o->in[1], value[4] = {-m, 0.0f, m, 0.0f};
+  for (int64_t r = chunk * 16; r < at_most(chunk * 16 + 16, o->a[0]); r++) {
+    float *w = (float *)o->out[0] + r * k;
+    const uint8_t *lane = t + (r - chunk * 16) * 4;
+    for (int64_t k0 = 0; k0 < k; k0 += 16)
+      for (int64_t i = 0; i < at_most(k - k0, 16); i++) w[k0 + i] = value[lane[k0 * 4 + (i & 3)] >> (i >> 2) * 2 & 3];
+  }
+}
+
+typedef struct {
+  const int8_t *q;
+  const uint8_t *t;
+  int64_t k16, ldy;
+  float *y;
+  const float *scale;
+  const int32_t *sum;
+  float m;
+} ternary_t;
+
+/* rows x (blocks * 16) outputs; the last block `last` lanes wide */
+INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, int last) {
+  v16i acc[TILE_ROWS][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (int b = 0; b < blocks; b++) acc[r][b] = i_zero();
+  const int64_t k16 = x->k16;
+  const int8_t *q[(TILE_ROWS + 2) / 3];
+#pragma GCC unroll 4
+  for (int g = 0; g < (rows + 2) / 3; g++) q[g] = x->q + 3 * g * k16;
+  const uint8_t *t0 = x->t, *t1 = t0 + (blocks > 1 ? k16 * 4 : 0);
+  for (int64_t k = 0; k < k16; k += 16, t0 += 64, t1 += 64) {
+    const v16i w0 = i_load(t0), w1 = i_load(t1);
+#define STEP(s) { \
+      const v16i c0 = i_codes(w0, s), c1 = i_codes(w1, s); \
+      _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++) { \
+        const v16i v = i_set4(q[r / 3] + (r % 3) * k16 + 4 * (s)); \
+        acc[r][0] = i_dot(acc[r][0], c0, v); \
+        if (blocks > 1) acc[r][1] = i_dot(acc[r][1], c1, v); \
+      } \
+    }
+    STEP(0) STEP(1) STEP(2) STEP(3)
+#undef STEP
+#pragma GCC unroll 4
+    for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; r++) {
+    const v16 s = f_set1(x->m * x->scale[r]);
+#pragma GCC unroll 2
+    for (int b = 0; b < blocks; b++) {
+      const v16 y = f_mul(i_to_f_minus(acc[r][b], x->sum[r]), s);
+      if (b == blocks - 1) f_store_n(x->y + r * x->ldy + b * 16, y, last);
+      else f_store(x->y + r * x->ldy + b * 16, y);
+    }
+  }
+}
+#define TERNARY(R) \
+  static void ternary_##R##_2(const ternary_t *x, int last) { ternary_body(x, R, 2, last); } \
+  static void ternary_##R##_1(const ternary_t *x, int last) { ternary_body(x, R, 1, last); }
+TERNARY(1)
+TERNARY(4)
+#if TILE_ROWS >= 12
+TERNARY(12)
+#endif
+
+enum { TERNARY_ROWS = 192 };
+static int64_t ternary_groups(const op_t *o) { /* blocks of 16 outputs in a chunk: about 2 Mop or more */
+  const int64_t blocks = (o->a[1] + 15) / 16, rows = at_most(o->a[0], TERNARY_ROWS);
+  return at_most(at_least(round_up(1000000 / at_least(rows * o->a[2] * 16, 1), 2), 2), at_least(blocks, 1));
+}
+static int64_t ternaryMatmul_chunks(const op_t *o) {
+  const int64_t blocks = (o->a[1] + 15) / 16, per = ternary_groups(o);
+  return (o->a[0] + TERNARY_ROWS - 1) / TERNARY_ROWS * ((blocks + per - 1) / per);
+}
+static void ternaryMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t outputs = o->a[1], k16 = round_up(o->a[2], 16), blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
+  const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, o->a[0]);
+  const int64_t b0 = chunk % groups * per, b1 = at_most(b0 + per, blocks);
+  for (int64_t b = b0; b < b1; b += 2) {
+    const int two = b + 1 < b1;
+    const int last = (int)at_most(outputs - (b + two) * 16, 16);
+    for (int64_t r = r0, step; r < r1; r += step) {
+      ternary_t x = {.q = (const int8_t *)o->in[0] + r * k16, .t = (const uint8_t *)o->in[3] + b * k16 * 4, .k16 = k16, .ldy = outputs,
+                     .y = (float *)o->out[0] + r * outputs + b * 16, .scale = (const float *)o->in[1] + r,
+                     .sum = (const int32_t *)o->in[2] + r, .m = *(const float *)o->in[4]};
+#if TILE_ROWS >= 12
+      if (r1 - r >= 12) {
+        (two ? ternary_12_2 : ternary_12_1)(&x, last);
+        step = 12;
+        continue;
+      }
+#endif
+      step = r1 - r >= 4 ? 4 : 1;
+      (step == 4 ? two ? ternary_4_2 : ternary_4_1 : two ? ternary_1_2 : ternary_1_1)(&x, last);
+    }
+  }
+}

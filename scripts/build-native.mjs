@@ -1,0 +1,108 @@
+/**
+ * Builds native/ into one N-API file, build/<platform>-<arch>/verit.node, with the system's C compiler, or with zig from npm where there is none.
+ *   node scripts/build-native.mjs [--if-stale] [--optional] [--prebuild] [--target linux-x64|linux-arm64|darwin-arm64|darwin-x64] [--compiler CMD]
+ * --if-stale: nothing to do when the sources and compiler are those of the last build. --optional: a failure is a warning (the slow executor serves).
+ * --prebuild: writes to prebuilds/, the folder that the package ships. Plain JavaScript, so that it runs before anything else is there.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const argument = name => (process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : undefined)
+const flag = name => process.argv.includes(name)
+const here = `${process.platform}-${process.arch}`
+const target = argument('--target') ?? here
+
+const ZIG_TARGETS = { 'linux-x64': 'x86_64-linux-gnu.2.28', 'linux-arm64': 'aarch64-linux-gnu.2.28', 'darwin-x64': 'x86_64-macos', 'darwin-arm64': 'aarch64-macos' }
+/** [name, macro, flags] of each instruction set that kernels.c is compiled for. */
+const SETS = {
+  x64: [['avx512', 'VERIT_AVX512', ['-march=x86-64-v4', '-mavx512vnni']], ['avx2', 'VERIT_AVX2', ['-march=x86-64-v3']], ['baseline', 'VERIT_BASELINE', []]],
+  arm64: [['neon', 'VERIT_NEON', []], ['baseline', 'VERIT_BASELINE', []]],
+}
+/** clang names CPUs of the micro-architecture levels the same way, zig wants -mcpu */
+const zigFlags = flags => flags.map(f => f.replace('-march=x86-64-v4', '-mcpu=x86_64_v4').replace('-march=x86-64-v3', '-mcpu=x86_64_v3')).filter(f => f !== '-mavx512vnni')
+  .map(f => (f === '-mcpu=x86_64_v4' ? '-mcpu=x86_64_v4+avx512vnni' : f))
+
+const works = command => spawnSync(command[0], [...command.slice(1), '--version'], { stdio: 'ignore' }).status === 0
+
+/** zig from npm, installed only when it is needed, pinned by tools/zig/package-lock.json. */
+function zig() {
+  const bin = join(root, 'tools/zig/node_modules/.bin/zig')
+  if (!existsSync(bin)) {
+    process.stderr.write('verit: no C compiler found; fetching zig from npm once (about 60 MB)\n')
+    const r = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--silent'], { cwd: join(root, 'tools/zig'), stdio: ['ignore', 'inherit', 'inherit'] })
+    if (r.status !== 0) throw new Error('no C compiler, and zig could not be installed from npm')
+  }
+  return [bin, 'cc']
+}
+
+function compiler() {
+  const wanted = argument('--compiler') ?? process.env.CC
+  if (wanted === 'zig' || target !== here) return zig()
+  for (const command of wanted ? [wanted.split(' ')] : [['cc'], ['gcc'], ['clang']]) if (works(command)) return command
+  return zig()
+}
+
+function sources() {
+  const dir = join(root, 'native')
+  return readdirSync(dir).filter(f => /\.[ch]$/.test(f)).sort().map(f => join(dir, f))
+}
+
+async function build() {
+  const [platform, arch] = target.split('-')
+  const sets = SETS[arch]
+  if (!sets || !(target in ZIG_TARGETS)) throw new Error(`no native build for ${target}; the reference executor serves`)
+  const out = join(root, flag('--prebuild') ? 'prebuilds' : 'build', target)
+  const file = join(out, 'verit.node')
+  const hash = createHash('sha256').update(`${target} ${argument('--compiler') ?? process.env.CC ?? ''}`)
+  for (const f of [...sources(), fileURLToPath(import.meta.url)]) hash.update(readFileSync(f))
+  const stamp = hash.digest('hex')
+  if (flag('--if-stale') && existsSync(file) && existsSync(`${file}.stamp`) && readFileSync(`${file}.stamp`, 'utf8') === stamp) return
+  const cc = compiler()
+  const isZig = cc[0].endsWith('zig')
+  const began = performance.now()
+  process.stderr.write(`verit: building the native kernels for ${target} with ${isZig ? 'zig cc' : cc.join(' ')}\n`)
+  const headers = join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include')
+  const common = ['-std=c11', '-O3', '-fPIC', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wall', '-Wextra', '-D_GNU_SOURCE',
+    arch === 'x64' ? '-DHAVE_X86' : '-DHAVE_NEON', `-I${headers}`, ...(isZig ? ['-target', ZIG_TARGETS[target], '-fno-sanitize=all'] : [])]
+  mkdirSync(out, { recursive: true })
+  const work = join(out, `.objects-${process.pid}`)
+  mkdirSync(work)
+  try {
+    const jobs = sets.map(([name, macro, flags]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig ? zigFlags(flags) : flags)]])
+    for (const f of ['ops', 'plan', 'pool', 'addon']) jobs.push([f, `${f}.c`, []])
+    const run = args => new Promise((resolve, reject) => {
+      const child = spawn(cc[0], [...cc.slice(1), ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+      let text = ''
+      child.stderr.on('data', d => (text += d))
+      child.on('error', reject)
+      child.on('close', status => (status === 0 ? resolve(process.stderr.write(text)) : reject(new Error(`${cc.join(' ')} ${args.join(' ')}\n${text}`))))
+    })
+    // the largest first, as many at a time as there are processors
+    jobs.sort((x, y) => (x[0] === 'kernels-baseline' ? -1 : y[0] === 'kernels-baseline' ? 1 : 0))
+    const queue = jobs.map(([name, source, flags]) => [...common, ...flags, '-c', join(root, 'native', source), '-o', join(work, `${name}.o`)])
+    await Promise.all(Array.from({ length: availableParallelism() }, async () => {
+      for (let next = queue.shift(); next; next = queue.shift()) await run(next)
+    }))
+    const link = platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', '-Wl,-s']
+    await run([...(isZig ? ['-target', ZIG_TARGETS[target]] : []), ...jobs.map(([name]) => join(work, `${name}.o`)), ...link, '-o', join(work, 'verit.node')])
+    renameSync(join(work, 'verit.node'), file)
+    writeFileSync(`${file}.stamp`, stamp)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  process.stderr.write(`verit: built ${target} in ${((performance.now() - began) / 1000).toFixed(1)} s\n`)
+}
+
+try {
+  await build()
+} catch (e) {
+  process.stderr.write(`verit: the native kernels were not built: ${e.message}\n`)
+  if (flag('--optional')) process.stderr.write('verit: everything works without them, about 100 times slower (the reference executor)\n')
+  else process.exitCode = 1
+}

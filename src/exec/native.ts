@@ -1,0 +1,163 @@
+/**
+ * The native executor: hands a whole plan to the addon in one call. Its threads walk the ops; the promise settles when the last is done and the event
+ * loop is never blocked. The only file that loads the addon.
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { VeritError, invariant } from '../lib/errors.ts'
+import { symbols } from './plan.ts'
+import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
+
+export type InstructionSet = 'avx512' | 'avx2' | 'neon' | 'baseline'
+
+interface Addon {
+  readonly ops: readonly string[]
+  /** Those this machine can run, best first. */
+  readonly instructionSets: readonly InstructionSet[]
+  allocate(bytes: number): ArrayBuffer
+  createPool(threads: number): object
+  createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object
+  run(pool: object, plan: object, buffers: (ArrayBufferView | ArrayBuffer)[], symbols: Int32Array): Promise<void>
+  functions(set: string, which: number, x: Float32Array, y: Float32Array): void
+}
+
+/** Inputs, outputs and attributes that the addon expects of each op (native/ops.h), so that absent optional tensors can be padded. */
+const arity: Record<string, readonly [inputs: number, outputs: number]> = { matmul: [3, 1], concat: [3, 1], split: [1, 3], layerNorm: [3, 2], layerNormParamGrad: [3, 2], attention: [5, 2] }
+
+let loaded: Addon | undefined | null = null
+
+/** The addon, or undefined where there is none for this platform. Looked for in build/ (made from source), then prebuilds/ (shipped). */
+export function addon(): Addon | undefined {
+  if (loaded !== null) return loaded
+  loaded = undefined
+  if (process.env.VERIT_EXECUTOR === 'reference') return undefined
+  const require = createRequire(import.meta.url)
+  for (const folder of ['build', 'prebuilds']) {
+    const file = fileURLToPath(new URL(`../../${folder}/${process.platform}-${process.arch}/verit.node`, import.meta.url))
+    if (!existsSync(file)) continue
+    try {
+      loaded = require(file) as Addon
+      break
+    } catch {
+      // built for another system (an old libc, say): try the next, or do without
+    }
+  }
+  return loaded
+}
+
+const scratch = new DataView(new ArrayBuffer(4))
+function encodeAttribute(a: Attribute): [tag: number, value: number] {
+  if ('f32' in a) {
+    scratch.setFloat32(0, a.f32)
+    return [0, scratch.getInt32(0)]
+  }
+  return typeof a.int === 'string' ? [1 + symbols.indexOf(a.int), 0] : [0, a.int | 0]
+}
+
+function encode(plan: Plan, ops: readonly string[]): Int32Array {
+  const program: number[] = []
+  for (const step of plan.steps) {
+    const op = ops.indexOf(step.op)
+    if (op < 0) throw new VeritError('VERIT_PLAN', { problem: `the addon has no op ${step.op}: it was built from other sources` })
+    const [inputs, outputs] = arity[step.op] ?? [step.inputs.length, step.outputs.length]
+    const pad = (list: readonly number[], n: number): number[] => [...list, ...Array<number>(n - list.length).fill(-1)]
+    program.push(op, inputs, outputs, step.attributes.length, ...pad(step.inputs, inputs), ...pad(step.outputs, outputs), ...step.attributes.flatMap(encodeAttribute))
+  }
+  return Int32Array.from(program)
+}
+
+/** An error of the addon becomes one of ours. */
+function translate(e: unknown): never {
+  const { code, message } = e as { code?: string; message?: string }
+  if (code === 'VERIT_MEMORY') throw new VeritError('VERIT_MEMORY', { problem: message ?? 'out of memory' }, e)
+  if (code === 'VERIT_PLAN') throw new VeritError('VERIT_PLAN', { problem: message ?? '' }, e)
+  throw new VeritError('VERIT_INTERNAL', { problem: `native: ${message ?? String(e)}` }, e)
+}
+
+class NativePlan implements LoadedPlan {
+  readonly plan: Plan
+  #addon: Addon
+  #pool: object
+  #handle: object
+  #arena: ArrayBuffer | undefined
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(native: Addon, pool: object, set: string, plan: Plan) {
+    this.plan = plan
+    this.#addon = native
+    this.#pool = pool
+    try {
+      this.#handle = native.createPlan(set, encode(plan, native.ops), Float64Array.from(plan.tensors.flatMap(t => [t.buffer, t.offset, t.bytes])),
+        Float64Array.from(plan.bufferBytes), Int32Array.from(symbols, s => plan.limits[s]))
+      this.#arena = native.allocate(plan.bufferBytes[0]!)
+    } catch (e) {
+      if (VeritError.is(e)) throw e
+      translate(e)
+    }
+  }
+
+  run(buffers: Buffers, bindings: Bindings = {}): Promise<void> {
+    const next = this.#last.then(() => this.#run(buffers, bindings))
+    this.#last = next.catch(() => undefined)
+    return next
+  }
+
+  async #run(buffers: Buffers, bindings: Bindings): Promise<void> {
+    const { plan } = this
+    invariant(this.#arena !== undefined, 'a plan was run after it was disposed of')
+    const list: (ArrayBufferView | ArrayBuffer)[] = [this.#arena]
+    for (const name of plan.buffers.slice(1)) {
+      const b = buffers[name]
+      if (b === undefined) throw new VeritError('VERIT_PLAN', { problem: `the buffer ${name} is missing` })
+      list.push(b)
+    }
+    try {
+      await this.#addon.run(this.#pool, this.#handle, list, Int32Array.from(symbols, s => bindings[s] ?? plan.limits[s]))
+    } catch (e) {
+      translate(e)
+    }
+  }
+
+  dispose(): void {
+    this.#arena = undefined
+  }
+}
+
+/**
+ * @param threads worker threads, 1 to 1024; default: the processors available to this process, or VERIT_THREADS
+ * @param set instruction set; default: the best this machine has, or VERIT_ISA
+ * @returns undefined where there is no addon
+ * @throws VeritError VERIT_USAGE for a set that this machine lacks
+ */
+export function nativeExecutor(threads?: number, set?: string): Executor | undefined {
+  const native = addon()
+  if (native === undefined) return undefined
+  const isa = set ?? process.env.VERIT_ISA ?? native.instructionSets[0]!
+  if (!native.instructionSets.includes(isa as InstructionSet)) {
+    throw new VeritError('VERIT_USAGE', { problem: `This machine cannot run the instruction set ${isa}`, hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}` })
+  }
+  const count = threads ?? Number(process.env.VERIT_THREADS ?? availableParallelism())
+  if (!Number.isInteger(count) || count < 1 || count > 1024) {
+    throw new VeritError('VERIT_USAGE', { problem: `${count} is not a number of threads`, hint: 'Use 1 to 1024, or leave it out' })
+  }
+  let pool: object
+  try {
+    pool = native.createPool(count)
+  } catch (e) {
+    translate(e)
+  }
+  return {
+    name: `native ${isa}`,
+    threads: count,
+    allocate(bytes) {
+      try {
+        return native.allocate(bytes)
+      } catch (e) {
+        return translate(e)
+      }
+    },
+    load: plan => new NativePlan(native, pool, isa, plan),
+  }
+}
