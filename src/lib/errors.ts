@@ -128,9 +128,6 @@ export const errorTable = {
   VERIT_LOADING: row<{ model: string }>({
     what: f => `The model ${f.model} is not loaded yet`, next: () => 'Try again in a moment', status: 503,
   }),
-  VERIT_BUSY: row<{ waiting: number }>({
-    what: f => `The server is busy: ${f.waiting} requests are waiting already`, next: () => 'Try again later', status: 503,
-  }),
   VERIT_TOO_MANY: row<{ limit: number }>({
     what: f => `This key has ${f.limit} requests under way, which is its limit`, next: () => 'Wait for one of them to end', status: 429,
   }),
@@ -160,9 +157,6 @@ export const errorTable = {
   }),
   VERIT_JSON: row<{ problem: string }>({
     what: f => `The body is not acceptable JSON: ${f.problem}`, next: () => 'Send one JSON object', status: 400,
-  }),
-  VERIT_REQUEST: row<{ field: string; problem: string }>({
-    what: f => `The field ${f.field} ${f.problem}`, next: () => 'docs/server.md lists the fields and their ranges', status: 400,
   }),
   VERIT_HTTP: row<{ problem: string }>({
     what: f => `The request is not acceptable HTTP: ${f.problem}`, next: () => 'Send it again without that', status: 400,

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { VeritError } from '../lib/errors.ts'
+import { Call } from './call.ts'
+import { errorOf, failureOf } from './failure.ts'
+import type { CallEvent } from './messages.ts'
+
+const start: CallEvent = { type: 'start', id: 1, promptTokens: 1, seed: 1 }
+const token: CallEvent = { type: 'token', id: 1, token: 5, text: 'a' }
+const end: CallEvent = { type: 'end', id: 1, reason: 'length', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 }
+const isFrameError = (e: unknown): boolean => VeritError.is(e, 'VERIT_RUNNER_FRAME')
+const feed = (max: number, events: readonly CallEvent[]): Call => {
+  const call = new Call(max)
+  for (const e of events) call.accept(e)
+  return call
+}
+
+test('events are given in order to a reader that comes late or early', async () => {
+  assert.deepEqual(await Array.fromAsync(feed(2, [start, token, token, end])), [start, token, token, end])
+  const call = new Call(1)
+  const read = Array.fromAsync(call)
+  for (const e of [start, token, end]) {
+    await Promise.resolve()
+    call.accept(e)
+  }
+  assert.deepEqual(await read, [start, token, end])
+})
+
+test('events out of order, after the end, or beyond the tokens asked for are refused', () => {
+  for (const events of [[token], [end], [start, start], [start, end, token], [start, end, end], [start, token, token]]) {
+    assert.throws(() => feed(1, events), isFrameError, events.map(e => e.type).join())
+  }
+})
+
+test('a failure ends the reading after what came before it', async () => {
+  const call = feed(1, [start])
+  call.fail(new Error('gone'))
+  const seen: CallEvent[] = []
+  await assert.rejects(async () => {
+    for await (const e of call) seen.push(e)
+  }, /gone/)
+  assert.deepEqual(seen, [start])
+  await call.ended
+})
+
+test('an error crosses the wire by its code and fields; words, unknown codes and missing fields do not', () => {
+  const sent = failureOf(new VeritError('VERIT_TOKEN_ID', { id: 9, vocabSize: 4 }))
+  const got = errorOf(JSON.parse(JSON.stringify(sent)) as typeof sent)
+  assert.equal(got.message, 'There is no token 9: the vocabulary has 4 tokens. Use ids from 0 to the size less one.')
+  assert.equal(got.status, 400)
+  assert.throws(() => errorOf({ code: 'VERIT_NONE', fields: {} }), isFrameError)
+  assert.throws(() => errorOf({ code: 'toString', fields: {} }), isFrameError)
+  assert.match(errorOf({ code: 'VERIT_CHAT', fields: { problem: 'a\x1b[2Jb' } }).message, /a\\u\{1b\}\[2Jb/)
+})

@@ -1,0 +1,33 @@
+/** Errors across the wire: the runner sends code and fields, the gateway makes the error anew from its own table, so that a runner cannot choose the words. */
+import { VeritError, errorTable } from '../lib/errors.ts'
+import type { ErrorCode, ErrorFields } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+
+export interface Failure {
+  code: string
+  fields: Record<string, string | number | boolean>
+}
+
+/** In the runner. A defect's message may quote anything, so it goes to the log of the server and only the fact to the client. */
+export function failureOf(e: unknown): Failure {
+  if (!VeritError.is(e)) {
+    process.stderr.write(`${e instanceof Error ? (e.stack ?? e.message) : String(e)}\n`)
+    return { code: 'VERIT_INTERNAL', fields: { problem: 'the model process met a defect; the log of the server has the details' } }
+  }
+  const fields: Failure['fields'] = {}
+  for (const [name, value] of Object.entries(e.fields as Record<string, unknown>)) {
+    fields[name] = typeof value === 'number' && Number.isFinite(value) || typeof value === 'boolean' ? value : String(value).slice(0, 2000)
+  }
+  return { code: e.code, fields }
+}
+
+/** In the gateway. @throws VeritError VERIT_RUNNER_FRAME when the table has no such code, or its row cannot be written from these fields */
+export function errorOf(failure: Failure): VeritError {
+  if (!Object.hasOwn(errorTable, failure.code)) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an error of an unknown code' })
+  const fields = Object.fromEntries(Object.entries(failure.fields).map(([k, v]) => [k, typeof v === 'string' ? printable(v, 500) : v]))
+  try {
+    return new VeritError(failure.code as ErrorCode, fields as unknown as ErrorFields<ErrorCode>)
+  } catch (e) {
+    throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an error without the fields of its code' }, e)
+  }
+}

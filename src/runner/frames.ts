@@ -1,0 +1,83 @@
+/**
+ * Frames between gateway and runner: four bytes of length (little-endian, of what follows), then that many bytes of UTF-8 JSON. The decoder
+ * trusts nothing: a length is compared with the limit before a byte is kept for it, and any defect ends the connection, for there is no way to
+ * find the next frame after a bad one.
+ */
+import { VeritError } from '../lib/errors.ts'
+
+/** Largest frame to the runner in bytes: a request body of 1 MiB and what JSON adds to it. */
+export const TO_RUNNER_LIMIT = 4 << 20
+/** Largest frame from the runner in bytes: one token with its alternatives. */
+export const FROM_RUNNER_LIMIT = 256 << 10
+
+const HEAD = 4
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+export function encodeFrame(message: unknown, limit: number): Buffer {
+  const body = Buffer.from(JSON.stringify(message), 'utf8')
+  if (body.length > limit) throw new VeritError('VERIT_RUNNER_FRAME', { problem: `a message of ${body.length} bytes exceeds the limit of ${limit}` })
+  const frame = Buffer.allocUnsafe(HEAD + body.length)
+  frame.writeUInt32LE(body.length, 0)
+  body.copy(frame, HEAD)
+  return frame
+}
+
+export class FrameDecoder {
+  #limit: number
+  #chunks: Buffer[] = []
+  #held = 0
+  #dead = false
+
+  /** @param limit largest frame in bytes that is accepted */
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** Bytes kept for a frame that has not arrived whole: never more than the limit, its head and the last chunk. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** Takes bytes as they come and yields each message that is now whole. @throws VeritError VERIT_RUNNER_FRAME; nothing can be decoded afterwards */
+  *push(chunk: Uint8Array): Generator<unknown> {
+    if (this.#dead) throw bad('the stream was given up after an earlier bad frame')
+    this.#chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+    this.#held += chunk.byteLength
+    this.#dead = true // stays so unless the loop ends in order
+    while (this.#held >= HEAD) {
+      const length = this.#peek()
+      if (length === 0 || length > this.#limit) throw bad(`a frame claims ${length} bytes, the limit is ${this.#limit}`)
+      if (this.#held < HEAD + length) break
+      yield parse(this.#take(HEAD + length).subarray(HEAD))
+    }
+    this.#dead = false
+  }
+
+  #peek(): number {
+    if (this.#chunks[0]!.length < HEAD) this.#join()
+    return this.#chunks[0]!.readUInt32LE(0)
+  }
+
+  #take(bytes: number): Buffer {
+    if (this.#chunks[0]!.length < bytes) this.#join()
+    const first = this.#chunks[0]!
+    if (first.length === bytes) this.#chunks.shift()
+    else this.#chunks[0] = first.subarray(bytes)
+    this.#held -= bytes
+    return first.subarray(0, bytes)
+  }
+
+  #join(): void {
+    this.#chunks = [Buffer.concat(this.#chunks)]
+  }
+}
+
+function parse(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(utf8.decode(body))
+  } catch {
+    throw bad('a frame is not JSON in UTF-8')
+  }
+}
+
+const bad = (problem: string): VeritError => new VeritError('VERIT_RUNNER_FRAME', { problem })

@@ -1,0 +1,96 @@
+/**
+ * What gateway and runner may say to each other. Each side checks every message that it receives against these schemas: an unknown type, an
+ * unknown field or a value out of range ends the connection.
+ */
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { VeritError } from '../lib/errors.ts'
+
+const closed = { additionalProperties: false } as const
+const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+const CallId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+const TokenId = Type.Integer({ minimum: 0, maximum: 0x7fffffff })
+const finite = Type.Number()
+const shortText = Type.String({ maxLength: 256 })
+
+export const ChatMessage = Type.Object({
+  role: Type.Union([Type.Literal('system'), Type.Literal('user'), Type.Literal('assistant')]), content: Type.String(),
+}, closed)
+export type ChatMessage = Static<typeof ChatMessage>
+
+/** Sampling as the engine takes it; what is absent takes the engine's default. */
+export const Sampling = Type.Object({
+  maxTokens: Type.Optional(count), temperature: Type.Optional(finite), topK: Type.Optional(count), topP: Type.Optional(finite), minP: Type.Optional(finite),
+  repetitionPenalty: Type.Optional(finite), presencePenalty: Type.Optional(finite), frequencyPenalty: Type.Optional(finite), seed: Type.Optional(count),
+  stop: Type.Optional(Type.Array(Type.String({ minLength: 1 }))), logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20 })),
+  echo: Type.Optional(Type.Boolean()),
+}, closed)
+export type Sampling = Static<typeof Sampling>
+
+/** Text, token ids, or a conversation that the model's chat template turns into a prompt. */
+export const Prompt = Type.Union([
+  Type.Object({ text: Type.String() }, closed), Type.Object({ tokens: Type.Array(TokenId) }, closed), Type.Object({ messages: Type.Array(ChatMessage) }, closed),
+])
+export type Prompt = Static<typeof Prompt>
+
+const ToRunner = Type.Union([
+  Type.Object({
+    type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), instructionSet: Type.Optional(shortText),
+  }, closed),
+  Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling }, closed),
+  Type.Object({ type: Type.Literal('cancel'), id: CallId }, closed),
+  Type.Object({ type: Type.Literal('ping'), id: CallId }, closed),
+  Type.Object({ type: Type.Literal('close') }, closed),
+])
+export type ToRunner = Static<typeof ToRunner>
+
+/** An error of the table by its code and fields: its words are then those of the gateway's own table. */
+const Failure = {
+  code: Type.String({ pattern: '^VERIT_[A-Z0-9_]{1,40}$' }),
+  fields: Type.Record(Type.String({ pattern: '^[a-zA-Z]{1,32}$' }), Type.Union([Type.String({ maxLength: 2000 }), finite, Type.Boolean()])),
+}
+
+/** What a runner says of the model it has loaded. The gateway shows it and decides nothing by it. */
+export const ModelInfo = Type.Object({
+  name: shortText, architecture: shortText, parameters: count, vocabSize: count, context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText,
+  threads: count,
+}, closed)
+export type ModelInfo = Static<typeof ModelInfo>
+
+const text = Type.String({ maxLength: 64 << 10 })
+const FromRunner = Type.Union([
+  Type.Object({ type: Type.Literal('ready'), info: ModelInfo }, closed),
+  Type.Object({ type: Type.Literal('failed'), ...Failure }, closed),
+  Type.Object({ type: Type.Literal('pong'), id: CallId }, closed),
+  Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, seed: count }, closed),
+  Type.Object({
+    type: Type.Literal('token'), id: CallId, token: TokenId, text, logprob: Type.Optional(finite),
+    top: Type.Optional(Type.Array(Type.Object({ token: TokenId, text, logprob: finite }, closed), { maxItems: 20 })),
+  }, closed),
+  Type.Object({
+    type: Type.Literal('end'), id: CallId, reason: Type.Union([Type.Literal('stop'), Type.Literal('length'), Type.Literal('cancelled')]),
+    promptTokens: count, completionTokens: count, promptMs: finite, predictedMs: finite,
+  }, closed),
+  Type.Object({ type: Type.Literal('error'), id: CallId, ...Failure }, closed),
+])
+export type FromRunner = Static<typeof FromRunner>
+export type CallEvent = Extract<FromRunner, { type: 'start' | 'token' | 'end' }>
+
+const toRunner = Compile(ToRunner)
+const fromRunner = Compile(FromRunner)
+
+/** @throws VeritError VERIT_RUNNER_FRAME */
+export function checkToRunner(value: unknown): ToRunner {
+  if (!toRunner.Check(value)) throw refused()
+  return value
+}
+
+/** @throws VeritError VERIT_RUNNER_FRAME */
+export function checkFromRunner(value: unknown): FromRunner {
+  if (!fromRunner.Check(value)) throw refused()
+  return value
+}
+
+/** Says nothing of the message: its text may be a prompt's or an attacker's. */
+const refused = (): VeritError => new VeritError('VERIT_RUNNER_FRAME', { problem: 'a message is of no known type, or has fields that its type does not' })

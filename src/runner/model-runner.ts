@@ -1,0 +1,173 @@
+/**
+ * A model that stays available: one runner process at a time, started again with growing pauses when it dies. The file is opened once; its digest is
+ * taken on that descriptor before each start, and the process inherits the same descriptor, so that what was checked is what is parsed.
+ */
+import { VeritError } from '../lib/errors.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import type { RegularFile } from '../lib/regular-file.ts'
+import { digestDescriptor } from '../trust/digest.ts'
+import type { Digest } from '../trust/digest.ts'
+import type { CallEvent, ModelInfo, Prompt, Sampling } from './messages.ts'
+import { RunnerProcess } from './runner-process.ts'
+import type { RunnerOptions } from './runner-process.ts'
+
+const FIRST_PAUSE_MS = 250
+const LONGEST_PAUSE_MS = 30_000
+/** A process that lived this long starts the pauses anew. */
+const HEALTHY_MS = 60_000
+
+export interface ModelRunnerOptions extends Omit<RunnerOptions, 'fd' | 'name' | 'onLog'> {
+  /** Told of starts, deaths and log lines of the process. */
+  onEvent?: (event: RunnerEvent) => void
+  /** Bytes hashed so far and in all. */
+  onDigestProgress?: (done: number, total: number) => void
+}
+
+export type RunnerEvent =
+  | { type: 'ready'; pid: number | undefined; info: ModelInfo }
+  | { type: 'died'; how: string; restartInMs: number }
+  | { type: 'failed'; error: unknown; restartInMs: number }
+  | { type: 'log'; line: string }
+
+export class ModelRunner {
+  #file: RegularFile
+  #digest: Digest
+  #options: ModelRunnerOptions
+  /** The newest process, loading, ready or dead. */
+  #process: RunnerProcess | undefined
+  #available = false
+  #info: ModelInfo | undefined
+  #ready = Promise.withResolvers<void>()
+  #pause = FIRST_PAUSE_MS
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  private constructor(file: RegularFile, digest: Digest, options: ModelRunnerOptions) {
+    this.#file = file
+    this.#digest = digest
+    this.#options = options
+    this.#ready.promise.catch(() => undefined)
+  }
+
+  /** Opens and hashes the file and starts its process. Resolves when the model is loaded. @throws VeritError when it cannot be */
+  static async start(path: string, options: ModelRunnerOptions = {}): Promise<ModelRunner> {
+    const file = openRegular(path, 'the model to serve')
+    let runner: ModelRunner | undefined
+    try {
+      const digest = await digestDescriptor(file.fd, path, options.onDigestProgress === undefined ? {} : { onProgress: options.onDigestProgress })
+      runner = new ModelRunner(file, digest, options)
+      await runner.#launch()
+      return runner
+    } catch (e) {
+      await runner?.close()
+      file.close()
+      throw e
+    }
+  }
+
+  /** SHA-256 of the file, taken on the descriptor that the process reads. */
+  get digest(): Digest {
+    return this.#digest
+  }
+
+  /** What the process last said of its model. */
+  get info(): ModelInfo {
+    return this.#info!
+  }
+
+  /** Whether a process is ready for calls now. */
+  get available(): boolean {
+    return this.#available
+  }
+
+  /** Number of the process, for an operator; undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#available ? this.#process?.pid : undefined
+  }
+
+  /**
+   * Runs one call. If the process dies before the first event, the call is sent once more to the next process; after that, or once an event was
+   * given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way.
+   */
+  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal): AsyncGenerator<CallEvent> {
+    for (let attempt = 0; ; attempt++) {
+      const process = await this.#next(signal)
+      if (process === undefined) return
+      let begun = false
+      try {
+        for await (const event of process.generate(prompt, sampling, signal)) {
+          begun = true
+          yield event
+        }
+        return
+      } catch (e) {
+        if (begun || attempt > 0 || this.#stopped || !VeritError.is(e, 'VERIT_RUNNER_DIED')) throw e
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    this.#ready.reject(new VeritError('VERIT_STOPPING', { what: 'the model process has ended' }))
+    await this.#process?.close()
+    this.#file.close()
+  }
+
+  /** The process that is ready now or next; undefined when the signal comes first. */
+  async #next(signal?: AbortSignal): Promise<RunnerProcess | undefined> {
+    const aborted = new Promise<void>(resolve => {
+      if (signal?.aborted === true) resolve()
+      else signal?.addEventListener('abort', () => resolve(), { once: true })
+    })
+    while (signal?.aborted !== true) {
+      if (this.#available && this.#process?.alive === true) return this.#process
+      if (this.#available) await this.#process?.exited // dead, and its watcher has not run yet
+      else await Promise.race([this.#ready.promise, aborted])
+    }
+    return undefined
+  }
+
+  async #launch(): Promise<void> {
+    const { onEvent = () => undefined, onDigestProgress: _, ...rest } = this.#options
+    const process = new RunnerProcess({ ...rest, fd: this.#file.fd, name: this.#file.name, onLog: line => onEvent({ type: 'log', line }) })
+    this.#process = process
+    try {
+      this.#info = await process.ready
+      this.#file.checkUnchanged()
+    } catch (e) {
+      await process.close()
+      throw e
+    }
+    const born = performance.now()
+    this.#available = true
+    onEvent({ type: 'ready', pid: process.pid, info: this.#info })
+    this.#ready.resolve()
+    void process.exited.then(how => {
+      this.#available = false
+      if (this.#stopped) return
+      this.#ready = Promise.withResolvers<void>()
+      this.#ready.promise.catch(() => undefined)
+      if (performance.now() - born > HEALTHY_MS) this.#pause = FIRST_PAUSE_MS
+      onEvent({ type: 'died', how, restartInMs: this.#schedule() })
+    })
+  }
+
+  #schedule(): number {
+    const pause = this.#pause
+    this.#pause = Math.min(2 * pause, LONGEST_PAUSE_MS)
+    this.#timer = setTimeout(() => void this.#relaunch(), pause)
+    return pause
+  }
+
+  async #relaunch(): Promise<void> {
+    try {
+      if (await digestDescriptor(this.#file.fd, this.#file.name) !== this.#digest) {
+        throw new VeritError('VERIT_FILE_IO', { path: this.#file.name, action: 'read', reason: 'its content is no longer what it was at the start' })
+      }
+      if (!this.#stopped) await this.#launch()
+    } catch (error) {
+      if (!this.#stopped) this.#options.onEvent?.({ type: 'failed', error, restartInMs: this.#schedule() })
+    }
+  }
+}

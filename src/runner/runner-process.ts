@@ -1,0 +1,206 @@
+/**
+ * One model process, seen from the gateway: started with an empty environment and two descriptors (socket, model file), watched, and killed at the
+ * first message that is not as agreed. It is not started again here; `ModelRunner` does that.
+ */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import type { Duplex, Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+import { Call } from './call.ts'
+import { errorOf } from './failure.ts'
+import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
+import { checkFromRunner } from './messages.ts'
+import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, ToRunner } from './messages.ts'
+
+const SCRIPT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url))
+const PING_MS = 5000
+const LOG_LINES = 200
+const MOST_ECHOED = 1 << 20
+
+export interface RunnerOptions {
+  /** Open descriptor of the model file. The caller keeps it; the process inherits a copy. */
+  fd: number
+  /** What to call the file in errors. */
+  name: string
+  threads?: number
+  context?: number
+  instructionSet?: string
+  /** Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed. Default 120,000. */
+  hangMs?: number
+  /** Takes a line that the process wrote to its standard error, escaped and cut to 1,000 characters; after 200 lines no more are passed on. */
+  onLog?: (line: string) => void
+}
+
+export class RunnerProcess {
+  /** Resolves when the model is loaded; rejects with the error of the table that prevented it. */
+  readonly ready: Promise<ModelInfo>
+  /** Resolves with how the process ended, for example "signal SIGKILL". */
+  readonly exited: Promise<string>
+  #child: ChildProcess
+  #socket: Duplex
+  #calls = new Map<number, Call>()
+  #lastId = 0
+  #ping: { id: number; since: number } | undefined
+  #hangMs: number
+  #whenReady = Promise.withResolvers<ModelInfo>()
+  #state: 'loading' | 'ready' | 'dead' = 'loading'
+  #verdict: string | undefined
+
+  constructor(options: RunnerOptions) {
+    this.#hangMs = options.hangMs ?? 120_000
+    this.ready = this.#whenReady.promise
+    this.ready.catch(() => undefined)
+    this.#child = spawn(process.execPath, ['--disable-proto=delete', SCRIPT], {
+      env: {}, stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd], windowsHide: true,
+    })
+    this.#socket = this.#child.stdio[3] as Duplex
+    this.exited = this.#watchExit()
+    this.#readLog(this.#child.stderr!, options.onLog)
+    this.#readFrames()
+    const { name, threads, context, instructionSet } = options
+    this.#send({ type: 'load', name, ...(threads !== undefined && { threads }), ...(context !== undefined && { context }), ...(instructionSet !== undefined && { instructionSet }) })
+    this.#watchHangs()
+  }
+
+  get alive(): boolean {
+    return this.#state !== 'dead'
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  /** Runs one call. Ending the iteration, or the signal, cancels it; the iteration then ends only once the process has let go of it. */
+  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal): AsyncGenerator<CallEvent> {
+    if (this.#state === 'dead') throw this.#death()
+    if (signal?.aborted === true) return
+    const id = ++this.#lastId
+    const call = new Call(sampling.maxTokens + (sampling.echo === true ? MOST_ECHOED : 0))
+    let cancelled = false
+    const cancel = (): void => {
+      if (!cancelled) this.#cancel(id, call)
+      cancelled = true
+    }
+    this.#calls.set(id, call)
+    try {
+      this.#send({ type: 'generate', id, prompt, sampling })
+      signal?.addEventListener('abort', cancel, { once: true })
+      yield* call
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      cancel()
+      await call.ended
+      this.#calls.delete(id)
+    }
+  }
+
+  /** Ends the process: politely, then after `graceMs` (default 2,000) by force. Calls under way fail. */
+  async close(graceMs = 2000): Promise<void> {
+    this.#verdict ??= 'it was stopped'
+    this.#send({ type: 'close' })
+    const timer = setTimeout(() => this.kill('it did not stop when asked'), graceMs)
+    await this.exited
+    clearTimeout(timer)
+  }
+
+  /** Ends the process at once. `why` appears in the errors of its calls. */
+  kill(why: string): void {
+    this.#verdict ??= why
+    this.#child.kill('SIGKILL')
+  }
+
+  #cancel(id: number, call: Call): void {
+    if (call.over) return
+    call.discard()
+    this.#send({ type: 'cancel', id })
+    const timer = setTimeout(() => this.kill('it did not end a cancelled request'), this.#hangMs)
+    void call.ended.then(() => clearTimeout(timer))
+  }
+
+  #send(message: ToRunner): void {
+    if (this.#state !== 'dead' && this.#socket.writable) this.#socket.write(encodeFrame(message, TO_RUNNER_LIMIT))
+  }
+
+  #readFrames(): void {
+    const frames = new FrameDecoder(FROM_RUNNER_LIMIT)
+    this.#socket.on('data', (chunk: Buffer) => {
+      if (this.#state === 'dead') return
+      try {
+        for (const value of frames.push(chunk)) this.#receive(checkFromRunner(value))
+      } catch (e) {
+        this.#socket.removeAllListeners('data').resume()
+        this.kill(VeritError.is(e) ? e.what : 'its message could not be handled')
+      }
+    })
+    this.#socket.on('error', () => this.kill('its connection broke'))
+    this.#socket.on('end', () => this.kill('it closed its connection'))
+  }
+
+  #receive(message: FromRunner): void {
+    if (message.type === 'ready' || message.type === 'failed') {
+      if (this.#state !== 'loading') throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it loaded twice' })
+      if (message.type === 'failed') return this.#whenReady.reject(errorOf(message))
+      this.#state = 'ready'
+      return this.#whenReady.resolve(message.info)
+    }
+    if (message.type === 'pong') {
+      if (this.#ping?.id !== message.id) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an answer to a ping that was not sent' })
+      this.#ping = undefined
+      return
+    }
+    const call = this.#calls.get(message.id)
+    if (call === undefined || call.over) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an event of a call that is not open' })
+    if (message.type === 'error') call.fail(errorOf(message))
+    else call.accept(message)
+  }
+
+  #watchHangs(): void {
+    const loadBy = performance.now() + 10 * this.#hangMs
+    const timer = setInterval(() => {
+      const now = performance.now()
+      if (this.#state === 'loading') {
+        if (now > loadBy) this.kill('it took too long to load the model')
+      } else if (this.#ping === undefined) {
+        this.#ping = { id: ++this.#lastId, since: now }
+        this.#send({ type: 'ping', id: this.#ping.id })
+      } else if (now - this.#ping.since > this.#hangMs) this.kill('it no longer answered')
+    }, PING_MS)
+    timer.unref()
+    void this.exited.then(() => clearInterval(timer))
+  }
+
+  #watchExit(): Promise<string> {
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const gone = (how: string): void => {
+      if (this.#state === 'dead') return
+      this.#state = 'dead'
+      this.#verdict = this.#verdict === undefined ? how : `${this.#verdict}; ${how}`
+      this.#socket.destroy()
+      this.#whenReady.reject(this.#death())
+      for (const call of this.#calls.values()) call.fail(this.#death())
+      resolve(this.#verdict)
+    }
+    this.#child.once('exit', (status, signal) => gone(signal === null ? `exit status ${status}` : `signal ${signal}`))
+    this.#child.once('error', e => gone(`it could not be started: ${e.message}`))
+    return promise
+  }
+
+  #death(): VeritError {
+    return new VeritError('VERIT_RUNNER_DIED', { how: this.#verdict ?? 'it ended' })
+  }
+
+  #readLog(stderr: Readable, onLog: (line: string) => void = () => undefined): void {
+    let rest = ''
+    let lines = 0
+    const emit = (line: string): void => {
+      if (++lines <= LOG_LINES && line !== '') onLog(printable(line, 1000))
+    }
+    stderr.setEncoding('utf8').on('data', (text: string) => {
+      const parts = (rest + text).split('\n')
+      rest = parts.pop()!.slice(0, 4000)
+      parts.forEach(emit)
+    }).on('end', () => emit(rest)).on('error', () => undefined)
+  }
+}

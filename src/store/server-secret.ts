@@ -1,0 +1,32 @@
+/** The server's secret: 256 random bits in a file of mode 0600, under which keys are hashed. Whoever has the key table alone can neither use nor guess a key. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { VeritError } from '../lib/errors.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { checkPrivate } from './state-folder.ts'
+
+const BYTES = 32
+
+/** Reads the secret of a state folder, or makes it if there is none. @throws VeritError VERIT_STATE where it is damaged or open to others */
+export function serverSecret(folder: string): Buffer {
+  const path = join(folder, 'secret')
+  if (!existsSync(path)) {
+    try {
+      writeFileAtomic(path, randomBytes(BYTES), { mode: 0o600, overwrite: false })
+    } catch (e) {
+      if (!VeritError.is(e, 'VERIT_FILE_EXISTS')) throw e // another server made it meanwhile: use that one
+    }
+  }
+  checkPrivate(path, 'file')
+  const file = openRegular(path, 'the secret of the server')
+  try {
+    if (file.size !== BYTES) throw new VeritError('VERIT_STATE', { path, problem: `it has ${file.size} bytes, not ${BYTES}`, fix: 'Restore it from a backup; without it, every key must be made anew' })
+    const secret = Buffer.alloc(BYTES)
+    file.read(0, secret)
+    return secret
+  } finally {
+    file.close()
+  }
+}
