@@ -202,7 +202,7 @@ static napi_value run_plan(napi_env env, napi_callback_info info) {
     if ((uintptr_t)buffers[i] % 4) return fail(env, "VERIT_PLAN", "a buffer is not aligned to 4 bytes");
   }
   job_t *job = calloc(1, sizeof *job);
-  run_t *run = job ? plan_bind(plan, buffers, values) : NULL;
+  run_t *run = job ? plan_bind(plan, buffers, values, pool_threads(pool)) : NULL;
   if (!run || napi_create_array(env, &keep) != napi_ok || napi_set_element(env, keep, 0, argv[0]) != napi_ok || napi_set_element(env, keep, 1, argv[1]) != napi_ok ||
       napi_set_element(env, keep, 2, argv[2]) != napi_ok || napi_create_reference(env, keep, 1, &job->keep) != napi_ok ||
       napi_create_promise(env, &job->deferred, &promise) != napi_ok) {

@@ -3,7 +3,7 @@
  * stay in registers while k runs; K is cut in blocks of KC (accumulators stored and reloaded) so that a panel of B stays in the first-level cache.
  * B is repacked to panels of 32 columns once per chunk; A is read in place (rows) or repacked (columns, transposeA).
  */
-enum { KC = 256, PANEL = 32, CHUNK_ROWS = 240 };
+enum { KC = 256, PANEL = 32, CHUNK_ROWS = 240, CHUNK_COLUMNS = 480 };
 
 typedef struct {
   const float *a; /* element (i, k) at a[i * rs + k * cs] */
@@ -132,16 +132,30 @@ static void pack_panel(const float *b, int64_t n, int64_t kk, int layout, int64_
     }
 }
 
+/* columns of A as tiles [nk][TILE_ROWS]; the gap keeps neighbouring tiles out of the same cache sets */
+enum { TILE_GAP = 48 };
+static void pack_columns(const float *a, int64_t lda, int64_t rows, int64_t nk, float *d) {
+  const int64_t tile = nk * TILE_ROWS + TILE_GAP;
+  for (int64_t k = 0; k < nk; k++) {
+    const float *s = a + k * lda;
+    float *t = d + k * TILE_ROWS;
+    int64_t i = 0;
+    for (; i + TILE_ROWS <= rows; i += TILE_ROWS, t += tile) memcpy(t, s + i, 4 * TILE_ROWS);
+    for (int64_t j = 0; i + j < rows; j++) t[j] = s[i + j];
+  }
+}
+
 /* chunk grid: column panels are kept together unless there are too few rows to keep every thread busy */
 typedef struct { int64_t rows, row_chunks, panels, column_chunks; } grid_t;
 static grid_t matmul_grid(const op_t *o) {
   const int64_t m = o->a[0], n = o->a[1], k = o->a[2], panels = (n + PANEL - 1) / PANEL;
   grid_t g;
-  g.row_chunks = (m + CHUNK_ROWS - 1) / CHUNK_ROWS;
+  const int64_t most = o->a[3] ? CHUNK_COLUMNS : CHUNK_ROWS;
+  g.row_chunks = (m + most - 1) / most;
   g.rows = g.row_chunks ? round_up((m + g.row_chunks - 1) / g.row_chunks, TILE_ROWS) : 0;
   g.row_chunks = g.rows ? (m + g.rows - 1) / g.rows : 0;
-  /* about 2 Mflop a chunk or more, and up to 16 chunks where the work allows */
-  int64_t want = at_most(2 * m * n * k / 2000000 + 1, 16);
+  /* three chunks a thread where that leaves 2 Mflop or more to each: every further one packs A or B once more */
+  int64_t want = at_most(2 * m * n * k / 2000000 + 1, o->threads > 1 ? 3 * o->threads : 1);
   g.column_chunks = at_least(at_most(g.row_chunks ? (want + g.row_chunks - 1) / g.row_chunks : 0, panels), 1);
   g.panels = (panels + g.column_chunks - 1) / g.column_chunks;
   g.column_chunks = g.panels ? (panels + g.panels - 1) / g.panels : 0;
@@ -152,7 +166,8 @@ static int64_t matmul_chunks(const op_t *o) {
   return g.row_chunks * g.column_chunks;
 }
 static int64_t matmul_scratch(const op_t *o) {
-  return 4 * (KC * PANEL + (o->a[3] ? KC * round_up(matmul_grid(o).rows, TILE_ROWS) + 16 : 0));
+  const int64_t tiles = round_up(matmul_grid(o).rows, TILE_ROWS) / TILE_ROWS;
+  return 4 * (KC * PANEL + (o->a[3] ? tiles * (KC * TILE_ROWS + TILE_GAP) : 0));
 }
 
 static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
@@ -167,19 +182,7 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
   for (int64_t k0 = 0; k0 == 0 || k0 < kk; k0 += KC) {
     const int64_t nk = at_most(kk - k0, KC);
     tile_t t = {.a = a + i0 * kk + k0, .rs = kk, .cs = 1, .ldb = PANEL, .ldc = n, .k = nk};
-    if (transpose_a) {
-      /* columns[tile][k][TILE_ROWS]: a copy of TILE_ROWS neighbours for each k */
-      for (int64_t i = i0; i < i1; i += TILE_ROWS) {
-        float *d = columns + (i - i0) * nk;
-        const float *s = a + k0 * m + i;
-        const int n = (int)at_most(i1 - i, TILE_ROWS);
-        if (n == TILE_ROWS)
-          for (int64_t k = 0; k < nk; k++) memcpy(d + k * TILE_ROWS, s + k * m, 4 * TILE_ROWS);
-        else
-          for (int64_t k = 0; k < nk; k++)
-            for (int j = 0; j < n; j++) d[k * TILE_ROWS + j] = s[k * m + j];
-      }
-    }
+    if (transpose_a) pack_columns(a + k0 * m + i0, m, i1 - i0, nk, columns);
     for (int64_t p = p0; p < p1; p++) {
       const int64_t width = at_most(n - p * PANEL, PANEL);
       if (layout == 2) t.b = b + (p * kk + k0) * PANEL;
@@ -192,7 +195,7 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
       else
         for (int64_t i = i0; i < i1; i += TILE_ROWS) {
           tile_t s = t;
-          s.a = columns + (i - i0) * nk;
+          s.a = columns + (i - i0) / TILE_ROWS * (nk * TILE_ROWS + TILE_GAP);
           s.rs = 1;
           s.cs = TILE_ROWS;
           s.c = c + i * n + p * PANEL;

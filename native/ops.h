@@ -33,6 +33,7 @@ typedef struct {
   const void *in[MAX_IN];
   void *out[MAX_OUT];
   int64_t a[MAX_ATTRIBUTES];
+  int threads; /* for cutting work to size; no result may depend on it */
   atomic_int *error; /* set to 1 by a kernel that meets an index out of range */
 } op_t;
 

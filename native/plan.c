@@ -120,14 +120,14 @@ plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, cons
   return NULL;
 }
 
-run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols) {
+run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads) {
   run_t *r = calloc(1, sizeof *r + p->step_count * MAX_PHASES * sizeof(item_t));
   if (!r) return NULL;
   for (size_t i = 0; i < p->step_count; i++) {
     const step_t *s = &p->steps[i];
     const op_info *info = &op_infos[s->kind];
     const op_kernel *k = &p->isa->kernels[s->kind];
-    op_t op = {.kind = s->kind, .error = &r->error};
+    op_t op = {.kind = s->kind, .threads = threads, .error = &r->error};
 #define POINTER(t) ((t) < 0 ? NULL : buffers[p->tensors[t].buffer] + p->tensors[t].offset)
     for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j]);
     for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j]);

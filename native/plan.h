@@ -15,6 +15,6 @@ size_t plan_buffers(const plan_t *p);
 int64_t plan_buffer_bytes(const plan_t *p, size_t i);
 int plan_symbols_ok(const plan_t *p, const int32_t *symbols, size_t n);
 /* A run over these buffers, ready for pool_submit; NULL without memory. */
-run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols);
+run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads);
 void plan_free(plan_t *p);
 #endif

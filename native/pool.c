@@ -126,6 +126,8 @@ pool_t *pool_create(int threads) {
   return NULL;
 }
 
+int pool_threads(const pool_t *p) { return p->threads; }
+
 void pool_submit(pool_t *p, run_t *run) {
   atomic_store(&run->references, 1);
   uint32_t first = 0;

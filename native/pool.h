@@ -28,6 +28,7 @@ enum { RUN_OK = 0, RUN_BAD_INDEX = 1, RUN_NO_MEMORY = 2 };
 
 typedef struct pool_t pool_t;
 pool_t *pool_create(int threads); /* NULL if threads cannot be started */
+int pool_threads(const pool_t *pool);
 void pool_submit(pool_t *pool, run_t *run);
 void pool_destroy(pool_t *pool); /* waits for runs in progress */
 #endif

@@ -89,7 +89,7 @@ async function build() {
     await Promise.all(Array.from({ length: availableParallelism() }, async () => {
       for (let next = queue.shift(); next; next = queue.shift()) await run(next)
     }))
-    const link = platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', '-Wl,-s']
+    const link = platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', ...(flag('--symbols') ? [] : ['-Wl,-s'])]
     await run([...(isZig ? ['-target', ZIG_TARGETS[target]] : []), ...jobs.map(([name]) => join(work, `${name}.o`)), ...link, '-o', join(work, 'verit.node')])
     renameSync(join(work, 'verit.node'), file)
     writeFileSync(`${file}.stamp`, stamp)

@@ -1,0 +1,52 @@
+/** Every op and function on every instruction set and on 1, 2 and 3 threads gives the bits of the reference executor. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { addon, nativeExecutor } from '../src/exec/native.ts'
+import { referenceExecutor } from '../src/exec/reference.ts'
+import * as f from '../src/lib/functions.ts'
+import { Philox } from '../src/lib/philox.ts'
+import { opTable } from '../src/ops/table.ts'
+import { difference, opCases } from './cases.ts'
+
+const native = addon()
+const sets = native?.instructionSets ?? []
+
+test('the native kernels are built on the machines that test Verit', () => assert.notEqual(native, undefined))
+
+test('the addon has exactly the ops of the table', () => assert.deepEqual([...native!.ops].sort(), [...opTable.keys()].sort()))
+
+for (const set of sets) {
+  test(`${set} runs every op to the bits of the reference, on any number of threads`, async () => {
+    const reference = referenceExecutor()
+    const executors = [1, 2, 3].map(threads => nativeExecutor(threads, set)!)
+    const failures: string[] = []
+    for (const c of opCases()) {
+      const want = c.buffers()
+      const slow = reference.load(c.plan)
+      await slow.run(want, c.bindings)
+      slow.dispose()
+      for (const executor of executors) {
+        const got = c.buffers(n => executor.allocate(n))
+        const loaded = executor.load(c.plan)
+        await loaded.run(got, c.bindings)
+        const d = difference(c, got, want)
+        if (d !== null) failures.push(`${c.name} on ${executor.threads} threads: ${d}`)
+        loaded.dispose()
+      }
+    }
+    assert.deepEqual(failures, [])
+  })
+
+  test(`${set} computes the functions to the bits of TypeScript`, () => {
+    const names = ['exp32', 'log32', 'tanh32', 'erf32', 'sin32', 'cos32'] as const
+    const special = [0, -0, 1, -1, 1e-45, -1e-45, 3.4e38, -3.4e38, Infinity, -Infinity, NaN, 88.72, 89.1, -103.9, -104.1, 4, -4, 0.0625, 10, 1048576, 1048577]
+    const random = new Philox(7n, 99, 0)
+    const x = Float32Array.from({ length: 20000 }, (_, i) => (i < special.length ? special[i]! : random.normal(i) * 2 ** ((i % 24) - 12)))
+    for (const [which, name] of names.entries()) {
+      const y = new Float32Array(x.length)
+      native!.functions(set, which, x, y)
+      const bad = x.findIndex((v, i) => !Object.is(y[i], f[name](v)))
+      assert.equal(bad, -1, `${name}(${x[bad]}) is ${y[bad]}, not ${f[name](x[bad]!)}`)
+    }
+  })
+}
