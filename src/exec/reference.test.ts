@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
+import { opCases } from '../../test/cases.ts'
 import { compile, type Compiled } from '../graph/compile.ts'
 import { Graph } from '../graph/graph.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -48,6 +50,12 @@ test('a run with missing or short buffers, sizes over the limits or an index out
   await assert.rejects(loaded.run(buffers()), refused(/disposed/))
 })
 
+test('memory that cannot be had is an error of its own', () => {
+  assert.throws(() => executor.allocate(2 ** 52), (e: unknown) => VeritError.is(e, 'VERIT_MEMORY'))
+  const { plan } = small()
+  assert.throws(() => executor.load({ ...plan, bufferBytes: [2 ** 52, ...plan.bufferBytes.slice(1)] }), (e: unknown) => VeritError.is(e, 'VERIT_MEMORY'))
+})
+
 test('runs of one plan are queued, and a refused one does not stop the next', async () => {
   const loaded = executor.load(small().plan)
   const bad = loaded.run({}), good = loaded.run(buffers())
@@ -66,7 +74,7 @@ test('a plan that does not hold together is refused when it is loaded', () => {
     [{ steps: [{ ...steps[0], attributes: steps[0].attributes.slice(1) }] }, /2 attributes, not 3/],
     [{ steps: [{ ...steps[0], attributes: [{ int: 1 }, { int: -4 }, { int: 5 }] }] }, /C is -4/],
     [{ steps: [{ ...steps[0], attributes: [{ int: 1 }, { f32: 4 }, { int: 5 }] }] }, /C must be an integer/],
-    [{ steps: [{ ...steps[0], attributes: [{ int: 1 }, { int: 2 ** 40 }, { int: 2 ** 40 }] }] }, /would have|bytes of f32/],
+    [{ steps: [{ ...steps[0], attributes: [{ int: 1 }, { int: 2 ** 40 }, { int: 2 ** 40 }] }] }, /cannot have the shape|bytes of f32/],
     [{ tensors: tensors.map(t => ({ ...t, offset: t.offset + 4 })) }, /does not lie inside/],
     [{ tensors: tensors.map(t => ({ ...t, offset: 1 << 20 })) }, /does not lie inside/],
     [{ tensors: tensors.map(t => ({ ...t, buffer: 17 })) }, /buffer 17, which does not exist/],
@@ -76,4 +84,25 @@ test('a plan that does not hold together is refused when it is loaded', () => {
     [{ limits: { rows: 4, outputs: 1 } }, /bytes of/],
   ]
   for (const [edit, problem] of edits) assert.throws(() => executor.load({ ...plan, ...edit }), refused(problem))
+})
+
+test('whatever is changed in a plan, loading and running it end well or with VERIT_PLAN', async () => {
+  const plans = opCases().filter((_, i) => i % 9 === 0)
+  const number = fc.oneof(fc.integer({ min: -3, max: 70 }), fc.constantFrom(2 ** 31, 2 ** 53, -1, 0.5, NaN, 1e300))
+  await fc.assert(fc.asyncProperty(fc.nat(), fc.nat(), fc.nat(), number, async (which, part, place, value) => {
+    const c = plans[which % plans.length]
+    const plan = structuredClone(c.plan) as unknown as Record<string, Record<string, unknown>[]>
+    const step = plan['steps'][0] as Record<string, unknown[]>
+    const lists = [step['inputs'], step['outputs'], step['attributes'], plan['bufferBytes'] as unknown[], plan['tensors']]
+    const list = lists[part % lists.length], at = place % list.length
+    if (list === step['attributes']) list[at] = 'f32' in (list[at] as object) ? { f32: value } : { int: value }
+    else if (list === plan['tensors']) (list[at] as Record<string, unknown>)[['buffer', 'offset', 'bytes'][place % 3]] = value
+    else list[at] = value
+    try {
+      const loaded = executor.load(plan as unknown as Plan)
+      await loaded.run(c.buffers(), c.bindings)
+    } catch (e) {
+      assert.ok(VeritError.is(e, 'VERIT_PLAN') || VeritError.is(e, 'VERIT_MEMORY'), String(e))
+    }
+  }), { numRuns: 400 })
 })

@@ -15,7 +15,15 @@ const fail = (problem: string): never => {
 
 /** The TypeScript executor. Nothing needs freeing. */
 export function referenceExecutor(): Executor {
-  return { name: 'reference', threads: 1, allocate: bytes => new ArrayBuffer(bytes), load: plan => new ReferencePlan(plan) }
+  return { name: 'reference', threads: 1, allocate, load: plan => new ReferencePlan(plan) }
+}
+
+function allocate(bytes: number): ArrayBuffer {
+  try {
+    return new ArrayBuffer(bytes)
+  } catch (e) {
+    throw new VeritError('VERIT_MEMORY', { problem: `${bytes} bytes at once` }, e)
+  }
 }
 
 interface BoundStep {
@@ -38,7 +46,7 @@ class ReferencePlan implements LoadedPlan {
     })
     checkTensors(plan)
     for (let i = 0; i < plan.steps.length; i++) this.#operands(i, plan.limits)
-    this.#arena = new ArrayBuffer(plan.bufferBytes[0])
+    this.#arena = allocate(plan.bufferBytes[0])
   }
 
   run(buffers: Buffers, bindings: Bindings = {}): Promise<void> {
@@ -129,7 +137,7 @@ function bind(plan: Plan, bindings: Bindings): Sizes {
 
 function count(v: Value, what: string): number {
   const n = v.shape.reduce<number>((product, d) => product * (d as number), 1)
-  return Number.isSafeInteger(n) && n >= 0 ? n : fail(`${what} would have ${n} elements`)
+  return Number.isSafeInteger(n) && v.shape.every(d => Number.isSafeInteger(d)) ? n : fail(`${what} cannot have the shape [${v.shape.join(', ')}]`)
 }
 
 const arrays = { f32: Float32Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const

@@ -4,14 +4,14 @@
  */
 import { exp32 } from '../lib/functions.ts'
 import { fma32 } from '../lib/float.ts'
-import { ceilDiv, f32, i32, op, times, type Data, type Value } from './op.ts'
+import { f32, i32, op, times, type Data, type Value } from './op.ts'
 import { indexProblem } from './columns.ts'
 import { dotRow, maxRow, scratch, sumRow } from './reduce.ts'
 import type { Dim } from './sizes.ts'
 
 const fround = Math.fround
 
-const keyShape = (G: Dim, R: Dim, D: Dim): Value => f32(G, ceilDiv(R, 16), D, 16)
+const keyShape = (G: Dim, R: Dim, D: Dim): Value => f32(G, times(R, 1 / 16), D, 16)
 const valueShape = (G: Dim, R: Dim, D: Dim): Value => f32(G, R, D)
 const perHead = (width: Dim | undefined, heads: Dim): number => Number(width) / Number(heads)
 
