@@ -4,6 +4,7 @@
  * the losses of the tokens, f32, are added in order in f64. The result is independent of how many windows run at once, of the machine and of
  * whether the weights are those of training or of a model file made from them.
  */
+import { PlanMemory } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
 import { VeritError } from '../lib/errors.ts'
 import { LN2, expCore } from '../lib/functions.ts'
@@ -44,7 +45,7 @@ export class Evaluator implements Disposable {
   #config: ModelConfig
   #batch: number
   #plan: LoadedPlan
-  #buffers: Record<string, ArrayBufferView>
+  #memory: PlanMemory
   #window: Int32Array
 
   /**
@@ -57,14 +58,10 @@ export class Evaluator implements Disposable {
     this.#config = config
     this.#batch = Math.max(1, Math.min(windows, Math.floor(MAX_ROWS / context), Math.floor(MAX_LOGITS / (context * vocab))))
     const shape = { batch: this.#batch, context }
-    const rows = this.#batch * context
     const { plan, constants } = evaluationGraph(config, shape, kind)
     this.#plan = executor.load(plan)
     this.#window = new Int32Array(context + 1)
-    this.#buffers = {
-      ...constants, ...batchInputs(shape), weights,
-      ids: new Int32Array(rows), targets: new Int32Array(rows), losses: new Float32Array(rows),
-    }
+    this.#memory = new PlanMemory(executor, plan, { weights }, { ...constants, ...batchInputs(shape) })
   }
 
   /** @throws VeritError VERIT_EVAL_DATA when there are not two tokens */
@@ -75,14 +72,14 @@ export class Evaluator implements Disposable {
       throw new VeritError('VERIT_EVAL_DATA', { source: options.name ?? 'the text', problem: `it has ${source.length} tokens, and a loss needs at least 2` })
     }
     const wanted = options.tokens ? Math.min(available, Math.ceil(options.tokens / context) * context) : available
-    const targets = this.#buffers['targets'] as Int32Array
-    const losses = this.#buffers['losses'] as Float32Array
+    const targets = this.#memory.i32('targets')
+    const losses = this.#memory.f32('losses')
     let sum = 0
     let bytes = 0
     for (let done = 0; done < wanted;) {
       options.signal?.throwIfAborted()
       const rows = this.#fill(source, done, wanted)
-      await this.#plan.run(this.#buffers)
+      await this.#plan.run(this.#memory.buffers)
       for (let r = 0; r < rows; r++) {
         sum += losses[r]!
         if (options.bytesOf) bytes += options.bytesOf(targets[r]!)
@@ -98,8 +95,8 @@ export class Evaluator implements Disposable {
   /** Fills the next windows from token `done` and returns how many targets they hold; rows beyond are padded. */
   #fill(source: TokenSource, done: number, wanted: number): number {
     const { context } = this.#config
-    const ids = this.#buffers['ids'] as Int32Array
-    const targets = this.#buffers['targets'] as Int32Array
+    const ids = this.#memory.i32('ids')
+    const targets = this.#memory.i32('targets')
     ids.fill(0)
     targets.fill(-1)
     let rows = 0

@@ -1,3 +1,6 @@
+/** What an evaluation reads: tokens, and the bytes that they stand for. */
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+
 /** Tokens by position: a split of a dataset, or an encoded text. */
 export interface TokenSource {
   /** Tokens in all. */
@@ -10,3 +13,6 @@ export interface TokenSource {
 export function tokensInMemory(ids: Int32Array): TokenSource {
   return { length: ids.length, read: (start, count, out, offset = 0) => out.set(ids.subarray(start, start + count), offset) }
 }
+
+/** Bytes of text that a token stands for; special tokens stand for none. */
+export const bytesOf = (tokenizer: Tokenizer) => (id: number): number => (tokenizer.isSpecial(id) ? 0 : tokenizer.tokenBytes(id).length)

@@ -13,13 +13,16 @@ export interface Parameter {
   readonly init: 'normal' | 'residual' | 'one' | 'zero'
   /** Multiplied as ternary weights by a BitLinear. */
   readonly ternary: boolean
+  /** Elements [from, to) whose gradient is zero in exact arithmetic; see `clearZeroGradients`. */
+  readonly zeroGradient?: readonly [from: number, to: number]
 }
 
 /** The named parameters of a model, matrices first, then vectors; inside each group in the order in which the model uses them. */
 export function parametersOf(config: ModelConfig): Parameter[] {
   const list: Parameter[] = []
-  const put = (name: string, shape: number[], init: Parameter['init'], ternary = false): void => {
-    list.push({ name, shape, init, ternary })
+  const put: Put = (name, shape, init, ternary = false) => {
+    const keyBias = name.endsWith('attn_qkv.bias')
+    list.push({ name, shape, init, ternary, ...(keyBias ? { zeroGradient: [hidden, 2 * hidden] as const } : {}) })
   }
   const { layers, hidden, ffn, vocab, context } = config
   put('token_embedding', [vocab, hidden], 'normal')
@@ -72,3 +75,11 @@ export const elementsOf = (parameter: Parameter): number => parameter.shape.redu
 
 /** Elements of all parameters; the tied head counts once. */
 export const parameterCount = (config: ModelConfig): number => parametersOf(config).reduce((n, p) => n + elementsOf(p), 0)
+
+/**
+ * Sets to zero the gradients that are zero in exact arithmetic: those of a key bias, which adds the same to every score of a row, where softmax does
+ * not see it. What rounding leaves there (about 1e-9) AdamW would turn into steps of a visible size, for it divides by the gradient's own size.
+ */
+export function clearZeroGradients(parameters: readonly Parameter[], gradient: (p: Parameter) => Float32Array): void {
+  for (const p of parameters) if (p.zeroGradient !== undefined) gradient(p).fill(0, ...p.zeroGradient)
+}

@@ -71,7 +71,7 @@ export function servingWeights(g: Graph, config: ModelConfig): Weights {
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),
-    bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`) }),
+    bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`), out: outputs.get(weight)! }),
   }
 }
 

@@ -2,12 +2,13 @@
  * One optimizer step: the gradients of the micro-batches, their average by a binary tree (docs/arithmetic.md, end of section 4), the norm, the
  * AdamW update. Owns the weights and moments of a run.
  */
+import { PlanMemory } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
 import { addPlan, optimizerPlan } from '../graph/optimizer-plan.ts'
 import { invariant } from '../lib/errors.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { batchInputs, trainingGraph } from '../model/graphs.ts'
-import { elementsOf, parametersOf } from '../model/parameters.ts'
+import { clearZeroGradients, elementsOf, parametersOf } from '../model/parameters.ts'
 import type { Parameter } from '../model/parameters.ts'
 import type { TokenSource } from '../eval/token-source.ts'
 import type { TrainOptions } from './options.ts'
@@ -38,7 +39,8 @@ export class Stepper implements Disposable {
   #micro: LoadedPlan
   #add: LoadedPlan | undefined
   #update: LoadedPlan
-  #buffers: Record<string, ArrayBufferView>
+  #run: PlanMemory
+  #optimizer: PlanMemory
   /** One gradient a level of the tree, and one to write the next into. */
   #gradients: ArrayBuffer[]
   #window: Int32Array
@@ -49,8 +51,7 @@ export class Stepper implements Disposable {
     this.parameters = parametersOf(config)
     this.#options = options
     const shape = { batch: options.batch, context: config.context }
-    const { plan, layout, constants, directory } = trainingGraph(config, shape)
-    const bytes = (name: string): number => plan.bufferBytes[plan.buffers.indexOf(name)] ?? 0
+    const { plan, layout, constants } = trainingGraph(config, shape)
     this.#memory = { weights: executor.allocate(layout.bytes), adamM: executor.allocate(layout.bytes), adamV: executor.allocate(layout.bytes) }
     this.#offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
     const levels = options.microBatches === 1 ? 1 : Math.ceil(Math.log2(options.microBatches)) + 1
@@ -59,14 +60,11 @@ export class Stepper implements Disposable {
     this.#add = levels > 1 ? executor.load(addPlan(layout.bytes)) : undefined
     this.#update = executor.load(optimizerPlan(layout, options.clip))
     this.#window = new Int32Array(config.context + 1)
-    invariant(directory.get('weights') === undefined, 'a parameter is called weights')
-    this.#buffers = {
-      ...constants, ...batchInputs(shape),
-      weights: new Uint8Array(this.#memory.weights), adamM: new Uint8Array(this.#memory.adamM), adamV: new Uint8Array(this.#memory.adamV),
-      ids: new Int32Array(shape.batch * shape.context), targets: new Int32Array(shape.batch * shape.context),
-      lossScale: Float32Array.of(1 / options.microBatches), loss: new Float32Array(Math.max(1, bytes('loss') / 4)),
-      rng: new Int32Array(3), hyper: new Float32Array(6), clip: new Float32Array(2),
-    }
+    const [weights, adamM, adamV] = stateNames.map(name => new Uint8Array(this.#memory[name])) as [Uint8Array, Uint8Array, Uint8Array]
+    const gradients = new Uint8Array(this.#gradients[0]!)
+    const fixed = { ...constants, ...batchInputs(shape), lossScale: Float32Array.of(1 / options.microBatches) }
+    this.#run = new PlanMemory(executor, plan, { weights, gradients }, fixed)
+    this.#optimizer = new PlanMemory(executor, this.#update.plan, { weights, gradients, adamM, adamV })
   }
 
   /** Bytes of weights, for other plans with the same parameters (evaluation). */
@@ -76,9 +74,13 @@ export class Stepper implements Disposable {
 
   /** The values of one parameter in one of the vectors: a view, to read or to set. */
   values(state: StateName, parameter: Parameter): Float32Array {
+    return this.#view(this.#memory[state], parameter)
+  }
+
+  #view(memory: ArrayBuffer, parameter: Parameter): Float32Array {
     const offset = this.#offsets.get(parameter.name)
     invariant(offset !== undefined, `${parameter.name} has no place in the weights`)
-    return new Float32Array(this.#memory[state], offset, elementsOf(parameter))
+    return new Float32Array(memory, offset, elementsOf(parameter))
   }
 
   /** Does step `step` (from 0) of the run. When the loss or norm it gives is not finite, the weights are of no more use. */
@@ -105,26 +107,28 @@ export class Stepper implements Disposable {
     while (stack.length > 1) await merge()
     loss /= o.microBatches
     const { lr, weightDecay } = scheduleAt(o, step)
-    const hyper = this.#buffers['hyper'] as Float32Array
-    hyper.set(adamHyper(o, step, lr, weightDecay))
+    this.#optimizer.f32('hyper').set(adamHyper(o, step, lr, weightDecay))
     if (!Number.isFinite(loss)) return { loss, norm: NaN, lr }
-    await this.#update.run({ ...this.#buffers, gradients: new Uint8Array(stack[0]!.memory) })
-    return { loss, norm: (this.#buffers['clip'] as Float32Array)[0]!, lr }
+    clearZeroGradients(this.parameters, p => this.#view(stack[0]!.memory, p))
+    this.#optimizer.buffers['gradients'] = new Uint8Array(stack[0]!.memory)
+    await this.#update.run(this.#optimizer.buffers)
+    return { loss, norm: this.#optimizer.f32('clip')[0]!, lr }
   }
 
   async #microBatch(step: number, micro: number, sampler: Sampler, data: TokenSource, gradients: ArrayBuffer): Promise<number> {
     const { batch, microBatches, seed } = this.#options
     const { context } = this.config
     const index = step * microBatches + micro
-    const [ids, targets, rng] = ['ids', 'targets', 'rng'].map(name => this.#buffers[name] as Int32Array) as [Int32Array, Int32Array, Int32Array]
+    const [ids, targets] = [this.#run.i32('ids'), this.#run.i32('targets')]
     for (let b = 0; b < batch; b++) {
       data.read(sampler.start(index * batch + b), context + 1, this.#window)
       ids.set(this.#window.subarray(0, context), b * context)
       targets.set(this.#window.subarray(1), b * context)
     }
-    rng.set([seed % 4294967296, Math.floor(seed / 4294967296), index])
-    await this.#micro.run({ ...this.#buffers, gradients: new Uint8Array(gradients) })
-    return (this.#buffers['loss'] as Float32Array)[0]!
+    if (this.#run.has('rng')) this.#run.i32('rng').set([seed % 4294967296, Math.floor(seed / 4294967296), index])
+    this.#run.buffers['gradients'] = new Uint8Array(gradients)
+    await this.#micro.run(this.#run.buffers)
+    return this.#run.f32('loss')[0]!
   }
 
   [Symbol.dispose](): void {

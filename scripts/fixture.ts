@@ -1,0 +1,102 @@
+/**
+ * `npm run -s fixture -- DIR`: trains the model of a reference folder (`fixture.json`, `tensors.safetensors`; made by PyTorch in float64) for its
+ * steps and prints, as one JSON line, how far the logits, losses, gradients and weights are from the reference. Relative errors are per tensor,
+ * the norm of the difference over the norm.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openExecutor } from '../src/exec/index.ts'
+import { PlanMemory } from '../src/exec/plan-memory.ts'
+import { openSafetensors } from '../src/formats/safetensors.ts'
+import { optimizerPlan } from '../src/graph/optimizer-plan.ts'
+import { VeritError } from '../src/lib/errors.ts'
+import { parseModelConfig } from '../src/model/config.ts'
+import { batchInputs, trainingGraph } from '../src/model/graphs.ts'
+import { clearZeroGradients, elementsOf, parametersOf } from '../src/model/parameters.ts'
+import { adamHyper } from '../src/train/stepper.ts'
+
+interface Fixture {
+  kind: string
+  config: Record<string, unknown>
+  optimizer: { lr: number; beta1: number; beta2: number; eps: number; weightDecay: number; clip: number }
+  /** [step][sequence][context + 1] */
+  tokens: number[][][]
+  f64: { losses: number[] }
+}
+
+const folder = process.argv[2]
+if (folder === undefined) {
+  process.stderr.write('usage: npm run -s fixture -- DIR\n')
+  process.exit(2)
+}
+
+try {
+  process.stdout.write(`${JSON.stringify(await check(folder))}\n`)
+} catch (e) {
+  if (!VeritError.is(e)) throw e
+  process.stderr.write(`${e.message}\n`)
+  process.exitCode = e.exit
+}
+
+async function check(dir: string): Promise<Record<string, unknown>> {
+  const fixture = JSON.parse(readFileSync(join(dir, 'fixture.json'), 'utf8')) as Fixture
+  const { seed: _seed, batch: _batch, ...shape } = fixture.config
+  const config = parseModelConfig({ kind: fixture.kind, ...shape })
+  using reference = openSafetensors(join(dir, 'tensors.safetensors'))
+  const read = (name: string): Float32Array => new Float32Array(reference.read(name).buffer)
+
+  const batch = { batch: fixture.tokens[0]!.length, context: fixture.tokens[0]![0]!.length - 1 }
+  const rows = batch.batch * batch.context
+  const executor = openExecutor()
+  const { plan, layout, constants } = trainingGraph(config, batch, { logits: true })
+  const micro = executor.load(plan)
+  const update = executor.load(optimizerPlan(layout, fixture.optimizer.clip))
+  const memory = (): Uint8Array => new Uint8Array(executor.allocate(layout.bytes))
+  const weights = memory()
+  const gradients = memory()
+  const run = new PlanMemory(executor, plan, { weights, gradients }, { ...constants, ...batchInputs(batch), lossScale: Float32Array.of(1) })
+  const optimizer = new PlanMemory(executor, update.plan, { weights, gradients, adamM: memory(), adamV: memory() })
+  const parameters = parametersOf(config)
+  const offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
+  const view = (bytes: Uint8Array, p: (typeof parameters)[number]): Float32Array => new Float32Array(bytes.buffer as ArrayBuffer, offsets.get(p.name), elementsOf(p))
+  for (const p of parameters) view(weights, p).set(read(`weight.${p.name}`))
+
+  const worst = { maxAbsLogits: 0, maxAbsLosses: 0, maxRelGradients: 0, maxRelWeightsAfter: 0, maxAbsWeightsAfter: 0 }
+  const raise = (key: keyof typeof worst, value: number): void => {
+    worst[key] = Number.isNaN(value) ? NaN : Math.max(worst[key], value)
+  }
+  for (const [step, sequences] of fixture.tokens.entries()) {
+    sequences.forEach((s, b) => {
+      run.i32('ids').set(s.slice(0, -1), b * batch.context)
+      run.i32('targets').set(s.slice(1), b * batch.context)
+    })
+    await micro.run(run.buffers)
+    clearZeroGradients(parameters, p => view(gradients, p))
+    raise('maxAbsLosses', Math.abs(run.f32('loss')[0]! - fixture.f64.losses[step]!))
+    if (step === 0) {
+      raise('maxAbsLogits', maxAbs(run.f32('logits').subarray(0, rows * config.vocab), read('logits')))
+      for (const p of parameters) raise('maxRelGradients', relative(view(gradients, p), read(`grad.${p.name}`)))
+    }
+    optimizer.f32('hyper').set(adamHyper(fixture.optimizer, step, fixture.optimizer.lr, fixture.optimizer.weightDecay))
+    await update.run(optimizer.buffers)
+  }
+  for (const p of parameters) {
+    raise('maxRelWeightsAfter', relative(view(weights, p), read(`after.${p.name}`)))
+    raise('maxAbsWeightsAfter', maxAbs(view(weights, p), read(`after.${p.name}`)))
+  }
+  return { kind: config.kind, executor: executor.name, ...worst }
+}
+
+function maxAbs(a: Float32Array, b: Float32Array): number {
+  return a.reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0)
+}
+
+function relative(a: Float32Array, b: Float32Array): number {
+  let difference = 0
+  let norm = 0
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i]! - b[i]!) ** 2
+    norm += b[i]! ** 2
+  }
+  return difference === 0 ? 0 : Math.sqrt(difference / norm)
+}

@@ -1,0 +1,157 @@
+/**
+ * Checkpoints: one safetensors file each, `step-00001000.safetensors`, with the weights and both moments of every parameter and, as JSON in
+ * the metadata, the state of the run and a SHA-256 over both. A file appears by one rename after fsync, so that a crash at any moment leaves the
+ * files that were there before, or those and the whole new one.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { openSafetensors, writeSafetensors } from '../formats/safetensors.ts'
+import type { SafetensorsFile, SafetensorsInput } from '../formats/safetensors.ts'
+import { removeStaleTemporaries } from '../lib/atomic-file.ts'
+import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { parseModelConfig } from '../model/config.ts'
+import type { ModelConfig } from '../model/config.ts'
+import type { Parameter } from '../model/parameters.ts'
+import { parseTrainOptions } from './options.ts'
+import type { TrainOptions } from './options.ts'
+import { stateNames } from './stepper.ts'
+import type { StateName } from './stepper.ts'
+
+/** One evaluation of a run. */
+export interface EvaluatedStep {
+  /** Optimizer steps done before it. */
+  readonly step: number
+  readonly loss: number
+}
+
+/** What a run needs to go on, beside its weights and moments. */
+export interface RunState {
+  /** Optimizer steps done. With the options it is the sampler's whole position. */
+  readonly step: number
+  readonly config: ModelConfig
+  readonly options: TrainOptions
+  /** `sha256:...` of the dataset's manifest and of its tokenizer. */
+  readonly dataset: string
+  readonly tokenizer: string
+  /** The evaluation with the lowest loss so far, whose checkpoint is kept. */
+  readonly best: EvaluatedStep | null
+  /** Every evaluation so far. */
+  readonly evaluations: readonly EvaluatedStep[]
+}
+
+const FORMAT = 'verit-checkpoint-1'
+const NAME = /^step-(\d{8,})\.safetensors$/
+const PREFIX: Readonly<Record<StateName, string>> = { weights: 'weight.', adamM: 'adam_m.', adamV: 'adam_v.' }
+
+/** Access to the values of the run's three vectors. */
+export type Values = (state: StateName, parameter: Parameter) => Float32Array
+
+const fileOf = (folder: string, step: number): string => join(folder, `step-${String(step).padStart(8, '0')}.safetensors`)
+const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+
+function digestOf(state: string, parameters: readonly Parameter[], values: Values): string {
+  const hash = createHash('sha256').update(`${Buffer.byteLength(state)}\n${state}`)
+  for (const name of stateNames) for (const p of parameters) hash.update(bytesOf(values(name, p)))
+  return hash.digest('hex')
+}
+
+/** SHA-256 of weights: of each parameter in order its name, a zero byte, its shape as "a,b", a zero byte, its values as little-endian f32. */
+export function weightsDigest(parameters: readonly Parameter[], values: (p: Parameter) => Float32Array): string {
+  const hash = createHash('sha256')
+  for (const p of parameters) hash.update(`${p.name}\0${p.shape.join(',')}\0`).update(bytesOf(values(p)))
+  return `sha256:${hash.digest('hex')}`
+}
+
+/** Writes the checkpoint of `state.step`, then removes those that are neither among the newest `keep` nor the best. Returns its path. */
+export function saveCheckpoint(folder: string, state: RunState, parameters: readonly Parameter[], values: Values, keep: number): string {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (e) {
+    throw fileError(e, folder, 'write')
+  }
+  const json = JSON.stringify(state)
+  const tensors = new Map<string, SafetensorsInput>()
+  for (const name of stateNames) {
+    for (const p of parameters) tensors.set(PREFIX[name] + p.name, { dtype: 'F32', shape: p.shape, data: () => values(name, p) })
+  }
+  const path = fileOf(folder, state.step)
+  writeSafetensors(path, tensors, { format: FORMAT, state: json, sha256: digestOf(json, parameters, values) })
+  const old = listCheckpoints(folder).filter(step => step !== state.best?.step).slice(0, -keep)
+  for (const step of old) rmSync(fileOf(folder, step))
+  removeStaleTemporaries(folder)
+  return path
+}
+
+/** Steps of the checkpoints in a folder, ascending; none if there is no folder. */
+export function listCheckpoints(folder: string): number[] {
+  let names: string[]
+  try {
+    names = readdirSync(folder)
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw fileError(e, folder, 'read')
+  }
+  return names.flatMap(name => NAME.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b)
+}
+
+/** An open checkpoint whose state was checked; the values are checked as they are loaded. */
+export class Checkpoint implements Disposable {
+  readonly path: string
+  readonly state: RunState
+  #file: SafetensorsFile
+  #json: string
+
+  /** @param step which one; it must exist */
+  constructor(folder: string, step: number) {
+    this.path = fileOf(folder, step)
+    this.#file = openSafetensors(this.path)
+    try {
+      const { format, state } = this.#file.metadata
+      if (format !== FORMAT || state === undefined) this.#refuse(`it is not of the form ${FORMAT}`)
+      this.#json = state!
+      this.state = this.#parse(step)
+    } catch (e) {
+      this.#file.close()
+      throw e
+    }
+  }
+
+  /** Fills the vectors of a run with the same configuration, and checks the digest over all of them. */
+  load(parameters: readonly Parameter[], values: Values): void {
+    if (this.#file.tensors.size !== stateNames.length * parameters.length) this.#refuse('it does not hold the tensors of its configuration')
+    for (const name of stateNames) for (const p of parameters) values(name, p).set(this.#read(name, p))
+    if (digestOf(this.#json, parameters, values) !== this.#file.metadata['sha256']) this.#refuse('its content does not have the SHA-256 it was saved with')
+  }
+
+  #read(name: StateName, p: Parameter): Float32Array {
+    const tensor = PREFIX[name] + p.name
+    const entry = this.#file.tensors.get(tensor)
+    if (entry?.dtype !== 'F32' || entry.shape.join() !== p.shape.join()) this.#refuse(`tensor ${tensor} is missing or has another shape`)
+    return new Float32Array(this.#file.read(tensor).buffer)
+  }
+
+  #parse(step: number): RunState {
+    let state: RunState
+    try {
+      state = JSON.parse(this.#json) as RunState
+    } catch (e) {
+      return this.#refuse('its state is not JSON', e)
+    }
+    const config = parseModelConfig(state.config)
+    const options = parseTrainOptions({ ...state.options })
+    const evaluated = (e: unknown): boolean => typeof (e as EvaluatedStep | null)?.loss === 'number' && Number.isInteger((e as EvaluatedStep).step)
+    const well = state.step === step && step <= options.steps && typeof state.dataset === 'string' && typeof state.tokenizer === 'string'
+      && Array.isArray(state.evaluations) && state.evaluations.every(evaluated) && (state.best === null || evaluated(state.best))
+    return well ? { ...state, config, options } : this.#refuse('its state is incomplete')
+  }
+
+  #refuse(problem: string, cause?: unknown): never {
+    throw new VeritError('VERIT_CHECKPOINT', { path: this.path, problem }, cause)
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close()
+  }
+}

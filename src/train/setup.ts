@@ -1,0 +1,42 @@
+/** What a training run is given and what it gives back. */
+import type { TokenSource } from '../eval/token-source.ts'
+import type { Executor } from '../exec/plan.ts'
+import type { ProgressOptions } from '../lib/progress.ts'
+import type { ModelConfig } from '../model/config.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { RunState } from './checkpoint.ts'
+import type { TrainOptions } from './options.ts'
+import type { RecordFile } from './record.ts'
+import type { RunFolder, RunSettings } from './run-folder.ts'
+
+/** What a run learns from. */
+export interface TrainData {
+  readonly train: TokenSource
+  readonly validation: TokenSource
+  readonly tokenizer: Tokenizer
+  /** `sha256:...` of the manifest. */
+  readonly digest: string
+}
+
+export interface TrainSetup {
+  readonly executor: Executor
+  readonly run: RunFolder
+  readonly settings: RunSettings
+  readonly config: ModelConfig
+  readonly options: TrainOptions
+  readonly data: TrainData
+  /** Goes on from the newest checkpoint; otherwise the folder must have none. */
+  readonly resume: boolean
+  /** Ends the run after the step that is under way; what was done is saved. */
+  readonly signal?: AbortSignal
+  /** Stops, as the signal does, once this many steps of the run are done. */
+  readonly stopAt?: number
+  /** Where progress goes. Default standard error. */
+  readonly progress?: ProgressOptions['stream']
+}
+
+export interface TrainResult {
+  readonly state: RunState
+  /** Absent when the run was stopped before its end. */
+  readonly record?: RecordFile
+}
