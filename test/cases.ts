@@ -82,18 +82,18 @@ const squares: Fill = data => {
   for (let i = 0; i < data.length; i++) data[i] = Math.abs(data[i])
 }
 
-const shapes = [[1, 1], [1, 16], [3, 5], [7, 33], [2, 64], [5, 100], [17, 131], [130, 48]] as const
+const shapes = [[1, 1], [1, 16], [3, 5], [7, 33], [2, 64], [5, 100], [17, 131], [130, 48], [3, 1030]] as const
 const matrices = shapes.map(([N, C]) => ({ N, C }))
 
 function matmuls(): Spec[] {
-  const sizes = [[1, 1, 1], [1, 64, 16], [2, 33, 7], [5, 31, 32], [13, 32, 65], [14, 48, 100], [29, 70, 33], [67, 131, 70], [3, 17, 1500], [40, 300, 50], [1, 130, 260]]
+  const sizes = [[1, 1, 1], [1, 64, 16], [2, 33, 7], [5, 31, 32], [13, 32, 65], [14, 48, 100], [29, 70, 33], [67, 131, 70], [3, 17, 1500], [40, 300, 50], [1, 130, 260], [31, 400, 600]]
   return sizes.flatMap(([M, Nc, K], i) => [0, 1].flatMap(transposeA => [0, 1, 2].map((layoutB, j): Spec => ({
     op: 'matmul', a: { M, Nc, K, transposeA, layoutB, hasBias: (i + j) % 2 }, values: (i + j + transposeA) % 3 === 0 ? 'special' : 'plain',
   }))))
 }
 
 function attentions(): Spec[] {
-  const sizes = [[1, 1, 1, 4, 1, 16], [3, 2, 1, 5, 20, 48], [17, 4, 2, 16, 17, 32], [9, 6, 3, 24, 33, 96], [5, 8, 2, 64, 70, 160], [40, 2, 2, 32, 100, 112]]
+  const sizes = [[1, 1, 1, 4, 1, 16], [3, 2, 1, 5, 20, 48], [17, 4, 2, 16, 17, 32], [9, 6, 3, 24, 33, 96], [5, 8, 2, 64, 70, 160], [40, 2, 2, 32, 100, 112], [3, 2, 1, 8, 300, 320]]
   return sizes.flatMap(([N, H, G, D, T, R]): Spec[] => {
     const a = { N, H, G, D, T, R, scale: Math.fround(1 / Math.sqrt(D)) }
     const full: Fill = data => data.fill(T)

@@ -44,6 +44,14 @@ test('bitLinear checks the width of latent and of packed weights', () => {
   assert.deepEqual(g.bitLinear(t(g, 'x', 'rows', 8), { t: g.parameter('t', [2, 1, 16, 4], 'u8'), m: g.parameter('m', [1]), out: 20 }).shape, ['rows', 20])
 })
 
+test('a state that was written in between is read again', () => {
+  const g = new Graph()
+  const keys = g.state('keys', [1, 1, 4, 16]), values = g.state('values', [1, 16, 4]), q = t(g, 'q', 'rows', 4), at = i(g, 'at', 'rows'), later = i(g, 'later', 'rows')
+  const attend = (cacheRow: Tensor): Tensor => g.attention(q, q, q, { heads: 1, context: 9, cacheRows: 16, cacheRow, start: at, length: at, keys, values })
+  assert.notEqual(attend(at), attend(later))
+  assert.equal(g.nodes.length, 6)
+})
+
 test('shapes follow from the inputs, equal ops are made once, names are unique', () => {
   const g = new Graph()
   const x = t(g, 'x', 'rows', 8), w = g.parameter('w', [4, 8])
