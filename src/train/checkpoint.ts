@@ -23,7 +23,11 @@ import type { StateName } from './stepper.ts'
 export interface EvaluatedStep {
   /** Optimizer steps done before it. */
   readonly step: number
+  /** Mean loss of a held-out token, in nats. */
   readonly loss: number
+  readonly bitsPerByte: number
+  /** Held-out tokens predicted. */
+  readonly tokens: number
 }
 
 /** What a run needs to go on, beside its weights and moments. */
@@ -64,7 +68,7 @@ export function weightsDigest(parameters: readonly Parameter[], values: (p: Para
   return `sha256:${hash.digest('hex')}`
 }
 
-/** Writes the checkpoint of `state.step`, then removes those that are neither among the newest `keep` nor the best. Returns its path. */
+/** Writes the checkpoint of `state.step`, then removes those that are neither among the newest `keep` (at least 1) nor the best. Returns its path. */
 export function saveCheckpoint(folder: string, state: RunState, parameters: readonly Parameter[], values: Values, keep: number): string {
   try {
     mkdirSync(folder, { recursive: true })
@@ -78,8 +82,8 @@ export function saveCheckpoint(folder: string, state: RunState, parameters: read
   }
   const path = fileOf(folder, state.step)
   writeSafetensors(path, tensors, { format: FORMAT, state: json, sha256: digestOf(json, parameters, values) })
-  const old = listCheckpoints(folder).filter(step => step !== state.best?.step).slice(0, -keep)
-  for (const step of old) rmSync(fileOf(folder, step))
+  const old = listCheckpoints(folder).slice(0, -keep)
+  for (const step of old) if (step !== state.best?.step) rmSync(fileOf(folder, step))
   removeStaleTemporaries(folder)
   return path
 }
@@ -141,7 +145,8 @@ export class Checkpoint implements Disposable {
     }
     const config = parseModelConfig(state.config)
     const options = parseTrainOptions({ ...state.options })
-    const evaluated = (e: unknown): boolean => typeof (e as EvaluatedStep | null)?.loss === 'number' && Number.isInteger((e as EvaluatedStep).step)
+    const evaluated = (e: Partial<Record<keyof EvaluatedStep, unknown>> | null): boolean =>
+      e !== null && (['step', 'loss', 'bitsPerByte', 'tokens'] as const).every(key => typeof e[key] === 'number')
     const well = state.step === step && step <= options.steps && typeof state.dataset === 'string' && typeof state.tokenizer === 'string'
       && Array.isArray(state.evaluations) && state.evaluations.every(evaluated) && (state.best === null || evaluated(state.best))
     return well ? { ...state, config, options } : this.#refuse('its state is incomplete')

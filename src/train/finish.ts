@@ -1,6 +1,4 @@
 /** The end of a run: the best weights, their loss, the training record and the model file. */
-import type { Evaluator } from '../eval/evaluator.ts'
-import { bytesOf } from '../eval/token-source.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { exportGguf } from '../model/export-gguf.ts'
@@ -16,26 +14,22 @@ interface Finished extends TrainSetup {
   readonly state: RunState
   /** Holds the final weights; afterwards those of the best evaluation. */
   readonly stepper: Stepper
-  readonly evaluator: Evaluator
   readonly seconds: number
 }
 
 /** Writes `model.gguf` and `record.json` with the weights of the lowest held-out loss (the last ones where nothing is held out). */
-export async function finishRun({ state, stepper, evaluator, seconds, ...setup }: Finished): Promise<RecordFile> {
-  const { run, data, executor, config, options, settings } = setup
+export async function finishRun({ state, stepper, seconds, ...setup }: Finished): Promise<RecordFile> {
+  const { run, data, executor, config, settings } = setup
   const digest = (): string => weightsDigest(stepper.parameters, p => stepper.values('weights', p))
   const final = { step: state.step, weights: digest() }
   if (state.best !== null && state.best.step !== state.step) {
     using best = new Checkpoint(run.checkpoints, state.best.step)
     best.load(stepper.parameters, (name, p) => stepper.values(name, p))
   }
-  const validation = data.validation.length > 1
-    ? await evaluator.evaluate(data.validation, { tokens: options.evalTokens, bytesOf: bytesOf(data.tokenizer) })
-    : null
   const exported: TrainingRecord['exported'] = {
     step: state.best?.step ?? state.step,
     weights: digest(),
-    validation: validation && { loss: validation.loss, bitsPerByte: validation.bitsPerByte!, tokens: validation.tokens },
+    validation: state.best && { loss: state.best.loss, bitsPerByte: state.best.bitsPerByte, tokens: state.best.tokens },
   }
   const record = makeRecord(state, { name: settings.name, final, exported, trainTokens: data.train.length, validationTokens: data.validation.length })
   const sha256 = recordDigest(record)

@@ -15,18 +15,23 @@ export interface TrainPreset {
   readonly about: string
   readonly model: ModelPreset
   readonly options: Partial<TrainOptions>
+  /** How text is prepared when the run begins with a text file. Default: byte-level BPE. */
+  readonly characters?: true
 }
 
 const shakespeare = { steps: 2000, warmup: 100, batch: 12, beta2: 0.99, evalTokens: 0 } as const
 
 export const trainPresets = {
-  shakespeare: { about: "nanoGPT's CPU Shakespeare run, 0.8M parameters, 2,000 steps", model: 'nano', options: { ...shakespeare, lr: 1e-3, lrFloor: 1e-4 } },
-  'shakespeare-bitnet': { about: 'the same size with ternary weights', model: 'bitnet-nano', options: { ...shakespeare, lr: 3e-3, lrFloor: 3e-4 } },
-  'shakespeare-10m': { about: '10.7M parameters, context 256, 2,000 steps', model: 'mini', options: { ...shakespeare, batch: 16, lr: 1e-3, lrFloor: 1e-4 } },
+  shakespeare: { about: "nanoGPT's CPU Shakespeare run, 0.8M parameters, 2,000 steps", model: 'nano',
+    options: { ...shakespeare, lr: 1e-3, lrFloor: 1e-4 }, characters: true },
+  'shakespeare-bitnet': { about: 'the same size with ternary weights', model: 'bitnet-nano',
+    options: { ...shakespeare, lr: 3e-3, lrFloor: 3e-4 }, characters: true },
+  'shakespeare-10m': { about: '10.7M parameters, context 256, 2,000 steps', model: 'mini',
+    options: { ...shakespeare, batch: 16, lr: 1e-3, lrFloor: 1e-4 }, characters: true },
   small: { about: 'GPT of 36M parameters', model: 'small', options: { steps: 20_000, warmup: 500, batch: 4, microBatches: 4, lr: 6e-4, lrFloor: 6e-5 } },
   medium: { about: 'GPT of 111M parameters', model: 'medium', options: { steps: 50_000, warmup: 1000, batch: 2, microBatches: 16, lr: 6e-4, lrFloor: 6e-5 } },
   large: { about: 'GPT of 337M parameters', model: 'large', options: { steps: 100_000, warmup: 2000, batch: 1, microBatches: 64, lr: 3e-4, lrFloor: 3e-5 } },
-  bitnet: { about: 'BitNet of a few million parameters, context 256', model: 'bitnet-mini', options: { steps: 4000, warmup: 200, lr: 3e-3, lrFloor: 3e-4 } },
+  bitnet: { about: 'BitNet of a few million parameters, context 256', model: 'bitnet-mini', options: { lr: 3e-3, lrFloor: 3e-4 } },
   'bitnet-small': { about: 'BitNet of about 30M parameters', model: 'bitnet-small',
     options: { steps: 20_000, warmup: 500, batch: 8, microBatches: 2, lr: 2e-3, lrFloor: 2e-4 } },
   'bitnet-medium': { about: 'BitNet of about 100M parameters', model: 'bitnet-medium',

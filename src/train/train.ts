@@ -15,10 +15,11 @@ import type { TrainResult, TrainSetup } from './setup.ts'
 import { Stepper } from './stepper.ts'
 import type { StepResult } from './stepper.ts'
 
+/** @throws VeritError VERIT_MODEL_CONFIG, VERIT_RUN_EXISTS, VERIT_RESUME, VERIT_CHECKPOINT, VERIT_DIVERGED */
 export async function train(setup: TrainSetup): Promise<TrainResult> {
   checkData(setup)
   using loop = new Loop(setup)
-  return loop.run()
+  return await loop.run()
 }
 
 function checkData({ config, data }: TrainSetup): void {
@@ -50,7 +51,7 @@ class Loop implements Disposable {
     this.#setup = setup
     this.#stepper = new Stepper(executor, config, options)
     this.#evaluator = new Evaluator(executor, config, this.#stepper.weights, 'latent')
-    this.#state = { step: 0, config, options, dataset: data.digest, tokenizer: `sha256:${data.tokenizer.digest}`, best: null, evaluations: [] }
+    this.#state = { step: 0, config, options, dataset: data.digest, tokenizer: data.tokenizer.digest, best: null, evaluations: [] }
     if (setup.resume) this.#restore()
     else this.#begin()
     this.#start = this.#state.step
@@ -67,6 +68,7 @@ class Loop implements Disposable {
     run.saveSettings(settings)
     const initial = initialWeights(config, options.seed)
     for (const p of this.#stepper.parameters) this.#stepper.values('weights', p).set(initial.get(p.name)!)
+    this.#save() // so that a run that is killed at any time can be resumed
   }
 
   #restore(): void {
@@ -101,7 +103,7 @@ class Loop implements Disposable {
       }
       await this.#step()
     }
-    const record = await finishRun({ ...this.#setup, state: this.#state, stepper: this.#stepper, evaluator: this.#evaluator, seconds: this.#progress.seconds })
+    const record = await finishRun({ ...this.#setup, state: this.#state, stepper: this.#stepper, seconds: this.#progress.seconds })
     this.#progress.clear()
     return { state: this.#state, record }
   }
@@ -157,11 +159,12 @@ class Loop implements Disposable {
     }
     if (!Number.isFinite(result.loss)) this.#diverged(step, 'held-out loss')
     this.#lastLoss = result
-    const evaluated = { step, loss: result.loss }
-    this.#state = { ...this.#state, evaluations: [...evaluations, evaluated], best: best === null || result.loss < best.loss ? evaluated : best }
+    const { loss, bitsPerByte, tokens } = result
+    const evaluated = { step, loss, bitsPerByte: bitsPerByte!, tokens }
+    this.#state = { ...this.#state, evaluations: [...evaluations, evaluated], best: best === null || loss < best.loss ? evaluated : best }
     this.#dirty = true
-    run.log({ step, heldOutLoss: result.loss, perplexity: result.perplexity, bitsPerByte: result.bitsPerByte! })
-    this.#progress.line(`step ${step.toLocaleString('en-US')}: held-out loss ${result.loss.toFixed(4)}, ${result.bitsPerByte!.toFixed(4)} bits a byte`)
+    run.log({ step, heldOutLoss: loss, perplexity: result.perplexity, bitsPerByte: bitsPerByte! })
+    this.#progress.line(`step ${step.toLocaleString('en-US')}: held-out loss ${loss.toFixed(4)}, ${bitsPerByte!.toFixed(4)} bits a byte`)
   }
 
   #save(): void {

@@ -1,0 +1,103 @@
+/** `verit eval`: loss, perplexity and bits per byte of a model file over held-out data or a text. */
+import { Command, Option } from 'commander'
+import { statSync } from 'node:fs'
+import { openDataset } from '../data/dataset.ts'
+import type { SplitName } from '../data/split.ts'
+import { Evaluator } from '../eval/evaluator.ts'
+import type { Evaluation } from '../eval/evaluator.ts'
+import { encodeFile } from '../eval/text-source.ts'
+import { bytesOf } from '../eval/token-source.ts'
+import type { TokenSource } from '../eval/token-source.ts'
+import { openExecutor } from '../exec/index.ts'
+import { openGguf } from '../formats/gguf-reader.ts'
+import type { GgufMetadata } from '../formats/gguf-metadata.ts'
+import { VeritError } from '../lib/errors.ts'
+import { Progress } from '../lib/progress.ts'
+import { loadModel } from '../model/load-gguf.ts'
+import type { LoadedModel } from '../model/load-gguf.ts'
+import { numberOption } from './prepare.ts'
+
+interface Flags {
+  split: SplitName
+  tokens?: number
+  threads?: number
+  instructionSet?: string
+  json?: true
+}
+
+interface Report extends Evaluation {
+  model: string
+  data: string
+  /** Whether this is the measurement of the training run, and gave its loss to the last bit; absent when it is another one. */
+  reproducesTraining?: boolean
+}
+
+export function command(): Command {
+  return new Command('eval')
+    .summary('loss, perplexity and bits per byte of a model')
+    .description('Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. On the data that a model was '
+      + 'trained with it repeats the evaluation of the training run, to the last bit.')
+    .argument('<model>', 'a GGUF file')
+    .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
+    .addOption(new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation'))
+    .option('--tokens <n>', 'tokens to predict (default: as in training on the data of the training run, else all)', numberOption)
+    .option('--threads <n>', 'threads (default: all processors)', numberOption)
+    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', `
+Examples:
+  verit eval runs/book/model.gguf data/book
+  verit eval model.gguf chapter.txt --json | jq .bitsPerByte`)
+    .action(async (path: string, data: string, flags: Flags) => {
+      const report = await evaluateModel(path, data, flags)
+      process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : render(report))
+    })
+}
+
+async function evaluateModel(path: string, data: string, flags: Flags): Promise<Report> {
+  const { threads, instructionSet } = flags
+  const executor = openExecutor({ ...threads !== undefined && { threads }, ...instructionSet !== undefined && { instructionSet } })
+  using file = openGguf(path)
+  const model = await loadModel(file, executor)
+  const { source, digest, close } = openData(data, flags.split, model)
+  const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined
+  using evaluator = new Evaluator(executor, model.config, model.weights, 'serving')
+  const tokens = flags.tokens ?? trained?.tokens ?? 0
+  const progress = new Progress({ label: 'evaluate', total: tokens || source.length - 1 })
+  try {
+    const result = await evaluator.evaluate(source, { tokens, bytesOf: bytesOf(model.tokenizer), name: data, onProgress: done => progress.update(done) })
+    const same = trained !== undefined && result.tokens === trained.tokens
+    return { model: path, data, ...result, ...same && { reproducesTraining: result.loss === trained.loss } }
+  } finally {
+    progress.clear()
+    close()
+  }
+}
+
+function openData(path: string, split: SplitName, model: LoadedModel): { source: TokenSource; digest?: string; close: () => void } {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return { source: encodeFile(path, model.tokenizer), close: () => undefined }
+  const dataset = openDataset(path)
+  const { sha256 } = dataset.manifest.tokenizer
+  if (sha256 !== model.tokenizer.digest) {
+    dataset.close()
+    throw new VeritError('VERIT_EVAL_DATA', { source: path, problem: 'it was prepared with another tokenizer than that of the model' })
+  }
+  return { source: dataset.split(split), digest: dataset.digest, close: () => dataset.close() }
+}
+
+/** The measurement that the model file carries, if it was taken on this dataset. */
+function trainedWith(m: GgufMetadata, dataset: string): { loss: number; tokens: number } | undefined {
+  if (m.string('verit.dataset', '') !== dataset || !m.has('verit.validation_loss')) return undefined
+  return { loss: m.float('verit.validation_loss'), tokens: m.uint('verit.validation_tokens') }
+}
+
+function render({ data, loss, perplexity, bitsPerByte, tokens, reproducesTraining }: Report): string {
+  const note = reproducesTraining === undefined ? '' : reproducesTraining
+    ? 'training       the same loss as at the end of training, to the last bit\n'
+    : 'training       NOT the loss that the model file says it had at the end of training\n'
+  return `${data}: ${tokens.toLocaleString('en-US')} tokens
+loss           ${loss.toFixed(6)} nats a token
+perplexity     ${perplexity.toFixed(4)}
+bits per byte  ${bitsPerByte!.toFixed(6)}
+${note}`
+}

@@ -1,0 +1,201 @@
+/** `verit train`: a model from a dataset, or from a text file that is prepared first. */
+import { Command, Option } from 'commander'
+import { existsSync, statSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { openDataset } from '../data/dataset.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { prepare } from '../data/prepare.ts'
+import { openExecutor } from '../exec/index.ts'
+import { VeritError } from '../lib/errors.ts'
+import { formatBytes, formatDuration } from '../lib/progress.ts'
+import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
+import { END_OF_TEXT } from '../tokenizer/train-tokenizer.ts'
+import { Checkpoint } from '../train/checkpoint.ts'
+import { DEFAULT_PRESET, modelName, planRun, presetOf, readRunFile } from '../train/plan-run.ts'
+import { trainPresets } from '../train/presets.ts'
+import type { RecordFile } from '../train/record.ts'
+import { RunFolder, readSettings } from '../train/run-folder.ts'
+import type { TrainSetup } from '../train/setup.ts'
+import { train } from '../train/train.ts'
+import { numberOption } from './prepare.ts'
+
+/** Options that set one field each: flag, value, text. */
+const MODEL = [
+  ['layers', 'n', 'blocks'], ['hidden', 'n', 'width of the residual stream'], ['heads', 'n', 'attention heads'],
+  ['kvHeads', 'n', 'key and value heads (bitnet)'], ['ffn', 'n', 'width of the feed-forward layer'], ['context', 'n', 'tokens of a sequence'],
+  ['dropout', 'p', 'dropout after the embedding and each branch (gpt)'], ['theta', 'x', 'base of the rotary angles (bitnet)'],
+] as const
+const TRAIN = [
+  ['steps', 'n', 'optimizer steps'], ['batch', 'n', 'sequences of a micro-batch'], ['microBatches', 'n', 'micro-batches of a step'],
+  ['lr', 'x', 'peak learning rate'], ['lrFloor', 'x', 'rate at the end (default: a tenth of the peak)'], ['warmup', 'n', 'steps of linear warm-up'],
+  ['weightDecay', 'x', 'AdamW decay of matrices'], ['beta1', 'x', 'AdamW first moment'], ['beta2', 'x', 'AdamW second moment'],
+  ['eps', 'x', 'AdamW epsilon'], ['clip', 'x', 'largest norm of the gradient, 0 for any'], ['seed', 'n', 'seed of weights, batches and dropout'],
+  ['evalEvery', 'n', 'steps between evaluations'], ['evalTokens', 'n', 'held-out tokens of an evaluation, 0 for all'],
+] as const
+
+interface Flags extends Partial<Record<(typeof MODEL)[number][0] | (typeof TRAIN)[number][0], number>> {
+  out?: string
+  preset?: string
+  depth?: number
+  kind?: 'gpt' | 'bitnet'
+  config?: string
+  bias?: boolean
+  schedule?: 'cosine' | 'two-stage'
+  name?: string
+  resume?: string
+  saveEvery?: number
+  keep: number
+  stopAt?: number
+  vocabSize: number
+  tokenizerKind?: 'bpe' | 'character'
+  threads?: number
+  instructionSet?: string
+  json?: true
+}
+
+const kebab = (key: string): string => `--${key.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)}`
+
+export function command(): Command {
+  const c = new Command('train')
+    .summary('train a model from scratch')
+    .description('Trains a GPT or a 1.58-bit BitNet from scratch and writes model.gguf, with record.json of how it came about. The same data, options and seed '
+      + 'give the same bits on every machine. Ctrl-C saves; --resume goes on as if nothing had happened. All options: docs/training.md.')
+    .argument('[data]', 'a dataset made by verit prepare, or a text file (UTF-8), which is prepared into OUT/data first')
+    .option('-o, --out <folder>', 'folder of the run (default: runs/ and the name of the data)')
+    .option('-p, --preset <name>', `where the options start from: ${Object.keys(trainPresets).join(', ')} (default: ${DEFAULT_PRESET})`)
+    .option('--depth <n>', 'instead of a preset: one dial from which width, heads, rate and length of the run follow', numberOption)
+    .addOption(new Option('--kind <kind>', 'kind of model for --depth (default: bitnet)').choices(['gpt', 'bitnet']))
+    .option('--config <file>', 'JSON with the objects model and train, laid over the preset')
+    .option('-r, --resume <folder>', 'go on with a run that was stopped or killed')
+    .option('--name <name>', 'name in the model file (default: kind and size)')
+    .option('--save-every <n>', 'steps between checkpoints (default: as --eval-every)', numberOption)
+    .option('--keep <n>', 'newest checkpoints to keep, beside the best', numberOption, 2)
+    .option('--stop-at <n>', 'save and stop after this many steps of the run', numberOption)
+    .option('--vocab-size <n>', 'tokens to learn from a text file', numberOption, 4096)
+    .addOption(new Option('--tokenizer-kind <kind>', 'tokenizer to learn from a text file (default: that of the preset)').choices(['bpe', 'character']))
+    .option('--threads <n>', 'threads (default: all processors; no result depends on it)', numberOption)
+    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
+    .option('--json', 'print the record as one JSON object')
+  for (const [key, value, text] of MODEL) c.option(`${kebab(key)} <${value}>`, `model: ${text}`, numberOption)
+  c.option('--bias', 'model: biases in linear layers and norms (gpt)').option('--no-bias', 'model: none')
+  for (const [key, value, text] of TRAIN) c.option(`${kebab(key)} <${value}>`, text, numberOption)
+  return c
+    .addOption(new Option('--schedule <name>', 'course of the learning rate').choices(['cosine', 'two-stage']))
+    .addHelpText('after', `
+Presets:
+${Object.entries(trainPresets).map(([name, { about }]) => `  ${name.padEnd(20)}${about}`).join('\n')}
+
+Examples:
+  verit train book.txt --out runs/book
+  verit train shakespeare.txt --preset shakespeare
+  verit train data/mine --depth 6 --steps 3000
+  verit train --resume runs/book`)
+    .action(async (data: string | undefined, flags: Flags) => {
+      const interruption = watchInterrupts()
+      try {
+        const file = flags.resume === undefined ? await start(data, flags, interruption.signal) : await resume(flags.resume, data, flags, interruption.signal)
+        if (file !== undefined) process.stdout.write(flags.json ? `${JSON.stringify(file.record)}\n` : summary(file.record, file.run))
+      } finally {
+        interruption.end()
+      }
+    })
+}
+
+type Done = { record: RecordFile; run: string } | undefined
+
+const fieldsOf = (flags: Flags, table: readonly (readonly [keyof Flags, string, string])[]): Record<string, unknown> =>
+  Object.fromEntries(table.flatMap(([key]) => flags[key] === undefined ? [] : [[key, flags[key]]]))
+
+/** Fields of the model and of the training that the command line sets. */
+function wishesOf(flags: Flags): { model: Record<string, unknown>; train: Record<string, unknown> } {
+  return {
+    model: { ...fieldsOf(flags, MODEL), ...flags.bias !== undefined && { bias: flags.bias } },
+    train: { ...fieldsOf(flags, TRAIN), ...flags.schedule !== undefined && { schedule: flags.schedule } },
+  }
+}
+
+async function start(data: string | undefined, flags: Flags, signal: AbortSignal): Promise<Done> {
+  if (data === undefined) throw new VeritError('VERIT_USAGE', { problem: 'There is nothing to train on', hint: 'Give a text file or a dataset, or --resume with the folder of a run' })
+  const path = flags.out ?? join('runs', basename(resolve(data)).replace(/\.[^.]+$/, ''))
+  const file = flags.config === undefined ? undefined : readRunFile(flags.config)
+  const characters = (flags.tokenizerKind ?? (flags.depth === undefined && presetOf(flags.preset ?? DEFAULT_PRESET).characters ? 'character' : 'bpe')) === 'character'
+  using run = new RunFolder(path)
+  if (run.steps.length > 0) throw new VeritError('VERIT_RUN_EXISTS', { run: path })
+  const folder = await datasetFolder(data, path, characters, flags.vocabSize, signal)
+  using dataset = openDataset(folder)
+  const { config, options } = planRun({ ...flags, file, ...wishesOf(flags) }, dataset.vocabSize, dataset.split('train').length)
+  const saveEvery = wholeNumber('--save-every', flags.saveEvery ?? options.evalEvery)
+  const settings = { data: resolve(folder), name: flags.name ?? modelName(config), saveEvery, keep: wholeNumber('--keep', flags.keep) }
+  return await runIt({ run, settings, config, options, resume: false }, dataset, flags, signal)
+}
+
+async function resume(path: string, data: string | undefined, flags: Flags, signal: AbortSignal): Promise<Done> {
+  const { model, train: options } = wishesOf(flags)
+  const changed = [...Object.keys(model), ...Object.keys(options), ...(['preset', 'depth', 'kind', 'config', 'out', 'name'] as const).filter(k => flags[k] !== undefined)]
+  if (changed.length > 0) {
+    throw new VeritError('VERIT_USAGE', { problem: `${kebab(changed[0]!)} cannot be given with --resume: a run goes on with the options it was started with`, hint: 'Leave it out' })
+  }
+  const settings = readSettings(path)
+  using run = new RunFolder(path)
+  const newest = run.steps.at(-1)
+  if (newest === undefined) throw new VeritError('VERIT_RESUME', { run: path, problem: 'it has no checkpoint' })
+  using checkpoint = new Checkpoint(run.checkpoints, newest)
+  const { state } = checkpoint
+  using dataset = openDataset(data ?? settings.data)
+  return await runIt({ run, settings, config: state.config, options: state.options, resume: true }, dataset, flags, signal)
+}
+
+async function runIt(
+  setup: Pick<TrainSetup, 'run' | 'settings' | 'config' | 'options' | 'resume'>, dataset: Dataset, flags: Flags, signal: AbortSignal,
+): Promise<Done> {
+  const { threads, instructionSet, stopAt } = flags
+  const executor = openExecutor({ ...threads !== undefined && { threads }, ...instructionSet !== undefined && { instructionSet } })
+  const data = { train: dataset.split('train'), validation: dataset.split('validation'), tokenizer: loadTokenizer(dataset.tokenizerPath), digest: dataset.digest }
+  const { state, record } = await train({ ...setup, executor, data, signal, ...stopAt !== undefined && { stopAt } })
+  const run = setup.run.path
+  if (record !== undefined) return { record, run }
+  const again = `verit train --resume ${/^[\w./-]+$/.test(run) ? run : JSON.stringify(run)}`
+  if (!signal.aborted) {
+    process.stderr.write(`Stopped after step ${state.step} of ${state.options.steps}. Go on with: ${again}\n`)
+    return undefined
+  }
+  throw new VeritError('VERIT_INTERRUPTED', { saved: `step ${state.step} of ${state.options.steps} is saved`, resume: `Go on with: ${again}` })
+}
+
+/** The dataset to train on; a text file is prepared first. */
+async function datasetFolder(data: string, run: string, characters: boolean, vocabSize: number, signal: AbortSignal): Promise<string> {
+  if (statSync(data, { throwIfNoEntry: false })?.isDirectory() && existsSync(join(data, 'manifest.json'))) return data
+  const out = join(run, 'data')
+  const specials = characters ? [] : [END_OF_TEXT]
+  await prepare([data], { out, force: true, training: { kind: characters ? 'character' : 'bpe', vocabSize, specials }, signal })
+  return out
+}
+
+function wholeNumber(flag: string, n: number): number {
+  if (Number.isSafeInteger(n) && n >= 1) return n
+  throw new VeritError('VERIT_TRAIN_OPTION', { option: flag, problem: 'must be a whole number from 1' })
+}
+
+/** The first Ctrl-C (or SIGTERM) asks the run to save and stop, the second ends the process at once. */
+function watchInterrupts(): { signal: AbortSignal; end: () => void } {
+  const controller = new AbortController()
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(130)
+    process.stderr.write('\nFinishing this step and saving; press Ctrl-C again to quit at once.\n')
+    controller.abort()
+  }
+  process.on('SIGINT', stop).on('SIGTERM', stop)
+  return { signal: controller.signal, end: () => void process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop) }
+}
+
+function summary({ record, sha256, model, environment }: RecordFile, run: string): string {
+  const { validation, step } = record.exported
+  const loss = validation ? `held-out loss ${validation.loss.toFixed(4)}, ${validation.bitsPerByte.toFixed(4)} bits a byte, at step ${step}` : `nothing held out, step ${step}`
+  return `${record.name}: ${record.parameters.toLocaleString('en-US')} parameters, ${record.options.steps.toLocaleString('en-US')} steps in ${formatDuration(environment.seconds)}
+result   ${loss}
+weights  ${record.final.weights}
+record   ${join(run, 'record.json')} (${sha256})
+model    ${join(run, model.file)} (${formatBytes(model.bytes)}, ${model.sha256})
+Try it: verit generate ${join(run, model.file)} --prompt "Once"
+`
+}
