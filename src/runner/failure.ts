@@ -11,7 +11,7 @@ export interface Failure {
 /** In the runner. A defect's message may quote anything, so it goes to the log of the server and only the fact to the client. */
 export function failureOf(e: unknown): Failure {
   if (!VeritError.is(e)) {
-    process.stderr.write(`${e instanceof Error ? (e.stack ?? e.message) : String(e)}\n`)
+    process.stderr.write(`${describe(e)}\n`)
     return { code: 'VERIT_INTERNAL', fields: { problem: 'the model process met a defect; the log of the server has the details' } }
   }
   const fields: Failure['fields'] = {}
@@ -19,6 +19,13 @@ export function failureOf(e: unknown): Failure {
     fields[name] = typeof value === 'number' && Number.isFinite(value) || typeof value === 'boolean' ? value : String(value).slice(0, 2000)
   }
   return { code: e.code, fields }
+}
+
+/** Where it happened; what was said only where the JavaScript engine said it of our code, for other messages may quote a prompt. */
+function describe(e: unknown): string {
+  if (!(e instanceof Error)) return 'something that is not an error was thrown'
+  const frames = (e.stack ?? '').split('\n').filter(line => /^ +at /.test(line)).join('\n')
+  return `${e instanceof TypeError || e instanceof RangeError || e instanceof ReferenceError ? `${e.name}: ${e.message}` : e.name}\n${frames}`
 }
 
 /** In the gateway. @throws VeritError VERIT_RUNNER_FRAME when the table has no such code, or its row cannot be written from these fields */

@@ -1,0 +1,41 @@
+/** How one kind of completion turns the events of a generation into the objects that its clients expect, whole or piece by piece. */
+import type { CallEvent } from '../runner/messages.ts'
+
+export type StartEvent = Extract<CallEvent, { type: 'start' }>
+export type TokenEvent = Extract<CallEvent, { type: 'token' }>
+export type EndEvent = Extract<CallEvent, { type: 'end' }>
+
+/** What every object of one answer has in common. */
+export interface AnswerHead {
+  /** Without its prefix. */
+  id: string
+  /** Seconds since 1970. */
+  created: number
+  model: string
+  /** `fp_` and the first 16 digits of the model's SHA-256. */
+  system_fingerprint: string
+}
+
+export interface AnswerWriter {
+  /** Streamed before the first token. */
+  opening(): object[]
+  /** Streamed for a token; undefined when there is nothing to say yet. */
+  token(event: TokenEvent): object | undefined
+  /** Streamed after the last token. */
+  closing(start: StartEvent, end: EndEvent): object
+  /** Streamed last, when asked for. */
+  usage(end: EndEvent): object
+  /** The whole answer. */
+  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent): object
+}
+
+export const usageOf = (end: EndEvent): object => ({
+  prompt_tokens: end.promptTokens, completion_tokens: end.completionTokens, total_tokens: end.promptTokens + end.completionTokens,
+})
+
+/** What is needed to repeat an answer, and what it cost: our own addition. */
+export const extensionOf = (start: StartEvent, end: EndEvent): object => ({
+  verit: { seed: start.seed, prompt_ms: Math.round(end.promptMs), predicted_ms: Math.round(end.predictedMs) },
+})
+
+export const finishReason = (end: EndEvent): 'stop' | 'length' => (end.reason === 'length' ? 'length' : 'stop')

@@ -1,0 +1,137 @@
+/** Runs one generation for a client: waits for a place, sends it to the model's process, answers whole or as server-sent events, and stops when the client leaves. */
+import type { ServerResponse } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { VeritError } from '../lib/errors.ts'
+import type { CallEvent, Prompt, Sampling } from '../runner/messages.ts'
+import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
+import type { GatewayContext, ServedModel } from './context.ts'
+import { errorReply } from './error-reply.ts'
+
+/** A request body, understood. */
+export interface GenerationCall {
+  prompt: Prompt
+  sampling: Sampling & { maxTokens: number }
+  model: string | undefined
+  stream: boolean
+  includeUsage: boolean
+  writer: (head: AnswerHead) => AnswerWriter
+}
+
+/** A client that reads nothing for this long is given up. */
+const SLOW_READER_MS = 30_000
+
+export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const model = modelOf(context, call.model)
+  const gone = new AbortController()
+  reply.raw.once('close', () => gone.abort(LEFT))
+  const timeout = AbortSignal.timeout(context.requestTimeoutSeconds * 1000)
+  const signal = AbortSignal.any([gone.signal, context.stopping, timeout])
+  using place = await context.admission.enter(request.verit.key!.id, signal)
+  if (place === undefined) return end(signal, context, reply)
+
+  const head: AnswerHead = {
+    id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id, system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
+  }
+  const events = model.runner.generate(call.prompt, call.sampling, signal)
+  try {
+    const first = await events.next()
+    if (first.done === true) return end(signal, context, reply)
+    const start = first.value as StartEvent
+    request.verit.promptTokens = start.promptTokens
+    const answering = { events, start, signal, context, request, reply, writer: call.writer(head) }
+    return await (call.stream ? stream(answering, call.includeUsage) : whole(answering))
+  } finally {
+    await events.return(undefined)
+  }
+}
+
+interface Answering {
+  events: AsyncGenerator<CallEvent>
+  start: StartEvent
+  signal: AbortSignal
+  context: GatewayContext
+  request: FastifyRequest
+  reply: FastifyReply
+  writer: AnswerWriter
+}
+
+const LEFT = Symbol('the client left')
+
+function modelOf(context: GatewayContext, name: string | undefined): ServedModel {
+  const model = context.model
+  if (model === undefined) throw new VeritError('VERIT_LOADING', { model: context.modelId })
+  if (name !== undefined && name !== model.id) throw new VeritError('VERIT_NOT_FOUND', { what: 'model of that name' })
+  return model
+}
+
+/** The generation ended without an end: nothing to say to a client that left; else the reason is the answer. */
+function end(signal: AbortSignal, context: GatewayContext, reply: FastifyReply): FastifyReply {
+  if (signal.reason !== LEFT) throw reasonOf(signal, context)
+  return reply.hijack()
+}
+
+function reasonOf(signal: AbortSignal, context: GatewayContext): VeritError {
+  if (context.stopping.aborted) return new VeritError('VERIT_STOPPING', { what: 'ended this answer' })
+  if (signal.aborted) return new VeritError('VERIT_TIMEOUT', { seconds: context.requestTimeoutSeconds })
+  return new VeritError('VERIT_UNAVAILABLE', { what: 'model process' })
+}
+
+async function whole(a: Answering): Promise<unknown> {
+  const tokens: TokenEvent[] = []
+  for await (const event of a.events) {
+    if (event.type === 'token') tokens.push(event)
+    else if (isEnd(event)) {
+      a.request.verit.completionTokens = event.completionTokens
+      return a.writer.whole(a.start, tokens, event)
+    }
+  }
+  return end(a.signal, a.context, a.reply)
+}
+
+async function stream(a: Answering, includeUsage: boolean): Promise<FastifyReply> {
+  const { reply, writer, request } = a
+  reply.hijack()
+  const raw = reply.raw
+  raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
+  const send = (value: object): Promise<void> => write(raw, `data: ${JSON.stringify(value)}\n\n`)
+  try {
+    for (const chunk of writer.opening()) await send(chunk)
+    let last: EndEvent | undefined
+    for await (const event of a.events) {
+      if (isEnd(event)) last = event
+      else if (event.type === 'token') {
+        const chunk = writer.token(event)
+        if (chunk !== undefined) await send(chunk)
+      }
+    }
+    if (last === undefined) throw reasonOf(a.signal, a.context)
+    request.verit.completionTokens = last.completionTokens
+    await send(writer.closing(a.start, last))
+    if (includeUsage) await send(writer.usage(last))
+    await write(raw, 'data: [DONE]\n\n')
+  } catch (e) {
+    if (a.signal.reason !== LEFT) {
+      request.verit.error = e
+      await send(errorReply(e, request.id).body)
+    }
+  }
+  raw.end()
+  return reply
+}
+
+/** An end that nobody asked for by cancelling counts as no end. */
+const isEnd = (event: CallEvent): event is EndEvent => event.type === 'end' && event.reason !== 'cancelled'
+
+/** Writes and, when the client is slow, waits for it: for a while. */
+async function write(raw: ServerResponse, text: string): Promise<void> {
+  if (raw.destroyed || raw.write(text)) return
+  await new Promise<void>(resolve => {
+    const timer = setTimeout(() => raw.destroy(), SLOW_READER_MS)
+    const done = (): void => {
+      clearTimeout(timer)
+      raw.off('drain', done).off('close', done)
+      resolve()
+    }
+    raw.on('drain', done).on('close', done)
+  })
+}
