@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { Evaluator } from '../eval/evaluator.ts'
+import { bytesOf, tokensInMemory } from '../eval/token-source.ts'
+import { referenceExecutor } from '../exec/reference.ts'
+import { openGguf } from '../formats/gguf-reader.ts'
+import { VeritError } from '../lib/errors.ts'
+import { parseModelConfig } from '../model/config.ts'
+import { loadModel } from '../model/load-gguf.ts'
+import { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { parseTrainOptions } from './options.ts'
+import { modelName, planRun } from './plan-run.ts'
+import { trainDefaults } from './presets.ts'
+import { RunFolder } from './run-folder.ts'
+import type { TrainResult, TrainSetup } from './setup.ts'
+import { train } from './train.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'verit-train-'))
+after(() => rmSync(root, { recursive: true }))
+
+const characters = 'abcdefghijklm'
+const tokenizer = Tokenizer.fromParts({ tokens: [...characters], tokenTypes: [...characters].map(() => 1), merges: [], pretokenizer: 'character' })
+const ids = Int32Array.from({ length: 400 }, (_, i) => (i * i + (i >> 3)) % 13)
+const data = { train: tokensInMemory(ids.subarray(0, 330)), validation: tokensInMemory(ids.subarray(330)), tokenizer, digest: `sha256:${'0'.repeat(64)}` }
+const silent = { write: (): void => undefined }
+
+/** Odd sizes on purpose: a context that is no multiple of 16, a vocabulary of 13, three micro-batches. */
+const models = {
+  gpt: parseModelConfig({ kind: 'gpt', layers: 2, hidden: 12, heads: 2, context: 7, vocab: 13, bias: true, dropout: 0.1 }),
+  bitnet: parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 24, heads: 4, kvHeads: 2, ffn: 40, context: 7, vocab: 13 }),
+}
+const options = parseTrainOptions({ ...trainDefaults, steps: 6, warmup: 2, batch: 2, microBatches: 3, lr: 1e-2, lrFloor: 1e-3, evalEvery: 2, evalTokens: 40, seed: 5 })
+
+async function runIn(folder: string, kind: keyof typeof models, rest: Partial<TrainSetup> = {}): Promise<TrainResult> {
+  using run = new RunFolder(join(root, folder))
+  const settings = { data: '/data', name: 'test', saveEvery: 3, keep: 2 }
+  return await train({ executor: referenceExecutor(), run, settings, config: models[kind], options, data, resume: false, progress: silent, ...rest })
+}
+
+const code = (expected: string) => (e: unknown): boolean => VeritError.is(e) && e.code === expected
+
+for (const kind of ['gpt', 'bitnet'] as const) {
+  test(`a ${kind} that is stopped and resumed ends with the same record and file as one that is not`, async () => {
+    const whole = await runIn(`${kind}-whole`, kind)
+    assert.equal(whole.state.step, 6)
+    assert.equal(whole.record!.record.evaluations.length, 3)
+
+    const stopped = await runIn(`${kind}-parts`, kind, { stopAt: 3 })
+    assert.equal(stopped.record, undefined)
+    const aborted = new AbortController()
+    aborted.abort()
+    assert.equal((await runIn(`${kind}-parts`, kind, { resume: true, signal: aborted.signal })).state.step, 3)
+    assert.equal((await runIn(`${kind}-parts`, kind, { resume: true, stopAt: 4 })).state.step, 4)
+    const resumed = await runIn(`${kind}-parts`, kind, { resume: true })
+    assert.deepEqual(resumed.record!.record, whole.record!.record)
+    assert.equal(resumed.record!.model.sha256, whole.record!.model.sha256)
+    const log = (folder: string): unknown[] => readFileSync(join(root, folder, 'log.jsonl'), 'utf8').trim().split('\n')
+      .map(line => ({ ...JSON.parse(line) as object, tokensPerSecond: 0 }))
+    assert.deepEqual(log(`${kind}-parts`), log(`${kind}-whole`))
+  })
+
+  test(`the model file of a ${kind} gives the held-out loss of training to the last bit, however it is batched`, async () => {
+    using file = openGguf(join(root, `${kind}-whole`, 'model.gguf'))
+    const model = await loadModel(file, referenceExecutor())
+    assert.equal(model.config.kind, kind)
+    assert.equal(model.tokenizer.digest, tokenizer.digest)
+    for (const windows of [1, 3, 64]) {
+      using evaluator = new Evaluator(referenceExecutor(), model.config, model.weights, 'serving', windows)
+      const { loss, bitsPerByte, tokens } = await evaluator.evaluate(data.validation, { tokens: 40, bytesOf: bytesOf(model.tokenizer) })
+      assert.equal(loss, file.metadata.float('verit.validation_loss'))
+      assert.equal(bitsPerByte, file.metadata.float('verit.bits_per_byte'))
+      assert.equal(tokens, 42) // whole windows
+    }
+  })
+}
+
+test('the newest checkpoints and the best are kept; a damaged one is refused by its digest', async () => {
+  const folder = join(root, 'gpt-whole', 'checkpoints')
+  const { state } = await runIn('gpt-whole', 'gpt', { resume: true })
+  const steps = readdirSync(folder).map(name => Number(/\d+/.exec(name)![0]))
+  assert.deepEqual(steps.slice(-1), [6])
+  assert.ok(steps.length <= 3 && steps.includes(state.best!.step), steps.join())
+  const path = join(folder, 'step-00000006.safetensors')
+  const bytes = readFileSync(path)
+  bytes[bytes.length - 5]! ^= 1
+  writeFileSync(path, bytes)
+  await assert.rejects(runIn('gpt-whole', 'gpt', { resume: true }), code('VERIT_CHECKPOINT'))
+})
+
+test('a run is not begun twice, nor resumed with other data or options, nor trained in by two at once', async () => {
+  await assert.rejects(runIn('bitnet-whole', 'bitnet'), code('VERIT_RUN_EXISTS'))
+  await assert.rejects(runIn('bitnet-whole', 'bitnet', { resume: true, data: { ...data, digest: `sha256:${'1'.repeat(64)}` } }), code('VERIT_RESUME'))
+  await assert.rejects(runIn('bitnet-whole', 'bitnet', { resume: true, options: { ...options, lr: 1 } }), code('VERIT_RESUME'))
+  await assert.rejects(runIn('bitnet-whole', 'gpt', { resume: true }), code('VERIT_RESUME'))
+  await assert.rejects(runIn('nothing', 'gpt', { resume: true }), code('VERIT_RESUME'))
+  using held = new RunFolder(join(root, 'held'))
+  assert.throws(() => new RunFolder(held.path), code('VERIT_RESUME'))
+})
+
+test('a run whose loss is no longer a number stops and keeps its last good checkpoint', async () => {
+  const wild = parseTrainOptions({ ...options, steps: 300, warmup: 0, lr: 10, lrFloor: 10, clip: 0, beta2: 0, eps: 1e-30, weightDecay: 10 })
+  await assert.rejects(runIn('wild', 'gpt', { options: wild }), code('VERIT_DIVERGED'))
+  assert.ok(readdirSync(join(root, 'wild', 'checkpoints')).length > 0)
+})
+
+test('data that does not suit the model is refused', async () => {
+  await assert.rejects(runIn('short', 'gpt', { data: { ...data, train: tokensInMemory(ids.subarray(0, 7)) } }), code('VERIT_MODEL_CONFIG'))
+  await assert.rejects(runIn('vocab', 'gpt', { config: { ...models.gpt, vocab: 14 } }), code('VERIT_MODEL_CONFIG'))
+})
+
+test('options are laid over each other: preset, file, single ones, with what follows from them', () => {
+  const none = { model: {}, train: {} }
+  const s1 = planRun({ preset: 'shakespeare', ...none }, 65, 1e6)
+  assert.deepEqual({ ...s1.config, ...s1.options }, {
+    kind: 'gpt', layers: 4, heads: 4, hidden: 128, ffn: 512, context: 64, vocab: 65, bias: false, dropout: 0, schedule: 'cosine', steps: 2000, warmup: 100,
+    lr: 1e-3, lrFloor: 1e-4, weightDecay: 0.1, batch: 12, microBatches: 1, beta1: 0.9, beta2: 0.99, eps: 1e-8, clip: 1, seed: 1, evalEvery: 250, evalTokens: 0,
+  })
+  const mixed = planRun({ preset: 'shakespeare', file: { model: { heads: 2 }, train: { lr: 5e-3, seed: 3 } }, model: { hidden: 64 }, train: { seed: 4, steps: 100 } }, 65, 1e6)
+  assert.equal(mixed.config.ffn, 256)
+  assert.equal(mixed.config.heads, 2)
+  assert.deepEqual([mixed.options.lr, mixed.options.lrFloor, mixed.options.seed, mixed.options.warmup], [5e-3, 5e-4, 4, 5])
+  assert.ok(planRun({ depth: 4, ...none }, 4096, 1e6).options.steps >= 100)
+  assert.throws(() => planRun({ preset: 'huge', ...none }, 65, 1e6), code('VERIT_USAGE'))
+  assert.throws(() => planRun({ preset: 'small', depth: 2, ...none }, 65, 1e6), code('VERIT_USAGE'))
+  assert.throws(() => planRun({ ...none, train: { steps: 0 } }, 65, 1e6), code('VERIT_TRAIN_OPTION'))
+  assert.throws(() => planRun({ ...none, train: { stepz: 1 } }, 65, 1e6), code('VERIT_TRAIN_OPTION'))
+  assert.equal(modelName(s1.config), 'verit-gpt-804k')
+})
