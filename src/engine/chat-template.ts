@@ -1,0 +1,64 @@
+/**
+ * A Jinja template from a model file, rendered without trust: at most 64 KiB of source, two seconds, 4 MiB of text; it sees the values it is given,
+ * a short `range` and nothing of this machine, not even the time.
+ */
+import { createContext, Script } from 'node:vm'
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+
+const MAX_SOURCE = 1 << 16
+const MAX_OUTPUT = 1 << 22
+const MAX_RANGE = 4096
+const TIME_LIMIT_MS = 2000
+
+export class ChatTemplate {
+  readonly source: string
+  #parsed: ReturnType<typeof parse> | undefined
+
+  /** Nothing is looked at before the first use: a model whose template is broken can still complete text. */
+  constructor(source: string) {
+    this.source = source
+  }
+
+  /** @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for what it raises itself */
+  render(values: Readonly<Record<string, unknown>>): string {
+    if (this.source.length > MAX_SOURCE) throw new VeritError('VERIT_CHAT', { problem: `the model's chat template is longer than ${MAX_SOURCE} characters` })
+    const output = bounded(() => {
+      this.#parsed ??= parse(tokenize(this.source, { lstrip_blocks: true, trim_blocks: true }))
+      const env = new Environment()
+      for (const [name, value] of Object.entries({ ...globals, ...values })) env.set(name, value)
+      return new Interpreter(env).run(this.#parsed).value
+    })
+    if (typeof output !== 'string' || output.length > MAX_OUTPUT) {
+      throw new VeritError('VERIT_CHAT', { problem: `the model's chat template makes more than ${MAX_OUTPUT} characters of it` })
+    }
+    return output
+  }
+}
+
+const globals = {
+  true: true, false: false, none: null, True: true, False: false, None: null,
+  raise_exception: (message: unknown): never => {
+    throw new Error(String(message))
+  },
+  range: (...args: unknown[]): number[] => {
+    const numbers = args.filter(a => typeof a === 'number' || typeof a === 'bigint').map(Number)
+    const [start, stop, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 1]
+    const length = Math.max(0, Math.ceil((stop - start) / step))
+    if (!(length <= MAX_RANGE)) throw new Error(`range of ${length} numbers`)
+    return Array.from({ length }, (_, i) => start + i * step)
+  },
+}
+
+/** Runs in this realm, but under the virtual machine's clock, which stops synchronous code wherever it is. */
+function bounded<T>(work: () => T): T {
+  const context = createContext({ work })
+  try {
+    return new Script('work()').runInContext(context, { timeout: TIME_LIMIT_MS }) as T
+  } catch (e) {
+    const late = (e as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
+    const reason = late ? `it ran longer than ${TIME_LIMIT_MS / 1000} s` : printable(e instanceof Error ? e.message : 'it failed', 200)
+    throw new VeritError('VERIT_CHAT', { problem: `the model's chat template refused it: ${reason}` }, e)
+  }
+}

@@ -1,0 +1,127 @@
+/** A loaded model that turns text into text. Generations run side by side on one plan; see scheduler.ts. Made by `loadModel`. */
+import type { Executor } from '../exec/plan.ts'
+import { VeritError } from '../lib/errors.ts'
+import { parameterCount } from '../model/parameters.ts'
+import type { LoadedModel } from '../model/load-gguf.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { Digest } from '../trust/digest.ts'
+import { ChatFormat } from './chat-format.ts'
+import type { ChatMessage } from './chat-format.ts'
+import { checkRequest } from './request.ts'
+import type { GenerateRequest } from './request.ts'
+import { Scheduler } from './scheduler.ts'
+import { Sequence } from './sequence.ts'
+import type { GenerateEvent } from './sequence.ts'
+import { ServingModel } from './serving-model.ts'
+import type { ServingOptions } from './serving-model.ts'
+
+export type { ChatMessage } from './chat-format.ts'
+export type { GenerateRequest } from './request.ts'
+export type { EndReason, GenerateEvent } from './sequence.ts'
+
+export interface ModelInfo {
+  readonly name: string
+  readonly architecture: 'gpt' | 'bitnet'
+  readonly parameters: number
+  readonly vocabSize: number
+  /** Positions of a sequence: prompt and answer. */
+  readonly context: number
+  /** SHA-256 of the file. */
+  readonly digest: Digest
+  /** 'native avx512', 'reference' and the like. */
+  readonly executor: string
+  readonly threads: number
+  /** Jinja template of the file, if it has one. */
+  readonly chatTemplate?: string
+}
+
+export interface EngineOptions extends ServingOptions {
+  /** Generations that may wait when every slot is taken; the next one is refused. Default 64. */
+  queue?: number | undefined
+}
+
+/** What of a file the engine is made of. */
+export interface EngineParts extends LoadedModel {
+  readonly name: string
+  readonly digest: Digest
+  readonly chatTemplate?: string | undefined
+  /** Tokens, besides the tokenizer's, that end an answer. */
+  readonly ends?: readonly number[]
+}
+
+export class Engine implements AsyncDisposable {
+  readonly info: ModelInfo
+  readonly tokenizer: Tokenizer
+  #model: ServingModel
+  #scheduler: Scheduler
+  #chat: ChatFormat
+  #ends: ReadonlySet<number>
+  #closed = false
+
+  constructor(executor: Executor, parts: EngineParts, options: EngineOptions = {}) {
+    const { config, tokenizer, chatTemplate } = parts
+    this.tokenizer = tokenizer
+    this.#model = new ServingModel(executor, config, parts.weights, options)
+    this.#scheduler = new Scheduler(this.#model, options.queue ?? 64)
+    this.#chat = new ChatFormat(chatTemplate, tokenizer)
+    this.#ends = new Set([tokenizer.endOfText, ...parts.ends ?? []].filter(id => id !== undefined))
+    this.info = {
+      name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab, context: this.#model.context,
+      digest: parts.digest, executor: executor.name, threads: executor.threads, ...(chatTemplate !== undefined && { chatTemplate }),
+    }
+  }
+
+  /** Generations under way and waiting, and how many can be under way. */
+  get load(): { running: number; waiting: number; slots: number } {
+    return { ...this.#scheduler.load, slots: this.#model.slots }
+  }
+
+  /** What ends an answer of a chat beside the end of text: a model that knows no turns writes the user's next one itself. */
+  get chatStop(): readonly string[] {
+    return this.#chat.stop
+  }
+
+  /**
+   * Generates, token by token: a 'start' event when it begins, 'token' events, one 'end' event. Stopping the iteration or aborting the signal ends it
+   * and frees its place; an aborted one ends with reason 'cancelled'. A reader that falls behind pauses the generation.
+   * @throws VeritError VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_PROMPT_LENGTH, VERIT_BUSY, VERIT_ENGINE_CLOSED, VERIT_LOGITS
+   */
+  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent, void> {
+    if (this.#closed) throw new VeritError('VERIT_ENGINE_CLOSED', { model: this.info.name })
+    const checked = checkRequest(request, this.tokenizer, this.info.context)
+    const sequence: Sequence = new Sequence(checked, this.tokenizer, this.#ends, this.info.context, () => {
+      if (!sequence.finished) this.#scheduler.wake()
+    })
+    const cancel = (): void => this.#scheduler.cancel(sequence)
+    signal?.addEventListener('abort', cancel)
+    try {
+      if (signal?.aborted) sequence.finish('cancelled')
+      else this.#scheduler.submit(sequence)
+      yield* sequence.events
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      cancel()
+    }
+  }
+
+  /**
+   * The tokens of a conversation up to the assistant's next answer, by the file's chat template or a plain one. Special tokens come from the template
+   * alone, whatever the messages say.
+   * @throws VeritError VERIT_CHAT
+   */
+  chatPrompt(messages: readonly ChatMessage[]): number[] {
+    return this.#chat.prompt(messages)
+  }
+
+  /** Ends every generation (reason 'cancelled') and frees the memory. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#scheduler.close()
+    this.#model[Symbol.dispose]()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}

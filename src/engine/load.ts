@@ -1,0 +1,65 @@
+/** Opens a GGUF file as an engine: one descriptor is hashed, checked and read. */
+import { basename } from 'node:path'
+import type { FileHandle } from 'node:fs/promises'
+import { openExecutor } from '../exec/index.ts'
+import { GgufFile } from '../formats/gguf-reader.ts'
+import { VeritError } from '../lib/errors.ts'
+import { Progress, formatBytes } from '../lib/progress.ts'
+import { RegularFile, openRegular } from '../lib/regular-file.ts'
+import { loadModel as loadGguf } from '../model/load-gguf.ts'
+import { digestDescriptor } from '../trust/digest.ts'
+import { Engine } from './engine.ts'
+import type { EngineOptions } from './engine.ts'
+
+export interface LoadOptions extends EngineOptions {
+  /** Worker threads, 1 to 1,024. Default: the processors this process may use. Results do not depend on it. */
+  threads?: number | undefined
+  /** 'avx512', 'avx2', 'baseline', 'neon' or 'reference'. Default: the fastest here. Results do not depend on it. */
+  instructionSet?: string | undefined
+}
+
+/**
+ * Loads a model for generation.
+ * @param source path of a GGUF file, or an open one, which stays the caller's to close
+ * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range
+ */
+export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
+  const { threads, instructionSet, ...rest } = options
+  checkOptions(rest)
+  const file = open(source)
+  try {
+    const gguf = new GgufFile(file)
+    const progress = new Progress({ label: 'hash', total: file.size, format: formatBytes })
+    const digest = await digestDescriptor(file.fd, file.name, { onProgress: done => progress.update(done) })
+    progress.clear()
+    const executor = openExecutor({ ...(threads !== undefined && { threads }), ...(instructionSet !== undefined && { instructionSet }) })
+    const model = await loadGguf(gguf, executor)
+    file.checkUnchanged()
+    const { metadata } = gguf
+    const turn = 'tokenizer.ggml.eot_token_id'
+    return new Engine(executor, {
+      ...model,
+      name: metadata.string('general.name', basename(file.name)),
+      digest,
+      chatTemplate: metadata.has('tokenizer.chat_template') ? metadata.string('tokenizer.chat_template') : undefined,
+      ends: metadata.has(turn) ? [metadata.uint(turn)] : [],
+    }, rest)
+  } finally {
+    if (file !== source) file.close()
+  }
+}
+
+function open(source: string | FileHandle | RegularFile): RegularFile {
+  if (source instanceof RegularFile) return source
+  return typeof source === 'string' ? openRegular(source, 'the model') : new RegularFile(source.fd, 'the open file', false)
+}
+
+function checkOptions(options: EngineOptions): void {
+  const ranges = { context: [2, 1 << 20], slots: [1, 1024], rows: [1, 4096], queue: [0, 1 << 20] } as const
+  for (const [field, [low, high]] of Object.entries(ranges)) {
+    const value = options[field as keyof EngineOptions]
+    if (value !== undefined && !(Number.isInteger(value) && value >= low && value <= high)) {
+      throw new VeritError('VERIT_REQUEST', { field, problem: `must be a whole number from ${low} to ${high.toLocaleString('en-US')}` })
+    }
+  }
+}

@@ -1,0 +1,132 @@
+/** What a generation is asked for, and the one gate through which every request passes. */
+import { randomInt } from 'node:crypto'
+import { VeritError } from '../lib/errors.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { SamplingOptions } from './sampler.ts'
+
+export interface GenerateRequest {
+  /** Text, in which special tokens are plain text, or token ids as they are. An empty one stands for the end-of-text token, which begins a text. */
+  prompt: string | readonly number[]
+  /** Tokens to make at most, 0 to 2^20; the model's context may end the answer before. Default 128. */
+  maxTokens?: number | undefined
+  /** 0 to 10; 0 always takes the most probable token. Default 0.8. */
+  temperature?: number | undefined
+  /** 0 (off) to 2^20. Default 40. */
+  topK?: number | undefined
+  /** 0 to 1 (off). Default 0.95. */
+  topP?: number | undefined
+  /** 0 (off) to 1. Default 0.05. */
+  minP?: number | undefined
+  /** 0.1 to 10; 1 is off. Default 1. */
+  repetitionPenalty?: number | undefined
+  /** Tokens it looks back, 0 to 2^20. Default 64. */
+  repetitionWindow?: number | undefined
+  /** -2 to 2. Default 0. */
+  presencePenalty?: number | undefined
+  /** -2 to 2. Default 0. */
+  frequencyPenalty?: number | undefined
+  /** 0 to 2^53 - 1. Default: a random one, which the start event tells. */
+  seed?: number | undefined
+  /** Up to 16 strings of 1 to 256 UTF-16 units that end the answer and are not part of it. */
+  stop?: readonly string[] | undefined
+  /** Log probabilities: 0 of the chosen token alone, up to 20 of the most probable ones as well. Default none. */
+  logprobs?: number | undefined
+  /** Gives out the prompt's tokens first. Default false. */
+  echo?: boolean | undefined
+  /** Goes on after the end-of-text token. Default false. */
+  ignoreEndOfText?: boolean | undefined
+}
+
+/** A request that was checked and completed. */
+export interface CheckedRequest extends SamplingOptions {
+  readonly prompt: readonly number[]
+  readonly maxTokens: number
+  readonly stop: readonly string[]
+  /** -1: none. */
+  readonly logprobs: number
+  readonly echo: boolean
+  readonly ignoreEndOfText: boolean
+}
+
+/** Longest prompt text, in UTF-16 units. */
+const MAX_TEXT = 1 << 20
+
+const fail = (field: string, problem: string): never => {
+  throw new VeritError('VERIT_REQUEST', { field, problem })
+}
+
+type NumberField = 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty' | 'seed' | 'logprobs'
+
+/** Range and default of each number. */
+export const requestNumbers: Readonly<Record<NumberField, { low: number; high: number; fallback: number; whole?: true }>> = {
+  maxTokens: { low: 0, high: 1 << 20, fallback: 128, whole: true },
+  temperature: { low: 0, high: 10, fallback: 0.8 },
+  topK: { low: 0, high: 1 << 20, fallback: 40, whole: true },
+  topP: { low: 0, high: 1, fallback: 0.95 },
+  minP: { low: 0, high: 1, fallback: 0.05 },
+  repetitionPenalty: { low: 0.1, high: 10, fallback: 1 },
+  repetitionWindow: { low: 0, high: 1 << 20, fallback: 64, whole: true },
+  presencePenalty: { low: -2, high: 2, fallback: 0 },
+  frequencyPenalty: { low: -2, high: 2, fallback: 0 },
+  seed: { low: 0, high: Number.MAX_SAFE_INTEGER, fallback: -1, whole: true },
+  logprobs: { low: 0, high: 20, fallback: -1, whole: true },
+}
+
+const OTHERS = ['prompt', 'stop', 'echo', 'ignoreEndOfText']
+
+/**
+ * Checks a request, whatever it holds.
+ * @param context positions a sequence may have
+ * @throws VeritError VERIT_REQUEST naming the first field that is wrong (unknown fields are), VERIT_PROMPT_LENGTH, or the tokenizer's
+ */
+export function checkRequest(request: GenerateRequest, tokenizer: Tokenizer, context: number): CheckedRequest {
+  if (typeof request !== 'object' || request === null) return fail('The request', 'must be an object')
+  const source = request as unknown as Record<string, unknown>
+  for (const field of Object.keys(source)) {
+    if (!Object.hasOwn(requestNumbers, field) && !OTHERS.includes(field)) fail(JSON.stringify(field.slice(0, 40)), 'is not a parameter of a generation')
+  }
+  const numbers = Object.fromEntries(Object.entries(requestNumbers).map(([field, { low, high, fallback, whole }]) => {
+    const value = source[field]
+    if (value === undefined) return [field, fallback]
+    if (typeof value === 'number' && value >= low && value <= high && (!whole || Number.isInteger(value))) return [field, value]
+    return fail(field, `must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}`)
+  })) as Record<NumberField, number>
+  const flag = (field: string): boolean => {
+    const value = source[field] ?? false
+    return typeof value === 'boolean' ? value : fail(field, 'must be true or false')
+  }
+  return {
+    ...numbers,
+    seed: numbers.seed < 0 ? randomInt(2 ** 47) : numbers.seed,
+    stop: checkStop(source['stop'] ?? []),
+    echo: flag('echo'),
+    ignoreEndOfText: flag('ignoreEndOfText'),
+    prompt: checkPrompt(source['prompt'], tokenizer, context),
+  }
+}
+
+function checkStop(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || value.length > 16) return fail('stop', 'must be a list of at most 16 strings')
+  for (const s of value) {
+    if (typeof s !== 'string' || s.length < 1 || s.length > 256 || !s.isWellFormed()) return fail('stop', 'must hold strings of 1 to 256 characters of well-formed text')
+  }
+  return [...value] as string[]
+}
+
+function checkPrompt(value: unknown, tokenizer: Tokenizer, context: number): readonly number[] {
+  let ids: readonly number[]
+  if (typeof value === 'string') {
+    if (value.length > MAX_TEXT) return fail('prompt', `must be at most ${MAX_TEXT} characters long`)
+    ids = [...tokenizer.encode(value)]
+  } else if (Array.isArray(value)) {
+    if (value.length >= context) throw new VeritError('VERIT_PROMPT_LENGTH', { tokens: value.length, context })
+    for (const id of value) {
+      if (typeof id !== 'number' || !Number.isInteger(id)) return fail('prompt', 'must be text or a list of token ids')
+      if (id < 0 || id >= tokenizer.vocabSize) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: tokenizer.vocabSize })
+    }
+    ids = [...value] as number[]
+  } else return fail('prompt', 'must be text or a list of token ids')
+  if (ids.length >= context) throw new VeritError('VERIT_PROMPT_LENGTH', { tokens: ids.length, context })
+  if (ids.length > 0) return ids
+  return tokenizer.endOfText === undefined ? fail('prompt', 'is empty, and this model has no token that begins a text') : [tokenizer.endOfText]
+}

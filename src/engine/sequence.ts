@@ -1,0 +1,119 @@
+/** One generation under way: its tokens, how far they were run, and how what the model chooses becomes events. */
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { DecodeStream } from '../tokenizer/decode-stream.ts'
+import { EventQueue } from './event-queue.ts'
+import { logprobsOf } from './logprobs.ts'
+import type { CheckedRequest } from './request.ts'
+import { Sampler } from './sampler.ts'
+import { StopFilter } from './stop-filter.ts'
+
+export type GenerateEvent =
+  | { type: 'start'; promptTokens: number; seed: number }
+  /** `text` may be empty while a character is incomplete or a stop string may be starting; the end-of-text token has one of these, too. */
+  | { type: 'token'; id: number; text: string; logprob?: number; top?: { id: number; text: string; logprob: number }[] }
+  | { type: 'end'; reason: EndReason; promptTokens: number; completionTokens: number; timings: { promptMs: number; predictedMs: number } }
+
+/** 'stop': end of text or a stop string; 'length': `maxTokens` or the context is used up. */
+export type EndReason = 'stop' | 'length' | 'cancelled'
+
+/** Events that may wait before a sequence pauses for its reader. */
+const BACKLOG = 64
+
+export class Sequence {
+  readonly request: CheckedRequest
+  readonly events: EventQueue<GenerateEvent>
+  /** Prompt and answer. */
+  readonly ids: number[]
+  /** Tokens that the model has run: their keys and values are in the cache. */
+  evaluated = 0
+  /** Place in the cache, once it has begun. */
+  slot = -1
+  #tokenizer: Tokenizer
+  #ends: ReadonlySet<number>
+  #context: number
+  #sampler: Sampler
+  #decoder: DecodeStream
+  #filter: StopFilter
+  #begun = 0
+  #firstToken = 0
+  #finished = false
+
+  /** @param ends tokens that end a text. @param onRead see EventQueue */
+  constructor(request: CheckedRequest, tokenizer: Tokenizer, ends: ReadonlySet<number>, context: number, onRead: () => void) {
+    this.request = request
+    this.ids = [...request.prompt]
+    this.events = new EventQueue(onRead)
+    this.#tokenizer = tokenizer
+    this.#ends = ends
+    this.#context = context
+    this.#sampler = new Sampler(request)
+    this.#decoder = tokenizer.decodeStream({ skipSpecial: true })
+    this.#filter = new StopFilter(request.stop)
+  }
+
+  get promptTokens(): number {
+    return this.request.prompt.length
+  }
+
+  get finished(): boolean {
+    return this.#finished
+  }
+
+  /** Whether its reader has fallen behind. */
+  get paused(): boolean {
+    return this.events.backlog >= BACKLOG
+  }
+
+  /** Takes its place in the cache. */
+  begin(slot: number): void {
+    this.slot = slot
+    this.#begun = performance.now()
+    this.events.push({ type: 'start', promptTokens: this.promptTokens, seed: this.request.seed })
+    // A character that the prompt leaves incomplete may be completed by the answer.
+    const from = this.request.echo ? 0 : Math.max(0, this.promptTokens - 8)
+    for (const id of this.ids.slice(from)) {
+      const text = this.#decoder.push(id)
+      if (this.request.echo) this.events.push({ type: 'token', id, text })
+    }
+    if (this.request.maxTokens === 0) this.finish('length')
+  }
+
+  /** Chooses the token after the last one. @param logits those of the last token */
+  accept(logits: Float32Array): void {
+    const { request, ids } = this
+    if (ids.length === this.promptTokens) this.#firstToken = performance.now()
+    const id = this.#sampler.choose(logits, ids, this.promptTokens)
+    ids.push(id)
+    const ended = !request.ignoreEndOfText && this.#ends.has(id)
+    let text = ended ? '' : this.#filter.push(this.#decoder.push(id))
+    const full = ids.length - this.promptTokens >= request.maxTokens || ids.length >= this.#context
+    const reason = ended || this.#filter.stopped ? 'stop' : full ? 'length' : undefined
+    // Half a character at the end is dropped.
+    if (reason !== undefined) text += this.#filter.end()
+    this.events.push({ type: 'token', id, text, ...(request.logprobs >= 0 ? this.#logprobs(logits, id) : {}) })
+    if (reason !== undefined) this.finish(reason)
+  }
+
+  #logprobs(logits: Float32Array, id: number): { logprob: number; top: { id: number; text: string; logprob: number }[] } {
+    const { logprob, top } = logprobsOf(logits, id, this.request.logprobs)
+    return { logprob, top: top.map(t => ({ ...t, text: this.#tokenizer.decode([t.id]) })) }
+  }
+
+  finish(reason: EndReason): void {
+    if (this.#finished) return
+    this.#finished = true
+    const now = performance.now()
+    const begun = this.#begun || now
+    const first = this.#firstToken || now
+    this.events.push({
+      type: 'end', reason, promptTokens: this.promptTokens, completionTokens: this.ids.length - this.promptTokens,
+      timings: { promptMs: first - begun, predictedMs: now - first },
+    })
+    this.events.end()
+  }
+
+  fail(error: unknown): void {
+    this.#finished = true
+    this.events.fail(error)
+  }
+}

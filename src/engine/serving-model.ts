@@ -1,0 +1,90 @@
+/**
+ * A model ready to serve: its plan, its weights, and the key and value cache of a fixed number of sequences (slots). One run takes rows of any of
+ * them, in any mixture; by the arithmetic contract the logits of a row depend on the tokens of its own sequence alone.
+ */
+import { PlanMemory } from '../exec/plan-memory.ts'
+import type { Executor, LoadedPlan } from '../exec/plan.ts'
+import { invariant } from '../lib/errors.ts'
+import { headWidth, keyHeads } from '../model/config.ts'
+import type { ModelConfig } from '../model/config.ts'
+import { servingGraph } from '../model/graphs.ts'
+
+export interface ServingOptions {
+  /** Positions of a sequence. Default and most: the model's context. */
+  context?: number | undefined
+  /** Sequences that have a place in the cache, 1 to 1,024. Default 8, fewer where their cache would pass 512 MiB. */
+  slots?: number | undefined
+  /** Rows of one run at most. Default 256. */
+  rows?: number | undefined
+}
+
+/** One token at one place. */
+export interface Row {
+  readonly id: number
+  /** Place in its sequence, 0 to context - 1. All earlier ones must have been run, or stand before it in this run. */
+  readonly position: number
+  readonly slot: number
+  /** Whether the logits of what follows are wanted. */
+  readonly wanted: boolean
+}
+
+const CACHE_BYTES = 512 * 2 ** 20
+
+export class ServingModel {
+  readonly config: ModelConfig
+  readonly context: number
+  readonly slots: number
+  readonly rows: number
+  /** Cache rows of a slot. */
+  #stride: number
+  #plan: LoadedPlan
+  #memory: PlanMemory
+  #logits: Float32Array
+  #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'start' | 'length' | 'outputRows', Int32Array>
+
+  /** @param weights the buffer that `loadModel` of src/model gives */
+  constructor(executor: Executor, config: ModelConfig, weights: Uint8Array, options: ServingOptions = {}) {
+    this.config = config
+    this.context = Math.min(config.context, options.context ?? config.context)
+    this.#stride = Math.ceil(this.context / 16) * 16
+    const slotBytes = 8 * config.layers * keyHeads(config) * headWidth(config) * this.#stride
+    this.slots = options.slots ?? Math.max(1, Math.min(8, Math.floor(CACHE_BYTES / slotBytes)))
+    this.rows = Math.max(options.rows ?? 256, this.slots)
+    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride })
+    this.#memory = new PlanMemory(executor, plan, { weights }, constants)
+    this.#plan = executor.load(plan)
+    this.#logits = this.#memory.f32('logits')
+    // A model without positions of one kind or another has no such input: its numbers go nowhere.
+    const input = (name: string): Int32Array => (this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows))
+    this.#inputs = {
+      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), start: input('start'), length: input('length'), outputRows: input('outputRows'),
+    }
+  }
+
+  /**
+   * Runs up to `rows` rows, at most `slots` of them wanted.
+   * @returns the logits [vocab] of each wanted row, in order: views that hold until the next run
+   */
+  async run(rows: readonly Row[]): Promise<Float32Array[]> {
+    invariant(rows.length > 0 && rows.length <= this.rows, `a run of ${rows.length} rows`)
+    const { ids, positions, cacheRow, start, length, outputRows } = this.#inputs
+    let outputs = 0
+    for (const [r, { id, position, slot, wanted }] of rows.entries()) {
+      invariant(position >= 0 && position < this.context && slot >= 0 && slot < this.slots, 'a row lies in its slot')
+      ids[r] = id
+      positions[r] = position
+      start[r] = slot * this.#stride
+      cacheRow[r] = start[r]! + position
+      length[r] = position + 1
+      if (wanted) outputRows[outputs++] = r
+    }
+    invariant(outputs <= this.slots, `${outputs} rows of logits`)
+    await this.#plan.run(this.#memory.buffers, { rows: rows.length, outputs })
+    const { vocab } = this.config
+    return Array.from({ length: outputs }, (_, o) => this.#logits.subarray(o * vocab, (o + 1) * vocab))
+  }
+
+  [Symbol.dispose](): void {
+    this.#plan.dispose()
+  }
+}
