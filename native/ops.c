@@ -114,15 +114,33 @@ ISA(neon)
 #endif
 ISA(baseline)
 
+#ifdef HAVE_X86
+#include <cpuid.h>
+/*
+ * 4: AVX-512 with VNNI; 3: AVX2 with FMA; 1: neither. The feature bits are those of the x86-64 levels that kernels.c is compiled for (Intel SDM vol. 2,
+ * CPUID), and the system must save the wide registers (XGETBV).
+ */
+static int x86_level(void) {
+  unsigned a, b, c, d, b7, c7, cx, xcr0, high;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return 1;
+  const unsigned basic = 1u << 12 | 1u << 22 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA, MOVBE, OSXSAVE, AVX, F16C */
+  if ((c & basic) != basic) return 1;
+  __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
+  if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d) || !__get_cpuid(0x80000001, &a, &b, &cx, &d)) return 1;
+  const unsigned wide = 1u << 3 | 1u << 5 | 1u << 8; /* BMI1, AVX2, BMI2 */
+  if ((b7 & wide) != wide || !(cx & 1u << 5) || (xcr0 & 6) != 6) return 1; /* LZCNT; YMM saved */
+  const unsigned wider = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* AVX-512 F, DQ, CD, BW, VL */
+  return (b7 & wider) == wider && (c7 & 1u << 11) && (xcr0 & 0xe6) == 0xe6 ? 4 : 3; /* VNNI; ZMM saved */
+}
+#endif
+
 const isa_t *isa_find(const char *name) {
   const isa_t *known[4];
   int n = 0;
 #ifdef HAVE_X86
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512vnni"))
-    known[n++] = &verit_isa_avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) known[n++] = &verit_isa_avx2;
+  const int level = x86_level();
+  if (level >= 4) known[n++] = &verit_isa_avx512;
+  if (level >= 3) known[n++] = &verit_isa_avx2;
 #endif
 #ifdef HAVE_NEON
   known[n++] = &verit_isa_neon;

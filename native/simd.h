@@ -6,7 +6,7 @@
  * Every backend defines:
  *   f_load f_store f_load_n f_store_n f_set1 f_zero            (n: the first n lanes, 0 <= n <= 16; missing lanes read as +0)
  *   f_add f_sub f_mul f_div f_sqrt f_fma f_max f_min f_abs f_neg
- *   f_gt f_select f_or_nan (m16 masks)                         f_hsum f_hmax: the tree 8-4-2-1
+ *   f_gt f_nan f_select (m16 masks)                            f_hsum f_hmax: the tree 8-4-2-1
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
  *   f_store_i8 (round to nearest even, 16 int8), i_zero i_dot i_load_codes i_to_f
  *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators

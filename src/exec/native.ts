@@ -53,7 +53,14 @@ function encodeAttribute(a: Attribute): [tag: number, value: number] {
     scratch.setFloat32(0, a.f32)
     return [0, scratch.getInt32(0)]
   }
-  return typeof a.int === 'string' ? [1 + symbols.indexOf(a.int), 0] : [0, a.int | 0]
+  if (typeof a.int === 'string') return [1 + symbols.indexOf(a.int), 0]
+  if (!Number.isInteger(a.int) || a.int < 0 || a.int > 0xffffffff) throw new VeritError('VERIT_PLAN', { problem: `the attribute ${a.int} is not an unsigned 32-bit integer` })
+  return [0, a.int | 0]
+}
+
+function tensorIndex(i: number): number {
+  if (!Number.isInteger(i) || i < -1 || i > 0x7fffffff) throw new VeritError('VERIT_PLAN', { problem: `the tensor index ${i} is out of range` })
+  return i
 }
 
 function encode(plan: Plan, ops: readonly string[]): Int32Array {
@@ -62,7 +69,7 @@ function encode(plan: Plan, ops: readonly string[]): Int32Array {
     const op = ops.indexOf(step.op)
     if (op < 0) throw new VeritError('VERIT_PLAN', { problem: `the addon has no op ${step.op}: it was built from other sources` })
     const [inputs, outputs] = arity[step.op] ?? [step.inputs.length, step.outputs.length]
-    const pad = (list: readonly number[], n: number): number[] => [...list, ...Array<number>(n - list.length).fill(-1)]
+    const pad = (list: readonly number[], n: number): number[] => [...list.map(tensorIndex), ...Array<number>(Math.max(0, n - list.length)).fill(-1)]
     program.push(op, inputs, outputs, step.attributes.length, ...pad(step.inputs, inputs), ...pad(step.outputs, outputs), ...step.attributes.flatMap(encodeAttribute))
   }
   return Int32Array.from(program)
