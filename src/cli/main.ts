@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
 import { command as evaluate } from './eval.ts'
 import { command as inspect } from './inspect.ts'
+import { command as keys } from './keys.ts'
 import { command as prepare } from './prepare.ts'
+import { command as serve } from './serve.ts'
 import { command as tokenizer } from './tokenizer.ts'
 import { command as train } from './train.ts'
 
@@ -15,7 +17,7 @@ const program = new Command('verit')
   .description('Trains, verifies and serves small language models (GPT and 1.58-bit BitNet) on ordinary CPUs.')
   .version(version)
   .showHelpAfterError('(add --help for usage and an example)')
-for (const command of [prepare, tokenizer, train, evaluate, inspect]) program.addCommand(command())
+for (const command of [prepare, tokenizer, train, evaluate, serve, keys, inspect]) program.addCommand(command())
 
 try {
   await program.parseAsync()

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { VeritError } from '../lib/errors.ts'
+import { Admission } from './admission.ts'
+
+const never = new AbortController().signal
+const code = (expected: string) => (e: unknown): boolean => VeritError.is(e) && e.code === expected
+
+test('places pass on in order of arrival, and the queue has an end', async () => {
+  const admission = new Admission({ parallel: 1, queue: 2, perKey: 10 })
+  const first = await admission.enter('a', never)
+  const order: string[] = []
+  const waiting = ['b', 'c'].map(async key => {
+    using place = await admission.enter(key, never)
+    assert.ok(place !== undefined)
+    order.push(key)
+  })
+  await assert.rejects(admission.enter('d', never), code('VERIT_BUSY'))
+  first![Symbol.dispose]()
+  await Promise.all(waiting)
+  assert.deepEqual(order, ['b', 'c'])
+  using again = await admission.enter('d', never)
+  assert.ok(again !== undefined)
+})
+
+test('one key has its own limit, running and waiting together', async () => {
+  const admission = new Admission({ parallel: 1, queue: 10, perKey: 2 })
+  const first = await admission.enter('a', never)
+  const second = admission.enter('a', never)
+  await assert.rejects(admission.enter('a', never), code('VERIT_TOO_MANY'))
+  const other = admission.enter('b', never)
+  first![Symbol.dispose]()
+  ;(await second)![Symbol.dispose]()
+  ;(await other)![Symbol.dispose]()
+  ;(await admission.enter('a', never))![Symbol.dispose]()
+})
+
+test('who leaves while waiting frees the place in the queue, and nothing is lost', async () => {
+  const admission = new Admission({ parallel: 1, queue: 1, perKey: 1 })
+  const first = await admission.enter('a', never)
+  for (let i = 0; i < 3; i++) {
+    const leaving = new AbortController()
+    const waiting = admission.enter('b', leaving.signal)
+    leaving.abort()
+    assert.equal(await waiting, undefined)
+  }
+  assert.equal(await admission.enter('b', AbortSignal.abort()), undefined)
+  first![Symbol.dispose]()
+  ;(await admission.enter('b', never))![Symbol.dispose]()
+})
