@@ -1,0 +1,31 @@
+/**
+ * Writes docs/errors.md from the one table in src/lib/errors.ts: `node scripts/error-docs.ts`. With --check it only says whether the page is current.
+ * The fields of a message appear as <name>.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { errorTable } from '../src/lib/errors.ts'
+
+const file = new URL('../docs/errors.md', import.meta.url)
+
+/** Fields that print as their own names, however a message uses them. */
+const fields: object = new Proxy({}, { get: (_, name) => placeholder(String(name)) })
+function placeholder(name: string): unknown {
+  return new Proxy(() => '', {
+    get: (_, key) => (key === Symbol.toPrimitive || key === 'toString' || key === 'toJSON' ? () => `<${name}>` : key === 'length' ? 0 : key === 'join' ? () => `<${name}>` : placeholder(name)),
+    apply: () => placeholder(name),
+  })
+}
+
+export function errorPage(): string {
+  const rows = Object.entries(errorTable).map(([code, row]) => {
+    const r = row as { what: (f: never) => string; next: (f: never) => string; status?: number; exit?: number }
+    return `## ${code}\n\n${r.what(fields as never)}.\n\n${r.next(fields as never)}. HTTP ${r.status ?? 500}, exit status ${r.exit ?? 1}.\n`
+  })
+  return `# Errors\n\nEvery error Verit raises on purpose, by its stable code: what is wrong, what to do next, the HTTP status and the exit status of the command.\nMade from \`src/lib/errors.ts\` by \`node scripts/error-docs.ts\`.\n\n${rows.join('\n')}`
+}
+
+if (import.meta.main) {
+  const page = errorPage()
+  if (process.argv.includes('--check')) process.exitCode = readFileSync(file, 'utf8') === page ? 0 : 1
+  else writeFileSync(file, page)
+}

@@ -1,0 +1,70 @@
+/** The rules of the house (ARCHITECTURE.md): which folder may import which, how deep folders go, how long a file may be, who may load the addon. */
+import assert from 'node:assert/strict'
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** What each folder of src may import besides itself. Imports of types count too: a layer is what one has to understand. */
+const layers: Record<string, readonly string[]> = {
+  lib: [],
+  ops: ['lib'],
+  exec: ['ops', 'lib'],
+  graph: ['exec', 'ops', 'lib'],
+  formats: ['lib'],
+  tokenizer: ['lib'],
+  trust: ['formats', 'lib'],
+  store: ['lib'],
+  data: ['tokenizer', 'trust', 'lib'],
+  model: ['graph', 'exec', 'ops', 'formats', 'tokenizer', 'trust', 'lib'],
+  eval: ['model', 'data', 'tokenizer', 'exec', 'lib'],
+  train: ['eval', 'model', 'data', 'tokenizer', 'graph', 'exec', 'formats', 'trust', 'lib'],
+  engine: ['model', 'graph', 'exec', 'formats', 'tokenizer', 'trust', 'lib'],
+  runner: ['engine', 'trust', 'lib'],
+  // the gateway checks a model's digest, but never parses it
+  server: ['runner', 'store', 'trust', 'lib'],
+  cli: ['server', 'runner', 'engine', 'train', 'eval', 'model', 'data', 'tokenizer', 'formats', 'store', 'trust', 'graph', 'exec', 'lib'],
+}
+
+const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts')).sort()
+const isTest = (file: string): boolean => file.endsWith('.test.ts')
+
+test('imports run downwards only', () => {
+  const wrong: string[] = []
+  for (const file of sources.filter(f => !isTest(f))) {
+    const [folder] = file.split('/')
+    if (folder === undefined || !(folder in layers)) continue
+    for (const [, target] of readFileSync(join(root, 'src', file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) {
+      const [to] = relative(join(root, 'src'), join(root, 'src', dirname(file), target!)).split('/')
+      if (to !== folder && !layers[folder]!.includes(to!)) wrong.push(`${file} imports ${to}`)
+    }
+  }
+  assert.deepEqual(wrong, [])
+})
+
+test('every folder of src has its layer, and folders are two levels deep', () => {
+  const folders = new Set(sources.filter(f => f.includes('/')).map(f => dirname(f)))
+  assert.deepEqual([...folders].filter(f => !(f in layers)), [])
+  assert.deepEqual(sources.filter(f => !f.includes('/')), ['index.ts'])
+})
+
+test('only exec/native.ts loads the addon', () => {
+  assert.deepEqual(sources.filter(f => /createRequire|\.node\b'/.test(readFileSync(join(root, 'src', f), 'utf8'))), ['exec/native.ts'])
+})
+
+test('no file is over 500 lines and the median is under 150', () => {
+  const native = readdirSync(join(root, 'native')).map(f => `../native/${f}`)
+  const lengths = [...sources.filter(f => !isTest(f)), ...native].map(f => ({ f, lines: readFileSync(join(root, 'src', f), 'utf8').split('\n').length }))
+  const tables = ['tokenizer/unicode-ranges.ts']
+  assert.deepEqual(lengths.filter(l => l.lines > 500 && !tables.includes(l.f)), [])
+  const sorted = lengths.map(l => l.lines).sort((a, b) => a - b)
+  assert.ok(sorted[sorted.length >> 1]! < 150, `the median is ${sorted[sorted.length >> 1]}`)
+})
+
+test('code that can reach a result uses our own functions, not Math.exp and the like', () => {
+  const wrong = sources.filter(f => !isTest(f) && /^(ops|graph|exec|model|engine|train|eval)\//.test(f))
+    .filter(f => /Math\.(exp|expm1|log|log1p|log2|log10|pow|sin|cos|tan|tanh|sinh|cosh|cbrt|random)\(/.test(readFileSync(join(root, 'src', f), 'utf8')))
+  assert.deepEqual(wrong, [])
+})
