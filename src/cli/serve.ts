@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { defaultModelPath } from '../lib/default-model.ts'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { createLog } from '../lib/log.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
@@ -75,8 +76,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   }
   const server = await serve({
     model, host, port, state, allowHosts: allowHost, allowOrigins: allowOrigin, parallel, queue, perKey, requestTimeoutSeconds: requestTimeout, log,
-    ...(modelName !== undefined && { modelName }),
-    runner: { onDigestProgress, ...(threads !== undefined && { threads }), ...(context !== undefined && { context }), ...(instructionSet !== undefined && { instructionSet }) },
+    ...defined({ modelName }), runner: { onDigestProgress, ...defined({ threads, context, instructionSet }) },
   })
   stopOnSignals(server, options.grace)
   process.stderr.write(banner(server))

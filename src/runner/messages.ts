@@ -36,7 +36,8 @@ export type Prompt = Static<typeof Prompt>
 
 const ToRunner = Type.Union([
   Type.Object({
-    type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), instructionSet: Type.Optional(shortText),
+    type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count),
+    instructionSet: Type.Optional(shortText),
   }, closed),
   Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling }, closed),
   Type.Object({ type: Type.Literal('cancel'), id: CallId }, closed),

@@ -1,11 +1,12 @@
 /**
- * One model process, seen from the gateway: started with an empty environment and two descriptors (socket, model file), watched, and killed at the
+ * One model process, seen from the gateway: started with a fresh environment and two descriptors (socket, model file), watched, and killed at the
  * first message that is not as agreed. It is not started again here; `ModelRunner` does that.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import type { Duplex, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import { Call } from './call.ts'
@@ -14,6 +15,8 @@ import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from '.
 import { checkFromRunner } from './messages.ts'
 import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, ToRunner } from './messages.ts'
 
+/** What a model process may see of the environment: how to compute, and nothing else. */
+const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_EXECUTOR']
 const SCRIPT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url))
 const PING_MS = 5000
 const LOG_LINES = 200
@@ -26,12 +29,17 @@ export interface RunnerOptions {
   name: string
   threads?: number
   context?: number
+  /** Calls that run side by side. */
+  slots?: number
   instructionSet?: string
   /** Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed. Default 120,000. */
   hangMs?: number
   /** Takes a line that the process wrote to its standard error, escaped and cut to 1,000 characters; after 200 lines no more are passed on. */
   onLog?: (line: string) => void
 }
+
+const environment = (): Record<string, string> =>
+  Object.fromEntries(PASSED.flatMap(name => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
 
 export class RunnerProcess {
   /** Resolves when the model is loaded; rejects with the error of the table that prevented it. */
@@ -53,14 +61,14 @@ export class RunnerProcess {
     this.ready = this.#whenReady.promise
     this.ready.catch(() => undefined)
     this.#child = spawn(process.execPath, ['--disable-proto=delete', SCRIPT], {
-      env: {}, stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd], windowsHide: true,
+      env: environment(), stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd], windowsHide: true,
     })
     this.#socket = this.#child.stdio[3] as Duplex
     this.exited = this.#watchExit()
     this.#readLog(this.#child.stderr!, options.onLog)
     this.#readFrames()
-    const { name, threads, context, instructionSet } = options
-    this.#send({ type: 'load', name, ...(threads !== undefined && { threads }), ...(context !== undefined && { context }), ...(instructionSet !== undefined && { instructionSet }) })
+    const { name, threads, context, slots, instructionSet } = options
+    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet }) })
     this.#watchHangs()
   }
 

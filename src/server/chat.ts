@@ -1,7 +1,8 @@
 /** `POST /v1/chat/completions`: the body, and the objects of the answer, as OpenAI's API has them. */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import type { ChatMessage, Sampling } from '../runner/messages.ts'
+import { defined } from '../lib/defined.ts'
+import type { ChatMessage } from '../runner/messages.ts'
 import { extensionOf, finishReason, usageOf } from './answer-writer.ts'
 import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
 import { bodyReader, checkStreamOptions, commonFields, fieldError, samplingOf } from './request-body.ts'
@@ -38,9 +39,7 @@ export function readChat(value: unknown): GenerationCall {
     throw fieldError('max_tokens', 'differs from max_completion_tokens: send one of them')
   }
   const logprobs = body.logprobs === true ? body.top_logprobs ?? 0 : undefined
-  const sampling: Sampling & { maxTokens: number } = {
-    ...samplingOf(body), maxTokens: body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_TOKENS, ...(logprobs !== undefined && { logprobs }),
-  }
+  const sampling = { ...samplingOf(body), maxTokens: body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_TOKENS, ...defined({ logprobs }) }
   return {
     prompt: { messages: body.messages.map(toMessage) }, sampling, model: body.model, stream: body.stream === true,
     includeUsage: body.stream_options?.include_usage === true, writer: head => new ChatWriter(head, logprobs !== undefined),
@@ -93,7 +92,9 @@ class ChatWriter implements AnswerWriter {
 
   #logprobsOf(tokens: readonly TokenEvent[]): object | null {
     if (!this.#logprobs) return null
-    const one = (text: string, logprob: number | undefined): object => ({ token: text, logprob: logprob ?? null, bytes: [...Buffer.from(text, 'utf8')] })
+    // A token that is part of a character has no text of its own, and the bytes are not told.
+    const bytesOf = (text: string): number[] | null => (text === '' || text.includes('\ufffd') ? null : [...Buffer.from(text, 'utf8')])
+    const one = (text: string, logprob: number | undefined): object => ({ token: text, logprob: logprob ?? null, bytes: bytesOf(text) })
     return { content: tokens.map(t => ({ ...one(t.text, t.logprob), top_logprobs: (t.top ?? []).map(a => one(a.text, a.logprob)) })), refusal: null }
   }
 }

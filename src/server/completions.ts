@@ -1,6 +1,7 @@
 /** `POST /v1/completions`: the body, and the objects of the answer, as OpenAI's API has them. */
 import { Type } from 'typebox'
-import type { Prompt, Sampling } from '../runner/messages.ts'
+import { defined } from '../lib/defined.ts'
+import type { Prompt } from '../runner/messages.ts'
 import { extensionOf, finishReason, usageOf } from './answer-writer.ts'
 import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
 import { bodyReader, checkStreamOptions, commonFields, fieldError, samplingOf } from './request-body.ts'
@@ -21,10 +22,9 @@ type Body = ReturnType<typeof read>
 export function readCompletion(value: unknown): GenerationCall {
   const body = read(value)
   checkStreamOptions(body)
-  const sampling: Sampling & { maxTokens: number } = {
-    ...samplingOf(body), maxTokens: body.max_tokens ?? DEFAULT_TOKENS,
-    ...(body.logprobs !== undefined && { logprobs: body.logprobs }), ...(body.echo !== undefined && { echo: body.echo }),
-  }
+  if (body.echo === true && body.logprobs !== undefined) throw fieldError('echo', 'cannot be combined with logprobs: prompts are not scored yet')
+  const { logprobs, echo } = body
+  const sampling = { ...samplingOf(body), maxTokens: body.max_tokens ?? DEFAULT_TOKENS, ...defined({ logprobs, echo }) }
   return {
     prompt: promptOf(body.prompt), sampling, model: body.model, stream: body.stream === true, includeUsage: body.stream_options?.include_usage === true,
     writer: head => new CompletionWriter(head, body.logprobs),

@@ -12,12 +12,12 @@ const field = (name: string, words?: RegExp) => (e: unknown): boolean =>
 test('the fields of a completion become the sampling of the engine', () => {
   const call = readCompletion({
     prompt: 'a', max_tokens: 5, temperature: 0, top_p: 0.5, top_k: 3, min_p: 0.1, seed: 7, stop: 'x', presence_penalty: 1, frequency_penalty: -1,
-    repetition_penalty: 1.1, logprobs: 2, echo: true, stream: true, stream_options: { include_usage: true }, model: 'm',
+    repetition_penalty: 1.1, logprobs: 2, stream: true, stream_options: { include_usage: true }, model: 'm',
   })
   assert.deepEqual(call.prompt, { text: 'a' })
   assert.deepEqual(call.sampling, {
     temperature: 0, topP: 0.5, topK: 3, minP: 0.1, repetitionPenalty: 1.1, presencePenalty: 1, frequencyPenalty: -1, seed: 7, stop: ['x'],
-    maxTokens: 5, logprobs: 2, echo: true,
+    maxTokens: 5, logprobs: 2,
   })
   assert.deepEqual([call.stream, call.includeUsage, call.model], [true, true, 'm'])
 })
@@ -57,11 +57,13 @@ test('the error names the field, its range and the place inside it', () => {
   assert.throws(() => readChat({ messages, temperature: 2.1 }), field('temperature', /a number from 0 to 2/))
   assert.throws(() => readChat({ messages, seed: -1 }), field('seed'))
   assert.throws(() => readChat({ messages, stop: [''] }), field('stop'))
-  assert.throws(() => readChat({ messages, stop: Array.from({ length: 17 }, () => 'x') }), field('stop'))
+  assert.throws(() => readChat({ messages, stop: Array.from({ length: 9 }, () => 'x') }), field('stop'))
   assert.throws(() => readChat({ messages: [...messages, { role: 'tool', content: 'x' }] }), field('messages', /messages\[1\]\.role/))
   assert.throws(() => readChat({ messages: [] }), field('messages'))
   assert.throws(() => readChat({}), field('messages', /is required/))
   assert.throws(() => readCompletion({ max_tokens: 1 }), field('prompt', /is required/))
+  assert.equal(readCompletion({ prompt: 'x', echo: true }).sampling.echo, true)
+  assert.throws(() => readCompletion({ prompt: 'x', echo: true, logprobs: 0 }), field('echo'))
   assert.throws(() => readChat({ messages, top_logprobs: 3 }), field('top_logprobs'))
   assert.throws(() => readChat({ messages, max_tokens: 1, max_completion_tokens: 2 }), field('max_tokens'))
   assert.throws(() => readChat({ messages, stream_options: {} }), field('stream_options'))

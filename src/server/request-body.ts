@@ -5,6 +5,7 @@
 import { Type } from 'typebox'
 import type { Static, TObject, TProperties } from 'typebox'
 import { Compile } from 'typebox/compile'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Sampling } from '../runner/messages.ts'
 
@@ -27,7 +28,7 @@ export const commonFields = {
   presence_penalty: number(-2, 2),
   frequency_penalty: number(-2, 2),
   seed: whole(0, Number.MAX_SAFE_INTEGER),
-  stop: Type.Optional(Type.Union([StopText, Type.Array(StopText, { maxItems: 16 })], described('a text of 1 to 256 characters, or a list of at most 16'))),
+  stop: Type.Optional(Type.Union([StopText, Type.Array(StopText, { maxItems: 8 })], described('a text of 1 to 256 characters, or a list of at most 8'))),
   top_k: whole(0, 1 << 20),
   min_p: number(0, 1),
   repetition_penalty: number(0.1, 10),
@@ -94,12 +95,10 @@ export const fieldError = (field: string, problem: string): VeritError => new Ve
 
 /** The common fields as the engine calls them. */
 export function samplingOf(body: CommonBody): Sampling {
-  const fields: [keyof Sampling, unknown][] = [
-    ['temperature', body.temperature], ['topP', body.top_p], ['topK', body.top_k], ['minP', body.min_p], ['repetitionPenalty', body.repetition_penalty],
-    ['presencePenalty', body.presence_penalty], ['frequencyPenalty', body.frequency_penalty], ['seed', body.seed],
-    ['stop', typeof body.stop === 'string' ? [body.stop] : body.stop],
-  ]
-  return Object.fromEntries(fields.filter(([, value]) => value !== undefined)) as Sampling
+  return defined({
+    temperature: body.temperature, topP: body.top_p, topK: body.top_k, minP: body.min_p, repetitionPenalty: body.repetition_penalty,
+    presencePenalty: body.presence_penalty, frequencyPenalty: body.frequency_penalty, seed: body.seed, stop: typeof body.stop === 'string' ? [body.stop] : body.stop,
+  })
 }
 
 /** @throws VeritError VERIT_REQUEST */

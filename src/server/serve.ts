@@ -13,6 +13,8 @@ import type { GatewayContext } from './context.ts'
 import { buildGateway } from './gateway.ts'
 import { isLoopback } from './http-checks.ts'
 
+const PARALLEL = 4
+
 export interface ServeOptions {
   /** Path of the GGUF file. */
   model: string
@@ -62,7 +64,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const context: GatewayContext = {
     store, log, modelId, model: undefined, stopping: stopping.signal, requestTimeoutSeconds: options.requestTimeoutSeconds ?? 600,
     rules: { host, allowHosts: (options.allowHosts ?? []).map(h => h.toLowerCase()), allowOrigins: options.allowOrigins ?? [] },
-    admission: new Admission({ parallel: options.parallel ?? 4, queue: options.queue ?? 64, perKey: options.perKey ?? 16 }),
+    admission: new Admission({ parallel: options.parallel ?? PARALLEL, queue: options.queue ?? 64, perKey: options.perKey ?? 16 }),
   }
   const app = buildGateway(context)
   let model: ModelRunner | undefined
@@ -75,7 +77,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   }
   try {
     const url = await listen(app, host, options.port ?? 8081)
-    model = await ModelRunner.start(options.model, { ...options.runner, onEvent: event => note(log, event) })
+    model = await ModelRunner.start(options.model, { slots: options.parallel ?? PARALLEL, ...options.runner, onEvent: event => note(log, event) })
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
     return { url, modelId, model, firstKey: store.createFirst('first key'), exposed: !isLoopback(host), close }
   } catch (e) {

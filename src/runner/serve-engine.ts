@@ -1,0 +1,106 @@
+/** The runner's side of the conversation: loads the model when told to, answers calls side by side, and stops at the first message it cannot accept. */
+import type { Socket } from 'node:net'
+import type { Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts'
+import { VeritError } from '../lib/errors.ts'
+import { failureOf } from './failure.ts'
+import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
+import { checkToRunner } from './messages.ts'
+import type { FromRunner, ToRunner } from './messages.ts'
+
+type Load = Extract<ToRunner, { type: 'load' }>
+type Generate = Extract<ToRunner, { type: 'generate' }>
+
+/** Serves until the socket ends, `close` is received or a frame is bad. `load` is called once. */
+export async function serveEngine(socket: Socket, load: (message: Load) => Promise<Engine>): Promise<void> {
+  await new Session(socket, load).run()
+}
+
+class Session {
+  #socket: Socket
+  #load: (message: Load) => Promise<Engine>
+  #engine: Engine | undefined
+  #calls = new Map<number, AbortController>()
+
+  constructor(socket: Socket, load: (message: Load) => Promise<Engine>) {
+    this.#socket = socket
+    this.#load = load
+    socket.on('error', () => socket.destroy())
+  }
+
+  async run(): Promise<void> {
+    const frames = new FrameDecoder(TO_RUNNER_LIMIT)
+    try {
+      for await (const chunk of this.#socket) {
+        for (const value of frames.push(chunk as Buffer)) {
+          const message = checkToRunner(value)
+          if (message.type === 'close') return
+          this.#handle(message)
+        }
+      }
+    } finally {
+      for (const call of this.#calls.values()) call.abort()
+      this.#socket.destroy()
+      await this.#engine?.close()
+    }
+  }
+
+  #handle(message: Exclude<ToRunner, { type: 'close' }>): void {
+    if (message.type === 'load') void this.#start(message)
+    else if (message.type === 'generate') void this.#generate(message)
+    else if (message.type === 'cancel') this.#calls.get(message.id)?.abort()
+    else void this.#send({ type: 'pong', id: message.id })
+  }
+
+  async #start(message: Load): Promise<void> {
+    try {
+      if (this.#engine !== undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a second model was sent' })
+      const engine = await this.#load(message)
+      this.#engine = engine
+      const { architecture, parameters, vocabSize, context, executor, threads } = engine.info
+      await this.#send({ type: 'ready', info: { name: engine.info.name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads } })
+    } catch (e) {
+      await this.#send({ type: 'failed', ...failureOf(e) })
+    }
+  }
+
+  async #generate({ id, prompt, sampling }: Generate): Promise<void> {
+    const abort = new AbortController()
+    this.#calls.set(id, abort)
+    try {
+      const engine = this.#engine
+      if (engine === undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a call came before the model was loaded' })
+      const request: GenerateRequest = 'messages' in prompt
+        ? { ...sampling, prompt: engine.chatPrompt(prompt.messages), stop: [...sampling.stop ?? [], ...engine.chatStop] }
+        : { ...sampling, prompt: 'text' in prompt ? prompt.text : prompt.tokens }
+      for await (const event of engine.generate(request, abort.signal)) await this.#send(toMessage(id, event))
+    } catch (e) {
+      await this.#send({ type: 'error', id, ...failureOf(e) })
+    } finally {
+      this.#calls.delete(id)
+    }
+  }
+
+  /** Waits while the gateway is slow to read, so that no more than one message a call is held here. */
+  async #send(message: FromRunner): Promise<void> {
+    if (this.#socket.destroyed || this.#socket.write(encodeFrame(message, FROM_RUNNER_LIMIT))) return
+    await new Promise<void>(resolve => {
+      const done = (): void => {
+        this.#socket.off('drain', done).off('close', done)
+        resolve()
+      }
+      this.#socket.on('drain', done).on('close', done)
+    })
+  }
+}
+
+function toMessage(id: number, e: GenerateEvent): FromRunner {
+  if (e.type === 'start') return { type: 'start', id, promptTokens: e.promptTokens, seed: e.seed }
+  if (e.type === 'end') {
+    const { promptMs, predictedMs } = e.timings
+    return { type: 'end', id, reason: e.reason, promptTokens: e.promptTokens, completionTokens: e.completionTokens, promptMs, predictedMs }
+  }
+  return {
+    type: 'token', id, token: e.id, text: e.text, ...(e.logprob !== undefined && { logprob: e.logprob }),
+    ...(e.top !== undefined && { top: e.top.map(t => ({ token: t.id, text: t.text, logprob: t.logprob })) }),
+  }
+}
