@@ -10,21 +10,25 @@ import { printable } from '../lib/printable.ts'
 const MAX_SOURCE = 1 << 16
 const MAX_OUTPUT = 1 << 22
 const MAX_RANGE = 4096
-const TIME_LIMIT_MS = 2000
 
 export class ChatTemplate {
   readonly source: string
+  #limit: number
   #parsed: ReturnType<typeof parse> | undefined
 
-  /** Nothing is looked at before the first use: a model whose template is broken can still complete text. */
-  constructor(source: string) {
+  /**
+   * Nothing is looked at before the first use: a model whose template is broken can still complete text.
+   * @param limit milliseconds a rendering may take
+   */
+  constructor(source: string, limit = 2000) {
     this.source = source
+    this.#limit = limit
   }
 
   /** @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for what it raises itself */
   render(values: Readonly<Record<string, unknown>>): string {
     if (this.source.length > MAX_SOURCE) throw new VeritError('VERIT_CHAT', { problem: `the model's chat template is longer than ${MAX_SOURCE} characters` })
-    const output = bounded(() => {
+    const output = bounded(this.#limit, () => {
       this.#parsed ??= parse(tokenize(this.source, { lstrip_blocks: true, trim_blocks: true }))
       const env = new Environment()
       for (const [name, value] of Object.entries({ ...globals, ...values })) env.set(name, value)
@@ -52,13 +56,13 @@ const globals = {
 }
 
 /** Runs in this realm, but under the virtual machine's clock, which stops synchronous code wherever it is. */
-function bounded<T>(work: () => T): T {
+function bounded<T>(limit: number, work: () => T): T {
   const context = createContext({ work })
   try {
-    return new Script('work()').runInContext(context, { timeout: TIME_LIMIT_MS }) as T
+    return new Script('work()').runInContext(context, { timeout: limit }) as T
   } catch (e) {
     const late = (e as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
-    const reason = late ? `it ran longer than ${TIME_LIMIT_MS / 1000} s` : printable(e instanceof Error ? e.message : 'it failed', 200)
+    const reason = late ? `it ran longer than ${limit} ms` : printable(e instanceof Error ? e.message : 'it failed', 200)
     throw new VeritError('VERIT_CHAT', { problem: `the model's chat template refused it: ${reason}` }, e)
   }
 }

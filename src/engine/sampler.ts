@@ -67,9 +67,10 @@ export class Sampler {
     /** Candidates by ascending id, with their probabilities times a constant. */
     let kept: Int32Array | undefined
     if (limit < scores.length) kept = first(descending(scores), limit).sort()
-    const weight = Float64Array.from({ length: kept?.length ?? scores.length }, (_, c) => expNegative((scores[kept ? kept[c]! : c]! - max) / temperature))
+    const score = kept ? Float64Array.from(kept, id => scores[id]!) : scores
+    const weight = score.map(x => expNegative((x - max) / temperature))
     let alive: Int32Array | undefined
-    if (topP < 1) alive = nucleus(weight, topP * sum(weight)).sort()
+    if (topP < 1) alive = nucleus(descending(score), weight, topP * sum(weight)).sort()
     const low = minP // the largest weight is 1
     let total = 0
     const candidates = alive?.length ?? weight.length
@@ -97,11 +98,11 @@ function first(order: Generator<number, void>, n: number): Int32Array {
   return taken
 }
 
-/** The heaviest elements, until they weigh `enough`. */
-function nucleus(weight: Float64Array, enough: number): Int32Array {
+/** The first elements of an order that weigh `enough`. */
+function nucleus(order: Generator<number, void>, weight: Float64Array, enough: number): Int32Array {
   const taken: number[] = []
   let sofar = 0
-  for (const c of descending(weight)) {
+  for (const c of order) {
     taken.push(c)
     sofar += weight[c]!
     if (sofar >= enough) break

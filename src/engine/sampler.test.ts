@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { expCore } from '../lib/functions.ts'
+import { Philox } from '../lib/philox.ts'
+import { descending } from './descending.ts'
+import { logprobsOf } from './logprobs.ts'
+import { Sampler } from './sampler.ts'
+import type { SamplingOptions } from './sampler.ts'
+
+const off: SamplingOptions = {
+  temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, repetitionWindow: 64, presencePenalty: 0, frequencyPenalty: 0, seed: 1,
+}
+
+/** docs/generation.md written down once more, with sorting and lists. */
+function naive(logits: Float32Array, ids: number[], promptTokens: number, o: SamplingOptions): number {
+  const scores = [...logits]
+  const seen = o.repetitionWindow === 0 ? [] : [...new Set(ids.slice(Math.max(0, ids.length - o.repetitionWindow)))]
+  for (const id of seen) scores[id] = scores[id]! > 0 ? scores[id]! / o.repetitionPenalty : scores[id]! * o.repetitionPenalty
+  const answer = ids.slice(promptTokens)
+  for (const id of new Set(answer)) scores[id]! -= o.frequencyPenalty * answer.filter(a => a === id).length + o.presencePenalty
+  const max = Math.max(...scores)
+  let kept = scores.map((score, id) => ({ id, score })).sort((a, b) => b.score - a.score || a.id - b.id)
+  if (o.temperature === 0) return kept[0]!.id
+  if (o.topK > 0) kept = kept.slice(0, o.topK)
+  const weigh = (score: number): number => ((score - max) / o.temperature < -690 ? 0 : expCore((score - max) / o.temperature))
+  const byId = (): typeof kept => kept.toSorted((a, b) => a.id - b.id)
+  if (o.topP < 1) {
+    const enough = o.topP * byId().reduce((sum, c) => sum + weigh(c.score), 0)
+    let sum = 0
+    let n = 0
+    do sum += weigh(kept[n++]!.score)
+    while (sum < enough && n < kept.length)
+    kept = kept.slice(0, n)
+  }
+  kept = byId().filter(c => weigh(c.score) >= o.minP && weigh(c.score) > 0)
+  const target = new Philox(o.seed, 3, 0).uniform(ids.length) * kept.reduce((sum, c) => sum + weigh(c.score), 0)
+  let sum = 0
+  for (const c of kept) if ((sum += weigh(c.score)) > target) return c.id
+  return kept.at(-1)!.id
+}
+
+test('the sampler chooses what a plain implementation of its documentation chooses', () => {
+  // Few distinct values, so that there are ties.
+  const logit = fc.oneof(fc.constantFrom(-2, 0, 0.5, 3), fc.float({ min: -30, max: 30, noNaN: true }), fc.constant(-Infinity))
+  fc.assert(fc.property(
+    fc.array(logit, { minLength: 1, maxLength: 60 }).filter(a => a.some(Number.isFinite)), fc.array(fc.nat(), { maxLength: 20 }), fc.nat({ max: 20 }),
+    fc.record({
+      temperature: fc.constantFrom(0, 1e-30, 0.3, 0.8, 1, 10), topK: fc.nat({ max: 70 }), topP: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true })),
+      minP: fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true })), repetitionPenalty: fc.constantFrom(0.5, 1, 1.3, 10),
+      repetitionWindow: fc.nat({ max: 25 }), presencePenalty: fc.constantFrom(-2, 0, 0.7), frequencyPenalty: fc.constantFrom(-0.5, 0, 2), seed: fc.maxSafeNat(),
+    }),
+    (values, history, prompt, options) => {
+      const logits = Float32Array.from(values)
+      const ids = history.map(id => id % values.length)
+      const before = logits.slice()
+      assert.equal(new Sampler(options).choose(logits, ids, Math.min(prompt, ids.length)), naive(logits, ids, Math.min(prompt, ids.length), options))
+      assert.deepEqual(logits, before)
+    },
+  ), { numRuns: 3000 })
+})
+
+test('a choice depends on the seed and the position, not on the choices before it', () => {
+  const logits = new Float32Array(50)
+  const sampler = new Sampler({ ...off, seed: 7 })
+  const first = Array.from({ length: 20 }, (_, n) => sampler.choose(logits, Array<number>(n).fill(0), 0))
+  const again = Array.from({ length: 20 }, (_, n) => sampler.choose(logits, Array<number>(19 - n).fill(0), 0)).reverse()
+  assert.deepEqual(again, first)
+  assert.ok(new Set(first).size > 5)
+  assert.notDeepEqual(first, Array.from({ length: 20 }, (_, n) => new Sampler({ ...off, seed: 8 }).choose(logits, Array<number>(n).fill(0), 0)))
+})
+
+test('choices come as often as their probabilities say', () => {
+  const logits = Float32Array.of(0, Math.fround(Math.log(2)), Math.fround(Math.log(5)))
+  const counts = [0, 0, 0]
+  const sampler = new Sampler(off)
+  const ids: number[] = []
+  for (let n = 0; n < 8000; n++) {
+    counts[sampler.choose(logits, ids, 8000)]!++
+    ids.push(0)
+  }
+  for (const [i, expected] of [1000, 2000, 5000].entries()) assert.ok(Math.abs(counts[i]! - expected) < 150, `${counts}`)
+})
+
+test('temperature 0 takes the lowest id of equal logits', () => {
+  assert.equal(new Sampler({ ...off, temperature: 0 }).choose(Float32Array.of(1, 4, 4, 4), [], 0), 1)
+})
+
+test('logits that are not numbers end the generation with a clear error', () => {
+  for (const bad of [Float32Array.of(1, NaN), Float32Array.of(-Infinity, -Infinity), Float32Array.of(Infinity, 0)]) {
+    assert.throws(() => new Sampler(off).choose(bad, [], 0), { code: 'VERIT_LOGITS' })
+  }
+})
+
+test('indices come in descending order of value, equal ones by the lower index', () => {
+  fc.assert(fc.property(fc.array(fc.oneof(fc.integer({ min: 0, max: 5 }), fc.double({ noNaN: true }))), values => {
+    const expected = values.map((_, i) => i).sort((a, b) => (values[a] === values[b] ? a - b : values[a]! > values[b]! ? -1 : 1))
+    assert.deepEqual([...descending(values)], expected)
+  }))
+})
+
+test('log probabilities are those of the softmax, the best first', () => {
+  fc.assert(fc.property(fc.array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: 3, maxLength: 40 }), values => {
+    const logits = Float32Array.from(values)
+    const total = logits.reduce((sum, x) => sum + Math.exp(x), 0)
+    const { logprob, top } = logprobsOf(logits, 1, 3)
+    assert.ok(Math.abs(logprob - Math.log(Math.exp(logits[1]!) / total)) < 1e-9)
+    assert.deepEqual(top.map(t => t.id), [...descending(logits)].slice(0, 3))
+    for (const t of top) assert.ok(Math.abs(t.logprob - Math.log(Math.exp(logits[t.id]!) / total)) < 1e-9)
+  }))
+})
