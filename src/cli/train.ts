@@ -11,6 +11,7 @@ import { formatBytes, formatDuration } from '../lib/progress.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { END_OF_TEXT } from '../tokenizer/train-tokenizer.ts'
 import { Checkpoint } from '../train/checkpoint.ts'
+import type { RunState } from '../train/checkpoint.ts'
 import { DEFAULT_PRESET, modelName, planRun, presetOf, readRunFile } from '../train/plan-run.ts'
 import { trainPresets } from '../train/presets.ts'
 import type { RecordFile } from '../train/record.ts'
@@ -130,8 +131,8 @@ async function start(data: string | undefined, flags: Flags, signal: AbortSignal
 }
 
 async function resume(path: string, data: string | undefined, flags: Flags, signal: AbortSignal): Promise<Done> {
-  const { model, train: options } = wishesOf(flags)
-  const changed = [...Object.keys(model), ...Object.keys(options), ...(['preset', 'depth', 'kind', 'config', 'out', 'name'] as const).filter(k => flags[k] !== undefined)]
+  const wishes = wishesOf(flags)
+  const changed = [...Object.keys(wishes.model), ...Object.keys(wishes.train), ...(['preset', 'depth', 'kind', 'config', 'out', 'name'] as const).filter(k => flags[k] !== undefined)]
   if (changed.length > 0) {
     throw new VeritError('VERIT_USAGE', { problem: `${kebab(changed[0]!)} cannot be given with --resume: a run goes on with the options it was started with`, hint: 'Leave it out' })
   }
@@ -139,10 +140,14 @@ async function resume(path: string, data: string | undefined, flags: Flags, sign
   using run = new RunFolder(path)
   const newest = run.steps.at(-1)
   if (newest === undefined) throw new VeritError('VERIT_RESUME', { run: path, problem: 'it has no checkpoint' })
-  using checkpoint = new Checkpoint(run.checkpoints, newest)
-  const { state } = checkpoint
+  const { config, options } = readState(run, newest)
   using dataset = openDataset(data ?? settings.data)
-  return await runIt({ run, settings, config: state.config, options: state.options, resume: true }, dataset, flags, signal)
+  return await runIt({ run, settings, config, options, resume: true }, dataset, flags, signal)
+}
+
+function readState(run: RunFolder, step: number): RunState {
+  using checkpoint = new Checkpoint(run.checkpoints, step)
+  return checkpoint.state
 }
 
 async function runIt(

@@ -31,10 +31,10 @@ export const trainPresets = {
   small: { about: 'GPT of 36M parameters', model: 'small', options: { steps: 20_000, warmup: 500, batch: 1, microBatches: 16, lr: 6e-4, lrFloor: 6e-5 } },
   medium: { about: 'GPT of 111M parameters', model: 'medium', options: { steps: 50_000, warmup: 1000, batch: 1, microBatches: 32, lr: 6e-4, lrFloor: 6e-5 } },
   large: { about: 'GPT of 337M parameters', model: 'large', options: { steps: 100_000, warmup: 2000, batch: 1, microBatches: 64, lr: 3e-4, lrFloor: 3e-5 } },
-  bitnet: { about: 'BitNet of a few million parameters, context 256', model: 'bitnet-mini', options: { lr: 3e-3, lrFloor: 3e-4 } },
-  'bitnet-small': { about: 'BitNet of about 30M parameters', model: 'bitnet-small',
+  bitnet: { about: 'BitNet of 5.8M parameters (4,096 tokens), context 256', model: 'bitnet-mini', options: { lr: 3e-3, lrFloor: 3e-4 } },
+  'bitnet-small': { about: 'BitNet of 26M parameters', model: 'bitnet-small',
     options: { steps: 20_000, warmup: 500, batch: 8, microBatches: 2, lr: 2e-3, lrFloor: 2e-4 } },
-  'bitnet-medium': { about: 'BitNet of about 100M parameters', model: 'bitnet-medium',
+  'bitnet-medium': { about: 'BitNet of 79M parameters', model: 'bitnet-medium',
     options: { steps: 50_000, warmup: 1000, batch: 4, microBatches: 8, lr: 1.5e-3, lrFloor: 1.5e-4 } },
 } as const satisfies Record<string, TrainPreset>
 

@@ -41,7 +41,7 @@ export class Stepper implements Disposable {
   #update: LoadedPlan
   #run: PlanMemory
   #optimizer: PlanMemory
-  /** One gradient a level of the tree, and one to write the next into. */
+  /** One gradient for each level of the tree. */
   #gradients: ArrayBuffer[]
   #window: Int32Array
 
@@ -54,7 +54,7 @@ export class Stepper implements Disposable {
     const { plan, layout, constants } = trainingGraph(config, shape)
     this.#memory = { weights: executor.allocate(layout.bytes), adamM: executor.allocate(layout.bytes), adamV: executor.allocate(layout.bytes) }
     this.#offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
-    const levels = options.microBatches === 1 ? 1 : Math.ceil(Math.log2(options.microBatches)) + 1
+    const levels = 32 - Math.clz32(options.microBatches)
     this.#gradients = Array.from({ length: levels }, () => executor.allocate(layout.bytes))
     this.#micro = executor.load(plan)
     this.#add = levels > 1 ? executor.load(addPlan(layout.bytes)) : undefined

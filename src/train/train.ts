@@ -92,7 +92,7 @@ class Loop implements Disposable {
   async run(): Promise<TrainResult> {
     const { options, signal, stopAt, settings } = this.#setup
     for (;;) {
-      const stopped = signal?.aborted || this.#state.step === stopAt
+      const stopped = signal?.aborted || this.#state.step >= (stopAt ?? Infinity)
       const { step } = this.#state
       if (this.#evaluationDue() && !signal?.aborted) await this.#evaluate()
       if (stopped || signal?.aborted || step === options.steps || (step > 0 && step % settings.saveEvery === 0) || this.#state.best?.step === step) this.#save()
