@@ -32,6 +32,7 @@ export const commonFields = {
   top_k: whole(0, 1 << 20),
   min_p: number(0, 1),
   repetition_penalty: number(0.1, 10),
+  ignore_eos: flag(),
 } as const
 export type CommonBody = Static<TObject<typeof commonFields>>
 
@@ -97,7 +98,8 @@ export const fieldError = (field: string, problem: string): VeritError => new Ve
 export function samplingOf(body: CommonBody): Sampling {
   return defined({
     temperature: body.temperature, topP: body.top_p, topK: body.top_k, minP: body.min_p, repetitionPenalty: body.repetition_penalty,
-    presencePenalty: body.presence_penalty, frequencyPenalty: body.frequency_penalty, seed: body.seed, stop: typeof body.stop === 'string' ? [body.stop] : body.stop,
+    presencePenalty: body.presence_penalty, frequencyPenalty: body.frequency_penalty, seed: body.seed, ignoreEndOfText: body.ignore_eos,
+    stop: typeof body.stop === 'string' ? [body.stop] : body.stop,
   })
 }
 

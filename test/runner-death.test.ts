@@ -1,0 +1,132 @@
+/** A model process that is killed takes its own answers with it and nothing else; one that cannot start says why; a server that stops ends in order. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { VeritError } from '../src/lib/errors.ts'
+import { ModelRunner } from '../src/runner/model-runner.ts'
+import type { RunnerEvent } from '../src/runner/model-runner.ts'
+import { killServers, served, tinyModel } from './served.ts'
+import type { Served } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-death-'))
+after(() => {
+  killServers()
+  rmSync(dir, { recursive: true })
+})
+const model = await tinyModel(dir, 4096)
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+const ends = async (pid: number): Promise<void> => {
+  for (let i = 0; i < 500 && isAlive(pid); i++) await sleep(10)
+  assert.ok(!isAlive(pid))
+}
+const ask = (server: Served, body: object): Promise<Response> => fetch(`${server.url}/v1/completions`, {
+  method: 'POST', headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' }, body: JSON.stringify({ prompt: 'x', ignore_eos: true, ...body }),
+})
+
+test('killed in the middle of a stream: a clear error there, the gateway lives, and the next request is answered by a new process', async () => {
+  const server = await served(model, join(dir, 'state'))
+  const pid = server.runnerPid()
+  const response = await ask(server, { stream: true, max_tokens: 4000 })
+  const pieces: string[] = []
+  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+    if (pieces.push(piece) === 1) process.kill(pid, 'SIGKILL')
+  }
+  const last = pieces.join('').trim().split('\n\n').at(-1)!
+  const { error } = JSON.parse(last.replace(/^data: /, '')) as { error: { code: string; message: string; type: string } }
+  assert.deepEqual([error.code, error.type], ['VERIT_RUNNER_DIED', 'server_error'])
+  assert.match(error.message, /SIGKILL.*Send the request again/)
+
+  const next = await ask(server, { max_tokens: 2 }) // waits for the new process
+  assert.equal(next.status, 200)
+  assert.notEqual(server.runnerPid(), pid)
+  assert.equal((await fetch(`${server.url}/health`)).status, 200)
+  assert.match(server.stderr(), /"msg":"the model process died"/)
+
+  const current = server.runnerPid()
+  server.process.kill('SIGKILL')
+  await ends(current) // a runner does not outlive its gateway
+})
+
+test('a server that is told to stop ends an answer under way within its limit, with an error, and leaves no process behind', async () => {
+  const server = await served(model, join(dir, 'state2'), '--grace', '0')
+  const pid = server.runnerPid()
+  const response = await ask(server, { stream: true, max_tokens: 4000 })
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let text = (await reader.read()).value ?? ''
+  const stopped = server.stop()
+  for (let r = await reader.read(); !r.done; r = await reader.read()) text += r.value
+  assert.match(text.trim().split('\n\n').at(-1)!, /VERIT_STOPPING|"finish_reason":"|\[DONE\]/)
+  assert.equal(await stopped, 0)
+  await ends(pid)
+})
+
+test('a request that had not begun is sent again once, and one whose process dies twice is ended', async () => {
+  const runner = await ModelRunner.start(model)
+  const killed: number[] = []
+  const kill = (): void => {
+    if (runner.pid !== undefined) {
+      killed.push(runner.pid)
+      process.kill(runner.pid, 'SIGKILL')
+    }
+  }
+  kill() // the call is sent to a process that is dead or about to be
+  const events = await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 2 }))
+  assert.deepEqual(events.map(e => e.type), ['start', 'token', 'token', 'end'])
+  assert.equal(killed.length, 1)
+
+  let begun = false
+  await assert.rejects(async () => {
+    for await (const _ of runner.generate({ text: 'x' }, { maxTokens: 4000, ignoreEndOfText: true })) {
+      if (!begun) kill()
+      begun = true
+    }
+  }, (e: unknown) => VeritError.is(e, 'VERIT_RUNNER_DIED'))
+  await runner.close()
+})
+
+test('the file is read through the descriptor that was hashed: replacing its path changes nothing, changing its content stops the restart', async () => {
+  const path = join(dir, 'changed.gguf')
+  copyFileSync(model, path)
+  const events: RunnerEvent[] = []
+  const runner = await ModelRunner.start(path, { onEvent: e => events.push(e) })
+  const { digest } = runner
+  rmSync(path)
+  writeFileSync(path, 'something else')
+  process.kill(runner.pid!, 'SIGKILL')
+  assert.equal((await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
+  assert.equal(runner.digest, digest)
+  await runner.close()
+
+  copyFileSync(model, path)
+  const other = await ModelRunner.start(path, { onEvent: e => events.push(e) })
+  appendFileSync(path, 'x')
+  process.kill(other.pid!, 'SIGKILL')
+  while (!events.some(e => e.type === 'failed')) await sleep(10)
+  assert.match(String(events.find(e => e.type === 'failed')!.error), /content is no longer/)
+  assert.equal(other.available, false)
+  await other.close()
+})
+
+test('a file that is no model, cut short, or no file at all ends the start with one clear sentence', () => {
+  const serve = (path: string) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), 'serve', path, '--port', '0', '--state', join(dir, 'state3')], { encoding: 'utf8' })
+  const cut = join(dir, 'cut.gguf')
+  writeFileSync(cut, readFileSync(model).subarray(0, 5000))
+  for (const [path, code] of [[cut, 'VERIT_GGUF'], [join(dir, 'none.gguf'), 'VERIT_FILE_NOT_FOUND'], [dir, 'VERIT_FILE_KIND']] as const) {
+    const { status, stderr } = serve(path)
+    assert.notEqual(status, 0)
+    assert.match(stderr, new RegExp(`^verit: .*\\[${code}\\]$`, 'm'))
+    assert.doesNotMatch(stderr, / {4}at /)
+  }
+})

@@ -1,0 +1,139 @@
+/** `verit serve` as its users meet it: a real process with a real model, spoken to by the real `openai` client. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import OpenAI from 'openai'
+import { loadModel } from '../src/engine/load.ts'
+import { digestFile } from '../src/trust/digest.ts'
+import { killServers, served, tinyModel } from './served.ts'
+import type { Served } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-server-'))
+const state = join(dir, 'state')
+let model = ''
+let server: Served
+let client: OpenAI
+before(async () => {
+  model = await tinyModel(dir)
+  server = await served(model, state, '--parallel', '2')
+  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: server.key, maxRetries: 0 })
+})
+after(async () => {
+  setTimeout(killServers, 5000).unref()
+  assert.equal(await server.stop(), 0)
+  rmSync(dir, { recursive: true })
+})
+
+const messages = [{ role: 'user' as const, content: 'Hello' }]
+const verit = (...args: string[]) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), ...args], { encoding: 'utf8' })
+const rejected = (status: number, code: string) => (e: unknown): boolean => e instanceof OpenAI.APIError && e.status === status && e.code === code
+
+test('the models are listed with the digest of the file', async () => {
+  const { data } = await client.models.list()
+  assert.deepEqual(data.map(m => m.id), ['tiny'])
+  assert.equal((data[0] as unknown as { verit: { digest: string } }).verit.digest, await digestFile(model))
+})
+
+test('a completion is what the engine makes of the same prompt and seed, whole and streamed', async () => {
+  const engine = await loadModel(model)
+  let expected = ''
+  for await (const e of engine.generate({ prompt: 'Once', maxTokens: 24, seed: 5 })) if (e.type === 'token') expected += e.text
+  await engine.close()
+
+  const request = { model: 'tiny', prompt: 'Once', max_tokens: 24, seed: 5 } as const
+  const whole = await client.completions.create(request)
+  assert.equal(whole.choices[0]!.text, expected)
+  assert.deepEqual(whole.usage, { prompt_tokens: 4, completion_tokens: whole.usage!.completion_tokens, total_tokens: 4 + whole.usage!.completion_tokens })
+  assert.match(whole.system_fingerprint ?? '', /^fp_[0-9a-f]{16}$/)
+
+  const chunks = await Array.fromAsync(await client.completions.create({ ...request, stream: true, stream_options: { include_usage: true } }))
+  assert.equal(chunks.map(c => c.choices[0]?.text ?? '').join(''), expected)
+  assert.deepEqual(chunks.at(-1)!.choices, [])
+  assert.deepEqual(chunks.at(-1)!.usage, whole.usage)
+  assert.equal(chunks.at(-2)!.choices[0]!.finish_reason, whole.choices[0]!.finish_reason)
+  assert.ok(chunks.every(c => c.id === chunks[0]!.id))
+})
+
+test('a chat is answered whole and streamed alike, with log probabilities when asked for', async () => {
+  const request = { model: 'tiny', messages, max_completion_tokens: 16, seed: 9 } as const
+  const whole = await client.chat.completions.create({ ...request, logprobs: true, top_logprobs: 3 })
+  const choice = whole.choices[0]!
+  assert.equal(choice.message.role, 'assistant')
+  const content = choice.logprobs!.content!
+  assert.equal(content.length, whole.usage!.completion_tokens)
+  for (const token of content) {
+    assert.equal(token.top_logprobs.length, 3)
+    assert.ok(token.logprob <= 0 && token.logprob <= token.top_logprobs[0]!.logprob)
+  }
+  const stream = client.chat.completions.stream(request)
+  const final = await stream.finalChatCompletion()
+  assert.equal(final.choices[0]!.message.content, choice.message.content)
+  assert.equal(final.choices[0]!.finish_reason, choice.finish_reason)
+})
+
+test('generation stops at a stop string and at the number of tokens asked for', async () => {
+  const request = { model: 'tiny', prompt: 'Once', seed: 5, max_tokens: 40 } as const
+  const { text } = (await client.completions.create(request)).choices[0]!
+  const stop = [...text].find((c, i) => i > 2 && c !== '\ufffd')!
+  const stopped = (await client.completions.create({ ...request, stop })).choices[0]!
+  assert.equal(stopped.text, text.slice(0, text.indexOf(stop)))
+  assert.equal(stopped.finish_reason, 'stop')
+  const one = await client.completions.create({ ...request, max_tokens: 1 })
+  assert.deepEqual([one.usage!.completion_tokens, one.choices[0]!.finish_reason], [1, 'length'])
+  const greedy = await Promise.all([1, 2].map(async seed => (await client.completions.create({ ...request, temperature: 0, seed })).choices[0]!.text))
+  assert.equal(greedy[0], greedy[1])
+})
+
+test('mistakes are told in the shape that the client understands', async () => {
+  await assert.rejects(client.chat.completions.create({ model: 'other', messages }), rejected(404, 'VERIT_NOT_FOUND'))
+  await assert.rejects(client.chat.completions.create({ model: 'tiny', messages, n: 2 }), (e: unknown) => rejected(400, 'VERIT_REQUEST')(e) && (e as { param: string }).param === 'n')
+  await assert.rejects(client.completions.create({ model: 'tiny', prompt: 'x'.repeat(2000) }), rejected(400, 'VERIT_PROMPT_LENGTH'))
+  await assert.rejects(client.completions.create({ model: 'tiny', prompt: [999] }), rejected(400, 'VERIT_TOKEN_ID'))
+  await assert.rejects(client.completions.create({ model: 'tiny', prompt: 'x'.repeat(2000), stream: true }), rejected(400, 'VERIT_PROMPT_LENGTH'))
+  const stranger = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'sk-wrong', maxRetries: 0 })
+  await assert.rejects(stranger.models.list(), (e: unknown) => e instanceof OpenAI.AuthenticationError && e.code === 'VERIT_UNAUTHORIZED')
+})
+
+test('a client that leaves stops its generation, and its place is free again', async () => {
+  for (let i = 0; i < 5; i++) {
+    const stream = await client.completions.create({ model: 'tiny', prompt: 'x', max_tokens: 500, stream: true, ignore_eos: true } as OpenAI.CompletionCreateParamsStreaming)
+    for await (const _ of stream) break
+    stream.controller.abort()
+  }
+  const abort = new AbortController()
+  const pending = client.completions.create({ model: 'tiny', prompt: 'x', max_tokens: 500 }, { signal: abort.signal })
+  setTimeout(() => abort.abort(), 20)
+  await pending.catch((e: unknown) => assert.ok(e instanceof OpenAI.APIUserAbortError))
+  assert.equal((await client.completions.create({ model: 'tiny', prompt: 'x', max_tokens: 1 })).usage!.completion_tokens, 1)
+})
+
+test('many requests at once are all answered, each as if it were alone', async () => {
+  const ask = async (seed: number): Promise<string> => (await client.completions.create({ model: 'tiny', prompt: 'many', max_tokens: 8, seed })).choices[0]!.text
+  const seeds = Array.from({ length: 12 }, (_, i) => i)
+  const together = await Promise.all(seeds.map(ask))
+  for (const seed of [0, 5, 11]) assert.equal(await ask(seed), together[seed])
+})
+
+test('keys are made, listed and revoked beside a running server, which heeds it at once', async () => {
+  const made = verit('keys', 'create', '--state', state, '--name', 'second', '--json')
+  assert.equal(made.status, 0, made.stderr)
+  const { key, id } = JSON.parse(made.stdout) as { key: string; id: string }
+  const second = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: key, maxRetries: 0 })
+  assert.equal((await second.models.list()).data.length, 1)
+  assert.match(verit('keys', 'list', '--state', state).stdout, new RegExp(`${id} .* valid .* second`))
+  assert.equal(verit('keys', 'revoke', id, '--state', state).status, 0)
+  await assert.rejects(second.models.list(), rejected(401, 'VERIT_UNAUTHORIZED'))
+  assert.equal((await client.models.list()).data.length, 1)
+  const unknown = verit('keys', 'revoke', 'key_nothing', '--state', state)
+  assert.deepEqual([unknown.status, /VERIT_USAGE/.test(unknown.stderr)], [2, true])
+})
+
+test('the key of the first start stands in the banner and in no other line, and prompts in none', () => {
+  const lines = server.stderr().split('\n')
+  assert.equal(lines.filter(line => line.startsWith('{') && line.includes('verit_')).length, 0)
+  assert.doesNotMatch(server.stderr(), /Once|Hello|sk-wrong/)
+})
