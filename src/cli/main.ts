@@ -3,7 +3,10 @@
 import { Command } from 'commander'
 import { readFileSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
+import { command as bench } from './bench.ts'
+import { command as chat } from './chat.ts'
 import { command as evaluate } from './eval.ts'
+import { command as generate } from './generate.ts'
 import { command as inspect } from './inspect.ts'
 import { command as keys } from './keys.ts'
 import { command as prepare } from './prepare.ts'
@@ -17,7 +20,7 @@ const program = new Command('verit')
   .description('Trains, verifies and serves small language models (GPT and 1.58-bit BitNet) on ordinary CPUs.')
   .version(version)
   .showHelpAfterError('(add --help for usage and an example)')
-for (const command of [prepare, tokenizer, train, evaluate, serve, keys, inspect]) program.addCommand(command())
+for (const command of [prepare, tokenizer, train, evaluate, generate, chat, serve, keys, inspect, bench]) program.addCommand(command())
 
 try {
   await program.parseAsync()

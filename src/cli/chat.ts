@@ -1,0 +1,130 @@
+/** `verit chat`: a conversation in the terminal, or with lines from a pipe. */
+import { createInterface } from 'node:readline/promises'
+import { Command } from 'commander'
+import type { ChatMessage, Engine } from '../engine/engine.ts'
+import { VeritError } from '../lib/errors.ts'
+import { forTerminal, modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
+import type { ModelFlags, SamplingFlags } from './open-model.ts'
+
+interface Flags extends ModelFlags, SamplingFlags {
+  system?: string
+}
+
+const HELP = '/clear forgets the conversation, /exit ends it. Ctrl-C stops an answer; between answers it ends the conversation.\n'
+
+export function command(): Command {
+  const c = new Command('chat')
+    .description('Talks with a model, by the chat template of its file. A model that was not trained on conversations only continues them as a text.')
+    .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
+    .option('--system <text>', 'what stands before the conversation')
+  return modelOptions(samplingOptions(c)).addHelpText('after', `
+Examples:
+  verit chat
+  verit chat model.gguf --system "Answer briefly." --temperature 0.5
+  echo "What is a union?" | verit chat model.gguf --seed 1`)
+    .action(run)
+}
+
+async function run(path: string | undefined, flags: Flags): Promise<void> {
+  await using engine = await openModel(path, flags, { slots: 1 })
+  const conversation = new Conversation(engine, flags)
+  const terminal = process.stdin.isTTY && process.stdout.isTTY
+  const lines = createInterface({ input: process.stdin, ...(terminal ? { output: process.stdout, prompt: '> ' } : {}) })
+  const interrupt = (): void => {
+    if (conversation.stop()) return
+    lines.close()
+    if (!terminal) process.exitCode = 130
+  }
+  lines.on('SIGINT', interrupt)
+  process.on('SIGINT', interrupt)
+  if (terminal) process.stderr.write(`${forTerminal(engine.info.name)}, ${engine.info.context} tokens of context. /help tells the commands.\n`)
+  let open = true
+  lines.once('close', () => void (open = false))
+  // Without a terminal there is no one to prompt, and the lines may all have come before the first answer.
+  const prompt = (): void => {
+    if (terminal && open) lines.prompt()
+  }
+  prompt()
+  for await (const line of lines) {
+    const text = line.trim()
+    if (text === '/exit' || text === '/quit') break
+    if (text === '/help') process.stderr.write(HELP)
+    else if (text === '/clear') conversation.clear()
+    else if (/^\/[a-z]+$/.test(text)) process.stderr.write(`There is no command ${text}. ${HELP}`)
+    else if (text !== '') await conversation.say(text)
+    prompt()
+  }
+  lines.close()
+  process.off('SIGINT', interrupt)
+}
+
+class Conversation {
+  #engine: Engine
+  #flags: Flags
+  #messages: ChatMessage[] = []
+  #abort: AbortController | undefined
+
+  constructor(engine: Engine, flags: Flags) {
+    this.#engine = engine
+    this.#flags = flags
+  }
+
+  clear(): void {
+    this.#messages = []
+  }
+
+  /** Stops the answer under way; false when there is none. */
+  stop(): boolean {
+    this.#abort?.abort()
+    return this.#abort !== undefined
+  }
+
+  /** Prints the answer. An error that the next line could mend is told and its message forgotten. */
+  async say(content: string): Promise<void> {
+    this.#messages.push({ role: 'user', content })
+    this.#abort = new AbortController()
+    try {
+      this.#messages.push({ role: 'assistant', content: await this.#answer(this.#abort.signal) })
+    } catch (e) {
+      if (!VeritError.is(e) || e.status !== 400) throw e
+      this.#messages.pop()
+      process.stderr.write(`verit: ${e.message}\n`)
+    } finally {
+      this.#abort = undefined
+    }
+  }
+
+  async #answer(signal: AbortSignal): Promise<string> {
+    const sampling = samplingOf(this.#flags)
+    const stop = [...this.#engine.chatStop, ...sampling.stop]
+    let answer = ''
+    for await (const event of this.#engine.generate({ ...sampling, stop, prompt: this.#prompt(sampling.maxTokens ?? 128) }, signal)) {
+      if (event.type !== 'token') continue
+      const text = answer === '' ? event.text.trimStart() : event.text
+      process.stdout.write(forTerminal(text))
+      answer += text
+    }
+    process.stdout.write('\n')
+    return answer.trimEnd()
+  }
+
+  /** Forgets the oldest turns once the context cannot hold them and an answer, and says so. */
+  #prompt(maxTokens: number): number[] {
+    const { context } = this.#engine.info
+    const system: ChatMessage[] = this.#flags.system === undefined ? [] : [{ role: 'system', content: this.#flags.system }]
+    const room = context - Math.min(maxTokens, context >> 2)
+    let kept = this.#messages
+    let ids = this.#engine.chatPrompt([...system, ...kept])
+    while (ids.length >= room && kept.length > 2) {
+      kept = kept.slice(2)
+      ids = this.#engine.chatPrompt([...system, ...kept])
+    }
+    const forgotten = this.#messages.length - kept.length
+    // A message that does not fit alone will be refused, and costs none of the others.
+    if (forgotten > 0 && ids.length < context) {
+      this.#messages = kept
+      process.stderr.write(`(The context of ${context} tokens is full: the oldest ${forgotten} messages are forgotten.)\n`)
+    }
+    return ids
+  }
+}

@@ -1,0 +1,98 @@
+/** `verit generate`: continues a text, as it is made or as one JSON object. */
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import type { Engine, GenerateRequest } from '../engine/engine.ts'
+import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { forTerminal, modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
+import type { ModelFlags, SamplingFlags } from './open-model.ts'
+import { numberOption } from './prepare.ts'
+
+interface Flags extends ModelFlags, SamplingFlags {
+  echo?: true
+  ignoreEndOfText?: true
+  logprobs?: number
+  json?: true
+}
+
+export function command(): Command {
+  const c = new Command('generate')
+    .description('Continues a text. The same model, prompt, options and seed give the same text on every machine. docs/generation.md explains the options.')
+    .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
+    .argument('[prompt]', 'text to continue; - or none: standard input')
+  samplingOptions(c)
+    .option('--echo', 'print the prompt first')
+    .option('--ignore-end-of-text', 'go on after the end-of-text token')
+    .option('--logprobs <n>', 'with --json: log probabilities of the tokens and of the n most probable, 0 to 20', numberOption)
+    .option('--json', 'print one JSON object at the end')
+  return modelOptions(c).addHelpText('after', `
+Examples:
+  verit generate "The state of the union is"
+  verit generate model.gguf "Once upon a time" --seed 7 --max-tokens 200
+  echo -n "def main" | verit generate model.gguf --temperature 0 --json`)
+    .action(run)
+}
+
+async function run(first: string | undefined, second: string | undefined, flags: Flags): Promise<void> {
+  const [model, given] = second !== undefined || first?.endsWith('.gguf') ? [first, second] : [undefined, first]
+  const prompt = given === undefined || given === '-' ? readInput() : given
+  await using engine = await openModel(model, flags, { slots: 1 })
+  const request: GenerateRequest = {
+    ...samplingOf(flags), prompt, echo: flags.echo ?? false, ignoreEndOfText: flags.ignoreEndOfText ?? false, logprobs: flags.logprobs,
+  }
+  const abort = new AbortController()
+  const interrupt = (): void => abort.abort()
+  process.once('SIGINT', interrupt)
+  try {
+    await (flags.json ? asJson : asText)(engine, request, abort.signal)
+  } finally {
+    process.off('SIGINT', interrupt)
+  }
+}
+
+async function asText(engine: Engine, request: GenerateRequest, signal: AbortSignal): Promise<void> {
+  let seed = 0
+  for await (const event of engine.generate(request, signal)) {
+    if (event.type === 'start') seed = event.seed
+    else if (event.type === 'token') process.stdout.write(forTerminal(event.text))
+    else {
+      process.stdout.write('\n')
+      if (process.stderr.isTTY) {
+        const rate = event.completionTokens > 1 ? (1000 * (event.completionTokens - 1)) / event.timings.predictedMs : 0
+        process.stderr.write(`(${event.completionTokens} tokens, ${rate.toFixed(0)} tokens/s, ${event.reason}, --seed ${seed})\n`)
+      }
+      if (event.reason === 'cancelled') process.exitCode = 130
+    }
+  }
+}
+
+async function asJson(engine: Engine, request: GenerateRequest, signal: AbortSignal): Promise<void> {
+  let seed = 0
+  let text = ''
+  const tokens: object[] = []
+  for await (const event of engine.generate(request, signal)) {
+    if (event.type === 'start') seed = event.seed
+    else if (event.type === 'token') {
+      text += event.text
+      const { type: _, text: piece, ...rest } = event
+      tokens.push({ ...rest, text: piece })
+    } else {
+      const { reason, promptTokens, completionTokens, timings } = event
+      const { name, digest, executor, threads } = engine.info
+      const details = request.logprobs === undefined ? {} : { tokens }
+      process.stdout.write(`${JSON.stringify({ text, reason, seed, promptTokens, completionTokens, timings, model: { name, digest, executor, threads }, ...details })}\n`)
+      if (reason === 'cancelled') process.exitCode = 130
+    }
+  }
+}
+
+function readInput(): string {
+  if (process.stdin.isTTY) {
+    throw new VeritError('VERIT_USAGE', { problem: 'There is no prompt', hint: 'Give a text: verit generate "Once upon a time", or pipe one in' })
+  }
+  try {
+    return readFileSync(0, 'utf8')
+  } catch (e) {
+    throw fileError(e, 'standard input', 'read', 'the prompt')
+  }
+}

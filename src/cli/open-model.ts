@@ -1,0 +1,76 @@
+/** What the commands that run a model share: its options, and opening it. */
+import { existsSync } from 'node:fs'
+import type { Command } from 'commander'
+import { loadModel } from '../engine/load.ts'
+import type { LoadOptions } from '../engine/load.ts'
+import type { Engine } from '../engine/engine.ts'
+import { requestNumbers } from '../engine/request.ts'
+import { defaultModelPath } from '../lib/default-model.ts'
+import { defined } from '../lib/defined.ts'
+import { VeritError } from '../lib/errors.ts'
+import { numberOption, repeatedOption } from './prepare.ts'
+
+export interface ModelFlags {
+  threads?: number
+  instructionSet?: string
+  context?: number
+}
+
+export interface SamplingFlags {
+  maxTokens?: number
+  temperature?: number
+  topK?: number
+  topP?: number
+  minP?: number
+  repetitionPenalty?: number
+  repetitionWindow?: number
+  presencePenalty?: number
+  frequencyPenalty?: number
+  seed?: number
+  stop: string[]
+}
+
+const SAMPLING = [
+  ['maxTokens', 'n', 'tokens to make at most'], ['temperature', 'x', '0 always takes the most probable token'],
+  ['topK', 'n', 'choose among the n most probable tokens, 0 for all'], ['topP', 'p', 'choose among those that hold this share of the probability'],
+  ['minP', 'p', 'choose among those at least this many times as probable as the best'], ['repetitionPenalty', 'x', 'factor against tokens that occurred lately'],
+  ['repetitionWindow', 'n', 'how many tokens that looks back'], ['presencePenalty', 'x', 'against tokens the answer has'],
+  ['frequencyPenalty', 'x', 'the same for each time it has them'], ['seed', 'n', 'repeats an answer (default: random, and told)'],
+] as const satisfies [keyof SamplingFlags, string, string][]
+
+/** Adds --threads, --instruction-set and --context. */
+export function modelOptions(c: Command): Command {
+  return c
+    .option('--threads <n>', 'threads (default: all processors; no result depends on it)', numberOption)
+    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
+    .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
+}
+
+/** Adds the options of sampling; their ranges are checked by the engine. */
+export function samplingOptions(c: Command): Command {
+  for (const [key, value, text] of SAMPLING) {
+    const { fallback } = requestNumbers[key]
+    const flag = key.replace(/[A-Z]/g, l => `-${l.toLowerCase()}`)
+    c.option(`--${flag} <${value}>`, key === 'seed' ? text : `${text} (default: ${fallback})`, numberOption)
+  }
+  return c.option('--stop <text>', 'text that ends the answer; may be repeated', repeatedOption, [])
+}
+
+/** The part of a request that the options of sampling say. */
+export function samplingOf(flags: SamplingFlags): Omit<SamplingFlags, 'stop'> & { stop: string[] } {
+  return { ...defined(Object.fromEntries(SAMPLING.map(([key]) => [key, flags[key]]))), stop: flags.stop }
+}
+
+/** Opens a model, or the one that comes with Verit. */
+export async function openModel(path: string | undefined, flags: ModelFlags, more: LoadOptions = {}): Promise<Engine> {
+  const model = path ?? defaultModelPath()
+  if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
+  return loadModel(model, { ...more, threads: flags.threads, instructionSet: flags.instructionSet, context: flags.context })
+}
+
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu
+
+/** A model's text as a terminal may see it: without escape sequences, which could move the cursor or worse. Files and pipes get it as it is. */
+export function forTerminal(text: string): string {
+  return process.stdout.isTTY ? text.replace(CONTROLS, c => (c === '\n' || c === '\t' ? c : '\ufffd')) : text
+}
