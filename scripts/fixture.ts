@@ -13,6 +13,7 @@ import { VeritError } from '../src/lib/errors.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 import { batchInputs, trainingGraph } from '../src/model/graphs.ts'
 import { clearZeroGradients, elementsOf, parametersOf } from '../src/model/parameters.ts'
+import type { Parameter } from '../src/model/parameters.ts'
 import { adamHyper } from '../src/train/stepper.ts'
 
 interface Fixture {
@@ -58,7 +59,7 @@ async function check(dir: string): Promise<Record<string, unknown>> {
   const optimizer = new PlanMemory(executor, update.plan, { weights, gradients, adamM: memory(), adamV: memory() })
   const parameters = parametersOf(config)
   const offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
-  const view = (bytes: Uint8Array, p: (typeof parameters)[number]): Float32Array => new Float32Array(bytes.buffer as ArrayBuffer, offsets.get(p.name), elementsOf(p))
+  const view = (bytes: Uint8Array, p: Parameter): Float32Array => new Float32Array(bytes.buffer, offsets.get(p.name), elementsOf(p))
   for (const p of parameters) view(weights, p).set(read(`weight.${p.name}`))
 
   const worst = { maxAbsLogits: 0, maxAbsLosses: 0, maxRelGradients: 0, maxRelWeightsAfter: 0, maxAbsWeightsAfter: 0 }

@@ -23,8 +23,8 @@ export async function crashAndResume(kills: number, delay: number, steps: number
     writeFileSync(text, Array.from({ length: 3000 }, (_, i) => `${(i * 7919) % 1000} and ${(i * i) % 97}\n`).join(''))
     const data = join(root, 'data')
     ok(spawnSync(process.execPath, [cli, 'prepare', text, '--out', data, '--tokenizer-kind', 'character'], { encoding: 'utf8' }))
-    const options = ['--preset', 'shakespeare-bitnet', '--layers', '1', '--hidden', '16', '--heads', '2', '--kv-heads', '1', '--ffn', '32', '--context', '16',
-      '--batch', '2', '--steps', String(steps), '--eval-every', '20', '--eval-tokens', '256', '--save-every', '7']
+    const options = ('--preset shakespeare-bitnet --layers 1 --hidden 16 --heads 2 --kv-heads 1 --ffn 32 --context 16 --batch 2 '
+      + `--steps ${steps} --eval-every 20 --eval-tokens 256 --save-every 7`).split(' ')
     const start = (run: string): string[] => verit(['train', data, '--out', run, ...options])
     const whole = join(root, 'whole')
     ok(spawnSync(process.execPath, start(whole), { encoding: 'utf8' }))
@@ -51,7 +51,8 @@ export async function crashAndResume(kills: number, delay: number, steps: number
 
 /** A process killed before its first checkpoint left nothing to resume: the run begins again. */
 function commandFor(run: string, start: (run: string) => string[]): string[] {
-  return existsSync(join(run, 'checkpoints', 'step-00000000.safetensors')) || existsSync(join(run, 'log.jsonl')) ? verit(['train', '--resume', run]) : start(run)
+  const begun = existsSync(join(run, 'checkpoints', 'step-00000000.safetensors')) || existsSync(join(run, 'log.jsonl'))
+  return begun ? verit(['train', '--resume', run]) : start(run)
 }
 
 function ok(result: { status: number | null; stderr: string }): void {

@@ -35,8 +35,8 @@ interface Report extends Evaluation {
 export function command(): Command {
   return new Command('eval')
     .summary('loss, perplexity and bits per byte of a model')
-    .description('Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. On the data that a model was '
-      + 'trained with it repeats the evaluation of the training run, to the last bit.')
+    .description('Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. On the data that a '
+      + 'model was trained with it repeats the evaluation of the training run, to the last bit.')
     .argument('<model>', 'a GGUF file')
     .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
     .addOption(new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation'))
@@ -65,7 +65,8 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   const tokens = flags.tokens ?? trained?.tokens ?? 0
   const progress = new Progress({ label: 'evaluate', total: tokens || source.length - 1 })
   try {
-    const result = await evaluator.evaluate(source, { tokens, bytesOf: bytesOf(model.tokenizer), name: data, onProgress: done => progress.update(done) })
+    const onProgress = (done: number): void => progress.update(done)
+    const result = await evaluator.evaluate(source, { tokens, bytesOf: bytesOf(model.tokenizer), name: data, onProgress })
     const same = trained !== undefined && result.tokens === trained.tokens
     return { model: path, data, ...result, ...same && { reproducesTraining: result.loss === trained.loss } }
   } finally {

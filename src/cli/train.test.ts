@@ -16,7 +16,7 @@ function verit(...args: string[]): { status: number | null; stdout: string; stde
 }
 
 writeFileSync(join(root, 'text.txt'), Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 1000} or ${(i * i) % 97}\n`).join(''))
-const small = ['--preset', 'shakespeare', '--layers', '1', '--hidden', '16', '--heads', '2', '--context', '16', '--threads', '1', '--eval-tokens', '500']
+const small = '--preset shakespeare --layers 1 --hidden 16 --heads 2 --context 16 --threads 1 --eval-tokens 500'.split(' ')
 
 test('a text file becomes a model in one command, and eval finds the loss of training again', () => {
   const trained = verit('train', 'text.txt', '--out', 'run', ...small, '--steps', '20', '--json')
@@ -24,7 +24,8 @@ test('a text file becomes a model in one command, and eval finds the loss of tra
   const { record, model } = JSON.parse(trained.stdout) as RecordFile
   assert.equal(record.final.step, 20)
   assert.equal(record.options.lr, 1e-3)
-  const again = JSON.parse(verit('eval', 'run/model.gguf', 'run/data', '--json', '--instruction-set', 'reference').stdout) as { loss: number; reproducesTraining: boolean }
+  const evaluated = verit('eval', 'run/model.gguf', 'run/data', '--json', '--instruction-set', 'reference')
+  const again = JSON.parse(evaluated.stdout) as { loss: number; reproducesTraining: boolean }
   assert.equal(again.loss, record.exported.validation!.loss)
   assert.equal(again.reproducesTraining, true)
   const text = verit('eval', 'run/model.gguf', 'text.txt', '--tokens', '100')
@@ -37,7 +38,8 @@ test('a text file becomes a model in one command, and eval finds the loss of tra
 
 test('Ctrl-C saves, says how to resume, and exits with 130; what resumes is the same run', async () => {
   assert.equal(verit('prepare', 'text.txt', '--out', 'data', '--tokenizer-kind', 'character').status, 0)
-  const child = spawn(process.execPath, [main, 'train', 'data', '--out', 'stopped', ...small, '--steps', '100000', '--eval-every', '50000'], { cwd: root })
+  const long = ['--steps', '100000', '--eval-every', '50000']
+  const child = spawn(process.execPath, [main, 'train', 'data', '--out', 'stopped', ...small, ...long], { cwd: root })
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => void (stderr += chunk.toString()))
   const ended = new Promise<number | null>(resolve => child.once('exit', resolve))

@@ -59,8 +59,8 @@ const kebab = (key: string): string => `--${key.replace(/[A-Z]/g, c => `-${c.toL
 export function command(): Command {
   const c = new Command('train')
     .summary('train a model from scratch')
-    .description('Trains a GPT or a 1.58-bit BitNet from scratch and writes model.gguf, with record.json of how it came about. The same data, options and seed '
-      + 'give the same bits on every machine. Ctrl-C saves; --resume goes on as if nothing had happened. All options: docs/training.md.')
+    .description('Trains a GPT or a 1.58-bit BitNet from scratch and writes model.gguf, with record.json of how it came about. The same data, options '
+      + 'and seed give the same bits on every machine. Ctrl-C saves; --resume goes on as if nothing had happened. All options: docs/training.md.')
     .argument('[data]', 'a dataset made by verit prepare, or a text file (UTF-8), which is prepared into OUT/data first')
     .option('-o, --out <folder>', 'folder of the run (default: runs/ and the name of the data)')
     .option('-p, --preset <name>', `where the options start from: ${Object.keys(trainPresets).join(', ')} (default: ${DEFAULT_PRESET})`)
@@ -94,7 +94,8 @@ Examples:
     .action(async (data: string | undefined, flags: Flags) => {
       const interruption = watchInterrupts()
       try {
-        const file = flags.resume === undefined ? await start(data, flags, interruption.signal) : await resume(flags.resume, data, flags, interruption.signal)
+        const { signal } = interruption
+        const file = flags.resume === undefined ? await start(data, flags, signal) : await resume(flags.resume, data, flags, signal)
         if (file !== undefined) process.stdout.write(flags.json ? `${JSON.stringify(file.record)}\n` : summary(file.record, file.run))
       } finally {
         interruption.end()
@@ -116,10 +117,14 @@ function wishesOf(flags: Flags): { model: Record<string, unknown>; train: Record
 }
 
 async function start(data: string | undefined, flags: Flags, signal: AbortSignal): Promise<Done> {
-  if (data === undefined) throw new VeritError('VERIT_USAGE', { problem: 'There is nothing to train on', hint: 'Give a text file or a dataset, or --resume with the folder of a run' })
+  if (data === undefined) {
+    const hint = 'Give a text file or a dataset, or --resume with the folder of a run'
+    throw new VeritError('VERIT_USAGE', { problem: 'There is nothing to train on', hint })
+  }
   const path = flags.out ?? join('runs', basename(resolve(data)).replace(/\.[^.]+$/, ''))
   const file = flags.config === undefined ? undefined : readRunFile(flags.config)
-  const characters = (flags.tokenizerKind ?? (flags.depth === undefined && presetOf(flags.preset ?? DEFAULT_PRESET).characters ? 'character' : 'bpe')) === 'character'
+  const preset = flags.depth === undefined ? presetOf(flags.preset ?? DEFAULT_PRESET) : undefined
+  const characters = flags.tokenizerKind === undefined ? preset?.characters === true : flags.tokenizerKind === 'character'
   using run = new RunFolder(path)
   if (run.steps.length > 0) throw new VeritError('VERIT_RUN_EXISTS', { run: path })
   const folder = await datasetFolder(data, path, characters, flags.vocabSize, signal)
@@ -132,9 +137,11 @@ async function start(data: string | undefined, flags: Flags, signal: AbortSignal
 
 async function resume(path: string, data: string | undefined, flags: Flags, signal: AbortSignal): Promise<Done> {
   const wishes = wishesOf(flags)
-  const changed = [...Object.keys(wishes.model), ...Object.keys(wishes.train), ...(['preset', 'depth', 'kind', 'config', 'out', 'name'] as const).filter(k => flags[k] !== undefined)]
+  const others = (['preset', 'depth', 'kind', 'config', 'out', 'name'] as const).filter(key => flags[key] !== undefined)
+  const changed = [...Object.keys(wishes.model), ...Object.keys(wishes.train), ...others]
   if (changed.length > 0) {
-    throw new VeritError('VERIT_USAGE', { problem: `${kebab(changed[0]!)} cannot be given with --resume: a run goes on with the options it was started with`, hint: 'Leave it out' })
+    const problem = `${kebab(changed[0]!)} cannot be given with --resume: a run goes on with the options it was started with`
+    throw new VeritError('VERIT_USAGE', { problem, hint: 'Leave it out' })
   }
   const settings = readSettings(path)
   using run = new RunFolder(path)
@@ -155,7 +162,8 @@ async function runIt(
 ): Promise<Done> {
   const { threads, instructionSet, stopAt } = flags
   const executor = openExecutor({ ...threads !== undefined && { threads }, ...instructionSet !== undefined && { instructionSet } })
-  const data = { train: dataset.split('train'), validation: dataset.split('validation'), tokenizer: loadTokenizer(dataset.tokenizerPath), digest: dataset.digest }
+  const [learn, validation] = [dataset.split('train'), dataset.split('validation')]
+  const data = { train: learn, validation, tokenizer: loadTokenizer(dataset.tokenizerPath), digest: dataset.digest }
   const { state, record } = await train({ ...setup, executor, data, signal, ...stopAt !== undefined && { stopAt } })
   const run = setup.run.path
   if (record !== undefined) return { record, run }
@@ -195,8 +203,11 @@ function watchInterrupts(): { signal: AbortSignal; end: () => void } {
 
 function summary({ record, sha256, model, environment }: RecordFile, run: string): string {
   const { validation, step } = record.exported
-  const loss = validation ? `held-out loss ${validation.loss.toFixed(4)}, ${validation.bitsPerByte.toFixed(4)} bits a byte, at step ${step}` : `nothing held out, step ${step}`
-  return `${record.name}: ${record.parameters.toLocaleString('en-US')} parameters, ${record.options.steps.toLocaleString('en-US')} steps in ${formatDuration(environment.seconds)}
+  const count = (n: number): string => n.toLocaleString('en-US')
+  const loss = validation
+    ? `held-out loss ${validation.loss.toFixed(4)}, ${validation.bitsPerByte.toFixed(4)} bits a byte, at step ${step}`
+    : `nothing held out, step ${step}`
+  return `${record.name}: ${count(record.parameters)} parameters, ${count(record.options.steps)} steps in ${formatDuration(environment.seconds)}
 result   ${loss}
 weights  ${record.final.weights}
 record   ${join(run, 'record.json')} (${sha256})

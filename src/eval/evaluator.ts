@@ -69,7 +69,8 @@ export class Evaluator implements Disposable {
     const { context } = this.#config
     const available = source.length - 1
     if (available < 1) {
-      throw new VeritError('VERIT_EVAL_DATA', { source: options.name ?? 'the text', problem: `it has ${source.length} tokens, and a loss needs at least 2` })
+      const problem = `it has ${source.length} tokens, and a loss needs at least 2`
+      throw new VeritError('VERIT_EVAL_DATA', { source: options.name ?? 'the text', problem })
     }
     const wanted = options.tokens ? Math.min(available, Math.ceil(options.tokens / context) * context) : available
     const targets = this.#memory.i32('targets')

@@ -10,7 +10,9 @@ export class PlanMemory {
    * @param shared buffers of the caller, used as they are under their names; every other one is new and zero
    * @param values copied into the new buffers of their names: constants, inputs that never change
    */
-  constructor(executor: Executor, plan: Plan, shared: Readonly<Record<string, Uint8Array>> = {}, values: Readonly<Record<string, ArrayBufferView>> = {}) {
+  constructor(
+    executor: Executor, plan: Plan, shared: Readonly<Record<string, Uint8Array>> = {}, values: Readonly<Record<string, ArrayBufferView>> = {},
+  ) {
     this.buffers = {}
     plan.buffers.forEach((name, b) => {
       if (b === 0) return

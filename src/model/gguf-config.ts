@@ -67,7 +67,8 @@ export function readConfig(file: string, m: GgufMetadata, vocab: number, bias: b
         kind: 'bitnet', ...shared(), kvHeads: m.uint(key('attention.head_count_kv')), ffn: m.uint(key('feed_forward_length')),
         eps: m.float(key('attention.layer_norm_rms_epsilon')), theta: m.float(key('rope.freq_base')),
       })
-      if (m.uint(key('rope.dimension_count'), headWidth(config)) !== headWidth(config)) refuse('it rotates a part of each head only, which is not supported')
+      const rotated = m.uint(key('rope.dimension_count'), headWidth(config))
+      if (rotated !== headWidth(config)) refuse('it rotates a part of each head only, which is not supported')
       return config
     }
   } catch (e) {

@@ -25,7 +25,10 @@ export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
 /** @param file what errors name */
 export function readTokenizer(file: string, m: GgufMetadata): Tokenizer {
   const model = m.string('tokenizer.ggml.model')
-  if (model !== 'gpt2') throw new VeritError('VERIT_MODEL_FILE', { file, problem: `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE (gpt2)` })
+  if (model !== 'gpt2') {
+    const problem = `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE (gpt2)`
+    throw new VeritError('VERIT_MODEL_FILE', { file, problem })
+  }
   const tokens = m.strings('tokenizer.ggml.tokens')
   return Tokenizer.fromParts({
     tokens,

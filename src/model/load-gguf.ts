@@ -88,7 +88,9 @@ async function panels(executor: Executor, p: Parameter, values: Float32Array, ta
 /** A tensor of a floating-point type, as f32 (exact), every value finite. */
 function readFloats(file: GgufFile, name: string): Float32Array {
   const { type } = file.tensor(name)
-  if (type !== 'F32' && type !== 'F16' && type !== 'BF16') return refuse(file, `tensor ${name} is of type ${type}; F32, F16 and BF16 are supported here`)
+  if (type !== 'F32' && type !== 'F16' && type !== 'BF16') {
+    return refuse(file, `tensor ${name} is of type ${type}; F32, F16 and BF16 are supported here`)
+  }
   const { buffer } = file.readTensor(name)
   const values = type === 'F32' ? new Float32Array(buffer) : (type === 'F16' ? f16ToF32 : bf16ToF32)(new Uint16Array(buffer))
   if (!values.every(Number.isFinite)) throw new VeritError('VERIT_TENSOR', { tensor: name, problem: 'it holds a value that is not a finite number' })

@@ -57,7 +57,7 @@ test('matrices come before vectors, names are distinct in GGUF too, and starting
     assert.ok(parameters.slice(firstVector).every(p => p.shape.length === 1))
     assert.equal(new Set(parameters.map(p => ggufName(config.kind, p.name))).size, parameters.length)
   }
-  const [a, b] = [{ layers: 1 }, { layers: 2 }].map(c => initialWeights(modelOfPreset('nano', 65, c), 7)) as [Map<string, Float32Array>, Map<string, Float32Array>]
+  const [a, b] = [1, 2].map(layers => initialWeights(modelOfPreset('nano', 65, { layers }), 7)) as [Map<string, Float32Array>, Map<string, Float32Array>]
   assert.deepEqual(a.get('blocks.0.attn_qkv.weight'), b.get('blocks.0.attn_qkv.weight'))
   assert.notDeepEqual(a.get('blocks.0.attn_out.weight'), b.get('blocks.0.attn_out.weight')) // scaled by the number of layers
   const values = a.get('token_embedding')!
@@ -79,7 +79,8 @@ test('the rotary table holds the cosines and sines of position times theta to th
 })
 
 test('ternary codes unpack to the trits that were packed', () => {
-  fc.assert(fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), fc.infiniteStream(fc.integer({ min: -1, max: 1 })), (out, inputs, stream) => {
+  const size = fc.integer({ min: 1, max: 40 })
+  fc.assert(fc.property(size, size, fc.infiniteStream(fc.integer({ min: -1, max: 1 })), (out, inputs, stream) => {
     const trits = Int8Array.from({ length: out * inputs }, () => stream.next().value as number)
     const codes = new Uint8Array(codeBytes(out, inputs))
     packCodes(trits, out, inputs, codes)

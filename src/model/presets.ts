@@ -48,7 +48,9 @@ export function modelOfPreset(preset: ModelPreset, vocab: number, changes: Reado
  * @param depth 1 to 64.
  */
 export function modelOfDepth(kind: ModelConfig['kind'], depth: number, vocab: number, changes: Readonly<Record<string, unknown>> = {}): ModelConfig {
-  if (!Number.isInteger(depth) || depth < 1 || depth > 64) throw new VeritError('VERIT_MODEL_CONFIG', { field: 'depth', problem: 'must be a whole number from 1 to 64' })
+  if (!Number.isInteger(depth) || depth < 1 || depth > 64) {
+    throw new VeritError('VERIT_MODEL_CONFIG', { field: 'depth', problem: 'must be a whole number from 1 to 64' })
+  }
   const hidden = 64 * depth
   const context = depth <= 4 ? 256 : depth <= 8 ? 512 : 1024
   if (kind === 'gpt') return parseModelConfig({ ...gpt(depth, depth, hidden, context, false, 0), vocab, ...changes })

@@ -70,7 +70,8 @@ for (const config of models) {
         wanted.forEach((row, i) => {
           const { s, position } = rows[row]!
           const got = run.f32('logits').slice(i * config.vocab, (i + 1) * config.vocab)
-          assert.deepEqual(got, expected[s]!.slice(position * config.vocab, (position + 1) * config.vocab), `sequence ${s}, position ${position}, pieces of ${piece}`)
+          const want = expected[s]!.slice(position * config.vocab, (position + 1) * config.vocab)
+          assert.deepEqual(got, want, `sequence ${s}, position ${position}, pieces of ${piece}`)
         })
       }
     }
@@ -93,7 +94,8 @@ test('a file whose tensors or metadata do not make a model that Verit runs is re
     return v
   }, { name: 'test' }), 'VERIT_TENSOR')
   const good = join(root, 'gpt.gguf')
-  const rewrite = (metadata: (key: string, value: GgufValue) => GgufValue | undefined, tensor: (name: string) => boolean) => async (path: string): Promise<void> => {
+  type Change = (key: string, value: GgufValue) => GgufValue | undefined
+  const rewrite = (metadata: Change, tensor: (name: string) => boolean) => async (path: string): Promise<void> => {
     using file = openGguf(good)
     writeGguf(path, {
       metadata: [...file.metadata.entries].flatMap(([key, value]) => {

@@ -126,7 +126,8 @@ export class Checkpoint implements Disposable {
   load(parameters: readonly Parameter[], values: Values): void {
     if (this.#file.tensors.size !== stateNames.length * parameters.length) this.#refuse('it does not hold the tensors of its configuration')
     for (const name of stateNames) for (const p of parameters) values(name, p).set(this.#read(name, p))
-    if (digestOf(this.#json, parameters, values) !== this.#file.metadata['sha256']) this.#refuse('its content does not have the SHA-256 it was saved with')
+    const digest = digestOf(this.#json, parameters, values)
+    if (digest !== this.#file.metadata['sha256']) this.#refuse('its content does not have the SHA-256 it was saved with')
   }
 
   #read(name: StateName, p: Parameter): Float32Array {

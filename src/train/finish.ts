@@ -1,4 +1,4 @@
-/** The end of a run: the best weights, their loss, the training record and the model file. */
+/** The end of a run: the best weights, the training record and the model file. */
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { exportGguf } from '../model/export-gguf.ts'
@@ -38,7 +38,10 @@ export async function finishRun({ state, stepper, seconds, ...setup }: Finished)
   })
   const file: RecordFile = {
     record, sha256, model: { file: 'model.gguf', bytes, sha256: await digestFile(run.model) },
-    environment: { executor: executor.name, threads: executor.threads, node: process.version, platform: `${process.platform}-${process.arch}`, seconds: Math.round(seconds) },
+    environment: {
+      executor: executor.name, threads: executor.threads, node: process.version, platform: `${process.platform}-${process.arch}`,
+      seconds: Math.round(seconds),
+    },
   }
   writeRecord(run.record, file)
   return file

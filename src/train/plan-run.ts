@@ -58,7 +58,7 @@ export function planRun(wishes: RunWishes, vocab: number, trainTokens: number): 
   return { config, options: parseTrainOptions({ ...options }) }
 }
 
-/** Lays fields over options. What follows from another field follows it: the floor a tenth of the rate, the warm-up a twentieth of the steps at most. */
+/** Lays fields over options. What is not given follows from what is: the floor is a tenth of the rate, the warm-up at most a twentieth of the steps. */
 function over(options: TrainOptions, fields: Fields): TrainOptions {
   const { lr, lrFloor, steps, warmup } = fields
   return {
@@ -73,7 +73,8 @@ function over(options: TrainOptions, fields: Fields): TrainOptions {
 export function readRunFile(path: string): { model: Fields; train: Fields } {
   const file = openRegular(path, 'the configuration file')
   const refuse = (problem: string): never => {
-    throw new VeritError('VERIT_USAGE', { problem: `${path} ${problem}`, hint: 'It holds {"model": {...}, "train": {...}}; docs/training.md lists the fields' })
+    const hint = 'It holds {"model": {...}, "train": {...}}; docs/training.md lists the fields'
+    throw new VeritError('VERIT_USAGE', { problem: `${path} ${problem}`, hint })
   }
   try {
     if (file.size > 1 << 20) refuse('is larger than 1 MiB')

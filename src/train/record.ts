@@ -40,7 +40,13 @@ export interface RecordFile {
   /** Of the text `JSON.stringify(record)`, which the model file names as its origin. */
   readonly sha256: Digest
   readonly model: { readonly file: string; readonly bytes: number; readonly sha256: Digest }
-  readonly environment: { readonly executor: string; readonly threads: number; readonly node: string; readonly platform: string; readonly seconds: number }
+  readonly environment: {
+    readonly executor: string
+    readonly threads: number
+    readonly node: string
+    readonly platform: string
+    readonly seconds: number
+  }
 }
 
 type Parts = Pick<TrainingRecord, 'name' | 'final' | 'exported'> & { trainTokens: number; validationTokens: number }

@@ -24,7 +24,8 @@ after(() => rmSync(root, { recursive: true }))
 const characters = 'abcdefghijklm'
 const tokenizer = Tokenizer.fromParts({ tokens: [...characters], tokenTypes: [...characters].map(() => 1), merges: [], pretokenizer: 'character' })
 const ids = Int32Array.from({ length: 400 }, (_, i) => (i * i + (i >> 3)) % 13)
-const data = { train: tokensInMemory(ids.subarray(0, 330)), validation: tokensInMemory(ids.subarray(330)), tokenizer, digest: `sha256:${'0'.repeat(64)}` }
+const [learn, validation] = [tokensInMemory(ids.subarray(0, 330)), tokensInMemory(ids.subarray(330))]
+const data = { train: learn, validation, tokenizer, digest: `sha256:${'0'.repeat(64)}` }
 const silent = { write: (): void => undefined }
 
 /** Odd sizes on purpose: a context that is no multiple of 16, a vocabulary of 13, three micro-batches. */
@@ -32,7 +33,9 @@ const models = {
   gpt: parseModelConfig({ kind: 'gpt', layers: 2, hidden: 12, heads: 2, context: 7, vocab: 13, bias: true, dropout: 0.1 }),
   bitnet: parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 24, heads: 4, kvHeads: 2, ffn: 40, context: 7, vocab: 13 }),
 }
-const options = parseTrainOptions({ ...trainDefaults, steps: 6, warmup: 2, batch: 2, microBatches: 3, lr: 1e-2, lrFloor: 1e-3, evalEvery: 2, evalTokens: 40, seed: 5 })
+const options = parseTrainOptions({
+  ...trainDefaults, steps: 6, warmup: 2, batch: 2, microBatches: 3, lr: 1e-2, lrFloor: 1e-3, evalEvery: 2, evalTokens: 40, seed: 5,
+})
 
 async function runIn(folder: string, kind: keyof typeof models, rest: Partial<TrainSetup> = {}): Promise<TrainResult> {
   using run = new RunFolder(join(root, folder))
@@ -115,10 +118,12 @@ test('options are laid over each other: preset, file, single ones, with what fol
   const none = { model: {}, train: {} }
   const s1 = planRun({ preset: 'shakespeare', ...none }, 65, 1e6)
   assert.deepEqual({ ...s1.config, ...s1.options }, {
-    kind: 'gpt', layers: 4, heads: 4, hidden: 128, ffn: 512, context: 64, vocab: 65, bias: false, dropout: 0, schedule: 'cosine', steps: 2000, warmup: 100,
-    lr: 1e-3, lrFloor: 1e-4, weightDecay: 0.1, batch: 12, microBatches: 1, beta1: 0.9, beta2: 0.99, eps: 1e-8, clip: 1, seed: 1, evalEvery: 250, evalTokens: 0,
+    kind: 'gpt', layers: 4, heads: 4, hidden: 128, ffn: 512, context: 64, vocab: 65, bias: false, dropout: 0, schedule: 'cosine', steps: 2000,
+    warmup: 100, lr: 1e-3, lrFloor: 1e-4, weightDecay: 0.1, batch: 12, microBatches: 1, beta1: 0.9, beta2: 0.99, eps: 1e-8, clip: 1, seed: 1,
+    evalEvery: 250, evalTokens: 0,
   })
-  const mixed = planRun({ preset: 'shakespeare', file: { model: { heads: 2 }, train: { lr: 5e-3, seed: 3 } }, model: { hidden: 64 }, train: { seed: 4, steps: 100 } }, 65, 1e6)
+  const file = { model: { heads: 2 }, train: { lr: 5e-3, seed: 3 } }
+  const mixed = planRun({ preset: 'shakespeare', file, model: { hidden: 64 }, train: { seed: 4, steps: 100 } }, 65, 1e6)
   assert.equal(mixed.config.ffn, 256)
   assert.equal(mixed.config.heads, 2)
   assert.deepEqual([mixed.options.lr, mixed.options.lrFloor, mixed.options.seed, mixed.options.warmup], [5e-3, 5e-4, 4, 5])

@@ -24,7 +24,8 @@ export async function train(setup: TrainSetup): Promise<TrainResult> {
 
 function checkData({ config, data }: TrainSetup): void {
   if (data.tokenizer.vocabSize !== config.vocab) {
-    throw new VeritError('VERIT_MODEL_CONFIG', { field: 'vocab', problem: `is ${config.vocab}, but the data's tokenizer has ${data.tokenizer.vocabSize} tokens` })
+    const problem = `is ${config.vocab}, but the data's tokenizer has ${data.tokenizer.vocabSize} tokens`
+    throw new VeritError('VERIT_MODEL_CONFIG', { field: 'vocab', problem })
   }
   if (data.train.length <= config.context) {
     const problem = `is ${config.context}, but the training data has ${data.train.length} tokens, of which a window takes one more than that`
@@ -92,12 +93,14 @@ class Loop implements Disposable {
   async run(): Promise<TrainResult> {
     const { options, signal, stopAt, settings } = this.#setup
     for (;;) {
-      const stopped = signal?.aborted || this.#state.step >= (stopAt ?? Infinity)
       const { step } = this.#state
+      const reached = step >= (stopAt ?? Infinity)
       if (this.#evaluationDue() && !signal?.aborted) await this.#evaluate()
-      if (stopped || signal?.aborted || step === options.steps || (step > 0 && step % settings.saveEvery === 0) || this.#state.best?.step === step) this.#save()
+      const stop = reached || signal?.aborted === true
+      const saveDue = step > 0 && step % settings.saveEvery === 0
+      if (stop || saveDue || step === options.steps || this.#state.best?.step === step) this.#save()
       if (step === options.steps && !this.#evaluationDue()) break
-      if (stopped || signal?.aborted) {
+      if (stop) {
         this.#progress.clear()
         return { state: this.#state }
       }
