@@ -1,18 +1,25 @@
 #!/usr/bin/env node
-/** The `verit` command: registers one file a command and turns every error into one clear sentence and an exit status. */
+/**
+ * The `verit` command: one file a command, loaded only when it is asked for, so that each starts fast and the gateway of `serve` holds no parser of
+ * models; and every error turned into one clear sentence and an exit status.
+ */
 import { Command } from 'commander'
 import { readFileSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
-import { command as bench } from './bench.ts'
-import { command as chat } from './chat.ts'
-import { command as evaluate } from './eval.ts'
-import { command as generate } from './generate.ts'
-import { command as inspect } from './inspect.ts'
-import { command as keys } from './keys.ts'
-import { command as prepare } from './prepare.ts'
-import { command as serve } from './serve.ts'
-import { command as tokenizer } from './tokenizer.ts'
-import { command as train } from './train.ts'
+
+/** In the order of `verit --help`. */
+const commands: Readonly<Record<string, () => Promise<{ command: () => Command }>>> = {
+  prepare: () => import('./prepare.ts'),
+  tokenizer: () => import('./tokenizer.ts'),
+  train: () => import('./train.ts'),
+  eval: () => import('./eval.ts'),
+  generate: () => import('./generate.ts'),
+  chat: () => import('./chat.ts'),
+  serve: () => import('./serve.ts'),
+  keys: () => import('./keys.ts'),
+  inspect: () => import('./inspect.ts'),
+  bench: () => import('./bench.ts'),
+}
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
@@ -20,7 +27,9 @@ const program = new Command('verit')
   .description('Trains, verifies and serves small language models (GPT and 1.58-bit BitNet) on ordinary CPUs.')
   .version(version)
   .showHelpAfterError('(add --help for usage and an example)')
-for (const command of [prepare, tokenizer, train, evaluate, generate, chat, serve, keys, inspect, bench]) program.addCommand(command())
+const asked = process.argv[2]
+const wanted = asked !== undefined && Object.hasOwn(commands, asked) ? [asked] : Object.keys(commands)
+for (const name of wanted) program.addCommand((await commands[name]!()).command())
 
 try {
   await program.parseAsync()

@@ -34,6 +34,8 @@ export interface RunnerOptions {
   instructionSet?: string
   /** Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed. Default 120,000. */
   hangMs?: number
+  /** Another program in the runner's place: for tests of hostile ones. */
+  script?: string
   /** Takes a line that the process wrote to its standard error, escaped and cut to 1,000 characters; after 200 lines no more are passed on. */
   onLog?: (line: string) => void
 }
@@ -60,7 +62,7 @@ export class RunnerProcess {
     this.#hangMs = options.hangMs ?? 120_000
     this.ready = this.#whenReady.promise
     this.ready.catch(() => undefined)
-    this.#child = spawn(process.execPath, ['--disable-proto=delete', SCRIPT], {
+    this.#child = spawn(process.execPath, ['--disable-proto=delete', options.script ?? SCRIPT], {
       env: environment(), stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd], windowsHide: true,
     })
     this.#socket = this.#child.stdio[3] as Duplex

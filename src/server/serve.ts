@@ -14,6 +14,8 @@ import { buildGateway } from './gateway.ts'
 import { isLoopback } from './http-checks.ts'
 
 const PARALLEL = 4
+/** Time to tell clients that the server stops. */
+const LAST_WORDS_MS = 2000
 
 export interface ServeOptions {
   /** Path of the GGUF file. */
@@ -69,9 +71,13 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const app = buildGateway(context)
   let model: ModelRunner | undefined
   const close = async (graceMs = 10_000): Promise<void> => {
-    const timer = setTimeout(() => stopping.abort(), graceMs)
+    const timers = [
+      setTimeout(() => stopping.abort(), graceMs),
+      setTimeout(() => app.server.closeAllConnections(), graceMs + LAST_WORDS_MS),
+      setInterval(() => app.server.closeIdleConnections(), 50), // an answer that ends now leaves its connection open
+    ]
     await app.close()
-    clearTimeout(timer)
+    timers.forEach(clearTimeout)
     await model?.close()
     store.close()
   }
