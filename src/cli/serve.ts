@@ -52,7 +52,7 @@ export function command(): Command {
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
     .option('--threads <n>', 'threads that compute (default: as many as there are cores)', whole(1, 1024))
     .option('--context <tokens>', 'positions a sequence may have (default: the model\'s)', whole(1, 1 << 20))
-    .option('--instruction-set <name>', 'avx512, avx2, neon or baseline (default: the best there is)')
+    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the fastest here)')
     .option('--log-json', 'log JSON lines on a terminal too')
     .addHelpText('after', `
 Examples:

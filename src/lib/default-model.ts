@@ -2,5 +2,5 @@
 import { fileURLToPath } from 'node:url'
 
 export function defaultModelPath(): string {
-  return fileURLToPath(new URL('../../models/verit-default.gguf', import.meta.url))
+  return fileURLToPath(new URL('../../models/verit-sotu.gguf', import.meta.url))
 }

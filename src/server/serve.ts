@@ -104,7 +104,7 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
   return `http://${shown}:${(app.server.address() as AddressInfo).port}`
 }
 
-/** `models/verit-default.gguf` -> verit-default; characters that would need escaping somewhere become dashes. */
+/** `models/verit-sotu.gguf` -> verit-sotu; characters that would need escaping somewhere become dashes. */
 function nameOf(path: string): string {
   return basename(path).replace(/\.gguf$/i, '').replaceAll(/[^A-Za-z0-9._-]+/g, '-').slice(0, 100) || 'model'
 }
