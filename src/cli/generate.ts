@@ -9,6 +9,7 @@ import type { ModelFlags, SamplingFlags } from './open-model.ts'
 import { numberOption } from './prepare.ts'
 
 interface Flags extends ModelFlags, SamplingFlags {
+  prompt?: string
   echo?: true
   ignoreEndOfText?: true
   logprobs?: number
@@ -21,6 +22,7 @@ export function command(): Command {
     .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
     .argument('[prompt]', 'text to continue; - or none: standard input')
   samplingOptions(c)
+    .option('-p, --prompt <text>', 'the same, where the text could be taken for a file or an option')
     .option('--echo', 'print the prompt first')
     .option('--ignore-end-of-text', 'go on after the end-of-text token')
     .option('--logprobs <n>', 'with --json: log probabilities of the tokens and of the n most probable, 0 to 20', numberOption)
@@ -34,8 +36,9 @@ Examples:
 }
 
 async function run(first: string | undefined, second: string | undefined, flags: Flags): Promise<void> {
-  const [model, given] = second !== undefined || first?.endsWith('.gguf') ? [first, second] : [undefined, first]
-  const prompt = given === undefined || given === '-' ? readInput() : given
+  const named = second !== undefined || flags.prompt !== undefined || first?.endsWith('.gguf')
+  const [model, given] = named ? [first, flags.prompt ?? second] : [undefined, first]
+  const prompt = given === undefined || (given === '-' && flags.prompt === undefined) ? readInput() : given
   await using engine = await openModel(model, flags, { slots: 1 })
   const request: GenerateRequest = {
     ...samplingOf(flags), prompt, echo: flags.echo ?? false, ignoreEndOfText: flags.ignoreEndOfText ?? false, logprobs: flags.logprobs,

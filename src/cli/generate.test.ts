@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { openExecutor } from '../exec/index.ts'
+import { parseModelConfig } from '../model/config.ts'
+import { writeRandomModel } from '../engine/random-model.ts'
+
+const main = fileURLToPath(new URL('main.ts', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'verit-generate-'))
+const model = join(folder, 'tiny.gguf')
+before(() => writeRandomModel(model, openExecutor({ threads: 1 }),
+  parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 32, heads: 2, ffn: 64, context: 64, vocab: 257 }), { scale: 20 }))
+after(() => rmSync(folder, { recursive: true }))
+
+function verit(args: string[], input = ''): Promise<{ status: number; out: string; err: string }> {
+  return new Promise(resolve => {
+    const child = execFile(process.execPath, [main, ...args], (e, out, err) => resolve({ status: e === null ? 0 : Number(e.code), out, err }))
+    child.stdin!.end(input)
+  })
+}
+
+test('generate prints the text as a stream or as JSON, the same for the same seed, wherever the prompt stands', async () => {
+  const options = ['--seed', '7', '--max-tokens', '12', '--ignore-end-of-text']
+  const [plain, json, piped, named] = await Promise.all([
+    verit(['generate', model, 'hello', ...options]), verit(['generate', model, 'hello', ...options, '--json', '--logprobs', '1', '--threads', '1']),
+    verit(['generate', model, ...options], 'hello'), verit(['generate', model, '--prompt', 'hello', '--echo', ...options]),
+  ])
+  const result = JSON.parse(json.out) as { text: string; seed: number; reason: string; promptTokens: number; completionTokens: number; tokens: { top: unknown[] }[] }
+  assert.equal(plain.out, `${result.text}\n`)
+  assert.deepEqual([result.seed, result.reason, result.promptTokens, result.completionTokens], [7, 'length', 5, 12])
+  assert.ok(result.tokens.length === 12 && result.tokens.every(t => t.top.length === 1))
+  assert.equal(piped.out, plain.out)
+  assert.equal(named.out, `hello${plain.out}`)
+})
+
+test('a wrong option, a prompt that is too long and a missing file are one clear sentence each', async () => {
+  const [option, long, missing] = await Promise.all([
+    verit(['generate', model, 'x', '--top-p', '2']), verit(['generate', model, 'x'.repeat(64)]), verit(['generate', join(folder, 'none.gguf'), 'x']),
+  ])
+  assert.deepEqual([option.status, long.status, missing.status], [2, 2, 2])
+  assert.match(option.err, /^verit: topP must be a number from 0 to 1\..*\[VERIT_REQUEST\]\n$/)
+  assert.match(long.err, /^verit: The prompt has 64 tokens.*\[VERIT_PROMPT_LENGTH\]\n$/)
+  assert.match(missing.err, /^verit: There is no file.*\n$/)
+})
+
+test('chat answers each line of a pipe, forgets when told to, and ends at /exit', async () => {
+  const { status, out, err } = await verit(['chat', model, '--temperature', '0', '--max-tokens', '6'], 'hi\nho\n/clear\nhi\n/help\n/exit\nnever\n')
+  assert.equal(status, 0)
+  const alone = await verit(['chat', model, '--temperature', '0', '--max-tokens', '6'], 'hi\n')
+  assert.ok(alone.out.length > 1)
+  assert.ok(out.startsWith(alone.out) && out.endsWith(alone.out) && out.length > 2 * alone.out.length)
+  assert.match(err, /\/clear forgets/)
+})
+
+test('bench tells rates for a model file and for training', async () => {
+  const { out } = await verit(['bench', 'train', '--steps', '2', '--json', '--threads', '1'])
+  const training = JSON.parse(out) as { parameters: number; millisecondsPerStep: { median: number }; gflops: number; loss: number }
+  assert.equal(training.parameters, 804096)
+  assert.ok(training.millisecondsPerStep.median > 0 && training.gflops > 0 && training.loss < 4.5)
+})
