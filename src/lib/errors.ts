@@ -87,7 +87,7 @@ export const errorTable = {
   }),
   VERIT_MODEL_FILE: row<{ file: string; problem: string }>({
     what: f => `${f.file} is not a model that Verit can run: ${f.problem}`,
-    next: () => 'docs/formats.md lists the architectures and tensor types that are supported; `verit inspect` shows what the file holds',
+    next: () => 'docs/training.md lists the architectures and tensor types that are supported; `verit inspect` shows what the file holds',
   }),
   VERIT_EVAL_DATA: row<{ source: string; problem: string }>({
     what: f => `${f.source} cannot be evaluated: ${f.problem}`, next: () => 'Give a longer text, or a data folder made by `verit prepare` with this model\'s tokenizer', exit: 2,

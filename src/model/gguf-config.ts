@@ -1,5 +1,5 @@
 /**
- * A model's configuration as GGUF metadata and back. Keys are those other programs read (docs/formats.md has the table); what GGUF has no key for
+ * A model's configuration as GGUF metadata and back. Keys are those other programs read (docs/training.md has the table); what GGUF has no key for
  * stands under `verit.`.
  */
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
