@@ -12,7 +12,7 @@ import { openGguf } from '../formats/gguf-reader.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
-import { printable } from '../lib/printable.ts'
+import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
@@ -70,7 +70,7 @@ async function serving(flags: Flags & { model?: string; shape?: ModelPreset }): 
   const speed = await measureServing(executor, model.config, model.weights)
   const parameters = parameterCount(model.config)
   if (flags.json) {
-    return void process.stdout.write(`${JSON.stringify({ model: name, kind: model.config.kind, parameters, executor: executor.name, threads: executor.threads, processor: machine(), ...speed })}\n`)
+    return void process.stdout.write(`${printableJson({ model: name, kind: model.config.kind, parameters, executor: executor.name, threads: executor.threads, processor: machine(), ...speed })}\n`)
   }
   const line = (label: string, r: Rate): string => `  ${label.padEnd(34)} ${number(r.median).padStart(9)} tokens/s  (${number(r.min)} to ${number(r.max)})\n`
   process.stdout.write(`${printable(name)}: ${model.config.kind}, ${number(parameters)} parameters; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
@@ -115,7 +115,7 @@ async function training(flags: Flags & { preset: TrainPresetName; steps: number 
   if (flags.json) {
     const { tokensPerStep, loss } = speed
     const about = { preset, kind: config.kind, parameters, executor: executor.name, threads: executor.threads, processor: machine() }
-    return void process.stdout.write(`${JSON.stringify({ ...about, steps, tokensPerStep, millisecondsPerStep: ms, tokensPerSecond, gflops, loss })}\n`)
+    return void process.stdout.write(`${printableJson({ ...about, steps, tokensPerStep, millisecondsPerStep: ms, tokensPerSecond, gflops, loss })}\n`)
   }
   process.stdout.write(`${preset}: ${config.kind}, ${number(parameters)} parameters; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
     + `  ${number(ms.median, 2)} ms a step of ${number(speed.tokensPerStep)} tokens (${number(ms.min, 2)} to ${number(ms.max, 2)}, ${steps} steps)\n`

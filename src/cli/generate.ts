@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import type { Engine, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
+import { printableJson } from '../lib/printable.ts'
 import { forTerminal, modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
 import type { ModelFlags, SamplingFlags } from './open-model.ts'
 import { numberOption } from './prepare.ts'
@@ -83,7 +84,7 @@ async function asJson(engine: Engine, request: GenerateRequest, signal: AbortSig
       const { reason, promptTokens, completionTokens, timings } = event
       const { name, digest, executor, threads } = engine.info
       const details = request.logprobs === undefined ? {} : { tokens }
-      process.stdout.write(`${JSON.stringify({ text, reason, seed, promptTokens, completionTokens, timings, model: { name, digest, executor, threads }, ...details })}\n`)
+      process.stdout.write(`${printableJson({ text, reason, seed, promptTokens, completionTokens, timings, model: { name, digest, executor, threads }, ...details })}\n`)
       if (reason === 'cancelled') process.exitCode = 130
     }
   }

@@ -31,6 +31,12 @@ const asked = process.argv[2]
 const wanted = asked !== undefined && Object.hasOwn(commands, asked) ? [asked] : Object.keys(commands)
 for (const name of wanted) program.addCommand((await commands[name]!()).command())
 
+// Whoever read our output has had enough (`verit ... | head`): no error.
+process.stdout.on('error', (e: NodeJS.ErrnoException) => {
+  if (e.code === 'EPIPE') process.exit(0)
+  throw e
+})
+
 try {
   await program.parseAsync()
 } catch (e) {

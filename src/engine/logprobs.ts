@@ -1,6 +1,6 @@
 /** Log probabilities of tokens, in nats, under the model's own distribution: before penalties, temperature and filters. */
 import { logCore } from '../lib/functions.ts'
-import { descending } from './descending.ts'
+import { largestIndices } from './descending.ts'
 import { expNegative, largest } from './sampler.ts'
 
 export interface Logprobs {
@@ -20,5 +20,5 @@ export function logprobsOf(logits: Float32Array, id: number, count: number): Log
   for (let i = 0; i < logits.length; i++) total += expNegative(logits[i]! - max)
   const log = logCore(total)
   const of = (i: number): number => Math.max(logits[i]! - max - log, -Number.MAX_VALUE)
-  return { logprob: of(id), top: count === 0 ? [] : descending(logits).take(count).map(i => ({ id: i, logprob: of(i) })).toArray() }
+  return { logprob: of(id), top: Array.from(largestIndices(logits, count), i => ({ id: i, logprob: of(i) })) }
 }

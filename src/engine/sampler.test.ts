@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { expCore } from '../lib/functions.ts'
 import { Philox } from '../lib/philox.ts'
-import { descending } from './descending.ts'
+import { Descending, largestIndices } from './descending.ts'
 import { logprobsOf } from './logprobs.ts'
 import { Sampler } from './sampler.ts'
 import type { SamplingOptions } from './sampler.ts'
@@ -92,11 +92,16 @@ test('logits that are not numbers end the generation with a clear error', () => 
   }
 })
 
-test('indices come in descending order of value, equal ones by the lower index', () => {
-  fc.assert(fc.property(fc.array(fc.oneof(fc.integer({ min: 0, max: 5 }), fc.double({ noNaN: true }))), values => {
-    const expected = values.map((_, i) => i).sort((a, b) => (values[a] === values[b] ? a - b : values[a]! > values[b]! ? -1 : 1))
-    assert.deepEqual([...descending(values)], expected)
-  }))
+test('indices come in descending order of value, equal ones by the lower index, all of them or the first few', () => {
+  const value = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.constantFrom(-0, Infinity, -Infinity), fc.double({ noNaN: true }))
+  fc.assert(fc.property(fc.array(value), fc.nat({ max: 50 }), (list, count) => {
+    const values = Float64Array.from(list)
+    const expected = list.map((_, i) => i).sort((a, b) => (list[a]! === list[b]! ? a - b : list[a]! > list[b]! ? -1 : 1))
+    const order = new Descending(values)
+    assert.deepEqual(list.map(() => order.next()), expected)
+    assert.equal(order.next(), -1)
+    assert.deepEqual([...largestIndices(values, count)], expected.slice(0, count))
+  }), { numRuns: 500 })
 })
 
 test('log probabilities are those of the softmax, the best first', () => {
@@ -105,7 +110,7 @@ test('log probabilities are those of the softmax, the best first', () => {
     const total = logits.reduce((sum, x) => sum + Math.exp(x), 0)
     const { logprob, top } = logprobsOf(logits, 1, 3)
     assert.ok(Math.abs(logprob - Math.log(Math.exp(logits[1]!) / total)) < 1e-9)
-    assert.deepEqual(top.map(t => t.id), [...descending(logits)].slice(0, 3))
+    assert.deepEqual(top.map(t => t.id), [...largestIndices(logits, 3)])
     for (const t of top) assert.ok(Math.abs(t.logprob - Math.log(Math.exp(logits[t.id]!) / total)) < 1e-9)
   }))
 })

@@ -5,7 +5,7 @@
 import { VeritError } from '../lib/errors.ts'
 import { expCore } from '../lib/functions.ts'
 import { Philox, purpose } from '../lib/philox.ts'
-import { descending } from './descending.ts'
+import { Descending, largestIndices } from './descending.ts'
 import { penalize } from './penalties.ts'
 import type { Penalties } from './penalties.ts'
 
@@ -66,11 +66,11 @@ export class Sampler {
     const limit = topK === 0 ? scores.length : Math.min(topK, scores.length)
     /** Candidates by ascending id, with their probabilities times a constant. */
     let kept: Int32Array | undefined
-    if (limit < scores.length) kept = first(descending(scores), limit).sort()
+    if (limit < scores.length) kept = largestIndices(scores, limit).sort()
     const score = kept ? Float64Array.from(kept, id => scores[id]!) : scores
     const weight = score.map(x => expNegative((x - max) / temperature))
     let alive: Int32Array | undefined
-    if (topP < 1) alive = nucleus(descending(score), weight, topP * sum(weight)).sort()
+    if (topP < 1) alive = nucleus(new Descending(score), weight, topP * sum(weight)).sort()
     const low = minP // the largest weight is 1
     let total = 0
     const candidates = alive?.length ?? weight.length
@@ -92,17 +92,11 @@ export class Sampler {
   }
 }
 
-function first(order: Generator<number, void>, n: number): Int32Array {
-  const taken = new Int32Array(n)
-  for (let i = 0; i < n; i++) taken[i] = order.next().value as number
-  return taken
-}
-
 /** The first elements of an order that weigh `enough`. */
-function nucleus(order: Generator<number, void>, weight: Float64Array, enough: number): Int32Array {
+function nucleus(order: Descending, weight: Float64Array, enough: number): Int32Array {
   const taken: number[] = []
   let sofar = 0
-  for (const c of order) {
+  for (let c = order.next(); c >= 0; c = order.next()) {
     taken.push(c)
     sofar += weight[c]!
     if (sofar >= enough) break

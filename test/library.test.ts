@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { writeRandomModel } from './engine/random-model.ts'
-import { VeritError, loadModel, openExecutor, openGguf, parseModelConfig } from './index.ts'
+import { writeRandomModel } from '../src/engine/random-model.ts'
+import { VeritError, loadModel, openExecutor, openGguf, parseModelConfig } from '../src/index.ts'
 
 test('the library loads a model, generates and names its errors', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'verit-library-'))
