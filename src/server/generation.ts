@@ -22,12 +22,10 @@ const SLOW_READER_MS = 30_000
 
 export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const model = modelOf(context, call.model)
-  const gone = new AbortController()
-  reply.raw.once('close', () => gone.abort(LEFT))
-  const timeout = AbortSignal.timeout(context.requestTimeoutSeconds * 1000)
-  const signal = AbortSignal.any([gone.signal, context.stopping, timeout])
+  using watch = new Watch(context, reply.raw)
+  const { signal } = watch
   using place = await context.admission.enter(request.verit.key!.id, signal)
-  if (place === undefined) return end(signal, context, reply)
+  if (place === undefined) return end(signal, reply)
 
   const head: AnswerHead = {
     id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id, system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
@@ -35,10 +33,10 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   const events = model.runner.generate(call.prompt, call.sampling, signal)
   try {
     const first = await events.next()
-    if (first.done === true) return end(signal, context, reply)
+    if (first.done === true) return end(signal, reply)
     const start = first.value as StartEvent
     request.verit.promptTokens = start.promptTokens
-    const answering = { events, start, signal, context, request, reply, writer: call.writer(head) }
+    const answering = { events, start, signal, request, reply, writer: call.writer(head) }
     return await (call.stream ? stream(answering, call.includeUsage) : whole(answering))
   } finally {
     await events.return(undefined)
@@ -49,13 +47,39 @@ interface Answering {
   events: AsyncGenerator<CallEvent>
   start: StartEvent
   signal: AbortSignal
-  context: GatewayContext
   request: FastifyRequest
   reply: FastifyReply
   writer: AnswerWriter
 }
 
 const LEFT = Symbol('the client left')
+
+/** Aborts its signal when the client leaves, the time is up, or the server stops; the reason is LEFT, or the error to answer with. */
+class Watch implements Disposable {
+  readonly signal: AbortSignal
+  #timer: NodeJS.Timeout
+  #dispose: () => void
+
+  constructor({ stopping, requestTimeoutSeconds: seconds }: GatewayContext, raw: ServerResponse) {
+    const abort = new AbortController()
+    this.signal = abort.signal
+    const left = (): void => abort.abort(LEFT)
+    const stop = (): void => abort.abort(new VeritError('VERIT_STOPPING', { what: 'ended this answer' }))
+    raw.once('close', left)
+    if (stopping.aborted) stop()
+    else stopping.addEventListener('abort', stop, { once: true })
+    this.#timer = setTimeout(() => abort.abort(new VeritError('VERIT_TIMEOUT', { seconds })), seconds * 1000)
+    this.#dispose = () => {
+      raw.off('close', left)
+      stopping.removeEventListener('abort', stop)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+    this.#dispose()
+  }
+}
 
 function modelOf(context: GatewayContext, name: string | undefined): ServedModel {
   const model = context.model
@@ -65,16 +89,13 @@ function modelOf(context: GatewayContext, name: string | undefined): ServedModel
 }
 
 /** The generation ended without an end: nothing to say to a client that left; else the reason is the answer. */
-function end(signal: AbortSignal, context: GatewayContext, reply: FastifyReply): FastifyReply {
-  if (signal.reason !== LEFT) throw reasonOf(signal, context)
+function end(signal: AbortSignal, reply: FastifyReply): FastifyReply {
+  if (signal.reason !== LEFT) throw reasonOf(signal)
   return reply.hijack()
 }
 
-function reasonOf(signal: AbortSignal, context: GatewayContext): VeritError {
-  if (context.stopping.aborted) return new VeritError('VERIT_STOPPING', { what: 'ended this answer' })
-  if (signal.aborted) return new VeritError('VERIT_TIMEOUT', { seconds: context.requestTimeoutSeconds })
-  return new VeritError('VERIT_UNAVAILABLE', { what: 'model process' })
-}
+/** Without a reason, the process itself gave up. */
+const reasonOf = (signal: AbortSignal): unknown => (signal.aborted ? signal.reason : new VeritError('VERIT_UNAVAILABLE', { what: 'model process' }))
 
 async function whole(a: Answering): Promise<unknown> {
   const tokens: TokenEvent[] = []
@@ -85,7 +106,7 @@ async function whole(a: Answering): Promise<unknown> {
       return a.writer.whole(a.start, tokens, event)
     }
   }
-  return end(a.signal, a.context, a.reply)
+  return end(a.signal, a.reply)
 }
 
 async function stream(a: Answering, includeUsage: boolean): Promise<FastifyReply> {
@@ -104,7 +125,7 @@ async function stream(a: Answering, includeUsage: boolean): Promise<FastifyReply
         if (chunk !== undefined) await send(chunk)
       }
     }
-    if (last === undefined) throw reasonOf(a.signal, a.context)
+    if (last === undefined) throw reasonOf(a.signal)
     request.verit.completionTokens = last.completionTokens
     await send(writer.closing(a.start, last))
     if (includeUsage) await send(writer.usage(last))

@@ -6,6 +6,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
 import { VeritError } from '../lib/errors.ts'
 import { isKey, newKey } from './key-format.ts'
 import { scopes as allScopes } from './key-store.ts'
@@ -26,6 +27,7 @@ export class SqliteKeyStore implements KeyStore {
   #db: DatabaseSync
   #secret: Buffer
   #path: string
+  #find: StatementSync
 
   /** Opens the store of a state folder, which is made if there is none. @throws VeritError VERIT_STATE, VERIT_STORE */
   constructor(stateFolder: string) {
@@ -41,6 +43,7 @@ export class SqliteKeyStore implements KeyStore {
       return db
     })
     this.#migrate()
+    this.#find = this.#guard(() => this.#db.prepare('SELECT * FROM api_key WHERE digest = ?'))
   }
 
   create(name: string, scopes: readonly Scope[] = allScopes): NewKey {
@@ -69,7 +72,7 @@ export class SqliteKeyStore implements KeyStore {
   verify(key: string): KeyRecord | undefined {
     if (!isKey(key)) return undefined
     const digest = this.#digest(key)
-    const row = this.#guard(() => this.#db.prepare('SELECT * FROM api_key WHERE digest = ?').get(digest) as Row | undefined)
+    const row = this.#guard(() => this.#find.get(digest) as Row | undefined)
     // The index compares digests under a secret, whose timing tells an attacker nothing of a key; the comparison that decides is in constant time.
     if (row === undefined || !timingSafeEqual(row.digest, digest) || row.revoked !== null) return undefined
     return toRecord(row)
