@@ -1,0 +1,78 @@
+/** What a server does when it is asked for more than it gives: by one key, by all together, for too long, or in pieces that never end. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { killServers, served, tinyModel } from './served.ts'
+import type { Served } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-limits-'))
+const state = join(dir, 'state')
+let server: Served
+let other = ''
+before(async () => {
+  // Longer than any test: 32,768 positions.
+  server = await served(await tinyModel(dir, 1 << 15), state, '--parallel', '1', '--queue', '1', '--per-key', '2', '--request-timeout', '2')
+  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+  other = spawnSync(process.execPath, [main, 'keys', 'create', '--state', state], { encoding: 'utf8' }).stdout.trim()
+})
+after(() => {
+  killServers()
+  rmSync(dir, { recursive: true })
+})
+
+const ask = (key: string, body: object, signal?: AbortSignal): Promise<Response> => fetch(`${server.url}/v1/completions`, {
+  method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify({ prompt: 'x', ignore_eos: true, ...body }),
+  ...(signal !== undefined && { signal }),
+})
+const codeOf = async (response: Response): Promise<string> => (await response.json() as { error: { code: string } }).error.code
+
+test('one key gets 429 at its limit, others 503 when the queue is full, both with Retry-After; an answer that takes too long ends with an error', async () => {
+  const endless = { max_tokens: 1 << 20, stream: true }
+  const running = await ask(server.key, endless)
+  const leave = new AbortController()
+  const two = [1, 2].map(() => ask(server.key, endless, leave.signal)) // whichever comes first waits, the other is refused at once
+  const refused = await Promise.race(two)
+  assert.deepEqual([refused.status, refused.headers.get('retry-after'), await codeOf(refused)], [429, '1', 'VERIT_TOO_MANY'])
+  const busy = await ask(other, { max_tokens: 1 })
+  assert.deepEqual([busy.status, busy.headers.get('retry-after'), await codeOf(busy)], [503, '2', 'VERIT_BUSY'])
+  leave.abort()
+  await Promise.allSettled(two)
+  const events = (await running.text()).trim().split('\n\n')
+  assert.match(events.at(-1)!, /VERIT_TIMEOUT/)
+  assert.doesNotMatch(events.join(''), /\[DONE\]/)
+  const next = await ask(other, { max_tokens: 1 })
+  assert.equal(next.status, 200)
+  const slow = await ask(other, { max_tokens: 1 << 20 })
+  assert.deepEqual([slow.status, await codeOf(slow)], [504, 'VERIT_TIMEOUT'])
+})
+
+test('clients that break off at every byte of a request, or send it byte by byte, disturb nobody', async () => {
+  const { port } = new URL(server.url)
+  const body = '{"prompt":"x","max_tokens":1}'
+  const request = `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${server.key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
+  const send = async (text: string): Promise<void> => {
+    const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined)
+    await new Promise<void>(resolve => void socket.write(text, () => resolve()))
+    socket.destroy()
+  }
+  for (let i = 0; i <= request.length; i += 3) await send(request.slice(0, i))
+
+  const socket = connect(Number(port), '127.0.0.1').setNoDelay(true)
+  for (const c of request) await new Promise<void>(resolve => void socket.write(c, () => resolve()))
+  const answer = Buffer.concat(await Array.fromAsync(socket as AsyncIterable<Buffer>)).toString()
+  assert.match(answer, /^HTTP\/1.1 200 /)
+})
+
+test('requests behind one another on a connection are answered in order, the bad one as such', async () => {
+  const { port } = new URL(server.url)
+  const socket = connect(Number(port), '127.0.0.1')
+  const models = `GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${server.key}\r\n`
+  socket.write(`${models}\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n${models}Connection: close\r\n\r\n`)
+  const answer = Buffer.concat(await Array.fromAsync(socket as AsyncIterable<Buffer>)).toString()
+  assert.deepEqual(answer.match(/HTTP\/1.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 401', 'HTTP/1.1 200', 'HTTP/1.1 200'])
+})
