@@ -212,6 +212,6 @@ result   ${loss}
 weights  ${record.final.weights}
 record   ${join(run, 'record.json')} (${sha256})
 model    ${join(run, model.file)} (${formatBytes(model.bytes)}, ${model.sha256})
-Try it: verit generate ${join(run, model.file)} --prompt "Once"
+Try it: verit generate ${join(run, model.file)} "Once"
 `
 }
