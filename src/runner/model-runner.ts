@@ -87,7 +87,7 @@ export class ModelRunner {
 
   /**
    * Runs one call. If the process dies before the first event, the call is sent once more to the next process; after that, or once an event was
-   * given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way.
+   * given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way; if that fails, the call ends with VERIT_UNAVAILABLE.
    */
   async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal): AsyncGenerator<CallEvent> {
     for (let attempt = 0; ; attempt++) {
@@ -146,11 +146,15 @@ export class ModelRunner {
     void process.exited.then(how => {
       this.#available = false
       if (this.#stopped) return
-      this.#ready = Promise.withResolvers<void>()
-      this.#ready.promise.catch(() => undefined)
+      this.#renewReady()
       if (performance.now() - born > HEALTHY_MS) this.#pause = FIRST_PAUSE_MS
       onEvent({ type: 'died', how, restartInMs: this.#schedule() })
     })
+  }
+
+  #renewReady(): void {
+    this.#ready = Promise.withResolvers<void>()
+    this.#ready.promise.catch(() => undefined)
   }
 
   #schedule(): number {
@@ -167,7 +171,10 @@ export class ModelRunner {
       }
       if (!this.#stopped) await this.#launch()
     } catch (error) {
-      if (!this.#stopped) this.#options.onEvent?.({ type: 'failed', error, restartInMs: this.#schedule() })
+      if (this.#stopped) return
+      this.#ready.reject(new VeritError('VERIT_UNAVAILABLE', { what: 'model process' })) // who waits should not wait for more tries
+      this.#renewReady()
+      this.#options.onEvent?.({ type: 'failed', error, restartInMs: this.#schedule() })
     }
   }
 }

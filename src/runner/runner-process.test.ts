@@ -87,6 +87,24 @@ test('a process that ends before it is ready, or never gets ready, is told apart
   await why.close(0)
 })
 
+test('JavaScript in a process cannot write files, start processes or threads', async () => {
+  const lines: string[] = []
+  const script = join(dir, 'reaching.mjs')
+  writeFileSync(script, `${PROLOGUE}
+    import { writeFileSync } from 'node:fs'
+    import { spawnSync } from 'node:child_process'
+    import { Worker } from 'node:worker_threads'
+    for (const reach of [() => writeFileSync(${JSON.stringify(join(dir, 'written'))}, ''), () => spawnSync('id'), () => new Worker('', { eval: true })]) {
+      try { reach(); console.error('reached') } catch (e) { console.error(e.code) }
+    }
+    misbehave = () => process.exit()`)
+  const runner = new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) })
+  await runner.ready
+  while (lines.length < 3) await sleep(5)
+  await runner.close(0)
+  assert.deepEqual(lines, ['ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED'])
+})
+
 test('what a process writes to its standard error is escaped, cut and bounded, and it sees nothing of the environment', async () => {
   const lines: string[] = []
   const script = join(dir, 'noisy.mjs')

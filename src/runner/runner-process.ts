@@ -18,6 +18,8 @@ import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, ToRunner } fro
 /** What a model process may see of the environment: how to compute, and nothing else. */
 const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_EXECUTOR']
 const SCRIPT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url))
+/** JavaScript there cannot write files, start processes or threads, or be debugged. This is not the sandbox: native code is not bound by it. */
+const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete']
 const PING_MS = 5000
 const LOG_LINES = 200
 const MOST_ECHOED = 1 << 20
@@ -62,7 +64,7 @@ export class RunnerProcess {
     this.#hangMs = options.hangMs ?? 120_000
     this.ready = this.#whenReady.promise
     this.ready.catch(() => undefined)
-    this.#child = spawn(process.execPath, ['--disable-proto=delete', options.script ?? SCRIPT], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, options.script ?? SCRIPT], {
       env: environment(), stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd], windowsHide: true,
     })
     this.#socket = this.#child.stdio[3] as Duplex
