@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { scopes as allScopes } from '../store/key-store.ts'
-import type { KeyStore, Scope } from '../store/key-store.ts'
+import type { KeyRecord, KeyStore, Scope } from '../store/key-store.ts'
 import { SqliteKeyStore } from '../store/sqlite-key-store.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
 
@@ -45,15 +45,20 @@ export function command(): Command {
     .action(({ state, json }: Common) => {
       const list = withStore(state, store => store.list())
       if (json === true) return void process.stdout.write(`${printableJson(list)}\n`)
-      const lines = list.map(k => `${k.id}  ${k.created.slice(0, 16)}Z  ${k.revoked === undefined ? 'valid  ' : 'revoked'}  ${k.scopes.join(',').padEnd(12)}  ${printable(k.name)}\n`)
+      const validity = (k: KeyRecord): string => (k.revoked === undefined ? 'valid  ' : 'revoked')
+      const lines = list.map(k => `${k.id}  ${k.created.slice(0, 16)}Z  ${validity(k)}  ${k.scopes.join(',').padEnd(12)}  ${printable(k.name)}\n`)
       process.stdout.write(lines.join('') || 'There are no keys yet; `verit keys create` makes one.\n')
     }))
-  keys.addCommand(shared(new Command('revoke').description('Refuse a key from now on. There is no way back.')).argument('<id>', 'its public id, key_...')
+  keys.addCommand(shared(new Command('revoke').description('Refuse a key from now on. There is no way back.'))
+    .argument('<id>', 'its public id, key_...')
     .addHelpText('after', '\nExample:\n  verit keys revoke key_0123456789ab')
     .action((id: string, { state, json }: Common) => {
       const record = withStore(state, store => store.revoke(id))
-      if (record === undefined) throw new VeritError('VERIT_USAGE', { problem: `There is no key ${printable(id, 80)}`, hint: '`verit keys list` shows the ids' })
-      process.stdout.write(json === true ? `${printableJson(record)}\n` : `${record.id} (${printable(record.name)}) is revoked since ${record.revoked}\n`)
+      if (record === undefined) {
+        throw new VeritError('VERIT_USAGE', { problem: `There is no key ${printable(id, 80)}`, hint: '`verit keys list` shows the ids' })
+      }
+      const line = `${record.id} (${printable(record.name)}) is revoked since ${record.revoked}`
+      process.stdout.write(`${json === true ? printableJson(record) : line}\n`)
     }))
   return keys
 }

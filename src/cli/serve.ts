@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
-import { VeritError } from '../lib/errors.ts'
+import { VeritError, plural } from '../lib/errors.ts'
 import { createLog } from '../lib/log.ts'
+import { printable } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { serve } from '../server/serve.ts'
 import type { RunningServer } from '../server/serve.ts'
@@ -95,16 +96,19 @@ function stopOnSignals(server: RunningServer, grace: number): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal))
 }
 
+const digits = (n: number): string => n.toLocaleString('en-US')
+
 function banner({ url, modelId, model, firstKey, exposed }: RunningServer): string {
   const { parameters, context, executor, threads } = model.info
   const key = firstKey?.key ?? '$VERIT_API_KEY'
   const lines = [
     '', `  Verit serves ${modelId} at ${url}`, '',
-    `  ${parameters.toLocaleString('en-US')} parameters, context ${context.toLocaleString('en-US')}, ${executor} on ${threads} thread${threads === 1 ? '' : 's'}`,
+    `  ${digits(parameters)} parameters, context ${digits(context)}, ${printable(executor)} on ${plural(threads, 'thread')}`,
     `  ${model.digest}`,
   ]
   if (firstKey !== undefined) {
-    lines.push('', `  Your API key, shown this once and stored only as a hash:`, '', `    ${firstKey.key}`, '', '  More keys: verit keys create. Lost it? Create another, revoke this one.')
+    lines.push('', '  Your API key, shown this once and stored only as a hash:', '', `    ${firstKey.key}`, '',
+      '  More keys: verit keys create. Lost it? Create another, revoke this one.')
   } else lines.push('', '  Keys: verit keys create | list | revoke')
   if (exposed) lines.push('', '  Warning: other machines can reach this address, and nothing encrypts what they send: put a proxy with TLS in front.')
   lines.push('', '  Try it:', '',

@@ -33,7 +33,9 @@ export class Call {
   accept(event: CallEvent): void {
     const expected = event.type === 'start' ? 'sent' : 'started'
     if (this.#state !== expected) throw new VeritError('VERIT_RUNNER_FRAME', { problem: `an event "${event.type}" out of order` })
-    if (event.type === 'token' && ++this.#tokens > this.#maxTokens) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than were asked for' })
+    if (event.type === 'token' && ++this.#tokens > this.#maxTokens) {
+      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than were asked for' })
+    }
     if (event.type === 'start') this.#state = 'started'
     if (event.type === 'end') this.#finish()
     if (!this.#discarding) this.#queue.push(event)

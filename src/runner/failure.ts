@@ -1,4 +1,7 @@
-/** Errors across the wire: the runner sends code and fields, the gateway makes the error anew from its own table, so that a runner cannot choose the words. */
+/**
+ * Errors across the wire: the runner sends code and fields, the gateway makes the error anew from its own table, so that a runner cannot choose
+ * the words.
+ */
 import { VeritError, errorTable } from '../lib/errors.ts'
 import type { ErrorCode, ErrorFields } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'

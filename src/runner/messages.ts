@@ -21,8 +21,9 @@ export type ChatMessage = Static<typeof ChatMessage>
 
 /** Sampling as the engine takes it; what is absent takes the engine's default. */
 export const Sampling = Type.Object({
-  maxTokens: Type.Optional(count), temperature: Type.Optional(finite), topK: Type.Optional(count), topP: Type.Optional(finite), minP: Type.Optional(finite),
-  repetitionPenalty: Type.Optional(finite), presencePenalty: Type.Optional(finite), frequencyPenalty: Type.Optional(finite), seed: Type.Optional(count),
+  maxTokens: Type.Optional(count), temperature: Type.Optional(finite), topK: Type.Optional(count), topP: Type.Optional(finite),
+  minP: Type.Optional(finite), repetitionPenalty: Type.Optional(finite), presencePenalty: Type.Optional(finite),
+  frequencyPenalty: Type.Optional(finite), seed: Type.Optional(count),
   stop: Type.Optional(Type.Array(Type.String({ minLength: 1 }))), logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20 })),
   echo: Type.Optional(Type.Boolean()), ignoreEndOfText: Type.Optional(Type.Boolean()),
 }, closed)
@@ -30,7 +31,8 @@ export type Sampling = Static<typeof Sampling>
 
 /** Text, token ids, or a conversation that the model's chat template turns into a prompt. */
 export const Prompt = Type.Union([
-  Type.Object({ text: Type.String() }, closed), Type.Object({ tokens: Type.Array(TokenId) }, closed), Type.Object({ messages: Type.Array(ChatMessage) }, closed),
+  Type.Object({ text: Type.String() }, closed), Type.Object({ tokens: Type.Array(TokenId) }, closed),
+  Type.Object({ messages: Type.Array(ChatMessage) }, closed),
 ])
 export type Prompt = Static<typeof Prompt>
 
@@ -54,8 +56,8 @@ const Failure = {
 
 /** What a runner says of the model it has loaded. The gateway shows it and decides nothing by it. */
 export const ModelInfo = Type.Object({
-  name: shortText, architecture: shortText, parameters: count, vocabSize: count, context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText,
-  threads: count,
+  name: shortText, architecture: shortText, parameters: count, vocabSize: count,
+  context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
 }, closed)
 export type ModelInfo = Static<typeof ModelInfo>
 
@@ -94,4 +96,5 @@ export function checkFromRunner(value: unknown): FromRunner {
 }
 
 /** Says nothing of the message: its text may be a prompt's or an attacker's. */
-const refused = (): VeritError => new VeritError('VERIT_RUNNER_FRAME', { problem: 'a message is of no known type, or has fields that its type does not' })
+const refused = (): VeritError =>
+  new VeritError('VERIT_RUNNER_FRAME', { problem: 'a message is of no known type, or has fields that its type does not' })

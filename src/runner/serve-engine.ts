@@ -1,4 +1,7 @@
-/** The runner's side of the conversation: loads the model when told to, answers calls side by side, and stops at the first message it cannot accept. */
+/**
+ * The runner's side of the conversation: loads the model when told to, answers calls side by side, and stops at the first message it cannot
+ * accept.
+ */
 import type { Socket } from 'node:net'
 import type { Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -56,8 +59,8 @@ class Session {
       if (this.#engine !== undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a second model was sent' })
       const engine = await this.#load(message)
       this.#engine = engine
-      const { architecture, parameters, vocabSize, context, executor, threads } = engine.info
-      await this.#send({ type: 'ready', info: { name: engine.info.name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads } })
+      const { name, architecture, parameters, vocabSize, context, executor, threads } = engine.info
+      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads } })
     } catch (e) {
       await this.#send({ type: 'failed', ...failureOf(e) })
     }

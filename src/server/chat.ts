@@ -23,7 +23,8 @@ const Message = Type.Object({
 const read = bodyReader({
   ...commonFields,
   messages: Type.Array(Message, {
-    minItems: 1, maxItems: 1024, description: 'a list of 1 to 1024 messages, each with a role (system, developer, user or assistant) and a content of text',
+    minItems: 1, maxItems: 1024,
+    description: 'a list of 1 to 1024 messages, each with a role (system, developer, user or assistant) and a content of text',
   }),
   max_completion_tokens: commonFields.max_tokens,
   logprobs: Type.Optional(Type.Boolean({ description: 'true or false' })),
@@ -82,7 +83,8 @@ class ChatWriter implements AnswerWriter {
     const message = { role: 'assistant', content: tokens.map(t => t.text).join(''), refusal: null }
     return {
       id: this.#id, object: 'chat.completion', ...this.#rest,
-      choices: [{ index: 0, message, logprobs: this.#logprobsOf(tokens), finish_reason: finishReason(end) }], usage: usageOf(end), ...extensionOf(start, end),
+      choices: [{ index: 0, message, logprobs: this.#logprobsOf(tokens), finish_reason: finishReason(end) }],
+      usage: usageOf(end), ...extensionOf(start, end),
     }
   }
 

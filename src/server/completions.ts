@@ -26,7 +26,8 @@ export function readCompletion(value: unknown): GenerationCall {
   const { logprobs, echo } = body
   const sampling = { ...samplingOf(body), maxTokens: body.max_tokens ?? DEFAULT_TOKENS, ...defined({ logprobs, echo }) }
   return {
-    prompt: promptOf(body.prompt), sampling, model: body.model, stream: body.stream === true, includeUsage: body.stream_options?.include_usage === true,
+    prompt: promptOf(body.prompt), sampling, model: body.model, stream: body.stream === true,
+    includeUsage: body.stream_options?.include_usage === true,
     writer: head => new CompletionWriter(head, body.logprobs),
   }
 }
@@ -71,7 +72,8 @@ class CompletionWriter implements AnswerWriter {
   }
 
   #choice(tokens: readonly TokenEvent[], finish: string | null): object {
-    return { index: 0, text: tokens.map(t => t.text).join(''), logprobs: this.#logprobs === undefined ? null : this.#logprobsOf(tokens), finish_reason: finish }
+    const logprobs = this.#logprobs === undefined ? null : this.#logprobsOf(tokens)
+    return { index: 0, text: tokens.map(t => t.text).join(''), logprobs, finish_reason: finish }
   }
 
   #logprobsOf(tokens: readonly TokenEvent[]): object {
@@ -80,9 +82,10 @@ class CompletionWriter implements AnswerWriter {
       this.#offset += t.text.length
       return at
     })
+    const alternatives = (t: TokenEvent): object | null => (t.top === undefined ? null : Object.fromEntries(t.top.map(a => [a.text, a.logprob])))
     return {
       tokens: tokens.map(t => t.text), token_logprobs: tokens.map(t => t.logprob ?? null), text_offset: offsets,
-      top_logprobs: this.#logprobs === 0 ? null : tokens.map(t => (t.top === undefined ? null : Object.fromEntries(t.top.map(a => [a.text, a.logprob])))),
+      top_logprobs: this.#logprobs === 0 ? null : tokens.map(alternatives),
     }
   }
 }

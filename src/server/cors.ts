@@ -1,4 +1,7 @@
-/** Web pages of origins that the operator listed may call: the headers that tell a browser so, and the answer to its preflight, which carries no key. */
+/**
+ * Web pages of origins that the operator listed may call: the headers that tell a browser so, and the answer to its preflight, which carries
+ * no key.
+ */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { HostRules } from './http-checks.ts'
@@ -7,7 +10,10 @@ import type { HostRules } from './http-checks.ts'
 export function corsHeaders(raw: IncomingMessage, rules: HostRules): Record<string, string> {
   const origin = raw.headers.origin
   if (origin === undefined || !rules.allowOrigins.includes(origin)) return {}
-  return { 'access-control-allow-origin': origin, 'access-control-expose-headers': 'x-request-id, retry-after', 'cross-origin-resource-policy': 'cross-origin', vary: 'Origin' }
+  return {
+    'access-control-allow-origin': origin, 'access-control-expose-headers': 'x-request-id, retry-after',
+    'cross-origin-resource-policy': 'cross-origin', vary: 'Origin',
+  }
 }
 
 /** Answers a preflight from a listed origin; false for anything else. */

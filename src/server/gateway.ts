@@ -1,6 +1,6 @@
 /**
- * The gateway's HTTP side. Order for every request, known address or not: security headers, the shape of the request, Host and Origin, the key and its
- * scope, and only then the body. Nothing here reads a model.
+ * The gateway's HTTP side. Order for every request, known address or not: security headers, the shape of the request, Host and Origin, the key and
+ * its scope, and only then the body. Nothing here reads a model.
  */
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
@@ -20,6 +20,9 @@ const SECURITY_HEADERS = {
   'cache-control': 'no-store', 'content-security-policy': "default-src 'none'; frame-ancestors 'none'", 'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin', 'referrer-policy': 'no-referrer', 'x-content-type-options': 'nosniff', 'x-frame-options': 'DENY',
 }
+const PARSER_STATUS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
 const HEADER_BYTES = 16 << 10
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
@@ -30,14 +33,16 @@ const CONNECTIONS = 1024
 export function buildGateway(context: GatewayContext): FastifyInstance {
   const app = fastify({
     logger: false, bodyLimit: BODY_LIMIT, requestTimeout: REQUEST_MS, keepAliveTimeout: KEEP_ALIVE_MS, forceCloseConnections: 'idle',
-    http: { maxHeaderSize: HEADER_BYTES, headersTimeout: HEADERS_MS, connectionsCheckingInterval: 2000 }, genReqId: () => `req_${randomBytes(12).toString('hex')}`,
+    http: { maxHeaderSize: HEADER_BYTES, headersTimeout: HEADERS_MS, connectionsCheckingInterval: 2000 },
+    genReqId: () => `req_${randomBytes(12).toString('hex')}`,
     requestIdHeader: false, trustProxy: false, routerOptions: { caseSensitive: true, ignoreTrailingSlash: false }, exposeHeadRoutes: false,
     onProtoPoisoning: 'error', onConstructorPoisoning: 'error', frameworkErrors: sendError, clientErrorHandler: refuseConnection,
   })
   app.server.maxConnections = CONNECTIONS
   app.decorateRequest('verit')
   app.addHook('onRoute', route => {
-    invariant(routeTable.some(r => r.method === route.method && r.path === route.url), `${String(route.method)} ${route.url} is not in the route table`)
+    const known = routeTable.some(r => r.method === route.method && r.path === route.url)
+    invariant(known, `${String(route.method)} ${route.url} is not in the route table`)
   })
   app.addHook('onRequest', async (request, reply) => {
     request.verit = { key: undefined, promptTokens: undefined, completionTokens: undefined, error: undefined }
@@ -77,7 +82,8 @@ function routeOf(request: FastifyRequest): Route | undefined {
 
 function refusalOf(request: FastifyRequest): VeritError {
   const allowed = routeTable.filter(r => r.path === request.raw.url).map(r => r.method)
-  return allowed.length > 0 ? new VeritError('VERIT_METHOD', { allowed: allowed.join(', ') }) : new VeritError('VERIT_NOT_FOUND', { what: 'such address' })
+  if (allowed.length > 0) return new VeritError('VERIT_METHOD', { allowed: allowed.join(', ') })
+  return new VeritError('VERIT_NOT_FOUND', { what: 'such address' })
 }
 
 function sendError(e: unknown, request: FastifyRequest, reply: FastifyReply): void {
@@ -91,9 +97,10 @@ function sendError(e: unknown, request: FastifyRequest, reply: FastifyReply): vo
 /** What Node's parser refuses never becomes a request: an answer by hand, in the same shape. */
 function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
+  const status = PARSER_STATUS[error.code ?? ''] ?? '400 Bad Request'
   const body = JSON.stringify(errorReply(new VeritError('VERIT_HTTP', { problem: status.slice(4).toLowerCase() }), '').body)
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  const headers = ['connection: close', 'content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`]
+  socket.end([`HTTP/1.1 ${status}`, ...headers, '', body].join('\r\n'))
 }
 
 /** One line a request: no text, no path that the client chose, no key but its public name. */
@@ -103,7 +110,8 @@ function logWhenDone({ log }: GatewayContext, request: FastifyRequest, reply: Fa
     const { key, promptTokens, completionTokens, error } = request.verit
     const code = error === undefined ? undefined : errorReply(error, '').body.error.code
     const status = reply.raw.writableFinished ? reply.raw.statusCode : 499
-    const fields = { id: request.id, status, ms: Math.round(performance.now() - start), remote: request.ip, key: key?.id, promptTokens, completionTokens, code }
+    const ms = Math.round(performance.now() - start)
+    const fields = { id: request.id, status, ms, remote: request.ip, key: key?.id, promptTokens, completionTokens, code }
     const route = routeOf(request)
     log[route?.requires === 'nothing' && code === undefined ? 'debug' : 'info'](fields, `${request.method} ${route?.path ?? '(no route)'}`)
     if (code === 'VERIT_INTERNAL' || code === 'VERIT_UNAVAILABLE') log.error({ id: request.id, cause: causeOf(error) }, 'a request failed')

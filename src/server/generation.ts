@@ -1,4 +1,7 @@
-/** Runs one generation for a client: waits for a place, sends it to the model's process, answers whole or as server-sent events, and stops when the client leaves. */
+/**
+ * Runs one generation for a client: waits for a place, sends it to the model's process, answers whole or as server-sent events, and stops when
+ * the client leaves.
+ */
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -28,7 +31,8 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   if (place === undefined) return end(signal, reply)
 
   const head: AnswerHead = {
-    id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id, system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
+    id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id,
+    system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
   }
   const events = model.runner.generate(call.prompt, call.sampling, signal)
   try {
@@ -113,7 +117,8 @@ async function stream(a: Answering, includeUsage: boolean): Promise<FastifyReply
   const { reply, writer, request } = a
   reply.hijack()
   const raw = reply.raw
-  raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
+  const headers = reply.getHeaders() as Record<string, string>
+  raw.writeHead(200, { ...headers, 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
   const send = (value: object): Promise<void> => write(raw, `data: ${JSON.stringify(value)}\n\n`)
   try {
     for (const chunk of writer.opening()) await send(chunk)

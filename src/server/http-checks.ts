@@ -17,7 +17,9 @@ export interface HostRules {
 
 const MOST_HEADERS = 64
 /** Headers that may come once only: two of them, and two programs may each believe another. */
-const SINGLE = new Set(['host', 'authorization', 'content-type', 'content-length', 'content-encoding', 'transfer-encoding', 'origin', 'expect', 'connection'])
+const SINGLE = new Set([
+  'host', 'authorization', 'content-type', 'content-length', 'content-encoding', 'transfer-encoding', 'origin', 'expect', 'connection',
+])
 const PATH = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/
 
 export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
@@ -67,7 +69,9 @@ export function checkBodyHeaders(raw: IncomingMessage, takesBody: boolean): void
     return
   }
   if (encoding !== undefined) throw new VeritError('VERIT_CONTENT_TYPE', { problem: 'it is compressed' })
-  if (type === undefined || !/^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i.test(type)) throw new VeritError('VERIT_CONTENT_TYPE', { problem: 'its Content-Type is not application/json' })
+  if (type === undefined || !/^application\/json(?:\s*;\s*charset="?utf-8"?)?$/i.test(type)) {
+    throw new VeritError('VERIT_CONTENT_TYPE', { problem: 'its Content-Type is not application/json' })
+  }
 }
 
 const http = (problem: string): VeritError => new VeritError('VERIT_HTTP', { problem })

@@ -10,8 +10,10 @@ import { VeritError } from '../lib/errors.ts'
 import type { Sampling } from '../runner/messages.ts'
 
 const described = (description: string) => ({ description })
-const number = (minimum: number, maximum: number) => Type.Optional(Type.Number({ minimum, maximum, ...described(`a number from ${minimum} to ${maximum}`) }))
-const whole = (minimum: number, maximum: number) => Type.Optional(Type.Integer({ minimum, maximum, ...described(`a whole number from ${minimum} to ${maximum}`) }))
+const number = (minimum: number, maximum: number) =>
+  Type.Optional(Type.Number({ minimum, maximum, ...described(`a number from ${minimum} to ${maximum}`) }))
+const whole = (minimum: number, maximum: number) =>
+  Type.Optional(Type.Integer({ minimum, maximum, ...described(`a whole number from ${minimum} to ${maximum}`) }))
 const flag = () => Type.Optional(Type.Boolean(described('true or false')))
 const StopText = Type.String({ minLength: 1, maxLength: 256 })
 
@@ -28,7 +30,9 @@ export const commonFields = {
   presence_penalty: number(-2, 2),
   frequency_penalty: number(-2, 2),
   seed: whole(0, Number.MAX_SAFE_INTEGER),
-  stop: Type.Optional(Type.Union([StopText, Type.Array(StopText, { maxItems: 8 })], described('a text of 1 to 256 characters, or a list of at most 8'))),
+  stop: Type.Optional(Type.Union([StopText, Type.Array(StopText, { maxItems: 8 })], {
+    description: 'a text of 1 to 256 characters, or a list of at most 8',
+  })),
   top_k: whole(0, 1 << 20),
   min_p: number(0, 1),
   repetition_penalty: number(0.1, 10),
@@ -37,7 +41,9 @@ export const commonFields = {
 export type CommonBody = Static<TObject<typeof commonFields>>
 
 /** Fields that change nothing here, whatever they hold. */
-const IGNORED = new Set(['user', 'metadata', 'store', 'service_tier', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention', 'parallel_tool_calls'])
+const IGNORED = new Set([
+  'user', 'metadata', 'store', 'service_tier', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention', 'parallel_tool_calls',
+])
 
 /** Fields that are refused unless they hold the value that asks for nothing; in words, what is missing. */
 const UNSUPPORTED: Readonly<Record<string, { neutral: readonly unknown[]; why: string }>> = {
@@ -61,7 +67,7 @@ const UNSUPPORTED: Readonly<Record<string, { neutral: readonly unknown[]; why: s
 /** A reader of bodies with these fields; `additionalProperties` is for it to refuse, in words. */
 export function bodyReader<P extends TProperties>(properties: P): (value: unknown) => Static<TObject<P>> {
   const compiled = Compile(Type.Object(properties))
-  const known = properties as Readonly<Record<string, { description?: string }>>
+  const known = properties as Described
   return value => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new VeritError('VERIT_JSON', { problem: 'it is not an object' })
     const body: Record<string, unknown> = {}
@@ -81,8 +87,10 @@ function checkUnsupported(name: string, value: unknown): void {
   if (!rule.neutral.some(v => JSON.stringify(v) === JSON.stringify(value))) throw fieldError(name, `is not supported: ${rule.why}`)
 }
 
+type Described = Readonly<Record<string, { description?: string }>>
+
 /** `/messages/3/role` -> messages[3].role, and what the field should have been, from the description of its outermost field. */
-function firstProblem(errors: readonly { instancePath: string; params: object }[], known: Readonly<Record<string, { description?: string }>>): VeritError {
+function firstProblem(errors: readonly { instancePath: string; params: object }[], known: Described): VeritError {
   const first = errors[0]!
   const missing = (first.params as { requiredProperties?: string[] }).requiredProperties?.[0]
   if (first.instancePath === '' && missing !== undefined) return fieldError(missing, `is required: ${known[missing]?.description ?? 'a value'}`)

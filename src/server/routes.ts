@@ -1,6 +1,6 @@
 /**
- * The one table of routes. What a route requires stands in its row and nowhere else; a gateway refuses to start with a route that has no row. A request
- * that matches no row needs a valid key before it is told so.
+ * The one table of routes. What a route requires stands in its row and nowhere else; a gateway refuses to start with a route that has no row. A
+ * request that matches no row needs a valid key before it is told so.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { printable } from '../lib/printable.ts'

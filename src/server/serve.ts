@@ -92,14 +92,18 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   }
 }
 
+const LISTEN_REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use', EACCES: 'this user may not use that port', EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'there is no such host',
+}
+
 async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
   const shown = host.includes(':') ? `[${host}]` : host
   try {
     await app.listen({ host, port })
   } catch (e) {
     const code = e instanceof Error && 'code' in e ? String(e.code) : String(e)
-    const reason = { EADDRINUSE: 'the address is in use', EACCES: 'this user may not use that port', EADDRNOTAVAIL: 'this machine has no such address', ENOTFOUND: 'there is no such host' }[code]
-    throw new VeritError('VERIT_LISTEN', { address: `${shown}:${port}`, reason: reason ?? code }, e)
+    throw new VeritError('VERIT_LISTEN', { address: `${shown}:${port}`, reason: LISTEN_REASONS[code] ?? code }, e)
   }
   return `http://${shown}:${(app.server.address() as AddressInfo).port}`
 }
@@ -113,5 +117,8 @@ function note(log: Log, event: RunnerEvent): void {
   if (event.type === 'ready') log.info({ pid: event.pid }, 'the model process is ready')
   else if (event.type === 'died') log.error({ how: event.how, restartInMs: event.restartInMs }, 'the model process died')
   else if (event.type === 'log') log.warn({ line: event.line }, 'the model process wrote')
-  else log.error({ reason: event.error instanceof Error ? event.error.message : String(event.error), restartInMs: event.restartInMs }, 'the model process could not be started')
+  else {
+    const reason = event.error instanceof Error ? event.error.message : String(event.error)
+    log.error({ reason, restartInMs: event.restartInMs }, 'the model process could not be started')
+  }
 }

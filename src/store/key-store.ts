@@ -30,7 +30,10 @@ export interface KeyStore {
   list(): KeyRecord[]
   /** Revokes a key at once; gives its record, or undefined where there is no such key. A key already revoked keeps its date. */
   revoke(id: string): KeyRecord | undefined
-  /** The record of a key that is valid now, else undefined. @throws VeritError VERIT_STORE when the store cannot be read: never take that for an answer. */
+  /**
+   * The record of a key that is valid now, else undefined.
+   * @throws VeritError VERIT_STORE when the store cannot be read: never take that for an answer
+   */
   verify(key: string): KeyRecord | undefined
   close(): void
 }

@@ -1,4 +1,7 @@
-/** The server's secret: 256 random bits in a file of mode 0600, under which keys are hashed. Whoever has the key table alone can neither use nor guess a key. */
+/**
+ * The server's secret: 256 random bits in a file of mode 0600, under which keys are hashed. Whoever has the key table alone can neither use nor
+ * guess a key.
+ */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +25,10 @@ export function serverSecret(folder: string): Buffer {
   checkPrivate(path, 'file')
   const file = openRegular(path, 'the secret of the server')
   try {
-    if (file.size !== BYTES) throw new VeritError('VERIT_STATE', { path, problem: `it has ${file.size} bytes, not ${BYTES}`, fix: 'Restore it from a backup; without it, every key must be made anew' })
+    if (file.size !== BYTES) {
+      const fix = 'Restore it from a backup; without it, every key must be made anew'
+      throw new VeritError('VERIT_STATE', { path, problem: `it has ${file.size} bytes, not ${BYTES}`, fix })
+    }
     const secret = Buffer.alloc(BYTES)
     file.read(0, secret)
     return secret

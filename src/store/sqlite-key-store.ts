@@ -17,7 +17,8 @@ import { checkPrivate, openStateFolder } from './state-folder.ts'
 /** Entry i takes the schema from version i to i + 1. Released entries are never edited. */
 const MIGRATIONS = [
   `CREATE TABLE api_key (
-    id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), name TEXT NOT NULL, scopes TEXT NOT NULL, created TEXT NOT NULL, revoked TEXT
+    id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), name TEXT NOT NULL,
+    scopes TEXT NOT NULL, created TEXT NOT NULL, revoked TEXT
   ) STRICT`,
 ]
 
@@ -90,7 +91,8 @@ export class SqliteKeyStore implements KeyStore {
     const key = newKey()
     const id = `key_${randomBytes(6).toString('hex')}`
     const created = new Date().toISOString()
-    this.#db.prepare('INSERT INTO api_key (id, digest, name, scopes, created) VALUES (?, ?, ?, ?, ?)').run(id, this.#digest(key), name, scopes.join(' '), created)
+    this.#db.prepare('INSERT INTO api_key (id, digest, name, scopes, created) VALUES (?, ?, ?, ?, ?)')
+      .run(id, this.#digest(key), name, scopes.join(' '), created)
     return { key, record: { id, name, scopes, created, revoked: undefined } }
   }
 
@@ -98,7 +100,8 @@ export class SqliteKeyStore implements KeyStore {
     this.#transaction(() => {
       const { user_version: version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number }
       if (version > MIGRATIONS.length) {
-        throw new VeritError('VERIT_STATE', { path: this.#path, problem: 'a newer Verit wrote it', fix: 'Use that version, or choose another folder with --state' })
+        const fix = 'Use that version, or choose another folder with --state'
+        throw new VeritError('VERIT_STATE', { path: this.#path, problem: 'a newer Verit wrote it', fix })
       }
       for (const step of MIGRATIONS.slice(version)) this.#db.exec(step)
       this.#db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)

@@ -42,7 +42,9 @@ export function checkPrivate(path: string, kind: 'folder' | 'file'): void {
   const refuse = (problem: string, fix: string): never => {
     throw new VeritError('VERIT_STATE', { path, problem, fix })
   }
-  if (kind === 'folder' ? !s.isDirectory() : !s.isFile()) refuse(`it is not a ${kind === 'folder' ? 'folder' : 'regular file'}`, 'Move it away, or choose another folder with --state')
+  if (kind === 'folder' ? !s.isDirectory() : !s.isFile()) {
+    refuse(`it is not a ${kind === 'folder' ? 'folder' : 'regular file'}`, 'Move it away, or choose another folder with --state')
+  }
   if (!POSIX) return
   if (s.uid !== process.geteuid!()) refuse('it belongs to another user', 'Run as its owner, or choose another folder with --state')
   if ((s.mode & 0o077) !== 0) {
