@@ -211,6 +211,7 @@ function summary({ record, sha256, model, environment }: RecordFile, run: string
 result   ${loss}
 weights  ${record.final.weights}
 record   ${join(run, 'record.json')} (${sha256})
+curve    ${join(run, 'loss.svg')}
 model    ${join(run, model.file)} (${formatBytes(model.bytes)}, ${model.sha256})
 Try it: verit generate ${join(run, model.file)} "Once"
 `

@@ -1,5 +1,5 @@
 /**
- * The folder of a training run: `checkpoints/`, `log.jsonl`, `run.json` (how to go on), and at the end `record.json` and `model.gguf`.
+ * The folder of a training run: `checkpoints/`, `log.jsonl`, `loss.svg`, `run.json` (how to go on), and at the end `record.json` and `model.gguf`.
  * One process at a time may train in it.
  */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
@@ -8,6 +8,8 @@ import { removeStaleTemporaries, writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { listCheckpoints } from './checkpoint.ts'
+import { lossPlot } from './loss-plot.ts'
+import type { LossRow } from './loss-plot.ts'
 
 /** What continues a run and does not change its result. */
 export interface RunSettings {
@@ -70,6 +72,13 @@ export class RunFolder implements Disposable {
     } catch (e) {
       throw fileError(e, this.#log, 'write')
     }
+  }
+
+  /** Draws `loss.svg` from the log. */
+  plot(title: string): void {
+    const rows = readFileSync(this.#log, 'utf8').split('\n').filter(line => stepOf(line) < Infinity).map(line => JSON.parse(line) as LossRow)
+    const svg = lossPlot(rows, title)
+    if (svg !== undefined) writeFileAtomic(join(this.path, 'loss.svg'), svg)
   }
 
   [Symbol.dispose](): void {

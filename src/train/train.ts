@@ -108,6 +108,7 @@ class Loop implements Disposable {
     }
     const record = await finishRun({ ...this.#setup, state: this.#state, stepper: this.#stepper, seconds: this.#progress.seconds })
     this.#progress.clear()
+    this.#setup.run.plot(settings.name)
     return { state: this.#state, record }
   }
 
