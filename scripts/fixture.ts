@@ -3,27 +3,17 @@
  * steps and prints, as one JSON line, how far the logits, losses, gradients and weights are from the reference. Relative errors are per tensor,
  * the norm of the difference over the norm.
  */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { openExecutor } from '../src/exec/index.ts'
 import { PlanMemory } from '../src/exec/plan-memory.ts'
-import { openSafetensors } from '../src/formats/safetensors.ts'
 import { optimizerPlan } from '../src/graph/optimizer-plan.ts'
 import { VeritError } from '../src/lib/errors.ts'
-import { parseModelConfig } from '../src/model/config.ts'
 import { batchInputs, trainingGraph } from '../src/model/graphs.ts'
 import { clearZeroGradients, elementsOf, parametersOf } from '../src/model/parameters.ts'
 import type { Parameter } from '../src/model/parameters.ts'
 import { adamHyper } from '../src/train/stepper.ts'
-
-interface Fixture {
-  kind: string
-  config: Record<string, unknown>
-  optimizer: { lr: number; beta1: number; beta2: number; eps: number; weightDecay: number; clip: number }
-  /** [step][sequence][context + 1] */
-  tokens: number[][][]
-  f64: { losses: number[] }
-}
+import { FixtureFolder } from './fixture-folder.ts'
+import type { Values } from './fixture-folder.ts'
 
 const folder = process.argv[2]
 if (folder === undefined) {
@@ -31,8 +21,8 @@ if (folder === undefined) {
   process.exit(2)
 }
 
-try {
-  process.stdout.write(`${JSON.stringify(await check(folder))}\n`)
+try { // npm runs a script in the package's folder; a relative path means the one it was called from.
+  process.stdout.write(`${JSON.stringify(await check(resolve(process.env['INIT_CWD'] ?? '', folder)))}\n`)
 } catch (e) {
   if (!VeritError.is(e)) throw e
   process.stderr.write(`${e.message}\n`)
@@ -40,18 +30,13 @@ try {
 }
 
 async function check(dir: string): Promise<Record<string, unknown>> {
-  const fixture = JSON.parse(readFileSync(join(dir, 'fixture.json'), 'utf8')) as Fixture
-  const { seed: _seed, batch: _batch, ...shape } = fixture.config
-  const config = parseModelConfig({ kind: fixture.kind, ...shape })
-  using reference = openSafetensors(join(dir, 'tensors.safetensors'))
-  const read = (name: string): Float32Array => new Float32Array(reference.read(name).buffer)
-
-  const batch = { batch: fixture.tokens[0]!.length, context: fixture.tokens[0]![0]!.length - 1 }
+  using fixture = new FixtureFolder(dir)
+  const { config, batch, optimizer: settings } = fixture
   const rows = batch.batch * batch.context
   const executor = openExecutor()
   const { plan, layout, constants } = trainingGraph(config, batch, { logits: true })
   const micro = executor.load(plan)
-  const update = executor.load(optimizerPlan(layout, fixture.optimizer.clip))
+  const update = executor.load(optimizerPlan(layout, settings.clip))
   const memory = (): Uint8Array => new Uint8Array(executor.allocate(layout.bytes))
   const weights = memory()
   const gradients = memory()
@@ -60,7 +45,8 @@ async function check(dir: string): Promise<Record<string, unknown>> {
   const parameters = parametersOf(config)
   const offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
   const view = (bytes: Uint8Array, p: Parameter): Float32Array => new Float32Array(bytes.buffer, offsets.get(p.name), elementsOf(p))
-  for (const p of parameters) view(weights, p).set(read(`weight.${p.name}`))
+  const reference = (kind: 'weight' | 'grad' | 'after', p: Parameter): Values => fixture.read(`${kind}.${p.name}`, elementsOf(p))
+  for (const p of parameters) view(weights, p).set(reference('weight', p))
 
   const worst = { maxAbsLogits: 0, maxAbsLosses: 0, maxRelGradients: 0, maxRelWeightsAfter: 0, maxAbsWeightsAfter: 0 }
   const raise = (key: keyof typeof worst, value: number): void => {
@@ -73,31 +59,33 @@ async function check(dir: string): Promise<Record<string, unknown>> {
     })
     await micro.run(run.buffers)
     clearZeroGradients(parameters, p => view(gradients, p))
-    raise('maxAbsLosses', Math.abs(run.f32('loss')[0]! - fixture.f64.losses[step]!))
+    raise('maxAbsLosses', Math.abs(run.f32('loss')[0]! - fixture.losses[step]!))
     if (step === 0) {
-      raise('maxAbsLogits', maxAbs(run.f32('logits').subarray(0, rows * config.vocab), read('logits')))
-      for (const p of parameters) raise('maxRelGradients', relative(view(gradients, p), read(`grad.${p.name}`)))
+      const elements = rows * config.vocab
+      raise('maxAbsLogits', maxAbs(run.f32('logits').subarray(0, elements), fixture.read('logits', elements)))
+      for (const p of parameters) raise('maxRelGradients', relative(view(gradients, p), reference('grad', p)))
     }
-    optimizer.f32('hyper').set(adamHyper(fixture.optimizer, step, fixture.optimizer.lr, fixture.optimizer.weightDecay))
+    optimizer.f32('hyper').set(adamHyper(settings, step, settings.lr, settings.weightDecay))
     await update.run(optimizer.buffers)
   }
   for (const p of parameters) {
-    raise('maxRelWeightsAfter', relative(view(weights, p), read(`after.${p.name}`)))
-    raise('maxAbsWeightsAfter', maxAbs(view(weights, p), read(`after.${p.name}`)))
+    raise('maxRelWeightsAfter', relative(view(weights, p), reference('after', p)))
+    raise('maxAbsWeightsAfter', maxAbs(view(weights, p), reference('after', p)))
   }
   return { kind: config.kind, executor: executor.name, ...worst }
 }
 
-function maxAbs(a: Float32Array, b: Float32Array): number {
+function maxAbs(a: Float32Array, b: Values): number {
   return a.reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0)
 }
 
-function relative(a: Float32Array, b: Float32Array): number {
+/** The norm of a - b over that of b; the norm of a - b alone where b is zero. */
+function relative(a: Float32Array, b: Values): number {
   let difference = 0
   let norm = 0
   for (let i = 0; i < b.length; i++) {
     difference += (a[i]! - b[i]!) ** 2
     norm += b[i]! ** 2
   }
-  return difference === 0 ? 0 : Math.sqrt(difference / norm)
+  return Math.sqrt(norm === 0 ? difference : difference / norm)
 }
