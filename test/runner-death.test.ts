@@ -72,6 +72,18 @@ test('a server that is told to stop ends an answer under way within its limit, w
   await ends(pid)
 })
 
+test('a signal to all processes at once, as Ctrl-C in a terminal is one, lets the answer under way end', async () => {
+  const server = await served(model, join(dir, 'state4'))
+  const pid = server.runnerPid()
+  const response = await ask(server, { stream: true, max_tokens: 500 })
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.kill(pid, signal)
+  const stopped = server.stop()
+  assert.match(await response.text(), /data: \[DONE\]\n\n$/)
+  assert.equal(await stopped, 0)
+  await ends(pid)
+  assert.doesNotMatch(server.stderr(), /died/)
+})
+
 test('a request that had not begun is sent again once, and one whose process dies twice is ended', async () => {
   const runner = await ModelRunner.start(model)
   const killed: number[] = []
