@@ -32,6 +32,23 @@ test('events out of order, after the end, or beyond the tokens asked for are ref
   }
 })
 
+test('a reader that stops has no more than 64 tokens kept for it, and the runner is told of what was taken in halves of that', async () => {
+  const told: number[] = []
+  const call = new Call(1000, n => told.push(n))
+  call.accept(start)
+  for (let i = 0; i < 64; i++) call.accept(token)
+  const reader = call[Symbol.asyncIterator]()
+  for (let i = 0; i < 1 + 31; i++) await reader.next()
+  assert.deepEqual(told, [])
+  assert.throws(() => call.accept(token), isFrameError)
+  await reader.next()
+  assert.deepEqual(told, [32])
+  const late = new Call(1000)
+  late.accept(start)
+  late.discard() // whom nobody reads may send what is on its way
+  for (let i = 0; i < 200; i++) late.accept(token)
+})
+
 test('a failure ends the reading after what came before it', async () => {
   const call = feed(1, [start])
   call.fail(new Error('gone'))

@@ -1,8 +1,9 @@
 /**
  * One call as the gateway sees it: events in the one order that makes sense (start, tokens, end), no more tokens than were asked for, and a queue
- * that a slower reader empties. The runner is not trusted to keep to that: whatever breaks it is a bad frame.
+ * of at most UNREAD tokens that a slower reader empties. The runner is not trusted to keep to that: whatever breaks it is a bad frame.
  */
 import { VeritError } from '../lib/errors.ts'
+import { UNREAD } from './messages.ts'
 import type { CallEvent } from './messages.ts'
 
 export class Call {
@@ -12,12 +13,20 @@ export class Call {
   #failure: Error | undefined
   #state: 'sent' | 'started' | 'ended' = 'sent'
   #tokens = 0
+  /** Tokens in the queue, and those taken out of it that the runner has not been told of. */
+  #unread = 0
+  #taken = 0
+  #onTaken: (tokens: number) => void
   #discarding = false
   #whenEnded = Promise.withResolvers<void>()
 
-  /** @param maxTokens most tokens that may come, which also bounds the queue */
-  constructor(maxTokens: number) {
+  /**
+   * @param maxTokens most tokens that may come
+   * @param onTaken called for every UNREAD / 2 tokens that the reader has taken: as many more may come
+   */
+  constructor(maxTokens: number, onTaken: (tokens: number) => void = () => undefined) {
     this.#maxTokens = maxTokens
+    this.#onTaken = onTaken
   }
 
   /** Resolves when the runner has said its last word on this call, or is gone. */
@@ -35,6 +44,9 @@ export class Call {
     if (this.#state !== expected) throw new VeritError('VERIT_RUNNER_FRAME', { problem: `an event "${event.type}" out of order` })
     if (event.type === 'token' && ++this.#tokens > this.#maxTokens) {
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than were asked for' })
+    }
+    if (event.type === 'token' && !this.#discarding && ++this.#unread + this.#taken > UNREAD) {
+      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than the reader has room for' })
     }
     if (event.type === 'start') this.#state = 'started'
     if (event.type === 'end') this.#finish()
@@ -58,11 +70,21 @@ export class Call {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<CallEvent> {
     for (;;) {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) yield next
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        if (next.type === 'token') this.#take()
+        yield next
+      }
       if (this.#failure !== undefined) throw this.#failure
       if (this.#state === 'ended') return
       await new Promise<void>(resolve => void (this.#wake = resolve))
     }
+  }
+
+  #take(): void {
+    this.#unread--
+    if (++this.#taken < UNREAD / 2) return
+    this.#taken = 0
+    if (this.#state !== 'ended') this.#onTaken(UNREAD / 2)
   }
 
   #finish(): void {

@@ -1,11 +1,14 @@
 /**
  * What gateway and runner may say to each other. Each side checks every message that it receives against these schemas: an unknown type, an
- * unknown field or a value out of range ends the connection.
+ * unknown field or a value out of range ends the connection. A call has at most UNREAD tokens on the way: `more` says that some were read.
  */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { VeritError } from '../lib/errors.ts'
+
+/** Tokens of one call that may be sent before the reader has taken the first of them: a reader that stops pauses its generation. */
+export const UNREAD = 64
 
 const closed = { additionalProperties: false } as const
 const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
@@ -43,6 +46,7 @@ const ToRunner = Type.Union([
   }, closed),
   Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling }, closed),
   Type.Object({ type: Type.Literal('cancel'), id: CallId }, closed),
+  Type.Object({ type: Type.Literal('more'), id: CallId, tokens: Type.Integer({ minimum: 1, maximum: UNREAD }) }, closed),
   Type.Object({ type: Type.Literal('ping'), id: CallId }, closed),
   Type.Object({ type: Type.Literal('close') }, closed),
 ])

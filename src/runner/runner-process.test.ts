@@ -45,6 +45,7 @@ const WORST: Readonly<Record<string, string>> = {
   'a second ready': `misbehave = () => send(ready)`,
   'a token before the start': `misbehave = id => send(token(id))`,
   'more tokens than asked for': `misbehave = id => { send(start(id)); for (let i = 0; i < 9; i++) send(token(id)) }`,
+  'more tokens than its reader has room for': `misbehave = id => { send(start(id)); for (let i = 0; i < 200; i++) send(token(id)) }`,
   'an event of another call': `misbehave = id => { send(start(id)); send(token(id + 1)) }`,
   'an event after the end': `misbehave = id => { send(start(id)); send(end(id)); send(token(id)) }`,
   'a pong for no ping': `misbehave = () => send({ type: 'pong', id: 77 })`,
@@ -58,7 +59,7 @@ for (const [what, worst] of Object.entries(WORST)) {
     const runner = hostile(worst)
     await runner.ready
     const read = async (): Promise<void> => {
-      for await (const event of runner.generate({ text: 'x' }, { maxTokens: 2 })) assert.ok(['start', 'token', 'end'].includes(event.type))
+      for await (const event of runner.generate({ text: 'x' }, { maxTokens: what.includes('room') ? 1000 : 2 })) assert.ok(['start', 'token', 'end'].includes(event.type))
     }
     if (what === 'an event after the end') await read()
     else await assert.rejects(read(), (e: unknown) => VeritError.is(e, 'VERIT_RUNNER_DIED'))

@@ -7,7 +7,7 @@ import type { Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts
 import { VeritError } from '../lib/errors.ts'
 import { failureOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
-import { checkToRunner } from './messages.ts'
+import { UNREAD, checkToRunner } from './messages.ts'
 import type { FromRunner, ToRunner } from './messages.ts'
 
 type Load = Extract<ToRunner, { type: 'load' }>
@@ -18,11 +18,39 @@ export async function serveEngine(socket: Socket, load: (message: Load) => Promi
   await new Session(socket, load).run()
 }
 
+/** A call under way: how to end it, and how many tokens its reader has room for. */
+class OpenCall {
+  readonly #abort = new AbortController()
+  #room = UNREAD
+  #wake: (() => void) | undefined
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  abort(): void {
+    this.#abort.abort()
+    this.#wake?.()
+  }
+
+  /** The reader has taken some. */
+  more(tokens: number): void {
+    this.#room += tokens
+    this.#wake?.()
+  }
+
+  /** Waits for room for one token; what is aborted need not wait. */
+  async place(): Promise<void> {
+    while (this.#room === 0 && !this.signal.aborted) await new Promise<void>(resolve => void (this.#wake = resolve))
+    this.#room--
+  }
+}
+
 class Session {
   #socket: Socket
   #load: (message: Load) => Promise<Engine>
   #engine: Engine | undefined
-  #calls = new Map<number, AbortController>()
+  #calls = new Map<number, OpenCall>()
 
   constructor(socket: Socket, load: (message: Load) => Promise<Engine>) {
     this.#socket = socket
@@ -51,6 +79,7 @@ class Session {
     if (message.type === 'load') void this.#start(message)
     else if (message.type === 'generate') void this.#generate(message)
     else if (message.type === 'cancel') this.#calls.get(message.id)?.abort()
+    else if (message.type === 'more') this.#calls.get(message.id)?.more(message.tokens)
     else void this.#send({ type: 'pong', id: message.id })
   }
 
@@ -67,15 +96,18 @@ class Session {
   }
 
   async #generate({ id, prompt, sampling }: Generate): Promise<void> {
-    const abort = new AbortController()
-    this.#calls.set(id, abort)
+    const call = new OpenCall()
+    this.#calls.set(id, call)
     try {
       const engine = this.#engine
       if (engine === undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a call came before the model was loaded' })
       const request: GenerateRequest = 'messages' in prompt
         ? { ...sampling, prompt: engine.chatPrompt(prompt.messages), stop: [...sampling.stop ?? [], ...engine.chatStop] }
         : { ...sampling, prompt: 'text' in prompt ? prompt.text : prompt.tokens }
-      for await (const event of engine.generate(request, abort.signal)) await this.#send(toMessage(id, event))
+      for await (const event of engine.generate(request, call.signal)) {
+        if (event.type === 'token') await call.place()
+        await this.#send(toMessage(id, event))
+      }
     } catch (e) {
       await this.#send({ type: 'error', id, ...failureOf(e) })
     } finally {
