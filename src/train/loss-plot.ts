@@ -21,7 +21,7 @@ export function ticks(low: number, high: number, count: number): number[] {
   while (unit > rough) unit /= 10
   const step = unit * (rough / unit >= 5 ? 5 : rough / unit >= 2 ? 2 : 1)
   const first = Math.ceil(low / step)
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(10)))
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)))
 }
 
 /** @param title shown above the picture; escaped. @returns an SVG document, or undefined when there are fewer than two training losses */
