@@ -1,4 +1,7 @@
-/** How many generations run and wait at once: a few run, some wait in order of arrival, the rest are told to come back. */
+/**
+ * How many generations run and wait at once: a few run, some wait, the rest are told to come back. A free place goes to the key that has the fewest
+ * running, of those to who came first: a key that asks for much waits for itself, not others for it.
+ */
 import { VeritError } from '../lib/errors.ts'
 
 export interface AdmissionLimits {
@@ -10,10 +13,16 @@ export interface AdmissionLimits {
   perKey: number
 }
 
+interface Waiting {
+  keyId: string
+  admit: () => void
+}
+
 export class Admission {
   #limits: AdmissionLimits
   #running = 0
-  #waiting: { admit: () => void }[] = []
+  #runningPerKey = new Map<string, number>()
+  #waiting: Waiting[] = []
   #perKey = new Map<string, number>()
 
   constructor(limits: AdmissionLimits) {
@@ -30,29 +39,44 @@ export class Admission {
     if (this.#running >= this.#limits.parallel && this.#waiting.length >= this.#limits.queue) {
       throw new VeritError('VERIT_BUSY', { running: this.#running, waiting: this.#waiting.length })
     }
-    this.#perKey.set(keyId, own + 1)
-    if (!(await this.#place(signal))) {
-      this.#leave(keyId)
+    change(this.#perKey, keyId, 1)
+    if (!(await this.#place(keyId, signal))) {
+      change(this.#perKey, keyId, -1)
       return undefined
     }
     return {
       [Symbol.dispose]: () => {
-        const next = this.#waiting.shift()
-        if (next === undefined) this.#running--
-        else next.admit() // the place passes on
-        this.#leave(keyId)
+        change(this.#perKey, keyId, -1)
+        change(this.#runningPerKey, keyId, -1)
+        this.#running--
+        this.#admitNext()
       },
     }
   }
 
-  async #place(signal: AbortSignal): Promise<boolean> {
+  #run(keyId: string): void {
+    this.#running++
+    change(this.#runningPerKey, keyId, 1)
+  }
+
+  #admitNext(): void {
+    const runs = ({ keyId }: Waiting): number => this.#runningPerKey.get(keyId) ?? 0
+    const fewest = Math.min(...this.#waiting.map(runs))
+    const at = this.#waiting.findIndex(w => runs(w) === fewest)
+    if (at < 0) return
+    const [next] = this.#waiting.splice(at, 1)
+    this.#run(next!.keyId)
+    next!.admit()
+  }
+
+  async #place(keyId: string, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return false
     if (this.#running < this.#limits.parallel) {
-      this.#running++
+      this.#run(keyId)
       return true
     }
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    const entry = { admit: () => resolve(true) }
+    const entry = { keyId, admit: () => resolve(true) }
     const leave = (): void => {
       const at = this.#waiting.indexOf(entry)
       if (at < 0) return // admitted already
@@ -65,10 +89,11 @@ export class Admission {
     signal.removeEventListener('abort', leave)
     return admitted
   }
+}
 
-  #leave(keyId: string): void {
-    const left = this.#perKey.get(keyId)! - 1
-    if (left === 0) this.#perKey.delete(keyId)
-    else this.#perKey.set(keyId, left)
-  }
+/** Counts, and forgets keys that have none. */
+function change(counts: Map<string, number>, key: string, by: number): void {
+  const count = (counts.get(key) ?? 0) + by
+  if (count === 0) counts.delete(key)
+  else counts.set(key, count)
 }
