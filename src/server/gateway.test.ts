@@ -155,6 +155,27 @@ test('what the HTTP parser must refuse is refused, and the server goes on', asyn
   assert.equal((await call('/health')).status, 503)
 })
 
+test('an address that cannot be decoded is refused like any other: first for the key, with security headers and a line in the log', async () => {
+  const before = lines.length
+  for (const [headers, status] of [[{}, 401], [auth, 404]] as const) {
+    const r = await call('/v1/%zz', { headers })
+    assert.deepEqual([r.status, r.headers.get('x-content-type-options')], [status, 'nosniff'])
+  }
+  assert.match(await raw('GET /%zz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n'), /^HTTP\/1.1 403 /)
+  assert.equal(lines.length, before + 3)
+})
+
+test('nobody is told to go on with a body before the key has been looked at, and transfer codings other than chunked are refused', async () => {
+  const post = (...more: string[]) =>
+    raw(`POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n${more.join('\r\n')}\r\n\r\n`)
+  assert.match(await post('Content-Length: 14', 'Expect: 100-continue'), /^HTTP\/1.1 401 /)
+  const bearer = `Authorization: Bearer ${key}`
+  assert.match(await post(bearer, 'Content-Length: 14', 'Expect: 100-continue', '', '{"prompt":"x"}'), /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 503 /)
+  assert.match(await post(bearer, 'Content-Length: 14', 'Expect: else'), /^HTTP\/1.1 400 .*VERIT_HTTP/s)
+  assert.match(await post('Content-Length: 14', 'Expect: else'), /^HTTP\/1.1 400 .*VERIT_HTTP/s)
+  assert.match(await post(bearer, 'Transfer-Encoding: gzip, chunked', '', '0\r\n'), /^HTTP\/1.1 400 .*VERIT_HTTP/s)
+})
+
 test('every answer, an error too, has the security headers and a request id', async () => {
   for (const path of ['/health', '/v1/models', '/nothing']) {
     const { headers } = await call(path)

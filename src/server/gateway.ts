@@ -36,28 +36,25 @@ export function buildGateway(context: GatewayContext): FastifyInstance {
     http: { maxHeaderSize: HEADER_BYTES, headersTimeout: HEADERS_MS, connectionsCheckingInterval: 2000 },
     genReqId: () => `req_${randomBytes(12).toString('hex')}`,
     requestIdHeader: false, trustProxy: false, routerOptions: { caseSensitive: true, ignoreTrailingSlash: false }, exposeHeadRoutes: false,
-    onProtoPoisoning: 'error', onConstructorPoisoning: 'error', frameworkErrors: sendError, clientErrorHandler: refuseConnection,
+    onProtoPoisoning: 'error', onConstructorPoisoning: 'error', clientErrorHandler: refuseConnection,
+    // An address that cannot be decoded comes here past every hook: it is checked like any other, and matches no row.
+    frameworkErrors: (_error, request, reply) => {
+      try {
+        if (admit(context, request, reply)) sendError(refusalOf(request), request, reply)
+      } catch (e) {
+        sendError(e, request, reply)
+      }
+    },
   })
+  // Node would say "continue" to anyone and refuse other expectations by itself: both are decided where all else is.
+  for (const event of ['checkContinue', 'checkExpectation']) app.server.on(event, (...args) => void app.server.emit('request', ...args))
   app.server.maxConnections = CONNECTIONS
   app.decorateRequest('verit')
   app.addHook('onRoute', route => {
     const known = routeTable.some(r => r.method === route.method && r.path === route.url)
     invariant(known, `${String(route.method)} ${route.url} is not in the route table`)
   })
-  app.addHook('onRequest', async (request, reply) => {
-    request.verit = { key: undefined, promptTokens: undefined, completionTokens: undefined, error: undefined }
-    logWhenDone(context, request, reply)
-    void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id })
-    checkHttp(request.raw, context.rules)
-    void reply.headers(corsHeaders(request.raw, context.rules))
-    if (answerPreflight(request, reply, context.rules)) return reply
-    const route = request.is404 ? undefined : routeOf(request)
-    if (route?.requires !== 'nothing') request.verit.key = authenticate(request.raw, context.store)
-    if (route === undefined) throw refusalOf(request)
-    if (route.requires !== 'nothing') authorize(request.verit.key!, route.requires)
-    checkBodyHeaders(request.raw, route.takesBody)
-    return undefined
-  })
+  app.addHook('onRequest', async (request, reply) => (admit(context, request, reply) ? undefined : reply))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
     try {
@@ -72,6 +69,23 @@ export function buildGateway(context: GatewayContext): FastifyInstance {
   app.setNotFoundHandler(request => Promise.reject(refusalOf(request)))
   app.setErrorHandler(sendError)
   return app
+}
+
+/** Everything that is asked of a request before its body is read; false when it is answered already. @throws VeritError the refusal */
+function admit(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): boolean {
+  request.verit = { key: undefined, promptTokens: undefined, completionTokens: undefined, error: undefined }
+  logWhenDone(context, request, reply)
+  void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id })
+  checkHttp(request.raw, context.rules)
+  void reply.headers(corsHeaders(request.raw, context.rules))
+  if (answerPreflight(request, reply, context.rules)) return false
+  const route = request.is404 ? undefined : routeOf(request)
+  if (route?.requires !== 'nothing') request.verit.key = authenticate(request.raw, context.store)
+  if (route === undefined) throw refusalOf(request)
+  if (route.requires !== 'nothing') authorize(request.verit.key!, route.requires)
+  checkBodyHeaders(request.raw, route.takesBody)
+  if (request.headers.expect !== undefined) reply.raw.writeContinue()
+  return true
 }
 
 /** The row of a matched request, found anew from what was sent: a path that only matches after decoding has none. */

@@ -34,7 +34,10 @@ export function checkHttp(raw: IncomingMessage, rules: HostRules): void {
     seen.add(name)
   }
   if (raw.url?.includes('?') === true) throw http('this server takes no query; a key belongs in the Authorization header')
-  if (raw.headers.upgrade !== undefined) throw http('upgrades are not offered')
+  const { upgrade, expect, 'transfer-encoding': transfer } = raw.headers
+  if (upgrade !== undefined) throw http('upgrades are not offered')
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') throw http('it expects what this server does not do')
+  if (transfer !== undefined && transfer.toLowerCase() !== 'chunked') throw http('its Transfer-Encoding is not "chunked" alone')
   checkHost(raw.headers.host, rules)
   const origin = raw.headers.origin
   if (origin !== undefined && !rules.allowOrigins.includes(origin)) {
