@@ -34,13 +34,17 @@ const whole = (low: number, high: number) => (text: string): number => {
   if (!/^\d+$/.test(text) || n < low || n > high) throw new InvalidArgumentError(`It must be a whole number from ${low} to ${high}.`)
   return n
 }
+const address = (text: string): string => {
+  if (text === '') throw new InvalidArgumentError('It must not be empty; 0.0.0.0 or :: stand for all addresses.')
+  return text
+}
 const more = (text: string, before: string[]): string[] => [...before, text]
 
 export function command(): Command {
   return new Command('serve')
     .description('Serve a model over HTTP with OpenAI\'s API. Every request needs a key; the first start makes one and shows it once.')
     .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--host <address>', 'address to listen on; 0.0.0.0 or :: for all of this machine', address, '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0 takes a free one', whole(0, 65535), 8081)
     .option('--state <folder>', 'folder of keys and the server\'s secret', defaultStateFolder())
     .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)')

@@ -12,10 +12,19 @@ import { checkPrivate } from './state-folder.ts'
 
 const BYTES = 32
 
-/** Reads the secret of a state folder, or makes it if there is none. @throws VeritError VERIT_STATE where it is damaged or open to others */
-export function serverSecret(folder: string): Buffer {
+/**
+ * Reads the secret of a state folder, or makes it in a new one. `database` is made after it: where that is there and the secret is not, no key of it
+ * can ever be valid again, and going on would hide that.
+ * @throws VeritError VERIT_STATE where it is missing, damaged or open to others
+ */
+export function serverSecret(folder: string, database: string): Buffer {
   const path = join(folder, 'secret')
+  const used = existsSync(database) // looked for first: another process may be making both
   if (!existsSync(path)) {
+    if (used) {
+      const fix = `Restore it from a backup; without it, move ${database} away and make new keys`
+      throw new VeritError('VERIT_STATE', { path, problem: 'it is missing, and the keys can be checked only with it', fix })
+    }
     try {
       writeFileAtomic(path, randomBytes(BYTES), { mode: 0o600, overwrite: false })
     } catch (e) {

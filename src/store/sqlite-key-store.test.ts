@@ -85,6 +85,7 @@ test('a state that others can read, that is a link, damaged, or of a newer versi
   assert.throws(() => open(short), refused('VERIT_STATE'))
   const garbage = fresh()
   mkdirSync(garbage, { recursive: true, mode: 0o700 })
+  writeFileSync(join(garbage, 'secret'), Buffer.alloc(32), { mode: 0o600 })
   writeFileSync(join(garbage, 'verit.sqlite'), 'this is not a database, but it is long enough to look like one'.repeat(50), { mode: 0o600 })
   assert.throws(() => open(garbage), refused('VERIT_STORE'))
 })
@@ -102,11 +103,22 @@ test('a key of one server is nothing to a server with another secret', () => {
   const store = new SqliteKeyStore(folder)
   const { key } = store.create('x')
   store.close()
-  rmSync(join(folder, 'secret'))
+  writeFileSync(join(folder, 'secret'), Buffer.alloc(32, 7))
   const other = new SqliteKeyStore(folder)
   assert.equal(other.verify(key), undefined)
-  assert.ok(existsSync(join(folder, 'secret')))
   other.close()
+})
+
+test('keys without their secret are refused, not given another secret; an empty or occupied path is no state folder', () => {
+  const folder = fresh()
+  new SqliteKeyStore(folder).close()
+  rmSync(join(folder, 'secret'))
+  assert.throws(() => new SqliteKeyStore(folder), refused('VERIT_STATE'))
+  assert.ok(!existsSync(join(folder, 'secret')))
+  assert.throws(() => new SqliteKeyStore(''), refused('VERIT_STATE'))
+  const file = join(folder, 'a file')
+  writeFileSync(file, '')
+  assert.throws(() => new SqliteKeyStore(file), refused('VERIT_STATE'))
 })
 
 test('the default folder follows XDG_STATE_HOME', () => {

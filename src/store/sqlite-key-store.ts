@@ -33,8 +33,8 @@ export class SqliteKeyStore implements KeyStore {
   /** Opens the store of a state folder, which is made if there is none. @throws VeritError VERIT_STATE, VERIT_STORE */
   constructor(stateFolder: string) {
     const folder = openStateFolder(stateFolder)
-    this.#secret = serverSecret(folder)
     this.#path = join(folder, 'verit.sqlite')
+    this.#secret = serverSecret(folder, this.#path)
     // SQLite gives its side files the mode of the database: so that one is made first, and private.
     closeSync(openSync(this.#path, 'a', 0o600))
     checkPrivate(this.#path, 'file')

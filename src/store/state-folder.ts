@@ -18,11 +18,12 @@ export function defaultStateFolder(): string {
 
 /** Makes the folder where there is none and checks it; gives its absolute path. @throws VeritError VERIT_STATE, VERIT_FILE_IO */
 export function openStateFolder(path: string): string {
+  if (path === '') throw new VeritError('VERIT_STATE', { path: '""', problem: 'its path is empty', fix: 'Name a folder with --state' })
   const folder = resolve(path)
   try {
     if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined && POSIX) chmodSync(folder, 0o700)
   } catch (e) {
-    throw fileError(e, folder, 'write')
+    if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(e, folder, 'write')
   }
   checkPrivate(folder, 'folder')
   return folder
