@@ -34,6 +34,16 @@ test('messages that spell special tokens stay plain text, however they are cut',
   }), { numRuns: 200 })
 })
 
+test('a special token of one character, or one that a message completes, comes from the template alone', () => {
+  const short = byteTokenizer(260, ['■', '<|a|>'])
+  const specials = (template: string, content: string): number[] =>
+    new ChatFormat(template, short).prompt([user(content)]).filter(i => short.isSpecial(i)).map(i => i)
+  const [square, a] = [short.tokenId('■')!, short.tokenId('<|a|>')!]
+  assert.deepEqual(specials('■{{ messages[0].content }}■<|a|>', ' ■ x■■ <|a|>■'), [square, square, a])
+  assert.deepEqual(specials('<|a|{{ messages[0].content }}|a|>', '> <'), [])
+  assert.deepEqual(specials('<|a|>{{ messages[0].content }}<|a|>', ''), [a, a])
+})
+
 test('without a template the turns are plain, after the end-of-text token', () => {
   const format = new ChatFormat(undefined, tokenizer)
   const ids = format.prompt([{ role: 'system', content: 'Talk.' }, user(' Hello '), { role: 'assistant', content: 'Yes.' }, user('Go on')])

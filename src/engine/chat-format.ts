@@ -31,7 +31,8 @@ export class ChatFormat {
   readonly stop: readonly string[]
   #tokenizer: Tokenizer
   #template: ChatTemplate
-  #specials: RegExp | undefined
+  /** The special tokens as alternatives of a regular expression, longer ones first. */
+  #specials: string
   #end: string
 
   /** @param template Jinja source; default: plain turns */
@@ -40,7 +41,7 @@ export class ChatFormat {
     this.#template = new ChatTemplate(template ?? PLAIN)
     this.stop = template === undefined ? ['\nUser:', '\nAssistant:'] : []
     const names = [...tokenizer.specials.keys()].sort((a, b) => b.length - a.length)
-    this.#specials = names.length > 0 ? new RegExp(`(${names.map(n => RegExp.escape(n)).join('|')})`) : undefined
+    this.#specials = names.map(n => RegExp.escape(n)).join('|')
     this.#end = tokenizer.endOfText === undefined ? '' : tokenizer.decode([tokenizer.endOfText])
   }
 
@@ -53,8 +54,9 @@ export class ChatFormat {
       bos_token: this.#end, eos_token: this.#end, add_generation_prompt: true,
     })
     const ids: number[] = []
-    // A split by a group gives texts and special tokens by turns.
-    for (const [i, part] of (this.#specials ? rendered.split(this.#specials) : [rendered]).entries()) {
+    // A split by a group gives texts and special tokens by turns. What has a mark behind it ends in a message.
+    const parts = this.#specials === '' ? [rendered] : rendered.split(new RegExp(`(${this.#specials})(?!${mark})`))
+    for (const [i, part] of parts.entries()) {
       if (i % 2 === 1) ids.push(this.#tokenizer.tokenId(part)!)
       else for (const id of this.#tokenizer.encode(part.replaceAll(mark, ''))) ids.push(id)
     }
@@ -85,7 +87,7 @@ function freeMark(texts: readonly string[]): string {
 }
 
 /**
- * The text with a mark before its first character and after each one that is not white space. A template may move, trim and join it; a special token
- * that a message spells has marks inside and is not found.
+ * The text with a mark after each character that is not white space. A template may move, trim and join it; a special token that ends in a message,
+ * wherever it begins, has a mark inside or behind it.
  */
-const marked = (text: string, mark: string): string => text.replace(/\S/gu, c => c + mark).replace(/\S/u, c => mark + c)
+const marked = (text: string, mark: string): string => text.replace(/\S/gu, c => c + mark)
