@@ -6,6 +6,7 @@
 #include <node_api.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <pthread.h>
 #include "plan.h"
 #if !defined(_WIN32)
 #include <sys/mman.h>
@@ -20,12 +21,54 @@ typedef struct {
   int pending;
 } state_t;
 
-typedef struct {
+typedef struct job_t {
   napi_deferred deferred;
   napi_ref keep; /* the buffers, plan and pool of a run in progress */
   state_t *state;
-  int error;
+  run_t *run;
+  struct job_t *next, **link; /* in `jobs` */
 } job_t;
+
+/*
+ * Runs under way in all environments. A reference keeps a run's buffers alive, but an environment that closes (a worker thread that is terminated)
+ * frees them nevertheless: it has to end the run first.
+ */
+static pthread_mutex_t jobs_lock = PTHREAD_MUTEX_INITIALIZER;
+static job_t *jobs;
+
+static void enlist(job_t *job) {
+  pthread_mutex_lock(&jobs_lock);
+  job->next = jobs;
+  job->link = &jobs;
+  if (jobs) jobs->link = &job->next;
+  jobs = job;
+  pthread_mutex_unlock(&jobs_lock);
+}
+
+static void delist(job_t *job) {
+  pthread_mutex_lock(&jobs_lock);
+  if (job->link) {
+    *job->link = job->next;
+    if (job->next) job->next->link = job->link;
+    job->link = NULL;
+  }
+  pthread_mutex_unlock(&jobs_lock);
+}
+
+/* memory of `allocate` is about to go */
+static void end_users(const char *data, size_t bytes) {
+  for (;;) {
+    pthread_mutex_lock(&jobs_lock);
+    job_t *job = jobs;
+    while (job && (atomic_load(&job->run->ended) || !run_uses(job->run, data, bytes))) job = job->next;
+    run_t *run = job ? job->run : NULL;
+    if (run) run_hold(run);
+    pthread_mutex_unlock(&jobs_lock);
+    if (!run) return;
+    run_cancel(run);
+    run_release(run);
+  }
+}
 
 static napi_value fail(napi_env env, const char *code, const char *text) {
   napi_throw_error(env, code, text);
@@ -63,6 +106,7 @@ static int bytes_of(napi_env env, napi_value v, char **data, size_t *length) {
 /* ---- memory ---- */
 static void unmap(napi_env env, void *data, void *hint) {
   int64_t n;
+  end_users(data, (size_t)(intptr_t)hint);
   napi_adjust_external_memory(env, -(int64_t)(intptr_t)hint, &n);
 #if defined(_WIN32)
   free(data);
@@ -153,27 +197,39 @@ static napi_value create_plan(napi_env env, napi_callback_info info) {
 /* ---- run ---- */
 static void finished(run_t *run, void *context) {
   job_t *job = context;
-  job->error = atomic_load(&run->error);
+  (void)run;
   napi_call_threadsafe_function(job->state->done, job, napi_tsfn_nonblocking);
+}
+
+/* the environment closes: its heap, where buffers may lie that `allocate` did not make, goes after this */
+static void abandon(void *data) {
+  job_t *job = data;
+  run_cancel(job->run);
+  delist(job);
 }
 
 static void settle(napi_env env, napi_value callback, void *context, void *data) {
   (void)callback;
   (void)context;
   job_t *job = data;
+  const int error = atomic_load(&job->run->error);
+  delist(job);
+  run_release(job->run);
   if (!env) {
     free(job);
     return;
   }
+  napi_remove_env_cleanup_hook(env, abandon, job);
   napi_delete_reference(env, job->keep);
   if (--job->state->pending == 0) napi_unref_threadsafe_function(env, job->state->done);
   napi_value value, code, text;
-  if (job->error == RUN_OK) {
+  if (error == RUN_OK) {
     napi_get_undefined(env, &value);
     napi_resolve_deferred(env, job->deferred, value);
   } else {
-    napi_create_string_utf8(env, job->error == RUN_NO_MEMORY ? "VERIT_MEMORY" : "VERIT_PLAN", NAPI_AUTO_LENGTH, &code);
-    napi_create_string_utf8(env, job->error == RUN_NO_MEMORY ? "out of memory" : "an index in the input is out of range", NAPI_AUTO_LENGTH, &text);
+    napi_create_string_utf8(env, error == RUN_NO_MEMORY ? "VERIT_MEMORY" : "VERIT_PLAN", NAPI_AUTO_LENGTH, &code);
+    static const char *const texts[] = {"", "an index in the input is out of range", "out of memory", "a buffer was taken away while it ran"};
+    napi_create_string_utf8(env, texts[error], NAPI_AUTO_LENGTH, &text);
     napi_create_error(env, code, text, &value);
     napi_reject_deferred(env, job->deferred, value);
   }
@@ -193,27 +249,34 @@ static napi_value run_plan(napi_env env, napi_callback_info info) {
   if (count != plan_buffers(plan)) return fail(env, "VERIT_PLAN", "the number of buffers is not the plan's");
   if (!plan_symbols_ok(plan, values, symbols)) return fail(env, "VERIT_PLAN", "a size is over its limit");
   char *buffers[MAX_BUFFERS];
+  CHECK(napi_create_array(env, &keep), "array");
   for (uint32_t i = 0; i < count; i++) {
     napi_value b;
     size_t length;
     CHECK(napi_get_element(env, argv[2], i, &b), "buffers");
+    CHECK(napi_set_element(env, keep, i + 2, b), "buffers"); /* each, for the list may change */
     if (!bytes_of(env, b, &buffers[i], &length)) return fail(env, "VERIT_PLAN", "a buffer is not a typed array");
     if ((int64_t)length < plan_buffer_bytes(plan, i)) return fail(env, "VERIT_PLAN", "a buffer is too short");
     if ((uintptr_t)buffers[i] % 4) return fail(env, "VERIT_PLAN", "a buffer is not aligned to 4 bytes");
   }
   job_t *job = calloc(1, sizeof *job);
-  run_t *run = job ? plan_bind(plan, buffers, values, pool_threads(pool)) : NULL;
-  if (!run || napi_create_array(env, &keep) != napi_ok || napi_set_element(env, keep, 0, argv[0]) != napi_ok || napi_set_element(env, keep, 1, argv[1]) != napi_ok ||
-      napi_set_element(env, keep, 2, argv[2]) != napi_ok || napi_create_reference(env, keep, 1, &job->keep) != napi_ok ||
+  const char *problem = NULL;
+  run_t *run = job ? plan_bind(plan, buffers, values, pool_threads(pool), &problem) : NULL;
+  if (!run || napi_set_element(env, keep, 0, argv[0]) != napi_ok || napi_set_element(env, keep, 1, argv[1]) != napi_ok ||
+      napi_create_reference(env, keep, 1, &job->keep) != napi_ok || napi_add_env_cleanup_hook(env, abandon, job) != napi_ok ||
       napi_create_promise(env, &job->deferred, &promise) != napi_ok) {
+    if (run) napi_remove_env_cleanup_hook(env, abandon, job);
     free(run);
     free(job);
+    if (problem) return fail(env, "VERIT_PLAN", problem);
     return fail(env, "VERIT_MEMORY", "out of memory");
   }
   job->state = state;
+  job->run = run;
   run->finished = finished;
   run->context = job;
   if (state->pending++ == 0) napi_ref_threadsafe_function(env, state->done);
+  enlist(job);
   pool_submit(pool, run);
   return promise;
 }

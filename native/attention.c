@@ -14,11 +14,12 @@ static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t heads = o->a[1], d = o->a[2], half = d / 2, per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, o->a[0]);
   const int32_t *positions = o->in[1];
   for (int64_t r = chunk * per; r < end; r++) {
-    if (positions[r] < 0 || positions[r] >= o->a[3]) {
+    const int64_t position = positions[r];
+    if (position < 0 || position >= o->a[3]) {
       atomic_store(o->error, 1);
       continue;
     }
-    const float *c = (const float *)o->in[2] + positions[r] * half, *s = (const float *)o->in[3] + positions[r] * half;
+    const float *c = (const float *)o->in[2] + position * half, *s = (const float *)o->in[3] + position * half;
     for (int64_t h = 0; h < heads; h++) {
       const float *x = (const float *)o->in[0] + (r * heads + h) * d;
       float *y = (float *)o->out[0] + (r * heads + h) * d;
@@ -89,7 +90,7 @@ typedef struct {
   int64_t q_stride;
   const float *keys, *values; /* at the sequence's first position */
   int64_t d, context, rows;
-  const int32_t *length; /* of each row, length_stride apart */
+  int64_t length[TILE_ROWS]; /* of each row; of all of them the first where the rows are heads of one query */
   int64_t length_stride;
   float *p; /* scores, then probabilities */
   int64_t p_stride;
@@ -131,13 +132,17 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
   const int32_t *start = o->in[3], *length = o->in[4];
   for (int64_t n = n0, e; n < n1; n = e) {
     const int64_t s = start[n];
-    for (e = n; e < n1 && e - n < TILE_ROWS && start[e] == s; e++)
-      if (length[e] < 1 || length[e] > context || s < 0 || s % 16 || s + length[e] > cache_rows) {
+    int64_t lengths[TILE_ROWS]; /* read once: what was checked is what is used */
+    for (e = n; e < n1 && e - n < TILE_ROWS && (e == n || start[e] == s); e++) {
+      const int64_t l = lengths[e - n] = length[e];
+      if (l < 1 || l > context || s < 0 || s % 16 || s + l > cache_rows) {
         atomic_store(o->error, 1);
         return;
       }
+    }
     attend_t t = {.keys = (const float *)o->in[1] + (g * cache_rows + s) * d, .values = (const float *)o->in[2] + (g * cache_rows + s) * d,
-                  .d = d, .context = context, .length = length + n, .scale = op_float(o, 6)};
+                  .d = d, .context = context, .scale = op_float(o, 6)};
+    memcpy(t.length, lengths, (size_t)(e - n) * sizeof *lengths);
     const float *q = (const float *)o->in[0] + (n * heads + g * per) * d;
     float *out = (float *)o->out[0] + (n * heads + g * per) * d, *p = o->out[1];
     if (p) p += (n * heads + g * per) * context;
@@ -170,7 +175,7 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
 /* ---- gradient: one sequence and one key head a chunk; queries in blocks, so that scratch stays small ---- */
 enum { BLOCK = 96 };
 static int64_t grad_stride(int64_t context) { return round_up(context, 16) + 16; }
-static int64_t attentionGrad_chunks(const op_t *o) { return o->a[0] / o->a[4] * o->a[2]; }
+static int64_t attentionGrad_chunks(const op_t *o) { return (o->a[0] + o->a[4] - 1) / o->a[4] * o->a[2]; }
 static int64_t attentionGrad_scratch(const op_t *o) {
   return 4 * (round_up(o->a[4], 16) * o->a[3] + 2 * BLOCK * grad_stride(o->a[4]));
 }
@@ -195,6 +200,10 @@ static void attentionGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t heads = o->a[1], groups = o->a[2], d = o->a[3], T = o->a[4], per = heads / groups, S = grad_stride(T);
   const int64_t b = chunk / groups, g = chunk % groups, hd = heads * d, gd = groups * d, blocks = round_up(T, 16);
   const float scale = op_float(o, 5);
+  if ((b + 1) * T > o->a[0]) { /* not whole sequences */
+    atomic_store(o->error, 1);
+    return;
+  }
   const float *k = (const float *)o->in[1] + b * T * gd + g * d, *v = (const float *)o->in[2] + b * T * gd + g * d;
   float *dk = (float *)o->out[1] + b * T * gd + g * d, *dv = (float *)o->out[2] + b * T * gd + g * d;
   float *vt = (float *)scratch, *ds = vt + blocks * d, *pb = ds + BLOCK * S;

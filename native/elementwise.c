@@ -144,11 +144,12 @@ static void embedding_run(const op_t *o, int64_t chunk, char *scratch) {
   const int32_t *ids = o->in[1];
   const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
   for (int64_t r = chunk * per; r < end; r++) {
-    if (ids[r] < 0 || ids[r] >= v) {
+    const int64_t id = ids[r];
+    if (id < 0 || id >= v) {
       atomic_store(o->error, 1);
       continue;
     }
-    memcpy((float *)o->out[0] + r * c, table + ids[r] * c, 4 * (size_t)c);
+    memcpy((float *)o->out[0] + r * c, table + id * c, 4 * (size_t)c);
   }
 }
 
@@ -162,11 +163,12 @@ static void embeddingGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t rows = o->a[0], c = o->a[1], v = o->a[2], c0 = chunk * 64, c1 = at_most(c0 + 64, c);
   for (int64_t r = 0; r < v; r++) memset(d + r * c + c0, 0, 4 * (size_t)(c1 - c0));
   for (int64_t r = 0; r < rows; r++) {
-    if (ids[r] < 0 || ids[r] >= v) {
+    const int64_t id = ids[r];
+    if (id < 0 || id >= v) {
       atomic_store(o->error, 1);
       continue;
     }
-    float *row = d + ids[r] * c;
+    float *row = d + id * c;
     const float *x = dy + r * c;
     for (int64_t j = c0; j < c1; j += 16) {
       const int n = (int)at_most(c1 - j, 16);

@@ -18,11 +18,12 @@ static void crossEntropy_run(const op_t *o, int64_t chunk, char *scratch) {
     const float sum = f_hsum(l);
     stats[0] = m;
     stats[1] = 1.0f / sum;
-    if (targets[r] < -1 || targets[r] >= v) {
+    const int64_t t = targets[r];
+    if (t < -1 || t >= v) {
       atomic_store(o->error, 1);
       continue;
     }
-    *loss = targets[r] < 0 ? 0.0f : log_1(sum) - (x[targets[r]] - m);
+    *loss = t < 0 ? 0.0f : log_1(sum) - (x[t] - m);
   }
 }
 

@@ -4,14 +4,13 @@
  */
 #include "ops.h"
 
-/* sizes must be positive and small enough that no product below overflows */
-static int sizes(const int64_t *a, int n) {
+static int sizes(const wide_t *a, int n) {
   for (int i = 0; i < n; i++)
     if (a[i] < 0 || a[i] > INT32_MAX) return 0;
   return 1;
 }
 #define F(n) (4 * (n))
-#define NEED(name) static int name##_need(const int64_t *a, int64_t *in, int64_t *out)
+#define NEED(name) static int name##_need(const wide_t *a, wide_t *in, wide_t *out)
 #define UNUSED (void)in, (void)out
 
 NEED(matmul) {
@@ -28,7 +27,7 @@ NEED(add) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 NEED(scale) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 4; return sizes(a, 2); }
 NEED(embedding) { in[0] = F(a[2] * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 3); }
 NEED(embeddingGrad) { in[0] = F(a[0] * a[1]); in[1] = F(a[0]); out[0] = F(a[2] * a[1]); return sizes(a, 3); }
-static int parts(const int64_t *a, int64_t *whole, int64_t *part) {
+static int parts(const wide_t *a, wide_t *whole, wide_t *part) {
   if (!sizes(a, 4)) return 0;
   *whole = F(a[0] * (a[1] + a[2] + a[3]));
   for (int i = 0; i < 3; i++) part[i] = F(a[0] * a[1 + i]);
@@ -61,9 +60,9 @@ NEED(rope) {
 }
 NEED(writeKeys) { in[0] = F(a[0] * a[1] * a[2]); in[1] = F(a[0]); out[0] = F(a[1] * a[3] * a[2]); return sizes(a, 4) && a[3] % 16 == 0 && a[1] * a[2] <= INT32_MAX; }
 NEED(writeValues) { return writeKeys_need(a, in, out); }
-static int heads(const int64_t *a) { return sizes(a, 5) && a[1] > 0 && a[2] > 0 && a[1] % a[2] == 0 && a[3] > 0 && a[4] > 0 && a[1] * a[3] <= INT32_MAX; }
+static int heads(const wide_t *a) { return sizes(a, 5) && a[1] > 0 && a[2] > 0 && a[1] % a[2] == 0 && a[3] > 0 && a[4] > 0 && a[1] * a[3] <= INT32_MAX; }
 NEED(attention) {
-  if (!heads(a) || !sizes(a + 5, 1) || a[5] % 16) return 0;
+  if (!heads(a) || !sizes(a + 5, 1) || a[5] % 16 || a[1] * a[4] > INT32_MAX) return 0;
   in[0] = out[0] = F(a[0] * a[1] * a[3]);
   in[1] = in[2] = F(a[2] * a[5] * a[3]);
   in[3] = in[4] = F(a[0]);
@@ -71,7 +70,7 @@ NEED(attention) {
   return 1;
 }
 NEED(attentionGrad) {
-  if (!heads(a)) return 0;
+  if (!heads(a) || a[3] * a[4] > INT32_MAX) return 0;
   in[0] = in[4] = in[5] = out[0] = F(a[0] * a[1] * a[3]);
   in[1] = in[2] = out[1] = out[2] = F(a[0] * a[2] * a[3]);
   in[3] = F(a[0] * a[1] * a[4]);
@@ -81,7 +80,9 @@ NEED(crossEntropy) { in[0] = F(a[0] * a[1]); in[1] = out[0] = F(a[0]); out[1] = 
 NEED(crossEntropyGrad) { in[0] = out[0] = F(a[0] * a[1]); in[1] = in[3] = F(a[0]); in[2] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
 NEED(mean) { in[0] = F(a[0]); out[0] = 4; return sizes(a, 1) && a[0] > 0; }
 NEED(meanGrad) { in[0] = 4; out[0] = F(a[0]); return sizes(a, 1) && a[0] > 0; }
-NEED(quantizeRows) { in[0] = F(a[0] * a[1]); out[0] = a[0] * round_up(a[1], 16); out[1] = out[2] = F(a[0]); return sizes(a, 2) && a[1] > 0; }
+/* twice 128 times as many is 2^31: a sum of codes and a product with weights stay within an int32 */
+enum { LONGEST_ROW = 1 << 23 };
+NEED(quantizeRows) { in[0] = F(a[0] * a[1]); out[0] = a[0] * round_up(a[1], 16); out[1] = out[2] = F(a[0]); return sizes(a, 2) && a[1] > 0 && a[1] <= LONGEST_ROW; }
 NEED(dequantizeRows) { in[0] = a[0] * round_up(a[1], 16); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 static int64_t packed(int64_t outputs, int64_t k) { return round_up(outputs, 16) * round_up(k, 16) / 4; }
 NEED(ternarize) { in[0] = F(a[0] * a[1]); out[0] = packed(a[0], a[1]); out[1] = 4; return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
@@ -92,7 +93,7 @@ NEED(ternaryMatmul) {
   in[3] = packed(a[1], a[2]);
   in[4] = 4;
   out[0] = F(a[0] * a[1]);
-  return sizes(a, 3) && a[1] > 0 && a[2] > 0;
+  return sizes(a, 3) && a[1] > 0 && a[2] > 0 && a[2] <= LONGEST_ROW;
 }
 NEED(squareSum) { in[0] = F(a[0]); out[0] = F((a[0] + 4095) / 4096); return sizes(a, 1); }
 NEED(clipFactor) { in[0] = F(a[0]); out[0] = 8; return sizes(a, 1); }

@@ -37,6 +37,8 @@ typedef struct {
   atomic_int *error; /* set to 1 by a kernel that meets an index out of range */
 } op_t;
 
+typedef __int128 wide_t; /* attributes have 32 bits: no product of three overflows */
+
 static inline float op_float(const op_t *o, int i) {
   uint32_t bits = (uint32_t)o->a[i];
   float f;
@@ -52,8 +54,11 @@ static inline int64_t at_most(int64_t x, int64_t high) { return x > high ? high 
 typedef struct {
   const char *name;
   int inputs, outputs, attributes;
-  /* Bytes each tensor must have for these attributes; 0 where it may be absent. Returns 0 if the attributes themselves are not allowed. */
-  int (*need)(const int64_t *a, int64_t *in, int64_t *out);
+  /*
+   * Bytes each tensor must have for these attributes; 0 where it may be absent, and where its op gets no pointer to it. Returns 0 if the attributes
+   * themselves are not allowed.
+   */
+  int (*need)(const wide_t *a, wide_t *in, wide_t *out);
 } op_info;
 extern const op_info op_infos[OP_COUNT];
 

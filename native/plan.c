@@ -35,25 +35,25 @@ int plan_symbols_ok(const plan_t *p, const int32_t *symbols, size_t n) {
 
 static int64_t attribute(const step_t *s, int i, const int32_t *symbols) { return s->tag[i] ? symbols[s->tag[i] - 1] : s->value[i]; }
 
-static const char *check_tensor(const plan_t *p, int32_t t, int64_t need) {
+static const char *check_tensor(const plan_t *p, int32_t t, wide_t need) {
   if (t < -1 || t >= (int64_t)p->tensor_count) return "a tensor index is out of range";
   if (t < 0) return need > 0 ? "a tensor that the op needs is absent" : NULL;
   return p->tensors[t].bytes < need ? "a tensor is too short for its op" : NULL;
 }
 
-static const char *check_step(const plan_t *p, const step_t *s) {
+/* The step at these sizes: its attributes, and which tensors it needs (the others get no pointer). */
+typedef struct { wide_t a[MAX_ATTRIBUTES], in[MAX_IN], out[MAX_OUT]; } sized_t;
+
+static const char *check_step(const plan_t *p, const step_t *s, const int32_t *symbols, sized_t *z) {
   const op_info *info = &op_infos[s->kind];
-  int64_t a[MAX_ATTRIBUTES] = {0}, in[MAX_IN] = {0}, out[MAX_OUT] = {0};
-  for (int i = 0; i < info->attributes; i++) {
-    if (s->tag[i] < 0 || s->tag[i] > (int32_t)p->symbol_count) return "an attribute names an unknown symbol";
-    a[i] = attribute(s, i, p->limits);
-  }
-  if (!info->need(a, in, out)) return "an op has attributes that are not allowed";
-  /* optional outputs: the probabilities of attention and the bias gradient of layerNorm */
-  if (s->kind == OP_attention && s->out[1] < 0) out[1] = 0;
+  memset(z, 0, sizeof *z);
+  for (int i = 0; i < info->attributes; i++) z->a[i] = attribute(s, i, symbols);
+  if (!info->need(z->a, z->in, z->out)) return "an op has attributes that are not allowed";
+  /* an optional output: the probabilities of attention */
+  if (s->kind == OP_attention && s->out[1] < 0) z->out[1] = 0;
   const char *problem = NULL;
-  for (int i = 0; i < info->inputs && !problem; i++) problem = check_tensor(p, s->in[i], in[i]);
-  for (int i = 0; i < info->outputs && !problem; i++) problem = check_tensor(p, s->out[i], out[i]);
+  for (int i = 0; i < info->inputs && !problem; i++) problem = check_tensor(p, s->in[i], z->in[i]);
+  for (int i = 0; i < info->outputs && !problem; i++) problem = check_tensor(p, s->out[i], z->out[i]);
   /* adamw updates in place: its outputs must be its inputs */
   if (!problem && s->kind == OP_adamw && (s->out[0] != s->in[0] || s->out[1] != s->in[2] || s->out[2] != s->in[3])) problem = "adamw must write w, m, v in place";
   return problem;
@@ -92,8 +92,10 @@ static const char *fill(plan_t *p, const int32_t *program, size_t words, const d
     for (int i = 0; i < h[3]; i++) {
       s->tag[i] = *x++;
       s->value[i] = *x++;
+      if (s->tag[i] < 0 || s->tag[i] > (int32_t)p->symbol_count) return "an attribute names an unknown symbol";
     }
-    const char *problem = check_step(p, s);
+    sized_t sized;
+    const char *problem = check_step(p, s, p->limits, &sized);
     if (problem) return problem;
     w += length;
   }
@@ -120,18 +122,26 @@ plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, cons
   return NULL;
 }
 
-run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads) {
+run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads, const char **problem) {
   run_t *r = calloc(1, sizeof *r + p->step_count * MAX_PHASES * sizeof(item_t));
+  *problem = NULL;
   if (!r) return NULL;
   for (size_t i = 0; i < p->step_count; i++) {
     const step_t *s = &p->steps[i];
     const op_info *info = &op_infos[s->kind];
     const op_kernel *k = &p->isa->kernels[s->kind];
     op_t op = {.kind = s->kind, .threads = threads, .error = &r->error};
-#define POINTER(t) ((t) < 0 ? NULL : buffers[p->tensors[t].buffer] + p->tensors[t].offset)
-    for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j]);
-    for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j]);
-    for (int j = 0; j < info->attributes; j++) op.a[j] = attribute(s, j, symbols);
+    sized_t z;
+    /* what fits at the largest sizes may not be allowed at smaller ones (a symbol may stand for any attribute) */
+    *problem = check_step(p, s, symbols, &z);
+    if (*problem) {
+      free(r);
+      return NULL;
+    }
+#define POINTER(t, need) ((need) > 0 ? buffers[p->tensors[t].buffer] + p->tensors[t].offset : NULL)
+    for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j], z.in[j]);
+    for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j], z.out[j]);
+    for (int j = 0; j < info->attributes; j++) op.a[j] = (int64_t)z.a[j];
     if (k->scratch) r->scratch = at_least(r->scratch, k->scratch(&op));
     for (int f = 0; f < MAX_PHASES && k->phases[f].run; f++)
       r->item[r->items++] = (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)};

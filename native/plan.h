@@ -14,7 +14,7 @@ plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, cons
 size_t plan_buffers(const plan_t *p);
 int64_t plan_buffer_bytes(const plan_t *p, size_t i);
 int plan_symbols_ok(const plan_t *p, const int32_t *symbols, size_t n);
-/* A run over these buffers, ready for pool_submit; NULL without memory. */
-run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads);
+/* A run over these buffers, ready for pool_submit. The steps are checked again with these sizes. NULL and a reason, or NULL and no reason without memory. */
+run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads, const char **problem);
 void plan_free(plan_t *p);
 #endif

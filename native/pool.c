@@ -7,6 +7,7 @@
 #include "pool.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { SPINS = 1500 };
 
@@ -29,8 +30,33 @@ struct pool_t {
   pthread_t thread[];
 };
 
-static void release(run_t *run) {
+void run_release(run_t *run) {
   if (atomic_fetch_sub(&run->references, 1) == 1) free(run);
+}
+
+void run_hold(run_t *run) { atomic_fetch_add(&run->references, 1); }
+
+int run_uses(const run_t *run, const char *data, size_t bytes) {
+  for (uint32_t i = 0; i < run->items; i++) {
+    const op_t *o = &run->item[i].op;
+    for (int j = 0; j < MAX_IN + MAX_OUT; j++) {
+      const char *p = j < MAX_IN ? o->in[j] : o->out[j - MAX_IN];
+      if (p >= data && p < data + bytes) return 1;
+    }
+  }
+  return 0;
+}
+
+void run_cancel(run_t *run) {
+  int none = RUN_OK;
+  atomic_compare_exchange_strong(&run->error, &none, RUN_CANCELLED);
+  while (!atomic_load(&run->ended)) nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+}
+
+static void end(run_t *run) {
+  run->finished(run, run->context);
+  atomic_store(&run->ended, 1);
+  run_release(run);
 }
 
 static void wake_all(pool_t *p) {
@@ -46,8 +72,7 @@ static void finish(pool_t *p, run_t *run) {
   atomic_fetch_sub(&p->runs, 1);
   if (p->head) pthread_cond_broadcast(&p->wake);
   pthread_mutex_unlock(&p->lock);
-  run->finished(run, run->context);
-  release(run);
+  end(run);
 }
 
 /* the last chunk of `item` is done: open the next item that has chunks */
@@ -108,7 +133,7 @@ static void *worker(void *argument) {
     }
     if (run->scratch > size) atomic_store(&run->error, RUN_NO_MEMORY);
     work(p, run, scratch);
-    release(run);
+    run_release(run);
   }
   free(scratch);
   return NULL;
@@ -129,13 +154,12 @@ pool_t *pool_create(int threads) {
 int pool_threads(const pool_t *p) { return p->threads; }
 
 void pool_submit(pool_t *p, run_t *run) {
-  atomic_store(&run->references, 1);
+  atomic_store(&run->references, 2); /* the pool's and the maker's */
   uint32_t first = 0;
   while (first < run->items && run->item[first].chunks == 0) first++;
   atomic_store(&run->word, (uint64_t)first << 32);
   if (first == run->items) { /* nothing to do */
-    run->finished(run, run->context);
-    release(run);
+    end(run);
     return;
   }
   pthread_mutex_lock(&p->lock);

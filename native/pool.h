@@ -9,13 +9,14 @@ typedef struct {
   uint32_t chunks;
 } item_t;
 
-/* One run. The pool frees it (with free) when the last thread has left it. */
+/* One run. It is freed (with free) when the last thread has left it and its maker has released it. */
 typedef struct run_t {
   _Atomic uint64_t word; /* item index in the high half, next chunk in the low half */
   _Atomic uint32_t done; /* chunks of the current item that are finished */
   _Atomic int sleepers;
   _Atomic int references;
   atomic_int error;
+  _Atomic int ended; /* `finished` has returned */
   uint32_t items;
   int64_t scratch;
   void (*finished)(struct run_t *run, void *context); /* called once, on a pool thread, when the last chunk is done */
@@ -24,11 +25,15 @@ typedef struct run_t {
   item_t item[];
 } run_t;
 
-enum { RUN_OK = 0, RUN_BAD_INDEX = 1, RUN_NO_MEMORY = 2 };
+enum { RUN_OK = 0, RUN_BAD_INDEX = 1, RUN_NO_MEMORY = 2, RUN_CANCELLED = 3 };
 
 typedef struct pool_t pool_t;
 pool_t *pool_create(int threads); /* NULL if threads cannot be started */
 int pool_threads(const pool_t *pool);
 void pool_submit(pool_t *pool, run_t *run);
+void run_cancel(run_t *run); /* of a submitted run: skips what it has not begun, returns when it has ended */
+void run_hold(run_t *run);
+void run_release(run_t *run);
+int run_uses(const run_t *run, const char *data, size_t bytes); /* whether an op of it reads or writes there */
 void pool_destroy(pool_t *pool); /* waits for runs in progress */
 #endif

@@ -92,7 +92,7 @@ static void unternarize_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const int64_t k = o->a[1], k16 = round_up(k, 16);
   const uint8_t *t = (const uint8_t *)o->in[0] + chunk * k16 * 4;
-  const float m = *(const float *)o->in[1], value[4] = {-m, 0.0f, m, 0.0f};
+  const float m = *(const float *)o->in[1], value[4] = {-m, 0.0f, m, m};
   for (int64_t r = chunk * 16; r < at_most(chunk * 16 + 16, o->a[0]); r++) {
     float *w = (float *)o->out[0] + r * k;
     const uint8_t *lane = t + (r - chunk * 16) * 4;

@@ -1,0 +1,85 @@
+/** Plans and moments that could make the kernels touch memory that is not theirs: handed to the addon itself, past the checks of the graph. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Worker, isMainThread, parentPort } from 'node:worker_threads'
+import { addon, nativeExecutor } from '../src/exec/native.ts'
+import { PlanBuilder } from '../src/graph/plan-builder.ts'
+
+const native = addon()!
+
+/** Two runs of some tenths of a second, over memory of the addon. */
+function longRuns(): Promise<void[]> {
+  const n = 800, executor = nativeExecutor(2)!, builder = new PlanBuilder()
+  const [a, b] = ['a', 'b'].map(name => builder.tensor(name, 'f32', n * n)) as [number, number]
+  const c = builder.tensor('arena', 'f32', n * n)
+  for (let i = 0; i < 60; i++) builder.step('matmul', [a, b, -1], [c], { M: n, Nc: n, K: n, transposeA: 0, layoutB: 0, hasBias: 0 })
+  const loaded = executor.load(builder.build())
+  const memory = (): Float32Array => new Float32Array(executor.allocate(4 * n * n))
+  return Promise.all([1, 2].map(() => loaded.run({ a: memory(), b: memory() })))
+}
+
+type Triple = readonly [buffer: number, offset: number, bytes: number]
+
+/** Runs one step on the addon. Attributes: a number, or { symbol } for one of the two sizes of a run. */
+function run(op: string, inputs: number[], outputs: number[], attributes: (number | { symbol: number })[], tensors: Triple[], buffers: ArrayBufferView[], symbols = [1, 1]): Promise<void> {
+  const words = attributes.flatMap(a => (typeof a === 'number' ? [0, a] : [1 + a.symbol, 0]))
+  const program = [native.ops.indexOf(op), inputs.length, outputs.length, attributes.length, ...inputs, ...outputs, ...words]
+  const plan = native.createPlan('baseline', Int32Array.from(program), Float64Array.from(tensors.flat()), Float64Array.from(buffers, b => b.byteLength), Int32Array.of(1, 1))
+  return native.run(native.createPool(2), plan, buffers, Int32Array.from(symbols))
+}
+
+const refused = (problem: RegExp) => (e: unknown): boolean => {
+  assert.equal((e as { code: string }).code, 'VERIT_PLAN')
+  assert.match((e as Error).message, problem)
+  return true
+}
+
+if (!isMainThread) {
+  void longRuns()
+  setTimeout(() => parentPort!.postMessage('running'), 20)
+} else {
+  test('sizes whose product passes 64 bits are too large for a tensor, not small again', async () => {
+    const most = 2 ** 31 - 1
+    await assert.rejects(async () => run('add', [0, 0], [0], [most, most], [[0, 0, 64]], [new Float32Array(16)]), refused(/too short/))
+    await assert.rejects(async () => run('attention', [0, 0, 0, 0, 0], [0, 0], [most, 1, 1, 1, most, 16, 0], [[0, 0, 64]], [new Float32Array(16)]), refused(/too short/))
+  })
+
+  test('a tensor that the attributes do not ask for is not read', async () => {
+    const a = new Float32Array(16).fill(1), y = new Float32Array(16)
+    await run('matmul', [0, 0, 1], [2], [1, 16, 1, 0, 0, 0], [[0, 0, 64], [1, 0, 0], [2, 0, 64]], [a, new Float32Array(0), y])
+    assert.deepEqual([...y], Array(16).fill(1))
+  })
+
+  test('sizes that fit at their limits are checked again for each run', async () => {
+    const memory = (): Float32Array => new Float32Array(1024)
+    const attend = (groups: number): Promise<void> => run('attention', [0, 0, 0, 1, 2], [3, -1], [1, 1, { symbol: 0 }, 1, 16, 16, 0], [[0, 0, 4096], [1, 0, 4], [2, 0, 4], [3, 0, 4096]],
+      [memory(), Int32Array.of(0), Int32Array.of(1), memory()], [groups, 1])
+    await attend(1)
+    await assert.rejects(async () => attend(0), refused(/not allowed/))
+  })
+
+  test('rows that are not whole sequences are refused by the gradient of attention', async () => {
+    const buffers = [new Float32Array(1024), new Float32Array(64), new Float32Array(64), new Float32Array(64)]
+    const tensors: Triple[] = buffers.map((b, i) => [i, 0, b.byteLength])
+    await assert.rejects(async () => run('attentionGrad', [0, 0, 0, 0, 0, 0], [1, 2, 3], [5, 1, 1, 1, 3, 0], tensors, buffers), refused(/out of range/))
+  })
+
+  test('a list of buffers may change while a run is under way', async () => {
+    const n = 1 << 20, list = [new Float32Array(n), new Float32Array(n)]
+    const program = Int32Array.of(native.ops.indexOf('gelu'), 1, 1, 2, 0, 1, 0, 1, 0, n)
+    const plan = native.createPlan('baseline', program, Float64Array.of(0, 0, 4 * n, 1, 0, 4 * n), Float64Array.of(4 * n, 4 * n), Int32Array.of(1, 1))
+    const running = native.run(native.createPool(2), plan, list, Int32Array.of(1, 1))
+    list.length = 0
+    for (let i = 0; i < 50; i++) new Float32Array(n).fill(i)
+    await running
+  })
+
+  test('a worker thread that is terminated during a run takes nothing else down', async () => {
+    for (let i = 0; i < 3; i++) {
+      const worker = new Worker(new URL(import.meta.url))
+      await new Promise(resolve => worker.once('message', resolve))
+      await worker.terminate()
+    }
+    await longRuns()
+  })
+}
