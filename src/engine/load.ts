@@ -36,13 +36,16 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
     const model = await loadGguf(gguf, executor)
     file.checkUnchanged()
     const { metadata } = gguf
-    const turn = 'tokenizer.ggml.eot_token_id'
+    const turn = 'tokenizer.ggml.eot_token_id', end = metadata.has(turn) ? metadata.uint(turn) : undefined
+    if (end !== undefined && end >= model.config.vocab) {
+      throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `the token ${end} that ends a turn is not one of its ${model.config.vocab}` })
+    }
     return new Engine(executor, {
       ...model,
       name: metadata.string('general.name', basename(file.name)),
       digest,
       chatTemplate: metadata.has('tokenizer.chat_template') ? metadata.string('tokenizer.chat_template') : undefined,
-      ends: metadata.has(turn) ? [metadata.uint(turn)] : [],
+      ends: end === undefined ? [] : [end],
     }, rest)
   } finally {
     if (file !== source) file.close()

@@ -10,7 +10,7 @@ import type { ModelConfig } from '../model/config.ts'
 import { servingGraph } from '../model/graphs.ts'
 
 export interface ServingOptions {
-  /** Positions of a sequence. Default and most: the model's context. */
+  /** Positions of a sequence. Most: the model's context, which is also the default where its cache and rotary table stay small (see `defaultContext`). */
   context?: number | undefined
   /** Sequences that have a place in the cache, 1 to 1,024. Default 8, fewer where their cache would pass 512 MiB. */
   slots?: number | undefined
@@ -29,6 +29,20 @@ export interface Row {
 }
 
 const CACHE_BYTES = 512 * 2 ** 20
+/** Most for one sequence: a cache of 2 GiB, a rotary table that is worked out in about a second. */
+const SEQUENCE_BYTES = 2 ** 31
+const ROTARY_PAIRS = 2 ** 23
+
+const cacheBytes = (config: ModelConfig): number => 8 * config.layers * keyHeads(config) * headWidth(config)
+
+/**
+ * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes can claim a million positions.
+ * Whoever wants more of them says so.
+ */
+export function defaultContext(config: ModelConfig): number {
+  const rotary = config.kind === 'bitnet' ? (2 * ROTARY_PAIRS) / headWidth(config) : Infinity
+  return Math.min(config.context, Math.max(2, Math.floor(Math.min(SEQUENCE_BYTES / cacheBytes(config), rotary))))
+}
 
 export class ServingModel {
   readonly config: ModelConfig
@@ -45,12 +59,12 @@ export class ServingModel {
   /** @param weights the buffer that `loadModel` of src/model gives */
   constructor(executor: Executor, config: ModelConfig, weights: Uint8Array, options: ServingOptions = {}) {
     this.config = config
-    this.context = Math.min(config.context, options.context ?? config.context)
+    this.context = Math.min(config.context, options.context ?? defaultContext(config))
     this.#stride = Math.ceil(this.context / 16) * 16
-    const slotBytes = 8 * config.layers * keyHeads(config) * headWidth(config) * this.#stride
+    const slotBytes = cacheBytes(config) * this.#stride
     this.slots = options.slots ?? Math.max(1, Math.min(8, Math.floor(CACHE_BYTES / slotBytes)))
     this.rows = Math.max(options.rows ?? 256, this.slots)
-    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride })
+    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride, context: this.context })
     this.#memory = new PlanMemory(executor, plan, { weights }, constants)
     this.#plan = executor.load(plan)
     this.#logits = this.#memory.f32('logits')

@@ -14,9 +14,9 @@ export function bitnetForward(g: Graph, config: BitnetConfig, w: Weights, at: Pl
   const { heads, kvHeads, eps } = config
   const { cacheRow, start, length, cacheRows, context } = at
   const half = headWidth(config) / 2
-  const table = rotaryTable(config)
-  const cos = g.constant('rotary.cos', table.cos, [config.context, half])
-  const sin = g.constant('rotary.sin', table.sin, [config.context, half])
+  const table = rotaryTable(config, context)
+  const cos = g.constant('rotary.cos', table.cos, [context, half])
+  const sin = g.constant('rotary.sin', table.sin, [context, half])
   const norm = (x: Tensor, name: string): Tensor => g.rmsNorm(x, w.tensor(`${name}.weight`), eps)
 
   let x = g.embedding(w.tensor('token_embedding'), at.ids)
@@ -38,16 +38,17 @@ export function bitnetForward(g: Graph, config: BitnetConfig, w: Weights, at: Pl
 /**
  * Cosines and sines of position · theta^(-2i/D) [context, D/2], worked out in f64 and rounded once. Theta is taken as an f32, which is what a
  * GGUF file keeps.
+ * @param context positions, from 0
  */
-export function rotaryTable(config: BitnetConfig): { cos: Float32Array; sin: Float32Array } {
+export function rotaryTable(config: BitnetConfig, context: number): { cos: Float32Array; sin: Float32Array } {
   const width = headWidth(config)
   const half = width / 2
-  const cos = new Float32Array(config.context * half)
-  const sin = new Float32Array(config.context * half)
+  const cos = new Float32Array(context * half)
+  const sin = new Float32Array(context * half)
   const logTheta = logCore(Math.fround(config.theta))
   for (let i = 0; i < half; i++) {
     const frequency = expCore(((-2 * i) / width) * logTheta)
-    for (let p = 0; p < config.context; p++) {
+    for (let p = 0; p < context; p++) {
       cos[p * half + i] = cosCore(p * frequency)
       sin[p * half + i] = sinCore(p * frequency)
     }

@@ -87,6 +87,8 @@ export interface ServingShape {
   readonly outputs: number
   /** Rows of the key and value cache, a multiple of 16, shared by all sequences. */
   readonly cacheRows: number
+  /** Positions of a sequence. Default and most: the model's context. */
+  readonly context?: number
 }
 
 /**
@@ -102,7 +104,7 @@ export function servingGraph(config: ModelConfig, shape: ServingShape): Compiled
     keys: g.state(`keys.${layer}`, [heads, rows / 16, width, 16]),
     values: g.state(`values.${layer}`, [heads, rows, width]),
   })
-  const at = { ...placementInputs(g, 'rows', rows, config.context), cache }
+  const at = { ...placementInputs(g, 'rows', rows, shape.context ?? config.context), cache }
   const x = forward(g, config, w, at)
   const logits = head(w, g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])))
   return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })

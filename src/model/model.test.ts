@@ -68,7 +68,7 @@ test('matrices come before vectors, names are distinct in GGUF too, and starting
 
 test('the rotary table holds the cosines and sines of position times theta to the power -2i/D', () => {
   const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 16, heads: 2, ffn: 16, context: 50, vocab: 8 }) as BitnetConfig
-  const { cos, sin } = rotaryTable(config)
+  const { cos, sin } = rotaryTable(config, config.context)
   for (let p = 0; p < 50; p++) {
     for (let i = 0; i < 4; i++) {
       const angle = p * 500000 ** ((-2 * i) / 8)
