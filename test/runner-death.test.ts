@@ -84,6 +84,19 @@ test('a signal to all processes at once, as Ctrl-C in a terminal is one, lets th
   assert.doesNotMatch(server.stderr(), /died/)
 })
 
+test('options of serve that could not work are refused at once, in a sentence that says how they look', () => {
+  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+  const wrong = [
+    ['--host', ''], ['--model-name', ''], ['--model-name', 'a\x1b[2J'], ['--allow-host', 'a.example:8081'], ['--allow-host', 'https://a.example'],
+    ['--allow-origin', 'https://a.example/'], ['--allow-origin', 'null'], ['--allow-origin', '*'], ['--state', ''],
+  ]
+  for (const [option, value] of wrong) {
+    const args = [main, 'serve', model, '--port', '0', '--state', join(dir, 'state5'), option!, value!]
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 5000 })
+    assert.ok(status !== null && status !== 0 && /It must (not )?be|its path is empty/.test(stderr), `${option} ${value}: ${stderr}`)
+  }
+})
+
 test('a request that had not begun is sent again once, and one whose process dies twice is ended', async () => {
   const runner = await ModelRunner.start(model)
   const killed: number[] = []

@@ -38,7 +38,23 @@ const address = (text: string): string => {
   if (text === '') throw new InvalidArgumentError('It must not be empty; 0.0.0.0 or :: stand for all addresses.')
   return text
 }
-const more = (text: string, before: string[]): string[] => [...before, text]
+/** What a client can send, to the letter: a rule that can never match would be found out late. */
+const hostRule = (text: string, before: string[]): string[] => {
+  if (!/^[a-z0-9._-]+$/i.test(text)) throw new InvalidArgumentError('It must be a name alone, without a scheme or port, for example gpu1.example.')
+  return [...before, text]
+}
+const originRule = (text: string, before: string[]): string[] => {
+  if (!/^https?:/.test(text) || !URL.canParse(text) || new URL(text).origin !== text) {
+    throw new InvalidArgumentError('It must be an origin as browsers send it, for example https://app.example, without a final slash.')
+  }
+  return [...before, text]
+}
+const modelId = (text: string): string => {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$/.test(text)) {
+    throw new InvalidArgumentError('It must be 1 to 100 letters, digits, dots, dashes, underscores, colons and slashes.')
+  }
+  return text
+}
 
 export function command(): Command {
   return new Command('serve')
@@ -47,9 +63,9 @@ export function command(): Command {
     .option('--host <address>', 'address to listen on; 0.0.0.0 or :: for all of this machine', address, '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0 takes a free one', whole(0, 65535), 8081)
     .option('--state <folder>', 'folder of keys and the server\'s secret', defaultStateFolder())
-    .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)')
-    .option('--allow-host <name>', 'a further host name by which clients may reach the server; repeatable', more, [])
-    .option('--allow-origin <origin>', 'an origin whose web pages may call, for example https://app.example; repeatable', more, [])
+    .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)', modelId)
+    .option('--allow-host <name>', 'a further host name by which clients may reach the server; repeatable', hostRule, [])
+    .option('--allow-origin <origin>', 'an origin whose web pages may call, for example https://app.example; repeatable', originRule, [])
     .option('--parallel <n>', 'generations side by side', whole(1, 256), 4)
     .option('--queue <n>', 'generations that wait; more are answered 503', whole(0, 10_000), 64)
     .option('--per-key <n>', 'generations of one key, running and waiting; more are answered 429', whole(1, 10_000), 16)
