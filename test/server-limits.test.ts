@@ -12,12 +12,12 @@ import type { Served } from './served.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-limits-'))
 const state = join(dir, 'state')
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 let server: Served
 let other = ''
 before(async () => {
   // Longer than any test: 32,768 positions.
   server = await served(await tinyModel(dir, 1 << 15), state, '--parallel', '1', '--queue', '1', '--per-key', '2', '--request-timeout', '2')
-  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
   other = spawnSync(process.execPath, [main, 'keys', 'create', '--state', state], { encoding: 'utf8' }).stdout.trim()
 })
 after(() => {
@@ -49,6 +49,18 @@ test('one key gets 429 at its limit, others 503 when the queue is full, both wit
   assert.equal(next.status, 200)
   const slow = await ask(other, { max_tokens: 1 << 20 })
   assert.deepEqual([slow.status, await codeOf(slow)], [504, 'VERIT_TIMEOUT'])
+})
+
+test('a key that is revoked while its request waits is refused when its turn comes', async () => {
+  const keys = (...args: string[]): string => spawnSync(process.execPath, [main, 'keys', ...args, '--state', state, '--json'], { encoding: 'utf8' }).stdout
+  const { key, id } = JSON.parse(keys('create')) as { key: string; id: string }
+  const leave = new AbortController()
+  const running = await ask(server.key, { max_tokens: 1 << 20, stream: true }, leave.signal)
+  const waiting = ask(key, { max_tokens: 1 })
+  keys('revoke', id)
+  leave.abort()
+  await assert.rejects(running.text())
+  assert.equal((await waiting).status, 401)
 })
 
 test('clients that break off at every byte of a request, or send it byte by byte, disturb nobody', async () => {

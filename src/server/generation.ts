@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { CallEvent, Prompt, Sampling } from '../runner/messages.ts'
 import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
+import { authenticate } from './authenticate.ts'
 import type { GatewayContext, ServedModel } from './context.ts'
 import { errorReply } from './error-reply.ts'
 
@@ -29,6 +30,7 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   const { signal } = watch
   using place = await context.admission.enter(request.verit.key!.id, signal)
   if (place === undefined) return end(signal, reply)
+  authenticate(request.raw, context.store) // the key may have been revoked while it waited
 
   const head: AnswerHead = {
     id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id,
