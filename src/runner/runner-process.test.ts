@@ -59,7 +59,8 @@ for (const [what, worst] of Object.entries(WORST)) {
     const runner = hostile(worst)
     await runner.ready
     const read = async (): Promise<void> => {
-      for await (const event of runner.generate({ text: 'x' }, { maxTokens: what.includes('room') ? 1000 : 2 })) assert.ok(['start', 'token', 'end'].includes(event.type))
+      const maxTokens = what.includes('room') ? 1000 : 2
+      for await (const event of runner.generate({ text: 'x' }, { maxTokens })) assert.ok(['start', 'token', 'end'].includes(event.type))
     }
     if (what === 'an event after the end') await read()
     else await assert.rejects(read(), (e: unknown) => VeritError.is(e, 'VERIT_RUNNER_DIED'))
