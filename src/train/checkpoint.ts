@@ -138,16 +138,17 @@ export class Checkpoint implements Disposable {
   }
 
   #parse(step: number): RunState {
-    let state: RunState
+    let state: RunState | null
     try {
-      state = JSON.parse(this.#json) as RunState
+      state = JSON.parse(this.#json) as RunState | null
     } catch (e) {
       return this.#refuse('its state is not JSON', e)
     }
+    if (typeof state !== 'object' || state === null) return this.#refuse('its state is not an object')
     const config = parseModelConfig(state.config)
     const options = parseTrainOptions({ ...state.options })
-    const evaluated = (e: Partial<Record<keyof EvaluatedStep, unknown>> | null): boolean =>
-      e !== null && (['step', 'loss', 'bitsPerByte', 'tokens'] as const).every(key => typeof e[key] === 'number')
+    const evaluated = (e: Partial<Record<keyof EvaluatedStep, unknown>> | null | undefined): boolean =>
+      !!e && (['step', 'loss', 'bitsPerByte', 'tokens'] as const).every(key => typeof e[key] === 'number')
     const well = state.step === step && step <= options.steps && typeof state.dataset === 'string' && typeof state.tokenizer === 'string'
       && Array.isArray(state.evaluations) && state.evaluations.every(evaluated) && (state.best === null || evaluated(state.best))
     return well ? { ...state, config, options } : this.#refuse('its state is incomplete')
