@@ -94,3 +94,11 @@ test('any body is understood or refused with an error of the table', () => {
     }
   }))
 })
+
+test('of a body of very many parts only the field is named, for the search for the part would keep everybody else waiting', () => {
+  const many = (item: unknown): unknown[] => Array.from({ length: 5000 }, () => item)
+  for (const prompt of [many({}), many(1.5), many([{}])]) assert.throws(() => readCompletion({ prompt }), field('prompt', /must be a text/))
+  assert.throws(() => readCompletion({ prompt: 'a', stop: many('x') }), field('stop', /at most 8/))
+  assert.throws(() => readCompletion({ stop: 'x', seed: 1.5, logprobs: many(1) }), field('seed'))
+  assert.throws(() => readChat({ messages: [{ role: 'user', content: many({ type: 'text', text: '' }) }] }), field('messages', /1 to 1024 messages/))
+})

@@ -64,10 +64,14 @@ const UNSUPPORTED: Readonly<Record<string, { neutral: readonly unknown[]; why: s
   web_search_options: { neutral: [], why: 'the server never reaches out to the network' },
 }
 
+/** Parts of a body up to which the wrong one is looked for: that takes far longer than finding that there is one. */
+const MOST_PARTS = 4096
+
 /** A reader of bodies with these fields; `additionalProperties` is for it to refuse, in words. */
 export function bodyReader<P extends TProperties>(properties: P): (value: unknown) => Static<TObject<P>> {
   const compiled = Compile(Type.Object(properties))
   const known = properties as Described
+  const alone = Object.entries(properties).map(([name, type]) => ({ name, compiled: Compile(Type.Object({ [name]: type })) }))
   return value => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new VeritError('VERIT_JSON', { problem: 'it is not an object' })
     const body: Record<string, unknown> = {}
@@ -77,8 +81,18 @@ export function bodyReader<P extends TProperties>(properties: P): (value: unknow
       else checkUnsupported(name, v)
     }
     if (compiled.Check(body)) return body as Static<TObject<P>>
-    throw firstProblem(compiled.Errors(body), known)
+    if (parts(body, MOST_PARTS) <= MOST_PARTS) throw firstProblem(compiled.Errors(body), known)
+    const { name } = alone.find(field => !field.compiled.Check(body))!
+    throw fieldError(name, `${body[name] === undefined ? 'is required:' : 'must be'} ${known[name]?.description ?? 'of another type'}`)
   }
+}
+
+/** How many values there are in a value; no more than a few above the limit are counted. */
+function parts(value: unknown, limit: number): number {
+  if (typeof value !== 'object' || value === null) return 1
+  let n = 1
+  for (const v of Object.values(value)) if ((n += parts(v, limit - n)) > limit) break
+  return n
 }
 
 function checkUnsupported(name: string, value: unknown): void {
