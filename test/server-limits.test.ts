@@ -6,7 +6,9 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { SqliteKeyStore } from '../src/store/sqlite-key-store.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
@@ -52,12 +54,14 @@ test('one key gets 429 at its limit, others 503 when the queue is full, both wit
 })
 
 test('a key that is revoked while its request waits is refused when its turn comes', async () => {
-  const keys = (...args: string[]): string => spawnSync(process.execPath, [main, 'keys', ...args, '--state', state, '--json'], { encoding: 'utf8' }).stdout
-  const { key, id } = JSON.parse(keys('create')) as { key: string; id: string }
+  const store = new SqliteKeyStore(state) // as another process would have it
+  const { key, record } = store.create('short')
   const leave = new AbortController()
   const running = await ask(server.key, { max_tokens: 1 << 20, stream: true }, leave.signal)
   const waiting = ask(key, { max_tokens: 1 })
-  keys('revoke', id)
+  await sleep(100) // until it waits
+  store.revoke(record.id)
+  store.close()
   leave.abort()
   await assert.rejects(running.text())
   assert.equal((await waiting).status, 401)
