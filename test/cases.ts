@@ -25,7 +25,7 @@ type Sizes = Record<string, number>
 /** Fills one input. `pick(n)` is a random integer below n. */
 type Fill = (data: Data, a: Sizes, pick: (n: number) => number) => void
 
-interface Spec {
+export interface Spec {
   readonly op: string
   readonly a: Sizes
   readonly values?: Values
@@ -45,10 +45,10 @@ function fillNumbers(data: Data, random: Philox, values: Values): void {
   }
 }
 
-const below = (size: string, low = 0): Fill => (data, a, pick) => {
+export const below = (size: string, low = 0): Fill => (data, a, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = low + pick(a[size] - low)
 }
-const constant = (...values: number[]): Fill => data => data.set(values)
+export const constant = (...values: number[]): Fill => data => data.set(values)
 /** Distinct rows: the first N of a shuffle of 0 … R-1. */
 const distinct: Fill = (data, { R }, pick) => {
   const rows = Array.from({ length: R }, (_, i) => i)
@@ -58,17 +58,17 @@ const distinct: Fill = (data, { R }, pick) => {
     data[i] = rows[i]
   }
 }
-const starts: Fill = (data, { R, T }, pick) => {
+export const starts: Fill = (data, { R, T }, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = 16 * pick(Math.max(1, Math.floor((R - T) / 16) + 1))
 }
-const lengths: Fill = (data, { T }, pick) => {
+export const lengths: Fill = (data, { T }, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = 1 + pick(T)
 }
-const codes8: Fill = (data, { K }, pick) => {
+export const codes8: Fill = (data, { K }, pick) => {
   const width = roundUp(K, 16)
   for (let i = 0; i < data.length; i++) data[i] = i % width < K ? [pick(256) - 128, 127, -128, 0][pick(16) < 13 ? 0 : 1 + pick(3)] : 0
 }
-const ternary: Fill = (data, { O, K }, pick) => {
+export const ternary: Fill = (data, { O, K }, pick) => {
   const blocks = roundUp(K, 16) / 16
   for (let i = 0; i < data.length; i++) {
     const o = Math.floor(i / (64 * blocks)) * 16 + (Math.floor(i / 4) & 15)
@@ -142,7 +142,7 @@ function specs(): Spec[] {
   ]
 }
 
-function makeCase(spec: Spec, seed: number, over: number | null, rows: number | null): OpCase {
+export function makeCase(spec: Spec, seed: number, over: number | null, rows: number | null): OpCase {
   const row = opTable.get(spec.op) as Op
   const a = Object.fromEntries(Object.entries(row.attributes).map(([k, kind]) => [k, kind === 'f32' ? Math.fround(spec.a[k]) : spec.a[k]]))
   const limits = { rows: rows ?? 1, outputs: 1 }

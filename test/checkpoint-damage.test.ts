@@ -14,6 +14,7 @@ import { Checkpoint, saveCheckpoint } from '../src/train/checkpoint.ts'
 import type { RunState } from '../src/train/checkpoint.ts'
 import { parseTrainOptions } from '../src/train/options.ts'
 import { trainDefaults } from '../src/train/presets.ts'
+import { readSettings } from '../src/train/run-folder.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-checkpoint-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -70,5 +71,12 @@ test('a state that is not what a run saves is refused, whatever it is', () => {
   for (const lie of lies) {
     writeSafetensors(path, new Map(), { format: 'verit-checkpoint-1', state: JSON.stringify(lie), sha256: '' })
     assert.ok(!loads(), JSON.stringify(lie))
+  }
+})
+
+test('settings of a run that are not what a run saves are refused', () => {
+  for (const lie of ['null', '3', '[]', '{}', '{"data":1}', '{', '']) {
+    writeFileSync(join(folder, 'run.json'), lie)
+    assert.throws(() => readSettings(folder), e => VeritError.is(e) && e.code === 'VERIT_RESUME', lie)
   }
 })

@@ -136,7 +136,7 @@ export function readSettings(path: string): RunSettings {
   const file = join(path, 'run.json')
   let value: Partial<Record<keyof RunSettings, unknown>>
   try {
-    value = JSON.parse(readFileSync(file, 'utf8')) as typeof value
+    value = (JSON.parse(readFileSync(file, 'utf8')) ?? {}) as typeof value
   } catch (e) {
     if (e instanceof SyntaxError) throw new VeritError('VERIT_RESUME', { run: path, problem: 'run.json is not JSON' }, e)
     throw fileError(e, file, 'read', 'the settings of the run to resume')
