@@ -49,6 +49,22 @@ test('a reader that stops has no more than 64 tokens kept for it, and the runner
   for (let i = 0; i < 200; i++) late.accept(token)
 })
 
+test('a runner cannot fill the memory of the gateway with the text of one call, to a fast reader either', async () => {
+  const call = new Call(1 << 20)
+  call.accept(start)
+  const reader = call[Symbol.asyncIterator]()
+  await reader.next()
+  const long = 'x'.repeat(64 << 10)
+  const large: CallEvent = { ...token, text: long, top: [{ token: 1, text: long, logprob: -1 }] }
+  const flood = async (): Promise<void> => {
+    for (let i = 0; i < 513; i++) {
+      call.accept(large)
+      await reader.next()
+    }
+  }
+  await assert.rejects(flood, /more text than an answer/)
+})
+
 test('a failure ends the reading after what came before it', async () => {
   const call = feed(1, [start])
   call.fail(new Error('gone'))

@@ -6,6 +6,12 @@ import { VeritError } from '../lib/errors.ts'
 import { UNREAD } from './messages.ts'
 import type { CallEvent } from './messages.ts'
 
+/** Most text of one call, alternatives of log probabilities included, in UTF-16 units: far beyond what a context of 2^20 tokens holds. */
+const MOST_TEXT = 64 << 20
+
+const textOf = (event: CallEvent): number =>
+  (event.type === 'token' ? (event.top ?? []).reduce((n, t) => n + t.text.length, event.text.length) : 0)
+
 export class Call {
   #maxTokens: number
   #queue: CallEvent[] = []
@@ -13,6 +19,7 @@ export class Call {
   #failure: Error | undefined
   #state: 'sent' | 'started' | 'ended' = 'sent'
   #tokens = 0
+  #text = 0
   /** Tokens in the queue, and those taken out of it that the runner has not been told of. */
   #unread = 0
   #taken = 0
@@ -45,6 +52,7 @@ export class Call {
     if (event.type === 'token' && ++this.#tokens > this.#maxTokens) {
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than were asked for' })
     }
+    if ((this.#text += textOf(event)) > MOST_TEXT) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more text than an answer can have' })
     if (event.type === 'token' && !this.#discarding && ++this.#unread + this.#taken > UNREAD) {
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than the reader has room for' })
     }

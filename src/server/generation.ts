@@ -72,6 +72,7 @@ class Watch implements Disposable {
     const left = (): void => abort.abort(LEFT)
     const stop = (): void => abort.abort(new VeritError('VERIT_STOPPING', { what: 'ended this answer' }))
     raw.once('close', left)
+    if (raw.destroyed) left() // it went while its body was being read
     if (stopping.aborted) stop()
     else stopping.addEventListener('abort', stop, { once: true })
     this.#timer = setTimeout(() => abort.abort(new VeritError('VERIT_TIMEOUT', { seconds })), seconds * 1000)
