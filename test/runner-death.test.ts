@@ -97,6 +97,16 @@ test('options of serve that could not work are refused at once, in a sentence th
   }
 })
 
+test('a request to a process that hangs ends when its time is up, and the server can still be stopped', async () => {
+  const server = await served(model, join(dir, 'state6'), '--request-timeout', '1', '--grace', '0')
+  const pid = server.runnerPid()
+  process.kill(pid, 'SIGSTOP')
+  const response = await ask(server, { max_tokens: 1 })
+  assert.deepEqual([response.status, (await response.json() as { error: { code: string } }).error.code], [504, 'VERIT_TIMEOUT'])
+  assert.equal(await server.stop(), 0)
+  await ends(pid)
+})
+
 test('a request that had not begun is sent again once, and one whose process dies twice is ended', async () => {
   const runner = await ModelRunner.start(model)
   const killed: number[] = []

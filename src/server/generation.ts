@@ -28,15 +28,18 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   const model = modelOf(context, call.model)
   using watch = new Watch(context, reply.raw)
   const { signal } = watch
-  using place = await context.admission.enter(request.verit.key!.id, signal)
+  using held = new DisposableStack()
+  const place = await context.admission.enter(request.verit.key!.id, signal)
   if (place === undefined) return end(signal, reply)
+  held.use(place)
   authenticate(request.raw, context.store) // the key may have been revoked while it waited
 
   const head: AnswerHead = {
     id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id,
     system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
   }
-  const events = model.runner.generate(call.prompt, call.sampling, signal)
+  const generation = model.runner.generate(call.prompt, call.sampling, signal)
+  const events = untilAborted(generation, signal)
   try {
     const first = await events.next()
     if (first.done === true) return end(signal, reply)
@@ -45,7 +48,23 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
     const answering = { events, start, signal, request, reply, writer: call.writer(head) }
     return await (call.stream ? stream(answering, call.includeUsage) : whole(answering))
   } finally {
-    await events.return(undefined)
+    // The process may be slow to let go of a call: its place is held until then, its client need not wait.
+    const places = held.move()
+    void generation.return(undefined).catch(() => undefined).finally(() => places.dispose())
+  }
+}
+
+/** The events until the signal comes, which ends them at once. */
+async function* untilAborted(events: AsyncGenerator<CallEvent>, signal: AbortSignal): AsyncGenerator<CallEvent> {
+  let wake = (): void => undefined
+  signal.addEventListener('abort', () => wake(), { once: true })
+  while (!signal.aborted) {
+    const next = await new Promise<IteratorResult<CallEvent> | undefined>((resolve, reject) => {
+      wake = () => resolve(undefined)
+      events.next().then(resolve, reject)
+    })
+    if (next === undefined || next.done === true) return
+    yield next.value
   }
 }
 
