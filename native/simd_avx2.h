@@ -1,5 +1,5 @@
 /* AVX2 and FMA: two registers per v16. */
-#include <immintrin.h>
+#include "simd_x86.h"
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
 
@@ -33,12 +33,6 @@ INLINE m16 f_gt(v16 x, v16 y) { return (m16){_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ)
 INLINE m16 f_nan(v16 x) { return (m16){_mm256_cmp_ps(x.a, x.a, _CMP_UNORD_Q), _mm256_cmp_ps(x.b, x.b, _CMP_UNORD_Q)}; }
 INLINE v16 f_select(m16 m, v16 x, v16 y) { return (v16){_mm256_blendv_ps(y.a, x.a, m.a), _mm256_blendv_ps(y.b, x.b, m.b)}; }
 
-INLINE float tree4(__m128 q, int max) {
-  __m128 h = _mm_movehl_ps(q, q);
-  q = max ? _mm_max_ps(q, h) : _mm_add_ps(q, h);
-  h = _mm_shuffle_ps(q, q, 1);
-  return _mm_cvtss_f32(max ? _mm_max_ss(q, h) : _mm_add_ss(q, h));
-}
 INLINE float f_hsum(v16 v) {
   __m256 h = _mm256_add_ps(v.a, v.b);
   return tree4(_mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)), 0);

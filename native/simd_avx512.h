@@ -1,5 +1,5 @@
 /* AVX-512 F, BW, DQ, VL, VNNI: one register per v16. */
-#include <immintrin.h>
+#include "simd_x86.h"
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
 
@@ -30,12 +30,6 @@ INLINE m16 f_gt(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE m16 f_nan(v16 a) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }
 INLINE v16 f_select(m16 m, v16 a, v16 b) { return _mm512_mask_blend_ps(m, b, a); }
 
-INLINE float tree4(__m128 q, int max) {
-  __m128 h = _mm_movehl_ps(q, q);
-  q = max ? _mm_max_ps(q, h) : _mm_add_ps(q, h);
-  h = _mm_shuffle_ps(q, q, 1);
-  return _mm_cvtss_f32(max ? _mm_max_ss(q, h) : _mm_add_ss(q, h));
-}
 INLINE float f_hsum(v16 v) {
   __m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
   return tree4(_mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)), 0);

@@ -14,23 +14,13 @@ import { decodeTernary, encodeTernary } from '../src/formats/ternary.ts'
 import type { TernaryType } from '../src/formats/ternary.ts'
 import { VeritError } from '../src/lib/errors.ts'
 import type { ByteSource } from '../src/lib/regular-file.ts'
+import { numbers } from './numbers.ts'
 
 const POSITIONS = 10_000
 /** Zero bytes at the end of the file: its last tensor has 132 bytes, padded to 160. A file without them is whole. */
 const PADDING = 28
 const dir = mkdtempSync(join(tmpdir(), 'verit-damage-'))
 after(() => rmSync(dir, { recursive: true }))
-
-/** xorshift32: the same positions in each run. */
-function numbers(seed: number): (limit: number) => number {
-  let x = seed
-  return limit => {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    return (x >>> 0) % limit
-  }
-}
 
 function validFile(): { bytes: Buffer; header: number } {
   const path = join(dir, 'valid.gguf')

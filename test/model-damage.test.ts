@@ -17,6 +17,7 @@ import { gguf } from '../src/formats/gguf-value.ts'
 import { VeritError } from '../src/lib/errors.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 import { loadModel as loadGguf } from '../src/model/load-gguf.ts'
+import { numbers } from './numbers.ts'
 
 const POSITIONS = 5_000
 /** No buffer may be larger, for files of some 40 kB: a flip of one bit may ask for 2^20 positions, of which the default takes fewer. */
@@ -36,17 +37,6 @@ const executor: Executor = {
     small(plan.bufferBytes[0]!)
     return native.load(plan)
   },
-}
-
-/** xorshift32: the same damages in each run. */
-function numbers(seed: number): (limit: number) => number {
-  let x = seed
-  return limit => {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    return (x >>> 0) % limit
-  }
 }
 
 const configs = {

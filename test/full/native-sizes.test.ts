@@ -8,20 +8,10 @@ import { addon, nativeExecutor } from '../../src/exec/native.ts'
 import { referenceExecutor } from '../../src/exec/reference.ts'
 import { below, codes8, constant, difference, lengths, makeCase, starts, ternary } from '../cases.ts'
 import type { Spec } from '../cases.ts'
+import { numbers } from '../numbers.ts'
 
 const CASES = 240
 const EDGES = [1, 2, 3, 5, 7, 11, 12, 13, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 95, 96, 97, 128, 129, 192, 193, 240, 241, 256, 257, 480, 481, 513, 1000, 1025]
-
-/** xorshift32: the same sizes in each run. */
-function numbers(seed: number): (limit: number) => number {
-  let x = seed
-  return limit => {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    return (x >>> 0) % limit
-  }
-}
 
 const next = numbers(20260103)
 const pick = <T>(...of: T[]): T => of[next(of.length)]!
