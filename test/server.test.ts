@@ -90,6 +90,8 @@ test('generation stops at a stop string and at the number of tokens asked for', 
 
 test('mistakes are told in the shape that the client understands', async () => {
   await assert.rejects(client.chat.completions.create({ model: 'other', messages }), rejected(404, 'VERIT_NOT_FOUND'))
+  const misspelt = { model: 'tiny', messages, temprature: 1 } as OpenAI.ChatCompletionCreateParamsNonStreaming
+  await assert.rejects(client.chat.completions.create(misspelt), (e: unknown) => (e as { param: string }).param === 'temprature')
   await assert.rejects(client.chat.completions.create({ model: 'tiny', messages, n: 2 }), (e: unknown) => rejected(400, 'VERIT_REQUEST')(e) && (e as { param: string }).param === 'n')
   await assert.rejects(client.completions.create({ model: 'tiny', prompt: 'x'.repeat(2000) }), rejected(400, 'VERIT_PROMPT_LENGTH'))
   await assert.rejects(client.completions.create({ model: 'tiny', prompt: [999] }), rejected(400, 'VERIT_TOKEN_ID'))

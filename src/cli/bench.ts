@@ -42,6 +42,7 @@ const shared = (c: Command): Command => c
 
 export function command(): Command {
   const c = new Command('bench')
+    .summary('measure the speed of a model here')
     .description('Measures how fast a model reads prompts and makes tokens here: median, least and most of five samples.')
     .option('-m, --model <file>', 'a .gguf file (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: a model of this shape with random weights').choices(Object.keys(modelPresets)).conflicts('model'))

@@ -19,11 +19,12 @@ interface Flags extends ModelFlags, SamplingFlags {
 
 export function command(): Command {
   const c = new Command('generate')
+    .summary('continue a text')
     .description('Continues a text. The same model, prompt, options and seed give the same text on every machine. docs/generation.md explains the options.')
     .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
     .argument('[prompt]', 'text to continue; - or none: standard input')
   samplingOptions(c)
-    .option('-p, --prompt <text>', 'the same, where the text could be taken for a file or an option')
+    .option('-p, --prompt <text>', 'the prompt, where it could be taken for a file or an option')
     .option('--echo', 'print the prompt first')
     .option('--ignore-end-of-text', 'go on after the end-of-text token')
     .option('--logprobs <n>', 'with --json: log probabilities of the tokens and of the n most probable, 0 to 20', numberOption)

@@ -27,6 +27,7 @@ const SHOWN = 8
 
 export function command(): Command {
   return new Command('inspect')
+    .summary('what is in a GGUF or safetensors file')
     .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file. Checks the whole structure; loads no weights.')
     .argument('<file>', 'a .gguf or .safetensors file')
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')

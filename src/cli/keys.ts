@@ -26,7 +26,8 @@ const shared = (command: Command): Command => command
   .option('--json', 'print JSON')
 
 export function command(): Command {
-  const keys = new Command('keys').description('Create, list and revoke API keys. A running server heeds a change from its next request on.')
+  const keys = new Command('keys').summary('create, list and revoke API keys')
+    .description('Create, list and revoke API keys. A running server heeds a change from its next request on.')
   keys.addCommand(shared(new Command('create').description('Make a key and show it, once.'))
     .option('--name <name>', 'whose it is, or what for', 'unnamed')
     .addOption(new Option('--scope <scopes...>', 'what it may do').choices(allScopes).default([...allScopes]))

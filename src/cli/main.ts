@@ -5,6 +5,7 @@
  */
 import { Command } from 'commander'
 import { readFileSync } from 'node:fs'
+import { commandName, inCheckout } from '../lib/command-name.ts'
 import { VeritError } from '../lib/errors.ts'
 
 /** In the order of `verit --help`. */
@@ -29,6 +30,9 @@ const program = new Command('verit')
   .showHelpAfterError('(add --help for usage and an example)')
 const asked = process.argv[2]
 const wanted = asked !== undefined && Object.hasOwn(commands, asked) ? [asked] : Object.keys(commands)
+if (inCheckout) {
+  program.addHelpText('afterAll', `\nIn this checkout, type ${commandName} instead of verit (npm run -s keeps npm's own lines out of a pipe).`)
+}
 for (const name of wanted) program.addCommand((await commands[name]!()).command())
 
 // Whoever read our output has had enough (`verit ... | head`): no error.

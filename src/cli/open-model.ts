@@ -1,5 +1,6 @@
 /** What the commands that run a model share: its options, and opening it. */
 import { existsSync } from 'node:fs'
+import { Option } from 'commander'
 import type { Command } from 'commander'
 import { loadModel } from '../engine/load.ts'
 import type { LoadOptions } from '../engine/load.ts'
@@ -53,7 +54,7 @@ export function samplingOptions(c: Command): Command {
     const flag = key.replace(/[A-Z]/g, l => `-${l.toLowerCase()}`)
     c.option(`--${flag} <${value}>`, key === 'seed' ? text : `${text} (default: ${fallback})`, numberOption)
   }
-  return c.option('--stop <text>', 'text that ends the answer; may be repeated', repeatedOption, [])
+  return c.addOption(new Option('--stop <text>', 'text that ends the answer; may be repeated').argParser(repeatedOption).default([], 'none'))
 }
 
 /** The part of a request that the options of sampling say. */

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { DEFAULT_EXTENSIONS } from '../data/inputs.ts'
 import { prepare } from '../data/prepare.ts'
 import type { PrepareOptions } from '../data/prepare.ts'
+import { commandName } from '../lib/command-name.ts'
 import type { Manifest } from '../data/manifest.ts'
 import type { DataFormat } from '../data/document-splitter.ts'
 import type { SplitRule } from '../data/split.ts'
@@ -69,7 +70,8 @@ export function command(): Command {
     .addOption(new Option('--tokenizer-kind <kind>', 'what to train').choices(['bpe', 'character']).default('bpe'))
     .option('--vocab-size <n>', 'tokens of the BPE vocabulary, 257 to 131072', numberOption, 4096)
     .option('--single-digits', 'let no token hold two digits')
-    .option('--special <token>', `special token besides ${END_OF_TEXT}, for instance "<|user|>"; may be repeated`, repeatedOption, [])
+    .addOption(new Option('--special <token>', `special token besides ${END_OF_TEXT}, for instance "<|user|>"; may be repeated`)
+      .argParser(repeatedOption).default([], 'none'))
     .option('--shard-tokens <n>', 'most tokens in a shard', numberOption, 1 << 26)
     .option('--force', 'replace a dataset that is there')
     .option('--json', 'print the manifest as JSON')
@@ -118,16 +120,17 @@ function toOptions(flags: Flags, signal: AbortSignal): PrepareOptions {
 const count = (n: number): string => n.toLocaleString('en-US')
 
 function summary(m: Manifest, flags: Flags): string {
-  const { read, short, duplicates, kept } = m.documents
+  const { splits, documents: { read, short, duplicates, kept } } = m
   const side = (name: 'train' | 'validation'): string => {
-    const s = m.splits[name]
+    const s = splits[name]
     return `${name.padEnd(10)} ${count(s.documents)} documents, ${formatBytes(s.bytes)}, ${count(s.tokens)} tokens\n`
   }
-  const rule = m.options.split.rule === 'tail' ? 'the tail of the text' : 'by content'
+  const cut = splits.train.documents + splits.validation.documents > kept ? ', which begins inside a document' : ''
+  const rule = m.options.split.rule === 'tail' ? `the tail of the text${cut}` : 'by content'
   const wanted = flags.tokenizer === undefined && m.tokenizer.kind === 'bpe' && m.tokenizer.vocabSize < flags.vocabSize
   return `documents  ${count(read)} read, ${count(duplicates)} duplicates and ${count(short)} short ones dropped, ${count(kept)} kept
 tokenizer  ${m.tokenizer.kind}, ${count(m.tokenizer.vocabSize)} tokens${wanted ? ' (the text holds no more pairs that repeat)' : ''}
 ${side('train')}${side('validation')}split      ${rule}
-Dataset written to ${flags.out}
+Dataset written to ${flags.out}. Train on it: ${commandName} train ${flags.out}
 `
 }

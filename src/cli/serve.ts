@@ -1,6 +1,7 @@
 /** `verit serve`: an HTTP server with OpenAI's API for one model. */
 import { existsSync } from 'node:fs'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { commandName } from '../lib/command-name.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError, plural } from '../lib/errors.ts'
@@ -58,14 +59,17 @@ const modelId = (text: string): string => {
 
 export function command(): Command {
   return new Command('serve')
+    .summary('serve a model over HTTP with OpenAI\'s API')
     .description('Serve a model over HTTP with OpenAI\'s API. Every request needs a key; the first start makes one and shows it once.')
     .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
     .option('--host <address>', 'address to listen on; 0.0.0.0 or :: for all of this machine', address, '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0 takes a free one', whole(0, 65535), 8081)
     .option('--state <folder>', 'folder of keys and the server\'s secret', defaultStateFolder())
     .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)', modelId)
-    .option('--allow-host <name>', 'a further host name by which clients may reach the server; repeatable', hostRule, [])
-    .option('--allow-origin <origin>', 'an origin whose web pages may call, for example https://app.example; repeatable', originRule, [])
+    .addOption(new Option('--allow-host <name>', 'a further host name by which clients may reach the server; repeatable')
+      .argParser(hostRule).default([], 'none'))
+    .addOption(new Option('--allow-origin <origin>', 'an origin whose web pages may call, for example https://app.example; repeatable')
+      .argParser(originRule).default([], 'none'))
     .option('--parallel <n>', 'generations side by side', whole(1, 256), 4)
     .option('--queue <n>', 'generations that wait; more are answered 503', whole(0, 10_000), 64)
     .option('--per-key <n>', 'generations of one key, running and waiting; more are answered 429', whole(1, 10_000), 16)
@@ -128,8 +132,8 @@ function banner({ url, modelId, model, firstKey, exposed }: RunningServer): stri
   ]
   if (firstKey !== undefined) {
     lines.push('', '  Your API key, shown this once and stored only as a hash:', '', `    ${firstKey.key}`, '',
-      '  More keys: verit keys create. Lost it? Create another, revoke this one.')
-  } else lines.push('', '  Keys: verit keys create | list | revoke')
+      `  More keys: ${commandName} keys create. Lost it? Create another, revoke this one.`)
+  } else lines.push('', `  Keys: ${commandName} keys create | list | revoke`)
   if (exposed) lines.push('', '  Warning: other machines can reach this address, and nothing encrypts what they send: put a proxy with TLS in front.')
   lines.push('', '  Try it:', '',
     `    curl ${url}/v1/chat/completions -H 'Content-Type: application/json' \\`,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -73,4 +73,17 @@ test('mistakes are one sentence and exit status 2', () => {
     assert.match(stderr, message)
     assert.equal(stderr.trim().split('\n').length, 1, stderr)
   }
+})
+
+test('what a dataset or a resumed run has settled already cannot be asked for again', () => {
+  assert.match(verit('train', 'data', '--out', 'other', '--vocab-size', '300').stderr, /--vocab-size cannot be given with a dataset/)
+  assert.match(verit('train', '--resume', 'stopped', '--tokenizer-kind', 'bpe').stderr, /--tokenizer-kind cannot be given with --resume/)
+  assert.match(verit('train', 'missing.txt', '--out', 'never').stderr, /no file or folder missing\.txt/)
+  assert.equal(existsSync(join(root, 'never')), false)
+})
+
+test('commands that are suggested can be typed: inside npm scripts of the checkout they go through npm', () => {
+  const env = { ...process.env, npm_lifecycle_event: 'verit', npm_package_name: 'verit' }
+  const ran = spawnSync(process.execPath, [main, 'prepare', 'text.txt', '--out', 'typed', '--tokenizer-kind', 'character'], { encoding: 'utf8', cwd: root, env })
+  assert.match(ran.stdout, /Train on it: npm run verit -- train typed\n$/)
 })

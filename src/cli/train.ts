@@ -6,6 +6,7 @@ import { openDataset } from '../data/dataset.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { prepare } from '../data/prepare.ts'
 import { openExecutor } from '../exec/index.ts'
+import { commandName } from '../lib/command-name.ts'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes, formatDuration } from '../lib/progress.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
@@ -47,7 +48,7 @@ interface Flags extends Partial<Record<(typeof MODEL)[number][0] | (typeof TRAIN
   saveEvery?: number
   keep: number
   stopAt?: number
-  vocabSize: number
+  vocabSize?: number
   tokenizerKind?: 'bpe' | 'character'
   threads?: number
   instructionSet?: string
@@ -72,7 +73,7 @@ export function command(): Command {
     .option('--save-every <n>', 'steps between checkpoints (default: as --eval-every)', numberOption)
     .option('--keep <n>', 'newest checkpoints to keep, beside the best', numberOption, 2)
     .option('--stop-at <n>', 'save and stop after this many steps of the run', numberOption)
-    .option('--vocab-size <n>', 'tokens to learn from a text file', numberOption, 4096)
+    .option('--vocab-size <n>', 'tokens to learn from a text file (default: 4096)', numberOption)
     .addOption(new Option('--tokenizer-kind <kind>', 'tokenizer to learn from a text file (default: that of the preset)').choices(['bpe', 'character']))
     .option('--threads <n>', 'threads (default: all processors; no result depends on it)', numberOption)
     .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
@@ -125,9 +126,10 @@ async function start(data: string | undefined, flags: Flags, signal: AbortSignal
   const file = flags.config === undefined ? undefined : readRunFile(flags.config)
   const preset = flags.depth === undefined ? presetOf(flags.preset ?? DEFAULT_PRESET) : undefined
   const characters = flags.tokenizerKind === undefined ? preset?.characters === true : flags.tokenizerKind === 'character'
+  if (!existsSync(data)) throw new VeritError('VERIT_FILE_NOT_FOUND', { path: data, purpose: 'what to train on' })
   using run = new RunFolder(path)
   if (run.steps.length > 0) throw new VeritError('VERIT_RUN_EXISTS', { run: path })
-  const folder = await datasetFolder(data, path, characters, flags.vocabSize, signal)
+  const folder = await datasetFolder(data, path, characters, flags, signal)
   using dataset = openDataset(folder)
   const { config, options } = planRun({ ...flags, file, ...wishesOf(flags) }, dataset.vocabSize, dataset.split('train').length)
   const saveEvery = wholeNumber('--save-every', flags.saveEvery ?? options.evalEvery)
@@ -137,7 +139,7 @@ async function start(data: string | undefined, flags: Flags, signal: AbortSignal
 
 async function resume(path: string, data: string | undefined, flags: Flags, signal: AbortSignal): Promise<Done> {
   const wishes = wishesOf(flags)
-  const others = (['preset', 'depth', 'kind', 'config', 'out', 'name'] as const).filter(key => flags[key] !== undefined)
+  const others = (['preset', 'depth', 'kind', 'config', 'out', 'name', 'vocabSize', 'tokenizerKind'] as const).filter(key => flags[key] !== undefined)
   const changed = [...Object.keys(wishes.model), ...Object.keys(wishes.train), ...others]
   if (changed.length > 0) {
     const problem = `${kebab(changed[0]!)} cannot be given with --resume: a run goes on with the options it was started with`
@@ -167,7 +169,7 @@ async function runIt(
   const { state, record } = await train({ ...setup, executor, data, signal, ...stopAt !== undefined && { stopAt } })
   const run = setup.run.path
   if (record !== undefined) return { record, run }
-  const again = `verit train --resume ${/^[\w./-]+$/.test(run) ? run : JSON.stringify(run)}`
+  const again = `${commandName} train --resume ${/^[\w./-]+$/.test(run) ? run : JSON.stringify(run)}`
   if (!signal.aborted) {
     process.stderr.write(`Stopped after step ${state.step} of ${state.options.steps}. Go on with: ${again}\n`)
     return undefined
@@ -176,11 +178,16 @@ async function runIt(
 }
 
 /** The dataset to train on; a text file is prepared first. */
-async function datasetFolder(data: string, run: string, characters: boolean, vocabSize: number, signal: AbortSignal): Promise<string> {
-  if (statSync(data, { throwIfNoEntry: false })?.isDirectory() && existsSync(join(data, 'manifest.json'))) return data
+async function datasetFolder(data: string, run: string, characters: boolean, flags: Flags, signal: AbortSignal): Promise<string> {
+  if (statSync(data, { throwIfNoEntry: false })?.isDirectory() && existsSync(join(data, 'manifest.json'))) {
+    const extra = (['vocabSize', 'tokenizerKind'] as const).find(key => flags[key] !== undefined)
+    if (extra === undefined) return data
+    const problem = `${kebab(extra)} cannot be given with a dataset: it has its tokenizer already`
+    throw new VeritError('VERIT_USAGE', { problem, hint: 'Leave it out, or prepare the text anew' })
+  }
   const out = join(run, 'data')
   const specials = characters ? [] : [END_OF_TEXT]
-  await prepare([data], { out, force: true, training: { kind: characters ? 'character' : 'bpe', vocabSize, specials }, signal })
+  await prepare([data], { out, force: true, training: { kind: characters ? 'character' : 'bpe', vocabSize: flags.vocabSize ?? 4096, specials }, signal })
   return out
 }
 
@@ -213,6 +220,6 @@ weights  ${record.final.weights}
 record   ${join(run, 'record.json')} (${sha256})
 curve    ${join(run, 'loss.svg')}
 model    ${join(run, model.file)} (${formatBytes(model.bytes)}, ${model.sha256})
-Try it: verit generate ${join(run, model.file)} "Once"
+Try it: ${commandName} generate ${join(run, model.file)} "Once"
 `
 }

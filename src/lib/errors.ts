@@ -94,7 +94,7 @@ export const errorTable = {
   }),
   VERIT_DATA_UTF8: row<{ path: string; offset: number }>({
     what: f => `${f.path} is not UTF-8 text: the byte at offset ${f.offset} cannot be part of it`,
-    next: () => 'Convert the file to UTF-8, or pass --replace-invalid to read such bytes as U+FFFD',
+    next: () => 'Convert the file to UTF-8, or let `verit prepare --replace-invalid` read such bytes as U+FFFD',
   }),
   VERIT_DATA_EMPTY: row<{ what: string; hint: string }>({ what: f => `There is no text to work with: ${f.what}`, next: f => f.hint, exit: 2 }),
   VERIT_DATA_CHANGED: row<{ path: string }>({
@@ -168,7 +168,7 @@ export const errorTable = {
     what: f => `No model was named, and the default model ${f.path} is not there`, next: () => 'Name a GGUF file, for example: verit serve model.gguf', exit: 2,
   }),
   VERIT_REQUEST: row<{ field: string; problem: string }>({
-    what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range', status: 400, exit: 2,
+    what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range, docs/server.md every field of a request over HTTP', status: 400, exit: 2,
   }),
   VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number }>({
     what: f => `The prompt has ${plural(f.tokens, 'token')}, and the model can look at ${f.context}, of which the answer needs at least one`,

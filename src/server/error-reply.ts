@@ -28,7 +28,8 @@ export function errorReply(e: unknown, requestId: string): ErrorReply {
   const fields = error.fields as { field?: unknown; allowed?: unknown }
   const type = TYPES[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error')
   const allow: Record<string, string> = status === 405 ? { allow: String(fields.allowed) } : {}
-  const param = error.code === 'VERIT_REQUEST' ? String(fields.field) : null
+  // an unknown field is quoted in the message; clients compare the bare name
+  const param = error.code === 'VERIT_REQUEST' ? String(fields.field).replace(/^"(.*)"$/, '$1') : null
   return { status, headers: { ...HEADERS[status], ...allow }, body: { error: { message: error.message, type, param, code: error.code } } }
 }
 

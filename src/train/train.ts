@@ -28,7 +28,7 @@ function checkData({ config, data }: TrainSetup): void {
     throw new VeritError('VERIT_MODEL_CONFIG', { field: 'vocab', problem })
   }
   if (data.train.length <= config.context) {
-    const problem = `is ${config.context}, but the training data has ${data.train.length} tokens, of which a window takes one more than that`
+    const problem = `is ${config.context}, which needs at least ${config.context + 1} tokens to train on, and the data has ${data.train.length}`
     throw new VeritError('VERIT_MODEL_CONFIG', { field: 'context', problem })
   }
 }
