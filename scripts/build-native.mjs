@@ -34,9 +34,19 @@ const works = command => spawnSync(command[0], [...command.slice(1), '--version'
 function zig() {
   const bin = join(root, 'tools/zig/node_modules/.bin/zig')
   if (!existsSync(bin)) {
-    process.stderr.write('verit: no C compiler found; fetching zig from npm once (about 60 MB)\n')
-    const r = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--silent'], { cwd: join(root, 'tools/zig'), stdio: ['ignore', 'inherit', 'inherit'] })
-    if (r.status !== 0) throw new Error('no C compiler, and zig could not be installed from npm')
+    const missed = join(root, 'build/zig-not-installed')
+    // before each `npm start` there is no waiting for a network that was not there the first time
+    const again = ['prestart', 'pretest'].includes(process.env.npm_lifecycle_event) && existsSync(missed)
+    if (again) throw new Error('no C compiler, and zig could not be installed from npm before (`npm run native` tries again)')
+    process.stderr.write('verit: no C compiler that works; fetching zig from npm once (about 60 MB)\n')
+    const args = ['ci', '--no-audit', '--no-fund', '--silent', '--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-timeout=60000']
+    const r = spawnSync('npm', args, { cwd: join(root, 'tools/zig'), stdio: ['ignore', 'inherit', 'inherit'] })
+    if (r.status !== 0) {
+      mkdirSync(dirname(missed), { recursive: true })
+      writeFileSync(missed, '')
+      throw new Error('no C compiler, and zig could not be installed from npm')
+    }
+    rmSync(missed, { force: true })
   }
   return [bin, 'cc']
 }
