@@ -101,6 +101,8 @@ function encodeValue(out: Bytes, v: GgufValue): void {
   if (v.type !== 'array') return encodeElement(out, v.type, v.value)
   out.u32(ggufValueTypes.indexOf(v.of))
   out.u64(v.value.length)
+  // numbers as the bytes they are (little-endian, as the reader insists): a NaN that passes through a JavaScript number loses its payload
+  if (ArrayBuffer.isView(v.value)) return out.raw(new Uint8Array(v.value.buffer, v.value.byteOffset, v.value.byteLength))
   for (const element of v.value) encodeElement(out, v.of, element)
 }
 
@@ -137,6 +139,12 @@ class Bytes {
     this.u64(length)
     this.#room(length)
     this.#length += this.#buffer.write(text, this.#length, 'utf8')
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#room(bytes.length)
+    this.#buffer.set(bytes, this.#length)
+    this.#length += bytes.length
   }
 
   done(): Buffer {

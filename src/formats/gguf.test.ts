@@ -61,6 +61,15 @@ test('whatever is written is read back the same, and writing it again gives the 
   }), { numRuns: 60 })
 })
 
+test('arrays of numbers keep every bit, those of a NaN included', () => {
+  const bits = Uint32Array.of(0x7fc00001, 0xff812345, 0x80000000, 0x7fa00000)
+  writeGguf(path, { metadata: [['a', { type: 'array', of: 'f32', value: new Float32Array(bits.buffer) }]], tensors: [] })
+  using file = openGguf(path)
+  const read = file.metadata.entries.get('a')!
+  assert.ok(read.type === 'array' && read.of === 'f32')
+  assert.deepEqual(new Uint32Array(read.value.buffer), bits)
+})
+
 test('a tensor made by a function is asked for in its turn', () => {
   const order: string[] = []
   const lazy = (name: string) => ({ name, type: 'F32' as const, shape: [2], data: () => (order.push(name), new Uint8Array(8)) })
