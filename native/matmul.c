@@ -119,6 +119,9 @@ static void pack_panel(const float *b, int64_t n, int64_t kk, int layout, int64_
   if (layout == 0) {
     for (int64_t k = 0; k < nk; k++) {
       const float *row = b + (k0 + k) * n + j0;
+      /* the next panel's part of the row is a neighbour, but no hardware prefetcher sees that */
+      __builtin_prefetch(row + PANEL);
+      __builtin_prefetch(row + PANEL + 16);
       if (nj == PANEL) memcpy(p + k * PANEL, row, 4 * PANEL);
       else
         for (int j = 0; j < PANEL; j++) p[k * PANEL + j] = j < nj ? row[j] : 0.0f;
