@@ -36,7 +36,7 @@ function zig() {
   if (!existsSync(bin)) {
     const missed = join(root, 'build/zig-not-installed')
     // before each `npm start` there is no waiting for a network that was not there the first time
-    const again = ['prestart', 'pretest'].includes(process.env.npm_lifecycle_event) && existsSync(missed)
+    const again = ['prestart', 'pretest', 'preverit'].includes(process.env.npm_lifecycle_event) && existsSync(missed)
     if (again) throw new Error('no C compiler, and zig could not be installed from npm before (`npm run native` tries again)')
     process.stderr.write('verit: no C compiler that works; fetching zig from npm once (about 60 MB)\n')
     const args = ['ci', '--no-audit', '--no-fund', '--silent', '--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-timeout=60000']
@@ -74,6 +74,19 @@ async function build() {
   const stamp = hash.digest('hex')
   if (flag('--if-stale') && existsSync(file) && existsSync(`${file}.stamp`) && readFileSync(`${file}.stamp`, 'utf8') === stamp) return
   const cc = compiler()
+  try {
+    await buildWith(cc, { platform, arch, sets, out, file, stamp })
+  } catch (e) {
+    // a compiler without its headers, say
+    if (cc[0].endsWith('zig') || argument('--compiler') || process.env.CC) throw e
+    process.stderr.write(`verit: ${cc.join(' ')} cannot build the kernels (${firstLine(e.message)}); trying zig from npm\n`)
+    await buildWith(zig(), { platform, arch, sets, out, file, stamp })
+  }
+}
+
+const firstLine = text => (text.split('\n').find(line => /error/i.test(line)) ?? text).slice(0, 200)
+
+async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   const isZig = cc[0].endsWith('zig')
   const began = performance.now()
   process.stderr.write(`verit: building the native kernels for ${target} with ${isZig ? 'zig cc' : cc.join(' ')}\n`)
@@ -91,7 +104,7 @@ async function build() {
       let text = ''
       child.stderr.on('data', d => (text += d))
       child.on('error', reject)
-      child.on('close', status => (status === 0 ? resolve(process.stderr.write(text)) : reject(new Error(`${cc.join(' ')} ${args.join(' ')}\n${text}`))))
+      child.on('close', status => (status === 0 ? resolve(process.stderr.write(text)) : reject(new Error(text || `${cc.join(' ')} ended with status ${status}`))))
     })
     // the largest first, as many at a time as there are processors
     jobs.sort((x, y) => (x[0] === 'kernels-baseline' ? -1 : y[0] === 'kernels-baseline' ? 1 : 0))
@@ -112,7 +125,7 @@ async function build() {
 try {
   await build()
 } catch (e) {
-  process.stderr.write(`verit: the native kernels were not built: ${e.message}\n`)
+  process.stderr.write(`verit: the native kernels were not built: ${e.message.trim()}\n`)
   if (flag('--optional')) process.stderr.write('verit: everything works without them, about 100 times slower (the reference executor)\n')
   else process.exitCode = 1
 }

@@ -65,7 +65,7 @@ async function asText(engine: Engine, request: GenerateRequest, signal: AbortSig
       if (process.stderr.isTTY) {
         const rate = event.completionTokens > 1 ? (1000 * (event.completionTokens - 1)) / event.timings.predictedMs : 0
         process.stderr.write(`(${event.completionTokens} tokens, ${rate.toFixed(0)} tokens/s, ${event.reason}, --seed ${seed})\n`)
-      }
+      } else if (request.seed === undefined) process.stderr.write(`(--seed ${seed} repeats this)\n`)
       if (event.reason === 'cancelled') process.exitCode = 130
     }
   }

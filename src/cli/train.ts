@@ -214,7 +214,10 @@ function summary({ record, sha256, model, environment }: RecordFile, run: string
   const loss = validation
     ? `held-out loss ${validation.loss.toFixed(4)}, ${validation.bitsPerByte.toFixed(4)} bits a byte, at step ${step}`
     : `nothing held out, step ${step}`
-  return `${record.name}: ${count(record.parameters)} parameters, ${count(record.options.steps)} steps in ${formatDuration(environment.seconds)}
+  const { steps } = record.options
+  const { fromStep, seconds } = environment
+  const time = `${fromStep > 0 ? `the last ${count(steps - fromStep)} ` : ''}in ${formatDuration(seconds)}`
+  return `${record.name}: ${count(record.parameters)} parameters, ${count(steps)} steps${fromStep > 0 ? ', ' : ' '}${time}
 result   ${loss}
 weights  ${record.final.weights}
 record   ${join(run, 'record.json')} (${sha256})

@@ -14,11 +14,13 @@ interface Finished extends TrainSetup {
   readonly state: RunState
   /** Holds the final weights; afterwards those of the best evaluation. */
   readonly stepper: Stepper
+  /** The step at which this process took the run up, and how long it has been at it. */
+  readonly from: number
   readonly seconds: number
 }
 
 /** Writes `model.gguf` and `record.json` with the weights of the lowest held-out loss (the last ones where nothing is held out). */
-export async function finishRun({ state, stepper, seconds, ...setup }: Finished): Promise<RecordFile> {
+export async function finishRun({ state, stepper, from, seconds, ...setup }: Finished): Promise<RecordFile> {
   const { run, data, executor, config, settings } = setup
   const digest = (): string => weightsDigest(stepper.parameters, p => stepper.values('weights', p))
   const final = { step: state.step, weights: digest() }
@@ -40,7 +42,7 @@ export async function finishRun({ state, stepper, seconds, ...setup }: Finished)
     record, sha256, model: { file: 'model.gguf', bytes, sha256: await digestFile(run.model) },
     environment: {
       executor: executor.name, threads: executor.threads, node: process.version, platform: `${process.platform}-${process.arch}`,
-      seconds: Math.round(seconds),
+      seconds: Math.round(seconds), fromStep: from,
     },
   }
   writeRecord(run.record, file)

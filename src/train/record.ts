@@ -45,7 +45,9 @@ export interface RecordFile {
     readonly threads: number
     readonly node: string
     readonly platform: string
+    /** Of the process that finished the run; it took it up at `fromStep`, 0 where it was never stopped. */
     readonly seconds: number
+    readonly fromStep: number
   }
 }
 

@@ -102,11 +102,12 @@ class Loop implements Disposable {
       if (step === options.steps && !this.#evaluationDue()) break
       if (stop) {
         this.#progress.clear()
+        this.#setup.run.plot(settings.name)
         return { state: this.#state }
       }
       await this.#step()
     }
-    const record = await finishRun({ ...this.#setup, state: this.#state, stepper: this.#stepper, seconds: this.#progress.seconds })
+    const record = await finishRun({ ...this.#setup, state: this.#state, stepper: this.#stepper, from: this.#start, seconds: this.#progress.seconds })
     this.#progress.clear()
     this.#setup.run.plot(settings.name)
     return { state: this.#state, record }
