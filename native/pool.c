@@ -25,7 +25,6 @@ struct pool_t {
   run_t *head, *tail;
   _Atomic int runs; /* in the queue */
   _Atomic int closing;
-  _Atomic int idle;
   int threads;
   pthread_t thread[];
 };

@@ -126,6 +126,6 @@ try {
   await build()
 } catch (e) {
   process.stderr.write(`verit: the native kernels were not built: ${e.message.trim()}\n`)
-  if (flag('--optional')) process.stderr.write('verit: everything works without them, about 100 times slower (the reference executor)\n')
+  if (flag('--optional')) process.stderr.write('verit: everything works without them, but a few hundred times slower (the reference executor)\n')
   else process.exitCode = 1
 }

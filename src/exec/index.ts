@@ -27,7 +27,7 @@ export function openExecutor(options: ExecutorOptions = {}): Executor {
   if (set !== undefined) {
     throw new VeritError('VERIT_USAGE', { problem: `The instruction set ${set} needs the native kernels, which are not built here`, hint: 'Run `npm run native`, or use reference' })
   }
-  if (!warned) process.stderr.write('verit: the native kernels are not built for this machine; the reference executor serves, about 100 times slower (`npm run native` builds them)\n')
+  if (!warned) process.stderr.write('verit: the native kernels are not built for this machine; the reference executor serves, a few hundred times slower (in a checkout `npm run native` builds them)\n')
   warned = true
   return referenceExecutor()
 }

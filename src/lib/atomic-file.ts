@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { VeritError, invariant } from './errors.ts'
 import { fileError } from './file-error.ts'
+import { isAlive } from './process-alive.ts'
 
 export interface AtomicOptions {
   /** Permission bits of a new file before the umask. Default 0o644. */
@@ -128,15 +129,6 @@ export function removeStaleTemporaries(folder: string): number {
     removed++
   }
   return removed
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (e) {
-    return (e as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 function unlinkQuietly(path: string): void {

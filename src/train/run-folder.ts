@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { removeStaleTemporaries, writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
+import { isAlive } from '../lib/process-alive.ts'
 import { listCheckpoints } from './checkpoint.ts'
 import { lossPlot } from './loss-plot.ts'
 import type { LossRow } from './loss-plot.ts'
@@ -112,15 +113,7 @@ export class RunFolder implements Disposable {
 /** Locks of this process: a lock with its number that is not among them was left by an earlier process (numbers repeat in containers). */
 const held = new Set<string>()
 
-function alive(pid: number, lock: string): boolean {
-  if (pid === process.pid) return held.has(lock)
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (e) {
-    return (e as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
+const alive = (pid: number, lock: string): boolean => (pid === process.pid ? held.has(lock) : isAlive(pid))
 
 /** The step of a log line; a line cut short by a crash belongs to no step. */
 function stepOf(line: string): number {
