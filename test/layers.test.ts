@@ -16,7 +16,10 @@ const layers: Record<string, readonly string[]> = {
   formats: ['lib'],
   tokenizer: ['lib'],
   trust: ['formats', 'lib'],
-  store: ['lib'],
+  store: ['trust', 'lib'],
+  audit: ['trust', 'lib'],
+  watch: ['lib'],
+  client: ['trust', 'lib'],
   data: ['tokenizer', 'trust', 'lib'],
   model: ['graph', 'exec', 'ops', 'formats', 'tokenizer', 'trust', 'lib'],
   eval: ['model', 'data', 'tokenizer', 'exec', 'lib'],
@@ -24,8 +27,8 @@ const layers: Record<string, readonly string[]> = {
   engine: ['model', 'graph', 'exec', 'formats', 'tokenizer', 'trust', 'lib'],
   runner: ['engine', 'trust', 'lib'],
   // the gateway checks a model's digest, but never parses it
-  server: ['runner', 'store', 'trust', 'lib'],
-  cli: ['server', 'runner', 'engine', 'train', 'eval', 'model', 'data', 'tokenizer', 'formats', 'store', 'trust', 'graph', 'exec', 'lib'],
+  server: ['runner', 'store', 'audit', 'watch', 'trust', 'lib'],
+  cli: ['server', 'client', 'runner', 'audit', 'watch', 'engine', 'train', 'eval', 'model', 'data', 'tokenizer', 'formats', 'store', 'trust', 'graph', 'exec', 'lib'],
 }
 
 const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts')).sort()

@@ -1,0 +1,89 @@
+/**
+ * Every setting of the server, in one schema: names, ranges, defaults and what they mean. A configuration file (TOML) has the same sections with the
+ * same names in snake_case; flags of `verit serve` come after it. docs/configuration.md is made from here (`node scripts/config-docs.ts`).
+ * Secrets do not stand here: they come from files or the environment.
+ */
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+
+const closed = { additionalProperties: false } as const
+const whole = (minimum: number, maximum: number, value: number, description: string) => Type.Integer({ minimum, maximum, default: value, description })
+/** 0 is off. */
+const limit = (value: number, description: string) => whole(0, Number.MAX_SAFE_INTEGER, value, `${description}; 0: no limit`)
+const flag = (value: boolean, description: string) => Type.Boolean({ default: value, description })
+const text = (description: string) => Type.String({ default: '', maxLength: 4096, description })
+const texts = (description: string) => Type.Array(Type.String({ minLength: 1, maxLength: 512 }), { default: [], maxItems: 1024, description })
+
+export const ServerConfig = Type.Object({
+  listen: Type.Object({
+    host: Type.String({ default: '127.0.0.1', minLength: 1, maxLength: 255, description: 'address to listen on; 0.0.0.0 or :: for all of this machine' }),
+    port: whole(0, 65535, 8081, 'port; 0 takes a free one'),
+    tlsCert: text('PEM file of the certificate and its chain; with tls_key, the server speaks TLS 1.2 and 1.3 only'),
+    tlsKey: text('PEM file of the private key; only its owner may read it'),
+    tlsClientCa: text('PEM file of the authorities whose client certificates are asked for'),
+    hstsSeconds: whole(0, 63_072_000, 31_536_000, 'Strict-Transport-Security, where the server speaks TLS; 0: none'),
+    trustedProxies: texts('addresses or CIDR blocks of reverse proxies: only from these is X-Forwarded-For believed'),
+    allowHosts: texts('further host names by which clients may reach the server'),
+    allowOrigins: texts('origins whose web pages may call, for example https://app.example'),
+  }, closed),
+  http: Type.Object({
+    bodyBytes: whole(1024, 64 << 20, 1 << 20, 'largest body'),
+    headerBytes: whole(1024, 256 << 10, 16 << 10, 'all headers of a request together'),
+    headers: whole(8, 1000, 64, 'headers of a request'),
+    urlBytes: whole(64, 8192, 512, 'length of the address in a request'),
+    jsonDepth: whole(4, 256, 16, 'nesting of JSON'),
+    headerSeconds: whole(1, 300, 10, 'time to send the headers'),
+    requestSeconds: whole(1, 3600, 30, 'time to send a whole request'),
+    idleSeconds: whole(1, 3600, 5, 'time a connection may stay open between requests'),
+    slowReaderSeconds: whole(1, 3600, 30, 'time a client may read nothing of an answer'),
+    connections: whole(1, 1_000_000, 1024, 'connections at once'),
+    connectionsPerAddress: whole(1, 1_000_000, 64, 'connections of one address at once; trusted proxies are exempt'),
+  }, closed),
+  inference: Type.Object({
+    parallel: whole(1, 256, 4, 'generations side by side (the batch)'),
+    queue: whole(0, 10_000, 64, 'generations that wait; more are answered 503'),
+    requestTimeoutSeconds: whole(1, 86_400, 600, 'longest time a request may take'),
+    context: limit(0, 'positions a sequence may have, at most the model\'s'),
+    promptTokens: limit(0, 'tokens of a prompt'),
+    outputTokens: limit(0, 'tokens that one request may ask for'),
+  }, closed),
+  keys: Type.Object({
+    requestsPerMinute: limit(600, 'requests of one key'),
+    tokensPerMinute: limit(0, 'prompt and completion tokens of one key'),
+    streams: whole(1, 10_000, 16, 'generations of one key, running and waiting'),
+    tokensPerDay: limit(0, 'budget of one key for a UTC day'),
+    tokensPerMonth: limit(0, 'budget of one key for a UTC month'),
+  }, closed),
+  addresses: Type.Object({
+    requestsPerMinute: limit(1200, 'requests of one address (IPv6: of one /64)'),
+    tokensPerMinute: limit(0, 'prompt and completion tokens of one address'),
+    streams: whole(1, 100_000, 64, 'generations of one address, running and waiting'),
+    failuresPerMinute: whole(1, 100_000, 30, 'refused credentials of one address; beyond, all its requests are refused for a while'),
+  }, closed),
+  signing: Type.Object({
+    windowSeconds: whole(5, 3600, 60, 'how far `created` of a signed request may lie from the server\'s clock'),
+    responses: Type.Union([Type.Literal('signed'), Type.Literal('all'), Type.Literal('none')], {
+      default: 'signed', description: 'which answers the server signs: those to signed requests, all, or none',
+    }),
+  }, closed),
+  audit: Type.Object({
+    enabled: flag(true, 'whether an audit log is kept'),
+    origin: Type.String({
+      default: '', maxLength: 200, description: 'name of the log in its checkpoints, for example verit.example/gpu1; default: verit/ and the first digits of its key',
+    }),
+    textsKey: text('public key file (verit audit texts-key): texts of requests are kept, encrypted to its owner; empty: no texts are kept'),
+    textsDays: whole(1, 36_500, 30, 'days after which texts, and what could prove guesses of them, are deleted; entries never are'),
+  }, closed),
+  watch: Type.Object({
+    enabled: flag(true, 'whether unusual use is looked for'),
+    throttle: flag(false, 'whether a key that draws an alert is slowed down to a tenth of its rate for ten minutes'),
+    webhookUrl: text('https address that alerts are sent to (Standard Webhooks); the secret comes from VERIT_WEBHOOK_SECRET or its file'),
+  }, closed),
+  securityTxt: Type.Object({
+    contact: texts('Contact lines of /.well-known/security.txt: mailto:, https: or tel:; without any, the address answers 404'),
+    expires: text('Expires, ISO 8601, less than a year ahead; default: 180 days from the start'),
+    policy: text('Policy, an https address'),
+    canonical: text('Canonical, an https address'),
+  }, closed),
+}, closed)
+export type ServerConfig = Static<typeof ServerConfig>

@@ -1,0 +1,78 @@
+/** All that a gateway remembers, behind one interface with two implementations of the database: SQLite (default) and PostgreSQL. */
+import type { KeyStore } from './key-store.ts'
+
+/** Tokens reserved for one request, in the day and the month in which it began. */
+export interface Reservation {
+  readonly keyId: string
+  readonly tokens: number
+  /** UTC: 2026-11-22 and 2026-11. */
+  readonly day: string
+  readonly month: string
+}
+
+export interface BudgetLimits {
+  readonly tokensPerDay?: number | undefined
+  readonly tokensPerMonth?: number | undefined
+}
+
+export interface BudgetWindow {
+  /** Tokens of requests that have ended. */
+  readonly used: number
+  /** Tokens held for requests under way, or for requests whose gateway died: these stay counted until the window ends. */
+  readonly reserved: number
+}
+
+export interface BudgetUsage {
+  readonly day: BudgetWindow
+  readonly month: BudgetWindow
+}
+
+/** A refusal names the window that is full; `left` is what it still has. */
+export type BudgetAnswer = { ok: true; reservation: Reservation; usage: BudgetUsage } | { ok: false; window: 'day' | 'month'; left: number; usage: BudgetUsage }
+
+/**
+ * Token budgets. For every key and window, used + reserved never exceeds the limit given with the reservation that was granted last: it is checked and
+ * added in one transaction, over all gateways of the database. A granted reservation is durable (synced to disk) when the promise resolves.
+ * Many calls at once share a transaction (group commit).
+ */
+export interface BudgetStore {
+  reserve(keyId: string, tokens: number, limits: BudgetLimits, at: Date): Promise<BudgetAnswer>
+  /** Turns a reservation into `used` tokens, at most those reserved. Losing it is safe: the reservation stays. */
+  settle(reservation: Reservation, used: number): Promise<void>
+  /** Counts tokens of a key without a budget, lazily. */
+  count(keyId: string, tokens: number, at: Date): Promise<void>
+  usage(keyId: string, at: Date): Promise<BudgetUsage>
+}
+
+/** Nonces of signed requests; durable when the promise resolves, so that a restart forgets none. */
+export interface ReplayStore {
+  /** True the first time a credential uses a nonce before it expires. @param expires ms since 1970, after which the request is too old anyway */
+  use(credentialId: string, nonce: string, expires: number): Promise<boolean>
+}
+
+/** What changed in the store and is not in the audit log yet. Written in the transaction of the change itself. */
+export interface OutboxEvent {
+  readonly id: number
+  /** ISO 8601, UTC. */
+  readonly time: string
+  readonly actor: string
+  /** `key.create`, `key.rotate`, `key.change`, `key.revoke`. */
+  readonly type: string
+  /** JSON object; holds public facts only. */
+  readonly detail: Record<string, unknown>
+}
+
+export interface Outbox {
+  /** Hands the oldest events (at most 256) to `log` and deletes them when it resolves. Gives their number. One caller at a time over all gateways. */
+  drain(log: (events: readonly OutboxEvent[]) => Promise<void>): Promise<number>
+  /** Events that wait. */
+  pending(): Promise<number>
+}
+
+export interface Store {
+  readonly keys: KeyStore
+  readonly budgets: BudgetStore
+  readonly replay: ReplayStore
+  readonly outbox: Outbox
+  close(): Promise<void>
+}
