@@ -140,6 +140,12 @@ export const errorTable = {
   VERIT_UNAUTHORIZED: row<{ problem: string }>({
     what: f => `A valid API key is required: ${f.problem}`, next: () => 'Send it as "Authorization: Bearer verit_..."', status: 401,
   }),
+  VERIT_SIGNATURE: row<{ problem: string }>({
+    what: f => `The signature of this message cannot be accepted: ${f.problem}`, next: () => 'docs/signing.md says exactly what is signed and how', status: 401,
+  }),
+  VERIT_PUBLIC_KEY: row<{ problem: string }>({
+    what: f => `The public key cannot be used: ${f.problem}`, next: () => 'Give the public half of an Ed25519 key, as made by `verit keys keypair`', status: 400, exit: 2,
+  }),
   VERIT_FORBIDDEN: row<{ problem: string }>({
     what: f => `This request is not allowed: ${f.problem}`, next: () => 'See docs/server.md', status: 403,
   }),
