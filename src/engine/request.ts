@@ -9,6 +9,8 @@ export interface GenerateRequest {
   prompt: string | readonly number[]
   /** Tokens to make at most, 0 to 2^20; the model's context may end the answer before. Default 128. */
   maxTokens?: number | undefined
+  /** Refuses a longer prompt before any work is done on it, 1 to 2^20. Default: the context less one. */
+  maxPromptTokens?: number | undefined
   /** 0 to 10; 0 always takes the most probable token. Default 0.8. */
   temperature?: number | undefined
   /** 0 (off) to 2^20. Default 40. */
@@ -55,11 +57,12 @@ const fail = (field: string, problem: string): never => {
   throw new VeritError('VERIT_REQUEST', { field, problem })
 }
 
-type NumberField = 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty' | 'seed' | 'logprobs'
+type NumberField = 'maxTokens' | 'maxPromptTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty' | 'seed' | 'logprobs'
 
 /** Range and default of each number. */
 export const requestNumbers: Readonly<Record<NumberField, { low: number; high: number; fallback: number; whole?: true }>> = {
   maxTokens: { low: 0, high: 1 << 20, fallback: 128, whole: true },
+  maxPromptTokens: { low: 1, high: 1 << 20, fallback: 1 << 20, whole: true },
   temperature: { low: 0, high: 10, fallback: 0.8 },
   topK: { low: 0, high: 1 << 20, fallback: 40, whole: true },
   topP: { low: 0, high: 1, fallback: 0.95 },
@@ -77,7 +80,8 @@ const OTHERS = ['prompt', 'stop', 'echo', 'ignoreEndOfText']
 /**
  * Checks a request, whatever it holds.
  * @param context positions a sequence may have
- * @throws VeritError VERIT_REQUEST naming the first field that is wrong (unknown fields are), VERIT_PROMPT_LENGTH, or the tokenizer's
+ * @throws VeritError VERIT_REQUEST naming the first field that is wrong (unknown fields are), VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT,
+ * or the tokenizer's
  */
 export function checkRequest(request: GenerateRequest, tokenizer: Tokenizer, context: number): CheckedRequest {
   if (typeof request !== 'object' || request === null) return fail('The request', 'must be an object')
@@ -101,8 +105,13 @@ export function checkRequest(request: GenerateRequest, tokenizer: Tokenizer, con
     stop: checkStop(source['stop'] ?? []),
     echo: flag('echo'),
     ignoreEndOfText: flag('ignoreEndOfText'),
-    prompt: checkPrompt(source['prompt'], tokenizer, context),
+    prompt: withinLimit(checkPrompt(source['prompt'], tokenizer, context), numbers.maxPromptTokens),
   }
+}
+
+function withinLimit(prompt: readonly number[], limit: number): readonly number[] {
+  if (prompt.length > limit) throw new VeritError('VERIT_PROMPT_LIMIT', { tokens: prompt.length, limit })
+  return prompt
 }
 
 function checkStop(value: unknown): readonly string[] {

@@ -115,6 +115,9 @@ export const errorTable = {
   VERIT_STORE: row<{ path: string; reason: string }>({
     what: f => `The key store ${f.path} cannot be used: ${f.reason}`, next: () => 'Check the file, its permissions and the disk; requests are refused until it works',
   }),
+  VERIT_RATE_STATE: row<{ reason: string }>({
+    what: f => `The server cannot count requests now: ${f.reason}`, next: () => 'Try again later; nothing is answered uncounted', status: 503,
+  }),
   VERIT_UNAVAILABLE: row<{ what: string }>({
     what: f => `The server cannot answer now: its ${f.what} does not work`, next: () => 'Try again later; the log of the server has the details', status: 503,
   }),
@@ -179,6 +182,24 @@ export const errorTable = {
   VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number }>({
     what: f => `The prompt has ${plural(f.tokens, 'token')}, and the model can look at ${f.context}, of which the answer needs at least one`,
     next: () => 'Shorten the prompt; nothing is cut off silently', status: 400, exit: 2,
+  }),
+  VERIT_PROMPT_LIMIT: row<{ tokens: number; limit: number }>({
+    what: f => `The prompt has ${plural(f.tokens, 'token')}, and at most ${f.limit} are allowed here`,
+    next: () => 'Shorten the prompt, or ask the operator of the server to raise the limit', status: 400, exit: 2,
+  }),
+  VERIT_RATE_LIMIT: row<{ what: string; limit: number; seconds: number; retryAfter: number }>({
+    what: f => `Too much at once: the limit is ${f.limit} ${f.what} in ${f.seconds} s`,
+    next: f => (Number.isFinite(f.retryAfter) ? `Try again in ${plural(f.retryAfter, 'second')}` : 'This request alone asks for more: ask for fewer tokens'), status: 429,
+  }),
+  VERIT_BUDGET: row<{ window: string; asked: number; left: number; retryAfter: number }>({
+    what: f => `The budget of this key for the ${f.window} has ${plural(f.left, 'token')} left, and the request may take ${f.asked}`,
+    next: () => 'Ask for fewer tokens (max_tokens), or wait for the next window', status: 429,
+  }),
+  VERIT_AUDIT: row<{ folder: string; problem: string }>({
+    what: f => `The audit log in ${f.folder} cannot be used: ${f.problem}`, next: () => 'Check the disk and the permissions of the folder; requests are refused until it can be written',
+  }),
+  VERIT_RATE_STATE: row<{ reason: string }>({
+    what: f => `The rate state (Valkey or Redis) cannot be used: ${f.reason}`, next: () => 'Check the server behind VERIT_RATE_URL; requests are refused until it answers',
   }),
   VERIT_BUSY: row<{ running: number; waiting: number }>({
     what: f => `The model is busy: ${plural(f.running, 'generation')} under way and ${f.waiting} waiting`, next: () => 'Try again in a moment', status: 503,

@@ -10,14 +10,14 @@ const token: CallEvent = { type: 'token', id: 1, token: 5, text: 'a' }
 const end: CallEvent = { type: 'end', id: 1, reason: 'length', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 }
 const isFrameError = (e: unknown): boolean => VeritError.is(e, 'VERIT_RUNNER_FRAME')
 const feed = (max: number, events: readonly CallEvent[]): Call => {
-  const call = new Call(max)
+  const call = new Call({ maxTokens: max })
   for (const e of events) call.accept(e)
   return call
 }
 
 test('events are given in order to a reader that comes late or early', async () => {
   assert.deepEqual(await Array.fromAsync(feed(2, [start, token, token, end])), [start, token, token, end])
-  const call = new Call(1)
+  const call = new Call({ maxTokens: 1 })
   const read = Array.fromAsync(call)
   for (const e of [start, token, end]) {
     await Promise.resolve()
@@ -34,7 +34,7 @@ test('events out of order, after the end, or beyond the tokens asked for are ref
 
 test('a reader that stops has no more than 64 tokens kept for it, and the runner is told of what was taken in halves of that', async () => {
   const told: number[] = []
-  const call = new Call(1000, n => told.push(n))
+  const call = new Call({ maxTokens: 1000 }, n => told.push(n))
   call.accept(start)
   for (let i = 0; i < 64; i++) call.accept(token)
   const reader = call[Symbol.asyncIterator]()
@@ -43,14 +43,14 @@ test('a reader that stops has no more than 64 tokens kept for it, and the runner
   assert.throws(() => call.accept(token), isFrameError)
   await reader.next()
   assert.deepEqual(told, [32])
-  const late = new Call(1000)
+  const late = new Call({ maxTokens: 1000 })
   late.accept(start)
   late.discard() // whom nobody reads may send what is on its way
   for (let i = 0; i < 200; i++) late.accept(token)
 })
 
 test('a runner cannot fill the memory of the gateway with the text of one call, to a fast reader either', async () => {
-  const call = new Call(1 << 20)
+  const call = new Call({ maxTokens: 1 << 20 })
   call.accept(start)
   const reader = call[Symbol.asyncIterator]()
   await reader.next()

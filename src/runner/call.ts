@@ -12,13 +12,23 @@ const MOST_TEXT = 64 << 20
 const textOf = (event: CallEvent): number =>
   (event.type === 'token' ? (event.top ?? []).reduce((n, t) => n + t.text.length, event.text.length) : 0)
 
+export interface CallLimits {
+  /** Tokens of the answer that were asked for. */
+  maxTokens: number
+  /** Tokens of the prompt that were allowed. Default: any number. */
+  maxPromptTokens?: number | undefined
+  /** Tokens of the prompt that may be given out before the answer. Default 0. */
+  echoed?: number
+}
+
 export class Call {
-  #maxTokens: number
+  #limits: CallLimits
   #queue: CallEvent[] = []
   #wake: (() => void) | undefined
   #failure: Error | undefined
   #state: 'sent' | 'started' | 'ended' = 'sent'
   #tokens = 0
+  #promptTokens = 0
   #text = 0
   /** Tokens in the queue, and those taken out of it that the runner has not been told of. */
   #unread = 0
@@ -28,11 +38,10 @@ export class Call {
   #whenEnded = Promise.withResolvers<void>()
 
   /**
-   * @param maxTokens most tokens that may come
    * @param onTaken called for every UNREAD / 2 tokens that the reader has taken: as many more may come
    */
-  constructor(maxTokens: number, onTaken: (tokens: number) => void = () => undefined) {
-    this.#maxTokens = maxTokens
+  constructor(limits: CallLimits, onTaken: (tokens: number) => void = () => undefined) {
+    this.#limits = limits
     this.#onTaken = onTaken
   }
 
@@ -49,13 +58,14 @@ export class Call {
   accept(event: CallEvent): void {
     const expected = event.type === 'start' ? 'sent' : 'started'
     if (this.#state !== expected) throw new VeritError('VERIT_RUNNER_FRAME', { problem: `an event "${event.type}" out of order` })
-    if (event.type === 'token' && ++this.#tokens > this.#maxTokens) {
+    if (event.type === 'token' && ++this.#tokens > this.#limits.maxTokens + (this.#limits.echoed ?? 0)) {
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than were asked for' })
     }
     if ((this.#text += textOf(event)) > MOST_TEXT) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more text than an answer can have' })
     if (event.type === 'token' && !this.#discarding && ++this.#unread + this.#taken > UNREAD) {
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than the reader has room for' })
     }
+    this.#checkCounts(event)
     if (event.type === 'start') this.#state = 'started'
     if (event.type === 'end') this.#finish()
     if (!this.#discarding) this.#queue.push(event)
@@ -85,6 +95,17 @@ export class Call {
       if (this.#failure !== undefined) throw this.#failure
       if (this.#state === 'ended') return
       await new Promise<void>(resolve => void (this.#wake = resolve))
+    }
+  }
+
+  /** Budgets are charged by these counts. */
+  #checkCounts(event: CallEvent): void {
+    if (event.type === 'start') {
+      this.#promptTokens = event.promptTokens
+      if (event.promptTokens > (this.#limits.maxPromptTokens ?? Infinity)) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a longer prompt than was allowed' })
+    }
+    if (event.type === 'end' && (event.promptTokens !== this.#promptTokens || event.completionTokens > this.#limits.maxTokens)) {
+      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'counts of tokens that contradict one another' })
     }
   }
 

@@ -24,7 +24,7 @@ export type ChatMessage = Static<typeof ChatMessage>
 
 /** Sampling as the engine takes it; what is absent takes the engine's default. */
 export const Sampling = Type.Object({
-  maxTokens: Type.Optional(count), temperature: Type.Optional(finite), topK: Type.Optional(count), topP: Type.Optional(finite),
+  maxTokens: Type.Optional(count), maxPromptTokens: Type.Optional(count), temperature: Type.Optional(finite), topK: Type.Optional(count), topP: Type.Optional(finite),
   minP: Type.Optional(finite), repetitionPenalty: Type.Optional(finite), presencePenalty: Type.Optional(finite),
   frequencyPenalty: Type.Optional(finite), seed: Type.Optional(count),
   stop: Type.Optional(Type.Array(Type.String({ minLength: 1 }))), logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20 })),

@@ -89,7 +89,7 @@ export class RunnerProcess {
     if (this.#state === 'dead') throw this.#death()
     if (signal?.aborted === true) return
     const id = ++this.#lastId
-    const call = new Call(sampling.maxTokens + (sampling.echo === true ? MOST_ECHOED : 0), tokens => this.#send({ type: 'more', id, tokens }))
+    const call = new Call({ ...sampling, echoed: sampling.echo === true ? MOST_ECHOED : 0 }, tokens => this.#send({ type: 'more', id, tokens }))
     let cancelled = false
     const cancel = (): void => {
       if (!cancelled) this.#cancel(id, call)
