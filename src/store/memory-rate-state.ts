@@ -1,0 +1,131 @@
+/**
+ * Rates and places of one gateway, in its memory; a restart begins with full buckets. Bounded: a full bucket is as good as none, so each call also
+ * looks at a few old names and drops those that are full. A bucket that is not full is never dropped, for that would lift its limit: where `names` of
+ * them are kept, calls that would need one more reject. (One request of 1,200 a minute keeps a bucket for 50 ms, so that takes millions of
+ * requests per second from different addresses.)
+ */
+import { VeritError } from '../lib/errors.ts'
+import type { BucketSize, Found } from './bucket-math.ts'
+import { answerOf, checkAmount, checkCall, refilled, sizeOf } from './bucket-math.ts'
+import type { Bucket, Places, RateAnswer, RateState } from './rate-state.ts'
+
+interface Level {
+  /** Units missing at `at`. */
+  missing: number
+  at: number
+  /** As of the last call. */
+  limit: number
+}
+
+export interface MemoryRateOptions {
+  /** A clock that never goes back, in ms. Default: performance.now. */
+  now?: () => number
+  /** Most buckets that are not full. Default 1,000,000, about 270 MB. */
+  names?: number
+}
+
+export class MemoryRateState implements RateState {
+  #now: () => number
+  #names: number
+  #levels = new Map<string, Level>()
+  #places = new Map<string, Set<string>>()
+  #sweep: Iterator<[string, Level]> = this.#levels.entries()
+
+  constructor(options: MemoryRateOptions = {}) {
+    const clock = options.now ?? (() => performance.now())
+    this.#now = () => Math.floor(clock())
+    this.#names = options.names ?? 1_000_000
+  }
+
+  /** Buckets that are kept: those that are not full, and some that are. */
+  get names(): number {
+    return this.#levels.size
+  }
+
+  take(buckets: readonly Bucket[], places: readonly Places[] = [], lease?: string): Promise<RateAnswer> {
+    return Promise.try(() => this.#take(buckets, places, lease))
+  }
+
+  giveBack(bucket: Omit<Bucket, 'cost'>, amount: number): Promise<void> {
+    return Promise.try(() => {
+      checkAmount(amount)
+      const size = sizeOf(bucket)
+      const now = this.#now()
+      const { missing } = this.#find(keyOf(bucket), size, now)
+      if (missing > 0) this.#put(keyOf(bucket), size, Math.max(0, missing - Math.min(amount, size.limit) * size.unit), now)
+    })
+  }
+
+  release(lease: string, places: readonly Places[]): Promise<void> {
+    for (const { name } of places) {
+      const held = this.#places.get(name)
+      if (held?.delete(lease) === true && held.size === 0) this.#places.delete(name)
+    }
+    return Promise.resolve()
+  }
+
+  close(): Promise<void> {
+    this.#levels.clear()
+    this.#places.clear()
+    return Promise.resolve()
+  }
+
+  #take(buckets: readonly Bucket[], places: readonly Places[], lease: string | undefined): RateAnswer {
+    checkCall(buckets, places, lease)
+    const now = this.#now()
+    this.#drop(2 * buckets.length + 2, now)
+    const found = buckets.map(bucket => this.#find(keyOf(bucket), sizeOf(bucket), now))
+    const held = places.map(({ name }) => {
+      const leases = this.#places.get(name)
+      return leases === undefined ? 0 : leases.size - (leases.has(lease!) ? 1 : 0)
+    })
+    const answer = answerOf(buckets, found, places, held)
+    if (answer.refused !== undefined) return answer
+    this.#makeRoom(buckets, now)
+    buckets.forEach((bucket, i) => {
+      const { size, missing } = found[i]!
+      this.#put(keyOf(bucket), size, missing + bucket.cost * size.unit, now)
+    })
+    for (const { name } of places) {
+      const leases = this.#places.get(name)
+      if (leases === undefined) this.#places.set(name, new Set([lease!]))
+      else leases.add(lease!)
+    }
+    return answer
+  }
+
+  #find(key: string, size: BucketSize, now: number): Found {
+    const level = this.#levels.get(key)
+    return { size, missing: level === undefined ? 0 : refilled(size, level.missing, now - level.at) }
+  }
+
+  #put(key: string, { limit }: BucketSize, missing: number, now: number): void {
+    if (missing === 0) this.#levels.delete(key)
+    else this.#levels.set(key, { missing, at: now, limit })
+  }
+
+  /** Looks at `count` names, round and round, and drops those that are full by now. */
+  #drop(count: number, now: number): void {
+    for (let i = 0; i < count; i++) {
+      let next = this.#sweep.next()
+      if (next.done === true) {
+        this.#sweep = this.#levels.entries()
+        next = this.#sweep.next()
+        if (next.done === true) return
+      }
+      const [key, level] = next.value
+      if (refilled(level, level.missing, now - level.at) === 0) this.#levels.delete(key)
+    }
+  }
+
+  /** @throws VeritError VERIT_RATE_STATE where new names find no room; the work is bounded, so that a flood cannot make each request slow */
+  #makeRoom(buckets: readonly Bucket[], now: number): void {
+    const needed = (): number => buckets.reduce((n, bucket) => n + (bucket.cost > 0 && !this.#levels.has(keyOf(bucket)) ? 1 : 0), 0)
+    if (this.#levels.size + needed() <= this.#names) return
+    this.#drop(1000, now)
+    if (this.#levels.size + needed() > this.#names) throw new VeritError('VERIT_RATE_STATE', { reason: `${this.#names} names are counted, and no more can be` })
+  }
+}
+
+/** Buckets of other lengths of time are other buckets: their units differ. */
+const keyOf = ({ name, seconds }: Omit<Bucket, 'cost'>): string => `${seconds}:${name}`
