@@ -170,6 +170,9 @@ export const errorTable = {
   VERIT_HTTP: row<{ problem: string }>({
     what: f => `The request is not acceptable HTTP: ${f.problem}`, next: () => 'Send it again without that', status: 400,
   }),
+  VERIT_CONFIG: row<{ source: string; field: string; problem: string }>({
+    what: f => `${f.source}: ${f.field} ${f.problem}`, next: () => 'Correct it; docs/configuration.md lists every setting with its range and default', exit: 2,
+  }),
   VERIT_LISTEN: row<{ address: string; reason: string }>({
     what: f => `The server cannot listen on ${f.address}: ${f.reason}`, next: () => 'Stop what uses that address, or choose another with --host and --port',
   }),

@@ -20,7 +20,8 @@ export const ServerConfig = Type.Object({
     port: whole(0, 65535, 8081, 'port; 0 takes a free one'),
     tlsCert: text('PEM file of the certificate and its chain; with tls_key, the server speaks TLS 1.2 and 1.3 only'),
     tlsKey: text('PEM file of the private key; only its owner may read it'),
-    tlsClientCa: text('PEM file of the authorities whose client certificates are asked for'),
+    tlsClientCa: text('PEM file of the authorities whose client certificates are asked for; one that does not verify is refused at the handshake'),
+    tlsClientRequired: flag(false, 'whether a connection without a client certificate is refused, too'),
     hstsSeconds: whole(0, 63_072_000, 31_536_000, 'Strict-Transport-Security, where the server speaks TLS; 0: none'),
     trustedProxies: texts('addresses or CIDR blocks of reverse proxies: only from these is X-Forwarded-For believed'),
     allowHosts: texts('further host names by which clients may reach the server'),
@@ -81,9 +82,15 @@ export const ServerConfig = Type.Object({
   }, closed),
   securityTxt: Type.Object({
     contact: texts('Contact lines of /.well-known/security.txt: mailto:, https: or tel:; without any, the address answers 404'),
-    expires: text('Expires, ISO 8601, less than a year ahead; default: 180 days from the start'),
+    expires: text('Expires, ISO 8601, less than a year ahead; default: 180 days after it is read'),
     policy: text('Policy, an https address'),
     canonical: text('Canonical, an https address'),
   }, closed),
 }, closed)
 export type ServerConfig = Static<typeof ServerConfig>
+
+/** The configuration that nothing has been said about. */
+export function defaultConfig(): ServerConfig {
+  const section = (s: object): object => Object.fromEntries(Object.entries(s).map(([key, field]) => [key, structuredClone((field as { default: unknown }).default)]))
+  return Object.fromEntries(Object.entries(ServerConfig.properties).map(([key, s]) => [key, section(s.properties)])) as ServerConfig
+}
