@@ -214,6 +214,29 @@ export const errorTable = {
   VERIT_CHAT: row<{ problem: string }>({
     what: f => `The conversation cannot be put to the model: ${f.problem}`, next: () => 'docs/generation.md says which messages a chat may have', status: 400, exit: 2,
   }),
+  VERIT_NOTE: row<{ source: string; problem: string }>({
+    what: f => `${f.source} cannot be used: ${f.problem}`, next: () => 'Get it again from where it came; docs/audit.md describes the format', exit: 2,
+  }),
+  VERIT_NOTE_UNSIGNED: row<{ source: string; key: string }>({
+    what: f => `${f.source} is not signed by the key ${f.key}`, next: () => 'Compare the key with the one that `verit audit key` shows on the server: the name and the hash must be the same',
+  }),
+  VERIT_NOTE_SIGNATURE: row<{ source: string; key: string }>({
+    what: f => `${f.source} bears a signature of ${f.key} that does not hold`, next: () => 'It was changed after it was signed, or is a forgery: do not trust it',
+  }),
+  VERIT_AUDIT: row<{ problem: string }>({
+    what: f => `The request cannot be recorded: ${f.problem}`, next: () => 'Try again later; what is not in the audit log is not done', status: 503,
+  }),
+  VERIT_AUDIT_LOCKED: row<{ folder: string }>({
+    what: f => `Another process writes the audit log ${f.folder}`, next: () => 'Stop it, or choose another folder with --state; reading and verifying work beside it',
+  }),
+  VERIT_AUDIT_DAMAGED: row<{ file: string; problem: string }>({
+    what: f => `The audit log was damaged or changed: ${f.file}: ${f.problem}`,
+    next: () => 'Nothing is written to it any more; run `verit audit verify`, keep the folder as evidence, and restore a backup or move it away to begin a new log',
+  }),
+  VERIT_AUDIT_ORIGIN: row<{ folder: string; origin: string; wanted: string }>({
+    what: f => `The audit log ${f.folder} has the origin ${f.origin}, which cannot become ${f.wanted}`,
+    next: () => 'Take its origin into the configuration, or move the folder away to begin a new log', exit: 2,
+  }),
   VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
     what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
   }),
