@@ -41,7 +41,7 @@ test('points of small order, under which one signature can fit many messages, ar
 })
 
 test('a public key is read from PEM, base64 of the DER, and base64 of the 32 bytes; nothing else', () => {
-  const pem = publicKey.export({ format: 'pem', type: 'spki' })
+  const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString()
   for (const text of [pem, `\n${pem}\n`, spki.toString('base64'), spki.subarray(12).toString('base64')]) assert.deepEqual(ed25519FromText(text), spki)
   for (const text of ['', 'abc', privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), spki.toString('hex'), `${spki.toString('base64')}=`, `${pem}${pem}`]) {
     refused(() => ed25519FromText(text))
