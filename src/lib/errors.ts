@@ -113,7 +113,17 @@ export const errorTable = {
     what: f => `The state of the server, ${f.path}, cannot be used: ${f.problem}`, next: f => f.fix,
   }),
   VERIT_STORE: row<{ path: string; reason: string }>({
-    what: f => `The key store ${f.path} cannot be used: ${f.reason}`, next: () => 'Check the file, its permissions and the disk; requests are refused until it works',
+    what: f => `The key store ${f.path} cannot be used: ${f.reason}`, next: () => 'Check the file and the disk, or the database server; requests are refused until it works',
+  }),
+  VERIT_KEY_OPTION: row<{ field: string; problem: string }>({
+    what: f => `The key was not made or changed: ${f.field} ${f.problem}`, next: () => 'Correct it; docs/keys.md lists every field with its range', status: 400, exit: 2,
+  }),
+  VERIT_NONCES: row<{ limit: number }>({
+    what: f => `This credential has used ${f.limit} nonces that have not expired, which is the most that are kept`,
+    next: () => 'Sign fewer requests a minute, or spread them over several keys', status: 429,
+  }),
+  VERIT_DATABASE_URL: row<{ problem: string }>({
+    what: f => `The address of the database cannot be used: ${f.problem}`, next: () => 'docs/keys.md says what VERIT_DATABASE_URL may hold', exit: 2,
   }),
   VERIT_RATE_STATE: row<{ reason: string }>({
     what: f => `The server cannot count requests now: ${f.reason}`, next: () => 'Try again later; nothing is answered uncounted', status: 503,

@@ -1,5 +1,4 @@
 /** Where rates and places are counted: in memory for one gateway, in Valkey or Redis where a URL is given. */
-import { VeritError } from '../lib/errors.ts'
 import { MemoryRateState } from './memory-rate-state.ts'
 import type { RateState } from './rate-state.ts'
 
@@ -9,5 +8,6 @@ import type { RateState } from './rate-state.ts'
  */
 export async function openRateState(url?: string): Promise<RateState> {
   if (url === undefined) return new MemoryRateState()
-  throw new VeritError('VERIT_RATE_STATE', { reason: 'counting in Valkey comes with the next commit' })
+  const { RedisRateState } = await import('./redis-rate-state.ts')
+  return RedisRateState.open(url)
 }

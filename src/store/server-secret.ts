@@ -13,16 +13,15 @@ import { checkPrivate } from './state-folder.ts'
 const BYTES = 32
 
 /**
- * Reads the secret of a state folder, or makes it in a new one. `database` is made after it: where that is there and the secret is not, no key of it
- * can ever be valid again, and going on would hide that.
+ * Reads the secret of a state folder, or makes it in a new one. Where the database has been used with a secret (`used`) that is not there, no key of
+ * it can ever be valid again, and going on would hide that.
  * @throws VeritError VERIT_STATE where it is missing, damaged or open to others
  */
-export function serverSecret(folder: string, database: string): Buffer {
+export function serverSecret(folder: string, used: boolean): Buffer {
   const path = join(folder, 'secret')
-  const used = existsSync(database) // looked for first: another process may be making both
   if (!existsSync(path)) {
     if (used) {
-      const fix = `Restore it from a backup; without it, move ${database} away and make new keys`
+      const fix = 'Restore it from a backup, or copy it from another gateway of the same database; without it, begin with a new database and new keys'
       throw new VeritError('VERIT_STATE', { path, problem: 'it is missing, and the keys can be checked only with it', fix })
     }
     try {

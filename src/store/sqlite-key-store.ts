@@ -3,7 +3,7 @@
  * the next request on. The schema's version is SQLite's `user_version`; it only ever moves forward.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { StatementSync } from 'node:sqlite'
@@ -34,7 +34,7 @@ export class SqliteKeyStore implements KeyStore {
   constructor(stateFolder: string) {
     const folder = openStateFolder(stateFolder)
     this.#path = join(folder, 'verit.sqlite')
-    this.#secret = serverSecret(folder, this.#path)
+    this.#secret = serverSecret(folder, existsSync(this.#path))
     // SQLite gives its side files the mode of the database: so that one is made first, and private.
     closeSync(openSync(this.#path, 'a', 0o600))
     checkPrivate(this.#path, 'file')

@@ -1,0 +1,60 @@
+/**
+ * Where PostgreSQL is, if it is used: VERIT_DATABASE_URL, or the file that VERIT_DATABASE_URL_FILE names, never an argument, which every process of
+ * the machine could read. Of what `pg` would take from such a URL, only what is listed here is accepted, so that none of it turns off a check.
+ */
+import { lstatSync, readFileSync } from 'node:fs'
+import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { checkPrivate } from './state-folder.ts'
+
+const MAX_BYTES = 4096
+const parameters = ['host', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'application_name']
+const loopback = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+function bad(problem: string): never {
+  throw new VeritError('VERIT_DATABASE_URL', { problem })
+}
+
+/** The URL, checked, or undefined where the environment has none. @throws VeritError VERIT_DATABASE_URL, VERIT_STATE (a file that others can read) */
+export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const text = env['VERIT_DATABASE_URL'] ?? ''
+  const file = env['VERIT_DATABASE_URL_FILE'] ?? ''
+  if (text !== '' && file !== '') bad('both VERIT_DATABASE_URL and VERIT_DATABASE_URL_FILE are set')
+  const url = file === '' ? text : readUrlFile(file)
+  if (url === '') return undefined
+  checkDatabaseUrl(url)
+  return url
+}
+
+function readUrlFile(path: string): string {
+  checkPrivate(path, 'file')
+  try {
+    if (lstatSync(path).size > MAX_BYTES) bad(`the file VERIT_DATABASE_URL_FILE has more than ${MAX_BYTES} bytes`)
+    const text = readFileSync(path, 'utf8').trim()
+    return text === '' ? bad('the file VERIT_DATABASE_URL_FILE is empty') : text
+  } catch (e) {
+    throw fileError(e, path, 'read', 'the address of the database')
+  }
+}
+
+/** Nothing of the URL is repeated in an error: it may hold a password. @throws VeritError VERIT_DATABASE_URL */
+export function checkDatabaseUrl(text: string): void {
+  if (text.length > MAX_BYTES) bad(`it has more than ${MAX_BYTES} characters`)
+  if (/[\s\p{C}]/u.test(text)) bad('it has spaces or control characters, which must stand as %20 and the like')
+  const url = URL.parse(text)
+  if (url === null || !['postgres:', 'postgresql:'].includes(url.protocol)) bad('it must begin with postgresql:// and be a URL, with special characters of the password escaped (%40 for @)')
+  if (url.pathname.length < 2 || url.pathname.lastIndexOf('/') > 0) bad('it must name one database: postgresql://USER:PASSWORD@HOST:PORT/DATABASE')
+  if (url.hash !== '') bad('a # in it must be escaped (%23)')
+  const query = [...url.searchParams.keys()]
+  const unknown = query.filter(name => !parameters.includes(name))
+  if (unknown.length > 0) bad(`of parameters it may have ${parameters.join(', ')}, and it has others`)
+  if (new Set(query).size !== query.length) bad('it has a parameter twice')
+  const socket = url.searchParams.get('host')
+  if (socket !== null && !socket.startsWith('/')) bad('its parameter host is only for the folder of a socket')
+  if (socket === null && url.hostname === '') bad('it names no host')
+  const mode = url.searchParams.get('sslmode')
+  if (mode !== null && !['disable', 'verify-full'].includes(mode)) bad('sslmode is verify-full or disable: every other mode lets someone between the two pass for the database')
+  if (mode === null && socket === null && !loopback.has(url.hostname)) {
+    bad('its host is another machine, so it must have sslmode=verify-full, or sslmode=disable where the network itself is trusted')
+  }
+}

@@ -1,0 +1,111 @@
+/** Opens the store: SQLite in the state folder, or PostgreSQL where a URL is given; the server's secret is in the state folder in both cases. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
+import { LazyCounts } from './lazy-counts.ts'
+import { takeLease } from './lease.ts'
+import { Ledger, purge } from './ledger.ts'
+import { SqlOutbox } from './outbox.ts'
+import { SealedSecrets } from './sealed-secrets.ts'
+import { serverSecret } from './server-secret.ts'
+import { SqlKeyStore } from './sql-key-store.ts'
+import { openSqlite } from './sqlite.ts'
+import { openStateFolder } from './state-folder.ts'
+import type { Store } from './store.ts'
+import type { Database } from './tables.ts'
+
+export interface StoreOptions {
+  /** Holds the secret, and the database where it is SQLite. Made where there is none. */
+  readonly stateFolder: string
+  /** postgresql://... It is never shown. Undefined or empty: SQLite. */
+  readonly databaseUrl?: string | undefined
+}
+
+const FLUSH_MS = 5000
+const PURGE_MS = 60_000
+const CHECK = 'secret-check'
+
+/** @throws VeritError VERIT_STATE (secret or database cannot be used), VERIT_STORE (it cannot be reached), VERIT_DATABASE_URL */
+export async function openStore({ stateFolder, databaseUrl = '' }: StoreOptions): Promise<Store> {
+  const folder = openStateFolder(stateFolder)
+  const file = join(folder, 'verit.sqlite')
+  if (databaseUrl === '') {
+    const used = existsSync(file) // looked for first: another process may be making both
+    const secret = serverSecret(folder, used)
+    return start(openSqlite(file), () => secret)
+  }
+  const { openPostgresql } = await import('./postgresql.ts')
+  return start(await openPostgresql(databaseUrl), used => serverSecret(folder, used))
+}
+
+async function start(database: Database, secretFor: (used: boolean) => Buffer): Promise<Store> {
+  try {
+    const known = await database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
+    const secrets = new SealedSecrets(secretFor(known !== undefined))
+    await checkSecret(database, secrets)
+    return new SqlStore(database, secrets)
+  } catch (e) {
+    await database.close()
+    throw e
+  }
+}
+
+/** With another secret every key would be refused, and nobody would know why. */
+async function checkSecret(database: Database, secrets: SealedSecrets): Promise<void> {
+  const stored = await database.transaction(async tx => {
+    await tx.insertInto('verit_meta').values({ name: CHECK, value: secrets.check() }).onConflict(c => c.doNothing()).execute()
+    return tx.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirstOrThrow()
+  })
+  if (secrets.isCheck(stored.value)) return
+  throw new VeritError('VERIT_STATE', {
+    path: database.name, problem: 'its keys were made with another secret than the one in this state folder',
+    fix: 'Copy the file `secret` from the state folder of a gateway that uses this database (mode 600), or restore it from a backup',
+  })
+}
+
+class SqlStore implements Store {
+  readonly keys: SqlKeyStore
+  readonly budgets: Ledger
+  readonly replay: Ledger
+  readonly outbox: SqlOutbox
+  #database: Database
+  #lazy: LazyCounts
+  #timers: NodeJS.Timeout[]
+  #name = randomBytes(16).toString('hex')
+  #closed: Promise<void> | undefined
+
+  constructor(database: Database, secrets: SealedSecrets) {
+    this.#database = database
+    this.#lazy = new LazyCounts(database)
+    const ledger = new Ledger(database, { count: (...use) => this.#lazy.count(...use), flush: () => this.#flush() })
+    this.keys = new SqlKeyStore(database, secrets, async (ids, at) => this.#lazy.touch(ids, at))
+    this.budgets = ledger
+    this.replay = ledger
+    this.outbox = new SqlOutbox(database)
+    // What fails here is tried again the next time; whoever needs the store meanwhile is told by its own call.
+    const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout => setInterval(() => void work().catch(() => {}), ms).unref()
+    this.#timers = [every(FLUSH_MS, () => this.#flush()), every(PURGE_MS, () => this.#purge())]
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#timers.forEach(clearInterval)
+    await this.#flush().catch(() => {}) // what it holds may be lost
+    await this.budgets.idle()
+    await this.#database.close()
+  }
+
+  #flush(): Promise<void> {
+    return this.#lazy.flush(tallies => this.budgets.addCounted(tallies))
+  }
+
+  /** One gateway does it for all. */
+  async #purge(): Promise<void> {
+    if (await takeLease(this.#database, 'purge', this.#name, PURGE_MS - 5000)) await purge(this.#database, new Date())
+  }
+}

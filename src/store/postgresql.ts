@@ -1,0 +1,128 @@
+/** The store's database in PostgreSQL (14 and later), for several gateways at once. Loaded only where a URL is given. */
+import pg from 'pg'
+import { Kysely, PostgresDialect } from 'kysely'
+import { VeritError, invariant } from '../lib/errors.ts'
+import { checkDatabaseUrl } from './database-url.ts'
+import { migrations, newerVersion } from './migrations.ts'
+import type { Database, Tables, Tx } from './tables.ts'
+
+const NAME = 'in PostgreSQL'
+const CONNECTIONS = 8
+const CONNECT_MS = 5000
+/** A statement is ended by the database after the first, and given up by this side after the second. */
+const STATEMENT_MS = 10_000
+const ANSWER_MS = 15_000
+/** Any number that only Verit is likely to lock: its name's first letters. */
+const MIGRATION_LOCK = 0x76657269
+const INT8 = 20
+
+/** SQLSTATE classes and codes whose messages name no values of ours. */
+const reasons: Readonly<Record<string, string>> = {
+  '08': 'the connection broke', '28': 'it does not let this user in', '3D': 'there is no such database', '40': 'transactions were in each other\'s way',
+  '42501': 'the user lacks a permission there', '53': 'it has no resources left', '53100': 'its disk is full', '53300': 'it has too many connections',
+  '55P03': 'a lock was not free in time', '57': 'an operator ended the query', '57014': 'a query took too long', '57P01': 'it is being shut down',
+  '57P03': 'it is starting or stopping', '25006': 'it is read-only',
+}
+const networkReasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'it refuses connections', ENOTFOUND: 'its host is not known', EAI_AGAIN: 'its host cannot be looked up', ECONNRESET: 'the connection broke',
+  ETIMEDOUT: 'it does not answer', EHOSTUNREACH: 'its host cannot be reached', ENOENT: 'its socket is not there', EACCES: 'its socket may not be used', EPIPE: 'the connection broke',
+}
+
+/** Says what went wrong without the URL, the SQL or its values, which messages of the database and its client may hold: so there is no `cause`. */
+function failed(e: unknown): unknown {
+  if (VeritError.is(e)) return e
+  const code = typeof e === 'object' && e !== null && 'code' in e ? String(e.code) : ''
+  const sqlState = /^[0-9A-Z]{5}$/.test(code) && e instanceof pg.DatabaseError
+  const known = sqlState ? reasons[code] ?? reasons[code.slice(0, 2)] : networkReasons[code] ?? (code.startsWith('ERR_TLS') || code.includes('CERT') ? 'its certificate is not accepted' : undefined)
+  const message = e instanceof Error && code === '' ? ownMessage(e.message) : undefined
+  const reason = known === undefined ? message ?? `it reports ${sqlState ? 'SQLSTATE ' : ''}${code || 'an error'}` : `${known} (${code})`
+  return new VeritError('VERIT_STORE', { path: NAME, reason })
+}
+
+/** Messages of the client that are fixed texts. */
+function ownMessage(message: string): string | undefined {
+  if (/timeout/i.test(message)) return 'it does not answer in time'
+  if (/terminated|ended|closed/i.test(message)) return 'the connection broke'
+  if (/destroyed|after calling end/i.test(message)) return 'it has been closed'
+  if (/does not support SSL/i.test(message)) return 'it does not speak TLS'
+  return undefined
+}
+
+/** @throws VeritError VERIT_DATABASE_URL, VERIT_STORE, VERIT_STATE (a newer Verit wrote it) */
+export async function openPostgresql(url: string): Promise<Database> {
+  checkDatabaseUrl(url)
+  let pool: pg.Pool
+  try {
+    pool = new pg.Pool(poolOptions(url))
+  } catch {
+    throw new VeritError('VERIT_DATABASE_URL', { problem: 'a certificate or key that it names cannot be read, or a part of it is malformed' })
+  }
+  pool.on('error', () => {}) // an idle connection broke: the pool has dropped it, and the next query opens another
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  let open = true
+  const guard = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      if (!open) throw new Error('it has been closed')
+      return await work()
+    } catch (e) {
+      throw failed(e)
+    }
+  }
+  const close = async (): Promise<void> => {
+    if (!open) return
+    open = false
+    await pool.end()
+  }
+  try {
+    await guard(() => migrate(pool))
+  } catch (e) {
+    await close()
+    throw e
+  }
+  return {
+    dialect: 'postgresql', name: NAME, db,
+    run: work => guard(() => work(db)),
+    transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().setIsolationLevel('read committed').execute(work)),
+    close,
+  }
+}
+
+function poolOptions(url: string): pg.PoolConfig {
+  return {
+    connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, idleTimeoutMillis: 60_000, keepAlive: true, allowExitOnIdle: true,
+    statement_timeout: STATEMENT_MS, query_timeout: ANSWER_MS, lock_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: STATEMENT_MS,
+    application_name: 'verit',
+    types: { getTypeParser: ((id: number, format?: 'text' | 'binary') => (id === INT8 && format !== 'binary' ? wholeNumber : pg.types.getTypeParser(id, format))) as typeof pg.types.getTypeParser },
+    // A commit that is answered is on disk, whatever the default of this database; stricter settings of its operator stay.
+    onConnect: async client => {
+      await client.query("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')")
+    },
+  }
+}
+
+function wholeNumber(text: string): number {
+  const n = Number(text)
+  invariant(Number.isSafeInteger(n), 'a number in the database is too large')
+  return n
+}
+
+/** One transaction from whatever version it has, under a lock: of two gateways that start together, the second finds the work done. */
+async function migrate(pool: pg.Pool): Promise<void> {
+  const client = await pool.connect()
+  let broken = true
+  try {
+    await client.query('BEGIN')
+    await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
+    await client.query('CREATE TABLE IF NOT EXISTS verit_schema (version BIGINT NOT NULL)')
+    const { rows } = await client.query<{ version: number }>('SELECT version FROM verit_schema')
+    const version = rows[0]?.version ?? 0
+    if (version > migrations.length) throw newerVersion(NAME)
+    for (const step of migrations.slice(version).flatMap(m => m.postgresql)) await client.query(step)
+    if (rows.length === 0) await client.query('INSERT INTO verit_schema VALUES ($1)', [migrations.length])
+    else if (version < migrations.length) await client.query('UPDATE verit_schema SET version = $1', [migrations.length])
+    await client.query('COMMIT')
+    broken = false
+  } finally {
+    client.release(broken) // which ends a transaction that did not get to its end
+  }
+}

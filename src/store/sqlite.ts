@@ -1,0 +1,67 @@
+/** The store's database in one file, `verit.sqlite` in the state folder. Its version is SQLite's `user_version`; it only ever moves forward. */
+import { closeSync, openSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import { Kysely } from 'kysely'
+import { VeritError } from '../lib/errors.ts'
+import { migrations, newerVersion } from './migrations.ts'
+import { NodeSqliteDialect } from './sqlite-dialect.ts'
+import { checkPrivate } from './state-folder.ts'
+import type { Database, Tables, Tx } from './tables.ts'
+
+/** @throws VeritError VERIT_STATE (open to others, or of a newer version), VERIT_STORE */
+export function openSqlite(path: string): Database {
+  // SQLite gives its side files the mode of the database: so that one is made first, and private.
+  closeSync(openSync(path, 'a', 0o600))
+  checkPrivate(path, 'file')
+  const failed = (e: unknown): unknown =>
+    VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason: e instanceof Error ? e.message : String(e) }, e)
+  let database: DatabaseSync
+  try {
+    database = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
+  } catch (e) {
+    throw failed(e)
+  }
+  try {
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON')
+    migrate(database, path)
+  } catch (e) {
+    database.close()
+    throw failed(e)
+  }
+  const db = new Kysely<Tables>({ dialect: new NodeSqliteDialect(database) })
+  let open = true
+  const guard = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      if (!open) throw new Error('it has been closed')
+      return await work()
+    } catch (e) {
+      throw failed(e)
+    }
+  }
+  return {
+    dialect: 'sqlite', name: path, db,
+    run: work => guard(() => work(db)),
+    transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().execute(work)),
+    close: async () => {
+      if (!open) return
+      open = false
+      await db.destroy()
+      if (database.isOpen) database.close() // Kysely closes only what it has used
+    },
+  }
+}
+
+/** One transaction from whatever version it has: of two processes that start together, the second finds the work done. */
+function migrate(database: DatabaseSync, path: string): void {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+    if (version > migrations.length) throw newerVersion(path)
+    for (const step of migrations.slice(version).flatMap(m => m.sqlite)) database.exec(step)
+    database.exec(`PRAGMA user_version = ${migrations.length}`)
+    database.exec('COMMIT')
+  } catch (e) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw e
+  }
+}
