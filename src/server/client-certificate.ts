@@ -1,0 +1,30 @@
+/**
+ * Client certificates. Where authorities are configured a certificate is asked for: one that does not verify ends the connection, none at all does so
+ * only if the operator requires one. A verified certificate proves a key whose fingerprint is that of the certificate.
+ */
+import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+
+interface Seen {
+  readonly fingerprint: string
+  readonly expires: number
+}
+
+const verified = new WeakMap<TLSSocket, Seen>()
+
+/** To be asked once of each connection, after its handshake: why it must end, or undefined. */
+export function refuseCertificate(socket: TLSSocket, required: boolean): string | undefined {
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) return required ? 'no certificate' : undefined
+  if (!socket.authorized) return String(socket.authorizationError)
+  const fingerprint = createHash('sha256').update(certificate.raw).digest('hex')
+  verified.set(socket, { fingerprint, expires: certificate.validToDate.getTime() })
+  return undefined
+}
+
+/** SHA-256, hexadecimal, of the DER of the certificate that this connection's client proved to hold; undefined: none, or it has expired meanwhile. */
+export function clientCertificate(socket: Socket): { fingerprint: string } | undefined {
+  const seen = socket instanceof TLSSocket ? verified.get(socket) : undefined
+  return seen === undefined || seen.expires <= Date.now() ? undefined : { fingerprint: seen.fingerprint }
+}

@@ -1,0 +1,230 @@
+/** Real connections to a real listening server: TLS versions, client certificates, new certificates while it runs, and the number of connections. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage, Server } from 'node:http'
+import { connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { connect as tlsConnect } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
+import { makeCertificate } from '../../test/certificates.ts'
+import { createLog } from '../lib/log.ts'
+import { clientCertificate } from './client-certificate.ts'
+import { defaultConfig } from './config.ts'
+import type { ServerConfig } from './config.ts'
+import { createTransport } from './connections.ts'
+import type { Transport } from './connections.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-connections-'))
+after(() => rmSync(dir, { recursive: true }))
+
+const DAY = 86_400_000
+const authority = makeCertificate({ subject: 'authority', purpose: 'ca' })
+const foreign = makeCertificate({ subject: 'authority', purpose: 'ca' })
+const make = (subject: string) => makeCertificate({ subject, issuer: authority, purpose: 'server', names: ['localhost', '127.0.0.1'] })
+const write = (name: string, text: string): string => {
+  const path = join(dir, name)
+  writeFileSync(path, text, { mode: 0o600 })
+  return path
+}
+const server1 = make('server 1')
+write('cert.pem', server1.cert)
+write('key.pem', server1.key)
+write('ca.pem', authority.cert)
+const files = { tlsCert: join(dir, 'cert.pem'), tlsKey: join(dir, 'key.pem') }
+
+interface Running extends Disposable {
+  transport: Transport
+  port: number
+  log: string[]
+}
+
+async function start(change: (config: ServerConfig) => void): Promise<Running> {
+  const config = defaultConfig()
+  change(config)
+  const log: string[] = []
+  const transport = createTransport(config, createLog({ json: true, stream: { write: line => log.push(line) } }))
+  const server: Server = transport.options.serverFactory((request: IncomingMessage, response) => {
+    response.end(JSON.stringify({ fingerprint: clientCertificate(request.socket)?.fingerprint ?? null }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    transport, port: (server.address() as AddressInfo).port, log,
+    [Symbol.dispose]: () => {
+      transport.close()
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+/** Shakes hands, asks once, gives the answer; rejects where either is refused. */
+async function ask(port: number, options: ConnectionOptions = {}): Promise<{ protocol: string; alpn: string | false; subject: string; fingerprint: string | null }> {
+  const socket = tlsConnect({ port, host: '127.0.0.1', ca: authority.cert, ...options })
+  const chunks: Buffer[] = []
+  let facts = { protocol: '', alpn: '' as string | false, subject: '' }
+  await new Promise<void>((resolve, reject) => {
+    socket.on('error', reject).on('data', (c: Buffer) => void chunks.push(c)).on('close', () => resolve())
+    socket.on('secureConnect', () => {
+      facts = { protocol: socket.getProtocol() ?? '', alpn: socket.alpnProtocol ?? false, subject: socket.getPeerX509Certificate()!.subject }
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+    })
+  })
+  const text = Buffer.concat(chunks).toString()
+  if (text === '') throw new Error('closed without an answer')
+  return { ...facts, ...JSON.parse(text.slice(text.indexOf('{'), text.indexOf('}') + 1)) as { fingerprint: string | null } }
+}
+
+test('TLS 1.2 and 1.3 are spoken, 1.1 and below are not, HTTP/2 is not negotiated, and what is not TLS is ended', async () => {
+  using running = await start(c => Object.assign(c.listen, files))
+  const { port, transport } = running
+  assert.deepEqual([transport.scheme, transport.hsts], ['https', 'max-age=31536000'])
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) assert.equal((await ask(port, { minVersion: version, maxVersion: version })).protocol, version)
+  assert.equal((await ask(port)).protocol, 'TLSv1.3')
+  for (const version of ['TLSv1', 'TLSv1.1'] as const) {
+    await assert.rejects(ask(port, { minVersion: version, maxVersion: version, ciphers: 'DEFAULT:@SECLEVEL=0' }), /protocol version/i)
+  }
+  await assert.rejects(ask(port, { maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA:ECDHE-ECDSA-AES128-SHA' }), /handshake failure/i)
+  assert.equal((await ask(port, { ALPNProtocols: ['h2', 'http/1.1'] })).alpn, 'http/1.1')
+  await assert.rejects(ask(port, { ALPNProtocols: ['h2'] }), /no application protocol/i)
+  const plain = connect(port, '127.0.0.1')
+  plain.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  const text = Buffer.concat(await Array.fromAsync(plain as AsyncIterable<Buffer>))
+  assert.doesNotMatch(text.toString('latin1'), /HTTP/)
+  assert.equal(transport.counts.handshakesFailed, 5)
+})
+
+test('client certificates: a good one is told by its fingerprint; foreign, expired, for servers, without its key: refused; none only where one is required', async () => {
+  const client = makeCertificate({ subject: 'client', issuer: authority, purpose: 'client' })
+  const { cert, key } = client
+  const bad = {
+    foreign: makeCertificate({ subject: 'client', issuer: foreign, purpose: 'client' }),
+    itsOwnIssuer: makeCertificate({ subject: 'client', purpose: 'client' }),
+    expired: makeCertificate({ subject: 'client', issuer: authority, purpose: 'client', to: new Date(Date.now() - 1000) }),
+    notYet: makeCertificate({ subject: 'client', issuer: authority, purpose: 'client', from: new Date(Date.now() + DAY) }),
+    forServers: make('a server'),
+    underAClient: makeCertificate({ subject: 'client', issuer: client, purpose: 'client' }),
+  }
+  for (const required of [false, true]) {
+    using running = await start(c => Object.assign(c.listen, files, { tlsClientCa: join(dir, 'ca.pem'), tlsClientRequired: required }))
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      assert.equal((await ask(running.port, { cert, key, maxVersion })).fingerprint, client.fingerprint)
+      for (const [name, { cert, key }] of Object.entries(bad)) await assert.rejects(ask(running.port, { cert, key, maxVersion }), () => true, `${name} ${maxVersion}`)
+      if (required) await assert.rejects(ask(running.port, { maxVersion }))
+      else assert.equal((await ask(running.port, { maxVersion })).fingerprint, null)
+    }
+    assert.equal((await ask(running.port, { cert, key })).fingerprint, client.fingerprint)
+    while (running.transport.counts.open > 0) await new Promise(resolve => void setImmediate(resolve))
+  }
+})
+
+test('a session cannot be resumed where client certificates are asked for: each connection is verified anew', async () => {
+  using running = await start(c => Object.assign(c.listen, files, { tlsClientCa: join(dir, 'ca.pem'), tlsClientRequired: true }))
+  const client = makeCertificate({ subject: 'client', issuer: authority, purpose: 'client' })
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const sessions: Buffer[] = []
+    const socket = tlsConnect({ port: running.port, host: '127.0.0.1', ca: authority.cert, cert: client.cert, key: client.key, maxVersion })
+    socket.on('session', s => void sessions.push(s))
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+    await once(socket.resume(), 'close')
+    const session = sessions[0] ?? socket.getSession()
+    await assert.rejects(ask(running.port, { maxVersion, ...(session !== undefined && { session }) }))
+  }
+})
+
+test('new certificates are used at once for new connections, open ones go on; a pair that is not good is not used, and the log says so', async () => {
+  const paths = { tlsCert: write('live.pem', server1.cert), tlsKey: write('live-key.pem', server1.key) }
+  using running = await start(c => Object.assign(c.listen, paths))
+  const { port, log } = running
+  const look = () => process.emit('SIGHUP')
+  const open = tlsConnect({ port, host: '127.0.0.1', ca: authority.cert })
+  await once(open, 'secureConnect')
+  assert.match((await ask(port)).subject, /server 1/)
+
+  const server2 = make('server 2')
+  write('live.pem', server2.cert) // the key has not followed yet
+  look()
+  assert.match((await ask(port)).subject, /server 1/)
+  assert.match(log.at(-1)!, /is not the key of the certificate.*the new certificate cannot be used/)
+  const lines = log.length
+  look()
+  assert.equal(log.length, lines, 'the same files are not read again')
+  write('live-key.pem', server2.key)
+  look()
+  assert.match((await ask(port)).subject, /server 2/)
+  assert.match(log.at(-1)!, /the certificate was replaced/)
+
+  const expired = makeCertificate({ subject: 'expired', issuer: authority, purpose: 'server', to: new Date(Date.now() - 1000) })
+  write('live-key.pem', expired.key)
+  write('live.pem', expired.cert)
+  look()
+  assert.match(log.at(-1)!, /expired on/)
+  rmSync(paths.tlsCert)
+  look()
+  assert.match(log.at(-1)!, /There is no file/)
+  assert.match((await ask(port)).subject, /server 2/)
+
+  const soon = makeCertificate({ subject: 'soon', issuer: authority, purpose: 'server', names: ['localhost', '127.0.0.1'], to: new Date(Date.now() + 13 * DAY) })
+  write('live-key.pem', soon.key)
+  write('live.pem', soon.cert)
+  look()
+  assert.match((await ask(port)).subject, /soon/)
+  assert.match(log.at(-1)!, /expires soon/)
+
+  open.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  assert.match(Buffer.concat(await Array.fromAsync(open as AsyncIterable<Buffer>)).toString(), /^HTTP\/1.1 200/)
+})
+
+/** Opens a connection; true if it is still open when the server has had its say. */
+async function stays(port: number, localAddress: string): Promise<{ open: boolean; end: () => Promise<void> }> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
+  await once(socket, 'connect')
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  const open = await Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)])
+  const closed = once(socket, 'close')
+  return { open, end: async () => void (socket.destroy(), open && await closed) }
+}
+
+test('connections of one address and of all have their limits; the newest is ended, a place comes free with the connection that held it', async () => {
+  using running = await start(c => Object.assign(c.http, { connections: 5, connectionsPerAddress: 2 }))
+  const { port, transport: { counts } } = running
+  const one = [await stays(port, '127.0.0.1'), await stays(port, '127.0.0.1')]
+  assert.ok(one.every(c => c.open))
+  assert.ok(!(await stays(port, '127.0.0.1')).open)
+  assert.deepEqual({ ...counts }, { open: 2, refused: 1, handshakesFailed: 0 })
+  const others = [await stays(port, '127.0.0.2'), await stays(port, '127.0.0.2'), await stays(port, '127.0.0.3')]
+  assert.ok(others.every(c => c.open))
+  assert.ok(!(await stays(port, '127.0.0.4')).open)
+  assert.deepEqual({ ...counts }, { open: 5, refused: 2, handshakesFailed: 0 })
+  await one[0]!.end()
+  while (counts.open > 4) await new Promise(resolve => void setImmediate(resolve))
+  assert.ok((await stays(port, '127.0.0.1')).open)
+})
+
+test('a declared proxy may hold as many connections as there are', async () => {
+  using running = await start(c => {
+    Object.assign(c.http, { connections: 4, connectionsPerAddress: 1 })
+    c.listen.trustedProxies = ['127.0.0.0/30']
+  })
+  for (let i = 0; i < 4; i++) assert.ok((await stays(running.port, '127.0.0.2')).open)
+  assert.ok(!(await stays(running.port, '127.0.0.2')).open)
+})
+
+test('a connection that never shakes hands does not hold up the end of the server', async () => {
+  const config = defaultConfig()
+  Object.assign(config.listen, files)
+  const transport = createTransport(config, createLog({ stream: { write: () => undefined } }))
+  const server = transport.options.serverFactory(() => undefined)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const silent = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined)
+  await once(server, 'connection')
+  server.close()
+  server.closeIdleConnections()
+  await Promise.all([once(server, 'close'), once(silent, 'close')])
+  transport.close()
+})

@@ -1,0 +1,79 @@
+/**
+ * Whose request it is when a reverse proxy stands between. X-Forwarded-For is believed only on a connection from a proxy that the operator declared,
+ * and only as far as declared proxies wrote it: from the right, the first address that is none of them. Everything left of it is the client's own word.
+ * The other headers of this family (Forwarded, X-Real-IP, X-Forwarded-Proto, ...) are not read.
+ */
+import type { IncomingMessage } from 'node:http'
+import { blockAround, contains, formatAddress, formatBlock, parseAddress, parseBlock } from '../lib/address.ts'
+import type { AddressBlock } from '../lib/address.ts'
+import { VeritError, invariant } from '../lib/errors.ts'
+
+/** One way to write each address (lib/address.ts), the zone of a link-local peer left out. Undefined: it is none. */
+export function normalAddress(text: string): string | undefined {
+  const address = parseAddress(text.replace(/%[A-Za-z0-9._~-]+$/, ''))
+  return address === undefined ? undefined : formatAddress(address)
+}
+
+/** Whom limits of addresses count as one: an IPv4 address, or the /64 that an IPv6 network is given whole. Anything else as it is. */
+export function addressGroup(address: string): string {
+  const parsed = parseAddress(address)
+  return parsed === undefined ? address : formatBlock(blockAround(parsed, parsed.version === 4 ? 32 : 64))
+}
+
+/** Addresses and CIDR blocks. */
+export class AddressList {
+  #blocks: readonly AddressBlock[]
+
+  /** @param entries each acceptable to `isEntry` */
+  constructor(entries: readonly string[]) {
+    this.#blocks = entries.map(entry => {
+      const block = parseBlock(entry)
+      invariant(block !== undefined, 'a list of addresses holds something else')
+      return block
+    })
+  }
+
+  /** `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`. A block of no bits is refused: it would make any client a proxy. */
+  static isEntry(text: string): boolean {
+    const block = parseBlock(text)
+    return block !== undefined && block.bits > 0
+  }
+
+  has(address: string): boolean {
+    if (this.#blocks.length === 0) return false
+    const parsed = parseAddress(address)
+    return parsed !== undefined && this.#blocks.some(block => contains(block, parsed))
+  }
+}
+
+/** Longest chain of proxies that is followed. */
+const MOST_HOPS = 32
+
+/**
+ * The client's address, as normalAddress writes it; '' where the connection is gone already.
+ * @throws VeritError VERIT_HTTP where a declared proxy sends what is not a list of addresses
+ */
+export function clientAddress(raw: IncomingMessage, proxies: AddressList): string {
+  const peer = normalAddress(raw.socket.remoteAddress ?? '')
+  if (peer === undefined || !proxies.has(peer)) return peer ?? ''
+  const header = raw.headers['x-forwarded-for']
+  if (header === undefined) return peer
+  const hops = (typeof header === 'string' ? header : header.join(',')).split(',')
+  let client = peer
+  for (let i = hops.length - 1; i >= 0; i--) {
+    if (hops.length - i > MOST_HOPS) throw bad(`more than ${MOST_HOPS} proxies`)
+    const address = normalAddress(withoutPort(hops[i]!.trim()))
+    if (address === undefined) throw bad('something that is no address')
+    client = address
+    if (!proxies.has(address)) break
+  }
+  return client
+}
+
+/** Some proxies write `192.0.2.1:5678` or `[2001:db8::1]:5678`. */
+const withoutPort = (text: string): string => {
+  const match = /^(?:\[([^\]]*)\]|(\d+\.\d+\.\d+\.\d+))(?::\d{1,5})?$/.exec(text)
+  return match?.[1] ?? match?.[2] ?? text
+}
+
+const bad = (what: string): VeritError => new VeritError('VERIT_HTTP', { problem: `its X-Forwarded-For names ${what}` })
