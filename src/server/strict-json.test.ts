@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { VeritError } from '../lib/errors.ts'
-import { JSON_DEPTH, parseStrictJson } from './strict-json.ts'
+import { JSON_ALL_NAMES, JSON_DEPTH, JSON_INDICES, JSON_NAMES, parseStrictJson } from './strict-json.ts'
 
 const parse = (text: string): unknown => parseStrictJson(Buffer.from(text))
 const refused = (e: unknown): boolean => VeritError.is(e, 'VERIT_JSON')
@@ -55,4 +55,26 @@ test('bytes that are not UTF-8, a byte order mark and trailing text are refused'
   assert.throws(() => parseStrictJson(Buffer.from([0x22, 0xc0, 0x80, 0x22])), (e: unknown) => VeritError.is(e, 'VERIT_CONTENT_TYPE'))
   assert.throws(() => parseStrictJson(Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])), (e: unknown) => VeritError.is(e, 'VERIT_CONTENT_TYPE'))
   for (const text of ['\ufeff{}', '{}{}', '', 'NaN', '{"a":1e}', "{'a':1}", '{"a":"\n"}']) assert.throws(() => parse(text), refused, text)
+})
+
+test('nesting has the configured limit', () => {
+  const bytes = (depth: number) => Buffer.from('['.repeat(depth) + ']'.repeat(depth))
+  assert.ok(parseStrictJson(bytes(20), 20))
+  assert.throws(() => parseStrictJson(bytes(21), 20), refused)
+})
+
+test('names are bounded in one object and in all', () => {
+  const object = (n: number) => `{${Array.from({ length: n }, (_, i) => `"n${i}":0`).join()}}`
+  assert.equal(Object.keys(parse(object(JSON_NAMES)) as object).length, JSON_NAMES)
+  assert.throws(() => parse(object(JSON_NAMES + 1)), refused)
+  const list = (n: number) => `[${Array(n).fill('{"a":0}').join()}]`
+  assert.equal((parse(list(JSON_ALL_NAMES)) as unknown[]).length, JSON_ALL_NAMES)
+  assert.throws(() => parse(list(JSON_ALL_NAMES + 1)), refused)
+})
+
+test('texts that look like array indices are bounded, as names and as values; longer numbers and escapes are texts like others', () => {
+  const list = (n: number, item: (i: number) => string) => `[${Array.from({ length: n }, (_, i) => item(i)).join()}]`
+  assert.ok(parse(list(JSON_INDICES, i => `"${i}"`)))
+  for (const item of [(i: number) => `"${i}"`, (i: number) => `{"${i}":0}`, () => '{"\\u0031":0}', () => '"4294967295"']) assert.throws(() => parse(list(JSON_INDICES + 1, item)), refused)
+  for (const item of [(i: number) => `${i}`, (i: number) => `"x${i}"`, () => '"12345678901"']) assert.ok(parse(list(JSON_INDICES + 1, item)))
 })
