@@ -1,0 +1,30 @@
+/** What several settings must be to one another, and the files that they name. */
+import { VeritError } from '../lib/errors.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import type { ServerConfig } from './config.ts'
+
+const YEAR_MS = 366 * 86_400_000
+
+/** @throws VeritError VERIT_CONFIG */
+export function checkTogether(config: ServerConfig, source: string, now = Date.now()): void {
+  const fail = (field: string, problem: string): never => {
+    throw new VeritError('VERIT_CONFIG', { source, field, problem })
+  }
+  const { listen, keys, inference, securityTxt, audit } = config
+  if ((listen.tlsCert === '') !== (listen.tlsKey === '')) {
+    fail(listen.tlsCert === '' ? 'listen.tls_cert' : 'listen.tls_key', `is missing: ${listen.tlsCert === '' ? 'listen.tls_key' : 'listen.tls_cert'} is of no use without it`)
+  }
+  if (listen.tlsClientCa !== '' && listen.tlsCert === '') fail('listen.tls_client_ca', 'needs listen.tls_cert and listen.tls_key')
+  if (listen.tlsClientRequired && listen.tlsClientCa === '') fail('listen.tls_client_required', 'needs listen.tls_client_ca')
+  if (keys.tokensPerDay > keys.tokensPerMonth && keys.tokensPerMonth !== 0) fail('keys.tokens_per_day', 'must not be more than keys.tokens_per_month')
+  if (inference.promptTokens > inference.context && inference.context !== 0) fail('inference.prompt_tokens', 'must not be more than inference.context')
+  if (securityTxt.expires !== '') {
+    const expires = Date.parse(securityTxt.expires)
+    if (expires <= now) fail('security_txt.expires', 'lies in the past')
+    if (expires > now + YEAR_MS) fail('security_txt.expires', 'lies more than a year ahead (RFC 9116, section 2.5.5)')
+  }
+  if (audit.textsKey !== '') {
+    if (!audit.enabled) fail('audit.texts_key', 'needs audit.enabled')
+    openRegular(audit.textsKey, 'audit.texts_key').close()
+  }
+}
