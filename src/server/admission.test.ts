@@ -7,7 +7,7 @@ const never = new AbortController().signal
 const code = (expected: string) => (e: unknown): boolean => VeritError.is(e) && e.code === expected
 
 test('places pass on in order of arrival, and the queue has an end', async () => {
-  const admission = new Admission({ parallel: 1, queue: 2, perKey: 10 })
+  const admission = new Admission({ parallel: 1, queue: 2 })
   const first = await admission.enter('a', never)
   const order: string[] = []
   const waiting = ['b', 'c'].map(async key => {
@@ -24,7 +24,7 @@ test('places pass on in order of arrival, and the queue has an end', async () =>
 })
 
 test('a place goes to the key that has the fewest running: a key that asks for much does not keep others waiting', async () => {
-  const admission = new Admission({ parallel: 2, queue: 10, perKey: 10 })
+  const admission = new Admission({ parallel: 2, queue: 10 })
   const running = [await admission.enter('a', never), await admission.enter('a', never)]
   const order: string[] = []
   const asked = ['a', 'a', 'b', 'a', 'c', 'b'].map(async key => {
@@ -37,20 +37,8 @@ test('a place goes to the key that has the fewest running: a key that asks for m
   assert.deepEqual(order, ['b', 'a', 'c', 'b', 'a', 'a'])
 })
 
-test('one key has its own limit, running and waiting together', async () => {
-  const admission = new Admission({ parallel: 1, queue: 10, perKey: 2 })
-  const first = await admission.enter('a', never)
-  const second = admission.enter('a', never)
-  await assert.rejects(admission.enter('a', never), code('VERIT_TOO_MANY'))
-  const other = admission.enter('b', never)
-  first![Symbol.dispose]()
-  ;(await second)![Symbol.dispose]()
-  ;(await other)![Symbol.dispose]()
-  ;(await admission.enter('a', never))![Symbol.dispose]()
-})
-
 test('who leaves while waiting frees the place in the queue, and nothing is lost', async () => {
-  const admission = new Admission({ parallel: 1, queue: 1, perKey: 1 })
+  const admission = new Admission({ parallel: 1, queue: 1 })
   const first = await admission.enter('a', never)
   for (let i = 0; i < 3; i++) {
     const leaving = new AbortController()

@@ -9,8 +9,6 @@ export interface AdmissionLimits {
   parallel: number
   /** Generations that wait. */
   queue: number
-  /** Generations of one key, running and waiting. */
-  perKey: number
 }
 
 interface Waiting {
@@ -23,7 +21,6 @@ export class Admission {
   #running = 0
   #runningPerKey = new Map<string, number>()
   #waiting: Waiting[] = []
-  #perKey = new Map<string, number>()
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits
@@ -31,22 +28,15 @@ export class Admission {
 
   /**
    * Waits for a place; dispose of it when the generation is over. Undefined when the signal came first.
-   * @throws VeritError VERIT_TOO_MANY (this key's limit), VERIT_BUSY (the queue is full)
+   * @throws VeritError VERIT_BUSY (the queue is full)
    */
   async enter(keyId: string, signal: AbortSignal): Promise<Disposable | undefined> {
-    const own = this.#perKey.get(keyId) ?? 0
-    if (own >= this.#limits.perKey) throw new VeritError('VERIT_TOO_MANY', { limit: this.#limits.perKey })
     if (this.#running >= this.#limits.parallel && this.#waiting.length >= this.#limits.queue) {
       throw new VeritError('VERIT_BUSY', { running: this.#running, waiting: this.#waiting.length })
     }
-    change(this.#perKey, keyId, 1)
-    if (!(await this.#place(keyId, signal))) {
-      change(this.#perKey, keyId, -1)
-      return undefined
-    }
+    if (!(await this.#place(keyId, signal))) return undefined
     return {
       [Symbol.dispose]: () => {
-        change(this.#perKey, keyId, -1)
         change(this.#runningPerKey, keyId, -1)
         this.#running--
         this.#admitNext()

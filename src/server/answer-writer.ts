@@ -21,12 +21,12 @@ export interface AnswerWriter {
   opening(): object[]
   /** Streamed for a token; undefined when there is nothing to say yet. */
   token(event: TokenEvent): object | undefined
-  /** Streamed after the last token. */
-  closing(start: StartEvent, end: EndEvent): object
+  /** Streamed after the last token. @param entry index in the audit log */
+  closing(start: StartEvent, end: EndEvent, entry?: number): object
   /** Streamed last, when asked for. */
   usage(end: EndEvent): object
   /** The whole answer. */
-  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent): object
+  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object
 }
 
 export const usageOf = (end: EndEvent): object => ({
@@ -34,8 +34,10 @@ export const usageOf = (end: EndEvent): object => ({
 })
 
 /** What is needed to repeat an answer, and what it cost: our own addition. */
-export const extensionOf = (start: StartEvent, end: EndEvent): object => ({
-  verit: { seed: start.seed, prompt_ms: Math.round(end.promptMs), predicted_ms: Math.round(end.predictedMs) },
+export const extensionOf = (start: StartEvent, end: EndEvent, entry?: number): object => ({
+  verit: {
+    seed: start.seed, prompt_ms: Math.round(end.promptMs), predicted_ms: Math.round(end.predictedMs), ...(entry !== undefined && { audit_entry: entry }),
+  },
 })
 
 export const finishReason = (end: EndEvent): 'stop' | 'length' => (end.reason === 'length' ? 'length' : 'stop')

@@ -40,9 +40,9 @@ export function readChat(value: unknown): GenerationCall {
     throw fieldError('max_tokens', 'differs from max_completion_tokens: send one of them')
   }
   const logprobs = body.logprobs === true ? body.top_logprobs ?? 0 : undefined
-  const sampling = { ...samplingOf(body), maxTokens: body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_TOKENS, ...defined({ logprobs }) }
+  const sampling = { ...samplingOf(body), ...defined({ logprobs }) }
   return {
-    prompt: { messages: body.messages.map(toMessage) }, sampling, model: body.model, stream: body.stream === true,
+    prompt: { messages: body.messages.map(toMessage) }, sampling, askedTokens: body.max_completion_tokens ?? body.max_tokens, defaultTokens: DEFAULT_TOKENS, model: body.model, stream: body.stream === true,
     includeUsage: body.stream_options?.include_usage === true, writer: head => new ChatWriter(head, logprobs !== undefined),
   }
 }
@@ -71,20 +71,20 @@ class ChatWriter implements AnswerWriter {
     return this.#chunk([{ index: 0, delta: { content: event.text }, logprobs: this.#logprobsOf([event]), finish_reason: null }])
   }
 
-  closing(start: StartEvent, end: EndEvent): object {
-    return { ...this.#chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: finishReason(end) }]), ...extensionOf(start, end) }
+  closing(start: StartEvent, end: EndEvent, entry?: number): object {
+    return { ...this.#chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: finishReason(end) }]), ...extensionOf(start, end, entry) }
   }
 
   usage(end: EndEvent): object {
     return { ...this.#chunk([]), usage: usageOf(end) }
   }
 
-  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent): object {
+  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object {
     const message = { role: 'assistant', content: tokens.map(t => t.text).join(''), refusal: null }
     return {
       id: this.#id, object: 'chat.completion', ...this.#rest,
       choices: [{ index: 0, message, logprobs: this.#logprobsOf(tokens), finish_reason: finishReason(end) }],
-      usage: usageOf(end), ...extensionOf(start, end),
+      usage: usageOf(end), ...extensionOf(start, end, entry),
     }
   }
 

@@ -24,9 +24,9 @@ export function readCompletion(value: unknown): GenerationCall {
   checkStreamOptions(body)
   if (body.echo === true && body.logprobs !== undefined) throw fieldError('echo', 'cannot be combined with logprobs: prompts are not scored yet')
   const { logprobs, echo } = body
-  const sampling = { ...samplingOf(body), maxTokens: body.max_tokens ?? DEFAULT_TOKENS, ...defined({ logprobs, echo }) }
+  const sampling = { ...samplingOf(body), ...defined({ logprobs, echo }) }
   return {
-    prompt: promptOf(body.prompt), sampling, model: body.model, stream: body.stream === true,
+    prompt: promptOf(body.prompt), sampling, askedTokens: body.max_tokens, defaultTokens: DEFAULT_TOKENS, model: body.model, stream: body.stream === true,
     includeUsage: body.stream_options?.include_usage === true,
     writer: head => new CompletionWriter(head, body.logprobs),
   }
@@ -59,16 +59,16 @@ class CompletionWriter implements AnswerWriter {
     return { ...this.#head, choices: [this.#choice([event], null)] }
   }
 
-  closing(start: StartEvent, end: EndEvent): object {
-    return { ...this.#head, choices: [{ index: 0, text: '', logprobs: null, finish_reason: finishReason(end) }], ...extensionOf(start, end) }
+  closing(start: StartEvent, end: EndEvent, entry?: number): object {
+    return { ...this.#head, choices: [{ index: 0, text: '', logprobs: null, finish_reason: finishReason(end) }], ...extensionOf(start, end, entry) }
   }
 
   usage(end: EndEvent): object {
     return { ...this.#head, choices: [], usage: usageOf(end) }
   }
 
-  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent): object {
-    return { ...this.#head, choices: [this.#choice(tokens, finishReason(end))], usage: usageOf(end), ...extensionOf(start, end) }
+  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object {
+    return { ...this.#head, choices: [this.#choice(tokens, finishReason(end))], usage: usageOf(end), ...extensionOf(start, end, entry) }
   }
 
   #choice(tokens: readonly TokenEvent[], finish: string | null): object {

@@ -1,9 +1,21 @@
-/** What the routes of one gateway share. */
+/** What the routes of one gateway share, and what is noted of one request. */
+import type { AuditLog, RequestEntry } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
 import type { ModelRunner } from '../runner/model-runner.ts'
-import type { KeyRecord, KeyStore } from '../store/key-store.ts'
+import type { KeyRecord } from '../store/key-store.ts'
+import type { RateState } from '../store/rate-state.ts'
+import type { Store } from '../store/store.ts'
+import type { RequestSignature } from '../trust/request-profile.ts'
+import type { ServerKey } from '../trust/response-profile.ts'
+import type { Watch } from '../watch/watch.ts'
+import type { Alert, Observation } from '../watch/observation.ts'
 import type { Admission } from './admission.ts'
-import type { HostRules } from './http-checks.ts'
+import type { ServerConfig } from './config.ts'
+import type { HttpRules } from './http-checks.ts'
+import type { Metrics } from './metrics.ts'
+import type { Refusals } from './refusals.ts'
+import type { Route } from './route.ts'
+import type { Revocations } from './revocations.ts'
 
 export interface ServedModel {
   /** The name by which clients ask for it: from its file's name or the operator, never from inside the file. */
@@ -14,10 +26,24 @@ export interface ServedModel {
 }
 
 export interface GatewayContext {
-  store: KeyStore
-  rules: HostRules
+  config: ServerConfig
+  /** What a request's Host, Origin and shape may be, from the configuration. */
+  rules: HttpRules
+  store: Store
+  rates: RateState
+  /** Undefined where the operator switched it off. */
+  audit: AuditLog | undefined
+  watch: Watch | undefined
+  metrics: Metrics
   admission: Admission
-  requestTimeoutSeconds: number
+  refusals: Refusals
+  revocations: Revocations
+  /** Signs answers. */
+  serverKey: ServerKey
+  /** Moves key changes from the store to the audit log now, not at the next round. */
+  drainOutbox: () => Promise<void>
+  /** Told of alerts: for the log, the audit log and the webhook. */
+  onAlerts: (alerts: readonly Alert[]) => void
   log: Log
   modelId: string
   /** Undefined until it is loaded. */
@@ -26,12 +52,42 @@ export interface GatewayContext {
   stopping: AbortSignal
 }
 
-/** What is noted of a request for its line in the log. */
+/** Who asks, and how it was proved. */
+export interface Caller {
+  readonly record: KeyRecord
+  readonly credentialId: string
+  readonly proof: RequestEntry['proof']
+  /** The request's signature, where it has one. */
+  readonly signature: RequestSignature | undefined
+}
+
+/** What a generation adds to the entry of its request. */
+export interface GenerationNotes {
+  parameters: Record<string, unknown>
+  observed: Observation['parameters']
+  prompt: string
+  promptIds: readonly number[] | undefined
+  answer: string
+  finish: string | undefined
+}
+
+/** What is noted of a request, for the log, the audit log and the watch. */
 export interface RequestNotes {
-  key: KeyRecord | undefined
+  /** performance.now() at its start. */
+  readonly start: number
+  /** The row of the table that it matched. */
+  route: Route | undefined
+  /** Address of the client, through trusted proxies. */
+  remote: string
+  caller: Caller | undefined
+  generation: GenerationNotes | undefined
   promptTokens: number | undefined
   completionTokens: number | undefined
   error: unknown
+  /** Set once its entry is in the audit log, or need not be. */
+  recorded: boolean
+  /** Index of that entry. */
+  entry: number | undefined
 }
 
 declare module 'fastify' {

@@ -18,30 +18,29 @@ const HEADERS: Readonly<Record<number, Record<string, string>>> = {
   401: { 'www-authenticate': 'Bearer realm="verit"' }, 429: { 'retry-after': '1' }, 503: { 'retry-after': '2' },
 }
 
-export function errorReply(e: unknown, requestId: string): ErrorReply {
-  const error = asVeritError(e)
+/** @param bodyLimit bytes that a body may have, for the message of 413 */
+export function errorReply(e: unknown, requestId: string, bodyLimit = 0): ErrorReply {
+  const error = asVeritError(e, bodyLimit)
   if (error === undefined) {
     const message = `The server met an error of its own. Its log has the details under ${requestId}.`
     return { status: 500, headers: {}, body: { error: { message, type: 'server_error', param: null, code: 'VERIT_INTERNAL' } } }
   }
   const status = error.status
-  const fields = error.fields as { field?: unknown; allowed?: unknown }
+  const fields = error.fields as { field?: unknown; allowed?: unknown; retryAfter?: unknown }
   const type = TYPES[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error')
   const allow: Record<string, string> = status === 405 ? { allow: String(fields.allowed) } : {}
+  const later: Record<string, string> = Number.isSafeInteger(fields.retryAfter) ? { 'retry-after': String(fields.retryAfter) } : {}
   // an unknown field is quoted in the message; clients compare the bare name
   const param = error.code === 'VERIT_REQUEST' ? String(fields.field).replace(/^"(.*)"$/, '$1') : null
-  return { status, headers: { ...HEADERS[status], ...allow }, body: { error: { message: error.message, type, param, code: error.code } } }
+  return { status, headers: { ...HEADERS[status], ...allow, ...later }, body: { error: { message: error.message, type, param, code: error.code } } }
 }
 
 /** The error a client may read, or undefined. Fastify's own refusals become rows of the table. */
-function asVeritError(e: unknown): VeritError | undefined {
+function asVeritError(e: unknown, bodyLimit: number): VeritError | undefined {
   if (VeritError.is(e)) return (errorTable[e.code] as { status?: number }).status === undefined ? undefined : e
   const status = e instanceof Error && 'statusCode' in e && 'code' in e && String(e.code).startsWith('FST_') ? Number(e.statusCode) : 500
-  if (status === 413) return new VeritError('VERIT_BODY_TOO_LARGE', { limit: BODY_LIMIT })
+  if (status === 413) return new VeritError('VERIT_BODY_TOO_LARGE', { limit: bodyLimit })
   if (status === 415) return new VeritError('VERIT_CONTENT_TYPE', { problem: 'its type is not accepted' })
   if (status >= 400 && status < 500) return new VeritError('VERIT_HTTP', { problem: STATUS_CODES[status] ?? 'it is malformed' })
   return undefined
 }
-
-/** Largest request body in bytes. */
-export const BODY_LIMIT = 1 << 20

@@ -1,57 +1,114 @@
 /**
- * Runs one generation for a client: waits for a place, sends it to the model's process, answers whole or as server-sent events, and stops when
- * the client leaves.
+ * Runs one generation for a client: holds what it may cost, waits for a place, sends it to the model's process, answers whole or as server-sent
+ * events, settles the cost and records it before the answer ends, and stops when the client leaves or its key is revoked.
  */
-import type { ServerResponse } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
-import type { CallEvent, Prompt, Sampling } from '../runner/messages.ts'
+import type { CallEvent, Prompt } from '../runner/messages.ts'
 import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
-import { authenticate } from './authenticate.ts'
-import type { GatewayContext, ServedModel } from './context.ts'
+import { ask, mayComeFrom, mayUse } from './authenticate.ts'
+import type { GatewayContext, GenerationNotes, ServedModel } from './context.ts'
+import { Ending } from './ending.ts'
 import { errorReply } from './error-reply.ts'
+import { EventStream } from './event-stream.ts'
+import { planOf, worstCase } from './plan.ts'
+import type { GenerationRequest } from './plan.ts'
+import { limitsOf } from './rates.ts'
+import { record } from './record.ts'
+import { signStream } from './signatures.ts'
+import { Spending } from './spending.ts'
 
-/** A request body, understood. */
-export interface GenerationCall {
-  prompt: Prompt
-  sampling: Sampling & { maxTokens: number }
+export interface GenerationCall extends GenerationRequest {
   model: string | undefined
   stream: boolean
   includeUsage: boolean
   writer: (head: AnswerHead) => AnswerWriter
 }
 
-/** A client that reads nothing for this long is given up. */
-const SLOW_READER_MS = 30_000
+/** One generation under way. */
+interface Answering {
+  context: GatewayContext
+  call: GenerationCall
+  model: ServedModel
+  request: FastifyRequest
+  reply: FastifyReply
+  ending: Ending
+  notes: GenerationNotes
+}
 
 export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const key = request.verit.caller!.record
   const model = modelOf(context, call.model)
-  using watch = new Watch(context, reply.raw)
-  const { signal } = watch
-  using held = new DisposableStack()
-  const place = await context.admission.enter(request.verit.key!.id, signal)
-  if (place === undefined) return end(signal, reply)
-  held.use(place)
-  authenticate(request.raw, context.store) // the key may have been revoked while it waited
-
-  const head: AnswerHead = {
-    id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id,
-    system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
+  const permits = (r: typeof key): boolean => r.scopes.includes('infer') && mayUse(r, model.id) && mayComeFrom(r, request.verit.remote)
+  if (!mayUse(key, model.id)) throw new VeritError('VERIT_FORBIDDEN', { problem: 'the key may not use this model' })
+  const notes = notesOf(call)
+  request.verit.generation = notes
+  const plan = planOf(call, { ...limitsOf(key, context.config), context: model.runner.info.context })
+  using ending = new Ending(context, reply.raw)
+  using _watched = context.revocations.watch(key.id, permits, why => ending.end(why))
+  const a: Answering = { context, call, model, request, reply, ending, notes }
+  for (const [i, bound] of plan.promptBounds.entries()) {
+    const spending = await Spending.hold(context, key, request.verit.remote, worstCase(plan, bound), `${request.id}.${i}`, reply)
+    try {
+      return await attempt(a, plan.maxTokens, bound, spending)
+    } catch (e) {
+      // The chat template made more of the prompt than was held for it: hold the most it can be.
+      if (!VeritError.is(e, 'VERIT_PROMPT_LIMIT') || i === plan.promptBounds.length - 1) throw e
+    } finally {
+      await spending.settle(spent(request))
+    }
   }
-  const generation = model.runner.generate(call.prompt, call.sampling, signal)
+  throw new VeritError('VERIT_INTERNAL', { problem: 'a generation without a bound' })
+}
+
+const spent = ({ verit }: FastifyRequest): number => (verit.promptTokens ?? 0) + (verit.completionTokens ?? 0)
+
+async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number, spending: Spending): Promise<unknown> {
+  const { context, call, model, request, ending } = a
+  const { signal } = ending
+  using held = new DisposableStack()
+  const place = await context.admission.enter(request.verit.caller!.record.id, signal)
+  if (place === undefined) return leave(a)
+  held.use(place)
+  await checkStillValid(a)
+  const sampling = { ...call.sampling, maxTokens, maxPromptTokens }
+  const generation = model.runner.generate(call.prompt, sampling, signal)
   const events = untilAborted(generation, signal)
   try {
     const first = await events.next()
-    if (first.done === true) return end(signal, reply)
+    if (first.done === true) return leave(a)
     const start = first.value as StartEvent
     request.verit.promptTokens = start.promptTokens
-    const answering = { events, start, signal, request, reply, writer: call.writer(head) }
-    return await (call.stream ? stream(answering, call.includeUsage) : whole(answering))
+    a.notes.parameters = { ...a.notes.parameters, max_tokens: maxTokens, seed: start.seed }
+    return await (call.stream ? stream(a, start, events, spending) : whole(a, start, events, spending))
   } finally {
     // The process may be slow to let go of a call: its place is held until then, its client need not wait.
     const places = held.move()
     void generation.return(undefined).catch(() => undefined).finally(() => places.dispose())
   }
+}
+
+/** The key may have been revoked while it waited. */
+async function checkStillValid({ context, request, ending }: Answering): Promise<void> {
+  const { id } = request.verit.caller!.record
+  if ((await ask(() => context.store.keys.valid([id]))).has(id)) return
+  const why = new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' })
+  ending.end(why)
+  throw why
+}
+
+function notesOf({ prompt, sampling }: GenerationCall): GenerationNotes {
+  const { temperature, topP, topK, seed, logprobs } = sampling
+  return {
+    parameters: { ...sampling }, prompt: promptText(prompt), promptIds: 'tokens' in prompt ? prompt.tokens : undefined, answer: '', finish: undefined,
+    observed: Object.fromEntries(Object.entries({ temperature, topP, topK, seed, logprobs }).filter(([, v]) => v !== undefined)),
+  }
+}
+
+/** What stands for the prompt in the audit log: the text, or the token ids or messages as JSON. */
+function promptText(prompt: Prompt): string {
+  if ('text' in prompt) return prompt.text
+  return JSON.stringify('tokens' in prompt ? prompt.tokens : prompt.messages.map(({ role, content }) => ({ role, content })))
 }
 
 /** The events until the signal comes, which ends them at once. */
@@ -68,45 +125,6 @@ async function* untilAborted(events: AsyncGenerator<CallEvent>, signal: AbortSig
   }
 }
 
-interface Answering {
-  events: AsyncGenerator<CallEvent>
-  start: StartEvent
-  signal: AbortSignal
-  request: FastifyRequest
-  reply: FastifyReply
-  writer: AnswerWriter
-}
-
-const LEFT = Symbol('the client left')
-
-/** Aborts its signal when the client leaves, the time is up, or the server stops; the reason is LEFT, or the error to answer with. */
-class Watch implements Disposable {
-  readonly signal: AbortSignal
-  #timer: NodeJS.Timeout
-  #dispose: () => void
-
-  constructor({ stopping, requestTimeoutSeconds: seconds }: GatewayContext, raw: ServerResponse) {
-    const abort = new AbortController()
-    this.signal = abort.signal
-    const left = (): void => abort.abort(LEFT)
-    const stop = (): void => abort.abort(new VeritError('VERIT_STOPPING', { what: 'ended this answer' }))
-    raw.once('close', left)
-    if (raw.destroyed) left() // it went while its body was being read
-    if (stopping.aborted) stop()
-    else stopping.addEventListener('abort', stop, { once: true })
-    this.#timer = setTimeout(() => abort.abort(new VeritError('VERIT_TIMEOUT', { seconds })), seconds * 1000)
-    this.#dispose = () => {
-      raw.off('close', left)
-      stopping.removeEventListener('abort', stop)
-    }
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer)
-    this.#dispose()
-  }
-}
-
 function modelOf(context: GatewayContext, name: string | undefined): ServedModel {
   const model = context.model
   if (model === undefined) throw new VeritError('VERIT_LOADING', { model: context.modelId })
@@ -114,72 +132,85 @@ function modelOf(context: GatewayContext, name: string | undefined): ServedModel
   return model
 }
 
+function headOf({ request, model }: Answering): AnswerHead {
+  return {
+    id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id,
+    system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
+  }
+}
+
 /** The generation ended without an end: nothing to say to a client that left; else the reason is the answer. */
-function end(signal: AbortSignal, reply: FastifyReply): FastifyReply {
-  if (signal.reason !== LEFT) throw reasonOf(signal)
+function leave({ ending, reply }: Answering): FastifyReply {
+  if (!ending.clientLeft) throw ending.reason
   return reply.hijack()
 }
 
-/** Without a reason, the process itself gave up. */
-const reasonOf = (signal: AbortSignal): unknown => (signal.aborted ? signal.reason : new VeritError('VERIT_UNAVAILABLE', { what: 'model process' }))
-
-async function whole(a: Answering): Promise<unknown> {
-  const tokens: TokenEvent[] = []
-  for await (const event of a.events) {
-    if (event.type === 'token') tokens.push(event)
-    else if (isEnd(event)) {
-      a.request.verit.completionTokens = event.completionTokens
-      return a.writer.whole(a.start, tokens, event)
-    }
+/** Counts what comes, for the cost and the record, whatever becomes of it. */
+function note(a: Answering, event: CallEvent): void {
+  const { verit } = a.request
+  if (event.type === 'token') {
+    verit.completionTokens = (verit.completionTokens ?? 0) + 1
+    a.notes.answer += event.text
+  } else if (isEnd(event)) {
+    verit.completionTokens = event.completionTokens
+    a.notes.finish = event.reason
   }
-  return end(a.signal, a.reply)
 }
 
-async function stream(a: Answering, includeUsage: boolean): Promise<FastifyReply> {
-  const { reply, writer, request } = a
+async function whole(a: Answering, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending): Promise<unknown> {
+  const { request, reply, call } = a
+  const tokens: TokenEvent[] = []
+  for await (const event of events) {
+    note(a, event)
+    if (event.type === 'token') tokens.push(event)
+    else if (isEnd(event)) {
+      await Promise.all([record(a.context, request, 200), spending.settle(spent(request))])
+      if (request.verit.entry !== undefined) void reply.header('verit-audit-entry', String(request.verit.entry))
+      return call.writer(headOf(a)).whole(start, tokens, event, request.verit.entry)
+    }
+  }
+  return leave(a)
+}
+
+async function stream(a: Answering, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending): Promise<FastifyReply> {
+  const { context, reply, request, call, ending } = a
+  const writer = call.writer(headOf(a))
   reply.hijack()
   const raw = reply.raw
-  const headers = reply.getHeaders() as Record<string, string>
-  raw.writeHead(200, { ...headers, 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
-  const send = (value: object): Promise<void> => write(raw, `data: ${JSON.stringify(value)}\n\n`)
+  const headers = { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' }
+  const signing = signStream(context, request, 200, headers)
+  raw.writeHead(200, { ...headers, ...signing?.headers })
+  const out = new EventStream(raw, context.config.http.slowReaderSeconds * 1000, signing?.signer)
   try {
-    for (const chunk of writer.opening()) await send(chunk)
+    for (const chunk of writer.opening()) await out.send(chunk)
     let last: EndEvent | undefined
-    for await (const event of a.events) {
+    for await (const event of events) {
+      note(a, event)
       if (isEnd(event)) last = event
       else if (event.type === 'token') {
         const chunk = writer.token(event)
-        if (chunk !== undefined) await send(chunk)
+        if (chunk !== undefined) await out.send(chunk)
       }
     }
-    if (last === undefined) throw reasonOf(a.signal)
-    request.verit.completionTokens = last.completionTokens
-    await send(writer.closing(a.start, last))
-    if (includeUsage) await send(writer.usage(last))
-    await write(raw, 'data: [DONE]\n\n')
+    if (last === undefined) throw ending.reason
+    await Promise.all([record(context, request, 200), spending.settle(spent(request))])
+    await out.send(writer.closing(start, last, request.verit.entry))
+    if (call.includeUsage) await out.send(writer.usage(last))
+    await out.done()
   } catch (e) {
-    if (a.signal.reason !== LEFT) {
-      request.verit.error = e
-      await send(errorReply(e, request.id).body)
-    }
+    if (!ending.clientLeft) await failStream(a, e, out)
   }
   raw.end()
   return reply
 }
 
+/** An error after the first event is one more event; it, too, is recorded first. */
+async function failStream({ context, request }: Answering, e: unknown, out: EventStream): Promise<void> {
+  request.verit.error ??= e
+  await record(context, request, errorReply(e, '').status).catch(() => undefined)
+  await out.send(errorReply(e, request.id).body)
+  await out.end()
+}
+
 /** An end that nobody asked for by cancelling counts as no end. */
 const isEnd = (event: CallEvent): event is EndEvent => event.type === 'end' && event.reason !== 'cancelled'
-
-/** Writes and, when the client is slow, waits for it: for a while. */
-async function write(raw: ServerResponse, text: string): Promise<void> {
-  if (raw.destroyed || raw.write(text)) return
-  await new Promise<void>(resolve => {
-    const timer = setTimeout(() => raw.destroy(), SLOW_READER_MS)
-    const done = (): void => {
-      clearTimeout(timer)
-      raw.off('drain', done).off('close', done)
-      resolve()
-    }
-    raw.on('drain', done).on('close', done)
-  })
-}

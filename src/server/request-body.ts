@@ -67,8 +67,11 @@ const UNSUPPORTED: Readonly<Record<string, { neutral: readonly unknown[]; why: s
 /** Parts of a body up to which the wrong one is looked for: that takes far longer than finding that there is one. */
 const MOST_PARTS = 4096
 
-/** A reader of bodies with these fields; `additionalProperties` is for it to refuse, in words. */
-export function bodyReader<P extends TProperties>(properties: P): (value: unknown) => Static<TObject<P>> {
+/**
+ * A reader of bodies with these fields; `additionalProperties` is for it to refuse, in words.
+ * @param openai whether fields that OpenAI's API has besides are known, to be ignored or refused with a reason
+ */
+export function bodyReader<P extends TProperties>(properties: P, openai = true): (value: unknown) => Static<TObject<P>> {
   const compiled = Compile(Type.Object(properties))
   const known = properties as Described
   const alone = Object.entries(properties).map(([name, type]) => ({ name, compiled: Compile(Type.Object({ [name]: type })) }))
@@ -76,9 +79,10 @@ export function bodyReader<P extends TProperties>(properties: P): (value: unknow
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new VeritError('VERIT_JSON', { problem: 'it is not an object' })
     const body: Record<string, unknown> = {}
     for (const [name, v] of Object.entries(value)) {
-      if (v === null || IGNORED.has(name)) continue
+      if (v === null || (openai && IGNORED.has(name))) continue
       if (Object.hasOwn(known, name)) body[name] = v
-      else checkUnsupported(name, v)
+      else if (openai) checkUnsupported(name, v)
+      else throw fieldError(JSON.stringify(name.slice(0, 40)), 'is not a field of this request')
     }
     if (compiled.Check(body)) return body as Static<TObject<P>>
     if (parts(body, MOST_PARTS) <= MOST_PARTS) throw firstProblem(compiled.Errors(body), known)

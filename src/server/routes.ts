@@ -3,24 +3,20 @@
  * request that matches no row needs a valid key before it is told so.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
-import type { Scope } from '../store/key-store.ts'
+import { changeKey, createKey, listKeys, revokeKey, rotateKey, showKey } from './admin-keys.ts'
+import { mayUse } from './authenticate.ts'
 import { readChat } from './chat.ts'
 import { readCompletion } from './completions.ts'
 import type { GatewayContext } from './context.ts'
 import { answer } from './generation.ts'
-
-export interface Route {
-  readonly method: 'GET' | 'POST'
-  readonly path: string
-  /** The scope that the key must have, or "nothing": no key. */
-  readonly requires: Scope | 'nothing'
-  readonly takesBody: boolean
-  readonly handle: (context: GatewayContext, request: FastifyRequest, reply: FastifyReply) => unknown
-}
+import type { Route } from './route.ts'
+import { securityTxt } from './security-txt.ts'
 
 export const routeTable: readonly Route[] = [
   { method: 'GET', path: '/health', requires: 'nothing', takesBody: false, handle: health },
+  { method: 'GET', path: '/.well-known/security.txt', requires: 'nothing', takesBody: false, handle: tellSecurityContact },
   { method: 'GET', path: '/v1/models', requires: 'models', takesBody: false, handle: listModels },
   {
     method: 'POST', path: '/v1/completions', requires: 'infer', takesBody: true,
@@ -30,6 +26,14 @@ export const routeTable: readonly Route[] = [
     method: 'POST', path: '/v1/chat/completions', requires: 'infer', takesBody: true,
     handle: (context, request, reply) => answer(context, readChat(request.body), request, reply),
   },
+  { method: 'GET', path: '/v1/admin/keys', requires: 'admin', takesBody: false, handle: listKeys },
+  { method: 'POST', path: '/v1/admin/keys', requires: 'admin', takesBody: true, handle: createKey },
+  { method: 'GET', path: '/v1/admin/keys/:id', requires: 'admin', takesBody: false, handle: showKey },
+  { method: 'PATCH', path: '/v1/admin/keys/:id', requires: 'admin', takesBody: true, handle: changeKey },
+  { method: 'POST', path: '/v1/admin/keys/:id/rotate', requires: 'admin', takesBody: true, handle: rotateKey },
+  { method: 'POST', path: '/v1/admin/keys/:id/revoke', requires: 'admin', takesBody: false, handle: revokeKey },
+  { method: 'GET', path: '/v1/audit/checkpoint', requires: 'audit', takesBody: false, handle: tellCheckpoint },
+  { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics },
 ]
 
 /** Says whether requests can be answered, and nothing else: anyone may ask. */
@@ -39,12 +43,33 @@ function health({ model }: GatewayContext, _request: FastifyRequest, reply: Fast
   return { status: 'loading' }
 }
 
-function listModels({ model }: GatewayContext): object {
-  if (model === undefined) return { object: 'list', data: [] }
+function listModels({ model }: GatewayContext, request: FastifyRequest): object {
+  if (model === undefined || !mayUse(request.verit.caller!.record, model.id)) return { object: 'list', data: [] }
   const { architecture, executor, ...numbers } = model.runner.info
   const verit = {
     digest: model.runner.digest, name: printable(numbers.name), architecture: printable(architecture), parameters: numbers.parameters,
     vocabulary: numbers.vocabSize, context: numbers.context, executor: printable(executor),
   }
   return { object: 'list', data: [{ id: model.id, object: 'model', created: model.created, owned_by: 'verit', verit }] }
+}
+
+const PLAIN = 'text/plain; charset=utf-8'
+
+/** The newest signed checkpoint: to be kept where this machine cannot reach it. */
+function tellCheckpoint({ audit }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): string {
+  if (audit === undefined) throw new VeritError('VERIT_NOT_FOUND', { what: 'audit log' })
+  void reply.type(PLAIN)
+  return audit.checkpoint()
+}
+
+function tellSecurityContact({ config }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): string {
+  const text = securityTxt(config)
+  if (text === undefined) throw new VeritError('VERIT_NOT_FOUND', { what: 'security contact' })
+  void reply.type(PLAIN)
+  return text
+}
+
+async function tellMetrics({ metrics }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): Promise<string> {
+  void reply.type(metrics.contentType)
+  return metrics.text()
 }

@@ -1,19 +1,31 @@
-/** Starts a server: state and keys, the listening gateway, the model's process; and stops it again, ending what is under way within a limit. */
+/** Starts a server: state, keys and logs, the listening gateway, the model's process; and stops it again, ending what is under way within a limit. */
+import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import { basename } from 'node:path'
+import { basename, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import type { AuditLog } from '../audit/entry.ts'
+import { openAuditLog } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { ModelRunner } from '../runner/model-runner.ts'
-import type { ModelRunnerOptions, RunnerEvent } from '../runner/model-runner.ts'
+import type { ModelRunnerOptions } from '../runner/model-runner.ts'
 import type { NewKey } from '../store/key-store.ts'
-import { SqliteKeyStore } from '../store/sqlite-key-store.ts'
+import { openRateState } from '../store/open-rate-state.ts'
+import { openStore } from '../store/open-store.ts'
 import { Admission } from './admission.ts'
+import { AlertDesk } from './alert-desk.ts'
+import type { ServerConfig } from './config.ts'
+import { createTransport } from './connections.ts'
 import type { GatewayContext } from './context.ts'
 import { buildGateway } from './gateway.ts'
-import { isLoopback } from './http-checks.ts'
+import { httpRules, isLoopback } from './http-checks.ts'
+import { Metrics } from './metrics.ts'
+import { OutboxDrain } from './outbox-drain.ts'
+import { Refusals } from './refusals.ts'
+import { Revocations } from './revocations.ts'
+import { noteRunner } from './runner-events.ts'
+import { serverKey } from './server-key.ts'
 
-const PARALLEL = 4
 /** Time to tell clients that the server stops. */
 const LAST_WORDS_MS = 2000
 
@@ -22,24 +34,17 @@ export interface ServeOptions {
   model: string
   /** Name by which clients ask for it. Default: the file's name without its ending. */
   modelName?: string
-  /** Default 127.0.0.1. */
-  host?: string
-  /** 0 takes a free one. Default 8081. */
-  port?: number
+  config: ServerConfig
   /** State folder. */
   state: string
-  allowHosts?: readonly string[]
-  allowOrigins?: readonly string[]
-  /** Generations side by side. Default 4. */
-  parallel?: number
-  /** Generations that wait. Default 64. */
-  queue?: number
-  /** Generations of one key, running and waiting. Default 16. */
-  perKey?: number
-  /** Default 600. */
-  requestTimeoutSeconds?: number
+  /** postgres://... ; default: SQLite in the state folder. */
+  databaseUrl?: string
+  /** redis://... ; default: rates are counted in this process. */
+  rateUrl?: string
+  /** `whsec_...` or `whsk_...`, one or, during rotation, two. */
+  webhookSecrets?: readonly string[]
   /** For the model process. */
-  runner?: Pick<ModelRunnerOptions, 'threads' | 'context' | 'instructionSet' | 'hangMs' | 'onDigestProgress'>
+  runner?: Pick<ModelRunnerOptions, 'threads' | 'instructionSet' | 'hangMs' | 'onDigestProgress'>
   log: Log
 }
 
@@ -52,44 +57,91 @@ export interface RunningServer {
   readonly firstKey: NewKey | undefined
   /** Whether others than this machine can reach it. */
   readonly exposed: boolean
+  readonly audit: AuditLog | undefined
   /** Takes no more requests, lets those under way end for `graceMs` (default 10,000), then ends them with an error, then the model's process. */
   close(graceMs?: number): Promise<void>
 }
 
 /** Resolves when the model is loaded and requests are answered. @throws VeritError; nothing is left behind then */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
-  const host = options.host ?? '127.0.0.1'
-  const { log } = options
+  const { log, config, state } = options
+  const { host, port } = config.listen
   const modelId = options.modelName ?? nameOf(options.model)
-  const store = new SqliteKeyStore(options.state)
-  const stopping = new AbortController()
-  const context: GatewayContext = {
-    store, log, modelId, model: undefined, stopping: stopping.signal, requestTimeoutSeconds: options.requestTimeoutSeconds ?? 600,
-    rules: { host, allowHosts: (options.allowHosts ?? []).map(h => h.toLowerCase()), allowOrigins: options.allowOrigins ?? [] },
-    admission: new Admission({ parallel: options.parallel ?? PARALLEL, queue: options.queue ?? 64, perKey: options.perKey ?? 16 }),
-  }
-  const app = buildGateway(context)
-  let model: ModelRunner | undefined
-  const close = async (graceMs = 10_000): Promise<void> => {
-    const timers = [
-      setTimeout(() => stopping.abort(), graceMs),
-      setTimeout(() => app.server.closeAllConnections(), graceMs + LAST_WORDS_MS),
-      setInterval(() => app.server.closeIdleConnections(), 50), // an answer that ends now leaves its connection open
-    ]
-    await app.close()
-    timers.forEach(clearTimeout)
-    await model?.close()
-    store.close()
-  }
+  const undo = new AsyncDisposableStack()
   try {
-    const url = await listen(app, host, options.port ?? 8081)
-    model = await ModelRunner.start(options.model, { slots: options.parallel ?? PARALLEL, ...options.runner, onEvent: event => note(log, event) })
+    const transport = createTransport(config, log)
+    undo.defer(() => transport.close())
+    const store = await openStore({ stateFolder: state, ...(options.databaseUrl !== undefined && { databaseUrl: options.databaseUrl }) })
+    undo.defer(() => store.close())
+    const rates = await openRateState(options.rateUrl)
+    undo.defer(() => rates.close())
+    const audit = config.audit.enabled ? await openAudit(config, state, log) : undefined
+    if (audit !== undefined) undo.defer(() => audit.close())
+    const refusals = new Refusals(config.addresses.failuresPerMinute, entry => audit?.append(entry) ?? Promise.resolve())
+    undo.defer(() => refusals.close())
+    const metrics = new Metrics()
+    const desk = await AlertDesk.open(config.watch, state, options.webhookSecrets ?? [], { log, metrics, audit })
+    undo.defer(() => desk.close())
+    const outbox = new OutboxDrain(store.outbox, audit, log)
+    undo.defer(() => outbox.close())
+    const stopping = new AbortController()
+    const { parallel, queue, context: positions } = config.inference
+    const context: GatewayContext = {
+      config, rules: httpRules(config), store, rates, audit, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
+      admission: new Admission({ parallel, queue }), revocations: new Revocations(store.keys), serverKey: serverKey(state),
+      drainOutbox: () => outbox.drain(), onAlerts: alerts => desk.tell(alerts), stopping: stopping.signal,
+    }
+    const app = buildGateway(context, transport)
+    metrics.watch(transport.counts, context.admission)
+    undo.defer(() => app.close())
+    await outbox.drain()
+    await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
+    const url = await listen(app, transport.scheme, transport.host, port)
+    const model = await ModelRunner.start(options.model, {
+      slots: parallel, ...(positions > 0 && { context: positions }), ...options.runner, onEvent: event => noteRunner(context, event),
+    })
+    undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
-    return { url, modelId, model, firstKey: store.createFirst('first key'), exposed: !isLoopback(host), close }
+    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest } })
+    const firstKey = await store.keys.createFirst('first key')
+    await outbox.drain()
+    const kept = undo.move()
+    const close = async (graceMs = 10_000): Promise<void> => {
+      await endGently(app, stopping, graceMs)
+      await audit?.append({ type: 'server', event: 'stop', detail: {} }).catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
+      await kept.disposeAsync()
+    }
+    return { url, modelId, model, firstKey, exposed: !isLoopback(host), audit, close }
   } catch (e) {
-    await close(0)
+    await undo.disposeAsync()
     throw e
   }
+}
+
+async function openAudit(config: ServerConfig, state: string, log: Log): Promise<AuditLog> {
+  const { origin, textsKey, textsDays } = config.audit
+  const audit = await openAuditLog(join(state, 'audit'), { ...(origin !== '' && { origin }), ...(textsKey !== '' && { textsKey }), textsDays, log })
+  await audit.append({ type: 'server', event: 'start', detail: { pid: process.pid } })
+  return audit
+}
+
+/** Addresses of webhooks often hold a secret in their path. */
+function shownConfig(config: ServerConfig): Record<string, unknown> {
+  const { webhookUrl } = config.watch
+  return { ...config, watch: { ...config.watch, webhookUrl: webhookUrl === '' ? '' : new URL(webhookUrl).origin } }
+}
+
+const digestOf = (config: ServerConfig): string => `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}`
+
+/** No more requests; those under way may end. */
+async function endGently(app: FastifyInstance, stopping: AbortController, graceMs: number): Promise<void> {
+  const timers = [
+    setTimeout(() => stopping.abort(), graceMs),
+    setTimeout(() => app.server.closeAllConnections(), graceMs + LAST_WORDS_MS),
+    setInterval(() => app.server.closeIdleConnections(), 50), // an answer that ends now leaves its connection open
+  ]
+  await app.close()
+  timers.forEach(clearTimeout)
 }
 
 const LISTEN_REASONS: Readonly<Record<string, string>> = {
@@ -97,7 +149,7 @@ const LISTEN_REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'there is no such host',
 }
 
-async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
+async function listen(app: FastifyInstance, scheme: string, host: string, port: number): Promise<string> {
   const shown = host.includes(':') ? `[${host}]` : host
   try {
     await app.listen({ host, port })
@@ -105,20 +157,10 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
     const code = e instanceof Error && 'code' in e ? String(e.code) : String(e)
     throw new VeritError('VERIT_LISTEN', { address: `${shown}:${port}`, reason: LISTEN_REASONS[code] ?? code }, e)
   }
-  return `http://${shown}:${(app.server.address() as AddressInfo).port}`
+  return `${scheme}://${shown}:${(app.server.address() as AddressInfo).port}`
 }
 
 /** `models/verit-sotu.gguf` -> verit-sotu; characters that would need escaping somewhere become dashes. */
 function nameOf(path: string): string {
   return basename(path).replace(/\.gguf$/i, '').replaceAll(/[^A-Za-z0-9._-]+/g, '-').slice(0, 100) || 'model'
-}
-
-function note(log: Log, event: RunnerEvent): void {
-  if (event.type === 'ready') log.info({ pid: event.pid }, 'the model process is ready')
-  else if (event.type === 'died') log.error({ how: event.how, restartInMs: event.restartInMs }, 'the model process died')
-  else if (event.type === 'log') log.warn({ line: event.line }, 'the model process wrote')
-  else {
-    const reason = event.error instanceof Error ? event.error.message : String(event.error)
-    log.error({ reason, restartInMs: event.restartInMs }, 'the model process could not be started')
-  }
 }

@@ -23,7 +23,11 @@ const checksum = (body: string): string => base62(createHash('sha256').update(`v
 
 /** A new key from 256 bits of the system's generator. */
 export function newKey(): string {
-  const body = base62(randomBytes(32), 43)
+  return withChecksum(base62(randomBytes(32), 43))
+}
+
+/** The key with a body of 43 base-62 digits. */
+export function withChecksum(body: string): string {
   return `verit_${body}_${checksum(body)}`
 }
 

@@ -1,0 +1,48 @@
+/** Server-sent events to one client: it is waited for while it reads, for a while, and what was sent is signed at the end where that was agreed. */
+import type { ServerResponse } from 'node:http'
+import type { StreamSigner } from '../trust/stream-signature.ts'
+
+export class EventStream {
+  #raw: ServerResponse
+  #slowMs: number
+  #signer: StreamSigner | undefined
+
+  /** @param slowMs a client that reads nothing for this long is given up */
+  constructor(raw: ServerResponse, slowMs: number, signer: StreamSigner | undefined) {
+    this.#raw = raw
+    this.#slowMs = slowMs
+    this.#signer = signer
+  }
+
+  send(value: object): Promise<void> {
+    return this.#write(`data: ${JSON.stringify(value)}\n\n`)
+  }
+
+  /** Ends a complete answer: OpenAI's mark of the end, then, after all that it covers, the signature. */
+  async done(): Promise<void> {
+    await this.#write('data: [DONE]\n\n')
+    await this.end()
+  }
+
+  /** Ends the stream, complete or not. */
+  async end(): Promise<void> {
+    const last = this.#signer?.end()
+    if (last !== undefined && !this.#raw.destroyed) await this.#write(last)
+    this.#raw.end()
+  }
+
+  async #write(text: string): Promise<void> {
+    this.#signer?.update(text)
+    const raw = this.#raw
+    if (raw.destroyed || raw.write(text)) return
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(() => raw.destroy(), this.#slowMs)
+      const done = (): void => {
+        clearTimeout(timer)
+        raw.off('drain', done).off('close', done)
+        resolve()
+      }
+      raw.on('drain', done).on('close', done)
+    })
+  }
+}

@@ -1,0 +1,108 @@
+/** The limits of one caller: which buckets a request takes from, and the headers that tell a client what is left. */
+import type { FastifyReply } from 'fastify'
+import { VeritError } from '../lib/errors.ts'
+import type { KeyLimits, KeyRecord } from '../store/key-store.ts'
+import type { Bucket, Places, RateAnswer } from '../store/rate-state.ts'
+import { addressGroup } from './address-group.ts'
+import type { ServerConfig } from './config.ts'
+import type { GatewayContext } from './context.ts'
+
+const MINUTE = 60
+
+/** The key's own limits where it has them, the server's defaults where not; undefined: none. */
+export function limitsOf(record: KeyRecord, config: ServerConfig): { [K in keyof Required<KeyLimits>]: number | undefined } {
+  const own = record.limits
+  const { keys, inference } = config
+  return {
+    requestsPerMinute: own.requestsPerMinute ?? some(keys.requestsPerMinute), tokensPerMinute: own.tokensPerMinute ?? some(keys.tokensPerMinute),
+    streams: own.streams ?? keys.streams, tokensPerDay: own.tokensPerDay ?? some(keys.tokensPerDay), tokensPerMonth: own.tokensPerMonth ?? some(keys.tokensPerMonth),
+    promptTokens: least(own.promptTokens, some(inference.promptTokens)), outputTokens: least(own.outputTokens, some(inference.outputTokens)),
+  }
+}
+
+/** In the configuration, 0 stands for no limit. */
+const some = (limit: number): number | undefined => (limit === 0 ? undefined : limit)
+const least = (a: number | undefined, b: number | undefined): number | undefined => (a === undefined || b === undefined ? a ?? b : Math.min(a, b))
+
+const bucket = (name: string, limit: number | undefined, cost: number): Bucket[] => (limit === undefined ? [] : [{ name, limit, seconds: MINUTE, cost }])
+
+/** A key that draws alerts may be slowed down: its limits, not its budgets, shrink. */
+const slowed = (limit: number | undefined, factor: number): number | undefined => (limit === undefined ? undefined : Math.max(1, Math.floor(limit * factor)))
+
+/** Takes one request from the key's bucket and its address's. @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE */
+export async function takeRequest(context: GatewayContext, record: KeyRecord, remote: string, reply: FastifyReply): Promise<void> {
+  const limits = limitsOf(record, context.config)
+  const factor = context.watch?.factor(record.id, Date.now()) ?? 1
+  const own = bucket(`key:${record.id}:requests`, slowed(limits.requestsPerMinute, factor), 1)
+  const address = bucket(`address:${addressGroup(remote)}:requests`, some(context.config.addresses.requestsPerMinute), 1)
+  const answer = await take(context, [...own, ...address], [], undefined)
+  if (own.length > 0) tellLimit(reply, 'requests', own[0]!.limit, answer.left[0]!, answer.reset[0]!)
+  if (answer.refused !== undefined) throw refusal(answer, [...own, ...address])
+}
+
+/** What a generation holds of the rate state while it runs. */
+export interface Held {
+  readonly tokens: number
+  /** Puts back the tokens that were not used, and the places. */
+  release(used: number): Promise<void>
+}
+
+/** Takes the most tokens that a generation can need, and its places. @throws VeritError VERIT_RATE_LIMIT, VERIT_TOO_MANY, VERIT_UNAVAILABLE */
+export async function takeTokens(
+  context: GatewayContext, record: KeyRecord, remote: string, tokens: number, lease: string, reply: FastifyReply,
+): Promise<Held> {
+  const limits = limitsOf(record, context.config)
+  const { addresses } = context.config
+  const factor = context.watch?.factor(record.id, Date.now()) ?? 1
+  const group = addressGroup(remote)
+  const own = bucket(`key:${record.id}:tokens`, slowed(limits.tokensPerMinute, factor), tokens)
+  const buckets = [...own, ...bucket(`address:${group}:tokens`, some(addresses.tokensPerMinute), tokens)]
+  const places: Places[] = [
+    { name: `key:${record.id}:streams`, limit: limits.streams! }, { name: `address:${group}:streams`, limit: addresses.streams },
+  ]
+  const answer = await take(context, buckets, places, lease)
+  if (own.length > 0) tellLimit(reply, 'tokens', own[0]!.limit, answer.left[0]!, answer.reset[0]!)
+  if (answer.refused !== undefined) {
+    const place = places.find(p => p.name === answer.refused)
+    throw place === undefined ? refusal(answer, buckets) : new VeritError('VERIT_TOO_MANY', { limit: place.limit })
+  }
+  return {
+    tokens,
+    release: async used => {
+      const back = buckets.map(b => context.rates.giveBack(b, tokens - Math.min(used, tokens)))
+      await Promise.all([...back, context.rates.release(lease, places)])
+    },
+  }
+}
+
+async function take(context: GatewayContext, buckets: Bucket[], places: Places[], lease: string | undefined): Promise<RateAnswer> {
+  try {
+    return await context.rates.take(buckets, places, lease)
+  } catch (e) {
+    throw new VeritError('VERIT_UNAVAILABLE', { what: 'rate state' }, e)
+  }
+}
+
+function refusal(answer: RateAnswer, buckets: readonly Bucket[]): VeritError {
+  const { name, limit, seconds } = buckets.find(b => b.name === answer.refused)!
+  const what = `${name.endsWith(':tokens') ? 'tokens' : 'requests'} of this ${name.startsWith('key:') ? 'key' : 'address'}`
+  return new VeritError('VERIT_RATE_LIMIT', { what, limit, seconds, retryAfter: answer.retryAfter })
+}
+
+/** OpenAI's headers, and those of draft-ietf-httpapi-ratelimit-headers-10 (tokens are no registered unit: a parameter of our own says so). */
+export function tellLimit(reply: FastifyReply, unit: 'requests' | 'tokens', limit: number, left: number, reset: number): void {
+  void reply.header(`x-ratelimit-limit-${unit}`, limit).header(`x-ratelimit-remaining-${unit}`, left).header(`x-ratelimit-reset-${unit}`, `${reset}s`)
+  addItem(reply, 'ratelimit-policy', `"${unit}";q=${limit};w=${MINUTE}${unit === 'tokens' ? ';verit-unit="tokens"' : ''}`)
+  addItem(reply, 'ratelimit', `"${unit}";r=${left};t=${reset}`)
+}
+
+/** A budget, told the same way. @param seconds length of its window @param reset seconds until it ends */
+export function tellBudget(reply: FastifyReply, window: 'day' | 'month', limit: number, left: number, seconds: number, reset: number): void {
+  addItem(reply, 'ratelimit-policy', `"tokens-${window}";q=${limit};w=${seconds};verit-unit="tokens"`)
+  addItem(reply, 'ratelimit', `"tokens-${window}";r=${left};t=${reset}`)
+}
+
+function addItem(reply: FastifyReply, name: string, item: string): void {
+  const before = reply.getHeader(name)
+  void reply.header(name, before === undefined ? item : `${String(before)}, ${item}`)
+}

@@ -1,0 +1,72 @@
+/** The audit entry of a request: made once, and on disk before the last byte of the answer is sent. What the watch is told goes the same way. */
+import type { FastifyRequest } from 'fastify'
+import type { NewAuditEntry, RequestEntry } from '../audit/entry.ts'
+import { VeritError } from '../lib/errors.ts'
+import type { Caller, GatewayContext } from './context.ts'
+import { errorReply } from './error-reply.ts'
+import { nameOf } from './route.ts'
+
+/** Refusals that say something of who asked; what is wrong with a request before that is the log's matter. */
+const AUTH_CODES = new Set(['VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE'])
+/** Refusals that cost nothing to provoke, again and again, with a valid key. */
+const LIMIT_CODES = new Set(['VERIT_RATE_LIMIT', 'VERIT_TOO_MANY', 'VERIT_BUDGET', 'VERIT_BUSY'])
+
+/**
+ * Appends the entry of a request, unless that was done; waits until it is durable.
+ * @param status HTTP status, or 499 for a client that left
+ * @throws VeritError VERIT_UNAVAILABLE when the log cannot be written: then the answer must not be given
+ */
+export async function record(context: GatewayContext, request: FastifyRequest, status: number): Promise<void> {
+  const notes = request.verit
+  if (notes.recorded) return
+  notes.recorded = true
+  if (notes.route?.requires === 'nothing' && notes.error === undefined) return
+  const code = notes.error === undefined ? undefined : errorReply(notes.error, '').body.error.code
+  try {
+    if (notes.caller === undefined) await recordRefusal(context, request, code)
+    else await recordRequest(context, request, notes.caller, status, code)
+  } catch (e) {
+    throw new VeritError('VERIT_UNAVAILABLE', { what: 'audit log' }, e)
+  }
+}
+
+async function recordRefusal(context: GatewayContext, request: FastifyRequest, code: string | undefined): Promise<void> {
+  const { remote } = request.verit
+  if (code === undefined || !AUTH_CODES.has(code) || !context.refusals.count(remote)) return
+  request.verit.entry = await append(context, { type: 'auth', request: request.id, result: 'refused', code, remote, route: nameOf(request) })
+}
+
+async function recordRequest(context: GatewayContext, request: FastifyRequest, caller: Caller, status: number, code: string | undefined): Promise<void> {
+  const { remote, generation, promptTokens, completionTokens, start } = request.verit
+  const model = context.model
+  observe(context, request, caller, status, code)
+  if (code !== undefined && LIMIT_CODES.has(code) && !context.refusals.count(caller.record.id)) return
+  const entry: Omit<RequestEntry, 'time'> = {
+    type: 'request', request: request.id, remote, route: nameOf(request), key: caller.record.id, credential: caller.credentialId, proof: caller.proof,
+    status, ms: Math.round(performance.now() - start), ...(code !== undefined && { code }),
+    ...(promptTokens !== undefined && { promptTokens }), ...(completionTokens !== undefined && { completionTokens }),
+    ...(generation !== undefined && model !== undefined && {
+      model: model.id, modelDigest: model.runner.digest, parameters: generation.parameters, ...(generation.finish !== undefined && { finish: generation.finish }),
+    }),
+  }
+  const texts = generation === undefined ? undefined : { prompt: generation.prompt, answer: generation.answer }
+  request.verit.entry = await append(context, entry, texts)
+}
+
+/** Appends, and measures. */
+async function append(context: GatewayContext, entry: NewAuditEntry, texts?: { prompt: string; answer: string }): Promise<number | undefined> {
+  if (context.audit === undefined) return undefined
+  const start = performance.now()
+  const index = await context.audit.append(entry, texts)
+  context.metrics.auditAppended((performance.now() - start) / 1000)
+  return index
+}
+
+function observe(context: GatewayContext, request: FastifyRequest, { record: { id } }: Caller, status: number, code: string | undefined): void {
+  const { remote, generation, promptTokens = 0, completionTokens = 0 } = request.verit
+  const alerts = context.watch?.observe({
+    keyId: id, at: Date.now(), route: nameOf(request), remote, status, code, promptTokens, completionTokens,
+    prompt: generation?.promptIds === undefined ? generation?.prompt ?? '' : '', promptIds: generation?.promptIds, parameters: generation?.observed ?? {},
+  })
+  if (alerts !== undefined && alerts.length > 0) context.onAlerts(alerts)
+}

@@ -1,0 +1,32 @@
+/** One line a request in the log: no text, no path that the client chose, no key but its public name. And what metrics and records need of its end. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { VeritError } from '../lib/errors.ts'
+import type { GatewayContext } from './context.ts'
+import { errorReply } from './error-reply.ts'
+import { record } from './record.ts'
+import { nameOf } from './route.ts'
+
+/** Failures of the server itself: the client learns the request id, the log the cause. */
+const OWN_FAILURES = new Set(['VERIT_INTERNAL', 'VERIT_UNAVAILABLE'])
+/** A client that left before its answer. */
+const LEFT = 499
+
+export function logWhenDone(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): void {
+  reply.raw.once('close', () => {
+    const { caller, promptTokens, completionTokens, error, route, remote, start } = request.verit
+    const code = error === undefined ? undefined : errorReply(error, '').body.error.code
+    const status = reply.raw.writableFinished ? reply.raw.statusCode : LEFT
+    const ms = Math.round(performance.now() - start)
+    const fields = { id: request.id, status, ms, remote, key: caller?.record.id, promptTokens, completionTokens, code }
+    context.log[route?.requires === 'nothing' && code === undefined ? 'debug' : 'info'](fields, nameOf(request))
+    context.metrics.requestEnded({ route: nameOf(request), status, code, seconds: ms / 1000, promptTokens, completionTokens })
+    if (code !== undefined && OWN_FAILURES.has(code)) context.log.error({ id: request.id, cause: causeOf(error) }, 'a request failed')
+    // Everything that was answered has its entry by now; this one was not answered.
+    record(context, request, status).catch((e: unknown) => context.log.error({ id: request.id, cause: causeOf(e) }, 'a request could not be recorded'))
+  })
+}
+
+export function causeOf(error: unknown): string {
+  const e = VeritError.is(error) && error.cause !== undefined ? error.cause : error
+  return e instanceof Error ? (VeritError.is(e) ? e.message : (e.stack ?? e.message)) : String(e)
+}

@@ -1,0 +1,58 @@
+/**
+ * Ends generations whose key is revoked, expires, or may no longer do what they do: the keys of all that run are read again four times a second. A
+ * store that cannot be read for a while counts as a no.
+ */
+import { VeritError } from '../lib/errors.ts'
+import type { KeyRecord, KeyStore } from '../store/key-store.ts'
+
+const EVERY_MS = 250
+/** Readings that may fail in a row. */
+const MOST_FAILURES = 8
+
+interface Running {
+  keyId: string
+  permits: (record: KeyRecord) => boolean
+  end: (why: VeritError) => void
+}
+
+export class Revocations {
+  #keys: Pick<KeyStore, 'valid'>
+  #running = new Set<Running>()
+  #timer: NodeJS.Timeout | undefined
+  #failures = 0
+
+  constructor(keys: Pick<KeyStore, 'valid'>) {
+    this.#keys = keys
+  }
+
+  /**
+   * Watches a generation until disposed of.
+   * @param permits whether the key, as it is now, may still do this
+   * @param end called once, with the error to answer with
+   */
+  watch(keyId: string, permits: (record: KeyRecord) => boolean, end: (why: VeritError) => void): Disposable {
+    const running = { keyId, permits, end }
+    this.#running.add(running)
+    this.#timer ??= setTimeout(() => void this.#round(), EVERY_MS).unref()
+    return { [Symbol.dispose]: () => void this.#running.delete(running) }
+  }
+
+  async #round(): Promise<void> {
+    const running = [...this.#running]
+    try {
+      const valid = await this.#keys.valid([...new Set(running.map(r => r.keyId))])
+      this.#failures = 0
+      for (const r of running) {
+        const record = valid.get(r.keyId)
+        if (record === undefined || !r.permits(record)) this.#end(r, new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' }))
+      }
+    } catch (e) {
+      if (++this.#failures >= MOST_FAILURES) for (const r of running) this.#end(r, new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e))
+    }
+    this.#timer = this.#running.size === 0 ? undefined : setTimeout(() => void this.#round(), EVERY_MS).unref()
+  }
+
+  #end(running: Running, why: VeritError): void {
+    if (this.#running.delete(running)) running.end(why)
+  }
+}

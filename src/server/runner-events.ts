@@ -1,0 +1,16 @@
+/** What becomes of the model process goes to the log, the metrics and, where it died or came back, the audit log. */
+import type { RunnerEvent } from '../runner/model-runner.ts'
+import type { GatewayContext } from './context.ts'
+
+export function noteRunner({ log, metrics, audit }: GatewayContext, event: RunnerEvent): void {
+  if (event.type === 'ready') log.info({ pid: event.pid }, 'the model process is ready')
+  else if (event.type === 'died') {
+    log.error({ how: event.how, restartInMs: event.restartInMs }, 'the model process died')
+    metrics.runnerDied()
+    audit?.append({ type: 'server', event: 'runner-died', detail: { how: event.how } }).catch((e: unknown) => log.error({ cause: String(e) }, 'not recorded'))
+  } else if (event.type === 'log') log.warn({ line: event.line }, 'the model process wrote')
+  else {
+    const reason = event.error instanceof Error ? event.error.message : String(event.error)
+    log.error({ reason, restartInMs: event.restartInMs }, 'the model process could not be started')
+  }
+}

@@ -1,0 +1,30 @@
+/** The key that signs answers: Ed25519, in the state folder, made at the first start. Clients that know its public half can check who answered them. */
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { VeritError } from '../lib/errors.ts'
+import { checkPrivate, openStateFolder } from '../store/state-folder.ts'
+import { serverKeyId } from '../trust/response-profile.ts'
+import type { ServerKey } from '../trust/response-profile.ts'
+
+/** Reads the key of a state folder, or makes it. @throws VeritError VERIT_STATE */
+export function serverKey(state: string): ServerKey {
+  const path = join(openStateFolder(state), 'server-key.pem')
+  if (!existsSync(path)) {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    try {
+      writeFileAtomic(path, Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' })), { mode: 0o600, overwrite: false })
+    } catch (e) {
+      if (!VeritError.is(e, 'VERIT_FILE_EXISTS')) throw e // another process made it meanwhile: use that one
+    }
+  }
+  checkPrivate(path, 'file')
+  try {
+    const privateKey = createPrivateKey(readFileSync(path))
+    return { keyId: serverKeyId(privateKey), privateKey }
+  } catch (e) {
+    const fix = 'Restore it from a backup, or move it away: a new one is made, and clients must be told its public half'
+    throw new VeritError('VERIT_STATE', { path, problem: 'it is not an Ed25519 private key (PEM)', fix }, e)
+  }
+}
