@@ -2,10 +2,9 @@
  * Where PostgreSQL is, if it is used: VERIT_DATABASE_URL, or the file that VERIT_DATABASE_URL_FILE names, never an argument, which every process of
  * the machine could read. Of what `pg` would take from such a URL, only what is listed here is accepted, so that none of it turns off a check.
  */
-import { lstatSync, readFileSync } from 'node:fs'
+import { fstatSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
-import { fileError } from '../lib/file-error.ts'
-import { checkPrivate } from './state-folder.ts'
+import { openRegular } from '../lib/regular-file.ts'
 
 const MAX_BYTES = 4096
 const parameters = ['host', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'application_name']
@@ -26,14 +25,20 @@ export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string | unde
   return url
 }
 
+/** A link is followed, and a group may read it: so Kubernetes hands secrets over. Everyone else may not. */
 function readUrlFile(path: string): string {
-  checkPrivate(path, 'file')
+  const file = openRegular(path, 'named by VERIT_DATABASE_URL_FILE')
   try {
-    if (lstatSync(path).size > MAX_BYTES) bad(`the file VERIT_DATABASE_URL_FILE has more than ${MAX_BYTES} bytes`)
-    const text = readFileSync(path, 'utf8').trim()
+    if (process.platform !== 'win32' && (fstatSync(file.fd).mode & 0o027) !== 0) {
+      throw new VeritError('VERIT_STATE', { path, problem: 'others can use it, and it holds a password', fix: 'Run chmod 600 on it, and change the password if someone else may have read it' })
+    }
+    if (file.size > MAX_BYTES) bad(`the file VERIT_DATABASE_URL_FILE has more than ${MAX_BYTES} bytes`)
+    const bytes = Buffer.alloc(file.size)
+    file.read(0, bytes)
+    const text = bytes.toString('utf8').trim()
     return text === '' ? bad('the file VERIT_DATABASE_URL_FILE is empty') : text
-  } catch (e) {
-    throw fileError(e, path, 'read', 'the address of the database')
+  } finally {
+    file.close()
   }
 }
 
