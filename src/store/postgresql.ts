@@ -95,6 +95,7 @@ function poolOptions(url: string): pg.PoolConfig {
     types: { getTypeParser: ((id: number, format?: 'text' | 'binary') => (id === INT8 && format !== 'binary' ? wholeNumber : pg.types.getTypeParser(id, format))) as typeof pg.types.getTypeParser },
     // A commit that is answered is on disk, whatever the default of this database; stricter settings of its operator stay.
     onConnect: async client => {
+      client.on('error', () => {}) // a connection that breaks rejects its query and is dropped; without a listener it would end this process
       await client.query("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')")
     },
   }
