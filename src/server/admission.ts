@@ -26,6 +26,10 @@ export class Admission {
     this.#limits = limits
   }
 
+  get load(): { running: number; waiting: number } {
+    return { running: this.#running, waiting: this.#waiting.length }
+  }
+
   /**
    * Waits for a place; dispose of it when the generation is over. Undefined when the signal came first.
    * @throws VeritError VERIT_BUSY (the queue is full)

@@ -149,6 +149,7 @@ function leave({ ending, reply }: Answering): FastifyReply {
 function note(a: Answering, event: CallEvent): void {
   const { verit } = a.request
   if (event.type === 'token') {
+    if (verit.completionTokens === undefined) a.context.metrics.firstToken((performance.now() - verit.start) / 1000)
     verit.completionTokens = (verit.completionTokens ?? 0) + 1
     a.notes.answer += event.text
   } else if (isEnd(event)) {

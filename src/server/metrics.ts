@@ -1,0 +1,97 @@
+/**
+ * Metrics for Prometheus. No label holds a key, an address, a prompt or anything else a client chose: routes are rows of the table, codes rows of the
+ * error table. So nothing here tells one tenant of another.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Admission } from './admission.ts'
+import type { TransportCounts } from './connections.ts'
+
+export interface EndedRequest {
+  /** nameOf(): method and path of the row. */
+  readonly route: string
+  readonly status: number
+  /** Error code, where it failed. */
+  readonly code: string | undefined
+  readonly seconds: number
+  readonly promptTokens: number | undefined
+  readonly completionTokens: number | undefined
+}
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+const SYNC_SECONDS = [0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1]
+
+export class Metrics {
+  #registry = new Registry()
+  #requests = this.#counter('verit_requests_total', 'Requests by route and status', ['route', 'status'])
+  #refused = this.#counter('verit_errors_total', 'Requests that failed, by code of the error table', ['code'])
+  #tokens = this.#counter('verit_tokens_total', 'Tokens of prompts and answers', ['kind'])
+  #seconds = this.#histogram('verit_request_seconds', 'Time of a request, from its headers to the end of its answer', SECONDS, ['route'])
+  #firstToken = this.#histogram('verit_first_token_seconds', 'Time from the headers of a request to the first token of its answer', SECONDS)
+  #audit = this.#histogram('verit_audit_append_seconds', 'Time until an entry of the audit log is durable', SYNC_SECONDS)
+  #alerts = this.#counter('verit_alerts_total', 'Alerts of unusual use, by rule', ['rule'])
+  #webhooks = this.#counter('verit_webhook_total', 'Alerts sent to the webhook, by result', ['result'])
+  #deaths = this.#counter('verit_runner_deaths_total', 'Deaths of the model process')
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** All metrics in Prometheus' text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  requestEnded({ route, status, code, seconds, promptTokens = 0, completionTokens = 0 }: EndedRequest): void {
+    this.#requests.inc({ route, status: String(status) })
+    if (code !== undefined) this.#refused.inc({ code })
+    this.#tokens.inc({ kind: 'prompt' }, promptTokens)
+    this.#tokens.inc({ kind: 'completion' }, completionTokens)
+    this.#seconds.observe({ route }, seconds)
+  }
+
+  firstToken(seconds: number): void {
+    this.#firstToken.observe(seconds)
+  }
+
+  auditAppended(seconds: number): void {
+    this.#audit.observe(seconds)
+  }
+
+  alerted(rule: string): void {
+    this.#alerts.inc({ rule })
+  }
+
+  webhook(result: 'sent' | 'failed' | 'dropped'): void {
+    this.#webhooks.inc({ result })
+  }
+
+  runnerDied(): void {
+    this.#deaths.inc()
+  }
+
+  /** Reads these whenever the metrics are asked for. */
+  watch(counts: TransportCounts, admission: Admission): void {
+    this.#gauge('verit_connections', 'Connections now', () => counts.open)
+    this.#gauge('verit_connections_refused', 'Connections ended at once because there were too many, since the start', () => counts.refused)
+    this.#gauge('verit_tls_handshakes_failed', 'TLS handshakes that failed, since the start', () => counts.handshakesFailed)
+    this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
+    this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
+  }
+
+  #counter(name: string, help: string, labelNames: string[] = []): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] })
+  }
+
+  #histogram(name: string, help: string, buckets: number[], labelNames: string[] = []): Histogram {
+    return new Histogram({ name, help, buckets, labelNames, registers: [this.#registry] })
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    void new Gauge({
+      name, help, registers: [this.#registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+}
