@@ -156,8 +156,19 @@ export const errorTable = {
   VERIT_SIGNATURE: row<{ problem: string }>({
     what: f => `The signature of this message cannot be accepted: ${f.problem}`, next: () => 'docs/signing.md says exactly what is signed and how', status: 401,
   }),
+  VERIT_KEY_FILE: row<{ path: string; problem: string; fix: string }>({
+    what: f => `The key file ${f.path} cannot be used: ${f.problem}`, next: f => f.fix, exit: 2,
+  }),
+  VERIT_CLIENT: row<{ problem: string; fix: string }>({ what: f => `The request was not sent: ${f.problem}`, next: f => f.fix, exit: 2 }),
+  VERIT_ANSWER: row<{ problem: string }>({
+    what: f => `The answer of the server cannot be trusted: ${f.problem}`,
+    next: () => 'Do not use it; look for what stands between you and the server, or check that you have the public key of this server',
+  }),
+  VERIT_CALL: row<{ status: number; problem: string }>({
+    what: f => `The server answered ${f.status}: ${f.problem}`, next: () => 'docs/errors.md explains the codes, docs/server.md the routes',
+  }),
   VERIT_PUBLIC_KEY: row<{ problem: string }>({
-    what: f => `The public key cannot be used: ${f.problem}`, next: () => 'Give the public half of an Ed25519 key, as made by `verit keys keypair`', status: 400, exit: 2,
+    what: f => `The public key cannot be used: ${f.problem}`, next: () => 'Give the public half of an Ed25519 key: PEM (BEGIN PUBLIC KEY), or base64 of its DER form', status: 400, exit: 2,
   }),
   VERIT_FORBIDDEN: row<{ problem: string }>({
     what: f => `This request is not allowed: ${f.problem}`, next: () => 'See docs/server.md', status: 403,
@@ -207,9 +218,6 @@ export const errorTable = {
   VERIT_BUDGET: row<{ window: string; asked: number; left: number; retryAfter: number }>({
     what: f => `The budget of this key for the ${f.window} has ${plural(f.left, 'token')} left, and the request may take ${f.asked}`,
     next: () => 'Ask for fewer tokens (max_tokens), or wait for the next window', status: 429,
-  }),
-  VERIT_AUDIT: row<{ folder: string; problem: string }>({
-    what: f => `The audit log in ${f.folder} cannot be used: ${f.problem}`, next: () => 'Check the disk and the permissions of the folder; requests are refused until it can be written',
   }),
   VERIT_RATE_STATE: row<{ reason: string }>({
     what: f => `The rate state (Valkey or Redis) cannot be used: ${f.reason}`, next: () => 'Check the server behind VERIT_RATE_URL; requests are refused until it answers',

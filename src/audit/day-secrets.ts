@@ -1,0 +1,65 @@
+/**
+ * Commitments to texts: `sha256-hmac:` and HMAC-SHA-256 of the text under the salt of its entry. The salt is HMAC-SHA-256 of the entry's index (8 bytes,
+ * big-endian) under the secret of the day, 32 random bytes in `salts/2026-11-22`. Who has the secret can check a guess of a text; once it is deleted,
+ * nobody can.
+ */
+import { createHmac, randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { replaceFile, syncFolder } from '../lib/replace-file.ts'
+import type { Commitment } from './entry.ts'
+
+const BYTES = 32
+
+/** The day of an entry's time: `2026-11-22`. */
+export const dayOf = (time: string): string => time.slice(0, 10)
+export const isDay = (name: string): boolean => /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(name)
+
+export function commitmentTo(text: string, daySecret: Uint8Array, index: number): Commitment {
+  const place = Buffer.alloc(8)
+  place.writeBigUInt64BE(BigInt(index))
+  const salt = createHmac('sha256', daySecret).update(place).digest()
+  return `sha256-hmac:${createHmac('sha256', salt).update(text, 'utf8').digest('hex')}`
+}
+
+/** The secret of a day, or undefined when there is none: it was deleted, or this is a copy without secrets. @throws VeritError */
+export function readDaySecret(folder: string, day: string): Buffer | undefined {
+  const path = join(folder, 'salts', day)
+  if (!existsSync(path)) return undefined
+  const file = openRegular(path, 'the secret of a day')
+  try {
+    if (file.size !== BYTES) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: `it has ${file.size} bytes, not ${BYTES}` })
+    const secret = Buffer.alloc(BYTES)
+    file.read(0, secret)
+    return secret
+  } finally {
+    file.close()
+  }
+}
+
+/** The secrets of a log that is written: each made when it is first needed, and on disk before it is used. */
+export class DaySecrets {
+  #folder: string
+  #day = ''
+  #secret: Buffer = Buffer.alloc(0)
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async of(day: string): Promise<Buffer> {
+    if (this.#day === day) return this.#secret
+    let secret = readDaySecret(this.#folder, day)
+    if (secret === undefined) {
+      secret = randomBytes(BYTES)
+      if (await mkdir(join(this.#folder, 'salts'), { recursive: true, mode: 0o700 }) !== undefined) await syncFolder(this.#folder)
+      await replaceFile(join(this.#folder, 'salts', day), secret)
+    }
+    this.#day = day
+    this.#secret = secret
+    return secret
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * What lies in the folder of a log: `key` (private), `verifier-key`, `checkpoint`, `cosigned` (the newest checkpoint with cosignatures), `lock`, `tile/`
+ * as C2SP tlog-tiles has it, where the bundle that is being filled is `tile/entries/N.open`, `salts/` and `texts/`.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { openRegular } from '../lib/regular-file.ts'
+import { NOTE_LIMIT } from '../trust/signed-note.ts'
+import { TILE_WIDTH, tilePath } from '../trust/tiles.ts'
+import { ENTRY_BYTES } from './entry-schema.ts'
+
+/** Longest bundle in bytes. */
+export const BUNDLE_BYTES = TILE_WIDTH * (2 + ENTRY_BYTES)
+export const TILE_BYTES = TILE_WIDTH * 32
+
+export const openBundlePath = (folder: string, index: number): string => join(folder, `${tilePath({ level: 'entries', index })}.open`)
+export const bundlePath = (folder: string, index: number): string => join(folder, tilePath({ level: 'entries', index }))
+export const checkpointPath = (folder: string): string => join(folder, 'checkpoint')
+export const cosignedPath = (folder: string): string => join(folder, 'cosigned')
+
+/**
+ * Reads a file whole; undefined when there is none, or when it is longer than `limit` bytes ('long').
+ * @throws VeritError VERIT_FILE_KIND, VERIT_FILE_IO
+ */
+export function readBounded(path: string, limit: number): Buffer | 'long' | undefined {
+  if (!existsSync(path)) return undefined
+  const file = openRegular(path, 'a file of the audit log')
+  try {
+    if (file.size > limit) return 'long'
+    const bytes = Buffer.alloc(file.size)
+    file.read(0, bytes)
+    return bytes
+  } finally {
+    file.close()
+  }
+}
+
+/** A note's bytes; undefined when there is no such file or it is too long to be one. */
+export function readNoteFile(path: string): Buffer | undefined {
+  const bytes = readBounded(path, NOTE_LIMIT)
+  return bytes === 'long' ? undefined : bytes
+}

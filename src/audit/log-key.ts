@@ -1,0 +1,88 @@
+/**
+ * The key of a log, and a log's beginning. A new log is made so that a crash on the way leaves nothing that looks like a log without its past: the signed
+ * checkpoint of the empty tree comes first, the key last.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { checkPrivate } from '../lib/private-path.ts'
+import { checkpointText, parseCheckpoint } from '../trust/checkpoint.ts'
+import { ed25519ToSpki } from '../trust/ed25519.ts'
+import { emptyRoot } from '../trust/merkle.ts'
+import { isKeyName, verifierKey } from '../trust/note-key.ts'
+import type { SignerKey } from '../trust/note-key.ts'
+import { formatNote, parseNote, signNote } from '../trust/signed-note.ts'
+import { checkpointPath, readBounded, readNoteFile } from './log-files.ts'
+
+const damaged = (file: string, problem: string, cause?: unknown): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
+
+/** Makes the folder where there is none, and refuses one that others can use. */
+export function openLogFolder(folder: string): void {
+  try {
+    if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined && process.platform !== 'win32') chmodSync(folder, 0o700)
+  } catch (e) {
+    throw fileError(e, folder, 'write')
+  }
+  checkPrivate(folder, 'folder')
+}
+
+/** `verit/` and the first digits of the SHA-256 of the public key: a name that no other log has. */
+function ownOrigin(key: KeyObject): string {
+  return `verit/${hash('sha256', ed25519ToSpki(key).subarray(-32)).slice(0, 16)}`
+}
+
+/**
+ * Opens the key of the log in `folder`, or begins a new log there.
+ * @param wanted name of the log; '' takes what it has, or makes one from the key
+ * @throws VeritError VERIT_AUDIT_ORIGIN when it has another name, VERIT_AUDIT_DAMAGED when key or checkpoint are missing or damaged, VERIT_STATE when others can read the key
+ */
+export function openLogKey(folder: string, wanted: string): SignerKey {
+  if (wanted !== '' && !isKeyName(wanted)) {
+    throw new VeritError('VERIT_USAGE', { problem: 'The origin of the audit log must be 1 to 200 characters without spaces and plus', hint: 'Choose another, for example verit.example/gpu1' })
+  }
+  const [keyPath, notePath] = [join(folder, 'key'), checkpointPath(folder)]
+  if (!existsSync(keyPath)) return beginLog(folder, wanted)
+  checkPrivate(keyPath, 'file')
+  const note = readNoteFile(notePath)
+  if (note === undefined) throw damaged(notePath, 'it is missing or too long, though the log has begun')
+  const key = readKey(keyPath)
+  const { origin } = parseOr(notePath, note)
+  if (wanted !== '' && wanted !== origin) throw new VeritError('VERIT_AUDIT_ORIGIN', { folder, origin, wanted })
+  return { verifier: verifierKey(origin, key), key }
+}
+
+function parseOr(path: string, note: Buffer): { origin: string } {
+  try {
+    return parseCheckpoint(parseNote(note, path).text, path)
+  } catch (e) {
+    throw damaged(path, VeritError.is(e, 'VERIT_NOTE') ? e.fields.problem : 'it is no checkpoint', e)
+  }
+}
+
+function readKey(path: string): KeyObject {
+  try {
+    const pem = readBounded(path, 10_000)
+    const key = createPrivateKey(pem === undefined || pem === 'long' ? '' : pem)
+    ed25519ToSpki(key)
+    return key
+  } catch (e) {
+    throw damaged(path, 'it is not an Ed25519 private key in PEM', e)
+  }
+}
+
+function beginLog(folder: string, wanted: string): SignerKey {
+  // Without its key nothing can be added: a folder with entries is not taken for a new one.
+  if (existsSync(join(folder, 'tile'))) throw damaged(join(folder, 'key'), 'it is missing, though the log has entries')
+  const { privateKey: key } = generateKeyPairSync('ed25519')
+  const origin = wanted === '' ? ownOrigin(createPublicKey(key)) : wanted
+  const signer: SignerKey = { verifier: verifierKey(origin, key), key }
+  const text = checkpointText(origin, 0, emptyRoot)
+  writeFileAtomic(checkpointPath(folder), formatNote({ text, signatures: [signNote(text, signer)] }), { mode: 0o600 })
+  writeFileAtomic(join(folder, 'verifier-key'), `${signer.verifier.text}\n`, { mode: 0o600 })
+  writeFileAtomic(join(folder, 'key'), key.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600, overwrite: false })
+  return signer
+}

@@ -1,0 +1,159 @@
+/**
+ * Writes a log, one group of entries after another. A group never crosses the end of a bundle, so it is: bytes to the end of one file, sync; the tiles it
+ * filled; a checkpoint, signed, synced and renamed into place. A full bundle gets its final name at the start of the next group. When anything fails,
+ * the file is cut back to the last good length before the next attempt, and until that works, nothing is written.
+ */
+import { constants } from 'node:fs'
+import { mkdir, open, rename, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { removeStaleTemporaries } from '../lib/atomic-file.ts'
+import { fileError } from '../lib/file-error.ts'
+import { replaceFile, syncFolder } from '../lib/replace-file.ts'
+import { checkpointText } from '../trust/checkpoint.ts'
+import { leafHash } from '../trust/merkle.ts'
+import type { SignerKey } from '../trust/note-key.ts'
+import { formatNote, signNote } from '../trust/signed-note.ts'
+import { TILE_WIDTH, frameEntry, tilePath } from '../trust/tiles.ts'
+import { bundlePath, checkpointPath, openBundlePath } from './log-files.ts'
+import { recover } from './recover.ts'
+import type { Recovered } from './recover.ts'
+import type { FullTile, TileTree } from './tile-tree.ts'
+
+export class LogWriter {
+  #folder: string
+  #signer: SignerKey
+  #tree: TileTree
+  #note: string
+  #bundle: number
+  /** Bytes of the bundle that are covered by the checkpoint. */
+  #length: number
+  #file: FileHandle | undefined
+  /** Tiles that a group wrote before it failed; undefined while all is well. */
+  #failed: readonly FullTile[] | undefined
+
+  private constructor(folder: string, signer: SignerKey, state: Recovered) {
+    this.#folder = folder
+    this.#signer = signer
+    this.#tree = state.tree
+    this.#note = state.note
+    this.#bundle = state.bundle
+    this.#length = state.length
+  }
+
+  /** Opens the log of a folder whose lock this process holds. */
+  static async open(folder: string, signer: SignerKey): Promise<{ writer: LogWriter; state: Recovered }> {
+    removeStaleTemporaries(folder)
+    const state = recover(folder, signer.verifier)
+    const writer = new LogWriter(folder, signer, state)
+    try {
+      await writer.#openBundle()
+      if (state.cut > 0 || state.tree.size > state.checkpoint.size) await writer.#cover(state.tree, state.full)
+    } catch (e) {
+      await writer.close()
+      throw fileError(e, folder, 'write')
+    }
+    return { writer, state }
+  }
+
+  /** Entries covered by the checkpoint. */
+  get size(): number {
+    return this.#tree.size
+  }
+
+  /** The newest signed checkpoint. */
+  get checkpoint(): string {
+    return this.#note
+  }
+
+  /** How many entries the next group may have. */
+  get room(): number {
+    return TILE_WIDTH - (this.#tree.size % TILE_WIDTH)
+  }
+
+  /** Appends a group of 1 to `room` entries. When it resolves, they are on disk and covered by the checkpoint. @throws what the file system throws */
+  async write(entries: readonly Uint8Array[]): Promise<void> {
+    if (this.#failed !== undefined) await this.#repair()
+    if (this.#tree.size === (this.#bundle + 1) * TILE_WIDTH) await this.#roll()
+    const { tree, full } = this.#tree.grow(entries.map(leafHash))
+    const bytes = Buffer.concat(entries.map(frameEntry))
+    this.#failed = full
+    const file = this.#file!
+    for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done, bytes.length - done, this.#length + done)).bytesWritten
+    await this.#cover(tree, full)
+    this.#failed = undefined
+    this.#length += bytes.length
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.close()
+    this.#file = undefined
+  }
+
+  /** Makes what was written durable, then signs for it. */
+  async #cover(tree: TileTree, full: readonly FullTile[]): Promise<void> {
+    await this.#file!.datasync()
+    for (const tile of full) {
+      const path = this.#tilePath(tile)
+      await this.#makeFolder(dirname(path))
+      await replaceFile(path, tile.bytes)
+    }
+    const text = checkpointText(this.#signer.verifier.name, tree.size, tree.root())
+    const note = formatNote({ text, signatures: [signNote(text, this.#signer)] })
+    await replaceFile(checkpointPath(this.#folder), note, { syncFolder: false }) // an older checkpoint after a power cut is recovered from: entries beyond it are kept
+    this.#tree = tree
+    this.#note = note
+  }
+
+  /** Takes back what a failed group may have left. */
+  async #repair(): Promise<void> {
+    if (this.#file === undefined) await this.#openBundle()
+    await this.#file!.truncate(this.#length)
+    await this.#file!.datasync()
+    for (const tile of this.#failed ?? []) {
+      await unlink(this.#tilePath(tile)).catch((e: unknown) => {
+        if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e
+      })
+    }
+    this.#failed = undefined
+  }
+
+  /** Gives the full bundle its final name and begins the next. */
+  async #roll(): Promise<void> {
+    await syncFolder(this.#folder) // the checkpoint that covers the whole bundle is in place before the name says so
+    await rename(openBundlePath(this.#folder, this.#bundle), bundlePath(this.#folder, this.#bundle))
+    const file = this.#file
+    this.#file = undefined
+    this.#bundle++
+    this.#length = 0
+    this.#failed = [] // until the next bundle is open
+    await file?.close()
+    await this.#repair()
+  }
+
+  async #openBundle(): Promise<void> {
+    const path = openBundlePath(this.#folder, this.#bundle)
+    await this.#makeFolder(dirname(path))
+    const file = await open(path, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600)
+    try {
+      await syncFolder(dirname(path))
+      if (this.#bundle > 0) await syncFolder(dirname(bundlePath(this.#folder, this.#bundle - 1)))
+    } catch (e) {
+      await file.close()
+      throw e
+    }
+    this.#file = file
+  }
+
+  #tilePath(tile: FullTile): string {
+    return join(this.#folder, tilePath({ level: tile.level, index: tile.index }))
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+    for (let at = folder; made !== undefined; at = dirname(at)) {
+      await syncFolder(dirname(at))
+      if (at === made) break
+    }
+  }
+}
