@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { AuditLog } from '../audit/entry.ts'
 import { openAuditLog } from '../audit/audit-log.ts'
+import type { FolderAuditLog } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { ModelRunner } from '../runner/model-runner.ts'
@@ -22,6 +23,7 @@ import { httpRules, isLoopback } from './http-checks.ts'
 import { Metrics } from './metrics.ts'
 import { OutboxDrain } from './outbox-drain.ts'
 import { Refusals } from './refusals.ts'
+import { keepTextsFor } from './retention.ts'
 import { Revocations } from './revocations.ts'
 import { noteRunner } from './runner-events.ts'
 import { serverKey } from './server-key.ts'
@@ -76,7 +78,10 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const rates = await openRateState(options.rateUrl)
     undo.defer(() => rates.close())
     const audit = config.audit.enabled ? await openAudit(config, state, log) : undefined
-    if (audit !== undefined) undo.defer(() => audit.close())
+    if (audit !== undefined) {
+      undo.defer(() => audit.close())
+      undo.use(keepTextsFor(config.audit.textsDays, audit, log))
+    }
     const refusals = new Refusals(config.addresses.failuresPerMinute, entry => audit?.append(entry) ?? Promise.resolve())
     undo.defer(() => refusals.close())
     const metrics = new Metrics()
@@ -118,9 +123,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   }
 }
 
-async function openAudit(config: ServerConfig, state: string, log: Log): Promise<AuditLog> {
-  const { origin, textsKey, textsDays } = config.audit
-  const audit = await openAuditLog(join(state, 'audit'), { ...(origin !== '' && { origin }), ...(textsKey !== '' && { textsKey }), textsDays, log })
+async function openAudit(config: ServerConfig, state: string, log: Log): Promise<FolderAuditLog> {
+  const { origin, textsKey } = config.audit
+  const audit = await openAuditLog(join(state, 'audit'), { origin, textsKey, log })
   await audit.append({ type: 'server', event: 'start', detail: { pid: process.pid } })
   return audit
 }
