@@ -106,9 +106,9 @@ function unknown(name: string, known: readonly string[], kind: string): string {
   const secret = SECRETS.find(([pattern]) => pattern.test(name.toLowerCase()))
   if (secret !== undefined) return `is not taken from a file, for it holds a secret: set ${secret[1]} in the environment`
   const elsewhere = settings.find(s => s.name.endsWith(`.${name}`))
-  if (elsewhere !== undefined) return `is not a ${kind}: did you mean ${elsewhere.name}?`
+  if (elsewhere !== undefined) return `is not a ${kind}; perhaps ${elsewhere.name} is meant`
   const near = nearest(name, known)
-  return near === undefined ? `is not a ${kind}` : `is not a ${kind}: did you mean ${near}?`
+  return near === undefined ? `is not a ${kind}` : `is not a ${kind}; perhaps ${near} is meant`
 }
 
 function set(config: ServerConfig, { section, key, ...rest }: Setting, value: unknown, source: string): void {
@@ -121,17 +121,19 @@ function set(config: ServerConfig, { section, key, ...rest }: Setting, value: un
 export const valueOf = (config: ServerConfig, { section, key }: Setting): SettingValue =>
   (config as unknown as Record<string, Record<string, SettingValue>>)[section]![key]!
 
-/** TOML that gives the same configuration again. It holds no secrets, for the configuration holds none. */
+/** TOML that gives the same configuration again, but for the path of the webhook, which often is a secret. */
 export function formatConfig(config: ServerConfig): string {
   const lines: string[] = []
   let section = ''
   for (const s of settings) {
     if (s.section !== section) lines.push(...(section === '' ? [] : ['']), `[${snakeCase(s.section)}]`)
     section = s.section
-    lines.push(`${snakeCase(s.key)} = ${toml(valueOf(config, s))}`)
+    lines.push(`${snakeCase(s.key)} = ${s.name === 'watch.webhook_url' ? withoutPath(config.watch.webhookUrl) : toml(valueOf(config, s))}`)
   }
   return `${lines.join('\n')}\n`
 }
 
 /** JSON's texts, numbers and lists are TOML's, once control characters (which no setting may hold) are out of the way. */
 const toml = (value: SettingValue): string => (Array.isArray(value) ? `[${value.map(v => JSON.stringify(v)).join(', ')}]` : JSON.stringify(value))
+
+const withoutPath = (url: string): string => (url === '' || new URL(url).pathname === '/' ? toml(url) : `${toml(new URL(url).origin)} # its path is not shown`)

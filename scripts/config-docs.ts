@@ -1,0 +1,110 @@
+/**
+ * Writes docs/configuration.md from the schema in src/server/config.ts: `node scripts/config-docs.ts`. With --check it only says whether the page is
+ * current. The example below is read by the server's own reader before it is printed.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { rangeOf, settings, snakeCase } from '../src/server/config-fields.ts'
+import type { Setting } from '../src/server/config-fields.ts'
+import { parseConfig } from '../src/server/config-file.ts'
+
+const file = new URL('../docs/configuration.md', import.meta.url)
+
+/** What a section is about, where its name does not say it. */
+const sections: Readonly<Record<string, string>> = {
+  listen: 'Where the server listens, how the connection is protected, and which names and web pages are accepted.',
+  http: 'Limits on a request before anything in it counts.',
+  inference: 'Limits on generations.',
+  keys: 'Limits of a key that has none of its own (`verit keys create`, `verit keys show`).',
+  addresses: 'Limits of one client address, over all its keys. An IPv6 network of /64 counts as one address.',
+  signing: 'Signed requests and answers (RFC 9421).',
+  audit: 'The audit log, in the state folder.',
+  watch: 'What looks for unusual use.',
+  security_txt: 'The answer of `GET /.well-known/security.txt` (RFC 9116).',
+}
+
+/** A server for a team, behind no proxy. A test reads it as it stands, but for the files it names. */
+export const example = `[listen]
+host = "0.0.0.0"
+port = 8443
+tls_cert = "/etc/verit/tls/fullchain.pem"
+tls_key = "/etc/verit/tls/privkey.pem"
+allow_hosts = ["models.example.com"]
+allow_origins = ["https://chat.example.com"]
+
+[http]
+connections_per_address = 32
+
+[inference]
+parallel = 8
+output_tokens = 2048
+
+[keys]
+requests_per_minute = 120
+tokens_per_minute = 60_000
+tokens_per_day = 2_000_000
+
+[audit]
+origin = "models.example.com/gpu1"
+
+[watch]
+throttle = true
+webhook_url = "https://alerts.example.com/verit"
+
+[security_txt]
+contact = ["mailto:security@example.com", "https://example.com/security"]
+policy = "https://example.com/security/policy"
+`
+
+const code = (value: unknown): string => `\`${Array.isArray(value) ? '[]' : typeof value === 'string' ? JSON.stringify(value) : String(value)}\``
+const cell = (text: string): string => text.replaceAll('|', '\\|')
+
+function tableOf(section: string): string {
+  const rows = settings.filter(s => snakeCase(s.section) === section).map((s: Setting) =>
+    `| \`${s.name.slice(section.length + 1)}\` | ${cell(rangeOf(s))} | ${code(s.schema.default)} | ${cell(s.schema.description)} |`)
+  return ['| name | value | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+export function configPage(): string {
+  parseConfig(example, 'the example')
+  const names = [...new Set(settings.map(s => snakeCase(s.section)))]
+  const parts = names.map(name => `## [${name}]\n\n${sections[name]!}\n\n${tableOf(name)}\n`)
+  return `# Configuration
+
+Every setting of \`verit serve\`. Made from \`src/server/config.ts\` by \`node scripts/config-docs.ts\`.
+
+    verit serve --config verit.toml             # the file, then the flags of the command
+    verit serve --config verit.toml --check     # reads it, the files it names and the secrets; starts nothing
+    verit serve --config verit.toml --print-config   # all settings as they would hold
+
+The file is TOML, UTF-8, at most 64 KiB. It must be a regular file that belongs to the user who runs the server, or to root, and that nobody else may write to.
+Unknown names, wrong kinds of value and values out of range are refused when the server starts, with the name of the setting. Nothing in it is executed. It is read once: a change takes a
+restart, except for the certificate files themselves (see [security.md](security.md)).
+
+Flags come after the file: a flag replaces what the file says; a list given by flags replaces the file's list. \`verit serve --help\` names them. The model, its name, the state folder,
+threads and the like are not settings of the file: they belong to the command.
+
+There is no setting that switches authentication off.
+
+## Secrets
+
+Secrets do not stand in the file or on the command line. They come from the environment, or from a file that the environment names, as Docker, Kubernetes and systemd hand them over. Give one of the two.
+
+| variable | file | meaning |
+|---|---|---|
+| \`VERIT_DATABASE_URL\` | \`VERIT_DATABASE_URL_FILE\` | \`postgresql://USER:PASSWORD@HOST/DATABASE\`, for several gateways; default: SQLite in the state folder |
+| \`VERIT_RATE_URL\` | \`VERIT_RATE_URL_FILE\` | \`redis://\` or \`rediss://\` (also \`valkey://\`, \`valkeys://\`), for limits that several gateways share; default: counted in this process |
+| \`VERIT_WEBHOOK_SECRET\` | \`VERIT_WEBHOOK_SECRET_FILE\` | \`whsec_...\` or \`whsk_...\` (Standard Webhooks), with which alerts are signed; two with a space between during rotation |
+
+${parts.join('\n')}
+## Example
+
+\`\`\`toml
+${example}\`\`\`
+`
+}
+
+if (import.meta.main) {
+  const page = configPage()
+  if (process.argv.includes('--check')) process.exitCode = readFileSync(file, 'utf8') === page ? 0 : 1
+  else writeFileSync(file, page)
+}
