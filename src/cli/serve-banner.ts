@@ -1,0 +1,36 @@
+/** What `verit serve` says when it is ready. */
+import { commandName } from '../lib/command-name.ts'
+import { plural } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+import type { ServerConfig } from '../server/config.ts'
+import type { RunningServer } from '../server/serve.ts'
+
+const digits = (n: number): string => n.toLocaleString('en-US')
+
+export function banner({ url, modelId, model, firstKey, exposed }: RunningServer, { listen }: ServerConfig): string {
+  const { parameters, context, executor, threads } = model.info
+  const key = firstKey?.key ?? '$VERIT_API_KEY'
+  const secure = listen.tlsCert !== ''
+  const lines = [
+    '', `  Verit serves ${modelId} at ${url}`, '',
+    `  ${digits(parameters)} parameters, context ${digits(context)}, ${printable(executor)} on ${plural(threads, 'thread')}`,
+    `  ${model.digest}`,
+  ]
+  if (secure) {
+    const certificates = listen.tlsClientCa === '' ? '' : listen.tlsClientRequired ? '; clients must have a certificate' : '; client certificates are asked for'
+    lines.push(`  TLS 1.2 and 1.3, certificate from ${printable(listen.tlsCert)}${certificates}`)
+  }
+  if (firstKey?.key !== undefined) {
+    lines.push('', '  Your API key, shown this once and stored only as a hash:', '', `    ${firstKey.key}`, '',
+      `  More keys: ${commandName} keys create. Lost it? Create another, revoke this one.`)
+  } else lines.push('', `  Keys: ${commandName} keys create | list | rotate | revoke`)
+  if (exposed && !secure && listen.trustedProxies.length === 0) {
+    lines.push('', '  Warning: other machines can reach this address, and nothing encrypts what they send, keys included. Give --tls-cert and --tls-key, or put a',
+      '  proxy with TLS in front, declare it with --trusted-proxy, and let only it through to this port (docs/security.md).')
+  }
+  lines.push('', '  Try it:', '',
+    `    curl ${url}/v1/chat/completions -H 'Content-Type: application/json' \\`,
+    `      -H ${firstKey === undefined ? `"Authorization: Bearer ${key}"` : `'Authorization: Bearer ${key}'`} \\`,
+    `      -d '{"model": "${modelId}", "messages": [{"role": "user", "content": "My fellow citizens"}], "max_tokens": 64}'`, '', '')
+  return lines.join('\n')
+}

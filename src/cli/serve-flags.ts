@@ -1,0 +1,40 @@
+/** Flags of `verit serve` that stand for settings: meaning, range and default are those of the setting, so that a flag and a file cannot differ. */
+import { InvalidArgumentError, Option } from 'commander'
+import type { Command } from 'commander'
+import { setting, valueProblem } from '../server/config-fields.ts'
+import type { SettingValue } from '../server/config-fields.ts'
+
+/** Flag, setting, and how the default reads where the setting's own would say little. */
+const flags: readonly (readonly [string, string, string?])[] = [
+  ['--host <address>', 'listen.host'], ['--port <port>', 'listen.port'],
+  ['--tls-cert <file>', 'listen.tls_cert', 'no TLS'], ['--tls-key <file>', 'listen.tls_key', 'no TLS'], ['--tls-client-ca <file>', 'listen.tls_client_ca', 'none'],
+  ['--trusted-proxy <address>', 'listen.trusted_proxies'], ['--allow-host <name>', 'listen.allow_hosts'], ['--allow-origin <origin>', 'listen.allow_origins'],
+  ['--parallel <n>', 'inference.parallel'], ['--queue <n>', 'inference.queue'], ['--per-key <n>', 'keys.streams'],
+  ['--request-timeout <seconds>', 'inference.request_timeout_seconds'], ['--context <tokens>', 'inference.context', 'the model\'s'],
+]
+
+/** Adds them all. They have no default of commander's: what is not given is left to the file. */
+export function addSettingFlags(command: Command): Command {
+  for (const [text, name, shown] of flags) {
+    const { schema } = setting(name)
+    const several = schema.type === 'array'
+    const normal = shown ?? (several ? 'none' : String(schema.default))
+    command.addOption(new Option(text, `${schema.description} ${several ? '(repeatable; default: none)' : `(default: ${normal})`}`)
+      .argParser((value: string, before: unknown) => read(name, value, before)))
+  }
+  return command
+}
+
+function read(name: string, text: string, before: unknown): SettingValue {
+  const found = setting(name)
+  const value = found.schema.type === 'integer' && /^\d{1,15}$/.test(text) ? Number(text)
+    : found.schema.type === 'array' ? [...(before as string[] | undefined ?? []), text] : text
+  const problem = valueProblem(found, value)
+  if (problem !== undefined) throw new InvalidArgumentError(`It ${problem}.`)
+  return value
+}
+
+/** The settings that were given as flags, by name. */
+export function settingFlags(options: Readonly<Record<string, unknown>>): Record<string, SettingValue | undefined> {
+  return Object.fromEntries(flags.map(([text, name]) => [name, options[new Option(text).attributeName()] as SettingValue | undefined]))
+}
