@@ -22,7 +22,6 @@ export async function readWhole(stream: ReadableStream<Uint8Array> | null, limit
 /** The body of a request to be signed. @throws VeritError VERIT_CLIENT where it is a form or too long */
 export async function requestBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   if (request.headers.get('content-type')?.startsWith('multipart/form-data') === true) {
-    await request.body?.cancel()
     throw new VeritError('VERIT_CLIENT', { problem: 'a body that is a form (FormData) cannot be signed', fix: 'Send JSON' })
   }
   const body = await readWhole(request.body, limit)
