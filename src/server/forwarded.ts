@@ -4,7 +4,7 @@
  * The other headers of this family (Forwarded, X-Real-IP, X-Forwarded-Proto, ...) are not read.
  */
 import type { IncomingMessage } from 'node:http'
-import { blockAround, contains, formatAddress, formatBlock, parseAddress, parseBlock } from '../lib/address.ts'
+import { contains, formatAddress, parseAddress, parseBlock } from '../lib/address.ts'
 import type { AddressBlock } from '../lib/address.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 
@@ -12,12 +12,6 @@ import { VeritError, invariant } from '../lib/errors.ts'
 export function normalAddress(text: string): string | undefined {
   const address = parseAddress(text.replace(/%[A-Za-z0-9._~-]+$/, ''))
   return address === undefined ? undefined : formatAddress(address)
-}
-
-/** Whom limits of addresses count as one: an IPv4 address, or the /64 that an IPv6 network is given whole. Anything else as it is. */
-export function addressGroup(address: string): string {
-  const parsed = parseAddress(address)
-  return parsed === undefined ? address : formatBlock(blockAround(parsed, parsed.version === 4 ? 32 : 64))
 }
 
 /** Addresses and CIDR blocks. */
