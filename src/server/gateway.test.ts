@@ -6,29 +6,30 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import type { FastifyInstance } from 'fastify'
-import { createLog } from '../lib/log.ts'
-import { newKey } from '../store/key-format.ts'
-import { SqliteKeyStore } from '../store/sqlite-key-store.ts'
-import { Admission } from './admission.ts'
+import { testGateway } from '../../test/gateway-context.ts'
+import { createTransport } from './connections.ts'
 import { buildGateway } from './gateway.ts'
+import { newKey } from '../store/key-format.ts'
 import { routeTable } from './routes.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-gateway-'))
-const store = new SqliteKeyStore(join(dir, 'state'))
-const { key, record } = store.create('test')
-const lines: string[] = []
-const app: FastifyInstance = buildGateway({
-  store, rules: { host: '127.0.0.1', allowHosts: [], allowOrigins: ['https://app.example'] }, admission: new Admission({ parallel: 1, queue: 1, perKey: 1 }),
-  requestTimeoutSeconds: 5, log: createLog({ json: true, stream: { write: line => lines.push(line) } }), modelId: 'm', model: undefined, stopping: new AbortController().signal,
+const gateway = await testGateway(join(dir, 'state'), config => {
+  config.listen.allowOrigins = ['https://app.example']
+  config.keys.requestsPerMinute = 0
+  config.addresses.requestsPerMinute = 0
 })
+const { app, lines } = gateway
+const { keys } = gateway.context.store
+const made = await keys.create({ name: 'test' }, 'cli')
+const { record } = made
+const key = made.key!
 let base = ''
 before(async () => {
   await app.listen({ host: '127.0.0.1', port: 0 })
   base = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
 })
 after(async () => {
-  await app.close()
+  await gateway.close()
   rmSync(dir, { recursive: true })
 })
 
@@ -49,16 +50,16 @@ const raw = async (text: string): Promise<string> => {
 
 test('the router holds the routes of the table and no other, and refuses to take another', () => {
   const routes = app.printRoutes({ commonPrefix: false, method: undefined as never }).match(/\/\S+ \([A-Z, ]+\)/g) ?? []
-  assert.equal(routes.length, routeTable.length, app.printRoutes({ commonPrefix: false }))
+  const methods = routes.flatMap(r => r.slice(r.indexOf('(') + 1, -1).split(', '))
+  assert.equal(methods.length, routeTable.length, app.printRoutes({ commonPrefix: false }))
   for (const { method, path } of routeTable) assert.ok(app.hasRoute({ method, url: path }), path)
-  const other = buildGateway({ store, rules: { host: '', allowHosts: [], allowOrigins: [] } } as unknown as Parameters<typeof buildGateway>[0])
-  assert.throws(() => other.get('/debug', () => 'x'), /not in the route table/)
+  assert.throws(() => buildGateway(gateway.context, createTransport(gateway.context.config, gateway.context.log)).get('/debug', () => 'x'), /not in the route table/)
 })
 
 test('every route but /health refuses a request without a valid key, in one and the same way, whatever the method or body', async () => {
-  assert.deepEqual(routeTable.filter(r => r.requires === 'nothing').map(r => r.path), ['/health'])
-  const { key: gone, record: { id } } = store.create('gone')
-  store.revoke(id)
+  assert.deepEqual(routeTable.filter(r => r.requires === 'nothing').map(r => r.path), ['/health', '/.well-known/security.txt'])
+  const { key: gone, record: { id } } = await keys.create({ name: 'gone' }, 'cli')
+  await keys.revoke(id, 'cli')
   const bad: (string | undefined)[] = [
     undefined, '', 'Bearer', 'Bearer ', key, `bearer ${key}`, `BEARER ${key}`, `Bearer  ${key}`, `Bearer Bearer ${key}`, `Bearer ${key},`, `Bearer ${key}, Bearer ${key}`,
     `Bearer ${key.toUpperCase()}`, `Bearer ${key.toLowerCase()}`, `Bearer ${key.slice(0, -1)}`, `Bearer ${key}x`, `Basic ${btoa(`${key}:`)}`, `Token ${key}`,
@@ -69,7 +70,7 @@ test('every route but /health refuses a request without a valid key, in one and 
     for (const authorization of bad) {
       for (const method of new Set([route.method, 'GET', 'POST', 'DELETE'])) {
         const init = { method, headers: authorization === undefined ? {} : { authorization }, ...(method === 'POST' && { body: '{' }) }
-        const r = await call(route.path, init)
+        const r = await call(route.path.replace(':id', record.id), init)
         assert.equal(r.status, 401, `${method} ${route.path} ${authorization}`)
         assert.equal(r.headers.get('www-authenticate'), 'Bearer realm="verit"')
         if (authorization !== undefined && authorization !== '') answers.add(r.body.error!.message)
@@ -90,7 +91,7 @@ test('a valid key gets through to a server that is still loading', async () => {
 })
 
 test('a key without the scope of a route is told so', async () => {
-  const { key: narrow } = store.create('narrow', ['models'])
+  const { key: narrow } = await keys.create({ name: 'narrow', scopes: ['models'] }, 'cli')
   const r = await call('/v1/completions', { method: 'POST', headers: { ...json, authorization: `Bearer ${narrow}` }, body: '{"prompt":"x"}' })
   assert.deepEqual([r.status, r.code], [403, 'VERIT_FORBIDDEN'])
   assert.equal((await call('/v1/models', { headers: { authorization: `Bearer ${narrow}` } })).status, 200)
@@ -188,18 +189,25 @@ test('every answer, an error too, has the security headers and a request id', as
 })
 
 test('a store that fails means 503 for everyone, never an open door; the log says why', async () => {
-  const broken = new SqliteKeyStore(join(dir, 'broken'))
-  broken.close()
-  const log: string[] = []
-  const shut = buildGateway({
-    store: broken, rules: { host: '127.0.0.1', allowHosts: [], allowOrigins: [] }, admission: new Admission({ parallel: 1, queue: 1, perKey: 1 }),
-    requestTimeoutSeconds: 5, log: createLog({ json: true, stream: { write: line => log.push(line) } }), modelId: 'm', model: undefined, stopping: new AbortController().signal,
-  })
-  const response = await shut.inject({ url: '/v1/models', headers: { ...auth, host: 'localhost' } })
+  const shut = await testGateway(join(dir, 'broken'))
+  await shut.context.store.close()
+  const response = await shut.app.inject({ url: '/v1/models', headers: { ...auth, host: 'localhost' } })
   assert.equal(response.statusCode, 503)
   assert.equal((response.json() as { error: { code: string } }).error.code, 'VERIT_UNAVAILABLE')
   assert.doesNotMatch(response.body, /broken|sqlite/)
-  assert.equal((await shut.inject({ url: '/v1/models', headers: { host: 'localhost' } })).statusCode, 401)
+  assert.equal((await shut.app.inject({ url: '/v1/models', headers: { host: 'localhost' } })).statusCode, 401)
+  await shut.close()
+  assert.match(shut.lines.join(''), /a request failed/)
+})
+
+test('an audit log that cannot be written means 503 for everyone', async () => {
+  const shut = await testGateway(join(dir, 'unaudited'))
+  const { key: other } = await shut.context.store.keys.create({ name: 'x' }, 'cli')
+  const ask = () => shut.app.inject({ url: '/v1/models', headers: { authorization: `Bearer ${other}`, host: 'localhost' } })
+  assert.equal((await ask()).statusCode, 200)
+  await shut.audit.close()
+  const response = await ask()
+  assert.deepEqual([response.statusCode, (response.json() as { error: { code: string } }).error.code], [503, 'VERIT_UNAVAILABLE'])
   await shut.close()
 })
 
@@ -220,6 +228,6 @@ test('nothing that the gateway imports can parse a model', () => {
   }
   visit(new URL('../cli/serve.ts', import.meta.url))
   const folders = new Set([...seen].map(href => href.split('/').at(-2)!))
-  assert.deepEqual([...folders].sort(), ['cli', 'lib', 'runner', 'server', 'store', 'trust'])
+  assert.deepEqual([...folders].sort(), ['audit', 'cli', 'lib', 'runner', 'server', 'store', 'trust', 'watch'])
   for (const name of ['main.ts', 'serve-engine.ts']) assert.ok(![...seen].some(href => href.endsWith(`/runner/${name}`)))
 })
