@@ -43,7 +43,6 @@ function failed(e: unknown): unknown {
 function ownMessage(message: string): string | undefined {
   if (/timeout/i.test(message)) return 'it does not answer in time'
   if (/terminated|ended|closed/i.test(message)) return 'the connection broke'
-  if (/destroyed|after calling end/i.test(message)) return 'it has been closed'
   if (/does not support SSL/i.test(message)) return 'it does not speak TLS'
   return undefined
 }
@@ -62,7 +61,7 @@ export async function openPostgresql(url: string): Promise<Database> {
   let open = true
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
-      if (!open) throw new Error('it has been closed')
+      if (!open) throw new VeritError('VERIT_STORE', { path: NAME, reason: 'it has been closed' })
       return await work()
     } catch (e) {
       throw failed(e)

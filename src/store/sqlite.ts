@@ -3,10 +3,17 @@ import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { Kysely } from 'kysely'
 import { VeritError } from '../lib/errors.ts'
+import { Mutex } from '../lib/mutex.ts'
 import { migrations, newerVersion } from './migrations.ts'
 import { NodeSqliteDialect } from './sqlite-dialect.ts'
 import { checkPrivate } from './state-folder.ts'
 import type { Database, Tables, Tx } from './tables.ts'
+
+/**
+ * Stores of one process on one file take turns: SQLite waits for a lock by blocking this very thread, on which the other would have to go on.
+ * Processes wait for each other in SQLite.
+ */
+const turns = new Map<string, { mutex: Mutex; stores: number }>()
 
 /** @throws VeritError VERIT_STATE (open to others, or of a newer version), VERIT_STORE */
 export function openSqlite(path: string): Database {
@@ -29,11 +36,16 @@ export function openSqlite(path: string): Database {
     throw failed(e)
   }
   const db = new Kysely<Tables>({ dialect: new NodeSqliteDialect(database) })
+  const turn = turns.get(path) ?? { mutex: new Mutex(), stores: 0 }
+  turns.set(path, turn)
+  turn.stores++
   let open = true
   const guard = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
-      if (!open) throw new Error('it has been closed')
-      return await work()
+      return await turn.mutex.run(async () => {
+        if (!open) throw new Error('it has been closed')
+        return work()
+      })
     } catch (e) {
       throw failed(e)
     }
@@ -45,8 +57,9 @@ export function openSqlite(path: string): Database {
     close: async () => {
       if (!open) return
       open = false
-      await db.destroy()
+      await turn.mutex.run(() => db.destroy())
       if (database.isOpen) database.close() // Kysely closes only what it has used
+      if (--turn.stores === 0) turns.delete(path)
     },
   }
 }

@@ -1,0 +1,17 @@
+/** One thing at a time, in the order of asking. */
+
+export class Mutex {
+  #last: Promise<unknown> | undefined
+
+  /** Runs `work` when all that was asked before is done, however that ended; at once where there is nothing. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#last
+    const result = before === undefined ? work() : before.then(work, work)
+    this.#last = result
+    const forget = (): void => {
+      if (this.#last === result) this.#last = undefined
+    }
+    result.then(forget, forget)
+    return result
+  }
+}
