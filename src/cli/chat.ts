@@ -3,7 +3,8 @@ import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import type { ChatMessage, Engine } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
-import { forTerminal, modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
+import { forTerminal } from './for-terminal.ts'
+import { modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
 import type { ModelFlags, SamplingFlags } from './open-model.ts'
 
 interface Flags extends ModelFlags, SamplingFlags {

@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: () => Command }
   chat: () => import('./chat.ts'),
   serve: () => import('./serve.ts'),
   keys: () => import('./keys.ts'),
+  call: () => import('./call.ts'),
   inspect: () => import('./inspect.ts'),
   bench: () => import('./bench.ts'),
 }

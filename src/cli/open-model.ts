@@ -68,10 +68,3 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   return loadModel(model, { ...more, threads: flags.threads, instructionSet: flags.instructionSet, context: flags.context })
 }
-
-const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu
-
-/** A model's text as a terminal may see it: without escape sequences, which could move the cursor or worse. Files and pipes get it as it is. */
-export function forTerminal(text: string): string {
-  return process.stdout.isTTY ? text.replace(CONTROLS, c => (c === '\n' || c === '\t' ? c : '\ufffd')) : text
-}
