@@ -125,9 +125,6 @@ export const errorTable = {
   VERIT_DATABASE_URL: row<{ problem: string }>({
     what: f => `The address of the database cannot be used: ${f.problem}`, next: () => 'docs/keys.md says what VERIT_DATABASE_URL may hold', exit: 2,
   }),
-  VERIT_RATE_STATE: row<{ reason: string }>({
-    what: f => `The server cannot count requests now: ${f.reason}`, next: () => 'Try again later; nothing is answered uncounted', status: 503,
-  }),
   VERIT_UNAVAILABLE: row<{ what: string }>({
     what: f => `The server cannot answer now: its ${f.what} does not work`, next: () => 'Try again later; the log of the server has the details', status: 503,
   }),
@@ -163,6 +160,9 @@ export const errorTable = {
   VERIT_ANSWER: row<{ problem: string }>({
     what: f => `The answer of the server cannot be trusted: ${f.problem}`,
     next: () => 'Do not use it; look for what stands between you and the server, or check that you have the public key of this server',
+  }),
+  VERIT_CONNECT: row<{ url: string; reason: string }>({
+    what: f => `${f.url} could not be reached: ${f.reason}`, next: () => 'Check the address, and that the server runs (verit serve)',
   }),
   VERIT_CALL: row<{ status: number; problem: string }>({
     what: f => `The server answered ${f.status}: ${f.problem}`, next: () => 'docs/errors.md explains the codes, docs/server.md the routes',

@@ -8,7 +8,8 @@ import type { Bucket, Places, RateAnswer } from './rate-state.ts'
 
 /** Longest time in which a bucket refills. */
 const MAX_SECONDS = 86_400
-/** Bytes of a bucket's, place's or lease's name. */
+const MAX_UNITS = 2 ** 52
+/** Characters of a bucket's, place's or lease's name. */
 const MAX_NAME = 512
 
 export interface BucketSize {
@@ -24,14 +25,29 @@ export function sizeOf(bucket: Omit<Bucket, 'cost'>): BucketSize {
   invariant(Number.isSafeInteger(limit) && limit >= 1, `the limit of a bucket is ${limit}`)
   invariant(Number.isInteger(seconds) && seconds >= 1 && seconds <= MAX_SECONDS, `a bucket refills within ${seconds} s`)
   const unit = seconds * 1000
-  return { limit: Math.min(limit, Math.floor(2 ** 52 / unit)), unit }
+  return { limit: Math.min(limit, Math.floor(MAX_UNITS / unit)), unit }
 }
 
-/** Units missing after `ms` of refilling. */
-export function refilled({ limit }: Pick<BucketSize, 'limit'>, missing: number, ms: number): number {
-  // Not compared with `unit`: where the limit was lowered meanwhile, more can be missing than it holds.
-  if (ms <= 0 || missing === 0) return missing
-  return ms >= Math.ceil(missing / limit) ? 0 : missing - ms * limit
+/** As many units as `amount` stands for, or as any bucket can miss. */
+export const unitsOf = ({ unit }: BucketSize, amount: number): number => Math.min(amount, Math.floor(MAX_UNITS / unit)) * unit
+
+/** A bucket as it was last written. */
+export interface Level {
+  /** Units missing at `at`, ms; under `limit`. */
+  readonly missing: number
+  readonly at: number
+  readonly limit: number
+}
+
+/**
+ * Units missing now. Where the limit changed since the bucket was written, it refills by the larger one: by that it may have been forgotten as full.
+ * A clock that went back refills nothing.
+ */
+export function missingNow(level: Level | undefined, limit: number, now: number): number {
+  if (level === undefined) return 0
+  const rate = Math.max(limit, level.limit)
+  const ms = Math.max(0, now - level.at)
+  return ms >= Math.ceil(level.missing / rate) ? 0 : level.missing - ms * rate
 }
 
 /** Whole pieces that are left. */

@@ -5,17 +5,9 @@
  * requests per second from different addresses.)
  */
 import { VeritError } from '../lib/errors.ts'
-import type { BucketSize, Found } from './bucket-math.ts'
-import { answerOf, checkAmount, checkCall, refilled, sizeOf } from './bucket-math.ts'
+import type { BucketSize, Found, Level } from './bucket-math.ts'
+import { answerOf, checkAmount, checkCall, missingNow, sizeOf, unitsOf } from './bucket-math.ts'
 import type { Bucket, Places, RateAnswer, RateState } from './rate-state.ts'
-
-interface Level {
-  /** Units missing at `at`. */
-  missing: number
-  at: number
-  /** As of the last call. */
-  limit: number
-}
 
 export interface MemoryRateOptions {
   /** A clock that never goes back, in ms. Default: performance.now. */
@@ -52,7 +44,7 @@ export class MemoryRateState implements RateState {
       const size = sizeOf(bucket)
       const now = this.#now()
       const { missing } = this.#find(keyOf(bucket), size, now)
-      if (missing > 0) this.#put(keyOf(bucket), size, Math.max(0, missing - Math.min(amount, size.limit) * size.unit), now)
+      if (amount > 0) this.#put(keyOf(bucket), size, Math.max(0, missing - unitsOf(size, amount)), now)
     })
   }
 
@@ -95,8 +87,7 @@ export class MemoryRateState implements RateState {
   }
 
   #find(key: string, size: BucketSize, now: number): Found {
-    const level = this.#levels.get(key)
-    return { size, missing: level === undefined ? 0 : refilled(size, level.missing, now - level.at) }
+    return { size, missing: missingNow(this.#levels.get(key), size.limit, now) }
   }
 
   #put(key: string, { limit }: BucketSize, missing: number, now: number): void {
@@ -114,7 +105,7 @@ export class MemoryRateState implements RateState {
         if (next.done === true) return
       }
       const [key, level] = next.value
-      if (refilled(level, level.missing, now - level.at) === 0) this.#levels.delete(key)
+      if (missingNow(level, level.limit, now) === 0) this.#levels.delete(key)
     }
   }
 

@@ -11,24 +11,28 @@ if not now then
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
 local function whole(n) return string.format('%.0f', n) end
--- units missing from a bucket; a time that went back refills nothing
-local function find(key, limit)
-  local value = redis.call('GET', key)
-  if not value then return 0 end
-  local missing, at = string.match(value, '^(%d+) (%d+)$')
-  missing = tonumber(missing)
-  local ms = now - at
-  if ms <= 0 then return missing end
-  if ms >= math.ceil(missing / limit) then return 0 end
-  return missing - ms * limit
-end
 -- a full bucket is as good as none; the others go by themselves, 5 s after they are full
 local function put(key, limit, missing)
   if missing <= 0 then
     redis.call('DEL', key)
   else
-    redis.call('SET', key, whole(missing) .. ' ' .. whole(now), 'PX', whole(math.ceil(missing / limit) + 5000))
+    redis.call('SET', key, whole(missing) .. ' ' .. whole(now) .. ' ' .. whole(limit), 'PX', whole(math.ceil(missing / limit) + 5000))
   end
+end
+-- units missing from a bucket, as missingNow() has it
+local function find(key, limit)
+  local value = redis.call('GET', key)
+  if not value then return 0 end
+  local missing, at, before = string.match(value, '^(%d+) (%d+) (%d+)$')
+  missing = tonumber(missing)
+  local rate = math.max(limit, tonumber(before))
+  local ms = now - at
+  if ms < 0 then -- the clock went back: from now on
+    put(key, rate, missing)
+    return missing
+  end
+  if ms >= math.ceil(missing / rate) then return 0 end
+  return missing - ms * rate
 end
 `
 
@@ -70,8 +74,7 @@ return answer
 /** KEYS: the bucket. ARGV: time, limit, units to put back. */
 export const GIVE_BACK = `${NOW}
 local limit = tonumber(ARGV[2])
-local missing = find(KEYS[1], limit)
-if missing > 0 then put(KEYS[1], limit, missing - tonumber(ARGV[3])) end
+put(KEYS[1], limit, find(KEYS[1], limit) - tonumber(ARGV[3]))
 return 1
 `
 

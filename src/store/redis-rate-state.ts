@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { Redis as RedisClient } from 'ioredis'
 import { VeritError, invariant } from '../lib/errors.ts'
 import type { Found } from './bucket-math.ts'
-import { answerOf, checkAmount, checkCall, checkName, sizeOf } from './bucket-math.ts'
+import { answerOf, checkAmount, checkCall, checkName, sizeOf, unitsOf } from './bucket-math.ts'
 import { GIVE_BACK, RELEASE, RENEW, TAKE } from './rate-scripts.ts'
 import type { Bucket, Places, RateAnswer, RateState } from './rate-state.ts'
 import { parseRateUrl } from './rate-url.ts'
@@ -84,8 +84,8 @@ export class RedisRateState implements RateState {
 
   async giveBack(bucket: Omit<Bucket, 'cost'>, amount: number): Promise<void> {
     checkAmount(amount)
-    const { limit, unit } = sizeOf(bucket)
-    if (amount > 0) await this.#run('veritGiveBack', [bucketKey(bucket)], limit, Math.min(amount, limit) * unit)
+    const size = sizeOf(bucket)
+    if (amount > 0) await this.#run('veritGiveBack', [bucketKey(bucket)], size.limit, unitsOf(size, amount))
   }
 
   /** A release that does not reach the server is not repeated: the lease ends by itself. */

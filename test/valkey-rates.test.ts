@@ -1,0 +1,92 @@
+/** Rates in a real Valkey as an operator meets them: two gateways on one server, a server that dies and comes back, hangs, or wants another password. */
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
+import { VeritError } from '../src/lib/errors.ts'
+import { openRateState } from '../src/store/open-rate-state.ts'
+import type { RateState } from '../src/store/rate-state.ts'
+import { Valkey, noValkey } from './valkey.ts'
+
+const valkey = noValkey === false ? await Valkey.start() : undefined
+const open: RateState[] = []
+after(async () => {
+  for (const state of open) await state.close()
+  await valkey?.kill()
+})
+const gateway = async (): Promise<RateState> => {
+  const state = await openRateState(valkey!.url)
+  open.push(state)
+  return state
+}
+const options = { skip: noValkey }
+const down = (e: unknown): boolean => VeritError.is(e, 'VERIT_RATE_STATE') && !inspect(e, { depth: 9, showHidden: true }).includes(valkey!.password)
+
+/** Until it works again; the connection is made anew within about a second. */
+async function recovered(state: RateState): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    try {
+      await state.take([{ name: 'probe', limit: 1000, seconds: 1, cost: 1 }])
+      return
+    } catch {
+      await sleep(50)
+    }
+  }
+  assert.fail('it did not recover within 5 s')
+}
+
+test('two gateways hold one limit and one number of places together, however their requests interleave', options, async () => {
+  const gateways = [await gateway(), await gateway()]
+  const bucket = { name: 'key:one:requests', limit: 100, seconds: 3600, cost: 1 }
+  const places = [{ name: 'key:one:streams', limit: 7 }]
+  const answers = await Promise.all(Array.from({ length: 300 }, (_, i) => gateways[i % 2]!.take([bucket])))
+  assert.equal(answers.filter(a => a.refused === undefined).length, 100)
+  assert.deepEqual(answers.filter(a => a.refused === undefined).map(a => a.left[0]!).sort((a, b) => b - a), Array.from({ length: 100 }, (_, i) => 99 - i))
+  const held = await Promise.all(Array.from({ length: 40 }, (_, i) => gateways[i % 2]!.take([], places, `lease ${i}`)))
+  assert.equal(held.filter(a => a.refused === undefined).length, 7)
+  const first = held.findIndex(a => a.refused === undefined)
+  await gateways[1]!.release(`lease ${first}`, places) // any gateway may
+  assert.equal((await gateways[0]!.take([], places, 'another')).refused, undefined)
+  assert.equal((await gateways[0]!.take([{ ...bucket, name: 'untouched' }], places, 'one more')).refused, 'key:one:streams')
+  assert.deepEqual((await gateways[0]!.take([{ ...bucket, name: 'untouched', cost: 0 }])).left, [100], 'nothing was taken from the bucket')
+})
+
+test('a server that dies refuses every call at once and works again by itself; places still held come back with it', options, async () => {
+  const state = await gateway()
+  const places = [{ name: 'held', limit: 1 }]
+  await state.take([], places, 'mine')
+  await valkey!.kill()
+  await assert.rejects(state.take([{ name: 'a', limit: 1, seconds: 1, cost: 1 }]), down)
+  await assert.rejects(state.giveBack({ name: 'a', limit: 1, seconds: 1 }, 1), down)
+  await assert.rejects(state.release('other', places), down)
+  await valkey!.start()
+  await recovered(state)
+  assert.equal((await state.take([], places, 'theirs')).refused, 'held')
+  await state.release('mine', places)
+  assert.equal((await state.take([], places, 'theirs')).refused, undefined)
+})
+
+test('a server that hangs is given up after a second, and used again when it goes on', options, async () => {
+  const state = await gateway()
+  process.kill(valkey!.pid, 'SIGSTOP')
+  try {
+    await assert.rejects(state.take([{ name: 'h', limit: 1, seconds: 1, cost: 1 }]), e => down(e) && /in time/.test((e as Error).message))
+  } finally {
+    process.kill(valkey!.pid, 'SIGCONT')
+  }
+  await recovered(state)
+})
+
+test('a wrong password, a wrong port and a damaged value are refusals that show no password', options, async () => {
+  await assert.rejects(openRateState(valkey!.url.replace(':', ':').replace(/:([0-9a-f]{32})@/, ':wrong-secret@')),
+    e => VeritError.is(e, 'VERIT_RATE_STATE') && /refused/.test(e.message) && !inspect(e, { depth: 9, showHidden: true }).includes('wrong-secret'))
+  await assert.rejects(openRateState(`redis://:${valkey!.password}@127.0.0.1:1`), down)
+  const state = await gateway()
+  await state.take([{ name: 'damaged', limit: 5, seconds: 60, cost: 1 }])
+  const { Redis } = await import('ioredis')
+  const redis = new Redis(valkey!.url)
+  for (const key of await redis.keys('verit:rate:60:*')) await redis.set(key, 'nonsense')
+  assert.ok((await redis.keys('*')).every(key => /^verit:(rate:\d+|places):[\w-]{43}$/.test(key)))
+  await redis.quit()
+  await assert.rejects(state.take([{ name: 'damaged', limit: 5, seconds: 60, cost: 1 }]), down)
+})
