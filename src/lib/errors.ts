@@ -244,6 +244,12 @@ export const errorTable = {
   VERIT_AUDIT: row<{ problem: string }>({
     what: f => `The request cannot be recorded: ${f.problem}`, next: () => 'Try again later; what is not in the audit log is not done', status: 503,
   }),
+  VERIT_PROOF: row<{ source: string; problem: string }>({
+    what: f => `${f.source} proves nothing: ${f.problem}`, next: () => 'Ask for a new proof, and do not rely on this one',
+  }),
+  VERIT_WITNESS: row<{ source: string; problem: string }>({
+    what: f => `${f.source} was not accepted: ${f.problem}`, next: () => 'If the log was set back or shows different histories, keep both checkpoints: together they prove it',
+  }),
   VERIT_AUDIT_LOCKED: row<{ folder: string }>({
     what: f => `Another process writes the audit log ${f.folder}`, next: () => 'Stop it, or choose another folder with --state; reading and verifying work beside it',
   }),
