@@ -4,6 +4,7 @@ import { VeritError } from '../lib/errors.ts'
 import { checkContentDigest } from '../trust/content-digest.ts'
 import type { RequestBinding } from '../trust/request-profile.ts'
 import { verifyResponse } from '../trust/response-profile.ts'
+import type { VerifiedResponse } from '../trust/response-profile.ts'
 import { StreamChecker } from '../trust/stream-signature.ts'
 import { clockSkew, errorOf } from './clock-skew.ts'
 import { readWhole } from './read-body.ts'
@@ -20,14 +21,25 @@ function trusted<T>(work: () => T): T {
   }
 }
 
-/** What an unsigned answer claims, in an error: the status and code, which can do no harm, never its text. */
-async function unsigned(response: Response): Promise<VeritError> {
+/** What an answer claims that cannot be trusted, for an error: its status and code, which can do no harm, never its text; and a wrong clock. */
+async function untrusted(response: Response, problem: string, cause?: unknown): Promise<VeritError> {
   const text = response.ok ? undefined : await readWhole(response.body, ERROR_BYTES)
-  if (response.ok) await response.body?.cancel()
   const code = text === undefined ? undefined : errorOf(new TextDecoder().decode(text))?.code
   const skew = response.status === 401 ? clockSkew(response.headers) : undefined
   const claim = `${response.status}${code === undefined ? '' : ` ${code}`}`
-  return new VeritError('VERIT_ANSWER', { problem: `it is not signed (it says ${claim})${skew === undefined ? '' : `. ${skew}`}` })
+  return new VeritError('VERIT_ANSWER', { problem: `${problem} (it says ${claim})${skew === undefined ? '' : `. ${skew}`}` }, cause)
+}
+
+/** The signature of the head. */
+async function verifiedHead(response: Response, request: RequestBinding, serverKey: KeyObject): Promise<VerifiedResponse> {
+  const { status, headers } = response
+  if (!headers.has('signature')) throw await untrusted(response, 'it is not signed')
+  try {
+    return verifyResponse({ status, headers: [...headers] }, request, serverKey)
+  } catch (e) {
+    if (!VeritError.is(e, 'VERIT_SIGNATURE')) throw e
+    throw await untrusted(response, e.fields.problem, e)
+  }
 }
 
 function streamed(body: ReadableStream<Uint8Array>, signature: Uint8Array, serverKey: KeyObject): ReadableStream<Uint8Array> {
@@ -47,10 +59,9 @@ function streamed(body: ReadableStream<Uint8Array>, signature: Uint8Array, serve
  * @throws VeritError VERIT_ANSWER; for a stream, reading it fails with that
  */
 export async function verifiedResponse(response: Response, request: RequestBinding, serverKey: KeyObject, limit: number): Promise<Response> {
-  if (!response.headers.has('signature')) throw await unsigned(response)
   const { status, statusText, headers } = response
   try {
-    const { signature, contentDigest } = trusted(() => verifyResponse({ status, headers: [...headers] }, request, serverKey))
+    const { signature, contentDigest } = await verifiedHead(response, request, serverKey)
     let body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>
     if (contentDigest === undefined) {
       body = streamed(response.body ?? new Blob([]).stream(), signature, serverKey)
