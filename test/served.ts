@@ -55,7 +55,7 @@ export async function served(model: string, state: string, ...args: string[]): P
   await logged(/Try it:[^]*max_tokens/)
   return {
     process: child, logged,
-    url: /at (http:\/\/\S+)/.exec(text)![1]!,
+    url: /at (https?:\/\/\S+)/.exec(text)![1]!,
     key: /^ {4}(verit_\w+)$/m.exec(text)?.[1] ?? '',
     stderr: () => text,
     runnerPid: () => Number([...text.matchAll(/"pid":(\d+)/g)].at(-1)![1]),

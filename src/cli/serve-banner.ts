@@ -28,8 +28,11 @@ export function banner({ url, modelId, model, firstKey, exposed }: RunningServer
     lines.push('', '  Warning: other machines can reach this address, and nothing encrypts what they send, keys included. Give --tls-cert and --tls-key, or put a',
       '  proxy with TLS in front, declare it with --trusted-proxy, and let only it through to this port (docs/security.md).')
   }
+  // A certificate is for a name, which the address listened on seldom is.
+  const named = listen.allowHosts[0]
+  const reached = secure && named !== undefined ? url.replace(/\/\/.*:/, `//${named}:`) : url
   lines.push('', '  Try it:', '',
-    `    curl ${url}/v1/chat/completions -H 'Content-Type: application/json' \\`,
+    `    curl ${reached}/v1/chat/completions -H 'Content-Type: application/json' \\`,
     `      -H ${firstKey === undefined ? `"Authorization: Bearer ${key}"` : `'Authorization: Bearer ${key}'`} \\`,
     `      -d '{"model": "${modelId}", "messages": [{"role": "user", "content": "My fellow citizens"}], "max_tokens": 64}'`, '', '')
   return lines.join('\n')

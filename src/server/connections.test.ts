@@ -228,3 +228,17 @@ test('a connection that never shakes hands does not hold up the end of the serve
   await Promise.all([once(server, 'close'), once(silent, 'close')])
   transport.close()
 })
+
+test('who sends nothing, half of the headers or, after a request, nothing more is not waited for beyond the configured time', async () => {
+  using running = await start(c => Object.assign(c.http, { headerSeconds: 1, requestSeconds: 1, idleSeconds: 1 }))
+  const until = async (text: string): Promise<string> => {
+    const socket = connect(running.port, '127.0.0.1')
+    if (text !== '') socket.write(text)
+    return Buffer.concat(await Array.fromAsync(socket as AsyncIterable<Buffer>)).toString()
+  }
+  const answers = await Promise.all([
+    until(''), until('GET / HTTP/1.1\r\nHost: x\r\nX: '), until('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT'), until('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
+  ])
+  for (const [i, pattern] of [/^HTTP\/1.1 408 /, /^HTTP\/1.1 408 /, /^HTTP\/1.1 200 [^]*HTTP\/1.1 408 /, /^HTTP\/1.1 200 (?![^]*408)/].entries()) assert.match(answers[i]!, pattern)
+  while (running.transport.counts.open > 0) await new Promise(resolve => void setImmediate(resolve))
+})

@@ -29,7 +29,7 @@ export function answerPreflight(request: FastifyRequest, reply: FastifyReply, ru
   const { origin, 'access-control-request-method': method } = request.headers
   if (request.method !== 'OPTIONS' || method === undefined || origin === undefined || !rules.allowOrigins.includes(origin)) return false
   void reply.code(204).headers({
-    'access-control-allow-methods': 'GET, POST, PATCH, DELETE', 'access-control-allow-headers': ALLOWED, 'access-control-max-age': '600',
+    'access-control-allow-methods': 'GET, POST, PATCH', 'access-control-allow-headers': ALLOWED, 'access-control-max-age': '600',
     vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers',
   }).send()
   return true

@@ -1,0 +1,90 @@
+/** `verit serve` as a person starts it: configuration files, flags, TLS, and what it says before anything is started. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:https'
+import type { IncomingMessage } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { parseConfig } from '../src/server/config-file.ts'
+import { makeCertificate } from './certificates.ts'
+import { killServers, served, tinyModel } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-serve-config-'))
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const authority = makeCertificate({ subject: 'authority', purpose: 'ca' })
+const server = makeCertificate({ subject: 'server', issuer: authority, purpose: 'server', names: ['localhost', '127.0.0.1'] })
+const write = (name: string, text: string): string => {
+  const path = join(dir, name)
+  writeFileSync(path, text, { mode: 0o600 })
+  return path
+}
+const cert = write('cert.pem', server.cert)
+const key = write('key.pem', server.key)
+let model = ''
+before(async () => void (model = await tinyModel(dir)))
+after(() => {
+  killServers()
+  rmSync(dir, { recursive: true })
+})
+
+const verit = (args: string[], env: NodeJS.ProcessEnv = {}): { status: number | null; stdout: string; stderr: string } =>
+  spawnSync(process.execPath, [main, 'serve', model, '--state', join(dir, 'none'), ...args], { encoding: 'utf8', timeout: 10_000, env: { ...process.env, ...env } })
+
+test('--check reads everything and starts nothing', () => {
+  const file = write('good.toml', `[listen]\ntls_cert = ${JSON.stringify(cert)}\ntls_key = ${JSON.stringify(key)}\n`)
+  const good = verit(['--config', file, '--check'])
+  assert.deepEqual([good.status, good.stdout], [0, `${file} is good; nothing was started.\n`])
+  for (const [args, env, pattern] of [
+    [['--config', write('bad.toml', '[listen]\nprot = 1\n')], {}, /bad\.toml: listen\.prot is not a setting; perhaps port is meant/],
+    [['--config', join(dir, 'absent.toml')], {}, /There is no file or folder/],
+    [['--tls-cert', cert], {}, /listen\.tls_key is missing/],
+    [['--tls-cert', cert, '--tls-key', write('other.pem', authority.key)], {}, /is not the key of the certificate/],
+    [['--config', write('hook.toml', '[watch]\nwebhook_url = "https://a.example/"\n')], {}, /VERIT_WEBHOOK_SECRET is missing/],
+    [[], { VERIT_DATABASE_URL: 'mysql://u:hunter2@h/d' }, /VERIT_DATABASE_URL/],
+    [[], { VERIT_RATE_URL: 'http://u:hunter2@h/' }, /VERIT_RATE_URL/],
+  ] as [string[], NodeJS.ProcessEnv, RegExp][]) {
+    const { status, stdout, stderr } = verit([...args, '--check'], env)
+    assert.ok(status === 2 || status === 1, stderr)
+    assert.match(stderr, pattern)
+    assert.doesNotMatch(stdout + stderr, /hunter2/)
+  }
+  assert.ok(!existsSync(join(dir, 'none')))
+})
+
+test('--print-config prints what would hold, and that is a configuration', () => {
+  const { stdout, status } = verit(['--config', write('print.toml', '[keys]\nstreams = 3\n[listen]\nport = 5\n'), '--port', '6', '--trusted-proxy', '10.0.0.1', '--trusted-proxy', '10.0.0.2', '--print-config'])
+  assert.equal(status, 0)
+  const config = parseConfig(stdout, 'printed')
+  assert.deepEqual([config.keys.streams, config.listen.port, config.listen.trustedProxies], [3, 6, ['10.0.0.1', '10.0.0.2']])
+})
+
+test('a server with a certificate speaks TLS alone, with HSTS; its limits are those of the file', async () => {
+  const file = write('tls.toml', `[listen]\ntls_cert = ${JSON.stringify(cert)}\ntls_key = ${JSON.stringify(key)}\n[http]\nheaders = 8\n[security_txt]\ncontact = ["mailto:a@b.example"]\n`)
+  const running = await served(model, join(dir, 'state'), '--config', file)
+  assert.match(running.url, /^https:\/\/127\.0\.0\.1:\d+$/)
+  assert.match(running.stderr(), /TLS 1\.2 and 1\.3, certificate from/)
+  const get = async (path: string, headers: Record<string, string> = {}): Promise<IncomingMessage> => new Promise((resolve, reject) => {
+    request(running.url + path, { ca: authority.cert, headers, agent: false }, response => resolve(response.resume())).on('error', reject).end()
+  })
+  const models = await get('/v1/models', { authorization: `Bearer ${running.key}` })
+  assert.deepEqual([models.statusCode, models.headers['strict-transport-security']], [200, 'max-age=31536000'])
+  assert.equal((await get('/health', Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`x${i}`, '']))))!.statusCode, 400)
+  const contact = await get('/.well-known/security.txt')
+  assert.deepEqual([contact.statusCode, contact.headers['content-type']], [200, 'text/plain; charset=utf-8'])
+  await assert.rejects(fetch(`${running.url.replace('https', 'http')}/health`))
+  assert.equal(await running.stop(), 0)
+})
+
+test('a warning is given where others can reach a server without TLS, unless a proxy is declared', async () => {
+  const warned = async (...args: string[]): Promise<boolean> => {
+    const running = await served(model, join(dir, 'state'), '--host', '0.0.0.0', ...args)
+    assert.equal(await running.stop(), 0)
+    return running.stderr().includes('Warning: other machines can reach this address')
+  }
+  assert.equal(await warned(), true)
+  assert.equal(await warned('--trusted-proxy', '10.0.0.5'), false)
+  assert.equal(await warned('--tls-cert', cert, '--tls-key', key), false)
+})
