@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { SqliteKeyStore } from '../src/store/sqlite-key-store.ts'
+import { openStore } from '../src/store/open-store.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
@@ -54,14 +54,14 @@ test('one key gets 429 at its limit, others 503 when the queue is full, both wit
 })
 
 test('a key that is revoked while its request waits is refused when its turn comes', async () => {
-  const store = new SqliteKeyStore(state) // as another process would have it
-  const { key, record } = store.create('short')
+  const store = await openStore({ stateFolder: state }) // as another process would have it
+  const { key, record } = await store.keys.create({ name: 'short' }, 'cli')
   const leave = new AbortController()
   const running = await ask(server.key, { max_tokens: 1 << 20, stream: true }, leave.signal)
-  const waiting = ask(key, { max_tokens: 1 })
+  const waiting = ask(key!, { max_tokens: 1 })
   await sleep(100) // until it waits
-  store.revoke(record.id)
-  store.close()
+  await store.keys.revoke(record.id, 'cli')
+  await store.close()
   leave.abort()
   await assert.rejects(running.text())
   assert.equal((await waiting).status, 401)

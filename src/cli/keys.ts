@@ -1,65 +1,94 @@
-/** `verit keys`: makes, lists and revokes API keys in the state folder, whether or not a server runs on it. */
-import { Command, Option } from 'commander'
+/** `verit keys`: makes, shows, changes and revokes API keys in the server's store, whether or not a server runs on it. */
+import { Command } from 'commander'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
-import { scopes as allScopes } from '../store/key-store.ts'
-import type { KeyRecord, KeyStore, Scope } from '../store/key-store.ts'
-import { SqliteKeyStore } from '../store/sqlite-key-store.ts'
-import { defaultStateFolder } from '../store/state-folder.ts'
-
-interface Common {
-  state: string
-  json?: boolean
-}
-
-const withStore = <T>(state: string, work: (store: KeyStore) => T): T => {
-  const store = new SqliteKeyStore(state)
-  try {
-    return work(store)
-  } finally {
-    store.close()
-  }
-}
-
-const shared = (command: Command): Command => command
-  .option('--state <folder>', 'folder of keys and the server\'s secret', defaultStateFolder())
-  .option('--json', 'print JSON')
+import type { KeyChange, KeyRecord } from '../store/key-store.ts'
+import { createCommand, rotateCommand } from './keys-make.ts'
+import { fieldsOf, limitsOf, noSuchKey, notValid, policyOptions, shared, withStore } from './keys-options.ts'
+import type { Common, Policy } from './keys-options.ts'
+import { listText, showText } from './keys-text.ts'
 
 export function command(): Command {
-  const keys = new Command('keys').summary('create, list and revoke API keys')
-    .description('Create, list and revoke API keys. A running server heeds a change from its next request on.')
-  keys.addCommand(shared(new Command('create').description('Make a key and show it, once.'))
-    .option('--name <name>', 'whose it is, or what for', 'unnamed')
-    .addOption(new Option('--scope <scopes...>', 'what it may do').choices(allScopes).default([...allScopes]))
-    .addHelpText('after', '\nExamples:\n  verit keys create --name laptop\n  export VERIT_API_KEY=$(verit keys create --name ci --scope infer)')
-    .action(({ state, json, name, scope }: Common & { name: string; scope: Scope[] }) => {
-      if (name.length < 1 || name.length > 64 || printable(name) !== name) {
-        throw new VeritError('VERIT_USAGE', { problem: 'The name of a key must be 1 to 64 printable characters', hint: 'Choose another with --name' })
-      }
-      const { key, record } = withStore(state, store => store.create(name, scope))
-      if (json === true) return void process.stdout.write(`${printableJson({ key, ...record })}\n`)
-      process.stderr.write(`${record.id} (${name}; ${record.scopes.join(', ')}). The key is shown this once and stored only as a hash:\n`)
-      process.stdout.write(`${key}\n`)
-    }))
-  keys.addCommand(shared(new Command('list').description('List all keys by their public ids.'))
-    .addHelpText('after', '\nExamples:\n  verit keys list\n  verit keys list --json | jq -r .[].id')
-    .action(({ state, json }: Common) => {
-      const list = withStore(state, store => store.list())
-      if (json === true) return void process.stdout.write(`${printableJson(list)}\n`)
-      const validity = (k: KeyRecord): string => (k.revoked === undefined ? 'valid  ' : 'revoked')
-      const lines = list.map(k => `${k.id}  ${k.created.slice(0, 16)}Z  ${validity(k)}  ${k.scopes.join(',').padEnd(12)}  ${printable(k.name)}\n`)
-      process.stdout.write(lines.join('') || 'There are no keys yet; `verit keys create` makes one.\n')
-    }))
-  keys.addCommand(shared(new Command('revoke').description('Refuse a key from now on. There is no way back.'))
-    .argument('<id>', 'its public id, key_...')
-    .addHelpText('after', '\nExample:\n  verit keys revoke key_0123456789ab')
-    .action((id: string, { state, json }: Common) => {
-      const record = withStore(state, store => store.revoke(id))
-      if (record === undefined) {
-        throw new VeritError('VERIT_USAGE', { problem: `There is no key ${printable(id, 80)}`, hint: '`verit keys list` shows the ids' })
-      }
-      const line = `${record.id} (${printable(record.name)}) is revoked since ${record.revoked}`
-      process.stdout.write(`${json === true ? printableJson(record) : line}\n`)
-    }))
+  const keys = new Command('keys').summary('create, list, show, rotate, change and revoke API keys')
+    .description('Create, list, show, rotate, change and revoke API keys. A running server heeds a change from its next request on. '
+      + 'Where the environment has VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE, the keys are in that PostgreSQL.')
+  for (const make of [createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand]) keys.addCommand(make())
   return keys
+}
+
+function listCommand(): Command {
+  return shared(new Command('list').description('List all keys by their public ids.'))
+    .addHelpText('after', '\nExamples:\n  verit keys list\n  verit keys list --json | jq -r .[].id')
+    .action(async ({ state, json }: Common) => {
+      const list = await withStore(state, store => store.keys.list())
+      process.stdout.write(json === true ? `${printableJson(list)}\n` : listText(list, process.stdout.isTTY, new Date()))
+    })
+}
+
+function showCommand(): Command {
+  return shared(new Command('show').description('Show what a key may do, its credentials, limits and use.'))
+    .argument('<id>', 'its public id, key_...')
+    .addHelpText('after', '\nExamples:\n  verit keys show key_0123456789ab\n  verit keys show key_0123456789ab --json | jq .usage.day.used')
+    .action(async (id: string, { state, json }: Common) => {
+      const now = new Date()
+      const { record, usage } = await withStore(state, async store => ({ record: await store.keys.get(id), usage: await store.budgets.usage(id, now) }))
+      if (record === undefined) throw noSuchKey(id)
+      process.stdout.write(json === true ? `${printableJson({ ...record, usage })}\n` : showText(record, usage, now))
+    })
+}
+
+function changeCommand(): Command {
+  const command = shared(new Command('change').description('Change what a key may do. What is not named stays.'))
+    .argument('<id>', 'its public id, key_...').option('--name <name>', 'whose it is, or what for')
+  return policyOptions(command)
+    .option('--any-model', 'let it use all models')
+    .option('--any-address', 'let it come from all addresses')
+    .addHelpText('after', `
+--expires never takes its end away; none as a limit gives it the server's.
+
+Examples:
+  verit keys change key_0123456789ab --tokens-per-day 500000 --streams none
+  verit keys change key_0123456789ab --expires 2027-06-30 --address 10.0.0.0/8
+  verit keys change key_0123456789ab --any-address`)
+    .action(async (id: string, options: Common & Policy & { anyModel?: boolean; anyAddress?: boolean }) => {
+      const { anyModel, anyAddress, model, address } = options
+      if ((anyModel === true && model !== undefined) || (anyAddress === true && address !== undefined)) {
+        throw new VeritError('VERIT_USAGE', { problem: 'A list and the option for all of them cannot go together', hint: 'Leave one of them out' })
+      }
+      const { before, after } = await withStore(options.state, async store => {
+        const before = await store.keys.get(id)
+        if (before === undefined) throw notValid(id)
+        const change: KeyChange = {
+          ...fieldsOf(options), ...(anyModel === true && { models: [] }), ...(anyAddress === true && { addresses: [] }),
+          ...defined({ limits: limitsOf(options, before.limits) }), ...(options.expires !== undefined && { expires: options.expires === 'never' ? undefined : options.expires }),
+        }
+        if (Object.keys(change).length === 0) throw new VeritError('VERIT_USAGE', { problem: 'Nothing to change was named', hint: '`verit keys change --help` lists what can be' })
+        return { before, after: await store.keys.change(id, change, 'cli') }
+      })
+      if (after === undefined) throw notValid(id)
+      process.stdout.write(options.json === true ? `${printableJson(after)}\n` : `${after.id} (${printable(after.name)}) is changed.\n`)
+      if (before.signing === 'never' && after.signing === 'optional') {
+        process.stderr.write(`It has nothing to sign with yet: \`verit keys rotate ${after.id}\` makes it a secret that can.\n`)
+      }
+    })
+}
+
+function revokeCommand(): Command {
+  return shared(new Command('revoke').description('Refuse keys from now on, and end their answers under way. There is no way back.'))
+    .argument('<ids...>', 'their public ids, key_...')
+    .addHelpText('after', '\nExamples:\n  verit keys revoke key_0123456789ab\n  verit keys revoke key_0123456789ab key_ba9876543210')
+    .action(async (ids: string[], { state, json }: Common) => {
+      const records = await withStore(state, async store => {
+        const records: (KeyRecord | undefined)[] = []
+        for (const id of ids) records.push(await store.keys.revoke(id, 'cli'))
+        return records
+      })
+      for (const record of records) {
+        if (record === undefined) continue
+        process.stdout.write(`${json === true ? printableJson(record) : `${record.id} (${printable(record.name)}) is revoked since ${record.revoked}`}\n`)
+      }
+      const unknown = ids.find((_, i) => records[i] === undefined)
+      if (unknown !== undefined) throw noSuchKey(unknown)
+    })
 }

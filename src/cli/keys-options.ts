@@ -1,0 +1,149 @@
+/** What the commands of `verit keys` share: the store they open, the options that describe a key, and how these are read. */
+import { X509Certificate } from 'node:crypto'
+import { InvalidArgumentError, Option } from 'commander'
+import type { Command } from 'commander'
+import { defined } from '../lib/defined.ts'
+import { parseDuration } from '../lib/duration.ts'
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { databaseUrl } from '../store/database-url.ts'
+import { scopes as allScopes, signingRules } from '../store/key-store.ts'
+import type { KeyLimits, Scope, SigningRule } from '../store/key-store.ts'
+import { openStore } from '../store/open-store.ts'
+import { defaultStateFolder } from '../store/state-folder.ts'
+import type { Store } from '../store/store.ts'
+import { ed25519FromText } from '../trust/ed25519.ts'
+
+export interface Common {
+  state: string
+  json?: boolean
+}
+
+/** `none` takes a limit away, so that the server's default holds. */
+type LimitOption = number | 'none'
+
+export interface Policy {
+  name?: string
+  owner?: string
+  scope?: Scope[]
+  model?: string[]
+  address?: string[]
+  expires?: string
+  signing?: SigningRule
+  requestsPerMinute?: LimitOption
+  tokensPerMinute?: LimitOption
+  streams?: LimitOption
+  tokensPerDay?: LimitOption
+  tokensPerMonth?: LimitOption
+  promptTokens?: LimitOption
+  outputTokens?: LimitOption
+}
+
+const MAX_PUBLIC_BYTES = 65_536
+
+/** Flag, field and meaning of each limit. */
+const limitOptions: readonly (readonly [string, keyof KeyLimits, string])[] = [
+  ['--requests-per-minute', 'requestsPerMinute', 'requests it may send'],
+  ['--tokens-per-minute', 'tokensPerMinute', 'prompt and answer together'],
+  ['--streams', 'streams', 'answers at once, running and waiting'],
+  ['--tokens-per-day', 'tokensPerDay', 'budget of a UTC day'],
+  ['--tokens-per-month', 'tokensPerMonth', 'budget of a UTC month'],
+  ['--prompt-tokens', 'promptTokens', 'longest prompt'],
+  ['--output-tokens', 'outputTokens', 'longest answer'],
+]
+
+const limit = (text: string): LimitOption => {
+  if (text === 'none') return text
+  const n = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number of at least 1, or none.')
+  return n
+}
+
+export const duration = (text: string): number => {
+  const seconds = parseDuration(text)
+  if (seconds === undefined) throw new InvalidArgumentError('It must be a number and a unit: 30m, 24h, 90d.')
+  return seconds
+}
+
+/** `90d`, a date, or never. The store checks dates. */
+const expiry = (text: string): string => {
+  const seconds = parseDuration(text)
+  return seconds === undefined ? text : new Date(Date.now() + seconds * 1000).toISOString()
+}
+
+export function shared(command: Command): Command {
+  return command.option('--state <folder>', 'folder of keys and the server\'s secret', defaultStateFolder()).option('--json', 'print JSON')
+}
+
+/** The options of create and change. */
+export function policyOptions(command: Command): Command {
+  command.option('--owner <text>', 'who answers for it')
+    .addOption(new Option('--scope <scopes...>', 'what it may do').choices(allScopes))
+    .option('--model <names...>', 'models it may use')
+    .option('--address <addresses...>', 'addresses and CIDR blocks it may come from')
+    .option('--expires <when>', 'its end: 90d, 2027-01-31, 2027-01-31T12:00:00Z, never', expiry)
+    .addOption(new Option('--signing <rule>', 'whether requests are signed').choices(signingRules))
+  for (const [flag, , meaning] of limitOptions) command.option(`${flag} <n>`, meaning, limit)
+  return command
+}
+
+/** The limits among the options, over those that a key has. Undefined where none was given. */
+export function limitsOf(options: Policy, before: KeyLimits = {}): KeyLimits | undefined {
+  const given = limitOptions.map(([, field]) => [field, options[field]] as const).filter(([, value]) => value !== undefined)
+  if (given.length === 0) return undefined
+  const all: Record<string, LimitOption | undefined> = { ...before, ...Object.fromEntries(given) }
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== 'none')) as KeyLimits
+}
+
+/** Options to the store's names, but for limits and the end. */
+export function fieldsOf({ name, owner, scope, model, address, signing }: Policy): { name?: string; owner?: string; scopes?: Scope[]; models?: string[]; addresses?: string[]; signing?: SigningRule } {
+  return defined({ name, owner, scopes: scope, models: model, addresses: address, signing })
+}
+
+/** Opens the store that a server with this state folder and environment uses, and closes it again. */
+export async function withStore<T>(state: string, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore({ stateFolder: state, databaseUrl: databaseUrl() })
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+function readSmall(path: string, purpose: string): Buffer {
+  const file = openRegular(path, purpose)
+  try {
+    if (file.size > MAX_PUBLIC_BYTES) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${MAX_PUBLIC_BYTES} bytes` })
+    const bytes = Buffer.alloc(file.size)
+    file.read(0, bytes)
+    return bytes
+  } finally {
+    file.close()
+  }
+}
+
+/** DER of a public key in PEM or base64. @throws VeritError VERIT_PUBLIC_KEY */
+export function readPublicKey(path: string): Uint8Array {
+  return ed25519FromText(readSmall(path, 'the public key').toString('utf8'))
+}
+
+/** DER of the first certificate in a file, PEM or DER. */
+export function readCertificate(path: string): Uint8Array {
+  const bytes = readSmall(path, 'the certificate')
+  try {
+    return new X509Certificate(bytes).raw
+  } catch {
+    throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} holds no X.509 certificate`, hint: 'Give a file in PEM or DER' })
+  }
+}
+
+export function noSuchKey(id: string): VeritError {
+  return new VeritError('VERIT_USAGE', { problem: `There is no key ${printable(id, 80)}`, hint: '`verit keys list` shows the ids' })
+}
+
+export function notValid(id: string): VeritError {
+  return new VeritError('VERIT_USAGE', {
+    problem: `There is no valid key ${printable(id, 80)}`, hint: '`verit keys list` shows which there are; one that is revoked or expired stays so: make another',
+  })
+}
