@@ -73,7 +73,7 @@ export async function openAuditLog(folder: string, options: AuditLogOptions = {}
 
 function loadTextsKey(path: string): KeyObject {
   const pem = readBounded(path, 10_000)
-  const key = pem === undefined || pem === 'long' ? undefined : readTextsKey(pem.toString('utf8'), 'public')
+  const key = pem === undefined || pem === 'unfit' ? undefined : readTextsKey(pem.toString('utf8'), 'public')
   if (key === undefined) throw new VeritError('VERIT_USAGE', { problem: `${path} is not an X25519 public key in PEM`, hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file' })
   return key
 }

@@ -24,7 +24,7 @@ export function exportLog(folder: string, out: string, onProgress?: OnProgress):
       const full = Math.floor(width / TILE_WIDTH)
       for (let index = 0; index < full; index++) {
         copy(folder, out, tilePath({ level, index }))
-        if (level === 0) copy(folder, out, tilePath({ level: 'entries', index }), tilePath({ level: 'entries', index }))
+        if (level === 0) copy(folder, out, tilePath({ level: 'entries', index }))
         onProgress?.(index * TILE_WIDTH, size)
       }
       const rest = width % TILE_WIDTH
@@ -56,11 +56,11 @@ export function exportLines(folder: string, out: string, onProgress?: OnProgress
   return size
 }
 
-/** Full tiles and bundles never change: they are copied as they are (a full bundle may just have got its name). */
-function copy(folder: string, out: string, path: string, bundle?: string): void {
+/** Full tiles and bundles never change: they are copied as they are. The last full bundle may not have got its name yet. */
+function copy(folder: string, out: string, path: string): void {
   mkdirSync(dirname(join(out, path)), { recursive: true })
-  const from = bundle !== undefined && !existsSync(join(folder, path)) ? `${join(folder, path)}.open` : join(folder, path)
-  if (!existsSync(from)) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: join(folder, path), problem: 'it is missing' })
+  const from = [path, `${path}.open`].map(name => join(folder, name)).find(name => existsSync(name))
+  if (from === undefined) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: join(folder, path), problem: 'it is missing' })
   cpSync(from, join(out, path), { errorOnExist: true, force: false })
 }
 

@@ -4,7 +4,9 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
+import type { RegularFile } from '../lib/regular-file.ts'
 import { NOTE_LIMIT } from '../trust/signed-note.ts'
 import { TILE_WIDTH, tilePath } from '../trust/tiles.ts'
 import { ENTRY_BYTES } from './entry-schema.ts'
@@ -19,14 +21,21 @@ export const checkpointPath = (folder: string): string => join(folder, 'checkpoi
 export const cosignedPath = (folder: string): string => join(folder, 'cosigned')
 
 /**
- * Reads a file whole; undefined when there is none, or when it is longer than `limit` bytes ('long').
- * @throws VeritError VERIT_FILE_KIND, VERIT_FILE_IO
+ * Reads a file whole; undefined when there is none, 'unfit' when it is longer than `limit` bytes or not a regular file.
+ * @throws VeritError VERIT_FILE_IO
  */
-export function readBounded(path: string, limit: number): Buffer | 'long' | undefined {
+export function readBounded(path: string, limit: number): Buffer | 'unfit' | undefined {
   if (!existsSync(path)) return undefined
-  const file = openRegular(path, 'a file of the audit log')
+  let file: RegularFile
   try {
-    if (file.size > limit) return 'long'
+    file = openRegular(path, 'a file of the audit log')
+  } catch (e) {
+    if (VeritError.is(e, 'VERIT_FILE_KIND')) return 'unfit'
+    if (VeritError.is(e, 'VERIT_FILE_NOT_FOUND')) return undefined // gone since: the writer has renamed it
+    throw e
+  }
+  try {
+    if (file.size > limit) return 'unfit'
     const bytes = Buffer.alloc(file.size)
     file.read(0, bytes)
     return bytes
@@ -35,8 +44,8 @@ export function readBounded(path: string, limit: number): Buffer | 'long' | unde
   }
 }
 
-/** A note's bytes; undefined when there is no such file or it is too long to be one. */
+/** A note's bytes; undefined when there is no such file or it cannot be one. */
 export function readNoteFile(path: string): Buffer | undefined {
   const bytes = readBounded(path, NOTE_LIMIT)
-  return bytes === 'long' ? undefined : bytes
+  return bytes === 'unfit' ? undefined : bytes
 }

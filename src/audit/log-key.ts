@@ -66,7 +66,7 @@ function parseOr(path: string, note: Buffer): { origin: string } {
 function readKey(path: string): KeyObject {
   try {
     const pem = readBounded(path, 10_000)
-    const key = createPrivateKey(pem === undefined || pem === 'long' ? '' : pem)
+    const key = createPrivateKey(pem === undefined || pem === 'unfit' ? '' : pem)
     ed25519ToSpki(key)
     return key
   } catch (e) {

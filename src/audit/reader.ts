@@ -33,10 +33,10 @@ export function readCheckpoint(folder: string): { checkpoint: Checkpoint; note: 
 }
 
 /**
- * A bundle under whichever name it has now: full, being filled, or partial with `width` entries. Undefined when it has none, 'long' when it is longer
- * than any bundle.
+ * A bundle under whichever name it has now: full, being filled, or partial with `width` entries. Undefined when it has none, 'unfit' when it is longer
+ * than any bundle, or not a regular file.
  */
-export function readBundle(folder: string, index: number, width: number): { path: string; bytes: Buffer | 'long' } | undefined {
+export function readBundle(folder: string, index: number, width: number): { path: string; bytes: Buffer | 'unfit' } | undefined {
   const full = bundlePath(folder, index)
   // The first is looked at twice: the writer may be giving the bundle its final name.
   const paths = [full, openBundlePath(folder, index), full, ...(width < TILE_WIDTH ? [join(folder, tilePath({ level: 'entries', index, width }))] : [])]
@@ -51,7 +51,7 @@ export function readBundle(folder: string, index: number, width: number): { path
 function bundleEntries(folder: string, index: number, count: number): { path: string; entries: Buffer[] } {
   const found = readBundle(folder, index, count)
   const path = found?.path ?? bundlePath(folder, index)
-  if (found === undefined || found.bytes === 'long') throw damaged(path, found === undefined ? 'it is missing' : 'it is too long')
+  if (found === undefined || found.bytes === 'unfit') throw damaged(path, found === undefined ? 'it is missing' : 'it is too long, or not a regular file')
   const entries = splitBundle(found.bytes).entries.slice(0, count)
   if (entries.length < count) throw damaged(path, `it holds ${entries.length} whole entries, not ${count}`)
   return { path, entries }
@@ -121,7 +121,7 @@ export class NodeReader {
   #full(level: number, index: number): readonly Uint8Array[] {
     const path = join(this.#folder, tilePath({ level, index }))
     const bytes = readBounded(path, TILE_BYTES)
-    if (bytes === undefined || bytes === 'long' || bytes.length !== TILE_BYTES) throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
+    if (bytes === undefined || bytes === 'unfit' || bytes.length !== TILE_BYTES) throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
     return tileHashes(bytes)
   }
 

@@ -49,7 +49,7 @@ export function recover(folder: string, log: VerifierKey): Recovered {
 
   const path = openBundlePath(folder, bundle)
   const bytes = readBounded(path, BUNDLE_BYTES + 2 + 0xffff) ?? Buffer.alloc(0)
-  if (bytes === 'long') throw damaged(path, 'it is longer than a bundle can be')
+  if (bytes === 'unfit') throw damaged(path, 'it is too long, or not a regular file')
   const { entries, times, length } = wholeEntries(bytes, promised, path)
   if (entries.length < promised) throw damaged(path, `it holds ${entries.length} whole entries, and the checkpoint promises ${promised}`)
   if (length < bytes.length) {
@@ -68,7 +68,7 @@ export function recover(folder: string, log: VerifierKey): Recovered {
 function readCheckpoint(folder: string, log: VerifierKey): { checkpoint: Checkpoint; note: string } {
   const path = checkpointPath(folder)
   const data = readNoteFile(path)
-  if (data === undefined) throw damaged(path, 'it is missing or too long')
+  if (data === undefined) throw damaged(path, 'it is missing, too long, or not a regular file')
   try {
     return { checkpoint: openCheckpoint(data, log, path).checkpoint, note: data.toString('utf8') }
   } catch (e) {
@@ -108,7 +108,7 @@ function lastTimeOf(folder: string, bundle: number): string {
   if (bundle < 0) return ''
   const path = bundlePath(folder, bundle)
   const bytes = readBounded(path, BUNDLE_BYTES)
-  if (bytes === undefined || bytes === 'long') throw damaged(path, 'it is missing or too long')
+  if (bytes === undefined || bytes === 'unfit') throw damaged(path, 'it is missing, too long, or not a regular file')
   const { entries, end } = splitBundle(bytes)
   if (entries.length !== TILE_WIDTH || end !== bytes.length) throw damaged(path, 'it does not hold 256 entries')
   try {

@@ -11,7 +11,7 @@ import { parseEntry } from './entry-schema.ts'
 import { TILE_BYTES, readBounded } from './log-files.ts'
 import { differenceOf } from './problems.ts'
 import type { Difference, Problem } from './problems.ts'
-import { readBundle } from './reader.ts'
+import { readBundle, readCheckpoint } from './reader.ts'
 import { TileTree, tileHashes } from './tile-tree.ts'
 
 /** One of the two trees: undefined from the bundle on where its leaves are not known. Tiles that are not as it says are noted. */
@@ -30,7 +30,7 @@ export class TreeCheck {
   #entries: Side
   /** The same object as #entries until they disagree. */
   #tiles: Side
-  #differences: { file: string; bundle: number; difference: Difference }[] = []
+  #differences: { file: string; tile: string; bundle: number; difference: Difference }[] = []
   #size = 0
   #time = ''
   #uncovered = 0
@@ -55,12 +55,20 @@ export class TreeCheck {
     const count = Math.min(TILE_WIDTH, this.#checkpoint.size - this.#size)
     const leaves = this.#leaves(bundle, count)
     const tile = this.#tile(0, bundle, count)
+    if (leaves === undefined && tile === undefined) return this.#stop()
     const difference = leaves !== undefined && tile !== undefined ? differenceOf(leaves.hashes, tile) : undefined
-    if (difference !== undefined) this.#differences.push({ file: leaves!.file, bundle, difference })
+    if (difference !== undefined) this.#differences.push({ file: leaves!.file, tile: tileFile(0, bundle, count), bundle, difference })
     if (leaves?.hashes.length !== count || difference !== undefined) this.#part()
     this.#grow(this.#entries, leaves?.hashes.length === count ? leaves.hashes : undefined)
     if (this.#tiles !== this.#entries) this.#grow(this.#tiles, tile ?? (leaves?.hashes.length === count ? leaves.hashes : undefined))
     this.#size += count
+    return this.#size
+  }
+
+  /** Nothing is known of a bundle: nothing after it can be judged, and a checkpoint that is a lie may promise any number of them. */
+  #stop(): number {
+    for (const side of [this.#entries, this.#tiles]) side.tree = undefined
+    this.#size = this.#checkpoint.size
     return this.#size
   }
 
@@ -70,9 +78,9 @@ export class TreeCheck {
     const { size, root } = this.#checkpoint
     const isRight = (side: Side): boolean => side.tree?.size === size && Buffer.compare(side.tree.root(), root) === 0
     const right = [this.#entries, this.#tiles].find(isRight)
-    for (const { file, bundle, difference } of this.#differences) {
+    for (const { file, tile, bundle, difference } of this.#differences) {
       const index = bundle * TILE_WIDTH + difference.at
-      if (right === this.#entries) this.#report({ kind: 'changed-tile', message: 'its hashes are not those of the entries, which give the signed root', file: tilePath({ level: 0, index: bundle }), index })
+      if (right === this.#entries) this.#report({ kind: 'changed-tile', message: 'its hashes are not those of the entries, which give the signed root', file: tile, index })
       else this.#report({ ...sentence(difference, right === undefined), file, index })
     }
     for (const problem of (right ?? this.#tiles).tiles) this.#report(problem)
@@ -105,8 +113,8 @@ export class TreeCheck {
       return undefined
     }
     const file = relative(this.#folder, found.path)
-    if (found.bytes === 'long') {
-      this.#report({ kind: 'torn', message: 'it is longer than a bundle can be', file, index: first })
+    if (found.bytes === 'unfit') {
+      this.#report({ kind: 'torn', message: 'it is too long, or not a regular file', file, index: first })
       return undefined
     }
     const { entries, end } = splitBundle(found.bytes)
@@ -115,12 +123,17 @@ export class TreeCheck {
       this.#report({ kind: 'torn', message: entries.length < count ? `entry ${first + entries.length} is torn` : 'bytes follow its last entry', file, index: first + entries.length })
     } else if (entries.length < count) {
       this.#report({ kind: 'truncated', message: `it holds ${entries.length} entries, and the checkpoint covers ${count} of it`, file, index: first + entries.length })
-    } else if (entries.length > count && !isOpen) {
+    } else if (entries.length > count && !isOpen && !this.#hasGrown(first + entries.length)) {
       this.#report({ kind: 'inserted', message: `it holds ${entries.length} entries, and the checkpoint covers ${count} of it`, file, index: first + count })
     }
     if (isOpen) this.#uncovered = Math.max(0, entries.length - count)
     for (const [i, entry] of entries.slice(0, count).entries()) this.#checkEntry(entry, first + i, file)
     return { file, hashes: entries.slice(0, count).map(leafHash) }
+  }
+
+  /** Whether the log has grown to `size` since its checkpoint was read: then a bundle may hold more than that checkpoint covers. */
+  #hasGrown(size: number): boolean {
+    return this.#live && readCheckpoint(this.#folder).checkpoint.size >= size
   }
 
   #checkEntry(bytes: Buffer, index: number, file: string): void {
@@ -137,7 +150,7 @@ export class TreeCheck {
   /** Hashes of a tile; undefined when there is none to expect, or none that can be read, which is reported. */
   #tile(level: number, index: number, width: number): Buffer[] | undefined {
     if (width === 0 || (width < TILE_WIDTH && this.#live)) return undefined
-    const file = tilePath({ level, index, ...(width < TILE_WIDTH ? { width } : {}) })
+    const file = tileFile(level, index, width)
     const bytes = readBounded(join(this.#folder, file), TILE_BYTES)
     if (bytes instanceof Buffer && bytes.length === width * 32) return tileHashes(bytes)
     this.#report(bytes === undefined ? { kind: 'missing-tile', message: 'it is missing', file } : { kind: 'changed-tile', message: `it does not hold ${width} hashes`, file })
@@ -169,11 +182,15 @@ export class TreeCheck {
   /** A tile above the leaves against what the tree says. */
   #compare(side: Side, level: number, index: number, expected: Buffer): void {
     const width = expected.length / 32
-    const file = tilePath({ level, index, ...(width < TILE_WIDTH ? { width } : {}) })
+    const file = tileFile(level, index, width)
     const bytes = readBounded(join(this.#folder, file), TILE_BYTES)
     if (bytes === undefined) side.tiles.push({ kind: 'missing-tile', message: 'it is missing', file })
-    else if (bytes === 'long' || !bytes.equals(expected)) side.tiles.push({ kind: 'changed-tile', message: 'its hashes are not those of the tiles below', file })
+    else if (bytes === 'unfit' || !bytes.equals(expected)) side.tiles.push({ kind: 'changed-tile', message: 'its hashes are not those of the tiles below', file })
   }
+}
+
+function tileFile(level: number, index: number, width: number): string {
+  return tilePath({ level, index, ...(width < TILE_WIDTH ? { width } : {}) })
 }
 
 function sentence({ kind, count }: Difference, unsure: boolean): { kind: Problem['kind']; message: string } {
