@@ -15,24 +15,29 @@ export class EventStream {
   }
 
   send(value: object): Promise<void> {
-    return this.#write(`data: ${JSON.stringify(value)}\n\n`)
+    return this.#sendText(`data: ${JSON.stringify(value)}\n\n`)
   }
 
   /** Ends a complete answer: OpenAI's mark of the end, then, after all that it covers, the signature. */
   async done(): Promise<void> {
-    await this.#write('data: [DONE]\n\n')
+    await this.#sendText('data: [DONE]\n\n')
     await this.end()
   }
 
   /** Ends the stream, complete or not. */
   async end(): Promise<void> {
     const last = this.#signer?.end()
-    if (last !== undefined && !this.#raw.destroyed) await this.#write(last)
+    this.#signer = undefined
+    if (last !== undefined) await this.#write(last)
     this.#raw.end()
   }
 
-  async #write(text: string): Promise<void> {
+  #sendText(text: string): Promise<void> {
     this.#signer?.update(text)
+    return this.#write(text)
+  }
+
+  async #write(text: string): Promise<void> {
     const raw = this.#raw
     if (raw.destroyed || raw.write(text)) return
     await new Promise<void>(resolve => {

@@ -190,8 +190,9 @@ async function stream(a: Answering, start: StartEvent, events: AsyncGenerator<Ca
     await out.done()
   } catch (e) {
     if (!ending.clientLeft) await failStream(a, e, out)
+  } finally {
+    raw.end()
   }
-  raw.end()
   return reply
 }
 
