@@ -31,6 +31,8 @@ after(async () => {
 })
 
 const refused = (code: ErrorCode, text = '') => (e: unknown): boolean => VeritError.is(e, code) && e.message.includes(text)
+const C1 = 'key_00000000000a.1'
+const C2 = 'key_00000000000a.2'
 const MINUTE = 60_000
 const DAY = 86_400_000
 
@@ -96,7 +98,13 @@ for (const dialect of dialects) {
       assert.deepEqual((await a.keys.bySecret(key!))?.record, record)
       assert.deepEqual(record.scopes, ['models'])
       assert.equal(credentialId, `${record.id}.1`)
-      for (const other of [newKey(), `${key} `, '', record.id, credentialId]) assert.equal(await a.keys.bySecret(other), undefined)
+      for (const other of [newKey(), `${key} `, '', record.id, credentialId, '\0']) {
+        assert.deepEqual(await Promise.all([a.keys.bySecret(other), a.keys.byCertificate(other)]), [undefined, undefined])
+      }
+      for (const id of ['', '\0', `${record.id}\0`, `${record.id}.1\0`, `${record.id}.01`, '\ud800', "' OR 1=1 --"]) {
+        assert.deepEqual(await Promise.all([a.keys.get(id), a.keys.byId(id), a.keys.revoke(id, 'cli'), a.keys.change(id, {}, 'cli'), a.keys.rotate(id, { overlapSeconds: 0 }, 'cli')]),
+          [undefined, undefined, undefined, undefined, undefined])
+      }
       assert.deepEqual((await b.keys.byId(credentialId))?.record, record)
       assert.deepEqual([...await b.keys.valid([record.id, 'key_000000000000', record.id])], [[record.id, record]])
       const revoked = await b.keys.revoke(record.id, 'cli')
@@ -401,17 +409,17 @@ for (const dialect of dialects) {
       const at = await place(dialect)
       const [a, b] = [await at.open(), await at.open()]
       const expires = now + 60_000
-      const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? a : b).replay.use('key_x.1', `n${i % 4}`, expires)))
+      const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? a : b).replay.use(C1, `n${i % 4}`, expires)))
       assert.equal(answers.filter(first => first).length, 4)
-      assert.deepEqual(await Promise.all([b.replay.use('key_x.1', 'n0', expires), b.replay.use('key_x.2', 'n0', expires), b.replay.use('key_x.1', 'N0', expires)]), [false, true, true])
+      assert.deepEqual(await Promise.all([b.replay.use(C1, 'n0', expires), b.replay.use(C2, 'n0', expires), b.replay.use(C1, 'N0', expires)]), [false, true, true])
       await Promise.all([a.close(), b.close()])
       const again = await at.open()
-      assert.equal(await again.replay.use('key_x.1', 'n1', expires), false)
+      assert.equal(await again.replay.use(C1, 'n1', expires), false)
       context.mock.timers.setTime(expires + 30_000)
-      assert.equal(await again.replay.use('key_x.1', 'n1', expires + 90_000), false)
+      assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), false)
       context.mock.timers.setTime(expires + 60_001)
-      assert.equal(await again.replay.use('key_x.1', 'n1', expires + 90_000), true)
-      assert.equal(await again.replay.use('key_x.1', 'n1', expires + 90_000), false)
+      assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), true)
+      assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), false)
       await again.close()
     })
 
@@ -443,6 +451,8 @@ for (const dialect of dialects) {
       const { key, record } = await store.keys.create({ name: 'x' }, 'cli')
       await at.query(`UPDATE verit_key SET limits = '{"streams": "many"}' WHERE id = '${record.id}'`)
       await assert.rejects(store.keys.bySecret(key!), refused('VERIT_STATE', record.id))
+      await assert.rejects(store.keys.revoke(record.id, 'cli'), refused('VERIT_STATE', record.id))
+      assert.equal(await store.keys.bySecret(key!), undefined) // revoked all the same
       await at.query('ALTER TABLE verit_credential RENAME TO elsewhere')
       const hidden = (e: unknown): boolean => VeritError.is(e, 'VERIT_STORE') && !`${e.message}${JSON.stringify(e.cause)}`.includes(key!.slice(6, 20)) && !e.message.includes('postgresql://')
       await assert.rejects(store.keys.bySecret(key!), hidden)
@@ -450,7 +460,7 @@ for (const dialect of dialects) {
       await assert.rejects(store.keys.create({ name: 'secret name' }, 'cli'), e => hidden(e) && !(e as Error).message.includes('secret name'))
       await store.close()
       for (const call of [() => store.keys.bySecret(key!), () => store.keys.bySecret('no key'), () => store.keys.list(), () => store.budgets.reserve('k', 1, {}, new Date()),
-        () => store.replay.use('c', 'n', 1), () => store.outbox.pending()]) {
+        () => store.replay.use(C1, 'n', 1), () => store.outbox.pending()]) {
         await assert.rejects(call, refused('VERIT_STORE', 'closed'))
       }
       await store.close()
@@ -469,7 +479,7 @@ for (const dialect of dialects) {
       context.mock.timers.enable({ apis: ['Date', 'setInterval'], now: new Date('2026-11-22T12:00:00Z') })
       await using stores = await two()
       const { a, b, at } = stores
-      for (const [nonce, expires] of [['old', Date.now() - 3 * MINUTE], ['young', Date.now() + MINUTE]] as const) await a.replay.use('key_x.1', nonce, expires)
+      for (const [nonce, expires] of [['old', Date.now() - 3 * MINUTE], ['young', Date.now() + MINUTE]] as const) await a.replay.use(C1, nonce, expires)
       for (const day of ['2025-09-30', '2025-10-01', '2026-11-22']) await b.budgets.reserve('key_x', 1, {}, new Date(`${day}T00:00:00Z`))
       context.mock.timers.tick(MINUTE)
       mock.timers.reset()
@@ -491,7 +501,7 @@ test('postgresql: calls reject while it is down and work once it is back, withou
   const underway = Promise.allSettled(Array.from({ length: 50 }, () => store.budgets.reserve(id, 1, { tokensPerDay: 1000 }, now)))
   await postgres.kill()
   const sure = granted.length + (await underway).filter(answer => answer.status === 'fulfilled').length
-  for (const call of [() => store.keys.bySecret(key!), () => store.budgets.reserve(id, 1, {}, now), () => store.replay.use('c', 'n', 1), () => store.outbox.pending(), () => at.open()]) {
+  for (const call of [() => store.keys.bySecret(key!), () => store.budgets.reserve(id, 1, {}, now), () => store.replay.use(C1, 'n', 1), () => store.outbox.pending(), () => at.open()]) {
     await assert.rejects(call, refused('VERIT_STORE'))
   }
   await postgres.start()

@@ -36,3 +36,9 @@ export function isKey(text: string): boolean {
   const match = text.length === KEY_LENGTH ? KEY.exec(text) : null
   return match !== null && checksum(match[1]!) === match[2]
 }
+
+/** Whether text has the form of a key's public id. */
+export const isKeyId = (text: string): boolean => /^key_[0-9a-f]{12}$/.test(text)
+
+/** Whether text has the form of a credential's id: its key's, a dot and a number from 1. */
+export const isCredentialId = (text: string): boolean => /^key_[0-9a-f]{12}\.[1-9][0-9]{0,8}$/.test(text)

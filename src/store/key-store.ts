@@ -104,7 +104,7 @@ export interface Credential {
   readonly signingSecret: Uint8Array | undefined
 }
 
-/** Who changes a key: `cli`, or the id of an admin's key. It goes into the audit log. */
+/** Who changes a key: `cli`, `server` (the first key), or the id of an admin's key. It goes into the audit log. */
 export type Actor = string
 
 /**

@@ -6,6 +6,7 @@ import { VeritError, invariant } from '../lib/errors.ts'
 import { apply, periodsOf } from './budgets.ts'
 import type { BudgetOp, Counter } from './budgets.ts'
 import { GroupCommit } from './group-commit.ts'
+import { isCredentialId } from './key-format.ts'
 import { NonceQuota } from './nonce-quota.ts'
 import type { BudgetAnswer, BudgetLimits, BudgetStore, BudgetUsage, ReplayStore, Reservation } from './store.ts'
 import type { Database, Tx } from './tables.ts'
@@ -79,7 +80,8 @@ export class Ledger implements BudgetStore, ReplayStore {
   }
 
   async use(credentialId: string, nonce: string, expires: number): Promise<boolean> {
-    invariant(nonce.length <= 512 && Number.isSafeInteger(expires), 'a nonce is at most 512 characters and its end a whole number')
+    // one that the database refused would take down all that share its transaction
+    invariant(/^[\x20-\x7e]{1,512}$/.test(nonce) && isCredentialId(credentialId) && Number.isSafeInteger(expires), 'a nonce has 1 to 512 ASCII characters')
     await this.#quota.take(credentialId)
     return await this.#group.add({ type: 'nonce', credentialId, nonce, expires }) === true
   }

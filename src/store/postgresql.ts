@@ -95,9 +95,24 @@ function poolOptions(url: string): pg.PoolConfig {
     // A commit that is answered is on disk, whatever the default of this database; stricter settings of its operator stay.
     onConnect: async client => {
       client.on('error', () => {}) // a connection that breaks rejects its query and is dropped; without a listener it would end this process
+      endWhenSilent(client)
       await client.query("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')")
     },
   }
+}
+
+/** A connection whose answer did not come in time goes on waiting for it, and would make whoever gets it next wait, too. */
+function endWhenSilent(client: pg.ClientBase): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown
+  client.query = ((...args: unknown[]) => {
+    const result = query(...args)
+    if (result instanceof Promise) {
+      result.catch((e: unknown) => {
+        if (e instanceof Error && e.message === 'Query read timeout') void (client as pg.Client).end()
+      })
+    }
+    return result
+  }) as pg.ClientBase['query']
 }
 
 function wholeNumber(text: string): number {
@@ -113,7 +128,8 @@ async function migrate(pool: pg.Pool): Promise<void> {
   try {
     await client.query('BEGIN')
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
-    await client.query('CREATE TABLE IF NOT EXISTS verit_schema (version BIGINT NOT NULL)')
+    const { rows: [schema] } = await client.query<{ made: boolean }>("SELECT to_regclass('verit_schema') IS NOT NULL AS made")
+    if (schema?.made !== true) await client.query('CREATE TABLE verit_schema (version BIGINT NOT NULL)') // a right that is needed the first time only
     const { rows } = await client.query<{ version: number }>('SELECT version FROM verit_schema')
     const version = rows[0]?.version ?? 0
     if (version > migrations.length) throw newerVersion(NAME)

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { CompiledQuery, Kysely } from 'kysely'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { signingSecret } from '../trust/signing-secret.ts'
-import { isKey, newKey } from './key-format.ts'
+import { isCredentialId, isKey, isKeyId, newKey } from './key-format.ts'
 import { checkChange, checkNewKey, checkPublic } from './key-options.ts'
 import type { CheckedKey, CheckedPublic } from './key-options.ts'
 import { isValidKey, reached, toColumns, toRecord } from './key-rows.ts'
@@ -65,7 +65,7 @@ export class SqlKeyStore implements KeyStore {
   }
 
   async get(id: string): Promise<KeyRecord | undefined> {
-    const found = await this.#database.run(db => load(db, id))
+    const found = await this.#database.run(async db => (isKeyId(id) ? load(db, id) : undefined))
     return found === undefined ? undefined : toRecord(found, new Date())
   }
 
@@ -118,37 +118,40 @@ export class SqlKeyStore implements KeyStore {
   }
 
   async revoke(id: string, actor: Actor): Promise<KeyRecord | undefined> {
-    return this.#database.transaction(async tx => {
-      const now = new Date()
+    const now = new Date()
+    const found = await this.#database.transaction(async tx => {
+      if (!isKeyId(id)) return undefined
       const { numUpdatedRows } = await tx.updateTable('verit_key').set({ revoked: now.toISOString() }).where('id', '=', id).where('revoked', 'is', null).executeTakeFirst()
       if (numUpdatedRows > 0n) await recordEvent(tx, actor, 'key.revoke', { key: id })
-      const found = await load(tx, id)
-      return found === undefined ? undefined : toRecord(found, now)
+      return load(tx, id)
     })
+    return found === undefined ? undefined : toRecord(found, now) // outside, so that a row that is damaged can be revoked
   }
 
   async bySecret(key: string): Promise<Credential | undefined> {
-    if (!isKey(key)) return this.#database.run(async () => undefined) // a store that is closed refuses this, too
     const digest = this.#secrets.digest(key)
     // The index compares digests under a secret, whose timing tells an attacker nothing of a key; the comparison that decides is in constant time.
-    return this.#find('digest', digest, row => row.digest !== null && timingSafeEqual(row.digest, digest))
+    return this.#find('digest', isKey(key) ? digest : undefined, row => row.digest !== null && timingSafeEqual(row.digest, digest))
   }
 
   async byId(credentialId: string): Promise<Credential | undefined> {
-    return this.#find('id', credentialId, row => row.id === credentialId)
+    return this.#find('id', isCredentialId(credentialId) ? credentialId : undefined, row => row.id === credentialId)
   }
 
   async byCertificate(fingerprint: string): Promise<Credential | undefined> {
-    return this.#find('fingerprint', fingerprint, (row, key) => key.kind === 'certificate' && row.fingerprint === fingerprint)
+    return this.#find('fingerprint', /^[0-9a-f]{64}$/.test(fingerprint) ? fingerprint : undefined, (row, key) => key.kind === 'certificate' && row.fingerprint === fingerprint)
   }
 
   async touch(ids: readonly string[], at: Date): Promise<void> {
     return this.#touch(ids, at)
   }
 
-  /** One query gives the key and all its credentials; `is` says which of them was meant. */
-  async #find(column: Column, value: string | Uint8Array, is: (row: CredentialRow, key: KeyRow) => boolean): Promise<Credential | undefined> {
-    const rows = await this.#database.run(async db => (await db.executeQuery(this.#queryBy(db, column, value))).rows)
+  /**
+   * One query gives the key and all its credentials; `is` says which of them was meant. Where there is no value, for what was sent has not its form,
+   * nothing is found, but a store that is closed says so.
+   */
+  async #find(column: Column, value: string | Uint8Array | undefined, is: (row: CredentialRow, key: KeyRow) => boolean): Promise<Credential | undefined> {
+    const rows = await this.#database.run(async db => (value === undefined ? [] : (await db.executeQuery(this.#queryBy(db, column, value))).rows))
     if (rows.length === 0) return undefined
     const now = new Date()
     const found = split(rows)
@@ -173,7 +176,9 @@ export class SqlKeyStore implements KeyStore {
 
   /** The key if it is valid; no other transaction changes it until this one ends. */
   async #lock(tx: Tx, id: string, now: Date): Promise<KeyWithCredentials | undefined> {
-    const key = await tx.selectFrom('verit_key').selectAll().where('id', '=', id).$if(this.#database.dialect === 'postgresql', q => q.forUpdate()).executeTakeFirst()
+    if (!isKeyId(id)) return undefined
+    const key = await tx.selectFrom('verit_key').selectAll().where('id', '=', id)
+      .$if(this.#database.dialect === 'postgresql', q => q.forUpdate()).executeTakeFirst()
     return key === undefined || !isValidKey(key, now) ? undefined : load(tx, id)
   }
 
