@@ -1,0 +1,76 @@
+/** Signed requests and answers between the real `verit serve`, `verit keys`, `verit call` and the OpenAI SDK over verit/client. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import OpenAI from 'openai'
+import { veritFetch } from '../src/client/index.ts'
+import { killServers, served, tinyModel } from './served.ts'
+import type { Served } from './served.ts'
+
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'verit-signed-'))
+const state = join(folder, 'state')
+const keyFiles = { ed25519: join(folder, 'ed25519.json'), hmac: join(folder, 'hmac.json') }
+let server: Served
+let serverKey: string
+
+const verit = (...args: string[]): Promise<{ stdout: string }> => promisify(execFile)(process.execPath, [main, ...args])
+
+before(async () => {
+  const model = await tinyModel(folder)
+  await verit('keys', 'create', '--name', 'pair', '--kind', 'ed25519', '--key-file', keyFiles.ed25519, '--state', state)
+  await verit('keys', 'create', '--name', 'hmac', '--signing', 'required', '--key-file', keyFiles.hmac, '--state', state)
+  server = await served(model, state)
+  serverKey = createPublicKey(createPrivateKey(readFileSync(join(state, 'server-key.pem')))).export({ format: 'pem', type: 'spki' }).toString()
+})
+after(() => {
+  killServers()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+for (const [name, keyFile] of Object.entries(keyFiles)) {
+  test(`the OpenAI SDK asks with signatures (${name}) and gets answers that the server signed, whole and streamed`, async () => {
+    const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'unused', maxRetries: 0, fetch: veritFetch({ keyFile, serverKey }) })
+    const models = await client.models.list()
+    const model = models.data[0]!.id
+    const request = { model, prompt: 'Hello', max_tokens: 8, seed: 1, temperature: 0 } as const
+    const whole = await client.completions.create(request)
+    let text = ''
+    for await (const chunk of await client.completions.create({ ...request, stream: true })) text += chunk.choices[0]?.text ?? ''
+    assert.equal(text, whole.choices[0]!.text)
+    await assert.rejects(client.models.retrieve('no-such'), /404/)
+  })
+}
+
+test('verit call asks and checks from the command line', async () => {
+  const options = ['--url', server.url, '--key-file', keyFiles.ed25519, '--server-key', serverKey]
+  const { stdout } = await verit('call', '/v1/models', '--json', ...options)
+  assert.equal((JSON.parse(stdout) as { object: string }).object, 'list')
+  const stream = await verit('call', '/v1/completions', '--data', '{"prompt":"Hello","max_tokens":4,"stream":true}', ...options)
+  assert.match(stream.stdout, /data: \[DONE\]\n\n$/)
+})
+
+test('a request is accepted once, and only by whom and as it was signed', async () => {
+  let sent: Parameters<typeof fetch> | undefined
+  const spy: typeof fetch = (...call) => {
+    sent = call
+    return fetch(...call)
+  }
+  const signed = veritFetch({ keyFile: keyFiles.ed25519, fetch: spy })
+  const json = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"prompt":"Hello","max_tokens":1}' }
+  assert.equal((await signed(`${server.url}/v1/completions`, json)).status, 200)
+  const [url, init] = sent!
+  const again = await fetch(url, init)
+  assert.equal(again.status, 401)
+  assert.match(await again.text(), /nonce/)
+  const headers = new Headers(init!.headers)
+  for (const change of [{ body: '{"prompt":"Hello","max_tokens":2}' }, { method: 'PUT' }]) assert.notEqual((await fetch(url, { ...init, ...change })).status, 200)
+  headers.set('authorization', 'Bearer verit_x')
+  assert.equal((await fetch(url, { ...init, headers })).status, 401)
+})
