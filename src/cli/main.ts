@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: () => Command }
   serve: () => import('./serve.ts'),
   keys: () => import('./keys.ts'),
   call: () => import('./call.ts'),
+  audit: () => import('./audit.ts'),
   inspect: () => import('./inspect.ts'),
   bench: () => import('./bench.ts'),
 }

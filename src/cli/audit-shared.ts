@@ -1,0 +1,72 @@
+/** What the subcommands of `verit audit` share: where the log is, keys and files given by name, printing. */
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describeEntry } from '../audit/describe-entry.ts'
+import { readBounded } from '../audit/log-files.ts'
+import type { ReadEntry } from '../audit/reader.ts'
+import { VeritError } from '../lib/errors.ts'
+import { printable, printableJson } from '../lib/printable.ts'
+import { Progress } from '../lib/progress.ts'
+import { defaultStateFolder } from '../store/state-folder.ts'
+import { parseVerifierKey } from '../trust/note-key.ts'
+import type { VerifierKey } from '../trust/note-key.ts'
+
+export interface Where {
+  state: string
+  folder?: string
+}
+
+/** Adds the options that say which log is meant. */
+export const located = (command: Command): Command => command
+  .addOption(new Option('--state <folder>', 'state folder of the server; the log is in its folder audit').default(defaultStateFolder()))
+  .option('--folder <folder>', 'folder of the log itself, or of an exported copy, instead')
+
+export const logFolder = ({ state, folder }: Where): string => folder ?? join(state, 'audit')
+
+/** A small file as text. @throws VeritError */
+export function readText(path: string, purpose: string, limit = 16 << 20): string {
+  const bytes = readBounded(path, limit)
+  if (bytes === undefined) throw new VeritError('VERIT_FILE_NOT_FOUND', { path, purpose })
+  if (bytes === 'unfit') throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it is not a regular file of at most ${limit} bytes` })
+  return bytes.toString('utf8')
+}
+
+/** A verifier key as it stands, or the file that holds it. */
+export function keyArgument(given: string): VerifierKey {
+  return existsSync(given) ? parseVerifierKey(readText(given, 'a verifier key', 10_000).trim(), given) : parseVerifierKey(given.trim(), 'The key given')
+}
+
+/** The key in the folder: for what is done on the server itself. */
+export function ownKey(folder: string): VerifierKey {
+  const path = join(folder, 'verifier-key')
+  return parseVerifierKey(readText(path, 'the verifier key of an audit log', 10_000).trim(), path)
+}
+
+export function printEntry({ index, entry }: ReadEntry, json: boolean): void {
+  process.stdout.write(json ? `${printableJson({ index, entry })}\n` : `${String(index).padStart(7)}  ${describeEntry(entry)}\n`)
+}
+
+/** Keeps an option's values in a list, for options that may be repeated. */
+export const collect = (value: string, list: string[] | undefined): string[] => [...(list ?? []), value]
+
+/** A whole number of an argument. @throws VeritError VERIT_USAGE */
+export function wholeNumber(text: string, what: string): number {
+  const n = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN
+  if (Number.isNaN(n)) throw new VeritError('VERIT_USAGE', { problem: `${printable(text, 80)} is not ${what}`, hint: 'Give a whole number, counted from 0' })
+  return n
+}
+
+/** Runs work with a bar that appears when it takes long. */
+export async function withProgress<T>(label: string, work: (onProgress: (done: number, total: number) => void) => T | Promise<T>): Promise<T> {
+  let bar: Progress | undefined
+  try {
+    return await work((done, total) => {
+      bar ??= new Progress({ label, total })
+      bar.update(done)
+    })
+  } finally {
+    bar?.clear()
+  }
+}
