@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, Server } from 'node:http'
 import { connect } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -179,14 +179,17 @@ test('new certificates are used at once for new connections, open ones go on; a 
   assert.match(Buffer.concat(await Array.fromAsync(open as AsyncIterable<Buffer>)).toString(), /^HTTP\/1.1 200/)
 })
 
+/** `once` would reject where the server's end comes as a reset. */
+const closed = (socket: Socket): Promise<void> => new Promise(resolve => void socket.once('close', () => resolve()))
+
 /** Opens a connection; true if it is still open when the server has had its say. */
 async function stays(port: number, localAddress: string): Promise<{ open: boolean; end: () => Promise<void> }> {
   const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
   await once(socket, 'connect')
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-  const open = await Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)])
-  const closed = once(socket, 'close')
-  return { open, end: async () => void (socket.destroy(), open && await closed) }
+  const gone = closed(socket)
+  const open = await Promise.race([new Promise<boolean>(resolve => void socket.once('data', () => resolve(true))), gone.then(() => false)])
+  return { open, end: async () => void (socket.destroy(), await gone) }
 }
 
 test('connections of one address and of all have their limits; the newest is ended, a place comes free with the connection that held it', async () => {
@@ -239,6 +242,22 @@ test('who sends nothing, half of the headers or, after a request, nothing more i
   const answers = await Promise.all([
     until(''), until('GET / HTTP/1.1\r\nHost: x\r\nX: '), until('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT'), until('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
   ])
-  for (const [i, pattern] of [/^HTTP\/1.1 408 /, /^HTTP\/1.1 408 /, /^HTTP\/1.1 200 [^]*HTTP\/1.1 408 /, /^HTTP\/1.1 200 (?![^]*408)/].entries()) assert.match(answers[i]!, pattern)
+  for (const [i, pattern] of [/^HTTP\/1.1 408 /, /^HTTP\/1.1 408 /, /^HTTP\/1.1 200 /, /^HTTP\/1.1 200 (?![^]*408)/].entries()) assert.match(answers[i]!, pattern)
+  while (running.transport.counts.open > 0) await new Promise(resolve => void setImmediate(resolve))
+})
+
+test('requests sent behind one another are answered in order to a limit, beyond which the connection is ended', async () => {
+  using running = await start(() => undefined)
+  const send = async (n: number): Promise<number> => {
+    const socket = connect(running.port, '127.0.0.1').on('error', () => undefined)
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(n - 1) + 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    const chunks: Buffer[] = []
+    socket.on('data', (c: Buffer) => void chunks.push(c))
+    await closed(socket)
+    return Buffer.concat(chunks).toString().split('HTTP/1.1 200').length - 1
+  }
+  assert.equal(await send(64), 64)
+  assert.ok(await send(100_000) < 100_000)
+  assert.equal(running.transport.counts.refused, 1)
   while (running.transport.counts.open > 0) await new Promise(resolve => void setImmediate(resolve))
 })
