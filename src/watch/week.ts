@@ -58,7 +58,7 @@ export class Week {
   }
 
   toJSON(): WeekNumbers {
-    return { hours: this.#hours, week: this.#week, days: this.#days, lastDay: this.#lastDay }
+    return { hours: this.#hours.map(n => Math.round(1000 * n) / 1000), week: this.#week, days: this.#days, lastDay: this.#lastDay }
   }
 }
 
