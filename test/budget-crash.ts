@@ -126,7 +126,7 @@ async function checkAfter(state: string, keyId: string, budget: number, answered
   assert.deepEqual(found.problems, [])
   const recorded = new Map<string, number>()
   let entries = 0
-  for await (const { entry } of readEntries(folder)) {
+  for (const { entry } of readEntries(folder)) {
     entries++
     if (entry.type === 'request') recorded.set(entry.request, (entry.promptTokens ?? 0) + (entry.completionTokens ?? 0))
   }

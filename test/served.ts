@@ -40,8 +40,13 @@ export function killServers(): void {
   for (const child of all) child.kill('SIGKILL')
 }
 
-export async function served(model: string, state: string, ...args: string[]): Promise<Served> {
-  const child = spawn(process.execPath, [MAIN, 'serve', model, '--port', '0', '--state', state, ...args], { stdio: ['ignore', 'inherit', 'pipe'] })
+export const served = (model: string, state: string, ...args: string[]): Promise<Served> => servedWith({}, model, state, ...args)
+
+/** @param env added to the environment: where secrets come from */
+export async function servedWith(env: Record<string, string>, model: string, state: string, ...args: string[]): Promise<Served> {
+  const child = spawn(process.execPath, [MAIN, 'serve', model, '--port', '0', '--state', state, ...args], {
+    stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, ...env },
+  })
   all.push(child)
   let text = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))

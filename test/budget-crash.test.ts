@@ -1,0 +1,11 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { crashWithBudget } from './budget-crash.ts'
+import { killServers } from './served.ts'
+
+after(killServers)
+
+test('a gateway killed at random moments overshoots no budget, and forgets no request that it answered', async () => {
+  const figures = await crashWithBudget(4, 200)
+  assert.ok(figures.answered > 50 && figures.refused > 0, JSON.stringify(figures))
+})
