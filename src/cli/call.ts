@@ -30,8 +30,8 @@ interface Call {
 export function command(): Command {
   return new Command('call')
     .summary('send a (signed) request to a server')
-    .description('Sends one request to a server and prints the answer; a stream as it comes. With --key-file the request is signed (docs/signing.md); '
-      + 'else the key in VERIT_API_KEY, or in the file that VERIT_API_KEY_FILE names, is sent where there is one.')
+    .description('Sends one request to a server and prints the answer; a stream as it comes. With --key-file the request is signed '
+      + '(docs/signing.md); else the key in VERIT_API_KEY, or in the file that VERIT_API_KEY_FILE names, is sent where there is one.')
     .argument('[method]', 'default: GET, or POST with --data')
     .argument('[path]', 'for example /v1/models, or a whole URL')
     .option('--data <json>', 'the body: JSON, @file, or - for standard input')
@@ -78,14 +78,18 @@ function callOf(first: string | undefined, second: string | undefined, { data, p
   const method = second === undefined ? (data === undefined ? 'GET' : 'POST') : first!.toUpperCase()
   if (!/^[A-Z]+$/.test(method)) usage(`${printable(method, 40)} is not a method`, 'Give it before the path: verit call GET /v1/models')
   const absolute = /^https?:\/\//i.test(path)
-  if (!absolute && !/^\/(?!\/)/.test(path)) usage(`${printable(path, 80)} is neither a path nor a URL`, 'Begin it with one slash, or with http:// or https://')
+  if (!absolute && !/^\/(?!\/)/.test(path)) {
+    usage(`${printable(path, 80)} is neither a path nor a URL`, 'Begin it with one slash, or with http:// or https://')
+  }
   const body = data === '-' ? readText(0, 'standard input') : data?.startsWith('@') === true ? readText(data.slice(1), data.slice(1)) : data
   return { method, url: absolute ? base(path) : new URL(path, base(url)), body }
 }
 
 function base(text: string): URL {
   const url = URL.parse(text)
-  if (url === null || !/^https?:$/.test(url.protocol)) usage(`${printable(text, 80)} is not an http or https address`, 'Give one like http://127.0.0.1:8081')
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    usage(`${printable(text, 80)} is not an http or https address`, 'Give one like http://127.0.0.1:8081')
+  }
   if (url.username !== '' || url.password !== '') usage('A URL is no place for a password', 'Put the key into VERIT_API_KEY, or use --key-file')
   return url
 }

@@ -18,7 +18,8 @@ export function errorOf(text: string): { body: { error: Record<string, unknown> 
   try {
     const body = JSON.parse(text) as { error: Record<string, unknown> }
     const { message, code } = body.error
-    return typeof message === 'string' ? { body, message, code: typeof code === 'string' && /^[A-Z_]{1,40}$/.test(code) ? code : undefined } : undefined
+    if (typeof message !== 'string') return undefined
+    return { body, message, code: typeof code === 'string' && /^[A-Z_]{1,40}$/.test(code) ? code : undefined }
   } catch {
     return undefined
   }

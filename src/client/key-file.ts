@@ -1,6 +1,6 @@
 /**
- * A credential in a file of its owner's (mode 0600): an Ed25519 private key, or the secret text of a key, with the credential's id. JSON, so that other
- * programs can read it:
+ * A credential in a file of its owner's (mode 0600): an Ed25519 private key, or the secret text of a key, with the credential's id. JSON, so that
+ * other programs can read it:
  *   { "kind": "ed25519", "keyid": "key_0123456789ab.1", "privateKey": "-----BEGIN PRIVATE KEY-----..." }
  *   { "kind": "hmac-sha256", "keyid": "key_0123456789ab.1", "key": "verit_..." }
  */
@@ -52,7 +52,9 @@ export function writeKeyFile(path: string, content: KeyFile, overwrite = false):
 /** What signs requests with the credential. @throws VeritError VERIT_KEY_FILE where it is malformed; `path` is what to call it */
 export function signerOf(content: KeyFile, path = 'given in the program'): Signer {
   const { keyid, kind } = content
-  if (typeof keyid !== 'string' || !CREDENTIAL_ID.test(keyid)) refuse(path, 'keyid is not the id of a credential (key_, 12 hexadecimal digits, a dot and a number)')
+  if (typeof keyid !== 'string' || !CREDENTIAL_ID.test(keyid)) {
+    refuse(path, 'keyid is not the id of a credential (key_, 12 hexadecimal digits, a dot and a number)')
+  }
   if (kind === 'ed25519') return { alg: 'ed25519', keyId: keyid, privateKey: privateKeyOf(path, content.privateKey) }
   return { alg: 'hmac-sha256', keyId: keyid, secret: signingSecret(content.key) }
 }
@@ -66,7 +68,8 @@ function checkOwner(path: string, fd: number): void {
   const { mode, uid } = fstatSync(fd)
   if (uid !== process.geteuid!() && uid !== 0) refuse(path, 'it belongs to another user', 'Use a file of your own')
   if ((mode & 0o077) !== 0) {
-    refuse(path, `others can use it (mode ${(mode & 0o777).toString(8)})`, 'If nobody else has used it, run chmod 600 on it; otherwise revoke the key and make a new one')
+    const fix = 'If nobody else has used it, run chmod 600 on it; otherwise revoke the key and make a new one'
+    refuse(path, `others can use it (mode ${(mode & 0o777).toString(8)})`, fix)
   }
 }
 

@@ -1,4 +1,4 @@
-/** Responses that are handed on only when the server's signature fits them: a whole body after it was checked, a stream as it comes, checked at its end. */
+/** Responses that are handed on only when the server's signature fits them: a whole body once it is checked, a stream as it comes, checked at its end. */
 import type { KeyObject } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
 import { checkContentDigest } from '../trust/content-digest.ts'

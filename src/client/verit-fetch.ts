@@ -34,8 +34,8 @@ const REPLACED = ['authorization', 'x-api-key', 'cookie']
 /**
  * Makes a `fetch` for one server. Redirects are never followed: they are errors, or given back with `redirect: 'manual'`. Each attempt of an SDK that
  * tries again is signed anew.
- * @throws VeritError VERIT_KEY_FILE, VERIT_PUBLIC_KEY and those of reading a file. The function it gives rejects with VERIT_CLIENT where a request cannot
- * be signed, VERIT_ANSWER where an answer cannot be trusted, and as fetch does
+ * @throws VeritError VERIT_KEY_FILE, VERIT_PUBLIC_KEY and those of reading a file. The function it gives rejects with VERIT_CLIENT where a request
+ * cannot be signed, VERIT_ANSWER where an answer cannot be trusted, and as fetch does
  */
 export function veritFetch(options: VeritFetchOptions): typeof fetch {
   const { keyFile, serverKey: keyText, bodyLimit = 64 << 20 } = options
@@ -65,7 +65,9 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
 }
 
 /** Adds the signature, or what an answer can be bound to without one. */
-function bind(method: string, url: URL, headers: Headers, body: Uint8Array, signer: Signer | undefined, serverKey: KeyObject | undefined): RequestBinding {
+function bind(
+  method: string, url: URL, headers: Headers, body: Uint8Array, signer: Signer | undefined, serverKey: KeyObject | undefined,
+): RequestBinding {
   const target = { method, authority: url.host, path: url.pathname }
   if (signer === undefined) {
     const digest = serverKey === undefined || body.length === 0 ? undefined : contentDigest(body)
@@ -80,7 +82,9 @@ function bind(method: string, url: URL, headers: Headers, body: Uint8Array, sign
 
 function originOf(text: string): string {
   const url = URL.parse(text)
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) refuse('the url of the server is not an http or https address', 'Give one like https://verit.example')
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    refuse('the url of the server is not an http or https address', 'Give one like https://verit.example')
+  }
   return url.origin
 }
 

@@ -40,9 +40,13 @@ function queryParameter(request: RequestMessage, encodedName: string): string {
   return formEncode(found[0]![1])
 }
 
+function absolute(target: string): string {
+  return /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(target) ? target : refuseSignature('the request target is no URI')
+}
+
 const ofRequest: Readonly<Record<string, (request: RequestMessage) => string>> = {
   '@method': request => request.method,
-  '@target-uri': request => (/^[A-Za-z][A-Za-z0-9+.-]*:/.test(request.target) ? request.target : `${scheme(request)}://${authority(request)}${request.target}`),
+  '@target-uri': request => (request.target.startsWith('/') ? `${scheme(request)}://${authority(request)}${request.target}` : absolute(request.target)),
   '@authority': authority,
   '@scheme': scheme,
   '@request-target': request => request.target,
@@ -57,8 +61,9 @@ export function derivedValue(component: Component, message: HttpMessage): string
   if (parameters.length > (name === '@query-param' ? 1 : 0)) refuseSignature(`${name} has parameters that it cannot have`)
   if (name === '@status') {
     if (!('status' in message)) refuseSignature('@status is of responses only')
-    if (!Number.isInteger(message.status) || message.status < 100 || message.status > 999) refuseSignature('the status is not a number of three digits')
-    return String(message.status)
+    const { status } = message
+    if (!Number.isInteger(status) || status < 100 || status > 999) refuseSignature('the status is not a number of three digits')
+    return String(status)
   }
   if ('status' in message) refuseSignature(`${name} is of requests only`)
   if (name === '@query-param') {

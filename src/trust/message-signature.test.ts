@@ -184,3 +184,13 @@ test('a signature of one kind or key never verifies as another', () => {
   assert.throws(() => signBase('base', { alg: 'ed25519', privateKey: p256.privateKey }))
   assert.throws(() => signBase('base', { alg: 'hmac-sha256', secret: Buffer.alloc(16) }))
 })
+
+test('an Ed25519 signature has one form: S plus the order of the group is refused (RFC 8032, 5.1.7)', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const signature = signBase('base', { alg: 'ed25519', privateKey })
+  const order = (1n << 252n) + 27742317777372353535851937790883648493n
+  const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString('hex')}`) + order
+  const other = Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse()])
+  assert.ok(verifyBase('base', signature, { alg: 'ed25519', publicKey }))
+  assert.ok(!verifyBase('base', other, { alg: 'ed25519', publicKey }))
+})

@@ -1,6 +1,6 @@
 /**
- * Signatures of HTTP messages (RFC 9421): reading the two fields strictly, and the two algorithms Verit uses. Reading proves nothing: it says what was
- * claimed, so that the right key can be looked up.
+ * Signatures of HTTP messages (RFC 9421): reading the two fields strictly, and the two algorithms Verit uses. Reading proves nothing: it says what
+ * was claimed, so that the right key can be looked up.
  */
 import { createHmac, sign as signBytes, timingSafeEqual, verify as verifyBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -34,7 +34,9 @@ const COMPONENTS = 32
 
 const text = (value: BareItem): boolean => typeof value === 'string'
 const seconds = (value: BareItem): boolean => typeof value === 'number' && Number.isInteger(value) && value >= 0
-const known: Readonly<Record<string, (value: BareItem) => boolean>> = { created: seconds, expires: seconds, nonce: text, alg: text, keyid: text, tag: text }
+const known: Readonly<Record<string, (value: BareItem) => boolean>> = {
+  created: seconds, expires: seconds, nonce: text, alg: text, keyid: text, tag: text,
+}
 
 function readComponent([name, parameters]: [BareItem, ReadonlyMap<string, BareItem>]): Component {
   if (typeof name !== 'string') refuseSignature('a covered component is not a string')
@@ -49,8 +51,8 @@ function readComponent([name, parameters]: [BareItem, ReadonlyMap<string, BareIt
 
 /**
  * Reads the one signature of a message.
- * @throws VeritError VERIT_SIGNATURE unless there is one Signature-Input and one Signature field, each canonical and with one member of the same label,
- * and every parameter is known (RFC 9421, 2.3) and of its type
+ * @throws VeritError VERIT_SIGNATURE unless there is one Signature-Input and one Signature field, each canonical and with one member of the same
+ * label, and every parameter is known (RFC 9421, 2.3) and of its type
  */
 export function readSignature(headers: FieldLines): ReadSignature {
   const inputField = singleField(headers, 'signature-input') ?? refuseSignature('there is no signature-input field')

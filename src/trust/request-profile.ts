@@ -1,6 +1,6 @@
 /**
- * How requests to Verit are signed: one choice from RFC 9421 with nothing left open (docs/signing.md). One signature with the label `verit`; covered are
- * always the same components in the same order; five parameters, each required, no others. Queries are not signed, so a path with one is refused.
+ * How requests to Verit are signed: one choice from RFC 9421 with nothing left open (docs/signing.md). One signature with the label `verit`; covered
+ * are always the same components in the same order; five parameters, each required, no others. Queries are not signed, so a path with one is refused.
  */
 import { randomBytes } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
@@ -100,15 +100,20 @@ function message(method: string, authority: string, path: string, headers: Field
  * @param at Unix time in seconds, now unless given; `nonce` 32 random bytes unless given
  * @throws VeritError VERIT_SIGNATURE when it cannot be signed: a query, or a body without content-type
  */
-export function signRequest(request: RequestToSign, signer: Signer, at = Math.floor(Date.now() / 1000), nonce = randomBytes(32).toString('base64url')): SignedRequest {
+export function signRequest(
+  request: RequestToSign, signer: Signer, at = Math.floor(Date.now() / 1000), nonce = randomBytes(32).toString('base64url'),
+): SignedRequest {
   const { method, authority, path, body } = request
   const hasBody = body !== undefined && body.length > 0
   const headers: [string, string][] = []
   if (hasBody) {
-    headers.push(['content-type', request.headers['content-type'] ?? refuseSignature('a body needs a content-type')], ['content-digest', contentDigest(body)])
+    const type = request.headers['content-type'] ?? refuseSignature('a body needs a content-type')
+    headers.push(['content-type', type], ['content-digest', contentDigest(body)])
   }
   const components = hasBody ? withBody : withoutBody
-  const parameters = new Map([['created', at], ['nonce', nonce], ['keyid', signer.keyId], ['alg', signer.alg], ['tag', REQUEST_TAG]] as [string, string | number][])
+  const parameters = new Map<string, string | number>(
+    [['created', at], ['nonce', nonce], ['keyid', signer.keyId], ['alg', signer.alg], ['tag', REQUEST_TAG]],
+  )
   const signature = signBase(signatureBase(components, parameters, message(method, authority, path, headers)), signer)
   const digest = hasBody ? headers[1]![1] : undefined
   return {
@@ -118,13 +123,15 @@ export function signRequest(request: RequestToSign, signer: Signer, at = Math.fl
 }
 
 /**
- * Reads the signature of a request by the rules of the profile. Proves nothing yet: next come verifyRequestSignature, checkCreated, the nonce's first use,
- * and, when the body is there, checkContentDigest.
+ * Reads the signature of a request by the rules of the profile. Proves nothing yet: next come verifyRequestSignature, checkCreated, the nonce's first
+ * use, and, when the body is there, checkContentDigest.
  * @param rawHeaders as Node gives them: name, value, name, value ...
  * @param hasBody whether content-length is above 0 or there is a transfer coding
  * @throws VeritError VERIT_SIGNATURE saying which rule does not hold
  */
-export function readRequestSignature(rawHeaders: readonly string[], method: string, authority: string, path: string, hasBody: boolean): RequestSignature {
+export function readRequestSignature(
+  rawHeaders: readonly string[], method: string, authority: string, path: string, hasBody: boolean,
+): RequestSignature {
   const lines = fieldLines(rawHeaders)
   const read = readSignature(lines)
   checkParameters(read, PARAMETERS, REQUEST_TAG)
@@ -140,7 +147,8 @@ export function readRequestSignature(rawHeaders: readonly string[], method: stri
     refuseSignature('there is a content-digest, but no body')
   }
   const { parameters, signature } = read
-  const alg = signatureAlgorithms.find(a => a === parameters.get('alg')) ?? refuseSignature('the parameter alg is neither "ed25519" nor "hmac-sha256"')
+  const alg = signatureAlgorithms.find(a => a === parameters.get('alg'))
+  if (alg === undefined) refuseSignature('the parameter alg is neither "ed25519" nor "hmac-sha256"')
   const keyId = parameters.get('keyid') as string
   const nonce = parameters.get('nonce') as string
   if (!CREDENTIAL_ID.test(keyId)) refuseSignature('the parameter keyid is not the id of a credential (key_..., a dot and a number)')
@@ -158,8 +166,9 @@ export function verifyRequestSignature(
   read: RequestSignature, credential: { readonly publicKey: Uint8Array | undefined; readonly signingSecret: Uint8Array | undefined },
 ): boolean {
   const { publicKey, signingSecret } = credential
-  if (publicKey !== undefined) return read.alg === 'ed25519' && verifyBase(read.base, read.signature, { alg: 'ed25519', publicKey: ed25519FromSpki(publicKey) })
-  return signingSecret !== undefined && read.alg === 'hmac-sha256' && verifyBase(read.base, read.signature, { alg: 'hmac-sha256', secret: signingSecret })
+  const { alg, base, signature } = read
+  if (publicKey !== undefined) return alg === 'ed25519' && verifyBase(base, signature, { alg, publicKey: ed25519FromSpki(publicKey) })
+  return signingSecret !== undefined && alg === 'hmac-sha256' && verifyBase(base, signature, { alg, secret: signingSecret })
 }
 
 /**

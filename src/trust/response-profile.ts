@@ -1,6 +1,6 @@
 /**
- * How answers of Verit are signed (docs/signing.md): by the server's Ed25519 key, over the status, the content type and digest, and the request that is
- * answered, its signature included; so an answer can be moved neither to another request nor to another body. A stream has no digest at its head:
+ * How answers of Verit are signed (docs/signing.md): by the server's Ed25519 key, over the status, the content type and digest, and the request that
+ * is answered, its signature included; so an answer can be moved neither to another request nor to another body. A stream has no digest at its head:
  * stream-signature.ts signs its end.
  */
 import type { KeyObject } from 'node:crypto'

@@ -48,8 +48,8 @@ function fieldValue(component: Component, message: HttpMessage): string {
   const value = lines.join(', ')
   if (key !== undefined) return memberOf(name, value, key)
   if (!parameters.has('sf')) return value
-  const type = message.types?.[name] ?? (Object.hasOwn(knownTypes, name) ? knownTypes[name]! : refuseSignature(`the type of the field ${name} is not known`))
-  return reserialise(name, value, type)
+  const type = message.types?.[name] ?? (Object.hasOwn(knownTypes, name) ? knownTypes[name] : undefined)
+  return reserialise(name, value, type ?? refuseSignature(`the type of the field ${name} is not known`))
 }
 
 function componentValue(component: Component, message: HttpMessage): string {

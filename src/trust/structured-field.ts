@@ -2,7 +2,9 @@
  * Structured fields (RFC 9651), read strictly: a value is taken only if it is written exactly as the RFC would write it. So one value has one form;
  * members or parameters given twice, bits in the padding of base64 and the like, on which readers may differ, are refused.
  */
-import { isInnerList, parseDictionary, parseItem, parseList, serializeDictionary, serializeInnerList, serializeItem, serializeList } from 'structured-headers'
+import {
+  isInnerList, parseDictionary, parseItem, parseList, serializeDictionary, serializeInnerList, serializeItem, serializeList,
+} from 'structured-headers'
 import type { Dictionary } from 'structured-headers'
 import type { FieldType } from './http-message.ts'
 import { refuseSignature } from './http-message.ts'
