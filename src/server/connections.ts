@@ -7,6 +7,7 @@ import type { RequestListener, Server } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Log } from '../lib/log.ts'
 import { addressGroup } from './address-group.ts'
@@ -14,6 +15,7 @@ import { CertificateWatch } from './certificate-watch.ts'
 import { refuseCertificate } from './client-certificate.ts'
 import type { ServerConfig } from './config.ts'
 import { AddressList, normalAddress } from './forwarded.ts'
+import { OneAtATime } from './one-at-a-time.ts'
 import { tlsOptions } from './tls.ts'
 import type { TlsMaterial } from './tls.ts'
 
@@ -35,6 +37,8 @@ export interface Transport {
   /** Value of Strict-Transport-Security, where the server speaks TLS. */
   readonly hsts: string | undefined
   readonly counts: TransportCounts
+  /** Whether a request of this connection is being answered. */
+  readonly answers: (socket: Duplex) => boolean
   /** Ends the watch over the certificate files. */
   close(): void
 }
@@ -66,7 +70,9 @@ export function createTransport(config: ServerConfig, log: Log): Transport {
     maxHeaderSize: http.headerBytes, headersTimeout: Math.min(http.headerSeconds, http.requestSeconds) * 1000, requestTimeout: http.requestSeconds * 1000,
     keepAliveTimeout: http.idleSeconds * 1000, connectionsCheckingInterval: CHECK_MS, requireHostHeader: true, insecureHTTPParser: false,
   }
-  const serverFactory = (handler: RequestListener): Server => {
+  const inTurn = new OneAtATime(() => void counts.refused++)
+  const serverFactory = (listener: RequestListener): Server => {
+    const handler = inTurn.listener(listener)
     const server = material === undefined ? createServer(options, handler)
       : createSecureServer({ ...options, ...tlsOptions(material) }, handler) as unknown as Server
     if (secure) guardHandshakes(server as unknown as SecureServer, listen.tlsClientRequired, counts, log)
@@ -80,7 +86,7 @@ export function createTransport(config: ServerConfig, log: Log): Transport {
     options: { serverFactory, bodyLimit: http.bodyBytes, forceCloseConnections: 'idle' },
     scheme: secure ? 'https' : 'http', host: listen.host === 'localhost' ? '127.0.0.1' : listen.host,
     hsts: secure && listen.hstsSeconds > 0 ? `max-age=${listen.hstsSeconds}` : undefined,
-    counts, close: () => watch?.close(),
+    counts, answers: socket => inTurn.answers(socket), close: () => watch?.close(),
   }
 }
 

@@ -36,7 +36,7 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
   const app = fastify({
     ...transport.options, logger: false, genReqId: () => `req_${randomBytes(12).toString('hex')}`,
     requestIdHeader: false, trustProxy: false, routerOptions: { caseSensitive: true, ignoreTrailingSlash: false }, exposeHeadRoutes: false,
-    onProtoPoisoning: 'error', onConstructorPoisoning: 'error', clientErrorHandler: refuseConnection,
+    onProtoPoisoning: 'error', onConstructorPoisoning: 'error', clientErrorHandler: (error, socket) => refuseConnection(error, socket, transport),
     // An address that cannot be decoded comes here past every hook: it is checked like any other, and matches no row.
     frameworkErrors: (_error, request, reply) => void refuseAddress(context, transport, request, reply),
   })
@@ -136,14 +136,18 @@ function sendingError(context: GatewayContext, e: unknown, request: FastifyReque
   const { status, headers, body } = errorReply(e, request.id, context.config.http.bodyBytes)
   if (request.verit !== undefined) request.verit.error ??= e
   // A body that was not read would have to be read to its end before the connection could serve again.
-  if (request.body === undefined && request.raw.method !== 'GET') void reply.header('connection', 'close')
+  // And behind a request of the wrong form, nobody knows what is a request (RFC 9112, section 11.2).
+  if ((request.body === undefined && request.raw.method !== 'GET') || VeritError.is(e, 'VERIT_HTTP')) void reply.header('connection', 'close')
   void reply.code(status).headers(headers).removeHeader('content-length')
   return body
 }
 
 /** What Node's parser refuses never becomes a request: an answer by hand, in the same shape. */
-function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+function refuseConnection(error: Error & { code?: string }, socket: Socket, transport: Transport): void {
+  // Bytes behind the last request of a connection: they are never read as one, and its answer may still go out.
+  if (error.code === 'HPE_CLOSED_CONNECTION' && transport.answers(socket)) return
+  // Behind a request that is being answered, a refusal would be taken for its answer, or stand in the middle of it.
+  if (error.code === 'ECONNRESET' || !socket.writable || transport.answers(socket)) return void socket.destroy()
   const status = PARSER_STATUS[error.code ?? ''] ?? '400 Bad Request'
   const body = JSON.stringify(errorReply(new VeritError('VERIT_HTTP', { problem: status.slice(4).toLowerCase() }), '').body)
   const headers = ['connection: close', 'content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`]

@@ -1,0 +1,62 @@
+/**
+ * One request of a connection at a time. HTTP/1.1 lets a client send requests behind one another without waiting (RFC 9112, section 9.3.2), and Node
+ * hands all that have arrived to the program at once. Here the next begins when the answer before it has gone out, for three reasons: what follows a
+ * refused request may be a part of it that two programs counted differently, and must never run; thousands of small requests in one packet would all
+ * take memory at once; and an answer that waits behind another is not told by Node when its client leaves.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+/** Requests of one connection: one that is answered, and those that wait. Browsers and SDKs send one. */
+const MOST = 64
+
+interface Exchange {
+  request: IncomingMessage
+  response: ServerResponse
+}
+
+export class OneAtATime {
+  /** The one that is being answered, and those that wait. */
+  #exchanges = new WeakMap<Duplex, Exchange[]>()
+  #tooMany: () => void
+
+  /** @param tooMany told of each connection that is ended because it sent too many */
+  constructor(tooMany: () => void) {
+    this.#tooMany = tooMany
+  }
+
+  /** Whether an answer to this connection may be on its way: a request has been read to its end, or its answer has begun. */
+  answers(socket: Duplex): boolean {
+    const current = this.#exchanges.get(socket)?.[0]
+    return current !== undefined && (current.request.complete || current.response.headersSent)
+  }
+
+  /** The listener, with the requests of each connection one after another. A connection with too many is ended. */
+  listener(handler: RequestListener): RequestListener {
+    const begin = ({ request, response }: Exchange): void => {
+      response.once('close', () => next(request.socket))
+      handler(request, response)
+    }
+    const next = (socket: Duplex): void => {
+      const exchanges = this.#exchanges.get(socket)
+      exchanges?.shift()
+      const following = isOpen(socket) ? exchanges?.[0] : undefined
+      if (following === undefined) this.#exchanges.delete(socket)
+      else begin(following)
+    }
+    return (request, response) => {
+      const { socket } = request
+      if (!isOpen(socket)) return
+      const exchanges = this.#exchanges.get(socket)
+      if (exchanges === undefined) {
+        this.#exchanges.set(socket, [{ request, response }])
+        begin({ request, response })
+      } else if (exchanges.push({ request, response }) > MOST) {
+        this.#tooMany()
+        socket.destroy()
+      }
+    }
+  }
+}
+
+const isOpen = (socket: Duplex): boolean => !socket.destroyed && socket.writable
