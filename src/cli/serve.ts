@@ -15,6 +15,7 @@ import { readTls } from '../server/tls.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import { rateUrl } from '../store/rate-url.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
+import { webhookSigner } from '../watch/webhook-secret.ts'
 import { banner } from './serve-banner.ts'
 import { addSettingFlags, settingFlags } from './serve-flags.ts'
 
@@ -104,6 +105,7 @@ function readSecrets(config: ServerConfig): { databaseUrl?: string; rateUrl?: st
   if (config.watch.webhookUrl !== '' && webhookSecrets.length === 0) {
     throw new VeritError('VERIT_CONFIG', { source: 'the environment', field: 'VERIT_WEBHOOK_SECRET', problem: 'is missing: watch.webhook_url needs it, for alerts are signed' })
   }
+  webhookSecrets.forEach(webhookSigner)
   return { ...defined({ databaseUrl: databaseUrl(), rateUrl: rateUrl() }), webhookSecrets }
 }
 
