@@ -58,17 +58,24 @@ test('--print-config prints what would hold, and that is a configuration', () =>
   assert.deepEqual([config.keys.streams, config.listen.port, config.listen.trustedProxies], [3, 6, ['10.0.0.1', '10.0.0.2']])
 })
 
-test('a server with a certificate speaks TLS alone, with HSTS; its limits are those of the file', async () => {
+test('a server with a certificate speaks TLS alone, with HSTS; its limits are those of the file; a client certificate is a key', async () => {
   const file = write('tls.toml', `[listen]\ntls_cert = ${JSON.stringify(cert)}\ntls_key = ${JSON.stringify(key)}\n[http]\nheaders = 8\n[security_txt]\ncontact = ["mailto:a@b.example"]\n`)
-  const running = await served(model, join(dir, 'state'), '--config', file)
+  const running = await served(model, join(dir, 'state'), '--config', file, '--tls-client-ca', write('ca.pem', authority.cert))
   assert.match(running.url, /^https:\/\/127\.0\.0\.1:\d+$/)
   assert.match(running.stderr(), /TLS 1\.2 and 1\.3, certificate from/)
-  const get = async (path: string, headers: Record<string, string> = {}): Promise<IncomingMessage> => new Promise((resolve, reject) => {
-    request(running.url + path, { ca: authority.cert, headers, agent: false }, response => resolve(response.resume())).on('error', reject).end()
+  const get = async (path: string, headers: Record<string, string> = {}, own: object = {}): Promise<IncomingMessage> => new Promise((resolve, reject) => {
+    request(running.url + path, { ca: authority.cert, headers, agent: false, ...own }, response => resolve(response.resume())).on('error', reject).end()
   })
   const models = await get('/v1/models', { authorization: `Bearer ${running.key}` })
   assert.deepEqual([models.statusCode, models.headers['strict-transport-security']], [200, 'max-age=31536000'])
   assert.equal((await get('/health', Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`x${i}`, '']))))!.statusCode, 400)
+  const client = makeCertificate({ subject: 'client', issuer: authority, purpose: 'client' })
+  const own = { cert: client.cert, key: client.key }
+  assert.equal((await get('/v1/models', {}, own)).statusCode, 401)
+  const made = spawnSync(process.execPath, [main, 'keys', 'create', '--state', join(dir, 'state'), '--kind', 'certificate', '--certificate', write('client.pem', client.cert)], { encoding: 'utf8' })
+  assert.equal(made.status, 0, made.stderr)
+  assert.equal((await get('/v1/models', {}, own)).statusCode, 200)
+  assert.equal((await get('/v1/models')).statusCode, 401)
   const contact = await get('/.well-known/security.txt')
   assert.deepEqual([contact.statusCode, contact.headers['content-type']], [200, 'text/plain; charset=utf-8'])
   await assert.rejects(fetch(`${running.url.replace('https', 'http')}/health`))

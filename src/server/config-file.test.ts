@@ -144,3 +144,15 @@ test('the address of a webhook is printed without its path, which often is a sec
   assert.match(text, /webhook_url = "https:\/\/hooks\.example" # its path is not shown/)
   assert.doesNotMatch(text, /secret"/)
 })
+
+test('any text is a configuration or is refused with an error of the table, in one line that is not long', () => {
+  const words = ['[', ']', '[[', 'listen', 'http', 'port', 'allow_hosts', '=', '\n', '"', "'", '1', '-1', '1e400', 'nan', '{', '}', ',', '.', '#', '\\', '\0', '\x1b', '\ud800', 'true', '1979-05-27', '0x10', '"""']
+  fc.assert(fc.property(fc.oneof(fc.array(fc.constantFrom(...words), { maxLength: 30 }).map(w => w.join('')), fc.string({ unit: 'binary' })), text => {
+    try {
+      parseConfig(text, 'x')
+    } catch (e) {
+      assert.ok(VeritError.is(e, 'VERIT_CONFIG'), String(e))
+      assert.ok(e.message.length < 600 && !/\p{Cc}/u.test(e.message), e.message)
+    }
+  }), { numRuns: 2000 })
+})
