@@ -81,6 +81,25 @@ test('a second writer is refused while the first lives, and not after it', () =>
   await assert.rejects(log.append(requestEntry(1)), fails('VERIT_AUDIT'))
 }))
 
+test('a checkpoint of which a power cut left nothing is replaced by the one synced before; one that was changed is not', () => withLogFolder(async folder => {
+  const first = await openAuditLog(folder)
+  await first.append(requestEntry(0))
+  await first.close()
+  const second = await openAuditLog(folder)
+  const synced = readFileSync(join(folder, 'checkpoint.synced'))
+  await Promise.all([1, 2, 3].map(i => second.append(requestEntry(i))))
+  await second.close()
+  for (const left of [Buffer.alloc(0), Buffer.alloc(180)]) {
+    writeFileSync(join(folder, 'checkpoint.synced'), synced)
+    writeFileSync(join(folder, 'checkpoint'), left)
+    const again = await openAuditLog(folder)
+    assert.equal(again.size, 4)
+    await again.close()
+  }
+  writeFileSync(join(folder, 'checkpoint'), 'something else')
+  await assert.rejects(openAuditLog(folder), fails('VERIT_AUDIT_DAMAGED'))
+}))
+
 test('a torn end beyond the checkpoint is cut off, whole entries beyond it are kept', () => withLogFolder(async folder => {
   const first = await openAuditLog(folder)
   for (let i = 0; i < 3; i++) await first.append(requestEntry(i))

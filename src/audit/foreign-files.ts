@@ -6,7 +6,7 @@ import { isDay } from './day-secrets.ts'
 import { openBundlePath, readBounded, BUNDLE_BYTES } from './log-files.ts'
 import { readCheckpoint } from './reader.ts'
 
-const TOP = new Set(['key', 'verifier-key', 'checkpoint', 'cosigned', 'lock', 'lock-journal'])
+const TOP = new Set(['key', 'verifier-key', 'checkpoint', 'checkpoint.synced', 'cosigned', 'lock', 'lock-journal'])
 const TEMPORARY = /^\.verit-\d+-[0-9a-f]{16}\.tmp$/
 
 /** Paths (relative) of files that do not belong. `live` is a log's own folder, in contrast to an exported copy, which has partial tiles. */

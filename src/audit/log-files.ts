@@ -1,5 +1,5 @@
 /**
- * What lies in the folder of a log: `key` (private), `verifier-key`, `checkpoint`, `cosigned` (the newest checkpoint with cosignatures), `lock`, `tile/`
+ * What lies in the folder of a log: `key` (private), `verifier-key`, `checkpoint`, `checkpoint.synced`, `cosigned` (the newest checkpoint with cosignatures), `lock`, `tile/`
  * as C2SP tlog-tiles has it, where the bundle that is being filled is `tile/entries/N.open`, `salts/` and `texts/`.
  */
 import { existsSync } from 'node:fs'
@@ -18,6 +18,8 @@ export const TILE_BYTES = TILE_WIDTH * 32
 export const openBundlePath = (folder: string, index: number): string => join(folder, `${tilePath({ level: 'entries', index })}.open`)
 export const bundlePath = (folder: string, index: number): string => join(folder, tilePath({ level: 'entries', index }))
 export const checkpointPath = (folder: string): string => join(folder, 'checkpoint')
+/** A checkpoint that is synced to disk, at most about a second older than `checkpoint`, which a power cut may leave empty. */
+export const syncedPath = (folder: string): string => join(folder, 'checkpoint.synced')
 export const cosignedPath = (folder: string): string => join(folder, 'cosigned')
 
 /**
