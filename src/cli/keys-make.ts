@@ -33,23 +33,29 @@ function usage(problem: string, hint: string): never {
 }
 
 function proofOf(kind: KeyKind, signing: SigningRule, { keyFile, publicKey, certificate }: Files): Proof {
-  if (publicKey !== undefined && kind !== 'ed25519') usage(`--public-key is for keys of kind ed25519, and this one is of kind ${kind}`, 'Leave it out, or add --kind ed25519')
-  if (certificate !== undefined && kind !== 'certificate') usage(`--certificate is for keys of kind certificate, and this one is of kind ${kind}`, 'Leave it out, or add --kind certificate')
+  for (const [file, flag, fits] of [[publicKey, '--public-key', 'ed25519'], [certificate, '--certificate', 'certificate']] as const) {
+    if (file !== undefined && kind !== fits) usage(`${flag} is for keys of kind ${fits}, and this one is of kind ${kind}`, `Leave it out, or add --kind ${fits}`)
+  }
   if (keyFile !== undefined && existsSync(keyFile)) throw new VeritError('VERIT_FILE_EXISTS', { path: keyFile })
   if (kind === 'certificate') {
-    if (certificate === undefined || keyFile !== undefined) usage('A key of kind certificate needs --certificate FILE, and no other file', 'Give the certificate of the client; its private key stays there')
+    if (certificate === undefined || keyFile !== undefined) {
+      usage('A key of kind certificate needs --certificate FILE, and no other file', 'Give the certificate of the client; its private key stays there')
+    }
     return { public: readCertificate(certificate), save: undefined }
   }
   if (kind === 'ed25519') {
     if ((keyFile === undefined) === (publicKey === undefined)) {
-      usage('A key of kind ed25519 needs either --key-file FILE or --public-key FILE', 'The first makes a pair here and writes the private half to FILE; the second registers the public half of one made elsewhere')
+      usage('A key of kind ed25519 needs either --key-file FILE or --public-key FILE',
+        'The first makes a pair here and writes the private half to FILE; the second registers the public half of one made elsewhere')
     }
     if (publicKey !== undefined) return { public: readPublicKey(publicKey), save: undefined }
     const pair = newKeyPair()
     return { public: pair.publicKey, save: ({ credentialId: keyid }) => writeKeyFile(keyFile!, { kind, keyid, privateKey: pair.privateKey }) }
   }
   if (keyFile === undefined) return { public: undefined, save: undefined }
-  if (signing === 'never') usage('--key-file is for requests that are signed, and those of this key are not', 'Add --signing optional or --signing required, or leave it out')
+  if (signing === 'never') {
+    usage('--key-file is for requests that are signed, and those of this key are not', 'Add --signing optional or --signing required, or leave it out')
+  }
   return { public: undefined, save: ({ credentialId: keyid, key }) => writeKeyFile(keyFile, { kind: 'hmac-sha256', keyid, key: key! }) }
 }
 
@@ -118,7 +124,7 @@ Examples:
         try {
           proof.save?.(made)
         } catch (e) {
-          process.stderr.write(`verit: ${made.credentialId} was made, but what proves it could not be written: rotate again. Those before end as told.\n`)
+          process.stderr.write(`verit: ${made.credentialId} was made, but what proves it could not be written: rotate again\n`)
           throw e
         }
         show(made, options, endOfOthers(made.record))
@@ -128,5 +134,6 @@ Examples:
 
 function endOfOthers(record: KeyRecord): string {
   const ends = record.credentials.slice(0, -1).map(c => c.expires).filter(time => time !== undefined).sort()
-  return ends.length === 0 ? 'No earlier credential is valid any more. ' : `Earlier credentials end by ${ends.at(-1)!.slice(0, 16).replace('T', ' ')} UTC. `
+  if (ends.length === 0) return 'No earlier credential is valid any more. '
+  return `Earlier credentials end by ${ends.at(-1)!.slice(0, 16).replace('T', ' ')} UTC. `
 }

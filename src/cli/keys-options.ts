@@ -9,7 +9,7 @@ import { printable } from '../lib/printable.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import { scopes as allScopes, signingRules } from '../store/key-store.ts'
-import type { KeyLimits, Scope, SigningRule } from '../store/key-store.ts'
+import type { KeyChange, KeyLimits, Scope, SigningRule } from '../store/key-store.ts'
 import { openStore } from '../store/open-store.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
 import type { Store } from '../store/store.ts'
@@ -97,7 +97,7 @@ export function limitsOf(options: Policy, before: KeyLimits = {}): KeyLimits | u
 }
 
 /** Options to the store's names, but for limits and the end. */
-export function fieldsOf({ name, owner, scope, model, address, signing }: Policy): { name?: string; owner?: string; scopes?: Scope[]; models?: string[]; addresses?: string[]; signing?: SigningRule } {
+export function fieldsOf({ name, owner, scope, model, address, signing }: Policy): Omit<KeyChange, 'limits' | 'expires'> {
   return defined({ name, owner, scopes: scope, models: model, addresses: address, signing })
 }
 
@@ -144,6 +144,7 @@ export function noSuchKey(id: string): VeritError {
 
 export function notValid(id: string): VeritError {
   return new VeritError('VERIT_USAGE', {
-    problem: `There is no valid key ${printable(id, 80)}`, hint: '`verit keys list` shows which there are; one that is revoked or expired stays so: make another',
+    problem: `There is no valid key ${printable(id, 80)}`,
+    hint: '`verit keys list` shows which there are; one that is revoked or expired stays so: make another',
   })
 }

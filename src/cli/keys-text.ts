@@ -28,10 +28,15 @@ export function listText(keys: readonly KeyRecord[], cut: boolean, now: Date): s
     + keys.map(k => row(k.id, k.kind, stateOf(k, now), k.lastUsed === undefined ? 'never' : minute(k.lastUsed), name(printable(k.name)))).join('')
 }
 
+/** `valid until 2027-02-20 08:44 UTC` */
+function stateText(key: KeyRecord, now: Date): string {
+  const state = stateOf(key, now)
+  const time = key.revoked ?? key.expires
+  return time === undefined ? `${state}, without an end` : `${state} ${state === 'valid' ? 'until' : 'since'} ${minute(time)} UTC`
+}
+
 export function showText(key: KeyRecord, usage: BudgetUsage, now: Date): string {
   const line = (name: string, text: string): string => `  ${name.padEnd(12)} ${text}\n`
-  const state = stateOf(key, now)
-  const since = state === 'revoked' ? ` since ${minute(key.revoked!)} UTC` : key.expires === undefined ? ', without an end' : `${state === 'valid' ? ' until' : ' since'} ${minute(key.expires)} UTC`
   const credentials = key.credentials.flatMap(c => [
     `    ${c.id}  made ${minute(c.created)}${c.expires === undefined ? '' : `, ends ${minute(c.expires)}`}\n`,
     ...(c.fingerprint === undefined ? [] : [`      SHA-256 ${c.fingerprint}\n`]),
@@ -40,7 +45,7 @@ export function showText(key: KeyRecord, usage: BudgetUsage, now: Date): string 
   const window = (name: string, { used, reserved }: BudgetWindow, limit: number | undefined): string =>
     line(name, `${digits(used)} used${reserved === 0 ? '' : `, ${digits(reserved)} reserved`}${limit === undefined ? '' : ` of ${digits(limit)}`}`)
   return `${key.id}  ${printable(key.name)}\n`
-    + line('state', `${state}${since}`)
+    + line('state', stateText(key, now))
     + line('kind', `${key.kind}; signed requests: ${key.signing}`)
     + (key.owner === '' ? '' : line('owner', printable(key.owner)))
     + line('scopes', key.scopes.join(', '))

@@ -61,9 +61,12 @@ Examples:
         if (before === undefined) throw notValid(id)
         const change: KeyChange = {
           ...fieldsOf(options), ...(anyModel === true && { models: [] }), ...(anyAddress === true && { addresses: [] }),
-          ...defined({ limits: limitsOf(options, before.limits) }), ...(options.expires !== undefined && { expires: options.expires === 'never' ? undefined : options.expires }),
+          ...defined({ limits: limitsOf(options, before.limits) }),
+          ...(options.expires !== undefined && { expires: options.expires === 'never' ? undefined : options.expires }),
         }
-        if (Object.keys(change).length === 0) throw new VeritError('VERIT_USAGE', { problem: 'Nothing to change was named', hint: '`verit keys change --help` lists what can be' })
+        if (Object.keys(change).length === 0) {
+          throw new VeritError('VERIT_USAGE', { problem: 'Nothing to change was named', hint: '`verit keys change --help` lists what can be' })
+        }
         return { before, after: await store.keys.change(id, change, 'cli') }
       })
       if (after === undefined) throw notValid(id)
@@ -86,7 +89,8 @@ function revokeCommand(): Command {
       })
       for (const record of records) {
         if (record === undefined) continue
-        process.stdout.write(`${json === true ? printableJson(record) : `${record.id} (${printable(record.name)}) is revoked since ${record.revoked}`}\n`)
+        const line = `${record.id} (${printable(record.name)}) is revoked since ${record.revoked}`
+        process.stdout.write(`${json === true ? printableJson(record) : line}\n`)
       }
       const unknown = ids.find((_, i) => records[i] === undefined)
       if (unknown !== undefined) throw noSuchKey(unknown)

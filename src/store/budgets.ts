@@ -43,10 +43,9 @@ export function apply(op: BudgetOp, counterOf: CounterOf): BudgetAnswer | undefi
 function reserve(reservation: Reservation, limits: BudgetLimits, day: Counter, month: Counter): BudgetAnswer {
   const left = (counter: Counter, limit: number | undefined): number => (limit ?? Infinity) - counter.used - counter.reserved
   const usage = (): BudgetUsage => ({ day: copy(day), month: copy(month) })
-  const refused = (['day', 'month'] as const).find(window => reservation.tokens > (window === 'day' ? left(day, limits.tokensPerDay) : left(month, limits.tokensPerMonth)))
-  if (refused !== undefined) {
-    const rest = refused === 'day' ? left(day, limits.tokensPerDay) : left(month, limits.tokensPerMonth)
-    return { ok: false, window: refused, left: Math.max(0, rest), usage: usage() }
+  const lefts = [['day', left(day, limits.tokensPerDay)], ['month', left(month, limits.tokensPerMonth)]] as const
+  for (const [window, rest] of lefts) {
+    if (reservation.tokens > rest) return { ok: false, window, left: Math.max(0, rest), usage: usage() }
   }
   day.reserved += reservation.tokens
   month.reserved += reservation.tokens

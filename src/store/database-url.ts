@@ -30,7 +30,8 @@ function readUrlFile(path: string): string {
   const file = openRegular(path, 'named by VERIT_DATABASE_URL_FILE')
   try {
     if (process.platform !== 'win32' && (fstatSync(file.fd).mode & 0o027) !== 0) {
-      throw new VeritError('VERIT_STATE', { path, problem: 'others can use it, and it holds a password', fix: 'Run chmod 600 on it, and change the password if someone else may have read it' })
+      const fix = 'Run chmod 600 on it, and change the password if someone else may have read it'
+      throw new VeritError('VERIT_STATE', { path, problem: 'others can use it, and it holds a password', fix })
     }
     if (file.size > MAX_BYTES) bad(`the file VERIT_DATABASE_URL_FILE has more than ${MAX_BYTES} bytes`)
     const bytes = Buffer.alloc(file.size)
@@ -47,7 +48,9 @@ export function checkDatabaseUrl(text: string): void {
   if (text.length > MAX_BYTES) bad(`it has more than ${MAX_BYTES} characters`)
   if (/[\s\p{C}]/u.test(text)) bad('it has spaces or control characters, which must stand as %20 and the like')
   const url = URL.parse(text)
-  if (url === null || !['postgres:', 'postgresql:'].includes(url.protocol)) bad('it must begin with postgresql:// and be a URL, with special characters of the password escaped (%40 for @)')
+  if (url === null || !['postgres:', 'postgresql:'].includes(url.protocol)) {
+    bad('it must begin with postgresql:// and be a URL, with special characters of the password escaped (%40 for @)')
+  }
   if (url.pathname.length < 2 || url.pathname.lastIndexOf('/') > 0) bad('it must name one database: postgresql://USER:PASSWORD@HOST:PORT/DATABASE')
   if (url.hash !== '') bad('a # in it must be escaped (%23)')
   const query = [...url.searchParams.keys()]
@@ -58,7 +61,9 @@ export function checkDatabaseUrl(text: string): void {
   if (socket !== null && !socket.startsWith('/')) bad('its parameter host is only for the folder of a socket')
   if (socket === null && url.hostname === '') bad('it names no host')
   const mode = url.searchParams.get('sslmode')
-  if (mode !== null && !['disable', 'verify-full'].includes(mode)) bad('sslmode is verify-full or disable: every other mode lets someone between the two pass for the database')
+  if (mode !== null && !['disable', 'verify-full'].includes(mode)) {
+    bad('sslmode is verify-full or disable: every other mode lets someone between the two pass for the database')
+  }
   if (mode === null && socket === null && !loopback.has(url.hostname)) {
     bad('its host is another machine, so it must have sslmode=verify-full, or sslmode=disable where the network itself is trusted')
   }

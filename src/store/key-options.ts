@@ -11,8 +11,9 @@ import { defaultScopes, keyKinds, scopes as allScopes, signingRules } from './ke
 import type { KeyChange, KeyKind, KeyLimits, NewKeyOptions, Scope, SigningRule } from './key-store.ts'
 
 /** The limits a key can have. */
-export const keyLimits = ['requestsPerMinute', 'tokensPerMinute', 'streams', 'tokensPerDay', 'tokensPerMonth', 'promptTokens', 'outputTokens'] as const satisfies
-  readonly (keyof KeyLimits)[]
+const keyLimits: readonly string[] = [
+  'requestsPerMinute', 'tokensPerMinute', 'streams', 'tokensPerDay', 'tokensPerMonth', 'promptTokens', 'outputTokens',
+] satisfies (keyof KeyLimits)[]
 
 const MODELS = 100
 const ADDRESSES = 256
@@ -43,7 +44,8 @@ function bad(field: string, problem: string): never {
 }
 
 function label(value: unknown, field: string, least: number, most: number): string {
-  if (typeof value !== 'string' || value.length < least || value.length > most || !value.isWellFormed() || printable(value) !== value || value.trim() !== value) {
+  const isText = typeof value === 'string' && value.length >= least && value.length <= most && value.isWellFormed()
+  if (!isText || printable(value) !== value || value.trim() !== value) {
     bad(field, `must be ${least} to ${most} printable characters, without a backslash and without spaces at its ends`)
   }
   return value
@@ -75,7 +77,9 @@ function checkModels(value: unknown): readonly string[] {
 function checkAddresses(value: unknown): readonly string[] {
   return [...new Set(list(value, 'addresses', ADDRESSES).map(text => {
     const block = parseBlock(text)
-    if (block === undefined) bad('addresses', `has ${JSON.stringify(printable(text, 60))}, which is neither an IP address nor a CIDR block such as 192.0.2.0/24`)
+    if (block === undefined) {
+      bad('addresses', `has ${JSON.stringify(printable(text, 60))}, which is neither an IP address nor a CIDR block such as 192.0.2.0/24`)
+    }
     return formatBlock(block)
   }))]
 }
@@ -84,7 +88,7 @@ function checkLimits(value: unknown): KeyLimits {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) bad('limits', 'must be an object')
   const limits: Partial<Record<keyof KeyLimits, number>> = {}
   for (const [name, limit] of Object.entries(value)) {
-    if (!(keyLimits as readonly string[]).includes(name)) bad(`limits.${printable(name, 40)}`, `is not a limit; there are ${keyLimits.join(', ')}`)
+    if (!keyLimits.includes(name)) bad(`limits.${printable(name, 40)}`, `is not a limit; there are ${keyLimits.join(', ')}`)
     if (limit === undefined) continue
     if (!Number.isSafeInteger(limit) || limit < 1) bad(`limits.${name}`, 'must be a whole number of at least 1')
     limits[name as keyof KeyLimits] = limit as number
@@ -95,7 +99,9 @@ function checkLimits(value: unknown): KeyLimits {
 function checkExpires(value: unknown, now: Date): string | undefined {
   if (value === undefined) return undefined
   const at = typeof value === 'string' && ISO.test(value) ? new Date(value) : undefined
-  if (at === undefined || Number.isNaN(at.getTime()) || at.getUTCFullYear() > 9999) bad('expires', 'must be a date as in 2027-01-31 or 2027-01-31T12:00:00Z')
+  if (at === undefined || Number.isNaN(at.getTime()) || at.getUTCFullYear() > 9999) {
+    bad('expires', 'must be a date as in 2027-01-31 or 2027-01-31T12:00:00Z')
+  }
   if (at <= now) bad('expires', `lies in the past (${at.toISOString()})`)
   return at.toISOString()
 }
@@ -134,7 +140,9 @@ export function checkPublic(kind: KeyKind, bytes: unknown, now: Date): CheckedPu
   return { publicKey: undefined, fingerprint: createHash('sha256').update(bytes).digest('hex') }
 }
 
-const optionNames: readonly string[] = ['name', 'kind', 'owner', 'scopes', 'models', 'addresses', 'signing', 'limits', 'expires', 'public'] satisfies (keyof NewKeyOptions)[]
+const optionNames: readonly string[] = [
+  'name', 'kind', 'owner', 'scopes', 'models', 'addresses', 'signing', 'limits', 'expires', 'public',
+] satisfies (keyof NewKeyOptions)[]
 
 /** @throws VeritError VERIT_KEY_OPTION, which names the field */
 export function checkNewKey(options: NewKeyOptions, now: Date): CheckedKey {

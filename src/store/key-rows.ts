@@ -26,7 +26,8 @@ function parse<T>(text: string, key: KeyRow, isRight: (value: unknown) => boolea
     value = undefined
   }
   if (!isRight(value)) {
-    throw new VeritError('VERIT_STATE', { path: 'in its database', problem: `the row of ${key.id} is damaged`, fix: 'Restore the database from a backup, or revoke that key' })
+    const fix = 'Restore the database from a backup, or revoke that key'
+    throw new VeritError('VERIT_STATE', { path: 'in its database', problem: `the row of ${key.id} is damaged`, fix })
   }
   return value as T
 }

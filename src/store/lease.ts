@@ -7,7 +7,8 @@ import type { Database } from './tables.ts'
 
 /** Takes or renews a lease; false while another has it. */
 export async function takeLease(database: Database, name: string, owner: string, ms: number): Promise<boolean> {
-  const now = database.dialect === 'sqlite' ? sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)` : sql<number>`CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`
+  const now = database.dialect === 'sqlite'
+    ? sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)` : sql<number>`CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)`
   const until = sql<number>`${now} + CAST(${ms} AS ${sql.raw(database.dialect === 'sqlite' ? 'INTEGER' : 'BIGINT')})`
   const rows = await database.run(db => db.insertInto('verit_lease').values({ name, owner, until })
     .onConflict(c => c.column('name').doUpdateSet(eb => ({ owner: eb.ref('excluded.owner'), until: eb.ref('excluded.until') }))

@@ -71,7 +71,8 @@ export class Ledger implements BudgetStore, ReplayStore {
   async usage(keyId: string, at: Date): Promise<BudgetUsage> {
     await this.#flush()
     const { day, month } = periodsOf(at)
-    const rows = await this.#database.run(db => db.selectFrom('verit_budget').selectAll().where('key_id', '=', keyId).where('period', 'in', [day, month]).execute())
+    const rows = await this.#database.run(db =>
+      db.selectFrom('verit_budget').selectAll().where('key_id', '=', keyId).where('period', 'in', [day, month]).execute())
     const of = (period: string): Counter => {
       const { used, reserved } = rows.find(row => row.period === period) ?? { used: 0, reserved: 0 }
       return { used, reserved }
@@ -119,7 +120,8 @@ export class Ledger implements BudgetStore, ReplayStore {
     const expired = Date.now() - NONCE_GRACE_MS
     const values = [...first].sort(([a], [b]) => order(a, b)).map(([, op]) => ({ credential_id: op.credentialId, nonce: op.nonce, expires: op.expires }))
     const made = await tx.insertInto('verit_nonce').values(values)
-      .onConflict(c => c.columns(['credential_id', 'nonce']).doUpdateSet(eb => ({ expires: eb.ref('excluded.expires') })).where('verit_nonce.expires', '<', expired))
+      .onConflict(c => c.columns(['credential_id', 'nonce'])
+        .doUpdateSet(eb => ({ expires: eb.ref('excluded.expires') })).where('verit_nonce.expires', '<', expired))
       .returning(['credential_id', 'nonce']).execute()
     const won = new Set(made.map(row => first.get(JSON.stringify([row.credential_id, row.nonce]))))
     return op => won.has(op as Op & { type: 'nonce' })
@@ -131,7 +133,8 @@ export class Ledger implements BudgetStore, ReplayStore {
     const changed = [...locked.values()].filter(({ counter, was }) => counter.used !== was.used || counter.reserved !== was.reserved)
     if (changed.length > 0) {
       await tx.insertInto('verit_budget').values(changed.map(({ keyId, period, counter }) => ({ key_id: keyId, period, ...counter })))
-        .onConflict(c => c.columns(['key_id', 'period']).doUpdateSet(eb => ({ used: eb.ref('excluded.used'), reserved: eb.ref('excluded.reserved') }))).execute()
+        .onConflict(c => c.columns(['key_id', 'period'])
+          .doUpdateSet(eb => ({ used: eb.ref('excluded.used'), reserved: eb.ref('excluded.reserved') }))).execute()
     }
     return answers
   }
@@ -139,7 +142,8 @@ export class Ledger implements BudgetStore, ReplayStore {
   /** The counters of these ops, which nobody else changes until the transaction ends, and those that do not exist yet. */
   async #lockCounters(tx: Tx, ops: readonly BudgetOp[]): Promise<{ locked: Locked; missing: readonly Row[] }> {
     if (ops.length === 0) return { locked: new Map(), missing: [] }
-    const wanted = new Map(ops.flatMap(({ reservation: { keyId, day, month } }) => [day, month].map(period => [idOf(keyId, period), [keyId, period] as const])))
+    const wanted = new Map(ops.flatMap(({ reservation: { keyId, day, month } }) =>
+      [day, month].map(period => [idOf(keyId, period), [keyId, period] as const])))
     const keys = [...new Set(ops.map(op => op.reservation.keyId))]
     const periods = [...new Set(ops.flatMap(op => [op.reservation.day, op.reservation.month]))]
     const rows = await tx.selectFrom('verit_budget').selectAll().where('key_id', 'in', keys).where('period', 'in', periods)

@@ -21,7 +21,8 @@ function tables(type: { bytes: string; whole: string; serial: string; strict: st
     )${strict}`,
     `CREATE TABLE verit_credential (
       id TEXT PRIMARY KEY, key_id TEXT NOT NULL REFERENCES verit_key (id), number ${whole} NOT NULL CHECK (number >= 1), created TEXT NOT NULL, expires TEXT,
-      digest ${bytes} UNIQUE CHECK (length(digest) = 32), public_key ${bytes}, fingerprint TEXT UNIQUE CHECK (length(fingerprint) = 64), signing_secret ${bytes},
+      digest ${bytes} UNIQUE CHECK (length(digest) = 32), public_key ${bytes}, fingerprint TEXT UNIQUE CHECK (length(fingerprint) = 64),
+      signing_secret ${bytes},
       UNIQUE (key_id, number), CHECK ((digest IS NULL) <> (fingerprint IS NULL)), CHECK (public_key IS NULL OR fingerprint IS NOT NULL)
     )${strict}`,
     `CREATE TABLE verit_budget (
@@ -49,7 +50,8 @@ export const migrations: readonly Migration[] = [
       // AUTOINCREMENT: the number of an event that has been handed over is never given again
       ...tables({ bytes: 'BLOB', whole: 'INTEGER', serial: 'INTEGER PRIMARY KEY AUTOINCREMENT', strict: ' STRICT' }),
       `INSERT INTO verit_key (id, kind, name, owner, scopes, models, addresses, signing, limits, created, revoked)
-        SELECT id, 'secret', name, '', CASE scopes WHEN '' THEN '[]' ELSE '["' || replace(scopes, ' ', '","') || '"]' END, '[]', '[]', 'never', '{}', created, revoked
+        SELECT id, 'secret', name, '', CASE scopes WHEN '' THEN '[]' ELSE '["' || replace(scopes, ' ', '","') || '"]' END,
+          '[]', '[]', 'never', '{}', created, revoked
         FROM api_key`,
       'INSERT INTO verit_credential (id, key_id, number, created, digest) SELECT id || \'.1\', id, 1, created, digest FROM api_key',
       'DROP TABLE api_key',
@@ -59,5 +61,6 @@ export const migrations: readonly Migration[] = [
 ]
 
 export function newerVersion(path: string): VeritError {
-  return new VeritError('VERIT_STATE', { path, problem: 'a newer Verit wrote it', fix: 'Use that version, or choose another folder with --state or another database' })
+  const fix = 'Use that version, or choose another folder with --state or another database'
+  return new VeritError('VERIT_STATE', { path, problem: 'a newer Verit wrote it', fix })
 }

@@ -24,8 +24,9 @@ const reasons: Readonly<Record<string, string>> = {
   '57P03': 'it is starting or stopping', '25006': 'it is read-only',
 }
 const networkReasons: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'it refuses connections', ENOTFOUND: 'its host is not known', EAI_AGAIN: 'its host cannot be looked up', ECONNRESET: 'the connection broke',
-  ETIMEDOUT: 'it does not answer', EHOSTUNREACH: 'its host cannot be reached', ENOENT: 'its socket is not there', EACCES: 'its socket may not be used', EPIPE: 'the connection broke',
+  ECONNREFUSED: 'it refuses connections', ENOTFOUND: 'its host is not known', EAI_AGAIN: 'its host cannot be looked up',
+  ECONNRESET: 'the connection broke', EPIPE: 'the connection broke', ETIMEDOUT: 'it does not answer', EHOSTUNREACH: 'its host cannot be reached',
+  ENOENT: 'its socket is not there', EACCES: 'its socket may not be used',
 }
 
 /** Says what went wrong without the URL, the SQL or its values, which messages of the database and its client may hold: so there is no `cause`. */
@@ -33,7 +34,8 @@ function failed(e: unknown): unknown {
   if (VeritError.is(e)) return e
   const code = typeof e === 'object' && e !== null && 'code' in e ? String(e.code) : ''
   const sqlState = /^[0-9A-Z]{5}$/.test(code) && e instanceof pg.DatabaseError
-  const known = sqlState ? reasons[code] ?? reasons[code.slice(0, 2)] : networkReasons[code] ?? (code.startsWith('ERR_TLS') || code.includes('CERT') ? 'its certificate is not accepted' : undefined)
+  const untrusted = code.startsWith('ERR_TLS') || code.includes('CERT') ? 'its certificate is not accepted' : undefined
+  const known = sqlState ? reasons[code] ?? reasons[code.slice(0, 2)] : networkReasons[code] ?? untrusted
   const message = e instanceof Error && code === '' ? ownMessage(e.message) : undefined
   const reason = known === undefined ? message ?? `it reports ${sqlState ? 'SQLSTATE ' : ''}${code || 'an error'}` : `${known} (${code})`
   return new VeritError('VERIT_STORE', { path: NAME, reason })
@@ -91,7 +93,7 @@ function poolOptions(url: string): pg.PoolConfig {
     connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, idleTimeoutMillis: 60_000, keepAlive: true, allowExitOnIdle: true,
     statement_timeout: STATEMENT_MS, query_timeout: ANSWER_MS, lock_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: STATEMENT_MS,
     application_name: 'verit',
-    types: { getTypeParser: ((id: number, format?: 'text' | 'binary') => (id === INT8 && format !== 'binary' ? wholeNumber : pg.types.getTypeParser(id, format))) as typeof pg.types.getTypeParser },
+    types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },
     // A commit that is answered is on disk, whatever the default of this database; stricter settings of its operator stay.
     onConnect: async client => {
       client.on('error', () => {}) // a connection that breaks rejects its query and is dropped; without a listener it would end this process
@@ -114,6 +116,9 @@ function endWhenSilent(client: pg.ClientBase): void {
     return result
   }) as pg.ClientBase['query']
 }
+
+const typeParser = (id: number, format?: 'text' | 'binary'): unknown =>
+  (id === INT8 && format !== 'binary' ? wholeNumber : pg.types.getTypeParser(id, format))
 
 function wholeNumber(text: string): number {
   const n = Number(text)

@@ -48,7 +48,8 @@ export class SqlKeyStore implements KeyStore {
     const key = checkNewKey({ name }, new Date())
     return this.#database.transaction(async tx => {
       // the row that every database of ours has: who holds it is alone here
-      await tx.selectFrom('verit_meta').select('name').where('name', '=', 'secret-check').$if(this.#database.dialect === 'postgresql', q => q.forUpdate()).execute()
+      await tx.selectFrom('verit_meta').select('name').where('name', '=', 'secret-check')
+        .$if(this.#database.dialect === 'postgresql', q => q.forUpdate()).execute()
       if (await tx.selectFrom('verit_key').select('id').limit(1).executeTakeFirst() !== undefined) return undefined
       return this.#insert(tx, key, 'server')
     })
@@ -73,7 +74,8 @@ export class SqlKeyStore implements KeyStore {
     if (ids.length === 0) return new Map()
     const now = new Date()
     const rows = await this.#database.run(db => joined(db).where('verit_key.id', 'in', [...new Set(ids)]).execute())
-    const records = [...Map.groupBy(rows, row => row.key_id).values()].map(split).filter(({ key }) => isValidKey(key, now)).map(found => toRecord(found, now))
+    const records = [...Map.groupBy(rows, row => row.key_id).values()].map(split)
+      .filter(({ key }) => isValidKey(key, now)).map(found => toRecord(found, now))
     return new Map(records.map(record => [record.id, record]))
   }
 
@@ -106,7 +108,7 @@ export class SqlKeyStore implements KeyStore {
       if (found === undefined) return undefined
       const before = toRecord(found, now)
       const checked = checkChange(change, before.kind, now)
-      const changed = Object.keys(checked).filter(field => !isDeepStrictEqual(checked[field as keyof KeyChange], before[field as keyof KeyChange])) as (keyof KeyChange)[]
+      const changed = (Object.keys(checked) as (keyof KeyChange)[]).filter(field => !isDeepStrictEqual(checked[field], before[field]))
       if (changed.length === 0) return before
       if (changed.includes('signing')) await this.#changeSigning(tx, found, checked.signing!, now)
       await tx.updateTable('verit_key').set(toColumns(Object.fromEntries(changed.map(field => [field, checked[field]])))).where('id', '=', id).execute()
@@ -121,7 +123,8 @@ export class SqlKeyStore implements KeyStore {
     const now = new Date()
     const found = await this.#database.transaction(async tx => {
       if (!isKeyId(id)) return undefined
-      const { numUpdatedRows } = await tx.updateTable('verit_key').set({ revoked: now.toISOString() }).where('id', '=', id).where('revoked', 'is', null).executeTakeFirst()
+      const { numUpdatedRows } = await tx.updateTable('verit_key').set({ revoked: now.toISOString() })
+        .where('id', '=', id).where('revoked', 'is', null).executeTakeFirst()
       if (numUpdatedRows > 0n) await recordEvent(tx, actor, 'key.revoke', { key: id })
       return load(tx, id)
     })
@@ -139,7 +142,8 @@ export class SqlKeyStore implements KeyStore {
   }
 
   async byCertificate(fingerprint: string): Promise<Credential | undefined> {
-    return this.#find('fingerprint', /^[0-9a-f]{64}$/.test(fingerprint) ? fingerprint : undefined, (row, key) => key.kind === 'certificate' && row.fingerprint === fingerprint)
+    const value = /^[0-9a-f]{64}$/.test(fingerprint) ? fingerprint : undefined
+    return this.#find('fingerprint', value, (row, key) => key.kind === 'certificate' && row.fingerprint === fingerprint)
   }
 
   async touch(ids: readonly string[], at: Date): Promise<void> {
@@ -205,7 +209,8 @@ export class SqlKeyStore implements KeyStore {
     const proof = this.#prove(key.kind, key.signing, key.public, `${id}.1`)
     await this.#assertNew(tx, proof)
     const { kind, public: _, ...policy } = key
-    await tx.insertInto('verit_key').values({ id, kind, ...toColumns(policy) as Omit<KeyRow, 'id' | 'kind' | 'created'>, created: now.toISOString() }).execute()
+    const columns = toColumns(policy) as Omit<KeyRow, 'id' | 'kind' | 'created'>
+    await tx.insertInto('verit_key').values({ id, kind, ...columns, created: now.toISOString() }).execute()
     await tx.insertInto('verit_credential').values(credentialRow(id, 1, now, proof)).execute()
     await recordEvent(tx, actor, 'key.create', { key: id, credential: `${id}.1`, kind, ...policy, ...publicFacts(proof) })
     return { record: toRecord((await load(tx, id))!, now), credentialId: `${id}.1`, key: proof.secret }
@@ -215,14 +220,15 @@ export class SqlKeyStore implements KeyStore {
   async #changeSigning(tx: Tx, { key, credentials }: KeyWithCredentials, signing: SigningRule, now: Date): Promise<void> {
     if (signing === 'never') await tx.updateTable('verit_credential').set({ signing_secret: null }).where('key_id', '=', key.id).execute()
     if (signing !== 'required' || credentials.some(c => !reached(c.expires, now) && c.signing_secret !== null)) return
-    const hint = `Run \`verit keys change ${key.id} --signing optional\`, then \`verit keys rotate ${key.id}\` and hand out the new secret; then it can be required`
+    const hint = `Run \`verit keys change ${key.id} --signing optional\`, then \`verit keys rotate ${key.id}\`; with the new secret it can be required`
     throw new VeritError('VERIT_USAGE', { problem: `${key.id} was made without signing and has no secret to sign with: it must be rotated first`, hint })
   }
 }
 
 const credentialColumns = [
   'verit_credential.id as credential_id', 'verit_credential.key_id', 'verit_credential.number', 'verit_credential.created as credential_created',
-  'verit_credential.expires as credential_expires', 'verit_credential.digest', 'verit_credential.public_key', 'verit_credential.fingerprint', 'verit_credential.signing_secret',
+  'verit_credential.expires as credential_expires', 'verit_credential.digest', 'verit_credential.public_key', 'verit_credential.fingerprint',
+  'verit_credential.signing_secret',
 ] as const
 
 function joined(db: Kysely<Tables>) {
@@ -230,12 +236,14 @@ function joined(db: Kysely<Tables>) {
     .orderBy('verit_key.id').orderBy('verit_credential.number')
 }
 
-type Joined = KeyRow & Omit<CredentialRow, 'id' | 'created' | 'expires'> & { credential_id: string; credential_created: string; credential_expires: string | null }
+type Joined = KeyRow & Omit<CredentialRow, 'id' | 'created' | 'expires'>
+  & { credential_id: string; credential_created: string; credential_expires: string | null }
 
 /** Rows of one key, apart. */
 function split(rows: readonly Joined[]): KeyWithCredentials {
-  const credentials = rows.map(({ credential_id: id, credential_created: created, credential_expires: expires, key_id, number, digest, public_key, fingerprint, signing_secret }) =>
-    ({ id, created, expires, key_id, number, digest, public_key, fingerprint, signing_secret }))
+  const credentials = rows.map(({ key_id, number, digest, public_key, fingerprint, signing_secret, ...row }) => ({
+    id: row.credential_id, created: row.credential_created, expires: row.credential_expires, key_id, number, digest, public_key, fingerprint, signing_secret,
+  }))
   return { key: rows[0]!, credentials }
 }
 
