@@ -46,6 +46,13 @@ export function readBounded(path: string, limit: number): Buffer | 'unfit' | und
   }
 }
 
+/** The file of the newest checkpoint: where a power cut has left nothing of it, the one that was synced before. Entries beyond it are there, and kept. */
+export function newestNotePath(folder: string): string {
+  const newest = checkpointPath(folder)
+  const left = readNoteFile(newest)
+  return left !== undefined && left.every(b => b === 0) && existsSync(syncedPath(folder)) ? syncedPath(folder) : newest
+}
+
 /** A note's bytes; undefined when there is no such file or it cannot be one. */
 export function readNoteFile(path: string): Buffer | undefined {
   const bytes = readBounded(path, NOTE_LIMIT)

@@ -16,7 +16,7 @@ import { emptyRoot } from '../trust/merkle.ts'
 import { isKeyName, verifierKey } from '../trust/note-key.ts'
 import type { SignerKey } from '../trust/note-key.ts'
 import { formatNote, parseNote, signNote } from '../trust/signed-note.ts'
-import { checkpointPath, readBounded, readNoteFile } from './log-files.ts'
+import { checkpointPath, newestNotePath, readBounded, readNoteFile } from './log-files.ts'
 
 const damaged = (file: string, problem: string, cause?: unknown): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
 
@@ -44,7 +44,7 @@ export function openLogKey(folder: string, wanted: string): SignerKey {
   if (wanted !== '' && !isKeyName(wanted)) {
     throw new VeritError('VERIT_USAGE', { problem: 'The origin of the audit log must be 1 to 200 characters without spaces and plus', hint: 'Choose another, for example verit.example/gpu1' })
   }
-  const [keyPath, notePath] = [join(folder, 'key'), checkpointPath(folder)]
+  const [keyPath, notePath] = [join(folder, 'key'), newestNotePath(folder)]
   if (!existsSync(keyPath)) return beginLog(folder, wanted)
   checkPrivate(keyPath, 'file')
   const note = readNoteFile(notePath)

@@ -54,8 +54,8 @@ export class LogWriter {
 
   /** Opens the log of a folder whose lock this process holds. */
   static async open(folder: string, signer: SignerKey): Promise<{ writer: LogWriter; state: Recovered }> {
-    removeStaleTemporaries(folder)
     const state = recover(folder, signer.verifier)
+    removeStale(folder, state.bundle)
     const writer = new LogWriter(folder, signer, state)
     try {
       await writer.#openBundle()
@@ -184,5 +184,14 @@ export class LogWriter {
       await syncFolder(dirname(at))
       if (at === made) break
     }
+  }
+}
+
+/** Removes what a killed writer left half written beside the checkpoint and the tiles that were next. */
+function removeStale(folder: string, bundle: number): void {
+  removeStaleTemporaries(folder)
+  for (let level = 0, index = bundle; level < 4; level++, index = Math.floor(index / TILE_WIDTH)) {
+    const tiles = dirname(join(folder, tilePath({ level, index })))
+    if (existsSync(tiles)) removeStaleTemporaries(tiles)
   }
 }

@@ -13,7 +13,7 @@ import type { VerifierKey } from '../trust/note-key.ts'
 import { TILE_WIDTH, splitBundle, tilePath } from '../trust/tiles.ts'
 import { CanonicalError } from './canonical-json.ts'
 import { parseEntry } from './entry-schema.ts'
-import { BUNDLE_BYTES, TILE_BYTES, bundlePath, checkpointPath, openBundlePath, readBounded, readNoteFile, syncedPath } from './log-files.ts'
+import { BUNDLE_BYTES, TILE_BYTES, bundlePath, newestNotePath, openBundlePath, readBounded, readNoteFile } from './log-files.ts'
 import { TileTree } from './tile-tree.ts'
 import type { FullTile } from './tile-tree.ts'
 
@@ -65,18 +65,8 @@ export function recover(folder: string, log: VerifierKey): Recovered {
   return { tree, bundle, length, full: [...promisedFull, ...full], lastTime, checkpoint, note, cut: bytes.length - length }
 }
 
-/** The newest checkpoint or, where a power cut has left nothing of it, the one before that was synced: the entries beyond it are there and are kept. */
 function readCheckpoint(folder: string, log: VerifierKey): { checkpoint: Checkpoint; note: string } {
-  try {
-    return readNote(checkpointPath(folder), log)
-  } catch (e) {
-    const left = readNoteFile(checkpointPath(folder))
-    if (left === undefined || left.some(b => b !== 0) || !existsSync(syncedPath(folder))) throw e
-    return readNote(syncedPath(folder), log)
-  }
-}
-
-function readNote(path: string, log: VerifierKey): { checkpoint: Checkpoint; note: string } {
+  const path = newestNotePath(folder)
   const data = readNoteFile(path)
   if (data === undefined) throw damaged(path, 'it is missing, too long, or not a regular file')
   try {
