@@ -18,7 +18,7 @@ interface Running {
 export class Revocations {
   #keys: Pick<KeyStore, 'valid'>
   #running = new Set<Running>()
-  #timer: NodeJS.Timeout | undefined
+  #scheduled = false
   #failures = 0
 
   constructor(keys: Pick<KeyStore, 'valid'>) {
@@ -33,7 +33,7 @@ export class Revocations {
   watch(keyId: string, permits: (record: KeyRecord) => boolean, end: (why: VeritError) => void): Disposable {
     const running = { keyId, permits, end }
     this.#running.add(running)
-    this.#timer ??= setTimeout(() => void this.#round(), EVERY_MS).unref()
+    this.#schedule()
     return { [Symbol.dispose]: () => void this.#running.delete(running) }
   }
 
@@ -49,7 +49,13 @@ export class Revocations {
     } catch (e) {
       if (++this.#failures >= MOST_FAILURES) for (const r of running) this.#end(r, new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e))
     }
-    this.#timer = this.#running.size === 0 ? undefined : setTimeout(() => void this.#round(), EVERY_MS).unref()
+    this.#scheduled = false
+    if (this.#running.size > 0) this.#schedule()
+  }
+
+  #schedule(): void {
+    if (!this.#scheduled) setTimeout(() => void this.#round(), EVERY_MS).unref()
+    this.#scheduled = true
   }
 
   #end(running: Running, why: VeritError): void {
