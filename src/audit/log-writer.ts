@@ -5,7 +5,7 @@
  * fails, the file is cut back to the last good length before the next attempt, and until that works, nothing is written.
  */
 import { randomBytes } from 'node:crypto'
-import { constants, renameSync, writeFileSync } from 'node:fs'
+import { constants, existsSync, renameSync, writeFileSync } from 'node:fs'
 import { mkdir, open, rename, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

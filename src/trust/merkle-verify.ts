@@ -6,15 +6,14 @@ import { HASH_BYTES, emptyRoot, nodeHash } from './merkle.ts'
 
 const half = (n: number): number => Math.floor(n / 2)
 const isSize = (n: number): boolean => Number.isSafeInteger(n) && n >= 0
+const areHashes = (list: readonly Uint8Array[]): boolean => list.every(h => h.length === HASH_BYTES)
+const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
 
 function isPowerOfTwo(n: number): boolean {
   let rest = n
   while (rest % 2 === 0) rest /= 2
   return rest === 1
 }
-
-const areHashes = (list: readonly Uint8Array[]): boolean => list.every(h => h.length === HASH_BYTES)
-const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
 
 /** Whether `proof` shows that the leaf with hash `leaf` is number `index` of the tree of `size` leaves whose root is `root`. */
 export function verifyInclusion(index: number, size: number, leaf: Uint8Array, proof: readonly Uint8Array[], root: Uint8Array): boolean {
