@@ -1,7 +1,7 @@
 /**
- * A real PostgreSQL for tests: the one that npm brings (tools/postgres), so that it is the same everywhere, or else one that is installed. It listens
- * on loopback only, on a free port with a random password, and keeps its data in a temporary folder. PostgreSQL refuses to run as root: there it
- * runs as nobody.
+ * A real PostgreSQL for tests: the one that npm brings (tools/postgres), so that it is the same everywhere, or else one that is installed; the folder
+ * of another one's programs can be given in VERIT_TEST_POSTGRES. It listens on loopback only, on a free port with a random password, and keeps its data
+ * in a temporary folder. PostgreSQL refuses to run as root: there it runs as nobody.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -42,6 +42,11 @@ function fromNpm(scratch: string): Binaries | undefined {
   return { folder: join(native, 'bin'), libraries }
 }
 
+function given(): Binaries | undefined {
+  const folder = process.env['VERIT_TEST_POSTGRES'] ?? ''
+  return folder === '' ? undefined : { folder, libraries: undefined }
+}
+
 function installed(): Binaries | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...globSync('/usr/lib/postgresql/*/bin').sort().reverse()]
   const folder = folders.find(f => existsSync(join(f, 'postgres')) && existsSync(join(f, 'initdb')))
@@ -61,7 +66,7 @@ export interface Postgres {
 
 export async function startPostgres(): Promise<Postgres> {
   const scratch = mkdtempSync(join(tmpdir(), 'verit-pg-'))
-  const found = fromNpm(scratch) ?? installed()
+  const found = given() ?? fromNpm(scratch) ?? installed()
   if (found === undefined) {
     rmSync(scratch, { recursive: true })
     throw new Error('There is no PostgreSQL for the tests: `npm ci` brings one (tools/postgres) for Linux and macOS; elsewhere install it, with initdb on the PATH')

@@ -13,7 +13,7 @@ const limitNames: Readonly<Record<keyof KeyLimits, string>> = {
 const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')
 const digits = (n: number): string => n.toLocaleString('en-US')
 
-export function stateOf(key: KeyRecord, now: Date): 'valid' | 'revoked' | 'expired' {
+function stateOf(key: KeyRecord, now: Date): 'valid' | 'revoked' | 'expired' {
   if (key.revoked !== undefined) return 'revoked'
   return key.expires !== undefined && key.expires <= now.toISOString() ? 'expired' : 'valid'
 }

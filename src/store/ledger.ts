@@ -14,9 +14,9 @@ import type { Database, Tx } from './tables.ts'
 /** Rows that one statement inserts stay far below the number of parameters that either database takes. */
 const AT_ONCE = 256
 /** An expired nonce is kept this much longer, for clocks that are set back. */
-export const NONCE_GRACE_MS = 60_000
+const NONCE_GRACE_MS = 60_000
 
-export type Op = BudgetOp | { readonly type: 'nonce'; readonly credentialId: string; readonly nonce: string; readonly expires: number }
+type Op = BudgetOp | { readonly type: 'nonce'; readonly credentialId: string; readonly nonce: string; readonly expires: number }
 type Answer = BudgetAnswer | boolean | undefined
 
 /** Counters held locked, by idOf. */

@@ -6,7 +6,7 @@ import { VeritError } from '../lib/errors.ts'
 import type { Database } from './tables.ts'
 
 /** Nonces of one credential that have not expired. */
-export const NONCES_PER_CREDENTIAL = 100_000
+const NONCES_PER_CREDENTIAL = 100_000
 const STEP = NONCES_PER_CREDENTIAL / 100
 /** A full credential is counted again after this time. */
 const AGAIN_MS = 1000

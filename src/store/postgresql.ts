@@ -81,7 +81,7 @@ export async function openPostgresql(url: string): Promise<Database> {
     throw e
   }
   return {
-    dialect: 'postgresql', name: NAME, db,
+    dialect: 'postgresql', name: NAME,
     run: work => guard(() => work(db)),
     transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().setIsolationLevel('read committed').execute(work)),
     close,

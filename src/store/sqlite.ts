@@ -51,7 +51,7 @@ export function openSqlite(path: string): Database {
     }
   }
   return {
-    dialect: 'sqlite', name: path, db,
+    dialect: 'sqlite', name: path,
     run: work => guard(() => work(db)),
     transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().execute(work)),
     close: async () => {

@@ -54,7 +54,6 @@ export interface Database {
   readonly dialect: 'sqlite' | 'postgresql'
   /** For errors: the file, or `in PostgreSQL`. */
   readonly name: string
-  readonly db: Kysely<Tables>
   /** Runs queries; whatever the database throws becomes VERIT_STORE. */
   run<T>(work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
   /** The same in one transaction, which has been synced to disk when the promise resolves. */
