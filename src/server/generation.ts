@@ -39,7 +39,9 @@ interface Answering {
 export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const key = request.verit.caller!.record
   const model = modelOf(context, call.model)
+  const { credentialId, proof } = request.verit.caller!
   const permits = (r: typeof key): boolean => r.scopes.includes('infer') && mayUse(r, model.id) && mayComeFrom(r, request.verit.remote)
+    && r.credentials.some(c => c.id === credentialId) && (proof !== 'secret' || r.signing !== 'required')
   if (!mayUse(key, model.id)) throw new VeritError('VERIT_FORBIDDEN', { problem: 'the key may not use this model' })
   const notes = notesOf(call)
   request.verit.generation = notes

@@ -66,10 +66,10 @@ export class Target {
     return new Target(dir, model, store, server, all, merged)
   }
 
-  /** Starts it again after it has ended, over the same state. */
+  /** Starts it again after it has ended, over the same state and on the same port. */
   async restart(sections: Sections = {}): Promise<void> {
     this.#sections = merge(this.#sections, sections)
-    this.server = await served(this.model, this.state, '--config', configFile(this.dir, this.#sections))
+    this.server = await served(this.model, this.state, '--config', configFile(this.dir, this.#sections), '--port', String(this.port))
   }
 
   async stop(): Promise<void> {
