@@ -6,6 +6,7 @@ import type { Alert, Observation } from '../src/watch/observation.ts'
 import { rules } from '../src/watch/rules.ts'
 import { isNear, sketchOf } from '../src/watch/sketch.ts'
 import { Watch, coolDownMs } from '../src/watch/watch.ts'
+import { webhookSigner } from '../src/watch/webhook-secret.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -103,10 +104,11 @@ const normal: Record<string, (rng: () => number) => Iterable<Observation>> = {
 }
 
 for (const [name, traffic] of Object.entries(normal)) {
-  test(`ordinary use draws no alert: ${name}`, () => {
-    const { alerts, requests } = run([...traffic(random(7))])
+  test(`ordinary use draws no alert: ${name}`, t => {
+    const { alerts, requests } = run(traffic(random(7)))
     assert.deepEqual(alerts, [])
     assert.ok(requests > 2000, `${requests} requests`)
+    t.diagnostic(`${requests} requests`)
   })
 }
 
@@ -135,7 +137,7 @@ const attacks: [string, number, string, (rng: () => number, i: number, at: numbe
   ['random-tokens', 32, 'random token ids of a small vocabulary are sent', (rng, _i, at) => request(at, '', { promptIds: Array.from({ length: 64 }, () => Math.floor(rng() * 2000)) })],
 ]
 for (const [rule, within, what, attack] of attacks) {
-  test(`${rule} speaks within ${within} requests when ${what}`, () => {
+  test(`${rule} speaks within ${within} requests when ${what}`, t => {
     const { watch, rng, now } = accustomed()
     let first: number | undefined
     for (let i = 0; i < within && first === undefined; i++) {
@@ -143,6 +145,7 @@ for (const [rule, within, what, attack] of attacks) {
       if (watch.observe(attack(rng, i, at)).some(a => a.rule === rule)) first = i + 1
     }
     assert.ok(first !== undefined, 'no alert')
+    t.diagnostic(`at request ${first}`)
   })
 }
 
@@ -211,4 +214,22 @@ test('sketches: small changes of a prompt are near, other prompts are not, short
 test('docs/unusual-use.md shows every rule as it is', () => {
   const page = readFileSync(new URL('../docs/unusual-use.md', import.meta.url), 'utf8')
   for (const r of rules) assert.ok(page.includes(`| \`${r.name}\` | ${r.measures} | ${r.threshold} | ${r.evidence} | ${r.blind} |`), r.name)
+})
+
+test('the receiver in docs/unusual-use.md takes what the webhook signs, and nothing else', async () => {
+  const page = readFileSync(new URL('../docs/unusual-use.md', import.meta.url), 'utf8')
+  const code = /```js\n(.*?)```/s.exec(page)![1]!
+  const { isFromVerit } = await import(`data:text/javascript,${encodeURIComponent(code)}`) as {
+    isFromVerit: (headers: Record<string, string>, body: Uint8Array, secret: string, now: number) => boolean
+  }
+  const secret = `whsec_${Buffer.alloc(32, 3).toString('base64')}`
+  const body = Buffer.from('{"type":"verit.alert"}')
+  const signature = webhookSigner(secret)(`msg_1.1795305600.${body.toString()}`)
+  const headers = { 'webhook-id': 'msg_1', 'webhook-timestamp': '1795305600', 'webhook-signature': `v1,other v1a,other ${signature}` }
+  assert.ok(isFromVerit(headers, body, secret, 1795305700))
+  assert.ok(!isFromVerit(headers, body, secret, 1795306000))
+  assert.ok(!isFromVerit(headers, Buffer.from('{}'), secret, 1795305700))
+  assert.ok(!isFromVerit({ ...headers, 'webhook-id': 'msg_2' }, body, secret, 1795305700))
+  assert.ok(!isFromVerit({ ...headers, 'webhook-timestamp': '1795305601' }, body, secret, 1795305700))
+  assert.ok(!isFromVerit(headers, body, `whsec_${Buffer.alloc(32, 4).toString('base64')}`, 1795305700))
 })

@@ -1,11 +1,13 @@
 /** Rates in a real Valkey as an operator meets them: two gateways on one server, a server that dies and comes back, hangs, or wants another password. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { VeritError } from '../src/lib/errors.ts'
 import { openRateState } from '../src/store/open-rate-state.ts'
 import type { RateState } from '../src/store/rate-state.ts'
+import { RedisRateState } from '../src/store/redis-rate-state.ts'
 import { Valkey, noValkey } from './valkey.ts'
 
 const valkey = noValkey === false ? await Valkey.start() : undefined
@@ -66,6 +68,32 @@ test('a server that dies refuses every call at once and works again by itself; p
   assert.equal((await state.take([], places, 'theirs')).refused, undefined)
 })
 
+test('a place is held for as long as its gateway lives and not much longer', options, async () => {
+  let now = 0
+  const dying = await RedisRateState.open(valkey!.url, { now: () => now, renewMs: 5 })
+  const other = await RedisRateState.open(valkey!.url, { now: () => now })
+  open.push(other)
+  const places = [{ name: 'leased', limit: 1 }]
+  await dying.take([], places, 'long')
+  const { Redis } = await import('ioredis')
+  const redis = new Redis(valkey!.url)
+  const key = (await Promise.all((await redis.keys('verit:places:*')).map(async k => (await redis.zscore(k, 'long') === null ? [] : [k])))).flat()[0]!
+  const renewed = async (): Promise<void> => {
+    for (let i = 0; i < 1000 && Number(await redis.zscore(key, 'long')) !== now + 30_000; i++) await sleep(2)
+  }
+  for (let i = 0; i < 10; i++) {
+    now += 10_000
+    await renewed()
+    assert.equal((await other.take([], places, 'short')).refused, 'leased')
+  }
+  await dying.close() // as if it had died: it releases nothing
+  now += 29_999
+  assert.equal((await other.take([], places, 'short')).refused, 'leased')
+  now += 1
+  assert.equal((await other.take([], places, 'short')).refused, undefined)
+  await redis.quit()
+})
+
 test('a server that hangs is given up after a second, and used again when it goes on', options, async () => {
   const state = await gateway()
   process.kill(valkey!.pid, 'SIGSTOP')
@@ -89,4 +117,23 @@ test('a wrong password, a wrong port and a damaged value are refusals that show 
   assert.ok((await redis.keys('*')).every(key => /^verit:(rate:\d+|places):[\w-]{43}$/.test(key)))
   await redis.quit()
   await assert.rejects(state.take([{ name: 'damaged', limit: 5, seconds: 60, cost: 1 }]), down)
+})
+
+test('a user with the rights that docs/limits.md lists can do all of it, and memory that is full refuses', options, async () => {
+  const rights = /user verit on >PASSWORD (.*)/.exec(readFileSync(new URL('../docs/limits.md', import.meta.url), 'utf8'))![1]!.split(' ')
+  const { Redis } = await import('ioredis')
+  const redis = new Redis(valkey!.url)
+  await redis.call('ACL', 'SETUSER', 'verit', 'on', '>pass word', ...rights)
+  const state = await openRateState(valkey!.url.replace(/:[0-9a-f]{32}@/, 'verit:pass%20word@'))
+  open.push(state)
+  const [bucket, places] = [{ name: 'rights', limit: 5, seconds: 60, cost: 2 }, [{ name: 'rights', limit: 1 }]]
+  assert.deepEqual((await state.take([bucket], places, 'r')).left, [3, 0])
+  await state.giveBack(bucket, 1)
+  await state.release('r', places)
+  assert.deepEqual((await state.take([{ ...bucket, cost: 0 }], places, 's')).left, [4, 0])
+  await redis.config('SET', 'maxmemory', '1')
+  await assert.rejects(state.take([{ ...bucket, name: 'no room' }]), down)
+  await redis.config('SET', 'maxmemory', '0')
+  await recovered(state)
+  await redis.quit()
 })

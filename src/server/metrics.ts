@@ -76,6 +76,13 @@ export class Metrics {
     this.#gauge('verit_tls_handshakes_failed', 'TLS handshakes that failed, since the start', () => counts.handshakesFailed)
     this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
     this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
+    // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage do
+    this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the model process', () => process.memoryUsage.rss())
+    this.#gauge('process_start_time_seconds', 'Start of the gateway, seconds since 1970', () => performance.timeOrigin / 1000)
+    this.#gauge('process_cpu_seconds_total', 'Time that the gateway computed, since the start', () => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1e6
+    })
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {

@@ -22,6 +22,8 @@ const RENEW_BATCH = 500
 export interface RedisRateOptions {
   /** A clock in whole ms, for tests. Default: the server's. */
   now?: () => number
+  /** Time between renewals of leases, ms, for tests. Default 10,000. */
+  renewMs?: number
 }
 
 type Script = 'veritTake' | 'veritGiveBack' | 'veritRelease' | 'veritRenew'
@@ -34,10 +36,10 @@ export class RedisRateState implements RateState {
   #held = new Map<string, { lease: string; key: string }>()
   #renewal: NodeJS.Timeout
 
-  private constructor(redis: RedisClient, now: (() => number) | undefined) {
+  private constructor(redis: RedisClient, { now, renewMs = RENEW_MS }: RedisRateOptions) {
     this.#redis = redis
     this.#now = () => (now === undefined ? '' : String(now()))
-    this.#renewal = setInterval(() => void this.#renew(), RENEW_MS).unref()
+    this.#renewal = setInterval(() => void this.#renew(), renewMs).unref()
     redis.on('ready', () => void this.#renew()) // a server that lost its memory learns what is held
   }
 
@@ -65,7 +67,7 @@ export class RedisRateState implements RateState {
       redis.disconnect()
       throw failure(problem ?? e)
     }
-    return new RedisRateState(redis, options.now)
+    return new RedisRateState(redis, options)
   }
 
   async take(buckets: readonly Bucket[], places: readonly Places[] = [], lease = ''): Promise<RateAnswer> {

@@ -15,8 +15,8 @@ import type { HistoryNumbers } from './key-history.ts'
 import type { Watch } from './watch.ts'
 import { hoursOfWeek } from './week.ts'
 
-/** 10,000 keys take about 20 MB. */
-const MAX_BYTES = 64 << 20
+/** 5,000 keys take about 10 MB. */
+const MAX_BYTES = 32 << 20
 const closed = { additionalProperties: false } as const
 
 const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })

@@ -9,6 +9,9 @@ const SHINGLE = 5
 const PART = 2048
 /** Shorter prompts have too few shingles to be alike by more than chance: they must be equal. */
 const FEW = 32
+/** Of the rolling hash of a shingle (Karp and Rabin 1987), modulo 2^32. */
+const BASE = 0x9e3779b1 | 0
+const BASE_TO_SHINGLE = Array<number>(SHINGLE).fill(BASE).reduce((product, b) => Math.imul(product, b), 1)
 /** Bits in which near-identical prompts may differ: about four fifths of their shingles are the same. */
 const NEAR_BITS = 6
 
@@ -25,16 +28,20 @@ export function sketchOf(prompt: string | readonly number[], salt: number): Sket
   const minima = new Uint32Array(BINS).fill(0xffffffff)
   const parts = prompt.length <= 2 * PART ? [[0, prompt.length]] : [[0, PART], [prompt.length - PART, prompt.length]]
   let shingles = 0
+  const put = (rolling: number): void => {
+    const h = mix(rolling ^ salt)
+    const bin = h & (BINS - 1)
+    if (h >>> 6 < minima[bin]!) minima[bin] = h >>> 6
+    shingles++
+  }
   for (const [start, end] of parts as [number, number][]) {
-    const last = Math.max(start, end - SHINGLE)
-    for (let i = start; i <= last; i++) {
-      let h = salt
-      for (let j = i; j < Math.min(end, i + SHINGLE); j++) h = Math.imul(h ^ at(j), 0x5bd1e995) ^ (h >>> 15)
-      h = mix(h)
-      const bin = h & (BINS - 1)
-      if (h >>> 6 < minima[bin]!) minima[bin] = h >>> 6
-      shingles++
+    let h = 0
+    for (let i = start; i < end; i++) {
+      h = Math.imul(h, BASE) + at(i) | 0
+      if (i - start >= SHINGLE) h = h - Math.imul(BASE_TO_SHINGLE, at(i - SHINGLE)) | 0
+      if (i - start >= SHINGLE - 1) put(h)
     }
+    if (end - start < SHINGLE) put(h)
   }
   return { ...bitsOf(minima), short: shingles < FEW }
 }

@@ -16,7 +16,7 @@ const THROTTLED_FACTOR = 0.1
 export interface WatchOptions {
   /** Whether a key that draws an alert is slowed down. Default false. */
   throttle?: boolean
-  /** Keys remembered, a few KB each; the one that was not used for longest is forgotten. Default 10,000. */
+  /** Keys remembered, at most about 25 KB each; the one that was not used for longest is forgotten. Default 5,000. */
   keys?: number
   /** Of hashes; 32 bits. Default random. */
   salt?: number
@@ -34,7 +34,7 @@ export class Watch {
 
   constructor(options: WatchOptions = {}) {
     this.#throttle = options.throttle ?? false
-    this.#maxKeys = options.keys ?? 10_000
+    this.#maxKeys = options.keys ?? 5000
     this.#salt = options.salt ?? randomInt(2 ** 32)
   }
 
