@@ -93,7 +93,7 @@ test('options of serve that could not work are refused at once, in a sentence th
   for (const [option, value] of wrong) {
     const args = [main, 'serve', model, '--port', '0', '--state', join(dir, 'state5'), option!, value!]
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 5000 })
-    assert.ok(status !== null && status !== 0 && /It must (not )?be|its path is empty/.test(stderr), `${option} ${value}: ${stderr}`)
+    assert.ok(status !== null && status !== 0 && /It must (not )?(be|hold)|its path is empty/.test(stderr), `${option} ${value}: ${stderr}`)
   }
 })
 

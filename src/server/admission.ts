@@ -26,6 +26,11 @@ export class Admission {
     this.#limits = limits
   }
 
+  /** Whether who comes now must wait, or is refused. */
+  get full(): boolean {
+    return this.#running >= this.#limits.parallel
+  }
+
   get load(): { running: number; waiting: number } {
     return { running: this.#running, waiting: this.#waiting.length }
   }

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { CallEvent, Prompt } from '../runner/messages.ts'
 import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
-import { mayComeFrom, mayUse } from './authenticate.ts'
+import { ask, mayComeFrom, mayUse } from './authenticate.ts'
 import type { GatewayContext, GenerationNotes, ServedModel } from './context.ts'
 import { Ending } from './ending.ts'
 import { errorReply } from './error-reply.ts'
@@ -69,9 +69,11 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
   const { context, call, model, request, ending } = a
   const { signal } = ending
   using held = new DisposableStack()
+  const waits = context.admission.full
   const place = await context.admission.enter(request.verit.caller!.record.id, signal)
   if (place === undefined) return leave(a)
   held.use(place)
+  if (waits) await checkStillValid(a)
   const sampling = { ...call.sampling, maxTokens, maxPromptTokens }
   const generation = model.runner.generate(call.prompt, sampling, signal)
   const events = untilAborted(generation, signal)
@@ -87,6 +89,15 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
     const places = held.move()
     void generation.return(undefined).catch(() => undefined).finally(() => places.dispose())
   }
+}
+
+/** The key may have been revoked since the watch over it has looked last: no work begins for one that has. */
+async function checkStillValid({ context, request, ending }: Answering): Promise<void> {
+  const { id } = request.verit.caller!.record
+  if ((await ask(() => context.store.keys.valid([id]))).has(id)) return
+  const why = new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' })
+  ending.end(why)
+  throw why
 }
 
 function notesOf({ prompt, sampling }: GenerationCall): GenerationNotes {
