@@ -1,9 +1,12 @@
 /** Every kind of tampering with the folder of a log, or with an exported copy of it, is found and named by `verifyLog` with the public key alone. */
 import assert from 'node:assert/strict'
-import { appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync, chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import fc from 'fast-check'
 import { openAuditLog } from '../src/audit/audit-log.ts'
 import { exportLog } from '../src/audit/export.ts'
 import { openLogKey } from '../src/audit/log-key.ts'
@@ -211,4 +214,22 @@ test('a witness cosigns what continues the last it saw, and its cosignature is a
   assert.deepEqual(await found(f => addCosignature(f, key, cosigned, 'a test'), { witnesses: [witness.verifier] }), [])
   assert.deepEqual((await found(f => writeFileSync(join(f, 'cosigned'), addCosignature(f, key, cosigned, 'a test').replace(/(— witness\.test\/w1 .{40})./, '$1/')), { witnesses: [witness.verifier] })).map(p => p.kind), ['signature', 'witness'])
   assert.throws(() => addCosignature(original, key, older[2]!, 'a test'), /no cosignature/)
+})
+
+test('no bit of an exported log can be changed, and no file cut or removed, unnoticed', async () => {
+  const files = readdirSync(exported, { recursive: true, encoding: 'utf8' }).filter(path => statSync(join(exported, path)).isFile())
+  const copy = join(root, 'flipped')
+  cpSync(exported, copy, { recursive: true })
+  const isFound = async (what: string): Promise<void> => assert.notDeepEqual((await verifyLog(copy, { key })).problems, [], what)
+  const cases = fc.record({ file: fc.constantFrom(...files), place: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), bit: fc.nat(7), how: fc.constantFrom('flip', 'cut', 'remove', 'extend') })
+  await fc.assert(fc.asyncProperty(cases, async ({ file, place, bit, how }) => {
+    const path = join(copy, file)
+    const good = readFileSync(path)
+    const at = Math.floor(place * good.length)
+    if (how === 'remove') rmSync(path)
+    else writeFileSync(path, how === 'flip' ? good.with(at, good[at]! ^ (1 << bit)) : how === 'cut' ? good.subarray(0, at) : Buffer.concat([good, good.subarray(at)]))
+    await isFound(`${how} ${file} ${at} ${bit}`)
+    writeFileSync(path, good)
+  }), { numRuns: 80 })
+  assert.deepEqual((await verifyLog(copy, { key })).problems, [])
 })

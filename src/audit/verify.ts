@@ -11,6 +11,7 @@ import type { Checkpoint } from '../trust/checkpoint.ts'
 import { parseVerifierKey } from '../trust/note-key.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
 import { parseNote, verifyNote } from '../trust/signed-note.ts'
+import type { Note } from '../trust/signed-note.ts'
 import { foreignFiles } from './foreign-files.ts'
 import { checkpointPath, cosignedPath, readNoteFile } from './log-files.ts'
 import type { Problem } from './problems.ts'
@@ -52,54 +53,17 @@ interface Known {
 
 /** @throws VeritError VERIT_FILE_NOT_FOUND when there is no log, VERIT_NOTE when the key in the folder is malformed */
 export async function verifyLog(folder: string, options: VerifyOptions = {}): Promise<VerifyResult> {
+  if (!existsSync(folder)) throw new VeritError('VERIT_FILE_NOT_FOUND', { path: folder, purpose: 'the audit log' })
   const problems: Problem[] = []
   const report = (problem: Problem): void => {
     if (problems.length < MOST) problems.push(problem)
   }
-  if (!existsSync(folder)) throw new VeritError('VERIT_FILE_NOT_FOUND', { path: folder, purpose: 'the audit log' })
   const key = options.key ?? keyIn(folder)
-  const witnesses = options.witnesses ?? []
-  const cosigned: { name: string; size: number; time: number }[] = []
-
-  const open = (source: string, data: Buffer | string | undefined, file?: string): Checkpoint | undefined => {
-    const place = file === undefined ? {} : { file }
-    if (data === undefined) {
-      report({ kind: 'checkpoint', message: `${source} is missing`, ...place })
-      return undefined
-    }
-    try {
-      const note = parseNote(data, source)
-      const checkpoint = parseCheckpoint(note.text, source)
-      try {
-        const signatures = verifyNote(note, [key, ...witnesses], source)
-        if (!signatures.some(s => s.key === key)) report({ kind: 'wrong-key', message: `${source} is not signed by ${key.name}+${key.id}`, ...place })
-        for (const s of signatures) if (s.time !== undefined) cosigned.push({ name: s.key.name, size: checkpoint.size, time: s.time })
-      } catch (e) {
-        report({ kind: 'signature', message: VeritError.is(e) ? e.what : String(e), ...place })
-      }
-      if (checkpoint.origin !== key.name) report({ kind: 'wrong-key', message: `${source} is of the log ${checkpoint.origin}, not ${key.name}`, ...place })
-      return checkpoint
-    } catch (e) {
-      if (!VeritError.is(e, 'VERIT_NOTE')) throw e
-      report({ kind: 'checkpoint', message: e.what, ...place })
-      return undefined
-    }
-  }
-
-  const current = open('The checkpoint', readNoteFile(checkpointPath(folder)), 'checkpoint')
-  const known: Known[] = []
-  for (const [i, given] of (options.older ?? []).entries()) {
-    const { source, text } = typeof given === 'string' ? { source: `Older checkpoint ${i + 1}`, text: given } : given
-    const checkpoint = open(source, text)
-    if (checkpoint !== undefined) known.push({ source, checkpoint })
-  }
-  if (existsSync(cosignedPath(folder))) {
-    const checkpoint = open('The cosigned checkpoint', readNoteFile(cosignedPath(folder)), 'cosigned')
-    if (checkpoint !== undefined) known.push({ source: 'The cosigned checkpoint', checkpoint })
-  }
-  for (const witness of witnesses) {
-    if (!cosigned.some(c => c.name === witness.name)) report({ kind: 'witness', message: `there is no cosignature of ${witness.name}+${witness.id}` })
-  }
+  const notes = new NoteCheck(key, options.witnesses ?? [], report)
+  const { cosigned } = notes
+  const current = notes.read('The checkpoint', readNoteFile(checkpointPath(folder)), 'checkpoint')
+  const known = gatherKnown(folder, options.older ?? [], notes)
+  notes.checkWitnesses()
   if (current === undefined) return { origin: key.name, size: 0, root: Buffer.alloc(0), key: key.text, problems, cosigned, continued: 0, uncovered: 0 }
 
   const live = existsSync(join(folder, 'verifier-key'))
@@ -108,20 +72,85 @@ export async function verifyLog(folder: string, options: VerifyOptions = {}): Pr
     options.onProgress?.(done, current.size)
     await turn()
   }
-  const found = check.finish()
+  const { isSigned, rootAt, uncovered } = check.finish()
   let continued = 0
-  for (const { source, checkpoint } of known) {
-    const { size, root } = checkpoint
+  for (const { source, checkpoint: { size, root } } of known) {
+    const here = rootAt(size)
     if (size > current.size) {
       report({ kind: 'rollback', message: `${source} covers ${size} entries, and the log has ${current.size}: it was set back, or the rest deleted`, index: current.size })
-    } else if (found.rootAt(size) !== undefined && Buffer.compare(found.rootAt(size)!, root) !== 0) {
-      const message = found.isSigned ? `${source} has another root for the first ${size} entries, though both are signed: the log shows different histories`
+    } else if (here !== undefined && Buffer.compare(here, root) === 0) {
+      continued++
+    } else if (here !== undefined) {
+      const message = isSigned ? `${source} has another root for the first ${size} entries, though both are signed: the log shows different histories`
         : `the first ${size} entries do not give the root of ${source.replace(/^The /, 'the ')}`
-      report({ kind: found.isSigned ? 'fork' : 'root', message, index: 0 })
-    } else if (found.rootAt(size) !== undefined) continued++
+      report({ kind: isSigned ? 'fork' : 'root', message, index: 0 })
+    }
   }
   for (const file of foreignFiles(folder, live)) report({ kind: 'foreign-file', message: 'it does not belong to the log, or is not a regular file', file })
-  return { origin: current.origin, size: current.size, root: current.root, key: key.text, problems, cosigned, continued, uncovered: found.uncovered }
+  return { origin: current.origin, size: current.size, root: current.root, key: key.text, problems, cosigned, continued, uncovered }
+}
+
+/** The checkpoints that the log must continue: those given, and the one that witnesses have cosigned. */
+function gatherKnown(folder: string, older: NonNullable<VerifyOptions['older']>, notes: NoteCheck): Known[] {
+  const given = older.map((one, i) => (typeof one === 'string' ? { source: `Older checkpoint ${i + 1}`, text: one } : one))
+  const known = given.map(({ source, text }) => ({ source, checkpoint: notes.read(source, text) }))
+  if (existsSync(cosignedPath(folder))) {
+    const source = 'The cosigned checkpoint'
+    known.push({ source, checkpoint: notes.read(source, readNoteFile(cosignedPath(folder)), 'cosigned') })
+  }
+  return known.filter((k): k is Known => k.checkpoint !== undefined)
+}
+
+/** Reads checkpoints, reports what is wrong with them, and keeps the cosignatures that hold. */
+class NoteCheck {
+  readonly cosigned: { name: string; size: number; time: number }[] = []
+  #key: VerifierKey
+  #witnesses: readonly VerifierKey[]
+  #report: (problem: Problem) => void
+
+  constructor(key: VerifierKey, witnesses: readonly VerifierKey[], report: (problem: Problem) => void) {
+    this.#key = key
+    this.#witnesses = witnesses
+    this.#report = report
+  }
+
+  /** What a note says, whether or not its signatures hold; undefined when it says nothing. */
+  read(source: string, data: Buffer | string | undefined, file?: string): Checkpoint | undefined {
+    const add = (kind: Problem['kind'], message: string): void => this.#report({ kind, message, ...(file === undefined ? {} : { file }) })
+    if (data === undefined) {
+      add('checkpoint', `${source} is missing`)
+      return undefined
+    }
+    try {
+      const note = parseNote(data, source)
+      const checkpoint = parseCheckpoint(note.text, source)
+      this.#checkSignatures(note, checkpoint, source, add)
+      return checkpoint
+    } catch (e) {
+      if (!VeritError.is(e, 'VERIT_NOTE')) throw e
+      add('checkpoint', e.what)
+      return undefined
+    }
+  }
+
+  #checkSignatures(note: Note, { origin, size }: Checkpoint, source: string, add: (kind: Problem['kind'], message: string) => void): void {
+    const key = this.#key
+    try {
+      const signatures = verifyNote(note, [key, ...this.#witnesses], source)
+      if (!signatures.some(s => s.key === key)) add('wrong-key', `${source} is not signed by ${key.name}+${key.id}`)
+      for (const s of signatures) if (s.time !== undefined) this.cosigned.push({ name: s.key.name, size, time: s.time })
+    } catch (e) {
+      if (!VeritError.is(e, 'VERIT_NOTE_SIGNATURE')) throw e
+      add('signature', e.what)
+    }
+    if (origin !== key.name) add('wrong-key', `${source} is of the log ${origin}, not ${key.name}`)
+  }
+
+  checkWitnesses(): void {
+    for (const { name, id } of this.#witnesses) {
+      if (!this.cosigned.some(c => c.name === name)) this.#report({ kind: 'witness', message: `there is no cosignature of ${name}+${id}` })
+    }
+  }
 }
 
 /** The key that lies in the folder itself. */
