@@ -114,7 +114,8 @@ export class MemoryRateState implements RateState {
     const needed = (): number => buckets.reduce((n, bucket) => n + (bucket.cost > 0 && !this.#levels.has(keyOf(bucket)) ? 1 : 0), 0)
     if (this.#levels.size + needed() <= this.#names) return
     this.#drop(1000, now)
-    if (this.#levels.size + needed() > this.#names) throw new VeritError('VERIT_RATE_STATE', { reason: `${this.#names} names are counted, and no more can be` })
+    if (this.#levels.size + needed() <= this.#names) return
+    throw new VeritError('VERIT_RATE_STATE', { reason: `${this.#names} names are counted, and no more can be` })
   }
 }
 

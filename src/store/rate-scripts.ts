@@ -37,8 +37,8 @@ end
 `
 
 /**
- * KEYS: buckets, places. ARGV: time, ms that a lease lasts, lease, number of buckets, then limit, unit and cost of each bucket, then the limit of each
- * of the places. Gives 1 or 0 (taken or not), the units that were missing from each bucket, the number of each place's leases of others.
+ * KEYS: buckets, places. ARGV: time, ms that a lease lasts, lease, number of buckets, then limit, unit and cost of each bucket, then the limit
+ * of each of the places. Gives 1 or 0 (taken or not), the units that were missing from each bucket, the number of each place's leases of others.
  */
 export const TAKE = `${NOW}
 local lasts, lease, buckets = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])

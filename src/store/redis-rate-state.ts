@@ -5,7 +5,9 @@
  */
 import { createHash } from 'node:crypto'
 import type { Redis as RedisClient } from 'ioredis'
+import { defined } from '../lib/defined.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
 import type { Found } from './bucket-math.ts'
 import { answerOf, checkAmount, checkCall, checkName, sizeOf, unitsOf } from './bucket-math.ts'
 import { GIVE_BACK, RELEASE, RENEW, TAKE } from './rate-scripts.ts'
@@ -48,7 +50,7 @@ export class RedisRateState implements RateState {
     const { host, port, database, tls, username, password } = parseRateUrl(url)
     const { Redis } = await import('ioredis')
     const redis = new Redis({
-      host, port, db: database, ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }), ...(tls ? { tls: {} } : {}),
+      ...defined({ host, port, db: database, username, password, tls: tls ? {} : undefined }),
       lazyConnect: true, protocol: 2, disableClientInfo: true, enableReadyCheck: false,
       enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, // nothing is taken later than asked, or twice
       connectTimeout: OPEN_MS, commandTimeout: COMMAND_MS, socketTimeout: 2 * COMMAND_MS,
@@ -140,13 +142,14 @@ function replyNumbers(reply: unknown, count: number): number[] {
 }
 
 /**
- * Clients may read the reason: it names neither address nor user. The cause is for the log, and made anew, for the library's own error holds the
- * command with its arguments, which may be the password.
+ * The reason is for the operator; clients learn only that counting does not work. The cause is made anew, for the library's own error holds the command
+ * with its arguments, which may be the password.
  */
 function failure(e: unknown): VeritError {
   invariant(e instanceof Error, 'ioredis rejects with an error')
-  const reason = /timed out|timeout/i.test(e.message) ? 'Valkey did not answer in time'
+  const what = /timed out|timeout/i.test(e.message) ? 'Valkey did not answer in time'
     : e.name === 'ReplyError' ? 'Valkey refused the command' : 'there is no connection to Valkey'
   const { code } = e as NodeJS.ErrnoException
-  return new VeritError('VERIT_RATE_STATE', { reason }, new Error(code === undefined ? e.message : `${code}: ${e.message}`))
+  const detail = printable(code === undefined || e.message.includes(code) ? e.message : `${code}: ${e.message}`, 300)
+  return new VeritError('VERIT_RATE_STATE', { reason: `${what} (${detail})` }, new Error(detail))
 }

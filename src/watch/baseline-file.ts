@@ -1,6 +1,6 @@
 /**
- * Keeps what was usual for each key over a restart, in a file of the state folder that only its owner can read. It holds key ids and counts, no texts. It is
- * a convenience: a file that is damaged or not private is left alone, and the watch learns anew.
+ * Keeps what was usual for each key over a restart, in a file of the state folder that only its owner can read. It holds key ids and counts, no
+ * texts. It is a convenience: a file that is damaged or not private is left alone, and the watch learns anew.
  */
 import { existsSync } from 'node:fs'
 import { Type } from 'typebox'
@@ -25,11 +25,13 @@ const baseline = Type.Object({ count, mean: amount, variance: amount, peak: amou
 const history = Type.Object({
   first: count, last: count,
   week: Type.Object({
-    hours: Type.Array(amount, { minItems: hoursOfWeek, maxItems: hoursOfWeek }), week: count, days: count, lastDay: Type.Integer({ minimum: -1, maximum: 1e9 }),
+    hours: Type.Array(amount, { minItems: hoursOfWeek, maxItems: hoursOfWeek }), week: count, days: count,
+    lastDay: Type.Integer({ minimum: -1, maximum: 1e9 }),
   }, closed),
   baselines: Type.Object(Object.fromEntries(baselineNames.map(name => [name, baseline])), closed),
 }, closed)
-const BaselineFile = Type.Object({ version: Type.Literal(1), keys: Type.Record(Type.String({ pattern: '^key_[0-9a-f]{12}$' }), history, closed) }, closed)
+const keys = Type.Record(Type.String({ pattern: '^key_[0-9a-f]{12}$' }), history, closed)
+const BaselineFile = Type.Object({ version: Type.Literal(1), keys }, closed)
 
 /** Gives the watch what the file holds, if it can be used; warns if not. */
 export function loadBaselines(path: string, watch: Watch, log: Log): void {

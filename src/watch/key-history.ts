@@ -38,7 +38,7 @@ export class KeyHistory {
   readonly usual: Readonly<Record<BaselineName, Baseline>>
   /** Of the five minutes under way. */
   interval = { index: -1, requests: 0, tokens: 0, errors: 0, refused: 0 }
-  /** Of the hour under way: requests, those with a prompt, those near an earlier one, log probabilities of single tokens, prompts of single tokens. */
+  /** Of the hour under way: requests, those with a prompt, prompts near an earlier one, requests for log probabilities of at most one token. */
   hour = { index: -1, requests: 0, prompts: 0, near: 0, probes: 0 }
   readonly probed = new Distinct(1024)
   readonly singles = new Distinct(4096)

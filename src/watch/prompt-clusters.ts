@@ -31,7 +31,8 @@ export class PromptClusters {
   add(sketch: Sketch, parameters: Observation['parameters'], at: number): Sweep & { near: boolean } {
     const index = this.#clusters.findIndex(c => isNear(c.sketch, sketch))
     const found = index < 0 ? undefined : this.#clusters.splice(index, 1)[0]
-    const cluster = found !== undefined && at - found.since < LIFE_MS ? found : { sketch, since: at, settings: new Set<number>(), seeds: new Distinct(SEED_BITS) }
+    const fresh = (): Cluster => ({ sketch, since: at, settings: new Set(), seeds: new Distinct(SEED_BITS) })
+    const cluster = found !== undefined && at - found.since < LIFE_MS ? found : fresh()
     this.#clusters.unshift(cluster) // the newest first: the next request is most often like the last
     if (this.#clusters.length > CLUSTERS) this.#clusters.pop()
     const { temperature, topP, topK, logprobs, seed } = parameters

@@ -1,6 +1,6 @@
 /**
- * The rules of unusual use, one row each. docs/unusual-use.md shows the same table; a test keeps the two equal. A rule looks at the history of one key
- * just after a request was counted and gives its figures, or nothing.
+ * The rules of unusual use, one row each. docs/unusual-use.md shows the same table; a test keeps the two equal. A rule looks at the history of one
+ * key just after a request was counted and gives its figures, or nothing.
  */
 import type { KeyHistory } from './key-history.ts'
 
@@ -42,7 +42,9 @@ export const rules: readonly Rule[] = [
       (usual.tokens.count < INTERVALS ? undefined : above(tokens, usual.tokens.bound(100_000), { tokens, usual: Math.round(usual.tokens.mean) })),
   },
   {
-    name: 'hours', measures: 'requests in an hour of the week (UTC) in which the key is never used', evidence: '14 days, 8 of them with requests, 500 requests',
+    name: 'hours',
+    measures: 'requests in an hour of the week (UTC) in which the key is never used',
+    evidence: '14 days, 8 of them with requests, 500 requests',
     threshold: '20 requests in an hour that, with the two beside it, had less than 0.1 % of all (weights halve in four weeks)',
     blind: 'misuse in the usual hours; fewer than 20 requests an hour; holidays, on which the usual hours are unusual',
     message: 'A key is used at an hour at which it is never used',
@@ -54,20 +56,26 @@ export const rules: readonly Rule[] = [
   },
   {
     name: 'errors', measures: 'share of requests in five minutes that were wrong (4xx but 401, 403, 429)', evidence: '50 such requests',
-    threshold: 'half of the requests, and 0.4 above the usual share', blind: 'a client that has always been wrong; 5xx, which are not the key\'s doing',
+    threshold: 'half of the requests, and 0.4 above the usual share',
+    blind: 'a client that has always been wrong; 5xx, which are not the key\'s doing',
     message: 'Many requests of a key are wrong',
     check: ({ interval: { requests, errors }, usual }) =>
-      (errors >= 50 && errors / requests >= Math.max(0.5, usual.errorShare.mean + 0.4) ? { requests, errors, usual: share(usual.errorShare.mean, 1) } : undefined),
+      (errors >= 50 && errors / requests >= Math.max(0.5, usual.errorShare.mean + 0.4)
+        ? { requests, errors, usual: share(usual.errorShare.mean, 1) } : undefined),
   },
   {
     name: 'refused', measures: 'share of requests in five minutes that were refused (401, 403, 429)', evidence: '100 such requests',
-    threshold: 'half of the requests, and 0.4 above the usual share', blind: 'a client that always runs into its limits; requests without a valid key, which have limits of their own',
+    threshold: 'half of the requests, and 0.4 above the usual share',
+    blind: 'a client that always runs into its limits; requests without a valid key, which have no history',
     message: 'Many requests of a key are refused',
     check: ({ interval: { requests, refused }, usual }) =>
-      (refused >= 100 && refused / requests >= Math.max(0.5, usual.refusedShare.mean + 0.4) ? { requests, refused, usual: share(usual.refusedShare.mean, 1) } : undefined),
+      (refused >= 100 && refused / requests >= Math.max(0.5, usual.refusedShare.mean + 0.4)
+        ? { requests, refused, usual: share(usual.refusedShare.mean, 1) } : undefined),
   },
   {
-    name: 'near-identical', measures: 'share of prompts in an hour that are nearly the same as one of 16 groups of earlier ones', evidence: '200 prompts in this hour, and 3 earlier hours with 10',
+    name: 'near-identical',
+    measures: 'share of prompts in an hour that are nearly the same as one of 16 groups of earlier ones',
+    evidence: '200 prompts in this hour, and 3 earlier hours with 10',
     threshold: '0.8 of the prompts, and twice the usual share',
     blind: 'a key whose prompts are always alike (templates, growing conversations); changes of more than a fifth; long prompts that differ only in their middle',
     message: 'A key sends nearly the same prompt again and again',
@@ -76,7 +84,9 @@ export const rules: readonly Rule[] = [
         ? { prompts, near, usual: share(usual.nearShare.mean, 1) } : undefined),
   },
   {
-    name: 'sweep', measures: 'distinct settings (temperature, top_p, top_k, logprobs) or seeds on nearly the same prompt in an hour', evidence: 'none',
+    name: 'sweep',
+    measures: 'distinct settings (temperature, top_p, top_k, logprobs) or seeds on nearly the same prompt in an hour',
+    evidence: 'none',
     threshold: '24 settings or 200 seeds', blind: 'sweeps over different prompts, over several keys, or spread over hours; evaluations look the same',
     message: 'A key tries many parameters on nearly the same prompt',
     check: ({ sweep: { settings, seeds } }) => (settings >= 24 || seeds >= 200 ? { settings, seeds } : undefined),
@@ -84,7 +94,8 @@ export const rules: readonly Rule[] = [
   {
     name: 'logprobs', measures: 'requests in an hour for log probabilities of at most one token, and distinct prompts among them', evidence: 'none',
     threshold: '300 requests and more than 4 times the mean, the mean and 8 deviations, and twice the recent peak of the hours with requests; 200 distinct prompts',
-    blind: 'extraction from answers alone; fewer than 300 an hour; a key that classifies or evaluates like this draws alerts for its first hour, then it is usual',
+    blind: 'extraction from answers alone; fewer than 300 an hour; '
+      + 'a key that classifies or evaluates like this draws alerts in its first hours, then it is usual: an attack that goes on is told of in its first hours only',
     message: 'A key reads out probabilities of next tokens, as one would to copy the model',
     check: ({ hour: { probes }, probed, usual }) =>
       (probes >= 300 && probed.count >= 200 ? above(probes, usual.probes.bound(299), { requests: probes, prompts: probed.count }) : undefined),

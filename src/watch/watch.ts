@@ -1,6 +1,6 @@
 /**
- * Looks for unusual use, key by key: what a key does is held against what it used to do, and against patterns of attack (rules.ts). It decides nothing
- * about a request; where the operator wants it, a key that draws an alert is slowed down for a while. Time is that of the observations.
+ * Looks for unusual use, key by key: what a key does is held against what it used to do, and against patterns of attack (rules.ts). It decides
+ * nothing about a request; where the operator wants it, a key that draws an alert is slowed down for a while. Time is that of the observations.
  */
 import { randomInt } from 'node:crypto'
 import { KeyHistory } from './key-history.ts'

@@ -1,6 +1,6 @@
 /**
- * Sends alerts to an address of the operator's, signed as Standard Webhooks 1.0 has it. Alerts wait in memory, at most 100; one is sent at a time; what fails
- * is sent again, later, under the same id. Redirects are not followed. The address is the operator's own setting, never a client's, so it
+ * Sends alerts to an address of the operator's, signed as Standard Webhooks 1.0 has it. Alerts wait in memory, at most 100; one is sent at a time; what
+ * fails is sent again, later, under the same id. Redirects are not followed. The address is the operator's own setting, never a client's, so it
  * may lie in a private network.
  */
 import { randomUUID } from 'node:crypto'
@@ -88,9 +88,10 @@ export class Webhook {
     this.#sending = false
     const wait = (this.#options.retryMs ?? RETRY_MS)[first.attempts++]
     if (problem === undefined) this.#options.onResult('sent')
-    else if (this.#closed.signal.aborted || wait === undefined || problem === 'status 410') {
-      if (!this.#closed.signal.aborted) this.#options.log.error({ id: first.id, attempts: first.attempts, problem }, 'an alert did not reach the webhook')
-      this.#options.onResult(this.#closed.signal.aborted ? 'dropped' : 'failed')
+    else if (this.#closed.signal.aborted) this.#options.onResult('dropped')
+    else if (wait === undefined || problem === 'status 410') {
+      this.#options.log.error({ id: first.id, attempts: first.attempts, problem }, 'an alert did not reach the webhook')
+      this.#options.onResult('failed')
     } else {
       this.#options.log.warn({ id: first.id, attempts: first.attempts, problem, againInMs: wait }, 'an alert did not reach the webhook yet')
       first.due = performance.now() + wait
@@ -103,7 +104,9 @@ export class Webhook {
   async #attempt({ id, body }: Message): Promise<string | undefined> {
     const timestamp = String(Math.floor(Date.now() / 1000))
     const signature = this.#options.signers.map(sign => sign(`${id}.${timestamp}.${body}`)).join(' ')
-    const headers = { 'content-type': 'application/json', 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature, 'user-agent': 'verit' }
+    const headers = {
+      'content-type': 'application/json', 'user-agent': 'verit', 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature,
+    }
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(this.#options.timeoutMs ?? TIMEOUT_MS)])
     try {
       const response = await fetch(this.#options.url, { method: 'POST', headers, body, redirect: 'manual', signal })
