@@ -27,10 +27,10 @@ export class SqlOutbox implements Outbox {
   }
 
   async drain(log: (events: readonly OutboxEvent[]) => Promise<void>): Promise<number> {
-    if (this.#draining || await this.pending() === 0) return 0
+    if (this.#draining) return 0
     this.#draining = true // a lease is one process's: within it, this is what keeps a second caller out
     try {
-      if (!await takeLease(this.#database, LEASE, this.#owner, LEASE_MS)) return 0
+      if (await this.pending() === 0 || !await takeLease(this.#database, LEASE, this.#owner, LEASE_MS)) return 0
       try {
         return await this.#handOver(log)
       } finally {
