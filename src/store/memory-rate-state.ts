@@ -12,7 +12,7 @@ import type { Bucket, Places, RateAnswer, RateState } from './rate-state.ts'
 export interface MemoryRateOptions {
   /** A clock that never goes back, in ms. Default: performance.now. */
   now?: () => number
-  /** Most buckets that are not full. Default 1,000,000, about 270 MB. */
+  /** Most buckets that are not full. Default 1,000,000, about 300 MB. */
   names?: number
 }
 
