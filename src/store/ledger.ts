@@ -94,8 +94,10 @@ export class Ledger implements BudgetStore, ReplayStore {
 
   async #commit(ops: readonly Op[]): Promise<readonly Answer[]> {
     const budgetOps = ops.filter(op => op.type !== 'nonce')
+    // What is settled or counted may be lost: more stays reserved then, not less.
+    const durable = ops.some(op => op.type === 'nonce' || op.type === 'reserve')
     for (let attempt = 0; attempt < 8; attempt++) {
-      const done = await this.#database.transaction(async tx => {
+      const done = await this.#database[durable ? 'transaction' : 'lazyTransaction'](async tx => {
         const { locked, missing } = await this.#lockCounters(tx, budgetOps)
         if (missing.length > 0) return { missing }
         const nonces = await this.#useNonces(tx, ops)

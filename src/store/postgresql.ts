@@ -1,6 +1,6 @@
 /** The store's database in PostgreSQL (14 and later), for several gateways at once. Loaded only where a URL is given. */
 import pg from 'pg'
-import { Kysely, PostgresDialect } from 'kysely'
+import { Kysely, PostgresDialect, sql } from 'kysely'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { checkDatabaseUrl } from './database-url.ts'
 import { migrations, newerVersion } from './migrations.ts'
@@ -84,6 +84,10 @@ export async function openPostgresql(url: string): Promise<Database> {
     dialect: 'postgresql', name: NAME,
     run: work => guard(() => work(db)),
     transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().setIsolationLevel('read committed').execute(work)),
+    lazyTransaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().setIsolationLevel('read committed').execute(async tx => {
+      await sql`SET LOCAL synchronous_commit TO off`.execute(tx)
+      return work(tx)
+    })),
     close,
   }
 }

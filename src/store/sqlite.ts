@@ -54,6 +54,14 @@ export function openSqlite(path: string): Database {
     dialect: 'sqlite', name: path,
     run: work => guard(() => work(db)),
     transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().execute(work)),
+    lazyTransaction: <T>(work: (tx: Tx) => Promise<T>) => guard(async () => {
+      database.exec('PRAGMA synchronous = NORMAL')
+      try {
+        return await db.transaction().execute(work)
+      } finally {
+        database.exec('PRAGMA synchronous = FULL')
+      }
+    }),
     close: async () => {
       if (!open) return
       open = false

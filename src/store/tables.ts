@@ -58,5 +58,7 @@ export interface Database {
   run<T>(work: (db: Kysely<Tables>) => Promise<T>): Promise<T>
   /** The same in one transaction, which has been synced to disk when the promise resolves. */
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  /** The same without waiting for the disk: a crash of the machine, not of a process, may undo it. */
+  lazyTransaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
