@@ -64,7 +64,8 @@ export interface Postgres {
   stop(): Promise<void>
 }
 
-export async function startPostgres(): Promise<Postgres> {
+/** @param tls certificate and key (PEM) with which it also speaks TLS */
+export async function startPostgres(tls?: { cert: string; key: string }): Promise<Postgres> {
   const scratch = mkdtempSync(join(tmpdir(), 'verit-pg-'))
   const found = given() ?? fromNpm(scratch) ?? installed()
   if (found === undefined) {
@@ -77,7 +78,9 @@ export async function startPostgres(): Promise<Postgres> {
   const passwordFile = join(scratch, 'password')
   const password = randomBytes(16).toString('hex')
   writeFileSync(passwordFile, password, { mode: 0o600 })
-  if (asRoot) for (const path of [scratch, data, passwordFile]) chownSync(path, NOBODY, NOBODY)
+  const tlsFiles = tls === undefined ? [] : [join(scratch, 'server.crt'), join(scratch, 'server.key')]
+  tlsFiles.forEach((path, i) => writeFileSync(path, i === 0 ? tls!.cert : tls!.key, { mode: 0o600 }))
+  if (asRoot) for (const path of [scratch, data, passwordFile, ...tlsFiles]) chownSync(path, NOBODY, NOBODY)
   const path = found.libraries === undefined ? {} : { LD_LIBRARY_PATH: `${found.libraries}:${join(dirname(found.folder), 'lib')}` }
   const options = { cwd: scratch, env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC', ...path }, ...(asRoot && { uid: NOBODY, gid: NOBODY }) }
   const made = spawnSync(join(found.folder, 'initdb'),
@@ -109,7 +112,10 @@ export async function startPostgres(): Promise<Postgres> {
     await ended
   }
   const start = async (): Promise<void> => {
-    const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', shared_buffers: '16MB', max_connections: 60, fsync: 'on' }
+    const settings = {
+      listen_addresses: '127.0.0.1', port, unix_socket_directories: '', shared_buffers: '16MB', max_connections: 60, fsync: 'on',
+      ...(tls !== undefined && { ssl: 'on', ssl_cert_file: tlsFiles[0]!, ssl_key_file: tlsFiles[1]! }),
+    }
     const flags = Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])
     const deadline = Date.now() + 60_000
     for (;;) {

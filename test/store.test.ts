@@ -25,8 +25,9 @@ import type { Postgres } from './postgres.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-store-'))
 let postgres: Postgres
+const authority = makeCertificate({ subject: 'authority', purpose: 'ca' })
 before(async () => {
-  postgres = await startPostgres()
+  postgres = await startPostgres(makeCertificate({ subject: 'database', issuer: authority, purpose: 'server', names: ['127.0.0.1'] }))
 })
 after(async () => {
   await postgres?.stop()
@@ -536,5 +537,22 @@ test('postgresql: an address that cannot be used is named without its password',
   await assert.rejects(open(u => { u.password = 'hunter2' }), clean('let this user in'))
   await assert.rejects(open(u => { u.pathname = '/hunter2' }), clean('no such database'))
   await assert.rejects(open(u => { u.port = '1' }), clean('refuses connections'))
-  await assert.rejects(open(u => { u.searchParams.set('sslmode', 'verify-full') }), clean('does not speak TLS'))
+  const unread = openStore({ stateFolder: join(dir, 'unused'), databaseUrl: `${url.href}?sslmode=verify-full&sslrootcert=/nowhere/hunter2` })
+  await assert.rejects(unread, e => VeritError.is(e, 'VERIT_DATABASE_URL') && !e.message.includes('hunter2'))
+})
+
+test('postgresql: with verify-full only the database that the authority vouches for, under its name, is believed', async () => {
+  const url = await postgres.createDatabase()
+  const open = (host: string, ca: string): Promise<Store> => {
+    const file = join(dir, `ca-${folders}.pem`)
+    writeFileSync(file, ca)
+    const databaseUrl = `${url.replace('127.0.0.1', host)}?sslmode=verify-full&sslrootcert=${file}`
+    return openStore({ stateFolder: join(dir, `s${folders++}`), databaseUrl })
+  }
+  const store = await open('127.0.0.1', authority.cert)
+  assert.deepEqual(await store.keys.list(), [])
+  await store.close()
+  const distrusted = refused('VERIT_STORE', 'certificate is not accepted')
+  await assert.rejects(open('localhost', authority.cert), distrusted)
+  await assert.rejects(open('127.0.0.1', makeCertificate({ subject: 'authority', purpose: 'ca' }).cert), distrusted)
 })

@@ -52,12 +52,12 @@ function ownMessage(message: string): string | undefined {
 /** @throws VeritError VERIT_DATABASE_URL, VERIT_STORE, VERIT_STATE (a newer Verit wrote it) */
 export async function openPostgresql(url: string): Promise<Database> {
   checkDatabaseUrl(url)
-  let pool: pg.Pool
   try {
-    pool = new pg.Pool(poolOptions(url))
+    void new pg.Client(poolOptions(url)) // connects to nothing, but reads the files that the URL names
   } catch {
     throw new VeritError('VERIT_DATABASE_URL', { problem: 'a certificate or key that it names cannot be read, or a part of it is malformed' })
   }
+  const pool = new pg.Pool(poolOptions(url))
   pool.on('error', () => {}) // an idle connection broke: the pool has dropped it, and the next query opens another
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   let open = true
