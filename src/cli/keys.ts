@@ -4,6 +4,8 @@ import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import type { KeyChange, KeyRecord } from '../store/key-store.ts'
+import { serverKey } from '../server/server-key.ts'
+import { ed25519ToSpki } from '../trust/ed25519.ts'
 import { createCommand, rotateCommand } from './keys-make.ts'
 import { fieldsOf, limitsOf, noSuchKey, notValid, policyOptions, shared, withStore } from './keys-options.ts'
 import type { Common, Policy } from './keys-options.ts'
@@ -13,7 +15,7 @@ export function command(): Command {
   const keys = new Command('keys').summary('create, list, show, rotate, change and revoke API keys')
     .description('Create, list, show, rotate, change and revoke API keys. A running server heeds a change from its next request on. '
       + 'Where the environment has VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE, the keys are in that PostgreSQL.')
-  for (const make of [createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand]) keys.addCommand(make())
+  for (const make of [createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand, serverKeyCommand]) keys.addCommand(make())
   return keys
 }
 
@@ -94,5 +96,18 @@ function revokeCommand(): Command {
       }
       const unknown = ids.find((_, i) => records[i] === undefined)
       if (unknown !== undefined) throw noSuchKey(unknown)
+    })
+}
+
+function serverKeyCommand(): Command {
+  return shared(new Command('server-key').description('Show the public key with which clients check that answers come from this server.'))
+    .addHelpText('after', `
+Examples:
+  verit keys server-key > server-key.txt
+  verit call /v1/models --key-file key.json --server-key "$(verit keys server-key)"`)
+    .action(({ state, json }: Common) => {
+      const { keyId, privateKey } = serverKey(state)
+      const publicKey = ed25519ToSpki(privateKey).toString('base64')
+      process.stdout.write(json === true ? `${printableJson({ keyid: keyId, publicKey })}\n` : `${publicKey}\n`)
     })
 }

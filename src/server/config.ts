@@ -59,7 +59,7 @@ export const ServerConfig = Type.Object({
     requestsPerMinute: limit(1200, 'requests of one address (IPv6: of one /64)'),
     tokensPerMinute: limit(0, 'prompt and completion tokens of one address'),
     streams: whole(1, 100_000, 64, 'generations of one address, running and waiting'),
-    failuresPerMinute: whole(1, 100_000, 30, 'refused credentials of one address; beyond, all its requests are refused for a while'),
+    failuresPerMinute: whole(1, 100_000, 30, 'refused requests of one address (or of one key beyond its limits) that get an audit entry each in a minute; the rest are counted in one'),
   }, closed),
   signing: Type.Object({
     windowSeconds: whole(5, 3600, 60, 'how far `created` of a signed request may lie from the server\'s clock'),

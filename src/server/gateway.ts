@@ -9,13 +9,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { authenticate, authorize } from './authenticate.ts'
 import type { Transport } from './connections.ts'
-import type { GatewayContext } from './context.ts'
+import type { Caller, GatewayContext } from './context.ts'
 import { answerPreflight, corsHeaders } from './cors.ts'
 import { errorReply } from './error-reply.ts'
 import { clientAddress } from './forwarded.ts'
 import { checkBodyHeaders, checkHttp, isPlainPath } from './http-checks.ts'
 import { logWhenDone } from './request-log.ts'
-import { takeRequest } from './rates.ts'
+import { takeAddress, takeRequest } from './rates.ts'
 import { record } from './record.ts'
 import { matches } from './route.ts'
 import type { Route } from './route.ts'
@@ -76,7 +76,7 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
   request.verit.route = route
   if (route?.requires !== 'nothing') {
     const hasBody = route?.takesBody ?? (raw.headers['content-length'] ?? '0') !== '0'
-    const caller = await authenticate(context, request, hasBody)
+    const caller = await callerOf(context, request, hasBody)
     request.verit.caller = caller
     void context.store.keys.touch([caller.record.id], new Date())
     await takeRequest(context, caller.record, request.verit.remote, reply)
@@ -86,6 +86,16 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
   checkBodyHeaders(raw, route.takesBody)
   if (raw.headers.expect !== undefined) reply.raw.writeContinue()
   return true
+}
+
+/** Who has no valid key is limited by address all the same. */
+async function callerOf(context: GatewayContext, request: FastifyRequest, hasBody: boolean): Promise<Caller> {
+  try {
+    return await authenticate(context, request, hasBody)
+  } catch (e) {
+    await takeAddress(context, request.verit.remote)
+    throw e
+  }
 }
 
 function begin(context: GatewayContext, transport: Transport, request: FastifyRequest, reply: FastifyReply): void {

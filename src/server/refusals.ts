@@ -35,11 +35,6 @@ export class Refusals {
     return ++count.refused <= this.#perMinute
   }
 
-  /** Whether a source has had its share. */
-  beyond(source: string): boolean {
-    return (this.#counts.get(source)?.refused ?? 0) >= this.#perMinute
-  }
-
   /** Tells and forgets the counts that began before a time. */
   async summarize(before: number): Promise<void> {
     const now = Date.now()

@@ -17,14 +17,17 @@ test('the fields of a completion become the sampling of the engine', () => {
   assert.deepEqual(call.prompt, { text: 'a' })
   assert.deepEqual(call.sampling, {
     temperature: 0, topP: 0.5, topK: 3, minP: 0.1, repetitionPenalty: 1.1, presencePenalty: 1, frequencyPenalty: -1, seed: 7, stop: ['x'],
-    maxTokens: 5, logprobs: 2,
+    logprobs: 2,
   })
+  assert.equal(call.askedTokens, 5)
   assert.deepEqual([call.stream, call.includeUsage, call.model], [true, true, 'm'])
 })
 
 test('what is absent or null takes the defaults', () => {
-  assert.deepEqual(readCompletion({ prompt: 'a', temperature: null, stop: null }).sampling, { maxTokens: 128 })
-  assert.deepEqual(readChat({ messages, max_tokens: null, logprobs: null }).sampling, { maxTokens: 1024 })
+  const whole = readCompletion({ prompt: 'a', temperature: null, stop: null })
+  assert.deepEqual([whole.sampling, whole.askedTokens, whole.defaultTokens], [{}, undefined, 128])
+  const chat = readChat({ messages, max_tokens: null, logprobs: null })
+  assert.deepEqual([chat.sampling, chat.askedTokens, chat.defaultTokens], [{}, undefined, 1024])
 })
 
 test('a prompt is a text, a list of ids, or a list of one of them', () => {

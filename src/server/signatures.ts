@@ -65,5 +65,6 @@ export interface StreamSigning {
   readonly signer: StreamSigner
 }
 
-/** A refused request may have an address that no signature covers. */
-const isSignable = ({ path, authority }: RequestBinding): boolean => /^\/[^?#]*$/.test(path) && authority !== ''
+/** A refused request may have an address or a field that no signature covers. */
+const isSignable = ({ path, authority, contentDigest = '' }: RequestBinding): boolean =>
+  /^\/[^?#]*$/.test(path) && authority !== '' && /^[\x20-\x7e]*$/.test(path + authority + contentDigest)
