@@ -37,6 +37,7 @@ export function errorReply(e: unknown, requestId: string, bodyLimit = 0): ErrorR
 
 /** The error a client may read, or undefined. Fastify's own refusals become rows of the table. */
 function asVeritError(e: unknown, bodyLimit: number): VeritError | undefined {
+  if (VeritError.is(e, 'VERIT_STORE')) return new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e)
   if (VeritError.is(e)) return (errorTable[e.code] as { status?: number }).status === undefined ? undefined : e
   const status = e instanceof Error && 'statusCode' in e && 'code' in e && String(e.code).startsWith('FST_') ? Number(e.statusCode) : 500
   if (status === 413) return new VeritError('VERIT_BODY_TOO_LARGE', { limit: bodyLimit })

@@ -54,15 +54,16 @@ export class Target {
     this.#sections = sections
   }
 
-  /** @param sections settings, in place of those of OPEN @param context positions of the model: how long an answer can go on */
-  static async start(sections: Sections = {}, context = 512): Promise<Target> {
+  /** @param sections settings, in place of those of OPEN @param context positions of the model: how long an answer can go on @param databaseUrl PostgreSQL in place of SQLite */
+  static async start(sections: Sections = {}, context = 512, databaseUrl = ''): Promise<Target> {
     const dir = mkdtempSync(join(tmpdir(), 'verit-attack-'))
     const model = await tinyModel(dir, context)
     const state = join(dir, 'state')
-    const store = await openStore({ stateFolder: state })
+    const store = await openStore({ stateFolder: state, databaseUrl })
     const all = await makeKey(store, { name: 'all', scopes: ['infer', 'embed', 'models', 'admin', 'metrics', 'audit'] })
     const merged = merge(OPEN, sections)
-    const server = await served(model, state, '--config', configFile(dir, merged))
+    if (databaseUrl !== '') process.env['VERIT_DATABASE_URL'] = databaseUrl
+    const server = await served(model, state, '--config', configFile(dir, merged)).finally(() => delete process.env['VERIT_DATABASE_URL'])
     return new Target(dir, model, store, server, all, merged)
   }
 
