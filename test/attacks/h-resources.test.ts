@@ -1,0 +1,153 @@
+/** Class H: attempts to take more than one's share: of positions, places, budget, turns, disk, descriptors, memory. What is taken comes back. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, afterEach, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { killServers } from '../served.ts'
+import { Target, codeOf, each, eventually } from './target.ts'
+
+let t: Target
+before(async () => {
+  t = await Target.start({ inference: { parallel: 2, queue: 200 }, http: { request_seconds: 30, idle_seconds: 2 } }, 1 << 14)
+})
+after(async () => {
+  setTimeout(killServers, 5000).unref()
+  await t.stop()
+})
+afterEach(() => t.survives())
+
+const endless = { max_tokens: 16_000, stream: true, ignore_eos: true }
+/** `prlimit` changes a limit of a process that runs; without it (other systems), these cases are left to those that have it. */
+const prlimit = (limit: string): boolean => spawnSync('prlimit', ['--pid', String(t.server.process.pid), limit]).status === 0
+const noPrlimit = spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs prlimit'
+
+test('H1 prompts as long as the context, many at once, are answered or refused one by one, and memory comes back', async () => {
+  const before = t.memory()
+  const tokens = (n: number): number[] => Array.from({ length: n }, (_, i) => i % 250)
+  await each(Array.from({ length: 6 }), async () => assert.equal((await t.complete({ prompt: tokens((1 << 14) - 1) })).status, 200))
+  for (const n of [1 << 14, 1 << 16, 180_000]) {
+    const response = await t.complete({ prompt: tokens(n) })
+    assert.equal(response.status, 400, `${n} tokens: ${response.status}`)
+    await response.arrayBuffer()
+  }
+  assert.ok((await t.complete({ prompt: 'x'.repeat(1_000_000) })).status === 400)
+  assert.ok(t.memory() - before < 200, `memory grew by ${t.memory() - before} MiB`)
+})
+
+test('H2 a storm of requests that are cancelled at once leaves no place, no connection and no budget behind', async () => {
+  const { key, record } = await t.key({ limits: { tokensPerDay: 10_000_000 } })
+  await each(Array.from({ length: 150 }, (_, i) => i), async i => {
+    const abort = new AbortController()
+    const asked = t.complete(i % 2 === 0 ? endless : { ...endless, stream: false }, { key, signal: abort.signal })
+    setTimeout(() => abort.abort(), i % 7)
+    await asked.then(r => r.body?.cancel(), () => undefined)
+  }, 30)
+  await t.quiet()
+  await eventually(async () => (await t.store.budgets.usage(record.id, new Date())).day.reserved === 0, 'what was held of the budget comes back')
+  const { used } = (await t.store.budgets.usage(record.id, new Date())).day
+  assert.ok(used < 150 * 16_001, `${used} tokens`)
+})
+
+test('H3 a budget is not overshot by requests side by side: what is granted never exceeds it, and what is refused costs nothing', async () => {
+  const { key, record } = await t.key({ limits: { tokensPerDay: 400 } })
+  const answers = await Promise.all(Array.from({ length: 100 }, () => t.complete({ prompt: 'abc', max_tokens: 30, ignore_eos: true }, { key })))
+  const counts = { ok: 0, refused: 0, tokens: 0 }
+  for (const answer of answers) {
+    const body = await answer.json() as { usage?: { total_tokens: number }; error?: { code: string } }
+    if (answer.status === 200) {
+      counts.ok++
+      counts.tokens += body.usage!.total_tokens
+    } else {
+      assert.deepEqual([answer.status, body.error!.code], [429, 'VERIT_BUDGET'])
+      assert.match(answer.headers.get('retry-after') ?? '', /^\d+$/)
+      counts.refused++
+    }
+  }
+  assert.ok(counts.tokens <= 400 && counts.ok > 0 && counts.refused > 0, JSON.stringify(counts))
+  const { day } = await t.store.budgets.usage(record.id, new Date())
+  assert.deepEqual(day, { used: counts.tokens, reserved: 0 })
+})
+
+test('H4 a key that asks for a hundred answers at once does not keep another from being served', async () => {
+  const greedy = await t.key()
+  const modest = await t.key()
+  const leave = new AbortController()
+  const flood = Array.from({ length: 100 }, () => t.complete({ ...endless, max_tokens: 300 }, { key: greedy.key, signal: leave.signal }).then(r => r.text()))
+  await eventually(async () => (await t.gauge('verit_generations_waiting')) >= 50, 'the flood waits')
+  let served = 0
+  void Promise.allSettled(flood.map(f => f.then(() => void served++)))
+  for (let i = 0; i < 3; i++) assert.equal((await t.complete({}, { key: modest.key })).status, 200)
+  assert.ok(served < 90, `${served} of the flood went first`)
+  leave.abort()
+  await Promise.allSettled(flood)
+  await t.quiet()
+})
+
+test('H5 there is no cache of prompts across requests that a flood could push others out of: a prompt costs and answers the same before and after', async () => {
+  // The engine keeps keys and values for the life of one request only; when a shared prefix cache comes, this test is to be made anew.
+  const ask = async (): Promise<unknown> => {
+    const { choices, usage } = await (await t.complete({ prompt: 'shared beginning', max_tokens: 8, seed: 1 })).json() as Record<string, unknown>
+    return { choices, usage }
+  }
+  const first = await ask()
+  await each(Array.from({ length: 40 }, (_, i) => i), async i => void await (await t.complete({ prompt: `flood ${i} `.repeat(50) })).arrayBuffer())
+  assert.deepEqual(await ask(), first)
+})
+
+test('H6 no request makes the server load, unload or swap a model', async () => {
+  // One model a server: asking for others is refused by name, and the process of the model stays the same.
+  const pid = t.server.runnerPid()
+  await each(Array.from({ length: 50 }, (_, i) => i), async i => assert.equal((await t.complete({ model: i % 2 === 0 ? `model-${i}` : '../tiny' })).status, 404))
+  for (const path of ['/v1/models/tiny', '/models/load', '/v1/load', '/api/pull', '/v1/models/unload']) assert.equal((await t.fetch(path, { method: 'POST', body: '{}' })).status, 404, path)
+  assert.equal(t.server.runnerPid(), pid)
+})
+
+test('H7 on a full disk requests are refused with 503; with room again they are answered, and the audit log verifies', { skip: noPrlimit }, async () => {
+  const { key } = await t.key({ limits: { tokensPerDay: 1_000_000 } })
+  assert.equal((await t.complete({}, { key })).status, 200)
+  // No file may grow: like a full disk, a write ends with an error
+  assert.ok(prlimit('--fsize=1:'))
+  for (let i = 0; i < 3; i++) for (const [path, init] of [['/v1/models', {}], ['/v1/completions', { method: 'POST', body: '{"prompt":"x","max_tokens":1}' }]] as const) {
+    const response = await t.fetch(path, { ...init, key })
+    assert.deepEqual([response.status, await codeOf(response)], [503, 'VERIT_UNAVAILABLE'], path)
+  }
+  assert.equal((await t.fetch('/health', { key: '' })).status, 200)
+  assert.ok(prlimit('--fsize=unlimited:'))
+  await eventually(async () => (await t.complete({}, { key })).status === 200, 'the server recovers without a restart')
+  await t.survives()
+  await t.server.stop()
+  await t.restart()
+  await t.survives()
+  const verify = spawnSync(process.execPath, [new URL('../../src/cli/main.ts', import.meta.url).pathname, 'audit', 'verify', '--state', t.state], { encoding: 'utf8' })
+  assert.equal(verify.status, 0, verify.stdout + verify.stderr)
+})
+
+test('H8 a server without free descriptors refuses connections, stays up, and answers when some are free', { skip: noPrlimit }, async () => {
+  const now = readdirSync(`/proc/${t.server.process.pid}/fd`).length
+  assert.ok(prlimit(`--nofile=${now + 24}:`))
+  const sockets = Array.from({ length: 300 }, () => t.socket())
+  await sleep(500)
+  assert.equal(t.server.process.exitCode, null)
+  sockets.forEach(s => s.destroy())
+  await eventually(async () => (await t.complete().then(r => r.status, () => 0)) === 200, 'answers come again')
+  assert.ok(prlimit('--nofile=1024:'))
+})
+
+test('H9 memory stays bounded under floods of large bodies and of connections', async () => {
+  const before = t.memory()
+  const large = JSON.stringify({ prompt: 'x', max_tokens: 1, user: 'y'.repeat((1 << 20) - 100) })
+  await each(Array.from({ length: 150 }), async () => void await (await t.fetch('/v1/completions', { method: 'POST', body: large })).arrayBuffer(), 24)
+  // bodies that never end, each just below what is accepted
+  const sockets = Array.from({ length: 100 }, () => t.socket())
+  for (const socket of sockets) socket.write(t.request('POST /v1/completions', ['Content-Type: application/json', 'Content-Length: 1000000'], large.slice(0, 900_000)))
+  await sleep(1000)
+  const peak = t.memory()
+  sockets.forEach(s => s.destroy())
+  const idle = Array.from({ length: 2000 }, () => t.socket())
+  await sleep(500)
+  assert.ok(Math.max(peak, t.memory()) - before < 500, `memory grew by ${Math.max(peak, t.memory()) - before} MiB`)
+  idle.forEach(s => s.destroy())
+  await t.quiet()
+})
