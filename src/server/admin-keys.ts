@@ -23,7 +23,7 @@ const changeable = {
   limits: Type.Optional(Type.Object({
     requests_per_minute: whole, tokens_per_minute: whole, streams: whole, tokens_per_day: whole, tokens_per_month: whole, prompt_tokens: whole, output_tokens: whole,
   }, { ...closed, description: 'an object of limits, each a whole number of at least 1' })),
-  expires: text(40, 'a time, ISO 8601'),
+  expires: text(40, 'a time, ISO 8601; for a change also "never"'),
 }
 const readNew = bodyReader({
   ...changeable, name: Type.String({ minLength: 1, maxLength: 64, description: 'a text of 1 to 64 characters' }),
@@ -57,7 +57,8 @@ export const createKey: Handler = async (context, request) => {
 }
 
 export const changeKey: Handler = async (context, request) => {
-  const record = found(await context.store.keys.change(idOf(request), optionsOf(readChange(request.body)), actorOf(request)))
+  const change = optionsOf(readChange(request.body))
+  const record = found(await context.store.keys.change(idOf(request), change.expires === 'never' ? { ...change, expires: undefined } : change, actorOf(request)))
   await context.drainOutbox()
   return shown(record)
 }

@@ -74,6 +74,7 @@ export async function ask<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question()
   } catch (e) {
+    if (VeritError.is(e) && e.status === 429) throw e // it works, and says "not so many"
     throw new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e)
   }
 }
