@@ -16,7 +16,7 @@ const isUrl = (text: string, ...schemes: string[]): boolean => URL.canParse(text
 const listenHost: Rule = text => (isIP(text.replace(/%.*$/, '')) !== 0 || HOST_NAME.test(text) ? undefined : 'must be an address or a host name, without port or brackets')
 const hostName: Rule = text => (HOST_NAME.test(text) ? undefined : 'must hold names alone, without a scheme or port, for example gpu1.example')
 const origin: Rule = text =>
-  /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text ? undefined
+  /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text ? undefined
   : 'must hold origins as browsers send them, for example https://app.example, without a final slash'
 const addresses: Rule = text => (AddressList.isEntry(text) ? undefined : 'must hold addresses or CIDR blocks, for example 10.0.0.5 or 10.0.0.0/8')
 const https: Rule = text => (isUrl(text, 'https:') ? undefined : 'must be an https address')
