@@ -53,8 +53,11 @@ export function newestNotePath(folder: string): string {
   return left !== undefined && left.every(b => b === 0) && existsSync(syncedPath(folder)) ? syncedPath(folder) : newest
 }
 
-/** A note's bytes; undefined when there is no such file or it cannot be one. */
+/** A note's bytes, read until they are the same twice, for its writer may be at it; undefined when there is no such file or it cannot be one. */
 export function readNoteFile(path: string): Buffer | undefined {
-  const bytes = readBounded(path, NOTE_LIMIT)
-  return bytes === 'unfit' ? undefined : bytes
+  for (let tries = 0; ; tries++) {
+    const [bytes, again] = [readBounded(path, NOTE_LIMIT), readBounded(path, NOTE_LIMIT)]
+    if (bytes === undefined || bytes === 'unfit') return undefined
+    if (tries > 100 || (again instanceof Buffer && bytes.equals(again))) return bytes
+  }
 }

@@ -1,15 +1,14 @@
 /**
  * Writes a log, one group of entries after another. A group never crosses the end of a bundle, so it is: bytes to the end of one file, sync; the tiles it
- * filled; a checkpoint, signed and renamed into place. The checkpoint itself is synced about once a second, beside the answers that wait for entries: a
+ * filled; a checkpoint, signed and written. The checkpoint itself is synced about once a second, beside the answers that wait for entries: a
  * power cut may bring back an older one, beyond which entries are kept. A full bundle gets its final name at the start of the next group. When anything
  * fails, the file is cut back to the last good length before the next attempt, and until that works, nothing is written.
  */
-import { randomBytes } from 'node:crypto'
-import { constants, existsSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, existsSync, fstatSync, ftruncateSync, lstatSync, openSync, writeSync } from 'node:fs'
 import { mkdir, open, rename, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { removeStaleTemporaries } from '../lib/atomic-file.ts'
+import { removeStaleTemporaries, writeFileAtomic } from '../lib/atomic-file.ts'
 import { fileError } from '../lib/file-error.ts'
 import { replaceFile, syncFolder } from '../lib/replace-file.ts'
 import { checkpointText } from '../trust/checkpoint.ts'
@@ -38,7 +37,7 @@ export class LogWriter {
   /** Size covered by the checkpoint that was synced last, and when; the sync under way. */
   #synced = { size: -1, at: 0 }
   #syncing: Promise<void> | undefined
-  #temporary: string
+  #noteFile: number | undefined
   /** Tiles that a group wrote before it failed; undefined while all is well. */
   #failed: readonly FullTile[] | undefined
 
@@ -49,7 +48,6 @@ export class LogWriter {
     this.#note = state.note
     this.#bundle = state.bundle
     this.#length = state.length
-    this.#temporary = join(folder, `.verit-${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
   }
 
   /** Opens the log of a folder whose lock this process holds. */
@@ -105,6 +103,7 @@ export class LogWriter {
   async close(): Promise<void> {
     await this.#syncing
     await this.#syncCheckpoint().catch(() => undefined)
+    this.#closeNote()
     await this.#file?.close()
     this.#file = undefined
   }
@@ -118,11 +117,28 @@ export class LogWriter {
     }
     const text = checkpointText(this.#signer.verifier.name, tree.size, tree.root())
     const note = formatNote({ text, signatures: [signNote(text, this.#signer)] })
-    // Some 200 bytes that are not synced: quicker than handing the work to another thread four times.
-    writeFileSync(this.#temporary, note, { mode: 0o600 })
-    renameSync(this.#temporary, checkpointPath(this.#folder))
+    this.#writeNote(note)
     this.#tree = tree
     this.#note = note
+  }
+
+  /**
+   * Some 200 bytes in one call, in the place of those before: a rename would wait for the disk. Who reads meanwhile reads twice (readNoteFile). Where
+   * someone has put another file in its place, that one is written.
+   */
+  #writeNote(note: string): void {
+    const path = checkpointPath(this.#folder)
+    const there = lstatSync(path, { throwIfNoEntry: false })
+    if (this.#noteFile !== undefined && fstatSync(this.#noteFile).ino !== there?.ino) this.#closeNote()
+    if (there === undefined) writeFileAtomic(path, note, { mode: 0o600 })
+    this.#noteFile ??= openSync(path, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0))
+    const length = writeSync(this.#noteFile, note, 0)
+    if (there?.size !== length) ftruncateSync(this.#noteFile, length)
+  }
+
+  #closeNote(): void {
+    if (this.#noteFile !== undefined) closeSync(this.#noteFile)
+    this.#noteFile = undefined
   }
 
   async #syncCheckpoint(): Promise<void> {
