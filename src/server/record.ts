@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { NewAuditEntry, RequestEntry } from '../audit/entry.ts'
 import { VeritError } from '../lib/errors.ts'
+import { addressGroup } from './address-group.ts'
 import type { Caller, GatewayContext } from './context.ts'
 import { errorReply } from './error-reply.ts'
 import { nameOf } from './route.ts'
@@ -32,7 +33,7 @@ export async function record(context: GatewayContext, request: FastifyRequest, s
 
 async function recordRefusal(context: GatewayContext, request: FastifyRequest, code: string | undefined): Promise<void> {
   const { remote } = request.verit
-  if (code === undefined || !AUTH_CODES.has(code) || !context.refusals.count(remote)) return
+  if (code === undefined || !AUTH_CODES.has(code) || !context.refusals.count(addressGroup(remote))) return
   request.verit.entry = await append(context, { type: 'auth', request: request.id, result: 'refused', code, remote, route: nameOf(request) })
 }
 
