@@ -69,6 +69,26 @@ export function mayComeFrom(record: KeyRecord, remote: string): boolean {
 
 export const mayUse = (record: KeyRecord, model: string): boolean => record.models.length === 0 || record.models.includes(model)
 
+/**
+ * Whether the key, as it is now, still lets its caller do what needs a scope, by the credential that proved it.
+ * @param now what the store says; undefined: the key is not valid
+ */
+export function stillMay({ credentialId, proof }: Caller, now: KeyRecord | undefined, scope: Scope, remote: string): boolean {
+  return now !== undefined && now.scopes.includes(scope) && mayComeFrom(now, remote) && now.credentials.some(c => c.id === credentialId)
+    && (proof !== 'secret' || now.signing !== 'required')
+}
+
+/**
+ * Asks the store again about a caller that was let in a while ago.
+ * @throws VeritError VERIT_UNAUTHORIZED, VERIT_UNAVAILABLE
+ */
+export async function checkStillMay({ store }: GatewayContext, caller: Caller, scope: Scope, remote: string): Promise<void> {
+  const { id } = caller.record
+  if (!stillMay(caller, (await ask(() => store.keys.valid([id]))).get(id), scope, remote)) throw noLonger()
+}
+
+export const noLonger = (): VeritError => unauthorized('the one sent is no longer valid')
+
 /** A store that fails is no answer. */
 export async function ask<T>(question: () => Promise<T>): Promise<T> {
   try {

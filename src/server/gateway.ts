@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { fastify } from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError, invariant } from '../lib/errors.ts'
-import { authenticate, authorize } from './authenticate.ts'
+import { authenticate, authorize, checkStillMay } from './authenticate.ts'
 import type { Transport } from './connections.ts'
 import type { Caller, GatewayContext } from './context.ts'
 import { answerPreflight, corsHeaders } from './cors.ts'
@@ -46,6 +46,7 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
     invariant(known, `${String(route.method)} ${route.url} is not in the route table`)
   })
   app.addHook('onRequest', async (request, reply) => (await admit(context, transport, request, reply) ? undefined : reply))
+  app.addHook('preHandler', request => readmit(context, request))
   app.addHook('onSend', (request, reply, payload) => finish(context, request, reply, payload))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
@@ -86,6 +87,15 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
   checkBodyHeaders(raw, route.takesBody)
   if (raw.headers.expect !== undefined) reply.raw.writeContinue()
   return true
+}
+
+/**
+ * A body may take as long as its sender likes, within the limit: what was true of the key before it need not be true behind it. Otherwise who holds
+ * requests open could use a key, even make new ones with it, after it was revoked.
+ */
+async function readmit(context: GatewayContext, { verit: { route, caller, remote } }: FastifyRequest): Promise<void> {
+  if (route === undefined || route.requires === 'nothing' || !route.takesBody || caller === undefined) return
+  await checkStillMay(context, caller, route.requires, remote)
 }
 
 /** Who has no valid key is limited by address all the same. */

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { CallEvent, Prompt } from '../runner/messages.ts'
 import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
-import { ask, mayComeFrom, mayUse } from './authenticate.ts'
+import { checkStillMay, mayUse, stillMay } from './authenticate.ts'
 import type { GatewayContext, GenerationNotes, ServedModel } from './context.ts'
 import { Ending } from './ending.ts'
 import { errorReply } from './error-reply.ts'
@@ -37,11 +37,10 @@ interface Answering {
 }
 
 export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-  const key = request.verit.caller!.record
+  const caller = request.verit.caller!
+  const key = caller.record
   const model = modelOf(context, call.model)
-  const { credentialId, proof } = request.verit.caller!
-  const permits = (r: typeof key): boolean => r.scopes.includes('infer') && mayUse(r, model.id) && mayComeFrom(r, request.verit.remote)
-    && r.credentials.some(c => c.id === credentialId) && (proof !== 'secret' || r.signing !== 'required')
+  const permits = (r: typeof key): boolean => mayUse(r, model.id) && stillMay(caller, r, 'infer', request.verit.remote)
   if (!mayUse(key, model.id)) throw new VeritError('VERIT_FORBIDDEN', { problem: 'the key may not use this model' })
   const notes = notesOf(call)
   request.verit.generation = notes
@@ -93,11 +92,12 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
 
 /** The key may have been revoked since the watch over it has looked last: no work begins for one that has. */
 async function checkStillValid({ context, request, ending }: Answering): Promise<void> {
-  const { id } = request.verit.caller!.record
-  if ((await ask(() => context.store.keys.valid([id]))).has(id)) return
-  const why = new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' })
-  ending.end(why)
-  throw why
+  try {
+    await checkStillMay(context, request.verit.caller!, 'infer', request.verit.remote)
+  } catch (e) {
+    ending.end(e as VeritError)
+    throw e
+  }
 }
 
 function notesOf({ prompt, sampling }: GenerationCall): GenerationNotes {

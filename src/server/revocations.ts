@@ -4,6 +4,7 @@
  */
 import { VeritError } from '../lib/errors.ts'
 import type { KeyRecord, KeyStore } from '../store/key-store.ts'
+import { noLonger } from './authenticate.ts'
 
 const EVERY_MS = 250
 /** Readings that may fail in a row. */
@@ -44,7 +45,7 @@ export class Revocations {
       this.#failures = 0
       for (const r of running) {
         const record = valid.get(r.keyId)
-        if (record === undefined || !r.permits(record)) this.#end(r, new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' }))
+        if (record === undefined || !r.permits(record)) this.#end(r, noLonger())
       }
     } catch (e) {
       if (++this.#failures >= MOST_FAILURES) for (const r of running) this.#end(r, new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e))
