@@ -31,6 +31,9 @@ const PARSER_STATUS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
+/** A body that is there so soon after its headers needs no second look at the key. */
+const PROMPT_MS = 100
+
 /** Builds the gateway; it does not listen yet. */
 export function buildGateway(context: GatewayContext, transport: Transport): FastifyInstance {
   const app = fastify({
@@ -93,8 +96,8 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
  * A body may take as long as its sender likes, within the limit: what was true of the key before it need not be true behind it. Otherwise who holds
  * requests open could use a key, even make new ones with it, after it was revoked.
  */
-async function readmit(context: GatewayContext, { verit: { route, caller, remote } }: FastifyRequest): Promise<void> {
-  if (route === undefined || route.requires === 'nothing' || !route.takesBody || caller === undefined) return
+async function readmit(context: GatewayContext, { verit: { route, caller, remote, start } }: FastifyRequest): Promise<void> {
+  if (route === undefined || route.requires === 'nothing' || !route.takesBody || caller === undefined || performance.now() - start < PROMPT_MS) return
   await checkStillMay(context, caller, route.requires, remote)
 }
 

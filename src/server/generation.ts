@@ -101,9 +101,10 @@ async function checkStillValid({ context, request, ending }: Answering): Promise
 }
 
 function notesOf({ prompt, sampling }: GenerationCall): GenerationNotes {
-  const { temperature, topP, topK, seed, logprobs } = sampling
+  const { temperature, topP, topK, seed, logprobs, stop } = sampling
   return {
-    parameters: { ...sampling }, prompt: promptText(prompt), promptIds: 'tokens' in prompt ? prompt.tokens : undefined, answer: '', finish: undefined,
+    // stop strings are texts of the client: only their number is recorded
+    parameters: { ...sampling, ...(stop !== undefined && { stop: stop.length }) }, prompt: promptText(prompt), promptIds: 'tokens' in prompt ? prompt.tokens : undefined, answer: '', finish: undefined,
     observed: Object.fromEntries(Object.entries({ temperature, topP, topK, seed, logprobs }).filter(([, v]) => v !== undefined)),
   }
 }

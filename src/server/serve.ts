@@ -8,6 +8,7 @@ import { openAuditLog } from '../audit/audit-log.ts'
 import type { FolderAuditLog } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { VERSION } from '../lib/version.ts'
 import { ModelRunner } from '../runner/model-runner.ts'
 import type { ModelRunnerOptions } from '../runner/model-runner.ts'
 import type { NewKey } from '../store/key-store.ts'
@@ -126,7 +127,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
 async function openAudit(config: ServerConfig, state: string, log: Log): Promise<FolderAuditLog> {
   const { origin, textsKey } = config.audit
   const audit = await openAuditLog(join(state, 'audit'), { origin, textsKey, log })
-  await audit.append({ type: 'server', event: 'start', detail: { pid: process.pid } })
+  await audit.append({ type: 'server', event: 'start', detail: { pid: process.pid, version: VERSION } })
   return audit
 }
 
