@@ -8,7 +8,8 @@ import type { Target } from './target.ts'
 export async function askAll(at: Target): Promise<{ path: string; key: string; status: number }[]> {
   const asked = routeTable.filter(r => r.requires !== 'nothing').flatMap(route => ['valid', 'wrong', 'none'].map(key => ({ route, key })))
   return Promise.all(asked.map(async ({ route, key }) => {
-    const init = { method: route.method, key: key === 'valid' ? at.all.key : key === 'wrong' ? newKey() : '', ...(route.takesBody && { body: '{"prompt":"x","max_tokens":1}' }) }
+    const init = { method: route.method, key: key === 'valid' ? at.all.key : key === 'wrong' ? newKey() : '',
+      ...(route.takesBody && { body: '{"prompt":"x","max_tokens":1}' }) }
     const response = await at.fetch(route.path.replace(':id', at.all.record.id), init)
     await response.arrayBuffer()
     return { path: route.path, key, status: response.status }

@@ -51,7 +51,9 @@ test('G12 a database that is overwritten while the server runs lets nobody in wh
     writeSync(fd, Buffer.alloc(statSync(join(t.state, name)).size, 0x5a), 0)
     closeSync(fd)
   }
-  for (const { path, key, status } of await askAll(t)) if (key !== 'valid') assert.ok(status === 401 || status === 503, `${path} with ${key} key: ${status}`)
+  for (const { path, key, status } of await askAll(t)) {
+    if (key !== 'valid') assert.ok(status === 401 || status === 503, `${path} with ${key} key: ${status}`)
+  }
   assert.ok([401, 503].includes((await t.fetch('/v1/models', { key: revoked.key })).status))
   assert.equal((await t.fetch('/health', { key: '' })).status, 200)
 })

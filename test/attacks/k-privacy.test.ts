@@ -21,7 +21,8 @@ afterEach(() => t.survives())
 async function seen(response: Response): Promise<object> {
   const changing = new Set(['date', 'x-request-id', 'verit-audit-entry', 'content-length'])
   const body = await response.json() as { choices: unknown; usage: object; verit: object }
-  return { status: response.status, headers: [...response.headers].filter(([name]) => !changing.has(name) && !/ratelimit/.test(name)), choices: body.choices, usage: body.usage, verit: Object.keys(body.verit) }
+  return { status: response.status, headers: [...response.headers].filter(([name]) => !changing.has(name) && !/ratelimit/.test(name)),
+    choices: body.choices, usage: body.usage, verit: Object.keys(body.verit) }
 }
 
 test('K1 a prompt that another key has just sent is answered like one that nobody has sent: no header, field or count differs', async () => {
@@ -37,14 +38,16 @@ test('K2 usage tells the lengths of this very request and nothing of a cache', a
   for (let i = 0; i < 2; i++) {
     const { usage } = await (await t.complete({ prompt: 'the same words again', max_tokens: 3, ignore_eos: true })).json() as { usage: object }
     assert.deepEqual(usage, { prompt_tokens: 20, completion_tokens: 3, total_tokens: 23 })
-    const text = await (await t.complete({ prompt: 'the same words again', max_tokens: 3, stream: true, stream_options: { include_usage: true } })).text()
+    const text = await (await t.complete({ prompt: 'the same words again', max_tokens: 3, stream: true,
+      stream_options: { include_usage: true } })).text()
     assert.doesNotMatch(text, /cache|prompt_tokens_details|kv|slot/i)
   }
 })
 
 test('K3 the size of an event of a stream is that of its token\'s text and a constant: nothing pads it, and docs/threat-model.md says so', async context => {
   const text = await (await t.complete({ prompt: 'x', max_tokens: 400, stream: true, ignore_eos: true, temperature: 1.5, seed: 1 })).text()
-  const events = text.split('\n\n').filter(e => e.startsWith('data: {')).map(e => ({ bytes: Buffer.byteLength(e), choice: (JSON.parse(e.slice(6)) as { choices: { text: string; finish_reason: string | null }[] }).choices[0]! })).filter(e => e.choice.finish_reason === null)
+  const events = text.split('\n\n').filter(e => e.startsWith('data: {')).map(e => ({ bytes: Buffer.byteLength(e),
+    choice: (JSON.parse(e.slice(6)) as { choices: { text: string; finish_reason: string | null }[] }).choices[0]! })).filter(e => e.choice.finish_reason === null)
   const overhead = new Set(events.map(e => e.bytes - Buffer.byteLength(JSON.stringify(e.choice.text))))
   assert.equal(overhead.size, 1, 'a constant')
   const sizes = [...Map.groupBy(events, e => e.bytes).values()].map(g => g.length / events.length)
@@ -63,14 +66,19 @@ test('K4 metrics hold no key, name, address, model text or prompt in any label, 
   for (const hidden of [key, record.id, 'of-secrets', '127.0.0.1', t.state]) assert.ok(!text.includes(hidden), hidden)
   const labels = [...text.matchAll(/^\w+\{([^}]*)\}/gm)].flatMap(m => [...m[1]!.matchAll(/(\w+)="/g)].map(l => l[1]!))
   for (const label of new Set(labels)) assert.ok(['route', 'status', 'code', 'kind', 'rule', 'result', 'le'].includes(label), label)
-  for (const path of ['/slots', '/props', '/v1/slots', '/debug', '/stats', '/v1/requests', '/api/ps', '/v1/internal']) assert.equal((await t.fetch(path)).status, 404, path)
+  for (const path of ['/slots', '/props', '/v1/slots', '/debug', '/stats', '/v1/requests', '/api/ps', '/v1/internal']) {
+    assert.equal((await t.fetch(path)).status, 404, path)
+  }
   assert.deepEqual(await (await t.fetch('/health', { key: '' })).json(), { status: 'ok' })
 })
 
 test('K5 errors hold no address in memory, path, stack, or word of the libraries behind the server', async () => {
   const requests = [
-    t.complete({ prompt: [1e6] }), t.complete({ prompt: 'x'.repeat(100_000) }), t.complete({ max_tokens: -1 }), t.complete({ model: '/etc/passwd' }), t.fetch('/v1/completions', { method: 'POST', body: '{' }), t.fetch('/v1/completions', { method: 'POST', body: '[]' }),
-    t.fetch('/%zz'), t.fetch('/v1/admin/keys/x'), t.fetch('/v1/admin/keys', { method: 'POST', body: '{"name":"x","kind":"ed25519","public_key":"x"}' }), t.fetch('/v1/admin/keys', { method: 'POST', body: '{"name":"x","kind":"certificate","certificate":"-----BEGIN CERTIFICATE-----"}' }),
+    t.complete({ prompt: [1e6] }), t.complete({ prompt: 'x'.repeat(100_000) }), t.complete({ max_tokens: -1 }), t.complete({ model: '/etc/passwd' }),
+    t.fetch('/v1/completions', { method: 'POST', body: '{' }), t.fetch('/v1/completions', { method: 'POST', body: '[]' }),
+    t.fetch('/%zz'), t.fetch('/v1/admin/keys/x'), t.fetch('/v1/admin/keys',
+      { method: 'POST', body: '{"name":"x","kind":"ed25519","public_key":"x"}' }),
+      t.fetch('/v1/admin/keys', { method: 'POST', body: '{"name":"x","kind":"certificate","certificate":"-----BEGIN CERTIFICATE-----"}' }),
     t.fetch('/v1/chat/completions', { method: 'POST', body: '{"messages":[{"role":"system","content":"x"},{"role":"assistant","content":"\\ud800"}]}' }), t.fetch('/v1/models', { key: 'x' }), t.fetch('/v1/models', { method: 'DELETE' }),
   ]
   await each(requests, async request => {
@@ -82,10 +90,12 @@ test('K5 errors hold no address in memory, path, stack, or word of the libraries
 })
 
 test('K6 an answer is the same alone and in a crowd that uses the same places before, beside and after it', async () => {
-  const ask = async (): Promise<unknown> => (await (await t.complete({ prompt: 'alone or not', max_tokens: 60, seed: 11, logprobs: 2, ignore_eos: true })).json() as { choices: unknown }).choices
+  const ask = async (): Promise<unknown> => (await (await t.complete({ prompt: 'alone or not', max_tokens: 60, seed: 11, logprobs: 2,
+    ignore_eos: true })).json() as { choices: unknown }).choices
   const alone = await ask()
   const leave = new AbortController()
-  const crowd = Array.from({ length: 12 }, (_, i) => t.complete({ prompt: `crowd ${i} `.repeat(1 + i * 7), max_tokens: 900, ignore_eos: true, stream: i % 2 === 0 }, { signal: leave.signal }).then(r => r.text(), () => ''))
+  const crowd = Array.from({ length: 12 }, (_, i) => t.complete({ prompt: `crowd ${i} `.repeat(1 + i * 7), max_tokens: 900, ignore_eos: true,
+    stream: i % 2 === 0 }, { signal: leave.signal }).then(r => r.text(), () => ''))
   await eventually(async () => (await t.gauge('verit_generations_running')) > 1, 'the crowd runs')
   for (let i = 0; i < 3; i++) assert.deepEqual(await ask(), alone)
   leave.abort()

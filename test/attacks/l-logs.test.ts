@@ -10,6 +10,8 @@ import { cpSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync 
 import { join } from 'node:path'
 import { after, before, mock, test } from 'node:test'
 import { openAuditLog } from '../../src/audit/audit-log.ts'
+import { verifyLog } from '../../src/audit/verify.ts'
+import { parseVerifierKey } from '../../src/trust/note-key.ts'
 import { killServers } from '../served.ts'
 import { Target, each } from './target.ts'
 
@@ -24,25 +26,33 @@ after(async () => {
 })
 
 const verit = (...args: string[]): { status: number | null; text: string } => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [new URL('../../src/cli/main.ts', import.meta.url).pathname, ...args], { encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [new URL('../../src/cli/main.ts', import.meta.url).pathname, ...args],
+    { encoding: 'utf8' })
   return { status, text: stdout + stderr }
 }
 /** Control and direction characters, but for the line feed that ends lines. */
 const UNSAFE = /[^\n\P{Cc}]|[\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/u
 
 test('L1 no text of a client can forge a line, colour a terminal or turn the direction of writing, in the log, the audit log or what commands show', async () => {
-  const evil = ['\r\n{"level":30,"msg":"forged"}', '\u001b[2J\u001b[31mforged', '\u202egnp.exe', '\u2028forged', '\u0007\u0008\u0000', '\u009b31m', '%0d%0aforged', '\ufeff', '\u2066x\u2069', '\\u000a']
+  const evil = ['\r\n{"level":30,"msg":"forged"}', '\u001b[2J\u001b[31mforged', '\u202egnp.exe', '\u2028forged', '\u0007\u0008\u0000', '\u009b31m',
+    '%0d%0aforged', '\ufeff', '\u2066x\u2069', '\\u000a']
   const latin = evil.map(text => Buffer.from(text, 'utf8').toString('latin1'))
   const lines = t.server.stderr().split('\n').length
   await each(latin, async text => {
-    for (const header of ['User-Agent', 'X-Request-Id', 'X-Forwarded-For', 'Authorization', 'Signature-Input', 'Host', 'Origin', 'Referer', 'Content-Type']) {
-      await t.raw([`GET /v1/models HTTP/1.1`, ...(header === 'Host' ? [] : [`Host: 127.0.0.1:${t.port}`]), `${header}: ${text}`, 'Connection: close', '', ''].join('\r\n'))
-    }
-    for (const first of [`GET /${text}`, `${text} /`, `GET /v1/models${text}`, `GET /v1/admin/keys/${text}`]) await t.raw(t.request(first, ['Connection: close']))
+    const names = ['User-Agent', 'X-Request-Id', 'X-Forwarded-For', 'Authorization', 'Signature-Input', 'Host', 'Origin', 'Referer', 'Content-Type']
+    const inHeaders = names.map(name => {
+      const host = name === 'Host' ? [] : [`Host: 127.0.0.1:${t.port}`]
+      return ['GET /v1/models HTTP/1.1', ...host, `${name}: ${text}`, 'Connection: close', '', ''].join('\r\n')
+    })
+    const firstLines = [`GET /${text}`, `${text} /`, `GET /v1/models${text}`, `GET /v1/admin/keys/${text}`]
+    await Promise.all([...inHeaders, ...firstLines.map(first => t.request(first, ['Connection: close']))].map(request => t.raw(request)))
   })
   await each(evil, async text => {
-    for (const body of [{ prompt: text }, { model: text }, { [text]: 1 }, { stop: text.slice(0, 200) || 'x' }, { prompt: text, user: text }]) await (await t.complete(body)).arrayBuffer()
-    for (const body of [{ name: text }, { name: 'x', owner: text }, { name: 'x', models: [text] }, { name: 'x', addresses: [text] }, { name: 'x', expires: text }, { [text]: 1 }]) {
+    for (const body of [{ prompt: text }, { model: text }, { [text]: 1 }, { stop: text.slice(0, 200) || 'x' }, { prompt: text, user: text }]) {
+      await (await t.complete(body)).arrayBuffer()
+    }
+    for (const body of [{ name: text }, { name: 'x', owner: text }, { name: 'x', models: [text] }, { name: 'x', addresses: [text] },
+      { name: 'x', expires: text }, { [text]: 1 }]) {
       const response = await t.fetch('/v1/admin/keys', { method: 'POST', body: JSON.stringify(body) })
       assert.ok(response.status === 400 || response.status === 200)
       await response.arrayBuffer()
@@ -51,7 +61,9 @@ test('L1 no text of a client can forge a line, colour a terminal or turn the dir
   await t.survives()
   const log = t.server.stderr()
   assert.doesNotMatch(log, UNSAFE)
-  for (const line of log.split('\n').slice(lines).filter(l => l !== '')) assert.equal(typeof (JSON.parse(line) as { msg: string }).msg, 'string', line)
+  for (const line of log.split('\n').slice(lines).filter(l => l !== '')) {
+    assert.equal(typeof (JSON.parse(line) as { msg: string }).msg, 'string', line)
+  }
   assert.doesNotMatch(log, /"msg":"forged"/)
   for (const args of [['keys', 'list'], ['audit', 'tail', '-n', '500'], ['audit', 'tail', '-n', '500', '--json'], ['keys', 'list', '--json']]) {
     const { status, text } = verit(...args, '--state', t.state)
@@ -60,14 +72,14 @@ test('L1 no text of a client can forge a line, colour a terminal or turn the dir
   }
 })
 
-/** Copies the log of the server, which has stopped, changes the copy, and gives what the auditor's command says of it. */
-function auditOf(change: (folder: string) => void, ...args: string[]): { status: number | null; text: string } {
+/** Copies the log of the server, which has stopped, and changes the copy. */
+function copyWith(change: (folder: string) => void): string {
   const folder = join(t.dir, 'copy')
   rmSync(folder, { recursive: true, force: true })
   cpSync(join(t.state, 'audit'), folder, { recursive: true })
   rmSync(join(folder, 'lock'), { force: true })
   change(folder)
-  return verit('audit', 'verify', '--folder', folder, ...args)
+  return folder
 }
 const openBundle = (folder: string): string => {
   const name = readdirSync(join(folder, 'tile/entries'), { recursive: true, encoding: 'utf8' }).find(f => f.endsWith('.open'))
@@ -81,7 +93,9 @@ test('L2 an entry that is changed, removed, moved or cut off, and a log that was
   const key = readFileSync(join(t.state, 'audit', 'verifier-key'), 'utf8').trim()
   await (await t.complete()).arrayBuffer()
   await t.server.stop()
-  assert.equal(auditOf(() => undefined, '--key', key, '--checkpoint', older).status, 0, auditOf(() => undefined).text)
+  const command = (folder: string): { status: number | null; text: string } => verit('audit', 'verify', '--folder', folder, '--key', key, '--checkpoint', older)
+  const { status, text } = command(copyWith(() => undefined))
+  assert.equal(status, 0, text)
   const changes: Record<string, (folder: string) => void> = {
     changed: folder => {
       const bytes = readFileSync(openBundle(folder))
@@ -99,9 +113,14 @@ test('L2 an entry that is changed, removed, moved or cut off, and a log that was
     },
     'cut off': folder => truncateSync(openBundle(folder), readFileSync(openBundle(folder)).length - 40),
     'set back': folder => rmSync(openBundle(folder)),
-    'another key': folder => writeFileSync(join(folder, 'checkpoint'), readFileSync(join(folder, 'checkpoint'), 'utf8').replace(/.{8}\n$/, 'AAAAAAA=\n')),
+    'another key': folder => writeFileSync(join(folder, 'checkpoint'),
+      readFileSync(join(folder, 'checkpoint'), 'utf8').replace(/.{8}\n$/, 'AAAAAAA=\n')),
   }
-  for (const [name, change] of Object.entries(changes)) assert.equal(auditOf(change, '--key', key, '--checkpoint', older).status, 1, name)
+  for (const [name, change] of Object.entries(changes)) {
+    const { problems } = await verifyLog(copyWith(change), { key: parseVerifierKey(key, 'the key'), older: [readFileSync(older, 'utf8')] })
+    assert.ok(problems.length > 0, name)
+  }
+  assert.equal(command(copyWith(changes['changed']!)).status, 1)
   await t.restart()
   await t.survives()
 })
@@ -144,7 +163,8 @@ test('L4 what was answered is in the log, also when the gateway is killed the mo
     await t.restart()
   }
   assert.ok(answered.size >= 2)
-  const lines = verit('audit', 'tail', '-n', '2000', '--json', '--state', t.state).text.trim().split('\n').map(l => JSON.parse(l) as { index: number; entry: { type: string; status?: number } })
+  const lines = verit('audit', 'tail', '-n', '2000', '--json', '--state',
+    t.state).text.trim().split('\n').map(l => JSON.parse(l) as { index: number; entry: { type: string; status?: number } })
   for (const index of answered) assert.equal(lines.find(l => l.index === index)?.entry.status, 200, `entry ${index}`)
   const { status, text } = verit('audit', 'verify', '--state', t.state)
   assert.equal(status, 0, text)
@@ -180,6 +200,10 @@ test('L6 no key, signature, prompt or answer stands in the log or the audit log,
   await (await t.fetch(`/${prompt}`, { key })).arrayBuffer()
   await (await t.fetch(`/v1/models`, { key: `${key.slice(0, -1)}!` })).arrayBuffer()
   assert.ok(texts.length > 0)
-  const written = [t.server.stderr(), verit('audit', 'tail', '-n', '2000', '--json', '--state', t.state).text, ...readdirSync(join(t.state, 'audit'), { recursive: true, withFileTypes: true }).filter(f => f.isFile()).map(f => readFileSync(join(f.parentPath, f.name), 'utf8'))].join('\n')
-  for (const hidden of [key, key.slice(6, 49), prompt, ...texts, JSON.stringify(texts[0]).slice(1, -1)]) assert.ok(!written.includes(hidden), hidden.slice(0, 10))
+  const written = [t.server.stderr(), verit('audit', 'tail', '-n', '2000', '--json', '--state', t.state).text,
+    ...readdirSync(join(t.state, 'audit'), { recursive: true,
+    withFileTypes: true }).filter(f => f.isFile()).map(f => readFileSync(join(f.parentPath, f.name), 'utf8'))].join('\n')
+  for (const hidden of [key, key.slice(6, 49), prompt, ...texts, JSON.stringify(texts[0]).slice(1, -1)]) {
+    assert.ok(!written.includes(hidden), hidden.slice(0, 10))
+  }
 })

@@ -27,8 +27,10 @@ before(async () => {
   }
   ;[small, crowded, narrow] = await Promise.all([
     Target.start(sections),
-    Target.start({ listen: { trusted_proxies: ['127.0.0.1'] }, inference: { parallel: 2, queue: 2, context: 1 << 15 }, keys: { streams: 2 }, addresses: { streams: 3, failures_per_minute: 5 } }, 1 << 15),
-    Target.start({ http: { connections: 14, connections_per_address: 6, idle_seconds: 30, header_seconds: 30, request_seconds: 30 }, inference: { context: 25 } }),
+    Target.start({ listen: { trusted_proxies: ['127.0.0.1'] }, inference: { parallel: 2, queue: 2, context: 1 << 15 }, keys: { streams: 2 },
+      addresses: { streams: 3, failures_per_minute: 5 } }, 1 << 15),
+    Target.start({ http: { connections: 14, connections_per_address: 6, idle_seconds: 30, header_seconds: 30, request_seconds: 30 },
+      inference: { context: 25 } }),
   ])
   const plenty = { requestsPerMinute: 1e9, tokensPerMinute: 1e9, streams: 10_000, tokensPerDay: 1e9, tokensPerMonth: 1e9 }
   for (const t of [small, crowded]) await t.store.keys.change(t.all.record.id, { limits: plenty }, 'cli')
@@ -42,7 +44,8 @@ let addresses = 0
 /** An address that nobody has used yet. */
 const elsewhere = (): Record<string, string> => ({ 'x-forwarded-for': `198.51.100.${++addresses}` })
 /** Asks `small` for at most so many tokens: two for the prompt, which could be that long by its bytes, and the rest for the answer. */
-const ask = (tokens: number, key: string, headers = elsewhere()): Promise<Response> => small.complete({ prompt: 'x', max_tokens: tokens - 2 }, { key, headers })
+const ask = (tokens: number, key: string, headers = elsewhere()): Promise<Response> => small.complete({ prompt: 'x', max_tokens: tokens - 2 },
+  { key, headers })
 const expect = async (response: Response, status: number, code?: string): Promise<Response> => {
   assert.deepEqual([response.status, response.status === 200 ? undefined : await codeOf(response)], [status, code])
   if (status === 200) await response.arrayBuffer()
@@ -74,13 +77,16 @@ test('http.body_bytes: the last byte that fits, and the next', async () => {
   const body = (bytes: number): string => `{"prompt":"x","max_tokens":1${' '.repeat(bytes - 29)}}`
   await expect(await small.fetch('/v1/completions', { method: 'POST', body: body(2048), headers: elsewhere() }), 200)
   await expect(await small.fetch('/v1/completions', { method: 'POST', body: body(2049), headers: elsewhere() }), 413, 'VERIT_BODY_TOO_LARGE')
-  const chunked = (bytes: number): Promise<{ statuses: number[] }> => small.raw(small.request('POST /v1/completions', ['X-Forwarded-For: 203.0.113.1', 'Content-Type: application/json', 'Transfer-Encoding: chunked', 'Connection: close'], `${bytes.toString(16)}\r\n${body(bytes)}\r\n0\r\n\r\n`))
+  const chunked = (bytes: number): Promise<{ statuses: number[] }> => small.raw(small.request('POST /v1/completions',
+    ['X-Forwarded-For: 203.0.113.1', 'Content-Type: application/json', 'Transfer-Encoding: chunked', 'Connection: close'],
+    `${bytes.toString(16)}\r\n${body(bytes)}\r\n0\r\n\r\n`))
   assert.deepEqual((await chunked(2048)).statuses, [200])
   assert.deepEqual((await chunked(2049)).statuses, [413])
 })
 
 test('http.headers, http.header_bytes and http.url_bytes: the last that fit, and the next', async () => {
-  const get = async (path: string, ...headers: string[]): Promise<number | undefined> => (await small.raw(small.request(`GET ${path}`, ['Connection: close', ...headers], '', ''))).statuses[0]
+  const get = async (path: string, ...headers: string[]): Promise<number | undefined> => (await small.raw(small.request(`GET ${path}`,
+    ['Connection: close', ...headers], '', ''))).statuses[0]
   const more = (n: number): string[] => Array.from({ length: n }, (_, i) => `X-${i}: y`)
   assert.deepEqual([await get('/health', ...more(10)), await get('/health', ...more(11))], [200, 400]) // Host and Connection are two
   const path = (bytes: number): string => `/${'a'.repeat(bytes - 1)}`
@@ -121,7 +127,9 @@ test('inference.prompt_tokens, inference.output_tokens and inference.context: th
 
 test('keys.requests_per_minute: the last request of a minute, and the next; each answer tells what is left', async () => {
   const { key } = await small.key()
-  for (let left = 3; left >= 0; left--) assert.equal(limitsTold(await expect(await small.fetch('/v1/models', { key, headers: elsewhere() }), 200))['requests']!.r, left)
+  for (let left = 3; left >= 0; left--) {
+    assert.equal(limitsTold(await expect(await small.fetch('/v1/models', { key, headers: elsewhere() }), 200))['requests']!.r, left)
+  }
   const refused = await expect(await small.fetch('/v1/models', { key, headers: elsewhere() }), 429, 'VERIT_RATE_LIMIT')
   assert.deepEqual([limitsTold(refused)['requests']!.r, limitsTold(refused)['requests']!.q], [0, 4])
   assert.ok(Number(refused.headers.get('retry-after')) <= 60)
@@ -131,7 +139,9 @@ test('keys.requests_per_minute: the last request of a minute, and the next; each
 test('keys.tokens_per_minute, keys.tokens_per_day and keys.tokens_per_month: the most that a request may take, and one more', async () => {
   const roomy = { requestsPerMinute: 100, tokensPerMinute: 1000, tokensPerDay: 1000, tokensPerMonth: 1000 }
   for (const [own, most, name, code] of [
-    [{ ...roomy, tokensPerMinute: undefined }, 50, 'tokens', 'VERIT_RATE_LIMIT'], [{ ...roomy, tokensPerDay: undefined }, 40, 'tokens-day', 'VERIT_BUDGET'], [{ ...roomy, tokensPerMonth: undefined }, 45, 'tokens-month', 'VERIT_BUDGET'],
+    [{ ...roomy, tokensPerMinute: undefined }, 50, 'tokens', 'VERIT_RATE_LIMIT'],
+    [{ ...roomy, tokensPerDay: undefined }, 40, 'tokens-day', 'VERIT_BUDGET'],
+    [{ ...roomy, tokensPerMonth: undefined }, 45, 'tokens-month', 'VERIT_BUDGET'],
   ] as const) {
     const limits = Object.fromEntries(Object.entries(own).filter(([, v]) => v !== undefined))
     const { key } = await small.key({ limits })
@@ -165,7 +175,8 @@ test('addresses.requests_per_minute and addresses.tokens_per_minute: the last of
   await expect(await small.fetch('/v1/models', { headers: { 'x-forwarded-for': '2001:db8:0:1::1' } }), 200)
   // 70 tokens; one request may ask for 62 at most
   const full = elsewhere()
-  const used = (await (await small.complete({ prompt: 'x', max_tokens: 60, ignore_eos: true }, { headers: full })).json() as { usage: { total_tokens: number } }).usage.total_tokens
+  const used = (await (await small.complete({ prompt: 'x', max_tokens: 60, ignore_eos: true },
+    { headers: full })).json() as { usage: { total_tokens: number } }).usage.total_tokens
   assert.equal(used, 61)
   await expect(await small.complete({ prompt: 'x', max_tokens: 8 }, { headers: full }), 429, 'VERIT_RATE_LIMIT')
   await expect(await small.complete({ prompt: 'x', max_tokens: 7 }, { headers: full }), 200)
@@ -189,16 +200,19 @@ test('addresses.failures_per_minute: so many refused credentials of an address h
 
 test('signing.window_seconds: the oldest and the newest signature that holds, and those beyond', async () => {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const { credentialId } = await small.store.keys.create({ name: 'signer', kind: 'ed25519', public: ed25519ToSpki(publicKey), limits: { requestsPerMinute: 100 } }, 'cli')
+  const { credentialId } = await small.store.keys.create({ name: 'signer', kind: 'ed25519', public: ed25519ToSpki(publicKey),
+    limits: { requestsPerMinute: 100 } }, 'cli')
   for (const [seconds, status] of [[-9, 200], [-12, 401], [9, 200], [12, 401]] as const) {
-    const { headers } = signRequest({ method: 'GET', authority: `127.0.0.1:${small.port}`, path: '/v1/models', headers: {} }, { alg: 'ed25519', keyId: credentialId, privateKey }, Math.floor(Date.now() / 1000) + seconds)
+    const { headers } = signRequest({ method: 'GET', authority: `127.0.0.1:${small.port}`, path: '/v1/models', headers: {} },
+      { alg: 'ed25519', keyId: credentialId, privateKey }, Math.floor(Date.now() / 1000) + seconds)
     assert.equal((await small.fetch('/v1/models', { key: '', headers: { ...headers, ...elsewhere() } })).status, status, `${seconds} s`)
   }
 })
 
 test('inference.parallel, inference.queue, keys.streams and addresses.streams: the last place, and the next request', async () => {
   const leave = new AbortController()
-  const endless = (key: string, headers: Record<string, string>): Promise<Response> => crowded.complete({ max_tokens: 30_000, stream: true, ignore_eos: true }, { key, headers, signal: leave.signal })
+  const endless = (key: string, headers: Record<string, string>): Promise<Response> => crowded.complete({ max_tokens: 30_000, stream: true,
+    ignore_eos: true }, { key, headers, signal: leave.signal })
   const [one, two, three] = await Promise.all([crowded.key(), crowded.key(), crowded.key()])
   const [here, there] = [elsewhere(), elsewhere()]
   const running = [await endless(one.key, here), await endless(one.key, here)] // both places
@@ -240,11 +254,14 @@ test('http.connections_per_address and http.connections: the last connection, an
 })
 
 test('every limit among the settings has a test: here, or with the clients that are too slow', () => {
-  const slow = ['http.header_seconds', 'http.request_seconds', 'http.idle_seconds', 'http.slow_reader_seconds', 'inference.request_timeout_seconds'] // D3, test/server-limits.test.ts, src/server/connections.test.ts
+  // D3, test/server-limits.test.ts, src/server/connections.test.ts
+  const slow = ['http.header_seconds', 'http.request_seconds', 'http.idle_seconds', 'http.slow_reader_seconds', 'inference.request_timeout_seconds']
   const limits = settings.filter(s => s.schema.type === 'integer' && !/^(?:listen|audit)\./.test(s.name)).map(s => s.name)
   const here = [
-    'http.body_bytes', 'http.headers', 'http.header_bytes', 'http.url_bytes', 'http.json_depth', 'http.connections', 'http.connections_per_address', 'inference.parallel', 'inference.queue', 'inference.context', 'inference.prompt_tokens', 'inference.output_tokens',
-    'keys.requests_per_minute', 'keys.tokens_per_minute', 'keys.streams', 'keys.tokens_per_day', 'keys.tokens_per_month', 'addresses.requests_per_minute', 'addresses.tokens_per_minute', 'addresses.streams', 'addresses.failures_per_minute', 'signing.window_seconds',
+    'http.body_bytes', 'http.headers', 'http.header_bytes', 'http.url_bytes', 'http.json_depth', 'http.connections', 'http.connections_per_address',
+    'inference.parallel', 'inference.queue', 'inference.context', 'inference.prompt_tokens', 'inference.output_tokens',
+    'keys.requests_per_minute', 'keys.tokens_per_minute', 'keys.streams', 'keys.tokens_per_day', 'keys.tokens_per_month',
+    'addresses.requests_per_minute', 'addresses.tokens_per_minute', 'addresses.streams', 'addresses.failures_per_minute', 'signing.window_seconds',
   ]
   assert.deepEqual(limits.filter(name => !here.includes(name) && !slow.includes(name)), [])
 })

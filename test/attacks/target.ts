@@ -131,7 +131,8 @@ export class Target {
 
   /** A request as text: the first line, the usual headers, those given, a body. */
   request(first: string, headers: readonly string[] = [], body = '', key = this.all.key): string {
-    return [`${first} HTTP/1.1`, `Host: 127.0.0.1:${this.port}`, ...(key === '' ? [] : [`Authorization: Bearer ${key}`]), ...headers, '', body].join('\r\n')
+    return [`${first} HTTP/1.1`, `Host: 127.0.0.1:${this.port}`, ...(key === '' ? [] : [`Authorization: Bearer ${key}`]), ...headers, '',
+      body].join('\r\n')
   }
 
   async gauge(name: string): Promise<number> {

@@ -17,7 +17,9 @@ test('G12 a nonce that cannot be written is a request refused', async () => {
   const t = await Target.start({ http: { header_seconds: 60, request_seconds: 60 } })
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   const { credentialId } = await t.store.keys.create({ name: 'signer', kind: 'ed25519', public: ed25519ToSpki(publicKey) }, 'cli')
-  const signed = (): Promise<Response> => t.fetch('/v1/models', { key: '', headers: signRequest({ method: 'GET', authority: `127.0.0.1:${t.port}`, path: '/v1/models', headers: {} }, { alg: 'ed25519', keyId: credentialId, privateKey }).headers })
+  const signed = (): Promise<Response> => t.fetch('/v1/models',
+    { key: '', headers: signRequest({ method: 'GET', authority: `127.0.0.1:${t.port}`, path: '/v1/models', headers: {} },
+    { alg: 'ed25519', keyId: credentialId, privateKey }).headers })
   assert.equal((await signed()).status, 200)
   const database = new DatabaseSync(join(t.state, 'verit.sqlite'))
   database.exec('BEGIN IMMEDIATE')

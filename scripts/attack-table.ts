@@ -1,0 +1,140 @@
+/**
+ * Writes docs/attacks.md: each attack that is known against servers of this kind, what happens here, and the tests that show it, read from their sources:
+ * `node scripts/attack-table.ts`. With --check it only says whether the page is current. A test belongs to an attack when its name begins with its id.
+ */
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+
+const root = new URL('../', import.meta.url)
+const file = new URL('docs/attacks.md', root)
+
+interface Attack {
+  readonly id: string
+  readonly attack: string
+  readonly happens: string
+}
+const row = (id: string, attack: string, happens: string): Attack => ({ id, attack, happens })
+
+/** Classes, with what they are about, and their cases. */
+export const classes: readonly { title: string; attacks: readonly Attack[] }[] = [
+  { title: 'D. HTTP', attacks: [
+    row('D1', 'Request smuggling: two lengths, odd codings, bare CR and LF, folded lines, chunks counted two ways', '400, the connection is ended; what follows is never run as a request'),
+    row('D2', 'Huge or many headers, headers named like parts of JavaScript objects', '431 or 400 before the key is looked at; memory stays bounded'),
+    row('D3', 'Slow headers, slow bodies, clients that do not read', 'cut off when their time is up; the place is given back'),
+    row('D4', 'Requests behind one another on a connection, in floods', 'one at a time, in order, each with its own key; more than 64 end the connection'),
+    row('D5', 'Expect, Upgrade, CONNECT, Connection naming other headers', '"continue" only after the key was checked; all else 400'),
+    row('D6', 'Other methods, TRACE, headers that override method or address', '4xx; nothing is echoed'),
+    row('D7', 'Other spellings of addresses (`//`, `%2e`, `;`, dots, case), route shadowing', '4xx in any spelling, with any key or none: paths are matched as written'),
+    row('D8', 'Parameters and headers twice', '400: none is chosen'),
+    row('D9', 'Chunk extensions and trailers', 'ignored, bounded; a key in a trailer is none'),
+    row('D10', 'Compressed bombs', '415 without unpacking a byte'),
+    row('D11', 'HTTP/2 rapid reset and floods', 'there is no HTTP/2: preface, ALPN and h2c are refused'),
+    row('D12', 'Host confusion', '403 unless Host names this server; forwarded hosts are not read'),
+    row('D13', 'Clients that break off at every byte', 'no place, connection or memory is lost'),
+  ] },
+  { title: 'E. JSON', attacks: [
+    row('E1', 'Depth of 100,000', '400 in one pass before anything is built'),
+    row('E2', 'A name twice', '400'),
+    row('E3', '`__proto__`, `constructor`, `prototype`', '400; nothing is polluted'),
+    row('E4', 'Huge integers, -0, 1e999, NaN', '400, or taken by value'),
+    row('E5', 'Lone surrogates, NUL, overlong UTF-8, byte order mark', '415 or 400, or kept as text'),
+    row('E6', 'Numbers for texts and the like', '400 with the field\'s name; nothing is converted'),
+    row('E7', 'Names whose hashes collide', '400 beyond a number of them'),
+    row('E8', 'Negative and huge numbers in every field', 'accepted at both ends of the range, 400 beyond'),
+  ] },
+  { title: 'G. Keys and signatures', attacks: [
+    row('G1', 'Timing of the comparison', 'one answer for every wrong key; HMAC digests, compared in constant time (`node bench/key-timing.ts`)'),
+    row('G2', 'Case, spaces, lists, two credentials, other headers', '401 or 400: one spelling is accepted'),
+    row('G3', 'SQL and query operators in every identity', 'texts like others: 401, 404 or 400'),
+    row('G4', 'Stored digests, ids and derived secrets presented as keys', '401'),
+    row('G5', 'Keys that begin alike, through a cache', 'told apart: there is no cache'),
+    row('G6', 'A key that is revoked, expires, is rotated or loses rights while it streams', 'the stream ends within a second, with VERIT_UNAUTHORIZED'),
+    row('G7', 'Rights of another route', '403: each route names its scope in one table'),
+    row('G8', 'Replay, also after a restart or a kill; skewed clocks', '401: nonces are on disk before the answer'),
+    row('G9', 'Another algorithm, key id or label; several signatures', '401'),
+    row('G10', 'A signature over less, more or other things', '401: the covered components are fixed'),
+    row('G11', 'Secrets in URLs, logs, errors, arguments, files', 'none is found'),
+    row('G12', 'The store fails in the middle', '503 for everyone; served again when it is back'),
+  ] },
+  { title: 'H. Resources and fairness', attacks: [
+    row('H1', 'Prompts as long as the context', 'answered in turn, or 400; memory comes back'),
+    row('H2', 'Storms of cancelled requests', 'places, connections and budget come back'),
+    row('H3', 'One budget, many requests side by side', 'never overshot: the worst case is held first'),
+    row('H4', 'One key with a hundred requests', 'others are served before its next'),
+    row('H5', 'Pushing others out of a prompt cache', 'there is no cache shared by requests'),
+    row('H6', 'Making the server swap models', 'one model a server; other names are 404'),
+    row('H7', 'A full disk', '503; goes on when there is room; the audit log verifies'),
+    row('H8', 'No free descriptors', 'connections are refused, the server stays up and recovers'),
+    row('H9', 'Floods of bodies and connections', 'memory stays bounded'),
+  ] },
+  { title: 'J. Browsers', attacks: [
+    row('J1', 'DNS rebinding', '403 on every route, on loopback too'),
+    row('J2', 'Forms and other requests that need no preflight', '403, 401 or 415; there are no cookies'),
+    row('J3', 'Reflected origins', '403; CORS headers for listed origins only, never with credentials'),
+    row('J4', 'Framing, sniffing, caching', 'forbidden by the headers of every answer'),
+    row('J5', 'Markup through prompts, answers and names', 'data in JSON with nosniff and a CSP of `none`'),
+    row('J6', 'A prompt in a link', '400: queries are refused; there is no page that would send one'),
+    row('J7', 'Origin `null`', '403, and it cannot be allowed'),
+  ] },
+  { title: 'K. Side channels', attacks: [
+    row('K1', 'Probing for others\' prompts by time or answer', 'nothing is kept from one request to the next'),
+    row('K2', 'Cache counts in usage', 'there are none'),
+    row('K3', 'Sizes of a stream\'s events', '**remains**: the size of an event tells the length of its token; nothing pads it yet'),
+    row('K4', 'Labels of metrics, routes that show what runs', 'no label holds what a client chose; there are no such routes'),
+    row('K5', 'Addresses and paths in errors', 'none'),
+    row('K6', 'Memory reused between requests', 'the same answer alone and in a crowd'),
+  ] },
+  { title: 'L. Logs', attacks: [
+    row('L1', 'Line breaks, ANSI and direction characters', 'escaped in log, audit log and commands'),
+    row('L2', 'Entries changed, removed, moved, cut off, set back', 'found by `verit audit verify`'),
+    row('L3', 'A forked log', 'found with an older checkpoint'),
+    row('L4', 'A crash between answer and log', 'the entry is on disk before the answer\'s last byte'),
+    row('L5', 'Clock jumps', 'times of entries never go back'),
+    row('L6', 'Secrets and texts in logs', 'none'),
+  ] },
+]
+
+export interface TestOfAttack {
+  readonly id: string
+  readonly name: string
+  /** Path in the repository. */
+  readonly file: string
+}
+
+/** All tests of attacks, by their sources. */
+export function testsOfAttacks(): TestOfAttack[] {
+  const files = ['test/attacks', 'test/full'].flatMap(folder => readdirSync(new URL(folder, root)).filter(f => /^(?!limits).*\.test\.ts$/.test(f)).map(f => `${folder}/${f}`)).toSorted()
+  return files.flatMap(path => [...readFileSync(new URL(path, root), 'utf8').matchAll(/^test\('(([A-Z]\d+) (?:[^'\\\n]|\\.)*)'/gm)]
+    .map(([, name, id]) => ({ id: id!, name: name!.replaceAll(String.raw`\'`, "'"), file: path })))
+}
+
+const cell = (text: string): string => text.replaceAll('|', String.raw`\|`).replaceAll('<', '&lt;')
+
+export function attackPage(): string {
+  const tests = testsOfAttacks()
+  const lines = (attack: Attack): string => {
+    const own = tests.filter(t => t.id === attack.id).map(t => `${cell(t.name.slice(t.id.length + 1))} ([${t.file.split('/').at(-1)!.replace('.test.ts', '')}](../${t.file}))`)
+    return `| ${attack.id} | ${cell(attack.attack)} | ${cell(attack.happens)} | ${own.join('<br>')} |`
+  }
+  return `# Attacks
+
+Attacks that are known against servers of language models and what happens when they are tried on this one. Made from the sources of the tests by
+\`node scripts/attack-table.ts\`; a test fails when an attack has no test. The servers are real, the attacks are generated by code:
+
+    node --test "test/attacks/*.test.ts"         # part of npm test
+    node --test "test/full/attacks-*.test.ts"    # those that wait for a database
+
+After each case the server must still answer \`/health\` and a valid request; ceilings are of memory, connections and entries, never of time. Limits are
+tried on both sides of their edges in [limits.test.ts](../test/attacks/limits.test.ts). Who might do this, and what is not covered, is in
+[threat-model.md](threat-model.md).
+${classes.map(({ title, attacks }) => `\n## ${title}\n\n| id | attack | what happens | tests |\n|---|---|---|---|\n${attacks.map(lines).join('\n')}\n`).join('')}`
+}
+
+if (import.meta.main) {
+  const page = attackPage()
+  const current = readFileSync(file, { encoding: 'utf8', flag: 'a+' }) === page
+  if (!process.argv.includes('--check')) writeFileSync(file, page)
+  else if (!current) {
+    process.stderr.write('docs/attacks.md is not current: run `node scripts/attack-table.ts`.\n')
+    process.exitCode = 1
+  }
+}
