@@ -70,7 +70,7 @@ export function createTransport(config: ServerConfig, log: Log): Transport {
     maxHeaderSize: http.headerBytes, headersTimeout: Math.min(http.headerSeconds, http.requestSeconds) * 1000, requestTimeout: http.requestSeconds * 1000,
     keepAliveTimeout: http.idleSeconds * 1000, connectionsCheckingInterval: CHECK_MS, requireHostHeader: true, insecureHTTPParser: false,
   }
-  const inTurn = new OneAtATime(() => void counts.refused++)
+  const inTurn = new OneAtATime(() => void counts.refused++, http.slowReaderSeconds * 1000)
   const serverFactory = (listener: RequestListener): Server => {
     const handler = inTurn.listener(listener)
     const server = material === undefined ? createServer(options, handler)

@@ -3,6 +3,7 @@
  * hands all that have arrived to the program at once. Here the next begins when the answer before it has gone out, for three reasons: what follows a
  * refused request may be a part of it that two programs counted differently, and must never run; thousands of small requests in one packet would all
  * take memory at once; and an answer that waits behind another is not told by Node when its client leaves.
+ * An answer that is complete and of which its client takes nothing is given up after a while: Node would keep it, and its connection, for ever.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -19,10 +20,15 @@ export class OneAtATime {
   /** The one that is being answered, and those that wait. */
   #exchanges = new WeakMap<Duplex, Exchange[]>()
   #tooMany: () => void
+  #slowMs: number
 
-  /** @param tooMany told of each connection that is ended because it sent too many */
-  constructor(tooMany: () => void) {
+  /**
+   * @param tooMany told of each connection that is ended because it sent too many
+   * @param slowMs a client that takes nothing of a complete answer for this long is given up
+   */
+  constructor(tooMany: () => void, slowMs: number) {
     this.#tooMany = tooMany
+    this.#slowMs = slowMs
   }
 
   /** Whether an answer to this connection may be on its way: a request has been read to its end, or its answer has begun. */
@@ -34,7 +40,11 @@ export class OneAtATime {
   /** The listener, with the requests of each connection one after another. A connection with too many is ended. */
   listener(handler: RequestListener): RequestListener {
     const begin = ({ request, response }: Exchange): void => {
-      response.once('close', () => next(request.socket))
+      const { socket } = request
+      response.once('close', () => next(socket))
+      // The socket's own timer, which starts anew whenever a piece goes out. Node sets it for idle connections when the answer has gone, and clears it
+      // when a request comes; for one that has waited here, that is done below.
+      response.once('prefinish', () => void socket.setTimeout(this.#slowMs))
       handler(request, response)
     }
     const next = (socket: Duplex): void => {
@@ -42,7 +52,10 @@ export class OneAtATime {
       exchanges?.shift()
       const following = isOpen(socket) ? exchanges?.[0] : undefined
       if (following === undefined) this.#exchanges.delete(socket)
-      else begin(following)
+      else {
+        following.request.socket.setTimeout(0)
+        begin(following)
+      }
     }
     return (request, response) => {
       const { socket } = request
