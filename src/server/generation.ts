@@ -100,12 +100,13 @@ async function checkStillValid({ context, request, ending }: Answering): Promise
   }
 }
 
-function notesOf({ prompt, sampling }: GenerationCall): GenerationNotes {
+function notesOf({ prompt, sampling, askedTokens, defaultTokens }: GenerationCall): GenerationNotes {
   const { temperature, topP, topK, seed, logprobs, stop } = sampling
+  const maxTokens = askedTokens ?? defaultTokens
   return {
     // stop strings are texts of the client: only their number is recorded
     parameters: { ...sampling, ...(stop !== undefined && { stop: stop.length }) }, prompt: promptText(prompt), promptIds: 'tokens' in prompt ? prompt.tokens : undefined, answer: '', finish: undefined,
-    observed: Object.fromEntries(Object.entries({ temperature, topP, topK, seed, logprobs }).filter(([, v]) => v !== undefined)),
+    observed: Object.fromEntries(Object.entries({ temperature, topP, topK, seed, logprobs, maxTokens }).filter(([, v]) => v !== undefined)),
   }
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { killServers } from '../served.ts'
-import { Target, eventually } from './target.ts'
+import { Target, each, eventually } from './target.ts'
 
 let target: Target
 before(async () => {
@@ -59,4 +59,12 @@ test('a request whose body is held back is refused when its key has ended meanwh
   assert.ok(!names.includes('back door'))
   assert.equal((await keys.get(target.all.record.id))!.owner, '')
   await target.survives()
+})
+
+test('who asks a real server for the probabilities of next tokens, again and again, draws the alert', async () => {
+  const { key } = await target.key()
+  await each(Array.from({ length: 320 }, (_, i) => i), async i => {
+    assert.equal((await target.complete({ prompt: `The ${i}`, max_tokens: i % 2, logprobs: 5 }, { key })).status, 200)
+  })
+  await eventually(async () => (await target.gauge(String.raw`verit_alerts_total\{rule="logprobs"\}`)) >= 1, 'the alert is counted')
 })
