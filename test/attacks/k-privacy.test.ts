@@ -31,7 +31,7 @@ test('K1 a prompt that another key has just sent is answered like one that nobod
   const ask = async (key: string): Promise<object> => seen(await t.complete({ prompt, max_tokens: 6, seed: 3 }, { key }))
   const first = await ask(one.key)
   for (const key of [two.key, one.key, two.key]) assert.deepEqual(await ask(key), first)
-  // The times are measured apart, with many samples: bench/ has the classifier of times to the first token across keys.
+  // The times are measured apart, with many samples: bench/first-token.ts
 })
 
 test('K2 usage tells the lengths of this very request and nothing of a cache', async () => {
