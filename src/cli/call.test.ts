@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { signedServer } from '../../test/signed-server.ts'
 import type { SignedServerOptions } from '../../test/signed-server.ts'
 import { newKeyPair, writeKeyFile } from '../client/index.ts'
@@ -110,4 +114,27 @@ test('wrong uses are refused before anything is sent', async () => {
     await assert.rejects(command().parseAsync(args, { from: 'user' }), e => VeritError.is(e, code) && message.test(e.message) && !e.message.includes('SECRET'), args.join(' '))
   }
   assert.equal(server.accepted.length, 0)
+})
+
+test('an error that never ends, and an answer that unpacks to far more than it was, are given up', async () => {
+  const bomb = gzipSync(Buffer.alloc(128 << 20))
+  const server = createServer((request, response) => {
+    response.on('error', () => undefined)
+    if (request.url === '/bomb') return void response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
+    const more = (): void => {
+      while (response.write(Buffer.alloc(1 << 16, ' ')));
+      response.once('drain', more)
+    }
+    response.writeHead(500)
+    more()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const results = await Promise.all([call(['/endless', '--url', url]), call(['/bomb', '--json', '--url', url])])
+  for (const { status, out, err } of results) {
+    assert.deepEqual([status, out], [1, ''])
+    assert.match(err, /its body has more than \d+ bytes .*\[VERIT_ANSWER\]\n$/)
+  }
+  server.closeAllConnections()
+  server.close()
 })

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { errorOf } from '../client/clock-skew.ts'
+import { readWhole } from '../client/read-body.ts'
 import { serverEvents } from '../client/server-events.ts'
 import { veritFetch } from '../client/verit-fetch.ts'
 import { defined } from '../lib/defined.ts'
@@ -10,6 +11,10 @@ import { fileError } from '../lib/file-error.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
 import { forTerminal } from './for-terminal.ts'
+
+/** Most bytes of an answer that are held at once, unpacked: what is not a stream, and what an error says. */
+const MOST_BYTES = 64 << 20
+const MOST_ERROR_BYTES = 1 << 20
 
 interface Flags {
   data?: string
@@ -59,7 +64,7 @@ async function run(first: string | undefined, second: string | undefined, flags:
     process.stdout.write('\n')
   }
   if (!response.ok) await fail(response, flags)
-  else if (flags.json) process.stdout.write(oneLine(await response.text()))
+  else if (flags.json) process.stdout.write(oneLine(await wholeText(response, MOST_BYTES)))
   else if (flags.prompt !== undefined) await printText(response)
   else await printBody(response)
 }
@@ -124,6 +129,13 @@ async function send({ method, url, body }: Call, { keyFile, serverKey }: Flags):
   }
 }
 
+/** @throws VeritError VERIT_ANSWER for one that is longer: a hostile server's may never end */
+async function wholeText(response: Response, limit: number): Promise<string> {
+  const bytes = await readWhole(response.body, limit)
+  if (bytes === undefined) throw new VeritError('VERIT_ANSWER', { problem: `its body has more than ${limit} bytes (status ${response.status})` })
+  return new TextDecoder().decode(bytes)
+}
+
 const oneLine = (text: string): string => {
   try {
     return `${printableJson(JSON.parse(text))}\n`
@@ -133,7 +145,7 @@ const oneLine = (text: string): string => {
 }
 
 async function fail(response: Response, flags: Flags): Promise<never> {
-  const text = await response.text()
+  const text = await wholeText(response, MOST_ERROR_BYTES)
   const error = errorOf(text)
   if (flags.json && error !== undefined) process.stdout.write(oneLine(text))
   throw new VeritError('VERIT_CALL', { status: response.status, problem: said(error?.message ?? (response.statusText || 'nothing more')) })
