@@ -71,20 +71,22 @@ export const mayUse = (record: KeyRecord, model: string): boolean => record.mode
 
 /**
  * Whether the key, as it is now, still lets its caller do what needs a scope, by the credential that proved it.
- * @param now what the store says; undefined: the key is not valid
+ * @param now what the store says of a valid key
  */
-export function stillMay({ credentialId, proof }: Caller, now: KeyRecord | undefined, scope: Scope, remote: string): boolean {
-  return now !== undefined && now.scopes.includes(scope) && mayComeFrom(now, remote) && now.credentials.some(c => c.id === credentialId)
+export function stillMay({ credentialId, proof }: Caller, now: KeyRecord, scope: Scope, remote: string): boolean {
+  return now.scopes.includes(scope) && mayComeFrom(now, remote) && now.credentials.some(c => c.id === credentialId)
     && (proof !== 'secret' || now.signing !== 'required')
 }
 
 /**
- * Asks the store again about a caller that was let in a while ago.
+ * Asks the store again about a caller that was let in a while ago; gives the key's record as it is now.
  * @throws VeritError VERIT_UNAUTHORIZED, VERIT_UNAVAILABLE
  */
-export async function checkStillMay({ store }: GatewayContext, caller: Caller, scope: Scope, remote: string): Promise<void> {
+export async function checkStillMay({ store }: GatewayContext, caller: Caller, scope: Scope, remote: string): Promise<KeyRecord> {
   const { id } = caller.record
-  if (!stillMay(caller, (await ask(() => store.keys.valid([id]))).get(id), scope, remote)) throw noLonger()
+  const now = (await ask(() => store.keys.valid([id]))).get(id)
+  if (now === undefined || !stillMay(caller, now, scope, remote)) throw noLonger()
+  return now
 }
 
 export const noLonger = (): VeritError => unauthorized('the one sent is no longer valid')

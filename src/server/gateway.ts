@@ -96,9 +96,10 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
  * A body may take as long as its sender likes, within the limit: what was true of the key before it need not be true behind it. Otherwise who holds
  * requests open could use a key, even make new ones with it, after it was revoked.
  */
-async function readmit(context: GatewayContext, { verit: { route, caller, remote, start } }: FastifyRequest): Promise<void> {
+async function readmit(context: GatewayContext, { verit }: FastifyRequest): Promise<void> {
+  const { route, caller, remote, start } = verit
   if (route === undefined || route.requires === 'nothing' || !route.takesBody || caller === undefined || performance.now() - start < PROMPT_MS) return
-  await checkStillMay(context, caller, route.requires, remote)
+  verit.caller = { ...caller, record: await checkStillMay(context, caller, route.requires, remote) }
 }
 
 /** Who has no valid key is limited by address all the same. */

@@ -47,7 +47,7 @@ test('a request whose body is held back is refused when its key has ended meanwh
   for (const [how, end] of endings) {
     const { key, record } = await target.key({ scopes: ['admin', 'infer'] })
     const held = requests.map(([first, body]) => heldOpen(first, body, key))
-    await sleep(200)
+    await sleep(200) // until its head has been read
     await end(record.id)
     for (const [i, { finish }] of held.entries()) {
       const text = await finish()
@@ -55,6 +55,12 @@ test('a request whose body is held back is refused when its key has ended meanwh
       assert.match(text, /"code":"VERIT_UNAUTHORIZED"/)
     }
   }
+  const { key, record } = await target.key()
+  const held = [heldOpen(...requests[2]!, key), heldOpen('POST /v1/completions', JSON.stringify({ prompt: 'x', max_tokens: 9 }), key)]
+  await sleep(200)
+  await keys.change(record.id, { limits: { tokensPerDay: 5 } }, 'cli')
+  assert.match(await held[0]!.finish(), /^HTTP\/1\.1 200 /, 'what the new limit allows')
+  assert.match(await held[1]!.finish(), /^HTTP\/1\.1 429 [^]*VERIT_BUDGET/, 'a limit that is lowered holds for requests that are under way')
   const names = (await keys.list()).map(k => k.name)
   assert.ok(!names.includes('back door'))
   assert.equal((await keys.get(target.all.record.id))!.owner, '')
