@@ -9,7 +9,7 @@ import { Target, codeOf, each, eventually } from './target.ts'
 
 let t: Target
 before(async () => {
-  t = await Target.start({ inference: { parallel: 2, queue: 200 }, http: { request_seconds: 30, idle_seconds: 2 } }, 1 << 14)
+  t = await Target.start({ inference: { parallel: 2, queue: 200 }, http: { request_seconds: 30, idle_seconds: 2 } }, 1 << 13)
 })
 after(async () => {
   setTimeout(killServers, 5000).unref()
@@ -17,7 +17,7 @@ after(async () => {
 })
 afterEach(() => t.survives())
 
-const endless = { max_tokens: 16_000, stream: true, ignore_eos: true }
+const endless = { max_tokens: 8000, stream: true, ignore_eos: true }
 /** `prlimit` changes a limit of a process that runs; without it (other systems), these cases are left to those that have it. */
 const prlimit = (limit: string): boolean => spawnSync('prlimit', ['--pid', String(t.server.process.pid), limit]).status === 0
 const noPrlimit = spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs prlimit'
@@ -25,8 +25,8 @@ const noPrlimit = spawnSync('prlimit', ['--version']).status === 0 ? false : 'ne
 test('H1 prompts as long as the context, many at once, are answered or refused one by one, and memory comes back', async () => {
   const before = t.memory()
   const tokens = (n: number): number[] => Array.from({ length: n }, (_, i) => i % 250)
-  await each(Array.from({ length: 4 }), async () => assert.equal((await t.complete({ prompt: tokens((1 << 14) - 1) })).status, 200))
-  for (const n of [1 << 14, 1 << 16, 180_000]) {
+  await each(Array.from({ length: 4 }), async () => assert.equal((await t.complete({ prompt: tokens((1 << 13) - 1) })).status, 200))
+  for (const n of [1 << 13, 1 << 16, 180_000]) {
     const response = await t.complete({ prompt: tokens(n) })
     assert.equal(response.status, 400, `${n} tokens: ${response.status}`)
     await response.arrayBuffer()
@@ -46,7 +46,7 @@ test('H2 a storm of requests that are cancelled at once leaves no place, no conn
   await t.quiet()
   await eventually(async () => (await t.store.budgets.usage(record.id, new Date())).day.reserved === 0, 'what was held of the budget comes back')
   const { used } = (await t.store.budgets.usage(record.id, new Date())).day
-  assert.ok(used < 150 * 16_001, `${used} tokens`)
+  assert.ok(used < 150 * 8001, `${used} tokens`)
 })
 
 test('H3 a budget is not overshot by requests side by side: what is granted never exceeds it, and what is refused costs nothing', async () => {
