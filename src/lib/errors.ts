@@ -217,7 +217,7 @@ export const errorTable = {
   }),
   VERIT_BUDGET: row<{ window: string; asked: number; left: number; retryAfter: number }>({
     what: f => `The budget of this key for the ${f.window} has ${plural(f.left, 'token')} left, and the request may take ${f.asked}`,
-    next: () => 'Ask for fewer tokens (max_tokens), or wait for the next window', status: 429,
+    next: f => `Ask for fewer tokens (max_tokens)${Number.isFinite(f.retryAfter) ? ', or wait for the next window' : ''}`, status: 429,
   }),
   VERIT_RATE_STATE: row<{ reason: string }>({
     what: f => `The rate state (Valkey or Redis) cannot be used: ${f.reason}`, next: () => 'Check the server behind VERIT_RATE_URL; requests are refused until it answers',

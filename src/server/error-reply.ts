@@ -15,7 +15,22 @@ const TYPES: Readonly<Record<number, string>> = {
   401: 'authentication_error', 403: 'permission_error', 404: 'not_found_error', 429: 'rate_limit_error',
 }
 const HEADERS: Readonly<Record<number, Record<string, string>>> = {
-  401: { 'www-authenticate': 'Bearer realm="verit"' }, 429: { 'retry-after': '1' }, 503: { 'retry-after': '2' },
+  401: { 'www-authenticate': 'Bearer realm="verit"' }, 503: { 'retry-after': '2' },
+}
+/** No rate takes longer to refill. */
+const RETRY_SECONDS = 60
+
+/**
+ * When to come back. OpenAI's clients sleep for as long as `Retry-After` says, half a day if need be, and the program behind them seems to hang;
+ * `x-should-retry: false` is how such a server tells them to fail at once.
+ * @param seconds undefined: an error that knows no time; infinite: waiting does not help
+ */
+function waiting(seconds: unknown, status: number): Record<string, string> {
+  if (typeof seconds !== 'number') return status === 429 ? { 'retry-after': '1' } : {}
+  return {
+    ...(Number.isFinite(seconds) && { 'retry-after': String(seconds) }),
+    ...(seconds > RETRY_SECONDS && { 'x-should-retry': 'false' }),
+  }
 }
 
 /** @param bodyLimit bytes that a body may have, for the message of 413 */
@@ -29,10 +44,10 @@ export function errorReply(e: unknown, requestId: string, bodyLimit = 0): ErrorR
   const fields = error.fields as { field?: unknown; allowed?: unknown; retryAfter?: unknown }
   const type = TYPES[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error')
   const allow: Record<string, string> = status === 405 ? { allow: String(fields.allowed) } : {}
-  const later: Record<string, string> = Number.isSafeInteger(fields.retryAfter) ? { 'retry-after': String(fields.retryAfter) } : {}
   // an unknown field is quoted in the message; clients compare the bare name
   const param = error.code === 'VERIT_REQUEST' ? String(fields.field).replace(/^"(.*)"$/, '$1') : null
-  return { status, headers: { ...HEADERS[status], ...allow, ...later }, body: { error: { message: error.message, type, param, code: error.code } } }
+  const headers = { ...HEADERS[status], ...allow, ...waiting(fields.retryAfter, status) }
+  return { status, headers, body: { error: { message: error.message, type, param, code: error.code } } }
 }
 
 /** The error a client may read, or undefined. Fastify's own refusals become rows of the table. */

@@ -44,7 +44,9 @@ export class Spending {
       if (tokensPerDay !== undefined) tellBudget(reply, 'day', tokensPerDay, left(tokensPerDay, answer.usage.day), DAY_SECONDS, ends.day)
       if (tokensPerMonth !== undefined) tellBudget(reply, 'month', tokensPerMonth, left(tokensPerMonth, answer.usage.month), ends.monthLength, ends.month)
       if (!answer.ok) {
-        throw new VeritError('VERIT_BUDGET', { window: answer.window, asked: tokens, left: answer.left, retryAfter: ends[answer.window] })
+        const budget = answer.window === 'day' ? tokensPerDay : tokensPerMonth
+        const retryAfter = tokens > (budget ?? 0) ? Infinity : ends[answer.window]
+        throw new VeritError('VERIT_BUDGET', { window: answer.window, asked: tokens, left: answer.left, retryAfter })
       }
       return new Spending(context, key.id, held, answer.reservation)
     } catch (e) {
