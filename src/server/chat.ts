@@ -43,7 +43,7 @@ export function readChat(value: unknown): GenerationCall {
   const sampling = { ...samplingOf(body), ...defined({ logprobs }) }
   return {
     prompt: { messages: body.messages.map(toMessage) }, sampling, askedTokens: body.max_completion_tokens ?? body.max_tokens, defaultTokens: DEFAULT_TOKENS, model: body.model, stream: body.stream === true,
-    includeUsage: body.stream_options?.include_usage === true, writer: head => new ChatWriter(head, logprobs !== undefined),
+    includeUsage: body.stream_options?.include_usage === true, obfuscate: body.stream_options?.include_obfuscation !== false, writer: head => new ChatWriter(head, logprobs !== undefined),
   }
 }
 

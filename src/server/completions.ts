@@ -27,7 +27,7 @@ export function readCompletion(value: unknown): GenerationCall {
   const sampling = { ...samplingOf(body), ...defined({ logprobs, echo }) }
   return {
     prompt: promptOf(body.prompt), sampling, askedTokens: body.max_tokens, defaultTokens: DEFAULT_TOKENS, model: body.model, stream: body.stream === true,
-    includeUsage: body.stream_options?.include_usage === true,
+    includeUsage: body.stream_options?.include_usage === true, obfuscate: body.stream_options?.include_obfuscation !== false,
     writer: head => new CompletionWriter(head, body.logprobs),
   }
 }

@@ -2,6 +2,17 @@
 import type { ServerResponse } from 'node:http'
 import type { StreamSigner } from '../trust/stream-signature.ts'
 
+/** Multiple of bytes that padded events have: one of a token has 260 to 400 before. */
+const PAD = 512
+/** OpenAI's name of a field that clients ignore. */
+const FIELD = ',"obfuscation":""'
+
+/** An object as JSON with a last field that makes it a multiple of PAD bytes with what an event adds (`data: ` and two line feeds). */
+function padded(json: string): string {
+  const bytes = Buffer.byteLength(json) + FIELD.length + 'data: \n\n'.length
+  return `${json.slice(0, -1)}${FIELD.slice(0, -1)}${'x'.repeat((PAD - (bytes % PAD)) % PAD)}"}`
+}
+
 export class EventStream {
   #raw: ServerResponse
   #slowMs: number
@@ -14,8 +25,10 @@ export class EventStream {
     this.#signer = signer
   }
 
-  send(value: object): Promise<void> {
-    return this.#sendText(`data: ${JSON.stringify(value)}\n\n`)
+  /** @param pad whether to fill the event up to a multiple of PAD bytes, so that its size does not tell the length of its token's text */
+  send(value: object, pad = false): Promise<void> {
+    const json = JSON.stringify(value)
+    return this.#sendText(`data: ${pad ? padded(json) : json}\n\n`)
   }
 
   /** Ends a complete answer: OpenAI's mark of the end, then, after all that it covers, the signature. */

@@ -22,6 +22,8 @@ export interface GenerationCall extends GenerationRequest {
   model: string | undefined
   stream: boolean
   includeUsage: boolean
+  /** Whether events of a stream are filled up to one size. */
+  obfuscate: boolean
   writer: (head: AnswerHead) => AnswerWriter
 }
 
@@ -188,19 +190,19 @@ async function stream(a: Answering, start: StartEvent, events: AsyncGenerator<Ca
   raw.writeHead(200, { ...headers, ...signing?.headers })
   const out = new EventStream(raw, context.config.http.slowReaderSeconds * 1000, signing?.signer)
   try {
-    for (const chunk of writer.opening()) await out.send(chunk)
+    for (const chunk of writer.opening()) await out.send(chunk, call.obfuscate)
     let last: EndEvent | undefined
     for await (const event of events) {
       note(a, event)
       if (isEnd(event)) last = event
       else if (event.type === 'token') {
         const chunk = writer.token(event)
-        if (chunk !== undefined) await out.send(chunk)
+        if (chunk !== undefined) await out.send(chunk, call.obfuscate)
       }
     }
     if (last === undefined) throw ending.reason
     await Promise.all([record(context, request, 200), spending.settle(spent(request))])
-    await out.send(writer.closing(start, last, request.verit.entry))
+    await out.send(writer.closing(start, last, request.verit.entry), call.obfuscate)
     if (call.includeUsage) await out.send(writer.usage(last))
     await out.done()
   } catch (e) {

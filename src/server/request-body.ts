@@ -22,7 +22,7 @@ export const commonFields = {
   model: Type.Optional(Type.String({ maxLength: 200, ...described('the name of a model, as GET /v1/models lists it') })),
   stream: flag(),
   stream_options: Type.Optional(Type.Object({ include_usage: flag(), include_obfuscation: flag() }, {
-    additionalProperties: false, ...described('an object that may hold include_usage'),
+    additionalProperties: false, ...described('an object that may hold include_usage and include_obfuscation'),
   })),
   max_tokens: whole(0, 1 << 20),
   temperature: number(0, 2),

@@ -24,7 +24,7 @@ export function openSqlite(path: string): Database {
     VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason: e instanceof Error ? e.message : String(e) }, e)
   let database: DatabaseSync
   try {
-    database = new DatabaseSync(path, { timeout: 5000, enableForeignKeyConstraints: true })
+    database = new DatabaseSync(path, { timeout: 1000, enableForeignKeyConstraints: true })
   } catch (e) {
     throw failed(e)
   }

@@ -44,8 +44,11 @@ test('K2 usage tells the lengths of this very request and nothing of a cache', a
   }
 })
 
-test('K3 the size of an event of a stream is that of its token\'s text and a constant: nothing pads it, and docs/threat-model.md says so', async context => {
-  const text = await (await t.complete({ prompt: 'x', max_tokens: 400, stream: true, ignore_eos: true, temperature: 1.5, seed: 1 })).text()
+test('K3 events of a stream have one size, whatever the text of their token; without obfuscation the size tells its length', async context => {
+  const ask = { prompt: 'x', max_tokens: 400, stream: true, ignore_eos: true, temperature: 1.5, seed: 1 }
+  const sizesOf = (stream: string): number[] => [...new Set(stream.split('\n\n').filter(e => e.startsWith('data: {')).map(e => Buffer.byteLength(e) + 2))]
+  assert.deepEqual(sizesOf(await (await t.complete(ask)).text()), [512])
+  const text = await (await t.complete({ ...ask, stream_options: { include_obfuscation: false } })).text()
   const events = text.split('\n\n').filter(e => e.startsWith('data: {')).map(e => ({ bytes: Buffer.byteLength(e),
     choice: (JSON.parse(e.slice(6)) as { choices: { text: string; finish_reason: string | null }[] }).choices[0]! })).filter(e => e.choice.finish_reason === null)
   const overhead = new Set(events.map(e => e.bytes - Buffer.byteLength(JSON.stringify(e.choice.text))))
