@@ -8,6 +8,7 @@ import type { CallEvent } from './messages.ts'
 const start: CallEvent = { type: 'start', id: 1, promptTokens: 1, seed: 1 }
 const token: CallEvent = { type: 'token', id: 1, token: 5, text: 'a' }
 const end: CallEvent = { type: 'end', id: 1, reason: 'length', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 }
+const endOf = (completionTokens: number): CallEvent => ({ ...end, completionTokens })
 const isFrameError = (e: unknown): boolean => VeritError.is(e, 'VERIT_RUNNER_FRAME')
 const feed = (max: number, events: readonly CallEvent[]): Call => {
   const call = new Call({ maxTokens: max })
@@ -16,7 +17,7 @@ const feed = (max: number, events: readonly CallEvent[]): Call => {
 }
 
 test('events are given in order to a reader that comes late or early', async () => {
-  assert.deepEqual(await Array.fromAsync(feed(2, [start, token, token, end])), [start, token, token, end])
+  assert.deepEqual(await Array.fromAsync(feed(2, [start, token, token, endOf(2)])), [start, token, token, endOf(2)])
   const call = new Call({ maxTokens: 1 })
   const read = Array.fromAsync(call)
   for (const e of [start, token, end]) {
@@ -30,6 +31,23 @@ test('events out of order, after the end, or beyond the tokens asked for are ref
   for (const events of [[token], [end], [start, start], [start, end, token], [start, end, end], [start, token, token]]) {
     assert.throws(() => feed(1, events), isFrameError, events.map(e => e.type).join())
   }
+})
+
+test('a runner that counts other tokens than it gave is refused, for budgets are charged by its counts', () => {
+  for (const n of [0, 1, 3]) assert.throws(() => feed(3, [start, token, token, endOf(n)]), isFrameError, String(n))
+  feed(3, [start, token, token, endOf(2)])
+  const echo = (...events: CallEvent[]): void => {
+    const call = new Call({ maxTokens: 1, echoed: 100 })
+    for (const e of events) call.accept(e)
+  }
+  const prompt = { ...start, promptTokens: 2 }
+  const last = (completionTokens: number): CallEvent => ({ ...end, promptTokens: 2, completionTokens })
+  echo(prompt, token, token, last(0))
+  echo(prompt, token, token, token, last(1))
+  assert.throws(() => echo(prompt, token, token, token, last(0)), isFrameError)
+  assert.throws(() => echo(prompt, token, last(0)), isFrameError)
+  assert.throws(() => echo(prompt, token, token, token, token), isFrameError, 'more than the prompt and the answer')
+  feed(3, [start, token, { ...end, reason: 'cancelled', completionTokens: 3 }])
 })
 
 test('a reader that stops has no more than 64 tokens kept for it, and the runner is told of what was taken in halves of that', async () => {

@@ -58,7 +58,7 @@ export class Call {
   accept(event: CallEvent): void {
     const expected = event.type === 'start' ? 'sent' : 'started'
     if (this.#state !== expected) throw new VeritError('VERIT_RUNNER_FRAME', { problem: `an event "${event.type}" out of order` })
-    if (event.type === 'token' && ++this.#tokens > this.#limits.maxTokens + (this.#limits.echoed ?? 0)) {
+    if (event.type === 'token' && ++this.#tokens > this.#limits.maxTokens + this.#echoed) {
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than were asked for' })
     }
     if ((this.#text += textOf(event)) > MOST_TEXT) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more text than an answer can have' })
@@ -98,13 +98,21 @@ export class Call {
     }
   }
 
+  /** Tokens that are the prompt's own: all of it, or none. */
+  get #echoed(): number {
+    return Math.min(this.#limits.echoed ?? 0, this.#promptTokens)
+  }
+
   /** Budgets are charged by these counts. */
   #checkCounts(event: CallEvent): void {
     if (event.type === 'start') {
       this.#promptTokens = event.promptTokens
       if (event.promptTokens > (this.#limits.maxPromptTokens ?? Infinity)) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a longer prompt than was allowed' })
     }
-    if (event.type === 'end' && (event.promptTokens !== this.#promptTokens || event.completionTokens > this.#limits.maxTokens)) {
+    if (event.type !== 'end') return
+    // one that was cancelled is charged by what has come of it
+    const given = event.reason === 'cancelled' || event.completionTokens === this.#tokens - this.#echoed
+    if (event.promptTokens !== this.#promptTokens || event.completionTokens > this.#limits.maxTokens || !given) {
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'counts of tokens that contradict one another' })
     }
   }

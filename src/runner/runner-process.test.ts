@@ -47,7 +47,7 @@ const WORST: Readonly<Record<string, string>> = {
   'more tokens than asked for': `misbehave = id => { send(start(id)); for (let i = 0; i < 9; i++) send(token(id)) }`,
   'more tokens than its reader has room for': `misbehave = id => { send(start(id)); for (let i = 0; i < 200; i++) send(token(id)) }`,
   'an event of another call': `misbehave = id => { send(start(id)); send(token(id + 1)) }`,
-  'an event after the end': `misbehave = id => { send(start(id)); send(end(id)); send(token(id)) }`,
+  'an event after the end': `misbehave = id => { send(start(id)); send(token(id)); send(end(id)); send(token(id)) }`,
   'a pong for no ping': `misbehave = () => send({ type: 'pong', id: 77 })`,
   'an error of an unknown code': `misbehave = id => send({ type: 'error', id, code: 'VERIT_NONE', fields: {} })`,
   'a closed connection': `misbehave = () => { socket.end(); setInterval(() => {}, 1000) }`,

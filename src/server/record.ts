@@ -41,7 +41,8 @@ async function recordRequest(context: GatewayContext, request: FastifyRequest, c
   const { remote, generation, promptTokens, completionTokens, start } = request.verit
   const model = context.model
   observe(context, request, caller, status, code)
-  if (code !== undefined && LIMIT_CODES.has(code) && !context.refusals.count(caller.record.id)) return
+  // What a model's process began has an entry, whatever that process then says of it.
+  if (code !== undefined && LIMIT_CODES.has(code) && promptTokens === undefined && !context.refusals.count(caller.record.id)) return
   const entry: Omit<RequestEntry, 'time'> = {
     type: 'request', request: request.id, remote, route: nameOf(request), key: caller.record.id, credential: caller.credentialId, proof: caller.proof,
     status, ms: Math.round(performance.now() - start), ...(code !== undefined && { code }),
