@@ -29,23 +29,28 @@ const bucket = (name: string, limit: number | undefined, cost: number): Bucket[]
 /** A key that draws alerts may be slowed down: its limits, not its budgets, shrink. */
 const slowed = (limit: number | undefined, factor: number): number | undefined => (limit === undefined ? undefined : Math.max(1, Math.floor(limit * factor)))
 
-const addressBucket = ({ config }: GatewayContext, remote: string): Bucket[] =>
-  bucket(`address:${addressGroup(remote)}:requests`, some(config.addresses.requestsPerMinute), 1)
+/** @param of requests with a valid key, or those without, which are counted apart */
+const addressBucket = ({ config }: GatewayContext, remote: string, of: 'requests' | 'keyless'): Bucket[] =>
+  bucket(`address:${addressGroup(remote)}:${of}`, some(config.addresses.requestsPerMinute), 1)
 
 /** Takes one request from the key's bucket and its address's. @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE */
 export async function takeRequest(context: GatewayContext, record: KeyRecord, remote: string, reply: FastifyReply): Promise<void> {
   const limits = limitsOf(record, context.config)
   const factor = context.watch?.factor(record.id, Date.now()) ?? 1
   const own = bucket(`key:${record.id}:requests`, slowed(limits.requestsPerMinute, factor), 1)
-  const address = addressBucket(context, remote)
+  const address = addressBucket(context, remote, 'requests')
   const answer = await take(context, [...own, ...address], [], undefined)
   if (own.length > 0) tellLimit(reply, 'requests', own[0]!.limit, answer.left[0]!, answer.reset[0]!)
   if (answer.refused !== undefined) throw refusal(answer, [...own, ...address])
 }
 
-/** Takes one request from the bucket of an address alone: for a request that has no valid key. @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE */
+/**
+ * For a request that has no valid key: takes it from the address's bucket of such. They are no part of the address's others, or anyone behind the same
+ * address, a web page in a browser on this machine too, could lock out its valid keys.
+ * @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE
+ */
 export async function takeAddress(context: GatewayContext, remote: string): Promise<void> {
-  const address = addressBucket(context, remote)
+  const address = addressBucket(context, remote, 'keyless')
   if (address.length === 0) return
   const answer = await take(context, address, [], undefined)
   if (answer.refused !== undefined) throw refusal(answer, address)
