@@ -71,7 +71,8 @@ export async function openAuditLog(folder: string, options: AuditLogOptions = {}
   }
 }
 
-function loadTextsKey(path: string): KeyObject {
+/** The public key that texts are sealed to. @throws VeritError VERIT_USAGE where the file holds anything else, a private key included */
+export function loadTextsKey(path: string): KeyObject {
   const pem = readBounded(path, 10_000)
   const key = pem === undefined || pem === 'unfit' ? undefined : readTextsKey(pem.toString('utf8'), 'public')
   if (key === undefined) throw new VeritError('VERIT_USAGE', { problem: `${path} is not an X25519 public key in PEM`, hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file' })

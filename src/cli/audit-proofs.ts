@@ -10,7 +10,7 @@ import { findRequest } from '../audit/search.ts'
 import { verifyLog } from '../audit/verify.ts'
 import type { VerifyResult } from '../audit/verify.ts'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
-import { VeritError } from '../lib/errors.ts'
+import { VeritError, plural } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { openCheckpoint, parseCheckpoint } from '../trust/checkpoint.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
@@ -28,7 +28,7 @@ interface VerifyCommandOptions extends Where {
 
 export function verifyCommand(): Command {
   return located(new Command('verify').summary('check the whole log, or a proof'))
-    .description('Check every entry, tile, signature and time of the log with its public key, and that it continues checkpoints kept elsewhere. Exit status 0: all is well; 1: it is not.')
+    .description('Check every entry, tile, signature and time of the log with its public key, and that it continues checkpoints kept elsewhere. Exit status 0: all is well; 1: it is not; 2: the command cannot be used so.')
     .option('--key <key>', 'verifier key of the log, or a file with it, from a place other than the log (default: the one in the folder)')
     .option('--checkpoint <file>', 'an older checkpoint of the log; may be repeated', collect)
     .option('--witness <key>', 'verifier key, or file, of a witness that must have cosigned; may be repeated', collect)
@@ -51,14 +51,14 @@ function report(result: VerifyResult, ownKeyOnly: boolean, older: number): strin
     const where = [...(file === undefined ? [] : [printable(file, 300)]), ...(index === undefined ? [] : [`entry ${index}`])].join(', ')
     return `PROBLEM ${kind}${where === '' ? '' : ` (${where})`}: ${printable(message, 500)}\n`
   })
-  if (lines.length > 0) return `${lines.join('')}${printable(result.origin)}: ${lines.length} problems; do not trust this log.\n`
+  if (lines.length > 0) return `${lines.join('')}${printable(result.origin)}: ${plural(lines.length, 'problem')}; do not trust this log.\n`
   const cosigned = result.cosigned.map(c => `  cosigned by ${printable(c.name)} at ${c.size} entries, ${new Date(c.time * 1000).toISOString()}\n`).join('')
   const hints = [
     ...(ownKeyOnly ? ['  checked with the key in the folder: who could change the log could change the key; give it with --key\n'] : []),
     ...(older === 0 ? ['  without an older checkpoint (--checkpoint), a log that was set back or rewritten by the holder of its key looks like this, too\n'] : []),
     ...(result.uncovered > 0 ? [`  ${result.uncovered} entries in the file are not covered by a checkpoint yet\n`] : []),
   ]
-  return `${printable(result.origin)}: ${result.size} entries, all as they were logged; continues ${result.continued} older checkpoints.\n${cosigned}${hints.join('')}`
+  return `${printable(result.origin)}: ${result.size} entries, all as they were logged; continues ${plural(result.continued, 'older checkpoint')}.\n${cosigned}${hints.join('')}`
 }
 
 function verifyProof(path: string, options: VerifyCommandOptions, witnesses: VerifierKey[], older: { source: string; text: string }[]): void {

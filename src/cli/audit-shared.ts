@@ -35,7 +35,7 @@ export function readText(path: string, purpose: string, limit = 16 << 20): strin
 
 /** A verifier key as it stands, or the file that holds it. */
 export function keyArgument(given: string): VerifierKey {
-  return existsSync(given) ? parseVerifierKey(readText(given, 'a verifier key', 10_000).trim(), given) : parseVerifierKey(given.trim(), 'The key given')
+  return existsSync(given) ? parseVerifierKey(readText(given, 'a verifier key', 10_000).trim(), given) : parseVerifierKey(given.trim(), `The key given, which is no file either (${printable(given, 100)}),`)
 }
 
 /** The key in the folder: for what is done on the server itself. */

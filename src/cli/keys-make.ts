@@ -108,18 +108,18 @@ Examples:
 export function rotateCommand(): Command {
   return fileOptions(shared(new Command('rotate').description('Give a key a new credential. The ones before stay valid for a while.')))
     .argument('<id>', 'its public id, key_...')
-    .option('--overlap <time>', 'how long the ones before stay valid: 30m, 24h, 7d; 0s ends them now', duration, 86_400)
+    .option('--overlap <time>', 'how long the ones before stay valid: 30m, 24h, 7d; 0s ends them now (default: 24h)', duration)
     .addHelpText('after', `
 Examples:
   verit keys rotate key_0123456789ab
   verit keys rotate key_0123456789ab --overlap 0s
   verit keys rotate key_0123456789ab --key-file batch.key2.json`)
-    .action(async (id: string, options: Common & Files & { overlap: number }) => {
+    .action(async (id: string, options: Common & Files & { overlap?: number }) => {
       await withStore(options.state, async store => {
         const before = await store.keys.get(id)
         if (before === undefined) throw notValid(id)
         const proof = proofOf(before.kind, before.signing, options)
-        const made = await store.keys.rotate(id, { overlapSeconds: options.overlap, ...defined({ public: proof.public }) }, 'cli')
+        const made = await store.keys.rotate(id, { overlapSeconds: options.overlap ?? 86_400, ...defined({ public: proof.public }) }, 'cli')
         if (made === undefined) throw notValid(id)
         try {
           proof.save?.(made)

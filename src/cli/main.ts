@@ -29,13 +29,19 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('verit')
   .description('Trains, verifies and serves small language models (GPT and 1.58-bit BitNet) on ordinary CPUs.')
   .version(version)
-  .showHelpAfterError('(add --help for usage and an example)')
 const asked = process.argv[2]
 const wanted = asked !== undefined && Object.hasOwn(commands, asked) ? [asked] : Object.keys(commands)
 if (inCheckout) {
   program.addHelpText('afterAll', `\nIn this checkout, type ${commandName} instead of verit (npm run -s keeps npm's own lines out of a pipe).`)
 }
 for (const name of wanted) program.addCommand((await commands[name]!()).command())
+likeOtherErrors(program)
+
+/** A mistyped option ends with 2, as other wrong use does, so that the 1 of `audit verify` says one thing only; and every command names its help. */
+function likeOtherErrors(command: Command): void {
+  command.showHelpAfterError('(add --help for usage and an example)').exitOverride(e => process.exit(e.exitCode === 0 ? 0 : 2))
+  for (const each of command.commands) likeOtherErrors(each)
+}
 
 // Whoever read our output has had enough (`verit ... | head`): no error.
 process.stdout.on('error', (e: NodeJS.ErrnoException) => {

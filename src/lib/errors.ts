@@ -27,7 +27,7 @@ export const errorTable = {
     what: f => `There is no file or folder ${f.path} (${f.purpose})`, next: () => 'Check the path', exit: 2,
   }),
   VERIT_FILE_EXISTS: row<{ path: string }>({
-    what: f => `${f.path} exists already and would be overwritten`, next: () => 'Choose another name, or pass --force', exit: 2,
+    what: f => `${f.path} exists already and would be overwritten`, next: () => 'Choose another name; commands that may replace it take --force', exit: 2,
   }),
   VERIT_FILE_KIND: row<{ path: string; kind: string }>({
     what: f => `${f.path} is ${f.kind}, not a regular file`, next: () => 'Give the path of a regular file', exit: 2,

@@ -1,4 +1,5 @@
 /** What several settings must be to one another, and the files that they name. */
+import { loadTextsKey } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import type { ServerConfig } from './config.ts'
@@ -26,5 +27,6 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
   if (audit.textsKey !== '') {
     if (!audit.enabled) fail('audit.texts_key', 'needs audit.enabled')
     openRegular(audit.textsKey, 'audit.texts_key').close()
+    loadTextsKey(audit.textsKey)
   }
 }

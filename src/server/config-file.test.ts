@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
+import { newTextsKey } from '../audit/sealed-texts.ts'
 import { VeritError } from '../lib/errors.ts'
 import { defaultConfig } from './config.ts'
 import { checkTogether } from './config-checks.ts'
@@ -114,6 +115,13 @@ test('settings that contradict one another are refused', () => {
   }
   assert.ok(parseConfig(`[security_txt]\nexpires = "${soon(364)}"`, 'x'))
   assert.throws(() => parseConfig(`[audit]\ntexts_key = "${join(dir, 'none')}"`, 'x'), (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND'))
+  const { privateKey, publicKey } = newTextsKey()
+  for (const [pem, good] of [[publicKey, true], [privateKey, false], ['no key', false]] as const) {
+    writeFileSync(join(dir, 'texts.pem'), pem)
+    const parse = (): unknown => parseConfig(`[audit]\ntexts_key = "${join(dir, 'texts.pem')}"`, 'x')
+    if (good) parse()
+    else assert.throws(parse, (e: unknown) => VeritError.is(e, 'VERIT_USAGE'), 'the private half has no business on the server')
+  }
 })
 
 test('a file that is none, too large, not UTF-8 or open to others is refused; a link to a good one is followed', { skip: process.platform === 'win32' }, () => {

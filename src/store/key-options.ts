@@ -100,7 +100,7 @@ function checkExpires(value: unknown, now: Date): string | undefined {
   if (value === undefined) return undefined
   const at = typeof value === 'string' && ISO.test(value) ? new Date(value) : undefined
   if (at === undefined || Number.isNaN(at.getTime()) || at.getUTCFullYear() > 9999) {
-    bad('expires', 'must be a date as in 2027-01-31 or 2027-01-31T12:00:00Z')
+    bad('expires', 'must be a date as in 2027-01-31 or 2027-01-31T12:00:00Z (on the command line also 90d)')
   }
   if (at <= now) bad('expires', `lies in the past (${at.toISOString()})`)
   return at.toISOString()
