@@ -13,5 +13,5 @@ test('the line of a request says from where it came and with which credential: t
 })
 
 test('what came from outside cannot write to the terminal', () => {
-  assert.doesNotMatch(describeEntry({ ...request, remote: 'a\u001b[2Jb' } as AuditEntry), /\u001b/)
+  assert.ok(!describeEntry({ ...request, remote: 'a\u001b[2Jb' } as AuditEntry).includes('\u001b'))
 })
