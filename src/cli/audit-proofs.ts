@@ -58,7 +58,8 @@ function report(result: VerifyResult, ownKeyOnly: boolean, older: number): strin
     ...(older === 0 ? ['  without an older checkpoint (--checkpoint), a log that was set back or rewritten by the holder of its key looks like this, too\n'] : []),
     ...(result.uncovered > 0 ? [`  ${result.uncovered} entries in the file are not covered by a checkpoint yet\n`] : []),
   ]
-  return `${printable(result.origin)}: ${result.size} entries, all as they were logged; continues ${plural(result.continued, 'older checkpoint')}.\n${cosigned}${hints.join('')}`
+  const continued = result.continued === 0 ? '' : `; it continues ${plural(result.continued, 'older checkpoint')}`
+  return `${printable(result.origin)}: ${result.size} entries, all as they were logged${continued}.\n${cosigned}${hints.join('')}`
 }
 
 function verifyProof(path: string, options: VerifyCommandOptions, witnesses: VerifierKey[], older: { source: string; text: string }[]): void {

@@ -139,7 +139,7 @@ export function readCertificate(path: string): Uint8Array {
 }
 
 export function noSuchKey(id: string): VeritError {
-  return new VeritError('VERIT_USAGE', { problem: `There is no key ${printable(id, 80)}`, hint: '`verit keys list` shows the ids' })
+  return new VeritError('VERIT_USAGE', { problem: `There is no key ${printable(id, 80)}`, hint: '`verit keys list` shows the ids; --state names the folder of the server where it is another' })
 }
 
 export function notValid(id: string): VeritError {
