@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, rmdirSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, rmdirSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { requestEntry, withLogFolder } from '../../test/audit-entries.ts'
@@ -246,6 +246,13 @@ test('deleting texts says so first, keeps every entry, and takes the secrets of 
   assert.equal(log.size, 3)
   const last = parseCanonical(entriesOf(folder).at(-1)!) as AuditEntry
   assert.deepEqual(last, { type: 'server', event: 'texts-deleted', detail: { before: '2030-01-02', days: 1, first: '2030-01-01', last: '2030-01-01' }, time: '2030-01-12T00:00:01.000Z' })
+  // a day that a clock far ahead has named goes by the age of its file
+  for (const [day, age] of [['2031-01-01', 20], ['2031-01-02', 5]] as const) {
+    writeFileSync(join(folder, 'salts', day), Buffer.alloc(32), { mode: 0o600 })
+    utimesSync(join(folder, 'salts', day), Date.now() / 1000 - age * 86_400, Date.now() / 1000 - age * 86_400)
+  }
+  assert.deepEqual(await log.deleteTexts(10), ['2031-01-01'])
+  rmSync(join(folder, 'salts', '2031-01-02'))
   await log.close()
 }))
 

@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import { rm } from 'node:fs/promises'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
@@ -143,7 +143,10 @@ class OpenAuditLog implements FolderAuditLog {
   async deleteTexts(days: number): Promise<string[]> {
     const before = dayOf(new Date(Date.now() - days * 86_400_000).toISOString())
     const { folder } = this.#parts
-    const files = ['salts', 'texts'].flatMap(kind => list(join(folder, kind)).filter(day => isDay(day) && day < before).map(day => ({ kind, day })))
+    // A day that a clock once far ahead has named goes by the age of its file.
+    const [tomorrow, oldest] = [dayOf(new Date(Date.now() + 86_400_000).toISOString()), Date.now() - days * 86_400_000]
+    const isOld = (kind: string, day: string): boolean => day < before || (day > tomorrow && statSync(join(folder, kind, day)).mtimeMs < oldest)
+    const files = ['salts', 'texts'].flatMap(kind => list(join(folder, kind)).filter(day => isDay(day) && isOld(kind, day)).map(day => ({ kind, day })))
     if (files.length === 0) return []
     const gone = [...new Set(files.map(f => f.day))].toSorted()
     // Said first: a crash in between leaves an entry too many, never a deletion that nobody was told of.

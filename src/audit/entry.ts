@@ -69,7 +69,8 @@ export interface KeyEntry extends Common {
 
 export interface ServerEntry extends Common {
   type: 'server'
-  event: 'start' | 'stop' | 'model' | 'runner-died' | 'tls-reload' | 'texts-deleted'
+  /** `gap`: the log could not be written for a while, and no generation was begun. */
+  event: 'start' | 'stop' | 'model' | 'runner-died' | 'tls-reload' | 'texts-deleted' | 'gap'
   detail: Record<string, unknown>
 }
 

@@ -33,6 +33,8 @@ export interface GatewayContext {
   rates: RateState
   /** Undefined where the operator switched it off. */
   audit: AuditLog | undefined
+  /** Since when it could not be written, ISO 8601; undefined: it can. */
+  auditFailing?: string | undefined
   watch: Watch | undefined
   metrics: Metrics
   admission: Admission

@@ -14,7 +14,7 @@ import { EventStream } from './event-stream.ts'
 import { planOf, worstCase } from './plan.ts'
 import type { GenerationRequest } from './plan.ts'
 import { limitsOf } from './rates.ts'
-import { record } from './record.ts'
+import { checkRecords, record } from './record.ts'
 import { signStream } from './signatures.ts'
 import { Spending } from './spending.ts'
 
@@ -42,6 +42,7 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   const caller = request.verit.caller!
   const key = caller.record
   const model = modelOf(context, call.model)
+  await checkRecords(context)
   const permits = (r: typeof key): boolean => mayUse(r, model.id) && stillMay(caller, r, 'infer', request.verit.remote)
   if (!mayUse(key, model.id)) throw new VeritError('VERIT_FORBIDDEN', { problem: 'the key may not use this model' })
   const notes = notesOf(call)

@@ -55,13 +55,33 @@ async function recordRequest(context: GatewayContext, request: FastifyRequest, c
   request.verit.entry = await append(context, entry, texts)
 }
 
+/**
+ * Begins no generation while the log cannot be written: its text would be on its way before anybody knew that it cannot be recorded.
+ * @throws VeritError VERIT_UNAVAILABLE
+ */
+export async function checkRecords(context: GatewayContext): Promise<void> {
+  const since = context.auditFailing
+  if (since === undefined) return
+  try {
+    await append(context, { type: 'server', event: 'gap', detail: { since } })
+  } catch (e) {
+    throw new VeritError('VERIT_UNAVAILABLE', { what: 'audit log' }, e)
+  }
+}
+
 /** Appends, and measures. */
 async function append(context: GatewayContext, entry: NewAuditEntry, texts?: { prompt: string; answer: string }): Promise<number | undefined> {
   if (context.audit === undefined) return undefined
   const start = performance.now()
-  const index = await context.audit.append(entry, texts)
-  context.metrics.auditAppended((performance.now() - start) / 1000)
-  return index
+  try {
+    const index = await context.audit.append(entry, texts)
+    context.auditFailing = undefined
+    context.metrics.auditAppended((performance.now() - start) / 1000)
+    return index
+  } catch (e) {
+    context.auditFailing ??= new Date().toISOString()
+    throw e
+  }
 }
 
 function observe(context: GatewayContext, request: FastifyRequest, { record: { id } }: Caller, status: number, code: string | undefined): void {
