@@ -37,7 +37,7 @@ export function verifyCommand(): Command {
       + '  verit audit verify --proof entry-812.tlog-proof --key log.vkey')
     .action(async (options: VerifyCommandOptions) => {
       const witnesses = (options.witness ?? []).map(keyArgument)
-      const older = (options.checkpoint ?? []).map(path => ({ source: path, text: readText(path, 'an older checkpoint') }))
+      const older = (options.checkpoint ?? []).map(path => ({ source: path, text: readCheckpointFile(path) }))
       if (options.proof !== undefined) return verifyProof(options.proof, options, witnesses, older)
       const key = options.key === undefined ? undefined : keyArgument(options.key)
       const result = await withProgress('verify', onProgress => verifyLog(logFolder(options), { ...(key === undefined ? {} : { key }), older, witnesses, onProgress }))
@@ -164,4 +164,11 @@ export function checkpointCommand(): Command {
       const folder = logFolder(where)
       process.stdout.write(cosigned === true ? cosignedNote(folder) : readCheckpoint(folder).note)
     })
+}
+
+/** A file that is no checkpoint says nothing against the log: it is wrong use. @throws VeritError VERIT_NOTE and those of reading a file */
+function readCheckpointFile(path: string): string {
+  const text = readText(path, 'an older checkpoint')
+  parseCheckpoint(parseNote(text, printable(path)).text, printable(path))
+  return text
 }

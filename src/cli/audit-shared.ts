@@ -45,7 +45,10 @@ export function ownKey(folder: string): VerifierKey {
 }
 
 export function printEntry({ index, entry }: ReadEntry, json: boolean): void {
-  process.stdout.write(json ? `${printableJson({ index, entry })}\n` : `${String(index).padStart(7)}  ${describeEntry(entry)}\n`)
+  if (json) return void process.stdout.write(`${printableJson({ index, entry })}\n`)
+  const line = `${String(index).padStart(7)}  ${describeEntry(entry)}`
+  const width = process.stdout.columns ?? Infinity // of a terminal; a pipe gets all
+  process.stdout.write(`${line.length > width ? `${line.slice(0, width - 1)}…` : line}\n`)
 }
 
 /** Keeps an option's values in a list, for options that may be repeated. */

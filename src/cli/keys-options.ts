@@ -1,5 +1,7 @@
 /** What the commands of `verit keys` share: the store they open, the options that describe a key, and how these are read. */
 import { X509Certificate } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { defined } from '../lib/defined.ts'
@@ -72,6 +74,13 @@ const expiry = (text: string): string => {
   return seconds === undefined ? text : new Date(Date.now() + seconds * 1000).toISOString()
 }
 
+/** Several, separated by spaces or commas. */
+const scopeList = (text: string, before: Scope[] | undefined): Scope[] => {
+  const named = text.split(',').map(name => allScopes.find(s => s === name))
+  if (named.includes(undefined)) throw new InvalidArgumentError(`It must be any of ${allScopes.join(', ')}, separated by spaces or commas.`)
+  return [...(before ?? []), ...named as Scope[]]
+}
+
 export function shared(command: Command): Command {
   return command.option('--state <folder>', 'folder of keys and the server\'s secret', defaultStateFolder()).option('--json', 'print JSON')
 }
@@ -79,7 +88,7 @@ export function shared(command: Command): Command {
 /** The options of create and change. */
 export function policyOptions(command: Command): Command {
   command.option('--owner <text>', 'who answers for it')
-    .addOption(new Option('--scope <scopes...>', 'what it may do').choices(allScopes))
+    .option('--scope <scopes...>', `what it may do: any of ${allScopes.join(' ')}`, scopeList)
     .option('--model <names...>', 'models it may use')
     .option('--address <addresses...>', 'addresses and CIDR blocks it may come from')
     .option('--expires <when>', 'its end: 90d, 2027-01-31, 2027-01-31T12:00:00Z, never', expiry)
@@ -102,13 +111,23 @@ export function fieldsOf({ name, owner, scope, model, address, signing }: Policy
 }
 
 /** Opens the store that a server with this state folder and environment uses, and closes it again. */
-export async function withStore<T>(state: string, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await openStore({ stateFolder: state, databaseUrl: databaseUrl() })
+/** @param begin whether a folder that holds nothing yet becomes a server's state; else that is a mistyped --state, or another user's home */
+export async function withStore<T>(state: string, work: (store: Store) => Promise<T>, begin = false): Promise<T> {
+  const url = databaseUrl()
+  if (!begin && url === undefined) checkBegun(state) // a database has its own check of the secret
+  const store = await openStore({ stateFolder: state, databaseUrl: url })
   try {
     return await work(store)
   } finally {
     await store.close()
   }
+}
+
+/** @throws VeritError VERIT_STATE where no server or `verit keys create` has used the folder */
+export function checkBegun(state: string): void {
+  if (existsSync(join(state, 'secret'))) return
+  const fix = 'Name the folder of the server with --state (sudo has another home), or make a first key with `verit keys create`'
+  throw new VeritError('VERIT_STATE', { path: state, problem: 'no server and no key has been there', fix })
 }
 
 function readSmall(path: string, purpose: string): Buffer {

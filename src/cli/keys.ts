@@ -7,7 +7,7 @@ import type { KeyChange, KeyRecord } from '../store/key-store.ts'
 import { serverKey } from '../server/server-key.ts'
 import { ed25519ToSpki } from '../trust/ed25519.ts'
 import { createCommand, rotateCommand } from './keys-make.ts'
-import { fieldsOf, limitsOf, noSuchKey, notValid, policyOptions, shared, withStore } from './keys-options.ts'
+import { checkBegun, fieldsOf, limitsOf, noSuchKey, notValid, policyOptions, shared, withStore } from './keys-options.ts'
 import type { Common, Policy } from './keys-options.ts'
 import { listText, showText } from './keys-text.ts'
 
@@ -106,6 +106,7 @@ Examples:
   verit keys server-key > server-key.txt
   verit call /v1/models --key-file key.json --server-key "$(verit keys server-key)"`)
     .action(({ state, json }: Common) => {
+      checkBegun(state)
       const { keyId, privateKey } = serverKey(state)
       const publicKey = ed25519ToSpki(privateKey).toString('base64')
       process.stdout.write(json === true ? `${printableJson({ keyid: keyId, publicKey })}\n` : `${publicKey}\n`)

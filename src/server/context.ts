@@ -35,6 +35,8 @@ export interface GatewayContext {
   audit: AuditLog | undefined
   /** Since when it could not be written, ISO 8601; undefined: it can. */
   auditFailing?: string | undefined
+  /** performance.now() when a request last failed because the store, the rate state or the audit log did. */
+  lastFailure?: number
   watch: Watch | undefined
   metrics: Metrics
   admission: Admission

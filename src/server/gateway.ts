@@ -159,6 +159,7 @@ function sendError(context: GatewayContext, e: unknown, request: FastifyRequest,
 function sendingError(context: GatewayContext, e: unknown, request: FastifyRequest, reply: FastifyReply): object {
   const { status, headers, body } = errorReply(e, request.id, context.config.http.bodyBytes)
   if (request.verit !== undefined) request.verit.error ??= e
+  if (VeritError.is(e, 'VERIT_UNAVAILABLE')) context.lastFailure = performance.now()
   // A body that was not read would have to be read to its end before the connection could serve again.
   // And behind a request of the wrong form, nobody knows what is a request (RFC 9112, section 11.2).
   if ((request.body === undefined && request.raw.method !== 'GET') || VeritError.is(e, 'VERIT_HTTP')) void reply.header('connection', 'close')

@@ -9,7 +9,7 @@ import { changeKey, createKey, listKeys, revokeKey, rotateKey, showKey } from '.
 import { mayUse } from './authenticate.ts'
 import { readChat } from './chat.ts'
 import { readCompletion } from './completions.ts'
-import type { GatewayContext } from './context.ts'
+import type { GatewayContext, ServedModel } from './context.ts'
 import { answer } from './generation.ts'
 import type { Route } from './route.ts'
 import { securityTxt } from './security-txt.ts'
@@ -18,6 +18,7 @@ export const routeTable: readonly Route[] = [
   { method: 'GET', path: '/health', requires: 'nothing', takesBody: false, handle: health },
   { method: 'GET', path: '/.well-known/security.txt', requires: 'nothing', takesBody: false, handle: tellSecurityContact },
   { method: 'GET', path: '/v1/models', requires: 'models', takesBody: false, handle: listModels },
+  { method: 'GET', path: '/v1/models/:id', requires: 'models', takesBody: false, handle: showModel },
   {
     method: 'POST', path: '/v1/completions', requires: 'infer', takesBody: true,
     handle: (context, request, reply) => answer(context, readCompletion(request.body), request, reply),
@@ -36,21 +37,34 @@ export const routeTable: readonly Route[] = [
   { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics },
 ]
 
+/** After a store, the rate state or the audit log has failed, so long as to let requests go elsewhere. */
+const UNWELL_MS = 5000
+
 /** Says whether requests can be answered, and nothing else: anyone may ask. */
-function health({ model }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): object {
-  if (model?.runner.available === true) return { status: 'ok' }
+function health({ model, lastFailure }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): object {
+  const unwell = lastFailure !== undefined && performance.now() - lastFailure < UNWELL_MS
+  if (model?.runner.available === true && !unwell) return { status: 'ok' }
   void reply.code(503).header('retry-after', '2')
-  return { status: 'loading' }
+  return { status: model?.runner.available === true ? 'unavailable' : 'loading' }
 }
 
 function listModels({ model }: GatewayContext, request: FastifyRequest): object {
-  if (model === undefined || !mayUse(request.verit.caller!.record, model.id)) return { object: 'list', data: [] }
+  return { object: 'list', data: model === undefined || !mayUse(request.verit.caller!.record, model.id) ? [] : [shown(model)] }
+}
+
+function showModel({ model }: GatewayContext, request: FastifyRequest): object {
+  const { id } = request.params as { id: string }
+  if (model?.id !== id || !mayUse(request.verit.caller!.record, id)) throw new VeritError('VERIT_NOT_FOUND', { what: 'model of that name' })
+  return shown(model)
+}
+
+function shown(model: ServedModel): object {
   const { architecture, executor, ...numbers } = model.runner.info
   const verit = {
     digest: model.runner.digest, name: printable(numbers.name), architecture: printable(architecture), parameters: numbers.parameters,
     vocabulary: numbers.vocabSize, context: numbers.context, executor: printable(executor),
   }
-  return { object: 'list', data: [{ id: model.id, object: 'model', created: model.created, owned_by: 'verit', verit }] }
+  return { id: model.id, object: 'model', created: model.created, owned_by: 'verit', verit }
 }
 
 const PLAIN = 'text/plain; charset=utf-8'
