@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { SignerKey } from '../trust/note-key.ts'
-import { DaySecrets, commitmentTo, dayOf, isDay } from './day-secrets.ts'
+import { DaySecrets, commitmentsTo, dayOf, isDay } from './day-secrets.ts'
 import { draftEntry, entryBytes } from './draft.ts'
 import type { Draft } from './draft.ts'
 import type { AuditLog, NewAuditEntry, RequestTexts } from './entry.ts'
@@ -204,7 +204,7 @@ class OpenAuditLog implements FolderAuditLog {
       }
       const secret = await this.#secrets.of(dayOf(draft.time))
       const index = first + i
-      entries.push(entryBytes(draft, { prompt: commitmentTo(texts.prompt, secret, index), answer: commitmentTo(texts.answer, secret, index) }))
+      entries.push(entryBytes(draft, commitmentsTo(texts, secret, index)))
     }
     await this.#keepTexts(group, first)
     return entries

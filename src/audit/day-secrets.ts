@@ -3,14 +3,15 @@
  * big-endian) under the secret of the day, 32 random bytes in `salts/2026-11-22`. Who has the secret can check a guess of a text; once it is deleted,
  * nobody can.
  */
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { replaceFile, syncFolder } from '../lib/replace-file.ts'
-import type { Commitment } from './entry.ts'
+import type { Commitment, RequestTexts } from './entry.ts'
 
 const BYTES = 32
 
@@ -18,15 +19,24 @@ const BYTES = 32
 export const dayOf = (time: string): string => time.slice(0, 10)
 export const isDay = (name: string): boolean => /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(name)
 
-export function commitmentTo(text: string, daySecret: Uint8Array, index: number): Commitment {
+/** The salt of an entry. */
+function saltOf(daySecret: KeyObject, index: number): KeyObject {
   const place = Buffer.alloc(8)
   place.writeBigUInt64BE(BigInt(index))
-  const salt = createHmac('sha256', daySecret).update(place).digest()
-  return `sha256-hmac:${createHmac('sha256', salt).update(text, 'utf8').digest('hex')}`
+  return createSecretKey(createHmac('sha256', daySecret).update(place).digest())
+}
+
+const under = (salt: KeyObject, text: string): Commitment => `sha256-hmac:${createHmac('sha256', salt).update(text, 'utf8').digest('hex')}`
+
+export const commitmentTo = (text: string, daySecret: KeyObject, index: number): Commitment => under(saltOf(daySecret, index), text)
+
+export function commitmentsTo({ prompt, answer }: RequestTexts, daySecret: KeyObject, index: number): { prompt: Commitment; answer: Commitment } {
+  const salt = saltOf(daySecret, index)
+  return { prompt: under(salt, prompt), answer: under(salt, answer) }
 }
 
 /** The secret of a day, or undefined when there is none: it was deleted, or this is a copy without secrets. @throws VeritError */
-export function readDaySecret(folder: string, day: string): Buffer | undefined {
+export function readDaySecret(folder: string, day: string): KeyObject | undefined {
   const path = join(folder, 'salts', day)
   if (!existsSync(path)) return undefined
   const file = openRegular(path, 'the secret of a day')
@@ -34,7 +44,7 @@ export function readDaySecret(folder: string, day: string): Buffer | undefined {
     if (file.size !== BYTES) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: `it has ${file.size} bytes, not ${BYTES}` })
     const secret = Buffer.alloc(BYTES)
     file.read(0, secret)
-    return secret
+    return createSecretKey(secret)
   } finally {
     file.close()
   }
@@ -44,19 +54,20 @@ export function readDaySecret(folder: string, day: string): Buffer | undefined {
 export class DaySecrets {
   #folder: string
   #day = ''
-  #secret: Buffer = Buffer.alloc(0)
+  #secret: KeyObject | undefined
 
   constructor(folder: string) {
     this.#folder = folder
   }
 
-  async of(day: string): Promise<Buffer> {
-    if (this.#day === day) return this.#secret
+  async of(day: string): Promise<KeyObject> {
+    if (this.#day === day && this.#secret !== undefined) return this.#secret
     let secret = readDaySecret(this.#folder, day)
     if (secret === undefined) {
-      secret = randomBytes(BYTES)
+      const bytes = randomBytes(BYTES)
+      secret = createSecretKey(bytes)
       if (await mkdir(join(this.#folder, 'salts'), { recursive: true, mode: 0o700 }) !== undefined) await syncFolder(this.#folder)
-      await replaceFile(join(this.#folder, 'salts', day), secret)
+      await replaceFile(join(this.#folder, 'salts', day), bytes)
     }
     this.#day = day
     this.#secret = secret

@@ -1,4 +1,5 @@
 /** Finds entries by what they say. Commitments to texts are checked with the secrets of their days, where these have not been deleted. */
+import type { KeyObject } from 'node:crypto'
 import { dayOf, commitmentTo, readDaySecret } from './day-secrets.ts'
 import type { AuditEntry } from './entry.ts'
 import type { EntryType } from './entry-schema.ts'
@@ -29,8 +30,8 @@ export interface SearchReport {
 export function* searchEntries(folder: string, criteria: Criteria, report: SearchReport, onProgress?: (done: number, total: number) => void): Generator<ReadEntry> {
   const { size } = readCheckpoint(folder).checkpoint
   const from = criteria.since === undefined ? 0 : firstAt(folder, criteria.since, size)
-  const secrets = new Map<string, Buffer | undefined>()
-  const secretOf = (day: string): Buffer | undefined => {
+  const secrets = new Map<string, KeyObject | undefined>()
+  const secretOf = (day: string): KeyObject | undefined => {
     if (!secrets.has(day)) secrets.set(day, readDaySecret(folder, day))
     return secrets.get(day)
   }
@@ -60,7 +61,7 @@ function meets(entry: AuditEntry, { key, type, since, code, model, request }: Cr
     && (request === undefined || field('request') === request)
 }
 
-function textsMeet({ index, entry }: ReadEntry, { prompt, answer }: Criteria, secretOf: (day: string) => Buffer | undefined, report: SearchReport): boolean {
+function textsMeet({ index, entry }: ReadEntry, { prompt, answer }: Criteria, secretOf: (day: string) => KeyObject | undefined, report: SearchReport): boolean {
   if (prompt === undefined && answer === undefined) return true
   if (entry.type !== 'request' || entry.prompt === undefined || entry.answer === undefined) return false
   const secret = secretOf(dayOf(entry.time))
