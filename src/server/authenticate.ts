@@ -8,6 +8,7 @@ import type { Credential, KeyRecord, Scope } from '../store/key-store.ts'
 import { clientCertificate } from './client-certificate.ts'
 import type { Caller, GatewayContext } from './context.ts'
 import { AddressList } from './forwarded.ts'
+import { noLonger } from './revocations.ts'
 import { readSignature, verifySignature } from './signatures.ts'
 
 /**
@@ -88,8 +89,6 @@ export async function checkStillMay({ store }: GatewayContext, caller: Caller, s
   if (now === undefined || !stillMay(caller, now, scope, remote)) throw noLonger()
   return now
 }
-
-export const noLonger = (): VeritError => unauthorized('the one sent is no longer valid')
 
 /** A store that fails is no answer. */
 export async function ask<T>(question: () => Promise<T>): Promise<T> {

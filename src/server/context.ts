@@ -2,7 +2,8 @@
 import type { AuditLog, RequestEntry } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
 import type { ModelRunner } from '../runner/model-runner.ts'
-import type { KeyRecord } from '../store/key-store.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { KeyRecord, Scope } from '../store/key-store.ts'
 import type { RateState } from '../store/rate-state.ts'
 import type { Store } from '../store/store.ts'
 import type { RequestSignature } from '../trust/request-profile.ts'
@@ -14,7 +15,6 @@ import type { ServerConfig } from './config.ts'
 import type { HttpRules } from './http-checks.ts'
 import type { Metrics } from './metrics.ts'
 import type { Refusals } from './refusals.ts'
-import type { Route } from './route.ts'
 import type { Revocations } from './revocations.ts'
 
 export interface ServedModel {
@@ -36,7 +36,7 @@ export interface GatewayContext {
   /** Since when it could not be written, ISO 8601; undefined: it can. */
   auditFailing?: string | undefined
   /** performance.now() when a request last failed because the store, the rate state or the audit log did. */
-  lastFailure?: number
+  lastFailure?: number | undefined
   watch: Watch | undefined
   metrics: Metrics
   admission: Admission
@@ -54,6 +54,17 @@ export interface GatewayContext {
   model: ServedModel | undefined
   /** Aborted when the server ends what is still under way. */
   stopping: AbortSignal
+}
+
+/** What a row of the route table says. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PATCH'
+  /** A segment `:name` stands for one of letters, digits, `_`, `-` and `.`. */
+  readonly path: string
+  /** The scope that the key must have, or "nothing": no key. */
+  readonly requires: Scope | 'nothing'
+  readonly takesBody: boolean
+  readonly handle: (context: GatewayContext, request: FastifyRequest, reply: FastifyReply) => unknown
 }
 
 /** Who asks, and how it was proved. */

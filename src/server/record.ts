@@ -26,6 +26,7 @@ export async function record(context: GatewayContext, request: FastifyRequest, s
   try {
     if (notes.caller === undefined) await recordRefusal(context, request, code)
     else await recordRequest(context, request, notes.caller, status, code)
+    if (code === undefined) context.lastFailure = undefined // all that a request needs works
   } catch (e) {
     throw new VeritError('VERIT_UNAVAILABLE', { what: 'audit log' }, e)
   }

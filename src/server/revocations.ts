@@ -4,7 +4,6 @@
  */
 import { VeritError } from '../lib/errors.ts'
 import type { KeyRecord, KeyStore } from '../store/key-store.ts'
-import { noLonger } from './authenticate.ts'
 
 const EVERY_MS = 250
 /** Readings that may fail in a row. */
@@ -15,6 +14,8 @@ interface Running {
   permits: (record: KeyRecord) => boolean
   end: (why: VeritError) => void
 }
+
+export const noLonger = (): VeritError => new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' })
 
 export class Revocations {
   #keys: Pick<KeyStore, 'valid'>

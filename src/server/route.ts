@@ -1,18 +1,6 @@
-/** What a row of the route table says, and how a request finds its row. */
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Scope } from '../store/key-store.ts'
-import type { GatewayContext } from './context.ts'
+/** How a request finds its row of the route table, and what that row is called in logs. */
+import type { FastifyRequest } from 'fastify'
 import { isPlainPath } from './http-checks.ts'
-
-export interface Route {
-  readonly method: 'GET' | 'POST' | 'PATCH'
-  /** A segment `:name` stands for one of letters, digits, `_`, `-` and `.`. */
-  readonly path: string
-  /** The scope that the key must have, or "nothing": no key. */
-  readonly requires: Scope | 'nothing'
-  readonly takesBody: boolean
-  readonly handle: (context: GatewayContext, request: FastifyRequest, reply: FastifyReply) => unknown
-}
 
 /** Whether an address, as it was sent, is that of a path of the table. Nothing is decoded: what only matches after decoding has no row. */
 export function matches(path: string, url: string): boolean {

@@ -9,9 +9,8 @@ import { changeKey, createKey, listKeys, revokeKey, rotateKey, showKey } from '.
 import { mayUse } from './authenticate.ts'
 import { readChat } from './chat.ts'
 import { readCompletion } from './completions.ts'
-import type { GatewayContext, ServedModel } from './context.ts'
+import type { GatewayContext, ServedModel, Route } from './context.ts'
 import { answer } from './generation.ts'
-import type { Route } from './route.ts'
 import { securityTxt } from './security-txt.ts'
 
 export const routeTable: readonly Route[] = [

@@ -101,10 +101,10 @@ export class Target {
 
   /** What must hold after every case. */
   async survives(): Promise<void> {
-    const health = await this.fetch('/health', { key: '' })
-    assert.deepEqual([health.status, await health.json()], [200, { status: 'ok' }], 'the server is healthy')
     const answer = await this.complete()
     assert.equal(answer.status, 200, `a valid request is answered: ${await answer.text()}`)
+    const health = await this.fetch('/health', { key: '' })
+    assert.deepEqual([health.status, await health.json()], [200, { status: 'ok' }], 'the server is healthy')
   }
 
   socket(): Socket {
