@@ -55,5 +55,5 @@ test('G12 a database that is overwritten while the server runs lets nobody in wh
     if (key !== 'valid') assert.ok(status === 401 || status === 503, `${path} with ${key} key: ${status}`)
   }
   assert.ok([401, 503].includes((await t.fetch('/v1/models', { key: revoked.key })).status))
-  assert.equal((await t.fetch('/health', { key: '' })).status, 200)
+  assert.equal((await t.fetch('/health', { key: '' })).status, 503)
 })

@@ -37,7 +37,7 @@ test('G12 a PostgreSQL that dies in the middle means 503 for everyone, and every
   await at.survives()
   await postgres.kill()
   nobodyGetsIn(await askAll(at))
-  assert.equal((await at.fetch('/health', { key: '' })).status, 200)
+  assert.equal((await at.fetch('/health', { key: '' })).status, 503)
   await postgres.start()
   await eventually(async () => (await at.complete()).status === 200, 'the gateway finds its database again')
   assert.ok((await askAll(at)).every(({ key, status }) => key === 'valid' || status === 401))
