@@ -1,8 +1,9 @@
 /**
  * Builds native/ into one N-API file, build/<platform>-<arch>/verit.node, with the system's C compiler, or with zig from npm where there is none.
- *   node scripts/build-native.mjs [--if-stale] [--optional] [--prebuild] [--target linux-x64|linux-arm64|darwin-arm64|darwin-x64] [--compiler CMD]
+ *   node scripts/build-native.mjs [--if-stale] [--optional] [--prebuild] [--sanitize] [--target linux-x64|linux-arm64|darwin-arm64|darwin-x64] [--compiler CMD]
  * --if-stale: nothing to do when the sources and compiler are those of the last build. --optional: a failure is a warning (the slow executor serves).
- * --prebuild: writes to prebuilds/, the folder that the package ships. Plain JavaScript, so that it runs before anything else is there.
+ * --prebuild: writes to prebuilds/, the folder that the package ships. --sanitize: with AddressSanitizer and UBSan, for tests in a copy of the sources
+ * (`LD_PRELOAD=$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 node --test test/native.test.ts`); the next --if-stale builds anew. Plain JavaScript, so that it runs before anything else is there.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -69,7 +70,7 @@ async function build() {
   if (!sets || !(target in ZIG_TARGETS)) throw new Error(`no native build for ${target}; the reference executor serves`)
   const out = join(root, flag('--prebuild') ? 'prebuilds' : 'build', target)
   const file = join(out, 'verit.node')
-  const hash = createHash('sha256').update(`${target} ${argument('--compiler') ?? process.env.CC ?? ''}`)
+  const hash = createHash('sha256').update(`${target} ${argument('--compiler') ?? process.env.CC ?? ''}${flag('--sanitize') ? ' sanitize' : ''}`)
   for (const f of [...sources(), fileURLToPath(import.meta.url)]) hash.update(readFileSync(f))
   const stamp = hash.digest('hex')
   if (flag('--if-stale') && existsSync(file) && existsSync(`${file}.stamp`) && readFileSync(`${file}.stamp`, 'utf8') === stamp) return
@@ -91,8 +92,9 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   const began = performance.now()
   process.stderr.write(`verit: building the native kernels for ${target} with ${isZig ? 'zig cc' : cc.join(' ')}\n`)
   const headers = join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include')
+  const sanitize = flag('--sanitize') ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g1'] : []
   const common = ['-std=c11', '-O3', '-fPIC', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wall', '-Wextra', '-D_GNU_SOURCE',
-    arch === 'x64' ? '-DHAVE_X86' : '-DHAVE_NEON', `-I${headers}`, ...(isZig ? ['-target', ZIG_TARGETS[target], '-fno-sanitize=all'] : [])]
+    arch === 'x64' ? '-DHAVE_X86' : '-DHAVE_NEON', `-I${headers}`, ...sanitize, ...(isZig ? ['-target', ZIG_TARGETS[target], '-fno-sanitize=all'] : [])]
   mkdirSync(out, { recursive: true })
   const work = join(out, `.objects-${process.pid}`)
   mkdirSync(work)
@@ -112,7 +114,7 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
     await Promise.all(Array.from({ length: availableParallelism() }, async () => {
       for (let next = queue.shift(); next; next = queue.shift()) await run(next)
     }))
-    const link = platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', ...(flag('--symbols') ? [] : ['-Wl,-s'])]
+    const link = platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', ...sanitize, ...(flag('--symbols') || flag('--sanitize') ? [] : ['-Wl,-s'])]
     await run([...(isZig ? ['-target', ZIG_TARGETS[target]] : []), ...jobs.map(([name]) => join(work, `${name}.o`)), ...link, '-o', join(work, 'verit.node')])
     renameSync(join(work, 'verit.node'), file)
     writeFileSync(`${file}.stamp`, stamp)

@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { VeritError } from '../lib/errors.ts'
+import type { ProblemList } from '../lib/problem-list.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { ggufLimits } from './gguf-limits.ts'
 
@@ -15,9 +16,12 @@ export class GgufCursor {
   #source: ByteSource
   #window = Buffer.alloc(0)
   #start = 0
+  #found: ProblemList | undefined
 
-  constructor(source: ByteSource) {
+  /** @param found collects faults after which the bytes can still be followed; default: the first is thrown */
+  constructor(source: ByteSource, found?: ProblemList) {
     this.#source = source
+    this.#found = found
   }
 
   /** Bytes of the file that have not been read. */
@@ -27,6 +31,23 @@ export class GgufCursor {
 
   fail(problem: string, offset: number = this.at): never {
     throw new VeritError('VERIT_GGUF', { file: this.#source.name, offset, problem })
+  }
+
+  /** A fault that leaves the next byte's place known. */
+  flag(problem: string, offset: number = this.at): void {
+    if (this.#found === undefined) this.fail(problem, offset)
+    this.#found.add(problem, offset)
+  }
+
+  /** A check of values that throws this file's error. */
+  attempt<T>(check: () => T, otherwise: T): T {
+    try {
+      return check()
+    } catch (e) {
+      if (this.#found === undefined || !VeritError.is(e, 'VERIT_GGUF')) throw e
+      this.#found.add(e.fields.problem, e.fields.offset)
+      return otherwise
+    }
   }
 
   u8(): number { return this.#take(1).readUInt8(this.at++ - this.#start) }
@@ -54,7 +75,7 @@ export class GgufCursor {
     const offset = this.at
     const length = this.count(`the length of ${what}`, limit, 1)
     const bytes = length <= WINDOW ? this.#slice(length) : this.bytes(length)
-    if (!isUtf8(bytes)) this.fail(`${what} is not valid UTF-8`, offset)
+    if (!isUtf8(bytes)) this.flag(`${what} is not valid UTF-8`, offset)
     return bytes.toString('utf8')
   }
 

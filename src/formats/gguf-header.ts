@@ -5,6 +5,7 @@
 import { endianness } from 'node:os'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import type { ProblemList } from '../lib/problem-list.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { GgufCursor } from './gguf-cursor.ts'
 import { ggufLimits } from './gguf-limits.ts'
@@ -41,12 +42,13 @@ type Listed = Omit<GgufTensor, 'offset'> & { entry: number; relative: bigint }
 
 export const align = (n: number, alignment: number): number => Math.ceil(n / alignment) * alignment
 
-export function parseGgufHeader(source: ByteSource): GgufHeader {
+/** @param found collects every fault after which the bytes can still be followed; default: the first one is thrown */
+export function parseGgufHeader(source: ByteSource, found?: ProblemList): GgufHeader {
   invariant(endianness() === 'LE', 'Verit runs on little-endian machines only')
   if (source.size > ggufLimits.fileBytes) {
     throw new VeritError('VERIT_GGUF', { file: source.name, offset: 0, problem: `the file claims ${source.size} bytes, more than the limit` })
   }
-  const c = new GgufCursor(source)
+  const c = new GgufCursor(source, found)
   if (source.size < 24 || c.u32() !== 0x46554747) c.fail('it does not begin with GGUF and a header', 0)
   const version = c.u32()
   if (version !== 0 && (version & 0xffff) === 0) c.fail('the file is big-endian, which is not supported', 4)
@@ -54,11 +56,11 @@ export function parseGgufHeader(source: ByteSource): GgufHeader {
   const tensorCount = c.count('the number of tensors', ggufLimits.tensors, 33)
   const pairCount = c.count('the number of metadata entries', ggufLimits.keyValues, 14)
   const metadata = readMetadata(c, source.name, pairCount)
-  const alignment = metadata.has('general.alignment') ? alignmentOf(metadata) : 32
-  refuseSplit(metadata, tensorCount)
+  const alignment = metadata.has('general.alignment') ? c.attempt(() => alignmentOf(metadata), 32) : 32
+  c.attempt(() => refuseSplit(metadata, tensorCount), undefined)
   const listed = readTensorList(c, tensorCount)
   const dataOffset = align(c.at, alignment)
-  return { version, alignment, metadata, dataOffset, tensors: place(c, listed, dataOffset, alignment, source.size) }
+  return { version, alignment, metadata, dataOffset, tensors: place(c, listed, { dataOffset, alignment, size: source.size, whole: listed.length === tensorCount }) }
 }
 
 function readMetadata(c: GgufCursor, file: string, count: number): GgufMetadata {
@@ -68,9 +70,12 @@ function readMetadata(c: GgufCursor, file: string, count: number): GgufMetadata 
   for (let i = 0; i < count; i++) {
     const offset = c.at
     const key = readName(c, 'a metadata key', ggufLimits.keyBytes)
-    if (entries.has(key)) c.fail(`the metadata key ${printable(key)} stands twice`, offset)
-    entries.set(key, readValue(c, key, budget))
-    offsets.set(key, offset)
+    const value = readValue(c, key, budget)
+    if (entries.has(key)) c.flag(`the metadata key ${printable(key)} stands twice`, offset)
+    else {
+      entries.set(key, value)
+      offsets.set(key, offset)
+    }
   }
   return new GgufMetadata(file, entries, offsets)
 }
@@ -79,8 +84,8 @@ function readMetadata(c: GgufCursor, file: string, count: number): GgufMetadata 
 function readName(c: GgufCursor, what: string, limit: number): string {
   const offset = c.at
   const name = c.string(what, limit)
-  if (name === '') c.fail(`${what} is empty`, offset)
-  if (/\p{Cc}/u.test(name)) c.fail(`${what} holds control characters: ${printable(name)}`, offset)
+  if (name === '') c.flag(`${what} is empty`, offset)
+  if (/\p{Cc}/u.test(name)) c.flag(`${what} holds control characters: ${printable(name)}`, offset)
   return name
 }
 
@@ -100,7 +105,7 @@ function readValue(c: GgufCursor, key: string, budget: { elements: number }): Gg
 function readBool(c: GgufCursor, key: string): boolean {
   const offset = c.at
   const byte = c.u8()
-  if (byte > 1) c.fail(`metadata ${printable(key)} is a bool with the value ${byte}`, offset)
+  if (byte > 1) c.flag(`metadata ${printable(key)} is a bool with the value ${byte}`, offset)
   return byte === 1
 }
 
@@ -154,44 +159,55 @@ function readTensorList(c: GgufCursor, count: number): Listed[] {
     const entry = c.at
     const name = readName(c, `the name of tensor ${i}`, ggufLimits.nameBytes)
     const shown = printable(name)
-    if (names.has(name)) c.fail(`the tensor ${shown} stands twice`, entry)
+    if (names.has(name)) c.flag(`the tensor ${shown} stands twice`, entry)
     names.add(name)
     const dimensions = c.u32()
     if (dimensions < 1 || dimensions > ggufLimits.dimensions) c.fail(`tensor ${shown} has ${dimensions} dimensions; 1 to 4 are allowed`, entry)
     const ne: number[] = []
     for (let d = 0; d < dimensions; d++) {
       const n = c.u64()
-      if (n === 0n || n > BigInt(Number.MAX_SAFE_INTEGER)) c.fail(`tensor ${shown} has a dimension of ${n}`, c.at - 8)
-      ne.push(Number(n))
+      if (n === 0n || n > BigInt(Number.MAX_SAFE_INTEGER)) c.flag(`tensor ${shown} has a dimension of ${n}`, c.at - 8)
+      else ne.push(Number(n))
     }
     const id = c.u32()
     const type = ggufTypeName(id)
-    if (type === undefined) return c.fail(`tensor ${shown} has type number ${id}, which Verit does not support`, c.at - 4)
-    const size = ggufTensorSize(type, ne)
-    if (typeof size === 'string') return c.fail(`tensor ${shown}: ${size}`, entry)
-    listed.push({ name, type, ne, shape: ne.toReversed(), elements: size.elements, byteLength: size.bytes, entry, relative: c.u64() })
+    if (type === undefined) c.flag(`tensor ${shown} has type number ${id}, which Verit does not support`, c.at - 4)
+    const size = type !== undefined && ne.length === dimensions ? ggufTensorSize(type, ne) : undefined
+    if (typeof size === 'string') c.flag(`tensor ${shown}: ${size}`, entry)
+    const relative = c.u64()
+    if (typeof size === 'object') listed.push({ name, type: type!, ne, shape: ne.toReversed(), elements: size.elements, byteLength: size.bytes, entry, relative })
   }
   return listed
 }
 
+interface Place {
+  readonly dataOffset: number
+  readonly alignment: number
+  /** Of the file. */
+  readonly size: number
+  /** Whether every tensor has a size: without it, what lies between them is unknown. */
+  readonly whole: boolean
+}
+
 /** Turns relative offsets into positions. In order of position, each tensor must begin where the one before it ends, padded. */
-function place(c: GgufCursor, listed: readonly Listed[], dataOffset: number, alignment: number, size: number): GgufTensor[] {
-  for (const t of listed) {
+function place(c: GgufCursor, listed: readonly Listed[], { dataOffset, alignment, size, whole }: Place): GgufTensor[] {
+  const inside = listed.filter(t => {
     const shown = printable(t.name)
-    if (t.relative % BigInt(alignment) !== 0n) c.fail(`tensor ${shown} has the offset ${t.relative}, not a multiple of ${alignment}`, t.entry)
-    if (BigInt(dataOffset) + t.relative + BigInt(t.byteLength) > BigInt(size)) {
-      c.fail(`tensor ${shown} has ${t.byteLength} bytes at offset ${t.relative}, beyond the end of the file at ${size}`, t.entry)
-    }
-  }
+    if (t.relative % BigInt(alignment) !== 0n) c.flag(`tensor ${shown} has the offset ${t.relative}, not a multiple of ${alignment}`, t.entry)
+    const fits = BigInt(dataOffset) + t.relative + BigInt(t.byteLength) <= BigInt(size)
+    if (!fits) c.flag(`tensor ${shown} has ${t.byteLength} bytes at offset ${t.relative}, beyond the end of the file at ${size}`, t.entry)
+    return fits
+  })
+  const closed = whole && inside.length === listed.length
   let expected = 0
-  for (const t of listed.toSorted((a, b) => Number(a.relative) - Number(b.relative))) {
+  for (const t of inside.toSorted((a, b) => Number(a.relative) - Number(b.relative))) {
     const offset = Number(t.relative)
-    if (offset < expected) c.fail(`tensor ${printable(t.name)} overlaps another one`, t.entry)
-    if (offset > expected) c.fail(`${offset - expected} bytes before tensor ${printable(t.name)} belong to no tensor`, t.entry)
-    expected = offset + align(t.byteLength, alignment)
+    if (offset < expected) c.flag(`tensor ${printable(t.name)} overlaps another one`, t.entry)
+    if (offset > expected && closed) c.flag(`${offset - expected} bytes before tensor ${printable(t.name)} belong to no tensor`, t.entry)
+    expected = Math.max(expected, offset + align(t.byteLength, alignment))
   }
   const padded = dataOffset + expected
-  if (size > padded) c.fail(`${size - padded} bytes after the last tensor belong to nothing`, padded)
-  return listed.map(({ name, type, ne, shape, elements, byteLength, relative }) =>
+  if (size > padded && closed) c.flag(`${size - padded} bytes after the last tensor belong to nothing`, padded)
+  return inside.map(({ name, type, ne, shape, elements, byteLength, relative }) =>
     ({ name, type, ne, shape, elements, byteLength, offset: dataOffset + Number(relative) }))
 }

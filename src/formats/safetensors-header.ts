@@ -6,6 +6,7 @@ import { endianness } from 'node:os'
 import { isUtf8 } from 'node:buffer'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import type { ProblemList } from '../lib/problem-list.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { parseHeaderJson } from './safetensors-json.ts'
 import type { HeaderValue } from './safetensors-json.ts'
@@ -45,8 +46,11 @@ export interface SafetensorsHeader {
 }
 
 type Fail = (problem: string, offset?: number) => never
+/** Says that something is wrong, and may come back. */
+type Flag = (problem: string, offset?: number) => void
 
-export function parseSafetensorsHeader(source: ByteSource): SafetensorsHeader {
+/** @param found collects the faults of single tensors, after which the others can still be checked; default: the first one is thrown */
+export function parseSafetensorsHeader(source: ByteSource, found?: ProblemList): SafetensorsHeader {
   invariant(endianness() === 'LE', 'Verit runs on little-endian machines only')
   const fail: Fail = (problem, offset = 8) => {
     throw new VeritError('VERIT_SAFETENSORS', { file: source.name, offset, problem })
@@ -66,7 +70,18 @@ export function parseSafetensorsHeader(source: ByteSource): SafetensorsHeader {
   const text = bytes.toString('utf8')
   const root = parseHeaderJson(text, (problem, index) => fail(problem, 8 + Buffer.byteLength(text.slice(0, index))))
   invariant(root instanceof Map, 'text that begins with { is an object')
-  return { metadata: readMetadata(root.get('__metadata__'), fail), tensors: readTensors(root, 8 + length, source.size, fail) }
+  const data = { start: 8 + length, size: source.size }
+  if (found === undefined) return { metadata: readMetadata(root.get('__metadata__'), fail), tensors: readTensors(root, data, fail, fail) }
+  const flag: Flag = (problem, offset = 8) => found.add(problem, offset)
+  const attempt = <T>(read: () => T): T | undefined => {
+    try {
+      return read()
+    } catch (e) {
+      if (!VeritError.is(e, 'VERIT_SAFETENSORS')) throw e
+      return void flag(e.fields.problem, e.fields.offset)
+    }
+  }
+  return { metadata: attempt(() => readMetadata(root.get('__metadata__'), fail)) ?? {}, tensors: readTensors(root, data, fail, flag, attempt) }
 }
 
 function readMetadata(entry: HeaderValue | undefined, fail: Fail): Readonly<Record<string, string>> {
@@ -80,21 +95,31 @@ function readMetadata(entry: HeaderValue | undefined, fail: Fail): Readonly<Reco
   return metadata
 }
 
-function readTensors(root: ReadonlyMap<string, HeaderValue>, start: number, size: number, fail: Fail): ReadonlyMap<string, SafetensorsEntry> {
+function readTensors(
+  root: ReadonlyMap<string, HeaderValue>, { start, size }: { start: number; size: number }, fail: Fail, flag: Flag,
+  attempt: <T>(read: () => T) => T | undefined = read => read(),
+): ReadonlyMap<string, SafetensorsEntry> {
   if (root.size > safetensorsLimits.tensors + 1) fail(`there are ${root.size} entries, more than the limit of ${safetensorsLimits.tensors} tensors`)
   const entries: SafetensorsEntry[] = []
-  for (const [name, value] of root) if (name !== '__metadata__') entries.push(readEntry(name, value, start, fail))
+  let whole = true
+  for (const [name, value] of root) {
+    if (name === '__metadata__') continue
+    const entry = attempt(() => readEntry(name, value, start, fail))
+    if (entry === undefined) whole = false
+    else entries.push(entry)
+  }
   // An empty tensor may stand where another one begins; it goes first.
   entries.sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)
   let expected = start
   for (const t of entries) {
     const shown = printable(t.name, 80)
-    if (t.offset < expected) fail(`tensor ${shown} overlaps another one`, t.offset)
-    if (t.offset > expected) fail(`${t.offset - expected} bytes before tensor ${shown} belong to no tensor`, expected)
-    expected = t.offset + t.byteLength
-    if (expected > size) fail(`tensor ${shown} ends at byte ${expected}, beyond the end of the file at ${size}`, t.offset)
+    if (t.offset < expected) flag(`tensor ${shown} overlaps another one`, t.offset)
+    if (t.offset > expected && whole) flag(`${t.offset - expected} bytes before tensor ${shown} belong to no tensor`, expected)
+    const end = t.offset + t.byteLength
+    if (end > size) flag(`tensor ${shown} ends at byte ${end}, beyond the end of the file at ${size}`, t.offset)
+    expected = Math.max(expected, Math.min(end, size))
   }
-  if (expected !== size) fail(`${size - expected} bytes after the last tensor belong to nothing`, expected)
+  if (expected !== size && whole) flag(`${size - expected} bytes after the last tensor belong to nothing`, expected)
   return new Map(entries.map(t => [t.name, t]))
 }
 
