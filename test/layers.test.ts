@@ -28,7 +28,8 @@ const layers: Record<string, readonly string[]> = {
   runner: ['engine', 'trust', 'lib'],
   // the gateway checks a model's digest, but never parses it
   server: ['runner', 'store', 'audit', 'watch', 'trust', 'lib'],
-  cli: ['server', 'client', 'runner', 'audit', 'watch', 'engine', 'train', 'eval', 'model', 'data', 'tokenizer', 'formats', 'store', 'trust', 'graph', 'exec', 'lib'],
+  doctor: ['server', 'store', 'audit', 'trust', 'runner', 'lib'],
+  cli: ['server', 'doctor', 'client', 'runner', 'audit', 'watch', 'engine', 'train', 'eval', 'model', 'data', 'tokenizer', 'formats', 'store', 'trust', 'graph', 'exec', 'lib'],
 }
 
 const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts')).sort()

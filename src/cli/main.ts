@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: () => Command }
   call: () => import('./call.ts'),
   audit: () => import('./audit.ts'),
   inspect: () => import('./inspect.ts'),
+  doctor: () => import('./doctor.ts'),
   bench: () => import('./bench.ts'),
 }
 

@@ -1,0 +1,70 @@
+/** `verit doctor`: looks over a server's machine, configuration, state, keys and audit log, and says what to mend and how. */
+import { Command } from 'commander'
+import { levels } from '../doctor/finding.ts'
+import type { Finding, Level } from '../doctor/finding.ts'
+import { examine } from '../doctor/examine.ts'
+import { instructionSets } from '../exec/index.ts'
+import { printable, printableJson } from '../lib/printable.ts'
+import { VERSION } from '../lib/version.ts'
+import { defaultStateFolder } from '../store/state-folder.ts'
+
+interface Options {
+  state: string
+  config?: string
+  strict?: boolean
+  json?: boolean
+  quiet?: boolean
+}
+
+export function command(): Command {
+  return new Command('doctor')
+    .summary('look for what is wrong or weak in a server\'s setting, and say how to mend it')
+    .description('Look over this machine, the configuration, the state folder, the keys, the audit log and the dependencies of a server. It changes nothing. '
+      + 'Run it as the user and in the environment of the server. The exit status is 1 where there is a problem.')
+    .option('--state <folder>', 'state folder of the server', defaultStateFolder())
+    .option('--config <file>', 'its TOML file of settings (default: the settings that hold without one)')
+    .option('--strict', 'exit with 1 on warnings, too')
+    .option('--quiet', 'leave out what is in order')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', `
+Levels: ok; note, worth knowing; warning, weakens the server or soon will; problem, it does not work or is open.
+
+Examples:
+  verit doctor
+  verit doctor --config /etc/verit/verit.toml --state /var/lib/verit --quiet
+  verit doctor --strict --json | jq '.findings[] | select(.level == "problem")'`)
+    .action(run)
+}
+
+async function run({ state, config, strict, json, quiet }: Options): Promise<void> {
+  const findings = await examine({ state, config, kernels: instructionSets(), env: process.env, now: Date.now() })
+  const count = (level: Level): number => findings.filter(f => f.level === level).length
+  const counts = Object.fromEntries(levels.map(level => [level, count(level)]))
+  if (json === true) process.stdout.write(`${printableJson({ version: VERSION, counts, findings })}\n`)
+  else process.stdout.write(text(findings.filter(f => quiet !== true || f.level !== 'ok')) + summary(count))
+  if (count('problem') > 0 || (strict === true && count('warning') > 0)) process.exitCode = 1
+}
+
+const some = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+
+const summary = (count: (level: Level) => number): string => `\n${some(count('problem'), 'problem')}, ${some(count('warning'), 'warning')}, ${some(count('note'), 'note')}.\n`
+
+const COLUMNS = 80
+const INDENT = 10
+
+function text(findings: readonly Finding[]): string {
+  return findings.map(({ level, says, fix }) =>
+    level.padEnd(INDENT) + lines(`${printable(says)}.`) + (fix === undefined ? '' : `${' '.repeat(INDENT)}Mend: ${lines(`${printable(fix)}.`, 6)}`)).join('')
+}
+
+/** Broken at spaces to fit, each further line indented. @param used columns of the first line that are taken beyond the indent */
+function lines(sentence: string, used = 0): string {
+  const out: string[] = ['']
+  for (const word of sentence.split(' ')) {
+    const line = out.at(-1)!
+    const room = COLUMNS - INDENT - (out.length === 1 ? used : 0)
+    if (line !== '' && line.length + 1 + word.length > room) out.push(word)
+    else out[out.length - 1] = line === '' ? word : `${line} ${word}`
+  }
+  return `${out.join(`\n${' '.repeat(INDENT)}`)}\n`
+}

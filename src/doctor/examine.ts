@@ -1,0 +1,56 @@
+/** All checks of `verit doctor`, in the order in which they are shown. It only looks: nothing is made, changed or repaired. */
+import { existsSync } from 'node:fs'
+import { release } from 'node:os'
+import { join } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
+import { loadConfig } from '../server/config-file.ts'
+import type { ServerConfig } from '../server/config.ts'
+import { checkAdvisories } from './advisories.ts'
+import { problem } from './finding.ts'
+import type { Finding } from './finding.ts'
+import { checkHost } from './host.ts'
+import { checkKeys } from './keys-in-use.ts'
+import { checkListening } from './listening.ts'
+import { checkLog } from './log-kept.ts'
+import { checkPlatform } from './platform.ts'
+import { checkRateState, checkStore } from './services.ts'
+import { checkStateFiles } from './state-files.ts'
+
+export interface Examination {
+  readonly state: string
+  /** Path of a TOML file; undefined: the defaults. */
+  readonly config?: string | undefined
+  /** Instruction sets of the kernels that run here. */
+  readonly kernels: readonly string[]
+  readonly env: NodeJS.ProcessEnv
+  /** ms since 1970. */
+  readonly now: number
+}
+
+/** @throws VeritError VERIT_FILE_NOT_FOUND where there is no such configuration: that is wrong use, not a finding */
+export async function examine({ state, config, kernels, env, now }: Examination): Promise<Finding[]> {
+  const umask = process.umask()
+  const findings = [
+    ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }),
+    ...(process.platform === 'linux' ? checkHost(release()) : []),
+  ]
+  const settings = readConfig(config, findings)
+  if (settings !== undefined) findings.push(...checkListening(settings, env, now))
+  const files = checkStateFiles(state)
+  findings.push(...files)
+  const usable = existsSync(state) && !files.some(f => f.level === 'problem' && f.check === 'state.private')
+  const store = await checkStore(state, usable, env)
+  findings.push(...store.findings, ...(store.keys === undefined ? [] : checkKeys(store.keys, now)), await checkRateState(env))
+  if (usable && settings?.audit.enabled !== false) findings.push(...checkLog(join(state, 'audit'), now))
+  return [...findings, ...checkAdvisories(now)]
+}
+
+function readConfig(file: string | undefined, findings: Finding[]): ServerConfig | undefined {
+  try {
+    return loadConfig({ file })
+  } catch (e) {
+    if (!VeritError.is(e) || (VeritError.is(e, 'VERIT_FILE_NOT_FOUND') && e.fields.path === file)) throw e
+    findings.push(problem('config', e.what, e.next))
+    return undefined
+  }
+}

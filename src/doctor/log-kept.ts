@@ -1,0 +1,56 @@
+/** The audit log, looked at quickly: its key, the signature of its newest checkpoint, that the tree gives the root, and its newest entries. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { cosignedPath, readBounded } from '../audit/log-files.ts'
+import { NodeReader, readCheckpoint, readEntries } from '../audit/reader.ts'
+import { VeritError } from '../lib/errors.ts'
+import { openCheckpoint } from '../trust/checkpoint.ts'
+import { leafHash, rootOf } from '../trust/merkle.ts'
+import { parseVerifierKey } from '../trust/note-key.ts'
+import { TILE_WIDTH } from '../trust/tiles.ts'
+import { note, ok, problem } from './finding.ts'
+import type { Finding } from './finding.ts'
+
+const IN_FULL = '`verit audit verify --checkpoint FILE`, with a checkpoint that was kept elsewhere, checks all of it'
+
+/** @param folder of the log */
+export function checkLog(folder: string, now: number): Finding[] {
+  if (!existsSync(folder)) return [note('audit.log', 'There is no audit log yet: the first start begins it')]
+  if (!existsSync(join(folder, 'key'))) {
+    return [problem('audit.key', `The audit log ${folder} has lost its key: nothing can be added to it`, 'Restore the file `key` from a backup, or move the folder away to begin a new log')]
+  }
+  try {
+    return [quickCheck(folder, now), kept(folder)]
+  } catch (e) {
+    if (!VeritError.is(e)) throw e
+    return [problem('audit.log', e.what, `Run \`verit audit verify\` and keep the folder as evidence. ${e.next}`)]
+  }
+}
+
+function quickCheck(folder: string, now: number): Finding {
+  const path = join(folder, 'verifier-key')
+  const text = readBounded(path, 10_000)
+  if (!(text instanceof Buffer)) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: 'it is missing, or no regular file' })
+  const key = parseVerifierKey(text.toString('utf8').trim(), path)
+  const { checkpoint: { size, root } } = openCheckpoint(readCheckpoint(folder).note, key, 'The checkpoint')
+  const nodes = new NodeReader(folder, size)
+  const damaged = (problem: string): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file: folder, problem })
+  if (Buffer.compare(rootOf(size, nodes.node), root) !== 0) throw damaged(`its tiles do not give the root of the checkpoint of ${size} entries`)
+  if (size === 0) return ok('audit.log', `The audit log ${key.name} has begun and has no entries yet`)
+  // Of a full last bundle the root says nothing but through its tile: so each entry is compared with it.
+  let newest = ''
+  for (const { index, entry, bytes } of readEntries(folder, { from: Math.floor((size - 1) / TILE_WIDTH) * TILE_WIDTH })) {
+    if (Buffer.compare(leafHash(bytes), nodes.node(0, index)) !== 0) throw damaged(`entry ${index} is not the one that was signed`)
+    newest = entry.time
+  }
+  const hours = Math.max(0, Math.floor((now - Date.parse(newest)) / 3_600_000))
+  const age = hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`
+  return ok('audit.log', `The audit log ${key.name} has ${size} entries, the newest ${age} old; its checkpoint and last entries hold. ${IN_FULL}`)
+}
+
+/** Whether the log's past can be told from a new one that its holder has written. */
+function kept(folder: string): Finding {
+  if (existsSync(cosignedPath(folder))) return ok('audit.kept', 'A witness has cosigned the log')
+  return note('audit.kept', 'Whether a checkpoint was kept elsewhere cannot be seen here; without one, a log that was written anew looks whole',
+    'Copy `verit audit checkpoint` to another machine every day, or let a witness cosign (docs/audit.md)')
+}

@@ -1,0 +1,49 @@
+/** Node, the kernels, the user and the environment that a server would run with. */
+import { note, ok, problem, warning } from './finding.ts'
+import type { Finding } from './finding.ts'
+
+export interface Platform {
+  /** 24.1.0 */
+  readonly node: string
+  /** Instruction sets of the native kernels that run here, the fastest first; without kernels only `reference`. */
+  readonly kernels: readonly string[]
+  /** Effective user id; undefined on Windows. */
+  readonly uid: number | undefined
+  readonly umask: number
+  readonly env: NodeJS.ProcessEnv
+}
+
+const LEAST_NODE = 24
+
+/** Variables that change what Node does with every request or connection. */
+const dangerous: readonly (readonly [string, (value: string) => boolean, string])[] = [
+  ['NODE_TLS_REJECT_UNAUTHORIZED', v => v === '0', 'turns off the checks of certificates, those of the database and the webhook included'],
+  ['NODE_OPTIONS', v => /--inspect|--tls-keylog|--require|--import|--loader|-r\b/.test(v), 'loads code, opens a debugger or writes down TLS keys'],
+]
+
+export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Finding[] {
+  const found: Finding[] = []
+  const major = Number.parseInt(node, 10)
+  if (!(major >= LEAST_NODE)) found.push(problem('node.version', `Node ${node} is too old`, `Install Node ${LEAST_NODE} or newer`))
+  else if (major % 2 === 1) found.push(warning('node.version', `Node ${node} is a line without long-term support`, 'Use an even major version, and its newest release'))
+  else found.push(ok('node.version', `Node ${node}; whether it is the newest of its line cannot be told offline`))
+
+  const [fastest] = kernels
+  if (fastest === undefined || fastest === 'reference') {
+    found.push(warning('kernels', 'There are no native kernels for this machine: models run in plain TypeScript, hundreds of times slower',
+      'Install a C compiler and run `node scripts/build-native.mjs` in the folder of the package'))
+  } else found.push(ok('kernels', `Native kernels, instruction set ${fastest}`))
+
+  if (uid === 0) found.push(warning('user.root', 'This runs as root: whoever takes over the server has the whole machine', 'Run the server as a user of its own (docs/deploy.md)'))
+  else if (uid !== undefined) found.push(ok('user.root', `This does not run as root (user id ${uid})`))
+
+  if (uid !== undefined && (umask & 0o022) !== 0o022) {
+    found.push(warning('user.umask', `The umask ${umask.toString(8).padStart(3, '0')} lets others write to new files`, 'Set it to 077 for the user that runs the server'))
+  }
+  for (const [name, bad, what] of dangerous) {
+    if (bad(env[name] ?? '')) found.push(problem('environment', `${name} ${what}`, `Remove ${name} from the environment of the server`))
+  }
+  if ((env['NODE_DEBUG'] ?? '') !== '') found.push(warning('environment', 'NODE_DEBUG writes what passes through Node to standard error', 'Remove it from the environment of the server'))
+  if ((env['NODE_EXTRA_CA_CERTS'] ?? '') !== '') found.push(note('environment', 'NODE_EXTRA_CA_CERTS adds authorities that outgoing connections trust'))
+  return found
+}
