@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import { fastify } from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { parseStrictJson } from '../lib/strict-json.ts'
 import { authenticate, authorize, checkStillMay } from './authenticate.ts'
 import type { Transport } from './connections.ts'
 import type { Caller, GatewayContext, Route } from './context.ts'
@@ -20,7 +21,6 @@ import { record } from './record.ts'
 import { matches } from './route.ts'
 import { routeTable } from './routes.ts'
 import { checkDigest, signReply } from './signatures.ts'
-import { parseStrictJson } from './strict-json.ts'
 
 const SECURITY_HEADERS = {
   'cache-control': 'no-store', 'content-security-policy': "default-src 'none'; frame-ancestors 'none'", 'cross-origin-opener-policy': 'same-origin',

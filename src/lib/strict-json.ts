@@ -4,7 +4,7 @@
  * The number of names is bounded, and that of short texts that look like array indices: V8 keeps both in one table, under hashes of indices that
  * anyone can make collide (CVE-2026-21717).
  */
-import { VeritError } from '../lib/errors.ts'
+import { VeritError } from './errors.ts'
 
 /** Deepest nesting accepted: a chat body needs four. */
 export const JSON_DEPTH = 16

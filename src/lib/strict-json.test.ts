@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { VeritError } from '../lib/errors.ts'
+import { VeritError } from './errors.ts'
 import { JSON_ALL_NAMES, JSON_DEPTH, JSON_INDICES, JSON_NAMES, parseStrictJson } from './strict-json.ts'
 
 const parse = (text: string): unknown => parseStrictJson(Buffer.from(text))
