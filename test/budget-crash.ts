@@ -24,8 +24,9 @@ queue = 10000
 requests_per_minute = 0
 streams = 20000
 `
-/** Tokens that a request asks for: 1 to this many, one more for its prompt. */
+/** Tokens that a request asks for: 1 to this many, beside those of its prompt. */
 const MOST_TOKENS = 8
+const PROMPT = Array.from({ length: 50 }, (_, i) => 1 + i)
 
 interface Answered {
   id: string
@@ -59,7 +60,7 @@ export async function crashWithBudget(rounds: number, requests: number): Promise
     let older: string[] = []
     for (let round = 0; round < rounds; round++) {
       const server = await served(model, state, '--config', config)
-      const budget = Math.floor(requests * MOST_TOKENS / 2 * (2 / 3))
+      const budget = Math.floor(requests * (PROMPT.length + MOST_TOKENS / 2) * (2 / 3))
       const { key, keyId } = await newKey(state, budget)
       const answered: Answered[] = []
       const begun = performance.now()
@@ -97,7 +98,7 @@ async function newKey(state: string, tokensPerDay: number): Promise<{ key: strin
 async function ask(server: Served, key: string, requests: number, answered: Answered[], figures: CrashFigures): Promise<void> {
   await Promise.all(Array.from({ length: requests }, async (_, i) => {
     try {
-      const body = JSON.stringify({ prompt: [1], max_tokens: 1 + (i % MOST_TOKENS), stream: i % 3 === 0, stream_options: i % 3 === 0 ? { include_usage: true } : null })
+      const body = JSON.stringify({ prompt: PROMPT, max_tokens: 1 + (i % MOST_TOKENS), stream: i % 3 === 0, stream_options: i % 3 === 0 ? { include_usage: true } : null })
       const response = await fetch(`${server.url}/v1/completions`, {
         method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body,
       })

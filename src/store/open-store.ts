@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { LazyCounts } from './lazy-counts.ts'
 import { takeLease } from './lease.ts'
+import { LeasedBudgets } from './leased-budgets.ts'
 import { Ledger, purge } from './ledger.ts'
 import { SqlOutbox } from './outbox.ts'
 import { SealedSecrets } from './sealed-secrets.ts'
@@ -66,7 +67,8 @@ async function checkSecret(database: Database, secrets: SealedSecrets): Promise<
 
 class SqlStore implements Store {
   readonly keys: SqlKeyStore
-  readonly budgets: Ledger
+  readonly budgets: LeasedBudgets
+  #ledger: Ledger
   readonly replay: Ledger
   readonly outbox: SqlOutbox
   #database: Database
@@ -80,7 +82,8 @@ class SqlStore implements Store {
     this.#lazy = new LazyCounts(database)
     const ledger = new Ledger(database, { count: (...use) => this.#lazy.count(...use), flush: () => this.#flush() })
     this.keys = new SqlKeyStore(database, secrets, async (ids, at) => this.#lazy.touch(ids, at))
-    this.budgets = ledger
+    this.#ledger = ledger
+    this.budgets = new LeasedBudgets(ledger)
     this.replay = ledger
     this.outbox = new SqlOutbox(database)
     // What fails here is tried again the next time; whoever needs the store meanwhile is told by its own call.
@@ -95,13 +98,14 @@ class SqlStore implements Store {
 
   async #close(): Promise<void> {
     this.#timers.forEach(clearInterval)
+    await this.budgets.close().catch(() => {}) // what is ahead stays reserved
     await this.#flush().catch(() => {}) // what it holds may be lost
-    await this.budgets.idle()
+    await this.#ledger.idle()
     await this.#database.close()
   }
 
   #flush(): Promise<void> {
-    return this.#lazy.flush(tallies => this.budgets.addCounted(tallies))
+    return this.#lazy.flush(tallies => this.#ledger.addCounted(tallies))
   }
 
   /** One gateway does it for all. */
