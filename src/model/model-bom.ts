@@ -1,0 +1,104 @@
+/**
+ * The bill of materials of a model (an ML-BOM: CycloneDX 1.6, component type machine-learning-model): what the file is by digest, what it holds, and, where a
+ * training record belongs to it, what it was made from. Texts of the file are escaped, for a bill is read on terminals.
+ */
+import { hash } from 'node:crypto'
+import type { GgufHeader } from '../formats/gguf-header.ts'
+import type { GgufValue } from '../formats/gguf-value.ts'
+import { formatBom } from '../lib/cyclonedx.ts'
+import type { Component, Property } from '../lib/cyclonedx.ts'
+import { printable } from '../lib/printable.ts'
+import { VERSION } from '../lib/version.ts'
+import type { Digest } from '../trust/digest.ts'
+
+/** What a training record says, once it was found to belong to the file. Digests as `sha256:...`. */
+export interface Origin {
+  readonly record: Digest
+  readonly dataset: Digest
+  readonly tokenizer: Digest
+  readonly trainTokens: number
+  /** On held-out text, in nats for each token. */
+  readonly validationLoss: number | undefined
+}
+
+export interface BomModel extends Pick<GgufHeader, 'metadata' | 'tensors'> {
+  /** File name, which names the model where its metadata does not. */
+  readonly file: string
+  readonly bytes: number
+  readonly digest: Digest
+  readonly origin?: Origin
+}
+
+const LONGEST = 200
+const sha256 = (digest: Digest): NonNullable<Component['hashes']> => [{ alg: 'SHA-256', content: digest.slice(7) }]
+
+export function modelBom(model: BomModel): string {
+  const { metadata, digest, origin } = model
+  const text = (key: string): string | undefined => {
+    const v = metadata.entries.get(key)
+    return v?.type === 'string' && v.value !== '' ? printable(v.value, LONGEST) : undefined
+  }
+  const parts: Component[] = []
+  const tokenizer = tokenizerDigest(metadata.entries)
+  if (tokenizer !== undefined) {
+    const kind = text('tokenizer.ggml.model')
+    parts.push({ type: 'data', 'bom-ref': `tokenizer:${tokenizer}`, name: 'tokenizer', ...(kind !== undefined && { description: kind }), hashes: sha256(tokenizer) })
+  }
+  if (origin !== undefined) {
+    const properties = [{ name: 'verit:train-tokens', value: String(origin.trainTokens) }, { name: 'verit:tokenizer-file', value: origin.tokenizer }]
+    parts.push({ type: 'data', 'bom-ref': `dataset:${origin.dataset}`, name: 'dataset', description: 'the manifest of the training data (verit prepare)', hashes: sha256(origin.dataset), properties })
+  }
+  const [description, version, licence] = [text('general.description'), text('general.version'), text('general.license')]
+  const subject: Component = {
+    type: 'machine-learning-model', 'bom-ref': digest, name: text('general.name') ?? printable(model.file, LONGEST), ...(version !== undefined && { version }),
+    ...(description !== undefined && { description }), hashes: sha256(digest), ...(licence !== undefined && { licenses: [{ license: { name: licence } }] }),
+    modelCard: card(text('general.architecture'), origin), properties: properties(model),
+  }
+  return formatBom({
+    subject, components: parts, tool: { name: 'verit', version: VERSION },
+    dependencies: [{ ref: digest, dependsOn: parts.map(p => p['bom-ref']) }, ...parts.map(p => ({ ref: p['bom-ref'], dependsOn: [] }))],
+  })
+}
+
+function card(architecture: string | undefined, origin: Origin | undefined): object {
+  return {
+    modelParameters: {
+      ...(origin !== undefined && { approach: { type: 'self-supervised' } }), task: 'text-generation', architectureFamily: 'transformer',
+      ...(architecture !== undefined && { modelArchitecture: architecture }), ...(origin !== undefined && { datasets: [{ ref: `dataset:${origin.dataset}` }] }),
+      inputs: [{ format: 'text' }], outputs: [{ format: 'text' }],
+    },
+    ...(origin?.validationLoss !== undefined && {
+      quantitativeAnalysis: { performanceMetrics: [{ type: 'cross-entropy, nats for each token', value: String(origin.validationLoss), slice: 'held-out text' }] },
+    }),
+  }
+}
+
+/** Of each type: how many tensors and elements, which is the quantisation. */
+function properties({ file, bytes, tensors, origin }: BomModel): Property[] {
+  const types = new Map<string, { count: number; elements: number }>()
+  for (const t of tensors) {
+    const sum = types.get(t.type) ?? { count: 0, elements: 0 }
+    types.set(t.type, { count: sum.count + 1, elements: sum.elements + t.elements })
+  }
+  const list: [string, string | number][] = [
+    ['file', printable(file, LONGEST)], ['bytes', bytes], ['format', 'gguf'], ['parameters', tensors.reduce((n, t) => n + t.elements, 0)],
+    ...[...types].sort(([a], [b]) => (a < b ? -1 : 1)).map(([type, { count, elements }]): [string, string] => [`tensors:${type}`, `${count} tensors, ${elements} elements`]),
+    ...(origin === undefined ? [] : [['training-record', origin.record] as [string, string]]),
+  ]
+  return list.map(([name, value]) => ({ name: `verit:${name}`, value: String(value) }))
+}
+
+/**
+ * SHA-256 of what the file says about its tokenizer: for each metadata key under `tokenizer.`, in order of the keys, the line JSON gives for [key, type, value],
+ * 64-bit integers as decimal text. Undefined where there are none.
+ */
+export function tokenizerDigest(entries: ReadonlyMap<string, GgufValue>): Digest | undefined {
+  const keys = [...entries.keys()].filter(key => key.startsWith('tokenizer.')).sort()
+  if (keys.length === 0) return undefined
+  const line = (key: string): string => {
+    const v = entries.get(key)!
+    const [type, value] = v.type === 'array' ? [`${v.of}[]`, Array.from<unknown>(v.value)] : [v.type, v.value]
+    return `${JSON.stringify([key, type, value], (_, x: unknown) => (typeof x === 'bigint' ? x.toString() : x))}\n`
+  }
+  return `sha256:${hash('sha256', keys.map(line).join(''))}`
+}
