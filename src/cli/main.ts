@@ -20,7 +20,10 @@ const commands: Readonly<Record<string, () => Promise<{ command: () => Command }
   keys: () => import('./keys.ts'),
   call: () => import('./call.ts'),
   audit: () => import('./audit.ts'),
+  model: () => import('./model.ts'),
   inspect: () => import('./inspect.ts'),
+  pull: () => import('./pull.ts'),
+  models: () => import('./models.ts'),
   doctor: () => import('./doctor.ts'),
   bench: () => import('./bench.ts'),
 }

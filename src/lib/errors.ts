@@ -135,6 +135,9 @@ export const errorTable = {
   VERIT_RUNNER_DIED: row<{ how: string }>({
     what: f => `The model process ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
   }),
+  VERIT_SANDBOX: row<{ missing: string; fix: string }>({
+    what: f => `The model process cannot be locked as require_sandbox demands: ${f.missing}`, next: f => f.fix,
+  }),
   VERIT_LOADING: row<{ model: string }>({
     what: f => `The model ${f.model} is not loaded yet`, next: () => 'Try again in a moment', status: 503,
   }),
@@ -247,6 +250,31 @@ export const errorTable = {
   VERIT_PROOF: row<{ source: string; problem: string }>({
     what: f => `${f.source} proves nothing: ${f.problem}`, next: () => 'Ask for a new proof, and do not rely on this one',
   }),
+  VERIT_BUNDLE: row<{ source: string; problem: string }>({
+    what: f => `${f.source} cannot be used as the signature of a model: ${f.problem}`, next: () => 'Get it again from where the model came; docs/models.md says what is accepted',
+  }),
+  VERIT_SIGNER: row<{ source: string; problem: string }>({
+    what: f => `${f.source} was not made by a trusted signer: ${f.problem}`,
+    next: () => 'Check whose key it is before you trust it; docs/models.md shows how',
+  }),
+  VERIT_MODEL_SIGNATURE: row<{ source: string; problem: string }>({
+    what: f => `The signature ${f.source} does not hold: ${f.problem}`, next: () => 'Do not use the model; get it and its signature again from their source',
+  }),
+  VERIT_MODEL_CHANGED: row<{ model: string; problem: string }>({
+    what: f => `${f.model} is not the model that was signed: ${f.problem}`, next: () => 'Do not use it; get it again from its source',
+  }),
+  VERIT_MODEL_FILES: row<{ path: string; problem: string; fix: string }>({
+    what: f => `${f.path} cannot be signed or checked: ${f.problem}`, next: f => f.fix,
+  }),
+  VERIT_OTHERS_WRITE: row<{ path: string; mode: string }>({
+    what: f => `${f.path} can be changed by other users (mode ${f.mode})`, next: f => `If nobody else has changed it, run chmod go-w ${f.path}`,
+  }),
+  VERIT_TRUST: row<{ path: string; problem: string }>({
+    what: f => `The trust policy ${f.path} cannot be used: ${f.problem}`, next: () => 'Correct it; docs/models.md lists all it may say', exit: 2,
+  }),
+  VERIT_UNTRUSTED: row<{ model: string; problem: string; fix: string }>({
+    what: f => `${f.model} is not served: ${f.problem}`, next: f => f.fix,
+  }),
   VERIT_WITNESS: row<{ source: string; problem: string }>({
     what: f => `${f.source} was not accepted: ${f.problem}`, next: () => 'If the log was set back or shows different histories, keep both checkpoints: together they prove it',
   }),
@@ -261,6 +289,40 @@ export const errorTable = {
     what: f => `The audit log ${f.folder} has the origin ${f.origin}, which cannot become ${f.wanted}`,
     next: () => 'Take its origin into the configuration, or move the folder away to begin a new log', exit: 2,
   }),
+  VERIT_PULL_SOURCE: row<{ source: string; problem: string }>({
+    what: f => `The source ${f.source} ${f.problem}`,
+    next: () => 'Write hf:OWNER/REPO/FILE, hf:OWNER/REPO@REVISION/FILE or https://HOST/PATH; docs/pull.md has examples', exit: 2,
+  }),
+  VERIT_PULL_ADDRESS: row<{ host: string; problem: string }>({
+    what: f => `${f.host} was not asked: ${f.problem}`,
+    next: () => 'Downloads come from public addresses over https; --allow-private allows a mirror in your own network, and http on this machine',
+  }),
+  VERIT_PULL_REDIRECT: row<{ host: string; problem: string }>({
+    what: f => `${f.host} answered with ${f.problem}`, next: () => 'It was not followed: use another source, or tell its operator',
+  }),
+  VERIT_PULL_CONNECTION: row<{ host: string; reason: string }>({
+    what: f => `The download from ${f.host} broke off: ${f.reason}`, next: () => 'Run the same command again: what has come is kept, and it goes on there where the host allows it',
+  }),
+  VERIT_PULL_ANSWER: row<{ host: string; problem: string; hint: string }>({ what: f => `${f.host} does not give the file: ${f.problem}`, next: f => f.hint }),
+  VERIT_PULL_SIZE: row<{ source: string; size: number; limit: number; by: 'limit' | 'disk' }>({
+    what: f => `${f.source} has ${f.size} bytes, more than the ${f.limit} ${f.by === 'limit' ? 'allowed' : 'free on the disk'}`,
+    next: f => (f.by === 'limit' ? 'If that is right, allow it with --max-size' : 'Make room (`verit models gc` removes what nothing refers to), or keep models elsewhere with --models'),
+  }),
+  VERIT_PULL_DIGEST: row<{ source: string; wanted: string; got: string; by: string }>({
+    what: f => `${f.source} is not the file that ${f.by} names: its digest is ${f.got}, not ${f.wanted}`,
+    next: () => 'It was thrown away; find out from the publisher of the file which one is right before you use it',
+  }),
+  VERIT_PULL_LOCK: row<{ source: string; lock: string; wanted: string; got: string }>({
+    what: f => `${f.source} is not what ${f.lock} pins: ${f.got} instead of ${f.wanted}`,
+    next: () => 'The file at the source was changed: find out why, and only then accept it with --update',
+  }),
+  VERIT_LOCK_FILE: row<{ path: string; problem: string }>({
+    what: f => `${f.path} cannot be used: ${f.problem}`, next: () => 'Restore it from your version control, or name another with --lock; docs/pull.md describes it', exit: 2,
+  }),
+  VERIT_MODEL_STORE: row<{ path: string; problem: string }>({
+    what: f => `The store of models cannot be used: ${f.path} ${f.problem}`, next: () => 'Pull the model again, or keep models in another folder with --models or VERIT_MODELS',
+  }),
+  VERIT_MODEL_NAME: row<{ name: string; problem: string; hint: string }>({ what: f => `The name ${f.name} ${f.problem}`, next: f => f.hint, exit: 2 }),
   VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
     what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
   }),

@@ -1,0 +1,35 @@
+/** What the subcommands of `verit model` share: progress of hashing, small files. */
+import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
+import { VeritError } from '../lib/errors.ts'
+import { Progress, formatBytes } from '../lib/progress.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { publicKeyFromPem } from '../trust/model-key.ts'
+import type { ModelKey } from '../trust/model-key.ts'
+import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
+
+/** A bar once hashing takes long; `total` comes with the first update. */
+export function hashProgress(): { update: (done: number, total: number) => void; clear: () => void } {
+  let progress: Progress | undefined
+  const update = (done: number, total: number): void => {
+    progress ??= new Progress({ label: 'hash', total, format: formatBytes })
+    progress.update(done)
+  }
+  return { update, clear: () => progress?.clear() }
+}
+
+/** @throws VeritError VERIT_FILE_IO where it has more than `limit` bytes, and those of opening; VERIT_OTHERS_WRITE */
+export function readSmall(path: string, purpose: string, limit: number): Buffer {
+  const file = openRegular(path, purpose)
+  try {
+    if (file.size > limit) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${limit.toLocaleString('en-US')} bytes` })
+    checkOnlyOwnerWrites(file.fd, path)
+    const bytes = Buffer.alloc(file.size)
+    file.read(0, bytes)
+    return bytes
+  } finally {
+    file.close()
+  }
+}
+
+export const readBundle = (path: string): Buffer => readSmall(path, 'the signature of a model', MAX_BUNDLE_BYTES)
+export const readPublicKey = (path: string): ModelKey => publicKeyFromPem(readSmall(path, 'the public key of a signer', 16_384).toString('utf8'), path)

@@ -1,0 +1,71 @@
+/** `verit model digest`, `keygen` and `sign`. */
+import { Argument, Command, Option } from 'commander'
+import { existsSync, lstatSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { VeritError } from '../lib/errors.ts'
+import { printable, printableJson } from '../lib/printable.ts'
+import { newKeyKinds, newModelKey, publicKeyFromPem, readPrivateModelKey } from '../trust/model-key.ts'
+import { findModelFiles, hashModelFile } from '../trust/oms-files.ts'
+import { signModel } from '../trust/oms-sign.ts'
+import { collect } from './audit-shared.ts'
+import { hashProgress } from './model-shared.ts'
+
+/** Where the signature of a model lies unless something else is said: beside a file, in a folder. */
+export const bundlePath = (model: string): string => (lstatSync(model, { throwIfNoEntry: false })?.isDirectory() === true ? join(model, 'model.sig') : `${model}.sig`)
+
+export function digestCommand(): Command {
+  return new Command('digest').summary('SHA-256 of every file of a model').argument('<model>', 'a file, or a folder')
+    .option('--json', 'print one JSON object: path, sha256 and bytes of each file')
+    .addHelpText('after', '\nExamples:\n  verit model digest my-model.gguf\n  verit model digest --json model-folder | jq .')
+    .action(async (model: string, { json }: { json?: boolean }) => {
+      const { single, files } = findModelFiles(model)
+      const { update, clear } = hashProgress()
+      const total = files.reduce((sum, f) => sum + f.bytes, 0)
+      const shown: { path: string; sha256: string; bytes: number }[] = []
+      let before = 0
+      for (const file of files) {
+        const [sha256] = await hashModelFile(file, undefined, single, done => update(before + done, total))
+        shown.push({ path: file.path, sha256: `sha256:${sha256!}`, bytes: file.bytes })
+        before += file.bytes
+      }
+      clear()
+      process.stdout.write(json === true ? `${printableJson({ files: shown })}\n` : shown.map(f => `${f.sha256}  ${printable(f.path)}\n`).join(''))
+    })
+}
+
+export function keygenCommand(): Command {
+  return new Command('keygen').summary('make a key pair to sign models with')
+    .description('Make a key pair: the private key in FILE (mode 0600), the public one beside it, with the ending .pub.')
+    .addArgument(new Argument('<file>', 'where to write the private key (PEM)'))
+    .addOption(new Option('--type <type>', 'ed25519 is outside the specification: verifiers have to allow it').choices([...newKeyKinds]).default('p256'))
+    .addHelpText('after', '\nExamples:\n  verit model keygen signer.pem\n  verit model keygen --type p384 signer.pem')
+    .action((file: string, { type }: { type: (typeof newKeyKinds)[number] }) => {
+      const publicFile = `${file.replace(/\.(?:pem|key)$/, '')}.pub`
+      if (existsSync(publicFile)) throw new VeritError('VERIT_FILE_EXISTS', { path: publicFile })
+      const { privateKey, publicKey } = newModelKey(type)
+      writeFileAtomic(file, privateKey, { mode: 0o600, overwrite: false })
+      writeFileAtomic(publicFile, publicKey, { overwrite: false })
+      process.stdout.write(`Private key: ${file} (keep it secret, and a copy in a safe place)\nPublic key:  ${publicFile} (SHA-256 ${publicKeyFromPem(publicKey, publicFile).hint})\n`)
+    })
+}
+
+export function signCommand(): Command {
+  return new Command('sign').summary('sign a model').argument('<model>', 'a file, or a folder with all below it; links are refused')
+    .requiredOption('--key <file>', 'private key in PEM (verit model keygen): ECDSA on P-256, P-384 or P-521, or Ed25519')
+    .option('-o, --output <file>', 'where to write the signature (default: MODEL.sig, or model.sig in the folder)')
+    .option('--ignore <path>', 'path in the folder to leave out, with all below it (repeatable); the signature says so', collect)
+    .option('--force', 'replace a signature that is there')
+    .addHelpText('after', '\nExamples:\n  verit model sign my-model.gguf --key signer.pem\n  verit model sign model-folder --key signer.pem --ignore cache -o model-folder.sig')
+    .action(async (model: string, options: { key: string; output?: string; ignore?: string[]; force?: boolean }) => {
+      const key = readPrivateModelKey(options.key)
+      const output = options.output ?? bundlePath(model)
+      if (options.force !== true && existsSync(output)) throw new VeritError('VERIT_FILE_EXISTS', { path: output })
+      const { update, clear } = hashProgress()
+      const bundle = await signModel(model, key, { ignore: options.ignore ?? [], except: [output], onProgress: update })
+      clear()
+      writeFileAtomic(output, bundle, { overwrite: options.force === true })
+      process.stdout.write(`Signed: ${output} (key ${key.hint})\n`)
+      if (key.kind === 'ed25519') process.stderr.write('Ed25519 is outside OpenSSF Model Signing 1.0: other verifiers refuse it, and Verit takes it only where it is allowed.\n')
+    })
+}

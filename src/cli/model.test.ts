@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-model-'))
+after(() => rmSync(dir, { recursive: true }))
+const main = fileURLToPath(new URL('main.ts', import.meta.url))
+const model = (...args: string[]) => spawnSync(process.execPath, [main, 'model', ...args], { encoding: 'utf8', cwd: dir })
+
+test('keygen, sign, verify and digest work together; a changed file ends with 1', () => {
+  mkdirSync(join(dir, 'm'))
+  writeFileSync(join(dir, 'm', 'a.gguf'), 'content')
+  const made = model('keygen', 'signer.pem')
+  assert.equal(made.status, 0, made.stderr)
+  assert.equal(statSync(join(dir, 'signer.pem')).mode & 0o777, 0o600)
+  assert.doesNotMatch(made.stdout + readFileSync(join(dir, 'signer.pub'), 'utf8'), /PRIVATE/)
+  assert.equal(model('keygen', 'signer.pem').status, 2)
+
+  for (const target of ['m/a.gguf', 'm']) { // the signature of the file lies in the folder, and is signed with it
+    assert.equal(model('sign', target, '--key', 'signer.pem').status, 0)
+    assert.match(model('sign', target, '--key', 'signer.pem').stderr, /VERIT_FILE_EXISTS/)
+    const verified = model('verify', target, '--public-key', 'signer.pub', '--json')
+    assert.equal(verified.status, 0, verified.stderr)
+    assert.equal((JSON.parse(verified.stdout) as { verified: boolean }).verified, true)
+  }
+  assert.match(model('digest', 'm/a.gguf').stdout, /^sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73 {2}a\.gguf\n$/)
+  appendFileSync(join(dir, 'm', 'a.gguf'), '.')
+  const changed = model('verify', 'm/a.gguf', '--public-key', 'signer.pub')
+  assert.equal(changed.status, 1)
+  assert.match(changed.stderr, /VERIT_MODEL_CHANGED/)
+})
+
+test('keys that others can use, or of other kinds, are refused', () => {
+  writeFileSync(join(dir, 'x.gguf'), '')
+  assert.equal(model('keygen', 'other.pem', '--type', 'p384').status, 0)
+  chmodSync(join(dir, 'other.pem'), 0o640)
+  assert.match(model('sign', 'x.gguf', '--key', 'other.pem').stderr, /chmod 600.*VERIT_KEY_FILE/)
+  chmodSync(join(dir, 'other.pem'), 0o600)
+  chmodSync(join(dir, 'x.gguf'), 0o666)
+  assert.match(model('sign', 'x.gguf', '--key', 'other.pem').stderr, /chmod go-w.*VERIT_OTHERS_WRITE/)
+  assert.match(model('verify', 'x.gguf', '--bundle', 'other.pub', '--public-key', 'other.pem').stderr, /not one public key.*VERIT_KEY_FILE/)
+})

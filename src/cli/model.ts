@@ -1,0 +1,13 @@
+/** `verit model`: signatures of models, and which are trusted. */
+import { Command } from 'commander'
+import { bomCommand } from './model-bom.ts'
+import { digestCommand, keygenCommand, signCommand } from './model-sign.ts'
+import { verifyCommand } from './model-verify.ts'
+
+export function command(): Command {
+  const model = new Command('model').summary('sign models and verify their signatures')
+    .description('Sign models and verify their signatures, offline, as OpenSSF Model Signing 1.0 has it. docs/models.md describes it.')
+    .addHelpText('after', '\nExamples:\n  verit model keygen signer.pem\n  verit model sign my-model.gguf --key signer.pem\n  verit model verify my-model.gguf --public-key signer.pub\n  verit model digest my-model.gguf')
+  for (const part of [digestCommand, keygenCommand, signCommand, verifyCommand, bomCommand]) model.addCommand(part())
+  return model
+}
