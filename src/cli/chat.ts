@@ -17,7 +17,7 @@ export function command(): Command {
   const c = new Command('chat')
     .summary('talk with a model')
     .description('Talks with a model, by the chat template of its file. A model that was not trained on conversations only continues them as a text.')
-    .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
+    .argument('[model]', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .option('--system <text>', 'what stands before the conversation')
   return modelOptions(samplingOptions(c)).addHelpText('after', `
 Examples:

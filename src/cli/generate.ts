@@ -22,7 +22,7 @@ export function command(): Command {
   const c = new Command('generate')
     .summary('continue a text')
     .description('Continues a text. The same model, prompt, options and seed give the same text on every machine. docs/generation.md explains the options.')
-    .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
+    .argument('[model]', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .argument('[prompt]', 'text to continue; - or none: standard input')
   samplingOptions(c)
     .option('-p, --prompt <text>', 'the prompt, where it could be taken for a file or an option')

@@ -6,6 +6,7 @@ import { loadModel } from '../engine/load.ts'
 import type { LoadOptions } from '../engine/load.ts'
 import type { Engine } from '../engine/engine.ts'
 import { requestNumbers } from '../engine/request.ts'
+import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -62,9 +63,10 @@ export function samplingOf(flags: SamplingFlags): Omit<SamplingFlags, 'stop'> & 
   return { ...defined(Object.fromEntries(SAMPLING.map(([key]) => [key, flags[key]]))), stop: flags.stop }
 }
 
-/** Opens a model, or the one that comes with Verit. */
+/** Opens a model by its path or the name it was pulled by, or the one that comes with Verit. */
 export async function openModel(path: string | undefined, flags: ModelFlags, more: LoadOptions = {}): Promise<Engine> {
   const model = path ?? defaultModelPath()
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
-  return loadModel(model, { ...more, threads: flags.threads, instructionSet: flags.instructionSet, context: flags.context })
+  const { path: file, pulled } = path === undefined ? { path: model, pulled: undefined } : resolveModel(model)
+  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads: flags.threads, instructionSet: flags.instructionSet, context: flags.context })
 }

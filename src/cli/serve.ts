@@ -1,6 +1,7 @@
 /** `verit serve`: an HTTP server with OpenAI's API for one model. */
 import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
+import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -47,7 +48,7 @@ export function command(): Command {
   const serve = new Command('serve')
     .summary('serve a model over HTTP with OpenAI\'s API')
     .description('Serve a model over HTTP with OpenAI\'s API. Every request needs a key; the first start makes one and shows it once.')
-    .argument('[model]', 'a .gguf file (default: the model that comes with Verit)')
+    .argument('[model]', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .option('--config <file>', 'TOML file of settings; flags come after it (docs/configuration.md)')
     .option('--check', 'check the settings and the files they name, and stop')
     .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
@@ -77,7 +78,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   const config = loadConfig({ file: options.config, flags: settingFlags({ ...options }) })
   if (options.printConfig === true) return void process.stdout.write(formatConfig(config))
   const secrets = readSecrets(config)
-  const model = path ?? defaultModelPath()
+  const { path: model, pulled } = path === undefined ? { path: defaultModelPath(), pulled: undefined } : resolveModel(path)
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   if (options.check === true) {
     if (config.listen.tlsCert !== '') readTls(config.listen)
@@ -85,7 +86,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   }
   process.umask(0o077)
   const log = createLog(options.logJson === true ? { json: true } : {})
-  const { state, modelName, threads, instructionSet } = options
+  const { state, modelName = pulled?.name, threads, instructionSet } = options
   let progress: Progress | undefined
   const onDigestProgress = (done: number, total: number): void => {
     progress ??= new Progress({ label: 'check the model', total, format: formatBytes })
@@ -93,7 +94,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     if (done === total) progress.clear()
   }
   const server = await serve({
-    model, state, config, log, ...secrets, ...defined({ modelName }), runner: { onDigestProgress, ...defined({ threads, instructionSet }) },
+    model, state, config, log, ...secrets, ...defined({ modelName }), runner: { onDigestProgress, ...defined({ threads, instructionSet, expectedDigest: pulled?.digest }) },
   })
   stopOnSignals(server, options.grace)
   process.stderr.write(banner(server, config))

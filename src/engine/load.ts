@@ -7,7 +7,8 @@ import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { RegularFile, openRegular } from '../lib/regular-file.ts'
 import { loadModel as loadGguf } from '../model/load-gguf.ts'
-import { digestDescriptor } from '../trust/digest.ts'
+import { checkPulled, digestDescriptor } from '../trust/digest.ts'
+import type { Digest } from '../trust/digest.ts'
 import { Engine } from './engine.ts'
 import type { EngineOptions } from './engine.ts'
 
@@ -16,6 +17,8 @@ export interface LoadOptions extends EngineOptions {
   threads?: number | undefined
   /** 'avx512', 'avx2', 'baseline', 'neon' or 'reference'. Default: the fastest here. Results do not depend on it. */
   instructionSet?: string | undefined
+  /** What the file's digest must be, for a pulled model. */
+  expectedDigest?: Digest | undefined
 }
 
 /**
@@ -24,7 +27,7 @@ export interface LoadOptions extends EngineOptions {
  * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
-  const { threads, instructionSet, ...rest } = options
+  const { threads, instructionSet, expectedDigest, ...rest } = options
   checkOptions(rest)
   const file = open(source)
   try {
@@ -32,6 +35,7 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
     const progress = new Progress({ label: 'hash', total: file.size, format: formatBytes })
     const digest = await digestDescriptor(file.fd, file.name, { onProgress: done => progress.update(done) })
     progress.clear()
+    if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
     const executor = openExecutor({ ...(threads !== undefined && { threads }), ...(instructionSet !== undefined && { instructionSet }) })
     const model = await loadGguf(gguf, executor)
     file.checkUnchanged()

@@ -5,7 +5,7 @@
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
-import { digestDescriptor } from '../trust/digest.ts'
+import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { CallEvent, ModelInfo, Prompt, Sampling } from './messages.ts'
 import { RunnerProcess } from './runner-process.ts'
@@ -19,6 +19,8 @@ const HEALTHY_MS = 60_000
 export interface ModelRunnerOptions extends Omit<RunnerOptions, 'fd' | 'name' | 'onLog'> {
   /** Told of starts, deaths and log lines of the process. */
   onEvent?: (event: RunnerEvent) => void
+  /** What the file's digest must be, for a pulled model. */
+  expectedDigest?: Digest | undefined
   /** Bytes hashed so far and in all. */
   onDigestProgress?: (done: number, total: number) => void
 }
@@ -55,6 +57,7 @@ export class ModelRunner {
     let runner: ModelRunner | undefined
     try {
       const digest = await digestDescriptor(file.fd, path, options.onDigestProgress === undefined ? {} : { onProgress: options.onDigestProgress })
+      if (options.expectedDigest !== undefined) checkPulled(path, digest, options.expectedDigest)
       runner = new ModelRunner(file, digest, options)
       await runner.#launch()
       return runner
@@ -129,7 +132,7 @@ export class ModelRunner {
   }
 
   async #launch(): Promise<void> {
-    const { onEvent = () => undefined, onDigestProgress: _, ...rest } = this.#options
+    const { onEvent = () => undefined, onDigestProgress: _, expectedDigest: __, ...rest } = this.#options
     const process = new RunnerProcess({ ...rest, fd: this.#file.fd, name: this.#file.name, onLog: line => onEvent({ type: 'log', line }) })
     this.#process = process
     try {

@@ -47,7 +47,7 @@ export interface ServeOptions {
   /** `whsec_...` or `whsk_...`, one or, during rotation, two. */
   webhookSecrets?: readonly string[]
   /** For the model process. */
-  runner?: Pick<ModelRunnerOptions, 'threads' | 'instructionSet' | 'hangMs' | 'onDigestProgress'>
+  runner?: Pick<ModelRunnerOptions, 'threads' | 'instructionSet' | 'hangMs' | 'onDigestProgress' | 'expectedDigest'>
   log: Log
 }
 

@@ -60,6 +60,11 @@ export async function digestFile(path: string, options: DigestOptions = {}): Pro
   }
 }
 
+/** That a pulled model still is what it was pulled as. @throws VeritError VERIT_MODEL_STORE */
+export function checkPulled(path: string, digest: Digest, pulled: Digest): void {
+  if (digest !== pulled) throw new VeritError('VERIT_MODEL_STORE', { path, problem: `was changed: its digest is ${digest}, and not that of the model that was pulled` })
+}
+
 /** Whether text has the form of a digest. */
 export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && /^sha256:[0-9a-f]{64}$/.test(text)

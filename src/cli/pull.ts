@@ -1,0 +1,94 @@
+/** `verit pull`: a model from a hub or an address into the store, pinned by its digest. */
+import { Command, InvalidArgumentError } from 'commander'
+import { DEFAULT_ENDPOINT } from '../hub/model-source.ts'
+import { pull } from '../hub/pull.ts'
+import { defined } from '../lib/defined.ts'
+import { parseDuration } from '../lib/duration.ts'
+import { VeritError } from '../lib/errors.ts'
+import { printable, printableJson } from '../lib/printable.ts'
+import { Progress, formatBytes } from '../lib/progress.ts'
+import { secretSetting } from '../lib/secret-setting.ts'
+import type { Digest } from '../trust/digest.ts'
+import { digestOption, modelsOption, sizeOption } from './models-options.ts'
+
+interface Options {
+  name?: string
+  lock: string
+  sha256?: Digest
+  update?: boolean
+  endpoint?: string
+  allowPrivate?: boolean
+  maxSize: number
+  timeout: number
+  models: string
+  json?: boolean
+}
+
+const seconds = (text: string): number => {
+  const value = parseDuration(text)
+  if (value === undefined || value === 0 || value > 14 * 86_400) throw new InvalidArgumentError('It must be a duration such as 30m or 24h, at most 14d.')
+  return value
+}
+
+export function command(): Command {
+  return new Command('pull')
+    .summary('fetch a model, check it and keep it')
+    .description('Fetch a file of a model from a hub or an https address. It is downloaded aside, compared with its pin in verit.lock, checked, and then stored under its digest.')
+    .argument('<source>', 'hf:OWNER/REPO[@REVISION]/FILE or https://HOST/PATH')
+    .option('--name <name>', 'name to use it by (default: the file\'s, without .gguf)')
+    .option('--lock <file>', 'file of pins; made at the first pull', 'verit.lock')
+    .option('--sha256 <digest>', 'what its SHA-256 must be', digestOption)
+    .option('--update', 'take what the source holds now, and pin that')
+    .option('--endpoint <url>', `hub to ask, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
+    .option('--allow-private', 'allow addresses in private networks, and http on this machine')
+    .option('--max-size <size>', 'refuse a larger file (default: 64GiB)', sizeOption, 64 * 2 ** 30)
+    .option('--timeout <duration>', 'for the whole download (default: 24h)', seconds, 86_400)
+    .addOption(modelsOption())
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', `
+A download that broke off goes on where it was when the command is given again. No proxy is used. The hub's token comes from the environment, or from the
+file that HF_TOKEN_FILE names; it goes to the hub and nowhere else:
+  HF_TOKEN      for repositories that need one
+
+Examples:
+  verit pull hf:OWNER/REPO/model.gguf
+  verit pull hf:OWNER/REPO@v1.0/model.gguf --name mine
+  verit pull https://example.org/model.gguf --sha256 DIGEST
+  verit pull hf:OWNER/REPO/model.gguf --update
+  verit serve mine`)
+    .action(run)
+}
+
+async function run(source: string, options: Options): Promise<void> {
+  const token = secretSetting('HF_TOKEN')
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+    throw new VeritError('VERIT_CONFIG', { source: 'the environment', field: 'HF_TOKEN', problem: 'holds characters that no token has' })
+  }
+  let bar: Progress | undefined
+  let label = ''
+  let first = 0
+  const show = (what: string) => (done: number, total: number): void => {
+    if (what !== label) {
+      bar?.clear()
+      first = what === 'download' ? done : 0 // what an earlier download left took no time now
+      bar = new Progress({ label: what, total: total - first, format: formatBytes })
+    }
+    label = what
+    bar!.update(done - first, `${formatBytes(Math.round((done - first) / Math.max(bar!.seconds, 0.001)))}/s`)
+  }
+  process.once('SIGINT', () => {
+    process.stderr.write('\nverit: interrupted. Run the same command again to go on.\n')
+    process.exit(130)
+  })
+  const endpoint = options.endpoint ?? (process.env['HF_ENDPOINT'] || DEFAULT_ENDPOINT)
+  const { model, path, fetched, pinned } = await pull(source, {
+    models: options.models, lock: options.lock, endpoint, update: options.update === true, allowPrivate: options.allowPrivate === true,
+    maxSize: options.maxSize, totalMs: options.timeout * 1000, onProgress: show('download'), onHash: show('check'),
+    onWait: (s, reason) => process.stderr.write(`${printable(reason)}; again in ${Math.ceil(s)} s\n`),
+    ...defined({ name: options.name, digest: options.sha256, token }),
+  }).finally(() => bar?.clear())
+  if (options.json === true) return void process.stdout.write(`${printableJson({ ...model, path, fetched, pinned })}\n`)
+  process.stdout.write(`${printable(model.name)}: ${formatBytes(model.size)}, ${model.digest}\n`
+    + `${fetched ? 'fetched from' : 'here already, as pulled from'} ${printable(model.source)}${model.revision === undefined ? '' : `, commit ${model.revision}`}\n`
+    + `${pinned ? `pinned in ${options.lock}` : `as ${options.lock} pins it`}\n`)
+}

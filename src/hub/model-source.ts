@@ -1,0 +1,81 @@
+/**
+ * Where a model comes from, as a user writes it: `hf:OWNER/REPO[@REVISION]/FILE` for a file of a repository on a hub with Hugging Face's addresses
+ * (ENDPOINT/OWNER/REPO/resolve/REVISION/FILE), or the https address of a file.
+ */
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+
+export const DEFAULT_ENDPOINT = 'https://huggingface.co'
+
+export interface ModelSource {
+  /** What verit.lock calls it: the same however it was written, and the same at every mirror. */
+  readonly id: string
+  readonly kind: 'hub' | 'url'
+  /** The last part of the path. */
+  readonly file: string
+  /** The branch, tag or commit that was asked for; undefined for an address. */
+  readonly revision: string | undefined
+  /** The address to ask, with another revision (a commit) in place of the one that was asked for. */
+  url(revision?: string): URL
+}
+
+const HUB = /^hf:([^/@]+)\/([^/@]+)(?:@([^/@]+))?\/(.+)$/
+const PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/
+const REVISION = /^[A-Za-z0-9](?:[A-Za-z0-9._-]|%2F){0,199}$/
+/** Anything that two readers of an address may read in two ways, or that is not shown as it is. */
+const DOUBTFUL = /[\\\s\p{C}]/u
+
+const fail = (source: string, problem: string): never => {
+  throw new VeritError('VERIT_PULL_SOURCE', { source: printable(source, 200), problem })
+}
+
+/** @param endpoint origin of the hub, see `parseEndpoint` @throws VeritError VERIT_PULL_SOURCE */
+export function parseSource(text: string, endpoint: URL): ModelSource {
+  if (text.length > 2000) fail(text, 'is longer than 2000 characters')
+  return text.startsWith('hf:') ? hubSource(text, endpoint) : urlSource(text)
+}
+
+function hubSource(text: string, endpoint: URL): ModelSource {
+  const [, owner = '', repository = '', revision = 'main', path = ''] = HUB.exec(text) ?? fail(text, 'does not have the form hf:OWNER/REPO/FILE or hf:OWNER/REPO@REVISION/FILE')
+  if (!PART.test(owner) || !PART.test(repository)) fail(text, 'names no repository: letters, digits, dots, dashes and underscores are allowed')
+  if (!REVISION.test(revision) || revision.includes('..')) fail(text, 'names no revision: give a branch, a tag or a commit; write a slash in it as %2F')
+  const parts = path.split('/')
+  if (parts.length > 20 || parts.some(p => p === '' || p === '.' || p === '..' || /[\\\p{C}%?#]/u.test(p))) fail(text, 'names no file of a repository')
+  const where = parts.map(encodeURIComponent).join('/')
+  return {
+    id: `hf:${owner}/${repository}@${revision}/${path}`, kind: 'hub', file: parts.at(-1)!, revision,
+    url: (other = revision) => new URL(`${endpoint.origin}/${owner}/${repository}/resolve/${other}/${where}`),
+  }
+}
+
+function urlSource(text: string): ModelSource {
+  const url = parseUrl(text) ?? fail(text, 'is neither hf:OWNER/REPO/FILE nor an https address')
+  if (url.search !== '' || text.includes('?')) fail(text, 'has a query, which would be written to verit.lock and may hold a secret')
+  if (url.hash !== '' || text.includes('#')) fail(text, 'has a part after #')
+  let file = ''
+  try {
+    file = decodeURIComponent(url.pathname.split('/').at(-1)!)
+  } catch {
+    fail(text, 'has a % in its path that stands for nothing')
+  }
+  if (file === '' || file === '.' || file === '..' || /[\\/\p{C}]/u.test(file)) fail(text, 'ends in no name of a file')
+  return { id: url.href, kind: 'url', file, revision: undefined, url: () => new URL(url) }
+}
+
+/**
+ * An http or https address without user, password and doubtful characters, as the WHATWG URL Standard reads it; undefined for anything else. Which
+ * schemes, hosts and addresses may be asked is decided for every hop in `requestRules`.
+ */
+export function parseUrl(text: string, base?: URL): URL | undefined {
+  if (DOUBTFUL.test(text) || !URL.canParse(text, base?.href)) return undefined
+  const url = new URL(text, base)
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return undefined
+  return url.username === '' && url.password === '' && !/^[a-z]+:\/*[^/?#]*@/i.test(text) ? url : undefined
+}
+
+/** Origin of a hub: an address without path, query and user. @throws VeritError VERIT_PULL_SOURCE */
+export function parseEndpoint(text: string): URL {
+  const url = parseUrl(text)
+  if (url === undefined || url.pathname !== '/' || url.search !== '' || url.hash !== '') return fail(text, 'is not the address of a hub, for example https://huggingface.co')
+  return url
+}

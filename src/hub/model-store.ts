@@ -1,0 +1,199 @@
+/**
+ * The store of pulled models: files under the digest of their content (`sha256/ab/abcd...`), and an index of names in SQLite. A file is named only after
+ * it was checked and lies in its place; both happen in one transaction, which also keeps other processes out, so that a crash leaves at worst a file
+ * without a name, for `gc`.
+ */
+import { DatabaseSync } from 'node:sqlite'
+import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { VeritError, invariant } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { isDigest } from '../trust/digest.ts'
+import type { Digest } from '../trust/digest.ts'
+import { readLock } from './lock-file.ts'
+import { privateFolder } from './models-folder.ts'
+import { isAbandoned } from './partial.ts'
+
+export interface StoredModel {
+  readonly name: string
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  /** As in verit.lock. */
+  readonly source: string
+  readonly revision: string | undefined
+  /** ISO 8601. */
+  readonly pulled: string
+}
+
+export interface Removable {
+  /** Path below the store's folder. */
+  readonly path: string
+  readonly bytes: number
+}
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, source TEXT NOT NULL, revision TEXT, pulled TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS locks (path TEXT PRIMARY KEY) STRICT;
+  PRAGMA user_version = 1;`
+
+/** 1 to 100 letters, digits, dots, dashes and underscores; no ending of a model file, so that a name is never taken for a path. */
+export function isModelName(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(text) && !/\.(gguf|safetensors)$/i.test(text)
+}
+
+export class ModelStore implements Disposable {
+  readonly folder: string
+  #db: DatabaseSync
+
+  /** Opens or makes the store. @throws VeritError VERIT_STATE, VERIT_MODEL_STORE, VERIT_FILE_IO */
+  constructor(folder: string) {
+    this.folder = privateFolder(folder)
+    const path = join(this.folder, 'index.db')
+    try {
+      closeSync(openSync(path, 'a', 0o600))
+    } catch (e) {
+      throw fileError(e, path, 'write')
+    }
+    try {
+      this.#db = new DatabaseSync(path, { timeout: 10_000 })
+      const { user_version: version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number }
+      if (version > 1) throw new VeritError('VERIT_MODEL_STORE', { path, problem: 'was written by a newer version of Verit' })
+      if (version === 0) this.#db.exec(SCHEMA)
+    } catch (e) {
+      throw broken(e, path)
+    }
+  }
+
+  /** Folder of downloads under way. */
+  get quarantine(): string {
+    return privateFolder(join(this.folder, 'quarantine'))
+  }
+
+  /** Where the file of a digest lies, whether or not it is there. */
+  path(digest: Digest): string {
+    invariant(isDigest(digest), 'only a digest becomes a path')
+    const hex = digest.slice(7)
+    return join(this.folder, 'sha256', hex.slice(0, 2), hex)
+  }
+
+  has(digest: Digest): boolean {
+    return existsSync(this.path(digest))
+  }
+
+  list(): StoredModel[] {
+    return this.#guard(() => this.#db.prepare('SELECT * FROM names ORDER BY name').all().map(fromRow))
+  }
+
+  find(name: string): StoredModel | undefined {
+    const row = this.#guard(() => this.#db.prepare('SELECT * FROM names WHERE name = ?').get(name))
+    return row === undefined ? undefined : fromRow(row)
+  }
+
+  /** Runs `work` while no other process changes the store; what it did to the index is undone when it throws. */
+  exclusively<T>(work: () => T): T {
+    this.#guard(() => this.#db.exec('BEGIN IMMEDIATE'))
+    try {
+      const result = work()
+      this.#guard(() => this.#db.exec('COMMIT'))
+      return result
+    } catch (e) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw e
+    }
+  }
+
+  /** Moves a checked file to its place: whole or not at all. It can no longer be written to. */
+  promote(file: string, digest: Digest): void {
+    const target = this.path(digest)
+    try {
+      const fd = openSync(file, 'r')
+      fsyncSync(fd)
+      closeSync(fd)
+      chmodSync(file, 0o400)
+      privateFolder(join(this.folder, 'sha256'))
+      const folder = privateFolder(join(target, '..'))
+      renameSync(file, target)
+      for (const each of [folder, join(folder, '..')]) syncFolder(each)
+    } catch (e) {
+      throw VeritError.is(e) ? e : fileError(e, target, 'write')
+    }
+  }
+
+  /** Gives a name, in place of what it stood for. */
+  name(model: StoredModel): void {
+    invariant(isModelName(model.name), 'the name was checked')
+    this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO names (name, digest, size, source, revision, pulled) VALUES (?, ?, ?, ?, ?, ?)')
+      .run(model.name, model.digest, model.size, model.source, model.revision ?? null, model.pulled))
+  }
+
+  /** Notes a lock file, whose models `gc` then keeps as long as it is there. @param path absolute */
+  noteLock(path: string): void {
+    this.#guard(() => this.#db.prepare('INSERT OR IGNORE INTO locks (path) VALUES (?)').run(path))
+  }
+
+  /** Takes a name away; the file stays until `gc`. @returns whether there was such a name */
+  remove(name: string): boolean {
+    return this.#guard(() => this.#db.prepare('DELETE FROM names WHERE name = ?').run(name)).changes > 0
+  }
+
+  /** Removes the files that no name and no lock file refers to, and downloads that nobody goes on with. @param dryRun only says which */
+  gc(dryRun: boolean): Removable[] {
+    return this.exclusively(() => {
+      const wanted = new Set<string>([...this.list().map(m => m.digest.slice(7)), ...this.#locked()])
+      const removable: Removable[] = []
+      for (const [folder, name] of this.#files()) {
+        if (!wanted.has(name)) removable.push({ path: join('sha256', folder, name), bytes: statSync(join(this.folder, 'sha256', folder, name)).size })
+      }
+      for (const name of readdirSync(this.quarantine).filter(isAbandoned)) {
+        const path = join('quarantine', name)
+        removable.push({ path, bytes: statSync(join(this.folder, path, 'data'), { throwIfNoEntry: false })?.size ?? 0 })
+      }
+      if (!dryRun) for (const { path } of removable) rmSync(join(this.folder, path), { recursive: true, force: true })
+      return removable.toSorted((a, b) => (a.path < b.path ? -1 : 1))
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close()
+  }
+
+  /** A lock file that cannot be read stops the collection: what it refers to is not known. */
+  #locked(): string[] {
+    const paths = this.#db.prepare('SELECT path FROM locks').all().map(r => String(r['path']))
+    return paths.flatMap(path => [...readLock(path).values()].map(p => p.digest.slice(7)))
+  }
+
+  #files(): [folder: string, name: string][] {
+    const root = join(this.folder, 'sha256')
+    if (!existsSync(root)) return []
+    return readdirSync(root).filter(f => /^[0-9a-f]{2}$/.test(f)).flatMap(f => readdirSync(join(root, f)).map((n): [string, string] => [f, n]))
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (e) {
+      throw broken(e, join(this.folder, 'index.db'))
+    }
+  }
+}
+
+function fromRow(row: Record<string, unknown>): StoredModel {
+  const { name, digest, size, source, revision, pulled } = row
+  if (!isDigest(digest)) throw new VeritError('VERIT_MODEL_STORE', { path: 'index.db', problem: 'holds a digest that is none' })
+  return { name: String(name), digest, size: Number(size), source: String(source), revision: revision === null ? undefined : String(revision), pulled: String(pulled) }
+}
+
+function broken(e: unknown, path: string): unknown {
+  if (VeritError.is(e) || !(e instanceof Error)) return e
+  const { errcode } = e as { errcode?: number }
+  return new VeritError('VERIT_MODEL_STORE', { path, problem: errcode === 5 ? 'is in use by another process' : `says: ${e.message}` }, e)
+}
+
+function syncFolder(path: string): void {
+  if (process.platform === 'win32') return
+  const fd = openSync(path, 'r')
+  fsyncSync(fd)
+  closeSync(fd)
+}

@@ -1,0 +1,146 @@
+/**
+ * A file that is being downloaded, in a folder of its own under `quarantine`: `data`, and `about.json` with what is needed to go on later. The folder's
+ * name says which process has it; a rename takes one over that nobody has, or whose process is gone, so that two downloads never write to one file.
+ * Bytes count as kept only when they were synced first: after a crash, the rest is fetched again.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { fileError } from '../lib/file-error.ts'
+import { isAlive } from '../lib/process-alive.ts'
+
+const CLAIMED = /^[0-9a-f]{32}\.(\d+)-[0-9a-f]{16}$/
+const SYNC_BYTES = 64 << 20
+
+export interface About {
+  /** Strong entity tag of the file (RFC 9110, section 8.8.3). */
+  readonly etag: string
+  /** Bytes of the whole file. */
+  readonly size: number
+}
+
+export class Partial implements Disposable {
+  readonly folder: string
+  readonly fd: number
+  /** Bytes that are there. */
+  bytes = 0
+  #about: About | undefined
+  #synced = 0
+  #key: string
+  #quarantine: string
+  #open = true
+
+  /** Takes over what an earlier download from `address` left, or begins anew. @param quarantine an existing private folder */
+  constructor(quarantine: string, address: string) {
+    this.#quarantine = quarantine
+    this.#key = createHash('sha256').update(address).digest('hex').slice(0, 32)
+    this.folder = join(quarantine, `${this.#key}.${process.pid}-${randomBytes(8).toString('hex')}`)
+    try {
+      if (!this.#takeOver()) mkdirSync(this.folder, { mode: 0o700 })
+      this.fd = openSync(this.path, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600)
+    } catch (e) {
+      throw fileError(e, this.folder, 'write')
+    }
+    const kept = readAbout(join(this.folder, 'about.json'))
+    if (kept !== undefined && kept.bytes <= fstatSync(this.fd).size) {
+      this.#about = kept.about
+      this.bytes = this.#synced = kept.bytes
+    }
+    ftruncateSync(this.fd, this.bytes)
+  }
+
+  get path(): string {
+    return join(this.folder, 'data')
+  }
+
+  /** What is known of the file of which bytes are there; undefined where none can be gone on with. */
+  get about(): About | undefined {
+    return this.bytes > 0 ? this.#about : undefined
+  }
+
+  /** Forgets all bytes. `about` undefined: the file cannot be gone on with later. */
+  restart(about: About | undefined): void {
+    this.#about = about
+    this.bytes = this.#synced = 0
+    try {
+      ftruncateSync(this.fd, 0)
+      rmSync(join(this.folder, 'about.json'), { force: true })
+    } catch (e) {
+      throw fileError(e, this.path, 'write')
+    }
+  }
+
+  append(chunk: Uint8Array): void {
+    try {
+      for (let done = 0; done < chunk.length;) done += writeSync(this.fd, chunk, done, chunk.length - done, this.bytes + done)
+    } catch (e) {
+      throw fileError(e, this.path, 'write')
+    }
+    this.bytes += chunk.length
+    if (this.bytes - this.#synced >= SYNC_BYTES) this.#keep()
+  }
+
+  #keep(): void {
+    fdatasyncSync(this.fd)
+    this.#synced = this.bytes
+    if (this.#about !== undefined) writeFileAtomic(join(this.folder, 'about.json'), JSON.stringify({ ...this.#about, bytes: this.bytes }), { mode: 0o600 })
+  }
+
+  /** Leaves what can be gone on with for a later download, and removes the rest. Harmless after `discard()`. */
+  [Symbol.dispose](): void {
+    if (!this.#open) return
+    if (this.about === undefined) return this.discard()
+    try {
+      this.#keep()
+      this.#open = false
+      closeSync(this.fd)
+      renameSync(this.folder, join(this.#quarantine, this.#key))
+    } catch {
+      // no room for a note, or another download has left the same file: this one is not needed
+      this.discard()
+    }
+  }
+
+  /** Removes it, or what is left of it once its data were moved. */
+  discard(): void {
+    if (this.#open) closeSync(this.fd)
+    this.#open = false
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #takeOver(): boolean {
+    for (const name of readdirSync(this.#quarantine)) {
+      if (!name.startsWith(this.#key) || !isAbandoned(name)) continue
+      try {
+        renameSync(join(this.#quarantine, name), this.folder)
+        return true
+      } catch (e) {
+        if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e // another download was faster
+      }
+    }
+    return false
+  }
+}
+
+/** Whether no living process has this folder of the quarantine. */
+export function isAbandoned(name: string): boolean {
+  const claim = CLAIMED.exec(name)
+  return claim === null ? /^[0-9a-f]{32}$/.test(name) : !isAlive(Number(claim[1]))
+}
+
+function readAbout(path: string): { about: About; bytes: number } | undefined {
+  try {
+    const { etag, size, bytes } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
+    if (typeof etag !== 'string' || !isStrong(etag) || !Number.isSafeInteger(size) || !Number.isSafeInteger(bytes) || (bytes as number) < 0 || (size as number) < 1) return undefined
+    // of a whole file, the last byte is asked again: the host then says whether it is still that file
+    return { about: { etag, size: size as number }, bytes: Math.min(bytes as number, (size as number) - 1) }
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether an entity tag is a strong one: the same tag, the same bytes. */
+export function isStrong(etag: string): boolean {
+  return /^"[\x21\x23-\x7e]{1,200}"$/.test(etag)
+}

@@ -1,0 +1,114 @@
+/**
+ * A server that answers like a hub of models, over https or http, and misbehaves on demand: files under their paths, ranges, entity tags, redirects. Each
+ * request is noted. Names that end in `.test` lead to it through `rules`, so that a test has as many origins as it needs.
+ */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer as httpServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer as httpsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeCertificate } from './certificates.ts'
+import type { PullOptions } from '../src/hub/pull.ts'
+import { notPublic } from '../src/hub/public-address.ts'
+
+export const COMMIT = '0123456789abcdef0123456789abcdef01234567'
+export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+const authority = makeCertificate({ subject: 'hub test authority', purpose: 'ca' })
+const leaf = makeCertificate({ subject: 'hub', issuer: authority, purpose: 'server', names: ['hub.test', 'cdn.test', 'other.test', 'localhost', '127.0.0.1', '127.0.0.2'] })
+
+export type Misbehave = (request: IncomingMessage, response: ServerResponse, behave: () => void) => void
+
+export class HubServer {
+  readonly files = new Map<string, Buffer>()
+  /** Requests as they came. */
+  readonly seen: { path: string; host: string; headers: IncomingMessage['headers'] }[] = []
+  /** Called in place of the usual answer. */
+  misbehave: Misbehave | undefined
+  #server: Server
+  #secure: boolean
+
+  private constructor(secure: boolean) {
+    const answer = (request: IncomingMessage, response: ServerResponse): void => this.#answer(request, response)
+    this.#secure = secure
+    this.#server = secure ? httpsServer({ cert: leaf.cert, key: leaf.key }, answer) : httpServer(answer)
+  }
+
+  static async start({ secure = true, address = '127.0.0.1' } = {}): Promise<HubServer> {
+    const hub = new HubServer(secure)
+    hub.#server.listen(0, address)
+    await once(hub.#server, 'listening')
+    return hub
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  origin(host = 'hub.test'): string {
+    return `${this.#secure ? 'https' : 'http'}://${host}:${this.port}`
+  }
+
+  /** Puts a file where hf:OWNER/REPO/FILE is looked for, for the branch main and the commit. */
+  put(file: string, bytes: Buffer): void {
+    for (const revision of ['main', COMMIT]) this.files.set(`/owner/repo/resolve/${revision}/${file}`, bytes)
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    this.seen.push({ path: request.url!, host: request.headers.host ?? '', headers: request.headers })
+    response.on('error', () => undefined)
+    const behave = (): void => this.#behave(request, response)
+    if (this.misbehave === undefined) behave()
+    else this.misbehave(request, response, behave)
+  }
+
+  /** Like a hub: the commit, a strong tag, ranges. */
+  #behave(request: IncomingMessage, response: ServerResponse): void {
+    const bytes = this.files.get(request.url!)
+    response.setHeader('X-Repo-Commit', COMMIT)
+    if (bytes === undefined) return void response.writeHead(404).end()
+    const etag = `"${sha256(bytes)}"`
+    const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
+    if (from > 0 && request.headers['if-range'] === etag) {
+      if (from >= bytes.length) return void response.writeHead(416, { 'Content-Range': `bytes */${bytes.length}` }).end()
+      const headers = { 'Content-Length': bytes.length - from, 'Content-Range': `bytes ${from}-${bytes.length - 1}/${bytes.length}`, ETag: etag }
+      return void response.writeHead(206, headers).end(bytes.subarray(from))
+    }
+    response.writeHead(200, { 'Content-Length': bytes.length, ETag: etag }).end(bytes)
+  }
+}
+
+/** Addresses of the names in tests. 127.0.0.1 passes for a public address; every other one is judged as always. */
+export const names: Readonly<Record<string, readonly string[]>> = {
+  'hub.test': ['127.0.0.1'], 'cdn.test': ['127.0.0.1'], 'other.test': ['127.0.0.1'], 'inside.test': ['127.0.0.2'], 'both.test': ['127.0.0.1', '10.0.0.1'],
+}
+export const rules = {
+  ca: authority.cert, retryMs: 1, connectMs: 5000, idleMs: 5000,
+  resolve: async (host: string) => names[host] ?? [],
+  judgeAddress: (address: string) => (address === '127.0.0.1' ? undefined : notPublic(address)),
+} satisfies Partial<PullOptions>
+
+/** A folder of its own for the store and the lock file of a test. */
+export class Place implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'verit-hub-'))
+  readonly models = join(this.folder, 'models')
+  readonly lock = join(this.folder, 'verit.lock')
+
+  options(hub: HubServer, more: Partial<PullOptions> = {}): PullOptions {
+    return { allowPrivate: false, models: this.models, lock: this.lock, endpoint: hub.origin(), ...rules, ...more }
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
