@@ -1,6 +1,6 @@
 /**
- * A Jinja template from a model file, rendered without trust: at most 64 KiB of source, two seconds, 4 MiB of text; it sees the values it is given,
- * a short `range` and nothing of this machine, not even the time.
+ * A Jinja template from a model file, rendered without trust: at most 64 KiB of source, two seconds, 4 Mi characters of text; it sees the values it
+ * is given, a short `range` and nothing of this machine, not even the time.
  */
 import { createContext, Script } from 'node:vm'
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
@@ -10,6 +10,11 @@ import { printable } from '../lib/printable.ts'
 const MAX_SOURCE = 1 << 16
 const MAX_OUTPUT = 1 << 22
 const MAX_RANGE = 4096
+/** Of one list or mapping, and of all that expressions make. */
+const MAX_ELEMENTS = 1 << 16
+const MAX_ALL_ELEMENTS = 1 << 23
+/** Characters that filters and functions make in all. */
+const MAX_ALL_TEXT = 1 << 26
 
 export class ChatTemplate {
   readonly source: string
@@ -32,7 +37,7 @@ export class ChatTemplate {
       this.#parsed ??= parse(tokenize(this.source, { lstrip_blocks: true, trim_blocks: true }))
       const env = new Environment()
       for (const [name, value] of Object.entries({ ...globals, ...values })) env.set(name, value)
-      return new Interpreter(env).run(this.#parsed).value
+      return new BoundedInterpreter(env).run(this.#parsed).value
     })
     if (typeof output !== 'string' || output.length > MAX_OUTPUT) {
       throw new VeritError('VERIT_CHAT', { problem: `the model's chat template makes more than ${MAX_OUTPUT} characters of it` })
@@ -40,6 +45,38 @@ export class ChatTemplate {
     return output
   }
 }
+
+/** The package's declarations lead nowhere under Node's resolution of modules. */
+const TypedInterpreter = Interpreter as unknown as new (environment: unknown) => {
+  run(program: unknown): { value: unknown }
+  evaluate(node: { type: string } | undefined, environment: unknown): { value: unknown }
+}
+
+/**
+ * What a template makes on its way is bounded, too, not only what it gives back: else a dozen lines that double a text take all memory in less time than
+ * they have. One step can still make a text as long as V8 allows, 512 Mi characters, before it is refused.
+ */
+class BoundedInterpreter extends TypedInterpreter {
+  #elements = 0
+  #characters = 0
+
+  override evaluate(node: { type: string } | undefined, environment: unknown): { value: unknown } {
+    const result = super.evaluate(node, environment)
+    const kind = node?.type ?? '', { value } = result
+    if (typeof value === 'string') {
+      if (COPYING.has(kind)) this.#characters += value.length
+      if (value.length > MAX_OUTPUT || this.#characters > MAX_ALL_TEXT) throw new Error('it makes too much text')
+    } else if (kind !== 'Identifier') {
+      const size = Array.isArray(value) ? value.length : value instanceof Map ? value.size : 0
+      this.#elements += size
+      if (size > MAX_ELEMENTS || this.#elements > MAX_ALL_ELEMENTS) throw new Error('it makes lists of too many elements')
+    }
+    return result
+  }
+}
+
+/** Expressions whose text is a new one. Joining two texts copies neither. */
+const COPYING: ReadonlySet<string> = new Set(['FilterExpression', 'CallExpression'])
 
 const globals = {
   true: true, false: false, none: null, True: true, False: false, None: null,

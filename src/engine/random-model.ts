@@ -8,12 +8,13 @@ import { byteSpelling } from '../tokenizer/bytes.ts'
 import { CONTROL, NORMAL } from '../tokenizer/parts.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 
-/** A tokenizer of single bytes, the end of text and as many unused special tokens as make up the vocabulary, at least 257. */
+/** A tokenizer of single bytes, the end of text, special tokens, and as many unused ordinary ones as make up the vocabulary, at least 257. */
 export function byteTokenizer(vocab: number, specials: readonly string[] = []): Tokenizer {
   const names = ['<|endoftext|>', ...specials]
+  const special = names.length
   while (byteSpelling.length + names.length < vocab) names.push(`<|unused${names.length}|>`)
   const tokens = [...names, ...byteSpelling]
-  return Tokenizer.fromParts({ tokens, tokenTypes: tokens.map((_, id) => (id < names.length ? CONTROL : NORMAL)), merges: [], pretokenizer: 'gpt-2' }, 'the byte tokenizer')
+  return Tokenizer.fromParts({ tokens, tokenTypes: tokens.map((_, id) => (id < special ? CONTROL : NORMAL)), merges: [], pretokenizer: 'gpt-2' }, 'the byte tokenizer')
 }
 
 /**

@@ -30,6 +30,7 @@ export function readTokenizer(file: string, m: GgufMetadata): Tokenizer {
     throw new VeritError('VERIT_MODEL_FILE', { file, problem })
   }
   const tokens = m.strings('tokenizer.ggml.tokens')
+  checkIds(m, tokens.length)
   return Tokenizer.fromParts({
     tokens,
     tokenTypes: m.ints('tokenizer.ggml.token_type', tokens.map(() => 1)),
@@ -37,4 +38,16 @@ export function readTokenizer(file: string, m: GgufMetadata): Tokenizer {
     pretokenizer: m.string('tokenizer.ggml.pre', 'gpt-2'),
     endOfText: m.has('tokenizer.ggml.eos_token_id') ? m.uint('tokenizer.ggml.eos_token_id') : undefined,
   }, file)
+}
+
+/** Every special id that the file names is one of its tokens, also those that Verit does not use: another program would read beyond its vocabulary. */
+function checkIds(m: GgufMetadata, vocab: number): void {
+  for (const key of m.entries.keys()) {
+    if (!/^tokenizer\.ggml\.\w+_token_id$/.test(key)) continue
+    const id = m.uint(key)
+    if (id >= vocab) m.refuse(key, `is ${id}, which is not one of the ${vocab} tokens`)
+  }
+  const scores = 'tokenizer.ggml.scores'
+  const count = m.floats(scores, []).length
+  if (m.has(scores) && count !== vocab) m.refuse(scores, `has ${count} elements for ${vocab} tokens`)
 }

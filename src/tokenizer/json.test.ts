@@ -98,3 +98,19 @@ test('parts with wrong counts or types are refused', () => {
     { ...parts, tokens: parts.tokens.map(t => t === 'a' ? '' : t) },
   ]) assert.throws(() => Tokenizer.fromParts(wrong), { code: 'VERIT_TOKENIZER_FILE' })
 })
+
+test('a name that stands twice, deep nesting and too many special tokens are refused before V8 meets them', () => {
+  const refuses = (file: string, expected: RegExp): void => assert.throws(() => Tokenizer.fromJSON(file), (e: unknown) =>
+    VeritError.is(e, 'VERIT_TOKENIZER_FILE') && expected.test(e.fields.problem))
+  refuses(text.replace('"normalizer": null', '"normalizer": null, "normal\\u0069zer": null'), /at byte \d+, a name stands twice/)
+  refuses(text.replace('"!": ', '"!": 0,\n"!": '), /stands twice/)
+  refuses(text.replace('"normalizer": null', `"normalizer": ${'['.repeat(1_000_000)}`), /nested more than 16 deep/)
+  refuses(changed(f => void Object.assign(f, { padding: { strategy: 'BatchLongest' } })), /padding/)
+  // One regular expression of all their characters ends the process: found by trying, 12 MB of them are too many for V8.
+  const many = (count: number, length: number): string => changed(f => {
+    const first = Object.keys(f.model.vocab).length
+    f.added_tokens = Array.from({ length: count }, (_, i) => ({ id: first + i, content: `${i}`.padStart(length, 'x'), special: true }))
+  })
+  refuses(many(3000, 4000), /special and added tokens/)
+  refuses(many(20_000, 5), /special and added tokens/)
+})

@@ -3,6 +3,7 @@
  * id, so that its SHA-256 names the tokenizer. Read strictly: what Verit does not do exactly is refused, not approximated.
  */
 import { VeritError } from '../lib/errors.ts'
+import { scanJson } from './json-scan.ts'
 import { CONTROL, MAX_TOKENS, NORMAL, USER_DEFINED } from './parts.ts'
 import type { TokenizerParts } from './parts.ts'
 import { pretokenizer, pretokenizerOfPattern } from './pretokenizer.ts'
@@ -67,6 +68,9 @@ function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** UTF-16 units. Real files have up to 35 M, with a vocabulary of 256 k tokens. */
+export const MAX_JSON = 1 << 26
+
 /**
  * Reads tokenizer.json into parts, which `checkParts` must then check.
  * @param source name of the file in errors.
@@ -75,6 +79,8 @@ export function partsFromJson(text: string, source: string): TokenizerParts {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
   }
+  if (text.length > MAX_JSON) refuse(`it has ${text.length} characters, more than the limit of ${MAX_JSON}`)
+  scanJson(text, (problem, index) => refuse(`at byte ${Buffer.byteLength(text.slice(0, index))}, ${problem}`))
   let root: unknown
   try {
     root = JSON.parse(text)
@@ -89,6 +95,7 @@ export function partsFromJson(text: string, source: string): TokenizerParts {
   for (const key of ['continuing_subword_prefix', 'end_of_word_suffix', 'byte_fallback', 'dropout']) {
     if (model[key]) refuse(`its model uses ${key}, which byte-level BPE does not have`)
   }
+  for (const key of ['truncation', 'padding']) if (root[key]) refuse(`it has ${key}, which Verit leaves to the caller`)
   if (root['normalizer']) refuse('it normalizes text, so that decoding would not give back what was encoded')
   const post = root['post_processor']
   if (post && !(isObject(post) && post['type'] === 'ByteLevel')) refuse('its post_processor adds tokens, which Verit leaves to the caller')

@@ -1,4 +1,5 @@
 /** Reads a tokenizer.json from disk. */
+import { isUtf8 } from 'node:buffer'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { Tokenizer } from './tokenizer.ts'
@@ -13,6 +14,7 @@ export function loadTokenizer(path: string): Tokenizer {
     if (file.size > MAX_BYTES) throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is larger than 64 MiB' })
     const bytes = Buffer.alloc(file.size)
     file.read(0, bytes)
+    if (!isUtf8(bytes)) throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is not UTF-8' })
     return Tokenizer.fromJSON(bytes.toString('utf8'), path)
   } finally {
     file.close()

@@ -31,6 +31,9 @@ export interface TokenizerParts {
 export const MAX_TOKENS = 1 << 20
 const MAX_MERGES = 1 << 21
 export const MAX_TOKEN_LENGTH = 4096
+/** Special and added tokens, and their characters together: they become one regular expression, and V8 ends the process when one gets too large. */
+export const MAX_SPECIALS = 16_384
+const MAX_SPECIAL_CHARACTERS = 1 << 18
 
 /** Parts that were checked, with what was worked out on the way. */
 export interface CheckedParts {
@@ -78,6 +81,7 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
   const ids = new Map<string, number>()
   const bytes: Uint8Array[] = []
   let characters = true
+  let specials = 0, specialCharacters = 0
   for (let id = 0; id < tokens.length; id++) {
     const token = tokens[id]!
     if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_LENGTH) refuse(`token ${id} is empty or too long`)
@@ -91,6 +95,10 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
     } else if (type === CONTROL || type === USER_DEFINED) {
       if (!token.isWellFormed()) refuse(`token ${id} is not well-formed Unicode`)
       bytes.push(encoder.encode(token))
+      specialCharacters += token.length
+      if (++specials > MAX_SPECIALS || specialCharacters > MAX_SPECIAL_CHARACTERS) {
+        refuse(`it has more than ${MAX_SPECIALS} special and added tokens, or ${MAX_SPECIAL_CHARACTERS} characters in them`)
+      }
     } else refuse(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control) and 4 (user-defined) are known`)
   }
   const isNormal = (token: string): boolean => tokenTypes[ids.get(token) ?? -1] === NORMAL
