@@ -1,0 +1,130 @@
+/**
+ * Fuzzes what reads files and frames: `node scripts/fuzz.ts gguf|safetensors|tokenizer|template|frames|all --seconds 60 --seed 1 --workers 2`.
+ * Counts inputs and findings: a crash (anything but a VeritError, or a worker that ends), a hang (over a second), an allocation (the heap and buffers of the
+ * worker grow by more than the target's limit over one input). A finding is saved in test/fuzz-findings, which test/fuzz.test.ts runs again.
+ * The same seed gives the same inputs: input n is made from the seed and n alone. Exit status 1 when something was found.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { getHeapStatistics } from 'node:v8'
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { accepted, targets } from './fuzz-targets.ts'
+
+const HANG_MS = 1000
+/** Bytes one input may leave behind, and mebibytes of a worker's heap. A step of a template may make 512 Mi characters before it is refused. */
+const LIMITS = (target: string): { growth: number; heap: number } => (target === 'template' ? { growth: 2 ** 30, heap: 2048 } : { growth: 64 << 20, heap: 256 })
+
+/** Places in the memory that both sides see. */
+const INDEX = 0, STARTED = 1, DONE = 2, ACCEPTED = 3, STOP = 4
+
+interface Task {
+  target: string
+  seed: number
+  first: number
+  step: number
+  cells: Int32Array
+}
+interface Finding {
+  index: number
+  kind: 'crash' | 'hang' | 'allocation'
+  text: string
+}
+
+const now = (): number => Math.trunc(performance.timeOrigin + performance.now()) & 0x7fffffff
+const memory = (): number => {
+  const { used_heap_size: heap, external_memory: external } = getHeapStatistics()
+  return heap + external
+}
+
+async function work({ target: name, seed, first, step, cells }: Task): Promise<void> {
+  const target = await targets[name]!(), { growth } = LIMITS(name)
+  const report = (finding: Finding): void => parentPort!.postMessage(finding)
+  for (let index = first; Atomics.load(cells, STOP) === 0; index += step) {
+    const input = target.input(seed, index)
+    const before = memory()
+    Atomics.store(cells, INDEX, index)
+    Atomics.store(cells, STARTED, now())
+    try {
+      if (accepted(target, input)) Atomics.add(cells, ACCEPTED, 1)
+    } catch (e) {
+      report({ index, kind: 'crash', text: e instanceof Error ? (e.stack ?? e.message) : String(e) })
+    }
+    Atomics.store(cells, STARTED, 0)
+    Atomics.add(cells, DONE, 1)
+    const grown = memory() - before
+    if (grown > growth) report({ index, kind: 'allocation', text: `${Math.round(grown / 2 ** 20)} MiB` })
+  }
+}
+
+interface Total {
+  inputs: number
+  accepted: number
+  findings: Finding[]
+}
+
+async function fuzz(name: string, seed: number, seconds: number, workers: number, folder: string): Promise<Total> {
+  const target = await targets[name]!()
+  const total: Total = { inputs: 0, accepted: 0, findings: [] }
+  const end = performance.now() + seconds * 1000
+  const found = (finding: Finding): void => {
+    total.findings.push(finding)
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(`${folder}/${name}-${seed}-${finding.index}.bin`, target.input(seed, finding.index))
+    process.stderr.write(`${name}: ${finding.kind} at input ${finding.index}: ${finding.text.slice(0, 600)}\n`)
+  }
+
+  async function lane(first: number): Promise<void> {
+    for (let next = first; performance.now() < end;) {
+      const cells = new Int32Array(new SharedArrayBuffer(20))
+      const task: Task = { target: name, seed, first: next, step: workers, cells }
+      const worker = new Worker(new URL(import.meta.url), { workerData: task, resourceLimits: { maxOldGenerationSizeMb: LIMITS(name).heap } })
+      worker.on('message', found)
+      const over = new Promise<void>(resolve => {
+        worker.on('error', e => found({ index: cells[INDEX]!, kind: 'crash', text: `the worker ended: ${String(e)}` }))
+        worker.on('exit', () => resolve())
+      })
+      const watch = setInterval(() => {
+        if (performance.now() >= end) Atomics.store(cells, STOP, 1)
+        const started = Atomics.load(cells, STARTED)
+        if (started === 0 || now() - started < HANG_MS) return
+        found({ index: cells[INDEX]!, kind: 'hang', text: `over ${HANG_MS} ms` })
+        clearInterval(watch)
+        void worker.terminate()
+      }, 50)
+      await over
+      clearInterval(watch)
+      total.inputs += cells[DONE]!
+      total.accepted += cells[ACCEPTED]!
+      next = cells[INDEX]! + workers
+    }
+  }
+  await Promise.all(Array.from({ length: workers }, (_, i) => lane(i)))
+  return total
+}
+
+async function main(): Promise<void> {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' }, workers: { type: 'string', default: '2' }, save: { type: 'string' } },
+  })
+  const [wanted = 'all'] = positionals
+  const names = wanted === 'all' ? Object.keys(targets) : [wanted]
+  const [seconds, seed, workers] = [values.seconds, values.seed, values.workers].map(Number) as [number, number, number]
+  if (!names.every(n => Object.hasOwn(targets, n)) || !(seconds > 0) || !Number.isInteger(seed) || !(Number.isInteger(workers) && workers > 0 && workers <= 64)) {
+    process.stderr.write(`usage: node scripts/fuzz.ts [${Object.keys(targets).join('|')}|all] [--seconds N] [--seed N] [--workers N] [--save FOLDER]\n`)
+    process.exitCode = 2
+    return
+  }
+  const folder = values.save ?? new URL('../test/fuzz-findings', import.meta.url).pathname
+  for (const name of names) {
+    const began = performance.now()
+    const { inputs, accepted: good, findings } = await fuzz(name, seed, seconds, workers, folder)
+    const count = (kind: Finding['kind']): number => findings.filter(f => f.kind === kind).length
+    process.stdout.write(`${name}: ${inputs} inputs (${good} accepted) in ${((performance.now() - began) / 1000).toFixed(0)} s, seed ${seed}: `
+      + `${count('crash')} crashes, ${count('hang')} hangs, ${count('allocation')} allocations\n`)
+    if (findings.length > 0) process.exitCode = 1
+  }
+}
+
+if (isMainThread) await main()
+else await work(workerData as Task)
