@@ -44,3 +44,20 @@ test('keys that others can use, or of other kinds, are refused', () => {
   assert.match(model('sign', 'x.gguf', '--key', 'other.pem').stderr, /chmod go-w.*VERIT_OTHERS_WRITE/)
   assert.match(model('verify', 'x.gguf', '--bundle', 'other.pub', '--public-key', 'other.pem').stderr, /not one public key.*VERIT_KEY_FILE/)
 })
+
+test('trust is added, shown and removed; a policy verifies', () => {
+  assert.equal(model('keygen', 'team.pem').status, 0)
+  writeFileSync(join(dir, 'team-a.gguf'), 'x')
+  assert.equal(model('sign', 'team-a.gguf', '--key', 'team.pem').status, 0)
+  const trust = (...args: string[]) => model('trust', ...args, '--state', 'state')
+  const digest = `sha256:${'0'.repeat(64)}`
+  assert.equal(trust('add', '--signer', 'team', '--public-key', 'team.pub', '--model', 'team-*').status, 0)
+  assert.equal(trust('add', '--digest', digest, '--name', 'my').status, 0)
+  assert.equal(statSync(join(dir, 'state', 'trust.toml')).mode & 0o777, 0o600)
+  const shown = JSON.parse(trust('list', '--json').stdout) as { signers: { name: string }[]; digests: Record<string, string[]> }
+  assert.deepEqual([shown.signers.map(s => s.name), shown.digests], [['team', 'verit'], { my: [digest] }])
+  assert.equal(model('verify', 'team-a.gguf', '--policy', 'state/trust.toml').status, 0)
+  assert.equal(trust('remove', '--signer', 'team', '--name', 'my').status, 0)
+  assert.match(model('verify', 'team-a.gguf', '--policy', 'state/trust.toml').stderr, /VERIT_SIGNER/)
+  assert.match(trust('remove', '--signer', 'team').stderr, /does not have the signer team.*VERIT_USAGE/)
+})

@@ -2,12 +2,13 @@
 import { Command } from 'commander'
 import { bomCommand } from './model-bom.ts'
 import { digestCommand, keygenCommand, signCommand } from './model-sign.ts'
+import { trustCommand } from './model-trust.ts'
 import { verifyCommand } from './model-verify.ts'
 
 export function command(): Command {
-  const model = new Command('model').summary('sign models and verify their signatures')
+  const model = new Command('model').summary('sign models, verify their signatures, say which are trusted')
     .description('Sign models and verify their signatures, offline, as OpenSSF Model Signing 1.0 has it. docs/models.md describes it.')
     .addHelpText('after', '\nExamples:\n  verit model keygen signer.pem\n  verit model sign my-model.gguf --key signer.pem\n  verit model verify my-model.gguf --public-key signer.pub\n  verit model digest my-model.gguf')
-  for (const part of [digestCommand, keygenCommand, signCommand, verifyCommand, bomCommand]) model.addCommand(part())
+  for (const part of [digestCommand, keygenCommand, signCommand, verifyCommand, trustCommand, bomCommand]) model.addCommand(part())
   return model
 }

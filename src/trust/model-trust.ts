@@ -1,0 +1,58 @@
+/** Decides by a policy whether a model file, of which the digest was taken, may be served. */
+import { basename } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+import type { Digest } from './digest.ts'
+import { verifyModelFile } from './oms-verify.ts'
+import type { BundleInput } from './oms-verify.ts'
+import { fitsAny, trustName } from './trust-policy.ts'
+import type { TrustPolicy } from './trust-policy.ts'
+
+/** Why it may be served. */
+export type ModelTrust = { readonly by: 'signature'; readonly signer: string } | { readonly by: 'digest' } | { readonly by: 'unsigned' }
+
+export interface TrustQuestion {
+  /** Path of the model. */
+  path: string
+  /** Name under which it must be trusted. Default: that of its file. */
+  name?: string
+  digest: Digest
+  /** The signature beside it, if there is one. */
+  bundle: BundleInput | undefined
+  /** Whether it may go without, whatever the policy says of unsigned models. */
+  allowUnsigned: boolean
+}
+
+/**
+ * A name that has digests may have no other digest. Then counts a signature, by a signer who may sign that name; one that does not hold is refused even
+ * where unsigned models are allowed. Last, whether it may go without.
+ * @throws VeritError VERIT_UNTRUSTED, VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
+ */
+export function decideTrust(policy: TrustPolicy, { path, name = trustName(path), digest, bundle, allowUnsigned }: TrustQuestion): ModelTrust {
+  const digests = policy.file.digests ?? {}
+  const command = `verit model trust add --digest ${digest} --name ${shellWord(name)}`
+  if (Object.hasOwn(digests, name)) {
+    if (digests[name]!.includes(digest)) return { by: 'digest' }
+    throw new VeritError('VERIT_UNTRUSTED', {
+      model: printable(path), problem: `its SHA-256 is ${digest}, which is not one of those trusted under the name ${printable(name)}`, fix: `If it was meant to change, run: ${command}`,
+    })
+  }
+  let problem = 'it is not signed'
+  if (bundle !== undefined) {
+    try {
+      const trusted = policy.signers.filter(s => fitsAny(name, s.models))
+      const { signer } = verifyModelFile({ bundle, trusted, fileName: basename(path), allowEd25519: policy.file.allow_ed25519 === true }, digest)
+      return { by: 'signature', signer }
+    } catch (e) {
+      if (!VeritError.is(e, 'VERIT_SIGNER') && !VeritError.is(e, 'VERIT_BUNDLE')) throw e
+      problem = e.what
+    }
+  }
+  if (allowUnsigned || policy.file.unsigned === 'allow' || fitsAny(name, policy.file.allow_unsigned ?? [])) return { by: 'unsigned' }
+  throw new VeritError('VERIT_UNTRUSTED', {
+    model: printable(path), problem: `${problem}, and its SHA-256 is not trusted`,
+    fix: `If you trust it, run: ${command} (with the same --state, if you gave one); or start with --allow-unsigned`,
+  })
+}
+
+const shellWord = (text: string): string => (/^[\w@%+=:,.][\w@%+=:,./-]*$/.test(text) ? text : `'${printable(text).replaceAll('\'', '\'\\\'\'')}'`)
