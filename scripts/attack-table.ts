@@ -112,6 +112,16 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('H8', 'No free descriptors', 'connections are refused, the server stays up and recovers'),
     row('H9', 'Floods of bodies and connections', 'memory stays bounded'),
   ] },
+  { title: 'I. Fetching and keeping models', attacks: [
+    row('I1', 'Private, loopback and link-local addresses in any notation, user parts, backslashes', 'not asked: the address itself is judged, in its one form'),
+    row('I2', 'Redirects, and names that change between check and connection', 'every hop is judged; the connection goes to the addresses that were judged'),
+    row('I3', '`file:`, `data:`, `gopher:` and others', 'refused as source, hub and redirect'),
+    row('I4', 'Downloads without end in size or time, compressed bombs', 'refused by the announced length, cut off by time; nothing is unpacked'),
+    row('I5', 'Digests, names and archives as paths', 'the only path is the digest that was computed here; archives are kept as they are'),
+    row('I6', 'Credentials carried along a redirect', 'the token goes to the hub\'s origin only; no cookies'),
+    row('I7', 'A model that was changed, set back or exchanged', 'refused: pinned by its digest, compared again when it is loaded'),
+    row('I8', 'Further files beside the known ones', 'never used: only what the index names is a model'),
+  ] },
   { title: 'J. Browsers', attacks: [
     row('J1', 'DNS rebinding', '403 on every route, on loopback too'),
     row('J2', 'Forms and other requests that need no preflight', '403, 401 or 415; there are no cookies'),

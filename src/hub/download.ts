@@ -53,11 +53,12 @@ export async function download(source: ModelSource, revision: string | undefined
   const total = AbortSignal.timeout(options.totalMs ?? 24 * HOUR_MS)
   const rules = { ...options, signal: options.signal === undefined ? total : AbortSignal.any([options.signal, total]) }
   let most = partial.bytes
+  let answered = false
   for (let failures = 0; ;) {
     let problem: unknown
     let wait = ((options.retryMs ?? 1000) * 2 ** failures) / 1000
     try {
-      const done = await attempt(source, url, partial, rules)
+      const done = await attempt(source, url, partial, rules, () => void (answered = true))
       if (typeof done !== 'number') return done
       problem = new VeritError('VERIT_PULL_ANSWER', { host: url.host, problem: 'it asks to wait, again and again', hint: 'Try again later' })
       wait = Math.max(wait, done)
@@ -65,7 +66,8 @@ export async function download(source: ModelSource, revision: string | undefined
     } catch (e) {
       problem = e
       if (total.aborted) throw new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: 'the time for the whole download was over' }, e)
-      if (!VeritError.is(e, 'VERIT_PULL_CONNECTION')) throw e
+      // a host that never answered is more likely mistyped than out of breath
+      if (!answered || !VeritError.is(e, 'VERIT_PULL_CONNECTION')) throw e
     }
     failures = partial.bytes > most ? 1 : failures + 1
     most = Math.max(most, partial.bytes)
@@ -78,13 +80,14 @@ export async function download(source: ModelSource, revision: string | undefined
 }
 
 /** One request. A number: the host asks to wait so many seconds. */
-async function attempt(source: ModelSource, url: URL, partial: Partial, options: DownloadOptions): Promise<Downloaded | number> {
+async function attempt(source: ModelSource, url: URL, partial: Partial, options: DownloadOptions, onAnswer: () => void): Promise<Downloaded | number> {
   const kept = partial.about
   const asked: Asked = {
     url, ...(options.token !== undefined && source.kind === 'hub' && { token: options.token }),
     ...(kept !== undefined && { from: { byte: partial.bytes, etag: kept.etag } }),
   }
   const found = await follow(asked, options)
+  onAnswer()
   const { response } = found
   try {
     const status = response.statusCode ?? 0
