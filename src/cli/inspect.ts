@@ -9,6 +9,7 @@ import { Progress, formatBytes } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
+import { formatOf, inspectStrictly } from './inspect-strict.ts'
 
 interface Report {
   file: string
@@ -29,11 +30,18 @@ export function command(): Command {
   return new Command('inspect')
     .summary('what is in a GGUF or safetensors file')
     .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file. Checks the whole structure; loads no weights.')
-    .argument('<file>', 'a .gguf or .safetensors file')
+    .argument('<file>', 'a .gguf or .safetensors file, with --strict also a tokenizer.json')
+    .option('--strict', 'check everything, values too: list every problem and end with status 1, or say that the file is good')
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
     .option('--full', 'with --json: print arrays whole')
-    .addHelpText('after', '\nExamples:\n  verit inspect model.gguf\n  verit inspect --json model.gguf | jq .sha256\n  verit inspect checkpoint.safetensors')
-    .action(async (path: string, options: { json?: boolean; full?: boolean }) => {
+    .addHelpText('after', '\nExamples:\n  verit inspect model.gguf\n  verit inspect --json model.gguf | jq .sha256\n  verit inspect checkpoint.safetensors'
+      + '\n  verit inspect --strict model.gguf || echo "not this one"')
+    .action(async (path: string, options: { json?: boolean; full?: boolean; strict?: boolean }) => {
+      if (options.strict === true) {
+        using source = openRegular(path, 'the file to inspect')
+        if (!await inspectStrictly(source, options.json === true)) process.exitCode = 1
+        return
+      }
       const report = await inspect(path, options.full === true)
       process.stdout.write(options.json === true ? `${printableJson(report)}\n` : render(report))
     })
@@ -43,9 +51,7 @@ export function command(): Command {
 async function inspect(path: string, full: boolean): Promise<Report> {
   const source = openRegular(path, 'the file to inspect')
   try {
-    const magic = Buffer.alloc(Math.min(9, source.size))
-    source.read(0, magic)
-    const read = magic[8] === 0x7b && magic.toString('latin1', 0, 4) !== 'GGUF' ? ofSafetensors : ofGguf
+    const read = formatOf(source) === 'safetensors' ? ofSafetensors : ofGguf
     const details = read(source, full)
     const progress = new Progress({ label: 'hash', total: source.size, format: formatBytes })
     const sha256 = await digestDescriptor(source.fd, path, { onProgress: done => progress.update(done) })

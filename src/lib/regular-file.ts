@@ -21,7 +21,7 @@ export interface ByteSource {
 const kindOf = (s: BigIntStats): string =>
   s.isDirectory() ? 'a folder' : s.isFIFO() ? 'a pipe' : s.isSocket() ? 'a socket' : s.isCharacterDevice() || s.isBlockDevice() ? 'a device' : 'not a file'
 
-export class RegularFile implements ByteSource {
+export class RegularFile implements ByteSource, Disposable {
   readonly name: string
   readonly size: number
   #fd: number
@@ -70,6 +70,10 @@ export class RegularFile implements ByteSource {
   close(): void {
     if (this.#own && this.#fd >= 0) closeSync(this.#fd)
     this.#fd = -1
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
   }
 }
 

@@ -32,9 +32,9 @@ export async function loadModel(file: GgufFile, executor: Executor): Promise<Loa
   const bias = file.has('output_norm.bias')
   const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, bias)
   const parameters = parametersOf(config)
-  checkTensors(file, config, parameters)
+  for (const fault of tensorFaults(file, config, parameters)) throw fault
   const tokenizer = readTokenizer(file.name, file.metadata)
-  if (tokenizer.vocabSize !== config.vocab) refuse(file, `its tokenizer has ${tokenizer.vocabSize} tokens, its embedding ${config.vocab}`)
+  checkVocabulary(file, tokenizer, config)
 
   const g = new Graph()
   servingWeights(g, config)
@@ -60,20 +60,35 @@ export async function loadModel(file: GgufFile, executor: Executor): Promise<Loa
   return { config, tokenizer, weights: new Uint8Array(memory) }
 }
 
+/** @throws VeritError VERIT_MODEL_FILE */
+export function checkVocabulary(file: GgufFile, tokenizer: Tokenizer, config: ModelConfig): void {
+  if (tokenizer.vocabSize !== config.vocab) refuse(file, `its tokenizer has ${tokenizer.vocabSize} tokens, its embedding ${config.vocab}`)
+}
+
 function refuse(file: GgufFile, problem: string): never {
   throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem })
 }
 
 /** Every parameter is there with its shape, and nothing else is: an unknown tensor could be a part of the model that would be left out. */
-function checkTensors(file: GgufFile, config: ModelConfig, parameters: readonly Parameter[]): void {
+export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: readonly Parameter[]): Generator<VeritError> {
+  const fault = (problem: string): VeritError => new VeritError('VERIT_MODEL_FILE', { file: file.name, problem })
   const expected = new Map(parameters.map(p => [ggufName(config.kind, p.name), p]))
   for (const [name, p] of expected) {
-    const { shape } = file.tensor(name)
-    if (shape.join() !== p.shape.join()) refuse(file, `tensor ${name} is ${shape.join(' x ')}, where its metadata asks for ${p.shape.join(' x ')}`)
+    if (!file.has(name)) yield new VeritError('VERIT_GGUF', { file: file.name, offset: file.dataOffset, problem: `there is no tensor ${name}` })
+    else {
+      const { shape } = file.tensor(name)
+      if (shape.join() !== p.shape.join()) yield fault(`tensor ${name} is ${shape.join(' x ')}, where its metadata asks for ${p.shape.join(' x ')}`)
+    }
   }
   for (const { name } of file.tensors) {
-    if (!expected.has(name)) refuse(file, `it has a tensor ${printable(name, 80)}, which a ${config.kind} model of Verit does not have`)
+    if (!expected.has(name)) yield fault(`it has a tensor ${printable(name, 80)}, which a ${config.kind} model of Verit does not have`)
   }
+}
+
+/** Looks at every value of a parameter whose shape was checked. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE */
+export function checkValues(file: GgufFile, config: ModelConfig, parameter: Parameter): void {
+  if (parameter.ternary) readTernary(file, ggufName(config.kind, parameter.name))
+  else readFloats(file, ggufName(config.kind, parameter.name))
 }
 
 async function panels(executor: Executor, p: Parameter, values: Float32Array, target: Float32Array): Promise<void> {

@@ -1,0 +1,50 @@
+/**
+ * Looks for everything that keeps a GGUF file from being run, where loading stops at the first: its structure, its configuration, its tokenizer, its list of
+ * tensors, and every value in them.
+ */
+import { parseGgufHeader } from '../formats/gguf-header.ts'
+import { GgufFile } from '../formats/gguf-reader.ts'
+import type { VeritError } from '../lib/errors.ts'
+import type { Problem, ProblemList } from '../lib/problem-list.ts'
+import type { RegularFile } from '../lib/regular-file.ts'
+import { readConfig } from './gguf-config.ts'
+import { ggufName } from './gguf-names.ts'
+import { readTokenizer } from './gguf-tokenizer.ts'
+import { checkValues, checkVocabulary, tensorFaults } from './load-gguf.ts'
+import { parametersOf } from './parameters.ts'
+
+/** The words of an error without the name of the file, and its byte where it has one. */
+function described(e: VeritError): Problem {
+  const { problem, offset } = e.fields as { problem?: string; offset?: number }
+  return { problem: problem ?? e.what, ...(offset !== undefined && { offset }) }
+}
+
+/**
+ * @param found takes the problems; none are added for a file that `loadModel` would load
+ * @param onProgress is told of the bytes of tensors that were looked at
+ * @returns the file, when its structure is sound
+ */
+export async function examineGguf(source: RegularFile, found: ProblemList, onProgress: (bytes: number) => void = () => {}): Promise<GgufFile | undefined> {
+  await found.attempt(() => parseGgufHeader(source, found), described)
+  if (!found.none) return undefined // what is read wrongly cannot be judged further
+  const file = new GgufFile(source)
+  const tokenizer = await found.attempt(() => readTokenizer(file.name, file.metadata), described)
+  const config = await found.attempt(() =>
+    readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, file.has('output_norm.bias')), described)
+  if (config === undefined) return file
+  if (tokenizer !== undefined) await found.attempt(() => checkVocabulary(file, tokenizer, config), described)
+  const parameters = parametersOf(config)
+  for (const fault of tensorFaults(file, config, parameters)) {
+    const { problem, offset } = described(fault)
+    found.add(problem, offset)
+  }
+  let done = 0
+  for (const p of parameters) {
+    const name = ggufName(config.kind, p.name)
+    if (!file.has(name) || file.tensor(name).shape.join() !== p.shape.join()) continue
+    const { offset, byteLength } = file.tensor(name)
+    await found.attempt(() => checkValues(file, config, p), e => ({ problem: e.code === 'VERIT_TENSOR' ? `tensor ${name}: ${described(e).problem}` : described(e).problem, offset }))
+    onProgress(done += byteLength)
+  }
+  return file
+}
