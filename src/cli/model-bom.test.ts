@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { GgufMetadata } from '../formats/gguf-metadata.ts'
+import { gguf } from '../formats/gguf-value.ts'
+import { modelBom, tokenizerDigest } from '../model/model-bom.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-bom-'))
+after(() => rmSync(dir, { recursive: true }))
+const main = fileURLToPath(new URL('main.ts', import.meta.url))
+const models = fileURLToPath(new URL('../../models/', import.meta.url))
+const bom = (...args: string[]) => spawnSync(process.execPath, [main, 'model', 'bom', ...args], { encoding: 'utf8' })
+
+interface Bill {
+  bomFormat: string
+  specVersion: string
+  metadata: { component: { type: string; name: string; hashes: { content: string }[]; modelCard: { modelParameters: Record<string, unknown> }; properties: { name: string; value: string }[] } }
+  components: { 'bom-ref': string; name: string; hashes: { content: string }[] }[]
+  dependencies: { ref: string; dependsOn: string[] }[]
+}
+
+test('the bill of the default model has its digest, types, tokenizer and the data its record names', () => {
+  const path = join(models, 'verit-sotu.gguf')
+  const record = JSON.parse(readFileSync(join(models, 'verit-sotu.record.json'), 'utf8')) as { model: { sha256: string }; record: { parameters: number; dataset: { manifest: string } } }
+  const { stdout, stderr } = bom(path)
+  const { metadata: { component }, components, dependencies, ...head } = JSON.parse(stdout) as Bill
+  assert.equal(stderr, '')
+  assert.deepEqual([head.bomFormat, head.specVersion, component.type, component.name], ['CycloneDX', '1.6', 'machine-learning-model', 'verit-sotu'])
+  assert.equal(`sha256:${component.hashes[0]!.content}`, record.model.sha256)
+  assert.deepEqual(components.map(c => c.name), ['tokenizer', 'dataset'])
+  assert.equal(`sha256:${components[1]!.hashes[0]!.content}`, record.record.dataset.manifest)
+  assert.deepEqual(component.modelCard.modelParameters['datasets'], [{ ref: components[1]!['bom-ref'] }])
+  const property = (name: string): string | undefined => component.properties.find(p => p.name === `verit:${name}`)?.value
+  assert.equal(property('parameters'), String(record.record.parameters))
+  assert.ok(component.properties.some(p => p.name.startsWith('verit:tensors:')))
+  assert.deepEqual(dependencies[0]!.dependsOn, components.map(c => c['bom-ref']))
+})
+
+test('a record of another file is left out, and refused where it was named', () => {
+  const other = join(dir, 'other.gguf')
+  const bytes = readFileSync(join(models, 'verit-sotu.gguf'))
+  bytes[bytes.length - 1]! ^= 1
+  writeFileSync(other, bytes)
+  copyFileSync(join(models, 'verit-sotu.record.json'), join(dir, 'other.record.json'))
+  const beside = bom(other, '-o', join(dir, 'bill.json'))
+  assert.deepEqual([beside.status, beside.stdout], [0, ''])
+  assert.match(beside.stderr, /other\.record\.json is of another model file/)
+  assert.deepEqual((JSON.parse(readFileSync(join(dir, 'bill.json'), 'utf8')) as Bill).components.map(c => c.name), ['tokenizer'])
+  assert.equal(bom(other, '--record', join(dir, 'other.record.json')).status, 2)
+  const changed = readFileSync(join(models, 'verit-sotu.record.json'), 'utf8').replace('"seed": 1', '"seed": 2')
+  writeFileSync(join(dir, 'changed.json'), changed)
+  assert.match(bom(join(models, 'verit-sotu.gguf'), '--record', join(dir, 'changed.json')).stderr, /its digest is another/)
+})
+
+test('texts of a hostile file are escaped, and each value of the tokenizer counts in its digest', () => {
+  const entries = new Map([['general.name', gguf.string('a\x1b[2J\u202Eb')], ['tokenizer.ggml.model', gguf.string('gpt2')], ['tokenizer.ggml.eos_token_id', gguf.u64(2n ** 60n)]])
+  const bill = modelBom({ file: 'x.gguf', bytes: 1, digest: `sha256:${'0'.repeat(64)}`, metadata: new GgufMetadata('x.gguf', entries, new Map()), tensors: [] })
+  assert.ok(!['\x1b', '\u202E', '\\u001b'].some(raw => bill.includes(raw)))
+  const changed = new Map(entries).set('tokenizer.ggml.eos_token_id', gguf.u64(2n ** 60n + 1n))
+  assert.notEqual(tokenizerDigest(entries), tokenizerDigest(changed))
+  assert.equal(tokenizerDigest(entries), tokenizerDigest(new Map([...entries].reverse())))
+  assert.equal(tokenizerDigest(new Map()), undefined)
+})
