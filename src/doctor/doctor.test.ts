@@ -164,6 +164,8 @@ test('a state folder or file that others can use is a problem, and so is a folde
   chmodSync(join(state, 'secret'), 0o600)
   chmodSync(parent, 0o777)
   assert.equal(judged()['state.parent'], 'problem')
+  chmodSync(parent, 0o775)
+  assert.equal(judged()['state.parent'], 'warning')
   chmodSync(parent, 0o755)
   chmodSync(state, 0o750)
   assert.deepEqual(judged(), { 'state.private': 'problem' })

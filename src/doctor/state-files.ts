@@ -46,7 +46,9 @@ function openParents(folder: string): Finding[] {
   for (let at = dirname(realpathSync(folder)); ; at = dirname(at)) {
     const { mode, uid } = lstatSync(at)
     const sticky = (mode & 0o1000) !== 0
-    if ((mode & 0o022) !== 0 && !sticky) found.push(problem('state.parent', `Others may replace the state folder: ${at} can be changed by others (mode ${(mode & 0o777).toString(8)})`, `chmod go-w ${at}`))
+    const bits = (mode & 0o777).toString(8)
+    if ((mode & 0o002) !== 0 && !sticky) found.push(problem('state.parent', `Anyone may replace the state folder: ${at} can be changed by all (mode ${bits})`, `chmod o-w ${at}`))
+    else if ((mode & 0o020) !== 0 && !sticky) found.push(warning('state.parent', `A group may replace the state folder: ${at} can be changed by it (mode ${bits})`, `chmod g-w ${at}, or see that nobody else is in that group`))
     else if (uid !== 0 && uid !== process.geteuid!()) found.push(warning('state.parent', `Another user may replace the state folder: ${at} belongs to user id ${uid}`, 'Keep the state below folders of root and of the user that runs the server'))
     if (at === dirname(at)) return found
   }
