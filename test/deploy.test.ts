@@ -1,0 +1,112 @@
+/**
+ * What lies in deploy/, as far as it can be checked without a container engine or a cluster: that it says what it must say, and agrees with the program.
+ * The YAML is read as text: each thing looked for stands in one way.
+ */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { parseConfig } from '../src/server/config-file.ts'
+import { defaultConfig } from '../src/server/config.ts'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, 'deploy', path), 'utf8')
+const { port } = defaultConfig().listen
+
+test('settings for containers are settings that hold, on the port that the images and manifests name', () => {
+  const map = /verit\.toml: \|\n((?: {4}.*\n|\n)+)/.exec(read('kubernetes/config.yaml'))![1]!.replaceAll(/^ {4}/gm, '')
+  for (const config of [parseConfig(read('container.toml'), 'container.toml'), parseConfig(map, 'config.yaml')]) assert.deepEqual([config.listen.host, config.listen.port], ['0.0.0.0', port])
+  assert.match(read('Dockerfile'), new RegExp(`^EXPOSE ${port}$`, 'm'))
+  assert.match(read('compose.yaml'), new RegExp(`"127\\.0\\.0\\.1:${port}:${port}"`))
+  assert.match(read('kubernetes/deployment.yaml'), new RegExp(`containerPort: ${port}\\b`))
+  assert.match(read('kubernetes/service.yaml'), new RegExp(`port: ${port}, targetPort: http`))
+  assert.match(read('kubernetes/network-policy.yaml'), new RegExp(`port: ${port}\\b`))
+})
+
+test('the image is built in two stages from locked packages without their scripts, and runs as user 10001 with a health check', () => {
+  const file = read('Dockerfile')
+  const final = file.slice(file.lastIndexOf('\nFROM '))
+  assert.equal(file.match(/^FROM /gm)?.length, 2)
+  assert.ok([...file.matchAll(/npm ci[^\n]*/g)].every(([line]) => line.includes('--ignore-scripts')))
+  assert.doesNotMatch(file, /:latest\b|^ADD |npm install/m)
+  assert.doesNotMatch(final, /^RUN /m) // there is no shell to run it
+  for (const line of [/^USER 10001:10001$/m, /^STOPSIGNAL SIGTERM$/m, /^VOLUME \/var\/lib\/verit$/m, /^HEALTHCHECK .*CMD \["/m, /^ENTRYPOINT \["/m, /^CMD \["serve"/m]) assert.match(final, line)
+  for (const [, sources] of file.matchAll(/^COPY --from=build (?:--chown=\S+ )?((?:\/src\/\S+ )+)/gm)) {
+    for (const source of sources!.trim().split(' ').map(s => s.slice(5))) {
+      if (!['node_modules', 'dist', 'prebuilds'].includes(source)) assert.ok(existsSync(join(root, source)), source)
+    }
+  }
+  const ignored = read('Dockerfile.dockerignore').split('\n')
+  for (const name of ['.git', '**/node_modules', 'dist', 'build']) assert.ok(ignored.includes(name))
+})
+
+test('the compose file takes every right away and bounds what a container may use', () => {
+  const file = read('compose.yaml')
+  for (const line of ['user: "10001:10001"', 'read_only: true', 'cap_drop: [ALL]', '- no-new-privileges:true', 'pids_limit:', 'mem_limit:', 'cpus:', 'core: 0', 'healthcheck:', 'stop_grace_period:']) {
+    assert.ok(file.includes(`${line}`), line)
+  }
+  assert.doesNotMatch(file + read('compose.postgres.yaml'), /privileged:|network_mode: host|docker\.sock|postgresql:\/\/\w+:(?!PASSWORD@)/)
+})
+
+const manifests = readdirSync(join(root, 'deploy/kubernetes')).filter(f => f.endsWith('.yaml')).map(f => ({ f, text: read(`kubernetes/${f}`) }))
+
+test('each manifest is one object of a stable interface, named and listed, and selectors find the pods', () => {
+  const kinds = manifests.map(({ f, text }) => {
+    assert.match(text, /^apiVersion: (v1|[a-z0-9.]+\/v\d(beta\d)?)$/m, f)
+    if (f !== 'kustomization.yaml') assert.match(text, /^metadata:\n {2}name: verit(-state)?$/m, f)
+    return /^kind: (\w+)$/m.exec(text)?.[1]
+  })
+  assert.deepEqual(kinds.toSorted(), ['ConfigMap', 'Deployment', 'Kustomization', 'Namespace', 'NetworkPolicy', 'PersistentVolumeClaim', 'PodDisruptionBudget', 'Service', 'ServiceAccount'])
+  const listed = [...read('kubernetes/kustomization.yaml').matchAll(/^ {2}- (\S+\.yaml)$/gm)].map(m => m[1])
+  assert.deepEqual(listed.toSorted(), manifests.map(m => m.f).filter(f => f !== 'kustomization.yaml').toSorted())
+  for (const f of ['deployment', 'service', 'network-policy', 'disruption-budget']) {
+    assert.match(read(`kubernetes/${f}.yaml`), /(matchLabels|selector): \{app\.kubernetes\.io\/name: verit\}/, f)
+  }
+  assert.match(read('kubernetes/deployment.yaml'), /template:\n {4}metadata:\n {6}labels: \{app\.kubernetes\.io\/name: verit\}/)
+})
+
+test('the pod is what the restricted Pod Security Standard asks for, and has no token', () => {
+  const file = read('kubernetes/deployment.yaml')
+  for (const line of [
+    'runAsNonRoot: true', 'runAsUser: 10001', 'allowPrivilegeEscalation: false', 'readOnlyRootFilesystem: true', 'drop: [ALL]', 'type: RuntimeDefault',
+    'automountServiceAccountToken: false', 'fsGroupChangePolicy: OnRootMismatch', 'requests:', 'limits:', 'startupProbe:', 'readinessProbe:', 'livenessProbe:',
+  ]) assert.ok(file.includes(line), line)
+  assert.doesNotMatch(file, /hostPath|hostNetwork|hostPID|hostIPC|privileged: true|capabilities:\n\s+add/)
+  assert.match(read('kubernetes/namespace.yaml'), /pod-security\.kubernetes\.io\/enforce: restricted/)
+  assert.match(read('kubernetes/network-policy.yaml'), /policyTypes: \[Ingress, Egress\]/)
+})
+
+const unit = join(root, 'deploy/systemd/verit.service')
+const analyze = spawnSync('systemd-analyze', ['security', '--help'], { encoding: 'utf8' })
+test('the systemd unit starts what there is, with what the sandbox needs', () => {
+  const text = readFileSync(unit, 'utf8')
+  assert.match(text, /^ExecStart=\S+node \S+\/dist\/cli\/main\.js serve --config \S+ --state \/var\/lib\/verit --log-json$/m)
+  assert.match(text, /^SystemCallFilter=@system-service .*\bseccomp$/m)
+  assert.doesNotMatch(text, /^MemoryDenyWriteExecute=yes/m)
+  const flags = spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--help'], { encoding: 'utf8' }).stdout
+  for (const [flag] of text.matchAll(/--[a-z-]+/g)) assert.ok(flags.includes(flag), flag)
+})
+
+test('systemd calls the unit OK: an exposure of at most 1.5 of 10', { skip: !analyze.stdout?.includes('--offline') && 'systemd-analyze is not here, or too old' }, () => {
+  const { status, stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=15', '--no-pager', unit], { encoding: 'utf8' })
+  assert.equal(status, 0, stdout)
+})
+
+test('the health check ends with 0 for 200 alone', async () => {
+  let status = 200
+  const server = createServer((_, response) => void response.writeHead(status).end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/health`
+  const check = async (): Promise<unknown> => (await once(spawn(process.execPath, [join(root, 'deploy/healthcheck.mjs'), url], { stdio: 'ignore' }), 'exit'))[0]
+  assert.equal(await check(), 0)
+  status = 503
+  assert.equal(await check(), 1)
+  server.close()
+  await once(server, 'close')
+  assert.equal(await check(), 1)
+})
