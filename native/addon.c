@@ -1,6 +1,6 @@
 /*
- * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests). src/exec/native.ts is its only
- * caller. Nothing here aborts on input: every call is checked and throws or rejects.
+ * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests), lock. src/exec/native.ts
+ * loads it. Nothing here aborts on input: every call is checked and throws or rejects.
  */
 #define NAPI_VERSION 8
 #include <node_api.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <pthread.h>
 #include "plan.h"
+#include "sandbox.h"
 #if !defined(_WIN32)
 #include <sys/mman.h>
 #endif
@@ -313,6 +314,26 @@ static napi_value functions(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* ---- lock(ceiling in bytes, whether with the list of system calls): what was reached, in numbers ---- */
+static napi_value lock(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2], result, number;
+  double memory;
+  bool with_seccomp;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 2 || napi_get_value_double(env, argv[0], &memory) != napi_ok || !(memory >= 0 && memory < 1e15) || napi_get_value_bool(env, argv[1], &with_seccomp) != napi_ok)
+    return fail(env, "VERIT_INTERNAL", "lock: arguments");
+  const sandbox_t reached = sandbox_lock((uint64_t)memory, with_seccomp);
+  const struct { const char *name; int value; } fields[] = {
+      {"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock}, {"seccomp", reached.seccomp}, {"codeRange", reached.code_range}, {"memory", reached.memory}};
+  CHECK(napi_create_object(env, &result), "object");
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    CHECK(napi_create_int32(env, fields[i].value, &number), "number");
+    CHECK(napi_set_named_property(env, result, fields[i].name, number), "property");
+  }
+  return result;
+}
+
 static napi_value strings(napi_env env, const char *const *list, size_t n) {
   napi_value array, s;
   CHECK(napi_create_array(env, &array), "array");
@@ -347,6 +368,7 @@ NAPI_MODULE_INIT() {
       {"createPool", NULL, create_pool, NULL, NULL, NULL, napi_enumerable, NULL},
       {"createPlan", NULL, create_plan, NULL, NULL, NULL, napi_enumerable, NULL},
       {"run", NULL, run_plan, NULL, NULL, NULL, napi_enumerable, state},
+      {"lock", NULL, lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"functions", NULL, functions, NULL, NULL, NULL, napi_enumerable, NULL},
       {"ops", NULL, NULL, NULL, NULL, strings(env, ops, OP_COUNT), napi_enumerable, NULL},
       {"instructionSets", NULL, NULL, NULL, NULL, strings(env, sets, n), napi_enumerable, NULL},

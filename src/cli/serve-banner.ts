@@ -2,6 +2,7 @@
 import { commandName } from '../lib/command-name.ts'
 import { plural } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import { describeSandbox } from '../runner/sandbox-words.ts'
 import type { ServerConfig } from '../server/config.ts'
 import type { RunningServer } from '../server/serve.ts'
 
@@ -15,6 +16,7 @@ export function banner({ url, modelId, model, firstKey, exposed }: RunningServer
     '', `  Verit serves ${modelId} at ${url}`, '',
     `  ${digits(parameters)} parameters, context ${digits(context)}, ${printable(executor)} on ${plural(threads, 'thread')}`,
     `  ${model.digest}`,
+    `  Model process ${describeSandbox(model.info.sandbox)}`,
   ]
   if (secure) {
     const certificates = listen.tlsClientCa === '' ? '' : listen.tlsClientRequired ? '; clients must have a certificate' : '; client certificates are asked for'

@@ -11,6 +11,7 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--trusted-proxy <address>', 'listen.trusted_proxies'], ['--allow-host <name>', 'listen.allow_hosts'], ['--allow-origin <origin>', 'listen.allow_origins'],
   ['--parallel <n>', 'inference.parallel'], ['--queue <n>', 'inference.queue'], ['--per-key <n>', 'keys.streams'],
   ['--request-timeout <seconds>', 'inference.request_timeout_seconds'], ['--context <tokens>', 'inference.context', 'the model\'s'],
+  ['--require-sandbox', 'inference.require_sandbox', 'serve with what can be locked, and say what cannot'],
 ]
 
 /** Adds them all. They have no default of commander's: what is not given is left to the file. */

@@ -20,6 +20,8 @@ interface Addon {
   createPool(threads: number): object
   createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object
   run(pool: object, plan: object, buffers: (ArrayBufferView | ArrayBuffer)[], symbols: Int32Array): Promise<void>
+  /** Locks the process (native/sandbox.c). `landlock`: version of the interface, 0 for none; the others: 1 for locked, 0 for not. */
+  lock(memoryBytes: number, withSeccomp: boolean): Record<'noNewPrivs' | 'landlock' | 'seccomp' | 'codeRange' | 'memory', number>
   functions(set: string, which: number, x: Float32Array, y: Float32Array): void
 }
 

@@ -1,11 +1,14 @@
 /**
  * The model process. It is given two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file, whose digest the gateway
- * has checked. It opens no path of its own accord, has an empty environment, and ends when the gateway does: signals that a terminal or a service
- * manager sends to both are the gateway's to follow, so that answers under way can end.
+ * has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte of the file, and ends when the gateway does: signals that
+ * a terminal or a service manager sends to both are the gateway's to follow, so that answers under way can end.
  */
 import { Socket } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { loadModel } from '../engine/load.ts'
 import { RegularFile } from '../lib/regular-file.ts'
+import { memoryCeiling } from './memory-ceiling.ts'
+import { lockProcess } from './sandbox.ts'
 import { serveEngine } from './serve-engine.ts'
 
 const GATEWAY = 3
@@ -13,6 +16,11 @@ const MODEL = 4
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, context, slots, instructionSet }) =>
-  loadModel(new RegularFile(MODEL, name, false), { threads, context, slots, instructionSet }))
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), async ({ name, threads, context, slots, instructionSet, memoryBytes, requireSandbox }) => {
+  const file = new RegularFile(MODEL, name, false)
+  const processors = availableParallelism() // a container's share of them is read from files
+  const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { slots, context }), required: requireSandbox === true })
+  const count = threads ?? (process.env.VERIT_THREADS === undefined ? processors : undefined)
+  return { engine: await loadModel(file, { threads: count, context, slots, instructionSet }), sandbox }
+})
 process.exit(0)

@@ -42,7 +42,7 @@ export type Prompt = Static<typeof Prompt>
 const ToRunner = Type.Union([
   Type.Object({
     type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count),
-    instructionSet: Type.Optional(shortText),
+    instructionSet: Type.Optional(shortText), memoryBytes: Type.Optional(count), requireSandbox: Type.Optional(Type.Boolean()),
   }, closed),
   Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling }, closed),
   Type.Object({ type: Type.Literal('cancel'), id: CallId }, closed),
@@ -58,10 +58,28 @@ const Failure = {
   fields: Type.Record(Type.String({ pattern: '^[a-zA-Z]{1,32}$' }), Type.Union([Type.String({ maxLength: 2000 }), finite, Type.Boolean()])),
 }
 
+/**
+ * What the runner gave up before it read the model (docs/sandbox.md). It says so before a byte of the file could have changed its mind.
+ */
+export const Sandbox = Type.Object({
+  /** Whether there was native code to lock with. */
+  native: Type.Boolean(),
+  /** No new rights, no capabilities, no core files, few descriptors. */
+  noNewPrivs: Type.Boolean(),
+  /** Version of Landlock's interface; 0: not locked. */
+  landlock: Type.Integer({ minimum: 0, maximum: 1000 }),
+  seccomp: Type.Boolean(),
+  /** Executable memory in the JavaScript engine's range only. */
+  codeRange: Type.Boolean(),
+  /** Memory that it may add to Node's own; 0: no ceiling. */
+  memoryBytes: count,
+}, closed)
+export type Sandbox = Static<typeof Sandbox>
+
 /** What a runner says of the model it has loaded. The gateway shows it and decides nothing by it. */
 export const ModelInfo = Type.Object({
   name: shortText, architecture: shortText, parameters: count, vocabSize: count,
-  context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
+  context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count, sandbox: Sandbox,
 }, closed)
 export type ModelInfo = Static<typeof ModelInfo>
 

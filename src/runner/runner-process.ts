@@ -18,8 +18,8 @@ import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, ToRunner } fro
 /** What a model process may see of the environment: how to compute, and nothing else. */
 const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_EXECUTOR']
 const SCRIPT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url))
-/** JavaScript there cannot write files, start processes or threads, or be debugged. This is not the sandbox: native code is not bound by it. */
-const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete']
+/** JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but by the lock (sandbox.ts). */
+const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', '--disable-sigusr1']
 const PING_MS = 5000
 const LOG_LINES = 200
 const MOST_ECHOED = 1 << 20
@@ -34,6 +34,10 @@ export interface RunnerOptions {
   /** Calls that run side by side. */
   slots?: number
   instructionSet?: string
+  /** Ceiling of the process's memory. Default: worked out from the file and the machine (memory-ceiling.ts). */
+  memoryBytes?: number
+  /** Whether it is an error that the process cannot be locked (docs/sandbox.md). Default false. */
+  requireSandbox?: boolean
   /** Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed. Default 120,000. */
   hangMs?: number
   /** Another program in the runner's place: for tests of hostile ones. */
@@ -71,8 +75,8 @@ export class RunnerProcess {
     this.exited = this.#watchExit()
     this.#readLog(this.#child.stderr!, options.onLog)
     this.#readFrames()
-    const { name, threads, context, slots, instructionSet } = options
-    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet }) })
+    const { name, threads, context, slots, instructionSet, memoryBytes, requireSandbox } = options
+    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet, memoryBytes, requireSandbox }) })
     this.#watchHangs()
   }
 

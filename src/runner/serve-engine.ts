@@ -8,13 +8,19 @@ import { VeritError } from '../lib/errors.ts'
 import { failureOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
 import { UNREAD, checkToRunner } from './messages.ts'
-import type { FromRunner, ToRunner } from './messages.ts'
+import type { FromRunner, Sandbox, ToRunner } from './messages.ts'
 
 type Load = Extract<ToRunner, { type: 'load' }>
+/** An engine, and what the process gave up before it read the model. */
+export interface Loaded {
+  engine: Engine
+  sandbox: Sandbox
+}
+
 type Generate = Extract<ToRunner, { type: 'generate' }>
 
 /** Serves until the socket ends, `close` is received or a frame is bad. `load` is called once. */
-export async function serveEngine(socket: Socket, load: (message: Load) => Promise<Engine>): Promise<void> {
+export async function serveEngine(socket: Socket, load: (message: Load) => Promise<Loaded>): Promise<void> {
   await new Session(socket, load).run()
 }
 
@@ -48,11 +54,11 @@ class OpenCall {
 
 class Session {
   #socket: Socket
-  #load: (message: Load) => Promise<Engine>
+  #load: (message: Load) => Promise<Loaded>
   #engine: Engine | undefined
   #calls = new Map<number, OpenCall>()
 
-  constructor(socket: Socket, load: (message: Load) => Promise<Engine>) {
+  constructor(socket: Socket, load: (message: Load) => Promise<Loaded>) {
     this.#socket = socket
     this.#load = load
     socket.on('error', () => socket.destroy())
@@ -86,10 +92,10 @@ class Session {
   async #start(message: Load): Promise<void> {
     try {
       if (this.#engine !== undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a second model was sent' })
-      const engine = await this.#load(message)
+      const { engine, sandbox } = await this.#load(message)
       this.#engine = engine
       const { name, architecture, parameters, vocabSize, context, executor, threads } = engine.info
-      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads } })
+      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads, sandbox } })
     } catch (e) {
       await this.#send({ type: 'failed', ...failureOf(e) })
     }

@@ -1,9 +1,10 @@
 /** What becomes of the model process goes to the log, the metrics and, where it died or came back, the audit log. */
 import type { RunnerEvent } from '../runner/model-runner.ts'
+import { describeSandbox, notLocked } from '../runner/sandbox-words.ts'
 import type { GatewayContext } from './context.ts'
 
 export function noteRunner({ log, metrics, audit }: GatewayContext, event: RunnerEvent): void {
-  if (event.type === 'ready') log.info({ pid: event.pid }, 'the model process is ready')
+  if (event.type === 'ready') noteReady(log, event)
   else if (event.type === 'died') {
     log.error({ how: event.how, restartInMs: event.restartInMs }, 'the model process died')
     metrics.runnerDied()
@@ -13,4 +14,9 @@ export function noteRunner({ log, metrics, audit }: GatewayContext, event: Runne
     const reason = event.error instanceof Error ? event.error.message : String(event.error)
     log.error({ reason, restartInMs: event.restartInMs }, 'the model process could not be started')
   }
+}
+
+function noteReady(log: GatewayContext['log'], { pid, info }: Extract<RunnerEvent, { type: 'ready' }>): void {
+  const level = notLocked(info.sandbox).length === 0 ? 'info' : 'warn'
+  log[level]({ pid, sandbox: describeSandbox(info.sandbox) }, 'the model process is ready')
 }

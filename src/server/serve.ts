@@ -91,7 +91,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const outbox = new OutboxDrain(store.outbox, audit, log)
     undo.defer(() => outbox.close())
     const stopping = new AbortController()
-    const { parallel, queue, context: positions } = config.inference
+    const { parallel, queue, context: positions, memoryMib, requireSandbox } = config.inference
     const context: GatewayContext = {
       config, rules: httpRules(config), store, rates, audit, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
       admission: new Admission({ parallel, queue }), revocations: new Revocations(store.keys), serverKey: serverKey(state),
@@ -104,7 +104,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
     const url = await listen(app, transport.scheme, transport.host, port)
     const model = await ModelRunner.start(options.model, {
-      slots: parallel, ...(positions > 0 && { context: positions }), ...options.runner, onEvent: event => noteRunner(context, event),
+      slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }), ...options.runner, onEvent: event => noteRunner(context, event),
     })
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }

@@ -1,0 +1,31 @@
+/** The lock in words (docs/sandbox.md): what holds, what a system lacks, what to do about it. */
+import { formatBytes } from '../lib/progress.ts'
+import type { Sandbox } from './messages.ts'
+
+/** What is not locked, in words; empty when all is. Runner and gateway share a platform, so both can say it. */
+export function notLocked(s: Sandbox): string[] {
+  if (process.platform !== 'linux') return [`nothing is locked on ${process.platform}`]
+  if (!s.native) return ['nothing is locked without the native library']
+  const missing: string[] = []
+  if (!s.noNewPrivs) missing.push('rights and limits')
+  if (s.landlock === 0) missing.push('files and network by Landlock')
+  else if (s.landlock < 6) missing.push(`what Landlock ${s.landlock} does not know (${s.landlock < 4 ? 'TCP, ' : ''}signals and abstract sockets)`)
+  if (!s.seccomp) missing.push('system calls')
+  if (!s.codeRange) missing.push('executable memory')
+  if (s.memoryBytes === 0) missing.push('the size of memory')
+  return missing
+}
+
+/** What to do about it. */
+export function fixFor(s: Sandbox): string {
+  if (process.platform !== 'linux') return 'Serve on Linux, or leave require_sandbox out'
+  if (!s.native) return 'Build the native library (`npm run native`) and unset VERIT_EXECUTOR, or leave require_sandbox out'
+  return 'Use Linux 6.12 or newer with Landlock and seccomp switched on (a container must allow both), or leave require_sandbox out'
+}
+
+/** One line for a banner or a log. */
+export function describeSandbox(s: Sandbox): string {
+  const missing = notLocked(s)
+  if (missing.length === 0) return `locked: no files, network, processes or new code (Landlock ${s.landlock}, seccomp); at most ${formatBytes(s.memoryBytes)} of memory`
+  return `not locked: ${missing.join('; ')}`
+}
