@@ -19,6 +19,7 @@ const sections: Readonly<Record<string, string>> = {
   signing: 'Signed requests and answers (RFC 9421).',
   audit: 'The audit log, in the state folder.',
   watch: 'What looks for unusual use.',
+  trust: 'Which models may be served ([models.md](models.md)).',
   security_txt: 'The answer of `GET /.well-known/security.txt` (RFC 9116).',
 }
 

@@ -91,7 +91,7 @@ test('options of serve that could not work are refused at once, in a sentence th
     ['--allow-origin', 'https://a.example/'], ['--allow-origin', 'null'], ['--allow-origin', '*'], ['--state', ''],
   ]
   for (const [option, value] of wrong) {
-    const args = [main, 'serve', model, '--port', '0', '--state', join(dir, 'state5'), option!, value!]
+    const args = [main, 'serve', model, '--port', '0', '--allow-unsigned', '--state', join(dir, 'state5'), option!, value!]
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 5000 })
     assert.ok(status !== null && status !== 0 && /It must (not )?(be|hold)|its path is empty/.test(stderr), `${option} ${value}: ${stderr}`)
   }
@@ -156,7 +156,7 @@ test('the file is read through the descriptor that was hashed: replacing its pat
 })
 
 test('a file that is no model, cut short, or no file at all ends the start with one clear sentence', () => {
-  const serve = (path: string) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), 'serve', path, '--port', '0', '--state', join(dir, 'state3')], { encoding: 'utf8' })
+  const serve = (path: string) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), 'serve', path, '--port', '0', '--allow-unsigned', '--state', join(dir, 'state3')], { encoding: 'utf8' })
   const cut = join(dir, 'cut.gguf')
   writeFileSync(cut, readFileSync(model).subarray(0, 5000))
   for (const [path, code] of [[cut, 'VERIT_GGUF'], [join(dir, 'none.gguf'), 'VERIT_FILE_NOT_FOUND'], [dir, 'VERIT_FILE_KIND']] as const) {

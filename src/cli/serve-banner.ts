@@ -8,7 +8,7 @@ import type { RunningServer } from '../server/serve.ts'
 
 const digits = (n: number): string => n.toLocaleString('en-US')
 
-export function banner({ url, modelId, model, firstKey, exposed }: RunningServer, { listen }: ServerConfig): string {
+export function banner({ url, modelId, model, trust, firstKey, exposed }: RunningServer, { listen }: ServerConfig): string {
   const { parameters, context, executor, threads } = model.info
   const key = firstKey?.key ?? '$VERIT_API_KEY'
   const secure = listen.tlsCert !== ''
@@ -16,6 +16,7 @@ export function banner({ url, modelId, model, firstKey, exposed }: RunningServer
     '', `  Verit serves ${modelId} at ${url}`, '',
     `  ${digits(parameters)} parameters, context ${digits(context)}, ${printable(executor)} on ${plural(threads, 'thread')}`,
     `  ${model.digest}`,
+    trust.by === 'signature' ? `  Signed by ${trust.signer}` : trust.by === 'digest' ? '  Trusted by its digest' : '  Not signed: nobody vouches for this model',
     `  Model process ${describeSandbox(model.info.sandbox)}`,
   ]
   if (secure) {

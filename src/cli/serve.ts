@@ -67,7 +67,7 @@ Secrets come from the environment, or from the file that NAME_FILE names:
 
 Examples:
   verit serve
-  verit serve my-model.gguf --port 9000
+  verit serve my-model.gguf --port 9000        (after verit model trust add, or with --allow-unsigned)
   verit serve --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
   verit serve --config verit.toml --check
   verit keys create --name laptop`)
@@ -94,7 +94,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     if (done === total) progress.clear()
   }
   const server = await serve({
-    model, state, config, log, ...secrets, ...defined({ modelName }), runner: { onDigestProgress, ...defined({ threads, instructionSet, expectedDigest: pulled?.digest }) },
+    model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled?.name }), runner: { onDigestProgress, ...defined({ threads, instructionSet, expectedDigest: pulled?.digest }) },
   })
   stopOnSignals(server, options.grace)
   process.stderr.write(banner(server, config))

@@ -3,6 +3,7 @@
  * taken on that descriptor before each start, and the process inherits the same descriptor, so that what was checked is what is parsed.
  */
 import { VeritError } from '../lib/errors.ts'
+import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
@@ -21,6 +22,8 @@ export interface ModelRunnerOptions extends Omit<RunnerOptions, 'fd' | 'name' | 
   onEvent?: (event: RunnerEvent) => void
   /** What the file's digest must be, for a pulled model. */
   expectedDigest?: Digest | undefined
+  /** Told the digest before a process is started; what it throws ends the start. */
+  onDigest?: (digest: Digest) => void
   /** Bytes hashed so far and in all. */
   onDigestProgress?: (done: number, total: number) => void
 }
@@ -56,8 +59,10 @@ export class ModelRunner {
     const file = openRegular(path, 'the model to serve')
     let runner: ModelRunner | undefined
     try {
+      checkOnlyOwnerWrites(file.fd, path)
       const digest = await digestDescriptor(file.fd, path, options.onDigestProgress === undefined ? {} : { onProgress: options.onDigestProgress })
       if (options.expectedDigest !== undefined) checkPulled(path, digest, options.expectedDigest)
+      options.onDigest?.(digest)
       runner = new ModelRunner(file, digest, options)
       await runner.#launch()
       return runner
@@ -132,7 +137,7 @@ export class ModelRunner {
   }
 
   async #launch(): Promise<void> {
-    const { onEvent = () => undefined, onDigestProgress: _, expectedDigest: __, ...rest } = this.#options
+    const { onEvent = () => undefined, onDigestProgress: _, expectedDigest: __, onDigest: ___, ...rest } = this.#options
     const process = new RunnerProcess({ ...rest, fd: this.#file.fd, name: this.#file.name, onLog: line => onEvent({ type: 'log', line }) })
     this.#process = process
     try {

@@ -82,6 +82,10 @@ export const ServerConfig = Type.Object({
     throttle: flag(false, 'whether a key that draws an alert is slowed down to a tenth of its rate for ten minutes'),
     webhookUrl: text('https address that alerts are sent to (Standard Webhooks); the secret comes from VERIT_WEBHOOK_SECRET or its file'),
   }, closed),
+  trust: Type.Object({
+    policy: text('file that says which models are trusted (docs/models.md); default: trust.toml in the state folder'),
+    allowUnsigned: flag(false, 'whether a model is served that neither a trusted signature nor a trusted digest vouches for'),
+  }, closed),
   securityTxt: Type.Object({
     contact: texts('Contact lines of /.well-known/security.txt: mailto:, https: or tel:; without any, the address answers 404'),
     expires: text('Expires, ISO 8601, less than a year ahead; default: 180 days after it is read'),

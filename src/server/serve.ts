@@ -14,6 +14,7 @@ import type { ModelRunnerOptions } from '../runner/model-runner.ts'
 import type { NewKey } from '../store/key-store.ts'
 import { openRateState } from '../store/open-rate-state.ts'
 import { openStore } from '../store/open-store.ts'
+import type { ModelTrust } from '../trust/model-trust.ts'
 import { Admission } from './admission.ts'
 import { AlertDesk } from './alert-desk.ts'
 import type { ServerConfig } from './config.ts'
@@ -28,6 +29,7 @@ import { keepTextsFor } from './retention.ts'
 import { Revocations } from './revocations.ts'
 import { noteRunner } from './runner-events.ts'
 import { serverKey } from './server-key.ts'
+import { trustCheck } from './trust-check.ts'
 
 /** Time to tell clients that the server stops. */
 const LAST_WORDS_MS = 2000
@@ -37,6 +39,8 @@ export interface ServeOptions {
   model: string
   /** Name by which clients ask for it. Default: the file's name without its ending. */
   modelName?: string
+  /** Name under which the model must be trusted. Default: its file's, without its ending. */
+  trustedAs?: string
   config: ServerConfig
   /** State folder. */
   state: string
@@ -56,6 +60,8 @@ export interface RunningServer {
   readonly url: string
   readonly modelId: string
   readonly model: ModelRunner
+  /** Why it may be served. */
+  readonly trust: ModelTrust
   /** The key that was made because the store had never held one. */
   readonly firstKey: NewKey | undefined
   /** Whether others than this machine can reach it. */
@@ -74,6 +80,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   try {
     const transport = createTransport(config, log)
     undo.defer(() => transport.close())
+    const check = trustCheck(options.model, options.trustedAs, config.trust, state)
     const store = await openStore({ stateFolder: state, ...(options.databaseUrl !== undefined && { databaseUrl: options.databaseUrl }) })
     undo.defer(() => store.close())
     const rates = await openRateState(options.rateUrl)
@@ -103,12 +110,14 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     await outbox.drain()
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
     const url = await listen(app, transport.scheme, transport.host, port)
+    let trust: ModelTrust | undefined
     const model = await ModelRunner.start(options.model, {
+      onDigest: digest => void (trust = check(digest)),
       slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }), ...options.runner, onEvent: event => noteRunner(context, event),
     })
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
-    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest } })
+    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest, trust } })
     const firstKey = await store.keys.createFirst('first key')
     await outbox.drain()
     const kept = undo.move()
@@ -117,7 +126,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       await audit?.append({ type: 'server', event: 'stop', detail: {} }).catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
       await kept.disposeAsync()
     }
-    return { url, modelId, model, firstKey, exposed: !isLoopback(host), audit, close }
+    return { url, modelId, model, trust: trust!, firstKey, exposed: !isLoopback(host), audit, close }
   } catch (e) {
     await undo.disposeAsync()
     throw e

@@ -1,0 +1,38 @@
+/** The gateway's question whether it may serve a model: policy and signature are read before anything starts, and asked once the digest is known. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
+import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import type { Digest } from '../trust/digest.ts'
+import { decideTrust } from '../trust/model-trust.ts'
+import type { ModelTrust } from '../trust/model-trust.ts'
+import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
+import type { BundleInput } from '../trust/oms-verify.ts'
+import { loadTrustPolicy, trustName } from '../trust/trust-policy.ts'
+import type { ServerConfig } from './config.ts'
+
+/**
+ * @param name under which the model must be trusted; default: its file's
+ * @returns says why a file of this digest may be served, or throws
+ * @throws VeritError VERIT_TRUST, VERIT_OTHERS_WRITE and those of reading; later VERIT_UNTRUSTED, VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
+ */
+export function trustCheck(model: string, name: string | undefined, config: ServerConfig['trust'], state: string): (digest: Digest) => ModelTrust {
+  const policy = config.policy === '' ? loadTrustPolicy(join(state, 'trust.toml'), true) : loadTrustPolicy(config.policy)
+  const bundle = readBundle(`${model}.sig`)
+  return digest => decideTrust(policy, { path: model, name: name ?? trustName(model), digest, bundle, allowUnsigned: config.allowUnsigned })
+}
+
+function readBundle(path: string): BundleInput | undefined {
+  if (!existsSync(path)) return undefined
+  const file = openRegular(path, 'the signature of the model')
+  try {
+    if (file.size > MAX_BUNDLE_BYTES) throw new VeritError('VERIT_BUNDLE', { source: path, problem: `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes` })
+    checkOnlyOwnerWrites(file.fd, path)
+    const bytes = Buffer.alloc(file.size)
+    file.read(0, bytes)
+    return { bytes, source: path }
+  } finally {
+    file.close()
+  }
+}

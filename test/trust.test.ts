@@ -1,0 +1,66 @@
+/** Which models a real `verit serve` starts with: signed ones, those whose digest is trusted, and none besides unless told. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { defaultModelPath } from '../src/lib/default-model.ts'
+import { killServers, served, tinyModel } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-served-trust-'))
+after(() => {
+  killServers()
+  rmSync(dir, { recursive: true })
+})
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const verit = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 30_000 })
+const state = join(dir, 'state')
+const refused = (model: string, ...args: string[]): string => {
+  const { status, stderr } = verit('serve', model, '--port', '0', '--state', state, ...args)
+  assert.equal(status, 1, stderr)
+  assert.doesNotMatch(stderr, /the model process/) // nothing of the file was parsed
+  return stderr
+}
+const model = await tinyModel(dir)
+
+test('an unsigned model is refused with the command that would trust it; then it is served, and no other file under its name', async () => {
+  const command = /run: verit (model trust add --digest (sha256:[0-9a-f]{64}) --name tiny) /.exec(refused(model))!
+  const added = verit(...command[1]!.split(' '), '--state', state)
+  assert.equal(added.status, 0, added.stderr)
+  const server = await served(model, state)
+  assert.match(server.stderr(), /Trusted by its digest/)
+  assert.equal(await server.stop(), 0)
+  const entry = verit('audit', 'tail', '--json', '--state', state).stdout.split('\n').find(l => l.includes('"event":"model"'))!
+  assert.deepEqual((JSON.parse(entry) as { entry: { detail: { trust: object } } }).entry.detail.trust, { by: 'digest' })
+
+  mkdirSync(join(dir, 'other'))
+  const other = await tinyModel(join(dir, 'other'), 256)
+  assert.match(refused(other, '--allow-unsigned'), /not one of those trusted under the name tiny.*VERIT_UNTRUSTED/)
+})
+
+test('the default model is served by its signature; with one byte changed, or under another name, it is refused', async () => {
+  const server = await served(defaultModelPath(), join(dir, 'default'))
+  assert.match(server.stderr(), /Signed by verit/)
+  assert.equal(await server.stop(), 0)
+
+  const copy = join(dir, 'verit-sotu.gguf')
+  copyFileSync(defaultModelPath(), copy)
+  copyFileSync(`${defaultModelPath()}.sig`, `${copy}.sig`)
+  writeFileSync(copy, Buffer.from([0]), { flag: 'r+' })
+  assert.match(refused(copy, '--allow-unsigned'), /SHA-256.*VERIT_MODEL_CHANGED/)
+  copyFileSync(defaultModelPath(), join(dir, 'mine.gguf'))
+  copyFileSync(`${defaultModelPath()}.sig`, join(dir, 'mine.gguf.sig'))
+  assert.match(refused(join(dir, 'mine.gguf')), /none of those trusted.*VERIT_UNTRUSTED/)
+})
+
+test('a model or a policy that others may write to is refused', () => {
+  const open = join(dir, 'open.gguf')
+  copyFileSync(model, open)
+  chmodSync(open, 0o664)
+  assert.match(refused(open, '--allow-unsigned'), /chmod go-w.*VERIT_OTHERS_WRITE/)
+  writeFileSync(join(dir, 'policy.toml'), 'unsigned = "allow"')
+  chmodSync(join(dir, 'policy.toml'), 0o666)
+  assert.match(refused(model, '--trust-policy', join(dir, 'policy.toml')), /chmod go-w.*VERIT_OTHERS_WRITE/)
+})
