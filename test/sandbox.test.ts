@@ -1,0 +1,151 @@
+/**
+ * The lock of the model process (docs/sandbox.md), attacked from inside: a runner that is started and locked like the real one makes raw system calls,
+ * and each is refused or ends it, while another model goes on answering.
+ */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { VeritError } from '../src/lib/errors.ts'
+import { ModelRunner } from '../src/runner/model-runner.ts'
+import { notLocked } from '../src/runner/sandbox-words.ts'
+import { RunnerProcess } from '../src/runner/runner-process.ts'
+import type { RunnerOptions } from '../src/runner/runner-process.ts'
+import type { Orders } from './hostile-runner.ts'
+import { tinyModel } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-sandbox-'))
+const model = await tinyModel(dir)
+const fd = openSync(model, 'r')
+const other = await ModelRunner.start(model)
+const tcp = createServer(socket => socket.destroy())
+await new Promise<void>(resolve => void tcp.listen(0, '127.0.0.1', resolve))
+const { port } = tcp.address() as AddressInfo
+after(async () => {
+  tcp.close()
+  for (const runner of started) runner.kill('the test is over')
+  await other.close()
+  closeSync(fd)
+  rmSync(dir, { recursive: true })
+})
+
+const { sandbox } = other.info
+const path = join(dir, 'made')
+const addon = join(dir, 'hostile.node')
+const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+/** Why this machine cannot be tested, if so. */
+function obstacle(): string | undefined {
+  const missing = notLocked(sandbox)
+  if (missing.length > 0) return `this machine cannot lock: ${missing.join('; ')}`
+  const zig = file('../tools/zig/node_modules/.bin/zig')
+  const arguments_ = ['-std=c11', '-fPIC', '-shared', `-I${file('../node_modules/node-api-headers/include')}`, file('hostile-syscall.c'), '-o', addon]
+  const compilers = [['cc'], ['gcc'], ['clang'], ...(existsSync(zig) ? [[zig, 'cc']] : [])]
+  return compilers.some(([c, ...rest]) => spawnSync(c!, [...rest, ...arguments_]).status === 0) ? undefined : 'no C compiler for the attacks'
+}
+const why = obstacle()
+const skip = why ?? false
+
+const started: RunnerProcess[] = []
+function hostile(orders: Omit<Orders, 'addon' | 'port' | 'path'>, options: Partial<RunnerOptions> = {}): RunnerProcess {
+  const name = JSON.stringify({ addon, port, path, ...orders })
+  const runner = new RunnerProcess({ fd, name, script: file('hostile-runner.ts'), memoryBytes: 2 ** 31, ...options })
+  started.push(runner)
+  return runner
+}
+const { EACCES, EPERM, ENOTTY, ENOSYS, EMFILE, ENOMEM } = constants.errno
+
+/** One process makes them all; each has to return what is expected. */
+async function returns(expected: Readonly<Record<string, number>>, seccomp: boolean): Promise<void> {
+  const runner = hostile({ attempts: Object.keys(expected), seccomp })
+  const results = (await runner.ready).name.split(' ').map(Number)
+  await runner.close()
+  assert.deepEqual(Object.fromEntries(Object.keys(expected).map((name, i) => [name, results[i]])), expected)
+  assert.ok(!existsSync(path))
+}
+
+test('a runner says before it reads its model that all of it is locked', { skip: process.platform === 'linux' && sandbox.native ? skip : 'nothing is locked here' }, () => {
+  assert.ok(sandbox.noNewPrivs && sandbox.seccomp && sandbox.codeRange && sandbox.landlock >= 6 && sandbox.memoryBytes > 0)
+  const tasks = readdirSync(`/proc/${other.pid}/task`)
+  for (const task of tasks) {
+    const status = readFileSync(`/proc/${other.pid}/task/${task}/status`, 'utf8')
+    assert.match(status, /^NoNewPrivs:\t1$/m)
+    assert.match(status, /^Seccomp:\t2$/m)
+    assert.match(status, /^CapPrm:\t0+$/m)
+  }
+  const limits = readFileSync(`/proc/${other.pid}/limits`, 'utf8')
+  for (const name of ['core file size', 'file size', 'open files', 'data size']) assert.doesNotMatch(limits, new RegExp(`^Max ${name} +unlimited`, 'm'))
+})
+
+test('what Node may ask for in good faith is an error, and so is every path, limit and foreign thing', { skip }, () => returns({
+  'open a file': -EACCES, 'open the root folder': -EACCES, 'open with openat2': -EACCES, 'create a file': -EACCES, 'make a folder': -EPERM, 'ask whether a file exists': -EACCES,
+  'open through an older thread': -EACCES, 'io_uring': -ENOSYS, 'signals through a descriptor': -EPERM, 'input to a terminal': -ENOTTY, 'higher limits': -EPERM,
+  'to be debugged': -EPERM, 'signal itself': 0, 'the engine makes its code executable': 0, 'the engine compiles': 1, 'many descriptors': -EMFILE, 'all memory': -ENOMEM,
+}, true))
+
+test('Landlock alone, on threads old and new, stops files, TCP, signals and tracing', { skip }, () => returns({
+  'open a file': -EACCES, 'open the root folder': -EACCES, 'open with openat2': -EACCES, 'create a file': -EACCES, 'make a folder': -EACCES,
+  'open through an older thread': -EACCES, 'connect': -EACCES, 'bind': -EACCES, 'run a program': -EACCES, 'trace the parent': -EPERM,
+  'signal the parent': -EPERM, 'signal a thread of the parent': -EPERM, 'signal itself': 0,
+}, false))
+
+const DEADLY = [
+  'make a socket', 'connect', 'bind', 'connect to no socket', 'run a program', 'fork', 'clone without memory shared', 'trace the parent', 'read the memory of the parent',
+  'signal the parent', 'signal everyone', 'signal a thread of the parent', 'open the parent by a descriptor', 'map executable memory', 'make its memory executable',
+  'make memory executable beyond the end of the code', 'make memory executable before the code', 'make memory executable with a length that wraps', 'an anonymous file',
+  'io_uring without setup', 'bpf', 'userfaultfd', 'keyrings', 'a user namespace', 'another namespace', 'mount', 'performance counters',
+  ...(process.arch === 'x64' ? ['x32 system calls'] : []),
+]
+
+test('what only an attacker asks for ends the process at once, and nothing but the process', { skip }, async () => {
+  const ends = async (attempt: string): Promise<[string, string]> => {
+    const runner = hostile({ attempts: [attempt] })
+    const ready = runner.ready.then(info => `it went on with ${info.name}`, () => '')
+    return [attempt, (await ready) || /signal \w+$/.exec(await runner.exited)![0]]
+  }
+  const results: [string, string][] = []
+  for (let i = 0; i < DEADLY.length; i += 4) results.push(...await Promise.all(DEADLY.slice(i, i + 4).map(ends)))
+  assert.deepEqual(Object.fromEntries(results), Object.fromEntries(DEADLY.map(attempt => [attempt, 'signal SIGSYS'])))
+})
+
+test('32-bit system calls, memory without end and frames that are none end the process, too', { skip }, async () => {
+  const attempts = ['all memory in JavaScript', 'a frame of four gigabytes', 'a frame that is no JSON', ...(process.arch === 'x64' ? ['32-bit system calls'] : [])]
+  for (const attempt of attempts) {
+    const runner = hostile({ attempts: [attempt] }, { memoryBytes: 2 ** 29 })
+    const ready = await runner.ready.then(info => Number(info.name), () => undefined)
+    // JavaScript may be told that there is no more memory, and live
+    if (attempt === 'all memory in JavaScript' && ready !== undefined) assert.ok(ready >= -8 && ready <= 0, `${-ready} blocks of 64 MiB`)
+    else assert.equal(ready, undefined, attempt)
+    await runner.close(0)
+  }
+})
+
+test('another model process answers through all this', { skip }, async () => {
+  const answer = async (): Promise<number> => (await Array.fromAsync(other.generate({ text: 'x' }, { maxTokens: 5, ignoreEndOfText: true }))).length
+  const pid = other.pid
+  const attacks = ['fork', 'signal everyone', 'all memory'].map(attempt => hostile({ attempts: [attempt] }, { memoryBytes: 2 ** 29 }))
+  assert.deepEqual(await Promise.all([answer(), answer(), answer()]), [7, 7, 7])
+  await Promise.all(attacks.map(runner => runner.ready.catch(() => undefined)))
+  assert.equal(await answer(), 7)
+  assert.equal(other.pid, pid)
+  await Promise.all(attacks.map(runner => runner.close(0)))
+})
+
+test('require_sandbox refuses a process that cannot be locked, before it reads the model, and says what would help', async () => {
+  process.env['VERIT_EXECUTOR'] = 'reference'
+  try {
+    const start = ModelRunner.start(model, { requireSandbox: true })
+    await assert.rejects(start, (e: unknown) => VeritError.is(e, 'VERIT_SANDBOX') && /nothing is locked/.test(e.message))
+    const lax = await ModelRunner.start(model)
+    assert.ok(!lax.info.sandbox.noNewPrivs && notLocked(lax.info.sandbox).length > 0)
+    await lax.close()
+  } finally {
+    delete process.env['VERIT_EXECUTOR']
+  }
+  if (why === undefined) await (await ModelRunner.start(model, { requireSandbox: true })).close()
+})
