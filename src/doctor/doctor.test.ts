@@ -17,6 +17,7 @@ import { checkListening } from './listening.ts'
 import { checkLog } from './log-kept.ts'
 import { checkPlatform } from './platform.ts'
 import type { Finding } from './finding.ts'
+import { checkSandbox, judge } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-doctor-'))
@@ -63,7 +64,7 @@ test('what a kernel offers is read from its files, and what cannot be read is sa
   const piped = root({ 'proc/self/status': status, 'proc/sys/kernel/core_pattern': '|/usr/lib/systemd/systemd-coredump %P' })
   assert.equal(levelsOf(checkHost('5.10.0', piped))['host.core'], 'note')
   assert.equal(levelsOf(checkHost('5.10.0', piped))['host.landlock'], 'warning')
-  assert.equal(levelsOf(checkHost('5.13.0', piped))['host.landlock'], 'note')
+  assert.equal(levelsOf(checkHost('5.13.0', piped))['host.landlock'], undefined)
   assert.deepEqual(levelsOf(checkHost('6.1.0', root({}))), { host: 'note' })
 })
 
@@ -183,4 +184,13 @@ test('an examination makes nothing: neither the folder it is told of nor anythin
   const broken = join(dir, 'broken.toml')
   writeFileSync(broken, '[listen]\nprot = 1\n', { mode: 0o600 })
   assert.equal(levelsOf(await examine({ ...options, config: broken }))['config'], 'problem')
+})
+
+test('the model process is asked how far it is locked; what is missing is a problem where the lock is required', async () => {
+  const asked = await checkSandbox(false)
+  assert.match(asked.says, /^The model process is (not )?locked: /)
+  const whole = { native: true, noNewPrivs: true, landlock: 6, seccomp: true, codeRange: true, memoryBytes: 1 << 30 }
+  const partly = { ...whole, seccomp: false }
+  if (process.platform === 'linux') assert.equal(judge(whole, true).level, 'ok')
+  assert.deepEqual([judge(partly, false).level, judge(partly, true).level], ['warning', 'problem'])
 })

@@ -14,6 +14,7 @@ import { checkListening } from './listening.ts'
 import { checkLog } from './log-kept.ts'
 import { checkPlatform } from './platform.ts'
 import { checkRateState, checkStore } from './services.ts'
+import { checkSandbox } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
 
 export interface Examination {
@@ -35,6 +36,7 @@ export async function examine({ state, config, kernels, env, now }: Examination)
     ...(process.platform === 'linux' ? checkHost(release()) : []),
   ]
   const settings = readConfig(config, findings)
+  findings.push(await checkSandbox(settings?.inference.requireSandbox === true))
   if (settings !== undefined) findings.push(...checkListening(settings, env, now))
   const files = checkStateFiles(state)
   findings.push(...files)

@@ -1,0 +1,47 @@
+/**
+ * How far the model process can be locked here (docs/sandbox.md). It is asked, not guessed: a model process is started on the model that comes with Verit,
+ * as a server starts it, and says what it has reached.
+ */
+import { existsSync } from 'node:fs'
+import { defaultModelPath } from '../lib/default-model.ts'
+import { VeritError } from '../lib/errors.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import type { Sandbox } from '../runner/messages.ts'
+import { RunnerProcess } from '../runner/runner-process.ts'
+import { describeSandbox, fixFor, notLocked } from '../runner/sandbox-words.ts'
+import { note, ok, problem, warning } from './finding.ts'
+import type { Finding } from './finding.ts'
+
+const PATIENCE_MS = 3000
+
+/** @param required whether a server that cannot lock it does not start */
+export async function checkSandbox(required: boolean): Promise<Finding> {
+  const path = defaultModelPath()
+  if (!existsSync(path)) return note('sandbox', 'How far the model process can be locked was not tried: the model that comes with Verit is not there')
+  try {
+    return judge(await reached(path), required)
+  } catch (e) {
+    if (!VeritError.is(e)) throw e
+    return problem('sandbox', `The model process does not start: ${e.what}`, e.next)
+  }
+}
+
+async function reached(path: string): Promise<Sandbox> {
+  const file = openRegular(path, 'the model that comes with Verit')
+  try {
+    const runner = new RunnerProcess({ fd: file.fd, name: path, threads: 1, context: 16, slots: 1, hangMs: PATIENCE_MS })
+    try {
+      return (await runner.ready).sandbox
+    } finally {
+      await runner.close()
+    }
+  } finally {
+    file.close()
+  }
+}
+
+export function judge(sandbox: Sandbox, required: boolean): Finding {
+  const says = `The model process is ${describeSandbox(sandbox)}`
+  if (notLocked(sandbox).length === 0) return ok('sandbox', says)
+  return (required ? problem : warning)('sandbox', says, fixFor(sandbox))
+}
