@@ -2,6 +2,7 @@
  * Loads a GGUF file for serving and evaluation: configuration, tokenizer, and the parameters in the form that the serving graph reads. Nothing in
  * the file is trusted: names, shapes, types and values are checked against the configuration first.
  */
+import { totalmem } from 'node:os'
 import type { Executor } from '../exec/plan.ts'
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { bf16ToF32, f16ToF32 } from '../formats/half.ts'
@@ -27,8 +28,14 @@ export interface LoadedModel {
   readonly weights: Uint8Array
 }
 
-/** @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR or VERIT_TOKENIZER_FILE */
-export async function loadModel(file: GgufFile, executor: Executor): Promise<LoadedModel> {
+/** Bytes that this process can ever have. Where a container sets no limit, or a sandbox hides one, Node reports 0 or more than any machine has. */
+const machineMemory = (): number => Math.min(totalmem() || Infinity, process.constrainedMemory() || Infinity)
+
+/**
+ * @param memory bytes that the weights may take; default: those of the machine, or of the container
+ * @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE or VERIT_MEMORY
+ */
+export async function loadModel(file: GgufFile, executor: Executor, memory: number = machineMemory()): Promise<LoadedModel> {
   const bias = file.has('output_norm.bias')
   const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, bias)
   const parameters = parametersOf(config)
@@ -39,7 +46,9 @@ export async function loadModel(file: GgufFile, executor: Executor): Promise<Loa
   const g = new Graph()
   servingWeights(g, config)
   const layout = weightLayout(g)
-  const memory = executor.allocate(layout.bytes)
+  // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than say no.
+  if (layout.bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${layout.bytes} bytes, and there are ${memory}` })
+  const arena = executor.allocate(layout.bytes)
   const offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
   const parts = Map.groupBy(servingParts(config), part => part.of.name)
   for (const p of parameters) {
@@ -48,16 +57,16 @@ export async function loadModel(file: GgufFile, executor: Executor): Promise<Loa
     for (const part of parts.get(p.name)!) {
       const at = offsets.get(part.name)!
       const size = part.shape.reduce((a, b) => a * b, 1)
-      if (part.form === 'values') new Float32Array(memory, at, size).set(f32!)
-      else if (part.form === 'panels') await panels(executor, p, f32!, new Float32Array(memory, at, size))
+      if (part.form === 'values') new Float32Array(arena, at, size).set(f32!)
+      else if (part.form === 'panels') await panels(executor, p, f32!, new Float32Array(arena, at, size))
       else if (part.form === 'codes') {
         const { trits, scale } = readTernary(file, name)
-        packCodes(trits, p.shape[0]!, p.shape[1]!, new Uint8Array(memory, at, size))
-        new Float32Array(memory, offsets.get(`${p.name}.m`)!, 1)[0] = scale
+        packCodes(trits, p.shape[0]!, p.shape[1]!, new Uint8Array(arena, at, size))
+        new Float32Array(arena, offsets.get(`${p.name}.m`)!, 1)[0] = scale
       }
     }
   }
-  return { config, tokenizer, weights: new Uint8Array(memory) }
+  return { config, tokenizer, weights: new Uint8Array(arena) }
 }
 
 /** @throws VeritError VERIT_MODEL_FILE */

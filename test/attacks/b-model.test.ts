@@ -135,6 +135,13 @@ test('B6 absurd contexts, layers, widths and rotary bases are refused, and nothi
   for (const eps of [0, -1, NaN, Infinity]) await refused(/eps|finite/, 'gpt', set('gpt2.attention.layer_norm_epsilon', gguf.f32(eps)))
 })
 
+test('B6 a model that takes more memory than there is is refused before any is taken', async () => {
+  const allocate = (): ArrayBuffer => assert.fail('memory was taken')
+  for (const kind of ['gpt', 'bitnet'] as const) {
+    await assert.rejects(loadModel(parseGguf(files[kind]), { ...executor, allocate }, 10_000), (e: unknown) => VeritError.is(e, 'VERIT_MEMORY') && /take \d+ bytes, and there are 10000/.test(e.message))
+  }
+})
+
 test('B7 norms, embeddings and scales that are not finite, and scales that are not positive, are refused', async () => {
   for (const bad of [NaN, Infinity, -Infinity]) {
     for (const name of ['output_norm.weight', 'blk.0.attn_norm.weight', 'blk.0.ffn_up.bias']) {
