@@ -228,3 +228,12 @@ test('what was written is read again, whatever the names', () => {
     assert.deepEqual(parts, files.sort((a, b) => byCodePoints(a.path, b.path)))
   }))
 })
+
+test('as many files as are allowed can be signed and read, and no more', () => {
+  const many = (n: number): VerifyOptions => {
+    const payload = encodeStatement('m', Array.from({ length: n }, (_, i) => ({ path: `shard-${i}`, digest: digestBytes(String(i)).slice(7) })), [])
+    return input(formatBundle(key.hint, payload, signWith(key.privateKey, key.kind, preAuthEncoding(PAYLOAD_TYPE, payload))))
+  }
+  assert.equal(verifyBundle(many(10_000)).model.parts.length, 10_000)
+  assert.throws(() => verifyBundle(many(10_001)), code('VERIT_BUNDLE'))
+})

@@ -11,7 +11,7 @@
  *   [digests]
  *   my-model = ["sha256:..."]
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, fstatSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { TomlError, parse, stringify } from 'smol-toml'
 import { Type } from 'typebox'
@@ -67,6 +67,8 @@ export function loadTrustPolicy(path: string, optional = false): TrustPolicy {
   const file = openRegular(path, 'the trust policy')
   try {
     checkOnlyOwnerWrites(file.fd, path)
+    const { uid } = fstatSync(file.fd)
+    if (process.platform !== 'win32' && uid !== 0 && uid !== process.geteuid!()) fail(path, 'it belongs to another user')
     if (file.size > MAX_BYTES) fail(path, `it has more than ${MAX_BYTES} bytes`)
     const bytes = Buffer.alloc(file.size)
     file.read(0, bytes)
