@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { HubServer, Place, sha256 } from '../../test/hub-server.ts'
@@ -44,6 +45,26 @@ test('a model is pulled, listed, run by its name, given up and removed', async (
   assert.deepEqual([run.status, checked.status], [0, 0], run.err + checked.err)
   assert.equal((await verit('models', 'remove', 'mine')).status, 0)
   assert.match((await verit('models', 'gc')).out, /^0 files/) // verit.lock refers to it
+})
+
+test('an interrupted pull keeps what has come, and the same command goes on there', async () => {
+  const bytes = Buffer.alloc(3_000_000, 'verit')
+  hub.put('long.bin', bytes)
+  hub.misbehave = (_, response) => {
+    response.writeHead(200, { 'Content-Length': bytes.length, ETag: `"${sha256(bytes)}"` })
+    response.write(bytes.subarray(0, 2_000_000))
+  }
+  const args = ['pull', 'hf:owner/repo/long.bin', '--allow-private', '--models', place.models, '--endpoint', hub.origin('127.0.0.1')]
+  const child = spawn(process.execPath, [main, ...args], { cwd: place.folder, stdio: 'ignore' })
+  const quarantine = join(place.models, 'quarantine')
+  const came = (): boolean => readdirSync(quarantine).some(n => (statSync(join(quarantine, n, 'data'), { throwIfNoEntry: false })?.size ?? 0) > 0)
+  while (!existsSync(quarantine) || !came()) await new Promise(resolve => setTimeout(resolve, 20))
+  child.kill('SIGINT')
+  assert.deepEqual(await once(child, 'close'), [130, null])
+  hub.misbehave = undefined
+  hub.seen.length = 0
+  assert.equal((await verit(...args)).status, 0)
+  assert.match(hub.seen[0]!.headers.range!, /^bytes=[1-9]\d*-$/)
 })
 
 test('wrong use ends with 2 and says what is right; a refused host with 1', async () => {

@@ -76,17 +76,22 @@ async function run(source: string, options: Options): Promise<void> {
     label = what
     bar!.update(done - first, `${formatBytes(Math.round((done - first) / Math.max(bar!.seconds, 0.001)))}/s`)
   }
-  process.once('SIGINT', () => {
-    process.stderr.write('\nverit: interrupted. Run the same command again to go on.\n')
-    process.exit(130)
-  })
+  const stop = new AbortController()
+  const interrupt = (): void => {
+    if (label === 'check' || stop.signal.aborted) process.exit(130)
+    stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'what has come is kept where the host allows to go on', resume: 'Run the same command again to go on' }))
+  }
+  process.on('SIGINT', interrupt)
   const endpoint = options.endpoint ?? (process.env['HF_ENDPOINT'] || DEFAULT_ENDPOINT)
   const { model, path, fetched, pinned } = await pull(source, {
     models: options.models, lock: options.lock, endpoint, update: options.update === true, allowPrivate: options.allowPrivate === true,
-    maxSize: options.maxSize, totalMs: options.timeout * 1000, onProgress: show('download'), onHash: show('check'),
+    maxSize: options.maxSize, totalMs: options.timeout * 1000, signal: stop.signal, onProgress: show('download'), onHash: show('check'),
     onWait: (s, reason) => process.stderr.write(`${printable(reason)}; again in ${Math.ceil(s)} s\n`),
     ...defined({ name: options.name, digest: options.sha256, token }),
-  }).finally(() => bar?.clear())
+  }).finally(() => {
+    bar?.clear()
+    process.off('SIGINT', interrupt)
+  })
   if (options.json === true) return void process.stdout.write(`${printableJson({ ...model, path, fetched, pinned })}\n`)
   process.stdout.write(`${printable(model.name)}: ${formatBytes(model.size)}, ${model.digest}\n`
     + `${fetched ? 'fetched from' : 'here already, as pulled from'} ${printable(model.source)}${model.revision === undefined ? '' : `, commit ${model.revision}`}\n`

@@ -56,7 +56,7 @@ export class ModelStore implements Disposable {
       throw fileError(e, path, 'write')
     }
     try {
-      this.#db = new DatabaseSync(path, { timeout: 10_000 })
+      this.#db = new DatabaseSync(path, { timeout: 30_000 })
       const { user_version: version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number }
       if (version > 1) throw new VeritError('VERIT_MODEL_STORE', { path, problem: 'was written by a newer version of Verit' })
       if (version === 0) this.#db.exec(SCHEMA)

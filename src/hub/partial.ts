@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { isAlive } from '../lib/process-alive.ts'
 
@@ -74,11 +75,20 @@ export class Partial implements Disposable {
   append(chunk: Uint8Array): void {
     try {
       for (let done = 0; done < chunk.length;) done += writeSync(this.fd, chunk, done, chunk.length - done, this.bytes + done)
+      this.bytes += chunk.length
+      if (this.bytes - this.#synced >= SYNC_BYTES) this.#keep()
+    } catch (e) {
+      throw VeritError.is(e) ? e : fileError(e, this.path, 'write')
+    }
+  }
+
+  /** Makes all bytes durable. */
+  settle(): void {
+    try {
+      fdatasyncSync(this.fd)
     } catch (e) {
       throw fileError(e, this.path, 'write')
     }
-    this.bytes += chunk.length
-    if (this.bytes - this.#synced >= SYNC_BYTES) this.#keep()
   }
 
   #keep(): void {

@@ -65,6 +65,7 @@ export async function pull(text: string, options: PullOptions): Promise<Pulled> 
     partial.discard() // a file that was refused is not kept for another try
     throw e
   }
+  partial.settle() // before the store is held, for it may take long
   const done = finish(store, source, lock, name, { revision: got.revision ?? expected?.revision, size: got.size, digest }, partial, options)
   partial.discard()
   return done
