@@ -11,8 +11,10 @@ interface Attack {
   readonly id: string
   readonly attack: string
   readonly happens: string
+  /** Test files that show it by names of their own, where it is a property of one part rather than of the whole server. */
+  readonly shownBy: readonly string[]
 }
-const row = (id: string, attack: string, happens: string): Attack => ({ id, attack, happens })
+const row = (id: string, attack: string, happens: string, ...shownBy: string[]): Attack => ({ id, attack, happens, shownBy })
 
 /** Classes, with what they are about, and their cases. */
 export const classes: readonly { title: string; attacks: readonly Attack[] }[] = [
@@ -147,6 +149,14 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('L5', 'Clock jumps', 'times of entries never go back'),
     row('L6', 'Secrets and texts in logs', 'none'),
   ] },
+  { title: 'M. Processes', attacks: [
+    row('M1', 'The model process crashes, hangs, takes all memory', 'its answers end with an error, the gateway lives, the next request is answered by a new process',
+      'test/runner-death.test.ts', 'src/runner/runner-process.test.ts', 'test/sandbox.test.ts'),
+    row('M2', 'A model process that was taken over tries network, exec, files, ptrace', 'refused by the system, or its end', 'test/sandbox.test.ts'),
+    row('M3', 'Malformed messages of a model process', 'its end at the first wrong one; nothing is kept for a frame that is too long',
+      'src/runner/frames.test.ts', 'src/runner/call.test.ts', 'test/fuzz.test.ts'),
+    row('M4', 'Storms of signals and restarts', 'a request is sent to a second process once; answers under way may end', 'test/runner-death.test.ts'),
+  ] },
 ]
 
 export interface TestOfAttack {
@@ -169,6 +179,7 @@ export function attackPage(): string {
   const tests = testsOfAttacks()
   const lines = (attack: Attack): string => {
     const own = tests.filter(t => t.id === attack.id).map(t => `${cell(t.name.slice(t.id.length + 1))} ([${t.file.split('/').at(-1)!.replace('.test.ts', '')}](../${t.file}))`)
+    own.push(...attack.shownBy.map(path => `[${path.split('/').at(-1)!.replace('.test.ts', '')}](../${path})`))
     return `| ${attack.id} | ${cell(attack.attack)} | ${cell(attack.happens)} | ${own.join('<br>')} |`
   }
   return `# Attacks

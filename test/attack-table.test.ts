@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { attackPage, classes, testsOfAttacks } from '../scripts/attack-table.ts'
 
 /** How many cases each class has. */
-const cases = { A: 22, B: 9, C: 9, D: 13, E: 8, G: 12, H: 9, I: 8, J: 7, K: 6, L: 6 }
+const cases = { A: 22, B: 9, C: 9, D: 13, E: 8, G: 12, H: 9, I: 8, J: 7, K: 6, L: 6, M: 4 }
 const ids = Object.entries(cases).flatMap(([letter, n]) => Array.from({ length: n }, (_, i) => `${letter}${i + 1}`))
 
 test('each attack has its row and at least one test, and each test of an attack has its row', () => {
   assert.deepEqual(classes.flatMap(c => c.attacks.map(a => a.id)), ids)
-  const tested = new Set(testsOfAttacks().map(t => t.id))
+  const shown = classes.flatMap(c => c.attacks.filter(a => a.shownBy.length > 0))
+  for (const path of shown.flatMap(a => a.shownBy)) assert.ok(existsSync(new URL(`../${path}`, import.meta.url)), path)
+  const tested = new Set([...testsOfAttacks(), ...shown].map(t => t.id))
   assert.deepEqual(ids.filter(id => !tested.has(id)), [])
   assert.deepEqual([...tested].filter(id => !ids.includes(id)), [])
 })
