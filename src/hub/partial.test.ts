@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, beforeEach, test } from 'node:test'
+import { Partial, isStrong } from './partial.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'verit-partial-'))
+let quarantine = ''
+let n = 0
+beforeEach(() => {
+  quarantine = join(root, String(n++))
+  mkdirSync(quarantine)
+})
+after(() => rmSync(root, { recursive: true }))
+
+const left = (text: string, about: { etag: string; size: number } | undefined): void => {
+  using partial = new Partial(quarantine, 'address')
+  partial.restart(about)
+  partial.append(Buffer.from(text))
+}
+const found = (address = 'address'): [number, string | undefined] => {
+  using partial = new Partial(quarantine, address)
+  return [partial.bytes, partial.about?.etag]
+}
+
+test('what was left is taken over for the same address, less the last byte of a whole file; without a tag nothing is left', () => {
+  left('four', { etag: '"a"', size: 10 })
+  assert.deepEqual(found('another'), [0, undefined])
+  assert.deepEqual(found(), [4, '"a"'])
+  left('0123456789', { etag: '"b"', size: 10 })
+  assert.deepEqual(found(), [9, '"b"'])
+  left('x', undefined)
+  assert.deepEqual(readdirSync(quarantine), [])
+})
+
+test('two at once have a file each, and the one that ends last leaves nothing behind where the other left its bytes', () => {
+  const first = new Partial(quarantine, 'address')
+  const second = new Partial(quarantine, 'address')
+  assert.notEqual(first.path, second.path)
+  for (const each of [first, second]) {
+    each.restart({ etag: '"a"', size: 10 })
+    each.append(Buffer.from('abc'))
+    each[Symbol.dispose]()
+  }
+  assert.equal(readdirSync(quarantine).length, 1)
+  assert.deepEqual(found(), [3, '"a"'])
+})
+
+test('a folder of a process that is gone is taken over, at the bytes that were synced; notes that make no sense begin anew', () => {
+  left('abcdef', { etag: '"a"', size: 10 })
+  const [key] = readdirSync(quarantine) as [string]
+  const dead = join(quarantine, `${key}.${2 ** 22 + 1}-${'0'.repeat(16)}`)
+  renameSync(join(quarantine, key), dead)
+  writeFileSync(join(dead, 'data'), 'abcdefnot synced')
+  assert.deepEqual(found(), [6, '"a"'])
+  for (const about of ['', 'null', '[]', '{"etag":"a","size":10,"bytes":3}', '{"etag":"\\"a\\"","size":0,"bytes":0}', '{"etag":"\\"a\\"","size":10,"bytes":-1}', '{"etag":"\\"a\\"","size":1e99,"bytes":1}',
+    '{"etag":"\\"a\\"","size":99,"bytes":98}', '{"etag":"\\"a\\r\\nx: y\\"","size":10,"bytes":3}']) {
+    left('abcdef', { etag: '"a"', size: 10 })
+    writeFileSync(join(quarantine, key, 'about.json'), about)
+    assert.deepEqual(found(), [0, undefined], about)
+  }
+})
+
+test('a restart forgets the bytes on disk, too', () => {
+  using partial = new Partial(quarantine, 'address')
+  partial.restart({ etag: '"a"', size: 10 })
+  partial.append(Buffer.from('abcdef'))
+  partial.restart({ etag: '"b"', size: 2 })
+  partial.append(Buffer.from('xy'))
+  assert.equal(readFileSync(partial.path, 'utf8'), 'xy')
+})
+
+test('strong entity tags are told from weak and malformed ones', () => {
+  assert.deepEqual(['"a"', '""', 'W/"a"', 'a', '"a', '"a"b"', '"a b"', `"${'a'.repeat(201)}"`].map(isStrong), [true, false, false, false, false, false, false, false])
+})
