@@ -63,4 +63,6 @@ test('a model or a policy that others may write to is refused', () => {
   writeFileSync(join(dir, 'policy.toml'), 'unsigned = "allow"')
   chmodSync(join(dir, 'policy.toml'), 0o666)
   assert.match(refused(model, '--trust-policy', join(dir, 'policy.toml')), /chmod go-w.*VERIT_OTHERS_WRITE/)
+  writeFileSync(join(dir, 'wrong.toml'), 'unsigned = "perhaps"')
+  assert.match(verit('serve', model, '--check', '--trust-policy', join(dir, 'wrong.toml')).stderr, /unsigned.*VERIT_TRUST/)
 })

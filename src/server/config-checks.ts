@@ -2,16 +2,17 @@
 import { loadTextsKey } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
+import { loadTrustPolicy } from '../trust/trust-policy.ts'
 import type { ServerConfig } from './config.ts'
 
 const YEAR_MS = 366 * 86_400_000
 
-/** @throws VeritError VERIT_CONFIG */
+/** @throws VeritError VERIT_CONFIG, and those of reading the files */
 export function checkTogether(config: ServerConfig, source: string, now = Date.now()): void {
   const fail = (field: string, problem: string): never => {
     throw new VeritError('VERIT_CONFIG', { source, field, problem })
   }
-  const { listen, keys, inference, securityTxt, audit } = config
+  const { listen, keys, inference, securityTxt, audit, trust } = config
   if ((listen.tlsCert === '') !== (listen.tlsKey === '')) {
     fail(listen.tlsCert === '' ? 'listen.tls_cert' : 'listen.tls_key', `is missing: ${listen.tlsCert === '' ? 'listen.tls_key' : 'listen.tls_cert'} is of no use without it`)
   }
@@ -24,6 +25,7 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
     if (expires <= now) fail('security_txt.expires', 'lies in the past')
     if (expires > now + YEAR_MS) fail('security_txt.expires', 'lies more than a year ahead (RFC 9116, section 2.5.5)')
   }
+  if (trust.policy !== '') loadTrustPolicy(trust.policy)
   if (audit.textsKey !== '') {
     if (!audit.enabled) fail('audit.texts_key', 'needs audit.enabled')
     openRegular(audit.textsKey, 'audit.texts_key').close()

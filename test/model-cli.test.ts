@@ -1,3 +1,4 @@
+/** `verit model` as a person types it: keys, signatures, trust. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -8,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-model-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const model = (...args: string[]) => spawnSync(process.execPath, [main, 'model', ...args], { encoding: 'utf8', cwd: dir })
 
 test('keygen, sign, verify and digest work together; a changed file ends with 1', () => {
