@@ -87,6 +87,7 @@ test('the systemd unit starts what there is, with what the sandbox needs', () =>
   const text = readFileSync(unit, 'utf8')
   assert.match(text, /^ExecStart=\S+node \S+\/dist\/cli\/main\.js serve --config \S+ --state \/var\/lib\/verit --log-json$/m)
   assert.match(text, /^SystemCallFilter=@system-service .*\bseccomp$/m)
+  assert.match(text, /@privileged.*\nSystemCallFilter=capset$/m) // with which it drops what it has
   assert.doesNotMatch(text, /^MemoryDenyWriteExecute=yes/m)
   const flags = spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--help'], { encoding: 'utf8' }).stdout
   for (const [flag] of text.matchAll(/--[a-z-]+/g)) assert.ok(flags.includes(flag), flag)
