@@ -4,13 +4,16 @@ import { levels } from '../doctor/finding.ts'
 import type { Finding, Level } from '../doctor/finding.ts'
 import { examine } from '../doctor/examine.ts'
 import { instructionSets } from '../exec/index.ts'
+import { defaultModelPath } from '../lib/default-model.ts'
 import { printable, printableJson } from '../lib/printable.ts'
+import { Progress, formatBytes } from '../lib/progress.ts'
 import { VERSION } from '../lib/version.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
 
 interface Options {
   state: string
   config?: string
+  model: string
   strict?: boolean
   json?: boolean
   quiet?: boolean
@@ -23,6 +26,7 @@ export function command(): Command {
       + 'Run it as the user and in the environment of the server. The exit status is 1 where there is a problem.')
     .option('--state <folder>', 'state folder of the server', defaultStateFolder())
     .option('--config <file>', 'its TOML file of settings (default: the settings that hold without one)')
+    .option('--model <file>', 'the model that it serves', defaultModelPath())
     .option('--strict', 'exit with 1 on warnings, too')
     .option('--quiet', 'leave out what is in order')
     .option('--json', 'print one JSON object')
@@ -32,12 +36,19 @@ Levels: ok; note, worth knowing; warning, weakens the server or soon will; probl
 Examples:
   verit doctor
   verit doctor --config /etc/verit/verit.toml --state /var/lib/verit --quiet
+  verit doctor --model my-model.gguf
   verit doctor --strict --json | jq '.findings[] | select(.level == "problem")'`)
     .action(run)
 }
 
-async function run({ state, config, strict, json, quiet }: Options): Promise<void> {
-  const findings = await examine({ state, config, kernels: instructionSets(), env: process.env, now: Date.now() })
+async function run({ state, config, model, strict, json, quiet }: Options): Promise<void> {
+  let progress: Progress | undefined
+  const onDigestProgress = (done: number, total: number): void => {
+    progress ??= new Progress({ label: 'check the model', total, format: formatBytes })
+    progress.update(done)
+  }
+  const findings = await examine({ state, config, kernels: instructionSets(), model: { path: model, onDigestProgress }, env: process.env, now: Date.now() })
+  progress?.clear()
   const count = (level: Level): number => findings.filter(f => f.level === level).length
   const counts = Object.fromEntries(levels.map(level => [level, count(level)]))
   if (json === true) process.stdout.write(`${printableJson({ version: VERSION, counts, findings })}\n`)

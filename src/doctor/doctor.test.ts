@@ -6,6 +6,8 @@ import { after, test } from 'node:test'
 import { requestEntry } from '../../test/audit-entries.ts'
 import { makeCertificate } from '../../test/certificates.ts'
 import { openAuditLog } from '../audit/audit-log.ts'
+import { defaultModelPath } from '../lib/default-model.ts'
+import { defaultConfig } from '../server/config.ts'
 import { parseConfig } from '../server/config-file.ts'
 import type { KeyRecord } from '../store/key-store.ts'
 import { openStore } from '../store/open-store.ts'
@@ -17,6 +19,7 @@ import { checkListening } from './listening.ts'
 import { checkLog } from './log-kept.ts'
 import { checkPlatform } from './platform.ts'
 import type { Finding } from './finding.ts'
+import { checkModel } from './served-model.ts'
 import { checkSandbox, judge } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
 
@@ -173,7 +176,7 @@ test('a state folder or file that others can use is a problem, and so is a folde
 })
 
 test('an examination makes nothing: neither the folder it is told of nor anything in it', async () => {
-  const options = { state: join(dir, 'nothing'), kernels: ['avx2', 'reference'], env: {}, now }
+  const options = { state: join(dir, 'nothing'), kernels: ['avx2', 'reference'], model: { path: defaultModelPath() }, env: {}, now }
   assert.equal(levelsOf(await examine(options))['store'], 'note')
   assert.ok(!existsSync(options.state))
   const store = await openStore({ stateFolder: join(dir, 'used') })
@@ -193,4 +196,17 @@ test('the model process is asked how far it is locked; what is missing is a prob
   const partly = { ...whole, seccomp: false }
   if (process.platform === 'linux') assert.equal(judge(whole, true).level, 'ok')
   assert.deepEqual([judge(partly, false).level, judge(partly, true).level], ['warning', 'problem'])
+})
+
+test('a model is trusted by its signature or not at all, unless the operator lets it go without', async () => {
+  const { trust } = defaultConfig()
+  const own = join(dir, 'own.gguf')
+  writeFileSync(own, 'GGUF', { mode: 0o600 })
+  const judged = async (path: string, changes = {}): Promise<Record<string, string>> => levelsOf(await checkModel({ path }, { ...trust, ...changes }, join(dir, 'nothing')))
+  assert.deepEqual(await judged(defaultModelPath()), { 'model.trust': 'ok' })
+  assert.deepEqual(await judged(own), { 'model.trust': 'problem' })
+  assert.deepEqual(await judged(own, { allowUnsigned: true }), { 'model.allow-unsigned': 'warning', 'model.trust': 'warning' })
+  assert.deepEqual(await judged(join(dir, 'none.gguf')), { 'model.trust': 'problem' })
+  chmodSync(own, 0o666)
+  if (process.platform !== 'win32') assert.match((await checkModel({ path: own }, { ...trust, allowUnsigned: true }, dir)).at(-1)!.says, /others|666/)
 })

@@ -14,6 +14,8 @@ import { checkListening } from './listening.ts'
 import { checkLog } from './log-kept.ts'
 import { checkPlatform } from './platform.ts'
 import { checkRateState, checkStore } from './services.ts'
+import { checkModel } from './served-model.ts'
+import type { ServedModel } from './served-model.ts'
 import { checkSandbox } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
 
@@ -23,13 +25,15 @@ export interface Examination {
   readonly config?: string | undefined
   /** Instruction sets of the kernels that run here. */
   readonly kernels: readonly string[]
+  /** What the server would serve. */
+  readonly model: ServedModel
   readonly env: NodeJS.ProcessEnv
   /** ms since 1970. */
   readonly now: number
 }
 
 /** @throws VeritError VERIT_FILE_NOT_FOUND where there is no such configuration: that is wrong use, not a finding */
-export async function examine({ state, config, kernels, env, now }: Examination): Promise<Finding[]> {
+export async function examine({ state, config, kernels, model, env, now }: Examination): Promise<Finding[]> {
   const umask = process.umask()
   const findings = [
     ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }),
@@ -37,7 +41,7 @@ export async function examine({ state, config, kernels, env, now }: Examination)
   ]
   const settings = readConfig(config, findings)
   findings.push(await checkSandbox(settings?.inference.requireSandbox === true))
-  if (settings !== undefined) findings.push(...checkListening(settings, env, now))
+  if (settings !== undefined) findings.push(...await checkModel(model, settings.trust, state), ...checkListening(settings, env, now))
   const files = checkStateFiles(state)
   findings.push(...files)
   const usable = existsSync(state) && !files.some(f => f.level === 'problem' && f.check === 'state.private')

@@ -12,7 +12,7 @@ import { describeSandbox, fixFor, notLocked } from '../runner/sandbox-words.ts'
 import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
-const PATIENCE_MS = 3000
+const PATIENCE_MS = 20_000
 
 /** @param required whether a server that cannot lock it does not start */
 export async function checkSandbox(required: boolean): Promise<Finding> {
