@@ -43,7 +43,10 @@ export async function examineGguf(source: RegularFile, found: ProblemList, onPro
     const name = ggufName(config.kind, p.name)
     if (!file.has(name) || file.tensor(name).shape.join() !== p.shape.join()) continue
     const { offset, byteLength } = file.tensor(name)
-    await found.attempt(() => checkValues(file, config, p), e => ({ problem: e.code === 'VERIT_TENSOR' ? `tensor ${name}: ${described(e).problem}` : described(e).problem, offset }))
+    await found.attempt(() => checkValues(file, config, p), e => {
+      const { problem } = described(e)
+      return { problem: e.code === 'VERIT_TENSOR' ? `tensor ${name}: ${problem}` : problem, offset }
+    })
     onProgress(done += byteLength)
   }
   return file
