@@ -40,7 +40,7 @@ static const int allowed[] = {
     /* descriptors that are open */
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv, SYS_close, SYS_fstat, SYS_lseek, SYS_shutdown, SYS_getsockopt, SYS_getsockname, SYS_getpeername,
     /* event loops; a time limit on JavaScript makes one */
-    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, NR_EPOLL_PWAIT2, SYS_eventfd2, SYS_pipe2, SYS_ppoll,
+    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, NR_EPOLL_PWAIT2, SYS_eventfd2, SYS_pipe2, SYS_ppoll, NR_IO_URING_ENTER, /* libuv opens a ring for its epoll_ctl before the lock */
     /* memory; mmap and mprotect have rules of their own */
     SYS_brk, SYS_munmap, SYS_mremap, SYS_madvise, SYS_mincore, SYS_membarrier,
     /* threads; clone has a rule of its own */
@@ -64,7 +64,7 @@ static const int deadly[] = {
     SYS_execve, SYS_execveat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, NR_PIDFD_OPEN, NR_PIDFD_GETFD, SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo,
     424 /* pidfd_send_signal */, SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4, SYS_sendmsg, SYS_sendmmsg, SYS_sendto,
     SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, 428 /* open_tree */, 429 /* move_mount */, 430 /* fsopen */, 431 /* fsconfig */, 432 /* fsmount */, 433 /* fspick */,
-    442 /* mount_setattr */, SYS_bpf, SYS_perf_event_open, NR_IO_URING_ENTER, NR_IO_URING_REGISTER, SYS_userfaultfd, SYS_keyctl, SYS_add_key, SYS_request_key,
+    442 /* mount_setattr */, SYS_bpf, SYS_perf_event_open, NR_IO_URING_REGISTER, SYS_userfaultfd, SYS_keyctl, SYS_add_key, SYS_request_key,
     SYS_unshare, SYS_setns, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_memfd_create, SYS_shmat, SYS_personality,
     SYS_open_by_handle_at, SYS_name_to_handle_at,
 #ifdef __x86_64__

@@ -228,6 +228,6 @@ test('nothing that the gateway imports can parse a model', () => {
   }
   visit(new URL('../cli/serve.ts', import.meta.url))
   const folders = new Set([...seen].map(href => href.split('/').at(-2)!))
-  assert.deepEqual([...folders].sort(), ['audit', 'cli', 'lib', 'runner', 'server', 'store', 'trust', 'watch'])
+  assert.deepEqual([...folders].sort(), ['audit', 'cli', 'hub', 'lib', 'runner', 'server', 'store', 'trust', 'watch'], 'of hub, what finds a file by its name')
   for (const name of ['main.ts', 'serve-engine.ts']) assert.ok(![...seen].some(href => href.endsWith(`/runner/${name}`)))
 })
