@@ -86,7 +86,6 @@ function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [f
     'the engine compiles': () => Number(hot()),
     'an anonymous file': () => call(n['memfd_create']!, text('x'), 0),
     'io_uring': () => call(n['io_uring_setup']!, 8, new Uint8Array(120)),
-    'io_uring without setup': () => call(n['io_uring_enter']!, 3, 1, 0, 0, 0, 0),
     'bpf': () => call(n['bpf']!, 0, new Uint8Array(128), 128),
     'userfaultfd': () => call(n['userfaultfd']!, 1),
     'keyrings': () => call(n['keyctl']!, 0, -3, 0),

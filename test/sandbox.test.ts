@@ -98,7 +98,7 @@ const DEADLY = [
   'make a socket', 'connect', 'bind', 'connect to no socket', 'run a program', 'fork', 'clone without memory shared', 'trace the parent', 'read the memory of the parent',
   'signal the parent', 'signal everyone', 'signal a thread of the parent', 'open the parent by a descriptor', 'map executable memory', 'make its memory executable',
   'make memory executable beyond the end of the code', 'make memory executable before the code', 'make memory executable with a length that wraps', 'an anonymous file',
-  'io_uring without setup', 'bpf', 'userfaultfd', 'keyrings', 'a user namespace', 'another namespace', 'mount', 'performance counters',
+  'bpf', 'userfaultfd', 'keyrings', 'a user namespace', 'another namespace', 'mount', 'performance counters',
   ...(process.arch === 'x64' ? ['x32 system calls'] : []),
 ]
 
