@@ -26,6 +26,6 @@ export function fixFor(s: Sandbox): string {
 /** One line for a banner or a log. */
 export function describeSandbox(s: Sandbox): string {
   const missing = notLocked(s)
-  if (missing.length === 0) return `locked: no files, network, processes or new code (Landlock ${s.landlock}, seccomp); at most ${formatBytes(s.memoryBytes)} of memory`
+  if (missing.length === 0) return `locked: no files, TCP, processes or new code (Landlock ${s.landlock}, seccomp); at most ${formatBytes(s.memoryBytes)} of memory`
   return `not locked: ${missing.join('; ')}`
 }
