@@ -40,7 +40,7 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
     requestIdHeader: false, trustProxy: false, routerOptions: { caseSensitive: true, ignoreTrailingSlash: false }, exposeHeadRoutes: false,
     onProtoPoisoning: 'error', onConstructorPoisoning: 'error', clientErrorHandler: (error, socket) => refuseConnection(error, socket, transport),
     // An address that cannot be decoded comes here past every hook: it is checked like any other, and matches no row.
-    frameworkErrors: (_error, request, reply) => void refuseAddress(context, transport, request, reply),
+    frameworkErrors: (_error, request, reply) => void refuseAddress(context, transport, request, reply).catch(() => reply.raw.destroy()),
   })
   app.decorateRequest('verit')
   app.addHook('onRoute', route => {

@@ -108,7 +108,8 @@ function notesOf({ prompt, sampling, askedTokens, defaultTokens }: GenerationCal
   const maxTokens = askedTokens ?? defaultTokens
   return {
     // stop strings are texts of the client: only their number is recorded
-    parameters: { ...sampling, ...(stop !== undefined && { stop: stop.length }) }, prompt: promptText(prompt), promptIds: 'tokens' in prompt ? prompt.tokens : undefined, answer: '', finish: undefined,
+    parameters: { ...sampling, ...(stop !== undefined && { stop: stop.length }) },
+    prompt: promptText(prompt), promptIds: 'tokens' in prompt ? prompt.tokens : undefined, answer: '', finish: undefined,
     observed: Object.fromEntries(Object.entries({ temperature, topP, topK, seed, logprobs, maxTokens }).filter(([, v]) => v !== undefined)),
   }
 }

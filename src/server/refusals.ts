@@ -35,7 +35,7 @@ export class Refusals {
     return ++count.refused <= this.#perMinute
   }
 
-  /** Tells and forgets the counts that began before a time. */
+  /** Tells and forgets the counts that began before a time. What cannot be told now is kept for the next round: the log may have room again. */
   async summarize(before: number): Promise<void> {
     const now = Date.now()
     for (const [remote, { since, refused }] of this.#counts) {
@@ -43,7 +43,13 @@ export class Refusals {
       this.#counts.delete(remote)
       if (refused <= this.#perMinute) continue
       const seconds = Math.max(1, Math.round((now - since) / 1000))
-      await this.#append({ type: 'auth.summary', remote, refused: refused - this.#perMinute, seconds })
+      try {
+        await this.#append({ type: 'auth.summary', remote, refused: refused - this.#perMinute, seconds })
+      } catch {
+        const newer = this.#counts.get(remote)
+        this.#counts.set(remote, { since, refused: refused + (newer?.refused ?? 0) })
+        return // whoever asks for something that must be recorded is told; this is not the place to end the process
+      }
     }
   }
 

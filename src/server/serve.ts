@@ -113,7 +113,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     let trust: ModelTrust | undefined
     const model = await ModelRunner.start(options.model, {
       onDigest: digest => void (trust = check(digest)),
-      slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }), ...options.runner, onEvent: event => noteRunner(context, event),
+      slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }),
+      ...options.runner, onEvent: event => noteRunner(context, event),
     })
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
