@@ -38,8 +38,7 @@ export function readBounded(path: string, limit: number): Buffer | 'unfit' | und
   }
   try {
     if (file.size > limit) return 'unfit'
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return bytes
   } finally {
     file.close()

@@ -134,8 +134,7 @@ function readSmall(path: string, purpose: string): Buffer {
   const file = openRegular(path, purpose)
   try {
     if (file.size > MAX_PUBLIC_BYTES) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${MAX_PUBLIC_BYTES} bytes` })
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return bytes
   } finally {
     file.close()

@@ -88,8 +88,7 @@ function readRecord(path: string): Type.Static<typeof Record> | undefined {
   const file = openRegular(path, 'the training record')
   try {
     if (file.size > MAX_RECORD_BYTES) return undefined
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     const value: unknown = JSON.parse(bytes.toString('utf8'))
     return Value.Check(Record, value) ? value : undefined
   } catch (e) {

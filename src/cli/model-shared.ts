@@ -23,8 +23,7 @@ export function readSmall(path: string, purpose: string, limit: number): Buffer 
   try {
     if (file.size > limit) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${limit.toLocaleString('en-US')} bytes` })
     checkOnlyOwnerWrites(file.fd, path)
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return bytes
   } finally {
     file.close()

@@ -36,8 +36,7 @@ export function readKeyFile(path: string): KeyFile {
   try {
     checkOwner(path, file.fd)
     if (file.size > MAX_BYTES) refuse(path, `it has more than ${MAX_BYTES} bytes`)
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return parse(path, bytes.toString('utf8'))
   } finally {
     file.close()

@@ -178,8 +178,7 @@ export function openDataset(folder: string, options: OpenDatasetOptions = {}): D
   const file = openRegular(path, 'the manifest of a dataset')
   try {
     if (file.size > MAX_MANIFEST) throw new VeritError('VERIT_DATASET', { path, problem: 'it is larger than 64 MiB' })
-    const text = Buffer.alloc(file.size)
-    file.read(0, text)
+    const text = file.readAll()
     return new Dataset(folder, text, options.verify ?? true)
   } finally {
     file.close()

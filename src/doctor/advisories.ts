@@ -43,8 +43,7 @@ function read(path: string): StoredAudit | undefined {
   const file = openRegular(path, 'the stored result of npm audit')
   try {
     if (file.size > MOST_BYTES) return undefined
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     const value: unknown = JSON.parse(bytes.toString('utf8'))
     return Value.Check(StoredAudit, value) ? value : undefined
   } catch (e) {

@@ -25,8 +25,7 @@ export function readLock(path: string): Map<string, Pin> {
   const file = openRegular(path, 'the lock file')
   try {
     if (file.size > MAX_BYTES) throw new VeritError('VERIT_LOCK_FILE', { path, problem: `it has more than ${MAX_BYTES} bytes` })
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return parseLock(bytes.toString('utf8'), path)
   } finally {
     file.close()

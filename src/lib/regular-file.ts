@@ -59,6 +59,13 @@ export class RegularFile implements ByteSource, Disposable {
     }
   }
 
+  /** All bytes. Look at `size` first: nothing else bounds what this takes. */
+  readAll(): Buffer {
+    const bytes = Buffer.alloc(this.size)
+    this.read(0, bytes)
+    return bytes
+  }
+
   /** Throws when the file's length or modification time is not what it was when it was opened. */
   checkUnchanged(): void {
     const s = fstatSync(this.fd, { bigint: true })

@@ -19,8 +19,7 @@ export function secretSetting(name: string, env: NodeJS.ProcessEnv = process.env
   const file = openRegular(path, `named by ${name}_FILE`)
   try {
     if (file.size > MAX_BYTES) throw new VeritError('VERIT_CONFIG', { source: path, field: name, problem: `has more than ${MAX_BYTES} bytes` })
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return check(`${name}_FILE`, bytes.toString('utf8'))
   } finally {
     file.close()

@@ -85,8 +85,7 @@ function readPem(path: string, field: string): string {
       const forbidden = field !== 'listen.tls_key' ? 0o022 : uid === 0 && process.geteuid!() !== 0 ? 0o037 : 0o077
       if ((mode & forbidden) !== 0) refuse(`can be ${field === 'listen.tls_key' ? 'used' : 'changed'} by others (mode ${(mode & 0o777).toString(8)})`)
     }
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     file.checkUnchanged()
     return bytes.toString('latin1')
   } finally {

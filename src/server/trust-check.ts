@@ -29,8 +29,7 @@ function readBundle(path: string): BundleInput | undefined {
   try {
     if (file.size > MAX_BUNDLE_BYTES) throw new VeritError('VERIT_BUNDLE', { source: path, problem: `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes` })
     checkOnlyOwnerWrites(file.fd, path)
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return { bytes, source: path }
   } finally {
     file.close()

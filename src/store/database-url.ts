@@ -34,8 +34,7 @@ function readUrlFile(path: string): string {
       throw new VeritError('VERIT_STATE', { path, problem: 'others can use it, and it holds a password', fix })
     }
     if (file.size > MAX_BYTES) bad(`the file VERIT_DATABASE_URL_FILE has more than ${MAX_BYTES} bytes`)
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     const text = bytes.toString('utf8').trim()
     return text === '' ? bad('the file VERIT_DATABASE_URL_FILE is empty') : text
   } finally {

@@ -78,8 +78,7 @@ export function readRunFile(path: string): { model: Fields; train: Fields } {
   }
   try {
     if (file.size > 1 << 20) refuse('is larger than 1 MiB')
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     const value = JSON.parse(bytes.toString('utf8')) as unknown
     const isObject = (v: unknown): v is Fields => typeof v === 'object' && v !== null && !Array.isArray(v)
     if (!isObject(value) || Object.keys(value).some(k => k !== 'model' && k !== 'train')) return refuse('is not an object of model and train')

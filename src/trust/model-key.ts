@@ -68,8 +68,7 @@ export function readPrivateModelKey(path: string): ModelKey & { readonly private
       }
     }
     if (file.size > MAX_KEY_BYTES) refuse(path, `it has more than ${MAX_KEY_BYTES} bytes`, 'Give a private key in PEM')
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     let privateKey: KeyObject
     try {
       privateKey = createPrivateKey({ key: bytes, format: 'pem' })

@@ -70,8 +70,7 @@ export function loadTrustPolicy(path: string, optional = false): TrustPolicy {
     const { uid } = fstatSync(file.fd)
     if (process.platform !== 'win32' && uid !== 0 && uid !== process.geteuid!()) fail(path, 'it belongs to another user')
     if (file.size > MAX_BYTES) fail(path, `it has more than ${MAX_BYTES} bytes`)
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     let text: string
     try {
       text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)

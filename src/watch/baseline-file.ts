@@ -59,8 +59,7 @@ function readText(path: string): string {
   const file = openRegular(path, 'what was usual for keys')
   try {
     if (file.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`)
-    const bytes = Buffer.alloc(file.size)
-    file.read(0, bytes)
+    const bytes = file.readAll()
     return bytes.toString('utf8')
   } finally {
     file.close()
