@@ -1,5 +1,5 @@
 /*
- * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests), lock. src/exec/native.ts
+ * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests), lock, restart. src/exec/native.ts
  * loads it. Nothing here aborts on input: every call is checked and throws or rejects.
  */
 #define NAPI_VERSION 8
@@ -325,12 +325,34 @@ static napi_value lock(napi_env env, napi_callback_info info) {
     return fail(env, "VERIT_INTERNAL", "lock: arguments");
   const sandbox_t reached = sandbox_lock((uint64_t)memory, with_seccomp);
   const struct { const char *name; int value; } fields[] = {
-      {"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock}, {"seccomp", reached.seccomp}, {"codeRange", reached.code_range}, {"memory", reached.memory}};
+      {"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock}, {"seccomp", reached.seccomp}, {"codeRange", reached.code_range}, {"memory", reached.memory},
+      {"noRing", reached.no_ring}};
   CHECK(napi_create_object(env, &result), "object");
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     CHECK(napi_create_int32(env, fields[i].value, &number), "number");
     CHECK(napi_set_named_property(env, result, fields[i].name, number), "property");
   }
+  return result;
+}
+
+/* ---- restart(program and its arguments, how many descriptors it keeps): runs it in the place of this process, with no io_uring to be had; returns the number of the error, 0 where there is nothing to do ---- */
+static napi_value restart(napi_env env, napi_callback_info info) {
+  enum { MOST = 32 };
+  size_t argc = 2, length;
+  napi_value argv[2], item, result;
+  uint32_t n;
+  int32_t descriptors;
+  static char text[MOST][4096];
+  char *arguments[MOST + 1] = {NULL};
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 2 || napi_get_array_length(env, argv[0], &n) != napi_ok || n < 1 || n > MOST || napi_get_value_int32(env, argv[1], &descriptors) != napi_ok || descriptors < 0 || descriptors > 16)
+    return fail(env, "VERIT_INTERNAL", "restart: arguments");
+  for (uint32_t i = 0; i < n; i++) {
+    CHECK(napi_get_element(env, argv[0], i, &item), "argument");
+    if (napi_get_value_string_utf8(env, item, text[i], sizeof text[i], &length) != napi_ok || length >= sizeof text[i] - 1) return fail(env, "VERIT_INTERNAL", "restart: an argument");
+    arguments[i] = text[i];
+  }
+  CHECK(napi_create_int32(env, ring_restart(arguments[0], arguments, descriptors), &result), "number");
   return result;
 }
 
@@ -368,6 +390,7 @@ NAPI_MODULE_INIT() {
       {"createPool", NULL, create_pool, NULL, NULL, NULL, napi_enumerable, NULL},
       {"createPlan", NULL, create_plan, NULL, NULL, NULL, napi_enumerable, NULL},
       {"run", NULL, run_plan, NULL, NULL, NULL, napi_enumerable, state},
+      {"restart", NULL, restart, NULL, NULL, NULL, napi_enumerable, NULL},
       {"lock", NULL, lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"functions", NULL, functions, NULL, NULL, NULL, napi_enumerable, NULL},
       {"ops", NULL, NULL, NULL, NULL, strings(env, ops, OP_COUNT), napi_enumerable, NULL},

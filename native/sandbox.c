@@ -155,6 +155,7 @@ static uint64_t data_bytes(void) {
 
 sandbox_t sandbox_lock(uint64_t memory, int with_seccomp) {
   sandbox_t reached = {0};
+  const int ring = ring_open();
   const uint64_t held = data_bytes();
   ranges_t code;
   const int ranges = read_code_ranges(&code);
@@ -167,7 +168,8 @@ sandbox_t sandbox_lock(uint64_t memory, int with_seccomp) {
   const int limits = limit(RLIMIT_CORE, 0) & limit(RLIMIT_FSIZE, 0) & limit(RLIMIT_MEMLOCK, 0) & limit(RLIMIT_MSGQUEUE, 0) & limit(RLIMIT_NOFILE, 64);
   reached.memory = memory > 0 && held > 0 && limit(RLIMIT_DATA, held + memory);
   reached.no_new_privs = limits && others && !atomic_load(&unlocked_caps) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
-  if (with_seccomp) reached.seccomp = seccomp_lock(ranges ? &code : NULL);
+  if (with_seccomp) reached.seccomp = seccomp_lock(ranges ? &code : NULL, ring != 0);
+  reached.no_ring = reached.seccomp && ring == 0;
   reached.code_range = reached.seccomp && ranges;
   return reached;
 }

@@ -10,10 +10,19 @@ typedef struct {
   int seccomp;      /* the list of system calls holds on every thread */
   int code_range;   /* executable memory only where the JavaScript engine already has it */
   int memory;       /* the ceiling holds */
+  int no_ring;      /* no io_uring is open, and none can be used: operations in a ring would pass the list by */
 } sandbox_t;
 
 /* memory: private writable memory that the process may add to what it has, in bytes; 0: no ceiling. with_seccomp: 0 leaves the list of system calls out, so that a test sees the rest alone. */
 sandbox_t sandbox_lock(uint64_t memory, int with_seccomp);
+
+/* Whether this process has an io_uring open: 1, 0, or -1 where that cannot be told. */
+int ring_open(void);
+/*
+ * Runs `program` in the place of this process, with no io_uring to be had, keeping its environment and its descriptors 0 to `descriptors` - 1. Returns only if that
+ * fails, with the number of the error. arguments: ends with NULL.
+ */
+int ring_restart(const char *program, char *const arguments[], int descriptors);
 
 #ifdef __linux__
 /* Ranges of addresses in which memory may be made executable. */
@@ -21,7 +30,7 @@ typedef struct {
   int count;
   struct { uint64_t from, to; } at[4];
 } ranges_t;
-/* Whether the list of system calls now holds on every thread. code: NULL leaves executable memory alone. */
-int seccomp_lock(const ranges_t *code);
+/* Whether the list of system calls now holds on every thread. code: NULL leaves executable memory alone; ring: whether the event loop has one that it has to use. */
+int seccomp_lock(const ranges_t *code, int ring);
 #endif
 #endif

@@ -40,7 +40,7 @@ static const int allowed[] = {
     /* descriptors that are open */
     SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv, SYS_close, SYS_fstat, SYS_lseek, SYS_shutdown, SYS_getsockopt, SYS_getsockname, SYS_getpeername,
     /* event loops; a time limit on JavaScript makes one */
-    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, NR_EPOLL_PWAIT2, SYS_eventfd2, SYS_pipe2, SYS_ppoll, NR_IO_URING_ENTER, /* libuv opens a ring for its epoll_ctl before the lock */
+    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, NR_EPOLL_PWAIT2, SYS_eventfd2, SYS_pipe2, SYS_ppoll,
     /* memory; mmap and mprotect have rules of their own */
     SYS_brk, SYS_munmap, SYS_mremap, SYS_madvise, SYS_mincore, SYS_membarrier,
     /* threads; clone has a rule of its own */
@@ -179,7 +179,7 @@ static void limits_read_only(void) {
   end(rule);
 }
 
-int seccomp_lock(const ranges_t *code) {
+int seccomp_lock(const ranges_t *code, int ring) {
   const uint32_t self[] = {(uint32_t)getpid()};
   const uint32_t controls[] = {FIONBIO, FIOCLEX, FIONCLEX, FIONREAD}, names[] = {PR_SET_NAME, PR_GET_NAME};
   const uint32_t flags[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL}; /* F_SETOWN would send signals */
@@ -193,6 +193,7 @@ int seccomp_lock(const ranges_t *code) {
   answer(KILL);
 #endif
   all(allowed, COUNT(allowed), ALLOW);
+  all((const int[]){NR_IO_URING_ENTER}, 1, ring ? ALLOW : KILL);
   const int map = on(SYS_mmap);
   low(2);
   emit(BPF_JMP | BPF_JSET | BPF_K, 0, 1, PROT_EXEC);

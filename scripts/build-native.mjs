@@ -100,7 +100,7 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   mkdirSync(work)
   try {
     const jobs = sets.map(([name, macro, flags]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig ? zigFlags(flags) : flags)]])
-    for (const f of ['ops', 'plan', 'pool', 'sandbox', 'seccomp', 'addon']) jobs.push([f, `${f}.c`, []])
+    for (const f of ['ops', 'plan', 'pool', 'ring', 'sandbox', 'seccomp', 'addon']) jobs.push([f, `${f}.c`, []])
     const run = args => new Promise((resolve, reject) => {
       const child = spawn(cc[0], [...cc.slice(1), ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
       let text = ''

@@ -86,6 +86,10 @@ function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [f
     'the engine compiles': () => Number(hot()),
     'an anonymous file': () => call(n['memfd_create']!, text('x'), 0),
     'io_uring': () => call(n['io_uring_setup']!, 8, new Uint8Array(120)),
+    'a ring': () => call(n['io_uring_enter']!, 5, 0, 0, 0, 0, 0),
+    'hang': () => {
+      for (;;) continue
+    },
     'bpf': () => call(n['bpf']!, 0, new Uint8Array(128), 128),
     'userfaultfd': () => call(n['userfaultfd']!, 1),
     'keyrings': () => call(n['keyctl']!, 0, -3, 0),

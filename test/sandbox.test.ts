@@ -16,6 +16,7 @@ import { ModelRunner } from '../src/runner/model-runner.ts'
 import { notLocked } from '../src/runner/sandbox-words.ts'
 import { RunnerProcess } from '../src/runner/runner-process.ts'
 import type { RunnerOptions } from '../src/runner/runner-process.ts'
+import { compileHostile } from './hostile-addon.ts'
 import type { Orders } from './hostile-runner.ts'
 import { tinyModel } from './served.ts'
 
@@ -43,10 +44,7 @@ const file = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 function obstacle(): string | undefined {
   const missing = notLocked(sandbox)
   if (missing.length > 0) return `this machine cannot lock: ${missing.join('; ')}`
-  const zig = file('../tools/zig/node_modules/.bin/zig')
-  const arguments_ = ['-std=c11', '-fPIC', '-shared', `-I${file('../node_modules/node-api-headers/include')}`, file('hostile-syscall.c'), '-o', addon]
-  const compilers = [['cc'], ['gcc'], ['clang'], ...(existsSync(zig) ? [[zig, 'cc']] : [])]
-  return compilers.some(([c, ...rest]) => spawnSync(c!, [...rest, ...arguments_]).status === 0) ? undefined : 'no C compiler for the attacks'
+  return compileHostile(addon) ? undefined : 'no C compiler for the attacks'
 }
 const why = obstacle()
 const skip = why ?? false
@@ -56,6 +54,7 @@ function hostile(orders: Omit<Orders, 'addon' | 'port' | 'path'>, options: Parti
   const name = JSON.stringify({ addon, port, path, ...orders })
   const runner = new RunnerProcess({ fd, name, script: file('hostile-runner.ts'), memoryBytes: 2 ** 31, ...options })
   started.push(runner)
+  runner.load().catch(() => undefined)
   return runner
 }
 const { EACCES, EPERM, ENOTTY, ENOSYS, EMFILE, ENOMEM } = constants.errno
@@ -70,7 +69,7 @@ async function returns(expected: Readonly<Record<string, number>>, seccomp: bool
 }
 
 test('a runner says before it reads its model that all of it is locked', { skip: process.platform === 'linux' && sandbox.native ? skip : 'nothing is locked here' }, () => {
-  assert.ok(sandbox.noNewPrivs && sandbox.seccomp && sandbox.codeRange && sandbox.landlock >= 6 && sandbox.memoryBytes > 0)
+  assert.ok(sandbox.noNewPrivs && sandbox.seccomp && sandbox.codeRange && sandbox.noRing && sandbox.landlock >= 6 && sandbox.memoryBytes > 0)
   const tasks = readdirSync(`/proc/${other.pid}/task`)
   for (const task of tasks) {
     const status = readFileSync(`/proc/${other.pid}/task/${task}/status`, 'utf8')
@@ -98,7 +97,7 @@ const DEADLY = [
   'make a socket', 'connect', 'bind', 'connect to no socket', 'run a program', 'fork', 'clone without memory shared', 'trace the parent', 'read the memory of the parent',
   'signal the parent', 'signal everyone', 'signal a thread of the parent', 'open the parent by a descriptor', 'map executable memory', 'make its memory executable',
   'make memory executable beyond the end of the code', 'make memory executable before the code', 'make memory executable with a length that wraps', 'an anonymous file',
-  'bpf', 'userfaultfd', 'keyrings', 'a user namespace', 'another namespace', 'mount', 'performance counters',
+  'a ring', 'bpf', 'userfaultfd', 'keyrings', 'a user namespace', 'another namespace', 'mount', 'performance counters',
   ...(process.arch === 'x64' ? ['x32 system calls'] : []),
 ]
 
@@ -113,10 +112,10 @@ test('what only an attacker asks for ends the process at once, and nothing but t
   assert.deepEqual(Object.fromEntries(results), Object.fromEntries(DEADLY.map(attempt => [attempt, 'signal SIGSYS'])))
 })
 
-test('32-bit system calls, memory without end and frames that are none end the process, too', { skip }, async () => {
-  const attempts = ['all memory in JavaScript', 'a frame of four gigabytes', 'a frame that is no JSON', ...(process.arch === 'x64' ? ['32-bit system calls'] : [])]
+test('32-bit system calls, memory without end, frames that are none and a hang end the process, too', { skip }, async () => {
+  const attempts = ['all memory in JavaScript', 'hang', 'a frame of four gigabytes', 'a frame that is no JSON', ...(process.arch === 'x64' ? ['32-bit system calls'] : [])]
   for (const attempt of attempts) {
-    const runner = hostile({ attempts: [attempt] }, { memoryBytes: 2 ** 29 })
+    const runner = hostile({ attempts: [attempt] }, { memoryBytes: 2 ** 29, hangMs: 150 })
     const ready = await runner.ready.then(info => Number(info.name), () => undefined)
     // JavaScript may be told that there is no more memory, and live
     if (attempt === 'all memory in JavaScript' && ready !== undefined) assert.ok(ready >= -8 && ready <= 0, `${-ready} blocks of 64 MiB`)
@@ -134,6 +133,20 @@ test('another model process answers through all this', { skip }, async () => {
   assert.equal(await answer(), 7)
   assert.equal(other.pid, pid)
   await Promise.all(attacks.map(runner => runner.close(0)))
+})
+
+test('no io_uring is open in a locked process, and no descriptor that the gateway inherited from those who started it', { skip }, async () => {
+  const program = `import { ModelRunner } from ${JSON.stringify(file('../src/runner/model-runner.ts'))}
+    import { readdirSync, readlinkSync } from 'node:fs'
+    const runner = await ModelRunner.start(process.argv[1])
+    const folder = '/proc/' + runner.pid + '/fd/'
+    console.log(JSON.stringify(readdirSync(folder).map(fd => readlinkSync(folder + fd))))
+    await runner.close()`
+  const leaked = openSync(join(dir, 'leaked'), 'w')
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program, model], { stdio: ['ignore', 'pipe', 'inherit', leaked, leaked, leaked, leaked], encoding: 'utf8' })
+  closeSync(leaked)
+  const open = JSON.parse(stdout) as string[]
+  assert.ok(open.includes(model) && !open.some(target => /leaked|io_uring/.test(target)), stdout)
 })
 
 test('require_sandbox refuses a process that cannot be locked, before it reads the model, and says what would help', async () => {

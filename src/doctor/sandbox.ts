@@ -31,7 +31,7 @@ async function reached(path: string): Promise<Sandbox> {
   try {
     const runner = new RunnerProcess({ fd: file.fd, name: path, threads: 1, context: 16, slots: 1, hangMs: PATIENCE_MS })
     try {
-      return (await runner.ready).sandbox
+      return (await runner.load()).sandbox
     } finally {
       await runner.close()
     }

@@ -21,7 +21,9 @@ interface Addon {
   createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object
   run(pool: object, plan: object, buffers: (ArrayBufferView | ArrayBuffer)[], symbols: Int32Array): Promise<void>
   /** Locks the process (native/sandbox.c). `landlock`: version of the interface, 0 for none; the others: 1 for locked, 0 for not. */
-  lock(memoryBytes: number, withSeccomp: boolean): Record<'noNewPrivs' | 'landlock' | 'seccomp' | 'codeRange' | 'memory', number>
+  lock(memoryBytes: number, withSeccomp: boolean): Record<'noNewPrivs' | 'landlock' | 'seccomp' | 'codeRange' | 'memory' | 'noRing', number>
+  /** On Linux, runs a program in the place of this process that can have no io_uring and keeps only the first descriptors (native/ring.c). Returns the number of the error. */
+  restart(programAndArguments: readonly string[], descriptors: number): number
   functions(set: string, which: number, x: Float32Array, y: Float32Array): void
 }
 

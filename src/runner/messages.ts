@@ -71,6 +71,8 @@ export const Sandbox = Type.Object({
   seccomp: Type.Boolean(),
   /** Executable memory in the JavaScript engine's range only. */
   codeRange: Type.Boolean(),
+  /** No io_uring is open: operations in one would pass the list of system calls by. */
+  noRing: Type.Boolean(),
   /** Memory that it may add to Node's own; 0: no ceiling. */
   memoryBytes: count,
 }, closed)

@@ -2,6 +2,7 @@
  * A model that stays available: one runner process at a time, started again with growing pauses when it dies. The file is opened once; its digest is
  * taken on that descriptor before each start, and the process inherits the same descriptor, so that what was checked is what is parsed.
  */
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { openRegular } from '../lib/regular-file.ts'
@@ -36,7 +37,7 @@ export type RunnerEvent =
 
 export class ModelRunner {
   #file: RegularFile
-  #digest: Digest
+  #digest: Digest | undefined
   #options: ModelRunnerOptions
   /** The newest process, loading, ready or dead. */
   #process: RunnerProcess | undefined
@@ -47,23 +48,19 @@ export class ModelRunner {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
-  private constructor(file: RegularFile, digest: Digest, options: ModelRunnerOptions) {
+  private constructor(file: RegularFile, options: ModelRunnerOptions) {
     this.#file = file
-    this.#digest = digest
     this.#options = options
     this.#ready.promise.catch(() => undefined)
   }
 
-  /** Opens and hashes the file and starts its process. Resolves when the model is loaded. @throws VeritError when it cannot be */
+  /** Opens the file, hashes it while its process starts, and has the process load it. Resolves when the model is loaded. @throws VeritError when it cannot be */
   static async start(path: string, options: ModelRunnerOptions = {}): Promise<ModelRunner> {
     const file = openRegular(path, 'the model to serve')
     let runner: ModelRunner | undefined
     try {
       checkOnlyOwnerWrites(file.fd, path)
-      const digest = await digestDescriptor(file.fd, path, options.onDigestProgress === undefined ? {} : { onProgress: options.onDigestProgress })
-      if (options.expectedDigest !== undefined) checkPulled(path, digest, options.expectedDigest)
-      options.onDigest?.(digest)
-      runner = new ModelRunner(file, digest, options)
+      runner = new ModelRunner(file, options)
       await runner.#launch()
       return runner
     } catch (e) {
@@ -75,7 +72,7 @@ export class ModelRunner {
 
   /** SHA-256 of the file, taken on the descriptor that the process reads. */
   get digest(): Digest {
-    return this.#digest
+    return this.#digest!
   }
 
   /** What the process last said of its model. */
@@ -136,12 +133,14 @@ export class ModelRunner {
     return undefined
   }
 
+  /** Starts a process, which waits; hashes the file meanwhile; has it loaded once the digest is accepted. */
   async #launch(): Promise<void> {
     const { onEvent = () => undefined, onDigestProgress: _, expectedDigest: __, onDigest: ___, ...rest } = this.#options
     const process = new RunnerProcess({ ...rest, fd: this.#file.fd, name: this.#file.name, onLog: line => onEvent({ type: 'log', line }) })
     this.#process = process
     try {
-      this.#info = await process.ready
+      await this.#checkDigest()
+      this.#info = await process.load()
       this.#file.checkUnchanged()
     } catch (e) {
       await process.close()
@@ -160,6 +159,19 @@ export class ModelRunner {
     })
   }
 
+  /** The first digest is the caller's to accept; later ones have to be the same. */
+  async #checkDigest(): Promise<void> {
+    const { fd, name } = this.#file, { onDigestProgress, expectedDigest, onDigest } = this.#options
+    if (this.#digest === undefined) {
+      const digest = await digestDescriptor(fd, name, defined({ onProgress: onDigestProgress }))
+      if (expectedDigest !== undefined) checkPulled(name, digest, expectedDigest)
+      onDigest?.(digest)
+      this.#digest = digest
+    } else if (await digestDescriptor(fd, name) !== this.#digest) {
+      throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: 'its content is no longer what it was at the start' })
+    }
+  }
+
   #renewReady(): void {
     this.#ready = Promise.withResolvers<void>()
     this.#ready.promise.catch(() => undefined)
@@ -174,10 +186,7 @@ export class ModelRunner {
 
   async #relaunch(): Promise<void> {
     try {
-      if (await digestDescriptor(this.#file.fd, this.#file.name) !== this.#digest) {
-        throw new VeritError('VERIT_FILE_IO', { path: this.#file.name, action: 'read', reason: 'its content is no longer what it was at the start' })
-      }
-      if (!this.#stopped) await this.#launch()
+      await this.#launch()
     } catch (error) {
       if (this.#stopped) return
       this.#ready.reject(new VeritError('VERIT_UNAVAILABLE', { what: 'model process' })) // who waits should not wait for more tries

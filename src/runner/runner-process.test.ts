@@ -22,7 +22,7 @@ const socket = new Socket({ fd: 3 })
 const raw = bytes => socket.write(bytes)
 const send = m => { const b = Buffer.from(JSON.stringify(m)); const h = Buffer.alloc(4); h.writeUInt32LE(b.length); raw(Buffer.concat([h, b])) }
 const ready = { type: 'ready', info: { name: 'x', architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1,
-  sandbox: { native: false, noNewPrivs: false, landlock: 0, seccomp: false, codeRange: false, memoryBytes: 0 } } }
+  sandbox: { native: false, noNewPrivs: false, landlock: 0, seccomp: false, codeRange: false, noRing: false, memoryBytes: 0 } } }
 const end = id => ({ type: 'end', id, reason: 'stop', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 })
 const start = id => ({ type: 'start', id, promptTokens: 1, seed: 1 })
 const token = id => ({ type: 'token', id, token: 1, text: 'x' })
@@ -31,10 +31,15 @@ socket.on('data', b => { const m = /"generate","id":(\\d+)/.exec(b.toString()); 
 send(ready)
 `
 let n = 0
+/** Told to load, as by the gateway. */
+const loading = (runner: RunnerProcess): RunnerProcess => {
+  runner.load().catch(() => undefined)
+  return runner
+}
 const hostile = (worst: string): RunnerProcess => {
   const script = join(dir, `${n++}.mjs`)
   writeFileSync(script, `${PROLOGUE}\n${worst}`)
-  return new RunnerProcess({ fd, name: 'x', script, hangMs: 300 })
+  return loading(new RunnerProcess({ fd, name: 'x', script, hangMs: 300 }))
 }
 
 const WORST: Readonly<Record<string, string>> = {
@@ -82,7 +87,7 @@ test('a process that ends before it is ready, or never gets ready, is told apart
   const bare = (text: string): RunnerProcess => {
     const script = join(dir, `${n++}.mjs`)
     writeFileSync(script, text)
-    return new RunnerProcess({ fd, name: 'x', script })
+    return loading(new RunnerProcess({ fd, name: 'x', script }))
   }
   await assert.rejects(bare('process.exit(5)').ready, /exit status 5/)
   const why = bare(PROLOGUE.replace('send(ready)', `send({ type: 'failed', code: 'VERIT_GGUF', fields: { file: 'a\\u001b[2J', offset: 7, problem: 'p' } })`))
@@ -101,7 +106,7 @@ test('JavaScript in a process cannot write files, start processes or threads', a
       try { reach(); console.error('reached') } catch (e) { console.error(e.code) }
     }
     misbehave = () => process.exit()`)
-  const runner = new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) })
+  const runner = loading(new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) }))
   await runner.ready
   while (lines.length < 3) await sleep(5)
   await runner.close(0)
@@ -117,7 +122,7 @@ test('what a process writes to its standard error is escaped, cut and bounded, a
     for (let i = 0; i < 1000; i++) console.error(i)
     misbehave = () => process.exit()`)
   process.env['VERIT_TEST_SECRET'] = 'secret'
-  const runner = new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) })
+  const runner = loading(new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) }))
   await runner.ready
   while (lines.length < 200) await sleep(5)
   await runner.close(0)

@@ -17,7 +17,7 @@ import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, ToRunner } fro
 
 /** What a model process may see of the environment: how to compute, and nothing else. */
 const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_EXECUTOR']
-const SCRIPT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url))
+const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.ts' : './first.js', import.meta.url))
 /** JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but by the lock (sandbox.ts). */
 const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', '--disable-sigusr1']
 const PING_MS = 5000
@@ -54,30 +54,40 @@ export class RunnerProcess {
   readonly ready: Promise<ModelInfo>
   /** Resolves with how the process ended, for example "signal SIGKILL". */
   readonly exited: Promise<string>
+  #options: RunnerOptions
   #child: ChildProcess
   #socket: Duplex
   #calls = new Map<number, Call>()
   #lastId = 0
   #ping: { id: number; since: number } | undefined
   #hangMs: number
+  #loadBy = Infinity
   #whenReady = Promise.withResolvers<ModelInfo>()
-  #state: 'loading' | 'ready' | 'dead' = 'loading'
+  #state: 'starting' | 'loading' | 'ready' | 'dead' = 'starting'
   #verdict: string | undefined
 
   constructor(options: RunnerOptions) {
     this.#hangMs = options.hangMs ?? 120_000
     this.ready = this.#whenReady.promise
     this.ready.catch(() => undefined)
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, options.script ?? SCRIPT], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, FIRST, ...(options.script === undefined ? [] : [options.script])], {
       env: environment(), stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd], windowsHide: true,
     })
     this.#socket = this.#child.stdio[3] as Duplex
     this.exited = this.#watchExit()
     this.#readLog(this.#child.stderr!, options.onLog)
     this.#readFrames()
-    const { name, threads, context, slots, instructionSet, memoryBytes, requireSandbox } = options
-    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet, memoryBytes, requireSandbox }) })
+    this.#options = options
     this.#watchHangs()
+  }
+
+  /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. */
+  load(): Promise<ModelInfo> {
+    const { name, threads, context, slots, instructionSet, memoryBytes, requireSandbox } = this.#options
+    if (this.#state === 'starting') this.#state = 'loading'
+    this.#loadBy = performance.now() + 10 * this.#hangMs
+    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet, memoryBytes, requireSandbox }) })
+    return this.ready
   }
 
   get alive(): boolean {
@@ -156,7 +166,7 @@ export class RunnerProcess {
 
   #receive(message: FromRunner): void {
     if (message.type === 'ready' || message.type === 'failed') {
-      if (this.#state !== 'loading') throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it loaded twice' })
+      if (this.#state !== 'loading') throw new VeritError('VERIT_RUNNER_FRAME', { problem: this.#state === 'starting' ? 'it loaded unasked' : 'it loaded twice' })
       if (message.type === 'failed') return this.#whenReady.reject(errorOf(message))
       this.#state = 'ready'
       return this.#whenReady.resolve(message.info)
@@ -173,11 +183,10 @@ export class RunnerProcess {
   }
 
   #watchHangs(): void {
-    const loadBy = performance.now() + 10 * this.#hangMs
     const timer = setInterval(() => {
       const now = performance.now()
-      if (this.#state === 'loading') {
-        if (now > loadBy) this.kill('it took too long to load the model')
+      if (this.#state === 'starting' || this.#state === 'loading') {
+        if (now > this.#loadBy) this.kill('it took too long to load the model')
       } else if (this.#ping === undefined) {
         this.#ping = { id: ++this.#lastId, since: now }
         this.#send({ type: 'ping', id: this.#ping.id })

@@ -12,6 +12,7 @@ export function notLocked(s: Sandbox): string[] {
   else if (s.landlock < 6) missing.push(`what Landlock ${s.landlock} does not know (${s.landlock < 4 ? 'TCP, ' : ''}signals and abstract sockets)`)
   if (!s.seccomp) missing.push('system calls')
   if (!s.codeRange) missing.push('executable memory')
+  if (s.seccomp && !s.noRing) missing.push('operations through io_uring')
   if (s.memoryBytes === 0) missing.push('the size of memory')
   return missing
 }
@@ -26,6 +27,6 @@ export function fixFor(s: Sandbox): string {
 /** One line for a banner or a log. */
 export function describeSandbox(s: Sandbox): string {
   const missing = notLocked(s)
-  if (missing.length === 0) return `locked: no files, TCP, processes or new code (Landlock ${s.landlock}, seccomp); at most ${formatBytes(s.memoryBytes)} of memory`
+  if (missing.length === 0) return `locked: no files, network, processes or new code (Landlock ${s.landlock}, seccomp); at most ${formatBytes(s.memoryBytes)} of memory`
   return `not locked: ${missing.join('; ')}`
 }

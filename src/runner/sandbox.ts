@@ -26,7 +26,8 @@ export function lockProcess({ memoryBytes, seccomp = true, required = false }: L
   const reached = addon()?.lock(memoryBytes, seccomp)
   const sandbox: Sandbox = {
     native: reached !== undefined, noNewPrivs: reached?.noNewPrivs === 1, landlock: reached?.landlock ?? 0, seccomp: reached?.seccomp === 1,
-    codeRange: reached?.codeRange === 1, memoryBytes: reached?.memory === 1 ? memoryBytes : 0,
+    codeRange: reached?.codeRange === 1, noRing: reached?.noRing === 1,
+    memoryBytes: reached?.memory === 1 ? memoryBytes : 0,
   }
   const missing = notLocked(sandbox)
   if (required && missing.length > 0) throw new VeritError('VERIT_SANDBOX', { missing: missing.join('; '), fix: fixFor(sandbox) })

@@ -12,7 +12,7 @@ import { openRegular } from '../lib/regular-file.ts'
 /** `sha256:` followed by 64 lower-case hexadecimal digits. */
 export type Digest = `sha256:${string}`
 
-const CHUNK = 1 << 20
+const CHUNK = 2 << 20
 const read = promisify(fsRead)
 
 export interface DigestOptions {
@@ -26,23 +26,25 @@ export function digestBytes(data: Uint8Array | string): Digest {
 }
 
 /**
- * The digest of a whole open file, from its first byte, whatever the descriptor's position, which does not move. Memory: 1 MiB; the event
- * loop runs on between chunks. A file whose length changes meanwhile is an error. `name` is used in errors only.
+ * The digest of a whole open file, from its first byte, whatever the descriptor's position, which does not move. One chunk is read while the one before it is
+ * hashed. Memory: 4 MiB; the event loop runs on between chunks. A file whose length changes meanwhile is an error. `name` is used in errors only.
  */
 export async function digestDescriptor(fd: number, name: string, options: DigestOptions = {}): Promise<Digest> {
   const hash = createHash('sha256')
-  const buffer = Buffer.allocUnsafe(CHUNK)
   try {
     const total = fstatSync(fd).size
-    let done = 0
-    for (;;) {
-      const { bytesRead } = await read(fd, buffer, 0, CHUNK, done)
+    let free = Buffer.allocUnsafe(CHUNK), done = 0, next = read(fd, Buffer.allocUnsafe(CHUNK), 0, CHUNK, 0)
+    while (done <= total) {
+      const { bytesRead, buffer } = await next
       if (bytesRead === 0) break
+      next = read(fd, free, 0, CHUNK, done + bytesRead)
+      next.catch(() => undefined) // told when it is awaited; the loop may end before
       hash.update(buffer.subarray(0, bytesRead))
+      free = buffer
       done += bytesRead
-      if (done > total) break
       options.onProgress?.(done, total)
     }
+    await next // of a file that grows: its descriptor may be closed when this ends
     if (done !== total) throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: 'its length changed while it was hashed' })
   } catch (e) {
     throw VeritError.is(e) ? e : fileError(e, name, 'read')
