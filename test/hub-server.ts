@@ -2,6 +2,7 @@
  * A server that answers like a hub of models, over https or http, and misbehaves on demand: files under their paths, ranges, entity tags, redirects. Each
  * request is noted. Names that end in `.test` lead to it through `rules`, so that a test has as many origins as it needs.
  */
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -23,12 +24,21 @@ const leaf = makeCertificate({ subject: 'hub', issuer: authority, purpose: 'serv
 
 export type Misbehave = (request: IncomingMessage, response: ServerResponse, behave: () => void) => void
 
+export interface SeenRequest {
+  readonly path: string
+  readonly host: string
+  readonly headers: IncomingMessage['headers']
+}
+
 export class HubServer {
   readonly files = new Map<string, Buffer>()
-  /** Requests as they came. */
-  readonly seen: { path: string; host: string; headers: IncomingMessage['headers'] }[] = []
-  /** Called in place of the usual answer. */
+  /** Requests as they came, but for those for signatures. */
+  readonly seen: SeenRequest[] = []
+  /** Requests for signatures (.sig), which follow every pull. */
+  readonly seenSignatures: SeenRequest[] = []
+  /** Called in place of the usual answer; not for signatures. */
   misbehave: Misbehave | undefined
+  misbehaveForSignatures: Misbehave | undefined
   #server: Server
   #secure: boolean
 
@@ -65,11 +75,14 @@ export class HubServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    this.seen.push({ path: request.url!, host: request.headers.host ?? '', headers: request.headers })
+    const signature = request.url!.endsWith('.sig')
+    const seen = signature ? this.seenSignatures : this.seen
+    seen.push({ path: request.url!, host: request.headers.host ?? '', headers: request.headers })
     response.on('error', () => undefined)
     const behave = (): void => this.#behave(request, response)
-    if (this.misbehave === undefined) behave()
-    else this.misbehave(request, response, behave)
+    const misbehave = signature ? this.misbehaveForSignatures : this.misbehave
+    if (misbehave === undefined) behave()
+    else misbehave(request, response, behave)
   }
 
   /** Like a hub: the commit, a strong tag, ranges. */
@@ -111,4 +124,16 @@ export class Place implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+/** Runs `verit` in the folder of the test, with the server as its hub. */
+export async function verit(place: Place, hub: HubServer, more: Record<string, string>, ...args: string[]): Promise<{ status: number; out: string; err: string }> {
+  const env = { ...process.env, VERIT_MODELS: place.models, HF_ENDPOINT: hub.origin('127.0.0.1'), HF_TOKEN_FILE: '', HF_TOKEN: '', ...more }
+  const child = spawn(process.execPath, [new URL('../src/cli/main.ts', import.meta.url).pathname, ...args], { env, cwd: place.folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (d: Buffer) => void (out += d.toString()))
+  child.stderr.on('data', (d: Buffer) => void (err += d.toString()))
+  const [status] = await once(child, 'close') as [number]
+  return { status, out, err }
 }

@@ -53,7 +53,7 @@ test('a first pull stores the file under its digest, names it, and pins commit, 
   const asked = hub.seen.length
   const second = await pull(SOURCE, place.options(hub))
   assert.deepEqual([second.fetched, second.pinned, hub.seen.length], [false, false, asked])
-  assert.deepEqual(resolveModel('model', place.models), { path: first.path, pulled: { name: 'model', digest: `sha256:${digest}` } })
+  assert.deepEqual(resolveModel('model', place.models), { path: first.path, pulled: { name: 'model', digest: `sha256:${digest}`, signature: undefined } })
   assert.deepEqual(resolveModel('./model', place.models), { path: './model', pulled: undefined })
   assert.deepEqual(resolveModel('unknown', place.models), { path: 'unknown', pulled: undefined })
 })

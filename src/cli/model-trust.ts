@@ -4,13 +4,14 @@ import { dirname, join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { defaultStateFolder, openStateFolder } from '../store/state-folder.ts'
+import type { Digest } from '../trust/digest.ts'
 import { publicPem } from '../trust/model-key.ts'
 import { changeTrustPolicy, loadTrustPolicy, writeTrustPolicy } from '../trust/trust-policy.ts'
 import type { PolicyFile, TrustPolicy } from '../trust/trust-policy.ts'
 import { collect } from './audit-shared.ts'
 import { readPublicKey } from './model-shared.ts'
 
-interface Where {
+export interface Where {
   state: string
   policy?: string
 }
@@ -56,11 +57,20 @@ export function trustCommand(): Command {
 }
 
 function changeWith(options: Change, change: (file: PolicyFile, options: Change) => Partial<PolicyFile>): void {
-  const path = policyPath(options)
-  if (options.policy === undefined) openStateFolder(dirname(path))
+  changePolicy(options, file => change(file, options))
+  process.stdout.write(`${policyPath(options)} was changed; a server takes it at its next start\n`)
+}
+
+function changePolicy(where: Where, change: (file: PolicyFile) => Partial<PolicyFile>): void {
+  const path = policyPath(where)
+  if (where.policy === undefined) openStateFolder(dirname(path))
   const policy = loadTrustPolicy(path, true)
-  writeTrustPolicy(changeTrustPolicy(policy, change(policy.file, options)))
-  process.stdout.write(`${path} was changed; a server takes it at its next start\n`)
+  writeTrustPolicy(changeTrustPolicy(policy, change(policy.file)))
+}
+
+/** Trusts a digest under a name, as `verit model trust add --digest` does. */
+export function trustDigest(where: Where, name: string, digest: Digest): void {
+  changePolicy(where, file => add(file, { ...where, name, digest }))
 }
 
 const usage = (problem: string, hint: string): VeritError => new VeritError('VERIT_USAGE', { problem, hint })

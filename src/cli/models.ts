@@ -58,7 +58,7 @@ function show(name: string, { models, json }: Options): void {
   const path = store!.path(model.digest)
   if (json === true) return line({ ...model, path })
   process.stdout.write(`${model.name}\n  digest    ${model.digest}\n  size      ${model.size.toLocaleString('en-US')} bytes (${formatBytes(model.size)})\n`
-    + `  source    ${printable(model.source)}\n${model.revision === undefined ? '' : `  commit    ${model.revision}\n`}  pulled    ${model.pulled}\n  path      ${printable(path)}\n`)
+    + `  source    ${printable(model.source)}\n${model.revision === undefined ? '' : `  commit    ${model.revision}\n`}  pulled    ${model.pulled}\n${model.signature === undefined ? '' : `  signature ${model.signature.digest}, of ${printable(model.signature.signedAs)}\n`}  path      ${printable(path)}\n`)
 }
 
 function remove(name: string, { models, json }: Options): void {

@@ -1,17 +1,25 @@
 /** `verit pull`: a model from a hub or an address into the store, pinned by its digest. */
 import { Command, InvalidArgumentError } from 'commander'
 import { DEFAULT_ENDPOINT } from '../hub/model-source.ts'
+import type { StoredModel } from '../hub/model-store.ts'
 import { pull } from '../hub/pull.ts'
+import type { PulledTrust } from '../hub/pulled-trust.ts'
 import { defined } from '../lib/defined.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
+import { defaultStateFolder } from '../store/state-folder.ts'
 import type { Digest } from '../trust/digest.ts'
+import { shellWord, trustCommand } from '../trust/model-trust.ts'
+import { loadTrustPolicy } from '../trust/trust-policy.ts'
+import { located, policyPath, trustDigest } from './model-trust.ts'
+import type { Where } from './model-trust.ts'
 import { digestOption, modelsOption, sizeOption } from './models-options.ts'
 
-interface Options {
+interface Options extends Where {
+  trust?: boolean
   name?: string
   lock: string
   sha256?: Digest
@@ -31,20 +39,22 @@ const seconds = (text: string): number => {
 }
 
 export function command(): Command {
-  return new Command('pull')
+  return located(new Command('pull')
     .summary('fetch a model, check it and keep it')
-    .description('Fetch a file of a model from a hub or an https address. It is downloaded aside, compared with its pin in verit.lock, checked, and then stored under its digest.')
+    .description('Fetch a file of a model from a hub or an https address. It is downloaded aside, compared with its pin in verit.lock, checked, and then stored under its digest. '
+      + 'A signature beside it is fetched, too, and compared with the trust policy.')
     .argument('<source>', 'hf:OWNER/REPO[@REVISION]/FILE or https://HOST/PATH')
     .option('--name <name>', 'name to use it by (default: the file\'s, without .gguf)')
     .option('--lock <file>', 'file of pins; made at the first pull', 'verit.lock')
     .option('--sha256 <digest>', 'what its SHA-256 must be', digestOption)
+    .option('--trust', 'let verit serve run this file under its name: records its digest in the trust policy')
     .option('--update', 'take what the source holds now, and pin that')
     .option('--endpoint <url>', `hub to ask, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
     .option('--allow-private', 'allow addresses in private networks, and http on this machine')
     .option('--max-size <size>', 'refuse a larger file (default: 64GiB)', sizeOption, 64 * 2 ** 30)
     .option('--timeout <duration>', 'for the whole download (default: 24h)', seconds, 86_400)
     .addOption(modelsOption())
-    .option('--json', 'print one JSON object')
+    .option('--json', 'print one JSON object'))
     .addHelpText('after', `
 A download that broke off goes on where it was when the command is given again. No proxy is used. The hub's token comes from the environment, or from the
 file that HF_TOKEN_FILE names; it goes to the hub and nowhere else:
@@ -55,6 +65,7 @@ Examples:
   verit pull hf:OWNER/REPO@v1.0/model.gguf --name mine
   verit pull https://example.org/model.gguf --sha256 DIGEST
   verit pull hf:OWNER/REPO/model.gguf --update
+  verit pull hf:OWNER/REPO/model.gguf --name mine --sha256 DIGEST --trust
   verit serve mine`)
     .action(run)
 }
@@ -83,8 +94,9 @@ async function run(source: string, options: Options): Promise<void> {
   }
   process.on('SIGINT', interrupt)
   const endpoint = options.endpoint ?? (process.env['HF_ENDPOINT'] || DEFAULT_ENDPOINT)
-  const { model, path, fetched, pinned } = await pull(source, {
+  const { model, path, fetched, pinned, trust, signatureProblem } = await pull(source, {
     models: options.models, lock: options.lock, endpoint, update: options.update === true, allowPrivate: options.allowPrivate === true,
+    policy: loadTrustPolicy(policyPath(options), options.policy === undefined || options.trust === true),
     maxSize: options.maxSize, totalMs: options.timeout * 1000, signal: stop.signal, onProgress: show('download'), onHash: show('check'),
     onWait: (s, reason) => process.stderr.write(`${printable(reason)}; again in ${Math.ceil(s)} s\n`),
     ...defined({ name: options.name, digest: options.sha256, token }),
@@ -92,8 +104,28 @@ async function run(source: string, options: Options): Promise<void> {
     bar?.clear()
     process.off('SIGINT', interrupt)
   })
-  if (options.json === true) return void process.stdout.write(`${printableJson({ ...model, path, fetched, pinned })}\n`)
+  if (options.trust === true) trustDigest(options, model.name, model.digest)
+  const now: PulledTrust = options.trust === true ? { by: 'digest' } : trust!
+  const command = trustCommandFor(options, model)
+  if (options.json === true) {
+    const shown = { ...now, ...defined({ signatureProblem }), ...(now.by === 'nothing' && { command }) }
+    return void process.stdout.write(`${printableJson({ ...model, path, fetched, pinned, trust: shown })}\n`)
+  }
   process.stdout.write(`${printable(model.name)}: ${formatBytes(model.size)}, ${model.digest}\n`
     + `${fetched ? 'fetched from' : 'here already, as pulled from'} ${printable(model.source)}${model.revision === undefined ? '' : `, commit ${model.revision}`}\n`
-    + `${pinned ? `pinned in ${options.lock}` : `as ${options.lock} pins it`}\n`)
+    + `${pinned ? `pinned in ${options.lock}` : `as ${options.lock} pins it`}\n`
+    + (signatureProblem === undefined ? '' : `a signature could not be had: ${printable(signatureProblem)}\n`) + trustText(now, model, options, command))
+}
+
+/** What it takes for `verit serve NAME`. */
+function trustText(trust: PulledTrust, { name, digest }: StoredModel, options: Options, command: string): string {
+  if (trust.by === 'signature') return `trusted: signed by ${printable(trust.signer)}\n`
+  if (trust.by === 'digest') return `trusted: ${printable(policyPath(options))} has ${digest} for the name ${name}\n`
+  if (trust.by === 'unsigned') return `trusted without a signature: ${printable(policyPath(options))} allows that for the name ${name}\n`
+  return `not trusted: ${printable(trust.problem)}\nverit serve refuses it; if you know that this digest is right, trust it:\n  ${command}\n`
+}
+
+function trustCommandFor({ state, policy }: Where, { name, digest }: StoredModel): string {
+  const where = policy !== undefined ? ` --policy ${shellWord(policy)}` : state === defaultStateFolder() ? '' : ` --state ${shellWord(state)}`
+  return trustCommand(digest, name) + where
 }

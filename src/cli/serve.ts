@@ -94,7 +94,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     if (done === total) progress.clear()
   }
   const server = await serve({
-    model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled?.name }), runner: { onDigestProgress, ...defined({ threads, instructionSet, expectedDigest: pulled?.digest }) },
+    model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ threads, instructionSet, expectedDigest: pulled?.digest }) },
   })
   stopOnSignals(server, options.grace)
   process.stderr.write(banner(server, config))

@@ -17,6 +17,14 @@ export interface ModelSource {
   readonly revision: string | undefined
   /** The address to ask, with another revision (a commit) in place of the one that was asked for. */
   url(revision?: string): URL
+  /** Where signatures are looked for, in this order: FILE.sig, and in a repository model.sig at its top, which signs all of it. */
+  readonly signatures: readonly SignaturePlace[]
+}
+
+export interface SignaturePlace {
+  url(revision?: string): URL
+  /** Path that the file must have in what was signed. */
+  readonly signedAs: string
 }
 
 const HUB = /^hf:([^/@]+)\/([^/@]+)(?:@([^/@]+))?\/(.+)$/
@@ -41,10 +49,11 @@ function hubSource(text: string, endpoint: URL): ModelSource {
   if (!REVISION.test(revision) || revision.includes('..')) fail(text, 'names no revision: give a branch, a tag or a commit; write a slash in it as %2F')
   const parts = path.split('/')
   if (parts.length > 20 || parts.some(p => p === '' || p === '.' || p === '..' || /[\\\p{C}%?#]/u.test(p))) fail(text, 'names no file of a repository')
-  const where = parts.map(encodeURIComponent).join('/')
+  const file = parts.at(-1)!
+  const at = (where: string) => (other = revision) => new URL(`${endpoint.origin}/${owner}/${repository}/resolve/${other}/${where.split('/').map(encodeURIComponent).join('/')}`)
   return {
-    id: `hf:${owner}/${repository}@${revision}/${path}`, kind: 'hub', file: parts.at(-1)!, revision,
-    url: (other = revision) => new URL(`${endpoint.origin}/${owner}/${repository}/resolve/${other}/${where}`),
+    id: `hf:${owner}/${repository}@${revision}/${path}`, kind: 'hub', file, revision,
+    url: at(path), signatures: [{ url: at(`${path}.sig`), signedAs: file }, { url: at('model.sig'), signedAs: path }],
   }
 }
 
@@ -59,7 +68,7 @@ function urlSource(text: string): ModelSource {
     fail(text, 'has a % in its path that stands for nothing')
   }
   if (file === '' || file === '.' || file === '..' || /[\\/\p{C}]/u.test(file)) fail(text, 'ends in no name of a file')
-  return { id: url.href, kind: 'url', file, revision: undefined, url: () => new URL(url) }
+  return { id: url.href, kind: 'url', file, revision: undefined, url: () => new URL(url), signatures: [{ url: () => new URL(`${url.href}.sig`), signedAs: file }] }
 }
 
 /**

@@ -6,9 +6,10 @@
 import { DatabaseSync } from 'node:sqlite'
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
-import { isDigest } from '../trust/digest.ts'
+import { digestBytes, isDigest } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import { readLock } from './lock-file.ts'
 import { privateFolder } from './models-folder.ts'
@@ -24,6 +25,14 @@ export interface StoredModel {
   readonly revision: string | undefined
   /** ISO 8601. */
   readonly pulled: string
+  readonly signature: StoredSignature | undefined
+}
+
+/** A signature that was fetched with a model, a file of the store as well. */
+export interface StoredSignature {
+  readonly digest: Digest
+  /** Path of the model in what was signed. */
+  readonly signedAs: string
 }
 
 export interface Removable {
@@ -36,6 +45,11 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, source TEXT NOT NULL, revision TEXT, pulled TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS locks (path TEXT PRIMARY KEY) STRICT;
   PRAGMA user_version = 1;`
+/** Version 2: signatures. */
+const SIGNATURES = `
+  ALTER TABLE names ADD COLUMN signature TEXT;
+  ALTER TABLE names ADD COLUMN signed_as TEXT;
+  PRAGMA user_version = 2;`
 
 /** 1 to 100 letters, digits, dots, dashes and underscores; no ending of a model file, so that a name is never taken for a path. */
 export function isModelName(text: string): boolean {
@@ -57,9 +71,8 @@ export class ModelStore implements Disposable {
     }
     try {
       this.#db = new DatabaseSync(path, { timeout: 30_000 })
-      const { user_version: version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number }
-      if (version > 1) throw new VeritError('VERIT_MODEL_STORE', { path, problem: 'was written by a newer version of Verit' })
-      if (version === 0) this.#db.exec(SCHEMA)
+      if (this.#version() > 2) throw new VeritError('VERIT_MODEL_STORE', { path, problem: 'was written by a newer version of Verit' })
+      if (this.#version() < 2) this.exclusively(() => this.#upgrade())
     } catch (e) {
       throw broken(e, path)
     }
@@ -103,6 +116,15 @@ export class ModelStore implements Disposable {
     }
   }
 
+  /** Keeps a few bytes as a file of their own. */
+  keep(bytes: Uint8Array): Digest {
+    const digest = digestBytes(bytes)
+    privateFolder(join(this.folder, 'sha256'))
+    privateFolder(join(this.path(digest), '..'))
+    writeFileAtomic(this.path(digest), bytes, { mode: 0o400 })
+    return digest
+  }
+
   /** Moves a checked file to its place: whole or not at all. It can no longer be written to. */
   promote(file: string, digest: Digest): void {
     const target = this.path(digest)
@@ -123,8 +145,8 @@ export class ModelStore implements Disposable {
   /** Gives a name, in place of what it stood for. */
   name(model: StoredModel): void {
     invariant(isModelName(model.name), 'the name was checked')
-    this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO names (name, digest, size, source, revision, pulled) VALUES (?, ?, ?, ?, ?, ?)')
-      .run(model.name, model.digest, model.size, model.source, model.revision ?? null, model.pulled))
+    this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO names (name, digest, size, source, revision, pulled, signature, signed_as) VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
+      .run(model.name, model.digest, model.size, model.source, model.revision ?? null, model.pulled, model.signature?.digest ?? null, model.signature?.signedAs ?? null))
   }
 
   /** Notes a lock file, whose models `gc` then keeps as long as it is there. @param path absolute */
@@ -140,7 +162,8 @@ export class ModelStore implements Disposable {
   /** Removes the files that no name and no lock file refers to, and downloads that nobody goes on with. @param dryRun only says which */
   gc(dryRun: boolean): Removable[] {
     return this.exclusively(() => {
-      const wanted = new Set<string>([...this.list().map(m => m.digest.slice(7)), ...this.#locked()])
+      const named = this.list().flatMap(m => [m.digest, ...(m.signature === undefined ? [] : [m.signature.digest])])
+      const wanted = new Set<string>([...named.map(d => d.slice(7)), ...this.#locked()])
       const removable: Removable[] = []
       for (const [folder, name] of this.#files()) {
         if (!wanted.has(name)) removable.push({ path: join('sha256', folder, name), bytes: statSync(join(this.folder, 'sha256', folder, name)).size })
@@ -170,6 +193,16 @@ export class ModelStore implements Disposable {
     return readdirSync(root).filter(f => /^[0-9a-f]{2}$/.test(f)).flatMap(f => readdirSync(join(root, f)).map((n): [string, string] => [f, n]))
   }
 
+  #version(): number {
+    return Number(this.#db.prepare('PRAGMA user_version').get()!['user_version'])
+  }
+
+  /** Looks again: another process may have been faster. */
+  #upgrade(): void {
+    if (this.#version() === 0) this.#db.exec(SCHEMA)
+    if (this.#version() === 1) this.#db.exec(SIGNATURES)
+  }
+
   #guard<T>(work: () => T): T {
     try {
       return work()
@@ -180,9 +213,12 @@ export class ModelStore implements Disposable {
 }
 
 function fromRow(row: Record<string, unknown>): StoredModel {
-  const { name, digest, size, source, revision, pulled } = row
-  if (!isDigest(digest)) throw new VeritError('VERIT_MODEL_STORE', { path: 'index.db', problem: 'holds a digest that is none' })
-  return { name: String(name), digest, size: Number(size), source: String(source), revision: revision === null ? undefined : String(revision), pulled: String(pulled) }
+  const { name, digest, size, source, revision, pulled, signature, signed_as: signedAs } = row
+  if (!isDigest(digest) || (signature !== null && !isDigest(signature))) throw new VeritError('VERIT_MODEL_STORE', { path: 'index.db', problem: 'holds a digest that is none' })
+  return {
+    name: String(name), digest, size: Number(size), source: String(source), revision: revision === null ? undefined : String(revision), pulled: String(pulled),
+    signature: signature === null ? undefined : { digest: signature, signedAs: String(signedAs) },
+  }
 }
 
 function broken(e: unknown, path: string): unknown {

@@ -1,11 +1,13 @@
 /**
- * `verit pull`: download into quarantine, compare digests (asked for, pinned, announced), admit, and only then store and name; the pin is written
- * last. A source that is pinned is fetched at the commit of its pin and must be the same file.
+ * `verit pull`: download into quarantine, compare digests (asked for, pinned, announced), admit, fetch the signature, and only then store and name; the pin
+ * is written last. A source that is pinned is fetched at the commit of its pin and must be the same file.
  */
 import { resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import type { Digest } from '../trust/digest.ts'
+import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
+import type { TrustPolicy } from '../trust/trust-policy.ts'
 import { admit, digestOf } from './admit.ts'
 import { download } from './download.ts'
 import type { DownloadOptions, Downloaded } from './download.ts'
@@ -16,6 +18,8 @@ import type { ModelSource } from './model-source.ts'
 import { ModelStore, isModelName } from './model-store.ts'
 import type { StoredModel } from './model-store.ts'
 import { Partial } from './partial.ts'
+import { findSignature, judgePulled } from './pulled-trust.ts'
+import type { FoundSignature, PulledTrust } from './pulled-trust.ts'
 
 export interface PullOptions extends DownloadOptions {
   /** Folder of the store. */
@@ -30,6 +34,10 @@ export interface PullOptions extends DownloadOptions {
   readonly update?: boolean
   /** Origin of the hub. Default https://huggingface.co. */
   readonly endpoint?: string
+  /** Says whom the user trusts. Undefined: a signature is kept, and not judged. */
+  readonly policy?: TrustPolicy
+  /** Milliseconds for fetching one signature. Default 60,000. */
+  readonly signatureMs?: number
   /** Called while digests are computed. */
   readonly onHash?: (done: number, total: number) => void
 }
@@ -42,9 +50,13 @@ export interface Pulled {
   readonly fetched: boolean
   /** Whether the lock file has a new or another pin now. */
   readonly pinned: boolean
+  /** What the policy says of it; undefined without one. */
+  readonly trust: PulledTrust | undefined
+  /** Why a signature could not be had. */
+  readonly signatureProblem: string | undefined
 }
 
-/** @throws VeritError VERIT_PULL_*, VERIT_LOCK_FILE, VERIT_MODEL_*, VERIT_GGUF, VERIT_SAFETENSORS, VERIT_STATE, VERIT_FILE_* */
+/** @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED (the signature of a trusted signer does not hold), VERIT_PULL_*, VERIT_LOCK_FILE, VERIT_MODEL_*, VERIT_GGUF, VERIT_SAFETENSORS, VERIT_STATE, VERIT_FILE_* */
 export async function pull(text: string, options: PullOptions): Promise<Pulled> {
   const source = parseSource(text, parseEndpoint(options.endpoint ?? DEFAULT_ENDPOINT))
   const lock = resolve(options.lock ?? 'verit.lock')
@@ -54,7 +66,10 @@ export async function pull(text: string, options: PullOptions): Promise<Pulled> 
   if (expected !== undefined && options.digest !== undefined) checkDigest(source, options.digest, expected.digest, `--sha256 (${lock} pins another)`)
   using store = new ModelStore(options.models)
   checkName(store, name, source)
-  if (expected !== undefined && await isWhole(store, expected.digest, options)) return finish(store, source, lock, name, expected, undefined, options)
+  if (expected !== undefined && await isWhole(store, expected.digest, options)) {
+    const found = storedSignature(store, name, expected.digest) ?? await signatureOf(source, expected.revision, name, expected.digest, options)
+    return finish(store, source, lock, name, expected, undefined, found, options)
+  }
 
   using partial = new Partial(store.quarantine, source.url(expected?.revision).href)
   const got = await download(source, expected?.revision, partial, options)
@@ -65,8 +80,16 @@ export async function pull(text: string, options: PullOptions): Promise<Pulled> 
     partial.discard() // a file that was refused is not kept for another try
     throw e
   }
+  const revision = got.revision ?? expected?.revision
+  let found: FoundSignature
+  try {
+    found = await signatureOf(source, revision, name, digest, options)
+  } catch (e) {
+    if (options.signal?.aborted !== true) partial.discard()
+    throw e
+  }
   partial.settle() // before the store is held, for it may take long
-  const done = finish(store, source, lock, name, { revision: got.revision ?? expected?.revision, size: got.size, digest }, partial, options)
+  const done = finish(store, source, lock, name, { revision, size: got.size, digest }, partial, found, options)
   partial.discard()
   return done
 }
@@ -86,8 +109,32 @@ async function check(source: ModelSource, partial: Partial, got: Downloaded, wan
   return digest
 }
 
+/** Looks for a signature, by a trusted signer if there is one. @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED */
+function signatureOf(source: ModelSource, revision: string | undefined, name: string, digest: Digest, options: PullOptions): Promise<FoundSignature> {
+  const { policy } = options
+  return findSignature(source, revision, options, signed => policy === undefined || judgePulled(policy, name, digest, signed).by === 'signature')
+}
+
+/** The signature that was fetched with the model, when that is what the name stands for already; undefined: it has to be looked for. */
+function storedSignature(store: ModelStore, name: string, digest: Digest): FoundSignature | undefined {
+  const model = store.find(name)
+  if (model === undefined || model.digest !== digest) return undefined
+  if (model.signature === undefined) return { signed: undefined, problem: undefined }
+  if (!store.has(model.signature.digest)) return undefined
+  const file = openRegular(store.path(model.signature.digest), 'the stored signature')
+  try {
+    if (file.size > MAX_BUNDLE_BYTES) return undefined
+    const bytes = file.readAll()
+    return { signed: { bundle: { bytes, source: `the signature of ${name}` }, signedAs: model.signature.signedAs }, problem: undefined }
+  } finally {
+    file.close()
+  }
+}
+
 /** Stores what was downloaded (if anything was), names it and pins it, while nobody else changes the store. */
-function finish(store: ModelStore, source: ModelSource, lock: string, name: string, pin: Pin, partial: Partial | undefined, options: PullOptions): Pulled {
+function finish(store: ModelStore, source: ModelSource, lock: string, name: string, pin: Pin, partial: Partial | undefined, found: FoundSignature, options: PullOptions): Pulled {
+  const { signed, problem } = found
+  const trust = options.policy === undefined ? undefined : judgePulled(options.policy, name, pin.digest, signed)
   return store.exclusively(() => {
     checkName(store, name, source)
     const pins = readLock(lock)
@@ -96,12 +143,13 @@ function finish(store: ModelStore, source: ModelSource, lock: string, name: stri
       throw new VeritError('VERIT_PULL_LOCK', { source: source.id, lock, wanted: before.digest, got: pin.digest })
     }
     if (partial !== undefined) store.promote(partial.path, pin.digest)
-    const model = { name, digest: pin.digest, size: pin.size, source: source.id, revision: pin.revision, pulled: new Date().toISOString() }
+    const signature = signed === undefined ? undefined : { digest: store.keep(signed.bundle.bytes), signedAs: signed.signedAs }
+    const model = { name, digest: pin.digest, size: pin.size, source: source.id, revision: pin.revision, pulled: new Date().toISOString(), signature }
     store.name(model)
     store.noteLock(lock)
     const changed = before?.digest !== pin.digest || before.revision !== pin.revision
     if (changed) writeLock(lock, pins.set(source.id, pin))
-    return { model, path: store.path(pin.digest), fetched: partial !== undefined, pinned: changed }
+    return { model, path: store.path(pin.digest), fetched: partial !== undefined, pinned: changed, trust, signatureProblem: problem }
   })
 }
 

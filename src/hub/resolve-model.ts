@@ -3,13 +3,14 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import type { Digest } from '../trust/digest.ts'
+import type { TrustedAs } from '../trust/model-trust.ts'
 import { ModelStore, isModelName } from './model-store.ts'
 import { defaultModelsFolder } from './models-folder.ts'
 
 export interface ResolvedModel {
   readonly path: string
-  /** For a pulled model: its name, and the digest that its file must have when it is loaded. */
-  readonly pulled: { readonly name: string; readonly digest: Digest } | undefined
+  /** For a pulled model: its name, the digest that its file must have when it is loaded, and the signature that was fetched with it. */
+  readonly pulled: (TrustedAs & { readonly digest: Digest }) | undefined
 }
 
 /**
@@ -22,5 +23,6 @@ export function resolveModel(nameOrPath: string, folder: string = defaultModelsF
   const model = store.find(nameOrPath)
   if (model === undefined) return { path: nameOrPath, pulled: undefined }
   if (!store.has(model.digest)) throw new VeritError('VERIT_MODEL_STORE', { path: store.path(model.digest), problem: `is not there, though the model ${model.name} needs it` })
-  return { path: store.path(model.digest), pulled: { name: model.name, digest: model.digest } }
+  const { name, digest, signature } = model
+  return { path: store.path(digest), pulled: { name, digest, signature: signature && { path: store.path(signature.digest), signedAs: signature.signedAs } } }
 }

@@ -14,7 +14,7 @@ import type { ModelRunnerOptions } from '../runner/model-runner.ts'
 import type { NewKey } from '../store/key-store.ts'
 import { openRateState } from '../store/open-rate-state.ts'
 import { openStore } from '../store/open-store.ts'
-import type { ModelTrust } from '../trust/model-trust.ts'
+import type { ModelTrust, TrustedAs } from '../trust/model-trust.ts'
 import { Admission } from './admission.ts'
 import { AlertDesk } from './alert-desk.ts'
 import type { ServerConfig } from './config.ts'
@@ -39,8 +39,8 @@ export interface ServeOptions {
   model: string
   /** Name by which clients ask for it. Default: the file's name without its ending. */
   modelName?: string
-  /** Name under which the model must be trusted. Default: its file's, without its ending. */
-  trustedAs?: string
+  /** Name and signature by which a pulled model must be trusted. Default: its file's name without its ending, and the signature beside it. */
+  trustedAs?: TrustedAs
   config: ServerConfig
   /** State folder. */
   state: string

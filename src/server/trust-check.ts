@@ -6,21 +6,22 @@ import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import type { Digest } from '../trust/digest.ts'
 import { decideTrust } from '../trust/model-trust.ts'
-import type { ModelTrust } from '../trust/model-trust.ts'
+import type { ModelTrust, TrustedAs } from '../trust/model-trust.ts'
 import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
 import type { BundleInput } from '../trust/oms-verify.ts'
 import { loadTrustPolicy, trustName } from '../trust/trust-policy.ts'
 import type { ServerConfig } from './config.ts'
 
 /**
- * @param name under which the model must be trusted; default: its file's
+ * @param as of a pulled model; default: the name of its file, and the signature beside it
  * @returns says why a file of this digest may be served, or throws
  * @throws VeritError VERIT_TRUST, VERIT_OTHERS_WRITE and those of reading; later VERIT_UNTRUSTED, VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
  */
-export function trustCheck(model: string, name: string | undefined, config: ServerConfig['trust'], state: string): (digest: Digest) => ModelTrust {
+export function trustCheck(model: string, as: TrustedAs | undefined, config: ServerConfig['trust'], state: string): (digest: Digest) => ModelTrust {
   const policy = config.policy === '' ? loadTrustPolicy(join(state, 'trust.toml'), true) : loadTrustPolicy(config.policy)
-  const bundle = readBundle(`${model}.sig`)
-  return digest => decideTrust(policy, { path: model, name: name ?? trustName(model), digest, bundle, allowUnsigned: config.allowUnsigned })
+  const signature = as === undefined ? `${model}.sig` : as.signature?.path
+  const bundle = signature === undefined ? undefined : readBundle(signature)
+  return digest => decideTrust(policy, { path: model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
 }
 
 function readBundle(path: string): BundleInput | undefined {

@@ -11,6 +11,14 @@ import type { TrustPolicy } from './trust-policy.ts'
 /** Why it may be served. */
 export type ModelTrust = { readonly by: 'signature'; readonly signer: string } | { readonly by: 'digest' } | { readonly by: 'unsigned' }
 
+/** A file out of the store of pulled models, which lies under another name than it was signed with. */
+export interface TrustedAs {
+  /** Name under which it must be trusted. */
+  readonly name: string
+  /** The signature that was fetched with it, and the path that the file has in what was signed; that may list other files, too. */
+  readonly signature?: { readonly path: string; readonly signedAs: string } | undefined
+}
+
 export interface TrustQuestion {
   /** Path of the model. */
   path: string
@@ -19,6 +27,8 @@ export interface TrustQuestion {
   digest: Digest
   /** The signature beside it, if there is one. */
   bundle: BundleInput | undefined
+  /** Path of the file in what was signed, which may list others, too. Default: its name, and it must be the only one. */
+  signedAs?: string | undefined
   /** Whether it may go without, whatever the policy says of unsigned models. */
   allowUnsigned: boolean
 }
@@ -28,9 +38,9 @@ export interface TrustQuestion {
  * where unsigned models are allowed. Last, whether it may go without.
  * @throws VeritError VERIT_UNTRUSTED, VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
  */
-export function decideTrust(policy: TrustPolicy, { path, name = trustName(path), digest, bundle, allowUnsigned }: TrustQuestion): ModelTrust {
+export function decideTrust(policy: TrustPolicy, { path, name = trustName(path), digest, bundle, signedAs, allowUnsigned }: TrustQuestion): ModelTrust {
   const digests = policy.file.digests ?? {}
-  const command = `verit model trust add --digest ${digest} --name ${shellWord(name)}`
+  const command = trustCommand(digest, name)
   if (Object.hasOwn(digests, name)) {
     if (digests[name]!.includes(digest)) return { by: 'digest' }
     throw new VeritError('VERIT_UNTRUSTED', {
@@ -41,7 +51,7 @@ export function decideTrust(policy: TrustPolicy, { path, name = trustName(path),
   if (bundle !== undefined) {
     try {
       const trusted = policy.signers.filter(s => fitsAny(name, s.models))
-      const { signer } = verifyModelFile({ bundle, trusted, fileName: basename(path), allowEd25519: policy.file.allow_ed25519 === true }, digest)
+      const { signer } = verifyModelFile({ bundle, trusted, fileName: signedAs ?? basename(path), among: signedAs !== undefined, allowEd25519: policy.file.allow_ed25519 === true }, digest)
       return { by: 'signature', signer }
     } catch (e) {
       if (!VeritError.is(e, 'VERIT_SIGNER') && !VeritError.is(e, 'VERIT_BUNDLE')) throw e
@@ -55,4 +65,7 @@ export function decideTrust(policy: TrustPolicy, { path, name = trustName(path),
   })
 }
 
-const shellWord = (text: string): string => (/^[\w@%+=:,.][\w@%+=:,./-]*$/.test(text) ? text : `'${printable(text).replaceAll('\'', '\'\\\'\'')}'`)
+/** The command that trusts a digest under a name. */
+export const trustCommand = (digest: Digest, name: string): string => `verit model trust add --digest ${digest} --name ${shellWord(name)}`
+
+export const shellWord = (text: string): string => (/^[\w@%+=:,./][\w@%+=:,./-]*$/.test(text) ? text : `'${printable(text).replaceAll('\'', '\'\\\'\'')}'`)

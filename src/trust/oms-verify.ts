@@ -59,21 +59,23 @@ export function verifyBundle({ bundle: { bytes, source }, trusted, allowEd25519 
 }
 
 /**
- * Compares a digest taken elsewhere, on the descriptor that is served, with that of a model signed as the one file `fileName`.
+ * Compares a digest taken elsewhere, on the descriptor that is served, with that of a model signed as the one file `fileName`; with `among`, as one of
+ * the files that were signed, for a file fetched alone out of a signed folder.
  * @throws VeritError as verifyBundle, and VERIT_MODEL_CHANGED
  */
-export function verifyModelFile(options: VerifyOptions & { fileName: string }, digest: Digest): VerifiedModel {
+export function verifyModelFile(options: VerifyOptions & { fileName: string; among?: boolean }, digest: Digest): VerifiedModel {
   const verified = verifyBundle(options)
-  const { fileName, bundle: { source } } = options
+  const { fileName, among = false, bundle: { source } } = options
   const { parts, shardSize } = verified.model
-  const [only] = parts
+  const only = among ? parts.find(p => p.path === fileName) : parts[0]
   const changed = (problem: string): never => {
     throw new VeritError('VERIT_MODEL_CHANGED', { model: printable(fileName), problem })
   }
   if (shardSize !== undefined) throw new VeritError('VERIT_BUNDLE', { source, problem: 'it signs ranges of bytes, where the digest of one whole file is needed' })
-  if (parts.length !== 1) return changed(`${printable(source)} signs ${parts.length} files, not this one alone`)
-  if (only!.path !== fileName) return changed(`the file that was signed is named ${printable(only!.path, 200)}`)
-  if (`sha256:${only!.digest}` !== digest) return changed(`its SHA-256 is ${digest.slice(7)}, and ${only!.digest} was signed`)
+  if (only === undefined) return changed(`${printable(source)} signs ${parts.length === 1 ? 'one file, which is another' : `${parts.length} files, and this is none of them`}`)
+  if (!among && parts.length !== 1) return changed(`${printable(source)} signs ${parts.length} files, not this one alone`)
+  if (only.path !== fileName) return changed(`the file that was signed is named ${printable(only.path, 200)}`)
+  if (`sha256:${only.digest}` !== digest) return changed(`its SHA-256 is ${digest.slice(7)}, and ${only.digest} was signed`)
   return verified
 }
 

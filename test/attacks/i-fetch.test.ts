@@ -33,7 +33,8 @@ after(async () => {
 })
 beforeEach(() => {
   hub.misbehave = undefined
-  hub.seen.length = inside.seen.length = 0
+  hub.misbehaveForSignatures = undefined
+  hub.seen.length = hub.seenSignatures.length = inside.seen.length = inside.seenSignatures.length = 0
   hub.files.clear()
   hub.put('small.bin', SMALL)
   hub.put('model.gguf', MODEL)
@@ -129,8 +130,10 @@ test('I2 the address that was judged is the one that is connected to, whatever t
     return [answers.at(-1)!]
   }
   using place = new Place()
-  await pull(SOURCE, place.options(hub, { resolve: rebinding }))
-  assert.deepEqual([answers.length, hub.seen.length, inside.seen.length], [1, 1, 0])
+  const { signatureProblem } = await pull(SOURCE, place.options(hub, { resolve: rebinding }))
+  // the signatures are asked for anew, and judged anew
+  assert.deepEqual([hub.seen.length, hub.seenSignatures.length, inside.seen.length, inside.seenSignatures.length], [1, 0, 0, 0])
+  assert.match(signatureProblem!, /127\.0\.0\.2/)
   // a second request of the same download resolves anew, and is judged anew
   hub.misbehave = (_, response) => void response.writeHead(503, { 'Retry-After': '0' }).end()
   answers.length = 0
@@ -276,6 +279,13 @@ test('I6 the token goes to the hub\'s origin and nowhere else, cookies go nowher
     await pull(SOURCE, place.options(hub, { token }))
     assert.deepEqual(hub.seen.map(s => s.headers.authorization), [`Bearer ${token}`, `Bearer ${token}`])
     assert.deepEqual(cdn.seen.map(s => s.headers.authorization), [undefined])
+    // signatures are asked for under the same rules
+    hub.misbehaveForSignatures = (_, response) => void response.writeHead(302, { Location: `${cdn.origin('cdn.test')}/x.sig?signature=alsosecret` }).end()
+    using signed = new Place()
+    await pull(SOURCE, signed.options(hub, { token }))
+    assert.deepEqual(hub.seenSignatures.slice(-2).map(s => s.headers.authorization), [`Bearer ${token}`, `Bearer ${token}`])
+    assert.deepEqual([...cdn.seen, ...cdn.seenSignatures].filter(s => s.path.startsWith('/x.sig')).map(s => s.headers.authorization), [undefined, undefined])
+    cdn.seen.length = 0
     assert.ok([...hub.seen, ...cdn.seen].every(s => s.headers.cookie === undefined && s.headers.referer === undefined))
     const kept = readdirSync(place.folder, { recursive: true, withFileTypes: true }).filter(f => f.isFile()).map(f => readFileSync(join(f.parentPath, f.name), 'latin1')).join()
     assert.ok(!kept.includes(token) && !kept.includes('alsosecret'))
