@@ -1,5 +1,6 @@
 /** Encodes the documents of both sides of the split into shards and keeps the counts that the manifest states. */
-import type { EncodeStream, Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { EncodeStream } from '../tokenizer/text-tokenizer.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { SplitRecord } from './manifest.ts'
 import type { SplitSink } from './router.ts'
 import { ShardWriter, tokenWidth } from './shards.ts'

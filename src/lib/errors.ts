@@ -54,7 +54,11 @@ export const errorTable = {
   }),
   VERIT_TOKENIZER_FILE: row<{ source: string; problem: string }>({
     what: f => `The tokenizer in ${f.source} cannot be used: ${f.problem}`,
-    next: () => 'Use a byte-level BPE tokenizer, for instance one made by verit tokenizer train',
+    next: () => 'docs/formats.md lists the kinds of tokenizer that are supported; verit tokenizer train makes one',
+  }),
+  VERIT_SENTENCEPIECE: row<{ file: string; offset: number; problem: string }>({
+    what: f => `${f.file} cannot be used as a SentencePiece model: at byte ${f.offset}, ${f.problem}`,
+    next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused',
   }),
   VERIT_TOKENIZER_CHARACTER: row<{ character: string }>({
     what: f => `The character ${JSON.stringify(f.character)} is not in the vocabulary of this character tokenizer`,
@@ -295,7 +299,7 @@ export const errorTable = {
   }),
   VERIT_PULL_ADDRESS: row<{ host: string; problem: string }>({
     what: f => `${f.host} was not asked: ${f.problem}`,
-    next: () => 'Downloads come from public addresses over https; --allow-private allows a mirror in your own network, and http on this machine',
+    next: () => 'Models come from and go to public addresses over https; --allow-private allows hosts in your own network, and http on this machine',
   }),
   VERIT_PULL_REDIRECT: row<{ host: string; problem: string }>({
     what: f => `${f.host} answered with ${f.problem}`, next: () => 'It was not followed: use another source, or tell its operator',
@@ -315,6 +319,17 @@ export const errorTable = {
   VERIT_PULL_LOCK: row<{ source: string; lock: string; wanted: string; got: string }>({
     what: f => `${f.source} is not what ${f.lock} pins: ${f.got} instead of ${f.wanted}`,
     next: () => 'The file at the source was changed: find out why, and only then accept it with --update',
+  }),
+  VERIT_PUSH_UNSIGNED: row<{ model: string; signature: string; problem: string }>({
+    what: f => `${f.model} was not sent: ${f.signature} ${f.problem}`,
+    next: f => `Sign it (verit model sign ${f.model} --key KEY.pem --force), or push it without a signature with --unsigned`,
+  }),
+  VERIT_PUSH_TARGET: row<{ target: string; problem: string }>({
+    what: f => `A model cannot be pushed to ${f.target}: ${f.problem}`, next: () => 'Write hf:OWNER/REPO/FILE, hf:OWNER/REPO@BRANCH/FILE or https://HOST/PATH; docs/pull.md has examples', exit: 2,
+  }),
+  VERIT_PUSH_ANSWER: row<{ host: string; problem: string; hint: string }>({ what: f => `${f.host} does not take the file: ${f.problem}`, next: f => f.hint }),
+  VERIT_PUSH_CONNECTION: row<{ host: string; reason: string }>({
+    what: f => `The upload to ${f.host} broke off: ${f.reason}`, next: () => 'Run the same command again: what a hub has already is not sent again',
   }),
   VERIT_LOCK_FILE: row<{ path: string; problem: string }>({
     what: f => `${f.path} cannot be used: ${f.problem}`, next: () => 'Restore it from your version control, or name another with --lock; docs/pull.md describes it', exit: 2,

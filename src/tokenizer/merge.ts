@@ -11,18 +11,24 @@ const POSITIONS = 2 ** 31
 export class WordMerger {
   #pairs: PairIndex
   #result: Int32Array
+  #rank: Int32Array | undefined
+  #onPair: ((pair: number) => void) | undefined
   #heap = new Float64Array(64)
   #size = 0
   #next = new Int32Array(64)
   #previous = new Int32Array(64)
 
   /**
-   * @param pairs merges; the index of a pair is its rank.
-   * @param result token id that the merge of each rank makes.
+   * @param pairs merges
+   * @param result by index of a pair: the token id that its merge makes
+   * @param rank by index of a pair: its rank, which several pairs may share. Default: the index.
+   * @param onPair is told of each pair that comes to stand side by side
    */
-  constructor(pairs: PairIndex, result: Int32Array) {
+  constructor(pairs: PairIndex, result: Int32Array, rank?: Int32Array, onPair?: (pair: number) => void) {
     this.#pairs = pairs
     this.#result = result
+    this.#rank = rank
+    this.#onPair = onPair
   }
 
   /** Merges `ids[0, n)` in place and returns how many ids are left. */
@@ -47,18 +53,26 @@ export class WordMerger {
       // An entry is stale when its left symbol was merged away (-1) or either symbol has changed since.
       const a = ids[i]!
       const j = next[i]!
-      if (a < 0 || j >= n || a !== this.#pairs.left(rank) || ids[j] !== this.#pairs.right(rank)) continue
-      const merged = this.#result[rank]!
+      if (a < 0 || j >= n) continue
+      let pair = rank
+      if (this.#rank === undefined) {
+        if (a !== this.#pairs.left(rank) || ids[j] !== this.#pairs.right(rank)) continue
+      } else {
+        // Another pair of the same rank that stands there by now has an entry of its own with this very key: either may serve it.
+        pair = this.#pairs.get(a, ids[j]!)
+        if (pair < 0 || this.#rank[pair] !== rank) continue
+      }
+      const merged = this.#result[pair]!
       ids[i] = merged
       ids[j] = -1
       const k = next[j]!
       next[i] = k
+      const h = previous[i]!
+      if (h >= 0) this.#offer(ids[h]!, merged, h)
       if (k < n) {
         previous[k] = i
         this.#offer(merged, ids[k]!, i)
       }
-      const h = previous[i]!
-      if (h >= 0) this.#offer(ids[h]!, merged, h)
     }
     let left = 0
     for (let i = 0; i < n; i = next[i]!) ids[left++] = ids[i]!
@@ -71,8 +85,10 @@ export class WordMerger {
   }
 
   #offer(a: number, b: number, position: number): void {
-    const rank = this.#pairs.get(a, b)
-    if (rank < 0) return
+    const pair = this.#pairs.get(a, b)
+    if (pair < 0) return
+    this.#onPair?.(pair)
+    const rank = this.#rank === undefined ? pair : this.#rank[pair]!
     if (this.#size === this.#heap.length) {
       const larger = new Float64Array(2 * this.#size)
       larger.set(this.#heap)

@@ -26,6 +26,10 @@ export interface TokenizerParts {
   pretokenizer: string
   /** Id of the end-of-text token. Default: the control token `<|endoftext|>`, `<|end_of_text|>` or `</s>`, if there is one. */
   endOfText?: number | undefined
+  /** Id of the token that stands before a text. Default: `endOfText`, as these vocabularies were trained. */
+  beginOfText?: number | undefined
+  /** Whether a text that is to be continued gets it in front. Default false. */
+  addsBegin?: boolean | undefined
 }
 
 export const MAX_TOKENS = 1 << 20
@@ -49,6 +53,8 @@ export interface CheckedParts {
   pairs: PairIndex
   results: Int32Array
   endOfText: number | undefined
+  beginOfText: number | undefined
+  addsBegin: boolean
 }
 
 const encoder = new TextEncoder()
@@ -132,5 +138,10 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
   } else if (!Number.isInteger(endOfText) || endOfText < 0 || endOfText >= tokens.length) {
     refuse(`its end-of-text token ${endOfText} is not one of its ${tokens.length} tokens`)
   }
-  return { tokens, tokenTypes, merges, pretokenizer: name, bytes, ids, pairs, results, endOfText }
+  const beginOfText = parts.beginOfText ?? endOfText
+  if (beginOfText !== undefined && !(Number.isInteger(beginOfText) && beginOfText >= 0 && beginOfText < tokens.length)) {
+    refuse(`its begin-of-text token ${beginOfText} is not one of its ${tokens.length} tokens`)
+  }
+  if (parts.addsBegin === true && beginOfText === undefined) refuse('it wants a token before each text, and names none')
+  return { tokens, tokenTypes, merges, pretokenizer: name, bytes, ids, pairs, results, endOfText, beginOfText, addsBegin: parts.addsBegin === true }
 }

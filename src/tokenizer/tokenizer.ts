@@ -5,8 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
-import { detach } from './count.ts'
 import { DecodeStream } from './decode-stream.ts'
+import { IdList } from './id-list.ts'
 import { partsFromJson, partsToJson } from './json.ts'
 import { WordMerger } from './merge.ts'
 import { checkParts, CONTROL, MAX_TOKEN_LENGTH, NORMAL, USER_DEFINED } from './parts.ts'
@@ -14,45 +14,14 @@ import type { CheckedParts, TokenizerParts } from './parts.ts'
 import { pretokenizer } from './pretokenizer.ts'
 import type { Pretokenizer, PretokenizerName } from './pretokenizer.ts'
 import { byteSpelling, spell } from './bytes.ts'
+import type { EncodeStream, TextTokenizer } from './text-tokenizer.ts'
+import { CACHED_LENGTH, WordCache } from './word-cache.ts'
 import { WordStream } from './words.ts'
-
-/** Words kept in each of two generations of the cache, and the longest word that is kept, in UTF-16 units. */
-const CACHE_WORDS = 32_768
-const CACHE_LENGTH = 64
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** Token ids under construction. */
-class IdList {
-  #ids: Int32Array<ArrayBuffer>
-  #length = 0
-  constructor(room: number) {
-    this.#ids = new Int32Array(Math.max(16, room))
-  }
-  push(ids: ArrayLike<number>, n: number): void {
-    if (this.#length + n > this.#ids.length) {
-      const larger = new Int32Array(Math.max(2 * this.#ids.length, this.#length + n))
-      larger.set(this.#ids)
-      this.#ids = larger
-    }
-    for (let i = 0; i < n; i++) this.#ids[this.#length + i] = ids[i]!
-    this.#length += n
-  }
-  take(): Int32Array<ArrayBuffer> {
-    return this.#ids.slice(0, this.#length)
-  }
-}
-
-/** Encodes a text that arrives in pieces; made by `Tokenizer.encodeStream`. */
-export interface EncodeStream {
-  /** Takes a piece and returns the ids that are now certain. */
-  push(piece: string): Int32Array<ArrayBuffer>
-  /** Ends the text and returns the remaining ids. The stream can then take another text. */
-  end(): Int32Array<ArrayBuffer>
-}
-
-export class Tokenizer {
+export class Tokenizer implements TextTokenizer {
   #parts: CheckedParts
   #pretokenizer: Pretokenizer
   #merger: WordMerger
@@ -60,8 +29,7 @@ export class Tokenizer {
   #byteId = new Int32Array(0)
   #always: RegExp | undefined
   #allowed: RegExp | undefined
-  #young = new Map<string, readonly number[]>()
-  #old = new Map<string, readonly number[]>()
+  #cache = new WordCache()
   #scratch = new Int32Array(64)
   #bytes = new Uint8Array(192)
   #digest: string | undefined
@@ -101,8 +69,8 @@ export class Tokenizer {
 
   /** The parts, as GGUF stores them; `fromParts` gives back an equal tokenizer. */
   toParts(): TokenizerParts & { pretokenizer: PretokenizerName } {
-    const { tokens, tokenTypes, merges, endOfText } = this.#parts
-    return { tokens, tokenTypes, merges, endOfText, pretokenizer: this.#parts.pretokenizer }
+    const { tokens, tokenTypes, merges, endOfText, beginOfText, addsBegin, pretokenizer } = this.#parts
+    return { tokens, tokenTypes, merges, endOfText, beginOfText, addsBegin, pretokenizer }
   }
 
   /** SHA-256 of the canonical tokenizer.json (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
@@ -127,6 +95,16 @@ export class Tokenizer {
   /** Id of the token that ends (and begins) a text, or undefined when there is none. */
   get endOfText(): number | undefined {
     return this.#parts.endOfText
+  }
+
+  /** Id of the token that stands before a text: `endOfText` where the file names no other. */
+  get beginOfText(): number | undefined {
+    return this.#parts.beginOfText
+  }
+
+  /** Whether a text that is to be continued gets `beginOfText` in front. */
+  get addsBegin(): boolean {
+    return this.#parts.addsBegin
   }
 
   /** Bytes of a token: what it adds to a decoded text; of a special token, its name in UTF-8. The caller must not change them. */
@@ -199,29 +177,22 @@ export class Tokenizer {
 
   #encodeWord(text: string, start: number, end: number, ids: IdList): void {
     const word = text.slice(start, end)
-    let known = this.#young.get(word)
+    let known = this.#cache.get(word)
     if (known === undefined) {
-      known = this.#old.get(word)
-      if (known === undefined) {
-        if (this.kind === 'character') known = [this.#character(word)]
-        else {
-          const n = this.#mergeWord(word)
-          if (word.length > CACHE_LENGTH) {
-            ids.push(this.#scratch, n)
-            if (this.#scratch.length > 1 << 16) {
-              this.#scratch = new Int32Array(64)
-              this.#bytes = new Uint8Array(192)
-            }
-            return
+      if (this.kind === 'character') known = [this.#character(word)]
+      else {
+        const n = this.#mergeWord(word)
+        if (word.length > CACHED_LENGTH) {
+          ids.push(this.#scratch, n)
+          if (this.#scratch.length > 1 << 16) {
+            this.#scratch = new Int32Array(64)
+            this.#bytes = new Uint8Array(192)
           }
-          known = Array.from(this.#scratch.subarray(0, n))
+          return
         }
+        known = Array.from(this.#scratch.subarray(0, n))
       }
-      if (this.#young.size >= CACHE_WORDS) {
-        this.#old = this.#young
-        this.#young = new Map()
-      }
-      this.#young.set(detach(word), known)
+      this.#cache.set(word, known)
     }
     ids.push(known, known.length)
   }

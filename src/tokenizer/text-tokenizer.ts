@@ -1,0 +1,42 @@
+/** What the engine and evaluation ask of a tokenizer, of whatever kind: `Tokenizer` (byte-level BPE, characters) or `SentencePieceTokenizer`. */
+import type { DecodeStream } from './decode-stream.ts'
+
+/** Encodes a text that arrives in pieces. */
+export interface EncodeStream {
+  /** Takes a piece and returns the ids that are now certain. */
+  push(piece: string): Int32Array<ArrayBuffer>
+  /** Ends the text and returns the remaining ids. The stream can then take another text. */
+  end(): Int32Array<ArrayBuffer>
+}
+
+export interface TextTokenizer {
+  /** Number of tokens, special ones included. Ids are 0 to vocabSize - 1. */
+  readonly vocabSize: number
+  /** Special (control) tokens and their ids. */
+  readonly specials: ReadonlyMap<string, number>
+  /** Id of the token that ends a text, or undefined when there is none. */
+  readonly endOfText: number | undefined
+  /** Id of the token that stands before a text, or undefined when there is none. */
+  readonly beginOfText: number | undefined
+  /** Whether a text that is to be continued gets `beginOfText` in front. Chat templates write it themselves. */
+  readonly addsBegin: boolean
+  /** Bytes of a token: what it adds to the middle of a decoded text; of a special token, its name in UTF-8. The caller must not change them. @throws VERIT_TOKEN_ID */
+  tokenBytes(id: number): Uint8Array
+  /** Id of a token by its spelling in the vocabulary, or undefined. */
+  tokenId(token: string): number | undefined
+  isSpecial(id: number): boolean
+  /**
+   * Encodes a text; nothing is put before or after it. Lone surrogates become U+FFFD, as in TextEncoder.
+   * @param options.allowSpecial special tokens written out in the text become their ids. Default false: they are plain text.
+   */
+  encode(text: string, options?: { allowSpecial?: boolean }): Int32Array<ArrayBuffer>
+  /** Encodes a text that arrives in pieces, in bounded memory and to the same ids (unless a word is longer than 2^20 UTF-16 units). Special tokens are plain text here. */
+  encodeStream(): EncodeStream
+  /**
+   * Decodes ids. Bytes that are not UTF-8 become U+FFFD.
+   * @param options.skipSpecial special tokens give no text. Default false: they give their names.
+   */
+  decode(ids: ArrayLike<number>, options?: { skipSpecial?: boolean }): string
+  /** Decodes token by token without ever emitting half a character. Options as in `decode`. */
+  decodeStream(options?: { skipSpecial?: boolean }): DecodeStream
+}
