@@ -29,7 +29,7 @@ export type { TrainTokenizerOptions } from './tokenizer/train-tokenizer.ts'
 // Model files
 export { openGguf, parseGguf } from './formats/gguf-reader.ts'
 export type { GgufFile } from './formats/gguf-reader.ts'
-export type { GgufTensor } from './formats/gguf-header.ts'
+export type { GgufTensor } from './formats/gguf-tensor-list.ts'
 export type { GgufValue } from './formats/gguf-value.ts'
 export { digestFile } from './trust/digest.ts'
 export type { Digest } from './trust/digest.ts'

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { targets } from '../scripts/fuzz-targets.ts'
 import { writeRandomModel } from '../src/engine/random-model.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
-import { parseGgufHeader } from '../src/formats/gguf-header.ts'
+import { checkGguf } from '../src/formats/gguf-header.ts'
 import { parseGguf } from '../src/formats/gguf-reader.ts'
 import { gguf } from '../src/formats/gguf-value.ts'
 import { writeGguf } from '../src/formats/gguf-writer.ts'
@@ -47,11 +47,11 @@ async function both(parse: Parse, bytes: Buffer): Promise<{ first: VeritError | 
 
 test('every malformed file has the problem that opening ends with, and good files have none', async () => {
   for (const [id, what, bytes] of ggufAttacks) {
-    const { first, found } = await both(parseGgufHeader, bytes)
+    const { first, found } = await both(checkGguf, bytes)
     const { problem } = first!.fields as { problem: string }
     assert.ok(found.shown.some(p => p.problem === problem), `${id} ${what}: ${problem} is not among ${JSON.stringify(found.shown)}`)
   }
-  for (const f of ggufControls) assert.ok((await both(parseGgufHeader, forge(f))).found.none)
+  for (const f of ggufControls) assert.ok((await both(checkGguf, forge(f))).found.none)
 })
 
 test('several faults of one file are all found, each with its byte', async () => {
@@ -59,7 +59,7 @@ test('several faults of one file are all found, each with its byte', async () =>
     entries: [stringEntry('', 'v'), stringEntry('a', 'v'), stringEntry('a', 'w'), entry('k', 7, Buffer.from([2])), entry('general.alignment', 4, u32(13))],
     tensors: [{ type: 999 }, { name: 'b\n', offset: 4 }, { name: 'c', ne: [32, 0] }],
   })
-  const { found } = await both(parseGgufHeader, bytes)
+  const { found } = await both(checkGguf, bytes)
   const texts = found.shown.map(p => p.problem)
   for (const expected of [/key is empty/, /a stands twice/, /bool with the value 2/, /alignment is 13/, /type number 999/, /control characters: b\\n/, /offset 4, not a multiple/, /dimension of 0/]) {
     assert.ok(texts.some(t => expected.test(t)), `${expected} in ${texts.join('; ')}`)
@@ -73,7 +73,7 @@ test('several faults of one file are all found, each with its byte', async () =>
 })
 
 test('mutated files have problems exactly when opening refuses them', async () => {
-  for (const [name, parse] of [['gguf', parseGgufHeader], ['safetensors', parseSafetensorsHeader]] as const) {
+  for (const [name, parse] of [['gguf', checkGguf], ['safetensors', parseSafetensorsHeader]] as const) {
     const target = await targets[name]!()
     for (let i = 0; i < 2000; i++) {
       const { first, found } = await both(parse, target.input(42, i))

@@ -4,8 +4,9 @@ import { printable } from '../lib/printable.ts'
 import { RegularFile, bytesSource, openRegular } from '../lib/regular-file.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { parseGgufHeader } from './gguf-header.ts'
-import type { GgufHeader, GgufTensor } from './gguf-header.ts'
+import type { GgufHeader } from './gguf-header.ts'
 import type { GgufMetadata } from './gguf-metadata.ts'
+import type { GgufTensor } from './gguf-tensor-list.ts'
 
 export class GgufFile implements GgufHeader, Disposable {
   /** The path, or the label of bytes in memory. */

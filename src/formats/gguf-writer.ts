@@ -4,8 +4,9 @@
  */
 import { AtomicFile } from '../lib/atomic-file.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
-import { align, parseGgufHeader } from './gguf-header.ts'
+import { checkGguf } from './gguf-header.ts'
 import { ggufLimits } from './gguf-limits.ts'
+import { align } from './gguf-tensor-list.ts'
 import { ggufTensorSize, ggufTypes } from './gguf-types.ts'
 import type { GgufTypeName } from './gguf-types.ts'
 import { gguf, ggufValueTypes } from './gguf-value.ts'
@@ -54,7 +55,7 @@ function layout(path: string, content: GgufContent): { header: Uint8Array; sizes
   header.set(bytes)
   const size = sizes.reduce((sum, n) => sum + align(n, alignment), header.length)
   try {
-    parseGgufHeader({ name: path, size, read: (position, target) => target.set(header.subarray(position, position + target.length)) })
+    checkGguf({ name: path, size, read: (position, target) => target.set(header.subarray(position, position + target.length)) })
   } catch (e) {
     if (VeritError.is(e, 'VERIT_GGUF')) throw new VeritError('VERIT_MODEL_WRITE', { file: path, problem: e.fields.problem }, e)
     throw e

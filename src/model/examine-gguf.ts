@@ -2,7 +2,7 @@
  * Looks for everything that keeps a GGUF file from being run, where loading stops at the first: its structure, its configuration, its tokenizer, its list of
  * tensors, and every value in them.
  */
-import { parseGgufHeader } from '../formats/gguf-header.ts'
+import { checkGguf } from '../formats/gguf-header.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import type { VeritError } from '../lib/errors.ts'
 import type { Problem, ProblemList } from '../lib/problem-list.ts'
@@ -25,7 +25,7 @@ function described(e: VeritError): Problem {
  * @returns the file, when its structure is sound
  */
 export async function examineGguf(source: RegularFile, found: ProblemList, onProgress: (bytes: number) => void = () => {}): Promise<GgufFile | undefined> {
-  await found.attempt(() => parseGgufHeader(source, found), described)
+  await found.attempt(() => checkGguf(source, found), described)
   if (!found.none) return undefined // what is read wrongly cannot be judged further
   const file = new GgufFile(source)
   const tokenizer = await found.attempt(() => readTokenizer(file.name, file.metadata), described)
