@@ -9,20 +9,12 @@ import { Progress, formatBytes } from '../lib/progress.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { examineGguf } from '../model/examine-gguf.ts'
 import { MAX_JSON } from '../tokenizer/json.ts'
+import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
+import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { digestDescriptor } from '../trust/digest.ts'
-
-export type FileFormat = 'gguf' | 'safetensors' | 'tokenizer.json'
-
-/** By the first bytes: a tokenizer is JSON from its first byte, a safetensors file from its ninth. */
-export function formatOf(source: RegularFile): FileFormat {
-  const first = Buffer.alloc(Math.min(9, source.size))
-  source.read(0, first)
-  if (first.toString('latin1', 0, 4) === 'GGUF') return 'gguf'
-  // A length of 2^56 and more is no header: what stands there is text.
-  if (/^\s*[{[]/.test(first.toString('latin1')) && first[7] !== 0) return 'tokenizer.json'
-  return first[8] === 0x7b ? 'safetensors' : 'gguf'
-}
+import { formatOf } from './file-format.ts'
+import type { FileFormat } from './file-format.ts'
 
 /** Prints the verdict; true when the file is good. The digest is that of the bytes that were examined. */
 export async function inspectStrictly(source: RegularFile, json: boolean): Promise<boolean> {
@@ -30,6 +22,7 @@ export async function inspectStrictly(source: RegularFile, json: boolean): Promi
   const reading = new Progress({ label: 'check', total: source.size, format: formatBytes })
   if (format === 'gguf') await examineModel(source, found, done => reading.update(done))
   else if (format === 'safetensors') await found.attempt(() => parseSafetensorsHeader(source, found), placed)
+  else if (format === 'SentencePiece model') await found.attempt(() => examineSentencePiece(source, found), placed)
   else await found.attempt(() => examineTokenizer(source), placed)
   reading.clear()
   const hashing = new Progress({ label: 'hash', total: source.size, format: formatBytes })
@@ -68,6 +61,12 @@ function examineTokenizer(source: RegularFile): void {
   source.read(0, bytes)
   if (!isUtf8(bytes)) refuse('it is not UTF-8')
   Tokenizer.fromJSON(bytes.toString('utf8'), source.name)
+}
+
+/** A list of pieces without a fault can always be made a tokenizer; that it can is looked at, too. */
+function examineSentencePiece(source: RegularFile, found: ProblemList): void {
+  const { parts } = readSentencePieceModel(source, found)
+  if (found.none) void new SentencePieceTokenizer(parts, source.name)
 }
 
 function listed(name: string, format: FileFormat, { shown, more }: ProblemList): string {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { encodeFields, models, piece, START } from '../../scripts/sentencepiece-writer.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import { writeGguf } from '../formats/gguf-writer.ts'
 import { writeSafetensors } from '../formats/safetensors.ts'
@@ -56,6 +57,41 @@ test('a safetensors file is shown as well', () => {
   assert.match(stdout, /safetensors, \d+ bytes/)
   assert.match(stdout, /step +string +"7"/)
   assert.match(stdout, /a +F32 +2 x 2 +16 bytes/)
+})
+
+test('a SentencePiece model is shown as well, by its content and under any name', () => {
+  const path = join(dir, 'spiece.bin')
+  writeFileSync(path, readFileSync(new URL('../../test/vectors/sentencepiece/bytes.model', import.meta.url)))
+  const { status, stdout, stderr } = run(path)
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /spiece\.bin: SentencePiece model, 11,580 bytes/)
+  assert.match(stdout, /byte_fallback +bool +true\n/)
+  assert.match(stdout, /byte_pieces +count +256\n/)
+  assert.match(stdout, /pieces +string\[\] +\["<unk>", "<s>", .* 700 in all\]\n/)
+  const report = JSON.parse(run('--json', '--full', path).stdout) as { format: string; metadata: { key: string; value: unknown }[] }
+  assert.equal(report.format, 'SentencePiece model')
+  assert.equal((report.metadata.find(e => e.key === 'scores')!.value as number[]).length, 700)
+  writeFileSync(path, readFileSync(path).subarray(0, 5004))
+  assert.match(run(path).stderr, /cannot be used as a SentencePiece model: at byte \d+, field 1 has \d+ bytes, where \d+ are left.* \[VERIT_SENTENCEPIECE\]\n$/)
+})
+
+test('--strict says that a SentencePiece model is good, or lists what is wrong with it and where', () => {
+  const path = join(dir, 'tokenizer.model')
+  writeFileSync(path, encodeFields(models.bytes))
+  const good = run('--strict', path)
+  assert.equal(good.status, 0, good.stderr)
+  assert.equal(good.stdout, `${path}: good SentencePiece model\n${digestBytes(readFileSync(path))}\n`)
+  const wrong = [...START, piece('a', NaN), piece('a'), piece('<0x-1>', 0, 6)]
+  writeFileSync(path, encodeFields(wrong))
+  const { status, stdout } = run('--strict', '--json', path)
+  assert.equal(status, 1)
+  const at = (n: number): number => encodeFields(wrong.slice(0, n)).length
+  assert.deepEqual((JSON.parse(stdout) as { problems: unknown }).problems, [
+    { problem: 'its model type is unigram, which Verit does not encode; it encodes bpe', offset: 0 }, { problem: 'piece 3 ("a") has the score NaN', offset: at(3) },
+    { problem: 'piece 4 is "a", as piece 3 is', offset: at(4) }, { problem: 'piece 5 is "<0x-1>", where a byte piece is <0x00> to <0xFF>', offset: at(5) },
+  ])
+  writeFileSync(path, 'no model at all')
+  assert.match(run('--strict', path).stdout, /1 problem \(SentencePiece model\)\n {2}at byte 0: field 13 has the wire type 6/)
 })
 
 test('a damaged file and a missing one end in one clear sentence and a failing exit status', () => {

@@ -1,4 +1,4 @@
-/** `verit inspect`: what a GGUF or safetensors file holds, without loading it. All text from the file is escaped before it is printed. */
+/** `verit inspect`: what a GGUF, safetensors or SentencePiece file holds, without loading it. All text from the file is escaped before it is printed. */
 import { Command } from 'commander'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
@@ -7,13 +7,16 @@ import { safetensorsDtypes } from '../formats/safetensors-header.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
+import type { ByteSource } from '../lib/regular-file.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
-import { formatOf, inspectStrictly } from './inspect-strict.ts'
+import { formatOf } from './file-format.ts'
+import { sentencePieceEntries } from './inspect-sentencepiece.ts'
+import { inspectStrictly } from './inspect-strict.ts'
 
 interface Report {
   file: string
-  format: 'gguf' | 'safetensors'
+  format: 'gguf' | 'safetensors' | 'SentencePiece model'
   bytes: number
   sha256: Digest
   version?: number
@@ -28,9 +31,9 @@ const SHOWN = 8
 
 export function command(): Command {
   return new Command('inspect')
-    .summary('what is in a GGUF or safetensors file')
-    .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file. Checks the whole structure; loads no weights.')
-    .argument('<file>', 'a .gguf or .safetensors file, with --strict also a tokenizer.json')
+    .summary('what is in a GGUF, safetensors or SentencePiece file')
+    .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of a SentencePiece model. Checks the whole structure; loads no weights.')
+    .argument('<file>', 'a .gguf, .safetensors or .model file, with --strict also a tokenizer.json')
     .option('--strict', 'check everything, values too: list every problem and end with status 1, or say that the file is good')
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
     .option('--full', 'with --json: print arrays whole')
@@ -51,7 +54,8 @@ export function command(): Command {
 async function inspect(path: string, full: boolean): Promise<Report> {
   const source = openRegular(path, 'the file to inspect')
   try {
-    const read = formatOf(source) === 'safetensors' ? ofSafetensors : ofGguf
+    const format = formatOf(source)
+    const read = format === 'safetensors' ? ofSafetensors : format === 'SentencePiece model' ? ofSentencePiece : ofGguf
     const details = read(source, full)
     const progress = new Progress({ label: 'hash', total: source.size, format: formatBytes })
     const sha256 = await digestDescriptor(source.fd, path, { onProgress: done => progress.update(done) })
@@ -84,6 +88,10 @@ function ofSafetensors(source: ConstructorParameters<typeof SafetensorsFile>[0])
     tensors: tensors.map(t => ({ name: t.name, type: t.dtype, shape: t.shape, offset: t.offset, bytes: t.byteLength })),
     parameters: tensors.reduce((sum, t) => sum + t.byteLength / safetensorsDtypes[t.dtype], 0),
   }
+}
+
+function ofSentencePiece(source: ByteSource, full: boolean): Details {
+  return { format: 'SentencePiece model', metadata: sentencePieceEntries(source, full ? Infinity : SHOWN), tensors: [], parameters: 0 }
 }
 
 /** 64-bit integers become strings, for JSON has no place for them; so do floats that are not finite. */
@@ -123,16 +131,17 @@ function valueText(entry: Report['metadata'][number]): string {
 }
 
 function render(r: Report): string {
-  const format = r.format === 'gguf' ? `GGUF version ${r.version}, alignment ${r.alignment}` : 'safetensors'
+  const format = r.format === 'gguf' ? `GGUF version ${r.version}, alignment ${r.alignment}` : r.format
   const types = new Map<string, { count: number; bytes: number }>()
   for (const t of r.tensors) {
     const sum = types.get(t.type) ?? { count: 0, bytes: 0 }
     types.set(t.type, { count: sum.count + 1, bytes: sum.bytes + t.bytes })
   }
-  return `${printable(r.file)}: ${format}, ${r.bytes.toLocaleString('en-US')} bytes (${formatBytes(r.bytes)})\n${r.sha256}\n`
+  const head = `${printable(r.file)}: ${format}, ${r.bytes.toLocaleString('en-US')} bytes (${formatBytes(r.bytes)})\n${r.sha256}\n`
     + `\nMetadata (${r.metadata.length})\n`
     + table(r.metadata.map(e => [printable(e.key), e.type, valueText(e)]))
-    + `\nTensors (${r.tensors.length})\n`
+  if (r.format === 'SentencePiece model') return head
+  return `${head}\nTensors (${r.tensors.length})\n`
     + table(r.tensors.map(t => [printable(t.name), t.type, t.shape.join(' x ') || 'scalar', `${t.bytes.toLocaleString('en-US')} bytes`]))
     + `\n${r.parameters.toLocaleString('en-US')} ${r.format === 'gguf' ? 'parameters' : 'elements'}: `
     + `${[...types].map(([type, { count, bytes }]) => `${count} ${type} (${formatBytes(bytes)})`).join(', ') || 'none'}\n`
