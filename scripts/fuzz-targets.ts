@@ -1,7 +1,4 @@
 /** What is fuzzed: each target makes an input from a number alone, and runs it. A run ends in order, in one VeritError, or it is a finding. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { ChatFormat } from '../src/engine/chat-format.ts'
 import { ChatTemplate } from '../src/engine/chat-template.ts'
 import { byteTokenizer, writeRandomModel } from '../src/engine/random-model.ts'
@@ -21,48 +18,10 @@ import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from '.
 import { checkFromRunner, checkToRunner } from '../src/runner/messages.ts'
 import { TokenizerTrainer } from '../src/tokenizer/train-tokenizer.ts'
 import { Tokenizer } from '../src/tokenizer/tokenizer.ts'
-import { Choices, mutateBytes, mutatePieces, piecesOf } from './fuzz-mutate.ts'
-
-export interface Target {
-  /** The input with a number: the same for the same seed and number. */
-  input(seed: number, index: number): Buffer
-  /** Throws a VeritError for what is refused. */
-  run(input: Buffer): void
-}
-
-const choices = (seed: number, index: number): Choices => new Choices(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b))
-
-/** Writes a file by our own code and reads its bytes. */
-async function written(write: (path: string) => unknown): Promise<Buffer> {
-  const dir = mkdtempSync(join(tmpdir(), 'verit-fuzz-'))
-  try {
-    await write(join(dir, 'seed'))
-    return readFileSync(join(dir, 'seed'))
-  } finally {
-    rmSync(dir, { recursive: true })
-  }
-}
-
-function binary(seeds: readonly { bytes: Buffer; focus: number }[], run: (input: Buffer) => void): Target {
-  return {
-    run,
-    input(seed, index) {
-      const c = choices(seed, index), { bytes, focus } = c.of(seeds)
-      return mutateBytes(bytes, c.of(seeds).bytes, focus, c)
-    },
-  }
-}
-
-function textual(seeds: readonly string[], words: readonly string[], run: (input: Buffer) => void): Target {
-  const pieces = seeds.map(piecesOf)
-  return {
-    run,
-    input(seed, index) {
-      const c = choices(seed, index)
-      return Buffer.from(mutatePieces(c.of(pieces), words, c))
-    },
-  }
-}
+import { mutatePieces, piecesOf } from './fuzz-mutate.ts'
+import { sentencePieceTarget } from './fuzz-sentencepiece.ts'
+import { binary, choices, textual, written } from './fuzz-target.ts'
+import type { Target } from './fuzz-target.ts'
 
 async function ggufTarget(): Promise<Target> {
   const trits = Int8Array.from({ length: 512 }, (_, i) => (i % 3) - 1)
@@ -184,7 +143,7 @@ function framesTarget(): Target {
 }
 
 export const targets: Readonly<Record<string, () => Target | Promise<Target>>> = {
-  gguf: ggufTarget, safetensors: safetensorsTarget, tokenizer: tokenizerTarget, template: templateTarget, frames: framesTarget,
+  gguf: ggufTarget, safetensors: safetensorsTarget, tokenizer: tokenizerTarget, sentencepiece: sentencePieceTarget, template: templateTarget, frames: framesTarget,
 }
 
 /** Runs one input. True when it was accepted, false when it was refused in order; anything else is thrown. */

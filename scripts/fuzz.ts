@@ -1,5 +1,5 @@
 /**
- * Fuzzes what reads files and frames: `node scripts/fuzz.ts gguf|safetensors|tokenizer|template|frames|all --seconds 60 --seed 1 --workers 2`.
+ * Fuzzes what reads files and frames: `node scripts/fuzz.ts gguf|safetensors|tokenizer|sentencepiece|template|frames|all --seconds 60 --seed 1 --workers 2`.
  * Counts inputs and findings: a crash (anything but a VeritError, or a worker that ends), a hang (over a second of processor time), an allocation (the heap and buffers of the
  * worker grow by more than the target's limit over one input). A finding is saved in test/fuzz-findings, which test/fuzz.test.ts runs again.
  * The same seed gives the same inputs: input n is made from the seed and n alone. Exit status 1 when something was found.
