@@ -22,7 +22,7 @@ export { defaultModelPath } from './lib/default-model.ts'
 
 // Text and tokens
 export { Tokenizer } from './tokenizer/tokenizer.ts'
-export type { EncodeStream } from './tokenizer/tokenizer.ts'
+export type { EncodeStream, TextTokenizer } from './tokenizer/text-tokenizer.ts'
 export { TokenizerTrainer } from './tokenizer/train-tokenizer.ts'
 export type { TrainTokenizerOptions } from './tokenizer/train-tokenizer.ts'
 
