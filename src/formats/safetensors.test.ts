@@ -41,7 +41,7 @@ const cases: [string, Buffer, RegExp][] = [
   ['a wrong escape', forge('{"\\x":0}'), /wrong escape/],
   ['a lone surrogate', forge('{"\\ud800":0}'), /not valid Unicode/],
   ['nesting a million deep', forge(`{"a":${'['.repeat(1_000_000)}`), /nested more than 4/],
-  ['a key that stands twice', forge(`{"w":{${valid}},"w":{${valid}}}`, 8), /key of the JSON header stands twice/],
+  ['a key that stands twice', forge(`{"w":{${valid}},"w":{${valid}}}`, 8), /a name stands twice/],
   ['a field that stands twice', one(`${valid},"dtype":"I32"`), /stands twice/],
   ['a negative number', one('"dtype":"F32","shape":[-2],"data_offsets":[0,8]'), /non-negative integer/],
   ['a fraction', one('"dtype":"F32","shape":[2.0],"data_offsets":[0,8]'), /"\]" is expected/],

@@ -47,7 +47,7 @@ test("the other form of merges and GPT-2's own pre-tokenizer are understood", ()
 test('what is wrong with a file is refused by name', () => {
   const merge = tokenizer.toParts().merges[0]!
   const cases: [string | ((f: Form) => void), RegExp][] = [
-    ['', /not JSON/],
+    ['', /at byte 0, a value is expected/],
     ['[]', /not a JSON object/],
     ['{}', /not a BPE/],
     [f => { f.model.type = 'Unigram' }, /not a BPE/],

@@ -3,7 +3,7 @@
  * id, so that its SHA-256 names the tokenizer. Read strictly: what Verit does not do exactly is refused, not approximated.
  */
 import { VeritError } from '../lib/errors.ts'
-import { scanJson } from './json-scan.ts'
+import { byteOf, walkJson } from '../lib/json-walk.ts'
 import { CONTROL, MAX_TOKENS, NORMAL, USER_DEFINED } from './parts.ts'
 import type { TokenizerParts } from './parts.ts'
 import { pretokenizer, pretokenizerOfPattern } from './pretokenizer.ts'
@@ -70,6 +70,8 @@ function isObject(value: unknown): value is JsonObject {
 
 /** UTF-16 units. Real files have up to 35 M, with a vocabulary of 256 k tokens. */
 export const MAX_JSON = 1 << 26
+/** Six are needed. */
+const DEPTH = 16
 
 /**
  * Reads tokenizer.json into parts, which `checkParts` must then check.
@@ -80,13 +82,8 @@ export function partsFromJson(text: string, source: string): TokenizerParts {
     throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
   }
   if (text.length > MAX_JSON) refuse(`it has ${text.length} characters, more than the limit of ${MAX_JSON}`)
-  scanJson(text, (problem, index) => refuse(`at byte ${Buffer.byteLength(text.slice(0, index))}, ${problem}`))
-  let root: unknown
-  try {
-    root = JSON.parse(text)
-  } catch {
-    refuse('it is not JSON')
-  }
+  walkJson(text, { depth: DEPTH }, (problem, index) => refuse(`at byte ${byteOf(text, index)}, ${problem}`))
+  const root: unknown = JSON.parse(text)
   if (!isObject(root)) return refuse('it is not a JSON object')
   const model = root['model']
   if (!isObject(model) || model['type'] !== 'BPE' || !isObject(model['vocab']) || !Array.isArray(model['merges'])) {
