@@ -21,6 +21,7 @@ import type { ByteSource } from '../src/lib/regular-file.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 import { examineGguf } from '../src/model/examine-gguf.ts'
 import { loadModel } from '../src/model/load-gguf.ts'
+import { TokenizerTrainer } from '../src/tokenizer/train-tokenizer.ts'
 import { digestBytes } from '../src/trust/digest.ts'
 import { entry, forge, stringEntry, u32 } from './forge.ts'
 import { ggufAttacks, ggufControls } from './gguf-attacks.ts'
@@ -109,10 +110,24 @@ test('a model is examined to its values: everything that keeps it from being loa
 
 test('a tokenizer is examined as well, and what is no file of a known kind, or claims exabytes, is refused at once', async () => {
   const path = join(dir, 'tokenizer.json')
-  writeFileSync(path, '{"model": {"type": "BPE", "type": "BPE"}}')
+  writeFileSync(path, '{"model": {"type": "BPE", "type": "BPE", "vocab": {"a": 1e999, "\\ud800": 0}}}')
   const twice = run('--json', path)
   assert.equal(twice.status, 1)
-  assert.deepEqual((JSON.parse(twice.stdout) as { format: string; problems: unknown[] }).problems, [{ problem: 'at byte 26, a name stands twice in one object' }])
+  assert.deepEqual((JSON.parse(twice.stdout) as { format: string; problems: unknown[] }).problems, [
+    { problem: 'a name stands twice in one object', offset: 26 }, { problem: 'a number is too large', offset: 56 }, { problem: 'a string is not valid Unicode', offset: 63 },
+  ])
+  const trainer = new TokenizerTrainer({ vocabSize: 280 })
+  trainer.push('one two three '.repeat(9))
+  trainer.end()
+  const form = JSON.parse(trainer.finish().toJSON()) as { normalizer: unknown; padding: unknown; model: { vocab: Record<string, unknown>; merges: unknown[] } }
+  writeFileSync(path, JSON.stringify(form))
+  assert.equal(run(path).status, 0)
+  form.normalizer = form.padding = {}
+  Object.assign(form.model.vocab, { x: -1, y: 1 })
+  form.model.merges.push(7)
+  writeFileSync(path, JSON.stringify(form))
+  const { stdout: list } = run(path)
+  for (const expected of [/it has padding/, /it normalizes text/, /the id of token "x"/, /share the id 1/, /merge \d+ is neither/]) assert.match(list, expected)
   const sparse = join(dir, 'sparse.gguf')
   writeFileSync(sparse, forge())
   truncateSync(sparse, 2 ** 42)

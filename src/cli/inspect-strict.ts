@@ -8,7 +8,7 @@ import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { examineGguf } from '../model/examine-gguf.ts'
-import { MAX_JSON } from '../tokenizer/json.ts'
+import { MAX_JSON, partsFromJson } from '../tokenizer/json.ts'
 import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
@@ -23,7 +23,7 @@ export async function inspectStrictly(source: RegularFile, json: boolean): Promi
   if (format === 'gguf') await examineModel(source, found, done => reading.update(done))
   else if (format === 'safetensors') await found.attempt(() => parseSafetensorsHeader(source, found), placed)
   else if (format === 'SentencePiece model') await found.attempt(() => examineSentencePiece(source, found), placed)
-  else await found.attempt(() => examineTokenizer(source), placed)
+  else await found.attempt(() => examineTokenizer(source, found), placed)
   reading.clear()
   const hashing = new Progress({ label: 'hash', total: source.size, format: formatBytes })
   const sha256 = source.size > HASHED ? undefined : await digestDescriptor(source.fd, source.name, { onProgress: done => hashing.update(done) })
@@ -52,7 +52,7 @@ async function examineModel(source: RegularFile, found: ProblemList, onProgress:
   await found.attempt(() => new ChatTemplate(file.metadata.string(key)).render({ messages, bos_token: '', eos_token: '', add_generation_prompt: true }), placed)
 }
 
-function examineTokenizer(source: RegularFile): void {
+function examineTokenizer(source: RegularFile, found: ProblemList): void {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_TOKENIZER_FILE', { source: source.name, problem })
   }
@@ -60,7 +60,8 @@ function examineTokenizer(source: RegularFile): void {
   const bytes = Buffer.alloc(source.size)
   source.read(0, bytes)
   if (!isUtf8(bytes)) refuse('it is not UTF-8')
-  Tokenizer.fromJSON(bytes.toString('utf8'), source.name)
+  const parts = partsFromJson(bytes.toString('utf8'), source.name, found)
+  if (found.none) void Tokenizer.fromParts(parts, source.name)
 }
 
 /** A list of pieces without a fault can always be made a tokenizer; that it can is looked at, too. */

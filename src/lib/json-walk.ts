@@ -25,7 +25,7 @@ export interface JsonVisitor {
   end(): void
 }
 
-/** @param problem part of a sentence @param index in UTF-16 units. If it comes back the walk goes on, as long as it is known where the next value stands. */
+/** @param problem part of a sentence @param index in UTF-16 units, never below that of the fault before. If it comes back the walk goes on, as long as it is known where the next value stands. */
 export type JsonFault = (problem: string, index: number) => void
 
 /** @param visit is told of texts, and of numbers when they are counts; default: nothing is made of the text */

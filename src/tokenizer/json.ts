@@ -3,7 +3,8 @@
  * id, so that its SHA-256 names the tokenizer. Read strictly: what Verit does not do exactly is refused, not approximated.
  */
 import { VeritError } from '../lib/errors.ts'
-import { byteOf, walkJson } from '../lib/json-walk.ts'
+import { walkJson } from '../lib/json-walk.ts'
+import type { ProblemList } from '../lib/problem-list.ts'
 import { CONTROL, MAX_TOKENS, NORMAL, USER_DEFINED } from './parts.ts'
 import type { TokenizerParts } from './parts.ts'
 import { pretokenizer, pretokenizerOfPattern } from './pretokenizer.ts'
@@ -73,57 +74,92 @@ export const MAX_JSON = 1 << 26
 /** Six are needed. */
 const DEPTH = 16
 
+/** `refuse` ends the reading; `flag` may come back. */
+interface Faults {
+  refuse(problem: string): never
+  flag(problem: string): void
+}
+
 /**
  * Reads tokenizer.json into parts, which `checkParts` must then check.
  * @param source name of the file in errors.
+ * @param found collects what is wrong, as far as the rest can still be judged; default: the first fault is thrown. The result is of use when there is none.
+ * @throws VeritError VERIT_TOKENIZER_FILE
  */
-export function partsFromJson(text: string, source: string): TokenizerParts {
+export function partsFromJson(text: string, source: string, found?: ProblemList): TokenizerParts {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
   }
+  const faults: Faults = { refuse, flag: problem => (found === undefined ? refuse(problem) : found.add(problem)) }
   if (text.length > MAX_JSON) refuse(`it has ${text.length} characters, more than the limit of ${MAX_JSON}`)
-  walkJson(text, { depth: DEPTH }, (problem, index) => refuse(`at byte ${byteOf(text, index)}, ${problem}`))
+  walk(text, refuse, found)
+  if (found?.none === false) return { tokens: [], tokenTypes: [], merges: [], pretokenizer: '' } // other programs could read something else
   const root: unknown = JSON.parse(text)
   if (!isObject(root)) return refuse('it is not a JSON object')
   const model = root['model']
   if (!isObject(model) || model['type'] !== 'BPE' || !isObject(model['vocab']) || !Array.isArray(model['merges'])) {
     return refuse('its model is not a BPE with a vocabulary and merges')
   }
-  for (const key of ['continuing_subword_prefix', 'end_of_word_suffix', 'byte_fallback', 'dropout']) {
-    if (model[key]) refuse(`its model uses ${key}, which byte-level BPE does not have`)
-  }
-  for (const key of ['truncation', 'padding']) if (root[key]) refuse(`it has ${key}, which Verit leaves to the caller`)
-  if (root['normalizer']) refuse('it normalizes text, so that decoding would not give back what was encoded')
-  const post = root['post_processor']
-  if (post && !(isObject(post) && post['type'] === 'ByteLevel')) refuse('its post_processor adds tokens, which Verit leaves to the caller')
-  const name = readPretokenizer(root['pre_tokenizer']) ?? refuse('its pre-tokenizer is not one that Verit knows')
-  if ((model['ignore_merges'] ?? false) !== pretokenizer(name)!.ignoreMerges) refuse(`its ignore_merges does not go with its pre-tokenizer (${name})`)
-
-  const tokens: string[] = []
-  const put = (token: string, id: Json | undefined): void => {
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MAX_TOKENS) {
-      refuse(`the id of token ${JSON.stringify(token).slice(0, 80)} is not a whole number below ${MAX_TOKENS}`)
-    }
-    const other = tokens[id as number]
-    if (other !== undefined && other !== token) refuse(`tokens ${JSON.stringify(other)} and ${JSON.stringify(token)} share the id ${id}`)
-    tokens[id as number] = token
-  }
-  for (const token of Object.keys(model['vocab'])) put(token, model['vocab'][token])
-  const types = new Map<number, number>()
-  const added = root['added_tokens'] ?? []
-  if (!Array.isArray(added)) return refuse('its added_tokens are not a list')
-  for (const entry of added) {
-    if (!isObject(entry) || typeof entry['content'] !== 'string') return refuse('an added token has no content')
-    for (const key of ['single_word', 'lstrip', 'rstrip']) if (entry[key]) refuse(`an added token uses ${key}, which Verit does not do`)
-    put(entry['content'], entry['id'])
-    types.set(entry['id'] as number, entry['special'] === true ? CONTROL : USER_DEFINED)
-  }
-  for (let id = 0; id < tokens.length; id++) if (tokens[id] === undefined) refuse(`its ids have a gap: no token has the id ${id}`)
-
+  const pretokenizer = readSettings(root, model, faults)
+  const { tokens, types } = readTokens(model['vocab'], root['added_tokens'] ?? [], faults)
   const merges = model['merges'].map((m, rank) => {
     if (typeof m === 'string') return m
     if (Array.isArray(m) && m.length === 2 && typeof m[0] === 'string' && typeof m[1] === 'string') return `${m[0]} ${m[1]}`
-    return refuse(`merge ${rank} is neither "a b" nor ["a", "b"]`)
+    faults.flag(`merge ${rank} is neither "a b" nor ["a", "b"]`)
+    return ''
   })
-  return { tokens, tokenTypes: tokens.map((_, id) => types.get(id) ?? NORMAL), merges, pretokenizer: name }
+  return { tokens, tokenTypes: tokens.map((_, id) => types.get(id) ?? NORMAL), merges, pretokenizer }
+}
+
+function walk(text: string, refuse: Faults['refuse'], found: ProblemList | undefined): void {
+  let last = 0, byte = 0
+  walkJson(text, { depth: DEPTH }, (problem, index) => {
+    byte += Buffer.byteLength(text.slice(last, index)) // faults are told in their order
+    last = index
+    if (found === undefined) refuse(`at byte ${byte}, ${problem}`)
+    else found.add(problem, byte)
+  })
+}
+
+/** What is done to text before and after the merges: the name of the rule that splits it. */
+function readSettings(root: JsonObject, model: JsonObject, { flag }: Faults): string {
+  for (const key of ['continuing_subword_prefix', 'end_of_word_suffix', 'byte_fallback', 'dropout']) {
+    if (model[key]) flag(`its model uses ${key}, which byte-level BPE does not have`)
+  }
+  for (const key of ['truncation', 'padding']) if (root[key]) flag(`it has ${key}, which Verit leaves to the caller`)
+  if (root['normalizer']) flag('it normalizes text, so that decoding would not give back what was encoded')
+  const post = root['post_processor']
+  if (post && !(isObject(post) && post['type'] === 'ByteLevel')) flag('its post_processor adds tokens, which Verit leaves to the caller')
+  const name = readPretokenizer(root['pre_tokenizer'])
+  if (name === undefined) flag('its pre-tokenizer is not one that Verit knows')
+  else if ((model['ignore_merges'] ?? false) !== pretokenizer(name)!.ignoreMerges) flag(`its ignore_merges does not go with its pre-tokenizer (${name})`)
+  return name ?? ''
+}
+
+/** Tokens by id, and the types of those that are not normal. */
+function readTokens(vocabulary: JsonObject, added: Json, { refuse, flag }: Faults): { tokens: string[]; types: ReadonlyMap<number, number> } {
+  const tokens: string[] = []
+  const put = (token: string, id: Json | undefined): void => {
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MAX_TOKENS) {
+      return flag(`the id of token ${JSON.stringify(token).slice(0, 80)} is not a whole number below ${MAX_TOKENS}`)
+    }
+    const other = tokens[id]
+    if (other !== undefined && other !== token) flag(`tokens ${JSON.stringify(other)} and ${JSON.stringify(token)} share the id ${id}`)
+    tokens[id] = token
+  }
+  for (const token of Object.keys(vocabulary)) put(token, vocabulary[token])
+  const types = new Map<number, number>()
+  if (!Array.isArray(added)) return refuse('its added_tokens are not a list')
+  for (const entry of added) {
+    if (!isObject(entry) || typeof entry['content'] !== 'string') {
+      flag('an added token has no content')
+      continue
+    }
+    for (const key of ['single_word', 'lstrip', 'rstrip']) if (entry[key]) flag(`an added token uses ${key}, which Verit does not do`)
+    put(entry['content'], entry['id'])
+    types.set(entry['id'] as number, entry['special'] === true ? CONTROL : USER_DEFINED)
+  }
+  const gap = tokens.findIndex(token => token === undefined)
+  if (gap >= 0) flag(`its ids have a gap: no token has the id ${gap}`)
+  return { tokens, types }
 }
