@@ -2,12 +2,14 @@
 #include "ops.h"
 #include "functions.h"
 
-#include "matmul.c"
 #include "elementwise.c"
+#include "panels.c"
+#include "matmul.c"
 #include "norm.c"
 #include "attention.c"
 #include "loss.c"
 #include "ternary.c"
+#include "repack.c"
 #include "optimizer.c"
 
 #define ONE(chunks_, run_) {.phases = {{chunks_, run_}}}
@@ -46,6 +48,9 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_ternarize] = {.phases = {{block16_chunks, ternarize_sums}, {one_chunk, ternarize_scale}, {block16_chunks, ternarize_codes}}},
     [OP_unternarize] = ONE(block16_chunks, unternarize_run),
     [OP_ternaryMatmul] = ONE(ternaryMatmul_chunks, ternaryMatmul_run),
+    [OP_repackTernary] = {.phases = {{block16_chunks, repackTernary_run}}, .scratch = repackTernary_scratch},
+    [OP_halfPanels] = ONE(halfPanels_chunks, halfPanels_run),
+    [OP_panelRows] = ONE(row_chunks, panelRows_run),
     [OP_squareSum] = ONE(squareSum_chunks, squareSum_run),
     [OP_clipFactor] = ONE(one_chunk, clipFactor_run),
     [OP_adamw] = ONE(adamw_chunks, adamw_run),

@@ -3,7 +3,7 @@
  * stay in registers while k runs; K is cut in blocks of KC (accumulators stored and reloaded) so that a panel of B stays in the first-level cache.
  * B is repacked to panels of 32 columns once per chunk; A is read in place (rows) or repacked (columns, transposeA).
  */
-enum { KC = 256, PANEL = 32, CHUNK_ROWS = 240, CHUNK_COLUMNS = 480 };
+enum { KC = 256, CHUNK_ROWS = 240, CHUNK_COLUMNS = 480 };
 
 typedef struct {
   const float *a; /* element (i, k) at a[i * rs + k * cs] */
@@ -122,7 +122,7 @@ static void pack_panel(const float *b, int64_t n, int64_t kk, int layout, int64_
       /* the next panel's part of the row is a neighbour, but no hardware prefetcher sees that */
       __builtin_prefetch(row + PANEL);
       __builtin_prefetch(row + PANEL + 16);
-      if (nj == PANEL) memcpy(p + k * PANEL, row, 4 * PANEL);
+      if (nj == PANEL) memmove(p + k * PANEL, row, 4 * PANEL);
       else
         for (int j = 0; j < PANEL; j++) p[k * PANEL + j] = j < nj ? row[j] : 0.0f;
     }
@@ -158,7 +158,7 @@ static grid_t matmul_grid(const op_t *o) {
   g.rows = g.row_chunks ? round_up((m + g.row_chunks - 1) / g.row_chunks, TILE_ROWS) : 0;
   g.row_chunks = g.rows ? (m + g.rows - 1) / g.rows : 0;
   /* three chunks a thread where that leaves 2 Mflop or more to each: every further one packs A or B once more */
-  int64_t want = at_most(2 * m * n * k / 2000000 + 1, o->threads > 1 ? 3 * o->threads : 1);
+  int64_t want = at_most(2 * m * n * k / 2000000 + 1, o->threads > 1 ? (o->a[4] >= 2 ? 16 : 3) * o->threads : 1);
   g.column_chunks = at_least(at_most(g.row_chunks ? (want + g.row_chunks - 1) / g.row_chunks : 0, panels), 1);
   g.panels = (panels + g.column_chunks - 1) / g.column_chunks;
   g.column_chunks = g.panels ? (panels + g.panels - 1) / g.panels : 0;
@@ -181,14 +181,21 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const grid_t g = matmul_grid(o);
   const int64_t i0 = chunk / g.column_chunks * g.rows, i1 = at_most(i0 + g.rows, m);
   const int64_t p0 = chunk % g.column_chunks * g.panels, p1 = at_most(p0 + g.panels, (n + PANEL - 1) / PANEL);
+  const int half = layout == 3;
   float *panel = (float *)scratch, *columns = panel + KC * PANEL;
-  for (int64_t k0 = 0; k0 == 0 || k0 < kk; k0 += KC) {
+  const int few = layout >= 2 && !transpose_a && i1 - i0 <= 2;
+  if (few) few_rows(a + i0 * kk, i1 - i0, kk, b, half, c + i0 * n, n, p0, p1);
+  for (int64_t k0 = 0; !few && (k0 == 0 || k0 < kk); k0 += KC) {
     const int64_t nk = at_most(kk - k0, KC);
     tile_t t = {.a = a + i0 * kk + k0, .rs = kk, .cs = 1, .ldb = PANEL, .ldc = n, .k = nk};
     if (transpose_a) pack_columns(a + k0 * m + i0, m, i1 - i0, nk, columns);
     for (int64_t p = p0; p < p1; p++) {
       const int64_t width = at_most(n - p * PANEL, PANEL);
       if (layout == 2) t.b = b + (p * kk + k0) * PANEL;
+      else if (half) {
+        widen_panel((const uint16_t *)o->in[1] + (p * kk + k0) * PANEL, nk, panel);
+        t.b = panel;
+      }
       else {
         pack_panel(b, n, kk, layout, p * PANEL, k0, nk, panel);
         t.b = panel;

@@ -14,14 +14,16 @@ static int sizes(const wide_t *a, int n) {
 #define UNUSED (void)in, (void)out
 
 NEED(matmul) {
-  if (!sizes(a, 6) || a[2] < 1 || a[4] > 2) return 0;
+  if (!sizes(a, 6) || a[2] < 1 || a[4] > 3) return 0;
   in[0] = F(a[0] * a[2]);
-  in[1] = F((a[4] == 2 ? round_up(a[1], 32) : a[1]) * a[2]);
+  in[1] = (a[4] == 3 ? 2 : 4) * ((a[4] >= 2 ? round_up(a[1], 32) : a[1]) * a[2]);
   in[2] = a[5] ? F(a[1]) : 0;
   out[0] = F(a[0] * a[1]);
   return 1;
 }
 NEED(panels) { in[0] = F(a[0] * a[1]); out[0] = F(round_up(a[0], 32) * a[1]); return sizes(a, 3) && a[1] > 0 && a[2] < 2; }
+NEED(halfPanels) { in[0] = 2 * (a[0] * a[1]); out[0] = 2 * (round_up(a[0], 32) * a[1]); return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
+NEED(panelRows) { in[0] = (a[3] ? 2 : 4) * (round_up(a[2], 32) * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 4); }
 NEED(columnSum) { in[0] = F(a[0] * a[1]); out[0] = F(a[1]); return sizes(a, 2); }
 NEED(add) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 NEED(scale) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 4; return sizes(a, 2); }
@@ -94,6 +96,12 @@ NEED(ternaryMatmul) {
   in[4] = 4;
   out[0] = F(a[0] * a[1]);
   return sizes(a, 3) && a[1] > 0 && a[2] > 0 && a[2] <= LONGEST_ROW;
+}
+NEED(repackTernary) {
+  const wide_t n = a[0] * a[1];
+  in[0] = a[2] == 0 ? n / 4 + 32 : n / 256 * (a[2] == 1 ? 66 : 54);
+  out[0] = packed(a[0], a[1]);
+  return sizes(a, 3) && a[0] > 0 && a[1] > 0 && a[2] <= 2 && n % (a[2] == 0 ? 128 : 256) == 0;
 }
 NEED(squareSum) { in[0] = F(a[0]); out[0] = F((a[0] + 4095) / 4096); return sizes(a, 1); }
 NEED(clipFactor) { in[0] = F(a[0]); out[0] = 8; return sizes(a, 1); }

@@ -3,11 +3,13 @@
  * special values (zeros of both signs, subnormals, huge numbers, ties; in 'wild' also infinities and NaN), outputs over inputs where that is allowed.
  */
 import type { Bindings, Buffers, Plan } from '../src/exec/plan.ts'
+import { encodeTernary } from '../src/formats/ternary.ts'
 import { PlanBuilder } from '../src/graph/plan-builder.ts'
 import { roundUp } from '../src/lib/float.ts'
 import { Philox } from '../src/lib/philox.ts'
 import type { Data, Op } from '../src/ops/op.ts'
 import type { Dim, DType } from '../src/ops/sizes.ts'
+import { ternaryFormats } from '../src/ops/repack.ts'
 import { opTable } from '../src/ops/table.ts'
 
 export interface OpCase {
@@ -78,6 +80,18 @@ export const ternary: Fill = (data, { O, K }, pick) => {
     }
   }
 }
+/** Finite f16 of every kind. */
+export const halves: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) {
+    const h = pick(8) === 0 ? pick(65536) : pick(2) * 0x8000 + 0x2c00 + pick(0x2400)
+    data[i] = (h & 0x7c00) === 0x7c00 ? h & 0x83ff : h
+  }
+}
+/** Bytes that writers of the formats make. */
+const packedTernary: Fill = (data, { O, K, format }, pick) => {
+  const trits = Int8Array.from({ length: O * K }, () => pick(3) - 1)
+  data.set(encodeTernary(ternaryFormats[format], trits, Float32Array.of(0.5)))
+}
 const squares: Fill = data => {
   for (let i = 0; i < data.length; i++) data[i] = Math.abs(data[i])
 }
@@ -87,8 +101,8 @@ const matrices = shapes.map(([N, C]) => ({ N, C }))
 
 function matmuls(): Spec[] {
   const sizes = [[1, 1, 1], [1, 64, 16], [2, 33, 7], [5, 31, 32], [13, 32, 65], [14, 48, 100], [29, 70, 33], [67, 131, 70], [3, 17, 1500], [40, 300, 50], [1, 130, 260], [31, 400, 600]]
-  return sizes.flatMap(([M, Nc, K], i) => [0, 1].flatMap(transposeA => [0, 1, 2].map((layoutB, j): Spec => ({
-    op: 'matmul', a: { M, Nc, K, transposeA, layoutB, hasBias: (i + j) % 2 }, values: (i + j + transposeA) % 3 === 0 ? 'special' : 'plain',
+  return sizes.flatMap(([M, Nc, K], i) => [0, 1].flatMap(transposeA => [0, 1, 2, 3].map((layoutB, j): Spec => ({
+    op: 'matmul', a: { M, Nc, K, transposeA, layoutB, hasBias: (i + j) % 2 }, ...(layoutB === 3 && { fill: { b: halves } }), values: (i + j + transposeA) % 3 === 0 ? 'special' : 'plain',
   }))))
 }
 
@@ -135,6 +149,10 @@ function specs(): Spec[] {
     ...linear.flatMap(([, O, K]) => forValues(values => ({ op: 'ternarize', a: { O, K }, values }))),
     ...linear.map(([, O, K]): Spec => ({ op: 'unternarize', a: { O, K }, fill: { t: ternary } })),
     ...linear.map(([N, O, K]): Spec => ({ op: 'ternaryMatmul', a: { N, O, K }, fill: { q: codes8, t: ternary } })),
+    ...[[1, 16], [33, 7], [64, 16], [100, 40]].map(([Nc, K]): Spec => ({ op: 'halfPanels', a: { Nc, K }, fill: { w: halves } })),
+    ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half === 1 && { p: halves }) } }))),
+    ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).map((format): Spec => (
+      { op: 'repackTernary', a: { O, K, format }, fill: { raw: packedTernary } }))),
     ...[1, 17, 4096, 4097, 10000].map((P): Spec => ({ op: 'squareSum', a: { P }, values: P === 17 ? 'special' : 'plain' })),
     ...[[1, 0], [3, 1], [40, 100], [17, 0.5]].map(([S, maxNorm]): Spec => ({ op: 'clipFactor', a: { S, maxNorm }, fill: { s: squares } })),
     ...[[1, 0], [64, 64], [100, 33], [5000, 4090]].flatMap(([P, decayed]) => (['plain', 'special'] as const).map((values): Spec => (
@@ -189,7 +207,7 @@ function sumRows(q: Uint8Array, sum: Uint8Array, { N, K }: Sizes): void {
   for (let i = 0; i < N * width; i++) sums[Math.floor(i / width)] += codes[i]
 }
 
-const arrays = { f32: Float32Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
+const arrays = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
 
 function typed(view: ArrayBufferView, dtype: DType, bytes: number): Data {
   return new arrays[dtype](view.buffer as ArrayBuffer, view.byteOffset, bytes / arrays[dtype].BYTES_PER_ELEMENT)

@@ -2,14 +2,15 @@
 import { referenceExecutor } from '../src/exec/reference.ts'
 import type { Bindings, Executor } from '../src/exec/plan.ts'
 import type { Compiled } from '../src/graph/compile.ts'
+import type { Data } from '../src/ops/op.ts'
 import { elementBytes } from '../src/ops/sizes.ts'
 
 export type Values = Readonly<Record<string, ArrayLike<number>>>
 
-const arrays = { f32: Float32Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
+const arrays = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
 
 /** Zeroed buffers for a compiled graph, and typed arrays over everything in its directory. */
-export function openBuffers(c: Compiled): { buffers: Record<string, ArrayBufferView>; data: Map<string, Float32Array | Int32Array | Int8Array | Uint8Array> } {
+export function openBuffers(c: Compiled): { buffers: Record<string, ArrayBufferView>; data: Map<string, Data> } {
   const buffers: Record<string, ArrayBufferView> = {}
   for (const [b, name] of c.plan.buffers.entries()) if (b > 0) buffers[name] = new Uint8Array(c.plan.bufferBytes[b])
   const data = new Map([...c.directory].filter(([, p]) => p.buffer in buffers).map(([name, p]) => {

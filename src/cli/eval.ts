@@ -61,7 +61,7 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   const model = await loadModel(file, executor)
   const { source, digest, close } = openData(data, flags.split, model)
   const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined
-  using evaluator = new Evaluator(executor, model.config, model.weights, 'serving')
+  using evaluator = new Evaluator(executor, model.config, model.weights)
   const tokens = flags.tokens ?? trained?.tokens ?? 0
   const progress = new Progress({ label: 'evaluate', total: tokens || source.length - 1 })
   try {

@@ -1,6 +1,7 @@
 /** How fast a model runs here: reading a prompt, and making tokens for one sequence and for several at once. */
 import type { Executor } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
+import type { PackedWeights } from '../model/weights.ts'
 import { ServingModel } from './serving-model.ts'
 import type { Row } from './serving-model.ts'
 
@@ -54,7 +55,7 @@ async function rate(tokens: number, work: () => Promise<void>): Promise<Rate> {
 }
 
 /** Measures a model; takes about five seconds, more for one that needs longer than 0.3 s for a pass. */
-export async function measureServing(executor: Executor, config: ModelConfig, weights: Uint8Array): Promise<ServingSpeed> {
+export async function measureServing(executor: Executor, config: ModelConfig, weights: PackedWeights): Promise<ServingSpeed> {
   using model = new ServingModel(executor, config, weights, { slots: BATCH })
   const promptTokens = Math.min(model.rows, model.context)
   const decodeTokens = Math.min(64, model.context)

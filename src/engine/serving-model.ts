@@ -8,6 +8,7 @@ import { invariant } from '../lib/errors.ts'
 import { headWidth, keyHeads } from '../model/config.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { servingGraph } from '../model/graphs.ts'
+import type { PackedWeights } from '../model/weights.ts'
 
 export interface ServingOptions {
   /** Positions of a sequence. Most: the model's context, which is also the default where its cache and rotary table stay small (see `defaultContext`). */
@@ -56,16 +57,16 @@ export class ServingModel {
   #logits: Float32Array
   #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'start' | 'length' | 'outputRows', Int32Array>
 
-  /** @param weights the buffer that `loadModel` of src/model gives */
-  constructor(executor: Executor, config: ModelConfig, weights: Uint8Array, options: ServingOptions = {}) {
+  /** @param weights as `loadModel` of src/model gives them */
+  constructor(executor: Executor, config: ModelConfig, weights: PackedWeights, options: ServingOptions = {}) {
     this.config = config
     this.context = Math.min(config.context, options.context ?? defaultContext(config))
     this.#stride = Math.ceil(this.context / 16) * 16
     const slotBytes = cacheBytes(config) * this.#stride
     this.slots = options.slots ?? Math.max(1, Math.min(8, Math.floor(CACHE_BYTES / slotBytes)))
     this.rows = Math.max(options.rows ?? 256, this.slots)
-    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride, context: this.context })
-    this.#memory = new PlanMemory(executor, plan, { weights }, constants)
+    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride, context: this.context }, weights.form)
+    this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
     this.#plan = executor.load(plan)
     this.#logits = this.#memory.f32('logits')
     // A model without positions of one kind or another has no such input: its numbers go nowhere.

@@ -10,6 +10,7 @@ import { VeritError } from '../lib/errors.ts'
 import { LN2, expCore } from '../lib/functions.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { batchInputs, evaluationGraph } from '../model/graphs.ts'
+import type { PackedWeights } from '../model/weights.ts'
 import type { TokenSource } from './token-source.ts'
 
 export interface EvaluateOptions {
@@ -49,19 +50,18 @@ export class Evaluator implements Disposable {
   #window: Int32Array
 
   /**
-   * @param weights bytes that the plan reads at each evaluation: the weights of training, or those of `loadModel`
-   * @param kind which of the two they are
+   * @param weights read at each evaluation: the bytes of the weights of training, or what `loadModel` gives
    * @param windows windows that are run at once at most. Default: as many as are useful
    */
-  constructor(executor: Executor, config: ModelConfig, weights: Uint8Array, kind: 'latent' | 'serving', windows = 64) {
+  constructor(executor: Executor, config: ModelConfig, weights: Uint8Array | PackedWeights, windows = 64) {
     const { context, vocab } = config
     this.#config = config
     this.#batch = Math.max(1, Math.min(windows, Math.floor(MAX_ROWS / context), Math.floor(MAX_LOGITS / (context * vocab))))
     const shape = { batch: this.#batch, context }
-    const { plan, constants } = evaluationGraph(config, shape, kind)
+    const { plan, constants } = evaluationGraph(config, shape, weights instanceof Uint8Array ? 'latent' : weights.form)
     this.#plan = executor.load(plan)
     this.#window = new Int32Array(context + 1)
-    this.#memory = new PlanMemory(executor, plan, { weights }, { ...constants, ...batchInputs(shape) })
+    this.#memory = new PlanMemory(executor, plan, { weights: weights instanceof Uint8Array ? weights : weights.bytes }, { ...constants, ...batchInputs(shape) })
   }
 
   /** @throws VeritError VERIT_EVAL_DATA when there are not two tokens */

@@ -1,5 +1,5 @@
 /** An open GGUF file: the checked header in memory, tensor data read on demand. Knows no model. */
-import { VeritError } from '../lib/errors.ts'
+import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import { RegularFile, bytesSource, openRegular } from '../lib/regular-file.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
@@ -57,10 +57,17 @@ export class GgufFile implements GgufHeader, Disposable {
    */
   readTensor(name: string): Uint8Array<ArrayBuffer> {
     const { offset, byteLength } = this.tensor(name)
-    if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
     const bytes = allocate(byteLength, this.name, offset)
-    this.#source.read(offset, bytes)
+    this.readTensorPart(name, 0, bytes)
     return bytes
+  }
+
+  /** Fills `target` with the bytes of a tensor from its byte `from` on, which have to be there. */
+  readTensorPart(name: string, from: number, target: Uint8Array): void {
+    const { offset, byteLength } = this.tensor(name)
+    invariant(from >= 0 && from + target.length <= byteLength, `a part of tensor ${name} lies in it`)
+    if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
+    this.#source.read(offset + from, target)
   }
 
   close(): void {

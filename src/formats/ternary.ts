@@ -5,7 +5,8 @@
  */
 import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
-import { f16Bits, f16Value } from './half.ts'
+import { f16Bits, f16Value } from '../lib/half.ts'
+import { POWERS, i2sCode, packFive, tq1Byte, tq1Code, tq1Place, tq2Code } from '../lib/ternary-codes.ts'
 
 export interface TernaryTensor {
   /** One of -1, 0, 1 for each weight, row-major. */
@@ -18,18 +19,6 @@ export interface TernaryTensor {
 
 export type TernaryType = 'I2_S' | 'TQ1_0' | 'TQ2_0'
 
-const POWERS = [81, 27, 9, 3, 1] as const
-
-/** Base-3 byte of ggml: five trits, the first the most significant, as ceil(v * 256 / 243). */
-const packFive = (v: number): number => Math.floor((v * 256 + 242) / 243)
-
-/** The five codes 0..2 of each of the 256 bytes, 5 entries a byte; 3 throughout for the 13 bytes that no value packs to. */
-const unpackedFive = ((): Uint8Array => {
-  const table = new Uint8Array(256 * 5).fill(3)
-  for (let v = 0; v < 243; v++) POWERS.forEach((power, n) => void (table[packFive(v) * 5 + n] = Math.floor(v / power) % 3))
-  return table
-})()
-
 /**
  * Unpacks a tensor. `bytes` must have the length that the type and the number of weights need; `name` is for errors.
  * Weights in a whole number of blocks: 128 for I2_S, 256 for the others.
@@ -38,16 +27,18 @@ export function decodeTernary(type: TernaryType, bytes: Uint8Array, weights: num
   invariant(bytes.length === ternaryBytes(type, weights), `${name} has ${bytes.length} bytes for ${weights} weights of ${type}`)
   const trits = new Int8Array(weights)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const code = type === 'I2_S' ? i2sCode : type === 'TQ1_0' ? tq1Code : tq2Code
+  for (let i = 0; i < weights; i++) {
+    const c = code(bytes, i)
+    if (c === 3) reserved(name, i)
+    trits[i] = c - 1
+  }
   if (type === 'I2_S') {
-    decodeI2s(bytes, trits, name)
     return { trits, scales: Float32Array.of(finite(view.getFloat32(weights / 4, true), name, 0)), block: weights }
   }
   const size = type === 'TQ1_0' ? 54 : 66
   const scales = new Float32Array(weights / 256)
   for (let b = 0; b < scales.length; b++) {
-    const packed = bytes.subarray(b * size, (b + 1) * size)
-    if (type === 'TQ1_0') decodeTq1(packed, trits, b * 256, name)
-    else decodeTq2(packed, trits, b * 256, name)
     scales[b] = finite(f16Value(view.getUint16((b + 1) * size - 2, true)), name, b * 256)
   }
   return { trits, scales, block: 256 }
@@ -99,16 +90,6 @@ function reserved(name: string, weight: number): never {
   throw new VeritError('VERIT_TENSOR', { tensor: printable(name), problem: `weight ${weight} has a reserved code, which no ternary value packs to` })
 }
 
-/** Byte j of a 32-byte block holds weights j, 32+j, 64+j, 96+j of 128, the first in the top two bits; a code is trit + 1. */
-function decodeI2s(bytes: Uint8Array, trits: Int8Array, name: string): void {
-  for (let i = 0; i < trits.length; i++) {
-    const within = i & 127
-    const code = (bytes[(i >> 7) * 32 + (within & 31)]! >> (6 - 2 * (within >> 5))) & 3
-    if (code === 3) reserved(name, i)
-    trits[i] = code - 1
-  }
-}
-
 function encodeI2s(trits: Int8Array, bytes: Uint8Array): void {
   for (let i = 0; i < trits.length; i++) {
     const within = i & 127
@@ -116,30 +97,8 @@ function encodeI2s(trits: Int8Array, bytes: Uint8Array): void {
   }
 }
 
-/** Byte j+m (j = 0 or 32, m = 0..31) holds weights 4j+m, 4j+32+m, 4j+64+m, 4j+96+m, the first in the lowest two bits. */
-function decodeTq2(packed: Uint8Array, trits: Int8Array, start: number, name: string): void {
-  for (let i = 0; i < 256; i++) {
-    const code = (packed[(i >> 7) * 32 + (i & 31)]! >> (2 * ((i >> 5) & 3))) & 3
-    if (code === 3) reserved(name, start + i)
-    trits[start + i] = code - 1
-  }
-}
-
 function encodeTq2(trits: Int8Array, packed: Uint8Array): void {
   for (let i = 0; i < 256; i++) packed[(i >> 7) * 32 + (i & 31)]! |= (trits[i]! + 1) << (2 * ((i >> 5) & 3))
-}
-
-/** Byte and place (0..4) in a TQ1_0 block of each of its 256 weights: 160 in bytes 0..31, 80 in 32..47, 16 in 48..51 with four each. */
-const tq1Byte = Uint8Array.from({ length: 256 }, (_, i) => (i < 160 ? i % 32 : i < 240 ? 32 + ((i - 160) % 16) : 48 + ((i - 240) % 4)))
-const tq1Place = Uint8Array.from({ length: 256 }, (_, i) => (i < 160 ? Math.floor(i / 32) : i < 240 ? Math.floor((i - 160) / 16) : Math.floor((i - 240) / 4)))
-
-function decodeTq1(packed: Uint8Array, trits: Int8Array, start: number, name: string): void {
-  for (let i = 0; i < 256; i++) {
-    const code = unpackedFive[packed[tq1Byte[i]!]! * 5 + tq1Place[i]!]!
-    if (code === 3) reserved(name, start + i)
-    trits[start + i] = code - 1
-  }
-  for (let j = 48; j < 52; j++) if (unpackedFive[packed[j]! * 5 + 4] !== 0) reserved(name, start + 192 + j) // the fifth place is empty there
 }
 
 function encodeTq1(trits: Int8Array, packed: Uint8Array): void {

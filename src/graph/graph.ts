@@ -127,9 +127,14 @@ export class Graph {
     return this.matmul(x, w, { bias, layoutB: 1 })
   }
 
-  /** `linear` over a weight stored as panels [⌈out/32⌉, in, 32], the layout that products read fastest; serving only. */
+  /** `linear` over a weight stored as panels [⌈out/32⌉, in, 32] of f32 or f16, the layout that products read fastest; serving only. */
   packedLinear(x: Tensor, panels: Tensor, out: number, bias?: Tensor): Tensor {
-    return this.#one('matmul', [x, panels, bias ?? null], { layoutB: 2, Nc: out })
+    return this.#one('matmul', [x, panels, bias ?? null], { layoutB: panels.dtype === 'f16' ? 3 : 2, Nc: out })
+  }
+
+  /** Rows ids [N] of a table of `rows` rows stored as panels [⌈rows/32⌉, C, 32] of f32 or f16 → [N, C]; serving only. */
+  packedEmbedding(panels: Tensor, ids: Tensor, rows: number): Tensor {
+    return this.#one('panelRows', [panels, ids], { V: rows })
   }
 
   /** Rows ids [N] of table [V, C] → [N, C]. */

@@ -19,7 +19,7 @@ export function bitnetForward(g: Graph, config: BitnetConfig, w: Weights, at: Pl
   const sin = g.constant('rotary.sin', table.sin, [context, half])
   const norm = (x: Tensor, name: string): Tensor => g.rmsNorm(x, w.tensor(`${name}.weight`), eps)
 
-  let x = g.embedding(w.tensor('token_embedding'), at.ids)
+  let x = w.embed(at.ids)
   for (let l = 0; l < config.layers; l++) {
     const block = `blocks.${l}.`
     const project = (y: Tensor, name: string): Tensor => w.bitLinear(y, `${block}${name}.weight`)

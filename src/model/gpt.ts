@@ -16,7 +16,7 @@ export function gptForward(g: Graph, config: GptConfig, w: Weights, at: Placemen
   let site = 0
   const drop = (x: Tensor): Tensor => (at.rng === undefined ? x : g.dropout(x, at.rng, site++, config.dropout))
 
-  let x = drop(g.add(g.embedding(w.tensor('token_embedding'), at.ids), g.embedding(w.tensor('position_embedding'), at.positions)))
+  let x = drop(g.add(w.embed(at.ids), g.embedding(w.tensor('position_embedding'), at.positions)))
   for (let l = 0; l < config.layers; l++) {
     const block = `blocks.${l}.`
     const [q, k, v] = g.split(linear(norm(x, `${block}attn_norm`), `${block}attn_qkv`), [hidden, hidden, hidden]) as [Tensor, Tensor, Tensor]

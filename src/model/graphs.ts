@@ -14,17 +14,12 @@ import type { ModelConfig } from './config.ts'
 import { gptForward } from './gpt.ts'
 import type { Placement } from './placement.ts'
 import { latentWeights, servingWeights } from './weights.ts'
-import type { Weights } from './weights.ts'
+import type { ServingForm, Weights } from './weights.ts'
 
 const up16 = (n: number): number => Math.ceil(n / 16) * 16
 
 export function forward(g: Graph, config: ModelConfig, w: Weights, at: Placement): Tensor {
   return config.kind === 'gpt' ? gptForward(g, config, w, at) : bitnetForward(g, config, w, at)
-}
-
-/** Logits [N, vocab] of rows of the final norm: the head is the token embedding, in full precision, without bias. */
-export function head(w: Weights, x: Tensor): Tensor {
-  return w.linear(x, 'token_embedding')
 }
 
 /** Sequences side by side, each `context` rows long. */
@@ -62,20 +57,20 @@ export function trainingGraph(config: ModelConfig, shape: BatchShape, options: {
   const w = latentWeights(g, config)
   const dropout = config.kind === 'gpt' && config.dropout > 0
   const at = { ...batchPlacement(g, shape), ...(dropout ? { rng: g.input('rng', 'i32', [3]) } : {}) }
-  const logits = head(w, forward(g, config, w, at))
+  const logits = w.head(forward(g, config, w, at))
   const loss = g.mean(g.crossEntropy(logits, g.input('targets', 'i32', [shape.batch * shape.context])))
   const { gradients } = gradient(g, loss)
   return compile(g, { limits: none, outputs: { loss, ...(options.logits ? { logits } : {}) }, gradients })
 }
 
 /**
- * The loss of each token of a batch, without dropout. `weights` says which parameters it runs over: 'latent' those of training, 'serving' those
+ * The loss of each token of a batch, without dropout. `weights` says which parameters it runs over: 'latent' those of training, a form those
  * of `servingParts`. Inputs as in training; a target of -1 gives a loss of 0. Outputs: `losses` f32[batch · context].
  */
-export function evaluationGraph(config: ModelConfig, shape: BatchShape, weights: 'latent' | 'serving'): Compiled {
+export function evaluationGraph(config: ModelConfig, shape: BatchShape, weights: 'latent' | ServingForm): Compiled {
   const g = new Graph()
-  const w = weights === 'latent' ? latentWeights(g, config) : servingWeights(g, config)
-  const logits = head(w, forward(g, config, w, batchPlacement(g, shape)))
+  const w = weights === 'latent' ? latentWeights(g, config) : servingWeights(g, config, weights)
+  const logits = w.head(forward(g, config, w, batchPlacement(g, shape)))
   const losses = g.crossEntropy(logits, g.input('targets', 'i32', [shape.batch * shape.context]))
   return compile(g, { limits: none, outputs: { losses } })
 }
@@ -94,11 +89,11 @@ export interface ServingShape {
 /**
  * Serving over a lasting cache. Inputs [rows] i32: `ids`, `positions`, `cacheRow`, `start`, `length` (see `Placement`); `outputRows`
  * i32[outputs]: the rows whose logits are wanted. States: `keys.L` and `values.L` for each layer L, zero at first. Output: `logits`
- * f32[outputs, vocab]. Parameters: `servingParts(config)`.
+ * f32[outputs, vocab]. Parameters: `servingParts(config, form)`.
  */
-export function servingGraph(config: ModelConfig, shape: ServingShape): Compiled {
+export function servingGraph(config: ModelConfig, shape: ServingShape, form: ServingForm): Compiled {
   const g = new Graph()
-  const w = servingWeights(g, config)
+  const w = servingWeights(g, config, form)
   const [heads, width, rows] = [keyHeads(config), headWidth(config), shape.cacheRows]
   const cache = (layer: number): { keys: Tensor; values: Tensor } => ({
     keys: g.state(`keys.${layer}`, [heads, rows / 16, width, 16]),
@@ -106,7 +101,7 @@ export function servingGraph(config: ModelConfig, shape: ServingShape): Compiled
   })
   const at = { ...placementInputs(g, 'rows', rows, shape.context ?? config.context), cache }
   const x = forward(g, config, w, at)
-  const logits = head(w, g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])))
+  const logits = w.head(g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])))
   return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })
 }
 

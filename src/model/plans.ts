@@ -1,5 +1,7 @@
 /** Plans of one operation, for preparing a trained model's matrices for serving. */
 import type { Attribute, DType, Plan } from '../exec/plan.ts'
+import { ternaryBytes } from '../formats/ternary.ts'
+import { ternaryFormats } from '../ops/repack.ts'
 
 interface Part {
   readonly name: string
@@ -22,6 +24,18 @@ function single(op: string, inputs: readonly Part[], outputs: readonly Part[], a
 export function panelsPlan(out: number, inputs: number): Plan {
   const panels = { name: 'panels', dtype: 'f32', bytes: Math.ceil(out / 32) * inputs * 128 } as const
   return single('panels', [{ name: 'values', dtype: 'f32', bytes: out * inputs * 4 }], [panels], [{ int: out }, { int: inputs }, { int: 1 }])
+}
+
+/** `raw` f16 [out, in] -> `panels` [⌈out/32⌉, in, 32], f16. */
+export function halfPanelsPlan(out: number, inputs: number): Plan {
+  const panels = { name: 'panels', dtype: 'f16', bytes: Math.ceil(out / 32) * inputs * 64 } as const
+  return single('halfPanels', [{ name: 'raw', dtype: 'f16', bytes: out * inputs * 2 }], [panels], [{ int: out }, { int: inputs }])
+}
+
+/** `raw` bytes of a packed ternary tensor (`ternaryFormats`) -> ternary `codes`. */
+export function repackPlan(out: number, inputs: number, format: number): Plan {
+  const bytes = ternaryBytes(ternaryFormats[format]!, out * inputs)
+  return single('repackTernary', [{ name: 'raw', dtype: 'u8', bytes }], [{ name: 'codes', dtype: 'u8', bytes: codeBytes(out, inputs) }], [{ int: out }, { int: inputs }, { int: format }])
 }
 
 /** Bytes of the ternary codes of a matrix. */

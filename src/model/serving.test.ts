@@ -51,10 +51,10 @@ for (const config of models) {
     const model = await loadModel(file, executor)
     assert.deepEqual({ ...model.config, dropout: 0, eps: 0 }, { ...config, dropout: 0, eps: 0 })
 
-    const { plan, constants } = servingGraph(config, { rows: 4 * context, outputs: 4 * context, cacheRows: 128 })
+    const { plan, constants } = servingGraph(config, { rows: 4 * context, outputs: 4 * context, cacheRows: 128 }, model.weights.form)
     const loaded = executor.load(plan)
     for (const [sequences, piece] of [[[2], context], [[0, 1, 2, 3], context], [[1], 1], [[3], 5], [[0, 3], 7]] as const) {
-      const run = new PlanMemory(executor, plan, { weights: model.weights }, constants)
+      const run = new PlanMemory(executor, plan, { weights: model.weights.bytes }, constants)
       for (let from = 0; from < context; from += piece) {
         const n = Math.min(piece, context - from)
         const rows = sequences.flatMap((s, slot) => Array.from({ length: n }, (_, i) => ({ s, slot, position: from + i })))

@@ -10,6 +10,10 @@ import type { Parameter } from './parameters.ts'
 
 /** A model's parameters inside one graph. */
 export interface Weights {
+  /** Rows of the token embedding: ids [N] -> [N, hidden]. */
+  embed(ids: Tensor): Tensor
+  /** Logits: x [N, hidden] times the transposed token embedding -> [N, vocab]. */
+  head(x: Tensor): Tensor
   /** The f32 tensor of a parameter. */
   tensor(name: string): Tensor
   /** `name.bias` if the model has it. */
@@ -24,6 +28,8 @@ export interface Weights {
 export function latentWeights(g: Graph, config: ModelConfig): Weights {
   const tensors = new Map(parametersOf(config).map(p => [p.name, g.parameter(p.name, p.shape)]))
   return {
+    embed: ids => g.embedding(known(tensors, 'token_embedding'), ids),
+    head: x => g.linear(x, known(tensors, 'token_embedding')),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, weight, bias) => g.linear(x, known(tensors, weight), bias),
@@ -31,21 +37,31 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
   }
 }
 
+/** What a model's file leaves open of how its parameters are kept in memory. */
+export interface ServingForm {
+  /** Values of the token embedding: f16 where the file has it so. */
+  readonly embedding: 'f32' | 'f16'
+}
+
+/** The prepared parameters of a model: the buffer 'weights' of a serving graph, and their form. */
+export interface PackedWeights {
+  readonly bytes: Uint8Array
+  readonly form: ServingForm
+}
+
 /** What one parameter becomes in a serving graph: its f32 values, panels of 32 columns, or ternary codes and their scale. */
 export interface ServingPart {
   readonly name: string
   readonly of: Parameter
   readonly form: 'values' | 'panels' | 'codes' | 'scale'
-  readonly dtype: 'f32' | 'u8'
+  readonly dtype: 'f32' | 'f16' | 'u8'
   readonly shape: readonly number[]
 }
 
 const up = (n: number, step: number): number => Math.ceil(n / step)
 
-/**
- * The parameters of a serving graph, in order. The token embedding appears twice: as rows to look up and as panels for the head.
- */
-export function servingParts(config: ModelConfig): ServingPart[] {
+/** The parameters of a serving graph, in order. Rows of the token embedding are read out of the panels of the head. */
+export function servingParts(config: ModelConfig, { embedding }: ServingForm): ServingPart[] {
   return parametersOf(config).flatMap((of): ServingPart[] => {
     const { name, shape } = of
     const values: ServingPart = { name, of, form: 'values', dtype: 'f32', shape }
@@ -57,17 +73,19 @@ export function servingParts(config: ModelConfig): ServingPart[] {
         { name: `${name}.m`, of, form: 'scale', dtype: 'f32', shape: [1] },
       ]
     }
-    const panels: ServingPart = { name: `${name}.panels`, of, form: 'panels', dtype: 'f32', shape: [up(out, 32), inputs, 32] }
-    return name === 'token_embedding' ? [values, panels] : [panels]
+    return [{ name: `${name}.panels`, of, form: 'panels', dtype: name === 'token_embedding' ? embedding : 'f32', shape: [up(out, 32), inputs, 32] }]
   })
 }
 
 /** Declares the prepared parameters of serving. */
-export function servingWeights(g: Graph, config: ModelConfig): Weights {
-  const parts = servingParts(config)
+export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm): Weights {
+  const parts = servingParts(config, form)
   const tensors = new Map(parts.map(p => [p.name, g.parameter(p.name, p.shape, p.dtype)]))
   const outputs = new Map(parts.map(p => [p.of.name, p.of.shape[0]!]))
+  const embedding = known(tensors, 'token_embedding.panels')
   return {
+    embed: ids => g.packedEmbedding(embedding, ids, config.vocab),
+    head: x => g.packedLinear(x, embedding, config.vocab),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),

@@ -1,23 +1,24 @@
 /** Matrix products (rule R1: one chain of fused multiply-adds an element, k ascending), the panel layout of a right-hand side, column sums. */
 import { fma32 } from '../lib/float.ts'
 import { VeritError } from '../lib/errors.ts'
-import { ceilDiv, f32, op, shapeText, type Backward, type Data, type Value } from './op.ts'
+import { ceilDiv, f16, f32, op, shapeText, type Backward, type Data, type Value } from './op.ts'
+import { panelIndex, valueOf } from './panels.ts'
 import type { Dim } from './sizes.ts'
 
-/** Where B(k, j) lies: layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32]. */
+/** Where B(k, j) lies: layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32], 3 the same of f16. */
 function rightShape(layout: Dim, Nc: Dim, K: Dim): Value {
-  return layout === 0 ? f32(K, Nc) : layout === 1 ? f32(Nc, K) : f32(ceilDiv(Nc, 32), K, 32)
+  return layout === 0 ? f32(K, Nc) : layout === 1 ? f32(Nc, K) : (layout === 3 ? f16 : f32)(ceilDiv(Nc, 32), K, 32)
 }
 
 function rightIndex(layout: number, k: number, j: number, Nc: number, K: number): number {
   if (layout === 0) return k * Nc + j
-  return layout === 1 ? j * K + k : ((j >> 5) * K + k) * 32 + (j & 31)
+  return layout === 1 ? j * K + k : panelIndex(k, j, K)
 }
 
 /** One column block of an output row: up to four chains side by side, which changes no bit and hides their latency. */
 function row(a: Data, b: Data, c: Data, at: number, step: number, i: number, n: { Nc: number; K: number; layoutB: number }): void {
   const { Nc, K, layoutB } = n
-  const stride = layoutB === 0 ? Nc : layoutB === 1 ? 1 : 32
+  const value = valueOf(b), stride = layoutB === 0 ? Nc : layoutB === 1 ? 1 : 32
   for (let j = 0; j < Nc; j += 4) {
     const last = Nc - 1
     const j1 = Math.min(j + 1, last), j2 = Math.min(j + 2, last), j3 = Math.min(j + 3, last)
@@ -26,10 +27,10 @@ function row(a: Data, b: Data, c: Data, at: number, step: number, i: number, n: 
     let c0 = 0, c1 = 0, c2 = 0, c3 = 0
     for (let k = 0, ak = at; k < K; k++, ak += step) {
       const x = a[ak]
-      c0 = fma32(x, b[p0], c0)
-      c1 = fma32(x, b[p1], c1)
-      c2 = fma32(x, b[p2], c2)
-      c3 = fma32(x, b[p3], c3)
+      c0 = fma32(x, value(p0), c0)
+      c1 = fma32(x, value(p1), c1)
+      c2 = fma32(x, value(p2), c2)
+      c3 = fma32(x, value(p3), c3)
       p0 += stride
       p1 += stride
       p2 += stride
@@ -48,7 +49,7 @@ function matmulGradient(b: Backward): (Value | null)[] {
   const [x, w] = b.inputs, dy = b.dy[0]
   if (!dy) return [null, null, null]
   const ta = b.a.transposeA, lb = b.a.layoutB
-  if (lb === 2) throw new VeritError('VERIT_SHAPE', { op: 'matmul', problem: 'panels are for serving and have no gradient', shapes: b.inputs.map(shapeText).join() })
+  if (lb === 2 || lb === 3) throw new VeritError('VERIT_SHAPE', { op: 'matmul', problem: 'panels are for serving and have no gradient', shapes: b.inputs.map(shapeText).join() })
   const da = !b.needs[0] ? null : ta
     ? b.apply('matmul', [w, dy], { transposeA: lb as number, layoutB: 1 })[0]
     : b.apply('matmul', [dy, w], { transposeA: 0, layoutB: lb === 0 ? 1 : 0 })[0]
@@ -64,7 +65,7 @@ export const matmul = op({
   outputs: ['c'],
   attributes: { M: 'int', Nc: 'int', K: 'int', transposeA: 'int', layoutB: 'int', hasBias: 'int' },
   infer: ([a, b, bias], { transposeA = 0, layoutB = 0, Nc }) => ({
-    M: a.shape[transposeA ? 1 : 0], K: a.shape[transposeA ? 0 : 1], Nc: layoutB === 2 ? Nc : b.shape[layoutB === 1 ? 0 : 1],
+    M: a.shape[transposeA ? 1 : 0], K: a.shape[transposeA ? 0 : 1], Nc: layoutB === 2 || layoutB === 3 ? Nc : b.shape[layoutB === 1 ? 0 : 1],
     transposeA, layoutB, hasBias: bias ? 1 : 0,
   }),
   operands: a => ({

@@ -12,7 +12,7 @@ export interface Value {
   readonly shape: readonly Dim[]
 }
 
-export type Data = Float32Array | Int32Array | Int8Array | Uint8Array
+export type Data = Float32Array | Uint16Array | Int32Array | Int8Array | Uint8Array
 
 /** What a gradient rule sees, and the little it needs to add ops; the graph implements it. */
 export interface Backward<K extends string = string> {
@@ -58,6 +58,7 @@ export function op<K extends string>(definition: Op<K>): Op {
 }
 
 export const f32 = (...shape: Dim[]): Value => ({ dtype: 'f32', shape })
+export const f16 = (...shape: Dim[]): Value => ({ dtype: 'f16', shape })
 export const i32 = (...shape: Dim[]): Value => ({ dtype: 'i32', shape })
 export const i8 = (...shape: Dim[]): Value => ({ dtype: 'i8', shape })
 export const u8 = (...shape: Dim[]): Value => ({ dtype: 'u8', shape })

@@ -7,6 +7,8 @@ import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
 import { columnSum, matmul, panels } from './matmul.ts'
 import type { Op } from './op.ts'
 import { adamw, clipFactor, squareSum } from './optimizer.ts'
+import { halfPanels, panelRows } from './panels.ts'
+import { repackTernary } from './repack.ts'
 import { rmsNorm, rmsNormGrad, rmsNormParamGrad } from './rms-norm.ts'
 import { rope } from './rope.ts'
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
@@ -15,4 +17,5 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   matmul, panels, columnSum, add, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
+  halfPanels, panelRows, repackTernary,
 ].map(row => [row.name, row]))

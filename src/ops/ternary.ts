@@ -4,7 +4,7 @@
  * row that was quantised and the derivative "by t" lands on the latent weight.
  */
 import { TINY_SCALE, max32, rne, roundUp } from '../lib/float.ts'
-import { ceilDiv, f32, i32, i8, op, u8, up16, type Value } from './op.ts'
+import { ceilDiv, f32, i32, i8, op, u8, up16, type Data, type Value } from './op.ts'
 import { maxRow, scratch, sumRow } from './reduce.ts'
 import type { Dim } from './sizes.ts'
 
@@ -13,11 +13,17 @@ const fround = Math.fround
 /** rne(x) in low … high; 0 for NaN. */
 const toRange = (x: number, low: number, high: number): number => x !== x ? 0 : Math.max(low, Math.min(high, rne(x)))
 
-const packedShape = (O: Dim, K: Dim): Value => u8(ceilDiv(O, 16), ceilDiv(K, 16), 16, 4)
+export const packedShape = (O: Dim, K: Dim): Value => u8(ceilDiv(O, 16), ceilDiv(K, 16), 16, 4)
 
 /** Where the code of weight (o, k) is: byte and shift. */
 const byteOf = (o: number, k: number, K16: number): number => (((o >> 4) * (K16 >> 4) + (k >> 4)) * 16 + (o & 15)) * 4 + (k & 3)
 const shiftOf = (k: number): number => ((k & 15) >> 2) * 2
+
+/** Writes the code of weight (o, k). */
+export function putCode(t: Data, o: number, k: number, K: number, code: number): void {
+  const at = byteOf(o, k, roundUp(K, 16)), shift = shiftOf(k)
+  t[at] = (t[at] & ~(3 << shift)) | (code << shift)
+}
 
 export const quantizeRows = op({
   name: 'quantizeRows',
@@ -69,7 +75,7 @@ export const ternarize = op({
   operands: a => ({ inputs: [f32(a.O, a.K)], outputs: [packedShape(a.O, a.K), f32(1)] }),
   gradient: b => [b.dy[0]],
   run: ([w], [t, m], { O, K }) => {
-    const K16 = roundUp(K, 16), magnitude = scratch(0, K), rows = scratch(1, O)
+    const magnitude = scratch(0, K), rows = scratch(1, O)
     for (let o = 0; o < O; o++) {
       for (let k = 0; k < K; k++) magnitude[k] = Math.abs(w[o * K + k])
       rows[o] = sumRow(magnitude, 0, K)
@@ -78,10 +84,7 @@ export const ternarize = op({
     const i = fround(1 / m[0])
     t.fill(0x55) // code 1, the weight 0, everywhere
     for (let o = 0; o < O; o++) {
-      for (let k = 0; k < K; k++) {
-        const at = byteOf(o, k, K16), shift = shiftOf(k)
-        t[at] = (t[at] & ~(3 << shift)) | ((toRange(fround(w[o * K + k] * i), -1, 1) + 1) << shift)
-      }
+      for (let k = 0; k < K; k++) putCode(t, o, k, K, toRange(fround(w[o * K + k] * i), -1, 1) + 1)
     }
   },
 })

@@ -71,7 +71,7 @@ for (const kind of ['gpt', 'bitnet'] as const) {
     assert.equal(model.config.kind, kind)
     assert.equal(model.tokenizer.digest, tokenizer.digest)
     for (const windows of [1, 3, 64]) {
-      using evaluator = new Evaluator(referenceExecutor(), model.config, model.weights, 'serving', windows)
+      using evaluator = new Evaluator(referenceExecutor(), model.config, model.weights, windows)
       const { loss, bitsPerByte, tokens } = await evaluator.evaluate(data.validation, { tokens: 40, bytesOf: bytesOf(model.tokenizer) })
       assert.equal(loss, file.metadata.float('verit.validation_loss'))
       assert.equal(bitsPerByte, file.metadata.float('verit.bits_per_byte'))

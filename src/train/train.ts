@@ -51,7 +51,7 @@ class Loop implements Disposable {
     const { executor, config, options, data, run } = setup
     this.#setup = setup
     this.#stepper = new Stepper(executor, config, options)
-    this.#evaluator = new Evaluator(executor, config, this.#stepper.weights, 'latent')
+    this.#evaluator = new Evaluator(executor, config, this.#stepper.weights)
     this.#state = { step: 0, config, options, dataset: data.digest, tokenizer: data.tokenizer.digest, best: null, evaluations: [] }
     if (setup.resume) this.#restore()
     else this.#begin()

@@ -1,0 +1,81 @@
+/*
+ * Packed ternary tensors of GGUF to the codes of ternaryMatmul, block of 16 outputs by block, without the weights in between. Layouts: src/lib/ternary-codes.ts.
+ * A row is first unpacked to one code a byte; 32-bit words of four such codes are then shifted together.
+ */
+typedef struct { unsigned bad; } repack_t;
+
+/* n codes from weight i0 of the tensor on; i0 and n are what is left of whole blocks at either end */
+static void codes_i2s(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, repack_t *state) {
+  unsigned bad = 0;
+  for (int64_t i = i0; i < i0 + n;) {
+    const uint8_t *block = raw + i / 128 * 32;
+    const int64_t within = i % 128, take = at_most(32 - within % 32, i0 + n - i);
+    const int shift = 6 - 2 * (int)(within / 32);
+    const uint8_t *from = block + within % 32;
+    for (int64_t j = 0; j < take; j++) {
+      const uint8_t code = from[j] >> shift & 3;
+      bad |= code & code >> 1;
+      c[j] = code;
+    }
+    c += take;
+    i += take;
+  }
+  state->bad |= bad;
+}
+
+static void codes_tq2(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, repack_t *state) {
+  unsigned bad = 0;
+  for (int64_t i = i0; i < i0 + n; i += 32, c += 32) {
+    const uint8_t *from = raw + i / 256 * 66 + i % 256 / 128 * 32;
+    const int shift = 2 * (int)(i % 128 / 32);
+    for (int j = 0; j < 32; j++) {
+      const uint8_t code = from[j] >> shift & 3;
+      bad |= code & code >> 1;
+      c[j] = code;
+    }
+  }
+  state->bad |= bad;
+}
+
+/* a byte is ceil(v * 256 / 243) of five trits, the first the most significant: times 3 to the place, modulo 256, times 3 over 256. The 13 bytes that no v gives differ when packed again. */
+INLINE unsigned tq1_value(unsigned byte) { return byte * 243 >> 8; }
+static void codes_tq1(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, repack_t *state) {
+  static const uint8_t power[5] = {1, 3, 9, 27, 81};
+  unsigned bad = 0;
+  for (int64_t i = i0; i < i0 + n; i += 256, c += 256) {
+    const uint8_t *b = raw + i / 256 * 54;
+    for (int place = 0; place < 5; place++) {
+      for (int j = 0; j < 32; j++) c[32 * place + j] = (uint8_t)((uint8_t)(b[j] * power[place]) * 3 >> 8);
+      for (int j = 0; j < 16; j++) c[160 + 16 * place + j] = (uint8_t)((uint8_t)(b[32 + j] * power[place]) * 3 >> 8);
+      for (int j = 0; j < 4 && place < 4; j++) c[240 + 4 * place + j] = (uint8_t)((uint8_t)(b[48 + j] * power[place]) * 3 >> 8);
+    }
+    for (int j = 0; j < 52; j++) {
+      const unsigned v = tq1_value(b[j]);
+      bad |= (v * 256 + 242) / 243 != b[j];
+      if (j >= 48) bad |= v % 3 != 0;
+    }
+  }
+  state->bad |= bad;
+}
+
+static int64_t repackTernary_scratch(const op_t *o) { return round_up(o->a[1], 16); }
+static void repackTernary_run(const op_t *o, int64_t chunk, char *scratch) {
+  const int64_t rows = o->a[0], k = o->a[1], k16 = round_up(k, 16);
+  uint8_t *c = (uint8_t *)scratch, *t = (uint8_t *)o->out[0] + chunk * k16 * 4;
+  repack_t state = {0};
+  for (int64_t j = 0; j < 16; j++) {
+    const int64_t r = chunk * 16 + j;
+    if (r >= rows) memset(c, 1, (size_t)k16);
+    else {
+      (o->a[2] == 0 ? codes_i2s : o->a[2] == 1 ? codes_tq2 : codes_tq1)(o->in[0], r * k, k, c, &state);
+      memset(c + k, 1, (size_t)(k16 - k));
+    }
+    for (int64_t k0 = 0; k0 < k16; k0 += 16) {
+      uint32_t w[4];
+      memcpy(w, c + k0, 16);
+      const uint32_t packed = w[0] | w[1] << 2 | w[2] << 4 | w[3] << 6;
+      memcpy(t + k0 * 4 + j * 4, &packed, 4);
+    }
+  }
+  if (state.bad) atomic_store(o->error, 1);
+}

@@ -1,0 +1,127 @@
+/**
+ * A file's parameters in the form that the serving graph reads, made by the executor's threads while the next tensor is read: ternary codes and f16 rows are moved from one
+ * layout to the other without the numbers in between. Every value is looked at: reserved codes and what is no finite number are refused.
+ */
+import type { Executor, LoadedPlan, Plan } from '../exec/plan.ts'
+import type { GgufFile } from '../formats/gguf-reader.ts'
+import { decodeTernary } from '../formats/ternary.ts'
+import type { TernaryType } from '../formats/ternary.ts'
+import { weightLayout } from '../graph/layout.ts'
+import { Graph } from '../graph/graph.ts'
+import { VeritError } from '../lib/errors.ts'
+import { ternaryFormats } from '../ops/repack.ts'
+import type { ModelConfig } from './config.ts'
+import { ggufName } from './gguf-names.ts'
+import { elementsOf, parametersOf } from './parameters.ts'
+import type { Parameter } from './parameters.ts'
+import { halfPanelsPlan, packCodes, panelsPlan, repackPlan } from './plans.ts'
+import { isTernaryType, readFloats, readScale, readTernary } from './read-tensor.ts'
+import { servingParts, servingWeights } from './weights.ts'
+import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
+
+/** Bytes of a tensor that are read and moved at a time. */
+const SLICE = 8 << 20
+
+/** What the file has its embedding in decides how it is kept. */
+export const formOf = (file: GgufFile): ServingForm => ({ embedding: file.tensor('token_embd.weight').type === 'F16' ? 'f16' : 'f32' })
+
+/**
+ * @param memory bytes that the weights may take
+ * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR
+ */
+export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number): Promise<PackedWeights> {
+  const form = formOf(file), g = new Graph()
+  servingWeights(g, config, form)
+  const { bytes, entries } = weightLayout(g)
+  // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than say no.
+  if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })
+  const arena = executor.allocate(bytes)
+  const places = new Map(entries.map(e => [e.name, new Uint8Array(arena, e.offset, e.bytes)]))
+  using packer = new Packer(file, executor)
+  const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
+  for (const p of parametersOf(config)) await packer.put(p, ggufName(config.kind, p.name), parts.get(p.name)!, places)
+  await packer.settle()
+  return { bytes: new Uint8Array(arena), form }
+}
+
+/** Runs one plan at a time on the executor's threads, while the next tensor is read here. */
+class Packer implements Disposable {
+  #file: GgufFile
+  #executor: Executor
+  #plans = new Map<string, LoadedPlan>()
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(file: GgufFile, executor: Executor) {
+    this.#file = file
+    this.#executor = executor
+  }
+
+  async put(p: Parameter, name: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    for (const part of parts) {
+      const place = places.get(part.name)!
+      if (part.form === 'values') new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(readFloats(this.#file, name))
+      else if (part.form === 'panels') await (part.dtype === 'f16' ? this.#halves(p, name, place) : this.#panels(p, name, place))
+      else if (part.form === 'codes') await this.#codes(p, name, place, new Float32Array(places.get(`${p.name}.m`)!.buffer, places.get(`${p.name}.m`)!.byteOffset, 1))
+    }
+  }
+
+  /** Waits for the last plan. */
+  settle(): Promise<void> {
+    return this.#running
+  }
+
+  async #codes(p: Parameter, name: string, codes: Uint8Array, scale: Float32Array): Promise<void> {
+    const [out, inputs] = p.shape as [number, number], { type } = this.#file.tensor(name)
+    const raw = isTernaryType(type) ? this.#file.readTensor(name) : undefined
+    const single = raw && readScale(type as TernaryType, raw, out * inputs)
+    if (raw === undefined || single === undefined) {
+      // Floats, or blocks of zeros with scales of their own, or something wrong.
+      const { trits, scale: m } = readTernary(this.#file, name)
+      packCodes(trits, out, inputs, codes)
+      scale[0] = m
+      return
+    }
+    scale[0] = single
+    await this.#run(`codes ${type} ${p.shape}`, () => repackPlan(out, inputs, ternaryFormats.indexOf(type as TernaryType)), { raw, codes }, () => reserved(type as TernaryType, raw, out * inputs, name))
+  }
+
+  async #panels(p: Parameter, name: string, place: Uint8Array): Promise<void> {
+    const [out, inputs] = p.shape as [number, number]
+    await this.#run(`panels ${p.shape}`, () => panelsPlan(out, inputs), { values: readFloats(this.#file, name), panels: place })
+  }
+
+  /** Whole panels at a time. */
+  async #halves(p: Parameter, name: string, place: Uint8Array): Promise<void> {
+    const [out, inputs] = p.shape as [number, number], row = 2 * inputs
+    const most = 32 * Math.max(1, Math.floor(SLICE / (32 * row)))
+    for (let from = 0; from < out; from += most) {
+      const rows = Math.min(most, out - from), raw = new Uint8Array(rows * row)
+      this.#file.readTensorPart(name, from * row, raw)
+      await this.#run(`halves ${rows} ${inputs}`, () => halfPanelsPlan(rows, inputs), { raw, panels: place.subarray(from * row, from * row + Math.ceil(rows / 32) * 32 * row) }, () => {
+        throw new VeritError('VERIT_TENSOR', { tensor: name, problem: 'it holds a value that is not a finite number' })
+      })
+    }
+  }
+
+  /** Waits for the plan before, then starts this one. `refused` says what was wrong with the data. */
+  async #run(key: string, make: () => Plan, buffers: Record<string, ArrayBufferView>, refused?: () => never): Promise<void> {
+    await this.#running
+    let plan = this.#plans.get(key)
+    if (plan === undefined) this.#plans.set(key, plan = this.#executor.load(make()))
+    this.#running = plan.run(buffers).catch((e: unknown) => {
+      if (refused !== undefined && VeritError.is(e, 'VERIT_PLAN')) refused()
+      throw e
+    })
+    this.#running.catch(() => undefined) // told when it is awaited
+  }
+
+  [Symbol.dispose](): void {
+    for (const plan of this.#plans.values()) plan.dispose()
+  }
+}
+
+/** Finds the code that the executor would not take, and says which weight it is. */
+function reserved(type: TernaryType, raw: Uint8Array, weights: number, name: string): never {
+  decodeTernary(type, raw, weights, name)
+  throw new VeritError('VERIT_INTERNAL', { problem: `${name}: a code was refused that is none of the reserved ones` })
+}

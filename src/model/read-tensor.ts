@@ -1,0 +1,54 @@
+/** Tensors of a file as numbers, every value looked at. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE for what is not as it has to be */
+import type { GgufFile } from '../formats/gguf-reader.ts'
+import { decodeTernary } from '../formats/ternary.ts'
+import type { TernaryType } from '../formats/ternary.ts'
+import { VeritError } from '../lib/errors.ts'
+import { bf16ToF32, f16ToF32, f16Value } from '../lib/half.ts'
+
+const wrong = (tensor: string, problem: string): never => {
+  throw new VeritError('VERIT_TENSOR', { tensor, problem })
+}
+
+export const isTernaryType = (type: string): type is TernaryType => type === 'I2_S' || type === 'TQ1_0' || type === 'TQ2_0'
+
+/** A tensor of a floating-point type, as f32 (exact), every value finite. */
+export function readFloats(file: GgufFile, name: string): Float32Array {
+  const { type } = file.tensor(name)
+  if (type !== 'F32' && type !== 'F16' && type !== 'BF16') {
+    throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `tensor ${name} is of type ${type}; F32, F16 and BF16 are supported here` })
+  }
+  const { buffer } = file.readTensor(name)
+  const values = type === 'F32' ? new Float32Array(buffer) : (type === 'F16' ? f16ToF32 : bf16ToF32)(new Uint16Array(buffer))
+  return values.every(Number.isFinite) ? values : wrong(name, 'it holds a value that is not a finite number')
+}
+
+/** A ternary matrix with one scale: packed, or floats that are all -m, 0 or m. */
+export function readTernary(file: GgufFile, name: string): { trits: Int8Array; scale: number } {
+  const { type, elements } = file.tensor(name)
+  if (isTernaryType(type)) {
+    const { trits, scales, block } = decodeTernary(type, file.readTensor(name), elements, name)
+    // A block of zeros may carry any scale.
+    const used = scales.filter((_, b) => trits.subarray(b * block, (b + 1) * block).some(t => t !== 0))
+    if (used.some(s => s !== used[0])) return wrong(name, 'its blocks have different scales, where Verit runs one for a matrix')
+    return { trits, scale: positive(used[0] ?? 1, name) }
+  }
+  const values = readFloats(file, name)
+  const scale = Math.abs(values.find(v => v !== 0) ?? 1)
+  if (!values.every(v => v === 0 || Math.abs(v) === scale)) return wrong(name, 'it is not ternary: its values have different magnitudes')
+  return { trits: Int8Array.from(values, Math.sign), scale }
+}
+
+/** The one scale of a packed tensor; undefined where its blocks have several, or a scale that counts for nothing if all the weights are zero. */
+export function readScale(type: TernaryType, raw: Uint8Array, weights: number): number | undefined {
+  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
+  if (type === 'I2_S') {
+    const scale = view.getFloat32(weights / 4, true)
+    return scale > 0 && scale < Infinity ? scale : undefined
+  }
+  const size = type === 'TQ1_0' ? 54 : 66, first = view.getUint16(size - 2, true)
+  for (let at = 2 * size - 2; at < raw.byteLength; at += size) if (view.getUint16(at, true) !== first) return undefined
+  const scale = f16Value(first)
+  return scale > 0 && scale < Infinity ? scale : undefined
+}
+
+const positive = (scale: number, name: string): number => (scale > 0 ? scale : wrong(name, `its scale is ${scale}, where a positive number is expected`))
