@@ -50,7 +50,7 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
     }
     for (int64_t g = 0; g < groups; g++) {
       const float *x = (const float *)o->in[0] + (n * groups + g) * d;
-      if (!keys) memcpy((float *)o->out[0] + (g * rows + r) * d, x, 4 * (size_t)d);
+      if (!keys) memmove((float *)o->out[0] + (g * rows + r) * d, x, 4 * (size_t)d);
       else {
         float *k = (float *)o->out[0] + (g * rows + r / 16 * 16) * d + r % 16;
         for (int64_t i = 0; i < d; i++) k[i * 16] = x[i];

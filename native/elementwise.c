@@ -124,8 +124,9 @@ static void split_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t width = o->a[1] + o->a[2] + o->a[3], per = rows_per_chunk(width), end = at_most((chunk + 1) * per, o->a[0]);
   for (int64_t r = chunk * per; r < end; r++) {
     const float *x = (const float *)o->in[0] + r * width;
+    /* not memcpy, here and elsewhere: a plan may lay its tensors over one another */
     for (int p = 0; p < 3; x += o->a[1 + p], p++)
-      if (o->a[1 + p]) memcpy((float *)o->out[p] + r * o->a[1 + p], x, 4 * (size_t)o->a[1 + p]);
+      if (o->a[1 + p]) memmove((float *)o->out[p] + r * o->a[1 + p], x, 4 * (size_t)o->a[1 + p]);
   }
 }
 static void concat_run(const op_t *o, int64_t chunk, char *scratch) {
@@ -134,7 +135,7 @@ static void concat_run(const op_t *o, int64_t chunk, char *scratch) {
   for (int64_t r = chunk * per; r < end; r++) {
     float *y = (float *)o->out[0] + r * width;
     for (int p = 0; p < 3; y += o->a[1 + p], p++)
-      if (o->a[1 + p]) memcpy(y, (const float *)o->in[p] + r * o->a[1 + p], 4 * (size_t)o->a[1 + p]);
+      if (o->a[1 + p]) memmove(y, (const float *)o->in[p] + r * o->a[1 + p], 4 * (size_t)o->a[1 + p]);
   }
 }
 
@@ -149,7 +150,7 @@ static void embedding_run(const op_t *o, int64_t chunk, char *scratch) {
       atomic_store(o->error, 1);
       continue;
     }
-    memcpy((float *)o->out[0] + r * c, table + id * c, 4 * (size_t)c);
+    memmove((float *)o->out[0] + r * c, table + id * c, 4 * (size_t)c);
   }
 }
 

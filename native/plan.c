@@ -138,6 +138,9 @@ run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, 
       free(r);
       return NULL;
     }
+    wide_t written = 0;
+    for (int j = 0; j < info->outputs; j++) written += z.out[j];
+    if (!written) continue; /* rows without columns: nothing to do, and no pointers to do it with */
 #define POINTER(t, need) ((need) > 0 ? buffers[p->tensors[t].buffer] + p->tensors[t].offset : NULL)
     for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j], z.in[j]);
     for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j], z.out[j]);

@@ -1,16 +1,17 @@
 /**
  * Builds native/ into one N-API file, build/<platform>-<arch>/verit.node, with the system's C compiler, or with zig from npm where there is none.
- *   node scripts/build-native.mjs [--if-stale] [--optional] [--prebuild] [--sanitize] [--target linux-x64|linux-arm64|darwin-arm64|darwin-x64] [--compiler CMD]
+ *   node scripts/build-native.mjs [--if-stale] [--optional] [--prebuild] [--sanitize|--fuzz] [--target linux-x64|linux-arm64|darwin-arm64|darwin-x64] [--compiler CMD]
  * --if-stale: nothing to do when the sources and compiler are those of the last build. --optional: a failure is a warning (the slow executor serves).
  * --prebuild: writes to prebuilds/, the folder that the package ships. --sanitize: with AddressSanitizer and UBSan, for tests in a copy of the sources
- * (`LD_PRELOAD=$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 node --test test/native.test.ts`); the next --if-stale builds anew. Plain JavaScript, so that it runs before anything else is there.
+ * (`LD_PRELOAD=$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 node --test test/native.test.ts`); the next --if-stale builds anew.
+ * --fuzz: with clang, build/fuzz-native/fuzz-native instead, which scripts/fuzz-native.ts runs. Plain JavaScript, so that it runs before anything else is there.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -18,6 +19,8 @@ const argument = name => (process.argv.includes(name) ? process.argv[process.arg
 const flag = name => process.argv.includes(name)
 const here = `${process.platform}-${process.arch}`
 const target = argument('--target') ?? here
+const fuzz = flag('--fuzz')
+const fuzzer = join(root, 'scripts/fuzz-native.c')
 
 const ZIG_TARGETS = { 'linux-x64': 'x86_64-linux-gnu.2.28', 'linux-arm64': 'aarch64-linux-gnu.2.28', 'darwin-x64': 'x86_64-macos', 'darwin-arm64': 'aarch64-macos' }
 /** [name, macro, flags] of each instruction set that kernels.c is compiled for. */
@@ -54,6 +57,11 @@ function zig() {
 
 function compiler() {
   const wanted = argument('--compiler') ?? process.env.CC
+  if (fuzz) {
+    const clang = (wanted ?? 'clang').split(' ')
+    if (!works(clang)) throw new Error('fuzzing needs clang with libFuzzer (Debian and Ubuntu: apt-get install clang), or --compiler CMD')
+    return clang
+  }
   if (wanted === 'zig' || target !== here) return zig()
   for (const command of wanted ? [wanted.split(' ')] : [['cc'], ['gcc'], ['clang']]) if (works(command)) return command
   return zig()
@@ -68,10 +76,10 @@ async function build() {
   const [platform, arch] = target.split('-')
   const sets = SETS[arch]
   if (!sets || !(target in ZIG_TARGETS)) throw new Error(`no native build for ${target}; the reference executor serves`)
-  const out = join(root, flag('--prebuild') ? 'prebuilds' : 'build', target)
-  const file = join(out, 'verit.node')
+  const out = fuzz ? join(root, 'build/fuzz-native') : join(root, flag('--prebuild') ? 'prebuilds' : 'build', target)
+  const file = join(out, fuzz ? 'fuzz-native' : 'verit.node')
   const hash = createHash('sha256').update(`${target} ${argument('--compiler') ?? process.env.CC ?? ''}${flag('--sanitize') ? ' sanitize' : ''}`)
-  for (const f of [...sources(), fileURLToPath(import.meta.url)]) hash.update(readFileSync(f))
+  for (const f of [...sources(), ...(fuzz ? [fuzzer] : []), fileURLToPath(import.meta.url)]) hash.update(readFileSync(f))
   const stamp = hash.digest('hex')
   if (flag('--if-stale') && existsSync(file) && existsSync(`${file}.stamp`) && readFileSync(`${file}.stamp`, 'utf8') === stamp) return
   const cc = compiler()
@@ -79,7 +87,7 @@ async function build() {
     await buildWith(cc, { platform, arch, sets, out, file, stamp })
   } catch (e) {
     // a compiler without its headers, say
-    if (cc[0].endsWith('zig') || argument('--compiler') || process.env.CC) throw e
+    if (fuzz || cc[0].endsWith('zig') || argument('--compiler') || process.env.CC) throw e
     process.stderr.write(`verit: ${cc.join(' ')} cannot build the kernels (${firstLine(e.message)}); trying zig from npm\n`)
     await buildWith(zig(), { platform, arch, sets, out, file, stamp })
   }
@@ -90,38 +98,39 @@ const firstLine = text => (text.split('\n').find(line => /error/i.test(line)) ??
 async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   const isZig = cc[0].endsWith('zig')
   const began = performance.now()
-  process.stderr.write(`verit: building the native kernels for ${target} with ${isZig ? 'zig cc' : cc.join(' ')}\n`)
+  process.stderr.write(`verit: building the native kernels for ${target}${fuzz ? ', for fuzzing,' : ''} with ${isZig ? 'zig cc' : cc.join(' ')}\n`)
   const headers = join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include')
-  const sanitize = flag('--sanitize') ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g1'] : []
-  const common = ['-std=c11', '-O3', '-fPIC', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wall', '-Wextra', '-D_GNU_SOURCE',
+  const sanitize = fuzz ? ['-fsanitize=fuzzer-no-link,address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-g'] : flag('--sanitize') ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g1'] : []
+  const common = ['-std=c11', fuzz ? '-O2' : '-O3', '-fPIC', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wall', '-Wextra', '-D_GNU_SOURCE',
     arch === 'x64' ? '-DHAVE_X86' : '-DHAVE_NEON', `-I${headers}`, ...sanitize, ...(isZig ? ['-target', ZIG_TARGETS[target], '-fno-sanitize=all'] : [])]
   mkdirSync(out, { recursive: true })
   const work = join(out, `.objects-${process.pid}`)
   mkdirSync(work)
   try {
     const jobs = sets.map(([name, macro, flags]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig ? zigFlags(flags) : flags)]])
-    for (const f of ['ops', 'plan', 'pool', 'ring', 'sandbox', 'seccomp', 'addon']) jobs.push([f, `${f}.c`, []])
-    const run = args => new Promise((resolve, reject) => {
+    for (const f of fuzz ? ['ops', 'plan', 'pool'] : ['ops', 'plan', 'pool', 'ring', 'sandbox', 'seccomp', 'addon']) jobs.push([f, `${f}.c`, []])
+    if (fuzz) jobs.push(['fuzz-native', fuzzer, [`-I${join(root, 'native')}`]])
+    const run = args => new Promise((done, reject) => {
       const child = spawn(cc[0], [...cc.slice(1), ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
       let text = ''
       child.stderr.on('data', d => (text += d))
       child.on('error', reject)
-      child.on('close', status => (status === 0 ? resolve(process.stderr.write(text)) : reject(new Error(text || `${cc.join(' ')} ended with status ${status}`))))
+      child.on('close', status => (status === 0 ? done(process.stderr.write(text)) : reject(new Error(text || `${cc.join(' ')} ended with status ${status}`))))
     })
     // the largest first, as many at a time as there are processors
     jobs.sort((x, y) => (x[0] === 'kernels-baseline' ? -1 : y[0] === 'kernels-baseline' ? 1 : 0))
-    const queue = jobs.map(([name, source, flags]) => [...common, ...flags, '-c', join(root, 'native', source), '-o', join(work, `${name}.o`)])
+    const queue = jobs.map(([name, source, flags]) => [...common, ...flags, '-c', resolve(root, 'native', source), '-o', join(work, `${name}.o`)])
     await Promise.all(Array.from({ length: availableParallelism() }, async () => {
       for (let next = queue.shift(); next; next = queue.shift()) await run(next)
     }))
-    const link = platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', ...sanitize, ...(flag('--symbols') || flag('--sanitize') ? [] : ['-Wl,-s'])]
-    await run([...(isZig ? ['-target', ZIG_TARGETS[target]] : []), ...jobs.map(([name]) => join(work, `${name}.o`)), ...link, '-o', join(work, 'verit.node')])
-    renameSync(join(work, 'verit.node'), file)
+    const link = fuzz ? ['-fsanitize=fuzzer,address,undefined', '-lpthread', '-lm'] : platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', ...sanitize, ...(flag('--symbols') || flag('--sanitize') ? [] : ['-Wl,-s'])]
+    await run([...(isZig ? ['-target', ZIG_TARGETS[target]] : []), ...jobs.map(([name]) => join(work, `${name}.o`)), ...link, '-o', join(work, 'linked')])
+    renameSync(join(work, 'linked'), file)
     writeFileSync(`${file}.stamp`, stamp)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
-  process.stderr.write(`verit: built ${target} in ${((performance.now() - began) / 1000).toFixed(1)} s\n`)
+  process.stderr.write(`verit: built ${fuzz ? 'the fuzzer' : target} in ${((performance.now() - began) / 1000).toFixed(1)} s\n`)
 }
 
 try {

@@ -64,6 +64,27 @@ if (!isMainThread) {
     await assert.rejects(async () => run('attentionGrad', [0, 0, 0, 0, 0, 0], [1, 2, 3], [5, 1, 1, 1, 3, 0], tensors, buffers), refused(/out of range/))
   })
 
+  test('rows without columns leave everything as it is', async () => {
+    const codes = new Int8Array(64).fill(3), scales = new Float32Array(16).fill(1), y = new Float32Array(16).fill(7)
+    await run('dequantizeRows', [0, 1], [2], [16, 0], [[0, 0, 64], [1, 0, 64], [2, 0, 64]], [codes, scales, y])
+    await run('ternaryMatmul', [0, 1, 0, 0, 1], [2], [0, 16, 16], [[0, 0, 64], [1, 0, 64], [2, 0, 64]], [codes, scales, y])
+    assert.deepEqual([...y], Array(16).fill(7))
+  })
+
+  test('tensors that lie over one another are read and written within their buffer', async () => {
+    const x = Float32Array.from({ length: 32 }, (_, i) => i)
+    await run('split', [0], [1, 2, -1], [1, 8, 8, 0], [[0, 0, 64], [0, 16, 32], [0, 64, 32]], [x])
+    assert.deepEqual([...x.subarray(4, 12)], [0, 1, 2, 3, 4, 5, 6, 7])
+    assert.deepEqual([...x.subarray(24)], [24, 25, 26, 27, 28, 29, 30, 31])
+  })
+
+  test('a sum that no row of codes has is taken off as 32 bits do', async () => {
+    const y = new Float32Array(16), one = Float32Array.of(1)
+    await run('ternaryMatmul', [0, 1, 2, 3, 1], [4], [1, 16, 16], [[0, 0, 16], [1, 0, 4], [2, 0, 4], [3, 0, 64], [4, 0, 64]],
+      [new Int8Array(16), one, Int32Array.of(-(2 ** 31)), new Uint8Array(64).fill(0x55), y])
+    assert.deepEqual([...y], Array(16).fill(-(2 ** 31)))
+  })
+
   test('a list of buffers may change while a run is under way', async () => {
     const n = 1 << 20, list = [new Float32Array(n), new Float32Array(n)]
     const program = Int32Array.of(native.ops.indexOf('gelu'), 1, 1, 2, 0, 1, 0, 1, 0, n)
