@@ -43,7 +43,7 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('A22', 'Pipe, device, folder, dangling link', 'refused without waiting; a link to a file is followed'),
   ] },
   { title: 'B. Model files: the content', attacks: [
-    row('B1', 'Byte tokens such as signed hexadecimal', 'refused as a kind of token that is not known'),
+    row('B1', 'Byte tokens such as signed hexadecimal', 'refused: a byte is spelled in two upper-case digits, and where there are bytes there are all 256'),
     row('B2', 'A vocabulary of another size than the embedding', 'refused'),
     row('B3', 'Special ids out of range', 'refused, also those that are not used here'),
     row('B4', 'Merges of missing tokens', 'refused'),

@@ -3,7 +3,7 @@
  * runs in bounded time and size, and text of a message never becomes a special token, whatever it spells.
  */
 import { VeritError } from '../lib/errors.ts'
-import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { ChatTemplate } from './chat-template.ts'
 
 export interface ChatMessage {
@@ -29,29 +29,32 @@ const fail = (problem: string): never => {
 export class ChatFormat {
   /** Strings that end an answer. */
   readonly stop: readonly string[]
-  #tokenizer: Tokenizer
+  #tokenizer: TextTokenizer
   #template: ChatTemplate
   /** The special tokens as alternatives of a regular expression, longer ones first. */
   #specials: string
+  #begin: string
   #end: string
 
   /** @param template Jinja source; default: plain turns */
-  constructor(template: string | undefined, tokenizer: Tokenizer) {
+  constructor(template: string | undefined, tokenizer: TextTokenizer) {
     this.#tokenizer = tokenizer
     this.#template = new ChatTemplate(template ?? PLAIN)
     this.stop = template === undefined ? ['\nUser:', '\nAssistant:'] : []
     const names = [...tokenizer.specials.keys()].sort((a, b) => b.length - a.length)
     this.#specials = names.map(n => RegExp.escape(n)).join('|')
-    this.#end = tokenizer.endOfText === undefined ? '' : tokenizer.decode([tokenizer.endOfText])
+    const name = (id: number | undefined): string => (id === undefined ? '' : tokenizer.decode([id]))
+    this.#begin = name(tokenizer.beginOfText)
+    this.#end = name(tokenizer.endOfText)
   }
 
   /** @throws VeritError VERIT_CHAT */
   prompt(messages: readonly ChatMessage[]): number[] {
     const checked = checkMessages(messages)
-    const mark = freeMark([this.#template.source, this.#end, ...checked.map(m => m.content)])
+    const mark = freeMark([this.#template.source, this.#begin, this.#end, ...checked.map(m => m.content)])
     const rendered = this.#template.render({
       messages: checked.map(({ role, content }) => ({ role, content: marked(content, mark) })),
-      bos_token: this.#end, eos_token: this.#end, add_generation_prompt: true,
+      bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true,
     })
     const ids: number[] = []
     // A split by a group gives texts and special tokens by turns. What has a mark behind it ends in a message.

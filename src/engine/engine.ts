@@ -3,7 +3,7 @@ import type { Executor } from '../exec/plan.ts'
 import { VeritError } from '../lib/errors.ts'
 import { parameterCount } from '../model/parameters.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
-import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Digest } from '../trust/digest.ts'
 import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage } from './chat-format.ts'
@@ -51,7 +51,7 @@ export interface EngineParts extends LoadedModel {
 
 export class Engine implements AsyncDisposable {
   readonly info: ModelInfo
-  readonly tokenizer: Tokenizer
+  readonly tokenizer: TextTokenizer
   #model: ServingModel
   #scheduler: Scheduler
   #chat: ChatFormat

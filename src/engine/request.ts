@@ -1,7 +1,7 @@
 /** What a generation is asked for, and the one gate through which every request passes. */
 import { randomInt } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
-import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { SamplingOptions } from './sampler.ts'
 
 export interface GenerateRequest {
@@ -83,7 +83,7 @@ const OTHERS = ['prompt', 'stop', 'echo', 'ignoreEndOfText']
  * @throws VeritError VERIT_REQUEST naming the first field that is wrong (unknown fields are), VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT,
  * or the tokenizer's
  */
-export function checkRequest(request: GenerateRequest, tokenizer: Tokenizer, context: number): CheckedRequest {
+export function checkRequest(request: GenerateRequest, tokenizer: TextTokenizer, context: number): CheckedRequest {
   if (typeof request !== 'object' || request === null) return fail('The request', 'must be an object')
   const source = request as unknown as Record<string, unknown>
   for (const field of Object.keys(source)) {
@@ -122,11 +122,12 @@ function checkStop(value: unknown): readonly string[] {
   return [...value] as string[]
 }
 
-function checkPrompt(value: unknown, tokenizer: Tokenizer, context: number): readonly number[] {
+function checkPrompt(value: unknown, tokenizer: TextTokenizer, context: number): readonly number[] {
   let ids: readonly number[]
   if (typeof value === 'string') {
     if (value.length > MAX_TEXT) return fail('prompt', `must be at most ${MAX_TEXT} characters long`)
-    ids = [...tokenizer.encode(value)]
+    const { beginOfText, addsBegin } = tokenizer
+    ids = [...addsBegin && value !== '' ? [beginOfText!] : [], ...tokenizer.encode(value)]
   } else if (Array.isArray(value)) {
     if (value.length >= context) throw new VeritError('VERIT_PROMPT_LENGTH', { tokens: value.length, context })
     for (const id of value) {
@@ -137,5 +138,5 @@ function checkPrompt(value: unknown, tokenizer: Tokenizer, context: number): rea
   } else return fail('prompt', 'must be text or a list of token ids')
   if (ids.length >= context) throw new VeritError('VERIT_PROMPT_LENGTH', { tokens: ids.length, context })
   if (ids.length > 0) return ids
-  return tokenizer.endOfText === undefined ? fail('prompt', 'is empty, and this model has no token that begins a text') : [tokenizer.endOfText]
+  return tokenizer.beginOfText === undefined ? fail('prompt', 'is empty, and this model has no token that begins a text') : [tokenizer.beginOfText]
 }

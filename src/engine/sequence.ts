@@ -1,5 +1,5 @@
 /** One generation under way: its tokens, how far they were run, and how what the model chooses becomes events. */
-import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { DecodeStream } from '../tokenizer/decode-stream.ts'
 import { EventQueue } from './event-queue.ts'
 import { logprobsOf } from './logprobs.ts'
@@ -28,7 +28,7 @@ export class Sequence {
   evaluated = 0
   /** Place in the cache, once it has begun. */
   slot = -1
-  #tokenizer: Tokenizer
+  #tokenizer: TextTokenizer
   #ends: ReadonlySet<number>
   #context: number
   #sampler: Sampler
@@ -39,7 +39,7 @@ export class Sequence {
   #finished = false
 
   /** @param ends tokens that end a text. @param onRead see EventQueue */
-  constructor(request: CheckedRequest, tokenizer: Tokenizer, ends: ReadonlySet<number>, context: number, onRead: () => void) {
+  constructor(request: CheckedRequest, tokenizer: TextTokenizer, ends: ReadonlySet<number>, context: number, onRead: () => void) {
     this.request = request
     this.ids = [...request.prompt]
     this.events = new EventQueue(onRead)
@@ -96,7 +96,7 @@ export class Sequence {
 
   #logprobs(logits: Float32Array, id: number): { logprob: number; top: { id: number; text: string; logprob: number }[] } {
     const { logprob, top } = logprobsOf(logits, id, this.request.logprobs)
-    return { logprob, top: top.map(t => ({ ...t, text: this.#tokenizer.decode([t.id]) })) }
+    return { logprob, top: top.map(t => ({ ...t, text: Buffer.from(this.#tokenizer.tokenBytes(t.id)).toString() })) }
   }
 
   finish(reason: EndReason): void {

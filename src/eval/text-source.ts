@@ -1,14 +1,14 @@
 /** A text file as tokens. */
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
-import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { tokensInMemory } from './token-source.ts'
 import type { TokenSource } from './token-source.ts'
 
 const CHUNK = 1 << 20
 
 /** Encodes a UTF-8 file piece by piece; special tokens in it are plain text. */
-export function encodeFile(path: string, tokenizer: Tokenizer): TokenSource {
+export function encodeFile(path: string, tokenizer: TextTokenizer): TokenSource {
   const file = openRegular(path, 'the text to evaluate')
   const decoder = new TextDecoder('utf-8', { fatal: true })
   const stream = tokenizer.encodeStream()

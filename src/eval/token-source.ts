@@ -1,5 +1,5 @@
 /** What an evaluation reads: tokens, and the bytes that they stand for. */
-import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 
 /** Tokens by position: a split of a dataset, or an encoded text. */
 export interface TokenSource {
@@ -15,4 +15,4 @@ export function tokensInMemory(ids: Int32Array): TokenSource {
 }
 
 /** Bytes of text that a token stands for; special tokens stand for none. */
-export const bytesOf = (tokenizer: Tokenizer) => (id: number): number => (tokenizer.isSpecial(id) ? 0 : tokenizer.tokenBytes(id).length)
+export const bytesOf = (tokenizer: TextTokenizer) => (id: number): number => (tokenizer.isSpecial(id) ? 0 : tokenizer.tokenBytes(id).length)

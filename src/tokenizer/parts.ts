@@ -22,7 +22,7 @@ export interface TokenizerParts {
   tokenTypes: readonly number[]
   /** "left right", spelled, in order of rank. */
   merges: readonly string[]
-  /** 'gpt-2', 'smollm', 'llama-bpe' or 'character': GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2' (see `checkParts`). */
+  /** 'gpt-2', 'smollm', 'llama-bpe', 'qwen2' or 'character': GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2' (see `checkParts`). */
   pretokenizer: string
   /** Id of the end-of-text token. Default: the control token `<|endoftext|>`, `<|end_of_text|>` or `</s>`, if there is one. */
   endOfText?: number | undefined
@@ -60,6 +60,9 @@ export interface CheckedParts {
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** Bytes that UTF-8 never has need no token, and in some vocabularies have none. */
+const inUtf8 = (byte: number): boolean => byte < 0xc0 || (byte > 0xc1 && byte < 0xf5)
+
 function isOneCharacter(bytes: Uint8Array): boolean {
   try {
     const text = decoder.decode(bytes)
@@ -71,7 +74,7 @@ function isOneCharacter(bytes: Uint8Array): boolean {
 
 /**
  * Checks every rule that encoding relies on: tokens are distinct and not empty, normal ones spell bytes, each merge joins two
- * normal tokens into a third and occurs once, and either all 256 single bytes are tokens (any text can be encoded) or the
+ * normal tokens into a third and occurs once, and either all single bytes of UTF-8 are tokens (any text can be encoded) or the
  * vocabulary is one of characters (no merges, one character a token; recognised by that when the pre-tokenizer says 'gpt-2').
  * @param source file or key that is named in errors.
  */
@@ -108,7 +111,7 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
     } else refuse(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control) and 4 (user-defined) are known`)
   }
   const isNormal = (token: string): boolean => tokenTypes[ids.get(token) ?? -1] === NORMAL
-  const missing = byteSpelling.findIndex(s => !isNormal(s))
+  const missing = byteSpelling.findIndex((s, byte) => inUtf8(byte) && !isNormal(s))
 
   let name = pretokenizer(parts.pretokenizer)?.name
     ?? refuse(`its pre-tokenizer ${JSON.stringify(parts.pretokenizer).slice(0, 80)} is not one that Verit knows`)

@@ -5,7 +5,7 @@ import { pretokenizer, pretokenizerOfPattern } from './pretokenizer.ts'
 import { anyText, brokenText, cut } from '../../test/texts.ts'
 import { WordStream } from './words.ts'
 
-const names = ['gpt-2', 'smollm', 'llama-bpe', 'character'] as const
+const names = ['gpt-2', 'smollm', 'llama-bpe', 'qwen2', 'character'] as const
 
 function words(name: string, text: string): string[] {
   const out: string[] = []

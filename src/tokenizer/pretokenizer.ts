@@ -9,11 +9,12 @@
  * `smollm`: the same with each number character a word of its own (without the space), as llama.cpp's pre-tokenizer of that name.
  * `llama-bpe`: Llama 3's: contractions in either case; letters with any one sign before; up to three number characters; signs with the
  * line ends after them; whitespace up to its last line end. Words that are tokens are not merged.
+ * `qwen2`: the same with each number character a word of its own, and words that are tokens merged like others.
  * `character`: every Unicode character is a word.
  */
 import { characterClass, LETTER, NUMBER, OTHER, SPACE } from './classes.ts'
 
-export type PretokenizerName = 'gpt-2' | 'smollm' | 'llama-bpe' | 'character'
+export type PretokenizerName = 'gpt-2' | 'smollm' | 'llama-bpe' | 'qwen2' | 'character'
 
 export interface Pretokenizer {
   name: PretokenizerName
@@ -76,7 +77,7 @@ function gpt2End(text: string, start: number, digitsSingly: boolean): number {
 
 const isLineEnd = (unit: number): boolean => unit === 0x0a || unit === 0x0d
 
-function llamaEnd(text: string, start: number): number {
+function llamaEnd(text: string, start: number, digits: number): number {
   const p = text.codePointAt(start)!
   if (p === APOSTROPHE) {
     const length = contraction(text.slice(start, start + 3).toLowerCase(), 0)
@@ -88,7 +89,7 @@ function llamaEnd(text: string, start: number): number {
   if (c === LETTER || (d === LETTER && c !== NUMBER && !isLineEnd(p))) return runEnd(text, second, LETTER)
   if (c === NUMBER) {
     let i = second
-    for (let n = 1; n < 3 && i < text.length; n++) {
+    for (let n = 1; n < digits && i < text.length; n++) {
       const q = text.codePointAt(i)!
       if (characterClass(q) !== NUMBER) break
       i += q > 0xffff ? 2 : 1
@@ -131,7 +132,15 @@ const rows: readonly Pretokenizer[] = [
     aliases: [],
     ignoreMerges: true,
     looksThroughSpace: true,
-    wordEnd: llamaEnd,
+    wordEnd: (text, start) => llamaEnd(text, start, 3),
+  },
+  {
+    name: 'qwen2',
+    pattern: "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+    aliases: [],
+    ignoreMerges: false,
+    looksThroughSpace: true,
+    wordEnd: (text, start) => llamaEnd(text, start, 1),
   },
   {
     name: 'character',

@@ -4,6 +4,7 @@
  * O(n log n). Differences, on purpose: control pieces are matched on request only, one that is a single character never comes out of plain text, and bytes that
  * are no UTF-8 are decoded as the WHATWG Encoding Standard says.
  */
+import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
 import { DecodeStream } from './decode-stream.ts'
 import { IdList } from './id-list.ts'
@@ -64,6 +65,12 @@ export class SentencePieceTokenizer implements TextTokenizer {
     this.#merger = new WordMerger(pairs, results, ranks, unused ? pair => void (this.#unmade[results[pair]!] = pair) : undefined)
     const crosses = (piece: string): boolean => /[^ \u2581][ \u2581]/.test(piece)
     this.#splits = splitsAtSpaces && !unused && !always.some(([piece]) => crosses(piece))
+  }
+
+  get digest(): string {
+    const { scores, types, ...rest } = this.#parts
+    const names = Object.entries({ ...rest, scores: Array.from(scores), types: Array.from(types) }).sort(([a], [b]) => (a < b ? -1 : 1))
+    return `sha256:${createHash('sha256').update(JSON.stringify(['sentencepiece-bpe', names])).digest('hex')}`
   }
 
   get vocabSize(): number {

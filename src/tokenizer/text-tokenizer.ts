@@ -10,6 +10,8 @@ export interface EncodeStream {
 }
 
 export interface TextTokenizer {
+  /** SHA-256 of all that it consists of (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
+  readonly digest: string
   /** Number of tokens, special ones included. Ids are 0 to vocabSize - 1. */
   readonly vocabSize: number
   /** Special (control) tokens and their ids. */

@@ -83,7 +83,8 @@ test('B1 byte tokens of other tokenizers, signed hexadecimal among them, are ref
       p.metadata.set('tokenizer.ggml.token_type', gguf.i32s(types))
     })
   }
-  await refused(/of the kind "llama"/, 'gpt', set('tokenizer.ggml.model', gguf.string('llama')))
+  await refused(/of the kind "t5"/, 'gpt', set('tokenizer.ggml.model', gguf.string('t5')))
+  await refused(/scores is missing/, 'gpt', set('tokenizer.ggml.model', gguf.string('llama')))
   await refused(/no token stands for the byte|splits text into characters/, 'gpt', tokens(list => void (list[list.indexOf('A')] = 'AA')))
   await refused(/spells no byte/, 'gpt', tokens(list => void (list[list.indexOf('A')] = '語')))
 })

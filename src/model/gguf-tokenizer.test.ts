@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { GgufMetadata } from '../formats/gguf-metadata.ts'
+import { gguf } from '../formats/gguf-value.ts'
+import type { GgufValue } from '../formats/gguf-value.ts'
+import { byteSpelling } from '../tokenizer/bytes.ts'
+import { VeritError } from '../lib/errors.ts'
+import { bytesSource } from '../lib/regular-file.ts'
+import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
+import type { SentencePieceParts } from '../tokenizer/sentencepiece-parts.ts'
+import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
+import { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { readTokenizer, tokenizerEntries } from './gguf-tokenizer.ts'
+
+type Entries = [string, GgufValue][]
+const metadata = (entries: Entries): GgufMetadata => new GgufMetadata('x.gguf', new Map(entries), new Map())
+const read = (entries: Entries, ...more: Entries) => readTokenizer('x.gguf', metadata([...entries, ...more]))
+
+/** A vocabulary as converters write it: spaces of user-defined pieces turned back. */
+function llama({ pieces, scores, types, beginOfText, endOfText, addDummyPrefix }: SentencePieceParts): Entries {
+  return [
+    ['tokenizer.ggml.model', gguf.string('llama')], ['tokenizer.ggml.pre', gguf.string('default')],
+    ['tokenizer.ggml.tokens', gguf.strings(pieces.map((p, id) => (types[id] === 4 ? p.replaceAll('\u2581', ' ') : p)))],
+    ['tokenizer.ggml.scores', gguf.f32s(Array.from(scores))], ['tokenizer.ggml.token_type', gguf.i32s(Array.from(types))],
+    ['tokenizer.ggml.bos_token_id', gguf.u32(beginOfText!)], ['tokenizer.ggml.eos_token_id', gguf.u32(endOfText!)], ['tokenizer.ggml.add_space_prefix', gguf.bool(addDummyPrefix)],
+  ]
+}
+const file = readFileSync(new URL('../../test/vectors/sentencepiece/bytes.model', import.meta.url))
+const { parts } = readSentencePieceModel(bytesSource(file, 'bytes.model'))
+const texts = ['', 'Hello world', '  Fellow   citizens\n', 'é国🦙', '<tag>Congress   x</s>', '\u2581a', 'a<turn>b']
+
+test('a llama vocabulary in GGUF is the SentencePiece model that it was made from', () => {
+  const tokenizer = read(llama(parts)), original = new SentencePieceTokenizer(parts)
+  for (const text of texts) {
+    for (const allowSpecial of [false, true]) assert.deepEqual([...tokenizer.encode(text, { allowSpecial })], [...original.encode(text, { allowSpecial })], text)
+  }
+  assert.deepEqual([tokenizer.beginOfText, tokenizer.endOfText, tokenizer.addsBegin], [1, 2, true])
+  assert.equal(read(llama(parts), ['tokenizer.ggml.add_bos_token', gguf.bool(false)]).addsBegin, false)
+  const bare = read(llama(parts), ['tokenizer.ggml.add_space_prefix', gguf.bool(false)])
+  assert.equal(bare.decode(bare.encode(' a b')), ' a b')
+  assert.notDeepEqual([...bare.encode('Hello')], [...tokenizer.encode('Hello')])
+  assert.equal(read(llama(parts)).digest, tokenizer.digest)
+  assert.notEqual(bare.digest, tokenizer.digest)
+})
+
+test('a llama vocabulary without its scores, with rules for text or with a fault is refused', () => {
+  const without = (key: string): Entries => llama(parts).filter(([k]) => k !== key)
+  const cases: [Entries, RegExp][] = [
+    [without('tokenizer.ggml.scores'), /scores is missing/], [without('tokenizer.ggml.token_type'), /neither byte pieces nor an unknown piece/],
+    [[...llama(parts), ['tokenizer.ggml.precompiled_charsmap', { type: 'array', of: 'u8', value: new Uint8Array(4) }]], /rewrites text by rules/],
+    [[...llama(parts), ['tokenizer.ggml.scores', gguf.f32s([0])]], /has 1 elements for 700 tokens/],
+    [[...llama(parts), ['tokenizer.ggml.scores', gguf.f32s(parts.pieces.map(() => NaN))]], /finite/],
+    [[...llama(parts), ['tokenizer.ggml.token_type', gguf.i32s([1])]], /700 pieces but 1 types/],
+    [[...llama(parts), ['tokenizer.ggml.add_space_prefix', gguf.u32(1)]], /true or false/], [[['tokenizer.ggml.model', gguf.string('t5')]], /kind "t5"/],
+  ]
+  for (const [entries, words] of cases) assert.throws(() => read(entries), (e: unknown) => VeritError.is(e) && e.code !== 'VERIT_INTERNAL' && words.test(e.message), String(words))
+})
+
+const plain = Tokenizer.fromParts({
+  tokens: [...byteSpelling, '12', '<|begin|>', '<|end|>'], tokenTypes: [...byteSpelling.map(() => 1), 1, 3, 3], merges: ['1 2'], pretokenizer: 'gpt-2', endOfText: 258,
+})
+
+test('byte-level BPE comes back as it was written, and other names of a pre-tokenizer mean the same', () => {
+  const entries = tokenizerEntries(plain)
+  assert.equal(read(entries).digest, plain.digest)
+  assert.deepEqual([read(entries).beginOfText, read(entries).endOfText, read(entries).addsBegin], [258, 258, false])
+  const count = (pre: string): number => read(entries, ['tokenizer.ggml.pre', gguf.string(pre)]).encode('12').length
+  assert.deepEqual(['gpt-2', 'mpt', 'llama-bpe', 'llama3', 'falcon3', 'qwen2', 'smollm'].map(count), [1, 1, 1, 1, 1, 2, 2])
+  assert.throws(() => count('__proto__'), /pre-tokenizer "__proto__" is not one/)
+  assert.throws(() => count('default'), /pre-tokenizer "default" is not one/)
+})
+
+test('a token before each text is asked for by the file, or by Llama 3\'s kind of file that says nothing', () => {
+  const entries = tokenizerEntries(plain).filter(([k]) => !/add_bos|\.pre$|bos_token_id/.test(k))
+  const begin: Entries[number] = ['tokenizer.ggml.bos_token_id', gguf.u32(257)]
+  const pre = (name: string): Entries[number] => ['tokenizer.ggml.pre', gguf.string(name)]
+  assert.deepEqual([read(entries, begin, pre('llama-bpe')).addsBegin, read(entries, begin, pre('llama-bpe')).beginOfText], [true, 257])
+  assert.equal(read(entries, begin, pre('gpt-2')).addsBegin, false)
+  assert.equal(read(entries, begin, pre('gpt-2'), ['tokenizer.ggml.add_bos_token', gguf.bool(true)]).addsBegin, true)
+  assert.equal(read(entries, pre('llama-bpe')).addsBegin, false)
+  assert.equal(read(entries, begin, ['general.architecture', gguf.string('bitnet-b1.58')]).addsBegin, true)
+})
