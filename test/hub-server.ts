@@ -25,6 +25,7 @@ const leaf = makeCertificate({ subject: 'hub', issuer: authority, purpose: 'serv
 export type Misbehave = (request: IncomingMessage, response: ServerResponse, behave: () => void) => void
 
 export interface SeenRequest {
+  readonly method: string
   readonly path: string
   readonly host: string
   readonly headers: IncomingMessage['headers']
@@ -39,6 +40,14 @@ export class HubServer {
   /** Called in place of the usual answer; not for signatures. */
   misbehave: Misbehave | undefined
   misbehaveForSignatures: Misbehave | undefined
+  /** Large files by their SHA-256, hexadecimal. */
+  readonly objects = new Map<string, Buffer>()
+  /** Commits that were pushed: what their lines say. */
+  readonly commits: { key: string; value: Record<string, unknown> }[][] = []
+  /** What it takes to write. */
+  token = 'hf_write'
+  /** Name of the host to which large files are to go. */
+  uploadHost = 'cdn.test'
   #server: Server
   #secure: boolean
 
@@ -77,7 +86,7 @@ export class HubServer {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const signature = request.url!.endsWith('.sig')
     const seen = signature ? this.seenSignatures : this.seen
-    seen.push({ path: request.url!, host: request.headers.host ?? '', headers: request.headers })
+    seen.push({ method: request.method!, path: request.url!, host: request.headers.host ?? '', headers: request.headers })
     response.on('error', () => undefined)
     const behave = (): void => this.#behave(request, response)
     const misbehave = signature ? this.misbehaveForSignatures : this.misbehave
@@ -85,11 +94,59 @@ export class HubServer {
     else misbehave(request, response, behave)
   }
 
+  /** What a hub answers to a push of `owner/repo`: preupload, Git LFS, commit; and PUT of files below /put/. */
+  #take(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+    const path = new URL(request.url!, 'http://x').pathname
+    const answer = (value: unknown, status = 200): void => void response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(value))
+    if (request.method === 'PUT' && path.startsWith('/lfs/')) {
+      if (sha256(body) !== path.slice(5)) return answer({ error: 'another content' }, 400)
+      this.objects.set(sha256(body), body)
+      return void response.writeHead(200, { 'x-amz-checksum-sha256': Buffer.from(sha256(body), 'hex').toString('base64') }).end()
+    }
+    if (request.headers.authorization !== `Bearer ${this.token}`) return answer({ error: 'no permission' }, 401)
+    if (request.method === 'PUT' && path.startsWith('/put/')) {
+      this.files.set(path, body)
+      return void response.writeHead(201).end()
+    }
+    const host = request.headers.host!.replace(/:\d+$/, '')
+    const json = (text: string) => JSON.parse(text) as Record<string, any>
+    if (path === '/api/models/owner/repo/preupload/main') {
+      const one = ({ path: file, size }: { path: string; size: number }): unknown => {
+        const there = this.files.get(`/owner/repo/resolve/main/${file}`)
+        const oid = there && (there.length > 1000 ? sha256(there) : createHash('sha1').update(`blob ${there.length}\0`).update(there).digest('hex'))
+        return { path: file, uploadMode: size > 1000 ? 'lfs' : 'regular', shouldIgnore: false, ...(oid !== undefined && { oid }) }
+      }
+      return answer({ files: json(body.toString())['files'].map(one) })
+    }
+    if (path === '/owner/repo.git/info/lfs/objects/batch') {
+      const actions = (oid: string) => ({ upload: { href: `${this.origin(this.uploadHost)}/lfs/${oid}?signature=secret`, header: { 'x-amz-meta': '1' } }, verify: { href: `${this.origin(host)}/lfs/verify` } })
+      const objects = json(body.toString())['objects'].map(({ oid, size }: { oid: string; size: number }) => ({ oid, size, ...(!this.objects.has(oid) && { actions: actions(oid) }) }))
+      return answer({ transfer: 'basic', objects })
+    }
+    if (path === '/lfs/verify') return answer({}, this.objects.get(json(body.toString())['oid'])?.length === json(body.toString())['size'] ? 200 : 404)
+    if (path !== '/api/models/owner/repo/commit/main') return answer({ error: 'no such repository' }, 404)
+    const lines = body.toString().trimEnd().split('\n').map(l => json(l) as { key: string; value: Record<string, any> })
+    const commit = sha256(body).slice(0, 40)
+    for (const { key, value } of lines) {
+      const bytes = key === 'lfsFile' ? this.objects.get(value['oid']) : Buffer.from(String(value['content']), 'base64')
+      if (key === 'header') continue
+      if (bytes === undefined) return answer({ error: 'LFS object is missing' }, 400)
+      for (const revision of ['main', COMMIT, commit]) this.files.set(`/owner/repo/resolve/${revision}/${value['path']}`, bytes)
+    }
+    this.commits.push(lines)
+    answer({ success: true, commitOid: commit, commitUrl: `${this.origin()}/owner/repo/commit/${commit}`, hookOutput: '' })
+  }
+
   /** Like a hub: the commit, a strong tag, ranges. */
   #behave(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method !== 'GET') {
+      const body: Buffer[] = []
+      return void request.on('data', (d: Buffer) => void body.push(d)).on('end', () => this.#take(request, response, Buffer.concat(body))).on('error', () => undefined)
+    }
     const bytes = this.files.get(request.url!)
     response.setHeader('X-Repo-Commit', COMMIT)
     if (bytes === undefined) return void response.writeHead(404).end()
+    if (this.objects.has(sha256(bytes))) response.setHeader('X-Linked-Etag', `"${sha256(bytes)}"`)
     const etag = `"${sha256(bytes)}"`
     const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
     if (from > 0 && request.headers['if-range'] === etag) {

@@ -12,10 +12,10 @@ import type { ErrorCode } from '../src/lib/errors.ts'
 import { trustCheck } from '../src/server/trust-check.ts'
 import { digestBytes } from '../src/trust/digest.ts'
 import type { ModelTrust } from '../src/trust/model-trust.ts'
-import { newModelKey, readPrivateModelKey } from '../src/trust/model-key.ts'
 import { signModel } from '../src/trust/oms-sign.ts'
 import { parseTrustPolicy } from '../src/trust/trust-policy.ts'
 import { COMMIT, HubServer, Place } from './hub-server.ts'
+import { signer } from './signed-file.ts'
 
 const MODEL = Buffer.from('a model of which only the bytes matter here')
 const SOURCE = 'hf:owner/repo/model.bin'
@@ -35,14 +35,8 @@ beforeEach(() => {
   hub.put('model.bin', MODEL)
 })
 
-const signer = (name: string, type: 'p256' | 'ed25519' = 'p256') => {
-  const { privateKey, publicKey } = newModelKey(type)
-  const path = join(folder, `${name}.pem`)
-  writeFileSync(path, privateKey, { mode: 0o600 })
-  return { key: readPrivateModelKey(path), publicKey }
-}
-const team = signer('team')
-const stranger = signer('stranger')
+const team = signer(folder, 'team')
+const stranger = signer(folder, 'stranger')
 const policyText = `[signers.team]\npublic_key = """\n${team.publicKey}"""\nmodels = ["model.bin", "mine"]\n`
 const policy = parseTrustPolicy(policyText, 'trust.toml')
 
@@ -109,7 +103,7 @@ test('an address has its signature beside it', async () => {
 })
 
 test('without a signature by a trusted signer the model is kept, not trusted, and it is said why', async () => {
-  const ed = signer('ed', 'ed25519')
+  const ed = signer(folder, 'ed', 'ed25519')
   const cases: [name: string, signature: Buffer | undefined, says: RegExp][] = [
     ['none', undefined, /^it is not signed$/],
     ['an unknown key', await signed({ 'model.bin': MODEL }, stranger), new RegExp(`hint ${stranger.key.hint}`)],

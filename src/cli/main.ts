@@ -23,6 +23,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: () => Command }
   model: () => import('./model.ts'),
   inspect: () => import('./inspect.ts'),
   pull: () => import('./pull.ts'),
+  push: () => import('./push.ts'),
   models: () => import('./models.ts'),
   doctor: () => import('./doctor.ts'),
   bench: () => import('./bench.ts'),

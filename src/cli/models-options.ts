@@ -1,6 +1,7 @@
 /** What `pull`, `models` and the commands that take a model's name share: the folder of the store, sizes, digests. */
 import { InvalidArgumentError, Option } from 'commander'
 import { defaultModelsFolder } from '../hub/models-folder.ts'
+import { parseDuration } from '../lib/duration.ts'
 import { isDigest } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 
@@ -15,6 +16,13 @@ export function sizeOption(text: string): number {
   const [, number, unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?|\d{1,15}) ?([kMGTKiB]*)$/.exec(text) ?? []
   if (number === undefined || !Object.hasOwn(UNITS, unit)) throw new InvalidArgumentError('It must be a size such as 500MB, 1.5GiB or a number of bytes.')
   return Math.floor(Number(number) * UNITS[unit]!)
+}
+
+/** 30m, 24h, at most 14d -> seconds. */
+export function durationOption(text: string): number {
+  const value = parseDuration(text)
+  if (value === undefined || value === 0 || value > 14 * 86_400) throw new InvalidArgumentError('It must be a duration such as 30m or 24h, at most 14d.')
+  return value
 }
 
 /** 64 hexadecimal digits, with or without sha256: before them. */

@@ -1,22 +1,21 @@
 /** `verit pull`: a model from a hub or an address into the store, pinned by its digest. */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, Option } from 'commander'
 import { DEFAULT_ENDPOINT } from '../hub/model-source.ts'
 import type { StoredModel } from '../hub/model-store.ts'
 import { pull } from '../hub/pull.ts'
 import type { PulledTrust } from '../hub/pulled-trust.ts'
 import { defined } from '../lib/defined.ts'
-import { parseDuration } from '../lib/duration.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
-import { secretSetting } from '../lib/secret-setting.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
 import type { Digest } from '../trust/digest.ts'
 import { shellWord, trustCommand } from '../trust/model-trust.ts'
 import { loadTrustPolicy } from '../trust/trust-policy.ts'
+import { hubToken } from './hub-token.ts'
 import { located, policyPath, trustDigest } from './model-trust.ts'
 import type { Where } from './model-trust.ts'
-import { digestOption, modelsOption, sizeOption } from './models-options.ts'
+import { digestOption, durationOption, modelsOption, sizeOption } from './models-options.ts'
 
 interface Options extends Where {
   trust?: boolean
@@ -32,12 +31,6 @@ interface Options extends Where {
   json?: boolean
 }
 
-const seconds = (text: string): number => {
-  const value = parseDuration(text)
-  if (value === undefined || value === 0 || value > 14 * 86_400) throw new InvalidArgumentError('It must be a duration such as 30m or 24h, at most 14d.')
-  return value
-}
-
 export function command(): Command {
   return located(new Command('pull')
     .summary('fetch a model, check it and keep it')
@@ -51,14 +44,14 @@ export function command(): Command {
     .option('--update', 'take what the source holds now, and pin that')
     .option('--endpoint <url>', `hub to ask, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
     .option('--allow-private', 'allow addresses in private networks, and http on this machine')
-    .option('--max-size <size>', 'refuse a larger file (default: 64GiB)', sizeOption, 64 * 2 ** 30)
-    .option('--timeout <duration>', 'for the whole download (default: 24h)', seconds, 86_400)
+    .addOption(new Option('--max-size <size>', 'refuse a larger file').argParser(sizeOption).default(64 * 2 ** 30, '64GiB'))
+    .addOption(new Option('--timeout <duration>', 'for the whole download').argParser(durationOption).default(86_400, '24h'))
     .addOption(modelsOption())
     .option('--json', 'print one JSON object'))
     .addHelpText('after', `
 A download that broke off goes on where it was when the command is given again. No proxy is used. The hub's token comes from the environment, or from the
-file that HF_TOKEN_FILE names; it goes to the hub and nowhere else:
-  HF_TOKEN      for repositories that need one
+file that NAME_FILE names; it goes to the hub and nowhere else:
+  VERIT_HUB_TOKEN   for repositories that need one; HF_TOKEN, where it is not set
 
 Examples:
   verit pull hf:OWNER/REPO/model.gguf
@@ -71,10 +64,7 @@ Examples:
 }
 
 async function run(source: string, options: Options): Promise<void> {
-  const token = secretSetting('HF_TOKEN')
-  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
-    throw new VeritError('VERIT_CONFIG', { source: 'the environment', field: 'HF_TOKEN', problem: 'holds characters that no token has' })
-  }
+  const token = hubToken()
   let bar: Progress | undefined
   let label = ''
   let first = 0

@@ -17,6 +17,8 @@ export interface ModelSource {
   readonly revision: string | undefined
   /** The address to ask, with another revision (a commit) in place of the one that was asked for. */
   url(revision?: string): URL
+  /** Of a hub: its origin, OWNER/REPO, and the path of the file in it. */
+  readonly repository: { readonly origin: string; readonly name: string; readonly path: string } | undefined
   /** Where signatures are looked for, in this order: FILE.sig, and in a repository model.sig at its top, which signs all of it. */
   readonly signatures: readonly SignaturePlace[]
 }
@@ -53,7 +55,7 @@ function hubSource(text: string, endpoint: URL): ModelSource {
   const at = (where: string) => (other = revision) => new URL(`${endpoint.origin}/${owner}/${repository}/resolve/${other}/${where.split('/').map(encodeURIComponent).join('/')}`)
   return {
     id: `hf:${owner}/${repository}@${revision}/${path}`, kind: 'hub', file, revision,
-    url: at(path), signatures: [{ url: at(`${path}.sig`), signedAs: file }, { url: at('model.sig'), signedAs: path }],
+    repository: { origin: endpoint.origin, name: `${owner}/${repository}`, path }, url: at(path), signatures: [{ url: at(`${path}.sig`), signedAs: file }, { url: at('model.sig'), signedAs: path }],
   }
 }
 
@@ -68,7 +70,7 @@ function urlSource(text: string): ModelSource {
     fail(text, 'has a % in its path that stands for nothing')
   }
   if (file === '' || file === '.' || file === '..' || /[\\/\p{C}]/u.test(file)) fail(text, 'ends in no name of a file')
-  return { id: url.href, kind: 'url', file, revision: undefined, url: () => new URL(url), signatures: [{ url: () => new URL(`${url.href}.sig`), signedAs: file }] }
+  return { id: url.href, kind: 'url', file, revision: undefined, repository: undefined, url: () => new URL(url), signatures: [{ url: () => new URL(`${url.href}.sig`), signedAs: file }] }
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * One GET request to an address that was checked: the name is resolved once, every address it has is judged, and the connection goes to those addresses
+ * One request to an address that was checked: the name is resolved once, every address it has is judged, and the connection goes to those addresses
  * and no others, so that a name server that answers differently a moment later changes nothing (DNS rebinding). No proxy, cookie, cache, kept
  * connection or decompression; settings of the environment that would weaken TLS do not hold here.
  */
@@ -8,6 +8,8 @@ import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { formatAddress, parseAddress } from '../lib/address.ts'
 import { VeritError } from '../lib/errors.ts'
 import { isLoopbackAddress, notPublic } from './public-address.ts'
@@ -19,8 +21,10 @@ export interface RequestRules {
   readonly allowPrivate: boolean
   /** Milliseconds for name, connection, TLS and the head of the answer together. Default 30,000. */
   readonly connectMs?: number
-  /** Milliseconds in which some byte must come. Default 30,000. */
+  /** Milliseconds in which some byte must come, or go. Default 30,000. */
   readonly idleMs?: number
+  /** Milliseconds for the head of the answer after a body was sent. Default 300,000: a hub works before it answers. */
+  readonly answerMs?: number
   /** Addresses of a name. Default: the system's. */
   readonly resolve?: (host: string) => Promise<readonly string[]>
   /** Why an address may not be asked unless `allowPrivate`. Default: `notPublic`. */
@@ -29,6 +33,14 @@ export interface RequestRules {
   readonly ca?: string
   /** Ends the request. */
   readonly signal?: AbortSignal
+}
+
+/** What is sent besides the head. */
+export interface Outgoing {
+  readonly method: 'POST' | 'PUT'
+  readonly chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+  /** Bytes of all chunks. */
+  readonly bytes: number
 }
 
 export interface Answer {
@@ -67,11 +79,11 @@ async function judge(url: URL, rules: RequestRules): Promise<{ addresses: string
  * Resolves when the head of the answer is there, whatever its status; the body has to be read or destroyed.
  * @throws VeritError VERIT_PULL_ADDRESS, VERIT_PULL_CONNECTION
  */
-export async function request(url: URL, headers: Readonly<Record<string, string>>, rules: RequestRules): Promise<Answer> {
+export async function request(url: URL, headers: Readonly<Record<string, string>>, rules: RequestRules, outgoing?: Outgoing): Promise<Answer> {
   const deadline = AbortSignal.timeout(rules.connectMs ?? 30_000)
   try {
     const { addresses, fromPrivate } = await before(deadline, judge(url, rules))
-    return { response: await send(url, headers, addresses, rules, deadline), fromPrivate }
+    return { response: await send(url, headers, addresses, rules, deadline, outgoing), fromPrivate }
   } catch (e) {
     throw rules.signal?.aborted === true ? rules.signal.reason : connectionError(url, e)
   }
@@ -82,12 +94,16 @@ const before = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => new Pro
   work.then(resolve, reject)
 })
 
-function send(url: URL, headers: Readonly<Record<string, string>>, addresses: readonly string[], rules: RequestRules, deadline: AbortSignal): Promise<IncomingMessage> {
+function send(
+  url: URL, headers: Readonly<Record<string, string>>, addresses: readonly string[], rules: RequestRules, deadline: AbortSignal, outgoing: Outgoing | undefined,
+): Promise<IncomingMessage> {
   const secure = url.protocol === 'https:'
   const list = addresses.map(address => ({ address, family: isIP(address) }))
   const options: RequestOptions & { ca?: string; rejectUnauthorized: true } = {
-    method: 'GET',
-    headers: { 'user-agent': 'verit', accept: '*/*', 'accept-encoding': 'identity', connection: 'close', ...headers },
+    method: outgoing?.method ?? 'GET',
+    headers: {
+      'user-agent': 'verit', accept: '*/*', 'accept-encoding': 'identity', connection: 'close', ...headers, ...(outgoing !== undefined && { 'content-length': outgoing.bytes }),
+    },
     agent: secure ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false }),
     maxHeaderSize: HEADER_BYTES,
     rejectUnauthorized: true,
@@ -99,23 +115,35 @@ function send(url: URL, headers: Readonly<Record<string, string>>, addresses: re
     const sent = secure ? httpsRequest(url, options) : httpRequest(url, options)
     const late = (): void => void sent.destroy(deadline.reason as Error)
     deadline.addEventListener('abort', late, { once: true })
-    sent.setTimeout(rules.idleMs ?? 30_000, () => sent.destroy(new Error('nothing came for too long')))
+    const idleMs = rules.idleMs ?? 30_000
+    sent.setTimeout(idleMs, () => sent.destroy(new Error('nothing came for too long')))
+    let slow: NodeJS.Timeout | undefined
     sent.on('socket', socket => socket.once('connect', () => {
       const peer = parseAddress(socket.remoteAddress ?? '')
       if (peer === undefined || !addresses.includes(formatAddress(peer))) sent.destroy(new Error('the connection went to another address'))
     }))
     sent.on('error', reject)
+    sent.on('close', () => clearTimeout(slow))
     sent.on('response', response => {
       deadline.removeEventListener('abort', late)
+      clearTimeout(slow)
+      sent.setTimeout(idleMs)
       resolve(response)
     })
-    sent.end()
+    if (outgoing === undefined) return void sent.end()
+    // a body takes the time it takes, as long as bytes go; then the answer has its own
+    sent.on('socket', socket => socket.once(secure ? 'secureConnect' : 'connect', () => deadline.removeEventListener('abort', late)))
+    sent.on('finish', () => {
+      sent.setTimeout(0)
+      slow = setTimeout(() => sent.destroy(new Error('no answer came in time')), rules.answerMs ?? 300_000)
+    })
+    pipeline(Readable.from(outgoing.chunks), sent).catch(reject)
   })
 }
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'there is no such host', EAI_AGAIN: 'its name could not be looked up', ECONNREFUSED: 'nothing listens there',
-  ECONNRESET: 'the connection was cut off', HPE_HEADER_OVERFLOW: 'the head of its answer is too large', TimeoutError: 'no answer came in time',
+  ECONNRESET: 'the connection was cut off', EPIPE: 'the connection was cut off', HPE_HEADER_OVERFLOW: 'the head of its answer is too large', TimeoutError: 'no answer came in time',
 }
 
 /** What went wrong, without paths and queries: those of a redirect may be secrets. Errors of the table are given back as they are. */
