@@ -8,7 +8,7 @@
  *   f_add f_sub f_mul f_div f_sqrt f_fma f_max f_min f_abs f_neg
  *   f_gt f_nan f_select (m16 masks)                            f_hsum f_hmax: the tree 8-4-2-1
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
- *   f_store_i8 (round to nearest even, 16 int8), i_zero i_dot i_load_codes i_to_f
+ *   f_store_i8 (round to nearest even, 16 int8), i_zero i_dot i_codes i_six i_join i_to_f_minus
  *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators
  */
 #ifndef VERIT_SIMD_H
@@ -20,12 +20,13 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* a finite f16 as f32, exact: its bits in the place of an f32's are the value times 2^-112 */
+/* an f16 as f32, exact: its bits in the place of an f32's are the value times 2^-112, but for infinities and NaN, which have all bits of the exponent */
 INLINE float half_1(uint16_t h) {
-  const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
-  float f;
+  const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13, endless = magnitude | 0x7f800000u;
+  float f, e;
   memcpy(&f, &magnitude, 4);
-  f *= 0x1p112f;
+  memcpy(&e, &endless, 4);
+  f = magnitude >= 0x7c00u << 13 ? e : f * 0x1p112f;
   return h & 0x8000 ? -f : f;
 }
 

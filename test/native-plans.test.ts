@@ -21,10 +21,10 @@ function longRuns(): Promise<void[]> {
 type Triple = readonly [buffer: number, offset: number, bytes: number]
 
 /** Runs one step on the addon. Attributes: a number, or { symbol } for one of the two sizes of a run. */
-function run(op: string, inputs: number[], outputs: number[], attributes: (number | { symbol: number })[], tensors: Triple[], buffers: ArrayBufferView[], symbols = [1, 1]): Promise<void> {
+function run(op: string, inputs: number[], outputs: number[], attributes: (number | { symbol: number })[], tensors: Triple[], buffers: ArrayBufferView[], symbols = [1, 1], set = 'baseline'): Promise<void> {
   const words = attributes.flatMap(a => (typeof a === 'number' ? [0, a] : [1 + a.symbol, 0]))
   const program = [native.ops.indexOf(op), inputs.length, outputs.length, attributes.length, ...inputs, ...outputs, ...words]
-  const plan = native.createPlan('baseline', Int32Array.from(program), Float64Array.from(tensors.flat()), Float64Array.from(buffers, b => b.byteLength), Int32Array.of(1, 1))
+  const plan = native.createPlan(set, Int32Array.from(program), Float64Array.from(tensors.flat()), Float64Array.from(buffers, b => b.byteLength), Int32Array.of(1, 1))
   return native.run(native.createPool(2), plan, buffers, Int32Array.from(symbols))
 }
 
@@ -83,6 +83,16 @@ if (!isMainThread) {
     await run('ternaryMatmul', [0, 1, 2, 3, 1], [4], [1, 16, 16], [[0, 0, 16], [1, 0, 4], [2, 0, 4], [3, 0, 64], [4, 0, 64]],
       [new Int8Array(16), one, Int32Array.of(-(2 ** 31)), new Uint8Array(64).fill(0x55), y])
     assert.deepEqual([...y], Array(16).fill(-(2 ** 31)))
+  })
+
+  test('f16 infinities and NaN in panels are what they are on every instruction set', async () => {
+    const halves = Uint16Array.from({ length: 32 }, (_, i) => [0x3c00, 0x7c00, 0xfc00, 0x7e00, 0x7c01, 0x0001, 0x8000][i % 7]!)
+    const want = Array.from(halves, (_, i) => [1, Infinity, -Infinity, NaN, NaN, 2 ** -24, 0][i % 7]!)
+    for (const set of native.instructionSets) {
+      const y = new Float32Array(96)
+      await run('matmul', [0, 1, -1], [2], [3, 32, 1, 0, 3, 0], [[0, 0, 12], [1, 0, 64], [2, 0, 384]], [new Float32Array(3).fill(1), halves, y], [1, 1], set)
+      assert.deepEqual([...y], [...want, ...want, ...want], set)
+    }
   })
 
   test('a list of buffers may change while a run is under way', async () => {
