@@ -1,6 +1,6 @@
 /** `verit pull`, `verit models` and names of pulled models, as a user runs them. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { digestOption, sizeOption } from '../src/cli/models-options.ts'
@@ -34,7 +34,12 @@ test('a model is pulled, trusted in one step, listed, run by its name, and given
   assert.match(readFileSync(join(state, 'trust.toml'), 'utf8'), new RegExp(`mine = \\[ "${DIGEST}" \\]`))
   const [listed] = JSON.parse((await run('models', 'list', '--json')).out) as { name: string; digest: string }[]
   assert.deepEqual([listed!.name, listed!.digest], ['mine', DIGEST])
-  assert.equal((await run('generate', 'mine', 'The', '--max-tokens', '2', '--seed', '1')).status, 0)
+  writeFileSync(join(place.folder, 'text.txt'), 'The state of the union')
+  const used = await Promise.all([['generate', 'mine', 'The', '--max-tokens', '2', '--seed', '1'], ['eval', 'mine', 'text.txt'], ['inspect', 'mine', '--json']].map(args => run(...args)))
+  assert.deepEqual(used.map(r => r.status), [0, 0, 0], used.map(r => r.err).join())
+  assert.equal((JSON.parse(used[2]!.out) as { sha256: string }).sha256, DIGEST)
+  const absent = await run('bench', '--model', 'absent')
+  assert.match(`${absent.status} ${absent.err}`, /^2 .*absent.*\[VERIT_FILE_NOT_FOUND\]/)
   assert.equal((await run('models', 'remove', 'mine')).status, 0)
   assert.match((await run('models', 'gc')).out, /^0 files/) // verit.lock refers to it
 })

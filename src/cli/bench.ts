@@ -8,7 +8,7 @@ import type { Rate } from '../engine/benchmark.ts'
 import { writeRandomModel } from '../engine/random-model.ts'
 import { openExecutor } from '../exec/index.ts'
 import type { Executor } from '../exec/plan.ts'
-import { openGguf } from '../formats/gguf-reader.ts'
+import { GgufFile } from '../formats/gguf-reader.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -23,6 +23,7 @@ import { measureTraining } from '../train/benchmark.ts'
 import { parseTrainOptions } from '../train/options.ts'
 import { trainDefaults, trainPresets } from '../train/presets.ts'
 import type { TrainPresetName } from '../train/presets.ts'
+import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
 
 interface Flags {
@@ -44,7 +45,7 @@ export function command(): Command {
   const c = new Command('bench')
     .summary('measure the speed of a model here')
     .description('Measures how fast a model reads prompts and makes tokens here: median, least and most of five samples.')
-    .option('-m, --model <file>', 'a .gguf file (default: the model that comes with Verit)')
+    .option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: a model of this shape with random weights').choices(Object.keys(modelPresets)).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary, from 257 (default: 4096)', numberOption)
   return shared(c).addCommand(train()).addHelpText('after', `
@@ -80,8 +81,8 @@ async function serving(flags: Flags & { model?: string; shape?: ModelPreset }): 
 
 async function open(executor: Executor, flags: { model?: string; shape?: ModelPreset; vocabSize?: number }): Promise<{ model: LoadedModel; name: string }> {
   const load = async (path: string): Promise<LoadedModel> => {
-    using file = openGguf(path)
-    return await loadModel(file, executor)
+    using file = await openModelFile(path, 'a GGUF model')
+    return await loadModel(new GgufFile(file), executor)
   }
   if (flags.shape === undefined) {
     const path = flags.model ?? defaultModelPath()

@@ -9,12 +9,13 @@ import { encodeFile } from '../eval/text-source.ts'
 import { bytesOf } from '../eval/token-source.ts'
 import type { TokenSource } from '../eval/token-source.ts'
 import { openExecutor } from '../exec/index.ts'
-import { openGguf } from '../formats/gguf-reader.ts'
+import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress } from '../lib/progress.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
+import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
 
 interface Flags {
@@ -37,7 +38,7 @@ export function command(): Command {
     .summary('loss, perplexity and bits per byte of a model')
     .description('Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. On the data that a '
       + 'model was trained with it repeats the evaluation of the training run, to the last bit.')
-    .argument('<model>', 'a GGUF file')
+    .argument('<model>', 'a GGUF file, or the name of a pulled model')
     .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
     .addOption(new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation'))
     .option('--tokens <n>', 'tokens to predict (default: as in training on the data of the training run, else all)', numberOption)
@@ -57,16 +58,17 @@ Examples:
 async function evaluateModel(path: string, data: string, flags: Flags): Promise<Report> {
   const { threads, instructionSet } = flags
   const executor = openExecutor({ ...threads !== undefined && { threads }, ...instructionSet !== undefined && { instructionSet } })
-  using file = openGguf(path)
+  using source = await openModelFile(path, 'a GGUF model')
+  const file = new GgufFile(source)
   const model = await loadModel(file, executor)
-  const { source, digest, close } = openData(data, flags.split, model)
+  const { source: tokenSource, digest, close } = openData(data, flags.split, model)
   const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined
   using evaluator = new Evaluator(executor, model.config, model.weights)
   const tokens = flags.tokens ?? trained?.tokens ?? 0
-  const progress = new Progress({ label: 'evaluate', total: tokens || source.length - 1 })
+  const progress = new Progress({ label: 'evaluate', total: tokens || tokenSource.length - 1 })
   try {
     const onProgress = (done: number): void => progress.update(done)
-    const result = await evaluator.evaluate(source, { tokens, bytesOf: bytesOf(model.tokenizer), name: data, onProgress })
+    const result = await evaluator.evaluate(tokenSource, { tokens, bytesOf: bytesOf(model.tokenizer), name: data, onProgress })
     const same = trained !== undefined && result.tokens === trained.tokens
     return { model: path, data, ...result, ...same && { reproducesTraining: result.loss === trained.loss } }
   } finally {

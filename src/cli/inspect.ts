@@ -6,13 +6,13 @@ import { SafetensorsFile } from '../formats/safetensors.ts'
 import { safetensorsDtypes } from '../formats/safetensors-header.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
-import { openRegular } from '../lib/regular-file.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import { formatOf } from './file-format.ts'
 import { sentencePieceEntries } from './inspect-sentencepiece.ts'
 import { inspectStrictly } from './inspect-strict.ts'
+import { openModelFile } from './open-model-file.ts'
 
 interface Report {
   file: string
@@ -33,7 +33,7 @@ export function command(): Command {
   return new Command('inspect')
     .summary('what is in a GGUF, safetensors or SentencePiece file')
     .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of a SentencePiece model. Checks the whole structure; loads no weights.')
-    .argument('<file>', 'a .gguf, .safetensors or .model file, with --strict also a tokenizer.json')
+    .argument('<file>', 'a .gguf, .safetensors or .model file, the name of a pulled model, or with --strict also a tokenizer.json')
     .option('--strict', 'check everything, values too: list every problem and end with status 1, or say that the file is good')
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
     .option('--full', 'with --json: print arrays whole')
@@ -41,7 +41,7 @@ export function command(): Command {
       + '\n  verit inspect --strict model.gguf || echo "not this one"')
     .action(async (path: string, options: { json?: boolean; full?: boolean; strict?: boolean }) => {
       if (options.strict === true) {
-        using source = openRegular(path, 'the file to inspect')
+        using source = await openModelFile(path, 'the file to inspect')
         if (!await inspectStrictly(source, options.json === true)) process.exitCode = 1
         return
       }
@@ -52,7 +52,7 @@ export function command(): Command {
 
 /** Hashes and parses through one descriptor, so that the digest is that of the bytes shown. */
 async function inspect(path: string, full: boolean): Promise<Report> {
-  const source = openRegular(path, 'the file to inspect')
+  const source = await openModelFile(path, 'the file to inspect')
   try {
     const format = formatOf(source)
     const read = format === 'safetensors' ? ofSafetensors : format === 'SentencePiece model' ? ofSentencePiece : ofGguf

@@ -23,7 +23,7 @@ export function command(): Command {
   const part = (name: string, text: string, examples: string): Command => models.command(name).description(text).addOption(modelsOption())
     .option('--json', 'print JSON').addHelpText('after', `\nExamples:\n${examples}`)
   part('list', 'List names, sizes, digests and sources.', '  verit models list\n  verit models list --json').action(list)
-  part('show', 'Show one model: its digest, source and path.', '  verit models show mine\n  verit inspect "$(verit models show mine --json | jq -r .path)"').argument('<name>').action(show)
+  part('show', 'Show one model: its digest, source and path.', '  verit models show mine\n  verit models show mine --json | jq -r .digest').argument('<name>').action(show)
   part('remove', 'Take a name away. Its file stays until gc.', '  verit models remove mine').argument('<name>').action(remove)
   part('gc', 'Remove files that no name and no known verit.lock refers to, and downloads that nobody goes on with.', '  verit models gc --dry-run\n  verit models gc')
     .option('--dry-run', 'only say what would be removed').action(gc)
