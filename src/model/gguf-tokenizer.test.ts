@@ -71,6 +71,16 @@ test('byte-level BPE comes back as it was written, and other names of a pre-toke
   assert.throws(() => count('default'), /pre-tokenizer "default" is not one/)
 })
 
+test('what begins or ends a text or a turn is special, also where the file calls it an added token', () => {
+  for (const entries of [tokenizerEntries(plain), llama(parts)]) {
+    const { value } = new Map(entries).get('tokenizer.ggml.token_type') as { value: Int32Array }
+    const tokens = (new Map(entries).get('tokenizer.ggml.tokens') as { value: string[] }).value, end = tokens.findIndex(t => t === '<|end|>' || t === '</s>')
+    const tokenizer = read(entries, ['tokenizer.ggml.token_type', gguf.i32s(Array.from(value, (type, id) => (id === end ? 4 : type)))], ['tokenizer.ggml.eot_token_id', gguf.u32(end)])
+    assert.ok(tokenizer.isSpecial(end))
+    assert.ok(!tokenizer.encode(`a${tokens[end]}b`).includes(end))
+  }
+})
+
 test('a token before each text is asked for by the file, or by Llama 3\'s kind of file that says nothing', () => {
   const entries = tokenizerEntries(plain).filter(([k]) => !/add_bos|\.pre$|bos_token_id/.test(k))
   const begin: Entries[number] = ['tokenizer.ggml.bos_token_id', gguf.u32(257)]

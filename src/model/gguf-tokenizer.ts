@@ -3,7 +3,7 @@ import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { VeritError } from '../lib/errors.ts'
-import { USER_DEFINED } from '../tokenizer/parts.ts'
+import { CONTROL, USER_DEFINED } from '../tokenizer/parts.ts'
 import { BYTE, SPACE_MARK, UNKNOWN } from '../tokenizer/sentencepiece-parts.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
@@ -51,6 +51,16 @@ const idOf = (m: GgufMetadata, role: string): number | undefined => {
   return m.has(key) ? m.uint(key) : undefined
 }
 
+/** Types of tokens. Those that begin and end texts and turns are special ones, also where the file calls them added ones: nobody must end a turn by typing its end. */
+function typesOf(m: GgufMetadata, tokens: readonly string[]): readonly number[] {
+  const types = [...m.ints('tokenizer.ggml.token_type', tokens.map(() => 1))]
+  for (const role of ['bos', 'eos', 'eot', 'eom']) {
+    const id = idOf(m, role)
+    if (id !== undefined && types[id] === USER_DEFINED) types[id] = CONTROL
+  }
+  return types
+}
+
 function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[]): Tokenizer {
   // The first files of BitNet b1.58 do not say that they have Llama 3's tokenizer.
   const unsaid = m.string('general.architecture', '').startsWith('bitnet') ? 'llama-bpe' : 'gpt-2'
@@ -58,14 +68,14 @@ function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[])
   const pretokenizer = Object.hasOwn(PRETOKENIZERS, name) ? PRETOKENIZERS[name]! : name
   const beginOfText = idOf(m, 'bos')
   return Tokenizer.fromParts({
-    tokens, tokenTypes: m.ints('tokenizer.ggml.token_type', tokens.map(() => 1)), merges: m.strings('tokenizer.ggml.merges', []), pretokenizer,
+    tokens, tokenTypes: typesOf(m, tokens), merges: m.strings('tokenizer.ggml.merges', []), pretokenizer,
     endOfText: idOf(m, 'eos'), beginOfText, addsBegin: m.bool('tokenizer.ggml.add_bos_token', pretokenizer === 'llama-bpe') && beginOfText !== undefined,
   }, file)
 }
 
 function readSentencePieces(file: string, m: GgufMetadata, tokens: readonly string[]): SentencePieceTokenizer {
   if (m.has('tokenizer.ggml.precompiled_charsmap')) m.refuse('tokenizer.ggml.precompiled_charsmap', 'rewrites text by rules, which Verit does not do')
-  const types = m.ints('tokenizer.ggml.token_type', tokens.map(() => 1))
+  const types = typesOf(m, tokens)
   const beginOfText = idOf(m, 'bos')
   // Writers turn the spaces of user-defined tokens back; in text they are looked for where spaces are marks.
   const pieces = tokens.map((token, id) => (types[id] === USER_DEFINED ? token.replaceAll(' ', SPACE_MARK) : token))

@@ -13,22 +13,17 @@ export interface SentencePiecePairs {
   readonly ranks: Int32Array
   /** Symbol of a character. */
   symbol(codePoint: number): number
-  /** Whether no piece has a space after another character: then no merge crosses the beginning of a word. */
-  readonly splitsAtSpaces: boolean
 }
 
 const PLANE = 0x10000
 
-/** @param isSpace of a UTF-16 unit: a space as pieces spell it, or could */
-export function pairsOf({ pieces, scores, types }: SentencePieceParts, isSpace: (unit: number) => boolean): SentencePiecePairs {
+export function pairsOf({ pieces, scores, types }: SentencePieceParts): SentencePiecePairs {
   const ids = new Map<string, number>()
   for (let id = 0; id < pieces.length; id++) if (isMergeable(types[id]!)) ids.set(pieces[id]!, id)
 
   const characters = new Map<string, number>()
-  let splitsAtSpaces = true
   for (const piece of ids.keys()) {
     for (const character of piece) if (!ids.has(character) && !characters.has(character)) characters.set(character, pieces.length + characters.size)
-    for (let i = 1; i < piece.length; i++) if (isSpace(piece.charCodeAt(i)) && !isSpace(piece.charCodeAt(i - 1))) splitsAtSpaces = false
   }
 
   const rankOfScore = new Map([...new Set(Array.from(ids.values(), id => scores[id]!))].sort((a, b) => b - a).map((score, rank) => [score, rank]))
@@ -56,7 +51,7 @@ export function pairsOf({ pieces, scores, types }: SentencePieceParts, isSpace: 
     else high.set(p, symbol)
   }
   return {
-    pairs, results: Int32Array.from(results), ranks: Int32Array.from(ranks), splitsAtSpaces,
+    pairs, results: Int32Array.from(results), ranks: Int32Array.from(ranks),
     symbol: p => (p < PLANE ? low[p]! : high.get(p) ?? other),
   }
 }

@@ -16,6 +16,7 @@ import type { SentencePiecePairs } from './sentencepiece-pairs.ts'
 import { BYTE, byteOfPiece, partsFaults, SPACE_MARK, UNUSED } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
 import { SentencePieceStream } from './sentencepiece-stream.ts'
+import { SentencePieceWords } from './sentencepiece-words.ts'
 import type { EncodeStream, TextTokenizer } from './text-tokenizer.ts'
 import { CACHED_LENGTH, WordCache } from './word-cache.ts'
 
@@ -23,8 +24,6 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const MARK = SPACE_MARK.charCodeAt(0)
-/** A space or its mark. */
-const isSpace = (unit: number): boolean => unit === 0x20 || unit === MARK
 
 export class SentencePieceTokenizer implements TextTokenizer {
   readonly specials: ReadonlyMap<string, number>
@@ -36,8 +35,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   #merger: WordMerger
   #control: PrefixMatcher
   #always: PrefixMatcher
-  /** Whether a text may be cut before each space: merges do not cross it, and nothing else that is found there depends on what comes before. */
-  #splits: boolean
+  #words: SentencePieceWords
   /** By piece that is not used: the last pair that could have made it. Empty when there is none such. */
   #unmade: Int32Array
   #cache = new WordCache()
@@ -56,15 +54,13 @@ export class SentencePieceTokenizer implements TextTokenizer {
     const ofType = (type: number): [string, number][] => pieces.map((piece, id): [string, number] => [piece, id]).filter(([, id]) => types[id] === type)
     this.specials = new Map(ofType(CONTROL))
     this.#control = new PrefixMatcher(ofType(CONTROL))
-    const always = ofType(USER_DEFINED)
-    this.#always = new PrefixMatcher(always)
-    this.#pairs = pairsOf(parts, isSpace)
+    this.#always = new PrefixMatcher(ofType(USER_DEFINED))
+    this.#words = new SentencePieceWords(parts)
+    this.#pairs = pairsOf(parts)
     const unused = Array.from(types).includes(UNUSED)
     this.#unmade = new Int32Array(unused ? pieces.length : 0)
-    const { pairs, results, ranks, splitsAtSpaces } = this.#pairs
+    const { pairs, results, ranks } = this.#pairs
     this.#merger = new WordMerger(pairs, results, ranks, unused ? pair => void (this.#unmade[results[pair]!] = pair) : undefined)
-    const crosses = (piece: string): boolean => /[^ \u2581][ \u2581]/.test(piece)
-    this.#splits = splitsAtSpaces && !unused && !always.some(([piece]) => crosses(piece))
   }
 
   get digest(): string {
@@ -125,7 +121,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
 
   encodeStream(): EncodeStream {
     let last = -1
-    return new SentencePieceStream(this.#splits, (text, first, end) => {
+    return new SentencePieceStream(this.#words.atSpaces, (text, first, end) => {
       const ids = new IdList(text.length >> 1)
       this.#encodePlain(text, first, end, ids)
       let all = ids.take()
@@ -168,10 +164,9 @@ export class SentencePieceTokenizer implements TextTokenizer {
   /** Encodes a text, or a part of one that begins and ends where no merge crosses. */
   #encodePlain(text: string, first: boolean, last: boolean, ids: IdList): void {
     const normal = this.#normalize(text.toWellFormed(), first, last)
-    if (this.#splits) {
+    if (this.#words.atSpaces) {
       for (let start = 0; start < normal.length;) {
-        let end = start + 1
-        while (end < normal.length && !(isSpace(normal.charCodeAt(end)) && !isSpace(normal.charCodeAt(end - 1)))) end++
+        const end = this.#words.end(normal, start)
         this.#encodeWord(normal.slice(start, end), ids)
         start = end
       }
@@ -182,6 +177,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
     if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(256)
   }
 
+  /** The text with its spaces as they are to be, not yet as marks: most texts are looked up faster without a character beyond Latin-1. */
   #normalize(text: string, first: boolean, last: boolean): string {
     const { addDummyPrefix, removeExtraWhitespaces, escapeWhitespaces } = this.#parts
     let body = text
@@ -191,11 +187,9 @@ export class SentencePieceTokenizer implements TextTokenizer {
     }
     if (body === '') return ''
     if (first && addDummyPrefix) body = ` ${body}`
-    if (escapeWhitespaces) body = body.replaceAll(' ', SPACE_MARK)
     if (removeExtraWhitespaces && last) {
-      const space = escapeWhitespaces ? MARK : 0x20
       let end = body.length
-      while (end > 0 && body.charCodeAt(end - 1) === space) end--
+      while (end > 0 && (body.charCodeAt(end - 1) === 0x20 || (escapeWhitespaces && body.charCodeAt(end - 1) === MARK))) end--
       body = body.slice(0, end)
     }
     return body
@@ -220,7 +214,8 @@ export class SentencePieceTokenizer implements TextTokenizer {
     ids.push(more, more.length, !byteFallback && ids.last === unknown && more[0] === unknown ? 1 : 0)
   }
 
-  #merge(text: string, ids: IdList): void {
+  #merge(word: string, ids: IdList): void {
+    const text = this.#parts.escapeWhitespaces ? word.replaceAll(' ', SPACE_MARK) : word
     if (this.#symbols.length < text.length) this.#symbols = new Int32Array(2 * text.length)
     const symbols = this.#symbols
     const { pieces } = this.#parts
