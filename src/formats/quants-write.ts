@@ -1,0 +1,116 @@
+/**
+ * Float32 weights -> Q8_0 and Q6_K, for embeddings and heads. Deterministic: f64 arithmetic of +, -, x and / only, codes rounded to the nearest, ties to even.
+ * The scale that is stored is the scale that codes are made with. Layouts: quants.ts.
+ */
+import { VeritError, invariant } from '../lib/errors.ts'
+import { f16Bits, f16Value } from '../lib/half.ts'
+import { printable } from '../lib/printable.ts'
+import { ggufTypes } from './gguf-types.ts'
+import { q6KPlace } from './quants.ts'
+
+const GROUP = 16
+const LARGEST_HALF = 65_504
+
+/**
+ * Packs weights, which must be a whole number of blocks (32 or 256). Q8_0: each is at most half the block's scale away, and the scale at most 2^-10 or
+ * 2^-24 above 1/127 of the largest magnitude. Q6_K: each is at most 1/16 of the block's largest magnitude away, or 2^-19.
+ * @param name of the tensor, for errors
+ * @throws VeritError VERIT_TENSOR for a weight that is not finite, or too large for the type
+ */
+export function encodeWeights(type: 'Q8_0' | 'Q6_K', weights: Float32Array, name: string): Uint8Array {
+  const { block, bytes: size } = ggufTypes[type]
+  invariant(weights.length % block === 0, `${weights.length} weights are no whole blocks of ${type}`)
+  const bad = weights.findIndex(w => !Number.isFinite(w))
+  if (bad >= 0) refuse(name, `weight ${bad} is ${weights[bad]}`)
+  const bytes = new Uint8Array((weights.length / block) * size)
+  const pack = type === 'Q8_0' ? packQ8 : packQ6
+  for (let at = 0, first = 0; first < weights.length; at += size, first += block) {
+    if (!pack(weights.subarray(first, first + block), bytes.subarray(at, at + size))) refuse(name, `the weights from ${first} on are too large for ${type}`)
+  }
+  return bytes
+}
+
+/** From here to 2^53 the binary64 numbers are the integers: adding it rounds to one, of two to the even one. */
+const INTEGERS = 1.5 * 2 ** 52
+
+/** The nearest integer, of two the even one, from `least` to `most`. x is below 2^51. */
+function nearest(x: number, least: number, most: number): number {
+  const rounded = x + INTEGERS - INTEGERS
+  return rounded < least ? least : rounded > most ? most : rounded
+}
+
+/** The bits of the smallest binary16 number that is not below x. */
+function halfAbove(x: number): number {
+  const bits = f16Bits(x)
+  return f16Value(bits) < x ? bits + 1 : bits
+}
+
+const largest = (weights: Float32Array): number => weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0)
+
+function packQ8(weights: Float32Array, bytes: Uint8Array): boolean {
+  const exact = largest(weights) / 127
+  if (exact > LARGEST_HALF) return false
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const bits = halfAbove(exact), d = f16Value(bits)
+  view.setUint16(0, bits, true)
+  if (d > 0) weights.forEach((w, i) => view.setInt8(2 + i, nearest(w / d, -127, 127)))
+  return true
+}
+
+function packQ6(weights: Float32Array, bytes: Uint8Array): boolean {
+  const scales = Array.from({ length: 256 / GROUP }, (_, g) => groupScale(weights.subarray(g * GROUP, (g + 1) * GROUP)))
+  const exact = scales.reduce((most, s) => Math.max(most, Math.abs(s)), 0) / 127
+  if (exact > LARGEST_HALF) return false
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const bits = halfAbove(exact), d = f16Value(bits)
+  view.setUint16(208, bits, true)
+  for (let g = 0; g < scales.length; g++) {
+    const s = d > 0 ? nearest(scales[g]! / d, -127, 127) : 0
+    view.setInt8(192 + g, s)
+    for (let i = g * GROUP; i < (g + 1) * GROUP; i++) {
+      const code = (s === 0 ? 0 : nearest(weights[i]! / (d * s), -32, 31)) + 32
+      const { low, lowShift, high, highShift } = q6KPlace(i)
+      bytes[low]! |= (code & 15) << lowShift
+      bytes[128 + high]! |= (code >> 4) << highShift
+    }
+  }
+  return true
+}
+
+/** Sizes that the largest weight of a group may take in codes: all are tried. */
+const EXTREMES = [-32, -31, -33, -30, -34, -29]
+
+/**
+ * The scale with which a group's codes leave the least square error. Codes go from -32 to 31: with the right sign of the scale the largest weight is at the
+ * longer end. The first of equally good ones.
+ */
+function groupScale(weights: Float32Array): number {
+  let extreme = 0
+  for (const w of weights) if (Math.abs(w) > Math.abs(extreme)) extreme = w
+  if (extreme === 0) return 0
+  let best = 0, least = Infinity
+  for (const end of EXTREMES) {
+    const scale = extreme / end
+    let wq = 0, qq = 0
+    for (const w of weights) {
+      const q = nearest(w / scale, -32, 31)
+      wq += w * q
+      qq += q * q
+    }
+    const fitted = wq / qq // the scale that is best for these codes
+    let error = 0
+    for (const w of weights) {
+      const rest = w - fitted * nearest(w / fitted, -32, 31)
+      error += rest * rest
+    }
+    if (error < least) {
+      best = fitted
+      least = error
+    }
+  }
+  return best
+}
+
+function refuse(name: string, problem: string): never {
+  throw new VeritError('VERIT_TENSOR', { tensor: printable(name), problem })
+}
