@@ -81,6 +81,54 @@ test('the pod is what the restricted Pod Security Standard asks for, and has no 
   assert.match(read('kubernetes/network-policy.yaml'), /policyTypes: \[Ingress, Egress\]/)
 })
 
+const chart = (file: string): string => read(`helm/verit/${file}`)
+
+test('the chart holds the pod of the manifests: the same lines of hardening, probes and mounts', () => {
+  const template = chart('templates/deployment.yaml')
+  const pod = read('kubernetes/deployment.yaml')
+  const lines = pod.split('\n').map(line => line.trim()).filter(line => line !== '' && !line.startsWith('#'))
+  const own = template.split('\n').map(line => line.trim())
+  const differ = lines.filter(line => !own.includes(line))
+  // What the chart takes from its values, or writes in another form.
+  const known = [/^name: verit$/, /^labels: /, /^matchLabels: /, /^serviceAccountName: verit$/, /^image: verit$/, /^args: /, /^(requests|limits): /, /^persistentVolumeClaim: /, /^configMap: /]
+  assert.deepEqual(differ.filter(line => !known.some(pattern => pattern.test(line))), [])
+  const values = chart('values.yaml')
+  for (const line of lines.filter(l => /^(requests|limits): /.test(l))) assert.ok(values.includes(line), line)
+  assert.match(values, /^ {2}egress: \[\]$/m)
+  assert.doesNotMatch(template, /hostPath|hostNetwork|hostPID|hostIPC|privileged: true|capabilities:\n\s+add/)
+  for (const f of ['service-account', 'network-policy', 'service', 'state', 'disruption-budget', 'config']) {
+    const kind = /^kind: (\w+)$/m.exec(read(`kubernetes/${f}.yaml`))![0]
+    assert.ok(chart(`templates/${f}.yaml`).includes(kind), f)
+  }
+  assert.match(chart('templates/service-account.yaml'), /^automountServiceAccountToken: false$/m)
+  assert.match(chart('templates/network-policy.yaml'), new RegExp(`policyTypes: \\[Ingress, Egress\\][^]*port: ${port}\\b`))
+})
+
+test('every value that a template uses is in values.yaml and in the schema, and nothing else is; brackets and blocks are closed', () => {
+  const schema = JSON.parse(chart('values.schema.json')) as { properties: Record<string, { properties?: Record<string, unknown> }> }
+  const values = chart('values.yaml')
+  const names = [...values.matchAll(/^(\w+):/gm)].map(m => m[1]!)
+  assert.deepEqual(names.toSorted(), Object.keys(schema.properties).filter(n => n !== 'global').toSorted())
+  const files = readdirSync(join(root, 'deploy/helm/verit/templates'))
+  const used = files.flatMap(f => [...chart(`templates/${f}`).matchAll(/\.Values\.(\w+)(?:\.(\w+))?/g)])
+  for (const [text, name, member] of used) {
+    const known = schema.properties[name!]
+    assert.ok(known !== undefined && (member === undefined || known.properties === undefined || member in known.properties), text)
+  }
+  assert.deepEqual([...new Set(used.map(m => m[1]!))].toSorted(), names.toSorted())
+  for (const f of files) {
+    const text = chart(`templates/${f}`)
+    const actions = [...text.matchAll(/\{\{-? *(\w+)/g)].map(m => m[1]!)
+    assert.equal(actions.filter(a => ['if', 'with', 'range', 'define'].includes(a)).length, actions.filter(a => a === 'end').length, f)
+    assert.equal(text.match(/\{\{/g)?.length, text.match(/\}\}/g)?.length, f)
+  }
+  const config = /^config: \|\n((?: {2}.*\n|\n)+)/m.exec(values)![1]!.replaceAll(/^ {2}/gm, '')
+  assert.deepEqual([parseConfig(config, 'values.yaml').listen.host, parseConfig(config, 'values.yaml').listen.port], ['0.0.0.0', port])
+  assert.match(chart('Chart.yaml'), /^apiVersion: v2$/m)
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+  assert.match(chart('Chart.yaml'), new RegExp(`^appVersion: "${version}"$`, 'm'))
+})
+
 const unit = join(root, 'deploy/systemd/verit.service')
 const analyze = spawnSync('systemd-analyze', ['security', '--help'], { encoding: 'utf8' })
 test('the systemd unit starts what there is, with what the sandbox needs', () => {
