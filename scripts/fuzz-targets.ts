@@ -23,6 +23,20 @@ import { sentencePieceTarget } from './fuzz-sentencepiece.ts'
 import { binary, choices, textual, written } from './fuzz-target.ts'
 import type { Target } from './fuzz-target.ts'
 
+/** A model of 262 tokens with SentencePiece's kind of tokenizer. */
+function withSentencePieces(model: Buffer): Promise<Buffer> {
+  const file = new GgufFile(bytesSource(model, 'seed'))
+  const bytes = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`)
+  const tokens = ['<unk>', '<s>', '</s>', ...bytes, '\u2581Wh', 'at', '<tag>']
+  const metadata = [...file.metadata.entries].filter(([key]) => !key.startsWith('tokenizer.'))
+  metadata.push(
+    ['tokenizer.ggml.model', gguf.string('llama')], ['tokenizer.ggml.tokens', gguf.strings(tokens)], ['tokenizer.ggml.scores', gguf.f32s(tokens.map((_, id) => -id))],
+    ['tokenizer.ggml.token_type', gguf.i32s(tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : id < 261 ? 1 : 4)))],
+    ['tokenizer.ggml.bos_token_id', gguf.u32(1)], ['tokenizer.ggml.eos_token_id', gguf.u32(2)], ['tokenizer.ggml.add_space_prefix', gguf.bool(true)],
+  )
+  return written(path => writeGguf(path, { metadata, tensors: file.tensors.map(({ name, type, shape }) => ({ name, type, shape, data: file.readTensor(name) })) }))
+}
+
 async function ggufTarget(): Promise<Target> {
   const trits = Int8Array.from({ length: 512 }, (_, i) => (i % 3) - 1)
   const ternary = (type: TernaryType) => ({ name: `blk.0.${type}`, type, shape: [2, 256], data: encodeTernary(type, trits, Float32Array.of(0.5)) })
@@ -41,6 +55,7 @@ async function ggufTarget(): Promise<Target> {
   const seeds = [
     every, await model({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257, bias: true }),
     await model({ kind: 'bitnet', layers: 1, hidden: 8, heads: 4, kvHeads: 2, ffn: 8, context: 8, vocab: 257 }),
+    await withSentencePieces(await model({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 262, bias: true })),
   ]
   const read = (bytes: Buffer): GgufFile => new GgufFile(bytesSource(bytes, 'fuzzed.gguf'))
   return binary(seeds.map(bytes => ({ bytes, focus: read(bytes).dataOffset })), input => {

@@ -74,7 +74,7 @@ test('byte-level BPE comes back as it was written, and other names of a pre-toke
 test('what begins or ends a text or a turn is special, also where the file calls it an added token', () => {
   for (const entries of [tokenizerEntries(plain), llama(parts)]) {
     const { value } = new Map(entries).get('tokenizer.ggml.token_type') as { value: Int32Array }
-    const tokens = (new Map(entries).get('tokenizer.ggml.tokens') as { value: string[] }).value, end = tokens.findIndex(t => t === '<|end|>' || t === '</s>')
+    const tokens = (new Map(entries).get('tokenizer.ggml.tokens') as { value: readonly string[] }).value, end = tokens.findIndex(t => t === '<|end|>' || t === '</s>')
     const tokenizer = read(entries, ['tokenizer.ggml.token_type', gguf.i32s(Array.from(value, (type, id) => (id === end ? 4 : type)))], ['tokenizer.ggml.eot_token_id', gguf.u32(end)])
     assert.ok(tokenizer.isSpecial(end))
     assert.ok(!tokenizer.encode(`a${tokens[end]}b`).includes(end))

@@ -91,6 +91,32 @@ test('merges follow the scores, the leftmost of equals first, and a piece needs 
   assert.deepEqual(of(['xy'], [0], 'xyx'), ['xy', ' \u2047 '])
 })
 
+/** Merging by its definition: of all neighbours that make a piece, those with the best score, the leftmost of equals; unused pieces are not looked at. */
+function byDefinition({ pieces, scores }: SentencePieceParts, text: string): string[] {
+  const symbols = [...text]
+  for (;;) {
+    let best = -1, place = -1
+    for (let i = 0; i + 1 < symbols.length; i++) {
+      const id = pieces.indexOf(symbols[i]! + symbols[i + 1]!)
+      if (id > 2 && (best < 0 || scores[id]! > scores[best]!)) [best, place] = [id, i]
+    }
+    if (best < 0) return symbols
+    symbols.splice(place, 2, pieces[best]!)
+  }
+}
+
+test('any list of pieces encodes any text as the definition of merging does, however it is cut into words', () => {
+  const letters = ['a', 'b', 'c', '\u2581', '\n', 'é', '🦙']
+  const text = fc.array(fc.constantFrom(...letters), { minLength: 1, maxLength: 5 }).map(list => list.join(''))
+  const vocabulary = fc.array(fc.tuple(text, fc.integer({ min: -5, max: 0 })), { minLength: 1, maxLength: 24 })
+  fc.assert(fc.property(vocabulary, fc.array(text, { maxLength: 8 }), (list, pieces) => {
+    const own = new Map([...list, ...letters.map(l => [l, -9] as const)])
+    const made = parts([...own.keys()], { scores: [0, 0, 0, ...own.values()], addDummyPrefix: false })
+    const tokenizer = new SentencePieceTokenizer(made), whole = pieces.join('')
+    assert.deepEqual(Array.from(tokenizer.encode(whole), id => made.pieces[id]), byDefinition(made, whole))
+  }), { numRuns: 1500 })
+})
+
 test('a word of 262,144 letters is encoded like any other', () => {
   assert.equal(load('bytes').decode(load('bytes').encode('e'.repeat(1 << 18))).length, 1 << 18)
 })
