@@ -1,0 +1,106 @@
+/**
+ * Where a release came from: an in-toto Statement v1 with the predicate SLSA Provenance v1, signed in a DSSE envelope.
+ * Sources: github.com/in-toto/attestation spec/v1, slsa.dev/spec/v1.0/provenance, github.com/secure-systems-lab/dsse.
+ */
+import { hash } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { Value } from 'typebox/value'
+import { preAuthEncoding } from '../src/trust/dsse.ts'
+import { holds, signWith } from '../src/trust/model-key.ts'
+import type { ModelKey } from '../src/trust/model-key.ts'
+
+const STATEMENT = 'https://in-toto.io/Statement/v1', PREDICATE = 'https://slsa.dev/provenance/v1', PAYLOAD = 'application/vnd.in-toto+json'
+const BUILD_TYPE = 'urn:verit:npm-pack:v1'
+
+const text = Type.String({ maxLength: 2000 })
+const digest = (length: number): ReturnType<typeof Type.String> => Type.String({ pattern: `^[0-9a-f]{${length}}$` })
+
+const Statement = Type.Object({
+  _type: Type.Literal(STATEMENT),
+  subject: Type.Array(Type.Object({ name: text, digest: Type.Object({ sha256: digest(64), sha512: digest(128) }) }), { minItems: 1, maxItems: 1 }),
+  predicateType: Type.Literal(PREDICATE),
+  predicate: Type.Object({
+    buildDefinition: Type.Object({
+      buildType: Type.Literal(BUILD_TYPE),
+      externalParameters: Type.Object({ command: text, commit: text, repository: Type.Optional(text) }),
+      internalParameters: Type.Object({ node: text, npm: text, platform: text, sourceDateEpoch: Type.Integer() }),
+      resolvedDependencies: Type.Array(Type.Object({ name: text, uri: Type.Optional(text), digest: Type.Record(Type.String(), text) })),
+    }),
+    runDetails: Type.Object({ builder: Type.Object({ id: text }), metadata: Type.Object({ startedOn: text, finishedOn: text }) }),
+  }),
+})
+export type Statement = Static<typeof Statement>
+
+const Envelope = Type.Object({
+  payloadType: Type.Literal(PAYLOAD), payload: Type.String(),
+  signatures: Type.Array(Type.Object({ keyid: Type.Optional(text), sig: text }), { minItems: 1, maxItems: 16 }),
+})
+
+export interface Build {
+  readonly tarball: { readonly name: string; readonly bytes: Uint8Array }
+  readonly command: string
+  /** Of the commit that was checked out, hexadecimal. */
+  readonly commit: string
+  readonly repository?: string | undefined
+  /** package-lock.json, where there is one. */
+  readonly lockfile?: Uint8Array | undefined
+  readonly node: string
+  readonly npm: string
+  readonly platform: string
+  /** Seconds since 1970, of the commit. */
+  readonly sourceDateEpoch: number
+  /** A URI that names who built. */
+  readonly builder: string
+  readonly started: Date
+  readonly finished: Date
+}
+
+export function provenance({ tarball, command, commit, repository, lockfile, node, npm, platform, sourceDateEpoch, builder, started, finished }: Build): Statement {
+  const source = { name: 'source', ...(repository !== undefined && { uri: `git+${repository}@${commit}` }), digest: { gitCommit: commit } }
+  return {
+    _type: STATEMENT,
+    subject: [{ name: tarball.name, digest: { sha256: hash('sha256', tarball.bytes), sha512: hash('sha512', tarball.bytes) } }],
+    predicateType: PREDICATE,
+    predicate: {
+      buildDefinition: {
+        buildType: BUILD_TYPE,
+        externalParameters: { command, commit, ...(repository !== undefined && { repository }) },
+        internalParameters: { node, npm, platform, sourceDateEpoch },
+        resolvedDependencies: [source, ...(lockfile === undefined ? [] : [{ name: 'package-lock.json', digest: { sha256: hash('sha256', lockfile) } }])],
+      },
+      runDetails: { builder: { id: builder }, metadata: { startedOn: started.toISOString(), finishedOn: finished.toISOString() } },
+    },
+  }
+}
+
+/** One line of JSON: the envelope. */
+export function sealed(statement: Statement, key: ModelKey & { readonly privateKey: KeyObject }): string {
+  const payload = Buffer.from(JSON.stringify(statement))
+  const sig = signWith(key.privateKey, key.kind, preAuthEncoding(PAYLOAD, payload)).toString('base64')
+  return `${JSON.stringify({ payloadType: PAYLOAD, payload: payload.toString('base64'), signatures: [{ keyid: key.hint, sig }] })}\n`
+}
+
+/** What the key's owner says of this tarball. @throws Error with what does not hold */
+export function verified(envelope: string, key: ModelKey, tarball: Build['tarball']): Statement {
+  const outer = parsed(envelope)
+  if (!Value.Check(Envelope, outer)) throw new Error('The provenance is not a DSSE envelope with an in-toto statement')
+  const payload = Buffer.from(outer.payload, 'base64')
+  const message = preAuthEncoding(PAYLOAD, payload)
+  if (!outer.signatures.some(({ sig }) => holds(key, message, Buffer.from(sig, 'base64')))) throw new Error('The provenance is not signed by this key')
+  const statement = parsed(payload.toString('utf8'))
+  if (!Value.Check(Statement, statement)) throw new Error('The signed statement is not a provenance of a release of Verit (SLSA v1)')
+  const [subject] = statement.subject
+  if (subject!.digest.sha256 !== hash('sha256', tarball.bytes) || subject!.digest.sha512 !== hash('sha512', tarball.bytes)) throw new Error(`The provenance is of other bytes than those of ${tarball.name}`)
+  if (subject!.name !== tarball.name) throw new Error(`The provenance is of ${JSON.stringify(subject!.name)}, not of ${tarball.name}`)
+  return statement
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
+}
