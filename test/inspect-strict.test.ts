@@ -123,11 +123,19 @@ test('a tokenizer is examined as well, and what is no file of a known kind, or c
   writeFileSync(path, JSON.stringify(form))
   assert.equal(run(path).status, 0)
   form.normalizer = form.padding = {}
-  Object.assign(form.model.vocab, { x: -1, y: 1 })
+  Object.assign(form.model.vocab, { first: -1, second: 1 })
   form.model.merges.push(7)
   writeFileSync(path, JSON.stringify(form))
   const { stdout: list } = run(path)
-  for (const expected of [/it has padding/, /it normalizes text/, /the id of token "x"/, /share the id 1/, /merge \d+ is neither/]) assert.match(list, expected)
+  for (const expected of [/it has padding/, /it normalizes text/, /the id of token "first"/, /share the id 1/, /merge \d+ is neither/]) assert.match(list, expected)
+  form.normalizer = form.padding = undefined
+  delete form.model.vocab['first']
+  delete form.model.vocab['second']
+  form.model.merges.splice(-1, 1, 'a zz', form.model.merges[0], 'q')
+  form.model.vocab['\u4e00'] = Object.keys(form.model.vocab).length
+  writeFileSync(path, JSON.stringify(form))
+  const { stdout: judged } = run(path)
+  for (const expected of [/4 problems/, /token \d+ .* spells no byte/, /"a zz"\) does not join/, /occurs twice/, /"q"\) does not join/]) assert.match(judged, expected)
   const sparse = join(dir, 'sparse.gguf')
   writeFileSync(sparse, forge())
   truncateSync(sparse, 2 ** 42)

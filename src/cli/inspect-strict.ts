@@ -9,6 +9,7 @@ import { Progress, formatBytes } from '../lib/progress.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { examineGguf } from '../model/examine-gguf.ts'
 import { MAX_JSON, partsFromJson } from '../tokenizer/json.ts'
+import { checkParts } from '../tokenizer/parts.ts'
 import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
@@ -61,6 +62,8 @@ function examineTokenizer(source: RegularFile, found: ProblemList): void {
   source.read(0, bytes)
   if (!isUtf8(bytes)) refuse('it is not UTF-8')
   const parts = partsFromJson(bytes.toString('utf8'), source.name, found)
+  if (!found.none) return // tokens and merges are judged by a form that holds
+  void checkParts(parts, source.name, found)
   if (found.none) void Tokenizer.fromParts(parts, source.name)
 }
 

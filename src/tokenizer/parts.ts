@@ -3,6 +3,7 @@
  * from outside passes: after `checkParts`, encoding and decoding can rely on each rule listed there.
  */
 import { VeritError } from '../lib/errors.ts'
+import type { ProblemList } from '../lib/problem-list.ts'
 import { byteSpelling, unspell } from './bytes.ts'
 import { PairIndex } from './pairs.ts'
 import { pretokenizer } from './pretokenizer.ts'
@@ -72,16 +73,22 @@ function isOneCharacter(bytes: Uint8Array): boolean {
   }
 }
 
+/** Bytes of a token that spells none, when faults are collected. */
+const NONE = new Uint8Array(0)
+
 /**
  * Checks every rule that encoding relies on: tokens are distinct and not empty, normal ones spell bytes, each merge joins two
  * normal tokens into a third and occurs once, and either all single bytes of UTF-8 are tokens (any text can be encoded) or the
  * vocabulary is one of characters (no merges, one character a token; recognised by that when the pre-tokenizer says 'gpt-2').
  * @param source file or key that is named in errors.
+ * @param found collects what is wrong with single tokens and merges; default: the first fault is thrown. The result is of use when there is none.
+ * @throws VeritError VERIT_TOKENIZER_FILE
  */
-export function checkParts(parts: TokenizerParts, source: string): CheckedParts {
+export function checkParts(parts: TokenizerParts, source: string, found?: ProblemList): CheckedParts {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
   }
+  const flag = (problem: string): void => (found === undefined ? refuse(problem) : found.add(problem))
   const { tokens, tokenTypes, merges } = parts
   if (tokens.length === 0 || tokens.length > MAX_TOKENS) refuse(`it has ${tokens.length} tokens, where 1 to ${MAX_TOKENS} are allowed`)
   if (tokenTypes.length !== tokens.length) refuse(`it has ${tokens.length} tokens but ${tokenTypes.length} token types`)
@@ -93,22 +100,23 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
   let specials = 0, specialCharacters = 0
   for (let id = 0; id < tokens.length; id++) {
     const token = tokens[id]!
-    if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_LENGTH) refuse(`token ${id} is empty or too long`)
-    if (ids.has(token)) refuse(`tokens ${ids.get(token)} and ${id} are both ${JSON.stringify(token)}`)
+    if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_LENGTH) flag(`token ${id} is empty or too long`)
+    if (ids.has(token)) flag(`tokens ${ids.get(token)} and ${id} are both ${JSON.stringify(token)}`)
     ids.set(token, id)
     const type = tokenTypes[id]
     if (type === NORMAL) {
-      const b = unspell(token) ?? refuse(`token ${id} (${JSON.stringify(token)}) holds a character that spells no byte`)
-      bytes.push(b)
-      characters &&= isOneCharacter(b)
+      const b = unspell(token)
+      if (b === undefined) flag(`token ${id} (${JSON.stringify(token)}) holds a character that spells no byte`)
+      bytes.push(b ?? NONE)
+      characters &&= b !== undefined && isOneCharacter(b)
     } else if (type === CONTROL || type === USER_DEFINED) {
-      if (!token.isWellFormed()) refuse(`token ${id} is not well-formed Unicode`)
+      if (!token.isWellFormed()) flag(`token ${id} is not well-formed Unicode`)
       bytes.push(encoder.encode(token))
       specialCharacters += token.length
       if (++specials > MAX_SPECIALS || specialCharacters > MAX_SPECIAL_CHARACTERS) {
         refuse(`it has more than ${MAX_SPECIALS} special and added tokens, or ${MAX_SPECIAL_CHARACTERS} characters in them`)
       }
-    } else refuse(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control) and 4 (user-defined) are known`)
+    } else flag(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control) and 4 (user-defined) are known`)
   }
   const isNormal = (token: string): boolean => tokenTypes[ids.get(token) ?? -1] === NORMAL
   const missing = byteSpelling.findIndex((s, byte) => inUtf8(byte) && !isNormal(s))
@@ -119,7 +127,7 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
   if (name === 'character') {
     if (merges.length > 0 || !characters) refuse('it splits text into characters, but has merges or a token of more than one character')
     if (!tokenTypes.includes(NORMAL)) refuse('it has no character')
-  } else if (missing >= 0) refuse(`no token stands for the byte ${missing}, so that not every text could be encoded`)
+  } else if (missing >= 0) flag(`no token stands for the byte ${missing}, so that not every text could be encoded`)
 
   const pairs = new PairIndex(merges.length)
   const results = new Int32Array(merges.length)
@@ -129,9 +137,11 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
     const left = merge.slice(0, Math.max(0, space))
     const right = merge.slice(space + 1)
     if (space < 0 || !isNormal(left) || !isNormal(right) || !isNormal(left + right)) {
-      refuse(`merge ${rank} (${JSON.stringify(merge).slice(0, 80)}) does not join two tokens into a third`)
+      flag(`merge ${rank} (${JSON.stringify(merge).slice(0, 80)}) does not join two tokens into a third`)
+      continue
     }
-    if (pairs.add(ids.get(left)!, ids.get(right)!) !== rank) refuse(`merge ${rank} (${JSON.stringify(merge).slice(0, 80)}) occurs twice`)
+    const next = pairs.size
+    if (pairs.add(ids.get(left)!, ids.get(right)!) !== next) flag(`merge ${rank} (${JSON.stringify(merge).slice(0, 80)}) occurs twice`)
     results[rank] = ids.get(left + right)!
   }
 
@@ -139,7 +149,7 @@ export function checkParts(parts: TokenizerParts, source: string): CheckedParts 
   if (endOfText === undefined) {
     endOfText = ['<|endoftext|>', '<|end_of_text|>', '</s>'].map(t => ids.get(t)).find(id => id !== undefined && tokenTypes[id] === CONTROL)
   } else if (!Number.isInteger(endOfText) || endOfText < 0 || endOfText >= tokens.length) {
-    refuse(`its end-of-text token ${endOfText} is not one of its ${tokens.length} tokens`)
+    flag(`its end-of-text token ${endOfText} is not one of its ${tokens.length} tokens`)
   }
   const beginOfText = parts.beginOfText ?? endOfText
   if (beginOfText !== undefined && !(Number.isInteger(beginOfText) && beginOfText >= 0 && beginOfText < tokens.length)) {
