@@ -123,6 +123,7 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('I6', 'Credentials carried along a redirect', 'the token goes to the hub\'s origin only; no cookies'),
     row('I7', 'A model that was changed, set back or exchanged', 'refused: pinned by its digest, compared again when it is loaded'),
     row('I8', 'Further files beside the known ones', 'never used: only what the index names is a model'),
+    row('I9', 'Files of the installed package changed, removed, added', 'named by `verit doctor`; **remains**: who changes the list or the doctor as well is found only by comparing the digest of the list with the release\'s'),
   ] },
   { title: 'J. Browsers', attacks: [
     row('J1', 'DNS rebinding', '403 on every route, on loopback too'),

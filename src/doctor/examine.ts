@@ -12,6 +12,7 @@ import { checkHost } from './host.ts'
 import { checkKeys } from './keys-in-use.ts'
 import { checkListening } from './listening.ts'
 import { checkLog } from './log-kept.ts'
+import { checkPackage } from './package-files.ts'
 import { checkPlatform } from './platform.ts'
 import { checkRateState, checkStore } from './services.ts'
 import { checkModel } from './served-model.ts'
@@ -48,7 +49,7 @@ export async function examine({ state, config, kernels, model, env, now }: Exami
   const store = await checkStore(state, usable, env)
   findings.push(...store.findings, ...(store.keys === undefined ? [] : checkKeys(store.keys, now)), await checkRateState(env))
   if (usable && settings?.audit.enabled !== false) findings.push(...checkLog(join(state, 'audit'), now))
-  return [...findings, ...checkAdvisories(now)]
+  return [...findings, ...checkAdvisories(now), ...await checkPackage()]
 }
 
 function readConfig(file: string | undefined, findings: Finding[]): ServerConfig | undefined {
