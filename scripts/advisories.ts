@@ -1,6 +1,7 @@
 /**
  * Asks the registry for known weaknesses of what runs with Verit, and stores the answer with its date for `verit doctor`: `node scripts/advisories.ts`, before
- * each release. A registry that does not answer such questions ends it with 1 and leaves what was stored before.
+ * each release. A registry that does not answer such questions ends it with 1 and leaves what was stored before. `--check`, for CI, stores nothing: it ends
+ * with 1 on a grave weakness, and warns in one line where the registry does not say within a minute.
  */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -24,7 +25,29 @@ export function storedAudit(report: AuditReport, date: Date): StoredAudit {
   return { date: date.toISOString(), packages, advisories }
 }
 
+/** What CI says of a report, and whether it fails: on weaknesses that are high or critical, of packages that run with Verit. */
+export function verdict(json: string, date: Date): { failed: boolean; says: string } {
+  let audit: StoredAudit
+  try {
+    audit = storedAudit(JSON.parse(json) as AuditReport, date)
+  } catch {
+    return { failed: false, says: 'warning: the registry did not say what it knows of our dependencies; whether they have known weaknesses was not checked' }
+  }
+  const grave = audit.advisories.filter(a => a.severity === 'high' || a.severity === 'critical')
+  const lesser = audit.advisories.length - grave.length
+  if (grave.length === 0) return { failed: false, says: `${audit.packages} dependencies without a grave known weakness${lesser === 0 ? '' : `, ${lesser} lesser ones`}` }
+  return { failed: true, says: grave.map(a => `${a.package} ${a.range} has a known weakness (${a.severity}): ${a.title}, ${a.url}`).join('\n') }
+}
+
+const MOST_MS = 60_000
+
 if (import.meta.main) {
-  const { stdout } = spawnSync('npm', ['audit', '--omit=dev', '--json'], { encoding: 'utf8', shell: process.platform === 'win32' })
-  writeFileSync(storedAuditPath(), `${JSON.stringify(storedAudit(JSON.parse(stdout) as AuditReport, new Date()), null, 2)}\n`)
+  const check = process.argv.includes('--check')
+  const limits = check ? ['--fetch-timeout=15000', '--fetch-retries=1'] : []
+  const { stdout } = spawnSync('npm', ['audit', '--omit=dev', '--json', ...limits], { encoding: 'utf8', shell: process.platform === 'win32', ...(check && { timeout: MOST_MS }) })
+  if (check) {
+    const { failed, says } = verdict(stdout ?? '', new Date())
+    process.stderr.write(`${says}\n`)
+    process.exitCode = failed ? 1 : 0
+  } else writeFileSync(storedAuditPath(), `${JSON.stringify(storedAudit(JSON.parse(stdout) as AuditReport, new Date()), null, 2)}\n`)
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { storedAudit } from '../scripts/advisories.ts'
+import { storedAudit, verdict } from '../scripts/advisories.ts'
 import type { AuditReport } from '../scripts/advisories.ts'
 import { packageModels, productionPackages, readLock, sbom } from '../scripts/sbom.ts'
 import type { Lock } from '../scripts/sbom.ts'
@@ -114,4 +114,18 @@ test('a report of npm audit is kept with its date, each advisory once; what is n
   }
   assert.deepEqual(storedAudit(report, new Date(0)), { date: '1970-01-01T00:00:00.000Z', packages: 60, advisories: [{ package: 'a', ...via }] })
   assert.throws(() => storedAudit({}, new Date(0)), /no report/)
+})
+
+test('CI fails on a grave weakness of what runs with Verit alone, and warns in one line where the registry says nothing', () => {
+  const says = (severity: string) => verdict(JSON.stringify({
+    auditReportVersion: 2, metadata: { dependencies: { prod: 60 } },
+    vulnerabilities: { a: { name: 'a', severity, range: '<1.2', via: [{ title: 'ReDoS', url: 'https://example.com/x', severity, range: '<1.2' }] } },
+  }), new Date(0))
+  assert.deepEqual(['low', 'moderate', 'high', 'critical'].map(s => says(s).failed), [false, false, true, true])
+  assert.match(says('high').says, /^a <1\.2 has a known weakness \(high\): ReDoS, https:\/\/example\.com\/x$/)
+  for (const none of ['', '{"message":"405 Method Not Allowed"}', '<html>', 'null', '[]', '{"auditReportVersion":2}']) {
+    const { failed, says: text } = verdict(none, new Date(0))
+    assert.equal(failed, false)
+    assert.match(text, /^warning: [^\n]*not checked$/)
+  }
 })
