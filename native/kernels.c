@@ -10,6 +10,7 @@
 #include "loss.c"
 #include "ternary.c"
 #include "repack.c"
+#include "sixbit.c"
 #include "optimizer.c"
 
 #define ONE(chunks_, run_) {.phases = {{chunks_, run_}}}
@@ -51,6 +52,10 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_repackTernary] = {.phases = {{block16_chunks, repackTernary_run}}, .scratch = repackTernary_scratch},
     [OP_halfPanels] = ONE(halfPanels_chunks, halfPanels_run),
     [OP_panelRows] = ONE(row_chunks, panelRows_run),
+    [OP_quantizeFine] = ONE(row_chunks, quantizeFine_run),
+    [OP_sixBitMatmul] = ONE(sixBitMatmul_chunks, sixBitMatmul_run),
+    [OP_sixBitRows] = ONE(row_chunks, sixBitRows_run),
+    [OP_repackSixBit] = ONE(block16_chunks, repackSixBit_run),
     [OP_squareSum] = ONE(squareSum_chunks, squareSum_run),
     [OP_clipFactor] = ONE(one_chunk, clipFactor_run),
     [OP_adamw] = ONE(adamw_chunks, adamw_run),

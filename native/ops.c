@@ -103,6 +103,32 @@ NEED(repackTernary) {
   out[0] = packed(a[0], a[1]);
   return sizes(a, 3) && a[0] > 0 && a[1] > 0 && a[2] <= 2 && n % (a[2] == 0 ? 128 : 256) == 0;
 }
+NEED(quantizeFine) {
+  const wide_t k16 = round_up((int64_t)a[1], 16);
+  in[0] = F(a[0] * a[1]);
+  out[0] = 2 * a[0] * k16;
+  out[1] = F(a[0]);
+  out[2] = F(a[0] * (k16 / 16));
+  return sizes(a, 2) && a[1] > 0 && a[1] <= LONGEST_ROW;
+}
+/* codes, scales and factors of a matrix of 6-bit weights */
+static int six_bit(const wide_t *a, wide_t *part) {
+  if (!sizes(a, 2) || a[0] < 1 || a[1] < 1 || a[1] % 256 || a[1] > LONGEST_ROW) return 0;
+  const wide_t n = round_up((int64_t)a[0], 16) * a[1];
+  part[0] = n / 4 * 3;
+  part[1] = n / 16;
+  part[2] = F(n / 256);
+  return 1;
+}
+NEED(sixBitMatmul) {
+  in[0] = 2 * a[0] * a[2];
+  in[1] = F(a[0]);
+  in[2] = F(a[0] * (a[2] / 16));
+  out[0] = F(a[0] * a[1]);
+  return sizes(a, 3) && six_bit(a + 1, in + 3);
+}
+NEED(sixBitRows) { in[3] = F(a[0]); out[0] = F(a[0] * a[2]); return sizes(a, 3) && six_bit(a + 1, in); }
+NEED(repackSixBit) { in[0] = a[0] * a[1] / 256 * 210; return six_bit(a, out); }
 NEED(squareSum) { in[0] = F(a[0]); out[0] = F((a[0] + 4095) / 4096); return sizes(a, 1); }
 NEED(clipFactor) { in[0] = F(a[0]); out[0] = 8; return sizes(a, 1); }
 NEED(adamw) { in[0] = in[1] = in[2] = in[3] = out[0] = out[1] = out[2] = F(a[0]); in[4] = 8; in[5] = 24; return sizes(a, 2) && a[1] <= a[0]; }

@@ -97,6 +97,15 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.a, q.a), one)),
                 _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.b, q.b), one))};
 }
+INLINE __m256i six1(__m256i l, __m256i h, const int s) {
+  const __m256i high = s == 0 ? _mm256_slli_epi32(h, 4) : s == 1 ? _mm256_slli_epi32(h, 2) : s == 2 ? h : _mm256_srli_epi32(h, 2);
+  return _mm256_or_si256(_mm256_and_si256(s & 1 ? _mm256_srli_epi32(l, 4) : l, _mm256_set1_epi8(15)), _mm256_and_si256(high, _mm256_set1_epi8(48)));
+}
+INLINE v16i i_six(v16i l, v16i h, const int s) { return (v16i){six1(l.a, h.a, s), six1(l.b, h.b, s)}; }
+INLINE v16 i_join(v16i a, v16i b, int32_t c) {
+  const __m256i x = _mm256_set1_epi32(c);
+  return (v16){_mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.a, 7), _mm256_sub_epi32(b.a, x))), _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.b, 7), _mm256_sub_epi32(b.b, x)))};
+}
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
   __m256i s = _mm256_set1_epi32(sum);
   return (v16){_mm256_cvtepi32_ps(_mm256_sub_epi32(acc.a, s)), _mm256_cvtepi32_ps(_mm256_sub_epi32(acc.b, s))};

@@ -72,6 +72,14 @@ INLINE v16i i_load(const void *p) { return _mm512_loadu_si512(p); }
 INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); return _mm512_set1_epi32(x); }
 /* acc + codes (4 unsigned a lane) . q (4 signed a lane) */
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) { return _mm512_dpbusd_epi32(acc, codes, q); }
+/* codes of 6 bits, inputs 4s .. 4s+3: nibble s % 2 of l, bits 2s, 2s+1 of h above them */
+INLINE v16i i_six(v16i l, v16i h, const int s) {
+  const v16i low = s & 1 ? _mm512_srli_epi32(l, 4) : l, high = s == 0 ? _mm512_slli_epi32(h, 4) : s == 1 ? _mm512_slli_epi32(h, 2) : s == 2 ? h : _mm512_srli_epi32(h, 2);
+  /* low where the mask has ones, high elsewhere */
+  return _mm512_and_si512(_mm512_ternarylogic_epi32(_mm512_set1_epi8(15), low, high, 0xca), _mm512_set1_epi8(63));
+}
+/* 128 a + b - c */
+INLINE v16 i_join(v16i a, v16i b, int32_t c) { return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a, 7), _mm512_sub_epi32(b, _mm512_set1_epi32(c)))); }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { return _mm512_cvtepi32_ps(_mm512_sub_epi32(acc, _mm512_set1_epi32(sum))); }
 
 /* dst[k][j] = src[j][k], 16 x 16: exchange 32-bit neighbours, 64-bit pairs, then 128-bit quarters twice */

@@ -95,4 +95,13 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   }
   return acc;
 }
+INLINE v16i i_six(v16i l, v16i h, const int s) {
+  EACH4 {
+    const uint32x4_t u = vreinterpretq_u32_s32(l.r[j]), x = vreinterpretq_u32_s32(h.r[j]);
+    const uint32x4_t high = s == 0 ? vshlq_n_u32(x, 4) : s == 1 ? vshlq_n_u32(x, 2) : s == 2 ? x : vshrq_n_u32(x, 2);
+    l.r[j] = vreinterpretq_s32_u32(vorrq_u32(vandq_u32(s & 1 ? vshrq_n_u32(u, 4) : u, vdupq_n_u32(0x0f0f0f0fu)), vandq_u32(high, vdupq_n_u32(0x30303030u))));
+  }
+  return l;
+}
+INLINE v16 i_join(v16i a, v16i b, int32_t c) { v16 v; EACH4 v.r[j] = vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(a.r[j], 7), vsubq_s32(b.r[j], vdupq_n_s32(c)))); return v; }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { v16 v; EACH4 v.r[j] = vcvtq_f32_s32(vsubq_s32(acc.r[j], vdupq_n_s32(sum))); return v; }

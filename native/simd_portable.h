@@ -88,4 +88,12 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   }
   return acc;
 }
+INLINE v16i i_six(v16i l, v16i h, const int s) {
+  EACH {
+    const uint32_t x = (uint32_t)h.v[j], high = s == 0 ? x << 4 : s == 1 ? x << 2 : s == 2 ? x : x >> 2;
+    l.v[j] = (int32_t)(((uint32_t)l.v[j] >> (s & 1) * 4 & 0x0f0f0f0fu) | (high & 0x30303030u));
+  }
+  return l;
+}
+INLINE v16 i_join(v16i a, v16i b, int32_t c) { v16 r; EACH r.v[j] = (float)(int32_t)(((uint32_t)a.v[j] << 7) + (uint32_t)b.v[j] - (uint32_t)c); return r; }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { v16 r; EACH r.v[j] = (float)(int32_t)((uint32_t)acc.v[j] - (uint32_t)sum); return r; }

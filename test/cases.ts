@@ -92,6 +92,19 @@ const packedTernary: Fill = (data, { O, K, format }, pick) => {
   const trits = Int8Array.from({ length: O * K }, () => pick(3) - 1)
   data.set(encodeTernary(ternaryFormats[format], trits, Float32Array.of(0.5)))
 }
+const bytes: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) data[i] = pick(256)
+}
+/** What quantizeFine gives: the parts of numbers of 14 bits, now and then the largest. */
+const fine: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) data[i] = pick(20) === 0 ? 64 : pick(128) - 64
+}
+const fineSums: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) data[i] = pick(16 * 8191) - 8 * 8191
+}
+const sixBitBlocks: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) data[i] = i % 210 === 209 ? pick(2) * 0x80 + pick(0x7c) : pick(256)
+}
 const squares: Fill = data => {
   for (let i = 0; i < data.length; i++) data[i] = Math.abs(data[i])
 }
@@ -153,6 +166,11 @@ function specs(): Spec[] {
     ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half === 1 && { p: halves }) } }))),
     ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).map((format): Spec => (
       { op: 'repackTernary', a: { O, K, format }, fill: { raw: packedTernary } }))),
+    ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeFine', a: { N, K }, values }))),
+    ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [9, 40, 768], [6, 1100, 256]].flatMap(([N, O, K]): Spec[] => [
+      { op: 'sixBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
+      { op: 'sixBitRows', a: { N, O, K }, fill: { codes: bytes, s: bytes, ids: below('O') } }, { op: 'repackSixBit', a: { O, K }, fill: { raw: sixBitBlocks } },
+    ]),
     ...[1, 17, 4096, 4097, 10000].map((P): Spec => ({ op: 'squareSum', a: { P }, values: P === 17 ? 'special' : 'plain' })),
     ...[[1, 0], [3, 1], [40, 100], [17, 0.5]].map(([S, maxNorm]): Spec => ({ op: 'clipFactor', a: { S, maxNorm }, fill: { s: squares } })),
     ...[[1, 0], [64, 64], [100, 33], [5000, 4090]].flatMap(([P, decayed]) => (['plain', 'special'] as const).map((values): Spec => (

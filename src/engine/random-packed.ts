@@ -16,22 +16,28 @@ import { elementsOf, parametersOf } from '../model/parameters.ts'
 import type { Parameter } from '../model/parameters.ts'
 import { byteTokenizer } from './random-model.ts'
 
+export interface RandomPackedOptions {
+  /** Of the token embedding. Default F16. */
+  readonly embedding?: 'F16' | 'Q6_K'
+  readonly seed?: number
+}
+
 /** Writes the file, projections as I2_S, and returns its size in bytes. Every projection has to hold a multiple of 128 weights. */
-export function writeRandomPacked(path: string, config: BitnetConfig, seed = 1): number {
+export function writeRandomPacked(path: string, config: BitnetConfig, { embedding = 'F16', seed = 1 }: RandomPackedOptions = {}): number {
   const random = xorshift(seed)
   return writeGguf(path, {
     metadata: [
       ['general.architecture', gguf.string(architectures.bitnet)], ['general.name', gguf.string('random')], ['general.file_type', gguf.u32(40)],
       ['general.quantization_version', gguf.u32(2)], ...configEntries(config), ...tokenizerEntries(byteTokenizer(config.vocab)),
     ],
-    tensors: parametersOf(config).map(p => tensor(config, p, random)),
+    tensors: parametersOf(config).map(p => tensor(config, p, embedding, random)),
   })
 }
 
-function tensor(config: BitnetConfig, p: Parameter, random: () => number): GgufTensorInput {
+function tensor(config: BitnetConfig, p: Parameter, embedding: 'F16' | 'Q6_K', random: () => number): GgufTensorInput {
   const name = ggufName(config.kind, p.name), shape = p.shape, elements = elementsOf(p)
   if (p.ternary) return { name, shape, type: 'I2_S', data: () => randomI2s(elements, random) }
-  if (shape.length > 1) return { name, shape, type: 'F16', data: () => randomF16(elements, random) }
+  if (shape.length > 1) return { name, shape, type: embedding, data: () => (embedding === 'F16' ? randomF16 : randomQ6)(elements, random) }
   return { name, shape, type: 'F32', data: () => new Uint8Array(new Float32Array(elements).fill(1).buffer) }
 }
 
@@ -52,6 +58,19 @@ function randomF16(values: number, random: () => number): Uint8Array {
   const halves = new Uint16Array(values)
   for (let i = 0; i < values; i++) halves[i] = table[random() & 4095]!
   return new Uint8Array(halves.buffer)
+}
+
+const everyByte = Uint8Array.from({ length: 256 }, (_, i) => i)
+
+/** Codes and scales are uniform. */
+function randomQ6(values: number, random: () => number): Uint8Array {
+  const bytes = new Uint8Array((values / 256) * 210), factor = f16Bits(0.02 / 18.5 / 74) // the deviations of a code and of a scale
+  fill(bytes, bytes.length, everyByte, random)
+  for (let end = 210; end <= bytes.length; end += 210) {
+    bytes[end - 2] = factor & 255
+    bytes[end - 1] = factor >> 8
+  }
+  return bytes
 }
 
 /** Fills the first `length` bytes with entries of a table of at most 256, two for each random number. */

@@ -54,6 +54,15 @@ export interface TernaryWeights {
   readonly out?: number
 }
 
+/** A matrix of 6-bit weights (src/ops/six-bit.ts): codes u8 [⌈O/16⌉, K/16, 192], s i8 [⌈O/16⌉, K/16, 16], d f32 [⌈O/16⌉, K/256, 16]. */
+export interface SixBitWeights {
+  readonly codes: Tensor
+  readonly s: Tensor
+  readonly d: Tensor
+  /** Rows O. */
+  readonly out: number
+}
+
 export class Graph {
   readonly tensors: Tensor[] = []
   readonly nodes: Node[] = []
@@ -223,6 +232,17 @@ export class Graph {
     const latent = 'kind' in w
     const [t, m] = latent ? this.apply('ternarize', [w]) : [w.t, w.m]
     return this.#one('ternaryMatmul', [q, scale, sum, t, m], { O: latent ? w.shape[0] : w.out ?? (w.t.shape[0] as number) * 16, K })
+  }
+
+  /** x·wᵀ with x rounded to 14 bits by row and w of 6 bits: x [N, K] → [N, O]; serving only. */
+  sixBitLinear(x: Tensor, { codes, s, d, out }: SixBitWeights): Tensor {
+    const [q, scale, sum] = this.apply('quantizeFine', [x])
+    return this.#one('sixBitMatmul', [q, scale, sum, codes, s, d], { O: out, K: x.shape[1] })
+  }
+
+  /** Rows ids [N] of a matrix of 6-bit weights with rows of K → [N, K]; serving only. */
+  sixBitEmbedding({ codes, s, d, out }: SixBitWeights, ids: Tensor, K: number): Tensor {
+    return this.#one('sixBitRows', [codes, s, d, ids], { O: out, K })
   }
 
   /** -log softmax(logits [N, V])[targets i32 [N]] → [N]; a target of -1 counts as loss 0. */

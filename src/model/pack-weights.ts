@@ -14,7 +14,7 @@ import type { ModelConfig } from './config.ts'
 import { ggufName } from './gguf-names.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { halfPanelsPlan, packCodes, panelsPlan, repackPlan } from './plans.ts'
+import { halfPanelsPlan, packCodes, panelsPlan, repackPlan, sixBitPlan } from './plans.ts'
 import { isTernaryType, readFloats, readScale, readTernary } from './read-tensor.ts'
 import { servingParts, servingWeights } from './weights.ts'
 import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
@@ -23,7 +23,10 @@ import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
 const SLICE = 8 << 20
 
 /** What the file has its embedding in decides how it is kept. */
-export const formOf = (file: GgufFile): ServingForm => ({ embedding: file.tensor('token_embd.weight').type === 'F16' ? 'f16' : 'f32' })
+export function formOf(file: GgufFile): ServingForm {
+  const { type } = file.tensor('token_embd.weight')
+  return { embedding: type === 'F16' ? 'f16' : type === 'Q6_K' ? 'q6' : 'f32' }
+}
 
 /**
  * @param memory bytes that the weights may take
@@ -61,6 +64,7 @@ class Packer implements Disposable {
       const place = places.get(part.name)!
       if (part.form === 'values') new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(readFloats(this.#file, name))
       else if (part.form === 'panels') await (part.dtype === 'f16' ? this.#halves(p, name, place) : this.#panels(p, name, place))
+      else if (part === parts[0] && part.form === 'sixBits') await this.#sixBits(p, name, parts.map(({ name }) => places.get(name)!))
       else if (part.form === 'codes') await this.#codes(p, name, place, new Float32Array(places.get(`${p.name}.m`)!.buffer, places.get(`${p.name}.m`)!.byteOffset, 1))
     }
   }
@@ -88,6 +92,22 @@ class Packer implements Disposable {
   async #panels(p: Parameter, name: string, place: Uint8Array): Promise<void> {
     const [out, inputs] = p.shape as [number, number]
     await this.#run(`panels ${p.shape}`, () => panelsPlan(out, inputs), { values: readFloats(this.#file, name), panels: place })
+  }
+
+  /** Whole blocks of 16 rows at a time. @param places codes, scales and factors */
+  async #sixBits(p: Parameter, name: string, [codes, s, d]: readonly Uint8Array[]): Promise<void> {
+    const [out, inputs] = p.shape as [number, number], row = (inputs / 256) * 210
+    const most = 16 * Math.max(1, Math.floor(SLICE / (16 * row)))
+    for (let from = 0; from < out; from += most) {
+      const rows = Math.min(most, out - from), raw = new Uint8Array(rows * row)
+      this.#file.readTensorPart(name, from * row, raw)
+      // Bytes a row: 3/4, 1/16 and 4/256 of its weights.
+      const [a, b] = [from * inputs, (from + Math.ceil(rows / 16) * 16) * inputs]
+      const buffers = { raw, codes: codes!.subarray(a * 0.75, b * 0.75), s: s!.subarray(a / 16, b / 16), d: d!.subarray(a / 64, b / 64) }
+      await this.#run(`sixBits ${rows} ${inputs}`, () => sixBitPlan(rows, inputs), buffers, () => {
+        throw new VeritError('VERIT_TENSOR', { tensor: name, problem: 'the factor of one of its blocks is not a finite number' })
+      })
+    }
   }
 
   /** Whole panels at a time. */

@@ -32,6 +32,13 @@ export function halfPanelsPlan(out: number, inputs: number): Plan {
   return single('halfPanels', [{ name: 'raw', dtype: 'f16', bytes: out * inputs * 2 }], [panels], [{ int: out }, { int: inputs }])
 }
 
+/** `raw` Q6_K blocks [out, in / 256] -> `codes`, `s` and `d` of 6-bit weights. */
+export function sixBitPlan(out: number, inputs: number): Plan {
+  const weights = Math.ceil(out / 16) * 16 * inputs
+  const parts = [{ name: 'codes', dtype: 'u8', bytes: weights * 0.75 }, { name: 's', dtype: 'i8', bytes: weights / 16 }, { name: 'd', dtype: 'f32', bytes: weights / 64 }] as const
+  return single('repackSixBit', [{ name: 'raw', dtype: 'u8', bytes: ((out * inputs) / 256) * 210 }], parts, [{ int: out }, { int: inputs }])
+}
+
 /** `raw` bytes of a packed ternary tensor (`ternaryFormats`) -> ternary `codes`. */
 export function repackPlan(out: number, inputs: number, format: number): Plan {
   const bytes = ternaryBytes(ternaryFormats[format]!, out * inputs)

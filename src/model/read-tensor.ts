@@ -1,9 +1,11 @@
 /** Tensors of a file as numbers, every value looked at. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE for what is not as it has to be */
 import type { GgufFile } from '../formats/gguf-reader.ts'
+import { decodeWeights } from '../formats/quants.ts'
+import type { WeightType } from '../formats/quants.ts'
 import { decodeTernary } from '../formats/ternary.ts'
 import type { TernaryType } from '../formats/ternary.ts'
 import { VeritError } from '../lib/errors.ts'
-import { bf16ToF32, f16ToF32, f16Value } from '../lib/half.ts'
+import { f16Value } from '../lib/half.ts'
 
 const wrong = (tensor: string, problem: string): never => {
   throw new VeritError('VERIT_TENSOR', { tensor, problem })
@@ -11,16 +13,20 @@ const wrong = (tensor: string, problem: string): never => {
 
 export const isTernaryType = (type: string): type is TernaryType => type === 'I2_S' || type === 'TQ1_0' || type === 'TQ2_0'
 
-/** A tensor of a floating-point type, as f32 (exact), every value finite. */
+/** A tensor of a type that `decodeWeights` knows, as f32, every value finite. F32 is read in place, it may be large. */
 export function readFloats(file: GgufFile, name: string): Float32Array {
-  const { type } = file.tensor(name)
-  if (type !== 'F32' && type !== 'F16' && type !== 'BF16') {
-    throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `tensor ${name} is of type ${type}; F32, F16 and BF16 are supported here` })
+  const { type, elements } = file.tensor(name)
+  if (!isWeightType(type)) {
+    throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `tensor ${name} is of type ${type}; ${weightTypes.join(', ')} are supported here` })
   }
-  const { buffer } = file.readTensor(name)
-  const values = type === 'F32' ? new Float32Array(buffer) : (type === 'F16' ? f16ToF32 : bf16ToF32)(new Uint16Array(buffer))
+  const raw = file.readTensor(name)
+  if (type !== 'F32') return decodeWeights(type, raw, new Float32Array(elements), name)
+  const values = new Float32Array(raw.buffer)
   return values.every(Number.isFinite) ? values : wrong(name, 'it holds a value that is not a finite number')
 }
+
+const weightTypes: readonly string[] = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] satisfies WeightType[]
+const isWeightType = (type: string): type is WeightType => weightTypes.includes(type)
 
 /** A ternary matrix with one scale: packed, or floats that are all -m, 0 or m. */
 export function readTernary(file: GgufFile, name: string): { trits: Int8Array; scale: number } {

@@ -39,8 +39,8 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
 
 /** What a model's file leaves open of how its parameters are kept in memory. */
 export interface ServingForm {
-  /** Values of the token embedding: f16 where the file has it so. */
-  readonly embedding: 'f32' | 'f16'
+  /** The token embedding: as f16 or in 6 bits where the file has it so. */
+  readonly embedding: 'f32' | 'f16' | 'q6'
 }
 
 /** The prepared parameters of a model: the buffer 'weights' of a serving graph, and their form. */
@@ -53,8 +53,8 @@ export interface PackedWeights {
 export interface ServingPart {
   readonly name: string
   readonly of: Parameter
-  readonly form: 'values' | 'panels' | 'codes' | 'scale'
-  readonly dtype: 'f32' | 'f16' | 'u8'
+  readonly form: 'values' | 'panels' | 'codes' | 'scale' | 'sixBits'
+  readonly dtype: 'f32' | 'f16' | 'u8' | 'i8'
   readonly shape: readonly number[]
 }
 
@@ -73,7 +73,11 @@ export function servingParts(config: ModelConfig, { embedding }: ServingForm): S
         { name: `${name}.m`, of, form: 'scale', dtype: 'f32', shape: [1] },
       ]
     }
-    return [{ name: `${name}.panels`, of, form: 'panels', dtype: name === 'token_embedding' ? embedding : 'f32', shape: [up(out, 32), inputs, 32] }]
+    if (name === 'token_embedding' && embedding === 'q6') {
+      const six = (part: string, dtype: 'f32' | 'u8' | 'i8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'sixBits', dtype, shape: [up(out, 16), ...rest] })
+      return [six('codes', 'u8', inputs / 16, 192), six('s', 'i8', inputs / 16, 16), six('d', 'f32', inputs / 256, 16)]
+    }
+    return [{ name: `${name}.panels`, of, form: 'panels', dtype: name === 'token_embedding' && embedding === 'f16' ? 'f16' : 'f32', shape: [up(out, 32), inputs, 32] }]
   })
 }
 
@@ -82,10 +86,11 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
   const parts = servingParts(config, form)
   const tensors = new Map(parts.map(p => [p.name, g.parameter(p.name, p.shape, p.dtype)]))
   const outputs = new Map(parts.map(p => [p.of.name, p.of.shape[0]!]))
-  const embedding = known(tensors, 'token_embedding.panels')
+  const part = (name: string): Tensor => known(tensors, `token_embedding.${name}`)
+  const six = form.embedding === 'q6' && { codes: part('codes'), s: part('s'), d: part('d'), out: config.vocab }
   return {
-    embed: ids => g.packedEmbedding(embedding, ids, config.vocab),
-    head: x => g.packedLinear(x, embedding, config.vocab),
+    embed: ids => (six ? g.sixBitEmbedding(six, ids, config.hidden) : g.packedEmbedding(part('panels'), ids, config.vocab)),
+    head: x => (six ? g.sixBitLinear(x, six) : g.packedLinear(x, part('panels'), config.vocab)),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),

@@ -11,11 +11,12 @@ import { halfPanels, panelRows } from './panels.ts'
 import { repackTernary } from './repack.ts'
 import { rmsNorm, rmsNormGrad, rmsNormParamGrad } from './rms-norm.ts'
 import { rope } from './rope.ts'
+import { quantizeFine, repackSixBit, sixBitMatmul, sixBitRows } from './six-bit.ts'
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
 
 export const opTable: ReadonlyMap<string, Op> = new Map([
   matmul, panels, columnSum, add, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
-  halfPanels, panelRows, repackTernary,
+  halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit,
 ].map(row => [row.name, row]))

@@ -1,0 +1,144 @@
+/*
+ * A head of 6-bit weights (ggml's Q6_K), src/ops/six-bit.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes: two vectors of low nibbles (inputs 0-3 | 4-7,
+ * 8-11 | 12-15), one of the upper two bits. x has 14 bits in two int8, so a group of 16 is an integer below 2^24, exact in f32.
+ */
+enum { FINE = 8191 };
+static void quantizeFine_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t k = o->a[1], k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    const float *x = (const float *)o->in[0] + r * k;
+    int8_t *high = (int8_t *)o->out[0] + 2 * r * k16, *low = high + k16;
+    float l[16];
+    for (int j = 0; j < 16; j++) l[j] = -INFINITY;
+    for (int64_t i = 0; i < k; i++) {
+      const float m = fabsf(x[i]);
+      l[i & 15] = l[i & 15] > m ? l[i & 15] : m;
+    }
+    const float m = f_hmax(f_load(l)), a = m > 1e-5f ? m : 1e-5f, s = (float)FINE / a;
+    for (int64_t g = 0; g < k16 / 16; g++) {
+      int32_t sum = 0;
+      for (int64_t i = g * 16; i < g * 16 + 16; i++) {
+        float y = i < k ? x[i] * s : 0.0f;
+        y = y != y ? 0.0f : y > FINE ? FINE : y < -FINE ? -FINE : y;
+        const int32_t v = (int32_t)((y + 12582912.0f) - 12582912.0f), rest = ((v + 64) & 127) - 64; /* 1.5 * 2^23 rounds to nearest even */
+        high[i] = (int8_t)((v - rest) / 128);
+        low[i] = (int8_t)rest;
+        sum += v;
+      }
+      ((int32_t *)o->out[2])[r * (k16 / 16) + g] = sum;
+    }
+    ((float *)o->out[1])[r] = a / (float)FINE;
+  }
+}
+
+/* 16 outputs of `rows` rows */
+INLINE void six_body(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, const int rows, int last) {
+  v16 acc[4], factor = f_zero();
+#pragma GCC unroll 4
+  for (int r = 0; r < rows; r++) acc[r] = f_zero();
+  for (int64_t g = 0; g < k / 16; g++, codes += 192, s += 16) {
+    if (g % 16 == 0) {
+      factor = f_load(d);
+      d += 16;
+    }
+    const v16i l0 = i_load(codes), l1 = i_load(codes + 64), h = i_load(codes + 128);
+    const v16i c0 = i_six(l0, h, 0), c1 = i_six(l0, h, 1), c2 = i_six(l1, h, 2), c3 = i_six(l1, h, 3);
+    const v16 w = f_mul(factor, i8_to_f(s));
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+      const int8_t *high = q + 2 * r * k + g * 16, *low = high + k;
+      const v16i a = i_dot(i_dot(i_dot(i_dot(i_zero(), c0, i_set4(high)), c1, i_set4(high + 4)), c2, i_set4(high + 8)), c3, i_set4(high + 12));
+      const v16i b = i_dot(i_dot(i_dot(i_dot(i_zero(), c0, i_set4(low)), c1, i_set4(low + 4)), c2, i_set4(low + 8)), c3, i_set4(low + 12));
+      acc[r] = f_fma(w, i_join(a, b, 32 * sum[r * (k / 16) + g]), acc[r]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < rows; r++) f_store_n(y + r * ldy, f_mul(acc[r], f_set1(scale[r])), last);
+}
+static void six_1(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, int last) {
+  six_body(q, k, sum, scale, codes, s, d, y, ldy, 1, last);
+}
+static void six_4(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, int last) {
+  six_body(q, k, sum, scale, codes, s, d, y, ldy, 4, last);
+}
+
+enum { SIX_BLOCKS = 64 }; /* blocks of 16 outputs in a chunk */
+static int64_t sixBitMatmul_chunks(const op_t *o) { return (o->a[1] + 16 * SIX_BLOCKS - 1) / (16 * SIX_BLOCKS) * (o->a[0] > 0); }
+static void sixBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t n = o->a[0], outputs = o->a[1], k = o->a[2], groups = k / 16, b1 = at_most((chunk + 1) * SIX_BLOCKS, (outputs + 15) / 16);
+  for (int64_t b = chunk * SIX_BLOCKS; b < b1; b++)
+    for (int64_t r = 0, step; r < n; r += step) {
+      step = n - r >= 4 ? 4 : 1;
+      (step == 4 ? six_4 : six_1)((const int8_t *)o->in[0] + 2 * r * k, k, (const int32_t *)o->in[2] + r * groups, (const float *)o->in[1] + r, (const uint8_t *)o->in[3] + b * groups * 192,
+                                  (const int8_t *)o->in[4] + b * groups * 16, (const float *)o->in[5] + b * groups, (float *)o->out[0] + r * outputs + b * 16, outputs,
+                                  (int)at_most(outputs - b * 16, 16));
+    }
+}
+
+static void sixBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int32_t *ids = o->in[3];
+  const int64_t v = o->a[1], k = o->a[2], per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    const int64_t id = ids[r];
+    if (id < 0 || id >= v) {
+      atomic_store(o->error, 1);
+      continue;
+    }
+    const int64_t b = id / 16, j = id % 16;
+    const uint8_t *codes = (const uint8_t *)o->in[0] + b * (k / 16) * 192;
+    const int8_t *s = (const int8_t *)o->in[1] + b * k + j;
+    const float *d = (const float *)o->in[2] + b * (k / 16) + j;
+    float *y = (float *)o->out[0] + r * k;
+    for (int64_t i = 0; i < k; i++) {
+      const uint8_t *block = codes + i / 16 * 192 + j * 4 + i % 4;
+      const int step = (int)(i % 16 / 4), code = (block[step / 2 * 64] >> step % 2 * 4 & 15) | (block[128] >> 2 * step & 3) << 4;
+      y[i] = d[i / 256 * 16] * (float)s[i / 16 * 16] * (float)(code - 32);
+    }
+  }
+}
+
+/* a block of ggml's Q6_K (block_q6_K): low nibbles, upper bits, scales, factor */
+enum { Q6_LOW = 128, Q6_HIGH = 64, Q6_BLOCK = 210 };
+static void repackSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t rows = o->a[0], k = o->a[1], groups = k / 16;
+  uint8_t *codes = (uint8_t *)o->out[0] + chunk * groups * 192;
+  int8_t *s = (int8_t *)o->out[1] + chunk * k;
+  float *d = (float *)o->out[2] + chunk * groups;
+  memset(codes, 0, (size_t)groups * 192);
+  memset(s, 0, (size_t)k);
+  memset(d, 0, 4 * (size_t)groups);
+  unsigned bad = 0;
+  for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++)
+    for (int64_t b = 0; b < k / 256; b++) {
+      const uint8_t *raw = (const uint8_t *)o->in[0] + ((chunk * 16 + j) * (k / 256) + b) * Q6_BLOCK, *high = raw + Q6_LOW, *scales = high + Q6_HIGH;
+      uint8_t c[256];
+      for (int h = 0; h < 2; h++)
+        for (int l = 0; l < 32; l++) {
+          const uint8_t x = raw[h * 64 + l], y = raw[h * 64 + 32 + l], z = high[h * 32 + l];
+          c[h * 128 + l] = (uint8_t)((x & 15) | (z & 3) << 4);
+          c[h * 128 + 32 + l] = (uint8_t)((y & 15) | (z >> 2 & 3) << 4);
+          c[h * 128 + 64 + l] = (uint8_t)(x >> 4 | (z >> 4 & 3) << 4);
+          c[h * 128 + 96 + l] = (uint8_t)(y >> 4 | z >> 6 << 4);
+        }
+      for (int g = 0; g < 16; g++) {
+        uint32_t w[4];
+        memcpy(w, c + g * 16, 16);
+        uint8_t *block = codes + (b * 16 + g) * 192 + j * 4;
+        const uint32_t nibbles = 0x0f0f0f0fu, upper = 0x03030303u;
+        const uint32_t l0 = (w[0] & nibbles) | (w[1] & nibbles) << 4, l1 = (w[2] & nibbles) | (w[3] & nibbles) << 4;
+        const uint32_t h = (w[0] >> 4 & upper) | (w[1] >> 4 & upper) << 2 | (w[2] >> 4 & upper) << 4 | (w[3] >> 4 & upper) << 6;
+        memcpy(block, &l0, 4);
+        memcpy(block + 64, &l1, 4);
+        memcpy(block + 128, &h, 4);
+        s[(b * 16 + g) * 16 + j] = (int8_t)scales[g];
+      }
+      const uint16_t factor = (uint16_t)(scales[16] | scales[17] << 8);
+      bad |= (factor & 0x7c00) == 0x7c00;
+      d[b * 16 + j] = half_1(factor);
+    }
+  if (bad) atomic_store(o->error, 1);
+}
