@@ -4,6 +4,7 @@ import { levels } from '../doctor/finding.ts'
 import type { Finding, Level } from '../doctor/finding.ts'
 import { examine } from '../doctor/examine.ts'
 import { instructionSets } from '../exec/index.ts'
+import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
@@ -26,7 +27,7 @@ export function command(): Command {
       + 'Run it as the user and in the environment of the server. The exit status is 1 where there is a problem.')
     .option('--state <folder>', 'state folder of the server', defaultStateFolder())
     .option('--config <file>', 'its TOML file of settings (default: the settings that hold without one)')
-    .option('--model <file>', 'the model that it serves', defaultModelPath())
+    .option('--model <file>', 'the model that it serves: a file, or the name of a pulled one', defaultModelPath())
     .option('--strict', 'exit with 1 on warnings, too')
     .option('--quiet', 'leave out what is in order')
     .option('--json', 'print one JSON object')
@@ -47,7 +48,7 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
     progress ??= new Progress({ label: 'check the model', total, format: formatBytes })
     progress.update(done)
   }
-  const findings = await examine({ state, config, kernels: instructionSets(), model: { path: model, onDigestProgress }, env: process.env, now: Date.now() })
+  const findings = await examine({ state, config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress }, env: process.env, now: Date.now() })
   progress?.clear()
   const count = (level: Level): number => findings.filter(f => f.level === level).length
   const counts = Object.fromEntries(levels.map(level => [level, count(level)]))

@@ -59,5 +59,7 @@ test('a pulled model is served once its digest is trusted, and one that its sign
   assert.match(await serve(place, 'model'), /Try it:/)
   assert.match((await pull('verit-sotu.gguf')).out, /\ntrusted: signed by verit\n$/)
   assert.match(await serve(place, 'verit-sotu'), /Try it:/)
+  const { findings } = JSON.parse((await verit(place, hub, {}, 'doctor', '--model', 'verit-sotu', '--state', join(place.folder, 'state'), '--json')).out) as { findings: { check: string; says: string }[] }
+  assert.match(findings.find(f => f.check === 'model.trust')!.says, /is signed by verit, who is trusted/)
   await hub.stop()
 })
