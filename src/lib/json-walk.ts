@@ -38,7 +38,7 @@ export const byteOf = (text: string, index: number): number => Buffer.byteLength
 
 const QUOTE = 0x22, PLUS = 0x2b, COMMA = 0x2c, MINUS = 0x2d, POINT = 0x2e, ZERO = 0x30, NINE = 0x39, COLON = 0x3a, ARRAY = 0x5b, BACKSLASH = 0x5c, END_ARRAY = 0x5d,
   OBJECT = 0x7b, END_OBJECT = 0x7d
-const ESCAPED = new Set([...'"\\/bfnrt'].map(c => c.charCodeAt(0)))
+const ESCAPED = Uint8Array.from({ length: 128 }, (_, code) => ('"\\/bfnrt'.includes(String.fromCharCode(code)) ? 1 : 0))
 const FOUR_HEX = /^[\da-f]{4}$/i
 const LITERALS = ['true', 'false', 'null']
 /** V8 keeps these apart from other texts, under hashes that anyone can make collide. */
@@ -152,16 +152,16 @@ class Walk {
     let i = this.#at + 1, good = true, escaped = false, halves = false
     for (; i < length; i++) {
       const c = text.charCodeAt(i)
-      if (c === QUOTE) break
-      if (c === BACKSLASH) {
+      if (c > BACKSLASH) halves ||= (c & 0xf800) === 0xd800 // most letters
+      else if (c === QUOTE) break
+      else if (c === BACKSLASH) {
         escaped = true
         const letter = text.charCodeAt(++i)
         if (letter === 0x75 && FOUR_HEX.test(text.slice(i + 1, i + 5))) {
           halves ||= (text.charCodeAt(i + 1) | 0x20) === 0x64
           i += 4
-        } else if (!ESCAPED.has(letter)) good = false
+        } else if (!(ESCAPED[letter]! > 0)) good = false
       } else if (c < 0x20) good = false
-      else if ((c & 0xf800) === 0xd800) halves = true
     }
     this.#at = i + 1
     this.#escaped = escaped
