@@ -5,13 +5,13 @@
 export const sentencePieceLimits = {
   /** Bytes of a `.model` file. The largest vocabularies in use, of 256 k pieces, need 5 MB. */
   fileBytes: 1 << 25,
-  pieces: 1 << 20,
+  pieces: 1 << 19,
   /** UTF-16 units of a piece that text is made of, and of all of them together: the table of pairs grows with both. Real ones: 48, and 2 M. */
   pieceUnits: 256,
   allPieceUnits: 1 << 22,
-  /** Control and user-defined pieces, the length of one, and their length together, in UTF-16 units. */
+  /** Control and user-defined pieces, the length of one (looking for the longest at each place of a text takes up to as many steps), and their length together, in UTF-16 units. */
   specials: 16_384,
-  specialUnits: 4096,
+  specialUnits: 128,
   allSpecialUnits: 1 << 18,
   /** Bytes of the names that the settings of the file give (`<s>`, the text of an unknown piece). */
   nameBytes: 4096,

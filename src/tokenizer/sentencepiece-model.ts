@@ -116,7 +116,7 @@ class ModelReader {
     if (this.pieces.length === limits.pieces) this.refuse(`it has more pieces than the limit of ${limits.pieces}`, offset)
     let piece = '', score = 0, type: number = NORMAL
     this.#fields(reader, {
-      1: field => void (piece = this.#text(reader, field, `piece ${this.pieces.length}`, 3 * limits.specialUnits)),
+      1: field => void (piece = this.#text(reader, field, `piece ${this.pieces.length}`, 3 * limits.pieceUnits)),
       2: field => void (score = reader.float(field)), 3: field => void (type = reader.int32(field)),
     })
     this.pieces.push(piece)
