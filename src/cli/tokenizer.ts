@@ -7,14 +7,14 @@ import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { Progress } from '../lib/progress.ts'
-import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { END_OF_TEXT, TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
+import { openTokenizer } from './open-tokenizer.ts'
 import { extensionsOption, numberOption, repeatedOption } from './prepare.ts'
 
 export function command(): Command {
   return new Command('tokenizer')
     .summary('train a tokenizer, encode and decode')
-    .description('Byte-level BPE and character tokenizers, in the tokenizer.json form of Hugging Face.')
+    .description('Byte-level BPE and character tokenizers, in the tokenizer.json form of Hugging Face. To encode and decode, also those of GGUF and SentencePiece models.')
     .addCommand(train())
     .addCommand(encode())
     .addCommand(decode())
@@ -69,21 +69,21 @@ function encode(): Command {
   return new Command('encode')
     .description('Prints the token ids of a text: one line of numbers.')
     .argument('[file]', 'text to encode; - or none: standard input')
-    .requiredOption('-t, --tokenizer <file>', 'tokenizer.json')
+    .requiredOption('-t, --tokenizer <file>', 'tokenizer.json, a GGUF model, or a SentencePiece .model')
     .option('--text <text>', 'encode this text instead of a file')
     .option('--allow-special', 'read special tokens in the text as such; otherwise they are plain text')
     .option('--json', 'print an object with ids, tokens and counts')
     .addHelpText('after', `
 Examples:
   verit tokenizer encode --tokenizer tokenizer.json --text "Hello there"
-  verit tokenizer encode --tokenizer tokenizer.json book.txt --json`)
+  verit tokenizer encode --tokenizer tokenizer.json book.txt --json
+  verit tokenizer encode --tokenizer llama.model --text "Hello there" --json`)
     .action((file: string | undefined, flags: { tokenizer: string, text?: string, allowSpecial?: true, json?: true }) => {
-      const tokenizer = loadTokenizer(flags.tokenizer)
+      const tokenizer = openTokenizer(flags.tokenizer)
       const text = flags.text ?? readInput(file).toString('utf8')
       const ids = [...tokenizer.encode(text, { allowSpecial: flags.allowSpecial ?? false })]
-      const tokens = tokenizer.toParts().tokens
       process.stdout.write(flags.json
-        ? `${JSON.stringify({ ids, tokens: ids.map(id => tokens[id]), count: ids.length, bytes: Buffer.byteLength(text) })}\n` : `${ids.join(' ')}\n`)
+        ? `${JSON.stringify({ ids, tokens: ids.map(id => tokenizer.token(id)), count: ids.length, bytes: Buffer.byteLength(text) })}\n` : `${ids.join(' ')}\n`)
     })
 }
 
@@ -91,7 +91,7 @@ function decode(): Command {
   return new Command('decode')
     .description('Prints the text of token ids.')
     .argument('[ids...]', 'token ids; none: numbers from standard input')
-    .requiredOption('-t, --tokenizer <file>', 'tokenizer.json')
+    .requiredOption('-t, --tokenizer <file>', 'tokenizer.json, a GGUF model, or a SentencePiece .model')
     .option('--skip-special', 'leave out special tokens')
     .option('--json', 'print an object with the text')
     .addHelpText('after', `
@@ -99,7 +99,7 @@ Examples:
   verit tokenizer decode --tokenizer tokenizer.json 314 15 92
   verit tokenizer encode --tokenizer t.json book.txt | verit tokenizer decode --tokenizer t.json`)
     .action((words: string[], flags: { tokenizer: string, skipSpecial?: true, json?: true }) => {
-      const tokenizer = loadTokenizer(flags.tokenizer)
+      const tokenizer = openTokenizer(flags.tokenizer)
       const given = words.length > 0 ? words : readInput(undefined).toString('latin1').split(/[\s,[\]]+/).filter(w => w !== '')
       const ids = given.map(word => {
         if (/^\d{1,9}$/.test(word)) return Number(word)

@@ -91,6 +91,12 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return bytes
   }
 
+  token(id: number): string {
+    const piece = this.#parts.pieces[id]
+    if (piece === undefined) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: this.vocabSize })
+    return piece
+  }
+
   tokenId(token: string): number | undefined {
     return this.#ids.get(token)
   }

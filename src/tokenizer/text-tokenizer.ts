@@ -24,6 +24,8 @@ export interface TextTokenizer {
   readonly addsBegin: boolean
   /** Bytes of a token: what it adds to the middle of a decoded text; of a special token, its name in UTF-8. The caller must not change them. @throws VERIT_TOKEN_ID */
   tokenBytes(id: number): Uint8Array
+  /** Spelling of a token in the vocabulary ("Ġthe", "▁the", "<|endoftext|>"). @throws VERIT_TOKEN_ID */
+  token(id: number): string
   /** Id of a token by its spelling in the vocabulary, or undefined. */
   tokenId(token: string): number | undefined
   isSpecial(id: number): boolean

@@ -114,6 +114,13 @@ export class Tokenizer implements TextTokenizer {
     return bytes
   }
 
+  /** Spelling of a token in the vocabulary. */
+  token(id: number): string {
+    const token = this.#parts.tokens[id]
+    if (token === undefined) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: this.vocabSize })
+    return token
+  }
+
   /** Id of a token by its spelling ("Ġthe", "<|endoftext|>"), or undefined. */
   tokenId(token: string): number | undefined {
     return this.#parts.ids.get(token)

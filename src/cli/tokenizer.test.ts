@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { writeRandomModel } from '../engine/random-model.ts'
+import { referenceExecutor } from '../exec/reference.ts'
+import { parseModelConfig } from '../model/config.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-tokenizer-'))
+after(() => rmSync(dir, { recursive: true }))
+const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+const run = (...args: string[]) => spawnSync(process.execPath, [main, 'tokenizer', ...args], { encoding: 'utf8' })
+const vectors = new URL('../../test/vectors/sentencepiece/', import.meta.url)
+
+test('a SentencePiece model encodes and decodes, under any name', () => {
+  const path = join(dir, 'spiece.bin')
+  writeFileSync(path, readFileSync(new URL('bytes.model', vectors)))
+  const { bytes } = JSON.parse(readFileSync(new URL('expected.json', vectors), 'utf8')) as { bytes: { encode: [string, number[]][] } }
+  const [text, ids] = bytes.encode.find(([t]) => t.startsWith('Fellow-Citizens'))!
+  const encoded = run('encode', '--tokenizer', path, '--text', text, '--json')
+  assert.equal(encoded.status, 0, encoded.stderr)
+  const report = JSON.parse(encoded.stdout) as { ids: number[]; tokens: string[] }
+  assert.deepEqual(report.ids, ids)
+  assert.equal(report.tokens.join('').replaceAll('\u2581', ' '), ` ${text}`)
+  assert.equal(run('decode', '--tokenizer', path, ...ids.map(String)).stdout, text)
+})
+
+test('the tokenizer of a GGUF model encodes; a file that is none is refused', async () => {
+  const path = join(dir, 'm.gguf')
+  await writeRandomModel(path, referenceExecutor(), parseModelConfig({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257 }))
+  const { status, stdout, stderr } = run('encode', '--tokenizer', path, '--text', 'ab')
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /^\d+ \d+\n$/)
+  writeFileSync(path, 'nothing')
+  assert.match(run('encode', '--tokenizer', path, '--text', 'ab').stderr, /\[VERIT_TOKENIZER_FILE\]\n$/)
+})
