@@ -50,7 +50,7 @@ INLINE void six_body(const int8_t *q, int64_t k, const int32_t *sum, const float
       const int8_t *high = q + 2 * r * k + g * 16, *low = high + k;
       const v16i a = i_dot(i_dot(i_dot(i_dot(i_zero(), c0, i_set4(high)), c1, i_set4(high + 4)), c2, i_set4(high + 8)), c3, i_set4(high + 12));
       const v16i b = i_dot(i_dot(i_dot(i_dot(i_zero(), c0, i_set4(low)), c1, i_set4(low + 4)), c2, i_set4(low + 8)), c3, i_set4(low + 12));
-      acc[r] = f_fma(w, i_join(a, b, 32 * sum[r * (k / 16) + g]), acc[r]);
+      acc[r] = f_fma(w, i_join(a, b, (int32_t)(32u * (uint32_t)sum[r * (k / 16) + g])), acc[r]);
     }
   }
 #pragma GCC unroll 4
