@@ -385,6 +385,12 @@ NAPI_MODULE_INIT() {
   static const char *const all[] = {"avx512", "avx2", "neon", "baseline"};
   for (size_t i = 0; i < 4; i++)
     if (isa_find(all[i])) sets[n++] = all[i];
+  napi_value vbmi;
+#ifdef HAVE_X86
+  CHECK(napi_get_boolean(env, __builtin_cpu_supports("avx512vbmi") != 0, &vbmi), "vbmi");
+#else
+  CHECK(napi_get_boolean(env, false, &vbmi), "vbmi");
+#endif
   const napi_property_descriptor properties[] = {
       {"allocate", NULL, allocate, NULL, NULL, NULL, napi_enumerable, NULL},
       {"createPool", NULL, create_pool, NULL, NULL, NULL, napi_enumerable, NULL},
@@ -394,6 +400,7 @@ NAPI_MODULE_INIT() {
       {"lock", NULL, lock, NULL, NULL, NULL, napi_enumerable, NULL},
       {"functions", NULL, functions, NULL, NULL, NULL, napi_enumerable, NULL},
       {"ops", NULL, NULL, NULL, NULL, strings(env, ops, OP_COUNT), napi_enumerable, NULL},
+      {"vbmi", NULL, NULL, NULL, NULL, vbmi, napi_enumerable, NULL},
       {"instructionSets", NULL, NULL, NULL, NULL, strings(env, sets, n), napi_enumerable, NULL},
   };
   CHECK(napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties), "exports");

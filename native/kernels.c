@@ -9,6 +9,7 @@
 #include "attention.c"
 #include "loss.c"
 #include "ternary.c"
+#include "base3.c"
 #include "repack.c"
 #include "sixbit.c"
 #include "optimizer.c"
@@ -52,6 +53,7 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_repackTernary] = {.phases = {{block16_chunks, repackTernary_run}}, .scratch = repackTernary_scratch},
     [OP_halfPanels] = ONE(halfPanels_chunks, halfPanels_run),
     [OP_panelRows] = ONE(row_chunks, panelRows_run),
+    [OP_ternaryMatmulBase3] = {.phases = {{ternaryMatmul_chunks, ternaryMatmulBase3_run}}, .scratch = ternaryMatmulBase3_scratch},
     [OP_quantizeFine] = ONE(row_chunks, quantizeFine_run),
     [OP_sixBitMatmul] = ONE(sixBitMatmul_chunks, sixBitMatmul_run),
     [OP_sixBitRows] = ONE(row_chunks, sixBitRows_run),

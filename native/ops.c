@@ -97,11 +97,17 @@ NEED(ternaryMatmul) {
   out[0] = F(a[0] * a[1]);
   return sizes(a, 3) && a[1] > 0 && a[2] > 0 && a[2] <= LONGEST_ROW;
 }
+static wide_t base3(wide_t outputs, wide_t k) { return (outputs + 15) / 16 * ((k + 19) / 20) * 64; }
+NEED(ternaryMatmulBase3) {
+  const int ok = ternaryMatmul_need(a, in, out);
+  in[3] = base3(a[1], a[2]);
+  return ok;
+}
 NEED(repackTernary) {
   const wide_t n = a[0] * a[1];
   in[0] = a[2] == 0 ? n / 4 + 32 : n / 256 * (a[2] == 1 ? 66 : 54);
-  out[0] = packed(a[0], a[1]);
-  return sizes(a, 3) && a[0] > 0 && a[1] > 0 && a[2] <= 2 && n % (a[2] == 0 ? 128 : 256) == 0;
+  out[0] = a[3] ? base3(a[0], a[1]) : packed(a[0], a[1]);
+  return sizes(a, 4) && a[0] > 0 && a[1] > 0 && a[2] <= 2 && a[3] <= 1 && n % (a[2] == 0 ? 128 : 256) == 0;
 }
 NEED(quantizeFine) {
   const wide_t k16 = round_up((int64_t)a[1], 16);

@@ -17,7 +17,7 @@
   X(crossEntropy, 2, 2, 2) X(crossEntropyGrad, 4, 1, 2) X(mean, 1, 1, 1) X(meanGrad, 1, 1, 1) \
   X(quantizeRows, 1, 3, 2) X(dequantizeRows, 2, 1, 2) X(ternarize, 1, 2, 2) X(unternarize, 2, 1, 2) X(ternaryMatmul, 5, 1, 3) \
   X(squareSum, 1, 1, 1) X(clipFactor, 1, 1, 2) X(adamw, 6, 3, 2) \
-  X(halfPanels, 1, 1, 2) X(panelRows, 2, 1, 4) X(repackTernary, 1, 1, 3) \
+  X(halfPanels, 1, 1, 2) X(panelRows, 2, 1, 4) X(repackTernary, 1, 1, 4) X(ternaryMatmulBase3, 5, 1, 3) \
   X(quantizeFine, 1, 3, 2) X(sixBitMatmul, 6, 1, 3) X(sixBitRows, 4, 1, 3) X(repackSixBit, 1, 3, 2)
 
 enum {

@@ -1,5 +1,5 @@
 /*
- * Packed ternary tensors of GGUF to the codes of ternaryMatmul, block of 16 outputs by block, without the weights in between. Layouts: src/lib/ternary-codes.ts.
+ * Packed ternary tensors of GGUF to the codes of ternaryMatmul or ternaryMatmulBase3, block of 16 outputs by block, without the weights in between. Layouts: src/lib/ternary-codes.ts.
  * A row is first unpacked to one code a byte; 32-bit words of four such codes are then shifted together.
  */
 typedef struct { unsigned bad; } repack_t;
@@ -58,23 +58,26 @@ static void codes_tq1(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, rep
   state->bad |= bad;
 }
 
-static int64_t repackTernary_scratch(const op_t *o) { return round_up(o->a[1], 16); }
+static int64_t repackTernary_scratch(const op_t *o) { return round_up(o->a[1], 80); }
 static void repackTernary_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t rows = o->a[0], k = o->a[1], k16 = round_up(k, 16);
-  uint8_t *c = (uint8_t *)scratch, *t = (uint8_t *)o->out[0] + chunk * k16 * 4;
+  const int base3 = o->a[3] == 1;
+  const int64_t rows = o->a[0], k = o->a[1], step = base3 ? 20 : 16, whole = round_up(k, step);
+  uint8_t *c = (uint8_t *)scratch, *t = (uint8_t *)o->out[0] + chunk * (whole / step) * 64;
   repack_t state = {0};
   for (int64_t j = 0; j < 16; j++) {
     const int64_t r = chunk * 16 + j;
-    if (r >= rows) memset(c, 1, (size_t)k16);
+    if (r >= rows) memset(c, base3 ? 0 : 1, (size_t)whole);
     else {
       (o->a[2] == 0 ? codes_i2s : o->a[2] == 1 ? codes_tq2 : codes_tq1)(o->in[0], r * k, k, c, &state);
-      memset(c + k, 1, (size_t)(k16 - k));
+      memset(c + k, base3 ? 0 : 1, (size_t)(whole - k));
     }
-    for (int64_t k0 = 0; k0 < k16; k0 += 16) {
-      uint32_t w[4];
-      memcpy(w, c + k0, 16);
-      const uint32_t packed = w[0] | w[1] << 2 | w[2] << 4 | w[3] << 6;
-      memcpy(t + k0 * 4 + j * 4, &packed, 4);
+    uint8_t *to = t + j * 4;
+    for (int64_t k0 = 0; k0 < whole; k0 += step, to += 64) {
+      uint32_t w[5] = {0};
+      memcpy(w, c + k0, (size_t)step);
+      /* four bytes at once: no byte of the sum passes 244 */
+      const uint32_t packed = base3 ? w[0] + 3 * w[1] + 9 * w[2] + 27 * w[3] + 82 * w[4] : w[0] | w[1] << 2 | w[2] << 4 | w[3] << 6;
+      memcpy(to, &packed, 4);
     }
   }
   if (state.bad) atomic_store(o->error, 1);

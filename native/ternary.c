@@ -111,6 +111,11 @@ typedef struct {
   float m;
 } ternary_t;
 
+/* the sums of row r and block b, scaled, `n` lanes of them */
+INLINE void ternary_store(const ternary_t *x, int r, int b, v16i acc, int n) {
+  f_store_n(x->y + r * x->ldy + b * 16, f_mul(i_to_f_minus(acc, x->sum[r]), f_set1(x->m * x->scale[r])), n);
+}
+
 /* rows x (blocks * 16) outputs; the last block `last` lanes wide */
 INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, int last) {
   v16i acc[TILE_ROWS][2];
@@ -139,15 +144,9 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
     for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
   }
 #pragma GCC unroll 12
-  for (int r = 0; r < rows; r++) {
-    const v16 s = f_set1(x->m * x->scale[r]);
+  for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-    for (int b = 0; b < blocks; b++) {
-      const v16 y = f_mul(i_to_f_minus(acc[r][b], x->sum[r]), s);
-      if (b == blocks - 1) f_store_n(x->y + r * x->ldy + b * 16, y, last);
-      else f_store(x->y + r * x->ldy + b * 16, y);
-    }
-  }
+    for (int b = 0; b < blocks; b++) ternary_store(x, r, b, acc[r][b], b == blocks - 1 ? last : 16);
 }
 #define TERNARY(R) \
   static void ternary_##R##_2(const ternary_t *x, int last) { ternary_body(x, R, 2, last); } \

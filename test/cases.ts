@@ -7,6 +7,7 @@ import { encodeTernary } from '../src/formats/ternary.ts'
 import { PlanBuilder } from '../src/graph/plan-builder.ts'
 import { roundUp } from '../src/lib/float.ts'
 import { Philox } from '../src/lib/philox.ts'
+import { putBase3 } from '../src/ops/base3.ts'
 import type { Data, Op } from '../src/ops/op.ts'
 import type { Dim, DType } from '../src/ops/sizes.ts'
 import { ternaryFormats } from '../src/ops/repack.ts'
@@ -92,6 +93,10 @@ const packedTernary: Fill = (data, { O, K, format }, pick) => {
   const trits = Int8Array.from({ length: O * K }, () => pick(3) - 1)
   data.set(encodeTernary(ternaryFormats[format], trits, Float32Array.of(0.5)))
 }
+/** Any byte where all five inputs are there; codes 0 in the places of the others, as the packer leaves them. */
+const base3: Fill = (data, { O, K }, pick) => {
+  for (let o = 0; o < O; o++) for (let k = 0; k < K; k++) putBase3(data, o, k, K, pick(3))
+}
 const bytes: Fill = (data, _, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = pick(256)
 }
@@ -164,8 +169,9 @@ function specs(): Spec[] {
     ...linear.map(([N, O, K]): Spec => ({ op: 'ternaryMatmul', a: { N, O, K }, fill: { q: codes8, t: ternary } })),
     ...[[1, 16], [33, 7], [64, 16], [100, 40]].map(([Nc, K]): Spec => ({ op: 'halfPanels', a: { Nc, K }, fill: { w: halves } })),
     ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half === 1 && { p: halves }) } }))),
-    ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).map((format): Spec => (
-      { op: 'repackTernary', a: { O, K, format }, fill: { raw: packedTernary } }))),
+    ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).flatMap(format => [0, 1].map((base3): Spec => (
+      { op: 'repackTernary', a: { O, K, format, base3 }, fill: { raw: packedTernary } })))),
+    ...[...linear, [2, 33, 80], [12, 17, 92], [26, 40, 260]].map(([N, O, K]): Spec => ({ op: 'ternaryMatmulBase3', a: { N, O, K }, fill: { q: codes8, t: base3 } })),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeFine', a: { N, K }, values }))),
     ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [9, 40, 768], [6, 1100, 256]].flatMap(([N, O, K]): Spec[] => [
       { op: 'sixBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
@@ -211,7 +217,7 @@ export function makeCase(spec: Spec, seed: number, over: number | null, rows: nu
       if (dtype === 'f32') fillNumbers(data, new Philox(seed, 98, k), spec.values ?? 'plain')
       spec.fill?.[name]?.(data, a, pick)
     }
-    if (made['sum'] && spec.op === 'ternaryMatmul') sumRows(made['q'] as Uint8Array, made['sum'] as Uint8Array, a)
+    if (made['sum'] && spec.op.startsWith('ternaryMatmul')) sumRows(made['q'] as Uint8Array, made['sum'] as Uint8Array, a)
     return made
   }
   const attributes = Object.entries(spec.a).map(([k, v]) => `${k}=${v}`).join(' ')

@@ -16,6 +16,8 @@ interface Addon {
   readonly ops: readonly string[]
   /** Those this machine can run, best first. */
   readonly instructionSets: readonly InstructionSet[]
+  /** Whether the processor looks bytes up in registers (AVX-512 VBMI). */
+  readonly vbmi: boolean
   allocate(bytes: number): ArrayBuffer
   createPool(threads: number): object
   createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object
@@ -162,6 +164,7 @@ export function nativeExecutor(threads?: number, set?: string): Executor | undef
   return {
     name: `native ${isa}`,
     threads: count,
+    ternary: isa === 'avx512' && native.vbmi ? 'base3' : 'two-bit',
     allocate(bytes) {
       try {
         return native.allocate(bytes)

@@ -58,6 +58,8 @@ export interface Executor {
   /** 'native avx512', 'native avx2', 'native baseline', 'native neon' or 'reference'. */
   readonly name: string
   readonly threads: number
+  /** How ternary weights are packed best for it: five to a byte, or four. Results do not depend on it. */
+  readonly ternary: 'base3' | 'two-bit'
   /** Zeroed memory, 64-byte aligned where the executor cares. */
   allocate(bytes: number): ArrayBuffer
   load(plan: Plan): LoadedPlan

@@ -15,7 +15,8 @@ const fail = (problem: string): never => {
 
 /** The TypeScript executor. Nothing needs freeing. */
 export function referenceExecutor(): Executor {
-  return { name: 'reference', threads: 1, allocate, load: plan => new ReferencePlan(plan) }
+  return { name: 'reference', threads: 1,
+    ternary: 'two-bit', allocate, load: plan => new ReferencePlan(plan) }
 }
 
 function allocate(bytes: number): ArrayBuffer {

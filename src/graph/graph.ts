@@ -46,8 +46,10 @@ export interface AttentionOptions {
   readonly values?: Tensor
 }
 
-/** Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4] and m f32 [1]. */
+/** Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4], or with base3 [⌈O/16⌉, ⌈K/20⌉, 16, 4], and m f32 [1]. */
 export interface TernaryWeights {
+  /** Five weights to a byte. Default false: four. */
+  readonly base3?: boolean
   readonly t: Tensor
   readonly m: Tensor
   /** Outputs O, where it is not a multiple of 16. Default 16 times t's first size. */
@@ -231,7 +233,7 @@ export class Graph {
     const K = x.shape[1]
     const latent = 'kind' in w
     const [t, m] = latent ? this.apply('ternarize', [w]) : [w.t, w.m]
-    return this.#one('ternaryMatmul', [q, scale, sum, t, m], { O: latent ? w.shape[0] : w.out ?? (w.t.shape[0] as number) * 16, K })
+    return this.#one(!latent && w.base3 ? 'ternaryMatmulBase3' : 'ternaryMatmul', [q, scale, sum, t, m], { O: latent ? w.shape[0] : w.out ?? (w.t.shape[0] as number) * 16, K })
   }
 
   /** x·wᵀ with x rounded to 14 bits by row and w of 6 bits: x [N, K] → [N, O]; serving only. */

@@ -14,7 +14,7 @@ import type { ModelConfig } from './config.ts'
 import { ggufName } from './gguf-names.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { halfPanelsPlan, packCodes, panelsPlan, repackPlan, sixBitPlan } from './plans.ts'
+import { halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, sixBitPlan } from './plans.ts'
 import { isTernaryType, readFloats, readScale, readTernary } from './read-tensor.ts'
 import { servingParts, servingWeights } from './weights.ts'
 import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
@@ -22,10 +22,10 @@ import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
 /** Bytes of a tensor that are read and moved at a time. */
 const SLICE = 8 << 20
 
-/** What the file has its embedding in decides how it is kept. */
-export function formOf(file: GgufFile): ServingForm {
+/** What the file has its embedding in decides how it is kept, and the executor how ternary codes are. */
+export function formOf(file: GgufFile, executor: Executor): ServingForm {
   const { type } = file.tensor('token_embd.weight')
-  return { embedding: type === 'F16' ? 'f16' : type === 'Q6_K' ? 'q6' : 'f32' }
+  return { embedding: type === 'F16' ? 'f16' : type === 'Q6_K' ? 'q6' : 'f32', ternary: executor.ternary }
 }
 
 /**
@@ -33,14 +33,14 @@ export function formOf(file: GgufFile): ServingForm {
  * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR
  */
 export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number): Promise<PackedWeights> {
-  const form = formOf(file), g = new Graph()
+  const form = formOf(file, executor), g = new Graph()
   servingWeights(g, config, form)
   const { bytes, entries } = weightLayout(g)
   // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than say no.
   if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })
   const arena = executor.allocate(bytes)
   const places = new Map(entries.map(e => [e.name, new Uint8Array(arena, e.offset, e.bytes)]))
-  using packer = new Packer(file, executor)
+  using packer = new Packer(file, executor, form)
   const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
   for (const p of parametersOf(config)) await packer.put(p, ggufName(config.kind, p.name), parts.get(p.name)!, places)
   await packer.settle()
@@ -51,12 +51,14 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
 class Packer implements Disposable {
   #file: GgufFile
   #executor: Executor
+  #base3: boolean
   #plans = new Map<string, LoadedPlan>()
   #running: Promise<void> = Promise.resolve()
 
-  constructor(file: GgufFile, executor: Executor) {
+  constructor(file: GgufFile, executor: Executor, form: ServingForm) {
     this.#file = file
     this.#executor = executor
+    this.#base3 = form.ternary === 'base3'
   }
 
   async put(p: Parameter, name: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>): Promise<void> {
@@ -81,12 +83,13 @@ class Packer implements Disposable {
     if (raw === undefined || single === undefined) {
       // Floats, or blocks of zeros with scales of their own, or something wrong.
       const { trits, scale: m } = readTernary(this.#file, name)
-      packCodes(trits, out, inputs, codes)
+      if (this.#base3) packBase3(trits, out, inputs, codes)
+      else packCodes(trits, out, inputs, codes)
       scale[0] = m
       return
     }
     scale[0] = single
-    await this.#run(`codes ${type} ${p.shape}`, () => repackPlan(out, inputs, ternaryFormats.indexOf(type as TernaryType)), { raw, codes }, () => reserved(type as TernaryType, raw, out * inputs, name))
+    await this.#run(`codes ${type} ${p.shape}`, () => repackPlan(out, inputs, ternaryFormats.indexOf(type as TernaryType), this.#base3), { raw, codes }, () => reserved(type as TernaryType, raw, out * inputs, name))
   }
 
   async #panels(p: Parameter, name: string, place: Uint8Array): Promise<void> {

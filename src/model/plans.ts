@@ -1,6 +1,7 @@
 /** Plans of one operation, for preparing a trained model's matrices for serving. */
 import type { Attribute, DType, Plan } from '../exec/plan.ts'
 import { ternaryBytes } from '../formats/ternary.ts'
+import { base3Bytes, putBase3 } from '../ops/base3.ts'
 import { ternaryFormats } from '../ops/repack.ts'
 
 interface Part {
@@ -40,9 +41,10 @@ export function sixBitPlan(out: number, inputs: number): Plan {
 }
 
 /** `raw` bytes of a packed ternary tensor (`ternaryFormats`) -> ternary `codes`. */
-export function repackPlan(out: number, inputs: number, format: number): Plan {
+export function repackPlan(out: number, inputs: number, format: number, base3: boolean): Plan {
   const bytes = ternaryBytes(ternaryFormats[format]!, out * inputs)
-  return single('repackTernary', [{ name: 'raw', dtype: 'u8', bytes }], [{ name: 'codes', dtype: 'u8', bytes: codeBytes(out, inputs) }], [{ int: out }, { int: inputs }, { int: format }])
+  return single('repackTernary', [{ name: 'raw', dtype: 'u8', bytes }], [{ name: 'codes', dtype: 'u8', bytes: (base3 ? base3Bytes : codeBytes)(out, inputs) }],
+    [{ int: out }, { int: inputs }, { int: format }, { int: base3 ? 1 : 0 }])
 }
 
 /** Bytes of the ternary codes of a matrix. */
@@ -52,6 +54,12 @@ export const codeBytes = (out: number, inputs: number): number => Math.ceil(out 
 export function ternarizePlan(out: number, inputs: number): Plan {
   return single('ternarize', [{ name: 'values', dtype: 'f32', bytes: out * inputs * 4 }],
     [{ name: 'codes', dtype: 'u8', bytes: codeBytes(out, inputs) }, { name: 'scale', dtype: 'f32', bytes: 4 }], [{ int: out }, { int: inputs }])
+}
+
+/** Trits -> codes five to a byte, into `codes` of `base3Bytes` bytes. */
+export function packBase3(trits: Int8Array, out: number, inputs: number, codes: Uint8Array): void {
+  codes.fill(0)
+  for (let o = 0; o < out; o++) for (let k = 0; k < inputs; k++) putBase3(codes, o, k, inputs, trits[o * inputs + k]! + 1)
 }
 
 /** Place of weight (o, k) in the codes: the byte, and how far its two bits are shifted (docs/arithmetic.md, ternarize). */

@@ -2,6 +2,7 @@
  * How a model's operations reach its parameters. The same sequence of operations runs over the latent f32 weights of training and over the
  * prepared ones of serving (ternary codes with their scale, matrices in panels): both give the same bits.
  */
+import type { Executor } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
 import type { ModelConfig } from './config.ts'
@@ -41,6 +42,8 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
 export interface ServingForm {
   /** The token embedding: as f16 or in 6 bits where the file has it so. */
   readonly embedding: 'f32' | 'f16' | 'q6'
+  /** What the executor reads ternary codes fastest in. */
+  readonly ternary: Executor['ternary']
 }
 
 /** The prepared parameters of a model: the buffer 'weights' of a serving graph, and their form. */
@@ -61,7 +64,7 @@ export interface ServingPart {
 const up = (n: number, step: number): number => Math.ceil(n / step)
 
 /** The parameters of a serving graph, in order. Rows of the token embedding are read out of the panels of the head. */
-export function servingParts(config: ModelConfig, { embedding }: ServingForm): ServingPart[] {
+export function servingParts(config: ModelConfig, { embedding, ternary }: ServingForm): ServingPart[] {
   return parametersOf(config).flatMap((of): ServingPart[] => {
     const { name, shape } = of
     const values: ServingPart = { name, of, form: 'values', dtype: 'f32', shape }
@@ -69,7 +72,7 @@ export function servingParts(config: ModelConfig, { embedding }: ServingForm): S
     const [out, inputs] = shape as [number, number]
     if (of.ternary) {
       return [
-        { name: `${name}.t`, of, form: 'codes', dtype: 'u8', shape: [up(out, 16), up(inputs, 16), 16, 4] },
+        { name: `${name}.t`, of, form: 'codes', dtype: 'u8', shape: [up(out, 16), up(inputs, ternary === 'base3' ? 20 : 16), 16, 4] },
         { name: `${name}.m`, of, form: 'scale', dtype: 'f32', shape: [1] },
       ]
     }
@@ -94,7 +97,7 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),
-    bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`), out: outputs.get(weight)! }),
+    bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`), out: outputs.get(weight)!, base3: form.ternary === 'base3' }),
   }
 }
 

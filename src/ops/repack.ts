@@ -1,8 +1,9 @@
 /**
- * Packed ternary tensors of GGUF to the codes that ternaryMatmul reads, without the weights in between. A reserved code is an error: what a file claims to be
+ * Packed ternary tensors of GGUF to the codes that ternaryMatmul or, with `base3` 1, ternaryMatmulBase3 reads, without the weights in between. A reserved code is an error: what a file claims to be
  * ternary has to be.
  */
 import { i2sCode, tq1Code, tq2Code } from '../lib/ternary-codes.ts'
+import { base3Shape, putBase3 } from './base3.ts'
 import { op, u8 } from './op.ts'
 import { packedShape, putCode } from './ternary.ts'
 import type { Dim } from './sizes.ts'
@@ -21,17 +22,17 @@ export const repackTernary = op({
   name: 'repackTernary',
   inputs: ['raw'],
   outputs: ['t'],
-  attributes: { O: 'int', K: 'int', format: 'int' },
-  infer: (_, { O, K, format }) => ({ O, K, format: [0, 1, 2].includes(format as number) ? format : undefined }),
-  operands: a => ({ inputs: [u8(rawBytes(a.format, a.O, a.K))], outputs: [packedShape(a.O, a.K)] }),
+  attributes: { O: 'int', K: 'int', format: 'int', base3: 'int' },
+  infer: (_, { O, K, format, base3 = 0 }) => ({ O, K, format: [0, 1, 2].includes(format as number) ? format : undefined, base3 }),
+  operands: a => ({ inputs: [u8(rawBytes(a.format, a.O, a.K))], outputs: [(a.base3 === 1 ? base3Shape : packedShape)(a.O, a.K)] }),
   check: ([raw], { O, K, format }) => {
     const code = codes[format]!
     for (let i = 0; i < O * K; i++) if (code(raw as Uint8Array, i) === 3) return `weight ${i} has a reserved code`
     return null
   },
-  run: ([raw], [t], { O, K, format }) => {
-    const code = codes[format]!
-    t.fill(0x55)
-    for (let o = 0; o < O; o++) for (let k = 0; k < K; k++) putCode(t, o, k, K, code(raw as Uint8Array, o * K + k))
+  run: ([raw], [t], { O, K, format, base3 }) => {
+    const code = codes[format]!, put = base3 ? putBase3 : putCode
+    t.fill(base3 ? 0 : 0x55)
+    for (let o = 0; o < O; o++) for (let k = 0; k < K; k++) put(t, o, k, K, code(raw as Uint8Array, o * K + k))
   },
 })

@@ -1,5 +1,6 @@
 /** All ops by name: the one table behind graph, executors and tests. */
 import { attention, attentionGrad, writeKeys, writeValues } from './attention.ts'
+import { ternaryMatmulBase3 } from './base3.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { add, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale } from './elementwise.ts'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
@@ -18,5 +19,5 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   matmul, panels, columnSum, add, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
-  halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit,
+  ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit,
 ].map(row => [row.name, row]))

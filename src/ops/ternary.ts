@@ -119,14 +119,20 @@ export const ternaryMatmul = op({
     return [dx, null, null, dw, null]
   },
   run: ([q, scale, , t, m], [y], { N, O, K }) => {
-    const K16 = roundUp(K, 16), weights = new Int8Array(K)
-    for (let o = 0; o < O; o++) {
-      for (let k = 0; k < K; k++) weights[k] = ((t[byteOf(o, k, K16)] >> shiftOf(k)) & 3) - 1
-      for (let n = 0; n < N; n++) {
-        let acc = 0
-        for (let k = 0; k < K; k++) acc += q[n * K16 + k] * weights[k]
-        y[n * O + o] = fround(acc) * fround(m[0] * scale[n])
-      }
-    }
+    const K16 = roundUp(K, 16)
+    ternaryProduct(q, scale, m, y, { N, O, K, K16 }, (o, k) => ((t[byteOf(o, k, K16)] >> shiftOf(k)) & 3) - 1)
   },
 })
+
+/** The product, wherever the weights lie. */
+export function ternaryProduct(q: Data, scale: Data, m: Data, y: Data, { N, O, K, K16 }: Record<'N' | 'O' | 'K' | 'K16', number>, weight: (o: number, k: number) => number): void {
+  const weights = new Int8Array(K)
+  for (let o = 0; o < O; o++) {
+    for (let k = 0; k < K; k++) weights[k] = weight(o, k)
+    for (let n = 0; n < N; n++) {
+      let acc = 0
+      for (let k = 0; k < K; k++) acc += q[n * K16 + k] * weights[k]
+      y[n * O + o] = fround(acc) * fround(m[0] * scale[n])
+    }
+  }
+}
