@@ -4,7 +4,7 @@
  * over HTTP: quiet, while honest processes are started and ended in the same way (starting a process needs a processor, whoever does it), and during the attacks; in turns,
  * five rounds, so that the machine's own moods fall on all three.
  */
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,7 +40,9 @@ async function neighbours(phase: Phase, signal: AbortSignal): Promise<void> {
   }
 }
 
-const { url, key } = await served(model, join(dir, 'state'))
+const config = join(dir, 'verit.toml')
+writeFileSync(config, '[keys]\nrequests_per_minute = 0\n[addresses]\nrequests_per_minute = 0\n', { mode: 0o600 })
+const { url, key } = await served(model, join(dir, 'state'), '--config', config)
 const times = new Map<string, number[]>()
 async function timed(name: string, path: string, init: RequestInit): Promise<void> {
   const began = performance.now()

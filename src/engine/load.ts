@@ -19,6 +19,8 @@ export interface LoadOptions extends EngineOptions {
   instructionSet?: string | undefined
   /** What the file's digest must be, for a pulled model. */
   expectedDigest?: Digest | undefined
+  /** The file's digest, where the caller has taken it on this very descriptor. Default: it is taken here. */
+  digest?: Digest | undefined
 }
 
 /**
@@ -27,14 +29,12 @@ export interface LoadOptions extends EngineOptions {
  * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
-  const { threads, instructionSet, expectedDigest, ...rest } = options
+  const { threads, instructionSet, expectedDigest, digest: known, ...rest } = options
   checkOptions(rest)
   const file = open(source)
   try {
     const gguf = new GgufFile(file)
-    const progress = new Progress({ label: 'hash', total: file.size, format: formatBytes })
-    const digest = await digestDescriptor(file.fd, file.name, { onProgress: done => progress.update(done) })
-    progress.clear()
+    const digest = known ?? await hashed(file)
     if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
     const executor = openExecutor({ ...(threads !== undefined && { threads }), ...(instructionSet !== undefined && { instructionSet }) })
     const model = await loadGguf(gguf, executor)
@@ -54,6 +54,13 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
   } finally {
     if (file !== source) file.close()
   }
+}
+
+async function hashed(file: RegularFile): Promise<Digest> {
+  const progress = new Progress({ label: 'hash', total: file.size, format: formatBytes })
+  const digest = await digestDescriptor(file.fd, file.name, { onProgress: done => progress.update(done) })
+  progress.clear()
+  return digest
 }
 
 function open(source: string | FileHandle | RegularFile): RegularFile {

@@ -6,6 +6,7 @@
 import { Socket } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { loadModel } from '../engine/load.ts'
+import type { Digest } from '../trust/digest.ts'
 import { RegularFile } from '../lib/regular-file.ts'
 import { memoryCeiling } from './memory-ceiling.ts'
 import { lockProcess } from './sandbox.ts'
@@ -16,11 +17,11 @@ const MODEL = 4
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), async ({ name, threads, context, slots, instructionSet, memoryBytes, requireSandbox }) => {
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), async ({ name, threads, context, slots, instructionSet, memoryBytes, digest, requireSandbox }) => {
   const file = new RegularFile(MODEL, name, false)
   const processors = availableParallelism() // a container's share of them is read from files
   const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { slots, context }), required: requireSandbox === true })
   const count = threads ?? (process.env.VERIT_THREADS === undefined ? processors : undefined)
-  return { engine: await loadModel(file, { threads: count, context, slots, instructionSet }), sandbox }
+  return { engine: await loadModel(file, { threads: count, context, slots, instructionSet, digest: digest as Digest | undefined }), sandbox }
 })
 process.exit(0)

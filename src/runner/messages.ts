@@ -42,7 +42,7 @@ export type Prompt = Static<typeof Prompt>
 const ToRunner = Type.Union([
   Type.Object({
     type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count),
-    instructionSet: Type.Optional(shortText), memoryBytes: Type.Optional(count), requireSandbox: Type.Optional(Type.Boolean()),
+    instructionSet: Type.Optional(shortText), memoryBytes: Type.Optional(count), digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
   }, closed),
   Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling }, closed),
   Type.Object({ type: Type.Literal('cancel'), id: CallId }, closed),

@@ -140,7 +140,7 @@ export class ModelRunner {
     this.#process = process
     try {
       await this.#checkDigest()
-      this.#info = await process.load()
+      this.#info = await process.load(this.#digest)
       this.#file.checkUnchanged()
     } catch (e) {
       await process.close()

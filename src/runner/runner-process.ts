@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import type { Digest } from '../trust/digest.ts'
 import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
@@ -81,12 +82,12 @@ export class RunnerProcess {
     this.#watchHangs()
   }
 
-  /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. */
-  load(): Promise<ModelInfo> {
+  /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
+  load(digest?: Digest): Promise<ModelInfo> {
     const { name, threads, context, slots, instructionSet, memoryBytes, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet, memoryBytes, requireSandbox }) })
+    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet, memoryBytes, digest, requireSandbox }) })
     return this.ready
   }
 
