@@ -1,5 +1,5 @@
 /**
- * Fuzzes what reads files and frames: `node scripts/fuzz.ts gguf|safetensors|tokenizer|sentencepiece|template|frames|all --seconds 60 --seed 1 --workers 2`.
+ * Fuzzes what reads files and frames: `node scripts/fuzz.ts gguf|safetensors|tokenizer|sentencepiece|template|frames|all --seconds 60 --seed 1 --workers 2`, or until `--inputs 2000000` are done.
  * Counts inputs and findings: a crash (anything but a VeritError, or a worker that ends), a hang (over a second of processor time), an allocation (the heap and buffers of the
  * worker grow by more than the target's limit over one input). A finding is saved in test/fuzz-findings, which test/fuzz.test.ts runs again.
  * The same seed gives the same inputs: input n is made from the seed and n alone. Exit status 1 when something was found.
@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { getHeapStatistics } from 'node:v8'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { Progress } from '../src/lib/progress.ts'
 import { accepted, targets } from './fuzz-targets.ts'
 
 const HANG_MS = 1000
@@ -67,10 +68,21 @@ interface Total {
   findings: Finding[]
 }
 
-async function fuzz(name: string, seed: number, seconds: number, workers: number, folder: string): Promise<Total> {
+interface Run {
+  seed: number
+  seconds: number
+  /** Inputs after which it ends, if the seconds are not over before. */
+  most: number
+  workers: number
+  folder: string
+}
+
+async function fuzz(name: string, { seed, seconds, most, workers, folder }: Run): Promise<Total> {
   const target = await targets[name]!()
   const total: Total = { inputs: 0, accepted: 0, findings: [] }
   const end = performance.now() + seconds * 1000
+  const running = new Set<Int32Array>(), progress = new Progress({ label: name, ...(Number.isFinite(most) && { total: most }) })
+  const doneSoFar = (): number => [...running].reduce((n, cells) => n + cells[DONE]!, total.inputs)
   const found = (finding: Finding): void => {
     total.findings.push(finding)
     mkdirSync(folder, { recursive: true })
@@ -79,8 +91,9 @@ async function fuzz(name: string, seed: number, seconds: number, workers: number
   }
 
   async function lane(first: number): Promise<void> {
-    for (let next = first; performance.now() < end;) {
+    for (let next = first; performance.now() < end && doneSoFar() < most;) {
       const cells = new Int32Array(new SharedArrayBuffer(20))
+      running.add(cells)
       const task: Task = { target: name, seed, first: next, step: workers, cells }
       const worker = new Worker(new URL(import.meta.url), { workerData: task, resourceLimits: { maxOldGenerationSizeMb: LIMITS(name).heap } })
       worker.on('message', found)
@@ -90,7 +103,8 @@ async function fuzz(name: string, seed: number, seconds: number, workers: number
       })
       let seen = { index: -1, cpu: 0 }
       const watch = setInterval(() => {
-        if (performance.now() >= end) Atomics.store(cells, STOP, 1)
+        progress.update(doneSoFar())
+        if (performance.now() >= end || doneSoFar() >= most) Atomics.store(cells, STOP, 1)
         const started = Atomics.load(cells, STARTED), index = cells[INDEX]!
         if (seen.index !== index) seen = { index, cpu: cpuMs() }
         // On a busy machine a worker may just not have had its turn: the time of the processors counts, of which each worker can take its share.
@@ -103,31 +117,34 @@ async function fuzz(name: string, seed: number, seconds: number, workers: number
       await over
       clearInterval(watch)
       total.inputs += cells[DONE]!
+      running.delete(cells)
       total.accepted += cells[ACCEPTED]!
       next = cells[INDEX]! + workers
     }
   }
   await Promise.all(Array.from({ length: workers }, (_, i) => lane(i)))
+  progress.clear()
   return total
 }
 
 async function main(): Promise<void> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' }, workers: { type: 'string', default: '2' }, save: { type: 'string' } },
+    options: { seconds: { type: 'string' }, seed: { type: 'string', default: '1' }, workers: { type: 'string', default: '2' }, inputs: { type: 'string' }, save: { type: 'string' } },
   })
   const [wanted = 'all'] = positionals
   const names = wanted === 'all' ? Object.keys(targets) : [wanted]
-  const [seconds, seed, workers] = [values.seconds, values.seed, values.workers].map(Number) as [number, number, number]
-  if (!names.every(n => Object.hasOwn(targets, n)) || !(seconds > 0) || !Number.isInteger(seed) || !(Number.isInteger(workers) && workers > 0 && workers <= 64)) {
-    process.stderr.write(`usage: node scripts/fuzz.ts [${Object.keys(targets).join('|')}|all] [--seconds N] [--seed N] [--workers N] [--save FOLDER]\n`)
+  const most = Number(values.inputs ?? Infinity)
+  const [seconds, seed, workers] = [values.seconds ?? (values.inputs === undefined ? 60 : 1e6), values.seed, values.workers].map(Number) as [number, number, number]
+  if (!names.every(n => Object.hasOwn(targets, n)) || !(seconds > 0) || !(most > 0) || !Number.isInteger(seed) || !(Number.isInteger(workers) && workers > 0 && workers <= 64)) {
+    process.stderr.write(`usage: node scripts/fuzz.ts [${Object.keys(targets).join('|')}|all] [--seconds N] [--inputs N] [--seed N] [--workers N] [--save FOLDER]\n`)
     process.exitCode = 2
     return
   }
   const folder = values.save ?? new URL('../test/fuzz-findings', import.meta.url).pathname
   for (const name of names) {
     const began = performance.now()
-    const { inputs, accepted: good, findings } = await fuzz(name, seed, seconds, workers, folder)
+    const { inputs, accepted: good, findings } = await fuzz(name, { seed, seconds, most, workers, folder })
     const count = (kind: Finding['kind']): number => findings.filter(f => f.kind === kind).length
     process.stdout.write(`${name}: ${inputs} inputs (${good} accepted) in ${((performance.now() - began) / 1000).toFixed(0)} s, seed ${seed}: `
       + `${count('crash')} crashes, ${count('hang')} hangs, ${count('allocation')} allocations\n`)
