@@ -2,6 +2,8 @@
  * `npm run -s fixture -- DIR`: trains the model of a reference folder (`fixture.json`, `tensors.safetensors`; made by PyTorch in float64) for its
  * steps and prints, as one JSON line, how far the logits, losses, gradients and weights are from the reference. Relative errors are per tensor,
  * the norm of the difference over the norm.
+ *
+ * `npm run -s fixture -- MODEL.gguf DIR`: compares a model with the logits and greedy tokens of a reference (fixture-model.ts), as one JSON line too.
  */
 import { resolve } from 'node:path'
 import { openExecutor } from '../src/exec/index.ts'
@@ -14,15 +16,17 @@ import type { Parameter } from '../src/model/parameters.ts'
 import { adamHyper } from '../src/train/stepper.ts'
 import { FixtureFolder } from './fixture-folder.ts'
 import type { Values } from './fixture-folder.ts'
+import { compareModel } from './fixture-model.ts'
 
-const folder = process.argv[2]
-if (folder === undefined) {
-  process.stderr.write('usage: npm run -s fixture -- DIR\n')
+// npm runs a script in the package's folder; a relative path means the one it was called from.
+const [first, second, more] = process.argv.slice(2).map(path => resolve(process.env['INIT_CWD'] ?? '', path))
+if (first === undefined || more !== undefined) {
+  process.stderr.write('usage: npm run -s fixture -- DIR\n       npm run -s fixture -- MODEL.gguf EXPECTED_DIR\n')
   process.exit(2)
 }
 
-try { // npm runs a script in the package's folder; a relative path means the one it was called from.
-  process.stdout.write(`${JSON.stringify(await check(resolve(process.env['INIT_CWD'] ?? '', folder)))}\n`)
+try {
+  process.stdout.write(`${JSON.stringify(second === undefined ? await check(first) : await compareModel(first, second))}\n`)
 } catch (e) {
   if (!VeritError.is(e)) throw e
   process.stderr.write(`${e.message}\n`)
