@@ -167,6 +167,43 @@ static void threads_only(void) {
   end(rule);
 }
 
+/*
+ * New memory that the ceiling (RLIMIT_DATA) counts: private, and no stack. Node asks for no other; of files it is the model that can be mapped, to be read.
+ */
+static void map(const ranges_t *code) {
+  const int rule = on(SYS_mmap);
+  low(3);
+  emit(BPF_JMP | BPF_JSET | BPF_K, 0, 1, MAP_GROWSDOWN);
+  answer(ERROR(EPERM));
+  emit(BPF_ALU | BPF_AND | BPF_K, 0, 0, MAP_SHARED | MAP_ANONYMOUS);
+  equal(MAP_SHARED | MAP_ANONYMOUS, 0, 1);
+  answer(ERROR(EPERM));
+  low(2);
+  emit(BPF_JMP | BPF_JSET | BPF_K, 0, 1, PROT_EXEC);
+  answer(code ? KILL : ALLOW);
+  answer(ALLOW);
+  end(rule);
+}
+
+/*
+ * The gateway and every later process read the model through the same open file: its flags are theirs, too. With O_DIRECT they could read it no more.
+ */
+static void descriptor_flags(void) {
+  const int rule = on(SYS_fcntl);
+  low(1);
+  equal(F_SETFL, 0, 4);
+  low(2);
+  emit(BPF_JMP | BPF_JSET | BPF_K, 0, 1, O_DIRECT | O_APPEND | O_ASYNC | O_NOATIME);
+  answer(ERROR(EPERM));
+  answer(ALLOW);
+  for (const int *f = (const int[]){F_GETFD, F_SETFD, F_GETFL, -1}; *f >= 0; f++) { /* F_SETOWN would send signals */
+    equal((uint32_t)*f, 0, 1);
+    answer(ALLOW);
+  }
+  answer(ERROR(EPERM));
+  end(rule);
+}
+
 /* asking for limits, not setting them */
 static void limits_read_only(void) {
   const int rule = on(SYS_prlimit64);
@@ -182,7 +219,6 @@ static void limits_read_only(void) {
 int seccomp_lock(const ranges_t *code, int ring) {
   const uint32_t self[] = {(uint32_t)getpid()};
   const uint32_t controls[] = {FIONBIO, FIOCLEX, FIONCLEX, FIONREAD}, names[] = {PR_SET_NAME, PR_GET_NAME};
-  const uint32_t flags[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL}; /* F_SETOWN would send signals */
   length = 0;
   load(offsetof(struct seccomp_data, arch));
   equal(ARCHITECTURE, 1, 0);
@@ -194,12 +230,7 @@ int seccomp_lock(const ranges_t *code, int ring) {
 #endif
   all(allowed, COUNT(allowed), ALLOW);
   all((const int[]){NR_IO_URING_ENTER}, 1, ring ? ALLOW : KILL);
-  const int map = on(SYS_mmap);
-  low(2);
-  emit(BPF_JMP | BPF_JSET | BPF_K, 0, 1, PROT_EXEC);
-  answer(code ? KILL : ALLOW);
-  answer(ALLOW);
-  end(map);
+  map(code);
   protect(SYS_mprotect, code);
   protect(SYS_pkey_mprotect, code);
   threads_only();
@@ -208,7 +239,7 @@ int seccomp_lock(const ranges_t *code, int ring) {
   one_of(SYS_kill, 0, self, COUNT(self), KILL);
   one_of(SYS_ioctl, 1, controls, COUNT(controls), ERROR(ENOTTY));
   one_of(SYS_prctl, 0, names, COUNT(names), ERROR(EPERM));
-  one_of(SYS_fcntl, 1, flags, COUNT(flags), ERROR(EPERM));
+  descriptor_flags();
   all(deadly, COUNT(deadly), KILL);
   all(paths, COUNT(paths), ERROR(EACCES));
   all((const int[]){NR_CLONE3, SYS_statx, NR_IO_URING_SETUP}, 3, ERROR(ENOSYS)); /* the C library and libuv then take clone, fstat and epoll */

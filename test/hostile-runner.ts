@@ -2,6 +2,7 @@
  * For tests only: a model process that is the attacker's from the moment of its lock on. It is started and locked as the real one is, with the same
  * function, and then does what it is told: JSON in the place of the model's name. What the attempts returned is its answer, as the name of its model.
  */
+import { constants } from 'node:fs'
 import { createRequire } from 'node:module'
 import { open } from 'node:fs/promises'
 import { Socket } from 'node:net'
@@ -101,6 +102,9 @@ function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [f
     'input to a terminal': () => call(n['ioctl']!, 2, 0x5412, text('x')),
     'higher limits': () => call(n['prlimit64']!, 0, 7, new Uint8Array(16).fill(1), 0),
     'to be debugged': () => call(n['prctl']!, 4, 1, 0, 0, 0),
+    'shared memory, which no ceiling counts': () => call(n['mmap']!, 0, 1 << 28, 3, 0x21, -1, 0),
+    'memory that grows like a stack, which no ceiling counts': () => call(n['mmap']!, 0, 1 << 28, 3, 0x122, -1, 0),
+    'to read the model past the cache, in each process to come': () => call(n['fcntl']!, 4, 4, constants.O_DIRECT),
     'many descriptors': () => {
       let r = 0
       for (let i = 0; i < 100 && r === 0; i++) r = call(n['pipe2']!, new Uint8Array(8), 0)

@@ -85,6 +85,7 @@ test('what Node may ask for in good faith is an error, and so is every path, lim
   'open a file': -EACCES, 'open the root folder': -EACCES, 'open with openat2': -EACCES, 'create a file': -EACCES, 'make a folder': -EPERM, 'ask whether a file exists': -EACCES,
   'open through an older thread': -EACCES, 'io_uring': -ENOSYS, 'signals through a descriptor': -EPERM, 'input to a terminal': -ENOTTY, 'higher limits': -EPERM,
   'to be debugged': -EPERM, 'signal itself': 0, 'the engine makes its code executable': 0, 'the engine compiles': 1, 'many descriptors': -EMFILE, 'all memory': -ENOMEM,
+  'shared memory, which no ceiling counts': -EPERM, 'memory that grows like a stack, which no ceiling counts': -EPERM, 'to read the model past the cache, in each process to come': -EPERM,
 }, true))
 
 test('Landlock alone, on threads old and new, stops files, TCP, signals and tracing', { skip }, () => returns({
