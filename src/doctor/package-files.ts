@@ -19,11 +19,14 @@ const MOST_BYTES = 4 << 20
 const SHOWN = 5
 const Manifest = Type.Object({ version: Type.Literal(1), files: Type.Record(Type.String(), Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })) }, { additionalProperties: false })
 
-/** All files below a folder, links and others too, relative with `/`, in the order of their names; but for node_modules and the list itself. */
+/**
+ * All files below a folder, links and others too, relative with `/`, in the order of their names; but for the list itself and the package's own dependencies:
+ * a node_modules further down would come before those.
+ */
 export function filesBelow(root: string, folder = ''): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap(entry => {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`
-    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesBelow(root, path)
+    if (entry.isDirectory()) return path === 'node_modules' ? [] : filesBelow(root, path)
     return path === MANIFEST ? [] : [path]
   }).toSorted()
 }

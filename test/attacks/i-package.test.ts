@@ -9,7 +9,7 @@ import { writePackageFiles } from '../../scripts/package-files.ts'
 import { MANIFEST, checkPackage } from '../../src/doctor/package-files.ts'
 import { digestBytes } from '../../src/trust/digest.ts'
 
-const FILES = ['dist/cli/main.js', 'dist/index.js', 'native/plan.c', 'prebuilds/linux-x64/verit.node', 'models/verit.pub', 'docs/pull.md', 'scripts/build-native.mjs', 'LICENSE', 'README.md', 'SECURITY.md']
+const FILES = ['dist/cli/main.js', 'dist/index.js', 'dist/node_modules/own/index.js', 'native/plan.c', 'prebuilds/linux-x64/verit.node', 'models/verit.pub', 'docs/pull.md', 'scripts/build-native.mjs', 'LICENSE', 'README.md', 'SECURITY.md']
 const NOT_PACKED = ['prebuilds/linux-x64/notes.txt', 'scripts/sbom.ts', 'src/index.ts', 'node_modules/other/index.js']
 let base: string
 let listed: string
@@ -63,7 +63,10 @@ test('I9 changed, missing, exchanged and additional files of the installed packa
   for (const path of ['dist/cli/extra.js', 'prebuilds/linux-x64/other.node', 'binding.gyp', '.npmrc']) {
     await says(root => writeFileSync(join(root, path), 'x'), 'package.additional', 'warning', new RegExp(`^${path.replaceAll('.', '\\.')} is in the package's folder`))
   }
-  await says(root => FILES.forEach(path => writeFileSync(join(root, path), 'x')), 'package.changed', 'problem', /and 5 more are not as packed/)
+  // Node looks for a dependency there first
+  await says(root => (mkdirSync(join(root, 'dist/node_modules/fastify'), { recursive: true }), writeFileSync(join(root, 'dist/node_modules/fastify/index.js'), 'x')),
+    'package.additional', 'warning', /^dist\/node_modules\/fastify\/index\.js is in the package's folder/)
+  await says(root => FILES.forEach(path => writeFileSync(join(root, path), 'x')), 'package.changed', 'problem', /and 6 more are not as packed/)
 })
 
 test('I9 a list that is damaged or leads out of the package is a problem, one that is missing is told; one that was changed with the files has another digest', async () => {
