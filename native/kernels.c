@@ -12,7 +12,9 @@
 #include "base3.c"
 #include "repack.c"
 #include "sixbit.c"
+#include "eightbit.c"
 #include "optimizer.c"
+#include "probe.c"
 
 #define ONE(chunks_, run_) {.phases = {{chunks_, run_}}}
 static const op_kernel KERNELS[OP_COUNT] = {
@@ -35,6 +37,8 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_geluGrad] = ONE(flat_chunks, geluGrad_run),
     [OP_reluSquareGate] = ONE(flat_chunks, reluSquareGate_run),
     [OP_reluSquareGateGrad] = ONE(flat_chunks, reluSquareGateGrad_run),
+    [OP_siluGate] = ONE(flat_chunks, siluGate_run),
+    [OP_siluGateGrad] = ONE(flat_chunks, siluGateGrad_run),
     [OP_dropout] = ONE(flat_chunks, dropout_run),
     [OP_rope] = ONE(rope_chunks, rope_run),
     [OP_writeKeys] = ONE(write_chunks, writeKeys_run),
@@ -58,6 +62,11 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_sixBitMatmul] = ONE(sixBitMatmul_chunks, sixBitMatmul_run),
     [OP_sixBitRows] = ONE(row_chunks, sixBitRows_run),
     [OP_repackSixBit] = ONE(block16_chunks, repackSixBit_run),
+    [OP_readProbe] = ONE(readProbe_chunks, readProbe_run),
+    [OP_dotProbe] = ONE(dotProbe_chunks, dotProbe_run),
+    [OP_eightBitMatmul] = ONE(eightBitMatmul_chunks, eightBitMatmul_run),
+    [OP_eightBitRows] = ONE(row_chunks, eightBitRows_run),
+    [OP_repackEightBit] = ONE(block16_chunks, repackEightBit_run),
     [OP_squareSum] = ONE(squareSum_chunks, squareSum_run),
     [OP_clipFactor] = ONE(one_chunk, clipFactor_run),
     [OP_adamw] = ONE(adamw_chunks, adamw_run),

@@ -53,6 +53,8 @@ NEED(gelu) { in[0] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 NEED(geluGrad) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 NEED(reluSquareGate) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 NEED(reluSquareGateGrad) { in[0] = in[1] = in[2] = out[0] = out[1] = F(a[0] * a[1]); return sizes(a, 2); }
+NEED(siluGate) { return reluSquareGate_need(a, in, out); }
+NEED(siluGateGrad) { return reluSquareGateGrad_need(a, in, out); }
 NEED(dropout) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 12; return sizes(a, 2); }
 NEED(rope) {
   in[0] = out[0] = F(a[0] * a[1] * a[2]);
@@ -135,6 +137,25 @@ NEED(sixBitMatmul) {
 }
 NEED(sixBitRows) { in[3] = F(a[0]); out[0] = F(a[0] * a[2]); return sizes(a, 3) && six_bit(a + 1, in); }
 NEED(repackSixBit) { in[0] = a[0] * a[1] / 256 * 210; return six_bit(a, out); }
+NEED(readProbe) { in[0] = a[0]; out[0] = F((a[0] + (1 << 20) - 1) / (1 << 20)); return sizes(a, 1) && a[0] % 64 == 0; }
+NEED(dotProbe) { in[0] = 128; in[1] = 28 * 4; out[0] = F(a[0] * 16); return sizes(a, 2) && a[1] <= 1 << 15; } /* 12 * 2 * 4 products of 3 * 128 at most a round */
+/* codes and factors of a matrix of 8-bit weights */
+static int eight_bit(const wide_t *a, wide_t *part) {
+  if (!sizes(a, 2) || a[0] < 1 || a[1] < 1 || a[1] % 32 || a[1] > LONGEST_ROW) return 0;
+  const wide_t n = round_up((int64_t)a[0], 16) * a[1];
+  part[0] = n;
+  part[1] = n / 16;
+  return 1;
+}
+NEED(eightBitMatmul) {
+  in[0] = 2 * a[0] * a[2];
+  in[1] = F(a[0]);
+  in[2] = F(a[0] * (a[2] / 16));
+  out[0] = F(a[0] * a[1]);
+  return sizes(a, 3) && eight_bit(a + 1, in + 3);
+}
+NEED(eightBitRows) { in[2] = F(a[0]); out[0] = F(a[0] * a[2]); return sizes(a, 3) && eight_bit(a + 1, in); }
+NEED(repackEightBit) { in[0] = a[0] * a[1] / 32 * 34; return eight_bit(a, out); }
 NEED(squareSum) { in[0] = F(a[0]); out[0] = F((a[0] + 4095) / 4096); return sizes(a, 1); }
 NEED(clipFactor) { in[0] = F(a[0]); out[0] = 8; return sizes(a, 1); }
 NEED(adamw) { in[0] = in[1] = in[2] = in[3] = out[0] = out[1] = out[2] = F(a[0]); in[4] = 8; in[5] = 24; return sizes(a, 2) && a[1] <= a[0]; }

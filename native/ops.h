@@ -12,13 +12,16 @@
   X(layerNorm, 3, 2, 4) X(layerNormGrad, 4, 1, 2) X(layerNormParamGrad, 3, 2, 3) \
   X(rmsNorm, 2, 2, 3) X(rmsNormGrad, 4, 1, 2) X(rmsNormParamGrad, 3, 1, 2) \
   X(gelu, 1, 1, 2) X(geluGrad, 2, 1, 2) X(reluSquareGate, 2, 1, 2) X(reluSquareGateGrad, 3, 2, 2) \
+  X(siluGate, 2, 1, 2) X(siluGateGrad, 3, 2, 2) \
   X(dropout, 2, 1, 5) X(rope, 4, 1, 5) X(writeKeys, 2, 1, 4) X(writeValues, 2, 1, 4) \
   X(attention, 5, 2, 7) X(attentionGrad, 6, 3, 6) \
   X(crossEntropy, 2, 2, 2) X(crossEntropyGrad, 4, 1, 2) X(mean, 1, 1, 1) X(meanGrad, 1, 1, 1) \
   X(quantizeRows, 1, 3, 2) X(dequantizeRows, 2, 1, 2) X(ternarize, 1, 2, 2) X(unternarize, 2, 1, 2) X(ternaryMatmul, 5, 1, 3) \
   X(squareSum, 1, 1, 1) X(clipFactor, 1, 1, 2) X(adamw, 6, 3, 2) \
   X(halfPanels, 1, 1, 2) X(panelRows, 2, 1, 4) X(repackTernary, 1, 1, 4) X(ternaryMatmulBase3, 5, 1, 3) \
-  X(quantizeFine, 1, 3, 2) X(sixBitMatmul, 6, 1, 3) X(sixBitRows, 4, 1, 3) X(repackSixBit, 1, 3, 2)
+  X(eightBitMatmul, 5, 1, 3) X(eightBitRows, 3, 1, 3) X(repackEightBit, 1, 2, 2) \
+  X(quantizeFine, 1, 3, 2) X(sixBitMatmul, 6, 1, 3) X(sixBitRows, 4, 1, 3) X(repackSixBit, 1, 3, 2) \
+  X(readProbe, 1, 1, 1) X(dotProbe, 2, 1, 2)
 
 enum {
 #define X(name, in, out, attributes) OP_##name,

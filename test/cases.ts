@@ -110,6 +110,9 @@ const fineSums: Fill = (data, _, pick) => {
 const sixBitBlocks: Fill = (data, _, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = i % 210 === 209 ? pick(2) * 0x80 + pick(0x7c) : pick(256)
 }
+const eightBitBlocks: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) data[i] = i % 34 === 1 ? pick(2) * 0x80 + pick(0x7c) : pick(256)
+}
 const squares: Fill = data => {
   for (let i = 0; i < data.length; i++) data[i] = Math.abs(data[i])
 }
@@ -148,7 +151,7 @@ function specs(): Spec[] {
   return [
     ...matmuls(),
     ...[[1, 1], [33, 7], [64, 16], [100, 3]].flatMap(([Nc, K]) => [0, 1].map((layoutB): Spec => ({ op: 'panels', a: { Nc, K, layoutB }, values: 'wild' }))),
-    ...matrices.flatMap(a => ['columnSum', 'add', 'gelu', 'geluGrad', 'reluSquareGate', 'reluSquareGateGrad', 'scale'].flatMap(op => forValues(values => ({ op, a, values })))),
+    ...matrices.flatMap(a => ['columnSum', 'add', 'gelu', 'geluGrad', 'reluSquareGate', 'reluSquareGateGrad', 'siluGate', 'siluGateGrad', 'scale'].flatMap(op => forValues(values => ({ op, a, values })))),
     ...matrices.flatMap(a => [0, 1].flatMap(hasBias => forValues(values => ({ op: 'layerNorm', a: { ...a, hasBias, eps: 1e-5 }, values })))),
     ...matrices.flatMap(a => [0, 1].map((hasBias): Spec => ({ op: 'layerNormParamGrad', a: { ...a, hasBias }, values: 'special' }))),
     ...matrices.flatMap(a => forValues(values => ({ op: 'rmsNorm', a: { ...a, eps: 1e-6 }, values }))),
@@ -176,6 +179,13 @@ function specs(): Spec[] {
     ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [9, 40, 768], [6, 1100, 256]].flatMap(([N, O, K]): Spec[] => [
       { op: 'sixBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
       { op: 'sixBitRows', a: { N, O, K }, fill: { codes: bytes, s: bytes, ids: below('O') } }, { op: 'repackSixBit', a: { O, K }, fill: { raw: sixBitBlocks } },
+    ]),
+    ...[0, 64, 320, 576, (1 << 20) - 64, (2 << 20) + 448].map((N): Spec => ({ op: 'readProbe', a: { N }, fill: { x: bytes } })),
+    ...[[1, 1], [3, 40], [7, 0], [2, 2000]].map(([N, rounds]): Spec => ({ op: 'dotProbe', a: { N, rounds }, fill: { c: bytes, q: bytes } })),
+    ...[[1, 1, 32], [3, 16, 96], [4, 33, 256], [9, 40, 544], [6, 1100, 64]].flatMap(([N, O, K]): Spec[] => [
+      { op: 'eightBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
+      { op: 'eightBitMatmul', a: { N, O, K }, fill: { q: bytes, sum: fineSums, codes: bytes, d: halves } }, // what quantizeFine does not give
+      { op: 'eightBitRows', a: { N, O, K }, fill: { codes: bytes, d: halves, ids: below('O') } }, { op: 'repackEightBit', a: { O, K }, fill: { raw: eightBitBlocks } },
     ]),
     ...[1, 17, 4096, 4097, 10000].map((P): Spec => ({ op: 'squareSum', a: { P }, values: P === 17 ? 'special' : 'plain' })),
     ...[[1, 0], [3, 1], [40, 100], [17, 0.5]].map(([S, maxNorm]): Spec => ({ op: 'clipFactor', a: { S, maxNorm }, fill: { s: squares } })),

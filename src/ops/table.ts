@@ -2,13 +2,15 @@
 import { attention, attentionGrad, writeKeys, writeValues } from './attention.ts'
 import { ternaryMatmulBase3 } from './base3.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
-import { add, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale } from './elementwise.ts'
+import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
+import { add, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
 import { columnSum, matmul, panels } from './matmul.ts'
 import type { Op } from './op.ts'
 import { adamw, clipFactor, squareSum } from './optimizer.ts'
 import { halfPanels, panelRows } from './panels.ts'
+import { dotProbe, readProbe } from './probe.ts'
 import { repackTernary } from './repack.ts'
 import { rmsNorm, rmsNormGrad, rmsNormParamGrad } from './rms-norm.ts'
 import { rope } from './rope.ts'
@@ -17,7 +19,8 @@ import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } f
 
 export const opTable: ReadonlyMap<string, Op> = new Map([
   matmul, panels, columnSum, add, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
-  rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
+  rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
-  ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit,
+  ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
+  readProbe, dotProbe,
 ].map(row => [row.name, row]))
