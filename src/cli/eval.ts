@@ -42,7 +42,7 @@ export function command(): Command {
     .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
     .addOption(new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation'))
     .option('--tokens <n>', 'tokens to predict (default: as in training on the data of the training run, else all)', numberOption)
-    .option('--threads <n>', 'threads (default: all processors)', numberOption)
+    .option('--threads <n>', 'threads (default: one for each core)', numberOption)
     .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
     .option('--json', 'print one JSON object')
     .addHelpText('after', `

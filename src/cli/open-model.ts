@@ -43,7 +43,7 @@ const SAMPLING = [
 /** Adds --threads, --instruction-set and --context. */
 export function modelOptions(c: Command): Command {
   return c
-    .option('--threads <n>', 'threads (default: all processors; no result depends on it)', numberOption)
+    .option('--threads <n>', 'threads (default: one for each core; no result depends on it)', numberOption)
     .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
     .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
 }

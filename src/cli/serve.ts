@@ -56,7 +56,7 @@ export function command(): Command {
     .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)', modelId)
   return addSettingFlags(serve)
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
-    .option('--threads <n>', 'threads that compute (default: as many as there are cores)', whole(1, 1024))
+    .option('--threads <n>', 'threads that compute (default: one for each core)', whole(1, 1024))
     .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the fastest here)')
     .option('--log-json', 'log JSON lines on a terminal too')
     .addHelpText('after', `

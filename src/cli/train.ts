@@ -75,7 +75,7 @@ export function command(): Command {
     .option('--stop-at <n>', 'save and stop after this many steps of the run', numberOption)
     .option('--vocab-size <n>', 'tokens to learn from a text file (default: 4096)', numberOption)
     .addOption(new Option('--tokenizer-kind <kind>', 'tokenizer to learn from a text file (default: that of the preset)').choices(['bpe', 'character']))
-    .option('--threads <n>', 'threads (default: all processors; no result depends on it)', numberOption)
+    .option('--threads <n>', 'threads (default: one for each core; no result depends on it)', numberOption)
     .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
     .option('--json', 'print the record as one JSON object')
   for (const [key, value, text] of MODEL) c.option(`${kebab(key)} <${value}>`, `model: ${text}`, numberOption)

@@ -5,7 +5,7 @@ import type { Executor } from './plan.ts'
 import { referenceExecutor } from './reference.ts'
 
 export interface ExecutorOptions {
-  /** Worker threads. Default: all processors available to the process, or the environment's VERIT_THREADS. */
+  /** Worker threads. Default: one for each core that the process may use, or the environment's VERIT_THREADS. */
   threads?: number
   /** 'avx512', 'avx2', 'neon', 'baseline' or 'reference'. Default: the best here, or the environment's VERIT_ISA. Results do not depend on it. */
   instructionSet?: string

@@ -4,11 +4,11 @@
  */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { symbols } from './plan.ts'
 import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
+import { processors } from './processors.ts'
 
 export type InstructionSet = 'avx512' | 'avx2' | 'neon' | 'baseline'
 
@@ -139,7 +139,7 @@ class NativePlan implements LoadedPlan {
 }
 
 /**
- * @param threads worker threads, 1 to 1024; default: the processors available to this process, or VERIT_THREADS
+ * @param threads worker threads, 1 to 1024; default: one for each core that this process may use (processors.ts), or VERIT_THREADS
  * @param set instruction set; default: the best this machine has, or VERIT_ISA
  * @returns undefined where there is no addon
  * @throws VeritError VERIT_USAGE for a set that this machine lacks
@@ -151,7 +151,7 @@ export function nativeExecutor(threads?: number, set?: string): Executor | undef
   if (!native.instructionSets.includes(isa as InstructionSet)) {
     throw new VeritError('VERIT_USAGE', { problem: `This machine cannot run the instruction set ${isa}`, hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}` })
   }
-  const count = threads ?? Number(process.env.VERIT_THREADS ?? availableParallelism())
+  const count = threads ?? Number(process.env.VERIT_THREADS ?? processors().threads)
   if (!Number.isInteger(count) || count < 1 || count > 1024) {
     throw new VeritError('VERIT_USAGE', { problem: `${count} is not a number of threads`, hint: 'Use 1 to 1024, or leave it out' })
   }

@@ -4,8 +4,8 @@
  * a terminal or a service manager sends to both are the gateway's to follow, so that answers under way can end.
  */
 import { Socket } from 'node:net'
-import { availableParallelism } from 'node:os'
 import { loadModel } from '../engine/load.ts'
+import { processors } from '../exec/processors.ts'
 import type { Digest } from '../trust/digest.ts'
 import { RegularFile } from '../lib/regular-file.ts'
 import { memoryCeiling } from './memory-ceiling.ts'
@@ -19,9 +19,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), async ({ name, threads, context, slots, instructionSet, memoryBytes, digest, requireSandbox }) => {
   const file = new RegularFile(MODEL, name, false)
-  const processors = availableParallelism() // a container's share of them is read from files
+  const cores = processors().threads // read from files, which the lock hides
   const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { slots, context }), required: requireSandbox === true })
-  const count = threads ?? (process.env.VERIT_THREADS === undefined ? processors : undefined)
+  const count = threads ?? (process.env.VERIT_THREADS === undefined ? cores : undefined)
   return { engine: await loadModel(file, { threads: count, context, slots, instructionSet, digest: digest as Digest | undefined }), sandbox }
 })
 process.exit(0)

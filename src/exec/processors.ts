@@ -1,0 +1,74 @@
+/**
+ * How many threads compute best here by default: one for each physical core that this process may use, and no more than its share of processors. Two hardware
+ * threads of a core share what the kernels need (the vector units, the way to memory), so a second one adds next to nothing to decoding and can take from it.
+ * Read on Linux from /sys/devices/system/cpu (Documentation/ABI/testing/sysfs-devices-system-cpu), /proc/self/status (Cpus_allowed_list) and the control groups of both
+ * versions (cpu.max; cpu.cfs_quota_us); elsewhere, or where a file cannot be read, each processor counts as a core.
+ */
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+
+export interface Processors {
+  /** That this process may run on. */
+  readonly logical: number
+  /** Cores that they lie on. */
+  readonly physical: number
+  /** Processors' worth of time that a control group leaves it; undefined for no limit. */
+  readonly quota: number | undefined
+  /** What follows: cores, but no more than the quota (rounded down, at least 1) or than Node counts. */
+  readonly threads: number
+}
+
+const PROCESSORS = 4096
+
+/** @param root the folder that holds proc and sys, for tests @param counted processors by Node's count */
+export function processors(root = '/', counted: number = availableParallelism()): Processors {
+  const read = (...path: string[]): string | undefined => {
+    try {
+      return readFileSync(join(root, ...path), 'utf8').trim()
+    } catch {
+      return undefined
+    }
+  }
+  const list = listOf(/^Cpus_allowed_list:\s*(\S+)/m.exec(read('proc/self/status') ?? '')?.[1])
+  const allowed = list.length > 0 ? list : Array.from({ length: counted }, (_, i) => i)
+  const cores = new Set(allowed.map(cpu => {
+    const folder = `sys/devices/system/cpu/cpu${cpu}/topology`
+    return read(folder, 'core_cpus_list') ?? read(folder, 'thread_siblings_list') ?? `cpu ${cpu}`
+  }))
+  const quota = quotaOf(read)
+  const threads = Math.max(1, Math.min(cores.size, counted, Math.floor(quota ?? Infinity)))
+  return { logical: allowed.length, physical: cores.size, quota, threads }
+}
+
+/** The kernel's lists of processors: "0-3,8" -> 0, 1, 2, 3, 8. What is no such list is empty. */
+function listOf(text: string | undefined): number[] {
+  if (text === undefined || !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text)) return []
+  return text.split(',').flatMap(part => {
+    const [from, to] = part.split('-').map(Number) as [number, number?]
+    return Array.from({ length: Math.max(0, Math.min(to ?? from, PROCESSORS) - from + 1) }, (_, i) => from + i)
+  })
+}
+
+/** The smallest limit of the process's control group and those around it. */
+function quotaOf(read: (...path: string[]) => string | undefined): number | undefined {
+  const limits: number[] = []
+  for (const line of (read('proc/self/cgroup') ?? '').split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
+    if (path === undefined || path.includes('..') || !(controllers === '' || controllers!.split(',').includes('cpu'))) continue
+    // A container sees its own group at the top, whatever path the line says.
+    for (let folder = path; ; folder = folder.slice(0, folder.lastIndexOf('/'))) {
+      if (controllers === '') limits.push(ratio((read('sys/fs/cgroup', folder, 'cpu.max') ?? '').split(' ')))
+      else limits.push(ratio([read('sys/fs/cgroup/cpu', folder, 'cpu.cfs_quota_us'), read('sys/fs/cgroup/cpu', folder, 'cpu.cfs_period_us')]))
+      if (folder.lastIndexOf('/') < 0) break
+    }
+  }
+  const smallest = Math.min(...limits)
+  return Number.isFinite(smallest) ? smallest : undefined
+}
+
+/** Quota by period; Infinity for "max", -1 and what is missing. */
+function ratio([quota, period]: readonly (string | undefined)[]): number {
+  const n = Number(quota) / Number(period)
+  return Number(quota) > 0 && n > 0 ? n : Infinity
+}
