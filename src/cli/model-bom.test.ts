@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -50,10 +50,25 @@ test('a record of another file is left out, and refused where it was named', () 
   assert.deepEqual([beside.status, beside.stdout], [0, ''])
   assert.match(beside.stderr, /other\.record\.json is of another model file/)
   assert.deepEqual((JSON.parse(readFileSync(join(dir, 'bill.json'), 'utf8')) as Bill).components.map(c => c.name), ['tokenizer'])
+  assert.match(bom(other, '-o', join(dir, 'bill.json')).stderr, /VERIT_FILE_EXISTS/)
+  assert.equal(bom(other, '-o', join(dir, 'bill.json'), '--force').status, 0)
   assert.equal(bom(other, '--record', join(dir, 'other.record.json')).status, 2)
   const changed = readFileSync(join(models, 'verit-sotu.record.json'), 'utf8').replace('"seed": 1', '"seed": 2')
   writeFileSync(join(dir, 'changed.json'), changed)
   assert.match(bom(join(models, 'verit-sotu.gguf'), '--record', join(dir, 'changed.json')).stderr, /its digest is another/)
+})
+
+test('neither a bill nor a signature is written over its model', () => {
+  const path = join(dir, 'kept.gguf'), key = join(dir, 'key.pem')
+  copyFileSync(join(models, 'verit-sotu.gguf'), path)
+  symlinkSync(path, join(dir, 'link.gguf'))
+  const before = readFileSync(path)
+  const model = (...args: string[]) => spawnSync(process.execPath, [main, 'model', ...args], { encoding: 'utf8' })
+  assert.equal(model('keygen', key).status, 0)
+  for (const refused of [bom(path, '-o', path), bom(path, '-o', join(dir, 'link.gguf'), '--force'), model('sign', path, '--key', key, '-o', path, '--force')]) {
+    assert.match(`${refused.status} ${refused.stderr}`, /^2 .*is the model itself.*--output.*VERIT_USAGE/)
+  }
+  assert.ok(before.equals(readFileSync(path)))
 })
 
 test('texts of a hostile file are escaped, and each value of the tokenizer counts in its digest', () => {

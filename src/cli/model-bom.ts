@@ -14,6 +14,7 @@ import { modelBom } from '../model/model-bom.ts'
 import type { Origin } from '../model/model-bom.ts'
 import { digestBytes, digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
+import { checkOutput } from './model-shared.ts'
 
 const MAX_RECORD_BYTES = 16 << 20
 
@@ -31,6 +32,7 @@ const Record = Type.Object({
 interface Options {
   output?: string
   record?: string
+  force?: boolean
 }
 
 export function bomCommand(): Command {
@@ -41,11 +43,13 @@ export function bomCommand(): Command {
     .argument('<model>', 'a .gguf file')
     .option('-o, --output <file>', 'file to write (default: standard output)')
     .option('--record <file>', 'training record of the model (default: MODEL.record.json or record.json beside it)')
+    .option('--force', 'replace a file that is there')
     .addHelpText('after', '\nExamples:\n  verit model bom model.gguf -o model.cdx.json\n  verit model bom model.gguf --record runs/a/record.json | jq .metadata.component.hashes')
     .action(run)
 }
 
 async function run(path: string, options: Options): Promise<void> {
+  if (options.output !== undefined) checkOutput(options.output, path, options.force === true)
   const source = openRegular(path, 'the model')
   try {
     const { metadata, tensors } = new GgufFile(source)
@@ -56,7 +60,7 @@ async function run(path: string, options: Options): Promise<void> {
     const origin = originOf(path, sha256, options.record)
     const text = modelBom({ file: basename(path), bytes: source.size, digest: sha256, metadata, tensors, ...(origin !== undefined && { origin }) })
     if (options.output === undefined) process.stdout.write(text)
-    else writeFileAtomic(options.output, text)
+    else writeFileAtomic(options.output, text, { overwrite: options.force === true })
   } finally {
     source.close()
   }

@@ -1,4 +1,5 @@
 /** What the subcommands of `verit model` share: progress of hashing, small files. */
+import { existsSync, realpathSync } from 'node:fs'
 import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
@@ -32,3 +33,15 @@ export function readSmall(path: string, purpose: string, limit: number): Buffer 
 
 export const readBundle = (path: string): Buffer => readSmall(path, 'the signature of a model', MAX_BUNDLE_BYTES)
 export const readPublicKey = (path: string): ModelKey => publicKeyFromPem(readSmall(path, 'the public key of a signer', 16_384).toString('utf8'), path)
+
+/**
+ * What is written about a model never takes the place of the model, and that of another file only when `force` says so.
+ * @throws VeritError VERIT_USAGE, VERIT_FILE_EXISTS
+ */
+export function checkOutput(output: string, model: string, force: boolean): void {
+  if (!existsSync(output)) return
+  if (existsSync(model) && realpathSync(output) === realpathSync(model)) {
+    throw new VeritError('VERIT_USAGE', { problem: `${output} is the model itself`, hint: 'Name another file with --output' })
+  }
+  if (!force) throw new VeritError('VERIT_FILE_EXISTS', { path: output })
+}

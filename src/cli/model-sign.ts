@@ -9,13 +9,14 @@ import { newKeyKinds, newModelKey, publicKeyFromPem, readPrivateModelKey } from 
 import { findModelFiles, hashModelFile } from '../trust/oms-files.ts'
 import { signModel } from '../trust/oms-sign.ts'
 import { collect } from './audit-shared.ts'
-import { hashProgress } from './model-shared.ts'
+import { checkOutput, hashProgress } from './model-shared.ts'
 
 /** Where the signature of a model lies unless something else is said: beside a file, in a folder. */
 export const bundlePath = (model: string): string => (lstatSync(model, { throwIfNoEntry: false })?.isDirectory() === true ? join(model, 'model.sig') : `${model}.sig`)
 
 export function digestCommand(): Command {
-  return new Command('digest').summary('SHA-256 of every file of a model').argument('<model>', 'a file, or a folder')
+  return new Command('digest').summary('SHA-256 of every file of a model')
+    .description('Show the SHA-256 of every file of a model, as trust policies and verit pull --sha256 take it.').argument('<model>', 'a file, or a folder')
     .option('--json', 'print one JSON object: path, sha256 and bytes of each file')
     .addHelpText('after', '\nExamples:\n  verit model digest my-model.gguf\n  verit model digest --json model-folder | jq .')
     .action(async (model: string, { json }: { json?: boolean }) => {
@@ -51,7 +52,8 @@ export function keygenCommand(): Command {
 }
 
 export function signCommand(): Command {
-  return new Command('sign').summary('sign a model').argument('<model>', 'a file, or a folder with all below it; links are refused')
+  return new Command('sign').summary('sign a model')
+    .description('Sign a model: the digest of every file goes into a signature beside it. Sign again, with --force, what has changed.').argument('<model>', 'a file, or a folder with all below it; links are refused')
     .requiredOption('--key <file>', 'private key in PEM (verit model keygen): ECDSA on P-256, P-384 or P-521, or Ed25519')
     .option('-o, --output <file>', 'where to write the signature (default: MODEL.sig, or model.sig in the folder)')
     .option('--ignore <path>', 'path in the folder to leave out, with all below it (repeatable); the signature says so', collect)
@@ -60,7 +62,7 @@ export function signCommand(): Command {
     .action(async (model: string, options: { key: string; output?: string; ignore?: string[]; force?: boolean }) => {
       const key = readPrivateModelKey(options.key)
       const output = options.output ?? bundlePath(model)
-      if (options.force !== true && existsSync(output)) throw new VeritError('VERIT_FILE_EXISTS', { path: output })
+      checkOutput(output, model, options.force === true)
       const { update, clear } = hashProgress()
       const bundle = await signModel(model, key, { ignore: options.ignore ?? [], except: [output], onProgress: update })
       clear()
