@@ -82,6 +82,31 @@ static void reluSquareGateGrad_run(const op_t *o, int64_t chunk, char *scratch) 
 #undef BODY
 }
 
+static void siluGate_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *gate = o->in[0], *up = o->in[1];
+  float *y = o->out[0];
+#define BODY(n) { \
+    const v16 g = GET(gate, n); \
+    PUT(y, f_mul(f_div(g, f_add(f_set1(1.0f), f_exp(f_neg(g)))), GET(up, n)), n); \
+  }
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
+static void siluGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const float *gate = o->in[0], *up = o->in[1], *dy = o->in[2];
+  float *dgate = o->out[0], *dup = o->out[1];
+#define BODY(n) { \
+    const v16 g = GET(gate, n), u = GET(up, n), d = GET(dy, n), one = f_set1(1.0f), below = f_add(one, f_exp(f_neg(g))), a = f_div(g, below), s = f_div(one, below); \
+    PUT(dgate, f_mul(f_mul(f_add(s, f_mul(a, f_sub(one, s))), u), d), n); \
+    PUT(dup, f_mul(a, d), n); \
+  }
+  FLAT(o, chunk, BODY)
+#undef BODY
+}
+
 static void dropout_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *x = o->in[0];

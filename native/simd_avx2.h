@@ -97,6 +97,13 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.a, q.a), one)),
                 _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.b, q.b), one))};
 }
+/* the same with codes of 8 bits, in parts of 7 and 1: a pair is at most 2 * 127 * 128 */
+INLINE v16i i_dot8(v16i acc, v16i codes, v16i q) {
+  const __m256i low = _mm256_set1_epi8(127), one = _mm256_set1_epi8(1);
+  const v16i top = i_dot((v16i){_mm256_setzero_si256(), _mm256_setzero_si256()}, (v16i){_mm256_and_si256(_mm256_srli_epi32(codes.a, 7), one), _mm256_and_si256(_mm256_srli_epi32(codes.b, 7), one)}, q);
+  acc = i_dot(acc, (v16i){_mm256_and_si256(codes.a, low), _mm256_and_si256(codes.b, low)}, q);
+  return (v16i){_mm256_add_epi32(acc.a, _mm256_slli_epi32(top.a, 7)), _mm256_add_epi32(acc.b, _mm256_slli_epi32(top.b, 7))};
+}
 INLINE __m256i six1(__m256i l, __m256i h, const int s) {
   const __m256i high = s == 0 ? _mm256_slli_epi32(h, 4) : s == 1 ? _mm256_slli_epi32(h, 2) : s == 2 ? h : _mm256_srli_epi32(h, 2);
   return _mm256_or_si256(_mm256_and_si256(s & 1 ? _mm256_srli_epi32(l, 4) : l, _mm256_set1_epi8(15)), _mm256_and_si256(high, _mm256_set1_epi8(48)));

@@ -72,6 +72,7 @@ INLINE v16i i_load(const void *p) { return _mm512_loadu_si512(p); }
 INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); return _mm512_set1_epi32(x); }
 /* acc + codes (4 unsigned a lane) . q (4 signed a lane) */
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) { return _mm512_dpbusd_epi32(acc, codes, q); }
+#define i_dot8 i_dot /* the same with codes of 8 bits */
 /* codes of 6 bits, inputs 4s .. 4s+3: nibble s % 2 of l, bits 2s, 2s+1 of h above them */
 INLINE v16i i_six(v16i l, v16i h, const int s) {
   const v16i low = s & 1 ? _mm512_srli_epi32(l, 4) : l, high = s == 0 ? _mm512_slli_epi32(h, 4) : s == 1 ? _mm512_slli_epi32(h, 2) : s == 2 ? h : _mm512_srli_epi32(h, 2);

@@ -95,6 +95,17 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   }
   return acc;
 }
+/* the same with unsigned codes of 8 bits: they are signed without their top bit's place, 128 less, and x sums up to what is missing */
+INLINE v16i i_dot8(v16i acc, v16i codes, v16i q) {
+  EACH4 {
+    const int8x16_t c = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(codes.r[j]), vdupq_n_u8(128))), x = vreinterpretq_s8_s32(q.r[j]);
+    /* a product is at most 128 * 128: two of them do not fit an int16 */
+    const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(c), vget_low_s8(x))), high = vpaddlq_s16(vmull_high_s8(c, x));
+    const int32x4_t sums = vshlq_n_s32(vpaddlq_s16(vpaddlq_s8(x)), 7);
+    acc.r[j] = vaddq_s32(acc.r[j], vaddq_s32(vpaddq_s32(low, high), sums));
+  }
+  return acc;
+}
 INLINE v16i i_six(v16i l, v16i h, const int s) {
   EACH4 {
     const uint32x4_t u = vreinterpretq_u32_s32(l.r[j]), x = vreinterpretq_u32_s32(h.r[j]);

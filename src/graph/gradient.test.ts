@@ -80,6 +80,7 @@ test('norms, with and without bias', async () => {
 test('elementwise ops', async () => {
   await check(g => g.gelu(p(g, 'x', ROWS, 9)))
   await check(g => g.reluSquareGate(p(g, 'gate', ROWS, 9), p(g, 'up', ROWS, 9)))
+  await check(g => g.siluGate(p(g, 'gate', ROWS, 9), p(g, 'up', ROWS, 9)))
   await check(g => g.add(p(g, 'a', ROWS, 9), g.scale(p(g, 'b', ROWS, 9), g.input('s', 'f32', [1]))), { s: [0.75] })
   await check(g => g.dropout(p(g, 'x', ROWS, 9), g.input('rng', 'i32', [3]), 2, 0.3), { rng: [1, 2, 3] })
 })

@@ -65,6 +65,14 @@ export interface SixBitWeights {
   readonly out: number
 }
 
+/** A matrix of 8-bit weights (src/ops/eight-bit.ts): codes u8 [⌈O/16⌉, K/16, 256], d f16 [⌈O/16⌉, K/32, 16]. */
+export interface EightBitWeights {
+  readonly codes: Tensor
+  readonly d: Tensor
+  /** Rows O. */
+  readonly out: number
+}
+
 export class Graph {
   readonly tensors: Tensor[] = []
   readonly nodes: Node[] = []
@@ -178,6 +186,11 @@ export class Graph {
     return this.#one('reluSquareGate', [gate, up])
   }
 
+  /** gate·σ(gate)·up. */
+  siluGate(gate: Tensor, up: Tensor): Tensor {
+    return this.#one('siluGate', [gate, up])
+  }
+
   add(a: Tensor, b: Tensor): Tensor {
     return this.#one('add', [a, b])
   }
@@ -245,6 +258,17 @@ export class Graph {
   /** Rows ids [N] of a matrix of 6-bit weights with rows of K → [N, K]; serving only. */
   sixBitEmbedding({ codes, s, d, out }: SixBitWeights, ids: Tensor, K: number): Tensor {
     return this.#one('sixBitRows', [codes, s, d, ids], { O: out, K })
+  }
+
+  /** x·wᵀ with x rounded to 14 bits by row and w of 8 bits: x [N, K] → [N, O]; serving only. */
+  eightBitLinear(x: Tensor, { codes, d, out }: EightBitWeights): Tensor {
+    const [q, scale, sum] = this.apply('quantizeFine', [x])
+    return this.#one('eightBitMatmul', [q, scale, sum, codes, d], { O: out, K: x.shape[1] })
+  }
+
+  /** Rows ids [N] of a matrix of 8-bit weights with rows of K → [N, K]; serving only. */
+  eightBitEmbedding({ codes, d, out }: EightBitWeights, ids: Tensor, K: number): Tensor {
+    return this.#one('eightBitRows', [codes, d, ids], { O: out, K })
   }
 
   /** -log softmax(logits [N, V])[targets i32 [N]] → [N]; a target of -1 counts as loss 0. */

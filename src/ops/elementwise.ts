@@ -1,5 +1,5 @@
 /** Ops that work on each element alone: sums, scaling, activations, dropout. */
-import { INV_SQRT_2PI, SQRT1_2, erfCore, expCore } from '../lib/functions.ts'
+import { INV_SQRT_2PI, SQRT1_2, erfCore, exp32, expCore } from '../lib/functions.ts'
 import { Philox } from '../lib/philox.ts'
 import { f32, flat, i32, op, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
@@ -106,6 +106,37 @@ export const reluSquareGateGrad = op({
       const r = gate[e] > 0 ? gate[e] : 0
       dgate[e] = fround(fround(r + r) * up[e]) * dy[e]
       dup[e] = fround(r * r) * dy[e]
+    }
+  },
+})
+
+/** gate·σ(gate)·up, the gate of Llama's feed-forward (SwiGLU, Shazeer 2020). */
+export const siluGate = op({
+  name: 'siluGate',
+  inputs: ['gate', 'up'],
+  outputs: ['y'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: same(2, 1),
+  inPlace: [0, 1],
+  gradient: b => b.dy[0] ? b.apply('siluGateGrad', [b.inputs[0], b.inputs[1], b.dy[0]]) : [null, null],
+  run: ([gate, up], [y], { N, C }) => {
+    for (let e = 0; e < N * C; e++) y[e] = fround(gate[e] / fround(1 + exp32(-gate[e]))) * up[e]
+  },
+})
+
+export const siluGateGrad = op({
+  name: 'siluGateGrad',
+  inputs: ['gate', 'up', 'dy'],
+  outputs: ['dgate', 'dup'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: same(3, 2),
+  run: ([gate, up, dy], [dgate, dup], { N, C }) => {
+    for (let e = 0; e < N * C; e++) {
+      const below = fround(1 + exp32(-gate[e])), a = fround(gate[e] / below), s = fround(1 / below)
+      dgate[e] = fround(fround(s + fround(a * fround(1 - s))) * up[e]) * dy[e]
+      dup[e] = a * dy[e]
     }
   },
 })
