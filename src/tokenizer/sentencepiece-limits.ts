@@ -6,6 +6,8 @@ export const sentencePieceLimits = {
   /** Bytes of a `.model` file. The largest vocabularies in use, of 256 k pieces, need 5 MB. */
   fileBytes: 1 << 25,
   pieces: 1 << 19,
+  /** Fields of all messages that are looked into: four for each piece, and many more settings than there are. Those that mean nothing count, for each takes time. */
+  fields: 3 << 20,
   /** UTF-16 units of a piece that text is made of, and of all of them together: the table of pairs grows with both. Real ones: 48, and 2 M. */
   pieceUnits: 256,
   allPieceUnits: 1 << 22,

@@ -116,6 +116,12 @@ test('a file larger than the limit is refused unread', () => {
   assert.throws(() => readSentencePieceModel({ name: 'x', size, read: () => assert.fail('it was read') }), (e: unknown) => VeritError.is(e, 'VERIT_SENTENCEPIECE') && /33554433 bytes/.test(e.message))
 })
 
+test('fields that mean nothing are counted, in the file and in its messages: millions of them would take seconds', () => {
+  const many = Buffer.alloc(7 << 20, Buffer.concat([varint(9 * 8), varint(0)]))
+  refused(Buffer.concat([encodeFields(small), many]), /more fields than the limit of 3145728/)
+  changed([...small, [1, { bytes: many }]], /more fields than the limit of 3145728/)
+})
+
 test('any bytes, and a sound file with any change, are read or refused in order', () => {
   const sound = encodeFields(models.unknown)
   const attempt = (bytes: Uint8Array): void => {

@@ -60,6 +60,7 @@ class ModelReader {
   readonly places = new Map<number, number>()
   readonly #file: string
   readonly #found: ProblemList | undefined
+  #fieldCount = 0
 
   constructor(file: string, found: ProblemList | undefined) {
     this.#file = file
@@ -96,6 +97,7 @@ class ModelReader {
     const seen = new Set<number>()
     for (let field = reader.next(); field !== undefined; field = reader.next()) {
       const { number, offset } = field
+      if (++this.#fieldCount > limits.fields) this.refuse(`it has more fields than the limit of ${limits.fields}`, offset)
       const known = take[number]
       if (known === undefined) reader.skip(field)
       else {
