@@ -13,6 +13,8 @@ import { publicKeyFromPem, readPrivateModelKey } from '../src/trust/model-key.ts
 import { provenance, sealed, verified } from './provenance.ts'
 
 const COMMAND = 'npm pack'
+/** What the build makes, anew for each release. */
+const MADE = ['dist', 'prebuilds']
 const provenancePath = (tarball: string): string => `${tarball}.intoto.jsonl`
 
 interface Options {
@@ -27,15 +29,19 @@ interface Options {
 function release({ source, out, key: keyPath, repository, builder }: Options): string {
   const key = readPrivateModelKey(keyPath)
   const git = (...args: string[]): string => execFileSync('git', args, { cwd: source, encoding: 'utf8' }).trim()
-  const changed = git('status', '--porcelain')
+  const changed = git('status', '--porcelain', '--untracked-files=all')
   if (changed !== '') throw new Error(`A release is made from a clean checkout, and these differ from the commit:\n${changed}`)
+  const { files: packed } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')) as { files?: string[] }
+  // without that list npm leaves out what git ignores
+  const ignored = packed === undefined ? '' : git('ls-files', '--others', '--ignored', '--exclude-standard', '--', ...packed, ...[...MADE, 'node_modules'].map(made => `:(exclude,top)${made}`))
+  if (ignored !== '') throw new Error(`These would be packed and are not of the commit, though git ignores them: take them away first\n${ignored}`)
   const commit = git('rev-parse', 'HEAD'), epoch = git('log', '-1', '--format=%ct')
   const started = new Date()
   const work = mkdtempSync(join(tmpdir(), 'verit-release-'))
   try {
     const [first, second] = ['first', 'second'].map(name => {
       // What the build makes is made anew: nothing that an earlier build left may get in.
-      for (const made of ['dist', 'prebuilds']) if (existsSync(join(source, made)) && git('ls-files', made) === '') rmSync(join(source, made), { recursive: true })
+      for (const made of MADE) if (existsSync(join(source, made)) && git('ls-files', made) === '') rmSync(join(source, made), { recursive: true })
       const folder = join(work, name)
       mkdirSync(folder)
       execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], {

@@ -19,7 +19,7 @@ mkdirSync(source)
 const git = (...args: string[]): string => execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@example.com', '-c', 'commit.gpgsign=false', ...args], { cwd: source, encoding: 'utf8' }).trim()
 /** @param made what the build writes: an expression */
 function commit(made: string): void {
-  writeFileSync(join(source, 'package.json'), JSON.stringify({ name: 'small', version: '1.2.3', files: ['dist'], scripts: { prepack: 'node make.mjs' } }))
+  writeFileSync(join(source, 'package.json'), JSON.stringify({ name: 'small', version: '1.2.3', files: ['dist', 'docs'], scripts: { prepack: 'node make.mjs' } }))
   writeFileSync(join(source, 'make.mjs'), `import { mkdirSync, writeFileSync } from 'node:fs'\nmkdirSync('dist')\nwriteFileSync('dist/made.txt', String(${made}))\n`)
   git('add', '.')
   git('commit', '-q', '-m', 'x')
@@ -80,6 +80,16 @@ test('a checkout with changes, and a build that gives other bytes each time, are
   }
   writeFileSync(join(source, 'new.txt'), 'x')
   assert.match(attempt(), /clean checkout[^]*new\.txt/)
+  git('config', 'status.showUntrackedFiles', 'no')
+  assert.match(attempt(), /clean checkout[^]*new\.txt/)
+  // what git ignores is packed all the same where package.json names its folder
+  mkdirSync(join(source, 'docs'))
+  writeFileSync(join(source, 'docs/a.md'), 'x')
+  writeFileSync(join(source, '.gitignore'), 'dist/\n*.log\n')
+  commit('1')
+  writeFileSync(join(source, 'docs/secret.log'), 'x')
+  assert.match(attempt(), /not of the commit[^]*docs\/secret\.log/)
+  rmSync(join(source, 'docs/secret.log'))
   commit('process.hrtime.bigint()')
   assert.match(attempt(), /two different tarballs/)
 })
