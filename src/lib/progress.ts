@@ -47,6 +47,10 @@ export class Progress {
     return (performance.now() - this.#start) / 1000
   }
 
+  get #columns(): number {
+    return this.#stream.columns ?? 120
+  }
+
   /** Reports `done` units; `note` is appended, for example "loss 1.92  21,300 tokens/s". Time left is added when a total is known. */
   update(done: number, note = ''): void {
     const now = performance.now()
@@ -63,14 +67,15 @@ export class Progress {
     if (total !== undefined && total > 0) {
       const share = Math.min(1, done / total)
       const left = done > 0 ? (this.seconds * (1 - share)) / share : Infinity
-      const filled = Math.round(share * 20)
-      line += ` ${'█'.repeat(filled)}${'░'.repeat(20 - filled)} ${format(done)}/${format(total)} ${Math.floor(share * 100)} %`
-      if (note) line += `  ${note}`
-      line += `  ${formatDuration(left)} left`
+      const rest = `${format(done)}/${format(total)} ${Math.floor(share * 100)} %${note ? `  ${note}` : ''}  ${formatDuration(left)} left`
+      // the bar gives way to the words on a narrow terminal
+      const width = tty ? Math.max(0, Math.min(20, this.#columns - 3 - line.length - rest.length)) : 20
+      const filled = Math.round(share * width)
+      line += ` ${'█'.repeat(filled)}${'░'.repeat(width - filled)}${width > 0 ? ' ' : ''}${rest}`
     } else line += ` ${format(done)}${note ? `  ${note}` : ''}  ${formatDuration(this.seconds)}`
     if (tty) {
       this.#open = true
-      this.#stream.write(`\r\x1b[2K${line.slice(0, (this.#stream.columns ?? 120) - 1)}`)
+      this.#stream.write(`\r\x1b[2K${line.slice(0, this.#columns - 1)}`)
     } else this.#stream.write(`${line}\n`)
   }
 
