@@ -54,6 +54,9 @@ test('trust is added, shown and removed; a policy verifies', () => {
   const digest = `sha256:${'0'.repeat(64)}`
   assert.equal(trust('add', '--signer', 'team', '--public-key', 'team.pub', '--model', 'team-*').status, 0)
   assert.equal(trust('add', '--digest', digest, '--name', 'my').status, 0)
+  const wrong = trust('add', '--digest', 'nonsense', '--name', 'my')
+  assert.match(`${wrong.status} ${wrong.stderr}`, /^2 .*--digest.*64 hexadecimal digits/)
+  assert.equal(trust('add', '--digest', digest.slice(7), '--name', 'my').status, 0) // without sha256:, as sha256sum prints it
   assert.equal(statSync(join(dir, 'state', 'trust.toml')).mode & 0o777, 0o600)
   const shown = JSON.parse(trust('list', '--json').stdout) as { signers: { name: string }[]; digests: Record<string, string[]> }
   assert.deepEqual([shown.signers.map(s => s.name), shown.digests], [['team', 'verit'], { my: [digest] }])

@@ -10,6 +10,7 @@ import { changeTrustPolicy, loadTrustPolicy, writeTrustPolicy } from '../trust/t
 import type { PolicyFile, TrustPolicy } from '../trust/trust-policy.ts'
 import { collect } from './audit-shared.ts'
 import { readPublicKey } from './model-shared.ts'
+import { digestOption } from './models-options.ts'
 
 export interface Where {
   state: string
@@ -36,7 +37,8 @@ export function trustCommand(): Command {
     .description('Say which models the server may serve: by digest, by the signer of their name, or by name without a signature. Kept in trust.toml in the state folder.')
     .addHelpText('after', '\nExamples:\n  verit model trust add --digest sha256:... --name my-model\n  verit model trust add --signer team --public-key team.pub --model \'team-*\'\n  verit model trust list')
   trust.addCommand(located(new Command('add')).summary('trust a digest, a signer, or a name without a signature')
-    .option('--digest <sha256>', 'sha256:... as verit model digest shows it; with --name')
+    .description('Trust a digest under a name, a signer for names, or a name without a signature. A running server takes it at its next start.')
+    .option('--digest <sha256>', 'sha256:... as verit model digest shows it; with --name', digestOption)
     .option('--name <name>', 'the model that may have this digest: its file\'s name without .gguf; it may then have no other, even signed')
     .option('--signer <name>', 'what to call a signer; with --public-key and --model')
     .option('--public-key <file>', 'public key of the signer, in PEM')
@@ -46,11 +48,13 @@ export function trustCommand(): Command {
     .addHelpText('after', '\nExamples:\n  verit model trust add --digest sha256:... --name my-model\n  verit model trust add --signer team --public-key team.pub --model \'team-*\'\n  verit model trust add --unsigned \'scratch-*\'')
     .action((options: Change) => changeWith(options, add)))
   trust.addCommand(located(new Command('remove')).summary('trust something no longer')
+    .description('Trust a name, one of its digests, or a signer no longer. A running server takes it at its next start.')
     .option('--name <name>', 'the name whose digests are trusted no longer; with --digest, that one only')
-    .option('--digest <sha256>', 'with --name').option('--signer <name>', 'a signer').option('--unsigned <name>', 'a name as it was given')
+    .option('--digest <sha256>', 'with --name', digestOption).option('--signer <name>', 'a signer').option('--unsigned <name>', 'a name as it was given')
     .addHelpText('after', '\nExamples:\n  verit model trust remove --name my-model\n  verit model trust remove --signer team')
     .action((options: Change) => changeWith(options, remove)))
-  trust.addCommand(located(new Command('list')).summary('all that is trusted').option('--json', 'print one JSON object')
+  trust.addCommand(located(new Command('list')).summary('all that is trusted')
+    .description('List the signers, digests and names that are trusted, and what holds for all others.').option('--json', 'print one JSON object')
     .addHelpText('after', '\nExamples:\n  verit model trust list\n  verit model trust list --json | jq .signers')
     .action((options: Where & { json?: boolean }) => list(loadTrustPolicy(policyPath(options), options.policy === undefined), options.json === true)))
   return trust
