@@ -20,7 +20,7 @@ test('the doctor ends with 1 on problems, with 2 on wrong use, and tells program
   chmodSync(join(dir, 'open'), 0o755)
   writeFileSync(join(dir, 'verit.toml'), '[listen]\nhost = "0.0.0.0"\n', { mode: 0o600 })
   const [fresh, open, none, exposed] = await Promise.all([
-    doctor('new', '--json'), doctor('open', '--quiet'), doctor('new', '--config', join(dir, 'none.toml')), doctor('new', '--config', join(dir, 'verit.toml')),
+    doctor('new', '--json'), doctor('open', '--quiet'), doctor('new', '--config', join(dir, 'none.toml')), doctor('new', '--config', join(dir, 'verit.toml'), '--quiet', '--json'),
   ])
   const report = JSON.parse(fresh.stdout) as { counts: Record<string, number>; findings: { check: string; level: string; fix?: string }[] }
   assert.equal(fresh.status, 0, fresh.stdout)
@@ -31,4 +31,5 @@ test('the doctor ends with 1 on problems, with 2 on wrong use, and tells program
   assert.doesNotMatch(open.stdout, /^ok/m)
   assert.ok(open.stdout.split('\n').every(line => line.length <= 80 || !line.trim().includes(' ')))
   assert.deepEqual([none.status, exposed.status], [2, 1])
+  assert.ok((JSON.parse(exposed.stdout) as typeof report).findings.every(f => f.level !== 'ok'))
 })

@@ -52,8 +52,9 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
   progress?.clear()
   const count = (level: Level): number => findings.filter(f => f.level === level).length
   const counts = Object.fromEntries(levels.map(level => [level, count(level)]))
-  if (json === true) process.stdout.write(`${printableJson({ version: VERSION, counts, findings })}\n`)
-  else process.stdout.write(text(findings.filter(f => quiet !== true || f.level !== 'ok')) + summary(count))
+  const shown = findings.filter(f => quiet !== true || f.level !== 'ok')
+  if (json === true) process.stdout.write(`${printableJson({ version: VERSION, counts, findings: shown })}\n`)
+  else process.stdout.write(text(shown) + summary(count))
   if (count('problem') > 0 || (strict === true && count('warning') > 0)) process.exitCode = 1
 }
 
