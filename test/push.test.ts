@@ -94,7 +94,7 @@ test('a model without a signature, or with that of another, is not sent; nor to 
   rmSync(sig)
   renameSync(`${sig}.kept`, sig)
   await refuse(`hf:owner/repo@${'a'.repeat(40)}/small.bin`, 'VERIT_PUSH_TARGET', /a commit cannot be changed/)
-  for (const target of ['small.bin', 'hf:owner', 'hf:../x', 'https://u:p@hub.test/x', 'https://hub.test/x?token=1', 'ftp://hub.test/x']) await refuse(target, 'VERIT_PULL_SOURCE', /hf:OWNER/)
+  for (const target of ['small.bin', 'hf:owner', 'hf:../x', 'https://u:p@hub.test/x', 'https://hub.test/x?token=1', 'ftp://hub.test/x']) await refuse(target, 'VERIT_PUSH_TARGET', /cannot be pushed to .*: it .*hf:OWNER/)
 })
 
 test('the command takes the token from the environment and prints what was pushed', async () => {

@@ -79,9 +79,17 @@ export async function push(model: string, text: string, options: PushOptions): P
 }
 
 function parseTarget(text: string, file: string, endpoint: string): ModelSource {
-  const target = parseSource(/^hf:[^/]+\/[^/]+\/?$/.test(text) ? `${text.replace(/\/$/, '')}/${file}` : text, parseEndpoint(endpoint))
-  if (/^[0-9a-f]{40}$/.test(target.revision ?? '')) throw new VeritError('VERIT_PUSH_TARGET', { target: printable(text, 200), problem: 'a commit cannot be changed: name a branch' })
-  return target
+  const hub = parseEndpoint(endpoint)
+  const refuse = (problem: string): never => {
+    throw new VeritError('VERIT_PUSH_TARGET', { target: printable(text, 200), problem })
+  }
+  try {
+    const target = parseSource(/^hf:[^/]+\/[^/]+\/?$/.test(text) ? `${text.replace(/\/$/, '')}/${file}` : text, hub)
+    if (/^[0-9a-f]{40}$/.test(target.revision ?? '')) refuse('a commit cannot be changed: name a branch')
+    return target
+  } catch (e) {
+    throw VeritError.is(e, 'VERIT_PULL_SOURCE') ? refuse(`it ${e.fields.problem}`) : e
+  }
 }
 
 /** The signature beside the model, which must be for this content under the name that it will have. Who signed is for those to judge who pull it. */

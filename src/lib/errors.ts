@@ -305,7 +305,7 @@ export const errorTable = {
     what: f => `${f.host} answered with ${f.problem}`, next: () => 'It was not followed: use another source, or tell its operator',
   }),
   VERIT_PULL_CONNECTION: row<{ host: string; reason: string }>({
-    what: f => `The download from ${f.host} broke off: ${f.reason}`, next: () => 'Run the same command again: what has come is kept, and it goes on there where the host allows it',
+    what: f => `The download from ${f.host} broke off: ${f.reason}`, next: () => 'Check address and network, and run the same command again: what has come is kept, and it goes on there where the host allows it',
   }),
   VERIT_PULL_ANSWER: row<{ host: string; problem: string; hint: string }>({ what: f => `${f.host} does not give the file: ${f.problem}`, next: f => f.hint }),
   VERIT_PULL_SIZE: row<{ source: string; size: number; limit: number; by: 'limit' | 'disk' }>({
@@ -325,7 +325,7 @@ export const errorTable = {
     next: f => `Sign it (verit model sign ${f.model} --key KEY.pem --force), or push it without a signature with --unsigned`,
   }),
   VERIT_PUSH_TARGET: row<{ target: string; problem: string }>({
-    what: f => `A model cannot be pushed to ${f.target}: ${f.problem}`, next: () => 'Write hf:OWNER/REPO/FILE, hf:OWNER/REPO@BRANCH/FILE or https://HOST/PATH; docs/pull.md has examples', exit: 2,
+    what: f => `A model cannot be pushed to ${f.target}: ${f.problem}`, next: () => 'Write hf:OWNER/REPO, hf:OWNER/REPO@BRANCH/FILE or https://HOST/PATH; docs/pull.md has examples', exit: 2,
   }),
   VERIT_PUSH_ANSWER: row<{ host: string; problem: string; hint: string }>({ what: f => `${f.host} does not take the file: ${f.problem}`, next: f => f.hint }),
   VERIT_PUSH_CONNECTION: row<{ host: string; reason: string }>({
