@@ -1,6 +1,9 @@
 /** Which format a file to inspect has, by what stands in it. */
 import type { RegularFile } from '../lib/regular-file.ts'
 
+/** As it is written in sentences. */
+export const formatName = (format: FileFormat): string => (format === 'gguf' ? 'GGUF file' : format === 'safetensors' ? 'safetensors file' : format)
+
 export type FileFormat = 'gguf' | 'safetensors' | 'tokenizer.json' | 'SentencePiece model'
 
 /** By the first bytes; a file that begins like none of them is a GGUF file, or by its name a SentencePiece model, that is damaged. */

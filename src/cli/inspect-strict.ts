@@ -14,7 +14,7 @@ import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { digestDescriptor } from '../trust/digest.ts'
-import { formatOf } from './file-format.ts'
+import { formatName, formatOf } from './file-format.ts'
 import type { FileFormat } from './file-format.ts'
 
 /** Prints the verdict; true when the file is good. The digest is that of the bytes that were examined. */
@@ -33,7 +33,7 @@ export async function inspectStrictly(source: RegularFile, json: boolean): Promi
   const { shown, more } = found, good = found.none
   process.stdout.write(json
     ? `${printableJson({ file: source.name, format, good, ...(sha256 !== undefined && { sha256 }), problems: shown, more })}\n`
-    : good ? `${printable(source.name)}: good ${format}\n${sha256}\n` : listed(source.name, format, found))
+    : good ? `${printable(source.name)}: good ${formatName(format)}\n${sha256}\n` : listed(source.name, format, found))
   return good
 }
 
@@ -76,5 +76,5 @@ function examineSentencePiece(source: RegularFile, found: ProblemList): void {
 function listed(name: string, format: FileFormat, { shown, more }: ProblemList): string {
   const count = shown.length + more
   const lines = shown.map(p => `  ${p.offset === undefined ? '' : `at byte ${p.offset}: `}${p.problem}\n`)
-  return `${printable(name)}: ${count} problem${count === 1 ? '' : 's'} (${format})\n${lines.join('')}${more > 0 ? `  and ${more} more\n` : ''}`
+  return `${printable(name)}: ${count} problem${count === 1 ? '' : 's'} (${formatName(format)})\n${lines.join('')}${more > 0 ? `  and ${more} more\n` : ''}`
 }

@@ -31,14 +31,14 @@ const SHOWN = 8
 
 export function command(): Command {
   return new Command('inspect')
-    .summary('what is in a GGUF, safetensors or SentencePiece file')
+    .summary('what is in a GGUF, safetensors or SentencePiece file, and what is wrong with it')
     .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of a SentencePiece model. Checks the whole structure; loads no weights.')
     .argument('<file>', 'a .gguf, .safetensors or .model file, the name of a pulled model, or with --strict also a tokenizer.json')
     .option('--strict', 'check everything, values too: list every problem and end with status 1, or say that the file is good')
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
     .option('--full', 'with --json: print arrays whole')
     .addHelpText('after', '\nExamples:\n  verit inspect model.gguf\n  verit inspect --json model.gguf | jq .sha256\n  verit inspect checkpoint.safetensors'
-      + '\n  verit inspect --strict model.gguf || echo "not this one"')
+      + '\n  verit inspect --strict model.gguf || echo "not this one"\n  verit inspect --strict tokenizer.json')
     .action(async (path: string, options: { json?: boolean; full?: boolean; strict?: boolean }) => {
       if (options.strict === true) {
         using source = await openModelFile(path, 'the file to inspect')

@@ -15,6 +15,7 @@ export function command(): Command {
   const keys = new Command('keys').summary('create, list, show, rotate, change and revoke API keys')
     .description('Create, list, show, rotate, change and revoke API keys. A running server heeds a change from its next request on. '
       + 'Where the environment has VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE, the keys are in that PostgreSQL.')
+    .addHelpText('after', '\nExamples:\n  verit keys create --name laptop\n  verit keys list\n  verit keys rotate key_0123456789ab\n  verit keys revoke key_0123456789ab')
   for (const make of [createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand, serverKeyCommand]) keys.addCommand(make())
   return keys
 }
