@@ -11,7 +11,7 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--trusted-proxy <address>', 'listen.trusted_proxies'], ['--allow-host <name>', 'listen.allow_hosts'], ['--allow-origin <origin>', 'listen.allow_origins'],
   ['--parallel <n>', 'inference.parallel'], ['--queue <n>', 'inference.queue'], ['--per-key <n>', 'keys.streams'],
   ['--request-timeout <seconds>', 'inference.request_timeout_seconds'], ['--context <tokens>', 'inference.context', 'the model\'s'],
-  ['--trust-policy <file>', 'trust.policy', 'trust.toml in the state folder'], ['--allow-unsigned', 'trust.allow_unsigned'],
+  ['--trust-policy <file>', 'trust.policy', 'trust.toml in the state folder'], ['--allow-unsigned', 'trust.allow_unsigned', 'it is refused'],
   ['--require-sandbox', 'inference.require_sandbox', 'serve with what can be locked, and say what cannot'],
 ]
 
@@ -21,7 +21,9 @@ export function addSettingFlags(command: Command): Command {
     const { schema } = setting(name)
     const several = schema.type === 'array'
     const normal = shown ?? (several ? 'none' : String(schema.default))
-    const option = new Option(text, `${schema.description} ${several ? '(repeatable; default: none)' : `(default: ${normal})`}`)
+    // a flag is there or not, and its default stands at the end
+    const meaning = schema.description!.replace(/^whether /, '').replace(/; default: [^()]*$/, '')
+    const option = new Option(text, `${meaning} ${several ? '(repeatable; default: none)' : `(default: ${normal})`}`)
     // a flag without a value means true, and has nothing to read
     command.addOption(schema.type === 'boolean' ? option : option.argParser((value: string, before: unknown) => read(name, value, before)))
   }

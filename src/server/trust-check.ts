@@ -21,7 +21,7 @@ export function trustCheck(model: string, as: TrustedAs | undefined, config: Ser
   const policy = config.policy === '' ? loadTrustPolicy(join(state, 'trust.toml'), true) : loadTrustPolicy(config.policy)
   const signature = as === undefined ? `${model}.sig` : as.signature?.path
   const bundle = signature === undefined ? undefined : readBundle(signature)
-  return digest => decideTrust(policy, { path: model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
+  return digest => decideTrust(policy, { path: as?.name ?? model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
 }
 
 function readBundle(path: string): BundleInput | undefined {
