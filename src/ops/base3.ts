@@ -25,6 +25,9 @@ export function putBase3(t: Data, o: number, k: number, K: number, code: number)
   t[byte] += WORTH[digit]! * code
 }
 
+/** The byte of five codes, each 0, 1 or 2. */
+export const base3Byte = (codes: readonly number[]): number => codes.reduce((sum, code, i) => sum + WORTH[i]! * code, 0)
+
 /** Code `digit` of a byte. */
 export function base3Code(byte: number, digit: number): number {
   const last = Math.min(2, Math.floor(byte / 82))

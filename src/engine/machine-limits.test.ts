@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openExecutor } from '../exec/index.ts'
+import { referenceExecutor } from '../exec/reference.ts'
+import { MachineLimits } from './machine-limits.ts'
+
+test('the limits of a machine are numbers above zero, on every executor', async () => {
+  for (const executor of [openExecutor({ threads: 2 }), referenceExecutor()]) {
+    using limits = new MachineLimits(executor, 4 << 20)
+    assert.equal(limits.readBytes, 4 << 20)
+    for (const rate of [await limits.readRate(), await limits.dotRate(), await limits.dotRate()]) assert.ok(rate > 1e6 && Number.isFinite(rate), `${executor.name}: ${rate}`)
+  }
+})

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openExecutor } from '../exec/index.ts'
+import type { Executor } from '../exec/plan.ts'
+import { referenceExecutor } from '../exec/reference.ts'
+import { parseModelConfig } from '../model/config.ts'
+import type { ServingForm } from '../model/weights.ts'
+import { base3Byte, base3Code } from '../ops/base3.ts'
+import { base3CodeBytes, ternaryCodeBytes } from './random-fill.ts'
+import { randomWeights } from './random-weights.ts'
+import { ServingModel } from './serving-model.ts'
+
+const bitnet = parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 256, heads: 4, kvHeads: 2, ffn: 384, context: 32, vocab: 300 })
+const gpt = parseModelConfig({ kind: 'gpt', layers: 2, hidden: 64, heads: 2, context: 32, vocab: 300, bias: true })
+
+const cases: [string, typeof bitnet, ServingForm][] = (['two-bit', 'base3'] as const).flatMap(ternary => (['f32', 'f16', 'q6'] as const).flatMap(embedding => [
+  [`bitnet ${embedding} ${ternary}`, bitnet, { embedding, ternary }], ...(embedding === 'q6' ? [] : [[`gpt ${embedding} ${ternary}`, gpt, { embedding, ternary }] as [string, typeof gpt, ServingForm]]),
+]))
+
+test('random weights of every form give a model whose logits are numbers, of many values, and the same on every executor', async () => {
+  const logits = async (executor: Executor, config: typeof bitnet, form: ServingForm): Promise<number[]> => {
+    using model = new ServingModel(executor, config, randomWeights(executor, config, form), { slots: 1, rows: 4, context: 16 })
+    return (await model.run([3, 299, 7].map((id, position) => ({ id, position, slot: 0, wanted: position === 2 })))).flatMap(row => [...row])
+  }
+  for (const [name, config, form] of cases) {
+    const native = await logits(openExecutor({ threads: 2 }), config, form), slow = await logits(referenceExecutor(), config, form)
+    assert.deepEqual(native, slow, name)
+    assert.ok(native.every(Number.isFinite) && new Set(native).size > 200, name)
+  }
+})
+
+test('the bytes of ternary codes are all that there are, each once', () => {
+  assert.equal(new Set(ternaryCodeBytes).size, 81)
+  assert.ok(ternaryCodeBytes.every(b => [0, 2, 4, 6].every(s => (b >> s & 3) < 3)))
+  assert.equal(new Set(base3CodeBytes).size, 243)
+  for (const b of base3CodeBytes) assert.equal(base3Byte([0, 1, 2, 3, 4].map(i => base3Code(b, i))), b)
+})
+
+test('progress tells how many bytes of all are made', () => {
+  const told: [done: number, of: number][] = []
+  const { bytes } = randomWeights(referenceExecutor(), bitnet, { embedding: 'q6', ternary: 'two-bit' }, (done, of) => void told.push([done, of]))
+  assert.ok(told.every(([done, of], i) => of === bytes.length && done <= of && (i === 0 || done > told[i - 1]![0])))
+})
