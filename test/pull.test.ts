@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { ModelStore } from '../src/hub/model-store.ts'
@@ -84,6 +84,16 @@ test('a file that was changed in the store is fetched again', async () => {
   const again = await pull(SOURCE, place.options(hub))
   assert.ok(again.fetched)
   assert.deepEqual(readFileSync(path), MODEL)
+})
+
+test('a file that gc removes while it is compared with its pin gets no name', async () => {
+  using place = new Place()
+  const { path } = await pull(SOURCE, place.options(hub))
+  using store = new ModelStore(place.models)
+  store.remove('model')
+  await fails(pull(SOURCE, place.options(hub, { onHash: () => rmSync(path, { force: true }) })), 'VERIT_MODEL_STORE')
+  assert.deepEqual(store.list(), [])
+  assert.ok((await pull(SOURCE, place.options(hub))).fetched)
 })
 
 test('a digest given by the user, or announced by the hub, must be the file\'s', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -15,6 +15,8 @@ test('pins come back as they were written, in the order of their sources', () =>
   try {
     const path = join(folder, 'verit.lock')
     assert.equal(readLock(path).size, 0)
+    symlinkSync('loop', join(folder, 'loop'))
+    assert.throws(() => readLock(join(folder, 'loop')), { code: 'VERIT_FILE_IO' })
     fc.assert(fc.property(fc.uniqueArray(fc.string({ minLength: 1 })), sources => {
       const pins = new Map(sources.map((s, i) => [s, pin(i)]))
       writeLock(path, pins)
@@ -32,6 +34,11 @@ test('a lock file that says less, more or something else is refused', () => {
   for (const value of [null, [], {}, { version: 2, models: {} }, { version: 1 }, { version: 1, models: [] }, { ...good, more: 1 }, { version: 1, models: { x: 1 } }, entry({ sha256: 'A'.repeat(64) }),
     entry({ sha256: '../../x' }), entry({ size: -1 }), entry({ size: 1.5 }), entry({ size: '1' }), entry({ revision: 'main' }), entry({ more: 1 })]) {
     assert.throws(() => parseLock(JSON.stringify(value), 'l'), { code: 'VERIT_LOCK_FILE' }, JSON.stringify(value))
+  }
+  // who reviews a change sees the first, and the last would count
+  const own = JSON.stringify(good.models.x)
+  for (const text of [`{"version":1,"models":{"x":${own},"x":${own}}}`, `{"version":1,"models":{"x":${own}},"models":{}}`, `{"version":1,"models":{"x":{"sha256":"${'1'.repeat(64)}",${own.slice(1)}}}`]) {
+    assert.throws(() => parseLock(text, 'l'), (e: unknown) => VeritError.is(e, 'VERIT_LOCK_FILE') && /a name stands twice/.test(e.message), text)
   }
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), text => {
     try {

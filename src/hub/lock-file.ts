@@ -2,9 +2,12 @@
  * `verit.lock`: which file each source stands for, by its digest. Written at the first pull, required from then on; meant for version control. JSON:
  * `{"version": 1, "models": {"hf:OWNER/REPO@main/FILE": {"revision": "<commit>", "size": 1, "sha256": "<64 hexadecimal digits>"}}}`.
  */
-import { existsSync } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
+import { statSync } from 'node:fs'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { byteOf, walkJson } from '../lib/json-walk.ts'
 import { printable } from '../lib/printable.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { isDigest } from '../trust/digest.ts'
@@ -21,14 +24,24 @@ export interface Pin {
 
 /** Pins by source. A file that is not there has none. @throws VeritError VERIT_LOCK_FILE, VERIT_FILE_IO, VERIT_FILE_KIND */
 export function readLock(path: string): Map<string, Pin> {
-  if (!existsSync(path)) return new Map()
+  if (!isThere(path)) return new Map()
   const file = openRegular(path, 'the lock file')
   try {
     if (file.size > MAX_BYTES) throw new VeritError('VERIT_LOCK_FILE', { path, problem: `it has more than ${MAX_BYTES} bytes` })
     const bytes = file.readAll()
+    if (!isUtf8(bytes)) throw new VeritError('VERIT_LOCK_FILE', { path, problem: 'it is not UTF-8' })
     return parseLock(bytes.toString('utf8'), path)
   } finally {
     file.close()
+  }
+}
+
+/** One that cannot be looked for (no permission, a loop of links) is not one that has no pins. */
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch (e) {
+    throw fileError(e, path, 'read')
   }
 }
 
@@ -37,12 +50,8 @@ export function parseLock(text: string, path: string): Map<string, Pin> {
   const fail = (problem: string): never => {
     throw new VeritError('VERIT_LOCK_FILE', { path, problem })
   }
-  let root: unknown
-  try {
-    root = JSON.parse(text)
-  } catch {
-    return fail('it is not JSON')
-  }
+  walkJson(text, { depth: 4 }, (problem, index) => fail(`at byte ${byteOf(text, index)}, ${problem}`))
+  const root: unknown = JSON.parse(text)
   const { version, models, ...more } = object(root) ?? fail('it is not a JSON object')
   if (version !== 1) fail('its version is not 1')
   if (Object.keys(more).length > 0) fail(`it has the unknown field ${printable(Object.keys(more)[0]!, 80)}`)

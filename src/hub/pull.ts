@@ -143,6 +143,7 @@ function finish(store: ModelStore, source: ModelSource, lock: string, name: stri
       throw new VeritError('VERIT_PULL_LOCK', { source: source.id, lock, wanted: before.digest, got: pin.digest })
     }
     if (partial !== undefined) store.promote(partial.path, pin.digest)
+    else if (!store.has(pin.digest)) throw new VeritError('VERIT_MODEL_STORE', { path: store.path(pin.digest), problem: 'was removed meanwhile' })
     const signature = signed === undefined ? undefined : { digest: store.keep(signed.bundle.bytes), signedAs: signed.signedAs }
     const model = { name, digest: pin.digest, size: pin.size, source: source.id, revision: pin.revision, pulled: new Date().toISOString(), signature }
     store.name(model)
