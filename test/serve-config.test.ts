@@ -35,8 +35,10 @@ const verit = (args: string[], env: NodeJS.ProcessEnv = {}): { status: number | 
 
 test('--check reads everything and starts nothing', () => {
   const file = write('good.toml', `[listen]\ntls_cert = ${JSON.stringify(cert)}\ntls_key = ${JSON.stringify(key)}\n`)
-  const good = verit(['--config', file, '--check'])
-  assert.deepEqual([good.status, good.stdout], [0, `${file} is good; nothing was started.\n`])
+  const good = verit(['--config', file, '--check', '--allow-unsigned'])
+  assert.deepEqual([good.status, good.stdout], [0, `${file} is good, and ${model} may be served; nothing was started.\n`])
+  const unsigned = verit(['--config', file, '--check'])
+  assert.match(`${unsigned.status} ${unsigned.stderr}`, /^1 .*model trust add.*VERIT_UNTRUSTED/)
   for (const [args, env, pattern] of [
     [['--config', write('bad.toml', '[listen]\nprot = 1\n')], {}, /bad\.toml: listen\.prot is not a setting; perhaps port is meant/],
     [['--tls-cert', cert, '--tls-key', write('other.pem', authority.key)], {}, /is not the key of the certificate/],

@@ -6,6 +6,7 @@ import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { createLog } from '../lib/log.ts'
+import { printable } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
 import type { ServerConfig } from '../server/config.ts'
@@ -13,6 +14,7 @@ import { formatConfig, loadConfig } from '../server/config-file.ts'
 import { serve } from '../server/serve.ts'
 import type { RunningServer } from '../server/serve.ts'
 import { readTls } from '../server/tls.ts'
+import { askTrust } from '../server/trust-check.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import { rateUrl } from '../store/rate-url.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
@@ -50,7 +52,7 @@ export function command(): Command {
     .description('Serve a model over HTTP with OpenAI\'s API. Every request needs a key; the first start makes one and shows it once.')
     .argument('[model]', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .option('--config <file>', 'TOML file of settings; flags come after it (docs/configuration.md)')
-    .option('--check', 'check the settings and the files they name, and stop')
+    .option('--check', 'check the settings, the files they name, and whether the model may be served, and stop')
     .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
     .option('--state <folder>', 'folder of keys, the server\'s secret and the audit log', defaultStateFolder())
     .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)', modelId)
@@ -80,19 +82,20 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   const secrets = readSecrets(config)
   const { path: model, pulled } = path === undefined ? { path: defaultModelPath(), pulled: undefined } : resolveModel(path)
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
-  if (options.check === true) {
-    if (config.listen.tlsCert !== '') readTls(config.listen)
-    return void process.stdout.write(`${options.config ?? 'The configuration'} is good; nothing was started.\n`)
-  }
-  process.umask(0o077)
-  const log = createLog(options.logJson === true ? { json: true } : {})
-  const { state, modelName = pulled?.name, threads, instructionSet } = options
   let progress: Progress | undefined
   const onDigestProgress = (done: number, total: number): void => {
     progress ??= new Progress({ label: 'check the model', total, format: formatBytes })
     progress.update(done)
     if (done === total) progress.clear()
   }
+  if (options.check === true) {
+    if (config.listen.tlsCert !== '') readTls(config.listen)
+    if (path !== undefined) await askTrust({ path: model, pulled, onDigestProgress }, config.trust, options.state)
+    return void process.stdout.write(`${options.config ?? 'The configuration'} is good${path === undefined ? '' : `, and ${printable(path)} may be served`}; nothing was started.\n`)
+  }
+  process.umask(0o077)
+  const log = createLog(options.logJson === true ? { json: true } : {})
+  const { state, modelName = pulled?.name, threads, instructionSet } = options
   const server = await serve({
     model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ threads, instructionSet, expectedDigest: pulled?.digest }) },
   })

@@ -16,7 +16,7 @@ import { checkPackage } from './package-files.ts'
 import { checkPlatform } from './platform.ts'
 import { checkRateState, checkStore } from './services.ts'
 import { checkModel } from './served-model.ts'
-import type { ServedModel } from './served-model.ts'
+import type { ModelToServe } from '../server/trust-check.ts'
 import { checkSandbox } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
 
@@ -27,7 +27,7 @@ export interface Examination {
   /** Instruction sets of the kernels that run here. */
   readonly kernels: readonly string[]
   /** What the server would serve. */
-  readonly model: ServedModel
+  readonly model: ModelToServe
   readonly env: NodeJS.ProcessEnv
   /** ms since 1970. */
   readonly now: number

@@ -5,12 +5,21 @@ import { VeritError } from '../lib/errors.ts'
 import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import type { Digest } from '../trust/digest.ts'
+import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import { decideTrust } from '../trust/model-trust.ts'
 import type { ModelTrust, TrustedAs } from '../trust/model-trust.ts'
 import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
 import type { BundleInput } from '../trust/oms-verify.ts'
 import { loadTrustPolicy, trustName } from '../trust/trust-policy.ts'
 import type { ServerConfig } from './config.ts'
+
+export interface ModelToServe {
+  /** Path of a GGUF file. */
+  readonly path: string
+  /** Of a pulled model. */
+  readonly pulled?: (TrustedAs & { readonly digest: Digest }) | undefined
+  readonly onDigestProgress?: (done: number, total: number) => void
+}
 
 /**
  * @param as of a pulled model; default: the name of its file, and the signature beside it
@@ -22,6 +31,19 @@ export function trustCheck(model: string, as: TrustedAs | undefined, config: Ser
   const signature = as === undefined ? `${model}.sig` : as.signature?.path
   const bundle = signature === undefined ? undefined : readBundle(signature)
   return digest => decideTrust(policy, { path: as?.name ?? model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
+}
+
+/**
+ * The whole question, as a start asks it: takes the digest of the file, and starts nothing.
+ * @throws VeritError as `trustCheck` and what it returns do, those of reading, and of a pulled model that is not as it was pulled
+ */
+export async function askTrust({ path, pulled, onDigestProgress }: ModelToServe, config: ServerConfig['trust'], state: string): Promise<ModelTrust> {
+  const decide = trustCheck(path, pulled, config, state)
+  using file = openRegular(path, 'the model to serve')
+  checkOnlyOwnerWrites(file.fd, path)
+  const digest = await digestDescriptor(file.fd, path, { onProgress: done => onDigestProgress?.(done, file.size) })
+  if (pulled !== undefined) checkPulled(path, digest, pulled.digest)
+  return decide(digest)
 }
 
 function readBundle(path: string): BundleInput | undefined {
