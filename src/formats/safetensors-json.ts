@@ -7,6 +7,10 @@ import { walkJson } from '../lib/json-walk.ts'
 export type HeaderValue = string | number | readonly HeaderValue[] | ReadonlyMap<string, HeaderValue>
 
 const DEPTH = 4
+/** A tensor has up to 14 values: itself, its dtype, the list of dimensions with 8 of them, and the list of two offsets. The rest is for the metadata. */
+const VALUES = 1 << 20
+/** Tensors of a file, and its metadata; or names in these. */
+const NAMES = 65_537
 
 /** Reads the whole text; `fail` is called with a sentence and the index where it went wrong. */
 export function parseHeaderJson(text: string, fail: (problem: string, index: number) => never): HeaderValue {
@@ -18,7 +22,7 @@ export function parseHeaderJson(text: string, fail: (problem: string, index: num
     if (into instanceof Map) into.set(names.pop()!, value)
     else into.push(value)
   }
-  walkJson(text, { depth: DEPTH, scalars: 'counts' }, (problem, index) => fail(`in the JSON header, ${problem}`, index), {
+  walkJson(text, { depth: DEPTH, scalars: 'counts', names: NAMES, values: VALUES }, (problem, index) => fail(`in the JSON header, ${problem}`, index), {
     begin(object) {
       const value = object ? new Map<string, HeaderValue>() : []
       put(value)

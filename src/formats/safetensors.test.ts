@@ -33,6 +33,8 @@ const cases: [string, Buffer, RegExp][] = [
   ['a header longer than the file', forge('{}', 0, 3n), /claims 3 bytes of the 2 that follow/],
   ['a header that is no object', forge('[]'), /does not begin with \{/],
   ['a header that is not UTF-8', forge(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d])), /not valid UTF-8/],
+  ['a header of millions of values, which would take gigabytes', forge(`{"a":[${'{},'.repeat(1 << 20)}{}]}`), /more than 1048576 values/],
+  ['a header of too many names', forge(`{${Array.from({ length: 65_538 }, (_, i) => `"${i}":1`).join()}}`), /more than 65537 names/],
   ['text after the header', forge('{}x'), /something follows/],
   ['a header that ends early', forge('{"a":'), /is expected/],
   ['a string that does not end', forge('{"a'), /does not end/],

@@ -84,6 +84,14 @@ test('counts are integers from 0 to 2^53 - 1', () => {
   for (const text of ['-1', '1.0', '1e2', '01', '9007199254740992', 'true', 'null']) assert.equal(faults(text, rules).length, 1, text)
 })
 
+test('values of every kind are counted, and the walk ends at one too many', () => {
+  for (const text of ['[{},[],"",1,true]', '{"a":{"b":1},"c":[null,2,3]}', '[[[[[[]]]]]]']) {
+    const values = text.startsWith('{') ? 7 : 6
+    assert.deepEqual(faults(text, { depth: 9, values }), [], text)
+    assert.match(faults(`${text} x`, { depth: 9, values: values - 1 }).join(), /^it has more than [56] values,\d+$/, text)
+  }
+})
+
 test('megabytes of one thing are walked in one go', () => {
   for (const text of [`[${'1'.repeat(1 << 22)}]`, `"${'\\u0061'.repeat(1 << 19)}"`, '['.repeat(1 << 22), ' '.repeat(1 << 22), `1.${'0'.repeat(1 << 22)}`]) faults(text, { depth: 16 })
 })

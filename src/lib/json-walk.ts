@@ -14,6 +14,8 @@ export interface JsonRules {
   readonly names?: number
   readonly allNames?: number
   readonly indices?: number
+  /** Values of every kind, in all; the walk ends at one more. Default: not bounded. */
+  readonly values?: number
   readonly forbidden?: ReadonlySet<string>
 }
 
@@ -52,9 +54,10 @@ class Walk {
   #fault: JsonFault
   #visit: JsonVisitor | undefined
   #at = 0
-  /** The names of each open object; undefined for an array. */
-  #open: (Set<string> | undefined)[] = []
+  /** The names of each open object, null before its first; undefined for an array. */
+  #open: (Set<string> | null | undefined)[] = []
   #names = 0
+  #values = 0
   #indices = 0
   /** Of the string that was read last: whether it has escapes, and whether halves of characters. */
   #escaped = false
@@ -89,10 +92,11 @@ class Walk {
   #value(): boolean {
     for (;;) {
       const c = this.#next()
+      if (++this.#values > (this.#rules.values ?? Infinity)) return this.#end(`it has more than ${this.#rules.values} values`, this.#at)
       if (c === QUOTE) return this.#string(false)
       if (c !== OBJECT && c !== ARRAY) return this.#scalar(c)
       const object = c === OBJECT
-      if (this.#open.push(object ? new Set() : undefined) > this.#rules.depth) return this.#end(`it is nested more than ${this.#rules.depth} deep`, this.#at)
+      if (this.#open.push(object ? null : undefined) > this.#rules.depth) return this.#end(`it is nested more than ${this.#rules.depth} deep`, this.#at)
       this.#visit?.begin(object)
       this.#at++
       if (this.#next() === (object ? END_OBJECT : END_ARRAY)) {
@@ -136,7 +140,8 @@ class Walk {
       this.#visit?.value(text)
       return true
     }
-    const seen = this.#open.at(-1)!
+    const seen = this.#open.at(-1) ?? new Set()
+    this.#open[this.#open.length - 1] = seen
     if (forbidden?.has(text) === true) this.#fault(`"${text}" is not accepted as a name`, start)
     if (seen.has(text)) this.#fault('a name stands twice in one object', start)
     seen.add(text)

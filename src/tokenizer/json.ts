@@ -73,6 +73,8 @@ function isObject(value: unknown): value is JsonObject {
 export const MAX_JSON = 1 << 26
 /** Six are needed. */
 const DEPTH = 16
+/** All tokens, all merges as pairs of texts, all added tokens with their settings, and more. */
+const VALUES = 1 << 23
 
 /** `refuse` ends the reading; `flag` may come back. */
 interface Faults {
@@ -113,7 +115,7 @@ export function partsFromJson(text: string, source: string, found?: ProblemList)
 
 function walk(text: string, refuse: Faults['refuse'], found: ProblemList | undefined): void {
   let last = 0, byte = 0
-  walkJson(text, { depth: DEPTH }, (problem, index) => {
+  walkJson(text, { depth: DEPTH, values: VALUES }, (problem, index) => {
     byte += Buffer.byteLength(text.slice(last, index)) // faults are told in their order
     last = index
     if (found === undefined) refuse(`at byte ${byte}, ${problem}`)
