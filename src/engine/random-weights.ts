@@ -5,14 +5,15 @@
 import type { Executor } from '../exec/plan.ts'
 import { Graph } from '../graph/graph.ts'
 import { weightLayout } from '../graph/layout.ts'
+import { f16Bits } from '../lib/half.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { servingParts, servingWeights } from '../model/weights.ts'
 import type { PackedWeights, ServingForm, ServingPart } from '../model/weights.ts'
 import { base3CodeBytes, everyByte, fill, fillFloats, fillHalves, ternaryCodeBytes, xorshift } from './random-fill.ts'
 import type { Random } from './random-fill.ts'
 
-/** The deviations of a code and of a scale of 6-bit weights, and what brings their product to 0.02. */
-const SIX_BIT_FACTOR = 0.02 / 18.5 / 74
+/** What brings a product of the deviations of a code and of a scale of 6-bit weights to 0.02. */
+const BLOCK_FACTOR = 0.02 / 18.5 / 74
 
 /**
  * @param form of the weights: for 'q6' the width has to be a multiple of 256
@@ -50,8 +51,9 @@ function put(part: ServingPart, place: Uint8Array<ArrayBuffer>, form: ServingFor
     case 'scale':
       floats().fill(1 / 64)
       break
-    case 'sixBits':
-      if (part.dtype === 'f32') floats().fill(SIX_BIT_FACTOR)
+    default: // codes and scales of several bits, and the factors of their blocks
+      if (part.dtype === 'f32') floats().fill(BLOCK_FACTOR)
+      else if (part.dtype === 'f16') new Uint16Array(place.buffer, place.byteOffset, place.byteLength / 2).fill(f16Bits(BLOCK_FACTOR))
       else fill(place, place.length, everyByte, random)
   }
 }

@@ -1,0 +1,90 @@
+/** What the commands that measure share: their options, the model, and how numbers and machines are written. */
+import { existsSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import type { Rate } from '../engine/benchmark.ts'
+import { randomWeights } from '../engine/random-weights.ts'
+import { openExecutor } from '../exec/index.ts'
+import type { Executor } from '../exec/plan.ts'
+import { GgufFile } from '../formats/gguf-reader.ts'
+import { defaultModelPath } from '../lib/default-model.ts'
+import { defined } from '../lib/defined.ts'
+import { VeritError } from '../lib/errors.ts'
+import { Progress, formatBytes } from '../lib/progress.ts'
+import type { ModelConfig } from '../model/config.ts'
+import { loadModel } from '../model/load-gguf.ts'
+import { measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
+import type { MeasuredShape } from '../model/measured-shapes.ts'
+import type { PackedWeights } from '../model/weights.ts'
+import { openModelFile } from './open-model-file.ts'
+import { numberOption } from './prepare.ts'
+
+export interface MachineFlags {
+  threads?: number
+  instructionSet?: string
+  vocabSize?: number
+  json?: true
+}
+
+export interface ModelFlags extends MachineFlags {
+  model?: string
+  shape?: MeasuredShape
+  head?: 'f16' | 'q6_k'
+  packing?: Executor['ternary']
+}
+
+export interface MeasuredModel {
+  readonly name: string
+  readonly config: ModelConfig
+  readonly weights: PackedWeights
+}
+
+export function machineOptions(c: Command): Command {
+  return c
+    .option('--threads <n>', 'threads (default: one for each core)', numberOption)
+    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here)')
+    .option('--json', 'print one JSON object')
+}
+
+export function measuredModelOptions(c: Command): Command {
+  return c
+    .option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
+    .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
+    .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
+    .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(['q6_k', 'f16']))
+    .addOption(new Option('--packing <name>', 'how ternary weights are kept (default: the best here; no result depends on it)').choices(['base3', 'two-bit']))
+}
+
+export function executorOf({ threads, instructionSet, packing }: ModelFlags): Executor {
+  const executor = openExecutor(defined({ threads, instructionSet }))
+  return packing === undefined ? executor : { ...executor, ternary: packing }
+}
+
+/** Makes or loads what is measured. @param executor decides how ternary weights are kept */
+export async function measuredModel(executor: Executor, { model, shape, vocabSize, head }: ModelFlags): Promise<MeasuredModel> {
+  if (shape === undefined) {
+    const path = model ?? defaultModelPath()
+    if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
+    using file = await openModelFile(path, 'a GGUF model')
+    return { name: path, ...await loadModel(new GgufFile(file), executor) }
+  }
+  const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
+  if (head === 'q6_k' && !six) {
+    throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head f16' })
+  }
+  const form = { embedding: (head ?? (six ? 'q6_k' : 'f16')) === 'q6_k' ? 'q6' : 'f16', ternary: executor.ternary } as const
+  const progress = new Progress({ label: 'random weights', format: formatBytes })
+  const weights = randomWeights(executor, config, form, done => progress.update(done))
+  progress.clear()
+  return { name: `${shape} (random weights)`, config, weights }
+}
+
+export const number = (n: number, digits = 0): string => n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+/** Of about three digits. */
+export const rough = (n: number): string => number(n, n < 10 ? 2 : n < 100 ? 1 : 0)
+export const machine = (): string => cpus()[0]?.model.trim() ?? 'unknown processor'
+/** Median, and least to most. */
+export const spreadText = ({ median, min, max }: Rate, unit: string): string => `${rough(median)} ${unit} (${rough(min)} to ${rough(max)})`
+/** A rate in other units. */
+export const times = (factor: number, { median, min, max }: Rate): Rate => ({ median: factor * median, min: factor * min, max: factor * max })

@@ -1,0 +1,94 @@
+/** `verit bench decode`, `prefill` and `batch`: speed beside what memory and arithmetic of this machine allow. */
+import { Command } from 'commander'
+import { measureWork } from '../engine/measure-work.ts'
+import type { Measurement } from '../engine/measure-work.ts'
+import { tokenCost } from '../engine/token-cost.ts'
+import { workDefaults } from '../engine/workload.ts'
+import type { WorkSize, Workload } from '../engine/workload.ts'
+import type { Executor } from '../exec/plan.ts'
+import { VeritError } from '../lib/errors.ts'
+import { printable, printableJson } from '../lib/printable.ts'
+import { Progress } from '../lib/progress.ts'
+import { parameterCount } from '../model/parameters.ts'
+import { executorOf, machine, machineOptions, measuredModel, measuredModelOptions, number, rough, spreadText, times } from './bench-shared.ts'
+import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
+import { busyProcess } from './busy-process.ts'
+import { numberOption } from './prepare.ts'
+
+type Flags = ModelFlags & { tokens?: number; sequences?: number; context?: number; underLoad?: true }
+
+const DESCRIPTIONS: Readonly<Record<Workload, string>> = {
+  decode: 'Measures making one token after the other for one sequence.',
+  prefill: 'Measures reading a prompt.',
+  batch: 'Measures making tokens for several sequences at once, and for one of them alone.',
+}
+
+export function benchWork(workload: Workload): Command {
+  const { tokens, sequences } = workDefaults[workload]
+  const c = new Command(workload)
+    .description(`${DESCRIPTIONS[workload]} Five rounds: median, least and most; each round also measures what this machine can read from memory and compute in int8 with the same threads.`)
+    .option('--tokens <n>', `of each sequence (default: ${tokens}, or the model's context)`, numberOption)
+  if (workload === 'batch') c.option('--sequences <n>', `at once (default: ${sequences})`, numberOption)
+  c.option('--context <n>', 'positions that the cache has room for (default: the tokens)', numberOption)
+    .option('--under-load', 'measure it beside a program that keeps one core busy, too')
+  return machineOptions(measuredModelOptions(c)).addHelpText('after', `
+Examples:
+  verit bench ${workload} --shape bitnet-2b4t --threads 2 --json
+  verit bench ${workload} --model model.gguf`)
+    .action((_: object, own: Command) => run(workload, own.optsWithGlobals()))
+}
+
+async function run(workload: Workload, flags: Flags): Promise<void> {
+  const executor = executorOf(flags)
+  const model = await measuredModel(executor, flags), size = sizeOf(workload, flags, model)
+  const progress = new Progress({ label: `bench ${workload}` })
+  const m = await measureWork(executor, model.config, model.weights, size, {
+    context: whole('--context', flags.context, size.tokens, model.config.context), busy: flags.underLoad && busyProcess,
+    onProgress: (done, of) => progress.update(done, `of ${number(of)} tokens`),
+  })
+  progress.clear()
+  process.stdout.write(flags.json ? `${printableJson(asJson(executor, model, size, m))}\n` : asText(executor, model, size, m))
+}
+
+function sizeOf(workload: Workload, flags: Flags, { config }: MeasuredModel): WorkSize {
+  const { tokens, sequences } = workDefaults[workload]
+  return {
+    workload, tokens: whole('--tokens', flags.tokens, 1, config.context) ?? Math.min(tokens, config.context),
+    sequences: whole('--sequences', flags.sequences, 1, 1024) ?? sequences,
+  }
+}
+
+function whole(option: string, value: number | undefined, low: number, high: number): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && value >= low && value <= high)) return value
+  throw new VeritError('VERIT_USAGE', { problem: `${option} cannot be ${value}`, hint: `Give a whole number from ${number(low)} to ${number(high)}` })
+}
+
+const about = (executor: Executor, { name, config, weights: { form } }: MeasuredModel): Record<string, unknown> => ({
+  model: name, kind: config.kind, parameters: parameterCount(config), head: tokenCost(config, form).head, packing: form.ternary, executor: executor.name, threads: executor.threads, processor: machine(),
+})
+
+function asJson(executor: Executor, model: MeasuredModel, size: WorkSize, m: Measurement): object {
+  const { limits, share } = m
+  return {
+    ...about(executor, model), ...size, tokensPerSecond: m.tokensPerSecond,
+    bytesPerToken: m.bytesPerToken, gbPerSecond: times(1e-9, m.bytesPerSecond),
+    operationsPerToken: m.operationsPerToken, gopPerSecond: times(1e-9, m.operationsPerSecond),
+    machine: { readBytes: limits.readBytes, gbPerSecond: times(1e-9, limits.bytesPerSecond), int8GopPerSecond: times(1e-9, limits.operationsPerSecond) },
+    share: { bandwidth: share.bandwidth, int8: share.operations },
+    ...(m.alone && { alone: m.alone }), ...(m.underLoad && { underLoad: m.underLoad }),
+  }
+}
+
+function asText(executor: Executor, model: MeasuredModel, { workload, tokens, sequences }: WorkSize, m: Measurement): string {
+  const { config, weights: { form } } = model, { limits, share, alone, underLoad } = m
+  const line = (label: string, text: string): string => `  ${label.padEnd(12)} ${text}\n`
+  const each = sequences > 1 ? `${number(sequences)} sequences of ` : ''
+  const ternary = m.operationsPerToken > 0
+  return `${printable(model.name)}: ${config.kind}, ${number(parameterCount(config))} parameters, head ${tokenCost(config, form).head}${ternary ? `, ternary weights ${form.ternary}` : ''}; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
+    + `${workload}, ${each}${number(tokens)} tokens\n`
+    + line('speed', spreadText(m.tokensPerSecond, 'tokens/s'))
+    + line('reads', `${rough(m.bytesPerToken / 1e6)} MB a token: ${spreadText(times(1e-9, m.bytesPerSecond), 'GB/s')}, ${spreadText(times(100, share.bandwidth), '%')} of memory: ${spreadText(times(1e-9, limits.bytesPerSecond), 'GB/s')}`)
+    + (ternary ? line('computes', `${rough(m.operationsPerToken / 1e9)} Gop a token: ${spreadText(times(1e-9, m.operationsPerSecond), 'Gop/s')}, ${spreadText(times(100, share.operations), '%')} of int8: ${spreadText(times(1e-9, limits.operationsPerSecond), 'Gop/s')}`) : '')
+    + (alone ? line('one alone', `${spreadText(alone.tokensPerSecond, 'tokens/s')}; all together ${spreadText(alone.times, 'times')} as fast`) : '')
+    + (underLoad ? line('under load', `${spreadText(underLoad.tokensPerSecond, 'tokens/s')}, ${spreadText(times(100, underLoad.share), '%')} of the undisturbed speed`) : '')
+}

@@ -1,0 +1,90 @@
+/**
+ * Speed beside the machine's limits: each round measures memory, dot products and the work one after the other, so that a share compares what was measured within
+ * seconds; a shared host can change its speed by a third within minutes.
+ */
+import type { Executor } from '../exec/plan.ts'
+import type { ModelConfig } from '../model/config.ts'
+import type { PackedWeights } from '../model/weights.ts'
+import { spread } from './benchmark.ts'
+import type { Rate } from './benchmark.ts'
+import { MachineLimits } from './machine-limits.ts'
+import { ServingModel } from './serving-model.ts'
+import { tokenCost } from './token-cost.ts'
+import { bytesPerToken, doWork } from './workload.ts'
+import type { WorkSize } from './workload.ts'
+
+export interface MeasureOptions {
+  /** Rounds. Default 5. */
+  readonly rounds?: number
+  /** Positions that the cache has room for in each sequence. Default and least: the tokens of the work. */
+  readonly context?: number | undefined
+  /** Bytes of a pass over memory; see `MachineLimits`. */
+  readonly readBytes?: number
+  /** Starts a second program that is busy on one core; the work is then measured beside it, too. Disposing of it ends it. */
+  readonly busy?: (() => Promise<AsyncDisposable>) | undefined
+  /** Told the tokens done, and of how many. */
+  readonly onProgress?: (done: number, of: number) => void
+}
+
+export interface Measurement {
+  readonly tokensPerSecond: Rate
+  /** Least that has to be read for a token: weights, head, keys and values. */
+  readonly bytesPerToken: number
+  readonly bytesPerSecond: Rate
+  /** Of the ternary products: two for each ternary weight. */
+  readonly operationsPerToken: number
+  readonly operationsPerSecond: Rate
+  /** The machine's limits with the same threads, in the same rounds. */
+  readonly limits: { readonly readBytes: number; readonly bytesPerSecond: Rate; readonly operationsPerSecond: Rate }
+  /** What of them was reached, round by round: 1 is all. */
+  readonly share: { readonly bandwidth: Rate; readonly operations: Rate }
+  /** For several sequences: one of them alone, and how many times as fast all were. */
+  readonly alone?: { readonly tokensPerSecond: Rate; readonly times: Rate }
+  /** Beside a busy program: speed, and its share of the undisturbed speed of the same round. */
+  readonly underLoad?: { readonly tokensPerSecond: Rate; readonly share: Rate }
+}
+
+interface Round {
+  readonly read: number
+  readonly dots: number
+  readonly speed: number
+  readonly alone: number
+  readonly loaded: number
+}
+
+export async function measureWork(executor: Executor, config: ModelConfig, weights: PackedWeights, size: WorkSize, options: MeasureOptions = {}): Promise<Measurement> {
+  const { rounds = 5, busy, onProgress = () => {} } = options
+  using limits = new MachineLimits(executor, options.readBytes)
+  using model = new ServingModel(executor, config, weights, { slots: size.sequences, context: Math.max(size.tokens, options.context ?? 0) })
+  const several = size.sequences > 1, single: WorkSize = { ...size, sequences: 1 }
+  const perRound = size.tokens * (size.sequences * (busy === undefined ? 1 : 2) + (several ? 1 : 0))
+  let done = 0
+  const timed = async (work: WorkSize): Promise<number> => {
+    const start = performance.now()
+    await doWork(model, work, n => onProgress(done += n, rounds * perRound))
+    return (work.tokens * work.sequences * 1000) / (performance.now() - start)
+  }
+  // Pages of the cache and what the system does on first use do not belong to the speed.
+  await doWork(model, { ...size, tokens: Math.min(size.tokens, size.workload === 'prefill' ? model.rows : 8) }, () => {})
+  const all: Round[] = []
+  while (all.length < rounds) {
+    const read = await limits.readRate(), dots = await limits.dotRate(), speed = await timed(size), alone = several ? await timed(single) : NaN
+    all.push({ read, dots, speed, alone, loaded: busy === undefined ? NaN : await beside(busy, () => timed(size)) })
+  }
+  const of = (value: (r: Round) => number): Rate => spread(all.map(value))
+  const cost = tokenCost(config, weights.form), bytes = bytesPerToken(cost, size, model.rows)
+  return {
+    tokensPerSecond: of(r => r.speed),
+    bytesPerToken: bytes, bytesPerSecond: of(r => r.speed * bytes),
+    operationsPerToken: cost.operations, operationsPerSecond: of(r => r.speed * cost.operations),
+    limits: { readBytes: limits.readBytes, bytesPerSecond: of(r => r.read), operationsPerSecond: of(r => r.dots) },
+    share: { bandwidth: of(r => (r.speed * bytes) / r.read), operations: of(r => (r.speed * cost.operations) / r.dots) },
+    ...(several && { alone: { tokensPerSecond: of(r => r.alone), times: of(r => r.speed / r.alone) } }),
+    ...(busy !== undefined && { underLoad: { tokensPerSecond: of(r => r.loaded), share: of(r => r.loaded / r.speed) } }),
+  }
+}
+
+async function beside(busy: () => Promise<AsyncDisposable>, work: () => Promise<number>): Promise<number> {
+  await using _ = await busy()
+  return await work()
+}

@@ -1,0 +1,45 @@
+/** The three kinds of work that a model is measured at. No tokens are chosen: what runs is the plan, from token numbers to logits. */
+import type { Row, ServingModel } from './serving-model.ts'
+import type { TokenCost } from './token-cost.ts'
+
+export const workloads = ['decode', 'prefill', 'batch'] as const
+export type Workload = (typeof workloads)[number]
+
+export interface WorkSize {
+  readonly workload: Workload
+  /** Of each sequence, from position 0. */
+  readonly tokens: number
+  /** 1 but for 'batch'. */
+  readonly sequences: number
+}
+
+/** Tokens and sequences unless something else is asked for. */
+export const workDefaults: Readonly<Record<Workload, { tokens: number; sequences: number }>> = {
+  decode: { tokens: 128, sequences: 1 }, prefill: { tokens: 512, sequences: 1 }, batch: { tokens: 64, sequences: 8 },
+}
+
+/** All rows of a run after the other: of 'prefill' as many in a run as the model takes, else one of each sequence. */
+export async function doWork(model: ServingModel, { workload, tokens, sequences }: WorkSize, onTokens: (done: number) => void): Promise<void> {
+  const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % model.config.vocab, position, slot, wanted })
+  if (workload === 'prefill') {
+    for (let from = 0; from < tokens; from += model.rows) {
+      const count = Math.min(model.rows, tokens - from)
+      await model.run(Array.from({ length: count }, (_, i) => row(from + i, 0, from + i === tokens - 1)))
+      onTokens(count)
+    }
+    return
+  }
+  for (let i = 0; i < tokens; i++) {
+    await model.run(Array.from({ length: sequences }, (_, slot) => row(i, slot, true)))
+    onTokens(sequences)
+  }
+}
+
+/** Bytes read for each token, on average over the work: weights, head, and the keys and values of earlier positions. @param rows of a run at most */
+export function bytesPerToken({ layerBytes, headBytes, positionBytes }: TokenCost, { workload, tokens, sequences }: WorkSize, rows: number): number {
+  if (workload !== 'prefill') return (layerBytes + headBytes) / sequences + (positionBytes * (tokens + 1)) / 2
+  // Rows of a run share what they read; the positions of earlier runs are counted once a run.
+  const runs = Math.ceil(tokens / rows)
+  const positions = Array.from({ length: runs }, (_, r) => Math.min(tokens, (r + 1) * rows)).reduce((n, p) => n + p, 0)
+  return (runs * layerBytes + headBytes + positions * positionBytes) / tokens
+}

@@ -1,0 +1,48 @@
+/** `verit bench decode`, `prefill` and `batch` as processes: what they print belongs together, and wrong use is told. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+interface Ran { status: number; out: string; err: string }
+const verit = (...args: string[]): Promise<Ran> => new Promise(done => {
+  const child = execFile(process.execPath, [main, ...args], (_, out, err) => done({ status: child.exitCode ?? -1, out, err }))
+})
+interface Rate { median: number; min: number; max: number }
+
+test('bench batch prints rates, costs and limits that belong together, alone and beside a busy program', async () => {
+  const { status, out, err } = await verit('bench', 'batch', '--shape', 'bitnet-mini', '--vocab-size', '300', '--tokens', '4', '--sequences', '2', '--threads', '1', '--under-load', '--packing', 'two-bit', '--json')
+  assert.equal(status, 0, err)
+  const r = JSON.parse(out) as Record<'tokensPerSecond' | 'gbPerSecond' | 'gopPerSecond', Rate> & {
+    model: string; head: string; packing: string; threads: number; workload: string; tokens: number; sequences: number; bytesPerToken: number; operationsPerToken: number
+    machine: Record<'gbPerSecond' | 'int8GopPerSecond', Rate>; share: Record<'bandwidth' | 'int8', Rate>; alone: Record<'tokensPerSecond' | 'times', Rate>; underLoad: Record<'tokensPerSecond' | 'share', Rate>
+  }
+  assert.deepEqual([r.model, r.head, r.packing, r.threads, r.workload, r.tokens, r.sequences], ['bitnet-mini (random weights)', 'q6_k', 'two-bit', 1, 'batch', 4, 2])
+  const near = (a: number, b: number): void => assert.ok(Math.abs(a / b - 1) < 1e-9, `${a} ${b}`)
+  near(r.gbPerSecond.max * 1e9, r.tokensPerSecond.max * r.bytesPerToken)
+  near(r.gopPerSecond.min * 1e9, r.tokensPerSecond.min * r.operationsPerToken)
+  assert.equal(r.operationsPerToken, 2 * 6 * (2 * 256 * 256 + 2 * 128 * 256 + 3 * 768 * 256))
+  for (const { min, median, max } of [r.machine.gbPerSecond, r.machine.int8GopPerSecond, r.share.bandwidth, r.share.int8, r.alone.tokensPerSecond, r.alone.times, r.underLoad.tokensPerSecond, r.underLoad.share]) {
+    assert.ok(0 < min && min <= median && median <= max)
+  }
+})
+
+test('bench decode and prefill say in words what they found', async () => {
+  const decode = await verit('bench', 'decode', '--shape', 'nano', '--tokens', '5', '--threads', '1')
+  assert.equal(decode.status, 0, decode.err)
+  assert.match(decode.out, /^nano \(random weights\): gpt, [\d,]+ parameters, head f16; .*\ndecode, 5 tokens\n +speed +[\d.,]+ tokens\/s \([\d.,]+ to [\d.,]+\)\n +reads +[\d.]+ MB a token: .* % .* of memory: .*GB\/s.*\n$/)
+  const prefill = await verit('bench', 'prefill', '--tokens', '20', '--threads', '1')
+  assert.equal(prefill.status, 0, prefill.err)
+  assert.match(prefill.out, /\nprefill, 20 tokens\n.*\n.*\n +computes +[\d.]+ Gop a token: .* of int8: .*Gop\/s/)
+})
+
+test('wrong use of bench is told', async () => {
+  for (const [problem, ...args] of [
+    ['--tokens cannot be 0', 'decode', '--tokens', '0'], ['--tokens cannot be 65', 'prefill', '--shape', 'nano', '--tokens', '65'], ['--sequences cannot be 1.5', 'batch', '--shape', 'nano', '--sequences', '1.5'],
+    ['--context cannot be 3', 'decode', '--shape', 'nano', '--tokens', '4', '--context', '3'], ['a q6_k head needs a multiple of 256', 'decode', '--shape', 'bitnet-nano', '--head', 'q6_k'],
+  ] as const) {
+    const { status, err } = await verit('bench', ...args)
+    assert.deepEqual([status, err.includes(problem)], [2, true], err)
+  }
+})
