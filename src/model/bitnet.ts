@@ -1,6 +1,7 @@
 /**
  * The BitNet b1.58 decoder as operations, in the shape of the 2B4T model (arXiv 2504.12285): RMSNorm, rotary positions by rotated halves,
- * grouped key heads, a feed-forward gated by the squared ReLU, and an extra norm before the two output projections (SubLN).
+ * grouped key heads, a feed-forward gated by the squared ReLU, and an extra norm before the two output projections (SubLN). Others of the family
+ * have SiLU in the gate (1bitLLM's), and no extra norms either (Llama with ternary projections).
  */
 import { cosCore, expCore, logCore, sinCore } from '../lib/functions.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
@@ -18,6 +19,7 @@ export function bitnetForward(g: Graph, config: BitnetConfig, w: Weights, at: Pl
   const cos = g.constant('rotary.cos', table.cos, [context, half])
   const sin = g.constant('rotary.sin', table.sin, [context, half])
   const norm = (x: Tensor, name: string): Tensor => g.rmsNorm(x, w.tensor(`${name}.weight`), eps)
+  const subNorm = (x: Tensor, name: string): Tensor => (config.subNorms ? norm(x, name) : x)
 
   let x = w.embed(at.ids)
   for (let l = 0; l < config.layers; l++) {
@@ -27,10 +29,11 @@ export function bitnetForward(g: Graph, config: BitnetConfig, w: Weights, at: Pl
     const q = g.rope(project(n, 'attn_q'), at.positions, cos, sin, heads)
     const k = g.rope(project(n, 'attn_k'), at.positions, cos, sin, kvHeads)
     const a = g.attention(q, k, project(n, 'attn_v'), { heads, kvHeads, context, cacheRows, cacheRow, start, length, ...at.cache?.(l) })
-    x = g.add(x, project(norm(a, `${block}attn_sub_norm`), 'attn_out'))
+    x = g.add(x, project(subNorm(a, `${block}attn_sub_norm`), 'attn_out'))
     const m = norm(x, `${block}mlp_norm`)
-    const gated = g.reluSquareGate(project(m, 'mlp_gate'), project(m, 'mlp_up'))
-    x = g.add(x, project(norm(gated, `${block}mlp_sub_norm`), 'mlp_down'))
+    const [gate, up] = [project(m, 'mlp_gate'), project(m, 'mlp_up')]
+    const gated = config.activation === 'silu' ? g.siluGate(gate, up) : g.reluSquareGate(gate, up)
+    x = g.add(x, project(subNorm(gated, `${block}mlp_sub_norm`), 'mlp_down'))
   }
   return norm(x, 'final_norm')
 }

@@ -25,7 +25,7 @@ export interface GptConfig {
   readonly eps: number
 }
 
-/** A BitNet b1.58 decoder: RMSNorm, SubLN, rotary positions, grouped key heads, gated squared ReLU, ternary projections, tied head. */
+/** A decoder with ternary projections (BitNet b1.58): RMSNorm, rotary positions, grouped key heads, a gated feed-forward. */
 export interface BitnetConfig {
   readonly kind: 'bitnet'
   readonly layers: number
@@ -40,6 +40,12 @@ export interface BitnetConfig {
   readonly eps: number
   /** Base of the rotary angles. Default 500,000. */
   readonly theta: number
+  /** What gates the feed-forward: the squared ReLU (default), or SiLU. */
+  readonly activation: 'relu2' | 'silu'
+  /** Norms before the two output projections (SubLN). Default true; false needs SiLU: that is Llama's block, and files have no name for the other. */
+  readonly subNorms: boolean
+  /** Whether the token embedding is the head as well. Default true. */
+  readonly tied: boolean
 }
 
 export type ModelConfig = GptConfig | BitnetConfig
@@ -63,9 +69,14 @@ function real(source: Record<string, unknown>, field: string, low: number, high:
   return value
 }
 
+function flag(source: Record<string, unknown>, field: string, fallback: boolean): boolean {
+  const value = source[field] ?? fallback
+  return typeof value === 'boolean' ? value : fail(field, 'must be true or false')
+}
+
 const FIELDS: Readonly<Record<ModelConfig['kind'], readonly string[]>> = {
   gpt: ['kind', 'layers', 'hidden', 'heads', 'ffn', 'context', 'vocab', 'bias', 'dropout', 'eps'],
-  bitnet: ['kind', 'layers', 'hidden', 'heads', 'kvHeads', 'ffn', 'context', 'vocab', 'eps', 'theta'],
+  bitnet: ['kind', 'layers', 'hidden', 'heads', 'kvHeads', 'ffn', 'context', 'vocab', 'eps', 'theta', 'activation', 'subNorms', 'tied'],
 }
 
 /**
@@ -87,15 +98,19 @@ export function parseModelConfig(value: unknown): ModelConfig {
   if (hidden % heads !== 0) fail('hidden', `must be a multiple of heads (${heads})`)
   if (kind === 'gpt') {
     const ffn = integer(source, 'ffn', 1, 1 << 20, 4 * hidden)
-    const bias = source['bias'] ?? false
-    if (typeof bias !== 'boolean') return fail('bias', 'must be true or false')
+    const bias = flag(source, 'bias', false)
     return { kind, layers, hidden, heads, ffn, context, vocab, bias, dropout: real(source, 'dropout', 0, 1, 0), eps }
   }
   const kvHeads = integer(source, 'kvHeads', 1, heads, heads)
   if (heads % kvHeads !== 0) fail('kvHeads', `must divide heads (${heads})`)
   if ((hidden / heads) % 2 !== 0) fail('hidden', `must give each of the ${heads} heads an even width for rotary positions`)
   const ffn = integer(source, 'ffn', 1, 1 << 20)
-  return { kind, layers, hidden, heads, kvHeads, ffn, context, vocab, eps, theta: real(source, 'theta', 1, 1e9, 500000) }
+  const theta = real(source, 'theta', 1, 1e9, 500000)
+  const activation = source['activation'] ?? 'relu2'
+  if (activation !== 'relu2' && activation !== 'silu') return fail('activation', "must be 'relu2' or 'silu'")
+  const subNorms = flag(source, 'subNorms', true)
+  if (!subNorms && activation !== 'silu') fail('subNorms', "must be true with the activation 'relu2'")
+  return { kind, layers, hidden, heads, kvHeads, ffn, context, vocab, eps, theta, activation, subNorms, tied: flag(source, 'tied', true) }
 }
 
 /** Width of one attention head. */

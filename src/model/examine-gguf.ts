@@ -30,7 +30,7 @@ export async function examineGguf(source: RegularFile, found: ProblemList, onPro
   const file = new GgufFile(source)
   const tokenizer = await found.attempt(() => readTokenizer(file.name, file.metadata), described)
   const config = await found.attempt(() =>
-    readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, file.has('output_norm.bias')), described)
+    readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, { bias: file.has('output_norm.bias'), head: file.has('output.weight') }), described)
   if (config === undefined) return file
   if (tokenizer !== undefined) await found.attempt(() => checkVocabulary(file, tokenizer, config), described)
   const parameters = parametersOf(config)

@@ -11,12 +11,13 @@ import { encodeTernary } from '../formats/ternary.ts'
 import { invariant } from '../lib/errors.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { ModelConfig } from './config.ts'
-import { architectures, configEntries } from './gguf-config.ts'
+import { architectureOf, configEntries } from './gguf-config.ts'
 import { ggufName } from './gguf-names.ts'
 import { tokenizerEntries } from './gguf-tokenizer.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { codeBytes, ternarizePlan, unpackCodes } from './plans.ts'
+import { fileRows, placeRows } from './row-order.ts'
 
 export interface ExportOptions {
   /** `general.name`. */
@@ -37,7 +38,7 @@ export async function exportGguf(
   for (const p of parametersOf(config)) tensors.push(await tensorOf(executor, config, p, values(p)))
   return writeGguf(path, {
     metadata: [
-      ['general.architecture', gguf.string(architectures[config.kind])],
+      ['general.architecture', gguf.string(architectureOf(config))],
       ['general.name', gguf.string(options.name)],
       ['general.file_type', gguf.u32(FILE_TYPE[config.kind])],
       ['general.quantization_version', gguf.u32(2)],
@@ -51,7 +52,8 @@ async function tensorOf(executor: Executor, config: ModelConfig, p: Parameter, v
   const plain = { name: ggufName(config.kind, p.name), shape: p.shape }
   const bytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength)
   if (!p.ternary) return { ...plain, type: 'F32', data: bytes(values) }
-  const { trits, scale } = await ternarize(executor, p, values)
+  const { trits: ours, scale } = await ternarize(executor, p, values), order = fileRows(config, p.name)
+  const trits = order === undefined ? ours : placeRows(ours, order, p.shape[1]!)
   if (elementsOf(p) % 128 === 0) return { ...plain, type: 'I2_S', data: encodeTernary('I2_S', trits, Float32Array.of(scale)) }
   // I2_S holds whole blocks of 128 weights; what does not fill them is kept as the values -m, 0 and m.
   return { ...plain, type: 'F32', data: bytes(Float32Array.from(trits, t => t * scale)) }

@@ -1,9 +1,9 @@
-/** What the parameters are called in a GGUF file: llama.cpp's names of `gpt2`, and those of the released `bitnet-b1.58` files. */
+/** What the parameters are called in a GGUF file: llama.cpp's names of `gpt2`, `bitnet` and `llama`, which are also those of the released `bitnet-b1.58` files. */
 import type { ModelConfig } from './config.ts'
 
 const OUTER: Readonly<Record<string, string>> = {
   token_embedding: 'token_embd.weight', position_embedding: 'position_embd.weight',
-  'final_norm.weight': 'output_norm.weight', 'final_norm.bias': 'output_norm.bias',
+  'head.weight': 'output.weight', 'final_norm.weight': 'output_norm.weight', 'final_norm.bias': 'output_norm.bias',
 }
 
 /** Inside a block. */
@@ -22,3 +22,6 @@ export function ggufName(kind: ModelConfig['kind'], parameter: string): string {
   const [, block, layer, suffix] = parameter.split('.') as [string, string, string, string]
   return `blk.${block}.${INNER[kind][layer]}.${suffix}`
 }
+
+/** Where a file may have a further factor of a ternary matrix, of one element: 'blk.0.attn_q.weight' -> 'blk.0.attn_q.scale'. */
+export const scaleName = (matrix: string): string => matrix.replace(/weight$/, 'scale')

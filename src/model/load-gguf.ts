@@ -10,7 +10,7 @@ import { printable } from '../lib/printable.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { ModelConfig } from './config.ts'
 import { readConfig } from './gguf-config.ts'
-import { ggufName } from './gguf-names.ts'
+import { ggufName, scaleName } from './gguf-names.ts'
 import { readTokenizer } from './gguf-tokenizer.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
@@ -33,8 +33,8 @@ const machineMemory = (): number => Math.min(totalmem() || Infinity, process.con
  * @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE or VERIT_MEMORY
  */
 export async function loadModel(file: GgufFile, executor: Executor, memory: number = machineMemory()): Promise<LoadedModel> {
-  const bias = file.has('output_norm.bias')
-  const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, bias)
+  const has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
+  const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, has)
   const parameters = parametersOf(config)
   for (const fault of tensorFaults(file, config, parameters)) throw fault
   const tokenizer = readTokenizer(file.name, file.metadata)
@@ -63,8 +63,11 @@ export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: r
       if (shape.join() !== p.shape.join()) yield fault(`tensor ${name} is ${shape.join(' x ')}, where its metadata asks for ${p.shape.join(' x ')}`)
     }
   }
-  for (const { name } of file.tensors) {
-    if (!expected.has(name)) yield fault(`it has a tensor ${printable(name, 80)}, which a ${config.kind} model of Verit does not have`)
+  const factors = new Set([...expected].filter(([, p]) => p.ternary).map(([name]) => scaleName(name)))
+  for (const { name, type, shape } of file.tensors) {
+    if (factors.has(name)) {
+      if (type !== 'F32' || shape.join() !== '1') yield fault(`tensor ${name} is ${type} ${shape.join(' x ')}, where a factor of the weights is one F32`)
+    } else if (!expected.has(name)) yield fault(`it has a tensor ${printable(name, 80)}, which a ${config.kind} model of Verit does not have`)
   }
 }
 

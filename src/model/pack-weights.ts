@@ -4,7 +4,7 @@
  */
 import type { Executor, LoadedPlan, Plan } from '../exec/plan.ts'
 import type { GgufFile } from '../formats/gguf-reader.ts'
-import { decodeTernary } from '../formats/ternary.ts'
+import { decodeTernary, ternaryBytes } from '../formats/ternary.ts'
 import type { TernaryType } from '../formats/ternary.ts'
 import { weightLayout } from '../graph/layout.ts'
 import { Graph } from '../graph/graph.ts'
@@ -14,19 +14,23 @@ import type { ModelConfig } from './config.ts'
 import { ggufName } from './gguf-names.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, sixBitPlan } from './plans.ts'
-import { isTernaryType, readFloats, readScale, readTernary } from './read-tensor.ts'
+import { eightBitPlan, halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, sixBitPlan } from './plans.ts'
+import { isTernaryType, readFactor, readFloats, readScale, readTernary } from './read-tensor.ts'
+import { fileRows, pickRows } from './row-order.ts'
 import { servingParts, servingWeights } from './weights.ts'
-import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
+import type { PackedWeights, ServingForm, ServingPart, TableForm } from './weights.ts'
 
 /** Bytes of a tensor that are read and moved at a time. */
 const SLICE = 8 << 20
 
-/** What the file has its embedding in decides how it is kept, and the executor how ternary codes are. */
+/** What the file has its embedding and head in decides how they are kept, and the executor how ternary codes are. */
 export function formOf(file: GgufFile, executor: Executor): ServingForm {
-  const { type } = file.tensor('token_embd.weight')
-  return { embedding: type === 'F16' ? 'f16' : type === 'Q6_K' ? 'q6' : 'f32', ternary: executor.ternary }
+  const head = 'output.weight'
+  return { embedding: tableForm(file, 'token_embd.weight'), ...(file.has(head) && { head: tableForm(file, head) }), ternary: executor.ternary }
 }
+
+const tableForms: Readonly<Record<string, TableForm>> = { F16: 'f16', Q8_0: 'q8', Q6_K: 'q6' }
+const tableForm = (file: GgufFile, name: string): TableForm => tableForms[file.tensor(name).type] ?? 'f32'
 
 /**
  * @param memory bytes that the weights may take
@@ -40,7 +44,7 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
   if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })
   const arena = executor.allocate(bytes)
   const places = new Map(entries.map(e => [e.name, new Uint8Array(arena, e.offset, e.bytes)]))
-  using packer = new Packer(file, executor, form)
+  using packer = new Packer(file, executor, form, p => fileRows(config, p.name, file.metadata.string('general.architecture')))
   const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
   for (const p of parametersOf(config)) await packer.put(p, ggufName(config.kind, p.name), parts.get(p.name)!, places)
   await packer.settle()
@@ -52,13 +56,16 @@ class Packer implements Disposable {
   #file: GgufFile
   #executor: Executor
   #base3: boolean
+  /** Rows of the file in the order of the model's, where it is another. */
+  #order: (p: Parameter) => Int32Array | undefined
   #plans = new Map<string, LoadedPlan>()
   #running: Promise<void> = Promise.resolve()
 
-  constructor(file: GgufFile, executor: Executor, form: ServingForm) {
+  constructor(file: GgufFile, executor: Executor, form: ServingForm, order: (p: Parameter) => Int32Array | undefined) {
     this.#file = file
     this.#executor = executor
     this.#base3 = form.ternary === 'base3'
+    this.#order = order
   }
 
   async put(p: Parameter, name: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>): Promise<void> {
@@ -66,7 +73,7 @@ class Packer implements Disposable {
       const place = places.get(part.name)!
       if (part.form === 'values') new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(readFloats(this.#file, name))
       else if (part.form === 'panels') await (part.dtype === 'f16' ? this.#halves(p, name, place) : this.#panels(p, name, place))
-      else if (part === parts[0] && part.form === 'sixBits') await this.#sixBits(p, name, parts.map(({ name }) => places.get(name)!))
+      else if (part === parts[0] && (part.form === 'sixBits' || part.form === 'eightBits')) await this.#blocks(part.form, p, name, parts.map(({ name }) => places.get(name)!))
       else if (part.form === 'codes') await this.#codes(p, name, place, new Float32Array(places.get(`${p.name}.m`)!.buffer, places.get(`${p.name}.m`)!.byteOffset, 1))
     }
   }
@@ -78,18 +85,26 @@ class Packer implements Disposable {
 
   async #codes(p: Parameter, name: string, codes: Uint8Array, scale: Float32Array): Promise<void> {
     const [out, inputs] = p.shape as [number, number], { type } = this.#file.tensor(name)
-    const raw = isTernaryType(type) ? this.#file.readTensor(name) : undefined
+    const order = this.#order(p)
+    // Blocks of I2_S that reach over the ends of rows have to be taken apart when the rows move.
+    const raw = isTernaryType(type) && (order === undefined || type !== 'I2_S' || inputs % 128 === 0) ? this.#inOrder(name, type, order, inputs) : undefined
     const single = raw && readScale(type as TernaryType, raw, out * inputs)
     if (raw === undefined || single === undefined) {
       // Floats, or blocks of zeros with scales of their own, or something wrong.
-      const { trits, scale: m } = readTernary(this.#file, name)
+      const { trits, scale: m } = readTernary(this.#file, name, order)
       if (this.#base3) packBase3(trits, out, inputs, codes)
       else packCodes(trits, out, inputs, codes)
       scale[0] = m
       return
     }
-    scale[0] = single
+    scale[0] = single * readFactor(this.#file, name)
+    if (!(scale[0]! > 0 && scale[0]! < Infinity)) readTernary(this.#file, name) // says what is wrong
     await this.#run(`codes ${type} ${p.shape}`, () => repackPlan(out, inputs, ternaryFormats.indexOf(type as TernaryType), this.#base3), { raw, codes }, () => reserved(type as TernaryType, raw, out * inputs, name))
+  }
+
+  #inOrder(name: string, type: TernaryType, order: Int32Array | undefined, inputs: number): Uint8Array<ArrayBuffer> {
+    const raw = this.#file.readTensor(name)
+    return order === undefined ? raw : pickRows(raw, order, type === 'I2_S' ? inputs / 4 : ternaryBytes(type, inputs))
   }
 
   async #panels(p: Parameter, name: string, place: Uint8Array): Promise<void> {
@@ -97,17 +112,18 @@ class Packer implements Disposable {
     await this.#run(`panels ${p.shape}`, () => panelsPlan(out, inputs), { values: readFloats(this.#file, name), panels: place })
   }
 
-  /** Whole blocks of 16 rows at a time. @param places codes, scales and factors */
-  async #sixBits(p: Parameter, name: string, [codes, s, d]: readonly Uint8Array[]): Promise<void> {
-    const [out, inputs] = p.shape as [number, number], row = (inputs / 256) * 210
+  /** Whole blocks of 16 rows at a time. @param places codes, scales where there are any, and factors */
+  async #blocks(form: 'sixBits' | 'eightBits', p: Parameter, name: string, places: readonly Uint8Array[]): Promise<void> {
+    const [out, inputs] = p.shape as [number, number], six = form === 'sixBits', row = six ? (inputs / 256) * 210 : (inputs / 32) * 34
     const most = 16 * Math.max(1, Math.floor(SLICE / (16 * row)))
     for (let from = 0; from < out; from += most) {
       const rows = Math.min(most, out - from), raw = new Uint8Array(rows * row)
       this.#file.readTensorPart(name, from * row, raw)
-      // Bytes a row: 3/4, 1/16 and 4/256 of its weights.
+      // Bytes for each weight of a row.
+      const shares = six ? { codes: 3 / 4, s: 1 / 16, d: 4 / 256 } : { codes: 1, d: 2 / 32 }
       const [a, b] = [from * inputs, (from + Math.ceil(rows / 16) * 16) * inputs]
-      const buffers = { raw, codes: codes!.subarray(a * 0.75, b * 0.75), s: s!.subarray(a / 16, b / 16), d: d!.subarray(a / 64, b / 64) }
-      await this.#run(`sixBits ${rows} ${inputs}`, () => sixBitPlan(rows, inputs), buffers, () => {
+      const parts = Object.fromEntries(Object.entries(shares).map(([part, share], i) => [part, places[i]!.subarray(a * share, b * share)]))
+      await this.#run(`${form} ${rows} ${inputs}`, () => (six ? sixBitPlan : eightBitPlan)(rows, inputs), { raw, ...parts }, () => {
         throw new VeritError('VERIT_TENSOR', { tensor: name, problem: 'the factor of one of its blocks is not a finite number' })
       })
     }

@@ -2,7 +2,7 @@
  * The parameters of a model: names, shapes, starting values and order. The order is that of the flat weight buffer
  * (matrices first, so that weight decay ends at one index); the index, as the stream of the random generator, fixes the starting values.
  */
-import type { ModelConfig } from './config.ts'
+import type { BitnetConfig, ModelConfig } from './config.ts'
 import { keyHeads, headWidth } from './config.ts'
 
 export interface Parameter {
@@ -30,8 +30,9 @@ export function parametersOf(config: ModelConfig): Parameter[] {
   for (let l = 0; l < layers; l++) {
     const at = `blocks.${l}.`
     if (config.kind === 'gpt') gptBlock(put, at, hidden, ffn, config.bias)
-    else bitnetBlock(put, at, hidden, keyHeads(config) * headWidth(config), ffn)
+    else bitnetBlock(put, at, config)
   }
+  if (config.kind === 'bitnet' && !config.tied) put('head.weight', [vocab, hidden], 'normal')
   put('final_norm.weight', [hidden], 'one')
   if (config.kind === 'gpt' && config.bias) put('final_norm.bias', [hidden], 'zero')
   return [...list.filter(p => p.shape.length === 2), ...list.filter(p => p.shape.length === 1)]
@@ -56,17 +57,18 @@ function gptBlock(put: Put, at: string, hidden: number, ffn: number, bias: boole
   layer('mlp_down', hidden, ffn, 'residual')
 }
 
-function bitnetBlock(put: Put, at: string, hidden: number, keyWidth: number, ffn: number): void {
+function bitnetBlock(put: Put, at: string, config: BitnetConfig): void {
+  const { hidden, ffn, subNorms } = config, keyWidth = keyHeads(config) * headWidth(config)
   put(`${at}attn_norm.weight`, [hidden], 'one')
   put(`${at}attn_q.weight`, [hidden, hidden], 'normal', true)
   put(`${at}attn_k.weight`, [keyWidth, hidden], 'normal', true)
   put(`${at}attn_v.weight`, [keyWidth, hidden], 'normal', true)
-  put(`${at}attn_sub_norm.weight`, [hidden], 'one')
+  if (subNorms) put(`${at}attn_sub_norm.weight`, [hidden], 'one')
   put(`${at}attn_out.weight`, [hidden, hidden], 'residual', true)
   put(`${at}mlp_norm.weight`, [hidden], 'one')
   put(`${at}mlp_gate.weight`, [ffn, hidden], 'normal', true)
   put(`${at}mlp_up.weight`, [ffn, hidden], 'normal', true)
-  put(`${at}mlp_sub_norm.weight`, [ffn], 'one')
+  if (subNorms) put(`${at}mlp_sub_norm.weight`, [ffn], 'one')
   put(`${at}mlp_down.weight`, [hidden, ffn], 'residual', true)
 }
 

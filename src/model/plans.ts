@@ -40,6 +40,13 @@ export function sixBitPlan(out: number, inputs: number): Plan {
   return single('repackSixBit', [{ name: 'raw', dtype: 'u8', bytes: ((out * inputs) / 256) * 210 }], parts, [{ int: out }, { int: inputs }])
 }
 
+/** `raw` Q8_0 blocks [out, in / 32] -> `codes` and `d` (f16) of 8-bit weights. */
+export function eightBitPlan(out: number, inputs: number): Plan {
+  const weights = Math.ceil(out / 16) * 16 * inputs
+  const parts = [{ name: 'codes', dtype: 'u8', bytes: weights }, { name: 'd', dtype: 'f16', bytes: weights / 16 }] as const
+  return single('repackEightBit', [{ name: 'raw', dtype: 'u8', bytes: ((out * inputs) / 32) * 34 }], parts, [{ int: out }, { int: inputs }])
+}
+
 /** `raw` bytes of a packed ternary tensor (`ternaryFormats`) -> ternary `codes`. */
 export function repackPlan(out: number, inputs: number, format: number, base3: boolean): Plan {
   const bytes = ternaryBytes(ternaryFormats[format]!, out * inputs)

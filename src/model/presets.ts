@@ -6,7 +6,7 @@ import { VeritError } from '../lib/errors.ts'
 import { parseModelConfig } from './config.ts'
 import type { BitnetConfig, GptConfig, ModelConfig } from './config.ts'
 
-type Shape = Omit<GptConfig, 'vocab' | 'eps'> | Omit<BitnetConfig, 'vocab' | 'eps' | 'theta'>
+type Shape = Omit<GptConfig, 'vocab' | 'eps'> | Omit<BitnetConfig, 'vocab' | 'eps' | 'theta' | 'activation' | 'subNorms' | 'tied'>
 
 const gpt = (layers: number, heads: number, hidden: number, context: number, bias: boolean, dropout: number): Shape =>
   ({ kind: 'gpt', layers, heads, hidden, ffn: 4 * hidden, context, bias, dropout })

@@ -6,6 +6,8 @@ import { decodeTernary } from '../formats/ternary.ts'
 import type { TernaryType } from '../formats/ternary.ts'
 import { VeritError } from '../lib/errors.ts'
 import { f16Value } from '../lib/half.ts'
+import { scaleName } from './gguf-names.ts'
+import { pickRows } from './row-order.ts'
 
 const wrong = (tensor: string, problem: string): never => {
   throw new VeritError('VERIT_TENSOR', { tensor, problem })
@@ -28,23 +30,36 @@ export function readFloats(file: GgufFile, name: string): Float32Array {
 const weightTypes: readonly string[] = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] satisfies WeightType[]
 const isWeightType = (type: string): type is WeightType => weightTypes.includes(type)
 
-/** A ternary matrix with one scale: packed, or floats that are all -m, 0 or m. */
-export function readTernary(file: GgufFile, name: string): { trits: Int8Array; scale: number } {
-  const { type, elements } = file.tensor(name)
+/**
+ * The further factor of a ternary matrix (`scaleName`), 1 where the file has none: m = scale · factor, rounded to f32.
+ */
+export function readFactor(file: GgufFile, matrix: string): number {
+  const name = scaleName(matrix)
+  return file.has(name) ? positive(readFloats(file, name)[0]!, name) : 1
+}
+
+/** A ternary matrix with one scale, its factor included: packed, or floats that are all -m, 0 or m. @param order rows of the file, where the file has them in another order */
+export function readTernary(file: GgufFile, name: string, order?: Int32Array): { trits: Int8Array; scale: number } {
+  const { trits, scale } = read(file, name)
+  return { trits: order === undefined ? trits : pickRows(trits, order, trits.length / order.length), scale }
+}
+
+function read(file: GgufFile, name: string): { trits: Int8Array; scale: number } {
+  const { type, elements } = file.tensor(name), factor = readFactor(file, name)
   if (isTernaryType(type)) {
     const { trits, scales, block } = decodeTernary(type, file.readTensor(name), elements, name)
     // A block of zeros may carry any scale.
     const used = scales.filter((_, b) => trits.subarray(b * block, (b + 1) * block).some(t => t !== 0))
     if (used.some(s => s !== used[0])) return wrong(name, 'its blocks have different scales, where Verit runs one for a matrix')
-    return { trits, scale: positive(used[0] ?? 1, name) }
+    return { trits, scale: positive(Math.fround((used[0] ?? 1) * factor), name) }
   }
   const values = readFloats(file, name)
   const scale = Math.abs(values.find(v => v !== 0) ?? 1)
   if (!values.every(v => v === 0 || Math.abs(v) === scale)) return wrong(name, 'it is not ternary: its values have different magnitudes')
-  return { trits: Int8Array.from(values, Math.sign), scale }
+  return { trits: Int8Array.from(values, Math.sign), scale: positive(Math.fround(scale * factor), name) }
 }
 
-/** The one scale of a packed tensor; undefined where its blocks have several, or a scale that counts for nothing if all the weights are zero. */
+/** The one scale of a packed tensor, without a factor; undefined where its blocks have several, or a scale that counts for nothing if all the weights are zero. */
 export function readScale(type: TernaryType, raw: Uint8Array, weights: number): number | undefined {
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
   if (type === 'I2_S') {
@@ -57,4 +72,4 @@ export function readScale(type: TernaryType, raw: Uint8Array, weights: number): 
   return scale > 0 && scale < Infinity ? scale : undefined
 }
 
-const positive = (scale: number, name: string): number => (scale > 0 ? scale : wrong(name, `its scale is ${scale}, where a positive number is expected`))
+const positive = (scale: number, name: string): number => (scale > 0 && scale < Infinity ? scale : wrong(name, `its scale is ${scale}, where a positive number is expected`))

@@ -14,6 +14,7 @@ import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { parseModelConfig } from './config.ts'
 import type { ModelConfig } from './config.ts'
 import { exportGguf } from './export-gguf.ts'
+import { architectureOf } from './gguf-config.ts'
 import { batchInputs, servingGraph, trainingGraph } from './graphs.ts'
 import { initialWeights } from './initialise.ts'
 import { loadModel } from './load-gguf.ts'
@@ -28,6 +29,8 @@ const context = 23
 const models: ModelConfig[] = [
   parseModelConfig({ kind: 'gpt', layers: 2, hidden: 20, heads: 2, context, vocab: 19, bias: true }),
   parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 32, heads: 4, kvHeads: 2, ffn: 36, context, vocab: 19 }),
+  parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 32, heads: 2, ffn: 36, context, vocab: 19, activation: 'silu', tied: false }),
+  parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 48, heads: 4, kvHeads: 2, ffn: 36, context, vocab: 19, activation: 'silu', subNorms: false }),
 ]
 const prompts = Array.from({ length: 4 }, (_, b) => Int32Array.from({ length: context }, (_, i) => (i * i * (b + 1) + 3 * i + b) % 19))
 
@@ -42,10 +45,10 @@ async function trainingLogits(config: ModelConfig, weights: Map<string, Float32A
 }
 
 for (const config of models) {
-  test(`serving a ${config.kind} gives the logits of training to the bit: alone, in a batch, and in pieces of any length`, async () => {
+  test(`serving a ${architectureOf(config)} gives the logits of training to the bit: alone, in a batch, and in pieces of any length`, async () => {
     const weights = initialWeights(config, 3)
     const expected = await trainingLogits(config, weights)
-    const path = join(root, `${config.kind}.gguf`)
+    const path = join(root, `${architectureOf(config)}.gguf`)
     await exportGguf(path, executor, config, tokenizer, p => weights.get(p.name)!, { name: 'test' })
     using file = openGguf(path)
     const model = await loadModel(file, executor)
@@ -93,7 +96,7 @@ test('a file whose tensors or metadata do not make a model that Verit runs is re
     if (p.name === 'final_norm.weight') v[0] = NaN
     return v
   }, { name: 'test' }), 'VERIT_TENSOR')
-  const good = join(root, 'gpt.gguf')
+  const good = join(root, 'gpt2.gguf')
   type Change = (key: string, value: GgufValue) => GgufValue | undefined
   const rewrite = (metadata: Change, tensor: (name: string) => boolean) => async (path: string): Promise<void> => {
     using file = openGguf(good)
@@ -109,7 +112,8 @@ test('a file whose tensors or metadata do not make a model that Verit runs is re
   const change = (key: string, to: GgufValue | undefined) => rewrite((k, value) => (k === key ? to : value), keep)
   await refused(rewrite((_, value) => value, name => name !== 'output_norm.weight'), 'VERIT_GGUF')
   await refused(change('verit.activation', undefined), 'VERIT_MODEL_FILE')
-  await refused(change('general.architecture', gguf.string('llama')), 'VERIT_MODEL_FILE')
+  await refused(change('general.architecture', gguf.string('mamba')), 'VERIT_MODEL_FILE')
+  await refused(change('general.architecture', gguf.string('llama')), 'VERIT_GGUF')
   await refused(change('gpt2.block_count', gguf.u32(1)), 'VERIT_MODEL_FILE')
   await refused(change('gpt2.block_count', gguf.u32(3)), 'VERIT_GGUF')
   await refused(change('gpt2.attention.head_count', gguf.u32(3)), 'VERIT_MODEL_FILE')

@@ -13,7 +13,7 @@ import type { Parameter } from './parameters.ts'
 export interface Weights {
   /** Rows of the token embedding: ids [N] -> [N, hidden]. */
   embed(ids: Tensor): Tensor
-  /** Logits: x [N, hidden] times the transposed token embedding -> [N, vocab]. */
+  /** Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other -> [N, vocab]. */
   head(x: Tensor): Tensor
   /** The f32 tensor of a parameter. */
   tensor(name: string): Tensor
@@ -30,7 +30,7 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
   const tensors = new Map(parametersOf(config).map(p => [p.name, g.parameter(p.name, p.shape)]))
   return {
     embed: ids => g.embedding(known(tensors, 'token_embedding'), ids),
-    head: x => g.linear(x, known(tensors, 'token_embedding')),
+    head: x => g.linear(x, known(tensors, headOf(config))),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, weight, bias) => g.linear(x, known(tensors, weight), bias),
@@ -38,10 +38,18 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
   }
 }
 
+/** The parameter that is the head. */
+export const headOf = (config: ModelConfig): string => (config.kind === 'bitnet' && !config.tied ? 'head.weight' : 'token_embedding')
+
+/** How a table of rows over the vocabulary is kept: as f16, in 8 or in 6 bits where the file has it so. */
+export type TableForm = 'f32' | 'f16' | 'q8' | 'q6'
+
 /** What a model's file leaves open of how its parameters are kept in memory. */
 export interface ServingForm {
-  /** The token embedding: as f16 or in 6 bits where the file has it so. */
-  readonly embedding: 'f32' | 'f16' | 'q6'
+  /** The token embedding. */
+  readonly embedding: TableForm
+  /** A head of its own, where the model has one. Default f32. */
+  readonly head?: TableForm
   /** What the executor reads ternary codes fastest in. */
   readonly ternary: Executor['ternary']
 }
@@ -56,7 +64,7 @@ export interface PackedWeights {
 export interface ServingPart {
   readonly name: string
   readonly of: Parameter
-  readonly form: 'values' | 'panels' | 'codes' | 'scale' | 'sixBits'
+  readonly form: 'values' | 'panels' | 'codes' | 'scale' | 'sixBits' | 'eightBits'
   readonly dtype: 'f32' | 'f16' | 'u8' | 'i8'
   readonly shape: readonly number[]
 }
@@ -64,7 +72,7 @@ export interface ServingPart {
 const up = (n: number, step: number): number => Math.ceil(n / step)
 
 /** The parameters of a serving graph, in order. Rows of the token embedding are read out of the panels of the head. */
-export function servingParts(config: ModelConfig, { embedding, ternary }: ServingForm): ServingPart[] {
+export function servingParts(config: ModelConfig, { embedding, head = 'f32', ternary }: ServingForm): ServingPart[] {
   return parametersOf(config).flatMap((of): ServingPart[] => {
     const { name, shape } = of
     const values: ServingPart = { name, of, form: 'values', dtype: 'f32', shape }
@@ -76,11 +84,16 @@ export function servingParts(config: ModelConfig, { embedding, ternary }: Servin
         { name: `${name}.m`, of, form: 'scale', dtype: 'f32', shape: [1] },
       ]
     }
-    if (name === 'token_embedding' && embedding === 'q6') {
+    const table = name === 'token_embedding' ? embedding : name === 'head.weight' ? head : 'f32'
+    if (table === 'q8') {
+      const eight = (part: string, dtype: 'f16' | 'u8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'eightBits', dtype, shape: [up(out, 16), ...rest] })
+      return [eight('codes', 'u8', inputs / 16, 256), eight('d', 'f16', inputs / 32, 16)]
+    }
+    if (table === 'q6') {
       const six = (part: string, dtype: 'f32' | 'u8' | 'i8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'sixBits', dtype, shape: [up(out, 16), ...rest] })
       return [six('codes', 'u8', inputs / 16, 192), six('s', 'i8', inputs / 16, 16), six('d', 'f32', inputs / 256, 16)]
     }
-    return [{ name: `${name}.panels`, of, form: 'panels', dtype: name === 'token_embedding' && embedding === 'f16' ? 'f16' : 'f32', shape: [up(out, 32), inputs, 32] }]
+    return [{ name: `${name}.panels`, of, form: 'panels', dtype: table === 'f16' ? 'f16' : 'f32', shape: [up(out, 32), inputs, 32] }]
   })
 }
 
@@ -89,16 +102,35 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
   const parts = servingParts(config, form)
   const tensors = new Map(parts.map(p => [p.name, g.parameter(p.name, p.shape, p.dtype)]))
   const outputs = new Map(parts.map(p => [p.of.name, p.of.shape[0]!]))
-  const part = (name: string): Tensor => known(tensors, `token_embedding.${name}`)
-  const six = form.embedding === 'q6' && { codes: part('codes'), s: part('s'), d: part('d'), out: config.vocab }
+  const embedding = table(g, config, form.embedding, part => known(tensors, `token_embedding.${part}`)), name = headOf(config)
+  const head = name === 'token_embedding' ? embedding : table(g, config, form.head ?? 'f32', part => known(tensors, `${name}.${part}`))
   return {
-    embed: ids => (six ? g.sixBitEmbedding(six, ids, config.hidden) : g.packedEmbedding(part('panels'), ids, config.vocab)),
-    head: x => (six ? g.sixBitLinear(x, six) : g.packedLinear(x, part('panels'), config.vocab)),
+    embed: embedding.rows,
+    head: head.product,
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),
     bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`), out: outputs.get(weight)!, base3: form.ternary === 'base3' }),
   }
+}
+
+/** What can be done with a table [vocab, hidden] in its form. */
+interface Table {
+  rows(ids: Tensor): Tensor
+  product(x: Tensor): Tensor
+}
+
+function table(g: Graph, { vocab: out, hidden }: ModelConfig, form: TableForm, part: (name: string) => Tensor): Table {
+  if (form === 'q8') {
+    const eight = { codes: part('codes'), d: part('d'), out }
+    return { rows: ids => g.eightBitEmbedding(eight, ids, hidden), product: x => g.eightBitLinear(x, eight) }
+  }
+  if (form === 'q6') {
+    const six = { codes: part('codes'), s: part('s'), d: part('d'), out }
+    return { rows: ids => g.sixBitEmbedding(six, ids, hidden), product: x => g.sixBitLinear(x, six) }
+  }
+  const panels = part('panels')
+  return { rows: ids => g.packedEmbedding(panels, ids, out), product: x => g.packedLinear(x, panels, out) }
 }
 
 function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {

@@ -191,10 +191,12 @@ test('B9 missing, additional and wrongly shaped tensors are refused', async () =
     for (const { name } of parseGguf(files[kind]).tensors.filter(t => t.name !== 'output_norm.bias')) {
       await refused(/there is no tensor/, kind, p => void p.tensors.splice(p.tensors.findIndex(t => t.name === name), 1))
     }
-    for (const name of ['blk.1.attn_norm.weight', 'output.weight', 'rope_freqs.weight', 'x']) {
+    for (const name of ['blk.1.attn_norm.weight', 'blk.0.attn_norm.scale', 'rope_freqs.weight', 'x']) {
       await refused(/it has a tensor/, kind, p => void p.tensors.push({ name, type: 'F32', shape: [8], data: new Uint8Array(32) }))
     }
     await refused(/output_norm\.weight is 1 x/, kind, p => void Object.assign(tensor(p, 'output_norm.weight'), { shape: [1, kind === 'gpt' ? 16 : 32] }))
   }
+  await refused(/it has a tensor output\.weight/, 'gpt', p => void p.tensors.push({ name: 'output.weight', type: 'F32', shape: [8], data: new Uint8Array(32) }))
+  await refused(/output\.weight is 8, where/, 'bitnet', p => void p.tensors.push({ name: 'output.weight', type: 'F32', shape: [8], data: new Uint8Array(32) }))
   await refused(/of type I8/, 'gpt', p => void Object.assign(tensor(p, 'output_norm.weight'), { type: 'I8', data: new Uint8Array(16) }))
 })
