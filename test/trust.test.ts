@@ -32,7 +32,10 @@ test('an unsigned model is refused with the command that would trust it; then it
   const server = await served(model, state)
   assert.match(server.stderr(), /Trusted by its digest/)
   assert.equal(await server.stop(), 0)
-  const entry = verit('audit', 'tail', '--json', '--state', state).stdout.split('\n').find(l => l.includes('"event":"model"'))!
+  const entries = verit('audit', 'tail', '--json', '--state', state).stdout.split('\n')
+  const refusal = entries.find(l => l.includes('"event":"refused"'))!
+  assert.deepEqual((JSON.parse(refusal) as { entry: { detail: object } }).entry.detail, { digest: command[2], model: 'tiny', reason: 'VERIT_UNTRUSTED' })
+  const entry = entries.find(l => l.includes('"event":"model"'))!
   assert.deepEqual((JSON.parse(entry) as { entry: { detail: { trust: object } } }).entry.detail.trust, { by: 'digest' })
 
   mkdirSync(join(dir, 'other'))

@@ -32,7 +32,7 @@ const kinds = {
   key: kind('key', { event: text, outbox: count, actor: text, at: text, detail }),
   server: kind('server', {
     event: Type.Union([
-      Type.Literal('start'), Type.Literal('stop'), Type.Literal('model'), Type.Literal('runner-died'), Type.Literal('tls-reload'), Type.Literal('texts-deleted'), Type.Literal('gap'),
+      Type.Literal('start'), Type.Literal('stop'), Type.Literal('model'), Type.Literal('refused'), Type.Literal('runner-died'), Type.Literal('tls-reload'), Type.Literal('texts-deleted'), Type.Literal('gap'),
     ]),
     detail,
   }),

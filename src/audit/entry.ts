@@ -69,8 +69,11 @@ export interface KeyEntry extends Common {
 
 export interface ServerEntry extends Common {
   type: 'server'
-  /** `gap`: the log could not be written for a while, and no generation was begun. */
-  event: 'start' | 'stop' | 'model' | 'runner-died' | 'tls-reload' | 'texts-deleted' | 'gap'
+  /**
+   * `refused`: the server did not start, for its model is not trusted or could not be loaded. `gap`: the log could not be written for a while, and no
+   * generation was begun.
+   */
+  event: 'start' | 'stop' | 'model' | 'refused' | 'runner-died' | 'tls-reload' | 'texts-deleted' | 'gap'
   detail: Record<string, unknown>
 }
 

@@ -14,6 +14,7 @@ import type { ModelRunnerOptions } from '../runner/model-runner.ts'
 import type { NewKey } from '../store/key-store.ts'
 import { openRateState } from '../store/open-rate-state.ts'
 import { openStore } from '../store/open-store.ts'
+import type { Digest } from '../trust/digest.ts'
 import type { ModelTrust, TrustedAs } from '../trust/model-trust.ts'
 import { Admission } from './admission.ts'
 import { AlertDesk } from './alert-desk.ts'
@@ -110,11 +111,15 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     await outbox.drain()
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
     const url = await listen(app, transport.scheme, transport.host, port)
-    let trust: ModelTrust | undefined
+    let trust: ModelTrust | undefined, digest: Digest | undefined
     const model = await ModelRunner.start(options.model, {
-      onDigest: digest => void (trust = check(digest)),
+      onDigest: taken => void (trust = check(digest = taken)),
       slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }),
       ...options.runner, onEvent: event => noteRunner(context, event),
+    }).catch(async (e: unknown) => {
+      const detail = { model: modelId, ...(digest !== undefined && { digest }), reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL' }
+      await audit?.append({ type: 'server', event: 'refused', detail }).catch((why: unknown) => log.error({ cause: String(why) }, 'the refusal is not in the audit log'))
+      throw e
     })
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
