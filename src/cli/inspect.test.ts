@@ -94,6 +94,13 @@ test('--strict says that a SentencePiece model is good, or lists what is wrong w
   assert.match(run('--strict', path).stdout, /1 problem \(SentencePiece model\)\n {2}at byte 0: field 13 has the wire type 6/)
 })
 
+test('a tokenizer.json is not taken for a damaged model: it is checked with --strict', () => {
+  const path = join(dir, 'tokenizer.json')
+  writeFileSync(path, '{"model": {}}')
+  assert.match(run(path).stderr, /is a tokenizer\.json, .* Add --strict\. \[VERIT_USAGE\]\n$/)
+  assert.match(run('--strict', path).stdout, /\(tokenizer\.json\)\n/)
+})
+
 test('a damaged file and a missing one end in one clear sentence and a failing exit status', () => {
   const path = join(dir, 'cut.gguf')
   writeFileSync(path, readFileSync(model).subarray(0, 200))

@@ -4,6 +4,7 @@ import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { SafetensorsFile } from '../formats/safetensors.ts'
 import { safetensorsDtypes } from '../formats/safetensors-header.ts'
+import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
@@ -55,6 +56,7 @@ async function inspect(path: string, full: boolean): Promise<Report> {
   const source = await openModelFile(path, 'the file to inspect')
   try {
     const format = formatOf(source)
+    if (format === 'tokenizer.json') throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} is a tokenizer.json, which is checked but not shown`, hint: 'Add --strict' })
     const read = format === 'safetensors' ? ofSafetensors : format === 'SentencePiece model' ? ofSentencePiece : ofGguf
     const details = read(source, full)
     const progress = new Progress({ label: 'hash', total: source.size, format: formatBytes })
