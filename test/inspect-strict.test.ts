@@ -103,7 +103,7 @@ test('a model is examined to its values: everything that keeps it from being loa
   })
   const { status, stdout } = run(path)
   assert.equal(status, 1)
-  for (const expected of [/5 problems \(gguf\)/, /at byte \d+: .*mask_token_id is 999/, /there is no tensor blk\.0\.ffn_up\.bias/, /it has a tensor more/,
+  for (const expected of [/5 problems \(GGUF file\)/, /at byte \d+: .*mask_token_id is 999/, /there is no tensor blk\.0\.ffn_up\.bias/, /it has a tensor more/,
     /at byte \d+: tensor output_norm\.weight: it holds a value that is not a finite number/, /chat template refused it/]) assert.match(stdout, expected)
   await assert.rejects(loadModel(parseGguf(readFileSync(path)), referenceExecutor()), (e: unknown) => VeritError.is(e))
 })
@@ -141,7 +141,7 @@ test('a tokenizer is examined as well, and what is no file of a known kind, or c
   truncateSync(sparse, 2 ** 42)
   const { status, stdout } = run(sparse)
   assert.equal(status, 1)
-  assert.match(stdout, /1 problem \(gguf\)\n {2}at byte 0: the file claims 4398046511104 bytes/)
+  assert.match(stdout, /1 problem \(GGUF file\)\n {2}at byte 0: the file claims 4398046511104 bytes/)
 })
 
 test('examining and loading agree on mutated models', async () => {
