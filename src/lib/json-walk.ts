@@ -10,7 +10,7 @@ export interface JsonRules {
   readonly loneSurrogates?: boolean
   /** Default 'any': numbers as JSON has them, true, false and null. 'counts': integers from 0 to 2^53 - 1, and no other value but texts. */
   readonly scalars?: 'any' | 'counts'
-  /** Names in one object, names in all, and names and texts such as "17". Default: not bounded. */
+  /** Names in one object and in all, where the walk ends at one more; names and texts such as "17". Default: not bounded. */
   readonly names?: number
   readonly allNames?: number
   readonly indices?: number
@@ -145,8 +145,8 @@ class Walk {
     if (forbidden?.has(text) === true) this.#fault(`"${text}" is not accepted as a name`, start)
     if (seen.has(text)) this.#fault('a name stands twice in one object', start)
     seen.add(text)
-    if (names !== undefined && seen.size === names + 1) this.#fault(`an object has more than ${names} names`, start)
-    if (++this.#names - 1 === allNames) this.#fault(`it has more than ${allNames} names`, start)
+    if (names !== undefined && seen.size > names) return this.#end(`an object has more than ${names} names`, start)
+    if (++this.#names - 1 === allNames) return this.#end(`it has more than ${allNames} names`, start)
     this.#visit?.name(text)
     return true
   }

@@ -101,6 +101,7 @@ test('parts with wrong counts or types are refused', () => {
 
 test('a name that stands twice, deep nesting and too many special tokens are refused before V8 meets them', () => {
   assert.throws(() => Tokenizer.fromJSON(`[${'0,'.repeat(1 << 23)}0]`), /more than 8388608 values/)
+  assert.throws(() => Tokenizer.fromJSON(`[${'{"a":0},'.repeat(1 << 21)}{"a":0}]`), /more than 2097152 names/)
   const refuses = (file: string, expected: RegExp): void => assert.throws(() => Tokenizer.fromJSON(file), (e: unknown) =>
     VeritError.is(e, 'VERIT_TOKENIZER_FILE') && expected.test(e.fields.problem))
   refuses(text.replace('"normalizer": null', '"normalizer": null, "normal\\u0069zer": null'), /at byte \d+, a name stands twice/)

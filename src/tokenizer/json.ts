@@ -115,7 +115,7 @@ export function partsFromJson(text: string, source: string, found?: ProblemList)
 
 function walk(text: string, refuse: Faults['refuse'], found: ProblemList | undefined): void {
   let last = 0, byte = 0
-  walkJson(text, { depth: DEPTH, values: VALUES }, (problem, index) => {
+  walkJson(text, { depth: DEPTH, names: MAX_TOKENS, allNames: 2 * MAX_TOKENS, values: VALUES }, (problem, index) => {
     byte += Buffer.byteLength(text.slice(last, index)) // faults are told in their order
     last = index
     if (found === undefined) refuse(`at byte ${byte}, ${problem}`)
