@@ -34,6 +34,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('verit')
   .description('Trains, verifies and serves small language models (GPT and 1.58-bit BitNet) on ordinary CPUs.')
   .version(version)
+  .addHelpText('after', '\nExamples:\n  verit serve\n  verit generate "It was"\n  verit train book.txt --out runs/book\n  verit pull hf:OWNER/REPO/model.gguf\n  verit doctor')
 const asked = process.argv[2]
 const wanted = asked !== undefined && Object.hasOwn(commands, asked) ? [asked] : Object.keys(commands)
 if (inCheckout) {
