@@ -101,5 +101,10 @@ test('an error crosses the wire by its code and fields; words, unknown codes and
   assert.equal(got.status, 400)
   assert.throws(() => errorOf({ code: 'VERIT_NONE', fields: {} }), isFrameError)
   assert.throws(() => errorOf({ code: 'toString', fields: {} }), isFrameError)
+  // refusals that the log and the rules for unusual use count, and fields that become headers
+  assert.throws(() => errorOf({ code: 'VERIT_BUDGET', fields: { window: 'day', asked: 1, left: 0, retryAfter: 1e300 } }), isFrameError)
+  assert.throws(() => errorOf({ code: 'VERIT_UNAUTHORIZED', fields: { problem: 'x' } }), isFrameError)
+  assert.throws(() => errorOf({ code: 'VERIT_METHOD', fields: { allowed: '\u2603' } }), isFrameError)
+  assert.throws(() => errorOf({ code: 'VERIT_CHAT', fields: { problem: 'x', retryAfter: -1 } }), isFrameError)
   assert.match(errorOf({ code: 'VERIT_CHAT', fields: { problem: 'a\x1b[2Jb' } }).message, /a\\u\{1b\}\[2Jb/)
 })

@@ -31,9 +31,14 @@ function describe(e: unknown): string {
   return `${e instanceof TypeError || e instanceof RangeError || e instanceof ReferenceError ? `${e.name}: ${e.message}` : e.name}\n${frames}`
 }
 
-/** In the gateway. @throws VeritError VERIT_RUNNER_FRAME when the table has no such code, or its row cannot be written from these fields */
+/** What the gateway alone decides, and answers with headers made of the fields: who may ask, how, and how much. */
+const GATEWAYS_OWN: readonly (number | undefined)[] = [401, 403, 405, 429]
+
+/** In the gateway. @throws VeritError VERIT_RUNNER_FRAME when the table has no such code, it is not a runner's, or its row cannot be written from these fields */
 export function errorOf(failure: Failure): VeritError {
   if (!Object.hasOwn(errorTable, failure.code)) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an error of an unknown code' })
+  const { status } = errorTable[failure.code as ErrorCode] as { status?: number }
+  if (GATEWAYS_OWN.includes(status) || Object.hasOwn(failure.fields, 'retryAfter')) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an error that is not a model process\'s to give' })
   const fields = Object.fromEntries(Object.entries(failure.fields).map(([k, v]) => [k, typeof v === 'string' ? printable(v, 500) : v]))
   try {
     return new VeritError(failure.code as ErrorCode, fields as unknown as ErrorFields<ErrorCode>)
