@@ -1,7 +1,8 @@
 /*
  * Attention over a key/value cache: scores, softmax in two passes, values, each a chain of rule R1 or a reduction of rule R2. Queries that look at
- * the same sequence share a tile of the micro-kernel; a lone query (decoding) shares one with the other heads of its group. Keys are kept in
- * blocks of 16 positions, [head][block][dimension][16], so that the lanes of a vector are neighbouring positions.
+ * the same sequence share a tile of the micro-kernel; a lone query (decoding) shares one with the other heads of its group. The cache is made of
+ * pages of 16 positions, keys [page][head][dimension][16], so that the lanes of a vector are neighbouring positions, values [page][head][16][dimension];
+ * a table names the pages of each sequence in order.
  */
 enum { QUERIES = 48 };
 
@@ -50,9 +51,10 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
     }
     for (int64_t g = 0; g < groups; g++) {
       const float *x = (const float *)o->in[0] + (n * groups + g) * d;
-      if (!keys) memmove((float *)o->out[0] + (g * rows + r) * d, x, 4 * (size_t)d);
+      float *page = (float *)o->out[0] + (r / 16 * groups + g) * 16 * d;
+      if (!keys) memmove(page + r % 16 * d, x, 4 * (size_t)d);
       else {
-        float *k = (float *)o->out[0] + (g * rows + r / 16 * 16) * d + r % 16;
+        float *k = page + r % 16;
         for (int64_t i = 0; i < d; i++) k[i * 16] = x[i];
       }
     }
@@ -88,8 +90,9 @@ static void softmax_row(float *s, int64_t n, float scale) {
 typedef struct {
   const float *q;
   int64_t q_stride;
-  const float *keys, *values; /* at the sequence's first position */
-  int64_t d, context, rows;
+  const float *keys, *values; /* of this head in page 0 */
+  const int32_t *pages; /* of the sequence, as many as the longest row needs, and AHEAD more */
+  int64_t page_stride, d, context, rows;
   int64_t length[TILE_ROWS]; /* of each row; of all of them the first where the rows are heads of one query */
   int64_t length_stride;
   float *p; /* scores, then probabilities */
@@ -99,54 +102,224 @@ typedef struct {
   float scale;
 } attend_t;
 
+/* Pages lie anywhere: what the hardware's prefetcher cannot know is asked for this many pages ahead; the lists of pages are as much longer. */
+enum { AHEAD = 4 };
+
+/* scores of some rows with `vectors` pages; the last is stored `last` lanes wide */
+INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_t *pages, const int rows, const int vectors, const int last) {
+  v16 acc[TILE_ROWS][TILE_VECTORS];
+  const int64_t qs = t->q_stride, d = t->d;
+  const float *a[(TILE_ROWS + 2) / 3], *b[TILE_VECTORS], *next[TILE_VECTORS];
+#pragma GCC unroll 2
+  for (int v = 0; v < vectors; v++) {
+    b[v] = t->keys + pages[v] * t->page_stride;
+    next[v] = t->keys + pages[v + AHEAD] * t->page_stride;
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) acc[i][v] = f_zero();
+#pragma GCC unroll 4
+  for (int g = 0; g < (rows + 2) / 3; g++) a[g] = q + 3 * g * qs;
+  for (int64_t k = 0; k < d; k++) {
+    v16 bv[TILE_VECTORS];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) {
+      bv[v] = f_load(b[v] + k * 16);
+      __builtin_prefetch(next[v] + k * 16);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+      v16 x = f_set1(a[i / 3][(i % 3) * qs + k]);
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; v++) acc[i][v] = f_fma(x, bv[v], acc[i][v]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) {
+      float *o = s + i * t->p_stride + v * 16;
+      if (v == vectors - 1 && last < 16) f_store_n(o, acc[i][v], last);
+      else f_store(o, acc[i][v]);
+    }
+}
+
+/* Part of the product of probabilities and values: rows x (vectors * 16) outputs over positions from .. to - 1, in registers from page to page. */
+typedef struct {
+  const float *p, *values; /* of the first row, of the first column in page 0 */
+  float *o;
+  int64_t from, to;
+} sum_t;
+
+INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load) {
+  v16 acc[TILE_ROWS][TILE_VECTORS];
+  const int tail = vectors - 1;
+  const int64_t ps = t->p_stride, os = t->o_stride, d = t->d;
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) {
+      const float *o = s->o + i * os + v * 16;
+      acc[i][v] = !load ? f_zero() : v == tail && last < 16 ? f_load_n(o, last) : f_load(o);
+    }
+  const float *p[(TILE_ROWS + 2) / 3];
+#pragma GCC unroll 4
+  for (int g = 0; g < (rows + 2) / 3; g++) p[g] = s->p + 3 * g * ps;
+  for (int64_t j = s->from, end; j < s->to; j = end) {
+    end = at_most(j / 16 * 16 + 16, s->to);
+    const float *b = s->values + t->pages[j / 16] * t->page_stride + j % 16 * d;
+    const int64_t ahead = (t->pages[j / 16 + AHEAD] - t->pages[j / 16]) * t->page_stride;
+    for (int64_t k = j; k < end; k++, b += d) {
+      v16 bv[TILE_VECTORS];
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; v++) {
+        bv[v] = v == tail && last < 16 ? f_load_n(b + v * 16, last) : f_load(b + v * 16);
+        __builtin_prefetch(b + ahead + v * 16);
+      }
+#pragma GCC unroll 12
+      for (int i = 0; i < rows; i++) {
+        v16 x = f_set1(p[i / 3][(i % 3) * ps + k]);
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) acc[i][v] = f_fma(x, bv[v], acc[i][v]);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) {
+      float *o = s->o + i * os + v * 16;
+      if (v == tail && last < 16) f_store_n(o, acc[i][v], last);
+      else f_store(o, acc[i][v]);
+    }
+}
+
+typedef void score_fn(const attend_t *t, const float *q, float *s, const int32_t *pages, int last);
+typedef void sum_fn(const attend_t *t, const sum_t *s, int last, int load);
+#define ATTEND(rows) \
+  static void score_##rows##_full(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { (void)last; score_body(t, q, s, pages, rows, TILE_VECTORS, 16); } \
+  static void score_##rows##_one(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { score_body(t, q, s, pages, rows, 1, last); } \
+  static void sum_##rows##_full(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, TILE_VECTORS, 16, load); } \
+  static void sum_##rows##_one(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, 1, 16, load); } \
+  static void sum_##rows##_tail(const attend_t *t, const sum_t *s, int last, int load) { sum_body(t, s, rows, 1, last, load); }
+ATTEND(1)
+ATTEND(2)
+ATTEND(4)
+#if TILE_ROWS >= 6
+ATTEND(6)
+#endif
+#if TILE_ROWS >= 12
+ATTEND(12)
+#endif
+
+static const struct { int rows; score_fn *pages, *page; sum_fn *full, *one, *tail; } ATTENDS[] = {
+#define ATTEND_ROW(R) {R, score_##R##_full, score_##R##_one, sum_##R##_full, sum_##R##_one, sum_##R##_tail}
+#if TILE_ROWS >= 12
+    ATTEND_ROW(12),
+#endif
+#if TILE_ROWS >= 6
+    ATTEND_ROW(6),
+#endif
+    ATTEND_ROW(4), ATTEND_ROW(2), ATTEND_ROW(1)};
+#define EACH_TILE(k, i, first, count) \
+  int64_t i = first; \
+  for (size_t k = 0; k < sizeof ATTENDS / sizeof ATTENDS[0]; k++) \
+    for (; i + ATTENDS[k].rows <= first + count; i += ATTENDS[k].rows)
+
+/* scores of all rows with positions 0 .. length - 1; a page of keys is read whole: scores past a row's length are thrown away */
+static void scores(const attend_t *t, int64_t length) {
+  for (int64_t j = 0; j < length;) {
+    const int full = length - j >= TILE_VECTORS * 16;
+    EACH_TILE(k, i, 0, t->rows) {
+      (full ? ATTENDS[k].pages : ATTENDS[k].page)(t, t->q + i * t->q_stride, t->p + i * t->p_stride + j, t->pages + j / 16, (int)at_most(t->context - j, 16));
+    }
+    j += full ? TILE_VECTORS * 16 : 16;
+  }
+}
+
+/* outputs of rows first .. first + rows - 1 over positions from .. to - 1; load: go on from what the outputs hold */
+static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t from, int64_t to, int load) {
+  for (int64_t c = 0; c < t->d;) {
+    const int full = t->d - c >= TILE_VECTORS * 16;
+    const int64_t width = full ? TILE_VECTORS * 16 : at_most(t->d - c, 16);
+    EACH_TILE(k, i, first, rows) {
+      const sum_t s = {.p = t->p + i * t->p_stride, .values = t->values + c, .o = t->o + i * t->o_stride + c, .from = from, .to = to};
+      (full ? ATTENDS[k].full : width == 16 ? ATTENDS[k].one : ATTENDS[k].tail)(t, &s, (int)width, load);
+    }
+    c += width;
+  }
+}
+
 static void attend(const attend_t *t) {
   int64_t longest = 0, shortest = t->context;
   for (int64_t i = 0; i < t->rows; i++) {
     longest = at_least(longest, t->length[i * t->length_stride]);
     shortest = at_most(shortest, t->length[i * t->length_stride]);
   }
-  for (int64_t j = 0; j < longest; j += 16) {
-    tile_t s = {.a = t->q, .rs = t->q_stride, .cs = 1, .b = t->keys + j * t->d, .ldb = 16, .c = t->p + j, .ldc = t->p_stride, .k = t->d};
-    outer(s, t->rows, at_most(t->context - j, 16), 0);
-  }
+  scores(t, longest);
   for (int64_t i = 0; i < t->rows; i++) softmax_row(t->p + i * t->p_stride, t->length[i * t->length_stride], t->scale);
-  tile_t v = {.a = t->p, .rs = t->p_stride, .cs = 1, .b = t->values, .ldb = t->d, .c = t->o, .ldc = t->o_stride, .k = shortest};
-  outer(v, t->rows, t->d, 0);
+  sum_values(t, 0, t->rows, 0, shortest, 0);
   for (int64_t i = 0; i < t->rows; i++) {
-    tile_t r = v;
-    r.a += i * t->p_stride + shortest;
-    r.b += shortest * t->d;
-    r.c += i * t->o_stride;
-    r.k = t->length[i * t->length_stride] - shortest;
-    if (r.k > 0) outer(r, 1, t->d, 1);
+    const int64_t length = t->length[i * t->length_stride];
+    if (length > shortest) sum_values(t, i, 1, shortest, length, 1);
   }
 }
 
-static int64_t attention_chunks(const op_t *o) { return (o->a[0] + QUERIES - 1) / QUERIES * o->a[2]; }
-static int64_t attention_scratch(const op_t *o) {
-  return o->out[1] ? 0 : 4 * at_least(TILE_ROWS, o->a[1] / o->a[2]) * round_up(o->a[4], 16);
+/* queries of a chunk: fewer where there would be too few chunks for the threads (a batch of decoding sequences) */
+static int64_t attention_queries(const op_t *o) {
+  const int64_t even = at_least(o->a[0] * o->a[2] / (8 * o->threads), 1);
+  return at_most(even > TILE_ROWS ? round_up(even, TILE_ROWS) : even, QUERIES);
 }
+static int64_t attention_chunks(const op_t *o) {
+  const int64_t queries = attention_queries(o);
+  return (o->a[0] + queries - 1) / queries * o->a[2];
+}
+static int64_t attention_score_rows(const op_t *o) { return o->out[1] ? 0 : at_least(TILE_ROWS, o->a[1] / o->a[2]); }
+static int64_t attention_scratch(const op_t *o) {
+  const int64_t context = round_up(o->a[4], 16);
+  return 4 * (attention_score_rows(o) * context + round_up(context / 16 + AHEAD, 16));
+}
+
+/* the pages of one sequence up to a length, copied: what was checked is what is used */
+static int sequence_pages(const op_t *o, int64_t sequence, int64_t length, int32_t *pages) {
+  const int64_t width = (o->a[4] + 15) / 16;
+  const int32_t *table = (const int32_t *)o->in[3] + sequence * width;
+  for (int64_t b = 0; b < (length + 15) / 16; b++) {
+    pages[b] = table[b];
+    if (pages[b] < 0 || pages[b] >= o->a[5] / 16) return 0;
+  }
+  const int64_t last = (length + 15) / 16;
+  for (int64_t b = last; b < last + AHEAD; b++) pages[b] = pages[last - 1];
+  return 1;
+}
+
 static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t heads = o->a[1], groups = o->a[2], d = o->a[3], context = o->a[4], cache_rows = o->a[5], per = heads / groups;
-  const int64_t g = chunk % groups, n0 = chunk / groups * QUERIES, n1 = at_most(n0 + QUERIES, o->a[0]);
-  const int32_t *start = o->in[3], *length = o->in[4];
+  const int64_t heads = o->a[1], groups = o->a[2], d = o->a[3], context = o->a[4], per = heads / groups, queries = attention_queries(o);
+  const int64_t g = chunk % groups, n0 = chunk / groups * queries, n1 = at_most(n0 + queries, o->a[0]);
+  const int32_t *sequence = o->in[4], *length = o->in[5];
+  int32_t *pages = (int32_t *)scratch + attention_score_rows(o) * round_up(context, 16);
   for (int64_t n = n0, e; n < n1; n = e) {
-    const int64_t s = start[n];
-    int64_t lengths[TILE_ROWS]; /* read once: what was checked is what is used */
-    for (e = n; e < n1 && e - n < TILE_ROWS && (e == n || start[e] == s); e++) {
+    const int64_t s = sequence[n];
+    int64_t lengths[TILE_ROWS], longest = 0; /* read once */
+    for (e = n; e < n1 && e - n < TILE_ROWS && (e == n || sequence[e] == s); e++) {
       const int64_t l = lengths[e - n] = length[e];
-      if (l < 1 || l > context || s < 0 || s % 16 || s + l > cache_rows) {
+      if (l < 1 || l > context || s < 0 || s >= o->a[6]) {
         atomic_store(o->error, 1);
         return;
       }
+      longest = at_least(longest, l);
     }
-    attend_t t = {.keys = (const float *)o->in[1] + (g * cache_rows + s) * d, .values = (const float *)o->in[2] + (g * cache_rows + s) * d,
-                  .d = d, .context = context, .scale = op_float(o, 6)};
+    if (!sequence_pages(o, s, longest, pages)) {
+      atomic_store(o->error, 1);
+      return;
+    }
+    attend_t t = {.keys = (const float *)o->in[1] + g * 16 * d, .values = (const float *)o->in[2] + g * 16 * d, .pages = pages, .page_stride = groups * 16 * d,
+                  .d = d, .context = context, .scale = op_float(o, 7)};
     memcpy(t.length, lengths, (size_t)(e - n) * sizeof *lengths);
     const float *q = (const float *)o->in[0] + (n * heads + g * per) * d;
     float *out = (float *)o->out[0] + (n * heads + g * per) * d, *p = o->out[1];
     if (p) p += (n * heads + g * per) * context;
-    /* a block of keys is read whole: the cache has R % 16 = 0 rows, and scores past a row's length are thrown away */
     if (e - n == 1) {
       t.rows = per;
       t.q = q;

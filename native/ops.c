@@ -66,10 +66,11 @@ NEED(writeKeys) { in[0] = F(a[0] * a[1] * a[2]); in[1] = F(a[0]); out[0] = F(a[1
 NEED(writeValues) { return writeKeys_need(a, in, out); }
 static int heads(const wide_t *a) { return sizes(a, 5) && a[1] > 0 && a[2] > 0 && a[1] % a[2] == 0 && a[3] > 0 && a[4] > 0 && a[1] * a[3] <= INT32_MAX; }
 NEED(attention) {
-  if (!heads(a) || !sizes(a + 5, 1) || a[5] % 16 || a[1] * a[4] > INT32_MAX) return 0;
+  if (!heads(a) || !sizes(a + 5, 2) || a[5] % 16 || a[1] * a[4] > INT32_MAX) return 0;
   in[0] = out[0] = F(a[0] * a[1] * a[3]);
   in[1] = in[2] = F(a[2] * a[5] * a[3]);
-  in[3] = in[4] = F(a[0]);
+  in[3] = F(a[6] * ((a[4] + 15) / 16));
+  in[4] = in[5] = F(a[0]);
   out[1] = F(a[0] * a[1] * a[4]);
   return 1;
 }

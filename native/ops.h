@@ -14,7 +14,7 @@
   X(gelu, 1, 1, 2) X(geluGrad, 2, 1, 2) X(reluSquareGate, 2, 1, 2) X(reluSquareGateGrad, 3, 2, 2) \
   X(siluGate, 2, 1, 2) X(siluGateGrad, 3, 2, 2) \
   X(dropout, 2, 1, 5) X(rope, 4, 1, 5) X(writeKeys, 2, 1, 4) X(writeValues, 2, 1, 4) \
-  X(attention, 5, 2, 7) X(attentionGrad, 6, 3, 6) \
+  X(attention, 6, 2, 8) X(attentionGrad, 6, 3, 6) \
   X(crossEntropy, 2, 2, 2) X(crossEntropyGrad, 4, 1, 2) X(mean, 1, 1, 1) X(meanGrad, 1, 1, 1) \
   X(quantizeRows, 1, 3, 2) X(dequantizeRows, 2, 1, 2) X(ternarize, 1, 2, 2) X(unternarize, 2, 1, 2) X(ternaryMatmul, 5, 1, 3) \
   X(squareSum, 1, 1, 1) X(clipFactor, 1, 1, 2) X(adamw, 6, 3, 2) \
@@ -30,7 +30,7 @@ enum {
   OP_COUNT
 };
 
-enum { MAX_IN = 6, MAX_OUT = 3, MAX_ATTRIBUTES = 7 };
+enum { MAX_IN = 6, MAX_OUT = 3, MAX_ATTRIBUTES = 8 };
 
 /* One op of a run: pointers and sizes are bound. Absent tensors are NULL. */
 typedef struct {

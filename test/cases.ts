@@ -61,8 +61,9 @@ const distinct: Fill = (data, { R }, pick) => {
     data[i] = rows[i]
   }
 }
-export const starts: Fill = (data, { R, T }, pick) => {
-  for (let i = 0; i < data.length; i++) data[i] = 16 * pick(Math.max(1, Math.floor((R - T) / 16) + 1))
+/** Any page at any place of a table. */
+export const anyPages: Fill = (data, { R }, pick) => {
+  for (let i = 0; i < data.length; i++) data[i] = pick(R / 16)
 }
 export const lengths: Fill = (data, { T }, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = 1 + pick(T)
@@ -129,14 +130,15 @@ function matmuls(): Spec[] {
 
 function attentions(): Spec[] {
   const sizes = [[1, 1, 1, 4, 1, 16], [3, 2, 1, 5, 20, 48], [17, 4, 2, 16, 17, 32], [9, 6, 3, 24, 33, 96], [5, 8, 2, 64, 70, 160], [40, 2, 2, 32, 100, 112], [3, 2, 1, 8, 300, 320]]
-  return sizes.flatMap(([N, H, G, D, T, R]): Spec[] => {
-    const a = { N, H, G, D, T, R, scale: Math.fround(1 / Math.sqrt(D)) }
+  return sizes.flatMap(([N, H, G, D, T, R], i): Spec[] => {
+    const a = { N, H, G, D, T, R, S: 1 + i % 3, scale: Math.fround(1 / Math.sqrt(D)) }
+    const spans = { pages: anyPages, sequence: below('S') }
     const full: Fill = data => data.fill(T)
     return [
       { op: 'writeKeys', a: { N, G, D, R }, fill: { cacheRow: distinct } }, { op: 'writeValues', a: { N, G, D, R }, fill: { cacheRow: distinct }, values: 'wild' },
-      { op: 'attention', a, fill: { start: starts, length: full } },
-      { op: 'attention', a, fill: { start: starts, length: lengths }, compare: ['out.o'] },
-      { op: 'attention', a, values: 'wild', fill: { start: starts, length: full } },
+      { op: 'attention', a, fill: { ...spans, length: full } },
+      { op: 'attention', a, fill: { ...spans, length: lengths }, compare: ['out.o'] },
+      { op: 'attention', a, values: 'wild', fill: { ...spans, length: full } },
       { op: 'attentionGrad', a: { N: T * 2, H, G, D, T, scale: a.scale } },
       { op: 'attentionGrad', a: { N: T, H, G, D, T, scale: a.scale }, values: 'special' },
     ]

@@ -55,7 +55,7 @@ export class ServingModel {
   #plan: LoadedPlan
   #memory: PlanMemory
   #logits: Float32Array
-  #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'start' | 'length' | 'outputRows', Int32Array>
+  #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'sequence' | 'length' | 'outputRows', Int32Array>
 
   /** @param weights as `loadModel` of src/model gives them */
   constructor(executor: Executor, config: ModelConfig, weights: PackedWeights, options: ServingOptions = {}) {
@@ -65,14 +65,16 @@ export class ServingModel {
     const slotBytes = cacheBytes(config) * this.#stride
     this.slots = options.slots ?? Math.max(1, Math.min(8, Math.floor(CACHE_BYTES / slotBytes)))
     this.rows = Math.max(options.rows ?? 256, this.slots)
-    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride, context: this.context }, weights.form)
+    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride, sequences: this.slots, context: this.context }, weights.form)
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
     this.#plan = executor.load(plan)
     this.#logits = this.#memory.f32('logits')
+    const pages = this.#memory.i32('pages')
+    for (let i = 0; i < this.slots * (this.#stride / 16); i++) pages[i] = i
     // A model without positions of one kind or another has no such input: its numbers go nowhere.
     const input = (name: string): Int32Array => (this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows))
     this.#inputs = {
-      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), start: input('start'), length: input('length'), outputRows: input('outputRows'),
+      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), sequence: input('sequence'), length: input('length'), outputRows: input('outputRows'),
     }
   }
 
@@ -82,14 +84,14 @@ export class ServingModel {
    */
   async run(rows: readonly Row[]): Promise<Float32Array[]> {
     invariant(rows.length > 0 && rows.length <= this.rows, `a run of ${rows.length} rows`)
-    const { ids, positions, cacheRow, start, length, outputRows } = this.#inputs
+    const { ids, positions, cacheRow, sequence, length, outputRows } = this.#inputs
     let outputs = 0
     for (const [r, { id, position, slot, wanted }] of rows.entries()) {
       invariant(position >= 0 && position < this.context && slot >= 0 && slot < this.slots, 'a row lies in its slot')
       ids[r] = id
       positions[r] = position
-      start[r] = slot * this.#stride
-      cacheRow[r] = start[r]! + position
+      sequence[r] = slot
+      cacheRow[r] = slot * this.#stride + position
       length[r] = position + 1
       if (wanted) outputRows[outputs++] = r
     }

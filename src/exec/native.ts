@@ -30,7 +30,7 @@ interface Addon {
 }
 
 /** Inputs, outputs and attributes that the addon expects of each op (native/ops.h), so that absent optional tensors can be padded. */
-const arity: Record<string, readonly [inputs: number, outputs: number]> = { matmul: [3, 1], concat: [3, 1], split: [1, 3], layerNorm: [3, 2], layerNormParamGrad: [3, 2], attention: [5, 2] }
+const arity: Record<string, readonly [inputs: number, outputs: number]> = { matmul: [3, 1], concat: [3, 1], split: [1, 3], layerNorm: [3, 2], layerNormParamGrad: [3, 2], attention: [6, 2] }
 
 let loaded: Addon | undefined | null = null
 

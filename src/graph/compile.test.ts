@@ -83,7 +83,7 @@ test('what no output needs is dropped: ops, inputs, and the probabilities of att
   const x = g.input('x', 'f32', ['rows', 8]), extra = g.input('extra', 'f32', ['rows', 8])
   const index = (name: string): Tensor => g.input(name, 'i32', ['rows'])
   g.gelu(extra)
-  const o = g.attention(x, x, x, { heads: 2, context: 8, cacheRows: 16, cacheRow: index('cacheRow'), start: index('start'), length: index('length') })
+  const o = g.attention(x, x, x, { heads: 2, context: 8, cacheRows: 16, cacheRow: index('cacheRow'), pages: g.input('pages', 'i32', [1, 1]), sequence: index('sequence'), length: index('length') })
   const y = g.linear(o, g.parameter('w', [3, 8]))
   const c = compile(g, { limits, outputs: { y } })
   assert.deepEqual(opsOf(c), ['writeKeys', 'writeValues', 'attention', 'matmul'])
@@ -125,27 +125,29 @@ test('one tensor may be several outputs, an input an output, and parameters shar
   assert.ok(read('da').some(x => x !== 0))
 })
 
-test('attention over a lasting cache, fed in pieces, gives the bits of one run over the whole', async () => {
+test('attention over a lasting cache, fed in pieces, its pages in any order, gives the bits of one run over the whole', async () => {
   const T = 37, H = 4, G = 2, D = 6
   const build = (rows: number, lasting: boolean): Compiled => {
     const g = new Graph()
     const index = (name: string): Tensor => g.input(name, 'i32', ['rows'])
     const x = (name: string, heads: number): Tensor => g.input(name, 'f32', ['rows', heads * D])
-    const cache = lasting ? { keys: g.state('keys', [G, 3, D, 16]), values: g.state('values', [G, 48, D]) } : {}
-    const o = g.attention(x('q', H), x('k', G), x('v', G), { heads: H, kvHeads: G, context: T, cacheRows: 48, cacheRow: index('cacheRow'), start: index('start'), length: index('length'), ...cache })
+    const cache = lasting ? { keys: g.state('keys', [3, G, D, 16]), values: g.state('values', [3, G, 16, D]) } : {}
+    const o = g.attention(x('q', H), x('k', G), x('v', G), {
+      heads: H, kvHeads: G, context: T, cacheRows: 48, cacheRow: index('cacheRow'), pages: g.input('pages', 'i32', [1, 3]), sequence: index('sequence'), length: index('length'), ...cache,
+    })
     return compile(g, { limits: { rows, outputs: 1 }, outputs: { o } })
   }
   const q = numbers(T * H * D, 1), k = numbers(T * G * D, 2), v = numbers(T * G * D, 3)
-  const piece = (from: number, to: number): Record<string, ArrayLike<number>> => ({
+  const piece = (from: number, to: number, pages: number[]): Record<string, ArrayLike<number>> => ({
     q: q.slice(from * H * D, to * H * D), k: k.slice(from * G * D, to * G * D), v: v.slice(from * G * D, to * G * D),
-    cacheRow: Array.from({ length: to - from }, (_, i) => from + i), start: Array.from({ length: to - from }, () => 0), length: Array.from({ length: to - from }, (_, i) => from + i + 1),
+    cacheRow: Array.from({ length: to - from }, (_, i) => pages[(from + i) >> 4] * 16 + (from + i) % 16), pages, sequence: Array.from({ length: to - from }, () => 0), length: Array.from({ length: to - from }, (_, i) => from + i + 1),
   })
-  const whole = (await runGraph(build(T, false), piece(0, T)))('o')
+  const whole = (await runGraph(build(T, false), piece(0, T, [0, 1, 2])))('o')
   const c = build(20, true)
   let state: Record<string, ArrayLike<number>> = {}
   const pieces: number[] = []
   for (const [from, to] of [[0, 1], [1, 18], [18, 19], [19, 37]]) {
-    const read = await runGraph(c, { ...state, ...piece(from, to) }, { bindings: { rows: to - from } })
+    const read = await runGraph(c, { ...state, ...piece(from, to, [1, 2, 0]) }, { bindings: { rows: to - from } })
     pieces.push(...read('o').slice(0, (to - from) * H * D))
     state = { keys: read('keys'), values: read('values') }
   }

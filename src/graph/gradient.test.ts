@@ -102,10 +102,10 @@ test('attention with grouped heads and rotary positions, two sequences at once',
     const [cos, sin] = ['cos', 'sin'].map(name => g.input(name, 'f32', [T, D / 2]))
     const q = g.rope(p(g, 'q', 2 * T, 4 * D), index('positions'), cos, sin, 4)
     return g.attention(q, p(g, 'k', 2 * T, 2 * D), p(g, 'v', 2 * T, 2 * D), {
-      heads: 4, kvHeads: 2, context: T, cacheRows: 32, cacheRow: index('cacheRow'), start: index('start'), length: index('length'),
+      heads: 4, kvHeads: 2, context: T, cacheRows: 32, cacheRow: index('cacheRow'), pages: g.input('pages', 'i32', [2, 1]), sequence: index('sequence'), length: index('length'),
     })
   }, {
-    positions: [0, 1, 2, 0, 1, 2], cacheRow: [0, 1, 2, 16, 17, 18], start: [0, 0, 0, 16, 16, 16], length: [1, 2, 3, 1, 2, 3],
+    positions: [0, 1, 2, 0, 1, 2], cacheRow: [0, 1, 2, 16, 17, 18], pages: [0, 1], sequence: [0, 0, 0, 1, 1, 1], length: [1, 2, 3, 1, 2, 3],
     cos: angles.map(Math.cos), sin: angles.map(Math.sin),
   })
 })

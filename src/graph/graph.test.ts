@@ -30,10 +30,10 @@ test('an op that does not fit its inputs is refused with its name and their shap
   refuses(g => g.rope(t(g, 'x', 'rows', 8), i(g, 'p', 'rows'), t(g, 'c', 9, 3), t(g, 's', 9, 3), 2), 'rope', 'f32[rows, 12]')
   const attend = (g: Graph, heads: number, kvHeads: number, cacheRows: number): Tensor => {
     const index = i(g, 'n', 'rows')
-    return g.attention(t(g, 'q', 'rows', 24), t(g, 'k', 'rows', 12), t(g, 'v', 'rows', 12), { heads, kvHeads, context: 9, cacheRows, cacheRow: index, start: index, length: index })
+    return g.attention(t(g, 'q', 'rows', 24), t(g, 'k', 'rows', 12), t(g, 'v', 'rows', 12), { heads, kvHeads, context: 9, cacheRows, cacheRow: index, pages: i(g, 'pages', 2, 1), sequence: index, length: index })
   }
   refuses(g => attend(g, 4, 2, 40), 'writeKeys', 'R cannot be told')
-  refuses(g => attend(g, 4, 1, 48), 'attention', 'f32[1, 3, 6, 16]')
+  refuses(g => attend(g, 4, 1, 48), 'attention', 'f32[3, 1, 6, 16]')
   refuses(g => attend(g, 3, 2, 48), 'attention', 'H cannot be told')
 })
 
@@ -46,8 +46,8 @@ test('bitLinear checks the width of latent and of packed weights', () => {
 
 test('a state that was written in between is read again', () => {
   const g = new Graph()
-  const keys = g.state('keys', [1, 1, 4, 16]), values = g.state('values', [1, 16, 4]), q = t(g, 'q', 'rows', 4), at = i(g, 'at', 'rows'), later = i(g, 'later', 'rows')
-  const attend = (cacheRow: Tensor): Tensor => g.attention(q, q, q, { heads: 1, context: 9, cacheRows: 16, cacheRow, start: at, length: at, keys, values })
+  const keys = g.state('keys', [1, 1, 4, 16]), values = g.state('values', [1, 1, 16, 4]), pages = i(g, 'pages', 1, 1), q = t(g, 'q', 'rows', 4), at = i(g, 'at', 'rows'), later = i(g, 'later', 'rows')
+  const attend = (cacheRow: Tensor): Tensor => g.attention(q, q, q, { heads: 1, context: 9, cacheRows: 16, cacheRow, pages, sequence: at, length: at, keys, values })
   assert.notEqual(attend(at), attend(later))
   assert.equal(g.nodes.length, 6)
 })

@@ -35,13 +35,15 @@ export interface AttentionOptions {
   readonly cacheRows: number
   /** i32 [N]: the cache row each token's key and value go to. */
   readonly cacheRow: Tensor
-  /** i32 [N]: the first cache row each token attends to, a multiple of 16. */
-  readonly start: Tensor
+  /** i32 [S, ⌈context/16⌉]: the pages of each sequence, in order; page p is the cache rows 16p … 16p + 15. */
+  readonly pages: Tensor
+  /** i32 [N]: the sequence each token attends to, a row of `pages`. */
+  readonly sequence: Tensor
   /** i32 [N]: how many rows it attends to, 1 … context. */
   readonly length: Tensor
   /** Factor of the scores. Default 1/√D, rounded to f32. */
   readonly scale?: number
-  /** States [kvHeads, cacheRows/16, D, 16] and [kvHeads, cacheRows, D] that outlive the run. Default: a cache of this run alone. */
+  /** States [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D] that outlive the run. Default: a cache of this run alone. */
   readonly keys?: Tensor
   readonly values?: Tensor
 }
@@ -230,14 +232,14 @@ export class Graph {
 
   /**
    * Attention of q [N, heads·D] over keys and values k, v [N, kvHeads·D], which are first written to the cache rows given → [N, heads·D].
-   * To be differentiated, N must be whole sequences of `context` rows, row i of sequence b at cache row b·⌈context/16⌉·16 + i with length i + 1.
+   * To be differentiated, N must be whole sequences of `context` rows, row i of sequence b with length i + 1.
    */
   attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-    const { heads, kvHeads = heads, context, cacheRows, cacheRow, start, length } = options
+    const { heads, kvHeads = heads, context, cacheRows, cacheRow, pages, sequence, length } = options
     const cache = { G: kvHeads, R: cacheRows }
     const write = (op: string, x: Tensor, into?: Tensor): Tensor => this.apply(op, [x, cacheRow], cache, into ? { into } : {})[0]!
     const keys = write('writeKeys', k, options.keys), values = write('writeValues', v, options.values)
-    return this.#one('attention', [q, keys, values, start, length], { H: heads, T: context, ...(options.scale === undefined ? {} : { scale: options.scale }) })
+    return this.#one('attention', [q, keys, values, pages, sequence, length], { H: heads, T: context, ...(options.scale === undefined ? {} : { scale: options.scale }) })
   }
 
   /** x·wᵀ with x rounded to int8 by row and w to -1, 0, 1 with one scale: x [N, K], w latent [O, K] or ternary → [N, O]. */

@@ -66,9 +66,9 @@ const refused = (architecture: Architecture, expected: RegExp, change: (parts: P
 
 /** Logits of the token 3 alone. */
 async function logits({ config, weights }: LoadedModel): Promise<Float32Array> {
-  const { plan, constants } = servingGraph(config, { rows: 1, outputs: 1, cacheRows: 16 }, weights.form)
+  const { plan, constants } = servingGraph(config, { rows: 1, outputs: 1, cacheRows: 16, sequences: 1 }, weights.form)
   const run = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
-  for (const [name, value] of Object.entries({ ids: 3, positions: 0, cacheRow: 0, start: 0, length: 1, outputRows: 0 })) run.i32(name)[0] = value
+  for (const [name, value] of Object.entries({ ids: 3, positions: 0, cacheRow: 0, pages: 0, sequence: 0, length: 1, outputRows: 0 })) run.i32(name)[0] = value
   await executor.load(plan).run(run.buffers, { rows: 1, outputs: 1 })
   return run.f32('logits').slice(0, config.vocab)
 }

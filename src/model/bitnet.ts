@@ -13,7 +13,7 @@ import type { Weights } from './weights.ts'
 /** Rows of tokens -> rows of the final norm [N, hidden]. */
 export function bitnetForward(g: Graph, config: BitnetConfig, w: Weights, at: Placement): Tensor {
   const { heads, kvHeads, eps } = config
-  const { cacheRow, start, length, cacheRows, context } = at
+  const { cacheRow, pages, sequence, length, cacheRows, context } = at
   const half = headWidth(config) / 2
   const table = rotaryTable(config, context)
   const cos = g.constant('rotary.cos', table.cos, [context, half])
@@ -28,7 +28,7 @@ export function bitnetForward(g: Graph, config: BitnetConfig, w: Weights, at: Pl
     const n = norm(x, `${block}attn_norm`)
     const q = g.rope(project(n, 'attn_q'), at.positions, cos, sin, heads)
     const k = g.rope(project(n, 'attn_k'), at.positions, cos, sin, kvHeads)
-    const a = g.attention(q, k, project(n, 'attn_v'), { heads, kvHeads, context, cacheRows, cacheRow, start, length, ...at.cache?.(l) })
+    const a = g.attention(q, k, project(n, 'attn_v'), { heads, kvHeads, context, cacheRows, cacheRow, pages, sequence, length, ...at.cache?.(l) })
     x = g.add(x, project(subNorm(a, `${block}attn_sub_norm`), 'attn_out'))
     const m = norm(x, `${block}mlp_norm`)
     const [gate, up] = [project(m, 'mlp_gate'), project(m, 'mlp_up')]

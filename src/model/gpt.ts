@@ -10,7 +10,7 @@ import type { Weights } from './weights.ts'
 /** Rows of tokens -> rows of the final norm [N, hidden]. */
 export function gptForward(g: Graph, config: GptConfig, w: Weights, at: Placement): Tensor {
   const { heads, hidden, eps } = config
-  const { cacheRow, start, length, cacheRows, context } = at
+  const { cacheRow, pages, sequence, length, cacheRows, context } = at
   const norm = (x: Tensor, name: string): Tensor => g.layerNorm(x, w.tensor(`${name}.weight`), w.bias(name), eps)
   const linear = (x: Tensor, name: string): Tensor => w.linear(x, `${name}.weight`, w.bias(name))
   let site = 0
@@ -20,7 +20,7 @@ export function gptForward(g: Graph, config: GptConfig, w: Weights, at: Placemen
   for (let l = 0; l < config.layers; l++) {
     const block = `blocks.${l}.`
     const [q, k, v] = g.split(linear(norm(x, `${block}attn_norm`), `${block}attn_qkv`), [hidden, hidden, hidden]) as [Tensor, Tensor, Tensor]
-    const a = g.attention(q, k, v, { heads, kvHeads: heads, context, cacheRows, cacheRow, start, length, ...at.cache?.(l) })
+    const a = g.attention(q, k, v, { heads, kvHeads: heads, context, cacheRows, cacheRow, pages, sequence, length, ...at.cache?.(l) })
     x = g.add(x, drop(linear(a, `${block}attn_out`)))
     x = g.add(x, drop(linear(g.gelu(linear(norm(x, `${block}mlp_norm`), `${block}mlp_up`)), `${block}mlp_down`)))
   }

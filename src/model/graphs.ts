@@ -8,6 +8,7 @@ import { gradient } from '../graph/gradient.ts'
 import { Graph } from '../graph/graph.ts'
 import type { Tensor } from '../graph/graph.ts'
 import type { Dim } from '../exec/plan.ts'
+import { PAGE_ROWS } from '../ops/attention.ts'
 import { bitnetForward } from './bitnet.ts'
 import { headWidth, keyHeads } from './config.ts'
 import type { ModelConfig } from './config.ts'
@@ -16,7 +17,8 @@ import type { Placement } from './placement.ts'
 import { latentWeights, servingWeights } from './weights.ts'
 import type { ServingForm, Weights } from './weights.ts'
 
-const up16 = (n: number): number => Math.ceil(n / 16) * 16
+/** Pages of a sequence of so many positions. */
+export const pagesOf = (positions: number): number => Math.ceil(positions / PAGE_ROWS)
 
 export function forward(g: Graph, config: ModelConfig, w: Weights, at: Placement): Tensor {
   return config.kind === 'gpt' ? gptForward(g, config, w, at) : bitnetForward(g, config, w, at)
@@ -29,22 +31,26 @@ export interface BatchShape {
   readonly context: number
 }
 
-function placementInputs(g: Graph, rows: Dim, cacheRows: number, context: number): Placement {
+function placementInputs(g: Graph, rows: Dim, sequences: number, cacheRows: number, context: number): Placement {
   const row = (name: string): Tensor => g.input(name, 'i32', [rows])
-  return { ids: row('ids'), positions: row('positions'), cacheRow: row('cacheRow'), start: row('start'), length: row('length'), cacheRows, context }
+  const pages = g.input('pages', 'i32', [sequences, pagesOf(context)])
+  return { ids: row('ids'), positions: row('positions'), cacheRow: row('cacheRow'), pages, sequence: row('sequence'), length: row('length'), cacheRows, context }
 }
 
 function batchPlacement(g: Graph, shape: BatchShape): Placement {
-  return placementInputs(g, shape.batch * shape.context, shape.batch * up16(shape.context), shape.context)
+  return placementInputs(g, shape.batch * shape.context, shape.batch, shape.batch * pagesOf(shape.context) * PAGE_ROWS, shape.context)
 }
 
 /** The inputs of a batch of whole sequences that are the same for every batch. */
-export function batchInputs({ batch, context }: BatchShape): Record<'positions' | 'cacheRow' | 'start' | 'length', Int32Array<ArrayBuffer>> {
+export function batchInputs({ batch, context }: BatchShape): Record<'positions' | 'cacheRow' | 'pages' | 'sequence' | 'length', Int32Array<ArrayBuffer>> {
   const rows = batch * context
   const make = (value: (sequence: number, i: number) => number): Int32Array<ArrayBuffer> =>
     Int32Array.from({ length: rows }, (_, r) => value(Math.floor(r / context), r % context))
-  const stride = up16(context)
-  return { positions: make((_, i) => i), cacheRow: make((b, i) => b * stride + i), start: make(b => b * stride), length: make((_, i) => i + 1) }
+  const width = pagesOf(context)
+  return {
+    positions: make((_, i) => i), cacheRow: make((b, i) => b * width * PAGE_ROWS + i), pages: Int32Array.from({ length: batch * width }, (_, i) => i),
+    sequence: make(b => b), length: make((_, i) => i + 1),
+  }
 }
 
 /**
@@ -82,13 +88,15 @@ export interface ServingShape {
   readonly outputs: number
   /** Rows of the key and value cache, a multiple of 16, shared by all sequences. */
   readonly cacheRows: number
+  /** Sequences that have a page table. */
+  readonly sequences: number
   /** Positions of a sequence. Default and most: the model's context. */
   readonly context?: number
 }
 
 /**
- * Serving over a lasting cache. Inputs [rows] i32: `ids`, `positions`, `cacheRow`, `start`, `length` (see `Placement`); `outputRows`
- * i32[outputs]: the rows whose logits are wanted. States: `keys.L` and `values.L` for each layer L, zero at first. Output: `logits`
+ * Serving over a lasting cache. Inputs [rows] i32: `ids`, `positions`, `cacheRow`, `sequence`, `length` and `pages` i32[sequences, ⌈context/16⌉] (see
+ * `Placement`); `outputRows` i32[outputs]: the rows whose logits are wanted. States: `keys.L` and `values.L` for each layer L, zero at first. Output: `logits`
  * f32[outputs, vocab]. Parameters: `servingParts(config, form)`.
  */
 export function servingGraph(config: ModelConfig, shape: ServingShape, form: ServingForm): Compiled {
@@ -96,10 +104,10 @@ export function servingGraph(config: ModelConfig, shape: ServingShape, form: Ser
   const w = servingWeights(g, config, form)
   const [heads, width, rows] = [keyHeads(config), headWidth(config), shape.cacheRows]
   const cache = (layer: number): { keys: Tensor; values: Tensor } => ({
-    keys: g.state(`keys.${layer}`, [heads, rows / 16, width, 16]),
-    values: g.state(`values.${layer}`, [heads, rows, width]),
+    keys: g.state(`keys.${layer}`, [rows / PAGE_ROWS, heads, width, PAGE_ROWS]),
+    values: g.state(`values.${layer}`, [rows / PAGE_ROWS, heads, PAGE_ROWS, width]),
   })
-  const at = { ...placementInputs(g, 'rows', rows, shape.context ?? config.context), cache }
+  const at = { ...placementInputs(g, 'rows', shape.sequences, rows, shape.context ?? config.context), cache }
   const x = forward(g, config, w, at)
   const logits = w.head(g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])))
   return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })

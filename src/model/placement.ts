@@ -8,8 +8,10 @@ export interface Placement {
   readonly positions: Tensor
   /** Cache row that receives this row's key and value. */
   readonly cacheRow: Tensor
-  /** First cache row of the row's sequence, a multiple of 16. */
-  readonly start: Tensor
+  /** Pages of each sequence [sequences, ⌈context/16⌉], in order; page p is the cache rows 16p … 16p + 15. */
+  readonly pages: Tensor
+  /** The row's sequence: a row of `pages`. */
+  readonly sequence: Tensor
   /** Cache rows it attends to, itself included. */
   readonly length: Tensor
   /** Rows of the whole cache, a multiple of 16. */

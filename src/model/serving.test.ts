@@ -54,7 +54,7 @@ for (const config of models) {
     const model = await loadModel(file, executor)
     assert.deepEqual({ ...model.config, dropout: 0, eps: 0 }, { ...config, dropout: 0, eps: 0 })
 
-    const { plan, constants } = servingGraph(config, { rows: 4 * context, outputs: 4 * context, cacheRows: 128 }, model.weights.form)
+    const { plan, constants } = servingGraph(config, { rows: 4 * context, outputs: 4 * context, cacheRows: 128, sequences: 4 }, model.weights.form)
     const loaded = executor.load(plan)
     for (const [sequences, piece] of [[[2], context], [[0, 1, 2, 3], context], [[1], 1], [[3], 5], [[0, 3], 7]] as const) {
       const run = new PlanMemory(executor, plan, { weights: model.weights.bytes }, constants)
@@ -63,8 +63,9 @@ for (const config of models) {
         const rows = sequences.flatMap((s, slot) => Array.from({ length: n }, (_, i) => ({ s, slot, position: from + i })))
         run.i32('ids').set(rows.map(r => prompts[r.s]![r.position]!))
         run.i32('positions').set(rows.map(r => r.position))
-        run.i32('cacheRow').set(rows.map(r => 32 * r.slot + r.position))
-        run.i32('start').set(rows.map(r => 32 * r.slot))
+        run.i32('pages').set([5, 0, 7, 2, 1, 4, 6, 3]) // two of each sequence
+        run.i32('cacheRow').set(rows.map(r => 16 * run.i32('pages')[2 * r.slot + (r.position >> 4)]! + r.position % 16))
+        run.i32('sequence').set(rows.map(r => r.slot))
         run.i32('length').set(rows.map(r => r.position + 1))
         // The last row of each sequence first: only wanted rows are computed, in the order asked for.
         const wanted = rows.map((_, i) => i).reverse()

@@ -82,13 +82,13 @@ test('attention agrees with softmax(q·k·scale)·v over the rows named', () => 
   const keys = new Float32Array(G * R * D), values = new Float32Array(G * R * D), cacheRow = Int32Array.from({ length: R }, (_, i) => R - 1 - i)
   writeKeys.run([k, cacheRow], [keys], { N: R, G, D, R })
   writeValues.run([v, cacheRow], [values], { N: R, G, D, R })
-  const start = Int32Array.of(0, 16, 32), length = Int32Array.of(1, 20, 7)
+  const tables = [[0, 2], [1, 0], [2, 2]], pages = Int32Array.from(tables.flat()), sequence = Int32Array.of(0, 1, 2), length = Int32Array.of(1, 20, 7)
   const o = new Float32Array(N * H * D), p = new Float32Array(N * H * T), scale = Math.fround(0.4)
-  attention.run([q, keys, values, start, length], [o, p], { N, H, G, D, T, R, scale })
+  attention.run([q, keys, values, pages, sequence, length], [o, p], { N, H, G, D, T, R, S: 3, scale })
   for (let n = 0; n < N; n++) {
     for (let h = 0; h < H; h++) {
       const g = h >> 1
-      const at = (x: Float32Array, j: number): number[] => Array.from({ length: D }, (_, d) => x[((R - 1 - start[n] - j) * G + g) * D + d])
+      const at = (x: Float32Array, j: number): number[] => Array.from({ length: D }, (_, d) => x[((R - 1 - tables[n][j >> 4] * 16 - j % 16) * G + g) * D + d])
       const e = Array.from({ length: length[n] }, (_, j) => Math.exp(scale * add(at(k, j).map((u, d) => u * q[(n * H + h) * D + d]))))
       near(p.slice((n * H + h) * T), e.map(u => u / add(e)))
       near(o.slice((n * H + h) * D), Array.from({ length: D }, (_, d) => add(e.map((u, j) => u / add(e) * at(v, j)[d]))))

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { addon, nativeExecutor } from '../../src/exec/native.ts'
 import { referenceExecutor } from '../../src/exec/reference.ts'
-import { below, codes8, constant, difference, lengths, makeCase, starts, ternary } from '../cases.ts'
+import { anyPages, below, codes8, constant, difference, lengths, makeCase, ternary } from '../cases.ts'
 import type { Spec } from '../cases.ts'
 import { numbers } from '../numbers.ts'
 
@@ -44,8 +44,8 @@ const makers: (() => Spec)[] = [
   () => {
     const shape = heads(), T = pick(1, 3, 16, 17, 31, 64, 97, 200, 300, 513), R = Math.ceil(T / 16) * 16 + 16 * next(4)
     const N = Math.max(1, Math.min(1 + next(110), Math.floor(2e6 / (T * shape.H * shape.D))))
-    const start = next(2) ? starts : constant(...Array<number>(N).fill(16 * next(Math.floor((R - T) / 16) + 1)))
-    return { op: 'attention', a: { N, ...shape, T, R, scale: 0.3 }, fill: { start, length: lengths }, compare: ['out.o'] }
+    const S = 1 + next(4), sequence = next(2) ? below('S') : constant(...Array<number>(N).fill(next(S)))
+    return { op: 'attention', a: { N, ...shape, T, R, S, scale: 0.3 }, fill: { pages: anyPages, sequence, length: lengths }, compare: ['out.o'] }
   },
   () => {
     const shape = heads(), most = Math.floor(Math.sqrt(1.2e6 / (shape.H * shape.D)))
