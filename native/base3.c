@@ -33,40 +33,69 @@ static inline __attribute__((always_inline)) BASE3_TARGET __m512i lookup_four(co
 }
 static inline __attribute__((always_inline)) BASE3_TARGET __m512i lookup_fifth(const lookup_t *t, __m512i v) { return _mm512_permutex2var_epi8(t->e, _mm512_srli_epi16(v, 1), t->f); }
 
-/* one row of x by two blocks of 16 outputs: five sums each, so that no product waits for the one before */
-static BASE3_TARGET void base3_row_vbmi(const int8_t *q, int64_t k16, const uint8_t *t0, const uint8_t *t1, v16i *out) {
+enum { AHEAD = 4096 }; /* bytes that are asked for early: the row kernel waits for memory and nothing else */
+
+/* one row of x by a block of 16 outputs: ten sums, so that no product waits for the one before */
+static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t k16, const uint8_t *t) {
   const lookup_t tables = lookup_load();
   const __m512i three = _mm512_set1_epi8(3);
-  __m512i s[2][PLANES];
+  v16i s[2][PLANES];
   for (int b = 0; b < 2; b++)
-    for (int p = 0; p < PLANES; p++) s[b][p] = _mm512_setzero_si512();
+    for (int p = 0; p < PLANES; p++) s[b][p] = i_zero();
   int64_t k = 0;
 #define FIELD(w, p) _mm512_and_si512((p) ? _mm512_srli_epi16(w, 2 * (p)) : (w), three)
-#define STEP(p) { \
-    const __m512i x = i_set4(q + k + 4 * (p)); \
-    s[0][p] = _mm512_dpbusd_epi32(s[0][p], FIELD(w0, p), x); \
-    s[1][p] = _mm512_dpbusd_epi32(s[1][p], FIELD(w1, p), x); \
+#define FOUR(b, w, p) s[b][p] = i_dot(s[b][p], FIELD(w, p), i_set4(q + k + BASE3_K * (b) + 4 * (p)));
+  for (; k + 2 * BASE3_K <= k16; k += 2 * BASE3_K, t += 128) {
+    _mm_prefetch((const char *)t + AHEAD, _MM_HINT_T0);
+    _mm_prefetch((const char *)t + AHEAD + 64, _MM_HINT_T0);
+    const __m512i v0 = _mm512_loadu_si512(t), v1 = _mm512_loadu_si512(t + 64), w0 = lookup_four(&tables, v0), w1 = lookup_four(&tables, v1);
+    FOUR(0, w0, 0) FOUR(1, w1, 0) FOUR(0, w0, 1) FOUR(1, w1, 1) FOUR(0, w0, 2) FOUR(1, w1, 2) FOUR(0, w0, 3) FOUR(1, w1, 3)
+    s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v0), i_set4(q + k + 16));
+    s[1][4] = i_dot(s[1][4], lookup_fifth(&tables, v1), i_set4(q + k + BASE3_K + 16));
   }
-  for (; k + BASE3_K <= k16; k += BASE3_K, t0 += 64, t1 += 64) {
-    _mm_prefetch((const char *)t0 + 2048, _MM_HINT_T0);
-    _mm_prefetch((const char *)t1 + 2048, _MM_HINT_T0);
-    const __m512i v0 = _mm512_loadu_si512(t0), v1 = _mm512_loadu_si512(t1), w0 = lookup_four(&tables, v0), w1 = lookup_four(&tables, v1);
-    STEP(0) STEP(1) STEP(2) STEP(3)
-    const __m512i x = i_set4(q + k + 16);
-    s[0][4] = _mm512_dpbusd_epi32(s[0][4], lookup_fifth(&tables, v0), x);
-    s[1][4] = _mm512_dpbusd_epi32(s[1][4], lookup_fifth(&tables, v1), x);
+  for (; k < k16; k += BASE3_K, t += 64) { /* what is left ends after 4, 8, 12, 16 or 20 inputs */
+    const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
+    FOUR(0, w, 0)
+    if (k + 4 < k16) FOUR(0, w, 1)
+    if (k + 8 < k16) FOUR(0, w, 2)
+    if (k + 12 < k16) FOUR(0, w, 3)
+    if (k + 16 < k16) s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v), i_set4(q + k + 16));
   }
-  if (k < k16) { /* what is left is 4, 8, 12 or 16 inputs */
-    const __m512i w0 = lookup_four(&tables, _mm512_loadu_si512(t0)), w1 = lookup_four(&tables, _mm512_loadu_si512(t1));
-    STEP(0)
-    if (k + 4 < k16) STEP(1)
-    if (k + 8 < k16) STEP(2)
-    if (k + 12 < k16) STEP(3)
-  }
-#undef STEP
+#undef FOUR
+  v16i sum = i_zero();
   for (int b = 0; b < 2; b++)
-    out[b] = _mm512_add_epi32(_mm512_add_epi32(_mm512_add_epi32(s[b][0], s[b][1]), _mm512_add_epi32(s[b][2], s[b][3])), s[b][4]);
+    for (int p = 0; p < PLANES; p++) sum = _mm512_add_epi32(sum, s[b][p]);
+  return sum;
 }
+
+/* a few rows of x by a block of 16 outputs: unpacked once for all of them, two sums each */
+static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out, const int rows) {
+  const lookup_t tables = lookup_load();
+  const __m512i three = _mm512_set1_epi8(3);
+  v16i s[8][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++) s[r][0] = s[r][1] = i_zero();
+#define EACH_ROW(p, codes) { \
+    const __m512i c = codes; \
+    _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++) s[r][(p) & 1] = i_dot(s[r][(p) & 1], c, i_set4(q + r * k16 + k + 4 * (p))); \
+  }
+  for (int64_t k = 0; k < k16; k += BASE3_K, t += 64) {
+    _mm_prefetch((const char *)t + AHEAD, _MM_HINT_T0);
+    const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
+    const int64_t left = k16 - k;
+    EACH_ROW(0, FIELD(w, 0))
+    if (left > 4) EACH_ROW(1, FIELD(w, 1))
+    if (left > 8) EACH_ROW(2, FIELD(w, 2))
+    if (left > 12) EACH_ROW(3, FIELD(w, 3))
+    if (left > 16) EACH_ROW(4, lookup_fifth(&tables, v))
+  }
+#undef EACH_ROW
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++) out[r] = _mm512_add_epi32(s[r][0], s[r][1]);
+}
+static BASE3_TARGET void base3_few_2(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out) { base3_few(q, k16, t, out, 2); }
+static BASE3_TARGET void base3_few_4(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out) { base3_few(q, k16, t, out, 4); }
+static BASE3_TARGET void base3_few_8(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out) { base3_few(q, k16, t, out, 8); }
 
 static BASE3_TARGET void base3_planes_vbmi(const uint8_t *t, int64_t k16, uint8_t *planes) {
   const lookup_t tables = lookup_load();
@@ -95,19 +124,29 @@ static void base3_planes(const uint8_t *t, int64_t k16, uint8_t *planes) {
       for (int i = 0; i < 64; i++) planes[i] = p == 4 ? tables->fifth[t[i] >> 1] : tables->four[t[i]] >> 2 * p & 3;
 }
 
-/* rows x (blocks * 16) outputs from planes */
-INLINE void planes_body(const ternary_t *x, const int rows, const int blocks, int last) {
+/* a stretch of k whose planes of two blocks stay in the first-level cache; whole vectors of base3 */
+enum { STRETCH = 640 };
+
+/* rows x (blocks * 16) outputs over a stretch of k; sums go on from `sums` unless it is the first, and back there unless it is the last */
+typedef struct {
+  ternary_t x;
+  int64_t k; /* length of the stretch */
+  int32_t *sums; /* [rows][32] */
+  int first, last;
+} stretch_t;
+INLINE void planes_body(const stretch_t *z, const int rows, const int blocks, int width) {
+  const ternary_t *x = &z->x;
   v16i acc[TILE_ROWS][2];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-    for (int b = 0; b < blocks; b++) acc[r][b] = i_zero();
+    for (int b = 0; b < blocks; b++) acc[r][b] = z->first ? i_zero() : i_load(z->sums + r * 32 + b * 16);
   const int64_t k16 = x->k16;
   const int8_t *q[(TILE_ROWS + 2) / 3];
 #pragma GCC unroll 4
   for (int g = 0; g < (rows + 2) / 3; g++) q[g] = x->q + 3 * g * k16;
-  const uint8_t *t0 = x->t, *t1 = t0 + (blocks > 1 ? k16 / 4 * PLANE : 0);
-  for (int64_t k = 0; k < k16; k += 4, t0 += PLANE, t1 += PLANE) {
+  const uint8_t *t0 = x->t, *t1 = t0 + STRETCH / 4 * PLANE;
+  for (int64_t k = 0; k < z->k; k += 4, t0 += PLANE, t1 += PLANE) {
     const v16i c0 = i_load(t0), c1 = i_load(t1);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++) {
@@ -121,63 +160,78 @@ INLINE void planes_body(const ternary_t *x, const int rows, const int blocks, in
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-    for (int b = 0; b < blocks; b++) ternary_store(x, r, b, acc[r][b], b == blocks - 1 ? last : 16);
+    for (int b = 0; b < blocks; b++) {
+      if (z->last) ternary_store(x, r, b, acc[r][b], b == blocks - 1 ? width : 16);
+      else i_store(z->sums + r * 32 + b * 16, acc[r][b]);
+    }
 }
 #define PLANES_OF(R) \
-  static void planes_##R##_2(const ternary_t *x, int last) { planes_body(x, R, 2, last); } \
-  static void planes_##R##_1(const ternary_t *x, int last) { planes_body(x, R, 1, last); }
+  static void planes_##R##_2(const stretch_t *z, int width) { planes_body(z, R, 2, width); } \
+  static void planes_##R##_1(const stretch_t *z, int width) { planes_body(z, R, 1, width); }
 PLANES_OF(1)
 PLANES_OF(4)
 #if TILE_ROWS >= 12
 PLANES_OF(12)
 #endif
 
-/* rows r0 .. r1-1 by one or two blocks whose planes are made */
-static void planes_rows(ternary_t x, int64_t r0, int64_t r1, int two, int last) {
-  for (int64_t r = r0, step; r < r1; r += step) {
+/* `rows` rows by one or two blocks of codes at t, `bytes` apart */
+static void base3_rows(ternary_t x, int64_t rows, const uint8_t *t, int64_t bytes, int two, int width, char *scratch) {
+  uint8_t *planes = (uint8_t *)scratch;
+  int32_t *sums = (int32_t *)(scratch + 2 * STRETCH / 4 * PLANE);
+  for (int64_t k = 0; k < x.k16; k += STRETCH, t += STRETCH / BASE3_K * 64) {
+    stretch_t z = {.x = x, .k = at_most(x.k16 - k, STRETCH), .sums = sums, .first = k == 0, .last = k + STRETCH >= x.k16};
+    base3_planes(t, z.k, planes);
+    if (two) base3_planes(t + bytes, z.k, planes + STRETCH / 4 * PLANE);
+    z.x.t = planes;
+    z.x.q += k;
+    for (int64_t r = 0, step; r < rows; r += step) {
 #if TILE_ROWS >= 12
-    if (r1 - r >= 12) {
-      (two ? planes_12_2 : planes_12_1)(&x, last);
-      step = 12;
-    } else
+      if (rows - r >= 12) {
+        (two ? planes_12_2 : planes_12_1)(&z, width);
+        step = 12;
+      } else
 #endif
-    {
-      step = r1 - r >= 4 ? 4 : 1;
-      (step == 4 ? two ? planes_4_2 : planes_4_1 : two ? planes_1_2 : planes_1_1)(&x, last);
+      {
+        step = rows - r >= 4 ? 4 : 1;
+        (step == 4 ? two ? planes_4_2 : planes_4_1 : two ? planes_1_2 : planes_1_1)(&z, width);
+      }
+      z.x.q += step * x.k16;
+      z.x.y += step * x.ldy;
+      z.x.scale += step;
+      z.x.sum += step;
+      z.sums += step * 32;
     }
-    x.q += step * x.k16;
-    x.y += step * x.ldy;
-    x.scale += step;
-    x.sum += step;
   }
 }
 
-static int64_t ternaryMatmulBase3_scratch(const op_t *o) { return 2 * round_up(o->a[2], 16) / 4 * PLANE; }
+static int64_t ternaryMatmulBase3_scratch(const op_t *o) {
+  (void)o;
+  return 2 * STRETCH / 4 * PLANE + 4 * 32 * TERNARY_ROWS;
+}
 static void ternaryMatmulBase3_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t outputs = o->a[1], k16 = round_up(o->a[2], 16), bytes = (o->a[2] + BASE3_K - 1) / BASE3_K * 64, blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
   const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, o->a[0]);
   const int64_t b0 = chunk % groups * per, b1 = at_most(b0 + per, blocks);
   for (int64_t b = b0; b < b1; b += 2) {
-    const int two = b + 1 < b1, last = (int)at_most(outputs - (b + two) * 16, 16);
+    const int two = b + 1 < b1, width = (int)at_most(outputs - (b + two) * 16, 16);
     const uint8_t *t = (const uint8_t *)o->in[3] + b * bytes;
-    const ternary_t x = {.q = (const int8_t *)o->in[0] + r0 * k16, .t = (const uint8_t *)scratch, .k16 = k16, .ldy = outputs, .y = (float *)o->out[0] + r0 * outputs + b * 16,
+    const ternary_t x = {.q = (const int8_t *)o->in[0] + r0 * k16, .k16 = k16, .ldy = outputs, .y = (float *)o->out[0] + r0 * outputs + b * 16,
                          .scale = (const float *)o->in[1] + r0, .sum = (const int32_t *)o->in[2] + r0, .m = *(const float *)o->in[4]};
 #if defined(VERIT_AVX512)
-    if (r1 - r0 <= 2 && has_vbmi()) {
-      for (int64_t r = 0; r < r1 - r0; r++) {
-        v16i acc[2];
-        ternary_t row = x;
-        row.y += r * outputs;
-        row.scale += r;
-        row.sum += r;
-        base3_row_vbmi(x.q + r * k16, k16, t, two ? t + bytes : t, acc);
-        for (int i = 0; i <= two; i++) ternary_store(&row, 0, i, acc[i], i == two ? last : 16);
-      }
+    if (r1 - r0 < TILE_ROWS && has_vbmi()) {
+      for (int i = 0; i <= two; i++)
+        for (int64_t r = 0, step; r < r1 - r0; r += step) {
+          const int64_t left = r1 - r0 - r;
+          const int8_t *q = x.q + r * k16;
+          v16i sums[8];
+          step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+          if (step == 1) sums[0] = base3_row_vbmi(q, k16, t + i * bytes);
+          else (step == 8 ? base3_few_8 : step == 4 ? base3_few_4 : base3_few_2)(q, k16, t + i * bytes, sums);
+          for (int64_t j = 0; j < step; j++) ternary_store(&x, (int)(r + j), i, sums[j], i == two ? width : 16);
+        }
       continue;
     }
 #endif
-    base3_planes(t, k16, (uint8_t *)scratch);
-    if (two) base3_planes(t + bytes, k16, (uint8_t *)scratch + k16 / 4 * PLANE);
-    planes_rows(x, 0, r1 - r0, two, last);
+    base3_rows(x, r1 - r0, t, bytes, two, width, scratch);
   }
 }

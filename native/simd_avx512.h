@@ -65,13 +65,18 @@ INLINE v16d d_sign_of(v16d x) {
 
 INLINE void f_store_i8(int8_t *p, v16 v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v))); }
 INLINE v16 i8_to_f(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
+INLINE void i_store(void *p, v16i v) { _mm512_storeu_si512(p, v); }
 INLINE v16i i_zero(void) { return _mm512_setzero_si512(); }
 INLINE v16i i_load(const void *p) { return _mm512_loadu_si512(p); }
 /* bits 2s, 2s+1 of every byte: codes 0, 1, 2 of k-group s */
 #define i_codes(w, s) _mm512_and_si512(_mm512_srli_epi32(w, 2 * (s)), _mm512_set1_epi8(3))
 INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); return _mm512_set1_epi32(x); }
 /* acc + codes (4 unsigned a lane) . q (4 signed a lane) */
-INLINE v16i i_dot(v16i acc, v16i codes, v16i q) { return _mm512_dpbusd_epi32(acc, codes, q); }
+INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
+  /* not the intrinsic: gcc 12 moves every accumulator to another register and back */
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(codes), "v"(q));
+  return acc;
+}
 #define i_dot8 i_dot /* the same with codes of 8 bits */
 /* codes of 6 bits, inputs 4s .. 4s+3: nibble s % 2 of l, bits 2s, 2s+1 of h above them */
 INLINE v16i i_six(v16i l, v16i h, const int s) {

@@ -79,6 +79,7 @@ INLINE v16 i8_to_f(const int8_t *p) {
   return (v16){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(a))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(a))), vcvtq_f32_s32(vmovl_s16(vget_low_s16(b))),
                 vcvtq_f32_s32(vmovl_s16(vget_high_s16(b)))}};
 }
+INLINE void i_store(void *p, v16i v) { EACH4 vst1q_s32((int32_t *)p + 4 * j, v.r[j]); }
 INLINE v16i i_zero(void) { v16i v; EACH4 v.r[j] = vdupq_n_s32(0); return v; }
 INLINE v16i i_load(const void *p) { v16i v; EACH4 v.r[j] = vld1q_s32((const int32_t *)p + 4 * j); return v; }
 INLINE v16i i_codes(v16i w, int s) {

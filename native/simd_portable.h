@@ -76,6 +76,7 @@ INLINE v16d d_sign_of(v16d x) { EACH x.v[j] = copysign(1.0, x.v[j]); return x; }
 
 INLINE void f_store_i8(int8_t *p, v16 v) { EACH p[j] = (int8_t)((v.v[j] + 12582912.0f) - 12582912.0f); }
 INLINE v16 i8_to_f(const int8_t *p) { v16 r; EACH r.v[j] = (float)p[j]; return r; }
+INLINE void i_store(void *p, v16i v) { memcpy(p, &v, 64); }
 INLINE v16i i_zero(void) { v16i r = {{0}}; return r; }
 INLINE v16i i_load(const void *p) { v16i r; memcpy(&r, p, 64); return r; }
 INLINE v16i i_codes(v16i w, int s) { EACH w.v[j] = (int32_t)(((uint32_t)w.v[j] >> (2 * s)) & 0x03030303u); return w; }
