@@ -31,7 +31,7 @@ test('bench batch prints rates, costs and limits that belong together, alone and
 test('bench decode and prefill say in words what they found', async () => {
   const decode = await verit('bench', 'decode', '--shape', 'nano', '--tokens', '5', '--threads', '1')
   assert.equal(decode.status, 0, decode.err)
-  assert.match(decode.out, /^nano \(random weights\): gpt, [\d,]+ parameters, head f16; .*\ndecode, 5 tokens\n +speed +[\d.,]+ tokens\/s \([\d.,]+ to [\d.,]+\)\n +reads +[\d.]+ MB a token: .* % .* of memory: .*GB\/s.*\n$/)
+  assert.match(decode.out, /^nano \(random weights\): gpt, [\d,]+ parameters, head f16; .*\ndecode, 5 tokens\n +speed +[\d.,]+ tokens\/s \([\d.,]+ to [\d.,]+\)\n +reads +[\d.]+ MB a token: .* % .* of memory: .*GB\/s.*\n(Other programs .*\n)?$/)
   const prefill = await verit('bench', 'prefill', '--tokens', '20', '--threads', '1')
   assert.equal(prefill.status, 0, prefill.err)
   assert.match(prefill.out, /\nprefill, 20 tokens\n.*\n.*\n +computes +[\d.]+ Gop a token: .* of int8: .*Gop\/s/)
@@ -45,4 +45,23 @@ test('wrong use of bench is told', async () => {
     const { status, err } = await verit('bench', ...args)
     assert.deepEqual([status, err.includes(problem)], [2, true], err)
   }
+})
+
+test('tune says what to take, in words and for programs', async () => {
+  const [words, json] = await Promise.all([verit('tune', '--shape', 'bitnet-nano'), verit('tune', '--shape', 'bitnet-nano', '--json')])
+  assert.equal(words.status, 0, words.err)
+  assert.match(words.out, /^bitnet-nano \(random weights\); .*core.*\n(.*\n)+With (base3|two-bit) packing a request .*It takes [\d.]+ s on \d+ threads?.*\n(Verit takes .* by itself: no option is needed\.|Take: .*serve.*)\n(Other programs .*\n)?$/)
+  const { automatic, options, environment, best, threads, why } = JSON.parse(json.out) as {
+    automatic: boolean; options: string[]; environment: Record<string, string>; best: { threads: number; packing: string }; threads: { threads: number }[]; why: string[]
+  }
+  assert.equal(automatic, options.length === 0 && Object.keys(environment).length === 0)
+  assert.ok(threads.some(t => t.threads === best.threads) && why.length >= 2)
+  if (options.length > 0) assert.deepEqual(options, ['--threads', String(best.threads)])
+})
+
+test('a packing that there is not is told', async () => {
+  const { status, err } = await new Promise<Ran>(done => {
+    const child = execFile(process.execPath, [main, 'bench', 'decode', '--shape', 'nano'], { env: { ...process.env, VERIT_PACKING: 'x' } }, (_, out, err) => done({ status: child.exitCode ?? -1, out, err }))
+  })
+  assert.deepEqual([status, err.includes('VERIT_PACKING')], [2, true], err)
 })

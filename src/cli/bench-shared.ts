@@ -1,6 +1,6 @@
 /** What the commands that measure share: their options, the model, and how numbers and machines are written. */
 import { existsSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { Rate } from '../engine/benchmark.ts'
@@ -41,8 +41,12 @@ export interface MeasuredModel {
 }
 
 export function machineOptions(c: Command): Command {
+  return reportOptions(c.option('--threads <n>', 'threads (default: one for each core)', numberOption))
+}
+
+/** Those of `machineOptions` without the threads. */
+export function reportOptions(c: Command): Command {
   return c
-    .option('--threads <n>', 'threads (default: one for each core)', numberOption)
     .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here)')
     .option('--json', 'print one JSON object')
 }
@@ -53,8 +57,10 @@ export function measuredModelOptions(c: Command): Command {
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
     .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(['q6_k', 'f16']))
-    .addOption(new Option('--packing <name>', 'how ternary weights are kept (default: the best here; no result depends on it)').choices(['base3', 'two-bit']))
 }
+
+export const packingOption = (c: Command): Command =>
+  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: the best here; no result depends on it)').choices(['base3', 'two-bit']))
 
 export function executorOf({ threads, instructionSet, packing }: ModelFlags): Executor {
   const executor = openExecutor(defined({ threads, instructionSet }))
@@ -83,8 +89,13 @@ export async function measuredModel(executor: Executor, { model, shape, vocabSiz
 export const number = (n: number, digits = 0): string => n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
 /** Of about three digits. */
 export const rough = (n: number): string => number(n, n < 10 ? 2 : n < 100 ? 1 : 0)
+export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`
 export const machine = (): string => cpus()[0]?.model.trim() ?? 'unknown processor'
 /** Median, and least to most. */
 export const spreadText = ({ median, min, max }: Rate, unit: string): string => `${rough(median)} ${unit} (${rough(min)} to ${rough(max)})`
 /** A rate in other units. */
 export const times = (factor: number, { median, min, max }: Rate): Rate => ({ median: factor * median, min: factor * min, max: factor * max })
+
+/** Processors that programs kept busy in the last minute, before we began. Of a quiet machine it is below 0.5. */
+export const loadBefore = loadavg()[0]!
+export const loadWarning = loadBefore < 0.5 ? '' : `Other programs kept about ${rough(loadBefore)} processors busy in the minute before this (load average): figures are lower than on a quiet machine, and vary more.\n`

@@ -10,7 +10,7 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { executorOf, machine, machineOptions, measuredModel, measuredModelOptions, number, rough, spreadText, times } from './bench-shared.ts'
+import { executorOf, loadBefore, loadWarning, machine, machineOptions, measuredModel, measuredModelOptions, number, packingOption, rough, spreadText, times } from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
 import { busyProcess } from './busy-process.ts'
 import { numberOption } from './prepare.ts'
@@ -31,7 +31,7 @@ export function benchWork(workload: Workload): Command {
   if (workload === 'batch') c.option('--sequences <n>', `at once (default: ${sequences})`, numberOption)
   c.option('--context <n>', 'positions that the cache has room for (default: the tokens)', numberOption)
     .option('--under-load', 'measure it beside a program that keeps one core busy, too')
-  return machineOptions(measuredModelOptions(c)).addHelpText('after', `
+  return machineOptions(packingOption(measuredModelOptions(c))).addHelpText('after', `
 Examples:
   verit bench ${workload} --shape bitnet-2b4t --threads 2 --json
   verit bench ${workload} --model model.gguf`)
@@ -47,7 +47,7 @@ async function run(workload: Workload, flags: Flags): Promise<void> {
     onProgress: (done, of) => progress.update(done, `of ${number(of)} tokens`),
   })
   progress.clear()
-  process.stdout.write(flags.json ? `${printableJson(asJson(executor, model, size, m))}\n` : asText(executor, model, size, m))
+  process.stdout.write(flags.json ? `${printableJson(asJson(executor, model, size, m))}\n` : asText(executor, model, size, m) + loadWarning)
 }
 
 function sizeOf(workload: Workload, flags: Flags, { config }: MeasuredModel): WorkSize {
@@ -64,7 +64,7 @@ function whole(option: string, value: number | undefined, low: number, high: num
 }
 
 const about = (executor: Executor, { name, config, weights: { form } }: MeasuredModel): Record<string, unknown> => ({
-  model: name, kind: config.kind, parameters: parameterCount(config), head: tokenCost(config, form).head, packing: form.ternary, executor: executor.name, threads: executor.threads, processor: machine(),
+  model: name, kind: config.kind, parameters: parameterCount(config), head: tokenCost(config, form).head, packing: form.ternary, executor: executor.name, threads: executor.threads, processor: machine(), loadBefore,
 })
 
 function asJson(executor: Executor, model: MeasuredModel, size: WorkSize, m: Measurement): object {

@@ -5,16 +5,16 @@ import type { Rate } from '../engine/benchmark.ts'
 import { workloads } from '../engine/workload.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { executorOf, machine, machineOptions, measuredModel, measuredModelOptions, number } from './bench-shared.ts'
+import { executorOf, machine, machineOptions, measuredModel, measuredModelOptions, number, packingOption } from './bench-shared.ts'
 import type { ModelFlags } from './bench-shared.ts'
 import { benchTrain } from './bench-train.ts'
 import { benchWork } from './bench-work.ts'
 
 export function command(): Command {
-  const c = machineOptions(measuredModelOptions(new Command('bench')
+  const c = machineOptions(packingOption(measuredModelOptions(new Command('bench')
     .summary('measure the speed of a model here')
     .description('Measures how fast a model reads prompts and makes tokens here: median, least and most of five samples. '
-      + 'decode, prefill and batch measure one of these at length, beside the limits of the machine.')))
+      + 'decode, prefill and batch measure one of these at length, beside the limits of the machine.'))))
   for (const workload of workloads) c.addCommand(benchWork(workload))
   return c.addCommand(benchTrain()).addHelpText('after', `
 Examples:

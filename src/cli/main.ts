@@ -26,7 +26,9 @@ const commands: Readonly<Record<string, () => Promise<{ command: () => Command }
   push: () => import('./push.ts'),
   models: () => import('./models.ts'),
   doctor: () => import('./doctor.ts'),
+  convert: () => import('./convert.ts'),
   bench: () => import('./bench.ts'),
+  tune: () => import('./tune.ts'),
 }
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }

@@ -141,8 +141,9 @@ class NativePlan implements LoadedPlan {
 /**
  * @param threads worker threads, 1 to 1024; default: one for each core that this process may use (processors.ts), or VERIT_THREADS
  * @param set instruction set; default: the best this machine has, or VERIT_ISA
+ * Ternary weights are packed as the machine reads them fastest, or as VERIT_PACKING says.
  * @returns undefined where there is no addon
- * @throws VeritError VERIT_USAGE for a set that this machine lacks
+ * @throws VeritError VERIT_USAGE for a set that this machine lacks, or a packing that there is not
  */
 export function nativeExecutor(threads?: number, set?: string): Executor | undefined {
   const native = addon()
@@ -155,6 +156,8 @@ export function nativeExecutor(threads?: number, set?: string): Executor | undef
   if (!Number.isInteger(count) || count < 1 || count > 1024) {
     throw new VeritError('VERIT_USAGE', { problem: `${count} is not a number of threads`, hint: 'Use 1 to 1024, or leave it out' })
   }
+  const packing = process.env.VERIT_PACKING ?? (isa === 'avx512' && native.vbmi ? 'base3' : 'two-bit')
+  if (packing !== 'base3' && packing !== 'two-bit') throw new VeritError('VERIT_USAGE', { problem: 'VERIT_PACKING names no packing of ternary weights', hint: 'Set it to base3 or two-bit, or leave it out' })
   let pool: object
   try {
     pool = native.createPool(count)
@@ -164,7 +167,7 @@ export function nativeExecutor(threads?: number, set?: string): Executor | undef
   return {
     name: `native ${isa}`,
     threads: count,
-    ternary: isa === 'avx512' && native.vbmi ? 'base3' : 'two-bit',
+    ternary: packing,
     allocate(bytes) {
       try {
         return native.allocate(bytes)

@@ -17,7 +17,7 @@ import { checkFromRunner } from './messages.ts'
 import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, ToRunner } from './messages.ts'
 
 /** What a model process may see of the environment: how to compute, and nothing else. */
-const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_EXECUTOR']
+const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_PACKING', 'VERIT_EXECUTOR']
 const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.ts' : './first.js', import.meta.url))
 /** JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but by the lock (sandbox.ts). */
 const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', '--disable-sigusr1']
