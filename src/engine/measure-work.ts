@@ -2,12 +2,12 @@
  * Speed beside the machine's limits: each round measures memory, dot products and the work one after the other, so that a share compares what was measured within
  * seconds; a shared host can change its speed by a third within minutes.
  */
+import { MachineLimits } from '../exec/machine-limits.ts'
 import type { Executor } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { PackedWeights } from '../model/weights.ts'
 import { spread } from './benchmark.ts'
 import type { Rate } from './benchmark.ts'
-import { MachineLimits } from './machine-limits.ts'
 import { ServingModel } from './serving-model.ts'
 import { tokenCost } from './token-cost.ts'
 import { bytesPerToken, doWork } from './workload.ts'

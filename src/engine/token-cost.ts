@@ -1,6 +1,6 @@
 /** What one token costs a machine: bytes that have to be read, and operations of the ternary products. */
 import { roundUp } from '../lib/float.ts'
-import { elementBytes } from '../ops/sizes.ts'
+import { elementBytes } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { headWidth, keyHeads } from '../model/config.ts'
 import { elementsOf, parametersOf } from '../model/parameters.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openExecutor } from '../exec/index.ts'
 import { parseModelConfig } from '../model/config.ts'
-import { randomWeights } from './random-weights.ts'
+import { randomWeights } from '../model/random-weights.ts'
 import { bestOf, threadCandidates, tune } from './tune.ts'
 import type { Trial } from './tune.ts'
 

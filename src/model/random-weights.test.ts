@@ -3,12 +3,12 @@ import { test } from 'node:test'
 import { openExecutor } from '../exec/index.ts'
 import type { Executor } from '../exec/plan.ts'
 import { referenceExecutor } from '../exec/reference.ts'
-import { parseModelConfig } from '../model/config.ts'
-import type { ServingForm } from '../model/weights.ts'
+import { parseModelConfig } from './config.ts'
+import type { ServingForm } from './weights.ts'
 import { base3Byte, base3Code } from '../ops/base3.ts'
 import { base3CodeBytes, ternaryCodeBytes } from './random-fill.ts'
 import { randomWeights } from './random-weights.ts'
-import { ServingModel } from './serving-model.ts'
+import { ServingModel } from '../engine/serving-model.ts'
 
 const bitnet = parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 256, heads: 4, kvHeads: 2, ffn: 384, context: 32, vocab: 300 })
 const gpt = parseModelConfig({ kind: 'gpt', layers: 2, hidden: 64, heads: 2, context: 32, vocab: 300, bias: true })

@@ -3,10 +3,10 @@
  * pool as a model does, on memory of the allocator that its weights use.
  */
 import { totalmem } from 'node:os'
-import type { Executor, LoadedPlan, Plan } from '../exec/plan.ts'
-import { PlanMemory } from '../exec/plan-memory.ts'
-import { PlanBuilder } from '../graph/plan-builder.ts'
+import { roundUp } from '../lib/float.ts'
 import { DOT_OPERATIONS, DOT_ROUNDS, READ_CHUNK } from '../ops/probe.ts'
+import { PlanMemory } from './plan-memory.ts'
+import type { Executor, LoadedPlan, Plan, PlanTensor, Step } from './plan.ts'
 
 const READ_SECONDS = 0.08
 const DOT_SECONDS = 0.02
@@ -57,17 +57,19 @@ export class MachineLimits implements Disposable {
 /** Rows of `dotProbe` in a run at most: what each of 1,024 threads does in some 10 ms. */
 const DOT_ROWS = 1 << 17
 
-function readPlan(bytes: number): Plan {
-  const b = new PlanBuilder()
-  b.step('readProbe', [b.tensor('x', 'u8', bytes)], [b.tensor('y', 'i32', Math.ceil(bytes / READ_CHUNK))], { N: bytes })
-  return b.build()
+/** One step, each of its tensors in a buffer of its own. */
+function probePlan(op: string, inputs: Record<string, [PlanTensor['dtype'], bytes: number]>, outputBytes: number, attributes: Step['attributes'], rows: number): Plan {
+  const parts = Object.entries({ ...inputs, y: ['i32', outputBytes] as const })
+  const tensors = parts.map(([, [dtype, bytes]], i) => ({ dtype, bytes, buffer: i + 1, offset: 0 }))
+  const names = parts.map(([name]) => name), indices = names.map((_, i) => i)
+  return {
+    tensors, buffers: ['arena', ...names], bufferBytes: [0, ...tensors.map(t => roundUp(t.bytes, 64))], limits: { rows, outputs: 1 },
+    steps: [{ op, inputs: indices.slice(0, -1), outputs: indices.slice(-1), attributes }],
+  }
 }
 
-function dotPlan(rows: number, rounds: number): Plan {
-  const b = new PlanBuilder()
-  b.step('dotProbe', [b.tensor('c', 'u8', 128), b.tensor('q', 'i8', 112)], [b.tensor('y', 'i32', 16 * rows)], { N: 'rows', rounds })
-  return b.build({ rows, outputs: 1 })
-}
+const readPlan = (bytes: number): Plan => probePlan('readProbe', { x: ['u8', bytes] }, 4 * Math.ceil(bytes / READ_CHUNK), [{ int: bytes }], 1)
+const dotPlan = (rows: number, rounds: number): Plan => probePlan('dotProbe', { c: ['u8', 128], q: ['i8', 112] }, 64 * rows, [{ int: 'rows' }, { int: rounds }], rows)
 
 class Probe {
   readonly plan: LoadedPlan

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { openExecutor } from '../exec/index.ts'
-import { referenceExecutor } from '../exec/reference.ts'
+import { openExecutor } from './index.ts'
+import { referenceExecutor } from './reference.ts'
 import { MachineLimits } from './machine-limits.ts'
 
 test('the limits of a machine are numbers above zero, on every executor', async () => {
