@@ -30,9 +30,12 @@ export interface MachineFlags {
 export interface ModelFlags extends MachineFlags {
   model?: string
   shape?: MeasuredShape
-  head?: 'f16' | 'q6_k'
+  head?: keyof typeof HEADS
   packing?: Executor['ternary']
 }
+
+/** By their names in GGUF: what the head, which is the token embedding as well, is kept as. */
+const HEADS = { q6_k: 'q6', q8_0: 'q8', f16: 'f16' } as const
 
 export interface MeasuredModel {
   readonly name: string
@@ -56,7 +59,7 @@ export function measuredModelOptions(c: Command): Command {
     .option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
-    .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(['q6_k', 'f16']))
+    .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(Object.keys(HEADS)))
 }
 
 export const packingOption = (c: Command): Command =>
@@ -77,9 +80,9 @@ export async function measuredModel(executor: Executor, { model, shape, vocabSiz
   }
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {
-    throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head f16' })
+    throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head q8_0 or f16' })
   }
-  const form = { embedding: (head ?? (six ? 'q6_k' : 'f16')) === 'q6_k' ? 'q6' : 'f16', ternary: executor.ternary } as const
+  const form = { embedding: HEADS[head ?? (six ? 'q6_k' : 'f16')], ternary: executor.ternary }
   const progress = new Progress({ label: 'random weights', format: formatBytes })
   const weights = randomWeights(executor, config, form, done => progress.update(done))
   progress.clear()

@@ -13,7 +13,7 @@ import { ServingModel } from '../engine/serving-model.ts'
 const bitnet = parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 256, heads: 4, kvHeads: 2, ffn: 384, context: 32, vocab: 300 })
 const gpt = parseModelConfig({ kind: 'gpt', layers: 2, hidden: 64, heads: 2, context: 32, vocab: 300, bias: true })
 
-const cases: [string, typeof bitnet, ServingForm][] = (['two-bit', 'base3'] as const).flatMap(ternary => (['f32', 'f16', 'q6'] as const).flatMap(embedding => [
+const cases: [string, typeof bitnet, ServingForm][] = (['two-bit', 'base3'] as const).flatMap(ternary => (['f32', 'f16', 'q8', 'q6'] as const).flatMap(embedding => [
   [`bitnet ${embedding} ${ternary}`, bitnet, { embedding, ternary }], ...(embedding === 'q6' ? [] : [[`gpt ${embedding} ${ternary}`, gpt, { embedding, ternary }] as [string, typeof gpt, ServingForm]]),
 ]))
 
