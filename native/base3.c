@@ -33,7 +33,7 @@ static inline __attribute__((always_inline)) BASE3_TARGET __m512i lookup_four(co
 }
 static inline __attribute__((always_inline)) BASE3_TARGET __m512i lookup_fifth(const lookup_t *t, __m512i v) { return _mm512_permutex2var_epi8(t->e, _mm512_srli_epi16(v, 1), t->f); }
 
-enum { AHEAD = 4096 }; /* bytes that are asked for early: the row kernel waits for memory and nothing else */
+enum { STREAM_AHEAD = 4096 }; /* bytes that are asked for early: the row kernel waits for memory and nothing else */
 
 /* one row of x by a block of 16 outputs: ten sums, so that no product waits for the one before */
 static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t k16, const uint8_t *t) {
@@ -46,8 +46,8 @@ static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t k16, const uint
 #define FIELD(w, p) _mm512_and_si512((p) ? _mm512_srli_epi16(w, 2 * (p)) : (w), three)
 #define FOUR(b, w, p) s[b][p] = i_dot(s[b][p], FIELD(w, p), i_set4(q + k + BASE3_K * (b) + 4 * (p)));
   for (; k + 2 * BASE3_K <= k16; k += 2 * BASE3_K, t += 128) {
-    _mm_prefetch((const char *)t + AHEAD, _MM_HINT_T0);
-    _mm_prefetch((const char *)t + AHEAD + 64, _MM_HINT_T0);
+    _mm_prefetch((const char *)t + STREAM_AHEAD, _MM_HINT_T0);
+    _mm_prefetch((const char *)t + STREAM_AHEAD + 64, _MM_HINT_T0);
     const __m512i v0 = _mm512_loadu_si512(t), v1 = _mm512_loadu_si512(t + 64), w0 = lookup_four(&tables, v0), w1 = lookup_four(&tables, v1);
     FOUR(0, w0, 0) FOUR(1, w1, 0) FOUR(0, w0, 1) FOUR(1, w1, 1) FOUR(0, w0, 2) FOUR(1, w1, 2) FOUR(0, w0, 3) FOUR(1, w1, 3)
     s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v0), i_set4(q + k + 16));
@@ -80,7 +80,7 @@ static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const i
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++) s[r][(p) & 1] = i_dot(s[r][(p) & 1], c, i_set4(q + r * k16 + k + 4 * (p))); \
   }
   for (int64_t k = 0; k < k16; k += BASE3_K, t += 64) {
-    _mm_prefetch((const char *)t + AHEAD, _MM_HINT_T0);
+    _mm_prefetch((const char *)t + STREAM_AHEAD, _MM_HINT_T0);
     const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
     const int64_t left = k16 - k;
     EACH_ROW(0, FIELD(w, 0))

@@ -25,7 +25,7 @@ const layers: Record<string, readonly string[]> = {
   model: ['graph', 'exec', 'ops', 'formats', 'tokenizer', 'trust', 'lib'],
   eval: ['model', 'data', 'tokenizer', 'exec', 'lib'],
   train: ['eval', 'model', 'data', 'tokenizer', 'graph', 'exec', 'formats', 'trust', 'lib'],
-  engine: ['model', 'graph', 'exec', 'formats', 'tokenizer', 'trust', 'lib'],
+  engine: ['model', 'graph', 'exec', 'ops', 'formats', 'tokenizer', 'trust', 'lib'],
   // the sandbox's binding is in the addon
   runner: ['engine', 'exec', 'trust', 'lib'],
   // the gateway checks a model's digest, but never parses it
