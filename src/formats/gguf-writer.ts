@@ -31,10 +31,10 @@ export interface GgufContent {
   alignment?: number
 }
 
-/** Writes the file atomically: it appears whole or not at all. An existing file is replaced. Returns its size in bytes. */
-export function writeGguf(path: string, content: GgufContent): number {
+/** Writes the file atomically: it appears whole or not at all. Returns its size in bytes. @param overwrite whether an existing file is replaced; default true */
+export function writeGguf(path: string, content: GgufContent, overwrite = true): number {
   const { header, sizes, alignment } = layout(path, content)
-  using file = new AtomicFile(path)
+  using file = new AtomicFile(path, { overwrite })
   file.write(header)
   content.tensors.forEach((tensor, i) => {
     const data = typeof tensor.data === 'function' ? tensor.data() : tensor.data

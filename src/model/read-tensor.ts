@@ -28,7 +28,7 @@ export function readFloats(file: GgufFile, name: string): Float32Array {
 }
 
 const weightTypes: readonly string[] = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] satisfies WeightType[]
-const isWeightType = (type: string): type is WeightType => weightTypes.includes(type)
+export const isWeightType = (type: string): type is WeightType => weightTypes.includes(type)
 
 /**
  * The further factor of a ternary matrix (`scaleName`), 1 where the file has none: m = scale · factor, rounded to f32.

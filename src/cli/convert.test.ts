@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { writeRandomModel } from '../engine/random-model.ts'
+import { referenceExecutor } from '../exec/reference.ts'
+import { openGguf } from '../formats/gguf-reader.ts'
+import { parseModelConfig } from '../model/config.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'verit-convert-cli-'))
+after(() => rmSync(folder, { recursive: true }))
+const main = fileURLToPath(new URL('main.ts', import.meta.url)), hf = fileURLToPath(new URL('../../test/fixtures/hf-bitnet', import.meta.url))
+const verit = (...args: string[]) => spawnSync(process.execPath, [main, 'convert', ...args], { encoding: 'utf8', timeout: 60_000, cwd: folder })
+
+test('a model is converted, what was lost is said, and a file that is there is not replaced without --force', async () => {
+  const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 2, ffn: 256, context: 16, vocab: 512 })
+  await writeRandomModel(join(folder, 'in.gguf'), referenceExecutor(), config)
+  const first = verit('in.gguf', 'out.gguf', '--ternary', 'tq2_0', '--head', 'q6_k')
+  assert.equal(first.stderr, '')
+  assert.match(first.stdout, /^out\.gguf: bitnet-b1\.58, 13 tensors, .*\nPrecision lost:\n {2}token_embd\.weight: F32 to Q6_K, 1\.\d % root mean square\n {2}scales of the ternary matrices: F32 to F16, .* % at most\n$/)
+  using file = openGguf(join(folder, 'out.gguf'))
+  assert.deepEqual([file.tensor('token_embd.weight').type, file.tensor('blk.0.ffn_up.weight').type], ['Q6_K', 'TQ2_0'])
+  const again = verit('in.gguf', 'out.gguf')
+  assert.deepEqual([again.status, again.stdout], [2, ''])
+  assert.match(again.stderr, /out\.gguf exists already/)
+  assert.match(verit('out.gguf', 'out.gguf', '--force').stderr, /is the model itself/)
+  const forced = JSON.parse(verit('in.gguf', 'out.gguf', '--force', '--json').stdout) as { losses: unknown[] }
+  assert.deepEqual(forced.losses, [])
+
+  const bare = verit(hf, 'hf.gguf')
+  assert.equal(bare.status, 2)
+  assert.match(bare.stderr, /has no tokenizer\.json.*--tokenizer/)
+  const whole = verit(hf, 'hf.gguf', '--tokenizer', 'in.gguf')
+  assert.deepEqual([whole.stderr, whole.stdout.split('\n')[1]], ['', 'No precision was lost.'])
+})

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { byteTokenizer } from '../engine/random-model.ts'
+import { referenceExecutor } from '../exec/reference.ts'
+import { openGguf } from '../formats/gguf-reader.ts'
+import { gguf } from '../formats/gguf-value.ts'
+import { VeritError } from '../lib/errors.ts'
+import { f16Bits, f16Value } from '../lib/half.ts'
+import { parseModelConfig } from './config.ts'
+import type { ModelConfig } from './config.ts'
+import { convertModel } from './convert.ts'
+import type { Conversion, ConvertOptions } from './convert.ts'
+import { exportGguf } from './export-gguf.ts'
+import { architectureOf } from './gguf-config.ts'
+import { ggufName } from './gguf-names.ts'
+import { initialWeights } from './initialise.ts'
+import { loadModel } from './load-gguf.ts'
+import { ggufSource } from './model-source.ts'
+import { parametersOf } from './parameters.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'verit-convert-'))
+after(() => rmSync(folder, { recursive: true }))
+const executor = referenceExecutor(), file = (name: string): string => join(folder, `${name}.gguf`)
+const shape = { kind: 'bitnet', layers: 1, hidden: 256, heads: 4, kvHeads: 2, ffn: 256, context: 16, vocab: 300 }
+const configs: ModelConfig[] = [
+  parseModelConfig(shape), parseModelConfig({ ...shape, activation: 'silu' }), parseModelConfig({ ...shape, activation: 'silu', subNorms: false, tied: false }),
+  parseModelConfig({ kind: 'gpt', layers: 1, hidden: 256, heads: 2, context: 16, vocab: 300, bias: true }),
+]
+for (const config of configs) {
+  const weights = initialWeights(config, 9)
+  await exportGguf(file(architectureOf(config)), executor, config, byteTokenizer(300), p => weights.get(p.name)!, { name: 'test', entries: [['general.license', gguf.string('mit')], ['tokenizer.chat_template', gguf.string('{{ x }}')]] })
+}
+
+function convert(from: string, to: string, options: ConvertOptions = {}): Conversion {
+  using source = openGguf(file(from))
+  return convertModel(ggufSource(source), file(to), { overwrite: true, ...options })
+}
+/** Every parameter as the model reads it. */
+function contents(name: string): Record<string, unknown> {
+  using source = openGguf(file(name))
+  const model = ggufSource(source)
+  return Object.fromEntries(parametersOf(model.config).map(p => [p.name, p.ternary ? model.ternary(p) : model.floats(p, 0, p.shape[0]!)]))
+}
+
+test('a model is the same after it was written as I2_S with its tables as they are, in every architecture', async () => {
+  for (const config of configs) {
+    const name = architectureOf(config)
+    assert.deepEqual(convert(name, 'a').losses, [])
+    assert.deepEqual(contents('a'), contents(name))
+    using copy = openGguf(file('a'))
+    assert.deepEqual([copy.metadata.string('general.architecture'), copy.metadata.string('general.license'), copy.metadata.string('tokenizer.chat_template')], [name, 'mit', '{{ x }}'])
+    assert.deepEqual((await loadModel(copy, executor)).config, { ...config, eps: Math.fround(config.eps) })
+  }
+})
+
+test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16, which is told; the way back loses nothing more', () => {
+  for (const name of ['bitnet-b1.58', 'llama']) {
+    for (const ternary of ['TQ1_0', 'TQ2_0'] as const) {
+      const { losses } = convert(name, 'a', { ternary })
+      assert.deepEqual(losses.map(({ tensors, to }) => [tensors, to]), [['scales of the ternary matrices', 'F16']])
+      assert.ok(losses[0]!.relative > 0 && losses[0]!.relative < 2 ** -11)
+      const [rounded, exact] = [contents('a'), contents(name)] as Record<string, { trits: Int8Array; scale: number }>[]
+      assert.deepEqual(rounded!['blocks.0.attn_q.weight'], { trits: exact!['blocks.0.attn_q.weight']!.trits, scale: f16Value(f16Bits(exact!['blocks.0.attn_q.weight']!.scale)) })
+      assert.deepEqual(convert('a', 'b').losses, [])
+      assert.deepEqual(contents('b'), rounded)
+      assert.deepEqual(convert('b', 'c', { ternary }).losses, [])
+      assert.deepEqual(readFileSync(file('c')), readFileSync(file('a')))
+    }
+  }
+})
+
+test('embedding and head become F16, Q8_0 or Q6_K with the loss that is told, and are copied as they are afterwards', () => {
+  for (const [head, least, most] of [['F16', 1e-5, 3e-4], ['Q8_0', 3e-3, 8e-3], ['Q6_K', 0.01, 0.03]] as const) {
+    const { losses } = convert('llama', 'a', { head })
+    assert.deepEqual(losses.map(l => [l.tensors, l.from, l.to]), [['token_embd.weight', 'F32', head], ['output.weight', 'F32', head]])
+    assert.ok(losses.every(l => l.relative > least && l.relative < most), JSON.stringify(losses))
+    assert.deepEqual(convert('a', 'b').losses, [])
+    assert.deepEqual(readFileSync(file('b')), readFileSync(file('a')))
+    assert.deepEqual(convert('a', 'c', { head: 'F32' }).losses, []) // numbers of any type are numbers of F32
+  }
+})
+
+test('progress ends with all weights; a file that is there is replaced only when it is asked for', () => {
+  const told: number[][] = []
+  convert('bitnet', 'a', { head: 'F16', onProgress: (done, of) => void told.push([done, of]) })
+  assert.deepEqual(told.at(-1), [told[0]![1], told[0]![1]])
+  assert.throws(() => convert('bitnet', 'a', { overwrite: false }), (e: unknown) => VeritError.is(e, 'VERIT_FILE_EXISTS'))
+})
+
+test('what a type cannot hold is refused by the name of the tensor, and nothing is written', async () => {
+  const config = parseModelConfig({ ...shape, hidden: 128, heads: 2, ffn: 100 }), weights = initialWeights(config, 1)
+  await exportGguf(file('odd'), executor, config, byteTokenizer(300), p => weights.get(p.name)!, { name: 'odd' })
+  const refused = (options: ConvertOptions, words: RegExp): void => {
+    assert.throws(() => convert('odd', 'none', options), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && words.test(e.message))
+  }
+  refused({ ternary: 'TQ2_0' }, /TQ2_0 packs 256 weights a block, which does not divide the rows of 128 weights of blk\.0\.attn_q\.weight/)
+  refused({ head: 'Q6_K' }, /token_embd\.weight/)
+  const large = initialWeights(configs[0]!, 1), name = ggufName('bitnet', 'blocks.0.mlp_up.weight')
+  await exportGguf(file('large'), executor, configs[0]!, byteTokenizer(300), p => (p.name === 'blocks.0.mlp_up.weight' ? large.get(p.name)!.map(v => v * 1e8) : large.get(p.name)!), { name: 'large' })
+  assert.throws(() => convert('large', 'none', { ternary: 'TQ1_0' }), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && e.message.includes(`of ${name} is beyond the range`))
+  assert.throws(() => openGguf(file('none')), (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND'))
+})

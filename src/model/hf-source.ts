@@ -1,0 +1,199 @@
+/**
+ * A BitNet model in a folder of Hugging Face's transformers: `config.json` and `model.safetensors`, or its parts. Ternary weights are packed (uint8, `integrations/bitnet.py`) or latent
+ * ones in floating point, which are ternarised as the forward pass would.
+ */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { GgufTypeName } from '../formats/gguf-types.ts'
+import { gguf } from '../formats/gguf-value.ts'
+import type { GgufValue } from '../formats/gguf-value.ts'
+import { decodeWeights } from '../formats/quants.ts'
+import { openSafetensors } from '../formats/safetensors.ts'
+import type { SafetensorsFile } from '../formats/safetensors.ts'
+import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { printable } from '../lib/printable.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { parseStrictJson } from '../lib/strict-json.ts'
+import { opTable } from '../ops/table.ts'
+import { readHfConfig } from './hf-config.ts'
+import type { HfModel } from './hf-config.ts'
+import type { ModelSource } from './model-source.ts'
+import { parametersOf } from './parameters.ts'
+import type { Parameter } from './parameters.ts'
+import { codeBytes, unpackCodes } from './plans.ts'
+
+const MAX_CONFIG_BYTES = 1 << 20
+
+/** What transformers calls files of weights: one, or parts. */
+const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/
+
+/** Names inside `model.layers.N.`; 1bitLLM's models call the two inner norms otherwise. */
+const INNER: Readonly<Record<string, readonly string[]>> = {
+  attn_norm: ['input_layernorm'], attn_q: ['self_attn.q_proj'], attn_k: ['self_attn.k_proj'], attn_v: ['self_attn.v_proj'], attn_out: ['self_attn.o_proj'],
+  attn_sub_norm: ['self_attn.attn_sub_norm', 'self_attn.inner_attn_ln'], mlp_norm: ['post_attention_layernorm'], mlp_gate: ['mlp.gate_proj'], mlp_up: ['mlp.up_proj'],
+  mlp_down: ['mlp.down_proj'], mlp_sub_norm: ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm'],
+}
+
+/** The names that a parameter may have. */
+function hfNames(parameter: string): string[] {
+  const outer: Readonly<Record<string, string>> = { token_embedding: 'model.embed_tokens.weight', 'head.weight': 'lm_head.weight', 'final_norm.weight': 'model.norm.weight' }
+  if (outer[parameter] !== undefined) return [outer[parameter]]
+  const [, block, layer] = parameter.split('.') as [string, string, string]
+  return INNER[layer]!.map(name => `model.layers.${block}.${name}.weight`)
+}
+
+/** An open folder. Close it after use. */
+export class HfSource implements ModelSource, Disposable {
+  readonly name: string
+  readonly config: HfModel['config']
+  readonly entries: readonly (readonly [string, GgufValue])[]
+  #model: HfModel
+  #files: SafetensorsFile[] = []
+  #where = new Map<string, SafetensorsFile>()
+  #names = new Map<string, string>()
+  /** The tensor of the latest rows: a table is asked for slice by slice. */
+  #latest: { name: string; bytes: Uint8Array<ArrayBuffer> } | undefined
+
+  /**
+   * @param tokenizer metadata of the tokenizer, which the folder has in another form
+   * @throws VeritError VERIT_MODEL_FILE, VERIT_SAFETENSORS, VERIT_FILE_NOT_FOUND
+   */
+  constructor(folder: string, tokenizer: readonly (readonly [string, GgufValue])[]) {
+    this.name = folder
+    try {
+      this.#open()
+      const path = join(folder, 'config.json'), has = (name: string): boolean => this.#where.has(name)
+      const subNorms = hfNames('blocks.0.attn_sub_norm.weight').some(has)
+      this.#model = readHfConfig(path, readJson(path), { head: has('lm_head.weight'), subNorms })
+      this.config = this.#model.config
+      this.#match()
+      this.entries = [['general.name', gguf.string(folder.split('/').findLast(part => part !== '') ?? folder)], ...this.#tokenizerEntries(tokenizer)]
+    } catch (e) {
+      this[Symbol.dispose]()
+      throw e
+    }
+  }
+
+  typeOf(p: Parameter): GgufTypeName | undefined {
+    const { dtype } = this.#entry(p)
+    return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16' ? dtype : undefined
+  }
+
+  rows(p: Parameter, from: number, rows: number): Uint8Array {
+    const name = this.#names.get(p.name)!
+    if (this.#latest?.name !== name) this.#latest = { name, bytes: this.#where.get(name)!.read(name) }
+    const row = this.#latest.bytes.length / p.shape[0]!
+    return this.#latest.bytes.subarray(from * row, (from + rows) * row)
+  }
+
+  floats(p: Parameter, from: number, rows: number): Float32Array {
+    const type = this.typeOf(p) ?? this.#wrong(p, `is of type ${this.#entry(p).dtype}, where F32, F16 and BF16 are supported`)
+    return decodeWeights(type as 'F32', this.rows(p, from, rows), new Float32Array(rows * (p.shape[1] ?? 1)), this.#names.get(p.name)!)
+  }
+
+  ternary(p: Parameter): { trits: Int8Array; scale: number } {
+    const [out, inputs] = p.shape as [number, number], packed = this.#entry(p).dtype === 'U8'
+    if (packed) return { trits: this.#unpack(p, out, inputs), scale: this.#scale(p) }
+    const values = this.floats(p, 0, out)
+    if (!this.#model.latent) {
+      if (!values.every(v => v === 0 || v === 1 || v === -1)) this.#wrong(p, 'has values besides -1, 0 and 1, where quantization_mode is offline')
+      return { trits: Int8Array.from(values), scale: this.#scale(p) }
+    }
+    // The reference of the operation that training and online quantisation use: the same bits as every executor.
+    const codes = new Uint8Array(codeBytes(out, inputs)), m = new Float32Array(1)
+    opTable.get('ternarize')!.run([values], [codes, m], { O: out, K: inputs })
+    return { trits: unpackCodes(codes, out, inputs), scale: m[0]! }
+  }
+
+  [Symbol.dispose](): void {
+    for (const file of this.#files) file.close()
+  }
+
+  #open(): void {
+    let names: string[]
+    try {
+      names = readdirSync(this.name).filter(name => WEIGHTS.test(name)).sort()
+    } catch (e) {
+      throw fileError(e, this.name, 'read', 'a folder with a model')
+    }
+    if (names.length === 0) throw new VeritError('VERIT_FILE_NOT_FOUND', { path: join(this.name, 'model.safetensors'), purpose: 'the weights of the model' })
+    for (const name of names) {
+      const file = openSafetensors(join(this.name, name))
+      this.#files.push(file)
+      for (const tensor of file.tensors.keys()) {
+        if (this.#where.has(tensor)) this.#refuse(`tensor ${printable(tensor)} stands in two of its files`)
+        this.#where.set(tensor, file)
+      }
+    }
+  }
+
+  /** Every parameter has its tensor in its shape, and there is no other tensor. */
+  #match(): void {
+    const used = new Set<string>()
+    for (const p of parametersOf(this.config)) {
+      const name = hfNames(p.name).find(n => this.#where.has(n)) ?? this.#refuse(`there is no tensor ${hfNames(p.name)[0]}`)
+      this.#names.set(p.name, name)
+      const scale = name.replace(/weight$/, 'weight_scale'), { dtype, shape } = this.#entry(p)
+      const rows = dtype === 'U8' ? p.shape[0]! / 4 : p.shape[0]!
+      if (shape.join() !== [rows, ...p.shape.slice(1)].join()) this.#wrong(p, `is ${shape.join(' x ')}, where ${[rows, ...p.shape.slice(1)].join(' x ')} is expected`)
+      if (dtype === 'U8' && !p.ternary) this.#wrong(p, 'is packed, where floating-point numbers are expected')
+      if (dtype === 'U8' && !this.#where.has(scale)) this.#refuse(`there is no tensor ${scale}`)
+      used.add(name)
+      if (p.ternary) used.add(scale)
+    }
+    for (const name of this.#where.keys()) {
+      if (!used.has(name) && !name.endsWith('.rotary_emb.inv_freq')) this.#refuse(`it has a tensor ${printable(name, 80)}, which such a model does not have`)
+    }
+  }
+
+  /** Fields run across rows: row r is field r div (out / 4) of packed row r mod (out / 4), lowest bits first; codes 0, 1, 2. */
+  #unpack(p: Parameter, out: number, inputs: number): Int8Array {
+    const bytes = this.rows(p, 0, out), quarter = (out / 4) * inputs, trits = new Int8Array(out * inputs)
+    for (let field = 0; field < 4; field++) {
+      for (let i = 0; i < quarter; i++) {
+        const code = (bytes[i]! >> (2 * field)) & 3
+        if (code === 3) this.#wrong(p, `has a reserved code in byte ${i}`)
+        trits[field * quarter + i] = code - 1
+      }
+    }
+    return trits
+  }
+
+  #scale(p: Parameter): number {
+    const name = this.#names.get(p.name)!.replace(/weight$/, 'weight_scale'), file = this.#where.get(name), entry = file?.tensors.get(name)
+    if (file === undefined || entry === undefined) return this.#refuse(`there is no tensor ${name}`)
+    const { dtype } = entry
+    if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16')) this.#refuse(`tensor ${name} is not one floating-point number`)
+    const s = decodeWeights(dtype as 'F32', file.read(name), new Float32Array(1), name)[0]!
+    const m = Math.fround(this.#model.scale === 'divides' ? 1 / s : s)
+    return m > 0 && m < Infinity ? m : this.#refuse(`tensor ${name} is ${s}, which gives no positive scale`)
+  }
+
+  #tokenizerEntries(tokenizer: readonly (readonly [string, GgufValue])[]): (readonly [string, GgufValue])[] {
+    const tokens = tokenizer.find(([key]) => key === 'tokenizer.ggml.tokens')?.[1]
+    const size = tokens?.type === 'array' ? tokens.value.length : 0
+    if (size !== this.config.vocab) this.#refuse(`its tokenizer has ${size} tokens, its embedding ${this.config.vocab}`)
+    const ids = ([['bos', this.#model.begin], ['eos', this.#model.end]] as const).flatMap(([role, id]): [string, GgufValue][] => (id === undefined ? [] : [[`tokenizer.ggml.${role}_token_id`, gguf.u32(id)]]))
+    return [...tokenizer.filter(([key]) => !ids.some(([mine]) => mine === key)), ...ids]
+  }
+
+  #entry(p: Parameter): { dtype: string; shape: readonly number[] } {
+    const name = this.#names.get(p.name)!
+    return this.#where.get(name)!.tensors.get(name)!
+  }
+
+  #refuse(problem: string): never {
+    throw new VeritError('VERIT_MODEL_FILE', { file: this.name, problem })
+  }
+
+  #wrong(p: Parameter, problem: string): never {
+    throw new VeritError('VERIT_TENSOR', { tensor: this.#names.get(p.name)!, problem: `it ${problem}` })
+  }
+}
+
+function readJson(path: string): unknown {
+  using file = openRegular(path, 'the configuration of the model')
+  if (file.size > MAX_CONFIG_BYTES) throw new VeritError('VERIT_MODEL_FILE', { file: path, problem: `it is larger than ${MAX_CONFIG_BYTES} bytes` })
+  return parseStrictJson(file.readAll())
+}
