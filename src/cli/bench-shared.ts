@@ -91,7 +91,7 @@ export async function measuredModel(executor: Executor, { model, shape, vocabSiz
 
 export const number = (n: number, digits = 0): string => n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
 /** Of about three digits. */
-export const rough = (n: number): string => number(n, n < 10 ? 2 : n < 100 ? 1 : 0)
+export const rough = (n: number): string => number(n, n < 0.1 ? 4 : n < 1 ? 3 : n < 10 ? 2 : n < 100 ? 1 : 0)
 export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`
 export const machine = (): string => cpus()[0]?.model.trim() ?? 'unknown processor'
 /** Median, and least to most. */

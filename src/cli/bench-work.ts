@@ -73,8 +73,9 @@ function asJson(executor: Executor, model: MeasuredModel, size: WorkSize, m: Mea
     ...about(executor, model), ...size, tokensPerSecond: m.tokensPerSecond,
     bytesPerToken: m.bytesPerToken, gbPerSecond: times(1e-9, m.bytesPerSecond),
     operationsPerToken: m.operationsPerToken, gopPerSecond: times(1e-9, m.operationsPerSecond),
-    machine: { readBytes: limits.readBytes, gbPerSecond: times(1e-9, limits.bytesPerSecond), int8GopPerSecond: times(1e-9, limits.operationsPerSecond) },
-    share: { bandwidth: share.bandwidth, int8: share.operations },
+    machine: { readBytes: limits.readBytes, gbPerSecond: times(1e-9, limits.bytesPerSecond), int8GopPerSecond: times(1e-9, limits.operationsPerSecond), emptyRunsPerSecond: limits.emptyRunsPerSecond },
+    steps: m.steps,
+    share: { bandwidth: share.bandwidth, int8: share.operations, emptyRuns: share.emptyRuns },
     ...(m.alone && { alone: m.alone }), ...(m.underLoad && { underLoad: m.underLoad }),
   }
 }
@@ -89,6 +90,7 @@ function asText(executor: Executor, model: MeasuredModel, { workload, tokens, se
     + line('speed', spreadText(m.tokensPerSecond, 'tokens/s'))
     + line('reads', `${rough(m.bytesPerToken / 1e6)} MB a token: ${spreadText(times(1e-9, m.bytesPerSecond), 'GB/s')}, ${spreadText(times(100, share.bandwidth), '%')} of memory: ${spreadText(times(1e-9, limits.bytesPerSecond), 'GB/s')}`)
     + (ternary ? line('computes', `${rough(m.operationsPerToken / 1e9)} Gop a token: ${spreadText(times(1e-9, m.operationsPerSecond), 'Gop/s')}, ${spreadText(times(100, share.operations), '%')} of int8: ${spreadText(times(1e-9, limits.operationsPerSecond), 'Gop/s')}`) : '')
+    + line('steps', `${number(m.steps)} a run; as many that do nothing take ${spreadText(times(100, share.emptyRuns), '%')} of its time: ${spreadText(limits.emptyRunsPerSecond, 'runs/s')}`)
     + (alone ? line('one alone', `${spreadText(alone.tokensPerSecond, 'tokens/s')}; all together ${spreadText(alone.times, 'times')} as fast`) : '')
     + (underLoad ? line('under load', `${spreadText(underLoad.tokensPerSecond, 'tokens/s')}, ${spreadText(times(100, underLoad.share), '%')} of the undisturbed speed`) : '')
 }

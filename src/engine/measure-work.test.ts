@@ -27,7 +27,7 @@ test('each kind of work gives rates that belong together, and tells all of its t
     assert.equal(busy, 0)
     const all = 2 * size.tokens * (2 * size.sequences + (size.sequences > 1 ? 1 : 0))
     assert.deepEqual(last, [all, all])
-    for (const { min, median, max } of [m.tokensPerSecond, m.share.bandwidth, m.share.operations, m.underLoad!.share]) assert.ok(0 < min && min <= median && median <= max)
+    for (const { min, median, max } of [m.tokensPerSecond, m.share.bandwidth, m.share.operations, m.share.emptyRuns, m.underLoad!.share]) assert.ok(0 < min && min <= median && median <= max)
     assert.equal(m.bytesPerSecond.max, m.tokensPerSecond.max * m.bytesPerToken)
     assert.equal(m.alone !== undefined, size.workload === 'batch')
   }

@@ -1,5 +1,5 @@
 /**
- * Speed beside the machine's limits: each round measures memory, dot products and the work one after the other, so that a share compares what was measured within
+ * Speed beside the machine's limits: each round measures memory, dot products, steps that do nothing and the work one after the other, so that a share compares what was measured within
  * seconds; a shared host can change its speed by a third within minutes.
  */
 import { MachineLimits } from '../exec/machine-limits.ts'
@@ -10,7 +10,7 @@ import { spread } from './benchmark.ts'
 import type { Rate } from './benchmark.ts'
 import { ServingModel } from './serving-model.ts'
 import { tokenCost } from './token-cost.ts'
-import { bytesPerToken, doWork } from './workload.ts'
+import { bytesPerToken, doWork, runsOf } from './workload.ts'
 import type { WorkSize } from './workload.ts'
 
 export interface MeasureOptions {
@@ -35,9 +35,11 @@ export interface Measurement {
   readonly operationsPerToken: number
   readonly operationsPerSecond: Rate
   /** The machine's limits with the same threads, in the same rounds. */
-  readonly limits: { readonly readBytes: number; readonly bytesPerSecond: Rate; readonly operationsPerSecond: Rate }
+  readonly limits: { readonly readBytes: number; readonly bytesPerSecond: Rate; readonly operationsPerSecond: Rate; readonly emptyRunsPerSecond: Rate }
+  /** Steps of a run of the model's plan; `emptyRunsPerSecond` are of a plan of as many that do nothing. */
+  readonly steps: number
   /** What of them was reached, round by round: 1 is all. */
-  readonly share: { readonly bandwidth: Rate; readonly operations: Rate }
+  readonly share: { readonly bandwidth: Rate; readonly operations: Rate; readonly emptyRuns: Rate }
   /** For several sequences: one of them alone, and how many times as fast all were. */
   readonly alone?: { readonly tokensPerSecond: Rate; readonly times: Rate }
   /** Beside a busy program: speed, and its share of the undisturbed speed of the same round. */
@@ -47,6 +49,7 @@ export interface Measurement {
 interface Round {
   readonly read: number
   readonly dots: number
+  readonly empty: number
   readonly speed: number
   readonly alone: number
   readonly loaded: number
@@ -54,8 +57,8 @@ interface Round {
 
 export async function measureWork(executor: Executor, config: ModelConfig, weights: PackedWeights, size: WorkSize, options: MeasureOptions = {}): Promise<Measurement> {
   const { rounds = 5, busy, onProgress = () => {} } = options
-  using limits = new MachineLimits(executor, options.readBytes)
   using model = new ServingModel(executor, config, weights, { slots: size.sequences, context: Math.max(size.tokens, options.context ?? 0) })
+  using limits = new MachineLimits(executor, model.steps, options.readBytes)
   const several = size.sequences > 1, single: WorkSize = { ...size, sequences: 1 }
   const perRound = size.tokens * (size.sequences * (busy === undefined ? 1 : 2) + (several ? 1 : 0))
   let done = 0
@@ -68,17 +71,19 @@ export async function measureWork(executor: Executor, config: ModelConfig, weigh
   await doWork(model, { ...size, tokens: Math.min(size.tokens, size.workload === 'prefill' ? model.rows : 8) }, () => {})
   const all: Round[] = []
   while (all.length < rounds) {
-    const read = await limits.readRate(), dots = await limits.dotRate(), speed = await timed(size), alone = several ? await timed(single) : NaN
-    all.push({ read, dots, speed, alone, loaded: busy === undefined ? NaN : await beside(busy, () => timed(size)) })
+    const read = await limits.readRate(), dots = await limits.dotRate(), empty = await limits.emptyRate(), speed = await timed(size), alone = several ? await timed(single) : NaN
+    all.push({ read, dots, empty, speed, alone, loaded: busy === undefined ? NaN : await beside(busy, () => timed(size)) })
   }
   const of = (value: (r: Round) => number): Rate => spread(all.map(value))
   const cost = tokenCost(config, weights.form), bytes = bytesPerToken(cost, size, model.rows)
+  const runsPerToken = runsOf(size, model.rows) / (size.tokens * size.sequences)
   return {
     tokensPerSecond: of(r => r.speed),
     bytesPerToken: bytes, bytesPerSecond: of(r => r.speed * bytes),
     operationsPerToken: cost.operations, operationsPerSecond: of(r => r.speed * cost.operations),
-    limits: { readBytes: limits.readBytes, bytesPerSecond: of(r => r.read), operationsPerSecond: of(r => r.dots) },
-    share: { bandwidth: of(r => (r.speed * bytes) / r.read), operations: of(r => (r.speed * cost.operations) / r.dots) },
+    limits: { readBytes: limits.readBytes, bytesPerSecond: of(r => r.read), operationsPerSecond: of(r => r.dots), emptyRunsPerSecond: of(r => r.empty) },
+    steps: model.steps,
+    share: { bandwidth: of(r => (r.speed * bytes) / r.read), operations: of(r => (r.speed * cost.operations) / r.dots), emptyRuns: of(r => (r.speed * runsPerToken) / r.empty) },
     ...(several && { alone: { tokensPerSecond: of(r => r.alone), times: of(r => r.speed / r.alone) } }),
     ...(busy !== undefined && { underLoad: { tokensPerSecond: of(r => r.loaded), share: of(r => r.loaded / r.speed) } }),
   }

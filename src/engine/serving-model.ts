@@ -78,6 +78,11 @@ export class ServingModel {
     }
   }
 
+  /** Of the plan that one run is. */
+  get steps(): number {
+    return this.#plan.plan.steps.length
+  }
+
   /**
    * Runs up to `rows` rows, at most `slots` of them wanted.
    * @returns the logits [vocab] of each wanted row, in order: views that hold until the next run

@@ -6,8 +6,8 @@ import { MachineLimits } from './machine-limits.ts'
 
 test('the limits of a machine are numbers above zero, on every executor', async () => {
   for (const executor of [openExecutor({ threads: 2 }), referenceExecutor()]) {
-    using limits = new MachineLimits(executor, 4 << 20)
+    using limits = new MachineLimits(executor, 50, 4 << 20)
     assert.equal(limits.readBytes, 4 << 20)
-    for (const rate of [await limits.readRate(), await limits.dotRate(), await limits.dotRate()]) assert.ok(rate > 1e6 && Number.isFinite(rate), `${executor.name}: ${rate}`)
+    for (const rate of [await limits.readRate(), await limits.dotRate(), await limits.dotRate(), 1e6 * await limits.emptyRate()]) assert.ok(rate > 1e6 && Number.isFinite(rate), `${executor.name}: ${rate}`)
   }
 })

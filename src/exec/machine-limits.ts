@@ -1,5 +1,6 @@
 /**
- * What this machine can do at most with an executor's threads, measured: bytes a second read from memory, and int8 operations a second on registers. The probes run through plan and
+ * What this machine can do at most with an executor's threads, measured: bytes a second read from memory, int8 operations a second on registers, and runs a second of a
+ * plan whose steps do nothing, which bounds small models. The probes run through plan and
  * pool as a model does, on memory of the allocator that its weights use.
  */
 import { totalmem } from 'node:os'
@@ -9,7 +10,7 @@ import { PlanMemory } from './plan-memory.ts'
 import type { Executor, LoadedPlan, Plan, PlanTensor, Step } from './plan.ts'
 
 const READ_SECONDS = 0.08
-const DOT_SECONDS = 0.02
+const SHORT_SECONDS = 0.02
 const GIB = 2 ** 30
 
 export class MachineLimits implements Disposable {
@@ -17,11 +18,15 @@ export class MachineLimits implements Disposable {
   readonly readBytes: number
   #read: Probe
   #dot: Probe
+  #empty: Probe
   #dotRounds: number
   #dotRows: number
 
-  /** @param bytes to read in a pass, a multiple of 1 MiB; less than the caches hold would measure those */
-  constructor(executor: Executor, bytes?: number) {
+  /**
+   * @param steps of the empty plan
+   * @param bytes to read in a pass, a multiple of 1 MiB; less than the caches hold would measure those
+   */
+  constructor(executor: Executor, steps: number, bytes?: number) {
     const slow = executor.name === 'reference' // for which memory is no limit
     const most = Math.floor(totalmem() / 8 / READ_CHUNK) * READ_CHUNK
     this.readBytes = bytes ?? (slow ? 16 * READ_CHUNK : Math.max(READ_CHUNK, Math.min(GIB, most)))
@@ -29,6 +34,7 @@ export class MachineLimits implements Disposable {
     this.#dotRows = executor.threads
     this.#read = new Probe(executor, readPlan(this.readBytes))
     this.#dot = new Probe(executor, dotPlan(DOT_ROWS, this.#dotRounds))
+    this.#empty = new Probe(executor, repeated(dotPlan(executor.threads, 0), steps))
     // Pages that nobody has written to may all be the same one.
     for (const probe of [this.#read, this.#dot]) for (const view of Object.values(probe.memory.buffers)) new Uint32Array(view.buffer, 0, view.byteLength >> 2).fill(0x01020102)
   }
@@ -43,14 +49,21 @@ export class MachineLimits implements Disposable {
   async dotRate(): Promise<number> {
     for (;;) {
       const { passes, seconds } = await this.#dot.repeat(0, this.#dotRows)
-      if (seconds >= DOT_SECONDS || this.#dotRows >= DOT_ROWS) return (passes * this.#dotRows * this.#dotRounds * DOT_OPERATIONS) / seconds
+      if (seconds >= SHORT_SECONDS || this.#dotRows >= DOT_ROWS) return (passes * this.#dotRows * this.#dotRounds * DOT_OPERATIONS) / seconds
       this.#dotRows = Math.min(DOT_ROWS, this.#dotRows * 2)
     }
+  }
+
+  /** Runs a second of a plan with so many steps that do nothing, one chunk for each thread, over at least 0.02 s. */
+  async emptyRate(): Promise<number> {
+    const { passes, seconds } = await this.#empty.repeat(SHORT_SECONDS)
+    return passes / seconds
   }
 
   [Symbol.dispose](): void {
     this.#read.plan.dispose()
     this.#dot.plan.dispose()
+    this.#empty.plan.dispose()
   }
 }
 
@@ -70,6 +83,8 @@ function probePlan(op: string, inputs: Record<string, [PlanTensor['dtype'], byte
 
 const readPlan = (bytes: number): Plan => probePlan('readProbe', { x: ['u8', bytes] }, 4 * Math.ceil(bytes / READ_CHUNK), [{ int: bytes }], 1)
 const dotPlan = (rows: number, rounds: number): Plan => probePlan('dotProbe', { c: ['u8', 128], q: ['i8', 112] }, 64 * rows, [{ int: 'rows' }, { int: rounds }], rows)
+
+const repeated = (plan: Plan, times: number): Plan => ({ ...plan, steps: Array<Step>(times).fill(plan.steps[0]!) })
 
 class Probe {
   readonly plan: LoadedPlan
