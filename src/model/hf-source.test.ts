@@ -122,6 +122,6 @@ test('a configuration that means another model, and tensors that do not fit it, 
     using source = new HfSource(make((_, t) => void t.set('model.layers.0.mlp.down_proj.weight_scale', f32([1], () => scale))), entries)
     assert.throws(() => matrix(source), (e: unknown) => VeritError.is(e) && /weight_scale/.test(e.message), String(scale))
   }
-  using reserved = new HfSource(make((_, t) => void ((t.get('model.layers.0.mlp.down_proj.weight') as { data: Uint8Array }).data[5] = 0xff)), entries)
+  using reserved = new HfSource(make((_, t) => void ((t.get('model.layers.0.mlp.down_proj.weight')!.data as Uint8Array)[5] = 0xff)), entries)
   assert.throws(() => matrix(reserved), /reserved code in byte 5/)
 })
