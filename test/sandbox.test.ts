@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { constants, tmpdir } from 'node:os'
@@ -13,7 +13,8 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { VeritError } from '../src/lib/errors.ts'
 import { ModelRunner } from '../src/runner/model-runner.ts'
-import { notLocked } from '../src/runner/sandbox-words.ts'
+import type { Sandbox } from '../src/runner/messages.ts'
+import { fixFor, notLocked } from '../src/runner/sandbox-words.ts'
 import { RunnerProcess } from '../src/runner/runner-process.ts'
 import type { RunnerOptions } from '../src/runner/runner-process.ts'
 import { compileHostile } from './hostile-addon.ts'
@@ -69,7 +70,7 @@ async function returns(expected: Readonly<Record<string, number>>, seccomp: bool
 }
 
 test('a runner says before it reads its model that all of it is locked', { skip: process.platform === 'linux' && sandbox.native ? skip : 'nothing is locked here' }, () => {
-  assert.ok(sandbox.noNewPrivs && sandbox.seccomp && sandbox.codeRange && sandbox.noRing && sandbox.landlock >= 6 && sandbox.memoryBytes > 0)
+  assert.ok(sandbox.noNewPrivs && sandbox.seccomp && sandbox.codeRange && sandbox.noRing && sandbox.ownDescriptors && sandbox.landlock >= 6 && sandbox.memoryBytes > 0)
   const tasks = readdirSync(`/proc/${other.pid}/task`)
   for (const task of tasks) {
     const status = readFileSync(`/proc/${other.pid}/task/${task}/status`, 'utf8')
@@ -148,6 +149,25 @@ test('no io_uring is open in a locked process, and no descriptor that the gatewa
   closeSync(leaked)
   const open = JSON.parse(stdout) as string[]
   assert.ok(open.includes(model) && !open.some(target => /leaked|io_uring/.test(target)), stdout)
+})
+
+test('a lock is not complete where the process could not be started a second time, and so keeps what the gateway inherited', { skip }, () => {
+  const script = join(dir, 'asked.ts')
+  writeFileSync(script, `import { readdirSync, readlinkSync } from 'node:fs'
+    import { lockProcess } from ${JSON.stringify(file('../src/runner/sandbox.ts'))}
+    const open = readdirSync('/proc/self/fd').flatMap(fd => { try { return readlinkSync('/proc/self/fd/' + fd) } catch { return [] } })
+    process.stdout.write(JSON.stringify({ open, sandbox: lockProcess({ memoryBytes: 2 ** 30 }) }))`)
+  const leaked = openSync(join(dir, 'leaked'), 'w')
+  const lock = (...flags: string[]): { open: string[]; sandbox: Sandbox } =>
+    JSON.parse(spawnSync(process.execPath, ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-sigusr1', ...flags, file('../src/runner/first.ts'), script], { stdio: ['ignore', 'pipe', 'inherit', fd, fd, leaked], encoding: 'utf8' }).stdout) as ReturnType<typeof lock>
+  const whole = lock(), partly = lock('--import', `data:text/javascript,process.execPath = '/none'`)
+  closeSync(leaked)
+  assert.ok(!whole.open.some(target => target.includes('leaked')) && partly.open.some(target => target.includes('leaked')))
+  assert.deepEqual(notLocked(whole.sandbox), [])
+  assert.ok(notLocked(partly.sandbox).includes('open files and sockets of those who started the server'))
+  const alone = { ...whole.sandbox, ownDescriptors: false }
+  assert.equal(notLocked(alone).length, 1)
+  assert.match(fixFor(alone), /a second time/)
 })
 
 test('require_sandbox refuses a process that cannot be locked, before it reads the model, and says what would help', async () => {

@@ -192,7 +192,7 @@ test('an examination makes nothing: neither the folder it is told of nor anythin
 test('the model process is asked how far it is locked; what is missing is a problem where the lock is required', async () => {
   const asked = await checkSandbox(false)
   assert.match(asked.says, /^The model process is (not )?locked: /)
-  const whole = { native: true, noNewPrivs: true, landlock: 6, seccomp: true, codeRange: true, noRing: true, memoryBytes: 1 << 30 }
+  const whole = { native: true, noNewPrivs: true, landlock: 6, seccomp: true, codeRange: true, noRing: true, ownDescriptors: true, memoryBytes: 1 << 30 }
   const partly = { ...whole, seccomp: false }
   if (process.platform === 'linux') assert.equal(judge(whole, true).level, 'ok')
   assert.deepEqual([judge(partly, false).level, judge(partly, true).level], ['warning', 'problem'])

@@ -13,6 +13,7 @@ export function notLocked(s: Sandbox): string[] {
   if (!s.seccomp) missing.push('system calls')
   if (!s.codeRange) missing.push('executable memory')
   if (s.seccomp && !s.noRing) missing.push('operations through io_uring')
+  if (!s.ownDescriptors) missing.push('open files and sockets of those who started the server')
   if (s.memoryBytes === 0) missing.push('the size of memory')
   return missing
 }
@@ -21,6 +22,9 @@ export function notLocked(s: Sandbox): string[] {
 export function fixFor(s: Sandbox): string {
   if (process.platform !== 'linux') return 'Serve on Linux, or leave require_sandbox out'
   if (!s.native) return 'Build the native library (`npm run native`) and unset VERIT_EXECUTOR, or leave require_sandbox out'
+  if (!s.ownDescriptors && notLocked({ ...s, ownDescriptors: true }).length === 0) {
+    return `Let the model process run ${process.execPath} a second time: is it still there, and may it be run? Or leave require_sandbox out`
+  }
   return 'Use Linux 6.12 or newer with Landlock and seccomp switched on (a container must allow both), or leave require_sandbox out'
 }
 

@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { addon } from '../exec/native.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Sandbox } from './messages.ts'
+import { wasRestarted } from './restarted.ts'
 import { fixFor, notLocked } from './sandbox-words.ts'
 
 export interface LockOptions {
@@ -27,6 +28,7 @@ export function lockProcess({ memoryBytes, seccomp = true, required = false }: L
   const sandbox: Sandbox = {
     native: reached !== undefined, noNewPrivs: reached?.noNewPrivs === 1, landlock: reached?.landlock ?? 0, seccomp: reached?.seccomp === 1,
     codeRange: reached?.codeRange === 1, noRing: reached?.noRing === 1,
+    ownDescriptors: reached !== undefined && wasRestarted(),
     memoryBytes: reached?.memory === 1 ? memoryBytes : 0,
   }
   const missing = notLocked(sandbox)
