@@ -4,6 +4,7 @@ import { measureServing } from '../engine/benchmark.ts'
 import type { Rate } from '../engine/benchmark.ts'
 import { workloads } from '../engine/workload.ts'
 import { printable, printableJson } from '../lib/printable.ts'
+import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { executorOf, machine, machineOptions, measuredModel, measuredModelOptions, number, packingOption } from './bench-shared.ts'
 import type { ModelFlags } from './bench-shared.ts'
@@ -28,7 +29,9 @@ Examples:
 async function serving(flags: ModelFlags): Promise<void> {
   const executor = executorOf(flags)
   const { name, config, weights } = await measuredModel(executor, flags)
-  const speed = await measureServing(executor, config, weights)
+  const progress = new Progress({ label: 'bench' })
+  const speed = await measureServing(executor, config, weights, (done, of) => progress.update(done, `of ${of} samples`))
+  progress.clear()
   const parameters = parameterCount(config)
   if (flags.json) {
     return void process.stdout.write(`${printableJson({ model: name, kind: config.kind, parameters, executor: executor.name, threads: executor.threads, processor: machine(), ...speed })}\n`)

@@ -37,7 +37,7 @@ export function spread(values: readonly number[]): Rate {
 }
 
 /** Five samples of at least 0.3 s each, after a warm-up, of work that handles `tokens` tokens. */
-async function rate(tokens: number, work: () => Promise<void>): Promise<Rate> {
+async function rate(tokens: number, work: () => Promise<void>, onSample: () => void): Promise<Rate> {
   await work()
   const rates: number[] = []
   while (rates.length < SAMPLES) {
@@ -50,12 +50,15 @@ async function rate(tokens: number, work: () => Promise<void>): Promise<Rate> {
       seconds = (performance.now() - start) / 1000
     } while (seconds < SAMPLE_SECONDS)
     rates.push(done / seconds)
+    onSample()
   }
   return spread(rates)
 }
 
-/** Measures a model; takes about five seconds, more for one that needs longer than 0.3 s for a pass. */
-export async function measureServing(executor: Executor, config: ModelConfig, weights: PackedWeights): Promise<ServingSpeed> {
+/** Measures a model; takes about five seconds, more for one that needs longer than 0.3 s for a pass. @param onProgress told samples done, and of how many */
+export async function measureServing(
+  executor: Executor, config: ModelConfig, weights: PackedWeights, onProgress: (done: number, of: number) => void = () => {},
+): Promise<ServingSpeed> {
   using model = new ServingModel(executor, config, weights, { slots: BATCH })
   const promptTokens = Math.min(model.rows, model.context)
   const decodeTokens = Math.min(64, model.context)
@@ -64,9 +67,11 @@ export async function measureServing(executor: Executor, config: ModelConfig, we
   const decode = (sequences: number) => async (): Promise<void> => {
     for (let i = 0; i < decodeTokens; i++) await model.run(Array.from({ length: sequences }, (_, slot) => row(i, slot, true)))
   }
+  let samples = 0
+  const tell = (): void => onProgress(++samples, 3 * SAMPLES)
   return {
-    promptTokens, prefill: await rate(promptTokens, async () => void (await model.run(prompt))),
-    decodeTokens, decode: await rate(decodeTokens, decode(1)),
-    batch: BATCH, batchDecode: await rate(BATCH * decodeTokens, decode(BATCH)),
+    promptTokens, prefill: await rate(promptTokens, async () => void (await model.run(prompt)), tell),
+    decodeTokens, decode: await rate(decodeTokens, decode(1), tell),
+    batch: BATCH, batchDecode: await rate(BATCH * decodeTokens, decode(BATCH), tell),
   }
 }
