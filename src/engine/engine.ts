@@ -5,15 +5,17 @@ import { parameterCount } from '../model/parameters.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Digest } from '../trust/digest.ts'
+import { cacheSize } from './cache-size.ts'
+import type { CacheOptions } from './cache-size.ts'
 import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage } from './chat-format.ts'
+import { PageCache } from './page-cache.ts'
 import { checkRequest } from './request.ts'
 import type { GenerateRequest } from './request.ts'
 import { Scheduler } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
 import type { GenerateEvent } from './sequence.ts'
 import { ServingModel } from './serving-model.ts'
-import type { ServingOptions } from './serving-model.ts'
 
 export type { ChatMessage } from './chat-format.ts'
 export type { GenerateRequest } from './request.ts'
@@ -35,8 +37,10 @@ export interface ModelInfo {
   readonly chatTemplate?: string
 }
 
-export interface EngineOptions extends ServingOptions {
-  /** Generations that may wait when every slot is taken; the next one is refused. Default 64. */
+export interface EngineOptions extends CacheOptions {
+  /** Rows of one run at most: a token of every answer, and pieces of prompts. Default 256. */
+  rows?: number | undefined
+  /** Generations that may wait when every slot is taken or the cache is full; the next one is refused. Default 64. */
   queue?: number | undefined
 }
 
@@ -53,6 +57,7 @@ export class Engine implements AsyncDisposable {
   readonly info: ModelInfo
   readonly tokenizer: TextTokenizer
   #model: ServingModel
+  #cache: PageCache
   #scheduler: Scheduler
   #chat: ChatFormat
   #ends: ReadonlySet<number>
@@ -61,8 +66,10 @@ export class Engine implements AsyncDisposable {
   constructor(executor: Executor, parts: EngineParts, options: EngineOptions = {}) {
     const { config, tokenizer, chatTemplate } = parts
     this.tokenizer = tokenizer
-    this.#model = new ServingModel(executor, config, parts.weights, options)
-    this.#scheduler = new Scheduler(this.#model, options.queue ?? 64)
+    const weightBytes = parts.weights.bytes.byteLength, size = cacheSize(config, weightBytes, options)
+    this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows })
+    this.#cache = new PageCache(size.pages)
+    this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64)
     this.#chat = new ChatFormat(chatTemplate, tokenizer)
     this.#ends = new Set([tokenizer.endOfText, ...parts.ends ?? []].filter(id => id !== undefined))
     this.info = {
@@ -76,6 +83,12 @@ export class Engine implements AsyncDisposable {
     return { ...this.#scheduler.load, slots: this.#model.slots }
   }
 
+  /** Pages of the key and value cache (16 positions each): all, held by sequences, promised to them, kept for a tenant's next prompts; and the tokens that those have saved so far. */
+  get cache(): { pages: number; held: number; promised: number; kept: number; reusedTokens: number } {
+    const { pages, reusedTokens, load } = this.#cache
+    return { pages, ...load, reusedTokens }
+  }
+
   /** What ends an answer of a chat beside the end of text: a model that knows no turns writes the user's next one itself. */
   get chatStop(): readonly string[] {
     return this.#chat.stop
@@ -84,14 +97,15 @@ export class Engine implements AsyncDisposable {
   /**
    * Generates, token by token: a 'start' event when it begins, 'token' events, one 'end' event. Stopping the iteration or aborting the signal ends it
    * and frees its place; an aborted one ends with reason 'cancelled'. A reader that falls behind pauses the generation.
+   * @param tenant for whom: what the model has computed for a prompt is used again for later prompts of the same tenant that begin alike. Default: no such use. The answer is the same.
    * @throws VeritError VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_PROMPT_LENGTH, VERIT_BUSY, VERIT_ENGINE_CLOSED, VERIT_LOGITS
    */
-  async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent, void> {
+  async *generate(request: GenerateRequest, signal?: AbortSignal, tenant?: string): AsyncGenerator<GenerateEvent, void> {
     if (this.#closed) throw new VeritError('VERIT_ENGINE_CLOSED', { model: this.info.name })
     const checked = checkRequest(request, this.tokenizer, this.info.context)
     const sequence: Sequence = new Sequence(checked, this.tokenizer, this.#ends, this.info.context, () => {
       if (!sequence.finished) this.#scheduler.wake()
-    })
+    }, tenant)
     const cancel = (): void => this.#scheduler.cancel(sequence)
     signal?.addEventListener('abort', cancel)
     try {

@@ -69,7 +69,9 @@ function open(source: string | FileHandle | RegularFile): RegularFile {
 }
 
 function checkOptions(options: EngineOptions): void {
-  const ranges = { context: [2, 1 << 20], slots: [1, 1024], rows: [1, 4096], queue: [0, 1 << 20] } as const
+  const ranges = {
+    context: [2, 1 << 20], slots: [1, 1024], rows: [1, 4096], queue: [0, 1 << 20], cacheBytes: [1, Number.MAX_SAFE_INTEGER], memoryBytes: [1, Number.MAX_SAFE_INTEGER],
+  } as const
   for (const [field, [low, high]] of Object.entries(ranges)) {
     const value = options[field as keyof EngineOptions]
     if (value !== undefined && !(Number.isInteger(value) && value >= low && value <= high)) {

@@ -1,14 +1,25 @@
 /**
  * Runs many generations on one model: each step is one run of the plan over the next token of every answer and pieces of the prompts that wait.
- * Requests join and leave between steps. Who else is there changes when an answer comes, never what it says.
+ * Requests join and leave between steps; one joins when there is a slot and room in the cache for all it can come to need, in the order of arrival.
+ * Who else is there changes when an answer comes, never what it says.
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
+import type { PageCache } from './page-cache.ts'
 import type { Sequence } from './sequence.ts'
 import type { Row, ServingModel } from './serving-model.ts'
 
+/** Most rows of prompts in a step that also makes answers: a token of an answer waits for no more than these. */
+const PROMPT_ROWS = 64
+
+interface Part {
+  readonly sequence: Sequence
+  readonly rows: Row[]
+}
+
 export class Scheduler {
   #model: ServingModel
+  #cache: PageCache
   #queue: number
   #free: number[]
   /** In order of arrival. */
@@ -16,9 +27,10 @@ export class Scheduler {
   #waiting = new Set<Sequence>()
   #running: Promise<void> | undefined
 
-  /** @param queue generations that may wait for a slot */
-  constructor(model: ServingModel, queue: number) {
+  /** @param queue generations that may wait for a slot and room in the cache */
+  constructor(model: ServingModel, cache: PageCache, queue: number) {
     this.#model = model
+    this.#cache = cache
     this.#queue = queue
     this.#free = Array.from({ length: model.slots }, (_, s) => model.slots - 1 - s)
   }
@@ -31,13 +43,13 @@ export class Scheduler {
   /** @throws VeritError VERIT_BUSY */
   submit(sequence: Sequence): void {
     const { running, waiting } = this.load
-    if (this.#free.length === 0 && waiting >= this.#queue) throw new VeritError('VERIT_BUSY', { running, waiting })
     this.#waiting.add(sequence)
     this.#admit()
+    if (this.#waiting.size > this.#queue && this.#waiting.delete(sequence)) throw new VeritError('VERIT_BUSY', { running, waiting })
     this.wake()
   }
 
-  /** Ends a sequence, whatever it was doing; its slot is free at once. Nothing happens to one that has ended. */
+  /** Ends a sequence, whatever it was doing; its slot and its pages are free at once. Nothing happens to one that has ended. */
   cancel(sequence: Sequence): void {
     sequence.finish('cancelled')
     this.#release(sequence)
@@ -56,17 +68,22 @@ export class Scheduler {
 
   #release(sequence: Sequence): void {
     this.#waiting.delete(sequence)
-    if (this.#active.delete(sequence)) this.#free.push(sequence.slot)
+    if (this.#active.delete(sequence)) {
+      this.#free.push(sequence.slot)
+      sequence.pages?.close()
+    }
     this.#admit()
   }
 
   #admit(): void {
     for (const s of this.#waiting) {
-      const slot = this.#free.pop()
-      if (slot === undefined) return
+      const slot = this.#free.at(-1)
+      const pages = slot === undefined ? undefined : this.#cache.open(s.request.prompt, s.mostPositions, s.tenant)
+      if (slot === undefined || pages === undefined) return
+      this.#free.pop()
       this.#waiting.delete(s)
       this.#active.add(s)
-      s.begin(slot)
+      s.begin(slot, pages)
       if (s.finished) this.#release(s)
     }
   }
@@ -90,6 +107,7 @@ export class Scheduler {
       }
       for (const { sequence, rows } of batch) {
         sequence.evaluated += rows.length
+        sequence.pages!.keep(sequence.ids, sequence.evaluated)
         if (!rows.at(-1)!.wanted) continue
         const own = logits.shift()!
         if (sequence.finished) continue
@@ -108,20 +126,36 @@ export class Scheduler {
     this.#release(sequence)
   }
 
-  /** The next rows of each sequence: first one of every answer, then as much of the prompts as fits. */
-  #batch(): { sequence: Sequence; rows: Row[] }[] {
-    const ready = [...this.#active].filter(s => !s.paused)
-    const pending = (s: Sequence): number => s.ids.length - s.evaluated
-    let room = this.#model.rows
-    const order = [...ready.filter(s => pending(s) === 1), ...ready.filter(s => pending(s) > 1)]
-    return order.map(sequence => {
-      const from = sequence.evaluated
-      const piece = sequence.ids.slice(from, from + room)
-      room -= piece.length
-      return {
-        sequence,
-        rows: piece.map((id, i): Row => ({ id, position: from + i, slot: sequence.slot, wanted: from + i === sequence.ids.length - 1 })),
-      }
-    }).filter(part => part.rows.length > 0)
+  /** The next rows of each sequence: first one of every answer, then pieces of the prompts. */
+  #batch(): Part[] {
+    const ready = [...this.#active].filter(s => !s.paused), left = (s: Sequence): number => s.ids.length - s.evaluated
+    const answers = ready.filter(s => left(s) === 1), prompts = ready.filter(s => left(s) > 1)
+    const room = Math.min(this.#model.rows - answers.length, answers.length > 0 ? PROMPT_ROWS : Infinity)
+    return [...answers.map(sequence => this.#part(sequence, 1)), ...this.#pieces(prompts, room, left)]
+  }
+
+  /** Half of the room is for the prompt that came first, so that it gets on; the other half for those that have the least left, so that a short one need not wait for a long one. */
+  #pieces(prompts: readonly Sequence[], room: number, left: (s: Sequence) => number): Part[] {
+    const [first, ...others] = prompts
+    if (first === undefined || room <= 0) return []
+    const shares = new Map([[first, Math.min(left(first), Math.ceil(room / 2))]])
+    let rest = room - shares.get(first)!
+    for (const s of others.sort((a, b) => left(a) - left(b))) {
+      if (rest === 0) break
+      shares.set(s, Math.min(left(s), rest))
+      rest -= shares.get(s)!
+    }
+    shares.set(first, Math.min(left(first), shares.get(first)! + rest))
+    return [...shares].map(([sequence, rows]) => this.#part(sequence, rows))
+  }
+
+  #part(sequence: Sequence, count: number): Part {
+    const { ids, slot, evaluated: from } = sequence, pages = sequence.pages!
+    pages.grow(from + count)
+    this.#model.setPages(slot, pages.list)
+    return {
+      sequence,
+      rows: ids.slice(from, from + count).map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i === ids.length - 1 })),
+    }
   }
 }

@@ -3,6 +3,7 @@ import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { DecodeStream } from '../tokenizer/decode-stream.ts'
 import { EventQueue } from './event-queue.ts'
 import { logprobsOf } from './logprobs.ts'
+import type { SequencePages } from './page-cache.ts'
 import type { CheckedRequest } from './request.ts'
 import { Sampler } from './sampler.ts'
 import { StopFilter } from './stop-filter.ts'
@@ -26,8 +27,11 @@ export class Sequence {
   readonly ids: number[]
   /** Tokens that the model has run: their keys and values are in the cache. */
   evaluated = 0
-  /** Place in the cache, once it has begun. */
+  /** Its number among those that run, and its pages of the cache, once it has begun. */
   slot = -1
+  pages: SequencePages | undefined
+  /** Whose pages it may use and leave to others of the same. */
+  readonly tenant: string | undefined
   #tokenizer: TextTokenizer
   #ends: ReadonlySet<number>
   #context: number
@@ -39,8 +43,9 @@ export class Sequence {
   #finished = false
 
   /** @param ends tokens that end a text. @param onRead see EventQueue */
-  constructor(request: CheckedRequest, tokenizer: TextTokenizer, ends: ReadonlySet<number>, context: number, onRead: () => void) {
+  constructor(request: CheckedRequest, tokenizer: TextTokenizer, ends: ReadonlySet<number>, context: number, onRead: () => void, tenant?: string) {
     this.request = request
+    this.tenant = tenant
     this.ids = [...request.prompt]
     this.events = new EventQueue(onRead)
     this.#tokenizer = tokenizer
@@ -64,9 +69,16 @@ export class Sequence {
     return this.events.backlog >= BACKLOG
   }
 
-  /** Takes its place in the cache. */
-  begin(slot: number): void {
+  /** Positions of the cache that it can come to need: the last token that is chosen is not run. */
+  get mostPositions(): number {
+    return Math.min(this.promptTokens + this.request.maxTokens, this.#context) - 1
+  }
+
+  /** Takes its place among those that run. */
+  begin(slot: number, pages: SequencePages): void {
     this.slot = slot
+    this.pages = pages
+    this.evaluated = pages.reused
     this.#begun = performance.now()
     this.events.push({ type: 'start', promptTokens: this.promptTokens, seed: this.request.seed })
     // A character that the prompt leaves incomplete may be completed by the answer.

@@ -1,22 +1,24 @@
 /**
- * A model ready to serve: its plan, its weights, and the key and value cache of a fixed number of sequences (slots). One run takes rows of any of
- * them, in any mixture; by the arithmetic contract the logits of a row depend on the tokens of its own sequence alone.
+ * A model ready to serve: its plan, its weights, and a key and value cache in pages. One run takes rows of any sequences, in any mixture; by the arithmetic contract the logits of a row
+ * depend on the tokens of its own sequence alone, wherever its pages lie.
  */
 import { PlanMemory } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
-import { headWidth, keyHeads } from '../model/config.ts'
 import type { ModelConfig } from '../model/config.ts'
-import { servingGraph } from '../model/graphs.ts'
+import { PAGE_ROWS, pagesOf, servingGraph } from '../model/graphs.ts'
 import type { PackedWeights } from '../model/weights.ts'
+import { defaultContext } from './cache-size.ts'
 
 export interface ServingOptions {
-  /** Positions of a sequence. Most: the model's context, which is also the default where its cache and rotary table stay small (see `defaultContext`). */
+  /** Positions of a sequence. Most: the model's context; default: `defaultContext`. */
   context?: number | undefined
-  /** Sequences that have a place in the cache, 1 to 1,024. Default 8, fewer where their cache would pass 512 MiB. */
+  /** Sequences that have a page table (slots), 1 to 1,024. Default 1. */
   slots?: number | undefined
-  /** Rows of one run at most. Default 256. */
+  /** Rows of one run at most. Default 256, at least `slots`. */
   rows?: number | undefined
+  /** Pages of the cache, to be handed out with `setPages`. Default: as many as all slots can use, each slot with its own. */
+  pages?: number | undefined
 }
 
 /** One token at one place. */
@@ -29,52 +31,34 @@ export interface Row {
   readonly wanted: boolean
 }
 
-const CACHE_BYTES = 512 * 2 ** 20
-/** Most for one sequence: a cache of 2 GiB, a rotary table that is worked out in about a second. */
-const SEQUENCE_BYTES = 2 ** 31
-const ROTARY_PAIRS = 2 ** 23
-
-const cacheBytes = (config: ModelConfig): number => 8 * config.layers * keyHeads(config) * headWidth(config)
-
-/**
- * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes can claim a million positions.
- * Whoever wants more of them says so.
- */
-export function defaultContext(config: ModelConfig): number {
-  const rotary = config.kind === 'bitnet' ? (2 * ROTARY_PAIRS) / headWidth(config) : Infinity
-  return Math.min(config.context, Math.max(2, Math.floor(Math.min(SEQUENCE_BYTES / cacheBytes(config), rotary))))
-}
-
 export class ServingModel {
   readonly config: ModelConfig
   readonly context: number
   readonly slots: number
   readonly rows: number
-  /** Cache rows of a slot. */
-  #stride: number
+  /** Pages of each slot, in order [slots, ⌈context/16⌉]; a run takes what it needs of them. */
+  #tables: Int32Array
   #plan: LoadedPlan
   #memory: PlanMemory
   #logits: Float32Array
-  #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'sequence' | 'length' | 'outputRows', Int32Array>
+  #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'pages' | 'sequence' | 'length' | 'outputRows', Int32Array>
 
   /** @param weights as `loadModel` of src/model gives them */
   constructor(executor: Executor, config: ModelConfig, weights: PackedWeights, options: ServingOptions = {}) {
     this.config = config
     this.context = Math.min(config.context, options.context ?? defaultContext(config))
-    this.#stride = Math.ceil(this.context / 16) * 16
-    const slotBytes = cacheBytes(config) * this.#stride
-    this.slots = options.slots ?? Math.max(1, Math.min(8, Math.floor(CACHE_BYTES / slotBytes)))
+    this.slots = options.slots ?? 1
     this.rows = Math.max(options.rows ?? 256, this.slots)
-    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows: this.slots * this.#stride, sequences: this.slots, context: this.context }, weights.form)
+    this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) => (options.pages === undefined ? i : 0))
+    const cacheRows = PAGE_ROWS * (options.pages ?? this.#tables.length)
+    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows, sequences: this.slots, context: this.context }, weights.form)
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
     this.#plan = executor.load(plan)
     this.#logits = this.#memory.f32('logits')
-    const pages = this.#memory.i32('pages')
-    for (let i = 0; i < this.slots * (this.#stride / 16); i++) pages[i] = i
     // A model without positions of one kind or another has no such input: its numbers go nowhere.
     const input = (name: string): Int32Array => (this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows))
     this.#inputs = {
-      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), sequence: input('sequence'), length: input('length'), outputRows: input('outputRows'),
+      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), pages: input('pages'), sequence: input('sequence'), length: input('length'), outputRows: input('outputRows'),
     }
   }
 
@@ -89,14 +73,16 @@ export class ServingModel {
    */
   async run(rows: readonly Row[]): Promise<Float32Array[]> {
     invariant(rows.length > 0 && rows.length <= this.rows, `a run of ${rows.length} rows`)
-    const { ids, positions, cacheRow, sequence, length, outputRows } = this.#inputs
+    const { ids, positions, cacheRow, pages, sequence, length, outputRows } = this.#inputs
+    pages.set(this.#tables)
     let outputs = 0
     for (const [r, { id, position, slot, wanted }] of rows.entries()) {
       invariant(position >= 0 && position < this.context && slot >= 0 && slot < this.slots, 'a row lies in its slot')
       ids[r] = id
       positions[r] = position
       sequence[r] = slot
-      cacheRow[r] = slot * this.#stride + position
+      const page = slot * this.#width + Math.floor(position / PAGE_ROWS)
+      cacheRow[r] = this.#tables[page]! * PAGE_ROWS + (position % PAGE_ROWS)
       length[r] = position + 1
       if (wanted) outputRows[outputs++] = r
     }
@@ -104,6 +90,16 @@ export class ServingModel {
     await this.#plan.run(this.#memory.buffers, { rows: rows.length, outputs })
     const { vocab } = this.config
     return Array.from({ length: outputs }, (_, o) => this.#logits.subarray(o * vocab, (o + 1) * vocab))
+  }
+
+  get #width(): number {
+    return pagesOf(this.context)
+  }
+
+  /** Says which pages a slot has from now on, in order; a run that is under way keeps those it has. */
+  setPages(slot: number, pages: readonly number[]): void {
+    invariant(slot >= 0 && slot < this.slots && pages.length <= this.#width, 'a slot and its pages')
+    this.#tables.set(pages, slot * this.#width)
   }
 
   [Symbol.dispose](): void {

@@ -17,6 +17,8 @@ import type { Placement } from './placement.ts'
 import { latentWeights, servingWeights } from './weights.ts'
 import type { ServingForm, Weights } from './weights.ts'
 
+export { PAGE_ROWS }
+
 /** Pages of a sequence of so many positions. */
 export const pagesOf = (positions: number): number => Math.ceil(positions / PAGE_ROWS)
 

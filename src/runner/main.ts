@@ -20,8 +20,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), async ({ name, threads, context, slots, instructionSet, memoryBytes, digest, requireSandbox }) => {
   const file = new RegularFile(MODEL, name, false)
   const cores = processors().threads // read from files, which the lock hides
-  const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { slots, context }), required: requireSandbox === true })
+  const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { context }), required: requireSandbox === true })
   const count = threads ?? (process.env.VERIT_THREADS === undefined ? cores : undefined)
-  return { engine: await loadModel(file, { threads: count, context, slots, instructionSet, digest: digest as Digest | undefined }), sandbox }
+  return { engine: await loadModel(file, { threads: count, context, slots, memoryBytes, instructionSet, digest: digest as Digest | undefined }), sandbox }
 })
 process.exit(0)

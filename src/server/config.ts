@@ -47,7 +47,7 @@ export const ServerConfig = Type.Object({
     context: limit(0, 'positions a sequence may have, at most the model\'s'),
     promptTokens: limit(0, 'tokens of a prompt'),
     outputTokens: limit(0, 'tokens that one request may ask for'),
-    memoryMib: whole(0, 1 << 24, 0, 'memory that the model process may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file and 2 GiB for each generation side by side, at most the machine\'s'),
+    memoryMib: whole(0, 1 << 24, 0, 'memory that the model process may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file, a quarter of the machine\'s for the key and value cache, and 2 GiB, at most the machine\'s'),
     requireSandbox: flag(false, 'whether the server refuses to start where the model process cannot be locked completely (docs/sandbox.md)'),
   }, closed),
   keys: Type.Object({

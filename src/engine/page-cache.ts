@@ -1,0 +1,179 @@
+/**
+ * Who holds which page of the key and value cache. A sequence is let in only if all pages that it can come to need are there for it, takes them as it grows, and gives them back at once
+ * when it ends. Full pages of a tenant stay for later sequences of the same tenant that begin with the same tokens (the keys and values of a position depend on nothing else, to the bit)
+ * until their room is needed; the one that was not used for the longest goes first. A tenant never finds another's pages: each has a tree of its own.
+ */
+import { invariant } from '../lib/errors.ts'
+import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
+
+/** A page that is kept, and what follows on it. The tokens themselves are the keys, so that no collision can lead to another's page. */
+interface Kept {
+  readonly page: number
+  readonly tokens: string
+  readonly parent: Tree
+  readonly children: Map<string, Kept>
+  /** Sequences that hold it. */
+  holders: number
+}
+interface Root {
+  readonly tenant: string
+  readonly children: Map<string, Kept>
+}
+type Tree = Kept | Root
+
+export class PageCache {
+  readonly pages: number
+  #free: number[]
+  #tenants = new Map<string, Root>()
+  /**
+   * Kept pages that no sequence holds, the longest unused first. Who holds a page holds all before it, and gives the last one back first: so a page always stands after what follows on it.
+   */
+  #idle = new Set<Kept>()
+  /** Pages that sequences may still take. */
+  #promised = 0
+  #reusedTokens = 0
+
+  constructor(pages: number) {
+    this.pages = pages
+    // The lowest first: those that were touched before are used again.
+    this.#free = Array.from({ length: pages }, (_, i) => pages - 1 - i)
+  }
+
+  /** Tokens that had not to be run, since the cache was made. */
+  get reusedTokens(): number {
+    return this.#reusedTokens
+  }
+
+  /** Pages that sequences hold, that are promised to them, and that are kept for who comes. */
+  get load(): { held: number; promised: number; kept: number } {
+    return { held: this.pages - this.#free.length - this.#idle.size, promised: this.#promised, kept: this.#idle.size }
+  }
+
+  /**
+   * Room for a sequence, or undefined while there is not enough of it.
+   * @param positions that it can come to have, at most what all pages hold
+   * @param tenant whose pages it may use and leave; undefined: none
+   */
+  open(prompt: readonly number[], positions: number, tenant?: string): SequencePages | undefined {
+    invariant(pagesOf(positions) <= this.pages, `a sequence of ${positions} positions fits the cache`)
+    const found = tenant === undefined ? [] : this.#find(prompt, tenant)
+    const more = Math.max(0, pagesOf(positions) - found.length)
+    const idle = found.filter(k => k.holders === 0).length
+    if (this.#free.length + this.#idle.size - idle - this.#promised < more) return undefined
+    for (const kept of found) this.#hold(kept)
+    this.#promised += more
+    this.#reusedTokens += found.length * PAGE_ROWS
+    return new SequencePages({
+      take: () => this.#take(), free: page => void this.#free.push(page), hold: kept => this.#hold(kept), release: kept => this.#release(kept),
+      forgo: n => void (this.#promised -= n), root: () => (tenant === undefined ? undefined : this.#root(tenant)),
+    }, found, more)
+  }
+
+  /** Kept pages that hold the beginning of a prompt. Its last token is always run: what follows it is wanted. */
+  #find(prompt: readonly number[], tenant: string): Kept[] {
+    const found: Kept[] = []
+    let at: Tree | undefined = this.#tenants.get(tenant)
+    for (let b = 0; at !== undefined && (b + 1) * PAGE_ROWS < prompt.length; b++) {
+      at = at.children.get(tokensOf(prompt, b))
+      if (at !== undefined) found.push(at)
+    }
+    return found
+  }
+
+  #root(tenant: string): Root {
+    let root = this.#tenants.get(tenant)
+    if (root === undefined) this.#tenants.set(tenant, root = { tenant, children: new Map() })
+    return root
+  }
+
+  #take(): number {
+    this.#promised--
+    return this.#free.pop() ?? this.#evict()
+  }
+
+  #evict(): number {
+    const [oldest] = this.#idle
+    invariant(oldest !== undefined && oldest.children.size === 0, 'a promised page is there')
+    this.#idle.delete(oldest)
+    oldest.parent.children.delete(oldest.tokens)
+    if ('tenant' in oldest.parent && oldest.parent.children.size === 0) this.#tenants.delete(oldest.parent.tenant)
+    return oldest.page
+  }
+
+  #hold(kept: Kept): void {
+    if (kept.holders++ === 0) this.#idle.delete(kept)
+  }
+
+  #release(kept: Kept): void {
+    if (--kept.holders === 0) this.#idle.add(kept)
+  }
+}
+
+interface Owner {
+  take(): number
+  free(page: number): void
+  hold(kept: Kept): void
+  release(kept: Kept): void
+  forgo(pages: number): void
+  root(): Root | undefined
+}
+
+/** The pages of one sequence. */
+export class SequencePages {
+  /** In order. */
+  readonly list: number[]
+  /** Positions that need not be run: their keys and values are there. */
+  readonly reused: number
+  #owner: Owner
+  /** The first ones of `list`, where they are kept. */
+  #kept: Kept[]
+  #promised: number
+  #closed = false
+
+  constructor(owner: Owner, found: readonly Kept[], promised: number) {
+    this.#owner = owner
+    this.#kept = [...found]
+    this.#promised = promised
+    this.list = found.map(k => k.page)
+    this.reused = found.length * PAGE_ROWS
+  }
+
+  /** Takes pages for so many positions. */
+  grow(positions: number): void {
+    while (this.list.length < pagesOf(positions)) {
+      invariant(!this.#closed && this.#promised > 0, 'a sequence stays within what it was promised')
+      this.#promised--
+      this.list.push(this.#owner.take())
+    }
+  }
+
+  /** Keeps the pages that are full, for the tenant's later sequences. @param ids tokens of the sequence. @param evaluated how many of them have their keys and values there */
+  keep(ids: readonly number[], evaluated: number): void {
+    if (this.#closed || (this.#kept.length + 1) * PAGE_ROWS > evaluated) return
+    const root = this.#owner.root()
+    if (root === undefined) return
+    for (let b = this.#kept.length; (b + 1) * PAGE_ROWS <= evaluated; b++) {
+      const parent = this.#kept[b - 1] ?? root, tokens = tokensOf(ids, b), page = this.list[b]!
+      let kept = parent.children.get(tokens)
+      if (kept === undefined) parent.children.set(tokens, kept = { page, tokens, parent, children: new Map(), holders: 1 })
+      else {
+        // Another sequence was faster: the same bits are there, and one page is enough.
+        this.#owner.hold(kept)
+        this.#owner.free(page)
+        this.list[b] = kept.page
+      }
+      this.#kept.push(kept)
+    }
+  }
+
+  /** Gives all pages back. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#owner.forgo(this.#promised)
+    for (const page of this.list.slice(this.#kept.length).reverse()) this.#owner.free(page)
+    for (const kept of this.#kept.reverse()) this.#owner.release(kept)
+  }
+}
+
+const tokensOf = (ids: readonly number[], page: number): string => ids.slice(page * PAGE_ROWS, (page + 1) * PAGE_ROWS).join()
