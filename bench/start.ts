@@ -36,8 +36,8 @@ import { Socket } from 'node:net'
 import { loadModel } from ${at('engine/load.ts')}
 import { RegularFile } from ${at('lib/regular-file.ts')}
 import { serveEngine } from ${at('runner/serve-engine.ts')}
-await serveEngine(new Socket({ fd: 3, readable: true, writable: true }), async () => ({
-  engine: await loadModel(new RegularFile(4, 'x', false)),
+await serveEngine(new Socket({ fd: 3, readable: true, writable: true }), () => ({
+  load: () => loadModel(new RegularFile(4, 'x', false)),
   sandbox: { native: true, noNewPrivs: false, landlock: 0, seccomp: false, codeRange: false, noRing: false, ownDescriptors: false, memoryBytes: 0 },
 }))
 process.exit(0)

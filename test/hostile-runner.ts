@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { open } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from '../src/runner/frames.ts'
-import type { ToRunner } from '../src/runner/messages.ts'
+import type { FromRunner, ToRunner } from '../src/runner/messages.ts'
 import { lockProcess } from '../src/runner/sandbox.ts'
 
 interface Syscalls {
@@ -41,12 +41,15 @@ async function obey(message: ToRunner): Promise<void> {
   const native = createRequire(import.meta.url)(addon) as Syscalls
   await (await open('/dev/null')).close() // libuv's threads exist before the lock
   const code = native.code()
-  const sandbox = lockProcess({ memoryBytes: message.memoryBytes ?? 0, seccomp, required: false })
+  const sandbox = lockProcess({ memoryBytes: message.memoryBytes ?? 0, seccomp })
+  send({ type: 'locked', sandbox })
   const results: (number | string)[] = []
   for (const name of names) results.push(await attempts(native, { port, path, code })[name]!())
-  const info = { name: results.join(' '), architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1, sandbox }
-  socket.write(encodeFrame({ type: 'ready', info }, FROM_RUNNER_LIMIT))
+  const info = { name: results.join(' '), architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1 }
+  send({ type: 'ready', info })
 }
+
+const send = (message: FromRunner): unknown => socket.write(encodeFrame(message, FROM_RUNNER_LIMIT))
 
 const text = (s: string): Uint8Array => new Uint8Array(Buffer.from(`${s}\0`))
 const HERE = -100

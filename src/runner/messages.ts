@@ -59,7 +59,7 @@ const Failure = {
 }
 
 /**
- * What the runner gave up before it read the model (docs/sandbox.md). It says so before a byte of the file could have changed its mind.
+ * What the runner gave up before it read the model (docs/sandbox.md). It says so in a message of its own, before a byte of the file could have changed its mind.
  */
 export const Sandbox = Type.Object({
   /** Whether there was native code to lock with. */
@@ -81,15 +81,17 @@ export const Sandbox = Type.Object({
 export type Sandbox = Static<typeof Sandbox>
 
 /** What a runner says of the model it has loaded. The gateway shows it and decides nothing by it. */
-export const ModelInfo = Type.Object({
+const LoadedInfo = Type.Object({
   name: shortText, architecture: shortText, parameters: count, vocabSize: count,
-  context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count, sandbox: Sandbox,
+  context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
 }, closed)
-export type ModelInfo = Static<typeof ModelInfo>
+/** With what was locked before it was loaded. */
+export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
 
 const text = Type.String({ maxLength: 64 << 10 })
 const FromRunner = Type.Union([
-  Type.Object({ type: Type.Literal('ready'), info: ModelInfo }, closed),
+  Type.Object({ type: Type.Literal('locked'), sandbox: Sandbox }, closed),
+  Type.Object({ type: Type.Literal('ready'), info: LoadedInfo }, closed),
   Type.Object({ type: Type.Literal('failed'), ...Failure }, closed),
   Type.Object({ type: Type.Literal('pong'), id: CallId }, closed),
   Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, seed: count }, closed),

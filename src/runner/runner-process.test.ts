@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
 import { RunnerProcess } from './runner-process.ts'
+import type { RunnerOptions } from './runner-process.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-hostile-'))
 const fd = openSync(import.meta.filename, 'r')
@@ -21,13 +22,14 @@ import { Socket } from 'node:net'
 const socket = new Socket({ fd: 3 })
 const raw = bytes => socket.write(bytes)
 const send = m => { const b = Buffer.from(JSON.stringify(m)); const h = Buffer.alloc(4); h.writeUInt32LE(b.length); raw(Buffer.concat([h, b])) }
-const ready = { type: 'ready', info: { name: 'x', architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1,
-  sandbox: { native: false, noNewPrivs: false, landlock: 0, seccomp: false, codeRange: false, noRing: false, ownDescriptors: false, memoryBytes: 0 } } }
+const ready = { type: 'ready', info: { name: 'x', architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1 } }
+const locked = { type: 'locked', sandbox: { native: false, noNewPrivs: false, landlock: 0, seccomp: false, codeRange: false, noRing: false, ownDescriptors: false, memoryBytes: 0 } }
 const end = id => ({ type: 'end', id, reason: 'stop', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 })
 const start = id => ({ type: 'start', id, promptTokens: 1, seed: 1 })
 const token = id => ({ type: 'token', id, token: 1, text: 'x' })
 let misbehave
 socket.on('data', b => { const m = /"generate","id":(\\d+)/.exec(b.toString()); if (m) misbehave(Number(m[1])) })
+send(locked)
 send(ready)
 `
 let n = 0
@@ -49,6 +51,7 @@ const WORST: Readonly<Record<string, string>> = {
   'a message of an unknown type': `misbehave = () => send({ type: 'exec', command: 'id' })`,
   'a field too many': `misbehave = id => send({ ...start(id), __proto__x: 1 })`,
   'a second ready': `misbehave = () => send(ready)`,
+  'a second word on its lock': `misbehave = () => send(locked)`,
   'a token before the start': `misbehave = id => send(token(id))`,
   'more tokens than asked for': `misbehave = id => { send(start(id)); for (let i = 0; i < 9; i++) send(token(id)) }`,
   'more tokens than its reader has room for': `misbehave = id => { send(start(id)); for (let i = 0; i < 200; i++) send(token(id)) }`,
@@ -93,6 +96,28 @@ test('a process that ends before it is ready, or never gets ready, is told apart
   const why = bare(PROLOGUE.replace('send(ready)', `send({ type: 'failed', code: 'VERIT_GGUF', fields: { file: 'a\\u001b[2J', offset: 7, problem: 'p' } })`))
   await assert.rejects(why.ready, (e: unknown) => VeritError.is(e, 'VERIT_GGUF') && e.message.includes('a\\u{1b}[2J cannot be used as a GGUF file: at byte 7, p'))
   await why.close(0)
+})
+
+test('a process says once, before its model is ready, what it has locked', async () => {
+  const told = (text: string, options: Partial<RunnerOptions> = {}): RunnerProcess => {
+    const script = join(dir, `${n++}.mjs`)
+    writeFileSync(script, PROLOGUE.replace('send(locked)\nsend(ready)', text))
+    return loading(new RunnerProcess({ fd, name: 'x', script, ...options }))
+  }
+  const honest = told('send(locked); send(ready)')
+  assert.equal((await honest.ready).sandbox.seccomp, false)
+  await honest.close(0)
+  for (const text of ['send(ready)', 'send(locked); send(locked); send(ready)', 'send({ ...ready, info: { ...ready.info, sandbox: locked.sandbox } })']) {
+    await assert.rejects(told(text).ready, (e: unknown) => VeritError.is(e, 'VERIT_RUNNER_DIED'), text)
+  }
+})
+
+test('a process that must be locked and is not is killed, though it goes on and says later that all is well', async () => {
+  const script = join(dir, `${n++}.mjs`)
+  writeFileSync(script, PROLOGUE.replace('send(locked)', 'send(locked)\nsetInterval(() => undefined, 1000)'))
+  const runner = loading(new RunnerProcess({ fd, name: 'x', script, requireSandbox: true }))
+  await assert.rejects(runner.ready, (e: unknown) => VeritError.is(e, 'VERIT_SANDBOX') && /nothing is locked/.test(e.message))
+  assert.match(await runner.exited, /it could not be locked; signal SIGKILL/)
 })
 
 test('JavaScript in a process cannot write files, start processes or threads', async () => {

@@ -14,7 +14,8 @@ import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
 import { checkFromRunner } from './messages.ts'
-import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, ToRunner } from './messages.ts'
+import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
+import { requireLock } from './sandbox-words.ts'
 
 /** What a model process may see of the environment: how to compute, and nothing else. */
 const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_PACKING', 'VERIT_EXECUTOR']
@@ -65,6 +66,8 @@ export class RunnerProcess {
   #loadBy = Infinity
   #whenReady = Promise.withResolvers<ModelInfo>()
   #state: 'starting' | 'loading' | 'ready' | 'dead' = 'starting'
+  /** What the process has locked: it says so once, before it reads the model. */
+  #sandbox: Sandbox | undefined
   #verdict: string | undefined
 
   constructor(options: RunnerOptions) {
@@ -166,11 +169,13 @@ export class RunnerProcess {
   }
 
   #receive(message: FromRunner): void {
+    if (message.type === 'locked') return this.#acceptLock(message.sandbox)
     if (message.type === 'ready' || message.type === 'failed') {
       if (this.#state !== 'loading') throw new VeritError('VERIT_RUNNER_FRAME', { problem: this.#state === 'starting' ? 'it loaded unasked' : 'it loaded twice' })
       if (message.type === 'failed') return this.#whenReady.reject(errorOf(message))
+      if (this.#sandbox === undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it did not say what it has locked' })
       this.#state = 'ready'
-      return this.#whenReady.resolve(message.info)
+      return this.#whenReady.resolve({ ...message.info, sandbox: this.#sandbox })
     }
     if (message.type === 'pong') {
       if (this.#ping?.id !== message.id) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an answer to a ping that was not sent' })
@@ -181,6 +186,19 @@ export class RunnerProcess {
     if (call === undefined || call.over) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an event of a call that is not open' })
     if (message.type === 'error') call.fail(errorOf(message))
     else call.accept(message)
+  }
+
+  /** A process that is not locked as it has to be is ended here, whether or not it refuses by itself. */
+  #acceptLock(sandbox: Sandbox): void {
+    if (this.#state !== 'loading' || this.#sandbox !== undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it said unasked what it has locked' })
+    this.#sandbox = sandbox
+    if (this.#options.requireSandbox !== true) return
+    try {
+      requireLock(sandbox)
+    } catch (e) {
+      this.#whenReady.reject(e)
+      this.kill('it could not be locked')
+    }
   }
 
   #watchHangs(): void {

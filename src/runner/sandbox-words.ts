@@ -1,4 +1,5 @@
 /** The lock in words (docs/sandbox.md): what holds, what a system lacks, what to do about it. */
+import { VeritError } from '../lib/errors.ts'
 import { formatBytes } from '../lib/progress.ts'
 import type { Sandbox } from './messages.ts'
 
@@ -16,6 +17,12 @@ export function notLocked(s: Sandbox): string[] {
   if (!s.ownDescriptors) missing.push('open files and sockets of those who started the server')
   if (s.memoryBytes === 0) missing.push('the size of memory')
   return missing
+}
+
+/** @throws VeritError VERIT_SANDBOX where not all is locked */
+export function requireLock(s: Sandbox): void {
+  const missing = notLocked(s)
+  if (missing.length > 0) throw new VeritError('VERIT_SANDBOX', { missing: missing.join('; '), fix: fixFor(s) })
 }
 
 /** What to do about it. */

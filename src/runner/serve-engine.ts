@@ -1,5 +1,5 @@
 /**
- * The runner's side of the conversation: loads the model when told to, answers calls side by side, and stops at the first message it cannot
+ * The runner's side of the conversation: locks itself, says what it has locked and loads the model when told to, answers calls side by side, and stops at the first message it cannot
  * accept.
  */
 import type { Socket } from 'node:net'
@@ -9,19 +9,20 @@ import { failureOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
 import { UNREAD, checkToRunner } from './messages.ts'
 import type { FromRunner, Sandbox, ToRunner } from './messages.ts'
+import { requireLock } from './sandbox-words.ts'
 
 type Load = Extract<ToRunner, { type: 'load' }>
-/** An engine, and what the process gave up before it read the model. */
-export interface Loaded {
-  engine: Engine
+/** What the process has given up, and how it goes on: nothing of the model is read before `load`. */
+export interface Locked {
   sandbox: Sandbox
+  load: () => Promise<Engine>
 }
 
 type Generate = Extract<ToRunner, { type: 'generate' }>
 
-/** Serves until the socket ends, `close` is received or a frame is bad. `load` is called once. */
-export async function serveEngine(socket: Socket, load: (message: Load) => Promise<Loaded>): Promise<void> {
-  await new Session(socket, load).run()
+/** Serves until the socket ends, `close` is received or a frame is bad. `lock` is called once. */
+export async function serveEngine(socket: Socket, lock: (message: Load) => Locked): Promise<void> {
+  await new Session(socket, lock).run()
 }
 
 /** A call under way: how to end it, and how many tokens its reader has room for. */
@@ -54,13 +55,14 @@ class OpenCall {
 
 class Session {
   #socket: Socket
-  #load: (message: Load) => Promise<Loaded>
+  #lock: (message: Load) => Locked
+  #told = false
   #engine: Engine | undefined
   #calls = new Map<number, OpenCall>()
 
-  constructor(socket: Socket, load: (message: Load) => Promise<Loaded>) {
+  constructor(socket: Socket, lock: (message: Load) => Locked) {
     this.#socket = socket
-    this.#load = load
+    this.#lock = lock
     socket.on('error', () => socket.destroy())
   }
 
@@ -91,11 +93,14 @@ class Session {
 
   async #start(message: Load): Promise<void> {
     try {
-      if (this.#engine !== undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a second model was sent' })
-      const { engine, sandbox } = await this.#load(message)
-      this.#engine = engine
+      if (this.#told) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a second model was sent' })
+      this.#told = true
+      const { sandbox, load } = this.#lock(message)
+      await this.#deliver({ type: 'locked', sandbox })
+      if (message.requireSandbox === true) requireLock(sandbox)
+      const engine = this.#engine = await load()
       const { name, architecture, parameters, vocabSize, context, executor, threads } = engine.info
-      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads, sandbox } })
+      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads } })
     } catch (e) {
       await this.#send({ type: 'failed', ...failureOf(e) })
     }
@@ -119,6 +124,11 @@ class Session {
     } finally {
       this.#calls.delete(id)
     }
+  }
+
+  /** Waits until the system has it: what is loaded then can no longer change it. */
+  async #deliver(message: FromRunner): Promise<void> {
+    await new Promise<void>((resolve, reject) => this.#socket.write(encodeFrame(message, FROM_RUNNER_LIMIT), e => (e ? reject(e) : resolve())))
   }
 
   /** Waits while the gateway is slow to read, so that no more than one message a call is held here. */
