@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) BASE3_TARGET __m512i lookup_fifth(c
 enum { STREAM_AHEAD = 4096 }; /* bytes that are asked for early: the row kernel waits for memory and nothing else */
 
 /* one row of x by a block of 16 outputs: ten sums, so that no product waits for the one before */
-static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t k16, const uint8_t *t) {
+static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t length, const uint8_t *t) {
   const lookup_t tables = lookup_load();
   const __m512i three = _mm512_set1_epi8(3);
   v16i s[2][PLANES];
@@ -45,7 +45,7 @@ static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t k16, const uint
   int64_t k = 0;
 #define FIELD(w, p) _mm512_and_si512((p) ? _mm512_srli_epi16(w, 2 * (p)) : (w), three)
 #define FOUR(b, w, p) s[b][p] = i_dot(s[b][p], FIELD(w, p), i_set4(q + k + BASE3_K * (b) + 4 * (p)));
-  for (; k + 2 * BASE3_K <= k16; k += 2 * BASE3_K, t += 128) {
+  for (; k + 2 * BASE3_K <= length; k += 2 * BASE3_K, t += 128) {
     _mm_prefetch((const char *)t + STREAM_AHEAD, _MM_HINT_T0);
     _mm_prefetch((const char *)t + STREAM_AHEAD + 64, _MM_HINT_T0);
     const __m512i v0 = _mm512_loadu_si512(t), v1 = _mm512_loadu_si512(t + 64), w0 = lookup_four(&tables, v0), w1 = lookup_four(&tables, v1);
@@ -53,13 +53,13 @@ static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t k16, const uint
     s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v0), i_set4(q + k + 16));
     s[1][4] = i_dot(s[1][4], lookup_fifth(&tables, v1), i_set4(q + k + BASE3_K + 16));
   }
-  for (; k < k16; k += BASE3_K, t += 64) { /* what is left ends after 4, 8, 12, 16 or 20 inputs */
+  for (; k < length; k += BASE3_K, t += 64) { /* what is left ends after 4, 8, 12, 16 or 20 inputs */
     const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
     FOUR(0, w, 0)
-    if (k + 4 < k16) FOUR(0, w, 1)
-    if (k + 8 < k16) FOUR(0, w, 2)
-    if (k + 12 < k16) FOUR(0, w, 3)
-    if (k + 16 < k16) s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v), i_set4(q + k + 16));
+    if (k + 4 < length) FOUR(0, w, 1)
+    if (k + 8 < length) FOUR(0, w, 2)
+    if (k + 12 < length) FOUR(0, w, 3)
+    if (k + 16 < length) s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v), i_set4(q + k + 16));
   }
 #undef FOUR
   v16i sum = i_zero();
@@ -69,7 +69,7 @@ static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t k16, const uint
 }
 
 /* a few rows of x by a block of 16 outputs: unpacked once for all of them, two sums each */
-static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out, const int rows) {
+static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out, const int rows) {
   const lookup_t tables = lookup_load();
   const __m512i three = _mm512_set1_epi8(3);
   v16i s[8][2];
@@ -79,10 +79,10 @@ static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const i
     const __m512i c = codes; \
     _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++) s[r][(p) & 1] = i_dot(s[r][(p) & 1], c, i_set4(q + r * k16 + k + 4 * (p))); \
   }
-  for (int64_t k = 0; k < k16; k += BASE3_K, t += 64) {
+  for (int64_t k = 0; k < length; k += BASE3_K, t += 64) {
     _mm_prefetch((const char *)t + STREAM_AHEAD, _MM_HINT_T0);
     const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
-    const int64_t left = k16 - k;
+    const int64_t left = length - k;
     EACH_ROW(0, FIELD(w, 0))
     if (left > 4) EACH_ROW(1, FIELD(w, 1))
     if (left > 8) EACH_ROW(2, FIELD(w, 2))
@@ -93,9 +93,9 @@ static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const i
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) out[r] = _mm512_add_epi32(s[r][0], s[r][1]);
 }
-static BASE3_TARGET void base3_few_2(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out) { base3_few(q, k16, t, out, 2); }
-static BASE3_TARGET void base3_few_4(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out) { base3_few(q, k16, t, out, 4); }
-static BASE3_TARGET void base3_few_8(const int8_t *q, int64_t k16, const uint8_t *t, v16i *out) { base3_few(q, k16, t, out, 8); }
+static BASE3_TARGET void base3_few_2(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, 2); }
+static BASE3_TARGET void base3_few_4(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, 4); }
+static BASE3_TARGET void base3_few_8(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, 8); }
 
 static BASE3_TARGET void base3_planes_vbmi(const uint8_t *t, int64_t k16, uint8_t *planes) {
   const lookup_t tables = lookup_load();
@@ -175,11 +175,11 @@ PLANES_OF(12)
 #endif
 
 /* `rows` rows by one or two blocks of codes at t, `bytes` apart */
-static void base3_rows(ternary_t x, int64_t rows, const uint8_t *t, int64_t bytes, int two, int width, char *scratch) {
+static void base3_rows(ternary_t x, int64_t length, int64_t rows, const uint8_t *t, int64_t bytes, int two, int width, char *scratch) {
   uint8_t *planes = (uint8_t *)scratch;
   int32_t *sums = (int32_t *)(scratch + 2 * STRETCH / 4 * PLANE);
-  for (int64_t k = 0; k < x.k16; k += STRETCH, t += STRETCH / BASE3_K * 64) {
-    stretch_t z = {.x = x, .k = at_most(x.k16 - k, STRETCH), .sums = sums, .first = k == 0, .last = k + STRETCH >= x.k16};
+  for (int64_t k = 0; k < length; k += STRETCH, t += STRETCH / BASE3_K * 64) {
+    stretch_t z = {.x = x, .k = at_most(length - k, STRETCH), .sums = sums, .first = k == 0, .last = k + STRETCH >= length};
     base3_planes(t, z.k, planes);
     if (two) base3_planes(t + bytes, z.k, planes + STRETCH / 4 * PLANE);
     z.x.t = planes;
@@ -212,6 +212,7 @@ static void ternaryMatmulBase3_run(const op_t *o, int64_t chunk, char *scratch) 
   const int64_t outputs = o->a[1], k16 = round_up(o->a[2], 16), bytes = (o->a[2] + BASE3_K - 1) / BASE3_K * 64, blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
   const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, o->a[0]);
   const int64_t b0 = chunk % groups * per, b1 = at_most(b0 + per, blocks);
+  const int64_t length = at_most(k16, bytes / 64 * BASE3_K); /* where both q and t go on; q is zero beyond K */
   for (int64_t b = b0; b < b1; b += 2) {
     const int two = b + 1 < b1, width = (int)at_most(outputs - (b + two) * 16, 16);
     const uint8_t *t = (const uint8_t *)o->in[3] + b * bytes;
@@ -225,13 +226,13 @@ static void ternaryMatmulBase3_run(const op_t *o, int64_t chunk, char *scratch) 
           const int8_t *q = x.q + r * k16;
           v16i sums[8];
           step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-          if (step == 1) sums[0] = base3_row_vbmi(q, k16, t + i * bytes);
-          else (step == 8 ? base3_few_8 : step == 4 ? base3_few_4 : base3_few_2)(q, k16, t + i * bytes, sums);
+          if (step == 1) sums[0] = base3_row_vbmi(q, length, t + i * bytes);
+          else (step == 8 ? base3_few_8 : step == 4 ? base3_few_4 : base3_few_2)(q, k16, length, t + i * bytes, sums);
           for (int64_t j = 0; j < step; j++) ternary_store(&x, (int)(r + j), i, sums[j], i == two ? width : 16);
         }
       continue;
     }
 #endif
-    base3_rows(x, r1 - r0, t, bytes, two, width, scratch);
+    base3_rows(x, length, r1 - r0, t, bytes, two, width, scratch);
   }
 }

@@ -32,6 +32,8 @@ static void quantizeFine_run(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 
+enum { SIX_AHEAD = 4096 }; /* bytes that are asked for early */
+
 /* 16 outputs of `rows` rows */
 INLINE void six_body(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, const int rows, int last) {
   v16 acc[4], factor = f_zero();
@@ -42,6 +44,8 @@ INLINE void six_body(const int8_t *q, int64_t k, const int32_t *sum, const float
       factor = f_load(d);
       d += 16;
     }
+    for (int line = 0; line < 192; line += 64) __builtin_prefetch(codes + SIX_AHEAD + line);
+    __builtin_prefetch(s + SIX_AHEAD / 8);
     const v16i l0 = i_load(codes), l1 = i_load(codes + 64), h = i_load(codes + 128);
     const v16i c0 = i_six(l0, h, 0), c1 = i_six(l0, h, 1), c2 = i_six(l1, h, 2), c3 = i_six(l1, h, 3);
     const v16 w = f_mul(factor, i8_to_f(s));
