@@ -273,6 +273,10 @@ export const errorTable = {
   VERIT_OTHERS_WRITE: row<{ path: string; mode: string }>({
     what: f => `${f.path} can be changed by other users (mode ${f.mode})`, next: f => `If nobody else has changed it, run chmod go-w ${f.path}`,
   }),
+  VERIT_OTHERS_OWN: row<{ path: string; owner: number; user: number }>({
+    what: f => `${f.path} belongs to another user (user id ${f.owner}), who can change it`,
+    next: f => `If its content is what you expect, run chown ${f.user} ${f.path} (or chown root), or run Verit as its owner`,
+  }),
   VERIT_TRUST: row<{ path: string; problem: string }>({
     what: f => `The trust policy ${f.path} cannot be used: ${f.problem}`, next: () => 'Correct it; docs/models.md lists all it may say', exit: 2,
   }),
