@@ -151,6 +151,7 @@ static void next_step(input_t *in, fuzzed_t *f) {
     a[i] = largest;
     if (i < size_attributes(op)) work = at_most(work * at_least(at_most(largest, MOST_WORK), 1), MOST_WORK + 1);
   }
+  if (op == OP_dotProbe) work = at_most(64 * work, MOST_WORK + 1); /* a round is some thousand operations */
   f->work = at_least(f->work, work);
   if (!info->need(a, need_in, need_out)) f->must_refuse = 1;
   for (int i = 0; i < info->inputs; i++) *w++ = next_place(in, f, need_in[i]);
