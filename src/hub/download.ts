@@ -43,6 +43,8 @@ export interface Downloaded {
 }
 
 const HOUR_MS = 3_600_000
+/** Bytes between two looks at the disk: other downloads and logs fill it too. */
+const LOOK_BYTES = 64 << 20
 
 /**
  * @param revision asked instead of the source's own: a commit
@@ -98,7 +100,7 @@ async function attempt(source: ModelSource, url: URL, partial: Partial, options:
     }
     if (status !== 200 && !(status === 206 && asked.from !== undefined)) throw refused(found, source)
     const size = checkHead(found, source, partial, options)
-    await body(found, partial, size, options)
+    await body(found, source, partial, size, options)
     const { commit, sha256 } = found.facts
     return { size, revision: source.kind === 'hub' ? commit : undefined, announced: source.kind === 'hub' ? sha256 : undefined }
   } finally {
@@ -150,18 +152,36 @@ function checkHead({ response, url, facts }: Found, source: ModelSource, partial
   if (source.kind === 'hub' && facts.size !== undefined && facts.size !== size) wrong(`the hub announces ${facts.size} bytes, and the answer ${size}`)
   const limit = options.maxSize ?? 64 * 2 ** 30
   if (size > limit) throw new VeritError('VERIT_PULL_SIZE', { source: source.id, size, limit, by: 'limit' })
-  const disk = statfsSync(partial.folder)
-  const free = disk.bavail * disk.bsize
-  if (length > free) throw new VeritError('VERIT_PULL_SIZE', { source: source.id, size: length, limit: free, by: 'disk' })
+  checkRoom(source, partial, length)
   if (statusCode === 200) partial.restart(isStrong(etag) ? { etag, size } : undefined)
   return size
 }
 
+/**
+ * Bytes that a download may add to a disk: 1 GiB or 5 % of it, whichever is less, stay free, for the audit log and the state may lie there too.
+ * @param folder any on that disk
+ */
+export function roomFor(folder: string): number {
+  const { bavail, blocks, bsize } = statfsSync(folder)
+  return Math.max(0, Math.floor(bavail * bsize - Math.min(2 ** 30, blocks * bsize / 20)))
+}
+
+/** @throws VeritError VERIT_PULL_SIZE */
+function checkRoom(source: ModelSource, partial: Partial, size: number): void {
+  const limit = roomFor(partial.folder)
+  if (size > limit) throw new VeritError('VERIT_PULL_SIZE', { source: source.id, size, limit, by: 'disk' })
+}
+
 /** The parser of HTTP ends the body at its announced length, and reports one that is shorter. */
-async function body({ response, url }: Found, partial: Partial, size: number, options: DownloadOptions): Promise<void> {
+async function body({ response, url }: Found, source: ModelSource, partial: Partial, size: number, options: DownloadOptions): Promise<void> {
+  let looked = partial.bytes
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       partial.append(chunk)
+      if (partial.bytes - looked >= LOOK_BYTES) {
+        checkRoom(source, partial, size - partial.bytes)
+        looked = partial.bytes
+      }
       options.onProgress?.(partial.bytes, size)
     }
   } catch (e) {

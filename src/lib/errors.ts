@@ -313,7 +313,7 @@ export const errorTable = {
   }),
   VERIT_PULL_ANSWER: row<{ host: string; problem: string; hint: string }>({ what: f => `${f.host} does not give the file: ${f.problem}`, next: f => f.hint }),
   VERIT_PULL_SIZE: row<{ source: string; size: number; limit: number; by: 'limit' | 'disk' }>({
-    what: f => `${f.source} has ${f.size} bytes, more than the ${f.limit} ${f.by === 'limit' ? 'allowed' : 'free on the disk'}`,
+    what: f => `${f.source} has ${f.size} bytes, more than the ${f.limit} ${f.by === 'limit' ? 'allowed' : 'that the disk has room for (1 GiB or 5 % of it stay free)'}`,
     next: f => (f.by === 'limit' ? 'If that is right, allow it with --max-size' : 'Make room (`verit models gc` removes what nothing refers to), or keep models elsewhere with --models'),
   }),
   VERIT_PULL_DIGEST: row<{ source: string; wanted: string; got: string; by: string }>({

@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { loadModel } from '../../src/engine/load.ts'
+import { roomFor } from '../../src/hub/download.ts'
 import { ModelStore } from '../../src/hub/model-store.ts'
 import { pull } from '../../src/hub/pull.ts'
 import type { PullOptions } from '../../src/hub/pull.ts'
@@ -178,6 +179,19 @@ test('I4 a file over the limit is refused by its announced size, before its byte
   }
   await refused(SOURCE, 'VERIT_PULL_SIZE')
   await refused(SOURCE, 'VERIT_PULL_SIZE', { maxSize: Number.MAX_SAFE_INTEGER }) // the disk
+})
+
+test('I4 a file that would fill the disk to the last byte is refused: the audit log may lie there', async () => {
+  using place = new Place()
+  mkdirSync(place.models, { mode: 0o700, recursive: true })
+  const { bavail, blocks, bsize } = statfsSync(place.models)
+  const kept = Math.min(2 ** 30, blocks * bsize / 20)
+  assert.ok(Math.abs(roomFor(place.models) - Math.max(0, bavail * bsize - kept)) < kept / 2)
+  hub.misbehave = (_, response) => {
+    response.writeHead(200, { 'Content-Length': Math.floor(bavail * bsize - kept / 2) })
+    response.write('x')
+  }
+  assert.match((await refused(SOURCE, 'VERIT_PULL_SIZE', { maxSize: Number.MAX_SAFE_INTEGER })).what, /stay free/)
 })
 
 test('I4 bodies without length, compressed, of another length than announced', async () => {
