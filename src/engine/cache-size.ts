@@ -33,7 +33,8 @@ export const CACHE_SHARE = 1 / 4
 /** Rows of a cache are numbered in 32 bits. */
 const MOST_PAGES = Math.floor((2 ** 31 - 1) / PAGE_ROWS)
 
-const positionBytes = (config: ModelConfig): number => 8 * config.layers * keyHeads(config) * headWidth(config)
+/** Of the keys and values of one position in all layers. */
+export const positionBytes = (config: ModelConfig): number => 8 * config.layers * keyHeads(config) * headWidth(config)
 
 /**
  * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes can claim a million positions.

@@ -53,6 +53,11 @@ test('a token of the 2B-4T shape costs what its weights say', () => {
   assert.ok(Math.abs(parameterCount(modelOfShape('bitnet-125m')) - 123.6e6) < 1e5)
 })
 
+test('a head of its own is read whole, the token embedding beside it by the row', () => {
+  const own = parseModelConfig({ ...config, tied: false }), tied = tokenCost(config, form), { head, headBytes, layerBytes } = tokenCost(own, { ...form, head: 'f32' })
+  assert.deepEqual([tied.head, tied.headBytes, head, headBytes, layerBytes], ['f16', 320 * 64 * 2, 'f32', 320 * 64 * 4, tied.layerBytes])
+})
+
 test('rows of one run share what they read', () => {
   const cost = { head: 'f16', layerBytes: 1000, headBytes: 100, positionBytes: 2, operations: 0 }
   assert.equal(bytesPerToken(cost, { workload: 'decode', tokens: 9, sequences: 1 }, 256), 1100 + 2 * 5)

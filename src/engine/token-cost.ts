@@ -2,10 +2,10 @@
 import { roundUp } from '../lib/float.ts'
 import { elementBytes } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
-import { headWidth, keyHeads } from '../model/config.ts'
 import { elementsOf, parametersOf } from '../model/parameters.ts'
 import { servingParts } from '../model/weights.ts'
 import type { ServingForm } from '../model/weights.ts'
+import { positionBytes } from './cache-size.ts'
 
 export interface TokenCost {
   /** What the weights of the output head are kept as, in GGUF's words: f32, f16, q8_0 or q6_k. */
@@ -33,5 +33,5 @@ export function tokenCost(config: ModelConfig, form: ServingForm): TokenCost {
     } else if (!of.name.endsWith('_embedding')) layerBytes += bytes // of those one row is read
   }
   const ternary = parametersOf(config).filter(p => p.ternary).reduce((n, p) => n + elementsOf(p), 0)
-  return { head, layerBytes, headBytes, positionBytes: 8 * config.layers * keyHeads(config) * headWidth(config), operations: 2 * ternary }
+  return { head, layerBytes, headBytes, positionBytes: positionBytes(config), operations: 2 * ternary }
 }
