@@ -168,7 +168,7 @@ export class ModelStore implements Disposable {
       for (const [folder, name] of this.#files()) {
         if (!wanted.has(name)) removable.push({ path: join('sha256', folder, name), bytes: statSync(join(this.folder, 'sha256', folder, name)).size })
       }
-      for (const name of readdirSync(this.quarantine).filter(isAbandoned)) {
+      for (const name of readdirSync(this.quarantine).filter(each => isAbandoned(this.quarantine, each))) {
         const path = join('quarantine', name)
         removable.push({ path, bytes: statSync(join(this.folder, path, 'data'), { throwIfNoEntry: false })?.size ?? 0 })
       }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
-import { Partial, isStrong } from './partial.ts'
+import { Partial, isAbandoned, isStrong } from './partial.ts'
+import { thisHost } from './this-host.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'verit-partial-'))
 let quarantine = ''
@@ -50,7 +51,7 @@ test('two at once have a file each, and the one that ends last leaves nothing be
 test('a folder of a process that is gone is taken over, at the bytes that were synced; notes that make no sense begin anew', () => {
   left('abcdef', { etag: '"a"', size: 10 })
   const [key] = readdirSync(quarantine) as [string]
-  const dead = join(quarantine, `${key}.${2 ** 22 + 1}-${'0'.repeat(16)}`)
+  const dead = join(quarantine, `${key}.${thisHost}-${2 ** 22 + 1}-${'0'.repeat(16)}`)
   renameSync(join(quarantine, key), dead)
   writeFileSync(join(dead, 'data'), 'abcdefnot synced')
   assert.deepEqual(found(), [6, '"a"'])
@@ -60,6 +61,36 @@ test('a folder of a process that is gone is taken over, at the bytes that were s
     writeFileSync(join(quarantine, key, 'about.json'), about)
     assert.deepEqual(found(), [0, undefined], about)
   }
+})
+
+test('a folder of another host, where process numbers mean something else, is taken over only after a day without growth', () => {
+  left('abcdef', { etag: '"a"', size: 10 })
+  const [key] = readdirSync(quarantine) as [string]
+  for (const claim of [`${'0'.repeat(16)}-${2 ** 22 + 1}`, `${'0'.repeat(16)}-${process.pid}`, String(2 ** 22 + 1)]) {
+    const name = `${key}.${claim}-${'0'.repeat(16)}`
+    const other = join(quarantine, name)
+    renameSync(join(quarantine, key), other)
+    const quietFor = (hours: number, dataToo = true): void => {
+      const then = new Date(Date.now() - hours * 3_600_000)
+      if (dataToo) utimesSync(join(other, 'data'), then, then)
+      utimesSync(other, then, then)
+    }
+    for (const hours of [0, 23]) {
+      quietFor(hours)
+      assert.equal(isAbandoned(quarantine, name), false)
+      assert.deepEqual(found(), [0, undefined])
+    }
+    writeFileSync(join(other, 'data'), 'abcdef')
+    quietFor(25, false)
+    assert.equal(isAbandoned(quarantine, name), false)
+    quietFor(25)
+    assert.equal(isAbandoned(quarantine, name), true)
+    const mine = new Partial(quarantine, 'address')
+    assert.equal(mine.bytes, 6)
+    assert.ok(Date.now() - statSync(mine.folder).mtimeMs < 3_600_000) // others see that it is new
+    mine[Symbol.dispose]()
+  }
+  assert.equal(isAbandoned(quarantine, `${'0'.repeat(32)}.${'0'.repeat(16)}-1-${'0'.repeat(16)}`), false) // gone meanwhile
 })
 
 test('a restart forgets the bytes on disk, too', () => {

@@ -1,17 +1,21 @@
 /**
  * A file that is being downloaded, in a folder of its own under `quarantine`: `data`, and `about.json` with what is needed to go on later. The folder's
- * name says which process has it; a rename takes one over that nobody has, or whose process is gone, so that two downloads never write to one file.
+ * name says which process of which host has it; a rename takes one over that nobody has, or whose process is gone, so that two downloads never write to one file. Whether
+ * a process of another host (another container that shares the store) is gone cannot be seen: its folder counts as left once it has not grown for a day.
  * Bytes count as kept only when they were synced first: after a crash, the rest is fetched again.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { isAlive } from '../lib/process-alive.ts'
+import { thisHost } from './this-host.ts'
 
-const CLAIMED = /^[0-9a-f]{32}\.(\d+)-[0-9a-f]{16}$/
+/** Claims without a host are of earlier versions. */
+const CLAIMED = /^[0-9a-f]{32}\.(?:([0-9a-f]{16})-)?(\d+)-[0-9a-f]{16}$/
+const DAY_MS = 86_400_000
 const SYNC_BYTES = 64 << 20
 
 export interface About {
@@ -36,7 +40,7 @@ export class Partial implements Disposable {
   constructor(quarantine: string, address: string) {
     this.#quarantine = quarantine
     this.#key = createHash('sha256').update(address).digest('hex').slice(0, 32)
-    this.folder = join(quarantine, `${this.#key}.${process.pid}-${randomBytes(8).toString('hex')}`)
+    this.folder = join(quarantine, `${this.#key}.${thisHost}-${process.pid}-${randomBytes(8).toString('hex')}`)
     try {
       if (!this.#takeOver()) mkdirSync(this.folder, { mode: 0o700 })
       this.fd = openSync(this.path, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600)
@@ -121,8 +125,9 @@ export class Partial implements Disposable {
 
   #takeOver(): boolean {
     for (const name of readdirSync(this.#quarantine)) {
-      if (!name.startsWith(this.#key) || !isAbandoned(name)) continue
+      if (!name.startsWith(this.#key) || !isAbandoned(this.#quarantine, name)) continue
       try {
+        touch(join(this.#quarantine, name)) // before: another host must not take it for left at once
         renameSync(join(this.#quarantine, name), this.folder)
         return true
       } catch (e) {
@@ -134,9 +139,22 @@ export class Partial implements Disposable {
 }
 
 /** Whether no living process has this folder of the quarantine. */
-export function isAbandoned(name: string): boolean {
+export function isAbandoned(quarantine: string, name: string): boolean {
   const claim = CLAIMED.exec(name)
-  return claim === null ? /^[0-9a-f]{32}$/.test(name) : !isAlive(Number(claim[1]))
+  if (claim === null) return /^[0-9a-f]{32}$/.test(name)
+  const [, host, pid] = claim
+  return host === thisHost ? !isAlive(Number(pid)) : Date.now() - grown(join(quarantine, name)) > DAY_MS
+}
+
+/** When something was last written there, in milliseconds since 1970; infinite where it is gone. */
+function grown(folder: string): number {
+  const times = [folder, join(folder, 'data')].flatMap(path => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? [])
+  return times.length === 0 ? Infinity : Math.max(...times)
+}
+
+function touch(folder: string): void {
+  const now = new Date()
+  utimesSync(folder, now, now)
 }
 
 function readAbout(path: string): { about: About; bytes: number } | undefined {
