@@ -108,7 +108,7 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('H2', 'Storms of cancelled requests', 'places, connections and budget come back'),
     row('H3', 'One budget, many requests side by side', 'never overshot: the worst case is held first'),
     row('H4', 'One key with a hundred requests', 'others are served before its next'),
-    row('H5', 'Pushing others out of a prompt cache', 'there is no cache shared by requests'),
+    row('H5', 'Pushing others out of a prompt cache', 'a flood pushes out its own pages first'),
     row('H6', 'Making the server swap models', 'one model a server; other names are 404'),
     row('H7', 'A full disk', '503; goes on when there is room; the audit log verifies'),
     row('H8', 'No free descriptors', 'connections are refused, the server stays up and recovers'),

@@ -68,6 +68,13 @@ test('two that compute the same at the same time keep one page of it, and the pa
   assert.equal(cache.open(tokens(17, 50), 17, 't')!.reused, 0)
 })
 
+test('a tenant that fills the cache pushes out its own pages, not those of others', () => {
+  const cache = new PageCache(12), quiet = tokens(40, 500)
+  runOnce(cache, quiet, 'quiet')
+  for (let i = 0; i < 50; i++) runOnce(cache, tokens(60, 1000 + 100 * i), 'loud')
+  assert.equal(cache.open(quiet, 40, 'quiet')!.reused, 32)
+})
+
 test('whatever comes and goes: no page has two owners, shared ones hold the same tokens of one tenant, and every promise is kept', () => {
   const step = fc.record({ kind: fc.constantFrom('open', 'open', 'grow', 'grow', 'close'), who: fc.nat(20), tenant: fc.constantFrom('a', 'b', undefined), base: fc.nat(2), same: fc.nat(70), length: fc.integer({ min: 1, max: 90 }), more: fc.nat(40) })
   fc.assert(fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 9, max: 24 }), (steps, pages) => {

@@ -1,7 +1,7 @@
 /**
  * Who holds which page of the key and value cache. A sequence is let in only if all pages that it can come to need are there for it, takes them as it grows, and gives them back at once
  * when it ends. Full pages of a tenant stay for later sequences of the same tenant that begin with the same tokens (the keys and values of a position depend on nothing else, to the bit)
- * until their room is needed; the one that was not used for the longest goes first. A tenant never finds another's pages: each has a tree of its own.
+ * until their room is needed; then the tenant that keeps the most loses the one that it has not used for the longest. A tenant never finds another's pages: each has a tree of its own.
  */
 import { invariant } from '../lib/errors.ts'
 import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
@@ -11,6 +11,7 @@ interface Kept {
   readonly page: number
   readonly tokens: string
   readonly parent: Tree
+  readonly root: Root
   readonly children: Map<string, Kept>
   /** Sequences that hold it. */
   holders: number
@@ -18,6 +19,10 @@ interface Kept {
 interface Root {
   readonly tenant: string
   readonly children: Map<string, Kept>
+  /**
+   * Kept pages that no sequence holds, the longest unused first. Who holds a page holds all before it, and gives the last one back first: so a page always stands after what follows on it.
+   */
+  readonly idle: Set<Kept>
 }
 type Tree = Kept | Root
 
@@ -25,10 +30,8 @@ export class PageCache {
   readonly pages: number
   #free: number[]
   #tenants = new Map<string, Root>()
-  /**
-   * Kept pages that no sequence holds, the longest unused first. Who holds a page holds all before it, and gives the last one back first: so a page always stands after what follows on it.
-   */
-  #idle = new Set<Kept>()
+  /** Kept pages of all tenants that no sequence holds. */
+  #idle = 0
   /** Pages that sequences may still take. */
   #promised = 0
   #reusedTokens = 0
@@ -46,7 +49,7 @@ export class PageCache {
 
   /** Pages that sequences hold, that are promised to them, and that are kept for who comes. */
   get load(): { held: number; promised: number; kept: number } {
-    return { held: this.pages - this.#free.length - this.#idle.size, promised: this.#promised, kept: this.#idle.size }
+    return { held: this.pages - this.#free.length - this.#idle, promised: this.#promised, kept: this.#idle }
   }
 
   /**
@@ -59,7 +62,7 @@ export class PageCache {
     const found = tenant === undefined ? [] : this.#find(prompt, tenant)
     const more = Math.max(0, pagesOf(positions) - found.length)
     const idle = found.filter(k => k.holders === 0).length
-    if (this.#free.length + this.#idle.size - idle - this.#promised < more) return undefined
+    if (this.#free.length + this.#idle - idle - this.#promised < more) return undefined
     for (const kept of found) this.#hold(kept)
     this.#promised += more
     this.#reusedTokens += found.length * PAGE_ROWS
@@ -82,7 +85,7 @@ export class PageCache {
 
   #root(tenant: string): Root {
     let root = this.#tenants.get(tenant)
-    if (root === undefined) this.#tenants.set(tenant, root = { tenant, children: new Map() })
+    if (root === undefined) this.#tenants.set(tenant, root = { tenant, children: new Map(), idle: new Set() })
     return root
   }
 
@@ -91,21 +94,28 @@ export class PageCache {
     return this.#free.pop() ?? this.#evict()
   }
 
+  /** Who fills the cache pushes out its own pages first. */
   #evict(): number {
-    const [oldest] = this.#idle
-    invariant(oldest !== undefined && oldest.children.size === 0, 'a promised page is there')
-    this.#idle.delete(oldest)
+    let most: Root | undefined
+    for (const root of this.#tenants.values()) if (root.idle.size > (most?.idle.size ?? 0)) most = root
+    const [oldest] = most?.idle ?? []
+    invariant(most !== undefined && oldest !== undefined && oldest.children.size === 0, 'a promised page is there')
+    this.#hold(oldest)
     oldest.parent.children.delete(oldest.tokens)
-    if ('tenant' in oldest.parent && oldest.parent.children.size === 0) this.#tenants.delete(oldest.parent.tenant)
+    if (most.children.size === 0) this.#tenants.delete(most.tenant)
     return oldest.page
   }
 
   #hold(kept: Kept): void {
-    if (kept.holders++ === 0) this.#idle.delete(kept)
+    if (kept.holders++ > 0) return
+    kept.root.idle.delete(kept)
+    this.#idle--
   }
 
   #release(kept: Kept): void {
-    if (--kept.holders === 0) this.#idle.add(kept)
+    if (--kept.holders > 0) return
+    kept.root.idle.add(kept)
+    this.#idle++
   }
 }
 
@@ -155,7 +165,7 @@ export class SequencePages {
     for (let b = this.#kept.length; (b + 1) * PAGE_ROWS <= evaluated; b++) {
       const parent = this.#kept[b - 1] ?? root, tokens = tokensOf(ids, b), page = this.list[b]!
       let kept = parent.children.get(tokens)
-      if (kept === undefined) parent.children.set(tokens, kept = { page, tokens, parent, children: new Map(), holders: 1 })
+      if (kept === undefined) parent.children.set(tokens, kept = { page, tokens, parent, root, children: new Map(), holders: 1 })
       else {
         // Another sequence was faster: the same bits are there, and one page is enough.
         this.#owner.hold(kept)

@@ -17,11 +17,11 @@ const MODEL = 4
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, context, slots, instructionSet, memoryBytes, digest }) => {
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, context, slots, cacheBytes, instructionSet, memoryBytes, digest }) => {
   const file = new RegularFile(MODEL, name, false)
   const cores = processors().threads // read from files, which the lock hides
-  const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { context }) })
+  const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }) })
   const count = threads ?? (process.env.VERIT_THREADS === undefined ? cores : undefined)
-  return { sandbox, load: () => loadModel(file, { threads: count, context, slots, memoryBytes, instructionSet, digest: digest as Digest | undefined }) }
+  return { sandbox, load: () => loadModel(file, { threads: count, context, slots, cacheBytes, memoryBytes, instructionSet, digest: digest as Digest | undefined }) }
 })
 process.exit(0)

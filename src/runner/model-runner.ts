@@ -93,14 +93,15 @@ export class ModelRunner {
   /**
    * Runs one call. If the process dies before the first event, the call is sent once more to the next process; after that, or once an event was
    * given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way; if that fails, the call ends with VERIT_UNAVAILABLE.
+   * @param tenant whose earlier prompts may save work for this one. Default: nobody's
    */
-  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal): AsyncGenerator<CallEvent> {
+  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, tenant?: string): AsyncGenerator<CallEvent> {
     for (let attempt = 0; ; attempt++) {
       const process = await this.#next(signal)
       if (process === undefined) return
       let begun = false
       try {
-        for await (const event of process.generate(prompt, sampling, signal)) {
+        for await (const event of process.generate(prompt, sampling, signal, tenant)) {
           begun = true
           yield event
         }

@@ -35,6 +35,8 @@ export interface RunnerOptions {
   context?: number
   /** Calls that run side by side. */
   slots?: number
+  /** Size of the key and value cache. Default: see engine/cache-size.ts. */
+  cacheBytes?: number
   instructionSet?: string
   /** Ceiling of the process's memory. Default: worked out from the file and the machine (memory-ceiling.ts). */
   memoryBytes?: number
@@ -87,10 +89,10 @@ export class RunnerProcess {
 
   /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
   load(digest?: Digest): Promise<ModelInfo> {
-    const { name, threads, context, slots, instructionSet, memoryBytes, requireSandbox } = this.#options
+    const { name, threads, context, slots, cacheBytes, instructionSet, memoryBytes, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    this.#send({ type: 'load', name, ...defined({ threads, context, slots, instructionSet, memoryBytes, digest, requireSandbox }) })
+    this.#send({ type: 'load', name, ...defined({ threads, context, slots, cacheBytes, instructionSet, memoryBytes, digest, requireSandbox }) })
     return this.ready
   }
 
@@ -103,7 +105,7 @@ export class RunnerProcess {
   }
 
   /** Runs one call. Ending the iteration, or the signal, cancels it; the iteration then ends only once the process has let go of it. */
-  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal): AsyncGenerator<CallEvent> {
+  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, tenant?: string): AsyncGenerator<CallEvent> {
     if (this.#state === 'dead') throw this.#death()
     if (signal?.aborted === true) return
     const id = ++this.#lastId
@@ -115,7 +117,7 @@ export class RunnerProcess {
     }
     this.#calls.set(id, call)
     try {
-      this.#send({ type: 'generate', id, prompt, sampling })
+      this.#send({ type: 'generate', id, prompt, sampling, ...defined({ tenant }) })
       signal?.addEventListener('abort', cancel, { once: true })
       yield* call
     } finally {

@@ -106,7 +106,7 @@ class Session {
     }
   }
 
-  async #generate({ id, prompt, sampling }: Generate): Promise<void> {
+  async #generate({ id, prompt, sampling, tenant }: Generate): Promise<void> {
     const call = new OpenCall()
     this.#calls.set(id, call)
     try {
@@ -115,7 +115,7 @@ class Session {
       const request: GenerateRequest = 'messages' in prompt
         ? { ...sampling, prompt: engine.chatPrompt(prompt.messages), stop: [...sampling.stop ?? [], ...engine.chatStop] }
         : { ...sampling, prompt: 'text' in prompt ? prompt.text : prompt.tokens }
-      for await (const event of engine.generate(request, call.signal)) {
+      for await (const event of engine.generate(request, call.signal, tenant)) {
         if (event.type === 'token') await call.place()
         await this.#send(toMessage(id, event))
       }

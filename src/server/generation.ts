@@ -77,7 +77,7 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
   held.use(place)
   if (waits) await checkStillValid(a)
   const sampling = { ...call.sampling, maxTokens, maxPromptTokens }
-  const generation = model.runner.generate(call.prompt, sampling, signal)
+  const generation = model.runner.generate(call.prompt, sampling, signal, tenantOf(context, request.verit.caller!.record))
   const events = untilAborted(generation, signal)
   try {
     const first = await events.next()
@@ -91,6 +91,12 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
     const places = held.move()
     void generation.return(undefined).catch(() => undefined).finally(() => places.dispose())
   }
+}
+
+/** Whose earlier prompts may save work for this key's: those of its owner, or, where nobody is named, its own. Each is told apart by what it is, so that no owner can be called like a key. */
+function tenantOf({ config }: GatewayContext, { id, owner }: { id: string; owner: string }): string | undefined {
+  if (!config.inference.prefixReuse) return undefined
+  return owner === '' ? `key ${id}` : `owner ${owner}`
 }
 
 /** The key may have been revoked since the watch over it has looked last: no work begins for one that has. */

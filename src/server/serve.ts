@@ -99,7 +99,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const outbox = new OutboxDrain(store.outbox, audit, log)
     undo.defer(() => outbox.close())
     const stopping = new AbortController()
-    const { parallel, queue, context: positions, memoryMib, requireSandbox } = config.inference
+    const { parallel, queue, context: positions, cacheMib, memoryMib, requireSandbox } = config.inference
     const context: GatewayContext = {
       config, rules: httpRules(config), store, rates, audit, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
       admission: new Admission({ parallel, queue }), revocations: new Revocations(store.keys), serverKey: serverKey(state),
@@ -114,7 +114,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     let trust: ModelTrust | undefined, digest: Digest | undefined
     const model = await ModelRunner.start(options.model, {
       onDigest: taken => void (trust = check(digest = taken)),
-      slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }),
+      slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(cacheMib > 0 && { cacheBytes: cacheMib * 2 ** 20 }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }),
       ...options.runner, onEvent: event => noteRunner(context, event),
     }).catch(async (e: unknown) => {
       const detail = { model: modelId, ...(digest !== undefined && { digest }), reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL' }

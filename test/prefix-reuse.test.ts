@@ -1,0 +1,41 @@
+/** The model process as the gateway uses it: whose prompt it is changes nothing of an answer, nor does the size of the cache. */
+import assert from 'node:assert/strict'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { VeritError } from '../src/lib/errors.ts'
+import { ModelRunner } from '../src/runner/model-runner.ts'
+import { tinyModel } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-reuse-'))
+after(() => rmSync(dir, { recursive: true }))
+
+test('the same answer for the first and the second prompt of a tenant, for another tenant, and for none', async () => {
+  const path = await tinyModel(dir)
+  chmodSync(path, 0o600)
+  // 20 pages of 16 positions of one layer of two heads of 8
+  const runner = await ModelRunner.start(path, { threads: 1, slots: 4, cacheBytes: 20 * 16 * 8 * 16 })
+  try {
+    assert.equal(runner.info.context, 320)
+    const answer = async (tenant: string | undefined, tokens: number[]): Promise<number[]> => {
+      const ids: number[] = []
+      for await (const e of runner.generate({ tokens }, { maxTokens: 12, seed: 3, ignoreEndOfText: true }, undefined, tenant)) if (e.type === 'token') ids.push(e.token)
+      return ids
+    }
+    const prompt = Array.from({ length: 70 }, (_, i) => (i * 37) % 257)
+    const first = await answer('owner a', prompt)
+    assert.equal(first.length, 12)
+    for (const tenant of ['owner a', 'owner b', undefined]) assert.deepEqual(await answer(tenant, prompt), first)
+    assert.deepEqual(await Promise.all(['owner a', 'owner a', 'owner b', undefined, 'owner a'].map(t => answer(t, prompt))), Array(5).fill(first))
+    assert.deepEqual(await answer('owner a', prompt.slice(0, 33)), await answer('owner c', prompt.slice(0, 33)))
+  } finally {
+    await runner.close()
+  }
+})
+
+test('a cache that does not hold the context that was asked for is refused at the start', async () => {
+  const path = await tinyModel(dir)
+  chmodSync(path, 0o600)
+  await assert.rejects(ModelRunner.start(path, { threads: 1, context: 400, cacheBytes: 20 * 16 * 8 * 16 }), (e: unknown) => VeritError.is(e, 'VERIT_REQUEST') && /400 positions/.test(e.message))
+})
