@@ -1,6 +1,6 @@
 /**
- * Speed beside the machine's limits: each round measures memory, dot products, steps that do nothing and the work one after the other, so that a share compares what was measured within
- * seconds; a shared host can change its speed by a third within minutes.
+ * Speed beside the machine's limits: each round measures memory, dot products, steps that do nothing, the work, and memory again, one after the other, so that
+ * a share compares what was measured within seconds; a shared host can change its speed by a third within minutes.
  */
 import { MachineLimits } from '../exec/machine-limits.ts'
 import type { Executor } from '../exec/plan.ts'
@@ -71,7 +71,8 @@ export async function measureWork(executor: Executor, config: ModelConfig, weigh
   await doWork(model, { ...size, tokens: Math.min(size.tokens, size.workload === 'prefill' ? model.rows : 8) }, () => {})
   const all: Round[] = []
   while (all.length < rounds) {
-    const read = await limits.readRate(), dots = await limits.dotRate(), empty = await limits.emptyRate(), speed = await timed(size), alone = several ? await timed(single) : NaN
+    const before = await limits.readRate(), dots = await limits.dotRate(), empty = await limits.emptyRate(), speed = await timed(size)
+    const read = (before + await limits.readRate()) / 2, alone = several ? await timed(single) : NaN
     all.push({ read, dots, empty, speed, alone, loaded: busy === undefined ? NaN : await beside(busy, () => timed(size)) })
   }
   const of = (value: (r: Round) => number): Rate => spread(all.map(value))
