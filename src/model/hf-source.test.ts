@@ -118,6 +118,15 @@ test('a configuration that means another model, and tensors that do not fit it, 
     const path = make(change)
     assert.throws(() => new HfSource(path, entries), (e: unknown) => VeritError.is(e) && e.code !== 'VERIT_INTERNAL' && words.test(e.message), String(words))
   }
+  for (const [text, words] of [['{"model_type":"bitnet","model_type":"llama"}', /config\.json .*model_type/], ['[]', /its content is not an object/], ['{', /config\.json/], ['\xff', /not UTF-8/]] as const) {
+    const path = make()
+    writeFileSync(join(path, 'config.json'), Buffer.from(text, 'latin1'))
+    assert.throws(() => new HfSource(path, entries), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_FILE') && words.test(e.message), text)
+  }
+  const twice = make()
+  writeSafetensors(join(twice, 'model-00001-of-00002.safetensors'), new Map([['model.norm.weight', f32([16], () => 1)]]))
+  assert.throws(() => new HfSource(twice, entries), /model\.norm\.weight stands in two of its files/)
+  assert.throws(() => new HfSource(join(folder, 'none'), entries), (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND'))
   for (const scale of [0, -1, NaN, Infinity]) {
     using source = new HfSource(make((_, t) => void t.set('model.layers.0.mlp.down_proj.weight_scale', f32([1], () => scale))), entries)
     assert.throws(() => matrix(source), (e: unknown) => VeritError.is(e) && /weight_scale/.test(e.message), String(scale))

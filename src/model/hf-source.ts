@@ -195,5 +195,10 @@ export class HfSource implements ModelSource, Disposable {
 function readJson(path: string): unknown {
   using file = openRegular(path, 'the configuration of the model')
   if (file.size > MAX_CONFIG_BYTES) throw new VeritError('VERIT_MODEL_FILE', { file: path, problem: `it is larger than ${MAX_CONFIG_BYTES} bytes` })
-  return parseStrictJson(file.readAll())
+  try {
+    return parseStrictJson(file.readAll())
+  } catch (e) {
+    if (VeritError.is(e, 'VERIT_JSON') || VeritError.is(e, 'VERIT_CONTENT_TYPE')) throw new VeritError('VERIT_MODEL_FILE', { file: path, problem: e.fields.problem }, e)
+    throw e
+  }
 }
