@@ -118,7 +118,7 @@ test('a configuration that means another model, and tensors that do not fit it, 
     const path = make(change)
     assert.throws(() => new HfSource(path, entries), (e: unknown) => VeritError.is(e) && e.code !== 'VERIT_INTERNAL' && words.test(e.message), String(words))
   }
-  for (const [text, words] of [['{"model_type":"bitnet","model_type":"llama"}', /config\.json .*model_type/], ['[]', /its content is not an object/], ['{', /config\.json/], ['\xff', /not UTF-8/]] as const) {
+  for (const [text, words] of [['{"model_type":"bitnet","model_type":"llama"}', /config\.json .*stands twice/], ['[]', /its content is not an object/], ['{', /config\.json/], ['\xff', /not UTF-8/]] as const) {
     const path = make()
     writeFileSync(join(path, 'config.json'), Buffer.from(text, 'latin1'))
     assert.throws(() => new HfSource(path, entries), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_FILE') && words.test(e.message), text)
