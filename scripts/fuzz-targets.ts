@@ -55,6 +55,7 @@ async function ggufTarget(): Promise<Target> {
   const seeds = [
     every, await model({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257, bias: true }),
     await model({ kind: 'bitnet', layers: 1, hidden: 8, heads: 4, kvHeads: 2, ffn: 8, context: 8, vocab: 257 }),
+    await model({ kind: 'bitnet', layers: 1, hidden: 8, heads: 2, ffn: 8, context: 8, vocab: 257, activation: 'silu', subNorms: false, tied: false }),
     await withSentencePieces(await model({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 262, bias: true })),
   ]
   const read = (bytes: Buffer): GgufFile => new GgufFile(bytesSource(bytes, 'fuzzed.gguf'))
