@@ -73,6 +73,8 @@ export function executorOf({ threads, instructionSet, packing }: ModelFlags): Ex
 /** Makes or loads what is measured. @param executor decides how ternary weights are kept */
 export async function measuredModel(executor: Executor, { model, shape, vocabSize, head }: ModelFlags): Promise<MeasuredModel> {
   if (shape === undefined) {
+    const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
+    if (idle !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${idle} says something of a --shape, and there is none`, hint: 'A file has both of its own' })
     const path = model ?? defaultModelPath()
     if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
     using file = await openModelFile(path, 'a GGUF model')
