@@ -60,6 +60,8 @@ class Packer implements Disposable {
   #order: (p: Parameter) => Int32Array | undefined
   #plans = new Map<string, LoadedPlan>()
   #running: Promise<void> = Promise.resolve()
+  #staging = [new ArrayBuffer(0), new ArrayBuffer(0)]
+  #turn = 0
 
   constructor(file: GgufFile, executor: Executor, form: ServingForm, order: (p: Parameter) => Int32Array | undefined) {
     this.#file = file
@@ -103,7 +105,7 @@ class Packer implements Disposable {
   }
 
   #inOrder(name: string, type: TernaryType, order: Int32Array | undefined, inputs: number): Uint8Array<ArrayBuffer> {
-    const raw = this.#file.readTensor(name)
+    const raw = this.#read(name, 0, this.#file.tensor(name).byteLength)
     return order === undefined ? raw : pickRows(raw, order, type === 'I2_S' ? inputs / 4 : ternaryBytes(type, inputs))
   }
 
@@ -117,8 +119,7 @@ class Packer implements Disposable {
     const [out, inputs] = p.shape as [number, number], six = form === 'sixBits', row = six ? (inputs / 256) * 210 : (inputs / 32) * 34
     const most = 16 * Math.max(1, Math.floor(SLICE / (16 * row)))
     for (let from = 0; from < out; from += most) {
-      const rows = Math.min(most, out - from), raw = new Uint8Array(rows * row)
-      this.#file.readTensorPart(name, from * row, raw)
+      const rows = Math.min(most, out - from), raw = this.#read(name, from * row, rows * row)
       // Bytes for each weight of a row.
       const shares = six ? { codes: 3 / 4, s: 1 / 16, d: 4 / 256 } : { codes: 1, d: 2 / 32 }
       const [a, b] = [from * inputs, (from + Math.ceil(rows / 16) * 16) * inputs]
@@ -134,12 +135,20 @@ class Packer implements Disposable {
     const [out, inputs] = p.shape as [number, number], row = 2 * inputs
     const most = 32 * Math.max(1, Math.floor(SLICE / (32 * row)))
     for (let from = 0; from < out; from += most) {
-      const rows = Math.min(most, out - from), raw = new Uint8Array(rows * row)
-      this.#file.readTensorPart(name, from * row, raw)
+      const rows = Math.min(most, out - from), raw = this.#read(name, from * row, rows * row)
       await this.#run(`halves ${rows} ${inputs}`, () => halfPanelsPlan(rows, inputs), { raw, panels: place.subarray(from * row, from * row + Math.ceil(rows / 32) * 32 * row) }, () => {
         throw new VeritError('VERIT_TENSOR', { tensor: name, problem: 'it holds a value that is not a finite number' })
       })
     }
+  }
+
+  /** Bytes of a tensor, in one of two buffers by turns: the plan that runs now may still read the other. */
+  #read(name: string, from: number, length: number): Uint8Array<ArrayBuffer> {
+    const turn = (this.#turn = 1 - this.#turn)
+    if (this.#staging[turn]!.byteLength < length) this.#staging[turn] = new ArrayBuffer(length)
+    const raw = new Uint8Array(this.#staging[turn]!, 0, length)
+    this.#file.readTensorPart(name, from, raw)
+    return raw
   }
 
   /** Waits for the plan before, then starts this one. `refused` says what was wrong with the data. */
