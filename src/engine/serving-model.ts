@@ -49,7 +49,9 @@ export class ServingModel {
     this.context = Math.min(config.context, options.context ?? defaultContext(config))
     this.slots = options.slots ?? 1
     this.rows = Math.max(options.rows ?? 256, this.slots)
-    this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) => (options.pages === undefined ? i : 0))
+    // Without others' say, first pages lie beside first pages: little memory is touched while sequences are short.
+    const own = (i: number): number => (i % this.#width) * this.slots + Math.floor(i / this.#width)
+    this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) => (options.pages === undefined ? own(i) : 0))
     const cacheRows = PAGE_ROWS * (options.pages ?? this.#tables.length)
     const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows, sequences: this.slots, context: this.context }, weights.form)
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
