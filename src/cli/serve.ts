@@ -113,13 +113,17 @@ function readSecrets(config: ServerConfig): { databaseUrl?: string; rateUrl?: st
   return { ...defined({ databaseUrl: databaseUrl(), rateUrl: rateUrl() }), webhookSecrets }
 }
 
+/** Under npm one Ctrl-C comes twice, from the terminal and from npm, within some milliseconds. */
+const SAME_SIGNAL_MS = 300
+
 /** The first signal stops in order, the second at once. */
 function stopOnSignals(server: RunningServer, grace: number): void {
-  let asked = false
+  let asked: number | undefined
   const stop = (signal: NodeJS.Signals): void => {
     const status = signal === 'SIGINT' ? 130 : 143
-    if (asked) process.exit(status)
-    asked = true
+    if (asked !== undefined && performance.now() - asked > SAME_SIGNAL_MS) process.exit(status)
+    if (asked !== undefined) return
+    asked = performance.now()
     process.stderr.write(`\nverit: stopping; answers under way have ${grace} s. Again to stop at once.\n`)
     void server.close(grace * 1000).then(() => process.exit(0))
   }
