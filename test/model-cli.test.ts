@@ -63,5 +63,24 @@ test('trust is added, shown and removed; a policy verifies', () => {
   assert.equal(model('verify', 'team-a.gguf', '--policy', 'state/trust.toml').status, 0)
   assert.equal(trust('remove', '--signer', 'team', '--name', 'my').status, 0)
   assert.match(model('verify', 'team-a.gguf', '--policy', 'state/trust.toml').stderr, /VERIT_SIGNER/)
+  const failed = model('verify', 'team-a.gguf', '--policy', 'state/trust.toml', '--json')
+  assert.equal(failed.status, 1)
+  const { ok, code, problem } = JSON.parse(failed.stdout) as { ok: boolean; code: string; problem: string }
+  assert.deepEqual([ok, code], [false, 'VERIT_SIGNER'])
+  assert.match(problem, /none of those trusted/)
   assert.match(trust('remove', '--signer', 'team').stderr, /does not have the signer team.*VERIT_USAGE/)
+})
+
+test('a policy verifies by digest, too, and says what is missing where it has neither', () => {
+  writeFileSync(join(dir, 'plain.gguf'), 'content')
+  const trust = (...args: string[]) => model('trust', ...args, '--policy', 'digests.toml')
+  assert.equal(trust('add', '--unsigned', 'other').status, 0)
+  const missing = model('verify', 'plain.gguf', '--policy', 'digests.toml')
+  assert.match(`${missing.status} ${missing.stderr}`, /^2 .*no signature plain\.gguf\.sig, and digests\.toml has no digest for the name plain\..*verit serve plain\.gguf --check\. \[VERIT_USAGE\]/)
+  assert.equal(trust('add', '--name', 'plain', '--digest', 'ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73').status, 0)
+  assert.match(model('verify', 'plain.gguf', '--policy', 'digests.toml').stdout, /^Trusted by digest: digests\.toml has sha256:ed70.* for the name plain\n$/)
+  const { ok, by } = JSON.parse(model('verify', 'plain.gguf', '--policy', 'digests.toml', '--json').stdout) as { ok: boolean; by: string }
+  assert.deepEqual([ok, by], [true, 'digest'])
+  appendFileSync(join(dir, 'plain.gguf'), '.')
+  assert.match(model('verify', 'plain.gguf', '--policy', 'digests.toml').stderr, /not one of those that digests\.toml trusts.*--name plain --policy digests\.toml\. \[VERIT_UNTRUSTED\]/)
 })
