@@ -25,7 +25,7 @@ export function command(): Command {
   part('list', 'List names, sizes, digests and sources.', '  verit models list\n  verit models list --json').action(list)
   part('show', 'Show one model: its digest, source and path.', '  verit models show mine\n  verit models show mine --json | jq -r .digest').argument('<name>').action(show)
   part('remove', 'Take a name away. Its file stays until gc.', '  verit models remove mine').argument('<name>').action(remove)
-  part('gc', 'Remove files that no name and no known verit.lock refers to, and downloads that nobody goes on with.', '  verit models gc --dry-run\n  verit models gc')
+  part('gc', 'Remove files that no name and no known verit.lock refers to, and downloads that nobody goes on with; say what holds the others.', '  verit models gc --dry-run\n  verit models gc')
     .option('--dry-run', 'only say what would be removed').action(gc)
   return models
 }
@@ -71,9 +71,11 @@ function remove(name: string, { models, json }: Options): void {
 
 function gc({ models, json, dryRun }: Options): void {
   using store = existing(models)
-  const removed = store?.gc(dryRun === true) ?? []
-  if (json === true) return line(removed)
+  const removed = store?.gc(dryRun === true) ?? [], kept = store?.kept() ?? []
+  if (json === true) return line({ removed, kept })
   for (const { path, bytes } of removed) process.stdout.write(`${path}  ${formatBytes(bytes)}\n`)
   const sum = formatBytes(removed.reduce((n, r) => n + r.bytes, 0))
   process.stdout.write(`${removed.length} ${removed.length === 1 ? 'file' : 'files'}, ${sum} ${dryRun === true ? 'would be' : 'were'} removed\n`)
+  if (kept.length > 0) process.stdout.write(`Kept, and what refers to each (verit models remove takes a name away):\n`)
+  for (const { path, bytes, by } of kept) process.stdout.write(`${path}  ${formatBytes(bytes)}\n  ${by.map(each => printable(each)).join(', ')}\n`)
 }

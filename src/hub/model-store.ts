@@ -41,6 +41,12 @@ export interface Removable {
   readonly bytes: number
 }
 
+/** A file that `gc` leaves. */
+export interface Kept extends Removable {
+  /** What refers to it: `the name NAME`, or the path of a lock file. */
+  readonly by: readonly string[]
+}
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, source TEXT NOT NULL, revision TEXT, pulled TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS locks (path TEXT PRIMARY KEY) STRICT;
@@ -162,12 +168,8 @@ export class ModelStore implements Disposable {
   /** Removes the files that no name and no lock file refers to, and downloads that nobody goes on with. @param dryRun only says which */
   gc(dryRun: boolean): Removable[] {
     return this.exclusively(() => {
-      const named = this.list().flatMap(m => [m.digest, ...(m.signature === undefined ? [] : [m.signature.digest])])
-      const wanted = new Set<string>([...named.map(d => d.slice(7)), ...this.#locked()])
-      const removable: Removable[] = []
-      for (const [folder, name] of this.#files()) {
-        if (!wanted.has(name)) removable.push({ path: join('sha256', folder, name), bytes: statSync(join(this.folder, 'sha256', folder, name)).size })
-      }
+      const wanted = this.#wanted()
+      const removable: Removable[] = this.#files().filter(f => !wanted.has(f[1])).map(f => this.#described(f))
       for (const name of readdirSync(this.quarantine).filter(each => isAbandoned(this.quarantine, each))) {
         const path = join('quarantine', name)
         removable.push({ path, bytes: statSync(join(this.folder, path, 'data'), { throwIfNoEntry: false })?.size ?? 0 })
@@ -177,14 +179,41 @@ export class ModelStore implements Disposable {
     })
   }
 
+  /** The files that `gc` leaves, and why. */
+  kept(): Kept[] {
+    return this.exclusively(() => {
+      const wanted = this.#wanted()
+      return this.#files().flatMap(f => {
+        const by = wanted.get(f[1])
+        return by === undefined ? [] : [{ ...this.#described(f), by: [...by] }]
+      }).toSorted((a, b) => (a.path < b.path ? -1 : 1))
+    })
+  }
+
   [Symbol.dispose](): void {
     this.#db.close()
   }
 
-  /** A lock file that cannot be read stops the collection: what it refers to is not known. */
-  #locked(): string[] {
-    const paths = this.#db.prepare('SELECT path FROM locks').all().map(r => String(r['path']))
-    return paths.flatMap(path => [...readLock(path).values()].map(p => p.digest.slice(7)))
+  /** By file name, what refers to it. A lock file that cannot be read is an error: what it refers to is not known. */
+  #wanted(): Map<string, Set<string>> {
+    const wanted = new Map<string, Set<string>>()
+    const hold = (digest: Digest, by: string): void => {
+      const name = digest.slice(7)
+      wanted.set(name, (wanted.get(name) ?? new Set()).add(by))
+    }
+    for (const m of this.list()) {
+      hold(m.digest, `the name ${m.name}`)
+      if (m.signature !== undefined) hold(m.signature.digest, `the name ${m.name}`)
+    }
+    for (const { path } of this.#db.prepare('SELECT path FROM locks ORDER BY path').all()) {
+      for (const { digest } of readLock(String(path)).values()) hold(digest, String(path))
+    }
+    return wanted
+  }
+
+  #described([folder, name]: [folder: string, name: string]): Removable {
+    const path = join('sha256', folder, name)
+    return { path, bytes: statSync(join(this.folder, path)).size }
   }
 
   #files(): [folder: string, name: string][] {
