@@ -164,6 +164,13 @@ static void concat_run(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 
+/* whether a row of that number is there; if not, the run ends with an error */
+static int known_id(const op_t *o, int64_t id, int64_t rows) {
+  if (id >= 0 && id < rows) return 1;
+  atomic_store(o->error, 1);
+  return 0;
+}
+
 static void embedding_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *table = o->in[0];
@@ -171,10 +178,7 @@ static void embedding_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
-    if (id < 0 || id >= v) {
-      atomic_store(o->error, 1);
-      continue;
-    }
+    if (!known_id(o, id, v)) continue;
     memmove((float *)o->out[0] + r * c, table + id * c, 4 * (size_t)c);
   }
 }
@@ -190,10 +194,7 @@ static void embeddingGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   for (int64_t r = 0; r < v; r++) memset(d + r * c + c0, 0, 4 * (size_t)(c1 - c0));
   for (int64_t r = 0; r < rows; r++) {
     const int64_t id = ids[r];
-    if (id < 0 || id >= v) {
-      atomic_store(o->error, 1);
-      continue;
-    }
+    if (!known_id(o, id, v)) continue;
     float *row = d + id * c;
     const float *x = dy + r * c;
     for (int64_t j = c0; j < c1; j += 16) {

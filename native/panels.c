@@ -31,10 +31,7 @@ static void panelRows_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
-    if (id < 0 || id >= v) {
-      atomic_store(o->error, 1);
-      continue;
-    }
+    if (!known_id(o, id, v)) continue;
     const int64_t at = id / PANEL * c * PANEL + id % PANEL;
     float *y = (float *)o->out[0] + r * c;
     if (o->a[3])

@@ -87,10 +87,7 @@ static void sixBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t v = o->a[1], k = o->a[2], per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
-    if (id < 0 || id >= v) {
-      atomic_store(o->error, 1);
-      continue;
-    }
+    if (!known_id(o, id, v)) continue;
     const int64_t b = id / 16, j = id % 16;
     const uint8_t *codes = (const uint8_t *)o->in[0] + b * (k / 16) * 192;
     const int8_t *s = (const int8_t *)o->in[1] + b * k + j;
