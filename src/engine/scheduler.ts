@@ -10,7 +10,7 @@ import type { Sequence } from './sequence.ts'
 import type { Row, ServingModel } from './serving-model.ts'
 
 /** Most rows of prompts in a step that also makes answers: a token of an answer waits for no more than these. */
-const PROMPT_ROWS = 64
+const PROMPT_ROWS = 32
 
 interface Part {
   readonly sequence: Sequence
