@@ -55,6 +55,18 @@ test('every malformed file has the problem that opening ends with, and good file
   for (const f of ggufControls) assert.ok((await both(checkGguf, forge(f))).found.none)
 })
 
+test('a file that was cut has one problem that says so, first, and a few of those that follow from it', async () => {
+  const tensors = Array.from({ length: 10 }, (_, i) => ({ name: `t${i}`, type: 'F32' as const, shape: [8], data: new Uint8Array(32) }))
+  const path = join(dir, 'cut.gguf')
+  writeGguf(path, { metadata: [['general.architecture', gguf.string('gpt')]], tensors })
+  const bytes = readFileSync(path), { first, found } = await both(checkGguf, bytes.subarray(0, bytes.length - 200))
+  const cut = `the file is cut: it has ${bytes.length - 200} of ${bytes.length} bytes`
+  assert.equal((first!.fields as { problem: string }).problem, cut)
+  assert.deepEqual(found.shown.map(p => p.problem.replace(/ has .* beyond/, ' beyond')), [
+    cut, ...['t3', 't4', 't5'].map(t => `tensor ${t} beyond the end of the file at ${bytes.length - 200}`), '4 more tensors end beyond it',
+  ])
+})
+
 test('several faults of one file are all found, each with its byte', async () => {
   const bytes = forge({
     entries: [stringEntry('', 'v'), stringEntry('a', 'v'), stringEntry('a', 'w'), entry('k', 7, Buffer.from([2])), entry('general.alignment', 4, u32(13))],

@@ -72,7 +72,7 @@ test('a SentencePiece model is shown as well, by its content and under any name'
   assert.equal(report.format, 'SentencePiece model')
   assert.equal((report.metadata.find(e => e.key === 'scores')!.value as number[]).length, 700)
   writeFileSync(path, readFileSync(path).subarray(0, 5004))
-  assert.match(run(path).stderr, /cannot be used as a SentencePiece model: at byte \d+, field 1 has \d+ bytes, where \d+ are left.* \[VERIT_SENTENCEPIECE\]\n$/)
+  assert.match(run(path).stderr, /cannot be used as a SentencePiece model: at byte \d+, the file is cut: it has 5004 of at least 5012 bytes \(field 1 has \d+ bytes, where \d+ are left\).* \[VERIT_SENTENCEPIECE\]\n$/)
 })
 
 test('--strict says that a SentencePiece model is good, or lists what is wrong with it and where', () => {

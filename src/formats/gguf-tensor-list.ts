@@ -25,6 +25,9 @@ export interface GgufTensor {
 
 export const align = (n: number, alignment: number): number => Math.ceil(n / alignment) * alignment
 
+/** Of a file that was cut, so many tensors beyond its end are named. */
+const NAMED = 3
+
 /** Bytes of a tensor whose size or place is unknown because of a fault. */
 const NONE = -1
 
@@ -63,7 +66,10 @@ export class TensorList {
    */
   place(c: GgufCursor, dataOffset: number, alignment: number, size: number): void {
     // a tensor without a size or outside the file: what lies between the others is unknown
-    let closed = !this.#bytes.includes(NONE)
+    let closed = !this.#bytes.includes(NONE), outside = 0
+    const whole = closed ? this.#wholeSize(dataOffset, alignment) : undefined
+    const cut = whole !== undefined && whole > size
+    if (cut) c.flag(`the file is cut: it has ${size} of ${whole} bytes`, size)
     for (let i = 0; i < this.count; i++) {
       if (this.#bytes[i] === NONE) continue
       const relative = this.#relative[i]!, bytes = this.#bytes[i]!
@@ -73,10 +79,11 @@ export class TensorList {
       }
       if (dataOffset + relative + bytes <= size) continue
       const offset = c.exactly(this.#offsets[i]!)
-      c.flag(`tensor ${this.#shown(i)} has ${bytes} bytes at offset ${offset}, beyond the end of the file at ${size}`, this.#entries[i])
+      if (!cut || ++outside <= NAMED) c.flag(`tensor ${this.#shown(i)} has ${bytes} bytes at offset ${offset}, beyond the end of the file at ${size}`, this.#entries[i])
       this.#bytes[i] = NONE
       closed = false
     }
+    if (outside > NAMED) c.flag(`${outside - NAMED} more tensors end beyond it`, size)
     let expected = 0
     for (const i of this.#inOrder()) {
       if (this.#bytes[i] === NONE) continue
@@ -98,6 +105,16 @@ export class TensorList {
         byteLength: this.#bytes[i]!, offset: dataOffset + this.#relative[i]!,
       }
     })
+  }
+
+  /** Bytes of a file with these tensors, all of known size; undefined where they do not lie one after the other. */
+  #wholeSize(dataOffset: number, alignment: number): number | undefined {
+    let end = 0
+    for (const i of this.#inOrder()) {
+      if (this.#relative[i] !== align(end, alignment)) return undefined
+      end = this.#relative[i]! + this.#bytes[i]!
+    }
+    return dataOffset + end <= ggufLimits.fileBytes ? dataOffset + end : undefined
   }
 
   #read(c: GgufCursor, i: number): void {

@@ -24,6 +24,7 @@ export class ProtobufReader {
   /** Position of the next byte. */
   at: number
   readonly end: number
+  readonly #outermost: boolean
   #bytes: Buffer
   #refuse: Refuse
   /** Of the varint that was read last: the lowest 28 bits, the next 28, the rest. */
@@ -37,6 +38,7 @@ export class ProtobufReader {
     this.#refuse = refuse
     this.at = start
     this.end = end
+    this.#outermost = start === 0 && end === bytes.length
   }
 
   /** The tag of the next field, or undefined at the end of the message. Its value must be read or skipped next. */
@@ -106,7 +108,12 @@ export class ProtobufReader {
   #length(field: Field): number {
     const at = this.at
     const length = this.#unsigned(`the length of field ${field.number}`, Number.MAX_SAFE_INTEGER)
-    if (length > this.end - this.at) this.#refuse(`field ${field.number} has ${length} bytes, where ${this.end - this.at} are left`, at)
+    const left = this.end - this.at
+    if (length > left) {
+      const problem = `field ${field.number} has ${length} bytes, where ${left} are left`
+      const cut = this.#outermost && field.offset > 0 // after a field that is whole
+      this.#refuse(cut ? `the file is cut: it has ${this.end} of at least ${this.at + length} bytes (${problem})` : problem, at)
+    }
     return length
   }
 
