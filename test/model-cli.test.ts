@@ -39,6 +39,7 @@ test('keys that others can use, or of other kinds, are refused', () => {
   writeFileSync(join(dir, 'x.gguf'), '')
   assert.equal(model('keygen', 'other.pem', '--type', 'p384').status, 0)
   chmodSync(join(dir, 'other.pem'), 0o640)
+  assert.match(model('sign', 'x.gguf', '--key', 'other.pub').stderr, /it is a public key.*private key that belongs to it.*VERIT_KEY_FILE/)
   assert.match(model('sign', 'x.gguf', '--key', 'other.pem').stderr, /chmod 600.*VERIT_KEY_FILE/)
   chmodSync(join(dir, 'other.pem'), 0o600)
   chmodSync(join(dir, 'x.gguf'), 0o666)

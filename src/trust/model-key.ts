@@ -60,6 +60,11 @@ export function publicKeyFromPem(pem: string, source: string): ModelKey {
 export function readPrivateModelKey(path: string): ModelKey & { readonly privateKey: KeyObject } {
   const file = openRegular(path, 'the private key to sign with')
   try {
+    if (file.size > MAX_KEY_BYTES) refuse(path, `it has more than ${MAX_KEY_BYTES} bytes`, 'Give a private key in PEM')
+    const bytes = file.readAll()
+    if (bytes.includes('-----BEGIN PUBLIC KEY-----') && !bytes.includes('PRIVATE KEY-----')) {
+      refuse(path, 'it is a public key, and only the private one signs', 'Give the private key that belongs to it (BEGIN PRIVATE KEY): verit model keygen makes both, NAME.pem and NAME.pub')
+    }
     if (process.platform !== 'win32') {
       const { mode, uid } = fstatSync(file.fd)
       if (uid !== process.geteuid!() && uid !== 0) refuse(path, 'it belongs to another user', 'Use a key of your own')
@@ -67,8 +72,6 @@ export function readPrivateModelKey(path: string): ModelKey & { readonly private
         refuse(path, `others can use it (mode ${(mode & 0o777).toString(8)})`, 'If nobody else has used it, run chmod 600 on it; otherwise make a new key')
       }
     }
-    if (file.size > MAX_KEY_BYTES) refuse(path, `it has more than ${MAX_KEY_BYTES} bytes`, 'Give a private key in PEM')
-    const bytes = file.readAll()
     let privateKey: KeyObject
     try {
       privateKey = createPrivateKey({ key: bytes, format: 'pem' })
