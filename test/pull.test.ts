@@ -107,6 +107,9 @@ test('a digest given by the user, or announced by the hub, must be the file\'s',
   assert.deepEqual([inQuarantine(place), existsSync(place.lock)], [[], false])
   hub.misbehave = undefined
   await pull(SOURCE, place.options(hub, { digest: `sha256:${sha256(MODEL)}` }))
+  const asked = hub.seen.length
+  await fails(pull(SOURCE, place.options(hub, { digest: `sha256:${'0'.repeat(64)}` })), 'VERIT_PULL_PINNED')
+  assert.equal(hub.seen.length, asked)
 })
 
 test('a connection that is cut again and again is gone on with, at the byte where it was', async () => {

@@ -63,7 +63,9 @@ export async function pull(text: string, options: PullOptions): Promise<Pulled> 
   const name = nameFor(source, options.name)
   const pinned = readLock(lock).get(source.id)
   const expected = options.update === true ? undefined : pinned
-  if (expected !== undefined && options.digest !== undefined) checkDigest(source, options.digest, expected.digest, `--sha256 (${lock} pins another)`)
+  if (expected !== undefined && options.digest !== undefined && options.digest !== expected.digest) {
+    throw new VeritError('VERIT_PULL_PINNED', { source: source.id, lock, pinned: expected.digest, asked: options.digest })
+  }
   using store = new ModelStore(options.models)
   checkName(store, name, source)
   if (expected !== undefined && await isWhole(store, expected.digest, options)) {

@@ -324,6 +324,10 @@ export const errorTable = {
     what: f => `${f.source} is not what ${f.lock} pins: ${f.got} instead of ${f.wanted}`,
     next: () => 'The file at the source was changed: find out why, and only then accept it with --update',
   }),
+  VERIT_PULL_PINNED: row<{ source: string; lock: string; pinned: string; asked: string }>({
+    what: f => `${f.source} was not fetched: --sha256 asks for ${f.asked}, and ${f.lock} pins ${f.pinned}`,
+    next: () => 'Leave --sha256 out to take the file that is pinned; if the other is right, add --update, which pins it in its place once it has this digest', exit: 2,
+  }),
   VERIT_PUSH_UNSIGNED: row<{ model: string; signature: string; problem: string }>({
     what: f => `${f.model} was not sent: ${f.signature} ${f.problem}`,
     next: f => `Sign it (verit model sign ${f.model} --key KEY.pem --force), or push it without a signature with --unsigned`,
