@@ -7,9 +7,12 @@ import { instructionSets } from '../exec/index.ts'
 import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { printable, printableJson } from '../lib/printable.ts'
+import type { ProblemList } from '../lib/problem-list.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
+import { openRegular } from '../lib/regular-file.ts'
 import { VERSION } from '../lib/version.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
+import { examineModel } from './inspect-strict.ts'
 
 interface Options {
   state: string
@@ -47,8 +50,9 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
   const onDigestProgress = (done: number, total: number): void => {
     progress ??= new Progress({ label: 'check the model', total, format: formatBytes })
     progress.update(done)
+    if (done === total) progress.clear()
   }
-  const findings = await examine({ state, config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress }, env: process.env, now: Date.now() })
+  const findings = await examine({ state, config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress }, inspect: lookThrough, env: process.env, now: Date.now() })
   progress?.clear()
   const count = (level: Level): number => findings.filter(f => f.level === level).length
   const counts = Object.fromEntries(levels.map(level => [level, count(level)]))
@@ -56,6 +60,14 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
   if (json === true) process.stdout.write(`${printableJson({ version: VERSION, counts, findings: shown })}\n`)
   else process.stdout.write(text(shown) + summary(count))
   if (count('problem') > 0 || (strict === true && count('warning') > 0)) process.exitCode = 1
+}
+
+/** What `verit inspect --strict` looks for. */
+async function lookThrough(path: string, found: ProblemList): Promise<void> {
+  using source = openRegular(path, 'the model to look through')
+  const reading = new Progress({ label: 'look through the model', total: source.size, format: formatBytes })
+  await examineModel(source, found, done => reading.update(done))
+  reading.clear()
 }
 
 const some = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`

@@ -45,7 +45,8 @@ const placed = (e: VeritError): { problem: string; offset?: number } => {
   return { problem: problem ?? e.what, ...(offset !== undefined && { offset }) }
 }
 
-async function examineModel(source: RegularFile, found: ProblemList, onProgress: (bytes: number) => void): Promise<void> {
+/** A GGUF file, its chat template too. */
+export async function examineModel(source: RegularFile, found: ProblemList, onProgress: (bytes: number) => void): Promise<void> {
   const file = await examineGguf(source, found, onProgress)
   const key = 'tokenizer.chat_template'
   if (file?.metadata.has(key) !== true) return

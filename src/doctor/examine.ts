@@ -16,6 +16,7 @@ import { checkPackage } from './package-files.ts'
 import { checkPlatform } from './platform.ts'
 import { checkRateState, checkStore } from './services.ts'
 import { checkModel } from './served-model.ts'
+import type { InspectModel } from './served-model.ts'
 import type { ModelToServe } from '../server/trust-check.ts'
 import { checkSandbox } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
@@ -28,13 +29,15 @@ export interface Examination {
   readonly kernels: readonly string[]
   /** What the server would serve. */
   readonly model: ModelToServe
+  /** Default: only whether the model is trusted is looked at. */
+  readonly inspect?: InspectModel
   readonly env: NodeJS.ProcessEnv
   /** ms since 1970. */
   readonly now: number
 }
 
 /** @throws VeritError VERIT_FILE_NOT_FOUND where there is no such configuration: that is wrong use, not a finding */
-export async function examine({ state, config, kernels, model, env, now }: Examination): Promise<Finding[]> {
+export async function examine({ state, config, kernels, model, inspect, env, now }: Examination): Promise<Finding[]> {
   const umask = process.umask()
   const findings = [
     ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }),
@@ -42,7 +45,7 @@ export async function examine({ state, config, kernels, model, env, now }: Exami
   ]
   const settings = readConfig(config, findings)
   findings.push(await checkSandbox(settings?.inference.requireSandbox === true))
-  if (settings !== undefined) findings.push(...await checkModel(model, settings.trust, state), ...checkListening(settings, env, now))
+  if (settings !== undefined) findings.push(...await checkModel(model, settings.trust, state, inspect), ...checkListening(settings, env, now))
   const files = checkStateFiles(state)
   findings.push(...files)
   const usable = existsSync(state) && !files.some(f => f.level === 'problem' && f.check === 'state.private')
