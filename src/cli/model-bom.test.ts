@@ -19,7 +19,7 @@ interface Bill {
   bomFormat: string
   specVersion: string
   metadata: { component: { type: string; name: string; hashes: { content: string }[]; modelCard: { modelParameters: Record<string, unknown> }; properties: { name: string; value: string }[] } }
-  components: { 'bom-ref': string; name: string; hashes: { content: string }[] }[]
+  components: { 'bom-ref': string; name: string; hashes: { content: string }[]; properties?: { name: string; value: string }[] }[]
   dependencies: { ref: string; dependsOn: string[] }[]
 }
 
@@ -49,7 +49,11 @@ test('a record of another file is left out, and refused where it was named', () 
   const beside = bom(other, '-o', join(dir, 'bill.json'))
   assert.deepEqual([beside.status, beside.stdout], [0, ''])
   assert.match(beside.stderr, /other\.record\.json is of another model file/)
-  assert.deepEqual((JSON.parse(readFileSync(join(dir, 'bill.json'), 'utf8')) as Bill).components.map(c => c.name), ['tokenizer'])
+  const { components } = JSON.parse(readFileSync(join(dir, 'bill.json'), 'utf8')) as Bill
+  assert.deepEqual(components.map(c => c.name), ['tokenizer', 'dataset']) // the file itself names its data
+  assert.deepEqual(components[1]!.properties, [{ name: 'verit:said-by', value: 'verit.dataset of the model file' }])
+  const { record } = JSON.parse(readFileSync(join(dir, 'other.record.json'), 'utf8')) as { record: { dataset: { manifest: string } } }
+  assert.equal(`sha256:${components[1]!.hashes[0]!.content}`, record.dataset.manifest)
   assert.match(bom(other, '-o', join(dir, 'bill.json')).stderr, /VERIT_FILE_EXISTS/)
   assert.equal(bom(other, '-o', join(dir, 'bill.json'), '--force').status, 0)
   assert.equal(bom(other, '--record', join(dir, 'other.record.json')).status, 2)
@@ -72,8 +76,9 @@ test('neither a bill nor a signature is written over its model', () => {
 })
 
 test('texts of a hostile file are escaped, and each value of the tokenizer counts in its digest', () => {
-  const entries = new Map([['general.name', gguf.string('a\x1b[2J\u202Eb')], ['tokenizer.ggml.model', gguf.string('gpt2')], ['tokenizer.ggml.eos_token_id', gguf.u64(2n ** 60n)]])
+  const entries = new Map([['verit.dataset', gguf.string('sha256:\x1b')], ['general.name', gguf.string('a\x1b[2J\u202Eb')], ['tokenizer.ggml.model', gguf.string('gpt2')], ['tokenizer.ggml.eos_token_id', gguf.u64(2n ** 60n)]])
   const bill = modelBom({ file: 'x.gguf', bytes: 1, digest: `sha256:${'0'.repeat(64)}`, metadata: new GgufMetadata('x.gguf', entries, new Map()), tensors: [] })
+  assert.ok(!bill.includes('dataset'))
   assert.ok(!['\x1b', '\u202E', '\\u001b'].some(raw => bill.includes(raw)))
   const changed = new Map(entries).set('tokenizer.ggml.eos_token_id', gguf.u64(2n ** 60n + 1n))
   assert.notEqual(tokenizerDigest(entries), tokenizerDigest(changed))

@@ -38,8 +38,8 @@ interface Options {
 export function bomCommand(): Command {
   return new Command('bom')
     .summary('write the bill of materials of a model')
-    .description('Write the bill of materials of a GGUF file (CycloneDX 1.6): its digest, architecture, parameters, types of tensors, tokenizer, and, where a '
-      + 'training record belongs to it, the digest of its data. The same file gives the same bill.')
+    .description('Write the bill of materials of a GGUF file (CycloneDX 1.6): its digest, architecture, parameters, types of tensors, tokenizer, and the digest '
+      + 'of its data, where a training record that belongs to it or the file itself has that. The same file gives the same bill.')
     .argument('<model>', 'a .gguf file')
     .option('-o, --output <file>', 'file to write (default: standard output)')
     .option('--record <file>', 'training record of the model (default: MODEL.record.json or record.json beside it)')

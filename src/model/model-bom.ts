@@ -1,6 +1,7 @@
 /**
- * The bill of materials of a model (an ML-BOM: CycloneDX 1.6, component type machine-learning-model): what the file is by digest, what it holds, and, where a
- * training record belongs to it, what it was made from. Texts of the file are escaped, for a bill is read on terminals.
+ * The bill of materials of a model (an ML-BOM: CycloneDX 1.6, component type machine-learning-model): what the file is by digest, what it holds, and what it
+ * was made from, by a training record that belongs to it, or else by the digest of its data that the file carries. Texts of the file are escaped, for a bill
+ * is read on terminals.
  */
 import { hash } from 'node:crypto'
 import type { GgufHeader } from '../formats/gguf-header.ts'
@@ -9,6 +10,7 @@ import { formatBom } from '../lib/cyclonedx.ts'
 import type { Component, Property } from '../lib/cyclonedx.ts'
 import { printable } from '../lib/printable.ts'
 import { VERSION } from '../lib/version.ts'
+import { isDigest } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 
 /** What a training record says, once it was found to belong to the file. Digests as `sha256:...`. */
@@ -44,15 +46,17 @@ export function modelBom(model: BomModel): string {
     const kind = text('tokenizer.ggml.model')
     parts.push({ type: 'data', 'bom-ref': `tokenizer:${tokenizer}`, name: 'tokenizer', ...(kind !== undefined && { description: kind }), hashes: sha256(tokenizer) })
   }
-  if (origin !== undefined) {
-    const properties = [{ name: 'verit:train-tokens', value: String(origin.trainTokens) }, { name: 'verit:tokenizer-file', value: origin.tokenizer }]
-    parts.push({ type: 'data', 'bom-ref': `dataset:${origin.dataset}`, name: 'dataset', description: 'the manifest of the training data (verit prepare)', hashes: sha256(origin.dataset), properties })
+  const dataset = origin?.dataset ?? datasetOf(metadata.entries)
+  if (dataset !== undefined) {
+    const properties = origin === undefined ? [{ name: 'verit:said-by', value: 'verit.dataset of the model file' }]
+      : [{ name: 'verit:train-tokens', value: String(origin.trainTokens) }, { name: 'verit:tokenizer-file', value: origin.tokenizer }]
+    parts.push({ type: 'data', 'bom-ref': `dataset:${dataset}`, name: 'dataset', description: 'the manifest of the training data (verit prepare)', hashes: sha256(dataset), properties })
   }
   const [description, version, licence] = [text('general.description'), text('general.version'), text('general.license')]
   const subject: Component = {
     type: 'machine-learning-model', 'bom-ref': digest, name: text('general.name') ?? printable(model.file, LONGEST), ...(version !== undefined && { version }),
     ...(description !== undefined && { description }), hashes: sha256(digest), ...(licence !== undefined && { licenses: [{ license: { name: licence } }] }),
-    modelCard: card(text('general.architecture'), origin), properties: properties(model),
+    modelCard: card(text('general.architecture'), dataset, origin), properties: properties(model),
   }
   return formatBom({
     subject, components: parts, tool: { name: 'verit', version: VERSION },
@@ -60,17 +64,23 @@ export function modelBom(model: BomModel): string {
   })
 }
 
-function card(architecture: string | undefined, origin: Origin | undefined): object {
+function card(architecture: string | undefined, dataset: Digest | undefined, origin: Origin | undefined): object {
   return {
     modelParameters: {
       ...(origin !== undefined && { approach: { type: 'self-supervised' } }), task: 'text-generation', architectureFamily: 'transformer',
-      ...(architecture !== undefined && { modelArchitecture: architecture }), ...(origin !== undefined && { datasets: [{ ref: `dataset:${origin.dataset}` }] }),
+      ...(architecture !== undefined && { modelArchitecture: architecture }), ...(dataset !== undefined && { datasets: [{ ref: `dataset:${dataset}` }] }),
       inputs: [{ format: 'text' }], outputs: [{ format: 'text' }],
     },
     ...(origin?.validationLoss !== undefined && {
       quantitativeAnalysis: { performanceMetrics: [{ type: 'cross-entropy, nats for each token', value: String(origin.validationLoss), slice: 'held-out text' }] },
     }),
   }
+}
+
+/** What a file that `verit train` wrote says of its data; anything but a digest is no such word. */
+function datasetOf(entries: ReadonlyMap<string, GgufValue>): Digest | undefined {
+  const v = entries.get('verit.dataset')
+  return v?.type === 'string' && isDigest(v.value) ? v.value : undefined
 }
 
 /** Of each type: how many tensors and elements, which is the quantisation. */
