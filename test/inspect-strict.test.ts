@@ -23,7 +23,7 @@ import { examineGguf } from '../src/model/examine-gguf.ts'
 import { loadModel } from '../src/model/load-gguf.ts'
 import { TokenizerTrainer } from '../src/tokenizer/train-tokenizer.ts'
 import { digestBytes } from '../src/trust/digest.ts'
-import { entry, forge, stringEntry, u32 } from './forge.ts'
+import { entry, forge, stringEntry, u32, u64 } from './forge.ts'
 import { ggufAttacks, ggufControls } from './gguf-attacks.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-strict-'))
@@ -65,6 +65,8 @@ test('a file that was cut has one problem that says so, first, and a few of thos
   assert.deepEqual(found.shown.map(p => p.problem.replace(/ has .* beyond/, ' beyond')), [
     cut, ...['t3', 't4', 't5'].map(t => `tensor ${t} beyond the end of the file at ${bytes.length - 200}`), '4 more tensors end beyond it',
   ])
+  const unpadded = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(0), u64(1), stringEntry('general.architecture', 'none')])
+  assert.deepEqual((await both(checkGguf, unpadded)).found.shown, []) // without tensors nothing is missing behind the header
 })
 
 test('several faults of one file are all found, each with its byte', async () => {

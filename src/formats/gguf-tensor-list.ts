@@ -107,14 +107,14 @@ export class TensorList {
     })
   }
 
-  /** Bytes of a file with these tensors, all of known size; undefined where they do not lie one after the other. */
+  /** Bytes of a file with these tensors, all of known size; undefined where there are none or they do not lie one after the other. */
   #wholeSize(dataOffset: number, alignment: number): number | undefined {
     let end = 0
     for (const i of this.#inOrder()) {
       if (this.#relative[i] !== align(end, alignment)) return undefined
       end = this.#relative[i]! + this.#bytes[i]!
     }
-    return dataOffset + end <= ggufLimits.fileBytes ? dataOffset + end : undefined
+    return end > 0 && dataOffset + end <= ggufLimits.fileBytes ? dataOffset + end : undefined
   }
 
   #read(c: GgufCursor, i: number): void {
