@@ -19,13 +19,13 @@ static void quantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
       l = f_load(t);
     }
     const float m = f_hmax(l), a = m > 1e-5f ? m : 1e-5f, s = 127.0f / a;
-    int32_t sum = 0;
     for (i = 0; i < k; i += 16) {
       v16 y = f_mul(f_load_n(x + i, (int)at_most(k - i, 16)), f_set1(s));
       y = f_select(f_nan(y), f_zero(), y);
       f_store_i8(q + i, f_max(f_min(y, f_set1(127.0f)), f_set1(-128.0f)));
-      for (int j = 0; j < 16; j++) sum += q[i + j];
     }
+    int32_t sum = 0;
+    for (i = 0; i < k16; i++) sum += q[i]; /* on its own, so that the compiler takes many at a time */
     ((float *)o->out[1])[r] = a / 127.0f;
     ((int32_t *)o->out[2])[r] = sum;
   }
@@ -158,9 +158,10 @@ TERNARY(12)
 #endif
 
 enum { TERNARY_ROWS = 192 };
-static int64_t ternary_groups(const op_t *o) { /* blocks of 16 outputs in a chunk: about 2 Mop or more */
-  const int64_t blocks = (o->a[1] + 15) / 16, rows = at_most(o->a[0], TERNARY_ROWS);
-  return at_most(at_least(round_up(1000000 / at_least(rows * o->a[2] * 16, 1), 2), 2), at_least(blocks, 1));
+static int64_t ternary_groups(const op_t *o) { /* blocks of 16 outputs in a chunk: about 2 Mop or more, but eight chunks a thread where there are so many */
+  const int64_t blocks = (o->a[1] + 15) / 16, rows = at_most(o->a[0], TERNARY_ROWS), even = round_up((blocks + 8 * o->threads - 1) / (8 * o->threads), 2);
+  const int64_t enough = round_up(1000000 / at_least(rows * o->a[2] * 16, 1), 2);
+  return at_most(at_least(at_most(enough, even), 2), at_least(blocks, 1));
 }
 static int64_t ternaryMatmul_chunks(const op_t *o) {
   const int64_t blocks = (o->a[1] + 15) / 16, per = ternary_groups(o);
