@@ -23,7 +23,7 @@ NEED(matmul) {
 }
 NEED(panels) { in[0] = F(a[0] * a[1]); out[0] = F(round_up(a[0], 32) * a[1]); return sizes(a, 3) && a[1] > 0 && a[2] < 2; }
 NEED(halfPanels) { in[0] = 2 * (a[0] * a[1]); out[0] = 2 * (round_up(a[0], 32) * a[1]); return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
-NEED(panelRows) { in[0] = (a[3] ? 2 : 4) * (round_up(a[2], 32) * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 4); }
+NEED(panelRows) { in[0] = (a[3] ? 2 : 4) * (round_up(a[2], 32) * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 4) && a[3] <= 1; }
 NEED(columnSum) { in[0] = F(a[0] * a[1]); out[0] = F(a[1]); return sizes(a, 2); }
 NEED(add) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 NEED(scale) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 4; return sizes(a, 2); }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { opCases } from '../../test/cases.ts'
 import { compile, type Compiled } from '../graph/compile.ts'
 import { Graph } from '../graph/graph.ts'
+import { PlanBuilder } from '../graph/plan-builder.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Plan } from './plan.ts'
 import { referenceExecutor } from './reference.ts'
@@ -84,6 +85,11 @@ test('a plan that does not hold together is refused when it is loaded', () => {
     [{ limits: { rows: 4, outputs: 1 } }, /bytes of/],
   ]
   for (const [edit, problem] of edits) assert.throws(() => executor.load({ ...plan, ...edit }), refused(problem))
+  for (const [format, base3] of [[3, 0], [0, 2]] as const) {
+    const b = new PlanBuilder(), raw = b.tensor('raw', 'u8', 96), t = b.tensor('t', 'u8', 1024)
+    b.step('repackTernary', [raw], [t], { O: 1, K: 256, format, base3 })
+    assert.throws(() => executor.load(b.build({ rows: 1, outputs: 1 })), refused(/cannot have the shape/))
+  }
 })
 
 test('whatever is changed in a plan, loading and running it end well or with VERIT_PLAN', async () => {

@@ -7,7 +7,7 @@ import { indexProblem } from './columns.ts'
 import { ceilDiv, f16, f32, i32, op, type Data, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
 
-const panelsOf = (half: Dim, V: Dim, K: Dim): Value => (half === 1 ? f16 : f32)(ceilDiv(V, 32), K, 32)
+const panelsOf = (half: Dim, V: Dim, K: Dim): Value => (half === 1 ? f16 : f32)(half === 0 || half === 1 ? ceilDiv(V, 32) : NaN, K, 32)
 
 /** Index of B(k, j) in panels of a matrix with K rows. */
 export const panelIndex = (k: number, j: number, K: number): number => ((j >> 5) * K + k) * 32 + (j & 31)

@@ -14,7 +14,7 @@ const codes = [i2sCode, tq2Code, tq1Code]
 
 /** Bytes of the raw tensor. */
 function rawBytes(format: Dim, O: Dim, K: Dim): number {
-  const n = typeof O === 'number' && typeof K === 'number' ? O * K : NaN
+  const n = typeof O === 'number' && typeof K === 'number' && [0, 1, 2].includes(format as number) ? O * K : NaN
   return format === 0 ? (n % 128 === 0 ? n / 4 + 32 : NaN) : n % 256 === 0 ? (n / 256) * (format === 1 ? 66 : 54) : NaN
 }
 
@@ -24,7 +24,7 @@ export const repackTernary = op({
   outputs: ['t'],
   attributes: { O: 'int', K: 'int', format: 'int', base3: 'int' },
   infer: (_, { O, K, format, base3 = 0 }) => ({ O, K, format: [0, 1, 2].includes(format as number) ? format : undefined, base3 }),
-  operands: a => ({ inputs: [u8(rawBytes(a.format, a.O, a.K))], outputs: [(a.base3 === 1 ? base3Shape : packedShape)(a.O, a.K)] }),
+  operands: a => ({ inputs: [u8(rawBytes(a.format, a.O, a.K))], outputs: [a.base3 === 1 ? base3Shape(a.O, a.K) : packedShape(a.base3 === 0 ? a.O : NaN, a.K)] }),
   check: ([raw], { O, K, format }) => {
     const code = codes[format]!
     for (let i = 0; i < O * K; i++) if (code(raw as Uint8Array, i) === 3) return `weight ${i} has a reserved code`
