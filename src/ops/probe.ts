@@ -17,7 +17,7 @@ export const readProbe = op({
   outputs: ['y'],
   attributes: { N: 'int' },
   infer: ([x]) => ({ N: typeof x.shape[0] === 'number' && x.shape[0] % 64 === 0 ? x.shape[0] : undefined }),
-  operands: a => ({ inputs: [u8(a.N)], outputs: [i32(ceilDiv(a.N, READ_CHUNK))] }),
+  operands: a => ({ inputs: [u8(typeof a.N === 'number' && a.N % 64 === 0 ? a.N : NaN)], outputs: [i32(ceilDiv(a.N, READ_CHUNK))] }),
   run: ([x], [y], { N }) => {
     const words = new Uint32Array(x.buffer as ArrayBuffer, x.byteOffset, N / 4)
     for (let chunk = 0; chunk < y.length; chunk++) {
@@ -34,7 +34,7 @@ export const dotProbe = op({
   outputs: ['y'],
   attributes: { N: 'int', rounds: 'int' },
   infer: (_, { N, rounds }) => ({ N, rounds: typeof rounds === 'number' && rounds <= DOT_ROUNDS ? rounds : undefined }),
-  operands: a => ({ inputs: [u8(2, 16, 4), i8(28, 4)], outputs: [i32(a.N, 16)] }),
+  operands: a => ({ inputs: [u8(2, 16, 4), i8(28, 4)], outputs: [i32(typeof a.rounds === 'number' && a.rounds <= DOT_ROUNDS ? a.N : NaN, 16)] }),
   run: ([c, q], [y], { N, rounds }) => {
     for (let j = 0; j < 16; j++) {
       let sum = 0
