@@ -3,20 +3,21 @@
  * its upper seven bits one of the fifth. With AVX-512 VBMI the tables lie in registers, elsewhere a row of bytes is unpacked one by one. For several rows of x
  * the codes of a stretch are unpacked once, into planes of 16 outputs x 4 inputs in 64 bytes.
  */
+#include <pthread.h>
+
 typedef struct { _Alignas(64) uint8_t four[256], fifth[128]; } base3_t;
-static const base3_t *base3_tables(void) {
-  static base3_t t;
-  static _Atomic int ready;
-  /* whoever comes first and second write the same */
-  if (!atomic_load_explicit(&ready, memory_order_acquire)) {
-    for (int v = 0; v < 256; v++) {
-      const int last = v / 82 > 2 ? 2 : v / 82, r = v - 82 * last;
-      t.four[v] = (uint8_t)(r % 3 | r / 3 % 3 << 2 | r / 9 % 3 << 4 | r / 27 % 3 << 6);
-      t.fifth[v / 2] = (uint8_t)last;
-    }
-    atomic_store_explicit(&ready, 1, memory_order_release);
+static base3_t base3_made;
+static pthread_once_t base3_once = PTHREAD_ONCE_INIT;
+static void base3_make(void) {
+  for (int v = 0; v < 256; v++) {
+    const int last = v / 82 > 2 ? 2 : v / 82, r = v - 82 * last;
+    base3_made.four[v] = (uint8_t)(r % 3 | r / 3 % 3 << 2 | r / 9 % 3 << 4 | r / 27 % 3 << 6);
+    base3_made.fifth[v / 2] = (uint8_t)last;
   }
-  return &t;
+}
+static const base3_t *base3_tables(void) {
+  pthread_once(&base3_once, base3_make);
+  return &base3_made;
 }
 
 enum { BASE3_K = 20, PLANE = 64, PLANES = 5 };
