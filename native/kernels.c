@@ -13,6 +13,7 @@
 #include "repack.c"
 #include "sixbit.c"
 #include "eightbit.c"
+#include "screen.c"
 #include "optimizer.c"
 #include "probe.c"
 
@@ -62,6 +63,10 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_sixBitMatmul] = ONE(sixBitMatmul_chunks, sixBitMatmul_run),
     [OP_sixBitRows] = ONE(row_chunks, sixBitRows_run),
     [OP_repackSixBit] = ONE(block16_chunks, repackSixBit_run),
+    [OP_screenSixBit] = ONE(block16_chunks, screenSixBit_run),
+    [OP_screenLimits] = ONE(screenLimits_chunks, screenLimits_run),
+    [OP_screenedMatmul] = {.phases = {{screenedMatmul_chunks, screenedMatmul_run}}, .scratch = screenedMatmul_scratch},
+    [OP_halfRows] = ONE(row_chunks, halfRows_run),
     [OP_readProbe] = ONE(readProbe_chunks, readProbe_run),
     [OP_dotProbe] = ONE(dotProbe_chunks, dotProbe_run),
     [OP_eightBitMatmul] = ONE(eightBitMatmul_chunks, eightBitMatmul_run),

@@ -157,6 +157,31 @@ NEED(eightBitMatmul) {
 }
 NEED(eightBitRows) { in[2] = F(a[0]); out[0] = F(a[0] * a[2]); return sizes(a, 3) && eight_bit(a + 1, in); }
 NEED(repackEightBit) { in[0] = a[0] * a[1] / 32 * 34; return eight_bit(a, out); }
+/* a product's bound holds for rows of at most this many inputs */
+enum { LONGEST_SCREENED = 1 << 20 };
+static int screened(const wide_t *a) { return sizes(a, 2) && a[0] > 0 && a[1] > 0 && a[1] % 256 == 0 && a[1] <= LONGEST_SCREENED; }
+NEED(screenSixBit) {
+  in[0] = 2 * (a[0] * a[1]);
+  out[3] = F(round_up(a[0], 16) * 2);
+  return screened(a) && six_bit(a, out);
+}
+NEED(screenLimits) {
+  in[0] = F(a[0] * a[2]);
+  in[1] = in[4] = F(a[0]);
+  in[2] = F(a[0] * a[1]);
+  in[3] = F(round_up(a[1], 16) * 2);
+  out[0] = F(a[0] * 3);
+  return sizes(a, 1) && screened(a + 1);
+}
+NEED(screenedMatmul) {
+  in[0] = F(a[0] * a[2]);
+  in[1] = 2 * (a[1] * a[2]);
+  in[2] = out[0] = F(a[0] * a[1]);
+  in[3] = F(round_up(a[1], 16) * 2);
+  in[4] = F(a[0] * 3);
+  return sizes(a, 1) && screened(a + 1);
+}
+NEED(halfRows) { in[0] = 2 * (a[2] * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 3); }
 NEED(squareSum) { in[0] = F(a[0]); out[0] = F((a[0] + 4095) / 4096); return sizes(a, 1); }
 NEED(clipFactor) { in[0] = F(a[0]); out[0] = 8; return sizes(a, 1); }
 NEED(adamw) { in[0] = in[1] = in[2] = in[3] = out[0] = out[1] = out[2] = F(a[0]); in[4] = 8; in[5] = 24; return sizes(a, 2) && a[1] <= a[0]; }

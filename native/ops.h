@@ -21,6 +21,7 @@
   X(halfPanels, 1, 1, 2) X(panelRows, 2, 1, 4) X(repackTernary, 1, 1, 4) X(ternaryMatmulBase3, 5, 1, 3) \
   X(eightBitMatmul, 5, 1, 3) X(eightBitRows, 3, 1, 3) X(repackEightBit, 1, 2, 2) \
   X(quantizeFine, 1, 3, 2) X(sixBitMatmul, 6, 1, 3) X(sixBitRows, 4, 1, 3) X(repackSixBit, 1, 3, 2) \
+  X(screenSixBit, 1, 4, 2) X(screenLimits, 5, 1, 3) X(screenedMatmul, 5, 1, 3) X(halfRows, 2, 1, 3) \
   X(readProbe, 1, 1, 1) X(dotProbe, 2, 1, 2)
 
 enum {
@@ -30,7 +31,7 @@ enum {
   OP_COUNT
 };
 
-enum { MAX_IN = 6, MAX_OUT = 3, MAX_ATTRIBUTES = 8 };
+enum { MAX_IN = 6, MAX_OUT = 4, MAX_ATTRIBUTES = 8 };
 
 /* One op of a run: pointers and sizes are bound. Absent tensors are NULL. */
 typedef struct {

@@ -101,6 +101,18 @@ static void sixBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 
+/* 16 codes of one output into its place in a block */
+INLINE void put_six(const uint8_t *c, uint8_t *block) {
+  uint32_t w[4];
+  memcpy(w, c, 16);
+  const uint32_t nibbles = 0x0f0f0f0fu, upper = 0x03030303u;
+  const uint32_t l0 = (w[0] & nibbles) | (w[1] & nibbles) << 4, l1 = (w[2] & nibbles) | (w[3] & nibbles) << 4;
+  const uint32_t h = (w[0] >> 4 & upper) | (w[1] >> 4 & upper) << 2 | (w[2] >> 4 & upper) << 4 | (w[3] >> 4 & upper) << 6;
+  memcpy(block, &l0, 4);
+  memcpy(block + 64, &l1, 4);
+  memcpy(block + 128, &h, 4);
+}
+
 /* a block of ggml's Q6_K (block_q6_K): low nibbles, upper bits, scales, factor */
 enum { Q6_LOW = 128, Q6_HIGH = 64, Q6_BLOCK = 210 };
 static void repackSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
@@ -126,15 +138,7 @@ static void repackSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
           c[h * 128 + 96 + l] = (uint8_t)(y >> 4 | z >> 6 << 4);
         }
       for (int g = 0; g < 16; g++) {
-        uint32_t w[4];
-        memcpy(w, c + g * 16, 16);
-        uint8_t *block = codes + (b * 16 + g) * 192 + j * 4;
-        const uint32_t nibbles = 0x0f0f0f0fu, upper = 0x03030303u;
-        const uint32_t l0 = (w[0] & nibbles) | (w[1] & nibbles) << 4, l1 = (w[2] & nibbles) | (w[3] & nibbles) << 4;
-        const uint32_t h = (w[0] >> 4 & upper) | (w[1] >> 4 & upper) << 2 | (w[2] >> 4 & upper) << 4 | (w[3] >> 4 & upper) << 6;
-        memcpy(block, &l0, 4);
-        memcpy(block + 64, &l1, 4);
-        memcpy(block + 128, &h, 4);
+        put_six(c + g * 16, codes + (b * 16 + g) * 192 + j * 4);
         s[(b * 16 + g) * 16 + j] = (int8_t)scales[g];
       }
       const uint16_t factor = (uint16_t)(scales[16] | scales[17] << 8);

@@ -182,6 +182,11 @@ function specs(): Spec[] {
       { op: 'sixBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
       { op: 'sixBitRows', a: { N, O, K }, fill: { codes: bytes, s: bytes, ids: below('O') } }, { op: 'repackSixBit', a: { O, K }, fill: { raw: sixBitBlocks } },
     ]),
+    ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [2, 1100, 256]].flatMap(([N, O, K], i): Spec[] => [
+      { op: 'screenSixBit', a: { O, K }, fill: { w: halves } }, { op: 'halfRows', a: { N, C: K + i, V: O }, fill: { w: halves, ids: below('V') } },
+      ...[0, 1, 5, 40].map((top): Spec => ({ op: 'screenLimits', a: { N, O, K }, values: top === 5 ? 'special' : 'plain', fill: { top: constant(...Array.from({ length: N }, (_, n) => top + n)) } })),
+      ...(['plain', 'special'] as const).map((values): Spec => ({ op: 'screenedMatmul', a: { N, O, K }, values, fill: { w: halves, limits: constant(...Array.from({ length: 3 * N }, (_, j) => [0.25, 0.5, 0.75][j % 3])) } })),
+    ]),
     ...[0, 64, 320, 576, (1 << 20) - 64, (2 << 20) + 448].map((N): Spec => ({ op: 'readProbe', a: { N }, fill: { x: bytes } })),
     ...[[1, 1], [3, 40], [7, 0], [2, 2000]].map(([N, rounds]): Spec => ({ op: 'dotProbe', a: { N, rounds }, fill: { c: bytes, q: bytes } })),
     ...[[1, 1, 32], [3, 16, 96], [4, 33, 256], [9, 40, 544], [6, 1100, 64]].flatMap(([N, O, K]): Spec[] => [

@@ -14,9 +14,9 @@ const fround = Math.fround
 const FINE = 8191
 
 const over = (a: Dim, b: number): number => (typeof a === 'number' && a % b === 0 ? a / b : NaN)
-const codesShape = (O: Dim, K: Dim): Value => u8(ceilDiv(O, 16), over(K, 256) * 16, 192)
-const scalesShape = (O: Dim, K: Dim): Value => i8(ceilDiv(O, 16), over(K, 256) * 16, 16)
-const factorsShape = (O: Dim, K: Dim): Value => f32(ceilDiv(O, 16), over(K, 256), 16)
+export const codesShape = (O: Dim, K: Dim): Value => u8(ceilDiv(O, 16), over(K, 256) * 16, 192)
+export const scalesShape = (O: Dim, K: Dim): Value => i8(ceilDiv(O, 16), over(K, 256) * 16, 16)
+export const factorsShape = (O: Dim, K: Dim): Value => f32(ceilDiv(O, 16), over(K, 256), 16)
 
 /** The block of 16 x 16 of output o and input k, counted from the first. */
 const blockOf = (o: number, k: number, K: number): number => (o >> 4) * (K >> 4) + (k >> 4)
@@ -27,10 +27,16 @@ function codeOf(codes: Data, o: number, k: number, K: number): number {
   return ((codes[block + (step >> 1) * 64 + place] >> (4 * (step & 1))) & 15) | (((codes[block + 128 + place] >> (2 * step)) & 3) << 4)
 }
 
-function putCode(codes: Data, o: number, k: number, K: number, code: number): void {
+export function putCode(codes: Data, o: number, k: number, K: number, code: number): void {
   const block = blockOf(o, k, K) * 192, step = (k & 15) >> 2, place = (o & 15) * 4 + (k & 3)
   codes[block + (step >> 1) * 64 + place] |= (code & 15) << (4 * (step & 1))
   codes[block + 128 + place] |= (code >> 4) << (2 * step)
+}
+
+/** Scale of the group and factor of the block of weight (o, k). */
+export function putScale(scales: Data, factors: Data, o: number, k: number, K: number, scale: number, factor: number): void {
+  scales[blockOf(o, k, K) * 16 + (o & 15)] = scale
+  factors[((o >> 4) * (K >> 8) + (k >> 8)) * 16 + (o & 15)] = factor
 }
 
 /** d · s of the group of weight (o, k). */

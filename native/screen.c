@@ -1,0 +1,174 @@
+/*
+ * A certified head, src/ops/screen.ts: an f16 matrix kept by rows beside a 6-bit copy of it. The copy's product (sixbit.c) and a bound of its error say which
+ * outputs can be among the largest; only those are computed from the f16, by the chain of rule R1.
+ */
+
+/* Sums of squares in f64: lane k mod 16 takes every sixteenth, then the lanes from the first to the last. */
+INLINE double d_total(v16d v) {
+  double l[16], sum = 0;
+  memcpy(l, &v, sizeof l);
+  for (int j = 0; j < 16; j++) sum += l[j];
+  return sum;
+}
+
+/* the 6-bit copy of 16 rows, as repackSixBit lays it out, and for each row what bounds the error of a product with it */
+enum { CODE_MOST = 31, SCALE_MOST = 127 };
+static void screenSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t rows = o->a[0], k = o->a[1], groups = k / 16;
+  uint8_t *codes = (uint8_t *)o->out[0] + chunk * groups * 192;
+  int8_t *scales = (int8_t *)o->out[1] + chunk * k;
+  float *factors = (float *)o->out[2] + chunk * groups, *errors = (float *)o->out[3] + chunk * 32;
+  memset(codes, 0, (size_t)groups * 192);
+  memset(scales, 0, (size_t)k);
+  memset(factors, 0, 4 * (size_t)groups);
+  memset(errors, 0, 128);
+  int bad = 0;
+  for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++) {
+    const uint16_t *row = (const uint16_t *)o->in[0] + (chunk * 16 + j) * k;
+    v16d square = d_set1(0), lost = d_set1(0);
+    for (int64_t b = 0; b < k / 256; b++) {
+      float most[16], all = 0;
+      unsigned endless = 0;
+      for (int i = 0; i < 256; i++) endless |= (row[b * 256 + i] & 0x7c00) == 0x7c00;
+      if (endless) {
+        bad = 1;
+        break;
+      }
+      for (int g = 0; g < 16; g++) {
+        most[g] = f_hmax(f_abs(f_load_half(row + b * 256 + g * 16)));
+        all = most[g] > all ? most[g] : all;
+      }
+      const float factor = all / (float)(CODE_MOST * SCALE_MOST), unit = factor * (float)CODE_MOST;
+      factors[b * 16 + j] = factor;
+      for (int g = 0; g < 16; g++) {
+        const float steps = unit > 0 ? ceilf(most[g] / unit) : 0, s = steps < SCALE_MOST ? steps : SCALE_MOST, step = factor * s;
+        const v16 w = f_load_half(row + b * 256 + g * 16);
+        int8_t q[16];
+        uint8_t c[16];
+        f_store_i8(q, f_mul(w, f_set1(step > 0 ? 1.0f / step : 0)));
+        const v16d exact = f_to_d(w), rest = d_sub(exact, d_mul(d_set1(step), f_to_d(i8_to_f(q))));
+        square = d_add(square, d_mul(exact, exact));
+        lost = d_add(lost, d_mul(rest, rest));
+        for (int i = 0; i < 16; i++) c[i] = (uint8_t)(q[i] + 32) & 63;
+        put_six(c, codes + (b * 16 + g) * 192 + j * 4);
+        scales[(b * 16 + g) * 16 + j] = (int8_t)s;
+      }
+    }
+    const double norm = sqrt(d_total(square)), apart = sqrt(d_total(lost));
+    errors[j] = (float)((apart + (double)(k + 64) * 0x1p-23 * (norm + apart)) * (1 + 0x1p-20) + 0x1p-60);
+    errors[16 + j] = (float)((norm + apart) * (1 + 0x1p-20));
+  }
+  if (bad) atomic_store(o->error, 1);
+}
+
+/* the largest error of 16 outputs' estimates */
+INLINE v16 screen_bound(const float *errors, const float *limits) {
+  return f_add(f_mul(f_load(errors), f_set1(limits[0])), f_mul(f_load(errors + 16), f_set1(limits[1])));
+}
+
+enum { MOST_TOP = 1024 };
+/* a heap with the least on top takes x in the place of it */
+static void heap_replace(float *heap, int64_t n, float x) {
+  int64_t i = 0;
+  for (int64_t child; (child = 2 * i + 1) < n; i = child) {
+    if (child + 1 < n && heap[child + 1] < heap[child]) child++;
+    if (heap[child] >= x) break;
+    heap[i] = heap[child];
+  }
+  heap[i] = x;
+}
+
+static int64_t screenLimits_chunks(const op_t *o) { return o->a[0]; }
+static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
+  (void)scratch;
+  const int64_t outputs = o->a[1], k = o->a[2];
+  const float *x = (const float *)o->in[0] + n * k, *y = (const float *)o->in[2] + n * outputs, *errors = o->in[3];
+  float *limits = (float *)o->out[0] + n * 3, heap[MOST_TOP];
+  v16d square = d_set1(0);
+  for (int64_t i = 0; i < k; i += 16) {
+    const v16d v = f_to_d(f_load(x + i));
+    square = d_add(square, d_mul(v, v));
+  }
+  const double norm = sqrt(d_total(square)) * (1 + 0x1p-20);
+  limits[0] = (float)(norm > 0x1p-40 ? norm : norm == norm ? 0x1p-40 : norm);
+  limits[1] = (float)((double)((const float *)o->in[1])[n] * (0.501 * sqrt((double)k)));
+  const int64_t top = ((const int32_t *)o->in[4])[n];
+  limits[2] = -INFINITY;
+  if (top < 1 || top > MOST_TOP || top >= outputs) return;
+  for (int64_t i = 0; i < top; i++) heap[i] = -INFINITY;
+  for (int64_t b = 0; b < outputs; b += 16) {
+    const int64_t count = at_most(outputs - b, 16);
+    v16 low = f_sub(f_load_n(y + b, (int)count), screen_bound(errors + b * 2, limits));
+    low = f_select(f_nan(low), f_set1(-INFINITY), low);
+    if (count == 16 && !(f_hmax(low) > heap[0])) continue;
+    float l[16];
+    f_store(l, low);
+    for (int64_t i = 0; i < count; i++)
+      if (l[i] > heap[0]) heap_replace(heap, top, l[i]);
+  }
+  limits[2] = heap[0];
+}
+
+/* f16 rows w[0 .. 31] from k0 on as panel[nk][32]; nk a multiple of 16 */
+static void pack_half_rows(const uint16_t *const *w, int64_t k0, int64_t nk, float *p) {
+  float t[16 * 16];
+  for (int64_t i = 0; i < nk; i += 16)
+    for (int h = 0; h < PANEL; h += 16) {
+      for (int j = 0; j < 16; j++) f_store(t + j * 16, f_load_half(w[h + j] + k0 + i));
+      transpose_block(t, 16, p + i * PANEL + h, PANEL, 16, 16);
+    }
+}
+
+enum { SCREEN_CHUNK = 512 }; /* outputs */
+static int64_t screenedMatmul_chunks(const op_t *o) { return (o->a[1] + SCREEN_CHUNK - 1) / SCREEN_CHUNK * (o->a[0] > 0); }
+static int64_t screenedMatmul_scratch(const op_t *o) { return 4 * (KC * PANEL + o->a[0] * PANEL); }
+static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
+  const int64_t rows = o->a[0], outputs = o->a[1], kk = o->a[2], o0 = chunk * SCREEN_CHUNK, width = at_most(SCREEN_CHUNK, outputs - o0);
+  const float *x = o->in[0], *errors = (const float *)o->in[3] + o0 * 2, *limits = o->in[4], *y = (const float *)o->in[2] + o0;
+  const uint16_t *w = (const uint16_t *)o->in[1] + o0 * kk;
+  float *panel = (float *)scratch, *products = panel + KC * PANEL, *out = (float *)o->out[0] + o0;
+  /* outputs that one of the rows wants, in order */
+  uint8_t wanted[SCREEN_CHUNK] = {0};
+  int32_t list[SCREEN_CHUNK];
+  int64_t n = 0;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t b = 0; b < width; b += 16) {
+      const int count = (int)at_most(width - b, 16);
+      float high[16];
+      f_store(high, f_add(f_load_n(y + r * outputs + b, count), screen_bound(errors + b * 2, limits + r * 3)));
+      for (int i = 0; i < count; i++) wanted[b + i] |= !(high[i] < limits[r * 3 + 2]);
+    }
+  for (int64_t i = 0; i < width; i++) {
+    if (wanted[i]) list[n++] = (int32_t)i;
+    else
+      for (int64_t r = 0; r < rows; r++) out[r * outputs + i] = -INFINITY;
+  }
+  for (int64_t i = 0; i < n; i += PANEL) {
+    const int64_t count = at_most(n - i, PANEL);
+    const uint16_t *from[PANEL];
+    for (int64_t j = 0; j < PANEL; j++) from[j] = w + list[i + at_most(j, count - 1)] * kk;
+    for (int64_t k0 = 0; k0 < kk; k0 += KC) {
+      const int64_t nk = at_most(kk - k0, KC);
+      pack_half_rows(from, k0, nk, panel);
+      outer((tile_t){.a = x + k0, .rs = kk, .cs = 1, .b = panel, .ldb = PANEL, .c = products, .ldc = PANEL, .k = nk}, rows, PANEL, k0 > 0);
+    }
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t j = 0; j < count; j++) {
+        const int64_t at = list[i + j];
+        const float *e = errors + at / 16 * 32 + at % 16, *l = limits + r * 3, bound = e[0] * l[0] + e[16] * l[1];
+        out[r * outputs + at] = y[r * outputs + at] + bound < l[2] ? -INFINITY : products[r * PANEL + j];
+      }
+  }
+}
+
+static void halfRows_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int32_t *ids = o->in[1];
+  const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  for (int64_t r = chunk * per; r < end; r++) {
+    if (!known_id(o, ids[r], v)) continue;
+    const uint16_t *w = (const uint16_t *)o->in[0] + ids[r] * c;
+    for (int64_t k = 0; k < c; k++) ((float *)o->out[0])[r * c + k] = half_1(w[k]);
+  }
+}
