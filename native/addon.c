@@ -152,12 +152,16 @@ static void free_pool(napi_env env, void *pool, void *hint) {
   pool_destroy(pool);
 }
 static napi_value create_pool(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1], result;
+  size_t argc = 2, count = 0;
+  napi_value argv[2], result;
   int32_t threads;
+  int untied;
+  void *cores = NULL;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
   if (argc < 1 || napi_get_value_int32(env, argv[0], &threads) != napi_ok || threads < 1 || threads > MAX_THREADS) return fail(env, "VERIT_INTERNAL", "createPool: threads");
-  pool_t *pool = pool_create(threads);
+  if (argc > 1 && (!typed(env, argv[1], napi_int32_array, &cores, &count) || count > POOL_CORES)) return fail(env, "VERIT_INTERNAL", "createPool: cores");
+  pool_t *pool = pool_create(threads, cores, (int)count, &untied);
+  if (!pool && untied) return fail(env, "VERIT_USAGE", "a thread cannot be tied to one of these processors");
   if (!pool) return fail(env, "VERIT_MEMORY", "threads cannot be started");
   if (napi_create_external(env, pool, free_pool, NULL, &result) != napi_ok) {
     pool_destroy(pool);

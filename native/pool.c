@@ -8,6 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 enum { SPINS = 4000 }; /* about 0.1 ms; waking a sleeper costs nearly as much on a virtual machine */
 
@@ -138,14 +141,31 @@ static void *worker(void *argument) {
   return NULL;
 }
 
-pool_t *pool_create(int threads) {
+/* whether the thread runs on that processor alone from now on */
+static int tie(pthread_t thread, int32_t core) {
+#if defined(__linux__)
+  unsigned long set[POOL_CORES / 8 / sizeof(unsigned long)] = {0};
+  const size_t bits = 8 * sizeof *set;
+  if (core < 0 || core >= POOL_CORES) return 0;
+  set[(size_t)core / bits] = 1ul << ((size_t)core % bits);
+  return pthread_setaffinity_np(thread, sizeof set, (const cpu_set_t *)(const void *)set) == 0;
+#else
+  (void)thread; (void)core;
+  return 0;
+#endif
+}
+
+pool_t *pool_create(int threads, const int32_t *cores, int count, int *untied) {
   pool_t *p = calloc(1, sizeof *p + (size_t)threads * sizeof(pthread_t));
+  *untied = 0;
   if (!p) return NULL;
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->wake, NULL);
   for (; p->threads < threads; p->threads++)
     if (pthread_create(&p->thread[p->threads], NULL, worker, p)) break;
-  if (p->threads) return p;
+  for (int i = 0; count > 0 && i < p->threads; i++)
+    if (!tie(p->thread[i], cores[i % count])) *untied = 1;
+  if (p->threads && !*untied) return p;
   pool_destroy(p);
   return NULL;
 }

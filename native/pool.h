@@ -28,7 +28,12 @@ typedef struct run_t {
 enum { RUN_OK = 0, RUN_BAD_INDEX = 1, RUN_NO_MEMORY = 2, RUN_CANCELLED = 3 };
 
 typedef struct pool_t pool_t;
-pool_t *pool_create(int threads); /* NULL if threads cannot be started */
+enum { POOL_CORES = 8192 };
+/*
+ * @cores on Linux, numbers of processors below POOL_CORES, of which thread i may run on the one at i modulo @count alone; with @count 0 they run where the system puts them.
+ * NULL if threads cannot be started or, with *untied set, the system refuses one of the processors.
+ */
+pool_t *pool_create(int threads, const int32_t *cores, int count, int *untied);
 int pool_threads(const pool_t *pool);
 void pool_submit(pool_t *pool, run_t *run);
 void run_cancel(run_t *run); /* of a submitted run: skips what it has not begun, returns when it has ended */

@@ -13,7 +13,7 @@ const file = new URL('../docs/configuration.md', import.meta.url)
 const sections: Readonly<Record<string, string>> = {
   listen: 'Where the server listens, how the connection is protected, and which names and web pages are accepted.',
   http: 'Limits on a request before anything in it counts.',
-  inference: 'Limits on generations.',
+  inference: 'Limits on generations, and what computes them ([generation.md](generation.md)).',
   keys: 'Limits of a key that has none of its own (`verit keys create`, `verit keys show`).',
   addresses: 'Limits of one client address, over all its keys. An IPv6 network of /64 counts as one address.',
   signing: 'Signed requests and answers (RFC 9421).',
@@ -81,8 +81,9 @@ The file is TOML, UTF-8, at most 64 KiB. It must be a regular file that belongs 
 Unknown names, wrong kinds of value and values out of range are refused when the server starts, with the name of the setting. Nothing in it is executed. It is read once: a change takes a
 restart, except for the certificate files themselves (see [security.md](security.md)).
 
-Flags come after the file: a flag replaces what the file says; a list given by flags replaces the file's list. \`verit serve --help\` names them. The model, its name, the state folder,
-threads and the like are not settings of the file: they belong to the command.
+Flags come after the file: a flag replaces what the file says; a list given by flags replaces the file's list. \`verit serve --help\` names them. The model, its name and the state folder
+are not settings of the file: they belong to the command. What computes may also be said by the environment, for all commands; it counts where neither a flag nor the file says anything:
+\`VERIT_THREADS\`, \`VERIT_CORES\`, \`VERIT_PACKING\`, \`VERIT_ISA\` (the instruction set).
 
 There is no setting that switches authentication off.
 

@@ -181,7 +181,8 @@ static void over(run_t *run, void *context) {
 static int carry_out(run_t *run, int with_pool) {
   if (with_pool) {
     static pool_t *pool;
-    if (!pool) MUST((pool = pool_create(POOL_THREADS)) != NULL);
+    int untied;
+    if (!pool) MUST((pool = pool_create(POOL_THREADS, NULL, 0, &untied)) != NULL);
     atomic_int done = 0;
     run->finished = over;
     run->context = &done;

@@ -8,7 +8,7 @@ const native = addon()!
 const detached = new Float32Array(4)
 structuredClone(detached.buffer, { transfer: [detached.buffer] })
 const shared = new SharedArrayBuffer(64)
-const pool = native.createPool(1)
+const pool = native.createPool(1, new Int32Array())
 const plan = native.createPlan('baseline', Int32Array.of(native.ops.indexOf('gelu'), 1, 1, 2, 0, 1, 0, 1, 0, 4), Float64Array.of(0, 0, 16, 1, 0, 16), Float64Array.of(16, 16), new Int32Array(2))
 
 /** Whatever JavaScript has, and what the functions give and take. No number here asks for much memory or many threads. */

@@ -9,7 +9,7 @@ const native = addon()!
 
 /** Two runs of some tenths of a second, over memory of the addon. */
 function longRuns(): Promise<void[]> {
-  const n = 800, executor = nativeExecutor(2)!, builder = new PlanBuilder()
+  const n = 800, executor = nativeExecutor({ threads: 2 })!, builder = new PlanBuilder()
   const [a, b] = ['a', 'b'].map(name => builder.tensor(name, 'f32', n * n)) as [number, number]
   const c = builder.tensor('arena', 'f32', n * n)
   for (let i = 0; i < 60; i++) builder.step('matmul', [a, b, -1], [c], { M: n, Nc: n, K: n, transposeA: 0, layoutB: 0, hasBias: 0 })
@@ -25,7 +25,7 @@ function run(op: string, inputs: number[], outputs: number[], attributes: (numbe
   const words = attributes.flatMap(a => (typeof a === 'number' ? [0, a] : [1 + a.symbol, 0]))
   const program = [native.ops.indexOf(op), inputs.length, outputs.length, attributes.length, ...inputs, ...outputs, ...words]
   const plan = native.createPlan(set, Int32Array.from(program), Float64Array.from(tensors.flat()), Float64Array.from(buffers, b => b.byteLength), Int32Array.of(1, 1))
-  return native.run(native.createPool(2), plan, buffers, Int32Array.from(symbols))
+  return native.run(native.createPool(2, new Int32Array()), plan, buffers, Int32Array.from(symbols))
 }
 
 const refused = (problem: RegExp) => (e: unknown): boolean => {
@@ -111,7 +111,7 @@ if (!isMainThread) {
     const n = 1 << 20, list = [new Float32Array(n), new Float32Array(n)]
     const program = Int32Array.of(native.ops.indexOf('gelu'), 1, 1, 2, 0, 1, 0, 1, 0, n)
     const plan = native.createPlan('baseline', program, Float64Array.of(0, 0, 4 * n, 1, 0, 4 * n), Float64Array.of(4 * n, 4 * n), Int32Array.of(1, 1))
-    const running = native.run(native.createPool(2), plan, list, Int32Array.of(1, 1))
+    const running = native.run(native.createPool(2, new Int32Array()), plan, list, Int32Array.of(1, 1))
     list.length = 0
     for (let i = 0; i < 50; i++) new Float32Array(n).fill(i)
     await running

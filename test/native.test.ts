@@ -18,7 +18,7 @@ test('the addon has exactly the ops of the table', () => assert.deepEqual([...na
 for (const set of sets) {
   test(`${set} runs every op to the bits of the reference, on any number of threads`, async () => {
     const reference = referenceExecutor()
-    const executors = [1, 2, 3].map(threads => nativeExecutor(threads, set)!)
+    const executors = [1, 2, 3].map(threads => nativeExecutor({ threads, instructionSet: set })!)
     const failures: string[] = []
     for (const c of opCases()) {
       const want = c.buffers()

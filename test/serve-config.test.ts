@@ -1,13 +1,16 @@
 /** `verit serve` as a person starts it: configuration files, flags, TLS, and what it says before anything is started. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { addon } from '../src/exec/native.ts'
+import { allowedProcessors } from '../src/exec/processors.ts'
+import { processorList } from '../src/lib/processor-list.ts'
 import { parseConfig } from '../src/server/config-file.ts'
 import { makeCertificate } from './certificates.ts'
 import { killServers, served, tinyModel } from './served.ts'
@@ -82,6 +85,26 @@ test('a server with a certificate speaks TLS alone, with HSTS; its limits are th
   assert.deepEqual([contact.statusCode, contact.headers['content-type']], [200, 'text/plain; charset=utf-8'])
   await assert.rejects(fetch(`${running.url.replace('https', 'http')}/health`))
   assert.equal(await running.stop(), 0)
+})
+
+test('what computes is chosen in the file, and flags come after it; cores that there are not are refused before anything starts', { skip: addon() === undefined }, async () => {
+  const core = processorList(allowedProcessors().allowed)?.at(-1)
+  const file = write('compute.toml', `[inference]\nthreads = 3\npacking = "base3"\ninstruction_set = "baseline"\n${core === undefined ? '' : `cores = "${core}"\n`}`)
+  const running = await served(model, join(dir, 'compute'), '--config', file, '--threads', '2')
+  assert.match(running.stderr(), /native baseline on 2 threads/)
+  if (core !== undefined && process.platform === 'linux') {
+    const pid = running.runnerPid()
+    const tied = readdirSync(`/proc/${pid}/task`).filter(t => new RegExp(`^Cpus_allowed_list:\\s*${core}$`, 'm').test(readFileSync(`/proc/${pid}/task/${t}/status`, 'utf8')))
+    assert.ok(tied.length >= 2, 'its threads are tied')
+  }
+  assert.equal(await running.stop(), 0)
+  for (const [args, pattern] of [
+    [['--cores', '8000'], /no processor 8000.*VERIT_USAGE|on Linux only.*VERIT_USAGE/], [['--cores', '1-0'], /must be processors as the system numbers them/],
+    [['--packing', 'tight'], /must be one of "auto", "base3", "two-bit"/], [['--instruction-set', 'mmx'], /must be one of "auto", "avx512"/], [['--threads', '1025'], /from 0 to 1,024/],
+  ] as const) {
+    const { status, stderr } = verit([...args, '--check', '--allow-unsigned'])
+    assert.deepEqual([status, pattern.test(stderr)], [2, true], stderr)
+  }
 })
 
 test('a warning is given where others can reach a server without TLS, unless a proxy is declared', async () => {

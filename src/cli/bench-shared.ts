@@ -5,24 +5,23 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { Rate } from '../engine/benchmark.ts'
 import { randomWeights } from '../model/random-weights.ts'
-import { openExecutor } from '../exec/index.ts'
 import type { Executor } from '../exec/plan.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
-import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
 import type { MeasuredShape } from '../model/measured-shapes.ts'
+import { canScreen } from '../model/weights.ts'
 import type { PackedWeights } from '../model/weights.ts'
+import { coresOption, setOption, threadsOption } from './compute-options.ts'
+import type { ComputeFlags } from './compute-options.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
 
-export interface MachineFlags {
-  threads?: number
-  instructionSet?: string
+export interface MachineFlags extends ComputeFlags {
   vocabSize?: number
   json?: true
 }
@@ -31,7 +30,7 @@ export interface ModelFlags extends MachineFlags {
   model?: string
   shape?: MeasuredShape
   head?: keyof typeof HEADS
-  packing?: Executor['ternary']
+  screen: boolean
 }
 
 /** By their names in GGUF: what the head, which is the token embedding as well, is kept as. */
@@ -43,50 +42,38 @@ export interface MeasuredModel {
   readonly weights: PackedWeights
 }
 
-export function machineOptions(c: Command): Command {
-  return reportOptions(c.option('--threads <n>', 'threads (default: one for each core)', numberOption))
-}
+export const machineOptions = (c: Command): Command => reportOptions(threadsOption(c))
 
 /** Those of `machineOptions` without the threads. */
-export function reportOptions(c: Command): Command {
-  return c
-    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here)')
-    .option('--json', 'print one JSON object')
-}
+export const reportOptions = (c: Command): Command => setOption(coresOption(c)).option('--json', 'print one JSON object')
 
 export function measuredModelOptions(c: Command): Command {
   return c
     .option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
+    .option('--no-screen', 'an f16 head without the 6-bit copy that says which of its rows matter')
     .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(Object.keys(HEADS)))
 }
 
-export const packingOption = (c: Command): Command =>
-  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: the best here; no result depends on it)').choices(['base3', 'two-bit']))
-
-export function executorOf({ threads, instructionSet, packing }: ModelFlags): Executor {
-  const executor = openExecutor(defined({ threads, instructionSet }))
-  return packing === undefined ? executor : { ...executor, ternary: packing }
-}
-
 /** Makes or loads what is measured. @param executor decides how ternary weights are kept */
-export async function measuredModel(executor: Executor, { model, shape, vocabSize, head }: ModelFlags): Promise<MeasuredModel> {
+export async function measuredModel(executor: Executor, { model, shape, vocabSize, head, screen }: ModelFlags): Promise<MeasuredModel> {
   if (shape === undefined) {
     const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
     if (idle !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${idle} says something of a --shape, and there is none`, hint: 'A file has both of its own' })
     const path = model ?? defaultModelPath()
     if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
     using file = await openModelFile(path, 'a GGUF model')
-    return { name: path, ...await loadModel(new GgufFile(file), executor) }
+    return { name: path, ...await loadModel(new GgufFile(file), executor, { screen }) }
   }
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {
     throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head q8_0 or f16' })
   }
-  const form = { embedding: HEADS[head ?? (six ? 'q6_k' : 'f16')], ternary: executor.ternary }
+  const table = HEADS[head ?? (six ? 'q6_k' : 'f16')], embedding = table === 'f16' && screen && canScreen(config.hidden) ? 'screened' : table
+  const form = { embedding, ternary: executor.ternary } as const
   const progress = new Progress({ label: 'random weights', format: formatBytes })
-  const weights = randomWeights(executor, config, form, done => progress.update(done))
+  const weights = await randomWeights(executor, config, form, done => progress.update(done))
   progress.clear()
   return { name: `${shape} (random weights)`, config, weights }
 }

@@ -1,8 +1,6 @@
 /** `verit bench train`: how fast training steps are here. */
 import { Command, Option } from 'commander'
 import { spread } from '../engine/benchmark.ts'
-import { openExecutor } from '../exec/index.ts'
-import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
@@ -14,6 +12,7 @@ import { trainDefaults, trainPresets } from '../train/presets.ts'
 import type { TrainPresetName } from '../train/presets.ts'
 import { machine, machineOptions, number } from './bench-shared.ts'
 import type { MachineFlags } from './bench-shared.ts'
+import { executorOf } from './compute-options.ts'
 import { numberOption } from './prepare.ts'
 
 export function benchTrain(): Command {
@@ -29,7 +28,7 @@ export function benchTrain(): Command {
 async function training(flags: MachineFlags & { preset: TrainPresetName; steps: number }): Promise<void> {
   const { preset, steps } = flags
   if (!(Number.isInteger(steps) && steps >= 1 && steps <= 1e6)) throw new VeritError('VERIT_TRAIN_OPTION', { option: '--steps', problem: 'must be a whole number from 1 to 1000000' })
-  const executor = openExecutor(defined({ threads: flags.threads, instructionSet: flags.instructionSet }))
+  const executor = executorOf(flags)
   const config = modelOfPreset(trainPresets[preset].model, flags.vocabSize ?? (preset.startsWith('shakespeare') ? 65 : 4096))
   const options = parseTrainOptions({ ...trainDefaults, ...trainPresets[preset].options })
   const progress = new Progress({ label: 'bench', total: steps })

@@ -10,12 +10,13 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { executorOf, loadBefore, loadWarning, machine, machineOptions, measuredModel, measuredModelOptions, number, packingOption, rough, spreadText, times } from './bench-shared.ts'
+import { loadBefore, loadWarning, machine, machineOptions, measuredModel, measuredModelOptions, number, rough, spreadText, times } from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
+import { executorOf, packingOption } from './compute-options.ts'
 import { busyProcess } from './busy-process.ts'
 import { numberOption } from './prepare.ts'
 
-type Flags = ModelFlags & { tokens?: number; sequences?: number; context?: number; underLoad?: true }
+type Flags = ModelFlags & { tokens?: number; sequences?: number; top?: number; context?: number; underLoad?: true }
 
 const DESCRIPTIONS: Readonly<Record<Workload, string>> = {
   decode: 'Measures making one token after the other for one sequence.',
@@ -29,7 +30,8 @@ export function benchWork(workload: Workload): Command {
     .description(`${DESCRIPTIONS[workload]} Five rounds: median, least and most; each round also measures what this machine can read from memory and compute in int8 with the same threads.`)
     .option('--tokens <n>', `of each sequence (default: ${tokens}, or the model's context)`, numberOption)
   if (workload === 'batch') c.option('--sequences <n>', `at once (default: ${sequences})`, numberOption)
-  c.option('--context <n>', 'positions that the cache has room for (default: the tokens)', numberOption)
+  c.option('--top <n>', 'of the largest logits, how many a step is asked for (0: all); faster for few where the head is screened (default: 40, as in a generation)', numberOption)
+    .option('--context <n>', 'positions that the cache has room for (default: the tokens)', numberOption)
     .option('--under-load', 'measure it beside a program that keeps one core busy, too')
   return machineOptions(packingOption(measuredModelOptions(c))).addHelpText('after', `
 Examples:
@@ -55,6 +57,7 @@ function sizeOf(workload: Workload, flags: Flags, { config }: MeasuredModel): Wo
   return {
     workload, tokens: whole('--tokens', flags.tokens, 1, config.context) ?? Math.min(tokens, config.context),
     sequences: whole('--sequences', flags.sequences, 1, 1024) ?? sequences,
+    ...(flags.top !== undefined && { top: whole('--top', flags.top, 0, 1024)! }),
   }
 }
 

@@ -6,10 +6,11 @@ import { workloads } from '../engine/workload.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { executorOf, machine, machineOptions, measuredModel, measuredModelOptions, number, packingOption } from './bench-shared.ts'
+import { machine, machineOptions, measuredModel, measuredModelOptions, number } from './bench-shared.ts'
 import type { ModelFlags } from './bench-shared.ts'
 import { benchTrain } from './bench-train.ts'
 import { benchWork } from './bench-work.ts'
+import { executorOf, packingOption } from './compute-options.ts'
 
 export function command(): Command {
   const c = machineOptions(packingOption(measuredModelOptions(new Command('bench')

@@ -8,21 +8,20 @@ import type { Evaluation } from '../eval/evaluator.ts'
 import { encodeFile } from '../eval/text-source.ts'
 import { bytesOf } from '../eval/token-source.ts'
 import type { TokenSource } from '../eval/token-source.ts'
-import { openExecutor } from '../exec/index.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress } from '../lib/progress.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
+import { coresOption, executorOf, packingOption, setOption, threadsOption } from './compute-options.ts'
+import type { ComputeFlags } from './compute-options.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
 
-interface Flags {
+interface Flags extends ComputeFlags {
   split: SplitName
   tokens?: number
-  threads?: number
-  instructionSet?: string
   json?: true
 }
 
@@ -34,7 +33,7 @@ interface Report extends Evaluation {
 }
 
 export function command(): Command {
-  return new Command('eval')
+  const c = new Command('eval')
     .summary('loss, perplexity and bits per byte of a model')
     .description('Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. On the data that a '
       + 'model was trained with it repeats the evaluation of the training run, to the last bit.')
@@ -42,8 +41,7 @@ export function command(): Command {
     .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
     .addOption(new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation'))
     .option('--tokens <n>', 'tokens to predict (default: as in training on the data of the training run, else all)', numberOption)
-    .option('--threads <n>', 'threads (default: one for each core)', numberOption)
-    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
+  return packingOption(setOption(coresOption(threadsOption(c))))
     .option('--json', 'print one JSON object')
     .addHelpText('after', `
 Examples:
@@ -56,8 +54,7 @@ Examples:
 }
 
 async function evaluateModel(path: string, data: string, flags: Flags): Promise<Report> {
-  const { threads, instructionSet } = flags
-  const executor = openExecutor({ ...threads !== undefined && { threads }, ...instructionSet !== undefined && { instructionSet } })
+  const executor = executorOf(flags)
   using source = await openModelFile(path, 'a GGUF model')
   const file = new GgufFile(source)
   const model = await loadModel(file, executor)

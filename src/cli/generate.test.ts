@@ -37,6 +37,17 @@ test('generate prints the text as a stream or as JSON, the same for the same see
   assert.equal(named.out, `hello${plain.out}`)
 })
 
+test('generate takes how to compute, and the text is the same', async () => {
+  const options = ['generate', model, 'hello', '--seed', '7', '--max-tokens', '12', '--ignore-end-of-text']
+  const [plain, base3, twoBit, reference, wrong, absent] = await Promise.all([
+    verit(options), verit([...options, '--packing', 'base3', '--threads', '3']), verit([...options, '--packing', 'two-bit', '--instruction-set', 'baseline']),
+    verit([...options, '--packing', 'base3', '--instruction-set', 'reference']), verit([...options, '--packing', 'tight']), verit([...options, '--cores', '8000']),
+  ])
+  assert.deepEqual([base3.out, twoBit.out, reference.out], [plain.out, plain.out, plain.out])
+  assert.deepEqual([wrong.status, absent.status], [2, 2])
+  assert.match(absent.err, /VERIT_USAGE/)
+})
+
 test('a wrong option, a prompt that is too long and a missing file are one clear sentence each', async () => {
   const [option, long, missing] = await Promise.all([
     verit(['generate', model, 'x', '--top-p', '2']), verit(['generate', model, 'x'.repeat(64)]), verit(['generate', join(folder, 'none.gguf'), 'x']),

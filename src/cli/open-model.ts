@@ -10,11 +10,11 @@ import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
+import { coresOption, packingOption, setOption, threadsOption } from './compute-options.ts'
+import type { ComputeFlags } from './compute-options.ts'
 import { numberOption, repeatedOption } from './prepare.ts'
 
-export interface ModelFlags {
-  threads?: number
-  instructionSet?: string
+export interface ModelFlags extends ComputeFlags {
   context?: number
 }
 
@@ -40,11 +40,9 @@ const SAMPLING = [
   ['frequencyPenalty', 'x', 'the same for each time it has them'], ['seed', 'n', 'repeats an answer (default: random, and told)'],
 ] as const satisfies [keyof SamplingFlags, string, string][]
 
-/** Adds --threads, --instruction-set and --context. */
+/** Adds those of every command that computes, and --context. */
 export function modelOptions(c: Command): Command {
-  return c
-    .option('--threads <n>', 'threads (default: one for each core; no result depends on it)', numberOption)
-    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
+  return packingOption(setOption(coresOption(threadsOption(c))))
     .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
 }
 
@@ -68,5 +66,6 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   const model = path ?? defaultModelPath()
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   const { path: file, pulled } = path === undefined ? { path: model, pulled: undefined } : resolveModel(model)
-  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads: flags.threads, instructionSet: flags.instructionSet, context: flags.context })
+  const { threads, cores, instructionSet, packing, context } = flags
+  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, context })
 }

@@ -11,6 +11,8 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--trusted-proxy <address>', 'listen.trusted_proxies'], ['--allow-host <name>', 'listen.allow_hosts'], ['--allow-origin <origin>', 'listen.allow_origins'],
   ['--parallel <n>', 'inference.parallel'], ['--queue <n>', 'inference.queue'], ['--per-key <n>', 'keys.streams'],
   ['--request-timeout <seconds>', 'inference.request_timeout_seconds'], ['--context <tokens>', 'inference.context', 'the model\'s'],
+  ['--threads <n>', 'inference.threads', 'one for each core'], ['--cores <list>', 'inference.cores', 'where the system puts them'],
+  ['--packing <name>', 'inference.packing', 'the fastest here'], ['--instruction-set <name>', 'inference.instruction_set', 'the fastest here'],
   ['--trust-policy <file>', 'trust.policy', 'trust.toml in the state folder'], ['--allow-unsigned', 'trust.allow_unsigned', 'it is refused'],
   ['--require-sandbox', 'inference.require_sandbox', 'serve with what can be locked, and say what cannot'],
 ]

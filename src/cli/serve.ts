@@ -1,6 +1,7 @@
 /** `verit serve`: an HTTP server with OpenAI's API for one model. */
 import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
+import { usableCores } from '../exec/cores.ts'
 import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
@@ -29,8 +30,6 @@ interface Options {
   state: string
   modelName?: string
   grace: number
-  threads?: number
-  instructionSet?: string
   logJson?: boolean
 }
 
@@ -58,14 +57,14 @@ export function command(): Command {
     .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)', modelId)
   return addSettingFlags(serve)
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
-    .option('--threads <n>', 'threads that compute (default: one for each core)', whole(1, 1024))
-    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the fastest here)')
     .option('--log-json', 'log JSON lines on a terminal too')
     .addHelpText('after', `
 Secrets come from the environment, or from the file that NAME_FILE names:
   VERIT_DATABASE_URL    postgresql://..., for several gateways (default: SQLite in the state folder)
   VERIT_RATE_URL        redis:// or rediss://..., for limits that several gateways share
   VERIT_WEBHOOK_SECRET  whsec_... or whsk_..., with which alerts are signed; two, with a space between, during rotation
+
+VERIT_THREADS, VERIT_CORES, VERIT_PACKING and VERIT_ISA say what neither a flag nor the file does.
 
 Examples:
   verit serve
@@ -80,6 +79,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   const config = loadConfig({ file: options.config, flags: settingFlags({ ...options }) })
   if (options.printConfig === true) return void process.stdout.write(formatConfig(config))
   const secrets = readSecrets(config)
+  if (config.inference.cores !== '') usableCores(config.inference.cores)
   const { path: model, pulled } = path === undefined ? { path: defaultModelPath(), pulled: undefined } : resolveModel(path)
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   let progress: Progress | undefined
@@ -95,9 +95,9 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   }
   process.umask(0o077)
   const log = createLog(options.logJson === true ? { json: true } : {})
-  const { state, modelName = pulled?.name, threads, instructionSet } = options
+  const { state, modelName = pulled?.name } = options
   const server = await serve({
-    model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ threads, instructionSet, expectedDigest: pulled?.digest }) },
+    model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
   })
   stopOnSignals(server, options.grace)
   process.stderr.write(banner(server, config))

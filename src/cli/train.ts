@@ -5,7 +5,6 @@ import { basename, join, resolve } from 'node:path'
 import { openDataset } from '../data/dataset.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { prepare } from '../data/prepare.ts'
-import { openExecutor } from '../exec/index.ts'
 import { commandName } from '../lib/command-name.ts'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes, formatDuration } from '../lib/progress.ts'
@@ -19,6 +18,8 @@ import type { RecordFile } from '../train/record.ts'
 import { RunFolder, readSettings } from '../train/run-folder.ts'
 import type { TrainSetup } from '../train/setup.ts'
 import { train } from '../train/train.ts'
+import { coresOption, executorOf, setOption, threadsOption } from './compute-options.ts'
+import type { ComputeFlags } from './compute-options.ts'
 import { numberOption } from './prepare.ts'
 
 /** Options that set one field each: flag, value, text. */
@@ -35,7 +36,7 @@ const TRAIN = [
   ['evalEvery', 'n', 'steps between evaluations'], ['evalTokens', 'n', 'held-out tokens of an evaluation, 0 for all'],
 ] as const
 
-interface Flags extends Partial<Record<(typeof MODEL)[number][0] | (typeof TRAIN)[number][0], number>> {
+interface Flags extends Omit<ComputeFlags, 'packing'>, Partial<Record<(typeof MODEL)[number][0] | (typeof TRAIN)[number][0], number>> {
   out?: string
   preset?: string
   depth?: number
@@ -50,8 +51,6 @@ interface Flags extends Partial<Record<(typeof MODEL)[number][0] | (typeof TRAIN
   stopAt?: number
   vocabSize?: number
   tokenizerKind?: 'bpe' | 'character'
-  threads?: number
-  instructionSet?: string
   json?: true
 }
 
@@ -75,9 +74,8 @@ export function command(): Command {
     .option('--stop-at <n>', 'save and stop after this many steps of the run', numberOption)
     .option('--vocab-size <n>', 'tokens to learn from a text file (default: 4096)', numberOption)
     .addOption(new Option('--tokenizer-kind <kind>', 'tokenizer to learn from a text file (default: that of the preset)').choices(['bpe', 'character']))
-    .option('--threads <n>', 'threads (default: one for each core; no result depends on it)', numberOption)
-    .option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
     .option('--json', 'print the record as one JSON object')
+  setOption(coresOption(threadsOption(c)))
   for (const [key, value, text] of MODEL) c.option(`${kebab(key)} <${value}>`, `model: ${text}`, numberOption)
   c.option('--bias', 'model: biases in linear layers and norms (gpt)').option('--no-bias', 'model: none')
   for (const [key, value, text] of TRAIN) c.option(`${kebab(key)} <${value}>`, text, numberOption)
@@ -162,8 +160,8 @@ function readState(run: RunFolder, step: number): RunState {
 async function runIt(
   setup: Pick<TrainSetup, 'run' | 'settings' | 'config' | 'options' | 'resume'>, dataset: Dataset, flags: Flags, signal: AbortSignal,
 ): Promise<Done> {
-  const { threads, instructionSet, stopAt } = flags
-  const executor = openExecutor({ ...threads !== undefined && { threads }, ...instructionSet !== undefined && { instructionSet } })
+  const { stopAt } = flags
+  const executor = executorOf(flags)
   const [learn, validation] = [dataset.split('train'), dataset.split('validation')]
   const data = { train: learn, validation, tokenizer: loadTokenizer(dataset.tokenizerPath), digest: dataset.digest }
   const { state, record } = await train({ ...setup, executor, data, signal, ...stopAt !== undefined && { stopAt } })

@@ -8,8 +8,9 @@ import { commandName } from '../lib/command-name.ts'
 import { defined } from '../lib/defined.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
-import { executorOf, loadBefore, loadWarning, machine, measuredModel, measuredModelOptions, number, plural, reportOptions, rough } from './bench-shared.ts'
+import { loadBefore, loadWarning, machine, measuredModel, measuredModelOptions, number, plural, reportOptions, rough } from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
+import { executorOf } from './compute-options.ts'
 
 export function command(): Command {
   const c = new Command('tune')

@@ -2,6 +2,8 @@
 import { basename } from 'node:path'
 import type { FileHandle } from 'node:fs/promises'
 import { openExecutor } from '../exec/index.ts'
+import type { ExecutorOptions } from '../exec/index.ts'
+import type { Executor } from '../exec/plan.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
@@ -12,11 +14,15 @@ import type { Digest } from '../trust/digest.ts'
 import { Engine } from './engine.ts'
 import type { EngineOptions } from './engine.ts'
 
-export interface LoadOptions extends EngineOptions {
-  /** Worker threads, 1 to 1,024. Default: the processors this process may use. Results do not depend on it. */
-  threads?: number | undefined
-  /** 'avx512', 'avx2', 'baseline', 'neon' or 'reference'. Default: the fastest here. Results do not depend on it. */
-  instructionSet?: string | undefined
+/** Results do not depend on those of `ExecutorOptions`. */
+export interface LoadOptions extends EngineOptions, ExecutorOptions {
+  /** What runs the model, where the caller has made it before. Default: one by the other options. */
+  executor?: Executor | undefined
+  /**
+   * Whether an f16 head is screened: a 6-bit copy of it, 0.41 of its size, says which of its rows can matter for a token, and only these are computed, exactly. Default true; without
+   * enough memory it is not. Results do not depend on it.
+   */
+  screen?: boolean | undefined
   /** What the file's digest must be, for a pulled model. */
   expectedDigest?: Digest | undefined
   /** The file's digest, where the caller has taken it on this very descriptor. Default: it is taken here. */
@@ -29,15 +35,15 @@ export interface LoadOptions extends EngineOptions {
  * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
-  const { threads, instructionSet, expectedDigest, digest: known, ...rest } = options
+  const { threads, instructionSet, packing, cores, executor: made, screen = true, expectedDigest, digest: known, ...rest } = options
   checkOptions(rest)
   const file = open(source)
   try {
     const gguf = new GgufFile(file)
     const digest = known ?? await hashed(file)
     if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
-    const executor = openExecutor({ ...(threads !== undefined && { threads }), ...(instructionSet !== undefined && { instructionSet }) })
-    const model = await loadGguf(gguf, executor)
+    const executor = made ?? openExecutor({ threads, instructionSet, packing, cores })
+    const model = await loadGguf(gguf, executor, { screen })
     file.checkUnchanged()
     const { metadata } = gguf
     const turn = 'tokenizer.ggml.eot_token_id', end = metadata.has(turn) ? metadata.uint(turn) : undefined

@@ -1,15 +1,11 @@
 /** Chooses an executor: the native one, or, where there is no usable addon, the reference with a warning. */
 import { VeritError } from '../lib/errors.ts'
-import { addon, nativeExecutor } from './native.ts'
+import { addon, nativeExecutor, packings } from './native.ts'
+import type { ExecutorOptions } from './native.ts'
 import type { Executor } from './plan.ts'
 import { referenceExecutor } from './reference.ts'
 
-export interface ExecutorOptions {
-  /** Worker threads. Default: one for each core that the process may use, or the environment's VERIT_THREADS. */
-  threads?: number
-  /** 'avx512', 'avx2', 'neon', 'baseline' or 'reference'. Default: the best here, or the environment's VERIT_ISA. Results do not depend on it. */
-  instructionSet?: string
-}
+export type { ExecutorOptions } from './native.ts'
 
 /** Names that `openExecutor` accepts on this machine, the fastest first; 'reference' is always the last. */
 export function instructionSets(): string[] {
@@ -18,12 +14,26 @@ export function instructionSets(): string[] {
 
 let warned = false
 
-/** @throws VeritError VERIT_USAGE for an instruction set that this machine lacks */
+/** No result depends on any of the options. @throws VeritError VERIT_USAGE for what this machine cannot do, or there is not */
 export function openExecutor(options: ExecutorOptions = {}): Executor {
-  const set = options.instructionSet ?? process.env.VERIT_ISA
-  if (set === 'reference' || process.env.VERIT_EXECUTOR === 'reference') return referenceExecutor()
-  const native = nativeExecutor(options.threads, set)
+  const packing = options.packing ?? process.env.VERIT_PACKING
+  if (packing !== undefined && !isPacking(packing)) {
+    const source = options.packing === undefined ? 'VERIT_PACKING' : JSON.stringify(packing.slice(0, 100))
+    throw new VeritError('VERIT_USAGE', { problem: `${source} names no packing of ternary weights`, hint: `Use ${packings.join(' or ')}, or leave it out` })
+  }
+  const executor = kernels(options)
+  return packing === undefined ? executor : { ...executor, ternary: packing }
+}
+
+const isPacking = (name: string): name is Executor['ternary'] => (packings as readonly string[]).includes(name)
+
+function kernels(options: ExecutorOptions): Executor {
+  const set = options.instructionSet ?? process.env.VERIT_ISA, cores = options.cores ?? process.env.VERIT_CORES
+  const slow = set === 'reference' || process.env.VERIT_EXECUTOR === 'reference'
+  const native = slow ? undefined : nativeExecutor({ ...options, instructionSet: set })
   if (native !== undefined) return native
+  if (cores !== undefined) throw new VeritError('VERIT_USAGE', { problem: 'Cores are for the threads of the native kernels, and the reference executor has none', hint: 'Leave the cores out' })
+  if (slow) return referenceExecutor()
   if (set !== undefined) {
     throw new VeritError('VERIT_USAGE', { problem: `The instruction set ${set} needs the native kernels, which are not built here`, hint: 'Run `npm run native`, or use reference' })
   }

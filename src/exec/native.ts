@@ -6,11 +6,23 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { usableCores } from './cores.ts'
 import { symbols } from './plan.ts'
 import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
 import { processors } from './processors.ts'
 
 export type InstructionSet = 'avx512' | 'avx2' | 'neon' | 'baseline'
+
+export interface ExecutorOptions {
+  /** Worker threads, 1 to 1,024. Default: one for each of `cores`, or for each core that the process may use; or the environment's VERIT_THREADS. */
+  threads?: number | undefined
+  /** 'avx512', 'avx2', 'neon', 'baseline' or 'reference'. Default: the best here, or the environment's VERIT_ISA. */
+  instructionSet?: string | undefined
+  /** How ternary weights are kept. Default: as the machine reads them fastest, or the environment's VERIT_PACKING. */
+  packing?: string | undefined
+  /** Processors that worker threads are tied to in turn, such as "0-3,5" (Linux). Default: none, or the environment's VERIT_CORES. */
+  cores?: string | undefined
+}
 
 interface Addon {
   readonly ops: readonly string[]
@@ -19,7 +31,8 @@ interface Addon {
   /** Whether the processor looks bytes up in registers (AVX-512 VBMI). */
   readonly vbmi: boolean
   allocate(bytes: number): ArrayBuffer
-  createPool(threads: number): object
+  /** @param cores numbers of processors, of which thread i runs on the one at i modulo their number alone; none: where the system puts it */
+  createPool(threads: number, cores: Int32Array): object
   createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object
   run(pool: object, plan: object, buffers: (ArrayBufferView | ArrayBuffer)[], symbols: Int32Array): Promise<void>
   /** Locks the process (native/sandbox.c). `landlock`: version of the interface, 0 for none; the others: 1 for locked, 0 for not. */
@@ -85,6 +98,7 @@ function encode(plan: Plan, ops: readonly string[]): Int32Array {
 function translate(e: unknown): never {
   const { code, message } = e as { code?: string; message?: string }
   if (code === 'VERIT_MEMORY') throw new VeritError('VERIT_MEMORY', { problem: message ?? 'out of memory' }, e)
+  if (code === 'VERIT_USAGE') throw new VeritError('VERIT_USAGE', { problem: `The system refuses: ${message ?? ''}`, hint: 'Name other cores, or none' }, e)
   if (code === 'VERIT_PLAN') throw new VeritError('VERIT_PLAN', { problem: message ?? '' }, e)
   throw new VeritError('VERIT_INTERNAL', { problem: `native: ${message ?? String(e)}` }, e)
 }
@@ -138,36 +152,37 @@ class NativePlan implements LoadedPlan {
   }
 }
 
+/** Names of packings of ternary weights. */
+export const packings = ['base3', 'two-bit'] as const
+
 /**
- * @param threads worker threads, 1 to 1024; default: one for each core that this process may use (processors.ts), or VERIT_THREADS
- * @param set instruction set; default: the best this machine has, or VERIT_ISA
- * Ternary weights are packed as the machine reads them fastest, or as VERIT_PACKING says.
+ * What is not given is taken from VERIT_THREADS, VERIT_ISA and VERIT_CORES; else it is one thread for each core that is named or that this process may use (processors.ts), the best set this
+ * machine has, and no tying. Ternary weights are packed as the machine reads them fastest.
  * @returns undefined where there is no addon
- * @throws VeritError VERIT_USAGE for a set that this machine lacks, or a packing that there is not
+ * @throws VeritError VERIT_USAGE for a set that this machine lacks, a number of threads beyond 1 to 1024, cores that cannot be used
  */
-export function nativeExecutor(threads?: number, set?: string): Executor | undefined {
+export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptions = {}): Executor | undefined {
   const native = addon()
   if (native === undefined) return undefined
-  const isa = set ?? process.env.VERIT_ISA ?? native.instructionSets[0]!
+  const isa = instructionSet ?? process.env.VERIT_ISA ?? native.instructionSets[0]!
   if (!native.instructionSets.includes(isa as InstructionSet)) {
     throw new VeritError('VERIT_USAGE', { problem: `This machine cannot run the instruction set ${isa}`, hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}` })
   }
-  const count = threads ?? Number(process.env.VERIT_THREADS ?? processors().threads)
+  const named = cores ?? process.env.VERIT_CORES, tied = named === undefined ? [] : usableCores(named)
+  const count = threads ?? Number(process.env.VERIT_THREADS ?? (tied.length > 0 ? Math.min(tied.length, 1024) : processors().threads))
   if (!Number.isInteger(count) || count < 1 || count > 1024) {
     throw new VeritError('VERIT_USAGE', { problem: `${count} is not a number of threads`, hint: 'Use 1 to 1024, or leave it out' })
   }
-  const packing = process.env.VERIT_PACKING ?? (isa === 'avx512' && native.vbmi ? 'base3' : 'two-bit')
-  if (packing !== 'base3' && packing !== 'two-bit') throw new VeritError('VERIT_USAGE', { problem: 'VERIT_PACKING names no packing of ternary weights', hint: 'Set it to base3 or two-bit, or leave it out' })
   let pool: object
   try {
-    pool = native.createPool(count)
+    pool = native.createPool(count, Int32Array.from(tied))
   } catch (e) {
     translate(e)
   }
   return {
     name: `native ${isa}`,
     threads: count,
-    ternary: packing,
+    ternary: isa === 'avx512' && native.vbmi ? 'base3' : 'two-bit',
     allocate(bytes) {
       try {
         return native.allocate(bytes)

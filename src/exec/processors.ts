@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { processorList } from '../lib/processor-list.ts'
 
 export interface Processors {
   /** That this process may run on. */
@@ -19,19 +20,10 @@ export interface Processors {
   readonly threads: number
 }
 
-const PROCESSORS = 4096
-
 /** @param root the folder that holds proc and sys, for tests @param counted processors by Node's count */
 export function processors(root = '/', counted: number = availableParallelism()): Processors {
-  const read = (...path: string[]): string | undefined => {
-    try {
-      return readFileSync(join(root, ...path), 'utf8').trim()
-    } catch {
-      return undefined
-    }
-  }
-  const list = listOf(/^Cpus_allowed_list:\s*(\S+)/m.exec(read('proc/self/status') ?? '')?.[1])
-  const allowed = list.length > 0 ? list : Array.from({ length: counted }, (_, i) => i)
+  const read = (...path: string[]): string | undefined => textOf(root, ...path)
+  const allowed = processorList(allowedList(read('proc/self/status'))) ?? Array.from({ length: counted }, (_, i) => i)
   const cores = new Set(allowed.map(cpu => {
     const folder = `sys/devices/system/cpu/cpu${cpu}/topology`
     return read(folder, 'core_cpus_list') ?? read(folder, 'thread_siblings_list') ?? `cpu ${cpu}`
@@ -41,13 +33,20 @@ export function processors(root = '/', counted: number = availableParallelism())
   return { logical: allowed.length, physical: cores.size, quota, threads }
 }
 
-/** The kernel's lists of processors: "0-3,8" -> 0, 1, 2, 3, 8. What is no such list is empty. */
-function listOf(text: string | undefined): number[] {
-  if (text === undefined || !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text)) return []
-  return text.split(',').flatMap(part => {
-    const [from, to] = part.split('-').map(Number) as [number, number?]
-    return Array.from({ length: Math.max(0, Math.min(to ?? from, PROCESSORS) - from + 1) }, (_, i) => from + i)
-  })
+/** The kernel's lists of processors: those this process may run on, and those the machine has. Undefined where that cannot be told. @param root as above */
+export function allowedProcessors(root = '/'): { allowed: string | undefined; present: string | undefined } {
+  const list = (text: string | undefined): string | undefined => (processorList(text) === undefined ? undefined : text)
+  return { allowed: list(allowedList(textOf(root, 'proc/self/status'))), present: list(textOf(root, 'sys/devices/system/cpu/present')) }
+}
+
+const allowedList = (status: string | undefined): string | undefined => /^Cpus_allowed_list:\s*(\S+)/m.exec(status ?? '')?.[1]
+
+function textOf(root: string, ...path: string[]): string | undefined {
+  try {
+    return readFileSync(join(root, ...path), 'utf8').trim()
+  } catch {
+    return undefined
+  }
 }
 
 /** The smallest limit of the process's control group and those around it. */

@@ -5,7 +5,7 @@
  */
 import { Socket } from 'node:net'
 import { loadModel } from '../engine/load.ts'
-import { processors } from '../exec/processors.ts'
+import { openExecutor } from '../exec/index.ts'
 import type { Digest } from '../trust/digest.ts'
 import { RegularFile } from '../lib/regular-file.ts'
 import { memoryCeiling } from './memory-ceiling.ts'
@@ -17,11 +17,11 @@ const MODEL = 4
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, context, slots, cacheBytes, instructionSet, memoryBytes, digest }) => {
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, cores, context, slots, cacheBytes, memoryBytes, digest }) => {
   const file = new RegularFile(MODEL, name, false)
-  const cores = processors().threads // read from files, which the lock hides
+  // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
+  const executor = openExecutor({ threads, instructionSet, packing, cores })
   const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }) })
-  const count = threads ?? (process.env.VERIT_THREADS === undefined ? cores : undefined)
-  return { sandbox, load: () => loadModel(file, { threads: count, context, slots, cacheBytes, memoryBytes, instructionSet, digest: digest as Digest | undefined }) }
+  return { sandbox, load: () => loadModel(file, { executor, context, slots, cacheBytes, memoryBytes, digest: digest as Digest | undefined }) }
 })
 process.exit(0)

@@ -18,7 +18,7 @@ import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRun
 import { requireLock } from './sandbox-words.ts'
 
 /** What a model process may see of the environment: how to compute, and nothing else. */
-const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_PACKING', 'VERIT_EXECUTOR']
+const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_PACKING', 'VERIT_CORES', 'VERIT_EXECUTOR']
 const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.ts' : './first.js', import.meta.url))
 /** JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but by the lock (sandbox.ts). */
 const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', '--disable-sigusr1']
@@ -32,12 +32,16 @@ export interface RunnerOptions {
   /** What to call the file in errors. */
   name: string
   threads?: number
+  instructionSet?: string
+  /** How ternary weights are kept. */
+  packing?: string
+  /** Processors that threads are tied to, such as "0-3,5". */
+  cores?: string
   context?: number
   /** Calls that run side by side. */
   slots?: number
   /** Size of the key and value cache. Default: see engine/cache-size.ts. */
   cacheBytes?: number
-  instructionSet?: string
   /** Ceiling of the process's memory. Default: worked out from the file and the machine (memory-ceiling.ts). */
   memoryBytes?: number
   /** Whether it is an error that the process cannot be locked (docs/sandbox.md). Default false. */
@@ -89,10 +93,10 @@ export class RunnerProcess {
 
   /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
   load(digest?: Digest): Promise<ModelInfo> {
-    const { name, threads, context, slots, cacheBytes, instructionSet, memoryBytes, requireSandbox } = this.#options
+    const { name, threads, instructionSet, packing, cores, context, slots, cacheBytes, memoryBytes, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    this.#send({ type: 'load', name, ...defined({ threads, context, slots, cacheBytes, instructionSet, memoryBytes, digest, requireSandbox }) })
+    this.#send({ type: 'load', name, ...defined({ threads, instructionSet, packing, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
     return this.ready
   }
 

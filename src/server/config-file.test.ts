@@ -93,6 +93,8 @@ test('addresses, names, origins and the like are checked to the letter', () => {
     ['security_txt.expires', ['', '2027-01-01T00:00:00Z', '2027-01-01T00:00+02:00'], ['2027-01-01', 'soon', '2027-13-01T00:00:00Z', '1767225600']],
     ['audit.origin', ['', 'verit.example/gpu1'], ['a b', 'a+b', 'ä', 'a\n']],
     ['signing.responses', ['signed', 'all', 'none'], ['', 'some']],
+    ['inference.cores', ['', '0', '0-3,5'], ['all', '1-0', '0, 1', '0;1', '8192']], ['inference.packing', ['auto', 'base3', 'two-bit'], ['', 'base2']],
+    ['inference.instruction_set', ['auto', 'avx512', 'neon', 'reference'], ['', 'mmx']],
   ]
   for (const [name, good, bad] of cases) {
     const s = settings.find(s => s.name === name)!

@@ -3,6 +3,7 @@
  * client can send, since a rule that can never match would be found out late.
  */
 import { isIP } from 'node:net'
+import { processorList } from '../lib/processor-list.ts'
 import { AddressList } from './forwarded.ts'
 
 /** Completes "SETTING must ..., not TEXT"; undefined: acceptable. */
@@ -24,6 +25,7 @@ const contact: Rule = text =>
   isUrl(text, 'mailto:', 'https:', 'tel:') ? undefined : 'must hold addresses that begin with mailto:, https: or tel:, for example mailto:security@example.com'
 const instant: Rule = text =>
   INSTANT.test(text) && !Number.isNaN(Date.parse(text)) ? undefined : 'must be a date and time with its zone, for example 2027-06-30T00:00:00Z'
+const cores: Rule = text => (processorList(text) === undefined ? 'must be processors as the system numbers them, for example 0-3,5' : undefined)
 /** As C2SP signed notes have it: no spaces, no plus. */
 const logOrigin: Rule = text => (/^[\x21-\x2a\x2c-\x7e]+$/.test(text) ? undefined : 'must be of visible ASCII characters other than "+"')
 
@@ -38,5 +40,5 @@ const webhook: Rule = text => {
 
 export const textRules: Readonly<Record<string, Rule | undefined>> = {
   'listen.host': listenHost, 'listen.allow_hosts': hostName, 'listen.allow_origins': origin, 'listen.trusted_proxies': addresses, 'audit.origin': logOrigin,
-  'watch.webhook_url': webhook, 'security_txt.contact': contact, 'security_txt.expires': instant, 'security_txt.policy': https, 'security_txt.canonical': https,
+  'inference.cores': cores, 'watch.webhook_url': webhook, 'security_txt.contact': contact, 'security_txt.expires': instant, 'security_txt.policy': https, 'security_txt.canonical': https,
 }

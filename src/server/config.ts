@@ -12,6 +12,9 @@ const whole = (minimum: number, maximum: number, value: number, description: str
 const limit = (value: number, description: string) => whole(0, Number.MAX_SAFE_INTEGER, value, `${description}; 0: no limit`)
 const flag = (value: boolean, description: string) => Type.Boolean({ default: value, description })
 const text = (description: string) => Type.String({ default: '', maxLength: 4096, description })
+/** One of these names, the first by default. */
+const choice = <const T extends readonly [string, ...string[]]>(names: T, description: string) =>
+  Type.Unsafe<T[number]>(Type.Union(names.map(name => Type.Literal(name)), { default: names[0], description }))
 const texts = (description: string) => Type.Array(Type.String({ minLength: 1, maxLength: 512 }), { default: [], maxItems: 1024, description })
 
 export const ServerConfig = Type.Object({
@@ -50,6 +53,10 @@ export const ServerConfig = Type.Object({
     cacheMib: whole(0, 1 << 24, 0, 'key and value cache in MiB, shared by the generations; one joins when there is room for its prompt and its longest answer; 0: a quarter of the memory that the weights leave free'),
     prefixReuse: flag(true, 'whether what was computed for the beginning of a prompt is used again for later prompts of the same owner (of the same key, where it has none); never for others'),
     memoryMib: whole(0, 1 << 24, 0, 'memory that the model process may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file, a quarter of the machine\'s for the key and value cache, and 2 GiB, at most the machine\'s'),
+    threads: whole(0, 1024, 0, 'threads that compute; 0: one for each of the cores that are named, or for each core that the server may use'),
+    cores: text('processors that these threads are tied to in turn, as the system numbers them, for example 0-3,5 (Linux); empty: the system moves them as it sees fit'),
+    packing: choice(['auto', 'base3', 'two-bit'], 'how ternary weights are kept; "auto": as this machine reads them fastest (`verit tune` measures it)'),
+    instructionSet: choice(['auto', 'avx512', 'avx2', 'neon', 'baseline', 'reference'], 'which of the processor\'s instructions compute; "auto": the fastest here'),
     requireSandbox: flag(false, 'whether the server refuses to start where the model process cannot be locked completely (docs/sandbox.md)'),
   }, closed),
   keys: Type.Object({
@@ -67,9 +74,7 @@ export const ServerConfig = Type.Object({
   }, closed),
   signing: Type.Object({
     windowSeconds: whole(5, 3600, 60, 'how far `created` of a signed request may lie from the server\'s clock'),
-    responses: Type.Union([Type.Literal('signed'), Type.Literal('all'), Type.Literal('none')], {
-      default: 'signed', description: 'which answers the server signs: those to signed requests, all, or none',
-    }),
+    responses: choice(['signed', 'all', 'none'], 'which answers the server signs: those to signed requests, all, or none'),
   }, closed),
   audit: Type.Object({
     enabled: flag(true, 'whether an audit log is kept'),

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { AuditLog } from '../audit/entry.ts'
 import { openAuditLog } from '../audit/audit-log.ts'
 import type { FolderAuditLog } from '../audit/audit-log.ts'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
@@ -52,7 +53,7 @@ export interface ServeOptions {
   /** `whsec_...` or `whsk_...`, one or, during rotation, two. */
   webhookSecrets?: readonly string[]
   /** For the model process. */
-  runner?: Pick<ModelRunnerOptions, 'threads' | 'instructionSet' | 'hangMs' | 'onDigestProgress' | 'expectedDigest'>
+  runner?: Pick<ModelRunnerOptions, 'hangMs' | 'onDigestProgress' | 'expectedDigest'>
   log: Log
 }
 
@@ -99,7 +100,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const outbox = new OutboxDrain(store.outbox, audit, log)
     undo.defer(() => outbox.close())
     const stopping = new AbortController()
-    const { parallel, queue, context: positions, cacheMib, memoryMib, requireSandbox } = config.inference
+    const { parallel, queue } = config.inference
     const context: GatewayContext = {
       config, rules: httpRules(config), store, rates, audit, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
       admission: new Admission({ parallel, queue }), revocations: new Revocations(store.keys), serverKey: serverKey(state),
@@ -114,8 +115,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     let trust: ModelTrust | undefined, digest: Digest | undefined
     const model = await ModelRunner.start(options.model, {
       onDigest: taken => void (trust = check(digest = taken)),
-      slots: parallel, requireSandbox, ...(positions > 0 && { context: positions }), ...(cacheMib > 0 && { cacheBytes: cacheMib * 2 ** 20 }), ...(memoryMib > 0 && { memoryBytes: memoryMib * 2 ** 20 }),
-      ...options.runner, onEvent: event => noteRunner(context, event),
+      ...runnerOptions(config.inference), ...options.runner, onEvent: event => noteRunner(context, event),
     }).catch(async (e: unknown) => {
       const detail = { model: modelId, ...(digest !== undefined && { digest }), reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL' }
       await audit?.append({ type: 'server', event: 'refused', detail }).catch((why: unknown) => log.error({ cause: String(why) }, 'the refusal is not in the audit log'))
@@ -136,6 +136,19 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   } catch (e) {
     await undo.disposeAsync()
     throw e
+  }
+}
+
+/** What of the settings is the model process's. What says "choose yourself" is not handed on, so that the environment may choose. */
+function runnerOptions({ parallel, context, cacheMib, memoryMib, requireSandbox, threads, cores, packing, instructionSet }: ServerConfig['inference']): ModelRunnerOptions {
+  const given = <T>(value: T, automatic: T): T | undefined => (value === automatic ? undefined : value)
+  const bytes = (mib: number): number | undefined => (mib === 0 ? undefined : mib * 2 ** 20)
+  return {
+    slots: parallel, requireSandbox,
+    ...defined({
+      context: given(context, 0), cacheBytes: bytes(cacheMib), memoryBytes: bytes(memoryMib),
+      threads: given(threads, 0), cores: given(cores, ''), packing: given<string>(packing, 'auto'), instructionSet: given<string>(instructionSet, 'auto'),
+    }),
   }
 }
 

@@ -59,7 +59,7 @@ const makers: (() => Spec)[] = [
 
 for (const set of addon()!.instructionSets) {
   test(`${set}: ${CASES} random sizes give the bits of the reference on 1, 2 and 5 threads`, async () => {
-    const reference = referenceExecutor(), executors = [1, 2, 5].map(threads => nativeExecutor(threads, set)!)
+    const reference = referenceExecutor(), executors = [1, 2, 5].map(threads => nativeExecutor({ threads, instructionSet: set })!)
     const failures: string[] = []
     for (let i = 0; i < CASES; i++) {
       const c = makeCase(makers[i % makers.length]!(), i, null, null)

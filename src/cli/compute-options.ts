@@ -1,0 +1,27 @@
+/** The options of every command that computes: how many threads, where they run, which instructions, how ternary weights are kept. No result depends on them. */
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import { openExecutor } from '../exec/index.ts'
+import { packings } from '../exec/native.ts'
+import type { Executor } from '../exec/plan.ts'
+import { numberOption } from './prepare.ts'
+
+export interface ComputeFlags {
+  threads?: number
+  cores?: string
+  instructionSet?: string
+  packing?: string
+}
+
+export const threadsOption = (c: Command): Command => c.option('--threads <n>', 'threads (default: one for each core, or for each of --cores)', numberOption)
+
+export const setOption = (c: Command): Command =>
+  c.option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
+
+export const coresOption = (c: Command): Command =>
+  c.option('--cores <list>', 'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it sees fit)')
+
+export const packingOption = (c: Command): Command =>
+  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: the best here; no result depends on it)').choices(packings))
+
+export const executorOf = ({ threads, cores, instructionSet, packing }: ComputeFlags): Executor => openExecutor({ threads, cores, instructionSet, packing })

@@ -1,0 +1,16 @@
+/** Processors as Linux writes them in its files and takes them in its settings (Documentation/admin-guide/cputopology.rst): "0-3,5". */
+
+/** As many as Linux can be made for. */
+const PROCESSORS = 8192
+
+/** "0-3,8" -> 0, 1, 2, 3, 8: each once, ascending. Undefined for what is no such list, or names a processor beyond 8191. */
+export function processorList(text: string | undefined): number[] | undefined {
+  if (text === undefined || text.length > 40_000 || !/^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/.test(text)) return undefined
+  const listed = new Set<number>()
+  for (const part of text.split(',')) {
+    const [from, to = from] = part.split('-').map(Number) as [number, number?]
+    if (to < from || to >= PROCESSORS) return undefined
+    for (let cpu = from; cpu <= to; cpu++) listed.add(cpu)
+  }
+  return [...listed].sort((a, b) => a - b)
+}
