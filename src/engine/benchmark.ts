@@ -2,6 +2,7 @@
 import type { Executor } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { PackedWeights } from '../model/weights.ts'
+import { requestNumbers } from './request.ts'
 import { ServingModel } from './serving-model.ts'
 import type { Row } from './serving-model.ts'
 
@@ -62,7 +63,7 @@ export async function measureServing(
   using model = new ServingModel(executor, config, weights, { slots: BATCH })
   const promptTokens = Math.min(model.rows, model.context)
   const decodeTokens = Math.min(64, model.context)
-  const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % config.vocab, position, slot, wanted })
+  const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % config.vocab, position, slot, wanted, top: requestNumbers.topK.fallback })
   const prompt = Array.from({ length: promptTokens }, (_, i) => row(i, 0, i === promptTokens - 1))
   const decode = (sequences: number) => async (): Promise<void> => {
     for (let i = 0; i < decodeTokens; i++) await model.run(Array.from({ length: sequences }, (_, slot) => row(i, slot, true)))

@@ -15,7 +15,7 @@ const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 64, heads: 
 const form = { embedding: 'f16', ternary: 'two-bit' } as const
 
 test('each kind of work gives rates that belong together, and tells all of its tokens', async () => {
-  const executor = openExecutor({ threads: 1 }), weights = randomWeights(executor, config, form)
+  const executor = openExecutor({ threads: 1 }), weights = await randomWeights(executor, config, form)
   let busy = 0
   const started = async (): Promise<AsyncDisposable> => {
     busy++
@@ -35,7 +35,7 @@ test('each kind of work gives rates that belong together, and tells all of its t
 
 test('the reference executor can be measured, too', async () => {
   const executor = referenceExecutor()
-  const { tokensPerSecond } = await measureWork(executor, config, randomWeights(executor, config, form), { workload: 'decode', tokens: 2, sequences: 1 }, { rounds: 1, readBytes: 1 << 20 })
+  const { tokensPerSecond } = await measureWork(executor, config, await randomWeights(executor, config, form), { workload: 'decode', tokens: 2, sequences: 1 }, { rounds: 1, readBytes: 1 << 20 })
   assert.ok(tokensPerSecond.median > 0)
 })
 

@@ -5,6 +5,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
+import { neededLogits } from './needed-logits.ts'
 import type { PageCache } from './page-cache.ts'
 import type { Sequence } from './sequence.ts'
 import type { Row, ServingModel } from './serving-model.ts'
@@ -155,7 +156,7 @@ export class Scheduler {
     this.#model.setPages(slot, pages.list)
     return {
       sequence,
-      rows: ids.slice(from, from + count).map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i === ids.length - 1 })),
+      rows: ids.slice(from, from + count).map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i === ids.length - 1, top: neededLogits(sequence.request, from + i + 1) })),
     }
   }
 }

@@ -29,6 +29,8 @@ export interface Row {
   readonly slot: number
   /** Whether the logits of what follows are wanted. */
   readonly wanted: boolean
+  /** How many of the largest logits are needed, where they are wanted: at most 1,024. The others may come out as -∞. Default, and 0: all of them. */
+  readonly top?: number
 }
 
 export class ServingModel {
@@ -41,7 +43,7 @@ export class ServingModel {
   #plan: LoadedPlan
   #memory: PlanMemory
   #logits: Float32Array
-  #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'pages' | 'sequence' | 'length' | 'outputRows', Int32Array>
+  #inputs: Record<'ids' | 'positions' | 'cacheRow' | 'pages' | 'sequence' | 'length' | 'outputRows' | 'top', Int32Array>
 
   /** @param weights as `loadModel` of src/model gives them */
   constructor(executor: Executor, config: ModelConfig, weights: PackedWeights, options: ServingOptions = {}) {
@@ -60,7 +62,7 @@ export class ServingModel {
     // A model without positions of one kind or another has no such input: its numbers go nowhere.
     const input = (name: string): Int32Array => (this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows))
     this.#inputs = {
-      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), pages: input('pages'), sequence: input('sequence'), length: input('length'), outputRows: input('outputRows'),
+      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), pages: input('pages'), sequence: input('sequence'), length: input('length'), outputRows: input('outputRows'), top: input('top'),
     }
   }
 
@@ -75,10 +77,10 @@ export class ServingModel {
    */
   async run(rows: readonly Row[]): Promise<Float32Array[]> {
     invariant(rows.length > 0 && rows.length <= this.rows, `a run of ${rows.length} rows`)
-    const { ids, positions, cacheRow, pages, sequence, length, outputRows } = this.#inputs
+    const { ids, positions, cacheRow, pages, sequence, length, outputRows, top } = this.#inputs
     pages.set(this.#tables)
     let outputs = 0
-    for (const [r, { id, position, slot, wanted }] of rows.entries()) {
+    for (const [r, { id, position, slot, wanted, top: most = 0 }] of rows.entries()) {
       invariant(position >= 0 && position < this.context && slot >= 0 && slot < this.slots, 'a row lies in its slot')
       ids[r] = id
       positions[r] = position
@@ -86,7 +88,9 @@ export class ServingModel {
       const page = slot * this.#width + Math.floor(position / PAGE_ROWS)
       cacheRow[r] = this.#tables[page]! * PAGE_ROWS + (position % PAGE_ROWS)
       length[r] = position + 1
-      if (wanted) outputRows[outputs++] = r
+      if (!wanted) continue
+      top[outputs] = most
+      outputRows[outputs++] = r
     }
     invariant(outputs <= this.slots, `${outputs} rows of logits`)
     await this.#plan.run(this.#memory.buffers, { rows: rows.length, outputs })

@@ -8,11 +8,11 @@ import type { ServingForm } from '../model/weights.ts'
 import { positionBytes } from './cache-size.ts'
 
 export interface TokenCost {
-  /** What the weights of the output head are kept as, in GGUF's words: f32, f16, q8_0 or q6_k. */
+  /** What the weights of the output head are kept as, in GGUF's words: f32, f16, q8_0 or q6_k; 'f16 screened' with a copy of 6 bits that says which rows matter. */
   readonly head: string
   /** Bytes of the weights of all layers, as they are kept: read once for all rows of a run. */
   readonly layerBytes: number
-  /** Of the output head: read once for all rows of a run whose logits are wanted. */
+  /** Of the output head, the least (of a screened one, the copy): read once for all rows of a run whose logits are wanted. */
   readonly headBytes: number
   /** Of the keys and values of one position, read once for each later row of its sequence. */
   readonly positionBytes: number
@@ -20,7 +20,7 @@ export interface TokenCost {
   readonly operations: number
 }
 
-const BLOCK_TYPES: Readonly<Record<string, string>> = { sixBits: 'q6_k', eightBits: 'q8_0' }
+const BLOCK_TYPES: Readonly<Record<string, string>> = { sixBits: 'q6_k', eightBits: 'q8_0', rows: 'f16 screened' }
 
 export function tokenCost(config: ModelConfig, form: ServingForm): TokenCost {
   const parts = servingParts(config, form), own = parts.some(p => p.of.name === 'head.weight')
@@ -28,7 +28,7 @@ export function tokenCost(config: ModelConfig, form: ServingForm): TokenCost {
   for (const { of, form, dtype, shape } of parts) {
     const bytes = roundUp(shape.reduce((n, d) => n * d, elementBytes[dtype]), 64)
     if (of.name === (own ? 'head.weight' : 'token_embedding')) {
-      headBytes += bytes
+      if (form !== 'rows') headBytes += bytes
       head ||= BLOCK_TYPES[form] ?? dtype
     } else if (!of.name.endsWith('_embedding')) layerBytes += bytes // of those one row is read
   }

@@ -30,7 +30,7 @@ test('tuning tries both packings and every number of threads, and chooses among 
     machine: { logical: 2, physical: 2, quota: undefined, threads: 2 }, executor: (n = 2) => openExecutor({ threads: n }), onProgress: (...at) => void told.push(at),
     model: async executor => {
       packings.push(executor.ternary)
-      return { config, weights: randomWeights(executor, config, { embedding: 'f16', ternary: executor.ternary }) }
+      return { config, weights: await randomWeights(executor, config, { embedding: 'f16', ternary: executor.ternary }) }
     },
   })
   assert.deepEqual([packings.toSorted(), p.map(t => t.packing).toSorted(), threads.map(t => t.threads)], [['base3', 'two-bit'], ['base3', 'two-bit'], [1, 2]])
@@ -42,7 +42,7 @@ test('a model without ternary weights has no packings', async () => {
   const config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 32, heads: 2, context: 16, vocab: 300 })
   const { packings, best, usual } = await tune({
     machine: { logical: 1, physical: 1, quota: undefined, threads: 1 }, executor: (n = 1) => openExecutor({ threads: n }),
-    model: async ({ ternary }) => ({ config, weights: randomWeights(openExecutor({ threads: 1 }), config, { embedding: 'f16', ternary }) }),
+    model: async ({ ternary }) => ({ config, weights: await randomWeights(openExecutor({ threads: 1 }), config, { embedding: 'f16', ternary }) }),
   })
   assert.deepEqual([packings, best.threads, best.packing], [[], 1, usual.packing])
 })

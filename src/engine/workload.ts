@@ -1,4 +1,5 @@
 /** The three kinds of work that a model is measured at. No tokens are chosen: what runs is the plan, from token numbers to logits. */
+import { requestNumbers } from './request.ts'
 import type { Row, ServingModel } from './serving-model.ts'
 import type { TokenCost } from './token-cost.ts'
 
@@ -11,6 +12,8 @@ export interface WorkSize {
   readonly tokens: number
   /** 1 but for 'batch'. */
   readonly sequences: number
+  /** Of the largest logits of a row, how many are needed (0: all); where the head is screened, it is faster for few. Default: what a generation asks for without a word, 40. */
+  readonly top?: number
 }
 
 /** Tokens and sequences unless something else is asked for. */
@@ -19,8 +22,8 @@ export const workDefaults: Readonly<Record<Workload, { tokens: number; sequences
 }
 
 /** All rows of a run after the other: of 'prefill' as many in a run as the model takes, else one of each sequence. */
-export async function doWork(model: ServingModel, { workload, tokens, sequences }: WorkSize, onTokens: (done: number) => void): Promise<void> {
-  const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % model.config.vocab, position, slot, wanted })
+export async function doWork(model: ServingModel, { workload, tokens, sequences, top = requestNumbers.topK.fallback }: WorkSize, onTokens: (done: number) => void): Promise<void> {
+  const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % model.config.vocab, position, slot, wanted, top })
   if (workload === 'prefill') {
     for (let from = 0; from < tokens; from += model.rows) {
       const count = Math.min(model.rows, tokens - from)

@@ -67,6 +67,13 @@ export interface SixBitWeights {
   readonly out: number
 }
 
+/** A matrix of f16 rows [O, K] with a 6-bit copy of it and bounds of the copy's errors (src/ops/screen.ts). */
+export interface ScreenedWeights extends Omit<SixBitWeights, 'out'> {
+  readonly rows: Tensor
+  /** [⌈O/16⌉, 2, 16] */
+  readonly errors: Tensor
+}
+
 /** A matrix of 8-bit weights (src/ops/eight-bit.ts): codes u8 [⌈O/16⌉, K/16, 256], d f16 [⌈O/16⌉, K/32, 16]. */
 export interface EightBitWeights {
   readonly codes: Tensor
@@ -260,6 +267,18 @@ export class Graph {
   /** Rows ids [N] of a matrix of 6-bit weights with rows of K → [N, K]; serving only. */
   sixBitEmbedding({ codes, s, d, out }: SixBitWeights, ids: Tensor, K: number): Tensor {
     return this.#one('sixBitRows', [codes, s, d, ids], { O: out, K })
+  }
+
+  /** x·wᵀ over f16 rows [O, K]; of row n only what can be among the top[n] largest (0: all of it), -∞ elsewhere: x [N, K], top i32[N] → [N, O]; serving only. */
+  screenedLinear(x: Tensor, { rows, codes, s, d, errors }: ScreenedWeights, top: Tensor): Tensor {
+    const [q, scale, sum] = this.apply('quantizeFine', [x]), size = { O: rows.shape[0], K: x.shape[1] }
+    const estimates = this.#one('sixBitMatmul', [q, scale, sum, codes, s, d], size)
+    return this.#one('screenedMatmul', [x, rows, estimates, errors, this.#one('screenLimits', [x, scale, estimates, errors, top])])
+  }
+
+  /** Rows ids [N] of an f16 table [V, C] → [N, C]; serving only. */
+  halfEmbedding(rows: Tensor, ids: Tensor): Tensor {
+    return this.#one('halfRows', [rows, ids])
   }
 
   /** x·wᵀ with x rounded to 14 bits by row and w of 8 bits: x [N, K] → [N, O]; serving only. */

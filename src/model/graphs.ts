@@ -14,7 +14,7 @@ import { headWidth, keyHeads } from './config.ts'
 import type { ModelConfig } from './config.ts'
 import { gptForward } from './gpt.ts'
 import type { Placement } from './placement.ts'
-import { latentWeights, servingWeights } from './weights.ts'
+import { headForm, latentWeights, servingWeights } from './weights.ts'
 import type { ServingForm, Weights } from './weights.ts'
 
 export { PAGE_ROWS }
@@ -98,7 +98,7 @@ export interface ServingShape {
 
 /**
  * Serving over a lasting cache. Inputs [rows] i32: `ids`, `positions`, `cacheRow`, `sequence`, `length` and `pages` i32[sequences, ⌈context/16⌉] (see
- * `Placement`); `outputRows` i32[outputs]: the rows whose logits are wanted. States: `keys.L` and `values.L` for each layer L, zero at first. Output: `logits`
+ * `Placement`); `outputRows` i32[outputs]: the rows whose logits are wanted; `top` i32[outputs] where the head is screened: how many of the largest are (0: all). States: `keys.L` and `values.L` for each layer L, zero at first. Output: `logits`
  * f32[outputs, vocab]. Parameters: `servingParts(config, form)`.
  */
 export function servingGraph(config: ModelConfig, shape: ServingShape, form: ServingForm): Compiled {
@@ -111,7 +111,8 @@ export function servingGraph(config: ModelConfig, shape: ServingShape, form: Ser
   })
   const at = { ...placementInputs(g, 'rows', shape.sequences, rows, shape.context ?? config.context), cache }
   const x = forward(g, config, w, at)
-  const logits = w.head(g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])))
+  const top = headForm(config, form) === 'screened' ? g.input('top', 'i32', ['outputs']) : undefined
+  const logits = w.head(g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])), top)
   return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })
 }
 

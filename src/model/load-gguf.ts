@@ -29,10 +29,10 @@ export interface LoadedModel {
 const machineMemory = (): number => Math.min(totalmem() || Infinity, process.constrainedMemory() || Infinity)
 
 /**
- * @param memory bytes that the weights may take; default: those of the machine, or of the container
+ * @param options.memory bytes that the weights may take; default: those of the machine, or of the container. @param options.screen see `packWeights`; its graphs serve only
  * @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE or VERIT_MEMORY
  */
-export async function loadModel(file: GgufFile, executor: Executor, memory: number = machineMemory()): Promise<LoadedModel> {
+export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false }: { memory?: number; screen?: boolean } = {}): Promise<LoadedModel> {
   const has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
   const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, has)
   const parameters = parametersOf(config)
@@ -40,7 +40,7 @@ export async function loadModel(file: GgufFile, executor: Executor, memory: numb
   const tokenizer = readTokenizer(file.name, file.metadata)
   checkVocabulary(file, tokenizer, config)
 
-  return { config, tokenizer, weights: await packWeights(file, executor, config, memory) }
+  return { config, tokenizer, weights: await packWeights(file, executor, config, memory, screen) }
 }
 
 /** @throws VeritError VERIT_MODEL_FILE */

@@ -7,6 +7,7 @@ import type { GgufFile } from '../formats/gguf-reader.ts'
 import { decodeTernary, ternaryBytes } from '../formats/ternary.ts'
 import type { TernaryType } from '../formats/ternary.ts'
 import { weightLayout } from '../graph/layout.ts'
+import type { Layout } from '../graph/layout.ts'
 import { Graph } from '../graph/graph.ts'
 import { VeritError } from '../lib/errors.ts'
 import { ternaryFormats } from '../ops/repack.ts'
@@ -14,19 +15,20 @@ import type { ModelConfig } from './config.ts'
 import { ggufName } from './gguf-names.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { eightBitPlan, halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, sixBitPlan } from './plans.ts'
+import { eightBitPlan, halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, screenPlan, sixBitPlan } from './plans.ts'
 import { isTernaryType, readFactor, readFloats, readScale, readTernary } from './read-tensor.ts'
 import { fileRows, pickRows } from './row-order.ts'
-import { servingParts, servingWeights } from './weights.ts'
+import { canScreen, servingParts, servingWeights } from './weights.ts'
 import type { PackedWeights, ServingForm, ServingPart, TableForm } from './weights.ts'
 
 /** Bytes of a tensor that are read and moved at a time. */
 const SLICE = 8 << 20
 
 /** What the file has its embedding and head in decides how they are kept, and the executor how ternary codes are. */
-export function formOf(file: GgufFile, executor: Executor): ServingForm {
-  const head = 'output.weight'
-  return { embedding: tableForm(file, 'token_embd.weight'), ...(file.has(head) && { head: tableForm(file, head) }), ternary: executor.ternary }
+export function formOf(file: GgufFile, executor: Executor, { hidden }: ModelConfig, screen: boolean): ServingForm {
+  const own = file.has('output.weight'), embedding = tableForm(file, 'token_embd.weight')
+  const head = own ? tableForm(file, 'output.weight') : embedding, best = screen && head === 'f16' && canScreen(hidden) ? 'screened' : head
+  return { ...(own ? { embedding, head: best } : { embedding: best }), ternary: executor.ternary }
 }
 
 const tableForms: Readonly<Record<string, TableForm>> = { F16: 'f16', Q8_0: 'q8', Q6_K: 'q6' }
@@ -34,12 +36,19 @@ const tableForm = (file: GgufFile, name: string): TableForm => tableForms[file.t
 
 /**
  * @param memory bytes that the weights may take
+ * @param screen makes a 6-bit copy of an f16 head (src/ops/screen.ts): for serving, where few of its rows matter
  * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR
  */
-export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number): Promise<PackedWeights> {
-  const form = formOf(file, executor), g = new Graph()
-  servingWeights(g, config, form)
-  const { bytes, entries } = weightLayout(g)
+export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen = false): Promise<PackedWeights> {
+  const layoutOf = (form: ServingForm): Layout => {
+    const g = new Graph()
+    servingWeights(g, config, form)
+    return weightLayout(g)
+  }
+  let form = formOf(file, executor, config, screen)
+  // The copy is for speed: where there is no room for it, it is left out.
+  if (screen && layoutOf(form).bytes > memory) form = formOf(file, executor, config, false)
+  const { bytes, entries } = layoutOf(form)
   // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than say no.
   if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })
   const arena = executor.allocate(bytes)
@@ -76,6 +85,7 @@ class Packer implements Disposable {
       if (part.form === 'values') new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(readFloats(this.#file, name))
       else if (part.form === 'panels') await (part.dtype === 'f16' ? this.#halves(p, name, place) : this.#panels(p, name, place))
       else if (part === parts[0] && (part.form === 'sixBits' || part.form === 'eightBits')) await this.#blocks(part.form, p, name, parts.map(({ name }) => places.get(name)!))
+      else if (part.form === 'rows') await this.#screened(p, name, parts.map(({ name }) => places.get(name)!))
       else if (part.form === 'codes') await this.#codes(p, name, place, new Float32Array(places.get(`${p.name}.m`)!.buffer, places.get(`${p.name}.m`)!.byteOffset, 1))
     }
   }
@@ -136,9 +146,19 @@ class Packer implements Disposable {
     const most = 32 * Math.max(1, Math.floor(SLICE / (32 * row)))
     for (let from = 0; from < out; from += most) {
       const rows = Math.min(most, out - from), raw = this.#read(name, from * row, rows * row)
-      await this.#run(`halves ${rows} ${inputs}`, () => halfPanelsPlan(rows, inputs), { raw, panels: place.subarray(from * row, from * row + Math.ceil(rows / 32) * 32 * row) }, () => {
-        throw new VeritError('VERIT_TENSOR', { tensor: name, problem: 'it holds a value that is not a finite number' })
-      })
+      await this.#run(`halves ${rows} ${inputs}`, () => halfPanelsPlan(rows, inputs), { raw, panels: place.subarray(from * row, from * row + Math.ceil(rows / 32) * 32 * row) }, () => notFinite(name))
+    }
+  }
+
+  /** Rows go where they stay, and their copy is made of them there. @param places rows, codes, scales, factors and errors */
+  async #screened(p: Parameter, name: string, [rows, codes, s, d, errors]: readonly Uint8Array[]): Promise<void> {
+    const [out, inputs] = p.shape as [number, number], most = 16 * Math.max(1, Math.floor(SLICE / (32 * inputs)))
+    for (let from = 0; from < out; from += most) {
+      const count = Math.min(most, out - from), blocks = Math.ceil(count / 16) * 16
+      const part = (place: Uint8Array | undefined, row: number, rows = blocks): Uint8Array => place!.subarray(from * row, (from + rows) * row), raw = part(rows, 2 * inputs, count)
+      this.#file.readTensorPart(name, from * 2 * inputs, raw)
+      const made = { codes: part(codes, inputs * 0.75), s: part(s, inputs / 16), d: part(d, inputs / 64), errors: part(errors, 8) }
+      await this.#run(`screen ${count} ${inputs}`, () => screenPlan(count, inputs), { raw, ...made }, () => notFinite(name))
     }
   }
 
@@ -166,6 +186,10 @@ class Packer implements Disposable {
   [Symbol.dispose](): void {
     for (const plan of this.#plans.values()) plan.dispose()
   }
+}
+
+function notFinite(tensor: string): never {
+  throw new VeritError('VERIT_TENSOR', { tensor, problem: 'it holds a value that is not a finite number' })
 }
 
 /** Finds the code that the executor would not take, and says which weight it is. */

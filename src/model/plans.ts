@@ -40,6 +40,15 @@ export function sixBitPlan(out: number, inputs: number): Plan {
   return single('repackSixBit', [{ name: 'raw', dtype: 'u8', bytes: ((out * inputs) / 256) * 210 }], parts, [{ int: out }, { int: inputs }])
 }
 
+/** `raw` f16 rows [out, in] -> `codes`, `s`, `d` and `errors` of their 6-bit copy. */
+export function screenPlan(out: number, inputs: number): Plan {
+  const rows = Math.ceil(out / 16) * 16, weights = rows * inputs
+  const parts = [
+    { name: 'codes', dtype: 'u8', bytes: weights * 0.75 }, { name: 's', dtype: 'i8', bytes: weights / 16 }, { name: 'd', dtype: 'f32', bytes: weights / 64 }, { name: 'errors', dtype: 'f32', bytes: rows * 8 },
+  ] as const
+  return single('screenSixBit', [{ name: 'raw', dtype: 'f16', bytes: out * inputs * 2 }], parts, [{ int: out }, { int: inputs }])
+}
+
 /** `raw` Q8_0 blocks [out, in / 32] -> `codes` and `d` (f16) of 8-bit weights. */
 export function eightBitPlan(out: number, inputs: number): Plan {
   const weights = Math.ceil(out / 16) * 16 * inputs

@@ -13,13 +13,13 @@ import { ServingModel } from '../engine/serving-model.ts'
 const bitnet = parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 256, heads: 4, kvHeads: 2, ffn: 384, context: 32, vocab: 300 })
 const gpt = parseModelConfig({ kind: 'gpt', layers: 2, hidden: 64, heads: 2, context: 32, vocab: 300, bias: true })
 
-const cases: [string, typeof bitnet, ServingForm][] = (['two-bit', 'base3'] as const).flatMap(ternary => (['f32', 'f16', 'q8', 'q6'] as const).flatMap(embedding => [
-  [`bitnet ${embedding} ${ternary}`, bitnet, { embedding, ternary }], ...(embedding === 'q6' ? [] : [[`gpt ${embedding} ${ternary}`, gpt, { embedding, ternary }] as [string, typeof gpt, ServingForm]]),
+const cases: [string, typeof bitnet, ServingForm][] = (['two-bit', 'base3'] as const).flatMap(ternary => (['f32', 'f16', 'q8', 'q6', 'screened'] as const).flatMap(embedding => [
+  [`bitnet ${embedding} ${ternary}`, bitnet, { embedding, ternary }], ...(embedding === 'q6' || embedding === 'screened' ? [] : [[`gpt ${embedding} ${ternary}`, gpt, { embedding, ternary }] as [string, typeof gpt, ServingForm]]),
 ]))
 
 test('random weights of every form give a model whose logits are numbers, of many values, and the same on every executor', async () => {
   const logits = async (executor: Executor, config: typeof bitnet, form: ServingForm): Promise<number[]> => {
-    using model = new ServingModel(executor, config, randomWeights(executor, config, form), { slots: 1, rows: 4, context: 16 })
+    using model = new ServingModel(executor, config, await randomWeights(executor, config, form), { slots: 1, rows: 4, context: 16 })
     return (await model.run([3, 299, 7].map((id, position) => ({ id, position, slot: 0, wanted: position === 2 })))).flatMap(row => [...row])
   }
   for (const [name, config, form] of cases) {
@@ -36,8 +36,8 @@ test('the bytes of ternary codes are all that there are, each once', () => {
   for (const b of base3CodeBytes) assert.equal(base3Byte([0, 1, 2, 3, 4].map(i => base3Code(b, i))), b)
 })
 
-test('progress tells how many bytes of all are made', () => {
+test('progress tells how many bytes of all are made', async () => {
   const told: [done: number, of: number][] = []
-  const { bytes } = randomWeights(referenceExecutor(), bitnet, { embedding: 'q6', ternary: 'two-bit' }, (done, of) => void told.push([done, of]))
+  const { bytes } = await randomWeights(referenceExecutor(), bitnet, { embedding: 'q6', ternary: 'two-bit' }, (done, of) => void told.push([done, of]))
   assert.ok(told.every(([done, of], i) => of === bytes.length && done <= of && (i === 0 || done > told[i - 1]![0])))
 })

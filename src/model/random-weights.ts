@@ -7,6 +7,7 @@ import { Graph } from '../graph/graph.ts'
 import { weightLayout } from '../graph/layout.ts'
 import { f16Bits } from '../lib/half.ts'
 import type { ModelConfig } from './config.ts'
+import { screenPlan } from './plans.ts'
 import { servingParts, servingWeights } from './weights.ts'
 import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
 import { base3CodeBytes, everyByte, fill, fillFloats, fillHalves, ternaryCodeBytes, xorshift } from './random-fill.ts'
@@ -20,7 +21,7 @@ const BLOCK_FACTOR = 0.02 / 18.5 / 74
  * @param onProgress told the bytes that are made, and of how many
  * @throws VeritError VERIT_MEMORY
  */
-export function randomWeights(executor: Executor, config: ModelConfig, form: ServingForm, onProgress: (done: number, of: number) => void = () => {}): PackedWeights {
+export async function randomWeights(executor: Executor, config: ModelConfig, form: ServingForm, onProgress: (done: number, of: number) => void = () => {}): Promise<PackedWeights> {
   const g = new Graph(), random = xorshift(1)
   servingWeights(g, config, form)
   const { bytes, entries } = weightLayout(g)
@@ -30,6 +31,15 @@ export function randomWeights(executor: Executor, config: ModelConfig, form: Ser
   for (const entry of entries) {
     put(parts.get(entry.name)!, new Uint8Array(arena, entry.offset, entry.bytes), form, random)
     onProgress(done += entry.bytes, bytes)
+  }
+  const place = (name: string): Uint8Array => {
+    const { offset, bytes } = entries.find(e => e.name === name)!
+    return new Uint8Array(arena, offset, bytes)
+  }
+  for (const { of: { name, shape: [out, inputs] } } of [...parts.values()].filter(p => p.form === 'rows')) {
+    const plan = executor.load(screenPlan(out!, inputs!))
+    await plan.run({ raw: place(`${name}.rows`), ...Object.fromEntries(['codes', 's', 'd', 'errors'].map(part => [part, place(`${name}.${part}`)])) })
+    plan.dispose()
   }
   return { bytes: new Uint8Array(arena), form }
 }
@@ -41,6 +51,7 @@ function put(part: ServingPart, place: Uint8Array<ArrayBuffer>, form: ServingFor
       if (part.of.shape.length > 1) fillFloats(floats(), random)
       else floats().fill(part.of.init === 'zero' ? 0 : 1)
       break
+    case 'rows':
     case 'panels':
       if (part.dtype === 'f16') fillHalves(new Uint16Array(place.buffer, place.byteOffset, place.byteLength / 2), random)
       else fillFloats(floats(), random)
@@ -48,6 +59,8 @@ function put(part: ServingPart, place: Uint8Array<ArrayBuffer>, form: ServingFor
     case 'codes':
       fill(place, place.length, form.ternary === 'base3' ? base3CodeBytes : ternaryCodeBytes, random)
       break
+    case 'screen':
+      break // made of the rows
     case 'scale':
       floats().fill(1 / 64)
       break

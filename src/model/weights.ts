@@ -13,8 +13,11 @@ import type { Parameter } from './parameters.ts'
 export interface Weights {
   /** Rows of the token embedding: ids [N] -> [N, hidden]. */
   embed(ids: Tensor): Tensor
-  /** Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other -> [N, vocab]. */
-  head(x: Tensor): Tensor
+  /**
+   * Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other -> [N, vocab].
+   * @param top a screened head needs it, others do not look at it: i32[N], how many of the largest logits of each row are needed; 0: all. Others may come out as -∞
+   */
+  head(x: Tensor, top?: Tensor): Tensor
   /** The f32 tensor of a parameter. */
   tensor(name: string): Tensor
   /** `name.bias` if the model has it. */
@@ -41,8 +44,14 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
 /** The parameter that is the head. */
 export const headOf = (config: ModelConfig): string => (config.kind === 'bitnet' && !config.tied ? 'head.weight' : 'token_embedding')
 
-/** How a table of rows over the vocabulary is kept: as f16, in 8 or in 6 bits where the file has it so. */
-export type TableForm = 'f32' | 'f16' | 'q8' | 'q6'
+/** How a table of rows over the vocabulary is kept: as f16, in 8 or in 6 bits where the file has it so; 'screened': as f16 with a copy in 6 bits beside it that says which rows matter. */
+export type TableForm = 'f32' | 'f16' | 'q8' | 'q6' | 'screened'
+
+/** Whether a head of rows this wide can be screened. */
+export const canScreen = (hidden: number): boolean => hidden % 256 === 0 && hidden <= 1 << 20
+
+/** Which table is the head's. */
+export const headForm = (config: ModelConfig, { embedding, head = 'f32' }: Pick<ServingForm, 'embedding' | 'head'>): TableForm => (headOf(config) === 'token_embedding' ? embedding : head)
 
 /** What a model's file leaves open of how its parameters are kept in memory. */
 export interface ServingForm {
@@ -60,11 +69,11 @@ export interface PackedWeights {
   readonly form: ServingForm
 }
 
-/** What one parameter becomes in a serving graph: its f32 values, panels of 32 columns, or ternary codes and their scale. */
+/** What one parameter becomes in a serving graph: its f32 values, panels of 32 columns, ternary codes and their scale, or one of the forms of a table. */
 export interface ServingPart {
   readonly name: string
   readonly of: Parameter
-  readonly form: 'values' | 'panels' | 'codes' | 'scale' | 'sixBits' | 'eightBits'
+  readonly form: 'values' | 'panels' | 'rows' | 'codes' | 'scale' | 'sixBits' | 'eightBits' | 'screen'
   readonly dtype: 'f32' | 'f16' | 'u8' | 'i8'
   readonly shape: readonly number[]
 }
@@ -93,6 +102,13 @@ export function servingParts(config: ModelConfig, { embedding, head = 'f32', ter
       const six = (part: string, dtype: 'f32' | 'u8' | 'i8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'sixBits', dtype, shape: [up(out, 16), ...rest] })
       return [six('codes', 'u8', inputs / 16, 192), six('s', 'i8', inputs / 16, 16), six('d', 'f32', inputs / 256, 16)]
     }
+    if (table === 'screened') {
+      const screen = (part: string, dtype: 'f32' | 'u8' | 'i8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'screen', dtype, shape: [up(out, 16), ...rest] })
+      return [
+        { name: `${name}.rows`, of, form: 'rows', dtype: 'f16', shape },
+        screen('codes', 'u8', inputs / 16, 192), screen('s', 'i8', inputs / 16, 16), screen('d', 'f32', inputs / 256, 16), screen('errors', 'f32', 2, 16),
+      ]
+    }
     return [{ name: `${name}.panels`, of, form: 'panels', dtype: table === 'f16' ? 'f16' : 'f32', shape: [up(out, 32), inputs, 32] }]
   })
 }
@@ -117,7 +133,7 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
 /** What can be done with a table [vocab, hidden] in its form. */
 interface Table {
   rows(ids: Tensor): Tensor
-  product(x: Tensor): Tensor
+  product(x: Tensor, top?: Tensor): Tensor
 }
 
 function table(g: Graph, { vocab: out, hidden }: ModelConfig, form: TableForm, part: (name: string) => Tensor): Table {
@@ -128,6 +144,16 @@ function table(g: Graph, { vocab: out, hidden }: ModelConfig, form: TableForm, p
   if (form === 'q6') {
     const six = { codes: part('codes'), s: part('s'), d: part('d'), out }
     return { rows: ids => g.sixBitEmbedding(six, ids, hidden), product: x => g.sixBitLinear(x, six) }
+  }
+  if (form === 'screened') {
+    const screened = { rows: part('rows'), codes: part('codes'), s: part('s'), d: part('d'), errors: part('errors') }
+    return {
+      rows: ids => g.halfEmbedding(screened.rows, ids),
+      product: (x, top) => {
+        invariant(top !== undefined, 'a screened head is told what is needed of it')
+        return g.screenedLinear(x, screened, top)
+      },
+    }
   }
   const panels = part('panels')
   return { rows: ids => g.packedEmbedding(panels, ids, out), product: x => g.packedLinear(x, panels, out) }

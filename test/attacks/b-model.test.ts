@@ -139,7 +139,7 @@ test('B6 absurd contexts, layers, widths and rotary bases are refused, and nothi
 test('B6 a model that takes more memory than there is is refused before any is taken', async () => {
   const allocate = (): ArrayBuffer => assert.fail('memory was taken')
   for (const kind of ['gpt', 'bitnet'] as const) {
-    await assert.rejects(loadModel(parseGguf(files[kind]), { ...executor, allocate }, 10_000), (e: unknown) => VeritError.is(e, 'VERIT_MEMORY') && /take \d+ bytes, and there are 10000/.test(e.message))
+    await assert.rejects(loadModel(parseGguf(files[kind]), { ...executor, allocate }, { memory: 10_000 }), (e: unknown) => VeritError.is(e, 'VERIT_MEMORY') && /take \d+ bytes, and there are 10000/.test(e.message))
   }
 })
 
