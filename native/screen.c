@@ -110,14 +110,64 @@ static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
   limits[2] = heap[0];
 }
 
-/* f16 rows w[0 .. 31] from k0 on as panel[nk][32]; nk a multiple of 16 */
-static void pack_half_rows(const uint16_t *const *w, int64_t k0, int64_t nk, float *p) {
-  float t[16 * 16];
-  for (int64_t i = 0; i < nk; i += 16)
+/* two finite f16 a lane, as f32: lane by lane the lower and the upper; their bits in the places of an f32's are the value times 2^-112 */
+INLINE void widen_pairs(const float *pairs, v16 *lower, v16 *upper) {
+  uint32_t d[16], l[16], u[16];
+  float f[16], g[16];
+  memcpy(d, pairs, 64);
+  for (int j = 0; j < 16; j++) {
+    l[j] = (uint32_t)((int32_t)(d[j] << 16) >> 3) & 0x8fffe000u;
+    u[j] = (uint32_t)((int32_t)d[j] >> 3) & 0x8fffe000u;
+  }
+  memcpy(f, l, 64);
+  memcpy(g, u, 64);
+  *lower = f_mul(f_load(f), f_set1(0x1p112f));
+  *upper = f_mul(f_load(g), f_set1(0x1p112f));
+}
+
+/* 32 inputs of 16 rows, so that lanes are rows: pairs[16] of inputs 2i, 2i + 1 */
+INLINE void pairs_of_rows(const uint16_t *const *w, int64_t k, const uint16_t *const *next, float *pairs) {
+  float rows[16 * 16];
+  for (int j = 0; j < 16; j++) {
+    memcpy(rows + j * 16, w[j] + k, 64);
+    __builtin_prefetch(next[j] + k);
+  }
+  transpose_block(rows, 16, pairs, 16, 16, 16);
+}
+
+/* f16 rows w[0 .. 31] from k0 on as panel[nk][32]; nk a multiple of 32 */
+static void pack_half_rows(const uint16_t *const *w, const uint16_t *const *next, int64_t k0, int64_t nk, float *p) {
+  float pairs[16 * 16];
+  for (int64_t i = 0; i < nk; i += 32)
     for (int h = 0; h < PANEL; h += 16) {
-      for (int j = 0; j < 16; j++) f_store(t + j * 16, f_load_half(w[h + j] + k0 + i));
-      transpose_block(t, 16, p + i * PANEL + h, PANEL, 16, 16);
+      pairs_of_rows(w + h, k0 + i, next + h, pairs);
+      for (int j = 0; j < 16; j++) {
+        v16 lower, upper;
+        widen_pairs(pairs + j * 16, &lower, &upper);
+        f_store(p + (i + 2 * j) * PANEL + h, lower);
+        f_store(p + (i + 2 * j + 1) * PANEL + h, upper);
+      }
     }
+}
+
+/* one row of x by 32 rows of f16 */
+static void half_rows_1(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) {
+  v16 a = f_zero(), b = f_zero();
+  for (int64_t k = 0; k < kk; k += 32) {
+    float first[16 * 16], second[16 * 16];
+    pairs_of_rows(w, k, next, first);
+    pairs_of_rows(w + 16, k, next + 16, second);
+    for (int j = 0; j < 16; j++) {
+      v16 al, au, bl, bu;
+      widen_pairs(first + j * 16, &al, &au);
+      widen_pairs(second + j * 16, &bl, &bu);
+      const v16 xl = f_set1(x[k + 2 * j]), xu = f_set1(x[k + 2 * j + 1]);
+      a = f_fma(xu, au, f_fma(xl, al, a));
+      b = f_fma(xu, bu, f_fma(xl, bl, b));
+    }
+  }
+  f_store(y, a);
+  f_store(y + 16, b);
 }
 
 enum { SCREEN_CHUNK = 512 }; /* outputs */
@@ -146,11 +196,15 @@ static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   }
   for (int64_t i = 0; i < n; i += PANEL) {
     const int64_t count = at_most(n - i, PANEL);
-    const uint16_t *from[PANEL];
-    for (int64_t j = 0; j < PANEL; j++) from[j] = w + list[i + at_most(j, count - 1)] * kk;
-    for (int64_t k0 = 0; k0 < kk; k0 += KC) {
+    const uint16_t *from[PANEL], *next[PANEL];
+    for (int64_t j = 0; j < PANEL; j++) {
+      from[j] = w + list[at_most(i + j, n - 1)] * kk;
+      next[j] = w + list[at_most(i + PANEL + j, n - 1)] * kk;
+    }
+    if (rows == 1) half_rows_1(x, from, next, kk, products);
+    for (int64_t k0 = 0; rows > 1 && k0 < kk; k0 += KC) {
       const int64_t nk = at_most(kk - k0, KC);
-      pack_half_rows(from, k0, nk, panel);
+      pack_half_rows(from, next, k0, nk, panel);
       outer((tile_t){.a = x + k0, .rs = kk, .cs = 1, .b = panel, .ldb = PANEL, .c = products, .ldc = PANEL, .k = nk}, rows, PANEL, k0 > 0);
     }
     for (int64_t r = 0; r < rows; r++)
