@@ -3,12 +3,17 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { addon } from '../src/exec/native.ts'
+import { allowedProcessors } from '../src/exec/processors.ts'
+import { processorList } from '../src/lib/processor-list.ts'
+import { parseConfig } from '../src/server/config-file.ts'
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 interface Ran { status: number; out: string; err: string }
 const verit = (...args: string[]): Promise<Ran> => new Promise(done => {
   const child = execFile(process.execPath, [main, ...args], (_, out, err) => done({ status: child.exitCode ?? -1, out, err }))
 })
+interface Kernels { instructionSet: string; packing: string }
 interface Rate { median: number; min: number; max: number }
 
 test('bench batch prints rates, costs and limits that belong together, alone and beside a busy program', async () => {
@@ -47,16 +52,30 @@ test('wrong use of bench is told', async () => {
   }
 })
 
-test('tune says what to take, in words and for programs', async () => {
+test('tune says what to take, in words, as options, as lines of a configuration and for programs', async () => {
   const [words, json] = await Promise.all([verit('tune', '--shape', 'bitnet-nano'), verit('tune', '--shape', 'bitnet-nano', '--json')])
   assert.equal(words.status, 0, words.err)
-  assert.match(words.out, /^bitnet-nano \(random weights\); .*core.*\n(.*\n)+With (base3|two-bit) packing a request .*It takes [\d.]+ s on \d+ threads?.*\n(Verit takes .* by itself: no option is needed\.|Take: .*serve.*)\n(Other programs .*\n)?$/)
-  const { automatic, options, environment, best, threads, why } = JSON.parse(json.out) as {
-    automatic: boolean; options: string[]; environment: Record<string, string>; best: { threads: number; packing: string }; threads: { threads: number }[]; why: string[]
+  assert.match(words.out, /^bitnet-nano \(random weights\); .*core.*\n(.*\n)+.*[Aa] request of 512 tokens and an answer of 128 takes .* on \d+ threads?.*\n(Verit takes .* by itself: no option is needed\.|Take: .*serve --.*\nor in the configuration of .*serve:\n  \[inference\]\n(  .* = .*\n)+)\n?(Other programs .*\n)?$/)
+  const { automatic, options, configuration, best, usual, kernels, dropped, threads, why } = JSON.parse(json.out) as {
+    automatic: boolean; options: string[]; configuration: string[]; best: Kernels & { threads: number }; usual: Kernels & { threads: number }
+    kernels: Kernels[]; dropped: (Kernels & { times: number })[]; threads: { threads: number }[]; why: string[]
   }
-  assert.equal(automatic, options.length === 0 && Object.keys(environment).length === 0)
-  assert.ok(threads.some(t => t.threads === best.threads) && why.length >= 2)
-  if (options.length > 0) assert.deepEqual(options, ['--threads', String(best.threads)])
+  const same = best.threads === usual.threads && best.packing === usual.packing && best.instructionSet === usual.instructionSet
+  assert.deepEqual([automatic, options.length > 0, configuration.length > 0], [same, !same, !same])
+  assert.ok(threads.some(t => t.threads === best.threads) && why.length >= 1 && kernels.length + dropped.length >= 1)
+  const config = parseConfig(configuration.join('\n'), 'tune').inference
+  if (options.includes('--threads')) assert.equal(config.threads, best.threads)
+  if (options.includes('--packing')) assert.equal(config.packing, best.packing)
+})
+
+test('tune takes an instruction set and cores as given, and says them', { skip: process.platform !== 'linux' || addon() === undefined }, async () => {
+  const core = processorList(allowedProcessors().allowed)![0]!
+  const { status, out, err } = await verit('tune', '--shape', 'nano', '--vocab-size', '300', '--instruction-set', 'baseline', '--cores', String(core), '--json')
+  assert.equal(status, 0, err)
+  const { options, configuration, threads } = JSON.parse(out) as { options: string[]; configuration: string[]; threads: { threads: number }[] }
+  assert.deepEqual([threads.map(t => t.threads), options], [[1], ['--instruction-set', 'baseline', '--cores', String(core)]])
+  const { instructionSet, cores } = parseConfig(configuration.join('\n'), 'tune').inference
+  assert.deepEqual([instructionSet, cores], ['baseline', String(core)])
 })
 
 test('a packing that there is not is told', async () => {

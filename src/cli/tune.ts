@@ -1,7 +1,9 @@
-/** `verit tune`: which number of threads and packing of ternary weights is fastest here, and why. */
+/** `verit tune`: which instruction set, packing of ternary weights and number of threads are fastest here, and why. */
 import { Command } from 'commander'
-import { REQUEST, tune } from '../engine/tune.ts'
-import type { Trial, Tuning } from '../engine/tune.ts'
+import { REQUEST, sameKernels, tune } from '../engine/tune.ts'
+import type { Kernels, Trial, Tuning } from '../engine/tune.ts'
+import { usableCores } from '../exec/cores.ts'
+import { instructionSets } from '../exec/index.ts'
 import { processors } from '../exec/processors.ts'
 import type { Processors } from '../exec/processors.ts'
 import { commandName } from '../lib/command-name.ts'
@@ -15,21 +17,26 @@ import { executorOf } from './compute-options.ts'
 export function command(): Command {
   const c = new Command('tune')
     .summary('find the settings that are fastest here')
-    .description('Tries packings of ternary weights and numbers of threads, and says which to take and why. Verit chooses both by itself; this shows whether it chose well here. No result depends on them.')
+    .description('Tries instruction sets, packings of ternary weights and numbers of threads, and says which to take and why. Verit chooses all by itself; this shows whether it chose well here. No result depends on them.')
   return reportOptions(measuredModelOptions(c)).addHelpText('after', `
 Examples:
   verit tune
   verit tune --model model.gguf
-  verit tune --shape bitnet-2b4t --json`)
+  verit tune --shape bitnet-2b4t --json
+  verit tune --cores 0-3                (with threads that are tied to these)`)
     .action(run)
 }
 
 async function run(flags: ModelFlags): Promise<void> {
-  const here = processors(), progress = new Progress({ label: 'tune' })
+  const { cores, instructionSet } = flags
+  const progress = new Progress({ label: 'tune' })
   let name = ''
+  const found = processors(), named = cores ?? process.env.VERIT_CORES, tied = named === undefined ? 0 : usableCores(named).length
+  const here: Processors = tied === 0 ? found : { ...found, logical: tied, physical: tied, threads: tied }
   const tuning = await tune({
     machine: here,
-    executor: threads => executorOf(defined({ threads, instructionSet: flags.instructionSet })),
+    instructionSets: instructionSet === undefined ? instructionSets().filter(set => set !== 'reference') : [instructionSet],
+    executor: chosen => executorOf(defined({ cores, instructionSet, ...chosen })),
     model: async executor => {
       const model: MeasuredModel = await measuredModel(executor, flags)
       name = model.name
@@ -38,46 +45,66 @@ async function run(flags: ModelFlags): Promise<void> {
     onProgress: (done, of) => progress.update(done, `of ${number(of)} trials`),
   })
   progress.clear()
-  const settings = settingsOf(tuning), about = { model: name, processor: machine(), machine: here, loadBefore }
+  const settings = settingsOf(tuning, flags), about = { model: name, processor: machine(), machine: found, loadBefore }
   process.stdout.write(flags.json
-    ? `${printableJson({ ...about, request: REQUEST, ...tuning, automatic: settings.automatic, options: settings.options, environment: settings.environment, why: why(tuning) })}\n`
-    : asText(name, here, tuning) + loadWarning)
+    ? `${printableJson({ ...about, request: REQUEST, ...tuning, ...settings, why: why(tuning) })}\n`
+    : asText(name, found, tuning, settings) + loadWarning)
 }
 
-/** What has to be said to commands that run a model, so that they do what was best. */
-function settingsOf({ best, usual }: Tuning): { automatic: boolean; options: string[]; environment: Record<string, string> } {
-  const options = best.threads === usual.threads ? [] : ['--threads', String(best.threads)]
-  const environment = defined({ VERIT_PACKING: best.packing === usual.packing ? undefined : best.packing }) as Record<string, string>
-  return { automatic: options.length === 0 && Object.keys(environment).length === 0, options, environment }
+interface Settings {
+  /** Whether Verit does by itself what was best. */
+  automatic: boolean
+  /** What has to be said to commands that run a model, else. */
+  options: string[]
+  /** The same as lines of the configuration of `verit serve`. */
+  configuration: string[]
+}
+
+function settingsOf({ best, usual }: Tuning, { cores, instructionSet }: ModelFlags): Settings {
+  const chosen: [string, string | number][] = []
+  if (best.threads !== usual.threads) chosen.push(['threads', best.threads])
+  if (best.packing !== usual.packing) chosen.push(['packing', best.packing])
+  if (best.instructionSet !== usual.instructionSet || instructionSet !== undefined) chosen.push(['instruction_set', best.instructionSet])
+  if (cores !== undefined) chosen.push(['cores', cores])
+  return {
+    automatic: chosen.length === 0,
+    options: chosen.flatMap(([name, value]) => [`--${name.replace('_', '-')}`, String(value)]),
+    configuration: chosen.length === 0 ? [] : ['[inference]', ...chosen.map(([name, value]) => `${name} = ${JSON.stringify(value)}`)],
+  }
 }
 
 const seconds = (t: Trial): string => `${rough(t.seconds)} s`
 const threadsOf = (t: Pick<Trial, 'threads'>): string => plural(t.threads, 'thread')
 const percent = (a: Trial, b: Trial): string => `${number((100 * (b.seconds - a.seconds)) / a.seconds)} %`
+const longer = (best: Trial, t: Trial): string => (t.seconds >= best.seconds ? `${percent(best, t)} more` : 'a difference that is noise')
+const list = (items: readonly string[]): string => items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)!}`
 
 /** One sentence for each choice. */
-function why({ packings, threads, best, usual }: Tuning): string[] {
+function why({ kernels, dropped, threads, best, usual }: Tuning): string[] {
   const sentences: string[] = []
-  const other = packings.find(t => t.packing !== best.packing), same = packings.find(t => t.packing === best.packing)
-  if (same !== undefined && other !== undefined) {
-    sentences.push(`With ${same.packing} packing a request of ${REQUEST.prompt} tokens and an answer of ${REQUEST.answer} takes ${seconds(same)} on ${threadsOf(same)}, with ${other.packing} ${seconds(other)}.`)
-  }
-  const slower = threads.filter(t => t.threads !== best.threads)
-  const list = slower.map(t => `${seconds(t)} on ${threadsOf(t)} (${t.seconds >= best.seconds ? `${percent(best, t)} more` : 'a difference that is noise'})`)
-  sentences.push(`It takes ${seconds(best)} on ${threadsOf(best)}${list.length === 0 ? ': there is no other number to try' : `, ${list.join(', ')}`}.`)
+  const named = (k: Kernels): string => (best.packing === k.packing && [...kernels, ...dropped].every(t => t.packing === k.packing) ? k.instructionSet : `${k.instructionSet} and ${k.packing} packing`)
+  if (dropped.length > 0) sentences.push(`A first look showed that a request takes at least ${list(dropped.map(d => `${rough(d.times)} times as long with ${named(d)}`))} as with the fastest.`)
+  const same = kernels.find(t => sameKernels(t, best))
+  if (same !== undefined) {
+    const others = kernels.filter(t => t !== same).map(t => `${seconds(t)} with ${named(t)} (${longer(same, t)})`)
+    sentences.push(`A request of ${REQUEST.prompt} tokens and an answer of ${REQUEST.answer} takes ${seconds(same)} with ${named(same)} on ${threadsOf(same)}, ${list(others)}.`)
+  } else if (dropped.length > 0) sentences.push(`That leaves ${named(best)}.`)
+  const slower = threads.filter(t => t.threads !== best.threads).map(t => `${seconds(t)} on ${threadsOf(t)} (${longer(best, t)})`)
+  sentences.push(`${same === undefined ? `A request of ${REQUEST.prompt} tokens and an answer of ${REQUEST.answer}` : 'It'} takes ${seconds(best)} on ${threadsOf(best)}${slower.length === 0 ? ': there is no other number to try' : `, ${list(slower)}`}.`)
   if (best.threads !== usual.threads) sentences.push(`Verit takes ${threadsOf(usual)} by itself.`)
+  if (!sameKernels(best, usual)) sentences.push(`Verit takes ${usual.instructionSet} and ${usual.packing} packing by itself.`)
   return sentences
 }
 
-function asText(name: string, here: Processors, tuning: Tuning): string {
-  const { packings, threads, best } = tuning, { automatic, options, environment } = settingsOf(tuning)
-  const row = (label: string, t: Trial): string => `  ${label.padEnd(10)} ${rough(t.decode).padStart(8)} ${rough(t.prefill).padStart(8)} ${seconds(t).padStart(10)}\n`
+function asText(name: string, here: Processors, tuning: Tuning, { automatic, options, configuration }: Settings): string {
+  const { kernels, threads, best } = tuning
+  const row = (label: string, t: Trial): string => `  ${label.padEnd(18)} ${rough(t.decode).padStart(8)} ${rough(t.prefill).padStart(8)} ${seconds(t).padStart(10)}\n`
   const quota = here.quota === undefined ? '' : `, of whose time a control group leaves ${rough(here.quota)}`
-  const variables = Object.entries(environment).map(([key, value]) => `${key}=${value} `).join('')
-  const typed = [commandName, 'serve', ...options].join(' ')
   return `${printable(name)}; ${machine()}: ${plural(here.physical, 'core')}, ${plural(here.logical, 'hardware thread')}${quota}\n`
-    + `  ${''.padEnd(10)} ${'answer'.padStart(8)} ${'prompt'.padStart(8)} ${'request'.padStart(10)}    (tokens/s, tokens/s, ${REQUEST.prompt} + ${REQUEST.answer} tokens)\n`
-    + packings.map(t => row(t.packing, t)).join('') + threads.map(t => row(threadsOf(t), t)).join('')
+    + `  ${''.padEnd(18)} ${'answer'.padStart(8)} ${'prompt'.padStart(8)} ${'request'.padStart(10)}    (tokens/s, tokens/s, ${REQUEST.prompt} + ${REQUEST.answer} tokens)\n`
+    + kernels.map(t => row(`${t.instructionSet}, ${t.packing}`, t)).join('') + threads.map(t => row(threadsOf(t), t)).join('')
     + `${why(tuning).join(' ')}\n`
-    + (automatic ? `Verit takes ${threadsOf(best)} and this packing by itself: no option is needed.\n` : `Take: ${variables}${typed}    (chat, generate and eval take the same)\n`)
+    + (automatic ? `Verit takes ${threadsOf(best)} and these kernels by itself: no option is needed.\n`
+      : `Take: ${[commandName, 'serve', ...options].join(' ')}    (chat, generate and eval take the same options)\n`
+        + `or in the configuration of ${commandName} serve:\n${configuration.map(line => `  ${line}\n`).join('')}`)
 }

@@ -1,6 +1,6 @@
 /**
- * Finds the number of threads and the packing of ternary weights that are fastest here, by trying. Trials take turns, so that a host whose speed drifts is fair to all of them;
- * what is compared is the time of one usual request, so that neither prompts nor answers are forgotten.
+ * Finds the instruction set, the packing of ternary weights and the number of threads that are fastest here, by trying. A first look drops what is clearly slower; the others' trials take
+ * turns, so that a host whose speed drifts is fair to all of them. What is compared is the time of one usual request, so that neither prompts nor answers are forgotten.
  */
 import type { Executor } from '../exec/plan.ts'
 import type { Processors } from '../exec/processors.ts'
@@ -10,9 +10,13 @@ import { spread } from './benchmark.ts'
 import { ServingModel } from './serving-model.ts'
 import { doWork } from './workload.ts'
 
-export interface Trial {
-  readonly threads: number
+export interface Kernels {
+  readonly instructionSet: string
   readonly packing: Executor['ternary']
+}
+
+export interface Trial extends Kernels {
+  readonly threads: number
   /** Tokens a second, medians. */
   readonly decode: number
   readonly prefill: number
@@ -20,24 +24,35 @@ export interface Trial {
   readonly seconds: number
 }
 
+/** What a first look has shown to be slower. */
+export interface Dropped extends Kernels {
+  /** How many times as long as with the fastest a request takes, at least. */
+  readonly times: number
+}
+
 export interface Tuning {
-  /** By packing, with the threads that are usual; one where a model has no ternary weights. */
-  readonly packings: readonly Trial[]
-  /** By threads, with the packing that was chosen. */
+  /** By instruction set and packing, with the threads that are usual, where the first look has left more than one. */
+  readonly kernels: readonly Trial[]
+  readonly dropped: readonly Dropped[]
+  /** By threads, with the kernels that were chosen. */
   readonly threads: readonly Trial[]
   /** The best of them. */
   readonly best: Trial
   /** What Verit does by itself. */
-  readonly usual: Pick<Trial, 'threads' | 'packing'>
+  readonly usual: Pick<Trial, 'threads' | keyof Kernels>
 }
 
 export interface TuneInput {
-  /** An executor with so many threads; without a number, with as many as are usual. */
-  readonly executor: (threads?: number) => Executor
+  /** An executor with so many threads and that instruction set; what is not given is as usual. */
+  readonly executor: (options: { threads?: number; instructionSet?: string }) => Executor
+  /** Instruction sets to try, beside the usual one. */
+  readonly instructionSets: readonly string[]
   /** The model, its weights as an executor wants them. Asked for once for each packing. */
   readonly model: (executor: Executor) => Promise<{ config: ModelConfig; weights: PackedWeights }>
   readonly machine: Processors
-  /** Told trials done, and of how many. */
+  /** Least length of a measurement in seconds. Default 0.1. */
+  readonly seconds?: number
+  /** Told trials done, and of how many, which may become fewer. */
   readonly onProgress?: (done: number, of: number) => void
 }
 
@@ -47,7 +62,11 @@ const NOISE = 0.03
 const ROUNDS = 3
 const DECODE = 16
 const PREFILL = 128
-const TRIAL_SECONDS = 0.1
+/**
+ * The first look: runs of a few tokens and of a short prompt, the fastest of those that fit half a measurement, since other programs may have got in the way. Who takes so many times as long as the fastest is
+ * not looked at further; by the first token alone, which finds the caches cold, only who takes long, and many times as long.
+ */
+const LOOK = { decode: 2, prefill: 16, slow: 1.5, first: 4 }
 
 /** 1, 2, 4 … up to the cores, the cores, the hardware threads and what is usual; but no more than a control group leaves. */
 export function threadCandidates({ logical, physical, quota, threads }: Processors): number[] {
@@ -64,25 +83,38 @@ export function bestOf(trials: readonly Trial[], usual: (t: Trial) => boolean): 
   return near.find(usual) ?? near.reduce((a, b) => (b.threads < a.threads ? b : a))
 }
 
-export async function tune({ executor, model, machine, onProgress = () => {} }: TuneInput): Promise<Tuning> {
-  const usual = executor(), first = await model(usual)
-  const ternary = first.config.kind === 'bitnet', counts = threadCandidates({ ...machine, threads: usual.threads })
-  const trialsInAll = ROUNDS * (counts.length + (ternary ? 2 : 0))
-  let done = 0
-  const tell = (): void => onProgress(++done, trialsInAll)
-  const packed = [{ executor: usual, ...first }]
-  if (ternary) {
-    const other: Executor = { ...usual, ternary: usual.ternary === 'base3' ? 'two-bit' : 'base3' }
-    packed.push({ executor: other, ...await model(other) })
+/** An executor's instruction set, or 'reference'. */
+export const setOf = ({ name }: Pick<Executor, 'name'>): string => name.split(' ').at(-1)!
+
+export async function tune({ executor, instructionSets, model, machine, seconds = 0.1, onProgress = () => {} }: TuneInput): Promise<Tuning> {
+  const own = executor({}), first = await model(own)
+  const usual = { threads: own.threads, instructionSet: setOf(own), packing: own.ternary }
+  const executors = [own, ...instructionSets.filter(set => set !== usual.instructionSet).map(instructionSet => executor({ instructionSet }))]
+  const models = [{ ...first, ternary: own.ternary }]
+  if (first.config.kind === 'bitnet') {
+    const ternary = own.ternary === 'base3' ? 'two-bit' : 'base3'
+    models.push({ ...await model({ ...own, ternary }), ternary })
   }
-  const packings = ternary ? await trials(packed, tell) : []
-  const packing = ternary ? bestOf(packings, t => t.packing === usual.ternary).packing : usual.ternary
-  const { config, weights } = packed.find(p => p.executor.ternary === packing)!
-  packed.length = 0 // frees the weights of the other packing
-  const threads = await trials(counts.map(n => ({ executor: { ...n === usual.threads ? usual : executor(n), ternary: packing }, config, weights })), tell)
-  const best = bestOf(threads, t => t.threads === usual.threads)
-  return { packings, threads, best, usual: { threads: usual.threads, packing: usual.ternary } }
+  // The usual one comes first: what is slower is soon seen to be.
+  const candidates = executors.flatMap(e => models.map(({ config, weights, ternary }): Candidate => ({ executor: { ...e, ternary }, config, weights })))
+  const counts = threadCandidates({ ...machine, threads: usual.threads })
+
+  const measuring = new Measuring(seconds, onProgress, candidates.length + ROUNDS * (candidates.length + counts.length))
+  const { left, dropped } = await firstLook(candidates, measuring)
+  const rounds = left.length > 1 ? left : []
+  measuring.of = candidates.length + ROUNDS * (rounds.length + counts.length)
+  const kernels = await trials(rounds, measuring)
+  const chosen = rounds.length === 0 ? left[0]! : left[kernels.indexOf(bestOf(kernels, t => sameKernels(t, usual)))]!
+  candidates.length = models.length = left.length = rounds.length = 0 // frees the weights of the other packing
+  const set = setOf(chosen.executor)
+  const threads = await trials(counts.map(n => {
+    const e = n === usual.threads ? chosen.executor : executor({ threads: n, instructionSet: set })
+    return { ...chosen, executor: { ...e, ternary: chosen.executor.ternary } }
+  }), measuring)
+  return { kernels, dropped, threads, best: bestOf(threads, t => t.threads === usual.threads), usual }
 }
+
+export const sameKernels = (a: Kernels, b: Kernels): boolean => a.instructionSet === b.instructionSet && a.packing === b.packing
 
 interface Candidate {
   readonly executor: Executor
@@ -90,36 +122,89 @@ interface Candidate {
   readonly weights: PackedWeights
 }
 
-async function trials(candidates: readonly Candidate[], tell: () => void): Promise<Trial[]> {
-  const open = candidates.map(({ executor, config, weights }) => {
-    const context = Math.min(config.context, PREFILL)
-    return { executor, model: new ServingModel(executor, config, weights, { slots: 1, context }), decode: [] as number[], prefill: [] as number[] }
-  })
+/** How long to measure, and how far it has come. */
+class Measuring {
+  readonly seconds: number
+  of: number
+  #done = 0
+  #tell: (done: number, of: number) => void
+
+  constructor(seconds: number, tell: (done: number, of: number) => void, of: number) {
+    this.seconds = seconds
+    this.of = of
+    this.#tell = tell
+  }
+
+  next(): void {
+    this.#tell(++this.#done, this.of)
+  }
+}
+
+const kernelsOf = ({ executor }: Candidate): Kernels => ({ instructionSet: setOf(executor), packing: executor.ternary })
+const opened = ({ executor, config, weights }: Candidate): ServingModel => new ServingModel(executor, config, weights, { slots: 1, context: Math.min(config.context, PREFILL) })
+const requestSeconds = (decode: number, prefill: number): number => REQUEST.answer / decode + REQUEST.prompt / prefill
+
+/** Seconds of a request by few tokens, and by no more than it takes to see that it is slow; then it is at least so long. @param fastest so far */
+async function look(candidate: Candidate, fastest: number, seconds: number): Promise<number> {
+  using model = opened(candidate)
+  const once = async (workload: 'decode' | 'prefill', tokens: number): Promise<number> => {
+    const start = performance.now()
+    await doWork(model, { workload, tokens, sequences: 1 }, () => {})
+    return (performance.now() - start) / 1000
+  }
+  /** Tokens a second. */
+  const best = async (workload: 'decode' | 'prefill', most: number): Promise<number> => {
+    const tokens = Math.min(most, model.context)
+    let least = Infinity
+    for (let spent = 0, one; spent < seconds; spent += one) least = Math.min(least, one = await once(workload, tokens))
+    return tokens / least
+  }
+  const first = await once('decode', 1)
+  if (first > seconds && first * REQUEST.answer > LOOK.first * fastest) return first * REQUEST.answer
+  const decode = await best('decode', LOOK.decode)
+  return REQUEST.answer / decode > LOOK.slow * fastest ? REQUEST.answer / decode : requestSeconds(decode, await best('prefill', LOOK.prefill))
+}
+
+async function firstLook(candidates: readonly Candidate[], measuring: Measuring): Promise<{ left: Candidate[]; dropped: Dropped[] }> {
+  const looks: { candidate: Candidate; seconds: number }[] = []
+  for (const candidate of candidates) {
+    looks.push({ candidate, seconds: await look(candidate, Math.min(Infinity, ...looks.map(l => l.seconds)), measuring.seconds / 2) })
+    measuring.next()
+  }
+  const fastest = Math.min(...looks.map(l => l.seconds)), slow = looks.filter(l => l.seconds > LOOK.slow * fastest)
+  return {
+    left: looks.filter(l => !slow.includes(l)).map(l => l.candidate),
+    dropped: slow.map(({ candidate, seconds }) => ({ ...kernelsOf(candidate), times: seconds / fastest })),
+  }
+}
+
+async function trials(candidates: readonly Candidate[], measuring: Measuring): Promise<Trial[]> {
+  const open = candidates.map(candidate => ({ candidate, model: opened(candidate), decode: [] as number[], prefill: [] as number[] }))
   try {
     for (let round = 0; round < ROUNDS; round++) {
       for (const { model, decode, prefill } of open) {
         if (round === 0) await doWork(model, { workload: 'decode', tokens: 1, sequences: 1 }, () => {})
-        decode.push(await rate(model, 'decode', Math.min(DECODE, model.context)))
-        prefill.push(await rate(model, 'prefill', model.context))
-        tell()
+        decode.push(await rate(model, 'decode', Math.min(DECODE, model.context), measuring.seconds))
+        prefill.push(await rate(model, 'prefill', model.context, measuring.seconds))
+        measuring.next()
       }
     }
   } finally {
     for (const { model } of open) model[Symbol.dispose]()
   }
-  return open.map(({ executor, ...rates }) => {
+  return open.map(({ candidate, ...rates }) => {
     const decode = spread(rates.decode).median, prefill = spread(rates.prefill).median
-    return { threads: executor.threads, packing: executor.ternary, decode, prefill, seconds: REQUEST.prompt / prefill + REQUEST.answer / decode }
+    return { ...kernelsOf(candidate), threads: candidate.executor.threads, decode, prefill, seconds: requestSeconds(decode, prefill) }
   })
 }
 
-/** Over at least 0.1 s. */
-async function rate(model: ServingModel, workload: 'decode' | 'prefill', tokens: number): Promise<number> {
+/** Tokens a second, over at least so long. */
+async function rate(model: ServingModel, workload: 'decode' | 'prefill', tokens: number, least: number): Promise<number> {
   const start = performance.now()
   let done = 0, seconds = 0
   do {
     await doWork(model, { workload, tokens, sequences: 1 }, n => void (done += n))
     seconds = (performance.now() - start) / 1000
-  } while (seconds < TRIAL_SECONDS)
+  } while (seconds < least)
   return done / seconds
 }
