@@ -1,5 +1,5 @@
 /**
- * The certificate of a screened head (docs/generation.md, "A head that is screened"): what it leaves out can never be among the largest, whatever weights and rows are, and a generation
+ * The certificate of a screened head (docs/screened-head.md): what it leaves out can never be among the largest, whatever weights and rows are, and a generation
  * never differs by it.
  */
 import assert from 'node:assert/strict'
