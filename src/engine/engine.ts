@@ -9,9 +9,11 @@ import { cacheSize } from './cache-size.ts'
 import type { CacheOptions } from './cache-size.ts'
 import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage } from './chat-format.ts'
+import { MOST_GUESSED_ROWS } from './draft-rows.ts'
 import { PageCache } from './page-cache.ts'
 import { checkRequest } from './request.ts'
 import type { GenerateRequest } from './request.ts'
+import { rowCost } from './row-cost.ts'
 import { Scheduler } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
 import type { GenerateEvent } from './sequence.ts'
@@ -42,6 +44,11 @@ export interface EngineOptions extends CacheOptions {
   rows?: number | undefined
   /** Generations that may wait when every slot is taken or the cache is full; the next one is refused. Default 64. */
   queue?: number | undefined
+  /**
+   * Whether next tokens are guessed from the text so far and several verified in one run (docs/generation.md); or, where it was measured, what one more row costs in a run of few rows, in
+   * runs of one row, 0 to 1: 0 verifies every guess. Default: by what was measured for the instruction set and the kind of model, and not where it is not known to pay. Results do not depend on it.
+   */
+  speculate?: boolean | number | undefined
 }
 
 /** What of a file the engine is made of. */
@@ -67,9 +74,10 @@ export class Engine implements AsyncDisposable {
     const { config, tokenizer, chatTemplate } = parts
     this.tokenizer = tokenizer
     const weightBytes = parts.weights.bytes.byteLength, size = cacheSize(config, weightBytes, options)
-    this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows })
+    const cost = rowCost(executor.name, config.kind, options.speculate)
+    this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows, outputs: cost === undefined ? undefined : MOST_GUESSED_ROWS })
     this.#cache = new PageCache(size.pages)
-    this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64)
+    this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64, cost)
     this.#chat = new ChatFormat(chatTemplate, tokenizer)
     this.#ends = new Set([tokenizer.endOfText, ...parts.ends ?? []].filter(id => id !== undefined))
     this.info = {
@@ -87,6 +95,11 @@ export class Engine implements AsyncDisposable {
   get cache(): { pages: number; held: number; promised: number; kept: number; reusedTokens: number } {
     const { pages, reusedTokens, load } = this.#cache
     return { pages, ...load, reusedTokens }
+  }
+
+  /** Tokens that were guessed and run along, and those of them that the answers then had, since the model was loaded. */
+  get guesses(): { drafted: number; accepted: number } {
+    return this.#scheduler.guesses
   }
 
   /** What ends an answer of a chat beside the end of text: a model that knows no turns writes the user's next one itself. */

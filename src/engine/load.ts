@@ -79,9 +79,11 @@ function checkOptions(options: EngineOptions): void {
     context: [2, 1 << 20], slots: [1, 1024], rows: [1, 4096], queue: [0, 1 << 20], cacheBytes: [1, Number.MAX_SAFE_INTEGER], memoryBytes: [1, Number.MAX_SAFE_INTEGER],
   } as const
   for (const [field, [low, high]] of Object.entries(ranges)) {
-    const value = options[field as keyof EngineOptions]
+    const value = options[field as keyof typeof ranges]
     if (value !== undefined && !(Number.isInteger(value) && value >= low && value <= high)) {
       throw new VeritError('VERIT_REQUEST', { field, problem: `must be a whole number from ${low} to ${high.toLocaleString('en-US')}` })
     }
   }
+  const { speculate } = options
+  if (typeof speculate === 'number' && !(speculate >= 0 && speculate <= 1)) throw new VeritError('VERIT_REQUEST', { field: 'speculate', problem: 'must be true, false or a number from 0 to 1' })
 }

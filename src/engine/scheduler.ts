@@ -1,10 +1,12 @@
 /**
  * Runs many generations on one model: each step is one run of the plan over the next token of every answer and pieces of the prompts that wait.
  * Requests join and leave between steps; one joins when there is a slot and room in the cache for all it can come to need, in the order of arrival.
- * Who else is there changes when an answer comes, never what it says.
+ * Who else is there changes when an answer comes, never what it says. An answer may bring guesses of its next tokens along (prompt-lookup.ts); what is chosen is the same: a row counts only
+ * if the token that it was run for is the one that the row before it has chosen.
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
+import { draftRows } from './draft-rows.ts'
 import { neededLogits } from './needed-logits.ts'
 import type { PageCache } from './page-cache.ts'
 import type { Sequence } from './sequence.ts'
@@ -27,18 +29,28 @@ export class Scheduler {
   #active = new Set<Sequence>()
   #waiting = new Set<Sequence>()
   #running: Promise<void> | undefined
+  #rowCost: number | undefined
+  #turn = 0
+  #drafted = 0
+  #accepted = 0
 
-  /** @param queue generations that may wait for a slot and room in the cache */
-  constructor(model: ServingModel, cache: PageCache, queue: number) {
+  /** @param queue generations that may wait for a slot and room in the cache. @param rowCost see `rowCost`; undefined: nothing is guessed */
+  constructor(model: ServingModel, cache: PageCache, queue: number, rowCost: number | undefined) {
     this.#model = model
     this.#cache = cache
     this.#queue = queue
+    this.#rowCost = rowCost
     this.#free = Array.from({ length: model.slots }, (_, s) => model.slots - 1 - s)
   }
 
   /** Generations that compute, and that wait. */
   get load(): { running: number; waiting: number } {
     return { running: this.#active.size, waiting: this.#waiting.size }
+  }
+
+  /** Tokens that were guessed and run, and those of them that were chosen, so far. */
+  get guesses(): { drafted: number; accepted: number } {
+    return { drafted: this.#drafted, accepted: this.#accepted }
   }
 
   /** @throws VeritError VERIT_BUSY */
@@ -106,19 +118,29 @@ export class Scheduler {
         for (const { sequence } of batch) this.#fail(sequence, e)
         continue
       }
-      for (const { sequence, rows } of batch) {
-        sequence.evaluated += rows.length
-        sequence.pages!.keep(sequence.ids, sequence.evaluated)
-        if (!rows.at(-1)!.wanted) continue
-        const own = logits.shift()!
-        if (sequence.finished) continue
-        try {
-          sequence.accept(own)
-          if (sequence.finished) this.#release(sequence)
-        } catch (e) {
-          this.#fail(sequence, e)
-        }
+      for (const part of batch) this.#accept(part, logits.splice(0, part.rows.filter(r => r.wanted).length))
+    }
+  }
+
+  /** Goes on with what a run gave a sequence, row by row, as if each had been run by itself. */
+  #accept({ sequence, rows }: Part, logits: readonly Float32Array[]): void {
+    if (sequence.finished) return
+    const known = rows.length - logits.length
+    this.#drafted += Math.max(0, logits.length - 1)
+    sequence.evaluated += known
+    if (known > 0) sequence.pages!.keep(sequence.ids, sequence.evaluated)
+    try {
+      for (const [i, own] of logits.entries()) {
+        const { id, position } = rows[known + i]!
+        // Another token was chosen there, or none: what was run for this one, and after it, does not count, and is written over later.
+        if (sequence.finished || sequence.ids[position] !== id) break
+        if (i > 0) this.#accepted++
+        sequence.pages!.keep(sequence.ids, ++sequence.evaluated)
+        sequence.accept(own)
       }
+      if (sequence.finished) this.#release(sequence)
+    } catch (e) {
+      this.#fail(sequence, e)
     }
   }
 
@@ -127,12 +149,14 @@ export class Scheduler {
     this.#release(sequence)
   }
 
-  /** The next rows of each sequence: first one of every answer, then pieces of the prompts. */
+  /** The next rows of each sequence: first one of every answer, with guesses where no prompt waits, then pieces of the prompts. */
   #batch(): Part[] {
     const ready = [...this.#active].filter(s => !s.paused), left = (s: Sequence): number => s.ids.length - s.evaluated
     const answers = ready.filter(s => left(s) === 1), prompts = ready.filter(s => left(s) > 1)
     const room = Math.min(this.#model.rows - answers.length, answers.length > 0 ? PROMPT_ROWS : Infinity)
-    return [...answers.map(sequence => this.#part(sequence, 1)), ...this.#pieces(prompts, room, left)]
+    const cost = this.#rowCost, alone = cost !== undefined && prompts.length === 0
+    const guessed = alone ? draftRows(answers.map(s => s.wish(cost)), this.#model.rows, this.#turn++) : []
+    return [...answers.map((sequence, i) => this.#part(sequence, 1, guessed[i])), ...this.#pieces(prompts, room, left)]
   }
 
   /** Half of the room is for the prompt that came first, so that it gets on; the other half for those that have the least left, so that a short one need not wait for a long one. */
@@ -150,13 +174,13 @@ export class Scheduler {
     return [...shares].map(([sequence, rows]) => this.#part(sequence, rows))
   }
 
-  #part(sequence: Sequence, count: number): Part {
-    const { ids, slot, evaluated: from } = sequence, pages = sequence.pages!
-    pages.grow(from + count)
+  #part(sequence: Sequence, count: number, guessed = 0): Part {
+    const { ids, slot, evaluated: from } = sequence, pages = sequence.pages!, run = [...ids.slice(from, from + count), ...sequence.guess(guessed)]
+    pages.grow(from + run.length)
     this.#model.setPages(slot, pages.list)
     return {
       sequence,
-      rows: ids.slice(from, from + count).map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i === ids.length - 1, top: neededLogits(sequence.request, from + i + 1) })),
+      rows: run.map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i >= ids.length - 1, top: neededLogits(sequence.request, from + i + 1) })),
     }
   }
 }

@@ -5,6 +5,7 @@ import { EventQueue } from './event-queue.ts'
 import { logprobsOf } from './logprobs.ts'
 import type { SequencePages } from './page-cache.ts'
 import type { CheckedRequest } from './request.ts'
+import { PromptLookup } from './prompt-lookup.ts'
 import { Sampler } from './sampler.ts'
 import { StopFilter } from './stop-filter.ts'
 
@@ -38,6 +39,7 @@ export class Sequence {
   #sampler: Sampler
   #decoder: DecodeStream
   #filter: StopFilter
+  #lookup: PromptLookup | undefined
   #begun = 0
   #firstToken = 0
   #finished = false
@@ -88,6 +90,18 @@ export class Sequence {
       if (this.request.echo) this.events.push({ type: 'token', id, text })
     }
     if (this.request.maxTokens === 0) this.finish('length')
+  }
+
+  /** How many guessed tokens it would bring along: such as can be chosen without its reader falling behind, in places that it was promised. @param rowCost see `rowCost` */
+  wish(rowCost: number): number {
+    this.#lookup ??= new PromptLookup(this.ids, this.mostPositions + 1)
+    if (!this.#lookup.update()) return 0
+    return this.#lookup.worth(Math.min(this.mostPositions - this.ids.length, BACKLOG - 1 - this.events.backlog), rowCost)
+  }
+
+  /** That many guessed tokens, no more than `wish` has said. */
+  guess(count: number): number[] {
+    return count === 0 ? [] : this.#lookup!.guess(count)
   }
 
   /** Chooses the token after the last one. @param logits those of the last token */

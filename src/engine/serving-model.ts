@@ -19,6 +19,8 @@ export interface ServingOptions {
   rows?: number | undefined
   /** Pages of the cache, to be handed out with `setPages`. Default: as many as all slots can use, each slot with its own. */
   pages?: number | undefined
+  /** Rows of one run whose logits are wanted, at most. Default and least: `slots`. */
+  outputs?: number | undefined
 }
 
 /** One token at one place. */
@@ -38,6 +40,7 @@ export class ServingModel {
   readonly context: number
   readonly slots: number
   readonly rows: number
+  #outputs: number
   /** Pages of each slot, in order [slots, ⌈context/16⌉]; a run takes what it needs of them. */
   #tables: Int32Array
   #plan: LoadedPlan
@@ -51,11 +54,12 @@ export class ServingModel {
     this.context = Math.min(config.context, options.context ?? defaultContext(config))
     this.slots = options.slots ?? 1
     this.rows = Math.max(options.rows ?? 256, this.slots)
+    this.#outputs = Math.max(options.outputs ?? 0, this.slots)
     // Without others' say, first pages lie beside first pages: little memory is touched while sequences are short.
     const own = (i: number): number => (i % this.#width) * this.slots + Math.floor(i / this.#width)
     this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) => (options.pages === undefined ? own(i) : 0))
     const cacheRows = PAGE_ROWS * (options.pages ?? this.#tables.length)
-    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.slots, cacheRows, sequences: this.slots, context: this.context }, weights.form)
+    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.#outputs, cacheRows, sequences: this.slots, context: this.context }, weights.form)
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
     this.#plan = executor.load(plan)
     this.#logits = this.#memory.f32('logits')
@@ -72,7 +76,7 @@ export class ServingModel {
   }
 
   /**
-   * Runs up to `rows` rows, at most `slots` of them wanted.
+   * Runs up to `rows` rows, at most `outputs` of them wanted.
    * @returns the logits [vocab] of each wanted row, in order: views that hold until the next run
    */
   async run(rows: readonly Row[]): Promise<Float32Array[]> {
@@ -92,7 +96,7 @@ export class ServingModel {
       top[outputs] = most
       outputRows[outputs++] = r
     }
-    invariant(outputs <= this.slots, `${outputs} rows of logits`)
+    invariant(outputs <= this.#outputs, `${outputs} rows of logits`)
     await this.#plan.run(this.#memory.buffers, { rows: rows.length, outputs })
     const { vocab } = this.config
     return Array.from({ length: outputs }, (_, o) => this.#logits.subarray(o * vocab, (o + 1) * vocab))
