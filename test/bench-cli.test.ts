@@ -4,8 +4,7 @@ import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { addon } from '../src/exec/native.ts'
-import { allowedProcessors } from '../src/exec/processors.ts'
-import { processorList } from '../src/lib/processor-list.ts'
+import { allowedProcessors, processorList } from '../src/lib/processor-list.ts'
 import { parseConfig } from '../src/server/config-file.ts'
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))

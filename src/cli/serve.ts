@@ -1,8 +1,8 @@
 /** `verit serve`: an HTTP server with OpenAI's API for one model. */
 import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
-import { usableCores } from '../exec/cores.ts'
 import { resolveModel } from '../hub/resolve-model.ts'
+import { usableCores } from '../lib/cores.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'

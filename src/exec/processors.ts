@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { processorList } from '../lib/processor-list.ts'
+import { allowedProcessors, processorList } from '../lib/processor-list.ts'
 
 export interface Processors {
   /** That this process may run on. */
@@ -22,8 +22,14 @@ export interface Processors {
 
 /** @param root the folder that holds proc and sys, for tests @param counted processors by Node's count */
 export function processors(root = '/', counted: number = availableParallelism()): Processors {
-  const read = (...path: string[]): string | undefined => textOf(root, ...path)
-  const allowed = processorList(allowedList(read('proc/self/status'))) ?? Array.from({ length: counted }, (_, i) => i)
+  const read = (...path: string[]): string | undefined => {
+    try {
+      return readFileSync(join(root, ...path), 'utf8').trim()
+    } catch {
+      return undefined
+    }
+  }
+  const allowed = processorList(allowedProcessors(root).allowed) ?? Array.from({ length: counted }, (_, i) => i)
   const cores = new Set(allowed.map(cpu => {
     const folder = `sys/devices/system/cpu/cpu${cpu}/topology`
     return read(folder, 'core_cpus_list') ?? read(folder, 'thread_siblings_list') ?? `cpu ${cpu}`
@@ -31,22 +37,6 @@ export function processors(root = '/', counted: number = availableParallelism())
   const quota = quotaOf(read)
   const threads = Math.max(1, Math.min(cores.size, counted, Math.floor(quota ?? Infinity)))
   return { logical: allowed.length, physical: cores.size, quota, threads }
-}
-
-/** The kernel's lists of processors: those this process may run on, and those the machine has. Undefined where that cannot be told. @param root as above */
-export function allowedProcessors(root = '/'): { allowed: string | undefined; present: string | undefined } {
-  const list = (text: string | undefined): string | undefined => (processorList(text) === undefined ? undefined : text)
-  return { allowed: list(allowedList(textOf(root, 'proc/self/status'))), present: list(textOf(root, 'sys/devices/system/cpu/present')) }
-}
-
-const allowedList = (status: string | undefined): string | undefined => /^Cpus_allowed_list:\s*(\S+)/m.exec(status ?? '')?.[1]
-
-function textOf(root: string, ...path: string[]): string | undefined {
-  try {
-    return readFileSync(join(root, ...path), 'utf8').trim()
-  } catch {
-    return undefined
-  }
 }
 
 /** The smallest limit of the process's control group and those around it. */

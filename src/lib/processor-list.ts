@@ -1,4 +1,6 @@
 /** Processors as Linux writes them in its files and takes them in its settings (Documentation/admin-guide/cputopology.rst): "0-3,5". */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** As many as Linux can be made for. */
 const PROCESSORS = 8192
@@ -13,4 +15,17 @@ export function processorList(text: string | undefined): number[] | undefined {
     for (let cpu = from; cpu <= to; cpu++) listed.add(cpu)
   }
   return [...listed].sort((a, b) => a - b)
+}
+
+/** Lists of the processors that this process may run on, and of those that the machine has. Undefined where that cannot be told. @param root the folder that holds proc and sys, for tests */
+export function allowedProcessors(root = '/'): { allowed: string | undefined; present: string | undefined } {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(join(root, path), 'utf8').trim()
+    } catch {
+      return ''
+    }
+  }
+  const list = (text: string | undefined): string | undefined => (processorList(text) === undefined ? undefined : text)
+  return { allowed: list(/^Cpus_allowed_list:\s*(\S+)/m.exec(read('proc/self/status'))?.[1]), present: list(read('sys/devices/system/cpu/present')) }
 }

@@ -256,9 +256,9 @@ test('http.connections_per_address and http.connections: the last connection, an
 })
 
 test('every limit among the settings has a test: here, or with the clients that are too slow', () => {
-  // D3, test/server-limits.test.ts, src/server/connections.test.ts; memory: test/sandbox.test.ts; cache: src/engine/cache-size.test.ts, test/batching.test.ts
+  // D3, test/server-limits.test.ts, src/server/connections.test.ts; memory: test/sandbox.test.ts; threads: test/serve-config.test.ts; cache: src/engine/cache-size.test.ts, test/batching.test.ts
   const slow = ['http.header_seconds', 'http.request_seconds', 'http.idle_seconds', 'http.slow_reader_seconds', 'inference.request_timeout_seconds',
-    'inference.memory_mib', 'inference.cache_mib']
+    'inference.memory_mib', 'inference.cache_mib', 'inference.threads']
   const limits = settings.filter(s => s.schema.type === 'integer' && !/^(?:listen|audit)\./.test(s.name)).map(s => s.name)
   const here = [
     'http.body_bytes', 'http.headers', 'http.header_bytes', 'http.url_bytes', 'http.json_depth', 'http.connections', 'http.connections_per_address',

@@ -1,7 +1,6 @@
 /** Processors that threads are to be tied to. What a process may use was settled by who started it (taskset, cpuset): this only narrows it down. */
-import { VeritError } from '../lib/errors.ts'
-import { processorList } from '../lib/processor-list.ts'
-import { allowedProcessors } from './processors.ts'
+import { VeritError } from './errors.ts'
+import { allowedProcessors, processorList } from './processor-list.ts'
 
 /**
  * @param text such as "0-3,5"
