@@ -135,8 +135,8 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('J7', 'Origin `null`', '403, and it cannot be allowed'),
   ] },
   { title: 'K. Side channels', attacks: [
-    row('K1', 'Probing for others\' prompts by time or answer', 'nothing is kept from one request to the next'),
-    row('K2', 'Cache counts in usage', 'there are none'),
+    row('K1', 'Probing for others\' prompts by time or answer', 'what is kept of a prompt is found by keys of the same owner alone'),
+    row('K2', 'Cache counts in usage', 'of what the same owner has left, no other\'s'),
     row('K3', 'Sizes of a stream\'s events', '**remains**: the size of an event tells the length of its token; nothing pads it yet'),
     row('K4', 'Labels of metrics, routes that show what runs', 'no label holds what a client chose; there are no such routes'),
     row('K5', 'Addresses and paths in errors', 'none'),

@@ -136,8 +136,8 @@ function framesTarget(): Target {
   const frames = [
     { type: 'load', name: 'm', threads: 2 }, { type: 'generate', id: 1, prompt: { text: 'x' }, sampling: { maxTokens: 5, temperature: 0.5, stop: ['a'] } },
     { type: 'generate', id: 2, prompt: { messages: [{ role: 'user', content: 'é' }] }, sampling: {} }, { type: 'cancel', id: 1 }, { type: 'more', id: 1, tokens: 32 }, { type: 'ping', id: 3 },
-    { type: 'start', id: 1, promptTokens: 3, seed: 1 }, { type: 'token', id: 1, token: 5, text: 'é', logprob: -0.5, top: [{ token: 1, text: 'a', logprob: -1 }] },
-    { type: 'end', id: 1, reason: 'stop', promptTokens: 3, completionTokens: 1, promptMs: 1, predictedMs: 2 }, { type: 'error', id: 1, code: 'VERIT_CHAT', fields: { problem: 'x' } }, { type: 'pong', id: 3 },
+    { type: 'start', id: 1, promptTokens: 3, cachedTokens: 0, seed: 1 }, { type: 'token', id: 1, token: 5, text: 'é', logprob: -0.5, top: [{ token: 1, text: 'a', logprob: -1 }] },
+    { type: 'end', id: 1, reason: 'stop', promptTokens: 3, completionTokens: 1, promptMs: 1, predictedMs: 2 }, { type: 'error', id: 1, code: 'VERIT_CHAT', fields: { problem: 'x' } }, { type: 'pong', id: 3, cache: { pages: 4, held: 1, promised: 2, kept: 1 } },
     { type: 'locked', sandbox: { native: true, noNewPrivs: true, landlock: 7, seccomp: true, codeRange: true, noRing: true, ownDescriptors: true, memoryBytes: 1 << 30 } },
     { type: 'ready', info: { name: 'm', architecture: 'bitnet', parameters: 1, vocabSize: 2, context: 3, executor: 'native', threads: 2 } }, { type: 'failed', code: 'VERIT_GGUF', fields: { file: 'm', offset: 1, problem: 'x' } },
   ]

@@ -47,7 +47,7 @@ test('a completion is what the engine makes of the same prompt and seed, whole a
   const request = { model: 'tiny', prompt: 'Once', max_tokens: 24, seed: 5 } as const
   const whole = await client.completions.create(request)
   assert.equal(whole.choices[0]!.text, expected)
-  assert.deepEqual(whole.usage, { prompt_tokens: 4, completion_tokens: whole.usage!.completion_tokens, total_tokens: 4 + whole.usage!.completion_tokens })
+  assert.deepEqual(whole.usage, { prompt_tokens: 4, completion_tokens: whole.usage!.completion_tokens, total_tokens: 4 + whole.usage!.completion_tokens, prompt_tokens_details: { cached_tokens: 0 } })
   assert.match(whole.system_fingerprint ?? '', /^fp_[0-9a-f]{16}$/)
 
   const chunks = await Array.fromAsync(await client.completions.create({ ...request, stream: true, stream_options: { include_usage: true } }))
@@ -56,6 +56,31 @@ test('a completion is what the engine makes of the same prompt and seed, whole a
   assert.deepEqual(chunks.at(-1)!.usage, whole.usage)
   assert.equal(chunks.at(-2)!.choices[0]!.finish_reason, whole.choices[0]!.finish_reason)
   assert.ok(chunks.every(c => c.id === chunks[0]!.id))
+})
+
+test('what a prompt shares with an earlier one of the same key is told in its usage, and the metrics tell how full the cache is', async () => {
+  const figures = async (): Promise<Record<string, number>> => {
+    const response = await fetch(`${server.url}/metrics`, { headers: { authorization: `Bearer ${metricsKey}` } })
+    const lines = (await response.text()).matchAll(/^verit_cache_(?:pages_)?(\w+) (\d+)$/gm)
+    return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]))
+  }
+  const { key: metricsKey } = JSON.parse(verit('keys', 'create', '--state', state, '--scope', 'metrics', '--json').stdout) as { key: string }
+  const before = await figures()
+  assert.deepEqual([before.held, before.promised], [0, 0])
+  const request = { model: 'tiny', messages: [{ role: 'user' as const, content: 'the words of a long beginning '.repeat(4) }], max_completion_tokens: 4, seed: 1 }
+  const first = await client.chat.completions.create(request)
+  const { prompt_tokens, prompt_tokens_details } = first.usage!
+  assert.deepEqual([prompt_tokens > 120, prompt_tokens_details], [true, { cached_tokens: 0 }])
+  const cached = Math.floor((prompt_tokens - 1) / 16) * 16
+  const chunks = await Array.fromAsync(await client.chat.completions.create({ ...request, stream: true, stream_options: { include_usage: true } }))
+  assert.deepEqual(chunks.at(-1)!.usage, { ...first.usage, prompt_tokens_details: { cached_tokens: cached } })
+  const after = await figures()
+  assert.deepEqual(after, { ...before, held: 0, promised: 0, kept: after.kept, reused_tokens_total: before.reused_tokens_total! + cached })
+  assert.ok(after.kept! >= before.kept! + cached / 16)
+  const long = client.chat.completions.stream({ ...request, max_completion_tokens: 300 })
+  let held = 0
+  for await (const _ of long) if (held === 0) held = (await figures()).held!
+  assert.ok(held >= cached / 16)
 })
 
 test('a chat is answered whole and streamed alike, with log probabilities when asked for', async () => {

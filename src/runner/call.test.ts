@@ -5,7 +5,7 @@ import { Call } from './call.ts'
 import { errorOf, failureOf } from './failure.ts'
 import type { CallEvent } from './messages.ts'
 
-const start: CallEvent = { type: 'start', id: 1, promptTokens: 1, seed: 1 }
+const start: CallEvent = { type: 'start', id: 1, promptTokens: 1, cachedTokens: 0, seed: 1 }
 const token: CallEvent = { type: 'token', id: 1, token: 5, text: 'a' }
 const end: CallEvent = { type: 'end', id: 1, reason: 'length', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 }
 const endOf = (completionTokens: number): CallEvent => ({ ...end, completionTokens })
@@ -48,6 +48,8 @@ test('a runner that counts other tokens than it gave is refused, for budgets are
   assert.throws(() => echo(prompt, token, last(0)), isFrameError)
   assert.throws(() => echo(prompt, token, token, token, token), isFrameError, 'more than the prompt and the answer')
   feed(3, [start, token, { ...end, reason: 'cancelled', completionTokens: 3 }])
+  echo({ ...prompt, cachedTokens: 1 })
+  for (const cachedTokens of [2, 3, 2 ** 40]) assert.throws(() => echo({ ...prompt, cachedTokens }), isFrameError, 'the last token of a prompt is never cached')
 })
 
 test('a reader that stops has no more than 64 tokens kept for it, and the runner is told of what was taken in halves of that', async () => {

@@ -107,6 +107,7 @@ export class Call {
   #checkCounts(event: CallEvent): void {
     if (event.type === 'start') {
       this.#promptTokens = event.promptTokens
+      if (event.cachedTokens > 0 && event.cachedTokens >= event.promptTokens) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens from the cache than a prompt can have there' })
       if (event.promptTokens > (this.#limits.maxPromptTokens ?? Infinity)) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a longer prompt than was allowed' })
     }
     if (event.type !== 'end') return

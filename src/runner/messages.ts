@@ -89,13 +89,18 @@ const LoadedInfo = Type.Object({
 /** With what was locked before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
 
+/** Pages of the key and value cache: all, and those that sequences hold, that are promised to them, and that are kept for a tenant's next prompts. */
+const CacheLoad = Type.Object({ pages: count, held: count, promised: count, kept: count }, closed)
+export type CacheLoad = Static<typeof CacheLoad>
+
 const text = Type.String({ maxLength: 64 << 10 })
 const FromRunner = Type.Union([
   Type.Object({ type: Type.Literal('locked'), sandbox: Sandbox }, closed),
   Type.Object({ type: Type.Literal('ready'), info: LoadedInfo }, closed),
   Type.Object({ type: Type.Literal('failed'), ...Failure }, closed),
-  Type.Object({ type: Type.Literal('pong'), id: CallId }, closed),
-  Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, seed: count }, closed),
+  // with the load of the cache, once there is one
+  Type.Object({ type: Type.Literal('pong'), id: CallId, cache: Type.Optional(CacheLoad) }, closed),
+  Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, cachedTokens: count, seed: count }, closed),
   Type.Object({
     type: Type.Literal('token'), id: CallId, token: TokenId, text, logprob: Type.Optional(finite),
     top: Type.Optional(Type.Array(Type.Object({ token: TokenId, text, logprob: finite }, closed), { maxItems: 20 })),

@@ -9,7 +9,7 @@ import { openRegular } from '../lib/regular-file.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
-import type { CallEvent, ModelInfo, Prompt, Sampling } from './messages.ts'
+import type { CacheLoad, CallEvent, ModelInfo, Prompt, Sampling } from './messages.ts'
 import { RunnerProcess } from './runner-process.ts'
 import type { RunnerOptions } from './runner-process.ts'
 
@@ -110,6 +110,11 @@ export class ModelRunner {
         if (begun || attempt > 0 || this.#stopped || !VeritError.is(e, 'VERIT_RUNNER_DIED')) throw e
       }
     }
+  }
+
+  /** How full its key and value cache is; undefined while no process is there to say so. */
+  async cacheLoad(): Promise<CacheLoad | undefined> {
+    return this.#available ? this.#process?.cacheLoad() : undefined
   }
 
   async close(): Promise<void> {

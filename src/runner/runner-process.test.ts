@@ -25,7 +25,7 @@ const send = m => { const b = Buffer.from(JSON.stringify(m)); const h = Buffer.a
 const ready = { type: 'ready', info: { name: 'x', architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1 } }
 const locked = { type: 'locked', sandbox: { native: false, noNewPrivs: false, landlock: 0, seccomp: false, codeRange: false, noRing: false, ownDescriptors: false, memoryBytes: 0 } }
 const end = id => ({ type: 'end', id, reason: 'stop', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 })
-const start = id => ({ type: 'start', id, promptTokens: 1, seed: 1 })
+const start = id => ({ type: 'start', id, promptTokens: 1, cachedTokens: 0, seed: 1 })
 const token = id => ({ type: 'token', id, token: 1, text: 'x' })
 let misbehave
 socket.on('data', b => { const m = /"generate","id":(\\d+)/.exec(b.toString()); if (m) misbehave(Number(m[1])) })

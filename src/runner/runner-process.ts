@@ -14,7 +14,7 @@ import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
 import { checkFromRunner } from './messages.ts'
-import type { CallEvent, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
+import type { CacheLoad, CallEvent, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
 import { requireLock } from './sandbox-words.ts'
 
 /** What a model process may see of the environment: how to compute, and nothing else. */
@@ -23,6 +23,8 @@ const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.t
 /** JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but by the lock (sandbox.ts). */
 const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', '--disable-sigusr1']
 const PING_MS = 5000
+/** How long who asks for figures waits for them. */
+const FIGURES_MS = 1000
 const LOG_LINES = 200
 const MOST_ECHOED = 1 << 20
 
@@ -57,6 +59,13 @@ export interface RunnerOptions {
 const environment = (): Record<string, string> =>
   Object.fromEntries(PASSED.flatMap(name => (process.env[name] === undefined ? [] : [[name, process.env[name]]])))
 
+/** The one that waits for its answer. */
+interface Ping {
+  readonly id: number
+  readonly since: number
+  readonly pong: PromiseWithResolvers<CacheLoad | undefined>
+}
+
 export class RunnerProcess {
   /** Resolves when the model is loaded; rejects with the error of the table that prevented it. */
   readonly ready: Promise<ModelInfo>
@@ -67,7 +76,7 @@ export class RunnerProcess {
   #socket: Duplex
   #calls = new Map<number, Call>()
   #lastId = 0
-  #ping: { id: number; since: number } | undefined
+  #ping: Ping | undefined
   #hangMs: number
   #loadBy = Infinity
   #whenReady = Promise.withResolvers<ModelInfo>()
@@ -132,6 +141,18 @@ export class RunnerProcess {
     }
   }
 
+  /** How full the key and value cache is now; undefined where the process does not say so within a second. */
+  async cacheLoad(): Promise<CacheLoad | undefined> {
+    if (this.#state !== 'ready') return undefined
+    const { pong } = this.#ping ?? this.#sendPing(), late = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => late.resolve(undefined), FIGURES_MS)
+    try {
+      return await Promise.race([pong.promise, late.promise])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   /** Ends the process: politely, then after `graceMs` (default 2,000) by force. Calls under way fail. */
   async close(graceMs = 2000): Promise<void> {
     this.#verdict ??= 'it was stopped'
@@ -185,6 +206,7 @@ export class RunnerProcess {
     }
     if (message.type === 'pong') {
       if (this.#ping?.id !== message.id) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an answer to a ping that was not sent' })
+      this.#ping.pong.resolve(message.cache)
       this.#ping = undefined
       return
     }
@@ -207,14 +229,20 @@ export class RunnerProcess {
     }
   }
 
+  #sendPing(): Ping {
+    const ping: Ping = { id: ++this.#lastId, since: performance.now(), pong: Promise.withResolvers() }
+    this.#ping = ping
+    this.#send({ type: 'ping', id: ping.id })
+    return ping
+  }
+
   #watchHangs(): void {
     const timer = setInterval(() => {
       const now = performance.now()
       if (this.#state === 'starting' || this.#state === 'loading') {
         if (now > this.#loadBy) this.kill('it took too long to load the model')
       } else if (this.#ping === undefined) {
-        this.#ping = { id: ++this.#lastId, since: now }
-        this.#send({ type: 'ping', id: this.#ping.id })
+        this.#sendPing()
       } else if (now - this.#ping.since > this.#hangMs) this.kill('it no longer answered')
     }, PING_MS)
     timer.unref()
@@ -229,6 +257,7 @@ export class RunnerProcess {
       this.#verdict = this.#verdict === undefined ? how : `${this.#verdict}; ${how}`
       this.#socket.destroy()
       this.#whenReady.reject(this.#death())
+      this.#ping?.pong.resolve(undefined)
       for (const call of this.#calls.values()) call.fail(this.#death())
       resolve(this.#verdict)
     }

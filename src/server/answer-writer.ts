@@ -24,13 +24,15 @@ export interface AnswerWriter {
   /** Streamed after the last token. @param entry index in the audit log */
   closing(start: StartEvent, end: EndEvent, entry?: number): object
   /** Streamed last, when asked for. */
-  usage(end: EndEvent): object
+  usage(start: StartEvent, end: EndEvent): object
   /** The whole answer. */
   whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object
 }
 
-export const usageOf = (end: EndEvent): object => ({
+/** What was computed before is told of this very request: it came from earlier ones of the same owner, or of the same key. */
+export const usageOf = (start: StartEvent, end: EndEvent): object => ({
   prompt_tokens: end.promptTokens, completion_tokens: end.completionTokens, total_tokens: end.promptTokens + end.completionTokens,
+  prompt_tokens_details: { cached_tokens: start.cachedTokens },
 })
 
 /** What is needed to repeat an answer, and what it cost: our own addition. */

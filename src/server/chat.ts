@@ -75,8 +75,8 @@ class ChatWriter implements AnswerWriter {
     return { ...this.#chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: finishReason(end) }]), ...extensionOf(start, end, entry) }
   }
 
-  usage(end: EndEvent): object {
-    return { ...this.#chunk([]), usage: usageOf(end) }
+  usage(start: StartEvent, end: EndEvent): object {
+    return { ...this.#chunk([]), usage: usageOf(start, end) }
   }
 
   whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object {
@@ -84,7 +84,7 @@ class ChatWriter implements AnswerWriter {
     return {
       id: this.#id, object: 'chat.completion', ...this.#rest,
       choices: [{ index: 0, message, logprobs: this.#logprobsOf(tokens), finish_reason: finishReason(end) }],
-      usage: usageOf(end), ...extensionOf(start, end, entry),
+      usage: usageOf(start, end), ...extensionOf(start, end, entry),
     }
   }
 

@@ -63,12 +63,12 @@ class CompletionWriter implements AnswerWriter {
     return { ...this.#head, choices: [{ index: 0, text: '', logprobs: null, finish_reason: finishReason(end) }], ...extensionOf(start, end, entry) }
   }
 
-  usage(end: EndEvent): object {
-    return { ...this.#head, choices: [], usage: usageOf(end) }
+  usage(start: StartEvent, end: EndEvent): object {
+    return { ...this.#head, choices: [], usage: usageOf(start, end) }
   }
 
   whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object {
-    return { ...this.#head, choices: [this.#choice(tokens, finishReason(end))], usage: usageOf(end), ...extensionOf(start, end, entry) }
+    return { ...this.#head, choices: [this.#choice(tokens, finishReason(end))], usage: usageOf(start, end), ...extensionOf(start, end, entry) }
   }
 
   #choice(tokens: readonly TokenEvent[], finish: string | null): object {

@@ -97,6 +97,8 @@ export interface RequestNotes {
   caller: Caller | undefined
   generation: GenerationNotes | undefined
   promptTokens: number | undefined
+  /** Of the prompt, those that were computed for an earlier one. */
+  cachedTokens: number | undefined
   completionTokens: number | undefined
   error: unknown
   /** Set once its entry is in the audit log, or need not be. */

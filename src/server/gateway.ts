@@ -114,7 +114,7 @@ async function callerOf(context: GatewayContext, request: FastifyRequest, hasBod
 function begin(context: GatewayContext, transport: Transport, request: FastifyRequest, reply: FastifyReply): void {
   request.verit = {
     start: performance.now(), route: undefined, remote: request.raw.socket.remoteAddress ?? '', caller: undefined, generation: undefined,
-    promptTokens: undefined, completionTokens: undefined, error: undefined, recorded: false, entry: undefined,
+    promptTokens: undefined, cachedTokens: undefined, completionTokens: undefined, error: undefined, recorded: false, entry: undefined,
   }
   logWhenDone(context, request, reply)
   void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id })

@@ -84,6 +84,7 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
     if (first.done === true) return leave(a)
     const start = first.value as StartEvent
     request.verit.promptTokens = start.promptTokens
+    request.verit.cachedTokens = start.cachedTokens
     a.notes.parameters = { ...a.notes.parameters, max_tokens: maxTokens, seed: start.seed }
     return await (call.stream ? stream(a, start, events, spending) : whole(a, start, events, spending))
   } finally {
@@ -211,7 +212,7 @@ async function stream(a: Answering, start: StartEvent, events: AsyncGenerator<Ca
     if (last === undefined) throw ending.reason
     await Promise.all([record(context, request, 200), spending.settle(spent(request))])
     await out.send(writer.closing(start, last, request.verit.entry), call.obfuscate)
-    if (call.includeUsage) await out.send(writer.usage(last))
+    if (call.includeUsage) await out.send(writer.usage(start, last))
     await out.done()
   } catch (e) {
     if (!ending.clientLeft) await failStream(a, e, out)

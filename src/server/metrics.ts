@@ -3,6 +3,7 @@
  * error table. So nothing here tells one tenant of another.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { CacheLoad } from '../runner/messages.ts'
 import type { Admission } from './admission.ts'
 import type { TransportCounts } from './connections.ts'
 
@@ -14,6 +15,8 @@ export interface EndedRequest {
   readonly code: string | undefined
   readonly seconds: number
   readonly promptTokens: number | undefined
+  /** Of the prompt, those that were computed for an earlier one. */
+  readonly cachedTokens?: number | undefined
   readonly completionTokens: number | undefined
 }
 
@@ -25,6 +28,7 @@ export class Metrics {
   #requests = this.#counter('verit_requests_total', 'Requests by route and status', ['route', 'status'])
   #refused = this.#counter('verit_errors_total', 'Requests that failed, by code of the error table', ['code'])
   #tokens = this.#counter('verit_tokens_total', 'Tokens of prompts and answers', ['kind'])
+  #reused = this.#counter('verit_cache_reused_tokens_total', 'Tokens of prompts that had not to be computed, for an earlier prompt of the same owner had begun with them')
   #seconds = this.#histogram('verit_request_seconds', 'Time of a request, from its headers to the end of its answer', SECONDS, ['route'])
   #firstToken = this.#histogram('verit_first_token_seconds', 'Time from the headers of a request to the first token of its answer', SECONDS)
   #audit = this.#histogram('verit_audit_append_seconds', 'Time until an entry of the audit log is durable', SYNC_SECONDS)
@@ -41,10 +45,11 @@ export class Metrics {
     return this.#registry.metrics()
   }
 
-  requestEnded({ route, status, code, seconds, promptTokens = 0, completionTokens = 0 }: EndedRequest): void {
+  requestEnded({ route, status, code, seconds, promptTokens = 0, cachedTokens = 0, completionTokens = 0 }: EndedRequest): void {
     this.#requests.inc({ route, status: String(status) })
     if (code !== undefined) this.#refused.inc({ code })
     this.#tokens.inc({ kind: 'prompt' }, promptTokens)
+    this.#reused.inc(cachedTokens)
     this.#tokens.inc({ kind: 'completion' }, completionTokens)
     this.#seconds.observe({ route }, seconds)
   }
@@ -85,6 +90,15 @@ export class Metrics {
     })
   }
 
+  /** Asks the model process whenever the metrics are asked for, once for all of these. While it does not answer they are 0. */
+  watchCache(read: () => Promise<CacheLoad | undefined>): void {
+    const gauge = (name: string, help: string, field: keyof CacheLoad): void => this.#gauge(name, help, async () => (await read())?.[field] ?? 0)
+    gauge('verit_cache_pages', 'Pages of the key and value cache, of 16 positions each', 'pages')
+    gauge('verit_cache_pages_held', 'Of them, those that generations hold', 'held')
+    gauge('verit_cache_pages_promised', 'Of the others, those that generations may still take', 'promised')
+    gauge('verit_cache_pages_kept', 'Of the others, those that are kept for prompts to come, until there is need of them', 'kept')
+  }
+
   #counter(name: string, help: string, labelNames: string[] = []): Counter {
     return new Counter({ name, help, labelNames, registers: [this.#registry] })
   }
@@ -93,11 +107,11 @@ export class Metrics {
     return new Histogram({ name, help, buckets, labelNames, registers: [this.#registry] })
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  #gauge(name: string, help: string, read: () => number | Promise<number>): void {
     void new Gauge({
       name, help, registers: [this.#registry],
-      collect() {
-        this.set(read())
+      async collect() {
+        this.set(await read())
       },
     })
   }

@@ -108,6 +108,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     }
     const app = buildGateway(context, transport)
     metrics.watch(transport.counts, context.admission)
+    metrics.watchCache(async () => context.model?.runner.cacheLoad())
     undo.defer(() => app.close())
     await outbox.drain()
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })

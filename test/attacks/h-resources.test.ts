@@ -88,14 +88,17 @@ test('H4 a key that asks for a hundred answers at once does not keep another fro
 test('H5 what is kept of prompts is kept for one owner, and a flood pushes out its own first: a prompt costs and answers the same before and after, for whomever', async () => {
   // Who loses pages when room is needed: src/engine/page-cache.test.ts.
   const other = await t.key()
+  const cached: number[] = []
   const ask = async (key?: string): Promise<unknown> => {
-    const { choices, usage } = await (await t.complete({ prompt: 'shared beginning '.repeat(9), max_tokens: 8, seed: 1 }, key === undefined ? {} : { key })).json() as Record<string, unknown>
+    const { choices, usage: { prompt_tokens_details: { cached_tokens }, ...usage } } = await (await t.complete({ prompt: 'shared beginning '.repeat(9), max_tokens: 8, seed: 1 }, key === undefined ? {} : { key })).json() as { choices: unknown; usage: { prompt_tokens_details: { cached_tokens: number } } }
+    cached.push(cached_tokens)
     return { choices, usage }
   }
   const first = await ask()
   for (const key of [undefined, other.key, other.key]) assert.deepEqual(await ask(key), first)
   await each(Array.from({ length: 40 }, (_, i) => i), async i => void await (await t.complete({ prompt: `flood ${i} `.repeat(50) }, { key: other.key })).arrayBuffer())
   for (const key of [undefined, other.key]) assert.deepEqual(await ask(key), first)
+  assert.deepEqual(cached, [0, 144, 0, 144, 144, 0], 'only its own are found, and the flood has pushed out its own alone')
 })
 
 test('H6 no request makes the server load, unload or swap a model', async () => {

@@ -30,18 +30,29 @@ test('K1 a prompt that another key has just sent is answered like one that nobod
   const prompt = `a long beginning that two keys share ${'and share '.repeat(40)}`
   const ask = async (key: string): Promise<object> => seen(await t.complete({ prompt, max_tokens: 6, seed: 3 }, { key }))
   const first = await ask(one.key)
-  for (const key of [two.key, one.key, two.key]) assert.deepEqual(await ask(key), first)
+  assert.deepEqual(await ask(two.key), first)
+  // only who asks again is told that it was answered from its own pages, and nothing else is other
+  const cached = { ...first, usage: { ...(first as { usage: object }).usage, prompt_tokens_details: { cached_tokens: 432 } } }
+  for (const key of [one.key, two.key]) assert.deepEqual(await ask(key), cached)
   // The times are measured apart, with many samples: bench/first-token.ts
 })
 
-test('K2 usage tells the lengths of this very request and nothing of a cache', async () => {
+test('K2 usage tells the lengths of this very request, and of a cache only what this key or its owner has left there', async () => {
   for (let i = 0; i < 2; i++) {
     const { usage } = await (await t.complete({ prompt: 'the same words again', max_tokens: 3, ignore_eos: true })).json() as { usage: object }
-    assert.deepEqual(usage, { prompt_tokens: 20, completion_tokens: 3, total_tokens: 23 })
+    assert.deepEqual(usage, { prompt_tokens: 20, completion_tokens: 3, total_tokens: 23, prompt_tokens_details: { cached_tokens: 16 * i } })
     const text = await (await t.complete({ prompt: 'the same words again', max_tokens: 3, stream: true,
       stream_options: { include_usage: true } })).text()
-    assert.doesNotMatch(text, /cache|prompt_tokens_details|kv|slot/i)
+    assert.match(text, /"prompt_tokens_details":\{"cached_tokens":16\}/)
+    assert.doesNotMatch(text, /kv|slot|page/i)
   }
+  const ask = async (owner: string, prompt: string): Promise<number> => {
+    const { key } = await t.key({ owner })
+    const { usage } = await (await t.complete({ prompt, max_tokens: 1 }, { key })).json() as { usage: { prompt_tokens_details: { cached_tokens: number } } }
+    return usage.prompt_tokens_details.cached_tokens
+  }
+  const prompt = 'words of an owner with two keys, and of another'
+  assert.deepEqual([await ask('one', prompt), await ask('one', prompt), await ask('other', prompt), await ask('one', `${prompt}!`), await ask('', prompt), await ask('', prompt)], [0, 32, 0, 32, 0, 0])
 })
 
 test('K3 events of a stream have one size, whatever the text of their token; without obfuscation the size tells its length', async context => {
