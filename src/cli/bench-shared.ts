@@ -14,7 +14,7 @@ import type { ModelConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
 import type { MeasuredShape } from '../model/measured-shapes.ts'
-import { canScreen } from '../model/weights.ts'
+import { isScreened } from '../model/weights.ts'
 import type { PackedWeights } from '../model/weights.ts'
 import { coresOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
@@ -58,19 +58,20 @@ export function measuredModelOptions(c: Command): Command {
 
 /** Makes or loads what is measured. @param executor decides how ternary weights are kept */
 export async function measuredModel(executor: Executor, { model, shape, vocabSize, head, screen }: ModelFlags): Promise<MeasuredModel> {
+  const screening = screen && 'auto'
   if (shape === undefined) {
     const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
     if (idle !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${idle} says something of a --shape, and there is none`, hint: 'A file has both of its own' })
     const path = model ?? defaultModelPath()
     if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
     using file = await openModelFile(path, 'a GGUF model')
-    return { name: path, ...await loadModel(new GgufFile(file), executor, { screen }) }
+    return { name: path, ...await loadModel(new GgufFile(file), executor, { screen: screening }) }
   }
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {
     throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head q8_0 or f16' })
   }
-  const table = HEADS[head ?? (six ? 'q6_k' : 'f16')], embedding = table === 'f16' && screen && canScreen(config.hidden) ? 'screened' : table
+  const table = HEADS[head ?? (six ? 'q6_k' : 'f16')], embedding = table === 'f16' && isScreened(config, screening) ? 'screened' : table
   const form = { embedding, ternary: executor.ternary } as const
   const progress = new Progress({ label: 'random weights', format: formatBytes })
   const weights = await randomWeights(executor, config, form, done => progress.update(done))

@@ -10,6 +10,7 @@ import { Progress, formatBytes } from '../lib/progress.ts'
 import { RegularFile, openRegular } from '../lib/regular-file.ts'
 import { loadModel as loadGguf } from '../model/load-gguf.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
+import type { Screening } from '../model/weights.ts'
 import type { Digest } from '../trust/digest.ts'
 import { Engine } from './engine.ts'
 import type { EngineOptions } from './engine.ts'
@@ -19,10 +20,10 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
   /** What runs the model, where the caller has made it before. Default: one by the other options. */
   executor?: Executor | undefined
   /**
-   * Whether an f16 head is screened: a 6-bit copy of it, 0.41 of its size, says which of its rows can matter for a token, and only these are computed, exactly. Default true; without
-   * enough memory it is not. Results do not depend on it.
+   * Whether an f16 head is screened: a 6-bit copy of it, 0.41 of its size, says which of its rows can matter for a token, and only these are computed, exactly. Default 'auto': where the
+   * head is 64 MiB or larger. Without enough memory for the copy it is not. Results do not depend on it.
    */
-  screen?: boolean | undefined
+  screen?: Screening | undefined
   /** What the file's digest must be, for a pulled model. */
   expectedDigest?: Digest | undefined
   /** The file's digest, where the caller has taken it on this very descriptor. Default: it is taken here. */
@@ -35,7 +36,7 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
  * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
-  const { threads, instructionSet, packing, cores, executor: made, screen = true, expectedDigest, digest: known, ...rest } = options
+  const { threads, instructionSet, packing, cores, executor: made, screen = 'auto', expectedDigest, digest: known, ...rest } = options
   checkOptions(rest)
   const file = open(source)
   try {

@@ -16,7 +16,7 @@ import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { packWeights } from './pack-weights.ts'
 import { readFloats, readTernary } from './read-tensor.ts'
-import type { PackedWeights } from './weights.ts'
+import type { PackedWeights, Screening } from './weights.ts'
 
 export interface LoadedModel {
   readonly config: ModelConfig
@@ -32,7 +32,7 @@ const machineMemory = (): number => Math.min(totalmem() || Infinity, process.con
  * @param options.memory bytes that the weights may take; default: those of the machine, or of the container. @param options.screen see `packWeights`; its graphs serve only
  * @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE or VERIT_MEMORY
  */
-export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false }: { memory?: number; screen?: boolean } = {}): Promise<LoadedModel> {
+export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false }: { memory?: number; screen?: Screening } = {}): Promise<LoadedModel> {
   const has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
   const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, has)
   const parameters = parametersOf(config)

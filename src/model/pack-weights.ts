@@ -18,16 +18,16 @@ import type { Parameter } from './parameters.ts'
 import { eightBitPlan, halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, screenPlan, sixBitPlan } from './plans.ts'
 import { isTernaryType, readFactor, readFloats, readScale, readTernary } from './read-tensor.ts'
 import { fileRows, pickRows } from './row-order.ts'
-import { canScreen, servingParts, servingWeights } from './weights.ts'
-import type { PackedWeights, ServingForm, ServingPart, TableForm } from './weights.ts'
+import { isScreened, servingParts, servingWeights } from './weights.ts'
+import type { PackedWeights, Screening, ServingForm, ServingPart, TableForm } from './weights.ts'
 
 /** Bytes of a tensor that are read and moved at a time. */
 const SLICE = 8 << 20
 
 /** What the file has its embedding and head in decides how they are kept, and the executor how ternary codes are. */
-export function formOf(file: GgufFile, executor: Executor, { hidden }: ModelConfig, screen: boolean): ServingForm {
+export function formOf(file: GgufFile, executor: Executor, config: ModelConfig, screen: Screening): ServingForm {
   const own = file.has('output.weight'), embedding = tableForm(file, 'token_embd.weight')
-  const head = own ? tableForm(file, 'output.weight') : embedding, best = screen && head === 'f16' && canScreen(hidden) ? 'screened' : head
+  const head = own ? tableForm(file, 'output.weight') : embedding, best = head === 'f16' && isScreened(config, screen) ? 'screened' : head
   return { ...(own ? { embedding, head: best } : { embedding: best }), ternary: executor.ternary }
 }
 
@@ -36,10 +36,10 @@ const tableForm = (file: GgufFile, name: string): TableForm => tableForms[file.t
 
 /**
  * @param memory bytes that the weights may take
- * @param screen makes a 6-bit copy of an f16 head (src/ops/screen.ts): for serving, where few of its rows matter
+ * @param screen whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter
  * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR
  */
-export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen = false): Promise<PackedWeights> {
+export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen: Screening = false): Promise<PackedWeights> {
   const layoutOf = (form: ServingForm): Layout => {
     const g = new Graph()
     servingWeights(g, config, form)
@@ -47,7 +47,7 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
   }
   let form = formOf(file, executor, config, screen)
   // The copy is for speed: where there is no room for it, it is left out.
-  if (screen && layoutOf(form).bytes > memory) form = formOf(file, executor, config, false)
+  if (screen !== false && layoutOf(form).bytes > memory) form = formOf(file, executor, config, false)
   const { bytes, entries } = layoutOf(form)
   // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than say no.
   if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })

@@ -47,8 +47,12 @@ export const headOf = (config: ModelConfig): string => (config.kind === 'bitnet'
 /** How a table of rows over the vocabulary is kept: as f16, in 8 or in 6 bits where the file has it so; 'screened': as f16 with a copy in 6 bits beside it that says which rows matter. */
 export type TableForm = 'f32' | 'f16' | 'q8' | 'q6' | 'screened'
 
-/** Whether a head of rows this wide can be screened. */
-export const canScreen = (hidden: number): boolean => hidden % 256 === 0 && hidden <= 1 << 20
+/** Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches, since one that is not gains nothing by it. */
+export type Screening = boolean | 'auto'
+
+export const isScreened = ({ vocab, hidden }: ModelConfig, screen: Screening): boolean =>
+  screen !== false && hidden % 256 === 0 && hidden <= 1 << 20 && (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
+const SCREENED_BYTES = 2 ** 26
 
 /** Which table is the head's. */
 export const headForm = (config: ModelConfig, { embedding, head = 'f32' }: Pick<ServingForm, 'embedding' | 'head'>): TableForm => (headOf(config) === 'token_embedding' ? embedding : head)
