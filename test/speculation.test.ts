@@ -116,17 +116,20 @@ test('at a stop string, wherever in a guess it begins and ends', async () => {
 })
 
 test('a reader that falls behind stops the answer after as many tokens, and gets the same later', async () => {
-  const left: unknown[] = []
-  for (const engine of both) {
-    const abort = new AbortController(), stream = engine.generate({ prompt, seed: 7, maxTokens: 120, temperature: 0, ignoreEndOfText: true }, abort.signal)
-    await stream.next()
-    // Each step of the others' is one of this answer's, too, until it has stopped.
-    for (const seed of [1, 2, 3]) await events(engine, { prompt: [seed], maxTokens: 200, temperature: 2, topK: 0, topP: 1, minP: 0, seed, ignoreEndOfText: true })
-    abort.abort()
-    left.push((await Array.fromAsync(stream)).map(e => (e.type === 'end' ? { ...e, timings: 0 } : e)))
+  for (let k = 0; k < 6; k++) {
+    const left: object[][] = []
+    for (const engine of both) {
+      const abort = new AbortController()
+      const stream = engine.generate({ prompt: [...prompt, ...loop.slice(0, k)], seed: 7, maxTokens: 80, temperature: 0, ignoreEndOfText: true }, abort.signal)
+      await stream.next()
+      // Each step of the others is one of this answer's, too, until it has stopped.
+      await Promise.all(Array.from({ length: 1 + k % 3 }, () => events(engine, { prompt: [k], maxTokens: 130, temperature: 2, topK: 0, topP: 1, minP: 0, ignoreEndOfText: true })))
+      abort.abort()
+      left.push((await Array.fromAsync(stream)).map(e => (e.type === 'end' ? { ...e, timings: 0 } : e)))
+    }
+    assert.deepEqual(left[1], left[0])
+    assert.equal(left[0]!.length, 64 + 1, 'as many as may wait, and the end')
   }
-  assert.deepEqual(left[1], left[0])
-  assert.equal((left[0] as object[]).length, 64 + 1, 'as many as may wait, and the end')
 })
 
 test('what a tenant leaves behind is what it leaves without guesses, and is used in the same way', async () => {
