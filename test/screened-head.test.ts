@@ -95,8 +95,8 @@ test('every logit is within its bound, and the largest ones, with all that equal
 test('a generation is the same with a screened head and with a whole one: greedy, sampled, with penalties', async () => {
   const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 4, kvHeads: 2, ffn: 256, context: 64, vocab: 3000 }) as BitnetConfig, path = join(folder, 'm.gguf')
   writeRandomPacked(path, config)
-  await using screened = await loadModel(path, { threads: 2, slots: 4, screen: true })
-  await using whole = await loadModel(path, { threads: 1, slots: 1, screen: false })
+  await using screened = await loadModel(path, { threads: 2, slots: 4, headScreen: true })
+  await using whole = await loadModel(path, { threads: 1, slots: 1, headScreen: false })
   const next = numbers(5), pick = <T>(...of: T[]): T => of[next(of.length)]!
   const requests = Array.from({ length: 60 }, (): GenerateRequest => ({
     prompt: Array.from({ length: 1 + next(8) }, () => next(3000)), maxTokens: 12, seed: next(1000), temperature: pick(0, 0, 0.3, 1, 3), topK: pick(0, 1, 2, 40, 300), topP: pick(1, 0.95), minP: pick(0, 0.05),

@@ -16,7 +16,7 @@ import { measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
 import type { MeasuredShape } from '../model/measured-shapes.ts'
 import { isScreened } from '../model/weights.ts'
 import type { PackedWeights } from '../model/weights.ts'
-import { coresOption, setOption, threadsOption } from './compute-options.ts'
+import { SCREENING, coresOption, headScreenOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
@@ -30,7 +30,6 @@ export interface ModelFlags extends MachineFlags {
   model?: string
   shape?: MeasuredShape
   head?: keyof typeof HEADS
-  screen: boolean
 }
 
 /** By their names in GGUF: what the head, which is the token embedding as well, is kept as. */
@@ -48,30 +47,29 @@ export const machineOptions = (c: Command): Command => reportOptions(threadsOpti
 export const reportOptions = (c: Command): Command => setOption(coresOption(c)).option('--json', 'print one JSON object')
 
 export function measuredModelOptions(c: Command): Command {
-  return c
+  return headScreenOption(c)
     .option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
-    .option('--no-screen', 'an f16 head without the 6-bit copy that says which of its rows matter')
     .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(Object.keys(HEADS)))
 }
 
 /** Makes or loads what is measured. @param executor decides how ternary weights are kept */
-export async function measuredModel(executor: Executor, { model, shape, vocabSize, head, screen }: ModelFlags): Promise<MeasuredModel> {
-  const screening = screen && 'auto'
+export async function measuredModel(executor: Executor, { model, shape, vocabSize, head, headScreen = 'auto' }: ModelFlags): Promise<MeasuredModel> {
+  const screen = SCREENING[headScreen]
   if (shape === undefined) {
     const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
     if (idle !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${idle} says something of a --shape, and there is none`, hint: 'A file has both of its own' })
     const path = model ?? defaultModelPath()
     if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
     using file = await openModelFile(path, 'a GGUF model')
-    return { name: path, ...await loadModel(new GgufFile(file), executor, { screen: screening }) }
+    return { name: path, ...await loadModel(new GgufFile(file), executor, { screen }) }
   }
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {
     throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head q8_0 or f16' })
   }
-  const table = HEADS[head ?? (six ? 'q6_k' : 'f16')], embedding = table === 'f16' && isScreened(config, screening) ? 'screened' : table
+  const table = HEADS[head ?? (six ? 'q6_k' : 'f16')], embedding = table === 'f16' && isScreened(config, screen) ? 'screened' : table
   const form = { embedding, ternary: executor.ternary } as const
   const progress = new Progress({ label: 'random weights', format: formatBytes })
   const weights = await randomWeights(executor, config, form, done => progress.update(done))

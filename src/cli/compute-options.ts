@@ -11,7 +11,11 @@ export interface ComputeFlags {
   cores?: string
   instructionSet?: string
   packing?: string
+  headScreen?: keyof typeof SCREENING
 }
+
+/** By the words of the option. */
+export const SCREENING = { auto: 'auto', on: true, off: false } as const
 
 export const threadsOption = (c: Command): Command => c.option('--threads <n>', 'threads (default: one for each core, or for each of --cores)', numberOption)
 
@@ -23,5 +27,9 @@ export const coresOption = (c: Command): Command =>
 
 export const packingOption = (c: Command): Command =>
   c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: the best here; no result depends on it)').choices(packings))
+
+export const headScreenOption = (c: Command): Command => c.addOption(new Option(
+  '--head-screen <when>', 'a copy in 6 bits beside an f16 head that says which of its rows matter (default: where the head is 64 MiB or larger; no result depends on it)',
+).choices(Object.keys(SCREENING)))
 
 export const executorOf = ({ threads, cores, instructionSet, packing }: ComputeFlags): Executor => openExecutor({ threads, cores, instructionSet, packing })

@@ -10,7 +10,7 @@ import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
-import { coresOption, packingOption, setOption, threadsOption } from './compute-options.ts'
+import { SCREENING, coresOption, headScreenOption, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
 import { numberOption, repeatedOption } from './prepare.ts'
 
@@ -42,7 +42,7 @@ const SAMPLING = [
 
 /** Adds those of every command that computes, and --context. */
 export function modelOptions(c: Command): Command {
-  return packingOption(setOption(coresOption(threadsOption(c))))
+  return headScreenOption(packingOption(setOption(coresOption(threadsOption(c)))))
     .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
 }
 
@@ -66,6 +66,6 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   const model = path ?? defaultModelPath()
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   const { path: file, pulled } = path === undefined ? { path: model, pulled: undefined } : resolveModel(model)
-  const { threads, cores, instructionSet, packing, context } = flags
-  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, context })
+  const { threads, cores, instructionSet, packing, headScreen = 'auto', context } = flags
+  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen], context })
 }

@@ -23,7 +23,7 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
    * Whether an f16 head is screened: a 6-bit copy of it, 0.41 of its size, says which of its rows can matter for a token, and only these are computed, exactly. Default 'auto': where the
    * head is 64 MiB or larger. Without enough memory for the copy it is not. Results do not depend on it.
    */
-  screen?: Screening | undefined
+  headScreen?: Screening | undefined
   /** What the file's digest must be, for a pulled model. */
   expectedDigest?: Digest | undefined
   /** The file's digest, where the caller has taken it on this very descriptor. Default: it is taken here. */
@@ -36,7 +36,7 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
  * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
-  const { threads, instructionSet, packing, cores, executor: made, screen = 'auto', expectedDigest, digest: known, ...rest } = options
+  const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', expectedDigest, digest: known, ...rest } = options
   checkOptions(rest)
   const file = open(source)
   try {
@@ -44,7 +44,7 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
     const digest = known ?? await hashed(file)
     if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
     const executor = made ?? openExecutor({ threads, instructionSet, packing, cores })
-    const model = await loadGguf(gguf, executor, { screen })
+    const model = await loadGguf(gguf, executor, { screen: headScreen })
     file.checkUnchanged()
     const { metadata } = gguf
     const turn = 'tokenizer.ggml.eot_token_id', end = metadata.has(turn) ? metadata.uint(turn) : undefined

@@ -42,7 +42,7 @@ export type Prompt = Static<typeof Prompt>
 const ToRunner = Type.Union([
   Type.Object({
     type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count), cacheBytes: Type.Optional(count),
-    instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count), digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
+    instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count), digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
   }, closed),
   // a tenant's prompts may use what was computed for its earlier ones; nobody else's
   Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling, tenant: Type.Optional(shortText) }, closed),

@@ -37,6 +37,7 @@ export interface RunnerOptions {
   instructionSet?: string
   /** How ternary weights are kept. */
   packing?: string
+  headScreen?: boolean
   /** Processors that threads are tied to, such as "0-3,5". */
   cores?: string
   context?: number
@@ -102,10 +103,10 @@ export class RunnerProcess {
 
   /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
   load(digest?: Digest): Promise<ModelInfo> {
-    const { name, threads, instructionSet, packing, cores, context, slots, cacheBytes, memoryBytes, requireSandbox } = this.#options
+    const { name, threads, instructionSet, packing, headScreen, cores, context, slots, cacheBytes, memoryBytes, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    this.#send({ type: 'load', name, ...defined({ threads, instructionSet, packing, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
+    this.#send({ type: 'load', name, ...defined({ threads, instructionSet, packing, headScreen, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
     return this.ready
   }
 
