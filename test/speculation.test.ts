@@ -7,6 +7,7 @@ import { openExecutor } from '../src/exec/index.ts'
 import { openGguf } from '../src/formats/gguf-reader.ts'
 import { defaultModelPath } from '../src/lib/default-model.ts'
 import { loadModel } from '../src/model/load-gguf.ts'
+import { ModelRunner } from '../src/runner/model-runner.ts'
 
 const executor = openExecutor({ threads: 1 })
 const engines: Engine[] = []
@@ -149,6 +150,23 @@ test('several answers at once, and runs of few rows', async () => {
     assert.deepEqual(await Promise.all(requests.map(r => events(engine, r))), alone, `${rows} rows, ${slots} slots`)
     assert.ok(engine.guesses.accepted > 0)
   }
+})
+
+test('the model process guesses as it is told to, and tells how much', async () => {
+  const answers: string[] = []
+  for (const speculate of [true, false]) {
+    const runner = await ModelRunner.start(defaultModelPath(), { threads: 1, speculate })
+    try {
+      let answer = ''
+      for await (const e of runner.generate({ text: 'We must' }, { maxTokens: 120, temperature: 0, ignoreEndOfText: true })) if (e.type === 'token') answer += e.text
+      answers.push(answer)
+      const { drafted, accepted } = (await runner.figures())!
+      assert.ok(speculate ? accepted > 20 && drafted >= accepted : drafted === 0 && accepted === 0, `${accepted} of ${drafted}`)
+    } finally {
+      await runner.close()
+    }
+  }
+  assert.equal(answers[1], answers[0])
 })
 
 test('an impossible cost of a row is refused', async () => {

@@ -16,7 +16,11 @@ import { numberOption, repeatedOption } from './prepare.ts'
 
 export interface ModelFlags extends ComputeFlags {
   context?: number
+  speculate?: keyof typeof SPECULATION
 }
+
+/** By the words of the option. */
+const SPECULATION = { auto: undefined, on: true, off: false } as const
 
 export interface SamplingFlags {
   maxTokens?: number
@@ -40,10 +44,13 @@ const SAMPLING = [
   ['frequencyPenalty', 'x', 'the same for each time it has them'], ['seed', 'n', 'repeats an answer (default: random, and told)'],
 ] as const satisfies [keyof SamplingFlags, string, string][]
 
-/** Adds those of every command that computes, and --context. */
+/** Adds those of every command that computes, --context and --speculate. */
 export function modelOptions(c: Command): Command {
   return headScreenOption(packingOption(setOption(coresOption(threadsOption(c)))))
     .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
+    .addOption(new Option(
+      '--speculate <when>', 'guess next tokens from the text so far, and verify several at once (default: where that was measured to be faster; no result depends on it)',
+    ).choices(Object.keys(SPECULATION)))
 }
 
 /** Adds the options of sampling; their ranges are checked by the engine. */
@@ -66,6 +73,6 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   const model = path ?? defaultModelPath()
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   const { path: file, pulled } = path === undefined ? { path: model, pulled: undefined } : resolveModel(model)
-  const { threads, cores, instructionSet, packing, headScreen = 'auto', context } = flags
-  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen], context })
+  const { threads, cores, instructionSet, packing, headScreen = 'auto', speculate = 'auto', context } = flags
+  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen], speculate: SPECULATION[speculate], context })
 }

@@ -14,6 +14,7 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--threads <n>', 'inference.threads', 'one for each core'], ['--cores <list>', 'inference.cores', 'where the system puts them'],
   ['--packing <name>', 'inference.packing', 'the fastest here'], ['--instruction-set <name>', 'inference.instruction_set', 'the fastest here'],
   ['--head-screen <when>', 'inference.head_screen', 'where the head is 64 MiB or larger'],
+  ['--speculate <when>', 'inference.speculate', 'where that was measured to be faster'],
   ['--trust-policy <file>', 'trust.policy', 'trust.toml in the state folder'], ['--allow-unsigned', 'trust.allow_unsigned', 'it is refused'],
   ['--require-sandbox', 'inference.require_sandbox', 'serve with what can be locked, and say what cannot'],
 ]

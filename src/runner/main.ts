@@ -17,11 +17,11 @@ const MODEL = 4
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, cores, context, slots, cacheBytes, memoryBytes, digest }) => {
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, digest }) => {
   const file = new RegularFile(MODEL, name, false)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
   const executor = openExecutor({ threads, instructionSet, packing, cores })
   const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }) })
-  return { sandbox, load: () => loadModel(file, { executor, headScreen, context, slots, cacheBytes, memoryBytes, digest: digest as Digest | undefined }) }
+  return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, memoryBytes, digest: digest as Digest | undefined }) }
 })
 process.exit(0)

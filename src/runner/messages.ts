@@ -42,7 +42,7 @@ export type Prompt = Static<typeof Prompt>
 const ToRunner = Type.Union([
   Type.Object({
     type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count), cacheBytes: Type.Optional(count),
-    instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count), digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
+    instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()), speculate: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count), digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
   }, closed),
   // a tenant's prompts may use what was computed for its earlier ones; nobody else's
   Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling, tenant: Type.Optional(shortText) }, closed),
@@ -89,17 +89,20 @@ const LoadedInfo = Type.Object({
 /** With what was locked before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
 
-/** Pages of the key and value cache: all, and those that sequences hold, that are promised to them, and that are kept for a tenant's next prompts. */
-const CacheLoad = Type.Object({ pages: count, held: count, promised: count, kept: count }, closed)
-export type CacheLoad = Static<typeof CacheLoad>
+/**
+ * Of the engine. Pages of the key and value cache: all, and those that sequences hold, that are promised to them, and that are kept for a tenant's next prompts. Guessed tokens since the
+ * model was loaded: those that were run, and those of them that answers then had.
+ */
+const Figures = Type.Object({ pages: count, held: count, promised: count, kept: count, drafted: count, accepted: count }, closed)
+export type Figures = Static<typeof Figures>
 
 const text = Type.String({ maxLength: 64 << 10 })
 const FromRunner = Type.Union([
   Type.Object({ type: Type.Literal('locked'), sandbox: Sandbox }, closed),
   Type.Object({ type: Type.Literal('ready'), info: LoadedInfo }, closed),
   Type.Object({ type: Type.Literal('failed'), ...Failure }, closed),
-  // with the load of the cache, once there is one
-  Type.Object({ type: Type.Literal('pong'), id: CallId, cache: Type.Optional(CacheLoad) }, closed),
+  // with the engine's figures, once there is one
+  Type.Object({ type: Type.Literal('pong'), id: CallId, figures: Type.Optional(Figures) }, closed),
   Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, cachedTokens: count, seed: count }, closed),
   Type.Object({
     type: Type.Literal('token'), id: CallId, token: TokenId, text, logprob: Type.Optional(finite),

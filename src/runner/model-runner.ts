@@ -9,7 +9,7 @@ import { openRegular } from '../lib/regular-file.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
-import type { CacheLoad, CallEvent, ModelInfo, Prompt, Sampling } from './messages.ts'
+import type { CallEvent, Figures, ModelInfo, Prompt, Sampling } from './messages.ts'
 import { RunnerProcess } from './runner-process.ts'
 import type { RunnerOptions } from './runner-process.ts'
 
@@ -112,9 +112,9 @@ export class ModelRunner {
     }
   }
 
-  /** How full its key and value cache is; undefined while no process is there to say so. */
-  async cacheLoad(): Promise<CacheLoad | undefined> {
-    return this.#available ? this.#process?.cacheLoad() : undefined
+  /** How full its key and value cache is, and how many tokens were guessed since it was started; undefined while no process is there to say so. */
+  async figures(): Promise<Figures | undefined> {
+    return this.#available ? this.#process?.figures() : undefined
   }
 
   async close(): Promise<void> {

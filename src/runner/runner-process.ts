@@ -14,7 +14,7 @@ import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
 import { checkFromRunner } from './messages.ts'
-import type { CacheLoad, CallEvent, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
+import type { CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
 import { requireLock } from './sandbox-words.ts'
 
 /** What a model process may see of the environment: how to compute, and nothing else. */
@@ -38,6 +38,8 @@ export interface RunnerOptions {
   /** How ternary weights are kept. */
   packing?: string
   headScreen?: boolean
+  /** Whether next tokens are guessed. Default: see engine/row-cost.ts. */
+  speculate?: boolean
   /** Processors that threads are tied to, such as "0-3,5". */
   cores?: string
   context?: number
@@ -64,7 +66,7 @@ const environment = (): Record<string, string> =>
 interface Ping {
   readonly id: number
   readonly since: number
-  readonly pong: PromiseWithResolvers<CacheLoad | undefined>
+  readonly pong: PromiseWithResolvers<Figures | undefined>
 }
 
 export class RunnerProcess {
@@ -103,10 +105,10 @@ export class RunnerProcess {
 
   /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
   load(digest?: Digest): Promise<ModelInfo> {
-    const { name, threads, instructionSet, packing, headScreen, cores, context, slots, cacheBytes, memoryBytes, requireSandbox } = this.#options
+    const { name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    this.#send({ type: 'load', name, ...defined({ threads, instructionSet, packing, headScreen, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
+    this.#send({ type: 'load', name, ...defined({ threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
     return this.ready
   }
 
@@ -142,8 +144,8 @@ export class RunnerProcess {
     }
   }
 
-  /** How full the key and value cache is now; undefined where the process does not say so within a second. */
-  async cacheLoad(): Promise<CacheLoad | undefined> {
+  /** How full the key and value cache is, and how many tokens were guessed; undefined where the process does not say so within a second. */
+  async figures(): Promise<Figures | undefined> {
     if (this.#state !== 'ready') return undefined
     const { pong } = this.#ping ?? this.#sendPing(), late = Promise.withResolvers<undefined>()
     const timer = setTimeout(() => late.resolve(undefined), FIGURES_MS)
@@ -207,7 +209,7 @@ export class RunnerProcess {
     }
     if (message.type === 'pong') {
       if (this.#ping?.id !== message.id) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an answer to a ping that was not sent' })
-      this.#ping.pong.resolve(message.cache)
+      this.#ping.pong.resolve(message.figures)
       this.#ping = undefined
       return
     }

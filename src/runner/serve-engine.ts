@@ -8,7 +8,7 @@ import { VeritError } from '../lib/errors.ts'
 import { failureOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
 import { UNREAD, checkToRunner } from './messages.ts'
-import type { CacheLoad, FromRunner, Sandbox, ToRunner } from './messages.ts'
+import type { Figures, FromRunner, Sandbox, ToRunner } from './messages.ts'
 import { requireLock } from './sandbox-words.ts'
 
 type Load = Extract<ToRunner, { type: 'load' }>
@@ -88,7 +88,7 @@ class Session {
     else if (message.type === 'generate') void this.#generate(message)
     else if (message.type === 'cancel') this.#calls.get(message.id)?.abort()
     else if (message.type === 'more') this.#calls.get(message.id)?.more(message.tokens)
-    else void this.#send({ type: 'pong', id: message.id, ...(this.#engine !== undefined && { cache: cacheLoad(this.#engine) }) })
+    else void this.#send({ type: 'pong', id: message.id, ...(this.#engine !== undefined && { figures: figuresOf(this.#engine) }) })
   }
 
   async #start(message: Load): Promise<void> {
@@ -144,7 +144,7 @@ class Session {
   }
 }
 
-const cacheLoad = ({ cache: { pages, held, promised, kept } }: Engine): CacheLoad => ({ pages, held, promised, kept })
+const figuresOf = ({ cache: { pages, held, promised, kept }, guesses: { drafted, accepted } }: Engine): Figures => ({ pages, held, promised, kept, drafted, accepted })
 
 function toMessage(id: number, e: GenerateEvent): FromRunner {
   if (e.type === 'start') return { type: 'start', id, promptTokens: e.promptTokens, cachedTokens: e.cachedTokens, seed: e.seed }

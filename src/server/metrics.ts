@@ -3,7 +3,7 @@
  * error table. So nothing here tells one tenant of another.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { CacheLoad } from '../runner/messages.ts'
+import type { Figures } from '../runner/messages.ts'
 import type { Admission } from './admission.ts'
 import type { TransportCounts } from './connections.ts'
 
@@ -91,12 +91,14 @@ export class Metrics {
   }
 
   /** Asks the model process whenever the metrics are asked for, once for all of these. While it does not answer they are 0. */
-  watchCache(read: () => Promise<CacheLoad | undefined>): void {
-    const gauge = (name: string, help: string, field: keyof CacheLoad): void => this.#gauge(name, help, async () => (await read())?.[field] ?? 0)
+  watchEngine(read: () => Promise<Figures | undefined>): void {
+    const gauge = (name: string, help: string, field: keyof Figures): void => this.#gauge(name, help, async () => (await read())?.[field] ?? 0)
     gauge('verit_cache_pages', 'Pages of the key and value cache, of 16 positions each', 'pages')
     gauge('verit_cache_pages_held', 'Of them, those that generations hold', 'held')
     gauge('verit_cache_pages_promised', 'Of the others, those that generations may still take', 'promised')
     gauge('verit_cache_pages_kept', 'Of the others, those that are kept for prompts to come, until there is need of them', 'kept')
+    gauge('verit_guessed_tokens_total', 'Tokens that were guessed and run along with those that answers had, since the model process was started', 'drafted')
+    gauge('verit_guessed_tokens_accepted_total', 'Of them, those that answers then had', 'accepted')
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {

@@ -108,7 +108,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     }
     const app = buildGateway(context, transport)
     metrics.watch(transport.counts, context.admission)
-    metrics.watchCache(async () => context.model?.runner.cacheLoad())
+    metrics.watchEngine(async () => context.model?.runner.figures())
     undo.defer(() => app.close())
     await outbox.drain()
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
@@ -141,7 +141,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
 }
 
 /** What of the settings is the model process's. What says "choose yourself" is not handed on, so that the environment may choose. */
-function runnerOptions({ parallel, context, cacheMib, memoryMib, requireSandbox, threads, cores, packing, headScreen, instructionSet }: ServerConfig['inference']): ModelRunnerOptions {
+function runnerOptions({ parallel, context, cacheMib, memoryMib, requireSandbox, threads, cores, packing, headScreen, speculate, instructionSet }: ServerConfig['inference']): ModelRunnerOptions {
   const given = <T>(value: T, automatic: T): T | undefined => (value === automatic ? undefined : value)
   const bytes = (mib: number): number | undefined => (mib === 0 ? undefined : mib * 2 ** 20)
   return {
@@ -149,7 +149,7 @@ function runnerOptions({ parallel, context, cacheMib, memoryMib, requireSandbox,
     ...defined({
       context: given(context, 0), cacheBytes: bytes(cacheMib), memoryBytes: bytes(memoryMib),
       threads: given(threads, 0), cores: given(cores, ''), packing: given<string>(packing, 'auto'), instructionSet: given<string>(instructionSet, 'auto'),
-      headScreen: headScreen === 'auto' ? undefined : headScreen === 'on',
+      headScreen: headScreen === 'auto' ? undefined : headScreen === 'on', speculate: speculate === 'auto' ? undefined : speculate === 'on',
     }),
   }
 }
