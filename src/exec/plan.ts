@@ -60,7 +60,7 @@ export interface Executor {
   readonly threads: number
   /** How ternary weights are packed best for it: five to a byte, or four. Results do not depend on it. */
   readonly ternary: 'base3' | 'two-bit'
-  /** Zeroed memory, 64-byte aligned where the executor cares. */
+  /** Zeroed memory, 64-byte aligned where the executor cares; it may be longer. */
   allocate(bytes: number): ArrayBuffer
   load(plan: Plan): LoadedPlan
 }

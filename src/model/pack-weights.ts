@@ -57,7 +57,7 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
   const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
   for (const p of parametersOf(config)) await packer.put(p, ggufName(config.kind, p.name), parts.get(p.name)!, places)
   await packer.settle()
-  return { bytes: new Uint8Array(arena), form }
+  return { bytes: new Uint8Array(arena, 0, bytes), form }
 }
 
 /** Runs one plan at a time on the executor's threads, while the next tensor is read here. */

@@ -3,9 +3,11 @@
  * has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte of the file, and ends when the gateway does: signals that
  * a terminal or a service manager sends to both are the gateway's to follow, so that answers under way can end.
  */
+import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { loadModel } from '../engine/load.ts'
 import { openExecutor } from '../exec/index.ts'
+import { Reserve } from '../exec/reserve.ts'
 import type { Digest } from '../trust/digest.ts'
 import { RegularFile } from '../lib/regular-file.ts'
 import { memoryCeiling } from './memory-ceiling.ts'
@@ -17,10 +19,13 @@ const MODEL = 4
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
 
+// The file is being hashed; only its size is used before the gateway has accepted it.
+const reserve = new Reserve(fstatSync(MODEL).size)
+
 await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, digest }) => {
   const file = new RegularFile(MODEL, name, false)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
-  const executor = openExecutor({ threads, instructionSet, packing, cores })
+  const own = openExecutor({ threads, instructionSet, packing, cores }), executor = { ...own, allocate: (bytes: number) => reserve.take(bytes) ?? own.allocate(bytes) }
   const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }) })
   return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, memoryBytes, digest: digest as Digest | undefined }) }
 })

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { addon } from './native.ts'
+import { Reserve } from './reserve.ts'
+
+const idle = process.platform !== 'linux' || addon() === undefined ? 'there are reserves where the native library is, on Linux' : false
+const MIB = 2 ** 20
+
+test('a reserve is given away once, zeroed and in part ready, to who has use for it', { skip: idle }, async () => {
+  const before = process.memoryUsage.rss(), reserve = new Reserve(200 * MIB)
+  for (let waited = 0; process.memoryUsage.rss() < before + 160 * MIB && waited < 20_000; waited += 20) await setTimeout(20)
+  assert.ok(process.memoryUsage.rss() >= before + 160 * MIB)
+  const memory = reserve.take(180 * MIB)!
+  assert.ok(memory.byteLength >= 180 * MIB)
+  const bytes = new Uint8Array(memory)
+  assert.ok(bytes.subarray(0, MIB).every(b => b === 0) && bytes.at(-1) === 0)
+  assert.equal(reserve.take(180 * MIB), undefined)
+})
+
+test('weights that are much smaller than the file, or larger than the reserve, take other memory', { skip: idle }, () => {
+  for (const bytes of [100 * MIB, 400 * MIB]) {
+    const reserve = new Reserve(200 * MIB)
+    assert.equal(reserve.take(bytes), undefined)
+    assert.equal(reserve.take(180 * MIB), undefined, 'who asks first is the weights')
+  }
+})
+
+test('nothing is reserved for a small file, nor for one larger than memory', () => {
+  assert.equal(new Reserve(MIB).take(MIB), undefined)
+  assert.equal(new Reserve(2 ** 50).take(2 ** 50), undefined)
+})

@@ -1,0 +1,34 @@
+/**
+ * Memory for a model's weights that is made ready before the model may be read: the system clears every page before it gives it away, which for a gigabyte takes a noticeable part of a
+ * second (on virtual machines whole seconds), and is done here by a thread of its own while the file is hashed.
+ */
+import { addon } from './native.ts'
+
+/** Smaller files are not worth it. */
+const LEAST = 2 ** 26
+/** Weights as they are kept, relative to their file: at least, and with a screened head at most. Other forms take no reserve, or leave some of it. */
+const READY = 0.85, MOST = 1.25
+
+export class Reserve {
+  #memory: ArrayBuffer | undefined
+  #ready: number
+
+  /** @param fileBytes size of the model's file. Never more than half of what is free is made ready */
+  constructor(fileBytes: number) {
+    this.#ready = Math.floor(fileBytes * READY)
+    const native = process.platform === 'linux' && fileBytes >= LEAST && this.#ready <= process.availableMemory() / 2 ? addon() : undefined
+    try {
+      this.#memory = native?.allocate(Math.floor(fileBytes * MOST))
+      if (this.#memory !== undefined) native!.populate(this.#memory, this.#ready)
+    } catch {
+      this.#memory = undefined // the limits of this process, perhaps: it is for speed alone
+    }
+  }
+
+  /** The memory, once, if that many bytes fit and use most of it; it may be longer. Whoever asks first has it, or nobody has. */
+  take(bytes: number): ArrayBuffer | undefined {
+    const memory = this.#memory
+    this.#memory = undefined
+    return memory !== undefined && bytes <= memory.byteLength && bytes >= 0.9 * this.#ready ? memory : undefined
+  }
+}
