@@ -26,7 +26,7 @@ function wellFormed(e: unknown): true {
 }
 
 test('no arguments bring a function of the addon down', async () => {
-  const calls = ['allocate', 'createPool', 'createPlan', 'run', 'functions'] as const
+  const calls = ['allocate', 'populate', 'createPool', 'createPlan', 'run', 'functions'] as const
   await fc.assert(fc.asyncProperty(fc.constantFrom(...calls), fc.array(anything, { maxLength: 6 }), async (name, args) => {
     if (name === 'createPool' && typeof args[0] === 'number' && args[0] > 8) return
     if (name === 'allocate' && typeof args[0] === 'number' && args[0] > 1e6 && args[0] < 1e15) return
