@@ -91,7 +91,8 @@ static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
     square = d_add(square, d_mul(v, v));
   }
   const double norm = sqrt(d_total(square)) * (1 + 0x1p-20);
-  limits[0] = (float)(norm > 0x1p-40 ? norm : norm == norm ? 0x1p-40 : norm);
+  /* with a longer row a sum of f16 weights can pass f32's range on the way, whatever it comes to */
+  limits[0] = norm > 0x1p100 ? INFINITY : (float)(norm > 0x1p-40 ? norm : norm == norm ? 0x1p-40 : norm);
   limits[1] = (float)((double)((const float *)o->in[1])[n] * (0.501 * sqrt((double)k)));
   const int64_t top = ((const int32_t *)o->in[4])[n];
   limits[2] = -INFINITY;

@@ -15,6 +15,7 @@ import { checkRequest } from '../src/engine/request.ts'
 import { writeRandomPacked } from '../src/engine/random-packed.ts'
 import { byteTokenizer } from '../src/engine/random-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
+import { referenceExecutor } from '../src/exec/reference.ts'
 import { compile } from '../src/graph/compile.ts'
 import { Graph } from '../src/graph/graph.ts'
 import { f16ToF32, f32ToF16 } from '../src/lib/half.ts'
@@ -29,7 +30,7 @@ const executor = openExecutor({ threads: 2 })
 const N = 3
 
 /** The logits of a screened head, those of the whole product, the estimates and their bounds. */
-async function both(w: Uint16Array, x: Float32Array, O: number, K: number, top: readonly number[]): Promise<Record<'screened' | 'whole' | 'y' | 'errors' | 'limits', number[]>> {
+async function both(w: Uint16Array, x: Float32Array, O: number, K: number, top: readonly number[], by = executor): Promise<Record<'screened' | 'whole' | 'y' | 'errors' | 'limits', number[]>> {
   const g = new Graph(), rows = g.input('w', 'f16', [O, K]), input = g.input('x', 'f32', [N, K]), most = g.input('top', 'i32', [N])
   const [codes, s, d, errors] = g.apply('screenSixBit', [rows]), [q, scale, sum] = g.apply('quantizeFine', [input])
   const [y] = g.apply('sixBitMatmul', [q!, scale!, sum!, codes!, s!, d!], { O, K })
@@ -37,7 +38,7 @@ async function both(w: Uint16Array, x: Float32Array, O: number, K: number, top: 
   const screened = g.screenedLinear(input, { rows, codes: codes!, s: s!, d: d!, errors: errors! }, most)
   const [panels] = g.apply('halfPanels', [rows])
   const outputs = { screened, whole: g.packedLinear(input, panels!, O), y: y!, errors: errors!, limits: limits! }
-  const read = await runGraph(compile(g, { limits: { rows: 1, outputs: 1 }, outputs }), { w, x, top }, { executor })
+  const read = await runGraph(compile(g, { limits: { rows: 1, outputs: 1 }, outputs }), { w, x, top }, { executor: by })
   return Object.fromEntries(Object.keys(outputs).map(name => [name, read(name)])) as Awaited<ReturnType<typeof both>>
 }
 
@@ -90,6 +91,20 @@ test('every logit is within its bound, and the largest ones, with all that equal
     }), { numRuns: 60 })
   assert.ok(left > all / 10, `${left} of ${all} were left out`)
   assert.ok(closest > 0.9, `the error came to ${closest} of its bound`)
+})
+
+test('where a sum could pass the range of f32 on its way, all is computed: no estimate knows that', async () => {
+  const K = 256, O = 40
+  // The first row's sum goes to -∞ and stays there, though the whole of it would be the largest.
+  const w = f32ToF16(Float32Array.from({ length: O * K }, (_, i) => (i >= K ? 0.1 * Math.floor(i / K) : i < K / 2 ? -60000 : 62000)))
+  const x = new Float32Array(N * K).fill(4.5e31, 0, K).fill(2 ** 96, K, 2 * K).fill(2 ** 90, 2 * K)
+  for (const by of [executor, referenceExecutor()]) {
+    const { screened, whole, limits } = await both(w, x, O, K, [1, 1, 1], by)
+    assert.deepEqual(screened.slice(0, 2 * O), whole.slice(0, 2 * O))
+    assert.equal(whole[0], -Infinity)
+    assert.deepEqual(screened.slice(2 * O).map(Number.isFinite), Array.from({ length: O }, (_, o) => o === 0))
+    assert.deepEqual([limits[0], limits[3], limits[6]], [Infinity, Infinity, Math.fround(2 ** 94 * (1 + 2 ** -20))])
+  }
 })
 
 test('a generation is the same with a screened head and with a whole one: greedy, sampled, with penalties', async () => {

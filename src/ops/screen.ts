@@ -64,6 +64,8 @@ function bound(errors: Data, limits: Data, n: number, o: number): number {
   return fround(fround(errors[at] * limits[n * 3]) + fround(errors[at + 16] * limits[n * 3 + 1]))
 }
 
+/** With a longer row of x, a sum of f16 weights can pass f32's range on the way, whatever it comes to: then all is computed. */
+const LONGEST_ROW = 2 ** 100
 /** A larger `top` asks for all. */
 export const MOST_TOP = 1024
 
@@ -77,7 +79,7 @@ export const screenLimits = op({
   run: ([x, scale, y, errors, top], [limits], { N, O, K }) => {
     for (let n = 0; n < N; n++) {
       const norm = length(k => x[n * K + k], K) * SLACK
-      limits[n * 3] = norm < 2 ** -40 ? 2 ** -40 : norm
+      limits[n * 3] = norm > LONGEST_ROW ? Infinity : norm < 2 ** -40 ? 2 ** -40 : norm
       limits[n * 3 + 1] = scale[n] * (0.501 * Math.sqrt(K))
       limits[n * 3 + 2] = -Infinity
       if (top[n] < 1 || top[n] > MOST_TOP || top[n] >= O) continue
