@@ -222,8 +222,9 @@ static void halfRows_run(const op_t *o, int64_t chunk, char *scratch) {
   const int32_t *ids = o->in[1];
   const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
   for (int64_t r = chunk * per; r < end; r++) {
-    if (!known_id(o, ids[r], v)) continue;
-    const uint16_t *w = (const uint16_t *)o->in[0] + ids[r] * c;
+    const int64_t id = ids[r];
+    if (!known_id(o, id, v)) continue;
+    const uint16_t *w = (const uint16_t *)o->in[0] + id * c;
     for (int64_t k = 0; k < c; k++) ((float *)o->out[0])[r * c + k] = half_1(w[k]);
   }
 }
