@@ -150,7 +150,8 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
  * Memory that will be written soon is touched by a thread of Node's, so that pages are there by then: the system clears each before it gives it away. The address range is
  * Verit's own and outlives the work: the array is referenced.
  */
-enum { POPULATE_STEP = 64 << 20, POPULATE_WRITE = 23 /* MADV_POPULATE_WRITE, Linux 5.14 */ };
+/* a step is short: the lock waits two seconds for a thread to answer its signal (sandbox.c), and none answers within a step */
+enum { POPULATE_STEP = 4 << 20, POPULATE_WRITE = 23 /* MADV_POPULATE_WRITE, Linux 5.14 */ };
 typedef struct {
   napi_async_work work;
   napi_ref array;

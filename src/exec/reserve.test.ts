@@ -29,4 +29,5 @@ test('weights that are much smaller than the file, or larger than the reserve, t
 test('nothing is reserved for a small file, nor for one larger than memory', () => {
   assert.equal(new Reserve(MIB).take(MIB), undefined)
   assert.equal(new Reserve(2 ** 50).take(2 ** 50), undefined)
+  assert.equal(new Reserve(200 * MIB, 300 * MIB).take(200 * MIB), undefined, 'no more than half of what is free')
 })

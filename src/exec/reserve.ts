@@ -2,6 +2,7 @@
  * Memory for a model's weights that is made ready before the model may be read: the system clears every page before it gives it away, which for a gigabyte takes a noticeable part of a
  * second (on virtual machines whole seconds), and is done here by a thread of its own while the file is hashed.
  */
+import { freemem } from 'node:os'
 import { addon } from './native.ts'
 
 /** Smaller files are not worth it. */
@@ -13,10 +14,10 @@ export class Reserve {
   #memory: ArrayBuffer | undefined
   #ready: number
 
-  /** @param fileBytes size of the model's file. Never more than half of what is free is made ready */
-  constructor(fileBytes: number) {
+  /** @param fileBytes size of the model's file. @param free bytes of memory that are free: never more than half of them are made ready */
+  constructor(fileBytes: number, free = freeMemory()) {
     this.#ready = Math.floor(fileBytes * READY)
-    const native = process.platform === 'linux' && fileBytes >= LEAST && this.#ready <= process.availableMemory() / 2 ? addon() : undefined
+    const native = process.platform === 'linux' && fileBytes >= LEAST && this.#ready <= free / 2 ? addon() : undefined
     try {
       this.#memory = native?.allocate(Math.floor(fileBytes * MOST))
       if (this.#memory !== undefined) native!.populate(this.#memory, this.#ready)
@@ -32,3 +33,6 @@ export class Reserve {
     return memory !== undefined && bytes <= memory.byteLength && bytes >= 0.9 * this.#ready ? memory : undefined
   }
 }
+
+/** What a container leaves may be more than its machine has. */
+const freeMemory = (): number => Math.min(process.availableMemory(), freemem())
