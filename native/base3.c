@@ -94,9 +94,10 @@ static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const i
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) out[r] = _mm512_add_epi32(s[r][0], s[r][1]);
 }
-static BASE3_TARGET void base3_few_2(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, 2); }
-static BASE3_TARGET void base3_few_4(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, 4); }
-static BASE3_TARGET void base3_few_8(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, 8); }
+#define BASE3_FEW(rows) static BASE3_TARGET void base3_few_##rows(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, rows); }
+BASE3_FEW(2) BASE3_FEW(3) BASE3_FEW(4) BASE3_FEW(5) BASE3_FEW(6) BASE3_FEW(7) BASE3_FEW(8)
+#undef BASE3_FEW
+static void (*const base3_few_of[])(const int8_t *, int64_t, int64_t, const uint8_t *, v16i *) = {0, 0, base3_few_2, base3_few_3, base3_few_4, base3_few_5, base3_few_6, base3_few_7, base3_few_8};
 
 static BASE3_TARGET void base3_planes_vbmi(const uint8_t *t, int64_t k16, uint8_t *planes) {
   const lookup_t tables = lookup_load();
@@ -226,9 +227,9 @@ static void ternaryMatmulBase3_run(const op_t *o, int64_t chunk, char *scratch) 
           const int64_t left = r1 - r0 - r;
           const int8_t *q = x.q + r * k16;
           v16i sums[8];
-          step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+          step = left > 8 ? (left + 1) / 2 : left; /* at most 11 rows: in halves, where once is too few registers */
           if (step == 1) sums[0] = base3_row_vbmi(q, length, t + i * bytes);
-          else (step == 8 ? base3_few_8 : step == 4 ? base3_few_4 : base3_few_2)(q, k16, length, t + i * bytes, sums);
+          else base3_few_of[step](q, k16, length, t + i * bytes, sums);
           for (int64_t j = 0; j < step; j++) ternary_store(&x, (int)(r + j), i, sums[j], i == two ? width : 16);
         }
       continue;

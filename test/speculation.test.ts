@@ -1,5 +1,8 @@
 /** Answers with guessed tokens are those without, event by event: tokens, texts, log probabilities, endings, and what is kept for a tenant. On the model that comes with Verit, whose greedy answers repeat themselves. */
 import assert from 'node:assert/strict'
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Engine } from '../src/engine/engine.ts'
 import type { EngineOptions, EngineParts, GenerateEvent, GenerateRequest } from '../src/engine/engine.ts'
@@ -153,9 +156,11 @@ test('several answers at once, and runs of few rows', async () => {
 })
 
 test('the model process guesses as it is told to, and tells how much', async () => {
-  const answers: string[] = []
+  const answers: string[] = [], folder = mkdtempSync(join(tmpdir(), 'verit-speculation-')), path = join(folder, 'model.gguf')
+  copyFileSync(defaultModelPath(), path)
+  chmodSync(path, 0o600)
   for (const speculate of [true, false]) {
-    const runner = await ModelRunner.start(defaultModelPath(), { threads: 1, speculate })
+    const runner = await ModelRunner.start(path, { threads: 1, speculate })
     try {
       let answer = ''
       for await (const e of runner.generate({ text: 'We must' }, { maxTokens: 120, temperature: 0, ignoreEndOfText: true })) if (e.type === 'token') answer += e.text
@@ -166,6 +171,7 @@ test('the model process guesses as it is told to, and tells how much', async () 
       await runner.close()
     }
   }
+  rmSync(folder, { recursive: true })
   assert.equal(answers[1], answers[0])
 })
 
