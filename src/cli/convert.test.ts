@@ -26,13 +26,23 @@ test('a model is converted, what was lost is said, and a file that is there is n
   const again = verit('in.gguf', 'out.gguf')
   assert.deepEqual([again.status, again.stdout], [2, ''])
   assert.match(again.stderr, /out\.gguf exists already/)
-  assert.match(verit('out.gguf', 'out.gguf', '--force').stderr, /is the model itself/)
+  assert.match(verit('out.gguf', 'out.gguf', '--force').stderr, /is the model itself\. Give the output another name\./)
+  assert.match(verit('in.gguf', 'none/out.gguf').stderr, /no file or folder none \(the folder to write into\)/)
   const forced = JSON.parse(verit('in.gguf', 'out.gguf', '--force', '--json').stdout) as { losses: unknown[] }
   assert.deepEqual(forced.losses, [])
 
+  assert.match(verit(folder, 'hf.gguf').stderr, /has no config\.json/)
   const bare = verit(hf, 'hf.gguf')
   assert.equal(bare.status, 2)
   assert.match(bare.stderr, /has no tokenizer\.json.*--tokenizer/)
   const whole = verit(hf, 'hf.gguf', '--tokenizer', 'in.gguf')
   assert.deepEqual([whole.stderr, whole.stdout.split('\n')[1]], ['', 'No precision was lost.'])
+})
+
+test('a type of ternary matrices is refused where the model has none', async () => {
+  await writeRandomModel(join(folder, 'gpt.gguf'), referenceExecutor(), parseModelConfig({ kind: 'gpt', layers: 1, hidden: 32, heads: 2, context: 16, vocab: 257 }))
+  const { status, stderr } = verit('gpt.gguf', 'gpt-out.gguf', '--ternary', 'tq1_0')
+  assert.equal(status, 2)
+  assert.match(stderr, /gpt\.gguf is a gpt model: it has no ternary matrices\. Leave --ternary out\./)
+  assert.match(verit('gpt.gguf', 'gpt-out.gguf').stdout, /^gpt-out\.gguf: gpt2, .*\nNo precision was lost\.\n$/)
 })

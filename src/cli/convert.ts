@@ -20,7 +20,7 @@ import { checkOutput } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 
 interface Flags {
-  ternary: 'i2_s' | 'tq1_0' | 'tq2_0'
+  ternary?: 'i2_s' | 'tq1_0' | 'tq2_0'
   head?: 'f32' | 'f16' | 'q8_0' | 'q6_k'
   tokenizer?: string
   force?: true
@@ -34,7 +34,7 @@ export function command(): Command {
       + 'Reads GGUF files and folders of Hugging Face with a BitNet model (config.json, *.safetensors). Says what precision was lost.')
     .argument('<model>', 'a .gguf file, the name of a pulled model, or a folder')
     .argument('<output>', 'the .gguf file to write')
-    .addOption(new Option('-t, --ternary <type>', 'of ternary matrices; i2_s keeps their scales to the bit').choices(['i2_s', 'tq1_0', 'tq2_0']).default('i2_s'))
+    .addOption(new Option('-t, --ternary <type>', 'of ternary matrices (default: i2_s, which keeps their scales to the bit)').choices(['i2_s', 'tq1_0', 'tq2_0']))
     .addOption(new Option('--head <type>', 'of the embedding and the head (default: as they are)').choices(['f32', 'f16', 'q8_0', 'q6_k']))
     .option('--tokenizer <file>', 'for a folder: a tokenizer.json, or a .gguf file to take it from (default: tokenizer.json in the folder)')
     .option('--force', 'replace the output if it is there')
@@ -48,10 +48,13 @@ Examples:
 }
 
 async function run(model: string, output: string, flags: Flags): Promise<void> {
-  checkOutput(output, model, flags.force === true)
+  checkOutput(output, model, flags.force === true, 'Give the output another name')
   const folder = existsSync(model) && statSync(model).isDirectory()
   if (flags.tokenizer !== undefined && !folder) throw new VeritError('VERIT_USAGE', { problem: '--tokenizer is for folders', hint: 'A GGUF file has its tokenizer: leave the option out' })
   if (folder) {
+    if (!existsSync(join(model, 'config.json'))) {
+      throw new VeritError('VERIT_USAGE', { problem: `${model} has no config.json: it is no folder of a Hugging Face model`, hint: 'Name one, or a .gguf file' })
+    }
     using source = new HfSource(model, folderTokenizer(model, flags.tokenizer))
     return write(source, output, flags)
   }
@@ -60,9 +63,12 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
 }
 
 function write(source: ModelSource, output: string, flags: Flags): void {
+  if (flags.ternary !== undefined && source.config.kind !== 'bitnet') {
+    throw new VeritError('VERIT_USAGE', { problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`, hint: 'Leave --ternary out' })
+  }
   let progress: Progress | undefined
   const result = convertModel(source, output, {
-    ternary: flags.ternary.toUpperCase() as 'I2_S', ...(flags.head !== undefined && { head: flags.head.toUpperCase() as HeadType }), overwrite: flags.force === true,
+    ...(flags.ternary !== undefined && { ternary: flags.ternary.toUpperCase() as 'I2_S' }), ...(flags.head !== undefined && { head: flags.head.toUpperCase() as HeadType }), overwrite: flags.force === true,
     onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done),
   })
   progress?.clear()

@@ -36,12 +36,13 @@ export const readPublicKey = (path: string): ModelKey => publicKeyFromPem(readSm
 
 /**
  * What is written about a model never takes the place of the model, and that of another file only when `force` says so.
+ * @param hint how another file is named
  * @throws VeritError VERIT_USAGE, VERIT_FILE_EXISTS
  */
-export function checkOutput(output: string, model: string, force: boolean): void {
+export function checkOutput(output: string, model: string, force: boolean, hint = 'Name another file with --output'): void {
   if (!existsSync(output)) return
   if (existsSync(model) && realpathSync(output) === realpathSync(model)) {
-    throw new VeritError('VERIT_USAGE', { problem: `${output} is the model itself`, hint: 'Name another file with --output' })
+    throw new VeritError('VERIT_USAGE', { problem: `${output} is the model itself`, hint })
   }
   if (!force) throw new VeritError('VERIT_FILE_EXISTS', { path: output })
 }

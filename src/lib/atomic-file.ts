@@ -3,7 +3,7 @@
  * exclusive name in the same folder, fsync, rename, fsync of the folder. A failure removes the temporary file; kill -9 leaves it
  * behind under a name that `removeStaleTemporaries` recognises.
  */
-import { closeSync, constants, fsyncSync, linkSync, lstatSync, openSync, readdirSync, realpathSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, realpathSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { VeritError, invariant } from './errors.ts'
@@ -47,7 +47,8 @@ export class AtomicFile implements Disposable {
       this.#temporary = join(dirname(this.#target), `.verit-${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
       this.#fd = openSync(this.#temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0), options.mode ?? 0o644)
     } catch (e) {
-      throw fileError(e, path, 'write', 'the folder to write into')
+      const folder = dirname(path)
+      throw fileError(e, existsSync(folder) ? path : folder, 'write', 'the folder to write into')
     }
   }
 
