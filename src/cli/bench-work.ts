@@ -43,12 +43,12 @@ Examples:
 async function run(workload: Workload, flags: Flags): Promise<void> {
   const executor = executorOf(flags)
   const model = await measuredModel(executor, flags), size = sizeOf(workload, flags, model)
-  const progress = new Progress({ label: `bench ${workload}` })
+  let progress: Progress | undefined
   const m = await measureWork(executor, model.config, model.weights, size, {
     context: whole('--context', flags.context, size.tokens, model.config.context), busy: flags.underLoad && busyProcess,
-    onProgress: (done, of) => progress.update(done, `of ${number(of)} tokens`),
+    onProgress: (done, total) => (progress ??= new Progress({ label: `bench ${workload}`, total })).update(done),
   })
-  progress.clear()
+  progress?.clear()
   process.stdout.write(flags.json ? `${printableJson(asJson(executor, model, size, m))}\n` : asText(executor, model, size, m) + loadWarning)
 }
 

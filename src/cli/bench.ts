@@ -30,9 +30,9 @@ Examples:
 async function serving(flags: ModelFlags): Promise<void> {
   const executor = executorOf(flags)
   const { name, config, weights } = await measuredModel(executor, flags)
-  const progress = new Progress({ label: 'bench' })
-  const speed = await measureServing(executor, config, weights, (done, of) => progress.update(done, `of ${of} samples`))
-  progress.clear()
+  let progress: Progress | undefined
+  const speed = await measureServing(executor, config, weights, (done, total) => (progress ??= new Progress({ label: 'bench', total })).update(done))
+  progress?.clear()
   const parameters = parameterCount(config)
   if (flags.json) {
     return void process.stdout.write(`${printableJson({ model: name, kind: config.kind, parameters, executor: executor.name, threads: executor.threads, processor: machine(), ...speed })}\n`)

@@ -18,3 +18,11 @@ test('the line of a terminal fits its width with all its words: the bar gives wa
   assert.equal(wide, 20)
   assert.ok(narrow! > 0 && narrow! < 20)
 })
+
+test('a terminal that does not know its size shows the whole line', async () => {
+  let text = ''
+  const bar = new Progress({ label: 'download', total: 10, stream: { isTTY: true, columns: 0, write: part => void (text += part) } })
+  await wait(600)
+  bar.update(5)
+  assert.match(text, /download █{10}░{10} 5\/10 50 % {2}\d+ s left$/)
+})

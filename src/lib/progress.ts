@@ -47,8 +47,9 @@ export class Progress {
     return (performance.now() - this.#start) / 1000
   }
 
+  /** A terminal without a size says 0. */
   get #columns(): number {
-    return this.#stream.columns ?? 120
+    return this.#stream.columns || 120
   }
 
   /** Reports `done` units; `note` is appended, for example "loss 1.92  21,300 tokens/s". Time left is added when a total is known. */
