@@ -54,7 +54,7 @@ test('wrong use of bench is told', async () => {
 test('tune says what to take, in words, as options, as lines of a configuration and for programs', async () => {
   const [words, json] = await Promise.all([verit('tune', '--shape', 'bitnet-nano'), verit('tune', '--shape', 'bitnet-nano', '--json')])
   assert.equal(words.status, 0, words.err)
-  assert.match(words.out, /^bitnet-nano \(random weights\); .*core.*\n(.*\n)+.*[Aa] request of 512 tokens and an answer of 128 takes .* on \d+ threads?.*\n(Verit takes .* by itself: no option is needed\.|Take: .*serve --.*\nor in the configuration of .*serve:\n  \[inference\]\n(  .* = .*\n)+)\n?(Other programs .*\n)?$/)
+  assert.match(words.out, /^bitnet-nano \(random weights\); .*core.*\n(.*\n)+.*[Aa] request of 512 tokens and an answer of 128 takes .* on \d+ threads?.*\n(.*\n)*(Verit takes .* by itself: no option is needed\.|Take: .*serve --.*\nor in the configuration of .*serve:\n  \[inference\]\n(  .* = .*\n)+)\n?(Other programs .*\n)?(Measure again .*\n)?$/)
   const { automatic, options, configuration, best, usual, kernels, dropped, threads, why } = JSON.parse(json.out) as {
     automatic: boolean; options: string[]; configuration: string[]; best: Kernels & { threads: number }; usual: Kernels & { threads: number }
     kernels: Kernels[]; dropped: (Kernels & { times: number })[]; threads: { threads: number }[]; why: string[]

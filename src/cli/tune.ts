@@ -28,8 +28,9 @@ Examples:
 }
 
 async function run(flags: ModelFlags): Promise<void> {
-  const { cores, instructionSet } = flags
-  const progress = new Progress({ label: 'tune' })
+  const { cores } = flags, instructionSet = flags.instructionSet === 'auto' ? undefined : flags.instructionSet
+  let trials = 0 // fewer once the slow ones are dropped
+  const progress = new Progress({ label: 'tune', format: n => `${number(n)} of ${number(trials)} trials` })
   let name = ''
   const found = processors(), named = cores ?? process.env.VERIT_CORES, tied = named === undefined ? 0 : usableCores(named).length
   const here: Processors = tied === 0 ? found : { ...found, logical: tied, physical: tied, threads: tied }
@@ -42,13 +43,16 @@ async function run(flags: ModelFlags): Promise<void> {
       name = model.name
       return model
     },
-    onProgress: (done, of) => progress.update(done, `of ${number(of)} trials`),
+    onProgress: (done, of) => {
+      trials = of
+      progress.update(done)
+    },
   })
   progress.clear()
-  const settings = settingsOf(tuning, flags), about = { model: name, processor: machine(), machine: found, loadBefore }
+  const settings = settingsOf(tuning, { cores, instructionSet }), about = { model: name, processor: machine(), machine: found, loadBefore }
   process.stdout.write(flags.json
     ? `${printableJson({ ...about, request: REQUEST, ...tuning, ...settings, why: why(tuning) })}\n`
-    : asText(name, found, tuning, settings) + loadWarning)
+    : asText(name, found, tuning, settings) + loadWarning + (settings.automatic || loadWarning === '' ? '' : 'Measure again on a quiet machine before you write that down.\n'))
 }
 
 interface Settings {
@@ -60,7 +64,7 @@ interface Settings {
   configuration: string[]
 }
 
-function settingsOf({ best, usual }: Tuning, { cores, instructionSet }: ModelFlags): Settings {
+function settingsOf({ best, usual }: Tuning, { cores, instructionSet }: { cores: string | undefined; instructionSet: string | undefined }): Settings {
   const chosen: [string, string | number][] = []
   if (best.threads !== usual.threads) chosen.push(['threads', best.threads])
   if (best.packing !== usual.packing) chosen.push(['packing', best.packing])
@@ -103,7 +107,7 @@ function asText(name: string, here: Processors, tuning: Tuning, { automatic, opt
   return `${printable(name)}; ${machine()}: ${plural(here.physical, 'core')}, ${plural(here.logical, 'hardware thread')}${quota}\n`
     + `  ${''.padEnd(18)} ${'answer'.padStart(8)} ${'prompt'.padStart(8)} ${'request'.padStart(10)}    (tokens/s, tokens/s, ${REQUEST.prompt} + ${REQUEST.answer} tokens)\n`
     + kernels.map(t => row(`${t.instructionSet}, ${t.packing}`, t)).join('') + threads.map(t => row(threadsOf(t), t)).join('')
-    + `${why(tuning).join(' ')}\n`
+    + why(tuning).map(sentence => `${sentence}\n`).join('')
     + (automatic ? `Verit takes ${threadsOf(best)} and these kernels by itself: no option is needed.\n`
       : `Take: ${[commandName, 'serve', ...options].join(' ')}    (chat, generate and eval take the same options)\n`
         + `or in the configuration of ${commandName} serve:\n${configuration.map(line => `  ${line}\n`).join('')}`)
