@@ -47,11 +47,11 @@ export const machineOptions = (c: Command): Command => reportOptions(threadsOpti
 export const reportOptions = (c: Command): Command => setOption(coresOption(c)).option('--json', 'print one JSON object')
 
 export function measuredModelOptions(c: Command): Command {
-  return headScreenOption(c)
-    .option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
+  c.option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
     .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(Object.keys(HEADS)))
+  return headScreenOption(c)
 }
 
 /** Makes or loads what is measured. @param executor decides how ternary weights are kept */

@@ -20,13 +20,13 @@ export const SCREENING = { auto: 'auto', on: true, off: false } as const
 export const threadsOption = (c: Command): Command => c.option('--threads <n>', 'threads (default: one for each core, or for each of --cores)', numberOption)
 
 export const setOption = (c: Command): Command =>
-  c.option('--instruction-set <name>', 'avx512, avx2, neon, baseline or reference (default: the best here; no result depends on it)')
+  c.option('--instruction-set <name>', 'auto, avx512, avx2, neon, baseline or reference (default: auto, the best here; no result depends on it)')
 
 export const coresOption = (c: Command): Command =>
   c.option('--cores <list>', 'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it sees fit)')
 
 export const packingOption = (c: Command): Command =>
-  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: the best here; no result depends on it)').choices(packings))
+  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: auto, the best here; no result depends on it)').choices(['auto', ...packings]))
 
 export const headScreenOption = (c: Command): Command => c.addOption(new Option(
   '--head-screen <when>', 'a copy in 6 bits beside an f16 head that says which of its rows matter (default: where the head is 64 MiB or larger; no result depends on it)',

@@ -39,11 +39,12 @@ test('generate prints the text as a stream or as JSON, the same for the same see
 
 test('generate takes how to compute, and the text is the same', async () => {
   const options = ['generate', model, 'hello', '--seed', '7', '--max-tokens', '12', '--ignore-end-of-text']
-  const [plain, base3, twoBit, reference, wrong, absent] = await Promise.all([
+  const [plain, base3, twoBit, reference, wrong, absent, automatic] = await Promise.all([
     verit(options), verit([...options, '--packing', 'base3', '--threads', '3']), verit([...options, '--packing', 'two-bit', '--instruction-set', 'baseline']),
     verit([...options, '--packing', 'base3', '--instruction-set', 'reference']), verit([...options, '--packing', 'tight']), verit([...options, '--cores', '8000']),
+    verit([...options, '--packing', 'auto', '--instruction-set', 'auto', '--head-screen', 'auto', '--speculate', 'auto']),
   ])
-  assert.deepEqual([base3.out, twoBit.out, reference.out], [plain.out, plain.out, plain.out])
+  assert.deepEqual([base3.out, twoBit.out, reference.out, automatic.out], [plain.out, plain.out, plain.out, plain.out])
   assert.deepEqual([wrong.status, absent.status], [2, 2])
   assert.match(absent.err, /VERIT_USAGE/)
 })
@@ -72,4 +73,9 @@ test('bench tells rates for a model file and for training', async () => {
   const training = JSON.parse(out) as { parameters: number; millisecondsPerStep: { median: number }; gflops: number; loss: number }
   assert.equal(training.parameters, 804096)
   assert.ok(training.millisecondsPerStep.median > 0 && training.gflops > 0 && training.loss < 4.5)
+})
+
+test('log-probabilities, which only JSON shows, are refused without it', async () => {
+  const { status, out, err } = await verit(['generate', model, 'hello', '--logprobs', '1'])
+  assert.deepEqual([status, out, err.includes('Add --json')], [2, '', true])
 })

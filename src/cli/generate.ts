@@ -39,6 +39,9 @@ Examples:
 }
 
 async function run(first: string | undefined, second: string | undefined, flags: Flags): Promise<void> {
+  if (flags.logprobs !== undefined && flags.json !== true) {
+    throw new VeritError('VERIT_USAGE', { problem: '--logprobs says what --json prints, and that was not asked for', hint: 'Add --json' })
+  }
   const named = second !== undefined || flags.prompt !== undefined || first?.endsWith('.gguf')
   const [model, given] = named ? [first, flags.prompt ?? second] : [undefined, first]
   const prompt = given === undefined || (given === '-' && flags.prompt === undefined) ? readInput() : given

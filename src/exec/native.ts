@@ -16,9 +16,9 @@ export type InstructionSet = 'avx512' | 'avx2' | 'neon' | 'baseline'
 export interface ExecutorOptions {
   /** Worker threads, 1 to 1,024. Default: one for each of `cores`, or for each core that the process may use; or the environment's VERIT_THREADS. */
   threads?: number | undefined
-  /** 'avx512', 'avx2', 'neon', 'baseline' or 'reference'. Default: the best here, or the environment's VERIT_ISA. */
+  /** 'avx512', 'avx2', 'neon', 'baseline' or 'reference'. Default, also as 'auto': the environment's VERIT_ISA, or the best here. */
   instructionSet?: string | undefined
-  /** How ternary weights are kept. Default: as the machine reads them fastest, or the environment's VERIT_PACKING. */
+  /** How ternary weights are kept. Default, also as 'auto': the environment's VERIT_PACKING, or as the machine reads them fastest. */
   packing?: string | undefined
   /** Processors that worker threads are tied to in turn, such as "0-3,5" (Linux). Default: none, or the environment's VERIT_CORES. */
   cores?: string | undefined
@@ -157,6 +157,9 @@ class NativePlan implements LoadedPlan {
 /** Names of packings of ternary weights. */
 export const packings = ['base3', 'two-bit'] as const
 
+/** What was asked for, or else what a variable of the environment says; 'auto' says nothing. */
+export const chosen = (asked: string | undefined, variable: string): string | undefined => [asked, process.env[variable]].find(x => x !== undefined && x !== 'auto')
+
 /**
  * What is not given is taken from VERIT_THREADS, VERIT_ISA and VERIT_CORES; else it is one thread for each core that is named or that this process may use (processors.ts), the best set this
  * machine has, and no tying. Ternary weights are packed as the machine reads them fastest.
@@ -166,14 +169,15 @@ export const packings = ['base3', 'two-bit'] as const
 export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptions = {}): Executor | undefined {
   const native = addon()
   if (native === undefined) return undefined
-  const isa = instructionSet ?? process.env.VERIT_ISA ?? native.instructionSets[0]!
+  const isa = chosen(instructionSet, 'VERIT_ISA') ?? native.instructionSets[0]!
   if (!native.instructionSets.includes(isa as InstructionSet)) {
     throw new VeritError('VERIT_USAGE', { problem: `This machine cannot run the instruction set ${isa}`, hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}` })
   }
   const named = cores ?? process.env.VERIT_CORES, tied = named === undefined ? [] : usableCores(named)
-  const count = threads ?? Number(process.env.VERIT_THREADS ?? (tied.length > 0 ? Math.min(tied.length, 1024) : processors().threads))
+  const { VERIT_THREADS } = process.env
+  const count = threads ?? Number(VERIT_THREADS ?? (tied.length > 0 ? Math.min(tied.length, 1024) : processors().threads))
   if (!Number.isInteger(count) || count < 1 || count > 1024) {
-    throw new VeritError('VERIT_USAGE', { problem: `${count} is not a number of threads`, hint: 'Use 1 to 1024, or leave it out' })
+    throw new VeritError('VERIT_USAGE', { problem: `${threads === undefined ? `VERIT_THREADS=${(VERIT_THREADS ?? '').slice(0, 100)}` : threads} is not a number of threads`, hint: 'Use 1 to 1024, or leave it out' })
   }
   let pool: object
   try {
