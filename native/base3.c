@@ -1,7 +1,7 @@
 /*
  * Ternary weights with five to a byte (src/ops/base3.ts): 64 bytes hold 16 outputs x 20 inputs. A byte indexes a table of its first four codes as fields of two bits;
- * its upper seven bits one of the fifth. With AVX-512 VBMI the tables lie in registers, elsewhere a row of bytes is unpacked one by one. For several rows of x
- * the codes of a stretch are unpacked once, into planes of 16 outputs x 4 inputs in 64 bytes.
+ * its upper seven bits one of the fifth. With AVX-512 VBMI the tables lie in registers, and codes are unpacked there for up to eight rows of x; elsewhere bytes are unpacked one by one:
+ * those of a stretch once for all rows, into planes of 16 outputs x 4 inputs in 64 bytes.
  */
 #include <pthread.h>
 
@@ -69,16 +69,18 @@ static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t length, const u
   return sum;
 }
 
-/* a few rows of x by a block of 16 outputs: unpacked once for all of them, two sums each */
-static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out, const int rows) {
+/* several rows of x by a block of 16 outputs: unpacked once for all of them, and enough sums that no product waits for the one before */
+static inline __attribute__((always_inline)) BASE3_TARGET void base3_several(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out, const int rows, const int sums) {
   const lookup_t tables = lookup_load();
   const __m512i three = _mm512_set1_epi8(3);
-  v16i s[8][2];
+  v16i s[8][PLANES];
 #pragma GCC unroll 8
-  for (int r = 0; r < rows; r++) s[r][0] = s[r][1] = i_zero();
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 5
+    for (int p = 0; p < sums; p++) s[r][p] = i_zero();
 #define EACH_ROW(p, codes) { \
     const __m512i c = codes; \
-    _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++) s[r][(p) & 1] = i_dot(s[r][(p) & 1], c, i_set4(q + r * k16 + k + 4 * (p))); \
+    _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++) s[r][(p) % sums] = i_dot(s[r][(p) % sums], c, i_set4(q + r * k16 + k + 4 * (p))); \
   }
   for (int64_t k = 0; k < length; k += BASE3_K, t += 64) {
     _mm_prefetch((const char *)t + STREAM_AHEAD, _MM_HINT_T0);
@@ -92,34 +94,29 @@ static inline __attribute__((always_inline)) BASE3_TARGET void base3_few(const i
   }
 #undef EACH_ROW
 #pragma GCC unroll 8
-  for (int r = 0; r < rows; r++) out[r] = _mm512_add_epi32(s[r][0], s[r][1]);
-}
-#define BASE3_FEW(rows) static BASE3_TARGET void base3_few_##rows(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_few(q, k16, length, t, out, rows); }
-BASE3_FEW(2) BASE3_FEW(3) BASE3_FEW(4) BASE3_FEW(5) BASE3_FEW(6) BASE3_FEW(7) BASE3_FEW(8)
-#undef BASE3_FEW
-static void (*const base3_few_of[])(const int8_t *, int64_t, int64_t, const uint8_t *, v16i *) = {0, 0, base3_few_2, base3_few_3, base3_few_4, base3_few_5, base3_few_6, base3_few_7, base3_few_8};
-
-static BASE3_TARGET void base3_planes_vbmi(const uint8_t *t, int64_t k16, uint8_t *planes) {
-  const lookup_t tables = lookup_load();
-  const __m512i three = _mm512_set1_epi8(3);
-  for (int64_t k = 0; k < k16; k += BASE3_K, t += 64) {
-    const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
-    const __m512i plane[PLANES] = {FIELD(w, 0), FIELD(w, 1), FIELD(w, 2), FIELD(w, 3), lookup_fifth(&tables, v)};
-    for (int p = 0; p < PLANES && k + 4 * p < k16; p++, planes += PLANE) _mm512_storeu_si512(planes, plane[p]);
+  for (int r = 0; r < rows; r++) {
+    out[r] = s[r][0];
+#pragma GCC unroll 4
+    for (int p = 1; p < sums; p++) out[r] = _mm512_add_epi32(out[r], s[r][p]);
   }
-#undef FIELD
 }
+#define SEVERAL(R, SUMS) \
+  static BASE3_TARGET void base3_rows_##R(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) { base3_several(q, k16, length, t, out, R, SUMS); }
+SEVERAL(2, 5)
+SEVERAL(3, 5)
+SEVERAL(4, 4)
+SEVERAL(5, 3)
+SEVERAL(6, 3)
+SEVERAL(7, 2)
+SEVERAL(8, 2)
+static void (*const BASE3_ROWS[])(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) = {NULL, NULL, base3_rows_2, base3_rows_3, base3_rows_4, base3_rows_5, base3_rows_6, base3_rows_7, base3_rows_8};
+
+#undef FIELD
 static int has_vbmi(void) { return __builtin_cpu_supports("avx512vbmi"); }
 #endif
 
 /* the codes of 16 outputs, 4 inputs after the other, one to a byte */
 static void base3_planes(const uint8_t *t, int64_t k16, uint8_t *planes) {
-#if defined(VERIT_AVX512)
-  if (has_vbmi()) {
-    base3_planes_vbmi(t, k16, planes);
-    return;
-  }
-#endif
   const base3_t *tables = base3_tables();
   for (int64_t k = 0; k < k16; k += BASE3_K, t += 64)
     for (int p = 0; p < PLANES && k + 4 * p < k16; p++, planes += PLANE)
@@ -221,15 +218,15 @@ static void ternaryMatmulBase3_run(const op_t *o, int64_t chunk, char *scratch) 
     const ternary_t x = {.q = (const int8_t *)o->in[0] + r0 * k16, .k16 = k16, .ldy = outputs, .y = (float *)o->out[0] + r0 * outputs + b * 16,
                          .scale = (const float *)o->in[1] + r0, .sum = (const int32_t *)o->in[2] + r0, .m = *(const float *)o->in[4]};
 #if defined(VERIT_AVX512)
-    if (r1 - r0 < TILE_ROWS && has_vbmi()) {
+    if (has_vbmi()) {
       for (int i = 0; i <= two; i++)
         for (int64_t r = 0, step; r < r1 - r0; r += step) {
           const int64_t left = r1 - r0 - r;
           const int8_t *q = x.q + r * k16;
           v16i sums[8];
-          step = left > 8 ? (left + 1) / 2 : left; /* at most 11 rows: in halves, where once is too few registers */
+          step = at_most(left, 8);
           if (step == 1) sums[0] = base3_row_vbmi(q, length, t + i * bytes);
-          else base3_few_of[step](q, k16, length, t + i * bytes, sums);
+          else BASE3_ROWS[step](q, k16, length, t + i * bytes, sums);
           for (int64_t j = 0; j < step; j++) ternary_store(&x, (int)(r + j), i, sums[j], i == two ? width : 16);
         }
       continue;

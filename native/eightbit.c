@@ -23,12 +23,15 @@ INLINE void eight_body(const int8_t *q, int64_t k, const int32_t *sum, const flo
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++) f_store_n(y + r * ldy, f_mul(acc[r], f_set1(scale[r])), last);
 }
-static void eight_1(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const uint16_t *d, float *y, int64_t ldy, int last) {
-  eight_body(q, k, sum, scale, codes, d, y, ldy, 1, last);
-}
-static void eight_4(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const uint16_t *d, float *y, int64_t ldy, int last) {
-  eight_body(q, k, sum, scale, codes, d, y, ldy, 4, last);
-}
+#define EIGHT(R) \
+  static void eight_##R(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const uint16_t *d, float *y, int64_t ldy, int last) { \
+    eight_body(q, k, sum, scale, codes, d, y, ldy, R, last); \
+  }
+EIGHT(1)
+EIGHT(2)
+EIGHT(3)
+EIGHT(4)
+static void (*const EIGHT_ROWS[])(const int8_t *, int64_t, const int32_t *, const float *, const uint8_t *, const uint16_t *, float *, int64_t, int) = {NULL, eight_1, eight_2, eight_3, eight_4};
 
 enum { EIGHT_BLOCKS = 64 }; /* blocks of 16 outputs in a chunk */
 static int64_t eightBitMatmul_chunks(const op_t *o) { return (o->a[1] + 16 * EIGHT_BLOCKS - 1) / (16 * EIGHT_BLOCKS) * (o->a[0] > 0); }
@@ -37,8 +40,8 @@ static void eightBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t n = o->a[0], outputs = o->a[1], k = o->a[2], groups = k / 16, b1 = at_most((chunk + 1) * EIGHT_BLOCKS, (outputs + 15) / 16);
   for (int64_t b = chunk * EIGHT_BLOCKS; b < b1; b++)
     for (int64_t r = 0, step; r < n; r += step) {
-      step = n - r >= 4 ? 4 : 1;
-      (step == 4 ? eight_4 : eight_1)((const int8_t *)o->in[0] + 2 * r * k, k, (const int32_t *)o->in[2] + r * groups, (const float *)o->in[1] + r, (const uint8_t *)o->in[3] + b * groups * 256,
+      step = at_most(n - r, 4);
+      EIGHT_ROWS[step]((const int8_t *)o->in[0] + 2 * r * k, k, (const int32_t *)o->in[2] + r * groups, (const float *)o->in[1] + r, (const uint8_t *)o->in[3] + b * groups * 256,
                                       (const uint16_t *)o->in[4] + b * groups * 8, (float *)o->out[0] + r * outputs + b * 16, outputs, (int)at_most(outputs - b * 16, 16));
     }
 }

@@ -60,12 +60,15 @@ INLINE void six_body(const int8_t *q, int64_t k, const int32_t *sum, const float
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++) f_store_n(y + r * ldy, f_mul(acc[r], f_set1(scale[r])), last);
 }
-static void six_1(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, int last) {
-  six_body(q, k, sum, scale, codes, s, d, y, ldy, 1, last);
-}
-static void six_4(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, int last) {
-  six_body(q, k, sum, scale, codes, s, d, y, ldy, 4, last);
-}
+#define SIX(R) \
+  static void six_##R(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, int last) { \
+    six_body(q, k, sum, scale, codes, s, d, y, ldy, R, last); \
+  }
+SIX(1)
+SIX(2)
+SIX(3)
+SIX(4)
+static void (*const SIX_ROWS[])(const int8_t *, int64_t, const int32_t *, const float *, const uint8_t *, const int8_t *, const float *, float *, int64_t, int) = {NULL, six_1, six_2, six_3, six_4};
 
 enum { SIX_BLOCKS = 64 }; /* blocks of 16 outputs in a chunk */
 static int64_t sixBitMatmul_chunks(const op_t *o) { return (o->a[1] + 16 * SIX_BLOCKS - 1) / (16 * SIX_BLOCKS) * (o->a[0] > 0); }
@@ -74,8 +77,8 @@ static void sixBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t n = o->a[0], outputs = o->a[1], k = o->a[2], groups = k / 16, b1 = at_most((chunk + 1) * SIX_BLOCKS, (outputs + 15) / 16);
   for (int64_t b = chunk * SIX_BLOCKS; b < b1; b++)
     for (int64_t r = 0, step; r < n; r += step) {
-      step = n - r >= 4 ? 4 : 1;
-      (step == 4 ? six_4 : six_1)((const int8_t *)o->in[0] + 2 * r * k, k, (const int32_t *)o->in[2] + r * groups, (const float *)o->in[1] + r, (const uint8_t *)o->in[3] + b * groups * 192,
+      step = at_most(n - r, 4);
+      SIX_ROWS[step]((const int8_t *)o->in[0] + 2 * r * k, k, (const int32_t *)o->in[2] + r * groups, (const float *)o->in[1] + r, (const uint8_t *)o->in[3] + b * groups * 192,
                                   (const int8_t *)o->in[4] + b * groups * 16, (const float *)o->in[5] + b * groups, (float *)o->out[0] + r * outputs + b * 16, outputs,
                                   (int)at_most(outputs - b * 16, 16));
     }

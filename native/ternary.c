@@ -152,10 +152,29 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
   static void ternary_##R##_2(const ternary_t *x, int last) { ternary_body(x, R, 2, last); } \
   static void ternary_##R##_1(const ternary_t *x, int last) { ternary_body(x, R, 1, last); }
 TERNARY(1)
+TERNARY(2)
+TERNARY(3)
 TERNARY(4)
 #if TILE_ROWS >= 12
+TERNARY(6)
+TERNARY(8)
 TERNARY(12)
 #endif
+
+/* as many of `left` rows as one kernel takes, for one block and for two */
+typedef struct { int rows; void (*one)(const ternary_t *, int), (*two)(const ternary_t *, int); } ternary_rows_t;
+static ternary_rows_t ternary_rows(int64_t left) {
+  static const ternary_rows_t known[] = {
+#define ROWS(R) {R, ternary_##R##_1, ternary_##R##_2}
+#if TILE_ROWS >= 12
+      ROWS(12), ROWS(8), ROWS(6),
+#endif
+      ROWS(4), ROWS(3), ROWS(2), ROWS(1)};
+#undef ROWS
+  int i = 0;
+  while (known[i].rows > left) i++;
+  return known[i];
+}
 
 enum { TERNARY_ROWS = 192 };
 static int64_t ternary_groups(const op_t *o) { /* blocks of 16 outputs in a chunk: about 2 Mop or more, but eight chunks a thread where there are so many */
@@ -179,15 +198,9 @@ static void ternaryMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
       ternary_t x = {.q = (const int8_t *)o->in[0] + r * k16, .t = (const uint8_t *)o->in[3] + b * k16 * 4, .k16 = k16, .ldy = outputs,
                      .y = (float *)o->out[0] + r * outputs + b * 16, .scale = (const float *)o->in[1] + r,
                      .sum = (const int32_t *)o->in[2] + r, .m = *(const float *)o->in[4]};
-#if TILE_ROWS >= 12
-      if (r1 - r >= 12) {
-        (two ? ternary_12_2 : ternary_12_1)(&x, last);
-        step = 12;
-        continue;
-      }
-#endif
-      step = r1 - r >= 4 ? 4 : 1;
-      (step == 4 ? two ? ternary_4_2 : ternary_4_1 : two ? ternary_1_2 : ternary_1_1)(&x, last);
+      const ternary_rows_t kernel = ternary_rows(r1 - r);
+      (two ? kernel.two : kernel.one)(&x, last);
+      step = kernel.rows;
     }
   }
 }

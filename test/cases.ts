@@ -176,7 +176,12 @@ function specs(): Spec[] {
     ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half === 1 && { p: halves }) } }))),
     ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).flatMap(format => [0, 1].map((base3): Spec => (
       { op: 'repackTernary', a: { O, K, format, base3 }, fill: { raw: packedTernary } })))),
-    ...[...linear, [2, 33, 80], [12, 17, 92], [26, 40, 260], ...[4, 6, 7, 8, 9, 10, 11].map(N => [N, 50, 92] as const)].map(([N, O, K]): Spec => ({ op: 'ternaryMatmulBase3', a: { N, O, K }, fill: { q: codes8, t: base3 } })),
+    ...[...linear, [2, 33, 80], [12, 17, 92], [26, 40, 260]].map(([N, O, K]): Spec => ({ op: 'ternaryMatmulBase3', a: { N, O, K }, fill: { q: codes8, t: base3 } })),
+    // every number of rows that has a kernel of its own, and the next
+    ...Array.from({ length: 13 }, (_, i) => i + 1).flatMap((N): Spec[] => [
+      { op: 'ternaryMatmul', a: { N, O: 40, K: 48 }, fill: { q: codes8, t: ternary } }, { op: 'ternaryMatmulBase3', a: { N, O: 40, K: 100 }, fill: { q: codes8, t: base3 } },
+      { op: 'sixBitMatmul', a: { N, O: 20, K: 256 }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } }, { op: 'eightBitMatmul', a: { N, O: 20, K: 64 }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
+    ]),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeFine', a: { N, K }, values }))),
     ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [9, 40, 768], [6, 1100, 256]].flatMap(([N, O, K]): Spec[] => [
       { op: 'sixBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
