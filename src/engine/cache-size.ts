@@ -53,7 +53,8 @@ export function cacheSize(config: ModelConfig, weightBytes: number, options: Cac
   const asked = Math.floor((cacheBytes ?? Math.max(0, memoryBytes - weightBytes) * CACHE_SHARE) / pageBytes)
   if (cacheBytes !== undefined && asked < pagesOf(context)) {
     if (options.context !== undefined || asked === 0) {
-      throw new VeritError('VERIT_REQUEST', { field: 'cacheBytes', problem: `must be at least ${pagesOf(context) * pageBytes}: ${context} positions of this model take that` })
+      const bytes = pagesOf(context) * pageBytes
+      throw new VeritError('VERIT_REQUEST', { field: 'cacheBytes', problem: `must be at least ${bytes} (cache_mib = ${Math.ceil(bytes / 2 ** 20)} in the configuration of the server): ${context} positions of this model take that` })
     }
     context = asked * PAGE_ROWS
   }
