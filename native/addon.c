@@ -147,8 +147,8 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
 }
 
 /*
- * Memory that will be written soon is touched by a thread of Node's, so that pages are there by then: the system clears each before it gives it away. The address range is
- * Verit's own and outlives the work: the array is referenced.
+ * Memory that will be written soon is touched by a thread of Node's, so that pages are there by then: the system clears each before it gives it away. What is
+ * given back meanwhile is refused by the system, or is other memory of this process by then, which is ready sooner: nothing is written.
  */
 /* a step is short: the lock waits two seconds for a thread to answer its signal (sandbox.c), and none answers within a step */
 enum { POPULATE_STEP = 4 << 20, POPULATE_WRITE = 23 /* MADV_POPULATE_WRITE, Linux 5.14 */ };

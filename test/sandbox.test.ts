@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { constants, tmpdir } from 'node:os'
@@ -80,6 +80,24 @@ test('a runner says before it reads its model that all of it is locked', { skip:
   }
   const limits = readFileSync(`/proc/${other.pid}/limits`, 'utf8')
   for (const name of ['core file size', 'file size', 'open files', 'data size']) assert.doesNotMatch(limits, new RegExp(`^Max ${name} +unlimited`, 'm'))
+})
+
+test('the memory that is made ready for a large model counts towards the ceiling', { skip: process.platform === 'linux' && sandbox.native ? skip : 'nothing is locked here' }, async () => {
+  const large = join(dir, 'holes')
+  writeFileSync(large, '')
+  const holes = openSync(large, 'r+')
+  ftruncateSync(holes, 200 * 2 ** 20)
+  const ceiling = async (fd: number, memoryBytes: number): Promise<number> => {
+    const runner = new RunnerProcess({ fd, name: 'model', memoryBytes })
+    started.push(runner)
+    await runner.load().catch((e: unknown) => assert.ok(VeritError.is(e, 'VERIT_GGUF')))
+    const limits = readFileSync(`/proc/${runner.pid}/limits`, 'utf8')
+    await runner.close()
+    return Number(/^Max data size +(\d+)/m.exec(limits)![1])
+  }
+  // the second is too low for it: the memory is given back
+  for (const bytes of [2 ** 30, 2 ** 29]) assert.ok(await ceiling(holes, bytes) - await ceiling(fd, bytes) < 125 * 2 ** 20)
+  closeSync(holes)
 })
 
 test('what Node may ask for in good faith is an error, and so is every path, limit and foreign thing', { skip }, () => returns({

@@ -26,6 +26,20 @@ test('weights that are much smaller than the file, or larger than the reserve, t
   }
 })
 
+test('what nobody has use for is given back to the system soon, ready or not', { skip: idle }, async () => {
+  const before = process.memoryUsage.rss()
+  for (const wait of [0, 1, 100]) {
+    const reserve = new Reserve(400 * MIB)
+    assert.ok(reserve.bytes >= 400 * MIB)
+    await setTimeout(wait)
+    reserve.drop()
+    assert.equal(reserve.bytes, 0)
+    assert.equal(reserve.take(400 * MIB), undefined)
+  }
+  for (let waited = 0; process.memoryUsage.rss() > before + 100 * MIB && waited < 20_000; waited += 20) await setTimeout(20)
+  assert.ok(process.memoryUsage.rss() < before + 100 * MIB)
+})
+
 test('nothing is reserved for a small file, nor for one larger than memory', () => {
   assert.equal(new Reserve(MIB).take(MIB), undefined)
   assert.equal(new Reserve(2 ** 50).take(2 ** 50), undefined)

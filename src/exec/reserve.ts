@@ -26,11 +26,23 @@ export class Reserve {
     }
   }
 
-  /** The memory, once, if that many bytes fit and use most of it; it may be longer. Whoever asks first has it, or nobody has. */
+  /** Bytes that it holds, ready or not. */
+  get bytes(): number {
+    return this.#memory?.byteLength ?? 0
+  }
+
+  /** The memory, once, if that many bytes fit and use most of it; it may be longer. Whoever asks first has it, or nobody has: then it is given back. */
   take(bytes: number): ArrayBuffer | undefined {
+    if (bytes > this.bytes || bytes < 0.9 * this.#ready) this.drop()
     const memory = this.#memory
     this.#memory = undefined
-    return memory !== undefined && bytes <= memory.byteLength && bytes >= 0.9 * this.#ready ? memory : undefined
+    return memory
+  }
+
+  /** Gives the memory back to the system, when the event loop comes around: a collection of garbage may be far off. */
+  drop(): void {
+    this.#memory?.transfer(0)
+    this.#memory = undefined
   }
 }
 

@@ -26,7 +26,10 @@ await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), (
   const file = new RegularFile(MODEL, name, false)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
   const own = openExecutor({ threads, instructionSet, packing, cores }), executor = { ...own, allocate: (bytes: number) => reserve.take(bytes) ?? own.allocate(bytes) }
-  const sandbox = lockProcess({ memoryBytes: memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }) })
+  const ceiling = memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }), reserved = reserve.bytes
+  // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
+  if (reserved > ceiling / 4) reserve.drop()
+  const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
   return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, memoryBytes, digest: digest as Digest | undefined }) }
 })
 process.exit(0)

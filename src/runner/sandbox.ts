@@ -10,6 +10,8 @@ import { wasRestarted } from './restarted.ts'
 export interface LockOptions {
   /** Private writable memory that the process may add to what it has now, in bytes (RLIMIT_DATA); 0: no ceiling. */
   memoryBytes: number
+  /** Of what it has now, bytes that count among `memoryBytes`. Default 0. */
+  reserved?: number
   /** Whether the list of system calls is locked too. Default true; a test leaves it out to see what Landlock alone stops. */
   seccomp?: boolean
 }
@@ -17,9 +19,9 @@ export interface LockOptions {
 /**
  * Locks this process, all its threads and those it will start. It cannot be undone. What Node would read from files later must be loaded before.
  */
-export function lockProcess({ memoryBytes, seccomp = true }: LockOptions): Sandbox {
+export function lockProcess({ memoryBytes, reserved = 0, seccomp = true }: LockOptions): Sandbox {
   warmUp()
-  const reached = addon()?.lock(memoryBytes, seccomp)
+  const reached = addon()?.lock(memoryBytes === 0 ? 0 : Math.max(1, memoryBytes - reserved), seccomp)
   return {
     native: reached !== undefined, noNewPrivs: reached?.noNewPrivs === 1, landlock: reached?.landlock ?? 0, seccomp: reached?.seccomp === 1,
     codeRange: reached?.codeRange === 1, noRing: reached?.noRing === 1,
