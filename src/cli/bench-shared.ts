@@ -18,6 +18,7 @@ import { isScreened } from '../model/weights.ts'
 import type { PackedWeights } from '../model/weights.ts'
 import { SCREENING, coresOption, headScreenOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { withByteProgress } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
 
@@ -63,7 +64,7 @@ export async function measuredModel(executor: Executor, { model, shape, vocabSiz
     const path = model ?? defaultModelPath()
     if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
     using file = await openModelFile(path, 'a GGUF model')
-    return { name: path, ...await loadModel(new GgufFile(file), executor, { screen }) }
+    return { name: path, ...await withByteProgress('load', onProgress => loadModel(new GgufFile(file), executor, { screen, onProgress })) }
   }
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {

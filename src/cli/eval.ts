@@ -16,6 +16,7 @@ import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
 import { coresOption, executorOf, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { withByteProgress } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
 
@@ -57,7 +58,7 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   const executor = executorOf(flags)
   using source = await openModelFile(path, 'a GGUF model')
   const file = new GgufFile(source)
-  const model = await loadModel(file, executor)
+  const model = await withByteProgress('load', onProgress => loadModel(file, executor, { onProgress }))
   const { source: tokenSource, digest, close } = openData(data, flags.split, model)
   const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined
   using evaluator = new Evaluator(executor, model.config, model.weights)

@@ -8,14 +8,24 @@ import { publicKeyFromPem } from '../trust/model-key.ts'
 import type { ModelKey } from '../trust/model-key.ts'
 import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
 
-/** A bar once hashing takes long; `total` comes with the first update. */
-export function hashProgress(): { update: (done: number, total: number) => void; clear: () => void } {
+/** A bar of bytes once it takes long; `total` comes with the first update. */
+export function byteProgress(label = 'hash'): { update: (done: number, total: number) => void; clear: () => void } {
   let progress: Progress | undefined
   const update = (done: number, total: number): void => {
-    progress ??= new Progress({ label: 'hash', total, format: formatBytes })
+    progress ??= new Progress({ label, total, format: formatBytes })
     progress.update(done)
   }
   return { update, clear: () => progress?.clear() }
+}
+
+/** Runs `work` with such a bar, which is gone when that ends or fails. */
+export async function withByteProgress<T>(label: string, work: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
+  const { update, clear } = byteProgress(label)
+  try {
+    return await work(update)
+  } finally {
+    clear()
+  }
 }
 
 /** @throws VeritError VERIT_FILE_IO where it has more than `limit` bytes, and those of opening; VERIT_OTHERS_WRITE */

@@ -9,7 +9,7 @@ import { newKeyKinds, newModelKey, publicKeyFromPem, readPrivateModelKey } from 
 import { findModelFiles, hashModelFile } from '../trust/oms-files.ts'
 import { signModel } from '../trust/oms-sign.ts'
 import { collect } from './audit-shared.ts'
-import { checkOutput, hashProgress } from './model-shared.ts'
+import { byteProgress, checkOutput } from './model-shared.ts'
 
 /** Where the signature of a model lies unless something else is said: beside a file, in a folder. */
 export const bundlePath = (model: string): string => (lstatSync(model, { throwIfNoEntry: false })?.isDirectory() === true ? join(model, 'model.sig') : `${model}.sig`)
@@ -21,7 +21,7 @@ export function digestCommand(): Command {
     .addHelpText('after', '\nExamples:\n  verit model digest my-model.gguf\n  verit model digest --json model-folder | jq .')
     .action(async (model: string, { json }: { json?: boolean }) => {
       const { single, files } = findModelFiles(model)
-      const { update, clear } = hashProgress()
+      const { update, clear } = byteProgress()
       const total = files.reduce((sum, f) => sum + f.bytes, 0)
       const shown: { path: string; sha256: string; bytes: number }[] = []
       let before = 0
@@ -63,7 +63,7 @@ export function signCommand(): Command {
       const key = readPrivateModelKey(options.key)
       const output = options.output ?? bundlePath(model)
       checkOutput(output, model, options.force === true)
-      const { update, clear } = hashProgress()
+      const { update, clear } = byteProgress()
       const bundle = await signModel(model, key, { ignore: options.ignore ?? [], except: [output], onProgress: update })
       clear()
       writeFileAtomic(output, bundle, { overwrite: options.force === true })

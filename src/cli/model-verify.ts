@@ -12,7 +12,7 @@ import { verifyModel } from '../trust/oms-verify.ts'
 import type { TrustedSigner } from '../trust/oms-verify.ts'
 import { fitsAny, loadTrustPolicy, trustName } from '../trust/trust-policy.ts'
 import type { TrustPolicy } from '../trust/trust-policy.ts'
-import { hashProgress, readBundle, readPublicKey } from './model-shared.ts'
+import { byteProgress, readBundle, readPublicKey } from './model-shared.ts'
 import { bundlePath } from './model-sign.ts'
 
 interface Options {
@@ -53,7 +53,7 @@ async function verify(model: string, { bundle: named, json, ...from }: Options):
         : `Trusted by digest: ${printable(policy.source)} has ${digest} for the name ${printable(trustName(model))}\n`)
     }
   }
-  const { update, clear } = hashProgress()
+  const { update, clear } = byteProgress()
   const { signer, model: signed } = await verifyModel(model, { bundle: { bytes: readBundle(bundle), source: bundle }, trusted, allowEd25519, onProgress: update }).finally(clear)
   const files = new Set(signed.parts.map(p => p.path)).size
   const { hint: key } = trusted.find(t => t.name === signer)!.key
@@ -76,7 +76,7 @@ async function trustedDigest(model: string, { source, file: { digests = {} } }: 
     })
   }
   checkOnlyOwnerWrites(file.fd, model)
-  const { update, clear } = hashProgress()
+  const { update, clear } = byteProgress()
   const digest = await digestDescriptor(file.fd, model, { onProgress: update }).finally(clear)
   if (digests[name]!.includes(digest)) return digest
   throw new VeritError('VERIT_UNTRUSTED', {

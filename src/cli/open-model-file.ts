@@ -1,6 +1,6 @@
 /** Opens a model file for the commands that read it themselves: by its path, or by the name it was pulled by. */
 import { resolveModel } from '../hub/resolve-model.ts'
-import { hashProgress } from './model-shared.ts'
+import { byteProgress } from './model-shared.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
@@ -13,7 +13,7 @@ export async function openModelFile(nameOrPath: string, purpose: string): Promis
   const { path, pulled } = resolveModel(nameOrPath)
   const file = openRegular(path, purpose)
   if (pulled === undefined) return file
-  const { update, clear } = hashProgress()
+  const { update, clear } = byteProgress()
   try {
     checkPulled(path, await digestDescriptor(file.fd, path, { onProgress: update }), pulled.digest)
     return file

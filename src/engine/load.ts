@@ -39,12 +39,14 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
   const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', expectedDigest, digest: known, ...rest } = options
   checkOptions(rest)
   const file = open(source)
+  let progress: Progress | undefined
+  const onProgress = (done: number, total: number): void => (progress ??= new Progress({ label: 'load', total, format: formatBytes })).update(done)
   try {
     const gguf = new GgufFile(file)
     const digest = known ?? await hashed(file)
     if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
     const executor = made ?? openExecutor({ threads, instructionSet, packing, cores })
-    const model = await loadGguf(gguf, executor, { screen: headScreen })
+    const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: known === undefined ? onProgress : undefined })
     file.checkUnchanged()
     const { metadata } = gguf
     const turn = 'tokenizer.ggml.eot_token_id', end = metadata.has(turn) ? metadata.uint(turn) : undefined
@@ -59,6 +61,7 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
       ends: end === undefined ? [] : [end],
     }, rest)
   } finally {
+    progress?.clear()
     if (file !== source) file.close()
   }
 }

@@ -15,6 +15,7 @@ import { readTokenizer } from './gguf-tokenizer.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { packWeights } from './pack-weights.ts'
+import type { LoadProgress } from './pack-weights.ts'
 import { readFloats, readTernary } from './read-tensor.ts'
 import type { PackedWeights, Screening } from './weights.ts'
 
@@ -28,11 +29,17 @@ export interface LoadedModel {
 /** Bytes that this process can ever have. Where a container sets no limit, or a sandbox hides one, Node reports 0 or more than any machine has. */
 const machineMemory = (): number => Math.min(totalmem() || Infinity, process.constrainedMemory() || Infinity)
 
-/**
- * @param options.memory bytes that the weights may take; default: those of the machine, or of the container. @param options.screen see `packWeights`; its graphs serve only
- * @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE or VERIT_MEMORY
- */
-export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false }: { memory?: number; screen?: Screening } = {}): Promise<LoadedModel> {
+/** See `packWeights`. */
+export interface LoadOptions {
+  /** Bytes that the weights may take. Default: those of the machine, or of the container. */
+  memory?: number | undefined
+  /** Default false. Graphs of a screened head only serve. */
+  screen?: Screening | undefined
+  onProgress?: LoadProgress | undefined
+}
+
+/** @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE or VERIT_MEMORY */
+export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false, onProgress }: LoadOptions = {}): Promise<LoadedModel> {
   const has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
   const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, has)
   const parameters = parametersOf(config)
@@ -40,7 +47,7 @@ export async function loadModel(file: GgufFile, executor: Executor, { memory = m
   const tokenizer = readTokenizer(file.name, file.metadata)
   checkVocabulary(file, tokenizer, config)
 
-  return { config, tokenizer, weights: await packWeights(file, executor, config, memory, screen) }
+  return { config, tokenizer, weights: await packWeights(file, executor, config, memory, screen, onProgress) }
 }
 
 /** @throws VeritError VERIT_MODEL_FILE */

@@ -21,6 +21,8 @@ import { fileRows, pickRows } from './row-order.ts'
 import { isScreened, servingParts, servingWeights } from './weights.ts'
 import type { PackedWeights, Screening, ServingForm, ServingPart, TableForm } from './weights.ts'
 
+export type LoadProgress = (done: number, total: number) => void
+
 /** Bytes of a tensor that are read and moved at a time. */
 const SLICE = 8 << 20
 
@@ -37,9 +39,10 @@ const tableForm = (file: GgufFile, name: string): TableForm => tableForms[file.t
 /**
  * @param memory bytes that the weights may take
  * @param screen whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter
+ * @param onProgress told how many bytes of tensors were read, and of how many
  * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR
  */
-export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen: Screening = false): Promise<PackedWeights> {
+export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen: Screening = false, onProgress?: LoadProgress): Promise<PackedWeights> {
   const layoutOf = (form: ServingForm): Layout => {
     const g = new Graph()
     servingWeights(g, config, form)
@@ -53,7 +56,8 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
   if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })
   const arena = executor.allocate(bytes)
   const places = new Map(entries.map(e => [e.name, new Uint8Array(arena, e.offset, e.bytes)]))
-  using packer = new Packer(file, executor, form, p => fileRows(config, p.name, file.metadata.string('general.architecture')))
+  const total = file.tensors.reduce((n, { byteLength }) => n + byteLength, 0)
+  using packer = new Packer(file, executor, form, p => fileRows(config, p.name, file.metadata.string('general.architecture')), read => onProgress?.(read, total))
   const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
   for (const p of parametersOf(config)) await packer.put(p, ggufName(config.kind, p.name), parts.get(p.name)!, places)
   await packer.settle()
@@ -71,8 +75,12 @@ class Packer implements Disposable {
   #running: Promise<void> = Promise.resolve()
   #staging = [new ArrayBuffer(0), new ArrayBuffer(0)]
   #turn = 0
+  /** Of the tensors before this one. */
+  #read = 0
+  #tell: (read: number) => void
 
-  constructor(file: GgufFile, executor: Executor, form: ServingForm, order: (p: Parameter) => Int32Array | undefined) {
+  constructor(file: GgufFile, executor: Executor, form: ServingForm, order: (p: Parameter) => Int32Array | undefined, tell: (read: number) => void) {
+    this.#tell = tell
     this.#file = file
     this.#executor = executor
     this.#base3 = form.ternary === 'base3'
@@ -88,6 +96,7 @@ class Packer implements Disposable {
       else if (part.form === 'rows') await this.#screened(p, name, parts.map(({ name }) => places.get(name)!))
       else if (part.form === 'codes') await this.#codes(p, name, place, new Float32Array(places.get(`${p.name}.m`)!.buffer, places.get(`${p.name}.m`)!.byteOffset, 1))
     }
+    this.#tell(this.#read += this.#file.tensor(name).byteLength)
   }
 
   /** Waits for the last plan. */
@@ -115,7 +124,7 @@ class Packer implements Disposable {
   }
 
   #inOrder(name: string, type: TernaryType, order: Int32Array | undefined, inputs: number): Uint8Array<ArrayBuffer> {
-    const raw = this.#read(name, 0, this.#file.tensor(name).byteLength)
+    const raw = this.#slice(name, 0, this.#file.tensor(name).byteLength)
     return order === undefined ? raw : pickRows(raw, order, type === 'I2_S' ? inputs / 4 : ternaryBytes(type, inputs))
   }
 
@@ -129,7 +138,7 @@ class Packer implements Disposable {
     const [out, inputs] = p.shape as [number, number], six = form === 'sixBits', row = six ? (inputs / 256) * 210 : (inputs / 32) * 34
     const most = 16 * Math.max(1, Math.floor(SLICE / (16 * row)))
     for (let from = 0; from < out; from += most) {
-      const rows = Math.min(most, out - from), raw = this.#read(name, from * row, rows * row)
+      const rows = Math.min(most, out - from), raw = this.#slice(name, from * row, rows * row)
       // Bytes for each weight of a row.
       const shares = six ? { codes: 3 / 4, s: 1 / 16, d: 4 / 256 } : { codes: 1, d: 2 / 32 }
       const [a, b] = [from * inputs, (from + Math.ceil(rows / 16) * 16) * inputs]
@@ -145,7 +154,7 @@ class Packer implements Disposable {
     const [out, inputs] = p.shape as [number, number], row = 2 * inputs
     const most = 32 * Math.max(1, Math.floor(SLICE / (32 * row)))
     for (let from = 0; from < out; from += most) {
-      const rows = Math.min(most, out - from), raw = this.#read(name, from * row, rows * row)
+      const rows = Math.min(most, out - from), raw = this.#slice(name, from * row, rows * row)
       await this.#run(`halves ${rows} ${inputs}`, () => halfPanelsPlan(rows, inputs), { raw, panels: place.subarray(from * row, from * row + Math.ceil(rows / 32) * 32 * row) }, () => notFinite(name))
     }
   }
@@ -157,17 +166,19 @@ class Packer implements Disposable {
       const count = Math.min(most, out - from), blocks = Math.ceil(count / 16) * 16
       const part = (place: Uint8Array | undefined, row: number, rows = blocks): Uint8Array => place!.subarray(from * row, (from + rows) * row), raw = part(rows, 2 * inputs, count)
       this.#file.readTensorPart(name, from * 2 * inputs, raw)
+      this.#tell(this.#read + from * 2 * inputs)
       const made = { codes: part(codes, inputs * 0.75), s: part(s, inputs / 16), d: part(d, inputs / 64), errors: part(errors, 8) }
       await this.#run(`screen ${count} ${inputs}`, () => screenPlan(count, inputs), { raw, ...made }, () => notFinite(name))
     }
   }
 
   /** Bytes of a tensor, in one of two buffers by turns: the plan that runs now may still read the other. */
-  #read(name: string, from: number, length: number): Uint8Array<ArrayBuffer> {
+  #slice(name: string, from: number, length: number): Uint8Array<ArrayBuffer> {
     const turn = (this.#turn = 1 - this.#turn)
     if (this.#staging[turn]!.byteLength < length) this.#staging[turn] = new ArrayBuffer(length)
     const raw = new Uint8Array(this.#staging[turn]!, 0, length)
     this.#file.readTensorPart(name, from, raw)
+    this.#tell(this.#read + from)
     return raw
   }
 

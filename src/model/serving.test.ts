@@ -51,7 +51,10 @@ for (const config of models) {
     const path = join(root, `${architectureOf(config)}.gguf`)
     await exportGguf(path, executor, config, tokenizer, p => weights.get(p.name)!, { name: 'test' })
     using file = openGguf(path)
-    const model = await loadModel(file, executor)
+    const told: number[][] = [], model = await loadModel(file, executor, { onProgress: (...amounts) => void told.push(amounts) })
+    const all = file.tensors.reduce((n, { byteLength }) => n + byteLength, 0)
+    assert.deepEqual(told.map(([, of]) => of), told.map(() => all))
+    assert.ok(told.at(-1)![0] === all && told.every(([done], i) => i === 0 || done! >= told[i - 1]![0]!), 'what was read grows to all of it')
     assert.deepEqual({ ...model.config, dropout: 0, eps: 0 }, { ...config, dropout: 0, eps: 0 })
 
     const { plan, constants } = servingGraph(config, { rows: 4 * context, outputs: 4 * context, cacheRows: 128, sequences: 4 }, model.weights.form)
