@@ -5,7 +5,7 @@
 
 /** The longest match that is told apart. */
 export const LONGEST = 16
-/** Guessed tokens that come with the last token of an answer: kernels take rows in groups of four, and the fourth costs less than the second. */
+/** Guessed tokens that come with the last token of an answer: of four rows the last two cost hardly anything, and after eight kernels begin anew. */
 export const SHORT = 3
 export const LONG = 7
 /** How much a new outcome counts at least, and how many outcomes the first estimate stands for. */
