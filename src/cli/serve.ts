@@ -82,11 +82,14 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   if (config.inference.cores !== '') usableCores(config.inference.cores)
   const { path: model, pulled } = path === undefined ? { path: defaultModelPath(), pulled: undefined } : resolveModel(path)
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
-  let progress: Progress | undefined
+  let progress: Progress | undefined, saying: NodeJS.Timeout | undefined
   const onDigestProgress = (done: number, total: number): void => {
     progress ??= new Progress({ label: 'check the model', total, format: formatBytes })
     progress.update(done)
-    if (done === total) progress.clear()
+    if (done < total) return
+    progress.clear()
+    // A bar would be broken by lines of the log.
+    if (options.check !== true) saying ??= setTimeout(() => process.stderr.isTTY && process.stderr.write(`Loading the model (${formatBytes(total)}) ...\n`), 500)
   }
   if (options.check === true) {
     if (config.listen.tlsCert !== '') readTls(config.listen)
@@ -98,7 +101,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   const { state, modelName = pulled?.name } = options
   const server = await serve({
     model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
-  })
+  }).finally(() => clearTimeout(saying))
   stopOnSignals(server, options.grace)
   process.stderr.write(banner(server, config))
 }
