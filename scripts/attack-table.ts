@@ -137,7 +137,7 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
   { title: 'K. Side channels', attacks: [
     row('K1', 'Probing for others\' prompts by time or answer', 'what is kept of a prompt is found by keys of the same owner alone'),
     row('K2', 'Cache counts in usage', 'of what the same owner has left, no other\'s'),
-    row('K3', 'Sizes of a stream\'s events', '**remains**: the size of an event tells the length of its token; nothing pads it yet'),
+    row('K3', 'Sizes of a stream\'s events', 'events are filled up to one size, unless the client asks for the contrary; **remains**: when they come'),
     row('K4', 'Labels of metrics, routes that show what runs', 'no label holds what a client chose; there are no such routes'),
     row('K5', 'Addresses and paths in errors', 'none'),
     row('K6', 'Memory reused between requests', 'the same answer alone and in a crowd'),
