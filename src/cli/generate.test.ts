@@ -54,7 +54,7 @@ test('a wrong option, a prompt that is too long and a missing file are one clear
     verit(['generate', model, 'x', '--top-p', '2']), verit(['generate', model, 'x'.repeat(64)]), verit(['generate', join(folder, 'none.gguf'), 'x']),
   ])
   assert.deepEqual([option.status, long.status, missing.status], [2, 2, 2])
-  assert.match(option.err, /^verit: topP must be a number from 0 to 1\..*\[VERIT_REQUEST\]\n$/)
+  assert.match(option.err, /^error: option '--top-p <p>' argument '2' is invalid\. It must be a number from 0 to 1\.\n/)
   assert.match(long.err, /^verit: The prompt has 64 tokens.*\[VERIT_PROMPT_LENGTH\]\n$/)
   assert.match(missing.err, /^verit: There is no file.*\n$/)
 })

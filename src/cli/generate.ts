@@ -6,9 +6,8 @@ import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { printableJson } from '../lib/printable.ts'
 import { forTerminal } from './for-terminal.ts'
-import { modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
+import { modelOptions, openModel, requestOption, samplingOf, samplingOptions } from './open-model.ts'
 import type { ModelFlags, SamplingFlags } from './open-model.ts'
-import { numberOption } from './prepare.ts'
 
 interface Flags extends ModelFlags, SamplingFlags {
   prompt?: string
@@ -28,7 +27,7 @@ export function command(): Command {
     .option('-p, --prompt <text>', 'the prompt, where it could be taken for a file or an option')
     .option('--echo', 'print the prompt first')
     .option('--ignore-end-of-text', 'go on after the end-of-text token')
-    .option('--logprobs <n>', 'with --json: log probabilities of the tokens and of the n most probable, 0 to 20', numberOption)
+    .option('--logprobs <n>', 'with --json: log probabilities of the tokens and of the n most probable, 0 to 20', requestOption('logprobs'))
     .option('--json', 'print one JSON object at the end')
   return modelOptions(c).addHelpText('after', `
 Examples:

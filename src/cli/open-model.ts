@@ -1,6 +1,6 @@
 /** What the commands that run a model share: its options, and opening it. */
 import { existsSync } from 'node:fs'
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { loadModel } from '../engine/load.ts'
 import type { LoadOptions } from '../engine/load.ts'
@@ -53,12 +53,19 @@ export function modelOptions(c: Command): Command {
     ).choices(Object.keys(SPECULATION)))
 }
 
-/** Adds the options of sampling; their ranges are checked by the engine. */
+/** Reads a number of a request in its range, before a model is loaded for it. */
+export const requestOption = (key: keyof typeof requestNumbers) => (text: string): number => {
+  const { low, high, whole } = requestNumbers[key], n = numberOption(text)
+  if (n >= low && n <= high && (whole !== true || Number.isInteger(n))) return n
+  throw new InvalidArgumentError(`It must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}.`)
+}
+
+/** Adds the options of sampling. */
 export function samplingOptions(c: Command): Command {
   for (const [key, value, text] of SAMPLING) {
     const { fallback } = requestNumbers[key]
     const flag = key.replace(/[A-Z]/g, l => `-${l.toLowerCase()}`)
-    c.option(`--${flag} <${value}>`, key === 'seed' ? text : `${text} (default: ${fallback})`, numberOption)
+    c.option(`--${flag} <${value}>`, key === 'seed' ? text : `${text} (default: ${fallback})`, requestOption(key))
   }
   return c.addOption(new Option('--stop <text>', 'text that ends the answer; may be repeated').argParser(repeatedOption).default([], 'none'))
 }
