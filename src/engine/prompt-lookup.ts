@@ -28,7 +28,7 @@ export class PromptLookup {
   /** @param ids of the text; tokens that are added to the list are taken by `update`. @param most tokens that it can come to have */
   constructor(ids: readonly number[], most: number) {
     this.#ids = ids
-    this.#bits = Math.ceil(Math.log2(Math.min(Math.max(most, 64), MOST_SLOTS)))
+    this.#bits = 32 - Math.clz32(Math.min(Math.max(most, 64), MOST_SLOTS) - 1)
     this.#tables = ORDERS.map(() => new Int32Array(1 << this.#bits))
   }
 
