@@ -3,6 +3,8 @@ import { LONG, SHORT } from './guess-record.ts'
 
 /** Rows that cost hardly more than two. */
 const GROUP = SHORT + 1
+/** Answers of a step that has guesses, at most. */
+export const MOST_GUESSING = GROUP - 1
 /** Rows that a step with guesses has at most. */
 export const MOST_GUESSED_ROWS = LONG + 1
 
@@ -13,7 +15,7 @@ export const MOST_GUESSED_ROWS = LONG + 1
  */
 export function draftRows(wishes: readonly number[], rows: number, turn: number): number[] {
   const n = wishes.length, given = wishes.map(() => 0), wide = n === 1 || wishes.every(w => w === LONG)
-  let room = Math.min(n >= GROUP ? 0 : wide ? MOST_GUESSED_ROWS : GROUP, rows) - n
+  let room = Math.min(n > MOST_GUESSING ? 0 : wide ? MOST_GUESSED_ROWS : GROUP, rows) - n
   for (let i = turn, idle = 0; room > 0 && idle < n; i++) {
     const at = i % n
     if (given[at]! < wishes[at]!) {

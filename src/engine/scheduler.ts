@@ -6,7 +6,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
-import { draftRows } from './draft-rows.ts'
+import { MOST_GUESSING, draftRows } from './draft-rows.ts'
 import { neededLogits } from './needed-logits.ts'
 import type { PageCache } from './page-cache.ts'
 import type { Sequence } from './sequence.ts'
@@ -154,8 +154,8 @@ export class Scheduler {
     const ready = [...this.#active].filter(s => !s.paused), left = (s: Sequence): number => s.ids.length - s.evaluated
     const answers = ready.filter(s => left(s) === 1), prompts = ready.filter(s => left(s) > 1)
     const room = Math.min(this.#model.rows - answers.length, answers.length > 0 ? PROMPT_ROWS : Infinity)
-    const cost = this.#rowCost, alone = cost !== undefined && prompts.length === 0
-    const guessed = alone ? draftRows(answers.map(s => s.wish(cost)), this.#model.rows, this.#turn++) : []
+    const cost = this.#rowCost
+    const guessed = cost !== undefined && prompts.length === 0 && answers.length <= MOST_GUESSING ? draftRows(answers.map(s => s.wish(cost)), this.#model.rows, this.#turn++) : []
     return [...answers.map((sequence, i) => this.#part(sequence, 1, guessed[i])), ...this.#pieces(prompts, room, left)]
   }
 
