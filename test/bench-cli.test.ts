@@ -44,7 +44,7 @@ test('bench decode and prefill say in words what they found', async () => {
 test('wrong use of bench is told', async () => {
   for (const [problem, ...args] of [
     ['--tokens cannot be 0', 'decode', '--tokens', '0'], ['--tokens cannot be 65', 'prefill', '--shape', 'nano', '--tokens', '65'], ['--sequences cannot be 1.5', 'batch', '--shape', 'nano', '--sequences', '1.5'],
-    ['--head says something of a --shape', 'decode', '--head', 'f16'], ['--context cannot be 3', 'decode', '--shape', 'nano', '--tokens', '4', '--context', '3'], ['a q6_k head needs a multiple of 256', 'decode', '--shape', 'bitnet-nano', '--head', 'q6_k'],
+    ['--head says something of a --shape', 'decode', '--head', 'f16'], ['cannot be screened', 'decode', '--shape', 'bitnet-small', '--head-screen', 'on'], ['--context cannot be 3', 'decode', '--shape', 'nano', '--tokens', '4', '--context', '3'], ['a q6_k head needs a multiple of 256', 'decode', '--shape', 'bitnet-nano', '--head', 'q6_k'],
   ] as const) {
     const { status, err } = await verit('bench', ...args)
     assert.deepEqual([status, err.includes(problem)], [2, true], err)
