@@ -43,9 +43,9 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
   const onProgress = (done: number, total: number): void => (progress ??= new Progress({ label: 'load', total, format: formatBytes })).update(done)
   try {
     const gguf = new GgufFile(file)
+    const executor = made ?? openExecutor({ threads, instructionSet, packing, cores }) // what this machine cannot do is told before a large file is hashed
     const digest = known ?? await hashed(file)
     if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
-    const executor = made ?? openExecutor({ threads, instructionSet, packing, cores })
     const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: known === undefined ? onProgress : undefined })
     file.checkUnchanged()
     const { metadata } = gguf
