@@ -151,69 +151,96 @@ static void pack_half_rows(const uint16_t *const *w, const uint16_t *const *next
     }
 }
 
-/* one row of x by 32 rows of f16 */
-static void half_rows_1(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) {
+/* one row of x by 32 rows of f16, or 16 */
+INLINE void half_rows(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y, const int two) {
   v16 a = f_zero(), b = f_zero();
   for (int64_t k = 0; k < kk; k += 32) {
     float first[16 * 16], second[16 * 16];
     pairs_of_rows(w, k, next, first);
-    pairs_of_rows(w + 16, k, next + 16, second);
+    if (two) pairs_of_rows(w + 16, k, next + 16, second);
     for (int j = 0; j < 16; j++) {
-      v16 al, au, bl, bu;
-      widen_pairs(first + j * 16, &al, &au);
-      widen_pairs(second + j * 16, &bl, &bu);
+      v16 lower, upper;
       const v16 xl = f_set1(x[k + 2 * j]), xu = f_set1(x[k + 2 * j + 1]);
-      a = f_fma(xu, au, f_fma(xl, al, a));
-      b = f_fma(xu, bu, f_fma(xl, bl, b));
+      widen_pairs(first + j * 16, &lower, &upper);
+      a = f_fma(xu, upper, f_fma(xl, lower, a));
+      if (!two) continue;
+      widen_pairs(second + j * 16, &lower, &upper);
+      b = f_fma(xu, upper, f_fma(xl, lower, b));
     }
   }
   f_store(y, a);
-  f_store(y + 16, b);
+  if (two) f_store(y + 16, b);
 }
+static void half_rows_32(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) { half_rows(x, w, next, kk, y, 1); }
+static void half_rows_16(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) { half_rows(x, w, next, kk, y, 0); }
 
 enum { SCREEN_CHUNK = 512 }; /* outputs */
 static int64_t screenedMatmul_chunks(const op_t *o) { return (o->a[1] + SCREEN_CHUNK - 1) / SCREEN_CHUNK * (o->a[0] > 0); }
-static int64_t screenedMatmul_scratch(const op_t *o) { return 4 * (KC * PANEL + o->a[0] * PANEL); }
+static int64_t screenedMatmul_scratch(const op_t *o) { return 4 * (KC * PANEL + o->a[0] * PANEL) + o->a[0]; }
+/* which of `width` outputs a row wants; how many */
+static int64_t screen_wanted(const float *y, const float *errors, const float *limits, int64_t width, uint8_t *wanted) {
+  int64_t n = 0;
+  for (int64_t b = 0; b < width; b += 16) {
+    const int count = (int)at_most(width - b, 16);
+    float high[16];
+    f_store(high, f_add(f_load_n(y + b, count), screen_bound(errors + b * 2, limits)));
+    for (int i = 0; i < count; i++) n += wanted[b + i] = !(high[i] < limits[2]);
+  }
+  return n;
+}
+/* rows of w that are computed together, and those after them; beyond the end the last one again */
+typedef struct { const uint16_t *from[PANEL], *next[PANEL]; } screen_rows_t;
+static screen_rows_t screen_rows(const uint16_t *w, int64_t kk, const int32_t *list, int64_t i, int64_t n) {
+  screen_rows_t rows;
+  for (int64_t j = 0; j < PANEL; j++) {
+    rows.from[j] = w + list[at_most(i + j, n - 1)] * kk;
+    rows.next[j] = w + list[at_most(i + PANEL + j, n - 1)] * kk;
+  }
+  return rows;
+}
+/*
+ * A row of x that wants few outputs has them computed by itself. Those that want most of a chunk (log-probabilities are asked for, or limits say little) share the turning around of w.
+ */
 static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t rows = o->a[0], outputs = o->a[1], kk = o->a[2], o0 = chunk * SCREEN_CHUNK, width = at_most(SCREEN_CHUNK, outputs - o0);
   const float *x = o->in[0], *errors = (const float *)o->in[3] + o0 * 2, *limits = o->in[4], *y = (const float *)o->in[2] + o0;
   const uint16_t *w = (const uint16_t *)o->in[1] + o0 * kk;
   float *panel = (float *)scratch, *products = panel + KC * PANEL, *out = (float *)o->out[0] + o0;
-  /* outputs that one of the rows wants, in order */
-  uint8_t wanted[SCREEN_CHUNK] = {0};
+  uint8_t wanted[SCREEN_CHUNK], *most = (uint8_t *)(products + rows * PANEL);
   int32_t list[SCREEN_CHUNK];
-  int64_t n = 0;
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t b = 0; b < width; b += 16) {
-      const int count = (int)at_most(width - b, 16);
-      float high[16];
-      f_store(high, f_add(f_load_n(y + r * outputs + b, count), screen_bound(errors + b * 2, limits + r * 3)));
-      for (int i = 0; i < count; i++) wanted[b + i] |= !(high[i] < limits[r * 3 + 2]);
+  int64_t together = 0;
+  for (int64_t r = 0; r < rows; r++) together += most[r] = 2 * screen_wanted(y + r * outputs, errors, limits + r * 3, width, wanted) > width;
+  for (int64_t r = 0; r < rows; r++) {
+    if (together > 1 && most[r]) continue;
+    float *to = out + r * outputs;
+    int64_t n = 0;
+    screen_wanted(y + r * outputs, errors, limits + r * 3, width, wanted);
+    for (int64_t i = 0; i < width; i++) {
+      if (wanted[i]) list[n++] = (int32_t)i;
+      else to[i] = -INFINITY;
     }
-  for (int64_t i = 0; i < width; i++) {
-    if (wanted[i]) list[n++] = (int32_t)i;
-    else
-      for (int64_t r = 0; r < rows; r++) out[r * outputs + i] = -INFINITY;
+    for (int64_t i = 0; i < n; i += PANEL) {
+      const screen_rows_t part = screen_rows(w, kk, list, i, n);
+      (n - i > 16 ? half_rows_32 : half_rows_16)(x + r * kk, part.from, part.next, kk, products);
+      for (int64_t j = 0; j < at_most(n - i, PANEL); j++) to[list[i + j]] = products[j];
+    }
   }
-  for (int64_t i = 0; i < n; i += PANEL) {
-    const int64_t count = at_most(n - i, PANEL);
-    const uint16_t *from[PANEL], *next[PANEL];
-    for (int64_t j = 0; j < PANEL; j++) {
-      from[j] = w + list[at_most(i + j, n - 1)] * kk;
-      next[j] = w + list[at_most(i + PANEL + j, n - 1)] * kk;
-    }
-    if (rows == 1) half_rows_1(x, from, next, kk, products);
-    for (int64_t k0 = 0; rows > 1 && k0 < kk; k0 += KC) {
+  if (together < 2) return;
+  for (int64_t i = 0; i < width; i++) list[i] = (int32_t)i;
+  for (int64_t i = 0; i < width; i += PANEL) {
+    const screen_rows_t part = screen_rows(w, kk, list, i, width);
+    for (int64_t k0 = 0; k0 < kk; k0 += KC) {
       const int64_t nk = at_most(kk - k0, KC);
-      pack_half_rows(from, next, k0, nk, panel);
+      pack_half_rows(part.from, part.next, k0, nk, panel);
       outer((tile_t){.a = x + k0, .rs = kk, .cs = 1, .b = panel, .ldb = PANEL, .c = products, .ldc = PANEL, .k = nk}, rows, PANEL, k0 > 0);
     }
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t j = 0; j < count; j++) {
-        const int64_t at = list[i + j];
-        const float *e = errors + at / 16 * 32 + at % 16, *l = limits + r * 3, bound = e[0] * l[0] + e[16] * l[1];
-        out[r * outputs + at] = y[r * outputs + at] + bound < l[2] ? -INFINITY : products[r * PANEL + j];
-      }
+    for (int64_t r = 0; r < rows; r++) {
+      if (!most[r]) continue;
+      const int64_t count = at_most(width - i, PANEL);
+      float *to = out + r * outputs + i;
+      screen_wanted(y + r * outputs + i, errors + i * 2, limits + r * 3, count, wanted);
+      for (int64_t j = 0; j < count; j++) to[j] = wanted[j] ? products[r * PANEL + j] : -INFINITY;
+    }
   }
 }
 
