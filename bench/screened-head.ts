@@ -22,7 +22,7 @@ async function open(screen: boolean): Promise<{ model: ServingModel; ids: number
   using file = openGguf(path!)
   const { config, tokenizer, weights } = await loadModel(file, executor, { screen })
   if (screen && headForm(config, weights.form) !== 'screened') throw new Error('the head of this model is not screened: it is no f16, or its width is no multiple of 256')
-  const ids = text === undefined ? Array.from({ length: POSITIONS }, (_, i) => (i * 7919) % config.vocab) : [...tokenizer.encode(readFileSync(text, 'utf8').slice(0, 1 << 16)).slice(0, POSITIONS)]
+  const ids = text === undefined ? Array.from({ length: POSITIONS }, (_, i) => (i * 7919) % config.vocab) : Array.from(tokenizer.encode(readFileSync(text, 'utf8').slice(0, 1 << 16)).slice(0, POSITIONS))
   return { model: new ServingModel(executor, config, weights, { context: ids.length }), ids }
 }
 const screened = await open(true), whole = await open(false)

@@ -9,7 +9,7 @@ import { cacheSize } from './cache-size.ts'
 import type { CacheOptions } from './cache-size.ts'
 import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage } from './chat-format.ts'
-import { MOST_GUESSED_ROWS } from './draft-rows.ts'
+import { MOST_GUESSES } from './guess-room.ts'
 import { PageCache } from './page-cache.ts'
 import { checkRequest } from './request.ts'
 import type { GenerateRequest } from './request.ts'
@@ -75,7 +75,7 @@ export class Engine implements AsyncDisposable {
     this.tokenizer = tokenizer
     const weightBytes = parts.weights.bytes.byteLength, size = cacheSize(config, weightBytes, options)
     const cost = rowCost(executor.name, config.kind, options.speculate)
-    this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows, outputs: cost === undefined ? undefined : MOST_GUESSED_ROWS })
+    this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows, outputs: cost === undefined ? undefined : MOST_GUESSES + 1 })
     this.#cache = new PageCache(size.pages)
     this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64, cost)
     this.#chat = new ChatFormat(chatTemplate, tokenizer)

@@ -5,9 +5,6 @@
 
 /** The longest match that is told apart. */
 export const LONGEST = 16
-/** Guessed tokens that come with the last token of an answer: of four rows the last two cost hardly anything, and after eight kernels begin anew. */
-export const SHORT = 3
-export const LONG = 7
 /** How much a new outcome counts at least, and how many outcomes the first estimate stands for. */
 const NEWEST = 1 / 32
 const BEFORE = 8
@@ -26,16 +23,16 @@ export class GuessRecord {
   }
 
   /**
-   * How many to bring: 0, SHORT or LONG, whichever promises the most tokens for the time. Each right guess makes the match one longer.
+   * How many to bring: as many as promise the most tokens for the time. Each right guess makes the match one longer.
    * @param length of the match now. @param most that may be brought. @param rowCost time of one more row in a run, in runs of one row
    */
   worth(length: number, most: number, rowCost: number): number {
     let tokens = 1, likely = 1, best = 1, count = 0
-    for (let n = 1; n <= Math.min(most, LONG); n++) {
+    for (let n = 1; n <= most; n++) {
       likely *= this.#right[Math.min(length + n - 1, LONGEST)]!
       tokens += likely
       const speed = tokens / (1 + n * rowCost)
-      if ((n === SHORT || n === LONG) && speed > best) [best, count] = [speed, n]
+      if (speed > best) [best, count] = [speed, n]
     }
     return count
   }

@@ -6,14 +6,14 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
-import { MOST_GUESSING, draftRows } from './draft-rows.ts'
+import { guessRoom } from './guess-room.ts'
 import { neededLogits } from './needed-logits.ts'
 import type { PageCache } from './page-cache.ts'
 import type { Sequence } from './sequence.ts'
 import type { Row, ServingModel } from './serving-model.ts'
 
 /** Most rows of prompts in a step that also makes answers: a token of an answer waits for no more than these. */
-const PROMPT_ROWS = 32
+const PROMPT_ROWS = 16
 
 interface Part {
   readonly sequence: Sequence
@@ -30,7 +30,6 @@ export class Scheduler {
   #waiting = new Set<Sequence>()
   #running: Promise<void> | undefined
   #rowCost: number | undefined
-  #turn = 0
   #drafted = 0
   #accepted = 0
 
@@ -105,7 +104,14 @@ export class Scheduler {
     for (;;) {
       // Lets what waits for the event loop happen: cancellations, sockets.
       await setImmediate()
-      const batch = this.#batch()
+      let batch: Part[]
+      try {
+        batch = this.#batch()
+      } catch (e) {
+        const all = [...this.#active] // who comes in their place has done nothing wrong
+        for (const sequence of all) this.#fail(sequence, e)
+        continue
+      }
       if (batch.length === 0) {
         // Not a microtask later: what comes in between would not wake it.
         this.#running = undefined
@@ -154,9 +160,8 @@ export class Scheduler {
     const ready = [...this.#active].filter(s => !s.paused), left = (s: Sequence): number => s.ids.length - s.evaluated
     const answers = ready.filter(s => left(s) === 1), prompts = ready.filter(s => left(s) > 1)
     const room = Math.min(this.#model.rows - answers.length, answers.length > 0 ? PROMPT_ROWS : Infinity)
-    const cost = this.#rowCost
-    const guessed = cost !== undefined && prompts.length === 0 && answers.length <= MOST_GUESSING ? draftRows(answers.map(s => s.wish(cost)), this.#model.rows, this.#turn++) : []
-    return [...answers.map((sequence, i) => this.#part(sequence, 1, guessed[i])), ...this.#pieces(prompts, room, left)]
+    const guesses = prompts.length === 0 ? guessRoom(answers.length, this.#model.rows) : 0
+    return [...answers.map(sequence => this.#part(sequence, 1, guesses)), ...this.#pieces(prompts, room, left)]
   }
 
   /** Half of the room is for the prompt that came first, so that it gets on; the other half for those that have the least left, so that a short one need not wait for a long one. */
@@ -174,8 +179,9 @@ export class Scheduler {
     return [...shares].map(([sequence, rows]) => this.#part(sequence, rows))
   }
 
-  #part(sequence: Sequence, count: number, guessed = 0): Part {
-    const { ids, slot, evaluated: from } = sequence, pages = sequence.pages!, run = [...ids.slice(from, from + count), ...sequence.guess(guessed)]
+  #part(sequence: Sequence, count: number, guesses = 0): Part {
+    const { ids, slot, evaluated: from } = sequence, pages = sequence.pages!, cost = this.#rowCost
+    const run = [...ids.slice(from, from + count), ...cost === undefined || guesses === 0 ? [] : sequence.guess(guesses, cost)]
     pages.grow(from + run.length)
     this.#model.setPages(slot, pages.list)
     return {

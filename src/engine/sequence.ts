@@ -93,16 +93,10 @@ export class Sequence {
     if (this.request.maxTokens === 0) this.finish('length')
   }
 
-  /** How many guessed tokens it would bring along: such as can be chosen without its reader falling behind, in places that it was promised. @param rowCost see `rowCost` */
-  wish(rowCost: number): number {
-    this.#lookup ??= new PromptLookup(this.ids, this.mostPositions + 1)
-    if (!this.#lookup.update()) return 0
-    return this.#lookup.worth(Math.min(this.mostPositions - this.ids.length, BACKLOG - 1 - this.events.backlog), rowCost)
-  }
-
-  /** That many guessed tokens, no more than `wish` has said. */
-  guess(count: number): number[] {
-    return count === 0 ? [] : this.#lookup!.guess(count)
+  /** Guessed tokens that are worth being verified: such as can be chosen without its reader falling behind, in places that it was promised. @param rowCost see `rowCost` */
+  guess(most: number, rowCost: number): number[] {
+    const lookup = this.#lookup ??= new PromptLookup(this.ids, this.mostPositions + 1)
+    return lookup.update() ? lookup.guess(lookup.worth(Math.min(most, this.mostPositions - this.ids.length, BACKLOG - 1 - this.events.backlog), rowCost)) : []
   }
 
   /** Chooses the token after the last one. @param logits those of the last token */
