@@ -45,7 +45,7 @@ async function obey(message: ToRunner): Promise<void> {
   send({ type: 'locked', sandbox })
   const results: (number | string)[] = []
   for (const name of names) results.push(await attempts(native, { port, path, code })[name]!())
-  const info = { name: results.join(' '), architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1 }
+  const info = { name: results.join(' '), architecture: 'x', parameters: 1, vocabSize: 1, context: 9, modelContext: 9, executor: 'x', threads: 1 }
   send({ type: 'ready', info })
 }
 

@@ -8,13 +8,14 @@ import type { RunningServer } from '../server/serve.ts'
 
 const digits = (n: number): string => n.toLocaleString('en-US')
 
-export function banner({ url, modelId, model, trust, firstKey, exposed }: RunningServer, { listen }: ServerConfig): string {
-  const { parameters, context, executor, threads } = model.info
+export function banner({ url, modelId, model, trust, firstKey, exposed }: RunningServer, { listen, inference }: ServerConfig): string {
+  const { parameters, context, modelContext, executor, threads } = model.info
+  const less = inference.context !== 0 ? '' : inference.cacheMib === 0 ? ' (more with --context)' : ' (cache_mib has no room for more)'
   const key = firstKey?.key ?? '$VERIT_API_KEY'
   const secure = listen.tlsCert !== ''
   const lines = [
     '', `  Verit serves ${modelId} at ${url}`, '',
-    `  ${digits(parameters)} parameters, context ${digits(context)}, ${printable(executor)} on ${plural(threads, 'thread')}`,
+    `  ${digits(parameters)} parameters, context ${digits(context)}${context < modelContext ? ` of the model's ${digits(modelContext)}${less}` : ''}, ${printable(executor)} on ${plural(threads, 'thread')}`,
     `  ${model.digest}`,
     trust.by === 'signature' ? `  Signed by ${trust.signer}` : trust.by === 'digest' ? '  Trusted by its digest' : '  Not signed: nobody vouches for this model',
     `  Model process ${describeSandbox(model.info.sandbox)}`,

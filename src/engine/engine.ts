@@ -30,6 +30,8 @@ export interface ModelInfo {
   readonly vocabSize: number
   /** Positions of a sequence: prompt and answer. */
   readonly context: number
+  /** What the model itself allows: more than `context` where less was asked for, or the cache has no room for more. */
+  readonly modelContext: number
   /** SHA-256 of the file. */
   readonly digest: Digest
   /** 'native avx512', 'reference' and the like. */
@@ -81,7 +83,7 @@ export class Engine implements AsyncDisposable {
     this.#chat = new ChatFormat(chatTemplate, tokenizer)
     this.#ends = new Set([tokenizer.endOfText, ...parts.ends ?? []].filter(id => id !== undefined))
     this.info = {
-      name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab, context: this.#model.context,
+      name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab, context: this.#model.context, modelContext: config.context,
       digest: parts.digest, executor: executor.name, threads: executor.threads, ...(chatTemplate !== undefined && { chatTemplate }),
     }
   }

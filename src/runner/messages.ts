@@ -84,7 +84,7 @@ export type Sandbox = Static<typeof Sandbox>
 /** What a runner says of the model it has loaded. The gateway shows it and decides nothing by it. */
 const LoadedInfo = Type.Object({
   name: shortText, architecture: shortText, parameters: count, vocabSize: count,
-  context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
+  context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), modelContext: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
 }, closed)
 /** With what was locked before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }

@@ -22,7 +22,7 @@ import { Socket } from 'node:net'
 const socket = new Socket({ fd: 3 })
 const raw = bytes => socket.write(bytes)
 const send = m => { const b = Buffer.from(JSON.stringify(m)); const h = Buffer.alloc(4); h.writeUInt32LE(b.length); raw(Buffer.concat([h, b])) }
-const ready = { type: 'ready', info: { name: 'x', architecture: 'x', parameters: 1, vocabSize: 1, context: 9, executor: 'x', threads: 1 } }
+const ready = { type: 'ready', info: { name: 'x', architecture: 'x', parameters: 1, vocabSize: 1, context: 9, modelContext: 9, executor: 'x', threads: 1 } }
 const locked = { type: 'locked', sandbox: { native: false, noNewPrivs: false, landlock: 0, seccomp: false, codeRange: false, noRing: false, ownDescriptors: false, memoryBytes: 0 } }
 const end = id => ({ type: 'end', id, reason: 'stop', promptTokens: 1, completionTokens: 1, promptMs: 1, predictedMs: 1 })
 const start = id => ({ type: 'start', id, promptTokens: 1, cachedTokens: 0, seed: 1 })

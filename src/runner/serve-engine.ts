@@ -99,8 +99,8 @@ class Session {
       await this.#deliver({ type: 'locked', sandbox })
       if (message.requireSandbox === true) requireLock(sandbox)
       const engine = this.#engine = await load()
-      const { name, architecture, parameters, vocabSize, context, executor, threads } = engine.info
-      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, executor, threads } })
+      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads } = engine.info
+      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads } })
     } catch (e) {
       await this.#send({ type: 'failed', ...failureOf(e) })
     }
