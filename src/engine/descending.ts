@@ -45,6 +45,31 @@ export function largestIndices(values: Float32Array | Float64Array, count: numbe
   return heap.sort((a, b) => (values[a] === values[b] ? a - b : values[a]! > values[b]! ? -1 : 1))
 }
 
+/**
+ * The same for logits, as they come; a NaN is found wherever it is.
+ * @returns the indices, or undefined where a value is NaN
+ */
+export function largestLogits(logits: Float32Array, count: number): Int32Array | undefined {
+  const n = Math.min(count, logits.length), heap = new Int32Array(n)
+  for (let i = 0; i < n; i++) {
+    if (logits[i]! !== logits[i]!) return undefined
+    heap[i] = i
+  }
+  for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, n, i, logits, -1)
+  for (let i = n; (i = above(logits, i, logits[heap[0]!]!)) < logits.length; i++) {
+    if (logits[i]! !== logits[i]!) return undefined
+    heap[0] = i
+    sink(heap, n, 0, logits, -1)
+  }
+  return heap.sort((a, b) => (logits[a] === logits[b] ? a - b : logits[a]! > logits[b]! ? -1 : 1))
+}
+
+/** The first index from `from` on whose value is above `least`, or NaN. On its own, so that it is compiled for this alone: it sees nearly all of the vocabulary. */
+function above(values: Float32Array, from: number, least: number): number {
+  while (from < values.length && values[from]! <= least) from++
+  return from
+}
+
 /** Moves the element at i down to its place. @param sign 1: the first of the order goes up, -1: the last */
 function sink(heap: Int32Array, n: number, i: number, values: Float32Array | Float64Array, sign: 1 | -1): void {
   const before = (a: number, b: number): boolean => {

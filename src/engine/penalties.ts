@@ -11,6 +11,9 @@ export interface Penalties {
   readonly frequencyPenalty: number
 }
 
+/** Whether any of them can change a score. */
+export const penalizes = (p: Penalties): boolean => (p.repetitionPenalty !== 1 && p.repetitionWindow > 0) || p.presencePenalty !== 0 || p.frequencyPenalty !== 0
+
 /** Applies repetition, then frequency and presence together. @param promptTokens where the answer begins in `ids` */
 export function penalize(scores: Float64Array, ids: readonly number[], promptTokens: number, p: Penalties): void {
   if (p.repetitionPenalty !== 1 && p.repetitionWindow > 0) {

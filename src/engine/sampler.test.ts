@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { expCore } from '../lib/functions.ts'
 import { Philox } from '../lib/philox.ts'
-import { Descending, largestIndices } from './descending.ts'
+import { Descending, largestIndices, largestLogits } from './descending.ts'
 import { logprobsOf } from './logprobs.ts'
 import { Sampler } from './sampler.ts'
 import type { SamplingOptions } from './sampler.ts'
@@ -113,4 +113,12 @@ test('log probabilities are those of the softmax, the best first', () => {
     assert.deepEqual(top.map(t => t.id), [...largestIndices(logits, 3)])
     for (const t of top) assert.ok(Math.abs(t.logprob - Math.log(Math.exp(logits[t.id]!) / total)) < 1e-9)
   }))
+})
+
+test('the largest logits are those of the other search, and a NaN is found wherever it is', () => {
+  const value = fc.oneof({ weight: 20, arbitrary: fc.constantFrom(-Infinity, -1, -0, 0, 0.5, 3) }, fc.float({ noNaN: true }), fc.constant(NaN))
+  fc.assert(fc.property(fc.array(value, { minLength: 1, maxLength: 50 }), fc.integer({ min: 1, max: 60 }), (values, count) => {
+    const logits = Float32Array.from(values)
+    assert.deepEqual(largestLogits(logits, count), values.some(Number.isNaN) ? undefined : largestIndices(logits, count))
+  }), { numRuns: 1000 })
 })

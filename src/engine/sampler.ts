@@ -5,8 +5,8 @@
 import { VeritError } from '../lib/errors.ts'
 import { expCore } from '../lib/functions.ts'
 import { Philox, purpose } from '../lib/philox.ts'
-import { Descending, largestIndices } from './descending.ts'
-import { penalize } from './penalties.ts'
+import { Descending, largestIndices, largestLogits } from './descending.ts'
+import { penalize, penalizes } from './penalties.ts'
 import type { Penalties } from './penalties.ts'
 
 export interface SamplingOptions extends Penalties {
@@ -55,19 +55,26 @@ export class Sampler {
    * @throws VeritError VERIT_LOGITS
    */
   choose(logits: Float32Array, ids: readonly number[], promptTokens: number): number {
-    const { temperature, topK, topP, minP } = this.#options
+    const { temperature, topK } = this.#options, limit = temperature === 0 ? 1 : topK === 0 ? logits.length : Math.min(topK, logits.length)
+    if (limit < logits.length && !penalizes(this.#options)) {
+      const kept = largestLogits(logits, limit), max = kept === undefined ? NaN : logits[kept[0]!]!
+      if (!Number.isFinite(max)) largest(logits) // says what is wrong
+      return temperature === 0 ? kept![0]! : this.#draw(kept!.sort(), Float64Array.from(kept!, id => logits[id]!), max, ids.length)
+    }
     if (this.#scores.length !== logits.length) this.#scores = new Float64Array(logits.length)
     const scores = this.#scores
     scores.set(logits)
     penalize(scores, ids, promptTokens, this.#options)
     const max = largest(scores)
     if (temperature === 0) return scores.indexOf(max)
+    const kept = limit < scores.length ? largestIndices(scores, limit).sort() : undefined
+    return this.#draw(kept, kept ? Float64Array.from(kept, id => scores[id]!) : scores, max, ids.length)
+  }
 
-    const limit = topK === 0 ? scores.length : Math.min(topK, scores.length)
-    /** Candidates by ascending id, with their probabilities times a constant. */
-    let kept: Int32Array | undefined
-    if (limit < scores.length) kept = largestIndices(scores, limit).sort()
-    const score = kept ? Float64Array.from(kept, id => scores[id]!) : scores
+  /** @param kept the candidates by ascending id; undefined: all. @param score theirs. @param max the largest. @param position of the token to be chosen */
+  #draw(kept: Int32Array | undefined, score: Float64Array, max: number, position: number): number {
+    const { temperature, topP, minP } = this.#options
+    /** Probabilities times a constant. */
     const weight = score.map(x => expNegative((x - max) / temperature))
     let alive: Int32Array | undefined
     if (topP < 1) alive = nucleus(new Descending(score), weight, topP * sum(weight)).sort()
@@ -78,7 +85,7 @@ export class Sampler {
       const w = weight[alive ? alive[c]! : c]!
       if (w >= low) total += w
     }
-    const target = this.#random.uniform(ids.length) * total
+    const target = this.#random.uniform(position) * total
     let sofar = 0
     let last = 0
     for (let c = 0; c < candidates; c++) {
