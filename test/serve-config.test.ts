@@ -100,6 +100,7 @@ test('what computes is chosen in the file, and flags come after it; cores that t
   for (const [args, pattern] of [
     [['--cores', '8000'], /no processor 8000.*VERIT_USAGE|on Linux only.*VERIT_USAGE/], [['--cores', '1-0'], /must be processors as the system numbers them/],
     [['--packing', 'tight'], /must be one of "auto", "base3", "two-bit"/], [['--instruction-set', 'mmx'], /must be one of "auto", "avx512"/], [['--threads', '1025'], /from 0 to 1,024/],
+    [['--instruction-set', process.arch === 'arm64' ? 'avx512' : 'neon'], /cannot run the instruction set/],
   ] as const) {
     const { status, stderr } = verit([...args, '--check', '--allow-unsigned'])
     assert.deepEqual([status, pattern.test(stderr)], [2, true], stderr)
