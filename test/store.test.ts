@@ -16,6 +16,7 @@ import type { Credential, NewKeyOptions } from '../src/store/key-store.ts'
 import { openStore } from '../src/store/open-store.ts'
 import type { OutboxEvent, Reservation, Store } from '../src/store/store.ts'
 import { signingSecret } from '../src/trust/signing-secret.ts'
+import { makeCertificate } from './certificates.ts'
 import { startPostgres } from './postgres.ts'
 import type { Postgres } from './postgres.ts'
 
