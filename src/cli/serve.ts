@@ -1,7 +1,6 @@
 /** `verit serve`: an HTTP server with OpenAI's API for one model. */
 import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
-import { openExecutor } from '../exec/index.ts'
 import { resolveModel } from '../hub/resolve-model.ts'
 import { usableCores } from '../lib/cores.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
@@ -93,7 +92,9 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     if (options.check !== true) saying ??= setTimeout(() => process.stderr.isTTY && process.stderr.write(`Loading the model (${formatBytes(total)}) ...\n`), 500)
   }
   if (options.check === true) {
-    openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 }) // refuses a set that this machine lacks
+    // Refuses a set of instructions that this machine lacks. Only here: the gateway has no kernels.
+    const { openExecutor } = await import('../exec/index.ts')
+    openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 })
     if (config.listen.tlsCert !== '') readTls(config.listen)
     if (path !== undefined) await askTrust({ path: model, pulled, onDigestProgress }, config.trust, options.state)
     return void process.stdout.write(`${options.config ?? 'The configuration'} is good${path === undefined ? '' : `, and ${printable(path)} may be served`}; nothing was started.\n`)
