@@ -12,6 +12,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { spread } from '../src/engine/benchmark.ts'
 import type { GenerateRequest } from '../src/engine/engine.ts'
+import { MOST_GUESSES, guessRoom } from '../src/engine/guess-room.ts'
 import { loadModel } from '../src/engine/load.ts'
 import { PromptLookup } from '../src/engine/prompt-lookup.ts'
 import { rowCost } from '../src/engine/row-cost.ts'
@@ -73,12 +74,12 @@ async function rows(model: ServingModel): Promise<void> {
 
 /** The text from `from` on, as the scheduler would have it come. */
 async function replay(model: ServingModel, text: readonly number[], from: number, guessing: boolean): Promise<Pass> {
-  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, model.config.kind, guessing)
+  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, model.config.kind, guessing), room = guessRoom(1, model.rows)
   const start = performance.now(), used = processorTime()
   let drafted = 0, accepted = 0
   while (ids.length < text.length) {
     while (!lookup.update());
-    const first = ids.length - 1, guess = cost === undefined ? [] : lookup.guess(lookup.worth(text.length - ids.length - 1, cost))
+    const first = ids.length - 1, guess = cost === undefined ? [] : lookup.guess(lookup.worth(Math.min(room, text.length - ids.length - 1), cost))
     await model.run([ids[first]!, ...guess].map((id, i): Row => ({ id, position: first + i, slot: 0, wanted: true })))
     let right = 0
     while (right < guess.length && guess[right] === text[ids.length + right]) right++
@@ -99,7 +100,7 @@ async function replays(): Promise<void> {
   const tokenizer = readTokenizer(file.name, file.metadata), encode = (text: string): number[] => [...tokenizer.encode(text)]
   const config = modelOfShape('bitnet-2b4t')
   const weights = await randomWeights(executor, config, { embedding: 'q6', ternary: executor.ternary })
-  using model = new ServingModel(executor, config, weights, { context: 1024, outputs: 8 })
+  using model = new ServingModel(executor, config, weights, { context: 1024, outputs: 1 + MOST_GUESSES })
   print(`bitnet-2b4t, ${executor.name}, threads: ${executor.threads}; prompts of ${PROMPT} tokens`)
   await rows(model)
   const code = encode(source.slice(source.indexOf('export class'))).slice(0, PROMPT)
