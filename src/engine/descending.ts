@@ -1,44 +1,19 @@
 /** The order of tokens by value: the largest first, equal ones by the lower index. In parts, for a vocabulary is long and the part that matters short. */
 
-/** Gives the indices of a vector in that order, one at a time: n steps to begin, log n for each. The values hold no NaN and must not change. */
-export class Descending {
-  #values: Float32Array | Float64Array
-  /** A heap, the first of the order at its root. */
-  #heap: Int32Array
-  #left: number
-
-  constructor(values: Float32Array | Float64Array) {
-    this.#values = values
-    this.#heap = new Int32Array(values.length)
-    for (let i = 0; i < values.length; i++) this.#heap[i] = i
-    this.#left = values.length
-    for (let i = (this.#left >> 1) - 1; i >= 0; i--) sink(this.#heap, this.#left, i, values, 1)
-  }
-
-  /** The next index, or -1 after the last. */
-  next(): number {
-    if (this.#left === 0) return -1
-    const index = this.#heap[0]!
-    this.#heap[0] = this.#heap[--this.#left]!
-    sink(this.#heap, this.#left, 0, this.#values, 1)
-    return index
-  }
-}
-
 /** The first `count` indices in that order; for a small count little more than one pass. */
 export function largestIndices(values: Float32Array | Float64Array, count: number): Int32Array {
   const n = Math.min(count, values.length)
   /** The last of the order at its root: the one to beat. */
   const heap = new Int32Array(n)
   for (let i = 0; i < n; i++) heap[i] = i
-  for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, n, i, values, -1)
+  for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, n, i, values)
   if (n > 0) {
     let least = values[heap[0]!]!
     // An equal value with a higher index comes later.
     for (let i = n; i < values.length; i++) {
       if (values[i]! <= least) continue
       heap[0] = i
-      sink(heap, n, 0, values, -1)
+      sink(heap, n, 0, values)
       least = values[heap[0]]!
     }
   }
@@ -55,11 +30,11 @@ export function largestLogits(logits: Float32Array, count: number): Int32Array |
     if (logits[i]! !== logits[i]!) return undefined
     heap[i] = i
   }
-  for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, n, i, logits, -1)
+  for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, n, i, logits)
   for (let i = n; (i = above(logits, i, logits[heap[0]!]!)) < logits.length; i++) {
     if (logits[i]! !== logits[i]!) return undefined
     heap[0] = i
-    sink(heap, n, 0, logits, -1)
+    sink(heap, n, 0, logits)
   }
   return heap.sort((a, b) => (logits[a] === logits[b] ? a - b : logits[a]! > logits[b]! ? -1 : 1))
 }
@@ -70,18 +45,15 @@ function above(values: Float32Array, from: number, least: number): number {
   return from
 }
 
-/** Moves the element at i down to its place. @param sign 1: the first of the order goes up, -1: the last */
-function sink(heap: Int32Array, n: number, i: number, values: Float32Array | Float64Array, sign: 1 | -1): void {
-  const before = (a: number, b: number): boolean => {
-    const difference = values[a]! - values[b]!
-    return difference === 0 || difference !== difference ? sign * (b - a) > 0 : sign * difference > 0
-  }
+/** Moves the element at i down to its place in a heap with the last of the order at its root. */
+function sink(heap: Int32Array, n: number, i: number, values: Float32Array | Float64Array): void {
+  const later = (a: number, b: number): boolean => (values[a] === values[b] ? a > b : values[a]! < values[b]!)
   const moved = heap[i]!
   for (;;) {
     let child = 2 * i + 1
     if (child >= n) break
-    if (child + 1 < n && before(heap[child + 1]!, heap[child]!)) child++
-    if (!before(heap[child]!, moved)) break
+    if (child + 1 < n && later(heap[child + 1]!, heap[child]!)) child++
+    if (!later(heap[child]!, moved)) break
     heap[i] = heap[child]!
     i = child
   }

@@ -1,7 +1,7 @@
 /** Log probabilities of tokens, in nats, under the model's own distribution: before penalties, temperature and filters. */
 import { logCore } from '../lib/functions.ts'
-import { largestIndices } from './descending.ts'
-import { expNegative, largest } from './sampler.ts'
+import { bestLogits } from './best-logits.ts'
+import { sumOfWeights } from './weights.ts'
 
 export interface Logprobs {
   /** Of the chosen token. */
@@ -13,12 +13,11 @@ export interface Logprobs {
 /**
  * log p(id) = (x[id] - max) - log(sum of e^(x - max)), in f64, summed by ascending id.
  * @param count tokens in `top`
+ * @throws VeritError VERIT_LOGITS
  */
 export function logprobsOf(logits: Float32Array, id: number, count: number): Logprobs {
-  const max = largest(logits)
-  let total = 0
-  for (let i = 0; i < logits.length; i++) total += expNegative(logits[i]! - max)
-  const log = logCore(total)
+  const best = bestLogits(logits, Math.max(count, 1)), max = logits[best[0]!]!
+  const log = logCore(sumOfWeights(logits, max))
   const of = (i: number): number => Math.max(logits[i]! - max - log, -Number.MAX_VALUE)
-  return { logprob: of(id), top: Array.from(largestIndices(logits, count), i => ({ id: i, logprob: of(i) })) }
+  return { logprob: of(id), top: Array.from(best.subarray(0, count), i => ({ id: i, logprob: of(i) })) }
 }

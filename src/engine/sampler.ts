@@ -2,12 +2,13 @@
  * Chooses the next token from logits. The order of the steps and of every sum is fixed (docs/generation.md) and the random number depends on the
  * seed and the token's position alone, so a choice can be repeated anywhere and by anyone who has the logits.
  */
-import { VeritError } from '../lib/errors.ts'
-import { expCore } from '../lib/functions.ts'
 import { Philox, purpose } from '../lib/philox.ts'
-import { Descending, largestIndices, largestLogits } from './descending.ts'
+import { bestLogits, largest } from './best-logits.ts'
+import { largestIndices } from './descending.ts'
+import { keepNucleus } from './nucleus.ts'
 import { penalize, penalizes } from './penalties.ts'
 import type { Penalties } from './penalties.ts'
+import { dropBelow, weigh } from './weights.ts'
 
 export interface SamplingOptions extends Penalties {
   /** 0 takes the largest logit (the lowest id of equal ones); otherwise logits are divided by it. */
@@ -22,26 +23,13 @@ export interface SamplingOptions extends Penalties {
   readonly seed: number
 }
 
-/** e^x for x <= 0, and 0 where that is below 1e-300. */
-export const expNegative = (x: number): number => (x < -690 ? 0 : expCore(x))
-
-/** The largest element; an error when one is NaN or none is finite: the model's weights are then of no use. */
-export function largest(logits: Float32Array | Float64Array): number {
-  let max = -Infinity
-  for (let i = 0; i < logits.length; i++) {
-    const x = logits[i]!
-    if (x !== x) throw new VeritError('VERIT_LOGITS', { problem: 'a logit is not a number' })
-    if (x > max) max = x
-  }
-  if (!Number.isFinite(max)) throw new VeritError('VERIT_LOGITS', { problem: `the largest logit is ${max}` })
-  return max
-}
+/** Room for the whole vocabulary, of all samplers: between two choices nothing in it is needed. */
+let scratch = [new Float64Array(0), new Float64Array(0)] as const
 
 /** Draws the tokens of one sequence. Remembers nothing: every choice follows from the arguments. */
 export class Sampler {
   #options: SamplingOptions
   #random: Philox
-  #scores = new Float64Array(0)
 
   constructor(options: SamplingOptions) {
     this.#options = options
@@ -57,62 +45,47 @@ export class Sampler {
   choose(logits: Float32Array, ids: readonly number[], promptTokens: number): number {
     const { temperature, topK } = this.#options, limit = temperature === 0 ? 1 : topK === 0 ? logits.length : Math.min(topK, logits.length)
     if (limit < logits.length && !penalizes(this.#options)) {
-      const kept = largestLogits(logits, limit), max = kept === undefined ? NaN : logits[kept[0]!]!
-      if (!Number.isFinite(max)) largest(logits) // says what is wrong
-      return temperature === 0 ? kept![0]! : this.#draw(kept!.sort(), Float64Array.from(kept!, id => logits[id]!), max, ids.length)
+      const kept = bestLogits(logits, limit), best = kept[0]!
+      return temperature === 0 ? best : this.#draw(pick(logits, kept.sort()), new Float64Array(limit), logits[best]!, ids.length, kept)
     }
-    if (this.#scores.length !== logits.length) this.#scores = new Float64Array(logits.length)
-    const scores = this.#scores
+    if (scratch[0].length !== logits.length) scratch = [new Float64Array(logits.length), new Float64Array(logits.length)]
+    const [scores, weights] = scratch
     scores.set(logits)
     penalize(scores, ids, promptTokens, this.#options)
     const max = largest(scores)
     if (temperature === 0) return scores.indexOf(max)
-    const kept = limit < scores.length ? largestIndices(scores, limit).sort() : undefined
-    return this.#draw(kept, kept ? Float64Array.from(kept, id => scores[id]!) : scores, max, ids.length)
+    if (limit === scores.length) return this.#draw(scores, weights, max, ids.length)
+    const kept = largestIndices(scores, limit).sort()
+    return this.#draw(pick(scores, kept), new Float64Array(limit), max, ids.length, kept)
   }
 
-  /** @param kept the candidates by ascending id; undefined: all. @param score theirs. @param max the largest. @param position of the token to be chosen */
-  #draw(kept: Int32Array | undefined, score: Float64Array, max: number, position: number): number {
+  /**
+   * @param score of the candidates, by ascending id
+   * @param weight room for as many
+   * @param max the largest score
+   * @param position of the token to be chosen
+   * @param kept the candidates; default: all tokens
+   */
+  #draw(score: Float64Array, weight: Float64Array, max: number, position: number, kept?: Int32Array): number {
     const { temperature, topP, minP } = this.#options
-    /** Probabilities times a constant. */
-    const weight = score.map(x => expNegative((x - max) / temperature))
-    let alive: Int32Array | undefined
-    if (topP < 1) alive = nucleus(new Descending(score), weight, topP * sum(weight)).sort()
-    const low = minP // the largest weight is 1
-    let total = 0
-    const candidates = alive?.length ?? weight.length
-    for (let c = 0; c < candidates; c++) {
-      const w = weight[alive ? alive[c]! : c]!
-      if (w >= low) total += w
-    }
+    let total = weigh(score, weight, max, temperature)
+    if (topP < 1) keepNucleus({ score, weight, max, temperature, total }, topP)
+    if (topP < 1 || minP > 0) total = dropBelow(weight, minP) // the largest weight is 1
     const target = this.#random.uniform(position) * total
     let sofar = 0
     let last = 0
-    for (let c = 0; c < candidates; c++) {
-      const at = alive ? alive[c]! : c
-      if (weight[at]! < low || weight[at] === 0) continue
-      sofar += weight[at]!
-      last = kept ? kept[at]! : at
+    for (let i = 0; i < weight.length; i++) {
+      if (weight[i] === 0) continue
+      sofar += weight[i]!
+      last = i
       if (sofar > target) break
     }
-    return last
+    return kept ? kept[last]! : last
   }
 }
 
-/** The first elements of an order that weigh `enough`. */
-function nucleus(order: Descending, weight: Float64Array, enough: number): Int32Array {
-  const taken: number[] = []
-  let sofar = 0
-  for (let c = order.next(); c >= 0; c = order.next()) {
-    taken.push(c)
-    sofar += weight[c]!
-    if (sofar >= enough) break
-  }
-  return Int32Array.from(taken)
-}
-
-function sum(values: Float64Array): number {
-  let total = 0
-  for (let i = 0; i < values.length; i++) total += values[i]!
-  return total
+function pick(values: Float32Array | Float64Array, indices: Int32Array): Float64Array {
+  const picked = new Float64Array(indices.length)
+  for (let i = 0; i < indices.length; i++) picked[i] = values[indices[i]!]!
+  return picked
 }

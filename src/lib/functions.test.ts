@@ -27,3 +27,11 @@ test('special values are as the contract says', () => {
   assert.deepEqual([tanh32(10), tanh32(-20), tanh32(-0), tanh32(-0.01) < 0], [1, -1, -0, true])
   assert.deepEqual([sin32(0), sin32(-0), cos32(0), sin32(2 ** 21), cos32(-Infinity)], [0, -0, 1, NaN, NaN])
 })
+
+test('expCore is, to the bit, the polynomial of the contract, term by term', () => {
+  const coefficients = Array.from({ length: 11 }, (_, k) => 1 / Array.from({ length: k }, (_, i) => i + 1).reduce((f, i) => f * i, 1))
+  for (let i = -40000; i <= 40000; i++) {
+    const x = i * 0.01749, n = (x * 1.4426950408889634 + 6755399441055744) - 6755399441055744, r = x - n * 0.6931471805599453
+    assert.equal(expCore(x), coefficients.reduceRight((p, c) => p * r + c) * 2 ** n, `${x}`)
+  }
+})
