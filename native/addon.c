@@ -116,21 +116,25 @@ static void unmap(napi_env env, void *data, void *hint) {
 #endif
 }
 
+/* allocate(bytes, whether perhaps only parts of it will be used): pages of 2 MiB make large memory faster, but the first byte of each takes all of it */
 static napi_value allocate(napi_env env, napi_callback_info info) {
-  size_t argc = 1;
-  napi_value argv[1], result;
+  size_t argc = 2;
+  napi_value argv[2], result;
   double bytes;
+  bool sparse;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 1 || napi_get_value_double(env, argv[0], &bytes) != napi_ok || !(bytes >= 0 && bytes < 1e15)) return fail(env, "VERIT_INTERNAL", "allocate: size");
+  if (argc < 2 || napi_get_value_double(env, argv[0], &bytes) != napi_ok || !(bytes >= 0 && bytes < 1e15)) return fail(env, "VERIT_INTERNAL", "allocate: size");
+  CHECK(napi_get_value_bool(env, argv[1], &sparse), "allocate: sparse");
   size_t size = (size_t)round_up((int64_t)at_least((int64_t)bytes, 64), 4096);
 #if defined(_WIN32)
+  (void)sparse;
   void *data = calloc(size, 1);
   if (!data) return fail(env, "VERIT_MEMORY", "out of memory");
 #else
   void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) return fail(env, "VERIT_MEMORY", "out of memory");
 #ifdef MADV_HUGEPAGE
-  if (size >= (4u << 20)) madvise(data, size, MADV_HUGEPAGE);
+  if (size >= (4u << 20)) madvise(data, size, sparse ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
 #endif
 #endif
   if (napi_create_external_arraybuffer(env, data, (size_t)bytes, unmap, (void *)(intptr_t)size, &result) != napi_ok) {

@@ -29,13 +29,13 @@ const native = openExecutor({ threads: 1 })
 const small = (bytes: number): void => assert.ok(bytes <= LARGEST, `a buffer of ${bytes} bytes`)
 const executor: Executor = {
   ...native,
-  allocate(bytes) {
+  allocate(bytes, sparse) {
     small(bytes)
-    return native.allocate(bytes)
+    return native.allocate(bytes, sparse)
   },
-  load(plan) {
+  load(plan, sparse) {
     small(plan.bufferBytes[0]!)
-    return native.load(plan)
+    return native.load(plan, sparse)
   },
 }
 

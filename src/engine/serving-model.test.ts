@@ -11,6 +11,7 @@ import type { ModelConfig } from '../model/config.ts'
 import { batchInputs, trainingGraph } from '../model/graphs.ts'
 import { initialWeights } from '../model/initialise.ts'
 import { loadModel } from '../model/load-gguf.ts'
+import { randomWeights } from '../model/random-weights.ts'
 import { writeRandomModel } from './random-model.ts'
 import { ServingModel } from './serving-model.ts'
 
@@ -69,3 +70,14 @@ for (const [kind, config] of Object.entries(models)) {
     }
   })
 }
+
+test('of a cache and an arena for many long sequences, a short one takes little', { skip: process.platform !== 'linux' || openExecutor().name === 'reference' }, async () => {
+  const config = parseModelConfig({ kind: 'bitnet', layers: 24, hidden: 256, heads: 4, kvHeads: 4, ffn: 512, context: 4096, vocab: 4096 }), executor = openExecutor({ threads: 1 })
+  const weights = await randomWeights(executor, config, { embedding: 'f16', ternary: executor.ternary })
+  const before = process.memoryUsage.rss()
+  using model = new ServingModel(executor, config, weights, { slots: 64, pages: 1024 })
+  model.setPages(0, [0])
+  await model.run([{ id: 1, position: 0, slot: 0, wanted: true }])
+  // 48 buffers of 16 MiB: with large pages it would be 96 MiB.
+  assert.ok(process.memoryUsage.rss() < before + 48 * 2 ** 20)
+})

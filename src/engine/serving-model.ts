@@ -61,7 +61,7 @@ export class ServingModel {
     const cacheRows = PAGE_ROWS * (options.pages ?? this.#tables.length)
     const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.#outputs, cacheRows, sequences: this.slots, context: this.context }, weights.form)
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
-    this.#plan = executor.load(plan)
+    this.#plan = executor.load(plan, true)
     this.#logits = this.#memory.f32('logits')
     // A model without positions of one kind or another has no such input: its numbers go nowhere.
     const input = (name: string): Int32Array => (this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows))

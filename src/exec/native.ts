@@ -30,7 +30,7 @@ interface Addon {
   readonly instructionSets: readonly InstructionSet[]
   /** Whether the processor looks bytes up in registers (AVX-512 VBMI). */
   readonly vbmi: boolean
-  allocate(bytes: number): ArrayBuffer
+  allocate(bytes: number, sparse: boolean): ArrayBuffer
   /** Has the system make the first `bytes` of what `allocate` gave ready for use, on a thread of Node's; where it cannot, they come as they are used. */
   populate(memory: ArrayBuffer, bytes: number): void
   /** @param cores numbers of processors, of which thread i runs on the one at i modulo their number alone; none: where the system puts it */
@@ -113,14 +113,14 @@ class NativePlan implements LoadedPlan {
   #arena: ArrayBuffer | undefined
   #last: Promise<void> = Promise.resolve()
 
-  constructor(native: Addon, pool: object, set: string, plan: Plan) {
+  constructor(native: Addon, pool: object, set: string, plan: Plan, sparse: boolean) {
     this.plan = plan
     this.#addon = native
     this.#pool = pool
     try {
       this.#handle = native.createPlan(set, encode(plan, native.ops), Float64Array.from(plan.tensors.flatMap(t => [t.buffer, t.offset, t.bytes])),
         Float64Array.from(plan.bufferBytes), Int32Array.from(symbols, s => plan.limits[s]))
-      this.#arena = native.allocate(plan.bufferBytes[0]!)
+      this.#arena = native.allocate(plan.bufferBytes[0]!, sparse)
     } catch (e) {
       if (VeritError.is(e)) throw e
       translate(e)
@@ -189,13 +189,13 @@ export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptio
     name: `native ${isa}`,
     threads: count,
     ternary: isa === 'avx512' && native.vbmi ? 'base3' : 'two-bit',
-    allocate(bytes) {
+    allocate(bytes, sparse = false) {
       try {
-        return native.allocate(bytes)
+        return native.allocate(bytes, sparse)
       } catch (e) {
         return translate(e)
       }
     },
-    load: plan => new NativePlan(native, pool, isa, plan),
+    load: (plan, sparse = false) => new NativePlan(native, pool, isa, plan, sparse),
   }
 }

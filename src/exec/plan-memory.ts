@@ -1,4 +1,7 @@
-/** The buffers of one plan, allocated as long as the plan wants them (whole multiples of 64 bytes), with typed views to fill and read them. */
+/**
+ * The buffers of one plan, allocated as long as the plan wants them (whole multiples of 64 bytes), with typed views to fill and read them. They are as long as the largest run needs, and
+ * caches as the longest sequences: most of it is never touched, and takes no memory.
+ */
 import { invariant } from '../lib/errors.ts'
 import type { Executor, Plan } from './plan.ts'
 
@@ -17,7 +20,7 @@ export class PlanMemory {
     plan.buffers.forEach((name, b) => {
       if (b === 0) return
       const given = shared[name]
-      const bytes = this.buffers[name] = given ?? new Uint8Array(executor.allocate(plan.bufferBytes[b]!))
+      const bytes = this.buffers[name] = given ?? new Uint8Array(executor.allocate(plan.bufferBytes[b]!, true))
       const value = values[name]
       if (given === undefined && value !== undefined) bytes.set(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
     })

@@ -60,7 +60,11 @@ export interface Executor {
   readonly threads: number
   /** How ternary weights are packed best for it: five to a byte, or four. Results do not depend on it. */
   readonly ternary: 'base3' | 'two-bit'
-  /** Zeroed memory, 64-byte aligned where the executor cares; it may be longer. */
-  allocate(bytes: number): ArrayBuffer
-  load(plan: Plan): LoadedPlan
+  /**
+   * Zeroed memory, 64-byte aligned where the executor cares; it may be longer.
+   * @param sparse whether perhaps only parts of it will be used: then it takes memory in the system's small pages, as they are touched. Default false: in large ones where there are any
+   */
+  allocate(bytes: number, sparse?: boolean): ArrayBuffer
+  /** @param sparse of the arena, as in `allocate`: for a plan whose runs mostly are much smaller than its limits */
+  load(plan: Plan, sparse?: boolean): LoadedPlan
 }

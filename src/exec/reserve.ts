@@ -19,7 +19,7 @@ export class Reserve {
     this.#ready = Math.floor(fileBytes * READY)
     const native = process.platform === 'linux' && fileBytes >= LEAST && this.#ready <= free / 2 ? addon() : undefined
     try {
-      this.#memory = native?.allocate(Math.floor(fileBytes * MOST))
+      this.#memory = native?.allocate(Math.floor(fileBytes * MOST), false)
       if (this.#memory !== undefined) native!.populate(this.#memory, this.#ready)
     } catch {
       this.#memory = undefined // the limits of this process, perhaps: it is for speed alone

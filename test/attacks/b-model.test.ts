@@ -55,7 +55,7 @@ function changed(kind: 'gpt' | 'bitnet', change: (parts: Parts) => void): Buffer
 async function refused(expected: RegExp, kind: 'gpt' | 'bitnet', change: (parts: Parts) => void): Promise<void> {
   const allocated: number[] = []
   const file = parseGguf(changed(kind, change), 'x.gguf')
-  await assert.rejects(loadModel(file, { ...executor, allocate: bytes => (allocated.push(bytes), executor.allocate(bytes)) }), (e: unknown) => {
+  await assert.rejects(loadModel(file, { ...executor, allocate: (bytes, sparse) => (allocated.push(bytes), executor.allocate(bytes, sparse)) }), (e: unknown) => {
     assert.ok(VeritError.is(e) && e.code !== 'VERIT_INTERNAL', String(e))
     assert.match(e.message, expected)
     return true
