@@ -8,6 +8,7 @@ import { byteSpelling, unspell } from './bytes.ts'
 import { PairIndex } from './pairs.ts'
 import { pretokenizer } from './pretokenizer.ts'
 import type { PretokenizerName } from './pretokenizer.ts'
+import { TokenBytes } from './token-bytes.ts'
 
 /** Token types, numbered as in GGUF's `tokenizer.ggml.token_type`. */
 export const NORMAL = 1
@@ -44,13 +45,12 @@ const MAX_SPECIAL_CHARACTERS = 1 << 18
 export interface CheckedParts {
   tokens: readonly string[]
   tokenTypes: readonly number[]
-  merges: readonly string[]
   pretokenizer: PretokenizerName
   /** Bytes of each token. */
-  bytes: Uint8Array[]
+  bytes: TokenBytes
   /** Id of each token by its spelling. */
   ids: Map<string, number>
-  /** Merges by rank, and the token each makes. */
+  /** Merges by rank, as ids, and the token each makes. */
   pairs: PairIndex
   results: Int32Array
   endOfText: number | undefined
@@ -95,7 +95,7 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
   if (merges.length > MAX_MERGES) refuse(`it has ${merges.length} merges, where ${MAX_MERGES} are allowed`)
 
   const ids = new Map<string, number>()
-  const bytes: Uint8Array[] = []
+  const bytes = new TokenBytes(tokens.length)
   let characters = true
   let specials = 0, specialCharacters = 0
   for (let id = 0; id < tokens.length; id++) {
@@ -156,5 +156,5 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
     refuse(`its begin-of-text token ${beginOfText} is not one of its ${tokens.length} tokens`)
   }
   if (parts.addsBegin === true && beginOfText === undefined) refuse('it wants a token before each text, and names none')
-  return { tokens, tokenTypes, merges, pretokenizer: name, bytes, ids, pairs, results, endOfText, beginOfText, addsBegin: parts.addsBegin === true }
+  return { tokens, tokenTypes, pretokenizer: name, bytes, ids, pairs, results, endOfText, beginOfText, addsBegin: parts.addsBegin === true }
 }

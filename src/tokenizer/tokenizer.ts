@@ -64,12 +64,13 @@ export class Tokenizer implements TextTokenizer {
 
   /** The canonical text of tokenizer.json. */
   toJSON(): string {
-    return partsToJson(this.#parts)
+    return partsToJson(this.toParts())
   }
 
   /** The parts, as GGUF stores them; `fromParts` gives back an equal tokenizer. */
   toParts(): TokenizerParts & { pretokenizer: PretokenizerName } {
-    const { tokens, tokenTypes, merges, endOfText, beginOfText, addsBegin, pretokenizer } = this.#parts
+    const { tokens, tokenTypes, pairs, endOfText, beginOfText, addsBegin, pretokenizer } = this.#parts
+    const merges = Array.from({ length: pairs.size }, (_, rank) => `${tokens[pairs.left(rank)]} ${tokens[pairs.right(rank)]}`)
     return { tokens, tokenTypes, merges, endOfText, beginOfText, addsBegin, pretokenizer }
   }
 
@@ -109,7 +110,7 @@ export class Tokenizer implements TextTokenizer {
 
   /** Bytes of a token: what it adds to a decoded text; of a special token, its name in UTF-8. The caller must not change them. */
   tokenBytes(id: number): Uint8Array {
-    const bytes = this.#parts.bytes[id]
+    const bytes = this.#parts.bytes.at(id)
     if (bytes === undefined) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: this.vocabSize })
     return bytes
   }
@@ -243,7 +244,7 @@ export class Tokenizer implements TextTokenizer {
     let at = 0
     for (let i = 0; i < ids.length; i++) {
       if (skip && this.isSpecial(ids[i]!)) continue
-      const bytes = this.#parts.bytes[ids[i]!]!
+      const bytes = this.#parts.bytes.at(ids[i]!)!
       all.set(bytes, at)
       at += bytes.length
     }
