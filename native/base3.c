@@ -34,8 +34,6 @@ static inline __attribute__((always_inline)) BASE3_TARGET __m512i lookup_four(co
 }
 static inline __attribute__((always_inline)) BASE3_TARGET __m512i lookup_fifth(const lookup_t *t, __m512i v) { return _mm512_permutex2var_epi8(t->e, _mm512_srli_epi16(v, 1), t->f); }
 
-enum { STREAM_AHEAD = 4096 }; /* bytes that are asked for early: the row kernel waits for memory and nothing else */
-
 /* one row of x by a block of 16 outputs: ten sums, so that no product waits for the one before */
 static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t length, const uint8_t *t) {
   const lookup_t tables = lookup_load();

@@ -1,49 +1,42 @@
 /*
- * A head of 8-bit weights (ggml's Q8_0), src/ops/eight-bit.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256 bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. x has 14 bits in two
- * int8 (sixbit.c), so a group of 16 is an integer below 2^24, exact in f32; the factor of 32 weights counts for both of their groups.
+ * A head of 8-bit weights (ggml's Q8_0), src/ops/eight-bit.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256 bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. Rows of x: fine.c;
+ * the factor of 32 weights counts for both of their groups.
  */
-INLINE void eight_body(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const uint16_t *d, float *y, int64_t ldy, const int rows, int last) {
-  v16 acc[4], w = f_zero();
-#pragma GCC unroll 4
+typedef struct {
+  const uint8_t *codes;
+  const uint16_t *d;
+  float *y;
+  int64_t ldy;
+} eight_t;
+/* 16 outputs of `rows` rows */
+INLINE void eight_body(const fine_t *x, eight_t w, const int rows, int last) {
+  v16 acc[FINE_ROWS], factor = f_zero();
+#pragma GCC unroll 8
   for (int r = 0; r < rows; r++) acc[r] = f_zero();
-  for (int64_t g = 0; g < k / 16; g++, codes += 256) {
+  for (int64_t g = 0; g < x->groups; g++, w.codes += 256) {
     if (g % 2 == 0) {
-      w = f_load_half(d);
-      d += 16;
+      factor = f_load_half(w.d);
+      w.d += 16;
     }
-    const v16i c0 = i_load(codes), c1 = i_load(codes + 64), c2 = i_load(codes + 128), c3 = i_load(codes + 192);
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) {
-      const int8_t *high = q + 2 * r * k + g * 16, *low = high + k;
-      const v16i a = i_dot8(i_dot8(i_dot8(i_dot8(i_zero(), c0, i_set4(high)), c1, i_set4(high + 4)), c2, i_set4(high + 8)), c3, i_set4(high + 12));
-      const v16i b = i_dot8(i_dot8(i_dot8(i_dot8(i_zero(), c0, i_set4(low)), c1, i_set4(low + 4)), c2, i_set4(low + 8)), c3, i_set4(low + 12));
-      acc[r] = f_fma(w, i_join(a, b, (int32_t)(128u * (uint32_t)sum[r * (k / 16) + g])), acc[r]);
-    }
+    for (int line = 0; line < 256; line += 64) __builtin_prefetch(w.codes + FINE_AHEAD + line);
+    const v16i c[4] = {i_load(w.codes), i_load(w.codes + 64), i_load(w.codes + 128), i_load(w.codes + 192)};
+    fine_group(acc, factor, c, x->q + g * rows * 32, x->sum + g * rows, 8, rows);
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < rows; r++) f_store_n(y + r * ldy, f_mul(acc[r], f_set1(scale[r])), last);
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++) f_store_n(w.y + r * w.ldy, f_mul(acc[r], f_set1(x->scale[r])), last);
 }
-#define EIGHT(R) \
-  static void eight_##R(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const uint16_t *d, float *y, int64_t ldy, int last) { \
-    eight_body(q, k, sum, scale, codes, d, y, ldy, R, last); \
-  }
-EIGHT(1)
-EIGHT(2)
-EIGHT(3)
-EIGHT(4)
-static void (*const EIGHT_ROWS[])(const int8_t *, int64_t, const int32_t *, const float *, const uint8_t *, const uint16_t *, float *, int64_t, int) = {NULL, eight_1, eight_2, eight_3, eight_4};
+FINE_KERNELS(eight)
 
-enum { EIGHT_BLOCKS = 64 }; /* blocks of 16 outputs in a chunk */
-static int64_t eightBitMatmul_chunks(const op_t *o) { return (o->a[1] + 16 * EIGHT_BLOCKS - 1) / (16 * EIGHT_BLOCKS) * (o->a[0] > 0); }
 static void eightBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  (void)scratch;
-  const int64_t n = o->a[0], outputs = o->a[1], k = o->a[2], groups = k / 16, b1 = at_most((chunk + 1) * EIGHT_BLOCKS, (outputs + 15) / 16);
-  for (int64_t b = chunk * EIGHT_BLOCKS; b < b1; b++)
-    for (int64_t r = 0, step; r < n; r += step) {
-      step = at_most(n - r, 4);
-      EIGHT_ROWS[step]((const int8_t *)o->in[0] + 2 * r * k, k, (const int32_t *)o->in[2] + r * groups, (const float *)o->in[1] + r, (const uint8_t *)o->in[3] + b * groups * 256,
-                                      (const uint16_t *)o->in[4] + b * groups * 8, (float *)o->out[0] + r * outputs + b * 16, outputs, (int)at_most(outputs - b * 16, 16));
+  const int64_t n = o->a[0], outputs = o->a[1], k = o->a[2], b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
+  for (int64_t r = 0, rows; r < n; r += rows) {
+    rows = at_most(n - r, FINE_ROWS);
+    const fine_t x = fine_rows(o, r, rows, scratch);
+    for (int64_t b = chunk * FINE_CHUNK; b < b1; b++) {
+      const eight_t w = {.codes = (const uint8_t *)o->in[3] + b * k * 16, .d = (const uint16_t *)o->in[4] + b * (k / 2), .y = (float *)o->out[0] + r * outputs + b * 16, .ldy = outputs};
+      eight_kernels[rows](&x, w, (int)at_most(outputs - b * 16, 16));
     }
+  }
 }
 
 static void eightBitRows_run(const op_t *o, int64_t chunk, char *scratch) {

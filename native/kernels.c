@@ -11,6 +11,7 @@
 #include "ternary.c"
 #include "base3.c"
 #include "repack.c"
+#include "fine.c"
 #include "sixbit.c"
 #include "eightbit.c"
 #include "screen.c"
@@ -60,7 +61,7 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_panelRows] = ONE(row_chunks, panelRows_run),
     [OP_ternaryMatmulBase3] = {.phases = {{ternaryMatmul_chunks, ternaryMatmulBase3_run}}, .scratch = ternaryMatmulBase3_scratch},
     [OP_quantizeFine] = ONE(row_chunks, quantizeFine_run),
-    [OP_sixBitMatmul] = ONE(sixBitMatmul_chunks, sixBitMatmul_run),
+    [OP_sixBitMatmul] = {.phases = {{fineMatmul_chunks, sixBitMatmul_run}}, .scratch = fineMatmul_scratch},
     [OP_sixBitRows] = ONE(row_chunks, sixBitRows_run),
     [OP_repackSixBit] = ONE(block16_chunks, repackSixBit_run),
     [OP_screenSixBit] = ONE(block16_chunks, screenSixBit_run),
@@ -69,7 +70,7 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_halfRows] = ONE(row_chunks, halfRows_run),
     [OP_readProbe] = ONE(readProbe_chunks, readProbe_run),
     [OP_dotProbe] = ONE(dotProbe_chunks, dotProbe_run),
-    [OP_eightBitMatmul] = ONE(eightBitMatmul_chunks, eightBitMatmul_run),
+    [OP_eightBitMatmul] = {.phases = {{fineMatmul_chunks, eightBitMatmul_run}}, .scratch = fineMatmul_scratch},
     [OP_eightBitRows] = ONE(row_chunks, eightBitRows_run),
     [OP_repackEightBit] = ONE(block16_chunks, repackEightBit_run),
     [OP_squareSum] = ONE(squareSum_chunks, squareSum_run),

@@ -8,7 +8,8 @@
  *   f_add f_sub f_mul f_div f_sqrt f_fma f_max f_min f_abs f_neg
  *   f_gt f_nan f_select (m16 masks)                            f_hsum f_hmax: the tree 8-4-2-1
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
- *   f_store_i8 (round to nearest even, 16 int8), i_zero i_load i_store i_set4 i_dot i_codes i_six i_join i_to_f_minus
+ *   f_store_i8 (round to nearest even, 16 int8), i_zero i_add i_load i_store i_set4 i_dot i_dot8 i_codes i_six i_to_f_minus
+ *   i_join (but AVX-512), p_zero p_dot p_add and PART_INPUTS (where sums of 16 bits pay)
  *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators
  */
 #ifndef VERIT_SIMD_H
@@ -38,6 +39,14 @@ INLINE float half_1(uint16_t h) {
 #include "simd_neon.h"
 #else
 #include "simd_portable.h"
+#endif
+
+#ifndef PART_INPUTS /* sums of products with codes of two bits have 32 bits from the start */
+#define PART_INPUTS (INT64_MAX / 2)
+typedef v16i v16p;
+#define p_zero i_zero
+#define p_dot i_dot
+#define p_add(acc, part) (part)
 #endif
 
 /* max over lanes and sum over lanes of n elements, rule R2 */

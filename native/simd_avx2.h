@@ -2,6 +2,7 @@
 #include "simd_x86.h"
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
+#define TERNARY_BLOCKS 1
 
 typedef struct { __m256 a, b; } v16;
 typedef struct { __m256i a, b; } v16i;
@@ -98,6 +99,22 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.a, q.a), one)),
                 _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.b, q.b), one))};
 }
+/* sums of products in 16 bits; of codes of two bits those of 16 * 16 inputs fit: at most 32512, at least -32768 */
+#define PART_INPUTS 256
+typedef v16i v16p;
+INLINE v16p p_zero(void) { return i_zero(); }
+/* the instruction itself: the compiler would add up products before it adds them to the sums, and has no registers left for that */
+INLINE __m256i add_word(__m256i x, __m256i y) {
+  __asm__("vpaddw %1, %0, %0" : "+x"(x) : "x"(y));
+  return x;
+}
+INLINE v16p p_dot(v16p acc, v16i codes, v16i q) {
+  return (v16p){add_word(acc.a, _mm256_maddubs_epi16(codes.a, q.a)), add_word(acc.b, _mm256_maddubs_epi16(codes.b, q.b))};
+}
+INLINE v16i p_add(v16i acc, v16p part) {
+  __m256i one = _mm256_set1_epi16(1);
+  return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(part.a, one)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(part.b, one))};
+}
 /* the same with codes of 8 bits, in parts of 7 and 1: a pair is at most 2 * 127 * 128 */
 INLINE v16i i_dot8(v16i acc, v16i codes, v16i q) {
   const __m256i low = _mm256_set1_epi8(127), one = _mm256_set1_epi8(1);
@@ -114,6 +131,11 @@ INLINE v16 i_join(v16i a, v16i b, int32_t c) {
   const __m256i x = _mm256_set1_epi32(c);
   return (v16){_mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.a, 7), _mm256_sub_epi32(b.a, x))), _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.b, 7), _mm256_sub_epi32(b.b, x)))};
 }
+/* 128 * a + b - c */
+INLINE __m256 join_parts(__m256i a, __m256i b, __m256i c) {
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_add_epi32(_mm256_madd_epi16(a, _mm256_set1_epi16(128)), _mm256_madd_epi16(b, _mm256_set1_epi16(1))), c));
+}
+INLINE v16 p_join(v16p a, v16p b, int32_t c) { return (v16){join_parts(a.a, b.a, _mm256_set1_epi32(c)), join_parts(a.b, b.b, _mm256_set1_epi32(c))}; }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
   __m256i s = _mm256_set1_epi32(sum);
   return (v16){_mm256_cvtepi32_ps(_mm256_sub_epi32(acc.a, s)), _mm256_cvtepi32_ps(_mm256_sub_epi32(acc.b, s))};

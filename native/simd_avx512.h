@@ -2,6 +2,7 @@
 #include "simd_x86.h"
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
+#define TERNARY_BLOCKS 2
 
 typedef __m512 v16;
 typedef __m512i v16i;
@@ -67,6 +68,7 @@ INLINE void f_store_i8(int8_t *p, v16 v) { _mm_storeu_si128((__m128i *)p, _mm512
 INLINE v16 i8_to_f(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
 INLINE void i_store(void *p, v16i v) { _mm512_storeu_si512(p, v); }
 INLINE v16i i_zero(void) { return _mm512_setzero_si512(); }
+INLINE v16i i_add(v16i a, v16i b) { return _mm512_add_epi32(a, b); }
 INLINE v16i i_load(const void *p) { return _mm512_loadu_si512(p); }
 /* bits 2s, 2s+1 of every byte: codes 0, 1, 2 of k-group s */
 #define i_codes(w, s) _mm512_and_si512(_mm512_srli_epi32(w, 2 * (s)), _mm512_set1_epi8(3))
@@ -85,7 +87,6 @@ INLINE v16i i_six(v16i l, v16i h, const int s) {
   return _mm512_and_si512(_mm512_ternarylogic_epi32(_mm512_set1_epi8(15), low, high, 0xca), _mm512_set1_epi8(63));
 }
 /* 128 a + b - c */
-INLINE v16 i_join(v16i a, v16i b, int32_t c) { return _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a, 7), _mm512_sub_epi32(b, _mm512_set1_epi32(c)))); }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { return _mm512_cvtepi32_ps(_mm512_sub_epi32(acc, _mm512_set1_epi32(sum))); }
 
 /* dst[k][j] = src[j][k], 16 x 16: exchange 32-bit neighbours, 64-bit pairs, then 128-bit quarters twice */

@@ -2,6 +2,7 @@
 #include <arm_neon.h>
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
+#define TERNARY_BLOCKS 1
 
 typedef struct { float32x4_t r[4]; } v16;
 typedef struct { int32x4_t r[4]; } v16i;
@@ -81,6 +82,7 @@ INLINE v16 i8_to_f(const int8_t *p) {
 }
 INLINE void i_store(void *p, v16i v) { EACH4 vst1q_s32((int32_t *)p + 4 * j, v.r[j]); }
 INLINE v16i i_zero(void) { v16i v; EACH4 v.r[j] = vdupq_n_s32(0); return v; }
+INLINE v16i i_add(v16i a, v16i b) { EACH4 a.r[j] = vaddq_s32(a.r[j], b.r[j]); return a; }
 INLINE v16i i_load(const void *p) { v16i v; EACH4 v.r[j] = vld1q_s32((const int32_t *)p + 4 * j); return v; }
 INLINE v16i i_codes(v16i w, int s) {
   EACH4 w.r[j] = vandq_s32(vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(w.r[j]), vdupq_n_s32(-2 * s))), vdupq_n_s32(0x03030303));

@@ -5,6 +5,7 @@
  */
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
+#define TERNARY_BLOCKS 1
 
 typedef struct { float v[16]; } v16;
 typedef struct { int32_t v[16]; } v16i;
@@ -78,6 +79,7 @@ INLINE void f_store_i8(int8_t *p, v16 v) { EACH p[j] = (int8_t)((v.v[j] + 125829
 INLINE v16 i8_to_f(const int8_t *p) { v16 r; EACH r.v[j] = (float)p[j]; return r; }
 INLINE void i_store(void *p, v16i v) { memcpy(p, &v, 64); }
 INLINE v16i i_zero(void) { v16i r = {{0}}; return r; }
+INLINE v16i i_add(v16i a, v16i b) { EACH a.v[j] = (int32_t)((uint32_t)a.v[j] + (uint32_t)b.v[j]); return a; }
 INLINE v16i i_load(const void *p) { v16i r; memcpy(&r, p, 64); return r; }
 INLINE v16i i_codes(v16i w, int s) { EACH w.v[j] = (int32_t)(((uint32_t)w.v[j] >> (2 * s)) & 0x03030303u); return w; }
 INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); v16i r; EACH r.v[j] = x; return r; }

@@ -1,87 +1,46 @@
 /*
  * A head of 6-bit weights (ggml's Q6_K), src/ops/six-bit.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes: two vectors of low nibbles (inputs 0-3 | 4-7,
- * 8-11 | 12-15), one of the upper two bits. x has 14 bits in two int8, so a group of 16 is an integer below 2^24, exact in f32.
+ * 8-11 | 12-15), one of the upper two bits. Rows of x: fine.c.
  */
-enum { FINE = 8191 };
-static void quantizeFine_run(const op_t *o, int64_t chunk, char *scratch) {
-  (void)scratch;
-  const int64_t k = o->a[1], k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
-  for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * k;
-    int8_t *high = (int8_t *)o->out[0] + 2 * r * k16, *low = high + k16;
-    float l[16];
-    for (int j = 0; j < 16; j++) l[j] = -INFINITY;
-    for (int64_t i = 0; i < k; i++) {
-      const float m = fabsf(x[i]);
-      l[i & 15] = l[i & 15] > m ? l[i & 15] : m;
-    }
-    const float m = f_hmax(f_load(l)), a = m > 1e-5f ? m : 1e-5f, s = (float)FINE / a;
-    for (int64_t g = 0; g < k16 / 16; g++) {
-      int32_t sum = 0;
-      for (int64_t i = g * 16; i < g * 16 + 16; i++) {
-        float y = i < k ? x[i] * s : 0.0f;
-        y = y != y ? 0.0f : y > FINE ? FINE : y < -FINE ? -FINE : y;
-        const int32_t v = (int32_t)((y + 12582912.0f) - 12582912.0f), rest = ((v + 64) & 127) - 64; /* 1.5 * 2^23 rounds to nearest even */
-        high[i] = (int8_t)((v - rest) / 128);
-        low[i] = (int8_t)rest;
-        sum += v;
-      }
-      ((int32_t *)o->out[2])[r * (k16 / 16) + g] = sum;
-    }
-    ((float *)o->out[1])[r] = a / (float)FINE;
-  }
-}
-
-enum { SIX_AHEAD = 4096 }; /* bytes that are asked for early */
-
+typedef struct {
+  const uint8_t *codes;
+  const int8_t *s;
+  const float *d;
+  float *y;
+  int64_t ldy;
+} six_t;
 /* 16 outputs of `rows` rows */
-INLINE void six_body(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, const int rows, int last) {
-  v16 acc[4], factor = f_zero();
-#pragma GCC unroll 4
+INLINE void six_body(const fine_t *x, six_t w, const int rows, int last) {
+  v16 acc[FINE_ROWS], factor = f_zero();
+#pragma GCC unroll 8
   for (int r = 0; r < rows; r++) acc[r] = f_zero();
-  for (int64_t g = 0; g < k / 16; g++, codes += 192, s += 16) {
+  for (int64_t g = 0; g < x->groups; g++, w.codes += 192, w.s += 16) {
     if (g % 16 == 0) {
-      factor = f_load(d);
-      d += 16;
+      factor = f_load(w.d);
+      w.d += 16;
     }
-    for (int line = 0; line < 192; line += 64) __builtin_prefetch(codes + SIX_AHEAD + line);
-    __builtin_prefetch(s + SIX_AHEAD / 8);
-    const v16i l0 = i_load(codes), l1 = i_load(codes + 64), h = i_load(codes + 128);
-    const v16i c0 = i_six(l0, h, 0), c1 = i_six(l0, h, 1), c2 = i_six(l1, h, 2), c3 = i_six(l1, h, 3);
-    const v16 w = f_mul(factor, i8_to_f(s));
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) {
-      const int8_t *high = q + 2 * r * k + g * 16, *low = high + k;
-      const v16i a = i_dot(i_dot(i_dot(i_dot(i_zero(), c0, i_set4(high)), c1, i_set4(high + 4)), c2, i_set4(high + 8)), c3, i_set4(high + 12));
-      const v16i b = i_dot(i_dot(i_dot(i_dot(i_zero(), c0, i_set4(low)), c1, i_set4(low + 4)), c2, i_set4(low + 8)), c3, i_set4(low + 12));
-      acc[r] = f_fma(w, i_join(a, b, (int32_t)(32u * (uint32_t)sum[r * (k / 16) + g])), acc[r]);
-    }
+    for (int line = 0; line < 192; line += 64) __builtin_prefetch(w.codes + FINE_AHEAD + line);
+    __builtin_prefetch(w.s + FINE_AHEAD / 8);
+    const v16i l0 = i_load(w.codes), l1 = i_load(w.codes + 64), h = i_load(w.codes + 128);
+    const v16i c[4] = {i_six(l0, h, 0), i_six(l0, h, 1), i_six(l1, h, 2), i_six(l1, h, 3)};
+    fine_group(acc, f_mul(factor, i8_to_f(w.s)), c, x->q + g * rows * 32, x->sum + g * rows, 6, rows);
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < rows; r++) f_store_n(y + r * ldy, f_mul(acc[r], f_set1(scale[r])), last);
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++) f_store_n(w.y + r * w.ldy, f_mul(acc[r], f_set1(x->scale[r])), last);
 }
-#define SIX(R) \
-  static void six_##R(const int8_t *q, int64_t k, const int32_t *sum, const float *scale, const uint8_t *codes, const int8_t *s, const float *d, float *y, int64_t ldy, int last) { \
-    six_body(q, k, sum, scale, codes, s, d, y, ldy, R, last); \
-  }
-SIX(1)
-SIX(2)
-SIX(3)
-SIX(4)
-static void (*const SIX_ROWS[])(const int8_t *, int64_t, const int32_t *, const float *, const uint8_t *, const int8_t *, const float *, float *, int64_t, int) = {NULL, six_1, six_2, six_3, six_4};
+FINE_KERNELS(six)
 
-enum { SIX_BLOCKS = 64 }; /* blocks of 16 outputs in a chunk */
-static int64_t sixBitMatmul_chunks(const op_t *o) { return (o->a[1] + 16 * SIX_BLOCKS - 1) / (16 * SIX_BLOCKS) * (o->a[0] > 0); }
 static void sixBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  (void)scratch;
-  const int64_t n = o->a[0], outputs = o->a[1], k = o->a[2], groups = k / 16, b1 = at_most((chunk + 1) * SIX_BLOCKS, (outputs + 15) / 16);
-  for (int64_t b = chunk * SIX_BLOCKS; b < b1; b++)
-    for (int64_t r = 0, step; r < n; r += step) {
-      step = at_most(n - r, 4);
-      SIX_ROWS[step]((const int8_t *)o->in[0] + 2 * r * k, k, (const int32_t *)o->in[2] + r * groups, (const float *)o->in[1] + r, (const uint8_t *)o->in[3] + b * groups * 192,
-                                  (const int8_t *)o->in[4] + b * groups * 16, (const float *)o->in[5] + b * groups, (float *)o->out[0] + r * outputs + b * 16, outputs,
-                                  (int)at_most(outputs - b * 16, 16));
+  const int64_t n = o->a[0], outputs = o->a[1], groups = o->a[2] / 16, b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
+  for (int64_t r = 0, rows; r < n; r += rows) {
+    rows = at_most(n - r, FINE_ROWS);
+    const fine_t x = fine_rows(o, r, rows, scratch);
+    for (int64_t b = chunk * FINE_CHUNK; b < b1; b++) {
+      const six_t w = {.codes = (const uint8_t *)o->in[3] + b * groups * 192, .s = (const int8_t *)o->in[4] + b * groups * 16, .d = (const float *)o->in[5] + b * groups,
+                       .y = (float *)o->out[0] + r * outputs + b * 16, .ldy = outputs};
+      six_kernels[rows](&x, w, (int)at_most(outputs - b * 16, 16));
     }
+  }
 }
 
 static void sixBitRows_run(const op_t *o, int64_t chunk, char *scratch) {

@@ -118,7 +118,7 @@ INLINE void ternary_store(const ternary_t *x, int r, int b, v16i acc, int n) {
 
 /* rows x (blocks * 16) outputs; the last block `last` lanes wide */
 INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, int last) {
-  v16i acc[TILE_ROWS][2];
+  v16i acc[TILE_ROWS][TERNARY_BLOCKS];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
@@ -128,30 +128,44 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
 #pragma GCC unroll 4
   for (int g = 0; g < (rows + 2) / 3; g++) q[g] = x->q + 3 * g * k16;
   const uint8_t *t0 = x->t, *t1 = t0 + (blocks > 1 ? k16 * 4 : 0);
-  for (int64_t k = 0; k < k16; k += 16, t0 += 64, t1 += 64) {
-    const v16i w0 = i_load(t0), w1 = i_load(t1);
+  for (int64_t k = 0, end; k < k16; k = end) {
+    v16p part[TILE_ROWS][TERNARY_BLOCKS];
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+      for (int b = 0; b < blocks; b++) part[r][b] = p_zero();
+    end = at_most(k16, k + PART_INPUTS);
+    for (int64_t i = k; i < end; i += 16, t0 += 64, t1 += 64) {
 #define STEP(s) { \
-      const v16i c0 = i_codes(w0, s), c1 = i_codes(w1, s); \
-      _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++) { \
-        const v16i v = i_set4(q[r / 3] + (r % 3) * k16 + 4 * (s)); \
-        acc[r][0] = i_dot(acc[r][0], c0, v); \
-        if (blocks > 1) acc[r][1] = i_dot(acc[r][1], c1, v); \
-      } \
-    }
-    STEP(0) STEP(1) STEP(2) STEP(3)
+        const v16i c0 = i_codes(i_load(t0), s), c1 = blocks > 1 ? i_codes(i_load(t1), s) : c0; \
+        _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++) { \
+          const v16i v = i_set4(q[r / 3] + (r % 3) * k16 + 4 * (s)); \
+          part[r][0] = p_dot(part[r][0], c0, v); \
+          if (blocks > 1) part[r][blocks - 1] = p_dot(part[r][blocks - 1], c1, v); \
+        } \
+      }
+      STEP(0) STEP(1) STEP(2) STEP(3)
 #undef STEP
 #pragma GCC unroll 4
-    for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
+      for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+      for (int b = 0; b < blocks; b++) acc[r][b] = p_add(acc[r][b], part[r][b]);
   }
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
     for (int b = 0; b < blocks; b++) ternary_store(x, r, b, acc[r][b], b == blocks - 1 ? last : 16);
 }
+#if TERNARY_BLOCKS > 1
 #define TERNARY(R) \
   static void ternary_##R##_2(const ternary_t *x, int last) { ternary_body(x, R, 2, last); } \
   static void ternary_##R##_1(const ternary_t *x, int last) { ternary_body(x, R, 1, last); }
-TERNARY(1)
+#else
+#define TERNARY(R) static void ternary_##R##_1(const ternary_t *x, int last) { ternary_body(x, R, 1, last); }
+#endif
 TERNARY(2)
 TERNARY(3)
 TERNARY(4)
@@ -161,15 +175,67 @@ TERNARY(8)
 TERNARY(12)
 #endif
 
-/* as many of `left` rows as one kernel takes, for one block and for two */
+enum { STREAM_AHEAD = 4096 }; /* bytes that are asked for early: the kernel of one row waits for memory and nothing else */
+
+/* one row of x by a block of 16 outputs: several sums, so that no product waits for the one before */
+static void ternary_1_1(const ternary_t *x, int last) {
+  const int8_t *q = x->q;
+  const uint8_t *t = x->t;
+#if defined(VERIT_AVX2)
+  /* codes of steps 1 and 3 stay where they lie, as four times their value, which saves shifts: 8 * 16 inputs add up to 32512 at most, -32768 at least */
+  const __m256i ones = _mm256_set1_epi16(1), low = _mm256_set1_epi8(3), high = _mm256_set1_epi8(12);
+  v16i once = i_zero(), fourfold = i_zero();
+  for (int64_t k = 0, end; k < x->k16; k = end) {
+    __m256i a0 = _mm256_setzero_si256(), a1 = a0, b0 = a0, b1 = a0;
+    end = at_most(x->k16, k + 128);
+    for (int64_t i = k; i < end; i += 16, t += 64) {
+      __builtin_prefetch(t + STREAM_AHEAD);
+      const v16i w = i_load(t), v0 = i_set4(q + i), v1 = i_set4(q + i + 4), v2 = i_set4(q + i + 8), v3 = i_set4(q + i + 12);
+      const __m256i ha = _mm256_srli_epi16(w.a, 4), hb = _mm256_srli_epi16(w.b, 4);
+      a0 = _mm256_add_epi16(a0, _mm256_maddubs_epi16(_mm256_and_si256(w.a, low), v0.a));
+      a1 = _mm256_add_epi16(a1, _mm256_maddubs_epi16(_mm256_and_si256(w.b, low), v0.a));
+      b0 = _mm256_add_epi16(b0, _mm256_maddubs_epi16(_mm256_and_si256(w.a, high), v1.a));
+      b1 = _mm256_add_epi16(b1, _mm256_maddubs_epi16(_mm256_and_si256(w.b, high), v1.a));
+      a0 = _mm256_add_epi16(a0, _mm256_maddubs_epi16(_mm256_and_si256(ha, low), v2.a));
+      a1 = _mm256_add_epi16(a1, _mm256_maddubs_epi16(_mm256_and_si256(hb, low), v2.a));
+      b0 = _mm256_add_epi16(b0, _mm256_maddubs_epi16(_mm256_and_si256(ha, high), v3.a));
+      b1 = _mm256_add_epi16(b1, _mm256_maddubs_epi16(_mm256_and_si256(hb, high), v3.a));
+    }
+    once.a = _mm256_add_epi32(once.a, _mm256_madd_epi16(a0, ones));
+    once.b = _mm256_add_epi32(once.b, _mm256_madd_epi16(a1, ones));
+    fourfold.a = _mm256_add_epi32(fourfold.a, _mm256_madd_epi16(b0, ones));
+    fourfold.b = _mm256_add_epi32(fourfold.b, _mm256_madd_epi16(b1, ones));
+  }
+  once.a = _mm256_add_epi32(once.a, _mm256_srai_epi32(fourfold.a, 2));
+  once.b = _mm256_add_epi32(once.b, _mm256_srai_epi32(fourfold.b, 2));
+  ternary_store(x, 0, 0, once, last);
+#else
+  v16i s0 = i_zero(), s1 = s0, s2 = s0, s3 = s0;
+  for (int64_t k = 0; k < x->k16; k += 16, t += 64) {
+    __builtin_prefetch(t + STREAM_AHEAD);
+    const v16i w = i_load(t);
+    s0 = i_dot(s0, i_codes(w, 0), i_set4(q + k));
+    s1 = i_dot(s1, i_codes(w, 1), i_set4(q + k + 4));
+    s2 = i_dot(s2, i_codes(w, 2), i_set4(q + k + 8));
+    s3 = i_dot(s3, i_codes(w, 3), i_set4(q + k + 12));
+  }
+  ternary_store(x, 0, 0, i_add(i_add(s0, s1), i_add(s2, s3)), last);
+#endif
+}
+
+/* as many of `left` rows as one kernel takes, for one block and for two (where there are kernels for two) */
 typedef struct { int rows; void (*one)(const ternary_t *, int), (*two)(const ternary_t *, int); } ternary_rows_t;
 static ternary_rows_t ternary_rows(int64_t left) {
   static const ternary_rows_t known[] = {
+#if TERNARY_BLOCKS > 1
 #define ROWS(R) {R, ternary_##R##_1, ternary_##R##_2}
+#else
+#define ROWS(R) {R, ternary_##R##_1, NULL}
+#endif
 #if TILE_ROWS >= 12
       ROWS(12), ROWS(8), ROWS(6),
 #endif
-      ROWS(4), ROWS(3), ROWS(2), ROWS(1)};
+      ROWS(4), ROWS(3), ROWS(2), {1, ternary_1_1, NULL}};
 #undef ROWS
   int i = 0;
   while (known[i].rows > left) i++;
@@ -192,15 +258,22 @@ static void ternaryMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, o->a[0]);
   const int64_t b0 = chunk % groups * per, b1 = at_most(b0 + per, blocks);
   for (int64_t b = b0; b < b1; b += 2) {
-    const int two = b + 1 < b1;
-    const int last = (int)at_most(outputs - (b + two) * 16, 16);
+    const int two = b + 1 < b1, last = (int)at_most(outputs - (b + two) * 16, 16);
     for (int64_t r = r0, step; r < r1; r += step) {
       ternary_t x = {.q = (const int8_t *)o->in[0] + r * k16, .t = (const uint8_t *)o->in[3] + b * k16 * 4, .k16 = k16, .ldy = outputs,
                      .y = (float *)o->out[0] + r * outputs + b * 16, .scale = (const float *)o->in[1] + r,
                      .sum = (const int32_t *)o->in[2] + r, .m = *(const float *)o->in[4]};
       const ternary_rows_t kernel = ternary_rows(r1 - r);
-      (two ? kernel.two : kernel.one)(&x, last);
       step = kernel.rows;
+      if (two && kernel.two) kernel.two(&x, last);
+      else {
+        kernel.one(&x, two ? 16 : last);
+        if (two) {
+          x.t += k16 * 4;
+          x.y += 16;
+          kernel.one(&x, last);
+        }
+      }
     }
   }
 }

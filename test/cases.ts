@@ -52,6 +52,7 @@ export const below = (size: string, low = 0): Fill => (data, a, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = low + pick(a[size] - low)
 }
 export const constant = (...values: number[]): Fill => data => data.set(values)
+const everywhere = (value: number): Fill => data => void data.fill(value)
 /** Distinct rows: the first N of a shuffle of 0 … R-1. */
 const distinct: Fill = (data, { R }, pick) => {
   const rows = Array.from({ length: R }, (_, i) => i)
@@ -181,6 +182,14 @@ function specs(): Spec[] {
     ...Array.from({ length: 13 }, (_, i) => i + 1).flatMap((N): Spec[] => [
       { op: 'ternaryMatmul', a: { N, O: 40, K: 48 }, fill: { q: codes8, t: ternary } }, { op: 'ternaryMatmulBase3', a: { N, O: 40, K: 100 }, fill: { q: codes8, t: base3 } },
       { op: 'sixBitMatmul', a: { N, O: 20, K: 256 }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } }, { op: 'eightBitMatmul', a: { N, O: 20, K: 64 }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
+    ]),
+    // the largest sums that can be: some kernels add up products in 16 bits
+    ...[1, 2, 3, 4, 5].flatMap((N): Spec[] => [
+      ...[-128, 127].map((x): Spec => ({ op: 'ternaryMatmul', a: { N, O: 20, K: 1056 }, fill: { q: everywhere(x), t: everywhere(0xaa) } })),
+      ...[-64, 64].flatMap((x): Spec[] => [
+        { op: 'sixBitMatmul', a: { N, O: 20, K: 256 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), s: everywhere(127) } },
+        { op: 'eightBitMatmul', a: { N, O: 20, K: 64 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), d: halves } },
+      ]),
     ]),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeFine', a: { N, K }, values }))),
     ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [9, 40, 768], [6, 1100, 256]].flatMap(([N, O, K]): Spec[] => [
