@@ -107,6 +107,12 @@ test('what computes is chosen in the file, and flags come after it; cores that t
   }
 })
 
+test('a server does not start where the head is to be screened and cannot be', () => {
+  const file = write('screened.toml', '[inference]\nhead_screen = "on"\n[trust]\nallow_unsigned = true\n')
+  const { status, stderr } = verit(['--config', file, '--port', '0', '--state', join(dir, 'screened')])
+  assert.deepEqual([status, /cannot be screened: .*\[VERIT_USAGE\]\n$/.test(stderr)], [2, true], stderr)
+})
+
 test('a warning is given where others can reach a server without TLS, unless a proxy is declared', async () => {
   const warned = async (...args: string[]): Promise<boolean> => {
     const running = await served(model, join(dir, 'state'), '--host', '0.0.0.0', ...args)

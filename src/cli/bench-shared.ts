@@ -10,12 +10,13 @@ import { GgufFile } from '../formats/gguf-reader.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
+import { checkScreened } from '../model/check-screened.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
 import type { MeasuredShape } from '../model/measured-shapes.ts'
-import { headForm, isScreened } from '../model/weights.ts'
-import type { PackedWeights, ServingForm } from '../model/weights.ts'
+import { isScreened } from '../model/weights.ts'
+import type { PackedWeights } from '../model/weights.ts'
 import { SCREENING, coresOption, headScreenOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
 import { withByteProgress } from './model-shared.ts'
@@ -55,12 +56,6 @@ export function measuredModelOptions(c: Command): Command {
   return headScreenOption(c)
 }
 
-/** What is measured is what was asked for. @throws VeritError VERIT_USAGE */
-function checkScreened(name: string, config: ModelConfig, form: ServingForm, hint: string): void {
-  if (headForm(config, form) === 'screened') return
-  throw new VeritError('VERIT_USAGE', { problem: `The head of ${name} cannot be screened: it is not f16, its rows are no multiple of 256 wide, or there is no memory for its copy`, hint })
-}
-
 /** Makes or loads what is measured. @param executor decides how ternary weights are kept */
 export async function measuredModel(executor: Executor, { model, shape, vocabSize, head, headScreen = 'auto' }: ModelFlags): Promise<MeasuredModel> {
   const screen = SCREENING[headScreen]
@@ -71,7 +66,6 @@ export async function measuredModel(executor: Executor, { model, shape, vocabSiz
     if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
     using file = await openModelFile(path, 'a GGUF model')
     const loaded = await withByteProgress('load', onProgress => loadModel(new GgufFile(file), executor, { screen, onProgress }))
-    if (screen === true) checkScreened(path, loaded.config, loaded.weights.form, 'Leave --head-screen out, or convert the model: verit convert --head f16')
     return { name: path, ...loaded }
   }
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
@@ -80,7 +74,7 @@ export async function measuredModel(executor: Executor, { model, shape, vocabSiz
   }
   const table = HEADS[head ?? (six ? 'q6_k' : 'f16')], embedding = table === 'f16' && isScreened(config, screen) ? 'screened' : table
   const form = { embedding, ternary: executor.ternary } as const
-  if (screen === true) checkScreened(shape, config, form, 'Leave --head-screen out, or add --head f16')
+  if (screen === true) checkScreened(shape, config, form, 'add --head f16')
   const progress = new Progress({ label: 'random weights', format: formatBytes })
   const weights = await randomWeights(executor, config, form, done => progress.update(done))
   progress.clear()

@@ -1,5 +1,5 @@
 /** The options of every command that computes: how many threads, where they run, which instructions, how ternary weights are kept. No result depends on them. */
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import { openExecutor } from '../exec/index.ts'
 import { packings } from '../exec/native.ts'
@@ -17,7 +17,14 @@ export interface ComputeFlags {
 /** By the words of the option. */
 export const SCREENING = { auto: 'auto', on: true, off: false } as const
 
-export const threadsOption = (c: Command): Command => c.option('--threads <n>', 'threads (default: one for each core, or for each of --cores)', numberOption)
+export const threadsOption = (c: Command): Command => c.option('--threads <n>', 'threads; 0, the default: one for each core, or for each of --cores', threads)
+
+/** The range of the setting of `verit serve`. */
+function threads(text: string): number {
+  const n = numberOption(text)
+  if (!Number.isInteger(n) || n < 0 || n > 1024) throw new InvalidArgumentError('It must be a whole number from 0 to 1,024.')
+  return n
+}
 
 export const setOption = (c: Command): Command =>
   c.option('--instruction-set <name>', 'auto, avx512, avx2, neon, baseline or reference (default: auto, the best here; no result depends on it)')
@@ -29,7 +36,7 @@ export const packingOption = (c: Command): Command =>
   c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: auto, the best here; no result depends on it)').choices(['auto', ...packings]))
 
 export const headScreenOption = (c: Command): Command => c.addOption(new Option(
-  '--head-screen <when>', 'a copy in 6 bits beside an f16 head that says which of its rows matter (default: where the head is 64 MiB or larger; no result depends on it)',
+  '--head-screen <when>', 'a copy in 6 bits beside an f16 head that says which of its rows matter; on: or the model is refused (default: auto, where the head is 64 MiB or larger; no result depends on it)',
 ).choices(Object.keys(SCREENING)))
 
 export const executorOf = ({ threads, cores, instructionSet, packing }: ComputeFlags): Executor => openExecutor({ threads, cores, instructionSet, packing })

@@ -39,14 +39,18 @@ test('generate prints the text as a stream or as JSON, the same for the same see
 
 test('generate takes how to compute, and the text is the same', async () => {
   const options = ['generate', model, 'hello', '--seed', '7', '--max-tokens', '12', '--ignore-end-of-text']
-  const [plain, base3, twoBit, reference, wrong, absent, automatic] = await Promise.all([
+  const [plain, base3, twoBit, reference, wrong, absent, automatic, screened, ...counts] = await Promise.all([
     verit(options), verit([...options, '--packing', 'base3', '--threads', '3']), verit([...options, '--packing', 'two-bit', '--instruction-set', 'baseline']),
     verit([...options, '--packing', 'base3', '--instruction-set', 'reference']), verit([...options, '--packing', 'tight']), verit([...options, '--cores', '8000']),
-    verit([...options, '--packing', 'auto', '--instruction-set', 'auto', '--head-screen', 'auto', '--speculate', 'auto']),
+    verit([...options, '--packing', 'auto', '--instruction-set', 'auto', '--head-screen', 'auto', '--speculate', 'auto', '--threads', '0']),
+    verit([...options, '--head-screen', 'on']), ...['1025', '1.5'].map(n => verit([...options, `--threads=${n}`])),
   ])
   assert.deepEqual([base3.out, twoBit.out, reference.out, automatic.out], [plain.out, plain.out, plain.out, plain.out])
   assert.deepEqual([wrong.status, absent.status], [2, 2])
   assert.match(absent.err, /VERIT_USAGE/)
+  assert.deepEqual([screened.status, screened.out], [2, ''])
+  assert.match(screened.err, /tiny\.gguf cannot be screened: it is kept as F32, not F16\. Leave .* at auto, or .*verit convert .* --head f16\. \[VERIT_USAGE\]\n$/)
+  for (const { status, err } of counts) assert.deepEqual([status, /^error: option '--threads <n>' argument '.*' is invalid\. It must be a whole number from 0 to 1,024\./.test(err)], [2, true], err)
 })
 
 test('a wrong option, a prompt that is too long and a missing file are one clear sentence each', async () => {

@@ -11,7 +11,7 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--trusted-proxy <address>', 'listen.trusted_proxies'], ['--allow-host <name>', 'listen.allow_hosts'], ['--allow-origin <origin>', 'listen.allow_origins'],
   ['--parallel <n>', 'inference.parallel'], ['--queue <n>', 'inference.queue'], ['--per-key <n>', 'keys.streams'],
   ['--request-timeout <seconds>', 'inference.request_timeout_seconds'], ['--context <tokens>', 'inference.context', 'the model\'s'],
-  ['--threads <n>', 'inference.threads', 'one for each core'], ['--cores <list>', 'inference.cores', 'where the system puts them'],
+  ['--threads <n>', 'inference.threads'], ['--cores <list>', 'inference.cores', 'where the system puts them'],
   ['--packing <name>', 'inference.packing', 'the fastest here'], ['--instruction-set <name>', 'inference.instruction_set', 'the fastest here'],
   ['--head-screen <when>', 'inference.head_screen', 'where the head is 64 MiB or larger'],
   ['--speculate <when>', 'inference.speculate', 'where that was measured to be faster'],

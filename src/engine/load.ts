@@ -21,7 +21,7 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
   executor?: Executor | undefined
   /**
    * Whether an f16 head is screened: a 6-bit copy of it, 0.41 of its size, says which of its rows can matter for a token, and only these are computed, exactly. Default 'auto': where the
-   * head is 64 MiB or larger. Without enough memory for the copy it is not. Results do not depend on it.
+   * head is 64 MiB or larger and there is memory for the copy. `true` is refused where it cannot be. Results do not depend on it.
    */
   headScreen?: Screening | undefined
   /** What the file's digest must be, for a pulled model. */
@@ -33,7 +33,8 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
 /**
  * Loads a model for generation.
  * @param source path of a GGUF file, or an open one, which stays the caller's to close
- * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range
+ * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range, VERIT_USAGE for what this machine or
+ * this model does not allow
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
   const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', expectedDigest, digest: known, ...rest } = options

@@ -14,7 +14,7 @@ import { processors } from './processors.ts'
 export type InstructionSet = 'avx512' | 'avx2' | 'neon' | 'baseline'
 
 export interface ExecutorOptions {
-  /** Worker threads, 1 to 1,024. Default: one for each of `cores`, or for each core that the process may use; or the environment's VERIT_THREADS. */
+  /** Worker threads, 0 to 1,024. Default, and 0: the environment's VERIT_THREADS, or one for each of `cores`, or for each core that the process may use. */
   threads?: number | undefined
   /** 'avx512', 'avx2', 'neon', 'baseline' or 'reference'. Default, also as 'auto': the environment's VERIT_ISA, or the best here. */
   instructionSet?: string | undefined
@@ -164,7 +164,7 @@ export const chosen = (asked: string | undefined, variable: string): string | un
  * What is not given is taken from VERIT_THREADS, VERIT_ISA and VERIT_CORES; else it is one thread for each core that is named or that this process may use (processors.ts), the best set this
  * machine has, and no tying. Ternary weights are packed as the machine reads them fastest.
  * @returns undefined where there is no addon
- * @throws VeritError VERIT_USAGE for a set that this machine lacks, a number of threads beyond 1 to 1024, cores that cannot be used
+ * @throws VeritError VERIT_USAGE for a set that this machine lacks, a number of threads beyond 0 to 1024, cores that cannot be used
  */
 export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptions = {}): Executor | undefined {
   const native = addon()
@@ -174,10 +174,10 @@ export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptio
     throw new VeritError('VERIT_USAGE', { problem: `This machine cannot run the instruction set ${isa}`, hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}` })
   }
   const named = cores ?? process.env.VERIT_CORES, tied = named === undefined ? [] : usableCores(named)
-  const { VERIT_THREADS } = process.env
-  const count = threads ?? Number(VERIT_THREADS ?? (tied.length > 0 ? Math.min(tied.length, 1024) : processors().threads))
+  const { VERIT_THREADS = '0' } = process.env, asked = threads === undefined || threads === 0 ? Number(VERIT_THREADS) : threads
+  const count = asked !== 0 ? asked : tied.length > 0 ? Math.min(tied.length, 1024) : processors().threads
   if (!Number.isInteger(count) || count < 1 || count > 1024) {
-    throw new VeritError('VERIT_USAGE', { problem: `${threads === undefined ? `VERIT_THREADS=${(VERIT_THREADS ?? '').slice(0, 100)}` : threads} is not a number of threads`, hint: 'Use 1 to 1024, or leave it out' })
+    throw new VeritError('VERIT_USAGE', { problem: `${Object.is(asked, threads) ? threads : `VERIT_THREADS=${VERIT_THREADS.slice(0, 100)}`} is not a number of threads`, hint: 'Use 1 to 1024, or 0 for one a core' })
   }
   let pool: object
   try {

@@ -38,7 +38,7 @@ export interface LoadOptions {
   onProgress?: LoadProgress | undefined
 }
 
-/** @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE or VERIT_MEMORY */
+/** @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_MEMORY, or VERIT_USAGE for a head that is to be screened and cannot be */
 export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false, onProgress }: LoadOptions = {}): Promise<LoadedModel> {
   const has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
   const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, has)

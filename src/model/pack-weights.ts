@@ -11,6 +11,7 @@ import type { Layout } from '../graph/layout.ts'
 import { Graph } from '../graph/graph.ts'
 import { VeritError } from '../lib/errors.ts'
 import { ternaryFormats } from '../ops/repack.ts'
+import { checkScreened } from './check-screened.ts'
 import type { ModelConfig } from './config.ts'
 import { ggufName } from './gguf-names.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
@@ -38,9 +39,9 @@ const tableForm = (file: GgufFile, name: string): TableForm => tableForms[file.t
 
 /**
  * @param memory bytes that the weights may take
- * @param screen whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter
+ * @param screen whether the head, which has to be f16, gets a 6-bit copy: for serving, where few of its rows matter; 'auto': where it can and gains by it
  * @param onProgress told how many bytes of tensors were read, and of how many
- * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR
+ * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_USAGE for a head that is to be screened and cannot be
  */
 export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen: Screening = false, onProgress?: LoadProgress): Promise<PackedWeights> {
   const layoutOf = (form: ServingForm): Layout => {
@@ -49,8 +50,9 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
     return weightLayout(g)
   }
   let form = formOf(file, executor, config, screen)
-  // The copy is for speed: where there is no room for it, it is left out.
+  // The copy is for speed: where there is no room for it, it is left out, unless it was asked for.
   if (screen !== false && layoutOf(form).bytes > memory) form = formOf(file, executor, config, false)
+  if (screen === true) checkScreened(file.name, config, form, 'write the model with another head: verit convert MODEL NEW.gguf --head f16')
   const { bytes, entries } = layoutOf(form)
   // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than say no.
   if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })
