@@ -56,7 +56,7 @@ export async function agreement(folder: string, config: BitnetConfig): Promise<A
   try {
     await writeRandomModel(join(scratch, 'm.gguf'), executor, config, { seed: 3, scale: 4 })
     using made = openGguf(join(scratch, 'm.gguf'))
-    convertModel(ggufSource(made), path, { ternary: 'TQ2_0', head: 'F32' })
+    await convertModel(ggufSource(made), path, { ternary: 'TQ2_0', head: 'F32' })
     using file = openGguf(path)
     const { weights } = await loadModel(file, executor)
     using ours = new ServingModel(executor, config, weights, { slots: 1 })

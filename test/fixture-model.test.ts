@@ -27,9 +27,9 @@ const folder = mkdtempSync(join(tmpdir(), 'verit-fixture-model-'))
 after(() => rmSync(folder, { recursive: true }))
 const open = (): HfSource => new HfSource(fixture, tokenizerEntries(byteTokenizer(512)))
 const path = join(folder, 'm.gguf')
-const convert = (options: ConvertOptions): void => {
+const convert = async (options: ConvertOptions): Promise<void> => {
   using source = open()
-  convertModel(source, path, { ...options, overwrite: true })
+  await convertModel(source, path, { ...options, overwrite: true })
 }
 const { tokens, greedy } = JSON.parse(readFileSync(join(fixture, 'expected.json'), 'utf8')) as { tokens: number[][]; greedy: number[] }
 
@@ -67,7 +67,7 @@ test('the definition in float64 gives the logits and greedy tokens that PyTorch 
 })
 
 test('with the weights as they are, Verit gives the logits and all 40 greedy tokens that PyTorch computed', async () => {
-  convert({ head: 'F32' })
+  await convert({ head: 'F32' })
   const { sameGreedy, sequences: [first, second] } = await compareModel(path, fixture)
   assert.equal(sameGreedy, true)
   assert.ok(first!.meanAbsLogits < 1e-6 && first!.maxAbsLogits < 1e-5, String(first!.meanAbsLogits))
@@ -75,7 +75,7 @@ test('with the weights as they are, Verit gives the logits and all 40 greedy tok
 })
 
 test('with the embedding in binary16, Verit gives the logits and 40 greedy tokens of the definition', async () => {
-  convert({ head: 'F16' })
+  await convert({ head: 'F16' })
   writeFileSync(join(folder, 'expected.json'), JSON.stringify({ tokens, greedy: [...tokens[0]!, ...halves.follows] }))
   writeSafetensors(join(folder, 'expected.safetensors'), new Map([['logits', { dtype: 'F32', shape: [2, 40, 512], data: Float32Array.from(halves.logits) }]]))
   const { sameGreedy, sequences: [first, second] } = await compareModel(path, folder)
@@ -84,21 +84,21 @@ test('with the embedding in binary16, Verit gives the logits and 40 greedy token
   assert.ok(second!.meanAbsLogits < 0.03, String(second!.meanAbsLogits))
 })
 
-test('the checkpoint is written with the very tensors that ik_llama.cpp accepted', () => {
+test('the checkpoint is written with the very tensors that ik_llama.cpp accepted', async () => {
   // tensorDigest of three GGUF files that were made from the checkpoint by another program
   const expected = {
     I2_S: '4d63d8b5e0701a468c2290a9a7cf03a001f3d8360bc77f126fc8bee79acf6ee7', TQ1_0: '0830fa4ba3459a49ec3d04092c2c77ee3f4fa32edc532bdd012fc80ac1c30abe',
     TQ2_0: '5cca871b448a84030afd9a23c08262cb0ae1cd874e5035994bcf8f2fb3257fdf',
   } as const
   for (const [ternary, digest] of Object.entries(expected)) {
-    convert({ ternary: ternary as keyof typeof expected, head: 'F16' })
+    await convert({ ternary: ternary as keyof typeof expected, head: 'F16' })
     using file = openGguf(path)
     assert.equal(tensorDigest(file), digest, ternary)
   }
 })
 
-test('npm run fixture prints the comparison as one line, and says what does not fit', () => {
-  convert({ head: 'F32' })
+test('npm run fixture prints the comparison as one line, and says what does not fit', async () => {
+  await convert({ head: 'F32' })
   const script = fileURLToPath(new URL('../scripts/fixture.ts', import.meta.url))
   const { stdout, status } = spawnSync(process.execPath, [script, path, fixture], { encoding: 'utf8', timeout: 60_000 })
   assert.equal(status, 0)

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { writeRandomModel } from '../engine/random-model.ts'
+import { writeRandomPacked } from '../engine/random-packed.ts'
 import { referenceExecutor } from '../exec/reference.ts'
 import { openGguf } from '../formats/gguf-reader.ts'
 import { parseModelConfig } from '../model/config.ts'
+import type { BitnetConfig } from '../model/config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-convert-cli-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -45,4 +48,22 @@ test('a type of ternary matrices is refused where the model has none', async () 
   assert.equal(status, 2)
   assert.match(stderr, /gpt\.gguf is a gpt model: it has no ternary matrices\. Leave --ternary out\./)
   assert.match(verit('gpt.gguf', 'gpt-out.gguf').stdout, /^gpt-out\.gguf: gpt2, .*\nNo precision was lost\.\n$/)
+})
+
+test('Ctrl-C, or a request to end, leaves nothing of the file, and the status says which', { skip: process.platform === 'win32' && 'no such signals' }, async () => {
+  // Q6_K looks for the best scales, so that this takes seconds.
+  writeRandomPacked(join(folder, 'long.gguf'), parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 2, ffn: 256, context: 16, vocab: 1 << 16 }) as BitnetConfig)
+  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+    const target = join(folder, signal)
+    mkdirSync(target)
+    const child = spawn(process.execPath, [main, 'convert', 'long.gguf', join(target, 'out.gguf'), '--head', 'q6_k'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+    let stderr = ''
+    child.stderr.on('data', (chunk: Buffer) => void (stderr += chunk.toString()))
+    const ended = once(child, 'close') as Promise<[number | null]>
+    while (readdirSync(target).length === 0 && child.exitCode === null) await new Promise(resolve => setTimeout(resolve, 10))
+    assert.match(readdirSync(target).join(), /^\.verit-\d+-[0-9a-f]{16}\.tmp$/)
+    child.kill(signal)
+    assert.deepEqual([(await ended)[0], readdirSync(target)], [status, []], stderr)
+    assert.match(stderr, /Interrupted; nothing was written\. Run the same command again to start over\. \[VERIT_INTERRUPTED\]\n$/)
+  }
 })

@@ -56,22 +56,32 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
       throw new VeritError('VERIT_USAGE', { problem: `${model} has no config.json: it is no folder of a Hugging Face model`, hint: 'Name one, or a .gguf file' })
     }
     using source = new HfSource(model, folderTokenizer(model, flags.tokenizer))
-    return write(source, output, flags)
+    return await write(source, output, flags)
   }
   using file = await openModelFile(model, 'the model to convert')
-  write(ggufSource(new GgufFile(file)), output, flags)
+  await write(ggufSource(new GgufFile(file)), output, flags)
 }
 
-function write(source: ModelSource, output: string, flags: Flags): void {
+async function write(source: ModelSource, output: string, flags: Flags): Promise<void> {
   if (flags.ternary !== undefined && source.config.kind !== 'bitnet') {
     throw new VeritError('VERIT_USAGE', { problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`, hint: 'Leave --ternary out' })
   }
   let progress: Progress | undefined
-  const result = convertModel(source, output, {
+  const stop = new AbortController()
+  // The second one ends the process at once.
+  const interrupt = (signal: NodeJS.Signals): void => {
+    // What is thrown has the status of Ctrl-C.
+    if (signal === 'SIGTERM') process.once('exit', () => void (process.exitCode = 143))
+    stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'nothing was written', resume: 'Run the same command again to start over' }))
+  }
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+  const result = await convertModel(source, output, {
     ...(flags.ternary !== undefined && { ternary: flags.ternary.toUpperCase() as 'I2_S' }), ...(flags.head !== undefined && { head: flags.head.toUpperCase() as HeadType }), overwrite: flags.force === true,
-    onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done),
+    onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done), signal: stop.signal,
+  }).finally(() => {
+    progress?.clear()
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
   })
-  progress?.clear()
   process.stdout.write(flags.json ? `${printableJson({ output, ...result })}\n` : described(output, result))
 }
 

@@ -12,42 +12,84 @@ import type { GgufTypeName } from './gguf-types.ts'
 import { gguf, ggufValueTypes } from './gguf-value.ts'
 import type { GgufElementType, GgufValue } from './gguf-value.ts'
 
-export interface GgufTensorInput {
+export interface GgufTensorHead {
   /** At most 63 bytes. */
   name: string
   type: GgufTypeName
   /** Row-major, [out, in] for a weight matrix; 1 to 4 dimensions, each at least 1. */
   shape: readonly number[]
+}
+
+export interface GgufTensorInput extends GgufTensorHead {
   /** The packed bytes, or a function that makes them when their turn comes, so that one tensor at a time is in memory. */
   data: Uint8Array | (() => Uint8Array)
 }
 
-export interface GgufContent {
+/** A tensor whose bytes take long to make: meanwhile, the process does other things, too. */
+export interface GgufSlowTensor extends GgufTensorHead {
+  data: () => Promise<Uint8Array>
+}
+
+export interface GgufContent<Tensor extends GgufTensorHead = GgufTensorInput> {
   /** Written in the order given. */
   metadata: ReadonlyMap<string, GgufValue> | readonly (readonly [string, GgufValue])[]
   /** Written in the order given. */
-  tensors: readonly GgufTensorInput[]
+  tensors: readonly Tensor[]
   /** Bytes to which tensors are aligned: a power of two, 8 to 65,536. Default 32. Recorded as general.alignment unless 32. */
   alignment?: number
 }
 
 /** Writes the file atomically: it appears whole or not at all. Returns its size in bytes. @param overwrite whether an existing file is replaced; default true */
 export function writeGguf(path: string, content: GgufContent, overwrite = true): number {
-  const { header, sizes, alignment } = layout(path, content)
-  using file = new AtomicFile(path, { overwrite })
-  file.write(header)
-  content.tensors.forEach((tensor, i) => {
-    const data = typeof tensor.data === 'function' ? tensor.data() : tensor.data
-    invariant(data.length === sizes[i], `tensor ${tensor.name} has ${data.length} bytes; its type and shape need ${sizes[i]}`)
-    file.write(data)
-    file.write(new Uint8Array(align(data.length, alignment) - data.length))
-  })
-  file.commit()
-  return file.position
+  using output = new Output(path, content, overwrite)
+  for (const { data } of content.tensors) output.add(typeof data === 'function' ? data() : data)
+  return output.commit()
+}
+
+/** The same of slow tensors. What the making of one throws leaves no trace of the file. */
+export async function writeGgufSlowly(path: string, content: GgufContent<GgufSlowTensor>, overwrite = true): Promise<number> {
+  using output = new Output(path, content, overwrite)
+  for (const { data } of content.tensors) output.add(await data())
+  return output.commit()
+}
+
+/** A file that has its header, and gets its tensors in order. */
+class Output implements Disposable {
+  #file: AtomicFile
+  #tensors: readonly GgufTensorHead[]
+  #sizes: readonly number[]
+  #alignment: number
+  #added = 0
+
+  constructor(path: string, content: GgufContent<GgufTensorHead>, overwrite: boolean) {
+    const { header, sizes, alignment } = layout(path, content)
+    this.#tensors = content.tensors
+    this.#sizes = sizes
+    this.#alignment = alignment
+    this.#file = new AtomicFile(path, { overwrite })
+    this.#file.write(header)
+  }
+
+  add(data: Uint8Array): void {
+    const i = this.#added++
+    invariant(data.length === this.#sizes[i], `tensor ${this.#tensors[i]?.name} has ${data.length} bytes; its type and shape need ${this.#sizes[i]}`)
+    this.#file.write(data)
+    this.#file.write(new Uint8Array(align(data.length, this.#alignment) - data.length))
+  }
+
+  /** @returns bytes of the file */
+  commit(): number {
+    this.#file.commit()
+    return this.#file.position
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.abort()
+  }
 }
 
 /** The header with its padding, and the byte length of each tensor. */
-function layout(path: string, content: GgufContent): { header: Uint8Array; sizes: number[]; alignment: number } {
+function layout(path: string, content: GgufContent<GgufTensorHead>): { header: Uint8Array; sizes: number[]; alignment: number } {
   const alignment = content.alignment ?? 32
   const sizes = content.tensors.map(t => sizeOf(path, t))
   const bytes = encodeHeader(content, sizes, alignment)
@@ -63,7 +105,7 @@ function layout(path: string, content: GgufContent): { header: Uint8Array; sizes
   return { header, sizes, alignment }
 }
 
-function sizeOf(path: string, t: GgufTensorInput): number {
+function sizeOf(path: string, t: GgufTensorHead): number {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_MODEL_WRITE', { file: path, problem: `tensor ${t.name}: ${problem}` })
   }
@@ -73,7 +115,7 @@ function sizeOf(path: string, t: GgufTensorInput): number {
   return typeof size === 'string' ? refuse(size) : size.bytes
 }
 
-function encodeHeader(content: GgufContent, sizes: readonly number[], alignment: number): Buffer {
+function encodeHeader(content: GgufContent<GgufTensorHead>, sizes: readonly number[], alignment: number): Buffer {
   const entries = [...content.metadata]
   if (alignment !== 32 && !entries.some(([key]) => key === 'general.alignment')) entries.push(['general.alignment', gguf.u32(alignment)])
   const out = new Bytes()

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -34,9 +34,9 @@ for (const config of configs) {
   await exportGguf(file(architectureOf(config)), executor, config, byteTokenizer(300), p => weights.get(p.name)!, { name: 'test', entries: [['general.license', gguf.string('mit')], ['tokenizer.chat_template', gguf.string('{{ x }}')]] })
 }
 
-function convert(from: string, to: string, options: ConvertOptions = {}): Conversion {
+async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
   using source = openGguf(file(from))
-  return convertModel(ggufSource(source), file(to), { overwrite: true, ...options })
+  return await convertModel(ggufSource(source), file(to), { overwrite: true, ...options })
 }
 /** Every parameter as the model reads it. */
 function contents(name: string): Record<string, unknown> {
@@ -48,7 +48,7 @@ function contents(name: string): Record<string, unknown> {
 test('a model is the same after it was written as I2_S with its tables as they are, in every architecture', async () => {
   for (const config of configs) {
     const name = architectureOf(config)
-    assert.deepEqual(convert(name, 'a').losses, [])
+    assert.deepEqual((await convert(name, 'a')).losses, [])
     assert.deepEqual(contents('a'), contents(name))
     using copy = openGguf(file('a'))
     assert.deepEqual([copy.metadata.string('general.architecture'), copy.metadata.string('general.license'), copy.metadata.string('tokenizer.chat_template')], [name, 'mit', '{{ x }}'])
@@ -56,50 +56,68 @@ test('a model is the same after it was written as I2_S with its tables as they a
   }
 })
 
-test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16, which is told; the way back loses nothing more', () => {
+test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16, which is told; the way back loses nothing more', async () => {
   for (const name of ['bitnet-b1.58', 'llama']) {
     for (const ternary of ['TQ1_0', 'TQ2_0'] as const) {
-      const { losses } = convert(name, 'a', { ternary })
+      const { losses } = await convert(name, 'a', { ternary })
       assert.deepEqual(losses.map(({ tensors, to }) => [tensors, to]), [['scales of the ternary matrices', 'F16']])
       assert.ok(losses[0]!.relative > 0 && losses[0]!.relative < 2 ** -11)
       const [rounded, exact] = [contents('a'), contents(name)] as Record<string, { trits: Int8Array; scale: number }>[]
       assert.deepEqual(rounded!['blocks.0.attn_q.weight'], { trits: exact!['blocks.0.attn_q.weight']!.trits, scale: f16Value(f16Bits(exact!['blocks.0.attn_q.weight']!.scale)) })
-      assert.deepEqual(convert('a', 'b').losses, [])
+      assert.deepEqual((await convert('a', 'b')).losses, [])
       assert.deepEqual(contents('b'), rounded)
-      assert.deepEqual(convert('b', 'c', { ternary }).losses, [])
+      assert.deepEqual((await convert('b', 'c', { ternary })).losses, [])
       assert.deepEqual(readFileSync(file('c')), readFileSync(file('a')))
     }
   }
 })
 
-test('embedding and head become F16, Q8_0 or Q6_K with the loss that is told, and are copied as they are afterwards', () => {
+test('embedding and head become F16, Q8_0 or Q6_K with the loss that is told, and are copied as they are afterwards', async () => {
   for (const [head, least, most] of [['F16', 1e-5, 3e-4], ['Q8_0', 3e-3, 8e-3], ['Q6_K', 0.01, 0.03]] as const) {
-    const { losses } = convert('llama', 'a', { head })
+    const { losses } = await convert('llama', 'a', { head })
     assert.deepEqual(losses.map(l => [l.tensors, l.from, l.to]), [['token_embd.weight', 'F32', head], ['output.weight', 'F32', head]])
     assert.ok(losses.every(l => l.relative > least && l.relative < most), JSON.stringify(losses))
-    assert.deepEqual(convert('a', 'b').losses, [])
+    assert.deepEqual((await convert('a', 'b')).losses, [])
     assert.deepEqual(readFileSync(file('b')), readFileSync(file('a')))
-    assert.deepEqual(convert('a', 'c', { head: 'F32' }).losses, []) // numbers of any type are numbers of F32
+    assert.deepEqual((await convert('a', 'c', { head: 'F32' })).losses, []) // numbers of any type are numbers of F32
   }
 })
 
-test('progress ends with all weights; a file that is there is replaced only when it is asked for', () => {
+test('progress ends with all weights; a file that is there is replaced only when it is asked for', async () => {
   const told: number[][] = []
-  convert('bitnet', 'a', { head: 'F16', onProgress: (done, of) => void told.push([done, of]) })
+  await convert('bitnet', 'a', { head: 'F16', onProgress: (done, of) => void told.push([done, of]) })
   assert.deepEqual(told.at(-1), [told[0]![1], told[0]![1]])
-  assert.throws(() => convert('bitnet', 'a', { overwrite: false }), (e: unknown) => VeritError.is(e, 'VERIT_FILE_EXISTS'))
+  await assert.rejects(convert('bitnet', 'a', { overwrite: false }), (e: unknown) => VeritError.is(e, 'VERIT_FILE_EXISTS'))
 })
 
 test('what a type cannot hold is refused by the name of the tensor, and nothing is written', async () => {
   const config = parseModelConfig({ ...shape, hidden: 128, heads: 2, ffn: 100 }), weights = initialWeights(config, 1)
   await exportGguf(file('odd'), executor, config, byteTokenizer(300), p => weights.get(p.name)!, { name: 'odd' })
-  const refused = (options: ConvertOptions, words: RegExp): void => {
-    assert.throws(() => convert('odd', 'none', options), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && words.test(e.message))
+  const refused = async (options: ConvertOptions, words: RegExp): Promise<void> => {
+    await assert.rejects(convert('odd', 'none', options), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && words.test(e.message))
   }
-  refused({ ternary: 'TQ2_0' }, /TQ2_0 packs 256 weights a block, which does not divide the rows of 128 weights of blk\.0\.attn_q\.weight/)
-  refused({ head: 'Q6_K' }, /token_embd\.weight/)
+  await refused({ ternary: 'TQ2_0' }, /TQ2_0 packs 256 weights a block, which does not divide the rows of 128 weights of blk\.0\.attn_q\.weight/)
+  await refused({ head: 'Q6_K' }, /token_embd\.weight/)
   const large = initialWeights(configs[0]!, 1), name = ggufName('bitnet', 'blocks.0.mlp_up.weight')
   await exportGguf(file('large'), executor, configs[0]!, byteTokenizer(300), p => (p.name === 'blocks.0.mlp_up.weight' ? large.get(p.name)!.map(v => v * 1e8) : large.get(p.name)!), { name: 'large' })
-  assert.throws(() => convert('large', 'none', { ternary: 'TQ1_0' }), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && e.message.includes(`of ${name} is beyond the range`))
+  await assert.rejects(convert('large', 'none', { ternary: 'TQ1_0' }), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && e.message.includes(`of ${name} is beyond the range`))
   assert.throws(() => openGguf(file('none')), (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND'))
+})
+
+test('a conversion that is interrupted, at any turn, leaves nothing and throws why', async () => {
+  const reason = new Error('enough'), target = join(folder, 'interrupted')
+  mkdirSync(target)
+  let turns = 0
+  const interrupted = (at: number): Promise<unknown> => {
+    const stop = new AbortController()
+    turns = 0
+    return convert('llama', 'interrupted/a', { head: 'F16', signal: stop.signal, onProgress: () => void (turns++ === at && stop.abort(reason)) })
+  }
+  await interrupted(Infinity)
+  assert.ok(turns > 5)
+  unlinkSync(file('interrupted/a'))
+  for (let at = turns - 1; at >= 0; at--) {
+    await assert.rejects(interrupted(at), reason)
+    assert.deepEqual(readdirSync(target), [])
+  }
 })

@@ -1,8 +1,9 @@
 /**
  * Writes a model with other types: ternary matrices as I2_S, TQ1_0 or TQ2_0, embedding and head as F32, F16, Q8_0 or Q6_K, one tensor at a time, and says what precision that cost.
  */
-import type { GgufContent, GgufTensorInput } from '../formats/gguf-writer.ts'
-import { writeGguf } from '../formats/gguf-writer.ts'
+import { setImmediate } from 'node:timers/promises'
+import type { GgufContent, GgufSlowTensor } from '../formats/gguf-writer.ts'
+import { writeGgufSlowly } from '../formats/gguf-writer.ts'
 import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { gguf } from '../formats/gguf-value.ts'
@@ -33,6 +34,8 @@ export interface ConvertOptions {
   readonly overwrite?: boolean
   /** Told the weights that are written, and of how many. */
   readonly onProgress?: (done: number, of: number) => void
+  /** Once it is aborted, its reason is thrown, and nothing is left of the file. */
+  readonly signal?: AbortSignal
 }
 
 /** What a change of types cost. */
@@ -60,20 +63,26 @@ const FILE_TYPES = { I2_S: 40, TQ1_0: 36, TQ2_0: 37 } as const
 const SLICE = 1 << 20
 
 /**
+ * Other things of this process, such as the handlers of signals, have their turn every SLICE of a table and after every tensor.
  * @throws VeritError VERIT_FILE_EXISTS, VERIT_MODEL_WRITE for a matrix that the type cannot hold, VERIT_TENSOR for values that are not as they have to be
  */
-export function convertModel(source: ModelSource, path: string, options: ConvertOptions = {}): Conversion {
+export async function convertModel(source: ModelSource, path: string, options: ConvertOptions = {}): Promise<Conversion> {
   const { config } = source, { ternary = 'I2_S', overwrite = false } = options, parameters = parametersOf(config), architecture = architectureOf(config)
   const writer = new Writer(source, path, ternary, options.head)
   const total = parameters.reduce((n, p) => n + elementsOf(p), 0)
-  let done = 0
-  const tensors = parameters.map((p): GgufTensorInput => {
+  let before = 0
+  const progress = async (done: number): Promise<void> => {
+    options.onProgress?.(done, total)
+    await setImmediate()
+    options.signal?.throwIfAborted()
+  }
+  const tensors = parameters.map((p): GgufSlowTensor => {
     const type = writer.typeOf(p)
     return {
       name: ggufName(config.kind, p.name), shape: p.shape, type,
-      data: () => {
-        const data = writer.data(p, type, within => options.onProgress?.(done + within, total))
-        options.onProgress?.(done += elementsOf(p), total)
+      data: async () => {
+        const data = await writer.data(p, type, within => progress(before + within))
+        await progress(before += elementsOf(p))
         return data
       },
     }
@@ -84,7 +93,7 @@ export function convertModel(source: ModelSource, path: string, options: Convert
     ['general.quantization_version', gguf.u32(2)],
     ...configEntries(config), ...source.entries as readonly (readonly [string, GgufValue])[],
   ]
-  const bytes = writeGguf(path, { metadata, tensors }, overwrite)
+  const bytes = await writeGgufSlowly(path, { metadata, tensors }, overwrite)
   return { bytes, tensors: tensors.length, architecture, losses: writer.losses() }
 }
 
@@ -121,7 +130,8 @@ class Writer {
     return type
   }
 
-  data(p: Parameter, type: GgufTypeName, onWeights: (done: number) => void): Uint8Array {
+  /** @param onWeights called with the number of weights that are done, and waited for */
+  async data(p: Parameter, type: GgufTypeName, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
     if (p.ternary) return this.#packTernary(p)
     return p.shape.length === 1 ? bytesOf(this.#source.floats(p, 0, p.shape[0]!)) : this.#matrix(p, type as WeightType, onWeights)
   }
@@ -137,7 +147,7 @@ class Writer {
     return encodeTernary(this.#ternary, rows, Float32Array.of(scale))
   }
 
-  #matrix(p: Parameter, type: WeightType, onWeights: (done: number) => void): Uint8Array {
+  async #matrix(p: Parameter, type: WeightType, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
     const [out, inputs] = p.shape as [number, number], stored = this.#source.typeOf(p), name = ggufName(this.#source.config.kind, p.name)
     const { block, bytes } = ggufTypes[type], row = (inputs / block) * bytes, data = new Uint8Array(out * row), most = Math.max(1, Math.floor(SLICE / inputs))
     let difference = 0, square = 0
@@ -152,7 +162,7 @@ class Writer {
           square += values[i]! ** 2
         }
       }
-      onWeights((from + rows) * inputs)
+      await onWeights((from + rows) * inputs)
     }
     if (difference > 0) this.#tables.push({ tensors: name, from: stored ?? 'F32', to: type, relative: Math.sqrt(difference / square) })
     return data
