@@ -63,6 +63,7 @@ test('Ctrl-C, or a request to end, leaves nothing of the file, and the status sa
     while (readdirSync(target).length === 0 && child.exitCode === null) await new Promise(resolve => setTimeout(resolve, 10))
     assert.match(readdirSync(target).join(), /^\.verit-\d+-[0-9a-f]{16}\.tmp$/)
     child.kill(signal)
+    child.kill(signal) // as under npm
     assert.deepEqual([(await ended)[0], readdirSync(target)], [status, []], stderr)
     assert.match(stderr, /Interrupted; nothing was written\. Run the same command again to start over\. \[VERIT_INTERRUPTED\]\n$/)
   }

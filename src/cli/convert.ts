@@ -68,13 +68,13 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
   }
   let progress: Progress | undefined
   const stop = new AbortController()
-  // The second one ends the process at once.
+  // Under npm one Ctrl-C comes twice: a second one changes nothing, for the next turn comes soon.
   const interrupt = (signal: NodeJS.Signals): void => {
     // What is thrown has the status of Ctrl-C.
     if (signal === 'SIGTERM') process.once('exit', () => void (process.exitCode = 143))
     stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'nothing was written', resume: 'Run the same command again to start over' }))
   }
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
   const result = await convertModel(source, output, {
     ...(flags.ternary !== undefined && { ternary: flags.ternary.toUpperCase() as 'I2_S' }), ...(flags.head !== undefined && { head: flags.head.toUpperCase() as HeadType }), overwrite: flags.force === true,
     onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done), signal: stop.signal,
