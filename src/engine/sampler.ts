@@ -4,7 +4,6 @@
  */
 import { Philox, purpose } from '../lib/philox.ts'
 import { bestLogits, largest } from './best-logits.ts'
-import { largestIndices } from './descending.ts'
 import { keepNucleus } from './nucleus.ts'
 import { penalize, penalizes } from './penalties.ts'
 import type { Penalties } from './penalties.ts'
@@ -43,20 +42,20 @@ export class Sampler {
    * @throws VeritError VERIT_LOGITS
    */
   choose(logits: Float32Array, ids: readonly number[], promptTokens: number): number {
-    const { temperature, topK } = this.#options, limit = temperature === 0 ? 1 : topK === 0 ? logits.length : Math.min(topK, logits.length)
-    if (limit < logits.length && !penalizes(this.#options)) {
-      const kept = bestLogits(logits, limit), best = kept[0]!
-      return temperature === 0 ? best : this.#draw(pick(logits, kept.sort()), new Float64Array(limit), logits[best]!, ids.length, kept)
-    }
+    const { temperature, topK } = this.#options, few = temperature === 0 || (topK > 0 && topK < logits.length), changed = penalizes(this.#options)
+    if (few && !changed) return this.#chooseFew(logits, ids.length)
     if (scratch[0].length !== logits.length) scratch = [new Float64Array(logits.length), new Float64Array(logits.length)]
     const [scores, weights] = scratch
     scores.set(logits)
-    penalize(scores, ids, promptTokens, this.#options)
-    const max = largest(scores)
-    if (temperature === 0) return scores.indexOf(max)
-    if (limit === scores.length) return this.#draw(scores, weights, max, ids.length)
-    const kept = largestIndices(scores, limit).sort()
-    return this.#draw(pick(scores, kept), new Float64Array(limit), max, ids.length, kept)
+    if (changed) penalize(scores, ids, promptTokens, this.#options)
+    return few ? this.#chooseFew(scores, ids.length) : this.#draw(scores, weights, largest(scores), ids.length)
+  }
+
+  /** Among the `topK` largest; at temperature 0 the largest. */
+  #chooseFew(scores: Float32Array | Float64Array, position: number): number {
+    const { temperature, topK } = this.#options
+    const kept = bestLogits(scores, temperature === 0 ? 1 : topK), best = kept[0]!
+    return temperature === 0 ? best : this.#draw(pick(scores, kept.sort()), new Float64Array(topK), scores[best]!, position, kept)
   }
 
   /**

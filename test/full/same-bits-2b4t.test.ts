@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { largestIndices } from '../../src/engine/descending.ts'
+import { bestLogits } from '../../src/engine/best-logits.ts'
 import { writeRandomPacked } from '../../src/engine/random-packed.ts'
 import { ServingModel } from '../../src/engine/serving-model.ts'
 import { instructionSets, openExecutor } from '../../src/exec/index.ts'
@@ -43,7 +43,7 @@ async function bits(executor: Executor, { screen = false, top = 0 } = {}): Promi
 
 /** Ids and values of the largest logits, the lower ids of equal ones. */
 const largest = (logits: Float32Array, top: number): Float64Array =>
-  Float64Array.from([...largestIndices(Float64Array.from(logits), top)].sort((a, b) => a - b).flatMap(id => [id, logits[id]!]))
+  Float64Array.from([...bestLogits(logits, top).sort()].flatMap(id => [id, logits[id]!]))
 
 test('the shape of 2B-4T gives one set of logits, whatever computes it', { skip: instructionSets().length < 2 ? 'the native kernels are not built' : false }, async () => {
   writeRandomPacked(path, modelOfShape('bitnet-2b4t') as BitnetConfig, { embedding: 'Q6_K' })

@@ -1,36 +1,19 @@
-/** The order of tokens by value: the largest first, equal ones by the lower index. In parts, for a vocabulary is long and the part that matters short. */
-
-/** The first `count` indices in that order; for a small count little more than one pass. */
-export function largestIndices(values: Float32Array | Float64Array, count: number): Int32Array {
-  const n = Math.min(count, values.length)
-  /** The last of the order at its root: the one to beat. */
-  const heap = new Int32Array(n)
-  for (let i = 0; i < n; i++) heap[i] = i
-  for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, n, i, values)
-  if (n > 0) {
-    let least = values[heap[0]!]!
-    // An equal value with a higher index comes later.
-    for (let i = n; i < values.length; i++) {
-      if (values[i]! <= least) continue
-      heap[0] = i
-      sink(heap, n, 0, values)
-      least = values[heap[0]]!
-    }
-  }
-  return heap.sort((a, b) => (values[a] === values[b] ? a - b : values[a]! > values[b]! ? -1 : 1))
-}
+/** The largest logits in order, equal ones by the lower index: a vocabulary is long, and the part of it that matters short. */
 
 /**
- * The same for logits, as they come; a NaN is found wherever it is.
+ * For a small count little more than one pass. A NaN is found wherever it is.
+ * @param count 1 at least
  * @returns the indices, or undefined where a value is NaN
  */
-export function largestLogits(logits: Float32Array, count: number): Int32Array | undefined {
+export function largestLogits(logits: Float32Array | Float64Array, count: number): Int32Array | undefined {
+  /** The last of the order at its root: the one to beat. */
   const n = Math.min(count, logits.length), heap = new Int32Array(n)
   for (let i = 0; i < n; i++) {
     if (logits[i]! !== logits[i]!) return undefined
     heap[i] = i
   }
   for (let i = (n >> 1) - 1; i >= 0; i--) sink(heap, n, i, logits)
+  // An equal value with a higher index comes later.
   for (let i = n; (i = above(logits, i, logits[heap[0]!]!)) < logits.length; i++) {
     if (logits[i]! !== logits[i]!) return undefined
     heap[0] = i
@@ -40,7 +23,7 @@ export function largestLogits(logits: Float32Array, count: number): Int32Array |
 }
 
 /** The first index from `from` on whose value is above `least`, or NaN. On its own, so that it is compiled for this alone: it sees nearly all of the vocabulary. */
-function above(values: Float32Array, from: number, least: number): number {
+function above(values: Float32Array | Float64Array, from: number, least: number): number {
   while (from < values.length && values[from]! <= least) from++
   return from
 }
