@@ -1,15 +1,31 @@
 /*
  * Packed ternary tensors of GGUF to the codes of ternaryMatmul or ternaryMatmulBase3, block of 16 outputs by block, without the weights in between. Layouts: src/lib/ternary-codes.ts.
- * A row is first unpacked to one code a byte; 32-bit words of four such codes are then shifted together.
+ * Rows are first unpacked to one code a byte; 32-bit words of four such codes are then turned around, so that lanes are rows, and shifted together.
  */
 typedef struct { unsigned bad; } repack_t;
 
 /* n codes from weight i0 of the tensor on; i0 and n are what is left of whole blocks at either end */
 static void codes_i2s(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, repack_t *state) {
-  unsigned bad = 0;
+  const uint64_t ones = 0x0101010101010101u;
+  uint64_t bad = 0;
   for (int64_t i = i0; i < i0 + n;) {
     const uint8_t *block = raw + i / 128 * 32;
-    const int64_t within = i % 128, take = at_most(32 - within % 32, i0 + n - i);
+    const int64_t within = i % 128, left = i0 + n - i;
+    if (within == 0 && left >= 128) {
+      for (int j = 0; j < 32; j += 8) {
+        uint64_t v;
+        memcpy(&v, block + j, 8);
+        bad |= v & v >> 1 & 0x55 * ones;
+        for (int part = 0; part < 4; part++) {
+          const uint64_t codes = v >> (6 - 2 * part) & 3 * ones;
+          memcpy(c + 32 * part + j, &codes, 8);
+        }
+      }
+      c += 128;
+      i += 128;
+      continue;
+    }
+    const int64_t take = at_most(32 - within % 32, left);
     const int shift = 6 - 2 * (int)(within / 32);
     const uint8_t *from = block + within % 32;
     for (int64_t j = 0; j < take; j++) {
@@ -20,7 +36,7 @@ static void codes_i2s(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, rep
     c += take;
     i += take;
   }
-  state->bad |= bad;
+  state->bad |= bad != 0;
 }
 
 static void codes_tq2(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, repack_t *state) {
@@ -58,27 +74,39 @@ static void codes_tq1(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, rep
   state->bad |= bad;
 }
 
-static int64_t repackTernary_scratch(const op_t *o) { return round_up(o->a[1], 80); }
+/* inputs that are moved together: whole steps of either packing, and whole blocks of a file's */
+enum { STRIPE = 1280 };
+static int64_t repackTernary_scratch(const op_t *o) {
+  (void)o;
+  return 2 * 16 * STRIPE;
+}
+/* words of four codes, lane by lane one row, as bytes of four or of five codes: no byte of the sum passes 244 */
+INLINE void join_codes(const float *words, int64_t groups, uint8_t *t, const int base3) {
+  for (int64_t g = 0; g < groups; g++, words += (base3 ? 5 : 4) * 16, t += 64) {
+    uint32_t w[5][16], packed[16];
+    memcpy(w, words, base3 ? 320 : 256);
+    for (int j = 0; j < 16; j++)
+      packed[j] = base3 ? w[0][j] + 3 * w[1][j] + 9 * w[2][j] + 27 * w[3][j] + 82 * w[4][j] : w[0][j] | w[1][j] << 2 | w[2][j] << 4 | w[3][j] << 6;
+    memcpy(t, packed, 64);
+  }
+}
+static void join_five(const float *words, int64_t groups, uint8_t *t) { join_codes(words, groups, t, 1); }
+static void join_four(const float *words, int64_t groups, uint8_t *t) { join_codes(words, groups, t, 0); }
 static void repackTernary_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int base3 = o->a[3] == 1;
+  const int base3 = o->a[3] == 1, zero = base3 ? 0 : 1;
   const int64_t rows = o->a[0], k = o->a[1], step = base3 ? 20 : 16, whole = round_up(k, step);
   uint8_t *c = (uint8_t *)scratch, *t = (uint8_t *)o->out[0] + chunk * (whole / step) * 64;
+  float *words = (float *)(scratch + 16 * STRIPE);
   repack_t state = {0};
-  for (int64_t j = 0; j < 16; j++) {
-    const int64_t r = chunk * 16 + j;
-    if (r >= rows) memset(c, base3 ? 0 : 1, (size_t)whole);
-    else {
-      (o->a[2] == 0 ? codes_i2s : o->a[2] == 1 ? codes_tq2 : codes_tq1)(o->in[0], r * k, k, c, &state);
-      memset(c + k, base3 ? 0 : 1, (size_t)(whole - k));
+  for (int64_t k0 = 0; k0 < whole; k0 += STRIPE) {
+    const int64_t n = at_most(STRIPE, k - k0), width = at_most(STRIPE, whole - k0), filled = round_up(width, 64);
+    for (int64_t j = 0; j < 16; j++) {
+      const int64_t r = chunk * 16 + j, known = r < rows ? n : 0;
+      if (known) (o->a[2] == 0 ? codes_i2s : o->a[2] == 1 ? codes_tq2 : codes_tq1)(o->in[0], r * k + k0, n, c + j * STRIPE, &state);
+      memset(c + j * STRIPE + known, zero, (size_t)(filled - known));
     }
-    uint8_t *to = t + j * 4;
-    for (int64_t k0 = 0; k0 < whole; k0 += step, to += 64) {
-      uint32_t w[5] = {0};
-      memcpy(w, c + k0, (size_t)step);
-      /* four bytes at once: no byte of the sum passes 244 */
-      const uint32_t packed = base3 ? w[0] + 3 * w[1] + 9 * w[2] + 27 * w[3] + 82 * w[4] : w[0] | w[1] << 2 | w[2] << 4 | w[3] << 6;
-      memcpy(to, &packed, 4);
-    }
+    for (int64_t w = 0; w < filled / 4; w += 16) transpose_block((const float *)c + w, STRIPE / 4, words + w * 16, 16, 16, 16);
+    (base3 ? join_five : join_four)(words, width / step, t + k0 / step * 64);
   }
   if (state.bad) atomic_store(o->error, 1);
 }

@@ -175,7 +175,7 @@ function specs(): Spec[] {
     ...linear.map(([N, O, K]): Spec => ({ op: 'ternaryMatmul', a: { N, O, K }, fill: { q: codes8, t: ternary } })),
     ...[[1, 16], [33, 7], [64, 16], [100, 40]].map(([Nc, K]): Spec => ({ op: 'halfPanels', a: { Nc, K }, fill: { w: halves } })),
     ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half === 1 && { p: halves }) } }))),
-    ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).flatMap(format => [0, 1].map((base3): Spec => (
+    ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768], [32, 1284], [18, 1536], [1, 2816]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).flatMap(format => [0, 1].map((base3): Spec => (
       { op: 'repackTernary', a: { O, K, format, base3 }, fill: { raw: packedTernary } })))),
     ...[...linear, [2, 33, 80], [12, 17, 92], [26, 40, 260]].map(([N, O, K]): Spec => ({ op: 'ternaryMatmulBase3', a: { N, O, K }, fill: { q: codes8, t: base3 } })),
     // every number of rows that has a kernel of its own, and the next
