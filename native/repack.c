@@ -1,6 +1,6 @@
 /*
  * Packed ternary tensors of GGUF to the codes of ternaryMatmul or ternaryMatmulBase3, block of 16 outputs by block, without the weights in between. Layouts: src/lib/ternary-codes.ts.
- * Rows are first unpacked to one code a byte; 32-bit words of four such codes are then turned around, so that lanes are rows, and shifted together.
+ * A row is first unpacked to one code a byte; 32-bit words of four such codes are then shifted together.
  */
 typedef struct { unsigned bad; } repack_t;
 
@@ -74,39 +74,34 @@ static void codes_tq1(const uint8_t *raw, int64_t i0, int64_t n, uint8_t *c, rep
   state->bad |= bad;
 }
 
-/* inputs that are moved together: whole steps of either packing, and whole blocks of a file's */
-enum { STRIPE = 1280 };
-static int64_t repackTernary_scratch(const op_t *o) {
-  (void)o;
-  return 2 * 16 * STRIPE;
-}
-/* words of four codes, lane by lane one row, as bytes of four or of five codes: no byte of the sum passes 244 */
-INLINE void join_codes(const float *words, int64_t groups, uint8_t *t, const int base3) {
-  for (int64_t g = 0; g < groups; g++, words += (base3 ? 5 : 4) * 16, t += 64) {
-    uint32_t w[5][16], packed[16];
-    memcpy(w, words, base3 ? 320 : 256);
-    for (int j = 0; j < 16; j++)
-      packed[j] = base3 ? w[0][j] + 3 * w[1][j] + 9 * w[2][j] + 27 * w[3][j] + 82 * w[4][j] : w[0][j] | w[1][j] << 2 | w[2][j] << 4 | w[3][j] << 6;
-    memcpy(t, packed, 64);
+/* a row's codes, four or five words of four at once, to where a row of a block has its bytes: no byte of the sum passes 244 */
+static void join_five(const uint8_t *c, int64_t groups, uint8_t *t) {
+  for (int64_t g = 0; g < groups; g++, c += 20, t += 64) {
+    uint32_t w[5];
+    memcpy(w, c, 20);
+    const uint32_t packed = w[0] + 3 * w[1] + 9 * w[2] + 27 * w[3] + 82 * w[4];
+    memcpy(t, &packed, 4);
   }
 }
-static void join_five(const float *words, int64_t groups, uint8_t *t) { join_codes(words, groups, t, 1); }
-static void join_four(const float *words, int64_t groups, uint8_t *t) { join_codes(words, groups, t, 0); }
+static void join_four(const uint8_t *c, int64_t groups, uint8_t *t) {
+  for (int64_t g = 0; g < groups; g++, c += 16, t += 64) {
+    uint32_t w[4];
+    memcpy(w, c, 16);
+    const uint32_t packed = w[0] | w[1] << 2 | w[2] << 4 | w[3] << 6;
+    memcpy(t, &packed, 4);
+  }
+}
+static int64_t repackTernary_scratch(const op_t *o) { return round_up(o->a[1], 80); }
 static void repackTernary_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int base3 = o->a[3] == 1, zero = base3 ? 0 : 1;
+  const int base3 = o->a[3] == 1;
   const int64_t rows = o->a[0], k = o->a[1], step = base3 ? 20 : 16, whole = round_up(k, step);
   uint8_t *c = (uint8_t *)scratch, *t = (uint8_t *)o->out[0] + chunk * (whole / step) * 64;
-  float *words = (float *)(scratch + 16 * STRIPE);
   repack_t state = {0};
-  for (int64_t k0 = 0; k0 < whole; k0 += STRIPE) {
-    const int64_t n = at_most(STRIPE, k - k0), width = at_most(STRIPE, whole - k0), filled = round_up(width, 64);
-    for (int64_t j = 0; j < 16; j++) {
-      const int64_t r = chunk * 16 + j, known = r < rows ? n : 0;
-      if (known) (o->a[2] == 0 ? codes_i2s : o->a[2] == 1 ? codes_tq2 : codes_tq1)(o->in[0], r * k + k0, n, c + j * STRIPE, &state);
-      memset(c + j * STRIPE + known, zero, (size_t)(filled - known));
-    }
-    for (int64_t w = 0; w < filled / 4; w += 16) transpose_block((const float *)c + w, STRIPE / 4, words + w * 16, 16, 16, 16);
-    (base3 ? join_five : join_four)(words, width / step, t + k0 / step * 64);
+  for (int64_t j = 0; j < 16; j++) {
+    const int64_t r = chunk * 16 + j, known = r < rows ? k : 0;
+    if (known) (o->a[2] == 0 ? codes_i2s : o->a[2] == 1 ? codes_tq2 : codes_tq1)(o->in[0], r * k, k, c, &state);
+    memset(c + known, base3 ? 0 : 1, (size_t)(whole - known));
+    (base3 ? join_five : join_four)(c, whole / step, t + j * 4);
   }
   if (state.bad) atomic_store(o->error, 1);
 }
