@@ -340,34 +340,18 @@ static napi_value run_plan(napi_env env, napi_callback_info info) {
 }
 
 /* ---- functions, for tests ---- */
-#define DECLARE(isa) void verit_functions_##isa(int, const float *, float *, int64_t);
-DECLARE(baseline)
-#ifdef HAVE_X86
-DECLARE(avx2)
-DECLARE(avx512)
-#endif
-#ifdef HAVE_NEON
-DECLARE(neon)
-#endif
 static napi_value functions(napi_env env, napi_callback_info info) {
   size_t argc = 4, nx, ny;
   napi_value argv[4];
   char name[32] = "";
+  const isa_t *isa;
   int32_t which;
   void *x, *y;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
   if (argc < 4 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, NULL) != napi_ok || napi_get_value_int32(env, argv[1], &which) != napi_ok || which < 0 || which > 5 ||
-      !typed(env, argv[2], napi_float32_array, &x, &nx) || !typed(env, argv[3], napi_float32_array, &y, &ny) || nx != ny || !isa_find(name))
+      !typed(env, argv[2], napi_float32_array, &x, &nx) || !typed(env, argv[3], napi_float32_array, &y, &ny) || nx != ny || !(isa = isa_find(name)))
     return fail(env, "VERIT_INTERNAL", "functions: arguments");
-  void (*f)(int, const float *, float *, int64_t) = verit_functions_baseline;
-#ifdef HAVE_X86
-  if (!strcmp(name, "avx2")) f = verit_functions_avx2;
-  if (!strcmp(name, "avx512")) f = verit_functions_avx512;
-#endif
-#ifdef HAVE_NEON
-  if (!strcmp(name, "neon")) f = verit_functions_neon;
-#endif
-  f(which, x, y, (int64_t)nx);
+  isa->functions(which, x, y, (int64_t)nx);
   return NULL;
 }
 
@@ -436,12 +420,11 @@ NAPI_MODULE_INIT() {
   CHECK(napi_create_threadsafe_function(env, NULL, NULL, name, 0, 1, NULL, NULL, NULL, settle, &state->done), "threadsafe function");
   CHECK(napi_unref_threadsafe_function(env, state->done), "unref");
   CHECK(napi_set_instance_data(env, state, free_state, NULL), "state");
-  const char *ops[OP_COUNT], *sets[4];
+  const char *ops[OP_COUNT], *sets[MAX_ISAS];
+  const isa_t *isas[MAX_ISAS];
   for (int i = 0; i < OP_COUNT; i++) ops[i] = op_infos[i].name;
-  size_t n = 0;
-  static const char *const all[] = {"avx512", "avx2", "neon", "baseline"};
-  for (size_t i = 0; i < 4; i++)
-    if (isa_find(all[i])) sets[n++] = all[i];
+  const int n = isa_list(isas);
+  for (int i = 0; i < n; i++) sets[i] = isas[i]->name;
   napi_value vbmi;
 #ifdef HAVE_X86
   CHECK(napi_get_boolean(env, __builtin_cpu_supports("avx512vbmi") != 0, &vbmi), "vbmi");

@@ -94,15 +94,15 @@ INLINE void fine_group(v16 *acc, v16 w, const v16i *c, const int8_t *q, const in
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++, q += 32) {
     const int32_t x = (int32_t)((uint32_t)sum[r] << (bits - 1));
-#if defined(VERIT_AVX2)
-    if (bits == 6) { /* four pairs of products add up to 4 * 2 * 63 * 64 = 32256 at most */
-      v16p high = p_zero(), low = p_zero();
-#pragma GCC unroll 4
-      for (int s = 0; s < 4; s++) {
-        high = p_dot(high, c[s], i_set4(q + 4 * s));
-        low = p_dot(low, c[s], i_set4(q + 16 + 4 * s));
+#if defined(VERIT_AVX2) && !defined(VERIT_AVX2VNNI)
+    if (bits == 6) { /* two pairs of products add up to 2 * 2 * 63 * 128 = 32256 at most */
+      v16i all = i_zero();
+#pragma GCC unroll 2
+      for (int s = 0; s < 4; s += 2) {
+        all = p_add_128(all, p_dot(p_dot(p_zero(), c[s], i_set4(q + 4 * s)), c[s + 1], i_set4(q + 4 * s + 4)));
+        all = p_add(all, p_dot(p_dot(p_zero(), c[s], i_set4(q + 16 + 4 * s)), c[s + 1], i_set4(q + 20 + 4 * s)));
       }
-      acc[r] = f_fma(w, p_join(high, low, x), acc[r]);
+      acc[r] = f_fma(w, i_to_f_minus(all, x), acc[r]);
       continue;
     }
 #endif

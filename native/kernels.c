@@ -78,16 +78,8 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_adamw] = ONE(adamw_chunks, adamw_run),
 };
 
-#define NAME2(isa) verit_isa_##isa
-#define NAME(isa) NAME2(isa)
-#define TEXT2(isa) #isa
-#define TEXT(isa) TEXT2(isa)
-const isa_t NAME(VERIT_ISA) = {TEXT(VERIT_ISA), KERNELS};
-
 /* the functions themselves, for tests: 0 exp, 1 log, 2 tanh, 3 erf, 4 sin, 5 cos over n values */
-#define FUNCTIONS2(isa) verit_functions_##isa
-#define FUNCTIONS(isa) FUNCTIONS2(isa)
-void FUNCTIONS(VERIT_ISA)(int which, const float *x, float *y, int64_t n) {
+static void functions_run(int which, const float *x, float *y, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) {
     const int left = (int)at_most(n - i, 16);
     v16 v = f_load_n(x + i, left);
@@ -100,3 +92,9 @@ void FUNCTIONS(VERIT_ISA)(int which, const float *x, float *y, int64_t n) {
       }
   }
 }
+
+#define NAME2(isa) verit_isa_##isa
+#define NAME(isa) NAME2(isa)
+#define TEXT2(isa) #isa
+#define TEXT(isa) TEXT2(isa)
+const isa_t NAME(VERIT_ISA) = {TEXT(VERIT_ISA), KERNELS, functions_run};

@@ -195,9 +195,11 @@ const op_info op_infos[OP_COUNT] = {
 #define ISA(name) extern const isa_t verit_isa_##name;
 #ifdef HAVE_X86
 ISA(avx512)
+ISA(avx2vnni)
 ISA(avx2)
 #endif
 #ifdef HAVE_NEON
+ISA(neondot)
 ISA(neon)
 #endif
 ISA(baseline)
@@ -220,21 +222,41 @@ static int x86_level(void) {
   const unsigned wider = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* AVX-512 F, DQ, CD, BW, VL */
   return (b7 & wider) == wider && (c7 & 1u << 11) && (xcr0 & 0xe6) == 0xe6 ? 4 : 3; /* VNNI; ZMM saved */
 }
+static int has_avx_vnni(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+}
 #endif
 
-const isa_t *isa_find(const char *name) {
-  const isa_t *known[4];
+#ifdef HAVE_NEON
+#ifdef __linux__
+#include <sys/auxv.h>
+static int has_dot(void) { return (getauxval(AT_HWCAP) & 1ul << 20) != 0; } /* HWCAP_ASIMDDP */
+#else
+static int has_dot(void) { return 1; } /* every processor of Apple's that runs macOS has it */
+#endif
+#endif
+
+int isa_list(const isa_t *list[MAX_ISAS]) {
   int n = 0;
 #ifdef HAVE_X86
   const int level = x86_level();
-  if (level >= 4) known[n++] = &verit_isa_avx512;
-  if (level >= 3) known[n++] = &verit_isa_avx2;
+  if (level >= 4) list[n++] = &verit_isa_avx512;
+  if (level >= 3 && has_avx_vnni()) list[n++] = &verit_isa_avx2vnni;
+  if (level >= 3) list[n++] = &verit_isa_avx2;
 #endif
 #ifdef HAVE_NEON
-  known[n++] = &verit_isa_neon;
+  if (has_dot()) list[n++] = &verit_isa_neondot;
+  list[n++] = &verit_isa_neon;
 #endif
-  known[n++] = &verit_isa_baseline;
+  list[n++] = &verit_isa_baseline;
+  return n;
+}
+
+const isa_t *isa_find(const char *name) {
+  const isa_t *list[MAX_ISAS];
+  const int n = isa_list(list);
   for (int i = 0; i < n; i++)
-    if (!*name || !strcmp(name, known[i]->name)) return known[i];
+    if (!*name || !strcmp(name, list[i]->name)) return list[i];
   return NULL;
 }

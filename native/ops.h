@@ -81,7 +81,10 @@ typedef struct {
 typedef struct {
   const char *name;
   const op_kernel *kernels; /* OP_COUNT of them */
+  void (*functions)(int which, const float *x, float *y, int64_t n); /* for tests */
 } isa_t;
 
+enum { MAX_ISAS = 4 };
+int isa_list(const isa_t *list[MAX_ISAS]); /* those that this machine can run, the best first; how many */
 const isa_t *isa_find(const char *name); /* NULL when this machine cannot run it; "" picks the best */
 #endif

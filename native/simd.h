@@ -10,7 +10,7 @@
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
  *   f_store_i8 (round to nearest even, 16 int8), i_zero i_add i_load i_store i_set4 i_dot i_dot8 i_codes i_six i_to_f_minus
  *   i_join (but AVX-512), p_zero p_dot p_add and PART_INPUTS (where sums of 16 bits pay)
- *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators
+ *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators; TERNARY_PAIRS: up to how many rows two blocks of ternary outputs go through together
  */
 #ifndef VERIT_SIMD_H
 #define VERIT_SIMD_H
@@ -31,6 +31,11 @@ INLINE float half_1(uint16_t h) {
   return h & 0x8000 ? -f : f;
 }
 
+#if defined(VERIT_AVX2VNNI) /* AVX2, with the products of bytes that came after AVX-512 */
+#define VERIT_AVX2
+#elif defined(VERIT_NEONDOT)
+#define VERIT_NEON
+#endif
 #if defined(VERIT_AVX512)
 #include "simd_avx512.h"
 #elif defined(VERIT_AVX2)

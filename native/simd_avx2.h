@@ -1,8 +1,12 @@
-/* AVX2 and FMA: two registers per v16. */
+/* AVX2 and FMA, with or without AVX-VNNI: two registers per v16. */
 #include "simd_x86.h"
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
-#define TERNARY_BLOCKS 1
+#if defined(VERIT_AVX2VNNI)
+#define TERNARY_PAIRS 2
+#else
+#define TERNARY_PAIRS 0
+#endif
 
 typedef struct { __m256 a, b; } v16;
 typedef struct { __m256i a, b; } v16i;
@@ -85,6 +89,7 @@ INLINE v16 i8_to_f(const int8_t *p) {
 }
 INLINE void i_store(void *p, v16i v) { _mm256_storeu_si256((__m256i *)p, v.a); _mm256_storeu_si256((__m256i *)p + 1, v.b); }
 INLINE v16i i_zero(void) { return (v16i){_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+INLINE v16i i_add(v16i a, v16i b) { return (v16i){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
 INLINE v16i i_load(const void *p) {
   return (v16i){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)p + 1)};
 }
@@ -93,14 +98,22 @@ INLINE v16i i_codes(v16i w, int s) {
   return (v16i){_mm256_and_si256(_mm256_srli_epi32(w.a, 2 * s), m), _mm256_and_si256(_mm256_srli_epi32(w.b, 2 * s), m)};
 }
 INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+#if defined(VERIT_AVX2VNNI)
+INLINE __m256i dot_bytes(__m256i acc, __m256i codes, __m256i q) {
+  __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(codes), "x"(q)); /* not the intrinsic: gcc moves sums to other registers and back */
+  return acc;
+}
+INLINE v16i i_dot(v16i acc, v16i codes, v16i q) { return (v16i){dot_bytes(acc.a, codes.a, q.a), dot_bytes(acc.b, codes.b, q.b)}; }
+#define i_dot8 i_dot
+#else
 /* a pair of byte products is at most 2 * 2 * 128 = 512: int16 cannot saturate */
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   __m256i one = _mm256_set1_epi16(1);
   return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.a, q.a), one)),
                 _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(codes.b, q.b), one))};
 }
-/* sums of products in 16 bits; of codes of two bits those of 16 * 16 inputs fit: at most 32512, at least -32768 */
-#define PART_INPUTS 256
+/* sums of products in 16 bits; of codes of two bits (3 is none, but has to give the same everywhere) those of 160 inputs fit: 40 * 2 * 3 * 128 = 30720 */
+#define PART_INPUTS 160
 typedef v16i v16p;
 INLINE v16p p_zero(void) { return i_zero(); }
 /* the instruction itself: the compiler would add up products before it adds them to the sums, and has no registers left for that */
@@ -115,6 +128,10 @@ INLINE v16i p_add(v16i acc, v16p part) {
   __m256i one = _mm256_set1_epi16(1);
   return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(part.a, one)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(part.b, one))};
 }
+INLINE v16i p_add_128(v16i acc, v16p part) {
+  __m256i many = _mm256_set1_epi16(128);
+  return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(part.a, many)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(part.b, many))};
+}
 /* the same with codes of 8 bits, in parts of 7 and 1: a pair is at most 2 * 127 * 128 */
 INLINE v16i i_dot8(v16i acc, v16i codes, v16i q) {
   const __m256i low = _mm256_set1_epi8(127), one = _mm256_set1_epi8(1);
@@ -122,6 +139,7 @@ INLINE v16i i_dot8(v16i acc, v16i codes, v16i q) {
   acc = i_dot(acc, (v16i){_mm256_and_si256(codes.a, low), _mm256_and_si256(codes.b, low)}, q);
   return (v16i){_mm256_add_epi32(acc.a, _mm256_slli_epi32(top.a, 7)), _mm256_add_epi32(acc.b, _mm256_slli_epi32(top.b, 7))};
 }
+#endif
 INLINE __m256i six1(__m256i l, __m256i h, const int s) {
   const __m256i high = s == 0 ? _mm256_slli_epi32(h, 4) : s == 1 ? _mm256_slli_epi32(h, 2) : s == 2 ? h : _mm256_srli_epi32(h, 2);
   return _mm256_or_si256(_mm256_and_si256(s & 1 ? _mm256_srli_epi32(l, 4) : l, _mm256_set1_epi8(15)), _mm256_and_si256(high, _mm256_set1_epi8(48)));
@@ -131,11 +149,6 @@ INLINE v16 i_join(v16i a, v16i b, int32_t c) {
   const __m256i x = _mm256_set1_epi32(c);
   return (v16){_mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.a, 7), _mm256_sub_epi32(b.a, x))), _mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(a.b, 7), _mm256_sub_epi32(b.b, x)))};
 }
-/* 128 * a + b - c */
-INLINE __m256 join_parts(__m256i a, __m256i b, __m256i c) {
-  return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_add_epi32(_mm256_madd_epi16(a, _mm256_set1_epi16(128)), _mm256_madd_epi16(b, _mm256_set1_epi16(1))), c));
-}
-INLINE v16 p_join(v16p a, v16p b, int32_t c) { return (v16){join_parts(a.a, b.a, _mm256_set1_epi32(c)), join_parts(a.b, b.b, _mm256_set1_epi32(c))}; }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
   __m256i s = _mm256_set1_epi32(sum);
   return (v16){_mm256_cvtepi32_ps(_mm256_sub_epi32(acc.a, s)), _mm256_cvtepi32_ps(_mm256_sub_epi32(acc.b, s))};

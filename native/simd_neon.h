@@ -2,7 +2,7 @@
 #include <arm_neon.h>
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
-#define TERNARY_BLOCKS 1
+#define TERNARY_PAIRS 0
 
 typedef struct { float32x4_t r[4]; } v16;
 typedef struct { int32x4_t r[4]; } v16i;
@@ -89,6 +89,20 @@ INLINE v16i i_codes(v16i w, int s) {
   return w;
 }
 INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); v16i v; EACH4 v.r[j] = vdupq_n_s32(x); return v; }
+#if defined(VERIT_NEONDOT)
+INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
+  EACH4 acc.r[j] = vdotq_s32(acc.r[j], vreinterpretq_s8_s32(codes.r[j]), vreinterpretq_s8_s32(q.r[j]));
+  return acc;
+}
+/* the same with unsigned codes of 8 bits: they are signed without their top bit's place, 128 less, and twice 64 times x is what is missing */
+INLINE v16i i_dot8(v16i acc, v16i codes, v16i q) {
+  EACH4 {
+    const int8x16_t c = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(codes.r[j]), vdupq_n_u8(128))), x = vreinterpretq_s8_s32(q.r[j]), half = vdupq_n_s8(64);
+    acc.r[j] = vdotq_s32(vdotq_s32(vdotq_s32(acc.r[j], c, x), half, x), half, x);
+  }
+  return acc;
+}
+#else
 /* a pair of byte products is at most 2 * 2 * 128: int16 holds it */
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   EACH4 {
@@ -109,6 +123,7 @@ INLINE v16i i_dot8(v16i acc, v16i codes, v16i q) {
   }
   return acc;
 }
+#endif
 INLINE v16i i_six(v16i l, v16i h, const int s) {
   EACH4 {
     const uint32x4_t u = vreinterpretq_u32_s32(l.r[j]), x = vreinterpretq_u32_s32(h.r[j]);

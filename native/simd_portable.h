@@ -5,7 +5,7 @@
  */
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
-#define TERNARY_BLOCKS 1
+#define TERNARY_PAIRS 0
 
 typedef struct { float v[16]; } v16;
 typedef struct { int32_t v[16]; } v16i;

@@ -116,9 +116,11 @@ INLINE void ternary_store(const ternary_t *x, int r, int b, v16i acc, int n) {
   f_store_n(x->y + r * x->ldy + b * 16, f_mul(i_to_f_minus(acc, x->sum[r]), f_set1(x->m * x->scale[r])), n);
 }
 
+enum { STREAM_AHEAD = 4096 }; /* bytes of weights that are asked for early */
+
 /* rows x (blocks * 16) outputs; the last block `last` lanes wide */
 INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, int last) {
-  v16i acc[TILE_ROWS][TERNARY_BLOCKS];
+  v16i acc[TILE_ROWS][2];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
@@ -129,13 +131,15 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
   for (int g = 0; g < (rows + 2) / 3; g++) q[g] = x->q + 3 * g * k16;
   const uint8_t *t0 = x->t, *t1 = t0 + (blocks > 1 ? k16 * 4 : 0);
   for (int64_t k = 0, end; k < k16; k = end) {
-    v16p part[TILE_ROWS][TERNARY_BLOCKS];
+    v16p part[TILE_ROWS][2];
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
       for (int b = 0; b < blocks; b++) part[r][b] = p_zero();
     end = at_most(k16, k + PART_INPUTS);
     for (int64_t i = k; i < end; i += 16, t0 += 64, t1 += 64) {
+      __builtin_prefetch(t0 + STREAM_AHEAD);
+      if (blocks > 1) __builtin_prefetch(t1 + STREAM_AHEAD);
 #define STEP(s) { \
         const v16i c0 = i_codes(i_load(t0), s), c1 = blocks > 1 ? i_codes(i_load(t1), s) : c0; \
         _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++) { \
@@ -159,55 +163,43 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
 #pragma GCC unroll 2
     for (int b = 0; b < blocks; b++) ternary_store(x, r, b, acc[r][b], b == blocks - 1 ? last : 16);
 }
-#if TERNARY_BLOCKS > 1
 #define TERNARY(R) \
   static void ternary_##R##_2(const ternary_t *x, int last) { ternary_body(x, R, 2, last); } \
   static void ternary_##R##_1(const ternary_t *x, int last) { ternary_body(x, R, 1, last); }
-#else
-#define TERNARY(R) static void ternary_##R##_1(const ternary_t *x, int last) { ternary_body(x, R, 1, last); }
-#endif
 TERNARY(2)
 TERNARY(3)
 TERNARY(4)
-#if TILE_ROWS >= 12
+#if TILE_ROWS >= 12 || defined(VERIT_AVX2VNNI)
 TERNARY(6)
+#endif
+#if TILE_ROWS >= 12
 TERNARY(8)
 TERNARY(12)
 #endif
-
-enum { STREAM_AHEAD = 4096 }; /* bytes that are asked for early: the kernel of one row waits for memory and nothing else */
 
 /* one row of x by a block of 16 outputs: several sums, so that no product waits for the one before */
 static void ternary_1_1(const ternary_t *x, int last) {
   const int8_t *q = x->q;
   const uint8_t *t = x->t;
-#if defined(VERIT_AVX2)
-  /* codes of steps 1 and 3 stay where they lie, as four times their value, which saves shifts: 8 * 16 inputs add up to 32512 at most, -32768 at least */
-  const __m256i ones = _mm256_set1_epi16(1), low = _mm256_set1_epi8(3), high = _mm256_set1_epi8(12);
+#if defined(VERIT_AVX2) && !defined(VERIT_AVX2VNNI)
+  /* codes of steps 1 and 3 stay where they lie, as four times their value, which saves shifts; their sums are as large as four of the others */
+  const __m256i low = _mm256_set1_epi8(3), high = _mm256_set1_epi8(12);
   v16i once = i_zero(), fourfold = i_zero();
   for (int64_t k = 0, end; k < x->k16; k = end) {
-    __m256i a0 = _mm256_setzero_si256(), a1 = a0, b0 = a0, b1 = a0;
-    end = at_most(x->k16, k + 128);
+    v16p a = p_zero(), b = p_zero(), c = p_zero();
+    end = at_most(x->k16, k + PART_INPUTS);
     for (int64_t i = k; i < end; i += 16, t += 64) {
       __builtin_prefetch(t + STREAM_AHEAD);
-      const v16i w = i_load(t), v0 = i_set4(q + i), v1 = i_set4(q + i + 4), v2 = i_set4(q + i + 8), v3 = i_set4(q + i + 12);
-      const __m256i ha = _mm256_srli_epi16(w.a, 4), hb = _mm256_srli_epi16(w.b, 4);
-      a0 = _mm256_add_epi16(a0, _mm256_maddubs_epi16(_mm256_and_si256(w.a, low), v0.a));
-      a1 = _mm256_add_epi16(a1, _mm256_maddubs_epi16(_mm256_and_si256(w.b, low), v0.a));
-      b0 = _mm256_add_epi16(b0, _mm256_maddubs_epi16(_mm256_and_si256(w.a, high), v1.a));
-      b1 = _mm256_add_epi16(b1, _mm256_maddubs_epi16(_mm256_and_si256(w.b, high), v1.a));
-      a0 = _mm256_add_epi16(a0, _mm256_maddubs_epi16(_mm256_and_si256(ha, low), v2.a));
-      a1 = _mm256_add_epi16(a1, _mm256_maddubs_epi16(_mm256_and_si256(hb, low), v2.a));
-      b0 = _mm256_add_epi16(b0, _mm256_maddubs_epi16(_mm256_and_si256(ha, high), v3.a));
-      b1 = _mm256_add_epi16(b1, _mm256_maddubs_epi16(_mm256_and_si256(hb, high), v3.a));
+      const v16i w = i_load(t), h = {_mm256_srli_epi16(w.a, 4), _mm256_srli_epi16(w.b, 4)};
+      a = p_dot(a, (v16i){_mm256_and_si256(w.a, low), _mm256_and_si256(w.b, low)}, i_set4(q + i));
+      b = p_dot(b, (v16i){_mm256_and_si256(w.a, high), _mm256_and_si256(w.b, high)}, i_set4(q + i + 4));
+      a = p_dot(a, (v16i){_mm256_and_si256(h.a, low), _mm256_and_si256(h.b, low)}, i_set4(q + i + 8));
+      c = p_dot(c, (v16i){_mm256_and_si256(h.a, high), _mm256_and_si256(h.b, high)}, i_set4(q + i + 12));
     }
-    once.a = _mm256_add_epi32(once.a, _mm256_madd_epi16(a0, ones));
-    once.b = _mm256_add_epi32(once.b, _mm256_madd_epi16(a1, ones));
-    fourfold.a = _mm256_add_epi32(fourfold.a, _mm256_madd_epi16(b0, ones));
-    fourfold.b = _mm256_add_epi32(fourfold.b, _mm256_madd_epi16(b1, ones));
+    once = p_add(once, a);
+    fourfold = p_add(p_add(fourfold, b), c);
   }
-  once.a = _mm256_add_epi32(once.a, _mm256_srai_epi32(fourfold.a, 2));
-  once.b = _mm256_add_epi32(once.b, _mm256_srai_epi32(fourfold.b, 2));
+  once = i_add(once, (v16i){_mm256_srai_epi32(fourfold.a, 2), _mm256_srai_epi32(fourfold.b, 2)});
   ternary_store(x, 0, 0, once, last);
 #else
   v16i s0 = i_zero(), s1 = s0, s2 = s0, s3 = s0;
@@ -223,17 +215,16 @@ static void ternary_1_1(const ternary_t *x, int last) {
 #endif
 }
 
-/* as many of `left` rows as one kernel takes, for one block and for two (where there are kernels for two) */
+/* as many of `left` rows as one kernel takes, for one block, and for two where that pays */
 typedef struct { int rows; void (*one)(const ternary_t *, int), (*two)(const ternary_t *, int); } ternary_rows_t;
 static ternary_rows_t ternary_rows(int64_t left) {
   static const ternary_rows_t known[] = {
-#if TERNARY_BLOCKS > 1
-#define ROWS(R) {R, ternary_##R##_1, ternary_##R##_2}
-#else
-#define ROWS(R) {R, ternary_##R##_1, NULL}
-#endif
+#define ROWS(R) {R, ternary_##R##_1, R <= TERNARY_PAIRS ? ternary_##R##_2 : NULL}
 #if TILE_ROWS >= 12
-      ROWS(12), ROWS(8), ROWS(6),
+      ROWS(12), ROWS(8),
+#endif
+#if TILE_ROWS >= 12 || defined(VERIT_AVX2VNNI)
+      ROWS(6),
 #endif
       ROWS(4), ROWS(3), ROWS(2), {1, ternary_1_1, NULL}};
 #undef ROWS

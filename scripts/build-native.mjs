@@ -23,14 +23,16 @@ const fuzz = flag('--fuzz')
 const fuzzer = join(root, 'scripts/fuzz-native.c')
 
 const ZIG_TARGETS = { 'linux-x64': 'x86_64-linux-gnu.2.28', 'linux-arm64': 'aarch64-linux-gnu.2.28', 'darwin-x64': 'x86_64-macos', 'darwin-arm64': 'aarch64-macos' }
-/** [name, macro, flags] of each instruction set that kernels.c is compiled for. */
+/** [name, macro, flags of gcc and clang, cpu of zig] of each instruction set that kernels.c is compiled for. */
 const SETS = {
-  x64: [['avx512', 'VERIT_AVX512', ['-march=x86-64-v4', '-mavx512vnni']], ['avx2', 'VERIT_AVX2', ['-march=x86-64-v3']], ['baseline', 'VERIT_BASELINE', []]],
-  arm64: [['neon', 'VERIT_NEON', []], ['baseline', 'VERIT_BASELINE', []]],
+  x64: [
+    ['avx512', 'VERIT_AVX512', ['-march=x86-64-v4', '-mavx512vnni'], 'x86_64_v4+avx512vnni'],
+    ['avx2vnni', 'VERIT_AVX2VNNI', ['-march=x86-64-v3', '-mavxvnni'], 'x86_64_v3+avxvnni'],
+    ['avx2', 'VERIT_AVX2', ['-march=x86-64-v3'], 'x86_64_v3'],
+    ['baseline', 'VERIT_BASELINE', []],
+  ],
+  arm64: [['neondot', 'VERIT_NEONDOT', ['-march=armv8.2-a+dotprod'], 'generic+dotprod'], ['neon', 'VERIT_NEON', []], ['baseline', 'VERIT_BASELINE', []]],
 }
-/** clang names CPUs of the micro-architecture levels the same way, zig wants -mcpu */
-const zigFlags = flags => flags.map(f => f.replace('-march=x86-64-v4', '-mcpu=x86_64_v4').replace('-march=x86-64-v3', '-mcpu=x86_64_v3')).filter(f => f !== '-mavx512vnni')
-  .map(f => (f === '-mcpu=x86_64_v4' ? '-mcpu=x86_64_v4+avx512vnni' : f))
 
 const works = command => spawnSync(command[0], [...command.slice(1), '--version'], { stdio: 'ignore' }).status === 0
 
@@ -107,7 +109,7 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   const work = join(out, `.objects-${process.pid}`)
   mkdirSync(work)
   try {
-    const jobs = sets.map(([name, macro, flags]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig ? zigFlags(flags) : flags)]])
+    const jobs = sets.map(([name, macro, flags, cpu]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig ? cpu ? [`-mcpu=${cpu}`] : [] : flags)]])
     for (const f of fuzz ? ['ops', 'plan', 'pool'] : ['ops', 'plan', 'pool', 'ring', 'sandbox', 'seccomp', 'addon']) jobs.push([f, `${f}.c`, []])
     if (fuzz) jobs.push(['fuzz-native', fuzzer, [`-I${join(root, 'native')}`]])
     const run = args => new Promise((done, reject) => {

@@ -221,12 +221,12 @@ static void *copy(const void *data, size_t bytes) {
 }
 
 static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int guard) {
-  static const char *const SETS[] = {"baseline", "avx2", "avx512", "neon"};
+  const isa_t *list[MAX_ISAS];
+  const int isas = isa_list(list);
   char *first[MAX_TENSORS] = {0};
   int first_error = 0, ran = 0;
-  for (size_t s = 0; s < sizeof SETS / sizeof *SETS; s++) {
-    const isa_t *isa = isa_find(SETS[s]);
-    if (!isa) continue;
+  for (int s = isas - 1; s >= 0; s--) { /* plain C first: the others are compared with it */
+    const isa_t *isa = list[s];
     /* copies as long as they are: a check that reads on is seen */
     int32_t *program = copy(f->program, 4 * f->words), *limits = copy(f->limits, sizeof f->limits);
     double *tensors = copy(f->tensors, 24 * f->tensor_count), *bytes = copy(f->bytes, 8 * f->buffer_count);
@@ -249,7 +249,7 @@ static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int gu
       if (guard) memcpy(buffers[i] = guarded(i, n), f->content[i], n);
       else buffers[i] = copy(f->content[i], n);
     }
-    run_t *run = plan_bind(plan, buffers, f->symbols, (threads + (int)s) % POOL_THREADS + 1, &problem);
+    run_t *run = plan_bind(plan, buffers, f->symbols, (threads + s) % POOL_THREADS + 1, &problem);
     const int error = run ? carry_out(run, with_pool) : -1;
     if (!ran) first_error = error;
     MUST(error == first_error);
@@ -257,7 +257,7 @@ static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int gu
       const size_t n = (size_t)f->bytes[i];
       if (!ran) first[i] = copy(buffers[i], n);
       else if (f->comparable && !error && !same(first[i], buffers[i], n)) {
-        fprintf(stderr, "fuzz-native: %s gives other bits than %s in buffer %zu\n", SETS[s], SETS[0], i);
+        fprintf(stderr, "fuzz-native: %s gives other bits than %s in buffer %zu\n", isa->name, list[isas - 1]->name, i);
         abort();
       }
       if (!guard) free(buffers[i]);

@@ -185,8 +185,8 @@ function specs(): Spec[] {
     ]),
     // the largest sums that can be: some kernels add up products in 16 bits
     ...[1, 2, 3, 4, 5].flatMap((N): Spec[] => [
-      ...[-128, 127].map((x): Spec => ({ op: 'ternaryMatmul', a: { N, O: 20, K: 1056 }, fill: { q: everywhere(x), t: everywhere(0xaa) } })),
-      ...[-64, 64].flatMap((x): Spec[] => [
+      ...[-128, 127].flatMap(x => [0xaa, 0xff].map((t): Spec => ({ op: 'ternaryMatmul', a: { N, O: 20, K: 1056 }, fill: { q: everywhere(x), t: everywhere(t) } }))), // 0xff: what no writer makes
+      ...[-128, -64, 64, 127].flatMap((x): Spec[] => [
         { op: 'sixBitMatmul', a: { N, O: 20, K: 256 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), s: everywhere(127) } },
         { op: 'eightBitMatmul', a: { N, O: 20, K: 64 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), d: halves } },
       ]),

@@ -27,7 +27,7 @@ function threads(text: string): number {
 }
 
 export const setOption = (c: Command): Command =>
-  c.option('--instruction-set <name>', 'auto, avx512, avx2, neon, baseline or reference (default: auto, the best here; no result depends on it)')
+  c.option('--instruction-set <name>', 'auto, avx512, avx2vnni, avx2, neondot, neon, baseline or reference (default: auto, the best here; no result depends on it)')
 
 export const coresOption = (c: Command): Command =>
   c.option('--cores <list>', 'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it sees fit)')

@@ -2,8 +2,9 @@
 import type { ModelConfig } from '../model/config.ts'
 
 const AVX512 = 1 / 3
-/** Of BitNet models with AVX2; and where guessing is asked for, and nothing was measured. */
-const OTHERS = 1 / 2
+/** Of BitNet models with AVX2, with AVX-VNNI and without; the last also where guessing is asked for, and nothing was measured. */
+const AVX2VNNI = 3 / 5
+const AVX2 = 2 / 3
 
 /**
  * In runs of one row, the dearest of what was measured and a little more (docs/generation.md has the figures), so that guessing loses nowhere. Undefined: nothing is to be guessed.
@@ -14,5 +15,6 @@ export function rowCost(executor: string, kind: ModelConfig['kind'], speculate: 
   if (speculate === false) return undefined
   if (typeof speculate === 'number') return speculate
   if (executor === 'native avx512') return AVX512
-  return speculate === true || (executor === 'native avx2' && kind === 'bitnet') ? OTHERS : undefined
+  const measured = kind !== 'bitnet' ? undefined : executor === 'native avx2vnni' ? AVX2VNNI : executor === 'native avx2' ? AVX2 : undefined
+  return measured ?? (speculate === true ? AVX2 : undefined)
 }

@@ -11,12 +11,12 @@ import { symbols } from './plan.ts'
 import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
 import { processors } from './processors.ts'
 
-export type InstructionSet = 'avx512' | 'avx2' | 'neon' | 'baseline'
+export type InstructionSet = 'avx512' | 'avx2vnni' | 'avx2' | 'neondot' | 'neon' | 'baseline'
 
 export interface ExecutorOptions {
   /** Worker threads, 0 to 1,024. Default, and 0: the environment's VERIT_THREADS, or one for each of `cores`, or for each core that the process may use. */
   threads?: number | undefined
-  /** 'avx512', 'avx2', 'neon', 'baseline' or 'reference'. Default, also as 'auto': the environment's VERIT_ISA, or the best here. */
+  /** 'avx512', 'avx2vnni', 'avx2', 'neondot', 'neon', 'baseline' or 'reference'. Default, also as 'auto': the environment's VERIT_ISA, or the best here. */
   instructionSet?: string | undefined
   /** How ternary weights are kept. Default, also as 'auto': the environment's VERIT_PACKING, or as the machine reads them fastest. */
   packing?: string | undefined

@@ -55,7 +55,7 @@ export interface LoadedPlan {
 }
 
 export interface Executor {
-  /** 'native avx512', 'native avx2', 'native baseline', 'native neon' or 'reference'. */
+  /** 'native avx512' and the like (native.ts has the names), or 'reference'. */
   readonly name: string
   readonly threads: number
   /** How ternary weights are packed best for it: five to a byte, or four. Results do not depend on it. */

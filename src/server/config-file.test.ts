@@ -94,7 +94,7 @@ test('addresses, names, origins and the like are checked to the letter', () => {
     ['audit.origin', ['', 'verit.example/gpu1'], ['a b', 'a+b', 'ä', 'a\n']],
     ['signing.responses', ['signed', 'all', 'none'], ['', 'some']],
     ['inference.cores', ['', '0', '0-3,5'], ['all', '1-0', '0, 1', '0;1', '8192']], ['inference.packing', ['auto', 'base3', 'two-bit'], ['', 'base2']],
-    ['inference.instruction_set', ['auto', 'avx512', 'neon', 'reference'], ['', 'mmx']],
+    ['inference.instruction_set', ['auto', 'avx512', 'avx2vnni', 'neondot', 'neon', 'reference'], ['', 'mmx']],
   ]
   for (const [name, good, bad] of cases) {
     const s = settings.find(s => s.name === name)!
