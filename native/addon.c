@@ -11,6 +11,9 @@
 #include "sandbox.h"
 #if !defined(_WIN32)
 #include <sys/mman.h>
+#ifndef MAP_NORESERVE /* not on every system */
+#define MAP_NORESERVE 0
+#endif
 #endif
 
 #define CHECK(call, text) \
@@ -131,7 +134,7 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
   void *data = calloc(size, 1);
   if (!data) return fail(env, "VERIT_MEMORY", "out of memory");
 #else
-  void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (sparse ? MAP_NORESERVE : 0), -1, 0);
   if (data == MAP_FAILED) return fail(env, "VERIT_MEMORY", "out of memory");
 #ifdef MADV_HUGEPAGE
   if (size >= (4u << 20)) madvise(data, size, sparse ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);

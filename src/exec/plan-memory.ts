@@ -1,9 +1,13 @@
 /**
  * The buffers of one plan, allocated as long as the plan wants them (whole multiples of 64 bytes), with typed views to fill and read them. They are as long as the largest run needs, and
- * caches as the longest sequences: most of it is never touched, and takes no memory.
+ * caches as the longest sequences: most of it is never touched, and takes no memory. All lie in one allocation: after some of that size each, V8 would collect garbage every time.
  */
 import { invariant } from '../lib/errors.ts'
+import { roundUp } from '../lib/float.ts'
 import type { Executor, Plan } from './plan.ts'
+
+/** Bytes of a page of the system: none belongs to two buffers. */
+const PAGE = 4096
 
 export class PlanMemory {
   /** To hand to `run`. A caller may replace an entry between runs. */
@@ -16,14 +20,21 @@ export class PlanMemory {
   constructor(
     executor: Executor, plan: Plan, shared: Readonly<Record<string, Uint8Array>> = {}, values: Readonly<Record<string, ArrayBufferView>> = {},
   ) {
+    const places = plan.bufferBytes.map(() => 0)
+    let end = 0
+    for (const [b, name] of plan.buffers.entries()) {
+      if (b === 0 || shared[name] !== undefined) continue
+      places[b] = end
+      end = roundUp(end + plan.bufferBytes[b]!, PAGE)
+    }
+    const memory = executor.allocate(end, true)
     this.buffers = {}
-    plan.buffers.forEach((name, b) => {
-      if (b === 0) return
-      const given = shared[name]
-      const bytes = this.buffers[name] = given ?? new Uint8Array(executor.allocate(plan.bufferBytes[b]!, true))
-      const value = values[name]
+    for (const [b, name] of plan.buffers.entries()) {
+      if (b === 0) continue
+      const given = shared[name], value = values[name]
+      const bytes = this.buffers[name] = given ?? new Uint8Array(memory, places[b]!, plan.bufferBytes[b]!)
       if (given === undefined && value !== undefined) bytes.set(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
-    })
+    }
   }
 
   /** Whether the plan has a buffer of this name. */
