@@ -33,31 +33,28 @@ static void readProbe_run(const op_t *o, int64_t chunk, char *scratch) {
   ((uint32_t *)o->out[0])[chunk] = sum;
 }
 
-enum { DOT_SUMS = 12, DOT_PART = TILE_ROWS >= 12 ? 6 : 2 }; /* rows whose sums fit the registers, two of them each */
+enum { DOT_ROWS = 12, DOT_PART = TILE_ROWS >= 12 ? 12 : 6 }; /* rows whose sums fit the registers */
 static int64_t dotProbe_chunks(const op_t *o) { return o->a[0]; }
 static void dotProbe_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const v16i c0 = i_codes(i_load(o->in[0]), 0), c1 = i_codes(i_load((const char *)o->in[0] + 64), 0);
   const int8_t *q = o->in[1];
-  int32_t total[16] = {0};
-  for (int part = 0; part < DOT_SUMS; part += DOT_PART) {
-    v16i acc[DOT_PART][2];
-#pragma GCC unroll 6
-    for (int i = 0; i < DOT_PART; i++) acc[i][0] = acc[i][1] = i_zero();
-    for (int64_t r = 0; r < o->a[1]; r++) {
-      const int8_t *x = q + 4 * (r % 16 + part); /* another place each round, so that no product can be taken out of the loop */
-#pragma GCC unroll 6
-      for (int i = 0; i < DOT_PART; i++) {
-        const v16i v = i_set4(x + 4 * i);
-        acc[i][0] = i_dot(acc[i][0], c0, v);
-        acc[i][1] = i_dot(acc[i][1], c1, v);
+  v16i total = i_zero();
+  for (int block = 0; block < 2; block++) {
+    const v16i c = i_codes(i_load((const char *)o->in[0] + 64 * block), 0);
+    for (int part = 0; part < DOT_ROWS; part += DOT_PART)
+      for (int64_t r = 0, end; r < o->a[1]; r = end) {
+        v16p sums[DOT_PART];
+#pragma GCC unroll 12
+        for (int i = 0; i < DOT_PART; i++) sums[i] = p_zero();
+        end = at_most(o->a[1], r + PART_INPUTS / 4);
+        for (int64_t j = r; j < end; j++) {
+          const int8_t *x = q + 4 * (j % 16 + part); /* another place each round, so that no product can be taken out of the loop */
+#pragma GCC unroll 12
+          for (int i = 0; i < DOT_PART; i++) sums[i] = p_dot(sums[i], c, i_set4(x + 4 * i));
+        }
+#pragma GCC unroll 12
+        for (int i = 0; i < DOT_PART; i++) total = i_add(total, p_add(i_zero(), sums[i]));
       }
-    }
-    int32_t lanes[DOT_PART][2][16];
-    _Static_assert(sizeof lanes == sizeof acc, "16 lanes of 32 bits");
-    memcpy(lanes, acc, sizeof lanes);
-    for (int i = 0; i < DOT_PART; i++)
-      for (int j = 0; j < 16; j++) total[j] += lanes[i][0][j] + lanes[i][1][j];
   }
-  memcpy((int32_t *)o->out[0] + chunk * 16, total, sizeof total);
+  i_store((int32_t *)o->out[0] + chunk * 16, total);
 }
