@@ -183,17 +183,19 @@ static void populate_complete(napi_env env, napi_status status, void *data) {
   free(p);
 }
 static napi_value populate(napi_env env, napi_callback_info info) {
-  size_t argc = 2, length;
-  napi_value argv[2], name;
+  size_t argc = 3, length;
+  napi_value argv[3], name;
   void *data;
-  double bytes;
+  double from, to;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 2 || napi_get_arraybuffer_info(env, argv[0], &data, &length) != napi_ok || napi_get_value_double(env, argv[1], &bytes) != napi_ok || !(bytes >= 0 && bytes <= (double)length))
+  if (argc < 3 || napi_get_arraybuffer_info(env, argv[0], &data, &length) != napi_ok || napi_get_value_double(env, argv[1], &from) != napi_ok ||
+      napi_get_value_double(env, argv[2], &to) != napi_ok || !(from >= 0 && from <= to && to <= (double)length))
     return fail(env, "VERIT_INTERNAL", "populate");
   populate_t *p = calloc(1, sizeof *p);
   if (!p) return NULL;
-  p->data = data;
-  p->size = (size_t)bytes / 4096 * 4096;
+  const size_t begin = (size_t)from / 4096 * 4096;
+  p->data = (char *)data + begin;
+  p->size = (size_t)to / 4096 * 4096 - begin;
   if (napi_create_reference(env, argv[0], 1, &p->array) != napi_ok || napi_create_string_utf8(env, "verit", 5, &name) != napi_ok ||
       napi_create_async_work(env, NULL, name, populate_execute, populate_complete, p, &p->work) != napi_ok || napi_queue_async_work(env, p->work) != napi_ok) {
     free(p);

@@ -31,8 +31,8 @@ interface Addon {
   /** Whether the processor looks bytes up in registers (AVX-512 VBMI). */
   readonly vbmi: boolean
   allocate(bytes: number, sparse: boolean): ArrayBuffer
-  /** Has the system make the first `bytes` of what `allocate` gave ready for use, on a thread of Node's; where it cannot, they come as they are used. */
-  populate(memory: ArrayBuffer, bytes: number): void
+  /** Has the system make a part of what `allocate` gave ready for use, on a thread of Node's; where it cannot, it comes as it is used. */
+  populate(memory: ArrayBuffer, from: number, to: number): void
   /** @param cores numbers of processors, of which thread i runs on the one at i modulo their number alone; none: where the system puts it */
   createPool(threads: number, cores: Int32Array): object
   createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object

@@ -7,6 +7,15 @@ import { Reserve } from './reserve.ts'
 const idle = process.platform !== 'linux' || addon() === undefined ? 'there are reserves where the native library is, on Linux' : false
 const MIB = 2 ** 20
 
+test('the rest of what is taken is made ready, too, and no more than that', { skip: idle }, async () => {
+  const before = process.memoryUsage.rss(), grown = (): number => process.memoryUsage.rss() - before, reserve = new Reserve(200 * MIB), memory = reserve.take(220 * MIB)!
+  assert.equal(memory.byteLength, 250 * MIB)
+  for (let waited = 0; grown() < 215 * MIB && waited < 20_000; waited += 20) await setTimeout(20)
+  assert.ok(grown() >= 215 * MIB && grown() < 240 * MIB)
+  memory.transfer(0)
+  for (let waited = 0; grown() > 20 * MIB && waited < 20_000; waited += 20) await setTimeout(20)
+})
+
 test('a reserve is given away once, zeroed and in part ready, to who has use for it', { skip: idle }, async () => {
   const before = process.memoryUsage.rss(), reserve = new Reserve(200 * MIB)
   for (let waited = 0; process.memoryUsage.rss() < before + 160 * MIB && waited < 20_000; waited += 20) await setTimeout(20)

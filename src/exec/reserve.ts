@@ -20,7 +20,7 @@ export class Reserve {
     const native = process.platform === 'linux' && fileBytes >= LEAST && this.#ready <= free / 2 ? addon() : undefined
     try {
       this.#memory = native?.allocate(Math.floor(fileBytes * MOST), false)
-      if (this.#memory !== undefined) native!.populate(this.#memory, this.#ready)
+      if (this.#memory !== undefined) native!.populate(this.#memory, 0, this.#ready)
     } catch {
       this.#memory = undefined // the limits of this process, perhaps: it is for speed alone
     }
@@ -31,10 +31,13 @@ export class Reserve {
     return this.#memory?.byteLength ?? 0
   }
 
-  /** The memory, once, if that many bytes fit and use most of it; it may be longer. Whoever asks first has it, or nobody has: then it is given back. */
+  /**
+   * The memory, once, if that many bytes fit and use most of it; it may be longer. What is not ready of these bytes will be soon. Whoever asks first has it, or nobody has: then it is given back.
+   */
   take(bytes: number): ArrayBuffer | undefined {
     if (bytes > this.bytes || bytes < 0.9 * this.#ready) this.drop()
     const memory = this.#memory
+    if (memory !== undefined && bytes > this.#ready) addon()!.populate(memory, this.#ready, bytes)
     this.#memory = undefined
     return memory
   }
