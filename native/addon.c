@@ -431,11 +431,7 @@ NAPI_MODULE_INIT() {
   const int n = isa_list(isas);
   for (int i = 0; i < n; i++) sets[i] = isas[i]->name;
   napi_value vbmi;
-#ifdef HAVE_X86
-  CHECK(napi_get_boolean(env, __builtin_cpu_supports("avx512vbmi") != 0, &vbmi), "vbmi");
-#else
-  CHECK(napi_get_boolean(env, false, &vbmi), "vbmi");
-#endif
+  CHECK(napi_get_boolean(env, cpu_has_vbmi(), &vbmi), "vbmi");
   const napi_property_descriptor properties[] = {
       {"allocate", NULL, allocate, NULL, NULL, NULL, napi_enumerable, NULL},
       {"populate", NULL, populate, NULL, NULL, NULL, napi_enumerable, NULL},

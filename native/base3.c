@@ -110,7 +110,6 @@ SEVERAL(8, 2)
 static void (*const BASE3_ROWS[])(const int8_t *q, int64_t k16, int64_t length, const uint8_t *t, v16i *out) = {NULL, NULL, base3_rows_2, base3_rows_3, base3_rows_4, base3_rows_5, base3_rows_6, base3_rows_7, base3_rows_8};
 
 #undef FIELD
-static int has_vbmi(void) { return __builtin_cpu_supports("avx512vbmi"); }
 #endif
 
 /* the codes of 16 outputs, 4 inputs after the other, one to a byte */
@@ -216,7 +215,7 @@ static void ternaryMatmulBase3_run(const op_t *o, int64_t chunk, char *scratch) 
     const ternary_t x = {.q = (const int8_t *)o->in[0] + r0 * k16, .k16 = k16, .ldy = outputs, .y = (float *)o->out[0] + r0 * outputs + b * 16,
                          .scale = (const float *)o->in[1] + r0, .sum = (const int32_t *)o->in[2] + r0, .m = *(const float *)o->in[4]};
 #if defined(VERIT_AVX512)
-    if (has_vbmi()) {
+    if (cpu_has_vbmi()) {
       for (int i = 0; i <= two; i++)
         for (int64_t r = 0, step; r < r1 - r0; r += step) {
           const int64_t left = r1 - r0 - r;

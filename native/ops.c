@@ -222,6 +222,16 @@ static int x86_level(void) {
   const unsigned wider = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* AVX-512 F, DQ, CD, BW, VL */
   return (b7 & wider) == wider && (c7 & 1u << 11) && (xcr0 & 0xe6) == 0xe6 ? 4 : 3; /* VNNI; ZMM saved */
 }
+static atomic_int vbmi = -1; /* asked once: a guest's CPUID is slow */
+int cpu_has_vbmi(void) {
+  int known = atomic_load_explicit(&vbmi, memory_order_relaxed);
+  if (known < 0) {
+    unsigned a, b, c, d;
+    known = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 2) && x86_level() >= 4;
+    atomic_store_explicit(&vbmi, known, memory_order_relaxed);
+  }
+  return known;
+}
 static int has_avx_vnni(void) {
   unsigned a, b, c, d;
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
@@ -229,6 +239,7 @@ static int has_avx_vnni(void) {
 #endif
 
 #ifdef HAVE_NEON
+int cpu_has_vbmi(void) { return 0; }
 #ifdef __linux__
 #include <sys/auxv.h>
 static int has_dot(void) { return (getauxval(AT_HWCAP) & 1ul << 20) != 0; } /* HWCAP_ASIMDDP */

@@ -86,5 +86,6 @@ typedef struct {
 
 enum { MAX_ISAS = 4 };
 int isa_list(const isa_t *list[MAX_ISAS]); /* those that this machine can run, the best first; how many */
+int cpu_has_vbmi(void); /* AVX-512 VBMI, which is looked for at run time within the avx512 set; 0 elsewhere */
 const isa_t *isa_find(const char *name); /* NULL when this machine cannot run it; "" picks the best */
 #endif
