@@ -16,6 +16,7 @@ import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { formatOf } from './file-format.ts'
+import { interruptible } from './interruption.ts'
 import { checkOutput } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 
@@ -68,20 +69,11 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
   }
   let progress: Progress | undefined
   const stop = new AbortController()
-  // Under npm one Ctrl-C comes twice: a second one changes nothing, for the next turn comes soon.
-  const interrupt = (signal: NodeJS.Signals): void => {
-    // What is thrown has the status of Ctrl-C.
-    if (signal === 'SIGTERM') process.once('exit', () => void (process.exitCode = 143))
-    stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'nothing was written', resume: 'Run the same command again to start over' }))
-  }
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
-  const result = await convertModel(source, output, {
+  const interrupt = (): void => stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'nothing was written', resume: 'Run the same command again to start over' }))
+  const result = await interruptible(interrupt, () => convertModel(source, output, {
     ...(flags.ternary !== undefined && { ternary: flags.ternary.toUpperCase() as 'I2_S' }), ...(flags.head !== undefined && { head: flags.head.toUpperCase() as HeadType }), overwrite: flags.force === true,
     onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done), signal: stop.signal,
-  }).finally(() => {
-    progress?.clear()
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
-  })
+  })).finally(() => progress?.clear())
   process.stdout.write(flags.json ? `${printableJson({ output, ...result })}\n` : described(output, result))
 }
 

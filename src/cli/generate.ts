@@ -6,6 +6,7 @@ import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { printableJson } from '../lib/printable.ts'
 import { forTerminal } from './for-terminal.ts'
+import { interruptible } from './interruption.ts'
 import { modelOptions, openModel, requestOption, samplingOf, samplingOptions } from './open-model.ts'
 import type { ModelFlags, SamplingFlags } from './open-model.ts'
 
@@ -49,13 +50,7 @@ async function run(first: string | undefined, second: string | undefined, flags:
     ...samplingOf(flags), prompt, echo: flags.echo ?? false, ignoreEndOfText: flags.ignoreEndOfText ?? false, logprobs: flags.logprobs,
   }
   const abort = new AbortController()
-  const interrupt = (): void => abort.abort()
-  process.once('SIGINT', interrupt)
-  try {
-    await (flags.json ? asJson : asText)(engine, request, abort.signal)
-  } finally {
-    process.off('SIGINT', interrupt)
-  }
+  await interruptible(() => abort.abort(), () => (flags.json ? asJson : asText)(engine, request, abort.signal))
 }
 
 async function asText(engine: Engine, request: GenerateRequest, signal: AbortSignal): Promise<void> {

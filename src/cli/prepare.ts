@@ -9,6 +9,7 @@ import type { DataFormat } from '../data/document-splitter.ts'
 import type { SplitRule } from '../data/split.ts'
 import { formatBytes } from '../lib/progress.ts'
 import { END_OF_TEXT } from '../tokenizer/train-tokenizer.ts'
+import { interruptible } from './interruption.ts'
 
 /** Reads a number from the command line. */
 export function numberOption(text: string): number {
@@ -82,14 +83,8 @@ Examples:
   verit prepare shakespeare.txt --out data/shakespeare --tokenizer-kind character --split tail`)
     .action(async (inputs: string[], flags: Flags) => {
       const controller = new AbortController()
-      const interrupt = (): void => controller.abort()
-      process.once('SIGINT', interrupt)
-      try {
-        const manifest = await prepare(inputs, toOptions(flags, controller.signal))
-        process.stdout.write(flags.json ? `${JSON.stringify(manifest)}\n` : summary(manifest, flags))
-      } finally {
-        process.removeListener('SIGINT', interrupt)
-      }
+      const manifest = await interruptible(() => controller.abort(), () => prepare(inputs, toOptions(flags, controller.signal)))
+      process.stdout.write(flags.json ? `${JSON.stringify(manifest)}\n` : summary(manifest, flags))
     })
 }
 

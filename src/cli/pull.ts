@@ -13,6 +13,7 @@ import type { Digest } from '../trust/digest.ts'
 import { shellWord, trustCommand } from '../trust/model-trust.ts'
 import { loadTrustPolicy } from '../trust/trust-policy.ts'
 import { hubToken } from './hub-token.ts'
+import { interruptible } from './interruption.ts'
 import { located, policyPath, trustDigest } from './model-trust.ts'
 import type { Where } from './model-trust.ts'
 import { digestOption, durationOption, modelsOption, sizeOption } from './models-options.ts'
@@ -82,18 +83,14 @@ async function run(source: string, options: Options): Promise<void> {
     if (label === 'check' || stop.signal.aborted) process.exit(130)
     stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'what has come is kept where the host allows to go on', resume: 'Run the same command again to go on' }))
   }
-  process.on('SIGINT', interrupt)
   const endpoint = options.endpoint ?? (process.env['HF_ENDPOINT'] || DEFAULT_ENDPOINT)
-  const { model, path, fetched, pinned, trust, signatureProblem } = await pull(source, {
+  const { model, path, fetched, pinned, trust, signatureProblem } = await interruptible(interrupt, () => pull(source, {
     models: options.models, lock: options.lock, endpoint, update: options.update === true, allowPrivate: options.allowPrivate === true,
     policy: loadTrustPolicy(policyPath(options), options.policy === undefined || options.trust === true),
     maxSize: options.maxSize, totalMs: options.timeout * 1000, signal: stop.signal, onProgress: show('download'), onHash: show('check'),
     onWait: (s, reason) => process.stderr.write(`${printable(reason)}; again in ${Math.ceil(s)} s\n`),
     ...defined({ name: options.name, digest: options.sha256, token }),
-  }).finally(() => {
-    bar?.clear()
-    process.off('SIGINT', interrupt)
-  })
+  })).finally(() => bar?.clear())
   if (options.trust === true) trustDigest(options, model.name, model.digest)
   const now: PulledTrust = options.trust === true ? { by: 'digest' } : trust!
   const command = trustCommandFor(options, model)

@@ -7,6 +7,7 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { hubToken, tokenFrom } from './hub-token.ts'
+import { interruptible } from './interruption.ts'
 import { durationOption } from './models-options.ts'
 
 interface Options {
@@ -59,17 +60,13 @@ async function run(model: string, target: string, options: Options): Promise<voi
     if (stop.signal.aborted || label === 'hash') process.exit(130)
     stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'nothing was committed; a hub keeps files that came whole', resume: 'Run the same command again to go on' }))
   }
-  process.on('SIGINT', interrupt)
   const endpoint = options.endpoint ?? (process.env['HF_ENDPOINT'] || DEFAULT_ENDPOINT)
   const token = target.startsWith('hf:') ? hubToken() : tokenFrom('VERIT_PUT_TOKEN')
-  const result = await push(model, target, {
+  const result = await interruptible(interrupt, () => push(model, target, {
     endpoint, unsigned: options.unsigned === true, allowPrivate: options.allowPrivate === true, totalMs: options.timeout * 1000, signal: stop.signal,
     onHash: (done, total) => show('hash', done, total), onProgress: (path, done, total) => show(printable(path, 40), done, total),
     onWait: (s, reason) => process.stderr.write(`${printable(reason)}; again in ${Math.ceil(s)} s\n`), ...defined({ token, message: options.message }),
-  }).finally(() => {
-    bar?.clear()
-    process.off('SIGINT', interrupt)
-  })
+  })).finally(() => bar?.clear())
   if (options.json === true) return void process.stdout.write(`${printableJson(result)}\n`)
   for (const f of result.files) process.stdout.write(`${printable(f.path)}: ${formatBytes(f.size)}, ${f.digest}, ${f.sent ? 'sent' : 'there already'}\n`)
   if (result.commit !== undefined) process.stdout.write(`commit ${result.commit}${result.confirmed === true ? '; the hub names the same digest' : ''}\n`)

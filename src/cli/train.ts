@@ -20,6 +20,7 @@ import type { TrainSetup } from '../train/setup.ts'
 import { train } from '../train/train.ts'
 import { coresOption, executorOf, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { interruptible } from './interruption.ts'
 import { numberOption } from './prepare.ts'
 
 /** Options that set one field each: flag, value, text. */
@@ -91,14 +92,14 @@ Examples:
   verit train data/mine --depth 6 --steps 3000
   verit train --resume runs/book`)
     .action(async (data: string | undefined, flags: Flags) => {
-      const interruption = watchInterrupts()
-      try {
-        const { signal } = interruption
-        const file = flags.resume === undefined ? await start(data, flags, signal) : await resume(flags.resume, data, flags, signal)
-        if (file !== undefined) process.stdout.write(flags.json ? `${JSON.stringify(file.record)}\n` : summary(file.record, file.run))
-      } finally {
-        interruption.end()
+      const controller = new AbortController(), { signal } = controller
+      const interrupt = (): void => {
+        if (signal.aborted) process.exit(130)
+        process.stderr.write('\nFinishing this step and saving; press Ctrl-C again to quit at once.\n')
+        controller.abort()
       }
+      const file = await interruptible(interrupt, () => (flags.resume === undefined ? start(data, flags, signal) : resume(flags.resume, data, flags, signal)))
+      if (file !== undefined) process.stdout.write(flags.json ? `${JSON.stringify(file.record)}\n` : summary(file.record, file.run))
     })
 }
 
@@ -192,18 +193,6 @@ async function datasetFolder(data: string, run: string, characters: boolean, fla
 function wholeNumber(flag: string, n: number): number {
   if (Number.isSafeInteger(n) && n >= 1) return n
   throw new VeritError('VERIT_TRAIN_OPTION', { option: flag, problem: 'must be a whole number from 1' })
-}
-
-/** The first Ctrl-C (or SIGTERM) asks the run to save and stop, the second ends the process at once. */
-function watchInterrupts(): { signal: AbortSignal; end: () => void } {
-  const controller = new AbortController()
-  const stop = (): void => {
-    if (controller.signal.aborted) process.exit(130)
-    process.stderr.write('\nFinishing this step and saving; press Ctrl-C again to quit at once.\n')
-    controller.abort()
-  }
-  process.on('SIGINT', stop).on('SIGTERM', stop)
-  return { signal: controller.signal, end: () => void process.removeListener('SIGINT', stop).removeListener('SIGTERM', stop) }
 }
 
 function summary({ record, sha256, model, environment }: RecordFile, run: string): string {

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { test } from 'node:test'
+
+/** A process whose work ends with `status` after `times` interruptions; signals come one after the other. Its exit status. */
+async function interrupted(status: number, times: number, ...signals: NodeJS.Signals[]): Promise<number | null> {
+  const script = `import { interruptible } from ${JSON.stringify(new URL('interruption.ts', import.meta.url).href)}
+let left = ${times}, done
+await interruptible(() => { process.stdout.write('!'); if (--left === 0) done() }, () => new Promise(resolve => {
+  const alive = setInterval(() => {}, 1000)
+  done = () => { clearInterval(alive); resolve() }
+  process.stdout.write('ready')
+}))
+process.exitCode = ${status}`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  for (const signal of signals) {
+    await once(child.stdout, 'data')
+    child.kill(signal)
+  }
+  const [code] = await once(child, 'exit') as [number | null]
+  return code
+}
+
+test('a command that was interrupted ends with 130 after Ctrl-C, and with 143 after SIGTERM', async () => {
+  assert.deepEqual(await Promise.all([interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 2, 'SIGINT', 'SIGINT'), interrupted(130, 2, 'SIGINT', 'SIGTERM')]), [130, 143, 130, 143])
+})
+
+test('a command that had finished all the same keeps its status', async () => {
+  assert.deepEqual(await Promise.all([interrupted(0, 1, 'SIGTERM'), interrupted(1, 1, 'SIGTERM')]), [0, 1])
+})
