@@ -2,21 +2,16 @@
  * A head of 8-bit weights (ggml's Q8_0), src/ops/eight-bit.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256 bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. Rows of x: fine.c;
  * the factor of 32 weights counts for both of their groups.
  */
-typedef struct {
-  const uint8_t *codes;
-  const uint16_t *d;
-  float *y;
-  int64_t ldy;
-} eight_t;
 /* 16 outputs of `rows` rows */
-INLINE void eight_body(const fine_t *x, eight_t w, const int rows, int last) {
+INLINE void eight_body(const fine_t *x, weights_t w, const int rows, int last) {
+  const uint16_t *d = w.d;
   v16 acc[FINE_ROWS], factor = f_zero();
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) acc[r] = f_zero();
   for (int64_t g = 0; g < x->groups; g++, w.codes += 256) {
     if (g % 2 == 0) {
-      factor = f_load_half(w.d);
-      w.d += 16;
+      factor = f_load_half(d);
+      d += 16;
     }
     for (int line = 0; line < 256; line += 64) __builtin_prefetch(w.codes + FINE_AHEAD + line);
     const v16i c[4] = {i_load(w.codes), i_load(w.codes + 64), i_load(w.codes + 128), i_load(w.codes + 192)};
@@ -27,17 +22,8 @@ INLINE void eight_body(const fine_t *x, eight_t w, const int rows, int last) {
 }
 FINE_KERNELS(eight)
 
-static void eightBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t n = o->a[0], outputs = o->a[1], k = o->a[2], b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
-  for (int64_t r = 0, rows; r < n; r += rows) {
-    rows = at_most(n - r, FINE_ROWS);
-    const fine_t x = fine_rows(o, r, rows, scratch);
-    for (int64_t b = chunk * FINE_CHUNK; b < b1; b++) {
-      const eight_t w = {.codes = (const uint8_t *)o->in[3] + b * k * 16, .d = (const uint16_t *)o->in[4] + b * (k / 2), .y = (float *)o->out[0] + r * outputs + b * 16, .ldy = outputs};
-      eight_kernels[rows](&x, w, (int)at_most(outputs - b * 16, 16));
-    }
-  }
-}
+static weights_t eight_block(const op_t *o, int64_t b) { return (weights_t){.codes = (const uint8_t *)o->in[3] + b * o->a[2] * 16, .d = (const uint16_t *)o->in[4] + b * (o->a[2] / 2)}; }
+static void eightBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, eight_kernels, eight_block); }
 
 static void eightBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;

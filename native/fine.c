@@ -111,16 +111,26 @@ INLINE void fine_group(v16 *acc, v16 w, const v16i *c, const int8_t *q, const in
 #endif
 }
 
+/* weights of a block of 16 outputs, and where its results go: codes, and what they are multiplied by (s: only those of 6 bits) */
+typedef struct {
+  const uint8_t *codes;
+  const int8_t *s;
+  const void *d;
+  float *y;
+  int64_t ldy;
+} weights_t;
+typedef void fine_kernel(const fine_t *x, weights_t w, int last);
+
 /* name_kernels[rows]: name_body for so many rows */
-#define FINE_OF(name, R) static void name##_##R(const fine_t *x, name##_t w, int last) { name##_body(x, w, R, last); }
+#define FINE_OF(name, R) static void name##_##R(const fine_t *x, weights_t w, int last) { name##_body(x, w, R, last); }
 #if defined(VERIT_AVX512)
 #define FINE_KERNELS(name) \
   FINE_OF(name, 1) FINE_OF(name, 2) FINE_OF(name, 3) FINE_OF(name, 4) FINE_OF(name, 5) FINE_OF(name, 6) FINE_OF(name, 7) FINE_OF(name, 8) \
-  static void (*const name##_kernels[])(const fine_t *, name##_t, int) = {NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8};
+  static fine_kernel *const name##_kernels[] = {NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8};
 #else
 #define FINE_KERNELS(name) \
   FINE_OF(name, 1) FINE_OF(name, 2) FINE_OF(name, 3) FINE_OF(name, 4) \
-  static void (*const name##_kernels[])(const fine_t *, name##_t, int) = {NULL, name##_1, name##_2, name##_3, name##_4};
+  static fine_kernel *const name##_kernels[] = {NULL, name##_1, name##_2, name##_3, name##_4};
 #endif
 
 enum {
@@ -128,3 +138,16 @@ enum {
   FINE_AHEAD = 4096, /* bytes that are asked for early */
 };
 static int64_t fineMatmul_chunks(const op_t *o) { return (o->a[1] + 16 * FINE_CHUNK - 1) / (16 * FINE_CHUNK) * (o->a[0] > 0); }
+INLINE void fine_matmul(const op_t *o, int64_t chunk, char *scratch, fine_kernel *const *kernels, weights_t (*block)(const op_t *o, int64_t b)) {
+  const int64_t n = o->a[0], outputs = o->a[1], b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
+  for (int64_t r = 0, rows; r < n; r += rows) {
+    rows = at_most(n - r, FINE_ROWS);
+    const fine_t x = fine_rows(o, r, rows, scratch);
+    for (int64_t b = chunk * FINE_CHUNK; b < b1; b++) {
+      weights_t w = block(o, b);
+      w.y = (float *)o->out[0] + r * outputs + b * 16;
+      w.ldy = outputs;
+      kernels[rows](&x, w, (int)at_most(outputs - b * 16, 16));
+    }
+  }
+}

@@ -2,22 +2,16 @@
  * A head of 6-bit weights (ggml's Q6_K), src/ops/six-bit.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes: two vectors of low nibbles (inputs 0-3 | 4-7,
  * 8-11 | 12-15), one of the upper two bits. Rows of x: fine.c.
  */
-typedef struct {
-  const uint8_t *codes;
-  const int8_t *s;
-  const float *d;
-  float *y;
-  int64_t ldy;
-} six_t;
 /* 16 outputs of `rows` rows */
-INLINE void six_body(const fine_t *x, six_t w, const int rows, int last) {
+INLINE void six_body(const fine_t *x, weights_t w, const int rows, int last) {
+  const float *d = w.d;
   v16 acc[FINE_ROWS], factor = f_zero();
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) acc[r] = f_zero();
   for (int64_t g = 0; g < x->groups; g++, w.codes += 192, w.s += 16) {
     if (g % 16 == 0) {
-      factor = f_load(w.d);
-      w.d += 16;
+      factor = f_load(d);
+      d += 16;
     }
     for (int line = 0; line < 192; line += 64) __builtin_prefetch(w.codes + FINE_AHEAD + line);
     __builtin_prefetch(w.s + FINE_AHEAD / 8);
@@ -30,18 +24,11 @@ INLINE void six_body(const fine_t *x, six_t w, const int rows, int last) {
 }
 FINE_KERNELS(six)
 
-static void sixBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t n = o->a[0], outputs = o->a[1], groups = o->a[2] / 16, b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
-  for (int64_t r = 0, rows; r < n; r += rows) {
-    rows = at_most(n - r, FINE_ROWS);
-    const fine_t x = fine_rows(o, r, rows, scratch);
-    for (int64_t b = chunk * FINE_CHUNK; b < b1; b++) {
-      const six_t w = {.codes = (const uint8_t *)o->in[3] + b * groups * 192, .s = (const int8_t *)o->in[4] + b * groups * 16, .d = (const float *)o->in[5] + b * groups,
-                       .y = (float *)o->out[0] + r * outputs + b * 16, .ldy = outputs};
-      six_kernels[rows](&x, w, (int)at_most(outputs - b * 16, 16));
-    }
-  }
+static weights_t six_block(const op_t *o, int64_t b) {
+  const int64_t groups = o->a[2] / 16;
+  return (weights_t){.codes = (const uint8_t *)o->in[3] + b * groups * 192, .s = (const int8_t *)o->in[4] + b * groups * 16, .d = (const float *)o->in[5] + b * groups};
 }
+static void sixBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, six_kernels, six_block); }
 
 static void sixBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
