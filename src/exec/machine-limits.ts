@@ -36,7 +36,7 @@ export class MachineLimits implements Disposable {
     this.#dot = new Probe(executor, dotPlan(DOT_ROWS, this.#dotRounds))
     this.#empty = new Probe(executor, repeated(dotPlan(executor.threads, 0), steps))
     // Pages that nobody has written to may all be the same one.
-    for (const probe of [this.#read, this.#dot]) for (const view of Object.values(probe.memory.buffers)) new Uint32Array(view.buffer, 0, view.byteLength >> 2).fill(0x01020102)
+    for (const probe of [this.#read, this.#dot]) for (const view of Object.values(probe.memory.buffers)) new Uint32Array(view.buffer, view.byteOffset, view.byteLength >> 2).fill(0x01020102)
   }
 
   /** Bytes a second, over at least 0.08 s. */
@@ -92,7 +92,9 @@ class Probe {
 
   constructor(executor: Executor, plan: Plan) {
     this.plan = executor.load(plan)
-    this.memory = new PlanMemory(executor, plan)
+    // In the pages that weights have, not in those of a cache.
+    const buffers = plan.buffers.map((name, b) => [name, b] as const).slice(1)
+    this.memory = new PlanMemory(executor, plan, Object.fromEntries(buffers.map(([name, b]) => [name, new Uint8Array(executor.allocate(plan.bufferBytes[b]!))])))
   }
 
   /** Runs until the time is over, at least once. */
