@@ -85,8 +85,8 @@ NEED(crossEntropy) { in[0] = F(a[0] * a[1]); in[1] = out[0] = F(a[0]); out[1] = 
 NEED(crossEntropyGrad) { in[0] = out[0] = F(a[0] * a[1]); in[1] = in[3] = F(a[0]); in[2] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
 NEED(mean) { in[0] = F(a[0]); out[0] = 4; return sizes(a, 1) && a[0] > 0; }
 NEED(meanGrad) { in[0] = 4; out[0] = F(a[0]); return sizes(a, 1) && a[0] > 0; }
-/* twice 128 times as many is 2^31: a sum of codes and a product with weights stay within an int32 */
-enum { LONGEST_ROW = 1 << 23 };
+/* 768 times as many is below 2^31: the sum of products with codes stays within an int32, also with code 3, and that of half of them with fourfold codes (AVX2, one row) */
+enum { LONGEST_ROW = 1 << 21 };
 NEED(quantizeRows) { in[0] = F(a[0] * a[1]); out[0] = a[0] * round_up(a[1], 16); out[1] = out[2] = F(a[0]); return sizes(a, 2) && a[1] > 0 && a[1] <= LONGEST_ROW; }
 NEED(dequantizeRows) { in[0] = a[0] * round_up(a[1], 16); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 2); }
 static int64_t packed(int64_t outputs, int64_t k) { return round_up(outputs, 16) * round_up(k, 16) / 4; }
@@ -110,7 +110,7 @@ NEED(repackTernary) {
   const wide_t n = a[0] * a[1];
   in[0] = a[2] == 0 ? n / 4 + 32 : n / 256 * (a[2] == 1 ? 66 : 54);
   out[0] = a[3] ? base3(a[0], a[1]) : packed(a[0], a[1]);
-  return sizes(a, 4) && a[0] > 0 && a[1] > 0 && a[2] <= 2 && a[3] <= 1 && n % (a[2] == 0 ? 128 : 256) == 0;
+  return sizes(a, 4) && a[0] > 0 && a[1] > 0 && a[2] <= 2 && a[3] <= 1 && (a[2] == 0 ? n % 128 : a[1] % 256) == 0; /* TQ1_0 and TQ2_0: whole blocks in each row */
 }
 NEED(quantizeFine) {
   const wide_t k16 = round_up((int64_t)a[1], 16);
@@ -234,7 +234,7 @@ int cpu_has_vbmi(void) {
 }
 static int has_avx_vnni(void) {
   unsigned a, b, c, d;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
 }
 #endif
 

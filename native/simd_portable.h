@@ -75,7 +75,13 @@ INLINE v16d d_select_gt(v16d a, v16d b, v16d x, v16d y) { EACH x.v[j] = a.v[j] >
 INLINE v16d d_abs(v16d x) { EACH x.v[j] = fabs(x.v[j]); return x; }
 INLINE v16d d_sign_of(v16d x) { EACH x.v[j] = copysign(1.0, x.v[j]); return x; }
 
-INLINE void f_store_i8(int8_t *p, v16 v) { EACH p[j] = (int8_t)((v.v[j] + 12582912.0f) - 12582912.0f); }
+/* what is no int8 comes only from tensors that share memory, which a plan by hand may have: then any value will do, but the conversion has to be defined */
+INLINE void f_store_i8(int8_t *p, v16 v) {
+  EACH {
+    const float y = (v.v[j] + 12582912.0f) - 12582912.0f;
+    p[j] = y >= -128 && y <= 127 ? (int8_t)y : 0;
+  }
+}
 INLINE v16 i8_to_f(const int8_t *p) { v16 r; EACH r.v[j] = (float)p[j]; return r; }
 INLINE void i_store(void *p, v16i v) { memcpy(p, &v, 64); }
 INLINE v16i i_zero(void) { v16i r = {{0}}; return r; }

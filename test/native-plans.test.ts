@@ -44,6 +44,13 @@ if (!isMainThread) {
     await assert.rejects(async () => run('attention', [0, 0, 0, 0, 0, 0], [0, 0], [most, 1, 1, 1, most, 16, 1, 0], [[0, 0, 64]], [new Float32Array(16)]), refused(/too short/))
   })
 
+  test('packed weights whose rows are not whole blocks are refused, and so are rows whose sums could leave 32 bits', async () => {
+    const raw = new Uint8Array(1 << 12), t = new Uint8Array(1 << 12), tensors: Triple[] = [[0, 0, 1 << 12], [1, 0, 1 << 12]]
+    for (const format of [1, 2]) await assert.rejects(async () => run('repackTernary', [0], [1], [16, 80, format, 0], tensors, [raw, t]), refused(/not allowed/))
+    await run('repackTernary', [0], [1], [16, 80, 0, 0], tensors, [raw, t])
+    await assert.rejects(async () => run('ternaryMatmul', [0, 0, 0, 0, 0], [1], [1, 1, (1 << 21) + 16], tensors, [raw, t]), refused(/not allowed/))
+  })
+
   test('a tensor that the attributes do not ask for is not read', async () => {
     const a = new Float32Array(16).fill(1), y = new Float32Array(16)
     await run('matmul', [0, 0, 1], [2], [1, 16, 1, 0, 0, 0], [[0, 0, 64], [1, 0, 0], [2, 0, 64]], [a, new Float32Array(0), y])

@@ -15,7 +15,7 @@ const codes = [i2sCode, tq2Code, tq1Code]
 /** Bytes of the raw tensor. */
 function rawBytes(format: Dim, O: Dim, K: Dim): number {
   const n = typeof O === 'number' && typeof K === 'number' && [0, 1, 2].includes(format as number) ? O * K : NaN
-  return format === 0 ? (n % 128 === 0 ? n / 4 + 32 : NaN) : n % 256 === 0 ? (n / 256) * (format === 1 ? 66 : 54) : NaN
+  return format === 0 ? (n % 128 === 0 ? n / 4 + 32 : NaN) : Number(K) % 256 === 0 ? (n / 256) * (format === 1 ? 66 : 54) : NaN
 }
 
 export const repackTernary = op({
