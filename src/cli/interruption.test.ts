@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 
 /** A process whose work ends with `status` after `times` interruptions; signals come one after the other. Its exit status. */
 async function interrupted(status: number, times: number, ...signals: NodeJS.Signals[]): Promise<number | null> {
@@ -16,6 +17,7 @@ process.exitCode = ${status}`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   for (const signal of signals) {
     await once(child.stdout, 'data')
+    await setTimeout(500) // not the same one
     child.kill(signal)
   }
   const [code] = await once(child, 'exit') as [number | null]
@@ -24,6 +26,21 @@ process.exitCode = ${status}`
 
 test('a command that was interrupted ends with 130 after Ctrl-C, and with 143 after SIGTERM', async () => {
   assert.deepEqual(await Promise.all([interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 2, 'SIGINT', 'SIGINT'), interrupted(130, 2, 'SIGINT', 'SIGTERM')]), [130, 143, 130, 143])
+})
+
+test('one Ctrl-C that comes twice, as under npm, is one', async () => {
+  const twice = ['SIGINT', 'SIGINT'] as const
+  const script = `import { interruptible } from ${JSON.stringify(new URL('interruption.ts', import.meta.url).href)}
+let times = 0
+await interruptible(() => void times++, () => new Promise(resolve => { setTimeout(resolve, 2000); process.stdout.write('ready') }))
+process.exitCode = times`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  for (const signal of twice) {
+    child.kill(signal)
+    await setTimeout(20)
+  }
+  assert.deepEqual(await once(child, 'exit'), [1, null])
 })
 
 test('a command that had finished all the same keeps its status', async () => {

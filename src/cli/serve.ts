@@ -20,6 +20,7 @@ import { databaseUrl } from '../store/database-url.ts'
 import { rateUrl } from '../store/rate-url.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
 import { webhookSigner } from '../watch/webhook-secret.ts'
+import { SAME_SIGNAL_MS } from './interruption.ts'
 import { banner } from './serve-banner.ts'
 import { addSettingFlags, settingFlags } from './serve-flags.ts'
 
@@ -118,9 +119,6 @@ function readSecrets(config: ServerConfig): { databaseUrl?: string; rateUrl?: st
   webhookSecrets.forEach(webhookSigner)
   return { ...defined({ databaseUrl: databaseUrl(), rateUrl: rateUrl() }), webhookSecrets }
 }
-
-/** Under npm one Ctrl-C comes twice, from the terminal and from npm, within some milliseconds. */
-const SAME_SIGNAL_MS = 300
 
 /** The first signal stops in order, the second at once. */
 function stopOnSignals(server: RunningServer, grace: number): void {
