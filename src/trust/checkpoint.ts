@@ -3,8 +3,9 @@
  * and possibly more lines.
  */
 import { VeritError } from '../lib/errors.ts'
+import { strictBase64 } from '../lib/strict-base64.ts'
 import { HASH_BYTES } from './merkle.ts'
-import { isKeyName, strictBase64 } from './note-key.ts'
+import { isKeyName } from './note-key.ts'
 import type { VerifierKey } from './note-key.ts'
 import { parseNote, verifyNote } from './signed-note.ts'
 import type { Note, VerifiedSignature } from './signed-note.ts'

@@ -5,6 +5,7 @@
 import { createHash, createPublicKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
+import { strictBase64 } from '../lib/strict-base64.ts'
 
 /** Everything before the 32 bytes of the key: SEQUENCE { SEQUENCE { OID 1.3.101.112 }, BIT STRING }. */
 const prefix = Buffer.from('302a300506032b6570032100', 'hex')
@@ -49,8 +50,8 @@ export function ed25519ToSpki(key: KeyObject): Buffer {
 export function ed25519FromText(text: string): Buffer {
   const body = /^\s*-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----\s*$/.exec(text)?.[1] ?? text
   const base64 = body.replace(/\s+/g, '')
-  const bytes = Buffer.from(base64, 'base64')
-  if (bytes.toString('base64') !== base64) throw badKey('it is neither PEM (BEGIN PUBLIC KEY) nor base64')
+  const bytes = strictBase64(base64)
+  if (bytes === undefined) throw badKey('it is neither PEM (BEGIN PUBLIC KEY) nor base64')
   const spki = bytes.length === 32 ? Buffer.concat([prefix, bytes]) : bytes
   checkBytes(spki)
   return spki

@@ -6,6 +6,7 @@
 import { createPrivateKey, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { strictBase64 } from '../lib/strict-base64.ts'
 import { ed25519FromSpki, ed25519FromText, ed25519ToSpki } from './ed25519.ts'
 
 export const NOTE_ED25519 = 1
@@ -42,12 +43,6 @@ export function verifierKey(name: string, key: KeyObject, type: NoteKeyType = NO
   const bytes = Buffer.concat([Buffer.of(type), spki.subarray(-32)])
   const id = hash('sha256', Buffer.concat([Buffer.from(`${name}\n`, 'utf8'), bytes]), 'buffer').toString('hex', 0, 4)
   return { name, id, type, key: ed25519FromSpki(spki), text: `${name}+${id}+${bytes.toString('base64')}` }
-}
-
-/** Base64 with nothing but its one canonical form. */
-export function strictBase64(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64')
-  return bytes.toString('base64') === text ? bytes : undefined
 }
 
 function parts(text: string, source: string): { name: string; id: string; type: NoteKeyType; bytes: Buffer } {

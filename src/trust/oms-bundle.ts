@@ -11,6 +11,7 @@ import { Value } from 'typebox/value'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
+import { strictBase64 } from '../lib/strict-base64.ts'
 
 export const MEDIA_TYPE = 'application/vnd.dev.sigstore.bundle.v0.3+json'
 export const PAYLOAD_TYPE = 'application/vnd.in-toto+json'
@@ -93,11 +94,7 @@ function certificateOf(rawBytes: string, fail: (problem: string) => never): X509
   return key === undefined ? fail('its first certificate has no key') : certificate
 }
 
-/** One text a value: what is not the canonical base64 is refused. */
-function bytesOf(text: string, fail: (problem: string) => never): Buffer {
-  const bytes = Buffer.from(text, 'base64')
-  return bytes.toString('base64') === text ? bytes : fail('it holds base64 that is not canonical')
-}
+const bytesOf = (text: string, fail: (problem: string) => never): Buffer => strictBase64(text) ?? fail('it holds base64 that is not canonical')
 
 function problemOf(value: unknown): string {
   const { mediaType, verificationMaterial: material } = (value ?? {}) as { mediaType?: unknown; verificationMaterial?: object | null }

@@ -6,7 +6,8 @@
 import { sign, verify } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
 import { utf8FirstInvalid } from '../lib/utf8.ts'
-import { NOTE_COSIGNATURE, isKeyName, strictBase64 } from './note-key.ts'
+import { strictBase64 } from '../lib/strict-base64.ts'
+import { NOTE_COSIGNATURE, isKeyName } from './note-key.ts'
 import type { SignerKey, VerifierKey } from './note-key.ts'
 
 /** One signature line. */

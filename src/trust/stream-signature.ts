@@ -5,6 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
+import { strictBase64 } from '../lib/strict-base64.ts'
 import { digestField } from './content-digest.ts'
 import { refuseSignature } from './http-message.ts'
 import { signBase, verifyBase } from './message-signature.ts'
@@ -82,7 +83,9 @@ export class StreamChecker {
     const [, digest, signature] = match
     const actual = Buffer.from(digestField(this.#hash.digest()))
     if (!timingSafeEqual(actual, Buffer.from(digest!))) refuseSignature('the stream does not have the digest that its end says')
-    if (!verifyBase(streamEndBase(digest!, this.#head), Buffer.from(signature!, 'base64'), { alg: 'ed25519', publicKey: this.#publicKey })) {
+    const bytes = strictBase64(signature!)
+    const key = { alg: 'ed25519', publicKey: this.#publicKey } as const
+    if (bytes === undefined || !verifyBase(streamEndBase(digest!, this.#head), bytes, key)) {
       refuseSignature('the signature at the end of the stream does not fit it')
     }
   }

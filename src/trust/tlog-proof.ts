@@ -3,9 +3,9 @@
  * begins with another: our own form after its pattern, `verit/consistency-proof@v1`, `old SIZE ROOT`, the hashes, an empty line and the newer checkpoint.
  */
 import { VeritError } from '../lib/errors.ts'
+import { strictBase64 } from '../lib/strict-base64.ts'
 import { strictInteger } from './checkpoint.ts'
 import { HASH_BYTES } from './merkle.ts'
-import { strictBase64 } from './note-key.ts'
 
 const INCLUSION = 'c2sp.org/tlog-proof@v1'
 const CONSISTENCY = 'verit/consistency-proof@v1'
