@@ -15,7 +15,7 @@ const sections: Readonly<Record<string, string>> = {
   http: 'Limits on a request before anything in it counts.',
   inference: 'Limits on generations, and what computes them ([generation.md](generation.md)).',
   keys: 'Limits of a key that has none of its own (`verit keys create`, `verit keys show`).',
-  addresses: 'Limits of one client address, over all its keys. An IPv6 network of /64 counts as one address.',
+  addresses: 'Limits of one client address, over all its keys. Its networks have larger ones ([limits.md](limits.md#addresses)).',
   signing: 'Signed requests and answers (RFC 9421).',
   audit: 'The audit log, in the state folder.',
   watch: 'What looks for unusual use.',

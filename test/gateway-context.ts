@@ -37,7 +37,8 @@ export async function testGateway(state: string, change: (config: ServerConfig) 
   const store = await openStore({ stateFolder: state })
   const audit = await openAuditLog(join(state, 'audit'), { log })
   const outbox = new OutboxDrain(store.outbox, audit, log)
-  const refusals = new Refusals(config.addresses.failuresPerMinute, entry => audit.append(entry))
+  const { failuresPerMinute, allFailuresPerMinute } = config.addresses
+  const refusals = new Refusals({ perSource: failuresPerMinute, all: allFailuresPerMinute }, entry => audit.append(entry), log)
   const transport = createTransport(config, log)
   const context: GatewayContext = {
     config, rules: httpRules(config), store, rates: new MemoryRateState(), audit, watch: undefined, metrics: new Metrics(), refusals, log, modelId: 'm',

@@ -8,13 +8,13 @@ import type { RunningServer } from '../server/serve.ts'
 
 const digits = (n: number): string => n.toLocaleString('en-US')
 
-export function banner({ url, modelId, model, trust, firstKey, exposed }: RunningServer, { listen, inference }: ServerConfig): string {
+export function banner({ url, socket, modelId, model, trust, firstKey, exposed }: RunningServer, { listen, inference }: ServerConfig): string {
   const { parameters, context, modelContext, executor, threads } = model.info
   const less = inference.context !== 0 ? '' : inference.cacheMib === 0 ? ' (more with --context)' : ' (cache_mib has no room for more)'
   const key = firstKey?.key ?? '$VERIT_API_KEY'
   const secure = listen.tlsCert !== ''
   const lines = [
-    '', `  Verit serves ${modelId} at ${url}`, '',
+    '', `  Verit serves ${modelId} ${socket === undefined ? `at ${url}` : `on the Unix socket ${printable(socket)}`}`, '',
     `  ${digits(parameters)} parameters, context ${digits(context)}${context < modelContext ? ` of the model's ${digits(modelContext)}${less}` : ''}, ${printable(executor)} on ${plural(threads, 'thread')}`,
     `  ${model.digest}`,
     trust.by === 'signature' ? `  Signed by ${trust.signer}` : trust.by === 'digest' ? '  Trusted by its digest' : '  Not signed: nobody vouches for this model',
@@ -36,7 +36,7 @@ export function banner({ url, modelId, model, trust, firstKey, exposed }: Runnin
   const named = listen.allowHosts[0]
   const reached = secure && named !== undefined ? url.replace(/\/\/.*:/, `//${named}:`) : url
   lines.push('', '  Try it:', '',
-    `    curl ${reached}/v1/chat/completions -H 'Content-Type: application/json' \\`,
+    `    curl ${socket === undefined ? '' : `--unix-socket ${printable(socket)} `}${reached}/v1/chat/completions -H 'Content-Type: application/json' \\`,
     `      -H ${firstKey === undefined ? `"Authorization: Bearer ${key}"` : `'Authorization: Bearer ${key}'`} \\`,
     `      -d '{"model": "${modelId}", "messages": [{"role": "user", "content": "My fellow citizens"}], "max_tokens": 64}'`, '', '')
   return lines.join('\n')

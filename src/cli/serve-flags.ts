@@ -6,7 +6,7 @@ import type { SettingValue } from '../server/config-fields.ts'
 
 /** Flag, setting, and how the default reads where the setting's own would say little. */
 const flags: readonly (readonly [string, string, string?])[] = [
-  ['--host <address>', 'listen.host'], ['--port <port>', 'listen.port'],
+  ['--host <address>', 'listen.host'], ['--port <port>', 'listen.port'], ['--socket <path>', 'listen.socket', 'none'],
   ['--tls-cert <file>', 'listen.tls_cert', 'no TLS'], ['--tls-key <file>', 'listen.tls_key', 'no TLS'], ['--tls-client-ca <file>', 'listen.tls_client_ca', 'none'],
   ['--trusted-proxy <address>', 'listen.trusted_proxies'], ['--allow-host <name>', 'listen.allow_hosts'], ['--allow-origin <origin>', 'listen.allow_origins'],
   ['--parallel <n>', 'inference.parallel'], ['--queue <n>', 'inference.queue'], ['--per-key <n>', 'keys.streams'],

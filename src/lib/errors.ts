@@ -178,7 +178,7 @@ export const errorTable = {
     what: f => `The public key cannot be used: ${f.problem}`, next: () => 'Give the public half of an Ed25519 key: PEM (BEGIN PUBLIC KEY), or base64 of its DER form', status: 400, exit: 2,
   }),
   VERIT_FORBIDDEN: row<{ problem: string }>({
-    what: f => `This request is not allowed: ${f.problem}`, next: () => 'See docs/server.md', status: 403,
+    what: f => `This request is not allowed: ${f.problem}`, next: () => 'Ask the operator of the server to allow it', status: 403,
   }),
   VERIT_NOT_FOUND: row<{ what: string }>({
     what: f => `There is no ${f.what} here`, next: () => 'docs/server.md lists the routes; GET /v1/models lists the models', status: 404,
@@ -196,13 +196,17 @@ export const errorTable = {
     what: f => `The body is not acceptable JSON: ${f.problem}`, next: () => 'Send one JSON object', status: 400,
   }),
   VERIT_HTTP: row<{ problem: string }>({
-    what: f => `The request is not acceptable HTTP: ${f.problem}`, next: () => 'Send it again without that', status: 400,
+    what: f => `The HTTP request is refused: ${f.problem}`, next: () => 'Correct the request and send it again', status: 400,
+  }),
+  VERIT_EXPECTATION: row<object>({
+    what: () => 'The Expect header asks for something that this server does not do', next: () => 'Leave the header out, or send "Expect: 100-continue"',
+    status: 417,
   }),
   VERIT_CONFIG: row<{ source: string; field: string; problem: string }>({
     what: f => `${f.source}: ${f.field} ${f.problem}`, next: () => 'Correct it; docs/configuration.md lists every setting with its range and default', exit: 2,
   }),
   VERIT_LISTEN: row<{ address: string; reason: string }>({
-    what: f => `The server cannot listen on ${f.address}: ${f.reason}`, next: () => 'Stop what uses that address, or choose another with --host and --port',
+    what: f => `The server cannot listen on ${f.address}: ${f.reason}`, next: () => 'Stop what uses that address, or choose another with --host and --port, or --socket',
   }),
   VERIT_NO_MODEL: row<{ path: string }>({
     what: f => `No model was named, and the default model ${f.path} is not there`, next: () => 'Name a GGUF file, for example: verit serve model.gguf', exit: 2,

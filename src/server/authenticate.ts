@@ -38,8 +38,10 @@ async function prove(context: GatewayContext, request: FastifyRequest, hasBody: 
 }
 
 async function bySecret({ store }: GatewayContext, header: string): Promise<Caller> {
-  if (!header.startsWith('Bearer ')) throw unauthorized(NOT_VALID)
-  const credential = await ask(() => store.keys.bySecret(header.slice('Bearer '.length)))
+  // The scheme may be in any case, with one or more spaces behind it (RFC 9110 section 11.4); the key has one spelling.
+  const secret = /^bearer +(.*)$/i.exec(header)?.[1]
+  if (secret === undefined) throw unauthorized(NOT_VALID)
+  const credential = await ask(() => store.keys.bySecret(secret))
   if (credential === undefined) throw unauthorized(NOT_VALID)
   if (credential.record.signing === 'required') throw unauthorized('requests of this key must be signed, and the key itself not be sent')
   return { record: credential.record, credentialId: credential.id, proof: 'secret', signature: undefined }

@@ -3,6 +3,7 @@ import { loadTextsKey } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { loadTrustPolicy } from '../trust/trust-policy.ts'
+import { defaultConfig } from './config.ts'
 import type { ServerConfig } from './config.ts'
 
 const YEAR_MS = 366 * 86_400_000
@@ -16,6 +17,7 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
   if ((listen.tlsCert === '') !== (listen.tlsKey === '')) {
     fail(listen.tlsCert === '' ? 'listen.tls_cert' : 'listen.tls_key', `is missing: ${listen.tlsCert === '' ? 'listen.tls_key' : 'listen.tls_cert'} is of no use without it`)
   }
+  checkSocket(listen, fail)
   if (listen.tlsClientCa !== '' && listen.tlsCert === '') fail('listen.tls_client_ca', 'needs listen.tls_cert and listen.tls_key')
   if (listen.tlsClientRequired && listen.tlsClientCa === '') fail('listen.tls_client_required', 'needs listen.tls_client_ca')
   if (keys.tokensPerDay > keys.tokensPerMonth && keys.tokensPerMonth !== 0) fail('keys.tokens_per_day', 'must not be more than keys.tokens_per_month')
@@ -31,4 +33,18 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
     openRegular(audit.textsKey, 'audit.texts_key').close()
     loadTextsKey(audit.textsKey)
   }
+}
+
+/** A socket replaces host, port and TLS: whoever set both would not know which of them holds. */
+function checkSocket(listen: ServerConfig['listen'], fail: (field: string, problem: string) => never): void {
+  const normal = defaultConfig().listen
+  if (listen.socket === '') {
+    if (listen.trustedProxies.includes('unix')) fail('listen.trusted_proxies', 'names "unix", but listen.socket is not set')
+    return
+  }
+  if (process.platform === 'win32') fail('listen.socket', 'is not supported on Windows')
+  if (listen.host !== normal.host || listen.port !== normal.port) {
+    fail('listen.socket', 'replaces listen.host and listen.port: remove those, or listen.socket')
+  }
+  if (listen.tlsCert !== '') fail('listen.tls_cert', 'has no effect on a Unix socket: remove it, or listen.socket')
 }

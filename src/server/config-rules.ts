@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net'
 import { processorList } from '../lib/processor-list.ts'
-import { AddressList } from './forwarded.ts'
+import { ProxyList } from './forwarded.ts'
 
 /** Completes "SETTING must ..., not TEXT"; undefined: acceptable. */
 type Rule = (text: string) => string | undefined
@@ -15,11 +15,17 @@ const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-
 const isUrl = (text: string, ...schemes: string[]): boolean => URL.canParse(text) && !/\s/.test(text) && schemes.includes(new URL(text).protocol)
 
 const listenHost: Rule = text => (isIP(text.replace(/%.*$/, '')) !== 0 || HOST_NAME.test(text) ? undefined : 'must be an address or a host name, without port or brackets')
+/** The longest that macOS takes; Linux takes four more. */
+const SOCKET_BYTES = 103
+const socketPath: Rule = text =>
+  text.startsWith('/') && !text.endsWith('/') && Buffer.byteLength(text) <= SOCKET_BYTES ? undefined
+  : `must be an absolute path of at most ${SOCKET_BYTES} bytes, for example /run/verit/verit.sock`
 const hostName: Rule = text => (HOST_NAME.test(text) ? undefined : 'must hold names alone, without a scheme or port, for example gpu1.example')
 const origin: Rule = text =>
   /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text ? undefined
   : 'must hold origins as browsers send them, for example https://app.example, without a final slash'
-const addresses: Rule = text => (AddressList.isEntry(text) ? undefined : 'must hold addresses or CIDR blocks, for example 10.0.0.5 or 10.0.0.0/8')
+const proxies: Rule = text =>
+  ProxyList.isEntry(text) ? undefined : 'must hold addresses, CIDR blocks or "unix", for example 10.0.0.5 or 10.0.0.0/8'
 const https: Rule = text => (isUrl(text, 'https:') ? undefined : 'must be an https address')
 const contact: Rule = text =>
   isUrl(text, 'mailto:', 'https:', 'tel:') ? undefined : 'must hold addresses that begin with mailto:, https: or tel:, for example mailto:security@example.com'
@@ -39,6 +45,6 @@ const webhook: Rule = text => {
 }
 
 export const textRules: Readonly<Record<string, Rule | undefined>> = {
-  'listen.host': listenHost, 'listen.allow_hosts': hostName, 'listen.allow_origins': origin, 'listen.trusted_proxies': addresses, 'audit.origin': logOrigin,
+  'listen.host': listenHost, 'listen.socket': socketPath, 'listen.allow_hosts': hostName, 'listen.allow_origins': origin, 'listen.trusted_proxies': proxies, 'audit.origin': logOrigin,
   'inference.cores': cores, 'watch.webhook_url': webhook, 'security_txt.contact': contact, 'security_txt.expires': instant, 'security_txt.policy': https, 'security_txt.canonical': https,
 }

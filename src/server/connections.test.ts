@@ -16,7 +16,7 @@ import { clientCertificate } from './client-certificate.ts'
 import { defaultConfig } from './config.ts'
 import type { ServerConfig } from './config.ts'
 import { createTransport } from './connections.ts'
-import type { Transport } from './connections.ts'
+import type { Transport, TransportCounts } from './connections.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-connections-'))
 after(() => rmSync(dir, { recursive: true }))
@@ -40,6 +40,10 @@ interface Running extends Disposable {
   transport: Transport
   port: number
   log: string[]
+  /** Counts the connection of the last request as proven. */
+  prove(): void
+  /** Requests for /slow, which are never answered. */
+  slow(): number
 }
 
 async function start(change: (config: ServerConfig) => void): Promise<Running> {
@@ -47,13 +51,17 @@ async function start(change: (config: ServerConfig) => void): Promise<Running> {
   change(config)
   const log: string[] = []
   const transport = createTransport(config, createLog({ json: true, stream: { write: line => log.push(line) } }))
+  let last: Socket | undefined
+  let slow = 0
   const server: Server = transport.options.serverFactory((request: IncomingMessage, response) => {
-    response.end(JSON.stringify({ fingerprint: clientCertificate(request.socket)?.fingerprint ?? null }))
+    last = request.socket
+    if (request.url === '/slow') slow++
+    else response.end(JSON.stringify({ fingerprint: clientCertificate(request.socket)?.fingerprint ?? null }))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
-    transport, port: (server.address() as AddressInfo).port, log,
+    transport, port: (server.address() as AddressInfo).port, log, prove: () => transport.proved(last!), slow: () => slow,
     [Symbol.dispose]: () => {
       transport.close()
       server.closeAllConnections()
@@ -182,39 +190,142 @@ test('new certificates are used at once for new connections, open ones go on; a 
 /** `once` would reject where the server's end comes as a reset. */
 const closed = (socket: Socket): Promise<void> => new Promise(resolve => void socket.once('close', () => resolve()))
 
-/** Opens a connection; true if it is still open when the server has had its say. */
-async function stays(port: number, localAddress: string): Promise<{ open: boolean; end: () => Promise<void> }> {
-  const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
-  await once(socket, 'connect')
-  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-  const gone = closed(socket)
-  const open = await Promise.race([new Promise<boolean>(resolve => void socket.once('data', () => resolve(true))), gone.then(() => false)])
-  return { open, end: async () => void (socket.destroy(), await gone) }
+interface Connected {
+  readonly gone: boolean
+  readonly ended: Promise<void>
+  /** Asks once more; false where the connection ends with or without an answer. */
+  ask(): Promise<boolean>
 }
 
-test('connections of one address and of all have their limits; the newest is ended, a place comes free with the connection that held it', async () => {
-  using running = await start(c => Object.assign(c.http, { connections: 5, connectionsPerAddress: 2 }))
+/** Opens a connection and asks once on it. */
+async function connected(port: number, localAddress: string): Promise<Connected> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
+  const ended = closed(socket)
+  let text = ''
+  socket.setEncoding('latin1').on('data', (chunk: string) => void (text += chunk))
+  const ask = async (): Promise<boolean> => {
+    text = ''
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    while (!text.includes('}')) {
+      const more = new Promise<boolean>(resolve => void socket.once('data', () => resolve(true)))
+      if (!(await Promise.race([more, ended.then(() => false)]))) return false
+    }
+    if (/connection: close/i.test(text)) await ended
+    return !/connection: close/i.test(text)
+  }
+  await ask()
+  return {
+    get gone() {
+      return socket.destroyed
+    },
+    ended, ask,
+  }
+}
+
+const figures = ({ open, proven, refused, ended }: TransportCounts): object => ({ open, proven, refused, ended })
+
+test('at the limit of an address the oldest connection without a proven key makes room for the newest; all of loopback is one address', async () => {
+  using running = await start(c => Object.assign(c.http, { connections: 100, connectionsPerAddress: 4 }))
   const { port, transport: { counts } } = running
-  const one = [await stays(port, '127.0.0.1'), await stays(port, '127.0.0.1')]
-  assert.ok(one.every(c => c.open))
-  assert.ok(!(await stays(port, '127.0.0.1')).open)
-  assert.deepEqual({ ...counts }, { open: 2, refused: 1, handshakesFailed: 0 })
-  const others = [await stays(port, '127.0.0.2'), await stays(port, '127.0.0.2'), await stays(port, '127.0.0.3')]
-  assert.ok(others.every(c => c.open))
-  assert.ok(!(await stays(port, '127.0.0.4')).open)
-  assert.deepEqual({ ...counts }, { open: 5, refused: 2, handshakesFailed: 0 })
-  await one[0]!.end()
-  while (counts.open > 4) await new Promise(resolve => void setImmediate(resolve))
-  assert.ok((await stays(port, '127.0.0.1')).open)
+  const all: Connected[] = []
+  for (let i = 1; i <= 3; i++) all.push(await connected(port, `127.0.0.${i}`))
+  assert.ok(all.every(c => !c.gone))
+  all.push(await connected(port, '127.0.0.4'))
+  await all[0]!.ended
+  assert.deepEqual(figures(counts), { open: 3, proven: 0, refused: 0, ended: 1 })
+  assert.ok(all.slice(1).every(c => !c.gone))
 })
 
-test('a declared proxy may hold as many connections as there are', async () => {
+test('a connection with a proven key stays, however many come without one', async () => {
+  using running = await start(c => Object.assign(c.http, { connections: 8, connectionsPerAddress: 8 }))
+  const { port, transport } = running
+  const known = await connected(port, '127.0.0.1')
+  running.prove()
+  const others: Connected[] = []
+  for (let i = 0; i < 40; i++) others.push(await connected(port, `127.0.0.${2 + i % 9}`))
+  assert.ok(!known.gone)
+  assert.ok(await known.ask())
+  assert.deepEqual(figures(transport.counts), { open: 7, proven: 1, refused: 0, ended: 34 })
+})
+
+test('connections that are being answered are not ended: then the newest is refused', async () => {
+  using running = await start(c => Object.assign(c.http, { connections: 4, connectionsPerAddress: 4 }))
+  const { port, transport: { counts } } = running
+  const waiting = Array.from({ length: 3 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
+  for (const socket of waiting) socket.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  while (running.slow() < 3) await new Promise(resolve => void setImmediate(resolve))
+  const refused = connect(port, '127.0.0.1').on('error', () => undefined)
+  await closed(refused)
+  assert.deepEqual(figures(counts), { open: 3, proven: 0, refused: 1, ended: 0 })
+  waiting[0]!.destroy()
+  while (counts.open > 2) await new Promise(resolve => void setImmediate(resolve))
+  assert.ok(!(await connected(port, '127.0.0.1')).gone)
+})
+
+test('whoever holds connections before any request exists is ended like others: silent ones, half of the headers, half of a TLS handshake', async () => {
+  for (const tls of [false, true]) {
+    using running = await start(c => {
+      Object.assign(c.http, { connections: 16, connectionsPerAddress: 16 })
+      if (tls) Object.assign(c.listen, files)
+    })
+    const { port, transport: { counts } } = running
+    const held = Array.from({ length: 60 }, (_, i) => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress: `127.0.0.${1 + i % 16}` }).on('error', () => undefined)
+      if (i % 3 === 1) socket.write(tls ? Buffer.from([22, 3, 1, 2, 0, 1]) : 'GET / HTTP/1.1\r\nHost: loc')
+      return socket
+    })
+    while (counts.ended < 48) await new Promise(resolve => void setImmediate(resolve))
+    assert.equal(counts.open, 12)
+    if (tls) assert.equal((await ask(port)).protocol, 'TLSv1.3')
+    else assert.ok(await (await connected(port, '127.0.0.1')).ask())
+    for (const socket of held) socket.destroy()
+  }
+})
+
+test('a declared proxy is exempt from the limit of an address, not from that of all', async () => {
   using running = await start(c => {
     Object.assign(c.http, { connections: 4, connectionsPerAddress: 1 })
     c.listen.trustedProxies = ['127.0.0.0/30']
   })
-  for (let i = 0; i < 4; i++) assert.ok((await stays(running.port, '127.0.0.2')).open)
-  assert.ok(!(await stays(running.port, '127.0.0.2')).open)
+  const all: Connected[] = []
+  for (let i = 0; i < 4; i++) all.push(await connected(running.port, '127.0.0.2'))
+  await all[0]!.ended
+  assert.deepEqual(all.map(c => c.gone), [true, false, false, false])
+})
+
+test('a connection without a proven key ends with its hundredth answer, one with goes on', async () => {
+  using running = await start(() => undefined)
+  const { port } = running
+  const stranger = await connected(port, '127.0.0.1')
+  let answers = 1
+  while (await stranger.ask()) answers++
+  assert.equal(answers + 1, 100)
+  const known = await connected(port, '127.0.0.1')
+  running.prove()
+  for (let i = 0; i < 150; i++) assert.ok(await known.ask(), `after ${i}`)
+})
+
+test('TLS session tickets are taken until their key is replaced, then a client shakes hands in full; TLS 1.2 and 1.3', async () => {
+  using running = await start(c => Object.assign(c.listen, files))
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const resumes = async (session: Buffer | undefined): Promise<{ reused: boolean; ticket: Buffer }> => {
+      const socket = tlsConnect({ port: running.port, host: '127.0.0.1', ca: authority.cert, maxVersion, ...(session !== undefined && { session }) })
+      const tickets: Buffer[] = []
+      socket.on('session', ticket => void tickets.push(ticket))
+      await once(socket, 'secureConnect')
+      const reused = socket.isSessionReused()
+      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+      await once(socket.resume(), 'close')
+      return { reused, ticket: tickets[0]! }
+    }
+    const first = await resumes(undefined)
+    const second = await resumes(first.ticket)
+    assert.deepEqual([first.reused, second.reused], [false, true], maxVersion)
+    running.transport.rotateTicketKeys()
+    const third = await resumes(second.ticket)
+    assert.equal(third.reused, false, maxVersion)
+    assert.equal((await resumes(third.ticket)).reused, true, `${maxVersion}, with a ticket of the new key`)
+  }
 })
 
 test('a connection that never shakes hands does not hold up the end of the server', async () => {

@@ -56,15 +56,33 @@ export interface GatewayContext {
   stopping: AbortSignal
 }
 
-/** What a row of the route table says. */
+/** A row of the route table for those who have a key. A `GET` row answers HEAD, too. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PATCH'
   /** A segment `:name` stands for one of letters, digits, `_`, `-` and `.`. */
   readonly path: string
-  /** The scope that the key must have, or "nothing": no key. */
-  readonly requires: Scope | 'nothing'
+  /** The scope that the key must have. */
+  readonly requires: Scope
   readonly takesBody: boolean
   readonly handle: (context: GatewayContext, request: FastifyRequest, reply: FastifyReply) => unknown
+}
+
+/** A row of the route table that needs no key: answered from a text made beforehand (open-routes.ts). */
+export interface OpenRoute {
+  readonly method: 'GET'
+  readonly path: string
+  readonly requires: 'nothing'
+  readonly takesBody: false
+  readonly tell: (context: GatewayContext) => OpenAnswer
+}
+
+export interface OpenAnswer {
+  readonly status: number
+  /** Content-Type */
+  readonly type: string
+  readonly body: string
+  /** Further headers: name, value, name, value ... */
+  readonly headers?: readonly string[]
 }
 
 /** Who asks, and how it was proved. */
@@ -101,6 +119,8 @@ export interface RequestNotes {
   cachedTokens: number | undefined
   completionTokens: number | undefined
   error: unknown
+  /** It was refused, and is counted together with others instead of having an entry and a line of its own. */
+  counted: boolean
   /** Set once its entry is in the audit log, or need not be. */
   recorded: boolean
   /** Index of that entry. */

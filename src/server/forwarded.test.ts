@@ -3,11 +3,14 @@ import type { IncomingMessage } from 'node:http'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { VeritError } from '../lib/errors.ts'
-import { AddressList, clientAddress, normalAddress } from './forwarded.ts'
+import { AddressList, ProxyList, clientAddress, normalAddress, peerOf } from './forwarded.ts'
 
-const proxies = new AddressList(['10.0.0.0/8', '2001:db8::5', '::ffff:192.0.2.0/120'])
+const ENTRIES = ['10.0.0.0/8', '2001:db8::5', '::ffff:192.0.2.0/120']
+const proxies = new AddressList(ENTRIES)
+const message = (remoteAddress: string | undefined, forwarded?: string): IncomingMessage =>
+  ({ socket: { remoteAddress }, headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } }) as unknown as IncomingMessage
 const from = (remoteAddress: string | undefined, forwarded?: string): string =>
-  clientAddress({ socket: { remoteAddress }, headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } } as unknown as IncomingMessage, proxies)
+  clientAddress(message(remoteAddress, forwarded), { proxies: new ProxyList(ENTRIES), unix: false })
 
 test('what anyone but a declared proxy says about addresses is not believed, nor looked at', () => {
   for (const header of ['1.2.3.4', '10.0.0.1', 'nonsense', ',,,', undefined]) {
@@ -57,4 +60,19 @@ test('a list of addresses takes blocks, but not everyone', () => {
     assert.ok(!AddressList.isEntry(entry), entry)
   }
   assert.ok(proxies.has('192.0.2.200') && !proxies.has('192.0.3.1') && !proxies.has('::') && !proxies.has(''))
+})
+
+test('whoever connects to the Unix socket is believed only where "unix" is declared', () => {
+  const through = (entries: string[], forwarded?: string): string =>
+    clientAddress(message(undefined, forwarded), { proxies: new ProxyList(entries), unix: true })
+  assert.equal(through([], '203.0.113.9'), 'unix')
+  assert.equal(through(['127.0.0.1'], '203.0.113.9'), 'unix')
+  assert.equal(through(['unix'], '203.0.113.9'), '203.0.113.9')
+  assert.equal(through(['unix', '10.0.0.0/8'], '203.0.113.9, 10.2.2.2'), '203.0.113.9')
+  assert.equal(through(['unix']), 'unix')
+  assert.equal(peerOf({ remoteAddress: undefined }, true), 'unix')
+  assert.equal(peerOf({ remoteAddress: undefined }, false), undefined)
+  assert.ok(!AddressList.isEntry('unix'), 'a key cannot be bound to it')
+  assert.ok(ProxyList.isEntry('unix'))
+  assert.throws(() => through(['unix'], 'unix'), (e: unknown) => VeritError.is(e, 'VERIT_HTTP'), 'no header can name it')
 })

@@ -1,12 +1,14 @@
 /**
  * Whose request it is when a reverse proxy stands between. X-Forwarded-For is believed only on a connection from a proxy that the operator declared,
- * and only as far as declared proxies wrote it: from the right, the first address that is none of them. Everything left of it is the client's own word.
+ * and only as far as declared proxies wrote it: from the right, the first address that is none of them. The client wrote everything left of it.
  * The other headers of this family (Forwarded, X-Real-IP, X-Forwarded-Proto, ...) are not read.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import { contains, formatAddress, parseAddress, parseBlock } from '../lib/address.ts'
 import type { AddressBlock } from '../lib/address.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { UNIX } from './address-group.ts'
 
 /** One way to write each address (lib/address.ts), the zone of a link-local peer left out. Undefined: it is none. */
 export function normalAddress(text: string): string | undefined {
@@ -40,15 +42,44 @@ export class AddressList {
   }
 }
 
+/** Reverse proxies that the operator declared: addresses, blocks, and `unix` for whoever connects to the Unix socket. */
+export class ProxyList {
+  readonly #addresses: AddressList
+  readonly #unix: boolean
+
+  /** @param entries each acceptable to `isEntry` */
+  constructor(entries: readonly string[]) {
+    this.#addresses = new AddressList(entries.filter(entry => entry !== UNIX))
+    this.#unix = entries.includes(UNIX)
+  }
+
+  static isEntry(text: string): boolean {
+    return text === UNIX || AddressList.isEntry(text)
+  }
+
+  /** @param peer as peerOf gives it */
+  has(peer: string): boolean {
+    return peer === UNIX ? this.#unix : this.#addresses.has(peer)
+  }
+}
+
+/**
+ * The other end of a connection: its address as normalAddress writes it, or `unix`. Undefined: the connection is gone already.
+ * @param unix whether the server listens on a Unix socket, whose clients have no address
+ */
+export function peerOf({ remoteAddress }: Pick<Socket, 'remoteAddress'>, unix: boolean): string | undefined {
+  return unix ? UNIX : normalAddress(remoteAddress ?? '')
+}
+
 /** Longest chain of proxies that is followed. */
 const MOST_HOPS = 32
 
 /**
- * The client's address, as normalAddress writes it; '' where the connection is gone already.
+ * The client's address, as normalAddress writes it, or `unix`; '' where the connection is gone already.
  * @throws VeritError VERIT_HTTP where a declared proxy sends what is not a list of addresses
  */
-export function clientAddress(raw: IncomingMessage, proxies: AddressList): string {
-  const peer = normalAddress(raw.socket.remoteAddress ?? '')
+export function clientAddress(raw: IncomingMessage, { proxies, unix }: { proxies: ProxyList; unix: boolean }): string {
+  const peer = peerOf(raw.socket, unix)
   if (peer === undefined || !proxies.has(peer)) return peer ?? ''
   const header = raw.headers['x-forwarded-for']
   if (header === undefined) return peer

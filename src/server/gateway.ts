@@ -1,42 +1,47 @@
 /**
  * The gateway's HTTP side. Order for every request, known address or not: security headers, the shape of the request, Host and Origin, the key and
- * its scope, rates, and only then the body. Nothing here reads a model.
+ * its scope, rates, and only then the body. Routes that need no key are answered before (open-routes.ts). Nothing here reads a model.
  */
 import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { fastify } from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
+import { JSON_TYPE, SECURITY_HEADERS } from './answer-headers.ts'
 import { authenticate, authorize, checkStillMay } from './authenticate.ts'
 import type { Transport } from './connections.ts'
-import type { Caller, GatewayContext, Route } from './context.ts'
+import type { Caller, GatewayContext } from './context.ts'
 import { answerPreflight, corsHeaders } from './cors.ts'
 import { errorReply } from './error-reply.ts'
-import { clientAddress } from './forwarded.ts'
+import { clientAddress, peerOf } from './forwarded.ts'
 import { checkBodyHeaders, checkHttp, isPlainPath } from './http-checks.ts'
+import { OpenRoutes } from './open-routes.ts'
 import { logWhenDone } from './request-log.ts'
 import { takeAddress, takeRequest } from './rates.ts'
 import { record } from './record.ts'
-import { matches } from './route.ts'
+import { answers, matches, methodsOf } from './route.ts'
 import { routeTable } from './routes.ts'
 import { checkDigest, signReply } from './signatures.ts'
 
-const SECURITY_HEADERS = {
-  'cache-control': 'no-store', 'content-security-policy': "default-src 'none'; frame-ancestors 'none'", 'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin', 'referrer-policy': 'no-referrer', 'x-content-type-options': 'nosniff', 'x-frame-options': 'DENY',
-}
 const PARSER_STATUS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
+
+const keyRoutes = routeTable.filter(row => row.requires !== 'nothing')
 
 /** A body that is there so soon after its headers needs no second look at the key. */
 const PROMPT_MS = 100
 
 /** Builds the gateway; it does not listen yet. */
 export function buildGateway(context: GatewayContext, transport: Transport): FastifyInstance {
+  const open = new OpenRoutes(context, transport.hsts)
+  const serverFactory: Transport['options']['serverFactory'] = handler => transport.options.serverFactory((raw, response) => {
+    if (!open.answer(raw, response)) handler(raw, response)
+  })
   const app = fastify({
-    ...transport.options, logger: false, genReqId: () => `req_${randomBytes(12).toString('hex')}`,
+    ...transport.options, serverFactory, logger: false, genReqId: () => `req_${randomBytes(12).toString('hex')}`,
     requestIdHeader: false, trustProxy: false, routerOptions: { caseSensitive: true, ignoreTrailingSlash: false }, exposeHeadRoutes: false,
     onProtoPoisoning: 'error', onConstructorPoisoning: 'error', clientErrorHandler: (error, socket) => refuseConnection(error, socket, transport),
     // An address that cannot be decoded comes here past every hook: it is checked like any other, and matches no row.
@@ -44,14 +49,15 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
   })
   app.decorateRequest('verit')
   app.addHook('onRoute', route => {
-    const known = routeTable.some(r => r.method === route.method && r.path === route.url)
+    const known = keyRoutes.some(r => methodsOf(r).join() === [route.method].flat().join() && r.path === route.url)
     invariant(known, `${String(route.method)} ${route.url} is not in the route table`)
   })
   app.addHook('onRequest', async (request, reply) => (await admit(context, transport, request, reply) ? undefined : reply))
   app.addHook('preHandler', request => readmit(context, request))
   app.addHook('onSend', (request, reply, payload) => finish(context, request, reply, payload))
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+  // Whether the type is JSON was decided before the body is read (http-checks.ts).
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     try {
       checkDigest(request, body as Buffer)
       done(null, parseStrictJson(body as Buffer, context.config.http.jsonDepth))
@@ -59,8 +65,8 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
       done(e as Error)
     }
   })
-  for (const route of routeTable) {
-    app.route({ method: route.method, url: route.path, handler: (request, reply) => route.handle(context, request, reply) as Promise<unknown> })
+  for (const route of keyRoutes) {
+    app.route({ method: [...methodsOf(route)], url: route.path, handler: (request, reply) => route.handle(context, request, reply) as Promise<unknown> })
   }
   app.setNotFoundHandler(request => Promise.reject(refusalOf(request)))
   app.setErrorHandler((e, request, reply) => sendError(context, e, request, reply))
@@ -72,23 +78,28 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
   const { raw } = request
   begin(context, transport, request, reply)
   checkHttp(raw, context.rules)
-  request.verit.remote = clientAddress(raw, context.rules.proxies)
+  request.verit.remote = clientAddress(raw, context.rules)
   void reply.headers(corsHeaders(raw, context.rules))
   if (answerPreflight(request, reply, context.rules)) return false
-  const route = request.is404 ? undefined : routeTable.find(r => r.method === request.method && matches(r.path, raw.url ?? ''))
+  const route = request.is404 ? undefined : keyRoutes.find(r => answers(r, request.method) && matches(r.path, raw.url ?? ''))
   request.verit.route = route
-  if (route?.requires !== 'nothing') {
-    const hasBody = route?.takesBody ?? (raw.headers['content-length'] ?? '0') !== '0'
-    const caller = await callerOf(context, request, hasBody)
-    request.verit.caller = caller
-    void context.store.keys.touch([caller.record.id], new Date())
-    await takeRequest(context, caller.record, request.verit.remote, reply)
-    if (route !== undefined) authorize(caller.record, route.requires)
-  }
+  const hasBody = route?.takesBody ?? (raw.headers['content-length'] ?? '0') !== '0'
+  const caller = await callerOf(context, request, hasBody)
+  request.verit.caller = caller
+  transport.proved(raw.socket)
+  void context.store.keys.touch([caller.record.id], new Date())
+  await takeRequest(context, caller.record, request.verit.remote, reply)
   if (route === undefined) throw refusalOf(request)
+  authorize(caller.record, route.requires)
   checkBodyHeaders(raw, route.takesBody)
-  if (raw.headers.expect !== undefined) reply.raw.writeContinue()
+  if (waitsForContinue(raw)) reply.raw.writeContinue()
   return true
+}
+
+/** Whether the client holds its body back until it is told to go on. HTTP/1.0 does not know this (RFC 9110 section 10.1.1). */
+function waitsForContinue({ headers, httpVersion }: IncomingMessage): boolean {
+  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+  return headers.expect !== undefined && httpVersion !== '1.0' && hasBody
 }
 
 /**
@@ -97,7 +108,7 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
  */
 async function readmit(context: GatewayContext, { verit }: FastifyRequest): Promise<void> {
   const { route, caller, remote, start } = verit
-  if (route === undefined || route.requires === 'nothing' || !route.takesBody || caller === undefined || performance.now() - start < PROMPT_MS) return
+  if (route === undefined || !route.takesBody || caller === undefined || performance.now() - start < PROMPT_MS) return
   verit.caller = { ...caller, record: await checkStillMay(context, caller, route.requires, remote) }
 }
 
@@ -113,8 +124,8 @@ async function callerOf(context: GatewayContext, request: FastifyRequest, hasBod
 
 function begin(context: GatewayContext, transport: Transport, request: FastifyRequest, reply: FastifyReply): void {
   request.verit = {
-    start: performance.now(), route: undefined, remote: request.raw.socket.remoteAddress ?? '', caller: undefined, generation: undefined,
-    promptTokens: undefined, cachedTokens: undefined, completionTokens: undefined, error: undefined, recorded: false, entry: undefined,
+    start: performance.now(), route: undefined, remote: peerOf(request.raw.socket, context.rules.unix) ?? '', caller: undefined, generation: undefined,
+    promptTokens: undefined, cachedTokens: undefined, completionTokens: undefined, error: undefined, counted: false, recorded: false, entry: undefined,
   }
   logWhenDone(context, request, reply)
   void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id })
@@ -126,7 +137,7 @@ async function refuseAddress(context: GatewayContext, transport: Transport, requ
     if (await admit(context, transport, request, reply)) throw refusalOf(request)
   } catch (e) {
     const payload = sendingError(context, e, request, reply)
-    void reply.type('application/json; charset=utf-8').send(await finish(context, request, reply, JSON.stringify(payload)))
+    void reply.type(JSON_TYPE).send(await finish(context, request, reply, JSON.stringify(payload)))
   }
 }
 
@@ -139,13 +150,19 @@ async function finish(context: GatewayContext, request: FastifyRequest, reply: F
   } catch (e) {
     body = JSON.stringify(sendingError(context, e, request, reply))
   }
-  if (typeof body === 'string' || Buffer.isBuffer(body) || body === undefined || body === null) signReply(context, request, reply, body ?? '')
+  if (typeof body !== 'string' && !Buffer.isBuffer(body) && body !== undefined && body !== null) return body
+  if (request.method !== 'HEAD') signReply(context, request, reply, body ?? '')
+  else {
+    // The length is that of the answer to GET; what is sent, and signed, is empty (RFC 9110 section 9.3.2).
+    void reply.header('content-length', String(Buffer.byteLength(body ?? '')))
+    signReply(context, request, reply, '')
+  }
   return body
 }
 
 function refusalOf(request: FastifyRequest): VeritError {
   const url = request.raw.url ?? ''
-  const allowed = isPlainPath(url) ? routeTable.filter((r: Route) => matches(r.path, url)).map(r => r.method) : []
+  const allowed = isPlainPath(url) ? routeTable.filter(r => matches(r.path, url)).flatMap(r => methodsOf(r)) : []
   if (allowed.length > 0) return new VeritError('VERIT_METHOD', { allowed: allowed.join(', ') })
   return new VeritError('VERIT_NOT_FOUND', { what: 'such address' })
 }
@@ -161,7 +178,7 @@ function sendingError(context: GatewayContext, e: unknown, request: FastifyReque
   if (VeritError.is(e, 'VERIT_UNAVAILABLE')) context.lastFailure = performance.now()
   // A body that was not read would have to be read to its end before the connection could serve again.
   // And behind a request of the wrong form, nobody knows what is a request (RFC 9112, section 11.2).
-  if ((request.body === undefined && request.raw.method !== 'GET') || VeritError.is(e, 'VERIT_HTTP')) void reply.header('connection', 'close')
+  if ((request.body === undefined && request.raw.method !== 'GET' && request.raw.method !== 'HEAD') || VeritError.is(e, 'VERIT_HTTP') || VeritError.is(e, 'VERIT_EXPECTATION')) void reply.header('connection', 'close')
   void reply.code(status).headers(headers).removeHeader('content-length')
   return body
 }
@@ -174,6 +191,8 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket, tran
   if (error.code === 'ECONNRESET' || !socket.writable || transport.answers(socket)) return void socket.destroy()
   const status = PARSER_STATUS[error.code ?? ''] ?? '400 Bad Request'
   const body = JSON.stringify(errorReply(new VeritError('VERIT_HTTP', { problem: status.slice(4).toLowerCase() }), '').body)
-  const headers = ['connection: close', 'content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`]
+  const headers = Object.entries({
+    ...SECURITY_HEADERS, 'connection': 'close', 'content-type': JSON_TYPE, 'content-length': String(Buffer.byteLength(body)),
+  }).map(([name, value]) => `${name}: ${value}`)
   socket.end([`HTTP/1.1 ${status}`, ...headers, '', body].join('\r\n'))
 }

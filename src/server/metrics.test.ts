@@ -6,7 +6,7 @@ import { Metrics } from './metrics.ts'
 test('what happens is counted, in Prometheus\' text format, by route, status and code', async () => {
   const metrics = new Metrics()
   const admission = new Admission({ parallel: 1, queue: 1 })
-  metrics.watch({ open: 3, refused: 2, handshakesFailed: 1 }, admission)
+  metrics.watch({ proven: 0, ended: 0, open: 3, refused: 2, handshakesFailed: 1 }, admission)
   metrics.watchEngine(async () => ({ pages: 9, held: 2, promised: 3, kept: 4, drafted: 6, accepted: 5 }))
   metrics.requestEnded({ route: 'POST /v1/completions', status: 200, code: undefined, seconds: 0.2, promptTokens: 70, cachedTokens: 64, completionTokens: 5 })
   metrics.requestEnded({ route: 'POST /v1/completions', status: 429, code: 'VERIT_RATE_LIMIT', seconds: 0.001, promptTokens: undefined, completionTokens: undefined })

@@ -34,6 +34,8 @@ export class Metrics {
   #audit = this.#histogram('verit_audit_append_seconds', 'Time until an entry of the audit log is durable', SYNC_SECONDS)
   #alerts = this.#counter('verit_alerts_total', 'Alerts of unusual use, by rule', ['rule'])
   #webhooks = this.#counter('verit_webhook_total', 'Alerts sent to the webhook, by result', ['result'])
+  #openLimited = this.#counter('verit_open_limited_total',
+    'Requests to routes without a key, beyond the limit of their address: their connection was ended')
   #deaths = this.#counter('verit_runner_deaths_total', 'Deaths of the model process')
 
   get contentType(): string {
@@ -52,6 +54,17 @@ export class Metrics {
     this.#reused.inc(cachedTokens)
     this.#tokens.inc({ kind: 'completion' }, completionTokens)
     this.#seconds.observe({ route }, seconds)
+  }
+
+  /** A request to a route that needs no key. @param code of the error table, where it was refused */
+  openAnswered(route: string, status: number, code?: string): void {
+    this.#requests.inc({ route, status: String(status) })
+    if (code !== undefined) this.#refused.inc({ code })
+  }
+
+  /** A client asked such a route more often than its address may. */
+  openLimited(): void {
+    this.#openLimited.inc()
   }
 
   firstToken(seconds: number): void {
@@ -77,7 +90,9 @@ export class Metrics {
   /** Reads these whenever the metrics are asked for. */
   watch(counts: TransportCounts, admission: Admission): void {
     this.#gauge('verit_connections', 'Connections now', () => counts.open)
-    this.#gauge('verit_connections_refused', 'Connections ended at once because there were too many, since the start', () => counts.refused)
+    this.#gauge('verit_connections_proven', 'Connections on which a key was proved, now', () => counts.proven)
+    this.#gauge('verit_connections_refused', 'Connections ended at once because every place was in use, since the start', () => counts.refused)
+    this.#gauge('verit_connections_ended', 'Connections without a proven key, or idle, ended to make room for others, since the start', () => counts.ended)
     this.#gauge('verit_tls_handshakes_failed', 'TLS handshakes that failed, since the start', () => counts.handshakesFailed)
     this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
     this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { KeyLimits, KeyRecord } from '../store/key-store.ts'
 import type { Bucket, Places, RateAnswer } from '../store/rate-state.ts'
-import { addressGroup } from './address-group.ts'
+import { addressGroups } from './address-group.ts'
 import type { ServerConfig } from './config.ts'
 import type { GatewayContext } from './context.ts'
 
@@ -29,16 +29,24 @@ const bucket = (name: string, limit: number | undefined, cost: number): Bucket[]
 /** A key that draws alerts may be slowed down: its limits, not its budgets, shrink. */
 const slowed = (limit: number | undefined, factor: number): number | undefined => (limit === undefined ? undefined : Math.max(1, Math.floor(limit * factor)))
 
-/** @param of requests with a valid key, or those without, which are counted apart */
-const addressBucket = ({ config }: GatewayContext, remote: string, of: 'requests' | 'keyless'): Bucket[] =>
-  bucket(`address:${addressGroup(remote)}:${of}`, some(config.addresses.requestsPerMinute), 1)
+/** All strangers together may ask as often as this many addresses. So the buckets that they can fill are few, however many addresses they have. */
+const STRANGERS = { name: 'all', factor: 64 }
+
+/**
+ * The buckets of an address: one for each of its groups.
+ * @param of requests with a valid key, or those without, which are counted apart; or tokens
+ */
+function addressBuckets(remote: string, of: 'requests' | 'keyless' | 'tokens', limit: number, cost: number): Bucket[] {
+  const groups = of === 'keyless' ? [...addressGroups(remote), STRANGERS] : addressGroups(remote)
+  return groups.flatMap(({ name, factor }) => bucket(`address:${name}:${of}`, some(limit * factor), cost))
+}
 
 /** Takes one request from the key's bucket and its address's. @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE */
 export async function takeRequest(context: GatewayContext, record: KeyRecord, remote: string, reply: FastifyReply): Promise<void> {
   const limits = limitsOf(record, context.config)
   const factor = context.watch?.factor(record.id, Date.now()) ?? 1
   const own = bucket(`key:${record.id}:requests`, slowed(limits.requestsPerMinute, factor), 1)
-  const address = addressBucket(context, remote, 'requests')
+  const address = addressBuckets(remote, 'requests', context.config.addresses.requestsPerMinute, 1)
   const answer = await take(context, [...own, ...address], [], undefined)
   if (own.length > 0) tellLimit(reply, 'requests', own[0]!.limit, answer.left[0]!, answer.reset[0]!)
   if (answer.refused !== undefined) throw refusal(answer, [...own, ...address])
@@ -50,7 +58,7 @@ export async function takeRequest(context: GatewayContext, record: KeyRecord, re
  * @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE
  */
 export async function takeAddress(context: GatewayContext, remote: string): Promise<void> {
-  const address = addressBucket(context, remote, 'keyless')
+  const address = addressBuckets(remote, 'keyless', context.config.addresses.requestsPerMinute, 1)
   if (address.length === 0) return
   const answer = await take(context, address, [], undefined)
   if (answer.refused !== undefined) throw refusal(answer, address)
@@ -70,11 +78,11 @@ export async function takeTokens(
   const limits = limitsOf(record, context.config)
   const { addresses } = context.config
   const factor = context.watch?.factor(record.id, Date.now()) ?? 1
-  const group = addressGroup(remote)
   const own = bucket(`key:${record.id}:tokens`, slowed(limits.tokensPerMinute, factor), tokens)
-  const buckets = [...own, ...bucket(`address:${group}:tokens`, some(addresses.tokensPerMinute), tokens)]
+  const buckets = [...own, ...addressBuckets(remote, 'tokens', addresses.tokensPerMinute, tokens)]
   const places: Places[] = [
-    { name: `key:${record.id}:streams`, limit: limits.streams! }, { name: `address:${group}:streams`, limit: addresses.streams },
+    { name: `key:${record.id}:streams`, limit: limits.streams! },
+    ...addressGroups(remote).map(({ name, factor }) => ({ name: `address:${name}:streams`, limit: addresses.streams * factor })),
   ]
   const answer = await take(context, buckets, places, lease)
   if (own.length > 0) tellLimit(reply, 'tokens', own[0]!.limit, answer.left[0]!, answer.reset[0]!)
@@ -101,7 +109,8 @@ async function take(context: GatewayContext, buckets: Bucket[], places: Places[]
 
 function refusal(answer: RateAnswer, buckets: readonly Bucket[]): VeritError {
   const { name, limit, seconds } = buckets.find(b => b.name === answer.refused)!
-  const what = `${name.endsWith(':tokens') ? 'tokens' : 'requests'} of this ${name.startsWith('key:') ? 'key' : 'address'}`
+  const of = name.startsWith('key:') ? 'of this key' : name.endsWith(':keyless') ? 'without a valid key' : 'of this address or its network'
+  const what = `${name.endsWith(':tokens') ? 'tokens' : 'requests'} ${of}`
   return new VeritError('VERIT_RATE_LIMIT', { what, limit, seconds, retryAfter: answer.retryAfter })
 }
 

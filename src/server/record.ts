@@ -2,13 +2,15 @@
 import type { FastifyRequest } from 'fastify'
 import type { NewAuditEntry, RequestEntry } from '../audit/entry.ts'
 import { VeritError } from '../lib/errors.ts'
-import { addressGroup } from './address-group.ts'
 import type { Caller, GatewayContext } from './context.ts'
 import { errorReply } from './error-reply.ts'
 import { nameOf } from './route.ts'
 
-/** Refusals that say something of who asked; what is wrong with a request before that is the log's matter. */
-const AUTH_CODES = new Set(['VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE'])
+/**
+ * Refusals that say something of who asked; what is wrong with a request before that is the log's matter. VERIT_RATE_LIMIT stands here for requests
+ * without a valid key that came too often.
+ */
+const AUTH_CODES = new Set(['VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE', 'VERIT_RATE_LIMIT'])
 /** Refusals that cost nothing to provoke, again and again, with a valid key. */
 const LIMIT_CODES = new Set(['VERIT_RATE_LIMIT', 'VERIT_TOO_MANY', 'VERIT_BUDGET', 'VERIT_BUSY'])
 
@@ -21,7 +23,6 @@ export async function record(context: GatewayContext, request: FastifyRequest, s
   const notes = request.verit
   if (notes.recorded) return
   notes.recorded = true
-  if (notes.route?.requires === 'nothing' && notes.error === undefined) return
   const code = notes.error === undefined ? undefined : errorReply(notes.error, '').body.error.code
   try {
     if (notes.caller === undefined) await recordRefusal(context, request, code)
@@ -34,7 +35,9 @@ export async function record(context: GatewayContext, request: FastifyRequest, s
 
 async function recordRefusal(context: GatewayContext, request: FastifyRequest, code: string | undefined): Promise<void> {
   const { remote } = request.verit
-  if (code === undefined || !AUTH_CODES.has(code) || !context.refusals.count(addressGroup(remote))) return
+  if (code === undefined || !AUTH_CODES.has(code)) return
+  request.verit.counted = !context.refusals.ofStranger(remote)
+  if (request.verit.counted) return
   request.verit.entry = await append(context, { type: 'auth', request: request.id, result: 'refused', code, remote, route: nameOf(request) })
 }
 
@@ -43,7 +46,10 @@ async function recordRequest(context: GatewayContext, request: FastifyRequest, c
   const model = context.model
   observe(context, request, caller, status, code)
   // What a model's process began has an entry, whatever that process then says of it.
-  if (code !== undefined && LIMIT_CODES.has(code) && promptTokens === undefined && !context.refusals.count(caller.record.id)) return
+  if (code !== undefined && LIMIT_CODES.has(code) && promptTokens === undefined) {
+    request.verit.counted = !context.refusals.ofKey(caller.record.id)
+    if (request.verit.counted) return
+  }
   const entry: Omit<RequestEntry, 'time'> = {
     type: 'request', request: request.id, remote, route: nameOf(request), key: caller.record.id, credential: caller.credentialId, proof: caller.proof,
     status, ms: Math.round(performance.now() - start), ...(code !== undefined && { code }),

@@ -1,55 +1,129 @@
 /**
- * Refused requests, for the audit log: each is an entry, until one address (or key) has had its share of a minute; from then on they are counted and
- * told together, so that nobody can fill the disk with refusals. Valid keys of the same address go on working.
+ * Refused requests, for the audit log and the log: each has an entry and a line, until one source has had its share of a minute, or all strangers
+ * together theirs. From then on they are counted, and told together. So every refusal is in the log, and nobody can fill the disk with them.
+ *
+ * Addresses are free (address-group.ts), so the number of summaries is limited, too: where more sources are to be told than that, the largest are told
+ * by themselves and the rest by /16 (IPv4) or /32 (IPv6). Keys are not free, and have their own share.
  */
 import type { NewAuditEntry } from '../audit/entry.ts'
+import type { Log } from '../lib/log.ts'
+import { addressGroup, wideGroup } from './address-group.ts'
 
 const MINUTE_MS = 60_000
-/** Addresses counted at once; beyond, they share one count. */
-const MOST_SOURCES = 100_000
-const OTHERS = '(others)'
+/** Sources counted at once; beyond, they are counted by /16 or /32, and beyond twice as many in one. */
+const MOST_SOURCES = 10_000
+/** Summaries of one round, of which there are four a minute: so many sources by themselves, so many blocks, and one for the rest. */
+const MOST_SUMMARIES = 50
+const REST = '(others)'
+
+export interface RefusalLimits {
+  /** Entries of one source (an address, a key) in a minute. */
+  readonly perSource: number
+  /** Entries, and lines of the log, of all strangers together in a minute. */
+  readonly all: number
+}
 
 interface Count {
   since: number
-  refused: number
+  /** Those with an entry of their own, and those without. */
+  entries: number
+  more: number
+}
+
+/** A number that may be reached in each minute. */
+class MinuteShare {
+  readonly #most: number
+  #since = -Infinity
+  #taken = 0
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  take(now: number): boolean {
+    if (now - this.#since >= MINUTE_MS || now < this.#since) {
+      this.#since = now
+      this.#taken = 0
+    }
+    return ++this.#taken <= this.#most
+  }
 }
 
 export class Refusals {
-  #counts = new Map<string, Count>()
-  #perMinute: number
-  #append: (entry: NewAuditEntry) => Promise<unknown>
-  #timer: NodeJS.Timeout
+  readonly #strangers = new Map<string, Count>()
+  readonly #keys = new Map<string, Count>()
+  readonly #limits: RefusalLimits
+  readonly #entries: MinuteShare
+  readonly #lines: MinuteShare
+  readonly #append: (entry: NewAuditEntry) => Promise<unknown>
+  readonly #log: Pick<Log, 'info'>
+  readonly #timer: NodeJS.Timeout
+  #unlogged = 0
 
-  /** @param perMinute entries of one source in a minute @param append adds an entry to the audit log */
-  constructor(perMinute: number, append: (entry: NewAuditEntry) => Promise<unknown>) {
-    this.#perMinute = perMinute
+  /** @param append adds an entry to the audit log */
+  constructor(limits: RefusalLimits, append: (entry: NewAuditEntry) => Promise<unknown>, log: Pick<Log, 'info'>) {
+    this.#limits = limits
+    this.#entries = new MinuteShare(limits.all)
+    this.#lines = new MinuteShare(limits.all)
     this.#append = append
+    this.#log = log
     this.#timer = setInterval(() => void this.summarize(Date.now() - MINUTE_MS), MINUTE_MS / 4).unref()
   }
 
-  /** Counts a refusal; whether it gets an entry of its own. @param source an address, or a key's id */
-  count(source: string, now = Date.now()): boolean {
-    const known = this.#counts.has(source) || this.#counts.size < MOST_SOURCES ? source : OTHERS
-    const count = this.#counts.get(known) ?? { since: now, refused: 0 }
-    this.#counts.set(known, count)
-    return ++count.refused <= this.#perMinute
+  /** Counts a refusal of a request without a valid key; whether it gets an entry of its own. */
+  ofStranger(remote: string, now = Date.now()): boolean {
+    const count = countOf(this.#strangers, this.#nameOf(remote), now)
+    const own = count.entries < this.#limits.perSource && this.#entries.take(now)
+    return add(count, own)
+  }
+
+  /** Counts a refusal of a request with a valid key; whether it gets an entry of its own. */
+  ofKey(id: string, now = Date.now()): boolean {
+    const count = countOf(this.#keys, id, now)
+    return add(count, count.entries < this.#limits.perSource)
+  }
+
+  /** Whether a refused request gets a line of its own in the log. @param counted it has no entry of its own */
+  line(counted: boolean, now = Date.now()): boolean {
+    const own = !counted && this.#lines.take(now)
+    if (!own) this.#unlogged++
+    return own
+  }
+
+  /** Sources that are counted. */
+  get sources(): number {
+    return this.#strangers.size + this.#keys.size
+  }
+
+  #nameOf(remote: string): string {
+    const source = addressGroup(remote)
+    if (this.#strangers.has(source) || this.#strangers.size < MOST_SOURCES) return source
+    const wide = wideGroup(remote)
+    return this.#strangers.has(wide) || this.#strangers.size < 2 * MOST_SOURCES ? wide : REST
   }
 
   /** Tells and forgets the counts that began before a time. What cannot be told now is kept for the next round: the log may have room again. */
   async summarize(before: number): Promise<void> {
     const now = Date.now()
-    for (const [remote, { since, refused }] of this.#counts) {
-      if (since > before) continue
-      this.#counts.delete(remote)
-      if (refused <= this.#perMinute) continue
-      const seconds = Math.max(1, Math.round((now - since) / 1000))
-      try {
-        await this.#append({ type: 'auth.summary', remote, refused: refused - this.#perMinute, seconds })
-      } catch {
-        const newer = this.#counts.get(remote)
-        this.#counts.set(remote, { since, refused: refused + (newer?.refused ?? 0) })
-        return // whoever asks for something that must be recorded is told; this is not the place to end the process
+    if (this.#unlogged > 0) {
+      this.#log.info({ refused: this.#unlogged }, 'more requests were refused')
+      this.#unlogged = 0
+    }
+    await this.#tell(this.#keys, takeDue(this.#keys, before), now)
+    await this.#tell(this.#strangers, fewer(takeDue(this.#strangers, before)), now)
+  }
+
+  async #tell(counts: Map<string, Count>, due: ReadonlyMap<string, Count>, now: number): Promise<void> {
+    const left = new Map(due)
+    try {
+      for (const [remote, { since, more }] of due) {
+        const seconds = Math.max(1, Math.round((now - since) / 1000))
+        await this.#append({ type: 'auth.summary', remote, refused: more, seconds })
+        left.delete(remote)
       }
+    } catch {
+      // Whoever asks for something that must be recorded is told; this is not the place to end the process.
+      for (const [remote, count] of left) merge(counts, remote, count)
     }
   }
 
@@ -57,5 +131,54 @@ export class Refusals {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     await this.summarize(Infinity)
+  }
+}
+
+function countOf(counts: Map<string, Count>, name: string, now: number): Count {
+  const known = counts.get(name)
+  if (known !== undefined) return known
+  const count = { since: now, entries: 0, more: 0 }
+  counts.set(name, count)
+  return count
+}
+
+function add(count: Count, own: boolean): boolean {
+  if (own) count.entries++
+  else count.more++
+  return own
+}
+
+/** Removes the counts that began before a time, and gives those with something to tell. */
+function takeDue(counts: Map<string, Count>, before: number): Map<string, Count> {
+  const due = new Map<string, Count>()
+  for (const [name, count] of counts) {
+    if (count.since > before) continue
+    counts.delete(name)
+    if (count.more > 0) due.set(name, count)
+  }
+  return due
+}
+
+/** The largest by themselves, the next by their block, the rest in one. */
+function fewer(due: ReadonlyMap<string, Count>): ReadonlyMap<string, Count> {
+  const told = new Map<string, Count>()
+  const blocks = new Map<string, Count>()
+  for (const [i, [name, count]] of largestFirst(due).entries()) {
+    if (i < MOST_SUMMARIES) told.set(name, count)
+    else merge(blocks, wideGroup(name.replace(/\/\d+$/, '')), count)
+  }
+  for (const [i, [name, count]] of largestFirst(blocks).entries()) merge(told, i < MOST_SUMMARIES ? name : REST, count)
+  return told
+}
+
+const largestFirst = (counts: ReadonlyMap<string, Count>): [string, Count][] => [...counts].sort(([, a], [, b]) => b.more - a.more)
+
+function merge(counts: Map<string, Count>, name: string, { since, entries, more }: Count): void {
+  const known = counts.get(name)
+  if (known === undefined) counts.set(name, { since, entries, more })
+  else {
+    known.since = Math.min(known.since, since)
+    known.entries += entries
+    known.more += more
   }
 }

@@ -13,16 +13,22 @@ const LEFT = 499
 
 export function logWhenDone(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): void {
   reply.raw.once('close', () => {
-    const { caller, promptTokens, cachedTokens, completionTokens, error, route, remote, start } = request.verit
+    const { caller, promptTokens, cachedTokens, completionTokens, error, start, remote } = request.verit
     const code = error === undefined ? undefined : errorReply(error, '').body.error.code
     const status = reply.raw.writableFinished ? reply.raw.statusCode : LEFT
     const ms = Math.round(performance.now() - start)
+    // Strangers can be refused as often as they like: their lines are limited, for the log must not grow with them.
+    const { counted } = request.verit
+    const quiet = (counted || (caller === undefined && code !== undefined)) && !context.refusals.line(counted)
+    const level = quiet ? 'debug' : 'info'
     const fields = { id: request.id, status, ms, remote, key: caller?.record.id, promptTokens, completionTokens, code }
-    context.log[route?.requires === 'nothing' && code === undefined ? 'debug' : 'info'](fields, nameOf(request))
+    context.log[level](fields, nameOf(request))
     context.metrics.requestEnded({ route: nameOf(request), status, code, seconds: ms / 1000, promptTokens, cachedTokens, completionTokens })
-    if (code !== undefined && OWN_FAILURES.has(code)) context.log.error({ id: request.id, cause: causeOf(error) }, 'a request failed')
+    if (!quiet && code !== undefined && OWN_FAILURES.has(code)) context.log.error({ id: request.id, cause: causeOf(error) }, 'a request failed')
     // Everything that was answered has its entry by now; this one was not answered.
-    record(context, request, status).catch((e: unknown) => context.log.error({ id: request.id, cause: causeOf(e) }, 'a request could not be recorded'))
+    record(context, request, status).catch((e: unknown) => {
+      if (!quiet) context.log.error({ id: request.id, cause: causeOf(e) }, 'a request could not be recorded')
+    })
   })
 }
 

@@ -6,16 +6,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import { changeKey, createKey, listKeys, revokeKey, rotateKey, showKey } from './admin-keys.ts'
+import { JSON_TYPE } from './answer-headers.ts'
 import { mayUse } from './authenticate.ts'
 import { readChat } from './chat.ts'
 import { readCompletion } from './completions.ts'
-import type { GatewayContext, ServedModel, Route } from './context.ts'
+import type { GatewayContext, OpenAnswer, OpenRoute, ServedModel, Route } from './context.ts'
+import { errorReply } from './error-reply.ts'
 import { answer } from './generation.ts'
+import { health } from './health.ts'
 import { securityTxt } from './security-txt.ts'
 
-export const routeTable: readonly Route[] = [
-  { method: 'GET', path: '/health', requires: 'nothing', takesBody: false, handle: health },
-  { method: 'GET', path: '/.well-known/security.txt', requires: 'nothing', takesBody: false, handle: tellSecurityContact },
+export const routeTable: readonly (Route | OpenRoute)[] = [
+  { method: 'GET', path: '/health', requires: 'nothing', takesBody: false, tell: health },
+  { method: 'GET', path: '/.well-known/security.txt', requires: 'nothing', takesBody: false, tell: tellSecurityContact },
   { method: 'GET', path: '/v1/models', requires: 'models', takesBody: false, handle: listModels },
   { method: 'GET', path: '/v1/models/:id', requires: 'models', takesBody: false, handle: showModel },
   {
@@ -35,17 +38,6 @@ export const routeTable: readonly Route[] = [
   { method: 'GET', path: '/v1/audit/checkpoint', requires: 'audit', takesBody: false, handle: tellCheckpoint },
   { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics },
 ]
-
-/** After a store, the rate state or the audit log has failed, so long as to let requests go elsewhere. */
-const UNWELL_MS = 5000
-
-/** Says whether requests can be answered, and nothing else: anyone may ask. */
-function health({ model, lastFailure }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): object {
-  const unwell = lastFailure !== undefined && performance.now() - lastFailure < UNWELL_MS
-  if (model?.runner.available === true && !unwell) return { status: 'ok' }
-  void reply.code(503).header('retry-after', '2')
-  return { status: model?.runner.available === true ? 'unavailable' : 'loading' }
-}
 
 function listModels({ model }: GatewayContext, request: FastifyRequest): object {
   return { object: 'list', data: model === undefined || !mayUse(request.verit.caller!.record, model.id) ? [] : [shown(model)] }
@@ -75,11 +67,11 @@ function tellCheckpoint({ audit }: GatewayContext, _request: FastifyRequest, rep
   return audit.checkpoint()
 }
 
-function tellSecurityContact({ config }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): string {
+function tellSecurityContact({ config }: GatewayContext): OpenAnswer {
   const text = securityTxt(config)
-  if (text === undefined) throw new VeritError('VERIT_NOT_FOUND', { what: 'security contact' })
-  void reply.type(PLAIN)
-  return text
+  if (text !== undefined) return { status: 200, type: PLAIN, body: text }
+  const { status, body } = errorReply(new VeritError('VERIT_NOT_FOUND', { what: 'security contact' }), '')
+  return { status, type: JSON_TYPE, body: JSON.stringify(body) }
 }
 
 async function tellMetrics({ metrics }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): Promise<string> {

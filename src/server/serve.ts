@@ -1,6 +1,5 @@
 /** Starts a server: state, keys and logs, the listening gateway, the model's process; and stops it again, ending what is under way within a limit. */
 import { createHash } from 'node:crypto'
-import type { AddressInfo } from 'node:net'
 import { basename, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { AuditLog } from '../audit/entry.ts'
@@ -24,6 +23,7 @@ import { createTransport } from './connections.ts'
 import type { GatewayContext } from './context.ts'
 import { buildGateway } from './gateway.ts'
 import { httpRules, isLoopback } from './http-checks.ts'
+import { startListening } from './listen.ts'
 import { Metrics } from './metrics.ts'
 import { OutboxDrain } from './outbox-drain.ts'
 import { Refusals } from './refusals.ts'
@@ -58,8 +58,10 @@ export interface ServeOptions {
 }
 
 export interface RunningServer {
-  /** For example http://127.0.0.1:8081 */
+  /** For example http://127.0.0.1:8081; for a Unix socket http://localhost */
   readonly url: string
+  /** Path of the Unix socket that it listens on; undefined: it listens on a port. */
+  readonly socket: string | undefined
   readonly modelId: string
   readonly model: ModelRunner
   /** Why it may be served. */
@@ -76,7 +78,6 @@ export interface RunningServer {
 /** Resolves when the model is loaded and requests are answered. @throws VeritError; nothing is left behind then */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { log, config, state } = options
-  const { host, port } = config.listen
   const modelId = options.modelName ?? nameOf(options.model)
   const undo = new AsyncDisposableStack()
   try {
@@ -92,7 +93,10 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       undo.defer(() => audit.close())
       undo.use(keepTextsFor(config.audit.textsDays, audit, log))
     }
-    const refusals = new Refusals(config.addresses.failuresPerMinute, entry => audit?.append(entry) ?? Promise.resolve())
+    const { failuresPerMinute, allFailuresPerMinute } = config.addresses
+    const refusals = new Refusals(
+      { perSource: failuresPerMinute, all: allFailuresPerMinute }, entry => audit?.append(entry) ?? Promise.resolve(), log,
+    )
     undo.defer(() => refusals.close())
     const metrics = new Metrics()
     const desk = await AlertDesk.open(config.watch, state, options.webhookSecrets ?? [], { log, metrics, audit })
@@ -112,7 +116,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     undo.defer(() => app.close())
     await outbox.drain()
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
-    const url = await listen(app, transport.scheme, transport.host, port)
+    const url = await startListening(app, config.listen, transport.scheme)
     let trust: ModelTrust | undefined, digest: Digest | undefined
     const model = await ModelRunner.start(options.model, {
       onDigest: taken => void (trust = check(digest = taken)),
@@ -133,7 +137,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       await audit?.append({ type: 'server', event: 'stop', detail: {} }).catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
       await kept.disposeAsync()
     }
-    return { url, modelId, model, trust: trust!, firstKey, exposed: !isLoopback(host), audit, close }
+    const { socket, host } = config.listen
+    const exposed = socket === '' && !isLoopback(host)
+    return { url, socket: socket === '' ? undefined : socket, modelId, model, trust: trust!, firstKey, exposed, audit, close }
   } catch (e) {
     await undo.disposeAsync()
     throw e
@@ -178,22 +184,6 @@ async function endGently(app: FastifyInstance, stopping: AbortController, graceM
   ]
   await app.close()
   timers.forEach(clearTimeout)
-}
-
-const LISTEN_REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the address is in use', EACCES: 'this user may not use that port', EADDRNOTAVAIL: 'this machine has no such address',
-  ENOTFOUND: 'there is no such host',
-}
-
-async function listen(app: FastifyInstance, scheme: string, host: string, port: number): Promise<string> {
-  const shown = host.includes(':') ? `[${host}]` : host
-  try {
-    await app.listen({ host, port })
-  } catch (e) {
-    const code = e instanceof Error && 'code' in e ? String(e.code) : String(e)
-    throw new VeritError('VERIT_LISTEN', { address: `${shown}:${port}`, reason: LISTEN_REASONS[code] ?? code }, e)
-  }
-  return `${scheme}://${shown}:${(app.server.address() as AddressInfo).port}`
 }
 
 /** `models/verit-sotu.gguf` -> verit-sotu; characters that would need escaping somewhere become dashes. */

@@ -38,6 +38,11 @@ export class MemoryRateState implements RateState {
     return Promise.try(() => this.#take(buckets, places, lease))
   }
 
+  /** The same without places, at once. @throws VeritError VERIT_RATE_STATE where there is no room for another name */
+  takeNow(buckets: readonly Bucket[]): RateAnswer {
+    return this.#take(buckets, [], undefined)
+  }
+
   giveBack(bucket: Omit<Bucket, 'cost'>, amount: number): Promise<void> {
     return Promise.try(() => {
       checkAmount(amount)
