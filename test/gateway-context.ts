@@ -8,6 +8,7 @@ import { Admission } from '../src/server/admission.ts'
 import { defaultConfig } from '../src/server/config.ts'
 import type { ServerConfig } from '../src/server/config.ts'
 import { createTransport } from '../src/server/connections.ts'
+import type { Transport } from '../src/server/connections.ts'
 import type { GatewayContext } from '../src/server/context.ts'
 import { buildGateway } from '../src/server/gateway.ts'
 import { httpRules } from '../src/server/http-checks.ts'
@@ -23,6 +24,7 @@ export interface TestGateway {
   app: FastifyInstance
   context: GatewayContext
   audit: FolderAuditLog
+  transport: Transport
   /** Lines of its log. */
   lines: string[]
   close(): Promise<void>
@@ -47,7 +49,7 @@ export async function testGateway(state: string, change: (config: ServerConfig) 
   }
   const app = buildGateway(context, transport)
   return {
-    app, context, audit, lines,
+    app, context, audit, transport, lines,
     close: async () => {
       await app.close()
       transport.close()

@@ -16,13 +16,22 @@ function places(connections: number, perAddress = connections) {
   const all = new ConnectionPlaces({ connections, perAddress }, () => now)
   const open = new Set<string>()
   let made = 0
+  const pass = (ms: number): void => {
+    now += ms
+    all.settle()
+  }
+  const enterNew = (address: string, name = `c${++made}`): Held | undefined => {
+    const place = all.enter(addressGroups(address), () => void open.delete(name))
+    if (place !== undefined) open.add(name)
+    return place === undefined ? undefined : { name, place }
+  }
   return {
-    all, open,
-    pass: (ms: number): void => void (now += ms),
-    enter: (address: string, name = `c${++made}`): Held | undefined => {
-      const place = all.enter(addressGroups(address), () => void open.delete(name))
-      if (place !== undefined) open.add(name)
-      return place === undefined ? undefined : { name, place }
+    all, open, pass, enterNew,
+    /** Enters, and is no longer new; undefined where it is ended for that. */
+    enter: (address: string, name?: string): Held | undefined => {
+      const held = enterNew(address, name)
+      pass(100)
+      return held !== undefined && open.has(held.name) ? held : undefined
     },
     /** One request and its answer. */
     ask: ({ place }: Held, valid: boolean): void => {
@@ -72,6 +81,11 @@ test('an answer to a proven key, and the first answer of a new connection, are n
   const [one, two, three] = [p.enter('192.0.1.1')!, p.enter('192.0.2.1')!, p.enter('192.0.3.1')!]
   for (const { place } of [one, two, three]) p.all.began(place)
   assert.equal(p.enter('192.0.4.1'), undefined)
+  const late = p.enterNew('192.0.6.1')!
+  p.all.began(late.place)
+  p.pass(100)
+  assert.ok(!p.open.has(late.name), 'being answered does not help the newest where the others are, too')
+  assert.deepEqual([p.all.refused, p.all.ended], [1, 1])
   p.all.proved(one.place)
   assert.ok(p.enter('192.0.5.1') !== undefined, 'proven, it is one stranger fewer')
   assert.ok(p.open.has(one.name))
@@ -119,6 +133,32 @@ test('a connection that proves no key ends after a hundred requests or a minute,
   assert.ok(!Array.from({ length: 200 }, () => last(known, true)).includes(true))
 })
 
+test('a new connection has a moment for its first request, however many come after it', () => {
+  const p = places(64, 8)
+  const known = p.enterNew('127.0.0.1')!
+  for (let i = 0; i < 31; i++) p.enterNew('127.0.0.2')
+  assert.ok(p.open.has(known.name))
+  p.ask(known, true)
+  for (let i = 0; i < 5000; i++) {
+    p.enterNew('127.0.0.3')
+    if (i % 10 === 0) p.pass(1)
+  }
+  assert.ok(p.open.has(known.name))
+  p.pass(100)
+  assert.equal(p.open.size, 7, 'six strangers of this address, and the one with a key')
+})
+
+test('new connections are limited, too: the oldest of them is no longer new', () => {
+  const p = places(1000, 1000)
+  for (let i = 0; i < 3000; i++) p.enterNew(`192.${i >> 8}.${i & 255}.1`)
+  assert.equal(p.open.size, 750 + 512)
+  const q = places(4, 2)
+  const asking = Array.from({ length: 30 }, (_, i) => q.enterNew(`192.0.${i}.1`)).filter(h => h !== undefined)
+  for (const { place } of asking) q.all.began(place)
+  for (let i = 0; i < 30; i++) q.enterNew(`192.1.${i}.1`)
+  assert.ok(q.open.size <= 4 + 16, String(q.open.size))
+})
+
 test('whatever comes in whatever order: no limit is passed, nothing is counted that is gone, and a newcomer is refused only by what is in use', () => {
   const address = fc.oneof(
     fc.nat(7).map(n => `127.0.0.${n + 1}`), fc.nat(40).map(n => `192.0.2.${n}`), fc.nat(40).map(n => `2001:db8:1:${n.toString(16)}::1`),
@@ -126,14 +166,15 @@ test('whatever comes in whatever order: no limit is passed, nothing is counted t
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('enter' as const), address }) },
     { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('began', 'worked', 'answered', 'proved', 'leave'), which: fc.nat(30) }) },
+    fc.record({ do: fc.constant('pass' as const), ms: fc.nat(200) }),
   )
   fc.assert(fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 200 }), (most, each, steps) => {
     const p = places(most, each)
     const held: (Held & { address: string; began: number; worked: number })[] = []
     for (const s of steps) {
-      p.pass(1)
-      if ('address' in s) {
-        const entered = p.enter(s.address)
+      if ('ms' in s) p.pass(s.ms)
+      else if ('address' in s) {
+        const entered = p.enterNew(s.address)
         if (entered !== undefined) held.push({ ...entered, address: s.address, began: 0, worked: 0 })
       } else if (held.length > 0) {
         const h = held[s.which % held.length]!
@@ -155,13 +196,16 @@ test('whatever comes in whatever order: no limit is passed, nothing is counted t
       }
       const open = held.filter(h => p.open.has(h.name))
       assert.equal(p.all.open, open.length)
-      assert.ok(open.length <= most)
+      assert.ok(open.length <= 5 * most)
+      const settled = open.filter(h => !h.place.isNew)
+      assert.ok(settled.filter(h => !h.place.proven).length <= most - Math.floor(most / 4))
       const names = new Set(open.flatMap(h => addressGroups(h.address).map(g => g.name)))
       assert.equal(p.all.groups, names.size)
       for (const name of names) {
         const inIt = open.filter(h => addressGroups(h.address).some(g => g.name === name))
-        const factor = addressGroups(inIt[0]!.address).find(g => g.name === name)!.factor
-        assert.ok(inIt.length <= each * factor, name)
+        const limit = each * addressGroups(inIt[0]!.address).find(g => g.name === name)!.factor
+        assert.ok(inIt.length <= 5 * limit, name)
+        assert.ok(inIt.filter(h => !h.place.isNew && !h.place.proven).length <= limit - Math.floor(limit / 4), name)
       }
     }
   }), { numRuns: 200 })

@@ -3,15 +3,21 @@
  * first lock out everybody else. Here the newest gets a place and the oldest one that has not proved a key loses its own.
  *
  * A connection is proven when a request on it was authenticated. Neither side can take everything: proven and unproven connections may each always have
- * a quarter of the places. The same holds within each group of addresses (address-group.ts).
+ * a quarter of the places. The same holds within each group of addresses (address-group.ts). A new connection has a moment beyond the limits, in which
+ * its first request can arrive; otherwise those who connect fastest would push out all others before they have said anything.
  */
 import type { AddressGroup } from './address-group.ts'
 
 /** A connection without a proven key ends after so many requests, or so long after it was opened, at the end of the answer under way. */
 const UNPROVEN_REQUESTS = 100
 const UNPROVEN_MS = 60_000
-/** A new connection needs a moment to send its first request; where few are unproven, they are left this long before idle proven ones. */
+/** Where few connections are unproven, idle proven ones make room first for those that are no older than this. */
 const TIME_TO_PROVE_MS = 1000
+/** How long a connection is new. */
+const NEW_MS = 100
+/** New connections at once: so many times the places of their group, and in all at most so many. Beyond, the oldest of them is no longer new. */
+const NEW_FACTOR = 4
+const MOST_NEW = 512
 
 export interface PlaceLimits {
   /** Connections of all clients together. */
@@ -26,6 +32,7 @@ export class Place {
   readonly since: number
   /** Ends the connection. */
   readonly end: () => void
+  isNew = true
   proven = false
   left = false
   /** Requests that have come, those being worked on, and answers on their way: the last includes what the client has not yet taken. */
@@ -39,7 +46,7 @@ export class Place {
     this.end = end
   }
 
-  /** Whether it may be ended to make room: never while an answer to a proven key, or the first answer of a new connection, is under way. */
+  /** Whether it may be ended to make room: never while an answer to a proven key, or the first answer of a connection, is under way. */
   get idle(): boolean {
     return this.proven ? this.answering === 0 : this.working === 0 || this.requests > this.working
   }
@@ -49,51 +56,78 @@ export class Place {
 class Pool {
   readonly name: string
   readonly #limit: number
-  /** In order of arrival. */
+  readonly #mostNew: number
+  /** New ones and unproven ones in order of arrival, proven ones with the least recently used first. */
+  readonly #new = new Set<Place>()
   readonly #unproven = new Set<Place>()
-  /** The least recently used first. */
   readonly #proven = new Set<Place>()
 
   constructor(name: string, limit: number) {
     this.name = name
     this.#limit = limit
+    this.#mostNew = Math.min(NEW_FACTOR * limit, MOST_NEW)
   }
 
   get size(): number {
-    return this.#unproven.size + this.#proven.size
+    return this.#new.size + this.#settled
   }
 
-  /** Connections that have proved a key. */
   get proven(): number {
     return this.#proven.size
   }
 
+  /** Whether a limit is passed by connections that are no longer new. */
+  get over(): boolean {
+    return this.#settled > this.#limit || this.#unproven.size > this.#limit - this.#quarter
+  }
+
+  /** Whether no connection may come before others have gone: even those for which no room could be made are limited. */
   get full(): boolean {
-    return this.size >= this.#limit || this.#unproven.size >= this.#limit - this.#quarter
+    return this.size >= this.#limit + this.#mostNew
+  }
+
+  /** The oldest new connection, where there are as many as may be new. */
+  get oldestOfMostNew(): Place | undefined {
+    return this.#new.size < this.#mostNew ? undefined : first(this.#new)
+  }
+
+  /** The oldest new connection. */
+  get oldestNew(): Place | undefined {
+    return first(this.#new)
+  }
+
+  get #settled(): number {
+    return this.#unproven.size + this.#proven.size
   }
 
   get #quarter(): number {
     return Math.floor(this.#limit / 4)
   }
 
-  /** The connection to end so that one more has room. Undefined: all are being answered. */
-  oldest(now: number): Place | undefined {
+  /** The connection to end so that others have room. Undefined: all are being answered. */
+  victim(now: number): Place | undefined {
     const unproven = firstIdle(this.#unproven)
-    if (this.#unproven.size >= this.#limit - this.#quarter) return unproven
+    if (this.#unproven.size > this.#limit - this.#quarter) return unproven
     const crowd = this.#unproven.size > this.#quarter
     if (unproven !== undefined && (crowd || now - unproven.since >= TIME_TO_PROVE_MS)) return unproven
     return (this.#proven.size > this.#quarter ? firstIdle(this.#proven) : undefined) ?? unproven
   }
 
-  /** Adds a connection, or makes a proven one the most recently used. */
+  /** Puts a connection where it belongs now; a proven one becomes the most recently used. */
   put(place: Place): void {
     this.remove(place)
-    ;(place.proven ? this.#proven : this.#unproven).add(place)
+    const places = place.proven ? this.#proven : place.isNew ? this.#new : this.#unproven
+    places.add(place)
   }
 
   remove(place: Place): void {
-    if (!this.#unproven.delete(place)) this.#proven.delete(place)
+    for (const places of [this.#new, this.#unproven, this.#proven]) if (places.delete(place)) return
   }
+}
+
+function first(places: ReadonlySet<Place>): Place | undefined {
+  for (const place of places) return place
+  return undefined
 }
 
 function firstIdle(places: ReadonlySet<Place>): Place | undefined {
@@ -106,8 +140,10 @@ export class ConnectionPlaces {
   readonly #now: () => number
   readonly #all: Pool
   readonly #groups = new Map<string, Pool>()
-  /** Connections that were ended to make room for others, since the start. */
+  #timer: NodeJS.Timeout | undefined
+  /** Connections that were ended to make room for others, and those for which no room could be made, since the start. */
   ended = 0
+  refused = 0
 
   /** @param now a clock that never goes back, in ms */
   constructor(limits: PlaceLimits, now: () => number = () => performance.now()) {
@@ -130,28 +166,39 @@ export class ConnectionPlaces {
   }
 
   /**
-   * Takes a place for a connection, ending others if need be. Undefined: there is none, for everything is in use.
+   * Takes a new connection in. Undefined: it is refused, because everything is in use.
    * @param groups the groups it is counted in, narrowest first; none for a trusted proxy, which speaks for many
    */
   enter(groups: readonly AddressGroup[], end: () => void): Place | undefined {
     const pools = [...groups.map(group => this.#pool(group)), this.#all]
     for (const pool of pools) {
+      const oldest = pool.oldestOfMostNew
+      if (oldest !== undefined) this.#settle(oldest)
       if (!pool.full) continue
-      const oldest = pool.oldest(this.#now())
-      if (oldest === undefined) {
-        this.#forgetEmpty(pools)
-        return undefined
-      }
-      this.ended++
-      this.leave(oldest)
-      oldest.end()
+      this.refused++
+      this.#forgetEmpty(pools)
+      return undefined
     }
     const place = new Place(pools, this.#now(), end)
     for (const pool of pools) {
       if (pool !== this.#all) this.#groups.set(pool.name, pool)
       pool.put(place)
     }
+    this.#timer ??= setTimeout(() => this.settle(), NEW_MS).unref()
     return place
+  }
+
+  /** Holds connections that are no longer new to the limits. */
+  settle(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const before = this.#now() - NEW_MS
+    let oldest = this.#all.oldestNew
+    while (oldest !== undefined && oldest.since <= before) {
+      this.#settle(oldest)
+      oldest = this.#all.oldestNew
+    }
+    if (oldest !== undefined) this.#timer = setTimeout(() => this.settle(), oldest.since - before).unref()
   }
 
   /** Gives a place back; doing so again changes nothing. */
@@ -184,7 +231,27 @@ export class ConnectionPlaces {
   proved(place: Place): void {
     if (place.left) return
     place.proven = true
+    this.#settle(place)
+  }
+
+  /** Ends connections until the limits hold with this one; where none can be ended, an unproven one is itself ended. */
+  #settle(place: Place): void {
+    place.isNew = false
     for (const pool of place.pools) pool.put(place)
+    for (const pool of place.pools) {
+      while (pool.over && !place.left) {
+        const victim = pool.victim(this.#now())
+        if (victim === undefined && place.proven) break // room is made when one of the others ends
+        if (victim === undefined) this.refused++
+        else this.ended++
+        this.#end(victim ?? place)
+      }
+    }
+  }
+
+  #end(place: Place): void {
+    this.leave(place)
+    place.end()
   }
 
   #pool({ name, factor }: AddressGroup): Pool {

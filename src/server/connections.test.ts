@@ -243,6 +243,7 @@ test('a connection with a proven key stays, however many come without one', asyn
   running.prove()
   const others: Connected[] = []
   for (let i = 0; i < 40; i++) others.push(await connected(port, `127.0.0.${2 + i % 9}`))
+  while (transport.counts.ended < 34) await new Promise(resolve => void setImmediate(resolve))
   assert.ok(!known.gone)
   assert.ok(await known.ask())
   assert.deepEqual(figures(transport.counts), { open: 7, proven: 1, refused: 0, ended: 34 })
@@ -255,6 +256,7 @@ test('connections that are being answered are not ended: then the newest is refu
   for (const socket of waiting) socket.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
   while (running.slow() < 3) await new Promise(resolve => void setImmediate(resolve))
   const refused = connect(port, '127.0.0.1').on('error', () => undefined)
+  refused.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
   await closed(refused)
   assert.deepEqual(figures(counts), { open: 3, proven: 0, refused: 1, ended: 0 })
   waiting[0]!.destroy()

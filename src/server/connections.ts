@@ -116,7 +116,7 @@ class Connections implements TransportCounts {
   readonly #proxies: ProxyList
   readonly #unix: boolean
   readonly #placeOf = new WeakMap<Duplex, Place>()
-  refused = 0
+  #tooMany = 0
   handshakesFailed = 0
 
   constructor({ http, listen }: ServerConfig) {
@@ -137,8 +137,13 @@ class Connections implements TransportCounts {
     return this.#places.ended
   }
 
+  get refused(): number {
+    return this.#places.refused + this.#tooMany
+  }
+
+  /** A connection was ended because it sent too many requests. */
   refuse(): void {
-    this.refused++
+    this.#tooMany++
   }
 
   handshakeFailed(): number {
@@ -151,10 +156,7 @@ class Connections implements TransportCounts {
     if (peer === undefined) return false // it is gone already
     // A proxy speaks for many: of the limits of addresses it is exempt, of those on all connections it is not.
     const place = this.#places.enter(this.#proxies.has(peer) ? [] : addressGroups(peer), () => void socket.destroy())
-    if (place === undefined) {
-      this.refused++
-      return false
-    }
+    if (place === undefined) return false
     this.#placeOf.set(socket, place)
     socket.once('close', () => this.#places.leave(place))
     return true
@@ -174,7 +176,10 @@ class Connections implements TransportCounts {
   /** Notes requests and answers of each connection; targets in absolute form become paths before anything reads them. */
   listener(next: RequestListener): RequestListener {
     return (request: IncomingMessage, response: ServerResponse) => {
+      if (request.socket.destroyed) return // of what came with one packet, the rest is still read
       toOriginForm(request)
+      // An upgrade is ignored, but Node's parser drops what came with it in one packet: no later bytes may be taken for a request.
+      if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
       const place = this.#placeOf.get(request.socket)
       if (place !== undefined) this.#note(place, response)
       next(request, response)

@@ -32,6 +32,11 @@ export class OpenRoutes {
     this.#routes = new Map(routeTable.flatMap(route => (route.requires === 'nothing' ? [[route.path, route]] : [])))
   }
 
+  /** Buckets that are kept: those that are not full, and some that are. */
+  get buckets(): number {
+    return this.#rates.names
+  }
+
   /** Answers GET and HEAD of an open route; false: the request is for another. */
   answer(raw: IncomingMessage, response: ServerResponse): boolean {
     const route = this.#routes.get(raw.url ?? '')
