@@ -21,7 +21,8 @@ interface Flags {
   prompt?: string
   keyFile?: string
   serverKey?: string
-  url: string
+  url?: string
+  socket?: string
   json?: true
   include?: true
 }
@@ -43,7 +44,8 @@ export function command(): Command {
     .option('-p, --prompt <text>', 'ask in a chat and print the answer\'s text as it comes; - for standard input')
     .option('--key-file <file>', 'sign with this key')
     .option('--server-key <key>', 'public key of the server, or a file with it: refuse answers that it did not sign')
-    .option('--url <url>', 'the server', 'http://127.0.0.1:8081')
+    .option('--url <url>', 'the server (default: "http://127.0.0.1:8081", or with --socket "http://localhost")')
+    .option('--socket <path>', 'the Unix socket that the server listens on')
     .option('--json', 'print the JSON of the answer in one line, errors too')
     .option('--include', 'print status and header fields first')
     .addHelpText('after', `
@@ -51,6 +53,7 @@ Examples:
   verit call /v1/models --key-file laptop.json
   verit call --prompt "What is a union?" --key-file laptop.json
   verit call /v1/completions --data '{"prompt": "The union", "stream": true}'
+  verit call --socket /run/verit/verit.sock /v1/models --key-file laptop.json
   verit call POST https://verit.example/v1/chat/completions --data @request.json --server-key server.pem --json`)
     .action(run)
 }
@@ -73,7 +76,8 @@ function usage(problem: string, hint: string): never {
   throw new VeritError('VERIT_USAGE', { problem, hint })
 }
 
-function callOf(first: string | undefined, second: string | undefined, { data, prompt, url, json }: Flags): Call {
+function callOf(first: string | undefined, second: string | undefined, { data, prompt, socket, json, ...flags }: Flags): Call {
+  const url = flags.url ?? (socket === undefined ? 'http://127.0.0.1:8081' : 'http://localhost')
   if (prompt !== undefined) {
     if (first !== undefined || data !== undefined) usage('--prompt makes its own request', 'Leave out the path and --data, or --prompt')
     const messages = [{ role: 'user', content: prompt === '-' ? readText(0, 'standard input') : prompt }]
@@ -108,13 +112,13 @@ function readText(from: string | 0, name: string): string {
   }
 }
 
-async function send({ method, url, body }: Call, { keyFile, serverKey }: Flags): Promise<Response> {
+async function send({ method, url, body }: Call, { keyFile, serverKey, socket }: Flags): Promise<Response> {
   const secret = keyFile === undefined ? secretSetting('VERIT_API_KEY') : undefined
-  if (secret !== undefined && url.protocol === 'http:' && !/^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname)) {
+  if (secret !== undefined && socket === undefined && url.protocol === 'http:' && !/^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname)) {
     process.stderr.write('verit: the key goes over the network unencrypted; use https, or sign requests with --key-file\n')
   }
   const key = serverKey !== undefined && existsSync(serverKey) ? readText(serverKey, serverKey) : serverKey
-  const request = veritFetch(defined({ keyFile, serverKey: key, url: url.origin }))
+  const request = veritFetch(defined({ keyFile, serverKey: key, url: url.origin, socket }))
   const headers = defined({
     'content-type': body === undefined ? undefined : 'application/json', 'authorization': secret === undefined ? undefined : `Bearer ${secret}`,
   })
@@ -125,7 +129,7 @@ async function send({ method, url, body }: Call, { keyFile, serverKey }: Flags):
     const cause = e.cause instanceof Error ? e.cause : e
     const code = (cause as NodeJS.ErrnoException).code
     const reason = cause.message === 'unexpected redirect' ? 'it answers with a redirect, which is not followed' : code ?? cause.message
-    throw new VeritError('VERIT_CONNECT', { url: url.origin, reason }, e)
+    throw new VeritError('VERIT_CONNECT', { url: socket ?? url.origin, reason }, e)
   }
 }
 

@@ -12,6 +12,7 @@ import { Progress, formatBytes } from '../lib/progress.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
 import type { ServerConfig } from '../server/config.ts'
 import { formatConfig, loadConfig } from '../server/config-file.ts'
+import { checkSocketFolder } from '../server/listen.ts'
 import { serve } from '../server/serve.ts'
 import type { RunningServer } from '../server/serve.ts'
 import { readTls } from '../server/tls.ts'
@@ -71,6 +72,7 @@ Examples:
   verit serve
   verit serve my-model.gguf --port 9000        (after verit model trust add, or with --allow-unsigned)
   verit serve --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
+  verit serve --socket /run/verit/verit.sock
   verit serve --config verit.toml --check
   verit keys create --name laptop`)
     .action(run)
@@ -97,6 +99,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     const { openExecutor } = await import('../exec/index.ts')
     openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 })
     if (config.listen.tlsCert !== '') readTls(config.listen)
+    if (config.listen.socket !== '') checkSocketFolder(config.listen.socket)
     if (path !== undefined) await askTrust({ path: model, pulled, onDigestProgress }, config.trust, options.state)
     return void process.stdout.write(`${options.config ?? 'The configuration'} is good${path === undefined ? '' : `, and ${printable(path)} may be served`}; nothing was started.\n`)
   }

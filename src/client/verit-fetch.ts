@@ -12,6 +12,7 @@ import { withClockSkew } from './clock-skew.ts'
 import { readKeyFile, signerOf } from './key-file.ts'
 import type { KeyFile } from './key-file.ts'
 import { requestBody } from './read-body.ts'
+import { socketFetch } from './socket-fetch.ts'
 import { verifiedResponse } from './verified-response.ts'
 
 export interface VeritFetchOptions {
@@ -23,7 +24,9 @@ export interface VeritFetchOptions {
   readonly serverKey?: string
   /** Longest body of a request, and of an answer that is checked, in bytes. Default 64 MiB. */
   readonly bodyLimit?: number
-  /** Sends the requests. Default: the global fetch. */
+  /** Path of a Unix socket that the server listens on; `url` then names the Host alone, for example `http://localhost`. Default: none. */
+  readonly socket?: string
+  /** Sends the requests. Default: the global fetch, or one over `socket`. */
   readonly fetch?: typeof fetch
 }
 
@@ -42,6 +45,7 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
   const signer = typeof keyFile === 'string' ? signerOf(readKeyFile(keyFile), keyFile) : keyFile && signerOf(keyFile)
   const serverKey = keyText === undefined ? undefined : ed25519FromSpki(ed25519FromText(keyText))
   let origin = options.url === undefined ? undefined : originOf(options.url)
+  const send = options.fetch ?? (options.socket === undefined ? fetch : socketFetch(options.socket))
 
   return async (input, init) => {
     const request = new Request(input as string, { ...init, duplex: 'half' } as RequestInit)
@@ -55,7 +59,7 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
     // digests are of what is on the wire; fetch shows only what was unpacked
     if (serverKey !== undefined) headers.set('accept-encoding', 'identity')
     const binding = bind(request.method, url, headers, body, signer, serverKey)
-    const response = await (options.fetch ?? fetch)(url, {
+    const response = await send(url, {
       ...init, method: request.method, headers, signal: request.signal, redirect: request.redirect === 'manual' ? 'manual' : 'error',
       body: body.length === 0 ? null : body,
     })

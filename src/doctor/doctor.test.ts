@@ -78,6 +78,9 @@ test('listening beyond this machine without TLS or a proxy is a problem; a certi
   assert.deepEqual(judged('[listen]\nhost = "::"\ntrusted_proxies = ["10.0.0.5"]'), { 'listen.exposure': 'warning', 'listen.proxies': 'ok', 'security-txt': 'note' })
   assert.equal(judged('[listen]\ntrusted_proxies = ["10.0.0.0/8"]')['listen.proxies'], 'warning')
   assert.equal(judged('[listen]\ntrusted_proxies = ["10.0.0.5"]')['listen.proxies'], 'note')
+  assert.equal(judged('[listen]\ntrusted_proxies = ["127.0.0.1"]')['listen.proxies'], 'note')
+  const socket = '[listen]\nsocket = "/run/verit/verit.sock"\ntrusted_proxies = ["unix"]'
+  assert.deepEqual(judged(socket), { 'listen.exposure': 'ok', 'listen.proxies': 'ok' })
   assert.deepEqual(judged('[audit]\nenabled = false\n[watch]\nenabled = false'), { 'listen.exposure': 'ok', 'audit.enabled': 'warning', 'watch.enabled': 'note' })
   assert.equal(judged('[watch]\nwebhook_url = "https://a.example/x"')['watch.webhook'], 'note')
   assert.equal(judged('[watch]\nwebhook_url = "https://a.example/x"', { VERIT_WEBHOOK_SECRET: 'x' })['watch.webhook'], undefined)

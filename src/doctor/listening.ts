@@ -17,7 +17,8 @@ export function checkListening(config: ServerConfig, env: NodeJS.ProcessEnv, now
 }
 
 function exposure({ listen }: ServerConfig): Finding {
-  const { host, port, tlsCert, trustedProxies } = listen
+  const { host, port, socket, tlsCert, trustedProxies } = listen
+  if (socket !== '') return ok('listen.exposure', `The server listens on the Unix socket ${socket}: only its user and group reach it`)
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
   if (isLoopback(host)) return ok('listen.exposure', `The server listens on ${where}: only this machine reaches it`)
   if (tlsCert !== '') return ok('listen.exposure', `The server listens on ${where}, with TLS`)
@@ -45,7 +46,7 @@ function certificate({ listen }: ServerConfig, now: number): Finding[] {
 }
 
 function proxies({ listen }: ServerConfig): Finding[] {
-  const { trustedProxies, host } = listen
+  const { trustedProxies, host, socket } = listen
   if (trustedProxies.length === 0) return []
   const wide = trustedProxies.filter(text => {
     const block = parseBlock(text)
@@ -55,7 +56,11 @@ function proxies({ listen }: ServerConfig): Finding[] {
     return [warning('listen.proxies', `Whoever connects from ${wide.join(', ')} can claim any client address (trusted_proxies)`, 'Name the addresses of the proxies themselves')]
   }
   const elsewhere = trustedProxies.filter(text => !isLoopback(text.split('/')[0]!))
-  if (isLoopback(host) && elsewhere.length === trustedProxies.length) {
+  if (socket === '' && elsewhere.length < trustedProxies.length) {
+    return [note('listen.proxies', 'Every user of this machine can claim any client address: a loopback address is a trusted proxy. '
+      + 'Listen on a Unix socket (listen.socket) and trust "unix" instead')]
+  }
+  if (socket === '' && isLoopback(host)) {
     return [note('listen.proxies', `The server listens on ${host} only, where the declared proxies (${elsewhere.join(', ')}) cannot come from`)]
   }
   return [ok('listen.proxies', `Client addresses are believed from ${trustedProxies.join(', ')} only`)]

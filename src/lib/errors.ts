@@ -206,7 +206,7 @@ export const errorTable = {
     what: f => `${f.source}: ${f.field} ${f.problem}`, next: () => 'Correct it; docs/configuration.md lists every setting with its range and default', exit: 2,
   }),
   VERIT_LISTEN: row<{ address: string; reason: string }>({
-    what: f => `The server cannot listen on ${f.address}: ${f.reason}`, next: () => 'Stop what uses that address, or choose another with --host and --port, or --socket',
+    what: f => `The server cannot listen on ${f.address}: ${f.reason}`, next: () => 'Stop what uses it, or choose another address (--host and --port, or --socket)',
   }),
   VERIT_NO_MODEL: row<{ path: string }>({
     what: f => `No model was named, and the default model ${f.path} is not there`, next: () => 'Name a GGUF file, for example: verit serve model.gguf', exit: 2,

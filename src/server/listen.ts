@@ -34,10 +34,20 @@ export async function startListening(app: FastifyInstance, { socket, host, port 
   return `${scheme}://${shown}:${(app.server.address() as AddressInfo).port}`
 }
 
-async function listenOnSocket(app: FastifyInstance, socket: string): Promise<void> {
+/** Whether a socket may be made there, without making it; gives its path without links. @throws VeritError VERIT_LISTEN */
+export function checkSocketFolder(socket: string): string {
   try {
-    const path = join(realpathSync(dirname(socket)), basename(socket))
-    checkFolders(dirname(path), socket)
+    const folder = realpathSync(dirname(socket))
+    checkFolders(folder, socket)
+    return join(folder, basename(socket))
+  } catch (e) {
+    throw VeritError.is(e) ? e : refusal(socket, e)
+  }
+}
+
+async function listenOnSocket(app: FastifyInstance, socket: string): Promise<void> {
+  const path = checkSocketFolder(socket)
+  try {
     await removeStale(path, socket)
     await app.listen({ path })
     chmodSync(path, SOCKET_MODE)
