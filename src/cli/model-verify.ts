@@ -5,9 +5,10 @@ import { VeritError } from '../lib/errors.ts'
 import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { openRegular } from '../lib/regular-file.ts'
+import { shellPath, shellWord } from '../lib/shell-word.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
-import { shellWord, trustCommand } from '../trust/model-trust.ts'
+import { trustCommand } from '../trust/model-trust.ts'
 import { verifyModel } from '../trust/oms-verify.ts'
 import type { TrustedSigner } from '../trust/oms-verify.ts'
 import { fitsAny, loadTrustPolicy, trustName } from '../trust/trust-policy.ts'
@@ -72,7 +73,7 @@ async function trustedDigest(model: string, { source, file: { digests = {} } }: 
   if (!has) {
     throw new VeritError('VERIT_USAGE', {
       problem: `There is no signature ${printable(missing!)}, and ${printable(source)} has no digest for the name ${printable(name)}`,
-      hint: `Give the signature with --bundle, or see whether the server takes the model without one: verit serve ${shellWord(model)} --check`,
+      hint: `Give the signature with --bundle, or see whether the server takes the model without one: verit serve ${shellPath(model)} --check`,
     })
   }
   checkOnlyOwnerWrites(file.fd, model)

@@ -3,10 +3,10 @@ import { statSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
 import { ProblemList } from '../lib/problem-list.ts'
 import { formatBytes } from '../lib/progress.ts'
+import { shellPath } from '../lib/shell-word.ts'
 import type { ServerConfig } from '../server/config.ts'
 import { askTrust } from '../server/trust-check.ts'
 import type { ModelToServe } from '../server/trust-check.ts'
-import { shellWord } from '../trust/model-trust.ts'
 import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
@@ -37,7 +37,7 @@ export async function checkModel(model: ModelToServe, trust: ServerConfig['trust
 }
 
 async function checkContents(path: string, inspect: InspectModel): Promise<Finding> {
-  const command = `\`verit inspect --strict ${shellWord(path)}\``, { size } = statSync(path)
+  const command = `\`verit inspect --strict ${shellPath(path)}\``, { size } = statSync(path)
   if (size > LOOKED_THROUGH) return note('model.contents', `${path} has ${formatBytes(size)} and was not looked through`, `${command} does it`)
   const list = new ProblemList()
   await inspect(path, list)

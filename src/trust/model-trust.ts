@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import { shellWord } from '../lib/shell-word.ts'
 import type { Digest } from './digest.ts'
 import { verifyModelFile } from './oms-verify.ts'
 import type { BundleInput } from './oms-verify.ts'
@@ -67,5 +68,3 @@ export function decideTrust(policy: TrustPolicy, { path, name = trustName(path),
 
 /** The command that trusts a digest under a name. */
 export const trustCommand = (digest: Digest, name: string): string => `verit model trust add --digest ${digest} --name ${shellWord(name)}`
-
-export const shellWord = (text: string): string => (/^[\w@%+=:,./][\w@%+=:,./-]*$/.test(text) ? text : `'${printable(text).replaceAll('\'', '\'\\\'\'')}'`)
