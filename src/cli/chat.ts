@@ -17,7 +17,8 @@ export function command(): Command {
   const c = new Command('chat')
     .summary('talk with a model')
     .description('Talks with a model, by the chat template of its file. A model that was not trained on conversations only continues them as a text.')
-    .argument('[model]', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
+    .argument('[model]', 'a .gguf file, a training run, or the name of a pulled model '
+      + '(default: the model that comes with Verit)')
     .option('--system <text>', 'what stands before the conversation')
   return modelOptions(samplingOptions(c)).addHelpText('after', `
 Examples:
@@ -40,6 +41,9 @@ async function run(path: string | undefined, flags: Flags): Promise<void> {
   lines.on('SIGINT', interrupt)
   process.on('SIGINT', interrupt)
   if (terminal) process.stderr.write(`${forTerminal(engine.info.name)}, ${engine.info.context} tokens of context. /help tells the commands.\n`)
+  if (engine.info.chatTemplate === undefined) {
+    process.stderr.write('This model has no chat template: it only continues the conversation as a text.\n')
+  }
   let open = true
   lines.once('close', () => void (open = false))
   // Without a terminal there is no one to prompt, and the lines may all have come before the first answer.

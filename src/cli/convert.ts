@@ -8,6 +8,7 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
+import { isRunFolder } from '../lib/run-files.ts'
 import { convertModel } from '../model/convert.ts'
 import type { Conversion, HeadType } from '../model/convert.ts'
 import { tokenizerEntries } from '../model/gguf-tokenizer.ts'
@@ -50,7 +51,7 @@ Examples:
 
 async function run(model: string, output: string, flags: Flags): Promise<void> {
   checkOutput(output, model, flags.force === true, 'Give the output another name')
-  const folder = existsSync(model) && statSync(model).isDirectory()
+  const folder = existsSync(model) && statSync(model).isDirectory() && !isRunFolder(model)
   if (flags.tokenizer !== undefined && !folder) throw new VeritError('VERIT_USAGE', { problem: '--tokenizer is for folders', hint: 'A GGUF file has its tokenizer: leave the option out' })
   if (folder) {
     if (!existsSync(join(model, 'config.json'))) {

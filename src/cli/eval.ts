@@ -19,8 +19,10 @@ import type { ComputeFlags } from './compute-options.ts'
 import { withByteProgress } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
+import { asTextOption, separatorOption } from './text-options.ts'
+import type { TextFlags } from './text-options.ts'
 
-interface Flags extends ComputeFlags {
+interface Flags extends ComputeFlags, TextFlags {
   split: SplitName
   tokens?: number
   json?: true
@@ -38,15 +40,15 @@ export function command(): Command {
     .summary('loss, perplexity and bits per byte of a model')
     .description('Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. On the data that a '
       + 'model was trained with it repeats the evaluation of the training run, to the last bit.')
-    .argument('<model>', 'a GGUF file, or the name of a pulled model')
+    .argument('<model>', 'a GGUF file, a training run or one of its checkpoints, or the name of a pulled model')
     .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
     .addOption(new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation'))
     .option('--tokens <n>', 'tokens to predict (default: as in training on the data of the training run, else all)', numberOption)
-  return packingOption(setOption(coresOption(threadsOption(c))))
+  return packingOption(setOption(coresOption(threadsOption(asTextOption(separatorOption(c))))))
     .option('--json', 'print one JSON object')
     .addHelpText('after', `
 Examples:
-  verit eval runs/book/model.gguf data/book
+  verit eval runs/book data/book
   verit eval model.gguf chapter.txt --json | jq .bitsPerByte`)
     .action(async (path: string, data: string, flags: Flags) => {
       const report = await evaluateModel(path, data, flags)
@@ -59,7 +61,7 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   using source = await openModelFile(path, 'a GGUF model')
   const file = new GgufFile(source)
   const model = await withByteProgress('load', onProgress => loadModel(file, executor, { onProgress }))
-  const { source: tokenSource, digest, close } = openData(data, flags.split, model)
+  const { source: tokenSource, digest, close } = openData(data, flags, model)
   const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined
   using evaluator = new Evaluator(executor, model.config, model.weights)
   const tokens = flags.tokens ?? trained?.tokens ?? 0
@@ -75,13 +77,23 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   }
 }
 
-function openData(path: string, split: SplitName, model: LoadedModel): { source: TokenSource; digest?: string; close: () => void } {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return { source: encodeFile(path, model.tokenizer), close: () => undefined }
+interface OpenData {
+  source: TokenSource
+  digest?: string
+  close: () => void
+}
+
+function openData(path: string, { split, asText, separator }: Flags, model: LoadedModel): OpenData {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    return { source: encodeFile(path, model.tokenizer, { asText, separator }), close: () => undefined }
+  }
   const dataset = openDataset(path)
   const { sha256 } = dataset.manifest.tokenizer
   if (sha256 !== model.tokenizer.digest) {
     dataset.close()
-    throw new VeritError('VERIT_EVAL_DATA', { source: path, problem: 'it was prepared with another tokenizer than that of the model' })
+    const fix = 'Give the dataset of the model\'s training run, or prepare the text anew with the model\'s tokenizer '
+      + '(verit prepare --tokenizer FILE takes the tokenizer.json of that dataset), or give the text file itself'
+    throw new VeritError('VERIT_EVAL_DATA', { source: path, problem: 'its tokenizer is not that of the model', fix })
   }
   return { source: dataset.split(split), digest: dataset.digest, close: () => dataset.close() }
 }

@@ -1,10 +1,11 @@
 /** `verit generate`: continues a text, as it is made or as one JSON object. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import type { Engine, GenerateRequest } from '../engine/engine.ts'
+import type { EndReason, Engine, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { printableJson } from '../lib/printable.ts'
+import { isRunFolder } from '../lib/run-files.ts'
 import { forTerminal } from './for-terminal.ts'
 import { interruptible } from './interruption.ts'
 import { modelOptions, openModel, requestOption, samplingOf, samplingOptions } from './open-model.ts'
@@ -22,7 +23,8 @@ export function command(): Command {
   const c = new Command('generate')
     .summary('continue a text')
     .description('Continues a text. The same model, prompt, options and seed give the same text on every machine. docs/generation.md explains the options.')
-    .argument('[model]', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
+    .argument('[model]', 'a .gguf file, a training run or one of its checkpoints, or the name of a pulled model '
+      + '(default: the model that comes with Verit)')
     .argument('[prompt]', 'text to continue; - or none: standard input')
   samplingOptions(c)
     .option('-p, --prompt <text>', 'the prompt, where it could be taken for a file or an option')
@@ -34,6 +36,7 @@ export function command(): Command {
 Examples:
   verit generate "The state of the union is"
   verit generate model.gguf "Once upon a time" --seed 7 --max-tokens 200
+  verit generate runs/book "It was"                    (its newest checkpoint while it is being trained)
   echo -n "def main" | verit generate model.gguf --temperature 0 --json`)
     .action(run)
 }
@@ -42,7 +45,7 @@ async function run(first: string | undefined, second: string | undefined, flags:
   if (flags.logprobs !== undefined && flags.json !== true) {
     throw new VeritError('VERIT_USAGE', { problem: '--logprobs says what --json prints, and that was not asked for', hint: 'Add --json' })
   }
-  const named = second !== undefined || flags.prompt !== undefined || first?.endsWith('.gguf')
+  const named = second !== undefined || flags.prompt !== undefined || (first !== undefined && isModelPath(first))
   const [model, given] = named ? [first, flags.prompt ?? second] : [undefined, first]
   const prompt = given === undefined || (given === '-' && flags.prompt === undefined) ? readInput() : given
   await using engine = await openModel(model, flags, { slots: 1 })
@@ -53,6 +56,13 @@ async function run(first: string | undefined, second: string | undefined, flags:
   await interruptible(() => abort.abort(), () => (flags.json ? asJson : asText)(engine, request, abort.signal))
 }
 
+/** Whether a lone argument is a model rather than a prompt. */
+const isModelPath = (text: string): boolean => /\.(gguf|safetensors)$/.test(text) || isRunFolder(text)
+
+/** Whether a text ended because the context has room for no more. */
+const isFull = (engine: Engine, e: { reason: EndReason; promptTokens: number; completionTokens: number }): boolean =>
+  e.reason === 'length' && e.promptTokens + e.completionTokens >= engine.info.context
+
 async function asText(engine: Engine, request: GenerateRequest, signal: AbortSignal): Promise<void> {
   let seed = 0
   for await (const event of engine.generate(request, signal)) {
@@ -62,8 +72,16 @@ async function asText(engine: Engine, request: GenerateRequest, signal: AbortSig
       process.stdout.write('\n')
       if (process.stderr.isTTY) {
         const rate = event.completionTokens > 1 ? (1000 * (event.completionTokens - 1)) / event.timings.predictedMs : 0
-        process.stderr.write(`(${event.completionTokens} tokens, ${rate.toFixed(0)} tokens/s, ${event.reason}, --seed ${seed})\n`)
-      } else if (request.seed === undefined) process.stderr.write(`(--seed ${seed} repeats this)\n`)
+        // Nothing is drawn at temperature 0.
+        const again = request.temperature === 0 ? '' : `, --seed ${seed}`
+        const tokens = `${event.completionTokens} tokens, ${rate.toFixed(0)} tokens/s`
+        process.stderr.write(`(${tokens}, ${event.reason}${again})\n`)
+      } else if (request.seed === undefined && request.temperature !== 0) {
+        process.stderr.write(`(--seed ${seed} repeats this)\n`)
+      }
+      if (isFull(engine, event)) {
+        process.stderr.write(`The text ends because the context of ${engine.info.context} tokens is full.\n`)
+      }
       if (event.reason === 'cancelled') process.exitCode = 130
     }
   }
@@ -81,9 +99,12 @@ async function asJson(engine: Engine, request: GenerateRequest, signal: AbortSig
       tokens.push({ ...rest, text: piece })
     } else {
       const { reason, promptTokens, completionTokens, timings } = event
+      const contextFull = isFull(engine, event)
       const { name, digest, executor, threads } = engine.info
       const details = request.logprobs === undefined ? {} : { tokens }
-      process.stdout.write(`${printableJson({ text, reason, seed, promptTokens, completionTokens, timings, model: { name, digest, executor, threads }, ...details })}\n`)
+      const model = { name, digest, executor, threads }
+      const report = { text, reason, contextFull, seed, promptTokens, completionTokens, timings, model, ...details }
+      process.stdout.write(`${printableJson(report)}\n`)
       if (reason === 'cancelled') process.exitCode = 130
     }
   }

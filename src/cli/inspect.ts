@@ -42,7 +42,7 @@ export function command(): Command {
       + '\n  verit inspect --strict model.gguf || echo "not this one"\n  verit inspect --strict tokenizer.json')
     .action(async (path: string, options: { json?: boolean; full?: boolean; strict?: boolean }) => {
       if (options.strict === true) {
-        using source = await openModelFile(path, 'the file to inspect')
+        using source = await openModelFile(path, 'the file to inspect', 'file')
         if (!await inspectStrictly(source, options.json === true)) process.exitCode = 1
         return
       }
@@ -53,7 +53,7 @@ export function command(): Command {
 
 /** Hashes and parses through one descriptor, so that the digest is that of the bytes shown. */
 async function inspect(path: string, full: boolean): Promise<Report> {
-  const source = await openModelFile(path, 'the file to inspect')
+  const source = await openModelFile(path, 'the file to inspect', 'file')
   try {
     const format = formatOf(source)
     if (format === 'tokenizer.json') throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} is a tokenizer.json, which is checked but not shown`, hint: 'Add --strict' })

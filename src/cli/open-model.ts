@@ -12,6 +12,7 @@ import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { SCREENING, coresOption, headScreenOption, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { openCheckpoint } from './open-checkpoint.ts'
 import { numberOption, repeatedOption } from './prepare.ts'
 
 export interface ModelFlags extends ComputeFlags {
@@ -79,7 +80,12 @@ export function samplingOf(flags: SamplingFlags): Omit<SamplingFlags, 'stop'> & 
 export async function openModel(path: string | undefined, flags: ModelFlags, more: LoadOptions = {}): Promise<Engine> {
   const model = path ?? defaultModelPath()
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
-  const { path: file, pulled } = path === undefined ? { path: model, pulled: undefined } : resolveModel(model)
+  const given = path === undefined ? { path: model, pulled: undefined } : resolveModel(model, undefined, 'checkpoint')
+  const { path: file, pulled } = given
   const { threads, cores, instructionSet, packing, headScreen = 'auto', speculate = 'auto', context } = flags
-  return loadModel(file, { ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen], speculate: SPECULATION[speculate], context })
+  using checkpoint = file.endsWith('.safetensors') ? await openCheckpoint(file) : undefined
+  return await loadModel(checkpoint ?? file, {
+    ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen],
+    speculate: SPECULATION[speculate], context,
+  })
 }

@@ -3,13 +3,15 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { DEFAULT_EXTENSIONS } from '../data/inputs.ts'
 import { prepare } from '../data/prepare.ts'
 import type { PrepareOptions } from '../data/prepare.ts'
-import { commandName } from '../lib/command-name.ts'
 import type { Manifest } from '../data/manifest.ts'
 import type { DataFormat } from '../data/document-splitter.ts'
 import type { SplitRule } from '../data/split.ts'
 import { formatBytes } from '../lib/progress.ts'
 import { END_OF_TEXT } from '../tokenizer/train-tokenizer.ts'
+import { veritCommand } from '../lib/shell-word.ts'
 import { interruptible } from './interruption.ts'
+import { asTextOption, printNotice, separatorOption } from './text-options.ts'
+import type { TextFlags } from './text-options.ts'
 
 /** Reads a number from the command line. */
 export function numberOption(text: string): number {
@@ -28,7 +30,7 @@ export function repeatedOption(value: string, before: string[]): string[] {
   return [...before, value]
 }
 
-interface Flags {
+interface Flags extends TextFlags {
   out: string
   force?: true
   format: DataFormat
@@ -50,7 +52,7 @@ interface Flags {
 }
 
 export function command(): Command {
-  return new Command('prepare')
+  const c = new Command('prepare')
     .summary('text files to a dataset: clean, deduplicate, split, tokenize')
     .description('Turns text files into a dataset to train on: cleaned, without duplicates, split into train and validation, tokenized. '
       + 'Everything is recorded in manifest.json; the same input gives the same bytes. Formats and rules: docs/data.md.')
@@ -58,6 +60,7 @@ export function command(): Command {
     .requiredOption('-o, --out <folder>', 'folder to make')
     .addOption(new Option('--format <format>', 'what a document is: a file, a line, or text between blank lines')
       .choices(['text', 'lines', 'paragraphs']).default('text'))
+  return asTextOption(separatorOption(c))
     .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [...DEFAULT_EXTENSIONS])
     .option('--collapse-whitespace', 'make each run of whitespace one space, or one or two line feeds')
     .option('--replace-invalid', 'read bytes that are not UTF-8 as U+FFFD instead of refusing them')
@@ -80,7 +83,11 @@ export function command(): Command {
 Examples:
   verit prepare book.txt --out data/book
   verit prepare articles/ notes.md --out data/mine --format paragraphs --vocab-size 8192
-  verit prepare shakespeare.txt --out data/shakespeare --tokenizer-kind character --split tail`)
+  verit prepare stories.txt --out data/stories --separator "<|endoftext|>"
+  verit prepare shakespeare.txt --out data/shakespeare --tokenizer-kind character --split tail
+
+A file is known by its content. Named files that are not plain text in UTF-8 are refused with the next step; in folders
+they are passed over, as are hidden files, and the counts are shown.`)
     .action(async (inputs: string[], flags: Flags) => {
       const controller = new AbortController()
       const manifest = await interruptible(() => controller.abort(), () => prepare(inputs, toOptions(flags, controller.signal)))
@@ -94,6 +101,9 @@ function toOptions(flags: Flags, signal: AbortSignal): PrepareOptions {
     out: flags.out,
     force: flags.force ?? false,
     format: flags.format,
+    separator: flags.separator,
+    asText: flags.asText ?? false,
+    onNotice: printNotice,
     extensions: flags.extensions,
     collapseWhitespace: flags.collapseWhitespace ?? false,
     replaceInvalid: flags.replaceInvalid ?? false,
@@ -113,19 +123,25 @@ function toOptions(flags: Flags, signal: AbortSignal): PrepareOptions {
 }
 
 const count = (n: number): string => n.toLocaleString('en-US')
+const plural = (n: number, one: string): string => `${count(n)} ${one}${n === 1 ? '' : 's'}`
 
 function summary(m: Manifest, flags: Flags): string {
   const { splits, documents: { read, short, duplicates, kept } } = m
+  // By position, the border can fall inside a document: then both sides count their part of it.
+  const cut = splits.train.documents + splits.validation.documents > kept
   const side = (name: 'train' | 'validation'): string => {
-    const s = splits[name]
-    return `${name.padEnd(10)} ${count(s.documents)} documents, ${formatBytes(s.bytes)}, ${count(s.tokens)} tokens\n`
+    const { documents, bytes, tokens } = splits[name]
+    const part = name === 'train' ? ' and the first part of one' : ' and the rest of that one'
+    const shown = cut ? plural(documents - 1, 'document') + part : plural(documents, 'document')
+    return `${name.padEnd(10)} ${shown}, ${formatBytes(bytes)}, ${count(tokens)} tokens\n`
   }
-  const cut = splits.train.documents + splits.validation.documents > kept ? ', which begins inside a document' : ''
-  const rule = m.options.split.rule === 'tail' ? `the tail of the text${cut}` : 'by content'
+  const rule = m.options.split.rule === 'tail' ? 'the tail of the text is for validation' : 'by content'
   const wanted = flags.tokenizer === undefined && m.tokenizer.kind === 'bpe' && m.tokenizer.vocabSize < flags.vocabSize
-  return `documents  ${count(read)} read, ${count(duplicates)} duplicates and ${count(short)} short ones dropped, ${count(kept)} kept
-tokenizer  ${m.tokenizer.kind}, ${count(m.tokenizer.vocabSize)} tokens${wanted ? ' (the text holds no more pairs that repeat)' : ''}
+  const fewer = wanted ? ' (the text has no more pairs that repeat)' : ''
+  const dropped = `${count(duplicates)} duplicates and ${count(short)} short ones dropped`
+  return `documents  ${count(read)} read, ${count(kept)} kept; ${dropped}
+tokenizer  ${m.tokenizer.kind}, ${count(m.tokenizer.vocabSize)} tokens${fewer}
 ${side('train')}${side('validation')}split      ${rule}
-Dataset written to ${flags.out}. Train on it: ${commandName} train ${flags.out}
+Dataset written to ${flags.out}. Train on it: ${veritCommand('train', flags.out)}
 `
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
 import { resolveModel } from '../hub/resolve-model.ts'
+import type { ResolvedModel } from '../hub/resolve-model.ts'
 import { usableCores } from '../lib/cores.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
@@ -51,12 +52,13 @@ export function command(): Command {
   const serve = new Command('serve')
     .summary('serve a model over HTTP with OpenAI\'s API')
     .description('Serve a model over HTTP with OpenAI\'s API. Every request needs a key; the first start makes one and shows it once.')
-    .argument('[model]', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
+    .argument('[model]', 'a .gguf file, a training run, or the name of a pulled model '
+      + '(default: the model that comes with Verit)')
     .option('--config <file>', 'TOML file of settings; flags come after it (docs/configuration.md)')
     .option('--check', 'check the settings, the files they name, and whether the model may be served, and stop')
     .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
     .option('--state <folder>', 'folder of keys, the server\'s secret and the audit log', defaultStateFolder())
-    .option('--model-name <name>', 'name by which clients ask for the model (default: the file\'s)', modelId)
+    .option('--model-name <name>', 'name by which clients ask for the model (default: that of its file or its run)', modelId)
   return addSettingFlags(serve)
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
     .option('--log-json', 'log JSON lines on a terminal too')
@@ -83,7 +85,8 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   if (options.printConfig === true) return void process.stdout.write(formatConfig(config))
   const secrets = readSecrets(config)
   if (config.inference.cores !== '') usableCores(config.inference.cores)
-  const { path: model, pulled } = path === undefined ? { path: defaultModelPath(), pulled: undefined } : resolveModel(path)
+  const shipped: ResolvedModel = { path: defaultModelPath(), pulled: undefined }
+  const { path: model, pulled, run: runName } = path === undefined ? shipped : resolveModel(path)
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   let progress: Progress | undefined, saying: NodeJS.Timeout | undefined
   const onDigestProgress = (done: number, total: number): void => {
@@ -105,7 +108,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   }
   process.umask(0o077)
   const log = createLog(options.logJson === true ? { json: true } : {})
-  const { state, modelName = pulled?.name } = options
+  const { state, modelName = pulled?.name ?? runName } = options
   const server = await serve({
     model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
   }).finally(() => clearTimeout(saying))

@@ -1,18 +1,21 @@
-/** Passes over the documents of the inputs. Each pass reads the files anew, so that memory does not grow with them, and checks that they stayed. */
+/** Passes over the documents of the inputs. Each pass reads the files anew, so that memory does not grow with them. */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes, Progress } from '../lib/progress.ts'
 import type { ProgressOptions } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
-import { Cleaner } from './clean.ts'
+import { interrupted } from './admit-inputs.ts'
 import { DocumentSplitter } from './document-splitter.ts'
 import type { DataFormat, DocumentSink } from './document-splitter.ts'
 import type { InputFile } from './inputs.ts'
 import { readText } from './read-text.ts'
 import type { ReadResult } from './read-text.ts'
+import { SeparatorCutter } from './separator.ts'
+import type { Separator } from './separator.ts'
 
 export interface CorpusOptions {
   format: DataFormat
+  separator: Separator
   collapseWhitespace: boolean
   replaceInvalid: boolean
   signal?: AbortSignal | undefined
@@ -23,6 +26,7 @@ export class Corpus {
   #inputs: readonly InputFile[]
   #options: CorpusOptions
   #seen: ReadResult[] = []
+  #separators = 0
 
   constructor(inputs: readonly InputFile[], options: CorpusOptions) {
     this.#inputs = inputs
@@ -34,38 +38,56 @@ export class Corpus {
     return this.#seen.map((s, i) => ({ name: this.#inputs[i]!.name, bytes: s.bytes, sha256: s.sha256 }))
   }
 
+  /** Separators of documents that the last pass found. */
+  get separators(): number {
+    return this.#separators
+  }
+
+  /** Invalid sequences of bytes that the first pass read as U+FFFD, by input. */
+  get replaced(): { name: string, sequences: number }[] {
+    const all = this.#seen.map((s, i) => ({ name: this.#inputs[i]!.name, sequences: s.replaced }))
+    return all.filter(r => r.sequences > 0)
+  }
+
   /** Sends every document to the sink, in order. @param label of the progress line. */
   async pass(label: string, sink: DocumentSink): Promise<void> {
-    const { format, collapseWhitespace, replaceInvalid, signal, stream } = this.#options
+    const { stream } = this.#options
     const progress = new Progress({ label, total: this.#size(), format: formatBytes, ...(stream && { stream }) })
+    this.#separators = 0
     let done = 0
     try {
       for (const [index, input] of this.#inputs.entries()) {
-        const cleaner = new Cleaner()
-        const documents = new DocumentSplitter(format, collapseWhitespace, sink)
-        const pieces = readText(input, replaceInvalid)
-        let next = pieces.next()
-        try {
-          for (; next.done !== true; next = pieces.next()) {
-            documents.push(cleaner.push(next.value))
-            done += next.value.length
-            progress.update(done)
-            await setImmediate() // lets Ctrl-C through
-            if (signal?.aborted === true) {
-              throw new VeritError('VERIT_INTERRUPTED', { saved: 'nothing was written', resume: 'Run the same command again to start over' })
-            }
-          }
-        } finally {
-          pieces.return?.({ bytes: 0, sha256: '' })
-        }
-        documents.push(cleaner.end())
-        documents.end()
+        const result = await this.#file(input, sink, units => progress.update(done += units))
         const before = this.#seen[index]
-        if (before && before.sha256 !== next.value.sha256) throw new VeritError('VERIT_DATA_CHANGED', { path: input.path })
-        this.#seen[index] = next.value
+        if (before && before.sha256 !== result.sha256) throw new VeritError('VERIT_DATA_CHANGED', { path: input.path })
+        this.#seen[index] = result
       }
     } finally {
       progress.clear()
+    }
+  }
+
+  async #file(input: InputFile, sink: DocumentSink, onUnits: (n: number) => void): Promise<ReadResult> {
+    const { format, separator, collapseWhitespace, replaceInvalid, signal } = this.#options
+    const documents = new DocumentSplitter(format, collapseWhitespace, sink)
+    const cutter = new SeparatorCutter(separator, { text: piece => documents.push(piece), cut: () => documents.end() })
+    const pieces = readText(input.path, { replaceInvalid })
+    try {
+      for (;;) {
+        const next = pieces.next()
+        if (next.done === true) {
+          cutter.end()
+          documents.end()
+          this.#separators += cutter.found
+          return next.value
+        }
+        cutter.push(next.value)
+        onUnits(next.value.length)
+        await setImmediate() // lets Ctrl-C through
+        if (signal?.aborted === true) throw interrupted()
+      }
+    } finally {
+      pieces.return?.({ bytes: 0, sha256: '', replaced: 0 })
     }
   }
 
@@ -73,9 +95,8 @@ export class Corpus {
   #size(): number {
     let size = 0
     for (const input of this.#inputs) {
-      const file = openRegular(input.path, 'a text to prepare')
+      using file = openRegular(input.path, 'a text to prepare')
       size += file.size
-      file.close()
     }
     return size
   }

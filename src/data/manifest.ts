@@ -32,8 +32,14 @@ export interface Manifest {
     deduplicate: boolean
     split: { rule: SplitRule, validation: number, seed: number }
     shardTokens: number
+    /** Records and markup were read as plain text. Absent: they were refused. */
+    asText?: true
+    /** The separator of documents where one was found or named: 'auto', 'none' or a text. */
+    separator?: string
   }
   inputs: { name: string, bytes: number, sha256: string }[]
+  /** Files in folders that have a wanted name and are not in the dataset, and why. Absent: none. */
+  passedOver?: { name: string, reason: string }[]
   documents: { read: number, short: number, duplicates: number, kept: number }
   tokenizer: {
     file: 'tokenizer.json'

@@ -1,24 +1,32 @@
 /**
- * Text files to a dataset: read, clean, deduplicate and split (first pass), learn a vocabulary unless one is given (second), encode into
- * shards (last). The result depends on the bytes of the inputs, their names and the options alone; docs/data.md has the formats and rules.
+ * Text files to a dataset: read, clean, deduplicate and split (first pass), learn a vocabulary unless one is given
+ * (second), encode into shards (last). The result depends only on the bytes of the inputs, their names and the options;
+ * docs/data.md has the formats and rules.
  */
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { Progress } from '../lib/progress.ts'
 import type { ProgressOptions } from '../lib/progress.ts'
+import { companionFiles } from '../tokenizer/hf-files.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { END_OF_TEXT, TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
 import type { TrainTokenizerOptions } from '../tokenizer/train-tokenizer.ts'
+import { admitInputs } from './admit-inputs.ts'
 import { CLEANING_VERSION } from './clean.ts'
 import { Corpus } from './corpus.ts'
 import type { DataFormat } from './document-splitter.ts'
-import { listInputs } from './inputs.ts'
+import { DEFAULT_EXTENSIONS, listInputs } from './inputs.ts'
+import type { PassedOver } from './inputs.ts'
 import { MANIFEST_FORMAT, MANIFEST_VERSION, manifestText } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
+import { NameCounter } from './name-counter.ts'
+import { textNotices } from './notices.ts'
 import { OutFolder } from './out-folder.ts'
 import { Router } from './router.ts'
+import { checkSeparator } from './separator.ts'
+import type { Separator } from './separator.ts'
 import { SplitEncoder } from './split-encoder.ts'
 import { EXPECTED_VALIDATION_DOCUMENTS, tailTrainCharacters } from './split.ts'
 import type { SplitRule } from './split.ts'
@@ -32,8 +40,15 @@ export interface PrepareOptions {
   force?: boolean
   /** Default 'text'. */
   format?: DataFormat
+  /**
+   * What separates documents in a file, beside `format`: 'auto' (default): lines that hold an end-of-text name such as
+   * `<|endoftext|>` and nothing else; 'none'; or a text, wherever it stands.
+   */
+  separator?: Separator
   /** Files that count inside folders. Default .txt, .md, .text. */
   extensions?: readonly string[]
+  /** Read JSON, CSV, HTML and the like as plain text. Default false: refuse them. */
+  asText?: boolean
   /** Default false. */
   collapseWhitespace?: boolean
   /** Read bytes that are not UTF-8 as U+FFFD. Default false: refuse them. */
@@ -58,6 +73,8 @@ export interface PrepareOptions {
   signal?: AbortSignal
   /** Where progress goes. Default standard error. */
   progress?: ProgressOptions['stream']
+  /** Called with sentences about the inputs: files passed over, separators found, special tokens that they spell. */
+  onNotice?: (notice: string) => void
 }
 
 /** Prepares a dataset and returns its manifest. */
@@ -65,7 +82,11 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
   const format = options.format ?? 'text'
   const share = options.validation ?? 0.1
   const shardTokens = options.shardTokens ?? 1 << 26
-  const settings = { minCharacters: options.minCharacters ?? 1, deduplicate: options.deduplicate ?? true, seed: options.seed ?? 0, validation: share }
+  const separator = options.separator ?? 'auto'
+  const settings = {
+    minCharacters: options.minCharacters ?? 1, deduplicate: options.deduplicate ?? true, seed: options.seed ?? 0,
+    validation: share,
+  }
   if (!(share >= 0 && share < 1)) {
     throw new VeritError('VERIT_USAGE', { problem: `A validation share of ${share} is not possible`, hint: 'Give a number from 0 to below 1' })
   }
@@ -75,21 +96,29 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
     if (Number.isSafeInteger(value) && value >= least) continue
     throw new VeritError('VERIT_USAGE', { problem: `A ${name} of ${value} is not possible`, hint: `Give a whole number, at least ${least}` })
   }
+  checkSeparator(separator)
+  const { asText = false, replaceInvalid = false, collapseWhitespace = false } = options
+  const { extensions = DEFAULT_EXTENSIONS } = options
   const given = options.tokenizer === undefined ? undefined : loadTokenizer(options.tokenizer)
-  const corpus = new Corpus(listInputs(inputs, options.extensions), {
-    format, collapseWhitespace: options.collapseWhitespace ?? false, replaceInvalid: options.replaceInvalid ?? false,
-    signal: options.signal, stream: options.progress,
-  })
   const trainer = given === undefined ? new TokenizerTrainer(options.training) : undefined
+  const { signal, progress: stream, onNotice = () => undefined } = options
+  const rules = { asText, replaceInvalid, extensions, signal, stream }
+  const admitted = await admitInputs(listInputs(inputs, extensions), rules)
+  admitted.notices.forEach(onNotice)
+  const corpus = new Corpus(admitted.files, { format, separator, collapseWhitespace, replaceInvalid, signal, stream })
   const folder = new OutFolder(options.out, options.force ?? false)
   try {
-    const documents = await survey(corpus, settings)
+    const names = new NameCounter(given?.specials.keys() ?? options.training?.specials ?? [END_OF_TEXT])
+    const documents = await survey(corpus, { ...settings, names })
+    const separated = corpus.separators > 0
+    textNotices(corpus, separator, names).forEach(onNotice)
+    const joiner = joinerOf(format, separated)
     const rule = chooseRule(documents, share, options.split ?? 'auto')
     const trainCharacters = rule === 'tail' ? tailTrainCharacters(documents.characters, share) : undefined
 
     let tokenizer = given
-    if (trainer) tokenizer = await train(trainer, corpus, documents.decisions, trainCharacters, options)
-    const sides = new SplitEncoder(tokenizer!, folder.temporary, shardTokens, joinerOf(format))
+    if (trainer) tokenizer = await train(trainer, corpus, documents.decisions, trainCharacters, joiner, options)
+    const sides = new SplitEncoder(tokenizer!, folder.temporary, shardTokens, joiner)
     try {
       await corpus.pass('encode', new Router(documents.decisions, trainCharacters, sides))
       sides.finish()
@@ -99,18 +128,22 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
 
     const json = tokenizer!.toJSON()
     writeFileAtomic(join(folder.temporary, 'tokenizer.json'), json)
+    for (const [name, text] of companionFiles(tokenizer!)) writeFileAtomic(join(folder.temporary, name), text)
     const manifest: Manifest = {
       format: MANIFEST_FORMAT,
       version: MANIFEST_VERSION,
       options: {
-        cleaning: CLEANING_VERSION, format, collapseWhitespace: options.collapseWhitespace ?? false, replaceInvalid: options.replaceInvalid ?? false,
-        minCharacters: settings.minCharacters, deduplicate: settings.deduplicate, split: { rule, validation: share, seed: settings.seed }, shardTokens,
+        cleaning: CLEANING_VERSION, format, collapseWhitespace, replaceInvalid, minCharacters: settings.minCharacters,
+        deduplicate: settings.deduplicate, split: { rule, validation: share, seed: settings.seed }, shardTokens,
+        // Only where they are used: the digests of datasets that do without them stay what they were.
+        ...(asText && { asText }), ...((separated || separator !== 'auto') && { separator }),
       },
       inputs: corpus.records,
+      ...recordOf(admitted.passedOver),
       documents: { read: documents.read, short: documents.short, duplicates: documents.duplicates, kept: documents.kept },
       tokenizer: {
-        file: 'tokenizer.json', bytes: Buffer.byteLength(json), sha256: tokenizer!.digest, kind: tokenizer!.kind, vocabSize: tokenizer!.vocabSize,
-        endOfText: tokenizer!.endOfText ?? null, source: given ? 'given' : 'trained',
+        file: 'tokenizer.json', bytes: Buffer.byteLength(json), sha256: tokenizer!.digest, kind: tokenizer!.kind,
+        vocabSize: tokenizer!.vocabSize, endOfText: tokenizer!.endOfText ?? null, source: given ? 'given' : 'trained',
       },
       splits: sides.records,
     }
@@ -123,9 +156,16 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
   }
 }
 
-/** What stands between documents when the vocabulary has no end-of-text token. */
-function joinerOf(format: DataFormat): string {
-  return format === 'lines' ? '\n' : format === 'paragraphs' ? '\n\n' : ''
+/** The text between documents when the vocabulary has no end-of-text token. */
+function joinerOf(format: DataFormat, separated: boolean): string {
+  if (format === 'lines') return '\n'
+  return format === 'paragraphs' || separated ? '\n\n' : ''
+}
+
+/** Files with a wanted name that are not in the dataset. */
+function recordOf(passedOver: readonly PassedOver[]): Pick<Manifest, 'passedOver'> {
+  const files = passedOver.filter(p => p.wanted).map(({ name, reason }) => ({ name, reason }))
+  return files.length === 0 ? {} : { passedOver: files }
 }
 
 function chooseRule(s: Survey, share: number, wanted: SplitRule | 'auto'): SplitRule {
@@ -150,10 +190,10 @@ function chooseRule(s: Survey, share: number, wanted: SplitRule | 'auto'): Split
 
 /** BPE learns from the train side alone; a character vocabulary takes in both, or validation text could not be encoded. */
 async function train(
-  trainer: TokenizerTrainer, corpus: Corpus, decisions: Uint8Array, trainCharacters: number | undefined, options: PrepareOptions,
+  trainer: TokenizerTrainer, corpus: Corpus, decisions: Uint8Array, trainCharacters: number | undefined, joiner: string,
+  options: PrepareOptions,
 ): Promise<Tokenizer> {
   const both = options.training?.kind === 'character'
-  const joiner = joinerOf(options.format ?? 'text')
   const joined = both && !(options.training?.specials ?? []).includes(END_OF_TEXT)
   await corpus.pass('count', new Router(decisions, trainCharacters, {
     text: (side, piece) => {

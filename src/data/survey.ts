@@ -2,10 +2,13 @@
 import type { Corpus } from './corpus.ts'
 import { DigestSet } from './digest-set.ts'
 import { DocumentKey } from './document-key.ts'
+import type { NameCounter } from './name-counter.ts'
 import { DROP, TRAIN, VALIDATION } from './router.ts'
 import { contentSide, countCharacters } from './split.ts'
 
 export interface SurveyOptions {
+  /** Counts the names of special tokens in the text. */
+  names: NameCounter
   /** Documents with fewer characters are dropped; those without anything but whitespace always are. */
   minCharacters: number
   deduplicate: boolean
@@ -51,6 +54,7 @@ export async function survey(corpus: Corpus, options: SurveyOptions): Promise<Su
   await corpus.pass('read', {
     text: piece => {
       key.push(piece)
+      options.names.push(piece)
       characters += countCharacters(piece)
     },
     end: () => {
@@ -60,6 +64,7 @@ export async function survey(corpus: Corpus, options: SurveyOptions): Promise<Su
         result.decisions = larger
       }
       result.decisions[result.read++] = decide(key.end())
+      options.names.end()
       characters = 0
     },
   })

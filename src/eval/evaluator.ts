@@ -70,7 +70,8 @@ export class Evaluator implements Disposable {
     const available = source.length - 1
     if (available < 1) {
       const problem = `it has ${source.length} tokens, and a loss needs at least 2`
-      throw new VeritError('VERIT_EVAL_DATA', { source: options.name ?? 'the text', problem })
+      const fix = 'Give a longer text'
+      throw new VeritError('VERIT_EVAL_DATA', { source: options.name ?? 'the text', problem, fix })
     }
     const wanted = options.tokens ? Math.min(available, Math.ceil(options.tokens / context) * context) : available
     const targets = this.#memory.i32('targets')

@@ -1,41 +1,51 @@
-/** A text file as tokens. */
-import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
+/** A text file as tokens, read as `prepare` reads it. */
+import type { TextRules } from '../data/input-kind.ts'
+import { checkKind, readText } from '../data/read-text.ts'
+import { SeparatorCutter, checkSeparator } from '../data/separator.ts'
+import type { Separator } from '../data/separator.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { tokensInMemory } from './token-source.ts'
 import type { TokenSource } from './token-source.ts'
 
-const CHUNK = 1 << 20
+export interface EncodeFileOptions extends TextRules {
+  /** As in `PrepareOptions`. Default 'auto'. */
+  readonly separator?: Separator
+}
 
-/** Encodes a UTF-8 file piece by piece; special tokens in it are plain text. */
-export function encodeFile(path: string, tokenizer: TextTokenizer): TokenSource {
-  const file = openRegular(path, 'the text to evaluate')
-  const decoder = new TextDecoder('utf-8', { fatal: true })
+/** Text between documents where the tokenizer has no end-of-text token. */
+const JOINER = '\n\n'
+
+/**
+ * Encodes a text file: cleaned, with an end-of-text token for each separator of documents. Special tokens that the text
+ * spells elsewhere are plain text.
+ * @throws VeritError VERIT_DATA_KIND, VERIT_DATA_UTF8, and those of opening
+ */
+export function encodeFile(path: string, tokenizer: TextTokenizer, options: EncodeFileOptions = {}): TokenSource {
+  const { separator = 'auto' } = options
+  checkSeparator(separator)
+  checkKind(path, options)
+  const { endOfText } = tokenizer
   const stream = tokenizer.encodeStream()
   const pieces: Int32Array[] = []
-  try {
-    for (let at = 0; at < file.size; at += CHUNK) {
-      const bytes = Buffer.alloc(Math.min(CHUNK, file.size - at))
-      file.read(at, bytes)
-      pieces.push(stream.push(decode(decoder, path, bytes)))
-    }
-    pieces.push(stream.push(decode(decoder, path)), stream.end())
-  } finally {
-    file.close()
-  }
+  const cutter = new SeparatorCutter(separator, {
+    text: piece => void pieces.push(stream.push(piece)),
+    cut: () => {
+      if (endOfText === undefined) pieces.push(stream.push(JOINER))
+      else pieces.push(stream.end(), Int32Array.of(endOfText))
+    },
+  })
+  for (const piece of readText(path, options)) cutter.push(piece)
+  cutter.end()
+  pieces.push(stream.end())
+  return tokensInMemory(joined(pieces))
+}
+
+function joined(pieces: readonly Int32Array[]): Int32Array {
   const ids = new Int32Array(pieces.reduce((n, p) => n + p.length, 0))
   let at = 0
   for (const piece of pieces) {
     ids.set(piece, at)
     at += piece.length
   }
-  return tokensInMemory(ids)
-}
-
-function decode(decoder: InstanceType<typeof TextDecoder>, source: string, bytes?: Uint8Array): string {
-  try {
-    return bytes ? decoder.decode(bytes, { stream: true }) : decoder.decode()
-  } catch (e) {
-    throw new VeritError('VERIT_EVAL_DATA', { source, problem: 'it is not UTF-8 text' }, e)
-  }
+  return ids
 }

@@ -82,6 +82,10 @@ export const errorTable = {
     what: f => `The run in ${f.run} cannot be resumed: ${f.problem}`,
     next: () => 'Resume with the data and options it was started with, or start a new run in another folder', exit: 2,
   }),
+  VERIT_RESUME_DATA: row<{ run: string; problem: string; command: string }>({
+    what: f => `The run in ${f.run} cannot be used: ${f.problem}`,
+    next: f => `Name the folder of its dataset: ${f.command}`, exit: 2,
+  }),
   VERIT_RUN_EXISTS: row<{ run: string }>({
     what: f => `${f.run} already holds a training run`, next: f => `Continue it with \`verit train --resume ${f.run}\`, or choose another folder with --out`, exit: 2,
   }),
@@ -93,12 +97,15 @@ export const errorTable = {
     what: f => `${f.file} is not a model that Verit can run: ${f.problem}`,
     next: () => 'docs/training.md lists the architectures and tensor types that are supported; `verit inspect` shows what the file holds',
   }),
-  VERIT_EVAL_DATA: row<{ source: string; problem: string }>({
-    what: f => `${f.source} cannot be evaluated: ${f.problem}`, next: () => 'Give a longer text, or a data folder made by `verit prepare` with this model\'s tokenizer', exit: 2,
+  VERIT_EVAL_DATA: row<{ source: string; problem: string; fix: string }>({
+    what: f => `${f.source} cannot be evaluated: ${f.problem}`, next: f => f.fix, exit: 2,
   }),
   VERIT_DATA_UTF8: row<{ path: string; offset: number }>({
     what: f => `${f.path} is not UTF-8 text: the byte at offset ${f.offset} cannot be part of it`,
     next: () => 'Convert the file to UTF-8, or let `verit prepare --replace-invalid` read such bytes as U+FFFD',
+  }),
+  VERIT_DATA_KIND: row<{ path: string; what: string; next: string }>({
+    what: f => `${f.path} is ${f.what}, not plain text in UTF-8`, next: f => f.next, exit: 2,
   }),
   VERIT_DATA_EMPTY: row<{ what: string; hint: string }>({ what: f => `There is no text to work with: ${f.what}`, next: f => f.hint, exit: 2 }),
   VERIT_DATA_CHANGED: row<{ path: string }>({
@@ -215,8 +222,9 @@ export const errorTable = {
     what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range, docs/server.md every field of a request over HTTP', status: 400, exit: 2,
   }),
   VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number }>({
-    what: f => `The prompt has ${plural(f.tokens, 'token')}, and the model can look at ${f.context}, of which the answer needs at least one`,
-    next: () => 'Shorten the prompt; nothing is cut off silently', status: 400, exit: 2,
+    what: f => `The prompt has ${plural(f.tokens, 'token')}; the context is ${f.context} and must leave room for at least `
+      + 'one output token',
+    next: () => 'Shorten the prompt, or use a model with a longer context; nothing is cut off silently', status: 400, exit: 2,
   }),
   VERIT_PROMPT_LIMIT: row<{ tokens: number; limit: number }>({
     what: f => `The prompt has ${plural(f.tokens, 'token')}, and at most ${f.limit} are allowed here`,

@@ -121,7 +121,7 @@ const TEXTS = [
   '[link](https://example.org) is how a line of Markdown begins\n', '[1] A footnote.\n[2] Another.\n',
   '# Title\n\n<h1 align="center">x</h1>\n<!doctype html> is how pages begin\n', '| a | b |\n|---|---|\n| 1 | 2 |\n',
   'import json\nx = {"a": 1}\n', '{{ template }}\n', '\nZ\nAbout nothing\n', 'GGUF is a format of models.\n',
-  'GIF89a is another.\n', 'BZh is a name.\n', 'PAR1 stands at both ends.\n', `${'x'.repeat(257)}ustar is in tar files\n`,
+  'GIF89a is another.\n', 'BZh is a name.\n', 'PAR1 stands at both ends.\n', `${'x'.repeat(257)}ustar begins\n`,
   '\u001b[31mred\u001b[0m and a zero \u0000 byte in a long line of text that is fine otherwise, all of it\n',
   'hello\tbonjour\nworld\tmonde\nsun\tsoleil\nsea\tmer\ncat\tchat\ndog\tchien\ncow\tvache\n',
 ]

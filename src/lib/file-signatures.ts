@@ -55,7 +55,7 @@ const firstZipped = (pattern: RegExp): Evidence => head => pattern.test(latin1(h
 /** A u64 length, then the JSON header (github.com/huggingface/safetensors). A length above 2^48 is text. */
 const safetensors: Evidence = head => head[7] === 0 && head[6] === 0 && [0x20, 0x22, 0x7d].includes(head[9]!)
 
-/** ONNX (onnx.proto): field 1 is the version; field 2, the name of the writing program, or field 7, the graph, follows. */
+/** ONNX (onnx.proto): field 1 is the version; field 2, the name of the writer, or field 7, the graph, follows. */
 const onnx: Evidence = head => {
   if (head[1]! === 0 || head[1]! >= 32) return false
   const writer = head[2] === 0x12 && /^[\w .-]+$/.test(latin1(head, 4, 4 + head[3]!))

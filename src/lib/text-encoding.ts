@@ -50,6 +50,7 @@ interface Seen {
   controls: number
   /** Well-formed sequences of two bytes and more; one that the end cuts off counts. */
   multibyte: number
+  /** Broken sequences, and bytes that begin none. */
   invalid: number
 }
 
@@ -67,6 +68,8 @@ function countBytes(bytes: Uint8Array, whole: boolean): Seen {
     if (length !== 0) seen.multibyte++
     if (length === 0 || (length === -1 && whole)) seen.invalid++
     i += length === -1 ? bytes.length - i : Math.max(1, length)
+    // What is left of a broken sequence belongs to it.
+    while (length === 0 && bytes[i]! >= 0x80 && bytes[i]! < 0xc0) i++
   }
   return seen
 }

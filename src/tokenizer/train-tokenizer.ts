@@ -59,6 +59,11 @@ export class TokenizerTrainer {
     }
   }
 
+  /** Names of the special tokens. */
+  get specials(): readonly string[] {
+    return this.#specials
+  }
+
   /** Takes the next piece of a document. */
   push(piece: string): void {
     if (this.#kind === 'bpe') return this.#words.push(piece)

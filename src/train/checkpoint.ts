@@ -4,13 +4,16 @@
  * files that were there before, or those and the whole new one.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { openSafetensors, writeSafetensors } from '../formats/safetensors.ts'
-import type { SafetensorsFile, SafetensorsInput } from '../formats/safetensors.ts'
+import { mkdirSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { SafetensorsFile, openSafetensors, writeSafetensors } from '../formats/safetensors.ts'
+import type { SafetensorsInput } from '../formats/safetensors.ts'
 import { removeStaleTemporaries } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
+import { kindOfFile } from '../lib/file-kind.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { checkpointName, checkpointSteps } from '../lib/run-files.ts'
 import { parseModelConfig } from '../model/config.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { Parameter } from '../model/parameters.ts'
@@ -46,13 +49,12 @@ export interface RunState {
 }
 
 const FORMAT = 'verit-checkpoint-1'
-const NAME = /^step-(\d{8,})\.safetensors$/
 const PREFIX: Readonly<Record<StateName, string>> = { weights: 'weight.', adamM: 'adam_m.', adamV: 'adam_v.' }
 
 /** Access to the values of the run's three vectors. */
 export type Values = (state: StateName, parameter: Parameter) => Float32Array
 
-const fileOf = (folder: string, step: number): string => join(folder, `step-${String(step).padStart(8, '0')}.safetensors`)
+const fileOf = (folder: string, step: number): string => join(folder, checkpointName(step))
 const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 
 function digestOf(state: string, parameters: readonly Parameter[], values: Values): string {
@@ -82,22 +84,24 @@ export function saveCheckpoint(folder: string, state: RunState, parameters: read
   }
   const path = fileOf(folder, state.step)
   writeSafetensors(path, tensors, { format: FORMAT, state: json, sha256: digestOf(json, parameters, values) })
-  const old = listCheckpoints(folder).slice(0, -keep)
+  const old = checkpointSteps(folder).slice(0, -keep)
   for (const step of old) if (step !== state.best?.step) rmSync(fileOf(folder, step))
   removeStaleTemporaries(folder)
   return path
 }
 
-/** Steps of the checkpoints in a folder, ascending; none if there is no folder. */
-export function listCheckpoints(folder: string): number[] {
-  let names: string[]
+/** The step that a checkpoint says it was saved after; undefined for files that are no checkpoints. */
+function stepIn(path: string): number | undefined {
+  using source = openRegular(path, 'the checkpoint')
+  if (kindOfFile(source).kind !== 'safetensors') return undefined
   try {
-    names = readdirSync(folder)
+    const { format, state = '' } = new SafetensorsFile(source).metadata
+    const step = format === FORMAT ? (JSON.parse(state) as { step?: unknown } | null)?.step : undefined
+    return typeof step === 'number' ? step : undefined
   } catch (e) {
-    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw fileError(e, folder, 'read')
+    if (VeritError.is(e) || e instanceof SyntaxError) return undefined
+    throw e
   }
-  return names.flatMap(name => NAME.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b)
 }
 
 /** An open checkpoint whose state was checked; the values are checked as they are loaded. */
@@ -107,9 +111,9 @@ export class Checkpoint implements Disposable {
   #file: SafetensorsFile
   #json: string
 
-  /** @param step which one; it must exist */
-  constructor(folder: string, step: number) {
-    this.path = fileOf(folder, step)
+  /** The checkpoint of a step, which must exist. @throws VeritError VERIT_CHECKPOINT, VERIT_SAFETENSORS */
+  constructor(folder: string, step: number, path = fileOf(folder, step)) {
+    this.path = path
     this.#file = openSafetensors(this.path)
     try {
       const { format, state } = this.#file.metadata
@@ -120,6 +124,12 @@ export class Checkpoint implements Disposable {
       this.#file.close()
       throw e
     }
+  }
+
+  /** The checkpoint in a file, whatever its name; undefined where the file is none. */
+  static at(path: string): Checkpoint | undefined {
+    const step = stepIn(path)
+    return step === undefined ? undefined : new Checkpoint(dirname(path), step, path)
   }
 
   /** Fills the vectors of a run with the same configuration, and checks the digest over all of them. */

@@ -8,14 +8,13 @@ import { removeStaleTemporaries, writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { isAlive } from '../lib/process-alive.ts'
-import { listCheckpoints } from './checkpoint.ts'
+import { RUN_CHECKPOINTS, RUN_MODEL, RUN_SETTINGS, checkpointSteps } from '../lib/run-files.ts'
 import { lossPlot } from './loss-plot.ts'
 import type { LossRow } from './loss-plot.ts'
+import type { DataPlace } from './run-data.ts'
 
 /** What continues a run and does not change its result. */
-export interface RunSettings {
-  /** Absolute path of the dataset. */
-  readonly data: string
+export interface RunSettings extends DataPlace {
   /** Name that the model file carries. */
   readonly name: string
   /** Steps between checkpoints. */
@@ -36,8 +35,8 @@ export class RunFolder implements Disposable {
   /** Makes the folder and takes it for this process. */
   constructor(path: string) {
     this.path = path
-    this.checkpoints = join(path, 'checkpoints')
-    this.model = join(path, 'model.gguf')
+    this.checkpoints = join(path, RUN_CHECKPOINTS)
+    this.model = join(path, RUN_MODEL)
     this.record = join(path, 'record.json')
     this.#log = join(path, 'log.jsonl')
     this.#lock = resolve(path, 'lock')
@@ -52,11 +51,11 @@ export class RunFolder implements Disposable {
 
   /** Steps of the checkpoints, ascending. */
   get steps(): number[] {
-    return listCheckpoints(this.checkpoints)
+    return checkpointSteps(this.checkpoints)
   }
 
   saveSettings(settings: RunSettings): void {
-    writeFileAtomic(join(this.path, 'run.json'), `${JSON.stringify(settings, null, 2)}\n`)
+    writeFileAtomic(join(this.path, RUN_SETTINGS), `${JSON.stringify(settings, null, 2)}\n`)
   }
 
   /** Begins the log again after `step`: what a run that stopped later had written beyond it is dropped. */
@@ -126,7 +125,7 @@ function stepOf(line: string): number {
 
 /** Reads how a run was started. */
 export function readSettings(path: string): RunSettings {
-  const file = join(path, 'run.json')
+  const file = join(path, RUN_SETTINGS)
   let value: Partial<Record<keyof RunSettings, unknown>>
   try {
     value = (JSON.parse(readFileSync(file, 'utf8')) ?? {}) as typeof value
@@ -134,10 +133,11 @@ export function readSettings(path: string): RunSettings {
     if (e instanceof SyntaxError) throw new VeritError('VERIT_RESUME', { run: path, problem: 'run.json is not JSON' }, e)
     throw fileError(e, file, 'read', 'the settings of the run to resume')
   }
-  const { data, name, saveEvery, keep } = value
+  const { data, nearby, name, saveEvery, keep } = value
   const count = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1
-  if (typeof data !== 'string' || typeof name !== 'string' || !count(saveEvery) || !count(keep)) {
+  const texts = typeof data === 'string' && typeof name === 'string' && ['string', 'undefined'].includes(typeof nearby)
+  if (!texts || !count(saveEvery) || !count(keep)) {
     throw new VeritError('VERIT_RESUME', { run: path, problem: 'run.json is incomplete' })
   }
-  return { data, name, saveEvery, keep }
+  return { data, ...(typeof nearby === 'string' && { nearby }), name, saveEvery, keep }
 }

@@ -1,0 +1,22 @@
+/** The options of every command that reads text files, and how it prints what it notices in them. */
+import type { Command } from 'commander'
+
+export interface TextFlags {
+  asText?: true
+  separator: string
+}
+
+/** Adds --as-text. */
+export const asTextOption = (c: Command): Command =>
+  c.option('--as-text', 'read JSON, CSV, HTML and the like as plain text instead of refusing them')
+
+/** Adds --separator. */
+export const separatorOption = (c: Command): Command => c.option(
+  '--separator <text>', 'text that ends a document; auto: <|endoftext|> or <|end_of_text|> on a line of its own; none',
+  'auto',
+)
+
+/** Prints a notice as a line on standard error. */
+export function printNotice(notice: string): void {
+  process.stderr.write(`${notice}.\n`)
+}

@@ -1,0 +1,96 @@
+/** `verit tokenizer encode` and `decode`: text to token ids and back. */
+import { isUtf8 } from 'node:buffer'
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { Cleaner } from '../data/clean.ts'
+import { checkKind, readText } from '../data/read-text.ts'
+import { VeritError } from '../lib/errors.ts'
+import { fileError } from '../lib/file-error.ts'
+import { utf8FirstInvalid } from '../lib/utf8.ts'
+import { openTokenizer } from './open-tokenizer.ts'
+
+const TOKENIZER = 'tokenizer.json or a folder that has one, a run, a GGUF model, or a SentencePiece .model'
+
+interface EncodeFlags {
+  tokenizer: string
+  text?: string
+  clean: boolean
+  allowSpecial?: true
+  json?: true
+}
+
+export function encodeCommand(): Command {
+  return new Command('encode')
+    .description('Prints the token ids of a text: one line of numbers. A file or standard input is read as verit '
+      + 'prepare reads it: without byte order mark and control characters, CR LF as LF. --text is taken as it is.')
+    .argument('[file]', 'text to encode; - or none: standard input')
+    .requiredOption('-t, --tokenizer <file>', TOKENIZER)
+    .option('--text <text>', 'encode this text instead of a file')
+    .option('--no-clean', 'encode every character of the file as it is')
+    .option('--allow-special', 'read special tokens in the text as such; otherwise they are plain text')
+    .option('--json', 'print an object with ids, tokens and counts')
+    .addHelpText('after', `
+Examples:
+  verit tokenizer encode --tokenizer tokenizer.json --text "Hello there"
+  verit tokenizer encode --tokenizer data/book book.txt --json
+  verit tokenizer encode --tokenizer llama.model --text "Hello there" --json`)
+    .action(encode)
+}
+
+function encode(file: string | undefined, flags: EncodeFlags): void {
+  const tokenizer = openTokenizer(flags.tokenizer)
+  const text = flags.text ?? textOf(file, flags)
+  const ids = [...tokenizer.encode(text, { allowSpecial: flags.allowSpecial ?? false })]
+  if (flags.json !== true) return void process.stdout.write(`${ids.join(' ')}\n`)
+  const tokens = ids.map(id => tokenizer.token(id))
+  process.stdout.write(`${JSON.stringify({ ids, tokens, count: ids.length, bytes: Buffer.byteLength(text) })}\n`)
+}
+
+function textOf(file: string | undefined, { clean }: EncodeFlags): string {
+  if (file === undefined || file === '-') return clean ? cleaned(readInput()) : readInput()
+  // JSON or HTML can be what a prompt holds; only what is no text at all is refused.
+  checkKind(file, { asText: true })
+  return [...readText(file, { clean })].join('')
+}
+
+function cleaned(text: string): string {
+  const cleaner = new Cleaner()
+  return cleaner.push(text) + cleaner.end()
+}
+
+export function decodeCommand(): Command {
+  return new Command('decode')
+    .description('Prints the text of token ids.')
+    .argument('[ids...]', 'token ids; none: numbers from standard input')
+    .requiredOption('-t, --tokenizer <file>', TOKENIZER)
+    .option('--skip-special', 'leave out special tokens')
+    .option('--json', 'print an object with the text')
+    .addHelpText('after', `
+Examples:
+  verit tokenizer decode --tokenizer tokenizer.json 314 15 92
+  verit tokenizer encode --tokenizer t.json book.txt | verit tokenizer decode --tokenizer t.json`)
+    .action((words: string[], flags: { tokenizer: string; skipSpecial?: true; json?: true }) => {
+      const tokenizer = openTokenizer(flags.tokenizer)
+      const given = words.length > 0 ? words : readInput().split(/[\s,[\]]+/).filter(w => w !== '')
+      const ids = given.map(word => {
+        if (/^\d{1,9}$/.test(word)) return Number(word)
+        const problem = `${JSON.stringify(word.slice(0, 40))} is not a token id`
+        throw new VeritError('VERIT_USAGE', { problem, hint: 'Give whole numbers' })
+      })
+      const text = tokenizer.decode(ids, { skipSpecial: flags.skipSpecial ?? false })
+      const plain = process.stdout.isTTY ? `${text}\n` : text
+      process.stdout.write(flags.json ? `${JSON.stringify({ text, count: ids.length })}\n` : plain)
+    })
+}
+
+/** @throws VeritError VERIT_DATA_UTF8 */
+function readInput(): string {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(0)
+  } catch (e) {
+    throw fileError(e, 'standard input', 'read', 'the text')
+  }
+  if (isUtf8(bytes)) return bytes.toString('utf8')
+  throw new VeritError('VERIT_DATA_UTF8', { path: 'standard input', offset: utf8FirstInvalid(bytes) })
+}
