@@ -14,7 +14,7 @@ import { Checkpoint, saveCheckpoint } from '../src/train/checkpoint.ts'
 import type { RunState } from '../src/train/checkpoint.ts'
 import { parseTrainOptions } from '../src/train/options.ts'
 import { trainDefaults } from '../src/train/presets.ts'
-import { readSettings } from '../src/train/run-folder.ts'
+import { readSettings } from '../src/train/run-settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-checkpoint-'))
 after(() => rmSync(folder, { recursive: true }))

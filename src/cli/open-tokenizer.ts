@@ -15,7 +15,7 @@ import { formatOf } from './file-format.ts'
 
 /**
  * @param given a file, or a folder that holds one: a dataset, a training run
- * @throws VeritError VERIT_TOKENIZER_FILE, VERIT_SENTENCEPIECE, VERIT_GGUF, VERIT_MODEL_FILE; VERIT_USAGE for other folders
+ * @throws VeritError VERIT_TOKENIZER_FILE, VERIT_SENTENCEPIECE, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_USAGE
  */
 export function openTokenizer(given: string): TextTokenizer {
   const path = fileOf(given)

@@ -58,7 +58,7 @@ export function command(): Command {
     .option('--check', 'check the settings, the files they name, and whether the model may be served, and stop')
     .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
     .option('--state <folder>', 'folder of keys, the server\'s secret and the audit log', defaultStateFolder())
-    .option('--model-name <name>', 'name by which clients ask for the model (default: that of its file or its run)', modelId)
+    .option('--model-name <name>', 'name by which clients ask for the model (default: its file\'s or run\'s)', modelId)
   return addSettingFlags(serve)
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
     .option('--log-json', 'log JSON lines on a terminal too')

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 
 export interface TextFlags {
   asText?: true
-  separator: string
+  separator?: string
 }
 
 /** Adds --as-text. */
@@ -12,8 +12,8 @@ export const asTextOption = (c: Command): Command =>
 
 /** Adds --separator. */
 export const separatorOption = (c: Command): Command => c.option(
-  '--separator <text>', 'text that ends a document; auto: <|endoftext|> or <|end_of_text|> on a line of its own; none',
-  'auto',
+  '--separator <text>',
+  'text that ends a document, or none (default: auto, <|endoftext|> or <|end_of_text|> on a line of its own)',
 )
 
 /** Prints a notice as a line on standard error. */

@@ -52,10 +52,10 @@ test('Ctrl-C saves, says how to resume, and exits with 130; what resumes is the 
   }
   child.kill('SIGINT')
   assert.equal(await ended, 130, stderr)
-  const step = Number(/step (\d+) of 100000 is saved\. Go on with: verit train --resume stopped\./.exec(stderr)?.[1])
+  const step = Number(/step (\d+) of 100,000 is saved\. Go on with: verit train --resume stopped\./.exec(stderr)?.[1])
   assert.ok(step > 0, stderr)
   const resumed = verit('train', '--resume', 'stopped', '--stop-at', String(step + 2), '--threads', '1')
-  assert.match(resumed.stderr, new RegExp(`Stopped after step ${step + 2} of 100000`))
+  assert.match(resumed.stderr, new RegExp(`Stopped after step ${step + 2} of 100,000`))
   assert.match(verit('train', '--resume', 'stopped', '--lr', '1').stderr, /--lr cannot be given with --resume/)
 })
 

@@ -2,6 +2,7 @@
  * Looks at every input before the first pass, so that one odd file neither stops a folder nor slips in: what a person
  * named must be text; what was found in a folder and is no text is passed over.
  */
+import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes, Progress } from '../lib/progress.ts'
@@ -34,7 +35,8 @@ export const interrupted = (): VeritError<'VERIT_INTERRUPTED'> => new VeritError
 export async function admitInputs(listing: Listing, options: AdmitOptions): Promise<Admission> {
   const admission: Admission = { files: [], passedOver: [...listing.passedOver], notices: [] }
   const { signal, stream } = options
-  const progress = new Progress({ label: 'check', format: formatBytes, ...(stream && { stream }) })
+  const total = listing.files.reduce((sum, { path }) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0)
+  const progress = new Progress({ label: 'check', total, format: formatBytes, ...(stream && { stream }) })
   let done = 0
   const promises = new Map<string, number>()
   try {

@@ -12,7 +12,7 @@ import type { Separator } from './separator.ts'
 
 export interface LearnOptions extends TextRules {
   /** As in `PrepareOptions`. Default 'auto'. */
-  readonly separator?: Separator
+  readonly separator?: Separator | undefined
   /** Files that count inside folders. Default .txt, .md, .text. */
   readonly extensions?: readonly string[]
   /** Ends the work. */

@@ -44,7 +44,7 @@ export interface PrepareOptions {
    * What separates documents in a file, beside `format`: 'auto' (default): lines that hold an end-of-text name such as
    * `<|endoftext|>` and nothing else; 'none'; or a text, wherever it stands.
    */
-  separator?: Separator
+  separator?: Separator | undefined
   /** Files that count inside folders. Default .txt, .md, .text. */
   extensions?: readonly string[]
   /** Read JSON, CSV, HTML and the like as plain text. Default false: refuse them. */

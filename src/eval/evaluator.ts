@@ -4,7 +4,7 @@
  * the losses of the tokens, f32, are added in order in f64. The result is independent of how many windows run at once, of the machine and of
  * whether the weights are those of training or of a model file made from them.
  */
-import { PlanMemory } from '../exec/plan-memory.ts'
+import { PlanMemory, ownBytes } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
 import { VeritError } from '../lib/errors.ts'
 import { LN2, expCore } from '../lib/functions.ts'
@@ -48,6 +48,8 @@ export class Evaluator implements Disposable {
   #plan: LoadedPlan
   #memory: PlanMemory
   #window: Int32Array
+  /** Bytes that an evaluation uses beside the weights. */
+  readonly bytes: number
 
   /**
    * @param weights read at each evaluation: the bytes of the weights of training, or what `loadModel` gives
@@ -61,6 +63,7 @@ export class Evaluator implements Disposable {
     const { plan, constants } = evaluationGraph(config, shape, weights instanceof Uint8Array ? 'latent' : weights.form)
     this.#plan = executor.load(plan)
     this.#window = new Int32Array(context + 1)
+    this.bytes = ownBytes(plan, ['weights'])
     this.#memory = new PlanMemory(executor, plan, { weights: weights instanceof Uint8Array ? weights : weights.bytes }, { ...constants, ...batchInputs(shape) })
   }
 

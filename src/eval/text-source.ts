@@ -9,7 +9,7 @@ import type { TokenSource } from './token-source.ts'
 
 export interface EncodeFileOptions extends TextRules {
   /** As in `PrepareOptions`. Default 'auto'. */
-  readonly separator?: Separator
+  readonly separator?: Separator | undefined
 }
 
 /** Text between documents where the tokenizer has no end-of-text token. */

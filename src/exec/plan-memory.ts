@@ -9,6 +9,11 @@ import type { Executor, Plan } from './plan.ts'
 /** Bytes of a page of the system: none belongs to two buffers. */
 const PAGE = 4096
 
+/** Bytes that a plan needs beside the buffers that its caller has: the arena and its own buffers. */
+export function ownBytes(plan: Plan, shared: readonly string[]): number {
+  return plan.buffers.reduce((sum, name, b) => (shared.includes(name) ? sum : sum + plan.bufferBytes[b]!), 0)
+}
+
 export class PlanMemory {
   /** To hand to `run`. A caller may replace an entry between runs. */
   readonly buffers: Record<string, Uint8Array>

@@ -64,7 +64,7 @@ function modelAt(path: string, unfinished: Unfinished): ResolvedModel {
 function noModelIn(folder: string, newest: number | undefined): VeritError {
   const refuse = (problem: string, hint: string): VeritError =>
     new VeritError('VERIT_USAGE', { problem: `${folder} ${problem}`, hint })
-  const resume = veritCommand('train', '--resume', folder)
+  const resume = veritCommand('train --resume', folder)
   if (newest !== undefined) {
     const step = newest.toLocaleString('en-US')
     const hint = `Finish it with ${resume}, or try it with ${veritCommand('generate', folder, 'Once')}`

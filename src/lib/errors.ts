@@ -222,9 +222,10 @@ export const errorTable = {
     what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range, docs/server.md every field of a request over HTTP', status: 400, exit: 2,
   }),
   VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number }>({
-    what: f => `The prompt has ${plural(f.tokens, 'token')}; the context is ${f.context} and must leave room for at least `
-      + 'one output token',
-    next: () => 'Shorten the prompt, or use a model with a longer context; nothing is cut off silently', status: 400, exit: 2,
+    what: f => `The prompt has ${plural(f.tokens, 'token')}; the context is ${f.context} and must leave room for at `
+      + 'least one output token',
+    next: () => 'Shorten the prompt, or use a model with a longer context; nothing is cut off silently',
+    status: 400, exit: 2,
   }),
   VERIT_PROMPT_LIMIT: row<{ tokens: number; limit: number }>({
     what: f => `The prompt has ${plural(f.tokens, 'token')}, and at most ${f.limit} are allowed here`,

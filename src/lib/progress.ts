@@ -24,6 +24,8 @@ export interface ProgressOptions {
   label: string
   /** Units of work in all; omit when unknown. */
   total?: number
+  /** Units that were done before, by an earlier process: they count, and say nothing about the speed. Default 0. */
+  from?: number
   /** Writes the amount, for example formatBytes. Default: thousands separated by commas. */
   format?: (n: number) => string
   /** Where to write. Default process.stderr. */
@@ -66,8 +68,9 @@ export class Progress {
     const total = this.#o.total
     let line = this.#o.label
     if (total !== undefined && total > 0) {
+      const { from = 0 } = this.#o
       const share = Math.min(1, done / total)
-      const left = done > 0 ? (this.seconds * (1 - share)) / share : Infinity
+      const left = done > from ? (this.seconds * Math.max(0, total - done)) / (done - from) : Infinity
       const rest = `${format(done)}/${format(total)} ${Math.floor(share * 100)} %${note ? `  ${note}` : ''}  ${formatDuration(left)} left`
       // the bar gives way to the words on a narrow terminal
       const width = tty ? Math.max(0, Math.min(20, this.#columns - 3 - line.length - rest.length)) : 20

@@ -22,5 +22,9 @@ const octal = (character: string): string =>
 /** A path as a word that no program takes for an option. */
 export const shellPath = (path: string): string => shellWord(path.startsWith('-') ? `./${path}` : path)
 
-/** A Verit command that can be pasted, for instance `verit train --resume 'my run'`. */
-export const veritCommand = (...words: readonly string[]): string => [commandName, ...words.map(shellWord)].join(' ')
+/**
+ * A Verit command that can be pasted, for instance `verit train --resume 'my run'`.
+ * @param command its first words, as they are @param paths the last ones, which are quoted
+ */
+export const veritCommand = (command: string, ...paths: readonly string[]): string =>
+  [commandName, command, ...paths.map(shellPath)].join(' ')

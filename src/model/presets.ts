@@ -18,6 +18,8 @@ export const modelPresets = {
   nano: gpt(4, 4, 128, 64, false, 0),
   /** nanoGPT's GPU Shakespeare model without dropout: 10.7M parameters with 65 characters. */
   mini: gpt(6, 6, 384, 256, false, 0),
+  /** 5,836,032 parameters with 4,096 tokens. */
+  'gpt-mini': gpt(6, 4, 256, 256, false, 0),
   /** 35,823,616 parameters with 32,000 tokens. */
   small: gpt(6, 8, 512, 1024, true, 0.1),
   /** 111,204,864 parameters with 32,000 tokens. */

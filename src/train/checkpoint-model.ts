@@ -9,7 +9,7 @@ import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { Checkpoint, RunState, Values } from './checkpoint.ts'
 import { findData } from './run-data.ts'
-import { readSettings } from './run-folder.ts'
+import { readSettings } from './run-settings.ts'
 
 /**
  * Writes the weights of a checkpoint as GGUF, as the end of the run does with those of the best step.

@@ -33,15 +33,19 @@ export interface EvaluatedStep {
   readonly tokens: number
 }
 
-/** What a run needs to go on, beside its weights and moments. */
-export interface RunState {
-  /** Optimizer steps done. With the options it is the sampler's whole position. */
-  readonly step: number
+/** What fixes a run from its first step on. */
+export interface RunStart {
   readonly config: ModelConfig
   readonly options: TrainOptions
   /** `sha256:...` of the dataset's manifest and of its tokenizer. */
   readonly dataset: string
   readonly tokenizer: string
+}
+
+/** What a run needs to go on, beside its weights and moments. */
+export interface RunState extends RunStart {
+  /** Optimizer steps done. With the options it is the sampler's whole position. */
+  readonly step: number
   /** The evaluation with the lowest loss so far, whose checkpoint is kept. */
   readonly best: EvaluatedStep | null
   /** Every evaluation so far. */

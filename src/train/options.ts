@@ -3,6 +3,7 @@
  * bit of the result (threads, folders, how often the bar moves) is not here.
  */
 import { VeritError } from '../lib/errors.ts'
+import { nearest } from '../lib/nearest.ts'
 import type { ScheduleOptions } from './schedule.ts'
 
 export interface TrainOptions extends ScheduleOptions {
@@ -41,28 +42,37 @@ const RANGES: Readonly<Record<Exclude<keyof TrainOptions, 'schedule'>, { low: nu
   evalTokens: { low: 0, high: 2 ** 40, whole: true },
 }
 
+/** Every option. */
+export const optionNames: readonly string[] = ['schedule', ...Object.keys(RANGES)]
+
 /** The name of an option as it is typed: 'microBatches' -> '--micro-batches'. */
 export const optionFlag = (key: string): string => `--${key.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)}`
 
 /**
  * Checks options from outside.
+ * @param label what errors call an option. Default: as it is typed.
  * @throws VeritError VERIT_TRAIN_OPTION naming the first that is missing, unknown or out of its range
  */
-export function parseTrainOptions(source: Readonly<Record<string, unknown>>): TrainOptions {
+export function parseTrainOptions(source: Readonly<Record<string, unknown>>, label = optionFlag): TrainOptions {
   const fail = (key: string, problem: string): never => {
-    throw new VeritError('VERIT_TRAIN_OPTION', { option: optionFlag(key), problem })
+    throw new VeritError('VERIT_TRAIN_OPTION', { option: label(key), problem })
   }
-  const known = ['schedule', ...Object.keys(RANGES)]
-  for (const key of Object.keys(source)) if (!known.includes(key)) fail(key, 'does not exist')
+  for (const key of Object.keys(source)) if (!optionNames.includes(key)) fail(key, `does not exist${suggestion(key)}`)
   const schedule = source['schedule']
   if (schedule !== 'cosine' && schedule !== 'two-stage') return fail('schedule', "must be 'cosine' or 'two-stage'")
   const numbers: Record<string, number> = {}
   for (const [key, { low, high, whole, above }] of Object.entries(RANGES)) {
     const value = source[key]
     if (typeof value !== 'number' || !(value >= low && value <= high) || (above && value === low) || (whole && !Number.isInteger(value))) {
-      return fail(key, `must be a ${whole ? 'whole ' : ''}number ${above ? 'above' : 'from'} ${low} to ${high}`)
+      const range = `${low} to ${high.toLocaleString('en-US', { maximumSignificantDigits: 17 })}`
+      return fail(key, `must be a ${whole ? 'whole ' : ''}number ${above ? 'above' : 'from'} ${range}`)
     }
     numbers[key] = value
   }
   return { schedule, ...(numbers as Omit<TrainOptions, 'schedule'>) }
+}
+
+function suggestion(key: string): string {
+  const name = nearest(key, optionNames)
+  return name === undefined ? '' : `; perhaps ${name} is meant`
 }

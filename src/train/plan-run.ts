@@ -1,64 +1,124 @@
 /**
- * From what a user says to a complete run: defaults, then a preset or the one dial, then a configuration file, then single options, each layer over
- * the one before it.
+ * From what a user says to a complete run: defaults, then a preset or the dial `depth`, then a configuration file, then
+ * single options, each layer over the one before it. Errors name the option or the field of the file that is wrong.
  */
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { printable } from '../lib/printable.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { modelOfDepth, modelOfPreset } from '../model/presets.ts'
-import { parseTrainOptions } from './options.ts'
+import { modelOfDepth, modelOfPreset, modelPresets } from '../model/presets.ts'
+import { optionFlag, optionNames, parseTrainOptions } from './options.ts'
 import type { TrainOptions } from './options.ts'
 import { optionsOfDepth, trainDefaults, trainPresets } from './presets.ts'
 import type { TrainPreset, TrainPresetName } from './presets.ts'
+import type { Fields, RunFile } from './run-file.ts'
 
-type Fields = Readonly<Record<string, unknown>>
+type Kind = ModelConfig['kind']
 
 export interface RunWishes {
-  /** A name of `trainPresets`. */
+  /** A name of `trainPresets`. Default: 'gpt' or 'bitnet', by the kind. */
   preset?: string | undefined
   /** The one dial, instead of a preset. */
   depth?: number | undefined
-  /** Kind of model for `depth`. Default 'bitnet'. */
-  kind?: ModelConfig['kind'] | undefined
+  /** Kind of model. Default: that of the file, else of the preset, else 'bitnet'. */
+  kind?: Kind | undefined
   /** From a configuration file. */
-  file?: { model: Fields; train: Fields } | undefined
+  file?: RunFile | undefined
   /** Single fields of the model and of the training. */
   model: Fields
   train: Fields
 }
 
-/** The preset of a run that asks for nothing. */
-export const DEFAULT_PRESET: TrainPresetName = 'bitnet'
+const DEFAULT_KIND: Kind = 'bitnet'
 
-export function presetOf(name: string): TrainPreset {
+/** The preset of a run that names none, by the kind of its model. */
+const DEFAULT_PRESETS: Readonly<Record<Kind, TrainPresetName>> = { gpt: 'gpt', bitnet: 'bitnet' }
+
+export const DEFAULT_PRESET = DEFAULT_PRESETS[DEFAULT_KIND]
+
+/**
+ * The preset that a run starts from; undefined with `depth`.
+ * @throws VeritError VERIT_USAGE for an unknown preset, one of another kind, or one beside `depth`; VERIT_MODEL_CONFIG
+ */
+export function presetFor(wishes: RunWishes): TrainPreset | undefined {
+  const kind = kindOf(wishes)
+  if (wishes.depth !== undefined) {
+    if (wishes.preset === undefined) return undefined
+    throw new VeritError('VERIT_USAGE', { problem: 'Both --preset and --depth were given', hint: 'Give one of them' })
+  }
+  const preset = namedPreset(wishes.preset ?? DEFAULT_PRESETS[kind ?? DEFAULT_KIND])
+  const own = modelPresets[preset.model].kind
+  if (kind === undefined || kind === own) return preset
+  const others = presetNames.filter(name => modelPresets[trainPresets[name].model].kind === kind)
+  const label = labelOf(wishes, 'model', 'kind')
+  throw new VeritError('VERIT_USAGE', {
+    problem: `The preset ${wishes.preset} is a ${own} model, and ${label} asks for a ${kind} model`,
+    hint: `Leave one of them out, or choose a ${kind} preset: ${others.join(', ')}`,
+  })
+}
+
+const presetNames = Object.keys(trainPresets) as TrainPresetName[]
+
+function namedPreset(name: string): TrainPreset {
   if (Object.hasOwn(trainPresets, name)) return trainPresets[name as TrainPresetName]
-  const hint = `The presets are ${Object.keys(trainPresets).join(', ')}`
+  const hint = `The presets are ${presetNames.join(', ')}`
   throw new VeritError('VERIT_USAGE', { problem: `There is no preset ${JSON.stringify(name)}`, hint })
 }
 
-/** @param vocab of the tokenizer @param trainTokens of the data */
-export function planRun(wishes: RunWishes, vocab: number, trainTokens: number): { config: ModelConfig; options: TrainOptions } {
-  const { depth, kind = 'bitnet', file } = wishes
-  if (depth !== undefined && wishes.preset !== undefined) {
-    throw new VeritError('VERIT_USAGE', { problem: 'Both --preset and --depth were given', hint: 'Give one of them' })
-  }
-  const model = { ...file?.model, ...wishes.model }
-  let options: TrainOptions = trainDefaults
-  let config: ModelConfig
-  if (depth !== undefined) {
-    config = modelOfDepth(kind, depth, vocab, model)
-    options = over(options, optionsOfDepth(config, trainTokens))
-  } else {
-    const preset = presetOf(wishes.preset ?? DEFAULT_PRESET)
-    config = modelOfPreset(preset.model, vocab, model)
-    options = over(options, preset.options)
-  }
-  options = over(over(options, file?.train ?? {}), wishes.train)
-  return { config, options: parseTrainOptions({ ...options }) }
+function kindOf(wishes: RunWishes): Kind | undefined {
+  const kind = wishes.kind ?? wishes.file?.model['kind']
+  if (kind === undefined || kind === 'gpt' || kind === 'bitnet') return kind
+  const field = labelOf(wishes, 'model', 'kind')
+  throw new VeritError('VERIT_MODEL_CONFIG', { field, problem: "must be 'gpt' or 'bitnet'" })
 }
 
-/** Lays fields over options. What is not given follows from what is: the floor is a tenth of the rate, the warm-up at most a twentieth of the steps. */
+/** What a user calls a field: `--lr`, or `train.lr in run.json`. */
+function labelOf(wishes: RunWishes, part: 'model' | 'train', key: string): string {
+  const flagged = key === 'kind' ? wishes.kind !== undefined : Object.hasOwn(wishes[part], key)
+  const { file } = wishes
+  if (flagged || file === undefined || !Object.hasOwn(file[part], key)) return optionFlag(key)
+  return `${part}.${printable(key, 60)} in ${file.path ?? 'the configuration file'}`
+}
+
+/**
+ * @param vocab of the tokenizer
+ * @param trainTokens of the data
+ * @throws VeritError VERIT_USAGE, VERIT_MODEL_CONFIG, VERIT_TRAIN_OPTION
+ */
+export function planRun(
+  wishes: RunWishes, vocab: number, trainTokens: number,
+): { config: ModelConfig; options: TrainOptions } {
+  const preset = presetFor(wishes)
+  const config = modelOf(wishes, preset, vocab)
+  const start = preset === undefined ? optionsOfDepth(config, trainTokens) : preset.options
+  const options = over(over(over(trainDefaults, start), wishes.file?.train ?? {}), wishes.train)
+  return { config, options: parseTrainOptions({ ...options }, key => labelOf(wishes, 'train', key)) }
+}
+
+function modelOf(wishes: RunWishes, preset: TrainPreset | undefined, vocab: number): ModelConfig {
+  const { kind: _, ...ofFile } = wishes.file?.model ?? {}
+  const model = { ...ofFile, ...wishes.model }
+  try {
+    if (preset !== undefined) return modelOfPreset(preset.model, vocab, model)
+    return modelOfDepth(kindOf(wishes) ?? DEFAULT_KIND, wishes.depth!, vocab, model)
+  } catch (e) {
+    if (!VeritError.is(e, 'VERIT_MODEL_CONFIG')) throw e
+    const { field, problem } = e.fields
+    const known = field === 'depth' || Object.hasOwn(model, field)
+    throw new VeritError('VERIT_MODEL_CONFIG', {
+      field: known ? labelOf(wishes, 'model', field) : field, problem: problem + elsewhere(field, problem),
+    }, e)
+  }
+}
+
+/** Where a field of the training stands among those of the model. */
+const elsewhere = (field: string, problem: string): string =>
+  problem.includes('is not a field') && optionNames.includes(field) ? '; it belongs under train' : ''
+
+/**
+ * Lays fields over options. What is not given follows from what is: the floor is a tenth of the rate, the warm-up at
+ * most a twentieth of the steps.
+ */
 function over(options: TrainOptions, fields: Fields): TrainOptions {
   const { lr, lrFloor, steps, warmup } = fields
   return {
@@ -69,31 +129,9 @@ function over(options: TrainOptions, fields: Fields): TrainOptions {
   }
 }
 
-/** Reads a configuration file: JSON with the objects `model` and `train`, data only. */
-export function readRunFile(path: string): { model: Fields; train: Fields } {
-  const file = openRegular(path, 'the configuration file')
-  const refuse = (problem: string): never => {
-    const hint = 'It holds {"model": {...}, "train": {...}}; docs/training.md lists the fields'
-    throw new VeritError('VERIT_USAGE', { problem: `${path} ${problem}`, hint })
-  }
-  try {
-    if (file.size > 1 << 20) refuse('is larger than 1 MiB')
-    const bytes = file.readAll()
-    const value = JSON.parse(bytes.toString('utf8')) as unknown
-    const isObject = (v: unknown): v is Fields => typeof v === 'object' && v !== null && !Array.isArray(v)
-    if (!isObject(value) || Object.keys(value).some(k => k !== 'model' && k !== 'train')) return refuse('is not an object of model and train')
-    const { model = {}, train = {} } = value
-    return isObject(model) && isObject(train) ? { model, train } : refuse('has a model or train that is no object')
-  } catch (e) {
-    if (e instanceof SyntaxError) return refuse('is not JSON')
-    throw e
-  } finally {
-    file.close()
-  }
-}
-
 /** A name for a model that was given none: its kind and size, such as "verit-bitnet-3.4m". */
 export function modelName(config: ModelConfig): string {
   const n = parameterCount(config)
-  return `verit-${config.kind}-${n >= 1e6 ? `${(n / 1e6).toFixed(n >= 1e8 ? 0 : 1)}m` : `${Math.round(n / 1e3)}k`}`
+  const size = n >= 1e6 ? `${(n / 1e6).toFixed(n >= 1e8 ? 0 : 1)}m` : `${Math.round(n / 1e3)}k`
+  return `verit-${config.kind}-${size}`
 }

@@ -34,6 +34,8 @@ export const trainPresets = {
     options: { steps: 50_000, warmup: 1000, batch: 1, microBatches: 32, lr: 6e-4, lrFloor: 6e-5 } },
   large: { about: 'GPT of 337M parameters', model: 'large',
     options: { steps: 100_000, warmup: 2000, batch: 1, microBatches: 64, lr: 3e-4, lrFloor: 3e-5 } },
+  gpt: { about: 'GPT of 5.8M parameters (4,096 tokens), context 256', model: 'gpt-mini',
+    options: { steps: 1500, batch: 8, lr: 1e-3, lrFloor: 1e-4 } },
   bitnet: { about: 'BitNet of 5.8M parameters (4,096 tokens), context 256', model: 'bitnet-mini',
     options: { steps: 1500, batch: 8, lr: 3e-3, lrFloor: 3e-4 } },
   'bitnet-small': { about: 'BitNet of 26M parameters', model: 'bitnet-small',

@@ -4,7 +4,7 @@ import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { hashFile } from '../data/shards.ts'
 import { VeritError } from '../lib/errors.ts'
 import { DATASET_MANIFEST } from '../lib/run-files.ts'
-import { shellPath, veritCommand } from '../lib/shell-word.ts'
+import { veritCommand } from '../lib/shell-word.ts'
 
 /** Folder of the dataset of a run that began with a text file, in the run's folder. */
 export const OWN_DATA = 'data'
@@ -37,7 +37,7 @@ export function findData(run: string, { data, nearby }: DataPlace, digest: strin
   if (right !== undefined) return right
   // What is there is opened, so that its own fault is reported.
   if (there[0] !== undefined) return there[0]
-  const command = `${veritCommand('train')} DATASET --resume ${shellPath(run)}`
+  const command = veritCommand('train DATASET --resume', run)
   const problem = `its dataset is neither in ${places[0]} nor in ${join(run, OWN_DATA)}`
   throw new VeritError('VERIT_RESUME_DATA', { run, problem, command })
 }

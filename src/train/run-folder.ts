@@ -1,9 +1,9 @@
 /**
- * The folder of a training run: `checkpoints/`, `log.jsonl`, `loss.svg`, `run.json` (how to go on), and at the end `record.json` and `model.gguf`.
- * One process at a time may train in it.
+ * The folder of a training run: `checkpoints/`, `log.jsonl`, `loss.svg`, `run.json` (how to go on), and at the end
+ * `record.json` and `model.gguf`. One process at a time may train in it.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, rmdirSync, writeSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { removeStaleTemporaries, writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
@@ -11,17 +11,8 @@ import { isAlive } from '../lib/process-alive.ts'
 import { RUN_CHECKPOINTS, RUN_MODEL, RUN_SETTINGS, checkpointSteps } from '../lib/run-files.ts'
 import { lossPlot } from './loss-plot.ts'
 import type { LossRow } from './loss-plot.ts'
-import type { DataPlace } from './run-data.ts'
-
-/** What continues a run and does not change its result. */
-export interface RunSettings extends DataPlace {
-  /** Name that the model file carries. */
-  readonly name: string
-  /** Steps between checkpoints. */
-  readonly saveEvery: number
-  /** Newest checkpoints to keep, beside the best. */
-  readonly keep: number
-}
+import { OWN_DATA } from './run-data.ts'
+import type { RunSettings } from './run-settings.ts'
 
 export class RunFolder implements Disposable {
   readonly path: string
@@ -31,8 +22,12 @@ export class RunFolder implements Disposable {
   #log: string
   #lock: string
   #fd: number | undefined
+  /** The uppermost folder that was made for the run; undefined where its folder was there. */
+  #made: string | undefined
+  /** Whether the run had a dataset of its own before. */
+  #hadData: boolean
 
-  /** Makes the folder and takes it for this process. */
+  /** Makes the folder and takes it for this process. Where no run begins in it, it is removed when this is disposed. */
   constructor(path: string) {
     this.path = path
     this.checkpoints = join(path, RUN_CHECKPOINTS)
@@ -40,13 +35,25 @@ export class RunFolder implements Disposable {
     this.record = join(path, 'record.json')
     this.#log = join(path, 'log.jsonl')
     this.#lock = resolve(path, 'lock')
+    this.#made = firstMissing(resolve(path))
+    this.#hadData = existsSync(join(path, OWN_DATA))
     try {
       mkdirSync(path, { recursive: true })
       removeStaleTemporaries(path)
     } catch (e) {
       throw fileError(e, path, 'write')
     }
-    this.#take()
+    try {
+      this.#take()
+    } catch (e) {
+      this.#undo()
+      throw e
+    }
+  }
+
+  /** Whether a run was begun here. */
+  get hasBegun(): boolean {
+    return existsSync(join(this.path, RUN_SETTINGS)) || this.steps.length > 0
   }
 
   /** Steps of the checkpoints, ascending. */
@@ -86,6 +93,19 @@ export class RunFolder implements Disposable {
     this.#fd = undefined
     held.delete(this.#lock)
     rmSync(this.#lock, { force: true })
+    this.#undo()
+  }
+
+  /** Removes what was made for a run that did not begin: its dataset, then the folders that are empty. */
+  #undo(): void {
+    if (this.hasBegun) return
+    if (!this.#hadData) rmSync(join(this.path, OWN_DATA), { recursive: true, force: true })
+    const last = this.#made?.length ?? Infinity
+    try {
+      for (let folder = resolve(this.path); folder.length >= last; folder = dirname(folder)) rmdirSync(folder)
+    } catch {
+      // Something else was put there meanwhile: it stays.
+    }
   }
 
   /** The lock holds the process's number; that of a process that is gone is taken over. */
@@ -114,6 +134,13 @@ const held = new Set<string>()
 
 const alive = (pid: number, lock: string): boolean => (pid === process.pid ? held.has(lock) : isAlive(pid))
 
+/** The uppermost folder of a path that does not exist; undefined where all do. */
+function firstMissing(path: string): string | undefined {
+  let missing: string | undefined
+  for (let folder = path; !existsSync(folder); folder = dirname(folder)) missing = folder
+  return missing
+}
+
 /** The step of a log line; a line cut short by a crash belongs to no step. */
 function stepOf(line: string): number {
   try {
@@ -121,23 +148,4 @@ function stepOf(line: string): number {
   } catch {
     return Infinity
   }
-}
-
-/** Reads how a run was started. */
-export function readSettings(path: string): RunSettings {
-  const file = join(path, RUN_SETTINGS)
-  let value: Partial<Record<keyof RunSettings, unknown>>
-  try {
-    value = (JSON.parse(readFileSync(file, 'utf8')) ?? {}) as typeof value
-  } catch (e) {
-    if (e instanceof SyntaxError) throw new VeritError('VERIT_RESUME', { run: path, problem: 'run.json is not JSON' }, e)
-    throw fileError(e, file, 'read', 'the settings of the run to resume')
-  }
-  const { data, nearby, name, saveEvery, keep } = value
-  const count = (n: unknown): n is number => Number.isInteger(n) && (n as number) >= 1
-  const texts = typeof data === 'string' && typeof name === 'string' && ['string', 'undefined'].includes(typeof nearby)
-  if (!texts || !count(saveEvery) || !count(keep)) {
-    throw new VeritError('VERIT_RESUME', { run: path, problem: 'run.json is incomplete' })
-  }
-  return { data, ...(typeof nearby === 'string' && { nearby }), name, saveEvery, keep }
 }

@@ -7,7 +7,8 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { RunState } from './checkpoint.ts'
 import type { TrainOptions } from './options.ts'
 import type { RecordFile } from './record.ts'
-import type { RunFolder, RunSettings } from './run-folder.ts'
+import type { RunFolder } from './run-folder.ts'
+import type { RunSettings } from './run-settings.ts'
 
 /** What a run learns from. */
 export interface TrainData {
@@ -34,6 +35,9 @@ export interface TrainSetup {
   /** Where progress goes. Default standard error. */
   readonly progress?: ProgressOptions['stream']
 }
+
+/** A run as it is planned, with or without a folder that was made for it. */
+export type PlannedRun = Omit<TrainSetup, 'run'> & { readonly run: { readonly path: string } }
 
 export interface TrainResult {
   readonly state: RunState

@@ -2,7 +2,7 @@
  * One optimizer step: the gradients of the micro-batches, their average by a binary tree (docs/arithmetic.md, end of section 4), the norm, the
  * AdamW update. Owns the weights and moments of a run.
  */
-import { PlanMemory } from '../exec/plan-memory.ts'
+import { PlanMemory, ownBytes } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
 import { addPlan, optimizerPlan } from '../graph/optimizer-plan.ts'
 import { invariant } from '../lib/errors.ts'
@@ -30,6 +30,9 @@ export interface StepResult {
 /** What of the options decides a step. */
 export type StepOptions = Omit<TrainOptions, 'evalEvery' | 'evalTokens'>
 
+/** Gradients that are kept at once: one for each level of the tree that averages those of the micro-batches. */
+export const gradientLevels = (microBatches: number): number => 32 - Math.clz32(microBatches)
+
 export class Stepper implements Disposable {
   readonly config: ModelConfig
   readonly parameters: readonly Parameter[]
@@ -41,6 +44,8 @@ export class Stepper implements Disposable {
   #update: LoadedPlan
   #run: PlanMemory
   #optimizer: PlanMemory
+  /** Bytes that a step uses: weights, moments, gradients, activations. */
+  readonly bytes: number
   /** One gradient for each level of the tree. */
   #gradients: ArrayBuffer[]
   #window: Int32Array
@@ -54,7 +59,7 @@ export class Stepper implements Disposable {
     const { plan, layout, constants } = trainingGraph(config, shape)
     this.#memory = { weights: executor.allocate(layout.bytes), adamM: executor.allocate(layout.bytes), adamV: executor.allocate(layout.bytes) }
     this.#offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
-    const levels = 32 - Math.clz32(options.microBatches)
+    const levels = gradientLevels(options.microBatches)
     this.#gradients = Array.from({ length: levels }, () => executor.allocate(layout.bytes))
     this.#micro = executor.load(plan)
     this.#add = levels > 1 ? executor.load(addPlan(layout.bytes)) : undefined
@@ -65,6 +70,9 @@ export class Stepper implements Disposable {
     const fixed = { ...constants, ...batchInputs(shape), lossScale: Float32Array.of(1 / options.microBatches) }
     this.#run = new PlanMemory(executor, plan, { weights, gradients }, fixed)
     this.#optimizer = new PlanMemory(executor, this.#update.plan, { weights, gradients, adamM, adamV })
+    const vectors = (stateNames.length + levels) * layout.bytes
+    const optimizer = ownBytes(this.#update.plan, [...stateNames, 'gradients'])
+    this.bytes = vectors + ownBytes(plan, ['weights', 'gradients']) + optimizer
   }
 
   /** Bytes of weights, for other plans with the same parameters (evaluation). */
@@ -83,8 +91,11 @@ export class Stepper implements Disposable {
     return new Float32Array(memory, offset, elementsOf(parameter))
   }
 
-  /** Does step `step` (from 0) of the run. When the loss or norm it gives is not finite, the weights are of no more use. */
-  async step(step: number, data: TokenSource): Promise<StepResult> {
+  /**
+   * Does step `step` (from 0) of the run. When the loss or norm it gives is not finite, the weights are of no more use.
+   * @param onMicroBatch called after each micro-batch with the number done
+   */
+  async step(step: number, data: TokenSource, onMicroBatch: (done: number) => void = () => {}): Promise<StepResult> {
     const o = this.#options
     const sampler = new Sampler(o.seed, data.length, this.config.context)
     /** Gradients waiting to be paired, with the number of micro-batches in each: the levels of the tree, largest first. */
@@ -103,6 +114,7 @@ export class Stepper implements Disposable {
       loss += await this.#microBatch(step, m, sampler, data, memory)
       stack.push({ memory, size: 1 })
       while (stack.length > 1 && stack.at(-1)!.size === stack.at(-2)!.size) await merge()
+      onMicroBatch(m + 1)
     }
     while (stack.length > 1) await merge()
     loss /= o.microBatches

@@ -105,7 +105,8 @@ test('a run is not begun twice, nor resumed with other data or options, nor trai
 
 test('a run whose loss is no longer a number stops and keeps its last good checkpoint', async () => {
   const wild = parseTrainOptions({ ...options, steps: 300, warmup: 0, lr: 10, lrFloor: 10, clip: 0, beta2: 0, eps: 1e-30, weightDecay: 10 })
-  await assert.rejects(runIn('wild', 'gpt', { options: wild }), code('VERIT_DIVERGED'))
+  const settings = { data: '/data', name: 'test', saveEvery: 1, keep: 2 }
+  await assert.rejects(runIn('wild', 'gpt', { options: wild, settings }), code('VERIT_DIVERGED'))
   assert.ok(readdirSync(join(root, 'wild', 'checkpoints')).length > 0)
 })
 

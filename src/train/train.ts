@@ -8,9 +8,13 @@ import { bytesOf } from '../eval/token-source.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress } from '../lib/progress.ts'
 import { initialWeights } from '../model/initialise.ts'
+import { checkData } from './check-data.ts'
 import { Checkpoint, saveCheckpoint } from './checkpoint.ts'
-import type { RunState } from './checkpoint.ts'
+import type { RunStart, RunState } from './checkpoint.ts'
 import { finishRun } from './finish.ts'
+import { forecastLines, timeLine, tokensPerStep } from './forecast.ts'
+import type { Forecast } from './forecast.ts'
+import { Pace } from './pace.ts'
 import type { TrainResult, TrainSetup } from './setup.ts'
 import { Stepper } from './stepper.ts'
 import type { StepResult } from './stepper.ts'
@@ -22,16 +26,7 @@ export async function train(setup: TrainSetup): Promise<TrainResult> {
   return await loop.run()
 }
 
-function checkData({ config, data }: TrainSetup): void {
-  if (data.tokenizer.vocabSize !== config.vocab) {
-    const problem = `is ${config.vocab}, but the data's tokenizer has ${data.tokenizer.vocabSize} tokens`
-    throw new VeritError('VERIT_MODEL_CONFIG', { field: 'vocab', problem })
-  }
-  if (data.train.length <= config.context) {
-    const problem = `is ${config.context}, which needs at least ${config.context + 1} tokens to train on, and the data has ${data.train.length}`
-    throw new VeritError('VERIT_MODEL_CONFIG', { field: 'context', problem })
-  }
-}
+const count = (n: number): string => n.toLocaleString('en-US')
 
 /** The mutable state of a run. */
 class Loop implements Disposable {
@@ -45,10 +40,12 @@ class Loop implements Disposable {
   #saved: number | undefined
   #seconds = 0
   #start: number
+  #forecast: Forecast
+  #pace: Pace
   #lastLoss: Evaluation | undefined
 
   constructor(setup: TrainSetup) {
-    const { executor, config, options, data, run } = setup
+    const { executor, config, options, data, run, stopAt = Infinity } = setup
     this.#setup = setup
     this.#stepper = new Stepper(executor, config, options)
     this.#evaluator = new Evaluator(executor, config, this.#stepper.weights)
@@ -57,37 +54,62 @@ class Loop implements Disposable {
     else this.#begin()
     this.#start = this.#state.step
     run.openLog(this.#start)
+    // The bar counts to where this process stops.
+    const total = Math.min(options.steps, stopAt)
     this.#progress = new Progress({
-      label: this.#start > 0 ? `train from step ${this.#start.toLocaleString('en-US')}` : 'train',
-      total: options.steps - this.#start, ...(setup.progress && { stream: setup.progress }),
+      label: total < options.steps ? `train to step ${count(total)}` : 'train', total, from: this.#start,
+      format: n => count(Math.floor(n)), ...(setup.progress && { stream: setup.progress }),
     })
+    this.#forecast = { setup, from: this.#start, bytes: this.#stepper.bytes + this.#evaluator.bytes }
+    this.#pace = new Pace(options.microBatches)
+    if (this.#start < total) for (const line of forecastLines(this.#forecast)) this.#progress.line(line)
   }
 
   #begin(): void {
     const { run, settings, config, options } = this.#setup
-    if (run.steps.length > 0) throw new VeritError('VERIT_RUN_EXISTS', { run: run.path })
-    run.saveSettings(settings)
+    if (run.hasBegun) throw new VeritError('VERIT_RUN_EXISTS', { run: run.path })
+    const { dataset, tokenizer } = this.#state
+    // All that a run needs which is killed before its first checkpoint: its weights follow from the seed.
+    run.saveSettings({ ...settings, start: { config, options, dataset, tokenizer } })
+    this.#initialise()
+  }
+
+  #initialise(): void {
+    const { config, options } = this.#setup
     const initial = initialWeights(config, options.seed)
     for (const p of this.#stepper.parameters) this.#stepper.values('weights', p).set(initial.get(p.name)!)
-    this.#save() // so that a run that is killed at any time can be resumed
   }
 
   #restore(): void {
-    const { run, config, options } = this.#setup
-    const refuse = (problem: string): never => {
-      throw new VeritError('VERIT_RESUME', { run: run.path, problem })
+    const { run, settings } = this.#setup
+    const newest = run.steps.at(-1)
+    if (newest === undefined) {
+      const problem = 'it has no checkpoint'
+      if (settings.start === undefined) throw new VeritError('VERIT_RESUME', { run: run.path, problem })
+      this.#checkStart(settings.start)
+      this.#initialise()
+      return
     }
-    const newest = run.steps.at(-1) ?? refuse('it has no checkpoint')
     using checkpoint = new Checkpoint(run.checkpoints, newest)
     const { state } = checkpoint
-    if (state.dataset !== this.#state.dataset) refuse(`its data was ${state.dataset}, this is ${this.#state.dataset}`)
-    if (state.tokenizer !== this.#state.tokenizer) refuse('its data had another tokenizer')
-    if (JSON.stringify(state.config) !== JSON.stringify(config)) refuse('its model has another configuration')
-    if (JSON.stringify(state.options) !== JSON.stringify(options)) refuse('it was started with other options')
+    this.#checkStart(state)
     checkpoint.load(this.#stepper.parameters, (name, p) => this.#stepper.values(name, p))
     this.#state = state
     this.#dirty = false
     this.#saved = newest
+  }
+
+  /** Whether the run was started with what it is to go on with. */
+  #checkStart(start: RunStart): void {
+    const { run, config, options } = this.#setup
+    const refuse = (problem: string): never => {
+      throw new VeritError('VERIT_RESUME', { run: run.path, problem })
+    }
+    const { dataset, tokenizer } = this.#state
+    if (start.dataset !== dataset) refuse(`its dataset was ${start.dataset}; this one is ${dataset}`)
+    if (start.tokenizer !== tokenizer) refuse('its dataset had another tokenizer')
+    if (JSON.stringify(start.config) !== JSON.stringify(config)) refuse('its model has another configuration')
+    if (JSON.stringify(start.options) !== JSON.stringify(options)) refuse('it was started with other options')
   }
 
   async run(): Promise<TrainResult> {
@@ -115,19 +137,34 @@ class Loop implements Disposable {
 
   async #step(): Promise<void> {
     const { step } = this.#state
-    const { batch, microBatches } = this.#setup.options
-    const tokens = batch * microBatches * this.#setup.config.context
-    const before = performance.now()
-    const result = await this.#stepper.step(step, this.#setup.data.train)
-    const seconds = (performance.now() - before) / 1000
+    const { config, options, data } = this.#setup
+    const tokens = tokensPerStep(config, options)
+    this.#pace.begin()
+    const result = await this.#stepper.step(step, data.train, done => this.#part(step, done))
+    const seconds = this.#pace.end()
     this.#seconds += seconds
     this.#checkFinite(step + 1, result)
     this.#state = { ...this.#state, step: step + 1 }
     this.#dirty = true
     this.#setup.run.log({ step: step + 1, loss: result.loss, norm: result.norm, lr: result.lr, tokensPerSecond: Math.round(tokens / seconds) })
-    const rate = Math.round((tokens * (step + 1 - this.#start)) / this.#seconds).toLocaleString('en-US')
+    this.#tellTime()
+    const rate = count(Math.round((tokens * (step + 1 - this.#start)) / this.#seconds))
     const held = this.#lastLoss ? `  held-out ${this.#lastLoss.loss.toFixed(4)}` : ''
-    this.#progress.update(step + 1 - this.#start, `loss ${result.loss.toFixed(4)}${held}  ${rate} tokens/s`)
+    this.#progress.update(step + 1, `loss ${result.loss.toFixed(4)}${held}  ${rate} tokens/s`)
+  }
+
+  /** Reports micro-batches, so that a long step is not silent. */
+  #part(step: number, done: number): void {
+    const { microBatches } = this.#setup.options
+    this.#pace.part()
+    if (microBatches === 1) return
+    this.#tellTime()
+    this.#progress.update(step + done / microBatches, `micro-batch ${done} of ${microBatches}`)
+  }
+
+  #tellTime(): void {
+    const pace = this.#pace.tell()
+    if (pace !== undefined) this.#progress.line(timeLine(this.#forecast, pace))
   }
 
   #checkFinite(step: number, { loss, norm }: StepResult): void {
@@ -137,7 +174,8 @@ class Loop implements Disposable {
 
   #diverged(step: number, what: string): never {
     this.#progress.clear()
-    const saved = this.#saved === undefined ? 'no checkpoint had been written' : `the checkpoint of step ${this.#saved} is kept`
+    const kept = this.#saved === undefined ? undefined : `the checkpoint of step ${count(this.#saved)} is kept`
+    const saved = kept ?? 'no checkpoint had been written'
     throw new VeritError('VERIT_DIVERGED', { step, what, saved })
   }
 
@@ -151,12 +189,11 @@ class Loop implements Disposable {
   async #evaluate(): Promise<void> {
     const { data, options, signal, run } = this.#setup
     const { step, best, evaluations } = this.#state
-    const done = step - this.#start
     let result: Evaluation
     try {
       result = await this.#evaluator.evaluate(data.validation, {
         tokens: options.evalTokens, bytesOf: bytesOf(data.tokenizer), name: 'the validation split', ...(signal && { signal }),
-        onProgress: (tokens, total) => this.#progress.update(done, `evaluating ${Math.floor((100 * tokens) / total)} %`),
+        onProgress: (tokens, all) => this.#progress.update(step, `evaluating ${Math.floor((100 * tokens) / all)} %`),
       })
     } catch (e) {
       if (signal?.aborted) return
@@ -169,7 +206,8 @@ class Loop implements Disposable {
     this.#state = { ...this.#state, evaluations: [...evaluations, evaluated], best: best === null || loss < best.loss ? evaluated : best }
     this.#dirty = true
     run.log({ step, heldOutLoss: loss, perplexity: result.perplexity, bitsPerByte: bitsPerByte! })
-    this.#progress.line(`step ${step.toLocaleString('en-US')}: held-out loss ${loss.toFixed(4)}, ${bitsPerByte!.toFixed(4)} bits a byte`)
+    this.#progress.line(`step ${count(step)}: held-out loss ${loss.toFixed(4)}, ${bitsPerByte!.toFixed(4)} bits a byte`)
+    run.plot(this.#setup.settings.name)
   }
 
   #save(): void {
