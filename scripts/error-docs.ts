@@ -19,7 +19,10 @@ function placeholder(name: string): unknown {
 export function errorPage(): string {
   const rows = Object.entries(errorTable).map(([code, row]) => {
     const r = row as { what: (f: never) => string; next: (f: never) => string; status?: number; exit?: number }
-    return `## ${code}\n\n${r.what(fields as never)}.\n\n${r.next(fields as never)}. HTTP ${r.status ?? 500}, exit status ${r.exit ?? 1}.\n`
+    const text = `${r.what(fields as never)}.\n\n${r.next(fields as never)}.`
+    // In a message a path is quoted where a shell needs it; the placeholder is none.
+    const shown = text.replaceAll(/'(?:\.\/)?(<\w+>)'/g, '$1')
+    return `## ${code}\n\n${shown} HTTP ${r.status ?? 500}, exit status ${r.exit ?? 1}.\n`
   })
   return `# Errors\n\nEvery error Verit raises on purpose, by its stable code: what is wrong, what to do next, the HTTP status and the exit status of the command.\nMade from \`src/lib/errors.ts\` by \`node scripts/error-docs.ts\`.\n\n${rows.join('\n')}`
 }

@@ -49,9 +49,9 @@ export async function crashAndResume(kills: number, delay: number, steps: number
   }
 }
 
-/** A process killed before its first checkpoint left nothing to resume: the run begins again. */
+/** A process killed before run.json was written left nothing to resume: the run begins again. */
 function commandFor(run: string, start: (run: string) => string[]): string[] {
-  const begun = existsSync(join(run, 'checkpoints', 'step-00000000.safetensors')) || existsSync(join(run, 'log.jsonl'))
+  const begun = existsSync(join(run, 'run.json'))
   return begun ? verit(['train', '--resume', run]) : start(run)
 }
 

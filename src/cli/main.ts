@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, () => Promise<{ command: () => Command }
   tokenizer: () => import('./tokenizer.ts'),
   train: () => import('./train.ts'),
   eval: () => import('./eval.ts'),
+  compare: () => import('./compare.ts'),
   generate: () => import('./generate.ts'),
   chat: () => import('./chat.ts'),
   serve: () => import('./serve.ts'),

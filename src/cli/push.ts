@@ -6,6 +6,7 @@ import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
+import { shellWord } from '../lib/shell-word.ts'
 import { hubToken, tokenFrom } from './hub-token.ts'
 import { interruptible } from './interruption.ts'
 import { durationOption } from './models-options.ts'
@@ -71,5 +72,5 @@ async function run(model: string, target: string, options: Options): Promise<voi
   for (const f of result.files) process.stdout.write(`${printable(f.path)}: ${formatBytes(f.size)}, ${f.digest}, ${f.sent ? 'sent' : 'there already'}\n`)
   if (result.commit !== undefined) process.stdout.write(`commit ${result.commit}${result.confirmed === true ? '; the hub names the same digest' : ''}\n`)
   else if (target.startsWith('hf:')) process.stdout.write('no commit: the branch has all of it already\n')
-  process.stdout.write(`verit pull ${printable(result.target)} fetches it\n`)
+  process.stdout.write(`verit pull ${shellWord(result.target)} fetches it\n`)
 }

@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { checkPrivate } from '../lib/private-path.ts'
 import { formatBytes } from '../lib/progress.ts'
+import { shellPath } from '../lib/shell-word.ts'
 import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
@@ -47,8 +48,8 @@ function openParents(folder: string): Finding[] {
     const { mode, uid } = lstatSync(at)
     const sticky = (mode & 0o1000) !== 0
     const bits = (mode & 0o777).toString(8)
-    if ((mode & 0o002) !== 0 && !sticky) found.push(problem('state.parent', `Anyone may replace the state folder: ${at} can be changed by all (mode ${bits})`, `chmod o-w ${at}`))
-    else if ((mode & 0o020) !== 0 && !sticky) found.push(warning('state.parent', `A group may replace the state folder: ${at} can be changed by it (mode ${bits})`, `chmod g-w ${at}, or see that nobody else is in that group`))
+    if ((mode & 0o002) !== 0 && !sticky) found.push(problem('state.parent', `Anyone may replace the state folder: ${at} can be changed by all (mode ${bits})`, `chmod o-w ${shellPath(at)}`))
+    else if ((mode & 0o020) !== 0 && !sticky) found.push(warning('state.parent', `A group may replace the state folder: ${at} can be changed by it (mode ${bits})`, `chmod g-w ${shellPath(at)}, or see that nobody else is in that group`))
     else if (uid !== 0 && uid !== process.geteuid!()) found.push(warning('state.parent', `Another user may replace the state folder: ${at} belongs to user id ${uid}`, 'Keep the state below folders of root and of the user that runs the server'))
     if (at === dirname(at)) return found
   }

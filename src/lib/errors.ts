@@ -3,6 +3,7 @@
  * a second sentence that says what to do next, the HTTP status the gateway answers with, and the exit status of the command.
  * `docs/errors.md` is generated from here (`node scripts/error-docs.ts`); a test keeps the two equal.
  */
+import { shellPath } from './shell-word.ts'
 
 interface Row<F> {
   /** What is wrong. One sentence, no trailing stop. */
@@ -87,7 +88,8 @@ export const errorTable = {
     next: f => `Name the folder of its dataset: ${f.command}`, exit: 2,
   }),
   VERIT_RUN_EXISTS: row<{ run: string }>({
-    what: f => `${f.run} already holds a training run`, next: f => `Continue it with \`verit train --resume ${f.run}\`, or choose another folder with --out`, exit: 2,
+    what: f => `${f.run} already holds a training run`, next: f => `Continue it with \`verit train --resume ${shellPath(f.run)}\`, or choose another folder with --out`,
+    exit: 2,
   }),
   VERIT_DIVERGED: row<{ step: number; what: string; saved: string }>({
     what: f => `Training stopped at step ${f.step}: the ${f.what} is no longer a finite number; ${f.saved}`,
@@ -284,11 +286,12 @@ export const errorTable = {
     what: f => `${f.path} cannot be signed or checked: ${f.problem}`, next: f => f.fix,
   }),
   VERIT_OTHERS_WRITE: row<{ path: string; mode: string }>({
-    what: f => `${f.path} can be changed by other users (mode ${f.mode})`, next: f => `If nobody else has changed it, run chmod go-w ${f.path}`,
+    what: f => `${f.path} can be changed by other users (mode ${f.mode})`, next: f => `If nobody else has changed it, run chmod go-w ${shellPath(f.path)}`,
   }),
   VERIT_OTHERS_OWN: row<{ path: string; owner: number; user: number }>({
     what: f => `${f.path} belongs to another user (user id ${f.owner}), who can change it`,
-    next: f => `If its content is what you expect, run chown ${f.user} ${f.path} (or chown root), or run Verit as its owner`,
+    next: f => `If its content is what you expect, run chown ${f.user} ${shellPath(f.path)} (or chown root), `
+      + 'or run Verit as its owner',
   }),
   VERIT_TRUST: row<{ path: string; problem: string }>({
     what: f => `The trust policy ${f.path} cannot be used: ${f.problem}`, next: () => 'Correct it; docs/models.md lists all it may say', exit: 2,
@@ -343,7 +346,8 @@ export const errorTable = {
   }),
   VERIT_PUSH_UNSIGNED: row<{ model: string; signature: string; problem: string }>({
     what: f => `${f.model} was not sent: ${f.signature} ${f.problem}`,
-    next: f => `Sign it (verit model sign ${f.model} --key KEY.pem --force), or push it without a signature with --unsigned`,
+    next: f => `Sign it (verit model sign ${shellPath(f.model)} --key KEY.pem --force), or push it without a signature `
+      + 'with --unsigned',
   }),
   VERIT_PUSH_TARGET: row<{ target: string; problem: string }>({
     what: f => `A model cannot be pushed to ${f.target}: ${f.problem}`, next: () => 'Write hf:OWNER/REPO, hf:OWNER/REPO@BRANCH/FILE or https://HOST/PATH; docs/pull.md has examples', exit: 2,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { shellPath, shellWord } from './shell-word.ts'
@@ -27,4 +28,17 @@ test('a shell reads each word as the text it was made from, and a word holds not
 
 test('a path is never an option', () => {
   assert.deepEqual(['-rf', 'a b', 'runs/x'].map(shellPath), ['./-rf', "'a b'", 'runs/x'])
+})
+
+/** Values in commands that are words of a shell whatever they hold: ids, digests, names from a list. */
+const WORDS = ['after.id', 'key.id', 'digest', 'workload', 'body', 'f.user', "kind === 'folder' ? '700' : '600'"]
+
+test('every command in a message quotes the paths in it', () => {
+  const src = new URL('../', import.meta.url)
+  const sources = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(f => /(?<!\.test)\.ts$/.test(f))
+  // From the command to the first value in it, within one literal.
+  const command = /(?:\bverit [a-z]+|\bchmod|\bchown|\$\{commandName\} [a-z]+)[^`'"\n$]*\$\{([^}]*)\}/g
+  const bare = sources.flatMap(file => [...readFileSync(new URL(file, src), 'utf8').matchAll(command)]
+    .filter(([, value]) => !/^shell(Path|Word)\(/.test(value!) && !WORDS.includes(value!)).map(m => `${file}: ${m[0]}`))
+  assert.deepEqual(bare, [])
 })

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { lossPlot, ticks } from './loss-plot.ts'
+import { lossPlot } from './loss-plot.ts'
+import { tickLabels, ticks } from './plot-frame.ts'
 
 test('a run becomes a picture with its losses, its held-out points and its name', () => {
   const rows = Array.from({ length: 3000 }, (_, i) => (i % 1000 === 999 ? { step: i + 1, heldOutLoss: 4 - i / 1000 } : { step: i + 1, loss: 5 - i / 1000 }))
@@ -16,6 +17,11 @@ test('a run becomes a picture with its losses, its held-out points and its name'
 test('a run without two steps has no picture; equal losses have one', () => {
   assert.equal(lossPlot([{ step: 1, loss: 3 }], 'x'), undefined)
   assert.ok(!lossPlot([{ step: 1, loss: 3 }, { step: 2, loss: 3 }], 'x')!.includes('NaN'))
+})
+
+test('labels of ticks have the same number of decimals', () => {
+  assert.deepEqual(tickLabels([1.8, 2, 2.2]), ['1.8', '2.0', '2.2'])
+  assert.deepEqual(tickLabels([0, 500, 1000]), ['0', '500', '1,000'])
 })
 
 test('ticks are round, ascending and inside', () => {

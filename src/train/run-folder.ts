@@ -10,9 +10,11 @@ import { fileError } from '../lib/file-error.ts'
 import { isAlive } from '../lib/process-alive.ts'
 import { RUN_CHECKPOINTS, RUN_MODEL, RUN_SETTINGS, checkpointSteps } from '../lib/run-files.ts'
 import { lossPlot } from './loss-plot.ts'
-import type { LossRow } from './loss-plot.ts'
 import { OWN_DATA } from './run-data.ts'
+import { parseLine, parseLog } from './run-log.ts'
 import type { RunSettings } from './run-settings.ts'
+
+export const RUN_LOG = 'log.jsonl'
 
 export class RunFolder implements Disposable {
   readonly path: string
@@ -33,7 +35,7 @@ export class RunFolder implements Disposable {
     this.checkpoints = join(path, RUN_CHECKPOINTS)
     this.model = join(path, RUN_MODEL)
     this.record = join(path, 'record.json')
-    this.#log = join(path, 'log.jsonl')
+    this.#log = join(path, RUN_LOG)
     this.#lock = resolve(path, 'lock')
     this.#made = firstMissing(resolve(path))
     this.#hadData = existsSync(join(path, OWN_DATA))
@@ -67,7 +69,8 @@ export class RunFolder implements Disposable {
 
   /** Begins the log again after `step`: what a run that stopped later had written beyond it is dropped. */
   openLog(step: number): void {
-    const kept = existsSync(this.#log) ? readFileSync(this.#log, 'utf8').split('\n').filter(line => stepOf(line) <= step) : []
+    const lines = existsSync(this.#log) ? readFileSync(this.#log, 'utf8').split('\n') : []
+    const kept = lines.filter(line => (parseLine(line)?.step ?? Infinity) <= step)
     writeFileAtomic(this.#log, kept.map(line => `${line}\n`).join(''))
     this.#fd = openSync(this.#log, 'a')
   }
@@ -83,8 +86,7 @@ export class RunFolder implements Disposable {
 
   /** Draws `loss.svg` from the log. */
   plot(title: string): void {
-    const rows = readFileSync(this.#log, 'utf8').split('\n').filter(line => stepOf(line) < Infinity).map(line => JSON.parse(line) as LossRow)
-    const svg = lossPlot(rows, title)
+    const svg = lossPlot(parseLog(readFileSync(this.#log, 'utf8')), title)
     if (svg !== undefined) writeFileAtomic(join(this.path, 'loss.svg'), svg)
   }
 
@@ -139,13 +141,4 @@ function firstMissing(path: string): string | undefined {
   let missing: string | undefined
   for (let folder = path; !existsSync(folder); folder = dirname(folder)) missing = folder
   return missing
-}
-
-/** The step of a log line; a line cut short by a crash belongs to no step. */
-function stepOf(line: string): number {
-  try {
-    return (JSON.parse(line) as { step: number }).step
-  } catch {
-    return Infinity
-  }
 }

@@ -1,0 +1,15 @@
+/** `log.jsonl` of a run: one JSON object a line, for a step or an evaluation. */
+import type { LossRow } from './loss-plot.ts'
+
+/** The lines that are whole: a crash can cut the last one short. */
+export const parseLog = (text: string): LossRow[] => text.split('\n').flatMap(line => parseLine(line) ?? [])
+
+/** A line with its step; undefined for a line that is cut short. */
+export function parseLine(line: string): LossRow | undefined {
+  try {
+    const row = JSON.parse(line) as LossRow | null
+    return typeof row?.step === 'number' ? row : undefined
+  } catch {
+    return undefined
+  }
+}
