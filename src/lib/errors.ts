@@ -88,7 +88,8 @@ export const errorTable = {
     next: f => `Name the folder of its dataset: ${f.command}`, exit: 2,
   }),
   VERIT_RUN_EXISTS: row<{ run: string }>({
-    what: f => `${f.run} already holds a training run`, next: f => `Continue it with \`verit train --resume ${shellPath(f.run)}\`, or choose another folder with --out`,
+    what: f => `${f.run} already holds a training run`,
+    next: f => `Continue it with \`verit train --resume ${shellPath(f.run)}\`, or choose another folder with --out`,
     exit: 2,
   }),
   VERIT_DIVERGED: row<{ step: number; what: string; saved: string }>({
@@ -286,7 +287,8 @@ export const errorTable = {
     what: f => `${f.path} cannot be signed or checked: ${f.problem}`, next: f => f.fix,
   }),
   VERIT_OTHERS_WRITE: row<{ path: string; mode: string }>({
-    what: f => `${f.path} can be changed by other users (mode ${f.mode})`, next: f => `If nobody else has changed it, run chmod go-w ${shellPath(f.path)}`,
+    what: f => `${f.path} can be changed by other users (mode ${f.mode})`,
+    next: f => `If nobody else has changed it, run chmod go-w ${shellPath(f.path)}`,
   }),
   VERIT_OTHERS_OWN: row<{ path: string; owner: number; user: number }>({
     what: f => `${f.path} belongs to another user (user id ${f.owner}), who can change it`,
