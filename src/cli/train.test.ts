@@ -73,6 +73,8 @@ test('mistakes are one sentence and exit status 2', () => {
     assert.match(stderr, message)
     assert.equal(stderr.trim().split('\n').length, 1, stderr)
   }
+  // A refused run leaves no folder behind.
+  assert.equal(existsSync(join(root, 'x')), false)
 })
 
 test('what a dataset or a resumed run has settled already cannot be asked for again', () => {

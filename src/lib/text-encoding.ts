@@ -15,7 +15,7 @@ export type TextEncodingName =
 /** Bytes that Windows-1252 does not define. */
 const UNDEFINED_1252: readonly number[] = [0x81, 0x8d, 0x8f, 0x90, 0x9d]
 /** A larger share of control characters means that the bytes are not text. */
-const MOST_CONTROLS = 0.05
+const MOST_CONTROLS = 0.2
 /** The same for bytes that are not UTF-8 either. */
 const MOST_CONTROLS_ELSE = 0.001
 /** The largest share of letters beyond ASCII in the languages of Western Europe. */

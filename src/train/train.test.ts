@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -8,13 +8,19 @@ import { bytesOf, tokensInMemory } from '../eval/token-source.ts'
 import { referenceExecutor } from '../exec/reference.ts'
 import { openGguf } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
+import { checkpointName } from '../lib/run-files.ts'
 import { parseModelConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { digestBytes } from '../trust/digest.ts'
+import { exportCheckpoint } from './checkpoint-model.ts'
+import { Checkpoint } from './checkpoint.ts'
 import { parseTrainOptions } from './options.ts'
 import { modelName, planRun } from './plan-run.ts'
 import { trainDefaults } from './presets.ts'
+import type { RecordFile } from './record.ts'
 import { RunFolder } from './run-folder.ts'
+import { readSettings } from './run-settings.ts'
 import type { TrainResult, TrainSetup } from './setup.ts'
 import { train } from './train.ts'
 
@@ -79,6 +85,91 @@ for (const kind of ['gpt', 'bitnet'] as const) {
     }
   })
 }
+
+test('a run that was killed before its first checkpoint goes on from its first step, to the same bits', async () => {
+  using run = new RunFolder(join(root, 'early'))
+  const settings = { data: '/data', name: 'test', saveEvery: 3, keep: 2 }
+  const setup = { executor: referenceExecutor(), run, settings, config: models.gpt, options, data, progress: silent }
+  // A stop at step 0 leaves the folder as a kill in the first step does, but for the checkpoint.
+  await train({ ...setup, resume: false, stopAt: 0 })
+  rmSync(run.checkpoints, { recursive: true })
+  const resumed = await train({ ...setup, settings: readSettings(run.path), resume: true })
+  const whole = JSON.parse(readFileSync(join(root, 'gpt-whole', 'record.json'), 'utf8')) as RecordFile
+  assert.deepEqual(resumed.record!.record, whole.record)
+  assert.equal(resumed.record!.model.sha256, whole.model.sha256)
+  const other = { ...readSettings(run.path).start!, options: { ...options, lr: 1 } }
+  rmSync(run.checkpoints, { recursive: true })
+  await assert.rejects(train({ ...setup, settings: { ...settings, start: other }, resume: true }), code('VERIT_RESUME'))
+})
+
+test('nothing large is written before the first step, and the picture is there at the first evaluation', async () => {
+  const seen: string[] = []
+  const controller = new AbortController()
+  const progress = {
+    write: (text: string): void => {
+      if (text.startsWith('run ')) seen.push(...readdirSync(join(root, 'watched')))
+      if (text.startsWith('step 2: held-out')) controller.abort()
+    },
+  }
+  await runIn('watched', 'gpt', { progress, signal: controller.signal })
+  assert.deepEqual(seen.sort(), ['lock', 'log.jsonl', 'run.json'])
+  assert.ok(readFileSync(join(root, 'watched', 'loss.svg'), 'utf8').includes('loss (nats per token)'))
+})
+
+test('a checkpoint is a model: the last one is that of the end of the run', async () => {
+  const folder = join(root, 'sampled')
+  const dataset = join(folder, 'data')
+  mkdirSync(dataset, { recursive: true })
+  writeFileSync(join(dataset, 'tokenizer.json'), tokenizer.toJSON())
+  writeFileSync(join(dataset, 'manifest.json'), '{}')
+  const own = { ...data, digest: digestBytes('{}') }
+  const settings = { data: 'data', name: 'test', saveEvery: 3, keep: 9 }
+  const { state } = await runIn('sampled', 'bitnet', { settings, data: own })
+  const path = join(folder, 'checkpoints', checkpointName(state.best!.step))
+  using checkpoint = Checkpoint.at(path)!
+  const out = join(root, 'sampled.gguf')
+  await exportCheckpoint(checkpoint, out, referenceExecutor())
+  const weightsOf = async (file: string): Promise<Uint8Array> => {
+    using gguf = openGguf(file)
+    return (await loadModel(gguf, referenceExecutor())).weights.bytes
+  }
+  assert.deepEqual(await weightsOf(out), await weightsOf(join(folder, 'model.gguf')))
+  assert.equal(Checkpoint.at(join(folder, 'model.gguf')), undefined)
+  assert.equal(Checkpoint.at(join(folder, 'run.json')), undefined)
+})
+
+test('the bar counts to the stop, and from the step that a run is taken up at', async () => {
+  const lines: string[] = []
+  const clock = performance.now
+  let time = 0
+  // The bar is drawn every five seconds: time is told to pass.
+  performance.now = () => time += 2000
+  try {
+    await runIn('counted', 'gpt', { stopAt: 2, progress: { write: text => void lines.push(text) } })
+    await runIn('counted', 'gpt', { resume: true, stopAt: 5, progress: { write: text => void lines.push(text) } })
+  } finally {
+    performance.now = clock
+  }
+  const bars = lines.filter(line => line.startsWith('train')).map(line => /\d+\/\d+ \d+ %/.exec(line)![0])
+  assert.ok(bars.some(bar => bar.endsWith('/2 50 %') || bar.endsWith('/2 100 %')), bars.join())
+  assert.ok(bars.some(bar => /^[345]\/5 (60|66|73|80|86|93|100) %/.test(bar)), bars.join())
+})
+
+test('a folder that no run begins in is removed, with what was prepared in it; what was there before stays', () => {
+  const path = join(root, 'a', 'b', 'run')
+  for (const before of [undefined, join(root, 'a')]) {
+    if (before !== undefined) mkdirSync(before)
+    {
+      using run = new RunFolder(path)
+      mkdirSync(join(run.path, 'data'))
+    }
+    assert.equal(existsSync(join(root, 'a', 'b')), false)
+    assert.equal(existsSync(join(root, 'a')), before !== undefined)
+  }
+  mkdirSync(join(path, 'data'), { recursive: true })
+  new RunFolder(path)[Symbol.dispose]()
+  assert.ok(existsSync(join(path, 'data')))
+})
 
 test('the newest checkpoints and the best are kept; a damaged one is refused by its digest', async () => {
   const folder = join(root, 'gpt-whole', 'checkpoints')
