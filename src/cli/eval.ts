@@ -12,6 +12,7 @@ import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress } from '../lib/progress.ts'
+import { isDatasetFolder } from '../lib/run-files.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
 import { coresOption, executorOf, packingOption, setOption, threadsOption } from './compute-options.ts'
@@ -86,6 +87,10 @@ interface OpenData {
 function openData(path: string, { split, asText, separator }: Flags, model: LoadedModel): OpenData {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
     return { source: encodeFile(path, model.tokenizer, { asText, separator }), close: () => undefined }
+  }
+  if (!isDatasetFolder(path)) {
+    const fix = 'Name a text file, or a dataset made by verit prepare'
+    throw new VeritError('VERIT_EVAL_DATA', { source: path, problem: 'it is a folder, but not a dataset', fix })
   }
   const dataset = openDataset(path)
   const { sha256 } = dataset.manifest.tokenizer

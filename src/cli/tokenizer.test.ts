@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { writeRandomModel } from '../engine/random-model.ts'
 import { referenceExecutor } from '../exec/reference.ts'
 import { parseModelConfig } from '../model/config.ts'
+import { TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
+import { openTokenizer } from './open-tokenizer.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-tokenizer-'))
 after(() => rmSync(dir, { recursive: true }))
@@ -26,6 +28,29 @@ test('a SentencePiece model encodes and decodes, under any name', () => {
   assert.deepEqual(report.ids, ids)
   assert.equal(report.tokens.join('').replaceAll('\u2581', ' '), ` ${text}`)
   assert.equal(run('decode', '--tokenizer', path, ...ids.map(String)).stdout, text)
+})
+
+test('a folder that holds a tokenizer stands for it', () => {
+  const trainer = new TokenizerTrainer({ vocabSize: 257 })
+  const json = trainer.finish().toJSON()
+  const folders = { dataset: join(dir, 'dataset'), run: join(dir, 'run', 'data') }
+  for (const folder of Object.values(folders)) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'tokenizer.json'), json)
+  }
+  for (const path of [folders.dataset, join(dir, 'run')]) assert.equal(openTokenizer(path).vocabSize, 257)
+  assert.throws(() => openTokenizer(dir), { code: 'VERIT_USAGE', what: /folder without a tokenizer/ })
+})
+
+test('a file is encoded as prepare reads it, unless every character is asked for', () => {
+  const [json, text] = [join(dir, 'characters.json'), join(dir, 'text.txt')]
+  const trainer = new TokenizerTrainer({ kind: 'character' })
+  trainer.push('\ufeffa\r\n{}')
+  writeFileSync(json, trainer.finish().toJSON())
+  writeFileSync(text, '\ufeff{a}\r\n')
+  const encoded = (...more: string[]): string => run('encode', '-t', json, text, '--json', ...more).stdout
+  assert.equal((JSON.parse(encoded()) as { bytes: number }).bytes, 4)
+  assert.equal((JSON.parse(encoded('--no-clean')) as { bytes: number }).bytes, 8)
 })
 
 test('the tokenizer of a GGUF model encodes; a file that is none is refused', async () => {
