@@ -10,7 +10,7 @@ import type { RegularFile } from '../lib/regular-file.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { CallEvent, Figures, ModelInfo, Prompt, Sampling } from './messages.ts'
-import { RunnerProcess } from './runner-process.ts'
+import { LATE_MS, RunnerProcess } from './runner-process.ts'
 import type { RunnerOptions } from './runner-process.ts'
 
 const FIRST_PAUSE_MS = 250
@@ -83,6 +83,16 @@ export class ModelRunner {
   /** Whether a process is ready for calls now. */
   get available(): boolean {
     return this.#available
+  }
+
+  /** Milliseconds that the oldest ping to the runner has waited for its answer; 0 when none waits, or no process runs. */
+  get lateMs(): number {
+    return this.#available ? this.#process?.lateMs ?? 0 : 0
+  }
+
+  /** Whether a process is ready and answers pings within 3 s: `/health` says "unavailable" otherwise. */
+  get answering(): boolean {
+    return this.#available && this.lateMs < LATE_MS
   }
 
   /** Number of the process, for an operator; undefined while there is none. */

@@ -38,10 +38,10 @@ const loading = (runner: RunnerProcess): RunnerProcess => {
   runner.load().catch(() => undefined)
   return runner
 }
-const hostile = (worst: string): RunnerProcess => {
+const hostile = (worst: string, hangMs = 300): RunnerProcess => {
   const script = join(dir, `${n++}.mjs`)
   writeFileSync(script, `${PROLOGUE}\n${worst}`)
-  return loading(new RunnerProcess({ fd, name: 'x', script, hangMs: 300 }))
+  return loading(new RunnerProcess({ fd, name: 'x', script, hangMs }))
 }
 
 const WORST: Readonly<Record<string, string>> = {
@@ -154,4 +154,19 @@ test('what a process writes to its standard error is escaped, cut and bounded, a
   assert.doesNotMatch(lines[0]!, /SECRET|PATH|HOME/)
   assert.ok(lines[1]!.startsWith('\\u{1b}[2J') && lines[1]!.length < 1100)
   assert.equal(lines.length, 200)
+})
+
+test('a process that leaves a ping unanswered is late from then on, until it answers', async () => {
+  const runner = hostile(`
+    let asked = 0
+    socket.on('data', b => { for (const [, id] of b.toString().matchAll(/"ping","id":(\\d+)/g)) if (asked++ > 0) setTimeout(() => send({ type: 'pong', id: Number(id) }), 50) })
+    setTimeout(() => send({ type: 'pong', id: 1 }), 1500)`, 60_000)
+  await runner.ready
+  assert.equal(runner.lateMs, 0)
+  while (runner.lateMs < 300) await sleep(10)
+  const late = runner.lateMs
+  await sleep(20)
+  assert.ok(runner.lateMs > late || runner.lateMs === 0)
+  while (runner.lateMs > 0) await sleep(1)
+  await runner.close(0)
 })

@@ -25,7 +25,9 @@ const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.t
  * have room in 2 MiB, where V8 would let them have 16.
  */
 const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', '--disable-sigusr1', '--max-semi-space-size=2']
-const PING_MS = 5000
+/** A ping is sent this long after the answer to the last one; one that waits longer than LATE_MS means that calls wait, too. */
+const PING_MS = 1000
+export const LATE_MS = 3000
 /** How long who asks for figures waits for them. */
 const FIGURES_MS = 1000
 const LOG_LINES = 200
@@ -121,6 +123,11 @@ export class RunnerProcess {
 
   get pid(): number | undefined {
     return this.#child.pid
+  }
+
+  /** Milliseconds that the oldest unanswered ping has waited; 0 when none waits. */
+  get lateMs(): number {
+    return this.#ping === undefined ? 0 : performance.now() - this.#ping.since
   }
 
   /** Runs one call. Ending the iteration, or the signal, cancels it; the iteration then ends only once the process has let go of it. */
