@@ -13,15 +13,43 @@ export class IdList {
     return this.#length === 0 ? -1 : this.#ids[this.#length - 1]!
   }
 
+  get length(): number {
+    return this.#length
+  }
+
+  /** The array that they stand in, longer than the list. It is another one after the list has grown. */
+  get array(): Int32Array<ArrayBuffer> {
+    return this.#ids
+  }
+
+  clear(): void {
+    this.#length = 0
+  }
+
+  add(id: number): void {
+    if (this.#length === this.#ids.length) this.#grow(this.#length + 1)
+    this.#ids[this.#length++] = id
+  }
+
   /** Adds ids[from, n). */
   push(ids: ArrayLike<number>, n: number, from = 0): void {
     const more = n - from
-    if (this.#length + more > this.#ids.length) {
-      const larger = new Int32Array(Math.max(2 * this.#ids.length, this.#length + more))
-      larger.set(this.#ids)
-      this.#ids = larger
-    }
+    if (this.#length + more > this.#ids.length) this.#grow(this.#length + more)
     for (let i = from; i < n; i++) this.#ids[this.#length++] = ids[i]!
+  }
+
+  /** Adds ids[from, n) up to `limit` and one more in all, which tells that there were more. */
+  pushUpTo(limit: number, ids: Int32Array, n: number, from = 0): void {
+    const to = Math.max(from, Math.min(n, from + limit + 1 - this.#length))
+    if (this.#length + to - from > this.#ids.length) this.#grow(this.#length + to - from)
+    this.#ids.set(ids.subarray(from, to), this.#length)
+    this.#length += to - from
+  }
+
+  #grow(least: number): void {
+    const larger = new Int32Array(Math.max(2 * this.#ids.length, least))
+    larger.set(this.#ids)
+    this.#ids = larger
   }
 
   take(): Int32Array<ArrayBuffer> {

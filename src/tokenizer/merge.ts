@@ -1,53 +1,91 @@
 /**
  * Byte-pair encoding of one word: of all adjacent pairs that have a merge, the one of lowest rank is merged, the leftmost first,
  * until none is left (Sennrich et al. 2016; the order of Hugging Face's and llama.cpp's encoders). A heap makes it
- * O(n log n), so that a word of a million letters is no attack.
+ * O(n log n), so that a word of a million letters is no attack; a long word is merged in steps, so that it holds up nobody else.
  */
+import { finish } from '../lib/steps.ts'
+import type { Steps } from '../lib/steps.ts'
 import type { PairIndex } from './pairs.ts'
 
 /** Ranks times this plus a position is a heap key: exact in a double for ranks below 2^21 and words below 2^31 symbols. */
 const POSITIONS = 2 ** 31
+/** Symbols or merges of one step: each takes up to a microsecond. */
+const STEP = 512
+/** Symbols of which one step copies those that are left. */
+const COPIES = 1 << 15
+/** Symbols up to which the arrays of one word serve the next. */
+const SHARED = 1 << 14
+
+/** Called for each pair that comes to stand side by side. */
+export type OnPair = (pair: number) => void
 
 export class WordMerger {
   #pairs: PairIndex
   #result: Int32Array
   #rank: Int32Array | undefined
-  #onPair: ((pair: number) => void) | undefined
-  #heap = new Float64Array(64)
-  #size = 0
-  #next = new Int32Array(64)
-  #previous = new Int32Array(64)
+  /** For words that are merged at once. */
+  #shared = new Workspace(64)
 
   /**
    * @param pairs merges
    * @param result by index of a pair: the token id that its merge makes
    * @param rank by index of a pair: its rank, which several pairs may share. Default: the index.
-   * @param onPair is told of each pair that comes to stand side by side
    */
-  constructor(pairs: PairIndex, result: Int32Array, rank?: Int32Array, onPair?: (pair: number) => void) {
+  constructor(pairs: PairIndex, result: Int32Array, rank?: Int32Array) {
     this.#pairs = pairs
     this.#result = result
     this.#rank = rank
-    this.#onPair = onPair
   }
 
   /** Merges `ids[0, n)` in place and returns how many ids are left. */
-  merge(ids: Int32Array, n: number): number {
+  merge(ids: Int32Array, n: number, onPair?: OnPair): number {
     if (n < 2) return n
-    if (this.#next.length < n) {
-      this.#next = new Int32Array(2 * n)
-      this.#previous = new Int32Array(2 * n)
+    if (n > SHARED) return finish(this.merging(ids, n, onPair))
+    if (n > this.#shared.next.length) this.#shared = new Workspace(2 * n)
+    const word = this.#shared.take(ids, n, onPair)
+    this.#prepare(word, 0, n)
+    this.#work(word, Infinity)
+    let left = 0
+    for (let i = 0; i < n; i = word.next[i]!) ids[left++] = ids[i]!
+    return left
+  }
+
+  /** The same in steps. Several may be under way; each takes up to 40 bytes a symbol. */
+  *merging(ids: Int32Array, n: number, onPair?: OnPair): Steps<number> {
+    if (n < 2) return n
+    const word = new Workspace(n).take(ids, n, onPair)
+    for (let i = 0; i < n; i += STEP) {
+      this.#prepare(word, i, Math.min(n, i + STEP))
+      yield
     }
-    const next = this.#next
-    const previous = this.#previous
-    this.#size = 0
-    for (let i = 0; i < n; i++) {
+    while (!this.#work(word, STEP)) yield
+    let left = 0
+    for (let from = 0; from < n;) {
+      const to = Math.min(n, from + COPIES)
+      while (from < to) {
+        ids[left++] = ids[from]!
+        from = word.next[from]!
+      }
+      yield
+    }
+    return left
+  }
+
+  /** Notes neighbours and pairs of the symbols from `from` to `to`. */
+  #prepare(word: Workspace, from: number, to: number): void {
+    const { ids, n, next, previous } = word
+    for (let i = from; i < to; i++) {
       next[i] = i + 1
       previous[i] = i - 1
-      if (i + 1 < n) this.#offer(ids[i]!, ids[i + 1]!, i)
+      if (i + 1 < n) this.#offer(word, ids[i]!, ids[i + 1]!, i)
     }
-    while (this.#size > 0) {
-      const key = this.#pop()
+  }
+
+  /** Takes up to `steps` pairs off the heap. Says whether none is left. */
+  #work(word: Workspace, steps: number): boolean {
+    const { ids, n, next, previous, heap } = word
+    for (; steps > 0 && heap.size > 0; steps--) {
+      const key = heap.pop()
       const rank = Math.floor(key / POSITIONS)
       const i = key - rank * POSITIONS
       // An entry is stale when its left symbol was merged away (-1) or either symbol has changed since.
@@ -68,35 +106,64 @@ export class WordMerger {
       const k = next[j]!
       next[i] = k
       const h = previous[i]!
-      if (h >= 0) this.#offer(ids[h]!, merged, h)
+      if (h >= 0) this.#offer(word, ids[h]!, merged, h)
       if (k < n) {
         previous[k] = i
-        this.#offer(merged, ids[k]!, i)
+        this.#offer(word, merged, ids[k]!, i)
       }
     }
-    let left = 0
-    for (let i = 0; i < n; i = next[i]!) ids[left++] = ids[i]!
-    if (this.#next.length > 1 << 16) { // one giant word should not hold memory for ever
-      this.#next = new Int32Array(64)
-      this.#previous = new Int32Array(64)
-      this.#heap = new Float64Array(64)
-    }
-    return left
+    return heap.size === 0
   }
 
-  #offer(a: number, b: number, position: number): void {
+  #offer(word: Workspace, a: number, b: number, position: number): void {
     const pair = this.#pairs.get(a, b)
     if (pair < 0) return
-    this.#onPair?.(pair)
-    const rank = this.#rank === undefined ? pair : this.#rank[pair]!
-    if (this.#size === this.#heap.length) {
-      const larger = new Float64Array(2 * this.#size)
-      larger.set(this.#heap)
-      this.#heap = larger
+    word.onPair?.(pair)
+    word.heap.push((this.#rank === undefined ? pair : this.#rank[pair]!) * POSITIONS + position)
+  }
+}
+
+/** A word under work: neighbours by position, and the pairs that can be merged. */
+class Workspace {
+  readonly next: Int32Array
+  readonly previous: Int32Array
+  readonly heap: Heap
+  ids: Int32Array = new Int32Array(0)
+  n = 0
+  onPair: OnPair | undefined
+
+  /** @param symbols of the longest word */
+  constructor(symbols: number) {
+    this.next = new Int32Array(symbols)
+    this.previous = new Int32Array(symbols)
+    this.heap = new Heap(symbols)
+  }
+
+  take(ids: Int32Array, n: number, onPair: OnPair | undefined): this {
+    this.ids = ids
+    this.n = n
+    this.onPair = onPair
+    return this
+  }
+}
+
+/** A binary heap of numbers, the least on top. */
+class Heap {
+  #keys: Float64Array
+  size = 0
+
+  constructor(room: number) {
+    this.#keys = new Float64Array(room)
+  }
+
+  push(key: number): void {
+    if (this.size === this.#keys.length) {
+      const larger = new Float64Array(2 * this.size)
+      larger.set(this.#keys)
+      this.#keys = larger
     }
-    const heap = this.#heap
-    const key = rank * POSITIONS + position
-    let i = this.#size++
+    const heap = this.#keys
+    let i = this.size++
     while (i > 0) {
       const parent = (i - 1) >> 1
       if (heap[parent]! <= key) break
@@ -106,11 +173,11 @@ export class WordMerger {
     heap[i] = key
   }
 
-  #pop(): number {
-    const heap = this.#heap
+  pop(): number {
+    const heap = this.#keys
     const top = heap[0]!
-    const key = heap[--this.#size]!
-    const n = this.#size
+    const key = heap[--this.size]!
+    const n = this.size
     let i = 0
     for (;;) {
       let child = 2 * i + 1

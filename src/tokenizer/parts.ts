@@ -37,7 +37,7 @@ export interface TokenizerParts {
 export const MAX_TOKENS = 1 << 20
 const MAX_MERGES = 1 << 21
 export const MAX_TOKEN_LENGTH = 4096
-/** Special and added tokens, and their characters together: they become one regular expression, and V8 ends the process when one gets too large. */
+/** Special and added tokens, and their characters together: they become a trie, which takes memory for each character. */
 export const MAX_SPECIALS = 16_384
 const MAX_SPECIAL_CHARACTERS = 1 << 18
 

@@ -6,9 +6,12 @@
  */
 import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
+import { finish, inPieces } from '../lib/steps.ts'
+import type { Steps } from '../lib/steps.ts'
 import { DecodeStream } from './decode-stream.ts'
 import { IdList } from './id-list.ts'
 import { WordMerger } from './merge.ts'
+import type { OnPair } from './merge.ts'
 import { CONTROL, NORMAL, USER_DEFINED } from './parts.ts'
 import { PrefixMatcher } from './prefix-matcher.ts'
 import { pairsOf } from './sentencepiece-pairs.ts'
@@ -24,6 +27,10 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const MARK = SPACE_MARK.charCodeAt(0)
+/** UTF-16 units of text, in words of up to as many, that one step encodes: they take 2 µs each at most. Longer words are merged in steps of their own. */
+const STEP = 512
+/** Symbols of a merged word that one step looks up. */
+const SYMBOLS = 2048
 
 export class SentencePieceTokenizer implements TextTokenizer {
   readonly specials: ReadonlyMap<string, number>
@@ -36,10 +43,12 @@ export class SentencePieceTokenizer implements TextTokenizer {
   #control: PrefixMatcher
   #always: PrefixMatcher
   #words: SentencePieceWords
-  /** By piece that is not used: the last pair that could have made it. Empty when there is none such. */
-  #unmade: Int32Array
+  /** By piece that is not used: the last pair that could have made it. Undefined when there is none such. */
+  #unmade: Int32Array | undefined
+  /** UTF-8 bytes of the longest piece that text can become; Infinity where one may stand for any number of characters. */
+  #longest: number
   #cache = new WordCache()
-  #symbols = new Int32Array(256)
+  #symbols = new IdList(STEP)
 
   /** @throws VERIT_TOKENIZER_FILE. @param source what it names */
   constructor(parts: SentencePieceParts, source = 'the tokenizer') {
@@ -57,10 +66,9 @@ export class SentencePieceTokenizer implements TextTokenizer {
     this.#always = new PrefixMatcher(ofType(USER_DEFINED))
     this.#words = new SentencePieceWords(parts)
     this.#pairs = pairsOf(parts)
-    const unused = Array.from(types).includes(UNUSED)
-    this.#unmade = new Int32Array(unused ? pieces.length : 0)
-    const { pairs, results, ranks } = this.#pairs
-    this.#merger = new WordMerger(pairs, results, ranks, unused ? pair => void (this.#unmade[results[pair]!] = pair) : undefined)
+    this.#unmade = Array.from(types).includes(UNUSED) ? new Int32Array(pieces.length) : undefined
+    this.#longest = longestOf(parts)
+    this.#merger = new WordMerger(this.#pairs.pairs, this.#pairs.results, this.#pairs.ranks)
   }
 
   get digest(): string {
@@ -107,29 +115,33 @@ export class SentencePieceTokenizer implements TextTokenizer {
 
   /** Encodes a text. With `allowSpecial`, the text after a control piece begins anew, with a space before it where the file asks for one, as in llama.cpp. */
   encode(text: string, options: { allowSpecial?: boolean } = {}): Int32Array<ArrayBuffer> {
-    const ids = new IdList(text.length >> 1)
-    let from = 0
-    if (options.allowSpecial === true && !this.#control.empty) {
-      for (let i = 0; i < text.length;) {
-        const id = this.#control.at(text, i)
-        if (id < 0) {
-          i++
-          continue
-        }
-        this.#encodePlain(text.slice(from, i), true, true, ids)
-        ids.push([id], 1)
-        from = i += this.#parts.pieces[id]!.length
-      }
+    return finish(this.#encoding(text, options.allowSpecial === true ? this.#control : NONE, Infinity))!
+  }
+
+  encoding(text: string, limit = Infinity): Steps<Int32Array<ArrayBuffer> | undefined> {
+    return this.#encoding(text, NONE, limit)
+  }
+
+  mostBytes(tokens: number): number {
+    return tokens * this.#longest
+  }
+
+  *#encoding(text: string, special: PrefixMatcher, limit: number): Steps<Int32Array<ArrayBuffer> | undefined> {
+    const ids = new IdList(Math.min(text.length >> 1, limit))
+    for (let from = 0, found; ;) {
+      found = yield* special.find(text, from)
+      if (!(yield* this.#encodePlain(text.slice(from, found?.index), true, true, ids, limit))) return undefined
+      if (found === undefined) return ids.take()
+      ids.add(found.id)
+      from = found.index + this.#parts.pieces[found.id]!.length
     }
-    this.#encodePlain(from === 0 ? text : text.slice(from), true, true, ids)
-    return ids.take()
   }
 
   encodeStream(): EncodeStream {
     let last = -1
     return new SentencePieceStream(this.#words.atSpaces, (text, first, end) => {
       const ids = new IdList(text.length >> 1)
-      this.#encodePlain(text, first, end, ids)
+      finish(this.#encodePlain(text, first, end, ids, Infinity))
       let all = ids.take()
       if (!first && last === this.#parts.unknown && all[0] === last && !this.#parts.byteFallback) all = all.slice(1)
       last = all.at(-1) ?? last
@@ -167,29 +179,33 @@ export class SentencePieceTokenizer implements TextTokenizer {
     }
   }
 
-  /** Encodes a text, or a part of one that begins and ends where no merge crosses. */
-  #encodePlain(text: string, first: boolean, last: boolean, ids: IdList): void {
-    const normal = this.#normalize(text.toWellFormed(), first, last)
-    if (this.#words.atSpaces) {
-      for (let start = 0; start < normal.length;) {
-        const end = this.#words.end(normal, start)
-        this.#encodeWord(normal.slice(start, end), ids)
-        start = end
+  /** Encodes a text, or a part of one that begins and ends where no merge crosses. Says whether the ids are still within the limit. */
+  *#encodePlain(text: string, first: boolean, last: boolean, ids: IdList, limit: number): Steps<boolean> {
+    const normal = yield* this.#normalize(text.toWellFormed(), first, last)
+    for (let start = 0, due = STEP; start < normal.length && ids.length <= limit;) {
+      const end = this.#words.atSpaces ? this.#words.end(normal, start) : normal.length
+      if (end - start > STEP) this.#join(yield* this.#mergeLong(normal.slice(start, end), limit), ids, limit)
+      else this.#encodeShort(normal.slice(start, end), ids)
+      start = end
+      if (start >= due) {
+        due = start + STEP
+        yield
       }
-    } else if (normal !== '') {
-      this.#unmade.fill(-1)
-      this.#merge(normal, ids)
     }
-    if (this.#symbols.length > 1 << 16) this.#symbols = new Int32Array(256)
+    return ids.length <= limit
   }
 
   /** The text with its spaces as they are to be, not yet as marks: most texts are looked up faster without a character beyond Latin-1. */
-  #normalize(text: string, first: boolean, last: boolean): string {
+  *#normalize(text: string, first: boolean, last: boolean): Steps<string> {
     const { addDummyPrefix, removeExtraWhitespaces, escapeWhitespaces } = this.#parts
     let body = text
     if (removeExtraWhitespaces) {
-      body = body.replace(/ {2,}/g, ' ')
-      if (first && body.startsWith(' ')) body = body.slice(1)
+      let spaced = first
+      body = yield* inPieces(text, piece => {
+        const single = piece.replace(/ {2,}/g, ' '), kept = spaced && single.startsWith(' ') ? single.slice(1) : single
+        spaced = kept === '' ? spaced : kept.endsWith(' ')
+        return kept
+      })
     }
     if (body === '') return ''
     if (first && addDummyPrefix) body = ` ${body}`
@@ -201,62 +217,122 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return body
   }
 
-  #encodeWord(word: string, ids: IdList): void {
-    let known = this.#cache.get(word)
+  #encodeShort(word: string, ids: IdList): void {
+    let known = this.#words.atSpaces ? this.#cache.get(word) : undefined
     if (known === undefined) {
-      const list = new IdList(word.length)
-      this.#merge(word, list)
-      const made = list.take()
-      if (word.length > CACHED_LENGTH) return this.#join(made, ids)
-      known = Array.from(made)
-      this.#cache.set(word, known)
+      const text = this.#escape(word), symbols = this.#symbols, unmade = this.#unmade?.fill(-1)
+      symbols.clear()
+      this.#read(text, 0, text.length, symbols)
+      const n = this.#merger.merge(symbols.array, symbols.length, this.#noting(unmade)), made = new IdList(n)
+      const at = this.#spellOut(symbols.array, 0, n, text, 0, unmade, made)
+      invariant(at === text.length, 'every character is in a piece')
+      known = Array.from(made.take())
+      if (word.length <= CACHED_LENGTH && this.#words.atSpaces) this.#cache.set(word, known)
     }
-    this.#join(known, ids)
+    this.#join(known, ids, Infinity)
   }
 
-  /** Unknown pieces next to each other are one. */
-  #join(more: ArrayLike<number>, ids: IdList): void {
-    const { unknown, byteFallback } = this.#parts
-    ids.push(more, more.length, !byteFallback && ids.last === unknown && more[0] === unknown ? 1 : 0)
+  /** The ids of a word, or the first of them where there are more than `limit`. */
+  *#mergeLong(word: string, limit: number): Steps<Int32Array> {
+    const text = yield* inPieces(word, piece => this.#escape(piece)), symbols = new IdList(text.length)
+    for (let from = 0; from < text.length;) {
+      from = this.#read(text, from, Math.min(text.length, from + STEP), symbols)
+      yield
+    }
+    const unmade = this.#unmade?.slice().fill(-1), ids = new IdList(0)
+    const n = yield* this.#merger.merging(symbols.array, symbols.length, this.#noting(unmade))
+    let at = 0
+    for (let i = 0; i < n && ids.length <= limit; i += SYMBOLS) {
+      at = this.#spellOut(symbols.array, i, Math.min(n, i + SYMBOLS), text, at, unmade, ids)
+      yield
+    }
+    invariant(at === text.length || ids.length > limit, 'every character is in a piece')
+    return ids.take()
   }
 
-  #merge(word: string, ids: IdList): void {
-    const text = this.#parts.escapeWhitespaces ? word.replaceAll(' ', SPACE_MARK) : word
-    if (this.#symbols.length < text.length) this.#symbols = new Int32Array(2 * text.length)
-    const symbols = this.#symbols
-    const { pieces } = this.#parts
-    let n = 0
-    for (let i = 0; i < text.length;) {
+  #escape(text: string): string {
+    return this.#parts.escapeWhitespaces ? text.replaceAll(' ', SPACE_MARK) : text
+  }
+
+  /** Adds the symbols of the characters that begin between `from` and `to`, and returns where the last one ends: a user-defined piece may reach further. */
+  #read(text: string, from: number, to: number, symbols: IdList): number {
+    let i = from
+    while (i < to) {
       const special = this.#always.at(text, i)
       if (special >= 0) {
-        symbols[n++] = special
-        i += pieces[special]!.length
+        symbols.add(special)
+        i += this.#parts.pieces[special]!.length
       } else {
         const p = text.codePointAt(i)!
-        symbols[n++] = this.#pairs.symbol(p)
+        symbols.add(this.#pairs.symbol(p))
         i += p > 0xffff ? 2 : 1
       }
     }
-    n = this.#merger.merge(symbols, n)
-    let at = 0
-    for (let i = 0; i < n; i++) at = this.#emit(symbols[i]!, text, at, ids)
-    invariant(at === text.length, 'every character is in a piece')
+    return i
+  }
+
+  /** Keeps, by unused piece, the last pair that could have made it. */
+  #noting(unmade: Int32Array | undefined): OnPair | undefined {
+    const { results } = this.#pairs
+    return unmade === undefined ? undefined : pair => void (unmade[results[pair]!] = pair)
+  }
+
+  /** Adds the ids of the symbols from `from` to `to`, the first of which stands at `at` in the text, and returns where the last one ends. */
+  #spellOut(symbols: Int32Array, from: number, to: number, text: string, at: number, unmade: Int32Array | undefined, ids: IdList): number {
+    let end = at
+    for (let i = from; i < to; i++) end = this.#emit(symbols[i]!, text, end, unmade, ids)
+    return end
   }
 
   /** Adds the ids of a symbol that stands at `at` in the text, and returns where it ends. */
-  #emit(symbol: number, text: string, at: number, ids: IdList): number {
+  #emit(symbol: number, text: string, at: number, unmade: Int32Array | undefined, ids: IdList): number {
     const { pieces, types, byteFallback, unknown } = this.#parts
     if (symbol < pieces.length) {
-      const pair = types[symbol] === UNUSED ? this.#unmade[symbol]! : -1
-      if (pair >= 0) return this.#emit(this.#pairs.pairs.right(pair), text, this.#emit(this.#pairs.pairs.left(pair), text, at, ids), ids)
-      ids.push([symbol], 1)
+      const pair = unmade !== undefined && types[symbol] === UNUSED ? unmade[symbol]! : -1
+      if (pair >= 0) {
+        const { pairs } = this.#pairs
+        return this.#emit(pairs.right(pair), text, this.#emit(pairs.left(pair), text, at, unmade, ids), unmade, ids)
+      }
+      ids.add(symbol)
       return at + pieces[symbol]!.length
     }
-    const character = String.fromCodePoint(text.codePointAt(at)!)
-    if (byteFallback) ids.push(Array.from(encoder.encode(character), b => this.#byteIds[b]!), Buffer.byteLength(character))
-    else this.#join([unknown!], ids)
-    return at + character.length
+    const p = text.codePointAt(at)!
+    if (byteFallback) this.#addBytes(p, ids)
+    else if (ids.last !== unknown) ids.add(unknown!)
+    return at + (p > 0xffff ? 2 : 1)
   }
+
+  /** Adds the byte pieces of a character's UTF-8. */
+  #addBytes(p: number, ids: IdList): void {
+    const add = (byte: number): void => ids.add(this.#byteIds[byte]!), rest = (shift: number): void => add(0x80 | ((p >> shift) & 0x3f))
+    if (p < 0x80) return add(p)
+    if (p < 0x800) add(0xc0 | (p >> 6))
+    else {
+      if (p < 0x10000) add(0xe0 | (p >> 12))
+      else {
+        add(0xf0 | (p >> 18))
+        rest(12)
+      }
+      rest(6)
+    }
+    rest(0)
+  }
+
+  /** Unknown pieces next to each other are one. */
+  #join(more: ArrayLike<number>, ids: IdList, limit: number): void {
+    const { unknown, byteFallback } = this.#parts, from = !byteFallback && ids.last === unknown && more[0] === unknown ? 1 : 0
+    if (more instanceof Int32Array) ids.pushUpTo(limit, more, more.length, from)
+    else ids.push(more, more.length, from)
+  }
+}
+
+/** What no text has. */
+const NONE = new PrefixMatcher([])
+
+/** A file that removes spaces, or makes one unknown piece of many characters, can take texts of any length. */
+function longestOf({ pieces, types, byteFallback, removeExtraWhitespaces }: SentencePieceParts): number {
+  if (removeExtraWhitespaces || !byteFallback) return Infinity
+  return pieces.reduce((longest, piece, id) => (isText(types[id]!) ? Math.max(longest, Buffer.byteLength(piece)) : longest), 1)
 }
 
 const isText = (type: number): boolean => type === NORMAL || type === USER_DEFINED || type === UNUSED

@@ -1,4 +1,5 @@
 /** What the engine and evaluation ask of a tokenizer, of whatever kind: `Tokenizer` (byte-level BPE, characters) or `SentencePieceTokenizer`. */
+import type { Steps } from '../lib/steps.ts'
 import type { DecodeStream } from './decode-stream.ts'
 
 /** Encodes a text that arrives in pieces. */
@@ -34,6 +35,14 @@ export interface TextTokenizer {
    * @param options.allowSpecial special tokens written out in the text become their ids. Default false: they are plain text.
    */
   encode(text: string, options?: { allowSpecial?: boolean }): Int32Array<ArrayBuffer>
+  /**
+   * `encode` in steps, for a thread that serves others meanwhile: the same ids, or undefined where there would be more than `limit`, found without encoding
+   * the rest of the text.
+   * @param limit ids. Default: any number
+   */
+  encoding(text: string, limit?: number): Steps<Int32Array<ArrayBuffer> | undefined>
+  /** UTF-8 bytes of the longest text that `tokens` ids can stand for: a longer one need not be encoded. Infinity where an id may stand for any number of characters. */
+  mostBytes(tokens: number): number
   /** Encodes a text that arrives in pieces, in bounded memory and to the same ids (unless a word is longer than 2^20 UTF-16 units). Special tokens are plain text here. */
   encodeStream(): EncodeStream
   /**

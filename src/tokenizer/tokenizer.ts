@@ -5,12 +5,15 @@
  */
 import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
+import { finish } from '../lib/steps.ts'
+import type { Steps } from '../lib/steps.ts'
 import { DecodeStream } from './decode-stream.ts'
 import { IdList } from './id-list.ts'
 import { partsFromJson, partsToJson } from './json.ts'
 import { WordMerger } from './merge.ts'
 import { checkParts, CONTROL, MAX_TOKEN_LENGTH, NORMAL, USER_DEFINED } from './parts.ts'
 import type { CheckedParts, TokenizerParts } from './parts.ts'
+import { PrefixMatcher } from './prefix-matcher.ts'
 import { pretokenizer } from './pretokenizer.ts'
 import type { Pretokenizer, PretokenizerName } from './pretokenizer.ts'
 import { byteSpelling, spell } from './bytes.ts'
@@ -21,17 +24,23 @@ import { WordStream } from './words.ts'
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
+/** UTF-16 units of text, in words of up to as many, that one step encodes: they take 1.5 µs each at most. Longer words are merged in steps of their own. */
+const STEP = 512
+
 export class Tokenizer implements TextTokenizer {
   #parts: CheckedParts
   #pretokenizer: Pretokenizer
   #merger: WordMerger
   /** Token id of each byte; empty for characters. */
   #byteId = new Int32Array(0)
-  #always: RegExp | undefined
-  #allowed: RegExp | undefined
+  /** Added tokens, which any text is searched for, and these together with special ones. */
+  #always: PrefixMatcher
+  #allowed: PrefixMatcher
+  /** Bytes of the longest token that plain text can become. */
+  #longest = 0
   #cache = new WordCache()
-  #scratch = new Int32Array(64)
-  #bytes = new Uint8Array(192)
+  #scratch = new Int32Array(3 * STEP)
+  #bytes = new Uint8Array(3 * STEP)
   #digest: string | undefined
 
   private constructor(parts: CheckedParts) {
@@ -39,14 +48,12 @@ export class Tokenizer implements TextTokenizer {
     this.#pretokenizer = pretokenizer(parts.pretokenizer)!
     this.#merger = new WordMerger(parts.pairs, parts.results)
     if (this.kind === 'bpe') this.#byteId = Int32Array.from(byteSpelling, s => parts.ids.get(s)!)
-    const matcher = (types: number[]): RegExp | undefined => {
-      const tokens = parts.tokens.filter((_, id) => types.includes(parts.tokenTypes[id]!))
-      // The longest first: alternatives are tried in order.
-      tokens.sort((a, b) => b.length - a.length)
-      return tokens.length === 0 ? undefined : new RegExp(tokens.map(t => RegExp.escape(t)).join('|'), 'g')
+    const ofTypes = function* (...types: number[]): Generator<[string, number]> {
+      for (const [id, type] of parts.tokenTypes.entries()) if (types.includes(type)) yield [parts.tokens[id]!, id]
     }
-    this.#always = matcher([USER_DEFINED])
-    this.#allowed = matcher([CONTROL, USER_DEFINED])
+    this.#always = new PrefixMatcher(ofTypes(USER_DEFINED))
+    this.#allowed = new PrefixMatcher(ofTypes(CONTROL, USER_DEFINED))
+    for (const [id, type] of parts.tokenTypes.entries()) if (type !== CONTROL) this.#longest = Math.max(this.#longest, parts.bytes.at(id)!.length)
   }
 
   /**
@@ -137,18 +144,28 @@ export class Tokenizer implements TextTokenizer {
    * @param options.allowSpecial special tokens written out in the text become their ids. Default false: they are plain text.
    */
   encode(text: string, options: { allowSpecial?: boolean } = {}): Int32Array<ArrayBuffer> {
-    const ids = new IdList(text.length >> 1)
-    const specials = options.allowSpecial === true ? this.#allowed : this.#always
-    let from = 0
-    if (specials) {
-      for (const match of text.matchAll(specials)) {
-        this.#encodePlain(text.slice(from, match.index), ids)
-        ids.push([this.#parts.ids.get(match[0])!], 1)
-        from = match.index + match[0].length
-      }
+    return finish(this.#encoding(text, options.allowSpecial === true ? this.#allowed : this.#always, Infinity))!
+  }
+
+  encoding(text: string, limit = Infinity): Steps<Int32Array<ArrayBuffer> | undefined> {
+    return this.#encoding(text, this.#always, limit)
+  }
+
+  /** Each id stands for bytes of its own, none for others. */
+  mostBytes(tokens: number): number {
+    return tokens * this.#longest
+  }
+
+  *#encoding(text: string, added: PrefixMatcher, limit: number): Steps<Int32Array<ArrayBuffer> | undefined> {
+    const ids = new IdList(Math.min(text.length >> 1, limit))
+    for (let from = 0; from < text.length;) {
+      const found = yield* added.find(text, from)
+      if (!(yield* this.#encodePlain(text.slice(from, found?.index), ids, limit))) return undefined
+      if (found === undefined) break
+      ids.add(found.id)
+      from = found.index + this.#parts.tokens[found.id]!.length
     }
-    this.#encodePlain(from === 0 ? text : text.slice(from), ids)
-    return ids.take()
+    return ids.length > limit ? undefined : ids.take()
   }
 
   /**
@@ -157,7 +174,11 @@ export class Tokenizer implements TextTokenizer {
    */
   encodeStream(): EncodeStream {
     let ids = new IdList(0)
-    const words = new WordStream(this.#pretokenizer, (text, start, end) => this.#encodeWord(text, start, end, ids))
+    const words = new WordStream(this.#pretokenizer, (text, start, end) => {
+      const word = text.slice(start, end)
+      if (word.length > STEP) finish(this.#encodeLong(word, ids, Infinity))
+      else this.#encodeShort(word, ids)
+    })
     const take = (): Int32Array<ArrayBuffer> => {
       const taken = ids.take()
       ids = new IdList(taken.length)
@@ -175,29 +196,28 @@ export class Tokenizer implements TextTokenizer {
     }
   }
 
-  #encodePlain(text: string, ids: IdList): void {
-    for (let start = 0; start < text.length;) {
+  /** Says whether the ids are still within the limit. */
+  *#encodePlain(text: string, ids: IdList, limit: number): Steps<boolean> {
+    for (let start = 0, due = STEP; start < text.length && ids.length <= limit;) {
       const end = this.#pretokenizer.wordEnd(text, start)
-      this.#encodeWord(text, start, end, ids)
+      if (end - start > STEP) yield* this.#encodeLong(text.slice(start, end), ids, limit)
+      else this.#encodeShort(text.slice(start, end), ids)
       start = end
+      if (start >= due) {
+        due = start + STEP
+        yield
+      }
     }
+    return ids.length <= limit
   }
 
-  #encodeWord(text: string, start: number, end: number, ids: IdList): void {
-    const word = text.slice(start, end)
+  #encodeShort(word: string, ids: IdList): void {
     let known = this.#cache.get(word)
     if (known === undefined) {
       if (this.kind === 'character') known = [this.#character(word)]
       else {
-        const n = this.#mergeWord(word)
-        if (word.length > CACHED_LENGTH) {
-          ids.push(this.#scratch, n)
-          if (this.#scratch.length > 1 << 16) {
-            this.#scratch = new Int32Array(64)
-            this.#bytes = new Uint8Array(192)
-          }
-          return
-        }
+        const n = this.#merge(this.#scratch, this.#bytes, encoder.encodeInto(word, this.#bytes).written)
+        if (word.length > CACHED_LENGTH) return ids.push(this.#scratch, n)
         known = Array.from(this.#scratch.subarray(0, n))
       }
       this.#cache.set(word, known)
@@ -205,22 +225,34 @@ export class Tokenizer implements TextTokenizer {
     ids.push(known, known.length)
   }
 
-  /** Merges a word into `#scratch` and returns the number of ids. */
-  #mergeWord(word: string): number {
-    if (this.#bytes.length < 3 * word.length) {
-      this.#bytes = new Uint8Array(3 * word.length)
-      this.#scratch = new Int32Array(3 * word.length)
-    } else if (this.#scratch.length < this.#bytes.length) this.#scratch = new Int32Array(this.#bytes.length)
-    const { written } = encoder.encodeInto(word, this.#bytes)
-    if (this.#pretokenizer.ignoreMerges && written <= MAX_TOKEN_LENGTH) {
-      const id = this.#parts.ids.get(spell(this.#bytes.subarray(0, written)))
-      if (id !== undefined && this.#parts.tokenTypes[id] === NORMAL) {
-        this.#scratch[0] = id
-        return 1
-      }
+  /** Merges the word of these bytes into `symbols` and returns the number of ids. */
+  #merge(symbols: Int32Array, bytes: Uint8Array, length: number): number {
+    const whole = this.#wholeWord(bytes, length)
+    if (whole >= 0) {
+      symbols[0] = whole
+      return 1
     }
-    for (let i = 0; i < written; i++) this.#scratch[i] = this.#byteId[this.#bytes[i]!]!
-    return this.#merger.merge(this.#scratch, written)
+    for (let i = 0; i < length; i++) symbols[i] = this.#byteId[bytes[i]!]!
+    return this.#merger.merge(symbols, length)
+  }
+
+  *#encodeLong(word: string, ids: IdList, limit: number): Steps<void> {
+    yield
+    const bytes = encoder.encode(word), whole = this.#wholeWord(bytes, bytes.length)
+    if (whole >= 0) return ids.add(whole)
+    const symbols = new Int32Array(bytes.length)
+    for (let i = 0; i < bytes.length; i++) {
+      symbols[i] = this.#byteId[bytes[i]!]!
+      if (i % (16 * STEP) === 0) yield
+    }
+    ids.pushUpTo(limit, symbols, yield* this.#merger.merging(symbols, bytes.length))
+  }
+
+  /** The id of a word that is not merged since it is a token, or -1. */
+  #wholeWord(bytes: Uint8Array, length: number): number {
+    if (!this.#pretokenizer.ignoreMerges || length > MAX_TOKEN_LENGTH) return -1
+    const id = this.#parts.ids.get(spell(bytes.subarray(0, length)))
+    return id !== undefined && this.#parts.tokenTypes[id] === NORMAL ? id : -1
   }
 
   #character(character: string): number {
