@@ -11,7 +11,9 @@ import fc from 'fast-check'
 import type { Engine, GenerateRequest } from '../src/engine/engine.ts'
 import { loadModel } from '../src/engine/load.ts'
 import { neededLogits } from '../src/engine/needed-logits.ts'
+import { ChatFormat } from '../src/engine/chat-format.ts'
 import { checkRequest } from '../src/engine/request.ts'
+import { finish } from '../src/lib/steps.ts'
 import { writeRandomPacked } from '../src/engine/random-packed.ts'
 import { byteTokenizer } from '../src/engine/random-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
@@ -124,7 +126,8 @@ test('a generation is the same with a screened head and with a whole one: greedy
 })
 
 test('how many logits a choice needs', () => {
-  const needed = (request: Partial<GenerateRequest>, position: number): number => neededLogits(checkRequest({ prompt: [1, 2, 3], ...request }, byteTokenizer(300), 100), position)
+  const tokenizer = byteTokenizer(300), target = { tokenizer, chat: new ChatFormat(undefined, tokenizer), context: 100 }
+  const needed = (request: Partial<GenerateRequest>, position: number): number => neededLogits(finish(checkRequest({ prompt: [1, 2, 3], ...request }, target)), position)
   assert.equal(needed({}, 3), 40)
   assert.equal(needed({ temperature: 0 }, 9), 1)
   assert.equal(needed({ topK: 0 }, 9), 0)

@@ -3,6 +3,9 @@
  * runs in bounded time and size, and text of a message never becomes a special token, whatever it spells.
  */
 import { VeritError } from '../lib/errors.ts'
+import { finish, inPieces } from '../lib/steps.ts'
+import type { Steps } from '../lib/steps.ts'
+import { PrefixMatcher } from '../tokenizer/prefix-matcher.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { ChatTemplate } from './chat-template.ts'
 
@@ -31,8 +34,7 @@ export class ChatFormat {
   readonly stop: readonly string[]
   #tokenizer: TextTokenizer
   #template: ChatTemplate
-  /** The special tokens as alternatives of a regular expression, longer ones first. */
-  #specials: string
+  #specials: PrefixMatcher
   #begin: string
   #end: string
 
@@ -41,29 +43,49 @@ export class ChatFormat {
     this.#tokenizer = tokenizer
     this.#template = new ChatTemplate(template ?? PLAIN)
     this.stop = template === undefined ? ['\nUser:', '\nAssistant:'] : []
-    const names = [...tokenizer.specials.keys()].sort((a, b) => b.length - a.length)
-    this.#specials = names.map(n => RegExp.escape(n)).join('|')
+    this.#specials = new PrefixMatcher(tokenizer.specials)
     const name = (id: number | undefined): string => (id === undefined ? '' : tokenizer.decode([id]))
     this.#begin = name(tokenizer.beginOfText)
     this.#end = name(tokenizer.endOfText)
   }
 
-  /** @throws VeritError VERIT_CHAT */
+  /** The tokens of a conversation. @throws VeritError VERIT_CHAT */
   prompt(messages: readonly ChatMessage[]): number[] {
-    const checked = checkMessages(messages)
-    const mark = freeMark([this.#template.source, this.#begin, this.#end, ...checked.map(m => m.content)])
-    const rendered = this.#template.render({
-      messages: checked.map(({ role, content }) => ({ role, content: marked(content, mark) })),
-      bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true,
-    })
-    const ids: number[] = []
-    // A split by a group gives texts and special tokens by turns. What has a mark behind it ends in a message.
-    const parts = this.#specials === '' ? [rendered] : rendered.split(new RegExp(`(${this.#specials})(?!${mark})`))
-    for (const [i, part] of parts.entries()) {
-      if (i % 2 === 1) ids.push(this.#tokenizer.tokenId(part)!)
-      else for (const id of this.#tokenizer.encode(part.replaceAll(mark, ''))) ids.push(id)
+    return finish(this.prompting(messages))!
+  }
+
+  /**
+   * `prompt` in steps, for a thread that serves others meanwhile. The one long step is the template's.
+   * @param limit tokens. Where there are more, or the messages have more bytes than so many can stand for, the result is undefined. Default: any number
+   */
+  *prompting(messages: readonly ChatMessage[], limit = Infinity): Steps<number[] | undefined> {
+    const checked = checkMessages(messages), most = this.#tokenizer.mostBytes(limit)
+    if (checked.reduce((n, m) => n + m.content.length, 0) > most || checked.reduce((n, m) => n + Buffer.byteLength(m.content), 0) > most) return undefined
+    const mark = yield* freeMark([this.#template.source, this.#begin, this.#end, ...checked.map(m => m.content)])
+    const turns: ChatMessage[] = []
+    for (const { role, content } of checked) {
+      turns.push({ role, content: yield* inPieces(content, piece => marked(piece, mark)) })
+      yield
     }
-    return ids
+    const rendered = this.#template.render({ messages: turns, bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true })
+    yield
+    return yield* this.#read(rendered, mark, limit)
+  }
+
+  /** What has a mark behind it ends in a message: no special token. */
+  *#read(rendered: string, mark: string, limit: number): Steps<number[] | undefined> {
+    const ids: number[] = []
+    for (let from = 0; ;) {
+      const special = yield* this.#specials.find(rendered, from, mark.charCodeAt(0))
+      const text = yield* inPieces(rendered.slice(from, special?.index), piece => piece.replaceAll(mark, ''))
+      const part = yield* this.#tokenizer.encoding(text, limit - ids.length)
+      if (part === undefined) return undefined
+      for (const id of part) ids.push(id)
+      if (special === undefined) return ids.length > limit ? undefined : ids
+      ids.push(special.id)
+      from = special.index + this.#tokenizer.token(special.id).length
+      yield
+    }
   }
 }
 
@@ -80,17 +102,26 @@ function checkMessages(messages: unknown): ChatMessage[] {
   })
 }
 
-/** A character for private use that none of the texts has. */
-function freeMark(texts: readonly string[]): string {
-  for (let c = 0xe000; c < 0xf900; c++) {
-    const mark = String.fromCharCode(c)
-    if (!texts.some(t => t.includes(mark))) return mark
+const FIRST_MARK = 0xe000, MARKS = 0x1900
+/** UTF-16 units that one step looks at. */
+const LOOKED_AT = 1 << 14
+
+/** A character for private use that none of the texts has: they are gone through once. */
+function* freeMark(texts: readonly string[]): Steps<string> {
+  const used = new Uint8Array(MARKS)
+  for (const text of texts) {
+    for (let i = 0; i < text.length; i++) {
+      const c = text.charCodeAt(i) - FIRST_MARK
+      if (c >= 0 && c < MARKS) used[c] = 1
+      if (i % LOOKED_AT === LOOKED_AT - 1) yield
+    }
   }
-  return fail('its messages use every character that Unicode keeps for private use')
+  const free = used.indexOf(0)
+  return free < 0 ? fail('its messages use every character that Unicode keeps for private use') : String.fromCharCode(FIRST_MARK + free)
 }
 
 /**
  * The text with a mark after each character that is not white space. A template may move, trim and join it; a special token that ends in a message,
  * wherever it begins, has a mark inside or behind it.
  */
-const marked = (text: string, mark: string): string => text.replace(/\S/gu, c => c + mark)
+const marked = (text: string, mark: string): string => text.replace(/\S/gu, `$&${mark}`)

@@ -1,6 +1,7 @@
 /** A loaded model that turns text into text. Generations run side by side on one plan; see scheduler.ts. Made by `loadModel`. */
 import type { Executor } from '../exec/plan.ts'
 import { VeritError } from '../lib/errors.ts'
+import { inTurns } from '../lib/steps.ts'
 import { parameterCount } from '../model/parameters.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
@@ -11,7 +12,7 @@ import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage } from './chat-format.ts'
 import { MOST_GUESSES } from './guess-room.ts'
 import { PageCache } from './page-cache.ts'
-import { checkRequest } from './request.ts'
+import { checkRequest, mostPromptBytes, sizeOf } from './request.ts'
 import type { GenerateRequest } from './request.ts'
 import { rowCost } from './row-cost.ts'
 import { Scheduler } from './scheduler.ts'
@@ -62,6 +63,9 @@ export interface EngineParts extends LoadedModel {
   readonly ends?: readonly number[]
 }
 
+/** What is left of a generation that was cancelled while its prompt was encoded. */
+const CANCELLED: GenerateEvent = { type: 'end', reason: 'cancelled', promptTokens: 0, completionTokens: 0, timings: { promptMs: 0, predictedMs: 0 } }
+
 export class Engine implements AsyncDisposable {
   readonly info: ModelInfo
   readonly tokenizer: TextTokenizer
@@ -104,6 +108,11 @@ export class Engine implements AsyncDisposable {
     return this.#scheduler.guesses
   }
 
+  /** UTF-8 bytes of a prompt's text beyond which it is refused unread: it cannot fit into the context. Infinity where only encoding can tell. */
+  get mostPromptBytes(): number {
+    return mostPromptBytes({ tokenizer: this.tokenizer, context: this.info.context })
+  }
+
   /** What ends an answer of a chat beside the end of text: a model that knows no turns writes the user's next one itself. */
   get chatStop(): readonly string[] {
     return this.#chat.stop
@@ -113,11 +122,15 @@ export class Engine implements AsyncDisposable {
    * Generates, token by token: a 'start' event when it begins, 'token' events, one 'end' event. Stopping the iteration or aborting the signal ends it
    * and frees its place; an aborted one ends with reason 'cancelled'. A reader that falls behind pauses the generation.
    * @param tenant for whom: what the model has computed for a prompt is used again for later prompts of the same tenant that begin alike. Default: no such use. The answer is the same.
-   * @throws VeritError VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_PROMPT_LENGTH, VERIT_BUSY, VERIT_ENGINE_CLOSED, VERIT_LOGITS
+   * Long prompts are encoded in slices, so that other generations go on meanwhile.
+   * @throws VeritError VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_CHAT, VERIT_PROMPT_LENGTH, VERIT_BUSY, VERIT_ENGINE_CLOSED, VERIT_LOGITS
    */
   async *generate(request: GenerateRequest, signal?: AbortSignal, tenant?: string): AsyncGenerator<GenerateEvent, void> {
-    if (this.#closed) throw new VeritError('VERIT_ENGINE_CLOSED', { model: this.info.name })
-    const checked = checkRequest(request, this.tokenizer, this.info.context)
+    this.#checkOpen()
+    const target = { tokenizer: this.tokenizer, chat: this.#chat, context: this.info.context }
+    const checked = await inTurns(checkRequest(request, target), { size: sizeOf(request), signal })
+    this.#checkOpen()
+    if (checked === undefined) return yield CANCELLED
     const sequence: Sequence = new Sequence(checked, this.tokenizer, this.#ends, this.info.context, () => {
       if (!sequence.finished) this.#scheduler.wake()
     }, tenant)
@@ -140,6 +153,10 @@ export class Engine implements AsyncDisposable {
    */
   chatPrompt(messages: readonly ChatMessage[]): number[] {
     return this.#chat.prompt(messages)
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new VeritError('VERIT_ENGINE_CLOSED', { model: this.info.name })
   }
 
   /** Ends every generation (reason 'cancelled') and frees the memory. */

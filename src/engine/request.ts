@@ -1,12 +1,17 @@
 /** What a generation is asked for, and the one gate through which every request passes. */
 import { randomInt } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
+import type { Steps } from '../lib/steps.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
+import type { ChatFormat, ChatMessage } from './chat-format.ts'
 import type { SamplingOptions } from './sampler.ts'
 
 export interface GenerateRequest {
-  /** Text, in which special tokens are plain text, or token ids as they are. An empty one stands for the end-of-text token, which begins a text. */
-  prompt: string | readonly number[]
+  /**
+   * Text, in which special tokens are plain text; or token ids as they are; or a conversation, which becomes tokens by the model's chat template, and to whose
+   * end `stop` is extended. An empty text or list stands for the end-of-text token, which begins a text.
+   */
+  prompt: string | readonly number[] | { readonly messages: readonly ChatMessage[] }
   /** Tokens to make at most, 0 to 2^20; the model's context may end the answer before. Default 128. */
   maxTokens?: number | undefined
   /** Refuses a longer prompt before any work is done on it, 1 to 2^20. Default: the context less one. */
@@ -52,6 +57,8 @@ export interface CheckedRequest extends SamplingOptions {
 
 /** Longest prompt text, in UTF-16 units. */
 const MAX_TEXT = 1 << 20
+/** Tokens by which a prompt that is too long is counted on, so that its refusal can say how many it has. */
+const COUNTED_ON = 1024
 
 const fail = (field: string, problem: string): never => {
   throw new VeritError('VERIT_REQUEST', { field, problem })
@@ -77,13 +84,20 @@ export const requestNumbers: Readonly<Record<NumberField, { low: number; high: n
 
 const OTHERS = ['prompt', 'stop', 'echo', 'ignoreEndOfText']
 
+/** What a request is for. */
+export interface RequestTarget {
+  readonly tokenizer: TextTokenizer
+  readonly chat: ChatFormat
+  /** Positions that a sequence may have. */
+  readonly context: number
+}
+
 /**
- * Checks a request, whatever it holds.
- * @param context positions a sequence may have
- * @throws VeritError VERIT_REQUEST naming the first field that is wrong (unknown fields are), VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT,
+ * Checks a request, whatever it holds, in steps: its prompt may take long to encode. A prompt with more bytes than the context can stand for is refused unread.
+ * @throws VeritError VERIT_REQUEST naming the first field that is wrong (unknown fields are), VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT, VERIT_CHAT,
  * or the tokenizer's
  */
-export function checkRequest(request: GenerateRequest, tokenizer: TextTokenizer, context: number): CheckedRequest {
+export function* checkRequest(request: GenerateRequest, target: RequestTarget): Steps<CheckedRequest> {
   if (typeof request !== 'object' || request === null) return fail('The request', 'must be an object')
   const source = request as unknown as Record<string, unknown>
   for (const field of Object.keys(source)) {
@@ -99,19 +113,14 @@ export function checkRequest(request: GenerateRequest, tokenizer: TextTokenizer,
     const value = source[field] ?? false
     return typeof value === 'boolean' ? value : fail(field, 'must be true or false')
   }
+  const given = source['prompt'], stop = checkStop(source['stop'] ?? [])
+  const echo = flag('echo'), ignoreEndOfText = flag('ignoreEndOfText')
+  const prompt = yield* checkPrompt(given, target, numbers.maxPromptTokens)
   return {
-    ...numbers,
+    ...numbers, prompt, echo, ignoreEndOfText,
     seed: numbers.seed < 0 ? randomInt(2 ** 47) : numbers.seed,
-    stop: checkStop(source['stop'] ?? []),
-    echo: flag('echo'),
-    ignoreEndOfText: flag('ignoreEndOfText'),
-    prompt: withinLimit(checkPrompt(source['prompt'], tokenizer, context), numbers.maxPromptTokens),
+    stop: isChat(given) ? [...stop, ...target.chat.stop] : stop,
   }
-}
-
-function withinLimit(prompt: readonly number[], limit: number): readonly number[] {
-  if (prompt.length > limit) throw new VeritError('VERIT_PROMPT_LIMIT', { tokens: prompt.length, limit })
-  return prompt
 }
 
 function checkStop(value: unknown): readonly string[] {
@@ -122,21 +131,54 @@ function checkStop(value: unknown): readonly string[] {
   return [...value] as string[]
 }
 
-function checkPrompt(value: unknown, tokenizer: TextTokenizer, context: number): readonly number[] {
+const isChat = (prompt: unknown): prompt is { messages: readonly ChatMessage[] } => typeof prompt === 'object' && prompt !== null && 'messages' in prompt
+
+function* checkPrompt(value: unknown, { tokenizer, chat, context }: RequestTarget, most: number): Steps<readonly number[]> {
+  const limit = Math.min(most, context - 1), counted = limit + COUNTED_ON
+  /** @param tokens undefined: more than were counted */
+  const within = (tokens: number | undefined): void => {
+    if (tokens !== undefined && tokens <= limit) return
+    const told = tokens === undefined ? { tokens: counted + 1, orMore: true as const } : { tokens }
+    if (limit < context - 1) throw new VeritError('VERIT_PROMPT_LIMIT', { ...told, limit })
+    throw new VeritError('VERIT_PROMPT_LENGTH', { ...told, context })
+  }
   let ids: readonly number[]
   if (typeof value === 'string') {
     if (value.length > MAX_TEXT) return fail('prompt', `must be at most ${MAX_TEXT} characters long`)
-    const { beginOfText, addsBegin } = tokenizer
-    ids = [...addsBegin && value !== '' ? [beginOfText!] : [], ...tokenizer.encode(value)]
+    const { beginOfText, addsBegin } = tokenizer, begin = addsBegin && value !== '' ? [beginOfText!] : []
+    const text = yield* encodeText(value, tokenizer, counted - begin.length)
+    within(text === undefined ? undefined : begin.length + text.length)
+    ids = [...begin, ...text!]
   } else if (Array.isArray(value)) {
-    if (value.length >= context) throw new VeritError('VERIT_PROMPT_LENGTH', { tokens: value.length, context })
+    within(value.length)
     for (const id of value) {
       if (typeof id !== 'number' || !Number.isInteger(id)) return fail('prompt', 'must be text or a list of token ids')
       if (id < 0 || id >= tokenizer.vocabSize) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: tokenizer.vocabSize })
     }
     ids = [...value] as number[]
+  } else if (isChat(value)) {
+    const tokens = yield* chat.prompting(value.messages, counted)
+    within(tokens?.length)
+    ids = tokens!
   } else return fail('prompt', 'must be text or a list of token ids')
-  if (ids.length >= context) throw new VeritError('VERIT_PROMPT_LENGTH', { tokens: ids.length, context })
   if (ids.length > 0) return ids
   return tokenizer.beginOfText === undefined ? fail('prompt', 'is empty, and this model has no token that begins a text') : [tokenizer.beginOfText]
+}
+
+/** Undefined where there are more than `limit` ids. */
+function* encodeText(text: string, tokenizer: TextTokenizer, limit: number): Steps<Int32Array | undefined> {
+  const most = tokenizer.mostBytes(limit)
+  return text.length > most || Buffer.byteLength(text) > most ? undefined : yield* tokenizer.encoding(text, limit)
+}
+
+/** Bytes of a text or conversation beyond which `checkRequest` refuses it unread, whatever it says; Infinity where there is no such number. */
+export const mostPromptBytes = ({ tokenizer, context }: Omit<RequestTarget, 'chat'>): number => tokenizer.mostBytes(context - 1 + COUNTED_ON)
+
+/** What a turn of the chat template is worth, in UTF-16 units. */
+const TURN = 256
+
+/** How much work the prompt is, about, in UTF-16 units of text. */
+export function sizeOf({ prompt }: GenerateRequest): number {
+  if (typeof prompt === 'string') return prompt.length
+  return isChat(prompt) && Array.isArray(prompt.messages) ? prompt.messages.reduce((n, m) => n + TURN + (m?.content?.length ?? 0), 0) : 0
 }

@@ -20,6 +20,8 @@ function row<F>(r: Row<F>): Row<F> {
   return r
 }
 
+/** Tokens of a prompt that may not have been counted to its end. */
+const some = (f: { tokens: number; orMore?: boolean }): string => `${plural(f.tokens, 'token')}${f.orMore === true ? ' or more' : ''}`
 const plural = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`
 
 export const errorTable = {
@@ -224,15 +226,13 @@ export const errorTable = {
   VERIT_REQUEST: row<{ field: string; problem: string }>({
     what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range, docs/server.md every field of a request over HTTP', status: 400, exit: 2,
   }),
-  VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number }>({
-    what: f => `The prompt has ${plural(f.tokens, 'token')}; the context is ${f.context} and must leave room for at `
-      + 'least one output token',
-    next: () => 'Shorten the prompt, or use a model with a longer context; nothing is cut off silently',
-    status: 400, exit: 2,
+  VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number; orMore?: boolean }>({
+    what: f => `The prompt has ${some(f)}; the maximum context length is ${plural(f.context, 'token')} and must leave room for one output token`,
+    next: () => 'The prompt is too long: shorten it; Verit cuts nothing off', status: 400, exit: 2,
   }),
-  VERIT_PROMPT_LIMIT: row<{ tokens: number; limit: number }>({
-    what: f => `The prompt has ${plural(f.tokens, 'token')}, and at most ${f.limit} are allowed here`,
-    next: () => 'Shorten the prompt, or ask the operator of the server to raise the limit', status: 400, exit: 2,
+  VERIT_PROMPT_LIMIT: row<{ tokens: number; limit: number; orMore?: boolean }>({
+    what: f => `The prompt has ${some(f)}; the maximum context length that this key may use for prompts is ${plural(f.limit, 'token')}`,
+    next: () => 'The prompt is too long: shorten it, or ask the operator of the server to raise the limit', status: 400, exit: 2,
   }),
   VERIT_RATE_LIMIT: row<{ what: string; limit: number; seconds: number; retryAfter: number }>({
     what: f => `Too much at once: the limit is ${f.limit} ${f.what} in ${f.seconds} s`,

@@ -1,7 +1,10 @@
 /**
  * Work in steps: a generator that yields every few hundred units of work and returns the result. The caller decides whether to run it at once (`finish`) or
- * to let others on the same thread take turns (slices.ts). A step takes less than a millisecond or so, whatever the input.
+ * in turns with others on the same thread (`inTurns`). A step takes less than a millisecond or so, whatever the input.
  */
+import { Mutex } from './mutex.ts'
+import { turn } from './turns.ts'
+
 export type Steps<T> = Generator<undefined, T, undefined>
 
 /** Runs all steps now. */
@@ -10,6 +13,35 @@ export function finish<T>(steps: Steps<T>): T {
     const step = steps.next()
     if (step.done === true) return step.value
   }
+}
+
+/** How long steps are run before the next turn is waited for. */
+const SLICE_MS = 2
+
+/** What is long, and takes memory while it lasts, is done one after the other. */
+const long = new Mutex()
+
+export interface TurnOptions {
+  /** Units of work, for example UTF-16 units of a text. Up to 4,096, it begins at once; beyond 65,536, it waits for other work as long. Default 0 */
+  size?: number
+  /** Ends the work before its next step. The promise is then resolved with undefined. */
+  signal?: AbortSignal | undefined
+}
+
+/** Runs all steps, a slice of about two milliseconds in each turn. @returns a promise that rejects with what a step throws */
+export function inTurns<T>(steps: Steps<T>, { size = 0, signal }: TurnOptions = {}): Promise<T | undefined> {
+  const work = async (): Promise<T | undefined> => {
+    if (size > 4096) await turn()
+    for (;;) {
+      for (const until = performance.now() + SLICE_MS; performance.now() < until;) {
+        if (signal?.aborted === true) return undefined
+        const step = steps.next()
+        if (step.done === true) return step.value
+      }
+      await turn()
+    }
+  }
+  return size > 1 << 16 ? long.run(work) : work()
 }
 
 /** UTF-16 units of a text that one step of simple work (copying, comparing) may take. */

@@ -1,0 +1,18 @@
+/**
+ * Long work on a thread that also serves others, cut into slices. Each slice waits for a turn, and a round of the event loop has one turn for all
+ * of them together: however many bodies are read at once, what else there is to do waits for one slice.
+ */
+
+const waiting: (() => void)[] = []
+
+/** Resolves when the next slice may run: in a later round of the event loop, in the order of asking. */
+export function turn(): Promise<void> {
+  return new Promise(resolve => {
+    if (waiting.push(resolve) === 1) setImmediate(give)
+  })
+}
+
+function give(): void {
+  waiting.shift()!()
+  if (waiting.length > 0) setImmediate(give)
+}
