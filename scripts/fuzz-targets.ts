@@ -14,7 +14,7 @@ import { bytesSource } from '../src/lib/regular-file.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 import { readConfig } from '../src/model/gguf-config.ts'
 import { readTokenizer } from '../src/model/gguf-tokenizer.ts'
-import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from '../src/runner/frames.ts'
+import { FROM_RUNNER_LIMIT, FrameDecoder, LOAD_LIMIT, encodeFrame } from '../src/runner/frames.ts'
 import { checkFromRunner, checkToRunner } from '../src/runner/messages.ts'
 import { TokenizerTrainer } from '../src/tokenizer/train-tokenizer.ts'
 import { Tokenizer } from '../src/tokenizer/tokenizer.ts'
@@ -141,12 +141,12 @@ function framesTarget(): Target {
     { type: 'locked', sandbox: { native: true, noNewPrivs: true, landlock: 7, seccomp: true, codeRange: true, noRing: true, ownDescriptors: true, memoryBytes: 1 << 30 } },
     { type: 'ready', info: { name: 'm', architecture: 'bitnet', parameters: 1, vocabSize: 2, context: 3, executor: 'native', threads: 2 } }, { type: 'failed', code: 'VERIT_GGUF', fields: { file: 'm', offset: 1, problem: 'x' } },
   ]
-  const seeds = [frames.slice(0, 6), frames.slice(6), frames].map(list => Buffer.concat(list.map(f => encodeFrame(f, TO_RUNNER_LIMIT))))
+  const seeds = [frames.slice(0, 6), frames.slice(6), frames].map(list => Buffer.concat(list.map(f => encodeFrame(f, LOAD_LIMIT))))
   return binary(seeds.map(bytes => ({ bytes, focus: bytes.length })), input => {
     const cut = input.length > 0 ? input[0]! % (input.length + 1) : 0
     let refused: unknown
     // Each direction reads all of it, in two pieces.
-    for (const [limit, check] of [[TO_RUNNER_LIMIT, checkToRunner], [FROM_RUNNER_LIMIT, checkFromRunner]] as const) {
+    for (const [limit, check] of [[LOAD_LIMIT, checkToRunner], [FROM_RUNNER_LIMIT, checkFromRunner]] as const) {
       const decoder = new FrameDecoder(limit)
       try {
         for (const part of [input.subarray(0, cut), input.subarray(cut)]) for (const message of decoder.push(part)) check(message)

@@ -11,6 +11,7 @@ import { createTransport } from '../src/server/connections.ts'
 import type { Transport } from '../src/server/connections.ts'
 import type { GatewayContext } from '../src/server/context.ts'
 import { buildGateway } from '../src/server/gateway.ts'
+import { HeldAnswers } from '../src/server/held-answers.ts'
 import { httpRules } from '../src/server/http-checks.ts'
 import { Metrics } from '../src/server/metrics.ts'
 import { OutboxDrain } from '../src/server/outbox-drain.ts'
@@ -44,7 +45,7 @@ export async function testGateway(state: string, change: (config: ServerConfig) 
   const transport = createTransport(config, log)
   const context: GatewayContext = {
     config, rules: httpRules(config), store, rates: new MemoryRateState(), audit, watch: undefined, metrics: new Metrics(), refusals, log, modelId: 'm',
-    model: undefined, admission: new Admission({ parallel: 1, queue: 1 }), revocations: new Revocations(store.keys), serverKey: serverKey(state),
+    model: undefined, admission: new Admission({ parallel: 1, queue: 1 }), heldAnswers: new HeldAnswers(), revocations: new Revocations(store.keys), serverKey: serverKey(state),
     drainOutbox: () => outbox.drain(), onAlerts: () => undefined, stopping: new AbortController().signal,
   }
   const app = buildGateway(context, transport)

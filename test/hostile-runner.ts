@@ -6,7 +6,7 @@ import { constants } from 'node:fs'
 import { createRequire } from 'node:module'
 import { open } from 'node:fs/promises'
 import { Socket } from 'node:net'
-import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from '../src/runner/frames.ts'
+import { FROM_RUNNER_LIMIT, FrameDecoder, LOAD_LIMIT, encodeFrame } from '../src/runner/frames.ts'
 import type { FromRunner, ToRunner } from '../src/runner/messages.ts'
 import { lockProcess } from '../src/runner/sandbox.ts'
 
@@ -28,7 +28,7 @@ export interface Orders {
 }
 
 const socket = new Socket({ fd: 3, readable: true, writable: true })
-const frames = new FrameDecoder(TO_RUNNER_LIMIT)
+const frames = new FrameDecoder(LOAD_LIMIT)
 const parent = process.ppid
 socket.on('data', chunk => {
   for (const value of frames.push(chunk)) void obey(value as ToRunner)

@@ -24,7 +24,7 @@ test('the same answer for the first and the second prompt of a tenant, for anoth
     assert.equal(runner.info.context, 320)
     const answer = async (tenant: string | undefined, tokens: number[]): Promise<number[]> => {
       const ids: number[] = []
-      for await (const e of runner.generate({ tokens }, { maxTokens: 12, seed: 3, ignoreEndOfText: true }, undefined, tenant)) if (e.type === 'token') ids.push(e.token)
+      for await (const e of runner.generate({ tokens }, { maxTokens: 12, seed: 3, ignoreEndOfText: true }, undefined, { tenant })) if (e.type === 'token') ids.push(e.token)
       return ids
     }
     const prompt = Array.from({ length: 70 }, (_, i) => (i * 37) % 257)

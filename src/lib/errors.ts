@@ -151,6 +151,14 @@ export const errorTable = {
   VERIT_RUNNER_DIED: row<{ how: string }>({
     what: f => `The model process ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
   }),
+  VERIT_ANSWER_TEXT: row<Record<never, never>>({
+    what: () => 'The answer was ended: its tokens have more than 128 characters each on average',
+    next: () => 'Ask for fewer tokens; docs/limits.md says how much text an answer may have', status: 502,
+  }),
+  VERIT_ANSWER_MEMORY: row<{ mebibytes: number }>({
+    what: f => `Answers that are not streamed take more than ${f.mebibytes} MiB together, and this one was the largest`,
+    next: () => 'Send the request again with "stream": true, or ask for fewer tokens or log probabilities', status: 503,
+  }),
   VERIT_SANDBOX: row<{ missing: string; fix: string }>({
     what: f => `The model process cannot be locked as require_sandbox demands: ${f.missing}`, next: f => f.fix,
   }),

@@ -37,7 +37,7 @@ test('a runner that counts other tokens than it gave is refused, for budgets are
   for (const n of [0, 1, 3]) assert.throws(() => feed(3, [start, token, token, endOf(n)]), isFrameError, String(n))
   feed(3, [start, token, token, endOf(2)])
   const echo = (...events: CallEvent[]): void => {
-    const call = new Call({ maxTokens: 1, echoed: 100 })
+    const call = new Call({ maxTokens: 1, echo: true })
     for (const e of events) call.accept(e)
   }
   const prompt = { ...start, promptTokens: 2 }
@@ -65,24 +65,79 @@ test('a reader that stops has no more than 64 tokens kept for it, and the runner
   assert.deepEqual(told, [32])
   const late = new Call({ maxTokens: 1000 })
   late.accept(start)
-  late.discard() // whom nobody reads may send what is on its way
-  for (let i = 0; i < 200; i++) late.accept(token)
+  late.discard() // what is on its way when nobody reads any more may come, and no more
+  for (let i = 0; i < 64; i++) late.accept(token)
+  assert.throws(() => late.accept(token), isFrameError)
 })
 
+test('a call that was cancelled may end before it has begun, another may not', async () => {
+  const cancelled: CallEvent = { ...end, reason: 'cancelled', promptTokens: 0, completionTokens: 0 }
+  const call = new Call({ maxTokens: 1 })
+  call.discard()
+  call.accept(cancelled)
+  await call.ended
+  assert.throws(() => feed(1, [cancelled]), isFrameError)
+  assert.throws(() => feed(1, [end]), isFrameError)
+})
+
+test('what was reserved bounds prompt and answer together, whatever else was asked for', () => {
+  const call = (mostTokens: number): Call => new Call({ maxTokens: 5, maxPromptTokens: 5, mostTokens })
+  const prompt = { ...start, promptTokens: 3 }
+  assert.throws(() => call(2).accept(prompt), isFrameError)
+  const four = call(4)
+  four.accept(prompt)
+  four.accept(token)
+  assert.throws(() => four.accept(token), isFrameError)
+  const echo = new Call({ maxTokens: 5, mostTokens: 4, echo: true })
+  for (const event of [prompt, token, token, token, token]) echo.accept(event)
+  assert.throws(() => echo.accept(token), isFrameError)
+})
+
+test('log probabilities and alternatives come only where they were asked for, and no more than those', () => {
+  const give = (logprobs: number | undefined, event: object): void => {
+    const call = new Call({ maxTokens: 1, logprobs })
+    call.accept(start)
+    call.accept({ ...token, ...event } as CallEvent)
+  }
+  const top = (n: number): { token: number; text: string; logprob: number }[] => Array.from({ length: n }, () => ({ token: 1, text: 'x', logprob: -1 }))
+  give(undefined, {})
+  give(0, { logprob: -1, top: [] })
+  give(2, { logprob: -1, top: top(2) })
+  for (const [asked, event] of [[undefined, { logprob: -1 }], [undefined, { top: [] }], [0, { top: top(1) }], [2, { top: top(3) }]] as const) {
+    assert.throws(() => give(asked, event), isFrameError)
+  }
+})
+
+/** Feeds a call and reads it at once; gives what it took before it was refused. */
+async function flood(event: CallEvent, logprobs?: number): Promise<number> {
+  const call = new Call({ maxTokens: 1 << 20, logprobs })
+  call.accept(start)
+  const reader = call[Symbol.asyncIterator]()
+  await reader.next()
+  for (let n = 0; ; n++) {
+    try {
+      call.accept(event)
+    } catch (e) {
+      assert.match(String(e), /more text than tokens can have/)
+      return n
+    }
+    await reader.next()
+  }
+}
+
 test('a runner cannot fill the memory of the gateway with the text of one call, to a fast reader either', async () => {
+  const long = 'x'.repeat(4096)
+  assert.equal(await flood({ ...token, text: long }), 16) // of 4,096 characters, 128 are a token's own, and 65,536 may come on top
+  // Twenty times as much text, where twenty alternatives were asked for.
+  assert.equal(await flood({ ...token, logprob: 0, top: Array.from({ length: 20 }, () => ({ token: 1, text: long, logprob: 0 })) } as CallEvent, 20), 0)
   const call = new Call({ maxTokens: 1 << 20 })
   call.accept(start)
   const reader = call[Symbol.asyncIterator]()
   await reader.next()
-  const long = 'x'.repeat(64 << 10)
-  const large: CallEvent = { ...token, text: long, top: [{ token: 1, text: long, logprob: -1 }] }
-  const flood = async (): Promise<void> => {
-    for (let i = 0; i < 513; i++) {
-      call.accept(large)
-      await reader.next()
-    }
+  for (let i = 0; i < 10_000; i++) { // tokens of 128 characters, as long as the longest that vocabularies have, never are too much
+    call.accept({ ...token, text: 'x'.repeat(128) } as CallEvent)
+    await reader.next()
   }
-  await assert.rejects(flood, /more text than an answer/)
 })
 
 test('a failure ends the reading after what came before it', async () => {

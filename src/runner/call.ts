@@ -1,24 +1,30 @@
 /**
- * One call as the gateway sees it: events in the one order that makes sense (start, tokens, end), no more tokens than were asked for, and a queue
- * of at most UNREAD tokens that a slower reader empties. The runner is not trusted to keep to that: whatever breaks it is a bad frame.
+ * One call as the gateway sees it: events in the one order that makes sense (start, tokens, end), no more tokens and text than were asked and paid for, and
+ * a queue of at most UNREAD tokens that a slower reader empties. The runner is not trusted to keep to that: whatever breaks it is a bad frame.
  */
 import { VeritError } from '../lib/errors.ts'
 import { UNREAD } from './messages.ts'
 import type { CallEvent } from './messages.ts'
-
-/** Most text of one call, alternatives of log probabilities included, in UTF-16 units: far beyond what a context of 2^20 tokens holds. */
-const MOST_TEXT = 64 << 20
-
-const textOf = (event: CallEvent): number =>
-  (event.type === 'token' ? (event.top ?? []).reduce((n, t) => n + t.text.length, event.text.length) : 0)
+import { TextBudget } from './text-limits.ts'
 
 export interface CallLimits {
   /** Tokens of the answer that were asked for. */
   maxTokens: number
   /** Tokens of the prompt that were allowed. Default: any number. */
   maxPromptTokens?: number | undefined
-  /** Tokens of the prompt that may be given out before the answer. Default 0. */
-  echoed?: number
+  /** Tokens of prompt and answer that were reserved. Default: any number. */
+  mostTokens?: number | undefined
+  /** Whether the prompt's tokens may be given out before the answer. Default false. */
+  echo?: boolean | undefined
+  /** Log probabilities: alternatives of each token that were asked for. Default: not even the token's own. */
+  logprobs?: number | undefined
+}
+
+type Token = Extract<CallEvent, { type: 'token' }>
+type End = Extract<CallEvent, { type: 'end' }>
+
+const refuse = (problem: string): never => {
+  throw new VeritError('VERIT_RUNNER_FRAME', { problem })
 }
 
 export class Call {
@@ -29,7 +35,7 @@ export class Call {
   #state: 'sent' | 'started' | 'ended' = 'sent'
   #tokens = 0
   #promptTokens = 0
-  #text = 0
+  #text = new TextBudget()
   /** Tokens in the queue, and those taken out of it that the runner has not been told of. */
   #unread = 0
   #taken = 0
@@ -56,18 +62,11 @@ export class Call {
 
   /** @throws VeritError VERIT_RUNNER_FRAME */
   accept(event: CallEvent): void {
-    const expected = event.type === 'start' ? 'sent' : 'started'
-    if (this.#state !== expected) throw new VeritError('VERIT_RUNNER_FRAME', { problem: `an event "${event.type}" out of order` })
-    if (event.type === 'token' && ++this.#tokens > this.#limits.maxTokens + this.#echoed) {
-      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than were asked for' })
-    }
-    if ((this.#text += textOf(event)) > MOST_TEXT) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more text than an answer can have' })
-    if (event.type === 'token' && !this.#discarding && ++this.#unread + this.#taken > UNREAD) {
-      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens than the reader has room for' })
-    }
-    this.#checkCounts(event)
-    if (event.type === 'start') this.#state = 'started'
-    if (event.type === 'end') this.#finish()
+    if (this.#neverBegan(event)) return this.#finish()
+    if (this.#state !== (event.type === 'start' ? 'sent' : 'started')) refuse(`an event "${event.type}" out of order`)
+    if (event.type === 'start') this.#start(event.promptTokens, event.cachedTokens)
+    else if (event.type === 'token') this.#checkToken(event)
+    else this.#end(event)
     if (!this.#discarding) this.#queue.push(event)
     this.#wake?.()
   }
@@ -80,7 +79,7 @@ export class Call {
     this.#wake?.()
   }
 
-  /** Nobody will read any more: what comes is checked and dropped. */
+  /** Nobody will read any more: what is on its way is checked and dropped. */
   discard(): void {
     this.#discarding = true
     this.#queue = []
@@ -100,22 +99,36 @@ export class Call {
 
   /** Tokens that are the prompt's own: all of it, or none. */
   get #echoed(): number {
-    return Math.min(this.#limits.echoed ?? 0, this.#promptTokens)
+    return this.#limits.echo === true ? this.#promptTokens : 0
+  }
+
+  /** What was cancelled may end before it has begun. */
+  #neverBegan(event: CallEvent): boolean {
+    return this.#discarding && this.#state === 'sent' && event.type === 'end' && event.reason === 'cancelled'
+  }
+
+  #start(promptTokens: number, cachedTokens: number): void {
+    const { maxPromptTokens = Infinity, mostTokens = Infinity } = this.#limits
+    if (cachedTokens > 0 && cachedTokens >= promptTokens) refuse('more tokens from the cache than a prompt can have there')
+    if (promptTokens > Math.min(maxPromptTokens, mostTokens)) refuse('a longer prompt than was allowed')
+    this.#promptTokens = promptTokens
+    this.#state = 'started'
+  }
+
+  #checkToken({ text, logprob, top }: Token): void {
+    const { maxTokens, mostTokens = Infinity, logprobs } = this.#limits
+    if (++this.#tokens > Math.min(maxTokens, mostTokens - this.#promptTokens) + this.#echoed) refuse('more tokens than were asked for')
+    if (++this.#unread + this.#taken > UNREAD) refuse('more tokens than the reader has room for')
+    if (logprobs === undefined ? (logprob ?? top) !== undefined : (top ?? []).length > logprobs) refuse('log probabilities that were not asked for')
+    if (!this.#text.take(text, top)) refuse('more text than tokens can have')
   }
 
   /** Budgets are charged by these counts. */
-  #checkCounts(event: CallEvent): void {
-    if (event.type === 'start') {
-      this.#promptTokens = event.promptTokens
-      if (event.cachedTokens > 0 && event.cachedTokens >= event.promptTokens) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'more tokens from the cache than a prompt can have there' })
-      if (event.promptTokens > (this.#limits.maxPromptTokens ?? Infinity)) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a longer prompt than was allowed' })
-    }
-    if (event.type !== 'end') return
+  #end({ reason, promptTokens, completionTokens }: End): void {
     // one that was cancelled is charged by what has come of it
-    const given = event.reason === 'cancelled' || event.completionTokens === this.#tokens - this.#echoed
-    if (event.promptTokens !== this.#promptTokens || event.completionTokens > this.#limits.maxTokens || !given) {
-      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'counts of tokens that contradict one another' })
-    }
+    const given = reason === 'cancelled' || completionTokens === this.#tokens - this.#echoed
+    if (promptTokens !== this.#promptTokens || completionTokens > this.#limits.maxTokens || !given) refuse('counts of tokens that contradict one another')
+    this.#finish()
   }
 
   #take(): void {

@@ -4,11 +4,24 @@
  * find the next frame after a bad one.
  */
 import { VeritError } from '../lib/errors.ts'
+import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
 
-/** Largest frame to the runner in bytes: a request body of 1 MiB and what JSON adds to it. */
-export const TO_RUNNER_LIMIT = 4 << 20
-/** Largest frame from the runner in bytes: one token with its alternatives. */
-export const FROM_RUNNER_LIMIT = 256 << 10
+/** Largest frame to a runner that has not been told to load, in bytes: the settings of a load, a chat template among them. */
+export const LOAD_LIMIT = 1 << 20
+
+/**
+ * Largest frame to a runner in bytes, which it is told when it loads. Of all that a body can hold, token ids grow most: `1e9,` has 4 bytes there and 11 in a frame.
+ * @param bodyBytes largest request body, in bytes
+ */
+export const toRunnerLimit = (bodyBytes: number): number => 3 * bodyBytes + LOAD_LIMIT
+
+/** Largest body for which that is so, in bytes: what `http.body_bytes` can be at most. */
+export const MOST_BODY = 64 << 20
+
+/** Bytes of a UTF-16 unit in JSON at most (`\u0001`), and of what a frame has beside texts. */
+const ESCAPED = 6, REST = 8192
+/** Largest frame from a runner in bytes: one token with its alternatives. */
+export const FROM_RUNNER_LIMIT = ESCAPED * (EVENT_TEXT + ALTERNATIVES * TOKEN_TEXT) + REST
 
 const HEAD = 4
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -31,6 +44,11 @@ export class FrameDecoder {
   /** @param limit largest frame in bytes that is accepted */
   constructor(limit: number) {
     this.#limit = limit
+  }
+
+  /** Another limit, from the next frame on. */
+  set limit(bytes: number) {
+    this.#limit = bytes
   }
 
   /** Bytes kept for a frame that has not arrived whole: never more than the limit, its head and the last chunk. */

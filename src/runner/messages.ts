@@ -6,6 +6,11 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { VeritError } from '../lib/errors.ts'
+import { LOAD_LIMIT, MOST_BODY, toRunnerLimit } from './frames.ts'
+import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
+
+/** Longest text of a prompt, or of all messages of a conversation, in UTF-16 units: the engine takes no longer one, so it need not be sent. */
+export const MOST_PROMPT_TEXT = 1 << 20
 
 /** Tokens of one call that may be sent before the reader has taken the first of them: a reader that stops pauses its generation. */
 export const UNREAD = 64
@@ -43,6 +48,8 @@ const ToRunner = Type.Union([
   Type.Object({
     type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count), cacheBytes: Type.Optional(count),
     instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()), speculate: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count), digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
+    // the largest frame that comes after this one
+    frameBytes: Type.Optional(Type.Integer({ minimum: LOAD_LIMIT, maximum: toRunnerLimit(MOST_BODY) })),
   }, closed),
   // a tenant's prompts may use what was computed for its earlier ones; nobody else's
   Type.Object({ type: Type.Literal('generate'), id: CallId, prompt: Prompt, sampling: Sampling, tenant: Type.Optional(shortText) }, closed),
@@ -81,10 +88,15 @@ export const Sandbox = Type.Object({
 }, closed)
 export type Sandbox = Static<typeof Sandbox>
 
-/** What a runner says of the model it has loaded. The gateway shows it and decides nothing by it. */
+/**
+ * What a runner says of the model it has loaded. The gateway shows it; where it uses a number, a false one can only make it refuse more of this runner's
+ * own work, never allow more.
+ */
 const LoadedInfo = Type.Object({
   name: shortText, architecture: shortText, parameters: count, vocabSize: count,
   context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), modelContext: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
+  /** UTF-8 bytes of a prompt's text beyond which the runner refuses it unread; absent where only encoding can tell. */
+  promptBytes: Type.Optional(count),
 }, closed)
 /** With what was locked before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
@@ -96,7 +108,6 @@ export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
 const Figures = Type.Object({ pages: count, held: count, promised: count, kept: count, drafted: count, accepted: count }, closed)
 export type Figures = Static<typeof Figures>
 
-const text = Type.String({ maxLength: 64 << 10 })
 const FromRunner = Type.Union([
   Type.Object({ type: Type.Literal('locked'), sandbox: Sandbox }, closed),
   Type.Object({ type: Type.Literal('ready'), info: LoadedInfo }, closed),
@@ -105,8 +116,8 @@ const FromRunner = Type.Union([
   Type.Object({ type: Type.Literal('pong'), id: CallId, figures: Type.Optional(Figures) }, closed),
   Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, cachedTokens: count, seed: count }, closed),
   Type.Object({
-    type: Type.Literal('token'), id: CallId, token: TokenId, text, logprob: Type.Optional(finite),
-    top: Type.Optional(Type.Array(Type.Object({ token: TokenId, text, logprob: finite }, closed), { maxItems: 20 })),
+    type: Type.Literal('token'), id: CallId, token: TokenId, text: Type.String({ maxLength: EVENT_TEXT }), logprob: Type.Optional(finite),
+    top: Type.Optional(Type.Array(Type.Object({ token: TokenId, text: Type.String({ maxLength: TOKEN_TEXT }), logprob: finite }, closed), { maxItems: ALTERNATIVES })),
   }, closed),
   Type.Object({
     type: Type.Literal('end'), id: CallId, reason: Type.Union([Type.Literal('stop'), Type.Literal('length'), Type.Literal('cancelled')]),

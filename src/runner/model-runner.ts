@@ -11,7 +11,7 @@ import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { CallEvent, Figures, ModelInfo, Prompt, Sampling } from './messages.ts'
 import { LATE_MS, RunnerProcess } from './runner-process.ts'
-import type { RunnerOptions } from './runner-process.ts'
+import type { CallOptions, RunnerOptions } from './runner-process.ts'
 
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 30_000
@@ -103,15 +103,15 @@ export class ModelRunner {
   /**
    * Runs one call. If the process dies before the first event, the call is sent once more to the next process; after that, or once an event was
    * given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way; if that fails, the call ends with VERIT_UNAVAILABLE.
-   * @param tenant whose earlier prompts may save work for this one. Default: nobody's
+   * @throws VeritError VERIT_BODY_TOO_LARGE for a prompt that no frame takes
    */
-  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, tenant?: string): AsyncGenerator<CallEvent> {
+  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, options?: CallOptions): AsyncGenerator<CallEvent> {
     for (let attempt = 0; ; attempt++) {
       const process = await this.#next(signal)
       if (process === undefined) return
       let begun = false
       try {
-        for await (const event of process.generate(prompt, sampling, signal, tenant)) {
+        for await (const event of process.generate(prompt, sampling, signal, options)) {
           begun = true
           yield event
         }

@@ -47,7 +47,7 @@ const hostile = (worst: string, hangMs = 300): RunnerProcess => {
 const WORST: Readonly<Record<string, string>> = {
   'bytes that are no frame': `misbehave = () => raw('x'.repeat(100))`,
   'a frame of four gigabytes': `misbehave = () => raw(Buffer.from([255, 255, 255, 255]))`,
-  'a frame over the limit': `misbehave = id => send({ ...token(id), text: 'x'.repeat(300000) })`,
+  'a frame over the limit': `misbehave = id => send({ ...token(id), text: 'x'.repeat(600000) })`,
   'a message of an unknown type': `misbehave = () => send({ type: 'exec', command: 'id' })`,
   'a field too many': `misbehave = id => send({ ...start(id), __proto__x: 1 })`,
   'a second ready': `misbehave = () => send(ready)`,

@@ -4,17 +4,17 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import type { Duplex, Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
-import { printable } from '../lib/printable.ts'
 import type { Digest } from '../trust/digest.ts'
 import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
-import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
-import { checkFromRunner } from './messages.ts'
+import { FROM_RUNNER_LIMIT, FrameDecoder, LOAD_LIMIT, encodeFrame, toRunnerLimit } from './frames.ts'
+import { checkFromRunner, checkToRunner } from './messages.ts'
 import type { CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
+import { readLog } from './read-log.ts'
 import { requireLock } from './sandbox-words.ts'
 
 /** What a model process may see of the environment: how to compute, and nothing else. */
@@ -30,8 +30,6 @@ const PING_MS = 1000
 export const LATE_MS = 3000
 /** How long who asks for figures waits for them. */
 const FIGURES_MS = 1000
-const LOG_LINES = 200
-const MOST_ECHOED = 1 << 20
 
 export interface RunnerOptions {
   /** Open descriptor of the model file. The caller keeps it; the process inherits a copy. */
@@ -54,6 +52,8 @@ export interface RunnerOptions {
   cacheBytes?: number
   /** Ceiling of the process's memory. Default: worked out from the file and the machine (memory-ceiling.ts). */
   memoryBytes?: number
+  /** Largest request body in bytes, from which the limit of messages to the process follows: 1 KiB to 64 MiB. Default 1 MiB. */
+  bodyBytes?: number
   /** Whether it is an error that the process cannot be locked (docs/sandbox.md). Default false. */
   requireSandbox?: boolean
   /** Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed. Default 120,000. */
@@ -62,6 +62,13 @@ export interface RunnerOptions {
   script?: string
   /** Takes a line that the process wrote to its standard error, escaped and cut to 1,000 characters; after 200 lines no more are passed on. */
   onLog?: (line: string) => void
+}
+
+export interface CallOptions {
+  /** Whose earlier prompts may save work for this one. Default: nobody's. */
+  tenant?: string | undefined
+  /** Tokens of prompt and answer that were reserved: the call has no more, whatever the process says. Default: any number. */
+  mostTokens?: number | undefined
 }
 
 const environment = (): Record<string, string> =>
@@ -84,6 +91,7 @@ export class RunnerProcess {
   #socket: Duplex
   #calls = new Map<number, Call>()
   #lastId = 0
+  #frameBytes: number
   #ping: Ping | undefined
   #hangMs: number
   #loadBy = Infinity
@@ -95,6 +103,7 @@ export class RunnerProcess {
 
   constructor(options: RunnerOptions) {
     this.#hangMs = options.hangMs ?? 120_000
+    this.#frameBytes = toRunnerLimit(options.bodyBytes ?? 1 << 20)
     this.ready = this.#whenReady.promise
     this.ready.catch(() => undefined)
     this.#child = spawn(process.execPath, [...NODE_FLAGS, FIRST, ...(options.script === undefined ? [] : [options.script])], {
@@ -102,7 +111,7 @@ export class RunnerProcess {
     })
     this.#socket = this.#child.stdio[3] as Duplex
     this.exited = this.#watchExit()
-    this.#readLog(this.#child.stderr!, options.onLog)
+    readLog(this.#child.stderr!, options.onLog ?? (() => undefined))
     this.#readFrames()
     this.#options = options
     this.#watchHangs()
@@ -113,7 +122,7 @@ export class RunnerProcess {
     const { name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    this.#send({ type: 'load', name, ...defined({ threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
+    this.#send({ type: 'load', name, frameBytes: this.#frameBytes, ...defined({ threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
     return this.ready
   }
 
@@ -130,20 +139,26 @@ export class RunnerProcess {
     return this.#ping === undefined ? 0 : performance.now() - this.#ping.since
   }
 
-  /** Runs one call. Ending the iteration, or the signal, cancels it; the iteration then ends only once the process has let go of it. */
-  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, tenant?: string): AsyncGenerator<CallEvent> {
+  /**
+   * Runs one call. Ending the iteration, or the signal, cancels it; the iteration then ends only once the process has let go of it.
+   * @throws VeritError VERIT_BODY_TOO_LARGE for a prompt that no frame takes: the process hears nothing of it
+   */
+  async *generate(
+    prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, { tenant, mostTokens }: CallOptions = {},
+  ): AsyncGenerator<CallEvent> {
     if (this.#state === 'dead') throw this.#death()
     if (signal?.aborted === true) return
     const id = ++this.#lastId
-    const call = new Call({ ...sampling, echoed: sampling.echo === true ? MOST_ECHOED : 0 }, tokens => this.#send({ type: 'more', id, tokens }))
+    const frame = this.#callFrame({ type: 'generate', id, prompt, sampling, ...defined({ tenant }) })
+    const call = new Call({ ...sampling, mostTokens }, tokens => this.#send({ type: 'more', id, tokens }))
     let cancelled = false
     const cancel = (): void => {
       if (!cancelled) this.#cancel(id, call)
       cancelled = true
     }
     this.#calls.set(id, call)
+    this.#write(frame)
     try {
-      this.#send({ type: 'generate', id, prompt, sampling, ...defined({ tenant }) })
       signal?.addEventListener('abort', cancel, { once: true })
       yield* call
     } finally {
@@ -151,6 +166,16 @@ export class RunnerProcess {
       cancel()
       await call.ended
       this.#calls.delete(id)
+    }
+  }
+
+  /** Made before the call is: one that the process could not take must never leave anything that waits for its end. */
+  #callFrame(message: ToRunner): Buffer {
+    checkToRunner(message)
+    try {
+      return encodeFrame(message, this.#frameBytes)
+    } catch (e) {
+      throw new VeritError('VERIT_BODY_TOO_LARGE', { limit: this.#options.bodyBytes ?? 1 << 20 }, e)
     }
   }
 
@@ -190,7 +215,11 @@ export class RunnerProcess {
   }
 
   #send(message: ToRunner): void {
-    if (this.#state !== 'dead' && this.#socket.writable) this.#socket.write(encodeFrame(message, TO_RUNNER_LIMIT))
+    this.#write(encodeFrame(message, LOAD_LIMIT))
+  }
+
+  #write(frame: Buffer): void {
+    if (this.#state !== 'dead' && this.#socket.writable) this.#socket.write(frame)
   }
 
   #readFrames(): void {
@@ -281,18 +310,5 @@ export class RunnerProcess {
 
   #death(): VeritError {
     return new VeritError('VERIT_RUNNER_DIED', { how: this.#verdict ?? 'it ended' })
-  }
-
-  #readLog(stderr: Readable, onLog: (line: string) => void = () => undefined): void {
-    let rest = ''
-    let lines = 0
-    const emit = (line: string): void => {
-      if (++lines <= LOG_LINES && line !== '') onLog(printable(line, 1000))
-    }
-    stderr.setEncoding('utf8').on('data', (text: string) => {
-      const parts = (rest + text).split('\n')
-      rest = parts.pop()!.slice(0, 4000)
-      parts.forEach(emit)
-    }).on('end', () => emit(rest)).on('error', () => undefined)
   }
 }

@@ -6,10 +6,11 @@ import type { Socket } from 'node:net'
 import type { Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
 import { failureOf } from './failure.ts'
-import { FROM_RUNNER_LIMIT, FrameDecoder, TO_RUNNER_LIMIT, encodeFrame } from './frames.ts'
+import { FROM_RUNNER_LIMIT, FrameDecoder, LOAD_LIMIT, encodeFrame, toRunnerLimit } from './frames.ts'
 import { UNREAD, checkToRunner } from './messages.ts'
-import type { Figures, FromRunner, Sandbox, ToRunner } from './messages.ts'
+import type { Figures, FromRunner, Prompt, Sandbox, ToRunner } from './messages.ts'
 import { requireLock } from './sandbox-words.ts'
+import { TextBudget } from './text-limits.ts'
 
 type Load = Extract<ToRunner, { type: 'load' }>
 /** What the process has given up, and how it goes on: nothing of the model is read before `load`. */
@@ -59,6 +60,7 @@ class Session {
   #told = false
   #engine: Engine | undefined
   #calls = new Map<number, OpenCall>()
+  #frames = new FrameDecoder(LOAD_LIMIT)
 
   constructor(socket: Socket, lock: (message: Load) => Locked) {
     this.#socket = socket
@@ -67,7 +69,7 @@ class Session {
   }
 
   async run(): Promise<void> {
-    const frames = new FrameDecoder(TO_RUNNER_LIMIT)
+    const frames = this.#frames
     try {
       for await (const chunk of this.#socket) {
         for (const value of frames.push(chunk as Buffer)) {
@@ -95,12 +97,15 @@ class Session {
     try {
       if (this.#told) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a second model was sent' })
       this.#told = true
+      this.#frames.limit = message.frameBytes ?? toRunnerLimit(1 << 20)
       const { sandbox, load } = this.#lock(message)
       await this.#deliver({ type: 'locked', sandbox })
       if (message.requireSandbox === true) requireLock(sandbox)
       const engine = this.#engine = await load()
       const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads } = engine.info
-      await this.#send({ type: 'ready', info: { name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads } })
+      const bytes = engine.mostPromptBytes, promptBytes = Number.isSafeInteger(bytes) ? { promptBytes: bytes } : {}
+      const info = { name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads, ...promptBytes }
+      await this.#send({ type: 'ready', info })
     } catch (e) {
       await this.#send({ type: 'failed', ...failureOf(e) })
     }
@@ -112,11 +117,13 @@ class Session {
     try {
       const engine = this.#engine
       if (engine === undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a call came before the model was loaded' })
-      const request: GenerateRequest = 'messages' in prompt
-        ? { ...sampling, prompt: engine.chatPrompt(prompt.messages), stop: [...sampling.stop ?? [], ...engine.chatStop] }
-        : { ...sampling, prompt: 'text' in prompt ? prompt.text : prompt.tokens }
-      for await (const event of engine.generate(request, call.signal, tenant)) {
-        if (event.type === 'token') await call.place()
+      const text = new TextBudget()
+      for await (const event of engine.generate({ ...sampling, prompt: promptOf(prompt) }, call.signal, tenant)) {
+        if (event.type === 'token') {
+          await call.place()
+          if (call.signal.aborted) continue // there may be no room for it, and nobody reads it
+          if (!text.take(event.text, event.top)) throw new VeritError('VERIT_ANSWER_TEXT', {})
+        }
         await this.#send(toMessage(id, event))
       }
     } catch (e) {
@@ -145,6 +152,11 @@ class Session {
 }
 
 const figuresOf = ({ cache: { pages, held, promised, kept }, guesses: { drafted, accepted } }: Engine): Figures => ({ pages, held, promised, kept, drafted, accepted })
+
+function promptOf(prompt: Prompt): GenerateRequest['prompt'] {
+  if ('text' in prompt) return prompt.text
+  return 'tokens' in prompt ? prompt.tokens : prompt
+}
 
 function toMessage(id: number, e: GenerateEvent): FromRunner {
   if (e.type === 'start') return { type: 'start', id, promptTokens: e.promptTokens, cachedTokens: e.cachedTokens, seed: e.seed }

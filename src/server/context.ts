@@ -12,6 +12,7 @@ import type { Watch } from '../watch/watch.ts'
 import type { Alert, Observation } from '../watch/observation.ts'
 import type { Admission } from './admission.ts'
 import type { ServerConfig } from './config.ts'
+import type { HeldAnswers } from './held-answers.ts'
 import type { HttpRules } from './http-checks.ts'
 import type { Metrics } from './metrics.ts'
 import type { Refusals } from './refusals.ts'
@@ -40,6 +41,7 @@ export interface GatewayContext {
   watch: Watch | undefined
   metrics: Metrics
   admission: Admission
+  heldAnswers: HeldAnswers
   refusals: Refusals
   revocations: Revocations
   /** Signs answers. */

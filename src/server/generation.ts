@@ -11,8 +11,9 @@ import type { GatewayContext, GenerationNotes, ServedModel } from './context.ts'
 import { Ending } from './ending.ts'
 import { errorReply } from './error-reply.ts'
 import { EventStream } from './event-stream.ts'
-import { planOf, worstCase } from './plan.ts'
-import type { GenerationRequest } from './plan.ts'
+import type { HeldAnswer } from './held-answers.ts'
+import { modelLimits, planOf, worstCase } from './plan.ts'
+import type { GenerationPlan, GenerationRequest } from './plan.ts'
 import { limitsOf } from './rates.ts'
 import { checkRecords, record } from './record.ts'
 import { signStream } from './signatures.ts'
@@ -36,6 +37,10 @@ interface Answering {
   reply: FastifyReply
   ending: Ending
   notes: GenerationNotes
+  /** Its share of the memory of answers that are not streamed. */
+  held: HeldAnswer
+  /** Tokens that came, the prompt's own among them where they are given out. */
+  tokens: number
 }
 
 export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
@@ -47,17 +52,19 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   if (!mayUse(key, model.id)) throw new VeritError('VERIT_FORBIDDEN', { problem: 'the key may not use this model' })
   const notes = notesOf(call)
   request.verit.generation = notes
-  const plan = planOf(call, { ...limitsOf(key, context.config), context: model.runner.info.context })
+  const plan = planOf(call, { ...limitsOf(key, context.config), ...modelLimits(context.config.inference.context, model.runner.info) })
   using ending = new Ending(context, reply.raw)
   using _watched = context.revocations.watch(key.id, permits, why => ending.end(why))
-  const a: Answering = { context, call, model, request, reply, ending, notes }
+  using held = context.heldAnswers.open(why => ending.end(why))
+  const a: Answering = { context, call, model, request, reply, ending, notes, held, tokens: 0 }
   for (const [i, bound] of plan.promptBounds.entries()) {
     const spending = await Spending.hold(context, key, request.verit.remote, worstCase(plan, bound), `${request.id}.${i}`, reply)
     try {
-      return await attempt(a, plan.maxTokens, bound, spending)
+      return await attempt(a, plan, bound, spending)
     } catch (e) {
-      // The chat template made more of the prompt than was held for it: hold the most it can be.
-      if (!VeritError.is(e, 'VERIT_PROMPT_LIMIT') || i === plan.promptBounds.length - 1) throw e
+      // The prompt has more tokens than were reserved for it, as a chat template can make them: reserve the most it can have.
+      const began = request.verit.promptTokens !== undefined
+      if (began || !VeritError.is(e, 'VERIT_PROMPT_LIMIT') || i === plan.promptBounds.length - 1) throw e
     } finally {
       await spending.settle(spent(request))
     }
@@ -67,7 +74,8 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
 
 const spent = ({ verit }: FastifyRequest): number => (verit.promptTokens ?? 0) + (verit.completionTokens ?? 0)
 
-async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number, spending: Spending): Promise<unknown> {
+/** @param bound tokens of the prompt that were reserved, at most */
+async function attempt(a: Answering, plan: GenerationPlan, bound: number, spending: Spending): Promise<unknown> {
   const { context, call, model, request, ending } = a
   const { signal } = ending
   using held = new DisposableStack()
@@ -76,8 +84,10 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
   if (place === undefined) return leave(a)
   held.use(place)
   if (waits) await checkStillValid(a)
-  const sampling = { ...call.sampling, maxTokens, maxPromptTokens }
-  const generation = model.runner.generate(call.prompt, sampling, signal, tenantOf(context, request.verit.caller!.record))
+  const mostTokens = worstCase(plan, bound)
+  const sampling = { ...call.sampling, maxTokens: Math.min(plan.maxTokens, mostTokens - 1), maxPromptTokens: bound }
+  const tenant = tenantOf(context, request.verit.caller!.record)
+  const generation = model.runner.generate(call.prompt, sampling, signal, { tenant, mostTokens })
   const events = untilAborted(generation, signal)
   try {
     const first = await events.next()
@@ -85,7 +95,7 @@ async function attempt(a: Answering, maxTokens: number, maxPromptTokens: number,
     const start = first.value as StartEvent
     request.verit.promptTokens = start.promptTokens
     request.verit.cachedTokens = start.cachedTokens
-    a.notes.parameters = { ...a.notes.parameters, max_tokens: maxTokens, seed: start.seed }
+    a.notes.parameters = { ...a.notes.parameters, max_tokens: plan.maxTokens, seed: start.seed }
     return await (call.stream ? stream(a, start, events, spending) : whole(a, start, events, spending))
   } finally {
     // The process may be slow to let go of a call: its place is held until then, its client need not wait.
@@ -165,8 +175,8 @@ function leave({ ending, reply }: Answering): FastifyReply {
 function note(a: Answering, event: CallEvent): void {
   const { verit } = a.request
   if (event.type === 'token') {
-    if (verit.completionTokens === undefined) a.context.metrics.firstToken((performance.now() - verit.start) / 1000)
-    verit.completionTokens = (verit.completionTokens ?? 0) + 1
+    if (a.tokens++ === 0) a.context.metrics.firstToken((performance.now() - verit.start) / 1000)
+    verit.completionTokens = Math.max(0, a.tokens - (a.call.sampling.echo === true ? verit.promptTokens! : 0))
     a.notes.answer += event.text
   } else if (isEnd(event)) {
     verit.completionTokens = event.completionTokens
@@ -179,8 +189,11 @@ async function whole(a: Answering, start: StartEvent, events: AsyncGenerator<Cal
   const tokens: TokenEvent[] = []
   for await (const event of events) {
     note(a, event)
-    if (event.type === 'token') tokens.push(event)
-    else if (isEnd(event)) {
+    if (event.type === 'token') {
+      a.held.add(event)
+      tokens.push(event)
+    }
+    if (isEnd(event)) {
       await Promise.all([record(a.context, request, 200), spending.settle(spent(request))])
       if (request.verit.entry !== undefined) void reply.header('verit-audit-entry', String(request.verit.entry))
       return call.writer(headOf(a)).whole(start, tokens, event, request.verit.entry)

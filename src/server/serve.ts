@@ -22,6 +22,7 @@ import type { ServerConfig } from './config.ts'
 import { createTransport } from './connections.ts'
 import type { GatewayContext } from './context.ts'
 import { buildGateway } from './gateway.ts'
+import { HeldAnswers } from './held-answers.ts'
 import { httpRules, isLoopback } from './http-checks.ts'
 import { startListening } from './listen.ts'
 import { Metrics } from './metrics.ts'
@@ -107,7 +108,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const { parallel, queue } = config.inference
     const context: GatewayContext = {
       config, rules: httpRules(config), store, rates, audit, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
-      admission: new Admission({ parallel, queue }), revocations: new Revocations(store.keys), serverKey: serverKey(state),
+      admission: new Admission({ parallel, queue }), heldAnswers: new HeldAnswers(), revocations: new Revocations(store.keys), serverKey: serverKey(state),
       drainOutbox: () => outbox.drain(), onAlerts: alerts => desk.tell(alerts), stopping: stopping.signal,
     }
     const app = buildGateway(context, transport)
@@ -120,7 +121,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     let trust: ModelTrust | undefined, digest: Digest | undefined
     const model = await ModelRunner.start(options.model, {
       onDigest: taken => void (trust = check(digest = taken)),
-      ...runnerOptions(config.inference), ...options.runner, onEvent: event => noteRunner(context, event),
+      ...runnerOptions(config.inference), bodyBytes: config.http.bodyBytes, ...options.runner, onEvent: event => noteRunner(context, event),
     }).catch(async (e: unknown) => {
       const detail = { model: modelId, ...(digest !== undefined && { digest }), reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL' }
       await audit?.append({ type: 'server', event: 'refused', detail }).catch((why: unknown) => log.error({ cause: String(why) }, 'the refusal is not in the audit log'))
