@@ -145,8 +145,8 @@ export const errorTable = {
     what: f => `The server cannot answer now: its ${f.what} does not work`, next: () => 'Try again later; the log of the server has the details', status: 503,
   }),
   VERIT_RUNNER_FRAME: row<{ problem: string }>({
-    what: f => `The model process and the gateway do not understand each other: ${f.problem}`,
-    next: () => 'This is a defect of Verit, or a model file that has taken over its process: replace the file if it is not yours',
+    what: f => `Invalid message between gateway and runner: ${f.problem}`,
+    next: () => 'Either a bug in Verit or a hostile model file: replace the file if you do not trust it',
   }),
   VERIT_RUNNER_DIED: row<{ how: string }>({
     what: f => `The model process ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
