@@ -131,6 +131,34 @@ test('a request that had not begun is sent again once, and one whose process die
   await runner.close()
 })
 
+test('calls that are cancelled before their prompt is read, or while they wait for the cache, end in order, and the process goes on', async () => {
+  // Pages for one sequence of the whole context: the second one waits.
+  const runner = await ModelRunner.start(model, { slots: 4, cacheBytes: 256 * 16 * 2 * 16 * 4 })
+  try {
+    const { pid } = runner
+    for (let i = 0; i < 4; i++) {
+      const now = new AbortController()
+      const unread = Array.fromAsync(runner.generate({ text: 'x'.repeat(4090) }, { maxTokens: 4000, ignoreEndOfText: true }, now.signal))
+      await sleep(0) // it is sent
+      now.abort()
+      assert.ok((await unread).every(e => e.type !== 'end'))
+    }
+    const stop = new AbortController(), later = new AbortController()
+    const first = runner.generate({ text: 'x' }, { maxTokens: 4000, ignoreEndOfText: true }, stop.signal)
+    await first.next()
+    const waiting = Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 4000 }, later.signal))
+    await sleep(100)
+    later.abort()
+    assert.deepEqual(await waiting, [])
+    stop.abort()
+    await first.return(undefined)
+    assert.equal((await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
+    assert.equal(runner.pid, pid)
+  } finally {
+    await runner.close()
+  }
+})
+
 test('the file is read through the descriptor that was hashed: replacing its path changes nothing, changing its content stops the restart', async () => {
   const path = join(dir, 'changed.gguf')
   copyFileSync(model, path)

@@ -56,7 +56,7 @@ export interface CheckedRequest extends SamplingOptions {
 }
 
 /** Longest prompt text, in UTF-16 units. */
-const MAX_TEXT = 1 << 20
+export const MAX_TEXT = 1 << 20
 /** Tokens by which a prompt that is too long is counted on, so that its refusal can say how many it has. */
 const COUNTED_ON = 1024
 

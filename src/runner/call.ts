@@ -62,9 +62,9 @@ export class Call {
 
   /** @throws VeritError VERIT_RUNNER_FRAME */
   accept(event: CallEvent): void {
-    if (this.#neverBegan(event)) return this.#finish()
-    if (this.#state !== (event.type === 'start' ? 'sent' : 'started')) refuse(`an event "${event.type}" out of order`)
-    if (event.type === 'start') this.#start(event.promptTokens, event.cachedTokens)
+    if (this.#neverBegan(event)) this.#finish()
+    else if (this.#state !== (event.type === 'start' ? 'sent' : 'started')) refuse(`an event "${event.type}" out of order`)
+    else if (event.type === 'start') this.#start(event.promptTokens, event.cachedTokens)
     else if (event.type === 'token') this.#checkToken(event)
     else this.#end(event)
     if (!this.#discarding) this.#queue.push(event)

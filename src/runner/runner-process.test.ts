@@ -86,6 +86,18 @@ test('a process that ignores a cancellation is killed', async () => {
   assert.match(await runner.exited, /did not end a cancelled request/)
 })
 
+test('a prompt that no frame takes ends its call at once; the process hears nothing of it, and nothing waits for it', async () => {
+  const script = join(dir, `${n++}.mjs`)
+  writeFileSync(script, `${PROLOGUE}\nmisbehave = id => { send(start(id)); send(token(id)); send(end(id)) }`)
+  const runner = loading(new RunnerProcess({ fd, name: 'x', script, hangMs: 8000, bodyBytes: 1024 }))
+  await runner.ready
+  const began = performance.now()
+  await assert.rejects(Array.fromAsync(runner.generate({ text: 'x'.repeat(5 << 20) }, { maxTokens: 1 })), { code: 'VERIT_BODY_TOO_LARGE', status: 413 })
+  assert.ok(performance.now() - began < 8000)
+  assert.equal((await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
+  await runner.close(0)
+})
+
 test('a process that ends before it is ready, or never gets ready, is told apart from one that says why', async () => {
   const bare = (text: string): RunnerProcess => {
     const script = join(dir, `${n++}.mjs`)
