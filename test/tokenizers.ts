@@ -19,6 +19,8 @@ export interface TestTokenizer {
   readonly entries: readonly [string, GgufValue][]
 }
 
+/** As long as the longest tokens of real vocabularies: a context of 8,192 can stand for a text of a mebibyte. */
+const LONGEST = 'q'.repeat(128)
 const SAMPLE = 'The quick brown fox, the 1984 naive "facade"; it\'s they\'ll aaaa aaaaaaaa -- \n\n\n\n\t\tthe      end.  The end!\n      a    a\n'.repeat(20)
 
 function trained(kind: 'bpe' | 'character'): Tokenizer {
@@ -63,11 +65,12 @@ function pieces(list: readonly (readonly [string, number])[]): SentencePiecePart
 }
 
 const normal = (...list: string[]): [string, number][] => list.map(piece => [piece, NORMAL])
-const LETTERS = normal('\u2581', 'a', 'e', 't', 'h', 'aa', 'aaaa', 'aaaaaaaa', 'th', 'the', '\u2581the', '\u2581\u2581', '\u2581\u2581\u2581\u2581', '\u2581a')
+const LETTERS = normal('\u2581', 'a', 'e', 't', 'h', 'aa', 'aaaa', 'aaaaaaaa', 'th', 'the', '\u2581the', '\u2581\u2581', '\u2581\u2581\u2581\u2581', '\u2581a', LONGEST)
 
 /** By name. */
 export function testTokenizers(): ReadonlyMap<string, TestTokenizer> {
-  const bpe = trained('bpe')
+  const learned = trained('bpe').toParts()
+  const bpe = Tokenizer.fromParts({ ...learned, tokens: [...learned.tokens, LONGEST], tokenTypes: [...learned.tokenTypes, NORMAL] })
   const { tokens, tokenTypes } = bpe.toParts()
   const spaces = Array.from({ length: 12 }, (_, i) => ' '.repeat(2 + i))
   const added = bytePairs(bpe, { tokens: [...tokens, '<tag>', ...spaces], tokenTypes: [...tokenTypes, ...['<tag>', ...spaces].map(() => USER_DEFINED)] })

@@ -3,11 +3,12 @@
  * runs in bounded time and size, and text of a message never becomes a special token, whatever it spells.
  */
 import { VeritError } from '../lib/errors.ts'
-import { finish, inPieces } from '../lib/steps.ts'
+import { finish } from '../lib/steps.ts'
 import type { Steps } from '../lib/steps.ts'
 import { PrefixMatcher } from '../tokenizer/prefix-matcher.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { ChatTemplate } from './chat-template.ts'
+import { freeMark, marked, unmarked } from './marks.ts'
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -64,7 +65,7 @@ export class ChatFormat {
     const mark = yield* freeMark([this.#template.source, this.#begin, this.#end, ...checked.map(m => m.content)])
     const turns: ChatMessage[] = []
     for (const { role, content } of checked) {
-      turns.push({ role, content: yield* inPieces(content, piece => marked(piece, mark)) })
+      turns.push({ role, content: yield* marked(content, mark) })
       yield
     }
     const rendered = this.#template.render({ messages: turns, bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true })
@@ -73,11 +74,11 @@ export class ChatFormat {
   }
 
   /** What has a mark behind it ends in a message: no special token. */
-  *#read(rendered: string, mark: string, limit: number): Steps<number[] | undefined> {
+  *#read(rendered: string, mark: number, limit: number): Steps<number[] | undefined> {
     const ids: number[] = []
     for (let from = 0; ;) {
-      const special = yield* this.#specials.find(rendered, from, mark.charCodeAt(0))
-      const text = yield* inPieces(rendered.slice(from, special?.index), piece => piece.replaceAll(mark, ''))
+      const special = yield* this.#specials.find(rendered, from, mark)
+      const text = yield* unmarked(rendered.slice(from, special?.index), mark)
       const part = yield* this.#tokenizer.encoding(text, limit - ids.length)
       if (part === undefined) return undefined
       for (const id of part) ids.push(id)
@@ -101,27 +102,3 @@ function checkMessages(messages: unknown): ChatMessage[] {
     return { role: role as ChatMessage['role'], content: content.toWellFormed() }
   })
 }
-
-const FIRST_MARK = 0xe000, MARKS = 0x1900
-/** UTF-16 units that one step looks at. */
-const LOOKED_AT = 1 << 14
-
-/** A character for private use that none of the texts has: they are gone through once. */
-function* freeMark(texts: readonly string[]): Steps<string> {
-  const used = new Uint8Array(MARKS)
-  for (const text of texts) {
-    for (let i = 0; i < text.length; i++) {
-      const c = text.charCodeAt(i) - FIRST_MARK
-      if (c >= 0 && c < MARKS) used[c] = 1
-      if (i % LOOKED_AT === LOOKED_AT - 1) yield
-    }
-  }
-  const free = used.indexOf(0)
-  return free < 0 ? fail('its messages use every character that Unicode keeps for private use') : String.fromCharCode(FIRST_MARK + free)
-}
-
-/**
- * The text with a mark after each character that is not white space. A template may move, trim and join it; a special token that ends in a message,
- * wherever it begins, has a mark inside or behind it.
- */
-const marked = (text: string, mark: string): string => text.replace(/\S/gu, `$&${mark}`)
