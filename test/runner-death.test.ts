@@ -97,12 +97,19 @@ test('options of serve that could not work are refused at once, in a sentence th
   }
 })
 
-test('a request to a process that hangs ends when its time is up, and the server can still be stopped', async () => {
+test('a request to a process that hangs ends when its time is up, /health says so to whoever could send requests elsewhere, and the server can still be stopped', async () => {
   const server = await served(model, join(dir, 'state6'), '--request-timeout', '1', '--grace', '0')
   const pid = server.runnerPid()
   process.kill(pid, 'SIGSTOP')
   const response = await ask(server, { max_tokens: 1 })
   assert.deepEqual([response.status, (await response.json() as { error: { code: string } }).error.code], [504, 'VERIT_TIMEOUT'])
+  const health = async (): Promise<unknown> => (await (await fetch(`${server.url}/health`)).json() as { status: string }).status
+  for (let i = 0; i < 1000 && await health() === 'ok'; i++) await sleep(10)
+  assert.equal(await health(), 'unavailable')
+  process.kill(pid, 'SIGCONT')
+  for (let i = 0; i < 1000 && await health() !== 'ok'; i++) await sleep(10)
+  assert.equal(await health(), 'ok')
+  process.kill(pid, 'SIGSTOP')
   assert.equal(await server.stop(), 0)
   await ends(pid)
 })

@@ -16,7 +16,6 @@ const UNAVAILABLE = answer(503, 'unavailable')
 /** `loading`: there is no model process; `unavailable`: it does not answer, or what a request needs has just failed. */
 export function health({ model, lastFailure }: GatewayContext): OpenAnswer {
   if (model?.runner.available !== true) return LOADING
-  const { answering = true } = model.runner as { answering?: boolean }
   const unwell = lastFailure !== undefined && performance.now() - lastFailure < UNWELL_MS
-  return answering && !unwell ? OK : UNAVAILABLE
+  return model.runner.answering && !unwell ? OK : UNAVAILABLE
 }
