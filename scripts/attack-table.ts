@@ -117,6 +117,8 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
       'the oldest without a proven key makes room; a valid key is answered', 'src/server/connection-places.test.ts', 'src/server/connections.test.ts'),
     row('H11', 'Many addresses, each with its own limit: entries, lines, buckets, counts',
       'all strangers together have a limit of everything that they can make grow', 'src/server/refusals.test.ts', 'src/server/rates.test.ts'),
+    row('H12', 'The largest bodies of each route, in the worst way for each kind of tokenizer', 'what cannot fit is refused unread; another key has its token soon',
+      'test/largest-bodies.test.ts', 'test/full/largest-bodies.test.ts', 'src/tokenizer/encoding.test.ts', 'src/engine/marks.test.ts'),
   ] },
   { title: 'I. Fetching and keeping models', attacks: [
     row('I1', 'Private, loopback and link-local addresses in any notation, user parts, backslashes', 'not asked: the address itself is judged, in its one form'),
@@ -161,6 +163,8 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('M3', 'Malformed messages of a model process', 'its end at the first wrong one; nothing is kept for a frame that is too long',
       'src/runner/frames.test.ts', 'src/runner/call.test.ts', 'test/fuzz.test.ts'),
     row('M4', 'Storms of signals and restarts', 'a request is sent to a second process once; answers under way may end', 'test/runner-death.test.ts'),
+    row('M5', 'A model process that was taken over claims a context, floods text, alternatives or its log, answers early, twice or never',
+      'no more tokens than were reserved, no more text than tokens have; others are answered', 'test/hostile-claims.test.ts', 'test/frame-limits.test.ts'),
   ] },
 ]
 

@@ -153,7 +153,7 @@ export const errorTable = {
   }),
   VERIT_ANSWER_TEXT: row<Record<never, never>>({
     what: () => 'The answer was ended: its tokens have more than 128 characters each on average',
-    next: () => 'Ask for fewer tokens; docs/limits.md says how much text an answer may have', status: 502,
+    next: () => 'Ask for fewer tokens, or for fewer alternatives of each', status: 502,
   }),
   VERIT_ANSWER_MEMORY: row<{ mebibytes: number }>({
     what: f => `Answers that are not streamed take more than ${f.mebibytes} MiB together, and this one was the largest`,
