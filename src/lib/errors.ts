@@ -20,8 +20,9 @@ function row<F>(r: Row<F>): Row<F> {
   return r
 }
 
-/** Tokens of a prompt that may not have been counted to its end. */
-const some = (f: { tokens: number; orMore?: boolean }): string => `${plural(f.tokens, 'token')}${f.orMore === true ? ' or more' : ''}`
+/** Tokens of a prompt, of which not all may have been counted. */
+const some = (f: { tokens: number; orMore?: boolean }): string =>
+  `${plural(f.tokens, 'token')}${f.orMore === true ? ' or more' : ''}`
 const plural = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`
 
 export const errorTable = {
@@ -235,12 +236,14 @@ export const errorTable = {
     what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range, docs/server.md every field of a request over HTTP', status: 400, exit: 2,
   }),
   VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number; orMore?: boolean }>({
-    what: f => `The prompt has ${some(f)}; the maximum context length is ${plural(f.context, 'token')} and must leave room for one output token`,
+    what: f => `The prompt has ${some(f)}; the maximum context length is ${plural(f.context, 'token')} `
+      + 'and must leave room for one output token',
     next: () => 'The prompt is too long: shorten it; Verit cuts nothing off', status: 400, exit: 2,
   }),
   VERIT_PROMPT_LIMIT: row<{ tokens: number; limit: number; orMore?: boolean }>({
-    what: f => `The prompt has ${some(f)}; the maximum context length that this key may use for prompts is ${plural(f.limit, 'token')}`,
-    next: () => 'The prompt is too long: shorten it, or ask the operator of the server to raise the limit', status: 400, exit: 2,
+    what: f => `The prompt has ${some(f)}; `
+      + `the maximum context length for prompts of this key is ${plural(f.limit, 'token')}`,
+    next: () => 'The prompt is too long: shorten it, or ask the operator to raise the limit', status: 400, exit: 2,
   }),
   VERIT_RATE_LIMIT: row<{ what: string; limit: number; seconds: number; retryAfter: number }>({
     what: f => `Too much at once: the limit is ${f.limit} ${f.what} in ${f.seconds} s`,

@@ -1,6 +1,6 @@
 /**
- * Long work on a thread that also serves others, cut into slices. Each slice waits for a turn, and a round of the event loop has one turn for all
- * of them together: however many bodies are read at once, what else there is to do waits for one slice.
+ * Turns for long work on a thread that also serves others. The work is cut into slices; each slice waits for a turn,
+ * and a round of the event loop has one turn. So other work waits for one slice, however many bodies are read at once.
  */
 
 const waiting: (() => void)[] = []
