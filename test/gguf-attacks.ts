@@ -10,7 +10,7 @@ const f32x32 = 128
 
 /** Class, what, file, what the error must say. */
 export const ggufAttacks: readonly [id: string, what: string, file: Buffer, expected: RegExp][] = [
-  ['A1', 'an empty file', Buffer.alloc(0), /does not begin with GGUF/],
+  ['A1', 'an empty file', Buffer.alloc(0), /it is an empty file/],
   ['A1', 'a file of four bytes', Buffer.from('GGUF'), /does not begin with GGUF/],
   ['A1', 'another magic', forge({ magic: 'gguf' }), /does not begin with GGUF/],
   ...[0, 1, 4, 0xffffffff].map((version): [string, string, Buffer, RegExp] => ['A1', `version ${version}`, forge({ version }), /the version is/]),

@@ -11,7 +11,7 @@ import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { OWN_DATA } from '../train/run-data.ts'
-import { formatOf } from './file-format.ts'
+import { checkTokenizerKind, formatOf } from './file-format.ts'
 
 /**
  * @param given a file, or a folder that holds one: a dataset, a training run
@@ -23,8 +23,9 @@ export function openTokenizer(given: string): TextTokenizer {
   const first = Buffer.alloc(Math.min(4, source.size))
   source.read(0, first)
   if (first.toString('latin1') === 'GGUF') return readTokenizer(path, new GgufFile(source).metadata)
-  if (formatOf(source) !== 'SentencePiece model') return loadTokenizer(path)
-  return new SentencePieceTokenizer(readSentencePieceModel(source).parts, path)
+  const pieces = formatOf(source) === 'SentencePiece model'
+  checkTokenizerKind(source, pieces ? 'SentencePiece model' : 'tokenizer.json')
+  return pieces ? new SentencePieceTokenizer(readSentencePieceModel(source).parts, path) : loadTokenizer(path)
 }
 
 function fileOf(path: string): string {

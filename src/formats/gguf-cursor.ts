@@ -42,8 +42,8 @@ export class GgufCursor {
     return this.#source.size - this.at
   }
 
-  fail(problem: string, offset: number = this.at): never {
-    throw new VeritError('VERIT_GGUF', { file: this.#source.name, offset, problem })
+  fail(problem: string, offset: number = this.at, better?: { readonly problem: string; readonly fix: string }): never {
+    throw new VeritError('VERIT_GGUF', { file: this.#source.name, offset, problem, ...better })
   }
 
   /** A fault that leaves the next byte's place known. */

@@ -6,6 +6,7 @@ import { endianness } from 'node:os'
 import { VeritError, invariant } from '../lib/errors.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
+import { BIG_ENDIAN, otherKind } from './other-kind.ts'
 import { GgufCursor } from './gguf-cursor.ts'
 import { readEntries } from './gguf-entries.ts'
 import { ggufLimits } from './gguf-limits.ts'
@@ -48,9 +49,11 @@ export function checkGguf(source: ByteSource, found?: ProblemList): GgufOutline 
     throw new VeritError('VERIT_GGUF', { file: source.name, offset: 0, problem: `the file claims ${source.size} bytes, more than the limit` })
   }
   const c = new GgufCursor(source, found)
-  if (source.size < PREAMBLE || c.u32() !== 0x46554747) c.fail('it does not begin with GGUF and a header', 0)
+  const begins = source.size >= 4 && c.u32() === 0x46554747
+  if (!begins) c.fail('it does not begin with GGUF and a header', 0, otherKind(source, 'gguf'))
+  if (source.size < PREAMBLE) c.fail(`it is cut: it does not begin with GGUF and a header of ${PREAMBLE} bytes, but has ${source.size} bytes in all`, 0)
   const version = c.u32()
-  if (version !== 0 && (version & 0xffff) === 0) c.fail('the file is big-endian, which is not supported', 4)
+  if (version !== 0 && (version & 0xffff) === 0) c.fail(BIG_ENDIAN.problem, 4, BIG_ENDIAN)
   if (version !== 2 && version !== 3) c.fail(`the version is ${version}; versions 2 and 3 are supported`, 4)
   const tensorCount = c.count(() => 'the number of tensors', ggufLimits.tensors, 33)
   const entryCount = c.count(() => 'the number of metadata entries', ggufLimits.keyValues, 14)
@@ -88,7 +91,7 @@ function alignmentOf(metadata: GgufMetadata): number {
 
 /** One part of a model in several files must not pass for the whole. */
 function refuseSplit(metadata: GgufMetadata, tensors: number): void {
-  if (metadata.uint('split.count', 1) > 1) metadata.refuse('split.count', 'says that this is one part of several; join the parts into one file first')
-  if (metadata.uint('split.no', 0) > 0) metadata.refuse('split.no', 'says that this is a later part of a model')
+  if (metadata.uint('split.count', 1) > 1) metadata.refuse('split.count', 'says that this is one part of several; join the parts into one file first (llama-gguf-split --merge FIRST-PART.gguf WHOLE.gguf)')
+  if (metadata.uint('split.no', 0) > 0) metadata.refuse('split.no', 'says that this is a later part of a model; join its parts into one file first (llama-gguf-split --merge FIRST-PART.gguf WHOLE.gguf)')
   if (metadata.uint('split.tensors.count', tensors) !== tensors) metadata.refuse('split.tensors.count', `does not match the ${tensors} tensors listed`)
 }

@@ -8,6 +8,7 @@ import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
+import { otherKind } from './other-kind.ts'
 import { parseHeaderJson } from './safetensors-json.ts'
 import type { HeaderValue } from './safetensors-json.ts'
 
@@ -56,14 +57,19 @@ export function parseSafetensorsHeader(source: ByteSource, found?: ProblemList):
     throw new VeritError('VERIT_SAFETENSORS', { file: source.name, offset, problem })
   }
   if (source.size > safetensorsLimits.fileBytes) fail(`the file claims ${source.size} bytes, more than the limit`, 0)
-  if (source.size < 10) fail('the file is too short for a header', 0)
   const prefix = Buffer.alloc(9)
+  // A header begins at byte 8 with a brace; without one, the file may be something else altogether.
+  const failBegin: Fail = (problem, offset = 0) => {
+    const other = prefix[8] === 0x7b ? undefined : otherKind(source, 'safetensors')
+    throw new VeritError('VERIT_SAFETENSORS', { file: source.name, offset, problem, ...other })
+  }
+  if (source.size < 10) failBegin('the file is too short for a header')
   source.read(0, prefix)
   const claimed = prefix.readBigUInt64LE()
-  if (claimed > BigInt(safetensorsLimits.headerBytes)) fail(`the header claims ${claimed} bytes, more than the limit of ${safetensorsLimits.headerBytes}`, 0)
+  if (claimed > BigInt(safetensorsLimits.headerBytes)) failBegin(`the header claims ${claimed} bytes, more than the limit of ${safetensorsLimits.headerBytes}`)
   const length = Number(claimed)
-  if (length < 2 || length > source.size - 8) fail(`the header claims ${length} bytes of the ${source.size - 8} that follow`, 0)
-  if (prefix[8] !== 0x7b) fail('the header does not begin with {')
+  if (length < 2 || length > source.size - 8) failBegin(`the header claims ${length} bytes of the ${source.size - 8} that follow`)
+  if (prefix[8] !== 0x7b) failBegin('the header does not begin with {', 8)
   const bytes = Buffer.alloc(length)
   source.read(8, bytes)
   if (!isUtf8(bytes)) fail('the header is not valid UTF-8')

@@ -23,6 +23,9 @@ function row<F>(r: Row<F>): Row<F> {
 /** Tokens of a prompt, of which not all may have been counted. */
 const some = (f: { tokens: number; orMore?: boolean }): string =>
   `${plural(f.tokens, 'token')}${f.orMore === true ? ' or more' : ''}`
+/** The next step of this case, or the usual one. */
+const fixOr = (fix: unknown, usual: string): string => (typeof fix === 'string' ? fix : usual)
+
 const plural = (n: number, one: string): string => `${n} ${one}${n === 1 ? '' : 's'}`
 
 export const errorTable = {
@@ -39,13 +42,13 @@ export const errorTable = {
   VERIT_FILE_IO: row<{ path: string; action: 'read' | 'write'; reason: string }>({
     what: f => `Could not ${f.action} ${f.path}: ${f.reason}`, next: () => 'Check the file, its permissions and the disk, then try again',
   }),
-  VERIT_GGUF: row<{ file: string; offset: number; problem: string }>({
+  VERIT_GGUF: row<{ file: string; offset: number; problem: string; fix?: string }>({
     what: f => `${f.file} cannot be used as a GGUF file: at byte ${f.offset}, ${f.problem}`,
-    next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused',
+    next: f => fixOr(f.fix, 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused'),
   }),
-  VERIT_SAFETENSORS: row<{ file: string; offset: number; problem: string }>({
+  VERIT_SAFETENSORS: row<{ file: string; offset: number; problem: string; fix?: string }>({
     what: f => `${f.file} cannot be used as a safetensors file: at byte ${f.offset}, ${f.problem}`,
-    next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused',
+    next: f => fixOr(f.fix, 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused'),
   }),
   VERIT_TENSOR: row<{ tensor: string; problem: string }>({
     what: f => `Tensor ${f.tensor}: ${f.problem}`, next: () => 'The file was damaged or written by a program that packs this type differently: see docs/formats.md',
@@ -56,9 +59,9 @@ export const errorTable = {
   VERIT_SHAPE: row<{ op: string; problem: string; shapes: string }>({
     what: f => `Op ${f.op}: ${f.problem} (shapes ${f.shapes})`, next: () => 'Check the model configuration against the tensors it names',
   }),
-  VERIT_TOKENIZER_FILE: row<{ source: string; problem: string }>({
+  VERIT_TOKENIZER_FILE: row<{ source: string; problem: string; fix?: string }>({
     what: f => `The tokenizer in ${f.source} cannot be used: ${f.problem}`,
-    next: () => 'docs/formats.md lists the kinds of tokenizer that are supported; verit tokenizer train makes one',
+    next: f => fixOr(f.fix, 'docs/formats.md lists the kinds of tokenizer that are supported; verit tokenizer train makes one'),
   }),
   VERIT_SENTENCEPIECE: row<{ file: string; offset: number; problem: string }>({
     what: f => `${f.file} cannot be used as a SentencePiece model: at byte ${f.offset}, ${f.problem}`,
@@ -99,9 +102,9 @@ export const errorTable = {
     what: f => `Training stopped at step ${f.step}: the ${f.what} is no longer a finite number; ${f.saved}`,
     next: () => 'Start again with a lower --lr, a longer --warmup or a smaller --clip',
   }),
-  VERIT_MODEL_FILE: row<{ file: string; problem: string }>({
+  VERIT_MODEL_FILE: row<{ file: string; problem: string; fix?: string }>({
     what: f => `${f.file} is not a model that Verit can run: ${f.problem}`,
-    next: () => 'docs/training.md lists the architectures and tensor types that are supported; `verit inspect` shows what the file holds',
+    next: f => fixOr(f.fix, 'docs/formats.md lists the architectures and tensor types that are supported; `verit inspect` shows what the file holds'),
   }),
   VERIT_EVAL_DATA: row<{ source: string; problem: string; fix: string }>({
     what: f => `${f.source} cannot be evaluated: ${f.problem}`, next: f => f.fix, exit: 2,

@@ -15,8 +15,8 @@ import { parametersOf } from './parameters.ts'
 
 /** The words of an error without the name of the file, and its byte where it has one. */
 function described(e: VeritError): Problem {
-  const { problem, offset } = e.fields as { problem?: string; offset?: number }
-  return { problem: problem ?? e.what, ...(offset !== undefined && { offset }) }
+  const { problem, offset, fix } = e.fields as { problem?: string; offset?: number; fix?: string }
+  return { problem: fix === undefined ? problem ?? e.what : `${problem}. ${fix}`, ...(offset !== undefined && { offset }) }
 }
 
 /**

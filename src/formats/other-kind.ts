@@ -1,0 +1,66 @@
+/**
+ * What stands in the place of a model file, in words for its user: a pointer of Git LFS, a web page, an archive,
+ * another format. Readers ask here when a file does not begin as their format does; lib/file-kind.ts recognises the
+ * content.
+ */
+import { dirname } from 'node:path'
+import { kindOfFile, nextStepOf } from '../lib/file-kind.ts'
+import type { FileKind } from '../lib/file-kind.ts'
+import type { ByteSource } from '../lib/regular-file.ts'
+import { veritCommand } from '../lib/shell-word.ts'
+
+export type WantedFormat = 'gguf' | 'safetensors' | 'json' | 'sentencepiece'
+
+/** The fields of an error: what the file is, and what to do. */
+export interface OtherKind {
+  /** The end of a sentence: 'it is a Git LFS pointer, not the file itself'. */
+  readonly problem: string
+  /** A sentence without its full stop. */
+  readonly fix: string
+}
+
+export const BIG_ENDIAN: OtherKind = {
+  problem: 'the file is big-endian, which is not supported',
+  fix: 'Get the little-endian file, or convert this one with gguf_convert_endian.py of llama.cpp',
+}
+
+/** Kinds of lib/file-kind.ts that each format is or may be. */
+const FITTING: Readonly<Record<WantedFormat, readonly string[]>> = {
+  gguf: ['binary'],
+  safetensors: ['safetensors', 'binary'],
+  json: ['json', 'jsonl', 'text', 'utf-8-damaged'],
+  sentencepiece: ['sentencepiece', 'text', 'binary'],
+}
+
+/**
+ * @param source a file that does not begin as `wanted` does
+ * @returns undefined for a file that may be a damaged one of that format
+ */
+export function otherKind(source: ByteSource, wanted: WantedFormat): OtherKind | undefined {
+  const found = kindOfFile(source)
+  if (wanted === 'gguf' && found.kind === 'gguf') return BIG_ENDIAN // the magic number backwards
+  if (FITTING[wanted].includes(found.kind)) return undefined
+  return { problem: `it is ${found.what}`, fix: nextStepOf(found, source.name) ?? stepFor(found, source.name, wanted) }
+}
+
+const NAMES: Readonly<Record<WantedFormat, string>> = {
+  gguf: 'a .gguf file',
+  safetensors: 'a .safetensors file',
+  json: 'a JSON file',
+  sentencepiece: 'a SentencePiece model (tokenizer.model)',
+}
+
+/** The step where it depends on what the file is wanted for. */
+function stepFor({ kind, group }: FileKind, path: string, wanted: WantedFormat): string {
+  if (kind === 'empty') return 'Get the file again: a download or copy of it did not finish'
+  if (kind === 'safetensors' && wanted === 'gguf')
+    return `Convert the folder of the model: ${veritCommand('convert', dirname(path), 'model.gguf')}`
+  if (kind === 'pytorch' || kind === 'pickle')
+    return 'Get the model as GGUF or safetensors: Verit does not open this format, which can run code'
+  if (kind === 'ggml') return 'Get the model as GGUF, or convert it with llama.cpp (convert_llama_ggml_to_gguf.py)'
+  if (kind === 'html')
+    return 'Download the file itself: on a model hub its address has /resolve/ where that of the page has /blob/'
+  if (group === 'model' && wanted === 'gguf')
+    return 'Get the model as GGUF, or a BitNet model as a Hugging Face folder and convert that'
+  return `Give the path of ${NAMES[wanted]}`
+}
