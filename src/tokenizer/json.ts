@@ -5,16 +5,20 @@
 import { VeritError } from '../lib/errors.ts'
 import { walkJson } from '../lib/json-walk.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
-import { CONTROL, MAX_TOKENS, NORMAL, USER_DEFINED } from './parts.ts'
+import { CONTROL, MAX_TOKENS, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
 import type { TokenizerParts } from './parts.ts'
 import { pretokenizer, pretokenizerOfPattern } from './pretokenizer.ts'
 import type { PretokenizerName } from './pretokenizer.ts'
 
-/** Writes parts as canonical JSON text, which ends with a line feed. */
+/**
+ * Writes parts as canonical JSON text, which ends with a line feed. Unused tokens at the end of the vocabulary pad an embedding and are left out: the
+ * tokenizer is the same without them. The format has no name for other unused tokens; they become special ones, which no plain text encodes to.
+ */
 export function partsToJson(parts: TokenizerParts & { pretokenizer: PretokenizerName }): string {
-  const { tokens, tokenTypes, merges } = parts
+  const { tokenTypes, merges } = parts
+  const tokens = parts.tokens.slice(0, 1 + tokenTypes.findLastIndex(type => type !== UNUSED))
   const added = tokens.flatMap((content, id) => tokenTypes[id] === NORMAL ? [] : [{
-    id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: tokenTypes[id] === CONTROL,
+    id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: tokenTypes[id] !== USER_DEFINED,
   }])
   const split = { type: 'Split', pattern: { Regex: pretokenizer(parts.pretokenizer)!.pattern }, behavior: 'Isolated', invert: false }
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false }
@@ -103,6 +107,7 @@ export function partsFromJson(text: string, source: string, found?: ProblemList)
     return refuse('its model is not a BPE with a vocabulary and merges')
   }
   const pretokenizer = readSettings(root, model, faults)
+  const around = readPostProcessor(root['post_processor'] ?? null, faults)
   const { tokens, types } = readTokens(model['vocab'], root['added_tokens'] ?? [], faults)
   const merges = model['merges'].map((m, rank) => {
     if (typeof m === 'string') return m
@@ -110,7 +115,11 @@ export function partsFromJson(text: string, source: string, found?: ProblemList)
     faults.flag(`merge ${rank} is neither "a b" nor ["a", "b"]`)
     return ''
   })
-  return { tokens, tokenTypes: tokens.map((_, id) => types.get(id) ?? NORMAL), merges, pretokenizer }
+  return {
+    tokens, tokenTypes: tokens.map((_, id) => types.get(id) ?? NORMAL), merges, pretokenizer,
+    ...around.begin !== undefined && { beginOfText: around.begin, addsBegin: true },
+    ...around.end !== undefined && { endOfText: around.end, addsEnd: true },
+  }
 }
 
 function walk(text: string, refuse: Faults['refuse'], found: ProblemList | undefined): void {
@@ -123,15 +132,57 @@ function walk(text: string, refuse: Faults['refuse'], found: ProblemList | undef
   })
 }
 
-/** What is done to text before and after the merges: the name of the rule that splits it. */
+/**
+ * Ids of the tokens that a `post_processor` puts before and behind a text. `encode` adds neither; a prompt gets the first (`addsBegin`). ByteLevel adds none;
+ * TemplateProcessing may add one at each end; a Sequence may hold both. Its rule for pairs of texts is not used.
+ */
+function readPostProcessor(value: Json, { flag }: Faults): { begin?: number; end?: number } {
+  const list = isObject(value) && value['type'] === 'Sequence' ? value['processors'] : undefined
+  const steps = Array.isArray(list) ? list : [value]
+  const around: { begin?: number; end?: number } = {}
+  for (const step of steps) {
+    if (step === null || (isObject(step) && step['type'] === 'ByteLevel')) continue
+    if (!isObject(step) || step['type'] !== 'TemplateProcessing') {
+      const type = isObject(step) ? JSON.stringify(step['type'] ?? null).slice(0, 40) : 'no object'
+      flag(`its post_processor is ${type}, where ByteLevel, TemplateProcessing and a Sequence of them are supported`)
+      return {}
+    }
+    const single = step['single']
+    const ids = Array.isArray(single) ? single.map(piece => templateId(piece, step['special_tokens'])) : []
+    const text = ids.indexOf(TEXT)
+    const before = ids.slice(0, text)
+    const behind = ids.slice(text + 1)
+    if (text < 0 || before.length > 1 || behind.length > 1 || ids.includes(undefined) || behind.includes(TEXT)) {
+      flag('its post_processor adds other tokens than one before and one behind a text')
+      return {}
+    }
+    if (before[0] !== undefined) around.begin = before[0]
+    if (behind[0] !== undefined) around.end = behind[0]
+  }
+  return around
+}
+
+/** Stands for the text itself among the ids of a template. */
+const TEXT = -1
+
+/** The one id of a piece of a template, `TEXT`, or undefined for what is neither. */
+function templateId(piece: Json, specials: Json | undefined): number | undefined {
+  if (!isObject(piece)) return undefined
+  if (isObject(piece['Sequence'])) return piece['Sequence']['id'] === 'A' ? TEXT : undefined
+  const name = isObject(piece['SpecialToken']) ? piece['SpecialToken']['id'] : undefined
+  const entry = typeof name === 'string' && isObject(specials) && Object.hasOwn(specials, name) ? specials[name] : undefined
+  const ids = isObject(entry) ? entry['ids'] : undefined
+  const id = Array.isArray(ids) && ids.length === 1 ? ids[0] : undefined
+  return typeof id === 'number' && Number.isInteger(id) && id >= 0 ? id : undefined
+}
+
+/** What is done to text before the merges: the name of the rule that splits it. */
 function readSettings(root: JsonObject, model: JsonObject, { flag }: Faults): string {
   for (const key of ['continuing_subword_prefix', 'end_of_word_suffix', 'byte_fallback', 'dropout']) {
     if (model[key]) flag(`its model uses ${key}, which byte-level BPE does not have`)
   }
   for (const key of ['truncation', 'padding']) if (root[key]) flag(`it has ${key}, which Verit leaves to the caller`)
   if (root['normalizer']) flag('it normalizes text, so that decoding would not give back what was encoded')
-  const post = root['post_processor']
-  if (post && !(isObject(post) && post['type'] === 'ByteLevel')) flag('its post_processor adds tokens, which Verit leaves to the caller')
   const name = readPretokenizer(root['pre_tokenizer'])
   if (name === undefined) flag('its pre-tokenizer is not one that Verit knows')
   else if ((model['ignore_merges'] ?? false) !== pretokenizer(name)!.ignoreMerges) flag(`its ignore_merges does not go with its pre-tokenizer (${name})`)

@@ -16,11 +16,13 @@ export const NORMAL = 1
 export const CONTROL = 3
 /** An added token that is matched in any text. */
 export const USER_DEFINED = 4
+/** A place without a token, such as a row that pads the embedding: no text encodes to it, and no answer holds it. */
+export const UNUSED = 5
 
 export interface TokenizerParts {
   /** By id. Normal tokens in the byte-to-character spelling ("Ġthe"), special and added ones as they read ("<|endoftext|>"). */
   tokens: readonly string[]
-  /** By id: 1 normal, 3 control, 4 user-defined. */
+  /** By id: 1 normal, 3 control, 4 user-defined, 5 unused. */
   tokenTypes: readonly number[]
   /** "left right", spelled, in order of rank. */
   merges: readonly string[]
@@ -32,6 +34,8 @@ export interface TokenizerParts {
   beginOfText?: number | undefined
   /** Whether a text that is to be continued gets it in front. Default false. */
   addsBegin?: boolean | undefined
+  /** Whether other programs put `endOfText` behind a text. Verit never does. Default false. */
+  addsEnd?: boolean | undefined
 }
 
 export const MAX_TOKENS = 1 << 20
@@ -56,6 +60,7 @@ export interface CheckedParts {
   endOfText: number | undefined
   beginOfText: number | undefined
   addsBegin: boolean
+  addsEnd: boolean
 }
 
 const encoder = new TextEncoder()
@@ -109,6 +114,9 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
       if (b === undefined) flag(`token ${id} (${JSON.stringify(token)}) holds a character that spells no byte`)
       bytes.push(b ?? NONE)
       characters &&= b !== undefined && isOneCharacter(b)
+    } else if (type === UNUSED) {
+      if (!token.isWellFormed()) flag(`token ${id} is not well-formed Unicode`)
+      bytes.push(encoder.encode(token))
     } else if (type === CONTROL || type === USER_DEFINED) {
       if (!token.isWellFormed()) flag(`token ${id} is not well-formed Unicode`)
       bytes.push(encoder.encode(token))
@@ -116,7 +124,7 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
       if (++specials > MAX_SPECIALS || specialCharacters > MAX_SPECIAL_CHARACTERS) {
         refuse(`it has more than ${MAX_SPECIALS} special and added tokens, or ${MAX_SPECIAL_CHARACTERS} characters in them`)
       }
-    } else flag(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control) and 4 (user-defined) are known`)
+    } else flag(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control), 4 (user-defined) and 5 (unused) are known`)
   }
   const isNormal = (token: string): boolean => tokenTypes[ids.get(token) ?? -1] === NORMAL
   const missing = byteSpelling.findIndex((s, byte) => inUtf8(byte) && !isNormal(s))
@@ -156,5 +164,5 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
     refuse(`its begin-of-text token ${beginOfText} is not one of its ${tokens.length} tokens`)
   }
   if (parts.addsBegin === true && beginOfText === undefined) refuse('it wants a token before each text, and names none')
-  return { tokens, tokenTypes, pretokenizer: name, bytes, ids, pairs, results, endOfText, beginOfText, addsBegin: parts.addsBegin === true }
+  return { tokens, tokenTypes, pretokenizer: name, bytes, ids, pairs, results, endOfText, beginOfText, addsBegin: parts.addsBegin === true, addsEnd: parts.addsEnd === true }
 }

@@ -3,13 +3,11 @@
  * a tokenizer is only made of parts without a fault.
  */
 import { printable } from '../lib/printable.ts'
-import { CONTROL, NORMAL, USER_DEFINED } from './parts.ts'
+import { CONTROL, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
 import { sentencePieceLimits as limits } from './sentencepiece-limits.ts'
 
-/** Piece types besides NORMAL, CONTROL and USER_DEFINED, numbered as in the format and in GGUF's `tokenizer.ggml.token_type`. */
+/** Piece types besides those of parts.ts, numbered as in the format and in GGUF's `tokenizer.ggml.token_type`. */
 export const UNKNOWN = 2
-/** Never in the result of encoding, but merges go through it. */
-export const UNUSED = 5
 /** `<0x41>`: a byte of what has no piece. */
 export const BYTE = 6
 
@@ -50,7 +48,7 @@ export interface PartsFault {
 /** The byte that a byte piece stands for, or -1 when it is not spelled `<0x00>` to `<0xFF>`: upper case, no sign, two digits. */
 export const byteOfPiece = (piece: string): number => (/^<0x[0-9A-F]{2}>$/.test(piece) ? Number.parseInt(piece.slice(3, 5), 16) : -1)
 
-/** Whether text is made of pieces of this type by merging. */
+/** Whether text is made of pieces of this type by merging. An unused piece is never in the result of encoding, but merges go through it. */
 export const isMergeable = (type: number): boolean => type === NORMAL || type === UNUSED
 
 const shown = (piece: string): string => `"${printable(piece, 40)}"`

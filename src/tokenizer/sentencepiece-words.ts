@@ -2,8 +2,8 @@
  * Where a text can be cut without changing what a SentencePiece tokenizer makes of it: no merge and no user-defined piece reaches over the cut. What lies
  * between two cuts is a word, and words come again and again.
  */
-import { USER_DEFINED } from './parts.ts'
-import { isMergeable, SPACE_MARK, UNUSED } from './sentencepiece-parts.ts'
+import { UNUSED, USER_DEFINED } from './parts.ts'
+import { isMergeable, SPACE_MARK } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
 
 const MARK = SPACE_MARK.charCodeAt(0)

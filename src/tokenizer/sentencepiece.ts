@@ -12,11 +12,11 @@ import { DecodeStream } from './decode-stream.ts'
 import { IdList } from './id-list.ts'
 import { WordMerger } from './merge.ts'
 import type { OnPair } from './merge.ts'
-import { CONTROL, NORMAL, USER_DEFINED } from './parts.ts'
+import { CONTROL, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
 import { PrefixMatcher } from './prefix-matcher.ts'
 import { pairsOf } from './sentencepiece-pairs.ts'
 import type { SentencePiecePairs } from './sentencepiece-pairs.ts'
-import { BYTE, byteOfPiece, partsFaults, SPACE_MARK, UNUSED } from './sentencepiece-parts.ts'
+import { BYTE, byteOfPiece, partsFaults, SPACE_MARK } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
 import { SentencePieceStream } from './sentencepiece-stream.ts'
 import { SentencePieceWords } from './sentencepiece-words.ts'
@@ -34,6 +34,7 @@ const SYMBOLS = 2048
 
 export class SentencePieceTokenizer implements TextTokenizer {
   readonly specials: ReadonlyMap<string, number>
+  readonly unused: Int32Array
   #parts: SentencePieceParts
   #ids = new Map<string, number>()
   #byteIds = new Int32Array(256)
@@ -62,6 +63,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
     })
     const ofType = (type: number): [string, number][] => pieces.map((piece, id): [string, number] => [piece, id]).filter(([, id]) => types[id] === type)
     this.specials = new Map(ofType(CONTROL))
+    this.unused = Int32Array.from(ofType(UNUSED), ([, id]) => id)
     this.#control = new PrefixMatcher(ofType(CONTROL))
     this.#always = new PrefixMatcher(ofType(USER_DEFINED))
     this.#words = new SentencePieceWords(parts)

@@ -17,6 +17,8 @@ export interface TextTokenizer {
   readonly vocabSize: number
   /** Special (control) tokens and their ids. */
   readonly specials: ReadonlyMap<string, number>
+  /** Ids of the places without a token, ascending: no text encodes to them, and no answer holds them. */
+  readonly unused: Int32Array
   /** Id of the token that ends a text, or undefined when there is none. */
   readonly endOfText: number | undefined
   /** Id of the token that stands before a text, or undefined when there is none. */

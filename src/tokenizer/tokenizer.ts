@@ -11,7 +11,7 @@ import { DecodeStream } from './decode-stream.ts'
 import { IdList } from './id-list.ts'
 import { partsFromJson, partsToJson } from './json.ts'
 import { WordMerger } from './merge.ts'
-import { checkParts, CONTROL, MAX_TOKEN_LENGTH, NORMAL, USER_DEFINED } from './parts.ts'
+import { checkParts, CONTROL, MAX_TOKEN_LENGTH, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
 import type { CheckedParts, TokenizerParts } from './parts.ts'
 import { PrefixMatcher } from './prefix-matcher.ts'
 import { pretokenizer } from './pretokenizer.ts'
@@ -28,6 +28,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const STEP = 512
 
 export class Tokenizer implements TextTokenizer {
+  readonly unused: Int32Array
   #parts: CheckedParts
   #pretokenizer: Pretokenizer
   #merger: WordMerger
@@ -45,6 +46,7 @@ export class Tokenizer implements TextTokenizer {
 
   private constructor(parts: CheckedParts) {
     this.#parts = parts
+    this.unused = Int32Array.from(parts.tokenTypes.keys().filter(id => parts.tokenTypes[id] === UNUSED))
     this.#pretokenizer = pretokenizer(parts.pretokenizer)!
     this.#merger = new WordMerger(parts.pairs, parts.results)
     if (this.kind === 'bpe') this.#byteId = Int32Array.from(byteSpelling, s => parts.ids.get(s)!)
@@ -76,9 +78,9 @@ export class Tokenizer implements TextTokenizer {
 
   /** The parts, as GGUF stores them; `fromParts` gives back an equal tokenizer. */
   toParts(): TokenizerParts & { pretokenizer: PretokenizerName } {
-    const { tokens, tokenTypes, pairs, endOfText, beginOfText, addsBegin, pretokenizer } = this.#parts
+    const { tokens, tokenTypes, pairs, endOfText, beginOfText, addsBegin, addsEnd, pretokenizer } = this.#parts
     const merges = Array.from({ length: pairs.size }, (_, rank) => `${tokens[pairs.left(rank)]} ${tokens[pairs.right(rank)]}`)
-    return { tokens, tokenTypes, merges, endOfText, beginOfText, addsBegin, pretokenizer }
+    return { tokens, tokenTypes, merges, endOfText, beginOfText, addsBegin, addsEnd, pretokenizer }
   }
 
   /** SHA-256 of the canonical tokenizer.json (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
