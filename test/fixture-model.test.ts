@@ -17,6 +17,7 @@ import { f16ToF32, f32ToF16 } from '../src/lib/half.ts'
 import { convertModel } from '../src/model/convert.ts'
 import type { ConvertOptions } from '../src/model/convert.ts'
 import { tokenizerEntries } from '../src/model/gguf-tokenizer.ts'
+import { noClaims } from '../src/model/conversation.ts'
 import { HfSource } from '../src/model/hf-source.ts'
 import { parametersOf } from '../src/model/parameters.ts'
 import { BitnetDefinition } from './bitnet-definition.ts'
@@ -25,7 +26,7 @@ import { tensorDigest } from './tensor-digest.ts'
 const fixture = fileURLToPath(new URL('fixtures/hf-bitnet', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'verit-fixture-model-'))
 after(() => rmSync(folder, { recursive: true }))
-const open = (): HfSource => new HfSource(fixture, tokenizerEntries(byteTokenizer(512)))
+const open = (): HfSource => new HfSource(fixture, { entries: tokenizerEntries(byteTokenizer(512)), tokenizer: byteTokenizer(512), claims: noClaims })
 const path = join(folder, 'm.gguf')
 const convert = async (options: ConvertOptions): Promise<void> => {
   using source = open()

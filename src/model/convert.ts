@@ -1,5 +1,6 @@
 /**
- * Writes a model with other types: ternary matrices as I2_S, TQ1_0 or TQ2_0, embedding and head as F32, F16, Q8_0 or Q6_K, one tensor at a time, and says what precision that cost.
+ * Writes a model with other types: ternary matrices as I2_S, TQ1_0 or TQ2_0; embedding, head and the matrices of a
+ * gpt as F32, F16, Q8_0 or Q6_K. Works on one tensor at a time, and says what precision that cost.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { GgufContent, GgufSlowTensor } from '../formats/gguf-writer.ts'
@@ -15,6 +16,8 @@ import { encodeTernary } from '../formats/ternary.ts'
 import type { TernaryType } from '../formats/ternary.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { f16Bits, f16Value, f32ToF16 } from '../lib/half.ts'
+import type { ModelConfig } from './config.ts'
+import type { Conversation } from './conversation.ts'
 import { architectureOf, configEntries } from './gguf-config.ts'
 import { ggufName } from './gguf-names.ts'
 import type { ModelSource } from './model-source.ts'
@@ -22,14 +25,23 @@ import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { isWeightType } from './read-tensor.ts'
 import { fileRows, placeRows } from './row-order.ts'
+import { zeroBiases } from './zero-biases.ts'
 
-export type HeadType = 'F32' | 'F16' | 'Q8_0' | 'Q6_K'
+/** Types that matrices which are not ternary can be written in. */
+export type MatrixType = 'F32' | 'F16' | 'Q8_0' | 'Q6_K'
 
 export interface ConvertOptions {
-  /** Default I2_S, which keeps every scale to the bit. */
+  /** Default I2_S, which keeps every scale to the bit; for llama.cpp TQ2_0. */
   readonly ternary?: TernaryType
   /** Of the token embedding, and of a head of its own. Default: what they are stored in. */
-  readonly head?: HeadType
+  readonly head?: MatrixType
+  /** Of the linear layers of a gpt. Default: what they are stored in. */
+  readonly matrices?: MatrixType
+  /**
+   * Writes only what the program's releases read, or refuses. Ternary rows that no whole blocks of `ternary` make
+   * become F16.
+   */
+  readonly for?: 'llama.cpp'
   /** Whether an existing file is replaced. Default false. */
   readonly overwrite?: boolean
   /** Told the weights that are written, and of how many. */
@@ -44,7 +56,10 @@ export interface PrecisionLoss {
   readonly tensors: string
   readonly from: string
   readonly to: string
-  /** Of a table: the root mean square of the differences over that of the values. Of ternary matrices: the largest relative change of a scale. */
+  /**
+   * Of a table: the root mean square of the differences over that of the values. Of ternary matrices: the largest
+   * relative change of a scale.
+   */
   readonly relative: number
 }
 
@@ -52,23 +67,40 @@ export interface Conversion {
   readonly bytes: number
   readonly tensors: number
   readonly architecture: string
+  /** What the file says about conversations. */
+  readonly conversation: Conversation
+  /** Whether ternary matrices were made from latent weights in floating point. */
+  readonly latent: boolean
+  /** Sentences on what the file has otherwise than the source, or lacks. */
+  readonly notes: readonly string[]
   /** In the order of the tensors; empty where every number is what it was. */
   readonly losses: readonly PrecisionLoss[]
 }
 
-/** llama.cpp's numbers of what most tensors are stored as (`general.file_type`); F32 of a model without ternary matrices. */
-const FILE_TYPES = { I2_S: 40, TQ1_0: 36, TQ2_0: 37 } as const
+/** llama.cpp's numbers of what most tensors are stored as (`general.file_type`). */
+const FILE_TYPES = { I2_S: 40, TQ1_0: 36, TQ2_0: 37, F32: 0, F16: 1, Q8_0: 7, Q6_K: 18 } as const
 
 /** Weights of a table that are worked on at a time, about. */
 const SLICE = 1 << 20
 
 /**
- * Other things of this process, such as the handlers of signals, have their turn every SLICE of a table and after every tensor.
- * @throws VeritError VERIT_FILE_EXISTS, VERIT_MODEL_WRITE for a matrix that the type cannot hold, VERIT_TENSOR for values that are not as they have to be
+ * Other things of this process, such as the handlers of signals, have their turn every SLICE of a table and after
+ * every tensor.
+ * @throws VeritError VERIT_FILE_EXISTS, VERIT_MODEL_WRITE for a matrix that the type cannot hold, VERIT_TENSOR for
+ * values that are not as they have to be
  */
-export async function convertModel(source: ModelSource, path: string, options: ConvertOptions = {}): Promise<Conversion> {
-  const { config } = source, { ternary = 'I2_S', overwrite = false } = options, parameters = parametersOf(config), architecture = architectureOf(config)
-  const writer = new Writer(source, path, ternary, options.head)
+export async function convertModel(
+  source: ModelSource,
+  path: string,
+  options: ConvertOptions = {},
+): Promise<Conversion> {
+  const { config } = source,
+    { overwrite = false } = options,
+    parameters = parametersOf(config),
+    architecture = architectureOf(config)
+  const ternary = options.ternary ?? (options.for === undefined ? 'I2_S' : 'TQ2_0')
+  if (options.for !== undefined) checkForLlamaCpp(config, ternary)
+  const writer = new Writer(source, path, { ...options, ternary })
   const total = parameters.reduce((n, p) => n + elementsOf(p), 0)
   let before = 0
   const progress = async (done: number): Promise<void> => {
@@ -76,83 +108,170 @@ export async function convertModel(source: ModelSource, path: string, options: C
     await setImmediate()
     options.signal?.throwIfAborted()
   }
+  const zeros = zeroBiases(config).map(({ name, width }): GgufSlowTensor => ({
+    name,
+    shape: [width],
+    type: 'F32',
+    data: () => Promise.resolve(new Uint8Array(4 * width)),
+  }))
   const tensors = parameters.map((p): GgufSlowTensor => {
     const type = writer.typeOf(p)
     return {
-      name: ggufName(config.kind, p.name), shape: p.shape, type,
+      name: ggufName(config.kind, p.name),
+      shape: p.shape,
+      type,
       data: async () => {
         const data = await writer.data(p, type, within => progress(before + within))
-        await progress(before += elementsOf(p))
+        await progress((before += elementsOf(p)))
         return data
       },
     }
   })
   const metadata: GgufContent['metadata'] = [
     ['general.architecture', gguf.string(architecture)],
-    ['general.file_type', gguf.u32(config.kind === 'bitnet' ? FILE_TYPES[ternary] : 0)],
+    ['general.file_type', gguf.u32(FILE_TYPES[config.kind === 'bitnet' ? ternary : (options.matrices ?? 'F32')])],
     ['general.quantization_version', gguf.u32(2)],
-    ...configEntries(config), ...source.entries as readonly (readonly [string, GgufValue])[],
+    ...configEntries(config),
+    ...(source.entries as readonly (readonly [string, GgufValue])[]),
   ]
-  const bytes = await writeGgufSlowly(path, { metadata, tensors }, overwrite)
-  return { bytes, tensors: tensors.length, architecture, losses: writer.losses() }
+  const bytes = await writeGgufSlowly(path, { metadata, tensors: [...tensors, ...zeros] }, overwrite)
+  const { conversation, latent, notes } = source
+  return { bytes, tensors: tensors.length + zeros.length, architecture, conversation, latent, notes, losses: writer.losses() }
+}
+
+/**
+ * Refuses what llama.cpp's releases cannot run in any form: their only BitNet (`bitnet`) has SiLU, and the embedding
+ * as its head.
+ * @throws VeritError VERIT_USAGE
+ */
+function checkForLlamaCpp(config: ModelConfig, ternary: TernaryType): void {
+  const refuse = (problem: string, hint: string): never => {
+    throw new VeritError('VERIT_USAGE', { problem: `llama.cpp ${problem}`, hint })
+  }
+  if (config.kind === 'gpt') return
+  if (ternary === 'I2_S') refuse('does not read I2_S', 'Its ternary types are tq2_0 (the default here) and tq1_0')
+  if (config.activation === 'relu2') {
+    refuse(
+      'has no BitNet with the squared ReLU: its architecture bitnet computes SiLU, which is another model',
+      'Run the file with microsoft/BitNet or ik_llama.cpp, which read it with I2_S, or train with ' +
+        '{"model": {"activation": "silu"}} in --config; docs/formats.md says which program reads what',
+    )
+  }
+  if (config.subNorms && !config.tied)
+    refuse(
+      'has no BitNet with a head of its own and norms before the output projections',
+      'No other form of this model is readable there',
+    )
 }
 
 const isTable = (p: Parameter): boolean => p.name === 'token_embedding' || p.name === 'head.weight'
+
+type WriterOptions = Pick<ConvertOptions, 'head' | 'matrices' | 'for'> & { readonly ternary: TernaryType }
+
+/** Sums over all values of a group of tensors: squares of the differences, and of the values. */
+interface Difference {
+  readonly from: string
+  readonly to: string
+  difference: number
+  square: number
+}
 
 /** Makes the bytes of tensors, and keeps account of what they lose. */
 class Writer {
   #source: ModelSource
   #path: string
-  #ternary: TernaryType
-  #head: HeadType | undefined
-  #tables: PrecisionLoss[] = []
+  #options: WriterOptions
+  #differences = new Map<string, Difference>()
   #scales = 0
 
-  constructor(source: ModelSource, path: string, ternary: TernaryType, head: HeadType | undefined) {
+  constructor(source: ModelSource, path: string, options: WriterOptions) {
     this.#source = source
     this.#path = path
-    this.#ternary = ternary
-    this.#head = head
+    this.#options = options
   }
 
   losses(): PrecisionLoss[] {
-    return this.#scales === 0 ? this.#tables : [...this.#tables, { tensors: 'scales of the ternary matrices', from: 'F32', to: 'F16', relative: this.#scales }]
+    const losses = [...this.#differences].map(([tensors, { from, to, difference, square }]) => ({
+      tensors,
+      from,
+      to,
+      relative: Math.sqrt(difference / square),
+    }))
+    return this.#scales === 0
+      ? losses
+      : [...losses, { tensors: 'scales of the ternary matrices', from: 'F32', to: 'F16', relative: this.#scales }]
   }
 
-  /** Vectors become F32, what is no table and not ternary stays. */
+  /** The type of a parameter in the file. Vectors and positions become or stay what they are exactly. */
   typeOf(p: Parameter): GgufTypeName {
-    const stored = this.#source.typeOf(p), name = ggufName(this.#source.config.kind, p.name)
-    const type = p.ternary ? this.#ternary : p.shape.length === 1 ? 'F32' : isTable(p) && this.#head !== undefined ? this.#head : stored !== undefined && isWeightType(stored) ? stored : 'F32'
-    const { block } = ggufTypes[type], [out = 1, inputs = 1] = p.shape, unit = type === 'I2_S' ? out * inputs : inputs
+    const type = p.ternary ? this.#ternaryType(p) : this.#floatType(p),
+      name = ggufName(this.#source.config.kind, p.name)
+    const { block } = ggufTypes[type],
+      [out = 1, inputs = 1] = p.shape,
+      unit = type === 'I2_S' ? out * inputs : inputs
     if (p.shape.length > 1 && unit % block !== 0) {
-      this.#refuse(`${type} packs ${block} weights a block, which does not divide the ${type === 'I2_S' ? '' : 'rows of '}${unit} weights of ${name}`)
+      this.#refuse(
+        `${type} packs ${block} weights a block, which does not divide ` +
+          `the ${type === 'I2_S' ? '' : 'rows of '}${unit} weights of ${name}`,
+      )
     }
     return type
+  }
+
+  #ternaryType(p: Parameter): TernaryType | 'F16' {
+    const { ternary, for: program } = this.#options
+    return program !== undefined && p.shape[1]! % ggufTypes[ternary].block !== 0 ? 'F16' : ternary
+  }
+
+  #floatType(p: Parameter): GgufTypeName {
+    if (p.shape.length === 1) return 'F32'
+    const stored = this.#source.typeOf(p),
+      { head, matrices } = this.#options
+    const wanted = isTable(p) ? head : matrices
+    if (wanted !== undefined && p.name !== 'position_embedding') return wanted
+    return stored !== undefined && isWeightType(stored) ? stored : 'F32'
   }
 
   /** @param onWeights called with the number of weights that are done, and waited for */
   async data(p: Parameter, type: GgufTypeName, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
     if (p.ternary) return this.#packTernary(p)
-    return p.shape.length === 1 ? bytesOf(this.#source.floats(p, 0, p.shape[0]!)) : this.#matrix(p, type as WeightType, onWeights)
+    return p.shape.length === 1
+      ? bytesOf(this.#source.floats(p, 0, p.shape[0]!))
+      : this.#matrix(p, type as WeightType, onWeights)
   }
 
   #packTernary(p: Parameter): Uint8Array {
-    const { config } = this.#source, { trits, scale } = this.#source.ternary(p), order = fileRows(config, p.name), name = ggufName(config.kind, p.name)
+    const { config } = this.#source,
+      { trits, scale } = this.#source.ternary(p),
+      order = fileRows(config, p.name),
+      name = ggufName(config.kind, p.name)
+    const type = this.#ternaryType(p)
     const rows = order === undefined ? trits : placeRows(trits, order, p.shape[1]!)
-    if (this.#ternary !== 'I2_S') {
+    if (type !== 'I2_S') {
       const half = f16Value(f16Bits(scale))
-      if (!(half > 0 && half < Infinity)) this.#refuse(`the scale ${scale} of ${name} is beyond the range of binary16; I2_S can hold it`)
+      if (!(half > 0 && half < Infinity))
+        this.#refuse(`the scale ${scale} of ${name} is beyond the range of binary16; I2_S can hold it`)
       this.#scales = Math.max(this.#scales, Math.abs(half - scale) / scale)
     }
-    return encodeTernary(this.#ternary, rows, Float32Array.of(scale))
+    return type === 'F16'
+      ? bytesOf(f32ToF16(Float32Array.from(rows, t => t * scale)))
+      : encodeTernary(type, rows, Float32Array.of(scale))
   }
 
   async #matrix(p: Parameter, type: WeightType, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
-    const [out, inputs] = p.shape as [number, number], stored = this.#source.typeOf(p), name = ggufName(this.#source.config.kind, p.name)
-    const { block, bytes } = ggufTypes[type], row = (inputs / block) * bytes, data = new Uint8Array(out * row), most = Math.max(1, Math.floor(SLICE / inputs))
-    let difference = 0, square = 0
+    const [out, inputs] = p.shape as [number, number],
+      stored = this.#source.typeOf(p),
+      name = ggufName(this.#source.config.kind, p.name)
+    const { block, bytes } = ggufTypes[type],
+      row = (inputs / block) * bytes,
+      data = new Uint8Array(out * row),
+      most = Math.max(1, Math.floor(SLICE / inputs))
+    let difference = 0,
+      square = 0
     for (let from = 0; from < out; from += most) {
-      const rows = Math.min(most, out - from), values = this.#source.floats(p, from, rows), part = data.subarray(from * row, (from + rows) * row)
+      const rows = Math.min(most, out - from),
+        values = this.#source.floats(p, from, rows),
+        part = data.subarray(from * row, (from + rows) * row)
       if (stored === type) part.set(this.#source.rows(p, from, rows))
       else {
         part.set(encode(type, values, name))
@@ -164,8 +283,23 @@ class Writer {
       }
       await onWeights((from + rows) * inputs)
     }
-    if (difference > 0) this.#tables.push({ tensors: name, from: stored ?? 'F32', to: type, relative: Math.sqrt(difference / square) })
+    if (difference > 0)
+      this.#account(isTable(p) ? name : 'matrices of the layers', {
+        from: stored ?? 'F32',
+        to: type,
+        difference,
+        square,
+      })
     return data
+  }
+
+  #account(group: string, loss: Difference): void {
+    const sum = this.#differences.get(group)
+    if (sum === undefined) this.#differences.set(group, loss)
+    else {
+      sum.difference += loss.difference
+      sum.square += loss.square
+    }
   }
 
   #refuse(problem: string): never {

@@ -18,6 +18,7 @@ import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { codeBytes, ternarizePlan, unpackCodes } from './plans.ts'
 import { fileRows, placeRows } from './row-order.ts'
+import { zeroBiases } from './zero-biases.ts'
 
 export interface ExportOptions {
   /** `general.name`. */
@@ -36,6 +37,7 @@ export async function exportGguf(
   invariant(tokenizer.vocabSize === config.vocab, 'the tokenizer has the vocabulary of the model')
   const tensors: GgufTensorInput[] = []
   for (const p of parametersOf(config)) tensors.push(await tensorOf(executor, config, p, values(p)))
+  for (const { name, width } of zeroBiases(config)) tensors.push({ name, shape: [width], type: 'F32', data: () => new Uint8Array(4 * width) })
   return writeGguf(path, {
     metadata: [
       ['general.architecture', gguf.string(architectureOf(config))],

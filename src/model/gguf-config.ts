@@ -8,6 +8,7 @@ import type { GgufValue } from '../formats/gguf-value.ts'
 import { VeritError } from '../lib/errors.ts'
 import { headWidth, keyHeads, parseModelConfig } from './config.ts'
 import type { BitnetConfig, ModelConfig } from './config.ts'
+import { HAS_BIAS } from './zero-biases.ts'
 
 /**
  * `general.architecture`s with ternary projections. `bitnet` is llama.cpp's name of the models of 1bitLLM; `llama` is Llama's block, whose rows of queries and keys stand in
@@ -48,7 +49,8 @@ export function configEntries(config: ModelConfig): [string, GgufValue][] {
     [`${prefix}.attention.head_count`, gguf.u32(config.heads)],
   ]
   if (config.kind === 'gpt') {
-    return [...entries, [`${prefix}.attention.layer_norm_epsilon`, gguf.f32(config.eps)], ['verit.activation', gguf.string(EXACT_GELU)]]
+    const bias: [string, GgufValue][] = config.bias ? [] : [[HAS_BIAS, gguf.bool(false)]]
+    return [...entries, [`${prefix}.attention.layer_norm_epsilon`, gguf.f32(config.eps)], ['verit.activation', gguf.string(EXACT_GELU)], ...bias]
   }
   return [
     ...entries,
@@ -80,7 +82,7 @@ export function readConfig(file: string, m: GgufMetadata, vocab: number, has: { 
       const activation = m.string('verit.activation', 'the tanh approximation of GELU')
       if (activation !== EXACT_GELU) refuse(`its activation is ${JSON.stringify(activation)}, where Verit computes the exact GELU`)
       const ffn = m.uint(key('feed_forward_length'))
-      return parseModelConfig({ kind: 'gpt', ...shared(), ffn, bias: has.bias, dropout: 0, eps: m.float(key('attention.layer_norm_epsilon')) })
+      return parseModelConfig({ kind: 'gpt', ...shared(), ffn, bias: has.bias && m.bool(HAS_BIAS, true), dropout: 0, eps: m.float(key('attention.layer_norm_epsilon')) })
     }
     if (Object.hasOwn(ternaryArchitectures, architecture)) {
       const { activation, subNorms } = ternaryArchitectures[architecture as keyof typeof ternaryArchitectures]

@@ -1,26 +1,39 @@
-/** A tokenizer as GGUF metadata (`tokenizer.ggml.*`) and back: byte-level BPE ("gpt2") and SentencePiece's BPE ("llama"). */
+/**
+ * A tokenizer as GGUF metadata (`tokenizer.ggml.*`) and back: byte-level BPE ("gpt2") and SentencePiece's BPE
+ * ("llama").
+ */
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { VeritError } from '../lib/errors.ts'
-import { CONTROL, USER_DEFINED } from '../tokenizer/parts.ts'
+import { CONTROL, NORMAL, USER_DEFINED } from '../tokenizer/parts.ts'
 import { BYTE, SPACE_MARK, UNKNOWN } from '../tokenizer/sentencepiece-parts.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { isEndText } from './end-tokens.ts'
+import { OTHER_ENDS, replaceEntries } from './gguf-conversation.ts'
 
 /** Names of `tokenizer.ggml.pre` that mean a pre-tokenizer of another name, as llama.cpp has them. */
 const PRETOKENIZERS: Readonly<Record<string, string>> = {
-  'llama3': 'llama-bpe', 'llama-v3': 'llama-bpe', 'falcon3': 'llama-bpe', 'falcon-h1': 'llama-bpe', 'mpt': 'gpt-2', 'deepseek-r1-qwen': 'qwen2',
+  llama3: 'llama-bpe',
+  'llama-v3': 'llama-bpe',
+  falcon3: 'llama-bpe',
+  'falcon-h1': 'llama-bpe',
+  mpt: 'gpt-2',
+  'deepseek-r1-qwen': 'qwen2',
 }
 
 export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
   const { tokens, tokenTypes, merges, endOfText, pretokenizer } = tokenizer.toParts()
-  const end: [string, GgufValue][] = endOfText === undefined ? [] : [
-    ['tokenizer.ggml.bos_token_id', gguf.u32(endOfText)],
-    ['tokenizer.ggml.eos_token_id', gguf.u32(endOfText)],
-  ]
-  return [
+  const end: [string, GgufValue][] =
+    endOfText === undefined
+      ? []
+      : [
+          ['tokenizer.ggml.bos_token_id', gguf.u32(endOfText)],
+          ['tokenizer.ggml.eos_token_id', gguf.u32(endOfText)],
+        ]
+  const entries: [string, GgufValue][] = [
     ['tokenizer.ggml.model', gguf.string('gpt2')],
     ['tokenizer.ggml.pre', gguf.string(pretokenizer)],
     ['tokenizer.ggml.tokens', gguf.strings(tokens)],
@@ -29,6 +42,39 @@ export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
     ...end,
     ['tokenizer.ggml.add_bos_token', gguf.bool(false)],
   ]
+  return replaceEntries(entries, characterEntries(tokenizer))
+}
+
+/** Says that the merges only put together the bytes of single characters. */
+export const PRETOKENIZER = 'verit.pretokenizer'
+
+/**
+ * What a vocabulary of characters says otherwise than BPE of the same tokens: no other program has such a kind, but
+ * byte-level BPE does the same, with merges that put together the bytes of each character that has several. Texts
+ * then have the same ids there.
+ */
+export function characterEntries(tokenizer: TextTokenizer): [string, GgufValue][] {
+  if (!(tokenizer instanceof Tokenizer) || tokenizer.kind !== 'character') return []
+  const { tokens, tokenTypes } = tokenizer.toParts()
+  return [
+    ['tokenizer.ggml.pre', gguf.string('gpt-2')],
+    ['tokenizer.ggml.merges', gguf.strings(characterMerges(tokens, tokenTypes))],
+    [PRETOKENIZER, gguf.string('character')],
+  ]
+}
+
+/**
+ * For a character of bytes a, b, c: "a b" and "ab c". A first byte never stands inside a character, so no merge
+ * reaches over two.
+ */
+function characterMerges(tokens: readonly string[], types: readonly number[]): string[] {
+  const merges = new Set<string>()
+  for (const [id, token] of tokens.entries()) {
+    // No character of UTF-8 has more than four bytes; a longer token is refused later.
+    if (types[id] === NORMAL && token.length <= 4)
+      for (let n = 1; n < token.length; n++) merges.add(`${token.slice(0, n)} ${token[n]}`)
+  }
+  return [...merges]
 }
 
 /**
@@ -51,44 +97,78 @@ const idOf = (m: GgufMetadata, role: string): number | undefined => {
   return m.has(key) ? m.uint(key) : undefined
 }
 
-/** Types of tokens. Those that begin and end texts and turns are special ones, also where the file calls them added ones: nobody must end a turn by typing its end. */
+/**
+ * Types of tokens. A token that begins or ends a text or a turn, by a key or by its name, is special even where the
+ * file calls it user-defined: nobody must be able to end a turn by typing its end.
+ */
 function typesOf(m: GgufMetadata, tokens: readonly string[]): readonly number[] {
-  const types = [...m.ints('tokenizer.ggml.token_type', tokens.map(() => 1))]
-  for (const role of ['bos', 'eos', 'eot', 'eom']) {
-    const id = idOf(m, role)
-    if (id !== undefined && types[id] === USER_DEFINED) types[id] = CONTROL
-  }
-  return types
+  const keyed = new Set(['bos', 'eos', 'eot', 'eom'].map(role => idOf(m, role)))
+  for (const id of m.ints(OTHER_ENDS, [])) keyed.add(id)
+  const special = (id: number): boolean => keyed.has(id) || isEndText(tokens[id]!)
+  return m
+    .ints(
+      'tokenizer.ggml.token_type',
+      tokens.map(() => 1),
+    )
+    .map((type, id) => (type === USER_DEFINED && special(id) ? CONTROL : type))
 }
 
 function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[]): Tokenizer {
   // The first files of BitNet b1.58 do not say that they have Llama 3's tokenizer.
   const unsaid = m.string('general.architecture', '').startsWith('bitnet') ? 'llama-bpe' : 'gpt-2'
   const name = m.string('tokenizer.ggml.pre', unsaid)
-  const pretokenizer = Object.hasOwn(PRETOKENIZERS, name) ? PRETOKENIZERS[name]! : name
+  const tokenTypes = typesOf(m, tokens),
+    merges = m.strings('tokenizer.ggml.merges', []),
+    characters = m.string(PRETOKENIZER, '') === 'character'
+  if (characters && merges.join('\n') !== characterMerges(tokens, tokenTypes).join('\n'))
+    m.refuse(PRETOKENIZER, 'is character, and the merges are not those of its characters')
+  const pretokenizer = characters ? 'character' : Object.hasOwn(PRETOKENIZERS, name) ? PRETOKENIZERS[name]! : name
   const beginOfText = idOf(m, 'bos')
-  return Tokenizer.fromParts({
-    tokens, tokenTypes: typesOf(m, tokens), merges: m.strings('tokenizer.ggml.merges', []), pretokenizer,
-    endOfText: idOf(m, 'eos'), beginOfText, addsBegin: m.bool('tokenizer.ggml.add_bos_token', pretokenizer === 'llama-bpe') && beginOfText !== undefined,
-  }, file)
+  return Tokenizer.fromParts(
+    {
+      tokens,
+      tokenTypes,
+      merges: characters ? [] : merges,
+      pretokenizer,
+      endOfText: idOf(m, 'eos'),
+      beginOfText,
+      addsBegin: m.bool('tokenizer.ggml.add_bos_token', pretokenizer === 'llama-bpe') && beginOfText !== undefined,
+    },
+    file,
+  )
 }
 
 function readSentencePieces(file: string, m: GgufMetadata, tokens: readonly string[]): SentencePieceTokenizer {
-  if (m.has('tokenizer.ggml.precompiled_charsmap')) m.refuse('tokenizer.ggml.precompiled_charsmap', 'rewrites text by rules, which Verit does not do')
+  if (m.has('tokenizer.ggml.precompiled_charsmap'))
+    m.refuse('tokenizer.ggml.precompiled_charsmap', 'rewrites text by rules, which Verit does not do')
   const types = typesOf(m, tokens)
   const beginOfText = idOf(m, 'bos')
   // Writers turn the spaces of user-defined tokens back; in text they are looked for where spaces are marks.
   const pieces = tokens.map((token, id) => (types[id] === USER_DEFINED ? token.replaceAll(' ', SPACE_MARK) : token))
   const unknown = idOf(m, 'unknown') ?? types.indexOf(UNKNOWN)
-  return new SentencePieceTokenizer({
-    pieces, scores: m.floats('tokenizer.ggml.scores'), types, byteFallback: types.includes(BYTE),
-    addDummyPrefix: m.bool('tokenizer.ggml.add_space_prefix', true), removeExtraWhitespaces: m.bool('tokenizer.ggml.remove_extra_whitespaces', false), escapeWhitespaces: true,
-    unknown: unknown < 0 ? undefined : unknown, unknownSurface: ' \u2047 ', beginOfText, endOfText: idOf(m, 'eos'),
-    addsBegin: m.bool('tokenizer.ggml.add_bos_token', true) && beginOfText !== undefined,
-  }, file)
+  return new SentencePieceTokenizer(
+    {
+      pieces,
+      scores: m.floats('tokenizer.ggml.scores'),
+      types,
+      byteFallback: types.includes(BYTE),
+      addDummyPrefix: m.bool('tokenizer.ggml.add_space_prefix', true),
+      removeExtraWhitespaces: m.bool('tokenizer.ggml.remove_extra_whitespaces', false),
+      escapeWhitespaces: true,
+      unknown: unknown < 0 ? undefined : unknown,
+      unknownSurface: ' \u2047 ',
+      beginOfText,
+      endOfText: idOf(m, 'eos'),
+      addsBegin: m.bool('tokenizer.ggml.add_bos_token', true) && beginOfText !== undefined,
+    },
+    file,
+  )
 }
 
-/** Every special id that the file names is one of its tokens, also those that Verit does not use: another program would read beyond its vocabulary. */
+/**
+ * Every special id that the file names is one of its tokens, also those that Verit does not use: another program
+ * would read beyond its vocabulary.
+ */
 function checkIds(m: GgufMetadata, vocab: number): void {
   for (const key of m.entries.keys()) {
     if (!/^tokenizer\.ggml\.\w+_token_id$/.test(key)) continue

@@ -12,9 +12,6 @@ export interface HfModel {
   readonly scale: 'divides' | 'multiplies'
   /** Whether weights in floating point are latent ones, ternarised at each step, or ternary already. */
   readonly latent: boolean
-  /** Ids of the tokens that begin and end a text. */
-  readonly begin: number | undefined
-  readonly end: number | undefined
 }
 
 type Json = Readonly<Record<string, unknown>>
@@ -58,14 +55,7 @@ export function readHfConfig(file: string, json: unknown, has: { readonly head: 
       activation: act, subNorms: has.subNorms, tied,
     }) as BitnetConfig
     only('head_dim', source['head_dim'], [null, config.hidden / config.heads])
-    const id = (name: string): number | undefined => {
-      const value: unknown = [source[name]].flat()[0]
-      return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < config.vocab ? value : undefined
-    }
-    return {
-      config, scale: quantization['linear_class'] === 'autobitlinear' ? 'multiplies' : 'divides', latent: quantization['quantization_mode'] === 'online',
-      begin: id('bos_token_id'), end: id('eos_token_id'),
-    }
+    return { config, scale: quantization['linear_class'] === 'autobitlinear' ? 'multiplies' : 'divides', latent: quantization['quantization_mode'] === 'online' }
   } catch (e) {
     if (VeritError.is(e, 'VERIT_MODEL_CONFIG')) throw new VeritError('VERIT_MODEL_FILE', { file, problem: `${e.fields.field} ${e.fields.problem}` }, e)
     throw e

@@ -11,7 +11,9 @@ import { VeritError } from '../lib/errors.ts'
 import { bf16ToF32, f32ToBf16 } from '../lib/half.ts'
 import { ternarize } from './export-gguf.ts'
 import { tokenizerEntries } from './gguf-tokenizer.ts'
+import { noClaims } from './conversation.ts'
 import { HfSource } from './hf-source.ts'
+import type { FolderTokenizer } from './hf-source.ts'
 import { parametersOf } from './parameters.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-hf-'))
@@ -47,7 +49,7 @@ function make(change: (config: Config, tensors: Tensors) => void = () => {}): st
   writeSafetensors(join(path, 'model.safetensors'), tensors)
   return path
 }
-const entries = tokenizerEntries(byteTokenizer(260))
+const entries: FolderTokenizer = { entries: tokenizerEntries(byteTokenizer(260)), tokenizer: byteTokenizer(260), claims: noClaims }
 const matrix = (source: HfSource, name = 'blocks.0.mlp_down.weight') => source.ternary(parametersOf(source.config).find(p => p.name === name)!)
 const quantization = (c: Config): Config => c['quantization_config'] as Config
 
@@ -118,7 +120,7 @@ test('a configuration that means another model, and tensors that do not fit it, 
     const path = make(change)
     assert.throws(() => new HfSource(path, entries), (e: unknown) => VeritError.is(e) && e.code !== 'VERIT_INTERNAL' && words.test(e.message), String(words))
   }
-  for (const [text, words] of [['{"model_type":"bitnet","model_type":"llama"}', /config\.json .*stands twice/], ['[]', /its content is not an object/], ['{', /config\.json/], ['\xff', /not UTF-8/]] as const) {
+  for (const [text, words] of [['{"model_type":"bitnet","model_type":"llama"}', /config\.json .*stands twice/], ['[]', /its content is not an object/], ['{', /config\.json/], ['\xff', /another encoding than UTF-8/]] as const) {
     const path = make()
     writeFileSync(join(path, 'config.json'), Buffer.from(text, 'latin1'))
     assert.throws(() => new HfSource(path, entries), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_FILE') && words.test(e.message), text)

@@ -1,12 +1,14 @@
 /**
- * A BitNet model in a folder of Hugging Face's transformers: `config.json` and `model.safetensors`, or its parts. Ternary weights are packed (uint8, `integrations/bitnet.py`) or latent
- * ones in floating point, which are ternarised as the forward pass would.
+ * A BitNet model in a folder of Hugging Face's transformers: `config.json` and `model.safetensors`, or its parts.
+ * Ternary weights are packed (uint8, `integrations/bitnet.py`) or latent ones in floating point, which are ternarised
+ * as the forward pass would.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
+import { otherKind } from '../formats/other-kind.ts'
 import { decodeWeights } from '../formats/quants.ts'
 import { openSafetensors } from '../formats/safetensors.ts'
 import type { SafetensorsFile } from '../formats/safetensors.ts'
@@ -16,8 +18,14 @@ import { printable } from '../lib/printable.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { parseStrictJson } from '../lib/strict-json.ts'
 import { opTable } from '../ops/table.ts'
+import { UNUSED } from '../tokenizer/parts.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
+import { joinClaims, noClaims, resolveConversation } from './conversation.ts'
+import type { Conversation, ConversationClaims, ConversationOverrides } from './conversation.ts'
+import { conversationEntries, isConversationKey, replaceEntries } from './gguf-conversation.ts'
 import { readHfConfig } from './hf-config.ts'
 import type { HfModel } from './hf-config.ts'
+import { folderClaims } from './hf-conversation.ts'
 import type { ModelSource } from './model-source.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
@@ -30,17 +38,40 @@ const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/
 
 /** Names inside `model.layers.N.`; 1bitLLM's models call the two inner norms otherwise. */
 const INNER: Readonly<Record<string, readonly string[]>> = {
-  attn_norm: ['input_layernorm'], attn_q: ['self_attn.q_proj'], attn_k: ['self_attn.k_proj'], attn_v: ['self_attn.v_proj'], attn_out: ['self_attn.o_proj'],
-  attn_sub_norm: ['self_attn.attn_sub_norm', 'self_attn.inner_attn_ln'], mlp_norm: ['post_attention_layernorm'], mlp_gate: ['mlp.gate_proj'], mlp_up: ['mlp.up_proj'],
-  mlp_down: ['mlp.down_proj'], mlp_sub_norm: ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm'],
+  attn_norm: ['input_layernorm'],
+  attn_q: ['self_attn.q_proj'],
+  attn_k: ['self_attn.k_proj'],
+  attn_v: ['self_attn.v_proj'],
+  attn_out: ['self_attn.o_proj'],
+  attn_sub_norm: ['self_attn.attn_sub_norm', 'self_attn.inner_attn_ln'],
+  mlp_norm: ['post_attention_layernorm'],
+  mlp_gate: ['mlp.gate_proj'],
+  mlp_up: ['mlp.up_proj'],
+  mlp_down: ['mlp.down_proj'],
+  mlp_sub_norm: ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm'],
 }
 
 /** The names that a parameter may have. */
 function hfNames(parameter: string): string[] {
-  const outer: Readonly<Record<string, string>> = { token_embedding: 'model.embed_tokens.weight', 'head.weight': 'lm_head.weight', 'final_norm.weight': 'model.norm.weight' }
+  const outer: Readonly<Record<string, string>> = {
+    token_embedding: 'model.embed_tokens.weight',
+    'head.weight': 'lm_head.weight',
+    'final_norm.weight': 'model.norm.weight',
+  }
   if (outer[parameter] !== undefined) return [outer[parameter]]
   const [, block, layer] = parameter.split('.') as [string, string, string]
   return INNER[layer]!.map(name => `model.layers.${block}.${name}.weight`)
+}
+
+/** The tokenizer of a folder, in GGUF's form and as an object. */
+export interface FolderTokenizer {
+  readonly entries: readonly (readonly [string, GgufValue])[]
+  readonly tokenizer: TextTokenizer
+  /**
+   * What the file it comes from says about conversations. Absent: it is the folder's own tokenizer.json, whose
+   * post-processor counts.
+   */
+  readonly claims?: ConversationClaims
 }
 
 /** An open folder. Close it after use. */
@@ -48,6 +79,8 @@ export class HfSource implements ModelSource, Disposable {
   readonly name: string
   readonly config: HfModel['config']
   readonly entries: readonly (readonly [string, GgufValue])[]
+  readonly conversation: Conversation
+  readonly notes: string[] = []
   #model: HfModel
   #files: SafetensorsFile[] = []
   #where = new Map<string, SafetensorsFile>()
@@ -56,19 +89,41 @@ export class HfSource implements ModelSource, Disposable {
   #latest: { name: string; bytes: Uint8Array<ArrayBuffer> } | undefined
 
   /**
-   * @param tokenizer metadata of the tokenizer, which the folder has in another form
-   * @throws VeritError VERIT_MODEL_FILE, VERIT_SAFETENSORS, VERIT_FILE_NOT_FOUND
+   * @throws VeritError VERIT_MODEL_FILE, VERIT_SAFETENSORS, VERIT_FILE_NOT_FOUND, VERIT_USAGE for an override that
+   * names no token
    */
-  constructor(folder: string, tokenizer: readonly (readonly [string, GgufValue])[]) {
+  constructor(folder: string, tokenizer: FolderTokenizer, overrides: ConversationOverrides = {}) {
     this.name = folder
     try {
       this.#open()
-      const path = join(folder, 'config.json'), has = (name: string): boolean => this.#where.has(name)
+      const path = join(folder, 'config.json'),
+        has = (name: string): boolean => this.#where.has(name)
       const subNorms = hfNames('blocks.0.attn_sub_norm.weight').some(has)
-      this.#model = readHfConfig(path, readJson(path), { head: has('lm_head.weight'), subNorms })
+      const json = readJson(path)
+      this.#model = readHfConfig(path, json, { head: has('lm_head.weight'), subNorms })
       this.config = this.#model.config
       this.#match()
-      this.entries = [['general.name', gguf.string(folder.split('/').findLast(part => part !== '') ?? folder)], ...this.#tokenizerEntries(tokenizer)]
+      const claims = joinClaims(
+        folderClaims(folder, json, tokenizer.claims === undefined ? tokenizer.tokenizer : undefined),
+        tokenizer.claims ?? noClaims,
+      )
+      this.conversation = resolveConversation(claims, tokenizer.tokenizer, overrides)
+      const name: readonly [string, GgufValue] = [
+        'general.name',
+        gguf.string(folder.split('/').findLast(part => part !== '') ?? folder),
+      ]
+      this.entries = [
+        name,
+        ...replaceEntries(
+          this.#padded(tokenizer.entries.filter(([key]) => !isConversationKey(key))),
+          conversationEntries(this.conversation),
+        ),
+      ]
+      if (this.latent)
+        this.notes.push(
+          'the weights were made ternary, as each forward pass of the model does: ' +
+            'the file runs the same model, and training cannot go on from it',
+        )
     } catch (e) {
       this[Symbol.dispose]()
       throw e
@@ -88,20 +143,29 @@ export class HfSource implements ModelSource, Disposable {
   }
 
   floats(p: Parameter, from: number, rows: number): Float32Array {
-    const type = this.typeOf(p) ?? this.#wrong(p, `is of type ${this.#entry(p).dtype}, where F32, F16 and BF16 are supported`)
-    return decodeWeights(type as 'F32', this.rows(p, from, rows), new Float32Array(rows * (p.shape[1] ?? 1)), this.#names.get(p.name)!)
+    const type =
+      this.typeOf(p) ?? this.#wrong(p, `is of type ${this.#entry(p).dtype}, where F32, F16 and BF16 are supported`)
+    return decodeWeights(
+      type as 'F32',
+      this.rows(p, from, rows),
+      new Float32Array(rows * (p.shape[1] ?? 1)),
+      this.#names.get(p.name)!,
+    )
   }
 
   ternary(p: Parameter): { trits: Int8Array; scale: number } {
-    const [out, inputs] = p.shape as [number, number], packed = this.#entry(p).dtype === 'U8'
+    const [out, inputs] = p.shape as [number, number],
+      packed = this.#entry(p).dtype === 'U8'
     if (packed) return { trits: this.#unpack(p, out, inputs), scale: this.#scale(p) }
     const values = this.floats(p, 0, out)
     if (!this.#model.latent) {
-      if (!values.every(v => v === 0 || v === 1 || v === -1)) this.#wrong(p, 'has values besides -1, 0 and 1, where quantization_mode is offline')
+      if (!values.every(v => v === 0 || v === 1 || v === -1))
+        this.#wrong(p, 'has values besides -1, 0 and 1, where quantization_mode is offline')
       return { trits: Int8Array.from(values), scale: this.#scale(p) }
     }
     // The reference of the operation that training and online quantisation use: the same bits as every executor.
-    const codes = new Uint8Array(codeBytes(out, inputs)), m = new Float32Array(1)
+    const codes = new Uint8Array(codeBytes(out, inputs)),
+      m = new Float32Array(1)
     opTable.get('ternarize')!.run([values], [codes, m], { O: out, K: inputs })
     return { trits: unpackCodes(codes, out, inputs), scale: m[0]! }
   }
@@ -113,11 +177,17 @@ export class HfSource implements ModelSource, Disposable {
   #open(): void {
     let names: string[]
     try {
-      names = readdirSync(this.name).filter(name => WEIGHTS.test(name)).sort()
+      names = readdirSync(this.name)
+        .filter(name => WEIGHTS.test(name))
+        .sort()
     } catch (e) {
       throw fileError(e, this.name, 'read', 'a folder with a model')
     }
-    if (names.length === 0) throw new VeritError('VERIT_FILE_NOT_FOUND', { path: join(this.name, 'model.safetensors'), purpose: 'the weights of the model' })
+    if (names.length === 0)
+      throw new VeritError('VERIT_FILE_NOT_FOUND', {
+        path: join(this.name, 'model.safetensors'),
+        purpose: 'the weights of the model',
+      })
     for (const name of names) {
       const file = openSafetensors(join(this.name, name))
       this.#files.push(file)
@@ -132,24 +202,33 @@ export class HfSource implements ModelSource, Disposable {
   #match(): void {
     const used = new Set<string>()
     for (const p of parametersOf(this.config)) {
-      const name = hfNames(p.name).find(n => this.#where.has(n)) ?? this.#refuse(`there is no tensor ${hfNames(p.name)[0]}`)
+      const name =
+        hfNames(p.name).find(n => this.#where.has(n)) ?? this.#refuse(`there is no tensor ${hfNames(p.name)[0]}`)
       this.#names.set(p.name, name)
-      const scale = name.replace(/weight$/, 'weight_scale'), { dtype, shape } = this.#entry(p)
+      const scale = name.replace(/weight$/, 'weight_scale'),
+        { dtype, shape } = this.#entry(p)
       const rows = dtype === 'U8' ? p.shape[0]! / 4 : p.shape[0]!
-      if (shape.join() !== [rows, ...p.shape.slice(1)].join()) this.#wrong(p, `is ${shape.join(' x ')}, where ${[rows, ...p.shape.slice(1)].join(' x ')} is expected`)
+      if (shape.join() !== [rows, ...p.shape.slice(1)].join())
+        this.#wrong(p, `is ${shape.join(' x ')}, where ${[rows, ...p.shape.slice(1)].join(' x ')} is expected`)
       if (dtype === 'U8' && !p.ternary) this.#wrong(p, 'is packed, where floating-point numbers are expected')
       if (dtype === 'U8' && !this.#where.has(scale)) this.#refuse(`there is no tensor ${scale}`)
       used.add(name)
       if (p.ternary) used.add(scale)
     }
     for (const name of this.#where.keys()) {
-      if (!used.has(name) && !name.endsWith('.rotary_emb.inv_freq')) this.#refuse(`it has a tensor ${printable(name, 80)}, which such a model does not have`)
+      if (!used.has(name) && !name.endsWith('.rotary_emb.inv_freq'))
+        this.#refuse(`it has a tensor ${printable(name, 80)}, which such a model does not have`)
     }
   }
 
-  /** Fields run across rows: row r is field r div (out / 4) of packed row r mod (out / 4), lowest bits first; codes 0, 1, 2. */
+  /**
+   * Fields run across rows: row r is field r div (out / 4) of packed row r mod (out / 4), lowest bits first; codes 0,
+   * 1, 2.
+   */
   #unpack(p: Parameter, out: number, inputs: number): Int8Array {
-    const bytes = this.rows(p, 0, out), quarter = (out / 4) * inputs, trits = new Int8Array(out * inputs)
+    const bytes = this.rows(p, 0, out),
+      quarter = (out / 4) * inputs,
+      trits = new Int8Array(out * inputs)
     for (let field = 0; field < 4; field++) {
       for (let i = 0; i < quarter; i++) {
         const code = (bytes[i]! >> (2 * field)) & 3
@@ -161,21 +240,46 @@ export class HfSource implements ModelSource, Disposable {
   }
 
   #scale(p: Parameter): number {
-    const name = this.#names.get(p.name)!.replace(/weight$/, 'weight_scale'), file = this.#where.get(name), entry = file?.tensors.get(name)
+    const name = this.#names.get(p.name)!.replace(/weight$/, 'weight_scale'),
+      file = this.#where.get(name),
+      entry = file?.tensors.get(name)
     if (file === undefined || entry === undefined) return this.#refuse(`there is no tensor ${name}`)
     const { dtype } = entry
-    if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16')) this.#refuse(`tensor ${name} is not one floating-point number`)
+    if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16'))
+      this.#refuse(`tensor ${name} is not one floating-point number`)
     const s = decodeWeights(dtype as 'F32', file.read(name), new Float32Array(1), name)[0]!
     const m = Math.fround(this.#model.scale === 'divides' ? 1 / s : s)
     return m > 0 && m < Infinity ? m : this.#refuse(`tensor ${name} is ${s}, which gives no positive scale`)
   }
 
-  #tokenizerEntries(tokenizer: readonly (readonly [string, GgufValue])[]): (readonly [string, GgufValue])[] {
-    const tokens = tokenizer.find(([key]) => key === 'tokenizer.ggml.tokens')?.[1]
-    const size = tokens?.type === 'array' ? tokens.value.length : 0
-    if (size !== this.config.vocab) this.#refuse(`its tokenizer has ${size} tokens, its embedding ${this.config.vocab}`)
-    const ids = ([['bos', this.#model.begin], ['eos', this.#model.end]] as const).flatMap(([role, id]): [string, GgufValue][] => (id === undefined ? [] : [[`tokenizer.ggml.${role}_token_id`, gguf.u32(id)]]))
-    return [...tokenizer.filter(([key]) => !ids.some(([mine]) => mine === key)), ...ids]
+  /** Whether ternary matrices stand in the folder in floating point, as training has them. */
+  get latent(): boolean {
+    return this.#model.latent && parametersOf(this.config).some(p => p.ternary && this.#entry(p).dtype !== 'U8')
+  }
+
+  /**
+   * A vocabulary of the embedding's size: published embeddings are often padded to a round number of rows. The places
+   * that pad it are unused tokens.
+   */
+  #padded(entries: FolderTokenizer['entries']): FolderTokenizer['entries'] {
+    const tokens = entries.find(([key]) => key === 'tokenizer.ggml.tokens')?.[1]
+    const texts = tokens?.type === 'array' && tokens.of === 'string' ? tokens.value : [],
+      { vocab } = this.config,
+      spare = vocab - texts.length
+    if (spare < 0) this.#refuse(`its tokenizer has ${texts.length} tokens, its embedding ${vocab}`)
+    if (spare === 0) return entries
+    this.notes.push(
+      `the embedding has ${vocab} rows and the tokenizer ${texts.length} tokens: ` +
+        `${spare} unused tokens were added, which no answer holds`,
+    )
+    const taken = new Set(texts),
+      pads = Array.from({ length: spare }, (_, i) => freeName(`[PAD${texts.length + i}]`, taken))
+    const longer: Readonly<Record<string, (value: GgufValue) => GgufValue>> = {
+      'tokenizer.ggml.tokens': () => gguf.strings([...texts, ...pads]),
+      'tokenizer.ggml.token_type': value => gguf.i32s([...numbersOf(value), ...pads.map(() => UNUSED)]),
+      'tokenizer.ggml.scores': value => gguf.f32s([...numbersOf(value), ...pads.map(() => UNUSED_SCORE)]),
+    }
+    return entries.map(([key, value]) => [key, longer[key]?.(value) ?? value] as const)
   }
 
   #entry(p: Parameter): { dtype: string; shape: readonly number[] } {
@@ -192,13 +296,30 @@ export class HfSource implements ModelSource, Disposable {
   }
 }
 
+/** The score that converters of llama.cpp give to pieces which pad a vocabulary. */
+const UNUSED_SCORE = -10_000
+
+const numbersOf = (value: GgufValue): number[] =>
+  value.type === 'array' ? Array.from(value.value as Iterable<number | bigint>, Number) : []
+
+/** The name, with underscores at the end where a token has it already. */
+function freeName(name: string, taken: Set<string>): string {
+  const free = taken.has(name) ? freeName(`${name}_`, taken) : name
+  taken.add(free)
+  return free
+}
+
 function readJson(path: string): unknown {
   using file = openRegular(path, 'the configuration of the model')
-  if (file.size > MAX_CONFIG_BYTES) throw new VeritError('VERIT_MODEL_FILE', { file: path, problem: `it is larger than ${MAX_CONFIG_BYTES} bytes` })
+  const other = otherKind(file, 'json')
+  if (other !== undefined) throw new VeritError('VERIT_MODEL_FILE', { file: path, ...other })
+  if (file.size > MAX_CONFIG_BYTES)
+    throw new VeritError('VERIT_MODEL_FILE', { file: path, problem: `it is larger than ${MAX_CONFIG_BYTES} bytes` })
   try {
     return parseStrictJson(file.readAll())
   } catch (e) {
-    if (VeritError.is(e, 'VERIT_JSON') || VeritError.is(e, 'VERIT_CONTENT_TYPE')) throw new VeritError('VERIT_MODEL_FILE', { file: path, problem: e.fields.problem }, e)
+    if (VeritError.is(e, 'VERIT_JSON') || VeritError.is(e, 'VERIT_CONTENT_TYPE'))
+      throw new VeritError('VERIT_MODEL_FILE', { file: path, problem: e.fields.problem }, e)
     throw e
   }
 }

@@ -18,6 +18,7 @@ import { packWeights } from './pack-weights.ts'
 import type { LoadProgress } from './pack-weights.ts'
 import { readFloats, readTernary } from './read-tensor.ts'
 import type { PackedWeights, Screening } from './weights.ts'
+import { zeroBiases, zeroFault } from './zero-biases.ts'
 
 export interface LoadedModel {
   readonly config: ModelConfig
@@ -70,10 +71,14 @@ export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: r
       if (shape.join() !== p.shape.join()) yield fault(`tensor ${name} is ${shape.join(' x ')}, where its metadata asks for ${p.shape.join(' x ')}`)
     }
   }
+  const zeros = new Map(zeroBiases(config).map(({ name, width }) => [name, width]))
   const factors = new Set([...expected].filter(([, p]) => p.ternary).map(([name]) => scaleName(name)))
   for (const { name, type, shape } of file.tensors) {
     if (factors.has(name)) {
       if (type !== 'F32' || shape.join() !== '1') yield fault(`tensor ${name} is ${type} ${shape.join(' x ')}, where a factor of the weights is one F32`)
+    } else if (zeros.has(name)) {
+      const problem = zeroFault(file, name, zeros.get(name)!)
+      if (problem !== undefined) yield fault(problem)
     } else if (!expected.has(name)) yield fault(`it has a tensor ${printable(name, 80)}, which a ${config.kind} model of Verit does not have`)
   }
 }

@@ -1,13 +1,21 @@
-/** A model that can be written in another form: its configuration, metadata, and parameters one at a time, whatever they are stored in. */
+/**
+ * A model that can be written in another form: its configuration, metadata, and parameters one at a time, whatever
+ * they are stored in.
+ */
+import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { decodeWeights } from '../formats/quants.ts'
+import { printable } from '../lib/printable.ts'
 import type { ModelConfig } from './config.ts'
-import { readConfig } from './gguf-config.ts'
+import { resolveConversation } from './conversation.ts'
+import type { Conversation, ConversationOverrides } from './conversation.ts'
+import { architectureOf, configEntries, readConfig } from './gguf-config.ts'
+import { conversationEntries, ggufClaims, replaceEntries } from './gguf-conversation.ts'
 import { ggufName } from './gguf-names.ts'
-import { readTokenizer } from './gguf-tokenizer.ts'
+import { characterEntries, readTokenizer } from './gguf-tokenizer.ts'
 import { checkVocabulary, tensorFaults } from './load-gguf.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
@@ -18,43 +26,91 @@ export interface ModelSource {
   /** What errors name. */
   readonly name: string
   readonly config: ModelConfig
-  /** What else the file says: names, licence, tokenizer, chat template; nothing of `configEntries`. */
+  /** Metadata to write besides `configEntries`: names, licence, tokenizer, and the conversation as it was resolved. */
   readonly entries: readonly (readonly [string, GgufValue])[]
+  readonly conversation: Conversation
+  /** Whether ternary matrices come from latent weights in floating point, which the written file has no more. */
+  readonly latent: boolean
+  /** Sentences on what the written file has otherwise than the source, or lacks. */
+  readonly notes: readonly string[]
   /** What a parameter is stored in, as GGUF calls it; undefined where GGUF has no such type. */
   typeOf(p: Parameter): GgufTypeName | undefined
   /** Trits and scale of a ternary parameter, rows in the model's order. */
   ternary(p: Parameter): { trits: Int8Array; scale: number }
-  /** The bytes of whole rows of a matrix as they are stored, for a type that `decodeWeights` reads: from row `from` on. */
+  /**
+   * The bytes of whole rows of a matrix as they are stored, for a type that `decodeWeights` reads: from row `from`
+   * on.
+   */
   rows(p: Parameter, from: number, rows: number): Uint8Array
   /** Rows of a matrix, or a whole vector, as numbers, every one finite. */
   floats(p: Parameter, from: number, rows: number): Float32Array
 }
 
 /** Metadata that is written anew. */
-const OWN = /^(general\.(architecture|file_type|quantization_version|alignment)|verit\.activation|split\.)/
+const OWN = /^(general\.(architecture|file_type|quantization_version|alignment)|verit\.(activation|bias)$|split\.)/
 
-/** @throws VeritError for a file that `loadModel` would refuse for its structure, configuration, tokenizer or list of tensors */
-export function ggufSource(file: GgufFile): ModelSource {
-  const { metadata } = file, has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
+/**
+ * @throws VeritError for a file that `loadModel` would refuse for its structure, configuration, tokenizer or list of
+ * tensors, VERIT_USAGE for an override that names no token
+ */
+export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}): ModelSource {
+  const { metadata } = file,
+    has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
   const config = readConfig(file.name, metadata, file.tensor('token_embd.weight').shape[0]!, has)
   for (const fault of tensorFaults(file, config, parametersOf(config))) throw fault
-  checkVocabulary(file, readTokenizer(file.name, metadata), config)
-  const architecture = metadata.string('general.architecture'), nameOf = (p: Parameter): string => ggufName(config.kind, p.name)
+  const tokenizer = readTokenizer(file.name, metadata)
+  checkVocabulary(file, tokenizer, config)
+  const conversation = resolveConversation(ggufClaims(metadata, tokenizer), tokenizer, overrides)
+  const architecture = metadata.string('general.architecture'),
+    nameOf = (p: Parameter): string => ggufName(config.kind, p.name)
   const rows = (p: Parameter, from: number, count: number): Uint8Array => {
-    const { type } = file.tensor(nameOf(p)), { block, bytes } = ggufTypes[type]
-    const row = ((p.shape[1] ?? 1) / block) * bytes, part = new Uint8Array(count * row)
+    const { type } = file.tensor(nameOf(p)),
+      { block, bytes } = ggufTypes[type]
+    const row = ((p.shape[1] ?? 1) / block) * bytes,
+      part = new Uint8Array(count * row)
     file.readTensorPart(nameOf(p), from * row, part)
     return part
   }
   return {
-    name: file.name, config, rows,
-    entries: [...metadata.entries].filter(([key]) => !OWN.test(key) && !key.startsWith(`${architecture}.`)),
+    name: file.name,
+    config,
+    rows,
+    conversation,
+    latent: false,
+    notes: leftOut(metadata, architecture, config),
+    entries: replaceEntries(
+      [...metadata.entries].filter(([key]) => !OWN.test(key) && !key.startsWith(`${architecture}.`)),
+      [...characterEntries(tokenizer), ...conversationEntries(conversation)],
+    ),
     typeOf: p => file.tensor(nameOf(p)).type,
     ternary: p => readTernary(file, nameOf(p), fileRows(config, p.name, architecture)),
     floats: (p, from, count) => {
-      const { type } = file.tensor(nameOf(p)), name = nameOf(p)
+      const { type } = file.tensor(nameOf(p)),
+        name = nameOf(p)
       if (p.shape.length === 1 || !isWeightType(type)) return readFloats(file, name) // which says what is wrong with a type
       return decodeWeights(type, rows(p, from, count), new Float32Array(count * (p.shape[1] ?? 1)), name)
     },
   }
+}
+
+/**
+ * Keys of an architecture that `readConfig` has found to say what Verit does anyhow: leaving them out changes
+ * nothing.
+ */
+const SAID_ANYHOW =
+  /^(rope\.(scaling\..+|scale_linear|dimension_count)|attention\.(key_length|value_length|causal|sliding_window)|expert_(used_)?count)$/
+
+/** Keys of the architecture that are not written again, by name. */
+function leftOut(metadata: GgufMetadata, architecture: string, config: ModelConfig): string[] {
+  const written = new Set(configEntries(config).map(([key]) => key.slice(architectureOf(config).length + 1)))
+  const keys = [...metadata.entries.keys()]
+    .filter(key => key.startsWith(`${architecture}.`))
+    .map(key => key.slice(architecture.length + 1))
+  const lost = keys.filter(key => !written.has(key) && !SAID_ANYHOW.test(key))
+  return lost.length === 0
+    ? []
+    : [
+        'left out, because Verit does not know these keys: ' +
+          lost.map(key => printable(`${architecture}.${key}`, 80)).join(', '),
+      ]
 }
