@@ -17,7 +17,7 @@ export { VERSION } from './lib/version.ts'
 // Running models
 export { loadModel } from './engine/load.ts'
 export type { LoadOptions } from './engine/load.ts'
-export type { ChatMessage, EndReason, Engine, GenerateEvent, GenerateRequest, ModelInfo } from './engine/engine.ts'
+export type { ChatMessage, ConversationInfo, EndReason, Engine, GenerateEvent, GenerateRequest, ModelInfo } from './engine/engine.ts'
 export { defaultModelPath } from './lib/default-model.ts'
 
 // Text and tokens

@@ -82,11 +82,18 @@ export class ChatFormat {
       const part = yield* this.#tokenizer.encoding(text, limit - ids.length)
       if (part === undefined) return undefined
       for (const id of part) ids.push(id)
-      if (special === undefined) return ids.length > limit ? undefined : ids
+      if (special === undefined) return this.#begun(ids, limit)
       ids.push(special.id)
       from = special.index + this.#tokenizer.token(special.id).length
       yield
     }
+  }
+
+  /** With the begin token in front where the model wants one and the template has not written it: exactly one. */
+  #begun(ids: number[], limit: number): number[] | undefined {
+    const { addsBegin, beginOfText: begin } = this.#tokenizer
+    const all = addsBegin && begin !== undefined && ids[0] !== begin ? [begin, ...ids] : ids
+    return all.length > limit ? undefined : all
   }
 }
 

@@ -8,8 +8,10 @@ import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Digest } from '../trust/digest.ts'
 import { cacheSize } from './cache-size.ts'
 import type { CacheOptions } from './cache-size.ts'
+import type { Conversation } from '../model/conversation.ts'
 import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage } from './chat-format.ts'
+import { chatWarnings } from './check-chat.ts'
 import { MOST_GUESSES } from './guess-room.ts'
 import { PageCache } from './page-cache.ts'
 import { checkRequest, mostPromptBytes, sizeOf } from './request.ts'
@@ -38,8 +40,21 @@ export interface ModelInfo {
   /** 'native avx512', 'reference' and the like. */
   readonly executor: string
   readonly threads: number
-  /** Jinja template of the file, if it has one. */
+  /** Jinja template of conversations, of the file or as it was given. Absent: plain turns. */
   readonly chatTemplate?: string
+  readonly conversation: ConversationInfo
+}
+
+/** How conversations become prompts and how answers end, with the source of each part. */
+export interface ConversationInfo {
+  /** A key of the file, or the name of a template file. Absent: plain turns. */
+  readonly templateSource?: string
+  readonly beginToken?: { readonly id: number; readonly text: string; readonly source: string }
+  /** Whether a prompt begins with that token. */
+  readonly addsBegin: boolean
+  readonly endTokens: readonly { readonly id: number; readonly text: string; readonly source: string }[]
+  /** Sentences on what is missing, contradicts or does not fit the model. Text from the file in them is escaped. */
+  readonly warnings: readonly string[]
 }
 
 export interface EngineOptions extends CacheOptions {
@@ -54,12 +69,13 @@ export interface EngineOptions extends CacheOptions {
   speculate?: boolean | number | undefined
 }
 
-/** What of a file the engine is made of. */
+/** The parts of a model file that an engine needs. */
 export interface EngineParts extends LoadedModel {
   readonly name: string
   readonly digest: Digest
-  readonly chatTemplate?: string | undefined
-  /** Tokens, besides the tokenizer's, that end an answer. */
+  /** What the file says about conversations. Default: no template, and the tokenizer's end of text. */
+  readonly conversation?: Conversation | undefined
+  /** Further tokens that end an answer. */
   readonly ends?: readonly number[]
 }
 
@@ -77,7 +93,7 @@ export class Engine implements AsyncDisposable {
   #closed = false
 
   constructor(executor: Executor, parts: EngineParts, options: EngineOptions = {}) {
-    const { config, tokenizer, chatTemplate } = parts
+    const { config, tokenizer, conversation } = parts, chatTemplate = conversation?.template?.text
     this.tokenizer = tokenizer
     const weightBytes = parts.weights.bytes.byteLength, size = cacheSize(config, weightBytes, options)
     const cost = rowCost(executor.name, config.kind, options.speculate)
@@ -85,10 +101,12 @@ export class Engine implements AsyncDisposable {
     this.#cache = new PageCache(size.pages)
     this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64, cost)
     this.#chat = new ChatFormat(chatTemplate, tokenizer)
-    this.#ends = new Set([tokenizer.endOfText, ...parts.ends ?? []].filter(id => id !== undefined))
+    const ends = [tokenizer.endOfText, ...conversation?.ends.map(t => t.id) ?? [], ...parts.ends ?? []]
+    this.#ends = new Set(ends.filter(id => id !== undefined))
     this.info = {
       name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab, context: this.#model.context, modelContext: config.context,
       digest: parts.digest, executor: executor.name, threads: executor.threads, ...(chatTemplate !== undefined && { chatTemplate }),
+      conversation: conversationInfo(conversation, this.#chat, tokenizer),
     }
   }
 
@@ -169,5 +187,17 @@ export class Engine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+}
+
+function conversationInfo(
+  conversation: Conversation | undefined, format: ChatFormat, tokenizer: TextTokenizer,
+): ConversationInfo {
+  if (conversation === undefined) return { addsBegin: tokenizer.addsBegin, endTokens: [], warnings: [] }
+  const { template, begin, addsBegin, ends, warnings } = conversation
+  return {
+    ...template !== undefined && { templateSource: template.source }, ...begin !== undefined && { beginToken: begin },
+    addsBegin: addsBegin.value, endTokens: ends.map(({ id, text, source }) => ({ id, text, source })),
+    warnings: [...warnings, ...chatWarnings(conversation, format, tokenizer)],
   }
 }

@@ -5,13 +5,17 @@ import { openExecutor } from '../exec/index.ts'
 import type { ExecutorOptions } from '../exec/index.ts'
 import type { Executor } from '../exec/plan.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { RegularFile, openRegular } from '../lib/regular-file.ts'
+import { resolveConversation } from '../model/conversation.ts'
+import { ggufClaims } from '../model/gguf-conversation.ts'
 import { loadModel as loadGguf } from '../model/load-gguf.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Screening } from '../model/weights.ts'
 import type { Digest } from '../trust/digest.ts'
+import { checkTemplate } from './check-chat.ts'
 import { Engine } from './engine.ts'
 import type { EngineOptions } from './engine.ts'
 
@@ -24,6 +28,12 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
    * head is 64 MiB or larger and there is memory for the copy. `true` is refused where it cannot be. Results do not depend on it.
    */
   headScreen?: Screening | undefined
+  /** Jinja chat template to use in place of the file's, at most 65,536 UTF-16 units. */
+  chatTemplate?: string | undefined
+  /** Tokens that end an answer besides those of the file: the text of a token, or its id; at most 64. */
+  endTokens?: readonly (string | number)[] | undefined
+  /** Where these two come from, for messages. Default: 'chatTemplate' and 'endTokens'. */
+  conversationSources?: { readonly chatTemplate?: string | undefined; readonly endTokens?: string | undefined } | undefined
   /** What the file's digest must be, for a pulled model. */
   expectedDigest?: Digest | undefined
   /** The file's digest, where the caller has taken it on this very descriptor. Default: it is taken here. */
@@ -33,12 +43,14 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
 /**
  * Loads a model for generation.
  * @param source path of a GGUF file, or an open one, which stays the caller's to close
- * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range, VERIT_USAGE for what this machine or
- * this model does not allow
+ * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range, VERIT_CHAT for a `chatTemplate` that
+ * fails, VERIT_USAGE for what this machine or this model does not allow
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
-  const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', expectedDigest, digest: known, ...rest } = options
+  const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', expectedDigest, digest: known, ...more } = options
+  const { chatTemplate, endTokens, conversationSources: from = {}, ...rest } = more
   checkOptions(rest)
+  checkOverrides({ chatTemplate, endTokens })
   const file = open(source)
   let progress: Progress | undefined
   const onProgress = (done: number, total: number): void => (progress ??= new Progress({ label: 'load', total, format: formatBytes })).update(done)
@@ -50,17 +62,13 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
     const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: known === undefined ? onProgress : undefined })
     file.checkUnchanged()
     const { metadata } = gguf
-    const turn = 'tokenizer.ggml.eot_token_id', end = metadata.has(turn) ? metadata.uint(turn) : undefined
-    if (end !== undefined && end >= model.config.vocab) {
-      throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `the token ${end} that ends a turn is not one of its ${model.config.vocab}` })
-    }
-    return new Engine(executor, {
-      ...model,
-      name: metadata.string('general.name', basename(file.name)),
-      digest,
-      chatTemplate: metadata.has('tokenizer.chat_template') ? metadata.string('tokenizer.chat_template') : undefined,
-      ends: end === undefined ? [] : [end],
-    }, rest)
+    const conversation = resolveConversation(ggufClaims(metadata, model.tokenizer), model.tokenizer, defined({
+      chatTemplate: chatTemplate === undefined ? undefined : { text: chatTemplate, source: from.chatTemplate ?? 'chatTemplate' },
+      endTokens: endTokens === undefined ? undefined : { tokens: endTokens, source: from.endTokens ?? 'endTokens' },
+    }))
+    if (chatTemplate !== undefined) checkTemplate(chatTemplate, model.tokenizer)
+    const name = metadata.string('general.name', basename(file.name))
+    return new Engine(executor, { ...model, name, digest, conversation }, rest)
   } finally {
     progress?.clear()
     if (file !== source) file.close()
@@ -77,6 +85,24 @@ async function hashed(file: RegularFile): Promise<Digest> {
 function open(source: string | FileHandle | RegularFile): RegularFile {
   if (source instanceof RegularFile) return source
   return typeof source === 'string' ? openRegular(source, 'the model') : new RegularFile(source.fd, 'the open file', false)
+}
+
+/** Longest template and longest list of end tokens that are taken. */
+const MOST_TEMPLATE = 1 << 16, MOST_ENDS = 64
+
+function checkOverrides({ chatTemplate, endTokens }: Pick<LoadOptions, 'chatTemplate' | 'endTokens'>): void {
+  const refuse = (field: string, problem: string): never => {
+    throw new VeritError('VERIT_REQUEST', { field, problem })
+  }
+  if (chatTemplate !== undefined && (typeof chatTemplate !== 'string' || chatTemplate.length > MOST_TEMPLATE)) {
+    refuse('chatTemplate', `must be text of at most ${MOST_TEMPLATE} characters`)
+  }
+  if (endTokens === undefined) return
+  const list = Array.isArray(endTokens) && endTokens.length <= MOST_ENDS
+  if (!list) refuse('endTokens', `must be a list of at most ${MOST_ENDS} tokens`)
+  if (!endTokens.every(t => typeof t === 'number' || (typeof t === 'string' && t.length > 0 && t.length <= 256))) {
+    refuse('endTokens', 'must hold ids and texts of 1 to 256 characters')
+  }
 }
 
 function checkOptions(options: EngineOptions): void {

@@ -34,7 +34,7 @@ export interface GenerateRequest {
   frequencyPenalty?: number | undefined
   /** 0 to 2^53 - 1. Default: a random one, which the start event tells. */
   seed?: number | undefined
-  /** Up to 16 strings of 1 to 256 UTF-16 units that end the answer and are not part of it. */
+  /** Up to 16 strings of 1 to 256 UTF-16 units that end the answer and are not part of it. One that spells a special token means that token, too. */
   stop?: readonly string[] | undefined
   /** Log probabilities: 0 of the chosen token alone, up to 20 of the most probable ones as well. Default none. */
   logprobs?: number | undefined
@@ -49,6 +49,8 @@ export interface CheckedRequest extends SamplingOptions {
   readonly prompt: readonly number[]
   readonly maxTokens: number
   readonly stop: readonly string[]
+  /** Special tokens that a stop string spells: they end the answer, whatever `ignoreEndOfText` says. */
+  readonly stopTokens: readonly number[]
   /** -1: none. */
   readonly logprobs: number
   readonly echo: boolean
@@ -120,6 +122,7 @@ export function* checkRequest(request: GenerateRequest, target: RequestTarget): 
     ...numbers, prompt, echo, ignoreEndOfText,
     seed: numbers.seed < 0 ? randomInt(2 ** 47) : numbers.seed,
     stop: isChat(given) ? [...stop, ...target.chat.stop] : stop,
+    stopTokens: specialsAmong(stop, target.tokenizer),
   }
 }
 
@@ -130,6 +133,10 @@ function checkStop(value: unknown): readonly string[] {
   }
   return [...value] as string[]
 }
+
+/** Special tokens give no text, so a stop string could never be found in it. */
+const specialsAmong = (texts: readonly string[], tokenizer: TextTokenizer): number[] =>
+  texts.map(text => tokenizer.tokenId(text)).filter(id => id !== undefined && tokenizer.isSpecial(id)) as number[]
 
 const isChat = (prompt: unknown): prompt is { messages: readonly ChatMessage[] } => typeof prompt === 'object' && prompt !== null && 'messages' in prompt
 

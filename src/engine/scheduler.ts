@@ -186,7 +186,7 @@ export class Scheduler {
     this.#model.setPages(slot, pages.list)
     return {
       sequence,
-      rows: run.map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i >= ids.length - 1, top: neededLogits(sequence.request, from + i + 1) })),
+      rows: run.map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i >= ids.length - 1, top: neededLogits(sequence.request, from + i + 1, sequence.unusedTokens) })),
     }
   }
 }

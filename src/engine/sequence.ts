@@ -36,6 +36,8 @@ export class Sequence {
   readonly tenant: string | undefined
   #tokenizer: TextTokenizer
   #ends: ReadonlySet<number>
+  /** Tokens that are never chosen. */
+  #unused: Int32Array
   #context: number
   #sampler: Sampler
   #decoder: DecodeStream
@@ -53,6 +55,7 @@ export class Sequence {
     this.events = new EventQueue(onRead)
     this.#tokenizer = tokenizer
     this.#ends = ends
+    this.#unused = tokenizer.unused
     this.#context = context
     this.#sampler = new Sampler(request)
     this.#decoder = tokenizer.decodeStream({ skipSpecial: true })
@@ -99,13 +102,19 @@ export class Sequence {
     return lookup.update() ? lookup.guess(lookup.worth(Math.min(most, this.mostPositions - this.ids.length, BACKLOG - 1 - this.events.backlog), rowCost)) : []
   }
 
-  /** Chooses the token after the last one. @param logits those of the last token */
+  /** How many tokens are never chosen, whatever their logits. */
+  get unusedTokens(): number {
+    return this.#unused.length
+  }
+
+  /** Chooses the token after the last one. @param logits those of the last token; those of unused tokens become -∞ */
   accept(logits: Float32Array): void {
     const { request, ids } = this
     if (ids.length === this.promptTokens) this.#firstToken = performance.now()
+    for (const unused of this.#unused) logits[unused] = -Infinity
     const id = this.#sampler.choose(logits, ids, this.promptTokens)
     ids.push(id)
-    const ended = !request.ignoreEndOfText && this.#ends.has(id)
+    const ended = (!request.ignoreEndOfText && this.#ends.has(id)) || request.stopTokens.includes(id)
     let text = ended ? '' : this.#filter.push(this.#decoder.push(id))
     const full = ids.length - this.promptTokens >= request.maxTokens || ids.length >= this.#context
     const reason = ended || this.#filter.stopped ? 'stop' : full ? 'length' : undefined

@@ -1,0 +1,68 @@
+/**
+ * Tries a chat template on one short conversation, in the bounded renderer, and says what does not fit the model: a
+ * prompt that ends with an end token, names that look like special tokens and are none, a message that is left out, a
+ * template that fails. Only warns: a model is run as its file says.
+ */
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+import type { Conversation } from '../model/conversation.ts'
+import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
+import { ChatFormat } from './chat-format.ts'
+
+const SAMPLE = [{ role: 'user', content: 'Hello' }] as const
+/**
+ * Names that models use for special tokens. Brackets such as [INST] are plain text in many vocabularies, on purpose.
+ */
+const LOOKS_SPECIAL = /<[|\uff5c][^\s<>|\uff5c]{1,64}[|\uff5c]>|<\/?s>|<(?:start|end|begin)_of_\w{1,32}>/g
+const MOST_NAMES = 8
+
+/** Sentences on what is wrong; none for a model without a template. */
+export function chatWarnings(conversation: Conversation, format: ChatFormat, tokenizer: TextTokenizer): string[] {
+  const { template, begin, ends } = conversation
+  if (template === undefined) return []
+  const source = `the chat template (${printable(template.source, 100)})`
+  let ids: readonly number[]
+  try {
+    ids = format.prompt(SAMPLE)
+  } catch (e) {
+    if (!VeritError.is(e)) throw e
+    return [`${source} fails on a short conversation: ${printable(e.what, 300)}`]
+  }
+  const warnings: string[] = []
+  const last = ends.find(t => t.id === ids.at(-1))
+  if (last !== undefined) {
+    warnings.push(
+      `${source} ends the prompt with ${printable(last.text, 60)}, which ends a text: ` +
+        'models are not trained on such prompts, and --chat-template replaces the template',
+    )
+  }
+  if (begin !== undefined && ids[0] === begin.id && ids[1] === begin.id)
+    warnings.push(`${source} begins the prompt with ${printable(begin.text, 60)} twice`)
+  const plain = plainText(ids, tokenizer),
+    names = [...new Set(plain.match(LOOKS_SPECIAL))]
+  if (names.length > 0) {
+    const listed = names
+      .slice(0, MOST_NAMES)
+      .map(name => printable(name, 60))
+      .join(', ')
+    warnings.push(
+      `${source} writes ${listed}${names.length > MOST_NAMES ? ' and more' : ''}, ` +
+        `which ${names.length === 1 ? 'is no token' : 'are no tokens'} of the vocabulary but plain text`,
+    )
+  }
+  if (!plain.includes(SAMPLE[0].content)) warnings.push(`${source} leaves the text of a message out of the prompt`)
+  return warnings
+}
+
+/**
+ * Refuses a template that was given by hand and cannot write a short conversation.
+ * @throws VeritError VERIT_CHAT
+ */
+export function checkTemplate(template: string, tokenizer: TextTokenizer): void {
+  void new ChatFormat(template, tokenizer).prompt(SAMPLE)
+}
+
+/** The text between special tokens. */
+function plainText(ids: readonly number[], tokenizer: TextTokenizer): string {
+  return tokenizer.decode(ids, { skipSpecial: true })
+}
