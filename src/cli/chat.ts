@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import type { ChatMessage, Engine } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
+import { chatTemplateOption } from './conversation-options.ts'
 import { forTerminal } from './for-terminal.ts'
 import { modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
 import type { ModelFlags, SamplingFlags } from './open-model.ts'
@@ -16,20 +17,23 @@ const HELP = '/clear forgets the conversation, /exit ends it. Ctrl-C stops an an
 export function command(): Command {
   const c = new Command('chat')
     .summary('talk with a model')
-    .description('Talks with a model, by the chat template of its file. A model that was not trained on conversations only continues them as a text.')
+    .description('Talks with a model. Its chat template writes the conversation as a prompt; --chat-template replaces '
+      + 'that template. A model that was not trained on conversations only continues them as text.')
     .argument('[model]', 'a .gguf file, a training run, or the name of a pulled model '
       + '(default: the model that comes with Verit)')
-    .option('--system <text>', 'what stands before the conversation')
-  return modelOptions(samplingOptions(c)).addHelpText('after', `
+    .option('--system <text>', 'system message at the start of the conversation')
+  return modelOptions(samplingOptions(chatTemplateOption(c))).addHelpText('after', `
 Examples:
   verit chat
   verit chat model.gguf --system "Answer briefly." --temperature 0.5
+  verit chat model.gguf --chat-template chat.jinja --end-token "<|eot_id|>"
   echo "What is a union?" | verit chat model.gguf --seed 1`)
     .action(run)
 }
 
 async function run(path: string | undefined, flags: Flags): Promise<void> {
   await using engine = await openModel(path, flags, { slots: 1 })
+  for (const warning of engine.info.conversation.warnings) process.stderr.write(`verit: warning: ${warning}.\n`)
   const conversation = new Conversation(engine, flags)
   const terminal = process.stdin.isTTY && process.stdout.isTTY
   const lines = createInterface({ input: process.stdin, ...(terminal ? { output: process.stdout, prompt: '> ' } : {}) })

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { writeRandomModel } from '../engine/random-model.ts'
+import { byteTokenizer, writeRandomModel } from '../engine/random-model.ts'
 import { writeRandomPacked } from '../engine/random-packed.ts'
 import { referenceExecutor } from '../exec/reference.ts'
 import { openGguf } from '../formats/gguf-reader.ts'
@@ -48,6 +48,48 @@ test('a type of ternary matrices is refused where the model has none', async () 
   assert.equal(status, 2)
   assert.match(stderr, /gpt\.gguf is a gpt model: it has no ternary matrices\. Leave --ternary out\./)
   assert.match(verit('gpt.gguf', 'gpt-out.gguf').stdout, /^gpt-out\.gguf: gpt2, .*\nNo precision was lost\.\n$/)
+})
+
+test('an output name of another format, or of none, is refused before anything is written', () => {
+  for (const name of ['out.safetensors', 'out']) {
+    const { status, stdout, stderr } = verit('in.gguf', name, '--force')
+    assert.deepEqual([status, stdout], [2, ''], name)
+    assert.match(stderr, /verit convert writes GGUF, and .* Give the output a name that ends in \.gguf, such as .*\.gguf\. \[VERIT_USAGE\]\n$/)
+    assert.ok(!existsSync(join(folder, name)))
+  }
+})
+
+test('the conversation of a Hugging Face folder goes into the file: template, begin token, every end, and unused tokens for spare rows', () => {
+  const source = join(folder, 'chat-hf')
+  cpSync(hf, source, { recursive: true })
+  const tokenizer = byteTokenizer(500, ['<|begin_of_text|>', '<|eot_id|>']) // of 512 rows
+  const json = JSON.parse(tokenizer.toJSON()) as Record<string, unknown>
+  const begin = { id: '<|begin_of_text|>', ids: [1], tokens: ['<|begin_of_text|>'] }
+  json['post_processor'] = {
+    type: 'Sequence', processors: [
+      { type: 'ByteLevel', add_prefix_space: true, trim_offsets: false, use_regex: true },
+      { type: 'TemplateProcessing', single: [{ SpecialToken: { id: begin.id, type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }], pair: [], special_tokens: { [begin.id]: begin } },
+    ],
+  }
+  writeFileSync(join(source, 'tokenizer.json'), JSON.stringify(json))
+  writeFileSync(join(source, 'chat_template.jinja'), '{% for m in messages %}{{ m.content }}<|eot_id|>{% endfor %}')
+  writeFileSync(join(source, 'generation_config.json'), JSON.stringify({ eos_token_id: [0, 2, 259] }))
+  writeFileSync(join(source, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|endoftext|>', chat_template: [{ name: 'tool_use', template: 'T' }] }))
+  const { status, stdout, stderr } = verit('chat-hf', 'chat.gguf', '--head', 'f32', '--end-token', 'a')
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /Note: the embedding has 512 rows and the tokenizer 500 tokens: 12 unused tokens/)
+  for (const line of ['chat template  60 characters (chat_template.jinja)', '<|eot_id|> (2, generation_config.json eos_token_id)', 'put before each prompt (tokenizer.json post_processor)', 'template tool_use']) {
+    assert.ok(stdout.includes(line), `${line} in ${stdout}`)
+  }
+  using file = openGguf(join(folder, 'chat.gguf'))
+  const { metadata: m } = file, id = (role: string): number => m.uint(`tokenizer.ggml.${role}_token_id`)
+  assert.deepEqual([id('bos'), id('eos'), id('eot'), m.bool('tokenizer.ggml.add_bos_token')], [1, 0, 2, true])
+  assert.deepEqual(m.ints('verit.end_token_ids'), [259, tokenizer.tokenId('a')])
+  assert.deepEqual([m.string('tokenizer.chat_template').slice(0, 6), m.string('tokenizer.chat_template.tool_use')], ['{% for', 'T'])
+  assert.deepEqual([m.strings('tokenizer.ggml.tokens').length, m.strings('tokenizer.ggml.tokens')[500], m.ints('tokenizer.ggml.token_type').slice(499, 502)], [512, '[PAD500]', [1, 5, 5]])
+  const other = verit('chat.gguf', 'other.gguf', '--chat-template', 'chat-hf/chat_template.jinja', '--json')
+  const { conversation } = JSON.parse(other.stdout) as { conversation: { template: { source: string }; begin: { id: number }; ends: { id: number }[] } }
+  assert.deepEqual([conversation.template.source, conversation.begin.id, conversation.ends.map(t => t.id)], ['chat-hf/chat_template.jinja', 1, [0, 2, 259, tokenizer.tokenId('a')]])
 })
 
 test('Ctrl-C, or a request to end, leaves nothing of the file, and the status says which', { skip: process.platform === 'win32' && 'no such signals' }, async () => {

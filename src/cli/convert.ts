@@ -1,98 +1,218 @@
 /** `verit convert`: a model in other types, as GGUF. */
 import { Command, Option } from 'commander'
 import { existsSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import { GgufFile } from '../formats/gguf-reader.ts'
-import type { GgufValue } from '../formats/gguf-value.ts'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { isRunFolder } from '../lib/run-files.ts'
 import { convertModel } from '../model/convert.ts'
-import type { Conversion, HeadType } from '../model/convert.ts'
-import { tokenizerEntries } from '../model/gguf-tokenizer.ts'
+import type { Conversion, PrecisionLoss } from '../model/convert.ts'
+import { ggufClaims } from '../model/gguf-conversation.ts'
+import { PRETOKENIZER, readTokenizer, tokenizerEntries } from '../model/gguf-tokenizer.ts'
 import { HfSource } from '../model/hf-source.ts'
+import type { FolderTokenizer } from '../model/hf-source.ts'
 import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
-import { formatOf } from './file-format.ts'
+import { conversationLines } from './conversation-text.ts'
+import { chatTemplateOption, endTokenOption, overridesOf } from './conversation-options.ts'
+import type { ConversationFlags } from './conversation-options.ts'
+import { checkTokenizerKind, formatOf } from './file-format.ts'
 import { interruptible } from './interruption.ts'
 import { checkOutput } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 
-interface Flags {
+const TYPES = ['f32', 'f16', 'q8_0', 'q6_k'] as const
+
+interface Flags extends ConversationFlags {
+  for?: 'llama.cpp'
   ternary?: 'i2_s' | 'tq1_0' | 'tq2_0'
-  head?: 'f32' | 'f16' | 'q8_0' | 'q6_k'
+  head?: (typeof TYPES)[number]
+  matrices?: (typeof TYPES)[number]
   tokenizer?: string
   force?: true
   json?: true
 }
 
 export function command(): Command {
-  return new Command('convert')
-    .summary('write a model with other types of weights')
-    .description('Writes a model as GGUF with other types of weights: ternary matrices as I2_S, TQ1_0 or TQ2_0; the token embedding and the head as F32, F16, Q8_0 or Q6_K. '
-      + 'Reads GGUF files and folders of Hugging Face with a BitNet model (config.json, *.safetensors). Says what precision was lost.')
+  const c = new Command('convert')
+    .summary('write a model as GGUF with other types of weights or other chat settings')
+    .description(
+      'Writes a model as GGUF. Reads GGUF files and Hugging Face folders with a BitNet model (config.json, ' +
+        '*.safetensors). Keeps weights as they are unless an option names another type. Writes the chat template and ' +
+        'the begin and end tokens that it finds in all files of the model. Says what precision was lost ' +
+        'and what was left out. docs/formats.md says which program opens which file.',
+    )
     .argument('<model>', 'a .gguf file, the name of a pulled model, or a folder')
-    .argument('<output>', 'the .gguf file to write')
-    .addOption(new Option('-t, --ternary <type>', 'of ternary matrices (default: i2_s, which keeps their scales to the bit)').choices(['i2_s', 'tq1_0', 'tq2_0']))
-    .addOption(new Option('--head <type>', 'of the embedding and the head (default: as they are)').choices(['f32', 'f16', 'q8_0', 'q6_k']))
-    .option('--tokenizer <file>', 'for a folder: a tokenizer.json, or a .gguf file to take it from (default: tokenizer.json in the folder)')
-    .option('--force', 'replace the output if it is there')
+    .argument('<output>', 'the file to write; its name ends in .gguf')
+    .addOption(
+      new Option(
+        '-t, --ternary <type>',
+        'type of ternary matrices (default: i2_s, which keeps their scales to the bit)',
+      ).choices(['i2_s', 'tq1_0', 'tq2_0']),
+    )
+    .addOption(
+      new Option('--head <type>', 'type of the token embedding and the head (default: unchanged)').choices(TYPES),
+    )
+    .addOption(
+      new Option('--matrices <type>', 'type of the linear layers of a GPT (default: unchanged)').choices(TYPES),
+    )
+    .addOption(
+      new Option('--for <program>', 'write only what releases of this program read, or refuse').choices(['llama.cpp']),
+    )
+    .option(
+      '--tokenizer <file>',
+      'for a folder: a tokenizer.json, or a .gguf file with the tokenizer (default: tokenizer.json in the folder)',
+    )
+  return endTokenOption(chatTemplateOption(c, 'write this chat template into the file'))
+    .option('--force', 'replace the output if it exists')
     .option('--json', 'print one JSON object')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit convert bitnet-2b.gguf smaller.gguf --ternary tq1_0 --head q6_k
-  verit convert bitnet-hf/ model.gguf --head q8_0
-  verit convert bitnet-hf/ model.gguf --tokenizer other.gguf --force`)
+  verit convert runs/book/model.gguf book-q8.gguf --head q8_0 --matrices q8_0
+  verit convert runs/book/model.gguf book-llama.gguf --for llama.cpp
+  verit convert bitnet-hf/ model.gguf --tokenizer other.gguf --force
+  verit convert model.gguf chat.gguf --chat-template chat.jinja --end-token "<|eot_id|>"`,
+    )
     .action(run)
 }
 
 async function run(model: string, output: string, flags: Flags): Promise<void> {
+  checkName(output)
   checkOutput(output, model, flags.force === true, 'Give the output another name')
+  const overrides = overridesOf(flags)
   const folder = existsSync(model) && statSync(model).isDirectory() && !isRunFolder(model)
-  if (flags.tokenizer !== undefined && !folder) throw new VeritError('VERIT_USAGE', { problem: '--tokenizer is for folders', hint: 'A GGUF file has its tokenizer: leave the option out' })
+  if (flags.tokenizer !== undefined && !folder)
+    throw new VeritError('VERIT_USAGE', {
+      problem: '--tokenizer is for folders',
+      hint: 'A GGUF file has its tokenizer: leave the option out',
+    })
   if (folder) {
     if (!existsSync(join(model, 'config.json'))) {
-      throw new VeritError('VERIT_USAGE', { problem: `${model} has no config.json: it is no folder of a Hugging Face model`, hint: 'Name one, or a .gguf file' })
+      throw new VeritError('VERIT_USAGE', {
+        problem: `${model} has no config.json: it is no folder of a Hugging Face model`,
+        hint: 'Name one, or a .gguf file',
+      })
     }
-    using source = new HfSource(model, folderTokenizer(model, flags.tokenizer))
+    using source = new HfSource(model, folderTokenizer(model, flags.tokenizer), overrides)
     return await write(source, output, flags)
   }
   using file = await openModelFile(model, 'the model to convert')
-  await write(ggufSource(new GgufFile(file)), output, flags)
+  await write(ggufSource(new GgufFile(file), overrides), output, flags)
+}
+
+/** A name with the ending of another format would hide what the file is. @throws VeritError VERIT_USAGE */
+function checkName(output: string): void {
+  if (/\.gguf$/i.test(output)) return
+  const ending = extname(output)
+  const asked = ending === '' ? 'a name without an ending' : `a name that ends in ${printable(ending)}`
+  const name = ending === '' ? output : output.slice(0, -ending.length)
+  throw new VeritError('VERIT_USAGE', {
+    problem: `verit convert writes GGUF, and ${printable(output)} is ${asked}`,
+    hint: `Give the output a name that ends in .gguf, such as ${printable(name)}.gguf`,
+  })
 }
 
 async function write(source: ModelSource, output: string, flags: Flags): Promise<void> {
   if (flags.ternary !== undefined && source.config.kind !== 'bitnet') {
-    throw new VeritError('VERIT_USAGE', { problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`, hint: 'Leave --ternary out' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`,
+      hint: 'Leave --ternary out',
+    })
+  }
+  if (flags.matrices !== undefined && source.config.kind !== 'gpt') {
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${source.name} is a ${source.config.kind} model: its matrices are ternary`,
+      hint: 'Use --ternary in place of --matrices',
+    })
   }
   let progress: Progress | undefined
   const stop = new AbortController()
-  const interrupt = (): void => stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'nothing was written', resume: 'Run the same command again to start over' }))
-  const result = await interruptible(interrupt, () => convertModel(source, output, {
-    ...(flags.ternary !== undefined && { ternary: flags.ternary.toUpperCase() as 'I2_S' }), ...(flags.head !== undefined && { head: flags.head.toUpperCase() as HeadType }), overwrite: flags.force === true,
-    onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done), signal: stop.signal,
-  })).finally(() => progress?.clear())
-  process.stdout.write(flags.json ? `${printableJson({ output, ...result })}\n` : described(output, result))
+  const interrupt = (): void =>
+    stop.abort(
+      new VeritError('VERIT_INTERRUPTED', {
+        saved: 'nothing was written',
+        resume: 'Run the same command again to start over',
+      }),
+    )
+  const result = await interruptible(interrupt, () =>
+    convertModel(source, output, {
+      ...defined({
+        for: flags.for,
+        ternary: upper(flags.ternary),
+        head: upper(flags.head),
+        matrices: upper(flags.matrices),
+      }),
+      overwrite: flags.force === true,
+      onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done),
+      signal: stop.signal,
+    }),
+  ).finally(() => progress?.clear())
+  process.stdout.write(
+    flags.json
+      ? `${printableJson({ output, ...result })}\n`
+      : described(output, result, source instanceof HfSource || flags.endToken.length > 0),
+  )
 }
 
-function described(output: string, { bytes, tensors, architecture, losses }: Conversion): string {
-  const percent = (x: number): string => `${(100 * x).toPrecision(2)} %`
-  const lost = losses.map(({ tensors, from, to, relative }) => `  ${tensors}: ${from} to ${to}, ${percent(relative)} ${to === 'F16' && tensors.startsWith('scales') ? 'at most' : 'root mean square'}\n`)
-  return `${printable(output)}: ${architecture}, ${tensors} tensors, ${formatBytes(bytes)}\n${lost.length === 0 ? 'No precision was lost.\n' : `Precision lost:\n${lost.join('')}`}`
+const upper = <T extends string>(type: T | undefined): Uppercase<T> | undefined =>
+  type?.toUpperCase() as Uppercase<T> | undefined
+
+function described(output: string, result: Conversion, always: boolean): string {
+  const { bytes, tensors, architecture, losses, conversation, latent, notes } = result
+  // A model that nobody talks with has nothing to say here.
+  const chats = always || conversation.template !== undefined || conversation.warnings.length > 0
+  const exact = latent ? 'No precision was lost in what the model computes.' : 'No precision was lost.'
+  return [
+    `${printable(output)}: ${architecture}, ${tensors} tensors, ${formatBytes(bytes)}\n`,
+    losses.length === 0 ? `${exact}\n` : `Precision lost:\n${losses.map(lossLine).join('')}`,
+    ...notes.map(note => `Note: ${note}.\n`),
+    chats ? conversationLines(conversation) : '',
+  ].join('')
 }
 
-/** Metadata of the tokenizer of a folder. @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_TOKENIZER_FILE, VERIT_USAGE for another kind of file */
-function folderTokenizer(folder: string, named: string | undefined): (readonly [string, GgufValue])[] {
+function lossLine({ tensors, from, to, relative }: PrecisionLoss): string {
+  const measure = to === 'F16' && tensors.startsWith('scales') ? 'at most' : 'root mean square'
+  return `  ${tensors}: ${from} to ${to}, ${(100 * relative).toPrecision(2)} % ${measure}\n`
+}
+
+/**
+ * The tokenizer of a folder.
+ * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_TOKENIZER_FILE, VERIT_USAGE for another kind of file
+ */
+function folderTokenizer(folder: string, named: string | undefined): FolderTokenizer {
   const path = named ?? join(folder, 'tokenizer.json')
   if (named === undefined && !existsSync(path)) {
-    throw new VeritError('VERIT_USAGE', { problem: `${folder} has no tokenizer.json`, hint: 'Name one, or a .gguf file with the same tokenizer, with --tokenizer' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${folder} has no tokenizer.json`,
+      hint: 'Name one, or a .gguf file with the same tokenizer, with --tokenizer',
+    })
   }
   using source = openRegular(path, 'the tokenizer')
   const format = formatOf(source)
-  if (format === 'gguf') return [...new GgufFile(source).metadata.entries].filter(([key]) => key.startsWith('tokenizer.'))
-  if (format === 'tokenizer.json') return tokenizerEntries(loadTokenizer(path))
-  throw new VeritError('VERIT_USAGE', { problem: `${path} is a ${format}`, hint: 'Give a tokenizer.json or a .gguf file' })
+  checkTokenizerKind(source, format)
+  if (format === 'gguf') {
+    const { metadata } = new GgufFile(source),
+      tokenizer = readTokenizer(path, metadata)
+    return {
+      entries: [...metadata.entries].filter(([key]) => key.startsWith('tokenizer.') || key === PRETOKENIZER),
+      tokenizer,
+      claims: ggufClaims(metadata, tokenizer),
+    }
+  }
+  if (format === 'tokenizer.json') {
+    const tokenizer = loadTokenizer(path)
+    return { entries: tokenizerEntries(tokenizer), tokenizer }
+  }
+  throw new VeritError('VERIT_USAGE', {
+    problem: `${path} is a ${format}`,
+    hint: 'Give a tokenizer.json or a .gguf file',
+  })
 }

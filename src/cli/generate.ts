@@ -36,6 +36,7 @@ export function command(): Command {
 Examples:
   verit generate "The state of the union is"
   verit generate model.gguf "Once upon a time" --seed 7 --max-tokens 200
+  verit generate model.gguf "Question: why?" --end-token "<|eot_id|>" --stop "Question:"
   verit generate runs/book "It was"                    (its newest checkpoint while it is being trained)
   echo -n "def main" | verit generate model.gguf --temperature 0 --json`)
     .action(run)

@@ -1,5 +1,7 @@
 /** `verit inspect`: what a GGUF, safetensors or SentencePiece file holds, without loading it. All text from the file is escaped before it is printed. */
 import { Command } from 'commander'
+import { ChatFormat } from '../engine/chat-format.ts'
+import { chatWarnings } from '../engine/check-chat.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { SafetensorsFile } from '../formats/safetensors.ts'
@@ -8,9 +10,14 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
+import { resolveConversation } from '../model/conversation.ts'
+import type { Conversation } from '../model/conversation.ts'
+import { ggufClaims } from '../model/gguf-conversation.ts'
+import { readTokenizer } from '../model/gguf-tokenizer.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
-import { formatOf } from './file-format.ts'
+import { conversationJson, conversationLines } from './conversation-text.ts'
+import { checkTokenizerKind, formatOf } from './file-format.ts'
 import { sentencePieceEntries } from './inspect-sentencepiece.ts'
 import { inspectStrictly } from './inspect-strict.ts'
 import { openModelFile } from './open-model-file.ts'
@@ -24,6 +31,8 @@ interface Report {
   alignment?: number
   metadata: { key: string; type: string; value: unknown; length?: number }[]
   tensors: { name: string; type: string; shape: readonly number[]; offset: number; bytes: number }[]
+  /** Of a model whose tokenizer can be read: how conversations become prompts and how answers end. */
+  conversation?: Conversation
   /** Elements of all tensors as stored: in a safetensors file with packed weights, fewer than the model has. */
   parameters: number
 }
@@ -33,7 +42,8 @@ const SHOWN = 8
 export function command(): Command {
   return new Command('inspect')
     .summary('what is in a GGUF, safetensors or SentencePiece file, and what is wrong with it')
-    .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of a SentencePiece model. Checks the whole structure; loads no weights.')
+    .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of a SentencePiece model. '
+      + 'For a GGUF model also: its chat template, begin token and end tokens, with the key that each comes from, and warnings. Checks the whole structure; loads no weights.')
     .argument('<file>', 'a .gguf, .safetensors or .model file, the name of a pulled model, or with --strict also a tokenizer.json')
     .option('--strict', 'check everything, values too: list every problem and end with status 1, or say that the file is good')
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
@@ -47,7 +57,9 @@ export function command(): Command {
         return
       }
       const report = await inspect(path, options.full === true)
-      process.stdout.write(options.json === true ? `${printableJson(report)}\n` : render(report))
+      const { conversation, ...rest } = report
+      const json = (): object => ({ ...rest, ...conversation !== undefined && { conversation: conversationJson(conversation) } })
+      process.stdout.write(options.json === true ? `${printableJson(json())}\n` : render(report))
     })
 }
 
@@ -56,6 +68,7 @@ async function inspect(path: string, full: boolean): Promise<Report> {
   const source = await openModelFile(path, 'the file to inspect', 'file')
   try {
     const format = formatOf(source)
+    checkTokenizerKind(source, format)
     if (format === 'tokenizer.json') throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} is a tokenizer.json, which is checked but not shown`, hint: 'Add --strict' })
     const read = format === 'safetensors' ? ofSafetensors : format === 'SentencePiece model' ? ofSentencePiece : ofGguf
     const details = read(source, full)
@@ -72,12 +85,25 @@ async function inspect(path: string, full: boolean): Promise<Report> {
 type Details = Omit<Report, 'file' | 'bytes' | 'sha256'>
 
 function ofGguf(source: ConstructorParameters<typeof GgufFile>[0], full: boolean): Details {
-  const g = new GgufFile(source)
+  const g = new GgufFile(source), conversation = conversationOf(g)
   return {
+    ...conversation !== undefined && { conversation },
     format: 'gguf', version: g.version, alignment: g.alignment,
     metadata: [...g.metadata.entries].map(([key, value]) => ({ key, ...entryOf(value, full) })),
     tensors: g.tensors.map(t => ({ name: t.name, type: t.type, shape: t.shape, offset: t.offset, bytes: t.byteLength })),
     parameters: g.tensors.reduce((sum, t) => sum + t.elements, 0),
+  }
+}
+
+/** Undefined for a file without a tokenizer that Verit reads: what it holds can be shown all the same. */
+function conversationOf({ name, metadata }: GgufFile): Conversation | undefined {
+  if (!metadata.has('tokenizer.ggml.model')) return undefined
+  try {
+    const tokenizer = readTokenizer(name, metadata), conversation = resolveConversation(ggufClaims(metadata, tokenizer), tokenizer)
+    return { ...conversation, warnings: [...conversation.warnings, ...chatWarnings(conversation, new ChatFormat(conversation.template?.text, tokenizer), tokenizer)] }
+  } catch (e) {
+    if (VeritError.is(e)) return undefined
+    throw e
   }
 }
 
@@ -143,7 +169,8 @@ function render(r: Report): string {
     + `\nMetadata (${r.metadata.length})\n`
     + table(r.metadata.map(e => [printable(e.key), e.type, valueText(e)]))
   if (r.format === 'SentencePiece model') return head
-  return `${head}\nTensors (${r.tensors.length})\n`
+  const conversation = r.conversation === undefined ? '' : `\n${conversationLines(r.conversation)}`
+  return `${head}${conversation}\nTensors (${r.tensors.length})\n`
     + table(r.tensors.map(t => [printable(t.name), t.type, t.shape.join(' x ') || 'scalar', `${t.bytes.toLocaleString('en-US')} bytes`]))
     + `\n${r.parameters.toLocaleString('en-US')} ${r.format === 'gguf' ? 'parameters' : 'elements'}: `
     + `${[...types].map(([type, { count, bytes }]) => `${count} ${type} (${formatBytes(bytes)})`).join(', ') || 'none'}\n`

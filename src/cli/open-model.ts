@@ -12,10 +12,12 @@ import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { SCREENING, coresOption, headScreenOption, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { endTokenOption, overridesOf } from './conversation-options.ts'
+import type { ConversationFlags } from './conversation-options.ts'
 import { openCheckpoint } from './open-checkpoint.ts'
 import { numberOption, repeatedOption } from './prepare.ts'
 
-export interface ModelFlags extends ComputeFlags {
+export interface ModelFlags extends ComputeFlags, ConversationFlags {
   context?: number
   speculate?: keyof typeof SPECULATION
 }
@@ -45,9 +47,9 @@ const SAMPLING = [
   ['frequencyPenalty', 'x', 'the same for each time it has them'], ['seed', 'n', 'repeats an answer (default: random, and told)'],
 ] as const satisfies [keyof SamplingFlags, string, string][]
 
-/** Adds those of every command that computes, --context and --speculate. */
+/** Adds those of every command that computes, --end-token, --context and --speculate. */
 export function modelOptions(c: Command): Command {
-  return headScreenOption(packingOption(setOption(coresOption(threadsOption(c)))))
+  return headScreenOption(packingOption(setOption(coresOption(threadsOption(endTokenOption(c))))))
     .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
     .addOption(new Option(
       '--speculate <when>', 'guess next tokens from the text so far, and verify several at once (default: where that was measured to be faster; no result depends on it)',
@@ -82,10 +84,13 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
   const given = path === undefined ? { path: model, pulled: undefined } : resolveModel(model, undefined, 'checkpoint')
   const { path: file, pulled } = given
+  const { chatTemplate, endTokens } = overridesOf(flags)
   const { threads, cores, instructionSet, packing, headScreen = 'auto', speculate = 'auto', context } = flags
   using checkpoint = file.endsWith('.safetensors') ? await openCheckpoint(file) : undefined
   return await loadModel(checkpoint ?? file, {
-    ...more, expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen],
+    ...more, ...defined({ chatTemplate: chatTemplate?.text, endTokens: endTokens?.tokens }),
+    conversationSources: { chatTemplate: chatTemplate?.source, endTokens: endTokens?.source },
+    expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen],
     speculate: SPECULATION[speculate], context,
   })
 }

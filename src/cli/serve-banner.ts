@@ -8,6 +8,14 @@ import type { RunningServer } from '../server/serve.ts'
 
 const digits = (n: number): string => n.toLocaleString('en-US')
 
+/** The runner says these: they are text of a file that may be hostile, shown and nothing else. */
+function conversationLines(said: RunningServer['model']['info']['conversation']): string[] {
+  if (said === undefined) return []
+  const template = said.templateSource === undefined ? 'plain turns, no chat template' : `chat template: ${printable(said.templateSource, 100)}`
+  const ends = said.endTokens.length === 0 ? 'none known' : said.endTokens.map(text => printable(text, 120)).join(', ')
+  return [`  Conversations: ${template}; end tokens: ${ends}`, ...said.warnings.map(warning => `  Warning: ${printable(warning, 512)}`)]
+}
+
 export function banner({ url, socket, modelId, model, trust, firstKey, exposed }: RunningServer, { listen, inference }: ServerConfig): string {
   const { parameters, context, modelContext, executor, threads } = model.info
   const less = inference.context !== 0 ? '' : inference.cacheMib === 0 ? ' (more with --context)' : ' (cache_mib has no room for more)'
@@ -19,6 +27,7 @@ export function banner({ url, socket, modelId, model, trust, firstKey, exposed }
     `  ${model.digest}`,
     trust.by === 'signature' ? `  Signed by ${trust.signer}` : trust.by === 'digest' ? '  Trusted by its digest' : '  Not signed: nobody vouches for this model',
     `  Model process ${describeSandbox(model.info.sandbox)}`,
+    ...conversationLines(model.info.conversation),
   ]
   if (secure) {
     const certificates = listen.tlsClientCa === '' ? '' : listen.tlsClientRequired ? '; clients must have a certificate' : '; client certificates are asked for'

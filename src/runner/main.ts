@@ -22,7 +22,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 // The file is being hashed; only its size is used before the gateway has accepted it.
 const reserve = new Reserve(fstatSync(MODEL).size)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, digest }) => {
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, chatTemplate, endTokens, digest }) => {
   const file = new RegularFile(MODEL, name, false)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
   const own = openExecutor({ threads, instructionSet, packing, cores }), executor = { ...own, allocate: (bytes: number, sparse?: boolean) => (sparse === true ? undefined : reserve.take(bytes)) ?? own.allocate(bytes, sparse) }
@@ -30,6 +30,7 @@ await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), (
   // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
   if (reserved > ceiling / 4) reserve.drop()
   const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
-  return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, memoryBytes, digest: digest as Digest | undefined }) }
+  const conversation = { chatTemplate: chatTemplate?.text, endTokens, conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' } }
+  return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, memoryBytes, ...conversation, digest: digest as Digest | undefined }) }
 })
 process.exit(0)

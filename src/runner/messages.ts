@@ -47,7 +47,11 @@ export type Prompt = Static<typeof Prompt>
 const ToRunner = Type.Union([
   Type.Object({
     type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count), cacheBytes: Type.Optional(count),
-    instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()), speculate: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count), digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
+    instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()),
+    speculate: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count),
+    chatTemplate: Type.Optional(Type.Object({ text: Type.String({ maxLength: 64 << 10 }), source: Type.String({ maxLength: 4096 }) }, closed)),
+    endTokens: Type.Optional(Type.Array(shortText, { maxItems: 64 })),
+    digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
     // the largest frame that comes after this one
     frameBytes: Type.Optional(Type.Integer({ minimum: LOAD_LIMIT, maximum: toRunnerLimit(MOST_BODY) })),
   }, closed),
@@ -88,6 +92,13 @@ export const Sandbox = Type.Object({
 }, closed)
 export type Sandbox = Static<typeof Sandbox>
 
+/** How conversations become prompts and answers end, for the operator: what the runner says of a hostile file is hostile text. */
+const Conversation = Type.Object({
+  templateSource: Type.Optional(shortText), addsBegin: Type.Boolean(), endTokens: Type.Array(shortText, { maxItems: 16 }), warnings: Type.Array(Type.String({ maxLength: 512 }), { maxItems: 8 }),
+}, closed)
+
+export type LoadedConversation = Static<typeof Conversation>
+
 /**
  * What a runner says of the model it has loaded. The gateway shows it; where it uses a number, a false one can only make it refuse more of this runner's
  * own work, never allow more.
@@ -97,6 +108,7 @@ const LoadedInfo = Type.Object({
   context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), modelContext: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
   /** UTF-8 bytes of a prompt's text beyond which the runner refuses it unread; absent where only encoding can tell. */
   promptBytes: Type.Optional(count),
+  conversation: Type.Optional(Conversation),
 }, closed)
 /** With what was locked before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }

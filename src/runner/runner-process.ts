@@ -50,6 +50,10 @@ export interface RunnerOptions {
   slots?: number
   /** Size of the key and value cache. Default: see engine/cache-size.ts. */
   cacheBytes?: number
+  /** Chat template in place of the file's, with the name of its file. */
+  chatTemplate?: { readonly text: string; readonly source: string }
+  /** Tokens that end an answer besides those of the file. */
+  endTokens?: readonly string[]
   /** Ceiling of the process's memory. Default: worked out from the file and the machine (memory-ceiling.ts). */
   memoryBytes?: number
   /** Largest request body in bytes, from which the limit of messages to the process follows: 1 KiB to 64 MiB. Default 1 MiB. */
@@ -119,10 +123,14 @@ export class RunnerProcess {
 
   /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
   load(digest?: Digest): Promise<ModelInfo> {
-    const { name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, requireSandbox } = this.#options
+    const { name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, chatTemplate, endTokens, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    this.#send({ type: 'load', name, frameBytes: this.#frameBytes, ...defined({ threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, digest, requireSandbox }) })
+    const options = defined({
+      threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, chatTemplate,
+      endTokens: endTokens && [...endTokens], digest, requireSandbox,
+    })
+    this.#send({ type: 'load', name, frameBytes: this.#frameBytes, ...options })
     return this.ready
   }
 

@@ -3,12 +3,12 @@
  * accept.
  */
 import type { Socket } from 'node:net'
-import type { Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts'
+import type { ConversationInfo, Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
 import { failureOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, LOAD_LIMIT, encodeFrame, toRunnerLimit } from './frames.ts'
 import { UNREAD, checkToRunner } from './messages.ts'
-import type { Figures, FromRunner, Prompt, Sandbox, ToRunner } from './messages.ts'
+import type { Figures, FromRunner, LoadedConversation, Prompt, Sandbox, ToRunner } from './messages.ts'
 import { requireLock } from './sandbox-words.ts'
 import { TextBudget } from './text-limits.ts'
 
@@ -102,9 +102,12 @@ class Session {
       await this.#deliver({ type: 'locked', sandbox })
       if (message.requireSandbox === true) requireLock(sandbox)
       const engine = this.#engine = await load()
-      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads } = engine.info
-      const bytes = engine.mostPromptBytes, promptBytes = Number.isSafeInteger(bytes) ? { promptBytes: bytes } : {}
-      const info = { name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads, ...promptBytes }
+      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads, conversation } = engine.info
+      const bytes = engine.mostPromptBytes
+      const info = {
+        name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads,
+        ...Number.isSafeInteger(bytes) && { promptBytes: bytes }, conversation: shortened(conversation),
+      }
       await this.#send({ type: 'ready', info })
     } catch (e) {
       await this.#send({ type: 'failed', ...failureOf(e) })
@@ -150,6 +153,12 @@ class Session {
     })
   }
 }
+
+/** Within the limits of the message. */
+const shortened = ({ templateSource, addsBegin, endTokens, warnings }: ConversationInfo): LoadedConversation => ({
+  ...templateSource !== undefined && { templateSource: templateSource.slice(0, 256) }, addsBegin,
+  endTokens: endTokens.slice(0, 16).map(t => `${t.text.slice(0, 100)} (${t.id})`), warnings: warnings.slice(0, 8).map(w => w.slice(0, 512)),
+})
 
 const figuresOf = ({ cache: { pages, held, promised, kept }, guesses: { drafted, accepted } }: Engine): Figures => ({ pages, held, promised, kept, drafted, accepted })
 

@@ -3,6 +3,7 @@ import { loadTextsKey } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { loadTrustPolicy } from '../trust/trust-policy.ts'
+import { conversationSettings } from './chat-template.ts'
 import { defaultConfig } from './config.ts'
 import type { ServerConfig } from './config.ts'
 
@@ -28,6 +29,7 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
     if (expires > now + YEAR_MS) fail('security_txt.expires', 'lies more than a year ahead (RFC 9116, section 2.5.5)')
   }
   if (trust.policy !== '') loadTrustPolicy(trust.policy)
+  void conversationSettings(inference, source)
   if (audit.textsKey !== '') {
     if (!audit.enabled) fail('audit.texts_key', 'needs audit.enabled')
     openRegular(audit.textsKey, 'audit.texts_key').close()

@@ -54,6 +54,8 @@ export const ServerConfig = Type.Object({
     cacheMib: whole(0, 1 << 24, 0, 'key and value cache in MiB, shared by the generations; one joins when there is room for its prompt and its longest answer; 0: a quarter of the memory that the weights leave free'),
     prefixReuse: flag(true, 'whether what was computed for the beginning of a prompt is used again for later prompts of the same owner (of the same key, where it has none); never for others'),
     memoryMib: whole(0, 1 << 24, 0, 'memory that the model process may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file, a quarter of the machine\'s for the key and value cache, and 2 GiB, at most the machine\'s'),
+    chatTemplate: text('Jinja file of a chat template, at most 64 KiB, to use in place of the model\'s own; only its owner may be able to change it'),
+    endTokens: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { default: [], maxItems: 64, description: 'tokens that end an answer besides those of the model\'s file, each by its text or its id' }),
     threads: whole(0, 1024, 0, 'threads that compute; 0: one for each of the cores that are named, or for each core that the server may use'),
     cores: text('processors that these threads are tied to in turn, as the system numbers them, for example 0-3,5 (Linux); empty: the system moves them as it sees fit'),
     packing: choice(['auto', 'base3', 'two-bit'], 'how ternary weights are kept; "auto": as this machine reads them fastest (`verit tune` measures it)'),

@@ -1,5 +1,6 @@
 /** What becomes of the model process goes to the log, the metrics and, where it died or came back, the audit log. */
 import type { RunnerEvent } from '../runner/model-runner.ts'
+import { printable } from '../lib/printable.ts'
 import { describeSandbox, notLocked } from '../runner/sandbox-words.ts'
 import type { GatewayContext } from './context.ts'
 
@@ -19,4 +20,5 @@ export function noteRunner({ log, metrics, audit }: GatewayContext, event: Runne
 function noteReady(log: GatewayContext['log'], { pid, info }: Extract<RunnerEvent, { type: 'ready' }>): void {
   const level = notLocked(info.sandbox).length === 0 ? 'info' : 'warn'
   log[level]({ pid, sandbox: describeSandbox(info.sandbox) }, 'the model process is ready')
+  for (const warning of info.conversation?.warnings ?? []) log.warn({ warning: printable(warning, 512) }, 'conversations of this model')
 }

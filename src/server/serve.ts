@@ -21,6 +21,8 @@ import { AlertDesk } from './alert-desk.ts'
 import type { ServerConfig } from './config.ts'
 import { createTransport } from './connections.ts'
 import type { GatewayContext } from './context.ts'
+import { conversationSettings } from './chat-template.ts'
+import type { ConversationSettings } from './chat-template.ts'
 import { buildGateway } from './gateway.ts'
 import { HeldAnswers } from './held-answers.ts'
 import { httpRules, isLoopback } from './http-checks.ts'
@@ -105,7 +107,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const outbox = new OutboxDrain(store.outbox, audit, log)
     undo.defer(() => outbox.close())
     const stopping = new AbortController()
-    const { parallel, queue } = config.inference
+    const { parallel, queue } = config.inference, conversation = conversationSettings(config.inference, 'the configuration')
     const context: GatewayContext = {
       config, rules: httpRules(config), store, rates, audit, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
       admission: new Admission({ parallel, queue }), heldAnswers: new HeldAnswers(), revocations: new Revocations(store.keys), serverKey: serverKey(state),
@@ -121,7 +123,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     let trust: ModelTrust | undefined, digest: Digest | undefined
     const model = await ModelRunner.start(options.model, {
       onDigest: taken => void (trust = check(digest = taken)),
-      ...runnerOptions(config.inference), bodyBytes: config.http.bodyBytes, ...options.runner, onEvent: event => noteRunner(context, event),
+      ...runnerOptions(config.inference), ...conversation, bodyBytes: config.http.bodyBytes, ...options.runner,
+      onEvent: event => noteRunner(context, event),
     }).catch(async (e: unknown) => {
       const detail = { model: modelId, ...(digest !== undefined && { digest }), reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL' }
       await audit?.append({ type: 'server', event: 'refused', detail }).catch((why: unknown) => log.error({ cause: String(why) }, 'the refusal is not in the audit log'))
@@ -129,7 +132,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     })
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
-    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest, trust } })
+    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest, trust, ...overridden(conversation) } })
     const firstKey = await store.keys.createFirst('first key')
     await outbox.drain()
     const kept = undo.move()
@@ -158,6 +161,13 @@ function runnerOptions({ parallel, context, cacheMib, memoryMib, requireSandbox,
       threads: given(threads, 0), cores: given(cores, ''), packing: given<string>(packing, 'auto'), instructionSet: given<string>(instructionSet, 'auto'),
       headScreen: headScreen === 'auto' ? undefined : headScreen === 'on', speculate: speculate === 'auto' ? undefined : speculate === 'on',
     }),
+  }
+}
+
+/** What the operator has put in place of the file's: the prompts of conversations depend on it, so the audit log names it. */
+function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<string, unknown> {
+  return {
+    ...chatTemplate !== undefined && { chatTemplate: `sha256:${createHash('sha256').update(chatTemplate.text).digest('hex')}` }, ...endTokens !== undefined && { endTokens },
   }
 }
 

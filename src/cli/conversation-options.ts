@@ -1,0 +1,42 @@
+/** The options that say what a conversation looks like, where the file of a model says nothing or something wrong. */
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import { openRegular } from '../lib/regular-file.ts'
+import { readTemplate } from '../lib/template-file.ts'
+import type { ConversationOverrides } from '../model/conversation.ts'
+import { repeatedOption } from './prepare.ts'
+
+export interface ConversationFlags {
+  chatTemplate?: string
+  endToken: string[]
+}
+
+/** Adds --chat-template. @param meaning what the command does with it */
+export const chatTemplateOption = (
+  c: Command,
+  meaning = 'use this Jinja chat template in place of the one in the file',
+): Command => c.option('--chat-template <file>', `${meaning} (at most 64 KiB)`)
+
+/** Adds --end-token. */
+export const endTokenOption = (c: Command): Command =>
+  c.addOption(
+    new Option(
+      '--end-token <token>',
+      'token that ends an answer, besides those of the file: its text or its id; may be repeated',
+    )
+      .argParser(repeatedOption)
+      .default([], 'none'),
+  )
+
+/** @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_CHAT for a template file that cannot be used */
+export function overridesOf({ chatTemplate, endToken }: ConversationFlags): ConversationOverrides {
+  return {
+    ...(chatTemplate !== undefined && { chatTemplate: { text: templateIn(chatTemplate), source: chatTemplate } }),
+    ...(endToken.length > 0 && { endTokens: { tokens: endToken, source: '--end-token' } }),
+  }
+}
+
+function templateIn(path: string): string {
+  using file = openRegular(path, 'the chat template')
+  return readTemplate(file)
+}

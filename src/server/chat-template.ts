@@ -1,0 +1,44 @@
+/**
+ * Reads the chat template that `inference.chat_template` names. It decides what every conversation becomes, so others
+ * must not be able to change it.
+ */
+import { VeritError } from '../lib/errors.ts'
+import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { readTemplate } from '../lib/template-file.ts'
+
+/** What the gateway tells the model process of conversations: text and origin of a template, and further end tokens. */
+export interface ConversationSettings {
+  readonly chatTemplate?: { readonly text: string; readonly source: string }
+  readonly endTokens?: readonly string[]
+}
+
+/**
+ * @throws VeritError VERIT_CONFIG for a template that cannot be used, VERIT_FILE_NOT_FOUND, VERIT_OTHERS_WRITE,
+ * VERIT_OTHERS_OWN
+ */
+export function conversationSettings(
+  { chatTemplate, endTokens }: { chatTemplate: string; endTokens: readonly string[] },
+  source: string,
+): ConversationSettings {
+  return {
+    ...(chatTemplate !== '' && { chatTemplate: { text: templateIn(chatTemplate, source), source: chatTemplate } }),
+    ...(endTokens.length > 0 && { endTokens }),
+  }
+}
+
+function templateIn(path: string, source: string): string {
+  using file = openRegular(path, 'inference.chat_template')
+  checkOnlyOwnerWrites(file.fd, path)
+  try {
+    return readTemplate(file)
+  } catch (e) {
+    if (VeritError.is(e, 'VERIT_CHAT'))
+      throw new VeritError(
+        'VERIT_CONFIG',
+        { source, field: 'inference.chat_template', problem: `cannot be used: ${e.fields.problem}` },
+        e,
+      )
+    throw e
+  }
+}
