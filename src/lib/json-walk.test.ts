@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { byteOf, walkJson } from './json-walk.ts'
-import type { JsonRules } from './json-walk.ts'
+import { JsonBuilder } from './json-builder.ts'
+import { byteOf, walkJson, walkJsonInSlices } from './json-walk.ts'
+import type { JsonFault, JsonRules } from './json-walk.ts'
 
 const lax: JsonRules = { depth: 1000, loneSurrogates: true }
 
@@ -94,4 +95,38 @@ test('values of every kind are counted, and the walk ends at one too many', () =
 
 test('megabytes of one thing are walked in one go', () => {
   for (const text of [`[${'1'.repeat(1 << 22)}]`, `"${'\\u0061'.repeat(1 << 19)}"`, '['.repeat(1 << 22), ' '.repeat(1 << 22), `1.${'0'.repeat(1 << 22)}`]) faults(text, { depth: 16 })
+})
+
+test('a walk in slices of any length finds the same faults, and builds what JSON.parse builds', () => {
+  const few = { names: 3, values: 12, indices: 2, nameLength: 20, numberLength: 6 }
+  const rules: JsonRules = { ...lax, ...few, forbidden: new Set(['__proto__']) }
+  const same = (text: string, slice: number): void => {
+    const [whole, sliced]: [string, number][][] = [[], []]
+    const note = (found: [string, number][]): JsonFault => (problem, index) => void found.push([problem, index])
+    walkJson(text, rules, note(whole!))
+    const builder = new JsonBuilder()
+    const slices = [...walkJsonInSlices(text, rules, note(sliced!), builder, slice)].length
+    assert.deepEqual(sliced, whole, JSON.stringify(text))
+    if (sliced.length > 0) return
+    assert.ok(slices >= Math.floor(text.length / (slice + 12)), `${slices} slices of ${slice}: ${JSON.stringify(text)}`)
+    const wellFormed = (_: string, v: unknown): unknown => (typeof v === 'string' ? v.toWellFormed() : v)
+    assert.deepStrictEqual(builder.result, JSON.parse(text, wellFormed))
+  }
+  const length = fc.integer({ min: 1, max: 9 })
+  const pieces = fc.array(piece, { maxLength: 12 })
+  fc.assert(fc.property(pieces, length, (some, slice) => same(some.join(''), slice)), { numRuns: 5000 })
+  const characters = fc.constantFrom('a', '\\u0061', '\\ud83d', '\\ude42', '🙂', '\\n', '\\"', '1', ' ')
+  const string = fc.array(characters, { maxLength: 20 }).map(s => `"${s.join('')}"`)
+  const number = fc.double({ noNaN: true, noDefaultInfinity: true }).map(String)
+  const values = fc.array(fc.oneof(string, fc.json({ maxDepth: 3 }), number), { maxLength: 4 })
+  fc.assert(fc.property(values, length, (some, slice) => same(` [ ${some.join(' , ')} ] `, slice)), { numRuns: 2000 })
+})
+
+test('names and numbers are accepted to their length and not beyond', () => {
+  const rules: JsonRules = { depth: 3, nameLength: 4, numberLength: 5 }
+  for (const text of ['{"abcd":12345}', '[-1.23,1e123]']) assert.deepEqual(faults(text, rules), [])
+  assert.deepEqual(faults('{"abcde":1}', rules), [['a name has more than 4 characters', 1]])
+  for (const text of ['123456', '1.2345', '1e1234', '-12345', '-1234567']) {
+    assert.deepEqual(faults(`[0,${text}]`, rules), [['a number has more than 5 characters', 3]], text)
+  }
 })

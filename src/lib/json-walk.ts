@@ -1,6 +1,7 @@
 /**
- * Walks JSON text (RFC 8259) once, before or instead of building it: its whole grammar, how deep it is nested, no name twice in one object (two readers
- * could disagree on which counts), and the further limits that its reader asks for. JSON.parse reads every text that passes.
+ * Walks JSON text (RFC 8259) once, before or instead of building it. It checks the whole grammar, the nesting,
+ * repeated names in one object (two readers could disagree on which counts), and the limits of the caller. JSON.parse
+ * reads every text that passes. A long text can be walked in slices, with other work on the same thread in between.
  */
 
 export interface JsonRules {
@@ -16,14 +17,19 @@ export interface JsonRules {
   readonly indices?: number
   /** Values of every kind, in all; the walk ends at one more. Default: not bounded. */
   readonly values?: number
+  /** Characters of one name as it is written, and of one number; the walk ends at one more. Default: not bounded. */
+  readonly nameLength?: number
+  readonly numberLength?: number
   readonly forbidden?: ReadonlySet<string>
 }
 
-/** What was walked over, in order. */
+/** Is told of each part of the text, in order. */
 export interface JsonVisitor {
   begin(object: boolean): void
   name(name: string): void
   value(value: string | number): void
+  /** Numbers, true, false and null, unless `scalars` is 'counts'. Default: not told. */
+  scalar?(value: number | boolean | null): void
   end(): void
 }
 
@@ -32,21 +38,36 @@ export type JsonFault = (problem: string, index: number) => void
 
 /** @param visit is told of texts, and of numbers when they are counts; default: nothing is made of the text */
 export function walkJson(text: string, rules: JsonRules, fault: JsonFault, visit?: JsonVisitor): void {
-  new Walk(text, rules, fault, visit).run()
+  walkJsonInSlices(text, rules, fault, visit, Infinity).next()
+}
+
+/**
+ * The same in slices: each `next()` walks about `slice` characters; a value counts as VALUE_COST of them.
+ * Long strings and white space are cut, too; numbers are not: bound them with `numberLength`.
+ */
+export function walkJsonInSlices(
+  text: string, rules: JsonRules, fault: JsonFault, visit: JsonVisitor | undefined, slice: number,
+): Generator<undefined, void> {
+  return new Walk(text, rules, fault, visit).run(slice)
 }
 
 /** Bytes of UTF-8 before an index. */
 export const byteOf = (text: string, index: number): number => Buffer.byteLength(text.slice(0, index))
 
+/** What telling of one value takes, in characters walked. */
+const VALUE_COST = 32
 const QUOTE = 0x22, PLUS = 0x2b, COMMA = 0x2c, MINUS = 0x2d, POINT = 0x2e, ZERO = 0x30, NINE = 0x39, COLON = 0x3a, ARRAY = 0x5b, BACKSLASH = 0x5c, END_ARRAY = 0x5d,
   OBJECT = 0x7b, END_OBJECT = 0x7d
 const ESCAPED = Uint8Array.from({ length: 128 }, (_, code) => ('"\\/bfnrt'.includes(String.fromCharCode(code)) ? 1 : 0))
 const FOUR_HEX = /^[\da-f]{4}$/i
-const LITERALS = ['true', 'false', 'null']
+const LITERALS: readonly (readonly [string, boolean | null])[] = [['true', true], ['false', false], ['null', null]]
 /** V8 keeps these apart from other texts, under hashes that anyone can make collide. */
 const INDEX = /^\d{1,10}$/
 /** The longest way to write ten characters. */
 const LONGEST_INDEX = 60
+
+/** States of the walk: what it expects next. FIRST_VALUE and FIRST_NAME also accept the end of the array or object. */
+const NOTHING = 0, VALUE = 1, FIRST_VALUE = 2, NAME = 3, FIRST_NAME = 4, AFTER_NAME = 5, AFTER_VALUE = 6
 
 class Walk {
   #text: string
@@ -54,14 +75,23 @@ class Walk {
   #fault: JsonFault
   #visit: JsonVisitor | undefined
   #at = 0
+  /** Where the slice ends. */
+  #pause = Infinity
+  #expect = VALUE
+  /** The string under way: where it begins (-1: none), whether it is a name, has escapes or surrogates, is good. */
+  #start = -1
+  #isName = false
+  #escaped = false
+  #halves = false
+  #good = true
+  /** What its slices before this one stand for, where it has escapes, and where the rest begins. */
+  #decoded = ''
+  #from = 0
   /** The names of each open object, null before its first; undefined for an array. */
   #open: (Set<string> | null | undefined)[] = []
   #names = 0
   #values = 0
   #indices = 0
-  /** Of the string that was read last: whether it has escapes, and whether halves of characters. */
-  #escaped = false
-  #halves = false
 
   constructor(text: string, rules: JsonRules, fault: JsonFault, visit: JsonVisitor | undefined) {
     this.#text = text
@@ -70,93 +100,102 @@ class Walk {
     this.#visit = visit
   }
 
-  run(): void {
-    while (this.#value()) {
-      // a value that is not the beginning of others: what follows it?
-      for (;;) {
-        const next = this.#next()
-        if (this.#open.length === 0) return next === -1 ? undefined : void this.#fault('something follows its end', this.#at)
-        const inObject = this.#open.at(-1) !== undefined
-        if (next === COMMA) {
-          this.#at++
-          if (inObject && !this.#name()) return
-          break
-        }
-        if (next !== (inObject ? END_OBJECT : END_ARRAY)) return this.#fault(`"," or "${inObject ? '}' : ']'}" is expected`, this.#at)
-        this.#close()
-      }
+  *run(slice: number): Generator<undefined, void> {
+    for (;;) {
+      this.#pause = this.#at + slice
+      this.#walkSlice()
+      if (this.#expect === NOTHING) return
+      yield
     }
   }
 
-  /** Reads a value, and of one that holds others all up to the first of these that holds none. False when the walk is over. */
-  #value(): boolean {
-    for (;;) {
-      const c = this.#next()
-      if (++this.#values > (this.#rules.values ?? Infinity)) return this.#end(`it has more than ${this.#rules.values} values`, this.#at)
-      if (c === QUOTE) return this.#string(false)
-      if (c !== OBJECT && c !== ARRAY) return this.#scalar(c)
-      const object = c === OBJECT
-      if (this.#open.push(object ? null : undefined) > this.#rules.depth) return this.#end(`it is nested more than ${this.#rules.depth} deep`, this.#at)
-      this.#visit?.begin(object)
-      this.#at++
-      if (this.#next() === (object ? END_OBJECT : END_ARRAY)) {
-        this.#close()
-        return true
-      }
-      if (object && !this.#name()) return false
+  // No part of the generator: V8 optimises a loop in a plain method sooner.
+  #walkSlice(): void {
+    while (this.#expect !== NOTHING && this.#at < this.#pause) {
+      if (this.#start >= 0) this.#readString()
+      else if (this.#skipSpace()) this.#step(this.#at < this.#text.length ? this.#text.charCodeAt(this.#at) : -1)
     }
+  }
+
+  /** Takes what begins with this character; -1 is the end of the text. */
+  #step(c: number): void {
+    switch (this.#expect) {
+      case FIRST_VALUE:
+        return c === END_ARRAY ? this.#close() : this.#value(c)
+      case VALUE:
+        return this.#value(c)
+      case FIRST_NAME:
+        return c === END_OBJECT ? this.#close() : this.#name(c)
+      case NAME:
+        return this.#name(c)
+      case AFTER_NAME:
+        if (c !== COLON) return this.#end('":" is expected', this.#at)
+        this.#at++
+        this.#expect = VALUE
+        return
+      case AFTER_VALUE:
+        return this.#after(c)
+      default:
+    }
+  }
+
+  #after(c: number): void {
+    if (this.#open.length === 0) {
+      this.#expect = NOTHING
+      if (c !== -1) this.#fault('something follows its end', this.#at)
+      return
+    }
+    const inObject = this.#open[this.#open.length - 1] !== undefined
+    if (c === COMMA) {
+      this.#at++
+      this.#expect = inObject ? NAME : VALUE
+    } else if (c === (inObject ? END_OBJECT : END_ARRAY)) this.#close()
+    else this.#end(`"," or "${inObject ? '}' : ']'}" is expected`, this.#at)
+  }
+
+  #value(c: number): void {
+    const { values, depth } = this.#rules
+    if (++this.#values > (values ?? Infinity)) return this.#end(`it has more than ${values} values`, this.#at)
+    this.#pause -= VALUE_COST
+    if (c === QUOTE) return this.#beginString(false)
+    if (c !== OBJECT && c !== ARRAY) return this.#scalar(c)
+    const object = c === OBJECT
+    const nesting = this.#open.push(object ? null : undefined)
+    if (nesting > depth) return this.#end(`it is nested more than ${depth} deep`, this.#at)
+    this.#visit?.begin(object)
+    this.#at++
+    this.#expect = object ? FIRST_NAME : FIRST_VALUE
   }
 
   #close(): void {
     this.#at++
     this.#open.pop()
     this.#visit?.end()
+    this.#expect = AFTER_VALUE
   }
 
-  #name(): boolean {
-    if (this.#next() !== QUOTE) return this.#end('a name is expected', this.#at)
-    if (!this.#string(true)) return false
-    if (this.#next() !== COLON) return this.#end('":" is expected', this.#at)
-    this.#at++
-    return true
+  #name(c: number): void {
+    if (c !== QUOTE) return this.#end('a name is expected', this.#at)
+    this.#beginString(true)
   }
 
-  #string(isName: boolean): boolean {
-    const start = this.#at, { loneSurrogates, indices, forbidden, names, allNames } = this.#rules
-    const good = this.#closing()
-    if (good === undefined) return this.#end('a string does not end', start)
-    if (!good) {
-      this.#fault('a string holds a control character or a wrong escape', start)
-      return true
-    }
-    const length = this.#at - start - 2
-    const short = indices !== undefined && length <= LONGEST_INDEX
-    const judged = loneSurrogates !== true && this.#halves
-    if (!isName && !short && !judged && this.#visit === undefined) return true
-    const text = this.#escaped ? JSON.parse(this.#text.slice(start, this.#at)) as string : this.#text.slice(start + 1, this.#at - 1)
-    if (judged && !text.isWellFormed()) this.#fault('a string is not valid Unicode', start)
-    if (short && INDEX.test(text) && ++this.#indices === indices + 1) this.#fault(`it has more than ${indices} texts that are numbers`, start)
-    if (!isName) {
-      this.#visit?.value(text)
-      return true
-    }
-    const seen = this.#open.at(-1) ?? new Set()
-    this.#open[this.#open.length - 1] = seen
-    if (forbidden?.has(text) === true) this.#fault(`"${text}" is not accepted as a name`, start)
-    if (seen.has(text)) this.#fault('a name stands twice in one object', start)
-    seen.add(text)
-    if (names !== undefined && seen.size > names) return this.#end(`an object has more than ${names} names`, start)
-    if (++this.#names - 1 === allNames) return this.#end(`it has more than ${allNames} names`, start)
-    this.#visit?.name(text)
-    return true
+  #beginString(isName: boolean): void {
+    this.#start = this.#at++
+    this.#isName = isName
+    this.#escaped = false
+    this.#halves = false
+    this.#good = true
+    this.#decoded = ''
+    this.#from = this.#at
+    this.#readString()
   }
 
-  /** Passes over a string. False when it holds what no string may; undefined when it does not end. */
-  #closing(): boolean | undefined {
-    const text = this.#text, length = text.length
-    let i = this.#at + 1, good = true, escaped = false, halves = false
-    for (; i < length; i++) {
-      const c = text.charCodeAt(i)
+  /** Passes over a string, up to its end or the end of the slice. */
+  #readString(): void {
+    const text = this.#text, end = Math.min(text.length, this.#pause)
+    let i = this.#at, good = this.#good, escaped = this.#escaped, halves = this.#halves, c = 0
+    for (; i < end; i++) {
+      c = text.charCodeAt(i)
       if (c > BACKSLASH) halves ||= (c & 0xf800) === 0xd800 // most letters
       else if (c === QUOTE) break
       else if (c === BACKSLASH) {
@@ -168,72 +207,127 @@ class Walk {
         } else if (!(ESCAPED[letter]! > 0)) good = false
       } else if (c < 0x20) good = false
     }
-    this.#at = i + 1
+    this.#at = i
+    this.#good = good
     this.#escaped = escaped
     this.#halves = halves
-    return i < length ? good : undefined
+    const start = this.#start
+    if (i >= text.length) return this.#end('a string does not end', start)
+    if (this.#isName && i - start - 1 > (this.#rules.nameLength ?? Infinity)) {
+      return this.#end(`a name has more than ${this.#rules.nameLength} characters`, start)
+    }
+    if (i >= end) return this.#decodeSlice()
+    this.#start = -1
+    this.#at++
+    this.#expect = this.#isName ? AFTER_NAME : AFTER_VALUE
+    if (good) this.#endString(start, this.#isName)
+    else this.#fault('a string holds a control character or a wrong escape', start)
   }
 
-  #scalar(c: number): boolean {
+  /** Decodes what the slice has of a string that goes on in the next one. */
+  #decodeSlice(): void {
+    if (this.#visit === undefined || !this.#good || !this.#escaped) return
+    this.#decoded += decode(this.#text.slice(this.#from, this.#at))
+    this.#from = this.#at
+  }
+
+  #endString(start: number, isName: boolean): void {
+    const { loneSurrogates, indices, forbidden, names, allNames } = this.#rules
+    const end = this.#at - 1
+    const short = indices !== undefined && end - start - 1 <= LONGEST_INDEX
+    const judged = loneSurrogates !== true && this.#halves
+    if (!isName && !short && !judged && this.#visit === undefined) return
+    const text = this.#escaped ? this.#decoded + decode(this.#text.slice(this.#from, end))
+      : this.#text.slice(start + 1, end)
+    if (judged && !text.isWellFormed()) this.#fault('a string is not valid Unicode', start)
+    if (short && INDEX.test(text) && ++this.#indices === indices + 1) {
+      this.#fault(`it has more than ${indices} texts that are numbers`, start)
+    }
+    if (!isName) return this.#visit?.value(text)
+    const seen = this.#open.at(-1) ?? new Set()
+    this.#open[this.#open.length - 1] = seen
+    if (forbidden?.has(text) === true) this.#fault(`"${text}" is not accepted as a name`, start)
+    if (seen.has(text)) this.#fault('a name stands twice in one object', start)
+    seen.add(text)
+    if (names !== undefined && seen.size > names) return this.#end(`an object has more than ${names} names`, start)
+    if (++this.#names - 1 === allNames) return this.#end(`it has more than ${allNames} names`, start)
+    this.#visit?.name(text)
+  }
+
+  #scalar(c: number): void {
     const start = this.#at
+    this.#expect = AFTER_VALUE
     if (this.#rules.scalars === 'counts') return this.#count()
-    const literal = LITERALS.find(word => word.charCodeAt(0) === c && this.#text.startsWith(word, start))
-    if (literal !== undefined) this.#at += literal.length
-    else if (!this.#number()) return this.#end('a value is expected', start)
-    else if (!Number.isFinite(Number(this.#text.slice(start, this.#at)))) this.#fault('a number is too large', start)
-    return true
+    const literal = LITERALS.find(([word]) => word.charCodeAt(0) === c && this.#text.startsWith(word, start))
+    if (literal !== undefined) {
+      this.#at += literal[0].length
+      return this.#visit?.scalar?.(literal[1])
+    }
+    if (!this.#number()) return this.#expect === AFTER_VALUE ? this.#end('a value is expected', start) : undefined
+    const value = Number(this.#text.slice(start, this.#at))
+    if (Number.isFinite(value)) this.#visit?.scalar?.(value)
+    else this.#fault('a number is too large', start)
   }
 
   // Hand-written: a regular expression may run out of stack on a number of many megabytes.
   #number(): boolean {
+    const start = this.#at
     if (this.#is(MINUS)) this.#at++
     if (this.#is(ZERO)) this.#at++
-    else if (!this.#digits()) return false
+    else if (!this.#digits(start)) return false
     if (this.#is(POINT)) {
       this.#at++
-      if (!this.#digits()) return false
+      if (!this.#digits(start)) return false
     }
     if (!this.#is(0x65) && !this.#is(0x45)) return true
     this.#at++
     if (this.#is(MINUS) || this.#is(PLUS)) this.#at++
-    return this.#digits()
+    return this.#digits(start)
   }
 
   #is(code: number): boolean {
     return this.#text.charCodeAt(this.#at) === code
   }
 
-  /** Passes over digits, and says whether there was one. */
-  #digits(): boolean {
-    const start = this.#at
-    for (let c = this.#text.charCodeAt(start); c >= ZERO && c <= NINE;) c = this.#text.charCodeAt(++this.#at)
-    return this.#at > start
+  /** Passes over digits, and says whether there was one. A number that is too long ends the walk. */
+  #digits(start: number): boolean {
+    const from = this.#at, limit = start + (this.#rules.numberLength ?? Infinity)
+    const text = this.#text
+    for (let c = text.charCodeAt(from); c >= ZERO && c <= NINE && this.#at <= limit;) c = text.charCodeAt(++this.#at)
+    if (this.#at > limit) {
+      this.#end(`a number has more than ${this.#rules.numberLength} characters`, start)
+      return false
+    }
+    return this.#at > from
   }
 
-  #count(): boolean {
+  #count(): void {
     const start = this.#at
-    this.#digits()
+    this.#digits(start)
     const digits = this.#text.slice(start, this.#at), value = Number(digits)
     if (digits === '') return this.#end('a non-negative integer, a string, an array or an object is expected', start)
     if (digits.length > 1 && digits[0] === '0') return this.#end('a number begins with 0', start)
     if (!Number.isSafeInteger(value)) return this.#end('a number is too large', start)
     this.#visit?.value(value)
-    return true
   }
 
-  /** The code of what stands behind the space; -1 at the end. */
-  #next(): number {
-    const text = this.#text, length = text.length
-    for (; this.#at < length; this.#at++) {
+  /** Passes over white space. False where the slice ends in it. */
+  #skipSpace(): boolean {
+    const text = this.#text, end = Math.min(text.length, this.#pause)
+    for (; this.#at < end; this.#at++) {
       const c = text.charCodeAt(this.#at)
-      if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return c
+      if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return true
     }
-    return -1
+    return this.#at >= text.length
   }
 
   /** A fault after which nobody knows where the next value stands. */
-  #end(problem: string, index: number): false {
+  #end(problem: string, index: number): void {
+    this.#expect = NOTHING
+    this.#start = -1
     this.#fault(problem, index)
-    return false
   }
 }
+
+/** The text of a part of a string that begins and ends between escapes. */
+const decode = (written: string): string => JSON.parse(`"${written}"`) as string

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { VeritError } from './errors.ts'
-import { JSON_ALL_NAMES, JSON_DEPTH, JSON_INDICES, JSON_NAMES, parseStrictJson } from './strict-json.ts'
+import { JSON_ALL_NAMES, JSON_DEPTH, JSON_INDICES, JSON_NAMES, JSON_VALUES } from './strict-json.ts'
+import { parseStrictJson, readJsonBody } from './strict-json.ts'
 
 const parse = (text: string): unknown => parseStrictJson(Buffer.from(text))
 const refused = (e: unknown): boolean => VeritError.is(e, 'VERIT_JSON')
@@ -77,4 +78,37 @@ test('texts that look like array indices are bounded, as names and as values; lo
   assert.ok(parse(list(JSON_INDICES, i => `"${i}"`)))
   for (const item of [(i: number) => `"${i}"`, (i: number) => `{"${i}":0}`, () => '{"\\u0031":0}', () => '"4294967295"']) assert.throws(() => parse(list(JSON_INDICES + 1, item)), refused)
   for (const item of [(i: number) => `${i}`, (i: number) => `"x${i}"`, () => '"12345678901"']) assert.ok(parse(list(JSON_INDICES + 1, item)))
+})
+
+test('a body is read like any text, in slices, and halves of surrogate pairs become U+FFFD', async () => {
+  await fc.assert(fc.asyncProperty(fc.json({ maxDepth: 4 }), async text => {
+    const reading = readJsonBody(Buffer.from(text), { depth: JSON_DEPTH })
+    let whole: unknown
+    try {
+      whole = parse(text)
+    } catch {
+      return assert.rejects(reading, refused)
+    }
+    const read = await reading
+    if (!text.includes('\\u')) assert.deepStrictEqual(read, whole)
+  }), { numRuns: 300 })
+  const long = '\\ud83d\\ude42é\\ud800'.repeat(200_000)
+  assert.deepEqual(await readJsonBody(Buffer.from(`{"a":"${long}"}`), { depth: 1 }), { a: '🙂é\ufffd'.repeat(200_000) })
+})
+
+test('the values of a body are bounded before they are built, and numbers of one field apart', async () => {
+  const read = (text: string, most?: number): Promise<unknown> => readJsonBody(Buffer.from(text), {
+    depth: 16, ...(most !== undefined && { numbers: { field: 'ids', most, refuse: () => assert.fail('too many') } }),
+  })
+  const list = (n: number, item: string): string => `[${Array(n).fill(item).join()}]`
+  assert.ok(await read(list(JSON_VALUES - 1, '[]')))
+  await assert.rejects(read(list(JSON_VALUES, '[]')), refused)
+  for (const item of ['0', '1e9', '""', '[[[[[[[[[[[[[]]]]]]]]]]]]]', 'null']) {
+    await assert.rejects(read(list(JSON_VALUES, item)), refused, item)
+  }
+  for (const ids of [list(100_000, '7'), `[${list(100_000, '7')}]`]) assert.ok(await read(`{"ids":${ids}}`, 100_000))
+  for (const ids of [list(11, '7'), `[${list(11, '7')}]`, `{"ids":${list(11, '7')}}`]) {
+    await assert.rejects(read(`{"ids":${ids}}`, 10), /too many/, ids)
+    assert.ok(await read(`{"other":${ids},"ids":[1]}`, 10))
+  }
 })
