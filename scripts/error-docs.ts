@@ -7,8 +7,10 @@ import { errorTable } from '../src/lib/errors.ts'
 
 const file = new URL('../docs/errors.md', import.meta.url)
 
+/** Fields that replace other words where they are there. */
+const OPTIONAL = new Set<string | symbol>(['instead'])
 /** Fields that print as their own names, however a message uses them. */
-const fields: object = new Proxy({}, { get: (_, name) => placeholder(String(name)) })
+const fields: object = new Proxy({}, { get: (_, name) => (OPTIONAL.has(name) ? undefined : placeholder(String(name))) })
 function placeholder(name: string): unknown {
   return new Proxy(() => '', {
     get: (_, key) => (key === Symbol.toPrimitive || key === 'toString' || key === 'toJSON' ? () => `<${name}>` : key === 'length' ? 0 : key === 'join' ? () => `<${name}>` : placeholder(name)),
@@ -16,10 +18,13 @@ function placeholder(name: string): unknown {
   })
 }
 
+type Words = (fields: never) => string
+
 export function errorPage(): string {
   const rows = Object.entries(errorTable).map(([code, row]) => {
-    const r = row as { what: (f: never) => string; next: (f: never) => string; status?: number; exit?: number }
-    const text = `${r.what(fields as never)}.\n\n${r.next(fields as never)}.`
+    const r = row as Record<'what' | 'next', Words> & { overHttp?: Words; status?: number; exit?: number }
+    const overHttp = r.overHttp === undefined ? '' : ` Over HTTP: ${r.overHttp(fields as never)}.`
+    const text = `${r.what(fields as never)}.\n\n${r.next(fields as never)}.${overHttp}`
     // In a message a path is quoted where a shell needs it; the placeholder is none.
     const shown = text.replaceAll(/'(?:\.\/)?(<\w+>)'/g, '$1')
     return `## ${code}\n\n${shown} HTTP ${r.status ?? 500}, exit status ${r.exit ?? 1}.\n`

@@ -10,6 +10,8 @@ interface Row<F> {
   what: (f: F) => string
   /** What to do next. One sentence, no trailing stop. */
   next: (f: F) => string
+  /** What to do next, for a client over HTTP: it has no docs folder and no options. Default: `next`. */
+  overHttp?: (f: F) => string
   /** HTTP status when the error ends a request. Default 500. */
   status?: number
   /** Exit status of the command: 1 failure (default), 2 usage, 130 interrupted. */
@@ -20,6 +22,7 @@ function row<F>(r: Row<F>): Row<F> {
   return r
 }
 
+const MORE_THAN_THE_LIMIT = 'This request alone asks for more; ask for less'
 /** Tokens of a prompt, of which not all may have been counted. */
 const some = (f: { tokens: number; orMore?: boolean }): string =>
   `${plural(f.tokens, 'token')}${f.orMore === true ? ' or more' : ''}`
@@ -70,6 +73,7 @@ export const errorTable = {
   VERIT_TOKENIZER_CHARACTER: row<{ character: string }>({
     what: f => `The character ${JSON.stringify(f.character)} is not in the vocabulary of this character tokenizer`,
     next: () => 'Remove it from the text, or train with --tokenizer-kind bpe, which can encode anything', status: 400,
+    overHttp: () => 'Remove it from the text',
   }),
   VERIT_TOKEN_ID: row<{ id: number; vocabSize: number }>({
     what: f => `There is no token ${f.id}: the vocabulary has ${f.vocabSize} tokens`, next: () => `Use ids from 0 to the size less one`, status: 400,
@@ -77,6 +81,7 @@ export const errorTable = {
   VERIT_MODEL_CONFIG: row<{ field: string; problem: string }>({
     what: f => `The model configuration cannot be used: ${f.field} ${f.problem}`,
     next: () => 'Correct that field; docs/training.md lists them all with their ranges', status: 400, exit: 2,
+    overHttp: () => 'Correct that field',
   }),
   VERIT_TRAIN_OPTION: row<{ option: string; problem: string }>({
     what: f => `The training option ${f.option} ${f.problem}`, next: () => 'Correct it; `verit train --help` lists every option and its default', exit: 2,
@@ -137,6 +142,7 @@ export const errorTable = {
   }),
   VERIT_KEY_OPTION: row<{ field: string; problem: string }>({
     what: f => `The key was not made or changed: ${f.field} ${f.problem}`, next: () => 'Correct it; docs/keys.md lists every field with its range', status: 400, exit: 2,
+    overHttp: () => 'Correct it and send the request again',
   }),
   VERIT_NONCES: row<{ limit: number }>({
     what: f => `This credential has used ${f.limit} nonces that have not expired, which is the most that are kept`,
@@ -174,6 +180,7 @@ export const errorTable = {
   }),
   VERIT_TIMEOUT: row<{ seconds: number }>({
     what: f => `The request took more than ${f.seconds} s`, next: () => 'Ask for fewer tokens, or raise --request-timeout', status: 504,
+    overHttp: () => 'Ask for fewer tokens',
   }),
   VERIT_STOPPING: row<{ what: string }>({
     what: f => `The server is stopping and ${f.what}`, next: () => 'Send the request again once it is back', status: 503,
@@ -183,6 +190,7 @@ export const errorTable = {
   }),
   VERIT_SIGNATURE: row<{ problem: string }>({
     what: f => `The signature of this message cannot be accepted: ${f.problem}`, next: () => 'docs/signing.md says exactly what is signed and how', status: 401,
+    overHttp: () => 'Check the key and the clock, and sign the request again',
   }),
   VERIT_KEY_FILE: row<{ path: string; problem: string; fix: string }>({
     what: f => `The key file ${f.path} cannot be used: ${f.problem}`, next: f => f.fix, exit: 2,
@@ -206,6 +214,7 @@ export const errorTable = {
   }),
   VERIT_NOT_FOUND: row<{ what: string }>({
     what: f => `There is no ${f.what} here`, next: () => 'docs/server.md lists the routes; GET /v1/models lists the models', status: 404,
+    overHttp: () => 'GET /v1/models lists the models',
   }),
   VERIT_METHOD: row<{ allowed: string }>({
     what: f => `This address takes ${f.allowed} only`, next: () => 'Use that method', status: 405,
@@ -217,7 +226,8 @@ export const errorTable = {
     what: f => `The body cannot be read: ${f.problem}`, next: () => 'Send UTF-8 JSON, uncompressed, with "Content-Type: application/json"', status: 415,
   }),
   VERIT_JSON: row<{ problem: string }>({
-    what: f => `The body is not acceptable JSON: ${f.problem}`, next: () => 'Send one JSON object', status: 400,
+    what: f => `The body is not acceptable JSON: ${f.problem}`,
+    next: () => 'Send one JSON object within these limits', status: 400,
   }),
   VERIT_HTTP: row<{ problem: string }>({
     what: f => `The HTTP request is refused: ${f.problem}`, next: () => 'Correct the request and send it again', status: 400,
@@ -235,8 +245,10 @@ export const errorTable = {
   VERIT_NO_MODEL: row<{ path: string }>({
     what: f => `No model was named, and the default model ${f.path} is not there`, next: () => 'Name a GGUF file, for example: verit serve model.gguf', exit: 2,
   }),
-  VERIT_REQUEST: row<{ field: string; problem: string }>({
-    what: f => `${f.field} ${f.problem}`, next: () => 'Correct it; docs/generation.md lists every parameter with its range, docs/server.md every field of a request over HTTP', status: 400, exit: 2,
+  VERIT_REQUEST: row<{ field: string; problem: string; instead?: string }>({
+    what: f => `${f.field} ${f.problem}`,
+    next: f => f.instead ?? 'Correct it; docs/generation.md lists every parameter with its range', status: 400, exit: 2,
+    overHttp: f => f.instead ?? 'Correct it and send the request again',
   }),
   VERIT_PROMPT_LENGTH: row<{ tokens: number; context: number; orMore?: boolean }>({
     what: f => `The prompt has ${some(f)}; the maximum context length is ${plural(f.context, 'token')} `
@@ -250,7 +262,8 @@ export const errorTable = {
   }),
   VERIT_RATE_LIMIT: row<{ what: string; limit: number; seconds: number; retryAfter: number }>({
     what: f => `Too much at once: the limit is ${f.limit} ${f.what} in ${f.seconds} s`,
-    next: f => (Number.isFinite(f.retryAfter) ? `Try again in ${plural(f.retryAfter, 'second')}` : 'This request alone asks for more: ask for fewer tokens'), status: 429,
+    next: f => (Number.isFinite(f.retryAfter) ? `Try again in ${plural(f.retryAfter, 'second')}` : MORE_THAN_THE_LIMIT),
+    status: 429,
   }),
   VERIT_BUDGET: row<{ window: string; asked: number; left: number; retryAfter: number }>({
     what: f => `The budget of this key for the ${f.window} has ${plural(f.left, 'token')} left, and the request may take ${f.asked}`,
@@ -268,6 +281,7 @@ export const errorTable = {
   }),
   VERIT_CHAT: row<{ problem: string }>({
     what: f => `The conversation cannot be put to the model: ${f.problem}`, next: () => 'docs/generation.md says which messages a chat may have', status: 400, exit: 2,
+    overHttp: () => 'Change the messages and send the request again',
   }),
   VERIT_NOTE: row<{ source: string; problem: string }>({
     what: f => `${f.source} cannot be used: ${f.problem}`, next: () => 'Get it again from where it came; docs/audit.md describes the format', exit: 2,
@@ -416,6 +430,12 @@ export class VeritError<C extends ErrorCode = ErrorCode> extends Error {
     this.what = what
     this.next = next
     Object.defineProperty(this, MARK, { value: true })
+  }
+
+  /** The message for a client over HTTP. */
+  get overHttp(): string {
+    const entry = errorTable[this.code] as unknown as Row<ErrorFields<C>>
+    return entry.overHttp === undefined ? this.message : `${this.what}. ${entry.overHttp(this.fields)}.`
   }
 
   static is<C extends ErrorCode = ErrorCode>(e: unknown, code?: C): e is VeritError<C> {

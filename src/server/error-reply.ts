@@ -1,14 +1,23 @@
 /**
- * Errors as answers, in the shape that OpenAI's clients read: {"error": {message, type, param, code}}. Only rows of the table that were written for
- * clients (those with a status) show their words; of every other failure the client learns its request id, and the log the rest.
+ * Errors as answers, in the shape that OpenAI's clients read: {"error": {message, type, param, code}}, with the code of
+ * Verit's own table as `verit`. Only rows that were written for clients (those with a status) show their words. Of
+ * every other failure the client learns the request id; the log has the rest.
  */
 import { STATUS_CODES } from 'node:http'
 import { VeritError, errorTable } from '../lib/errors.ts'
+import type { ErrorCode } from '../lib/errors.ts'
 
 export interface ErrorReply {
   status: number
   headers: Record<string, string>
-  body: { error: { message: string; type: string; param: string | null; code: string } }
+  /** Of the error table: what logs, metrics and the audit log call it. */
+  code: ErrorCode
+  body: { error: { message: string; type: string; param: string | null; code: string; verit: ErrorCode } }
+}
+
+/** Codes on which clients act, in OpenAI's words. All other errors have the code of Verit's table. */
+const CLIENT_CODES: Partial<Record<ErrorCode, string>> = {
+  VERIT_PROMPT_LENGTH: 'context_length_exceeded', VERIT_PROMPT_LIMIT: 'context_length_exceeded',
 }
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -38,7 +47,9 @@ export function errorReply(e: unknown, requestId: string, bodyLimit = 0): ErrorR
   const error = asVeritError(e, bodyLimit)
   if (error === undefined) {
     const message = `The server met an error of its own. Its log has the details under ${requestId}.`
-    return { status: 500, headers: {}, body: { error: { message, type: 'server_error', param: null, code: 'VERIT_INTERNAL' } } }
+    const code = 'VERIT_INTERNAL'
+    const own = { message, type: 'server_error', param: null, code, verit: code } as const
+    return { status: 500, headers: {}, code, body: { error: own } }
   }
   const status = error.status
   const fields = error.fields as { field?: unknown; allowed?: unknown; retryAfter?: unknown }
@@ -47,7 +58,9 @@ export function errorReply(e: unknown, requestId: string, bodyLimit = 0): ErrorR
   // an unknown field is quoted in the message; clients compare the bare name
   const param = error.code === 'VERIT_REQUEST' ? String(fields.field).replace(/^"(.*)"$/, '$1') : null
   const headers = { ...HEADERS[status], ...allow, ...waiting(fields.retryAfter, status) }
-  return { status, headers, body: { error: { message: error.message, type, param, code: error.code } } }
+  const { code, overHttp: message } = error
+  const told = { message, type, param, code: CLIENT_CODES[code] ?? code, verit: code }
+  return { status, headers, code, body: { error: told } }
 }
 
 /** The error a client may read, or undefined. Fastify's own refusals become rows of the table. */

@@ -56,10 +56,10 @@ export class OpenRoutes {
       this.#send(raw, response, answer, Object.entries(corsHeaders(raw, rules)).flat())
       metrics.openAnswered(name, answer.status)
     } catch (e) {
-      const { status, headers, body } = errorReply(e, '')
+      const { status, headers, body, code } = errorReply(e, '')
       response.shouldKeepAlive = false // behind a request of the wrong form, nobody knows what is a request
       this.#send(raw, response, { status, type: JSON_TYPE, body: JSON.stringify(body) }, Object.entries(headers).flat())
-      metrics.openAnswered(name, status, body.error.code)
+      metrics.openAnswered(name, status, code)
     }
     return true
   }

@@ -23,7 +23,7 @@ export async function record(context: GatewayContext, request: FastifyRequest, s
   const notes = request.verit
   if (notes.recorded) return
   notes.recorded = true
-  const code = notes.error === undefined ? undefined : errorReply(notes.error, '').body.error.code
+  const code = notes.error === undefined ? undefined : errorReply(notes.error, '').code
   try {
     if (notes.caller === undefined) await recordRefusal(context, request, code)
     else await recordRequest(context, request, notes.caller, status, code)
