@@ -2,12 +2,14 @@
 import { X509Certificate, createPublicKey } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import type { Static, TObject, TProperties } from 'typebox'
 import { VeritError } from '../lib/errors.ts'
 import { keyKinds, scopes, signingRules } from '../store/key-store.ts'
 import type { KeyChange, KeyLimits, KeyRecord, NewKey, NewKeyOptions } from '../store/key-store.ts'
 import type { BudgetUsage } from '../store/store.ts'
 import type { GatewayContext } from './context.ts'
-import { bodyReader, fieldError } from './request-body.ts'
+import { fieldError, newReading } from './dialect.ts'
+import { bodyReader } from './request-body.ts'
 
 const closed = { additionalProperties: false } as const
 const text = (maxLength: number, description: string) => Type.Optional(Type.String({ maxLength, description }))
@@ -25,16 +27,22 @@ const changeable = {
   }, { ...closed, description: 'an object of limits, each a whole number of at least 1' })),
   expires: text(40, 'a time, ISO 8601; for a change also "never"'),
 }
-const readNew = bodyReader({
+/** Bodies of this route have no other fields: whoever makes keys should know that every word of theirs was heeded. */
+function adminReader<P extends TProperties>(honoured: P): (value: unknown) => Static<TObject<P>> {
+  const read = bodyReader({ honoured })
+  return value => read(value, newReading('refuse'))
+}
+
+const readNew = adminReader({
   ...changeable, name: Type.String({ minLength: 1, maxLength: 64, description: 'a text of 1 to 64 characters' }),
   kind: Type.Optional(Type.Union(keyKinds.map(v => Type.Literal(v)), { description: keyKinds.join(', ') })),
   public_key: text(4096, 'an Ed25519 public key, PEM'), certificate: text(65_536, 'a certificate, PEM'),
-}, false)
-const readChange = bodyReader(changeable, false)
-const readRotation = bodyReader({
+})
+const readChange = adminReader(changeable)
+const readRotation = adminReader({
   overlap_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 366 * 86_400, description: 'a whole number of seconds, at most a year' })),
   public_key: text(4096, 'an Ed25519 public key, PEM'), certificate: text(65_536, 'a certificate, PEM'),
-}, false)
+})
 
 const LIMIT_NAMES: Readonly<Record<string, keyof KeyLimits>> = {
   requests_per_minute: 'requestsPerMinute', tokens_per_minute: 'tokensPerMinute', streams: 'streams', tokens_per_day: 'tokensPerDay',

@@ -1,5 +1,6 @@
 /** How one kind of completion turns the events of a generation into the objects that its clients expect, whole or piece by piece. */
 import type { CallEvent } from '../runner/messages.ts'
+import type { JsonPieces } from './json-pieces.ts'
 
 export type StartEvent = Extract<CallEvent, { type: 'start' }>
 export type TokenEvent = Extract<CallEvent, { type: 'token' }>
@@ -25,8 +26,10 @@ export interface AnswerWriter {
   closing(start: StartEvent, end: EndEvent, entry?: number): object
   /** Streamed last, when asked for. */
   usage(start: StartEvent, end: EndEvent): object
-  /** The whole answer. */
-  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object
+  /** Takes a token of an answer that is given whole. */
+  keep(event: TokenEvent): void
+  /** The whole answer, of all tokens that were kept. */
+  whole(start: StartEvent, end: EndEvent, entry?: number): JsonPieces
 }
 
 /** What was computed before is told of this very request: it came from earlier ones of the same owner, or of the same key. */

@@ -4,31 +4,35 @@ import { defined } from '../lib/defined.ts'
 import type { Prompt } from '../runner/messages.ts'
 import { extensionOf, finishReason, usageOf } from './answer-writer.ts'
 import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
-import { bodyReader, checkStreamOptions, commonFields, fieldError, samplingOf } from './request-body.ts'
+import { fieldError, newReading } from './dialect.ts'
 import type { GenerationCall } from './generation.ts'
+import { JsonList, JsonPieces, jsonObject } from './json-pieces.ts'
+import { bodyReader, callOf, completionDialect, samplingOf } from './request-body.ts'
+import { flag } from './surplus-fields.ts'
 
 const DEFAULT_TOKENS = 128
 
 const Ids = Type.Array(Type.Integer({ minimum: 0, maximum: 0x7fffffff }))
-const read = bodyReader({
-  ...commonFields,
+export const completionsDialect = completionDialect({
   prompt: Type.Union([Type.String(), Ids, Type.Array(Type.String()), Type.Array(Ids)], { description: 'a text, or a list of token ids' }),
   logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: 'a whole number from 0 to 20' })),
-  echo: Type.Optional(Type.Boolean({ description: 'true or false' })),
+  echo: Type.Optional(flag),
+}, {
+  messages: { instead: 'Send a prompt, or the messages to /v1/chat/completions' },
 })
+const read = bodyReader(completionsDialect)
 type Body = ReturnType<typeof read>
 
-/** @throws VeritError VERIT_REQUEST */
-export function readCompletion(value: unknown): GenerationCall {
-  const body = read(value)
-  checkStreamOptions(body)
-  if (body.echo === true && body.logprobs !== undefined) throw fieldError('echo', 'cannot be combined with logprobs: prompts are not scored yet')
+/** @throws VeritError VERIT_JSON, VERIT_REQUEST */
+export function readCompletion(value: unknown, reading = newReading()): GenerationCall {
+  const body = read(value, reading)
   const { logprobs, echo } = body
-  const sampling = { ...samplingOf(body), ...defined({ logprobs, echo }) }
+  if (echo === true && logprobs !== undefined) {
+    throw fieldError('echo', 'cannot be combined with logprobs', 'Leave out one of them; prompts are not scored yet')
+  }
   return {
-    prompt: promptOf(body.prompt), sampling, askedTokens: body.max_tokens, defaultTokens: DEFAULT_TOKENS, model: body.model, stream: body.stream === true,
-    includeUsage: body.stream_options?.include_usage === true, obfuscate: body.stream_options?.include_obfuscation !== false,
-    writer: head => new CompletionWriter(head, body.logprobs),
+    ...callOf(body), prompt: promptOf(body.prompt), sampling: { ...samplingOf(body), ...defined({ logprobs, echo }) },
+    askedTokens: body.max_tokens, defaultTokens: DEFAULT_TOKENS, writer: head => new CompletionWriter(head, logprobs),
   }
 }
 
@@ -36,14 +40,26 @@ function promptOf(prompt: Body['prompt']): Prompt {
   if (typeof prompt === 'string') return { text: prompt }
   const first = prompt[0]
   if (first === undefined || typeof first === 'number') return { tokens: prompt as number[] }
-  if (prompt.length > 1) throw fieldError('prompt', 'must be one prompt: send a request for each')
+  if (prompt.length > 1) throw fieldError('prompt', 'must be one prompt', 'Send one request for each prompt')
   return typeof first === 'string' ? { text: first } : { tokens: first }
+}
+
+interface Told {
+  text: string
+  logprob: number | null
+  offset: number
+  top: object | null
 }
 
 class CompletionWriter implements AnswerWriter {
   #head: object
   #logprobs: number | undefined
   #offset = 0
+  /** Of an answer that is given whole. */
+  #text = ''
+  #kept = {
+    tokens: new JsonList(), token_logprobs: new JsonList(), text_offset: new JsonList(), top_logprobs: new JsonList(),
+  }
 
   constructor({ id, ...rest }: AnswerHead, logprobs: number | undefined) {
     this.#head = { id: `cmpl-${id}`, object: 'text_completion', ...rest }
@@ -56,7 +72,11 @@ class CompletionWriter implements AnswerWriter {
 
   token(event: TokenEvent): object | undefined {
     if (event.text === '' && this.#logprobs === undefined) return undefined
-    return { ...this.#head, choices: [this.#choice([event], null)] }
+    const { text, logprob, offset, top } = this.#logprobOf(event)
+    const alternatives = this.#logprobs === 0 ? null : [top]
+    const logprobs = this.#logprobs === undefined ? null
+      : { tokens: [text], token_logprobs: [logprob], text_offset: [offset], top_logprobs: alternatives }
+    return { ...this.#head, choices: [{ index: 0, text, logprobs, finish_reason: null }] }
   }
 
   closing(start: StartEvent, end: EndEvent, entry?: number): object {
@@ -67,25 +87,32 @@ class CompletionWriter implements AnswerWriter {
     return { ...this.#head, choices: [], usage: usageOf(start, end) }
   }
 
-  whole(start: StartEvent, tokens: readonly TokenEvent[], end: EndEvent, entry?: number): object {
-    return { ...this.#head, choices: [this.#choice(tokens, finishReason(end))], usage: usageOf(start, end), ...extensionOf(start, end, entry) }
+  keep(event: TokenEvent): void {
+    this.#text += event.text
+    if (this.#logprobs === undefined) return
+    const { text, logprob, offset, top } = this.#logprobOf(event)
+    this.#kept.tokens.add(text)
+    this.#kept.token_logprobs.add(logprob)
+    this.#kept.text_offset.add(offset)
+    this.#kept.top_logprobs.add(top)
   }
 
-  #choice(tokens: readonly TokenEvent[], finish: string | null): object {
-    const logprobs = this.#logprobs === undefined ? null : this.#logprobsOf(tokens)
-    return { index: 0, text: tokens.map(t => t.text).join(''), logprobs, finish_reason: finish }
-  }
-
-  #logprobsOf(tokens: readonly TokenEvent[]): object {
-    const offsets = tokens.map(t => {
-      const at = this.#offset
-      this.#offset += t.text.length
-      return at
+  whole(start: StartEvent, end: EndEvent, entry?: number): JsonPieces {
+    const { tokens, token_logprobs, text_offset, top_logprobs } = this.#kept
+    const logprobs = this.#logprobs === undefined ? null
+      : jsonObject({ tokens, token_logprobs, text_offset, top_logprobs: this.#logprobs === 0 ? null : top_logprobs })
+    const choice = jsonObject({ index: 0, text: this.#text, logprobs, finish_reason: finishReason(end) })
+    return jsonObject({
+      ...this.#head, choices: new JsonPieces().add('[').add(choice).add(']'),
+      usage: usageOf(start, end), ...extensionOf(start, end, entry),
     })
-    const alternatives = (t: TokenEvent): object | null => (t.top === undefined ? null : Object.fromEntries(t.top.map(a => [a.text, a.logprob])))
-    return {
-      tokens: tokens.map(t => t.text), token_logprobs: tokens.map(t => t.logprob ?? null), text_offset: offsets,
-      top_logprobs: this.#logprobs === 0 ? null : tokens.map(alternatives),
-    }
+  }
+
+  /** What is told of a token; its offset counts UTF-16 units of the answer. */
+  #logprobOf({ text, logprob, top }: TokenEvent): Told {
+    const offset = this.#offset
+    this.#offset += text.length
+    const alternatives = top === undefined ? null : Object.fromEntries(top.map(a => [a.text, a.logprob]))
+    return { text, logprob: logprob ?? null, offset, top: alternatives }
   }
 }

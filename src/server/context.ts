@@ -12,6 +12,7 @@ import type { Watch } from '../watch/watch.ts'
 import type { Alert, Observation } from '../watch/observation.ts'
 import type { Admission } from './admission.ts'
 import type { ServerConfig } from './config.ts'
+import type { IgnoredFields } from './dialect.ts'
 import type { HeldAnswers } from './held-answers.ts'
 import type { HttpRules } from './http-checks.ts'
 import type { Metrics } from './metrics.ts'
@@ -121,6 +122,8 @@ export interface RequestNotes {
   cachedTokens: number | undefined
   completionTokens: number | undefined
   error: unknown
+  /** Fields of its body that changed nothing; undefined where none was read. */
+  ignored: IgnoredFields | undefined
   /** It was refused, and is counted together with others instead of having an entry and a line of its own. */
   counted: boolean
   /** Set once its entry is in the audit log, or need not be. */

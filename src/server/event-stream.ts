@@ -1,6 +1,10 @@
-/** Server-sent events to one client: it is waited for while it reads, for a while, and what was sent is signed at the end where that was agreed. */
+/**
+ * Server-sent events to one client; the head of the answer goes out with the first of them. While there is nothing to
+ * send, comments keep proxies from ending the connection. The signature at the end covers all that was sent.
+ */
 import type { ServerResponse } from 'node:http'
 import type { StreamSigner } from '../trust/stream-signature.ts'
+import { writePatiently } from './patient-write.ts'
 
 /** Multiple of bytes that padded events have: one of a token has 260 to 400 before. */
 const PAD = 512
@@ -13,16 +17,34 @@ function padded(json: string): string {
   return `${json.slice(0, -1)}${FIELD.slice(0, -1)}${'x'.repeat((PAD - (bytes % PAD)) % PAD)}"}`
 }
 
-export class EventStream {
-  #raw: ServerResponse
-  #slowMs: number
-  #signer: StreamSigner | undefined
+/** A comment (HTML, section 9.2.5), which readers of events skip. */
+const KEEP_ALIVE = ': keep-alive\n\n'
 
-  /** @param slowMs a client that reads nothing for this long is given up */
-  constructor(raw: ServerResponse, slowMs: number, signer: StreamSigner | undefined) {
+export interface StreamOptions {
+  /** A client that reads nothing for this long is given up. */
+  readonly slowMs: number
+  /** A stream that has sent nothing for this long sends a comment. 0: never. */
+  readonly keepAliveMs: number
+  /** Sends the head of the answer; gives what signs its end. Called once, before the first byte. */
+  readonly open: () => StreamSigner | undefined
+}
+
+export class EventStream implements Disposable {
+  #raw: ServerResponse
+  #options: StreamOptions
+  #signer: StreamSigner | undefined
+  #begun = false
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(raw: ServerResponse, options: StreamOptions) {
     this.#raw = raw
-    this.#slowMs = slowMs
-    this.#signer = signer
+    this.#options = options
+    if (options.keepAliveMs > 0) this.#timer = setTimeout(() => this.#keepAlive(), options.keepAliveMs)
+  }
+
+  /** Whether its head was sent: an error can only be an event then. */
+  get begun(): boolean {
+    return this.#begun
   }
 
   /** @param pad whether to fill the event up to a multiple of PAD bytes, so that its size does not tell the length of its token's text */
@@ -39,28 +61,32 @@ export class EventStream {
 
   /** Ends the stream, complete or not. */
   async end(): Promise<void> {
+    this[Symbol.dispose]()
     const last = this.#signer?.end()
     this.#signer = undefined
-    if (last !== undefined) await this.#write(last)
+    if (last !== undefined) await writePatiently(this.#raw, last, this.#options.slowMs)
     this.#raw.end()
   }
 
-  #sendText(text: string): Promise<void> {
-    this.#signer?.update(text)
-    return this.#write(text)
+  /** Sends no more comments. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
-  async #write(text: string): Promise<void> {
-    const raw = this.#raw
-    if (raw.destroyed || raw.write(text)) return
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(() => raw.destroy(), this.#slowMs)
-      const done = (): void => {
-        clearTimeout(timer)
-        raw.off('drain', done).off('close', done)
-        resolve()
-      }
-      raw.on('drain', done).on('close', done)
-    })
+  async #sendText(text: string): Promise<void> {
+    this.#timer?.refresh()
+    if (!this.#begun) {
+      this.#begun = true
+      this.#signer = this.#options.open()
+    }
+    this.#signer?.update(text)
+    await writePatiently(this.#raw, text, this.#options.slowMs)
+  }
+
+  #keepAlive(): void {
+    // A client that has yet to read what was sent is not waiting for more.
+    if (this.#raw.destroyed || this.#raw.writableNeedDrain) this.#timer?.refresh()
+    else this.#sendText(KEEP_ALIVE).catch(() => this.#raw.destroy())
   }
 }

@@ -229,6 +229,24 @@ test('the log names no key and no text of a client', async () => {
   for (const secret of [key, key.slice(6, 49), 'secret-path', 'OR 1=1']) assert.ok(!all.includes(secret), secret)
 })
 
+test('the log names ignored fields; metrics count them, those that a client made up under one label', async () => {
+  const post = (fields: string) =>
+    call('/v1/completions', { method: 'POST', headers: json, body: `{"prompt":"x",${fields}}` })
+  assert.equal((await post('"cache_prompt":true,"user":"secret words"')).code, 'VERIT_LOADING')
+  assert.equal((await post('"made_up":1')).code, 'VERIT_REQUEST')
+  gateway.context.config.http.unknownFields = 'ignore'
+  assert.equal((await post('"store":true,"made\\u202eup":"secret words"')).code, 'VERIT_LOADING')
+  gateway.context.config.http.unknownFields = 'refuse'
+  const ignored = lines.flatMap(line => (JSON.parse(line) as { ignored?: string[] }).ignored ?? [])
+  assert.deepEqual(ignored, ['cache_prompt', 'user', 'store', 'made\\u{202e}up'])
+  assert.ok(!lines.join('').includes('secret words'))
+  const metrics = await gateway.context.metrics.text()
+  for (const [name, n] of [['cache_prompt', 1], ['user', 1], ['store', 1], ['other', 1]]) {
+    assert.match(metrics, new RegExp(`^verit_fields_ignored_total\\{field="${name}"\\} ${n}$`, 'm'))
+  }
+  assert.ok(!metrics.includes('made'))
+})
+
 test('nothing that the gateway imports can parse a model', () => {
   const seen = new Set<string>()
   const visit = (file: URL): void => {

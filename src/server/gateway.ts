@@ -8,7 +8,6 @@ import type { Socket } from 'node:net'
 import { fastify } from 'fastify'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError, invariant } from '../lib/errors.ts'
-import { parseStrictJson } from '../lib/strict-json.ts'
 import { JSON_TYPE, SECURITY_HEADERS } from './answer-headers.ts'
 import { authenticate, authorize, checkStillMay } from './authenticate.ts'
 import type { Transport } from './connections.ts'
@@ -19,11 +18,12 @@ import { clientAddress, peerOf } from './forwarded.ts'
 import { checkBodyHeaders, checkHttp, isPlainPath } from './http-checks.ts'
 import { OpenRoutes } from './open-routes.ts'
 import { logWhenDone } from './request-log.ts'
-import { takeAddress, takeRequest } from './rates.ts'
+import { declaredBytes, takeAddress, takeRequest } from './rates.ts'
+import { readBody } from './read-body.ts'
 import { record } from './record.ts'
 import { answers, matches, methodsOf } from './route.ts'
 import { routeTable } from './routes.ts'
-import { checkDigest, signReply } from './signatures.ts'
+import { signReply } from './signatures.ts'
 
 const PARSER_STATUS: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
@@ -57,14 +57,8 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
   app.addHook('onSend', (request, reply, payload) => finish(context, request, reply, payload))
   app.removeAllContentTypeParsers()
   // Whether the type is JSON was decided before the body is read (http-checks.ts).
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
-    try {
-      checkDigest(request, body as Buffer)
-      done(null, parseStrictJson(body as Buffer, context.config.http.jsonDepth))
-    } catch (e) {
-      done(e as Error)
-    }
-  })
+  const parse = (request: FastifyRequest, body: Buffer): Promise<unknown> => readBody(context, request, body)
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, parse)
   for (const route of keyRoutes) {
     app.route({ method: [...methodsOf(route)], url: route.path, handler: (request, reply) => route.handle(context, request, reply) as Promise<unknown> })
   }
@@ -88,7 +82,8 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
   request.verit.caller = caller
   transport.proved(raw.socket)
   void context.store.keys.touch([caller.record.id], new Date())
-  await takeRequest(context, caller.record, request.verit.remote, reply)
+  const bodyBytes = route?.takesBody === true ? declaredBytes(raw.headers, context.config.http.bodyBytes) : 0
+  await takeRequest(context, caller.record, request.verit.remote, bodyBytes, reply)
   if (route === undefined) throw refusalOf(request)
   authorize(caller.record, route.requires)
   checkBodyHeaders(raw, route.takesBody)
@@ -125,7 +120,8 @@ async function callerOf(context: GatewayContext, request: FastifyRequest, hasBod
 function begin(context: GatewayContext, transport: Transport, request: FastifyRequest, reply: FastifyReply): void {
   request.verit = {
     start: performance.now(), route: undefined, remote: peerOf(request.raw.socket, context.rules.unix) ?? '', caller: undefined, generation: undefined,
-    promptTokens: undefined, cachedTokens: undefined, completionTokens: undefined, error: undefined, counted: false, recorded: false, entry: undefined,
+    promptTokens: undefined, cachedTokens: undefined, completionTokens: undefined, error: undefined, ignored: undefined,
+    counted: false, recorded: false, entry: undefined,
   }
   logWhenDone(context, request, reply)
   void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id })

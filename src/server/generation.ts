@@ -4,20 +4,26 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
+import { turn } from '../lib/turns.ts'
 import type { CallEvent, Prompt } from '../runner/messages.ts'
-import type { AnswerHead, AnswerWriter, EndEvent, StartEvent, TokenEvent } from './answer-writer.ts'
+import type { AnswerHead, AnswerWriter, EndEvent, StartEvent } from './answer-writer.ts'
 import { checkStillMay, mayUse, stillMay } from './authenticate.ts'
 import type { GatewayContext, GenerationNotes, ServedModel } from './context.ts'
 import { Ending } from './ending.ts'
 import { errorReply } from './error-reply.ts'
 import { EventStream } from './event-stream.ts'
 import type { HeldAnswer } from './held-answers.ts'
+import { JsonPieces } from './json-pieces.ts'
 import { modelLimits, planOf, worstCase } from './plan.ts'
 import type { GenerationPlan, GenerationRequest } from './plan.ts'
 import { limitsOf } from './rates.ts'
 import { checkRecords, record } from './record.ts'
 import { signStream } from './signatures.ts'
 import { Spending } from './spending.ts'
+import { checkWholeSize, sendWhole } from './whole-answer.ts'
+
+/** Characters of a prompt that take more than a millisecond to write out. */
+const LONG_PROMPT = 1 << 16
 
 export interface GenerationCall extends GenerationRequest {
   model: string | undefined
@@ -41,6 +47,8 @@ interface Answering {
   held: HeldAnswer
   /** Tokens that came, the prompt's own among them where they are given out. */
   tokens: number
+  /** Where the answer goes piece by piece. */
+  out: EventStream | undefined
 }
 
 export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
@@ -52,11 +60,30 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   if (!mayUse(key, model.id)) throw new VeritError('VERIT_FORBIDDEN', { problem: 'the key may not use this model' })
   const notes = notesOf(call)
   request.verit.generation = notes
-  const plan = planOf(call, { ...limitsOf(key, context.config), ...modelLimits(context.config.inference.context, model.runner.info) })
+  if (notes.prompt.length > LONG_PROMPT) await turn() // writing it out took long, and so will sending it to the runner
+  const fromModel = modelLimits(context.config.inference.context, model.runner.info)
+  const plan = planOf(call, { ...limitsOf(key, context.config), ...fromModel })
+  if (!call.stream) checkWholeSize(call.sampling.logprobs, plan)
   using ending = new Ending(context, reply.raw)
   using _watched = context.revocations.watch(key.id, permits, why => ending.end(why))
+  using out = call.stream ? eventStream(context, request, reply) : undefined
   using held = context.heldAnswers.open(why => ending.end(why))
-  const a: Answering = { context, call, model, request, reply, ending, notes, held, tokens: 0 }
+  const a: Answering = { context, call, model, request, reply, ending, notes, held, tokens: 0, out }
+  try {
+    const result = await attempts(a, plan)
+    // Its place is free by now: however slowly it is read, it keeps no other request waiting.
+    return result instanceof JsonPieces ? await sendWhole(context, request, reply, result) : result
+  } catch (e) {
+    if (out?.begun !== true) throw e
+    if (!ending.clientLeft) await failStream(a, e, out)
+    reply.raw.end()
+    return reply
+  }
+}
+
+async function attempts(a: Answering, plan: GenerationPlan): Promise<JsonPieces | FastifyReply> {
+  const { context, request, reply } = a
+  const key = request.verit.caller!.record
   for (const [i, bound] of plan.promptBounds.entries()) {
     const spending = await Spending.hold(context, key, request.verit.remote, worstCase(plan, bound), `${request.id}.${i}`, reply)
     try {
@@ -75,7 +102,9 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
 const spent = ({ verit }: FastifyRequest): number => (verit.promptTokens ?? 0) + (verit.completionTokens ?? 0)
 
 /** @param bound tokens of the prompt that were reserved, at most */
-async function attempt(a: Answering, plan: GenerationPlan, bound: number, spending: Spending): Promise<unknown> {
+async function attempt(
+  a: Answering, plan: GenerationPlan, bound: number, spending: Spending,
+): Promise<JsonPieces | FastifyReply> {
   const { context, call, model, request, ending } = a
   const { signal } = ending
   using held = new DisposableStack()
@@ -96,7 +125,7 @@ async function attempt(a: Answering, plan: GenerationPlan, bound: number, spendi
     request.verit.promptTokens = start.promptTokens
     request.verit.cachedTokens = start.cachedTokens
     a.notes.parameters = { ...a.notes.parameters, max_tokens: plan.maxTokens, seed: start.seed }
-    return await (call.stream ? stream(a, start, events, spending) : whole(a, start, events, spending))
+    return await (a.out === undefined ? whole(a, start, events, spending) : stream(a, a.out, start, events, spending))
   } finally {
     // The process may be slow to let go of a call: its place is held until then, its client need not wait.
     const places = held.move()
@@ -184,54 +213,61 @@ function note(a: Answering, event: CallEvent): void {
   }
 }
 
-async function whole(a: Answering, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending): Promise<unknown> {
-  const { request, reply, call } = a
-  const tokens: TokenEvent[] = []
+async function whole(
+  a: Answering, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending,
+): Promise<JsonPieces | FastifyReply> {
+  const { context, request, reply, call } = a
+  const writer = call.writer(headOf(a))
   for await (const event of events) {
     note(a, event)
     if (event.type === 'token') {
       a.held.add(event)
-      tokens.push(event)
-    }
-    if (isEnd(event)) {
-      await Promise.all([record(a.context, request, 200), spending.settle(spent(request))])
+      writer.keep(event)
+    } else if (isEnd(event)) {
+      await Promise.all([record(context, request, 200), spending.settle(spent(request))])
       if (request.verit.entry !== undefined) void reply.header('verit-audit-entry', String(request.verit.entry))
-      return call.writer(headOf(a)).whole(start, tokens, event, request.verit.entry)
+      return writer.whole(start, event, request.verit.entry)
     }
   }
   return leave(a)
 }
 
-async function stream(a: Answering, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending): Promise<FastifyReply> {
-  const { context, reply, request, call, ending } = a
+/** The head goes out with the first event: what fails before it has a status of its own. */
+function eventStream(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): EventStream {
+  const { slowReaderSeconds, keepAliveSeconds } = context.config.http
+  return new EventStream(reply.raw, {
+    slowMs: slowReaderSeconds * 1000, keepAliveMs: keepAliveSeconds * 1000,
+    open: () => {
+      reply.hijack()
+      const own = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' }
+      const headers = { ...reply.getHeaders() as Record<string, string>, ...own }
+      const signing = signStream(context, request, 200, headers)
+      reply.raw.writeHead(200, { ...headers, ...signing?.headers })
+      return signing?.signer
+    },
+  })
+}
+
+async function stream(
+  a: Answering, out: EventStream, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending,
+): Promise<FastifyReply> {
+  const { context, reply, request, call } = a
   const writer = call.writer(headOf(a))
-  reply.hijack()
-  const raw = reply.raw
-  const headers = { ...reply.getHeaders() as Record<string, string>, 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' }
-  const signing = signStream(context, request, 200, headers)
-  raw.writeHead(200, { ...headers, ...signing?.headers })
-  const out = new EventStream(raw, context.config.http.slowReaderSeconds * 1000, signing?.signer)
-  try {
-    for (const chunk of writer.opening()) await out.send(chunk, call.obfuscate)
-    let last: EndEvent | undefined
-    for await (const event of events) {
-      note(a, event)
-      if (isEnd(event)) last = event
-      else if (event.type === 'token') {
-        const chunk = writer.token(event)
-        if (chunk !== undefined) await out.send(chunk, call.obfuscate)
-      }
+  for (const chunk of writer.opening()) await out.send(chunk, call.obfuscate)
+  let last: EndEvent | undefined
+  for await (const event of events) {
+    note(a, event)
+    if (isEnd(event)) last = event
+    else if (event.type === 'token') {
+      const chunk = writer.token(event)
+      if (chunk !== undefined) await out.send(chunk, call.obfuscate)
     }
-    if (last === undefined) throw ending.reason
-    await Promise.all([record(context, request, 200), spending.settle(spent(request))])
-    await out.send(writer.closing(start, last, request.verit.entry), call.obfuscate)
-    if (call.includeUsage) await out.send(writer.usage(start, last))
-    await out.done()
-  } catch (e) {
-    if (!ending.clientLeft) await failStream(a, e, out)
-  } finally {
-    raw.end()
   }
+  if (last === undefined) return leave(a)
+  await Promise.all([record(context, request, 200), spending.settle(spent(request))])
+  await out.send(writer.closing(start, last, request.verit.entry), call.obfuscate)
+  if (call.includeUsage) await out.send(writer.usage(start, last))
+  await out.done()
   return reply
 }
 

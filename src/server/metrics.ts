@@ -29,6 +29,8 @@ export class Metrics {
   #refused = this.#counter('verit_errors_total', 'Requests that failed, by code of the error table', ['code'])
   #tokens = this.#counter('verit_tokens_total', 'Tokens of prompts and answers', ['kind'])
   #reused = this.#counter('verit_cache_reused_tokens_total', 'Tokens of prompts that had not to be computed, for an earlier prompt of the same owner had begun with them')
+  #ignored = this.#counter('verit_fields_ignored_total',
+    'Fields of requests that changed nothing, by name; "other": names that Verit does not know', ['field'])
   #seconds = this.#histogram('verit_request_seconds', 'Time of a request, from its headers to the end of its answer', SECONDS, ['route'])
   #firstToken = this.#histogram('verit_first_token_seconds', 'Time from the headers of a request to the first token of its answer', SECONDS)
   #audit = this.#histogram('verit_audit_append_seconds', 'Time until an entry of the audit log is durable', SYNC_SECONDS)
@@ -54,6 +56,12 @@ export class Metrics {
     this.#reused.inc(cachedTokens)
     this.#tokens.inc({ kind: 'completion' }, completionTokens)
     this.#seconds.observe({ route }, seconds)
+  }
+
+  /** @param known names of the tables of fields @param unknown how many others */
+  fieldsIgnored(known: Iterable<string>, unknown: number): void {
+    for (const field of known) this.#ignored.inc({ field })
+    if (unknown > 0) this.#ignored.inc({ field: 'other' }, unknown)
   }
 
   /** A request to a route that needs no key. @param code of the error table, where it was refused */

@@ -1,4 +1,5 @@
 /** The limits of one caller: which buckets a request takes from, and the headers that tell a client what is left. */
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { KeyLimits, KeyRecord } from '../store/key-store.ts'
@@ -41,20 +42,61 @@ function addressBuckets(remote: string, of: 'requests' | 'keyless' | 'tokens', l
   return groups.flatMap(({ name, factor }) => bucket(`address:${name}:${of}`, some(limit * factor), cost))
 }
 
-/** Takes one request from the key's bucket and its address's. @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE */
-export async function takeRequest(context: GatewayContext, record: KeyRecord, remote: string, reply: FastifyReply): Promise<void> {
-  const limits = limitsOf(record, context.config)
-  const factor = context.watch?.factor(record.id, Date.now()) ?? 1
-  const own = bucket(`key:${record.id}:requests`, slowed(limits.requestsPerMinute, factor), 1)
-  const address = addressBuckets(remote, 'requests', context.config.addresses.requestsPerMinute, 1)
-  const answer = await take(context, [...own, ...address], [], undefined)
-  if (own.length > 0) tellLimit(reply, 'requests', own[0]!.limit, answer.left[0]!, answer.reset[0]!)
-  if (answer.refused !== undefined) throw refusal(answer, [...own, ...address])
+/**
+ * The bytes of a request's body, as its headers declare them: `most` for a body in chunks, none for one that is too
+ * long to be read.
+ */
+export function declaredBytes(headers: IncomingHttpHeaders, most: number): number {
+  if (headers['transfer-encoding'] !== undefined) return most
+  const bytes = Number(headers['content-length'] ?? 0)
+  return bytes <= most ? bytes : 0
+}
+
+/** A key that is slowed down may still send one body of any size. */
+const bytesBucket = ({ config, watch }: GatewayContext, { id }: KeyRecord, cost: number): Bucket[] => {
+  const limit = slowed(some(config.keys.bytesPerMinute), watch?.factor(id, Date.now()) ?? 1)
+  if (cost === 0 || limit === undefined) return []
+  return bucket(`key:${id}:bytes`, Math.max(limit, config.http.bodyBytes), cost)
 }
 
 /**
- * For a request that has no valid key: takes it from the address's bucket of such. They are no part of the address's others, or anyone behind the same
- * address, a web page in a browser on this machine too, could lock out its valid keys.
+ * Takes one request from the key's bucket and its address's, and the bytes of its body, before they are read, from the
+ * key's.
+ * @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE
+ */
+export async function takeRequest(
+  context: GatewayContext, record: KeyRecord, remote: string, bodyBytes: number, reply: FastifyReply,
+): Promise<void> {
+  const limits = limitsOf(record, context.config)
+  const factor = context.watch?.factor(record.id, Date.now()) ?? 1
+  const requests = bucket(`key:${record.id}:requests`, slowed(limits.requestsPerMinute, factor), 1)
+  const bytes = bytesBucket(context, record, bodyBytes)
+  const address = addressBuckets(remote, 'requests', context.config.addresses.requestsPerMinute, 1)
+  const buckets = [...requests, ...bytes, ...address]
+  const answer = await take(context, buckets, [], undefined)
+  for (const [unit, [own]] of [['requests', requests], ['bytes', bytes]] as const) {
+    if (own === undefined) continue
+    const i = buckets.indexOf(own)
+    tellLimit(reply, unit, own.limit, answer.left[i]!, answer.reset[i]!)
+  }
+  if (answer.refused !== undefined) throw refusal(answer, buckets)
+}
+
+/** Puts back what a body was shorter than it could have been. @throws VeritError VERIT_UNAVAILABLE */
+export async function giveBackBytes(context: GatewayContext, record: KeyRecord, bytes: number): Promise<void> {
+  const [taken] = bytesBucket(context, record, bytes)
+  if (taken === undefined) return
+  try {
+    await context.rates.giveBack(taken, bytes)
+  } catch (e) {
+    throw new VeritError('VERIT_UNAVAILABLE', { what: 'rate state' }, e)
+  }
+}
+
+/**
+ * For a request that has no valid key: takes it from the address's bucket of such. They are no part of the address's
+ * others, or anyone behind the same address, a web page in a browser on this machine too, could lock out its valid
+ * keys.
  * @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE
  */
 export async function takeAddress(context: GatewayContext, remote: string): Promise<void> {
@@ -107,17 +149,29 @@ async function take(context: GatewayContext, buckets: Bucket[], places: Places[]
   }
 }
 
+/** By the end of a bucket's name. */
+const UNITS: Readonly<Record<string, string>> = { tokens: 'tokens', bytes: 'bytes of request bodies' }
+
 function refusal(answer: RateAnswer, buckets: readonly Bucket[]): VeritError {
   const { name, limit, seconds } = buckets.find(b => b.name === answer.refused)!
+  const unit = UNITS[name.slice(name.lastIndexOf(':') + 1)] ?? 'requests'
   const of = name.startsWith('key:') ? 'of this key' : name.endsWith(':keyless') ? 'without a valid key' : 'of this address or its network'
-  const what = `${name.endsWith(':tokens') ? 'tokens' : 'requests'} ${of}`
+  const what = `${unit} ${of}`
   return new VeritError('VERIT_RATE_LIMIT', { what, limit, seconds, retryAfter: answer.retryAfter })
 }
 
-/** OpenAI's headers, and those of draft-ietf-httpapi-ratelimit-headers-10 (tokens are no registered unit: a parameter of our own says so). */
-export function tellLimit(reply: FastifyReply, unit: 'requests' | 'tokens', limit: number, left: number, reset: number): void {
-  void reply.header(`x-ratelimit-limit-${unit}`, limit).header(`x-ratelimit-remaining-${unit}`, left).header(`x-ratelimit-reset-${unit}`, `${reset}s`)
-  addItem(reply, 'ratelimit-policy', `"${unit}";q=${limit};w=${MINUTE}${unit === 'tokens' ? ';verit-unit="tokens"' : ''}`)
+/** The unit of a policy: draft-ietf-httpapi-ratelimit-headers-10 has requests and bytes; tokens are ours. */
+const POLICY_UNIT = { requests: '', tokens: ';verit-unit="tokens"', bytes: ';qu="content-bytes"' } as const
+
+/** OpenAI's headers, which know no bytes, and those of draft-ietf-httpapi-ratelimit-headers-10. */
+export function tellLimit(
+  reply: FastifyReply, unit: keyof typeof POLICY_UNIT, limit: number, left: number, reset: number,
+): void {
+  if (unit !== 'bytes') {
+    void reply.header(`x-ratelimit-limit-${unit}`, limit).header(`x-ratelimit-remaining-${unit}`, left)
+    void reply.header(`x-ratelimit-reset-${unit}`, `${reset}s`)
+  }
+  addItem(reply, 'ratelimit-policy', `"${unit}";q=${limit};w=${MINUTE}${POLICY_UNIT[unit]}`)
   addItem(reply, 'ratelimit', `"${unit}";r=${left};t=${reset}`)
 }
 

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { VeritError } from '../lib/errors.ts'
-import { readChat } from './chat.ts'
-import { readCompletion } from './completions.ts'
+import { chatDialect, readChat } from './chat.ts'
+import { messageFields, partFields } from './chat-messages.ts'
+import { completionsDialect, readCompletion } from './completions.ts'
+import { newReading } from './dialect.ts'
+import type { Dialect } from './dialect.ts'
 
 const messages = [{ role: 'user', content: 'x' }]
 const field = (name: string, words?: RegExp) => (e: unknown): boolean =>
@@ -50,7 +54,9 @@ test('a conversation keeps its roles; developer is system; parts of text are joi
 test('an unsupported field is refused by name and reason unless it asks for nothing', () => {
   const refused = [['n', 2], ['tools', [{}]], ['response_format', { type: 'json_object' }], ['logit_bias', { 5: 1 }], ['functions', [{}]], ['suffix', 'x'], ['best_of', 3],
     ['reasoning_effort', 'high'], ['audio', {}], ['tool_choice', 'required']] as const
-  for (const [name, value] of refused) assert.throws(() => readChat({ messages, [name]: value }), field(name, /is not supported: /))
+  for (const [name, value] of refused) {
+    assert.throws(() => readChat({ messages, [name]: value }), field(name, /is not supported\. \S/))
+  }
   readChat({ messages, n: 1, tools: [], response_format: { type: 'text' }, logit_bias: {}, user: 'u', metadata: { a: 'b' }, store: true, parallel_tool_calls: true })
   assert.throws(() => readChat({ messages, temprature: 1 }), field('"temprature"', /is not a field/))
   assert.throws(() => readChat({ messages, toString: 1 }), field('"toString"'))
@@ -61,7 +67,8 @@ test('the error names the field, its range and the place inside it', () => {
   assert.throws(() => readChat({ messages, seed: -1 }), field('seed'))
   assert.throws(() => readChat({ messages, stop: [''] }), field('stop'))
   assert.throws(() => readChat({ messages, stop: Array.from({ length: 9 }, () => 'x') }), field('stop'))
-  assert.throws(() => readChat({ messages: [...messages, { role: 'tool', content: 'x' }] }), field('messages', /messages\[1\]\.role/))
+  const tool = { role: 'tool', content: 'x' }
+  assert.throws(() => readChat({ messages: [...messages, tool] }), field('messages[1].role', /"tool", which is not/))
   assert.throws(() => readChat({ messages: [] }), field('messages'))
   assert.throws(() => readChat({}), field('messages', /is required/))
   assert.throws(() => readCompletion({ max_tokens: 1 }), field('prompt', /is required/))
@@ -103,5 +110,113 @@ test('of a body of very many parts only the field is named, for the search for t
   for (const prompt of [many({}), many(1.5), many([{}])]) assert.throws(() => readCompletion({ prompt }), field('prompt', /must be a text/))
   assert.throws(() => readCompletion({ prompt: 'a', stop: many('x') }), field('stop', /at most 8/))
   assert.throws(() => readCompletion({ stop: 'x', seed: 1.5, logprobs: many(1) }), field('seed'))
-  assert.throws(() => readChat({ messages: [{ role: 'user', content: many({ type: 'text', text: '' }) }] }), field('messages', /1 to 1024 messages/))
+  const parts = { role: 'user', content: many({ type: 'text', text: '' }) }
+  assert.throws(() => readChat({ messages: [parts] }), field('messages[0].content', /at most 256 parts/))
+})
+
+/** Fields of an interface of the openai client's types. */
+function openaiFields(file: string, name: string): string[] {
+  const types = readFileSync(new URL(`../../node_modules/openai/resources/${file}.d.ts`, import.meta.url), 'utf8')
+  const body = new RegExp(`export interface ${name} \\{(.*?)^\\}`, 'ms').exec(types)![1]!
+  return [...body.matchAll(/^ {4}(\w+)\??:/gm)].map(m => m[1]!)
+}
+const namesOf = ({ honoured, neutral = {}, refused = {} }: Dialect): string[] =>
+  [honoured, neutral, refused].flatMap(Object.keys)
+
+test('each table has every field of the openai client in one of its classes, and no field in two', () => {
+  const chat = 'chat/completions/completions'
+  const roles = ['System', 'Developer', 'User', 'Assistant', 'Tool', 'Function']
+  const kinds: [Dialect, string[]][] = [
+    [chatDialect, openaiFields(chat, 'ChatCompletionCreateParamsBase')],
+    [completionsDialect, openaiFields('completions', 'CompletionCreateParamsBase')],
+    [messageFields, roles.flatMap(role => openaiFields(chat, `ChatCompletion${role}MessageParam`))],
+    [messageFields, openaiFields(chat, 'ChatCompletionMessage')],
+    [partFields, openaiFields(chat, 'ChatCompletionContentPartText')],
+  ]
+  for (const [dialect, fields] of kinds) {
+    const names = namesOf(dialect)
+    assert.ok(fields.length >= 3)
+    assert.deepEqual(fields.filter(name => !names.includes(name)), [])
+    assert.equal(new Set(names).size, names.length)
+  }
+})
+
+test('docs/server.md names every field of the tables', () => {
+  const page = readFileSync(new URL('../../docs/server.md', import.meta.url), 'utf8')
+  const names = [chatDialect, completionsDialect, messageFields, partFields].flatMap(namesOf)
+  assert.deepEqual([...new Set(names)].filter(name => !page.includes(`\`${name}\``)), [])
+})
+
+test('fields that change nothing here are accepted wherever clients put them, and named for the log', () => {
+  const reading = newReading()
+  const mark = { type: 'ephemeral', ttl: '5m' }
+  readChat({
+    cache_prompt: true, keep_alive: '5m', chat_template_kwargs: { enable_thinking: false }, store: true, user: 'u',
+    tools: [{ type: 'function' }], tool_choice: 'none', reasoning_effort: 'low', metadata: { a: 'b' },
+    temperature: null,
+    messages: [
+      { role: 'user', id: 1, content: [{ type: 'text', text: 'a', cache_control: mark, prompt_cache_breakpoint: {} }] },
+      { role: 'assistant', content: 'b', reasoning_content: 'hm', refusal: null, tool_calls: [], annotations: [] },
+      { role: 'user', content: 'c', name: 'n', id: 'x' },
+    ],
+  }, reading)
+  assert.deepEqual(reading.ignored.names, [
+    'cache_prompt', 'keep_alive', 'chat_template_kwargs', 'store', 'user', 'tools', 'tool_choice', 'reasoning_effort',
+    'metadata', 'messages[].id', 'messages[].content[].cache_control', 'messages[].content[].prompt_cache_breakpoint',
+    'messages[].reasoning_content', 'messages[].tool_calls', 'messages[].annotations', 'messages[].name',
+  ])
+})
+
+test('fields that change nothing are bounded', () => {
+  const long = 'x'.repeat(513)
+  const wrong = [
+    { user: long }, { user: ['u'] }, { safety_identifier: {} }, { prompt_cache_key: long }, { store: 'yes' },
+    { keep_alive: [] }, { cache_control: { a: { b: 1 } } },
+    { metadata: [] }, { metadata: { a: 1 } }, { metadata: { a: long } }, { metadata: { [long]: 'a' } },
+    { metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`a${i}`, 'b'])) },
+  ]
+  for (const body of wrong) {
+    const [name] = Object.keys(body)
+    assert.throws(() => readChat({ messages, ...body }), field(name!, /must be /), JSON.stringify(body).slice(0, 60))
+  }
+  assert.throws(() => readChat({ messages: [{ role: 'user', content: 'x', name: long }] }), field('messages[0].name'))
+  readChat({ messages, user: 'x'.repeat(512), metadata: { ['k'.repeat(64)]: 'v'.repeat(512) } })
+})
+
+test('the first message that the model cannot be given is named, with its field and what to do', () => {
+  const user = { role: 'user', content: 'Weather?' }
+  const call = { id: 'c1', type: 'function', function: { name: 'weather', arguments: '{}' } }
+  const result = { role: 'tool', tool_call_id: 'c1', content: 'Sunny' }
+  const cases: [unknown[], string, RegExp][] = [
+    [[user, { role: 'assistant', content: null, tool_calls: [call] }, result],
+      'messages[1].tool_calls', /is not supported\. .*no tools.*messages of role "tool"/],
+    [[user, result], 'messages[1].role', /is "tool", which is not supported\. .*no tools/],
+    [[user, { ...result, role: 'function' }], 'messages[1].role', /is "function", which is not supported/],
+    [[{ role: 'user', content: [{ type: 'text', text: 'a' }, { type: 'image_url', image_url: {} }] }],
+      'messages[0].content[1].type', /is "image_url", which is not supported\. .*"text"/],
+    [[{ role: 'user', content: [{ type: 'input_audio' }] }], 'messages[0].content[0].type', /"input_audio"/],
+    [[user, { role: 'assistant', content: null, refusal: 'no' }], 'messages[1].refusal', /as the content/],
+    [[user, { role: 'assistant', content: null }], 'messages[1].content', /is required/],
+    [[{ role: 'user', content: 5 }], 'messages[0].content', /must be a text/],
+    [[{ role: 'user', content: 'a', foo: 1 }], '"messages[0].foo"', /is not a field/],
+    [[{ role: 'root', content: 'a' }], 'messages[0].role', /must be "system"/],
+    [['a'], 'messages[0]', /must be an object/],
+    [[{ role: 'user', content: ['a'] }], 'messages[0].content[0]', /must be an object/],
+    [[{ role: 'user', content: [{ type: 'text' }] }], 'messages[0].content[0].text', /is required/],
+  ]
+  for (const [list, name, words] of cases) assert.throws(() => readChat({ messages: list }), field(name, words), name)
+})
+
+test('an unknown name is refused with the one that was probably meant, or ignored where the operator says so', () => {
+  assert.throws(() => readChat({ messages, temprature: 1 }), field('"temprature"', /Did you mean temperature\?/))
+  const reading = newReading('ignore')
+  const withNames = [{ role: 'user', content: 'x', foo: { bar: 1 } }]
+  const call = readChat({ messages: withNames, 'top\u202e\n': 1, temprature: 1, ['y'.repeat(500)]: 1 }, reading)
+  assert.deepEqual(call.prompt, { messages: [{ role: 'user', content: 'x' }] })
+  const long = `${'y'.repeat(40)}… (500 characters)`
+  assert.deepEqual([...reading.ignored.unknown], ['top\\u{202e}\\n', 'temprature', long, 'messages[].foo'])
+  assert.throws(() => readChat({ messages, n: 2 }, newReading('ignore')), field('n'), 'refused fields stay refused')
+  const many = newReading('ignore')
+  readChat({ messages, ...Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`x${i}`, i])) }, many)
+  assert.equal(many.ignored.names.length, 32)
 })

@@ -1,13 +1,16 @@
 /**
- * Bodies in OpenAI's form. A field that Verit does not have is refused when it would change the answer, so that nobody gets something other than
- * what they asked for; fields that change nothing are accepted and ignored; null means absent.
+ * Bodies in OpenAI's form. A field that Verit does not have is refused where it would change the answer, so that nobody
+ * gets another answer than they asked for. Fields that change nothing are accepted and ignored.
  */
 import { Type } from 'typebox'
 import type { Static, TObject, TProperties } from 'typebox'
-import { Compile } from 'typebox/compile'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Sampling } from '../runner/messages.ts'
+import { fieldError, fieldReader } from './dialect.ts'
+import type { Dialect, Reading, Refusal } from './dialect.ts'
+import type { GenerationCall } from './generation.ts'
+import { neutralFields, refusedFields } from './surplus-fields.ts'
 
 const described = (description: string) => ({ description })
 const number = (minimum: number, maximum: number) =>
@@ -40,85 +43,27 @@ export const commonFields = {
 } as const
 export type CommonBody = Static<TObject<typeof commonFields>>
 
-/** Fields that change nothing here, whatever they hold. */
-const IGNORED = new Set([
-  'user', 'metadata', 'store', 'service_tier', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention', 'parallel_tool_calls',
-])
-
-/** Fields that are refused unless they hold the value that asks for nothing; in words, what is missing. */
-const UNSUPPORTED: Readonly<Record<string, { neutral: readonly unknown[]; why: string }>> = {
-  n: { neutral: [1], why: 'one answer a request is given: send the request again with another seed' },
-  best_of: { neutral: [1], why: 'one answer a request is given' },
-  suffix: { neutral: [''], why: 'text is only continued, not filled in' },
-  logit_bias: { neutral: [{}], why: 'tokens cannot be weighted yet' },
-  response_format: { neutral: [{ type: 'text' }], why: 'answers are text, without a schema, so far' },
-  tools: { neutral: [[]], why: 'tools are not offered yet' },
-  tool_choice: { neutral: ['none', 'auto'], why: 'tools are not offered yet' },
-  functions: { neutral: [[]], why: 'functions are not offered' },
-  function_call: { neutral: ['none', 'auto'], why: 'functions are not offered' },
-  modalities: { neutral: [['text']], why: 'answers are text' },
-  audio: { neutral: [], why: 'answers are text' },
-  prediction: { neutral: [], why: 'predicted output is not offered' },
-  reasoning_effort: { neutral: ['none'], why: 'the models do not reason apart' },
-  verbosity: { neutral: ['medium'], why: 'the models cannot be told' },
-  web_search_options: { neutral: [], why: 'the server never reaches out to the network' },
-}
-
-/** Parts of a body up to which the wrong one is looked for: that takes far longer than finding that there is one. */
-const MOST_PARTS = 4096
-
-/**
- * A reader of bodies with these fields; `additionalProperties` is for it to refuse, in words.
- * @param openai whether fields that OpenAI's API has besides are known, to be ignored or refused with a reason
- */
-export function bodyReader<P extends TProperties>(properties: P, openai = true): (value: unknown) => Static<TObject<P>> {
-  const compiled = Compile(Type.Object(properties))
-  const known = properties as Described
-  const alone = Object.entries(properties).map(([name, type]) => ({ name, compiled: Compile(Type.Object({ [name]: type })) }))
-  return value => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new VeritError('VERIT_JSON', { problem: 'it is not an object' })
-    const body: Record<string, unknown> = {}
-    for (const [name, v] of Object.entries(value)) {
-      if (v === null || (openai && IGNORED.has(name))) continue
-      if (Object.hasOwn(known, name)) body[name] = v
-      else if (openai) checkUnsupported(name, v)
-      else throw fieldError(JSON.stringify(name.slice(0, 40)), 'is not a field of this request')
-    }
-    if (compiled.Check(body)) return body as Static<TObject<P>>
-    if (parts(body, MOST_PARTS) <= MOST_PARTS) throw firstProblem(compiled.Errors(body), known)
-    const { name } = alone.find(field => !field.compiled.Check(body))!
-    throw fieldError(name, `${body[name] === undefined ? 'is required:' : 'must be'} ${known[name]?.description ?? 'of another type'}`)
+/** The three classes of fields that both kinds of completion share, with those of one kind. */
+export function completionDialect<P extends TProperties>(
+  honoured: P, refused: Readonly<Record<string, Refusal>>,
+): Dialect<typeof commonFields & P> {
+  return {
+    honoured: { ...commonFields, ...honoured }, neutral: neutralFields, refused: { ...refusedFields, ...refused },
   }
 }
 
-/** How many values there are in a value; no more than a few above the limit are counted. */
-function parts(value: unknown, limit: number): number {
-  if (typeof value !== 'object' || value === null) return 1
-  let n = 1
-  for (const v of Object.values(value)) if ((n += parts(v, limit - n)) > limit) break
-  return n
+/** @throws VeritError (the reader) VERIT_JSON for what is not an object, VERIT_REQUEST for a field */
+export function bodyReader<P extends TProperties>(
+  dialect: Dialect<P>,
+): (value: unknown, reading: Reading) => Static<TObject<P>> {
+  const read = fieldReader(dialect)
+  return (value, reading) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new VeritError('VERIT_JSON', { problem: 'it is not an object' })
+    }
+    return read(value, '', reading)
+  }
 }
-
-function checkUnsupported(name: string, value: unknown): void {
-  const rule = Object.hasOwn(UNSUPPORTED, name) ? UNSUPPORTED[name] : undefined
-  if (rule === undefined) throw fieldError(JSON.stringify(name.slice(0, 40)), 'is not a field of this request')
-  if (!rule.neutral.some(v => JSON.stringify(v) === JSON.stringify(value))) throw fieldError(name, `is not supported: ${rule.why}`)
-}
-
-type Described = Readonly<Record<string, { description?: string }>>
-
-/** `/messages/3/role` -> messages[3].role, and what the field should have been, from the description of its outermost field. */
-function firstProblem(errors: readonly { instancePath: string; params: object }[], known: Described): VeritError {
-  const first = errors[0]!
-  const missing = (first.params as { requiredProperties?: string[] }).requiredProperties?.[0]
-  if (first.instancePath === '' && missing !== undefined) return fieldError(missing, `is required: ${known[missing]?.description ?? 'a value'}`)
-  const [top = '', ...rest] = first.instancePath.slice(1).split('/')
-  const field = top + rest.map(part => (/^\d+$/.test(part) ? `[${part}]` : `.${part.slice(0, 40)}`)).join('')
-  const description = known[top]?.description ?? 'of another type'
-  return fieldError(rest.length === 0 ? field : top, `must be ${description}${rest.length === 0 ? '' : ` (see ${JSON.stringify(field)})`}`)
-}
-
-export const fieldError = (field: string, problem: string): VeritError => new VeritError('VERIT_REQUEST', { field, problem })
 
 /** The common fields as the engine calls them. */
 export function samplingOf(body: CommonBody): Sampling {
@@ -129,7 +74,15 @@ export function samplingOf(body: CommonBody): Sampling {
   })
 }
 
-/** @throws VeritError VERIT_REQUEST */
-export function checkStreamOptions(body: CommonBody): void {
-  if (body.stream_options !== undefined && body.stream !== true) throw fieldError('stream_options', 'is only for "stream": true')
+/** What the common fields say of a call beyond its sampling. @throws VeritError VERIT_REQUEST */
+export function callOf(body: CommonBody): Pick<GenerationCall, 'model' | 'stream' | 'includeUsage' | 'obfuscate'> {
+  checkStreamOptions(body)
+  const { include_usage: usage, include_obfuscation: obfuscation } = body.stream_options ?? {}
+  const stream = body.stream === true
+  return { model: body.model, stream, includeUsage: usage === true, obfuscate: obfuscation !== false }
+}
+
+function checkStreamOptions(body: CommonBody): void {
+  if (body.stream_options === undefined || body.stream === true) return
+  throw fieldError('stream_options', 'is only for streams', 'Leave it out, or set stream to true')
 }

@@ -11,6 +11,8 @@ import { mayUse } from './authenticate.ts'
 import { readChat } from './chat.ts'
 import { readCompletion } from './completions.ts'
 import type { GatewayContext, OpenAnswer, OpenRoute, ServedModel, Route } from './context.ts'
+import { newReading } from './dialect.ts'
+import type { Reading } from './dialect.ts'
 import { errorReply } from './error-reply.ts'
 import { answer } from './generation.ts'
 import { health } from './health.ts'
@@ -23,11 +25,13 @@ export const routeTable: readonly (Route | OpenRoute)[] = [
   { method: 'GET', path: '/v1/models/:id', requires: 'models', takesBody: false, handle: showModel },
   {
     method: 'POST', path: '/v1/completions', requires: 'infer', takesBody: true,
-    handle: (context, request, reply) => answer(context, readCompletion(request.body), request, reply),
+    handle: (context, request, reply) =>
+      answer(context, readCompletion(request.body, readingFor(context, request)), request, reply),
   },
   {
     method: 'POST', path: '/v1/chat/completions', requires: 'infer', takesBody: true,
-    handle: (context, request, reply) => answer(context, readChat(request.body), request, reply),
+    handle: (context, request, reply) =>
+      answer(context, readChat(request.body, readingFor(context, request)), request, reply),
   },
   { method: 'GET', path: '/v1/admin/keys', requires: 'admin', takesBody: false, handle: listKeys },
   { method: 'POST', path: '/v1/admin/keys', requires: 'admin', takesBody: true, handle: createKey },
@@ -38,6 +42,13 @@ export const routeTable: readonly (Route | OpenRoute)[] = [
   { method: 'GET', path: '/v1/audit/checkpoint', requires: 'audit', takesBody: false, handle: tellCheckpoint },
   { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics },
 ]
+
+/** How a body is read; what is ignored in it is noted even where it is then refused. */
+function readingFor({ config }: GatewayContext, { verit }: FastifyRequest): Reading {
+  const reading = newReading(config.http.unknownFields)
+  verit.ignored = reading.ignored
+  return reading
+}
 
 function listModels({ model }: GatewayContext, request: FastifyRequest): object {
   return { object: 'list', data: model === undefined || !mayUse(request.verit.caller!.record, model.id) ? [] : [shown(model)] }

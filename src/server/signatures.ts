@@ -2,7 +2,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { Credential } from '../store/key-store.ts'
-import { checkContentDigest } from '../trust/content-digest.ts'
+import { turn } from '../lib/turns.ts'
+import { checkContentDigestInSlices } from '../trust/content-digest.ts'
 import { checkCreated, readRequestSignature, verifyRequestSignature } from '../trust/request-profile.ts'
 import type { RequestBinding, RequestSignature } from '../trust/request-profile.ts'
 import { signResponse } from '../trust/response-profile.ts'
@@ -26,9 +27,9 @@ export function verifySignature(signature: RequestSignature, credential: Credent
 }
 
 /** A body must be the one whose digest was sent, and signed. @throws VeritError VERIT_SIGNATURE */
-export function checkDigest({ raw }: FastifyRequest, body: Buffer): void {
+export async function checkDigest({ raw }: FastifyRequest, body: Buffer): Promise<void> {
   const digest = raw.headers['content-digest']
-  if (digest !== undefined) checkContentDigest(String(digest), body)
+  if (digest !== undefined) await checkContentDigestInSlices(String(digest), body, turn)
 }
 
 /** What an answer is bound to; undefined where it is not to be signed. */
@@ -50,6 +51,19 @@ export function signReply(context: GatewayContext, request: FastifyRequest, repl
   const body = Buffer.from(payload as string)
   const { headers } = signResponse({ status: reply.statusCode, headers: type === undefined ? {} : { 'content-type': String(type) }, body }, binding, context.serverKey)
   void reply.headers(headers)
+}
+
+/**
+ * The fields that sign a whole answer of status 200; none where it is not to be signed.
+ * @param digest gives its content-digest
+ */
+export async function signWhole(
+  context: GatewayContext, request: FastifyRequest, contentType: string, digest: () => Promise<string>,
+): Promise<Record<string, string>> {
+  const binding = bindingOf(context, request)
+  if (binding === undefined) return {}
+  const response = { status: 200, headers: { 'content-type': contentType }, digest: await digest() }
+  return signResponse(response, binding, context.serverKey).headers
 }
 
 /** Signs the head of a stream; the end of it is signed by what is returned. */

@@ -33,6 +33,8 @@ export interface ResponseToSign {
   readonly headers: Readonly<Record<string, string>>
   /** The whole body, empty where there is none; absent for a stream of events. */
   readonly body?: Uint8Array
+  /** In place of the body: its content-digest, as contentDigest gives it. */
+  readonly digest?: string
 }
 
 export interface SignedResponse {
@@ -78,11 +80,12 @@ function message(status: number, headers: FieldLines, request: RequestBinding): 
  */
 export function signResponse(response: ResponseToSign, request: RequestBinding, key: ServerKey, at = Math.floor(Date.now() / 1000)): SignedResponse {
   const { status, body } = response
+  const digest = response.digest ?? (body === undefined ? undefined : contentDigest(body))
   const type = response.headers['content-type']
-  invariant(body !== undefined || (type !== undefined && STREAM.test(type)), 'an answer without a body is signed as a stream, which it is not')
+  const isStream = type !== undefined && STREAM.test(type)
+  invariant(digest !== undefined || isStream, 'an answer without a body is signed as a stream, which it is not')
   const headers: [string, string][] = []
   if (type !== undefined) headers.push(['content-type', type])
-  const digest = body === undefined ? undefined : contentDigest(body)
   if (digest !== undefined) headers.push(['content-digest', digest])
   const covered = components(type !== undefined, digest !== undefined, request)
   const parameters = new Map<string, string | number>([['created', at], ['keyid', key.keyId], ['alg', 'ed25519'], ['tag', RESPONSE_TAG]])
