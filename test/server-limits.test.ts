@@ -1,14 +1,19 @@
 /** What a server does when it is asked for more than it gives: by one key, by all together, for too long, or in pieces that never end. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import OpenAI from 'openai'
+import { newKeyPair, veritFetch } from '../src/client/index.ts'
+import type { KeyFile } from '../src/client/index.ts'
+import { serverKey } from '../src/server/server-key.ts'
 import { openStore } from '../src/store/open-store.ts'
+import { ed25519ToSpki } from '../src/trust/ed25519.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
@@ -18,8 +23,11 @@ const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 let server: Served
 let other = ''
 before(async () => {
+  const config = join(dir, 'verit.toml')
+  writeFileSync(config, '[http]\nkeep_alive_seconds = 1\n', { mode: 0o600 })
   // Longer than any test: 32,768 positions.
-  server = await served(await tinyModel(dir, 1 << 15), state, '--parallel', '1', '--queue', '1', '--per-key', '2', '--request-timeout', '2')
+  const limits = ['--parallel', '1', '--queue', '1', '--per-key', '2', '--request-timeout', '2']
+  server = await served(await tinyModel(dir, 1 << 15), state, '--config', config, ...limits)
   other = spawnSync(process.execPath, [main, 'keys', 'create', '--state', state], { encoding: 'utf8' }).stdout.trim()
 })
 after(() => {
@@ -51,6 +59,58 @@ test('one key gets 429 at its limit, others 503 when the queue is full, both wit
   assert.equal(next.status, 200)
   const slow = await ask(other, { max_tokens: 1 << 20 })
   assert.deepEqual([slow.status, await codeOf(slow)], [504, 'VERIT_TIMEOUT'])
+})
+
+/** Takes the only place until the signal comes, or its time is up. */
+const takePlace = (key: string, signal?: AbortSignal): Promise<Response> =>
+  ask(key, { max_tokens: 1 << 20, stream: true }, signal)
+
+test('a stream that waits gets its head and comments, then its answer, signed, or its error as an event', async () => {
+  const store = await openStore({ stateFolder: state })
+  const pair = newKeyPair()
+  const options = { name: 'signer', kind: 'ed25519', public: pair.publicKey } as const
+  const { credentialId, record } = await store.keys.create(options, 'cli')
+  const keyFile: KeyFile = { kind: 'ed25519', keyid: credentialId, privateKey: pair.privateKey }
+  const signed = veritFetch({ keyFile, serverKey: ed25519ToSpki(serverKey(state).privateKey).toString('base64') })
+  let sent = ''
+  const client = new OpenAI({
+    baseURL: `${server.url}/v1`, apiKey: 'unused', maxRetries: 0,
+    fetch: async (url, init) => {
+      const response = await signed(url as string, init as RequestInit)
+      const copy = response.clone()
+      void copy.text().then(text => (sent = text), () => undefined)
+      return response
+    },
+  })
+  const messages = [{ role: 'user' as const, content: 'x' }]
+  const request = { model: 'tiny', messages, max_completion_tokens: 3, seed: 1, stream: true as const }
+
+  const leave = new AbortController()
+  await takePlace(server.key, leave.signal)
+  const waiting = await client.chat.completions.create(request) // resolves with the head, while there is no place
+  leave.abort()
+  const chunks = await Array.fromAsync(waiting) // fails where the signature does not cover what was sent
+  assert.ok(chunks.at(-1)!.choices[0]!.finish_reason !== null)
+  while (!sent.includes('[DONE]')) await sleep(5)
+  assert.match(sent, /^: keep-alive\n\ndata: /)
+
+  // what fails before the first comment has a status of its own
+  await assert.rejects(client.chat.completions.create({ ...request, model: 'other' }), OpenAI.NotFoundError)
+  const running = await takePlace(server.key)
+  const impatient = new AbortController()
+  const inQueue = ask(other, { max_tokens: 1, stream: true }, impatient.signal)
+  await sleep(100) // until it waits
+  await assert.rejects(client.chat.completions.create(request), { status: 503 })
+  impatient.abort()
+  await inQueue.catch(() => undefined)
+  await running.text()
+
+  const last = await takePlace(server.key)
+  const refused = await client.chat.completions.create(request)
+  await store.keys.revoke(record.id, 'cli')
+  await store.close()
+  await assert.rejects(Array.fromAsync(refused), { code: 'VERIT_UNAUTHORIZED' })
+  await last.text()
 })
 
 test('a key that is revoked while its request waits is refused when its turn comes', async () => {

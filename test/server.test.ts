@@ -118,9 +118,16 @@ test('mistakes are told in the shape that the client understands', async () => {
   const misspelt = { model: 'tiny', messages, temprature: 1 } as OpenAI.ChatCompletionCreateParamsNonStreaming
   await assert.rejects(client.chat.completions.create(misspelt), (e: unknown) => (e as { param: string }).param === 'temprature')
   await assert.rejects(client.chat.completions.create({ model: 'tiny', messages, n: 2 }), (e: unknown) => rejected(400, 'VERIT_REQUEST')(e) && (e as { param: string }).param === 'n')
-  await assert.rejects(client.completions.create({ model: 'tiny', prompt: 'x'.repeat(2000) }), rejected(400, 'VERIT_PROMPT_LENGTH'))
+  for (const stream of [false, true]) {
+    const tooLong = client.completions.create({ model: 'tiny', prompt: 'x'.repeat(2000), stream })
+    await assert.rejects(tooLong, (e: unknown) => {
+      const { message, error } = e as InstanceType<typeof OpenAI.APIError> & { error: { verit: string } }
+      assert.match(message, /maximum context length is 512 tokens.*prompt is too long/)
+      assert.equal(error.verit, 'VERIT_PROMPT_LENGTH')
+      return rejected(400, 'context_length_exceeded')(e)
+    })
+  }
   await assert.rejects(client.completions.create({ model: 'tiny', prompt: [999] }), rejected(400, 'VERIT_TOKEN_ID'))
-  await assert.rejects(client.completions.create({ model: 'tiny', prompt: 'x'.repeat(2000), stream: true }), rejected(400, 'VERIT_PROMPT_LENGTH'))
   const stranger = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'sk-wrong', maxRetries: 0 })
   await assert.rejects(stranger.models.list(), (e: unknown) => e instanceof OpenAI.AuthenticationError && e.code === 'VERIT_UNAUTHORIZED')
 })

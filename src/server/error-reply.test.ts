@@ -47,7 +47,7 @@ test('a prompt that is too long has the code and the words on which clients act,
 })
 
 test('no message for a client cites files or options that only the operator has', () => {
-  const fields = new Proxy({}, { get: (_, name) => (name === 'instead' ? undefined : 7) })
+  const fields = new Proxy({}, { get: (_, name) => (name === 'instead' ? undefined : '7') })
   for (const code of Object.keys(errorTable) as ErrorCode[]) {
     const { status, code: told, body: { error } } = errorReply(new VeritError(code, fields as never), 'req_1')
     if (told === 'VERIT_INTERNAL' || told !== code) continue // not written for clients

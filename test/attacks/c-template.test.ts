@@ -103,12 +103,13 @@ test('C5 macros that call themselves or one another end in an error', () => {
   assert.equal(render('{% macro a(f, g) %}{{ f(g, f) }}{% endmacro %}{% macro b(f, g) %}{{ f(g, f) }}{% endmacro %}{{ a(b, a) }}'), undefined)
 })
 
-test('C6 a request cannot bring a template, C7 nor values for the template of the model: both are unknown fields', async () => {
+test('C6 a request cannot bring a template, C7 nor values for the template of the model: both are refused by name', async () => {
   const target = await Target.start()
   try {
     for (const field of [
-      { chat_template: '{{ 1 }}' }, { template: '{{ 1 }}' }, { chat_template_kwargs: { add_generation_prompt: false } }, { chat_template_kwargs: {} }, { add_generation_prompt: false },
-      { continue_final_message: true }, { bos_token: 'x' }, { documents: [] }, { template_kwargs: { messages: [] } }, { chat_template_args: {} }, { add_special_tokens: false },
+      { chat_template: '{{ 1 }}' }, { template: '{{ 1 }}' }, { chat_template_kwargs: { add_generation_prompt: false } },
+      { chat_template_kwargs: { messages: [] } }, { chat_template_kwargs: { enable_thinking: true } }, { add_generation_prompt: false },
+      { continue_final_message: true }, { bos_token: 'x' }, { documents: [{}] }, { template_kwargs: { messages: [] } }, { chat_template_args: {} }, { add_special_tokens: false },
     ]) {
       const response = await target.fetch('/v1/chat/completions', {
         method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ messages, max_tokens: 1, ...field }),

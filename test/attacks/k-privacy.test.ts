@@ -99,7 +99,7 @@ test('K5 errors hold no address in memory, path, stack, or word of the libraries
     const response = await request
     const text = await response.text() + JSON.stringify([...response.headers])
     assert.doesNotMatch(text, /0x[0-9a-f]{6,}|\/(?:work|home|root|tmp|usr|src|node_modules)\/|\bat [\w.]+ \(|\.ts:|fastify|FST_|sqlite|kysely|llhttp|HPE_|ERR_[A-Z]|node:/i, text)
-    if (response.status >= 400) assert.match(text, /"code":"VERIT_[A-Z_]+"/)
+    if (response.status >= 400) assert.match(text, /"verit":"VERIT_[A-Z_]+"/)
   })
 })
 

@@ -15,7 +15,7 @@ import { Target, codeOf, eventually } from './target.ts'
 let small: Target
 /** Few places, and little for one address; addresses are those that a declared proxy names. */
 let crowded: Target
-/** Few connections. */
+/** Few connections, and few bytes of a key. */
 let narrow: Target
 before(async () => {
   const sections = {
@@ -30,8 +30,8 @@ before(async () => {
     Target.start(sections),
     Target.start({ listen: { trusted_proxies: ['127.0.0.1'] }, inference: { parallel: 2, queue: 2, context: 1 << 15 }, keys: { streams: 2 },
       addresses: { streams: 3, failures_per_minute: 5 } }, 1 << 15),
-    Target.start({ http: { connections: 14, connections_per_address: 6, idle_seconds: 30, header_seconds: 30, request_seconds: 30 },
-      inference: { context: 25 } }),
+    Target.start({ http: { body_bytes: 2048, connections: 14, connections_per_address: 6, idle_seconds: 30,
+      header_seconds: 30, request_seconds: 30 }, keys: { bytes_per_minute: 4096 }, inference: { context: 25 } }),
   ])
   const plenty = { requestsPerMinute: 1e9, tokensPerMinute: 1e9, streams: 10_000, tokensPerDay: 1e9, tokensPerMonth: 1e9 }
   for (const t of [small, crowded]) await t.store.keys.change(t.all.record.id, { limits: plenty }, 'cli')
@@ -106,9 +106,32 @@ test('http.headers, http.header_bytes and http.url_bytes: the last that fit, and
 })
 
 test('http.json_depth: the deepest that is read, and one deeper', async () => {
-  const nested = (depth: number): string => `{"prompt":"x","max_tokens":1,"user":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)}}`
-  await expect(await small.fetch('/v1/completions', { method: 'POST', body: nested(6), headers: elsewhere() }), 200)
-  await expect(await small.fetch('/v1/completions', { method: 'POST', body: nested(7), headers: elsewhere() }), 400, 'VERIT_JSON')
+  const nested = (depth: number): string =>
+    `{"prompt":"x","max_tokens":1,"messages":[{"metadata":${'['.repeat(depth - 3)}${']'.repeat(depth - 3)}}]}`
+  const send = (depth: number): Promise<Response> =>
+    small.fetch('/v1/completions', { method: 'POST', body: nested(depth), headers: elsewhere() })
+  await expect(await send(6), 400, 'VERIT_REQUEST') // read, and refused for what it asks
+  await expect(await send(7), 400, 'VERIT_JSON')
+})
+
+test('keys.bytes_per_minute: the last byte of a minute, and the next, whatever becomes of the bodies', async () => {
+  const { key } = await narrow.key()
+  const send = (bytes: number, chunked = false): Promise<Response> => {
+    const text = '{"prompt":"x","max_tokens":1,"nothing":1}'.padEnd(bytes)
+    const body = chunked ? new Blob([text]).stream() : text
+    const init = { method: 'POST', body, key, ...(chunked && { duplex: 'half' }) }
+    return narrow.fetch('/v1/completions', init as RequestInit)
+  }
+  const first = await expect(await send(2000), 400, 'VERIT_REQUEST')
+  assert.deepEqual(limitsTold(first)['bytes'], { q: 4096, w: 60, r: 2096, t: 30 })
+  assert.match(first.headers.get('ratelimit-policy')!, /"bytes";q=4096;w=60;qu="content-bytes"/)
+  // a body in chunks counts as the longest until it is there; what it was shorter comes back
+  await expect(await send(90, true), 400, 'VERIT_REQUEST')
+  const refused = await send(2048)
+  assert.ok(Number(refused.headers.get('retry-after')) <= 60)
+  await expect(refused, 429, 'VERIT_RATE_LIMIT')
+  await expect(await narrow.fetch('/v1/models', { key }), 200) // what has no body goes on
+  await expect(await narrow.complete({}, { key: (await narrow.key()).key }), 200) // another key
 })
 
 test('inference.prompt_tokens, inference.output_tokens and inference.context: the most that is taken, and one more', async () => {
@@ -253,13 +276,15 @@ test('http.connections_per_address and http.connections: one connection more end
 
 test('every limit among the settings has a test: here, or with the clients that are too slow', () => {
   // D3, test/server-limits.test.ts, src/server/connections.test.ts; memory: test/sandbox.test.ts; threads: test/serve-config.test.ts; cache: src/engine/cache-size.test.ts, test/batching.test.ts
-  const slow = ['http.header_seconds', 'http.request_seconds', 'http.idle_seconds', 'http.slow_reader_seconds', 'inference.request_timeout_seconds',
+  const slow = ['http.header_seconds', 'http.request_seconds', 'http.idle_seconds', 'http.slow_reader_seconds',
+    'http.keep_alive_seconds', 'inference.request_timeout_seconds',
     'inference.memory_mib', 'inference.cache_mib', 'inference.threads']
   const limits = settings.filter(s => s.schema.type === 'integer' && !/^(?:listen|audit)\./.test(s.name)).map(s => s.name)
   const here = [
     'http.body_bytes', 'http.headers', 'http.header_bytes', 'http.url_bytes', 'http.json_depth', 'http.connections', 'http.connections_per_address',
     'inference.parallel', 'inference.queue', 'inference.context', 'inference.prompt_tokens', 'inference.output_tokens',
-    'keys.requests_per_minute', 'keys.tokens_per_minute', 'keys.streams', 'keys.tokens_per_day', 'keys.tokens_per_month',
+    'keys.requests_per_minute', 'keys.tokens_per_minute', 'keys.bytes_per_minute', 'keys.streams',
+    'keys.tokens_per_day', 'keys.tokens_per_month',
     'addresses.requests_per_minute', 'addresses.tokens_per_minute', 'addresses.streams', 'addresses.failures_per_minute', 'addresses.all_failures_per_minute', 'signing.window_seconds',
   ]
   assert.deepEqual(limits.filter(name => !here.includes(name) && !slow.includes(name)), [])

@@ -178,7 +178,9 @@ export async function each<T>(items: readonly T[], work: (item: T) => Promise<vo
   }))
 }
 
-export const codeOf = async (response: Response): Promise<string | undefined> => (await response.json() as { error?: { code: string } }).error?.code
+/** The code of Verit's own table. */
+export const codeOf = async (response: Response): Promise<string | undefined> =>
+  (await response.json() as { error?: { verit: string } }).error?.verit
 
 async function makeKey(store: Store, options: NewKeyOptions): Promise<NewKey & { key: string }> {
   return await store.keys.create(options, 'cli') as NewKey & { key: string }
