@@ -48,7 +48,7 @@ function compare(folders: string[], flags: Flags): void {
   if (svg !== undefined) writeFileAtomic(flags.out, svg)
   const picture = svg === undefined ? undefined : flags.out
   if (flags.json !== true) return void process.stdout.write(asText(runs, labels, unit, picture))
-  const reports = runs.map(({ rows: _rows, start, ...run }) => ({ ...run, ...start }))
+  const reports = runs.map(({ start, ...run }) => ({ ...run, ...start, rows: undefined }))
   process.stdout.write(`${printableJson({ runs: reports, unit, picture })}\n`)
 }
 

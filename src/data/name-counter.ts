@@ -8,28 +8,29 @@ const ENDS: ReadonlySet<string> = new Set([...END_NAMES, '<|eos|>', '<eos>', '</
 const OFTEN = 3
 
 export class NameCounter {
-  #counts = new Map<string, number>()
-  #pattern: RegExp
+  #counts: Map<string, number>
   #longest: number
   /** The end of the last piece, in which a name may begin. */
   #rest = ''
 
   /** @param specials names of the tokenizer's special tokens */
   constructor(specials: Iterable<string>) {
-    const names = [...new Set([...specials, ...ENDS])].sort((a, b) => b.length - a.length)
-    this.#longest = names[0]!.length
-    this.#pattern = new RegExp(names.map(name => RegExp.escape(name)).join('|'), 'g')
+    this.#counts = new Map([...specials, ...ENDS].map(name => [name, 0]))
+    this.#longest = Math.max(...Array.from(this.#counts.keys(), name => name.length))
   }
 
   /** Takes the next piece of a document. */
   push(piece: string): void {
     const text = this.#rest + piece
-    let end = 0
-    for (const { 0: name, index } of text.matchAll(this.#pattern)) {
-      this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1)
-      end = index + name.length
+    const seen = this.#rest.length
+    for (const [name, count] of this.#counts) {
+      let n = 0
+      // A name that lies in what was kept of the last piece was counted there.
+      let at = text.indexOf(name, Math.max(0, seen - name.length + 1))
+      for (; at >= 0; at = text.indexOf(name, at + name.length)) n++
+      if (n > 0) this.#counts.set(name, count + n)
     }
-    this.#rest = text.slice(Math.max(end, text.length - this.#longest + 1))
+    this.#rest = text.slice(Math.max(0, text.length - this.#longest + 1))
   }
 
   /** Ends a document. */

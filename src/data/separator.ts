@@ -70,46 +70,35 @@ export class SeparatorCutter {
   }
 
   #take(text: string, last: boolean): void {
-    let rest = text
-    for (let from = 0; ;) {
-      const next = this.#next(rest, from)
-      if (next === undefined) break
-      const fits = this.#alone ? this.#isAlone(rest, next.start, next.end, last) : true
-      if (fits === undefined) return this.#hold(rest, runStart(rest, next.start))
-      from = next.end
+    let begin = 0
+    for (const { start, end } of occurrences(text, this.#names)) {
+      const fits = this.#alone ? this.#isAlone(text, begin, start, end, last) : true
+      if (fits === undefined) return this.#hold(text, begin, runStart(text, start, begin))
       if (!fits) continue
-      this.#emit(rest.slice(0, runStart(rest, next.start)))
+      this.#emit(text.slice(begin, runStart(text, start, begin)))
       this.found++
       this.#sink.cut()
       this.#skipping = true
-      this.#atStart = false
-      // The line break that follows tells the next name that it begins a line.
-      rest = this.#alone ? `\n${rest.slice(next.end)}` : rest.slice(next.end)
-      from = 0
+      begin = end
     }
-    this.#hold(rest, this.#openEnd(rest))
+    this.#hold(text, begin, this.#openEnd(text, begin))
   }
 
-  #hold(text: string, from: number): void {
-    this.#emit(text.slice(0, from))
+  /** Sends the text up to a position, and keeps the rest. */
+  #hold(text: string, begin: number, from: number): void {
+    this.#emit(text.slice(begin, from))
     if (from > 0) this.#atStart = false
     this.#held = text.slice(from)
   }
 
-  #next(text: string, from: number): { start: number; end: number } | undefined {
-    let best: { start: number; end: number } | undefined
-    for (const name of this.#names) {
-      const start = text.indexOf(name, from)
-      if (start >= 0 && (best === undefined || start < best.start)) best = { start, end: start + name.length }
-    }
-    return best
-  }
-
-  /** Whether only blanks stand beside a name on its line; undefined where that depends on what follows. */
-  #isAlone(text: string, start: number, end: number, last: boolean): boolean | undefined {
+  /**
+   * Whether only blanks stand beside a name on its line; undefined where that depends on what follows.
+   * @param begin of the text that was not sent yet
+   */
+  #isAlone(text: string, begin: number, start: number, end: number, last: boolean): boolean | undefined {
     let before = start
-    while (before > 0 && start - before <= LONGEST_BLANKS && isBlank(text[before - 1]!)) before--
-    const begins = before === 0 ? this.#atStart : text[before - 1] === '\n'
+    while (before > begin && start - before <= LONGEST_BLANKS && isBlank(text[before - 1]!)) before--
+    const begins = before === begin ? begin === 0 && this.#atStart : text[before - 1] === '\n'
     if (!begins || start - before > LONGEST_BLANKS) return false
     let after = end
     while (after < text.length && after - end <= LONGEST_BLANKS && isBlank(text[after]!)) after++
@@ -118,16 +107,16 @@ export class SeparatorCutter {
   }
 
   /** Position from which text must be held: the last whitespace and beginning of a name may belong to a separator. */
-  #openEnd(text: string): number {
+  #openEnd(text: string, begin: number): number {
     let from = text.length
     for (const name of this.#names) {
-      for (let k = Math.min(name.length - 1, text.length); k > 0; k--) {
+      for (let k = Math.min(name.length - 1, text.length - begin); k > 0; k--) {
         if (!text.endsWith(name.slice(0, k))) continue
         from = Math.min(from, text.length - k)
         break
       }
     }
-    return runStart(text, from)
+    return runStart(text, from, begin)
   }
 
   #emit(text: string): void {
@@ -140,9 +129,22 @@ export class SeparatorCutter {
 
 const isBlank = (c: string): boolean => c === ' ' || c === '\t'
 
-/** Start of the run of whitespace before a position. */
-function runStart(text: string, position: number): number {
+/** Where the names stand, in order, without those that overlap an earlier one. */
+function* occurrences(text: string, names: readonly string[]): Generator<{ start: number; end: number }> {
+  const next = names.map(name => text.indexOf(name))
+  for (;;) {
+    const starts = next.filter(at => at >= 0)
+    if (starts.length === 0) return
+    const start = Math.min(...starts)
+    const end = start + names[next.indexOf(start)]!.length
+    yield { start, end }
+    for (const [k, name] of names.entries()) if (next[k]! >= 0 && next[k]! < end) next[k] = text.indexOf(name, end)
+  }
+}
+
+/** Start of the run of whitespace before a position, not before `begin`. */
+function runStart(text: string, position: number, begin: number): number {
   let i = position
-  while (i > 0 && position - i < LONGEST_RUN && /\p{White_Space}/u.test(text[i - 1]!)) i--
+  while (i > begin && position - i < LONGEST_RUN && /\p{White_Space}/u.test(text[i - 1]!)) i--
   return i
 }
