@@ -1,4 +1,4 @@
-/** What a person does with a run: sample from it, move it, go on with it by the printed commands, compare it. */
+/** A run in a person's hands: sampled, moved, resumed by the printed command, compared. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'

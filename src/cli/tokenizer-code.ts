@@ -48,7 +48,7 @@ function encode(file: string | undefined, flags: EncodeFlags): void {
 
 function textOf(file: string | undefined, { clean }: EncodeFlags): string {
   if (file === undefined || file === '-') return clean ? cleaned(readInput()) : readInput()
-  // JSON or HTML can be what a prompt holds; only what is no text at all is refused.
+  // A prompt may hold JSON or HTML. Only binary files and other encodings are refused.
   checkKind(file, { asText: true })
   return [...readText(file, { clean })].join('')
 }

@@ -1,4 +1,4 @@
-/** What `verit train` prints at the end of a run. */
+/** The summary that `verit train` prints at the end of a run. */
 import { join } from 'node:path'
 import { formatBytes, formatDuration } from '../lib/progress.ts'
 import { veritCommand } from '../lib/shell-word.ts'

@@ -1,4 +1,4 @@
-/** What people hand to `prepare`: files that are no plain text, and folders with odd files among the texts. */
+/** Inputs as people give them: files that are not plain text, and folders with odd files among the texts. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -64,7 +64,7 @@ const REFUSED: readonly [name: string, content: string | Uint8Array, what: RegEx
   ['pointer.txt', 'version https://git-lfs.github.com/spec/v1\noid sha256:1\n', /a Git LFS pointer/, /git lfs pull/],
 ]
 
-test('a named file that is no plain text is refused for what it is, with the next step', async () => {
+test('a named file that is not plain text is refused by its kind, with the next step', async () => {
   for (const [name, content, what, next] of REFUSED) {
     const path = file(name, content)
     const refused = (e: unknown): boolean => {
@@ -166,7 +166,7 @@ test('stories between lines of <|endoftext|> are documents, each with a real end
   assert.match(asText.notices[0]!, /spells <\|endoftext\|> 39 times.*--separator '<\|endoftext\|>'$/)
 })
 
-test('separators inside lines, and special tokens that a text spells often, are told of', async () => {
+test('separators inside lines, and special tokens that a text spells often, give a notice', async () => {
   const inline = file('inline.txt', stories.join('<|endoftext|>'))
   const seen = await prepared(inline)
   assert.equal(seen.manifest.documents.read, 1)

@@ -15,9 +15,9 @@ export interface InputFile {
 
 export interface PassedOver {
   readonly name: string
-  /** Why, in a word or two for a list with counts: '.jsonl', 'hidden', 'symbolic link', 'gzip'. */
+  /** The reason in a word or two, for a list with counts: '.jsonl', 'hidden', 'symbolic link', 'gzip'. */
   readonly reason: string
-  /** Whether the file had a wanted name, so that a person could expect it in the dataset. The manifest lists these. */
+  /** Whether the file has a wanted ending, so that a person expects it in the dataset. The manifest lists these. */
   readonly wanted: boolean
 }
 

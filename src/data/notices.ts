@@ -21,7 +21,7 @@ export function passedOverNotices(passedOver: readonly PassedOver[]): string[] {
   return [`Passed over ${files} in folders: ${countsOf(passedOver)}`, ...lines]
 }
 
-/** What the first pass found in the text. */
+/** Notices about separators, special tokens and invalid bytes that the first pass found. */
 export function textNotices(corpus: Corpus, separator: Separator, names: NameCounter): string[] {
   const notices: string[] = []
   const { separators } = corpus

@@ -41,8 +41,8 @@ export interface PrepareOptions {
   /** Default 'text'. */
   format?: DataFormat
   /**
-   * What separates documents in a file, beside `format`: 'auto' (default): lines that hold an end-of-text name such as
-   * `<|endoftext|>` and nothing else; 'none'; or a text, wherever it stands.
+   * The separator of documents in a file, beside `format`. 'auto' (default): lines that hold only an end-of-text name
+   * such as `<|endoftext|>`; 'none'; or a text, wherever it stands.
    */
   separator?: Separator | undefined
   /** Files that count inside folders. Default .txt, .md, .text. */

@@ -55,7 +55,7 @@ test('a file and its twin with other line ends have the same tokens', async () =
   }
 })
 
-test('what is no plain text is refused', () => {
+test('a file that is not plain text is refused', () => {
   const path = join(root, 'records.txt')
   writeFileSync(path, '{"a": 1}\n{"a": 2}\n')
   const trainer = new TokenizerTrainer({ kind: 'character' })

@@ -19,7 +19,7 @@ export interface ResolvedModel {
   readonly run?: string
 }
 
-/** What a run without model.gguf stands for: its newest checkpoint, or nothing. */
+/** Meaning of a run without model.gguf: its newest checkpoint, or an error. */
 export type Unfinished = 'refuse' | 'checkpoint'
 
 /**

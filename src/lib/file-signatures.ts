@@ -1,6 +1,6 @@
 /** The file formats that fixed bytes identify, in the order they are tried. Formats of text are in text-kind.ts. */
 
-/** What a reader of texts or models does with a file, in broad groups. */
+/** Broad groups of files, by the way a reader of texts or models handles them. */
 export type FileGroup =
   /** Plain text in UTF-8. */
   | 'text'

@@ -32,7 +32,7 @@ export function checkpointSteps(folder: string): number[] {
   return names.flatMap(name => stepOfCheckpoint(name) ?? []).sort((a, b) => a - b)
 }
 
-/** Whether a folder is that of a training run. */
+/** Whether a folder belongs to a training run. */
 export const isRunFolder = (folder: string): boolean =>
   [RUN_SETTINGS, RUN_MODEL, RUN_CHECKPOINTS].some(name => existsSync(join(folder, name)))
 

@@ -33,7 +33,7 @@ export interface EvaluatedStep {
   readonly tokens: number
 }
 
-/** What fixes a run from its first step on. */
+/** All that fixes the result of a run. */
 export interface RunStart {
   readonly config: ModelConfig
   readonly options: TrainOptions
@@ -42,7 +42,7 @@ export interface RunStart {
   readonly tokenizer: string
 }
 
-/** What a run needs to go on, beside its weights and moments. */
+/** The state of a run beside its weights and moments. */
 export interface RunState extends RunStart {
   /** Optimizer steps done. With the options it is the sampler's whole position. */
   readonly step: number

@@ -1,4 +1,4 @@
-/** What a run would take, with a few steps measured on its data. Writes nothing and keeps nothing. */
+/** A dry run: the forecast of a run, with a few steps measured on its data. Writes nothing. */
 import { Evaluator } from '../eval/evaluator.ts'
 import { initialWeights } from '../model/initialise.ts'
 import { parameterCount } from '../model/parameters.ts'

@@ -1,4 +1,4 @@
-/** What a run will take: the lines before its first step. Sizes are computed; `Pace` measures the time. */
+/** The forecast of a run: the lines before its first step. Sizes are computed; `Pace` measures the time. */
 import { statfsSync } from 'node:fs'
 import { machineMemory } from '../lib/machine-memory.ts'
 import { formatBytes, formatDuration } from '../lib/progress.ts'

@@ -38,7 +38,7 @@ test('the time counts the steps to the stop, and evaluations as a third of their
   assert.match(rest, /for 21 steps: 30\.0 s each, measured over a part of the first step$/)
 })
 
-test('the pace is told once, after three steps beside the first, or earlier where there are fewer', () => {
+test('the pace is known once, after three steps beside the first, or earlier where there are fewer', () => {
   const pace = new Pace(1)
   const step = (): ReturnType<Pace['tell']> => {
     pace.begin()

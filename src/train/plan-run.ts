@@ -72,7 +72,7 @@ function kindOf(wishes: RunWishes): Kind | undefined {
   throw new VeritError('VERIT_MODEL_CONFIG', { field, problem: "must be 'gpt' or 'bitnet'" })
 }
 
-/** What a user calls a field: `--lr`, or `train.lr in run.json`. */
+/** The name of a field in errors: `--lr`, or `train.lr in run.json`. */
 function labelOf(wishes: RunWishes, part: 'model' | 'train', key: string): string {
   const flagged = key === 'kind' ? wishes.kind !== undefined : Object.hasOwn(wishes[part], key)
   const { file } = wishes
@@ -111,7 +111,7 @@ function modelOf(wishes: RunWishes, preset: TrainPreset | undefined, vocab: numb
   }
 }
 
-/** Where a field of the training stands among those of the model. */
+/** The place of a training option that stands among the fields of the model. */
 const elsewhere = (field: string, problem: string): string =>
   problem.includes('is not a field') && optionNames.includes(field) ? '; it belongs under train' : ''
 

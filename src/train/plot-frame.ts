@@ -8,9 +8,9 @@ export interface Point {
 export interface FrameOptions {
   /** Shown above the plot; escaped. */
   readonly title: string
-  /** What the vertical axis measures, with its unit. */
+  /** Title of the vertical axis: the quantity with its unit. */
   readonly quantity: string
-  /** Everything that must fit in. */
+  /** All points that the frame must hold. */
   readonly points: readonly Point[]
   /** Pixels between the title and the plot, for a legend. Default 0. */
   readonly legend?: number

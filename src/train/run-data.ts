@@ -9,7 +9,7 @@ import { veritCommand } from '../lib/shell-word.ts'
 /** Folder of the dataset of a run that began with a text file, in the run's folder. */
 export const OWN_DATA = 'data'
 
-/** Where the dataset of a run lies: inside its folder by a relative path, elsewhere by both kinds of path. */
+/** The place of a run's dataset: a relative path inside the run's folder, both kinds of path elsewhere. */
 export interface DataPlace {
   /** Absolute, or relative to the run's folder. */
   readonly data: string

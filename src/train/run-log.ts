@@ -4,11 +4,12 @@ import type { LossRow } from './loss-plot.ts'
 /** The lines that are whole: a crash can cut the last one short. */
 export const parseLog = (text: string): LossRow[] => text.split('\n').flatMap(line => parseLine(line) ?? [])
 
-/** A line with its step; undefined for a line that is cut short. */
+/** A line with its step; undefined for a line that is cut short or holds anything but numbers. */
 export function parseLine(line: string): LossRow | undefined {
   try {
     const row = JSON.parse(line) as LossRow | null
-    return typeof row?.step === 'number' ? row : undefined
+    const numbers = typeof row === 'object' && row !== null && Object.values(row).every(v => typeof v === 'number')
+    return numbers && typeof row.step === 'number' ? row : undefined
   } catch {
     return undefined
   }

@@ -1,4 +1,4 @@
-/** What a run did so far, read from its folder, also while it goes on. */
+/** The progress of a run, read from its folder, also while it trains. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'

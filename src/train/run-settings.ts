@@ -1,4 +1,4 @@
-/** `run.json`: how a run was started, and what continues it. */
+/** `run.json`: the settings and the start of a run. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
@@ -9,7 +9,7 @@ import type { RunStart } from './checkpoint.ts'
 import { parseTrainOptions } from './options.ts'
 import type { DataPlace } from './run-data.ts'
 
-/** What continues a run and does not change its result. */
+/** The settings of a run that do not change its result, and its start. */
 export interface RunSettings extends DataPlace {
   /** Name that the model file carries. */
   readonly name: string
@@ -17,7 +17,7 @@ export interface RunSettings extends DataPlace {
   readonly saveEvery: number
   /** Newest checkpoints to keep, beside the best. */
   readonly keep: number
-  /** What fixes the run, for one that has no checkpoint yet. Absent in runs of earlier versions. */
+  /** Lets a run without a checkpoint be resumed. Absent in runs of earlier versions. */
   readonly start?: RunStart
 }
 

@@ -142,7 +142,7 @@ test('the bar counts to the stop, and from the step that a run is taken up at', 
   const lines: string[] = []
   const clock = performance.now
   let time = 0
-  // The bar is drawn every five seconds: time is told to pass.
+  // The bar is drawn every five seconds, so the clock runs faster.
   performance.now = () => time += 2000
   try {
     await runIn('counted', 'gpt', { stopAt: 2, progress: { write: text => void lines.push(text) } })

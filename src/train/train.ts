@@ -69,7 +69,7 @@ class Loop implements Disposable {
     const { run, settings, config, options } = this.#setup
     if (run.hasBegun) throw new VeritError('VERIT_RUN_EXISTS', { run: run.path })
     const { dataset, tokenizer } = this.#state
-    // All that a run needs which is killed before its first checkpoint: its weights follow from the seed.
+    // A run that is killed before its first checkpoint is resumed from this: its weights follow from the seed.
     run.saveSettings({ ...settings, start: { config, options, dataset, tokenizer } })
     this.#initialise()
   }
@@ -99,7 +99,7 @@ class Loop implements Disposable {
     this.#saved = newest
   }
 
-  /** Whether the run was started with what it is to go on with. */
+  /** Refuses to resume with another dataset, model or options. */
   #checkStart(start: RunStart): void {
     const { run, config, options } = this.#setup
     const refuse = (problem: string): never => {
