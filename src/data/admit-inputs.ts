@@ -1,6 +1,6 @@
 /**
- * Looks at every input before the first pass, so that one odd file neither stops a folder nor slips in. A named file must
- * be text; a file found in a folder that is not text is passed over.
+ * Looks at every input before the first pass, so that one odd file neither stops a folder nor slips in. A named file
+ * must be text; a file found in a folder that is not text is passed over.
  */
 import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'

@@ -39,7 +39,7 @@ test('a dataset elsewhere is found where it was, and after both were moved toget
   assert.equal(findData(join(root, 'project2/runs/book'), place, digest), join(root, 'project2/data/book'))
 })
 
-test('of several datasets the one with the right digest counts; without one the error has the command that names it', () => {
+test('of several datasets the one with the right digest counts; the error without one has a command', () => {
   const run = join(root, 'my run')
   const digest = dataset(join(run, 'data'), 'right')
   dataset(join(root, 'other'), 'wrong')
