@@ -20,6 +20,8 @@ const gateway = await testGateway(join(dir, 'state'), config => {
 })
 const scopes = ['infer', 'models', 'admin', 'metrics', 'audit'] as const
 const { key, record } = await gateway.context.store.keys.create({ name: 'all', scopes: [...scopes] }, 'cli')
+/** A key that routes may revoke. */
+const spare = (await gateway.context.store.keys.create({ name: 'spare' }, 'cli')).record.id
 let port = 0
 before(async () => {
   await gateway.app.listen({ host: '127.0.0.1', port: 0 })
@@ -82,6 +84,10 @@ const accepted: readonly (readonly [string, string, string, number])[] = [
   ['the scheme of credentials in any case', '9110 11.1', get().replace('Bearer', 'bEARER'), 200],
   ['spaces behind the scheme of credentials', '9110 11.4', get().replace('Bearer ', 'Bearer   '), 200],
   ['headers that nobody knows, and cookies', '9110 5.1', get('Cookie: a=b', 'Forwarded: for=192.0.2.1', 'Max-Forwards: 1', 'X: \u00e9'), 200],
+  ['a type without a body, on a route that takes none', '9110 8.3',
+    post().replace('/v1/completions', `/v1/admin/keys/${spare}/revoke`).replace(/Content-Length: \d+/, 'Content-Length: 0').replace(BODY, ''), 200],
+  ['a type without a body or length', '9110 8.3',
+    post().replace('/v1/completions', `/v1/admin/keys/${spare}/revoke`).replace(/Content-Length: \d+\r\n/, '').replace(BODY, ''), 200],
   ...['application/json;charset=UTF-8', 'Application/JSON; Charset="utf-8"', 'application/json ; profile="a;b"', 'application/json;'].map(type =>
     [`the type ${type}`, '9110 8.3.1', post().replace('application/json', type), ACCEPTED] as const),
 ]

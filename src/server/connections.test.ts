@@ -264,7 +264,7 @@ test('connections that are being answered are not ended: then the newest is refu
   assert.ok(!(await connected(port, '127.0.0.1')).gone)
 })
 
-test('whoever holds connections before any request exists is ended like others: silent ones, half of the headers, half of a TLS handshake', async () => {
+test('whoever holds connections before any request exists is ended like others: silent ones, half of the headers, half of a TLS handshake, silence after one', async () => {
   for (const tls of [false, true]) {
     using running = await start(c => {
       Object.assign(c.http, { connections: 16, connectionsPerAddress: 16 })
@@ -273,6 +273,7 @@ test('whoever holds connections before any request exists is ended like others: 
     const { port, transport: { counts } } = running
     const held = Array.from({ length: 60 }, (_, i) => {
       const socket = connect({ port, host: '127.0.0.1', localAddress: `127.0.0.${1 + i % 16}` }).on('error', () => undefined)
+      if (tls && i % 3 === 2) tlsConnect({ socket, ca: authority.cert, servername: 'localhost' }).on('error', () => undefined) // and then silent
       if (i % 3 === 1) socket.write(tls ? Buffer.from([22, 3, 1, 2, 0, 1]) : 'GET / HTTP/1.1\r\nHost: loc')
       return socket
     })
