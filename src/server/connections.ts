@@ -176,7 +176,7 @@ class Connections implements TransportCounts {
   /** Notes requests and answers of each connection; targets in absolute form become paths before anything reads them. */
   listener(next: RequestListener): RequestListener {
     return (request: IncomingMessage, response: ServerResponse) => {
-      if (request.socket.destroyed) return // of what came with one packet, the rest is still read
+      if (request.socket.destroyed) return // the parser goes on with the rest of the packet
       toOriginForm(request)
       // An upgrade is ignored, but Node's parser drops what came with it in one packet: no later bytes may be taken for a request.
       if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false

@@ -84,8 +84,8 @@ export interface OpenAnswer {
   /** Content-Type */
   readonly type: string
   readonly body: string
-  /** Further headers: name, value, name, value ... */
-  readonly headers?: readonly string[]
+  /** Further headers. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Who asks, and how it was proved. */

@@ -150,6 +150,8 @@ test('a listed origin gets the headers of CORS and its preflight, and no more th
   const preflight = await fetch(`${base}/v1/models`, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'GET' } })
   assert.deepEqual([preflight.status, await preflight.text()], [204, ''])
   assert.equal((await call('/v1/models', { headers: { origin } })).status, 401)
+  const health = await fetch(`${base}/health`, { headers: { origin } })
+  assert.deepEqual([health.headers.get('access-control-allow-origin'), health.headers.get('cross-origin-resource-policy')], [origin, 'cross-origin'])
   assert.equal((await call('/v1/models', { method: 'OPTIONS', headers: { origin: 'https://evil.example', 'access-control-request-method': 'GET' } })).status, 403)
 })
 

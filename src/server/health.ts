@@ -7,7 +7,7 @@ const UNWELL_MS = 5000
 
 const answer = (status: number, state: 'ok' | 'loading' | 'unavailable'): OpenAnswer => ({
   status, type: JSON_TYPE, body: JSON.stringify({ status: state }),
-  ...(status !== 200 && { headers: ['retry-after', '2'] }),
+  ...(status !== 200 && { headers: { 'retry-after': '2' } }),
 })
 const OK = answer(200, 'ok')
 const LOADING = answer(503, 'loading')

@@ -24,10 +24,10 @@ export async function startListening(app: FastifyInstance, { socket, host, port 
     await listenOnSocket(app, socket)
     return 'http://localhost'
   }
-  const shown = host.includes(':') ? `[${host}]` : host
+  const address = host === 'localhost' ? '127.0.0.1' : host // the name may mean two addresses: this server listens on one
+  const shown = address.includes(':') ? `[${address}]` : address
   try {
-    // One name may mean two addresses: this server listens on one.
-    await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
+    await app.listen({ host: address, port })
   } catch (e) {
     throw refusal(`${shown}:${port}`, e)
   }

@@ -20,15 +20,14 @@ const MINUTE = 60
 
 export class OpenRoutes {
   readonly #context: GatewayContext
-  readonly #headers: readonly string[]
+  readonly #headers: Readonly<Record<string, string>>
   readonly #routes: ReadonlyMap<string, OpenRoute>
   readonly #rates = new MemoryRateState({ names: MOST_BUCKETS })
 
   /** @param hsts value of Strict-Transport-Security, where the server speaks TLS */
   constructor(context: GatewayContext, hsts: string | undefined) {
     this.#context = context
-    const headers = { ...SECURITY_HEADERS, ...(hsts !== undefined && { 'strict-transport-security': hsts }) }
-    this.#headers = Object.entries(headers).flat()
+    this.#headers = { ...SECURITY_HEADERS, ...(hsts !== undefined && { 'strict-transport-security': hsts }) }
     this.#routes = new Map(routeTable.flatMap(route => (route.requires === 'nothing' ? [[route.path, route]] : [])))
   }
 
@@ -53,20 +52,20 @@ export class OpenRoutes {
         metrics.openLimited()
       }
       const answer = route.tell(this.#context)
-      this.#send(raw, response, answer, Object.entries(corsHeaders(raw, rules)).flat())
+      this.#send(raw, response, answer, corsHeaders(raw, rules))
       metrics.openAnswered(name, answer.status)
     } catch (e) {
       const { status, headers, body, code } = errorReply(e, '')
       response.shouldKeepAlive = false // behind a request of the wrong form, nobody knows what is a request
-      this.#send(raw, response, { status, type: JSON_TYPE, body: JSON.stringify(body) }, Object.entries(headers).flat())
+      this.#send(raw, response, { status, type: JSON_TYPE, body: JSON.stringify(body) }, headers)
       metrics.openAnswered(name, status, code)
     }
     return true
   }
 
-  #send(raw: IncomingMessage, response: ServerResponse, { status, type, body, headers = [] }: OpenAnswer, more: readonly string[]): void {
+  #send(raw: IncomingMessage, response: ServerResponse, { status, type, body, headers }: OpenAnswer, more: Record<string, string>): void {
     const length = String(Buffer.byteLength(body))
-    response.writeHead(status, [...this.#headers, ...more, ...headers, 'content-type', type, 'content-length', length])
+    response.writeHead(status, { ...this.#headers, ...more, ...headers, 'content-type': type, 'content-length': length })
     response.end(raw.method === 'HEAD' ? undefined : body)
   }
 
