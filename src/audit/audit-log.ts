@@ -8,13 +8,13 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import type { SignerKey } from '../trust/note-key.ts'
 import { DaySecrets, commitmentsTo, dayOf, isDay } from './day-secrets.ts'
 import { draftEntry, entryBytes } from './draft.ts'
 import type { Draft } from './draft.ts'
 import type { AuditLog, NewAuditEntry, RequestTexts } from './entry.ts'
 import { openLogFolder, openLogKey } from './log-key.ts'
-import { readBounded } from './log-files.ts'
 import { LogWriter } from './log-writer.ts'
 import { readTextsKey, sealTexts } from './sealed-texts.ts'
 import { TextsFile } from './texts-file.ts'
@@ -71,11 +71,17 @@ export async function openAuditLog(folder: string, options: AuditLogOptions = {}
   }
 }
 
-/** The public key that texts are sealed to. @throws VeritError VERIT_USAGE where the file holds anything else, a private key included */
+/**
+ * The public key that texts are sealed to: who can write the file reads all texts from the next start on.
+ * @throws VeritError VERIT_USAGE where the file holds anything else, a private key included; VERIT_OTHERS_WRITE, VERIT_OTHERS_OWN and those of reading
+ */
 export function loadTextsKey(path: string): KeyObject {
-  const pem = readBounded(path, 10_000)
-  const key = pem === undefined || pem === 'unfit' ? undefined : readTextsKey(pem.toString('utf8'), 'public')
-  if (key === undefined) throw new VeritError('VERIT_USAGE', { problem: `${path} is not an X25519 public key in PEM`, hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file' })
+  const unfit = (): VeritError => new VeritError('VERIT_USAGE', {
+    problem: `${path} is not an X25519 public key in PEM`, hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file',
+  })
+  const pem = readTrusted(path, { kind: 'decides', purpose: 'audit.texts_key', limit: 10_000, tooLong: unfit })
+  const key = readTextsKey(pem.toString('utf8'), 'public')
+  if (key === undefined) throw unfit()
   return key
 }
 

@@ -9,8 +9,8 @@ import { mkdir } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
 import { replaceFile, syncFolder } from '../lib/replace-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import type { Commitment, RequestTexts } from './entry.ts'
 
 const BYTES = 32
@@ -39,15 +39,10 @@ export function commitmentsTo({ prompt, answer }: RequestTexts, daySecret: KeyOb
 export function readDaySecret(folder: string, day: string): KeyObject | undefined {
   const path = join(folder, 'salts', day)
   if (!existsSync(path)) return undefined
-  const file = openRegular(path, 'the secret of a day')
-  try {
-    if (file.size !== BYTES) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: `it has ${file.size} bytes, not ${BYTES}` })
-    const secret = Buffer.alloc(BYTES)
-    file.read(0, secret)
-    return createSecretKey(secret)
-  } finally {
-    file.close()
-  }
+  const damaged = (size: number): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: `it has ${size} bytes, not ${BYTES}` })
+  const secret = readTrusted(path, { kind: 'secret', purpose: 'the secret of a day', limit: BYTES, tooLong: damaged })
+  if (secret.length !== BYTES) throw damaged(secret.length)
+  return createSecretKey(secret)
 }
 
 /** The secrets of a log that is written: each made when it is first needed, and on disk before it is used. */

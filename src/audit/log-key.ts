@@ -10,13 +10,14 @@ import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { checkPrivate } from '../lib/private-path.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { checkpointText, parseCheckpoint } from '../trust/checkpoint.ts'
 import { ed25519ToSpki } from '../trust/ed25519.ts'
 import { emptyRoot } from '../trust/merkle.ts'
 import { isKeyName, verifierKey } from '../trust/note-key.ts'
 import type { SignerKey } from '../trust/note-key.ts'
 import { formatNote, parseNote, signNote } from '../trust/signed-note.ts'
-import { checkpointPath, newestNotePath, readBounded, readNoteFile } from './log-files.ts'
+import { checkpointPath, newestNotePath, readNoteFile } from './log-files.ts'
 
 const damaged = (file: string, problem: string, cause?: unknown): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
 
@@ -46,10 +47,10 @@ export function openLogKey(folder: string, wanted: string): SignerKey {
   }
   const [keyPath, notePath] = [join(folder, 'key'), newestNotePath(folder)]
   if (!existsSync(keyPath)) return beginLog(folder, wanted)
-  checkPrivate(keyPath, 'file')
+  const pem = readTrusted(keyPath, { kind: 'state', purpose: 'the key of the audit log', limit: 10_000 })
   const note = readNoteFile(notePath)
   if (note === undefined) throw damaged(notePath, 'it is missing or too long, though the log has begun')
-  const key = readKey(keyPath)
+  const key = parseKey(pem, keyPath)
   const { origin } = parseOr(notePath, note)
   if (wanted !== '' && wanted !== origin) throw new VeritError('VERIT_AUDIT_ORIGIN', { folder, origin, wanted })
   return { verifier: verifierKey(origin, key), key }
@@ -63,10 +64,9 @@ function parseOr(path: string, note: Buffer): { origin: string } {
   }
 }
 
-function readKey(path: string): KeyObject {
+function parseKey(pem: Buffer, path: string): KeyObject {
   try {
-    const pem = readBounded(path, 10_000)
-    const key = createPrivateKey(pem === undefined || pem === 'unfit' ? '' : pem)
+    const key = createPrivateKey(pem)
     ed25519ToSpki(key)
     return key
   } catch (e) {

@@ -5,12 +5,13 @@
 import { existsSync } from 'node:fs'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { openCheckpoint } from '../trust/checkpoint.ts'
 import type { OpenedCheckpoint } from '../trust/checkpoint.ts'
 import { emptyRoot } from '../trust/merkle.ts'
 import { verifyConsistency } from '../trust/merkle-verify.ts'
 import type { SignerKey, VerifierKey } from '../trust/note-key.ts'
-import { formatNote, parseNote, signNote, verifyNote } from '../trust/signed-note.ts'
+import { NOTE_LIMIT, formatNote, parseNote, signNote, verifyNote } from '../trust/signed-note.ts'
 import type { NoteSignature } from '../trust/signed-note.ts'
 import { parseProof } from '../trust/tlog-proof.ts'
 import { checkpointPath, cosignedPath, readNoteFile } from './log-files.ts'
@@ -36,7 +37,7 @@ export interface WitnessRequest {
 export function cosign(request: WitnessRequest): string {
   const { note, source, log, witness, lastFile } = request
   const opened = openCheckpoint(note, log, source)
-  const last = existsSync(lastFile) ? openCheckpoint(readNoteFile(lastFile) ?? '', log, lastFile) : undefined
+  const last = existsSync(lastFile) ? openCheckpoint(readLast(lastFile), log, lastFile) : undefined
   if (last !== undefined) checkContinues(last, opened, request)
   const logLine = opened.note.signatures.filter(s => s.name === log.name && s.id === log.id).slice(0, 1)
   // Remembered before it is signed: a crash in between costs a signature, never two that contradict each other.
@@ -44,6 +45,9 @@ export function cosign(request: WitnessRequest): string {
   const line = signNote(opened.note.text, witness, request.time)
   return formatNote({ text: opened.note.text, signatures: [...logLine, line] })
 }
+
+/** What this witness has cosigned decides what it may cosign. */
+const readLast = (path: string): Buffer => readTrusted(path, { kind: 'decides', purpose: 'the last checkpoint cosigned', limit: NOTE_LIMIT })
 
 function checkContinues(last: OpenedCheckpoint, next: OpenedCheckpoint, { proof, source }: WitnessRequest): void {
   const [a, b] = [last.checkpoint, next.checkpoint]

@@ -12,7 +12,7 @@ import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
-import { located, logFolder, printEntry, readText, wholeNumber, withProgress } from './audit-shared.ts'
+import { located, logFolder, printEntry, readEvidence, readText, wholeNumber, withProgress } from './audit-shared.ts'
 import type { Where } from './audit-shared.ts'
 
 const POLL = 500
@@ -114,7 +114,7 @@ export function textsCommand(): Command {
     .addHelpText('after', '\nExample:\n  verit audit texts --key audit-texts.pem --request req_0123456789ab')
     .action(({ key, request, json, ...where }: Where & { key: string; request: string; json?: boolean }) => {
       const folder = logFolder(where)
-      const reader = readTextsKey(readText(key, 'the private key of texts', 10_000), 'private')
+      const reader = readTextsKey(readEvidence(key, 'the private key of texts', 'secret'), 'private')
       if (reader === undefined) throw new VeritError('VERIT_USAGE', { problem: `${printable(key)} is not an X25519 private key in PEM`, hint: 'Give the private file that `verit audit texts-key` made' })
       const found = findRequest(folder, request)
       if (found === undefined) throw new VeritError('VERIT_USAGE', { problem: `The log has no request ${printable(request, 80)}`, hint: 'Find it with `verit audit search`' })

@@ -15,7 +15,7 @@ import { printable, printableJson } from '../lib/printable.ts'
 import { openCheckpoint, parseCheckpoint } from '../trust/checkpoint.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
 import { parseNote } from '../trust/signed-note.ts'
-import { collect, keyArgument, located, logFolder, ownKey, readText, wholeNumber, withProgress } from './audit-shared.ts'
+import { collect, keyArgument, located, logFolder, ownKey, readEvidence, readText, wholeNumber, withProgress } from './audit-shared.ts'
 import type { Where } from './audit-shared.ts'
 
 interface VerifyCommandOptions extends Where {
@@ -168,7 +168,7 @@ export function checkpointCommand(): Command {
 
 /** A file that is no checkpoint says nothing against the log: it is wrong use. @throws VeritError VERIT_NOTE and those of reading a file */
 function readCheckpointFile(path: string): string {
-  const text = readText(path, 'an older checkpoint')
+  const text = readEvidence(path, 'an older checkpoint')
   parseCheckpoint(parseNote(text, printable(path)).text, printable(path))
   return text
 }

@@ -4,14 +4,17 @@ import type { Command } from 'commander'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describeEntry } from '../audit/describe-entry.ts'
-import { readBounded } from '../audit/log-files.ts'
 import type { ReadEntry } from '../audit/reader.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
+import type { FileClass } from '../lib/trusted-file.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
 import { parseVerifierKey } from '../trust/note-key.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
+import { NOTE_LIMIT } from '../trust/signed-note.ts'
 
 export interface Where {
   state: string
@@ -25,23 +28,27 @@ export const located = (command: Command): Command => command
 
 export const logFolder = ({ state, folder }: Where): string => folder ?? join(state, 'audit')
 
-/** A small file as text. @throws VeritError */
+/** A file of text that is checked by its signature, or compared. @throws VeritError */
 export function readText(path: string, purpose: string, limit = 16 << 20): string {
-  const bytes = readBounded(path, limit)
-  if (bytes === undefined) throw new VeritError('VERIT_FILE_NOT_FOUND', { path, purpose })
-  if (bytes === 'unfit') throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it is not a regular file of at most ${limit} bytes` })
-  return bytes.toString('utf8')
+  using file = openRegular(path, purpose)
+  if (file.size > limit) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${limit} bytes` })
+  return file.readAll().toString('utf8')
 }
+
+/** A key or checkpoint that a judgement rests on, or a private key. @throws VeritError as trusted-file.ts */
+export const readEvidence = (path: string, purpose: string, kind: FileClass = 'decides'): string =>
+  readTrusted(path, { kind, purpose, limit: NOTE_LIMIT }).toString('utf8')
 
 /** A verifier key as it stands, or the file that holds it. */
 export function keyArgument(given: string): VerifierKey {
-  return existsSync(given) ? parseVerifierKey(readText(given, 'a verifier key', 10_000).trim(), given) : parseVerifierKey(given.trim(), `The key given, which is no file either (${printable(given, 100)}),`)
+  return existsSync(given) ? parseVerifierKey(readEvidence(given, 'a verifier key').trim(), given)
+    : parseVerifierKey(given.trim(), `The key given, which is no file either (${printable(given, 100)}),`)
 }
 
 /** The key in the folder: for what is done on the server itself. */
 export function ownKey(folder: string): VerifierKey {
   const path = join(folder, 'verifier-key')
-  return parseVerifierKey(readText(path, 'the verifier key of an audit log', 10_000).trim(), path)
+  return parseVerifierKey(readEvidence(path, 'the verifier key of an audit log').trim(), path)
 }
 
 export function printEntry({ index, entry }: ReadEntry, json: boolean): void {

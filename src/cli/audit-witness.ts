@@ -6,14 +6,13 @@ import { addCosignature, cosign } from '../audit/witness.ts'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
-import { checkPrivate } from '../lib/private-path.ts'
 import { printable } from '../lib/printable.ts'
 import { parseCheckpoint } from '../trust/checkpoint.ts'
 import { NOTE_COSIGNATURE, formatSignerKey, isKeyName, newSignerKey, parseSignerKey } from '../trust/note-key.ts'
 import { parseNote } from '../trust/signed-note.ts'
 import { parseProof } from '../trust/tlog-proof.ts'
 import { existsSync } from 'node:fs'
-import { collect, keyArgument, located, logFolder, ownKey, readText } from './audit-shared.ts'
+import { collect, keyArgument, located, logFolder, ownKey, readEvidence, readText } from './audit-shared.ts'
 import type { Where } from './audit-shared.ts'
 
 export function witnessKeyCommand(): Command {
@@ -49,8 +48,7 @@ export function witnessCommand(): Command {
     .addHelpText('after', '\nExamples:\n  verit audit witness --key w1.key --log-key log.vkey --checkpoint first.txt > cosigned.txt\n'
       + '  verit audit witness --key w1.key --log-key log.vkey --proof growth.proof > cosigned.txt')
     .action((options: WitnessOptions) => {
-      checkPrivate(options.key, 'file')
-      const witness = parseSignerKey(readText(options.key, 'the key of a witness', 10_000).trim(), printable(options.key))
+      const witness = parseSignerKey(readEvidence(options.key, 'the key of a witness', 'secret').trim(), printable(options.key))
       if (witness.verifier.type !== NOTE_COSIGNATURE) throw new VeritError('VERIT_USAGE', { problem: `${printable(options.key)} is not the key of a witness`, hint: 'Make one with `verit audit witness-key`' })
       const lastFile = options.last ?? `${options.key}.last`
       const { note, source, proof } = gather(options, lastFile)
@@ -62,7 +60,7 @@ export function witnessCommand(): Command {
 function gather({ checkpoint, proof, folder }: WitnessOptions, lastFile: string): { note: string; source: string; proof: string | undefined } {
   if (folder !== undefined) {
     const note = checkpoint === undefined ? readCheckpoint(folder).note : readText(checkpoint, 'a checkpoint')
-    const last = existsSync(lastFile) ? parseCheckpoint(parseNote(readText(lastFile, 'the last checkpoint'), lastFile).text, lastFile).size : 0
+    const last = existsSync(lastFile) ? parseCheckpoint(parseNote(readEvidence(lastFile, 'the last checkpoint'), lastFile).text, lastFile).size : 0
     const { size } = parseCheckpoint(parseNote(note, 'The checkpoint').text, 'The checkpoint')
     return { note, source: printable(checkpoint ?? folder), proof: last > 0 && last < size ? proveConsistency(folder, last, note) : undefined }
   }

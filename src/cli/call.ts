@@ -10,11 +10,13 @@ import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { forTerminal } from './for-terminal.ts'
 
 /** Most bytes of an answer that are held at once, unpacked: what is not a stream, and what an error says. */
 const MOST_BYTES = 64 << 20
 const MOST_ERROR_BYTES = 1 << 20
+const MOST_KEY_BYTES = 16_384
 
 interface Flags {
   data?: string
@@ -112,12 +114,15 @@ function readText(from: string | 0, name: string): string {
   }
 }
 
+/** Whoever can write this file decides which server is believed. */
+const serverKeyFile = (path: string): string => readTrusted(path, { kind: 'decides', purpose: 'the public key of the server', limit: MOST_KEY_BYTES }).toString('utf8')
+
 async function send({ method, url, body }: Call, { keyFile, serverKey, socket }: Flags): Promise<Response> {
   const secret = keyFile === undefined ? secretSetting('VERIT_API_KEY') : undefined
   if (secret !== undefined && socket === undefined && url.protocol === 'http:' && !/^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname)) {
     process.stderr.write('verit: the key goes over the network unencrypted; use https, or sign requests with --key-file\n')
   }
-  const key = serverKey !== undefined && existsSync(serverKey) ? readText(serverKey, serverKey) : serverKey
+  const key = serverKey !== undefined && existsSync(serverKey) ? serverKeyFile(serverKey) : serverKey
   const request = veritFetch(defined({ keyFile, serverKey: key, url: url.origin, socket }))
   const headers = defined({
     'content-type': body === undefined ? undefined : 'application/json', 'authorization': secret === undefined ? undefined : `Bearer ${secret}`,

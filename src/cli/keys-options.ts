@@ -8,7 +8,7 @@ import { defined } from '../lib/defined.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import { scopes as allScopes, signingRules } from '../store/key-store.ts'
 import type { KeyChange, KeyLimits, Scope, SigningRule } from '../store/key-store.ts'
@@ -130,16 +130,8 @@ export function checkBegun(state: string): void {
   throw new VeritError('VERIT_STATE', { path: state, problem: 'no server and no key has been there', fix })
 }
 
-function readSmall(path: string, purpose: string): Buffer {
-  const file = openRegular(path, purpose)
-  try {
-    if (file.size > MAX_PUBLIC_BYTES) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${MAX_PUBLIC_BYTES} bytes` })
-    const bytes = file.readAll()
-    return bytes
-  } finally {
-    file.close()
-  }
-}
+/** Whoever can write such a file gets the key that is made of it. */
+const readSmall = (path: string, purpose: string): Buffer => readTrusted(path, { kind: 'decides', purpose, limit: MAX_PUBLIC_BYTES })
 
 /** DER of a public key in PEM or base64. @throws VeritError VERIT_PUBLIC_KEY */
 export function readPublicKey(path: string): Uint8Array {

@@ -1,9 +1,8 @@
 /** What the subcommands of `verit model` share: progress of hashing, small files. */
 import { existsSync, realpathSync } from 'node:fs'
-import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { publicKeyFromPem } from '../trust/model-key.ts'
 import type { ModelKey } from '../trust/model-key.ts'
 import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
@@ -28,18 +27,8 @@ export async function withByteProgress<T>(label: string, work: (onProgress: (don
   }
 }
 
-/** @throws VeritError VERIT_FILE_IO where it has more than `limit` bytes, and those of opening; VERIT_OTHERS_WRITE */
-export function readSmall(path: string, purpose: string, limit: number): Buffer {
-  const file = openRegular(path, purpose)
-  try {
-    if (file.size > limit) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${limit.toLocaleString('en-US')} bytes` })
-    checkOnlyOwnerWrites(file.fd, path)
-    const bytes = file.readAll()
-    return bytes
-  } finally {
-    file.close()
-  }
-}
+/** A file that decides whose signature counts. @throws VeritError VERIT_FILE_IO where it has more than `limit` bytes, and those of trusted-file.ts */
+const readSmall = (path: string, purpose: string, limit: number): Buffer => readTrusted(path, { kind: 'decides', purpose, limit })
 
 export const readBundle = (path: string): Buffer => readSmall(path, 'the signature of a model', MAX_BUNDLE_BYTES)
 export const readPublicKey = (path: string): ModelKey => publicKeyFromPem(readSmall(path, 'the public key of a signer', 16_384).toString('utf8'), path)

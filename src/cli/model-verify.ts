@@ -2,10 +2,9 @@
 import { Command } from 'commander'
 import { existsSync, lstatSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
-import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { printable, printableJson } from '../lib/printable.ts'
-import { openRegular } from '../lib/regular-file.ts'
 import { shellPath, shellWord } from '../lib/shell-word.ts'
+import { openTrusted } from '../lib/trusted-file.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import { trustCommand } from '../trust/model-trust.ts'
@@ -69,14 +68,13 @@ async function verify(model: string, { bundle: named, json, ...from }: Options):
 async function trustedDigest(model: string, { source, file: { digests = {} } }: TrustPolicy, missing: string | undefined): Promise<Digest | undefined> {
   const name = trustName(model), has = Object.hasOwn(digests, name)
   if (!has && missing === undefined) return undefined
-  using file = openRegular(model, 'the model to verify')
+  using file = openTrusted(model, { kind: 'decides', purpose: 'the model to verify' })
   if (!has) {
     throw new VeritError('VERIT_USAGE', {
       problem: `There is no signature ${printable(missing!)}, and ${printable(source)} has no digest for the name ${printable(name)}`,
       hint: `Give the signature with --bundle, or see whether the server takes the model without one: verit serve ${shellPath(model)} --check`,
     })
   }
-  checkOnlyOwnerWrites(file.fd, model)
   const { update, clear } = byteProgress()
   const digest = await digestDescriptor(file.fd, model, { onProgress: update }).finally(clear)
   if (digests[name]!.includes(digest)) return digest

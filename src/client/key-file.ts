@@ -6,10 +6,9 @@
  */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { fstatSync } from 'node:fs'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { ed25519ToSpki } from '../trust/ed25519.ts'
 import { CREDENTIAL_ID } from '../trust/request-profile.ts'
 import type { Signer } from '../trust/request-profile.ts'
@@ -32,15 +31,12 @@ export function newKeyPair(): { privateKey: string; publicKey: Buffer } {
  * @throws VeritError VERIT_KEY_FILE where it is malformed, another user's, or open to others; VERIT_FILE_NOT_FOUND, VERIT_FILE_KIND, VERIT_FILE_IO
  */
 export function readKeyFile(path: string): KeyFile {
-  const file = openRegular(path, 'the key to sign with')
-  try {
-    checkOwner(path, file.fd)
-    if (file.size > MAX_BYTES) refuse(path, `it has more than ${MAX_BYTES} bytes`)
-    const bytes = file.readAll()
-    return parse(path, bytes.toString('utf8'))
-  } finally {
-    file.close()
-  }
+  const bytes = readTrusted(path, {
+    kind: 'secret', purpose: 'the key to sign with', limit: MAX_BYTES,
+    tooLong: () => keyError(path, `it has more than ${MAX_BYTES} bytes`),
+    refuse: ({ problem, command }) => keyError(path, `it ${problem}`, `If nobody else has used it, run ${command}; otherwise revoke the key and make a new one`),
+  })
+  return parse(path, bytes.toString('utf8'))
 }
 
 /** Writes a key file, mode 0600, whole or not at all. @throws VeritError VERIT_FILE_EXISTS unless `overwrite`, VERIT_FILE_IO */
@@ -58,18 +54,12 @@ export function signerOf(content: KeyFile, path = 'given in the program'): Signe
   return { alg: 'hmac-sha256', keyId: keyid, secret: signingSecret(content.key) }
 }
 
-function refuse(path: string, problem: string, fix = 'Make it again: docs/signing.md shows its form'): never {
-  throw new VeritError('VERIT_KEY_FILE', { path, problem, fix })
+function keyError(path: string, problem: string, fix = 'Make it again: docs/signing.md shows its form'): VeritError {
+  return new VeritError('VERIT_KEY_FILE', { path, problem, fix })
 }
 
-function checkOwner(path: string, fd: number): void {
-  if (process.platform === 'win32') return
-  const { mode, uid } = fstatSync(fd)
-  if (uid !== process.geteuid!() && uid !== 0) refuse(path, 'it belongs to another user', 'Use a file of your own')
-  if ((mode & 0o077) !== 0) {
-    const fix = 'If nobody else has used it, run chmod 600 on it; otherwise revoke the key and make a new one'
-    refuse(path, `others can use it (mode ${(mode & 0o777).toString(8)})`, fix)
-  }
+function refuse(path: string, problem: string): never {
+  throw keyError(path, problem)
 }
 
 function privateKeyOf(path: string, pem: string): KeyObject {

@@ -9,7 +9,7 @@ import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { byteOf, walkJson } from '../lib/json-walk.ts'
 import { printable } from '../lib/printable.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { isDigest } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 
@@ -22,18 +22,16 @@ export interface Pin {
   readonly digest: Digest
 }
 
-/** Pins by source. A file that is not there has none. @throws VeritError VERIT_LOCK_FILE, VERIT_FILE_IO, VERIT_FILE_KIND */
+/**
+ * Pins by source. A file that is not there has none.
+ * @throws VeritError VERIT_LOCK_FILE, VERIT_OTHERS_WRITE, VERIT_OTHERS_OWN, VERIT_FILE_IO, VERIT_FILE_KIND
+ */
 export function readLock(path: string): Map<string, Pin> {
   if (!isThere(path)) return new Map()
-  const file = openRegular(path, 'the lock file')
-  try {
-    if (file.size > MAX_BYTES) throw new VeritError('VERIT_LOCK_FILE', { path, problem: `it has more than ${MAX_BYTES} bytes` })
-    const bytes = file.readAll()
-    if (!isUtf8(bytes)) throw new VeritError('VERIT_LOCK_FILE', { path, problem: 'it is not UTF-8' })
-    return parseLock(bytes.toString('utf8'), path)
-  } finally {
-    file.close()
-  }
+  const tooLong = (): VeritError => new VeritError('VERIT_LOCK_FILE', { path, problem: `it has more than ${MAX_BYTES} bytes` })
+  const bytes = readTrusted(path, { kind: 'decides', purpose: 'the lock file', limit: MAX_BYTES, tooLong })
+  if (!isUtf8(bytes)) throw new VeritError('VERIT_LOCK_FILE', { path, problem: 'it is not UTF-8' })
+  return parseLock(bytes.toString('utf8'), path)
 }
 
 /** One that cannot be looked for (no permission, a loop of links) is not one that has no pins. */

@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { openTrusted } from '../lib/trusted-file.ts'
 import type { Digest } from '../trust/digest.ts'
 import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
 import type { TrustPolicy } from '../trust/trust-policy.ts'
@@ -123,14 +123,9 @@ function storedSignature(store: ModelStore, name: string, digest: Digest): Found
   if (model === undefined || model.digest !== digest) return undefined
   if (model.signature === undefined) return { signed: undefined, problem: undefined }
   if (!store.has(model.signature.digest)) return undefined
-  const file = openRegular(store.path(model.signature.digest), 'the stored signature')
-  try {
-    if (file.size > MAX_BUNDLE_BYTES) return undefined
-    const bytes = file.readAll()
-    return { signed: { bundle: { bytes, source: `the signature of ${name}` }, signedAs: model.signature.signedAs }, problem: undefined }
-  } finally {
-    file.close()
-  }
+  using file = openTrusted(store.path(model.signature.digest), { kind: 'decides', purpose: 'the stored signature' })
+  if (file.size > MAX_BUNDLE_BYTES) return undefined
+  return { signed: { bundle: { bytes: file.readAll(), source: `the signature of ${name}` }, signedAs: model.signature.signedAs }, problem: undefined }
 }
 
 /** Stores what was downloaded (if anything was), names it and pins it, while nobody else changes the store. */
@@ -178,10 +173,6 @@ function checkDigest(source: ModelSource, wanted: Digest, got: Digest, by: strin
 /** Whether the store has the file, and nobody changed it there. */
 async function isWhole(store: ModelStore, digest: Digest, options: PullOptions): Promise<boolean> {
   if (!store.has(digest)) return false
-  const file = openRegular(store.path(digest), 'the stored model')
-  try {
-    return await digestOf(file.fd, file.name, options.onHash) === digest
-  } finally {
-    file.close()
-  }
+  using file = openTrusted(store.path(digest), { kind: 'decides', purpose: 'the stored model' })
+  return await digestOf(file.fd, file.name, options.onHash) === digest
 }

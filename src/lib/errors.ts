@@ -192,6 +192,10 @@ export const errorTable = {
     what: f => `The signature of this message cannot be accepted: ${f.problem}`, next: () => 'docs/signing.md says exactly what is signed and how', status: 401,
     overHttp: () => 'Check the key and the clock, and sign the request again',
   }),
+  VERIT_CLOCK: row<{ seconds: number }>({
+    what: f => `Signed requests cannot be checked now: the clock of the server is ${f.seconds} s behind the latest time that its store has seen`,
+    next: () => 'Try again later; docs/keys.md tells the operator of the server what to do', status: 503,
+  }),
   VERIT_KEY_FILE: row<{ path: string; problem: string; fix: string }>({
     what: f => `The key file ${f.path} cannot be used: ${f.problem}`, next: f => f.fix, exit: 2,
   }),
@@ -314,14 +318,16 @@ export const errorTable = {
   VERIT_MODEL_FILES: row<{ path: string; problem: string; fix: string }>({
     what: f => `${f.path} cannot be signed or checked: ${f.problem}`, next: f => f.fix,
   }),
-  VERIT_OTHERS_WRITE: row<{ path: string; mode: string }>({
-    what: f => `${f.path} can be changed by other users (mode ${f.mode})`,
-    next: f => `If nobody else has changed it, run chmod go-w ${shellPath(f.path)}`,
+  VERIT_OTHERS_WRITE: row<{ path: string; mode: string; command: string }>({
+    what: f => `${f.path} can be changed by other users (mode ${f.mode})`, next: f => `If nobody else has changed it, run ${f.command}`,
+  }),
+  VERIT_OTHERS_READ: row<{ path: string; mode: string; command: string }>({
+    what: f => `${f.path} holds a secret and can be used by other users (mode ${f.mode})`,
+    next: f => `If nobody else has used it, run ${f.command}; otherwise replace the secret`,
   }),
   VERIT_OTHERS_OWN: row<{ path: string; owner: number; user: number }>({
     what: f => `${f.path} belongs to another user (user id ${f.owner}), who can change it`,
-    next: f => `If its content is what you expect, run chown ${f.user} ${shellPath(f.path)} (or chown root), `
-      + 'or run Verit as its owner',
+    next: f => `If its content is what you expect, run chown ${f.user} ${shellPath(f.path)} (or chown root), or run Verit as its owner`,
   }),
   VERIT_TRUST: row<{ path: string; problem: string }>({
     what: f => `The trust policy ${f.path} cannot be used: ${f.problem}`, next: () => 'Correct it; docs/models.md lists all it may say', exit: 2,

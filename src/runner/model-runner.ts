@@ -4,9 +4,8 @@
  */
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
-import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
-import { openRegular } from '../lib/regular-file.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
+import { openTrusted } from '../lib/trusted-file.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { CallEvent, Figures, ModelInfo, Prompt, Sampling } from './messages.ts'
@@ -56,10 +55,9 @@ export class ModelRunner {
 
   /** Opens the file, hashes it while its process starts, and has the process load it. Resolves when the model is loaded. @throws VeritError when it cannot be */
   static async start(path: string, options: ModelRunnerOptions = {}): Promise<ModelRunner> {
-    const file = openRegular(path, 'the model to serve')
+    const file = openTrusted(path, { kind: 'decides', purpose: 'the model to serve' })
     let runner: ModelRunner | undefined
     try {
-      checkOnlyOwnerWrites(file.fd, path)
       runner = new ModelRunner(file, options)
       await runner.#launch()
       return runner

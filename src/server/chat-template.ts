@@ -3,9 +3,8 @@
  * must not be able to change it.
  */
 import { VeritError } from '../lib/errors.ts'
-import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
-import { openRegular } from '../lib/regular-file.ts'
 import { readTemplate } from '../lib/template-file.ts'
+import { openTrusted } from '../lib/trusted-file.ts'
 
 /** What the gateway tells the model process of conversations: text and origin of a template, and further end tokens. */
 export interface ConversationSettings {
@@ -28,8 +27,7 @@ export function conversationSettings(
 }
 
 function templateIn(path: string, source: string): string {
-  using file = openRegular(path, 'inference.chat_template')
-  checkOnlyOwnerWrites(file.fd, path)
+  using file = openTrusted(path, { kind: 'decides', purpose: 'inference.chat_template' })
   try {
     return readTemplate(file)
   } catch (e) {

@@ -1,7 +1,6 @@
 /** What several settings must be to one another, and the files that they name. */
 import { loadTextsKey } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
 import { loadTrustPolicy } from '../trust/trust-policy.ts'
 import { conversationSettings } from './chat-template.ts'
 import { defaultConfig } from './config.ts'
@@ -32,7 +31,6 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
   void conversationSettings(inference, source)
   if (audit.textsKey !== '') {
     if (!audit.enabled) fail('audit.texts_key', 'needs audit.enabled')
-    openRegular(audit.textsKey, 'audit.texts_key').close()
     loadTextsKey(audit.textsKey)
   }
 }

@@ -2,12 +2,11 @@
  * The effective configuration: defaults, then a TOML file, then flags of the command. A file says what it means or is refused: an unknown name, a
  * value of another kind, a secret, a file that others may write to. Format: TOML 1.0, sections and names of config.ts in snake_case.
  */
-import { fstatSync } from 'node:fs'
 import { TomlError, parse } from 'smol-toml'
 import { VeritError } from '../lib/errors.ts'
 import { nearest } from '../lib/nearest.ts'
 import { printable } from '../lib/printable.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { defaultConfig } from './config.ts'
 import type { ServerConfig } from './config.ts'
 import { checkTogether } from './config-checks.ts'
@@ -50,26 +49,16 @@ export function parseConfig(text: string, source: string): ServerConfig {
 }
 
 function readFile(path: string): string {
-  const file = openRegular(path, 'the configuration')
+  const refused = (problem: string): VeritError => new VeritError('VERIT_CONFIG', { source: path, field: 'the file', problem })
+  const bytes = readTrusted(path, {
+    kind: 'decides', purpose: 'the configuration', limit: MOST_BYTES,
+    refuse: ({ problem, command }) => refused(`${problem}: run ${command}`),
+    tooLong: size => refused(`has ${size.toLocaleString('en-US')} bytes, more than ${MOST_BYTES.toLocaleString('en-US')}`),
+  })
   try {
-    const { mode, uid } = fstatSync(file.fd)
-    const refuse = (problem: string): never => {
-      throw new VeritError('VERIT_CONFIG', { source: path, field: 'the file', problem })
-    }
-    if (file.size > MOST_BYTES) refuse(`has ${file.size.toLocaleString('en-US')} bytes, more than ${MOST_BYTES.toLocaleString('en-US')}`)
-    if (process.platform !== 'win32') {
-      if ((mode & 0o022) !== 0) refuse(`can be changed by others (mode ${(mode & 0o777).toString(8)}): chmod go-w`)
-      if (uid !== 0 && uid !== process.geteuid!()) refuse('belongs to another user')
-    }
-    const bytes = new Uint8Array(file.size)
-    file.read(0, bytes)
-    try {
-      return utf8.decode(bytes)
-    } catch {
-      return refuse('is not UTF-8')
-    }
-  } finally {
-    file.close()
+    return utf8.decode(bytes)
+  } catch {
+    throw refused('is not UTF-8')
   }
 }
 

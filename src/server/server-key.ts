@@ -1,12 +1,15 @@
 /** The key that signs answers: Ed25519, in the state folder, made at the first start. Clients that know its public half can check who answered them. */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
-import { checkPrivate, openStateFolder } from '../store/state-folder.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
+import { openStateFolder } from '../store/state-folder.ts'
 import { serverKeyId } from '../trust/response-profile.ts'
 import type { ServerKey } from '../trust/response-profile.ts'
+
+const MAX_BYTES = 10_000
 
 /** Reads the key of a state folder, or makes it. @throws VeritError VERIT_STATE */
 export function serverKey(state: string): ServerKey {
@@ -19,9 +22,9 @@ export function serverKey(state: string): ServerKey {
       if (!VeritError.is(e, 'VERIT_FILE_EXISTS')) throw e // another process made it meanwhile: use that one
     }
   }
-  checkPrivate(path, 'file')
+  const pem = readTrusted(path, { kind: 'state', purpose: 'the key that signs answers', limit: MAX_BYTES })
   try {
-    const privateKey = createPrivateKey(readFileSync(path))
+    const privateKey = createPrivateKey(pem)
     return { keyId: serverKeyId(privateKey), privateKey }
   } catch (e) {
     const fix = 'Restore it from a backup, or move it away: a new one is made, and clients must be told its public half'

@@ -3,11 +3,10 @@
  * (RFC 9325), HTTP/1.1 only. A key that others can read, a pair that does not belong together and a certificate out of its time are refused.
  */
 import { X509Certificate, constants, createPrivateKey } from 'node:crypto'
-import { fstatSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import type { TlsOptions } from 'node:tls'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import type { ServerConfig } from './config.ts'
 
 export type TlsFiles = Pick<ServerConfig['listen'], 'tlsCert' | 'tlsKey' | 'tlsClientCa'>
@@ -72,25 +71,12 @@ export function tlsOptions({ cert, key, ca }: TlsMaterial): TlsOptions {
 }
 
 function readPem(path: string, field: string): string {
-  const file = openRegular(path, field)
-  try {
-    const refuse = (problem: string): never => {
-      throw new VeritError('VERIT_CONFIG', { source: path, field, problem })
-    }
-    if (file.size > MOST_BYTES) refuse(`has ${file.size.toLocaleString('en-US')} bytes, more than ${MOST_BYTES.toLocaleString('en-US')}`)
-    const { mode, uid } = fstatSync(file.fd)
-    if (process.platform !== 'win32') {
-      if (uid !== 0 && uid !== process.geteuid!()) refuse('belongs to another user')
-      // A file of root's may be readable by one group: so certificates are handed to services.
-      const forbidden = field !== 'listen.tls_key' ? 0o022 : uid === 0 && process.geteuid!() !== 0 ? 0o037 : 0o077
-      if ((mode & forbidden) !== 0) refuse(`can be ${field === 'listen.tls_key' ? 'used' : 'changed'} by others (mode ${(mode & 0o777).toString(8)})`)
-    }
-    const bytes = file.readAll()
-    file.checkUnchanged()
-    return bytes.toString('latin1')
-  } finally {
-    file.close()
-  }
+  const refused = (problem: string): VeritError => new VeritError('VERIT_CONFIG', { source: path, field, problem })
+  return readTrusted(path, {
+    kind: field === 'listen.tls_key' ? 'secret' : 'decides', purpose: field, limit: MOST_BYTES,
+    refuse: ({ problem, command }) => refused(`${problem}: run ${command}`),
+    tooLong: size => refused(`has ${size.toLocaleString('en-US')} bytes, more than ${MOST_BYTES.toLocaleString('en-US')}`),
+  }).toString('latin1')
 }
 
 /** The certificates of a PEM file, each within its time. */

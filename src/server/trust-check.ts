@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
-import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { openTrusted, readTrusted } from '../lib/trusted-file.ts'
 import type { Digest } from '../trust/digest.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import { decideTrust } from '../trust/model-trust.ts'
@@ -39,8 +38,7 @@ export function trustCheck(model: string, as: TrustedAs | undefined, config: Ser
  */
 export async function askTrust({ path, pulled, onDigestProgress }: ModelToServe, config: ServerConfig['trust'], state: string): Promise<ModelTrust> {
   const decide = trustCheck(path, pulled, config, state)
-  using file = openRegular(path, 'the model to serve')
-  checkOnlyOwnerWrites(file.fd, path)
+  using file = openTrusted(path, { kind: 'decides', purpose: 'the model to serve' })
   const digest = await digestDescriptor(file.fd, path, { onProgress: done => onDigestProgress?.(done, file.size) })
   if (pulled !== undefined) checkPulled(path, digest, pulled.digest)
   return decide(digest)
@@ -48,13 +46,9 @@ export async function askTrust({ path, pulled, onDigestProgress }: ModelToServe,
 
 function readBundle(path: string): BundleInput | undefined {
   if (!existsSync(path)) return undefined
-  const file = openRegular(path, 'the signature of the model')
-  try {
-    if (file.size > MAX_BUNDLE_BYTES) throw new VeritError('VERIT_BUNDLE', { source: path, problem: `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes` })
-    checkOnlyOwnerWrites(file.fd, path)
-    const bytes = file.readAll()
-    return { bytes, source: path }
-  } finally {
-    file.close()
-  }
+  const bytes = readTrusted(path, {
+    kind: 'decides', purpose: 'the signature of the model', limit: MAX_BUNDLE_BYTES,
+    tooLong: () => new VeritError('VERIT_BUNDLE', { source: path, problem: `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes` }),
+  })
+  return { bytes, source: path }
 }

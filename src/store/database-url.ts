@@ -2,9 +2,8 @@
  * Where PostgreSQL is, if it is used: VERIT_DATABASE_URL, or the file that VERIT_DATABASE_URL_FILE names, never an argument, which every process of
  * the machine could read. Of what `pg` would take from such a URL, only what is listed here is accepted, so that none of it turns off a check.
  */
-import { fstatSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { secretSetting } from '../lib/secret-setting.ts'
 
 const MAX_BYTES = 4096
 const parameters = ['host', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'application_name']
@@ -19,27 +18,18 @@ export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string | unde
   const text = env['VERIT_DATABASE_URL'] ?? ''
   const file = env['VERIT_DATABASE_URL_FILE'] ?? ''
   if (text !== '' && file !== '') bad('both VERIT_DATABASE_URL and VERIT_DATABASE_URL_FILE are set')
-  const url = file === '' ? text : readUrlFile(file)
+  const url = file === '' ? text : readUrlFile(env, file)
   if (url === '') return undefined
   checkDatabaseUrl(url)
   return url
 }
 
-/** A link is followed, and a group may read it: so Kubernetes hands secrets over. Everyone else may not. */
-function readUrlFile(path: string): string {
-  const file = openRegular(path, 'named by VERIT_DATABASE_URL_FILE')
-  try {
-    if (process.platform !== 'win32' && (fstatSync(file.fd).mode & 0o027) !== 0) {
-      const fix = 'Run chmod 600 on it, and change the password if someone else may have read it'
-      throw new VeritError('VERIT_STATE', { path, problem: 'others can use it, and it holds a password', fix })
-    }
-    if (file.size > MAX_BYTES) bad(`the file VERIT_DATABASE_URL_FILE has more than ${MAX_BYTES} bytes`)
-    const bytes = file.readAll()
-    const text = bytes.toString('utf8').trim()
-    return text === '' ? bad('the file VERIT_DATABASE_URL_FILE is empty') : text
-  } finally {
-    file.close()
-  }
+function readUrlFile(env: NodeJS.ProcessEnv, path: string): string {
+  const url = secretSetting('VERIT_DATABASE_URL', env, ({ problem, command }) => {
+    const fix = `Run ${command}, and change the password if someone else may have read it`
+    return new VeritError('VERIT_STATE', { path, problem: `it ${problem}, and it holds a password`, fix })
+  })
+  return url ?? bad('the file VERIT_DATABASE_URL_FILE is empty')
 }
 
 /** Nothing of the URL is repeated in an error: it may hold a password. @throws VeritError VERIT_DATABASE_URL */

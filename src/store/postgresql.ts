@@ -2,6 +2,8 @@
 import pg from 'pg'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { connectionOf } from './database-tls.ts'
+import type { DatabaseConnection } from './database-tls.ts'
 import { checkDatabaseUrl } from './database-url.ts'
 import { migrations, newerVersion } from './migrations.ts'
 import type { Database, Tables, Tx } from './tables.ts'
@@ -52,12 +54,13 @@ function ownMessage(message: string): string | undefined {
 /** @throws VeritError VERIT_DATABASE_URL, VERIT_STORE, VERIT_STATE (a newer Verit wrote it) */
 export async function openPostgresql(url: string): Promise<Database> {
   checkDatabaseUrl(url)
+  const options = poolOptions(connectionOf(url))
   try {
-    void new pg.Client(poolOptions(url)) // connects to nothing, but reads the files that the URL names
+    void new pg.Client(options) // connects to nothing, but looks at the URL
   } catch {
-    throw new VeritError('VERIT_DATABASE_URL', { problem: 'a certificate or key that it names cannot be read, or a part of it is malformed' })
+    throw new VeritError('VERIT_DATABASE_URL', { problem: 'a part of it is malformed' })
   }
-  const pool = new pg.Pool(poolOptions(url))
+  const pool = new pg.Pool(options)
   pool.on('error', () => {}) // an idle connection broke: the pool has dropped it, and the next query opens another
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   let open = true
@@ -92,9 +95,9 @@ export async function openPostgresql(url: string): Promise<Database> {
   }
 }
 
-function poolOptions(url: string): pg.PoolConfig {
+function poolOptions(connection: DatabaseConnection): pg.PoolConfig {
   return {
-    connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, idleTimeoutMillis: 60_000, keepAlive: true, allowExitOnIdle: true,
+    ...connection, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, idleTimeoutMillis: 60_000, keepAlive: true, allowExitOnIdle: true,
     statement_timeout: STATEMENT_MS, query_timeout: ANSWER_MS, lock_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: STATEMENT_MS,
     application_name: 'verit',
     types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },

@@ -26,7 +26,7 @@ test('the URL comes from the environment or a file named there, not from both', 
   const folder = mkdtempSync(join(tmpdir(), 'verit-'))
   try {
     const path = join(folder, 'url')
-    writeFileSync(path, 'redis://:pass@h:1\n')
+    writeFileSync(path, 'redis://:pass@h:1\n', { mode: 0o600 })
     assert.equal(rateUrl({}), undefined)
     assert.equal(rateUrl({ VERIT_RATE_URL: 'redis://h' }), 'redis://h')
     assert.equal(rateUrl({ VERIT_RATE_URL_FILE: path }), 'redis://:pass@h:1')

@@ -7,8 +7,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
-import { checkPrivate } from './state-folder.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 
 const BYTES = 32
 
@@ -30,17 +29,11 @@ export function serverSecret(folder: string, used: boolean): Buffer {
       if (!VeritError.is(e, 'VERIT_FILE_EXISTS')) throw e // another server made it meanwhile: use that one
     }
   }
-  checkPrivate(path, 'file')
-  const file = openRegular(path, 'the secret of the server')
-  try {
-    if (file.size !== BYTES) {
-      const fix = 'Restore it from a backup; without it, every key must be made anew'
-      throw new VeritError('VERIT_STATE', { path, problem: `it has ${file.size} bytes, not ${BYTES}`, fix })
-    }
-    const secret = Buffer.alloc(BYTES)
-    file.read(0, secret)
-    return secret
-  } finally {
-    file.close()
-  }
+  const secret = readTrusted(path, { kind: 'state', purpose: 'the secret of the server', limit: BYTES, tooLong: () => damaged(path, `it has more than ${BYTES} bytes`) })
+  if (secret.length !== BYTES) throw damaged(path, `it has ${secret.length} bytes, not ${BYTES}`)
+  return secret
+}
+
+function damaged(path: string, problem: string): VeritError {
+  return new VeritError('VERIT_STATE', { path, problem, fix: 'Restore it from a backup; without it, every key must be made anew' })
 }

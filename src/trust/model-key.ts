@@ -4,9 +4,9 @@
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { fstatSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { checkTrusted, openTrusted } from '../lib/trusted-file.ts'
+import type { Objection } from '../lib/trusted-file.ts'
 import { ed25519FromSpki } from './ed25519.ts'
 
 /** P-521 is verified but not made: nothing needs it, and every verifier has the others. */
@@ -58,20 +58,19 @@ export function publicKeyFromPem(pem: string, source: string): ModelKey {
 
 /** A private key file: PKCS #8 or SEC 1 in PEM, not encrypted, its owner's alone. @throws VeritError VERIT_KEY_FILE and those of reading */
 export function readPrivateModelKey(path: string): ModelKey & { readonly privateKey: KeyObject } {
-  const file = openRegular(path, 'the private key to sign with')
+  const refused = ({ problem, command }: Objection): VeritError => new VeritError('VERIT_KEY_FILE', {
+    path, problem: `it ${problem}`, fix: `If nobody else has used it, run ${command}; otherwise make a new key`,
+  })
+  // As a public key first, so that somebody who names the wrong file of a pair hears that.
+  const file = openTrusted(path, { kind: 'decides', purpose: 'the private key to sign with', refuse: refused })
   try {
     if (file.size > MAX_KEY_BYTES) refuse(path, `it has more than ${MAX_KEY_BYTES} bytes`, 'Give a private key in PEM')
     const bytes = file.readAll()
     if (bytes.includes('-----BEGIN PUBLIC KEY-----') && !bytes.includes('PRIVATE KEY-----')) {
-      refuse(path, 'it is a public key, and only the private one signs', 'Give the private key that belongs to it (BEGIN PRIVATE KEY): verit model keygen makes both, NAME.pem and NAME.pub')
+      const fix = 'Give the private key that belongs to it (BEGIN PRIVATE KEY): verit model keygen makes both, NAME.pem and NAME.pub'
+      refuse(path, 'it is a public key, and only the private one signs', fix)
     }
-    if (process.platform !== 'win32') {
-      const { mode, uid } = fstatSync(file.fd)
-      if (uid !== process.geteuid!() && uid !== 0) refuse(path, 'it belongs to another user', 'Use a key of your own')
-      if ((mode & 0o077) !== 0) {
-        refuse(path, `others can use it (mode ${(mode & 0o777).toString(8)})`, 'If nobody else has used it, run chmod 600 on it; otherwise make a new key')
-      }
-    }
+    checkTrusted(file.fd, path, { kind: 'secret', refuse: refused })
     let privateKey: KeyObject
     try {
       privateKey = createPrivateKey({ key: bytes, format: 'pem' })

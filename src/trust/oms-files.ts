@@ -3,14 +3,14 @@
  * pipes and devices are refused, names that are not UTF-8 too, and files that others may change. Each file is hashed through one open descriptor.
  */
 import { createHash } from 'node:crypto'
-import { closeSync, constants, lstatSync, openSync, readdirSync } from 'node:fs'
+import { lstatSync, readdirSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
-import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { printable } from '../lib/printable.ts'
-import { RegularFile, openRegular } from '../lib/regular-file.ts'
+import { openRegular } from '../lib/regular-file.ts'
+import { openTrusted } from '../lib/trusted-file.ts'
 import { utf8FirstInvalid } from '../lib/utf8.ts'
 import { digestDescriptor } from './digest.ts'
 import { DEFAULT_IGNORED, MAX_FILES, byCodePoints } from './oms-statement.ts'
@@ -72,9 +72,8 @@ export function findModelFiles(model: string, ignored: readonly string[] = [], e
  * @throws VeritError VERIT_OTHERS_WRITE, VERIT_FILE_IO and those of opening
  */
 export async function hashModelFile(file: ModelFile, shardSize: number | undefined, follow: boolean, onBytes: (done: number) => void = () => undefined): Promise<string[]> {
-  const open = follow ? openRegular(file.at, 'a file of the model') : openUnlinked(file.at)
+  const open = openTrusted(file.at, { kind: 'decides', purpose: 'a file of the model', follow })
   try {
-    checkOnlyOwnerWrites(open.fd, file.at)
     if (shardSize === undefined) return [(await digestDescriptor(open.fd, file.at, { onProgress: onBytes })).slice('sha256:'.length)]
     const digests: string[] = []
     const buffer = Buffer.allocUnsafe(Math.min(CHUNK, shardSize))
@@ -95,21 +94,6 @@ export async function hashModelFile(file: ModelFile, shardSize: number | undefin
     return digests
   } finally {
     open.close()
-  }
-}
-
-function openUnlinked(path: string): RegularFile {
-  let fd: number
-  try {
-    fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0))
-  } catch (e) {
-    throw fileError(e, path, 'read', 'a file of the model')
-  }
-  try {
-    return new RegularFile(fd, path, true)
-  } catch (e) {
-    closeSync(fd)
-    throw e
   }
 }
 

@@ -11,7 +11,7 @@
  *   [digests]
  *   my-model = ["sha256:..."]
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { TomlError, parse, stringify } from 'smol-toml'
 import { Type } from 'typebox'
@@ -20,9 +20,8 @@ import { Value } from 'typebox/value'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { DEFAULT_MODEL, defaultSignerPath } from '../lib/default-model.ts'
 import { VeritError } from '../lib/errors.ts'
-import { checkOnlyOwnerWrites } from '../lib/only-owner-writes.ts'
 import { printable } from '../lib/printable.ts'
-import { openRegular } from '../lib/regular-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { publicKeyFromPem } from './model-key.ts'
 import type { TrustedSigner } from './oms-verify.ts'
 
@@ -64,21 +63,17 @@ export const trustName = (path: string): string => basename(path).replace(/\.ggu
 /** The policy in a file; where there is none and `optional`, that of nothing said. @throws VeritError VERIT_TRUST, VERIT_OTHERS_OWN, VERIT_OTHERS_WRITE and those of opening */
 export function loadTrustPolicy(path: string, optional = false): TrustPolicy {
   if (optional && !existsSync(path)) return parseTrustPolicy('', path)
-  const file = openRegular(path, 'the trust policy')
+  const bytes = readTrusted(path, {
+    kind: 'decides', purpose: 'the trust policy', limit: MAX_BYTES,
+    tooLong: () => new VeritError('VERIT_TRUST', { path, problem: `it has more than ${MAX_BYTES} bytes` }),
+  })
+  let text: string
   try {
-    checkOnlyOwnerWrites(file.fd, path)
-    if (file.size > MAX_BYTES) fail(path, `it has more than ${MAX_BYTES} bytes`)
-    const bytes = file.readAll()
-    let text: string
-    try {
-      text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    } catch {
-      return fail(path, 'it is not UTF-8')
-    }
-    return parseTrustPolicy(text, path)
-  } finally {
-    file.close()
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return fail(path, 'it is not UTF-8')
   }
+  return parseTrustPolicy(text, path)
 }
 
 /** @throws VeritError VERIT_TRUST, VERIT_KEY_FILE, VERIT_PUBLIC_KEY */
@@ -111,7 +106,8 @@ function policyOf(file: PolicyFile, source: string): TrustPolicy {
   })
   const own = defaultSignerPath()
   if (file.default_model !== false && existsSync(own)) {
-    signers.push({ name: DEFAULT_SIGNER, key: publicKeyFromPem(readFileSync(own, 'utf8'), own), models: [DEFAULT_MODEL] })
+    const pem = readTrusted(own, { kind: 'decides', purpose: 'the key of the default model', limit: MAX_BYTES }).toString('utf8')
+    signers.push({ name: DEFAULT_SIGNER, key: publicKeyFromPem(pem, own), models: [DEFAULT_MODEL] })
   }
   return { source, file, signers }
 }

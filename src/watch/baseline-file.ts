@@ -7,9 +7,8 @@ import { Type } from 'typebox'
 import { Value } from 'typebox/value'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { checkPrivate } from '../lib/private-path.ts'
-import { openRegular } from '../lib/regular-file.ts'
 import { replaceFile } from '../lib/replace-file.ts'
+import { readTrusted } from '../lib/trusted-file.ts'
 import { baselineNames } from './key-history.ts'
 import type { HistoryNumbers } from './key-history.ts'
 import type { Watch } from './watch.ts'
@@ -37,8 +36,8 @@ const BaselineFile = Type.Object({ version: Type.Literal(1), keys }, closed)
 export function loadBaselines(path: string, watch: Watch, log: Log): void {
   if (!existsSync(path)) return
   try {
-    checkPrivate(path, 'file')
-    const parsed: unknown = JSON.parse(readText(path))
+    const bytes = readTrusted(path, { kind: 'state', purpose: 'what was usual for keys', limit: MAX_BYTES })
+    const parsed: unknown = JSON.parse(bytes.toString('utf8'))
     if (!Value.Check(BaselineFile, parsed)) throw new Error('it is not a file of baselines, version 1')
     watch.restore((parsed as unknown as { keys: Record<string, HistoryNumbers> }).keys)
   } catch (e) {
@@ -52,16 +51,5 @@ export async function saveBaselines(path: string, watch: Watch, log: Log): Promi
     await replaceFile(path, JSON.stringify({ version: 1, keys: watch.baselines() }))
   } catch (e) {
     log.warn({ path, problem: (e as Error).message }, 'what is usual for keys was not saved')
-  }
-}
-
-function readText(path: string): string {
-  const file = openRegular(path, 'what was usual for keys')
-  try {
-    if (file.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`)
-    const bytes = file.readAll()
-    return bytes.toString('utf8')
-  } finally {
-    file.close()
   }
 }

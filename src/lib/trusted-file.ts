@@ -1,0 +1,151 @@
+/**
+ * The one door to files that hold a secret or decide something. Owner and permissions are read from the open descriptor, so the file that was checked is
+ * the file that is read. The folders on the way are not checked: whoever can replace the file there owns the replacement, and that is refused.
+ * test/file-openings.test.ts lists every file that Verit opens in another way, with the reason.
+ */
+import { fstatSync, statSync } from 'node:fs'
+import { VeritError } from './errors.ts'
+import { openRegular } from './regular-file.ts'
+import type { RegularFile } from './regular-file.ts'
+import { isOnSecretMount } from './secret-mount.ts'
+import { shellPath } from './shell-word.ts'
+
+/**
+ * `secret`: holds a secret that somebody gave to Verit (password, token, private key); others may neither read nor write it. `decides`: says what Verit
+ * trusts, serves or does (configuration, policy, certificate, public key, model); others may not write it. `state`: Verit's own file in a state
+ * folder; nobody but this user may do anything with it, and it is no link.
+ */
+export type FileClass = 'secret' | 'decides' | 'state'
+
+/** Permission bits that each class forbids. */
+const forbidden: Readonly<Record<FileClass, number>> = { secret: 0o077, decides: 0o022, state: 0o077 }
+
+/** What is private. */
+const modes = { file: '600', folder: '700' } as const
+
+/** Whoever owns the code can do anything already: a package that one user installed and another runs keeps its default model. */
+const codeOwner = statSync(import.meta.filename).uid
+
+/** Why a file may not be used. */
+export interface Objection {
+  /** A predicate: `can be changed by others (mode 664)`. */
+  readonly problem: string
+  /** The command that mends it, if the content is what it should be: `chmod go-w FILE`. */
+  readonly command: string
+  /** The error that says so, unless the caller has one that names the setting. */
+  readonly error: VeritError
+}
+
+export interface Subject {
+  readonly path: string
+  readonly mode: number
+  /** User id of its owner. */
+  readonly uid: number
+  /** Effective user id of the process. */
+  readonly user: number
+  /** Whether a container engine put it there (secret-mount.ts). */
+  readonly mounted?: () => boolean
+}
+
+export interface TrustedOptions {
+  readonly kind: FileClass
+  /** Completes the error for a missing file, for example "the configuration". */
+  readonly purpose: string
+  /** Whether a link is followed. Default: it is, but not of a state file. */
+  readonly follow?: boolean
+  /** The error for an objection. Default: VERIT_OTHERS_OWN, VERIT_OTHERS_WRITE, VERIT_OTHERS_READ; of a state file VERIT_STATE. */
+  readonly refuse?: ((objection: Objection) => VeritError) | undefined
+}
+
+/**
+ * Opens a file of a class.
+ * @throws VeritError what `refuse` gives, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO; VERIT_FILE_KIND, for a state file VERIT_STATE
+ */
+export function openTrusted(path: string, options: TrustedOptions): RegularFile {
+  const { kind, purpose, follow = kind !== 'state' } = options
+  let file: RegularFile
+  try {
+    file = openRegular(path, purpose, follow)
+  } catch (e) {
+    const link = e instanceof Error && (e.cause as NodeJS.ErrnoException | undefined)?.code === 'ELOOP'
+    if (kind === 'state' && (link || VeritError.is(e, 'VERIT_FILE_KIND'))) throw notRegular(path)
+    throw e
+  }
+  try {
+    checkTrusted(file.fd, path, options)
+    return file
+  } catch (e) {
+    file.close()
+    throw e
+  }
+}
+
+/**
+ * Reads a file of a class whole.
+ * @param options.limit most bytes. @param options.tooLong error for a longer file; default VERIT_FILE_IO
+ * @throws VeritError as openTrusted, and where it changes while it is read
+ */
+export function readTrusted(path: string, options: TrustedOptions & { readonly limit: number; readonly tooLong?: (size: number) => VeritError }): Buffer {
+  const { limit, tooLong } = options
+  const file = openTrusted(path, options)
+  try {
+    if (file.size > limit) {
+      const reason = `it has more than ${limit.toLocaleString('en-US')} bytes`
+      throw tooLong?.(file.size) ?? new VeritError('VERIT_FILE_IO', { path, action: 'read', reason })
+    }
+    const bytes = file.readAll()
+    file.checkUnchanged()
+    return bytes
+  } finally {
+    file.close()
+  }
+}
+
+/** Checks an open file. Windows has no such owners and bits: nothing is checked there. @throws VeritError see TrustedOptions.refuse */
+export function checkTrusted(fd: number, path: string, { kind, refuse }: Omit<TrustedOptions, 'purpose'>): void {
+  if (process.platform === 'win32') return
+  const { mode, uid } = fstatSync(fd)
+  const objection = objectionTo(kind, { path, mode, uid, user: process.geteuid!(), mounted: () => isOnSecretMount(fd) })
+  if (objection !== undefined) throw refuse?.(objection) ?? objection.error
+}
+
+/** What speaks against a file, or a folder of state; undefined: nothing. */
+export function objectionTo(kind: FileClass, subject: Subject, what: 'file' | 'folder' = 'file'): Objection | undefined {
+  const { path, mode, uid, user } = subject
+  const owners = kind === 'state' ? [user] : [user, 0, codeOwner]
+  const file = shellPath(path)
+  if (!owners.includes(uid)) {
+    const error = kind === 'state'
+      ? stateError(path, `it belongs to another user (user id ${uid})`, 'Run as its owner, or choose another folder with --state')
+      : new VeritError('VERIT_OTHERS_OWN', { path, owner: uid, user })
+    return { problem: `belongs to another user (user id ${uid})`, command: `chown ${user} ${file}`, error }
+  }
+  const bits = mode & forbidden[kind] & ~allowedOf(kind, subject)
+  if (bits === 0) return undefined
+  const octal = (mode & 0o777).toString(8)
+  const mend = kind === 'decides' ? 'go-w' : modes[what]
+  const command = `chmod ${mend} ${file}${uid === user ? '' : ` as its owner (user id ${uid})`}`
+  if (kind === 'decides') {
+    return { problem: `can be changed by others (mode ${octal})`, command, error: new VeritError('VERIT_OTHERS_WRITE', { path, mode: octal, command }) }
+  }
+  const problem = `can be used by others (mode ${octal})`
+  if (kind === 'secret') return { problem, command, error: new VeritError('VERIT_OTHERS_READ', { path, mode: octal, command }) }
+  const fix = `If nobody else has used it, run ${command}; otherwise start with a new folder and new keys`
+  return { problem, command, error: stateError(path, `others can use it (mode ${octal})`, fix) }
+}
+
+/**
+ * Bits that the class forbids and this file may have. A secret of root's may be readable by one group: so systemd and Kubernetes (`fsGroup`) hand secrets
+ * to a service. Where a container engine mounted it, everyone in the container may read it.
+ */
+function allowedOf(kind: FileClass, { mode, uid, user, mounted }: Subject): number {
+  if (kind !== 'secret' || uid !== 0 || (mode & 0o022) !== 0) return 0
+  if (mounted?.() === true) return 0o055
+  return user === 0 ? 0 : 0o040
+}
+
+export const notRegular = (path: string): VeritError => stateError(path, 'it is not a regular file', 'Move it away, or choose another folder with --state')
+
+function stateError(path: string, problem: string, fix: string): VeritError {
+  return new VeritError('VERIT_STATE', { path, problem, fix })
+}
