@@ -473,6 +473,96 @@ for (const dialect of dialects) {
       assert.deepEqual(Object.values(row!).map(Number), [99])
     })
 
+    test('a nonce that was deleted is not new again when the clock goes back: not at once, not after a restart, not at another gateway', async context => {
+      const now = Date.now()
+      context.mock.timers.enable({ apis: ['Date', 'setInterval'], now })
+      await using stores = await two()
+      const { a, b, at } = stores
+      const expires = now + 61_000
+      assert.equal(await a.replay.use(C1, 'recorded', expires), true)
+      assert.equal(await a.replay.use(C1, 'recorded', expires), false)
+      context.mock.timers.setTime(now + 5 * MINUTE)
+      context.mock.timers.tick(MINUTE)
+      const kept = (): Promise<unknown[]> => at.query('SELECT nonce FROM verit_nonce')
+      for (let i = 0; i < 1000 && (await kept()).length > 0; i++);
+      assert.equal((await kept()).length, 0, 'it was deleted')
+      context.mock.timers.setTime(now + 30_000)
+      const third = await at.open()
+      for (const store of [a, b, third]) {
+        assert.equal(await store.replay.use(C1, 'recorded', expires), false)
+        assert.ok(store.clock.behind() > 4 * MINUTE)
+      }
+      await third.close()
+    })
+
+    test('keys, overlaps and budgets that are over stay so when the clock goes back, over restarts', async context => {
+      const now = Date.now()
+      context.mock.timers.enable({ apis: ['Date'], now })
+      const at = await place(dialect)
+      const store = await at.open()
+      const short = await store.keys.create({ name: 'short', expires: new Date(now + MINUTE).toISOString() }, 'cli')
+      const long = await store.keys.create({ name: 'long' }, 'cli')
+      await store.keys.rotate(long.record.id, { overlapSeconds: 60 }, 'cli')
+      const works = async (s: Store): Promise<boolean[]> => Promise.all([short, long].map(async k => await s.keys.bySecret(k.key!) !== undefined))
+      assert.deepEqual(await works(store), [true, true])
+      context.mock.timers.setTime(now + DAY)
+      const tomorrow = store.clock.now()
+      assert.deepEqual(await works(store), [false, false])
+      context.mock.timers.setTime(now)
+      assert.deepEqual([await works(store), store.clock.now()], [[false, false], tomorrow])
+      await store.close()
+      const again = await at.open()
+      assert.deepEqual([await works(again), again.clock.now(), again.clock.behind()], [[false, false], tomorrow, DAY])
+      assert.equal((await again.keys.valid([short.record.id])).size, 0)
+      await again.close()
+    })
+
+    test('a command that only looks moves no time; an operator can set the time back, at every gateway, with an event', async context => {
+      const now = Date.now()
+      context.mock.timers.enable({ apis: ['Date'], now })
+      await using stores = await two()
+      const { a, b, at } = stores
+      const key = await a.keys.create({ name: 'x', expires: new Date(now + DAY).toISOString() }, 'cli')
+      await a.outbox.drain(async () => {})
+      assert.equal(await a.clock.accept('cli'), undefined)
+      const year = now + 365 * DAY
+      context.mock.timers.setTime(year)
+      const looking = await openStore({ stateFolder: at.stateFolder, databaseUrl: at.databaseUrl, keepTime: false })
+      assert.equal(await looking.keys.bySecret(key.key!), undefined)
+      await looking.close()
+      context.mock.timers.setTime(now)
+      assert.ok(await b.keys.bySecret(key.key!))
+      context.mock.timers.setTime(year)
+      const ahead = await at.open()
+      assert.equal(await ahead.keys.bySecret(key.key!), undefined)
+      await ahead.close()
+      context.mock.timers.setTime(now + MINUTE)
+      await b.replay.use(C1, 'n', now + 2 * MINUTE) // learns the time
+      assert.equal(await b.keys.bySecret(key.key!), undefined)
+      assert.deepEqual(await a.clock.accept('cli'), { before: new Date(year), after: new Date(now + MINUTE) })
+      assert.equal(await b.replay.use(C1, 'm', now + 2 * MINUTE), true)
+      for (const store of [a, b]) {
+        assert.ok(await store.keys.bySecret(key.key!))
+        assert.deepEqual([store.clock.behind(), store.clock.accepted()], [0, now + MINUTE])
+      }
+      const events: OutboxEvent[] = []
+      await a.outbox.drain(async all => void events.push(...all))
+      assert.deepEqual(events.map(e => [e.type, e.actor, e.detail]), [['clock.accept', 'cli', { before: new Date(year).toISOString(), after: new Date(now + MINUTE).toISOString() }]])
+    })
+
+    test('a lease that a clock far ahead has taken is free once the clock is right', async () => {
+      const at = await place(dialect)
+      const store = await at.open()
+      await store.keys.create({ name: 'x' }, 'cli')
+      await at.query(`INSERT INTO verit_lease VALUES ('outbox', 'somebody', ${Date.now() + 365 * DAY})`)
+      assert.equal(await store.outbox.drain(async () => {}), 1)
+      await at.query('DELETE FROM verit_lease')
+      await store.keys.create({ name: 'y' }, 'cli')
+      await at.query(`INSERT INTO verit_lease VALUES ('outbox', 'somebody', ${Date.now() + 30_000})`)
+      assert.equal(await store.outbox.drain(async () => {}), 0)
+      await store.close()
+    })
+
     test('expired nonces and windows of more than 13 months ago are deleted, by one gateway for all', async context => {
       context.mock.timers.enable({ apis: ['Date', 'setInterval'], now: new Date('2026-11-22T12:00:00Z') })
       await using stores = await two()

@@ -101,7 +101,7 @@ Examples:
           throw e
         }
         show(made, options)
-      }, true)
+      }, { begin: true })
     })
 }
 

@@ -8,11 +8,12 @@ import { defined } from '../lib/defined.ts'
 import { parseDuration } from '../lib/duration.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import { formatDuration } from '../lib/progress.ts'
 import { readTrusted } from '../lib/trusted-file.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import { scopes as allScopes, signingRules } from '../store/key-store.ts'
 import type { KeyChange, KeyLimits, Scope, SigningRule } from '../store/key-store.ts'
-import { openStore } from '../store/open-store.ts'
+import { briefly, openStore } from '../store/open-store.ts'
 import { defaultStateFolder } from '../store/state-folder.ts'
 import type { Store } from '../store/store.ts'
 import { ed25519FromText } from '../trust/ed25519.ts'
@@ -43,6 +44,7 @@ export interface Policy {
 }
 
 const MAX_PUBLIC_BYTES = 65_536
+const CLOCK_TOLERANCE_MS = 30_000
 
 /** Flag, field and meaning of each limit. */
 const limitOptions: readonly (readonly [string, keyof KeyLimits, string])[] = [
@@ -110,17 +112,33 @@ export function fieldsOf({ name, owner, scope, model, address, signing }: Policy
   return defined({ name, owner, scopes: scope, models: model, addresses: address, signing })
 }
 
+interface StoreUse {
+  /** Whether a folder that holds nothing yet becomes a server's state. Otherwise it is a mistyped --state, or another user's home. Default false. */
+  begin?: boolean
+  /** Whether to say on standard error that the clock is behind the store's time. Default true. */
+  warn?: boolean
+}
+
 /** Opens the store that a server with this state folder and environment uses, and closes it again. */
-/** @param begin whether a folder that holds nothing yet becomes a server's state; else that is a mistyped --state, or another user's home */
-export async function withStore<T>(state: string, work: (store: Store) => Promise<T>, begin = false): Promise<T> {
+export async function withStore<T>(state: string, work: (store: Store) => Promise<T>, { begin = false, warn = true }: StoreUse = {}): Promise<T> {
   const url = databaseUrl()
   if (!begin && url === undefined) checkBegun(state) // a database has its own check of the secret
-  const store = await openStore({ stateFolder: state, databaseUrl: url })
+  const store = await openStore({ stateFolder: state, databaseUrl: url, ...briefly })
   try {
+    if (warn) warnOfClock(store)
     return await work(store)
   } finally {
     await store.close()
   }
+}
+
+/** Dates are judged by the store's time: one that is far ahead explains why a key has expired. */
+function warnOfClock({ clock }: Store): void {
+  const behind = clock.behind()
+  if (behind <= CLOCK_TOLERANCE_MS) return
+  const latest = new Date(Date.now() + behind).toISOString()
+  process.stderr.write(`verit: the clock is ${formatDuration(behind / 1000)} behind the latest time that the store has seen (${latest}), by which keys expire. `
+    + 'If the clock is right now: verit keys accept-clock\n')
 }
 
 /** @throws VeritError VERIT_STATE where no server or `verit keys create` has used the folder */

@@ -6,6 +6,7 @@ import { printable, printableJson } from '../lib/printable.ts'
 import type { KeyChange, KeyRecord } from '../store/key-store.ts'
 import { serverKey } from '../server/server-key.ts'
 import { ed25519ToSpki } from '../trust/ed25519.ts'
+import { acceptClockCommand } from './keys-clock.ts'
 import { createCommand, rotateCommand } from './keys-make.ts'
 import { checkBegun, fieldsOf, limitsOf, noSuchKey, notValid, policyOptions, shared, withStore } from './keys-options.ts'
 import type { Common, Policy } from './keys-options.ts'
@@ -16,7 +17,7 @@ export function command(): Command {
     .description('Create, list, show, rotate, change and revoke API keys. A running server heeds a change from its next request on. '
       + 'Where the environment has VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE, the keys are in that PostgreSQL.')
     .addHelpText('after', '\nExamples:\n  verit keys create --name laptop\n  verit keys list\n  verit keys rotate key_0123456789ab\n  verit keys revoke key_0123456789ab')
-  for (const make of [createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand, serverKeyCommand]) keys.addCommand(make())
+  for (const make of [createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand, serverKeyCommand, acceptClockCommand]) keys.addCommand(make())
   return keys
 }
 
@@ -24,8 +25,8 @@ function listCommand(): Command {
   return shared(new Command('list').description('List all keys by their public ids.'))
     .addHelpText('after', '\nExamples:\n  verit keys list\n  verit keys list --json | jq -r .[].id')
     .action(async ({ state, json }: Common) => {
-      const list = await withStore(state, store => store.keys.list())
-      process.stdout.write(json === true ? `${printableJson(list)}\n` : listText(list, process.stdout.isTTY, new Date()))
+      const { list, now } = await withStore(state, async store => ({ list: await store.keys.list(), now: store.clock.now() }))
+      process.stdout.write(json === true ? `${printableJson(list)}\n` : listText(list, process.stdout.isTTY, now))
     })
 }
 
@@ -34,8 +35,10 @@ function showCommand(): Command {
     .argument('<id>', 'its public id, key_...')
     .addHelpText('after', '\nExamples:\n  verit keys show key_0123456789ab\n  verit keys show key_0123456789ab --json | jq .usage.day.used')
     .action(async (id: string, { state, json }: Common) => {
-      const now = new Date()
-      const { record, usage } = await withStore(state, async store => ({ record: await store.keys.get(id), usage: await store.budgets.usage(id, now) }))
+      const { record, usage, now } = await withStore(state, async store => {
+        const now = store.clock.now()
+        return { record: await store.keys.get(id), usage: await store.budgets.usage(id, now), now }
+      })
       if (record === undefined) throw noSuchKey(id)
       process.stdout.write(json === true ? `${printableJson({ ...record, usage })}\n` : showText(record, usage, now))
     })

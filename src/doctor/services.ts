@@ -5,7 +5,7 @@ import { VeritError } from '../lib/errors.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import type { KeyRecord } from '../store/key-store.ts'
 import { openRateState } from '../store/open-rate-state.ts'
-import { openStore } from '../store/open-store.ts'
+import { briefly, openStore } from '../store/open-store.ts'
 import { rateUrl } from '../store/rate-url.ts'
 import { note, ok, problem } from './finding.ts'
 import type { Finding } from './finding.ts'
@@ -25,7 +25,7 @@ export async function checkStore(state: string, usable: boolean, env: NodeJS.Pro
     if (!usable || !hasBegun(state) || (url === undefined && !existsSync(join(state, 'verit.sqlite')))) {
       return { findings: [note('store', `The key store (${kind}) was not opened: the state folder is not ready for it`)], keys: undefined }
     }
-    const store = await openStore({ stateFolder: state, databaseUrl: url })
+    const store = await openStore({ stateFolder: state, databaseUrl: url, ...briefly })
     try {
       const [keys, waiting] = [await store.keys.list(), await store.outbox.pending()]
       const findings = [ok('store', `The key store (${kind}) answers`)]

@@ -192,8 +192,8 @@ export const errorTable = {
     what: f => `The signature of this message cannot be accepted: ${f.problem}`, next: () => 'docs/signing.md says exactly what is signed and how', status: 401,
     overHttp: () => 'Check the key and the clock, and sign the request again',
   }),
-  VERIT_CLOCK: row<{ seconds: number }>({
-    what: f => `Signed requests cannot be checked now: the clock of the server is ${f.seconds} s behind the latest time that its store has seen`,
+  VERIT_CLOCK: row<{ problem: string; retryAfter: number }>({
+    what: f => `Signed requests cannot be checked now: ${f.problem}`,
     next: () => 'Try again later; docs/keys.md tells the operator of the server what to do', status: 503,
   }),
   VERIT_KEY_FILE: row<{ path: string; problem: string; fix: string }>({

@@ -30,6 +30,8 @@ const codeOwner = statSync(import.meta.filename).uid
 export interface Objection {
   /** A predicate: `can be changed by others (mode 664)`. */
   readonly problem: string
+  /** The same as a clause: `others can change it (mode 664)`. */
+  readonly clause: string
   /** The command that mends it, if the content is what it should be: `chmod go-w FILE`. */
   readonly command: string
   /** The error that says so, unless the caller has one that names the setting. */
@@ -113,25 +115,24 @@ export function checkTrusted(fd: number, path: string, { kind, refuse }: Omit<Tr
 export function objectionTo(kind: FileClass, subject: Subject, what: 'file' | 'folder' = 'file'): Objection | undefined {
   const { path, mode, uid, user } = subject
   const owners = kind === 'state' ? [user] : [user, 0, codeOwner]
-  const file = shellPath(path)
   if (!owners.includes(uid)) {
-    const error = kind === 'state'
-      ? stateError(path, `it belongs to another user (user id ${uid})`, 'Run as its owner, or choose another folder with --state')
+    const clause = `it belongs to another user (user id ${uid})`
+    const error = kind === 'state' ? stateError(path, clause, 'Run as its owner, or choose another folder with --state')
       : new VeritError('VERIT_OTHERS_OWN', { path, owner: uid, user })
-    return { problem: `belongs to another user (user id ${uid})`, command: `chown ${user} ${file}`, error }
+    return { problem: clause.slice('it '.length), clause, command: `chown ${user} ${shellPath(path)}`, error }
   }
-  const bits = mode & forbidden[kind] & ~allowedOf(kind, subject)
-  if (bits === 0) return undefined
+  if ((mode & forbidden[kind] & ~allowedOf(kind, subject)) === 0) return undefined
   const octal = (mode & 0o777).toString(8)
   const mend = kind === 'decides' ? 'go-w' : modes[what]
-  const command = `chmod ${mend} ${file}${uid === user ? '' : ` as its owner (user id ${uid})`}`
-  if (kind === 'decides') {
-    return { problem: `can be changed by others (mode ${octal})`, command, error: new VeritError('VERIT_OTHERS_WRITE', { path, mode: octal, command }) }
+  const command = `chmod ${mend} ${shellPath(path)}${uid === user ? '' : ` as its owner (user id ${uid})`}`
+  const [done, doing] = kind === 'decides' ? ['changed', 'change'] : ['used', 'use']
+  const clause = `others can ${doing} it (mode ${octal})`
+  const errors: Readonly<Record<FileClass, () => VeritError>> = {
+    secret: () => new VeritError('VERIT_OTHERS_READ', { path, mode: octal, command }),
+    decides: () => new VeritError('VERIT_OTHERS_WRITE', { path, mode: octal, command }),
+    state: () => stateError(path, clause, `If nobody else has used it, run ${command}; otherwise start with a new folder and new keys`),
   }
-  const problem = `can be used by others (mode ${octal})`
-  if (kind === 'secret') return { problem, command, error: new VeritError('VERIT_OTHERS_READ', { path, mode: octal, command }) }
-  const fix = `If nobody else has used it, run ${command}; otherwise start with a new folder and new keys`
-  return { problem, command, error: stateError(path, `others can use it (mode ${octal})`, fix) }
+  return { problem: `can be ${done} by others (mode ${octal})`, clause, command, error: errors[kind]() }
 }
 
 /**

@@ -55,7 +55,7 @@ export const listKeys: Handler = async ({ store }) => ({ object: 'list', data: (
 
 export const showKey: Handler = async ({ store }, request) => {
   const record = found(await store.keys.get(idOf(request)))
-  return shown(record, await store.budgets.usage(record.id, new Date()))
+  return shown(record, await store.budgets.usage(record.id, store.clock.now()))
 }
 
 export const createKey: Handler = async (context, request) => {

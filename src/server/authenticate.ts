@@ -14,7 +14,8 @@ import { readSignature, verifySignature } from './signatures.ts'
 /**
  * Gives the key's record and how it was proved.
  * @param hasBody whether the request brings a body, which a signature must cover
- * @throws VeritError VERIT_UNAUTHORIZED, VERIT_SIGNATURE, VERIT_FORBIDDEN (the key may not be used from there), VERIT_UNAVAILABLE (the store failed)
+ * @throws VeritError VERIT_UNAUTHORIZED, VERIT_SIGNATURE, VERIT_FORBIDDEN (the key may not be used from there), VERIT_UNAVAILABLE (the store failed),
+ * VERIT_CLOCK (a signed request while the clock is behind)
  */
 export async function authenticate(context: GatewayContext, request: FastifyRequest, hasBody: boolean): Promise<Caller> {
   const caller = await prove(context, request, hasBody)
@@ -30,7 +31,7 @@ async function prove(context: GatewayContext, request: FastifyRequest, hasBody: 
   if (signed && authorization !== undefined) throw unauthorized('the request has two of them, a key and a signature')
   if (signed) return bySignature(context, request, hasBody)
   if (authorization !== undefined) return bySecret(context, authorization)
-  const certificate = clientCertificate(request.raw.socket)
+  const certificate = clientCertificate(request.raw.socket, context.store.clock.now())
   if (certificate === undefined) throw unauthorized('the request has none')
   const credential = await ask(() => context.store.keys.byCertificate(certificate.fingerprint))
   if (credential === undefined) throw unauthorized(NOT_VALID)
@@ -50,12 +51,12 @@ async function bySecret({ store }: GatewayContext, header: string): Promise<Call
 async function bySignature(context: GatewayContext, request: FastifyRequest, hasBody: boolean): Promise<Caller> {
   const signature = readSignature(request, hasBody)
   const credential = await ask(() => context.store.keys.byId(signature.keyId))
-  verifySignature(signature, credential, context.config.signing.windowSeconds)
+  verifySignature(signature, credential, context.config.signing.windowSeconds, context.store.clock)
   const { record, id } = credential as Credential
   // Only now, so that nobody without the key can fill the store: each nonce counts once, as long as its signature is in the window.
   const expires = (signature.created + context.config.signing.windowSeconds + 1) * 1000
   if (!(await ask(() => context.store.replay.use(id, signature.nonce, expires)))) {
-    throw new VeritError('VERIT_SIGNATURE', { problem: 'its nonce has been used before' })
+    throw new VeritError('VERIT_SIGNATURE', { problem: 'its nonce has been used before, or its time is over' })
   }
   return { record, credentialId: id, proof: signature.alg, signature }
 }

@@ -23,8 +23,11 @@ export function refuseCertificate(socket: TLSSocket, required: boolean): string 
   return undefined
 }
 
-/** SHA-256, hexadecimal, of the DER of the certificate that this connection's client proved to hold; undefined: none, or it has expired meanwhile. */
-export function clientCertificate(socket: Socket): { fingerprint: string } | undefined {
+/**
+ * SHA-256, hexadecimal, of the DER of the certificate that this connection's client proved to hold; undefined: none, or it has expired meanwhile.
+ * @param now the time of the store, which does not go back
+ */
+export function clientCertificate(socket: Socket, now = new Date()): { fingerprint: string } | undefined {
   const seen = socket instanceof TLSSocket ? verified.get(socket) : undefined
-  return seen === undefined || seen.expires <= Date.now() ? undefined : { fingerprint: seen.fingerprint }
+  return seen === undefined || seen.expires <= now.getTime() ? undefined : { fingerprint: seen.fingerprint }
 }

@@ -10,7 +10,9 @@ import { nameOf } from './route.ts'
  * Refusals that say something of who asked; what is wrong with a request before that is the log's matter. VERIT_RATE_LIMIT stands here for requests
  * without a valid key that came too often, VERIT_NONCES for signed ones.
  */
-const AUTH_CODES = new Set(['VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE', 'VERIT_RATE_LIMIT', 'VERIT_NONCES'])
+const AUTH_CODES = new Set([
+  'VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE', 'VERIT_CLOCK', 'VERIT_RATE_LIMIT', 'VERIT_NONCES',
+])
 /** Refusals that cost nothing to provoke, again and again, with a valid key. */
 const LIMIT_CODES = new Set(['VERIT_RATE_LIMIT', 'VERIT_TOO_MANY', 'VERIT_BUDGET', 'VERIT_BUSY'])
 

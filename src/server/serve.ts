@@ -18,6 +18,7 @@ import type { Digest } from '../trust/digest.ts'
 import type { ModelTrust, TrustedAs } from '../trust/model-trust.ts'
 import { Admission } from './admission.ts'
 import { AlertDesk } from './alert-desk.ts'
+import { reportClock } from './clock-report.ts'
 import type { ServerConfig } from './config.ts'
 import { createTransport } from './connections.ts'
 import type { GatewayContext } from './context.ts'
@@ -34,6 +35,7 @@ import { keepTextsFor } from './retention.ts'
 import { Revocations } from './revocations.ts'
 import { noteRunner } from './runner-events.ts'
 import { serverKey } from './server-key.ts'
+import { clockTolerance } from './signatures.ts'
 import { trustCheck } from './trust-check.ts'
 
 /** Time to tell clients that the server stops. */
@@ -87,8 +89,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const transport = createTransport(config, log)
     undo.defer(() => transport.close())
     const check = trustCheck(options.model, options.trustedAs, config.trust, state)
-    const store = await openStore({ stateFolder: state, ...(options.databaseUrl !== undefined && { databaseUrl: options.databaseUrl }) })
+    const store = await openStore({ stateFolder: state, databaseUrl: options.databaseUrl, databaseClock: true })
     undo.defer(() => store.close())
+    undo.use(reportClock(store.clock, clockTolerance(config.signing.windowSeconds), log))
     const rates = await openRateState(options.rateUrl)
     undo.defer(() => rates.close())
     const audit = config.audit.enabled ? await openAudit(config, state, log) : undefined

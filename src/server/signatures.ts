@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { Credential } from '../store/key-store.ts'
+import type { StoreClock } from '../store/store.ts'
 import { turn } from '../lib/turns.ts'
 import { checkContentDigestInSlices } from '../trust/content-digest.ts'
 import { checkCreated, readRequestSignature, verifyRequestSignature } from '../trust/request-profile.ts'
@@ -16,15 +17,34 @@ export function readSignature({ raw }: FastifyRequest, hasBody: boolean): Reques
 }
 
 /**
- * Checks signature and time. A credential that is not there and one that does not fit look the same from outside.
- * @throws VeritError VERIT_SIGNATURE
+ * Checks signature and time. A credential that is not there and one that does not fit look the same from outside. The time is the store's, by which nonces
+ * are deleted. A clock that is a little behind it leaves part of the window; one that is far behind would refuse every honest request as too old.
+ * @throws VeritError VERIT_SIGNATURE; VERIT_CLOCK where the clock is behind the store's time by more than half of the window
  */
-export function verifySignature(signature: RequestSignature, credential: Credential | undefined, windowSeconds: number): asserts credential is Credential {
+export function verifySignature(
+  signature: RequestSignature, credential: Credential | undefined, windowSeconds: number, clock: StoreClock,
+): asserts credential is Credential {
   if (credential === undefined || !verifyRequestSignature(signature, credential)) {
     throw new VeritError('VERIT_SIGNATURE', { problem: 'it does not fit the request, or its key is not valid' })
   }
-  checkCreated(signature.created, windowSeconds)
+  checkClock(clock, windowSeconds)
+  checkCreated(signature.created, windowSeconds, Math.floor(clock.now().getTime() / 1000))
 }
+
+/** @throws VeritError VERIT_CLOCK */
+function checkClock(clock: StoreClock, windowSeconds: number): void {
+  const refuse = (problem: string, ms: number): never => {
+    throw new VeritError('VERIT_CLOCK', { problem, retryAfter: Math.ceil(ms / 1000) })
+  }
+  const behind = clock.behind()
+  if (behind > clockTolerance(windowSeconds)) refuse(`the clock of the server is ${Math.ceil(behind / 1000)} s behind the latest time that its store has seen`, behind)
+  // A request made up to a window ahead of the clock may have been answered before the store was set back, and its nonce forgotten.
+  const wait = clock.accepted() + 2 * windowSeconds * 1000 - clock.now().getTime()
+  if (clock.accepted() > 0 && wait > 0) refuse('the time of its store was set back a moment ago', wait)
+}
+
+/** ms by which the clock may be behind the store's time while signed requests are answered. */
+export const clockTolerance = (windowSeconds: number): number => windowSeconds * 500
 
 /** A body must be the one whose digest was sent, and signed. @throws VeritError VERIT_SIGNATURE */
 export async function checkDigest({ raw }: FastifyRequest, body: Buffer): Promise<void> {

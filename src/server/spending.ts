@@ -37,7 +37,7 @@ export class Spending {
     const held = await takeTokens(context, key, remote, tokens, lease, reply)
     if (tokensPerDay === undefined && tokensPerMonth === undefined) return new Spending(context, key.id, held, undefined)
     try {
-      const now = new Date()
+      const now = context.store.clock.now()
       const answer = await ask(() => context.store.budgets.reserve(key.id, tokens, { tokensPerDay, tokensPerMonth }, now))
       const left = (limit: number, w: { used: number; reserved: number }): number => Math.max(0, limit - w.used - w.reserved)
       const ends = windowEnds(now)
@@ -64,8 +64,8 @@ export class Spending {
   }
 
   async #settle(used: number): Promise<void> {
-    const { budgets } = this.#context.store
-    const counted = this.#reservation === undefined ? budgets.count(this.#keyId, used, new Date()) : budgets.settle(this.#reservation, used)
+    const { budgets, clock } = this.#context.store
+    const counted = this.#reservation === undefined ? budgets.count(this.#keyId, used, clock.now()) : budgets.settle(this.#reservation, used)
     const [stored, released] = await Promise.allSettled([counted, this.#held.release(used)])
     if (stored.status === 'rejected') throw stored.reason
     if (released.status === 'rejected') throw released.reason

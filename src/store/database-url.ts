@@ -25,9 +25,9 @@ export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string | unde
 }
 
 function readUrlFile(env: NodeJS.ProcessEnv, path: string): string {
-  const url = secretSetting('VERIT_DATABASE_URL', env, ({ problem, command }) => {
+  const url = secretSetting('VERIT_DATABASE_URL', env, ({ clause, command }) => {
     const fix = `Run ${command}, and change the password if someone else may have read it`
-    return new VeritError('VERIT_STATE', { path, problem: `it ${problem}, and it holds a password`, fix })
+    return new VeritError('VERIT_STATE', { path, problem: `${clause}, and it holds a password`, fix })
   })
   return url ?? bad('the file VERIT_DATABASE_URL_FILE is empty')
 }

@@ -109,7 +109,7 @@ export type Actor = string
 
 /**
  * Every method rejects with VERIT_STORE when the store cannot be used: never take that for an answer. "Valid" means not revoked, not expired,
- * now, by the clock of this process. Each change leaves, in the same transaction, an event for the audit log (Outbox).
+ * now, by the time of the store. Each change leaves, in the same transaction, an event for the audit log (Outbox).
  */
 export interface KeyStore {
   create(options: NewKeyOptions, actor: Actor): Promise<NewKey>

@@ -9,11 +9,12 @@ import { GroupCommit } from './group-commit.ts'
 import { isCredentialId } from './key-format.ts'
 import { NonceQuota } from './nonce-quota.ts'
 import type { BudgetAnswer, BudgetLimits, BudgetStore, BudgetUsage, ReplayStore, Reservation } from './store.ts'
+import type { SqlClock } from './store-clock.ts'
 import type { Database, Tx } from './tables.ts'
 
 /** Rows that one statement inserts stay far below the number of parameters that either database takes. */
 const AT_ONCE = 256
-/** An expired nonce is kept this much longer, for clocks that are set back. */
+/** An expired nonce is kept this much longer. */
 const NONCE_GRACE_MS = 60_000
 
 type Op = BudgetOp | { readonly type: 'nonce'; readonly credentialId: string; readonly nonce: string; readonly expires: number }
@@ -28,6 +29,7 @@ const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 export class Ledger implements BudgetStore, ReplayStore {
   #database: Database
+  #clock: SqlClock
   #group: GroupCommit<Op, Answer>
   #quota: NonceQuota
   #settled = new WeakSet<Reservation>()
@@ -35,10 +37,11 @@ export class Ledger implements BudgetStore, ReplayStore {
   #lazily: (keyId: string, tokens: number, at: Date) => void
 
   /** @param lazy counts tokens some time later, see LazyCounts; `flush` makes it do so now */
-  constructor(database: Database, lazy: { count: (keyId: string, tokens: number, at: Date) => void; flush: () => Promise<void> }) {
+  constructor(database: Database, clock: SqlClock, lazy: { count: (keyId: string, tokens: number, at: Date) => void; flush: () => Promise<void> }) {
     this.#database = database
+    this.#clock = clock
     this.#group = new GroupCommit(ops => this.#commit(ops), AT_ONCE)
-    this.#quota = new NonceQuota(database)
+    this.#quota = new NonceQuota(database, undefined, () => clock.now().getTime())
     this.#lazily = lazy.count
     this.#flush = lazy.flush
   }
@@ -110,7 +113,10 @@ export class Ledger implements BudgetStore, ReplayStore {
     throw new VeritError('VERIT_STORE', { path: this.#database.name, reason: 'rows of budgets vanish as soon as they are made' })
   }
 
-  /** For each op of a nonce: whether it is the first to use it. Of two in one transaction, the first is. */
+  /**
+   * For each op of a nonce: whether it is the first to use it. Of two in one transaction, the first is. The time is read after the nonces were written: if
+   * one was new only because somebody had just deleted it, the time that the deletion rested on is seen, and the nonce has expired.
+   */
   async #useNonces(tx: Tx, ops: readonly Op[]): Promise<(op: Op) => boolean> {
     const first = new Map<string, Op & { type: 'nonce' }>()
     for (const op of ops) {
@@ -119,13 +125,15 @@ export class Ledger implements BudgetStore, ReplayStore {
       if (!first.has(id)) first.set(id, op)
     }
     if (first.size === 0) return () => false
-    const expired = Date.now() - NONCE_GRACE_MS
+    const expired = this.#clock.now().getTime() - NONCE_GRACE_MS
     const values = [...first].sort(([a], [b]) => order(a, b)).map(([, op]) => ({ credential_id: op.credentialId, nonce: op.nonce, expires: op.expires }))
     const made = await tx.insertInto('verit_nonce').values(values)
       .onConflict(c => c.columns(['credential_id', 'nonce'])
         .doUpdateSet(eb => ({ expires: eb.ref('excluded.expires') })).where('verit_nonce.expires', '<', expired))
       .returning(['credential_id', 'nonce']).execute()
-    const won = new Set(made.map(row => first.get(JSON.stringify([row.credential_id, row.nonce]))))
+    const now = await this.#clock.within(tx)
+    const won = new Set(made.map(row => first.get(JSON.stringify([row.credential_id, row.nonce])))
+      .filter(op => op !== undefined && op.expires >= now))
     return op => won.has(op as Op & { type: 'nonce' })
   }
 
@@ -162,10 +170,14 @@ export class Ledger implements BudgetStore, ReplayStore {
   }
 }
 
-/** Deletes what has expired: nonces, and windows of budgets that ended more than 13 months ago. */
-export async function purge(database: Database, now: Date): Promise<void> {
-  const oldest = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 13, 1)).toISOString().slice(0, 7)
+/**
+ * Deletes what has expired: nonces, and windows of budgets that ended more than 13 months ago. The time is kept in the same transaction: from then on the
+ * store is never earlier, so no signature whose nonce is gone is new again.
+ */
+export async function purge(database: Database, clock: SqlClock): Promise<void> {
   await database.transaction(async tx => {
+    const now = new Date(await clock.save(tx))
+    const oldest = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 13, 1)).toISOString().slice(0, 7)
     await tx.deleteFrom('verit_nonce').where('expires', '<', now.getTime() - NONCE_GRACE_MS).execute()
     await tx.deleteFrom('verit_budget').where('period', '<', oldest).execute()
   })

@@ -11,41 +11,46 @@ import { SqlOutbox } from './outbox.ts'
 import { SealedSecrets } from './sealed-secrets.ts'
 import { serverSecret } from './server-secret.ts'
 import { SqlKeyStore } from './sql-key-store.ts'
+import { SqlClock } from './store-clock.ts'
+import type { ClockOptions } from './store-clock.ts'
 import { openSqlite } from './sqlite.ts'
 import { openStateFolder } from './state-folder.ts'
 import type { Store } from './store.ts'
 import type { Database } from './tables.ts'
 
-export interface StoreOptions {
+export interface StoreOptions extends ClockOptions {
   /** Holds the secret, and the database where it is SQLite. Made where there is none. */
   readonly stateFolder: string
   /** postgresql://... It is never shown. Undefined or empty: SQLite. */
   readonly databaseUrl?: string | undefined
 }
 
+/** For commands that only look at a store, or change one thing in it. */
+export const briefly: ClockOptions = { databaseClock: true, keepTime: false }
+
 const FLUSH_MS = 5000
 const PURGE_MS = 60_000
 const CHECK = 'secret-check'
 
 /** @throws VeritError VERIT_STATE (secret or database cannot be used), VERIT_STORE (it cannot be reached), VERIT_DATABASE_URL */
-export async function openStore({ stateFolder, databaseUrl = '' }: StoreOptions): Promise<Store> {
+export async function openStore({ stateFolder, databaseUrl = '', ...clock }: StoreOptions): Promise<Store> {
   const folder = openStateFolder(stateFolder)
   const file = join(folder, 'verit.sqlite')
   if (databaseUrl === '') {
     const used = existsSync(file) // looked for first: another process may be making both
     const secret = serverSecret(folder, used)
-    return start(openSqlite(file), () => secret)
+    return start(openSqlite(file), () => secret, clock)
   }
   const { openPostgresql } = await import('./postgresql.ts')
-  return start(await openPostgresql(databaseUrl), used => serverSecret(folder, used))
+  return start(await openPostgresql(databaseUrl), used => serverSecret(folder, used), clock)
 }
 
-async function start(database: Database, secretFor: (used: boolean) => Buffer): Promise<Store> {
+async function start(database: Database, secretFor: (used: boolean) => Buffer, options: ClockOptions): Promise<Store> {
   try {
     const known = await database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
     const secrets = new SealedSecrets(secretFor(known !== undefined))
     await checkSecret(database, secrets)
-    return new SqlStore(database, secrets)
+    return new SqlStore(database, secrets, await SqlClock.open(database, options))
   } catch (e) {
     await database.close()
     throw e
@@ -66,6 +71,7 @@ async function checkSecret(database: Database, secrets: SealedSecrets): Promise<
 }
 
 class SqlStore implements Store {
+  readonly clock: SqlClock
   readonly keys: SqlKeyStore
   readonly budgets: LeasedBudgets
   #ledger: Ledger
@@ -77,18 +83,19 @@ class SqlStore implements Store {
   #name = randomBytes(16).toString('hex')
   #closed: Promise<void> | undefined
 
-  constructor(database: Database, secrets: SealedSecrets) {
+  constructor(database: Database, secrets: SealedSecrets, clock: SqlClock) {
     this.#database = database
+    this.clock = clock
     this.#lazy = new LazyCounts(database)
-    const ledger = new Ledger(database, { count: (...use) => this.#lazy.count(...use), flush: () => this.#flush() })
-    this.keys = new SqlKeyStore(database, secrets, async (ids, at) => this.#lazy.touch(ids, at))
+    const ledger = new Ledger(database, clock, { count: (...use) => this.#lazy.count(...use), flush: () => this.#flush() })
+    this.keys = new SqlKeyStore(database, clock, secrets, async (ids, at) => this.#lazy.touch(ids, at))
     this.#ledger = ledger
     this.budgets = new LeasedBudgets(ledger)
     this.replay = ledger
     this.outbox = new SqlOutbox(database)
     // What fails here is tried again the next time; whoever needs the store meanwhile is told by its own call.
     const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout => setInterval(() => void work().catch(() => {}), ms).unref()
-    this.#timers = [every(FLUSH_MS, () => this.#flush()), every(PURGE_MS, () => this.#purge())]
+    this.#timers = [every(FLUSH_MS, () => this.#flush()), every(FLUSH_MS, () => clock.exchange()), every(PURGE_MS, () => this.#purge())]
   }
 
   close(): Promise<void> {
@@ -100,6 +107,7 @@ class SqlStore implements Store {
     this.#timers.forEach(clearInterval)
     await this.budgets.close().catch(() => {}) // what is ahead stays reserved
     await this.#flush().catch(() => {}) // what it holds may be lost
+    await this.clock.exchange().catch(() => {})
     await this.#ledger.idle()
     await this.#database.close()
   }
@@ -110,6 +118,6 @@ class SqlStore implements Store {
 
   /** One gateway does it for all. */
   async #purge(): Promise<void> {
-    if (await takeLease(this.#database, 'purge', this.#name, PURGE_MS - 5000)) await purge(this.#database, new Date())
+    if (await takeLease(this.#database, 'purge', this.#name, PURGE_MS - 5000)) await purge(this.#database, this.clock)
   }
 }

@@ -12,6 +12,7 @@ import type { KeyWithCredentials } from './key-rows.ts'
 import type { Actor, Credential, KeyChange, KeyKind, KeyRecord, KeyStore, NewKey, NewKeyOptions, SigningRule } from './key-store.ts'
 import { record as recordEvent } from './outbox.ts'
 import type { SealedSecrets } from './sealed-secrets.ts'
+import type { StoreClock } from './store.ts'
 import type { CredentialRow, Database, KeyRow, Tables, Tx } from './tables.ts'
 
 /** Longest overlap of a rotation: a year. */
@@ -28,24 +29,26 @@ interface Proof {
 
 export class SqlKeyStore implements KeyStore {
   #database: Database
+  #clock: StoreClock
   #secrets: SealedSecrets
   #touch: KeyStore['touch']
   #queries = new Map<Column, CompiledQuery<Joined>>()
 
   /** @param touch notes uses, lazily: see LazyCounts */
-  constructor(database: Database, secrets: SealedSecrets, touch: KeyStore['touch']) {
+  constructor(database: Database, clock: StoreClock, secrets: SealedSecrets, touch: KeyStore['touch']) {
     this.#database = database
+    this.#clock = clock
     this.#secrets = secrets
     this.#touch = touch
   }
 
   async create(options: NewKeyOptions, actor: Actor): Promise<NewKey> {
-    const key = checkNewKey(options, new Date())
+    const key = checkNewKey(options, this.#clock.now())
     return this.#database.transaction(tx => this.#insert(tx, key, actor))
   }
 
   async createFirst(name: string): Promise<NewKey | undefined> {
-    const key = checkNewKey({ name }, new Date())
+    const key = checkNewKey({ name }, this.#clock.now())
     return this.#database.transaction(async tx => {
       // the row that every database of ours has: who holds it is alone here
       await tx.selectFrom('verit_meta').select('name').where('name', '=', 'secret-check')
@@ -56,7 +59,7 @@ export class SqlKeyStore implements KeyStore {
   }
 
   async list(): Promise<KeyRecord[]> {
-    const now = new Date()
+    const now = this.#clock.now()
     return this.#database.run(async db => {
       const keys = await db.selectFrom('verit_key').selectAll().orderBy('created').orderBy('id').execute()
       const credentials = await db.selectFrom('verit_credential').selectAll().orderBy('number').execute()
@@ -67,12 +70,12 @@ export class SqlKeyStore implements KeyStore {
 
   async get(id: string): Promise<KeyRecord | undefined> {
     const found = await this.#database.run(async db => (isKeyId(id) ? load(db, id) : undefined))
-    return found === undefined ? undefined : toRecord(found, new Date())
+    return found === undefined ? undefined : toRecord(found, this.#clock.now())
   }
 
   async valid(ids: readonly string[]): Promise<Map<string, KeyRecord>> {
     if (ids.length === 0) return new Map()
-    const now = new Date()
+    const now = this.#clock.now()
     const rows = await this.#database.run(db => joined(db).where('verit_key.id', 'in', [...new Set(ids)]).execute())
     const records = [...Map.groupBy(rows, row => row.key_id).values()].map(split)
       .filter(({ key }) => isValidKey(key, now)).map(found => toRecord(found, now))
@@ -84,7 +87,7 @@ export class SqlKeyStore implements KeyStore {
       throw new VeritError('VERIT_KEY_OPTION', { field: 'overlap', problem: 'must be from 0 seconds to 366 days' })
     }
     return this.#database.transaction(async tx => {
-      const now = new Date()
+      const now = this.#clock.now()
       const found = await this.#lock(tx, id, now)
       if (found === undefined) return undefined
       const { key, credentials } = found
@@ -103,7 +106,7 @@ export class SqlKeyStore implements KeyStore {
 
   async change(id: string, change: KeyChange, actor: Actor): Promise<KeyRecord | undefined> {
     return this.#database.transaction(async tx => {
-      const now = new Date()
+      const now = this.#clock.now()
       const found = await this.#lock(tx, id, now)
       if (found === undefined) return undefined
       const before = toRecord(found, now)
@@ -120,7 +123,7 @@ export class SqlKeyStore implements KeyStore {
   }
 
   async revoke(id: string, actor: Actor): Promise<KeyRecord | undefined> {
-    const now = new Date()
+    const now = this.#clock.now()
     const found = await this.#database.transaction(async tx => {
       if (!isKeyId(id)) return undefined
       const { numUpdatedRows } = await tx.updateTable('verit_key').set({ revoked: now.toISOString() })
@@ -157,7 +160,7 @@ export class SqlKeyStore implements KeyStore {
   async #find(column: Column, value: string | Uint8Array | undefined, is: (row: CredentialRow, key: KeyRow) => boolean): Promise<Credential | undefined> {
     const rows = await this.#database.run(async db => (value === undefined ? [] : (await db.executeQuery(this.#queryBy(db, column, value))).rows))
     if (rows.length === 0) return undefined
-    const now = new Date()
+    const now = this.#clock.now()
     const found = split(rows)
     const row = found.credentials.find(c => is(c, found.key))
     if (row === undefined || !isValidKey(found.key, now) || reached(row.expires, now)) return undefined
@@ -204,7 +207,7 @@ export class SqlKeyStore implements KeyStore {
   }
 
   async #insert(tx: Tx, key: CheckedKey, actor: Actor): Promise<NewKey> {
-    const now = new Date()
+    const now = this.#clock.now()
     const id = `key_${randomBytes(6).toString('hex')}`
     const proof = this.#prove(key.kind, key.signing, key.public, `${id}.1`)
     await this.#assertNew(tx, proof)

@@ -46,7 +46,10 @@ export interface BudgetStore {
 
 /** Nonces of signed requests; durable when the promise resolves, so that a restart forgets none. */
 export interface ReplayStore {
-  /** True the first time a credential uses a nonce before it expires. @param expires ms since 1970, after which the request is too old anyway */
+  /**
+   * True the first time a credential uses a nonce before it expires by the time of the store.
+   * @param expires ms since 1970, after which the request is too old anyway
+   */
   use(credentialId: string, nonce: string, expires: number): Promise<boolean>
 }
 
@@ -69,7 +72,27 @@ export interface Outbox {
   pending(): Promise<number>
 }
 
+/** What an operator has done to a store whose time was ahead. */
+export interface AcceptedTime {
+  /** The time that the store had. */
+  readonly before: Date
+  /** The time that it has now. */
+  readonly after: Date
+}
+
+/** The time by which the store decides. It never goes back, over restarts and over all gateways of the database (store-clock.ts). */
+export interface StoreClock {
+  now(): Date
+  /** ms by which the clock is behind the largest time that was ever seen; 0: it is not. */
+  behind(): number
+  /** To which time an operator has last set the store back, ms since 1970; 0: never. Nonces used before that may have been forgotten. */
+  accepted(): number
+  /** Takes the clock for right where the store's time is ahead of it, and leaves an event for the audit log. Undefined: it is not ahead. */
+  accept(actor: string): Promise<AcceptedTime | undefined>
+}
+
 export interface Store {
+  readonly clock: StoreClock
   readonly keys: KeyStore
   readonly budgets: BudgetStore
   readonly replay: ReplayStore

@@ -58,8 +58,8 @@ export function publicKeyFromPem(pem: string, source: string): ModelKey {
 
 /** A private key file: PKCS #8 or SEC 1 in PEM, not encrypted, its owner's alone. @throws VeritError VERIT_KEY_FILE and those of reading */
 export function readPrivateModelKey(path: string): ModelKey & { readonly privateKey: KeyObject } {
-  const refused = ({ problem, command }: Objection): VeritError => new VeritError('VERIT_KEY_FILE', {
-    path, problem: `it ${problem}`, fix: `If nobody else has used it, run ${command}; otherwise make a new key`,
+  const refused = ({ clause, command }: Objection): VeritError => new VeritError('VERIT_KEY_FILE', {
+    path, problem: clause, fix: `If nobody else has used it, run ${command}; otherwise make a new key`,
   })
   // As a public key first, so that somebody who names the wrong file of a pair hears that.
   const file = openTrusted(path, { kind: 'decides', purpose: 'the private key to sign with', refuse: refused })
