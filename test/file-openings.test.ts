@@ -39,7 +39,6 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['audit/recover.ts', { readBounded: 3 }, LOG],
   ['audit/texts-file.ts', { open: 1, openRegular: 1 }, 'texts that are encrypted and bound to their entry; written in a folder that was checked'],
   ['audit/tree-check.ts', { readBounded: 2 }, LOG],
-  ['audit/writer-lock.ts', { openSync: 1, DatabaseSync: 1 }, 'a lock, in a folder that was checked; it has no content'],
   ['cli/audit-shared.ts', { openRegular: 1 }, 'proofs and notes, which are checked by their signatures'],
   ['cli/call.ts', { readFileSync: 1 }, INPUT],
   ['cli/convert.ts', { statSync: 1, openRegular: 1 }, INPUT],
@@ -64,8 +63,9 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['doctor/host.ts', { readFileSync: 1 }, SYSTEM],
   ['doctor/log-kept.ts', { readBounded: 1 }, LOG],
   ['doctor/package-files.ts', { lstatSync: 2, readFileSync: 1 }, PACKAGE],
-  ['doctor/sandbox.ts', { openRegular: 1 }, PACKAGE],
+  ['doctor/sandbox.ts', { statSync: 2, openRegular: 1 }, PACKAGE],
   ['doctor/served-model.ts', { statSync: 1 }, 'the size of a model that was checked'],
+  ['doctor/services.ts', { readBounded: 1 }, 'the public key of a log, to ask the database for it'],
   ['doctor/state-files.ts', { lstatSync: 1 }, 'the check itself: who may replace the folders on the way to the state'],
   ['engine/load.ts', { openRegular: 1 }, INPUT],
   ['eval/text-source.ts', { openRegular: 1 }, INPUT],
@@ -78,6 +78,7 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['hub/push-file.ts', { openRegular: 1 }, INPUT],
   ['hub/this-host.ts', { readFileSync: 1 }, SYSTEM],
   ['lib/atomic-file.ts', { lstatSync: 2, openSync: 2 }, 'files that are written, under names of their own'],
+  ['lib/exclusive-lock.ts', { openSync: 1, DatabaseSync: 2 }, 'a lock, in a folder that was checked; it has no content'],
   ['lib/private-path.ts', { lstatSync: 1 }, 'the check itself, of folders and of files that SQLite opens'],
   ['lib/processor-list.ts', { readFileSync: 1 }, SYSTEM],
   ['lib/regular-file.ts', { openSync: 1 }, 'how any regular file is opened'],
@@ -87,7 +88,7 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['lib/version.ts', { readFileSync: 1 }, PACKAGE],
   ['model/hf-source.ts', { openRegular: 1 }, INPUT],
   ['server/certificate-watch.ts', { statSync: 1 }, 'whether the files changed; they are read through the door'],
-  ['store/sqlite.ts', { openSync: 1, DatabaseSync: 1 }, 'the database, which SQLite opens by its path, checked by private-path.ts'],
+  ['store/sqlite.ts', { openSync: 1, DatabaseSync: 2 }, 'the database, which SQLite opens by its path, checked by private-path.ts'],
   ['tokenizer/load-tokenizer.ts', { openRegular: 1 }, INPUT],
   ['train/plan-run.ts', { openRegular: 1 }, INPUT],
   ['train/run-folder.ts', { openSync: 2, readFileSync: 4 }, 'a training run of this user; its result is a model like any other'],
@@ -111,6 +112,7 @@ const trusted: Readonly<Record<string, readonly string[]>> = {
   'cli/model-verify.ts': ['decides'],
   'cli/serve.ts': ['secret'], // VERIT_WEBHOOK_SECRET_FILE
   'client/key-file.ts': ['secret'],
+  'doctor/services.ts': ['secret'], // VERIT_WEBHOOK_SECRET_FILE
   'hub/lock-file.ts': ['decides'], // verit.lock
   'hub/pull.ts': ['decides'],
   'runner/model-runner.ts': ['decides'], // the model
@@ -121,6 +123,7 @@ const trusted: Readonly<Record<string, readonly string[]>> = {
   'store/database-tls.ts': ['decides', 'secret'], // sslrootcert, sslcert; sslkey
   'store/database-url.ts': ['secret'], // VERIT_DATABASE_URL_FILE
   'store/rate-url.ts': ['secret'], // VERIT_RATE_URL_FILE
+  'store/evidence.ts': ['state'], // the name of the gateway
   'store/server-secret.ts': ['state'],
   'trust/model-key.ts': ['decides', 'secret'], // as a public key first
   'trust/oms-files.ts': ['decides'], // every file of a model that is signed or verified

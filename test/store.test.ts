@@ -1,7 +1,7 @@
 /** What the store promises, over both databases. Two stores on one database stand for two gateways. */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -13,7 +13,7 @@ import type { ErrorCode } from '../src/lib/errors.ts'
 import { newKey } from '../src/store/key-format.ts'
 import { defaultScopes } from '../src/store/key-store.ts'
 import type { Credential, NewKeyOptions } from '../src/store/key-store.ts'
-import { openStore } from '../src/store/open-store.ts'
+import { openStore, peekStore } from '../src/store/open-store.ts'
 import type { OutboxEvent, Reservation, Store } from '../src/store/store.ts'
 import { signingSecret } from '../src/trust/signing-secret.ts'
 import { makeCertificate } from './certificates.ts'
@@ -548,6 +548,60 @@ for (const dialect of dialects) {
       const events: OutboxEvent[] = []
       await a.outbox.drain(async all => void events.push(...all))
       assert.deepEqual(events.map(e => [e.type, e.actor, e.detail]), [['clock.accept', 'cli', { before: new Date(year).toISOString(), after: new Date(now + MINUTE).toISOString() }]])
+    })
+
+    test('what a gateway remembers of its audit log is there after a restart, and apart from what others remember', async () => {
+      const at = await place(dialect)
+      const a = await at.open()
+      const period = { since: '2026-11-22T10:00:00.000Z', until: '2026-11-22T11:00:00.000Z', reason: 'x', requests: 1, tokens: 2 }
+      const log = { key: 'verit.example/a+00000000+AQ==', checkpoint: 'signed\n' }
+      assert.deepEqual([await a.evidence.unaudited(), await a.evidence.lastLog(), await a.evidence.checkpoint(log.key)], [undefined, undefined, undefined])
+      await a.evidence.saveUnaudited(period, true)
+      await a.evidence.saveCheckpoint(log)
+      await a.close()
+      const again = await at.open()
+      assert.deepEqual([await again.evidence.unaudited(), await again.evidence.lastLog(), await again.evidence.checkpoint(log.key)], [period, log, log.checkpoint])
+      if (dialect === 'postgresql') {
+        const stateFolder = join(dir, `s${folders++}`)
+        mkdirSync(stateFolder, { mode: 0o700 })
+        cpSync(join(at.stateFolder, 'secret'), join(stateFolder, 'secret'))
+        const other = await openStore({ stateFolder, databaseUrl: at.databaseUrl })
+        assert.deepEqual([await other.evidence.unaudited(), await other.evidence.lastLog(), await other.evidence.checkpoint(log.key)], [undefined, undefined, log.checkpoint])
+        await other.evidence.forgetUnaudited()
+        await other.close()
+      }
+      assert.deepEqual(await again.evidence.unaudited(), period)
+      await again.evidence.forgetUnaudited()
+      assert.equal(await again.evidence.unaudited(), undefined)
+      await at.query(`UPDATE verit_meta SET value = ${dialect === 'sqlite' ? "X'00'" : "'\\x00'"} WHERE name LIKE 'audit-checkpoint:%'`)
+      await assert.rejects(again.evidence.checkpoint(log.key), refused('VERIT_STATE', 'damaged'))
+      await again.close()
+    })
+
+    test('whether a store would open is told without making or changing anything', async () => {
+      const at = await place(dialect)
+      const peek = async (stateFolder = at.stateFolder): Promise<boolean> => {
+        let seen = false
+        await peekStore({ stateFolder, databaseUrl: at.databaseUrl }, async () => void (seen = true))
+        return seen
+      }
+      assert.deepEqual([await peek(), existsSync(at.stateFolder)], [false, false], 'nothing is there')
+      await (await at.open()).close()
+      const files = readdirSync(at.stateFolder)
+      assert.deepEqual([await peek(), readdirSync(at.stateFolder)], [true, files])
+      const store = await at.open()
+      assert.equal(await peek(), true, 'beside a server')
+      await store.close()
+      if (dialect === 'postgresql') await assert.rejects(peek(join(dir, `s${folders++}`)), refused('VERIT_STATE', 'missing'))
+      await at.query(dialect === 'sqlite' ? 'PRAGMA user_version = 1' : 'UPDATE verit_schema SET version = 1')
+      assert.equal(await peek(), false, 'of an older version: the start brings it up to date')
+      await at.query(dialect === 'sqlite' ? 'PRAGMA user_version = 99' : 'UPDATE verit_schema SET version = 99')
+      await assert.rejects(peek(), refused('VERIT_STATE', 'newer'))
+      await at.query(dialect === 'sqlite' ? 'PRAGMA user_version = 2' : 'UPDATE verit_schema SET version = 2')
+      writeFileSync(join(at.stateFolder, 'secret'), Buffer.alloc(32, 7))
+      await assert.rejects(peek(), refused('VERIT_STATE', 'another secret'))
+      rmSync(join(at.stateFolder, 'secret'))
+      await assert.rejects(peek(), refused('VERIT_STATE', 'missing'))
     })
 
     test('a lease that a clock far ahead has taken is free once the clock is right', async () => {

@@ -1,9 +1,13 @@
-/** Two gateways on one PostgreSQL and one Valkey or Redis: one key, one budget, one rate, one revocation, each nonce once. */
+/**
+ * Two gateways on one PostgreSQL and one Valkey or Redis: one key, one budget, one rate, one revocation, each nonce once. The clock of the second is an hour
+ * ahead: the database's counts.
+ */
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { after, before, test } from 'node:test'
 import { newKeyPair } from '../src/client/index.ts'
 import { signerOf } from '../src/client/key-file.ts'
@@ -34,7 +38,10 @@ before(async () => {
   mkdirSync(states[1]!, { mode: 0o700 })
   copyFileSync(join(states[0]!, 'secret'), join(states[1]!, 'secret')) // gateways of one database share its secret
   const env = { VERIT_DATABASE_URL: databaseUrl, ...(valkey !== undefined && { VERIT_RATE_URL: valkey.url }) }
-  gateways = [await servedWith(env, model, states[0]!, '--config', config), await servedWith(env, model, states[1]!, '--config', config)]
+  const clock = join(dir, 'clock')
+  writeFileSync(clock, String(3_600_000))
+  const ahead = { VERIT_TEST_CLOCK: clock, NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'shifted-clock.ts')).href}` }
+  gateways = [await servedWith(env, model, states[0]!, '--config', config), await servedWith({ ...env, ...ahead }, model, states[1]!, '--config', config)]
 })
 after(async () => {
   killServers()
@@ -96,15 +103,15 @@ test('a key that is revoked ends its open streams at both; a signature is good a
   const { credentialId } = await store.keys.create({ name: 'pop', kind: 'ed25519', public: pair.publicKey }, 'cli')
   const signer = signerOf({ kind: 'ed25519', keyid: credentialId, privateKey: pair.privateKey })
   // behind one name, so that the same request would do for either
-  const { headers } = signRequest({ method: 'GET', authority: 'localhost', path: '/v1/models', headers: {} }, signer)
-  const statuses: number[] = []
-  for (const { url } of gateways) {
+  const sign = (): Record<string, string> => signRequest({ method: 'GET', authority: 'localhost', path: '/v1/models', headers: {} }, signer).headers
+  const send = ({ url }: Served, headers: Record<string, string>): Promise<number> => new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
-    statuses.push(await new Promise<number>((resolve, reject) => {
-      request({ hostname, port, path: '/v1/models', headers: { ...headers, host: 'localhost' } }, r => resolve(r.resume().statusCode!)).on('error', reject).end()
-    }))
+    request({ hostname, port, path: '/v1/models', headers: { ...headers, host: 'localhost' } }, r => resolve(r.resume().statusCode!)).on('error', reject).end()
+  })
+  for (const [first, second] of [gateways, gateways.toReversed()] as [Served, Served][]) {
+    const headers = sign()
+    assert.deepEqual([await send(first, headers), await send(second, headers)], [200, 401])
   }
-  assert.deepEqual(statuses, [200, 401])
 })
 
 test('without the database both refuse, and both come back with it', async () => {

@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
+import { ExclusiveLock } from '../lib/exclusive-lock.ts'
 import type { Log } from '../lib/log.ts'
 import { readTrusted } from '../lib/trusted-file.ts'
 import type { SignerKey } from '../trust/note-key.ts'
@@ -18,13 +19,17 @@ import { openLogFolder, openLogKey } from './log-key.ts'
 import { LogWriter } from './log-writer.ts'
 import { readTextsKey, sealTexts } from './sealed-texts.ts'
 import { TextsFile } from './texts-file.ts'
-import { WriterLock } from './writer-lock.ts'
 
 export interface AuditLogOptions {
   /** Name of the log in its checkpoints; '' or absent takes what it has, for a new one `verit/` and digits of its key. */
   origin?: string
   /** File of an X25519 public key in PEM: texts are kept, sealed to it. Absent or '': no texts are kept. */
   textsKey?: string
+  /**
+   * The newest checkpoint of the log with this verifier key that is remembered elsewhere. A log that does not continue it is not opened, so nothing is
+   * signed that would contradict it.
+   */
+  known?: (verifierKey: string) => Promise<string | undefined>
   /** Told of what was repaired and of a clock that went back. */
   log?: Log
 }
@@ -36,6 +41,8 @@ export interface FolderAuditLog extends AuditLog {
    * deleted is said in an entry (`texts-deleted`) first. @returns the days deleted, for example ['2026-10-01']
    */
   deleteTexts(days: number): Promise<string[]>
+  /** The newest checkpoint that a power cut would not take back. */
+  readonly synced: string
   /** Groups written since it was opened: each costs two syncs of the disk, one more with texts. */
   readonly groups: number
 }
@@ -53,15 +60,17 @@ const QUEUED_TEXT = 64 << 20
 
 /**
  * Opens the log in `folder` for writing, or begins one there.
- * @throws VeritError VERIT_AUDIT_LOCKED (another writer), VERIT_AUDIT_DAMAGED, VERIT_AUDIT_ORIGIN, VERIT_STATE (others can use the folder)
+ * @throws VeritError VERIT_AUDIT_LOCKED (another writer), VERIT_AUDIT_DAMAGED, VERIT_AUDIT_ORIGIN, VERIT_AUDIT_ROLLBACK (it does not continue the
+ * checkpoint that is remembered), VERIT_STATE (others can use the folder)
  */
 export async function openAuditLog(folder: string, options: AuditLogOptions = {}): Promise<FolderAuditLog> {
   const textsKey = options.textsKey === undefined || options.textsKey === '' ? undefined : loadTextsKey(options.textsKey)
   openLogFolder(folder)
-  const lock = new WriterLock(folder)
+  const lock = lockLog(folder)
   try {
     const signer = openLogKey(folder, options.origin ?? '')
-    const { writer, state } = await LogWriter.open(folder, signer)
+    const known = await options.known?.(signer.verifier.text)
+    const { writer, state } = await LogWriter.open(folder, signer, known)
     const kept = state.tree.size - state.checkpoint.size
     if (state.cut > 0 || kept > 0) options.log?.warn({ cutBytes: state.cut, keptEntries: kept }, 'the audit log was completed after a crash')
     return new OpenAuditLog({ folder, lock, signer, writer, textsKey, log: options.log, lastTime: state.lastTime })
@@ -69,6 +78,14 @@ export async function openAuditLog(folder: string, options: AuditLogOptions = {}
     lock.release()
     throw e
   }
+}
+
+function lockLog(folder: string): ExclusiveLock {
+  const path = join(folder, 'lock')
+  return new ExclusiveLock(path, {
+    held: cause => new VeritError('VERIT_AUDIT_LOCKED', { folder }, cause),
+    damaged: (problem, cause) => new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem }, cause),
+  })
 }
 
 /**
@@ -87,7 +104,7 @@ export function loadTextsKey(path: string): KeyObject {
 
 interface Parts {
   folder: string
-  lock: WriterLock
+  lock: ExclusiveLock
   signer: SignerKey
   writer: LogWriter
   textsKey: KeyObject | undefined
@@ -124,6 +141,10 @@ class OpenAuditLog implements FolderAuditLog {
 
   get verifierKey(): string {
     return this.#parts.signer.verifier.text
+  }
+
+  get synced(): string {
+    return this.#parts.writer.synced
   }
 
   checkpoint(): string {

@@ -35,7 +35,7 @@ export class LogWriter {
   #length: number
   #file: FileHandle | undefined
   /** Size covered by the checkpoint that was synced last, and when; the sync under way. */
-  #synced = { size: -1, at: 0 }
+  #synced = { size: -1, at: 0, note: '' }
   #syncing: Promise<void> | undefined
   #noteFile: number | undefined
   /** Tiles that a group wrote before it failed; undefined while all is well. */
@@ -50,9 +50,9 @@ export class LogWriter {
     this.#length = state.length
   }
 
-  /** Opens the log of a folder whose lock this process holds. */
-  static async open(folder: string, signer: SignerKey): Promise<{ writer: LogWriter; state: Recovered }> {
-    const state = recover(folder, signer.verifier)
+  /** Opens the log of a folder whose lock this process holds. @param known a signed checkpoint that it must continue */
+  static async open(folder: string, signer: SignerKey, known?: string): Promise<{ writer: LogWriter; state: Recovered }> {
+    const state = recover(folder, signer.verifier, known)
     removeStale(folder, state.bundle)
     const writer = new LogWriter(folder, signer, state)
     try {
@@ -77,6 +77,11 @@ export class LogWriter {
   /** The newest signed checkpoint. */
   get checkpoint(): string {
     return this.#note
+  }
+
+  /** The newest checkpoint that is on disk for certain. */
+  get synced(): string {
+    return this.#synced.note
   }
 
   /** How many entries the next group may have. */
@@ -142,11 +147,11 @@ export class LogWriter {
   }
 
   async #syncCheckpoint(): Promise<void> {
-    const { size } = this.#tree
+    const [{ size }, note] = [this.#tree, this.#note]
     if (size === this.#synced.size) return
     this.#synced.at = performance.now()
-    await replaceFile(syncedPath(this.#folder), this.#note)
-    this.#synced.size = size
+    await replaceFile(syncedPath(this.#folder), note)
+    Object.assign(this.#synced, { size, note })
   }
 
   /** Takes back what a failed group may have left. */

@@ -10,11 +10,13 @@ import { findRequest } from '../audit/search.ts'
 import { verifyLog } from '../audit/verify.ts'
 import type { VerifyResult } from '../audit/verify.ts'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
+import { defined } from '../lib/defined.ts'
 import { VeritError, plural } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { openCheckpoint, parseCheckpoint } from '../trust/checkpoint.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
 import { parseNote } from '../trust/signed-note.ts'
+import { checkpointInDatabase } from './audit-database.ts'
 import { collect, keyArgument, located, logFolder, ownKey, readEvidence, readText, wholeNumber, withProgress } from './audit-shared.ts'
 import type { Where } from './audit-shared.ts'
 
@@ -40,13 +42,28 @@ export function verifyCommand(): Command {
       const older = (options.checkpoint ?? []).map(path => ({ source: path, text: readCheckpointFile(path) }))
       if (options.proof !== undefined) return verifyProof(options.proof, options, witnesses, older)
       const key = options.key === undefined ? undefined : keyArgument(options.key)
-      const result = await withProgress('verify', onProgress => verifyLog(logFolder(options), { ...(key === undefined ? {} : { key }), older, witnesses, onProgress }))
-      process.stdout.write(options.json === true ? `${printableJson({ ...result, root: result.root.toString('base64'), ok: result.problems.length === 0 })}\n` : report(result, key === undefined, older.length))
+      const folder = logFolder(options)
+      const known = options.folder === undefined ? await checkpointInDatabase(options.state, key?.text ?? keyTextIn(folder)) : undefined
+      if (known?.text !== undefined) older.push({ source: 'The checkpoint in the database', text: known.text })
+      const result = await withProgress('verify', onProgress => verifyLog(folder, { ...defined({ key }), older, witnesses, onProgress }))
+      const json = { ...result, root: result.root.toString('base64'), ok: result.problems.length === 0, ...(known !== undefined && { database: known.note || 'compared' }) }
+      process.stdout.write(options.json === true ? `${printableJson(json)}\n` : report(result, key === undefined, (options.checkpoint ?? []).length, known?.note ?? ''))
       if (result.problems.length > 0) process.exitCode = 1
     })
 }
 
-function report(result: VerifyResult, ownKeyOnly: boolean, older: number): string {
+/** The key that the folder names; undefined where it names none. */
+function keyTextIn(folder: string): string | undefined {
+  try {
+    return ownKey(folder).text
+  } catch (e) {
+    if (!VeritError.is(e)) throw e
+    return undefined
+  }
+}
+
+/** @param older checkpoints that the operator gave. @param database why the log was not compared with the database, '' where it was */
+function report(result: VerifyResult, ownKeyOnly: boolean, older: number, database: string): string {
   const lines = result.problems.map(({ kind, message, file, index }) => {
     const where = [...(file === undefined ? [] : [printable(file, 300)]), ...(index === undefined ? [] : [`entry ${index}`])].join(', ')
     return `PROBLEM ${kind}${where === '' ? '' : ` (${where})`}: ${printable(message, 500)}\n`
@@ -56,6 +73,7 @@ function report(result: VerifyResult, ownKeyOnly: boolean, older: number): strin
   const hints = [
     ...(ownKeyOnly ? ['  checked with the key in the folder: who could change the log could change the key; give it with --key\n'] : []),
     ...(older === 0 ? ['  without an older checkpoint (--checkpoint), a log that was set back or rewritten by the holder of its key looks like this, too\n'] : []),
+    ...(database === '' ? [] : [`  not compared with the database: ${printable(database)}\n`]),
     ...(result.uncovered > 0 ? [`  ${result.uncovered} entries in the file are not covered by a checkpoint yet\n`] : []),
   ]
   const continued = result.continued === 0 ? '' : `; it continues ${plural(result.continued, 'older checkpoint')}`

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
@@ -7,6 +7,7 @@ import { requestEntry } from '../../test/audit-entries.ts'
 import { makeCertificate } from '../../test/certificates.ts'
 import { openAuditLog } from '../audit/audit-log.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
+import { memoryCeiling } from '../runner/memory-ceiling.ts'
 import { defaultConfig } from '../server/config.ts'
 import { parseConfig } from '../server/config-file.ts'
 import type { KeyRecord } from '../store/key-store.ts'
@@ -16,11 +17,11 @@ import { examine } from './examine.ts'
 import { checkHost } from './host.ts'
 import { checkKeys } from './keys-in-use.ts'
 import { checkListening } from './listening.ts'
-import { checkLog } from './log-kept.ts'
+import { checkLog, checkUnaudited } from './log-kept.ts'
 import { checkPlatform } from './platform.ts'
 import type { Finding } from './finding.ts'
 import { checkModel } from './served-model.ts'
-import { checkSandbox, judge } from './sandbox.ts'
+import { checkSandbox, judge, serverMemory } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-doctor-'))
@@ -142,6 +143,29 @@ test('a log whose newest entries, tiles, checkpoint or key were changed is found
   assert.deepEqual(levelsOf(checkLog(folder, now)), { 'audit.key': 'problem' })
 })
 
+test('a log that was set back alone, replaced or left out is told from the database', async () => {
+  const folder = join(dir, 'remembered')
+  const log = await openAuditLog(folder)
+  await Promise.all(Array.from({ length: 3 }, (_, i) => log.append(requestEntry(i))))
+  cpSync(folder, join(dir, 'set-back'), { recursive: true })
+  await Promise.all(Array.from({ length: 3 }, (_, i) => log.append(requestEntry(i))))
+  await log.close()
+  const lastLog = { key: log.verifierKey, checkpoint: log.synced }
+  const remembered = { checkpoint: log.synced, lastLog, unaudited: undefined }
+  assert.deepEqual(levelsOf(checkLog(folder, now, remembered)), { 'audit.log': 'ok', 'audit.kept': 'note' })
+  const back = checkLog(join(dir, 'set-back'), now, remembered)
+  assert.deepEqual(back.map(f => f.level), ['problem'])
+  assert.match(back[0]!.says, /it has 3 entries, and the database has its signed checkpoint of 6: it was set back/)
+  const other = join(dir, 'other')
+  await (await openAuditLog(other)).close()
+  assert.equal(levelsOf(checkLog(other, now, { ...remembered, checkpoint: undefined }))['audit.replaced'], 'warning')
+  assert.equal(levelsOf(checkLog(join(dir, 'gone'), now, remembered))['audit.replaced'], 'warning')
+  const unaudited = { since: '2026-11-20T10:00:00.000Z', until: '2026-11-21T10:00:00.000Z', reason: 'audit.enabled = false', requests: 7, tokens: 900 }
+  const [gap] = checkUnaudited({ ...remembered, unaudited })
+  assert.match(`${gap?.check} ${gap?.level} ${gap?.says}`, /^audit\.gap warning Since 2026-11-20.*\(audit\.enabled = false\): 7 requests with 900 tokens/)
+  assert.deepEqual(checkUnaudited(remembered), [])
+})
+
 test('the stored result of npm audit is judged by what it found and by its age', () => {
   const path = join(dir, 'audit.json')
   const judged = (value: unknown): string[] => {
@@ -193,8 +217,14 @@ test('an examination makes nothing: neither the folder it is told of nor anythin
 })
 
 test('the model process is asked how far it is locked; what is missing is a problem where the lock is required', async () => {
-  const asked = await checkSandbox(false)
+  const inference = { ...defaultConfig().inference, memoryMib: 3000 }
+  const memory = serverMemory(inference, defaultModelPath())
+  const asked = await checkSandbox(false, memory)
   assert.match(asked.says, /^The model process is (not )?locked: /)
+  // the figure that the server's banner has, not one of a probe with another context
+  if (asked.level === 'ok') assert.match(asked.says, /at most 3\.1 GB of memory/)
+  assert.equal(serverMemory(defaultConfig().inference, defaultModelPath()), memoryCeiling(statSync(defaultModelPath()).size, {}))
+  assert.equal(serverMemory(inference, join(dir, 'none.gguf')), undefined)
   const whole = { native: true, noNewPrivs: true, landlock: 6, seccomp: true, codeRange: true, noRing: true, ownDescriptors: true, memoryBytes: 1 << 30 }
   const partly = { ...whole, seccomp: false }
   if (process.platform === 'linux') assert.equal(judge(whole, true).level, 'ok')

@@ -4,6 +4,7 @@ import { release } from 'node:os'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { loadConfig } from '../server/config-file.ts'
+import { defaultConfig } from '../server/config.ts'
 import type { ServerConfig } from '../server/config.ts'
 import { checkAdvisories } from './advisories.ts'
 import { problem } from './finding.ts'
@@ -11,14 +12,14 @@ import type { Finding } from './finding.ts'
 import { checkHost } from './host.ts'
 import { checkKeys } from './keys-in-use.ts'
 import { checkListening } from './listening.ts'
-import { checkLog } from './log-kept.ts'
+import { checkLog, checkUnaudited } from './log-kept.ts'
 import { checkPackage } from './package-files.ts'
 import { checkPlatform } from './platform.ts'
-import { checkRateState, checkStore } from './services.ts'
+import { checkRateState, checkStore, checkWebhookSecret } from './services.ts'
 import { checkModel } from './served-model.ts'
 import type { InspectModel } from './served-model.ts'
 import type { ModelToServe } from '../server/trust-check.ts'
-import { checkSandbox } from './sandbox.ts'
+import { checkSandbox, serverMemory } from './sandbox.ts'
 import { checkStateFiles } from './state-files.ts'
 
 export interface Examination {
@@ -44,14 +45,17 @@ export async function examine({ state, config, kernels, model, inspect, env, now
     ...(process.platform === 'linux' ? checkHost(release()) : []),
   ]
   const settings = readConfig(config, findings)
-  findings.push(await checkSandbox(settings?.inference.requireSandbox === true))
-  if (settings !== undefined) findings.push(...await checkModel(model, settings.trust, state, inspect), ...checkListening(settings, env, now))
+  const { inference } = settings ?? defaultConfig()
+  findings.push(await checkSandbox(inference.requireSandbox, serverMemory(inference, model.path)))
+  if (settings !== undefined) findings.push(...await checkModel(model, settings.trust, state, inspect), ...checkListening(settings, env, now), ...checkWebhookSecret(env))
   const files = checkStateFiles(state)
   findings.push(...files)
   const usable = existsSync(state) && !files.some(f => f.level === 'problem' && f.check === 'state.private')
   const store = await checkStore(state, usable, env)
   findings.push(...store.findings, ...(store.keys === undefined ? [] : checkKeys(store.keys, now)), await checkRateState(env))
-  if (usable && settings?.audit.enabled !== false) findings.push(...checkLog(join(state, 'audit'), now))
+  const { remembered } = store
+  if (usable && settings?.audit.enabled !== false) findings.push(...checkLog(join(state, 'audit'), now, remembered))
+  if (remembered !== undefined) findings.push(...checkUnaudited(remembered))
   return [...findings, ...checkAdvisories(now), ...await checkPackage()]
 }
 

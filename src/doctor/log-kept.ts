@@ -1,41 +1,80 @@
-/** The audit log, looked at quickly: its key, the signature of its newest checkpoint, that the tree gives the root, and its newest entries. */
+/**
+ * The audit log, looked at quickly: its key, the signature of its newest checkpoint, that the tree gives the root, its newest entries, and whether it is the
+ * log that the database knows.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { cosignedPath, readBounded } from '../audit/log-files.ts'
+import { newestNote } from '../audit/newest-note.ts'
 import { NodeReader, readCheckpoint, readEntries } from '../audit/reader.ts'
-import { VeritError } from '../lib/errors.ts'
+import { VeritError, plural } from '../lib/errors.ts'
+import type { KnownLog, UnauditedPeriod } from '../store/store.ts'
 import { openCheckpoint } from '../trust/checkpoint.ts'
+import type { Checkpoint } from '../trust/checkpoint.ts'
 import { leafHash, rootOf } from '../trust/merkle.ts'
 import { parseVerifierKey } from '../trust/note-key.ts'
+import type { VerifierKey } from '../trust/note-key.ts'
 import { TILE_WIDTH } from '../trust/tiles.ts'
-import { note, ok, problem } from './finding.ts'
+import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
+const REPLACED = 'If nobody moved that log away to begin a new one, look for who did, and put it back'
 const IN_FULL = '`verit audit verify --checkpoint FILE`, with a checkpoint that was kept elsewhere, checks all of it'
 
+/** What the database remembers of the log; read before the log, which is never behind it. */
+export interface Remembered {
+  /** A signed checkpoint of the log with the key in the folder. */
+  readonly checkpoint: string | undefined
+  readonly lastLog: KnownLog | undefined
+  readonly unaudited: UnauditedPeriod | undefined
+}
+
+/** A server that runs, or ran, without a log; nothing of it is in a log yet. */
+export function checkUnaudited({ unaudited }: Remembered): Finding[] {
+  if (unaudited === undefined) return []
+  const { since, reason, requests, tokens } = unaudited
+  const done = `${plural(requests, 'request')} with ${plural(tokens, 'token')}`
+  return [warning('audit.gap', `Since ${since} the server has kept no audit log (${reason}): ${done} are in none`, 'Set audit.enabled = true: the next start records that time in the log')]
+}
+
 /** @param folder of the log */
-export function checkLog(folder: string, now: number): Finding[] {
-  if (!existsSync(folder)) return [note('audit.log', 'There is no audit log yet: the first start begins it')]
+export function checkLog(folder: string, now: number, remembered?: Remembered): Finding[] {
+  const last = remembered?.lastLog
+  if (!existsSync(folder)) {
+    if (last === undefined) return [note('audit.log', 'There is no audit log yet: the first start begins it')]
+    return [warning('audit.replaced', `There is no audit log, and the database knows one (${last.key})`, REPLACED)]
+  }
   if (!existsSync(join(folder, 'key'))) {
     return [problem('audit.key', `The audit log ${folder} has lost its key: nothing can be added to it`, 'Restore the file `key` from a backup, or move the folder away to begin a new log')]
   }
   try {
-    return [quickCheck(folder, now), kept(folder)]
+    return [quickCheck(folder, now, remembered?.checkpoint), ...replaced(folder, last), kept(folder)]
   } catch (e) {
     if (!VeritError.is(e)) throw e
     return [problem('audit.log', e.what, `Run \`verit audit verify\` and keep the folder as evidence. ${e.next}`)]
   }
 }
 
-function quickCheck(folder: string, now: number): Finding {
+/** The log that was written before is another: someone moved it away, or put this one in its place. */
+function replaced(folder: string, last: KnownLog | undefined): Finding[] {
+  if (last === undefined || last.key === keyIn(folder).text) return []
+  return [warning('audit.replaced', `The database knows another audit log (${last.key}) than the one in ${folder}`, REPLACED)]
+}
+
+function keyIn(folder: string): VerifierKey {
   const path = join(folder, 'verifier-key')
   const text = readBounded(path, 10_000)
   if (!(text instanceof Buffer)) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: 'it is missing, or no regular file' })
-  const key = parseVerifierKey(text.toString('utf8').trim(), path)
-  const { checkpoint: { size, root } } = openCheckpoint(readCheckpoint(folder).note, key, 'The checkpoint')
+  return parseVerifierKey(text.toString('utf8').trim(), path)
+}
+
+function quickCheck(folder: string, now: number, known: string | undefined): Finding {
+  const key = keyIn(folder)
+  const { checkpoint: { size, root } } = openCheckpoint(newestNote(folder) ?? readCheckpoint(folder).note, key, 'The checkpoint')
   const nodes = new NodeReader(folder, size)
   const damaged = (problem: string): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file: folder, problem })
   if (Buffer.compare(rootOf(size, nodes.node), root) !== 0) throw damaged(`its tiles do not give the root of the checkpoint of ${size} entries`)
+  if (known !== undefined) checkContinues(folder, openCheckpoint(known, key, 'The checkpoint in the database').checkpoint, size, nodes)
   if (size === 0) return ok('audit.log', `The audit log ${key.name} has begun and has no entries yet`)
   // Of a full last bundle the root says nothing but through its tile: so each entry is compared with it.
   let newest = ''
@@ -46,6 +85,12 @@ function quickCheck(folder: string, now: number): Finding {
   const hours = Math.max(0, Math.floor((now - Date.parse(newest)) / 3_600_000))
   const age = hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`
   return ok('audit.log', `The audit log ${key.name} has ${size} entries, the newest ${age} old; its checkpoint and last entries hold. ${IN_FULL}`)
+}
+
+function checkContinues(folder: string, known: Checkpoint, size: number, nodes: NodeReader): void {
+  const set = (problem: string): VeritError => new VeritError('VERIT_AUDIT_ROLLBACK', { folder, problem })
+  if (known.size > size) throw set(`it has ${size} entries, and the database has its signed checkpoint of ${known.size}: it was set back`)
+  if (!known.root.equals(rootOf(known.size, nodes.node))) throw set(`its first ${known.size} entries are others than those of the signed checkpoint in the database`)
 }
 
 /** Whether the log's past can be told from a new one that its holder has written. */

@@ -2,34 +2,48 @@
  * How far the model process can be locked here (docs/sandbox.md). It is asked, not guessed: a model process is started on the model that comes with Verit,
  * as a server starts it, and says what it has reached.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
+import { memoryCeiling } from '../runner/memory-ceiling.ts'
 import type { Sandbox } from '../runner/messages.ts'
 import { RunnerProcess } from '../runner/runner-process.ts'
 import { describeSandbox, fixFor, notLocked } from '../runner/sandbox-words.ts'
+import type { ServerConfig } from '../server/config.ts'
 import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
 const PATIENCE_MS = 20_000
+const MIB = 2 ** 20
 
-/** @param required whether a server that cannot lock it does not start */
-export async function checkSandbox(required: boolean): Promise<Finding> {
+/**
+ * @param required whether a server that cannot lock it does not start
+ * @param memoryBytes the ceiling that a server's model process would get; default: that of the model that comes with Verit
+ */
+export async function checkSandbox(required: boolean, memoryBytes?: number): Promise<Finding> {
   const path = defaultModelPath()
   if (!existsSync(path)) return note('sandbox', 'How far the model process can be locked was not tried: the model that comes with Verit is not there')
   try {
-    return judge(await reached(path), required)
+    return judge(await reached(path, memoryBytes ?? memoryCeiling(statSync(path).size, {})), required)
   } catch (e) {
     if (!VeritError.is(e)) throw e
     return problem('sandbox', `The model process does not start: ${e.what}`, e.next)
   }
 }
 
-async function reached(path: string): Promise<Sandbox> {
+/** The ceiling that the server's model process gets, in bytes (memory-ceiling.ts). Undefined: there is no such model. */
+export function serverMemory({ memoryMib, cacheMib, context }: ServerConfig['inference'], model: string): number | undefined {
+  const given = (n: number, unit: number): number | undefined => (n === 0 ? undefined : n * unit)
+  const file = statSync(model, { throwIfNoEntry: false })
+  if (file === undefined) return undefined
+  return given(memoryMib, MIB) ?? memoryCeiling(file.size, { cacheBytes: given(cacheMib, MIB), context: given(context, 1) })
+}
+
+async function reached(path: string, memoryBytes: number): Promise<Sandbox> {
   const file = openRegular(path, 'the model that comes with Verit')
   try {
-    const runner = new RunnerProcess({ fd: file.fd, name: path, threads: 1, context: 16, slots: 1, hangMs: PATIENCE_MS })
+    const runner = new RunnerProcess({ fd: file.fd, name: path, threads: 1, context: 16, slots: 1, hangMs: PATIENCE_MS, memoryBytes })
     try {
       return (await runner.load()).sandbox
     } finally {

@@ -1,20 +1,30 @@
 /** Whether the store and the rate state that the environment names can be reached. Nothing is made: a state folder without a secret is left as it is. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { readBounded } from '../audit/log-files.ts'
 import { VeritError } from '../lib/errors.ts'
+import { formatDuration } from '../lib/progress.ts'
+import { secretSetting } from '../lib/secret-setting.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import type { KeyRecord } from '../store/key-store.ts'
 import { openRateState } from '../store/open-rate-state.ts'
 import { briefly, openStore } from '../store/open-store.ts'
 import { rateUrl } from '../store/rate-url.ts'
-import { note, ok, problem } from './finding.ts'
+import type { Store } from '../store/store.ts'
+import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
+import type { Remembered } from './log-kept.ts'
 import { hasBegun } from './state-files.ts'
+
+const CLOCK_TOLERANCE_MS = 30_000
+const MAX_KEY_BYTES = 10_000
 
 export interface StoreCheck {
   readonly findings: Finding[]
   /** Undefined where the store cannot be read. */
   readonly keys: KeyRecord[] | undefined
+  /** What the store remembers of the audit log. */
+  readonly remembered?: Remembered
 }
 
 /** @param usable whether the state folder may be read at all */
@@ -30,13 +40,38 @@ export async function checkStore(state: string, usable: boolean, env: NodeJS.Pro
       const [keys, waiting] = [await store.keys.list(), await store.outbox.pending()]
       const findings = [ok('store', `The key store (${kind}) answers`)]
       if (waiting > 0) findings.push(note('store.outbox', `${waiting} changes of keys are not in the audit log yet: a running server takes them over within seconds, the next start otherwise`))
-      return { findings, keys }
+      findings.push(...clock(store))
+      return { findings, keys, remembered: await remembered(store, join(state, 'audit')) }
     } finally {
       await store.close()
     }
   } catch (e) {
     if (!VeritError.is(e)) throw e
     return { findings: [problem('store', e.what, e.next)], keys: undefined }
+  }
+}
+
+function clock({ clock }: Store): Finding[] {
+  const behind = clock.behind()
+  if (behind <= CLOCK_TOLERANCE_MS) return []
+  const says = `The clock is ${formatDuration(behind / 1000)} behind the latest time that the store has seen: signed requests are refused, and keys expire by that time`
+  return [warning('store.clock', says, 'Set the clock right; where it is right, and was once ahead: `verit keys accept-clock`')]
+}
+
+async function remembered({ evidence }: Store, folder: string): Promise<Remembered> {
+  const key = readBounded(join(folder, 'verifier-key'), MAX_KEY_BYTES)
+  const checkpoint = key instanceof Buffer ? await evidence.checkpoint(key.toString('utf8').trim()) : undefined
+  return { checkpoint, lastLog: await evidence.lastLog(), unaudited: await evidence.unaudited() }
+}
+
+/** The secret of the webhook alone is asked for nowhere else here. */
+export function checkWebhookSecret(env: NodeJS.ProcessEnv): Finding[] {
+  try {
+    secretSetting('VERIT_WEBHOOK_SECRET', env)
+    return []
+  } catch (e) {
+    if (!VeritError.is(e)) throw e
+    return [problem('watch.webhook', e.what, e.next)]
   }
 }
 

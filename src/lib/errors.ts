@@ -338,12 +338,20 @@ export const errorTable = {
   VERIT_WITNESS: row<{ source: string; problem: string }>({
     what: f => `${f.source} was not accepted: ${f.problem}`, next: () => 'If the log was set back or shows different histories, keep both checkpoints: together they prove it',
   }),
+  VERIT_STATE_LOCKED: row<{ folder: string }>({
+    what: f => `Another server runs on the state folder ${f.folder}`,
+    next: () => 'Stop it, or choose another folder with --state; `verit keys`, `verit audit` and `verit doctor` work beside it',
+  }),
   VERIT_AUDIT_LOCKED: row<{ folder: string }>({
     what: f => `Another process writes the audit log ${f.folder}`, next: () => 'Stop it, or choose another folder with --state; reading and verifying work beside it',
   }),
   VERIT_AUDIT_DAMAGED: row<{ file: string; problem: string }>({
     what: f => `The audit log was damaged or changed: ${f.file}: ${f.problem}`,
     next: () => 'Nothing is written to it any more; run `verit audit verify`, keep the folder as evidence, and restore a backup or move it away to begin a new log',
+  }),
+  VERIT_AUDIT_ROLLBACK: row<{ folder: string; problem: string }>({
+    what: f => `The audit log ${f.folder} is not the one that the database knows: ${f.problem}`,
+    next: () => 'Keep the folder as evidence; put the newer one back, or move this one away to begin a new log (docs/audit.md)',
   }),
   VERIT_AUDIT_ORIGIN: row<{ folder: string; origin: string; wanted: string }>({
     what: f => `The audit log ${f.folder} has the origin ${f.origin}, which cannot become ${f.wanted}`,

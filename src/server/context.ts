@@ -18,6 +18,7 @@ import type { HttpRules } from './http-checks.ts'
 import type { Metrics } from './metrics.ts'
 import type { Refusals } from './refusals.ts'
 import type { Revocations } from './revocations.ts'
+import type { UnauditedTime } from './unaudited.ts'
 
 export interface ServedModel {
   /** The name by which clients ask for it: from its file's name or the operator, never from inside the file. */
@@ -37,6 +38,12 @@ export interface GatewayContext {
   audit: AuditLog | undefined
   /** Since when it could not be written, ISO 8601; undefined: it can. */
   auditFailing?: string | undefined
+  /** The entry that says so, under way. */
+  closingGap?: Promise<void> | undefined
+  /** What the database is told of it, under way. */
+  keepingGap?: Promise<void> | undefined
+  /** Counts what is done without an audit log; undefined where there is one. */
+  unaudited?: UnauditedTime | undefined
   /** performance.now() when a request last failed because the store, the rate state or the audit log did. */
   lastFailure?: number | undefined
   watch: Watch | undefined

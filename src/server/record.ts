@@ -1,7 +1,8 @@
 /** The audit entry of a request: made once, and on disk before the last byte of the answer is sent. What the watch is told goes the same way. */
 import type { FastifyRequest } from 'fastify'
-import type { NewAuditEntry, RequestEntry } from '../audit/entry.ts'
+import type { RequestEntry } from '../audit/entry.ts'
 import { VeritError } from '../lib/errors.ts'
+import { appendEntry, closeGap } from './append-entry.ts'
 import type { Caller, GatewayContext } from './context.ts'
 import { errorReply } from './error-reply.ts'
 import { nameOf } from './route.ts'
@@ -40,12 +41,13 @@ async function recordRefusal(context: GatewayContext, request: FastifyRequest, c
   if (code === undefined || !AUTH_CODES.has(code)) return
   request.verit.counted = !context.refusals.ofStranger(remote)
   if (request.verit.counted) return
-  request.verit.entry = await append(context, { type: 'auth', request: request.id, result: 'refused', code, remote, route: nameOf(request) })
+  request.verit.entry = await appendEntry(context, { type: 'auth', request: request.id, result: 'refused', code, remote, route: nameOf(request) })
 }
 
 async function recordRequest(context: GatewayContext, request: FastifyRequest, caller: Caller, status: number, code: string | undefined): Promise<void> {
   const { remote, generation, promptTokens, completionTokens, start } = request.verit
   const model = context.model
+  context.unaudited?.count((promptTokens ?? 0) + (completionTokens ?? 0))
   observe(context, request, caller, status, code)
   // What a model's process began has an entry, whatever that process then says of it.
   if (code !== undefined && LIMIT_CODES.has(code) && promptTokens === undefined) {
@@ -61,7 +63,7 @@ async function recordRequest(context: GatewayContext, request: FastifyRequest, c
     }),
   }
   const texts = generation === undefined ? undefined : { prompt: generation.prompt, answer: generation.answer }
-  request.verit.entry = await append(context, entry, texts)
+  request.verit.entry = await appendEntry(context, entry, texts)
 }
 
 /**
@@ -69,27 +71,10 @@ async function recordRequest(context: GatewayContext, request: FastifyRequest, c
  * @throws VeritError VERIT_UNAVAILABLE
  */
 export async function checkRecords(context: GatewayContext): Promise<void> {
-  const since = context.auditFailing
-  if (since === undefined) return
   try {
-    await append(context, { type: 'server', event: 'gap', detail: { since } })
+    await closeGap(context)
   } catch (e) {
     throw new VeritError('VERIT_UNAVAILABLE', { what: 'audit log' }, e)
-  }
-}
-
-/** Appends, and measures. */
-async function append(context: GatewayContext, entry: NewAuditEntry, texts?: { prompt: string; answer: string }): Promise<number | undefined> {
-  if (context.audit === undefined) return undefined
-  const start = performance.now()
-  try {
-    const index = await context.audit.append(entry, texts)
-    context.auditFailing = undefined
-    context.metrics.auditAppended((performance.now() - start) / 1000)
-    return index
-  } catch (e) {
-    context.auditFailing ??= new Date().toISOString()
-    throw e
   }
 }
 

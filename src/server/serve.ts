@@ -1,23 +1,24 @@
 /** Starts a server: state, keys and logs, the listening gateway, the model's process; and stops it again, ending what is under way within a limit. */
 import { createHash } from 'node:crypto'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { AuditLog } from '../audit/entry.ts'
-import { openAuditLog } from '../audit/audit-log.ts'
 import type { FolderAuditLog } from '../audit/audit-log.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { VERSION } from '../lib/version.ts'
 import { ModelRunner } from '../runner/model-runner.ts'
 import type { ModelRunnerOptions } from '../runner/model-runner.ts'
 import type { NewKey } from '../store/key-store.ts'
 import { openRateState } from '../store/open-rate-state.ts'
 import { openStore } from '../store/open-store.ts'
+import { lockState } from '../store/state-lock.ts'
+import type { Evidence } from '../store/store.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { ModelTrust, TrustedAs } from '../trust/model-trust.ts'
 import { Admission } from './admission.ts'
 import { AlertDesk } from './alert-desk.ts'
+import { openKeptLog } from './audit-memory.ts'
 import { reportClock } from './clock-report.ts'
 import type { ServerConfig } from './config.ts'
 import { createTransport } from './connections.ts'
@@ -37,6 +38,7 @@ import { noteRunner } from './runner-events.ts'
 import { serverKey } from './server-key.ts'
 import { clockTolerance } from './signatures.ts'
 import { trustCheck } from './trust-check.ts'
+import { UnauditedTime } from './unaudited.ts'
 
 /** Time to tell clients that the server stops. */
 const LAST_WORDS_MS = 2000
@@ -89,16 +91,13 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const transport = createTransport(config, log)
     undo.defer(() => transport.close())
     const check = trustCheck(options.model, options.trustedAs, config.trust, state)
+    undo.use(lockState(state))
     const store = await openStore({ stateFolder: state, databaseUrl: options.databaseUrl, databaseClock: true })
     undo.defer(() => store.close())
     undo.use(reportClock(store.clock, clockTolerance(config.signing.windowSeconds), log))
     const rates = await openRateState(options.rateUrl)
     undo.defer(() => rates.close())
-    const audit = config.audit.enabled ? await openAudit(config, state, log) : undefined
-    if (audit !== undefined) {
-      undo.defer(() => audit.close())
-      undo.use(keepTextsFor(config.audit.textsDays, audit, log))
-    }
+    const { audit, unaudited } = await openLog(config.audit, state, store.evidence, undo, log)
     const { failuresPerMinute, allFailuresPerMinute } = config.addresses
     const refusals = new Refusals(
       { perSource: failuresPerMinute, all: allFailuresPerMinute }, entry => audit?.append(entry) ?? Promise.resolve(), log,
@@ -112,7 +111,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const stopping = new AbortController()
     const { parallel, queue } = config.inference, conversation = conversationSettings(config.inference, 'the configuration')
     const context: GatewayContext = {
-      config, rules: httpRules(config), store, rates, audit, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
+      config, rules: httpRules(config), store, rates, audit, unaudited, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
       admission: new Admission({ parallel, queue }), heldAnswers: new HeldAnswers(), revocations: new Revocations(store.keys), serverKey: serverKey(state),
       drainOutbox: () => outbox.drain(), onAlerts: alerts => desk.tell(alerts), stopping: stopping.signal,
     }
@@ -174,11 +173,14 @@ function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<s
   }
 }
 
-async function openAudit(config: ServerConfig, state: string, log: Log): Promise<FolderAuditLog> {
-  const { origin, textsKey } = config.audit
-  const audit = await openAuditLog(join(state, 'audit'), { origin, textsKey, log })
-  await audit.append({ type: 'server', event: 'start', detail: { pid: process.pid, version: VERSION } })
-  return audit
+/** The audit log, or, where the operator switched it off, what counts the time without one. */
+async function openLog(
+  config: ServerConfig['audit'], state: string, evidence: Evidence, undo: AsyncDisposableStack, log: Log,
+): Promise<{ audit: FolderAuditLog | undefined; unaudited: UnauditedTime | undefined }> {
+  if (!config.enabled) return { audit: undefined, unaudited: undo.use(await UnauditedTime.begin(evidence, 'audit.enabled = false', log)) }
+  const { audit } = undo.use(await openKeptLog(config, state, evidence, log))
+  undo.use(keepTextsFor(config.textsDays, audit, log))
+  return { audit, unaudited: undefined }
 }
 
 /** Addresses of webhooks often hold a secret in their path. */

@@ -1,8 +1,9 @@
 /** Opens the store: SQLite in the state folder, or PostgreSQL where a URL is given; the server's secret is in the state folder in both cases. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
+import { SqlEvidence } from './evidence.ts'
 import { LazyCounts } from './lazy-counts.ts'
 import { takeLease } from './lease.ts'
 import { LeasedBudgets } from './leased-budgets.ts'
@@ -13,9 +14,9 @@ import { serverSecret } from './server-secret.ts'
 import { SqlKeyStore } from './sql-key-store.ts'
 import { SqlClock } from './store-clock.ts'
 import type { ClockOptions } from './store-clock.ts'
-import { openSqlite } from './sqlite.ts'
-import { openStateFolder } from './state-folder.ts'
-import type { Store } from './store.ts'
+import { openSqlite, peekSqlite } from './sqlite.ts'
+import { checkPrivate, openStateFolder } from './state-folder.ts'
+import type { Evidence, Store } from './store.ts'
 import type { Database } from './tables.ts'
 
 export interface StoreOptions extends ClockOptions {
@@ -39,21 +40,44 @@ export async function openStore({ stateFolder, databaseUrl = '', ...clock }: Sto
   if (databaseUrl === '') {
     const used = existsSync(file) // looked for first: another process may be making both
     const secret = serverSecret(folder, used)
-    return start(openSqlite(file), () => secret, clock)
+    return start(openSqlite(file), () => secret, folder, clock)
   }
   const { openPostgresql } = await import('./postgresql.ts')
-  return start(await openPostgresql(databaseUrl), used => serverSecret(folder, used), clock)
+  return start(await openPostgresql(databaseUrl), used => serverSecret(folder, used), folder, clock)
 }
 
-async function start(database: Database, secretFor: (used: boolean) => Buffer, options: ClockOptions): Promise<Store> {
+async function start(database: Database, secretFor: (used: boolean) => Buffer, folder: string, options: ClockOptions): Promise<Store> {
   try {
     const known = await database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
     const secrets = new SealedSecrets(secretFor(known !== undefined))
     await checkSecret(database, secrets)
-    return new SqlStore(database, secrets, await SqlClock.open(database, options))
+    return new SqlStore(database, secrets, await SqlClock.open(database, options), new SqlEvidence(database, folder))
   } catch (e) {
     await database.close()
     throw e
+  }
+}
+
+/**
+ * Whether `openStore` would refuse, found out without making, migrating or writing anything. For `verit serve --check`.
+ * @param look gets what the store remembers of the audit log, where there is a store
+ * @throws VeritError as openStore, and what `look` throws
+ */
+export async function peekStore({ stateFolder, databaseUrl = '' }: Pick<StoreOptions, 'stateFolder' | 'databaseUrl'>, look: (evidence: Evidence) => Promise<void>): Promise<void> {
+  const folder = resolve(stateFolder)
+  if (existsSync(folder)) checkPrivate(folder, 'folder')
+  const file = join(folder, 'verit.sqlite')
+  if (databaseUrl === '' && !existsSync(file)) return
+  const database = databaseUrl === '' ? peekSqlite(file) : await (await import('./postgresql.ts')).peekPostgresql(databaseUrl)
+  try {
+    const known = database === undefined ? undefined
+      : await database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
+    if (known === undefined && databaseUrl !== '') return // a new database takes any secret
+    const secrets = new SealedSecrets(serverSecret(folder, true))
+    if (known !== undefined && !secrets.isCheck(known.value)) throw anotherSecret(database!.name)
+    if (database !== undefined) await look(new SqlEvidence(database, folder))
+  } finally {
+    await database?.close()
   }
 }
 
@@ -64,14 +88,17 @@ async function checkSecret(database: Database, secrets: SealedSecrets): Promise<
     return tx.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirstOrThrow()
   })
   if (secrets.isCheck(stored.value)) return
-  throw new VeritError('VERIT_STATE', {
-    path: database.name, problem: 'its keys were made with another secret than the one in this state folder',
-    fix: 'Copy the file `secret` from the state folder of a gateway that uses this database (mode 600), or restore it from a backup',
-  })
+  throw anotherSecret(database.name)
 }
+
+const anotherSecret = (path: string): VeritError => new VeritError('VERIT_STATE', {
+  path, problem: 'its keys were made with another secret than the one in this state folder',
+  fix: 'Copy the file `secret` from the state folder of a gateway that uses this database (mode 600), or restore it from a backup',
+})
 
 class SqlStore implements Store {
   readonly clock: SqlClock
+  readonly evidence: Evidence
   readonly keys: SqlKeyStore
   readonly budgets: LeasedBudgets
   #ledger: Ledger
@@ -83,9 +110,10 @@ class SqlStore implements Store {
   #name = randomBytes(16).toString('hex')
   #closed: Promise<void> | undefined
 
-  constructor(database: Database, secrets: SealedSecrets, clock: SqlClock) {
+  constructor(database: Database, secrets: SealedSecrets, clock: SqlClock, evidence: Evidence) {
     this.#database = database
     this.clock = clock
+    this.evidence = evidence
     this.#lazy = new LazyCounts(database)
     const ledger = new Ledger(database, clock, { count: (...use) => this.#lazy.count(...use), flush: () => this.#flush() })
     this.keys = new SqlKeyStore(database, clock, secrets, async (ids, at) => this.#lazy.touch(ids, at))

@@ -53,6 +53,21 @@ function ownMessage(message: string): string | undefined {
 
 /** @throws VeritError VERIT_DATABASE_URL, VERIT_STORE, VERIT_STATE (a newer Verit wrote it) */
 export async function openPostgresql(url: string): Promise<Database> {
+  return (await connect(url, async pool => {
+    await migrate(pool)
+    return true
+  }))!
+}
+
+/**
+ * Connects for reading alone: nothing is made or migrated.
+ * @returns undefined where it has no tables yet, or those of an older version, which the next start brings up to date
+ * @throws VeritError as openPostgresql
+ */
+export const peekPostgresql = (url: string): Promise<Database | undefined> => connect(url, isCurrent)
+
+/** @param prepare whether the database can be used; what it throws is an answer of the database's */
+async function connect(url: string, prepare: (pool: pg.Pool) => Promise<boolean>): Promise<Database | undefined> {
   checkDatabaseUrl(url)
   const options = poolOptions(connectionOf(url))
   try {
@@ -78,7 +93,10 @@ export async function openPostgresql(url: string): Promise<Database> {
     await pool.end()
   }
   try {
-    await guard(() => migrate(pool))
+    if (!await guard(() => prepare(pool))) {
+      await close()
+      return undefined
+    }
   } catch (e) {
     await close()
     throw e
@@ -131,6 +149,14 @@ function wholeNumber(text: string): number {
   const n = Number(text)
   invariant(Number.isSafeInteger(n), 'a number in the database is too large')
   return n
+}
+
+async function isCurrent(pool: pg.Pool): Promise<boolean> {
+  const { rows: [schema] } = await pool.query<{ made: boolean }>("SELECT to_regclass('verit_schema') IS NOT NULL AS made")
+  if (schema?.made !== true) return false
+  const { rows: [row] } = await pool.query<{ version: number }>('SELECT version FROM verit_schema')
+  if ((row?.version ?? 0) > migrations.length) throw newerVersion(NAME)
+  return row?.version === migrations.length
 }
 
 /** One transaction from whatever version it has, under a lock: of two gateways that start together, the second finds the work done. */

@@ -1,6 +1,7 @@
 /** The store's database in one file, `verit.sqlite` in the state folder. Its version is SQLite's `user_version`; it only ever moves forward. */
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { pathToFileURL } from 'node:url'
 import { Kysely } from 'kysely'
 import { VeritError } from '../lib/errors.ts'
 import { Mutex } from '../lib/mutex.ts'
@@ -15,13 +16,52 @@ import type { Database, Tables, Tx } from './tables.ts'
  */
 const turns = new Map<string, { mutex: Mutex; stores: number }>()
 
+/**
+ * Opens a database for reading alone: nothing is made, migrated or written, no side files either where there are none.
+ * @returns undefined where it has no tables yet, or those of an older version, which the next start brings up to date
+ * @throws VeritError VERIT_STATE (open to others, or of a newer version), VERIT_STORE
+ */
+export function peekSqlite(path: string): Database | undefined {
+  checkPrivate(path, 'file')
+  const failed = failure(path)
+  const address = pathToFileURL(path)
+  if (!existsSync(`${path}-wal`)) address.searchParams.set('immutable', '1')
+  try {
+    const database = new DatabaseSync(address, { readOnly: true, timeout: 1000 })
+    const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
+    if (version === migrations.length) return readOnly(path, new Kysely<Tables>({ dialect: new NodeSqliteDialect(database) }), failed)
+    database.close()
+    if (version > migrations.length) throw newerVersion(path)
+    return undefined
+  } catch (e) {
+    throw failed(e)
+  }
+}
+
+function readOnly(path: string, db: Kysely<Tables>, failed: (e: unknown) => unknown): Database {
+  const refuse = (): Promise<never> => Promise.reject(new VeritError('VERIT_INTERNAL', { problem: 'a store that is only looked at was written to' }))
+  return {
+    dialect: 'sqlite', name: path, transaction: refuse, lazyTransaction: refuse, close: () => db.destroy(),
+    run: async work => {
+      try {
+        return await work(db)
+      } catch (e) {
+        throw failed(e)
+      }
+    },
+  }
+}
+
+const failure = (path: string) => (e: unknown): unknown =>
+  (VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason: e instanceof Error ? e.message : String(e) }, e))
+
 /** @throws VeritError VERIT_STATE (open to others, or of a newer version), VERIT_STORE */
 export function openSqlite(path: string): Database {
-  // SQLite gives its side files the mode of the database: so that one is made first, and private.
-  closeSync(openSync(path, 'a', 0o600))
+  // SQLite gives its side files the mode of the database: so that one is made first, and private. Only where there is none: closing a descriptor of one
+  // that another store of this process has open would release that store's locks.
+  if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600))
   checkPrivate(path, 'file')
-  const failed = (e: unknown): unknown =>
-    VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason: e instanceof Error ? e.message : String(e) }, e)
+  const failed = failure(path)
   let database: DatabaseSync
   try {
     database = new DatabaseSync(path, { timeout: 1000, enableForeignKeyConstraints: true })

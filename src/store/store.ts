@@ -91,7 +91,45 @@ export interface StoreClock {
   accept(actor: string): Promise<AcceptedTime | undefined>
 }
 
+/** An audit log, as the database knows it. */
+export interface KnownLog {
+  /** Its verifier key (C2SP): `origin+hash+base64`. */
+  readonly key: string
+  /** A signed checkpoint of it that was on disk. */
+  readonly checkpoint: string
+}
+
+/** A time in which a gateway kept no audit log. */
+export interface UnauditedPeriod {
+  /** ISO 8601, UTC. */
+  readonly since: string
+  /** When this was last written: the period may have lasted some seconds longer. */
+  readonly until: string
+  /** Why, in a few words. */
+  readonly reason: string
+  /** Requests with a valid key that were answered. */
+  readonly requests: number
+  /** Tokens of their prompts and answers. */
+  readonly tokens: number
+}
+
+/** What the database remembers of the audit log of this gateway (evidence.ts). */
+export interface Evidence {
+  /** The newest checkpoint of the log with this verifier key that was saved. */
+  checkpoint(key: string): Promise<string | undefined>
+  /** The log that this gateway wrote last, which may be another than the one in its folder now. */
+  lastLog(): Promise<KnownLog | undefined>
+  /** Saves a checkpoint that is on disk with its log; lazily. */
+  saveCheckpoint(log: KnownLog): Promise<void>
+  /** The period without a log that is not in the log yet. */
+  unaudited(): Promise<UnauditedPeriod | undefined>
+  saveUnaudited(period: UnauditedPeriod, durable: boolean): Promise<void>
+  /** To be called once the log has the period. */
+  forgetUnaudited(): Promise<void>
+}
+
 export interface Store {
+  readonly evidence: Evidence
   readonly clock: StoreClock
   readonly keys: KeyStore
   readonly budgets: BudgetStore

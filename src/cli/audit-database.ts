@@ -1,0 +1,38 @@
+/** What the server's database knows of its audit log, for `verit audit verify`: a log whose folder alone was set back does not continue it. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
+import { databaseUrl } from '../store/database-url.ts'
+import { withStore } from './keys-options.ts'
+
+export interface DatabaseCheckpoint {
+  /** A signed checkpoint; undefined: the database has none of this log. */
+  readonly text: string | undefined
+  /** Why there is none, or why it says little, as a sentence for a person; '' where it was compared. */
+  readonly note: string
+}
+
+/**
+ * Asked before the log is read: the database never leads, so what it has by now the log has too.
+ * @param key verifier key of the log; undefined: the folder has none
+ */
+export async function checkpointInDatabase(state: string, key: string | undefined): Promise<DatabaseCheckpoint> {
+  const none = (note: string): DatabaseCheckpoint => ({ text: undefined, note })
+  try {
+    if (!existsSync(join(state, 'secret')) || (databaseUrl() === undefined && !existsSync(join(state, 'verit.sqlite')))) {
+      return none('there is no database here to compare with')
+    }
+    if (key === undefined) return none('the folder has no key by which the database would know the log')
+    return await withStore(state, async ({ evidence }) => {
+      const text = await evidence.checkpoint(key)
+      if (text !== undefined) return { text, note: '' }
+      const last = await evidence.lastLog()
+      return none(last === undefined ? 'the database knows no checkpoint of this log yet'
+        : `the database knows another log (${printable(last.key)}): if nobody moved that away, it was replaced`)
+    }, { warn: false })
+  } catch (e) {
+    if (!VeritError.is(e)) throw e
+    return none(`the database could not be asked: ${e.what}`)
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Appends to the audit log for a request. Where that fails, the time until it works again is a gap: the first entry afterwards says since when, and until
+ * then the database keeps it, so that the next start says so if this process ends before.
+ */
+import type { NewAuditEntry } from '../audit/entry.ts'
+import { VeritError } from '../lib/errors.ts'
+import type { GatewayContext } from './context.ts'
+
+/** Appends, and measures. Undefined where no log is kept. @throws VeritError VERIT_AUDIT */
+export async function appendEntry(context: GatewayContext, entry: NewAuditEntry, texts?: { prompt: string; answer: string }): Promise<number | undefined> {
+  const { audit } = context
+  if (audit === undefined) return undefined
+  await closeGap(context)
+  const start = performance.now()
+  const index = await orFails(context, () => audit.append(entry, texts))
+  context.metrics.auditAppended((performance.now() - start) / 1000)
+  return index
+}
+
+/**
+ * Writes the entry of a gap, where there is one: requests that come together share it.
+ * @throws VeritError VERIT_AUDIT while the log cannot be written
+ */
+export function closeGap(context: GatewayContext): Promise<void> {
+  const { audit, auditFailing: since } = context
+  if (audit === undefined || since === undefined) return Promise.resolve()
+  context.closingGap ??= orFails(context, () => audit.append({ type: 'server', event: 'gap', detail: { since } })).then(() => {
+    context.auditFailing = undefined
+    keep(context, () => context.store.evidence.forgetUnaudited())
+  }).finally(() => (context.closingGap = undefined))
+  return context.closingGap
+}
+
+async function orFails<T>(context: GatewayContext, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (e) {
+    if (context.auditFailing === undefined) {
+      const since = new Date().toISOString()
+      context.auditFailing = since
+      const period = { since, until: since, reason: 'the audit log could not be written', requests: 0, tokens: 0 }
+      keep(context, () => context.store.evidence.saveUnaudited(period, true))
+    }
+    throw e
+  }
+}
+
+/** One after the other, beside the requests: the database may be on the disk that is full. */
+function keep(context: GatewayContext, work: () => Promise<void>): void {
+  context.keepingGap = (context.keepingGap ?? Promise.resolve()).then(work).catch((e: unknown) => {
+    context.log.error({ cause: VeritError.is(e) ? e.what : String(e) }, 'a gap of the audit log was not noted in the database')
+  })
+}

@@ -1,0 +1,98 @@
+/**
+ * Keeps the database and the audit log in step: the database is told of the log's newest checkpoint, and the log of a time in which there was none. Every
+ * few seconds, beside the requests; what is told is on disk with the log already.
+ */
+import { join } from 'node:path'
+import { openAuditLog } from '../audit/audit-log.ts'
+import type { FolderAuditLog } from '../audit/audit-log.ts'
+import type { Log } from '../lib/log.ts'
+import { VERSION } from '../lib/version.ts'
+import type { Evidence } from '../store/store.ts'
+import { parseCheckpoint } from '../trust/checkpoint.ts'
+import { parseNote } from '../trust/signed-note.ts'
+import type { ServerConfig } from './config.ts'
+
+const EVERY_MS = 5000
+
+export interface KeptLog extends AsyncDisposable {
+  readonly audit: FolderAuditLog
+}
+
+/**
+ * Opens the audit log, which must continue what the database knows of it, and begins it with what happened before: the start, the log before this one where
+ * it is another, and the time without a log.
+ * @throws VeritError VERIT_AUDIT_ROLLBACK and those of openAuditLog
+ */
+export async function openKeptLog(config: ServerConfig['audit'], state: string, evidence: Evidence, log: Log): Promise<KeptLog> {
+  const { origin, textsKey } = config
+  const audit = await openAuditLog(join(state, 'audit'), { origin, textsKey, log, known: key => evidence.checkpoint(key) })
+  try {
+    const before = await previousLog(evidence, audit, log)
+    await audit.append({ type: 'server', event: 'start', detail: { pid: process.pid, version: VERSION, ...(before !== undefined && { before }) } })
+    await tellGap(evidence, audit, log)
+  } catch (e) {
+    await audit.close()
+    throw e
+  }
+  const saving = new CheckpointSaving(evidence, audit, log)
+  return {
+    audit,
+    async [Symbol.asyncDispose]() {
+      await audit.close()
+      await saving.close()
+    },
+  }
+}
+
+/** The log that this gateway wrote before, where it is another: someone moved it away, or put this one in its place. */
+async function previousLog(evidence: Evidence, audit: FolderAuditLog, log: Log): Promise<{ key: string; size: number; root: string } | undefined> {
+  const last = await evidence.lastLog()
+  if (last === undefined || last.key === audit.verifierKey) return undefined
+  const { size, root } = parseCheckpoint(parseNote(last.checkpoint, 'The checkpoint in the database').text, 'The checkpoint in the database')
+  const before = { key: last.key, size, root: root.toString('base64') }
+  log.warn({ ...before, now: audit.verifierKey }, 'this is another audit log than the one that this server wrote before')
+  return before
+}
+
+/** A time without a log, or one in which it could not be written when the server ended. */
+async function tellGap(evidence: Evidence, audit: FolderAuditLog, log: Log): Promise<void> {
+  const period = await evidence.unaudited()
+  if (period === undefined) return
+  await audit.append({ type: 'server', event: 'gap', detail: { ...period } })
+  await evidence.forgetUnaudited()
+  log.warn({ ...period }, 'the server ran without an audit log; the log now says so')
+}
+
+class CheckpointSaving {
+  #evidence: Evidence
+  #audit: FolderAuditLog
+  #log: Log
+  #saved = ''
+  #failing = false
+  #timer: NodeJS.Timeout
+
+  constructor(evidence: Evidence, audit: FolderAuditLog, log: Log) {
+    this.#evidence = evidence
+    this.#audit = audit
+    this.#log = log
+    this.#timer = setInterval(() => void this.#save(), EVERY_MS).unref()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#save()
+  }
+
+  async #save(): Promise<void> {
+    const { synced: checkpoint, verifierKey: key } = this.#audit
+    if (checkpoint === '' || checkpoint === this.#saved) return
+    try {
+      await this.#evidence.saveCheckpoint({ key, checkpoint })
+      this.#saved = checkpoint
+      this.#failing = false
+    } catch (e) {
+      if (!this.#failing) this.#log.error({ cause: e instanceof Error ? e.message : String(e) }, 'the checkpoint of the audit log was not saved in the database')
+      this.#failing = true
+    }
+  }
+}
