@@ -85,11 +85,11 @@ export const ServerConfig = Type.Object({
     allFailuresPerMinute: whole(1, 1_000_000, 600, 'refused requests of all addresses together that get an audit entry and a line of the log each in a minute; the rest are counted'),
   }, closed),
   signing: Type.Object({
-    windowSeconds: whole(5, 3600, 60, 'how far `created` of a signed request may lie from the server\'s clock'),
+    windowSeconds: whole(5, 3600, 60, 'how far `created` of a signed request may lie from the time of the server\'s store (docs/keys.md)'),
     responses: choice(['signed', 'all', 'none'], 'which answers the server signs: those to signed requests, all, or none'),
   }, closed),
   audit: Type.Object({
-    enabled: flag(true, 'whether an audit log is kept'),
+    enabled: flag(true, 'whether an audit log is kept; a time without one is recorded in the next log (docs/audit.md)'),
     origin: Type.String({
       default: '', maxLength: 200, description: 'name of the log in its checkpoints, for example verit.example/gpu1; default: verit/ and the first digits of its key',
     }),

@@ -1,15 +1,47 @@
-/** Deletes texts of the audit log when their time is up: at the start, then every hour. Entries stay. */
+/**
+ * Deletes texts of the audit log when their time is up: at the start, then every hour. Entries stay. A clock that jumps ahead for less than an hour deletes
+ * nothing: what is deleted is gone, so a jump is given time to be corrected.
+ */
 import type { FolderAuditLog } from '../audit/audit-log.ts'
 import type { Log } from '../lib/log.ts'
 
 const HOUR_MS = 3_600_000
+/** A clock that a time server keeps is never adjusted by more within an hour. */
+const STEADY_MS = 600_000
 
-/** @param days after which texts go */
-export function keepTextsFor(days: number, audit: FolderAuditLog, log: Log): Disposable {
-  const round = (): void => void audit.deleteTexts(days).then(
-    gone => gone.length > 0 && log.info({ days: gone }, 'texts of the audit log were deleted'),
-    (e: unknown) => log.error({ cause: e instanceof Error ? e.message : String(e) }, 'texts of the audit log could not be deleted'))
+/**
+ * @param days after which texts go
+ * @param latest the latest time that the store had seen before this start; where the clock is far ahead of it, nothing is deleted for an hour
+ */
+export function keepTextsFor(days: number, audit: FolderAuditLog, log: Log, latest = new Date()): Disposable {
+  const clock = new SteadyClock(latest.getTime())
+  const round = (): void => {
+    if (!clock.isSteady(Date.now(), performance.now())) return log.warn('the clock has jumped ahead: texts of the audit log are not deleted in this hour')
+    void audit.deleteTexts(days).then(
+      gone => gone.length > 0 && log.info({ days: gone }, 'texts of the audit log were deleted'),
+      (e: unknown) => log.error({ cause: e instanceof Error ? e.message : String(e) }, 'texts of the audit log could not be deleted'))
+  }
   round()
   const timer = setInterval(round, HOUR_MS).unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
+}
+
+/** Compares the clock with a monotonic one, from each question to the next. */
+export class SteadyClock {
+  /** ms since 1970 by which the clock should be at the monotonic time `at`. */
+  #expected: number
+  #at: number | undefined
+
+  /** @param latest ms since 1970: the latest time that was seen before */
+  constructor(latest: number) {
+    this.#expected = latest
+  }
+
+  /** Whether the clock has not jumped ahead since the last question; the first time, by more than a day since `latest`. */
+  isSteady(time: number, monotonic: number): boolean {
+    const most = this.#at === undefined ? this.#expected + 24 * HOUR_MS : this.#expected + monotonic - this.#at + STEADY_MS
+    this.#expected = time
+    this.#at = monotonic
+    return time <= most
+  }
 }

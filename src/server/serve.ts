@@ -13,7 +13,7 @@ import type { NewKey } from '../store/key-store.ts'
 import { openRateState } from '../store/open-rate-state.ts'
 import { openStore } from '../store/open-store.ts'
 import { lockState } from '../store/state-lock.ts'
-import type { Evidence } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { ModelTrust, TrustedAs } from '../trust/model-trust.ts'
 import { Admission } from './admission.ts'
@@ -97,7 +97,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     undo.use(reportClock(store.clock, clockTolerance(config.signing.windowSeconds), log))
     const rates = await openRateState(options.rateUrl)
     undo.defer(() => rates.close())
-    const { audit, unaudited } = await openLog(config.audit, state, store.evidence, undo, log)
+    const { audit, unaudited } = await openLog(config.audit, state, store, undo, log)
     const { failuresPerMinute, allFailuresPerMinute } = config.addresses
     const refusals = new Refusals(
       { perSource: failuresPerMinute, all: allFailuresPerMinute }, entry => audit?.append(entry) ?? Promise.resolve(), log,
@@ -175,11 +175,11 @@ function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<s
 
 /** The audit log, or, where the operator switched it off, what counts the time without one. */
 async function openLog(
-  config: ServerConfig['audit'], state: string, evidence: Evidence, undo: AsyncDisposableStack, log: Log,
+  config: ServerConfig['audit'], state: string, { evidence, clock }: Store, undo: AsyncDisposableStack, log: Log,
 ): Promise<{ audit: FolderAuditLog | undefined; unaudited: UnauditedTime | undefined }> {
   if (!config.enabled) return { audit: undefined, unaudited: undo.use(await UnauditedTime.begin(evidence, 'audit.enabled = false', log)) }
   const { audit } = undo.use(await openKeptLog(config, state, evidence, log))
-  undo.use(keepTextsFor(config.textsDays, audit, log))
+  undo.use(keepTextsFor(config.textsDays, audit, log, clock.latestBefore))
   return { audit, unaudited: undefined }
 }
 

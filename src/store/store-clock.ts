@@ -52,6 +52,7 @@ export class SqlClock implements StoreClock {
   /** Whether anything was decided by the time since it was saved. */
   #used = false
   #exchanging: Promise<void> | undefined
+  latestBefore: Date | undefined
 
   private constructor(database: Database, { databaseClock = false, keepTime = true }: ClockOptions) {
     this.#database = database
@@ -62,6 +63,7 @@ export class SqlClock implements StoreClock {
   static async open(database: Database, options: ClockOptions): Promise<SqlClock> {
     const clock = new SqlClock(database, options)
     await clock.exchange()
+    if (clock.#saved > 0) clock.latestBefore = new Date(clock.#saved)
     return clock
   }
 

@@ -85,6 +85,8 @@ export interface StoreClock {
   now(): Date
   /** ms by which the clock is behind the largest time that was ever seen; 0: it is not. */
   behind(): number
+  /** The latest time that the database had when it was opened. Undefined: it is new. */
+  readonly latestBefore: Date | undefined
   /** To which time an operator has last set the store back, ms since 1970; 0: never. Nonces used before that may have been forgotten. */
   accepted(): number
   /** Takes the clock for right where the store's time is ahead of it, and leaves an event for the audit log. Undefined: it is not ahead. */
