@@ -1,6 +1,7 @@
 /**
- * What the log cannot say of itself, the database does (finding 8b, 8c): a time without a log, a folder that was set back or replaced alone. And only one
- * server has a state folder, so that none can run without a log beside one that keeps it.
+ * What the log cannot say of itself, the database does (finding 8b, 8c): a time without a log, a folder that was set
+ * back or replaced alone. And only one server has a state folder, so that none can run without a log beside one that
+ * keeps it.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -13,6 +14,7 @@ import { openAuditLog } from '../src/audit/audit-log.ts'
 import type { AuditEntry, ServerEntry } from '../src/audit/entry.ts'
 import { openLogKey } from '../src/audit/log-key.ts'
 import { readEntries } from '../src/audit/reader.ts'
+import { checkRemembered, isUncovered } from '../src/audit/remembered.ts'
 import { recover } from '../src/audit/recover.ts'
 import { VeritError } from '../src/lib/errors.ts'
 import type { ErrorCode } from '../src/lib/errors.ts'
@@ -173,7 +175,16 @@ test('the database may lag behind the log by any number of entries: only what co
   }
   await writer.close()
   const { verifier } = openLogKey(folder, '')
-  for (const note of notes) recover(folder, verifier, note, false)
+  for (const note of notes) {
+    recover(folder, verifier, note, false)
+    checkRemembered(folder, verifier, note)
+  }
+  // as a power cut may leave it: the entries are there, and an older checkpoint
+  const cut = join(dir, 'lag-cut')
+  copy(folder, cut)
+  writeFileSync(join(cut, 'checkpoint'), notes.at(-3)!)
+  checkRemembered(cut, verifier, notes.at(-1)!)
+  assert.deepEqual([isUncovered(cut, verifier, notes.at(-1)!), isUncovered(folder, verifier, notes.at(-1)!)], [true, false])
   const other = join(dir, 'lag-other')
   copy(folder, other)
   const more = await openAuditLog(other)

@@ -1,6 +1,6 @@
 /**
- * A server whose clock was ahead for a while and goes back (finding 7): no signed request is answered twice, no key comes back, and the operator has a way
- * out that leaves an entry in the audit log.
+ * A server whose clock was ahead for a while and goes back (finding 7): no signed request is answered twice, no key
+ * comes back, and the operator has a way out that leaves an entry in the audit log.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

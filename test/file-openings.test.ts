@@ -1,7 +1,7 @@
 /**
- * Every place in src that opens a file, looks at one by its path, or hands a path to SQLite. Files that hold a secret or decide something go through
- * lib/trusted-file.ts; each other opening stands in the table below, with the reason why owner and permissions need no check. A new opening fails here
- * until somebody has decided which it is.
+ * Every place in src that opens a file, looks at one by its path, or hands a path to SQLite. Files that hold a secret
+ * or decide something go through lib/trusted-file.ts; each other opening stands in the table below, with the reason why
+ * owner and permissions need no check. A new opening fails here until somebody has decided which it is.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync } from 'node:fs'
@@ -12,7 +12,10 @@ import { isDeepStrictEqual } from 'node:util'
 
 const root = fileURLToPath(new URL('../src', import.meta.url))
 
-/** What of node:fs and node:sqlite opens a file, copies it, or judges it by its path. Names of folders (readdir, exists) tell no content. */
+/**
+ * What of node:fs and node:sqlite opens a file, copies it, or judges it by its path. Names of folders (readdir, exists)
+ * tell no content.
+ */
 const OPENERS = new Set([
   'openSync', 'open', 'readFileSync', 'readFile', 'createReadStream', 'createWriteStream', 'openAsBlob', 'cpSync', 'cp', 'copyFileSync', 'copyFile', 'opendirSync',
   'opendir', 'statSync', 'stat', 'lstatSync', 'lstat', 'accessSync', 'access', 'watch', 'watchFile', 'DatabaseSync',

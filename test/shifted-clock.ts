@@ -1,6 +1,7 @@
 /**
- * Loaded into a server by `--import`: its clock is ahead by as many ms as the file VERIT_TEST_CLOCK says, as an operator's or a time server's mistake would
- * have it. What runs each minute runs three times a second, so that a test need not wait for it.
+ * Loaded into a server by `--import`: its clock is ahead by as many ms as the file VERIT_TEST_CLOCK says, as an
+ * operator's or a time server's mistake would have it. What runs each minute runs three times a second, so that a test
+ * need not wait for it.
  */
 import { readFileSync } from 'node:fs'
 

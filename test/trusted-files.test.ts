@@ -1,6 +1,7 @@
 /**
- * Every file that holds a secret or decides something, by the function that reads it, with each permission that its class forbids: one sibling must not
- * accept what another refuses (finding 9). test/file-openings.test.ts finds a file that has no row here.
+ * Every file that holds a secret or decides something, by the function that reads it, with each permission that its
+ * class forbids: one sibling must not accept what another refuses (finding 9). test/file-openings.test.ts finds a file
+ * that has no row here.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

@@ -1,6 +1,6 @@
 /**
- * Two gateways on one PostgreSQL and one Valkey or Redis: one key, one budget, one rate, one revocation, each nonce once. The clock of the second is an hour
- * ahead: the database's counts.
+ * Two gateways on one PostgreSQL and one Valkey or Redis: one key, one budget, one rate, one revocation, each nonce
+ * once. The clock of the second is an hour ahead: the database's counts.
  */
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

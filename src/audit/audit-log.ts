@@ -26,8 +26,8 @@ export interface AuditLogOptions {
   /** File of an X25519 public key in PEM: texts are kept, sealed to it. Absent or '': no texts are kept. */
   textsKey?: string
   /**
-   * The newest checkpoint of the log with this verifier key that is remembered elsewhere. A log that does not continue it is not opened, so nothing is
-   * signed that would contradict it.
+   * The newest checkpoint of the log with this verifier key that is remembered elsewhere. A log that does not continue
+   * it is not opened, so nothing is signed that would contradict it.
    */
   known?: (verifierKey: string) => Promise<string | undefined>
   /** Told of what was repaired and of a clock that went back. */
@@ -60,8 +60,8 @@ const QUEUED_TEXT = 64 << 20
 
 /**
  * Opens the log in `folder` for writing, or begins one there.
- * @throws VeritError VERIT_AUDIT_LOCKED (another writer), VERIT_AUDIT_DAMAGED, VERIT_AUDIT_ORIGIN, VERIT_AUDIT_ROLLBACK (it does not continue the
- * checkpoint that is remembered), VERIT_STATE (others can use the folder)
+ * @throws VeritError VERIT_AUDIT_LOCKED (another writer), VERIT_AUDIT_DAMAGED, VERIT_AUDIT_ORIGIN, VERIT_AUDIT_ROLLBACK
+ * (it does not continue the checkpoint that is remembered), VERIT_STATE (others can use the folder)
  */
 export async function openAuditLog(folder: string, options: AuditLogOptions = {}): Promise<FolderAuditLog> {
   const textsKey = options.textsKey === undefined || options.textsKey === '' ? undefined : loadTextsKey(options.textsKey)
@@ -90,11 +90,13 @@ function lockLog(folder: string): ExclusiveLock {
 
 /**
  * The public key that texts are sealed to: who can write the file reads all texts from the next start on.
- * @throws VeritError VERIT_USAGE where the file holds anything else, a private key included; VERIT_OTHERS_WRITE, VERIT_OTHERS_OWN and those of reading
+ * @throws VeritError VERIT_USAGE where the file holds anything else, a private key included; VERIT_OTHERS_WRITE,
+ * VERIT_OTHERS_OWN and those of reading
  */
 export function loadTextsKey(path: string): KeyObject {
   const unfit = (): VeritError => new VeritError('VERIT_USAGE', {
-    problem: `${path} is not an X25519 public key in PEM`, hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file',
+    problem: `${path} is not an X25519 public key in PEM`,
+    hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file',
   })
   const pem = readTrusted(path, { kind: 'decides', purpose: 'audit.texts_key', limit: 10_000, tooLong: unfit })
   const key = readTextsKey(pem.toString('utf8'), 'public')

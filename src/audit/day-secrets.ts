@@ -39,7 +39,8 @@ export function commitmentsTo({ prompt, answer }: RequestTexts, daySecret: KeyOb
 export function readDaySecret(folder: string, day: string): KeyObject | undefined {
   const path = join(folder, 'salts', day)
   if (!existsSync(path)) return undefined
-  const damaged = (size: number): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: `it has ${size} bytes, not ${BYTES}` })
+  const damaged = (size: number): VeritError =>
+    new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: `it has ${size} bytes, not ${BYTES}` })
   const secret = readTrusted(path, { kind: 'secret', purpose: 'the secret of a day', limit: BYTES, tooLong: damaged })
   if (secret.length !== BYTES) throw damaged(secret.length)
   return createSecretKey(secret)

@@ -51,7 +51,9 @@ export class LogWriter {
   }
 
   /** Opens the log of a folder whose lock this process holds. @param known a signed checkpoint that it must continue */
-  static async open(folder: string, signer: SignerKey, known?: string): Promise<{ writer: LogWriter; state: Recovered }> {
+  static async open(
+    folder: string, signer: SignerKey, known?: string,
+  ): Promise<{ writer: LogWriter; state: Recovered }> {
     const state = recover(folder, signer.verifier, known)
     removeStale(folder, state.bundle)
     const writer = new LogWriter(folder, signer, state)

@@ -12,6 +12,7 @@ import { leafHash, rootOf } from '../trust/merkle.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
 import { TILE_WIDTH, splitBundle, tilePath } from '../trust/tiles.ts'
 import { CanonicalError } from './canonical-json.ts'
+import { IN_DATABASE, checkContinues } from './continues.ts'
 import { parseEntry } from './entry-schema.ts'
 import { BUNDLE_BYTES, TILE_BYTES, bundlePath, newestNotePath, openBundlePath, readBounded, readNoteFile } from './log-files.ts'
 import { NodeReader } from './reader.ts'
@@ -40,7 +41,8 @@ const damaged = (file: string, problem: string, cause?: unknown): VeritError => 
 
 /**
  * Finds the state of the log in `folder` and cuts off a torn end.
- * @param known a signed checkpoint from elsewhere, which the log must continue. @param repair false: a torn end is left as it is
+ * @param known a signed checkpoint from elsewhere, which the log must continue.
+ * @param repair false: a torn end is left as it is
  * @throws VeritError VERIT_AUDIT_DAMAGED, VERIT_AUDIT_ROLLBACK
  */
 export function recover(folder: string, log: VerifierKey, known?: string, repair = true): Recovered {
@@ -58,11 +60,17 @@ export function recover(folder: string, log: VerifierKey, known?: string, repair
   const { entries, times, length } = wholeEntries(bytes, promised, path)
   if (entries.length < promised) throw damaged(path, `it holds ${entries.length} whole entries, and the checkpoint promises ${promised}`)
   if (known !== undefined) {
-    checkContinues(folder, openCheckpoint(known, log, 'The checkpoint in the database').checkpoint, before, entries)
+    const rootAt = (size: number): Uint8Array => {
+      if (size < before.size) return rootOf(size, new NodeReader(folder, before.size).node)
+      return before.grow(entries.slice(0, size - before.size).map(leafHash)).tree.root()
+    }
+    const { checkpoint: remembered } = openCheckpoint(known, log, IN_DATABASE)
+    checkContinues(folder, remembered, before.size + entries.length, rootAt)
   }
   if (length < bytes.length) {
     if (entries.length === TILE_WIDTH) throw damaged(path, 'it holds more than 256 entries')
-    if (repair) truncateSync(path, length) // durable with the next sync of this file, before anything after it is signed
+    // durable with the next sync of this file, before anything after it is signed
+    if (repair) truncateSync(path, length)
   }
   const { tree: promisedTree, full: promisedFull } = before.grow(entries.slice(0, promised).map(leafHash))
   if (Buffer.compare(promisedTree.root(), checkpoint.root) !== 0) {
@@ -71,18 +79,6 @@ export function recover(folder: string, log: VerifierKey, known?: string, repair
   const { tree, full } = promisedTree.grow(entries.slice(promised).map(leafHash))
   const lastTime = times.at(-1) ?? lastTimeOf(folder, bundle - 1)
   return { tree, bundle, length, full: [...promisedFull, ...full], lastTime, checkpoint, note, cut: bytes.length - length }
-}
-
-/** @param before the tree of all full bundles. @param entries the whole entries after them */
-function checkContinues(folder: string, known: Checkpoint, before: TileTree, entries: readonly Buffer[]): void {
-  const size = before.size + entries.length
-  const refuse = (problem: string): never => {
-    throw new VeritError('VERIT_AUDIT_ROLLBACK', { folder, problem })
-  }
-  if (known.size > size) refuse(`it has ${size} entries, and the database has its signed checkpoint of ${known.size}: it was set back`)
-  const root = known.size >= before.size ? before.grow(entries.slice(0, known.size - before.size).map(leafHash)).tree.root()
-    : rootOf(known.size, new NodeReader(folder, before.size).node)
-  if (!known.root.equals(root)) refuse(`its first ${known.size} entries are others than those of the signed checkpoint in the database`)
 }
 
 function readCheckpoint(folder: string, log: VerifierKey): { checkpoint: Checkpoint; note: string } {

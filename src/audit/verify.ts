@@ -14,7 +14,6 @@ import { parseNote, verifyNote } from '../trust/signed-note.ts'
 import type { Note } from '../trust/signed-note.ts'
 import { foreignFiles } from './foreign-files.ts'
 import { checkpointPath, cosignedPath, readNoteFile } from './log-files.ts'
-import { newestNote } from './newest-note.ts'
 import type { Problem } from './problems.ts'
 import { TreeCheck } from './tree-check.ts'
 
@@ -62,12 +61,12 @@ export async function verifyLog(folder: string, options: VerifyOptions = {}): Pr
   const key = options.key ?? keyIn(folder)
   const notes = new NoteCheck(key, options.witnesses ?? [], report)
   const { cosigned } = notes
-  const live = existsSync(join(folder, 'verifier-key'))
-  const current = notes.read('The checkpoint', live ? newestNote(folder) : readNoteFile(checkpointPath(folder)), 'checkpoint')
+  const current = notes.read('The checkpoint', readNoteFile(checkpointPath(folder)), 'checkpoint')
   const known = gatherKnown(folder, options.older ?? [], notes)
   notes.checkWitnesses()
   if (current === undefined) return { origin: key.name, size: 0, root: Buffer.alloc(0), key: key.text, problems, cosigned, continued: 0, uncovered: 0 }
 
+  const live = existsSync(join(folder, 'verifier-key'))
   const check = new TreeCheck(folder, current, live, known.map(k => k.checkpoint.size), report)
   for (let done = 0; done < current.size; done = check.next()) {
     options.onProgress?.(done, current.size)

@@ -47,7 +47,8 @@ export function cosign(request: WitnessRequest): string {
 }
 
 /** What this witness has cosigned decides what it may cosign. */
-const readLast = (path: string): Buffer => readTrusted(path, { kind: 'decides', purpose: 'the last checkpoint cosigned', limit: NOTE_LIMIT })
+const readLast = (path: string): Buffer =>
+  readTrusted(path, { kind: 'decides', purpose: 'the last checkpoint cosigned', limit: NOTE_LIMIT })
 
 function checkContinues(last: OpenedCheckpoint, next: OpenedCheckpoint, { proof, source }: WitnessRequest): void {
   const [a, b] = [last.checkpoint, next.checkpoint]

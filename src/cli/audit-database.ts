@@ -1,4 +1,7 @@
-/** What the server's database knows of its audit log, for `verit audit verify`: a log whose folder alone was set back does not continue it. */
+/**
+ * What the server's database knows of its audit log, for `verit audit verify`: a log whose folder alone was set back
+ * does not continue it.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
@@ -20,7 +23,8 @@ export interface DatabaseCheckpoint {
 export async function checkpointInDatabase(state: string, key: string | undefined): Promise<DatabaseCheckpoint> {
   const none = (note: string): DatabaseCheckpoint => ({ text: undefined, note })
   try {
-    if (!existsSync(join(state, 'secret')) || (databaseUrl() === undefined && !existsSync(join(state, 'verit.sqlite')))) {
+    const hasStore = databaseUrl() !== undefined || existsSync(join(state, 'verit.sqlite'))
+    if (!hasStore || !existsSync(join(state, 'secret'))) {
       return none('there is no database here to compare with')
     }
     if (key === undefined) return none('the folder has no key by which the database would know the log')

@@ -1,11 +1,13 @@
 /** `verit audit verify`, `prove`, `export`, `key`, `checkpoint`: evidence, made and checked. */
 import { Command } from 'commander'
 import { existsSync } from 'node:fs'
+import { IN_DATABASE } from '../audit/continues.ts'
 import { describeEntry } from '../audit/describe-entry.ts'
 import { exportLines, exportLog } from '../audit/export.ts'
 import { cosignedPath } from '../audit/log-files.ts'
 import { checkProof, proveConsistency, proveEntry } from '../audit/proofs.ts'
 import { readCheckpoint } from '../audit/reader.ts'
+import { isUncovered } from '../audit/remembered.ts'
 import { findRequest } from '../audit/search.ts'
 import { verifyLog } from '../audit/verify.ts'
 import type { VerifyResult } from '../audit/verify.ts'
@@ -17,7 +19,9 @@ import { openCheckpoint, parseCheckpoint } from '../trust/checkpoint.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
 import { parseNote } from '../trust/signed-note.ts'
 import { checkpointInDatabase } from './audit-database.ts'
-import { collect, keyArgument, located, logFolder, ownKey, readEvidence, readText, wholeNumber, withProgress } from './audit-shared.ts'
+import {
+  collect, keyArgument, located, logFolder, ownKey, readEvidence, readText, wholeNumber, withProgress,
+} from './audit-shared.ts'
 import type { Where } from './audit-shared.ts'
 
 interface VerifyCommandOptions extends Where {
@@ -43,11 +47,19 @@ export function verifyCommand(): Command {
       if (options.proof !== undefined) return verifyProof(options.proof, options, witnesses, older)
       const key = options.key === undefined ? undefined : keyArgument(options.key)
       const folder = logFolder(options)
-      const known = options.folder === undefined ? await checkpointInDatabase(options.state, key?.text ?? keyTextIn(folder)) : undefined
-      if (known?.text !== undefined) older.push({ source: 'The checkpoint in the database', text: known.text })
-      const result = await withProgress('verify', onProgress => verifyLog(folder, { ...defined({ key }), older, witnesses, onProgress }))
-      const json = { ...result, root: result.root.toString('base64'), ok: result.problems.length === 0, ...(known !== undefined && { database: known.note || 'compared' }) }
-      process.stdout.write(options.json === true ? `${printableJson(json)}\n` : report(result, key === undefined, (options.checkpoint ?? []).length, known?.note ?? ''))
+      const given = older.length
+      const known = options.folder === undefined
+        ? await checkpointInDatabase(options.state, key?.text ?? keyTextIn(folder)) : undefined
+      if (known?.text !== undefined && !isUncovered(folder, key ?? ownKey(folder), known.text)) {
+        older.push({ source: IN_DATABASE, text: known.text })
+      }
+      const result = await withProgress('verify', onProgress =>
+        verifyLog(folder, { ...defined({ key }), older, witnesses, onProgress }))
+      if (options.json === true) {
+        const database = known === undefined ? {} : { database: known.note === '' ? 'compared' : known.note }
+        const [root, ok] = [result.root.toString('base64'), result.problems.length === 0]
+        process.stdout.write(`${printableJson({ ...result, root, ok, ...database })}\n`)
+      } else process.stdout.write(report(result, key === undefined, given, known?.note ?? ''))
       if (result.problems.length > 0) process.exitCode = 1
     })
 }
@@ -62,7 +74,10 @@ function keyTextIn(folder: string): string | undefined {
   }
 }
 
-/** @param older checkpoints that the operator gave. @param database why the log was not compared with the database, '' where it was */
+/**
+ * @param older checkpoints that the operator gave.
+ * @param database why the log was not compared with the database, '' where it was
+ */
 function report(result: VerifyResult, ownKeyOnly: boolean, older: number, database: string): string {
   const lines = result.problems.map(({ kind, message, file, index }) => {
     const where = [...(file === undefined ? [] : [printable(file, 300)]), ...(index === undefined ? [] : [`entry ${index}`])].join(', ')

@@ -31,7 +31,9 @@ export const logFolder = ({ state, folder }: Where): string => folder ?? join(st
 /** A file of text that is checked by its signature, or compared. @throws VeritError */
 export function readText(path: string, purpose: string, limit = 16 << 20): string {
   using file = openRegular(path, purpose)
-  if (file.size > limit) throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${limit} bytes` })
+  if (file.size > limit) {
+    throw new VeritError('VERIT_FILE_IO', { path, action: 'read', reason: `it has more than ${limit} bytes` })
+  }
   return file.readAll().toString('utf8')
 }
 

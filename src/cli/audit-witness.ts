@@ -48,7 +48,8 @@ export function witnessCommand(): Command {
     .addHelpText('after', '\nExamples:\n  verit audit witness --key w1.key --log-key log.vkey --checkpoint first.txt > cosigned.txt\n'
       + '  verit audit witness --key w1.key --log-key log.vkey --proof growth.proof > cosigned.txt')
     .action((options: WitnessOptions) => {
-      const witness = parseSignerKey(readEvidence(options.key, 'the key of a witness', 'secret').trim(), printable(options.key))
+      const text = readEvidence(options.key, 'the key of a witness', 'secret').trim()
+      const witness = parseSignerKey(text, printable(options.key))
       if (witness.verifier.type !== NOTE_COSIGNATURE) throw new VeritError('VERIT_USAGE', { problem: `${printable(options.key)} is not the key of a witness`, hint: 'Make one with `verit audit witness-key`' })
       const lastFile = options.last ?? `${options.key}.last`
       const { note, source, proof } = gather(options, lastFile)
@@ -56,12 +57,14 @@ export function witnessCommand(): Command {
     })
 }
 
+const sizeOf = (note: string, source: string): number => parseCheckpoint(parseNote(note, source).text, source).size
+
 /** The checkpoint to cosign, and the proof, from whichever of them was given. */
 function gather({ checkpoint, proof, folder }: WitnessOptions, lastFile: string): { note: string; source: string; proof: string | undefined } {
   if (folder !== undefined) {
     const note = checkpoint === undefined ? readCheckpoint(folder).note : readText(checkpoint, 'a checkpoint')
-    const last = existsSync(lastFile) ? parseCheckpoint(parseNote(readEvidence(lastFile, 'the last checkpoint'), lastFile).text, lastFile).size : 0
-    const { size } = parseCheckpoint(parseNote(note, 'The checkpoint').text, 'The checkpoint')
+    const last = existsSync(lastFile) ? sizeOf(readEvidence(lastFile, 'the last checkpoint'), lastFile) : 0
+    const size = sizeOf(note, 'The checkpoint')
     return { note, source: printable(checkpoint ?? folder), proof: last > 0 && last < size ? proveConsistency(folder, last, note) : undefined }
   }
   const text = proof === undefined ? undefined : readText(proof, 'a proof of consistency')

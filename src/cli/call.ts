@@ -115,7 +115,10 @@ function readText(from: string | 0, name: string): string {
 }
 
 /** Whoever can write this file decides which server is believed. */
-const serverKeyFile = (path: string): string => readTrusted(path, { kind: 'decides', purpose: 'the public key of the server', limit: MOST_KEY_BYTES }).toString('utf8')
+const serverKeyFile = (path: string): string => {
+  const bytes = readTrusted(path, { kind: 'decides', purpose: 'the public key of the server', limit: MOST_KEY_BYTES })
+  return bytes.toString('utf8')
+}
 
 async function send({ method, url, body }: Call, { keyFile, serverKey, socket }: Flags): Promise<Response> {
   const secret = keyFile === undefined ? secretSetting('VERIT_API_KEY') : undefined

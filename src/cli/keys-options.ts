@@ -113,14 +113,19 @@ export function fieldsOf({ name, owner, scope, model, address, signing }: Policy
 }
 
 interface StoreUse {
-  /** Whether a folder that holds nothing yet becomes a server's state. Otherwise it is a mistyped --state, or another user's home. Default false. */
+  /**
+   * Whether a folder that holds nothing yet becomes a server's state. Otherwise it is a mistyped --state, or another
+   * user's home. Default false.
+   */
   begin?: boolean
   /** Whether to say on standard error that the clock is behind the store's time. Default true. */
   warn?: boolean
 }
 
 /** Opens the store that a server with this state folder and environment uses, and closes it again. */
-export async function withStore<T>(state: string, work: (store: Store) => Promise<T>, { begin = false, warn = true }: StoreUse = {}): Promise<T> {
+export async function withStore<T>(
+  state: string, work: (store: Store) => Promise<T>, { begin = false, warn = true }: StoreUse = {},
+): Promise<T> {
   const url = databaseUrl()
   if (!begin && url === undefined) checkBegun(state) // a database has its own check of the secret
   const store = await openStore({ stateFolder: state, databaseUrl: url, ...briefly })
@@ -137,8 +142,8 @@ function warnOfClock({ clock }: Store): void {
   const behind = clock.behind()
   if (behind <= CLOCK_TOLERANCE_MS) return
   const latest = new Date(Date.now() + behind).toISOString()
-  process.stderr.write(`verit: the clock is ${formatDuration(behind / 1000)} behind the latest time that the store has seen (${latest}), by which keys expire. `
-    + 'If the clock is right now: verit keys accept-clock\n')
+  process.stderr.write(`verit: the clock is ${formatDuration(behind / 1000)} behind the latest time that the store has `
+    + `seen (${latest}), by which keys expire. If the clock is right now: verit keys accept-clock\n`)
 }
 
 /** @throws VeritError VERIT_STATE where no server or `verit keys create` has used the folder */
@@ -149,7 +154,8 @@ export function checkBegun(state: string): void {
 }
 
 /** Whoever can write such a file gets the key that is made of it. */
-const readSmall = (path: string, purpose: string): Buffer => readTrusted(path, { kind: 'decides', purpose, limit: MAX_PUBLIC_BYTES })
+const readSmall = (path: string, purpose: string): Buffer =>
+  readTrusted(path, { kind: 'decides', purpose, limit: MAX_PUBLIC_BYTES })
 
 /** DER of a public key in PEM or base64. @throws VeritError VERIT_PUBLIC_KEY */
 export function readPublicKey(path: string): Uint8Array {

@@ -17,7 +17,11 @@ export function command(): Command {
     .description('Create, list, show, rotate, change and revoke API keys. A running server heeds a change from its next request on. '
       + 'Where the environment has VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE, the keys are in that PostgreSQL.')
     .addHelpText('after', '\nExamples:\n  verit keys create --name laptop\n  verit keys list\n  verit keys rotate key_0123456789ab\n  verit keys revoke key_0123456789ab')
-  for (const make of [createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand, serverKeyCommand, acceptClockCommand]) keys.addCommand(make())
+  const parts = [
+    createCommand, listCommand, showCommand, rotateCommand, changeCommand, revokeCommand, serverKeyCommand,
+    acceptClockCommand,
+  ]
+  for (const make of parts) keys.addCommand(make())
   return keys
 }
 
@@ -25,7 +29,8 @@ function listCommand(): Command {
   return shared(new Command('list').description('List all keys by their public ids.'))
     .addHelpText('after', '\nExamples:\n  verit keys list\n  verit keys list --json | jq -r .[].id')
     .action(async ({ state, json }: Common) => {
-      const { list, now } = await withStore(state, async store => ({ list: await store.keys.list(), now: store.clock.now() }))
+      const { list, now } = await withStore(state, async store => (
+        { list: await store.keys.list(), now: store.clock.now() }))
       process.stdout.write(json === true ? `${printableJson(list)}\n` : listText(list, process.stdout.isTTY, now))
     })
 }

@@ -27,8 +27,12 @@ export async function withByteProgress<T>(label: string, work: (onProgress: (don
   }
 }
 
-/** A file that decides whose signature counts. @throws VeritError VERIT_FILE_IO where it has more than `limit` bytes, and those of trusted-file.ts */
-const readSmall = (path: string, purpose: string, limit: number): Buffer => readTrusted(path, { kind: 'decides', purpose, limit })
+/**
+ * A file that decides whose signature counts.
+ * @throws VeritError VERIT_FILE_IO where it has more than `limit` bytes, and those of trusted-file.ts
+ */
+const readSmall = (path: string, purpose: string, limit: number): Buffer =>
+  readTrusted(path, { kind: 'decides', purpose, limit })
 
 export const readBundle = (path: string): Buffer => readSmall(path, 'the signature of a model', MAX_BUNDLE_BYTES)
 export const readPublicKey = (path: string): ModelKey => publicKeyFromPem(readSmall(path, 'the public key of a signer', 16_384).toString('utf8'), path)

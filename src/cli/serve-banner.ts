@@ -16,7 +16,8 @@ function conversationLines(said: RunningServer['model']['info']['conversation'])
   return [`  Conversations: ${template}; end tokens: ${ends}`, ...said.warnings.map(warning => `  Warning: ${printable(warning, 512)}`)]
 }
 
-export function banner({ url, socket, modelId, model, trust, firstKey, exposed, audit }: RunningServer, { listen, inference }: ServerConfig): string {
+export function banner(server: RunningServer, { listen, inference }: ServerConfig): string {
+  const { url, socket, modelId, model, trust, firstKey, exposed, audit } = server
   const { parameters, context, modelContext, executor, threads } = model.info
   const less = inference.context !== 0 ? '' : inference.cacheMib === 0 ? ' (more with --context)' : ' (cache_mib has no room for more)'
   const key = firstKey?.key ?? '$VERIT_API_KEY'
@@ -29,7 +30,9 @@ export function banner({ url, socket, modelId, model, trust, firstKey, exposed, 
     `  Model process ${describeSandbox(model.info.sandbox)}`,
     ...conversationLines(model.info.conversation),
   ]
-  if (audit === undefined) lines.push('  No audit log is kept (audit.enabled = false); the next start with a log records this time in it')
+  if (audit === undefined) {
+    lines.push('  No audit log is kept (audit.enabled = false); the next start with a log records this time in it')
+  }
   if (secure) {
     const certificates = listen.tlsClientCa === '' ? '' : listen.tlsClientRequired ? '; clients must have a certificate' : '; client certificates are asked for'
     lines.push(`  TLS 1.2 and 1.3, certificate from ${printable(listen.tlsCert)}${certificates}`)

@@ -56,7 +56,7 @@ export function command(): Command {
     .argument('[model]', 'a .gguf file, a training run, or the name of a pulled model '
       + '(default: the model that comes with Verit)')
     .option('--config <file>', 'TOML file of settings; flags come after it (docs/configuration.md)')
-    .option('--check', 'check what a start would refuse (settings and their files, model, store, rates, audit log), and stop')
+    .option('--check', 'check what a start would refuse (settings, files, model, store, rates, audit log), and stop')
     .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
     .option('--state <folder>', 'folder of keys, the server\'s secret and the audit log', defaultStateFolder())
     .option('--model-name <name>', 'name by which clients ask for the model (default: its file\'s or run\'s)', modelId)
@@ -105,9 +105,11 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     if (config.listen.tlsCert !== '') readTls(config.listen)
     if (config.listen.socket !== '') checkSocketFolder(config.listen.socket)
     await askTrust({ path: model, pulled, onDigestProgress }, config.trust, options.state)
-    const { served } = await checkStart({ config, state: options.state, ...secrets })
-    const running = served ? ' A server runs on the state folder: this one would start once that has stopped.' : ''
-    return void process.stdout.write(`${options.config ?? 'The configuration'} is good${path === undefined ? '' : `, and ${printable(path)} may be served`}; nothing was started.${running}\n`)
+    const { served: running } = await checkStart({ config, state: options.state, ...secrets })
+    const served = path === undefined ? '' : `, and ${printable(path)} may be served`
+    const more = running ? ' A server runs on the state folder: this one would start once that has stopped.' : ''
+    const what = options.config ?? 'The configuration'
+    return void process.stdout.write(`${what} is good${served}; nothing was started.${more}\n`)
   }
   process.umask(0o077)
   const log = createLog(options.logJson === true ? { json: true } : {})

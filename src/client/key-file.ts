@@ -34,7 +34,8 @@ export function readKeyFile(path: string): KeyFile {
   const bytes = readTrusted(path, {
     kind: 'secret', purpose: 'the key to sign with', limit: MAX_BYTES,
     tooLong: () => keyError(path, `it has more than ${MAX_BYTES} bytes`),
-    refuse: ({ clause, command }) => keyError(path, clause, `If nobody else has used it, run ${command}; otherwise revoke the key and make a new one`),
+    refuse: ({ clause, command }) =>
+      keyError(path, clause, `If nobody else has used it, run ${command}; otherwise revoke the key and make a new one`),
   })
   return parse(path, bytes.toString('utf8'))
 }

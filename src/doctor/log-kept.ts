@@ -1,16 +1,15 @@
 /**
- * The audit log, looked at quickly: its key, the signature of its newest checkpoint, that the tree gives the root, its newest entries, and whether it is the
- * log that the database knows.
+ * The audit log, looked at quickly: its key, the signature of its newest checkpoint, that the tree gives the root, its
+ * newest entries, and whether it is the log that the database knows.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { cosignedPath, readBounded } from '../audit/log-files.ts'
-import { newestNote } from '../audit/newest-note.ts'
 import { NodeReader, readCheckpoint, readEntries } from '../audit/reader.ts'
+import { checkRemembered } from '../audit/remembered.ts'
 import { VeritError, plural } from '../lib/errors.ts'
 import type { KnownLog, UnauditedPeriod } from '../store/store.ts'
 import { openCheckpoint } from '../trust/checkpoint.ts'
-import type { Checkpoint } from '../trust/checkpoint.ts'
 import { leafHash, rootOf } from '../trust/merkle.ts'
 import { parseVerifierKey } from '../trust/note-key.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
@@ -34,7 +33,8 @@ export function checkUnaudited({ unaudited }: Remembered): Finding[] {
   if (unaudited === undefined) return []
   const { since, reason, requests, tokens } = unaudited
   const done = `${plural(requests, 'request')} with ${plural(tokens, 'token')}`
-  return [warning('audit.gap', `Since ${since} the server has kept no audit log (${reason}): ${done} are in none`, 'Set audit.enabled = true: the next start records that time in the log')]
+  const says = `Since ${since} the server has kept no audit log (${reason}): ${done} are in none`
+  return [warning('audit.gap', says, 'Set audit.enabled = true: the next start records that time in the log')]
 }
 
 /** @param folder of the log */
@@ -58,7 +58,8 @@ export function checkLog(folder: string, now: number, remembered?: Remembered): 
 /** The log that was written before is another: someone moved it away, or put this one in its place. */
 function replaced(folder: string, last: KnownLog | undefined): Finding[] {
   if (last === undefined || last.key === keyIn(folder).text) return []
-  return [warning('audit.replaced', `The database knows another audit log (${last.key}) than the one in ${folder}`, REPLACED)]
+  const says = `The database knows another audit log (${last.key}) than the one in ${folder}`
+  return [warning('audit.replaced', says, REPLACED)]
 }
 
 function keyIn(folder: string): VerifierKey {
@@ -70,11 +71,11 @@ function keyIn(folder: string): VerifierKey {
 
 function quickCheck(folder: string, now: number, known: string | undefined): Finding {
   const key = keyIn(folder)
-  const { checkpoint: { size, root } } = openCheckpoint(newestNote(folder) ?? readCheckpoint(folder).note, key, 'The checkpoint')
+  const { checkpoint: { size, root } } = openCheckpoint(readCheckpoint(folder).note, key, 'The checkpoint')
   const nodes = new NodeReader(folder, size)
   const damaged = (problem: string): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file: folder, problem })
   if (Buffer.compare(rootOf(size, nodes.node), root) !== 0) throw damaged(`its tiles do not give the root of the checkpoint of ${size} entries`)
-  if (known !== undefined) checkContinues(folder, openCheckpoint(known, key, 'The checkpoint in the database').checkpoint, size, nodes)
+  if (known !== undefined) checkRemembered(folder, key, known)
   if (size === 0) return ok('audit.log', `The audit log ${key.name} has begun and has no entries yet`)
   // Of a full last bundle the root says nothing but through its tile: so each entry is compared with it.
   let newest = ''
@@ -85,12 +86,6 @@ function quickCheck(folder: string, now: number, known: string | undefined): Fin
   const hours = Math.max(0, Math.floor((now - Date.parse(newest)) / 3_600_000))
   const age = hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`
   return ok('audit.log', `The audit log ${key.name} has ${size} entries, the newest ${age} old; its checkpoint and last entries hold. ${IN_FULL}`)
-}
-
-function checkContinues(folder: string, known: Checkpoint, size: number, nodes: NodeReader): void {
-  const set = (problem: string): VeritError => new VeritError('VERIT_AUDIT_ROLLBACK', { folder, problem })
-  if (known.size > size) throw set(`it has ${size} entries, and the database has its signed checkpoint of ${known.size}: it was set back`)
-  if (!known.root.equals(rootOf(known.size, nodes.node))) throw set(`its first ${known.size} entries are others than those of the signed checkpoint in the database`)
 }
 
 /** Whether the log's past can be told from a new one that its holder has written. */

@@ -19,7 +19,8 @@ const MIB = 2 ** 20
 
 /**
  * @param required whether a server that cannot lock it does not start
- * @param memoryBytes the ceiling that a server's model process would get; default: that of the model that comes with Verit
+ * @param memoryBytes the ceiling that a server's model process would get; default: that of the model that comes with
+ * Verit
  */
 export async function checkSandbox(required: boolean, memoryBytes?: number): Promise<Finding> {
   const path = defaultModelPath()
@@ -32,18 +33,23 @@ export async function checkSandbox(required: boolean, memoryBytes?: number): Pro
   }
 }
 
-/** The ceiling that the server's model process gets, in bytes (memory-ceiling.ts). Undefined: there is no such model. */
-export function serverMemory({ memoryMib, cacheMib, context }: ServerConfig['inference'], model: string): number | undefined {
+/**
+ * The ceiling that the server's model process gets, in bytes (memory-ceiling.ts). Undefined: there is no such model.
+ */
+export function serverMemory(inference: ServerConfig['inference'], model: string): number | undefined {
+  const { memoryMib, cacheMib, context } = inference
   const given = (n: number, unit: number): number | undefined => (n === 0 ? undefined : n * unit)
   const file = statSync(model, { throwIfNoEntry: false })
   if (file === undefined) return undefined
-  return given(memoryMib, MIB) ?? memoryCeiling(file.size, { cacheBytes: given(cacheMib, MIB), context: given(context, 1) })
+  const asked = { cacheBytes: given(cacheMib, MIB), context: given(context, 1) }
+  return given(memoryMib, MIB) ?? memoryCeiling(file.size, asked)
 }
 
 async function reached(path: string, memoryBytes: number): Promise<Sandbox> {
   const file = openRegular(path, 'the model that comes with Verit')
   try {
-    const runner = new RunnerProcess({ fd: file.fd, name: path, threads: 1, context: 16, slots: 1, hangMs: PATIENCE_MS, memoryBytes })
+    const little = { threads: 1, context: 16, slots: 1, hangMs: PATIENCE_MS }
+    const runner = new RunnerProcess({ fd: file.fd, name: path, ...little, memoryBytes })
     try {
       return (await runner.load()).sandbox
     } finally {

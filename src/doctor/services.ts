@@ -54,8 +54,10 @@ export async function checkStore(state: string, usable: boolean, env: NodeJS.Pro
 function clock({ clock }: Store): Finding[] {
   const behind = clock.behind()
   if (behind <= CLOCK_TOLERANCE_MS) return []
-  const says = `The clock is ${formatDuration(behind / 1000)} behind the latest time that the store has seen: signed requests are refused, and keys expire by that time`
-  return [warning('store.clock', says, 'Set the clock right; where it is right, and was once ahead: `verit keys accept-clock`')]
+  const says = `The clock is ${formatDuration(behind / 1000)} behind the latest time that the store has seen: `
+    + 'signed requests are refused, and keys expire by that time'
+  const fix = 'Set the clock right; if it is right, and was once ahead, run `verit keys accept-clock`'
+  return [warning('store.clock', says, fix)]
 }
 
 async function remembered({ evidence }: Store, folder: string): Promise<Remembered> {

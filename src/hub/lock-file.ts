@@ -28,7 +28,8 @@ export interface Pin {
  */
 export function readLock(path: string): Map<string, Pin> {
   if (!isThere(path)) return new Map()
-  const tooLong = (): VeritError => new VeritError('VERIT_LOCK_FILE', { path, problem: `it has more than ${MAX_BYTES} bytes` })
+  const tooLong = (): VeritError =>
+    new VeritError('VERIT_LOCK_FILE', { path, problem: `it has more than ${MAX_BYTES} bytes` })
   const bytes = readTrusted(path, { kind: 'decides', purpose: 'the lock file', limit: MAX_BYTES, tooLong })
   if (!isUtf8(bytes)) throw new VeritError('VERIT_LOCK_FILE', { path, problem: 'it is not UTF-8' })
   return parseLock(bytes.toString('utf8'), path)

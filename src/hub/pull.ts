@@ -125,7 +125,8 @@ function storedSignature(store: ModelStore, name: string, digest: Digest): Found
   if (!store.has(model.signature.digest)) return undefined
   using file = openTrusted(store.path(model.signature.digest), { kind: 'decides', purpose: 'the stored signature' })
   if (file.size > MAX_BUNDLE_BYTES) return undefined
-  return { signed: { bundle: { bytes: file.readAll(), source: `the signature of ${name}` }, signedAs: model.signature.signedAs }, problem: undefined }
+  const bundle = { bytes: file.readAll(), source: `the signature of ${name}` }
+  return { signed: { bundle, signedAs: model.signature.signedAs }, problem: undefined }
 }
 
 /** Stores what was downloaded (if anything was), names it and pins it, while nobody else changes the store. */

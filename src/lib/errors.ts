@@ -319,7 +319,8 @@ export const errorTable = {
     what: f => `${f.path} cannot be signed or checked: ${f.problem}`, next: f => f.fix,
   }),
   VERIT_OTHERS_WRITE: row<{ path: string; mode: string; command: string }>({
-    what: f => `${f.path} can be changed by other users (mode ${f.mode})`, next: f => `If nobody else has changed it, run ${f.command}`,
+    what: f => `${f.path} can be changed by other users (mode ${f.mode})`,
+    next: f => `If nobody else has changed it, run ${f.command}`,
   }),
   VERIT_OTHERS_READ: row<{ path: string; mode: string; command: string }>({
     what: f => `${f.path} holds a secret and can be used by other users (mode ${f.mode})`,
@@ -327,7 +328,8 @@ export const errorTable = {
   }),
   VERIT_OTHERS_OWN: row<{ path: string; owner: number; user: number }>({
     what: f => `${f.path} belongs to another user (user id ${f.owner}), who can change it`,
-    next: f => `If its content is what you expect, run chown ${f.user} ${shellPath(f.path)} (or chown root), or run Verit as its owner`,
+    next: f => `If its content is what you expect, run chown ${f.user} ${shellPath(f.path)} (or chown root), `
+      + 'or run Verit as its owner',
   }),
   VERIT_TRUST: row<{ path: string; problem: string }>({
     what: f => `The trust policy ${f.path} cannot be used: ${f.problem}`, next: () => 'Correct it; docs/models.md lists all it may say', exit: 2,
@@ -340,7 +342,8 @@ export const errorTable = {
   }),
   VERIT_STATE_LOCKED: row<{ folder: string }>({
     what: f => `Another server runs on the state folder ${f.folder}`,
-    next: () => 'Stop it, or choose another folder with --state; `verit keys`, `verit audit` and `verit doctor` work beside it',
+    next: () => 'Stop it, or choose another folder with --state; '
+      + '`verit keys`, `verit audit` and `verit doctor` work beside it',
   }),
   VERIT_AUDIT_LOCKED: row<{ folder: string }>({
     what: f => `Another process writes the audit log ${f.folder}`, next: () => 'Stop it, or choose another folder with --state; reading and verifying work beside it',
@@ -351,7 +354,8 @@ export const errorTable = {
   }),
   VERIT_AUDIT_ROLLBACK: row<{ folder: string; problem: string }>({
     what: f => `The audit log ${f.folder} is not the one that the database knows: ${f.problem}`,
-    next: () => 'Keep the folder as evidence; put the newer one back, or move this one away to begin a new log (docs/audit.md)',
+    next: () => 'Keep the folder as evidence; put the newer one back, '
+      + 'or move this one away to begin a new log (docs/audit.md)',
   }),
   VERIT_AUDIT_ORIGIN: row<{ folder: string; origin: string; wanted: string }>({
     what: f => `The audit log ${f.folder} has the origin ${f.origin}, which cannot become ${f.wanted}`,

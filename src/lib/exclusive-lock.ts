@@ -1,6 +1,7 @@
 /**
- * One holder at a time, over processes: an exclusive lock on a small SQLite database. The system releases it when the process ends, however it ends. It
- * also keeps out a second holder in the same process. SQLite's locks do not work on network file systems.
+ * One holder at a time, over processes: an exclusive lock on a small SQLite database. The system releases it when the
+ * process ends, however it ends. It also keeps out a second holder in the same process. SQLite's locks do not work on
+ * network file systems.
  */
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'

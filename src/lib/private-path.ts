@@ -1,6 +1,7 @@
 /**
- * Whether a folder, or a file that SQLite opens by its path, belongs to this user alone. Every other file is checked on its descriptor (trusted-file.ts);
- * of these there is none, and closing a second one would drop SQLite's locks. Nobody else can race inside a folder that was checked.
+ * Whether a folder, or a file that SQLite opens by its path, belongs to this user alone. Every other file is checked on
+ * its descriptor (trusted-file.ts); of these there is none, and closing a second one would drop SQLite's locks. Nobody
+ * else can race inside a folder that was checked.
  */
 import { lstatSync } from 'node:fs'
 import { VeritError } from './errors.ts'
@@ -21,7 +22,8 @@ export function checkPrivate(path: string, kind: 'folder' | 'file'): void {
   }
   if (kind === 'file' && !s.isFile()) throw notRegular(path)
   if (kind === 'folder' && !s.isDirectory()) {
-    throw new VeritError('VERIT_STATE', { path, problem: 'it is not a folder', fix: 'Move it away, or choose another folder with --state' })
+    const fix = 'Move it away, or choose another folder with --state'
+    throw new VeritError('VERIT_STATE', { path, problem: 'it is not a folder', fix })
   }
   if (process.platform === 'win32') return
   const objection = objectionTo('state', { path, mode: s.mode, uid: s.uid, user: process.geteuid!() }, kind)

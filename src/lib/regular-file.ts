@@ -85,8 +85,10 @@ export class RegularFile implements ByteSource, Disposable {
 }
 
 /**
- * Opens a path, whoever owns it: the door to input. A file that holds a secret or decides something is opened by trusted-file.ts.
- * @param purpose completes the error for a missing file, for example "the model to inspect". @param follow whether a link is followed
+ * Opens a path, whoever owns it: the door to input. A file that holds a secret or decides something is opened by
+ * trusted-file.ts.
+ * @param purpose completes the error for a missing file, for example "the model to inspect".
+ * @param follow whether a link is followed
  */
 export function openRegular(path: string, purpose: string, follow = true): RegularFile {
   const flags = follow ? 0 : constants.O_NOFOLLOW ?? 0

@@ -1,7 +1,8 @@
 /**
- * The one door to files that hold a secret or decide something. Owner and permissions are read from the open descriptor, so the file that was checked is
- * the file that is read. The folders on the way are not checked: whoever can replace the file there owns the replacement, and that is refused.
- * test/file-openings.test.ts lists every file that Verit opens in another way, with the reason.
+ * The one door to files that hold a secret or decide something. Owner and permissions are read from the open
+ * descriptor, so the file that was checked is the file that is read. The folders on the way are not checked: whoever
+ * can replace the file there owns the replacement, and that is refused. test/file-openings.test.ts lists every file
+ * that Verit opens in another way, with the reason.
  */
 import { fstatSync, statSync } from 'node:fs'
 import { VeritError } from './errors.ts'
@@ -11,9 +12,10 @@ import { isOnSecretMount } from './secret-mount.ts'
 import { shellPath } from './shell-word.ts'
 
 /**
- * `secret`: holds a secret that somebody gave to Verit (password, token, private key); others may neither read nor write it. `decides`: says what Verit
- * trusts, serves or does (configuration, policy, certificate, public key, model); others may not write it. `state`: Verit's own file in a state
- * folder; nobody but this user may do anything with it, and it is no link.
+ * `secret`: holds a secret that somebody gave to Verit (password, token, private key); others may neither read nor
+ * write it. `decides`: says what Verit trusts, serves or does (configuration, policy, certificate, public key, model);
+ * others may not write it. `state`: Verit's own file in a state folder; nobody but this user may do anything with it,
+ * and it is no link.
  */
 export type FileClass = 'secret' | 'decides' | 'state'
 
@@ -23,7 +25,10 @@ const forbidden: Readonly<Record<FileClass, number>> = { secret: 0o077, decides:
 /** What is private. */
 const modes = { file: '600', folder: '700' } as const
 
-/** Whoever owns the code can do anything already: a package that one user installed and another runs keeps its default model. */
+/**
+ * Whoever owns the code can do anything already: a package that one user installed and another runs keeps its default
+ * model.
+ */
 const codeOwner = statSync(import.meta.filename).uid
 
 /** Why a file may not be used. */
@@ -55,13 +60,24 @@ export interface TrustedOptions {
   readonly purpose: string
   /** Whether a link is followed. Default: it is, but not of a state file. */
   readonly follow?: boolean
-  /** The error for an objection. Default: VERIT_OTHERS_OWN, VERIT_OTHERS_WRITE, VERIT_OTHERS_READ; of a state file VERIT_STATE. */
+  /**
+   * The error for an objection. Default: VERIT_OTHERS_OWN, VERIT_OTHERS_WRITE, VERIT_OTHERS_READ; of a state file
+   * VERIT_STATE.
+   */
   readonly refuse?: ((objection: Objection) => VeritError) | undefined
+}
+
+export interface ReadOptions extends TrustedOptions {
+  /** Most bytes. */
+  readonly limit: number
+  /** The error for a longer file. Default: VERIT_FILE_IO. */
+  readonly tooLong?: (size: number) => VeritError
 }
 
 /**
  * Opens a file of a class.
- * @throws VeritError what `refuse` gives, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO; VERIT_FILE_KIND, for a state file VERIT_STATE
+ * @throws VeritError what `refuse` gives, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO; VERIT_FILE_KIND, for a state file
+ * VERIT_STATE
  */
 export function openTrusted(path: string, options: TrustedOptions): RegularFile {
   const { kind, purpose, follow = kind !== 'state' } = options
@@ -87,7 +103,7 @@ export function openTrusted(path: string, options: TrustedOptions): RegularFile 
  * @param options.limit most bytes. @param options.tooLong error for a longer file; default VERIT_FILE_IO
  * @throws VeritError as openTrusted, and where it changes while it is read
  */
-export function readTrusted(path: string, options: TrustedOptions & { readonly limit: number; readonly tooLong?: (size: number) => VeritError }): Buffer {
+export function readTrusted(path: string, options: ReadOptions): Buffer {
   const { limit, tooLong } = options
   const file = openTrusted(path, options)
   try {
@@ -103,7 +119,10 @@ export function readTrusted(path: string, options: TrustedOptions & { readonly l
   }
 }
 
-/** Checks an open file. Windows has no such owners and bits: nothing is checked there. @throws VeritError see TrustedOptions.refuse */
+/**
+ * Checks an open file. Windows has no such owners and bits: nothing is checked there.
+ * @throws VeritError see TrustedOptions.refuse
+ */
 export function checkTrusted(fd: number, path: string, { kind, refuse }: Omit<TrustedOptions, 'purpose'>): void {
   if (process.platform === 'win32') return
   const { mode, uid } = fstatSync(fd)
@@ -112,7 +131,9 @@ export function checkTrusted(fd: number, path: string, { kind, refuse }: Omit<Tr
 }
 
 /** What speaks against a file, or a folder of state; undefined: nothing. */
-export function objectionTo(kind: FileClass, subject: Subject, what: 'file' | 'folder' = 'file'): Objection | undefined {
+export function objectionTo(
+  kind: FileClass, subject: Subject, what: 'file' | 'folder' = 'file',
+): Objection | undefined {
   const { path, mode, uid, user } = subject
   const owners = kind === 'state' ? [user] : [user, 0, codeOwner]
   if (!owners.includes(uid)) {
@@ -130,14 +151,16 @@ export function objectionTo(kind: FileClass, subject: Subject, what: 'file' | 'f
   const errors: Readonly<Record<FileClass, () => VeritError>> = {
     secret: () => new VeritError('VERIT_OTHERS_READ', { path, mode: octal, command }),
     decides: () => new VeritError('VERIT_OTHERS_WRITE', { path, mode: octal, command }),
-    state: () => stateError(path, clause, `If nobody else has used it, run ${command}; otherwise start with a new folder and new keys`),
+    state: () => stateError(path, clause,
+      `If nobody else has used it, run ${command}; otherwise start with a new folder and new keys`),
   }
   return { problem: `can be ${done} by others (mode ${octal})`, clause, command, error: errors[kind]() }
 }
 
 /**
- * Bits that the class forbids and this file may have. A secret of root's may be readable by one group: so systemd and Kubernetes (`fsGroup`) hand secrets
- * to a service. Where a container engine mounted it, everyone in the container may read it.
+ * Bits that the class forbids and this file may have. A secret of root's may be readable by one group: so systemd and
+ * Kubernetes (`fsGroup`) hand secrets to a service. Where a container engine mounted it, everyone in the container may
+ * read it.
  */
 function allowedOf(kind: FileClass, { mode, uid, user, mounted }: Subject): number {
   if (kind !== 'secret' || uid !== 0 || (mode & 0o022) !== 0) return 0
@@ -145,7 +168,8 @@ function allowedOf(kind: FileClass, { mode, uid, user, mounted }: Subject): numb
   return user === 0 ? 0 : 0o040
 }
 
-export const notRegular = (path: string): VeritError => stateError(path, 'it is not a regular file', 'Move it away, or choose another folder with --state')
+export const notRegular = (path: string): VeritError =>
+  stateError(path, 'it is not a regular file', 'Move it away, or choose another folder with --state')
 
 function stateError(path: string, problem: string, fix: string): VeritError {
   return new VeritError('VERIT_STATE', { path, problem, fix })

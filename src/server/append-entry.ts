@@ -1,13 +1,16 @@
 /**
- * Appends to the audit log for a request. Where that fails, the time until it works again is a gap: the first entry afterwards says since when, and until
- * then the database keeps it, so that the next start says so if this process ends before.
+ * Appends to the audit log for a request. Where that fails, the time until it works again is a gap: the first entry
+ * afterwards says since when, and until then the database keeps it, so that the next start says so if this process ends
+ * before.
  */
-import type { NewAuditEntry } from '../audit/entry.ts'
+import type { AuditLog, NewAuditEntry, RequestTexts } from '../audit/entry.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { GatewayContext } from './context.ts'
 
 /** Appends, and measures. Undefined where no log is kept. @throws VeritError VERIT_AUDIT */
-export async function appendEntry(context: GatewayContext, entry: NewAuditEntry, texts?: { prompt: string; answer: string }): Promise<number | undefined> {
+export async function appendEntry(
+  context: GatewayContext, entry: NewAuditEntry, texts?: RequestTexts,
+): Promise<number | undefined> {
   const { audit } = context
   if (audit === undefined) return undefined
   await closeGap(context)
@@ -24,11 +27,14 @@ export async function appendEntry(context: GatewayContext, entry: NewAuditEntry,
 export function closeGap(context: GatewayContext): Promise<void> {
   const { audit, auditFailing: since } = context
   if (audit === undefined || since === undefined) return Promise.resolve()
-  context.closingGap ??= orFails(context, () => audit.append({ type: 'server', event: 'gap', detail: { since } })).then(() => {
-    context.auditFailing = undefined
-    keep(context, () => context.store.evidence.forgetUnaudited())
-  }).finally(() => (context.closingGap = undefined))
+  context.closingGap ??= writeGap(context, audit, since).finally(() => (context.closingGap = undefined))
   return context.closingGap
+}
+
+async function writeGap(context: GatewayContext, audit: AuditLog, since: string): Promise<void> {
+  await orFails(context, () => audit.append({ type: 'server', event: 'gap', detail: { since } }))
+  context.auditFailing = undefined
+  keep(context, () => context.store.evidence.forgetUnaudited())
 }
 
 async function orFails<T>(context: GatewayContext, work: () => Promise<T>): Promise<T> {
@@ -48,6 +54,7 @@ async function orFails<T>(context: GatewayContext, work: () => Promise<T>): Prom
 /** One after the other, beside the requests: the database may be on the disk that is full. */
 function keep(context: GatewayContext, work: () => Promise<void>): void {
   context.keepingGap = (context.keepingGap ?? Promise.resolve()).then(work).catch((e: unknown) => {
-    context.log.error({ cause: VeritError.is(e) ? e.what : String(e) }, 'a gap of the audit log was not noted in the database')
+    const cause = VeritError.is(e) ? e.what : String(e)
+    context.log.error({ cause }, 'a gap of the audit log was not noted in the database')
   })
 }

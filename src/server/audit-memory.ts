@@ -1,10 +1,11 @@
 /**
- * Keeps the database and the audit log in step: the database is told of the log's newest checkpoint, and the log of a time in which there was none. Every
- * few seconds, beside the requests; what is told is on disk with the log already.
+ * Keeps the database and the audit log in step: the database is told of the log's newest checkpoint, and the log of a
+ * time in which there was none. Every few seconds, beside the requests; what is told is on disk with the log already.
  */
 import { join } from 'node:path'
 import { openAuditLog } from '../audit/audit-log.ts'
 import type { FolderAuditLog } from '../audit/audit-log.ts'
+import { IN_DATABASE } from '../audit/continues.ts'
 import type { Log } from '../lib/log.ts'
 import { VERSION } from '../lib/version.ts'
 import type { Evidence } from '../store/store.ts'
@@ -19,16 +20,20 @@ export interface KeptLog extends AsyncDisposable {
 }
 
 /**
- * Opens the audit log, which must continue what the database knows of it, and begins it with what happened before: the start, the log before this one where
- * it is another, and the time without a log.
+ * Opens the audit log, which must continue what the database knows of it, and begins it with what happened before: the
+ * start, the log before this one where it is another, and the time without a log.
  * @throws VeritError VERIT_AUDIT_ROLLBACK and those of openAuditLog
  */
-export async function openKeptLog(config: ServerConfig['audit'], state: string, evidence: Evidence, log: Log): Promise<KeptLog> {
+export async function openKeptLog(
+  config: ServerConfig['audit'], state: string, evidence: Evidence, log: Log,
+): Promise<KeptLog> {
   const { origin, textsKey } = config
-  const audit = await openAuditLog(join(state, 'audit'), { origin, textsKey, log, known: key => evidence.checkpoint(key) })
+  const known = (key: string): Promise<string | undefined> => evidence.checkpoint(key)
+  const audit = await openAuditLog(join(state, 'audit'), { origin, textsKey, log, known })
   try {
     const before = await previousLog(evidence, audit, log)
-    await audit.append({ type: 'server', event: 'start', detail: { pid: process.pid, version: VERSION, ...(before !== undefined && { before }) } })
+    const detail = { pid: process.pid, version: VERSION, ...(before !== undefined && { before }) }
+    await audit.append({ type: 'server', event: 'start', detail })
     await tellGap(evidence, audit, log)
   } catch (e) {
     await audit.close()
@@ -44,13 +49,21 @@ export async function openKeptLog(config: ServerConfig['audit'], state: string, 
   }
 }
 
+/** Its verifier key, and the size and root (base64) of its newest checkpoint that the database has. */
+interface PreviousLog {
+  readonly key: string
+  readonly size: number
+  readonly root: string
+}
+
 /** The log that this gateway wrote before, where it is another: someone moved it away, or put this one in its place. */
-async function previousLog(evidence: Evidence, audit: FolderAuditLog, log: Log): Promise<{ key: string; size: number; root: string } | undefined> {
+async function previousLog(evidence: Evidence, audit: FolderAuditLog, log: Log): Promise<PreviousLog | undefined> {
   const last = await evidence.lastLog()
   if (last === undefined || last.key === audit.verifierKey) return undefined
-  const { size, root } = parseCheckpoint(parseNote(last.checkpoint, 'The checkpoint in the database').text, 'The checkpoint in the database')
+  const { size, root } = parseCheckpoint(parseNote(last.checkpoint, IN_DATABASE).text, IN_DATABASE)
   const before = { key: last.key, size, root: root.toString('base64') }
-  log.warn({ ...before, now: audit.verifierKey }, 'this is another audit log than the one that this server wrote before')
+  const now = audit.verifierKey
+  log.warn({ ...before, now }, 'this is another audit log than the one that this server wrote before')
   return before
 }
 
@@ -91,7 +104,8 @@ class CheckpointSaving {
       this.#saved = checkpoint
       this.#failing = false
     } catch (e) {
-      if (!this.#failing) this.#log.error({ cause: e instanceof Error ? e.message : String(e) }, 'the checkpoint of the audit log was not saved in the database')
+      const cause = e instanceof Error ? e.message : String(e)
+      if (!this.#failing) this.#log.error({ cause }, 'the checkpoint of the audit log was not saved in the database')
       this.#failing = true
     }
   }

@@ -14,8 +14,8 @@ import { readSignature, verifySignature } from './signatures.ts'
 /**
  * Gives the key's record and how it was proved.
  * @param hasBody whether the request brings a body, which a signature must cover
- * @throws VeritError VERIT_UNAUTHORIZED, VERIT_SIGNATURE, VERIT_FORBIDDEN (the key may not be used from there), VERIT_UNAVAILABLE (the store failed),
- * VERIT_CLOCK (a signed request while the clock is behind)
+ * @throws VeritError VERIT_UNAUTHORIZED, VERIT_SIGNATURE, VERIT_FORBIDDEN (the key may not be used from there),
+ * VERIT_UNAVAILABLE (the store failed), VERIT_CLOCK (a signed request while the clock is behind)
  */
 export async function authenticate(context: GatewayContext, request: FastifyRequest, hasBody: boolean): Promise<Caller> {
   const caller = await prove(context, request, hasBody)

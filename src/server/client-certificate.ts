@@ -24,7 +24,8 @@ export function refuseCertificate(socket: TLSSocket, required: boolean): string 
 }
 
 /**
- * SHA-256, hexadecimal, of the DER of the certificate that this connection's client proved to hold; undefined: none, or it has expired meanwhile.
+ * SHA-256, hexadecimal, of the DER of the certificate that this connection's client proved to hold; undefined: none, or
+ * it has expired meanwhile.
  * @param now the time of the store, which does not go back
  */
 export function clientCertificate(socket: Socket, now = new Date()): { fingerprint: string } | undefined {

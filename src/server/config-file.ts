@@ -48,12 +48,15 @@ export function parseConfig(text: string, source: string): ServerConfig {
   return config
 }
 
+const digits = (n: number): string => n.toLocaleString('en-US')
+
 function readFile(path: string): string {
-  const refused = (problem: string): VeritError => new VeritError('VERIT_CONFIG', { source: path, field: 'the file', problem })
+  const refused = (problem: string): VeritError =>
+    new VeritError('VERIT_CONFIG', { source: path, field: 'the file', problem })
   const bytes = readTrusted(path, {
     kind: 'decides', purpose: 'the configuration', limit: MOST_BYTES,
     refuse: ({ problem, command }) => refused(`${problem}: run ${command}`),
-    tooLong: size => refused(`has ${size.toLocaleString('en-US')} bytes, more than ${MOST_BYTES.toLocaleString('en-US')}`),
+    tooLong: size => refused(`has ${digits(size)} bytes, more than ${digits(MOST_BYTES)}`),
   })
   try {
     return utf8.decode(bytes)

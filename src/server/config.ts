@@ -85,7 +85,8 @@ export const ServerConfig = Type.Object({
     allFailuresPerMinute: whole(1, 1_000_000, 600, 'refused requests of all addresses together that get an audit entry and a line of the log each in a minute; the rest are counted'),
   }, closed),
   signing: Type.Object({
-    windowSeconds: whole(5, 3600, 60, 'how far `created` of a signed request may lie from the time of the server\'s store (docs/keys.md)'),
+    windowSeconds: whole(5, 3600, 60,
+      'how far `created` of a signed request may lie from the time of the store (docs/keys.md)'),
     responses: choice(['signed', 'all', 'none'], 'which answers the server signs: those to signed requests, all, or none'),
   }, closed),
   audit: Type.Object({

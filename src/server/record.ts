@@ -41,7 +41,9 @@ async function recordRefusal(context: GatewayContext, request: FastifyRequest, c
   if (code === undefined || !AUTH_CODES.has(code)) return
   request.verit.counted = !context.refusals.ofStranger(remote)
   if (request.verit.counted) return
-  request.verit.entry = await appendEntry(context, { type: 'auth', request: request.id, result: 'refused', code, remote, route: nameOf(request) })
+  const route = nameOf(request)
+  const entry = { type: 'auth', request: request.id, result: 'refused', code, remote, route } as const
+  request.verit.entry = await appendEntry(context, entry)
 }
 
 async function recordRequest(context: GatewayContext, request: FastifyRequest, caller: Caller, status: number, code: string | undefined): Promise<void> {

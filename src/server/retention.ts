@@ -1,6 +1,6 @@
 /**
- * Deletes texts of the audit log when their time is up: at the start, then every hour. Entries stay. A clock that jumps ahead for less than an hour deletes
- * nothing: what is deleted is gone, so a jump is given time to be corrected.
+ * Deletes texts of the audit log when their time is up: at the start, then every hour. Entries stay. A clock that jumps
+ * ahead for less than an hour deletes nothing: what is deleted is gone, so a jump is given time to be corrected.
  */
 import type { FolderAuditLog } from '../audit/audit-log.ts'
 import type { Log } from '../lib/log.ts'
@@ -11,15 +11,22 @@ const STEADY_MS = 600_000
 
 /**
  * @param days after which texts go
- * @param latest the latest time that the store had seen before this start; where the clock is far ahead of it, nothing is deleted for an hour
+ * @param latest the latest time that the store had seen before this start; where the clock is far ahead of it, nothing
+ * is deleted for an hour
  */
 export function keepTextsFor(days: number, audit: FolderAuditLog, log: Log, latest = new Date()): Disposable {
   const clock = new SteadyClock(latest.getTime())
   const round = (): void => {
-    if (!clock.isSteady(Date.now(), performance.now())) return log.warn('the clock has jumped ahead: texts of the audit log are not deleted in this hour')
-    void audit.deleteTexts(days).then(
-      gone => gone.length > 0 && log.info({ days: gone }, 'texts of the audit log were deleted'),
-      (e: unknown) => log.error({ cause: e instanceof Error ? e.message : String(e) }, 'texts of the audit log could not be deleted'))
+    if (!clock.isSteady(Date.now(), performance.now())) {
+      return log.warn('the clock has jumped ahead: texts of the audit log are not deleted in this hour')
+    }
+    const tell = (gone: readonly string[]): void => {
+      if (gone.length > 0) log.info({ days: gone }, 'texts of the audit log were deleted')
+    }
+    const failed = (e: unknown): void => {
+      log.error({ cause: e instanceof Error ? e.message : String(e) }, 'texts of the audit log could not be deleted')
+    }
+    void audit.deleteTexts(days).then(tell, failed)
   }
   round()
   const timer = setInterval(round, HOUR_MS).unref()
@@ -37,9 +44,12 @@ export class SteadyClock {
     this.#expected = latest
   }
 
-  /** Whether the clock has not jumped ahead since the last question; the first time, by more than a day since `latest`. */
+  /**
+   * Whether the clock has not jumped ahead since the last question; the first time, by more than a day since `latest`.
+   */
   isSteady(time: number, monotonic: number): boolean {
-    const most = this.#at === undefined ? this.#expected + 24 * HOUR_MS : this.#expected + monotonic - this.#at + STEADY_MS
+    const elapsed = this.#at === undefined ? 24 * HOUR_MS : monotonic - this.#at + STEADY_MS
+    const most = this.#expected + elapsed
     this.#expected = time
     this.#at = monotonic
     return time <= most

@@ -111,7 +111,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const stopping = new AbortController()
     const { parallel, queue } = config.inference, conversation = conversationSettings(config.inference, 'the configuration')
     const context: GatewayContext = {
-      config, rules: httpRules(config), store, rates, audit, unaudited, watch: desk.watch, metrics, refusals, log, modelId, model: undefined,
+      config, rules: httpRules(config), store, rates, audit, unaudited, watch: desk.watch, metrics, refusals, log,
+      modelId, model: undefined,
       admission: new Admission({ parallel, queue }), heldAnswers: new HeldAnswers(), revocations: new Revocations(store.keys), serverKey: serverKey(state),
       drainOutbox: () => outbox.drain(), onAlerts: alerts => desk.tell(alerts), stopping: stopping.signal,
     }
@@ -177,7 +178,9 @@ function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<s
 async function openLog(
   config: ServerConfig['audit'], state: string, { evidence, clock }: Store, undo: AsyncDisposableStack, log: Log,
 ): Promise<{ audit: FolderAuditLog | undefined; unaudited: UnauditedTime | undefined }> {
-  if (!config.enabled) return { audit: undefined, unaudited: undo.use(await UnauditedTime.begin(evidence, 'audit.enabled = false', log)) }
+  if (!config.enabled) {
+    return { audit: undefined, unaudited: undo.use(await UnauditedTime.begin(evidence, 'audit.enabled = false', log)) }
+  }
   const { audit } = undo.use(await openKeptLog(config, state, evidence, log))
   undo.use(keepTextsFor(config.textsDays, audit, log, clock.latestBefore))
   return { audit, unaudited: undefined }

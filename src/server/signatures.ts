@@ -17,9 +17,11 @@ export function readSignature({ raw }: FastifyRequest, hasBody: boolean): Reques
 }
 
 /**
- * Checks signature and time. A credential that is not there and one that does not fit look the same from outside. The time is the store's, by which nonces
- * are deleted. A clock that is a little behind it leaves part of the window; one that is far behind would refuse every honest request as too old.
- * @throws VeritError VERIT_SIGNATURE; VERIT_CLOCK where the clock is behind the store's time by more than half of the window
+ * Checks signature and time. A credential that is not there and one that does not fit look the same from outside. The
+ * time is the store's, by which nonces are deleted. A clock that is a little behind it leaves part of the window; one
+ * that is far behind would refuse every honest request as too old.
+ * @throws VeritError VERIT_SIGNATURE; VERIT_CLOCK where the clock is behind the store's time by more than half of the
+ * window
  */
 export function verifySignature(
   signature: RequestSignature, credential: Credential | undefined, windowSeconds: number, clock: StoreClock,
@@ -37,8 +39,12 @@ function checkClock(clock: StoreClock, windowSeconds: number): void {
     throw new VeritError('VERIT_CLOCK', { problem, retryAfter: Math.ceil(ms / 1000) })
   }
   const behind = clock.behind()
-  if (behind > clockTolerance(windowSeconds)) refuse(`the clock of the server is ${Math.ceil(behind / 1000)} s behind the latest time that its store has seen`, behind)
-  // A request made up to a window ahead of the clock may have been answered before the store was set back, and its nonce forgotten.
+  if (behind > clockTolerance(windowSeconds)) {
+    const seconds = Math.ceil(behind / 1000)
+    refuse(`the clock of the server is ${seconds} s behind the latest time that its store has seen`, behind)
+  }
+  // A request made up to a window ahead of the clock may have been answered before the store was set back, and its
+  // nonce forgotten.
   const wait = clock.accepted() + 2 * windowSeconds * 1000 - clock.now().getTime()
   if (clock.accepted() > 0 && wait > 0) refuse('the time of its store was set back a moment ago', wait)
 }

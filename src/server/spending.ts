@@ -65,7 +65,8 @@ export class Spending {
 
   async #settle(used: number): Promise<void> {
     const { budgets, clock } = this.#context.store
-    const counted = this.#reservation === undefined ? budgets.count(this.#keyId, used, clock.now()) : budgets.settle(this.#reservation, used)
+    const counted = this.#reservation === undefined
+      ? budgets.count(this.#keyId, used, clock.now()) : budgets.settle(this.#reservation, used)
     const [stored, released] = await Promise.allSettled([counted, this.#held.release(used)])
     if (stored.status === 'rejected') throw stored.reason
     if (released.status === 'rejected') throw released.reason

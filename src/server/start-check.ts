@@ -1,4 +1,7 @@
-/** What a start would refuse beyond its settings: the store, the rates, the audit log. It makes, repairs and writes nothing. */
+/**
+ * What a start would refuse beyond its settings: the store, the rates, the audit log. It makes, repairs and writes
+ * nothing.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { openLogKey } from '../audit/log-key.ts'
@@ -11,11 +14,13 @@ import type { Evidence } from '../store/store.ts'
 import type { ServerConfig } from './config.ts'
 import type { ServeOptions } from './serve.ts'
 
+type Checked = Pick<ServeOptions, 'config' | 'state' | 'databaseUrl' | 'rateUrl'>
+
 /**
  * @returns whether a server runs on the state folder now; then its audit log, which is being written, is not looked at
  * @throws VeritError as a start would
  */
-export async function checkStart({ config, state, databaseUrl, rateUrl }: Pick<ServeOptions, 'config' | 'state' | 'databaseUrl' | 'rateUrl'>): Promise<{ served: boolean }> {
+export async function checkStart({ config, state, databaseUrl, rateUrl }: Checked): Promise<{ served: boolean }> {
   const served = isServed(state)
   let looked = false
   await peekStore({ stateFolder: state, databaseUrl }, async evidence => {
@@ -27,7 +32,8 @@ export async function checkStart({ config, state, databaseUrl, rateUrl }: Pick<S
   return { served }
 }
 
-async function checkLog({ enabled, origin }: ServerConfig['audit'], state: string, evidence: Evidence | undefined): Promise<void> {
+async function checkLog(settings: ServerConfig['audit'], state: string, evidence: Evidence | undefined): Promise<void> {
+  const { enabled, origin } = settings
   const folder = join(state, 'audit')
   if (!enabled || !existsSync(folder)) return
   checkPrivate(folder, 'folder')

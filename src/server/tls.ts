@@ -70,12 +70,14 @@ export function tlsOptions({ cert, key, ca }: TlsMaterial): TlsOptions {
   }
 }
 
+const digits = (n: number): string => n.toLocaleString('en-US')
+
 function readPem(path: string, field: string): string {
   const refused = (problem: string): VeritError => new VeritError('VERIT_CONFIG', { source: path, field, problem })
   return readTrusted(path, {
     kind: field === 'listen.tls_key' ? 'secret' : 'decides', purpose: field, limit: MOST_BYTES,
     refuse: ({ problem, command }) => refused(`${problem}: run ${command}`),
-    tooLong: size => refused(`has ${size.toLocaleString('en-US')} bytes, more than ${MOST_BYTES.toLocaleString('en-US')}`),
+    tooLong: size => refused(`has ${digits(size)} bytes, more than ${digits(MOST_BYTES)}`),
   }).toString('latin1')
 }
 

@@ -46,9 +46,10 @@ export async function askTrust({ path, pulled, onDigestProgress }: ModelToServe,
 
 function readBundle(path: string): BundleInput | undefined {
   if (!existsSync(path)) return undefined
+  const problem = `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes`
   const bytes = readTrusted(path, {
     kind: 'decides', purpose: 'the signature of the model', limit: MAX_BUNDLE_BYTES,
-    tooLong: () => new VeritError('VERIT_BUNDLE', { source: path, problem: `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes` }),
+    tooLong: () => new VeritError('VERIT_BUNDLE', { source: path, problem }),
   })
   return { bytes, source: path }
 }

@@ -1,6 +1,6 @@
 /**
- * A time without an audit log, kept in the database until a log can say so: since when, why, how many requests were answered and how many tokens they had.
- * What a crash loses of the counts is less than 5 s.
+ * A time without an audit log, kept in the database until a log can say so: since when, why, how many requests were
+ * answered and how many tokens they had. What a crash loses of the counts is less than 5 s.
  */
 import type { Log } from '../lib/log.ts'
 import type { Evidence, UnauditedPeriod } from '../store/store.ts'
@@ -20,13 +20,17 @@ export class UnauditedTime implements AsyncDisposable {
     this.#timer = setInterval(() => void this.#save(false), EVERY_MS).unref()
   }
 
-  /** Begins a period, or goes on with one that no log has yet. It is on disk when this resolves. @throws VeritError VERIT_STORE */
+  /**
+   * Begins a period, or goes on with one that no log has yet. It is on disk when this resolves.
+   * @throws VeritError VERIT_STORE
+   */
   static async begin(evidence: Evidence, reason: string, log: Log): Promise<UnauditedTime> {
     const now = new Date().toISOString()
     const before = await evidence.unaudited()
     const period = before ?? { since: now, until: now, reason, requests: 0, tokens: 0 }
     await evidence.saveUnaudited({ ...period, until: now }, true)
-    log.warn({ since: period.since }, `no audit log is kept (${reason}): the next start with a log records this time in it`)
+    const { since } = period
+    log.warn({ since }, `no audit log is kept (${reason}): the next start with a log records this time in it`)
     return new UnauditedTime(evidence, log, period)
   }
 
@@ -43,7 +47,11 @@ export class UnauditedTime implements AsyncDisposable {
 
   async #save(durable: boolean): Promise<void> {
     this.#period.until = new Date().toISOString()
-    await this.#evidence.saveUnaudited(this.#period, durable)
-      .catch((e: unknown) => this.#log.error({ cause: e instanceof Error ? e.message : String(e) }, 'the time without an audit log was not saved in the database'))
+    try {
+      await this.#evidence.saveUnaudited(this.#period, durable)
+    } catch (e) {
+      const cause = e instanceof Error ? e.message : String(e)
+      this.#log.error({ cause }, 'the time without an audit log was not saved in the database')
+    }
   }
 }

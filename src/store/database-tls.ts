@@ -1,6 +1,6 @@
 /**
- * TLS to PostgreSQL: the files that the address names are read here, through the door for trusted files. `pg` would read them by itself and ask nobody
- * whose they are. What is left of the address names no file.
+ * TLS to PostgreSQL: the files that the address names are read here, through the door for trusted files. `pg` would
+ * read them by itself and ask nobody whose they are. What is left of the address names no file.
  */
 import type { ConnectionOptions } from 'node:tls'
 import { VeritError } from '../lib/errors.ts'
@@ -35,10 +35,12 @@ export function connectionOf(url: string): DatabaseConnection {
 }
 
 function readPem(path: string, name: string, kind: FileClass): string {
-  const bad = (problem: string): VeritError => new VeritError('VERIT_DATABASE_URL', { problem: `the file of its parameter ${name} ${problem}` })
+  const bad = (problem: string): VeritError =>
+    new VeritError('VERIT_DATABASE_URL', { problem: `the file of its parameter ${name} ${problem}` })
   try {
     return readTrusted(path, {
-      kind, purpose: name, limit: MAX_BYTES, tooLong: () => bad(`has more than ${MAX_BYTES.toLocaleString('en-US')} bytes`),
+      kind, purpose: name, limit: MAX_BYTES,
+      tooLong: () => bad(`has more than ${MAX_BYTES.toLocaleString('en-US')} bytes`),
       refuse: ({ problem, command }) => bad(`${problem}: run ${command.split(' ').slice(0, 2).join(' ')} on it`),
     }).toString('utf8')
   } catch (e) {

@@ -1,7 +1,7 @@
 /**
- * What the database remembers of the audit log, which lies in files: its newest checkpoint, and for how long the server ran without it. So neither of the
- * two can be set back or left out alone without being noticed. A checkpoint is saved after it is on disk with the log, lazily: the database may lag
- * behind the log, and never leads.
+ * What the database remembers of the audit log, which lies in files: its newest checkpoint, and for how long the server
+ * ran without it. So neither of the two can be set back or left out alone without being noticed. A checkpoint is saved
+ * after it is on disk with the log, lazily: the database may lag behind the log, and never leads.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -15,10 +15,11 @@ import { readTrusted } from '../lib/trusted-file.ts'
 import type { Evidence, KnownLog, UnauditedPeriod } from './store.ts'
 import type { Database } from './tables.ts'
 
+const closed = { additionalProperties: false } as const
 const text = Type.String({ maxLength: 4096 })
 const count = Type.Integer({ minimum: 0 })
-const Log = Type.Object({ key: text, checkpoint: Type.String({ maxLength: 1 << 20 }) }, { additionalProperties: false })
-const Period = Type.Object({ since: text, until: text, reason: text, requests: count, tokens: count }, { additionalProperties: false })
+const Log = Type.Object({ key: text, checkpoint: Type.String({ maxLength: 1 << 20 }) }, closed)
+const Period = Type.Object({ since: text, until: text, reason: text, requests: count, tokens: count }, closed)
 
 /** SQLite lies in the state folder, so there is one gateway. */
 const ONLY_GATEWAY = 'local'
@@ -61,11 +62,13 @@ export class SqlEvidence implements Evidence {
   async forgetUnaudited(): Promise<void> {
     const gateway = this.#gateway(false)
     if (gateway === undefined) return
-    await this.#database.transaction(tx => tx.deleteFrom('verit_meta').where('name', '=', `unaudited:${gateway}`).execute())
+    const name = `unaudited:${gateway}`
+    await this.#database.transaction(tx => tx.deleteFrom('verit_meta').where('name', '=', name).execute())
   }
 
   async #read<S extends TSchema>(name: string, schema: S): Promise<Static<S> | undefined> {
-    const row = await this.#database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', name).executeTakeFirst())
+    const row = await this.#database.run(db =>
+      db.selectFrom('verit_meta').select('value').where('name', '=', name).executeTakeFirst())
     if (row === undefined) return undefined
     let value: unknown
     try {
@@ -75,12 +78,14 @@ export class SqlEvidence implements Evidence {
     }
     if (Value.Check(schema, value)) return value
     const fix = 'Restore the database from a backup, and find out who can write to it'
-    throw new VeritError('VERIT_STATE', { path: 'in its database', problem: `what it remembers of the audit log (${name}) is damaged`, fix })
+    const problem = `what it remembers of the audit log (${name}) is damaged`
+    throw new VeritError('VERIT_STATE', { path: 'in its database', problem, fix })
   }
 
   async #write(names: readonly string[], value: object, durable: boolean): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(value), 'utf8')
-    await this.#database[durable ? 'transaction' : 'lazyTransaction'](tx => tx.insertInto('verit_meta').values(names.map(name => ({ name, value: bytes })))
+    const rows = names.map(name => ({ name, value: bytes }))
+    await this.#database[durable ? 'transaction' : 'lazyTransaction'](tx => tx.insertInto('verit_meta').values(rows)
       .onConflict(c => c.column('name').doUpdateSet(eb => ({ value: eb.ref('excluded.value') }))).execute())
   }
 
@@ -98,11 +103,13 @@ export class SqlEvidence implements Evidence {
         if (!VeritError.is(e, 'VERIT_FILE_EXISTS')) throw e // another process made it meanwhile
       }
     }
-    const name = readTrusted(path, { kind: 'state', purpose: 'the name of the gateway', limit: 100 }).toString('latin1').trim()
+    const bytes = readTrusted(path, { kind: 'state', purpose: 'the name of the gateway', limit: 100 })
+    const name = bytes.toString('latin1').trim()
     if (NAME.test(name)) return name
-    const fix = 'Restore it from a backup, or remove it: then the database no longer knows which audit log is this gateway\'s'
+    const fix = 'Restore it from a backup, or remove it; then the database no longer knows this gateway\'s audit log'
     throw new VeritError('VERIT_STATE', { path, problem: 'it is not the name of a gateway', fix })
   }
 }
 
-const rowOfLog = (key: string): string => `audit-checkpoint:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`
+const rowOfLog = (key: string): string =>
+  `audit-checkpoint:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`

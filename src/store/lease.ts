@@ -7,8 +7,8 @@ import type { Expression, ExpressionBuilder, SqlBool } from 'kysely'
 import type { Database, Tables } from './tables.ts'
 
 /**
- * Takes or renews a lease; false while another has it. One that ends later than any lease that begins now was taken by a clock that was ahead: it counts
- * as free, or nobody could do the work until the clock had caught up.
+ * Takes or renews a lease; false while another has it. One that ends later than any lease that begins now was taken by
+ * a clock that was ahead: it counts as free, or nobody could do the work until the clock had caught up.
  */
 export async function takeLease(database: Database, name: string, owner: string, ms: number): Promise<boolean> {
   const now = database.dialect === 'sqlite'

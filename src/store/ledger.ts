@@ -27,6 +27,11 @@ type Row = readonly [keyId: string, period: string]
 const idOf = (keyId: string, period: string): string => `${keyId} ${period}`
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
+interface Lazy {
+  readonly count: (keyId: string, tokens: number, at: Date) => void
+  readonly flush: () => Promise<void>
+}
+
 export class Ledger implements BudgetStore, ReplayStore {
   #database: Database
   #clock: SqlClock
@@ -37,7 +42,7 @@ export class Ledger implements BudgetStore, ReplayStore {
   #lazily: (keyId: string, tokens: number, at: Date) => void
 
   /** @param lazy counts tokens some time later, see LazyCounts; `flush` makes it do so now */
-  constructor(database: Database, clock: SqlClock, lazy: { count: (keyId: string, tokens: number, at: Date) => void; flush: () => Promise<void> }) {
+  constructor(database: Database, clock: SqlClock, lazy: Lazy) {
     this.#database = database
     this.#clock = clock
     this.#group = new GroupCommit(ops => this.#commit(ops), AT_ONCE)
@@ -114,8 +119,9 @@ export class Ledger implements BudgetStore, ReplayStore {
   }
 
   /**
-   * For each op of a nonce: whether it is the first to use it. Of two in one transaction, the first is. The time is read after the nonces were written: if
-   * one was new only because somebody had just deleted it, the time that the deletion rested on is seen, and the nonce has expired.
+   * For each op of a nonce: whether it is the first to use it. Of two in one transaction, the first is. The time is
+   * read after the nonces were written: if one was new only because somebody had just deleted it, the time that the
+   * deletion rested on is seen, and the nonce has expired.
    */
   async #useNonces(tx: Tx, ops: readonly Op[]): Promise<(op: Op) => boolean> {
     const first = new Map<string, Op & { type: 'nonce' }>()
@@ -171,8 +177,8 @@ export class Ledger implements BudgetStore, ReplayStore {
 }
 
 /**
- * Deletes what has expired: nonces, and windows of budgets that ended more than 13 months ago. The time is kept in the same transaction: from then on the
- * store is never earlier, so no signature whose nonce is gone is new again.
+ * Deletes what has expired: nonces, and windows of budgets that ended more than 13 months ago. The time is kept in the
+ * same transaction: from then on the store is never earlier, so no signature whose nonce is gone is new again.
  */
 export async function purge(database: Database, clock: SqlClock): Promise<void> {
   await database.transaction(async tx => {

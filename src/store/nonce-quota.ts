@@ -35,7 +35,9 @@ export class NonceQuota {
   /** @throws VeritError VERIT_NONCES when the credential has too many that have not expired */
   async take(credentialId: string): Promise<void> {
     const estimate = this.#estimates.get(credentialId) ?? await this.#count(credentialId)
-    if (estimate.fullSince !== undefined && this.#now() < estimate.fullSince + AGAIN_MS) throw new VeritError('VERIT_NONCES', { limit: this.#most })
+    if (estimate.fullSince !== undefined && this.#now() < estimate.fullSince + AGAIN_MS) {
+      throw new VeritError('VERIT_NONCES', { limit: this.#most })
+    }
     if (--estimate.left < 0) {
       this.#estimates.delete(credentialId)
       await this.take(credentialId)

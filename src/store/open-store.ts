@@ -46,9 +46,15 @@ export async function openStore({ stateFolder, databaseUrl = '', ...clock }: Sto
   return start(await openPostgresql(databaseUrl), used => serverSecret(folder, used), folder, clock)
 }
 
-async function start(database: Database, secretFor: (used: boolean) => Buffer, folder: string, options: ClockOptions): Promise<Store> {
+/** The value that only the secret of this database gives. */
+const storedCheck = (database: Database): Promise<{ value: Uint8Array } | undefined> =>
+  database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
+
+async function start(
+  database: Database, secretFor: (used: boolean) => Buffer, folder: string, options: ClockOptions,
+): Promise<Store> {
   try {
-    const known = await database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
+    const known = await storedCheck(database)
     const secrets = new SealedSecrets(secretFor(known !== undefined))
     await checkSecret(database, secrets)
     return new SqlStore(database, secrets, await SqlClock.open(database, options), new SqlEvidence(database, folder))
@@ -63,15 +69,18 @@ async function start(database: Database, secretFor: (used: boolean) => Buffer, f
  * @param look gets what the store remembers of the audit log, where there is a store
  * @throws VeritError as openStore, and what `look` throws
  */
-export async function peekStore({ stateFolder, databaseUrl = '' }: Pick<StoreOptions, 'stateFolder' | 'databaseUrl'>, look: (evidence: Evidence) => Promise<void>): Promise<void> {
+export async function peekStore(
+  { stateFolder, databaseUrl = '' }: Pick<StoreOptions, 'stateFolder' | 'databaseUrl'>,
+  look: (evidence: Evidence) => Promise<void>,
+): Promise<void> {
   const folder = resolve(stateFolder)
   if (existsSync(folder)) checkPrivate(folder, 'folder')
   const file = join(folder, 'verit.sqlite')
   if (databaseUrl === '' && !existsSync(file)) return
-  const database = databaseUrl === '' ? peekSqlite(file) : await (await import('./postgresql.ts')).peekPostgresql(databaseUrl)
+  const database = databaseUrl === '' ? peekSqlite(file)
+    : await (await import('./postgresql.ts')).peekPostgresql(databaseUrl)
   try {
-    const known = database === undefined ? undefined
-      : await database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
+    const known = database === undefined ? undefined : await storedCheck(database)
     if (known === undefined && databaseUrl !== '') return // a new database takes any secret
     const secrets = new SealedSecrets(serverSecret(folder, true))
     if (known !== undefined && !secrets.isCheck(known.value)) throw anotherSecret(database!.name)
@@ -93,7 +102,8 @@ async function checkSecret(database: Database, secrets: SealedSecrets): Promise<
 
 const anotherSecret = (path: string): VeritError => new VeritError('VERIT_STATE', {
   path, problem: 'its keys were made with another secret than the one in this state folder',
-  fix: 'Copy the file `secret` from the state folder of a gateway that uses this database (mode 600), or restore it from a backup',
+  fix: 'Copy the file `secret` from the state folder of a gateway that uses this database (mode 600), '
+    + 'or restore it from a backup',
 })
 
 class SqlStore implements Store {
@@ -115,7 +125,8 @@ class SqlStore implements Store {
     this.clock = clock
     this.evidence = evidence
     this.#lazy = new LazyCounts(database)
-    const ledger = new Ledger(database, clock, { count: (...use) => this.#lazy.count(...use), flush: () => this.#flush() })
+    const lazy = { count: this.#lazy.count.bind(this.#lazy), flush: () => this.#flush() }
+    const ledger = new Ledger(database, clock, lazy)
     this.keys = new SqlKeyStore(database, clock, secrets, async (ids, at) => this.#lazy.touch(ids, at))
     this.#ledger = ledger
     this.budgets = new LeasedBudgets(ledger)
@@ -123,7 +134,11 @@ class SqlStore implements Store {
     this.outbox = new SqlOutbox(database)
     // What fails here is tried again the next time; whoever needs the store meanwhile is told by its own call.
     const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout => setInterval(() => void work().catch(() => {}), ms).unref()
-    this.#timers = [every(FLUSH_MS, () => this.#flush()), every(FLUSH_MS, () => clock.exchange()), every(PURGE_MS, () => this.#purge())]
+    this.#timers = [
+      every(FLUSH_MS, () => this.#flush()),
+      every(FLUSH_MS, () => clock.exchange()),
+      every(PURGE_MS, () => this.#purge()),
+    ]
   }
 
   close(): Promise<void> {

@@ -17,6 +17,7 @@ const ANSWER_MS = 15_000
 /** Any number that only Verit is likely to lock: its name's first letters. */
 const MIGRATION_LOCK = 0x76657269
 const INT8 = 20
+const HAS_SCHEMA = "SELECT to_regclass('verit_schema') IS NOT NULL AS made"
 
 /** SQLSTATE classes and codes whose messages name no values of ours. */
 const reasons: Readonly<Record<string, string>> = {
@@ -115,7 +116,8 @@ async function connect(url: string, prepare: (pool: pg.Pool) => Promise<boolean>
 
 function poolOptions(connection: DatabaseConnection): pg.PoolConfig {
   return {
-    ...connection, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, idleTimeoutMillis: 60_000, keepAlive: true, allowExitOnIdle: true,
+    ...connection, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, idleTimeoutMillis: 60_000, keepAlive: true,
+    allowExitOnIdle: true,
     statement_timeout: STATEMENT_MS, query_timeout: ANSWER_MS, lock_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: STATEMENT_MS,
     application_name: 'verit',
     types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },
@@ -152,7 +154,7 @@ function wholeNumber(text: string): number {
 }
 
 async function isCurrent(pool: pg.Pool): Promise<boolean> {
-  const { rows: [schema] } = await pool.query<{ made: boolean }>("SELECT to_regclass('verit_schema') IS NOT NULL AS made")
+  const { rows: [schema] } = await pool.query<{ made: boolean }>(HAS_SCHEMA)
   if (schema?.made !== true) return false
   const { rows: [row] } = await pool.query<{ version: number }>('SELECT version FROM verit_schema')
   if ((row?.version ?? 0) > migrations.length) throw newerVersion(NAME)
@@ -166,7 +168,7 @@ async function migrate(pool: pg.Pool): Promise<void> {
   try {
     await client.query('BEGIN')
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
-    const { rows: [schema] } = await client.query<{ made: boolean }>("SELECT to_regclass('verit_schema') IS NOT NULL AS made")
+    const { rows: [schema] } = await client.query<{ made: boolean }>(HAS_SCHEMA)
     if (schema?.made !== true) await client.query('CREATE TABLE verit_schema (version BIGINT NOT NULL)') // a right that is needed the first time only
     const { rows } = await client.query<{ version: number }>('SELECT version FROM verit_schema')
     const version = rows[0]?.version ?? 0

@@ -29,11 +29,13 @@ export function serverSecret(folder: string, used: boolean): Buffer {
       if (!VeritError.is(e, 'VERIT_FILE_EXISTS')) throw e // another server made it meanwhile: use that one
     }
   }
-  const secret = readTrusted(path, { kind: 'state', purpose: 'the secret of the server', limit: BYTES, tooLong: () => damaged(path, `it has more than ${BYTES} bytes`) })
-  if (secret.length !== BYTES) throw damaged(path, `it has ${secret.length} bytes, not ${BYTES}`)
+  const tooLong = (size: number): VeritError => damaged(path, size)
+  const secret = readTrusted(path, { kind: 'state', purpose: 'the secret of the server', limit: BYTES, tooLong })
+  if (secret.length !== BYTES) throw damaged(path, secret.length)
   return secret
 }
 
-function damaged(path: string, problem: string): VeritError {
-  return new VeritError('VERIT_STATE', { path, problem, fix: 'Restore it from a backup; without it, every key must be made anew' })
+function damaged(path: string, size: number): VeritError {
+  const fix = 'Restore it from a backup; without it, every key must be made anew'
+  return new VeritError('VERIT_STATE', { path, problem: `it has ${size} bytes, not ${BYTES}`, fix })
 }

@@ -29,7 +29,8 @@ export function peekSqlite(path: string): Database | undefined {
   try {
     const database = new DatabaseSync(address, { readOnly: true, timeout: 1000 })
     const { user_version: version } = database.prepare('PRAGMA user_version').get() as { user_version: number }
-    if (version === migrations.length) return readOnly(path, new Kysely<Tables>({ dialect: new NodeSqliteDialect(database) }), failed)
+    const dialect = new NodeSqliteDialect(database)
+    if (version === migrations.length) return readOnly(path, new Kysely<Tables>({ dialect }), failed)
     database.close()
     if (version > migrations.length) throw newerVersion(path)
     return undefined
@@ -39,7 +40,8 @@ export function peekSqlite(path: string): Database | undefined {
 }
 
 function readOnly(path: string, db: Kysely<Tables>, failed: (e: unknown) => unknown): Database {
-  const refuse = (): Promise<never> => Promise.reject(new VeritError('VERIT_INTERNAL', { problem: 'a store that is only looked at was written to' }))
+  const problem = 'a store that is only looked at was written to'
+  const refuse = (): Promise<never> => Promise.reject(new VeritError('VERIT_INTERNAL', { problem }))
   return {
     dialect: 'sqlite', name: path, transaction: refuse, lazyTransaction: refuse, close: () => db.destroy(),
     run: async work => {
@@ -52,12 +54,15 @@ function readOnly(path: string, db: Kysely<Tables>, failed: (e: unknown) => unkn
   }
 }
 
-const failure = (path: string) => (e: unknown): unknown =>
-  (VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason: e instanceof Error ? e.message : String(e) }, e))
+const failure = (path: string) => (e: unknown): unknown => {
+  const reason = e instanceof Error ? e.message : String(e)
+  return VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason }, e)
+}
 
 /** @throws VeritError VERIT_STATE (open to others, or of a newer version), VERIT_STORE */
 export function openSqlite(path: string): Database {
-  // SQLite gives its side files the mode of the database: so that one is made first, and private. Only where there is none: closing a descriptor of one
+  // SQLite gives its side files the mode of the database: so that one is made first, and private. Only where there is
+  // none: closing a descriptor of one
   // that another store of this process has open would release that store's locks.
   if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600))
   checkPrivate(path, 'file')

@@ -1,6 +1,6 @@
 /**
- * One server for a state folder: two would sign with the same key, and one of them could run without the audit log of the other. Commands that only read
- * or change keys work beside a server.
+ * One server for a state folder: two would sign with the same key, and one of them could run without the audit log of
+ * the other. Commands that only read or change keys work beside a server.
  */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -20,8 +20,9 @@ export function isServed(state: string): boolean {
 export function lockState(state: string): ExclusiveLock {
   const folder = openStateFolder(state)
   const path = join(folder, LOCK)
+  const fix = 'Remove that file: it holds nothing, and the next start makes it'
   return new ExclusiveLock(path, {
     held: cause => new VeritError('VERIT_STATE_LOCKED', { folder }, cause),
-    damaged: (problem, cause) => new VeritError('VERIT_STATE', { path, problem, fix: 'Remove that file: it holds nothing, and the next start makes it' }, cause),
+    damaged: (problem, cause) => new VeritError('VERIT_STATE', { path, problem, fix }, cause),
   })
 }

@@ -1,7 +1,8 @@
 /**
- * The time by which the store decides what has expired, which day a budget is of, and whether a signature is new. It is the largest time that was ever
- * seen, over restarts and gateways, so that what has expired stays expired when a clock goes back. The database keeps it; between two exchanges it
- * lives in memory. A process that dies without closing the store loses at most the last 5 s of it, but never what a deletion rested on.
+ * The time by which the store decides what has expired, which day a budget is of, and whether a signature is new. It is
+ * the largest time that was ever seen, over restarts and gateways, so that what has expired stays expired when a clock
+ * goes back. The database keeps it; between two exchanges it lives in memory. A process that dies without closing the
+ * store loses at most the last 5 s of it, but never what a deletion rested on.
  */
 import { sql } from 'kysely'
 import type { Kysely } from 'kysely'
@@ -19,11 +20,13 @@ const STEP_MS = 1000
 
 export interface ClockOptions {
   /**
-   * PostgreSQL: the database's clock counts, carried on between two exchanges by this machine's monotonic one, so gateways whose clocks differ agree.
-   * SQLite is on the same machine anyway. Default false: the clock of this process.
+   * PostgreSQL: the database's clock counts, carried on between two exchanges by this machine's monotonic one, so
+   * gateways whose clocks differ agree. SQLite is on the same machine anyway. Default false: the clock of this process.
    */
   readonly databaseClock?: boolean | undefined
-  /** Whether what this process sees is kept. A command that only looks must not move the time of a server. Default true. */
+  /**
+   * Whether what this process sees is kept. A command that only looks must not move the time of a server. Default true.
+   */
   readonly keepTime?: boolean | undefined
 }
 
@@ -92,7 +95,8 @@ export class SqlClock implements StoreClock {
       return read(db)
     })
     this.#adopt(stored)
-    if (this.#keeps && this.#used && this.#advance() - this.#saved >= STEP_MS) await this.#database.lazyTransaction(tx => this.save(tx))
+    const advanced = this.#used && this.#advance() - this.#saved >= STEP_MS
+    if (this.#keeps && advanced) await this.#database.lazyTransaction(tx => this.save(tx))
   }
 
   /**
@@ -104,8 +108,11 @@ export class SqlClock implements StoreClock {
     this.#adopt(stored)
     const time = this.#advance()
     const value = valueOf({ epoch: this.#epoch, time, accepted: this.#accepted })
-    if (stored === undefined) await tx.insertInto('verit_meta').values({ name: ROW, value }).onConflict(c => c.doNothing()).execute()
-    else if (time > stored.time) await tx.updateTable('verit_meta').set({ value }).where('name', '=', ROW).execute()
+    if (stored === undefined) {
+      await tx.insertInto('verit_meta').values({ name: ROW, value }).onConflict(c => c.doNothing()).execute()
+    } else if (time > stored.time) {
+      await tx.updateTable('verit_meta').set({ value }).where('name', '=', ROW).execute()
+    }
     this.#saved = Math.max(time, stored?.time ?? 0)
     this.#used = false
     return time
@@ -117,7 +124,10 @@ export class SqlClock implements StoreClock {
     return this.now().getTime()
   }
 
-  /** Takes this machine's clock for right where the stored time is ahead of it, and leaves an event for the audit log. Undefined: it is not ahead. */
+  /**
+   * Takes this machine's clock for right where the stored time is ahead of it, and leaves an event for the audit log.
+   * Undefined: it is not ahead.
+   */
   async accept(actor: string): Promise<AcceptedTime | undefined> {
     await this.exchange()
     return this.#database.transaction(async tx => {
@@ -126,10 +136,10 @@ export class SqlClock implements StoreClock {
       if (stored === undefined || stored.time <= time) return undefined
       const next = { epoch: stored.epoch + 1, time, accepted: time }
       await tx.updateTable('verit_meta').set({ value: valueOf(next) }).where('name', '=', ROW).execute()
-      const accepted = { before: new Date(stored.time), after: new Date(time) }
-      await record(tx, actor, 'clock.accept', { before: accepted.before.toISOString(), after: accepted.after.toISOString() })
+      const [before, after] = [new Date(stored.time), new Date(time)]
+      await record(tx, actor, 'clock.accept', { before: before.toISOString(), after: after.toISOString() })
       this.#adopt(next)
-      return accepted
+      return { before, after }
     })
   }
 
@@ -151,7 +161,8 @@ export class SqlClock implements StoreClock {
 }
 
 async function read(db: Kysely<Tables>, lock = false): Promise<Stored | undefined> {
-  const row = await db.selectFrom('verit_meta').select('value').where('name', '=', ROW).$if(lock, q => q.forUpdate()).executeTakeFirst()
+  const row = await db.selectFrom('verit_meta').select('value').where('name', '=', ROW)
+    .$if(lock, q => q.forUpdate()).executeTakeFirst()
   if (row === undefined) return undefined
   let value: unknown
   try {
@@ -160,12 +171,14 @@ async function read(db: Kysely<Tables>, lock = false): Promise<Stored | undefine
     value = undefined
   }
   if (Value.Check(Stored, value)) return value
-  throw new VeritError('VERIT_STATE', { path: 'in its database', problem: 'the time that it keeps is damaged', fix: 'Restore the database from a backup' })
+  const problem = 'the time that it keeps is damaged'
+  throw new VeritError('VERIT_STATE', { path: 'in its database', problem, fix: 'Restore the database from a backup' })
 }
 
 const valueOf = (stored: Stored): Buffer => Buffer.from(JSON.stringify(stored), 'utf8')
 
 async function databaseTime(db: Kysely<Tables>): Promise<number> {
-  const { rows: [row] } = await sql<{ ms: number }>`SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS ms`.execute(db)
+  const query = sql<{ ms: number }>`SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS ms`
+  const { rows: [row] } = await query.execute(db)
   return row!.ms
 }

@@ -80,16 +80,25 @@ export interface AcceptedTime {
   readonly after: Date
 }
 
-/** The time by which the store decides. It never goes back, over restarts and over all gateways of the database (store-clock.ts). */
+/**
+ * The time by which the store decides. It never goes back, over restarts and over all gateways of the database
+ * (store-clock.ts).
+ */
 export interface StoreClock {
   now(): Date
   /** ms by which the clock is behind the largest time that was ever seen; 0: it is not. */
   behind(): number
   /** The latest time that the database had when it was opened. Undefined: it is new. */
   readonly latestBefore: Date | undefined
-  /** To which time an operator has last set the store back, ms since 1970; 0: never. Nonces used before that may have been forgotten. */
+  /**
+   * To which time an operator has last set the store back, ms since 1970; 0: never. Nonces used before that may have
+   * been forgotten.
+   */
   accepted(): number
-  /** Takes the clock for right where the store's time is ahead of it, and leaves an event for the audit log. Undefined: it is not ahead. */
+  /**
+   * Takes the clock for right where the store's time is ahead of it, and leaves an event for the audit log. Undefined:
+   * it is not ahead.
+   */
   accept(actor: string): Promise<AcceptedTime | undefined>
 }
 

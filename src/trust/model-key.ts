@@ -67,7 +67,8 @@ export function readPrivateModelKey(path: string): ModelKey & { readonly private
     if (file.size > MAX_KEY_BYTES) refuse(path, `it has more than ${MAX_KEY_BYTES} bytes`, 'Give a private key in PEM')
     const bytes = file.readAll()
     if (bytes.includes('-----BEGIN PUBLIC KEY-----') && !bytes.includes('PRIVATE KEY-----')) {
-      const fix = 'Give the private key that belongs to it (BEGIN PRIVATE KEY): verit model keygen makes both, NAME.pem and NAME.pub'
+      const fix = 'Give the private key that belongs to it (BEGIN PRIVATE KEY): '
+        + 'verit model keygen makes both, NAME.pem and NAME.pub'
       refuse(path, 'it is a public key, and only the private one signs', fix)
     }
     checkTrusted(file.fd, path, { kind: 'secret', refuse: refused })

@@ -106,8 +106,9 @@ function policyOf(file: PolicyFile, source: string): TrustPolicy {
   })
   const own = defaultSignerPath()
   if (file.default_model !== false && existsSync(own)) {
-    const pem = readTrusted(own, { kind: 'decides', purpose: 'the key of the default model', limit: MAX_BYTES }).toString('utf8')
-    signers.push({ name: DEFAULT_SIGNER, key: publicKeyFromPem(pem, own), models: [DEFAULT_MODEL] })
+    const pem = readTrusted(own, { kind: 'decides', purpose: 'the key of the default model', limit: MAX_BYTES })
+    const key = publicKeyFromPem(pem.toString('utf8'), own)
+    signers.push({ name: DEFAULT_SIGNER, key, models: [DEFAULT_MODEL] })
   }
   return { source, file, signers }
 }
