@@ -34,6 +34,11 @@ after(() => {
   rmSync(dir, { recursive: true })
 })
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+/** The exit status of a command, and all that it wrote. */
+function verit(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
+  return `${status} ${stdout}${stderr}`
+}
 const { audit: settings } = defaultConfig()
 const lines: string[] = []
 const log = createLog({ json: true, stream: { write: line => lines.push(line) } })
@@ -48,12 +53,12 @@ function copy(from: string, to: string): void {
 }
 
 /** Opens the store and the log of a state folder as a server does, and closes both. */
-async function kept(state: string, work: (append: (count: number) => Promise<void>) => Promise<void> = async () => {}): Promise<void> {
+async function kept(state: string, entries = 0): Promise<void> {
   const store = await openStore({ stateFolder: state })
   try {
     const { audit, [Symbol.asyncDispose]: close } = await openKeptLog(settings, state, store.evidence, log)
     try {
-      await work(async count => void await Promise.all(Array.from({ length: count }, (_, i) => audit.append(requestEntry(i)))))
+      await Promise.all(Array.from({ length: entries }, (_, i) => audit.append(requestEntry(i))))
     } finally {
       await close()
     }
@@ -62,7 +67,7 @@ async function kept(state: string, work: (append: (count: number) => Promise<voi
   }
 }
 
-test('a server without a log says so, counts what it does, and lets no other server have its state folder; the next log records it', async () => {
+test('a server without a log says so, counts, and keeps its state folder; the next log records the time', async () => {
   const state = join(dir, 'unaudited')
   const model = await tinyModel(dir)
   const config = join(dir, 'no-log.toml')
@@ -74,9 +79,9 @@ test('a server without a log says so, counts what it does, and lets no other ser
     method: 'POST', headers: { 'authorization': `Bearer ${server.key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ prompt: [1, 2, 3], max_tokens: 4, ignore_eos: true }),
   })
-  assert.deepEqual((await ask.json() as { usage: object }).usage, { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7, prompt_tokens_details: { cached_tokens: 0 } })
-  const second = spawnSync(process.execPath, [main, 'serve', model, '--state', state, '--port', '0', '--allow-unsigned'], { encoding: 'utf8' })
-  assert.match(`${second.status} ${second.stderr}`, /^1 .*Another server runs on the state folder .*unaudited.*VERIT_STATE_LOCKED/)
+  assert.equal((await ask.json() as { usage: { total_tokens: number } }).usage.total_tokens, 7)
+  const second = verit('serve', model, '--state', state, '--port', '0', '--allow-unsigned')
+  assert.match(second, /^1 .*Another server runs on the state folder .*unaudited.*VERIT_STATE_LOCKED/)
   assert.equal(await server.stop(), 0)
   await kept(state)
   const [start, gap] = serverEvents(join(state, 'audit'))
@@ -97,19 +102,23 @@ test('a time without a log goes on over starts and kills until a log has it', as
   await first[Symbol.asyncDispose]()
   const killed = await UnauditedTime.begin(store.evidence, 'audit.enabled = false', log)
   killed.count(5)
-  assert.deepEqual({ ...await store.evidence.unaudited(), until: '' }, { since, until: '', reason: 'audit.enabled = false', requests: 1, tokens: 10 })
+  const reason = 'audit.enabled = false'
+  const once = { since, until: '', reason, requests: 1, tokens: 10 }
+  assert.deepEqual({ ...await store.evidence.unaudited(), until: '' }, once)
   await killed[Symbol.asyncDispose]()
   await store.close()
   await kept(state)
-  assert.deepEqual(serverEvents(join(state, 'audit')).filter(e => e.event === 'gap').map(e => [e.detail['since'], e.detail['requests'], e.detail['tokens']]), [[since, 2, 15]])
+  const gaps = serverEvents(join(state, 'audit')).filter(e => e.event === 'gap').map(e => e.detail)
+  assert.deepEqual(gaps.map(detail => ({ ...detail, until: '' })), [{ ...once, requests: 2, tokens: 15 }])
 })
 
-test('a log that could not be written has a gap before its next entry, whatever that is, also after a restart', async () => {
+test('a log that could not be written has a gap before its next entry, also after a restart', async () => {
   const state = join(dir, 'failing')
   const gateway = await testGateway(state)
   const { app, context } = gateway
   const { key } = await context.store.keys.create({ name: 'x', scopes: ['models'] }, 'cli')
-  const ask = async (): Promise<number> => (await app.inject({ url: '/v1/models', headers: { authorization: `Bearer ${key!}`, host: 'localhost' } })).statusCode
+  const headers = { authorization: `Bearer ${key!}`, host: 'localhost' }
+  const ask = async (): Promise<number> => (await app.inject({ url: '/v1/models', headers })).statusCode
   const { audit } = context
   const broken = await openAuditLog(join(dir, 'broken'))
   await broken.close()
@@ -117,39 +126,42 @@ test('a log that could not be written has a gap before its next entry, whatever 
   assert.deepEqual([await ask(), await ask()], [503, 503])
   const since = context.auditFailing
   await context.keepingGap
-  assert.deepEqual({ ...await context.store.evidence.unaudited(), until: '' }, { since, until: '', reason: 'the audit log could not be written', requests: 0, tokens: 0 })
+  const reason = 'the audit log could not be written'
+  assert.deepEqual(await context.store.evidence.unaudited(), { since, until: since, reason, requests: 0, tokens: 0 })
   context.audit = audit
   assert.deepEqual(await Promise.all([ask(), ask(), ask()]), [200, 200, 200])
   await context.keepingGap
   assert.equal(await context.store.evidence.unaudited(), undefined)
   const recorded = entriesOf(join(state, 'audit')).filter(e => e.type !== 'key')
-  assert.deepEqual(recorded.map(e => (e.type === 'server' ? [e.event, e.detail['since']] : e.type)), [['gap', since], 'request', 'request', 'request'])
+  const found = recorded.map(e => (e.type === 'server' ? [e.event, e.detail['since']] : e.type))
+  assert.deepEqual(found, [['gap', since], 'request', 'request', 'request'])
   context.audit = broken
   assert.equal(await ask(), 503)
   await context.keepingGap
   context.audit = audit
   await gateway.close()
   await kept(state)
-  assert.equal(serverEvents(join(state, 'audit')).at(-1)?.detail['reason'], 'the audit log could not be written')
+  assert.equal(serverEvents(join(state, 'audit')).at(-1)?.detail['reason'], reason)
 })
 
 test('a log whose folder alone was set back is not opened, verified or served; nothing in it is touched', async () => {
   const state = join(dir, 'rollback')
   const folder = join(state, 'audit')
-  await kept(state, append => append(20))
+  await kept(state, 20)
   copy(folder, join(dir, 'earlier'))
-  await kept(state, append => append(20))
+  await kept(state, 20)
   rmSync(folder, { recursive: true })
   copy(join(dir, 'earlier'), folder)
-  const bytes = (): string[] => readdirSync(folder, { recursive: true, withFileTypes: true }).filter(f => f.isFile() && f.name !== 'lock')
+  const bytes = (): string[] => readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(f => f.isFile() && f.name !== 'lock')
     .map(f => `${f.name} ${readFileSync(join(f.parentPath, f.name)).toString('base64')}`)
   const before = bytes()
-  const setBack = refused('VERIT_AUDIT_ROLLBACK', /it has 21 entries, and the database has its signed checkpoint of 42: it was set back/)
+  const setBack = refused('VERIT_AUDIT_ROLLBACK', /it has 21 entries, and the database has its signed checkpoint of 42/)
   await assert.rejects(kept(state), setBack)
   await assert.rejects(checkStart({ config: defaultConfig(), state }), setBack)
   assert.deepEqual(bytes(), before)
-  const { status, stdout } = spawnSync(process.execPath, [main, 'audit', 'verify', '--state', state], { encoding: 'utf8' })
-  assert.match(`${status} ${stdout}`, /^1 PROBLEM rollback.*The checkpoint in the database covers 42 entries, and the log has 21/)
+  const verified = verit('audit', 'verify', '--state', state)
+  assert.match(verified, /^1 PROBLEM rollback.*The checkpoint in the database covers 42 entries, and the log has 21/)
 
   // grown again by whoever has its key, it is another history
   const forger = await openAuditLog(folder)
@@ -162,7 +174,8 @@ test('a log whose folder alone was set back is not opened, verified or served; n
   await kept(state)
   const [start] = serverEvents(folder)
   assert.equal(start?.event, 'start')
-  assert.deepEqual({ ...start.detail['before'] as object, root: '' }, { key: readFileSync(join(dir, 'moved', 'verifier-key'), 'utf8').trim(), size: 42, root: '' })
+  const key = readFileSync(join(dir, 'moved', 'verifier-key'), 'utf8').trim()
+  assert.deepEqual({ ...start.detail['before'] as object, root: '' }, { key, size: 42, root: '' })
 })
 
 test('the database may lag behind the log by any number of entries: only what contradicts it is refused', async () => {
@@ -184,14 +197,16 @@ test('the database may lag behind the log by any number of entries: only what co
   copy(folder, cut)
   writeFileSync(join(cut, 'checkpoint'), notes.at(-3)!)
   checkRemembered(cut, verifier, notes.at(-1)!)
-  assert.deepEqual([isUncovered(cut, verifier, notes.at(-1)!), isUncovered(folder, verifier, notes.at(-1)!)], [true, false])
+  assert.deepEqual([cut, folder].map(log => isUncovered(log, verifier, notes.at(-1)!)), [true, false])
   const other = join(dir, 'lag-other')
   copy(folder, other)
   const more = await openAuditLog(other)
   await more.append(requestEntry(1))
   await more.close()
-  assert.throws(() => recover(folder, verifier, more.checkpoint(), false), refused('VERIT_AUDIT_ROLLBACK', /it has 540 entries, and .* of 541/))
+  const tooFar = refused('VERIT_AUDIT_ROLLBACK', /it has 540 entries, and .* of 541/)
+  assert.throws(() => recover(folder, verifier, more.checkpoint(), false), tooFar)
   const stranger = await openAuditLog(join(dir, 'stranger'))
   await stranger.close()
-  assert.throws(() => recover(folder, verifier, stranger.checkpoint(), false), (e: unknown) => VeritError.is(e, 'VERIT_NOTE_UNSIGNED'))
+  const unsigned = refused('VERIT_NOTE_UNSIGNED', /is not signed/)
+  assert.throws(() => recover(folder, verifier, stranger.checkpoint(), false), unsigned)
 })

@@ -32,4 +32,5 @@ class ShiftedDate extends Real {
 }
 
 globalThis.Date = ShiftedDate as DateConstructor
-globalThis.setInterval = ((work: () => void, ms: number) => realInterval(work, ms === MINUTE ? 300 : ms)) as typeof setInterval
+globalThis.setInterval = ((work: () => void, ms: number) =>
+  realInterval(work, ms === MINUTE ? 300 : ms)) as typeof setInterval

@@ -5,7 +5,9 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -42,7 +44,10 @@ const at = (name: string, content: string | Buffer): string => {
 }
 const certificate = makeCertificate({ subject: 'server', purpose: 'server' })
 const authority = makeCertificate({ subject: 'authority', purpose: 'ca' })
-const tls = { tlsCert: at('cert.pem', certificate.cert), tlsKey: at('key.pem', certificate.key), tlsClientCa: at('ca.pem', authority.cert) }
+const tls = {
+  tlsCert: at('cert.pem', certificate.cert), tlsKey: at('key.pem', certificate.key),
+  tlsClientCa: at('ca.pem', authority.cert),
+}
 const texts = at('texts.pub', newTextsKey().publicKey)
 const trust = at('trust.toml', '')
 const config = at('verit.toml', '')
@@ -56,9 +61,8 @@ chmodSync(lock, 0o600)
 const clientKey = join(dir, 'client.key.json')
 writeKeyFile(clientKey, { kind: 'ed25519', keyid: 'key_00000000000a.1', privateKey: newKeyPair().privateKey })
 const modelKey = at('model.pem', newModelKey('ed25519').privateKey)
-const secrets = Object.fromEntries(['database', 'rate', 'webhook', 'token', 'api'].map(name => [name, at(`${name}.txt`, {
-  database: 'postgresql://verit:x@localhost/verit', rate: 'redis://localhost', webhook: 'whsec_x', token: 'hf_x', api: 'verit_x',
-}[name]!)])) as Record<string, string>
+const [database, rate] = [at('database', 'postgresql://verit:x@localhost/verit'), at('rate', 'redis://localhost')]
+const [webhook, token, apiKey] = [at('webhook', 'whsec_x'), at('token', 'hf_x'), at('api', 'verit_x')]
 const state = join(dir, 'state')
 const inState = async (): Promise<void> => {
   await (await openStore({ stateFolder: state })).close()
@@ -66,7 +70,10 @@ const inState = async (): Promise<void> => {
   serverKey(state)
 }
 await inState()
-const environment = (name: string, path: string, read: (env: NodeJS.ProcessEnv) => unknown) => (): unknown => read({ [`${name}_FILE`]: path })
+const setting = (name: string, path: string) => (): unknown => secretSetting(name, { [`${name}_FILE`]: path })
+const audit = join(state, 'audit')
+const openState = async (): Promise<void> => (await openStore({ stateFolder: state })).close()
+const served = (): Promise<unknown> => askTrust({ path: model }, defaultConfig().trust, state)
 
 /** The token of a hub is taken from the environment of the process alone. */
 function withHubToken(path: string): unknown {
@@ -78,13 +85,14 @@ function withHubToken(path: string): unknown {
   }
 }
 
+type Kind = 'secret' | 'decides' | 'state'
 /** What is read, the file, how it is read, its class. */
-const files: readonly (readonly [name: string, path: string, read: () => unknown, kind: 'secret' | 'decides' | 'state'])[] = [
-  ['VERIT_DATABASE_URL_FILE', secrets['database']!, environment('VERIT_DATABASE_URL', secrets['database']!, databaseUrl), 'secret'],
-  ['VERIT_RATE_URL_FILE', secrets['rate']!, environment('VERIT_RATE_URL', secrets['rate']!, rateUrl), 'secret'],
-  ['VERIT_WEBHOOK_SECRET_FILE', secrets['webhook']!, environment('VERIT_WEBHOOK_SECRET', secrets['webhook']!, env => secretSetting('VERIT_WEBHOOK_SECRET', env)), 'secret'],
-  ['VERIT_API_KEY_FILE', secrets['api']!, environment('VERIT_API_KEY', secrets['api']!, env => secretSetting('VERIT_API_KEY', env)), 'secret'],
-  ['HF_TOKEN_FILE', secrets['token']!, () => withHubToken(secrets['token']!), 'secret'],
+const files: readonly (readonly [name: string, path: string, read: () => unknown, kind: Kind])[] = [
+  ['VERIT_DATABASE_URL_FILE', database, () => databaseUrl({ VERIT_DATABASE_URL_FILE: database }), 'secret'],
+  ['VERIT_RATE_URL_FILE', rate, () => rateUrl({ VERIT_RATE_URL_FILE: rate }), 'secret'],
+  ['VERIT_WEBHOOK_SECRET_FILE', webhook, setting('VERIT_WEBHOOK_SECRET', webhook), 'secret'],
+  ['VERIT_API_KEY_FILE', apiKey, setting('VERIT_API_KEY', apiKey), 'secret'],
+  ['HF_TOKEN_FILE', token, () => withHubToken(token), 'secret'],
   ['a key file of a client', clientKey, () => readKeyFile(clientKey), 'secret'],
   ['the private key of a signer', modelKey, () => readPrivateModelKey(modelKey), 'secret'],
   ['listen.tls_key', tls.tlsKey, () => readTls(tls), 'secret'],
@@ -93,15 +101,18 @@ const files: readonly (readonly [name: string, path: string, read: () => unknown
   ['audit.texts_key', texts, () => loadTextsKey(texts), 'decides'],
   ['the configuration', config, () => loadConfig({ file: config }), 'decides'],
   ['trust.toml', trust, () => loadTrustPolicy(trust), 'decides'],
-  ['the model', model, () => askTrust({ path: model }, defaultConfig().trust, state), 'decides'],
-  ['the signature of the model', signature, () => askTrust({ path: model }, defaultConfig().trust, state), 'decides'],
+  ['the model', model, served, 'decides'],
+  ['the signature of the model', signature, served, 'decides'],
   ['verit.lock', lock, () => readLock(lock), 'decides'],
-  ['the secret of the server', join(state, 'secret'), async () => (await openStore({ stateFolder: state })).close(), 'state'],
-  ['the database', join(state, 'verit.sqlite'), async () => (await openStore({ stateFolder: state })).close(), 'state'],
+  ['the secret of the server', join(state, 'secret'), openState, 'state'],
+  ['the database', join(state, 'verit.sqlite'), openState, 'state'],
   ['the key that signs answers', join(state, 'server-key.pem'), () => serverKey(state), 'state'],
-  ['the key of the audit log', join(state, 'audit', 'key'), async () => (await openAuditLog(join(state, 'audit'))).close(), 'state'],
+  ['the key of the audit log', join(audit, 'key'), async () => (await openAuditLog(audit)).close(), 'state'],
 ]
-const forbidden = { secret: [0o644, 0o640, 0o604, 0o660, 0o666, 0o602], decides: [0o666, 0o664, 0o620, 0o602], state: [0o644, 0o640, 0o604, 0o666] }
+const forbidden = {
+  secret: [0o644, 0o640, 0o604, 0o660, 0o666, 0o602], decides: [0o666, 0o664, 0o620, 0o602],
+  state: [0o644, 0o640, 0o604, 0o666],
+}
 
 /** The message of the refusal; '' where there is none. */
 async function refusal(read: () => unknown): Promise<string> {
@@ -114,21 +125,24 @@ async function refusal(read: () => unknown): Promise<string> {
   }
 }
 
-test('no file of a class is accepted with a permission that its class forbids, and each refusal says what to run', posix, async () => {
+test('no file is accepted with a permission that its class forbids; each refusal says what to run', posix, async () => {
   const wrong: string[] = []
   for (const [name, path, read, kind] of files) {
     assert.equal(await refusal(read), '', name)
     for (const mode of forbidden[kind]) {
       chmodSync(path, mode)
       const said = await refusal(read)
-      if (!said.includes(`mode ${mode.toString(8)}`) || !/chmod (600|go-w) /.test(said)) wrong.push(`${name} with mode ${mode.toString(8)}: ${said || 'accepted'}`)
+      const bits = `mode ${mode.toString(8)}`
+      const isRight = said.includes(bits) && /chmod (600|go-w) /.test(said)
+      if (!isRight) wrong.push(`${name} with ${bits}: ${said || 'accepted'}`)
     }
     chmodSync(path, 0o600)
   }
   assert.deepEqual(wrong, [])
 })
 
-test('no file of another user is accepted', { skip: process.geteuid?.() === 0 ? false : 'only root can give files away' }, async () => {
+const asRoot = { skip: process.geteuid?.() === 0 ? false : 'only root can give files away' }
+test('no file of another user is accepted', asRoot, async () => {
   const wrong: string[] = []
   for (const [name, path, read] of files) {
     const { uid, gid } = statSync(path)
@@ -142,7 +156,8 @@ test('no file of another user is accepted', { skip: process.geteuid?.() === 0 ? 
 
 test('a command that is given a file others can use or change says so, and does nothing', posix, () => {
   const verit = (args: string[], env: NodeJS.ProcessEnv = {}): string => {
-    const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', env: { ...process.env, ...env } })
+    const options = { encoding: 'utf8', env: { ...process.env, ...env } } as const
+    const { status, stderr } = spawnSync(process.execPath, [main, ...args], options)
     return `${status} ${stderr}`
   }
   const open = (name: string, content: string, mode: number): string => {
@@ -151,10 +166,12 @@ test('a command that is given a file others can use or change says so, and does 
     return path
   }
   const fresh = join(dir, 'fresh')
+  const [openKey, openVerifier] = [open('open-api', 'verit_x', 0o644), open('open.vkey', 'x', 0o662)]
+  const openRate = open('open-rate', 'redis://u:hunter2@localhost', 0o644)
   for (const [args, env, pattern] of [
-    [['call', '/x', '--url', 'http://127.0.0.1:1'], { VERIT_API_KEY_FILE: open('open-api', 'verit_x', 0o644) }, /^1 .*holds a secret.*mode 644.*VERIT_OTHERS_READ/],
-    [['audit', 'verify', '--state', state, '--key', open('open.vkey', 'x', 0o662)], {}, /^1 .*mode 662.*VERIT_OTHERS_WRITE/],
-    [['serve', '--state', fresh, '--check'], { VERIT_RATE_URL_FILE: open('open-rate', 'redis://u:hunter2@localhost', 0o644) }, /^1 .*mode 644.*VERIT_OTHERS_READ/],
+    [['call', '/x', '--url', 'http://127.0.0.1:1'], { VERIT_API_KEY_FILE: openKey }, /^1 .*holds a secret.*mode 644/],
+    [['audit', 'verify', '--state', state, '--key', openVerifier], {}, /^1 .*mode 662.*VERIT_OTHERS_WRITE/],
+    [['serve', '--state', fresh, '--check'], { VERIT_RATE_URL_FILE: openRate }, /^1 .*mode 644.*VERIT_OTHERS_READ/],
   ] as const) {
     const said = verit([...args], env)
     assert.match(said, pattern, args.join(' '))

@@ -40,8 +40,11 @@ before(async () => {
   const env = { VERIT_DATABASE_URL: databaseUrl, ...(valkey !== undefined && { VERIT_RATE_URL: valkey.url }) }
   const clock = join(dir, 'clock')
   writeFileSync(clock, String(3_600_000))
-  const ahead = { VERIT_TEST_CLOCK: clock, NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, 'shifted-clock.ts')).href}` }
-  gateways = [await servedWith(env, model, states[0]!, '--config', config), await servedWith({ ...env, ...ahead }, model, states[1]!, '--config', config)]
+  const preload = pathToFileURL(join(import.meta.dirname, 'shifted-clock.ts')).href
+  const ahead = { ...env, VERIT_TEST_CLOCK: clock, NODE_OPTIONS: `--import=${preload}` }
+  const start = (own: Record<string, string>, state: string): Promise<Served> =>
+    servedWith(own, model, state, '--config', config)
+  gateways = [await start(env, states[0]!), await start(ahead, states[1]!)]
 })
 after(async () => {
   killServers()
@@ -103,10 +106,12 @@ test('a key that is revoked ends its open streams at both; a signature is good a
   const { credentialId } = await store.keys.create({ name: 'pop', kind: 'ed25519', public: pair.publicKey }, 'cli')
   const signer = signerOf({ kind: 'ed25519', keyid: credentialId, privateKey: pair.privateKey })
   // behind one name, so that the same request would do for either
-  const sign = (): Record<string, string> => signRequest({ method: 'GET', authority: 'localhost', path: '/v1/models', headers: {} }, signer).headers
+  const unsigned = { method: 'GET', authority: 'localhost', path: '/v1/models', headers: {} }
+  const sign = (): Record<string, string> => signRequest(unsigned, signer).headers
   const send = ({ url }: Served, headers: Record<string, string>): Promise<number> => new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
-    request({ hostname, port, path: '/v1/models', headers: { ...headers, host: 'localhost' } }, r => resolve(r.resume().statusCode!)).on('error', reject).end()
+    const options = { hostname, port, path: '/v1/models', headers: { ...headers, host: 'localhost' } }
+    request(options, r => resolve(r.resume().statusCode!)).on('error', reject).end()
   })
   for (const [first, second] of [gateways, gateways.toReversed()] as [Served, Served][]) {
     const headers = sign()

@@ -10,7 +10,9 @@ export const IN_DATABASE = 'The checkpoint in the database'
  * @param rootAt root over the first so many entries, at most `size`
  * @throws VeritError VERIT_AUDIT_ROLLBACK
  */
-export function checkContinues(folder: string, known: Checkpoint, size: number, rootAt: (size: number) => Uint8Array): void {
+export function checkContinues(
+  folder: string, known: Checkpoint, size: number, rootAt: (size: number) => Uint8Array,
+): void {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_AUDIT_ROLLBACK', { folder, problem })
   }

@@ -7,7 +7,10 @@ import { IN_DATABASE, checkContinues } from './continues.ts'
 import { NodeReader, readCheckpoint } from './reader.ts'
 import { recover } from './recover.ts'
 
-/** @throws VeritError VERIT_AUDIT_ROLLBACK, VERIT_AUDIT_DAMAGED; VERIT_NOTE_UNSIGNED where the checkpoint is another log's */
+/**
+ * @throws VeritError VERIT_AUDIT_ROLLBACK, VERIT_AUDIT_DAMAGED; VERIT_NOTE_UNSIGNED where the checkpoint is another
+ * log's
+ */
 export function checkRemembered(folder: string, key: VerifierKey, known: string): void {
   if (isAhead(folder, key, known)) return void recover(folder, key, known, false)
   const { size } = readCheckpoint(folder).checkpoint
@@ -16,8 +19,8 @@ export function checkRemembered(folder: string, key: VerifierKey, known: string)
 }
 
 /**
- * Whether the checkpoint covers more than the log's own does, and the entries are there all the same. A power cut can leave it so, until the next start
- * covers them.
+ * Whether the checkpoint covers more than the log's own does, and the entries are there all the same. A power cut can
+ * leave it so, until the next start covers them.
  */
 export function isUncovered(folder: string, key: VerifierKey, known: string): boolean {
   try {
