@@ -509,7 +509,10 @@ for (const dialect of dialects) {
       context.mock.timers.setTime(now + DAY)
       const tomorrow = store.clock.now()
       assert.deepEqual(await works(store), [false, false])
+      const budget = { tokensPerDay: 5 }
+      assert.equal((await store.budgets.reserve(long.record.id, 5, budget, tomorrow)).ok, true)
       context.mock.timers.setTime(now)
+      assert.equal((await store.budgets.reserve(long.record.id, 1, budget, store.clock.now())).ok, false)
       assert.deepEqual([await works(store), store.clock.now()], [[false, false], tomorrow])
       await store.close()
       const again = await at.open()

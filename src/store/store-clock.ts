@@ -15,7 +15,7 @@ import type { AcceptedTime, StoreClock } from './store.ts'
 import type { Database, Tables, Tx } from './tables.ts'
 
 const ROW = 'clock'
-/** An advance of less is not worth a write. */
+/** An advance of less is not worth a write, and a clock behind by less is right. */
 const STEP_MS = 1000
 
 export interface ClockOptions {
@@ -133,7 +133,7 @@ export class SqlClock implements StoreClock {
     return this.#database.transaction(async tx => {
       const stored = await read(tx, this.#database.dialect === 'postgresql')
       const time = this.#source()
-      if (stored === undefined || stored.time <= time) return undefined
+      if (stored === undefined || stored.time - time < STEP_MS) return undefined
       const next = { epoch: stored.epoch + 1, time, accepted: time }
       await tx.updateTable('verit_meta').set({ value: valueOf(next) }).where('name', '=', ROW).execute()
       const [before, after] = [new Date(stored.time), new Date(time)]
