@@ -31,7 +31,7 @@ test('a path is never an option', () => {
 })
 
 /** Values in commands that are words of a shell whatever they hold: ids, digests, names from a list. */
-const WORDS = ['after.id', 'key.id', 'digest', 'workload', 'body', 'f.user', "kind === 'folder' ? '700' : '600'"]
+const WORDS = ['after.id', 'key.id', 'digest', 'workload', 'body', 'f.user', 'user', 'mend', "kind === 'folder' ? '700' : '600'"]
 
 test('every command in a message quotes the paths in it', () => {
   const src = new URL('../', import.meta.url)
