@@ -30,7 +30,7 @@ try {
     if (!wanted(name, kinds)) continue
     const state = join(dir, name), server = await served(await modelWith(dir, name, kind), state, '--config', config)
     const store = await openStore({ stateFolder: state })
-    const row = (body: string, { times, statuses, loadMs }: Waits): void => {
+    const row = (body: string, { times, statuses, loadMs }: Omit<Waits, 'allowed'>): void => {
       const mib = [server.process.pid!, server.runnerPid()].map(pid => `${memory(pid, 'VmRSS').toFixed(0)} (${memory(pid, 'VmHWM').toFixed(0)})`).join(', ')
       process.stdout.write(`${name.padEnd(17)}${body.padEnd(36)}${String(times.length).padStart(5)}${at(times, 0.5)}${at(times, 0.99)}${at(times, 1)}`
         + `${loadMs.toFixed(0).padStart(19)}, ${[...new Set(statuses)].join('/').padEnd(8)} ${mib}\n`)

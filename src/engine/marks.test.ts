@@ -12,7 +12,7 @@ test('each character but white space has a mark behind it, and without the marks
     const changed = finish(marked(text, mark))
     assert.equal(changed, text.replace(/\S/gu, c => c + character))
     assert.equal(finish(unmarked(changed, mark)), text)
-  }), { numRuns: 300 })
+  }), { numRuns: 60 })
 })
 
 test('the free mark is the first that no text has; one pass over the texts finds it, and none left is an error', () => {

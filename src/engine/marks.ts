@@ -5,6 +5,7 @@
 import { VeritError } from '../lib/errors.ts'
 import { inPieces } from '../lib/steps.ts'
 import type { Steps } from '../lib/steps.ts'
+import { textOfUnits } from '../lib/units.ts'
 
 const FIRST = 0xe000, COUNT = 0x1900
 /** UTF-16 units that one step looks at. */
@@ -36,7 +37,7 @@ export const marked = (text: string, mark: number): Steps<string> => inPieces(te
     units[n++] = unit
     if (BARE[unit] === 0) units[n++] = mark
   }
-  return textOf(units, n)
+  return textOfUnits(units, n)
 })
 
 /** The text without the marks. */
@@ -47,8 +48,5 @@ export const unmarked = (text: string, mark: number): Steps<string> => inPieces(
     const unit = piece.charCodeAt(i)
     if (unit !== mark) units[n++] = unit
   }
-  return textOf(units, n)
+  return textOfUnits(units, n)
 })
-
-/** Building a text unit by unit takes an eighth of the time that replacing by a pattern does. */
-const textOf = (units: Uint16Array, n: number): string => Buffer.from(units.buffer, 0, 2 * n).toString('utf16le')

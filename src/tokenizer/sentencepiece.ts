@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
 import { finish, inPieces } from '../lib/steps.ts'
 import type { Steps } from '../lib/steps.ts'
+import { replaceUnit } from '../lib/units.ts'
 import { DecodeStream } from './decode-stream.ts'
 import { IdList } from './id-list.ts'
 import { WordMerger } from './merge.ts'
@@ -253,7 +254,8 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   #escape(text: string): string {
-    return this.#parts.escapeWhitespaces ? text.replaceAll(' ', SPACE_MARK) : text
+    if (!this.#parts.escapeWhitespaces) return text
+    return text.length > STEP ? replaceUnit(text, 0x20, MARK) : text.replaceAll(' ', SPACE_MARK)
   }
 
   /** Adds the symbols of the characters that begin between `from` and `to`, and returns where the last one ends: a user-defined piece may reach further. */
