@@ -74,6 +74,7 @@ const accepted: readonly (readonly [string, string, string, number])[] = [
   ['empty elements of a list', '9110 5.6.1.2', get().replace('close', ', close,,'), 200],
   ['Connection twice', '9110 5.3', get('Connection: keep-alive'), 200],
   ['a connection option nobody knows', '9110 7.6.1', get('X-Hop: y').replace('close', 'close, X-Hop'), 200],
+  ['lists of proxies in several lines', '9110 5.3', get('X-Forwarded-For: 192.0.2.1', 'X-Forwarded-For: 192.0.2.2', 'Via: 1.1 a', 'Via: 1.1 b'), 200],
   ['TE', '9110 10.1.4', get('TE: trailers, deflate;q=0.5').replace('close', 'close, TE'), 200],
   ['an announced trailer', '9110 6.6.2',
     post('Trailer: X-Sum', 'Transfer-Encoding: chunked').replace(`Content-Length: ${BODY.length}\r\n`, '')
@@ -139,7 +140,7 @@ const strict: readonly (readonly [string, readonly string[], number])[] = [
   ['an expectation other than 100-continue', [post('Expect: 100-continue, x')], 417],
   ['a body where none belongs', [get('Content-Length: 1')], 400],
   ['Content-Encoding, even `identity`', [post('Content-Encoding: identity')], 415],
-  ['OPTIONS that is no preflight', [get().replace('GET', 'OPTIONS')], 405],
+  ['OPTIONS that is no preflight', [get().replace('GET', 'OPTIONS'), get().replace('GET /v1/models', 'OPTIONS *')], 405],
 ]
 
 test('where Verit is stricter than the standards, it refuses, and the threat model says what that protects', async () => {

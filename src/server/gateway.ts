@@ -159,7 +159,8 @@ async function finish(context: GatewayContext, request: FastifyRequest, reply: F
 function refusalOf(request: FastifyRequest): VeritError {
   const url = request.raw.url ?? ''
   const allowed = isPlainPath(url) ? routeTable.filter(r => matches(r.path, url)).flatMap(r => methodsOf(r)) : []
-  if (allowed.length > 0) return new VeritError('VERIT_METHOD', { allowed: allowed.join(', ') })
+  const known = request.method === 'OPTIONS' && url === '*' ? routeTable.flatMap(r => methodsOf(r)) : allowed
+  if (known.length > 0) return new VeritError('VERIT_METHOD', { allowed: [...new Set(known)].join(', ') })
   return new VeritError('VERIT_NOT_FOUND', { what: 'such address' })
 }
 

@@ -10,7 +10,7 @@ import { contains, parseAddress, parseBlock } from '../lib/address.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { ServerConfig } from './config.ts'
 import { contentTypeProblem } from './content-type.ts'
-import { ProxyList, peerOf } from './forwarded.ts'
+import { ProxyList } from './forwarded.ts'
 
 export interface HttpRules {
   /** Name or address that the server listens on; a Unix socket counts as 127.0.0.1. */
@@ -39,7 +39,7 @@ export function httpRules({ listen, http }: ServerConfig): HttpRules {
 /** Headers that may come once only: of two of them, two programs may each believe another. */
 const SINGLE = new Set([
   'host', 'authorization', 'content-type', 'content-length', 'content-encoding', 'transfer-encoding', 'origin', 'expect',
-  'signature', 'signature-input', 'content-digest', 'x-forwarded-for', 'access-control-request-method',
+  'signature', 'signature-input', 'content-digest', 'access-control-request-method',
 ])
 /** Headers that name another method or address than the first line, or that a JavaScript object of headers cannot hold. */
 const REFUSED = new Set([
@@ -49,7 +49,7 @@ const REFUSED = new Set([
  * What a Connection header may not name: a proxy in front that obeyed it would drop the header that proves the key, or one that decides how the
  * request is read. RFC 9110 section 7.6.1 forbids a client to name headers that are meant for the server. Other names are ignored.
  */
-const END_TO_END = new Set([...SINGLE, 'cookie', 'via', 'forwarded', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'])
+const END_TO_END = new Set([...SINGLE, 'cookie', 'via', 'forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip'])
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 const PATH = /^(?:\/\.well-known)?(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/
@@ -98,8 +98,7 @@ function checkHeaders(raw: IncomingMessage, rules: HttpRules): void {
     if (!TOKEN.test(name)) throw http('the name of a header has invalid characters')
     if (!VALUE.test(rawHeaders[i + 1]!)) throw http(`its ${name.slice(0, 60)} header has invalid characters`)
     if (REFUSED.has(name)) throw http(`the ${name} header is not accepted`)
-    const twice = seen.has(name) && SINGLE.has(name)
-    if (twice && !(name === 'x-forwarded-for' && isProxy(raw, rules))) throw http(`it has more than one ${name} header`)
+    if (seen.has(name) && SINGLE.has(name)) throw http(`it has more than one ${name} header`)
     seen.add(name)
   }
 }
@@ -111,12 +110,6 @@ function checkConnection(value: string): void {
     if (name !== '' && !TOKEN.test(name)) throw http('its Connection header is not a list of names')
     if (END_TO_END.has(name)) throw http(`its Connection header names ${name}, which is meant for this server`)
   }
-}
-
-/** Proxies in a row may each add a line of their own. */
-function isProxy(raw: IncomingMessage, { proxies, unix }: HttpRules): boolean {
-  const peer = peerOf(raw.socket, unix)
-  return peer !== undefined && proxies.has(peer)
 }
 
 /**

@@ -281,7 +281,7 @@ test('D8 parameters in the address, and headers twice, are refused instead of on
     ['Authorization: Bearer x'], ['authorization: Bearer x'], ['AUTHORIZATION:'], ['Host: localhost'],
     ['Content-Type: text/plain', 'Content-Type: application/json'], ['Origin: https://a.example', 'Origin: https://a.example'],
     ['Expect: 100-continue', 'Expect: 100-continue'],
-    ['Content-Digest: a', 'Content-Digest: b'], ['Signature: a', 'Signature: b'], ['X-Forwarded-For: 1.2.3.4', 'X-Forwarded-For: 5.6.7.8'],
+    ['Content-Digest: a', 'Content-Digest: b'], ['Signature: a', 'Signature: b'],
     ['Content-Encoding: identity', 'Content-Encoding: identity'],
   ]
   await each(twice, async headers => {
