@@ -18,8 +18,8 @@ const root = fileURLToPath(new URL('../src', import.meta.url))
  */
 const OPENERS = new Set([
   'openSync', 'open', 'readFileSync', 'readFile', 'createReadStream', 'createWriteStream', 'openAsBlob', 'cpSync', 'cp',
-  'copyFileSync', 'copyFile', 'opendirSync', 'opendir', 'statSync', 'stat', 'lstatSync', 'lstat', 'accessSync', 'access',
-  'watch', 'watchFile', 'DatabaseSync',
+  'copyFileSync', 'copyFile', 'opendirSync', 'opendir', 'statSync', 'stat', 'lstatSync', 'lstat', 'accessSync',
+  'access', 'watch', 'watchFile', 'DatabaseSync',
 ])
 /** Our own that open without a check. */
 const OWN = new Set(['openRegular', 'readBounded'])
@@ -30,6 +30,7 @@ const LOG = 'evidence: checked by hashes and the signed checkpoint, wherever the
 const SYSTEM = 'the kernel\'s own files'
 const PACKAGE = 'a part of the package, as the code is'
 const STORE_FOLDER = 'in the store of models, whose folders are checked (0700); contents are known by their digests'
+const RUN = 'a training run; its result is a model like any other'
 const PATH_ONLY = 'only whether there is a folder, or how a file is called'
 
 /** File, calls of openers, reason. */
@@ -45,6 +46,8 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['audit/tree-check.ts', { readBounded: 2 }, LOG],
   ['cli/audit-shared.ts', { openRegular: 1 }, 'proofs and notes, which are checked by their signatures'],
   ['cli/call.ts', { readFileSync: 1 }, INPUT],
+  ['cli/compare.ts', { openRegular: 1 }, INPUT],
+  ['cli/conversation-options.ts', { openRegular: 1 }, INPUT],
   ['cli/convert.ts', { statSync: 1, openRegular: 1 }, INPUT],
   ['cli/doctor.ts', { openRegular: 1 }, INPUT],
   ['cli/eval.ts', { statSync: 1 }, PATH_ONLY],
@@ -53,15 +56,16 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['cli/model-bom.ts', { openRegular: 2 }, INPUT],
   ['cli/model-sign.ts', { lstatSync: 1 }, PATH_ONLY],
   ['cli/model-verify.ts', { lstatSync: 1 }, PATH_ONLY],
+  ['cli/open-checkpoint.ts', { openSync: 1 }, 'a model that this process wrote in a temporary folder of its own'],
   ['cli/open-model-file.ts', { openRegular: 1 }, INPUT],
-  ['cli/open-tokenizer.ts', { openRegular: 1 }, INPUT],
-  ['cli/tokenizer.ts', { readFileSync: 1 }, INPUT],
-  ['cli/train.ts', { statSync: 1 }, PATH_ONLY],
+  ['cli/open-tokenizer.ts', { statSync: 1, openRegular: 1 }, INPUT],
+  ['cli/tokenizer-code.ts', { readFileSync: 1 }, 'standard input'],
+  ['data/admit-inputs.ts', { statSync: 1 }, 'the size of an input, to say how long it takes'],
   ['data/corpus.ts', { openRegular: 1 }, INPUT],
   ['data/dataset.ts', { openRegular: 2 }, INPUT],
   ['data/inputs.ts', { statSync: 1 }, PATH_ONLY],
   ['data/out-folder.ts', { lstatSync: 1, readFileSync: 1 }, PATH_ONLY],
-  ['data/read-text.ts', { openRegular: 1 }, INPUT],
+  ['data/read-text.ts', { openRegular: 4 }, INPUT],
   ['data/shards.ts', { openSync: 1, openRegular: 1 }, INPUT],
   ['doctor/advisories.ts', { openRegular: 1 }, PACKAGE],
   ['doctor/host.ts', { readFileSync: 1 }, SYSTEM],
@@ -72,7 +76,6 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['doctor/services.ts', { readBounded: 1 }, 'the public key of a log, to ask the database for it'],
   ['doctor/state-files.ts', { lstatSync: 1 }, 'the check itself: who may replace the folders on the way to the state'],
   ['engine/load.ts', { openRegular: 1 }, INPUT],
-  ['eval/text-source.ts', { openRegular: 1 }, INPUT],
   ['exec/processors.ts', { readFileSync: 1 }, SYSTEM],
   ['formats/gguf-reader.ts', { openRegular: 1 }, INPUT],
   ['formats/safetensors.ts', { openRegular: 1 }, INPUT],
@@ -80,6 +83,7 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['hub/model-store.ts', { openSync: 3, statSync: 2, DatabaseSync: 1 }, STORE_FOLDER],
   ['hub/partial.ts', { openSync: 1, readFileSync: 1, statSync: 1 }, STORE_FOLDER],
   ['hub/push-file.ts', { openRegular: 1 }, INPUT],
+  ['hub/resolve-model.ts', { statSync: 1 }, PATH_ONLY],
   ['hub/this-host.ts', { readFileSync: 1 }, SYSTEM],
   ['lib/atomic-file.ts', { lstatSync: 2, openSync: 2 }, 'files that are written, under names of their own'],
   ['lib/exclusive-lock.ts', { openSync: 1, DatabaseSync: 2 }, 'a lock without content, in a folder that was checked'],
@@ -87,15 +91,21 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['lib/processor-list.ts', { readFileSync: 1 }, SYSTEM],
   ['lib/regular-file.ts', { openSync: 1 }, 'how any regular file is opened'],
   ['lib/replace-file.ts', { open: 2 }, 'files that are written, under names of their own'],
+  ['lib/run-files.ts', { statSync: 1, openRegular: 1 }, INPUT],
   ['lib/secret-mount.ts', { readFileSync: 2 }, SYSTEM],
   ['lib/trusted-file.ts', { statSync: 1, openRegular: 1 }, 'the door itself'],
   ['lib/version.ts', { readFileSync: 1 }, PACKAGE],
+  ['model/hf-conversation.ts', { openRegular: 2 }, INPUT],
   ['model/hf-source.ts', { openRegular: 1 }, INPUT],
   ['server/certificate-watch.ts', { statSync: 1 }, 'whether the files changed; they are read through the door'],
+  ['server/listen.ts', { lstatSync: 1, statSync: 1 }, 'the check itself: who may replace the socket'],
   ['store/sqlite.ts', { openSync: 1, DatabaseSync: 2 }, 'the database, checked by private-path.ts'],
   ['tokenizer/load-tokenizer.ts', { openRegular: 1 }, INPUT],
-  ['train/plan-run.ts', { openRegular: 1 }, INPUT],
-  ['train/run-folder.ts', { openSync: 2, readFileSync: 4 }, 'a training run; its result is a model like any other'],
+  ['train/checkpoint.ts', { openRegular: 1 }, RUN],
+  ['train/run-file.ts', { openRegular: 1 }, INPUT],
+  ['train/run-folder.ts', { openSync: 2, readFileSync: 3 }, RUN],
+  ['train/run-overview.ts', { openRegular: 1 }, RUN],
+  ['train/run-settings.ts', { readFileSync: 1 }, RUN],
   ['trust/digest.ts', { openRegular: 1 }, 'a digest of whatever the file holds: whoever compares it decides'],
   ['trust/oms-files.ts', { lstatSync: 1, openRegular: 1 }, 'which files a model has; the door reads them'],
 ]
@@ -120,6 +130,7 @@ const trusted: Readonly<Record<string, readonly string[]>> = {
   'hub/lock-file.ts': ['decides'], // verit.lock
   'hub/pull.ts': ['decides'],
   'runner/model-runner.ts': ['decides'], // the model
+  'server/chat-template.ts': ['decides'], // inference.chat_template
   'server/config-file.ts': ['decides'],
   'server/server-key.ts': ['state'],
   'server/tls.ts': ['decides', 'secret'], // certificate and authorities; key

@@ -12,7 +12,8 @@ import { nameOf } from './route.ts'
  * without a valid key that came too often, VERIT_NONCES for signed ones.
  */
 const AUTH_CODES = new Set([
-  'VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE', 'VERIT_CLOCK', 'VERIT_RATE_LIMIT', 'VERIT_NONCES',
+  'VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE', 'VERIT_CLOCK', 'VERIT_RATE_LIMIT',
+  'VERIT_NONCES',
 ])
 /** Refusals that cost nothing to provoke, again and again, with a valid key. */
 const LIMIT_CODES = new Set(['VERIT_RATE_LIMIT', 'VERIT_TOO_MANY', 'VERIT_BUDGET', 'VERIT_BUSY'])

@@ -24,6 +24,7 @@ export interface RefusalLimits {
 }
 
 interface Count {
+  /** Of `performance.now()`, as every time here: minutes go on when the clock is set back. */
   since: number
   /** Those with an entry of their own, and those without. */
   entries: number
@@ -67,24 +68,24 @@ export class Refusals {
     this.#lines = new MinuteShare(limits.all)
     this.#append = append
     this.#log = log
-    this.#timer = setInterval(() => void this.summarize(Date.now() - MINUTE_MS), MINUTE_MS / 4).unref()
+    this.#timer = setInterval(() => void this.summarize(performance.now() - MINUTE_MS), MINUTE_MS / 4).unref()
   }
 
   /** Counts a refusal of a request without a valid key; whether it gets an entry of its own. */
-  ofStranger(remote: string, now = Date.now()): boolean {
+  ofStranger(remote: string, now = performance.now()): boolean {
     const count = countOf(this.#strangers, this.#nameOf(remote), now)
     const own = count.entries < this.#limits.perSource && this.#entries.take(now)
     return add(count, own)
   }
 
   /** Counts a refusal of a request with a valid key; whether it gets an entry of its own. */
-  ofKey(id: string, now = Date.now()): boolean {
+  ofKey(id: string, now = performance.now()): boolean {
     const count = countOf(this.#keys, id, now)
     return add(count, count.entries < this.#limits.perSource)
   }
 
   /** Whether a refused request gets a line of its own in the log. @param counted it has no entry of its own */
-  line(counted: boolean, now = Date.now()): boolean {
+  line(counted: boolean, now = performance.now()): boolean {
     const own = !counted && this.#lines.take(now)
     if (!own) this.#unlogged++
     return own
@@ -104,7 +105,7 @@ export class Refusals {
 
   /** Tells and forgets the counts that began before a time. What cannot be told now is kept for the next round: the log may have room again. */
   async summarize(before: number): Promise<void> {
-    const now = Date.now()
+    const now = performance.now()
     if (this.#unlogged > 0) {
       this.#log.info({ refused: this.#unlogged }, 'more requests were refused')
       this.#unlogged = 0
