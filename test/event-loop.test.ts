@@ -84,7 +84,12 @@ const longNames = Array.from({ length: 250 }, (_, i) => `"${'n'.repeat(1000)}${i
 const notUtf8 = Buffer.from(prompt('x', '"', '"'))
 notUtf8[notUtf8.length - 3] = 0xff
 
-/** What a body of 1 MiB is made of, the route, the status of its answer. */
+/** As many parts as the number of values allows, each with a field that is ignored. */
+const part = '{"type":"text","text":"","cache_control":{"type":"ephemeral"}}'
+const marked = `{"role":"user","content":[${Array(256).fill(part).join()}]}`
+const marks = `{"max_tokens":1,"messages":[${Array(25).fill(marked).join()}]}`
+
+/** What a body of up to 1 MiB is made of, the route, the status of its answer. */
 const bodies: readonly [string, string, string | Buffer, number][] = [
   ['token ids of few characters', COMPLETION, prompt('0,'), 400],
   ['token ids that grow when they are written out', COMPLETION, prompt('1e9,'), 400],
@@ -117,12 +122,13 @@ const bodies: readonly [string, string, string | Buffer, number][] = [
   ['a long message', CHAT, message('word ', '{"role":"user","content":"', '"}'), 400],
   ['a long message of halves', CHAT, message('\\ud800', '{"role":"user","content":"', '"}'), 400],
   ['an ignored list', CHAT, message('[[[[[[[[]]]]]]]],', '{"role":"user","content":"x","annotations":[', ']}'), 400],
+  ['marks on parts of messages', CHAT, marks, 200],
   ['a list of scopes', '/v1/admin/keys', fill('{"name":"x","scopes":[', '"infer",', ']}'), 400],
   ['a list of addresses', '/v1/admin/keys', fill('{"name":"x","addresses":[', '[],', ']}'), 400],
 ]
 
 for (const [what, path, text, status] of bodies) {
-  test(`a body of 1 MiB, ${what}, does not hold the event loop`, async () => {
+  test(`a large body, ${what}, does not hold the event loop`, async () => {
     const body = Buffer.from(text)
     const hold = await leastHold(3, CEILING_MS, async () => {
       const answer = await send(path, body)

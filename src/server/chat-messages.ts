@@ -28,6 +28,7 @@ const kept = {
 } as const
 
 export const messageFields: Dialect = {
+  at: 'messages[]',
   honoured: { role: anything, content: anything },
   neutral: {
     ...kept, name: Type.String({ maxLength: 64, description: 'a text of at most 64 characters' }),
@@ -49,7 +50,9 @@ export const messageFields: Dialect = {
     partial: { instead: 'An answer always begins a new turn; leave the field out', unless: only(false) },
   },
 }
-export const partFields: Dialect = { honoured: { type: anything, text }, neutral: { ...kept, metadata: anything } }
+export const partFields: Dialect = {
+  at: 'messages[].content[]', honoured: { type: anything, text }, neutral: { ...kept, metadata: anything },
+}
 
 const readMessageFields = fieldReader(messageFields)
 const readPartFields = fieldReader(partFields)

@@ -11,6 +11,8 @@ import { nearest } from '../lib/nearest.ts'
 import { printable } from '../lib/printable.ts'
 
 export interface Dialect<P extends TProperties = TProperties> {
+  /** Where such objects stand in a request, for the log: `messages[]`. Default: the request itself. */
+  readonly at?: string
   readonly honoured: P
   /** What each may hold. */
   readonly neutral?: Readonly<Record<string, TSchema>>
@@ -32,23 +34,19 @@ export interface Reading {
   readonly ignored: IgnoredFields
 }
 
-/** Names kept of one request: more can only be unknown ones, which a client may make up. */
+/** Unknown names kept of one request, and characters of each: a client may make up as many as it likes. */
 const MOST_NAMES = 32
 const NAME_LENGTH = 40
 
 /** Names of fields that were accepted and changed nothing, for the log. */
 export class IgnoredFields {
-  /** Names of tables, and whether all of the others were names that no table has. */
+  /** Names of tables, with their place: `messages[].id`. */
   readonly known = new Set<string>()
+  /** Other names, made printable: at most 32. */
   readonly unknown = new Set<string>()
 
-  /** The names, without indices: `messages[].id`. At most 32 of each kind. */
   get names(): string[] {
     return [...this.known, ...this.unknown]
-  }
-
-  add(path: string, name: string, kind: 'known' | 'unknown'): void {
-    if (this[kind].size < MOST_NAMES) this[kind].add(pathOf(path.replaceAll(/\[\d+\]/g, '[]'), name))
   }
 }
 
@@ -73,22 +71,23 @@ type Judge = (value: unknown, body: Readonly<Record<string, unknown>>, path: str
  * @throws VeritError (the reader) VERIT_REQUEST
  */
 export function fieldReader<P extends TProperties>(
-  { honoured, neutral = {}, refused = {} }: Dialect<P>,
+  { at = '', honoured, neutral = {}, refused = {} }: Dialect<P>,
 ): (value: object, path: string, reading: Reading) => Static<TObject<P>> {
   const judges = new Map<string, Judge>()
   const names = Object.keys(honoured)
   const required = names.filter(name => !('~optional' in honoured[name]!))
   for (const [name, schema] of Object.entries<TSchema>(honoured)) judges.set(name, judgeOf(name, schema))
-  for (const [name, schema] of Object.entries(neutral)) judges.set(name, judgeOfNeutral(name, schema))
-  for (const [name, rule] of Object.entries(refused)) judges.set(name, judgeOfRefused(name, rule))
+  for (const [name, schema] of Object.entries(neutral)) judges.set(name, judgeOfNeutral(at, name, schema))
+  for (const [name, rule] of Object.entries(refused)) judges.set(name, judgeOfRefused(at, name, rule))
   return (value, path, reading) => {
     const all = value as Readonly<Record<string, unknown>>
     const body: Record<string, unknown> = {}
     for (const [name, v] of Object.entries(all)) {
       if (v === null) continue
       const judge = judges.get(name)
-      if (judge === undefined) refuseUnknown(path, name, names, reading)
-      else judge(v, all, path, reading)
+      if (judge !== undefined) judge(v, all, path, reading)
+      else if (reading.unknownFields === 'refuse') throw unknownField(path, name, names)
+      else if (reading.ignored.unknown.size < MOST_NAMES) reading.ignored.unknown.add(pathOf(at, name))
       if (Object.hasOwn(honoured, name)) body[name] = v
     }
     for (const name of required) {
@@ -110,28 +109,29 @@ function judgeOf(name: string, schema: TSchema): Judge {
   }
 }
 
-function judgeOfNeutral(name: string, schema: TSchema): Judge {
+function judgeOfNeutral(at: string, name: string, schema: TSchema): Judge {
   const check = compiledLater(schema)
+  const known = pathOf(at, name)
   return (value, _body, path, reading) => {
     if (!check().Check(value)) throw fieldError(pathOf(path, name), `must be ${describe(schema)}`)
-    reading.ignored.add(path, name, 'known')
+    reading.ignored.known.add(known)
   }
 }
 
-function judgeOfRefused(name: string, { unless, unlessField, instead }: Refusal): Judge {
+function judgeOfRefused(at: string, name: string, { unless, unlessField, instead }: Refusal): Judge {
   const check = unless === undefined ? undefined : compiledLater(unless)
+  const known = pathOf(at, name)
   return (value, body, path, reading) => {
     const isOff = unlessField !== undefined && body[unlessField.name] === unlessField.is
     if (!isOff && check?.().Check(value) !== true) throw fieldError(pathOf(path, name), 'is not supported', instead)
-    reading.ignored.add(path, name, 'known')
+    reading.ignored.known.add(known)
   }
 }
 
-function refuseUnknown(path: string, name: string, known: readonly string[], reading: Reading): void {
-  if (reading.unknownFields === 'ignore') return reading.ignored.add(path, name, 'unknown')
+function unknownField(path: string, name: string, known: readonly string[]): VeritError {
   const near = nearest(name, known)
   const hint = near === undefined ? 'Leave it out' : `Did you mean ${near}? If not, leave it out`
-  throw fieldError(`"${pathOf(path, name)}"`, 'is not a field that this server knows', hint)
+  return fieldError(`"${pathOf(path, name)}"`, 'is not a field that this server knows', hint)
 }
 
 interface Compiled {

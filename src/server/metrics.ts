@@ -58,7 +58,7 @@ export class Metrics {
     this.#seconds.observe({ route }, seconds)
   }
 
-  /** @param known names of the tables of fields @param unknown how many others */
+  /** @param known names of the tables of fields, with their place @param unknown how many others */
   fieldsIgnored(known: Iterable<string>, unknown: number): void {
     for (const field of known) this.#ignored.inc({ field })
     if (unknown > 0) this.#ignored.inc({ field: 'other' }, unknown)
