@@ -5,6 +5,7 @@ import type { NumberLimit } from '../lib/json-builder.ts'
 import { readJsonBody } from '../lib/strict-json.ts'
 import type { KeyRecord } from '../store/key-store.ts'
 import type { GatewayContext } from './context.ts'
+import { modelLimits } from './plan.ts'
 import { giveBackBytes, limitsOf } from './rates.ts'
 import { checkDigest } from './signatures.ts'
 
@@ -30,8 +31,10 @@ export async function readBody(context: GatewayContext, request: FastifyRequest,
 
 /** Refuses a prompt at the first token that the key may not use, or that the model has no position for. */
 function promptLimit(context: GatewayContext, record: KeyRecord): NumberLimit {
-  const positions = context.model?.runner.info.context ?? WHILE_LOADING
-  const allowed = limitsOf(record, context.config).promptTokens ?? Infinity
+  const { model, config } = context
+  const positions = model === undefined ? WHILE_LOADING
+    : modelLimits(config.inference.context, model.runner.info).context
+  const allowed = limitsOf(record, config).promptTokens ?? Infinity
   const most = Math.min(positions, allowed)
   const more = { tokens: most + 1, orMore: true }
   return {

@@ -10,8 +10,8 @@ import { writePatiently } from './patient-write.ts'
 import type { GenerationPlan } from './plan.ts'
 import { signWhole } from './signatures.ts'
 
-/** Log probabilities of one answer that is kept whole: about 60 bytes each. */
-const MOST_LOGPROBS = 1 << 20
+/** Log probabilities of one whole answer: half of the memory that all of them have (held-answers.ts). */
+const MOST_LOGPROBS = 1 << 19
 
 /**
  * @param logprobs alternatives that are told of each token; undefined: no log probabilities
