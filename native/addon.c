@@ -1,5 +1,5 @@
 /*
- * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests), lock, restart. src/exec/native.ts
+ * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests), lock, protect, restart. src/exec/native.ts
  * loads it. Nothing here aborts on input: every call is checked and throws or rejects.
  */
 #define NAPI_VERSION 8
@@ -360,28 +360,54 @@ static napi_value functions(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* ---- lock(ceiling in bytes, whether with the list of system calls): what was reached, in numbers ---- */
-static napi_value lock(napi_env env, napi_callback_info info) {
-  size_t argc = 2;
-  napi_value argv[2], result, number;
-  double memory;
-  bool with_seccomp;
-  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 2 || napi_get_value_double(env, argv[0], &memory) != napi_ok || !(memory >= 0 && memory < 1e15) || napi_get_value_bool(env, argv[1], &with_seccomp) != napi_ok)
-    return fail(env, "VERIT_INTERNAL", "lock: arguments");
-  const sandbox_t reached = sandbox_lock((uint64_t)memory, with_seccomp);
-  const struct { const char *name; int value; } fields[] = {
-      {"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock}, {"seccomp", reached.seccomp}, {"codeRange", reached.code_range}, {"memory", reached.memory},
-      {"noRing", reached.no_ring}};
+/* {name: value} for each of the fields, in numbers */
+typedef struct {
+  const char *name;
+  int value;
+} field_t;
+static napi_value numbers(napi_env env, const field_t *fields, size_t n) {
+  napi_value result, number;
   CHECK(napi_create_object(env, &result), "object");
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+  for (size_t i = 0; i < n; i++) {
     CHECK(napi_create_int32(env, fields[i].value, &number), "number");
     CHECK(napi_set_named_property(env, result, fields[i].name, number), "property");
   }
   return result;
 }
 
-/* ---- restart(program and its arguments, how many descriptors it keeps): runs it in the place of this process, with no io_uring to be had; returns the number of the error, 0 where there is nothing to do ---- */
+/* ---- lock(ceiling in bytes, whether with the list of system calls, whether for a command): what was reached ---- */
+static napi_value lock(napi_env env, napi_callback_info info) {
+  size_t argc = 3;
+  napi_value argv[3];
+  double memory;
+  bool with_seccomp, command;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 3 || napi_get_value_double(env, argv[0], &memory) != napi_ok || !(memory >= 0 && memory < 1e15) || napi_get_value_bool(env, argv[1], &with_seccomp) != napi_ok ||
+      napi_get_value_bool(env, argv[2], &command) != napi_ok)
+    return fail(env, "VERIT_INTERNAL", "lock: arguments");
+  const sandbox_t reached = sandbox_lock((uint64_t)memory, (with_seccomp ? LOCK_SECCOMP : 0) | (command ? LOCK_COMMAND : 0));
+  const field_t fields[] = {
+      {"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock}, {"seccomp", reached.seccomp}, {"codeRange", reached.code_range}, {"memory", reached.memory},
+      {"noRing", reached.no_ring}};
+  return numbers(env, fields, sizeof fields / sizeof *fields);
+}
+
+/* ---- protect(numbers of signals to ignore): what was reached ---- */
+static napi_value protect(napi_env env, napi_callback_info info) {
+  size_t argc = 1, n;
+  napi_value argv[1];
+  int *ignored;
+  CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
+  if (argc < 1 || !typed(env, argv[0], napi_int32_array, (void **)&ignored, &n) || n > 64) return fail(env, "VERIT_INTERNAL", "protect: signals");
+  const protection_t reached = process_protect(ignored, (int)n);
+  const field_t fields[] = {{"noCore", reached.no_core}, {"notDumpable", reached.not_dumpable}};
+  return numbers(env, fields, sizeof fields / sizeof *fields);
+}
+
+/*
+ * ---- restart(program and its arguments, how many descriptors it keeps): runs it in the place of this process, with no io_uring to be had; returns the number of the
+ * error, 0 where there is nothing to do. An empty list: this program with the arguments it was given ----
+ */
 static napi_value restart(napi_env env, napi_callback_info info) {
   enum { MOST = 32 };
   size_t argc = 2, length;
@@ -391,14 +417,14 @@ static napi_value restart(napi_env env, napi_callback_info info) {
   static char text[MOST][4096];
   char *arguments[MOST + 1] = {NULL};
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 2 || napi_get_array_length(env, argv[0], &n) != napi_ok || n < 1 || n > MOST || napi_get_value_int32(env, argv[1], &descriptors) != napi_ok || descriptors < 0 || descriptors > 16)
+  if (argc < 2 || napi_get_array_length(env, argv[0], &n) != napi_ok || n > MOST || napi_get_value_int32(env, argv[1], &descriptors) != napi_ok || descriptors < 0 || descriptors > 16)
     return fail(env, "VERIT_INTERNAL", "restart: arguments");
   for (uint32_t i = 0; i < n; i++) {
     CHECK(napi_get_element(env, argv[0], i, &item), "argument");
     if (napi_get_value_string_utf8(env, item, text[i], sizeof text[i], &length) != napi_ok || length >= sizeof text[i] - 1) return fail(env, "VERIT_INTERNAL", "restart: an argument");
     arguments[i] = text[i];
   }
-  CHECK(napi_create_int32(env, ring_restart(arguments[0], arguments, descriptors), &result), "number");
+  CHECK(napi_create_int32(env, ring_restart(arguments[0], n == 0 ? NULL : arguments, descriptors), &result), "number");
   return result;
 }
 
@@ -440,6 +466,7 @@ NAPI_MODULE_INIT() {
       {"run", NULL, run_plan, NULL, NULL, NULL, napi_enumerable, state},
       {"restart", NULL, restart, NULL, NULL, NULL, napi_enumerable, NULL},
       {"lock", NULL, lock, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"protect", NULL, protect, NULL, NULL, NULL, napi_enumerable, NULL},
       {"functions", NULL, functions, NULL, NULL, NULL, napi_enumerable, NULL},
       {"ops", NULL, NULL, NULL, NULL, strings(env, ops, OP_COUNT), napi_enumerable, NULL},
       {"vbmi", NULL, NULL, NULL, NULL, vbmi, napi_enumerable, NULL},

@@ -5,9 +5,9 @@
  */
 #include "sandbox.h"
 #ifndef __linux__
-sandbox_t sandbox_lock(uint64_t memory, int with_seccomp) {
+sandbox_t sandbox_lock(uint64_t memory, int flags) {
   (void)memory;
-  (void)with_seccomp;
+  (void)flags;
   return (sandbox_t){0};
 }
 #else
@@ -153,7 +153,7 @@ static uint64_t data_bytes(void) {
   return (uint64_t)kib * 1024;
 }
 
-sandbox_t sandbox_lock(uint64_t memory, int with_seccomp) {
+sandbox_t sandbox_lock(uint64_t memory, int flags) {
   sandbox_t reached = {0};
   const int ring = ring_open();
   const uint64_t held = data_bytes();
@@ -165,10 +165,11 @@ sandbox_t sandbox_lock(uint64_t memory, int with_seccomp) {
   if (ruleset < 0 || !others || atomic_load(&unlocked_landlock)) reached.landlock = 0;
   if (ruleset >= 0) close(ruleset);
   ruleset = -1;
-  const int limits = limit(RLIMIT_CORE, 0) & limit(RLIMIT_FSIZE, 0) & limit(RLIMIT_MEMLOCK, 0) & limit(RLIMIT_MSGQUEUE, 0) & limit(RLIMIT_NOFILE, 64);
+  const int command = flags & LOCK_COMMAND, files = command || limit(RLIMIT_FSIZE, 0);
+  const int limits = files & limit(RLIMIT_CORE, 0) & limit(RLIMIT_MEMLOCK, 0) & limit(RLIMIT_MSGQUEUE, 0) & limit(RLIMIT_NOFILE, 64);
   reached.memory = memory > 0 && held > 0 && limit(RLIMIT_DATA, held + memory);
   reached.no_new_privs = limits && others && !atomic_load(&unlocked_caps) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
-  if (with_seccomp) reached.seccomp = seccomp_lock(ranges ? &code : NULL, ring != 0);
+  if (flags & LOCK_SECCOMP) reached.seccomp = seccomp_lock(ranges ? &code : NULL, ring != 0, command);
   reached.no_ring = reached.seccomp && ring == 0;
   reached.code_range = reached.seccomp && ranges;
   return reached;

@@ -13,14 +13,26 @@ typedef struct {
   int no_ring;      /* no io_uring is open, and none can be used: operations in a ring would pass the list by */
 } sandbox_t;
 
-/* memory: private writable memory that the process may add to what it has, in bytes; 0: no ceiling. with_seccomp: 0 leaves the list of system calls out, so that a test sees the rest alone. */
-sandbox_t sandbox_lock(uint64_t memory, int with_seccomp);
+enum {
+  LOCK_SECCOMP = 1, /* without it the list of system calls is left out, so that a test sees the rest alone */
+  LOCK_COMMAND = 2, /* a command of a user: it may also write to files that are open, set up its terminal and wait for its children */
+};
+/* memory: private writable memory that the process may add to what it has, in bytes; 0: no ceiling. flags: LOCK_... */
+sandbox_t sandbox_lock(uint64_t memory, int flags);
+
+/* what `process_protect` reached; what is zero the system lacks or refused */
+typedef struct {
+  int no_core;      /* this process and its children leave no core files */
+  int not_dumpable; /* other processes of the same user cannot attach to it or read its memory */
+} protection_t;
+/* ignored: `count` numbers of signals that do nothing from now on */
+protection_t process_protect(const int *ignored, int count);
 
 /* Whether this process has an io_uring open: 1, 0, or -1 where that cannot be told. */
 int ring_open(void);
 /*
  * Runs `program` in the place of this process, with no io_uring to be had, keeping its environment and its descriptors 0 to `descriptors` - 1. Returns only if that
- * fails, with the number of the error. arguments: ends with NULL.
+ * fails, with the number of the error. arguments: ends with NULL; NULL itself: this program, with the arguments it was given.
  */
 int ring_restart(const char *program, char *const arguments[], int descriptors);
 
@@ -30,7 +42,7 @@ typedef struct {
   int count;
   struct { uint64_t from, to; } at[4];
 } ranges_t;
-/* Whether the list of system calls now holds on every thread. code: NULL leaves executable memory alone; ring: whether the event loop has one that it has to use. */
-int seccomp_lock(const ranges_t *code, int ring);
+/* Whether the list of system calls now holds on every thread. code: NULL leaves executable memory alone; ring: whether the event loop has one that it has to use; command: LOCK_COMMAND. */
+int seccomp_lock(const ranges_t *code, int ring, int command);
 #endif
 #endif

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -216,9 +217,10 @@ static void limits_read_only(void) {
   end(rule);
 }
 
-int seccomp_lock(const ranges_t *code, int ring) {
+int seccomp_lock(const ranges_t *code, int ring, int command) {
   const uint32_t self[] = {(uint32_t)getpid()};
-  const uint32_t controls[] = {FIONBIO, FIOCLEX, FIONCLEX, FIONREAD}, names[] = {PR_SET_NAME, PR_GET_NAME};
+  /* those of a terminal come last: to read and set its modes, never to put input into it (TIOCSTI) */
+  const uint32_t controls[] = {FIONBIO, FIOCLEX, FIONCLEX, FIONREAD, TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ}, names[] = {PR_SET_NAME, PR_GET_NAME};
   length = 0;
   load(offsetof(struct seccomp_data, arch));
   equal(ARCHITECTURE, 1, 0);
@@ -230,6 +232,7 @@ int seccomp_lock(const ranges_t *code, int ring) {
 #endif
   all(allowed, COUNT(allowed), ALLOW);
   all((const int[]){NR_IO_URING_ENTER}, 1, ring ? ALLOW : KILL);
+  if (command) all((const int[]){SYS_wait4}, 1, ALLOW);
   map(code);
   protect(SYS_mprotect, code);
   protect(SYS_pkey_mprotect, code);
@@ -237,7 +240,7 @@ int seccomp_lock(const ranges_t *code, int ring) {
   limits_read_only();
   one_of(SYS_tgkill, 0, self, COUNT(self), KILL);
   one_of(SYS_kill, 0, self, COUNT(self), KILL);
-  one_of(SYS_ioctl, 1, controls, COUNT(controls), ERROR(ENOTTY));
+  one_of(SYS_ioctl, 1, controls, command ? COUNT(controls) : 4, ERROR(ENOTTY));
   one_of(SYS_prctl, 0, names, COUNT(names), ERROR(EPERM));
   descriptor_flags();
   all(deadly, COUNT(deadly), KILL);

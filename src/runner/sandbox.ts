@@ -14,14 +14,16 @@ export interface LockOptions {
   reserved?: number
   /** Whether the list of system calls is locked too. Default true; a test leaves it out to see what Landlock alone stops. */
   seccomp?: boolean
+  /** Whether this is a user's command, which also writes to files that are open, sets up its terminal and waits for its children. Default false. */
+  command?: boolean
 }
 
 /**
  * Locks this process, all its threads and those it will start. It cannot be undone. What Node would read from files later must be loaded before.
  */
-export function lockProcess({ memoryBytes, reserved = 0, seccomp = true }: LockOptions): Sandbox {
+export function lockProcess({ memoryBytes, reserved = 0, seccomp = true, command = false }: LockOptions): Sandbox {
   warmUp()
-  const reached = addon()?.lock(memoryBytes === 0 ? 0 : Math.max(1, memoryBytes - reserved), seccomp)
+  const reached = addon()?.lock(memoryBytes === 0 ? 0 : Math.max(1, memoryBytes - reserved), seccomp, command)
   return {
     native: reached !== undefined, noNewPrivs: reached?.noNewPrivs === 1, landlock: reached?.landlock ?? 0, seccomp: reached?.seccomp === 1,
     codeRange: reached?.codeRange === 1, noRing: reached?.noRing === 1,

@@ -1,0 +1,28 @@
+/*
+ * Protects a process that holds secrets but must go on using files and the network: no core files, no reading of its memory by other processes of the same user,
+ * and no end by signals that nobody handles. It does not lock the process (sandbox.c does).
+ */
+#include "sandbox.h"
+#if !defined(_WIN32)
+#include <signal.h>
+#include <sys/resource.h>
+#endif
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+protection_t process_protect(const int *ignored, int count) {
+  protection_t reached = {0};
+#if !defined(_WIN32)
+  /* both limits: children cannot raise it again */
+  reached.no_core = setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0;
+  for (int i = 0; i < count; i++) signal(ignored[i], SIG_IGN); /* fails for numbers that the C library keeps for itself: those cannot be caught either */
+#else
+  (void)ignored;
+  (void)count;
+#endif
+#ifdef __linux__
+  reached.not_dumpable = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+#endif
+  return reached;
+}
