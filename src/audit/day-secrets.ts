@@ -5,10 +5,10 @@
  */
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { replaceFile, syncFolder } from '../lib/replace-file.ts'
 import { readTrusted } from '../lib/trusted-file.ts'
 import type { Commitment, RequestTexts } from './entry.ts'
@@ -62,7 +62,7 @@ export class DaySecrets {
     if (secret === undefined) {
       const bytes = randomBytes(BYTES)
       secret = createSecretKey(bytes)
-      if (await mkdir(join(this.#folder, 'salts'), { recursive: true, mode: 0o700 }) !== undefined) await syncFolder(this.#folder)
+      if (makeFolder(join(this.#folder, 'salts'), { ownerOnly: true }) !== undefined) await syncFolder(this.#folder)
       await replaceFile(join(this.#folder, 'salts', day), bytes)
     }
     this.#day = day

@@ -2,11 +2,12 @@
  * Copies a log, as far as its checkpoint reaches, into a folder that any web server can offer: checkpoint, hash tiles and entry bundles, with partial ones,
  * as C2SP tlog-tiles lays them out; without keys, salts or texts.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { AtomicFile, writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { TILE_WIDTH, frameEntry, tilePath } from '../trust/tiles.ts'
 import { checkpointPath, cosignedPath, readNoteFile } from './log-files.ts'
 import { NodeReader, readCheckpoint, readEntries } from './reader.ts'
@@ -35,7 +36,7 @@ export function exportLog(folder: string, out: string, onProgress?: OnProgress):
       const entries = [...readEntries(folder, { from: size - rest, to: size })]
       put(out, tilePath({ level: 'entries', index: Math.floor(size / TILE_WIDTH), width: rest }), Buffer.concat(entries.map(e => frameEntry(e.bytes))))
     }
-    mkdirSync(out, { recursive: true })
+    makeFolder(out)
     const cosigned = readNoteFile(cosignedPath(folder))
     if (cosigned !== undefined) writeFileAtomic(cosignedPath(out), cosigned)
     writeFileAtomic(checkpointPath(out), note) // last: an export that was interrupted is none
@@ -58,13 +59,13 @@ export function exportLines(folder: string, out: string, onProgress?: OnProgress
 
 /** Full tiles and bundles never change: they are copied as they are. The last full bundle may not have got its name yet. */
 function copy(folder: string, out: string, path: string): void {
-  mkdirSync(dirname(join(out, path)), { recursive: true })
+  makeFolder(dirname(join(out, path)))
   const from = [path, `${path}.open`].map(name => join(folder, name)).find(name => existsSync(name))
   if (from === undefined) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: join(folder, path), problem: 'it is missing' })
   cpSync(from, join(out, path), { errorOnExist: true, force: false })
 }
 
 function put(out: string, path: string, bytes: Buffer): void {
-  mkdirSync(dirname(join(out, path)), { recursive: true })
+  makeFolder(dirname(join(out, path)))
   writeFileAtomic(join(out, path), bytes)
 }

@@ -4,11 +4,11 @@
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
-import { fileError } from '../lib/file-error.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { checkPrivate } from '../lib/private-path.ts'
 import { readTrusted } from '../lib/trusted-file.ts'
 import { checkpointText, parseCheckpoint } from '../trust/checkpoint.ts'
@@ -23,11 +23,7 @@ const damaged = (file: string, problem: string, cause?: unknown): VeritError => 
 
 /** Makes the folder where there is none, and refuses one that others can use. */
 export function openLogFolder(folder: string): void {
-  try {
-    if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined && process.platform !== 'win32') chmodSync(folder, 0o700)
-  } catch (e) {
-    throw fileError(e, folder, 'write')
-  }
+  makeFolder(folder, { ownerOnly: true })
   checkPrivate(folder, 'folder')
 }
 

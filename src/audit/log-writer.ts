@@ -5,11 +5,12 @@
  * fails, the file is cut back to the last good length before the next attempt, and until that works, nothing is written.
  */
 import { closeSync, constants, existsSync, fstatSync, ftruncateSync, lstatSync, openSync, writeSync } from 'node:fs'
-import { mkdir, open, rename, unlink } from 'node:fs/promises'
+import { open, rename, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { removeStaleTemporaries, writeFileAtomic } from '../lib/atomic-file.ts'
 import { fileError } from '../lib/file-error.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { replaceFile, syncFolder } from '../lib/replace-file.ts'
 import { checkpointText } from '../trust/checkpoint.ts'
 import { leafHash } from '../trust/merkle.ts'
@@ -202,7 +203,7 @@ export class LogWriter {
   }
 
   async #makeFolder(folder: string): Promise<void> {
-    const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+    const made = makeFolder(folder, { ownerOnly: true })
     for (let at = folder; made !== undefined; at = dirname(at)) {
       await syncFolder(dirname(at))
       if (at === made) break

@@ -1,8 +1,9 @@
 /** The files of sealed texts, `texts/2026-11-22`: one JSON line a text, appended and synced. A line that a crash has torn is passed over by readers. */
 import { constants, existsSync } from 'node:fs'
-import { mkdir, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../lib/make-folder.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { syncFolder } from '../lib/replace-file.ts'
 import type { SealedLine } from './sealed-texts.ts'
@@ -35,7 +36,7 @@ export class TextsFile {
 
   async #open(day: string): Promise<void> {
     await this.close()
-    if (await mkdir(this.#folder, { recursive: true, mode: 0o700 }) !== undefined) await syncFolder(join(this.#folder, '..'))
+    if (makeFolder(this.#folder, { ownerOnly: true }) !== undefined) await syncFolder(join(this.#folder, '..'))
     const file = await open(join(this.#folder, day), constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600)
     try {
       await syncFolder(this.#folder)

@@ -11,7 +11,7 @@ import { Progress } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { readTrusted } from '../lib/trusted-file.ts'
 import type { FileClass } from '../lib/trusted-file.ts'
-import { defaultStateFolder } from '../store/state-folder.ts'
+import { defaultStateFolder, namedFolder } from '../store/state-folder.ts'
 import { parseVerifierKey } from '../trust/note-key.ts'
 import type { VerifierKey } from '../trust/note-key.ts'
 import { NOTE_LIMIT } from '../trust/signed-note.ts'
@@ -26,7 +26,7 @@ export const located = (command: Command): Command => command
   .addOption(new Option('--state <folder>', 'state folder of the server; the log is in its folder audit').default(defaultStateFolder()))
   .option('--folder <folder>', 'folder of the log itself, or of an exported copy, instead')
 
-export const logFolder = ({ state, folder }: Where): string => folder ?? join(state, 'audit')
+export const logFolder = ({ state, folder }: Where): string => folder ?? join(namedFolder(state), 'audit')
 
 /** A file of text that is checked by its signature, or compared. @throws VeritError */
 export function readText(path: string, purpose: string, limit = 16 << 20): string {
@@ -56,7 +56,7 @@ export function ownKey(folder: string): VerifierKey {
 export function printEntry({ index, entry }: ReadEntry, json: boolean): void {
   if (json) return void process.stdout.write(`${printableJson({ index, entry })}\n`)
   const line = `${String(index).padStart(7)}  ${describeEntry(entry)}`
-  const width = process.stdout.columns ?? Infinity // of a terminal; a pipe gets all
+  const width = process.stdout.columns || Infinity // of a terminal that knows its size; a pipe gets all
   process.stdout.write(`${line.length > width ? `${line.slice(0, width - 1)}…` : line}\n`)
 }
 

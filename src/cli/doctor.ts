@@ -11,7 +11,7 @@ import type { ProblemList } from '../lib/problem-list.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { VERSION } from '../lib/version.ts'
-import { defaultStateFolder } from '../store/state-folder.ts'
+import { defaultStateFolder, namedFolder } from '../store/state-folder.ts'
 import { examineModel } from './inspect-strict.ts'
 
 interface Options {
@@ -52,7 +52,7 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
     progress.update(done)
     if (done === total) progress.clear()
   }
-  const findings = await examine({ state, config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress }, inspect: lookThrough, env: process.env, now: Date.now() })
+  const findings = await examine({ state: namedFolder(state), config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress }, inspect: lookThrough, env: process.env, now: Date.now() })
   progress?.clear()
   const count = (level: Level): number => findings.filter(f => f.level === level).length
   const counts = Object.fromEntries(levels.map(level => [level, count(level)]))

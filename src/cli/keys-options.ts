@@ -14,7 +14,7 @@ import { databaseUrl } from '../store/database-url.ts'
 import { scopes as allScopes, signingRules } from '../store/key-store.ts'
 import type { KeyChange, KeyLimits, Scope, SigningRule } from '../store/key-store.ts'
 import { briefly, openStore } from '../store/open-store.ts'
-import { defaultStateFolder } from '../store/state-folder.ts'
+import { defaultStateFolder, namedFolder } from '../store/state-folder.ts'
 import type { Store } from '../store/store.ts'
 import { ed25519FromText } from '../trust/ed25519.ts'
 
@@ -148,7 +148,7 @@ function warnOfClock({ clock }: Store): void {
 
 /** @throws VeritError VERIT_STATE where no server or `verit keys create` has used the folder */
 export function checkBegun(state: string): void {
-  if (existsSync(join(state, 'secret'))) return
+  if (existsSync(join(namedFolder(state), 'secret'))) return
   const fix = 'Name the folder of the server with --state (sudo has another home), or make a first key with `verit keys create`'
   throw new VeritError('VERIT_STATE', { path: state, problem: 'no server and no key has been there', fix })
 }

@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { dirname, join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
-import { defaultStateFolder, openStateFolder } from '../store/state-folder.ts'
+import { defaultStateFolder, namedFolder, openStateFolder } from '../store/state-folder.ts'
 import type { Digest } from '../trust/digest.ts'
 import { publicPem } from '../trust/model-key.ts'
 import { changeTrustPolicy, loadTrustPolicy, writeTrustPolicy } from '../trust/trust-policy.ts'
@@ -30,7 +30,7 @@ export const located = (command: Command): Command => command
   .option('--state <folder>', 'state folder of the server; the policy is trust.toml in it', defaultStateFolder())
   .option('--policy <file>', 'another file (the server takes it from trust.policy)')
 
-export const policyPath = ({ state, policy }: Where): string => policy ?? join(state, 'trust.toml')
+export const policyPath = ({ state, policy }: Where): string => policy ?? join(namedFolder(state), 'trust.toml')
 
 export function trustCommand(): Command {
   const trust = new Command('trust').summary('which models the server may serve')

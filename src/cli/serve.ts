@@ -21,7 +21,7 @@ import { readTls } from '../server/tls.ts'
 import { askTrust } from '../server/trust-check.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import { rateUrl } from '../store/rate-url.ts'
-import { defaultStateFolder } from '../store/state-folder.ts'
+import { defaultStateFolder, namedFolder } from '../store/state-folder.ts'
 import { webhookSigner } from '../watch/webhook-secret.ts'
 import { SAME_SIGNAL_MS } from './interruption.ts'
 import { banner } from './serve-banner.ts'
@@ -84,6 +84,7 @@ Examples:
 async function run(path: string | undefined, options: Options): Promise<void> {
   const config = loadConfig({ file: options.config, flags: settingFlags({ ...options }) })
   if (options.printConfig === true) return void process.stdout.write(formatConfig(config))
+  const state = namedFolder(options.state)
   const secrets = readSecrets(config)
   if (config.inference.cores !== '') usableCores(config.inference.cores)
   const shipped: ResolvedModel = { path: defaultModelPath(), pulled: undefined }
@@ -104,8 +105,8 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 })
     if (config.listen.tlsCert !== '') readTls(config.listen)
     if (config.listen.socket !== '') checkSocketFolder(config.listen.socket)
-    await askTrust({ path: model, pulled, onDigestProgress }, config.trust, options.state)
-    const { served: running } = await checkStart({ config, state: options.state, ...secrets })
+    await askTrust({ path: model, pulled, onDigestProgress }, config.trust, state)
+    const { served: running } = await checkStart({ config, state, ...secrets })
     const served = path === undefined ? '' : `, and ${printable(path)} may be served`
     const more = running ? ' A server runs on the state folder: this one would start once that has stopped.' : ''
     const what = options.config ?? 'The configuration'
@@ -113,7 +114,7 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   }
   process.umask(0o077)
   const log = createLog(options.logJson === true ? { json: true } : {})
-  const { state, modelName = pulled?.name ?? runName } = options
+  const { modelName = pulled?.name ?? runName } = options
   const server = await serve({
     model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
   }).finally(() => clearTimeout(saying))

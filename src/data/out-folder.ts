@@ -4,6 +4,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync
 import { dirname, join, resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { MANIFEST_FORMAT } from './manifest.ts'
 
 export class OutFolder {
@@ -21,7 +22,7 @@ export class OutFolder {
     this.#replaces = occupied(this.#path, path, force)
     this.temporary = join(dirname(this.#path), `.verit-${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
     try {
-      mkdirSync(dirname(this.#path), { recursive: true })
+      makeFolder(dirname(this.#path))
       mkdirSync(this.temporary)
     } catch (e) {
       throw fileError(e, path, 'write')

@@ -35,7 +35,7 @@ export function resolveModel(
 }
 
 function pulledModel(name: string, folder: string): ResolvedModel | undefined {
-  if (!isModelName(name) || !existsSync(join(folder, 'index.db'))) return undefined
+  if (folder === '' || !isModelName(name) || !existsSync(join(folder, 'index.db'))) return undefined
   using store = new ModelStore(folder)
   const model = store.find(name)
   if (model === undefined) return undefined

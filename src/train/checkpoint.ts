@@ -4,14 +4,14 @@
  * files that were there before, or those and the whole new one.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { SafetensorsFile, openSafetensors, writeSafetensors } from '../formats/safetensors.ts'
 import type { SafetensorsInput } from '../formats/safetensors.ts'
 import { removeStaleTemporaries } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
-import { fileError } from '../lib/file-error.ts'
 import { kindOfFile } from '../lib/file-kind.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { checkpointName, checkpointSteps } from '../lib/run-files.ts'
 import { parseModelConfig } from '../model/config.ts'
@@ -76,11 +76,7 @@ export function weightsDigest(parameters: readonly Parameter[], values: (p: Para
 
 /** Writes the checkpoint of `state.step`, then removes those that are neither among the newest `keep` (at least 1) nor the best. Returns its path. */
 export function saveCheckpoint(folder: string, state: RunState, parameters: readonly Parameter[], values: Values, keep: number): string {
-  try {
-    mkdirSync(folder, { recursive: true })
-  } catch (e) {
-    throw fileError(e, folder, 'write')
-  }
+  makeFolder(folder)
   const json = JSON.stringify(state)
   const tensors = new Map<string, SafetensorsInput>()
   for (const name of stateNames) {

@@ -2,11 +2,12 @@
  * The folder of a training run: `checkpoints/`, `log.jsonl`, `loss.svg`, `run.json` (how to go on), and at the end
  * `record.json` and `model.gguf`. One process at a time may train in it.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, rmdirSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync, rmdirSync, writeSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { removeStaleTemporaries, writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { isAlive } from '../lib/process-alive.ts'
 import { RUN_CHECKPOINTS, RUN_MODEL, RUN_SETTINGS, checkpointSteps } from '../lib/run-files.ts'
 import { lossPlot } from './loss-plot.ts'
@@ -37,10 +38,9 @@ export class RunFolder implements Disposable {
     this.record = join(path, 'record.json')
     this.#log = join(path, RUN_LOG)
     this.#lock = resolve(path, 'lock')
-    this.#made = firstMissing(resolve(path))
     this.#hadData = existsSync(join(path, OWN_DATA))
     try {
-      mkdirSync(path, { recursive: true })
+      this.#made = makeFolder(path)
       removeStaleTemporaries(path)
     } catch (e) {
       throw fileError(e, path, 'write')
@@ -135,10 +135,3 @@ export class RunFolder implements Disposable {
 const held = new Set<string>()
 
 const alive = (pid: number, lock: string): boolean => (pid === process.pid ? held.has(lock) : isAlive(pid))
-
-/** The uppermost folder of a path that does not exist; undefined where all do. */
-function firstMissing(path: string): string | undefined {
-  let missing: string | undefined
-  for (let folder = path; !existsSync(folder); folder = dirname(folder)) missing = folder
-  return missing
-}

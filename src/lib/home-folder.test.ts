@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { isAbsolute, join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { stateBase } from './home-folder.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-home-'))
+after(() => rmSync(dir, { recursive: true }))
+const main = fileURLToPath(new URL('../cli/main.ts', import.meta.url))
+const posix = process.platform !== 'win32'
+
+test('XDG_STATE_HOME comes first, then HOME, then the password database; values that are not absolute count as unset', { skip: !posix }, () => {
+  const registered = join(userInfo().homedir, '.local/state')
+  const cases: [NodeJS.ProcessEnv, string][] = [
+    [{ XDG_STATE_HOME: '/s', HOME: '/h' }, '/s'], [{ XDG_STATE_HOME: 's', HOME: '/h' }, '/h/.local/state'], [{ HOME: '/' }, '/.local/state'],
+    [{ HOME: '' }, registered], [{ HOME: 'h' }, registered], [{}, registered],
+  ]
+  for (const [env, expected] of cases) assert.equal(stateBase(env), expected, JSON.stringify(env))
+  assert.ok(isAbsolute(registered))
+})
+
+test('with an empty or relative HOME the state folder is not below the current folder', { skip: !posix }, () => {
+  for (const HOME of ['', 'h']) {
+    const env = { ...process.env, HOME, XDG_STATE_HOME: '' }
+    const { status, stdout } = spawnSync(process.execPath, [main, 'keys', 'create', '--help'], { cwd: dir, env, encoding: 'utf8' })
+    assert.deepEqual([status, /--state <folder>[^(]*\(default:\s+"\//.test(stdout)], [0, true], stdout)
+  }
+})
+
+const nobody = 54_321
+const noEntry = posix && process.getuid!() === 0 && spawnSync('id', ['-nu', String(nobody)]).status !== 0
+test('a user without a home can run what needs none, and is told what to name otherwise', { skip: !noEntry && 'only root can become a user without an entry' }, () => {
+  const { HOME: _, XDG_STATE_HOME: __, ...env } = process.env
+  const run = (...args: string[]): ReturnType<typeof spawnSync> => spawnSync(process.execPath, [main, ...args], { cwd: '/', env, uid: nobody, gid: nobody, encoding: 'utf8' })
+  if (run('--version').status !== 0) return // this checkout is not readable for others
+  const help = run('keys', '--help'), list = run('keys', 'list')
+  assert.equal(help.status, 0, String(help.stderr))
+  assert.deepEqual([list.status, /its path is empty\. Name a folder with --state/.test(String(list.stderr))], [1, true], String(list.stderr))
+  assert.ok(!existsSync('/verit'))
+})

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { VeritError } from './errors.ts'
+import { makeFolder } from './make-folder.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-folder-'))
+after(() => rmSync(dir, { recursive: true }))
+const main = fileURLToPath(new URL('../cli/main.ts', import.meta.url))
+
+test('folders are made down to the last, with the mode asked for; the topmost new one is given back', () => {
+  const path = join(dir, 'a', 'b', 'c')
+  assert.equal(makeFolder(path, { ownerOnly: true }), join(dir, 'a'))
+  assert.equal(makeFolder(path), undefined)
+  if (process.platform !== 'win32') assert.equal(statSync(path).mode & 0o777, 0o700)
+})
+
+test('a file or a dangling link in the way is an error that names the path', () => {
+  writeFileSync(join(dir, 'file'), '')
+  symlinkSync(join(dir, 'nowhere'), join(dir, 'link'))
+  for (const path of ['file', 'file/below', 'link', 'link/below']) {
+    assert.throws(() => makeFolder(join(dir, path)), (e: unknown) => VeritError.is(e, 'VERIT_FILE_IO') && e.fields.path === join(dir, path), path)
+  }
+})
+
+test('commands that make a folder where mkdir says ENOENT end with an error', { skip: process.platform !== 'linux' && 'there is no procfs here' }, () => {
+  writeFileSync(join(dir, 'text.txt'), 'Some words to learn from. '.repeat(100))
+  const commands = [
+    ['keys', 'create', '--name', 'a', '--state', '/proc/x/y'], ['prepare', join(dir, 'text.txt'), '--out', '/proc/x/y'],
+    ['train', join(dir, 'text.txt'), '--out', '/proc/x/y', '--steps', '1'],
+  ]
+  for (const args of commands) {
+    const { status, signal, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 20_000 })
+    assert.deepEqual([status, signal, stderr.includes('/proc/x')], [1, null, true], `${args.join(' ')}: ${stderr}`)
+  }
+})
+
+test('nothing else makes folders recursively', () => {
+  const sources = readdirSync(fileURLToPath(new URL('..', import.meta.url)), { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts') && !f.endsWith('.test.ts'))
+  const wrong = sources.filter(f => /mkdir(Sync)?\([^\n]*recursive/.test(readFileSync(fileURLToPath(new URL(`../${f}`, import.meta.url)), 'utf8')))
+  assert.deepEqual(wrong, [])
+})
