@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { commands } from './commands.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
@@ -11,4 +12,31 @@ test('wrong use ends with 2 and names the help, in commands of commands, too: 1 
     assert.deepEqual([status, stderr.includes('--help')], [2, true], args.join(' '))
   }
   assert.equal(spawnSync(process.execPath, [main, 'keys', '--help']).status, 0)
+})
+
+test('the list of commands has the summary of each', async () => {
+  for (const [name, { summary, load }] of Object.entries(commands)) {
+    const command = (await load()).command()
+    assert.deepEqual([command.name(), command.summary()], [name, summary])
+  }
+})
+
+/** The names of our modules that a command line loads, and what it prints. */
+function loadedBy(...args: string[]): { files: string[]; text: string; status: number | null } {
+  const hook = `import { registerHooks } from 'node:module'
+    registerHooks({ load(url, context, next) { if (url.includes('/src/')) process.stderr.write('loaded ' + url + '\\n'); return next(url, context) } })`
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(hook)}`, main, ...args], { encoding: 'utf8' })
+  return { files: [...stderr.matchAll(/^loaded .*\/src\/(.*)$/gm)].map(m => m[1]!), text: stdout + stderr, status }
+}
+
+test('lists, the version and typos load no command, and a command loads no other', () => {
+  for (const [args, expected, status] of [[['--help'], /^ {2}tune /m, 0], [['--version'], /^\d+\.\d+\.\d+/m, 0], [['trian'], /Did you mean train\?/, 2]] as const) {
+    const { files, text, ...ended } = loadedBy(...args)
+    assert.match(text, expected)
+    assert.equal(ended.status, status)
+    assert.deepEqual(files.filter(f => Object.keys(commands).some(name => f === `cli/${name}.ts`)), [], args.join(' '))
+  }
+  const { files, text } = loadedBy('help', 'inspect')
+  assert.match(text, /^Usage: verit inspect /m)
+  assert.deepEqual(files.filter(f => Object.keys(commands).some(name => f === `cli/${name}.ts`)), ['cli/inspect.ts', 'cli/prepare.ts'].filter(f => files.includes(f)))
 })

@@ -1,9 +1,10 @@
 /**
- * The log of a running server, on standard error: one JSON object a line (pino), or one short line for a person where standard error is a terminal.
- * Callers log names, numbers and codes, never prompts, answers or keys; strings are escaped all the same.
+ * The log of a running server, on standard error (log-output.ts): one JSON object a line (pino), or one short line for a person where standard error is a terminal.
+ * Callers log names, numbers and codes, never prompts, answers or keys. Strings are escaped all the same.
  */
 import { pino } from 'pino'
 import type { Logger } from 'pino'
+import { LogOutput } from './log-output.ts'
 import { printable } from './printable.ts'
 
 export type Log = Logger
@@ -18,10 +19,19 @@ export interface LogOptions {
 }
 
 export function createLog(options: LogOptions = {}): Log {
-  const stream = options.stream ?? process.stderr
+  const stream = options.stream ?? new LogOutput(lossLine)
   const json = options.json ?? stream.isTTY !== true
-  return pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write: line => void stream.write(json ? line : lineOf(line)) })
+  const form = (line: string): string => (json ? line : lineOf(line))
+  return logTo(line => void stream.write(form(line)))
+
+  function lossLine(lines: number, reason: string): string {
+    let text = ''
+    logTo(line => void (text += form(line))).warn({ lines, reason }, 'log lines were lost')
+    return text
+  }
 }
+
+const logTo = (write: (line: string) => void): Log => pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write })
 
 /** `12:03:04 POST /v1/completions  status=200 ms=153` */
 function lineOf(json: string): string {

@@ -3,6 +3,7 @@
  * error table. So nothing here tells one tenant of another.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { lostLogLines } from '../lib/log-output.ts'
 import type { Figures } from '../runner/messages.ts'
 import type { Admission } from './admission.ts'
 import type { TransportCounts } from './connections.ts'
@@ -102,6 +103,7 @@ export class Metrics {
     this.#gauge('verit_connections_refused', 'Connections ended at once because every place was in use, since the start', () => counts.refused)
     this.#gauge('verit_connections_ended', 'Connections without a proven key, or idle, ended to make room for others, since the start', () => counts.ended)
     this.#gauge('verit_tls_handshakes_failed', 'TLS handshakes that failed, since the start', () => counts.handshakesFailed)
+    this.#gauge('verit_log_lines_lost', 'Log lines that could not be written, since the start', lostLogLines)
     this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
     this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
     // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage do

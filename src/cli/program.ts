@@ -1,0 +1,44 @@
+/** Runs the command that was asked for, and turns every error into one clear sentence and an exit status. Only that command's file is loaded; lists and typos need none. */
+import { Command } from 'commander'
+import { commandName, inCheckout } from '../lib/command-name.ts'
+import { VeritError } from '../lib/errors.ts'
+import { guardStandardStreams } from '../lib/standard-streams.ts'
+import { VERSION } from '../lib/version.ts'
+import { commands } from './commands.ts'
+
+const EXAMPLES = `
+Examples:
+  verit serve
+  verit generate "It was"
+  verit train book.txt --out runs/book
+  verit pull hf:OWNER/REPO/model.gguf
+  verit doctor`
+const IN_CHECKOUT = `
+In this checkout, type ${commandName} instead of verit (npm run -s keeps npm's own lines out of a pipe).`
+
+/** @param words of the command line, without Node and the program */
+export async function runProgram(words: readonly string[]): Promise<void> {
+  guardStandardStreams()
+  const program = new Command('verit')
+    .description('Trains, verifies and serves small language models (GPT and 1.58-bit BitNet) on ordinary CPUs.')
+    .version(VERSION)
+    .addHelpText('after', inCheckout ? EXAMPLES + '\n' + IN_CHECKOUT : EXAMPLES)
+  const [first, second] = words
+  const asked = first === 'help' ? second : first
+  if (asked !== undefined && Object.hasOwn(commands, asked)) program.addCommand((await commands[asked]!.load()).command())
+  else for (const [name, { summary }] of Object.entries(commands)) program.command(name).summary(summary)
+  likeOtherErrors(program)
+  try {
+    await program.parseAsync(words, { from: 'user' })
+  } catch (e) {
+    if (!VeritError.is(e)) throw e
+    process.stderr.write(`verit: ${e.message} [${e.code}]\n`)
+    process.exitCode = e.exit
+  }
+}
+
+/** A mistyped option ends with 2, as other wrong use does, so that the 1 of `audit verify` says one thing only; and every command names its help. */
+function likeOtherErrors(command: Command): void {
+  command.showHelpAfterError('(add --help for usage and an example)').exitOverride(e => process.exit(e.exitCode === 0 ? 0 : 2))
+  for (const each of command.commands) likeOtherErrors(each)
+}
