@@ -24,8 +24,9 @@ process.exitCode = ${status}`
   return code
 }
 
-test('a command that was interrupted ends with 130 after Ctrl-C, and with 143 after SIGTERM', async () => {
-  assert.deepEqual(await Promise.all([interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 2, 'SIGINT', 'SIGINT'), interrupted(130, 2, 'SIGINT', 'SIGTERM')]), [130, 143, 130, 143])
+test('a command that was interrupted ends with 130 after Ctrl-C, with 143 after SIGTERM and with 129 after SIGHUP', async () => {
+  const runs = [interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 1, 'SIGHUP'), interrupted(130, 2, 'SIGINT', 'SIGTERM')]
+  assert.deepEqual(await Promise.all(runs), [130, 143, 129, 143])
 })
 
 test('one Ctrl-C that comes twice, as under npm, is one', async () => {

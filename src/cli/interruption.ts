@@ -1,30 +1,52 @@
-/** Ctrl-C, and a request to end (SIGTERM), while a command has something to put away. */
+/** Signals that ask a command to end while it has something to put away: Ctrl-C (SIGINT), SIGTERM, and SIGHUP of a terminal or connection that is gone. */
+import { constants as files, readFileSync, readlinkSync } from 'node:fs'
+import { constants } from 'node:os'
 
 /** Under npm one Ctrl-C comes twice, from the terminal and from npm, within some milliseconds. */
 export const SAME_SIGNAL_MS = 300
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const INTERRUPTED = 128 + constants.signals.SIGINT
+
 /**
- * Runs `work`, and calls `interrupt` at each SIGINT or SIGTERM until it is settled; what follows another within SAME_SIGNAL_MS is the same one.
- * The status of a command that was interrupted is 130; after SIGTERM it becomes 143, as shells and service managers expect (128 and the number of the signal).
+ * Runs `work`, and calls `interrupt` at each such signal until it is settled; what follows another within SAME_SIGNAL_MS is the same one.
+ * A command that was interrupted ends with 130. After SIGTERM that becomes 143, after SIGHUP 129, as shells and service managers expect (128 and the number of the signal).
+ * Under nohup SIGHUP has no effect.
  */
 export async function interruptible<T>(interrupt: () => void, work: () => Promise<T>): Promise<T> {
-  let terminated = false, last = -Infinity
+  let other: NodeJS.Signals | undefined
+  let last = -Infinity
   const ended = (status: number): void => {
-    if (terminated && status === 130) process.exitCode = 143
+    if (status === INTERRUPTED) process.exitCode = 128 + constants.signals[other!]
   }
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (signal === 'SIGTERM' && !terminated) {
-      terminated = true
+    if (signal === 'SIGHUP' && underNohup()) return
+    if (signal !== 'SIGINT' && other === undefined) {
+      other = signal
       process.once('exit', ended)
     }
-    const now = performance.now(), again = now - last < SAME_SIGNAL_MS
+    const now = performance.now()
+    const again = now - last < SAME_SIGNAL_MS
     last = now
     if (!again) interrupt()
   }
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
+  for (const signal of SIGNALS) process.on(signal, onSignal)
   try {
     return await work()
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    for (const signal of SIGNALS) process.off(signal, onSignal)
+  }
+}
+
+/**
+ * Whether nohup started this process. It ignores SIGHUP for the program it starts, but Node takes that back. What shows it on Linux: GNU nohup replaces the terminal as
+ * standard input by /dev/null, opened for writing only (coreutils, nohup.c).
+ */
+function underNohup(): boolean {
+  try {
+    const flags = Number.parseInt(/^flags:\s+([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'utf8'))![1]!, 8)
+    return readlinkSync('/proc/self/fd/0') === '/dev/null' && (flags & 3) === files.O_WRONLY
+  } catch {
+    return false
   }
 }

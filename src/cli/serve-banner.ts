@@ -1,7 +1,10 @@
-/** What `verit serve` says when it is ready. */
+/** What `verit serve` says when it is ready: lines for a person, or the same as lines of a JSON log, without any key. */
 import { commandName } from '../lib/command-name.ts'
 import { plural } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
 import { printable } from '../lib/printable.ts'
+import { describeProtection, notProtected } from '../runner/protect.ts'
+import type { Protection } from '../runner/protect.ts'
 import { describeSandbox } from '../runner/sandbox-words.ts'
 import type { ServerConfig } from '../server/config.ts'
 import type { RunningServer } from '../server/serve.ts'
@@ -16,7 +19,7 @@ function conversationLines(said: RunningServer['model']['info']['conversation'])
   return [`  Conversations: ${template}; end tokens: ${ends}`, ...said.warnings.map(warning => `  Warning: ${printable(warning, 512)}`)]
 }
 
-export function banner(server: RunningServer, { listen, inference }: ServerConfig): string {
+export function banner(server: RunningServer, { listen, inference }: ServerConfig, protection: Protection): string {
   const { url, socket, modelId, model, trust, firstKey, exposed, audit } = server
   const { parameters, context, modelContext, executor, threads } = model.info
   const less = inference.context !== 0 ? '' : inference.cacheMib === 0 ? ' (more with --context)' : ' (cache_mib has no room for more)'
@@ -27,7 +30,8 @@ export function banner(server: RunningServer, { listen, inference }: ServerConfi
     `  ${digits(parameters)} parameters, context ${digits(context)}${context < modelContext ? ` of the model's ${digits(modelContext)}${less}` : ''}, ${printable(executor)} on ${plural(threads, 'thread')}`,
     `  ${model.digest}`,
     trust.by === 'signature' ? `  Signed by ${trust.signer}` : trust.by === 'digest' ? '  Trusted by its digest' : '  Not signed: nobody vouches for this model',
-    `  Model process ${describeSandbox(model.info.sandbox)}`,
+    `  Runner ${describeSandbox(model.info.sandbox)}`,
+    `  Gateway ${describeProtection(protection)}`,
     ...conversationLines(model.info.conversation),
   ]
   if (audit === undefined) {
@@ -53,4 +57,17 @@ export function banner(server: RunningServer, { listen, inference }: ServerConfi
     `      -H ${firstKey === undefined ? `"Authorization: Bearer ${key}"` : `'Authorization: Bearer ${key}'`} \\`,
     `      -d '{"model": "${modelId}", "messages": [{"role": "user", "content": "My fellow citizens"}], "max_tokens": 64}'`, '', '')
   return lines.join('\n')
+}
+
+/** The same for programs. */
+export function announce(log: Log, { url, socket, modelId, model, trust, keyless, exposed }: RunningServer, { listen }: ServerConfig, protection: Protection, state: string): void {
+  const { parameters, context, executor, threads, sandbox } = model.info
+  const tls = listen.tlsCert !== ''
+  const vouched = trust.by === 'signature' ? `signed by ${trust.signer}` : trust.by
+  log.info({
+    url, socket, model: modelId, digest: model.digest, parameters, context, executor, threads, trust: vouched, tls, runner: describeSandbox(sandbox), gateway: describeProtection(protection),
+  }, 'serving')
+  if (notProtected(protection).length > 0) log.warn({ missing: notProtected(protection).join('; ') }, 'the gateway is not fully protected')
+  if (exposed && !tls && listen.trustedProxies.length === 0) log.warn('other machines can reach this address, and nothing encrypts what they send (docs/security.md)')
+  if (keyless) log.warn({ make: `verit keys create --name NAME --state ${printable(state)}` }, 'there is no key yet: every request is refused until one is made')
 }

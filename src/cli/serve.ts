@@ -8,14 +8,15 @@ import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { createLog } from '../lib/log.ts'
+import type { Log } from '../lib/log.ts'
 import { printable } from '../lib/printable.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
+import { protectProcess } from '../runner/protect.ts'
 import type { ServerConfig } from '../server/config.ts'
 import { formatConfig, loadConfig } from '../server/config-file.ts'
 import { checkSocketFolder } from '../server/listen.ts'
 import { serve } from '../server/serve.ts'
-import type { RunningServer } from '../server/serve.ts'
 import { checkStart } from '../server/start-check.ts'
 import { readTls } from '../server/tls.ts'
 import { askTrust } from '../server/trust-check.ts'
@@ -23,9 +24,9 @@ import { databaseUrl } from '../store/database-url.ts'
 import { rateUrl } from '../store/rate-url.ts'
 import { defaultStateFolder, namedFolder } from '../store/state-folder.ts'
 import { webhookSigner } from '../watch/webhook-secret.ts'
-import { SAME_SIGNAL_MS } from './interruption.ts'
-import { banner } from './serve-banner.ts'
+import { announce, banner } from './serve-banner.ts'
 import { addSettingFlags, settingFlags } from './serve-flags.ts'
+import { ServeSignals } from './serve-signals.ts'
 
 interface Options {
   config?: string
@@ -35,6 +36,7 @@ interface Options {
   modelName?: string
   grace: number
   logJson?: boolean
+  allowDebugger?: boolean
 }
 
 const whole = (low: number, high: number) => (text: string): number => {
@@ -62,7 +64,8 @@ export function command(): Command {
     .option('--model-name <name>', 'name by which clients ask for the model (default: its file\'s or run\'s)', modelId)
   return addSettingFlags(serve)
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
-    .option('--log-json', 'log JSON lines on a terminal too')
+    .option('--log-json', 'write nothing but JSON lines to standard error; no first key is made then')
+    .option('--allow-debugger', 'start even though an option of Node (--inspect and the like) opens this process to others')
     .addHelpText('after', `
 Secrets come from the environment, or from the file that NAME_FILE names:
   VERIT_DATABASE_URL    postgresql://..., for several gateways (default: SQLite in the state folder)
@@ -82,44 +85,102 @@ Examples:
 }
 
 async function run(path: string | undefined, options: Options): Promise<void> {
+  const { logJson = false, check: checks = false, printConfig = false } = options
+  if (!logJson || checks || printConfig) return await checkOrStart(path, options)
+  const log = createLog({ json: true })
+  try {
+    onlyJson(log)
+    await checkOrStart(path, options, log)
+  } catch (e) {
+    log.fatal(VeritError.is(e) ? { code: e.code } : { stack: e instanceof Error ? e.stack : undefined }, e instanceof Error ? e.message : String(e))
+    process.exitCode = VeritError.is(e) ? e.exit : 1
+  }
+}
+
+/** Node's own warnings and the report of an exception become lines of the log. */
+function onlyJson(log: Log): void {
+  process.removeAllListeners('warning').on('warning', warning => log.warn({ warning: warning.message }, 'a warning of Node'))
+  process.on('uncaughtException', e => {
+    log.fatal({ stack: e.stack }, e.message)
+    process.exit(1)
+  })
+}
+
+async function checkOrStart(path: string | undefined, options: Options, log?: Log): Promise<void> {
   const config = loadConfig({ file: options.config, flags: settingFlags({ ...options }) })
   if (options.printConfig === true) return void process.stdout.write(formatConfig(config))
   const state = namedFolder(options.state)
-  const secrets = readSecrets(config)
-  if (config.inference.cores !== '') usableCores(config.inference.cores)
   const shipped: ResolvedModel = { path: defaultModelPath(), pulled: undefined }
-  const { path: model, pulled, run: runName } = path === undefined ? shipped : resolveModel(path)
-  if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
-  let progress: Progress | undefined, saying: NodeJS.Timeout | undefined
-  const onDigestProgress = (done: number, total: number): void => {
+  const model = path === undefined ? shipped : resolveModel(path)
+  if (config.inference.cores !== '') usableCores(config.inference.cores)
+  if (path === undefined && !existsSync(model.path)) throw new VeritError('VERIT_NO_MODEL', { path: model.path })
+  if (options.check === true) await check({ path, config, state, model }, options.config)
+  else await start({ path, config, state, model }, options, log ?? createLog())
+}
+
+interface ToServe {
+  /** As it was given. */
+  readonly path: string | undefined
+  readonly model: ResolvedModel
+  readonly config: ServerConfig
+  readonly state: string
+}
+
+async function check({ path, config, state, model }: ToServe, file: string | undefined): Promise<void> {
+  const secrets = readSecrets(config)
+  // Refuses a set of instructions that this machine lacks. Only here: the gateway has no kernels.
+  const { openExecutor } = await import('../exec/index.ts')
+  openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 })
+  if (config.listen.tlsCert !== '') readTls(config.listen)
+  if (config.listen.socket !== '') checkSocketFolder(config.listen.socket)
+  await askTrust({ ...model, onDigestProgress: hashing().onProgress }, config.trust, state)
+  const { served: running } = await checkStart({ config, state, ...secrets })
+  const served = path === undefined ? '' : `, and ${printable(path)} may be served`
+  const more = running ? ' A server runs on the state folder: this one would start once that has stopped.' : ''
+  process.stdout.write(`${file ?? 'The configuration'} is good${served}; nothing was started.${more}\n`)
+}
+
+async function start({ config, state, model: { path: model, pulled, run: runName } }: ToServe, options: Options, log: Log): Promise<void> {
+  process.umask(0o077)
+  const protection = protectProcess('gateway', signal => log.warn({ signal }, 'the signal has no effect'))
+  if (protection.exposure !== undefined && options.allowDebugger !== true) throw new VeritError('VERIT_DEBUGGER', protection.exposure)
+  const signals = new ServeSignals(log, options.grace)
+  const secrets = readSecrets(config)
+  const json = options.logJson === true
+  const { onProgress: onDigestProgress, end } = json ? silent : hashing(process.stderr.isTTY)
+  try {
+    const server = await serve({
+      model, state, config, log, ...secrets, ...defined({ modelName: options.modelName ?? pulled?.name ?? runName, trustedAs: pulled }), makeFirstKey: !json,
+      signal: signals.starting, runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
+    }).finally(end)
+    signals.serves(server)
+    if (json) announce(log, server, config, protection, state)
+    else process.stderr.write(banner(server, config, protection))
+  } catch (e) {
+    if (signals.starting.aborted) process.exit(signals.status)
+    throw e
+  }
+}
+
+interface Hashing {
+  readonly onProgress: (done: number, total: number) => void
+  readonly end: () => void
+}
+
+const silent: Hashing = { onProgress: () => undefined, end: () => undefined }
+
+/** A bar while the model is hashed, then, on a terminal, a line if loading takes long: a bar would be broken by lines of the log. */
+function hashing(tell = false): Hashing {
+  let progress: Progress | undefined
+  let loading: NodeJS.Timeout | undefined
+  const onProgress = (done: number, total: number): void => {
     progress ??= new Progress({ label: 'check the model', total, format: formatBytes })
     progress.update(done)
     if (done < total) return
     progress.clear()
-    // A bar would be broken by lines of the log.
-    if (options.check !== true) saying ??= setTimeout(() => process.stderr.isTTY && process.stderr.write(`Loading the model (${formatBytes(total)}) ...\n`), 500)
+    if (tell) loading ??= setTimeout(() => process.stderr.write(`Loading the model (${formatBytes(total)}) ...\n`), 500)
   }
-  if (options.check === true) {
-    // Refuses a set of instructions that this machine lacks. Only here: the gateway has no kernels.
-    const { openExecutor } = await import('../exec/index.ts')
-    openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 })
-    if (config.listen.tlsCert !== '') readTls(config.listen)
-    if (config.listen.socket !== '') checkSocketFolder(config.listen.socket)
-    await askTrust({ path: model, pulled, onDigestProgress }, config.trust, state)
-    const { served: running } = await checkStart({ config, state, ...secrets })
-    const served = path === undefined ? '' : `, and ${printable(path)} may be served`
-    const more = running ? ' A server runs on the state folder: this one would start once that has stopped.' : ''
-    const what = options.config ?? 'The configuration'
-    return void process.stdout.write(`${what} is good${served}; nothing was started.${more}\n`)
-  }
-  process.umask(0o077)
-  const log = createLog(options.logJson === true ? { json: true } : {})
-  const { modelName = pulled?.name ?? runName } = options
-  const server = await serve({
-    model, state, config, log, ...secrets, ...defined({ modelName, trustedAs: pulled }), runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
-  }).finally(() => clearTimeout(saying))
-  stopOnSignals(server, options.grace)
-  process.stderr.write(banner(server, config))
+  return { onProgress, end: () => clearTimeout(loading) }
 }
 
 /** Looked at before anything is started. @throws VeritError VERIT_CONFIG, VERIT_DATABASE_URL and others */
@@ -130,18 +191,4 @@ function readSecrets(config: ServerConfig): { databaseUrl?: string; rateUrl?: st
   }
   webhookSecrets.forEach(webhookSigner)
   return { ...defined({ databaseUrl: databaseUrl(), rateUrl: rateUrl() }), webhookSecrets }
-}
-
-/** The first signal stops in order, the second at once. */
-function stopOnSignals(server: RunningServer, grace: number): void {
-  let asked: number | undefined
-  const stop = (signal: NodeJS.Signals): void => {
-    const status = signal === 'SIGINT' ? 130 : 143
-    if (asked !== undefined && performance.now() - asked > SAME_SIGNAL_MS) process.exit(status)
-    if (asked !== undefined) return
-    asked = performance.now()
-    process.stderr.write(`\nverit: stopping; answers under way have ${grace} s. Again to stop at once.\n`)
-    void server.close(grace * 1000).then(() => process.exit(0))
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop(signal))
 }

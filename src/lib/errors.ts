@@ -172,6 +172,10 @@ export const errorTable = {
   VERIT_SANDBOX: row<{ missing: string; fix: string }>({
     what: f => `The model process cannot be locked as require_sandbox demands: ${f.missing}`, next: f => f.fix,
   }),
+  VERIT_DEBUGGER: row<{ option: string; danger: string }>({
+    what: f => `The server does not start: ${f.option} ${f.danger}`,
+    next: () => 'Remove it from the command line and from NODE_OPTIONS, or add --allow-debugger to debug Verit itself', exit: 2,
+  }),
   VERIT_LOADING: row<{ model: string }>({
     what: f => `The model ${f.model} is not loaded yet`, next: () => 'Try again in a moment', status: 503,
   }),

@@ -1,7 +1,7 @@
 /**
  * The model process. It is given two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file, whose digest the gateway
- * has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte of the file, and ends when the gateway does: signals that
- * a terminal or a service manager sends to both are the gateway's to follow, so that answers under way can end.
+ * has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte of the file, and ends when the gateway does. A terminal or a service manager
+ * sends signals to both: only the gateway follows them, so that answers under way can end.
  */
 import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -11,13 +11,14 @@ import { Reserve } from '../exec/reserve.ts'
 import type { Digest } from '../trust/digest.ts'
 import { RegularFile } from '../lib/regular-file.ts'
 import { memoryCeiling } from './memory-ceiling.ts'
+import { protectProcess } from './protect.ts'
 import { lockProcess } from './sandbox.ts'
 import { serveEngine } from './serve-engine.ts'
 
 const GATEWAY = 3
 const MODEL = 4
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+protectProcess('runner')
 
 // The file is being hashed; only its size is used before the gateway has accepted it.
 const reserve = new Reserve(fstatSync(MODEL).size)

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
+import { NO_DEBUGGER } from '../lib/process-protections.ts'
 import type { Digest } from '../trust/digest.ts'
 import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
@@ -24,7 +25,10 @@ const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.t
  * JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but by the lock (sandbox.ts). It makes little garbage for each token: new objects
  * have room in 2 MiB, where V8 would let them have 16.
  */
-const NODE_FLAGS = ['--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', '--disable-sigusr1', '--max-semi-space-size=2']
+const NODE_FLAGS = [
+  '--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete', NO_DEBUGGER,
+  '--max-semi-space-size=2',
+]
 /** A ping is sent this long after the answer to the last one; one that waits longer than LATE_MS means that calls wait, too. */
 const PING_MS = 1000
 export const LATE_MS = 3000

@@ -2,6 +2,7 @@
  * Metrics for Prometheus. No label holds a key, an address, a prompt or anything else a client chose: routes are rows of the table, codes rows of the
  * error table. So nothing here tells one tenant of another.
  */
+import { readdirSync } from 'node:fs'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { lostLogLines } from '../lib/log-output.ts'
 import type { Figures } from '../runner/messages.ts'
@@ -108,6 +109,7 @@ export class Metrics {
     this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
     // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage do
     this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the model process', () => process.memoryUsage.rss())
+    if (process.platform === 'linux') this.#gauge('process_open_fds', 'Open descriptors of the gateway', () => readdirSync('/proc/self/fd').length - 1)
     this.#gauge('process_start_time_seconds', 'Start of the gateway, seconds since 1970', () => performance.timeOrigin / 1000)
     this.#gauge('process_cpu_seconds_total', 'Time that the gateway computed, since the start', () => {
       const { user, system } = process.cpuUsage()

@@ -59,6 +59,10 @@ export interface ServeOptions {
   rateUrl?: string
   /** `whsec_...` or `whsk_...`, one or, during rotation, two. */
   webhookSecrets?: readonly string[]
+  /** Whether a store without keys gets a first one. Only where a person will see it. Default true. */
+  makeFirstKey?: boolean
+  /** Ends a start that is under way. */
+  signal?: AbortSignal
   /** For the model process. */
   runner?: Pick<ModelRunnerOptions, 'hangMs' | 'onDigestProgress' | 'expectedDigest'>
   log: Log
@@ -75,6 +79,8 @@ export interface RunningServer {
   readonly trust: ModelTrust
   /** The key that was made because the store had never held one. */
   readonly firstKey: NewKey | undefined
+  /** Whether the store holds no key, so that nobody can be answered yet. */
+  readonly keyless: boolean
   /** Whether others than this machine can reach it. */
   readonly exposed: boolean
   readonly audit: AuditLog | undefined
@@ -82,11 +88,12 @@ export interface RunningServer {
   close(graceMs?: number): Promise<void>
 }
 
-/** Resolves when the model is loaded and requests are answered. @throws VeritError; nothing is left behind then */
+/** Resolves when the model is loaded and requests are answered. @throws VeritError, VERIT_INTERRUPTED after the signal; the audit log then ends as at any stop */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
-  const { log, config, state } = options
+  const { log, config, state, makeFirstKey = true } = options
   const modelId = options.modelName ?? nameOf(options.model)
   const undo = new AsyncDisposableStack()
+  const interrupted = rejectsAt(options.signal)
   try {
     const transport = createTransport(config, log)
     undo.defer(() => transport.close())
@@ -124,11 +131,16 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
     const url = await startListening(app, config.listen, transport.scheme)
     let trust: ModelTrust | undefined, digest: Digest | undefined
-    const model = await ModelRunner.start(options.model, {
+    const start = ModelRunner.start(options.model, {
       onDigest: taken => void (trust = check(digest = taken)),
       ...runnerOptions(config.inference), ...conversation, bodyBytes: config.http.bodyBytes, ...options.runner,
       onEvent: event => noteRunner(context, event),
-    }).catch(async (e: unknown) => {
+    })
+    const model = await Promise.race([start, interrupted]).catch(async (e: unknown) => {
+      if (VeritError.is(e, 'VERIT_INTERRUPTED')) {
+        await noteStop(audit, log)
+        throw e
+      }
       const detail = { model: modelId, ...(digest !== undefined && { digest }), reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL' }
       await audit?.append({ type: 'server', event: 'refused', detail }).catch((why: unknown) => log.error({ cause: String(why) }, 'the refusal is not in the audit log'))
       throw e
@@ -136,21 +148,36 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
     await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest, trust, ...overridden(conversation) } })
-    const firstKey = await store.keys.createFirst('first key')
+    const firstKey = makeFirstKey ? await store.keys.createFirst('first key') : undefined
+    const keyless = firstKey === undefined && (await store.keys.list()).length === 0
     await outbox.drain()
     const kept = undo.move()
     const close = async (graceMs = 10_000): Promise<void> => {
       await endGently(app, stopping, graceMs)
-      await audit?.append({ type: 'server', event: 'stop', detail: {} }).catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
+      await noteStop(audit, log)
       await kept.disposeAsync()
     }
     const { socket, host } = config.listen
     const exposed = socket === '' && !isLoopback(host)
-    return { url, socket: socket === '' ? undefined : socket, modelId, model, trust: trust!, firstKey, exposed, audit, close }
+    return { url, socket: socket === '' ? undefined : socket, modelId, model, trust: trust!, firstKey, keyless, exposed, audit, close }
   } catch (e) {
     await undo.disposeAsync()
     throw e
   }
+}
+
+/** Rejects once the signal is aborted; never resolves. */
+function rejectsAt(signal: AbortSignal | undefined): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  promise.catch(() => undefined)
+  const interrupt = (): void => reject(new VeritError('VERIT_INTERRUPTED', { saved: 'the server had not started yet', resume: 'Start it again' }))
+  if (signal?.aborted === true) interrupt()
+  else signal?.addEventListener('abort', interrupt, { once: true })
+  return promise
+}
+
+async function noteStop(audit: AuditLog | undefined, log: Log): Promise<void> {
+  await audit?.append({ type: 'server', event: 'stop', detail: {} }).catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
 }
 
 /** What of the settings is the model process's. What says "choose yourself" is not handed on, so that the environment may choose. */
