@@ -1,6 +1,6 @@
 /** A real `verit serve` for tests: its own process, a free port, a state folder of its own, and a small model of random weights made on the spot. */
 import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -43,9 +43,12 @@ export function killServers(): void {
 export const served = (model: string, state: string, ...args: string[]): Promise<Served> => servedWith({}, model, state, ...args)
 
 /** @param env added to the environment: where secrets come from */
-export async function servedWith(env: Record<string, string>, model: string, state: string, ...args: string[]): Promise<Served> {
+export const servedWith = (env: Record<string, string>, model: string, state: string, ...args: string[]): Promise<Served> => servedBy({ env }, model, state, ...args)
+
+/** @param how another user or current folder; `env` is added to the environment */
+export async function servedBy({ env, ...how }: Pick<SpawnOptions, 'env' | 'uid' | 'gid' | 'cwd'>, model: string, state: string, ...args: string[]): Promise<Served> {
   const child = spawn(process.execPath, [MAIN, 'serve', model, '--port', '0', '--state', state, '--allow-unsigned', ...args], {
-    stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, ...env },
+    ...how, stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, ...env },
   })
   all.push(child)
   let text = ''

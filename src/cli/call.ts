@@ -10,6 +10,7 @@ import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
+import { readStandardInput } from '../lib/standard-streams.ts'
 import { readTrusted } from '../lib/trusted-file.ts'
 import { forTerminal } from './for-terminal.ts'
 
@@ -108,7 +109,7 @@ function base(text: string): URL {
 function readText(from: string | 0, name: string): string {
   if (from === 0 && process.stdin.isTTY) usage('Nothing is piped in', 'Pipe the text in: echo ... | verit call')
   try {
-    return readFileSync(from, 'utf8')
+    return from === 0 ? readStandardInput().toString('utf8') : readFileSync(from, 'utf8')
   } catch (e) {
     throw fileError(e, name, 'read', 'the body to send')
   }

@@ -1,11 +1,10 @@
 /** `verit generate`: continues a text, as it is made or as one JSON object. */
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import type { EndReason, Engine, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
-import { fileError } from '../lib/file-error.ts'
 import { printableJson } from '../lib/printable.ts'
 import { isRunFolder } from '../lib/run-files.ts'
+import { readStandardInput } from '../lib/standard-streams.ts'
 import { forTerminal } from './for-terminal.ts'
 import { interruptible } from './interruption.ts'
 import { modelOptions, openModel, requestOption, samplingOf, samplingOptions } from './open-model.ts'
@@ -115,9 +114,5 @@ function readInput(): string {
   if (process.stdin.isTTY) {
     throw new VeritError('VERIT_USAGE', { problem: 'There is no prompt', hint: 'Give a text: verit generate "Once upon a time", or pipe one in' })
   }
-  try {
-    return readFileSync(0, 'utf8')
-  } catch (e) {
-    throw fileError(e, 'standard input', 'read', 'the prompt')
-  }
+  return readStandardInput().toString('utf8')
 }

@@ -26,18 +26,16 @@ export function guardStandardStreams(): void {
 
 /**
  * All of standard input. Waits where the descriptor does not block and has nothing yet (EAGAIN), as a pipe or terminal that another program has set so.
- * @param limit most bytes @throws VeritError VERIT_FILE_IO; VERIT_FILE_NOT_FOUND never
+ * @throws VeritError VERIT_FILE_IO
  */
-export function readStandardInput(limit = Infinity): Buffer {
+export function readStandardInput(): Buffer {
   const sleeper = new Int32Array(new SharedArrayBuffer(4))
   const chunks: Buffer[] = []
-  for (let total = 0; ;) {
+  for (;;) {
     const chunk = Buffer.alloc(CHUNK)
     try {
       const n = readSync(0, chunk)
       if (n === 0) return Buffer.concat(chunks)
-      total += n
-      if (total > limit) throw new VeritError('VERIT_FILE_IO', { path: 'standard input', action: 'read', reason: `it has more than ${limit} bytes` })
       chunks.push(chunk.subarray(0, n))
     } catch (e) {
       const { code } = e as NodeJS.ErrnoException

@@ -1,0 +1,130 @@
+/**
+ * The two processes of a server and what an operator or another process of the machine may do to them: every signal, a debugger, a look at their memory, a core file, a
+ * log that nobody reads. One table says what holds (src/lib/process-protections.ts).
+ */
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { ignoredNatively, realTimeSignals, signalReactions, signalsThat } from '../src/lib/process-protections.ts'
+import { killServers, servedBy, tinyModel } from './served.ts'
+import type { Served } from './served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-protections-'))
+after(() => {
+  killServers()
+  rmSync(dir, { recursive: true })
+})
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+const model = await tinyModel(dir)
+const linux = process.platform === 'linux'
+const skip = linux ? false : 'signals and /proc of Linux'
+
+/** Root sees everything: as root the server runs as another user, if that user can read this checkout. */
+const OTHER = 65_534
+const asOther = linux && process.getuid!() === 0 && spawnSync(process.execPath, [main, '--version'], { uid: OTHER, gid: OTHER, cwd: '/' }).status === 0
+const user = asOther ? { uid: OTHER, gid: OTHER } : {}
+const home = join(dir, 'home')
+mkdirSync(home)
+chmodSync(dir, 0o711)
+if (asOther) for (const path of [home, model]) chownSync(path, OTHER, OTHER)
+
+const start = (env: Record<string, string>, name: string): Promise<Served> => servedBy({ ...user, cwd: home, env: { ...env, HOME: home } }, model, join(home, name))
+const stateOf = (pid: number): string => /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!
+const entriesOf = (name: string): string => spawnSync(process.execPath, [main, 'audit', 'tail', '--state', join(home, name)], { ...user, encoding: 'utf8' }).stdout
+const answers = async (server: Served): Promise<number> => (await fetch(`${server.url}/v1/completions`, {
+  method: 'POST', headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' }, body: JSON.stringify({ prompt: 'x', max_tokens: 1 }),
+})).status
+const isOpen = (port: number): Promise<boolean> => new Promise(resolve => {
+  const socket = connect(port, '127.0.0.1', () => {
+    socket.destroy()
+    resolve(true)
+  }).on('error', () => resolve(false))
+})
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
+
+test('every signal of this system has its row, and docs/security.md has it, too', () => {
+  const aliases = new Set(['SIGIOT', 'SIGPOLL', 'SIGBREAK', 'SIGINFO', 'SIGEMT', 'SIGLOST', 'SIGUNUSED'])
+  assert.deepEqual(Object.keys(constants.signals).filter(name => !aliases.has(name) && !(name in signalReactions)), [])
+  const docs = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
+  const section = docs.slice(docs.indexOf('## Signals'))
+  assert.deepEqual(Object.keys(signalReactions).filter(name => !section.includes(`\`${name}\``)), [])
+})
+
+test('both processes: no debugger, no core, closed memory; no signal ends them without an end in order; a log without a reader ends nothing', { skip }, async () => {
+  const port = await freePort()
+  const server = await start({ NODE_OPTIONS: `--inspect-port=${port}` }, 'state')
+  const gateway = server.process.pid!
+  const runner = server.runnerPid()
+  for (const pid of [gateway, runner]) {
+    assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /^Max core file size +0 +0 /m)
+    if (asOther || process.getuid!() !== 0) assert.equal(statSync(`/proc/${pid}/mem`).uid, 0, 'its memory can be read')
+  }
+  assert.match(readFileSync(`/proc/${runner}/cmdline`, 'latin1'), /--disable-sigusr1/)
+  assert.match(server.stderr(), /Gateway protected: no debugger, no core files, memory closed/)
+
+  for (const pid of [gateway, runner]) {
+    const role = pid === gateway ? 'gateway' : 'runner'
+    for (const signal of [...signalsThat(role, 'ignore'), ...signalsThat(role, 'none'), ...realTimeSignals]) process.kill(pid, signal)
+    if (role === 'runner') for (const signal of signalsThat('gateway', 'stop')) process.kill(pid, signal)
+    process.kill(pid, 'SIGHUP')
+  }
+  await server.logged(/"signal":"SIGUSR1"[^]*"signal":"SIGHUP"/)
+  assert.equal(await answers(server), 200)
+  assert.deepEqual([server.process.exitCode, server.runnerPid(), await isOpen(port)], [null, runner, false])
+
+  process.kill(gateway, 'SIGTSTP')
+  for (let i = 0; stateOf(gateway) !== 'T' && i < 200; i++) await sleep(10)
+  process.kill(gateway, 'SIGCONT')
+  assert.equal(await answers(server), 200)
+
+  server.process.stderr!.destroy() // the reader of the log has gone
+  for (let i = 0; i < 3; i++) assert.equal(await answers(server), 200)
+  process.kill(gateway, 'SIGQUIT')
+  assert.equal(await server.stop(), 0)
+  assert.match(entriesOf('state'), /server +stop/)
+})
+
+test('a fault in the gateway ends it without a core file, and a stop during the start is in the audit log', { skip }, async () => {
+  const unlimited = spawnSync('prlimit', ['--version']).status === 0
+  const server = await start({}, 'state')
+  const pid = server.process.pid!
+  if (unlimited) spawnSync('prlimit', ['--core=unlimited', '--pid', String(pid)]) // as an operator may set it
+  const ended = new Promise(resolve => void server.process.once('exit', (_, signal) => resolve(signal)))
+  process.kill(pid, 'SIGABRT')
+  assert.equal(await ended, 'SIGABRT')
+  assert.deepEqual(readdirSync(home).filter(name => name.startsWith('core')), [])
+
+  const child = spawn(process.execPath, [main, 'serve', model, '--port', '0', '--state', join(home, 'state'), '--allow-unsigned', '--log-json'], { ...user, cwd: home, stdio: ['ignore', 'ignore', 'pipe'] })
+  let text = ''
+  const gone = new Promise(resolve => void child.once('exit', status => resolve(status)))
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
+  const size = (): number => Number(readFileSync(join(home, 'state/audit/checkpoint'), 'utf8').split('\n')[1])
+  for (const before = size(); size() < before + 2 && child.exitCode === null;) await sleep(5) // start, config
+  child.kill('SIGTERM')
+  assert.deepEqual([await gone, /stop/.test(entriesOf('state').trim().split('\n').at(-1)!)], [143, true], text)
+})
+
+test('serve refuses to run with a debugger, or an option of Node that shows its memory', () => {
+  const serve = (flags: string[], env: Record<string, string>): ReturnType<typeof spawnSync> =>
+    spawnSync(process.execPath, [...flags, main, 'serve', model, '--port', '0', '--state', join(dir, 'none'), '--allow-unsigned'], { encoding: 'utf8', env: { ...process.env, ...env } })
+  for (const { status, stderr } of [serve(['--inspect=0'], {}), serve([], { NODE_OPTIONS: '--report-on-signal' })]) {
+    assert.deepEqual([status, /VERIT_DEBUGGER/.test(String(stderr))], [2, true], String(stderr))
+  }
+})
+
+test('what is ignored natively is ignored by this table', () => {
+  assert.deepEqual(ignoredNatively.map(name => signalReactions[name]), ignoredNatively.map(() => ({ gateway: 'ignore', runner: 'ignore' })))
+})
