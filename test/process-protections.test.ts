@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -97,24 +98,40 @@ test('both processes: no debugger, no core, closed memory; no signal ends them w
   assert.match(entriesOf('state'), /server +stop/)
 })
 
-test('a fault in the gateway ends it without a core file, and a stop during the start is in the audit log', { skip }, async () => {
-  const unlimited = spawnSync('prlimit', ['--version']).status === 0
-  const server = await start({}, 'state')
-  const pid = server.process.pid!
-  if (unlimited) spawnSync('prlimit', ['--core=unlimited', '--pid', String(pid)]) // as an operator may set it
-  const ended = new Promise(resolve => void server.process.once('exit', (_, signal) => resolve(signal)))
-  process.kill(pid, 'SIGABRT')
-  assert.equal(await ended, 'SIGABRT')
-  assert.deepEqual(readdirSync(home).filter(name => name.startsWith('core')), [])
-
-  const child = spawn(process.execPath, [main, 'serve', model, '--port', '0', '--state', join(home, 'state'), '--allow-unsigned', '--log-json'], { ...user, cwd: home, stdio: ['ignore', 'ignore', 'pipe'] })
+/** A server that writes JSON lines alone, over a state folder of that name. */
+function jsonServer(name: string): { process: ChildProcess; ended: Promise<[number | null, string | null]>; lines: () => Record<string, unknown>[] } {
+  const child = spawn(process.execPath, [main, 'serve', model, '--port', '0', '--state', join(home, name), '--allow-unsigned', '--log-json'], { ...user, cwd: home, stdio: ['ignore', 'inherit', 'pipe'] })
   let text = ''
-  const gone = new Promise(resolve => void child.once('exit', status => resolve(status)))
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
-  const size = (): number => Number(readFileSync(join(home, 'state/audit/checkpoint'), 'utf8').split('\n')[1])
-  for (const before = size(); size() < before + 2 && child.exitCode === null;) await sleep(5) // start, config
-  child.kill('SIGTERM')
-  assert.deepEqual([await gone, /stop/.test(entriesOf('state').trim().split('\n').at(-1)!)], [143, true], text)
+  const ended = new Promise<[number | null, string | null]>(resolve => void child.once('close', (...how) => resolve(how)))
+  return { process: child, ended, lines: () => text.slice(0, text.lastIndexOf('\n') + 1).trimEnd().split('\n').filter(line => line !== '').map(line => JSON.parse(line) as Record<string, unknown>) }
+}
+
+test('with --log-json every line is JSON, and no key is made that nobody would see; a fault in the gateway leaves no core file', { skip }, async () => {
+  const server = jsonServer('json')
+  const said = (msg: RegExp): Record<string, unknown> | undefined => server.lines().find(line => msg.test(String(line['msg'])))
+  while (said(/there is no key yet/) === undefined && server.process.exitCode === null) await sleep(20)
+  const { url, gateway, digest } = said(/^serving$/) ?? {}
+  assert.match([url, gateway, digest].join(' '), /^http:\S+ protected: .* sha256:[0-9a-f]{64}$/)
+  assert.doesNotMatch(JSON.stringify(server.lines()), /verit_\w{20}/)
+  assert.equal(spawnSync(process.execPath, [main, 'keys', 'list', '--json', '--state', join(home, 'json')], { ...user, encoding: 'utf8' }).stdout.trim(), '[]')
+
+  // as an operator may have set it
+  spawnSync('prlimit', ['--core=unlimited', '--pid', String(server.process.pid)])
+  server.process.kill('SIGABRT')
+  assert.deepEqual(await server.ended, [null, 'SIGABRT'])
+  assert.deepEqual(readdirSync(home).filter(name => name.startsWith('core')), [])
+})
+
+test('a stop during the start is in the audit log, and in the log as JSON', { skip }, async () => {
+  const size = (): number => Number(readFileSync(join(home, 'json/audit/checkpoint'), 'utf8').split('\n')[1])
+  const before = size()
+  const server = jsonServer('json')
+  while (size() < before + 2 && server.process.exitCode === null) await sleep(5) // start, config
+  server.process.kill('SIGTERM')
+  assert.deepEqual(await server.ended, [143, null])
+  assert.ok(server.lines().some(line => line['signal'] === 'SIGTERM'))
+  assert.match(entriesOf('json').trim().split('\n').at(-1)!, /server +stop/)
 })
 
 test('serve refuses to run with a debugger, or an option of Node that shows its memory', () => {
