@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { release } from 'node:os'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
+import { protectProcess } from '../runner/protect.ts'
 import { loadConfig } from '../server/config-file.ts'
 import { defaultConfig } from '../server/config.ts'
 import type { ServerConfig } from '../server/config.ts'
@@ -14,7 +15,7 @@ import { checkKeys } from './keys-in-use.ts'
 import { checkListening } from './listening.ts'
 import { checkLog, checkUnaudited } from './log-kept.ts'
 import { checkPackage } from './package-files.ts'
-import { checkPlatform } from './platform.ts'
+import { checkGateway, checkPlatform } from './platform.ts'
 import { checkRateState, checkStore, checkWebhookSecret } from './services.ts'
 import { checkModel } from './served-model.ts'
 import type { InspectModel } from './served-model.ts'
@@ -40,9 +41,12 @@ export interface Examination {
 /** @throws VeritError VERIT_FILE_NOT_FOUND where there is no such configuration: that is wrong use, not a finding */
 export async function examine({ state, config, kernels, model, inspect, env, now }: Examination): Promise<Finding[]> {
   const umask = process.umask()
+  // As a gateway does. What it reaches is for this process alone, which ends soon.
+  const protection = protectProcess('gateway')
   const findings = [
-    ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }),
-    ...(process.platform === 'linux' ? checkHost(release()) : []),
+    ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }), checkGateway(protection),
+    // A process that is not dumpable leaves no core, whatever the host does with others.
+    ...(process.platform === 'linux' ? checkHost(release()).filter(f => f.check !== 'host.core' || !protection.notDumpable) : []),
   ]
   const settings = readConfig(config, findings)
   const { inference } = settings ?? defaultConfig()

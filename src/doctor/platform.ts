@@ -1,4 +1,7 @@
 /** Node, the kernels, the user and the environment that a server would run with. */
+import { exposingOption } from '../lib/process-protections.ts'
+import { describeProtection, notProtected } from '../runner/protect.ts'
+import type { Protection } from '../runner/protect.ts'
 import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
@@ -18,7 +21,7 @@ const LEAST_NODE = 24
 /** Variables that change what Node does with every request or connection. */
 const dangerous: readonly (readonly [string, (value: string) => boolean, string])[] = [
   ['NODE_TLS_REJECT_UNAUTHORIZED', v => v === '0', 'turns off the checks of certificates, those of the database and the webhook included'],
-  ['NODE_OPTIONS', v => /--inspect|--tls-keylog|--require|--import|--loader|-r\b/.test(v), 'loads code, opens a debugger or writes down TLS keys'],
+  ['NODE_OPTIONS', v => /--require|--import|--loader|-r\b/.test(v) || exposingOption([], v) !== undefined, 'loads code, opens a debugger or writes memory or keys to a file'],
 ]
 
 export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Finding[] {
@@ -46,4 +49,12 @@ export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Fin
   if ((env['NODE_DEBUG'] ?? '') !== '') found.push(warning('environment', 'NODE_DEBUG writes what passes through Node to standard error', 'Remove it from the environment of the server'))
   if ((env['NODE_EXTRA_CA_CERTS'] ?? '') !== '') found.push(note('environment', 'NODE_EXTRA_CA_CERTS adds authorities that outgoing connections trust'))
   return found
+}
+
+/** What a gateway here has of its protections. @param protection as this process has reached it, in the environment of the server */
+export function checkGateway(protection: Protection): Finding {
+  const says = `A gateway here is ${describeProtection(protection)}`
+  if (notProtected(protection).length === 0) return ok('gateway', says)
+  if (protection.exposure !== undefined) return problem('gateway', says, 'Remove that option of Node; a server does not start with it')
+  return warning('gateway', says, protection.noCore ? 'Serve on Linux, or let nothing else run as the user of the server' : 'Build the native library (`npm run native`)')
 }

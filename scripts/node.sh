@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs Node 24 or newer with the arguments given: the system's where it is new enough, and so kept up to date by the system; else the one that npm has installed
+# (tools/node). npm puts node_modules/.bin first on the path, where that one lies, so those folders are looked at last.
+system=''
+IFS=:
+for folder in $PATH; do
+  case "$folder" in */node_modules/.bin) continue ;; esac
+  if [ -x "$folder/node" ] && [ ! -d "$folder/node" ]; then
+    system="$folder/node"
+    break
+  fi
+done
+unset IFS
+major=0
+if [ -n "$system" ]; then
+  version=$("$system" --version 2>/dev/null)
+  major=${version#v}
+  major=${major%%.*}
+fi
+if [ "$major" -ge 24 ] 2>/dev/null; then exec "$system" "$@"; fi
+own="$(dirname "$0")/../node_modules/.bin/node"
+if [ -x "$own" ]; then exec "$own" "$@"; fi
+echo "verit: Node 24 or newer is needed; the system has ${version:-none}, and npm has installed none for this platform. Install Node 24 (https://nodejs.org) and run npm ci again." >&2
+exit 1
