@@ -7,7 +7,7 @@
  * Default: bitnet-2b4t, 0-1, 12. With one thread it is tied to the first of the cores.
  */
 import { loadavg } from 'node:os'
-import { busyProcess } from '../src/cli/busy-process.ts'
+import { BusyProcess } from '../src/cli/busy-process.ts'
 import { spread } from '../src/engine/benchmark.ts'
 import { ServingModel } from '../src/engine/serving-model.ts'
 import { doWork } from '../src/engine/workload.ts'
@@ -38,7 +38,7 @@ for (const used of [all, all.slice(0, 1)]) {
   using free = open(false)
   for (const busy of [0, 1, all.length]) {
     await using programs = new AsyncDisposableStack()
-    for (let i = 0; i < busy; i++) programs.use(await busyProcess())
+    for (let i = 0; i < busy; i++) await programs.use(await BusyProcess.start()).keepBusy()
     const with_: number[] = [], without: number[] = [], ratios: number[] = []
     await rate(tied)
     await rate(free)

@@ -406,7 +406,7 @@ static napi_value protect(napi_env env, napi_callback_info info) {
 
 /*
  * ---- restart(program and its arguments, how many descriptors it keeps): runs it in the place of this process, with no io_uring to be had; returns the number of the
- * error, 0 where there is nothing to do. An empty list: this program with the arguments it was given ----
+ * error, 0 where there is nothing to do. Where the program is '': this one, with the other arguments of the list and then those it was given ----
  */
 static napi_value restart(napi_env env, napi_callback_info info) {
   enum { MOST = 32 };
@@ -417,14 +417,15 @@ static napi_value restart(napi_env env, napi_callback_info info) {
   static char text[MOST][4096];
   char *arguments[MOST + 1] = {NULL};
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 2 || napi_get_array_length(env, argv[0], &n) != napi_ok || n > MOST || napi_get_value_int32(env, argv[1], &descriptors) != napi_ok || descriptors < 0 || descriptors > 16)
+  if (argc < 2 || napi_get_array_length(env, argv[0], &n) != napi_ok || n < 1 || n > MOST || napi_get_value_int32(env, argv[1], &descriptors) != napi_ok || descriptors < 0 || descriptors > 16)
     return fail(env, "VERIT_INTERNAL", "restart: arguments");
   for (uint32_t i = 0; i < n; i++) {
     CHECK(napi_get_element(env, argv[0], i, &item), "argument");
     if (napi_get_value_string_utf8(env, item, text[i], sizeof text[i], &length) != napi_ok || length >= sizeof text[i] - 1) return fail(env, "VERIT_INTERNAL", "restart: an argument");
     arguments[i] = text[i];
   }
-  CHECK(napi_create_int32(env, ring_restart(arguments[0], n == 0 ? NULL : arguments, descriptors), &result), "number");
+  const int own = text[0][0] == 0;
+  CHECK(napi_create_int32(env, ring_restart(own ? NULL : arguments[0], arguments + own, descriptors), &result), "number");
   return result;
 }
 

@@ -34,8 +34,11 @@ int ring_open(void) {
   return found;
 }
 
-/* The arguments of this process, as bytes that Node has not read as UTF-8; NULL where there is no /proc. Never freed: the process is about to be another. */
-static char **own_arguments(void) {
+/*
+ * The arguments of this process, as bytes that Node has not read as UTF-8, with `more` after the first; NULL where there is no /proc. Never freed: the process is about to
+ * be another.
+ */
+static char **own_arguments(char *const more[]) {
   FILE *file = fopen("/proc/self/cmdline", "re");
   if (!file) return NULL;
   size_t size = 0, room = 1 << 16, count = 0;
@@ -47,13 +50,17 @@ static char **own_arguments(void) {
   fclose(file);
   if (!text || size == 0 || text[size - 1] != 0) return NULL;
   for (size_t i = 0; i < size; i++) count += text[i] == 0;
-  char **list = calloc(count + 1, sizeof *list);
-  for (size_t i = 0, at = 0; list && i < count; i++, at += strlen(text + at) + 1) list[i] = text + at;
+  size_t added = 0;
+  while (more[added]) added++;
+  char **list = calloc(count + added + 1, sizeof *list);
+  if (!list) return NULL;
+  for (size_t i = 0, at = 0; i < count; i++, at += strlen(text + at) + 1) list[i == 0 ? 0 : i + added] = text + at;
+  for (size_t i = 0; i < added; i++) list[i + 1] = more[i];
   return list;
 }
 
 int ring_restart(const char *program, char *const arguments[], int descriptors) {
-  if (!arguments && !(arguments = own_arguments())) return ENOENT;
+  if (!program && !(arguments = own_arguments(arguments))) return ENOENT;
   struct sock_filter none[] = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(struct seccomp_data, nr)},
       {BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NR_IO_URING_SETUP},

@@ -13,6 +13,7 @@ sandbox_t sandbox_lock(uint64_t memory, int flags) {
 #else
 #include <dirent.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -43,13 +44,35 @@ static void on_signal(int number) {
   const int saved = errno;
   lock_thread();
   atomic_fetch_add(&answered, 1);
+  syscall(SYS_futex, &answered, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
   errno = saved;
+}
+
+/* Whether so many threads have answered. A thread that blocks the signal ends the wait, two seconds after the last answer. */
+static int wait_for(int want) {
+  for (int have; (have = atomic_load(&answered)) < want;) {
+    const struct timespec patience = {.tv_sec = 2};
+    if (syscall(SYS_futex, &answered, FUTEX_WAIT_PRIVATE, have, &patience, NULL, 0) && errno == ETIMEDOUT) return atomic_load(&answered) >= want;
+  }
+  return 1;
 }
 
 static int known(const int *list, int n, int tid) {
   for (int i = 0; i < n; i++)
     if (list[i] == tid) return 1;
   return 0;
+}
+
+/* Whether a thread blocks the signal, as the one in which Node waits to open its debugger does: it would never answer. */
+static int blocks(int tid, int number) {
+  char line[256];
+  unsigned long long mask = 0;
+  snprintf(line, sizeof line, "/proc/self/task/%d/status", tid);
+  FILE *status = fopen(line, "re");
+  if (!status) return 0;
+  while (fgets(line, sizeof line, status) && sscanf(line, "SigBlk: %llx", &mask) != 1) continue;
+  fclose(status);
+  return mask >> (number - 1) & 1;
 }
 
 /* Every thread but this one. New ones inherit from their maker, so the list is read until it holds no unknown one. */
@@ -62,22 +85,21 @@ static int lock_other_threads(void) {
   if (sigaction(number, &action, &before)) return 0;
   for (int rounds = 0; fresh && ok && rounds < 100; rounds++) {
     fresh = 0;
+    int want = atomic_load(&answered);
     DIR *tasks = opendir("/proc/self/task");
     if (!tasks) ok = 0;
     for (struct dirent *d; ok && (d = readdir(tasks));) {
       const int tid = atoi(d->d_name);
       if (tid <= 0 || tid == self || known(done, n, tid)) continue;
-      const int want = atomic_load(&answered) + 1;
-      if (n == MAX_LOCKED) ok = 0;
+      if (n == MAX_LOCKED || blocks(tid, number)) ok = 0;
       else if (syscall(SYS_tgkill, getpid(), tid, number) == 0) {
-        /* one at a time; a thread that blocks the signal ends the attempt after two seconds */
-        for (int i = 0; i < 20000 && atomic_load(&answered) < want; i++) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-        if (atomic_load(&answered) < want) ok = 0;
+        want++;
         done[n++] = tid;
         fresh = 1;
       } else if (errno != ESRCH) ok = 0;
     }
     if (tasks) closedir(tasks);
+    ok = wait_for(want) && ok;
   }
   sigaction(number, &before, NULL);
   return ok && !fresh;

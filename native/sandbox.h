@@ -15,7 +15,7 @@ typedef struct {
 
 enum {
   LOCK_SECCOMP = 1, /* without it the list of system calls is left out, so that a test sees the rest alone */
-  LOCK_COMMAND = 2, /* a command of a user: it may also write to files that are open, set up its terminal and wait for its children */
+  LOCK_COMMAND = 2, /* a command of a user: it may also write to files that are open, set up its terminal, wait for its children and tie its threads to cores */
 };
 /* memory: private writable memory that the process may add to what it has, in bytes; 0: no ceiling. flags: LOCK_... */
 sandbox_t sandbox_lock(uint64_t memory, int flags);
@@ -32,7 +32,7 @@ protection_t process_protect(const int *ignored, int count);
 int ring_open(void);
 /*
  * Runs `program` in the place of this process, with no io_uring to be had, keeping its environment and its descriptors 0 to `descriptors` - 1. Returns only if that
- * fails, with the number of the error. arguments: ends with NULL; NULL itself: this program, with the arguments it was given.
+ * fails, with the number of the error. arguments: ends with NULL. program: NULL runs this one, with `arguments` after its name and then those it was given.
  */
 int ring_restart(const char *program, char *const arguments[], int descriptors);
 

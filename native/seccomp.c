@@ -232,7 +232,7 @@ int seccomp_lock(const ranges_t *code, int ring, int command) {
 #endif
   all(allowed, COUNT(allowed), ALLOW);
   all((const int[]){NR_IO_URING_ENTER}, 1, ring ? ALLOW : KILL);
-  if (command) all((const int[]){SYS_wait4}, 1, ALLOW);
+  if (command) all((const int[]){SYS_wait4, SYS_sched_setaffinity}, 2, ALLOW);
   map(code);
   protect(SYS_mprotect, code);
   protect(SYS_pkey_mprotect, code);

@@ -19,6 +19,7 @@ import { isScreened } from '../model/weights.ts'
 import type { PackedWeights } from '../model/weights.ts'
 import { SCREENING, coresOption, headScreenOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { lockCommand } from './lock-command.ts'
 import { withByteProgress } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
@@ -56,18 +57,30 @@ export function measuredModelOptions(c: Command): Command {
   return headScreenOption(c)
 }
 
-/** Makes or loads what is measured. @param executor decides how ternary weights are kept */
-export async function measuredModel(executor: Executor, { model, shape, vocabSize, head, headScreen = 'auto' }: ModelFlags): Promise<MeasuredModel> {
-  const screen = SCREENING[headScreen]
-  if (shape === undefined) {
-    const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
-    if (idle !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${idle} says something of a --shape, and there is none`, hint: 'A file has both of its own' })
-    const path = model ?? defaultModelPath()
-    if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
-    using file = await openModelFile(path, 'a GGUF model')
-    const loaded = await withByteProgress('load', onProgress => loadModel(new GgufFile(file), executor, { screen, onProgress }))
-    return { name: path, ...loaded }
+/** What is measured, to be made or loaded. Dispose of it when all that is needed of it is loaded. */
+export interface ModelToMeasure extends Disposable {
+  /** Call for each executor that wants the weights in its own way. */
+  load(executor: Executor): Promise<MeasuredModel>
+}
+
+/** Opens the file, if it is one. The process is locked before anything of it is read: make the executors that need more than threads, and start other programs, before. */
+export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
+  const { model, shape, vocabSize, head, headScreen = 'auto' } = flags
+  if (shape !== undefined) return { load: executor => randomModel(executor, { ...flags, shape }), [Symbol.dispose]: () => undefined }
+  const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
+  if (idle !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${idle} says something of a --shape, and there is none`, hint: 'A file has both of its own' })
+  const path = model ?? defaultModelPath()
+  if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
+  const file = await openModelFile(path, 'a GGUF model')
+  lockCommand()
+  return {
+    load: async executor => ({ name: path, ...await withByteProgress('load', onProgress => loadModel(new GgufFile(file), executor, { screen: SCREENING[headScreen], onProgress })) }),
+    [Symbol.dispose]: () => file.close(),
   }
+}
+
+async function randomModel(executor: Executor, { shape, vocabSize, head, headScreen = 'auto' }: ModelFlags & { shape: MeasuredShape }): Promise<MeasuredModel> {
+  const screen = SCREENING[headScreen]
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {
     throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head q8_0 or f16' })
@@ -85,7 +98,8 @@ export const number = (n: number, digits = 0): string => n.toLocaleString('en-US
 /** Of about three digits. */
 export const rough = (n: number): string => number(n, n < 0.1 ? 4 : n < 1 ? 3 : n < 10 ? 2 : n < 100 ? 1 : 0)
 export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`
-export const machine = (): string => cpus()[0]?.model.trim() ?? 'unknown processor'
+const processor = cpus()[0]?.model.trim() ?? 'unknown processor' // asked before the process is locked
+export const machine = (): string => processor
 /** Median, and least to most. */
 export const spreadText = ({ median, min, max }: Rate, unit: string): string => `${rough(median)} ${unit} (${rough(min)} to ${rough(max)})`
 /** A rate in other units. */

@@ -10,10 +10,10 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { loadBefore, loadWarning, machine, machineOptions, measuredModel, measuredModelOptions, number, rough, spreadText, times } from './bench-shared.ts'
+import { loadBefore, loadWarning, machine, machineOptions, measuredModelOptions, number, openMeasured, rough, spreadText, times } from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
 import { executorOf, packingOption } from './compute-options.ts'
-import { busyProcess } from './busy-process.ts'
+import { BusyProcess } from './busy-process.ts'
 import { numberOption } from './prepare.ts'
 
 type Flags = ModelFlags & { tokens?: number; sequences?: number; top?: number; context?: number; underLoad?: true }
@@ -42,10 +42,13 @@ Examples:
 
 async function run(workload: Workload, flags: Flags): Promise<void> {
   const executor = executorOf(flags)
-  const model = await measuredModel(executor, flags), size = sizeOf(workload, flags, model)
+  await using busy = flags.underLoad === true ? await BusyProcess.start() : undefined
+  using opened = await openMeasured(flags)
+  const model = await opened.load(executor)
+  const size = sizeOf(workload, flags, model)
   let progress: Progress | undefined
   const m = await measureWork(executor, model.config, model.weights, size, {
-    context: whole('--context', flags.context, size.tokens, model.config.context), busy: flags.underLoad && busyProcess,
+    context: whole('--context', flags.context, size.tokens, model.config.context), busy: busy && (() => busy.keepBusy()),
     onProgress: (done, total) => (progress ??= new Progress({ label: `bench ${workload}`, total })).update(done),
   })
   progress?.clear()

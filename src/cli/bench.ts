@@ -6,7 +6,7 @@ import { workloads } from '../engine/workload.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { machine, machineOptions, measuredModel, measuredModelOptions, number } from './bench-shared.ts'
+import { machine, machineOptions, measuredModelOptions, number, openMeasured } from './bench-shared.ts'
 import type { ModelFlags } from './bench-shared.ts'
 import { benchTrain } from './bench-train.ts'
 import { benchWork } from './bench-work.ts'
@@ -29,7 +29,8 @@ Examples:
 
 async function serving(flags: ModelFlags): Promise<void> {
   const executor = executorOf(flags)
-  const { name, config, weights } = await measuredModel(executor, flags)
+  using model = await openMeasured(flags)
+  const { name, config, weights } = await model.load(executor)
   let progress: Progress | undefined
   const speed = await measureServing(executor, config, weights, (done, total) => (progress ??= new Progress({ label: 'bench', total })).update(done))
   progress?.clear()

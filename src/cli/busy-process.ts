@@ -1,28 +1,60 @@
-/** A second program that keeps one core busy, for `verit bench --under-load`: a process of our own that counts, and ends when it is told to or when we are gone. */
+/**
+ * A second program that keeps one core busy, for `verit bench --under-load`: a process of our own that counts. It is started before the bench locks itself, and obeys what
+ * comes over its input; it ends when that does, so also when the bench dies.
+ */
 import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { VeritError } from '../lib/errors.ts'
 
+/** Each byte turns counting on or off, and is answered when it does. */
 const PROGRAM = `
-const parent = process.ppid
-process.stdout.write('.', () => {
-  let n = 0
-  while (process.ppid === parent) for (let i = 0; i < 1e7; i++) n = (n * 1664525 + 1013904223) | 0
-})`
+let busy = false, n = 0
+const work = () => {
+  for (let i = 0; i < 1e7; i++) n = (n * 1664525 + 1013904223) | 0
+  if (busy) setImmediate(work)
+}
+process.stdin.on('data', () => {
+  busy = !busy
+  if (busy) setImmediate(work)
+  process.stdout.write('.')
+}).on('end', () => process.exit())
+process.stdout.write('.')`
 
-/** Resolves when the process computes; disposing of it waits for its end. */
-export async function busyProcess(): Promise<AsyncDisposable> {
-  const child = spawn(process.execPath, ['-e', PROGRAM], { stdio: ['ignore', 'pipe', 'ignore'], env: {} })
-  const ended = once(child, 'exit')
-  const end = (): void => void child.kill('SIGKILL')
-  process.once('exit', end)
-  const ready = await Promise.race([once(child.stdout, 'data').then(() => true), ended.then(() => false)])
-  if (!ready) throw new VeritError('VERIT_INTERNAL', { problem: 'the busy process ended before it had begun' })
-  return {
-    async [Symbol.asyncDispose]() {
-      process.off('exit', end)
-      end()
-      await ended
-    },
+export class BusyProcess implements AsyncDisposable {
+  #child: ChildProcess
+  #ended: Promise<unknown>
+
+  private constructor(child: ChildProcess) {
+    this.#child = child
+    this.#ended = once(child, 'exit')
+  }
+
+  /** Resolves when the process is there, and idle. */
+  static async start(): Promise<BusyProcess> {
+    const busy = new BusyProcess(spawn(process.execPath, ['-e', PROGRAM], { stdio: ['pipe', 'pipe', 'ignore'], env: {} }))
+    await busy.#answer()
+    return busy
+  }
+
+  /** Resolves when it computes; disposing of the result resolves when it is idle again. */
+  async keepBusy(): Promise<AsyncDisposable> {
+    await this.#toggle()
+    return { [Symbol.asyncDispose]: () => this.#toggle() }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.stdin!.end()
+    await this.#ended
+  }
+
+  async #toggle(): Promise<void> {
+    this.#child.stdin!.write('.')
+    await this.#answer()
+  }
+
+  async #answer(): Promise<void> {
+    const there = await Promise.race([once(this.#child.stdout!, 'data').then(() => true), this.#ended.then(() => false)])
+    if (!there) throw new VeritError('VERIT_INTERNAL', { problem: 'the busy process has ended' })
   }
 }

@@ -9,6 +9,9 @@ export interface Entry {
   readonly load: () => Promise<{ command: () => Command }>
 }
 
+/** Those that lock themselves before they read a model (lock-command.ts). */
+export const lockedCommands: readonly string[] = ['generate', 'chat', 'bench', 'tune']
+
 export const commands: Readonly<Record<string, Entry>> = {
   prepare: { summary: 'text files to a dataset: clean, deduplicate, split, tokenize', load: () => import('./prepare.ts') },
   tokenizer: { summary: 'train a tokenizer, encode and decode', load: () => import('./tokenizer.ts') },

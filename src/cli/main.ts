@@ -2,7 +2,10 @@
 /** The `verit` command. Nothing is imported before Node's debugger is out of reach: until something else listens for SIGUSR1, Node answers it by opening one. */
 process.on('SIGUSR1', () => undefined)
 
+const words = process.argv.slice(2)
+const { lockedCommands } = await import('./commands.ts')
+if (lockedCommands.includes(words[0] ?? '')) (await import('./restart-for-lock.ts')).restartForLock(words)
 const { runProgram } = await import('./program.ts')
-await runProgram(process.argv.slice(2))
+await runProgram(words)
 
 export {}

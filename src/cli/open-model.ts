@@ -6,14 +6,17 @@ import { loadModel } from '../engine/load.ts'
 import type { LoadOptions } from '../engine/load.ts'
 import type { Engine } from '../engine/engine.ts'
 import { requestNumbers } from '../engine/request.ts'
+import { openExecutor } from '../exec/index.ts'
 import { resolveModel } from '../hub/resolve-model.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
+import { openRegular } from '../lib/regular-file.ts'
 import { SCREENING, coresOption, headScreenOption, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
 import { endTokenOption, overridesOf } from './conversation-options.ts'
 import type { ConversationFlags } from './conversation-options.ts'
+import { lockCommand } from './lock-command.ts'
 import { openCheckpoint } from './open-checkpoint.ts'
 import { numberOption, repeatedOption } from './prepare.ts'
 
@@ -78,7 +81,7 @@ export function samplingOf(flags: SamplingFlags): Omit<SamplingFlags, 'stop'> & 
   return { ...defined(Object.fromEntries(SAMPLING.map(([key]) => [key, flags[key]]))), stop: flags.stop }
 }
 
-/** Opens a model by its path or the name it was pulled by, or the one that comes with Verit. */
+/** Opens a model by its path or the name it was pulled by, or the one that comes with Verit. The process is locked before it reads the file. */
 export async function openModel(path: string | undefined, flags: ModelFlags, more: LoadOptions = {}): Promise<Engine> {
   const model = path ?? defaultModelPath()
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })
@@ -86,11 +89,15 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   const { path: file, pulled } = given
   const { chatTemplate, endTokens } = overridesOf(flags)
   const { threads, cores, instructionSet, packing, headScreen = 'auto', speculate = 'auto', context } = flags
-  using checkpoint = file.endsWith('.safetensors') ? await openCheckpoint(file) : undefined
-  return await loadModel(checkpoint ?? file, {
+  const checkpoint = file.endsWith('.safetensors') ? await openCheckpoint(file) : undefined
+  using opened = checkpoint ?? openRegular(file, 'the model')
+  // Its threads are started, and tied to cores, before the lock.
+  const executor = openExecutor({ threads, cores, instructionSet, packing })
+  lockCommand()
+  return await loadModel(opened, {
     ...more, ...defined({ chatTemplate: chatTemplate?.text, endTokens: endTokens?.tokens }),
     conversationSources: { chatTemplate: chatTemplate?.source, endTokens: endTokens?.source },
-    expectedDigest: pulled?.digest, threads, cores, instructionSet, packing, headScreen: SCREENING[headScreen],
+    expectedDigest: pulled?.digest, executor, headScreen: SCREENING[headScreen],
     speculate: SPECULATION[speculate], context,
   })
 }

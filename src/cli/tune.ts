@@ -10,7 +10,7 @@ import { usableCores } from '../lib/cores.ts'
 import { defined } from '../lib/defined.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
-import { loadBefore, loadWarning, machine, measuredModel, measuredModelOptions, number, plural, reportOptions, rough } from './bench-shared.ts'
+import { loadBefore, loadWarning, machine, measuredModelOptions, number, openMeasured, plural, reportOptions, rough } from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
 import { executorOf } from './compute-options.ts'
 
@@ -34,12 +34,15 @@ async function run(flags: ModelFlags): Promise<void> {
   let name = ''
   const found = processors(), named = cores ?? process.env.VERIT_CORES, tied = named === undefined ? 0 : usableCores(named).length
   const here: Processors = tied === 0 ? found : { ...found, logical: tied, physical: tied, threads: tied }
+  // The process is locked once the file is open: how many threads are usual stands in files.
+  const usual = executorOf(defined({ cores, instructionSet })).threads
+  using opened = await openMeasured(flags)
   const tuning = await tune({
     machine: here,
     instructionSets: instructionSet === undefined ? instructionSets().filter(set => set !== 'reference') : [instructionSet],
-    executor: chosen => executorOf(defined({ cores, instructionSet, ...chosen })),
+    executor: chosen => executorOf(defined({ cores, instructionSet, threads: usual, ...chosen })),
     model: async executor => {
-      const model: MeasuredModel = await measuredModel(executor, flags)
+      const model: MeasuredModel = await opened.load(executor)
       name = model.name
       return model
     },
