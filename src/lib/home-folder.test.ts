@@ -22,12 +22,10 @@ test('XDG_STATE_HOME comes first, then HOME, then the password database; values 
   assert.ok(isAbsolute(registered))
 })
 
-test('with an empty or relative HOME the state folder is not below the current folder', { skip: !posix }, () => {
-  for (const HOME of ['', 'h']) {
-    const env = { ...process.env, HOME, XDG_STATE_HOME: '' }
-    const { status, stdout } = spawnSync(process.execPath, [main, 'keys', 'create', '--help'], { cwd: dir, env, encoding: 'utf8' })
-    assert.deepEqual([status, /--state <folder>[^(]*\(default:\s+"\//.test(stdout)], [0, true], stdout)
-  }
+test('with an empty HOME the state folder is not below the current folder', { skip: !posix }, () => {
+  const env = { ...process.env, HOME: '', XDG_STATE_HOME: '' }
+  const { status, stdout } = spawnSync(process.execPath, [main, 'keys', 'create', '--help'], { cwd: dir, env, encoding: 'utf8' })
+  assert.deepEqual([status, /--state <folder>[^(]*\(default:\s+"\//.test(stdout)], [0, true], stdout)
 })
 
 const nobody = 54_321
