@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { commands } from './commands.ts'
@@ -40,4 +42,10 @@ test('lists, the version and typos load no command, and a command loads no other
   const { files, text } = loadedBy('help', 'inspect')
   assert.match(text, /^Usage: verit inspect /m)
   assert.deepEqual(files.filter(f => Object.keys(commands).some(name => f === `cli/${name}.ts`)), ['cli/inspect.ts', 'cli/prepare.ts'].filter(f => files.includes(f)))
+})
+
+test('a current folder that was removed is one sentence', { skip: process.platform === 'win32' }, () => {
+  const dir = mkdtempSync(join(tmpdir(), 'verit-gone-'))
+  const { status, stderr } = spawnSync('sh', ['-c', 'rmdir "$PWD"; exec "$0" "$1" keys list --state x', process.execPath, main], { cwd: dir, encoding: 'utf8' })
+  assert.deepEqual([status, stderr], [2, 'verit: There is no file or folder . (the current folder, which was removed). Check the path. [VERIT_FILE_NOT_FOUND]\n'])
 })

@@ -31,11 +31,15 @@ export async function runProgram(words: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(words, { from: 'user' })
   } catch (e) {
-    if (!VeritError.is(e)) throw e
-    process.stderr.write(`verit: ${e.message} [${e.code}]\n`)
-    process.exitCode = e.exit
+    const error = hasNoFolder(e) ? new VeritError('VERIT_FILE_NOT_FOUND', { path: '.', purpose: 'the current folder, which was removed' }) : e
+    if (!VeritError.is(error)) throw error
+    process.stderr.write(`verit: ${error.message} [${error.code}]\n`)
+    process.exitCode = error.exit
   }
 }
+
+/** Node asks for the current folder to resolve any relative path. */
+const hasNoFolder = (e: unknown): boolean => e instanceof Error && 'syscall' in e && e.syscall === 'uv_cwd'
 
 /** A mistyped option ends with 2, as other wrong use does, so that the 1 of `audit verify` says one thing only; and every command names its help. */
 function likeOtherErrors(command: Command): void {
