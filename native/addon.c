@@ -1,6 +1,7 @@
 /*
- * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests), lock, protect, restart. src/exec/native.ts
- * loads it. Nothing here aborts on input: every call is checked and throws or rejects.
+ * The N-API surface, as small as it can be: allocate, createPool, createPlan, run (a promise), functions (for tests),
+ * lock, protect, restart. src/exec/native.ts loads it. Nothing here aborts on input: every call is checked and throws
+ * or rejects.
  */
 #define NAPI_VERSION 8
 #include <node_api.h>
@@ -405,8 +406,9 @@ static napi_value protect(napi_env env, napi_callback_info info) {
 }
 
 /*
- * ---- restart(program and its arguments, how many descriptors it keeps): runs it in the place of this process, with no io_uring to be had; returns the number of the
- * error, 0 where there is nothing to do. Where the program is '': this one, with the other arguments of the list and then those it was given ----
+ * ---- restart(program and its arguments, how many descriptors it keeps): runs it in the place of this process, with
+ * no io_uring to be had; returns the number of the error, 0 where there is nothing to do. Where the program is '':
+ * this one, with the other arguments of the list and then those it was given ----
  */
 static napi_value restart(napi_env env, napi_callback_info info) {
   enum { MOST = 32 };

@@ -1,6 +1,7 @@
 /*
- * Protects a process that holds secrets but must go on using files and the network: no core files, no reading of its memory by other processes of the same user,
- * and no end by signals that nobody handles. It does not lock the process (sandbox.c does).
+ * Protects a process that holds secrets but must go on using files and the network: no core files, no reading of its
+ * memory by other processes of the same user, and no end by signals that nobody handles. It does not lock the process
+ * (sandbox.c does).
  */
 #include "sandbox.h"
 #if !defined(_WIN32)

@@ -35,8 +35,8 @@ int ring_open(void) {
 }
 
 /*
- * The arguments of this process, as bytes that Node has not read as UTF-8, with `more` after the first; NULL where there is no /proc. Never freed: the process is about to
- * be another.
+ * The arguments of this process, as bytes that Node has not read as UTF-8, with `more` after the first; NULL where
+ * there is no /proc. Never freed: the process is about to be another.
  */
 static char **own_arguments(char *const more[]) {
   FILE *file = fopen("/proc/self/cmdline", "re");

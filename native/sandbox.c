@@ -48,7 +48,10 @@ static void on_signal(int number) {
   errno = saved;
 }
 
-/* Whether so many threads have answered. A thread that blocks the signal ends the wait, two seconds after the last answer. */
+/*
+ * Whether so many threads have answered. A thread that blocks the signal ends the wait, two seconds after the last
+ * answer.
+ */
 static int wait_for(int want) {
   for (int have; (have = atomic_load(&answered)) < want;) {
     const struct timespec patience = {.tv_sec = 2};
@@ -63,7 +66,10 @@ static int known(const int *list, int n, int tid) {
   return 0;
 }
 
-/* Whether a thread blocks the signal, as the one in which Node waits to open its debugger does: it would never answer. */
+/*
+ * Whether a thread blocks the signal, as the one in which Node waits to open its debugger does: it would never
+ * answer.
+ */
 static int blocks(int tid, int number) {
   char line[256];
   unsigned long long mask = 0;

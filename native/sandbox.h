@@ -32,7 +32,8 @@ protection_t process_protect(const int *ignored, int count);
 int ring_open(void);
 /*
  * Runs `program` in the place of this process, with no io_uring to be had, keeping its environment and its descriptors 0 to `descriptors` - 1. Returns only if that
- * fails, with the number of the error. arguments: ends with NULL. program: NULL runs this one, with `arguments` after its name and then those it was given.
+ * fails, with the number of the error. arguments: ends with NULL. program: NULL runs this one, with `arguments` after
+ * its name and then those it was given.
  */
 int ring_restart(const char *program, char *const arguments[], int descriptors);
 
@@ -42,7 +43,10 @@ typedef struct {
   int count;
   struct { uint64_t from, to; } at[4];
 } ranges_t;
-/* Whether the list of system calls now holds on every thread. code: NULL leaves executable memory alone; ring: whether the event loop has one that it has to use; command: LOCK_COMMAND. */
+/*
+ * Whether the list of system calls now holds on every thread. code: NULL leaves executable memory alone; ring:
+ * whether the event loop has one that it has to use; command: LOCK_COMMAND.
+ */
 int seccomp_lock(const ranges_t *code, int ring, int command);
 #endif
 #endif

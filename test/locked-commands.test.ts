@@ -1,6 +1,6 @@
 /**
- * Commands that run a model file in their own process lock it first, as the runner of a server is locked. Here one for each of the two ways in which they open it; the
- * others are in test/full.
+ * Commands that run a model file in their own process lock it first, as the runner of a server is locked. Here one
+ * for each of the two ways in which they open it; the others are in test/full.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,6 +1,7 @@
 /**
- * The two processes of a server and what an operator or another process of the machine may do to them: every signal, a debugger, a look at their memory, a core file, a
- * log that nobody reads. One table says what holds (src/lib/process-protections.ts).
+ * The two processes of a server and what an operator or another process of the machine may do to them: every signal,
+ * a debugger, a look at their memory, a core file, a log that nobody reads. One table says what holds
+ * (src/lib/process-protections.ts).
  */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'

@@ -1,4 +1,7 @@
-/** Commands whose standard streams fail, or whose terminal goes away: what they were started for is done all the same, or ends with one sentence. */
+/**
+ * Commands whose standard streams fail, or whose terminal goes away: what they were started for is done all the same,
+ * or ends with one sentence.
+ */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'

@@ -63,7 +63,10 @@ export interface ModelToMeasure extends Disposable {
   load(executor: Executor): Promise<MeasuredModel>
 }
 
-/** Opens the file, if it is one. The process is locked before anything of it is read: make the executors that need more than threads, and start other programs, before. */
+/**
+ * Opens the file, if it is one. The process is locked before anything of it is read: make the executors that need
+ * more than threads, and start other programs, before.
+ */
 export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   const { model, shape, vocabSize, head, headScreen = 'auto' } = flags
   if (shape !== undefined) return { load: executor => randomModel(executor, { ...flags, shape }), [Symbol.dispose]: () => undefined }

@@ -1,6 +1,6 @@
 /**
- * The commands of `verit`, in the order of `verit --help`. A summary stands here as well as in the command's own file, so that the list needs none of those files;
- * a test keeps the two equal.
+ * The commands of `verit`, in the order of `verit --help`. A summary stands here as well as in the command's own
+ * file, so that the list needs none of those files; a test keeps the two equal.
  */
 import type { Command } from 'commander'
 
@@ -10,7 +10,7 @@ export interface Entry {
 }
 
 /** Those that lock themselves before they read a model (lock-command.ts). */
-export const lockedCommands: readonly string[] = ['generate', 'chat', 'bench', 'tune']
+export const lockedCommands: readonly string[] = ['eval', 'generate', 'chat', 'bench', 'tune']
 
 export const commands: Readonly<Record<string, Entry>> = {
   prepare: { summary: 'text files to a dataset: clean, deduplicate, split, tokenize', load: () => import('./prepare.ts') },

@@ -5,7 +5,7 @@ import { openDataset } from '../data/dataset.ts'
 import type { SplitName } from '../data/split.ts'
 import { Evaluator } from '../eval/evaluator.ts'
 import type { Evaluation } from '../eval/evaluator.ts'
-import { encodeFile } from '../eval/text-source.ts'
+import { readTextFile } from '../eval/text-source.ts'
 import { bytesOf } from '../eval/token-source.ts'
 import type { TokenSource } from '../eval/token-source.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
@@ -17,6 +17,7 @@ import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
 import { coresOption, executorOf, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
+import { lockCommand } from './lock-command.ts'
 import { withByteProgress } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
@@ -59,10 +60,13 @@ Examples:
 
 async function evaluateModel(path: string, data: string, flags: Flags): Promise<Report> {
   const executor = executorOf(flags)
+  using opened = openData(data, flags)
   using source = await openModelFile(path, 'a GGUF model')
+  lockCommand()
   const file = new GgufFile(source)
   const model = await withByteProgress('load', onProgress => loadModel(file, executor, { onProgress }))
-  const { source: tokenSource, digest, close } = openData(data, flags, model)
+  const tokenSource = opened.tokensFor(model)
+  const { digest } = opened
   const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined
   using evaluator = new Evaluator(executor, model.config, model.weights)
   const tokens = flags.tokens ?? trained?.tokens ?? 0
@@ -74,33 +78,37 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
     return { model: path, data, ...result, ...same && { reproducesTraining: result.loss === trained.loss } }
   } finally {
     progress.clear()
-    close()
   }
 }
 
-interface OpenData {
-  source: TokenSource
-  digest?: string
-  close: () => void
+/** Data whose files are open: the process is locked before the model is read. */
+interface OpenData extends Disposable {
+  /** Of a dataset. */
+  readonly digest?: string
+  /** @throws VeritError VERIT_EVAL_DATA for a dataset of another tokenizer */
+  readonly tokensFor: (model: LoadedModel) => TokenSource
 }
 
-function openData(path: string, { split, asText, separator }: Flags, model: LoadedModel): OpenData {
+function openData(path: string, { split, asText, separator }: Flags): OpenData {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    return { source: encodeFile(path, model.tokenizer, { asText, separator }), close: () => undefined }
+    const encode = readTextFile(path, { asText, separator })
+    return { tokensFor: ({ tokenizer }) => encode(tokenizer), [Symbol.dispose]: () => undefined }
   }
   if (!isDatasetFolder(path)) {
     const fix = 'Name a text file, or a dataset made by verit prepare'
     throw new VeritError('VERIT_EVAL_DATA', { source: path, problem: 'it is a folder, but not a dataset', fix })
   }
   const dataset = openDataset(path)
-  const { sha256 } = dataset.manifest.tokenizer
-  if (sha256 !== model.tokenizer.digest) {
-    dataset.close()
+  const { digest, manifest } = dataset
+  const tokens = dataset.split(split)
+  tokens.hold()
+  const tokensFor = ({ tokenizer }: LoadedModel): TokenSource => {
+    if (manifest.tokenizer.sha256 === tokenizer.digest) return tokens
     const fix = 'Give the dataset of the model\'s training run, or prepare the text anew with the model\'s tokenizer '
       + '(verit prepare --tokenizer FILE takes the tokenizer.json of that dataset), or give the text file itself'
     throw new VeritError('VERIT_EVAL_DATA', { source: path, problem: 'its tokenizer is not that of the model', fix })
   }
-  return { source: dataset.split(split), digest: dataset.digest, close: () => dataset.close() }
+  return { digest, tokensFor, [Symbol.dispose]: () => dataset.close() }
 }
 
 /** The measurement that the model file carries, if it was taken on this dataset. */

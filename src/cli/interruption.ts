@@ -1,4 +1,7 @@
-/** Signals that ask a command to end while it has something to put away: Ctrl-C (SIGINT), SIGTERM, and SIGHUP of a terminal or connection that is gone. */
+/**
+ * Signals that ask a command to end while it has something to put away: Ctrl-C (SIGINT), SIGTERM, and SIGHUP of a
+ * terminal or connection that is gone.
+ */
 import { constants as files, readFileSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 
@@ -9,9 +12,10 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const INTERRUPTED = 128 + constants.signals.SIGINT
 
 /**
- * Runs `work`, and calls `interrupt` at each such signal until it is settled; what follows another within SAME_SIGNAL_MS is the same one.
- * A command that was interrupted ends with 130. After SIGTERM that becomes 143, after SIGHUP 129, as shells and service managers expect (128 and the number of the signal).
- * Under nohup SIGHUP has no effect.
+ * Runs `work`, and calls `interrupt` at each such signal until it is settled; what follows another within
+ * SAME_SIGNAL_MS is the same one. A command that was interrupted ends with 130. After SIGTERM that becomes 143, after
+ * SIGHUP 129, as shells and service managers expect (128 and the number of the signal). Under nohup SIGHUP has no
+ * effect.
  */
 export async function interruptible<T>(interrupt: () => void, work: () => Promise<T>): Promise<T> {
   let other: NodeJS.Signals | undefined
@@ -39,8 +43,9 @@ export async function interruptible<T>(interrupt: () => void, work: () => Promis
 }
 
 /**
- * Whether nohup started this process. It ignores SIGHUP for the program it starts, but Node takes that back. What shows it on Linux: GNU nohup replaces the terminal as
- * standard input by /dev/null, opened for writing only (coreutils, nohup.c).
+ * Whether nohup started this process. It ignores SIGHUP for the program it starts, but Node takes that back. What
+ * shows it on Linux: GNU nohup replaces the terminal as standard input by /dev/null, opened for writing only
+ * (coreutils, nohup.c).
  */
 function underNohup(): boolean {
   try {

@@ -1,6 +1,7 @@
 /**
- * Locks a command that runs a model file in its own process, as the runner of a server is locked (runner/sandbox.ts, docs/sandbox.md): once it holds open all that it needs,
- * and before it reads a byte of the model, it gives up files, network, other processes and new code. It keeps its terminal and its open files.
+ * Locks a command that runs a model file in its own process, as the runner of a server is locked (runner/sandbox.ts,
+ * docs/sandbox.md): once it holds open all that it needs, and before it reads a byte of the model, it gives up files,
+ * network, other processes and new code. It keeps its terminal and its open files.
  */
 import { cpus } from 'node:os'
 import { isatty } from 'node:tty'

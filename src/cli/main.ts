@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** The `verit` command. Nothing is imported before Node's debugger is out of reach: until something else listens for SIGUSR1, Node answers it by opening one. */
+/**
+ * The `verit` command. Nothing is imported before Node's debugger is out of reach: until something else listens for
+ * SIGUSR1, Node answers it by opening one.
+ */
 process.on('SIGUSR1', () => undefined)
 
 const words = process.argv.slice(2)

@@ -81,7 +81,10 @@ export function samplingOf(flags: SamplingFlags): Omit<SamplingFlags, 'stop'> & 
   return { ...defined(Object.fromEntries(SAMPLING.map(([key]) => [key, flags[key]]))), stop: flags.stop }
 }
 
-/** Opens a model by its path or the name it was pulled by, or the one that comes with Verit. The process is locked before it reads the file. */
+/**
+ * Opens a model by its path or the name it was pulled by, or the one that comes with Verit. The process is locked
+ * before it reads the file.
+ */
 export async function openModel(path: string | undefined, flags: ModelFlags, more: LoadOptions = {}): Promise<Engine> {
   const model = path ?? defaultModelPath()
   if (path === undefined && !existsSync(model)) throw new VeritError('VERIT_NO_MODEL', { path: model })

@@ -1,4 +1,7 @@
-/** Runs the command that was asked for, and turns every error into one clear sentence and an exit status. Only that command's file is loaded; lists and typos need none. */
+/**
+ * Runs the command that was asked for, and turns every error into one clear sentence and an exit status. Only that
+ * command's file is loaded; lists and typos need none.
+ */
 import { Command } from 'commander'
 import { commandName, inCheckout } from '../lib/command-name.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -41,7 +44,10 @@ export async function runProgram(words: readonly string[]): Promise<void> {
 /** Node asks for the current folder to resolve any relative path. */
 const hasNoFolder = (e: unknown): boolean => e instanceof Error && 'syscall' in e && e.syscall === 'uv_cwd'
 
-/** A mistyped option ends with 2, as other wrong use does, so that the 1 of `audit verify` says one thing only; and every command names its help. */
+/**
+ * A mistyped option ends with 2, as other wrong use does, so that the 1 of `audit verify` says one thing only; and
+ * every command names its help.
+ */
 function likeOtherErrors(command: Command): void {
   command.showHelpAfterError('(add --help for usage and an example)').exitOverride(e => process.exit(e.exitCode === 0 ? 0 : 2))
   for (const each of command.commands) likeOtherErrors(each)

@@ -1,4 +1,6 @@
-/** What `verit serve` says when it is ready: lines for a person, or the same as lines of a JSON log, without any key. */
+/**
+ * What `verit serve` says when it is ready: lines for a person, or the same as lines of a JSON log, without any key.
+ */
 import { commandName } from '../lib/command-name.ts'
 import { plural } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'

@@ -1,4 +1,7 @@
-/** What `verit serve` does at signals (lib/process-protections.ts), from its first line on: before the server answers they end the start. */
+/**
+ * What `verit serve` does at signals (lib/process-protections.ts), from its first line on: before the server answers
+ * they end the start.
+ */
 import { constants } from 'node:os'
 import { isatty } from 'node:tty'
 import type { Log } from '../lib/log.ts'

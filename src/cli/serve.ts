@@ -169,7 +169,10 @@ interface Hashing {
 
 const silent: Hashing = { onProgress: () => undefined, end: () => undefined }
 
-/** A bar while the model is hashed, then, on a terminal, a line if loading takes long: a bar would be broken by lines of the log. */
+/**
+ * A bar while the model is hashed, then, on a terminal, a line if loading takes long: a bar would be broken by lines
+ * of the log.
+ */
 function hashing(tell = false): Hashing {
   let progress: Progress | undefined
   let loading: NodeJS.Timeout | undefined

@@ -67,6 +67,11 @@ export class DatasetSplit {
     }
   }
 
+  /** Opens all files now, for a process that can open none later. They are checked when they are first needed. */
+  hold(): void {
+    for (const shard of this.#shards) shard.hold()
+  }
+
   close(): void {
     for (const shard of this.#shards) shard.close()
   }
@@ -79,6 +84,8 @@ class Shard {
   #vocabSize: number
   #verify: boolean
   #keep: boolean
+  /** Open, but not checked yet. */
+  #held: RegularFile | undefined
   #file: RegularFile | undefined
   /** All ids, as bytes, when the shard is kept in memory. */
   #bytes: Buffer | undefined
@@ -92,10 +99,15 @@ class Shard {
     this.#keep = keep
   }
 
+  hold(): void {
+    this.#held ??= openRegular(this.#path, 'a shard of the dataset')
+  }
+
   #open(): RegularFile {
-    const file = openRegular(this.#path, 'a shard of the dataset')
+    this.hold()
+    const file = this.#held!
     const refuse = (problem: string): never => {
-      file.close()
+      this.close()
       throw new VeritError('VERIT_DATASET', { path: this.#path, problem })
     }
     const header = readShardHeader(file)
@@ -129,7 +141,8 @@ class Shard {
   }
 
   close(): void {
-    this.#file?.close()
+    this.#held?.close()
+    this.#held = undefined
     this.#file = undefined
     this.#bytes = undefined
   }

@@ -51,7 +51,10 @@ export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Fin
   return found
 }
 
-/** What a gateway here has of its protections. @param protection as this process has reached it, in the environment of the server */
+/**
+ * What a gateway here has of its protections. @param protection as this process has reached it, in the environment of
+ * the server
+ */
 export function checkGateway(protection: Protection): Finding {
   const says = `A gateway here is ${describeProtection(protection)}`
   if (notProtected(protection).length === 0) return ok('gateway', says)

@@ -7,7 +7,7 @@ import { openDataset } from '../data/dataset.ts'
 import { prepare } from '../data/prepare.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
-import { encodeFile } from './text-source.ts'
+import { readTextFile } from './text-source.ts'
 import type { TokenSource } from './token-source.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'verit-text-source-'))
@@ -28,7 +28,7 @@ async function bothReadings(name: string, content: string, kind: 'bpe' | 'charac
   await prepare([path], { out, validation: 0, training, deduplicate: false, progress: { write: () => true } })
   using data = openDataset(out)
   const tokenizer = Tokenizer.fromJSON(readFileSync(data.tokenizerPath, 'utf8'))
-  return [idsOf(data.split('train')), idsOf(encodeFile(path, tokenizer))]
+  return [idsOf(data.split('train')), idsOf(readTextFile(path)(tokenizer))]
 }
 
 const lines = Array.from({ length: 40 }, (_, i) => `The ${i}th line of a caf\u00e9.`)
@@ -62,6 +62,6 @@ test('a file that is not plain text is refused', () => {
   trainer.push('{}":,a12 \n')
   trainer.end()
   const tokenizer = trainer.finish()
-  assert.throws(() => encodeFile(path, tokenizer), { code: 'VERIT_DATA_KIND' })
-  assert.equal(encodeFile(path, tokenizer, { asText: true }).length, 18)
+  assert.throws(() => readTextFile(path), { code: 'VERIT_DATA_KIND' })
+  assert.equal(readTextFile(path, { asText: true })(tokenizer).length, 18)
 })

@@ -16,14 +16,20 @@ export interface EncodeFileOptions extends TextRules {
 const JOINER = '\n\n'
 
 /**
- * Encodes a text file: cleaned, with an end-of-text token for each separator of documents. Special tokens that the text
+ * Reads a text file: cleaned, with an end-of-text token for each separator of documents. Special tokens that the text
  * spells elsewhere are plain text.
+ * @returns encodes what was read; the file is not needed for that any more
  * @throws VeritError VERIT_DATA_KIND, VERIT_DATA_UTF8, and those of opening
  */
-export function encodeFile(path: string, tokenizer: TextTokenizer, options: EncodeFileOptions = {}): TokenSource {
+export function readTextFile(path: string, options: EncodeFileOptions = {}): (tokenizer: TextTokenizer) => TokenSource {
   const { separator = 'auto' } = options
   checkSeparator(separator)
   checkKind(path, options)
+  const text = [...readText(path, options)]
+  return tokenizer => encoded(text, tokenizer, separator)
+}
+
+function encoded(text: readonly string[], tokenizer: TextTokenizer, separator: Separator): TokenSource {
   const { endOfText } = tokenizer
   const stream = tokenizer.encodeStream()
   const pieces: Int32Array[] = []
@@ -34,7 +40,7 @@ export function encodeFile(path: string, tokenizer: TextTokenizer, options: Enco
       else pieces.push(stream.end(), Int32Array.of(endOfText))
     },
   })
-  for (const piece of readText(path, options)) cutter.push(piece)
+  for (const piece of text) cutter.push(piece)
   cutter.end()
   pieces.push(stream.end())
   return tokensInMemory(joined(pieces))

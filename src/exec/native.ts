@@ -38,15 +38,20 @@ interface Addon {
   createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object
   run(pool: object, plan: object, buffers: (ArrayBufferView | ArrayBuffer)[], symbols: Int32Array): Promise<void>
   /**
-   * Locks the process (native/sandbox.c). `landlock`: version of the interface, 0 for none; the others: 1 for locked, 0 for not.
+   * Locks the process (native/sandbox.c). `landlock`: version of the interface, 0 for none; the others: 1 for locked,
+   * 0 for not.
    * @param command whether this is a user's command, which also writes to open files and sets up its terminal
    */
   lock(memoryBytes: number, withSeccomp: boolean, command: boolean): Record<'noNewPrivs' | 'landlock' | 'seccomp' | 'codeRange' | 'memory' | 'noRing', number>
-  /** Protects the process (native/protect.c). 1: the protection holds; 0: not on this system. @param ignored signal numbers that have no effect from now on */
+  /**
+   * Protects the process (native/protect.c). 1: the protection holds; 0: not on this system. @param ignored signal
+   * numbers that have no effect from now on
+   */
   protect(ignored: Int32Array): Record<'noCore' | 'notDumpable', number>
   /**
-   * On Linux, runs a program in the place of this process that can have no io_uring and keeps only the first descriptors (native/ring.c). Returns the number of the error.
-   * Where the program is '', that is this one, with the other arguments of the list and then those it was given.
+   * On Linux, runs a program in the place of this process that can have no io_uring and keeps only the first
+   * descriptors (native/ring.c). Returns the number of the error. Where the program is '', that is this one, with the
+   * other arguments of the list and then those it was given.
    */
   restart(programAndArguments: readonly string[], descriptors: number): number
   functions(set: string, which: number, x: Float32Array, y: Float32Array): void
@@ -62,7 +67,10 @@ export function addon(): Addon | undefined {
   return process.env.VERIT_EXECUTOR === 'reference' ? undefined : nativeLibrary()
 }
 
-/** The addon, or undefined where there is none for this platform. Looked for in build/ (made from source), then prebuilds/ (shipped). Loading it starts no thread. */
+/**
+ * The addon, or undefined where there is none for this platform. Looked for in build/ (made from source), then
+ * prebuilds/ (shipped). Loading it starts no thread.
+ */
 export function nativeLibrary(): Addon | undefined {
   if (loaded !== null) return loaded
   loaded = undefined

@@ -6,7 +6,10 @@ import { stateBase } from '../lib/home-folder.ts'
 import { makeFolder } from '../lib/make-folder.ts'
 import { checkPrivate } from '../lib/private-path.ts'
 
-/** `$VERIT_MODELS`, or the folder `models` in `$XDG_STATE_HOME/verit` or `~/.local/state/verit`. Empty for a user without a home. */
+/**
+ * `$VERIT_MODELS`, or the folder `models` in `$XDG_STATE_HOME/verit` or `~/.local/state/verit`. Empty for a user
+ * without a home.
+ */
 export function defaultModelsFolder(env: NodeJS.ProcessEnv = process.env): string {
   const own = env['VERIT_MODELS'] ?? ''
   if (own !== '') return resolve(own)

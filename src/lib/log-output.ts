@@ -1,6 +1,7 @@
 /**
- * Writes log lines to standard error, which may fail or fill up: a reader that has gone (EPIPE), one that does not read (EAGAIN), a full disk (ENOSPC), a terminal that has
- * gone (EIO). It never blocks, never throws, and keeps at most 1 MiB of lines that wait. Lines beyond that are lost and counted; the count is reported once writing works.
+ * Writes log lines to standard error, which may fail or fill up: a reader that has gone (EPIPE), one that does not
+ * read (EAGAIN), a full disk (ENOSPC), a terminal that has gone (EIO). It never blocks, never throws, and keeps at
+ * most 1 MiB of lines that wait. Lines beyond that are lost and counted; the count is reported once writing works.
  */
 import { constants, openSync, writeSync } from 'node:fs'
 import { isatty } from 'node:tty'
@@ -104,8 +105,9 @@ export class LogOutput {
 }
 
 /**
- * A descriptor on which a write returns at once. Node sets pipes and sockets to that when it opens its stream. A terminal that is stopped (Ctrl-S) blocks its writers,
- * so it is opened a second time: the flag then does not affect other programs on it.
+ * A descriptor on which a write returns at once. Node sets pipes and sockets to that when it opens its stream. A
+ * terminal that is stopped (Ctrl-S) blocks its writers, so it is opened a second time: the flag then does not affect
+ * other programs on it.
  */
 function withoutBlocking(terminal: boolean): number {
   void process.stderr

@@ -1,6 +1,7 @@
 /**
- * The log of a running server, on standard error (log-output.ts): one JSON object a line (pino), or one short line for a person where standard error is a terminal.
- * Callers log names, numbers and codes, never prompts, answers or keys. Strings are escaped all the same.
+ * The log of a running server, on standard error (log-output.ts): one JSON object a line (pino), or one short line
+ * for a person where standard error is a terminal. Callers log names, numbers and codes, never prompts, answers or
+ * keys. Strings are escaped all the same.
  */
 import { pino } from 'pino'
 import type { Logger } from 'pino'

@@ -1,6 +1,6 @@
 /**
- * Makes a folder and those above it. The only place that does: Node's own recursive mkdir never returns where mkdir reports ENOENT although the parent exists
- * (procfs, some FUSE file systems), and signals are not handled meanwhile.
+ * Makes a folder and those above it. The only place that does: Node's own recursive mkdir never returns where mkdir
+ * reports ENOENT although the parent exists (procfs, some FUSE file systems), and signals are not handled meanwhile.
  */
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -8,12 +8,16 @@ import { VeritError } from './errors.ts'
 import { fileError } from './file-error.ts'
 
 export interface FolderOptions {
-  /** Whether the folder is for this user alone: mode 0700 whatever the umask. Default false: 0777 less the umask. A folder that exists keeps its mode. */
+  /**
+   * Whether the folder is for this user alone: mode 0700 whatever the umask. Default false: 0777 less the umask. A
+   * folder that exists keeps its mode.
+   */
   ownerOnly?: boolean
 }
 
 /**
- * Gives the topmost folder that was made; undefined where `path` was there already. Makes at most one folder for each part of the path.
+ * Gives the topmost folder that was made; undefined where `path` was there already. Makes at most one folder for each
+ * part of the path.
  * @throws VeritError VERIT_FILE_IO
  */
 export function makeFolder(path: string, { ownerOnly = false }: FolderOptions = {}): string | undefined {

@@ -1,16 +1,22 @@
 /**
- * What protects the processes of a server, as data: what each signal does to the gateway and to its runner, and which options of Node would show a process to others.
- * One table for both: the gateway holds the secrets, so it must have what the runner has. `runner/protect.ts` puts it into effect; doctor and tests read it.
+ * What protects the processes of a server, as data: what each signal does to the gateway and to its runner, and which
+ * options of Node would show a process to others. One table for both: the gateway holds the secrets, so it must have
+ * what the runner has. `runner/protect.ts` puts it into effect; doctor and tests read it.
  */
 import { constants } from 'node:os'
 
 /**
- * `stop`: ends in order, as `verit serve --grace` says; a second one at once. `reload`: reads the certificates again; ends in order if it comes because the terminal
- * is gone. `ignore`: has no effect, where the default would end the process. `none`: has no effect by default, of the system or of Node. `suspend`: the process stops until SIGCONT. `end`: the process ends at once, without a core file.
+ * `stop`: ends in order, as `verit serve --grace` says; a second one at once. `reload`: reads the certificates again;
+ * ends in order if it comes because the terminal is gone. `ignore`: has no effect, where the default would end the
+ * process. `none`: has no effect by default, of the system or of Node. `suspend`: the process stops until SIGCONT.
+ * `end`: the process ends at once, without a core file.
  */
 export type Reaction = 'stop' | 'reload' | 'ignore' | 'none' | 'suspend' | 'end'
 
-/** Signals of the system (Linux signal(7)). The runner follows the gateway: a signal sent to both, by a terminal or a service manager, must not end it first. */
+/**
+ * Signals of the system (Linux signal(7)). The runner follows the gateway: a signal sent to both, by a terminal or a
+ * service manager, must not end it first.
+ */
 export const signalReactions: Readonly<Record<string, { readonly gateway: Reaction; readonly runner: Reaction }>> = {
   SIGTERM: { gateway: 'stop', runner: 'ignore' },
   SIGINT: { gateway: 'stop', runner: 'ignore' },
@@ -60,7 +66,10 @@ export type Role = 'gateway' | 'runner'
 export const signalsThat = (role: Role, reaction: Reaction): NodeJS.Signals[] =>
   Object.keys(signalReactions).filter((name): name is NodeJS.Signals => signalReactions[name]![role] === reaction && name in constants.signals)
 
-/** Given to Node wherever it is started for a server: SIGUSR1 does not open the debugger, not even before our first line. Node 22.14 or newer. */
+/**
+ * Given to Node wherever it is started for a server: SIGUSR1 does not open the debugger, not even before our first
+ * line. Node 22.14 or newer.
+ */
 export const NO_DEBUGGER = '--disable-sigusr1'
 
 /** Options of Node that show a process to others or write its memory to disk, and what they do. */

@@ -1,7 +1,8 @@
 /**
- * What a command does when its standard streams fail. Without this, the first failed write would end it with an exception, whatever it is doing.
- * Standard error carries progress and notes: losing them ends nothing. Standard output is what the command is for: without a reader it ends quietly, and another failure
- * is an error. The log of a server has its own writer (log-output.ts).
+ * What a command does when its standard streams fail. Without this, the first failed write would end it with an
+ * exception, whatever it is doing. Standard error carries progress and notes: losing them ends nothing. Standard
+ * output is what the command is for: without a reader it ends quietly, and another failure is an error. The log of a
+ * server has its own writer (log-output.ts).
  */
 import { readSync } from 'node:fs'
 import { VeritError } from './errors.ts'
@@ -25,7 +26,8 @@ export function guardStandardStreams(): void {
 }
 
 /**
- * All of standard input. Waits where the descriptor does not block and has nothing yet (EAGAIN), as a pipe or terminal that another program has set so.
+ * All of standard input. Waits where the descriptor does not block and has nothing yet (EAGAIN), as a pipe or
+ * terminal that another program has set so.
  * @throws VeritError VERIT_FILE_IO
  */
 export function readStandardInput(): Buffer {

@@ -1,4 +1,7 @@
-/** Puts the table of protections (lib/process-protections.ts) into effect in this process, gateway or runner. The runner also locks itself (sandbox.ts). */
+/**
+ * Puts the table of protections (lib/process-protections.ts) into effect in this process, gateway or runner. The
+ * runner also locks itself (sandbox.ts).
+ */
 import { constants } from 'node:os'
 import { nativeLibrary } from '../exec/native.ts'
 import { exposingOption, ignoredNatively, realTimeSignals, signalsThat } from '../lib/process-protections.ts'

@@ -14,7 +14,10 @@ export interface LockOptions {
   reserved?: number
   /** Whether the list of system calls is locked too. Default true; a test leaves it out to see what Landlock alone stops. */
   seccomp?: boolean
-  /** Whether this is a user's command, which also writes to files that are open, sets up its terminal, waits for its children and ties threads to cores. Default false. */
+  /**
+   * Whether this is a user's command, which also writes to files that are open, sets up its terminal, waits for its
+   * children and ties threads to cores. Default false.
+   */
   command?: boolean
 }
 

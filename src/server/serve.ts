@@ -88,7 +88,10 @@ export interface RunningServer {
   close(graceMs?: number): Promise<void>
 }
 
-/** Resolves when the model is loaded and requests are answered. @throws VeritError, VERIT_INTERRUPTED after the signal; the audit log then ends as at any stop */
+/**
+ * Resolves when the model is loaded and requests are answered. @throws VeritError, VERIT_INTERRUPTED after the
+ * signal; the audit log then ends as at any stop
+ */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { log, config, state, makeFirstKey = true } = options
   const modelId = options.modelName ?? nameOf(options.model)

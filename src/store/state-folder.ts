@@ -11,13 +11,19 @@ import { checkPrivate } from '../lib/private-path.ts'
 
 export { checkPrivate }
 
-/** `$XDG_STATE_HOME/verit` or `~/.local/state/verit`. Empty for a user without a home: `namedFolder` then asks for a name. */
+/**
+ * `$XDG_STATE_HOME/verit` or `~/.local/state/verit`. Empty for a user without a home: `namedFolder` then asks for a
+ * name.
+ */
 export function defaultStateFolder(): string {
   const base = stateBase()
   return base === undefined ? '' : join(base, 'verit')
 }
 
-/** The absolute path of a state folder. @throws VeritError VERIT_STATE for an empty one, which would mean the current folder */
+/**
+ * The absolute path of a state folder. @throws VeritError VERIT_STATE for an empty one, which would mean the current
+ * folder
+ */
 export function namedFolder(path: string): string {
   if (path !== '') return resolve(path)
   throw new VeritError('VERIT_STATE', { path: '""', problem: 'its path is empty', fix: 'Name a folder with --state, or set HOME or XDG_STATE_HOME to an absolute path' })
