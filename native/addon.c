@@ -383,10 +383,12 @@ static napi_value lock(napi_env env, napi_callback_info info) {
   double memory;
   bool with_seccomp, command;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 3 || napi_get_value_double(env, argv[0], &memory) != napi_ok || !(memory >= 0 && memory < 1e15) || napi_get_value_bool(env, argv[1], &with_seccomp) != napi_ok ||
+  if (argc < 3 || napi_get_value_double(env, argv[0], &memory) != napi_ok || !(memory >= 0 && memory < 1e15) ||
+      napi_get_value_bool(env, argv[1], &with_seccomp) != napi_ok ||
       napi_get_value_bool(env, argv[2], &command) != napi_ok)
     return fail(env, "VERIT_INTERNAL", "lock: arguments");
-  const sandbox_t reached = sandbox_lock((uint64_t)memory, (with_seccomp ? LOCK_SECCOMP : 0) | (command ? LOCK_COMMAND : 0));
+  const int flags = (with_seccomp ? LOCK_SECCOMP : 0) | (command ? LOCK_COMMAND : 0);
+  const sandbox_t reached = sandbox_lock((uint64_t)memory, flags);
   const field_t fields[] = {
       {"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock}, {"seccomp", reached.seccomp}, {"codeRange", reached.code_range}, {"memory", reached.memory},
       {"noRing", reached.no_ring}};
@@ -399,7 +401,8 @@ static napi_value protect(napi_env env, napi_callback_info info) {
   napi_value argv[1];
   int *ignored;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 1 || !typed(env, argv[0], napi_int32_array, (void **)&ignored, &n) || n > 64) return fail(env, "VERIT_INTERNAL", "protect: signals");
+  if (argc < 1 || !typed(env, argv[0], napi_int32_array, (void **)&ignored, &n) || n > 64)
+    return fail(env, "VERIT_INTERNAL", "protect: signals");
   const protection_t reached = process_protect(ignored, (int)n);
   const field_t fields[] = {{"noCore", reached.no_core}, {"notDumpable", reached.not_dumpable}};
   return numbers(env, fields, sizeof fields / sizeof *fields);
@@ -427,7 +430,8 @@ static napi_value restart(napi_env env, napi_callback_info info) {
     arguments[i] = text[i];
   }
   const int own = text[0][0] == 0;
-  CHECK(napi_create_int32(env, ring_restart(own ? NULL : arguments[0], arguments + own, descriptors), &result), "number");
+  const int error = ring_restart(own ? NULL : arguments[0], arguments + own, descriptors);
+  CHECK(napi_create_int32(env, error, &result), "number");
   return result;
 }
 

@@ -17,7 +17,8 @@ protection_t process_protect(const int *ignored, int count) {
 #if !defined(_WIN32)
   /* both limits: children cannot raise it again */
   reached.no_core = setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0;
-  for (int i = 0; i < count; i++) signal(ignored[i], SIG_IGN); /* fails for numbers that the C library keeps for itself: those cannot be caught either */
+  /* fails for numbers that the C library keeps for itself: nobody else can send those either */
+  for (int i = 0; i < count; i++) signal(ignored[i], SIG_IGN);
 #else
   (void)ignored;
   (void)count;

@@ -55,7 +55,8 @@ static void on_signal(int number) {
 static int wait_for(int want) {
   for (int have; (have = atomic_load(&answered)) < want;) {
     const struct timespec patience = {.tv_sec = 2};
-    if (syscall(SYS_futex, &answered, FUTEX_WAIT_PRIVATE, have, &patience, NULL, 0) && errno == ETIMEDOUT) return atomic_load(&answered) >= want;
+    const long failed = syscall(SYS_futex, &answered, FUTEX_WAIT_PRIVATE, have, &patience, NULL, 0);
+    if (failed && errno == ETIMEDOUT) return atomic_load(&answered) >= want;
   }
   return 1;
 }
@@ -194,7 +195,8 @@ sandbox_t sandbox_lock(uint64_t memory, int flags) {
   if (ruleset >= 0) close(ruleset);
   ruleset = -1;
   const int command = flags & LOCK_COMMAND, files = command || limit(RLIMIT_FSIZE, 0);
-  const int limits = files & limit(RLIMIT_CORE, 0) & limit(RLIMIT_MEMLOCK, 0) & limit(RLIMIT_MSGQUEUE, 0) & limit(RLIMIT_NOFILE, 64);
+  const int queues = limit(RLIMIT_MEMLOCK, 0) & limit(RLIMIT_MSGQUEUE, 0);
+  const int limits = files & queues & limit(RLIMIT_CORE, 0) & limit(RLIMIT_NOFILE, 64);
   reached.memory = memory > 0 && held > 0 && limit(RLIMIT_DATA, held + memory);
   reached.no_new_privs = limits && others && !atomic_load(&unlocked_caps) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
   if (flags & LOCK_SECCOMP) reached.seccomp = seccomp_lock(ranges ? &code : NULL, ring != 0, command);

@@ -15,7 +15,9 @@ typedef struct {
 
 enum {
   LOCK_SECCOMP = 1, /* without it the list of system calls is left out, so that a test sees the rest alone */
-  LOCK_COMMAND = 2, /* a command of a user: it may also write to files that are open, set up its terminal, wait for its children and tie its threads to cores */
+  /* a command of a user: it may also write to open files, set up its terminal, wait for its children and tie threads
+   * to cores */
+  LOCK_COMMAND = 2,
 };
 /* memory: private writable memory that the process may add to what it has, in bytes; 0: no ceiling. flags: LOCK_... */
 sandbox_t sandbox_lock(uint64_t memory, int flags);

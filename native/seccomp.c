@@ -220,7 +220,8 @@ static void limits_read_only(void) {
 int seccomp_lock(const ranges_t *code, int ring, int command) {
   const uint32_t self[] = {(uint32_t)getpid()};
   /* those of a terminal come last: to read and set its modes, never to put input into it (TIOCSTI) */
-  const uint32_t controls[] = {FIONBIO, FIOCLEX, FIONCLEX, FIONREAD, TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ}, names[] = {PR_SET_NAME, PR_GET_NAME};
+  const uint32_t controls[] = {FIONBIO, FIOCLEX, FIONCLEX, FIONREAD, TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ};
+  const uint32_t names[] = {PR_SET_NAME, PR_GET_NAME};
   length = 0;
   load(offsetof(struct seccomp_data, arch));
   equal(ARCHITECTURE, 1, 0);

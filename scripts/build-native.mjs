@@ -110,7 +110,8 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   mkdirSync(work)
   try {
     const jobs = sets.map(([name, macro, flags, cpu]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig ? cpu ? [`-mcpu=${cpu}`] : [] : flags)]])
-    for (const f of fuzz ? ['ops', 'plan', 'pool'] : ['ops', 'plan', 'pool', 'protect', 'ring', 'sandbox', 'seccomp', 'addon']) jobs.push([f, `${f}.c`, []])
+    const plain = ['ops', 'plan', 'pool', ...(fuzz ? [] : ['protect', 'ring', 'sandbox', 'seccomp', 'addon'])]
+    for (const f of plain) jobs.push([f, `${f}.c`, []])
     if (fuzz) jobs.push(['fuzz-native', fuzzer, [`-I${join(root, 'native')}`]])
     const run = args => new Promise((done, reject) => {
       const child = spawn(cc[0], [...cc.slice(1), ...args], { stdio: ['ignore', 'ignore', 'pipe'] })

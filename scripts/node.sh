@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs Node 24 or newer with the arguments given: the system's where it is new enough, and so kept up to date by the system; else the one that npm has installed
-# (tools/node). npm puts node_modules/.bin first on the path, where that one lies, so those folders are looked at last.
+# Runs Node 24 or newer with the arguments given: the system's where it is new enough, for the system keeps it up to
+# date; else the one that npm has installed (tools/node). npm puts that one's folder first on the path, so the folders
+# node_modules/.bin are passed over.
 system=''
 IFS=:
 for folder in $PATH; do
@@ -20,5 +21,6 @@ fi
 if [ "$major" -ge 24 ] 2>/dev/null; then exec "$system" "$@"; fi
 own="$(dirname "$0")/../node_modules/.bin/node"
 if [ -x "$own" ]; then exec "$own" "$@"; fi
-echo "verit: Node 24 or newer is needed; the system has ${version:-none}, and npm has installed none for this platform. Install Node 24 (https://nodejs.org) and run npm ci again." >&2
+echo "verit: Node 24 or newer is needed; the system has ${version:-none}, and npm has none for this platform." >&2
+echo "Install Node 24 (https://nodejs.org), then run npm ci again." >&2
 exit 1

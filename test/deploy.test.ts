@@ -133,22 +133,27 @@ const unit = join(root, 'deploy/systemd/verit.service')
 const analyze = spawnSync('systemd-analyze', ['security', '--help'], { encoding: 'utf8' })
 test('the systemd unit starts what there is, with what the sandbox needs', () => {
   const text = readFileSync(unit, 'utf8')
-  assert.match(text, /^ExecStart=\S+node --disable-sigusr1 \S+\/dist\/cli\/main\.js serve --config \S+ --state \/var\/lib\/verit --log-json$/m)
+  const started = /^ExecStart=\S+node --disable-sigusr1 \S+\/main\.js serve --config \S+ --state (\S+) --log-json$/m
+  assert.equal(started.exec(text)?.[1], '/var/lib/verit')
   assert.match(text, /^SystemCallFilter=@system-service .*\bseccomp$/m)
   assert.match(text, /@privileged.*\nSystemCallFilter=capset$/m) // with which it drops what it has
   assert.doesNotMatch(text, /^MemoryDenyWriteExecute=yes/m)
   const flags = spawnSync(process.execPath, [join(root, 'src/cli/main.ts'), 'serve', '--help'], { encoding: 'utf8' }).stdout
   const extra = /^# Arguments of `verit serve`.*$/m.exec(chart('values.yaml'))![0]
-  for (const [flag] of (text + extra).replaceAll('--disable-sigusr1', '').matchAll(/--[a-z-]+/g)) assert.ok(flags.includes(`${flag} `), flag)
+  const used = (text + extra).replaceAll('--disable-sigusr1', '').matchAll(/--[a-z-]+/g)
+  for (const [flag] of used) assert.ok(flags.includes(`${flag} `), flag)
 })
 
 test('wherever a server is started, Node does not open its debugger at SIGUSR1', () => {
-  const files = ['deploy/systemd/verit.service', 'deploy/Dockerfile', 'docs/deploy.md', 'package.json'].map(file => readFileSync(join(root, file), 'utf8')).join('\n')
+  const places = ['deploy/systemd/verit.service', 'deploy/Dockerfile', 'docs/deploy.md', 'package.json']
+  const files = places.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
   const starts = files.split('\n').filter(line => /^(ExecStart|ENTRYPOINT)|"start":|"verit": "exec/.test(line))
   assert.ok(starts.length >= 6)
   assert.deepEqual(starts.filter(line => !line.includes('--disable-sigusr1') && line !== 'ExecStart='), [])
   // compose, the manifests and the chart use the entry point of the image
-  for (const file of ['compose.yaml', 'compose.postgres.yaml', 'kubernetes/deployment.yaml']) assert.doesNotMatch(read(file), /^\s*(entrypoint|command):/m, file)
+  for (const file of ['compose.yaml', 'compose.postgres.yaml', 'kubernetes/deployment.yaml']) {
+    assert.doesNotMatch(read(file), /^\s*(entrypoint|command):/m, file)
+  }
 })
 
 test('systemd calls the unit OK: an exposure of at most 1.5 of 10', { skip: !analyze.stdout?.includes('--offline') && 'systemd-analyze is not here, or too old' }, () => {

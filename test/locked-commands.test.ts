@@ -17,9 +17,10 @@ after(() => rmSync(dir, { recursive: true }))
 const model = await tinyModel(dir, 16_384)
 const skip = process.platform !== 'linux' || addon() === undefined ? 'nothing is locked here' : false
 
-test('generate gives up files, network, processes and new rights, and still writes to the file that is its output', { skip }, async () => {
+test('generate gives up files, network, processes and new rights, and still writes its output', { skip }, async () => {
   const out = openSync(join(dir, 'out'), 'w')
-  const child = await locked(['generate', model, 'ab', '--seed', '1', '--echo', '--ignore-end-of-text', '--max-tokens', '6000'], out)
+  const options = ['--seed', '1', '--echo', '--ignore-end-of-text', '--max-tokens', '6000']
+  const child = await locked(['generate', model, 'ab', ...options], out)
   closeSync(out)
   assert.deepEqual(await once(child, 'exit'), [0, null])
   assert.match(readFileSync(join(dir, 'out'), 'utf8'), /^ab[^]*\n$/)

@@ -21,7 +21,8 @@ export async function locked(args: readonly string[], stdout: number | 'ignore')
     await sleep(2)
   }
   const status = read('status')
-  const open = process.getuid!() === 0 ? readdirSync(`/proc/${child.pid}/fd`).map(fd => readlinkSync(`/proc/${child.pid}/fd/${fd}`)) : []
+  const folder = `/proc/${child.pid}/fd/`
+  const open = process.getuid!() === 0 ? readdirSync(folder).map(fd => readlinkSync(folder + fd)) : []
   assert.match(status, /^NoNewPrivs:\s+1$/m)
   assert.match(status, /^CapPrm:\s+0+$/m)
   assert.match(read('cmdline'), /--disable-sigusr1/)

@@ -15,7 +15,9 @@ import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { readEntries } from '../src/audit/reader.ts'
-import { exposingOption, ignoredNatively, realTimeSignals, signalReactions, signalsThat } from '../src/lib/process-protections.ts'
+import {
+  exposingOption, ignoredNatively, realTimeSignals, signalReactions, signalsThat,
+} from '../src/lib/process-protections.ts'
 import { killServers, servedBy, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
@@ -31,18 +33,24 @@ const skip = linux ? false : 'signals and /proc of Linux'
 
 /** Root sees everything: as root the server runs as another user, if that user can read this checkout. */
 const OTHER = 65_534
-const asOther = linux && process.getuid!() === 0 && spawnSync(process.execPath, [main, '--version'], { uid: OTHER, gid: OTHER, cwd: '/' }).status === 0
+function canRun(): boolean {
+  return spawnSync(process.execPath, [main, '--version'], { uid: OTHER, gid: OTHER, cwd: '/' }).status === 0
+}
+const asOther = linux && process.getuid!() === 0 && canRun()
 const user = asOther ? { uid: OTHER, gid: OTHER } : {}
 const home = join(dir, 'home')
 mkdirSync(home)
 chmodSync(dir, 0o711)
 if (asOther) for (const path of [home, model]) chownSync(path, OTHER, OTHER)
 
-const start = (env: Record<string, string>, name: string): Promise<Served> => servedBy({ ...user, cwd: home, env: { ...env, HOME: home } }, model, join(home, name))
+const start = (env: Record<string, string>, name: string): Promise<Served> =>
+  servedBy({ ...user, cwd: home, env: { ...env, HOME: home } }, model, join(home, name))
 const stateOf = (pid: number): string => /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!
-const lastEntry = (name: string): Partial<Record<'type' | 'event', unknown>> => [...readEntries(join(home, name, 'audit'))].at(-1)!.entry
+const lastEntry = (name: string): Partial<Record<'type' | 'event', unknown>> =>
+  [...readEntries(join(home, name, 'audit'))].at(-1)!.entry
 const answers = async (server: Served): Promise<number> => (await fetch(`${server.url}/v1/completions`, {
-  method: 'POST', headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' }, body: JSON.stringify({ prompt: 'x', max_tokens: 1 }),
+  method: 'POST', headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' },
+  body: JSON.stringify({ prompt: 'x', max_tokens: 1 }),
 })).status
 const isOpen = (port: number): Promise<boolean> => new Promise(resolve => {
   const socket = connect(port, '127.0.0.1', () => {
@@ -66,7 +74,8 @@ test('every signal of this system has its row, and docs/security.md has it, too'
   assert.deepEqual(Object.keys(signalReactions).filter(name => !section.includes(`\`${name}\``)), [])
 })
 
-test('both processes: no debugger, no core, closed memory; no signal ends them without an end in order; a log without a reader ends nothing', { skip }, async () => {
+// Also with a log that nobody reads any more.
+test('neither process has a debugger, a core or open memory; signals end them in order', { skip }, async () => {
   const port = await freePort()
   const server = await start({ NODE_OPTIONS: `--inspect-port=${port}` }, 'state')
   const gateway = server.process.pid!
@@ -80,7 +89,8 @@ test('both processes: no debugger, no core, closed memory; no signal ends them w
 
   for (const pid of [gateway, runner]) {
     const role = pid === gateway ? 'gateway' : 'runner'
-    for (const signal of [...signalsThat(role, 'ignore'), ...signalsThat(role, 'none'), ...realTimeSignals]) process.kill(pid, signal)
+    const harmless = [...signalsThat(role, 'ignore'), ...signalsThat(role, 'none'), ...realTimeSignals]
+    for (const signal of harmless) process.kill(pid, signal)
     if (role === 'runner') for (const signal of signalsThat('gateway', 'stop')) process.kill(pid, signal)
     process.kill(pid, 'SIGHUP')
   }
@@ -101,18 +111,30 @@ test('both processes: no debugger, no core, closed memory; no signal ends them w
   assert.deepEqual([type, event], ['server', 'stop'])
 })
 
-/** A server that writes JSON lines alone, over a state folder of that name. */
-function jsonServer(name: string): { process: ChildProcess; ended: Promise<[number | null, string | null]>; lines: () => Record<string, unknown>[] } {
-  const child = spawn(process.execPath, [main, 'serve', model, '--port', '0', '--state', join(home, name), '--allow-unsigned', '--log-json'], { ...user, cwd: home, stdio: ['ignore', 'inherit', 'pipe'] })
-  let text = ''
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
-  const ended = new Promise<[number | null, string | null]>(resolve => void child.once('close', (...how) => resolve(how)))
-  return { process: child, ended, lines: () => text.slice(0, text.lastIndexOf('\n') + 1).trimEnd().split('\n').filter(line => line !== '').map(line => JSON.parse(line) as Record<string, unknown>) }
+type Ending = [status: number | null, signal: string | null]
+type Line = Record<string, unknown>
+interface JsonServer {
+  process: ChildProcess
+  ended: Promise<Ending>
+  /** Whole lines so far. */
+  lines: () => Line[]
 }
 
-test('with --log-json every line is JSON, and no key is made that nobody would see; a fault in the gateway leaves no core file', { skip }, async () => {
+/** A server that writes JSON lines alone, over a state folder of that name. */
+function jsonServer(name: string): JsonServer {
+  const words = [main, 'serve', model, '--port', '0', '--state', join(home, name), '--allow-unsigned', '--log-json']
+  const child = spawn(process.execPath, words, { ...user, cwd: home, stdio: ['ignore', 'inherit', 'pipe'] })
+  let text = ''
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
+  const ended = new Promise<Ending>(resolve => void child.once('close', (...how) => resolve(how)))
+  const whole = (): string[] => text.slice(0, text.lastIndexOf('\n') + 1).split('\n').filter(line => line !== '')
+  return { process: child, ended, lines: () => whole().map(line => JSON.parse(line) as Line) }
+}
+
+// Ends with a fault in the gateway, which leaves no core file.
+test('with --log-json every line is JSON, and no key is made that nobody would see', { skip }, async () => {
   const server = jsonServer('json')
-  const said = (msg: RegExp): Record<string, unknown> | undefined => server.lines().find(line => msg.test(String(line['msg'])))
+  const said = (msg: RegExp): Line | undefined => server.lines().find(line => msg.test(String(line['msg'])))
   while (said(/there is no key yet/) === undefined && server.process.exitCode === null) await sleep(20)
   const { url, gateway, digest } = said(/^serving$/) ?? {}
   assert.match([url, gateway, digest].join(' '), /^http:\S+ protected: .* sha256:[0-9a-f]{64}$/)
@@ -145,12 +167,18 @@ test('serve refuses to run with a debugger', () => {
 
 test('options of Node that show memory are found however they are written, and others are not', () => {
   const shown = (args: string[], nodeOptions = ''): string | undefined => exposingOption(args, nodeOptions)?.option
-  for (const option of ['--inspect', '--inspect=0', '--inspect_brk', '--inspect-wait=1.2.3.4:9', '--heapsnapshot-signal=SIGUSR2', '--report-on-signal', '--tls-keylog=/tmp/k']) {
+  const exposing = [
+    '--inspect', '--inspect=0', '--inspect_brk', '--inspect-wait=1.2.3.4:9', '--heapsnapshot-signal=SIGUSR2',
+    '--report-on-signal', '--tls-keylog=/tmp/k',
+  ]
+  for (const option of exposing) {
     assert.deepEqual([shown([option]), shown([], `--no-warnings "${option}"`)], [option, option])
   }
-  assert.equal(shown(['--inspect-port=1', '--max-old-space-size=100', '--disable-sigusr1'], '--import=./x.mjs'), undefined)
+  const harmless = ['--inspect-port=1', '--max-old-space-size=100', '--disable-sigusr1']
+  assert.equal(shown(harmless, '--import=./x.mjs'), undefined)
 })
 
 test('what is ignored natively is ignored by this table', () => {
-  assert.deepEqual(ignoredNatively.map(name => signalReactions[name]), ignoredNatively.map(() => ({ gateway: 'ignore', runner: 'ignore' })))
+  const ignored = { gateway: 'ignore', runner: 'ignore' }
+  for (const name of ignoredNatively) assert.deepEqual(signalReactions[name], ignored)
 })

@@ -43,10 +43,14 @@ export function killServers(): void {
 export const served = (model: string, state: string, ...args: string[]): Promise<Served> => servedWith({}, model, state, ...args)
 
 /** @param env added to the environment: where secrets come from */
-export const servedWith = (env: Record<string, string>, model: string, state: string, ...args: string[]): Promise<Served> => servedBy({ env }, model, state, ...args)
+export const servedWith = (
+  env: Record<string, string>, model: string, state: string, ...args: string[]
+): Promise<Served> => servedBy({ env }, model, state, ...args)
+
+type How = Pick<SpawnOptions, 'env' | 'uid' | 'gid' | 'cwd'>
 
 /** @param how another user or current folder; `env` is added to the environment */
-export async function servedBy({ env, ...how }: Pick<SpawnOptions, 'env' | 'uid' | 'gid' | 'cwd'>, model: string, state: string, ...args: string[]): Promise<Served> {
+export async function servedBy({ env, ...how }: How, model: string, state: string, ...args: string[]): Promise<Served> {
   const child = spawn(process.execPath, [MAIN, 'serve', model, '--port', '0', '--state', state, '--allow-unsigned', ...args], {
     ...how, stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, ...env },
   })

@@ -69,20 +69,30 @@ export interface ModelToMeasure extends Disposable {
  */
 export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   const { model, shape, vocabSize, head, headScreen = 'auto' } = flags
-  if (shape !== undefined) return { load: executor => randomModel(executor, { ...flags, shape }), [Symbol.dispose]: () => undefined }
+  if (shape !== undefined) {
+    return { load: executor => randomModel(executor, { ...flags, shape }), [Symbol.dispose]: () => undefined }
+  }
   const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
-  if (idle !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${idle} says something of a --shape, and there is none`, hint: 'A file has both of its own' })
+  if (idle !== undefined) {
+    const problem = `${idle} says something of a --shape, and there is none`
+    throw new VeritError('VERIT_USAGE', { problem, hint: 'A file has both of its own' })
+  }
   const path = model ?? defaultModelPath()
   if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
   const file = await openModelFile(path, 'a GGUF model')
   lockCommand()
-  return {
-    load: async executor => ({ name: path, ...await withByteProgress('load', onProgress => loadModel(new GgufFile(file), executor, { screen: SCREENING[headScreen], onProgress })) }),
-    [Symbol.dispose]: () => file.close(),
+  const screen = SCREENING[headScreen]
+  const load = async (executor: Executor): Promise<MeasuredModel> => {
+    const gguf = new GgufFile(file)
+    const loaded = await withByteProgress('load', onProgress => loadModel(gguf, executor, { screen, onProgress }))
+    return { name: path, ...loaded }
   }
+  return { load, [Symbol.dispose]: () => file.close() }
 }
 
-async function randomModel(executor: Executor, { shape, vocabSize, head, headScreen = 'auto' }: ModelFlags & { shape: MeasuredShape }): Promise<MeasuredModel> {
+async function randomModel(
+  executor: Executor, { shape, vocabSize, head, headScreen = 'auto' }: ModelFlags & { shape: MeasuredShape },
+): Promise<MeasuredModel> {
   const screen = SCREENING[headScreen]
   const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {

@@ -10,7 +10,10 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { loadBefore, loadWarning, machine, machineOptions, measuredModelOptions, number, openMeasured, rough, spreadText, times } from './bench-shared.ts'
+import {
+  loadBefore, loadWarning, machine, machineOptions, measuredModelOptions, number, openMeasured, rough, spreadText,
+  times,
+} from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
 import { executorOf, packingOption } from './compute-options.ts'
 import { BusyProcess } from './busy-process.ts'
@@ -48,7 +51,8 @@ async function run(workload: Workload, flags: Flags): Promise<void> {
   const size = sizeOf(workload, flags, model)
   let progress: Progress | undefined
   const m = await measureWork(executor, model.config, model.weights, size, {
-    context: whole('--context', flags.context, size.tokens, model.config.context), busy: busy && (() => busy.keepBusy()),
+    context: whole('--context', flags.context, size.tokens, model.config.context),
+    busy: busy && (() => busy.keepBusy()),
     onProgress: (done, total) => (progress ??= new Progress({ label: `bench ${workload}`, total })).update(done),
   })
   progress?.clear()

@@ -33,7 +33,8 @@ export class BusyProcess implements AsyncDisposable {
 
   /** Resolves when the process is there, and idle. */
   static async start(): Promise<BusyProcess> {
-    const busy = new BusyProcess(spawn(process.execPath, ['-e', PROGRAM], { stdio: ['pipe', 'pipe', 'ignore'], env: {} }))
+    const child = spawn(process.execPath, ['-e', PROGRAM], { stdio: ['pipe', 'pipe', 'ignore'], env: {} })
+    const busy = new BusyProcess(child)
     await busy.#answer()
     return busy
   }
@@ -55,7 +56,8 @@ export class BusyProcess implements AsyncDisposable {
   }
 
   async #answer(): Promise<void> {
-    const there = await Promise.race([once(this.#child.stdout!, 'data').then(() => true), this.#ended.then(() => false)])
+    const answered = once(this.#child.stdout!, 'data').then(() => true)
+    const there = await Promise.race([answered, this.#ended.then(() => false)])
     if (!there) throw new VeritError('VERIT_INTERNAL', { problem: 'the busy process has ended' })
   }
 }

@@ -52,7 +52,10 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
     progress.update(done)
     if (done === total) progress.clear()
   }
-  const findings = await examine({ state: namedFolder(state), config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress }, inspect: lookThrough, env: process.env, now: Date.now() })
+  const findings = await examine({
+    state: namedFolder(state), config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress },
+    inspect: lookThrough, env: process.env, now: Date.now(),
+  })
   progress?.clear()
   const count = (level: Level): number => findings.filter(f => f.level === level).length
   const counts = Object.fromEntries(levels.map(level => [level, count(level)]))

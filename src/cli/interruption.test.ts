@@ -24,8 +24,11 @@ process.exitCode = ${status}`
   return code
 }
 
-test('a command that was interrupted ends with 130 after Ctrl-C, with 143 after SIGTERM and with 129 after SIGHUP', async () => {
-  const runs = [interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 1, 'SIGHUP'), interrupted(130, 2, 'SIGINT', 'SIGTERM')]
+test('an interrupted command ends with 130 after Ctrl-C, with 143 after SIGTERM, with 129 after SIGHUP', async () => {
+  const runs = [
+    interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 1, 'SIGHUP'),
+    interrupted(130, 2, 'SIGINT', 'SIGTERM'),
+  ]
   assert.deepEqual(await Promise.all(runs), [130, 143, 129, 143])
 })
 

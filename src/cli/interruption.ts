@@ -49,7 +49,8 @@ export async function interruptible<T>(interrupt: () => void, work: () => Promis
  */
 function underNohup(): boolean {
   try {
-    const flags = Number.parseInt(/^flags:\s+([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'utf8'))![1]!, 8)
+    const [, octal] = /^flags:\s+([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'utf8'))!
+    const flags = Number.parseInt(octal!, 8)
     return readlinkSync('/proc/self/fd/0') === '/dev/null' && (flags & 3) === files.O_WRONLY
   } catch {
     return false

@@ -28,13 +28,16 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     .addHelpText('after', inCheckout ? EXAMPLES + '\n' + IN_CHECKOUT : EXAMPLES)
   const [first, second] = words
   const asked = first === 'help' ? second : first
-  if (asked !== undefined && Object.hasOwn(commands, asked)) program.addCommand((await commands[asked]!.load()).command())
-  else for (const [name, { summary }] of Object.entries(commands)) program.command(name).summary(summary)
+  if (asked !== undefined && Object.hasOwn(commands, asked)) {
+    const { command } = await commands[asked]!.load()
+    program.addCommand(command())
+  } else for (const [name, { summary }] of Object.entries(commands)) program.command(name).summary(summary)
   likeOtherErrors(program)
   try {
     await program.parseAsync(words, { from: 'user' })
   } catch (e) {
-    const error = hasNoFolder(e) ? new VeritError('VERIT_FILE_NOT_FOUND', { path: '.', purpose: 'the current folder, which was removed' }) : e
+    const purpose = 'the current folder, which was removed'
+    const error = hasNoFolder(e) ? new VeritError('VERIT_FILE_NOT_FOUND', { path: '.', purpose }) : e
     if (!VeritError.is(error)) throw error
     process.stderr.write(`verit: ${error.message} [${error.code}]\n`)
     process.exitCode = error.exit
@@ -49,6 +52,7 @@ const hasNoFolder = (e: unknown): boolean => e instanceof Error && 'syscall' in 
  * every command names its help.
  */
 function likeOtherErrors(command: Command): void {
-  command.showHelpAfterError('(add --help for usage and an example)').exitOverride(e => process.exit(e.exitCode === 0 ? 0 : 2))
+  command.showHelpAfterError('(add --help for usage and an example)')
+  command.exitOverride(e => process.exit(e.exitCode === 0 ? 0 : 2))
   for (const each of command.commands) likeOtherErrors(each)
 }

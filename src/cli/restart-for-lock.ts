@@ -15,7 +15,8 @@ const STANDARD_STREAMS = 3
  * be done, and where an argument names a descriptor, which would be closed. Call before anything is read.
  */
 export function restartForLock(words: readonly string[]): void {
-  if (process.platform !== 'linux' || process.channel !== undefined || words.some(word => /^(-h|--help)$|^\/(dev|proc\/self)\/fd\//.test(word))) return
+  const asItIs = words.some(word => /^(-h|--help)$|^\/(dev|proc\/self)\/fd\//.test(word))
+  if (process.platform !== 'linux' || process.channel !== undefined || asItIs) return
   const closed = process.execArgv.includes(NO_DEBUGGER)
   if (!closed || hasRing()) addon()?.restart(['', ...(closed ? [] : [NO_DEBUGGER])], STANDARD_STREAMS)
 }

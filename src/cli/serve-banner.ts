@@ -62,14 +62,24 @@ export function banner(server: RunningServer, { listen, inference }: ServerConfi
 }
 
 /** The same for programs. */
-export function announce(log: Log, { url, socket, modelId, model, trust, keyless, exposed }: RunningServer, { listen }: ServerConfig, protection: Protection, state: string): void {
+export function announce(
+  log: Log, { url, socket, modelId, model, trust, keyless, exposed }: RunningServer, { listen }: ServerConfig,
+  protection: Protection, state: string,
+): void {
   const { parameters, context, executor, threads, sandbox } = model.info
   const tls = listen.tlsCert !== ''
   const vouched = trust.by === 'signature' ? `signed by ${trust.signer}` : trust.by
   log.info({
-    url, socket, model: modelId, digest: model.digest, parameters, context, executor, threads, trust: vouched, tls, runner: describeSandbox(sandbox), gateway: describeProtection(protection),
+    url, socket, model: modelId, digest: model.digest, parameters, context, executor, threads, trust: vouched, tls,
+    runner: describeSandbox(sandbox), gateway: describeProtection(protection),
   }, 'serving')
-  if (notProtected(protection).length > 0) log.warn({ missing: notProtected(protection).join('; ') }, 'the gateway is not fully protected')
-  if (exposed && !tls && listen.trustedProxies.length === 0) log.warn('other machines can reach this address, and nothing encrypts what they send (docs/security.md)')
-  if (keyless) log.warn({ make: `verit keys create --name NAME --state ${printable(state)}` }, 'there is no key yet: every request is refused until one is made')
+  const missing = notProtected(protection)
+  if (missing.length > 0) log.warn({ missing: missing.join('; ') }, 'the gateway is not fully protected')
+  if (exposed && !tls && listen.trustedProxies.length === 0) {
+    log.warn('other machines can reach this address, and nothing encrypts what they send (docs/security.md)')
+  }
+  if (keyless) {
+    const make = `verit keys create --name NAME --state ${printable(state)}`
+    log.warn({ make }, 'there is no key yet: every request is refused until one is made')
+  }
 }

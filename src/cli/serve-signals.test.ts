@@ -39,10 +39,12 @@ test('SIGHUP ends nothing, SIGTERM does', { skip: process.platform === 'win32' }
   assert.equal(await comes(file), '143')
 })
 
-const noScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') === true ? false : 'script (util-linux) is not here'
-test('the SIGHUP of a terminal that has closed does', { skip: noScript }, async () => {
+const { stdout } = spawnSync('script', ['--version'], { encoding: 'utf8' })
+const skip = stdout?.includes('util-linux') === true ? false : 'script (util-linux) is not here'
+test('the SIGHUP of a terminal that has closed does', { skip }, async () => {
   const file = join(dir, 'hung up')
-  const terminal = spawn('script', ['-qec', `exec ${process.execPath} '${program}' '${file}'`, '/dev/null'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const line = `exec ${process.execPath} '${program}' '${file}'`
+  const terminal = spawn('script', ['-qec', line, '/dev/null'], { stdio: ['ignore', 'ignore', 'inherit'] })
   await comes(`${file}.pid`)
   terminal.kill('SIGKILL')
   assert.equal(await comes(file), '129')

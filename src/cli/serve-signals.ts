@@ -55,13 +55,17 @@ export class ServeSignals {
       this.#starting.abort()
       return
     }
-    this.#log.info({ signal, graceSeconds: this.#graceSeconds }, 'stopping; answers under way may end, a second signal stops at once')
-    void this.#server.close(this.#graceSeconds * 1000).then(() => process.exit(0))
+    const graceSeconds = this.#graceSeconds
+    this.#log.info({ signal, graceSeconds }, 'stopping; answers under way may end, a second signal stops at once')
+    this.#server.close(graceSeconds * 1000).then(() => process.exit(0), (e: unknown) => {
+      this.#log.fatal({ cause: String(e) }, 'the server did not stop in order')
+      process.exit(1)
+    })
   }
 
   /** A terminal that closes sends SIGHUP, too: a server that was started in it ends with it. */
   #reload(signal: NodeJS.Signals): void {
     if (terminals() < this.#terminals) return this.#stop(signal)
-    this.#log.info({ signal }, 'certificates are read again, if there are any; other settings are read at the start only')
+    this.#log.info({ signal }, 'changed certificates are read again; other settings are read at the start only')
   }
 }

@@ -65,7 +65,7 @@ export function command(): Command {
   return addSettingFlags(serve)
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
     .option('--log-json', 'write nothing but JSON lines to standard error; no first key is made then')
-    .option('--allow-debugger', 'start even though an option of Node (--inspect and the like) opens this process to others')
+    .option('--allow-debugger', 'start although an option of Node, such as --inspect, opens this process to others')
     .addHelpText('after', `
 Secrets come from the environment, or from the file that NAME_FILE names:
   VERIT_DATABASE_URL    postgresql://..., for several gateways (default: SQLite in the state folder)
@@ -92,14 +92,16 @@ async function run(path: string | undefined, options: Options): Promise<void> {
     onlyJson(log)
     await checkOrStart(path, options, log)
   } catch (e) {
-    log.fatal(VeritError.is(e) ? { code: e.code } : { stack: e instanceof Error ? e.stack : undefined }, e instanceof Error ? e.message : String(e))
+    if (VeritError.is(e)) log.fatal({ code: e.code }, e.message)
+    else log.fatal({ stack: e instanceof Error ? e.stack : String(e) }, 'an error that Verit does not know')
     process.exitCode = VeritError.is(e) ? e.exit : 1
   }
 }
 
 /** Node's own warnings and the report of an exception become lines of the log. */
 function onlyJson(log: Log): void {
-  process.removeAllListeners('warning').on('warning', warning => log.warn({ warning: warning.message }, 'a warning of Node'))
+  process.removeAllListeners('warning')
+  process.on('warning', ({ message }) => log.warn({ warning: message }, 'a warning of Node'))
   process.on('uncaughtException', e => {
     log.fatal({ stack: e.stack }, e.message)
     process.exit(1)
@@ -140,18 +142,21 @@ async function check({ path, config, state, model }: ToServe, file: string | und
   process.stdout.write(`${file ?? 'The configuration'} is good${served}; nothing was started.${more}\n`)
 }
 
-async function start({ config, state, model: { path: model, pulled, run: runName } }: ToServe, options: Options, log: Log): Promise<void> {
+async function start({ config, state, model: resolved }: ToServe, options: Options, log: Log): Promise<void> {
+  const { path: model, pulled, run: runName } = resolved
   process.umask(0o077)
   const protection = protectProcess('gateway', signal => log.warn({ signal }, 'the signal has no effect'))
-  if (protection.exposure !== undefined && options.allowDebugger !== true) throw new VeritError('VERIT_DEBUGGER', protection.exposure)
+  const { exposure } = protection
+  if (exposure !== undefined && options.allowDebugger !== true) throw new VeritError('VERIT_DEBUGGER', exposure)
   const signals = new ServeSignals(log, options.grace)
   const secrets = readSecrets(config)
   const json = options.logJson === true
   const { onProgress: onDigestProgress, end } = json ? silent : hashing(process.stderr.isTTY)
   try {
     const server = await serve({
-      model, state, config, log, ...secrets, ...defined({ modelName: options.modelName ?? pulled?.name ?? runName, trustedAs: pulled }), makeFirstKey: !json,
-      signal: signals.starting, runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
+      model, state, config, log, ...secrets, makeFirstKey: !json, signal: signals.starting,
+      ...defined({ modelName: options.modelName ?? pulled?.name ?? runName, trustedAs: pulled }),
+      runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
     }).finally(end)
     signals.serves(server)
     if (json) announce(log, server, config, protection, state)

@@ -10,7 +10,9 @@ import { usableCores } from '../lib/cores.ts'
 import { defined } from '../lib/defined.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
-import { loadBefore, loadWarning, machine, measuredModelOptions, number, openMeasured, plural, reportOptions, rough } from './bench-shared.ts'
+import {
+  loadBefore, loadWarning, machine, measuredModelOptions, number, openMeasured, plural, reportOptions, rough,
+} from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
 import { executorOf } from './compute-options.ts'
 

@@ -43,10 +43,12 @@ export async function examine({ state, config, kernels, model, inspect, env, now
   const umask = process.umask()
   // As a gateway does. What it reaches is for this process alone, which ends soon.
   const protection = protectProcess('gateway')
+  const host = process.platform === 'linux' ? checkHost(release()) : []
   const findings = [
-    ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }), checkGateway(protection),
+    ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }),
+    checkGateway(protection),
     // A process that is not dumpable leaves no core, whatever the host does with others.
-    ...(process.platform === 'linux' ? checkHost(release()).filter(f => f.check !== 'host.core' || !protection.notDumpable) : []),
+    ...host.filter(f => f.check !== 'host.core' || !protection.notDumpable),
   ]
   const settings = readConfig(config, findings)
   const { inference } = settings ?? defaultConfig()

@@ -21,7 +21,8 @@ const LEAST_NODE = 24
 /** Variables that change what Node does with every request or connection. */
 const dangerous: readonly (readonly [string, (value: string) => boolean, string])[] = [
   ['NODE_TLS_REJECT_UNAUTHORIZED', v => v === '0', 'turns off the checks of certificates, those of the database and the webhook included'],
-  ['NODE_OPTIONS', v => /--require|--import|--loader|-r\b/.test(v) || exposingOption([], v) !== undefined, 'loads code, opens a debugger or writes memory or keys to a file'],
+  ['NODE_OPTIONS', v => /--require|--import|--loader|-r\b/.test(v), 'loads code'],
+  ['NODE_OPTIONS', v => exposingOption([], v) !== undefined, 'opens a debugger, or writes memory or keys to a file'],
 ]
 
 export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Finding[] {
@@ -58,6 +59,9 @@ export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Fin
 export function checkGateway(protection: Protection): Finding {
   const says = `A gateway here is ${describeProtection(protection)}`
   if (notProtected(protection).length === 0) return ok('gateway', says)
-  if (protection.exposure !== undefined) return problem('gateway', says, 'Remove that option of Node; a server does not start with it')
-  return warning('gateway', says, protection.noCore ? 'Serve on Linux, or let nothing else run as the user of the server' : 'Build the native library (`npm run native`)')
+  if (protection.exposure !== undefined) {
+    return problem('gateway', says, 'Remove that option of Node; a server does not start with it')
+  }
+  const elsewhere = 'Serve on Linux, or let nothing else run as the user of the server'
+  return warning('gateway', says, protection.noCore ? elsewhere : 'Build the native library (`npm run native`)')
 }

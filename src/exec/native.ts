@@ -42,7 +42,9 @@ interface Addon {
    * 0 for not.
    * @param command whether this is a user's command, which also writes to open files and sets up its terminal
    */
-  lock(memoryBytes: number, withSeccomp: boolean, command: boolean): Record<'noNewPrivs' | 'landlock' | 'seccomp' | 'codeRange' | 'memory' | 'noRing', number>
+  lock(
+    memoryBytes: number, withSeccomp: boolean, command: boolean,
+  ): Record<'noNewPrivs' | 'landlock' | 'seccomp' | 'codeRange' | 'memory' | 'noRing', number>
   /**
    * Protects the process (native/protect.c). 1: the protection holds; 0: not on this system. @param ignored signal
    * numbers that have no effect from now on

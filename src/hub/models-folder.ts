@@ -20,7 +20,8 @@ export function defaultModelsFolder(env: NodeJS.ProcessEnv = process.env): strin
 /** Makes a folder (0700) where there is none and checks that it belongs to this user alone. @throws VeritError VERIT_STATE, VERIT_FILE_IO */
 export function privateFolder(path: string): string {
   if (path === '') {
-    throw new VeritError('VERIT_MODEL_STORE', { path: '""', problem: 'names no folder, and this user has no home folder' })
+    const problem = 'names no folder, and this user has no home folder'
+    throw new VeritError('VERIT_MODEL_STORE', { path: '""', problem })
   }
   const folder = resolve(path)
   if (!existsSync(folder)) makeFolder(folder, { ownerOnly: true })

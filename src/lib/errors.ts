@@ -174,7 +174,8 @@ export const errorTable = {
   }),
   VERIT_DEBUGGER: row<{ option: string; danger: string }>({
     what: f => `The server does not start: ${f.option} ${f.danger}`,
-    next: () => 'Remove it from the command line and from NODE_OPTIONS, or add --allow-debugger to debug Verit itself', exit: 2,
+    next: () => 'Remove it from the command line and from NODE_OPTIONS, or add --allow-debugger to debug Verit itself',
+    exit: 2,
   }),
   VERIT_LOADING: row<{ model: string }>({
     what: f => `The model ${f.model} is not loaded yet`, next: () => 'Try again in a moment', status: 503,

@@ -16,19 +16,21 @@ for await (const _ of process.stdin) {
   process.stdout.write('logged')
 }
 process.stdout.write('ended')`
-const logger = (stderr: 'pipe' | number): ChildProcess => spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', stderr] })
+const logger = (stderr: 'pipe' | number): ChildProcess =>
+  spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', stderr] })
 const logged = async (child: ChildProcess): Promise<void> => {
   child.stdin!.write('.')
   await once(child.stdout!, 'data')
 }
 
-test('a reader that does not read holds nothing up; lines beyond the bound are lost, and how many is said once there is room', async () => {
+test('a reader that does not read holds nothing up; lines beyond the bound are lost, and counted', async () => {
   const child = logger('pipe')
   await logged(child)
   let text = ''
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
   while (!text.includes('log lines were lost')) await sleep(20)
-  const entries = text.trimEnd().split('\n').map(line => JSON.parse(line) as { n?: number; lines?: number; reason?: string })
+  interface Line { n?: number; lines?: number; reason?: string }
+  const entries = text.trimEnd().split('\n').map(line => JSON.parse(line) as Line)
   const report = entries.find(e => e.lines !== undefined)!
   const kept = entries.filter(e => e.n !== undefined).map(e => e.n!)
   assert.deepEqual(kept, Array.from({ length: kept.length }, (_, i) => i)) // whole lines, in order

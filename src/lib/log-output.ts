@@ -32,7 +32,7 @@ export class LogOutput {
   #bytes = 0
   #lost = 0
   #reason = ''
-  #timer: NodeJS.Timeout | undefined
+  #waits = false
   /** No attempt before this moment (performance.now). */
   #notBefore = -Infinity
 
@@ -85,8 +85,10 @@ export class LogOutput {
 
   #tryAgain(ms: number): void {
     this.#notBefore = performance.now() + ms
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
+    if (this.#waits) return
+    this.#waits = true
+    setTimeout(() => {
+      this.#waits = false
       this.#notBefore = -Infinity
       this.#flush()
     }, ms).unref()

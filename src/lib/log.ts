@@ -32,7 +32,8 @@ export function createLog(options: LogOptions = {}): Log {
   }
 }
 
-const logTo = (write: (line: string) => void): Log => pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write })
+const logTo = (write: (line: string) => void): Log =>
+  pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write })
 
 /** `12:03:04 POST /v1/completions  status=200 ms=153` */
 function lineOf(json: string): string {

@@ -23,24 +23,30 @@ test('a file or a dangling link in the way is an error that names the path', () 
   writeFileSync(join(dir, 'file'), '')
   symlinkSync(join(dir, 'nowhere'), join(dir, 'link'))
   for (const path of ['file', 'file/below', 'link', 'link/below']) {
-    assert.throws(() => makeFolder(join(dir, path)), (e: unknown) => VeritError.is(e, 'VERIT_FILE_IO') && e.fields.path === join(dir, path), path)
+    const wanted = join(dir, path)
+    const named = (e: unknown): boolean => VeritError.is(e, 'VERIT_FILE_IO') && e.fields.path === wanted
+    assert.throws(() => makeFolder(wanted), named, path)
   }
 })
 
-test('commands that make a folder where mkdir says ENOENT end with an error', { skip: process.platform !== 'linux' && 'there is no procfs here' }, () => {
+const skip = process.platform !== 'linux' && 'there is no procfs here'
+test('commands that make a folder where mkdir says ENOENT end with an error', { skip }, () => {
   writeFileSync(join(dir, 'text.txt'), 'Some words to learn from. '.repeat(100))
   const commands = [
     ['keys', 'create', '--name', 'a', '--state', '/proc/x/y'], ['prepare', join(dir, 'text.txt'), '--out', '/proc/x/y'],
 
   ]
   for (const args of commands) {
-    const { status, signal, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 20_000 })
+    const ended = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 20_000 })
+    const { status, signal, stderr } = ended
     assert.deepEqual([status, signal, stderr.includes('/proc/x')], [1, null, true], `${args.join(' ')}: ${stderr}`)
   }
 })
 
 test('nothing else makes folders recursively', () => {
-  const sources = readdirSync(fileURLToPath(new URL('..', import.meta.url)), { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts') && !f.endsWith('.test.ts'))
-  const wrong = sources.filter(f => /mkdir(Sync)?\([^\n]*recursive/.test(readFileSync(fileURLToPath(new URL(`../${f}`, import.meta.url)), 'utf8')))
+  const src = fileURLToPath(new URL('..', import.meta.url))
+  const sources = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  const own = sources.filter(f => f.endsWith('.ts') && !f.endsWith('.test.ts'))
+  const wrong = own.filter(f => /mkdir(Sync)?\([^\n]*recursive/.test(readFileSync(join(src, f), 'utf8')))
   assert.deepEqual(wrong, [])
 })

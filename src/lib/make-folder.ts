@@ -38,7 +38,8 @@ function makeOne(folder: string, path: string, mode: number): void {
   } catch (e) {
     const { code } = e as NodeJS.ErrnoException
     if (code === 'EEXIST' && isFolder(folder, path)) return // another process has made it
-    throw code === 'EEXIST' || code === 'ENOENT' ? cannotMake(path, 'no folder can be made there') : fileError(e, path, 'write')
+    if (code === 'EEXIST' || code === 'ENOENT') throw cannotMake(path, 'no folder can be made there')
+    throw fileError(e, path, 'write')
   }
 }
 
@@ -49,8 +50,11 @@ function isFolder(path: string, wanted: string): boolean {
   } catch (e) {
     throw fileError(e, wanted, 'write')
   }
-  if (found !== undefined && !found.isDirectory()) throw cannotMake(wanted, `${path === resolve(wanted) ? 'it' : path} is not a folder`)
+  if (found !== undefined && !found.isDirectory()) {
+    throw cannotMake(wanted, `${path === resolve(wanted) ? 'it' : path} is not a folder`)
+  }
   return found !== undefined
 }
 
-const cannotMake = (path: string, reason: string): VeritError => new VeritError('VERIT_FILE_IO', { path, action: 'write', reason })
+const cannotMake = (path: string, reason: string): VeritError =>
+  new VeritError('VERIT_FILE_IO', { path, action: 'write', reason })

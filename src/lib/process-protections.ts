@@ -55,7 +55,8 @@ export const signalReactions: Readonly<Record<string, { readonly gateway: Reacti
 }
 
 /** Real-time signals, which have no names in Node. Their default is to end the process; here they are ignored. */
-export const realTimeSignals: readonly number[] = process.platform === 'linux' ? Array.from({ length: 31 }, (_, i) => 34 + i) : []
+export const realTimeSignals: readonly number[] =
+  process.platform === 'linux' ? Array.from({ length: 31 }, (_, i) => 34 + i) : []
 
 /** Ignored natively: a listener would interrupt the write to the terminal instead of letting it go on. */
 export const ignoredNatively: readonly string[] = ['SIGTTIN', 'SIGTTOU']
@@ -63,8 +64,10 @@ export const ignoredNatively: readonly string[] = ['SIGTTIN', 'SIGTTOU']
 export type Role = 'gateway' | 'runner'
 
 /** Names that this system has and Node can listen to. */
-export const signalsThat = (role: Role, reaction: Reaction): NodeJS.Signals[] =>
-  Object.keys(signalReactions).filter((name): name is NodeJS.Signals => signalReactions[name]![role] === reaction && name in constants.signals)
+export function signalsThat(role: Role, reaction: Reaction): NodeJS.Signals[] {
+  const known = Object.keys(signalReactions).filter((name): name is NodeJS.Signals => name in constants.signals)
+  return known.filter(name => signalReactions[name]![role] === reaction)
+}
 
 /**
  * Given to Node wherever it is started for a server: SIGUSR1 does not open the debugger, not even before our first

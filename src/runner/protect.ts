@@ -33,7 +33,8 @@ export function exposureOf(): Exposure | undefined {
   const option = exposingOption(process.execArgv, process.env['NODE_OPTIONS'])
   const open = process.features.inspector ? process.getBuiltinModule('node:inspector').url() : undefined
   if (option !== undefined || open === undefined) return option
-  return { option: `a debugger on ${URL.parse(open)?.host}`, danger: 'lets whoever reaches its port run code in this process' }
+  const danger = 'lets whoever reaches its port run code in this process'
+  return { option: `a debugger on ${URL.parse(open)?.host}`, danger }
 }
 
 /** What is missing, in words; empty where all protections hold. */
@@ -48,5 +49,6 @@ export function notProtected({ exposure, noCore, notDumpable }: Protection): str
 /** One line for a banner or a log. */
 export function describeProtection(protection: Protection): string {
   const missing = notProtected(protection)
-  return missing.length === 0 ? 'protected: no debugger, no core files, memory closed to other processes' : `not protected: ${missing.join('; ')}`
+  if (missing.length > 0) return `not protected: ${missing.join('; ')}`
+  return 'protected: no debugger, no core files, memory closed to other processes'
 }

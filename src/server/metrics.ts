@@ -109,7 +109,9 @@ export class Metrics {
     this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
     // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage do
     this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the model process', () => process.memoryUsage.rss())
-    if (process.platform === 'linux') this.#gauge('process_open_fds', 'Open descriptors of the gateway', () => readdirSync('/proc/self/fd').length - 1)
+    if (process.platform === 'linux') {
+      this.#gauge('process_open_fds', 'Open descriptors of the gateway', () => readdirSync('/proc/self/fd').length - 1)
+    }
     this.#gauge('process_start_time_seconds', 'Start of the gateway, seconds since 1970', () => performance.timeOrigin / 1000)
     this.#gauge('process_cpu_seconds_total', 'Time that the gateway computed, since the start', () => {
       const { user, system } = process.cpuUsage()

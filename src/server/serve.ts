@@ -162,7 +162,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     }
     const { socket, host } = config.listen
     const exposed = socket === '' && !isLoopback(host)
-    return { url, socket: socket === '' ? undefined : socket, modelId, model, trust: trust!, firstKey, keyless, exposed, audit, close }
+    const bound = socket === '' ? undefined : socket
+    return { url, socket: bound, modelId, model, trust: trust!, firstKey, keyless, exposed, audit, close }
   } catch (e) {
     await undo.disposeAsync()
     throw e
@@ -173,14 +174,16 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
 function rejectsAt(signal: AbortSignal | undefined): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>()
   promise.catch(() => undefined)
-  const interrupt = (): void => reject(new VeritError('VERIT_INTERRUPTED', { saved: 'the server had not started yet', resume: 'Start it again' }))
+  const interrupt = (): void =>
+    reject(new VeritError('VERIT_INTERRUPTED', { saved: 'the server had not started yet', resume: 'Start it again' }))
   if (signal?.aborted === true) interrupt()
   else signal?.addEventListener('abort', interrupt, { once: true })
   return promise
 }
 
 async function noteStop(audit: AuditLog | undefined, log: Log): Promise<void> {
-  await audit?.append({ type: 'server', event: 'stop', detail: {} }).catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
+  await audit?.append({ type: 'server', event: 'stop', detail: {} })
+    .catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
 }
 
 /** What of the settings is the model process's. What says "choose yourself" is not handed on, so that the environment may choose. */

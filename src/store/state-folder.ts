@@ -26,7 +26,8 @@ export function defaultStateFolder(): string {
  */
 export function namedFolder(path: string): string {
   if (path !== '') return resolve(path)
-  throw new VeritError('VERIT_STATE', { path: '""', problem: 'its path is empty', fix: 'Name a folder with --state, or set HOME or XDG_STATE_HOME to an absolute path' })
+  const fix = 'Name a folder with --state, or set HOME or XDG_STATE_HOME to an absolute path'
+  throw new VeritError('VERIT_STATE', { path: '""', problem: 'its path is empty', fix })
 }
 
 /** Makes the folder where there is none and checks it; gives its absolute path. @throws VeritError VERIT_STATE, VERIT_FILE_IO */

@@ -1,6 +1,6 @@
 /** All commands that lock themselves before they run a model file: see test/locked-commands.test.ts. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -12,10 +12,13 @@ import { tinyModel } from '../served.ts'
 const dir = mkdtempSync(join(tmpdir(), 'verit-all-locked-'))
 after(() => rmSync(dir, { recursive: true }))
 const model = await tinyModel(dir, 16_384)
+const text = join(dir, 'text.txt')
+writeFileSync(text, 'Some text to be measured. '.repeat(4000))
 const skip = process.platform !== 'linux' || addon() === undefined ? 'nothing is locked here' : false
 /** Long enough to be looked at. */
 const words: Readonly<Record<string, readonly string[]>> = {
-  generate: [model, 'x', '--ignore-end-of-text', '--max-tokens', '16000'], chat: [model], bench: ['--model', model], tune: ['--model', model],
+  generate: [model, 'x', '--ignore-end-of-text', '--max-tokens', '16000'], chat: [model], eval: [model, text],
+  bench: ['--model', model], tune: ['--model', model],
 }
 
 for (const name of lockedCommands) {
