@@ -14,11 +14,17 @@ import type { RunningServer } from '../server/serve.ts'
 const digits = (n: number): string => n.toLocaleString('en-US')
 
 /** The runner says these: they are text of a file that may be hostile, shown and nothing else. */
+function conversationShown(said: RunningServer['model']['info']['conversation']): { about?: string; warnings: string[] } {
+  if (said === undefined) return { warnings: [] }
+  const { templateSource: source, endTokens } = said
+  const template = source === undefined ? 'plain turns, no chat template' : `chat template: ${printable(source, 100)}`
+  const ends = endTokens.length === 0 ? 'none known' : endTokens.map(text => printable(text, 120)).join(', ')
+  return { about: `${template}; end tokens: ${ends}`, warnings: said.warnings.map(text => printable(text, 512)) }
+}
+
 function conversationLines(said: RunningServer['model']['info']['conversation']): string[] {
-  if (said === undefined) return []
-  const template = said.templateSource === undefined ? 'plain turns, no chat template' : `chat template: ${printable(said.templateSource, 100)}`
-  const ends = said.endTokens.length === 0 ? 'none known' : said.endTokens.map(text => printable(text, 120)).join(', ')
-  return [`  Conversations: ${template}; end tokens: ${ends}`, ...said.warnings.map(warning => `  Warning: ${printable(warning, 512)}`)]
+  const { about, warnings } = conversationShown(said)
+  return [...about === undefined ? [] : [`  Conversations: ${about}`], ...warnings.map(text => `  Warning: ${text}`)]
 }
 
 export function banner(server: RunningServer, { listen, inference }: ServerConfig, protection: Protection): string {
@@ -63,16 +69,21 @@ export function banner(server: RunningServer, { listen, inference }: ServerConfi
 
 /** The same for programs. */
 export function announce(
-  log: Log, { url, socket, modelId, model, trust, keyless, exposed }: RunningServer, { listen }: ServerConfig,
-  protection: Protection, state: string,
+  log: Log, server: RunningServer, { listen }: ServerConfig, protection: Protection, state: string,
 ): void {
+  const { url, socket, modelId, model, trust, keyless, exposed, audit } = server
+  const { about: conversations, warnings } = conversationShown(model.info.conversation)
   const { parameters, context, executor, threads, sandbox } = model.info
   const tls = listen.tlsCert !== ''
   const vouched = trust.by === 'signature' ? `signed by ${trust.signer}` : trust.by
   log.info({
     url, socket, model: modelId, digest: model.digest, parameters, context, executor, threads, trust: vouched, tls,
-    runner: describeSandbox(sandbox), gateway: describeProtection(protection),
+    runner: describeSandbox(sandbox), gateway: describeProtection(protection), conversations,
   }, 'serving')
+  for (const warning of warnings) log.warn({ warning }, 'the model\'s conversations may go wrong')
+  if (audit === undefined) {
+    log.warn('no audit log is kept (audit.enabled = false); the next start with a log records this time in it')
+  }
   const missing = notProtected(protection)
   if (missing.length > 0) log.warn({ missing: missing.join('; ') }, 'the gateway is not fully protected')
   if (exposed && !tls && listen.trustedProxies.length === 0) {
