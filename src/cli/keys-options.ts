@@ -148,7 +148,8 @@ function warnOfClock({ clock }: Store): void {
 
 /** @throws VeritError VERIT_STATE where no server or `verit keys create` has used the folder */
 export function checkBegun(state: string): void {
-  if (existsSync(join(namedFolder(state), 'secret'))) return
+  const folder = namedFolder(state)
+  if (existsSync(join(folder, 'secret'))) return
   const fix = 'Name the folder of the server with --state (sudo has another home), or make a first key with `verit keys create`'
   throw new VeritError('VERIT_STATE', { path: state, problem: 'no server and no key has been there', fix })
 }

@@ -5,6 +5,7 @@ import { commandName } from '../lib/command-name.ts'
 import { plural } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { printable } from '../lib/printable.ts'
+import { shellPath } from '../lib/shell-word.ts'
 import { describeProtection, notProtected } from '../runner/protect.ts'
 import type { Protection } from '../runner/protect.ts'
 import { describeSandbox } from '../runner/sandbox-words.ts'
@@ -90,7 +91,7 @@ export function announce(
     log.warn('other machines can reach this address, and nothing encrypts what they send (docs/security.md)')
   }
   if (keyless) {
-    const make = `verit keys create --name NAME --state ${printable(state)}`
+    const make = `verit keys create --name NAME --state ${shellPath(state)}`
     log.warn({ make }, 'there is no key yet: every request is refused until one is made')
   }
 }
