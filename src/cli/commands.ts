@@ -39,7 +39,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'look for what is wrong or weak in a server\'s setting, and say how to mend it',
     load: () => import('./doctor.ts'),
   },
-  convert: { summary: 'write a model with other types of weights', load: () => import('./convert.ts') },
+  convert: { summary: 'write a model as GGUF with other types of weights or other chat settings', load: () => import('./convert.ts') },
   bench: { summary: 'measure the speed of a model here', load: () => import('./bench.ts') },
   tune: { summary: 'find the settings that are fastest here', load: () => import('./tune.ts') },
 }
