@@ -34,8 +34,9 @@ export class MemoryRateState implements RateState {
     return this.#levels.size
   }
 
-  take(buckets: readonly Bucket[], places: readonly Places[] = [], lease?: string): Promise<RateAnswer> {
-    return Promise.try(() => this.#take(buckets, places, lease))
+  // async: a wrong amount rejects, as in the other rate state
+  async take(buckets: readonly Bucket[], places: readonly Places[] = [], lease?: string): Promise<RateAnswer> {
+    return this.#take(buckets, places, lease)
   }
 
   /** The same without places, at once. @throws VeritError VERIT_RATE_STATE where there is no room for another name */
@@ -43,14 +44,12 @@ export class MemoryRateState implements RateState {
     return this.#take(buckets, [], undefined)
   }
 
-  giveBack(bucket: Omit<Bucket, 'cost'>, amount: number): Promise<void> {
-    return Promise.try(() => {
-      checkAmount(amount)
-      const size = sizeOf(bucket)
-      const now = this.#now()
-      const { missing } = this.#find(keyOf(bucket), size, now)
-      if (amount > 0) this.#put(keyOf(bucket), size, Math.max(0, missing - unitsOf(size, amount)), now)
-    })
+  async giveBack(bucket: Omit<Bucket, 'cost'>, amount: number): Promise<void> {
+    checkAmount(amount)
+    const size = sizeOf(bucket)
+    const now = this.#now()
+    const { missing } = this.#find(keyOf(bucket), size, now)
+    if (amount > 0) this.#put(keyOf(bucket), size, Math.max(0, missing - unitsOf(size, amount)), now)
   }
 
   release(lease: string, places: readonly Places[]): Promise<void> {
