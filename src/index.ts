@@ -10,6 +10,8 @@
  *
  * Everything here is checked on entry; what goes wrong is a `VeritError` with a code, what is wrong and what to do next.
  */
+import './lib/require-node.ts'
+
 export { VeritError } from './lib/errors.ts'
 export type { ErrorCode, ErrorFields } from './lib/errors.ts'
 export { VERSION } from './lib/version.ts'

@@ -56,8 +56,24 @@ test('every folder of src has its layer, and folders are two levels deep', () =>
   assert.deepEqual(sources.filter(f => !f.includes('/')), ['index.ts'])
 })
 
-test('only exec/native.ts loads the addon', () => {
-  assert.deepEqual(sources.filter(f => /createRequire|\.node\b'/.test(readFileSync(join(root, 'src', f), 'utf8'))), ['exec/native.ts'])
+test('only exec/native.ts loads the addon, from the files that exec/kernel-files.ts names', () => {
+  const using = (pattern: RegExp): string[] => sources.filter(f => !isTest(f) && pattern.test(readFileSync(join(root, 'src', f), 'utf8')))
+  // lib/package-root.ts only resolves the folders of installed packages
+  assert.deepEqual(using(/createRequire\(/), ['exec/native.ts', 'lib/package-root.ts'])
+  assert.deepEqual(using(/\.node\b'/), ['exec/kernel-files.ts'])
+  assert.doesNotMatch(readFileSync(join(root, 'src/lib/package-root.ts'), 'utf8'), /createRequire\([^)]*\)\(/)
+})
+
+test('no code uses a built-in that the oldest supported Node lacks: the type checker knows only those, and these it cannot tell', () => {
+  const ours = 'lib/disposable-stack.ts'
+  const wrong = sources.filter(f => f !== ours).filter(f => {
+    const text = readFileSync(join(root, 'src', f), 'utf8')
+    return /\bnew (Async)?DisposableStack\b/.test(text) ? !/DisposableStack[^\n]* from '[^']*\/disposable-stack\.ts'/.test(text) : /\bSuppressedError\b/.test(text)
+  })
+  assert.deepEqual(wrong, [])
+  const { compilerOptions } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8')) as { compilerOptions: { target: string; lib: string[] } }
+  assert.equal(compilerOptions.target, 'es2023')
+  assert.deepEqual(compilerOptions.lib.filter(lib => !/^es20(\d\d)$/.test(lib)), ['esnext.iterator', 'esnext.collection', 'esnext.disposable', 'esnext.array'])
 })
 
 test('no file is over 500 lines and the median is under 150', () => {

@@ -4,6 +4,7 @@
  * SIGUSR1, Node answers it by opening one.
  */
 process.on('SIGUSR1', () => undefined)
+await import('../lib/require-node.ts')
 
 const words = process.argv.slice(2)
 const { lockedCommands } = await import('./commands.ts')

@@ -1,4 +1,5 @@
 /** Node, the kernels, the user and the environment that a server would run with. */
+import { LEAST_NODE, runsHere } from '../lib/node-version.ts'
 import { exposingOption } from '../lib/process-protections.ts'
 import { describeProtection, notProtected } from '../runner/protect.ts'
 import type { Protection } from '../runner/protect.ts'
@@ -16,8 +17,6 @@ export interface Platform {
   readonly env: NodeJS.ProcessEnv
 }
 
-const LEAST_NODE = 24
-
 /** Variables that change what Node does with every request or connection. */
 const dangerous: readonly (readonly [string, (value: string) => boolean, string])[] = [
   ['NODE_TLS_REJECT_UNAUTHORIZED', v => v === '0', 'turns off the checks of certificates, those of the database and the webhook included'],
@@ -28,7 +27,7 @@ const dangerous: readonly (readonly [string, (value: string) => boolean, string]
 export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Finding[] {
   const found: Finding[] = []
   const major = Number.parseInt(node, 10)
-  if (!(major >= LEAST_NODE)) found.push(problem('node.version', `Node ${node} is too old`, `Install Node ${LEAST_NODE} or newer`))
+  if (!runsHere(node)) found.push(problem('node.version', `Node ${node} is too old`, `Install Node ${LEAST_NODE} or newer`))
   else if (major % 2 === 1) found.push(warning('node.version', `Node ${node} is a line without long-term support`, 'Use an even major version, and its newest release'))
   else found.push(ok('node.version', `Node ${node}; whether it is the newest of its line cannot be told offline`))
 

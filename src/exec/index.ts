@@ -1,6 +1,7 @@
 /** Chooses an executor: the native one, or, where there is no usable addon, the reference with a warning. */
 import { VeritError } from '../lib/errors.ts'
-import { addon, chosen, nativeExecutor, packings } from './native.ts'
+import { PLATFORM, howToGetKernels } from './kernel-files.ts'
+import { addon, addonFailure, chosen, nativeExecutor, packings } from './native.ts'
 import type { ExecutorOptions } from './native.ts'
 import type { Executor } from './plan.ts'
 import { referenceExecutor } from './reference.ts'
@@ -35,9 +36,16 @@ function kernels(options: ExecutorOptions): Executor {
   if (cores !== undefined) throw new VeritError('VERIT_USAGE', { problem: 'Cores are for the threads of the native kernels, and the reference executor has none', hint: 'Leave the cores out' })
   if (slow) return referenceExecutor()
   if (set !== undefined) {
-    throw new VeritError('VERIT_USAGE', { problem: `The instruction set ${set} needs the native kernels, which are not built here`, hint: 'Run `npm run native`, or use reference' })
+    const problem = `The instruction set ${set} needs native kernels, and there are none for this machine`
+    throw new VeritError('VERIT_USAGE', { problem, hint: `Use the instruction set reference; or, to get kernels, ${howToGetKernels()}` })
   }
-  if (!warned) process.stderr.write('verit: the native kernels are not built for this machine; the reference executor serves, a few hundred times slower (in a checkout `npm run native` builds them)\n')
+  if (!warned) process.stderr.write(`verit: ${slowWarning()}\n`)
   warned = true
   return referenceExecutor()
+}
+
+function slowWarning(): string {
+  const failure = addonFailure()
+  const reason = failure === undefined ? `There are no native kernels for ${PLATFORM}` : `The native kernels cannot be used: ${failure}`
+  return `${reason}. Models run in plain TypeScript, a few hundred times slower. To fix this, ${howToGetKernels()}.`
 }

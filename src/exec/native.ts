@@ -2,11 +2,10 @@
  * The native executor: hands a whole plan to the addon in one call. Its threads walk the ops; the promise settles when the last is done and the event
  * loop is never blocked. The only file that loads the addon.
  */
-import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { usableCores } from '../lib/cores.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
+import { kernelFiles } from './kernel-files.ts'
 import { symbols } from './plan.ts'
 import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
 import { processors } from './processors.ts'
@@ -63,6 +62,7 @@ interface Addon {
 const arity: Record<string, readonly [inputs: number, outputs: number]> = { matmul: [3, 1], concat: [3, 1], split: [1, 3], layerNorm: [3, 2], layerNormParamGrad: [3, 2], attention: [6, 2] }
 
 let loaded: Addon | undefined | null = null
+let failure: string | undefined
 
 /** The addon for those that compute: undefined, too, where VERIT_EXECUTOR=reference asks to do without. */
 export function addon(): Addon | undefined {
@@ -70,25 +70,26 @@ export function addon(): Addon | undefined {
 }
 
 /**
- * The addon, or undefined where there is none for this platform. Looked for in build/ (made from source), then
- * prebuilds/ (shipped). Loading it starts no thread.
+ * The addon, or undefined where there is none for this platform. kernel-files.ts says where it is looked for. Loading
+ * it starts no thread.
  */
 export function nativeLibrary(): Addon | undefined {
   if (loaded !== null) return loaded
   loaded = undefined
-  const require = createRequire(import.meta.url)
-  for (const folder of ['build', 'prebuilds']) {
-    const file = fileURLToPath(new URL(`../../${folder}/${process.platform}-${process.arch}/verit.node`, import.meta.url))
-    if (!existsSync(file)) continue
+  for (const file of kernelFiles()) {
     try {
-      loaded = require(file) as Addon
-      break
-    } catch {
-      // built for another system (an old libc, say): try the next, or do without
+      loaded = createRequire(file)(file) as Addon
+      return loaded
+    } catch (e) {
+      // built for another system (an older libc, for example): try the next file
+      failure ??= `${file} does not load: ${(e as Error).message.split('\n')[0]}`
     }
   }
-  return loaded
+  return undefined
 }
+
+/** Why the first file with kernels did not load. Undefined where there is none, or one has loaded. */
+export const addonFailure = (): string | undefined => (addon() === undefined ? failure : undefined)
 
 const scratch = new DataView(new ArrayBuffer(4))
 function encodeAttribute(a: Attribute): [tag: number, value: number] {

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Type } from 'typebox'
+import { DisposableStack } from '../lib/disposable-stack.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import type { Digest } from '../trust/digest.ts'

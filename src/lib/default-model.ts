@@ -1,13 +1,23 @@
-/** Where the model that ships with the package lies, and the key of its signer. Only the paths: that the files are there is for their readers to find out. */
-import { fileURLToPath } from 'node:url'
+/** Where the model that ships with the package lies, and the key of its signer. Only the paths: their readers find out whether the files are there. */
+import { join } from 'node:path'
+import { VeritError } from './errors.ts'
+import { packageRoot } from './package-root.ts'
 
 /** The file's name without its ending. */
 export const DEFAULT_MODEL = 'verit-sotu'
 
+/** @throws VeritError VERIT_PACKAGE_FILES in a bundle without an installed package above it */
 export function defaultModelPath(): string {
-  return fileURLToPath(new URL(`../../models/${DEFAULT_MODEL}.gguf`, import.meta.url))
+  return modelsFile(`${DEFAULT_MODEL}.gguf`)
 }
 
+/** @throws VeritError VERIT_PACKAGE_FILES in a bundle without an installed package above it */
 export function defaultSignerPath(): string {
-  return fileURLToPath(new URL('../../models/verit.pub', import.meta.url))
+  return modelsFile('verit.pub')
+}
+
+function modelsFile(name: string): string {
+  const root = packageRoot()
+  if (root === undefined) throw new VeritError('VERIT_PACKAGE_FILES', { file: `models/${name}` })
+  return join(root, 'models', name)
 }

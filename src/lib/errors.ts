@@ -416,6 +416,14 @@ export const errorTable = {
     what: f => `The store of models cannot be used: ${f.path} ${f.problem}`, next: () => 'Pull the model again, or keep models in another folder with --models or VERIT_MODELS',
   }),
   VERIT_MODEL_NAME: row<{ name: string; problem: string; hint: string }>({ what: f => `The name ${f.name} ${f.problem}`, next: f => f.hint, exit: 2 }),
+  VERIT_NODE: row<{ node: string; least: string }>({
+    what: f => `Verit needs Node ${f.least} or newer; this is Node ${f.node}`,
+    next: () => 'Install a newer Node (https://nodejs.org/en/download) and run the same command again',
+  }),
+  VERIT_PACKAGE_FILES: row<{ file: string }>({
+    what: f => `${f.file} of the verit package was not found: this program was bundled, and no folder above it holds node_modules/verit`,
+    next: () => 'Install verit where the bundle runs, or give the path of a model of your own', exit: 2,
+  }),
   VERIT_INTERRUPTED: row<{ saved: string; resume: string }>({
     what: f => `Interrupted; ${f.saved}`, next: f => f.resume, exit: 130,
   }),

@@ -26,8 +26,8 @@ const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.t
  * have room in 2 MiB, where V8 would let them have 16.
  */
 const NODE_FLAGS = [
-  '--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001', '--disable-proto=delete',
-  NO_DEBUGGER, '--max-semi-space-size=2',
+  '--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001',
+  '--disable-warning=SecurityWarning', '--disable-proto=delete', NO_DEBUGGER, '--max-semi-space-size=2',
 ]
 /** A ping is sent this long after the answer to the last one; one that waits longer than LATE_MS means that calls wait, too. */
 const PING_MS = 1000

@@ -1,4 +1,5 @@
 /** The lock in words (docs/sandbox.md): what holds, what a system lacks, what to do about it. */
+import { howToGetKernels } from '../exec/kernel-files.ts'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes } from '../lib/progress.ts'
 import type { Sandbox } from './messages.ts'
@@ -28,7 +29,7 @@ export function requireLock(s: Sandbox): void {
 /** What to do about it. */
 export function fixFor(s: Sandbox): string {
   if (process.platform !== 'linux') return 'Serve on Linux, or leave require_sandbox out'
-  if (!s.native) return 'Build the native library (`npm run native`) and unset VERIT_EXECUTOR, or leave require_sandbox out'
+  if (!s.native) return `The native kernels lock the process: ${howToGetKernels()}, and unset VERIT_EXECUTOR. Or leave require_sandbox out`
   if (!s.ownDescriptors && notLocked({ ...s, ownDescriptors: true }).length === 0) {
     return `Let the model process run ${process.execPath} a second time: is it still there, and may it be run? Or leave require_sandbox out`
   }

@@ -3,6 +3,7 @@
  * events, settles the cost and records it before the answer ends, and stops when the client leaves or its key is revoked.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { DisposableStack } from '../lib/disposable-stack.ts'
 import { VeritError } from '../lib/errors.ts'
 import { turn } from '../lib/turns.ts'
 import type { CallEvent, Prompt } from '../runner/messages.ts'

@@ -7,7 +7,7 @@ import type { FolderAuditLog } from '../audit/audit-log.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { UndoStack } from '../lib/undo-stack.ts'
+import { AsyncDisposableStack } from '../lib/disposable-stack.ts'
 import { ModelRunner } from '../runner/model-runner.ts'
 import type { ModelRunnerOptions } from '../runner/model-runner.ts'
 import type { NewKey } from '../store/key-store.ts'
@@ -96,7 +96,7 @@ export interface RunningServer {
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { log, config, state, makeFirstKey = true } = options
   const modelId = options.modelName ?? nameOf(options.model)
-  const undo = new UndoStack()
+  const undo = new AsyncDisposableStack()
   const interrupted = rejectsAt(options.signal)
   try {
     const transport = createTransport(config, log)
@@ -210,7 +210,7 @@ function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<s
 
 /** The audit log, or, where the operator switched it off, what counts the time without one. */
 async function openLog(
-  config: ServerConfig['audit'], state: string, { evidence, clock }: Store, undo: UndoStack, log: Log,
+  config: ServerConfig['audit'], state: string, { evidence, clock }: Store, undo: AsyncDisposableStack, log: Log,
 ): Promise<{ audit: FolderAuditLog | undefined; unaudited: UnauditedTime | undefined }> {
   if (!config.enabled) {
     return { audit: undefined, unaudited: undo.use(await UnauditedTime.begin(evidence, 'audit.enabled = false', log)) }

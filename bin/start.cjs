@@ -1,0 +1,13 @@
+/*
+ * Starts the program on a Node that is new enough. A file of its own: a Node that is too old cannot read `import()`.
+ */
+'use strict'
+
+// Node 22 warns that its SQLite is new. The line would stand between the JSON lines of a server's log.
+var emitWarning = process.emitWarning
+process.emitWarning = function (warning, type) {
+  if (type === 'ExperimentalWarning' && /^SQLite is/.test(String(warning))) return
+  return emitWarning.apply(process, arguments)
+}
+
+import('../dist/cli/main.js')

@@ -1,0 +1,50 @@
+/**
+ * Where the native kernels lie: in the package itself, where they were built or packed for one machine, or in the platform's own package
+ * (@verit/kernels-linux-x64 and its like), which npm installs beside a release. Only files are named here; native.ts loads them.
+ */
+import { hash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { installed, packageRoot, runsFromSource } from '../lib/package-root.ts'
+import { VERSION } from '../lib/version.ts'
+import { KERNEL_DIGESTS } from './kernel-digests.ts'
+
+export const PLATFORM = `${process.platform}-${process.arch}`
+const FILE = 'verit.node'
+
+/** Files that hold kernels for this platform, the preferred one first. */
+export function kernelFiles(): string[] {
+  const root = packageRoot()
+  const own = root === undefined ? [] : ['build', 'prebuilds'].map(folder => join(root, folder, PLATFORM, FILE)).filter(existsSync)
+  const released = releasedFile()
+  return released === undefined ? own : [...own, released]
+}
+
+/**
+ * The file in the platform's package. Another package is another publisher's until its bytes say otherwise: only the file whose digest
+ * came with this release is loaded.
+ */
+function releasedFile(): string | undefined {
+  const digest = KERNEL_DIGESTS[PLATFORM]
+  if (digest === undefined) return undefined
+  const folder = installed(`@verit/kernels-${PLATFORM}`)
+  const file = folder === undefined ? undefined : join(folder, FILE)
+  if (file === undefined || !existsSync(file)) return undefined
+  return hash('sha256', readFileSync(file)) === digest ? file : undefined
+}
+
+interface Surroundings {
+  readonly root: string | undefined
+  readonly source: boolean
+  readonly digests: Readonly<Record<string, string>>
+}
+
+/** How to get kernels here: a clause in the imperative, for after "To fix this, ". @param where for tests */
+export function howToGetKernels(where: Surroundings = { root: packageRoot(), source: runsFromSource, digests: KERNEL_DIGESTS }): string {
+  const { root, source, digests } = where
+  if (source) return 'run `npm run native`, which builds them'
+  const compile = root === undefined ? undefined : `with a C compiler installed, run \`node "${join(root, 'scripts', 'build-native.mjs')}"\``
+  if (digests[PLATFORM] === undefined) return compile ?? 'install verit, with kernels for this platform, where the bundle runs'
+  const install = `run \`npm install @verit/kernels-${PLATFORM}@${VERSION}\``
+  return compile === undefined ? `${install} where the bundle runs` : `${install}; or, ${compile}`
+}
