@@ -9,8 +9,11 @@ import type { Component, FieldType, HttpMessage } from './http-message.ts'
 import { fieldValues, refuseSignature } from './http-message.ts'
 import { memberOf, reserialise } from './structured-field.ts'
 
-/** Parameters of a signature (`created`, `keyid` ...), in their order. */
-export type SignatureParameters = ReadonlyMap<string, BareItem>
+/**
+ * Parameters of a signature (`created`, `keyid` ...), in their order. Their values are bare items (RFC 9651, 3.3). The type does not say so:
+ * it is part of the types of `verit/client`, and those name no other package.
+ */
+export type SignatureParameters = ReadonlyMap<string, unknown>
 
 const knownTypes: Readonly<Record<string, FieldType>> = {
   'content-digest': 'dictionary', 'repr-digest': 'dictionary', 'signature': 'dictionary', 'signature-input': 'dictionary',
@@ -27,7 +30,7 @@ export function componentId(component: Component): string {
 
 /** The value of @signature-params: the covered components and the parameters, as in Signature-Input behind the label. */
 export function signatureParams(components: readonly Component[], parameters: SignatureParameters): string {
-  return serializeInnerList([components.map(c => [c.name, map(c)]), new Map(parameters)])
+  return serializeInnerList([components.map(c => [c.name, map(c)]), new Map(parameters as ReadonlyMap<string, BareItem>)])
 }
 
 /** A field line's value: obsolete folds become one space, white space around it goes (RFC 9421, 2.1). */
