@@ -8,14 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <pthread.h>
+#include "pages.h"
 #include "plan.h"
 #include "sandbox.h"
-#if !defined(_WIN32)
-#include <sys/mman.h>
-#ifndef MAP_NORESERVE /* not on every system */
-#define MAP_NORESERVE 0
-#endif
-#endif
 
 #define CHECK(call, text) \
   do if ((call) != napi_ok) { napi_throw_error(env, "VERIT_INTERNAL", text); return NULL; } while (0)
@@ -113,11 +108,7 @@ static void unmap(napi_env env, void *data, void *hint) {
   int64_t n;
   end_users(data, (size_t)(intptr_t)hint);
   napi_adjust_external_memory(env, -(int64_t)(intptr_t)hint, &n);
-#if defined(_WIN32)
-  free(data);
-#else
-  munmap(data, (size_t)(intptr_t)hint);
-#endif
+  pages_free(data, (size_t)(intptr_t)hint);
 }
 
 /* allocate(bytes, whether perhaps only parts of it will be used): pages of 2 MiB make large memory faster, but the first byte of each takes all of it */
@@ -130,23 +121,10 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
   if (argc < 2 || napi_get_value_double(env, argv[0], &bytes) != napi_ok || !(bytes >= 0 && bytes < 1e15)) return fail(env, "VERIT_INTERNAL", "allocate: size");
   CHECK(napi_get_value_bool(env, argv[1], &sparse), "allocate: sparse");
   size_t size = (size_t)round_up((int64_t)at_least((int64_t)bytes, 64), 4096);
-#if defined(_WIN32)
-  (void)sparse;
-  void *data = calloc(size, 1);
+  void *data = pages_alloc(size, sparse);
   if (!data) return fail(env, "VERIT_MEMORY", "out of memory");
-#else
-  void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (sparse ? MAP_NORESERVE : 0), -1, 0);
-  if (data == MAP_FAILED) return fail(env, "VERIT_MEMORY", "out of memory");
-#ifdef MADV_HUGEPAGE
-  if (size >= (4u << 20)) madvise(data, size, sparse ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
-#endif
-#endif
   if (napi_create_external_arraybuffer(env, data, (size_t)bytes, unmap, (void *)(intptr_t)size, &result) != napi_ok) {
-#if defined(_WIN32)
-    free(data);
-#else
-    munmap(data, size);
-#endif
+    pages_free(data, size);
     return fail(env, "VERIT_MEMORY", "external memory is not allowed here");
   }
   int64_t n;

@@ -7,12 +7,33 @@
 #include "pool.h"
 #include <pthread.h>
 #include <stdlib.h>
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
 #include <time.h>
 #if defined(__linux__)
 #include <sched.h>
 #endif
 
 enum { SPINS = 4000 }; /* about 0.1 ms; waking a sleeper costs nearly as much on a virtual machine */
+
+/* aligned to 64 bytes; NULL: out of memory. scratch_free gives it back */
+static inline void *scratch_alloc(size_t size) {
+#if defined(_WIN32)
+  return _aligned_malloc(size, 64);
+#else
+  void *data = NULL;
+  return posix_memalign(&data, 64, size) == 0 ? data : NULL;
+#endif
+}
+
+static inline void scratch_free(void *data) {
+#if defined(_WIN32)
+  _aligned_free(data);
+#else
+  free(data);
+#endif
+}
 
 static inline void relax(void) {
 #if defined(__x86_64__)
@@ -127,17 +148,15 @@ static void *worker(void *argument) {
     pthread_mutex_unlock(&p->lock);
     if (!run) break;
     if (run->scratch > size) {
-      free(scratch);
-      scratch = NULL;
-      size = 0;
-      if (posix_memalign((void **)&scratch, 64, (size_t)round_up(run->scratch, 64)) == 0) size = run->scratch;
-      else scratch = NULL;
+      scratch_free(scratch);
+      scratch = scratch_alloc((size_t)round_up(run->scratch, 64));
+      size = scratch ? run->scratch : 0;
     }
     if (run->scratch > size) atomic_store(&run->error, RUN_NO_MEMORY);
     work(p, run, scratch);
     run_release(run);
   }
-  free(scratch);
+  scratch_free(scratch);
   return NULL;
 }
 

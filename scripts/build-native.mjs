@@ -1,7 +1,8 @@
 /**
  * Builds native/ into one N-API file, build/<platform>-<arch>/verit.node, with the system's C compiler, or with zig from npm where there is none.
- *   node scripts/build-native.mjs [--if-stale] [--optional] [--prebuild] [--sanitize|--fuzz] [--target linux-x64|linux-arm64|darwin-arm64|darwin-x64] [--compiler CMD]
- * --if-stale: nothing to do when the sources and compiler are those of the last build. --optional: a failure is a warning (the slow executor serves).
+ *   node scripts/build-native.mjs [--if-stale] [--optional] [--prebuild] [--sanitize|--fuzz] [--target TARGET] [--compiler CMD]
+ * It runs in a checkout and in an installed package. --target: linux-x64, linux-arm64, darwin-x64, darwin-arm64, win32-x64 (default: this machine).
+ * --if-stale: does nothing when sources and compiler are those of the last build. --optional: a failure is a warning (the slow executor serves).
  * --prebuild: writes to prebuilds/, the folder that the package ships. --sanitize: with AddressSanitizer and UBSan, for tests in a copy of the sources
  * (`LD_PRELOAD=$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 node --test test/native.test.ts`); the next --if-stale builds anew.
  * --fuzz: with clang, build/fuzz-native/fuzz-native instead, which scripts/fuzz-native.ts runs. Plain JavaScript, so that it runs before anything else is there.
@@ -22,7 +23,11 @@ const target = argument('--target') ?? here
 const fuzz = flag('--fuzz')
 const fuzzer = join(root, 'scripts/fuzz-native.c')
 
-const ZIG_TARGETS = { 'linux-x64': 'x86_64-linux-gnu.2.28', 'linux-arm64': 'aarch64-linux-gnu.2.28', 'darwin-x64': 'x86_64-macos', 'darwin-arm64': 'aarch64-macos' }
+/** glibc 2.28 is that of Debian 10 and RHEL 8, and the oldest that Node's own builds run on. */
+const ZIG_TARGETS = {
+  'linux-x64': 'x86_64-linux-gnu.2.28', 'linux-arm64': 'aarch64-linux-gnu.2.28', 'darwin-x64': 'x86_64-macos', 'darwin-arm64': 'aarch64-macos',
+  'win32-x64': 'x86_64-windows-gnu',
+}
 /** [name, macro, flags of gcc and clang, cpu of zig] of each instruction set that kernels.c is compiled for. */
 const SETS = {
   x64: [
@@ -38,6 +43,7 @@ const works = command => spawnSync(command[0], [...command.slice(1), '--version'
 
 /** zig from npm, installed only when it is needed, pinned by tools/zig/package-lock.json. */
 function zig() {
+  if (!existsSync(join(root, 'tools/zig/package.json'))) throw new Error('there is no C compiler: install gcc or clang, and run this again')
   const bin = join(root, 'tools/zig/node_modules/.bin/zig')
   if (!existsSync(bin)) {
     const missed = join(root, 'build/zig-not-installed')
@@ -95,16 +101,38 @@ async function build() {
   }
 }
 
+/** The headers of N-API: the package's own, or those of a package for development. */
+function nodeHeaders() {
+  const own = join(root, 'dist/node-api')
+  const checkout = existsSync(join(root, 'src'))
+  return !checkout && existsSync(own) ? own : join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include')
+}
+
+/** Windows finds the functions of a program by a library of their names. Returns its path. */
+async function windowsImports(zigCommand, work, run) {
+  const names = join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'def/node_api.def')
+  const library = join(work, 'node_api.lib')
+  await run([zigCommand[0], 'dlltool', '-m', 'i386:x86-64', '-D', 'node.exe', '-d', names, '-l', library])
+  return library
+}
+
+function linkFlags(platform, sanitize) {
+  if (fuzz) return ['-fsanitize=fuzzer,address,undefined', '-lpthread', '-lm']
+  // Node's own symbols are found when the file is loaded
+  if (platform === 'darwin') return ['-shared', '-Wl,-undefined,dynamic_lookup']
+  const stripped = flag('--symbols') || flag('--sanitize') ? [] : ['-Wl,-s']
+  return ['-shared', '-lpthread', '-lm', ...sanitize, ...stripped]
+}
+
 const firstLine = text => (text.split('\n').find(line => /error/i.test(line)) ?? text).slice(0, 200)
 
 async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   const isZig = cc[0].endsWith('zig')
   const began = performance.now()
   process.stderr.write(`verit: building the native kernels for ${target}${fuzz ? ', for fuzzing,' : ''} with ${isZig ? 'zig cc' : cc.join(' ')}\n`)
-  const headers = join(dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json')), 'include')
   const sanitize = fuzz ? ['-fsanitize=fuzzer-no-link,address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-g'] : flag('--sanitize') ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g1'] : []
   const common = ['-std=c11', fuzz ? '-O2' : '-O3', '-fPIC', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wall', '-Wextra', '-D_GNU_SOURCE',
-    arch === 'x64' ? '-DHAVE_X86' : '-DHAVE_NEON', `-I${headers}`, ...sanitize, ...(isZig ? ['-target', ZIG_TARGETS[target], '-fno-sanitize=all'] : [])]
+    arch === 'x64' ? '-DHAVE_X86' : '-DHAVE_NEON', `-I${nodeHeaders()}`, ...sanitize, ...(isZig ? ['-target', ZIG_TARGETS[target], '-fno-sanitize=all'] : [])]
   mkdirSync(out, { recursive: true })
   const work = join(out, `.objects-${process.pid}`)
   mkdirSync(work)
@@ -113,21 +141,22 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
     const plain = ['ops', 'plan', 'pool', ...(fuzz ? [] : ['protect', 'ring', 'sandbox', 'seccomp', 'addon'])]
     for (const f of plain) jobs.push([f, `${f}.c`, []])
     if (fuzz) jobs.push(['fuzz-native', fuzzer, [`-I${join(root, 'native')}`]])
-    const run = args => new Promise((done, reject) => {
-      const child = spawn(cc[0], [...cc.slice(1), ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const run = command => new Promise((done, reject) => {
+      const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] })
       let text = ''
       child.stderr.on('data', d => (text += d))
       child.on('error', reject)
-      child.on('close', status => (status === 0 ? done(process.stderr.write(text)) : reject(new Error(text || `${cc.join(' ')} ended with status ${status}`))))
+      child.on('close', status => (status === 0 ? done(process.stderr.write(text)) : reject(new Error(text || `${command.slice(0, 2).join(' ')} ended with status ${status}`))))
     })
     // the largest first, as many at a time as there are processors
     jobs.sort((x, y) => (x[0] === 'kernels-baseline' ? -1 : y[0] === 'kernels-baseline' ? 1 : 0))
     const queue = jobs.map(([name, source, flags]) => [...common, ...flags, '-c', resolve(root, 'native', source), '-o', join(work, `${name}.o`)])
     await Promise.all(Array.from({ length: availableParallelism() }, async () => {
-      for (let next = queue.shift(); next; next = queue.shift()) await run(next)
+      for (let next = queue.shift(); next; next = queue.shift()) await run([...cc, ...next])
     }))
-    const link = fuzz ? ['-fsanitize=fuzzer,address,undefined', '-lpthread', '-lm'] : platform === 'darwin' ? ['-shared', '-Wl,-undefined,dynamic_lookup'] : ['-shared', '-lpthread', '-lm', ...sanitize, ...(flag('--symbols') || flag('--sanitize') ? [] : ['-Wl,-s'])]
-    await run([...(isZig ? ['-target', ZIG_TARGETS[target]] : []), ...jobs.map(([name]) => join(work, `${name}.o`)), ...link, '-o', join(work, 'linked')])
+    const objects = jobs.map(([name]) => join(work, `${name}.o`))
+    if (platform === 'win32') objects.push(await windowsImports(cc, work, run))
+    await run([...cc, ...(isZig ? ['-target', ZIG_TARGETS[target]] : []), ...objects, ...linkFlags(platform, sanitize), '-o', join(work, 'linked')])
     renameSync(join(work, 'linked'), file)
     writeFileSync(`${file}.stamp`, stamp)
   } finally {

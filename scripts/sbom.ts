@@ -72,7 +72,7 @@ export function productionPackages(lock: Lock): Map<string, Reached> {
 }
 
 /** package-url: pkg:npm/%40scope/name@version */
-const purl = (name: string, version: string): string => `pkg:npm/${name.split('/').map(encodeURIComponent).join('/')}@${encodeURIComponent(version)}`
+export const purl = (name: string, version: string): string => `pkg:npm/${name.split('/').map(encodeURIComponent).join('/')}@${encodeURIComponent(version)}`
 
 const licences = (text: string | undefined): Pick<Component, 'licenses'> =>
   text === undefined ? {} : { licenses: [/[ ()]/.test(text) ? { expression: text } : { license: { id: text } }] }

@@ -20,6 +20,7 @@ export { VERSION } from './lib/version.ts'
 export { loadModel } from './engine/load.ts'
 export type { LoadOptions } from './engine/load.ts'
 export type { ChatMessage, ConversationInfo, EndReason, Engine, GenerateEvent, GenerateRequest, ModelInfo } from './engine/engine.ts'
+export type { ByteProgress, ProgressTarget } from './lib/progress-report.ts'
 export { defaultModelPath } from './lib/default-model.ts'
 
 // Text and tokens

@@ -7,7 +7,8 @@ import type { Executor } from '../exec/plan.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
-import { Progress, formatBytes } from '../lib/progress.ts'
+import { byteProgress } from '../lib/progress-report.ts'
+import type { ProgressReport, ProgressTarget } from '../lib/progress-report.ts'
 import { RegularFile, openRegular } from '../lib/regular-file.ts'
 import { resolveConversation } from '../model/conversation.ts'
 import { ggufClaims } from '../model/gguf-conversation.ts'
@@ -34,6 +35,11 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
   endTokens?: readonly (string | number)[] | undefined
   /** Where these two come from, for messages. Default: 'chatTemplate' and 'endTokens'. */
   conversationSources?: { readonly chatTemplate?: string | undefined; readonly endTokens?: string | undefined } | undefined
+  /**
+   * Where the progress of loading goes: `false` for nowhere, a stream for lines, a function for numbers.
+   * Default: standard error, after half a second. An error that the function throws ends the loading.
+   */
+  progress?: ProgressTarget | undefined
   /** What the file's digest must be, for a pulled model. */
   expectedDigest?: Digest | undefined
   /** The file's digest, where the caller has taken it on this very descriptor. Default: it is taken here. */
@@ -48,16 +54,16 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
   const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', expectedDigest, digest: known, ...more } = options
-  const { chatTemplate, endTokens, conversationSources: from = {}, ...rest } = more
+  const { progress, chatTemplate, endTokens, conversationSources: from = {}, ...rest } = more
   checkOptions(rest)
   checkOverrides({ chatTemplate, endTokens })
   const file = open(source)
-  let progress: Progress | undefined
-  const onProgress = (done: number, total: number): void => (progress ??= new Progress({ label: 'load', total, format: formatBytes })).update(done)
+  let loading: ProgressReport | undefined
+  const onProgress = (done: number, total: number): void => (loading ??= byteProgress('load', total, progress)).update(done)
   try {
     const gguf = new GgufFile(file)
     const executor = made ?? openExecutor({ threads, instructionSet, packing, cores }) // what this machine cannot do is told before a large file is hashed
-    const digest = known ?? await hashed(file)
+    const digest = known ?? await hashed(file, progress)
     if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
     const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: known === undefined ? onProgress : undefined })
     file.checkUnchanged()
@@ -70,16 +76,18 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
     const name = metadata.string('general.name', basename(file.name))
     return new Engine(executor, { ...model, name, digest, conversation }, rest)
   } finally {
-    progress?.clear()
+    loading?.clear()
     if (file !== source) file.close()
   }
 }
 
-async function hashed(file: RegularFile): Promise<Digest> {
-  const progress = new Progress({ label: 'hash', total: file.size, format: formatBytes })
-  const digest = await digestDescriptor(file.fd, file.name, { onProgress: done => progress.update(done) })
-  progress.clear()
-  return digest
+async function hashed(file: RegularFile, target: ProgressTarget | undefined): Promise<Digest> {
+  const hashing = byteProgress('hash', file.size, target)
+  try {
+    return await digestDescriptor(file.fd, file.name, { onProgress: done => hashing.update(done) })
+  } finally {
+    hashing.clear()
+  }
 }
 
 function open(source: string | FileHandle | RegularFile): RegularFile {
