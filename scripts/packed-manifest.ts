@@ -16,10 +16,10 @@ const OF_THE_CHECKOUT = ['dependencies', 'devDependencies', 'workspaces', 'scrip
 const KEPT = 'build/package.json.checkout'
 
 /** @param kernels platforms whose kernels are packages of their own, such as `linux-x64`; undefined: the package has its own in prebuilds/ */
-export function packedManifest(own: Manifest, kernels?: readonly string[]): Manifest {
+export function packedManifest(own: Manifest, kernels?: readonly string[], contact = SECURITY_CONTACT): Manifest {
   const fields = Object.entries(own).filter(([field]) => !OF_THE_CHECKOUT.includes(field))
   const packed = Object.fromEntries(fields) as Manifest
-  if (SECURITY_CONTACT !== '') packed['bugs'] = SECURITY_CONTACT.startsWith('mailto:') ? { email: SECURITY_CONTACT.slice(7) } : { url: SECURITY_CONTACT }
+  if (contact !== '') packed['bugs'] = contact.startsWith('mailto:') ? { email: contact.slice('mailto:'.length) } : { url: contact }
   if (kernels === undefined) return packed
   packed.files = own.files.filter(entry => !entry.startsWith('prebuilds'))
   packed['optionalDependencies'] = Object.fromEntries(kernels.toSorted().map(platform => [`@verit/kernels-${platform}`, own.version]))

@@ -8,6 +8,7 @@ import { loadConfig } from '../server/config-file.ts'
 import { defaultConfig } from '../server/config.ts'
 import type { ServerConfig } from '../server/config.ts'
 import { checkAdvisories } from './advisories.ts'
+import { checkContact } from './contact.ts'
 import { problem } from './finding.ts'
 import type { Finding } from './finding.ts'
 import { checkHost } from './host.ts'
@@ -63,7 +64,7 @@ export async function examine({ state, config, kernels, model, inspect, env, now
   const { remembered } = store
   if (usable && settings?.audit.enabled !== false) findings.push(...checkLog(join(state, 'audit'), now, remembered))
   if (remembered !== undefined) findings.push(...checkUnaudited(remembered))
-  return [...findings, ...checkAdvisories(now), ...await checkPackage()]
+  return [...findings, ...checkAdvisories(now), checkContact(), ...await checkPackage()]
 }
 
 function readConfig(file: string | undefined, findings: Finding[]): ServerConfig | undefined {

@@ -7,11 +7,15 @@
 /** A `mailto:` or `https:` URI that a person reads. Empty: not set yet. */
 export const SECURITY_CONTACT: string = ''
 
+const FORM = /^(mailto:[^\s@?]+@[^\s@?]+\.[^\s@?]+|https:\/\/\S+)$/
+/** Names that belong to nobody: RFC 2606 and RFC 6761. */
+const RESERVED = /(^|\.)(example|invalid|test|localhost)$|(^|\.)example\.(com|net|org)$/i
+
 /** What is wrong with a contact, as a clause. Undefined where it can be used. */
 export function contactProblem(contact: string): string | undefined {
   if (contact === '') return 'no security contact is set'
   const url = URL.parse(contact)
-  if (url === null || !/^(mailto:[^\s@?]+@[^\s@?]+\.[^\s@?]+|https:\/\/[^\s]+)$/.test(contact)) return `${JSON.stringify(contact)} is neither a mailto: address nor an https: URL`
+  if (url === null || !FORM.test(contact)) return `${JSON.stringify(contact)} is neither a mailto: address nor an https: URL`
   const host = url.protocol === 'mailto:' ? contact.slice(contact.lastIndexOf('@') + 1) : url.hostname
-  return /(^|\.)(example|invalid|test|localhost)$|(^|\.)example\.(com|net|org)$/.test(host) ? `${contact} is an example, which nobody reads` : undefined
+  return RESERVED.test(host) ? `${contact} is an example, which nobody reads` : undefined
 }
