@@ -5,18 +5,18 @@
  */
 'use strict'
 
-// The same version as in package.json and src/lib/node-version.ts; a test compares them.
-var LEAST = [22, 14, 0]
+// What src/lib/node-version.ts says, too; a test compares them.
+var NEEDED = 'Node 22.16.0 or a later 22, or Node 24 or newer'
 var parts = process.versions.node.split('.')
 var major = Number(parts[0])
 var minor = Number(parts[1])
 
-if (major < LEAST[0] || (major === LEAST[0] && minor < LEAST[1])) {
+if (major >= 24 || (major === 22 && minor >= 16)) {
+  require('./start.cjs')
+} else {
   process.stderr.write(
-    'verit: Verit needs Node ' + LEAST.join('.') + ' or newer; this is Node ' + process.versions.node + '. '
+    'verit: Verit needs ' + NEEDED + '; this is Node ' + process.versions.node + '. '
     + 'Install a newer Node (https://nodejs.org/en/download) and run the same command again. [VERIT_NODE]\n'
   )
   process.exitCode = 1
-} else {
-  require('./start.cjs')
 }

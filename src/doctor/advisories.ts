@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { runsFromSource } from '../lib/package-root.ts'
 import { openRegular } from '../lib/regular-file.ts'
-import { ok, problem, warning } from './finding.ts'
+import { note, ok, problem, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
 const DAY_MS = 86_400_000
@@ -24,10 +25,14 @@ export type StoredAudit = Static<typeof StoredAudit>
 
 export const storedAuditPath = (): string => fileURLToPath(new URL('../../docs/audit-advisories.json', import.meta.url))
 
-export function checkAdvisories(now: number, path = storedAuditPath()): Finding[] {
-  const again = 'Run `npm audit --omit=dev` where Verit is installed; a newer release brings a newer result'
-  if (!existsSync(path)) return [warning('advisories', 'No result of `npm audit` came with this version: whether a dependency has a known weakness is not known', again)]
-  const audit = read(path)
+/** @param checkout whether the sources themselves run: there nobody has stored a result, and `npm audit` can be asked */
+export function checkAdvisories(now: number, path = storedAuditPath(), checkout: boolean = runsFromSource): Finding[] {
+  const unknown = 'No result of `npm audit` came with this copy: whether a dependency has a known weakness is not known'
+  if (!existsSync(path) && checkout) return [note('advisories', unknown, 'Run `node scripts/advisories.ts --check`')]
+  // npm sees no packages behind an installed Verit: their code is a part of it
+  const again = 'Install the newest release, or give dist/sbom.cdx.json to a scanner that reads CycloneDX'
+  if (!existsSync(path)) return [warning('advisories', unknown, again)]
+  const audit = readStoredAudit(path)
   const made = audit === undefined ? NaN : Date.parse(audit.date)
   if (audit === undefined || Number.isNaN(made)) return [warning('advisories', `The stored result of \`npm audit\` (${path}) cannot be read`, again)]
   const days = Math.floor((now - made) / DAY_MS)
@@ -39,7 +44,9 @@ export function checkAdvisories(now: number, path = storedAuditPath()): Finding[
   return found.length > 0 ? found : [ok('advisories', `${audit.packages} dependencies without a known weakness on ${audit.date.slice(0, 10)}`)]
 }
 
-function read(path: string): StoredAudit | undefined {
+/** The stored result. Undefined where there is none, or no such thing in the file. */
+export function readStoredAudit(path: string): StoredAudit | undefined {
+  if (!existsSync(path)) return undefined
   const file = openRegular(path, 'the stored result of npm audit')
   try {
     if (file.size > MOST_BYTES) return undefined

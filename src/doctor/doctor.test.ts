@@ -177,7 +177,7 @@ test('the stored result of npm audit is judged by what it found and by its age',
     return checkAdvisories(now, path).map(f => f.level)
   }
   const date = '2026-11-01T00:00:00Z'
-  assert.deepEqual(checkAdvisories(now, join(dir, 'none.json')).map(f => f.level), ['warning'])
+  assert.deepEqual([true, false].map(checkout => checkAdvisories(now, join(dir, 'none.json'), checkout).map(f => f.level)), [['note'], ['warning']])
   assert.deepEqual(judged({ date, packages: 60, advisories: [] }), ['ok'])
   assert.deepEqual(judged({ date: '2026-08-01T00:00:00Z', packages: 60, advisories: [] }), ['warning'])
   const found = { package: 'x', title: 'y', url: 'https://a.example', range: '<2' }

@@ -1,5 +1,5 @@
 /** Node, the kernels, the user and the environment that a server would run with. */
-import { LEAST_NODE, runsHere } from '../lib/node-version.ts'
+import { NODE_NEEDED, runsHere } from '../lib/node-version.ts'
 import { exposingOption } from '../lib/process-protections.ts'
 import { describeProtection, notProtected } from '../runner/protect.ts'
 import type { Protection } from '../runner/protect.ts'
@@ -27,7 +27,7 @@ const dangerous: readonly (readonly [string, (value: string) => boolean, string]
 export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Finding[] {
   const found: Finding[] = []
   const major = Number.parseInt(node, 10)
-  if (!runsHere(node)) found.push(problem('node.version', `Node ${node} is too old`, `Install Node ${LEAST_NODE} or newer`))
+  if (!runsHere(node)) found.push(problem('node.version', `Node ${node} does not run Verit`, `Install ${NODE_NEEDED}`))
   else if (major % 2 === 1) found.push(warning('node.version', `Node ${node} is a line without long-term support`, 'Use an even major version, and its newest release'))
   else found.push(ok('node.version', `Node ${node}; whether it is the newest of its line cannot be told offline`))
 

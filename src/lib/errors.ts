@@ -416,8 +416,8 @@ export const errorTable = {
     what: f => `The store of models cannot be used: ${f.path} ${f.problem}`, next: () => 'Pull the model again, or keep models in another folder with --models or VERIT_MODELS',
   }),
   VERIT_MODEL_NAME: row<{ name: string; problem: string; hint: string }>({ what: f => `The name ${f.name} ${f.problem}`, next: f => f.hint, exit: 2 }),
-  VERIT_NODE: row<{ node: string; least: string }>({
-    what: f => `Verit needs Node ${f.least} or newer; this is Node ${f.node}`,
+  VERIT_NODE: row<{ node: string; needed: string }>({
+    what: f => `Verit needs ${f.needed}; this is Node ${f.node}`,
     next: () => 'Install a newer Node (https://nodejs.org/en/download) and run the same command again',
   }),
   VERIT_PACKAGE_FILES: row<{ file: string }>({

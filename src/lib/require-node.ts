@@ -3,6 +3,6 @@
  * before any that a missing built-in would cause.
  */
 import { VeritError } from './errors.ts'
-import { LEAST_NODE, runsHere } from './node-version.ts'
+import { NODE_NEEDED, runsHere } from './node-version.ts'
 
-if (!runsHere()) throw new VeritError('VERIT_NODE', { node: process.versions.node, least: LEAST_NODE })
+if (!runsHere()) throw new VeritError('VERIT_NODE', { node: process.versions.node, needed: NODE_NEEDED })
