@@ -1,8 +1,9 @@
 /**
  * Makes the packages with prebuilt kernels, one for each platform, all on this machine with zig:
- *   node scripts/kernel-packages.ts [--out FOLDER] [--target PLATFORM]...
+ *   node scripts/kernel-packages.ts [--out FOLDER] [--target PLATFORM]... [--fresh]
  * Writes the tarballs and digests.json (SHA-256 of each platform's kernels) to FOLDER, by default kernel-packages/. With
- * VERIT_KERNELS=FOLDER/digests.json, `npm pack` makes the package that depends on them. The same sources give the same bytes.
+ * VERIT_KERNELS=FOLDER/digests.json, `npm pack` makes the package that depends on them. The same sources give the same bytes. --fresh: builds also what
+ * an earlier run has built from the same sources.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { hash } from 'node:crypto'
@@ -82,9 +83,9 @@ ${PLATFORMS[platform]!.tried}
 `
 
 /** Builds the kernels and packs them. @returns SHA-256 of verit.node @throws Error where zig cannot build them */
-export function packKernels(platform: string, out: string): string {
+export function packKernels(platform: string, out: string, fresh = false): string {
   const own = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string; license: string; engines: object }
-  const args = [join(root, 'scripts/build-native.mjs'), '--compiler', 'zig', '--target', platform, '--prebuild', '--if-stale']
+  const args = [join(root, 'scripts/build-native.mjs'), '--compiler', 'zig', '--target', platform, '--prebuild', ...(fresh ? [] : ['--if-stale'])]
   const built = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] })
   if (built.status !== 0) throw new Error(`The kernels for ${platform} were not built`)
   const folder = join(root, 'build/kernel-packages', platform)
@@ -107,13 +108,13 @@ export function packKernels(platform: string, out: string): string {
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: { out: { type: 'string', default: join(root, 'kernel-packages') }, target: { type: 'string', multiple: true, default: Object.keys(PLATFORMS) } },
+    options: { out: { type: 'string', default: join(root, 'kernel-packages') }, target: { type: 'string', multiple: true, default: Object.keys(PLATFORMS) }, fresh: { type: 'boolean' } },
   })
   try {
     const out = resolve(values.out)
     const unknown = values.target.filter(platform => !(platform in PLATFORMS))
     if (unknown.length > 0) throw new Error(`There are no kernel packages for ${unknown.join(', ')}. Name some of ${Object.keys(PLATFORMS).join(', ')}`)
-    const digests = Object.fromEntries(values.target.toSorted().map(platform => [platform, packKernels(platform, out)]))
+    const digests = Object.fromEntries(values.target.toSorted().map(platform => [platform, packKernels(platform, out, values.fresh)]))
     writeFileSync(join(out, 'digests.json'), `${JSON.stringify(digests, null, 2)}\n`)
     for (const [platform, sha256] of Object.entries(digests)) process.stdout.write(`${sha256}  ${platform}\n`)
   } catch (e) {

@@ -63,7 +63,7 @@ async function prepack(): Promise<void> {
   writeFileSync(join(dist, 'vendor/LICENSES.txt'), licenceTexts(root, lock, [...places, 'node_modules/node-api-headers']))
 
   const kernels = releasedKernels()
-  if (kernels === undefined) node(join(root, 'scripts/build-native.mjs'), '--prebuild')
+  if (kernels === undefined) node(join(root, 'scripts/build-native.mjs'), '--prebuild', '--if-stale')
   else writeFileSync(join(dist, 'exec/kernel-digests.js'), `/** Written by scripts/prepack.ts. */\nexport const KERNEL_DIGESTS = ${JSON.stringify(kernels, null, 2)};\n`)
   const epoch = process.env['SOURCE_DATE_EPOCH']
   writeFileSync(join(dist, 'sbom.cdx.json'), sbom(lock, packageModels(), epoch === undefined ? undefined : Number(epoch)))
