@@ -1,7 +1,8 @@
 /**
- * Asks the registry for known weaknesses of what runs with Verit, and stores the answer with its date for `verit doctor`: `node scripts/advisories.ts`, before
- * each release. A registry that does not answer such questions ends it with 1 and leaves what was stored before. `--check`, for CI, stores nothing: it ends
- * with 1 on a grave weakness, and warns in one line where the registry does not say within a minute.
+ * Asks the registry for known weaknesses of what runs with Verit, and stores the answer with its date for `verit doctor`: `node scripts/advisories.ts`,
+ * before each release (scripts/release.ts wants an answer of the last 14 days). Where the registry does not answer such questions, it says so in one
+ * line, ends with 1 and leaves the stored answer as it is. `--check`, for CI, stores nothing: it ends with 1 on a grave weakness, and warns in one line
+ * where the registry does not answer within a minute.
  */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -41,13 +42,34 @@ export function verdict(json: string, date: Date): { failed: boolean; says: stri
 
 const MOST_MS = 60_000
 
+/** Stores the answer. @returns why it was not stored */
+export function store(json: string, date: Date, path: string): string | undefined {
+  let audit: StoredAudit
+  try {
+    audit = storedAudit(JSON.parse(json) as AuditReport, date)
+  } catch {
+    return `The registry did not say what it knows of our dependencies, so ${path} was not written. Ask one that answers \`npm audit\``
+  }
+  writeFileSync(path, `${JSON.stringify(audit, null, 2)}\n`)
+  return undefined
+}
+
 if (import.meta.main) {
   const check = process.argv.includes('--check')
   const limits = check ? ['--fetch-timeout=15000', '--fetch-retries=1'] : []
-  const { stdout } = spawnSync('npm', ['audit', '--omit=dev', '--json', ...limits], { encoding: 'utf8', shell: process.platform === 'win32', ...(check && { timeout: MOST_MS }) })
+  const timeout = check ? { timeout: MOST_MS } : {}
+  const args = ['audit', '--omit=dev', '--json', ...limits]
+  const { stdout } = spawnSync('npm', args, { encoding: 'utf8', shell: process.platform === 'win32', ...timeout })
+  const answer = stdout ?? ''
   if (check) {
-    const { failed, says } = verdict(stdout ?? '', new Date())
+    const { failed, says } = verdict(answer, new Date())
     process.stderr.write(`${says}\n`)
     process.exitCode = failed ? 1 : 0
-  } else writeFileSync(storedAuditPath(), `${JSON.stringify(storedAudit(JSON.parse(stdout) as AuditReport, new Date()), null, 2)}\n`)
+  } else {
+    const problem = store(answer, new Date(), storedAuditPath())
+    if (problem !== undefined) {
+      process.stderr.write(`${problem}.\n`)
+      process.exitCode = 1
+    }
+  }
 }

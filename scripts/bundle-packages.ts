@@ -6,7 +6,6 @@
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import { build } from 'esbuild-wasm'
-import { LEAST_NODE } from '../src/lib/node-version.ts'
 
 /** Optional parts of pg, which it loads only where they are installed. */
 const LEFT_OUT = ['pg-native', 'pg-cloudflare']
@@ -69,7 +68,7 @@ export async function bundlePackages(root: string, dist: string): Promise<string
 
   const result = await build({
     absWorkingDir: root, entryPoints: [...imports.keys()].map(s => join(entries, `${fileName(s)}.mjs`)).toSorted(), outdir: vendor, bundle: true,
-    platform: 'node', format: 'esm', target: `node${LEAST_NODE}`, splitting: true, chunkNames: 'shared-[hash]', external: LEFT_OUT,
+    platform: 'node', format: 'esm', target: 'es2023', splitting: true, chunkNames: 'shared-[hash]', external: LEFT_OUT,
     legalComments: 'none', metafile: true, logLevel: 'warning',
   })
   for (const file of modulesBelow(vendor)) {

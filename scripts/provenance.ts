@@ -44,8 +44,8 @@ export interface Build {
   /** Of the commit that was checked out, hexadecimal. */
   readonly commit: string
   readonly repository?: string | undefined
-  /** package-lock.json, where there is one. */
-  readonly lockfile?: Uint8Array | undefined
+  /** The lock files of the packages that the build used. */
+  readonly locks: readonly { readonly name: string; readonly bytes: Uint8Array }[]
   readonly node: string
   readonly npm: string
   readonly platform: string
@@ -57,7 +57,7 @@ export interface Build {
   readonly finished: Date
 }
 
-export function provenance({ tarball, command, commit, repository, lockfile, node, npm, platform, sourceDateEpoch, builder, started, finished }: Build): Statement {
+export function provenance({ tarball, command, commit, repository, locks, node, npm, platform, sourceDateEpoch, builder, started, finished }: Build): Statement {
   const source = { name: 'source', ...(repository !== undefined && { uri: `git+${repository}@${commit}` }), digest: { gitCommit: commit } }
   return {
     _type: STATEMENT,
@@ -68,33 +68,34 @@ export function provenance({ tarball, command, commit, repository, lockfile, nod
         buildType: BUILD_TYPE,
         externalParameters: { command, commit, ...(repository !== undefined && { repository }) },
         internalParameters: { node, npm, platform, sourceDateEpoch },
-        resolvedDependencies: [source, ...(lockfile === undefined ? [] : [{ name: 'package-lock.json', digest: { sha256: hash('sha256', lockfile) } }])],
+        resolvedDependencies: [source, ...locks.map(lock => ({ name: lock.name, digest: { sha256: hash('sha256', lock.bytes) } }))],
       },
       runDetails: { builder: { id: builder }, metadata: { startedOn: started.toISOString(), finishedOn: finished.toISOString() } },
     },
   }
 }
 
-/** One line of JSON: the envelope. */
-export function sealed(statement: Statement, key: ModelKey & { readonly privateKey: KeyObject }): string {
+/** One line of JSON: the envelope, signed by each of the keys. */
+export function sealed(statement: Statement, keys: readonly (ModelKey & { readonly privateKey: KeyObject })[]): string {
   const payload = Buffer.from(JSON.stringify(statement))
-  const sig = signWith(key.privateKey, key.kind, preAuthEncoding(PAYLOAD, payload)).toString('base64')
-  return `${JSON.stringify({ payloadType: PAYLOAD, payload: payload.toString('base64'), signatures: [{ keyid: key.hint, sig }] })}\n`
+  const signatures = keys.map(key => ({ keyid: key.hint, sig: signWith(key.privateKey, key.kind, preAuthEncoding(PAYLOAD, payload)).toString('base64') }))
+  return `${JSON.stringify({ payloadType: PAYLOAD, payload: payload.toString('base64'), signatures })}\n`
 }
 
-/** What the key's owner says of this tarball. @throws Error with what does not hold */
-export function verified(envelope: string, key: ModelKey, tarball: Build['tarball']): Statement {
+/** What the owner of one of the keys says of this tarball, and which of the keys have signed it. @throws Error with what does not hold */
+export function verified(envelope: string, keys: readonly ModelKey[], tarball: Build['tarball']): { statement: Statement; by: ModelKey[] } {
   const outer = parsed(envelope)
   if (!Value.Check(Envelope, outer)) throw new Error('The provenance is not a DSSE envelope with an in-toto statement')
   const payload = Buffer.from(outer.payload, 'base64')
   const message = preAuthEncoding(PAYLOAD, payload)
-  if (!outer.signatures.some(({ sig }) => holds(key, message, Buffer.from(sig, 'base64')))) throw new Error('The provenance is not signed by this key')
+  const by = keys.filter(key => outer.signatures.some(({ sig }) => holds(key, message, Buffer.from(sig, 'base64'))))
+  if (by.length === 0) throw new Error(`The provenance is not signed by ${keys.length === 1 ? 'this key' : 'any of these keys'}`)
   const statement = parsed(payload.toString('utf8'))
   if (!Value.Check(Statement, statement)) throw new Error('The signed statement is not a provenance of a release of Verit (SLSA v1)')
   const [subject] = statement.subject
   if (subject!.digest.sha256 !== hash('sha256', tarball.bytes) || subject!.digest.sha512 !== hash('sha512', tarball.bytes)) throw new Error(`The provenance is of other bytes than those of ${tarball.name}`)
   if (subject!.name !== tarball.name) throw new Error(`The provenance is of ${JSON.stringify(subject!.name)}, not of ${tarball.name}`)
-  return statement
+  return { statement, by }
 }
 
 function parsed(json: string): unknown {

@@ -1,13 +1,15 @@
 /** What may stand in a lock file: only packages of the registry, each held by a digest, with known licences, and install scripts that were looked at. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { storedAudit, verdict } from '../scripts/advisories.ts'
+import { store, storedAudit, verdict } from '../scripts/advisories.ts'
 import type { AuditReport } from '../scripts/advisories.ts'
 import { packageModels, productionPackages, readLock, sbom } from '../scripts/sbom.ts'
 import type { Lock } from '../scripts/sbom.ts'
+import { checkAdvisories } from '../src/doctor/advisories.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const locks = ['package-lock.json', 'tools/zig/package-lock.json']
@@ -114,6 +116,12 @@ test('a report of npm audit is kept with its date, each advisory once; what is n
   }
   assert.deepEqual(storedAudit(report, new Date(0)), { date: '1970-01-01T00:00:00.000Z', packages: 60, advisories: [{ package: 'a', ...via }] })
   assert.throws(() => storedAudit({}, new Date(0)), /no report/)
+  const path = join(tmpdir(), `verit-audit-${process.pid}.json`)
+  for (const none of ['', '{"message":"405 Method Not Allowed"}', '<html>']) assert.match(store(none, new Date(0), path) ?? '', /^The registry did not say/)
+  assert.ok(!existsSync(path))
+  assert.equal(store(JSON.stringify(report), new Date(0), path), undefined)
+  assert.equal(checkAdvisories(0, path)[0]!.level, 'problem')
+  rmSync(path)
 })
 
 test('CI fails on a grave weakness of what runs with Verit alone, and warns in one line where the registry says nothing', () => {

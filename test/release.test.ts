@@ -1,10 +1,10 @@
-/** A release of a small package: made from a commit, twice the same, signed; what was changed afterwards is refused. */
+/** A release of a small package: made from a commit, twice the same, signed by every key; what was changed afterwards is refused, and so is a release that nobody stands behind. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { hash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { newModelKey } from '../src/trust/model-key.ts'
@@ -16,42 +16,80 @@ const release = (...args: string[]) => spawnSync(process.execPath, [script, ...a
 
 const source = join(dir, 'source'), out = join(dir, 'out')
 mkdirSync(source)
-const git = (...args: string[]): string => execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@example.com', '-c', 'commit.gpgsign=false', ...args], { cwd: source, encoding: 'utf8' }).trim()
+const git = (...args: string[]): string =>
+  execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@example.com', '-c', 'commit.gpgsign=false', ...args], { cwd: source, encoding: 'utf8' }).trim()
+const put = (path: string, text: string): void => {
+  mkdirSync(dirname(join(source, path)), { recursive: true })
+  writeFileSync(join(source, path), text)
+}
+const audited = (days: number): string => JSON.stringify({ date: new Date(Date.now() - days * 86_400_000).toISOString(), packages: 1, advisories: [] })
+
 /** @param made what the build writes: an expression */
 function commit(made: string): void {
-  writeFileSync(join(source, 'package.json'), JSON.stringify({ name: 'small', version: '1.2.3', files: ['dist', 'docs'], scripts: { prepack: 'node make.mjs' } }))
-  writeFileSync(join(source, 'make.mjs'), `import { mkdirSync, writeFileSync } from 'node:fs'\nmkdirSync('dist')\nwriteFileSync('dist/made.txt', String(${made}))\n`)
+  put('package.json', JSON.stringify({ name: 'small', version: '1.2.3', files: ['dist', 'docs'], scripts: { prepack: 'node make.mjs' } }))
+  put('make.mjs', `import { mkdirSync, writeFileSync } from 'node:fs'\nmkdirSync('dist')\nwriteFileSync('dist/made.txt', String(${made}))\n`)
   git('add', '.')
   git('commit', '-q', '-m', 'x')
 }
-const keys = Object.fromEntries(['own', 'other'].map(name => {
+const keys = Object.fromEntries(['own', 'next', 'other'].map(name => {
   const { privateKey, publicKey } = newModelKey('p256')
   const paths = { private: join(dir, `${name}.pem`), public: join(dir, `${name}.pub`) }
   writeFileSync(paths.private, privateKey, { mode: 0o600 })
   writeFileSync(paths.public, publicKey)
   return [name, paths]
-})) as Record<'own' | 'other', { private: string; public: string }>
+})) as Record<'own' | 'next' | 'other', { private: string; public: string }>
 
 const hasNpm = spawnSync('npm', ['--version'], { stdio: 'ignore' }).status === 0 && spawnSync('git', ['--version'], { stdio: 'ignore' }).status === 0
+const skip = !hasNpm && 'npm or git is not here'
 
-test('a release is the commit, packed twice to the same bytes, with a signed provenance that no other bytes pass', { skip: !hasNpm && 'npm or git is not here' }, () => {
+/** What a release of the source as it is says, where it is refused. */
+function refusal(): string {
+  const { status, stderr } = release('--source', source, '--out', join(dir, 'none'), '--key', keys.own.private)
+  assert.equal(status, 1)
+  return stderr
+}
+
+test('there is no release without a security contact, or without an answer of the last days on known weaknesses', { skip }, () => {
   git('init', '-q')
-  writeFileSync(join(source, '.gitignore'), 'dist/\n')
-  writeFileSync(join(source, 'package-lock.json'), '{}')
+  put('.gitignore', 'dist/\n')
+  put('package-lock.json', '{}')
   commit('process.env.SOURCE_DATE_EPOCH')
-  mkdirSync(join(source, 'dist'))
-  writeFileSync(join(source, 'dist/left-over.txt'), 'of an earlier build')
+  assert.match(refusal(), /^A release names a security contact, and there is no src\/lib\/security-contact\.ts\n$/)
+  for (const [contact, says] of [['', 'no security contact is set'], ['mailto:security@example.com', 'an example']]) {
+    put('src/lib/security-contact.ts', `export const SECURITY_CONTACT = '${contact}'\n`)
+    commit('process.env.SOURCE_DATE_EPOCH')
+    assert.match(refusal(), new RegExp(`A release names a security contact: .*${says}.*scripts/contact\\.ts`))
+  }
+  put('src/lib/security-contact.ts', "export const SECURITY_CONTACT = 'mailto:security@small.dev'\n")
+  commit('process.env.SOURCE_DATE_EPOCH')
+  for (const [audit, says] of [[undefined, 'missing or unreadable'], ['<html>', 'missing or unreadable'], [audited(15), '15 days old']] as const) {
+    if (audit !== undefined) put('docs/audit-advisories.json', audit)
+    if (audit !== undefined) commit('process.env.SOURCE_DATE_EPOCH')
+    assert.match(refusal(), new RegExp(`audit-advisories\\.json is ${says}.*scripts/advisories\\.ts`))
+  }
+})
 
-  const made = release('--source', source, '--out', out, '--key', keys.own.private, '--repository', 'https://example.com/small.git')
+test('a release is the commit, packed twice to the same bytes, with a provenance signed by each key that no other bytes pass', { skip }, () => {
+  put('docs/audit-advisories.json', audited(1))
+  commit('process.env.SOURCE_DATE_EPOCH')
+  put('dist/left-over.txt', 'of an earlier build')
+
+  const made = release('--source', source, '--out', out, '--key', keys.own.private, '--key', keys.next.private, '--repository', 'https://example.com/small.git')
   assert.equal(made.status, 0, made.stderr)
   const tarball = join(out, 'small-1.2.3.tgz'), bytes = readFileSync(tarball)
+  assert.equal(made.stdout, `${tarball}\n`)
   assert.doesNotMatch(execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }), /left-over/)
-  const good = release('--verify', tarball, '--key', keys.own.public)
-  assert.equal(good.status, 0, good.stderr)
-  assert.match(good.stdout, new RegExp(`commit ${git('rev-parse', 'HEAD')} of https://example.com/small.git`))
+  for (const given of [[keys.own], [keys.next], [keys.other, keys.next]]) {
+    const good = release('--verify', tarball, ...given.flatMap(key => ['--key', key.public]))
+    assert.equal(good.status, 0, good.stderr)
+    assert.match(good.stdout, new RegExp(`commit ${git('rev-parse', 'HEAD')} of https://example.com/small.git[^]*signed by the key ${hash('sha256', readFileSync(given.at(-1)!.public))}\n$`))
+  }
 
   const path = `${tarball}.intoto.jsonl`, envelope = JSON.parse(readFileSync(path, 'utf8')) as { payload: string; payloadType: string; signatures: { sig: string }[] }
-  const statement = JSON.parse(Buffer.from(envelope.payload, 'base64').toString()) as { _type: string; predicateType: string; subject: { digest: { sha512: string } }[]; predicate: { buildDefinition: { resolvedDependencies: unknown[] } } }
+  const statement = JSON.parse(Buffer.from(envelope.payload, 'base64').toString()) as {
+    _type: string; predicateType: string; subject: { digest: { sha512: string } }[]; predicate: { buildDefinition: { resolvedDependencies: unknown[] } }
+  }
+  assert.equal(envelope.signatures.length, 2)
   assert.deepEqual([statement._type, statement.predicateType], ['https://in-toto.io/Statement/v1', 'https://slsa.dev/provenance/v1'])
   assert.equal(statement.subject[0]!.digest.sha512, hash('sha512', bytes))
   assert.deepEqual(statement.predicate.buildDefinition.resolvedDependencies[1], { name: 'package-lock.json', digest: { sha256: hash('sha256', '{}') } })
@@ -72,24 +110,17 @@ test('a release is the commit, packed twice to the same bytes, with a signed pro
   }
 })
 
-test('a checkout with changes, and a build that gives other bytes each time, are no release', { skip: !hasNpm && 'npm or git is not here' }, () => {
-  const attempt = (): string => {
-    const { status, stderr } = release('--source', source, '--out', join(dir, 'none'), '--key', keys.own.private)
-    assert.equal(status, 1)
-    return stderr
-  }
-  writeFileSync(join(source, 'new.txt'), 'x')
-  assert.match(attempt(), /clean checkout[^]*new\.txt/)
+test('a checkout with changes, and a build that gives other bytes each time, are no release', { skip }, () => {
+  put('new.txt', 'x')
+  assert.match(refusal(), /clean checkout[^]*new\.txt/)
   git('config', 'status.showUntrackedFiles', 'no')
-  assert.match(attempt(), /clean checkout[^]*new\.txt/)
+  assert.match(refusal(), /clean checkout[^]*new\.txt/)
   // what git ignores is packed all the same where package.json names its folder
-  mkdirSync(join(source, 'docs'))
-  writeFileSync(join(source, 'docs/a.md'), 'x')
-  writeFileSync(join(source, '.gitignore'), 'dist/\n*.log\n')
+  put('.gitignore', 'dist/\n*.log\n')
   commit('1')
-  writeFileSync(join(source, 'docs/secret.log'), 'x')
-  assert.match(attempt(), /not of the commit[^]*docs\/secret\.log/)
+  put('docs/secret.log', 'x')
+  assert.match(refusal(), /not of the commit[^]*docs\/secret\.log/)
   rmSync(join(source, 'docs/secret.log'))
   commit('process.hrtime.bigint()')
-  assert.match(attempt(), /two different tarballs/)
+  assert.match(refusal(), /two different tarballs of small-1\.2\.3\.tgz/)
 })
