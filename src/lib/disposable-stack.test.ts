@@ -10,9 +10,11 @@ test('asynchronous steps run once, the last first, one after the other, and a fa
   const done: string[] = []
   const stack = new AsyncDisposableStack()
   stack.use({ [Symbol.dispose]: () => void done.push('used') })
-  stack.defer(async () => {
-    await Promise.resolve()
-    done.push('slow')
+  stack.use({
+    async [Symbol.asyncDispose]() {
+      await Promise.resolve()
+      done.push('slow')
+    },
   })
   stack.defer(fails)
   stack.defer(() => void done.push('last'))

@@ -1,6 +1,6 @@
 /**
- * `DisposableStack` and `AsyncDisposableStack` as ECMAScript 2026 has them (sections 27.3 and 27.4), as far as Verit uses them: Node 22 has neither.
- * Steps run last first, each once, and one that fails stops none.
+ * `DisposableStack` and `AsyncDisposableStack` of ECMAScript 2026 (sections 27.3 and 27.4), as far as Verit uses them. Node 22
+ * has neither. Steps run once each, last first. A step that fails does not stop the others.
  */
 
 type Step = () => unknown
@@ -11,11 +11,6 @@ class Steps {
   /** @param step may return a promise in an asynchronous stack, where the next step waits for it */
   defer(step: Step): void {
     this.#steps.push(step)
-  }
-
-  use<T extends Disposable>(value: T): T {
-    this.#steps.push(() => value[Symbol.dispose]())
-    return value
   }
 
   protected take(): Step[] {
@@ -31,6 +26,11 @@ class Steps {
 }
 
 export class DisposableStack extends Steps implements Disposable {
+  use<T extends Disposable>(value: T): T {
+    this.defer(() => value[Symbol.dispose]())
+    return value
+  }
+
   /** Hands all steps to another stack; this one has none then. */
   move(): DisposableStack {
     return new DisposableStack().fill(this.take())
@@ -55,6 +55,11 @@ export class DisposableStack extends Steps implements Disposable {
 }
 
 export class AsyncDisposableStack extends Steps {
+  use<T extends Disposable | AsyncDisposable>(value: T): T {
+    this.defer(() => (Symbol.asyncDispose in value ? value[Symbol.asyncDispose]() : value[Symbol.dispose]()))
+    return value
+  }
+
   /** Hands all steps to another stack; this one has none then. */
   move(): AsyncDisposableStack {
     return new AsyncDisposableStack().fill(this.take())

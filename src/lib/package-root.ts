@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** URL of the file that this code runs from. A bundle in the CommonJS format has no `import.meta.url`, but a `__filename`. */
-const codeUrl: string = import.meta.url ?? pathToFileURL(__filename).href
+export const codeUrl: string = import.meta.url ?? pathToFileURL(__filename).href
 
 let found: string | undefined | null = null
 

@@ -5,7 +5,9 @@
  * that Verit opens in another way, with the reason.
  */
 import { fstatSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { VeritError } from './errors.ts'
+import { codeUrl } from './package-root.ts'
 import { openRegular } from './regular-file.ts'
 import type { RegularFile } from './regular-file.ts'
 import { isOnSecretMount } from './secret-mount.ts'
@@ -29,7 +31,7 @@ const modes = { file: '600', folder: '700' } as const
  * Whoever owns the code can do anything already: a package that one user installed and another runs keeps its default
  * model.
  */
-const codeOwner = statSync(import.meta.filename).uid
+const codeOwner = statSync(fileURLToPath(codeUrl)).uid
 
 /** Why a file may not be used. */
 export interface Objection {
