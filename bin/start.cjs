@@ -3,6 +3,9 @@
  */
 'use strict'
 
+// Node answers SIGUSR1 by opening its debugger until something else listens for it.
+process.on('SIGUSR1', function () {})
+
 // Node 22 warns that its SQLite is new. The line would stand between the JSON lines of a server's log.
 var emitWarning = process.emitWarning
 process.emitWarning = function (warning, type) {
