@@ -200,6 +200,7 @@ export const errorTable = {
   VERIT_CLOCK: row<{ problem: string; retryAfter: number }>({
     what: f => `Signed requests cannot be checked now: ${f.problem}`,
     next: () => 'Try again later; docs/keys.md tells the operator of the server what to do', status: 503,
+    overHttp: () => 'Try again later',
   }),
   VERIT_KEY_FILE: row<{ path: string; problem: string; fix: string }>({
     what: f => `The key file ${f.path} cannot be used: ${f.problem}`, next: f => f.fix, exit: 2,
