@@ -34,6 +34,13 @@ test('a run that has not ended stands for its newest checkpoint where that is wa
     && e.what.includes('has a checkpoint of step 100,000,000') && e.next.includes(`train --resume ${run}`))
 })
 
+test('a text that names nothing, or nothing that can be examined, stays a path for the command to open', () => {
+  const file = join(folder('file', 'run.json'), 'run.json')
+  for (const path of ['', 'none', 'a'.repeat(300), 'a/'.repeat(3000), 'nul\u0000', join(file, 'below')]) {
+    assert.deepEqual(resolveModel(path, none), { path, pulled: undefined })
+  }
+})
+
 test('other folders are named for what they are', () => {
   const dataset = folder('dataset')
   writeFileSync(join(dataset, 'manifest.json'), '{\n  "format": "verit-dataset",')

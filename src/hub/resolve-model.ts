@@ -1,9 +1,9 @@
 /** Resolves the model argument of a command: a path, the folder of a training run, or the name of a pulled model. */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { RUN_CHECKPOINTS, RUN_MODEL, RUN_SETTINGS, checkpointName, checkpointSteps } from '../lib/run-files.ts'
-import { isDatasetFolder, runName } from '../lib/run-files.ts'
+import { isDatasetFolder, isFolder, runName } from '../lib/run-files.ts'
 import { shellPath, veritCommand } from '../lib/shell-word.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { TrustedAs } from '../trust/model-trust.ts'
@@ -50,7 +50,7 @@ function pulledModel(name: string, folder: string): ResolvedModel | undefined {
 }
 
 function modelAt(path: string, unfinished: Unfinished): ResolvedModel {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (!isFolder(path)) {
     const ofRun = basename(path) === RUN_MODEL && existsSync(join(dirname(path), RUN_SETTINGS))
     return { path, pulled: undefined, ...(ofRun && { run: runName(dirname(path)) }) }
   }

@@ -32,6 +32,15 @@ export function checkpointSteps(folder: string): number[] {
   return names.flatMap(name => stepOfCheckpoint(name) ?? []).sort((a, b) => a - b)
 }
 
+/** Whether a path is a folder. False where it cannot be examined: the function that opens it reports why. */
+export function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
+}
+
 /** Whether a folder belongs to a training run. */
 export const isRunFolder = (folder: string): boolean =>
   [RUN_SETTINGS, RUN_MODEL, RUN_CHECKPOINTS].some(name => existsSync(join(folder, name)))
@@ -39,7 +48,7 @@ export const isRunFolder = (folder: string): boolean =>
 /** Whether a folder is a dataset that `prepare` made, by the first words of its manifest. */
 export function isDatasetFolder(folder: string): boolean {
   const path = join(folder, DATASET_MANIFEST)
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false
+  if (!existsSync(path) || !statSync(path).isFile()) return false
   using file = openRegular(path, 'the manifest of a dataset')
   const head = Buffer.alloc(Math.min(100, file.size))
   file.read(0, head)

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readdirSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { loadModel } from '../../src/engine/load.ts'
@@ -241,6 +241,16 @@ test('I4 hosts that send nothing, drip, never end their head, or send a head wit
   assert.match((await refused(SOURCE, 'VERIT_PULL_CONNECTION')).message, /head of its answer is too large/)
 })
 
+/** A text that is not the name of a pulled model is the user's own path. A folder without a model is an error. */
+function pulledModel(text: string, models: string): unknown {
+  try {
+    return resolveModel(text, models).pulled
+  } catch (e) {
+    assert.ok(VeritError.is(e, 'VERIT_USAGE') && statSync(text).isDirectory(), String(e))
+    return undefined
+  }
+}
+
 test('I5 no text of a hub, a lock file or a user becomes a path outside the store', async () => {
   hub.misbehave = (_, response, behave) => {
     response.setHeader('X-Linked-Etag', '"../../../../tmp/evil"')
@@ -254,7 +264,7 @@ test('I5 no text of a hub, a lock file or a user becomes a path outside the stor
   assert.deepEqual(readdirSync(place.folder).toSorted(), ['models', 'verit.lock'])
   for (const name of ['../evil', '/evil', 'a/b', 'a\\b', '..', '.', '', '-x', 'a\u0000b', 'x.gguf']) {
     await refused(SOURCE, 'VERIT_MODEL_NAME', { name })
-    assert.equal(resolveModel(name, place.models).pulled, undefined)
+    assert.equal(pulledModel(name, place.models), undefined)
   }
   for (const sha of ['../../../../etc/passwd', `../${'0'.repeat(61)}`, '0'.repeat(63)]) {
     writeFileSync(place.lock, JSON.stringify({ version: 1, models: { 'hf:owner/repo@main/small.bin': { size: 1, sha256: sha } } }))
