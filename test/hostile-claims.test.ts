@@ -111,6 +111,7 @@ const plenty = await newKey()
 
 interface Answered {
   status: number
+  /** Of Verit's own table. */
   code: string | undefined
   text: string
   usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | undefined
@@ -122,8 +123,8 @@ async function ask(way: string, body: object = {}, key = plenty.key): Promise<An
     body: JSON.stringify({ ...!chat && { prompt: way }, ...body }),
   })
   const text = await response.text()
-  const answer = (text.startsWith('{') ? JSON.parse(text) : {}) as { error?: { code: string }; usage?: Answered['usage'] }
-  return { status: response.status, code: answer.error?.code, text, usage: answer.usage }
+  const answer = (text.startsWith('{') ? JSON.parse(text) : {}) as { error?: { verit: string }; usage?: Answered['usage'] }
+  return { status: response.status, code: answer.error?.verit, text, usage: answer.usage }
 }
 const used = async ({ record }: { record: KeyRecord }): Promise<{ used: number; reserved: number }> => {
   for (let i = 0; i < 100; i++) { // the cost is settled while the answer goes out
