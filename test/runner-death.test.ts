@@ -190,14 +190,18 @@ test('the file is read through the descriptor that was hashed: replacing its pat
   await other.close()
 })
 
-test('a file that is no model, cut short, or no file at all ends the start with one clear sentence', () => {
+test('a file that is no model, cut short, or no file at all ends the start with one clear sentence', async () => {
   const serve = (path: string) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), 'serve', path, '--port', '0', '--allow-unsigned', '--state', join(dir, 'state3')], { encoding: 'utf8' })
   const cut = join(dir, 'cut.gguf')
   writeFileSync(cut, readFileSync(model).subarray(0, 5000))
-  for (const [path, code] of [[cut, 'VERIT_GGUF'], [join(dir, 'none.gguf'), 'VERIT_FILE_NOT_FOUND'], [dir, 'VERIT_FILE_KIND']] as const) {
+  for (const [path, code] of [[cut, 'VERIT_GGUF'], [join(dir, 'none.gguf'), 'VERIT_FILE_NOT_FOUND'], [dir, 'VERIT_USAGE']] as const) {
     const { status, stderr } = serve(path)
     assert.notEqual(status, 0)
     assert.match(stderr, new RegExp(`^verit: .*\\[${code}\\]$`, 'm'))
     assert.doesNotMatch(stderr, / {4}at /)
+  }
+  // the command names a folder and what to do with it; the runner itself reads regular files only
+  for (const path of [dir, '/dev/null']) {
+    await assert.rejects(ModelRunner.start(path), (e: unknown) => VeritError.is(e, 'VERIT_FILE_KIND'))
   }
 })
