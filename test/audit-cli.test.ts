@@ -1,25 +1,28 @@
-/** `verit audit` from end to end, each command a process of its own, on a log that was really written. */
+/** `verit audit` from end to end, on a log that was really written. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { openAuditLog } from '../src/audit/audit-log.ts'
 import { requestEntry } from './audit-entries.ts'
+import { verit } from './cli.ts'
 
-const cli = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const root = mkdtempSync(join(tmpdir(), 'verit-audit-cli-'))
 const state = join(root, 'state')
 const file = (name: string): string => join(root, name)
 
-interface Ended { status: number; out: string; err: string }
-const run = (args: string[]): Promise<Ended> => new Promise(resolve => {
-  execFile(process.execPath, [cli, 'audit', ...args], { encoding: 'utf8', cwd: root, env: { ...process.env, XDG_STATE_HOME: root } }, (e, out, err) => {
-    resolve({ status: e === null ? 0 : Number(e.code), out, err })
-  })
-})
+interface Ended {
+  status: number
+  out: string
+  err: string
+}
+
+async function run(args: string[]): Promise<Ended> {
+  const { status, stdout: out, stderr: err } = await verit(['audit', ...args], { cwd: root, env: { XDG_STATE_HOME: root } })
+  return { status, out, err }
+}
+
 async function audit(...args: string[]): Promise<string> {
   const { status, out, err } = await run([...args, '--state', state])
   assert.equal(status, 0, `${args.join(' ')}: ${err}${out}`)

@@ -1,13 +1,16 @@
 /**
- * `verit` commands for tests. `verit` and `veritSync` run a command in one process that stays (cli-host.ts) and is ended
- * with the test; what must be a process of its own (signals, standard streams, servers) is started with `MAIN`.
+ * `verit` commands for tests. `verit` and `veritSync` run a command in one process that stays (cli-host.ts) and is
+ * ended with the test, unless the command locks its process or reads standard input. What must be a process of its own
+ * for another reason (signals, standard streams, servers) is started with `MAIN`. With VERIT_TEST_PROCESSES set, every
+ * command is a process of its own.
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, read, readSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { lockedCommands } from '../src/cli/commands.ts'
 
 /** The program, for tests that start it themselves. */
 export const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
@@ -24,6 +27,8 @@ export interface CliOptions {
   readonly cwd?: string
   /** Variables over those of this process; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** What the command reads from standard input. */
+  readonly input?: string
 }
 
 export interface HostRequest {
@@ -68,7 +73,10 @@ class Host {
       this.#send(args, options)
       const take = async (length: number): Promise<Buffer> => {
         const bytes = Buffer.alloc(length)
-        for (let done = 0; done < length;) done += some((await readSome(this.#results, bytes, done, length - done, null)).bytesRead)
+        for (let done = 0; done < length;) {
+          const { bytesRead } = await readSome(this.#results, bytes, done, length - done, null)
+          done += some(bytesRead)
+        }
         return bytes
       }
       return JSON.parse((await take((await take(4)).readUInt32LE())).toString()) as Ended
@@ -78,13 +86,18 @@ class Host {
   }
 
   #send(args: readonly string[], { cwd = process.cwd(), env = {} }: CliOptions): void {
-    const all = Object.entries({ ...process.env, ...env }).filter((entry): entry is [string, string] => entry[1] !== undefined)
-    const request = Buffer.from(JSON.stringify({ args, cwd, env: Object.fromEntries(all) } satisfies HostRequest))
+    const request = Buffer.from(JSON.stringify({ args, cwd, env: variables(env) } satisfies HostRequest))
     const length = Buffer.alloc(4)
     length.writeUInt32LE(request.length)
     const bytes = Buffer.concat([length, request])
     for (let done = 0; done < bytes.length;) done += writeSync(this.#requests, bytes, done)
   }
+}
+
+/** This process's variables with those of a test over them. */
+function variables(over: CliOptions['env'] = {}): Record<string, string> {
+  const all = Object.entries({ ...process.env, ...over })
+  return Object.fromEntries(all.filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 function some(n: number): number {
@@ -94,8 +107,26 @@ function some(n: number): number {
 
 let host: Host | undefined
 
-/** Runs a command and waits for it, which stops everything else in this process: a command that asks a server in this process needs `verit`. */
-export const veritSync = (args: readonly string[], options: CliOptions = {}): Ended => (host ??= new Host()).sync(args, options)
+/** A locked process stays locked, and standard input is a process's own: these run in real processes. */
+const needsProcess = (args: readonly string[], { input }: CliOptions): boolean =>
+  process.env.VERIT_TEST_PROCESSES !== undefined || input !== undefined || lockedCommands.includes(args[0] ?? '')
+
+/** Runs a command and waits, while this process stands still: for a command that asks a server in it, use `verit`. */
+export function veritSync(args: readonly string[], options: CliOptions = {}): Ended {
+  if (!needsProcess(args, options)) return (host ??= new Host()).sync(args, options)
+  const { cwd, env, input = '' } = options
+  const ended = spawnSync(process.execPath, [MAIN, ...args], { cwd, env: variables(env), input, encoding: 'utf8' })
+  return { status: ended.status ?? -1, stdout: ended.stdout, stderr: ended.stderr }
+}
 
 /** Runs a command while this process goes on. */
-export const verit = (args: readonly string[], options: CliOptions = {}): Promise<Ended> => (host ??= new Host()).run(args, options)
+export function verit(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
+  if (!needsProcess(args, options)) return (host ??= new Host()).run(args, options)
+  const { cwd, env, input = '' } = options
+  return new Promise(resolve => {
+    const child = execFile(process.execPath, [MAIN, ...args], { cwd, env: variables(env) },
+      (e, stdout, stderr) => resolve({ status: e === null ? 0 : Number(e.code), stdout, stderr }))
+    child.stdin!.on('error', () => undefined) // it may be over before it has read
+    child.stdin!.end(input)
+  })
+}

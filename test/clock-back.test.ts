@@ -3,7 +3,6 @@
  * comes back, and the operator has a way out that leaves an entry in the audit log.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -11,12 +10,13 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { readEntries } from '../src/audit/reader.ts'
 import { newKeyPair } from '../src/client/index.ts'
 import { signerOf } from '../src/client/key-file.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { signRequest } from '../src/trust/request-profile.ts'
+import { veritSync } from './cli.ts'
 import { killServers, servedWith, tinyModel } from './served.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-clock-'))
@@ -24,7 +24,6 @@ after(() => {
   killServers()
   rmSync(dir, { recursive: true })
 })
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const state = join(dir, 'state')
 const clockFile = join(dir, 'clock')
 let shift = 0
@@ -86,7 +85,7 @@ test('a request that was recorded is answered once, whatever the clock does; the
   assert.deepEqual([await bearer(key!), await bearer(short.key!)], [[200, ''], [401, 'VERIT_UNAUTHORIZED']])
   await server.logged(/the clock is behind the latest time that the store has seen/)
 
-  const accepted = spawnSync(process.execPath, [main, 'keys', 'accept-clock', '--state', state], { encoding: 'utf8' })
+  const accepted = veritSync(['keys', 'accept-clock', '--state', state])
   assert.match(accepted.stdout, /The store's time was .* UTC and is now .* UTC\./, accepted.stderr)
   for (let i = 0; i < 500 && (await bearer(short.key!))[0] !== 200; i++) await sleep(20)
   assert.deepEqual(await bearer(short.key!), [200, ''], 'the key ends when its time really comes')

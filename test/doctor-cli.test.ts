@@ -1,21 +1,18 @@
-/** `verit doctor` as a process: its exit statuses, its JSON and its lines. */
+/** `verit doctor` as a user runs it: its exit statuses, its JSON and its lines. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { defaultModelPath } from '../src/lib/default-model.ts'
 import { digestFile } from '../src/trust/digest.ts'
+import { verit } from './cli.ts'
+import type { Ended } from './cli.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-doctor-cli-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-const { NODE_OPTIONS: _, ...env } = process.env
-const doctor = (state: string, ...args: string[]): Promise<{ status: unknown; stdout: string }> => new Promise(resolve => {
-  execFile(process.execPath, [main, 'doctor', '--state', join(dir, state), ...args], { env }, (e, stdout) => resolve({ status: e === null ? 0 : e.code, stdout }))
-})
+const doctor = (state: string, ...args: string[]): Promise<Ended> =>
+  verit(['doctor', '--state', join(dir, state), ...args], { env: { NODE_OPTIONS: undefined } })
 
 test('the doctor ends with 1 on problems, with 2 on wrong use, and tells programs in JSON', { skip: process.platform === 'win32' && 'Windows has no modes' }, async () => {
   mkdirSync(join(dir, 'open'))

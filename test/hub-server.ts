@@ -2,7 +2,6 @@
  * A server that answers like a hub of models, over https or http, and misbehaves on demand: files under their paths, ranges, entity tags, redirects. Each
  * request is noted. Names that end in `.test` lead to it through `rules`, so that a test has as many origins as it needs.
  */
-import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -15,6 +14,7 @@ import { join } from 'node:path'
 import { makeCertificate } from './certificates.ts'
 import type { PullOptions } from '../src/hub/pull.ts'
 import { notPublic } from '../src/hub/public-address.ts'
+import { verit as run } from './cli.ts'
 
 export const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
@@ -184,13 +184,10 @@ export class Place implements Disposable {
 }
 
 /** Runs `verit` in the folder of the test, with the server as its hub. */
-export async function verit(place: Place, hub: HubServer, more: Record<string, string>, ...args: string[]): Promise<{ status: number; out: string; err: string }> {
-  const env = { ...process.env, VERIT_MODELS: place.models, HF_ENDPOINT: hub.origin('127.0.0.1'), HF_TOKEN_FILE: '', HF_TOKEN: '', ...more }
-  const child = spawn(process.execPath, [new URL('../src/cli/main.ts', import.meta.url).pathname, ...args], { env, cwd: place.folder, stdio: ['ignore', 'pipe', 'pipe'] })
-  let out = ''
-  let err = ''
-  child.stdout.on('data', (d: Buffer) => void (out += d.toString()))
-  child.stderr.on('data', (d: Buffer) => void (err += d.toString()))
-  const [status] = await once(child, 'close') as [number]
+export async function verit(
+  place: Place, hub: HubServer, more: Record<string, string>, ...args: string[]
+): Promise<{ status: number; out: string; err: string }> {
+  const env = { VERIT_MODELS: place.models, HF_ENDPOINT: hub.origin('127.0.0.1'), HF_TOKEN_FILE: '', HF_TOKEN: '', ...more }
+  const { status, stdout: out, stderr: err } = await run(args, { env, cwd: place.folder })
   return { status, out, err }
 }

@@ -1,11 +1,9 @@
 /** `verit inspect --strict`: finds every problem that opening finds the first of, and none in a file that opens. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { targets } from '../scripts/fuzz-targets.ts'
 import { writeRandomModel } from '../src/engine/random-model.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
@@ -23,12 +21,13 @@ import { examineGguf } from '../src/model/examine-gguf.ts'
 import { loadModel } from '../src/model/load-gguf.ts'
 import { TokenizerTrainer } from '../src/tokenizer/train-tokenizer.ts'
 import { digestBytes } from '../src/trust/digest.ts'
+import { veritSync } from './cli.ts'
 import { entry, forge, stringEntry, u32, u64 } from './forge.ts'
 import { ggufAttacks, ggufControls } from './gguf-attacks.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-strict-'))
 after(() => rmSync(dir, { recursive: true }))
-const run = (...args: string[]) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), 'inspect', '--strict', ...args], { encoding: 'utf8' })
+const run = (...args: string[]) => veritSync(['inspect', '--strict', ...args])
 
 type Parse = (source: ByteSource, found?: ProblemList) => unknown
 

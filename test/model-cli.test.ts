@@ -1,16 +1,14 @@
 /** `verit model` as a person types it: keys, signatures, trust. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { veritSync } from './cli.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-model-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-const model = (...args: string[]) => spawnSync(process.execPath, [main, 'model', ...args], { encoding: 'utf8', cwd: dir })
+const model = (...args: string[]) => veritSync(['model', ...args], { cwd: dir })
 
 test('keygen, sign, verify and digest work together; a changed file ends with 1', () => {
   mkdirSync(join(dir, 'm'))

@@ -1,21 +1,20 @@
 /** `verit serve` as a person starts it: configuration files, flags, TLS, and what it says before anything is started. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { addon } from '../src/exec/native.ts'
 import { allowedProcessors, processorList } from '../src/lib/processor-list.ts'
 import { parseConfig } from '../src/server/config-file.ts'
 import { makeCertificate } from './certificates.ts'
+import { veritSync } from './cli.ts'
+import type { Ended } from './cli.ts'
 import { killServers, served, tinyModel } from './served.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-serve-config-'))
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const authority = makeCertificate({ subject: 'authority', purpose: 'ca' })
 const server = makeCertificate({ subject: 'server', issuer: authority, purpose: 'server', names: ['localhost', '127.0.0.1'] })
 const write = (name: string, text: string): string => {
@@ -32,8 +31,8 @@ after(() => {
   rmSync(dir, { recursive: true })
 })
 
-const verit = (args: string[], env: NodeJS.ProcessEnv = {}): { status: number | null; stdout: string; stderr: string } =>
-  spawnSync(process.execPath, [main, 'serve', model, '--state', join(dir, 'none'), ...args], { encoding: 'utf8', timeout: 10_000, env: { ...process.env, ...env } })
+const verit = (args: string[], env: Record<string, string> = {}): Ended =>
+  veritSync(['serve', model, '--state', join(dir, 'none'), ...args], { env })
 
 test('--check reads everything and starts nothing', () => {
   const file = write('good.toml', `[listen]\ntls_cert = ${JSON.stringify(cert)}\ntls_key = ${JSON.stringify(key)}\n`)
@@ -46,7 +45,7 @@ test('--check reads everything and starts nothing', () => {
     [['--tls-cert', cert, '--tls-key', write('other.pem', authority.key)], {}, /is not the key of the certificate/],
     [[], { VERIT_DATABASE_URL: 'mysql://u:hunter2@h/d' }, /VERIT_DATABASE_URL/],
     [['--config', write('hook.toml', '[watch]\nwebhook_url = "https://a.example/"\n')], { VERIT_WEBHOOK_SECRET: 'hunter2' }, /VERIT_WEBHOOK_SECRET/],
-  ] as [string[], NodeJS.ProcessEnv, RegExp][]) {
+  ] as [string[], Record<string, string>, RegExp][]) {
     const { status, stdout, stderr } = verit([...args, '--check'], env)
     assert.ok(status === 2 || status === 1, stderr)
     assert.match(stderr, pattern)
@@ -76,7 +75,9 @@ test('a server with a certificate speaks TLS alone, with HSTS; its limits are th
   const client = makeCertificate({ subject: 'client', issuer: authority, purpose: 'client' })
   const own = { cert: client.cert, key: client.key }
   assert.equal((await get('/v1/models', {}, own)).statusCode, 401)
-  const made = spawnSync(process.execPath, [main, 'keys', 'create', '--state', join(dir, 'state'), '--kind', 'certificate', '--certificate', write('client.pem', client.cert)], { encoding: 'utf8' })
+  const certificate = write('client.pem', client.cert)
+  const certificateKey = ['--kind', 'certificate', '--certificate', certificate]
+  const made = veritSync(['keys', 'create', '--state', join(dir, 'state'), ...certificateKey])
   assert.equal(made.status, 0, made.stderr)
   assert.equal((await get('/v1/models', {}, own)).statusCode, 200)
   assert.equal((await get('/v1/models')).statusCode, 401)

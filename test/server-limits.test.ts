@@ -1,25 +1,23 @@
 /** What a server does when it is asked for more than it gives: by one key, by all together, for too long, or in pieces that never end. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import OpenAI from 'openai'
 import { newKeyPair, veritFetch } from '../src/client/index.ts'
 import type { KeyFile } from '../src/client/index.ts'
 import { serverKey } from '../src/server/server-key.ts'
 import { openStore } from '../src/store/open-store.ts'
 import { ed25519ToSpki } from '../src/trust/ed25519.ts'
+import { veritSync } from './cli.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-limits-'))
 const state = join(dir, 'state')
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 let server: Served
 let other = ''
 before(async () => {
@@ -28,7 +26,7 @@ before(async () => {
   // Longer than any test: 32,768 positions.
   const limits = ['--parallel', '1', '--queue', '1', '--per-key', '2', '--request-timeout', '2']
   server = await served(await tinyModel(dir, 1 << 15), state, '--config', config, ...limits)
-  other = spawnSync(process.execPath, [main, 'keys', 'create', '--state', state], { encoding: 'utf8' }).stdout.trim()
+  other = veritSync(['keys', 'create', '--state', state]).stdout.trim()
 })
 after(() => {
   killServers()

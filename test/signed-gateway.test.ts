@@ -1,26 +1,23 @@
 /** Signed requests and answers between the real `verit serve`, `verit keys`, `verit call` and the OpenAI SDK over verit/client. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import OpenAI from 'openai'
 import { veritFetch } from '../src/client/index.ts'
+import { verit as run } from './cli.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'verit-signed-'))
 const state = join(folder, 'state')
 const keyFiles = { ed25519: join(folder, 'ed25519.json'), hmac: join(folder, 'hmac.json') }
 let server: Served
 let serverKey: string
 
-const verit = (...args: string[]): Promise<{ stdout: string }> => promisify(execFile)(process.execPath, [main, ...args])
+const verit = (...args: string[]): Promise<{ stdout: string }> => run(args)
 
 before(async () => {
   const model = await tinyModel(folder)

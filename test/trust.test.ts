@@ -1,12 +1,11 @@
 /** Which models a real `verit serve` starts with: signed ones, those whose digest is trusted, and none besides unless told. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { defaultModelPath } from '../src/lib/default-model.ts'
+import { veritSync } from './cli.ts'
 import { killServers, served, tinyModel } from './served.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-served-trust-'))
@@ -14,8 +13,7 @@ after(() => {
   killServers()
   rmSync(dir, { recursive: true })
 })
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-const verit = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 30_000 })
+const verit = (...args: string[]) => veritSync(args)
 const state = join(dir, 'state')
 const refused = (model: string, ...args: string[]): string => {
   const { status, stderr } = verit('serve', model, '--port', '0', '--state', state, ...args)

@@ -4,14 +4,12 @@
  * that has no row here.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import {
   chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { loadTextsKey, openAuditLog } from '../src/audit/audit-log.ts'
 import { newTextsKey } from '../src/audit/sealed-texts.ts'
 import { tokenFrom } from '../src/cli/hub-token.ts'
@@ -31,10 +29,10 @@ import { rateUrl } from '../src/store/rate-url.ts'
 import { newModelKey, readPrivateModelKey } from '../src/trust/model-key.ts'
 import { loadTrustPolicy } from '../src/trust/trust-policy.ts'
 import { makeCertificate } from './certificates.ts'
+import { veritSync } from './cli.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-trusted-files-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 const posix = { skip: process.platform === 'win32' && 'Windows has no such modes' }
 
 const at = (name: string, content: string | Buffer): string => {
@@ -155,9 +153,8 @@ test('no file of another user is accepted', asRoot, async () => {
 })
 
 test('a command that is given a file others can use or change says so, and does nothing', posix, () => {
-  const verit = (args: string[], env: NodeJS.ProcessEnv = {}): string => {
-    const options = { encoding: 'utf8', env: { ...process.env, ...env } } as const
-    const { status, stderr } = spawnSync(process.execPath, [main, ...args], options)
+  const verit = (args: readonly string[], env: Record<string, string> = {}): string => {
+    const { status, stderr } = veritSync(args, { env })
     return `${status} ${stderr}`
   }
   const open = (name: string, content: string, mode: number): string => {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -7,11 +6,12 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
+import { verit } from '../../test/cli.ts'
 import { signedServer } from '../../test/signed-server.ts'
 import type { SignedServerOptions } from '../../test/signed-server.ts'
 import { newKeyPair, writeKeyFile } from '../client/index.ts'
+import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { ErrorCode } from '../lib/errors.ts'
 import { command } from './call.ts'
@@ -19,7 +19,6 @@ import { command } from './call.ts'
 // what the developer has set must not decide
 for (const name of ['VERIT_API_KEY', 'VERIT_API_KEY_FILE']) delete process.env[name]
 
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'verit-call-'))
 after(() => rmSync(folder, { recursive: true }))
 const keyFile = join(folder, 'key.json')
@@ -28,13 +27,15 @@ writeKeyFile(keyFile, { kind: 'ed25519', keyid: 'key_0123456789ab.1', privateKey
 const signing = (more: SignedServerOptions = {}): ReturnType<typeof signedServer> =>
   signedServer({ credential: { publicKey: pair.publicKey, signingSecret: undefined }, ...more })
 
-function call(args: string[], input = '', env: Record<string, string> = {}): Promise<{ status: number; out: string; err: string }> {
-  return new Promise(resolve => {
-    const child = execFile(process.execPath, [main, 'call', ...args], { env: { ...process.env, ...env } },
-      (e, out, err) => resolve({ status: e === null ? 0 : Number(e.code), out, err }))
-    child.stdin!.on('error', () => undefined) // it may be over before it has read
-    child.stdin!.end(input)
-  })
+interface Called {
+  status: number
+  out: string
+  err: string
+}
+
+async function call(args: string[], input?: string, env: Record<string, string> = {}): Promise<Called> {
+  const { status, stdout: out, stderr: err } = await verit(['call', ...args], { env, ...defined({ input }) })
+  return { status, out, err }
 }
 
 test('requests are signed, bodies come from the option, a file or standard input, and answers are checked', async () => {
@@ -68,7 +69,7 @@ test('--prompt prints the text as it comes, or with --json the whole answer', as
 
 test('a plain key comes from the environment', async () => {
   await using server = await signedServer()
-  const { status } = await call(['/v1/models', '--url', server.url, '--server-key', server.serverKey], '', { VERIT_API_KEY: 'verit_x' })
+  const { status } = await call(['/v1/models', '--url', server.url, '--server-key', server.serverKey], undefined, { VERIT_API_KEY: 'verit_x' })
   assert.equal(status, 0)
   assert.equal(server.accepted[0]!.headers.authorization, 'Bearer verit_x')
 })

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { MAIN, veritSync } from '../../test/cli.ts'
 import { byteTokenizer, writeRandomModel } from '../engine/random-model.ts'
 import { writeRandomPacked } from '../engine/random-packed.ts'
 import { referenceExecutor } from '../exec/reference.ts'
@@ -15,8 +16,8 @@ import type { BitnetConfig } from '../model/config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-convert-cli-'))
 after(() => rmSync(folder, { recursive: true }))
-const main = fileURLToPath(new URL('main.ts', import.meta.url)), hf = fileURLToPath(new URL('../../test/fixtures/hf-bitnet', import.meta.url))
-const verit = (...args: string[]) => spawnSync(process.execPath, [main, 'convert', ...args], { encoding: 'utf8', timeout: 60_000, cwd: folder })
+const hf = fileURLToPath(new URL('../../test/fixtures/hf-bitnet', import.meta.url))
+const verit = (...args: string[]) => veritSync(['convert', ...args], { cwd: folder })
 
 test('a model is converted, what was lost is said, and a file that is there is not replaced without --force', async () => {
   const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 2, ffn: 256, context: 16, vocab: 512 })
@@ -98,7 +99,7 @@ test('Ctrl-C, or a request to end, leaves nothing of the file, and the status sa
   for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
     const target = join(folder, signal)
     mkdirSync(target)
-    const child = spawn(process.execPath, [main, 'convert', 'long.gguf', join(target, 'out.gguf'), '--head', 'q6_k'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(process.execPath, [MAIN, 'convert', 'long.gguf', join(target, 'out.gguf'), '--head', 'q6_k'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
     let stderr = ''
     child.stderr.on('data', (chunk: Buffer) => void (stderr += chunk.toString()))
     const ended = once(child, 'close') as Promise<[number | null]>

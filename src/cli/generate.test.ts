@@ -1,26 +1,28 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { verit as run } from '../../test/cli.ts'
 import { openExecutor } from '../exec/index.ts'
 import { parseModelConfig } from '../model/config.ts'
 import { writeRandomModel } from '../engine/random-model.ts'
 
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'verit-generate-'))
 const model = join(folder, 'tiny.gguf')
 before(() => writeRandomModel(model, openExecutor({ threads: 1 }),
   parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 32, heads: 2, ffn: 64, context: 64, vocab: 257 }), { scale: 20 }))
 after(() => rmSync(folder, { recursive: true }))
 
-function verit(args: string[], input = ''): Promise<{ status: number; out: string; err: string }> {
-  return new Promise(resolve => {
-    const child = execFile(process.execPath, [main, ...args], (e, out, err) => resolve({ status: e === null ? 0 : Number(e.code), out, err }))
-    child.stdin!.end(input)
-  })
+interface Ran {
+  status: number
+  out: string
+  err: string
+}
+
+async function verit(args: string[], input = ''): Promise<Ran> {
+  const { status, stdout: out, stderr: err } = await run(args, { input })
+  return { status, out, err }
 }
 
 test('generate prints the text as a stream or as JSON, the same for the same seed, wherever the prompt stands', async () => {

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { encodeFields, models, piece, START } from '../../scripts/sentencepiece-writer.ts'
+import { veritSync } from '../../test/cli.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import { writeGguf } from '../formats/gguf-writer.ts'
 import { writeSafetensors } from '../formats/safetensors.ts'
@@ -13,8 +12,7 @@ import { digestBytes } from '../trust/digest.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-inspect-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
-const run = (...args: string[]) => spawnSync(process.execPath, [main, 'inspect', ...args], { encoding: 'utf8' })
+const run = (...args: string[]) => veritSync(['inspect', ...args])
 
 const model = join(dir, 'm.gguf')
 writeGguf(model, {

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { verit } from '../../test/cli.ts'
 import { readKeyFile, signerOf } from '../client/key-file.ts'
 import type { KeyRecord } from '../store/key-store.ts'
 import { openStore } from '../store/open-store.ts'
@@ -13,7 +11,6 @@ import type { BudgetUsage } from '../store/store.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-keys-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
 interface Result {
   status: number | null
@@ -21,13 +18,8 @@ interface Result {
   err: string
 }
 
-async function keys(state: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
-  const child = spawn(process.execPath, [main, 'keys', ...args, '--state', join(dir, state)],
-    { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ended = once(child, 'close')
-  const text = async (stream: AsyncIterable<Buffer>): Promise<string> => Buffer.concat(await Array.fromAsync(stream)).toString()
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)])
-  const [status] = await ended as [number | null]
+async function keys(state: string, args: string[], env: Record<string, string> = {}): Promise<Result> {
+  const { status, stdout: out, stderr: err } = await verit(['keys', ...args, '--state', join(dir, state)], { env })
   return { status, out, err }
 }
 

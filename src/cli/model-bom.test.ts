@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { veritSync } from '../../test/cli.ts'
 import { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import { modelBom, tokenizerDigest } from '../model/model-bom.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-bom-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
 const models = fileURLToPath(new URL('../../models/', import.meta.url))
-const bom = (...args: string[]) => spawnSync(process.execPath, [main, 'model', 'bom', ...args], { encoding: 'utf8' })
+const bom = (...args: string[]) => veritSync(['model', 'bom', ...args])
 
 interface Bill {
   bomFormat: string
@@ -67,7 +66,7 @@ test('neither a bill nor a signature is written over its model', () => {
   copyFileSync(join(models, 'verit-sotu.gguf'), path)
   symlinkSync(path, join(dir, 'link.gguf'))
   const before = readFileSync(path)
-  const model = (...args: string[]) => spawnSync(process.execPath, [main, 'model', ...args], { encoding: 'utf8' })
+  const model = (...args: string[]) => veritSync(['model', ...args])
   assert.equal(model('keygen', key).status, 0)
   for (const refused of [bom(path, '-o', path), bom(path, '-o', join(dir, 'link.gguf'), '--force'), model('sign', path, '--key', key, '-o', path, '--force')]) {
     assert.match(`${refused.status} ${refused.stderr}`, /^2 .*is the model itself.*--output.*VERIT_USAGE/)

@@ -1,19 +1,18 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { veritSync } from '../../test/cli.ts'
+import type { Ended } from '../../test/cli.ts'
 import type { Manifest } from '../data/manifest.ts'
+import { defined } from '../lib/defined.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-cli-'))
 after(() => rmSync(folder, { recursive: true }))
 writeFileSync(join(folder, 'book.txt'), 'It was the best of times, it was the worst of times.\n'.repeat(40))
 
-function verit(args: string[], input = ''): { status: number | null, stdout: string, stderr: string } {
-  const main = join(import.meta.dirname, 'main.ts')
-  return spawnSync(process.execPath, [main, ...args], { cwd: folder, input, encoding: 'utf8' })
-}
+const verit = (args: string[], input?: string): Ended => veritSync(args, { cwd: folder, ...defined({ input }) })
 
 test('verit prepare makes a dataset and says what is in it', () => {
   const made = verit(['prepare', 'book.txt', '--out', 'data', '--json', '--special', '<|user|>'])

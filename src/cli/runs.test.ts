@@ -5,11 +5,10 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { MAIN, veritSync } from '../../test/cli.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'verit-cli-runs-'))
 after(() => rmSync(root, { recursive: true }))
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
 interface Ran {
   status: number | null
@@ -17,11 +16,11 @@ interface Ran {
   stderr: string
 }
 
-const verit = (...args: string[]): Ran => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', cwd: root })
+const verit = (...args: string[]): Ran => veritSync(args, { cwd: root })
 
 /** Runs a command that was printed, as a person pastes it. */
 function paste(command: string): Ran {
-  const script = `verit() { "${process.execPath}" "${main}" "$@"; }\n${command}`
+  const script = `verit() { "${process.execPath}" "${MAIN}" "$@"; }\n${command}`
   return spawnSync('sh', ['-c', script], { encoding: 'utf8', cwd: root })
 }
 

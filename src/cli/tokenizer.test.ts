@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { veritSync } from '../../test/cli.ts'
 import { writeRandomModel } from '../engine/random-model.ts'
 import { referenceExecutor } from '../exec/reference.ts'
 import { parseModelConfig } from '../model/config.ts'
@@ -13,8 +12,7 @@ import { openTokenizer } from './open-tokenizer.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-tokenizer-'))
 after(() => rmSync(dir, { recursive: true }))
-const main = fileURLToPath(new URL('./main.ts', import.meta.url))
-const run = (...args: string[]) => spawnSync(process.execPath, [main, 'tokenizer', ...args], { encoding: 'utf8' })
+const run = (...args: string[]) => veritSync(['tokenizer', ...args])
 const vectors = new URL('../../test/vectors/sentencepiece/', import.meta.url)
 
 test('a SentencePiece model encodes and decodes, under any name', () => {

@@ -4,16 +4,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { MAIN, veritSync } from '../../test/cli.ts'
+import type { Ended } from '../../test/cli.ts'
 import type { RecordFile } from '../train/record.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'verit-cli-train-'))
 after(() => rmSync(root, { recursive: true }))
-const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
-function verit(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', cwd: root })
-}
+const verit = (...args: string[]): Ended => veritSync(args, { cwd: root })
 
 writeFileSync(join(root, 'text.txt'), Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 1000} or ${(i * i) % 97}\n`).join(''))
 const small = '--preset shakespeare --layers 1 --hidden 16 --heads 2 --context 16 --threads 1 --eval-tokens 500'.split(' ')
@@ -39,7 +37,7 @@ test('a text file becomes a model in one command, and eval finds the loss of tra
 test('Ctrl-C saves, says how to resume, and exits with 130; what resumes is the same run', async () => {
   assert.equal(verit('prepare', 'text.txt', '--out', 'data', '--tokenizer-kind', 'character').status, 0)
   const long = ['--steps', '100000', '--eval-every', '50000']
-  const child = spawn(process.execPath, [main, 'train', 'data', '--out', 'stopped', ...small, ...long], { cwd: root })
+  const child = spawn(process.execPath, [MAIN, 'train', 'data', '--out', 'stopped', ...small, ...long], { cwd: root })
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => void (stderr += chunk.toString()))
   const ended = new Promise<number | null>(resolve => child.once('exit', resolve))
@@ -86,6 +84,6 @@ test('what a dataset or a resumed run has settled already cannot be asked for ag
 
 test('commands that are suggested can be typed: inside npm scripts of the checkout they go through npm', () => {
   const env = { ...process.env, npm_lifecycle_event: 'verit', npm_package_name: 'verit' }
-  const ran = spawnSync(process.execPath, [main, 'prepare', 'text.txt', '--out', 'typed', '--tokenizer-kind', 'character'], { encoding: 'utf8', cwd: root, env })
+  const ran = spawnSync(process.execPath, [MAIN, 'prepare', 'text.txt', '--out', 'typed', '--tokenizer-kind', 'character'], { encoding: 'utf8', cwd: root, env })
   assert.match(ran.stdout, /Train on it: npm run verit -- train typed\n$/)
 })
