@@ -12,17 +12,15 @@ test('the cases cover every op', () => {
   assert.equal(new Set(cases.map(c => c.name)).size, cases.length)
 })
 
-test('the reference runs every case, and again to the same bits', async () => {
+// native.test.ts runs every case on the reference once
+test('the reference runs every eighth case twice to the same bits', async () => {
   const executor = referenceExecutor()
-  for (const [i, c] of cases.entries()) {
+  for (const c of cases.filter((_, i) => i % 8 === 0)) {
     const loaded = executor.load(c.plan)
-    const one = c.buffers()
+    const [one, two] = [c.buffers(), c.buffers()]
     await loaded.run(one, c.bindings)
-    if (i % 8 === 0) {
-      const two = c.buffers()
-      await loaded.run(two, c.bindings)
-      assert.equal(difference(c, one, two), null, c.name)
-    }
+    await loaded.run(two, c.bindings)
+    assert.equal(difference(c, one, two), null, c.name)
     loaded.dispose()
   }
 })

@@ -4,7 +4,6 @@
  * with the command that an auditor uses.
  */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,6 +11,7 @@ import { after, before, mock, test } from 'node:test'
 import { openAuditLog } from '../../src/audit/audit-log.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
 import { parseVerifierKey } from '../../src/trust/note-key.ts'
+import { veritSync } from '../cli.ts'
 import { killServers } from '../served.ts'
 import { Target, each } from './target.ts'
 
@@ -25,9 +25,8 @@ after(async () => {
   await t.stop()
 })
 
-const verit = (...args: string[]): { status: number | null; text: string } => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [new URL('../../src/cli/main.ts', import.meta.url).pathname, ...args],
-    { encoding: 'utf8' })
+const verit = (...args: string[]): { status: number; text: string } => {
+  const { status, stdout, stderr } = veritSync(args)
   return { status, text: stdout + stderr }
 }
 /** Control and direction characters, but for the line feed that ends lines. */
@@ -70,82 +69,6 @@ test('L1 no text of a client can forge a line, colour a terminal or turn the dir
     assert.equal(status, 0, text)
     assert.doesNotMatch(text, UNSAFE, args.join(' '))
   }
-})
-
-/** Copies the log of the server, which has stopped, and changes the copy. */
-function copyWith(change: (folder: string) => void): string {
-  const folder = join(t.dir, 'copy')
-  rmSync(folder, { recursive: true, force: true })
-  cpSync(join(t.state, 'audit'), folder, { recursive: true })
-  rmSync(join(folder, 'lock'), { force: true })
-  change(folder)
-  return folder
-}
-const openBundle = (folder: string): string => {
-  const name = readdirSync(join(folder, 'tile/entries'), { recursive: true, encoding: 'utf8' }).find(f => f.endsWith('.open'))
-  return join(folder, 'tile/entries', name!)
-}
-
-test('L2 an entry that is changed, removed, moved or cut off, and a log that was set back, are found with the key and an older checkpoint', async () => {
-  for (let i = 0; i < 5; i++) await (await t.complete()).arrayBuffer()
-  const older = join(t.dir, 'older-checkpoint')
-  writeFileSync(older, await (await t.fetch('/v1/audit/checkpoint')).text())
-  const key = readFileSync(join(t.state, 'audit', 'verifier-key'), 'utf8').trim()
-  await (await t.complete()).arrayBuffer()
-  await t.server.stop()
-  const command = (folder: string): { status: number | null; text: string } => verit('audit', 'verify', '--folder', folder, '--key', key, '--checkpoint', older)
-  const { status, text } = command(copyWith(() => undefined))
-  assert.equal(status, 0, text)
-  const changes: Record<string, (folder: string) => void> = {
-    changed: folder => {
-      const bytes = readFileSync(openBundle(folder))
-      bytes[bytes.indexOf('"status":200') + 9] = 0x34
-      writeFileSync(openBundle(folder), bytes)
-    },
-    removed: folder => {
-      const bytes = readFileSync(openBundle(folder))
-      writeFileSync(openBundle(folder), bytes.subarray(2 + bytes.readUInt16BE(0)))
-    },
-    moved: folder => {
-      const bytes = readFileSync(openBundle(folder))
-      const [a, b] = [2 + bytes.readUInt16BE(0), 2 + bytes.readUInt16BE(2 + bytes.readUInt16BE(0))]
-      writeFileSync(openBundle(folder), Buffer.concat([bytes.subarray(a, a + b), bytes.subarray(0, a), bytes.subarray(a + b)]))
-    },
-    'cut off': folder => truncateSync(openBundle(folder), readFileSync(openBundle(folder)).length - 40),
-    'set back': folder => rmSync(openBundle(folder)),
-    'another key': folder => writeFileSync(join(folder, 'checkpoint'),
-      readFileSync(join(folder, 'checkpoint'), 'utf8').replace(/.{8}\n$/, 'AAAAAAA=\n')),
-  }
-  for (const [name, change] of Object.entries(changes)) {
-    const { problems } = await verifyLog(copyWith(change), { key: parseVerifierKey(key, 'the key'), older: [readFileSync(older, 'utf8')] })
-    assert.ok(problems.length > 0, name)
-  }
-  assert.equal(command(copyWith(changes['changed']!)).status, 1)
-  await t.restart()
-  await t.survives()
-})
-
-test('L3 a log that is shown to some with other entries than to others (a fork, signed with the real key) is found by an older checkpoint', async () => {
-  await t.server.stop()
-  const grow = async (folder: string, detail: string): Promise<void> => {
-    const log = await openAuditLog(folder)
-    for (let i = 0; i < 3; i++) await log.append({ type: 'server', event: 'start', detail: { branch: detail } })
-    await log.close()
-  }
-  const branches = ['one', 'two'].map(name => join(t.dir, `branch-${name}`))
-  for (const folder of branches) {
-    cpSync(join(t.state, 'audit'), folder, { recursive: true })
-    rmSync(join(folder, 'lock'), { force: true })
-    await grow(folder, folder)
-  }
-  const shown = join(t.dir, 'shown')
-  writeFileSync(shown, readFileSync(join(branches[0]!, 'checkpoint')))
-  assert.equal(verit('audit', 'verify', '--folder', branches[0]!, '--checkpoint', shown).status, 0)
-  assert.equal(verit('audit', 'verify', '--folder', branches[1]!).status, 0, 'alone it agrees with itself')
-  const found = verit('audit', 'verify', '--folder', branches[1]!, '--checkpoint', shown)
-  assert.equal(found.status, 1)
-  assert.match(found.text, /fork|continue/i)
-  await t.restart()
 })
 
 test('L4 what was answered is in the log, also when the gateway is killed the moment after', async () => {
@@ -206,4 +129,78 @@ test('L6 no key, signature, prompt or answer stands in the log or the audit log,
   for (const hidden of [key, key.slice(6, 49), prompt, ...texts, JSON.stringify(texts[0]).slice(1, -1)]) {
     assert.ok(!written.includes(hidden), hidden.slice(0, 10))
   }
+})
+
+/** Copies the log of the server, which has stopped for the rest of this file, and changes the copy. */
+function copyWith(change: (folder: string) => void): string {
+  const folder = join(t.dir, 'copy')
+  rmSync(folder, { recursive: true, force: true })
+  cpSync(join(t.state, 'audit'), folder, { recursive: true })
+  rmSync(join(folder, 'lock'), { force: true })
+  change(folder)
+  return folder
+}
+const openBundle = (folder: string): string => {
+  const name = readdirSync(join(folder, 'tile/entries'), { recursive: true, encoding: 'utf8' }).find(f => f.endsWith('.open'))
+  return join(folder, 'tile/entries', name!)
+}
+
+test('L2 an entry that is changed, removed, moved or cut off, and a log that was set back, are found with the key and an older checkpoint', async () => {
+  for (let i = 0; i < 5; i++) await (await t.complete()).arrayBuffer()
+  const older = join(t.dir, 'older-checkpoint')
+  writeFileSync(older, await (await t.fetch('/v1/audit/checkpoint')).text())
+  const key = readFileSync(join(t.state, 'audit', 'verifier-key'), 'utf8').trim()
+  await (await t.complete()).arrayBuffer()
+  await t.server.stop()
+  const command = (folder: string): { status: number; text: string } =>
+    verit('audit', 'verify', '--folder', folder, '--key', key, '--checkpoint', older)
+  const { status, text } = command(copyWith(() => undefined))
+  assert.equal(status, 0, text)
+  const changes: Record<string, (folder: string) => void> = {
+    changed: folder => {
+      const bytes = readFileSync(openBundle(folder))
+      bytes[bytes.indexOf('"status":200') + 9] = 0x34
+      writeFileSync(openBundle(folder), bytes)
+    },
+    removed: folder => {
+      const bytes = readFileSync(openBundle(folder))
+      writeFileSync(openBundle(folder), bytes.subarray(2 + bytes.readUInt16BE(0)))
+    },
+    moved: folder => {
+      const bytes = readFileSync(openBundle(folder))
+      const [a, b] = [2 + bytes.readUInt16BE(0), 2 + bytes.readUInt16BE(2 + bytes.readUInt16BE(0))]
+      writeFileSync(openBundle(folder), Buffer.concat([bytes.subarray(a, a + b), bytes.subarray(0, a), bytes.subarray(a + b)]))
+    },
+    'cut off': folder => truncateSync(openBundle(folder), readFileSync(openBundle(folder)).length - 40),
+    'set back': folder => rmSync(openBundle(folder)),
+    'another key': folder => writeFileSync(join(folder, 'checkpoint'),
+      readFileSync(join(folder, 'checkpoint'), 'utf8').replace(/.{8}\n$/, 'AAAAAAA=\n')),
+  }
+  for (const [name, change] of Object.entries(changes)) {
+    const { problems } = await verifyLog(copyWith(change), { key: parseVerifierKey(key, 'the key'), older: [readFileSync(older, 'utf8')] })
+    assert.ok(problems.length > 0, name)
+  }
+  assert.equal(command(copyWith(changes['changed']!)).status, 1)
+})
+
+test('L3 a log that is shown to some with other entries than to others (a fork, signed with the real key) is found by an older checkpoint', async () => {
+  await t.server.stop()
+  const grow = async (folder: string, detail: string): Promise<void> => {
+    const log = await openAuditLog(folder)
+    for (let i = 0; i < 3; i++) await log.append({ type: 'server', event: 'start', detail: { branch: detail } })
+    await log.close()
+  }
+  const branches = ['one', 'two'].map(name => join(t.dir, `branch-${name}`))
+  for (const folder of branches) {
+    cpSync(join(t.state, 'audit'), folder, { recursive: true })
+    rmSync(join(folder, 'lock'), { force: true })
+    await grow(folder, folder)
+  }
+  const shown = join(t.dir, 'shown')
+  writeFileSync(shown, readFileSync(join(branches[0]!, 'checkpoint')))
+  assert.equal(verit('audit', 'verify', '--folder', branches[0]!, '--checkpoint', shown).status, 0)
+  assert.equal(verit('audit', 'verify', '--folder', branches[1]!).status, 0, 'alone it agrees with itself')
+  const found = verit('audit', 'verify', '--folder', branches[1]!, '--checkpoint', shown)
+  assert.equal(found.status, 1)
+  assert.match(found.text, /fork|continue/i)
 })
