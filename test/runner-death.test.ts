@@ -1,12 +1,11 @@
 /** A model process that is killed takes its own answers with it and nothing else; one that cannot start says why; a server that stops ends in order. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { VeritError } from '../src/lib/errors.ts'
 import { ModelRunner } from '../src/runner/model-runner.ts'
 import type { RunnerEvent } from '../src/runner/model-runner.ts'
@@ -84,16 +83,32 @@ test('a signal to all processes at once, as Ctrl-C in a terminal is one, lets th
   assert.doesNotMatch(server.stderr(), /died/)
 })
 
+/** Runs `verit serve` with each of these arguments, one after another in one process that must end by itself. */
+function refusedStarts(lists: readonly (readonly string[])[], state: string): string[] {
+  const program = `
+    const { runProgram } = await import(${JSON.stringify(new URL('../src/cli/program.ts', import.meta.url).href)})
+    process.exit = status => { throw { status } }
+    for (const args of ${JSON.stringify(lists)}) {
+      process.exitCode = 0
+      const words = ['serve', '--port', '0', '--allow-unsigned', '--state', ${JSON.stringify(state)}, ...args]
+      const exit = await runProgram(words).catch(e => e)
+      process.stderr.write('status ' + (exit?.status ?? process.exitCode) + '\\n\\f')
+    }`
+  const args = ['--input-type=module', '--eval', program]
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
+  const told = stderr.split('\f')
+  assert.ok(status !== null && told.pop() === '' && told.length === lists.length, stderr)
+  for (const text of told) assert.match(text, /status [12]\n$/)
+  return told
+}
+
 test('options of serve that could not work are refused at once, in a sentence that says how they look', () => {
-  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
   const wrong = [
     ['--host', ''], ['--model-name', ''], ['--model-name', 'a\x1b[2J'], ['--allow-host', 'a.example:8081'], ['--allow-host', 'https://a.example'],
     ['--allow-origin', 'https://a.example/'], ['--allow-origin', 'null'], ['--allow-origin', '*'], ['--state', ''],
   ]
-  for (const [option, value] of wrong) {
-    const args = [main, 'serve', model, '--port', '0', '--allow-unsigned', '--state', join(dir, 'state5'), option!, value!]
-    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 5000 })
-    assert.ok(status !== null && status !== 0 && /It must (not )?(be|hold)|its path is empty/.test(stderr), `${option} ${value}: ${stderr}`)
+  for (const [i, text] of refusedStarts(wrong.map(option => [model, ...option]), join(dir, 'state5')).entries()) {
+    assert.match(text, /It must (not )?(be|hold)|its path is empty/, wrong[i]!.join(' '))
   }
 })
 
@@ -114,8 +129,36 @@ test('a request to a process that hangs ends when its time is up, /health says s
   await ends(pid)
 })
 
+/** With pages for one sequence of the whole context: a second one waits. */
+let runner: ModelRunner
+before(async () => {
+  runner = await ModelRunner.start(model, { slots: 4, cacheBytes: 256 * 16 * 2 * 16 * 4 })
+})
+after(() => runner.close())
+
+test('calls that are cancelled before their prompt is read, or while they wait for the cache, end in order, and the process goes on', async () => {
+  const { pid } = runner
+  for (let i = 0; i < 4; i++) {
+    const now = new AbortController()
+    const unread = Array.fromAsync(runner.generate({ text: 'x'.repeat(4090) }, { maxTokens: 4000, ignoreEndOfText: true }, now.signal))
+    await sleep(0) // it is sent
+    now.abort()
+    assert.ok((await unread).every(e => e.type !== 'end'))
+  }
+  const stop = new AbortController(), later = new AbortController()
+  const first = runner.generate({ text: 'x' }, { maxTokens: 4000, ignoreEndOfText: true }, stop.signal)
+  await first.next()
+  const waiting = Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 4000 }, later.signal))
+  await sleep(100)
+  later.abort()
+  assert.deepEqual(await waiting, [])
+  stop.abort()
+  await first.return(undefined)
+  assert.equal((await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
+  assert.equal(runner.pid, pid)
+})
+
 test('a request that had not begun is sent again once, and one whose process dies twice is ended', async () => {
-  const runner = await ModelRunner.start(model)
   const killed: number[] = []
   const kill = (): void => {
     if (runner.pid !== undefined) {
@@ -135,70 +178,37 @@ test('a request that had not begun is sent again once, and one whose process die
       begun = true
     }
   }, (e: unknown) => VeritError.is(e, 'VERIT_RUNNER_DIED'))
-  await runner.close()
-})
-
-test('calls that are cancelled before their prompt is read, or while they wait for the cache, end in order, and the process goes on', async () => {
-  // Pages for one sequence of the whole context: the second one waits.
-  const runner = await ModelRunner.start(model, { slots: 4, cacheBytes: 256 * 16 * 2 * 16 * 4 })
-  try {
-    const { pid } = runner
-    for (let i = 0; i < 4; i++) {
-      const now = new AbortController()
-      const unread = Array.fromAsync(runner.generate({ text: 'x'.repeat(4090) }, { maxTokens: 4000, ignoreEndOfText: true }, now.signal))
-      await sleep(0) // it is sent
-      now.abort()
-      assert.ok((await unread).every(e => e.type !== 'end'))
-    }
-    const stop = new AbortController(), later = new AbortController()
-    const first = runner.generate({ text: 'x' }, { maxTokens: 4000, ignoreEndOfText: true }, stop.signal)
-    await first.next()
-    const waiting = Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 4000 }, later.signal))
-    await sleep(100)
-    later.abort()
-    assert.deepEqual(await waiting, [])
-    stop.abort()
-    await first.return(undefined)
-    assert.equal((await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
-    assert.equal(runner.pid, pid)
-  } finally {
-    await runner.close()
-  }
 })
 
 test('the file is read through the descriptor that was hashed: replacing its path changes nothing, changing its content stops the restart', async () => {
-  const path = join(dir, 'changed.gguf')
+  const [path, same] = [join(dir, 'changed.gguf'), join(dir, 'same.gguf')]
   copyFileSync(model, path)
+  linkSync(path, same)
   const events: RunnerEvent[] = []
-  const runner = await ModelRunner.start(path, { onEvent: e => events.push(e) })
-  const { digest } = runner
+  const hashed = await ModelRunner.start(path, { onEvent: e => events.push(e) })
+  const { digest } = hashed
   rmSync(path)
   writeFileSync(path, 'something else')
-  process.kill(runner.pid!, 'SIGKILL')
-  assert.equal((await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
-  assert.equal(runner.digest, digest)
-  await runner.close()
+  process.kill(hashed.pid!, 'SIGKILL')
+  assert.equal((await Array.fromAsync(hashed.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
+  assert.equal(hashed.digest, digest)
 
-  copyFileSync(model, path)
-  const other = await ModelRunner.start(path, { onEvent: e => events.push(e) })
-  appendFileSync(path, 'x')
-  process.kill(other.pid!, 'SIGKILL')
-  while (other.available) await sleep(5)
-  await assert.rejects(Array.fromAsync(other.generate({ text: 'x' }, { maxTokens: 1 })), (e: unknown) => VeritError.is(e, 'VERIT_UNAVAILABLE'))
+  appendFileSync(same, 'x') // the file that is open
+  process.kill(hashed.pid!, 'SIGKILL')
+  while (hashed.available) await sleep(5)
+  await assert.rejects(Array.fromAsync(hashed.generate({ text: 'x' }, { maxTokens: 1 })), (e: unknown) => VeritError.is(e, 'VERIT_UNAVAILABLE'))
   assert.match(String(events.find(e => e.type === 'failed')!.error), /content is no longer/)
-  assert.equal(other.available, false)
-  await other.close()
+  assert.equal(hashed.available, false)
+  await hashed.close()
 })
 
 test('a file that is no model, cut short, or no file at all ends the start with one clear sentence', async () => {
-  const serve = (path: string) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), 'serve', path, '--port', '0', '--allow-unsigned', '--state', join(dir, 'state3')], { encoding: 'utf8' })
   const cut = join(dir, 'cut.gguf')
   writeFileSync(cut, readFileSync(model).subarray(0, 5000))
-  for (const [path, code] of [[cut, 'VERIT_GGUF'], [join(dir, 'none.gguf'), 'VERIT_FILE_NOT_FOUND'], [dir, 'VERIT_USAGE']] as const) {
-    const { status, stderr } = serve(path)
-    assert.notEqual(status, 0)
-    assert.match(stderr, new RegExp(`^verit: .*\\[${code}\\]$`, 'm'))
-    assert.doesNotMatch(stderr, / {4}at /)
+  const wrong = [[cut, 'VERIT_GGUF'], [join(dir, 'none.gguf'), 'VERIT_FILE_NOT_FOUND'], [dir, 'VERIT_USAGE']] as const
+  for (const [i, text] of refusedStarts(wrong.map(([path]) => [path]), join(dir, 'state3')).entries()) {
+    assert.match(text, new RegExp(`^verit: .*\\[${wrong[i]![1]}\\]$`, 'm'))
+    assert.doesNotMatch(text, / {4}at /)
   }
   // the command names a folder and what to do with it; the runner itself reads regular files only
   for (const path of [dir, '/dev/null']) {
