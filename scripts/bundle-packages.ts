@@ -9,9 +9,12 @@ import { build } from 'esbuild-wasm'
 
 /** Optional parts of pg, which it loads only where they are installed. */
 const LEFT_OUT = ['pg-native', 'pg-cloudflare']
-/** Makes `require` for CommonJS packages, which ask for Node's modules with it. */
+/**
+ * Defines `require` for CommonJS packages, which load Node's modules with it. A user's bundle in the CommonJS format has
+ * no `import.meta.url`, but a `__filename`.
+ */
 const REQUIRE = 'import { createRequire as veritCreateRequire } from "node:module";\n'
-  + 'const require = veritCreateRequire(import.meta.url);\n'
+  + 'const require = /* @__PURE__ */ veritCreateRequire(import.meta.url ?? __filename);\n'
 
 /** What is imported of a package, by specifier such as `typebox/value`; undefined: everything, by `import()`. */
 type Imports = Map<string, Set<string> | undefined>

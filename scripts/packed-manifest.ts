@@ -20,8 +20,12 @@ export function packedManifest(own: Manifest, kernels?: readonly string[], conta
   const fields = Object.entries(own).filter(([field]) => !OF_THE_CHECKOUT.includes(field))
   const packed = Object.fromEntries(fields) as Manifest
   if (contact !== '') packed['bugs'] = contact.startsWith('mailto:') ? { email: contact.slice('mailto:'.length) } : { url: contact }
-  if (kernels === undefined) return packed
   packed.files = own.files.filter(entry => !entry.startsWith('prebuilds'))
+  if (kernels === undefined) {
+    // by name: an earlier build may have left kernels of other platforms there
+    packed.files.push(`prebuilds/${process.platform}-${process.arch}/verit.node`)
+    return packed
+  }
   packed['optionalDependencies'] = Object.fromEntries(kernels.toSorted().map(platform => [`@verit/kernels-${platform}`, own.version]))
   return packed
 }

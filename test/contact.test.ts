@@ -31,7 +31,9 @@ test('a contact is an address that somebody can have', () => {
 test('the doctor says whether there is one, and the packed package.json carries it', () => {
   assert.deepEqual([checkContact('', true).level, checkContact('', false).level, checkContact('mailto:security@verit.dev', false).level], ['note', 'warning', 'ok'])
   const own = { name: 'verit', version: '1.0.0', files: ['dist', 'prebuilds/**/*.node'], scripts: {}, dependencies: {}, devDependencies: {}, workspaces: [] }
-  assert.deepEqual(packedManifest(own, undefined, 'mailto:security@verit.dev'), { name: 'verit', version: '1.0.0', files: own.files, bugs: { email: 'security@verit.dev' } })
+  assert.deepEqual(packedManifest(own, undefined, 'mailto:security@verit.dev'), {
+    name: 'verit', version: '1.0.0', files: ['dist', `prebuilds/${process.platform}-${process.arch}/verit.node`], bugs: { email: 'security@verit.dev' },
+  })
   assert.deepEqual(packedManifest(own, ['linux-x64'], 'https://verit.dev/r'), {
     name: 'verit', version: '1.0.0', files: ['dist'], bugs: { url: 'https://verit.dev/r' }, optionalDependencies: { '@verit/kernels-linux-x64': '1.0.0' },
   })
