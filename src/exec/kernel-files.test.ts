@@ -18,11 +18,13 @@ test('a checkout looks in its own folders, and says how to build', () => {
 })
 
 test('an installed package names the command that gives it kernels, and a bundle the package to install', () => {
-  const digests = { [PLATFORM]: 'a'.repeat(64) }, root = '/my app/node_modules/verit', source = false
-  assert.equal(howToGetKernels({ root, source, digests: {} }), 'with a C compiler installed, run `node "/my app/node_modules/verit/scripts/build-native.mjs"`')
-  assert.match(howToGetKernels({ root, source, digests }), /^run `npm install @verit\/kernels-\w+-\w+@\d+\.\d+\.\d+`; or, with a C compiler/)
-  assert.match(howToGetKernels({ root: undefined, source, digests }), /^run `npm install @verit\/kernels-\S+` where the bundle runs$/)
-  assert.match(howToGetKernels({ root: undefined, source, digests: {} }), /^install verit, .* where the bundle runs$/)
+  const digests = { [PLATFORM]: 'a'.repeat(64) }, root = '/my app/node_modules/verit', source = false, musl = false
+  assert.equal(howToGetKernels({ root, source, musl, digests: {} }), 'with a C compiler installed, run `node "/my app/node_modules/verit/scripts/build-native.mjs"`')
+  assert.match(howToGetKernels({ root, source, musl, digests }), /^run `npm install @verit\/kernels-\w+-\w+@\d+\.\d+\.\d+`; or, with a C compiler/)
+  // npm refuses the platform packages where the C library is musl
+  assert.match(howToGetKernels({ root, source, musl: true, digests }), /^with a C compiler installed, run /)
+  assert.match(howToGetKernels({ root: undefined, source, musl, digests }), /^run `npm install @verit\/kernels-\S+` where the bundle runs$/)
+  assert.match(howToGetKernels({ root: undefined, source, musl, digests: {} }), /^install verit, .* where the bundle runs$/)
 })
 
 /** An app with verit's search in node_modules/verit and a platform package, whose kernels the release knows by `digest`. */

@@ -37,14 +37,28 @@ interface Surroundings {
   readonly root: string | undefined
   readonly source: boolean
   readonly digests: Readonly<Record<string, string>>
+  readonly musl: boolean
 }
 
+/** Whether this Node is linked with musl, as on Alpine Linux: the platform packages are for glibc, and npm refuses them. */
+function usesMusl(): boolean {
+  if (process.platform !== 'linux') return false
+  const report = process.report as typeof process.report & { excludeNetwork: boolean }
+  const before = report.excludeNetwork
+  report.excludeNetwork = true // the report would look up the host names of open connections
+  const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } }
+  report.excludeNetwork = before
+  return header !== undefined && header.glibcVersionRuntime === undefined
+}
+
+const here = (): Surroundings => ({ root: packageRoot(), source: runsFromSource, digests: KERNEL_DIGESTS, musl: usesMusl() })
+
 /** How to get kernels here: a clause in the imperative, for after "To fix this, ". @param where for tests */
-export function howToGetKernels(where: Surroundings = { root: packageRoot(), source: runsFromSource, digests: KERNEL_DIGESTS }): string {
-  const { root, source, digests } = where
+export function howToGetKernels(where: Surroundings = here()): string {
+  const { root, source, digests, musl } = where
   if (source) return 'run `npm run native`, which builds them'
   const compile = root === undefined ? undefined : `with a C compiler installed, run \`node "${join(root, 'scripts', 'build-native.mjs')}"\``
-  if (digests[PLATFORM] === undefined) return compile ?? 'install verit, with kernels for this platform, where the bundle runs'
+  if (digests[PLATFORM] === undefined || musl) return compile ?? 'install verit, with kernels for this platform, where the bundle runs'
   const install = `run \`npm install @verit/kernels-${PLATFORM}@${VERSION}\``
   return compile === undefined ? `${install} where the bundle runs` : `${install}; or, ${compile}`
 }
