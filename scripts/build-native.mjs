@@ -134,9 +134,10 @@ function clearLinkTime(file) {
 
 function linkFlags(platform, sanitize) {
   if (fuzz) return ['-fsanitize=fuzzer,address,undefined', '-lpthread', '-lm']
-  // Node's own symbols are found when the file is loaded
-  if (platform === 'darwin') return ['-shared', '-Wl,-undefined,dynamic_lookup']
-  const stripped = flag('--symbols') || flag('--sanitize') ? [] : ['-Wl,-s']
+  const strip = platform === 'darwin' ? '-Wl,-S' : '-Wl,-s' // Apple's linker calls -s obsolete
+  const stripped = flag('--symbols') || flag('--sanitize') ? [] : [strip]
+  // Node's own symbols are found when the file is loaded. Without a name, the linker writes the path of the output into the file.
+  if (platform === 'darwin') return ['-shared', '-Wl,-undefined,dynamic_lookup', '-Wl,-install_name,@rpath/verit.node', ...stripped]
   return ['-shared', '-lpthread', '-lm', ...sanitize, ...stripped]
 }
 
