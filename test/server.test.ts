@@ -1,14 +1,14 @@
 /** `verit serve` as its users meet it: a real process with a real model, spoken to by the real `openai` client. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import OpenAI from 'openai'
 import { loadModel } from '../src/engine/load.ts'
 import { digestFile } from '../src/trust/digest.ts'
+import { veritSync } from './cli.ts'
+import type { Ended } from './cli.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
@@ -29,7 +29,7 @@ after(async () => {
 })
 
 const messages = [{ role: 'user' as const, content: 'Hello' }]
-const verit = (...args: string[]) => spawnSync(process.execPath, [fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)), ...args], { encoding: 'utf8' })
+const verit = (...args: string[]): Ended => veritSync(args)
 const rejected = (status: number, code: string) => (e: unknown): boolean => e instanceof OpenAI.APIError && e.status === status && e.code === code
 
 test('the models are listed with the digest of the file', async () => {

@@ -130,7 +130,7 @@ interface ToServe {
 
 async function check({ path, config, state, model }: ToServe, file: string | undefined): Promise<void> {
   const secrets = readSecrets(config)
-  // Refuses a set of instructions that this machine lacks. Only here: the gateway has no kernels.
+  // Refuses a set of instructions that this machine lacks. Only here: the gateway computes nothing.
   const { openExecutor } = await import('../exec/index.ts')
   openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 })
   if (config.listen.tlsCert !== '') readTls(config.listen)
