@@ -1,12 +1,15 @@
 /**
- * Writes build/tests/GROUP.test.mjs: each imports many test files, so that one process runs them. Starting Node, its test
- * runner and the modules under test costs a second a file, most unit tests a few milliseconds.
- * A file keeps its own process when it says `// own process: WHY`, or starts processes (it imports node:child_process).
- *   node scripts/group-tests.mjs [--list]     --list prints the files that keep their own process, for `node --test`
+ * Writes build/tests/GROUP.test.mjs. Each of them imports many test files, so that one process runs them: starting
+ * Node and loading the test runner and the modules under test costs a second a file, most unit tests milliseconds.
+ * A file keeps a process of its own when it says `// own process: WHY`, or when it starts processes. Prints these
+ * files, for `node --test`:
+ *   node scripts/group-tests.mjs > build/own-process.txt
+ *   node --test build/tests/*.test.mjs $(cat build/own-process.txt)
+ * Each file is a suite of its group: its hooks hold for its own tests, and a failure names it.
  */
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const out = join(root, 'build/tests')
@@ -19,19 +22,30 @@ const GROUPS = {
   whole: /^test\//,
 }
 
-const files = ['src', 'test', 'test/attacks'].flatMap(folder => readdirSync(join(root, folder), { recursive: folder === 'src', encoding: 'utf8' })
-  .filter(name => name.endsWith('.test.ts') && !name.includes('node_modules')).map(name => `${folder}/${name}`)).sort()
+const OWN = /^\/\/ own process: \S|from 'node:child_process'|\/served\.ts'|\/target\.ts'|\/cli\.ts'/m
 
-const alone = file => /^\/\/ own process: \S|from 'node:child_process'|\/served\.ts'|\/target\.ts'|\/cli\.ts'/m.test(readFileSync(join(root, file), 'utf8'))
+function testsIn(folder) {
+  return readdirSync(join(root, folder), { recursive: folder === 'src', encoding: 'utf8' })
+    .filter(name => name.endsWith('.test.ts'))
+    .map(name => `${folder}/${name}`)
+}
+
+const files = ['src', 'test', 'test/attacks'].flatMap(testsIn).sort()
+const own = files.filter(file => OWN.test(readFileSync(join(root, file), 'utf8')))
 
 rmSync(out, { recursive: true, force: true })
 mkdirSync(out, { recursive: true })
-const own = files.filter(alone)
+const grouped = new Set(own)
 for (const [group, pattern] of Object.entries(GROUPS)) {
-  const members = files.filter(file => pattern.test(file) && !own.includes(file))
-  const lines = members.map(file => `import ${JSON.stringify(relative(out, join(root, file)))}`)
+  const members = files.filter(file => pattern.test(file) && !grouped.has(file))
+  for (const file of members) grouped.add(file)
+  const suites = members.map(file => {
+    const url = pathToFileURL(join(root, file)).href
+    return `describe(${JSON.stringify(file)}, async () => void await import(${JSON.stringify(url)}))`
+  })
+  const lines = [`import { describe } from 'node:test'`, '', ...suites]
   writeFileSync(join(out, `${group}.test.mjs`), `${lines.join('\n')}\n`)
 }
-const ungrouped = files.filter(file => !own.includes(file) && !Object.values(GROUPS).some(pattern => pattern.test(file)))
-if (ungrouped.length > 0) throw new Error(`no group takes ${ungrouped.join(', ')}`)
+const forgotten = files.filter(file => !grouped.has(file))
+if (forgotten.length > 0) throw new Error(`no group takes ${forgotten.join(', ')}`)
 process.stdout.write(`${own.join('\n')}\n`)

@@ -1,4 +1,5 @@
 /** Every op and function on every instruction set and on 1, 2 and 3 threads gives the bits of the reference executor. */
+// own process: it computes for long
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { addon, nativeExecutor } from '../src/exec/native.ts'

@@ -49,7 +49,7 @@ test('the model process computes as it is told to, and the answer is the same; w
   await writeRandomModel(path, openExecutor({ threads: 1 }), parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 32, heads: 2, ffn: 64, context: 64, vocab: 257 }), { scale: 20 })
   chmodSync(path, 0o600)
   const answers: string[] = [], sets = instructionSets(), core = process.platform === 'linux' && sets.length > 1 ? processorList(allowedProcessors().allowed)?.[0] : undefined
-  for (const options of [{}, { packing: 'base3', threads: 2 }, { packing: 'two-bit', instructionSet: sets.at(-2) ?? 'reference' }, ...core === undefined ? [] : [{ cores: String(core) }]]) {
+  for (const options of [{}, { packing: 'base3', threads: 2 }, { packing: 'two-bit', instructionSet: sets.at(-2) ?? 'reference', ...core !== undefined && { cores: String(core) } }]) {
     const runner = await ModelRunner.start(path, options)
     try {
       if ('instructionSet' in options) assert.match(runner.info.executor, new RegExp(`${options.instructionSet}$`))

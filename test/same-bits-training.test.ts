@@ -1,32 +1,11 @@
-import assert from 'node:assert/strict'
+/** Six steps: three of warm-up, and three after it. test/full trains for 20. */
+// own process: it computes for long
 import { test } from 'node:test'
-import { tokensInMemory } from '../src/eval/token-source.ts'
-import { instructionSets, openExecutor } from '../src/exec/index.ts'
-import { parseModelConfig } from '../src/model/config.ts'
-import { initialWeights } from '../src/model/initialise.ts'
-import { weightsDigest } from '../src/train/checkpoint.ts'
-import { trainDefaults } from '../src/train/presets.ts'
-import { Stepper } from '../src/train/stepper.ts'
+import { sameBits } from './same-bits-training.ts'
 
-const models = {
-  gpt: parseModelConfig({ kind: 'gpt', layers: 2, hidden: 36, heads: 3, context: 19, vocab: 71, bias: true, dropout: 0.1 }),
-  bitnet: parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 48, heads: 4, kvHeads: 2, ffn: 104, context: 19, vocab: 71 }),
-}
-const tokens = tokensInMemory(Int32Array.from({ length: 3000 }, (_, i) => (i * i + (i >> 2)) % 71))
-const options = { ...trainDefaults, steps: 20, warmup: 3, lr: 3e-3, batch: 3, microBatches: 3 }
+const STEPS = 6
 
-for (const [kind, config] of Object.entries(models)) {
-  test(`20 steps of a tiny ${kind} end in one digest on every executor, instruction set and number of threads`, async () => {
-    const digests = new Map<string, string>()
-    for (const instructionSet of instructionSets()) {
-      for (const threads of instructionSet === 'reference' ? [1] : [1, 2]) {
-        using stepper = new Stepper(openExecutor({ instructionSet, threads }), config, options)
-        const initial = initialWeights(config, options.seed)
-        for (const p of stepper.parameters) stepper.values('weights', p).set(initial.get(p.name)!)
-        for (let step = 0; step < options.steps; step++) await stepper.step(step, tokens)
-        digests.set(`${instructionSet}, ${threads} threads`, weightsDigest(stepper.parameters, p => stepper.values('weights', p)))
-      }
-    }
-    assert.equal(new Set(digests.values()).size, 1, JSON.stringify([...digests], null, 1))
-  })
+for (const kind of ['gpt', 'bitnet'] as const) {
+  const name = `${STEPS} steps of a tiny ${kind} end in one digest on every executor, instruction set and number of threads`
+  test(name, () => sameBits(kind, STEPS))
 }
