@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import OpenAI from 'openai'
-import { veritFetch } from '../src/client/index.ts'
-import { verit as run } from './cli.ts'
+import { newKeyPair, veritFetch } from '../src/client/index.ts'
+import { verit } from './cli.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
@@ -17,12 +17,14 @@ const keyFiles = { ed25519: join(folder, 'ed25519.json'), hmac: join(folder, 'hm
 let server: Served
 let serverKey: string
 
-const verit = (...args: string[]): Promise<{ stdout: string }> => run(args)
-
 before(async () => {
   const model = await tinyModel(folder)
-  await verit('keys', 'create', '--name', 'pair', '--kind', 'ed25519', '--key-file', keyFiles.ed25519, '--state', state)
-  await verit('keys', 'create', '--name', 'hmac', '--signing', 'required', '--key-file', keyFiles.hmac, '--state', state)
+  for (const own of [['pair', '--kind', 'ed25519'], ['hmac', '--signing', 'required']]) {
+    const [name, ...kind] = own
+    const keyFile = name === 'hmac' ? keyFiles.hmac : keyFiles.ed25519
+    const { status, stderr } = await verit(['keys', 'create', '--name', name!, ...kind, '--key-file', keyFile, '--state', state])
+    assert.equal(status, 0, stderr)
+  }
   server = await served(model, state)
   serverKey = createPublicKey(createPrivateKey(readFileSync(join(state, 'server-key.pem')))).export({ format: 'pem', type: 'spki' }).toString()
 })
@@ -41,15 +43,21 @@ for (const [name, keyFile] of Object.entries(keyFiles)) {
     let text = ''
     for await (const chunk of await client.completions.create({ ...request, stream: true })) text += chunk.choices[0]?.text ?? ''
     assert.equal(text, whole.choices[0]!.text)
+    const messages = [{ role: 'user' as const, content: 'Hello' }]
+    const conversation = { model, messages, max_completion_tokens: 12, seed: 3 }
+    const reply = await client.chat.completions.create(conversation)
+    const chunks = await Array.fromAsync(await client.chat.completions.create({ ...conversation, stream: true }))
+    assert.equal(chunks.map(c => c.choices[0]?.delta.content ?? '').join(''), reply.choices[0]!.message.content)
+    await assert.rejects(client.chat.completions.create({ ...conversation, model: 'other' }), OpenAI.NotFoundError)
     await assert.rejects(client.models.retrieve('no-such'), /404/)
   })
 }
 
 test('verit call asks and checks from the command line', async () => {
   const options = ['--url', server.url, '--key-file', keyFiles.ed25519, '--server-key', serverKey]
-  const { stdout } = await verit('call', '/v1/models', '--json', ...options)
+  const { stdout } = await verit(['call', '/v1/models', '--json', ...options])
   assert.equal((JSON.parse(stdout) as { object: string }).object, 'list')
-  const stream = await verit('call', '/v1/completions', '--data', '{"prompt":"Hello","max_tokens":4,"stream":true}', ...options)
+  const stream = await verit(['call', '/v1/completions', '--data', '{"prompt":"Hello","max_tokens":4,"stream":true}', ...options])
   assert.match(stream.stdout, /data: \[DONE\]\n\n$/)
 })
 
@@ -70,4 +78,21 @@ test('a request is accepted once, and only by whom and as it was signed', async 
   for (const change of [{ body: '{"prompt":"Hello","max_tokens":2}' }, { method: 'PUT' }]) assert.notEqual((await fetch(url, { ...init, ...change })).status, 200)
   headers.set('authorization', 'Bearer verit_x')
   assert.equal((await fetch(url, { ...init, headers })).status, 401)
+})
+
+test('a key that must sign is not accepted as a bearer, and another key cannot sign for it', async () => {
+  const { key } = JSON.parse(readFileSync(keyFiles.hmac, 'utf8')) as { key: string }
+  const { keyid } = JSON.parse(readFileSync(keyFiles.ed25519, 'utf8')) as { keyid: string }
+  const refused = async (response: Response): Promise<unknown> =>
+    [response.status, (await response.json() as { error: { code: string } }).error.code]
+  const bearer = await fetch(`${server.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
+  assert.deepEqual(await refused(bearer), [401, 'VERIT_UNAUTHORIZED'])
+  const stranger = veritFetch({ keyFile: { kind: 'ed25519', keyid, privateKey: newKeyPair().privateKey } })
+  assert.deepEqual(await refused(await stranger(`${server.url}/v1/models`)), [401, 'VERIT_SIGNATURE'])
+})
+
+test('an answer of another server is not taken for this one\'s', async () => {
+  const other = newKeyPair().publicKey.toString('base64')
+  const response = veritFetch({ keyFile: keyFiles.ed25519, serverKey: other })(`${server.url}/v1/models`)
+  await assert.rejects(response, { code: 'VERIT_ANSWER' })
 })

@@ -269,6 +269,7 @@ test('G8 a signed request is accepted once: not again, not after a restart, not 
   await gone
   await t.restart()
   assert.deepEqual([await status(once1), await status(before), await status(last)], [401, 401, 401])
+  assert.equal(await status(signed(bySignature)), 200)
 })
 
 test('G9 a signature of another algorithm, key, credential or label than the credential\'s own never holds', async () => {

@@ -10,7 +10,7 @@ import { Target } from './target.ts'
 
 let t: Target
 before(async () => {
-  t = await Target.start()
+  t = await Target.start({}, 1 << 15)
 })
 after(async () => {
   setTimeout(killServers, 5000).unref()
@@ -28,19 +28,17 @@ test('G12 tables that are gone mean 503 for everyone, and everyone is served aga
 })
 
 test('G12 a generation ends when the store has not answered for a while', async () => {
-  const long = await Target.start({}, 1 << 15)
-  const response = await long.complete({ max_tokens: 30_000, stream: true, ignore_eos: true })
+  const response = await t.complete({ max_tokens: 30_000, stream: true, ignore_eos: true })
   const reader = response.body!.getReader()
   await reader.read()
-  const database = new DatabaseSync(join(long.state, 'verit.sqlite'), { timeout: 5000 })
+  const database = new DatabaseSync(join(t.state, 'verit.sqlite'), { timeout: 5000 })
   database.exec('ALTER TABLE verit_key RENAME TO gone')
   let last = ''
   for (let part = await reader.read(); !part.done; part = await reader.read()) last = Buffer.from(part.value).toString()
   assert.match(last, /VERIT_UNAVAILABLE/)
   database.exec('ALTER TABLE gone RENAME TO verit_key')
   database.close()
-  await long.quiet()
-  await long.stop()
+  await t.quiet()
 })
 
 test('G12 a database that is overwritten while the server runs lets nobody in who was not let in before', async () => {

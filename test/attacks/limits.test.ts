@@ -9,7 +9,7 @@ import { settings } from '../../src/server/config-fields.ts'
 import { ed25519ToSpki } from '../../src/trust/ed25519.ts'
 import { signRequest } from '../../src/trust/request-profile.ts'
 import { killServers } from '../served.ts'
-import { Target, codeOf, eventually } from './target.ts'
+import { Target, codeOf, each, eventually } from './target.ts'
 
 /** Small limits of everything that one request can exceed by itself, and of what a key has in a minute, a day and a month. */
 let small: Target
@@ -206,6 +206,18 @@ test('addresses.requests_per_minute and addresses.tokens_per_minute: the last of
   assert.equal(used, 61)
   await expect(await small.complete({ prompt: 'x', max_tokens: 8 }, { headers: full }), 429, 'VERIT_RATE_LIMIT')
   await expect(await small.complete({ prompt: 'x', max_tokens: 7 }, { headers: full }), 200)
+})
+
+test('whoever floods the server without a key, a web page in the visitor\'s browser too, does not lock out the keys of the same address', async () => {
+  const here = elsewhere()
+  const statuses = new Set<number>()
+  await each(Array.from({ length: 40 }, (_, i) => i), async i => {
+    const page = { 'sec-fetch-mode': 'no-cors', 'sec-fetch-site': 'cross-site' }
+    const headers = { ...here, ...i % 2 === 0 ? page : { authorization: 'Bearer verit_x' } }
+    statuses.add((await small.fetch('/v1/models', { key: '', headers })).status)
+  })
+  assert.deepEqual([...statuses].toSorted((a, b) => a - b), [401, 429], 'the flood itself is limited')
+  await expect(await small.complete({}, { headers: here }), 200)
 })
 
 test('addresses.failures_per_minute: so many refused credentials of an address have an entry of their own in the audit log, further ones are counted', async () => {
