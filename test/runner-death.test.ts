@@ -1,6 +1,5 @@
 /** A model process that is killed takes its own answers with it and nothing else; one that cannot start says why; a server that stops ends in order. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { appendFileSync, copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { VeritError } from '../src/lib/errors.ts'
 import { ModelRunner } from '../src/runner/model-runner.ts'
 import type { RunnerEvent } from '../src/runner/model-runner.ts'
+import { refusedStarts } from './refused-starts.ts'
 import { killServers, served, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
 
@@ -83,31 +83,12 @@ test('a signal to all processes at once, as Ctrl-C in a terminal is one, lets th
   assert.doesNotMatch(server.stderr(), /died/)
 })
 
-/** Runs `verit serve` with each of these arguments, one after another in one process that must end by itself. */
-function refusedStarts(lists: readonly (readonly string[])[], state: string): string[] {
-  const program = `
-    const { runProgram } = await import(${JSON.stringify(new URL('../src/cli/program.ts', import.meta.url).href)})
-    process.exit = status => { throw { status } }
-    for (const args of ${JSON.stringify(lists)}) {
-      process.exitCode = 0
-      const words = ['serve', '--port', '0', '--allow-unsigned', '--state', ${JSON.stringify(state)}, ...args]
-      const exit = await runProgram(words).catch(e => e)
-      process.stderr.write('status ' + (exit?.status ?? process.exitCode) + '\\n\\f')
-    }`
-  const args = ['--input-type=module', '--eval', program]
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
-  const told = stderr.split('\f')
-  assert.ok(status !== null && told.pop() === '' && told.length === lists.length, stderr)
-  for (const text of told) assert.match(text, /status [12]\n$/)
-  return told
-}
-
 test('options of serve that could not work are refused at once, in a sentence that says how they look', () => {
   const wrong = [
     ['--host', ''], ['--model-name', ''], ['--model-name', 'a\x1b[2J'], ['--allow-host', 'a.example:8081'], ['--allow-host', 'https://a.example'],
     ['--allow-origin', 'https://a.example/'], ['--allow-origin', 'null'], ['--allow-origin', '*'], ['--state', ''],
   ]
-  for (const [i, text] of refusedStarts(wrong.map(option => [model, ...option]), join(dir, 'state5')).entries()) {
+  for (const [i, { stderr: text }] of refusedStarts(wrong.map(option => ['--allow-unsigned', '--state', join(dir, 'state5'), model, ...option])).entries()) {
     assert.match(text, /It must (not )?(be|hold)|its path is empty/, wrong[i]!.join(' '))
   }
 })
@@ -206,7 +187,7 @@ test('a file that is no model, cut short, or no file at all ends the start with 
   const cut = join(dir, 'cut.gguf')
   writeFileSync(cut, readFileSync(model).subarray(0, 5000))
   const wrong = [[cut, 'VERIT_GGUF'], [join(dir, 'none.gguf'), 'VERIT_FILE_NOT_FOUND'], [dir, 'VERIT_USAGE']] as const
-  for (const [i, text] of refusedStarts(wrong.map(([path]) => [path]), join(dir, 'state3')).entries()) {
+  for (const [i, { stderr: text }] of refusedStarts(wrong.map(([path]) => ['--allow-unsigned', '--state', join(dir, 'state3'), path])).entries()) {
     assert.match(text, new RegExp(`^verit: .*\\[${wrong[i]![1]}\\]$`, 'm'))
     assert.doesNotMatch(text, / {4}at /)
   }

@@ -19,6 +19,7 @@ import { RunnerProcess } from '../src/runner/runner-process.ts'
 import type { RunnerOptions } from '../src/runner/runner-process.ts'
 import { compileHostile } from './hostile-addon.ts'
 import type { Orders } from './hostile-runner.ts'
+import { DEADLY_OF_EACH_KIND, expectDeaths } from './deadly-calls.ts'
 import { tinyModel } from './served.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-sandbox-'))
@@ -113,24 +114,8 @@ test('Landlock alone, on threads old and new, stops files, TCP, signals and trac
   'signal the parent': -EPERM, 'signal a thread of the parent': -EPERM, 'signal itself': 0,
 }, false))
 
-const DEADLY = [
-  'make a socket', 'connect', 'bind', 'connect to no socket', 'run a program', 'fork', 'clone without memory shared', 'trace the parent', 'read the memory of the parent',
-  'signal the parent', 'signal everyone', 'signal a thread of the parent', 'open the parent by a descriptor', 'map executable memory', 'make its memory executable',
-  'make memory executable beyond the end of the code', 'make memory executable before the code', 'make memory executable with a length that wraps', 'an anonymous file',
-  'a ring', 'bpf', 'userfaultfd', 'keyrings', 'a user namespace', 'another namespace', 'mount', 'performance counters',
-  ...(process.arch === 'x64' ? ['x32 system calls'] : []),
-]
-
-test('what only an attacker asks for ends the process at once, and nothing but the process', { skip }, async () => {
-  const ends = async (attempt: string): Promise<[string, string]> => {
-    const runner = hostile({ attempts: [attempt] })
-    const ready = runner.ready.then(info => `it went on with ${info.name}`, () => '')
-    return [attempt, (await ready) || /signal \w+$/.exec(await runner.exited)![0]]
-  }
-  const results: [string, string][] = []
-  for (let i = 0; i < DEADLY.length; i += 4) results.push(...await Promise.all(DEADLY.slice(i, i + 4).map(ends)))
-  assert.deepEqual(Object.fromEntries(results), Object.fromEntries(DEADLY.map(attempt => [attempt, 'signal SIGSYS'])))
-})
+test('what only an attacker asks for ends the process at once, and nothing but the process', { skip }, () =>
+  expectDeaths(DEADLY_OF_EACH_KIND, attempt => hostile({ attempts: [attempt] })))
 
 test('32-bit system calls, memory without end, frames that are none and a hang end the process, too', { skip }, async () => {
   const attempts = ['all memory in JavaScript', 'hang', 'a frame of four gigabytes', 'a frame that is no JSON', ...(process.arch === 'x64' ? ['32-bit system calls'] : [])]

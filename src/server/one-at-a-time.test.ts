@@ -1,3 +1,4 @@
+// own process: a busy one would hold its slow client up too long
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'

@@ -1,0 +1,33 @@
+/** Every system call that only an attacker makes. npm test makes one or two of each kind (test/sandbox.test.ts). */
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { ModelRunner } from '../../src/runner/model-runner.ts'
+import { RunnerProcess } from '../../src/runner/runner-process.ts'
+import { notLocked } from '../../src/runner/sandbox-words.ts'
+import { DEADLY, expectDeaths } from '../deadly-calls.ts'
+import { compileHostile } from '../hostile-addon.ts'
+import { tinyModel } from '../served.ts'
+
+const dir = mkdtempSync(join(tmpdir(), 'verit-deadly-'))
+const addon = join(dir, 'hostile.node')
+const model = await tinyModel(dir)
+const fd = openSync(model, 'r')
+after(() => {
+  closeSync(fd)
+  rmSync(dir, { recursive: true })
+})
+const honest = await ModelRunner.start(model)
+const locks = notLocked(honest.info.sandbox).length === 0
+await honest.close()
+const skip = locks && compileHostile(addon) ? false : 'needs a system that can lock, and a C compiler'
+
+test('each system call that only an attacker makes ends the process at once', { skip }, () => expectDeaths(DEADLY, attempt => {
+  const script = fileURLToPath(new URL('../hostile-runner.ts', import.meta.url))
+  const name = JSON.stringify({ addon, port: 9, path: join(dir, 'made'), attempts: [attempt] })
+  const runner = new RunnerProcess({ fd, name, script, memoryBytes: 2 ** 31 })
+  runner.load().catch(() => undefined)
+  return runner
+}))
