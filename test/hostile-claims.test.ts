@@ -2,6 +2,7 @@
  * A hostile process in the runner's place, behind a real gateway with real keys and budgets: whatever it claims, floods or leaves out, nobody gets more
  * tokens than were reserved, and the gateway answers everybody else meanwhile. What it may do to the machine: sandbox.test.ts.
  */
+// own process: all of it computes on the reference executor
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'

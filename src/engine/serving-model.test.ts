@@ -1,3 +1,4 @@
+// own process: it measures the memory of its process
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,4 @@
+// own process: it measures the memory of its process
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { addon, nativeExecutor } from './native.ts'
