@@ -14,7 +14,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const out = join(root, 'build/tests')
 
-/** Groups of about equal weight, by folder. */
+/** Most files of a group: more would make the longest process longer than the rest of the tests. */
+const MOST = 24
+
+/** By folder; groups of many files are divided. */
 const GROUPS = {
   base: /^src\/(lib|formats|ops|exec|graph|tokenizer|data|client|trust)\//,
   server: /^src\/(store|audit|watch|server|hub|doctor|runner)\//,
@@ -22,7 +25,7 @@ const GROUPS = {
   whole: /^test\//,
 }
 
-const OWN = /^\/\/ own process: \S|from 'node:child_process'|\/served\.ts'|\/target\.ts'|\/cli\.ts'/m
+const OWN = /^\/\/ own process: \S|from 'node:child_process'|\/served\.ts'|\/target\.ts'|\/cli\.ts'|\/hub-server\.ts'/m
 
 function testsIn(folder) {
   return readdirSync(join(root, folder), { recursive: folder === 'src', encoding: 'utf8' })
@@ -39,12 +42,16 @@ const grouped = new Set(own)
 for (const [group, pattern] of Object.entries(GROUPS)) {
   const members = files.filter(file => pattern.test(file) && !grouped.has(file))
   for (const file of members) grouped.add(file)
-  const suites = members.map(file => {
-    const url = pathToFileURL(join(root, file)).href
-    return `describe(${JSON.stringify(file)}, async () => void await import(${JSON.stringify(url)}))`
-  })
-  const lines = [`import { describe } from 'node:test'`, '', ...suites]
-  writeFileSync(join(out, `${group}.test.mjs`), `${lines.join('\n')}\n`)
+  const parts = Math.ceil(members.length / MOST)
+  for (let part = 0; part < parts; part++) {
+    // Files of one folder weigh alike, so each part takes some of each.
+    const suites = members.filter((_, i) => i % parts === part).map(file => {
+      const url = pathToFileURL(join(root, file)).href
+      return `describe(${JSON.stringify(file)}, async () => void await import(${JSON.stringify(url)}))`
+    })
+    const lines = [`import { describe } from 'node:test'`, '', ...suites]
+    writeFileSync(join(out, `${group}-${part}.test.mjs`), `${lines.join('\n')}\n`)
+  }
 }
 const forgotten = files.filter(file => !grouped.has(file))
 if (forgotten.length > 0) throw new Error(`no group takes ${forgotten.join(', ')}`)

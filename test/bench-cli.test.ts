@@ -1,17 +1,23 @@
 /** `verit bench decode`, `prefill` and `batch` as processes: what they print belongs together, and wrong use is told. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { addon } from '../src/exec/native.ts'
 import { allowedProcessors, processorList } from '../src/lib/processor-list.ts'
 import { parseConfig } from '../src/server/config-file.ts'
+import { verit as cli } from './cli.ts'
+import type { CliOptions } from './cli.ts'
 
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-interface Ran { status: number; out: string; err: string }
-const verit = (...args: string[]): Promise<Ran> => new Promise(done => {
-  const child = execFile(process.execPath, [main, ...args], (_, out, err) => done({ status: child.exitCode ?? -1, out, err }))
-})
+interface Ran {
+  status: number
+  out: string
+  err: string
+}
+
+async function run(args: readonly string[], options: CliOptions = {}): Promise<Ran> {
+  const { status, stdout: out, stderr: err } = await cli(args, options)
+  return { status, out, err }
+}
+const verit = (...args: string[]): Promise<Ran> => run(args)
 interface Kernels { instructionSet: string; packing: string }
 interface Rate { median: number; min: number; max: number }
 
@@ -46,7 +52,7 @@ test('wrong use of bench is told', async () => {
     ['--tokens cannot be 0', 'decode', '--tokens', '0'], ['--tokens cannot be 65', 'prefill', '--shape', 'nano', '--tokens', '65'], ['--sequences cannot be 1.5', 'batch', '--shape', 'nano', '--sequences', '1.5'],
     ['--head says something of a --shape', 'decode', '--head', 'f16'], ['cannot be screened', 'decode', '--shape', 'bitnet-small', '--head-screen', 'on'], ['--context cannot be 3', 'decode', '--shape', 'nano', '--tokens', '4', '--context', '3'], ['a q6_k head needs a multiple of 256', 'decode', '--shape', 'bitnet-nano', '--head', 'q6_k'],
   ] as const) {
-    const { status, err } = await verit('bench', ...args)
+    const { status, err } = await run(['bench', ...args])
     assert.deepEqual([status, err.includes(problem)], [2, true], err)
   }
 })
@@ -78,8 +84,6 @@ test('tune takes an instruction set and cores as given, and says them', { skip: 
 })
 
 test('a packing that there is not is told', async () => {
-  const { status, err } = await new Promise<Ran>(done => {
-    const child = execFile(process.execPath, [main, 'bench', 'decode', '--shape', 'nano'], { env: { ...process.env, VERIT_PACKING: 'x' } }, (_, out, err) => done({ status: child.exitCode ?? -1, out, err }))
-  })
+  const { status, err } = await run(['bench', 'decode', '--shape', 'nano'], { env: { VERIT_PACKING: 'x' } })
   assert.deepEqual([status, err.includes('VERIT_PACKING')], [2, true], err)
 })

@@ -29,6 +29,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** What the command reads from standard input. */
   readonly input?: string
+  /** The command is refused before it would lock its process, so it may run where others do. */
+  readonly refusedEarly?: boolean
 }
 
 export interface HostRequest {
@@ -108,8 +110,10 @@ function some(n: number): number {
 let host: Host | undefined
 
 /** A locked process stays locked, and standard input is a process's own: these run in real processes. */
-const needsProcess = (args: readonly string[], { input }: CliOptions): boolean =>
-  process.env.VERIT_TEST_PROCESSES !== undefined || input !== undefined || lockedCommands.includes(args[0] ?? '')
+function needsProcess(args: readonly string[], { input, refusedEarly = false }: CliOptions): boolean {
+  if (process.env.VERIT_TEST_PROCESSES !== undefined || input !== undefined) return true
+  return lockedCommands.includes(args[0] ?? '') && !refusedEarly
+}
 
 /** Runs a command and waits, while this process stands still: for a command that asks a server in it, use `verit`. */
 export function veritSync(args: readonly string[], options: CliOptions = {}): Ended {

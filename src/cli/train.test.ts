@@ -12,6 +12,7 @@ const root = mkdtempSync(join(tmpdir(), 'verit-cli-train-'))
 after(() => rmSync(root, { recursive: true }))
 
 const verit = (...args: string[]): Ended => veritSync(args, { cwd: root })
+const refused = (...args: string[]): Ended => veritSync(args, { cwd: root, refusedEarly: true })
 
 writeFileSync(join(root, 'text.txt'), Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 1000} or ${(i * i) % 97}\n`).join(''))
 const small = '--preset shakespeare --layers 1 --hidden 16 --heads 2 --context 16 --threads 1 --eval-tokens 500'.split(' ')
@@ -66,7 +67,7 @@ test('mistakes are one sentence and exit status 2', () => {
     [['train', '--resume', 'nowhere'], /nowhere/], [['eval', 'none.gguf', 'text.txt'], /There is no file or folder none\.gguf/],
     [['eval', 'run/model.gguf', 'none.txt'], /There is no file or folder none\.txt/],
   ] as const) {
-    const { status, stderr } = verit(...args)
+    const { status, stderr } = refused(...args)
     assert.equal(status, 2, stderr)
     assert.match(stderr, message)
     assert.equal(stderr.trim().split('\n').length, 1, stderr)
