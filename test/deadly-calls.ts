@@ -10,14 +10,20 @@ export const DEADLY_OF_EACH_KIND: readonly string[] = [
 
 export const DEADLY: readonly string[] = [
   ...DEADLY_OF_EACH_KIND, 'connect', 'bind', 'connect to no socket', 'clone without memory shared',
-  'read the memory of the parent', 'signal the parent', 'signal a thread of the parent', 'open the parent by a descriptor',
+  'read the memory of the parent', 'signal the parent', 'signal a thread of the parent',
+  'open the parent by a descriptor',
   'map executable memory', 'make memory executable beyond the end of the code', 'make memory executable before the code',
   'make memory executable with a length that wraps', 'an anonymous file', 'bpf', 'userfaultfd', 'keyrings',
   'another namespace', 'mount', 'performance counters',
 ]
 
-/** Makes each attempt in a process of its own, four at a time. @param start starts a locked process that makes it */
-export async function expectDeaths(attempts: readonly string[], start: (attempt: string) => RunnerProcess): Promise<void> {
+/**
+ * Makes each attempt in a process of its own, four at a time.
+ * @param start starts a locked process that makes it
+ */
+export async function expectDeaths(
+  attempts: readonly string[], start: (attempt: string) => RunnerProcess,
+): Promise<void> {
   const ends = async (attempt: string): Promise<[string, string]> => {
     const runner = start(attempt)
     const ready = runner.ready.then(info => `it went on with ${info.name}`, () => '')

@@ -12,7 +12,8 @@ import { damage, folder, modelFile, native, survives } from './model-damage.ts'
 const COUNT = 600
 
 for (const kind of ['gpt', 'bitnet'] as const) {
-  test(`${COUNT} damages of a ${kind} model each end in one clear error or a model that answers`, () => damage(kind, COUNT))
+  const name = `${COUNT} damages of a ${kind} model each end in one clear error or a model that answers`
+  test(name, () => damage(kind, COUNT))
 
   test(`each number of a ${kind} model's metadata may lie: one clear error, or a model that answers`, async () => {
     const bytes = await modelFile(kind), file = join(folder, 'lie.gguf')

@@ -1,4 +1,6 @@
-/** Starts of `verit serve` that are refused, one after another in one process: each process costs two seconds of CPU. */
+/**
+ * Starts of `verit serve` that are refused, one after another in one process: each process costs two seconds of CPU.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 

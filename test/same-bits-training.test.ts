@@ -6,6 +6,7 @@ import { sameBits } from './same-bits-training.ts'
 const STEPS = 6
 
 for (const kind of ['gpt', 'bitnet'] as const) {
-  const name = `${STEPS} steps of a tiny ${kind} end in one digest on every executor, instruction set and number of threads`
+  const everywhere = 'every executor, instruction set and number of threads'
+  const name = `${STEPS} steps of a tiny ${kind} end in one digest on ${everywhere}`
   test(name, () => sameBits(kind, STEPS))
 }

@@ -4,5 +4,6 @@ import { damage } from '../model-damage.ts'
 const COUNT = 5_000
 
 for (const kind of ['gpt', 'bitnet'] as const) {
-  test(`${COUNT} damages of a ${kind} model each end in one clear error or a model that answers`, () => damage(kind, COUNT))
+  const name = `${COUNT} damages of a ${kind} model each end in one clear error or a model that answers`
+  test(name, () => damage(kind, COUNT))
 }
