@@ -1,4 +1,5 @@
 /** Requests that come and go at random, on a cache too small for all of them, get what each gets alone: the same tokens and log probabilities, to the bit, with guessed tokens and without. */
+// own process: it runs for long
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

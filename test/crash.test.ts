@@ -1,3 +1,4 @@
+// own process: its child processes take all the time
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crashAndResume } from './crash.ts'

@@ -1,4 +1,5 @@
 /** Answers with guessed tokens are those without, event by event: tokens, texts, log probabilities, endings, and what is kept for a tenant. On the model that comes with Verit, whose greedy answers repeat themselves. */
+// own process: it runs for long
 import assert from 'node:assert/strict'
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
 /** What the store promises, over both databases. Two stores on one database stand for two gateways. */
+// own process: it runs for long
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'

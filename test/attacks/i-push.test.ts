@@ -2,6 +2,7 @@
  * Class I, the other way: attacks on `verit push` by a hub, or by whoever took it over: the token, the model and the machine's network are what they are after.
  * 127.0.0.1 stands for a public address, and a second server on 127.0.0.2 for one that must never be asked.
  */
+// own process: it runs for long
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
