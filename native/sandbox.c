@@ -26,7 +26,7 @@ sandbox_t sandbox_lock(uint64_t memory, int flags) {
 #include <unistd.h>
 
 /* the same on every architecture; older headers lack them */
-enum { NR_LANDLOCK_CREATE = 444, NR_LANDLOCK_RESTRICT = 446, MAX_LOCKED = 1100 };
+enum { NR_LANDLOCK_CREATE = 444, NR_LANDLOCK_RESTRICT = 446, MAX_LOCKED = 1100, MOST_WAITS = 2000 };
 
 static int ruleset = -1;
 static atomic_int unlocked_caps, unlocked_landlock, answered;
@@ -67,19 +67,29 @@ static int known(const int *list, int n, int tid) {
   return 0;
 }
 
+/* Reads one value of a file that describes a thread; leaves it as it is where the thread is gone. */
+static void read_thread(int tid, const char *file, const char *form, void *value) {
+  char path[64], line[256];
+  snprintf(path, sizeof path, "/proc/self/task/%d/%s", tid, file);
+  FILE *text = fopen(path, "re");
+  if (!text) return;
+  while (fgets(line, sizeof line, text) && sscanf(line, form, value) != 1) continue;
+  fclose(text);
+}
+
+enum blocked { NOT_BLOCKED, BLOCKED_NOW, BLOCKED_FOR_GOOD };
+
 /*
- * Whether a thread blocks the signal, as the one in which Node waits to open its debugger does: it would never
- * answer.
+ * Whether a thread blocks the signal. One that is being made or ends does so for a moment; the one in which Node waits
+ * to open its debugger (SignalInspector) does so for good, and would never answer.
  */
-static int blocks(int tid, int number) {
-  char line[256];
+static enum blocked blocks(int tid, int number) {
   unsigned long long mask = 0;
-  snprintf(line, sizeof line, "/proc/self/task/%d/status", tid);
-  FILE *status = fopen(line, "re");
-  if (!status) return 0;
-  while (fgets(line, sizeof line, status) && sscanf(line, "SigBlk: %llx", &mask) != 1) continue;
-  fclose(status);
-  return mask >> (number - 1) & 1;
+  read_thread(tid, "status", "SigBlk: %llx", &mask);
+  if (!(mask >> (number - 1) & 1)) return NOT_BLOCKED;
+  char name[64] = "";
+  read_thread(tid, "comm", "%63s", name);
+  return !strncmp(name, "SignalInspector", 15) ? BLOCKED_FOR_GOOD : BLOCKED_NOW;
 }
 
 /* Every thread but this one. New ones inherit from their maker, so the list is read until it holds no unknown one. */
@@ -90,15 +100,18 @@ static int lock_other_threads(void) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
   sigfillset(&action.sa_mask);
   if (sigaction(number, &action, &before)) return 0;
-  for (int rounds = 0; fresh && ok && rounds < 100; rounds++) {
+  for (int rounds = 0, waits = 0; fresh && ok && rounds < 100 && waits < MOST_WAITS;) {
     fresh = 0;
+    int busy = 0;
     int want = atomic_load(&answered);
     DIR *tasks = opendir("/proc/self/task");
     if (!tasks) ok = 0;
     for (struct dirent *d; ok && (d = readdir(tasks));) {
       const int tid = atoi(d->d_name);
       if (tid <= 0 || tid == self || known(done, n, tid)) continue;
-      if (n == MAX_LOCKED || blocks(tid, number)) ok = 0;
+      const enum blocked blocked = blocks(tid, number);
+      if (n == MAX_LOCKED || blocked == BLOCKED_FOR_GOOD) ok = 0;
+      else if (blocked == BLOCKED_NOW) busy = fresh = 1;
       else if (syscall(SYS_tgkill, getpid(), tid, number) == 0) {
         want++;
         done[n++] = tid;
@@ -107,6 +120,10 @@ static int lock_other_threads(void) {
     }
     if (tasks) closedir(tasks);
     ok = wait_for(want) && ok;
+    if (busy) {
+      nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+      waits++;
+    } else rounds++;
   }
   sigaction(number, &before, NULL);
   return ok && !fresh;

@@ -1,6 +1,5 @@
 /** `verit eval`: loss, perplexity and bits per byte of a model file over held-out data or a text. */
 import { Command, Option } from 'commander'
-import { statSync } from 'node:fs'
 import { openDataset } from '../data/dataset.ts'
 import type { SplitName } from '../data/split.ts'
 import { Evaluator } from '../eval/evaluator.ts'
@@ -12,7 +11,7 @@ import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { VeritError } from '../lib/errors.ts'
 import { Progress } from '../lib/progress.ts'
-import { isDatasetFolder } from '../lib/run-files.ts'
+import { isDatasetFolder, isFolder } from '../lib/run-files.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
 import { coresOption, executorOf, packingOption, setOption, threadsOption } from './compute-options.ts'
@@ -90,7 +89,7 @@ interface OpenData extends Disposable {
 }
 
 function openData(path: string, { split, asText, separator }: Flags): OpenData {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (!isFolder(path)) {
     const encode = readTextFile(path, { asText, separator })
     return { tokensFor: ({ tokenizer }) => encode(tokenizer), [Symbol.dispose]: () => undefined }
   }

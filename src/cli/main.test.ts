@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { veritSync } from '../../test/cli.ts'
 import { commands } from './commands.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -62,4 +63,16 @@ test('a current folder that was removed is one sentence', { skip: process.platfo
   const { status, stderr } = spawnSync('sh', ['-c', line, process.execPath, main], { cwd: dir, encoding: 'utf8' })
   assert.equal(status, 2)
   assert.match(stderr, /^verit: There is no file or folder \. \(the current folder, which was removed\)\..*\n$/)
+})
+
+test('a path that the file system refuses is one clear sentence in every command that looks at it', () => {
+  const long = 'x'.repeat(300)
+  for (const args of [
+    ['tokenizer', 'encode', '-t', long, '--text', 'x'], ['prepare', 'package.json', '--out', long],
+    ['model', 'verify', long, '--policy', 'none'], ['doctor', '--model', long, '--state', 'none'],
+    ['inspect', long], ['convert', long, 'x.gguf'], ['train', '--resume', long], ['serve', long, '--check'],
+  ]) {
+    const { stderr } = veritSync(args)
+    assert.match(stderr, /^verit: .*\[VERIT_\w+\]\n$/, args.join(' '))
+  }
 })

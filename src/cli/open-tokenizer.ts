@@ -1,10 +1,10 @@
 /** The tokenizer that a file holds: a tokenizer.json, a SentencePiece model, or that of a GGUF model. */
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
-import { RUN_MODEL } from '../lib/run-files.ts'
+import { RUN_MODEL, isFolder } from '../lib/run-files.ts'
 import { readTokenizer } from '../model/gguf-tokenizer.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
@@ -29,7 +29,7 @@ export function openTokenizer(given: string): TextTokenizer {
 }
 
 function fileOf(path: string): string {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return path
+  if (!isFolder(path)) return path
   const places = ['tokenizer.json', join(OWN_DATA, 'tokenizer.json'), RUN_MODEL, 'tokenizer.model']
   const file = places.map(place => join(path, place)).find(place => existsSync(place))
   if (file !== undefined) return file

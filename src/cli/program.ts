@@ -5,6 +5,7 @@
 import { Command } from 'commander'
 import { commandName, inCheckout } from '../lib/command-name.ts'
 import { VeritError } from '../lib/errors.ts'
+import { unnamedFileError } from '../lib/file-error.ts'
 import { guardStandardStreams } from '../lib/standard-streams.ts'
 import { VERSION } from '../lib/version.ts'
 import { commands } from './commands.ts'
@@ -37,7 +38,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     await program.parseAsync(words, { from: 'user' })
   } catch (e) {
     const purpose = 'the current folder, which was removed'
-    const error = hasNoFolder(e) ? new VeritError('VERIT_FILE_NOT_FOUND', { path: '.', purpose }) : e
+    const error = hasNoFolder(e) ? new VeritError('VERIT_FILE_NOT_FOUND', { path: '.', purpose }) : unnamedFileError(e)
     if (!VeritError.is(error)) throw error
     process.stderr.write(`verit: ${error.message} [${error.code}]\n`)
     process.exitCode = error.exit

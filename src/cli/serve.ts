@@ -7,6 +7,7 @@ import { usableCores } from '../lib/cores.ts'
 import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
+import { unnamedFileError } from '../lib/file-error.ts'
 import { createLog } from '../lib/log.ts'
 import type { Log } from '../lib/log.ts'
 import { printable } from '../lib/printable.ts'
@@ -91,7 +92,8 @@ async function run(path: string | undefined, options: Options): Promise<void> {
   try {
     onlyJson(log)
     await checkOrStart(path, options, log)
-  } catch (e) {
+  } catch (thrown) {
+    const e = unnamedFileError(thrown)
     if (VeritError.is(e)) log.fatal({ code: e.code }, e.message)
     else log.fatal({ stack: e instanceof Error ? e.stack : String(e) }, 'an error that Verit does not know')
     process.exitCode = VeritError.is(e) ? e.exit : 1

@@ -8,6 +8,14 @@ const REASONS: Readonly<Record<string, string>> = {
   ENXIO: 'it is not a regular file', EBADF: 'it is not open',
 }
 
+const WRITING = new Set(['mkdir', 'rmdir', 'rename', 'unlink', 'link', 'symlink', 'write', 'ftruncate', 'chmod', 'chown', 'copyfile'])
+
+/** An error of the file system that nobody has put into words, by the path that it names; others as they are. */
+export function unnamedFileError(e: unknown): unknown {
+  if (!(e instanceof Error && 'syscall' in e && 'path' in e && typeof e.path === 'string')) return e
+  return fileError(e, e.path, WRITING.has(String(e.syscall)) ? 'write' : 'read')
+}
+
 /**
  * `action` completes "Could not ... PATH"; `purpose` says what the path was for, for a path that does not exist.
  * Anything that is not a system error is given back as it is.
