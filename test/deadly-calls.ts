@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import type { RunnerProcess } from '../src/runner/runner-process.ts'
 
-/** One or two of each kind: network, programs, other processes, executable memory, kernel interfaces. */
+/** One of each kind: network, programs, other processes, executable memory, kernel interfaces. */
 export const DEADLY_OF_EACH_KIND: readonly string[] = [
-  'make a socket', 'run a program', 'fork', 'trace the parent', 'signal everyone', 'make its memory executable',
-  'a ring', 'a user namespace', ...(process.arch === 'x64' ? ['x32 system calls'] : []),
+  'make a socket', 'run a program', 'trace the parent', 'make its memory executable', 'a ring',
+  ...(process.arch === 'x64' ? ['x32 system calls'] : []),
 ]
 
 export const DEADLY: readonly string[] = [
-  ...DEADLY_OF_EACH_KIND, 'connect', 'bind', 'connect to no socket', 'clone without memory shared',
+  ...DEADLY_OF_EACH_KIND, 'fork', 'signal everyone', 'a user namespace', 'connect', 'bind', 'connect to no socket', 'clone without memory shared',
   'read the memory of the parent', 'signal the parent', 'signal a thread of the parent',
   'open the parent by a descriptor',
   'map executable memory', 'make memory executable beyond the end of the code', 'make memory executable before the code',

@@ -25,6 +25,11 @@ async function verit(args: string[], input = ''): Promise<Ran> {
   return { status, out, err }
 }
 
+async function refused(...args: string[]): Promise<Ran> {
+  const { status, stdout: out, stderr: err } = await run(args, { refusedEarly: true })
+  return { status, out, err }
+}
+
 test('generate prints the text as a stream or as JSON, the same for the same seed, wherever the prompt stands', async () => {
   const options = ['--seed', '7', '--max-tokens', '12', '--ignore-end-of-text']
   const [plain, json, piped, named] = await Promise.all([
@@ -43,9 +48,9 @@ test('generate takes how to compute, and the text is the same', async () => {
   const options = ['generate', model, 'hello', '--seed', '7', '--max-tokens', '12', '--ignore-end-of-text']
   const [plain, base3, twoBit, reference, wrong, absent, automatic, screened, ...counts] = await Promise.all([
     verit(options), verit([...options, '--packing', 'base3', '--threads', '3']), verit([...options, '--packing', 'two-bit', '--instruction-set', 'baseline']),
-    verit([...options, '--packing', 'base3', '--instruction-set', 'reference']), verit([...options, '--packing', 'tight']), verit([...options, '--cores', '8000']),
+    verit([...options, '--packing', 'base3', '--instruction-set', 'reference']), refused(...options, '--packing', 'tight'), verit([...options, '--cores', '8000']),
     verit([...options, '--packing', 'auto', '--instruction-set', 'auto', '--head-screen', 'auto', '--speculate', 'auto', '--threads', '0']),
-    verit([...options, '--head-screen', 'on']), ...['1025', '1.5'].map(n => verit([...options, `--threads=${n}`])),
+    verit([...options, '--head-screen', 'on']), ...['1025', '1.5'].map(n => refused(...options, `--threads=${n}`)),
   ])
   assert.deepEqual([base3.out, twoBit.out, reference.out, automatic.out], [plain.out, plain.out, plain.out, plain.out])
   assert.deepEqual([wrong.status, absent.status], [2, 2])
@@ -57,7 +62,7 @@ test('generate takes how to compute, and the text is the same', async () => {
 
 test('a wrong option, a prompt that is too long and a missing file are one clear sentence each', async () => {
   const [option, long, missing] = await Promise.all([
-    verit(['generate', model, 'x', '--top-p', '2']), verit(['generate', model, 'x'.repeat(64)]), verit(['generate', join(folder, 'none.gguf'), 'x']),
+    refused('generate', model, 'x', '--top-p', '2'), verit(['generate', model, 'x'.repeat(64)]), refused('generate', join(folder, 'none.gguf'), 'x'),
   ])
   assert.deepEqual([option.status, long.status, missing.status], [2, 2, 2])
   assert.match(option.err, /^error: option '--top-p <p>' argument '2' is invalid\. It must be a number from 0 to 1\.\n/)
@@ -82,6 +87,6 @@ test('bench tells rates for a model file and for training', async () => {
 })
 
 test('log-probabilities, which only JSON shows, are refused without it', async () => {
-  const { status, out, err } = await verit(['generate', model, 'hello', '--logprobs', '1'])
+  const { status, out, err } = await refused('generate', model, 'hello', '--logprobs', '1')
   assert.deepEqual([status, out, err.includes('Add --json')], [2, '', true])
 })

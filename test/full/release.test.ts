@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { newModelKey } from '../src/trust/model-key.ts'
+import { newModelKey } from '../../src/trust/model-key.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-release-test-'))
 after(() => rmSync(dir, { recursive: true }))
-const script = fileURLToPath(new URL('../scripts/release.ts', import.meta.url))
+const script = fileURLToPath(new URL('../../scripts/release.ts', import.meta.url))
 const release = (...args: string[]) => spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: dir })
 
 const source = join(dir, 'source'), out = join(dir, 'out')
