@@ -6,6 +6,7 @@
  *   node scripts/group-tests.mjs > build/own-process.txt
  *   node --test build/tests/*.test.mjs $(cat build/own-process.txt)
  * Each file is a suite of its group: its hooks hold for its own tests, and a failure names it.
+ * Files that say `// long: WHY` are left out; --long prints them alone, and writes no group (npm run test:long).
  */
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -33,8 +34,15 @@ function testsIn(folder) {
     .map(name => `${folder}/${name}`)
 }
 
-const files = ['src', 'test', 'test/attacks'].flatMap(testsIn).sort()
-const own = files.filter(file => OWN.test(readFileSync(join(root, file), 'utf8')))
+const says = (file, what) => what.test(readFileSync(join(root, file), 'utf8'))
+const all = ['src', 'test', 'test/attacks'].flatMap(testsIn).sort()
+const long = all.filter(file => says(file, /^\/\/ long: \S/m))
+if (process.argv.includes('--long')) {
+  process.stdout.write(`${long.join('\n')}\n`)
+  process.exit()
+}
+const files = all.filter(file => !long.includes(file))
+const own = files.filter(file => says(file, OWN))
 
 rmSync(out, { recursive: true, force: true })
 mkdirSync(out, { recursive: true })

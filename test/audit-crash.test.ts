@@ -1,4 +1,5 @@
 // own process: its child processes take all the time
+// long: it kills a writer and verifies the log each time
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crashWriter } from './audit-crash.ts'

@@ -3,6 +3,7 @@
  * back or replaced alone. And only one server has a state folder, so that none can run without a log beside one that
  * keeps it.
  */
+// long: it starts and kills a server a dozen times
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'

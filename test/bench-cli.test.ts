@@ -1,4 +1,5 @@
 /** `verit bench` and `tune` as processes; test/full/bench-cli.test.ts has the longer ones. */
+// long: it measures the machine
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { addon } from '../src/exec/native.ts'

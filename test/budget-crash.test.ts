@@ -1,3 +1,4 @@
+// long: it kills servers and starts them again
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { crashWithBudget } from './budget-crash.ts'

@@ -1,4 +1,5 @@
 // own process: its child processes take all the time
+// long: it kills a training run and starts it again
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crashAndResume } from './crash.ts'

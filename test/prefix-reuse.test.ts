@@ -1,4 +1,5 @@
 /** The model process as the gateway uses it: whose prompt it is changes nothing of an answer, nor does the size of the cache, or how it computes. */
+// long: it starts a runner for each way to compute
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
 /** `verit pull` against a server that behaves like a hub, and one that does not (test/hub-server.ts); attacks are in test/attacks/i-fetch.test.ts. */
+// long: hosts stall and time out
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'

@@ -1,4 +1,5 @@
 /** A model process that is killed takes its own answers with it and nothing else; one that cannot start says why; a server that stops ends in order. */
+// long: it starts and kills some 20 servers and runners
 import assert from 'node:assert/strict'
 import { appendFileSync, copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
 /** What the store in SQLite has answered stays true when its process is killed at any moment, when two processes use it at once, and when the disk is full. */
+// long: it kills processes in the midst of writes
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'

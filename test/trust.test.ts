@@ -1,4 +1,5 @@
 /** Which models a real `verit serve` starts with: signed ones, those whose digest is trusted, and none besides unless told. */
+// long: it starts a server for each way to be trusted
 import assert from 'node:assert/strict'
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -2,6 +2,7 @@
  * Two gateways on one PostgreSQL and one Valkey or Redis: one key, one budget, one rate, one revocation, each nonce
  * once. The clock of the second is an hour ahead: the database's counts.
  */
+// long: it starts a database and two servers, and stops them
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'

@@ -1,4 +1,5 @@
 /** Class H: attempts to take more than one's share: of positions, places, budget, turns, disk, descriptors, memory. What is taken comes back. */
+// long: floods and full disks take their time
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { after, afterEach, before, test } from 'node:test'

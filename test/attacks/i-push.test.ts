@@ -3,6 +3,7 @@
  * 127.0.0.1 stands for a public address, and a second server on 127.0.0.2 for one that must never be asked.
  */
 // own process: it runs for long
+// long: hosts stall and time out
 import assert from 'node:assert/strict'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'

@@ -2,6 +2,7 @@
  * Class K: what one client, or someone on the way, can learn of another. The process keeps no prompt beyond its request, so K1, K2 and K6 show that
  * nothing of a request can be seen in the next; K3 measures what remains: the sizes of a stream's events tell the lengths of its tokens.
  */
+// long: it compares many answers and their sizes
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
 import { killServers } from '../served.ts'

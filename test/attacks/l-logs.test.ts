@@ -3,6 +3,7 @@
  * are tried one by one, over whole logs, in test/audit-tampering.test.ts and test/audit-crash.test.ts; here they are tried on the log of a real server,
  * with the command that an auditor uses.
  */
+// long: it writes hostile texts on every route, and kills the server
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { cpSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'

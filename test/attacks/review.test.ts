@@ -1,4 +1,5 @@
 /** Attacks that a review of the finished work found: requests that are held open while the key behind them ends, answers that nobody reads, and the like. */
+// long: it waits for what ends by time
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
