@@ -57,6 +57,30 @@ test('--check reads everything and starts nothing', () => {
   assert.ok(!existsSync(join(dir, 'none')))
 })
 
+test('--check finds what a start refuses: the model, its chat template, end tokens, context and the state folder', () => {
+  const checked = (path: string, ...args: string[]): Ended => veritSync(['serve', path, '--check', '--allow-unsigned', ...args])
+  const within = join(dir, 'made', 'for', 'the', 'check')
+  const good = checked(model, '--state', within)
+  assert.equal(good.status, 0, good.stderr)
+  assert.ok(!existsSync(join(dir, 'made')), 'no folder is left')
+  const damaged = join(dir, 'damaged.gguf')
+  writeFileSync(damaged, readFileSync(model).subarray(0, 2000))
+  const none = ['--state', join(dir, 'none')]
+  for (const [path, args, pattern] of [
+    [damaged, none, /damaged\.gguf.*VERIT_GGUF/],
+    [model, [...none, '--chat-template', write('bad.jinja', '{% if %}')], /VERIT_CHAT|VERIT_CONFIG/],
+    [model, [...none, '--end-token', 'nope'], /"nope", which is no token of this model.*VERIT_USAGE/],
+    [model, ['--state', '/proc/verit/state'], /\/proc\/verit.*VERIT_FILE_IO/],
+    [model, ['--state', join(dir, 'made', 'x'.repeat(300))], /VERIT_FILE_IO/],
+    [model, ['--state', join(model, 'below')], /VERIT_FILE_IO/],
+  ] as [string, string[], RegExp][]) {
+    const { status, stdout, stderr } = checked(path, ...args)
+    assert.notEqual(status, 0, `${args.join(' ')}: ${stdout}`)
+    assert.match(stderr, pattern)
+  }
+  assert.ok(!existsSync(join(dir, 'made')))
+})
+
 test('--print-config prints what would hold, and that is a configuration', () => {
   const { stdout, status } = looks(['--config', write('print.toml', '[keys]\nstreams = 3\n[listen]\nport = 5\n'), '--port', '6', '--trusted-proxy', '10.0.0.1', '--trusted-proxy', '10.0.0.2', '--print-config'])
   assert.equal(status, 0)
