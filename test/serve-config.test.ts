@@ -68,7 +68,7 @@ test('--check finds what a start refuses: the model, its chat template, end toke
   const none = ['--state', join(dir, 'none')]
   for (const [path, args, pattern] of [
     [damaged, none, /damaged\.gguf.*VERIT_GGUF/],
-    [model, [...none, '--chat-template', write('bad.jinja', '{% if %}')], /VERIT_CHAT|VERIT_CONFIG/],
+    [model, [...none, '--chat-template', write('bad.jinja', '{% if %}')], /The chat template \S*bad\.jinja cannot be read: .*VERIT_CHAT/],
     [model, [...none, '--end-token', 'nope'], /"nope", which is no token of this model.*VERIT_USAGE/],
     [model, ['--state', '/proc/verit/state'], /\/proc\/verit.*VERIT_FILE_IO/],
     [model, ['--state', join(dir, 'made', 'x'.repeat(300))], /VERIT_FILE_IO/],

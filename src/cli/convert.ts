@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import { existsSync, statSync } from 'node:fs'
 import { extname, join } from 'node:path'
+import { checkTemplate } from '../engine/check-chat.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -121,6 +122,8 @@ function checkName(output: string): void {
 }
 
 async function write(source: ModelSource, output: string, flags: Flags): Promise<void> {
+  const { template } = source.conversation
+  if (flags.chatTemplate !== undefined && template !== undefined) checkTemplate(template, source.conversation)
   if (flags.ternary !== undefined && source.config.kind !== 'bitnet') {
     throw new VeritError('VERIT_USAGE', {
       problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`,
