@@ -290,10 +290,10 @@ export const errorTable = {
     what: f => `The model's output cannot be used: ${f.problem}`, next: () => 'The file was damaged or its training diverged: compare its SHA-256 with its source',
   }),
   VERIT_CHAT: row<{ problem: string; /** The file of a template that is wrong. */ template?: string }>({
-    what: f => f.template === undefined ? `The conversation cannot be put to the model: ${f.problem}`
-      : `The chat template ${f.template} ${f.problem}`,
-    next: f => f.template === undefined ? 'docs/generation.md says which messages a chat may have'
-      : 'Give a Jinja chat template in UTF-8, at most 64 KiB (docs/generation.md)',
+    what: f => typeof f.template === 'string' ? `The chat template ${f.template} ${f.problem}`
+      : `The conversation cannot be put to the model: ${f.problem}`,
+    next: f => typeof f.template === 'string' ? 'Give a Jinja chat template in UTF-8, at most 64 KiB (docs/generation.md)'
+      : 'docs/generation.md says which messages a chat may have',
     status: 400, exit: 2,
     overHttp: () => 'Change the messages and send the request again',
   }),
