@@ -81,6 +81,23 @@ test('--check finds what a start refuses: the model, its chat template, end toke
   assert.ok(!existsSync(join(dir, 'made')))
 })
 
+test('a file that is no model is named before the question of trust', () => {
+  const others: [string, RegExp][] = [
+    ['<!DOCTYPE html>\n<html><body>Not here</body></html>', /it is an HTML page.*\/resolve\//],
+    ['version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n', /it is a Git LFS pointer.*git lfs pull/],
+    [`\x7f${'\0'.repeat(7)}{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, /it is a safetensors file.*convert/],
+  ]
+  for (const [content, pattern] of others) {
+    const path = write('other.gguf', content)
+    const checked = veritSync(['serve', path, '--state', join(dir, 'none'), '--check'])
+    for (const { status, stderr } of [checked, ...refusedStarts([[path, '--state', join(dir, 'kinds')]])]) {
+      assert.match(`${status} ${stderr}`, pattern)
+      assert.match(stderr, /VERIT_GGUF/)
+      assert.doesNotMatch(stderr, /trust/)
+    }
+  }
+})
+
 test('--print-config prints what would hold, and that is a configuration', () => {
   const { stdout, status } = looks(['--config', write('print.toml', '[keys]\nstreams = 3\n[listen]\nport = 5\n'), '--port', '6', '--trusted-proxy', '10.0.0.1', '--trusted-proxy', '10.0.0.2', '--print-config'])
   assert.equal(status, 0)

@@ -1,5 +1,5 @@
 /** Which format a file to inspect has, by its content. */
-import { otherKind } from '../formats/other-kind.ts'
+import { otherKind } from '../lib/other-kind.ts'
 import { kindOfFile } from '../lib/file-kind.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { VeritError } from '../lib/errors.ts'

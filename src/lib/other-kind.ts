@@ -4,10 +4,11 @@
  * content.
  */
 import { dirname } from 'node:path'
-import { kindOfFile, nextStepOf } from '../lib/file-kind.ts'
-import type { FileKind } from '../lib/file-kind.ts'
-import type { ByteSource } from '../lib/regular-file.ts'
-import { veritCommand } from '../lib/shell-word.ts'
+import { VeritError } from './errors.ts'
+import { kindOfFile, nextStepOf } from './file-kind.ts'
+import type { FileKind } from './file-kind.ts'
+import type { ByteSource } from './regular-file.ts'
+import { veritCommand } from './shell-word.ts'
 
 export type WantedFormat = 'gguf' | 'safetensors' | 'json' | 'sentencepiece'
 
@@ -30,6 +31,18 @@ const FITTING: Readonly<Record<WantedFormat, readonly string[]>> = {
   safetensors: ['safetensors', 'binary'],
   json: ['json', 'jsonl', 'text', 'utf-8-damaged'],
   sentencepiece: ['sentencepiece', 'text', 'binary'],
+}
+
+/**
+ * Refuses a file that is certainly no GGUF file. Reads its first bytes only, and parses nothing: for processes that
+ * must not parse a model, before they ask whether it is trusted.
+ * @throws VeritError VERIT_GGUF, VERIT_FILE_IO
+ */
+export function refuseOtherThanGguf(source: ByteSource): void {
+  const magic = Buffer.alloc(Math.min(4, source.size))
+  source.read(0, magic)
+  const other = magic.toString('latin1') === 'GGUF' ? undefined : otherKind(source, 'gguf')
+  if (other !== undefined) throw new VeritError('VERIT_GGUF', { file: source.name, offset: 0, ...other })
 }
 
 /**
