@@ -120,3 +120,13 @@ test('Ctrl-C, or a request to end, leaves nothing of the file, and the status sa
     assert.match(stderr, /Interrupted; nothing was written\. Run the same command again to start over\. \[VERIT_INTERRUPTED\]\n$/)
   }
 })
+
+test('a folder with nothing but PyTorch weights is named, whatever else it lacks', () => {
+  mkdirSync(join(folder, 'torch'))
+  writeFileSync(join(folder, 'torch', 'pytorch_model-00001-of-00002.bin'), 'x')
+  for (const more of ['', 'config.json', 'tokenizer.json']) {
+    if (more !== '') writeFileSync(join(folder, 'torch', more), '{}')
+    const { status, stderr } = verit('torch', 'torch.gguf')
+    assert.match(`${status} ${stderr}`, /it holds PyTorch weights \(pytorch_model-00001-of-00002\.bin, .*as safetensors.*VERIT_MODEL_FILE/)
+  }
+})

@@ -14,7 +14,7 @@ import { convertModel } from '../model/convert.ts'
 import type { Conversion, PrecisionLoss } from '../model/convert.ts'
 import { ggufClaims } from '../model/gguf-conversation.ts'
 import { PRETOKENIZER, readTokenizer, tokenizerEntries } from '../model/gguf-tokenizer.ts'
-import { HfSource } from '../model/hf-source.ts'
+import { HfSource, refusePickle } from '../model/hf-source.ts'
 import type { FolderTokenizer } from '../model/hf-source.ts'
 import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
@@ -96,6 +96,7 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
       hint: 'A GGUF file has its tokenizer: leave the option out',
     })
   if (folder) {
+    refusePickle(model)
     if (!existsSync(join(model, 'config.json'))) {
       throw new VeritError('VERIT_USAGE', {
         problem: `${model} has no config.json: it is no folder of a Hugging Face model`,

@@ -53,7 +53,7 @@ export function otherKind(source: ByteSource, wanted: WantedFormat): OtherKind |
   const found = kindOfFile(source)
   if (wanted === 'gguf' && found.kind === 'gguf') return BIG_ENDIAN // the magic number backwards
   if (FITTING[wanted].includes(found.kind)) return undefined
-  return { problem: `it is ${found.what}`, fix: nextStepOf(found, source.name) ?? stepFor(found, source.name, wanted) }
+  return { problem: `it is ${found.what}`, fix: stepOf(found, source.name, wanted) }
 }
 
 const NAMES: Readonly<Record<WantedFormat, string>> = {
@@ -61,6 +61,12 @@ const NAMES: Readonly<Record<WantedFormat, string>> = {
   safetensors: 'a .safetensors file',
   json: 'a JSON file',
   sentencepiece: 'a SentencePiece model (tokenizer.model)',
+}
+
+/** A text in UTF-16 becomes JSON in UTF-8, but never a model. */
+function stepOf(found: FileKind, path: string, wanted: WantedFormat): string {
+  const common = found.group === 'encoding' && wanted !== 'json' ? undefined : nextStepOf(found, path)
+  return common ?? stepFor(found, path, wanted)
 }
 
 /** The step where it depends on what the file is wanted for. */
