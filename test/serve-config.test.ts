@@ -84,6 +84,7 @@ test('--check finds what a start refuses: the model, its chat template, end toke
 test('a file that is no model is named before the question of trust', () => {
   const others: [string, RegExp][] = [
     ['<!DOCTYPE html>\n<html><body>Not here</body></html>', /it is an HTML page.*\/resolve\//],
+    ['\0'.repeat(64), /it does not begin with GGUF/],
     ['version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n', /it is a Git LFS pointer.*git lfs pull/],
     [`\x7f${'\0'.repeat(7)}{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, /it is a safetensors file.*convert/],
   ]

@@ -34,15 +34,16 @@ const FITTING: Readonly<Record<WantedFormat, readonly string[]>> = {
 }
 
 /**
- * Refuses a file that is certainly no GGUF file. Reads its first bytes only, and parses nothing: for processes that
+ * Refuses a file that does not begin as a GGUF file does. Reads its first bytes only, and parses nothing: for processes that
  * must not parse a model, before they ask whether it is trusted.
  * @throws VeritError VERIT_GGUF, VERIT_FILE_IO
  */
 export function refuseOtherThanGguf(source: ByteSource): void {
   const magic = Buffer.alloc(Math.min(4, source.size))
   source.read(0, magic)
-  const other = magic.toString('latin1') === 'GGUF' ? undefined : otherKind(source, 'gguf')
-  if (other !== undefined) throw new VeritError('VERIT_GGUF', { file: source.name, offset: 0, ...other })
+  if (magic.toString('latin1') === 'GGUF') return
+  const other = otherKind(source, 'gguf') ?? { problem: 'it does not begin with GGUF and a header' }
+  throw new VeritError('VERIT_GGUF', { file: source.name, offset: 0, ...other })
 }
 
 /**

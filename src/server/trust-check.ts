@@ -30,9 +30,14 @@ export function trustCheck(model: string, as: TrustedAs | undefined, config: Ser
   const policy = config.policy === '' ? loadTrustPolicy(join(state, 'trust.toml'), true) : loadTrustPolicy(config.policy)
   const signature = as === undefined ? `${model}.sig` : as.signature?.path
   const bundle = signature === undefined ? undefined : readBundle(signature)
+  const decide = (digest: Digest): ModelTrust => decideTrust(policy, { path: as?.name ?? model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
   return digest => {
-    nameOther(model)
-    return decideTrust(policy, { path: as?.name ?? model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
+    try {
+      return decide(digest)
+    } catch (e) {
+      if (as === undefined && VeritError.is(e, 'VERIT_UNTRUSTED')) nameOther(model)
+      throw e
+    }
   }
 }
 
