@@ -57,6 +57,48 @@ test('--check reads everything and starts nothing', () => {
   assert.ok(!existsSync(join(dir, 'none')))
 })
 
+test('--check finds what a start refuses: the model, its chat template, end tokens, context and the state folder', () => {
+  const checked = (path: string, ...args: string[]): Ended => veritSync(['serve', path, '--check', '--allow-unsigned', ...args])
+  const within = join(dir, 'made', 'for', 'the', 'check')
+  const good = checked(model, '--state', within)
+  assert.equal(good.status, 0, good.stderr)
+  assert.ok(!existsSync(join(dir, 'made')), 'no folder is left')
+  const damaged = join(dir, 'damaged.gguf')
+  writeFileSync(damaged, readFileSync(model).subarray(0, 2000))
+  const none = ['--state', join(dir, 'none')]
+  for (const [path, args, pattern] of [
+    [damaged, none, /damaged\.gguf.*VERIT_GGUF/],
+    [model, [...none, '--chat-template', write('bad.jinja', '{% if %}')], /The chat template \S*bad\.jinja cannot be read: .*VERIT_CHAT/],
+    [model, [...none, '--end-token', 'nope'], /"nope", which is no token of this model.*VERIT_USAGE/],
+    [model, ['--state', '/proc/verit/state'], /\/proc\/verit.*VERIT_FILE_IO/],
+    [model, ['--state', join(dir, 'made', 'x'.repeat(300))], /VERIT_FILE_IO/],
+    [model, ['--state', join(model, 'below')], /VERIT_FILE_IO/],
+  ] as [string, string[], RegExp][]) {
+    const { status, stdout, stderr } = checked(path, ...args)
+    assert.notEqual(status, 0, `${args.join(' ')}: ${stdout}`)
+    assert.match(stderr, pattern)
+  }
+  assert.ok(!existsSync(join(dir, 'made')))
+})
+
+test('a file that is no model is named before the question of trust', () => {
+  const others: [string, RegExp][] = [
+    ['<!DOCTYPE html>\n<html><body>Not here</body></html>', /it is an HTML page.*\/resolve\//],
+    ['\0'.repeat(64), /it does not begin with GGUF/],
+    ['version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n', /it is a Git LFS pointer.*git lfs pull/],
+    [`\x7f${'\0'.repeat(7)}{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, /it is a safetensors file.*convert/],
+  ]
+  for (const [content, pattern] of others) {
+    const path = write('other.gguf', content)
+    const checked = veritSync(['serve', path, '--state', join(dir, 'none'), '--check'])
+    for (const { status, stderr } of [checked, ...refusedStarts([[path, '--state', join(dir, 'kinds')]])]) {
+      assert.match(`${status} ${stderr}`, pattern)
+      assert.match(stderr, /VERIT_GGUF/)
+      assert.doesNotMatch(stderr, /trust/)
+    }
+  }
+})
+
 test('--print-config prints what would hold, and that is a configuration', () => {
   const { stdout, status } = looks(['--config', write('print.toml', '[keys]\nstreams = 3\n[listen]\nport = 5\n'), '--port', '6', '--trusted-proxy', '10.0.0.1', '--trusted-proxy', '10.0.0.2', '--print-config'])
   assert.equal(status, 0)

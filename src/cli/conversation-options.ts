@@ -1,6 +1,7 @@
 /** The options that say what a conversation looks like, where the file of a model says nothing or something wrong. */
 import { Option } from 'commander'
 import type { Command } from 'commander'
+import { compileTemplate } from '../engine/check-chat.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { readTemplate } from '../lib/template-file.ts'
 import type { ConversationOverrides } from '../model/conversation.ts'
@@ -38,5 +39,7 @@ export function overridesOf({ chatTemplate, endToken }: ConversationFlags): Conv
 
 function templateIn(path: string): string {
   using file = openRegular(path, 'the chat template')
-  return readTemplate(file)
+  const text = readTemplate(file)
+  compileTemplate({ text, source: path })
+  return text
 }

@@ -91,6 +91,15 @@ test('the conversation of a Hugging Face folder goes into the file: template, be
   const other = verit('chat.gguf', 'other.gguf', '--chat-template', 'chat-hf/chat_template.jinja', '--json')
   const { conversation } = JSON.parse(other.stdout) as { conversation: { template: { source: string }; begin: { id: number }; ends: { id: number }[] } }
   assert.deepEqual([conversation.template.source, conversation.begin.id, conversation.ends.map(t => t.id)], ['chat-hf/chat_template.jinja', 1, [0, 2, 259, tokenizer.tokenId('a')]])
+  for (const [text, problem] of [
+    ['{% if %}', 'cannot be read: .*'], ['{{ messages', 'cannot be read: .*'], ['x'.repeat(70_000), 'has 70000 bytes, .*'],
+    ["{{ raise_exception('no') }}", 'fails on a short conversation: .*no'],
+  ] as const) {
+    writeFileSync(join(folder, 'bad.jinja'), text)
+    const { status, stderr } = verit('chat.gguf', 'unmade.gguf', '--chat-template', 'bad.jinja')
+    assert.match(`${status} ${stderr}`, new RegExp(`^2 verit: The chat template bad\\.jinja ${problem}\\. Give a Jinja .*\\[VERIT_CHAT\\]\n$`))
+    assert.ok(!existsSync(join(folder, 'unmade.gguf')), text.slice(0, 20))
+  }
 })
 
 test('Ctrl-C, or a request to end, leaves nothing of the file, and the status says which', { skip: process.platform === 'win32' && 'no such signals' }, async () => {
@@ -109,5 +118,15 @@ test('Ctrl-C, or a request to end, leaves nothing of the file, and the status sa
     child.kill(signal) // as under npm
     assert.deepEqual([(await ended)[0], readdirSync(target)], [status, []], stderr)
     assert.match(stderr, /Interrupted; nothing was written\. Run the same command again to start over\. \[VERIT_INTERRUPTED\]\n$/)
+  }
+})
+
+test('a folder with nothing but PyTorch weights is named, whatever else it lacks', () => {
+  mkdirSync(join(folder, 'torch'))
+  writeFileSync(join(folder, 'torch', 'pytorch_model-00001-of-00002.bin'), 'x')
+  for (const more of ['', 'config.json', 'tokenizer.json']) {
+    if (more !== '') writeFileSync(join(folder, 'torch', more), '{}')
+    const { status, stderr } = verit('torch', 'torch.gguf')
+    assert.match(`${status} ${stderr}`, /it holds PyTorch weights \(pytorch_model-00001-of-00002\.bin, .*as safetensors.*VERIT_MODEL_FILE/)
   }
 })

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import { existsSync, statSync } from 'node:fs'
 import { extname, join } from 'node:path'
+import { checkTemplate } from '../engine/check-chat.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -13,7 +14,7 @@ import { convertModel } from '../model/convert.ts'
 import type { Conversion, PrecisionLoss } from '../model/convert.ts'
 import { ggufClaims } from '../model/gguf-conversation.ts'
 import { PRETOKENIZER, readTokenizer, tokenizerEntries } from '../model/gguf-tokenizer.ts'
-import { HfSource } from '../model/hf-source.ts'
+import { HfSource, refusePickle } from '../model/hf-source.ts'
 import type { FolderTokenizer } from '../model/hf-source.ts'
 import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
@@ -95,6 +96,7 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
       hint: 'A GGUF file has its tokenizer: leave the option out',
     })
   if (folder) {
+    refusePickle(model)
     if (!existsSync(join(model, 'config.json'))) {
       throw new VeritError('VERIT_USAGE', {
         problem: `${model} has no config.json: it is no folder of a Hugging Face model`,
@@ -121,6 +123,8 @@ function checkName(output: string): void {
 }
 
 async function write(source: ModelSource, output: string, flags: Flags): Promise<void> {
+  const { template } = source.conversation
+  if (flags.chatTemplate !== undefined && template !== undefined) checkTemplate(template, source.conversation)
   if (flags.ternary !== undefined && source.config.kind !== 'bitnet') {
     throw new VeritError('VERIT_USAGE', {
       problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`,

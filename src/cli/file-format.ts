@@ -1,8 +1,10 @@
 /** Which format a file to inspect has, by its content. */
-import { otherKind } from '../formats/other-kind.ts'
+import { otherKind } from '../lib/other-kind.ts'
 import { kindOfFile } from '../lib/file-kind.ts'
+import { printable } from '../lib/printable.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
 import { VeritError } from '../lib/errors.ts'
+import { otherJson } from './json-kind.ts'
 
 /** As it is written in sentences. */
 export const formatName = (format: FileFormat): string =>
@@ -35,6 +37,18 @@ export function formatOf(source: RegularFile): FileFormat {
  */
 export function checkTokenizerKind(source: RegularFile, format: FileFormat): void {
   if (format !== 'tokenizer.json' && format !== 'SentencePiece model') return
-  const other = otherKind(source, format === 'tokenizer.json' ? 'json' : 'sentencepiece')
+  const other = format === 'tokenizer.json' ? otherKind(source, 'json') ?? otherJson(source)
+    : otherKind(source, 'sentencepiece')
   if (other !== undefined) throw new VeritError('VERIT_TOKENIZER_FILE', { source: source.name, ...other })
+}
+
+/**
+ * Refuses to inspect JSON that is no tokenizer.json.
+ * @throws VeritError VERIT_USAGE
+ */
+export function checkInspectable(source: RegularFile, format: FileFormat): void {
+  const other = format === 'tokenizer.json' && kindOfFile(source).kind === 'json' ? otherJson(source) : undefined
+  if (other === undefined) return
+  const problem = `${printable(source.name)} cannot be inspected: ${other.problem}`
+  throw new VeritError('VERIT_USAGE', { problem, hint: other.fix })
 }

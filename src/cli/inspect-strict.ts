@@ -14,12 +14,13 @@ import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { digestDescriptor } from '../trust/digest.ts'
-import { formatName, formatOf } from './file-format.ts'
+import { checkInspectable, formatName, formatOf } from './file-format.ts'
 import type { FileFormat } from './file-format.ts'
 
 /** Prints the verdict; true when the file is good. The digest is that of the bytes that were examined. */
 export async function inspectStrictly(source: RegularFile, json: boolean): Promise<boolean> {
   const format = formatOf(source), found = new ProblemList()
+  checkInspectable(source, format)
   const reading = new Progress({ label: 'check', total: source.size, format: formatBytes })
   if (format === 'gguf') await examineModel(source, found, done => reading.update(done))
   else if (format === 'safetensors') await found.attempt(() => parseSafetensorsHeader(source, found), placed)

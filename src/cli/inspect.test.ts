@@ -110,3 +110,22 @@ test('a damaged file and a missing one end in one clear sentence and a failing e
   assert.equal(missing.status, 2)
   assert.match(missing.stderr, /\[VERIT_FILE_NOT_FOUND\]\n$/)
 })
+
+test('JSON that is no tokenizer.json is named for what it is, with and without --strict', () => {
+  const others: [string, RegExp][] = [
+    ['{"architectures": ["LlamaForCausalLM"], "hidden_size": 64}', /it is the configuration of a Hugging Face model.*convert the folder/],
+    ['{"metadata": {"total_size": 4}, "weight_map": {"model": "model-00001-of-00002.safetensors"}}', /an index of safetensors shards/],
+    ['{"tokenizer_class": "LlamaTokenizer", "bos_token": {"content": "<s>"}}', /the settings of a tokenizer/],
+    ['{"do_sample": true, "eos_token_id": 2}', /the generation settings/],
+    ['[{"model": 1}]', /a JSON file, but not a tokenizer\.json/],
+    ['{"a": {"model": 1}, "b": "\\"model\\": 1"}', /a JSON file, but not a tokenizer\.json/],
+  ]
+  const path = join(dir, 'some.json')
+  for (const [content, pattern] of others) {
+    writeFileSync(path, content)
+    for (const { status, stderr } of [run(path), run('--strict', path)]) assert.match(`${status} ${stderr}`, pattern)
+  }
+  writeFileSync(path, '{"version": "1.0", "model": {}}')
+  assert.match(run(path).stderr, /is a tokenizer\.json, which is checked but not shown/)
+  assert.match(run('--strict', path).stdout, /problem/)
+})

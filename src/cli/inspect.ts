@@ -17,7 +17,7 @@ import { readTokenizer } from '../model/gguf-tokenizer.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import { conversationJson, conversationLines } from './conversation-text.ts'
-import { checkTokenizerKind, formatOf } from './file-format.ts'
+import { checkInspectable, checkTokenizerKind, formatOf } from './file-format.ts'
 import { sentencePieceEntries } from './inspect-sentencepiece.ts'
 import { inspectStrictly } from './inspect-strict.ts'
 import { openModelFile } from './open-model-file.ts'
@@ -68,6 +68,7 @@ async function inspect(path: string, full: boolean): Promise<Report> {
   const source = await openModelFile(path, 'the file to inspect', 'file')
   try {
     const format = formatOf(source)
+    checkInspectable(source, format)
     checkTokenizerKind(source, format)
     if (format === 'tokenizer.json') throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} is a tokenizer.json, which is checked but not shown`, hint: 'Add --strict' })
     const read = format === 'safetensors' ? ofSafetensors : format === 'SentencePiece model' ? ofSentencePiece : ofGguf

@@ -65,6 +65,18 @@ test('a current folder that was removed is one sentence', { skip: process.platfo
   assert.match(stderr, /^verit: There is no file or folder \. \(the current folder, which was removed\)\..*\n$/)
 })
 
+test('an empty name of a file or folder is refused by every command that takes one', () => {
+  for (const args of [
+    ['prepare', 'x.txt', '--out', ''], ['train', 'x.txt', '--out', ''], ['prepare', '', '--out', 'x'], ['prepare', 'x.txt', '', '--out', 'x'],
+    ['generate', '', 'x'], ['chat', ''], ['eval', '', 'x'], ['inspect', ''], ['inspect', '--strict', ''],
+    ['convert', '', 'x.gguf'], ['convert', 'x.gguf', ''], ['serve', '', '--check'], ['serve', '--config', ''],
+    ['tokenizer', 'encode', '-t', '', '--text', 'x'], ['doctor', '--model', ''], ['model', 'digest', ''],
+  ]) {
+    const { status, stderr } = veritSync(args, { refusedEarly: true })
+    assert.match(`${status} ${stderr}`, /^2 verit: The name given for \S+ is empty\. .*\[VERIT_USAGE\]\n$/, args.join(' '))
+  }
+})
+
 test('a path that the file system refuses is one clear sentence in every command that looks at it', () => {
   const long = 'x'.repeat(300)
   for (const args of [

@@ -9,6 +9,7 @@ import { unnamedFileError } from '../lib/file-error.ts'
 import { guardStandardStreams } from '../lib/standard-streams.ts'
 import { VERSION } from '../lib/version.ts'
 import { commands } from './commands.ts'
+import { refuseEmptyNames } from './empty-names.ts'
 
 const EXAMPLES = `
 Examples:
@@ -34,6 +35,7 @@ export async function runProgram(words: readonly string[]): Promise<void> {
     program.addCommand(command())
   } else for (const [name, { summary }] of Object.entries(commands)) program.command(name).summary(summary)
   likeOtherErrors(program)
+  program.hook('preAction', (_, command) => refuseEmptyNames(command))
   try {
     await program.parseAsync(words, { from: 'user' })
   } catch (e) {

@@ -17,10 +17,10 @@ import { protectProcess } from '../runner/protect.ts'
 import type { ServerConfig } from '../server/config.ts'
 import { formatConfig, loadConfig } from '../server/config-file.ts'
 import { checkSocketFolder } from '../server/listen.ts'
+import { checkModel } from '../server/model-check.ts'
 import { serve } from '../server/serve.ts'
 import { checkStart } from '../server/start-check.ts'
 import { readTls } from '../server/tls.ts'
-import { askTrust } from '../server/trust-check.ts'
 import { databaseUrl } from '../store/database-url.ts'
 import { rateUrl } from '../store/rate-url.ts'
 import { defaultStateFolder, namedFolder } from '../store/state-folder.ts'
@@ -59,7 +59,7 @@ export function command(): Command {
     .argument('[model]', 'a .gguf file, a training run, or the name of a pulled model '
       + '(default: the model that comes with Verit)')
     .option('--config <file>', 'TOML file of settings; flags come after it (docs/configuration.md)')
-    .option('--check', 'check what a start would refuse (settings, files, model, store, rates, audit log), and stop')
+    .option('--check', 'check what a start would refuse (settings, files, state, model, store, rates, audit log), and stop')
     .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
     .option('--state <folder>', 'folder of keys, the server\'s secret and the audit log', defaultStateFolder())
     .option('--model-name <name>', 'name by which clients ask for the model (default: its file\'s or run\'s)', modelId)
@@ -132,13 +132,14 @@ interface ToServe {
 
 async function check({ path, config, state, model }: ToServe, file: string | undefined): Promise<void> {
   const secrets = readSecrets(config)
-  // Refuses a set of instructions that this machine lacks. Only here: the gateway computes nothing.
-  const { openExecutor } = await import('../exec/index.ts')
-  openExecutor({ instructionSet: config.inference.instructionSet, threads: 1 })
   if (config.listen.tlsCert !== '') readTls(config.listen)
   if (config.listen.socket !== '') checkSocketFolder(config.listen.socket)
-  await askTrust({ ...model, onDigestProgress: hashing().onProgress }, config.trust, state)
   const { served: running } = await checkStart({ config, state, ...secrets })
+  const { pulled } = model
+  await checkModel({
+    model: model.path, config, state, ...defined({ trustedAs: pulled }),
+    runner: { onDigestProgress: hashing().onProgress, ...defined({ expectedDigest: pulled?.digest }) },
+  })
   const served = path === undefined ? '' : `, and ${printable(path)} may be served`
   const more = running ? ' A server runs on the state folder: this one would start once that has stopped.' : ''
   process.stdout.write(`${file ?? 'The configuration'} is good${served}; nothing was started.${more}\n`)

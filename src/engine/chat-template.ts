@@ -30,15 +30,32 @@ export class ChatTemplate {
     this.#limit = limit
   }
 
+  /**
+   * Refuses a template that no conversation can use, before there is one.
+   * @param source the file or option that gave it
+   * @throws VeritError VERIT_CHAT
+   */
+  compile(source: string): void {
+    const refuse = (problem: string, cause?: unknown): VeritError =>
+      new VeritError('VERIT_CHAT', { template: printable(source), problem }, cause)
+    if (this.source.length > MAX_SOURCE) throw refuse(`is longer than ${MAX_SOURCE} characters`)
+    bounded(this.#limit, () => this.#parse(), (reason, cause) => refuse(`cannot be read: ${reason}`, cause))
+  }
+
+  #parse(): ReturnType<typeof parse> {
+    this.#parsed ??= parse(tokenize(this.source, { lstrip_blocks: true, trim_blocks: true }))
+    return this.#parsed
+  }
+
   /** @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for what it raises itself */
   render(values: Readonly<Record<string, unknown>>): string {
     if (this.source.length > MAX_SOURCE) throw new VeritError('VERIT_CHAT', { problem: `the model's chat template is longer than ${MAX_SOURCE} characters` })
     const output = bounded(this.#limit, () => {
-      this.#parsed ??= parse(tokenize(this.source, { lstrip_blocks: true, trim_blocks: true }))
+      const parsed = this.#parse()
       const env = new Environment()
       for (const [name, value] of Object.entries({ ...globals, ...values })) env.set(name, value)
-      return new BoundedInterpreter(env).run(this.#parsed).value
-    })
+      return new BoundedInterpreter(env).run(parsed).value
+    }, refused)
     if (typeof output !== 'string' || output.length > MAX_OUTPUT) {
       throw new VeritError('VERIT_CHAT', { problem: `the model's chat template makes more than ${MAX_OUTPUT} characters of it` })
     }
@@ -93,13 +110,16 @@ const globals = {
 }
 
 /** Runs in this realm, but under the virtual machine's clock, which stops synchronous code wherever it is. */
-function bounded<T>(limit: number, work: () => T): T {
+function bounded<T>(limit: number, work: () => T, refuse: (reason: string, cause: unknown) => VeritError): T {
   const context = createContext({ work })
   try {
     return new Script('work()').runInContext(context, { timeout: limit }) as T
   } catch (e) {
     const late = (e as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
     const reason = late ? `it ran longer than ${limit} ms` : printable(e instanceof Error ? e.message : 'it failed', 200)
-    throw new VeritError('VERIT_CHAT', { problem: `the model's chat template refused it: ${reason}` }, e)
+    throw refuse(reason, e)
   }
 }
+
+const refused = (reason: string, cause: unknown): VeritError =>
+  new VeritError('VERIT_CHAT', { problem: `the model's chat template refused it: ${reason}` }, cause)

@@ -5,9 +5,10 @@
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
-import type { Conversation } from '../model/conversation.ts'
+import type { Conversation, ConversationOverrides } from '../model/conversation.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
-import { ChatFormat } from './chat-format.ts'
+import type { ChatFormat } from './chat-format.ts'
+import { ChatTemplate } from './chat-template.ts'
 
 const SAMPLE = [{ role: 'user', content: 'Hello' }] as const
 /**
@@ -54,12 +55,32 @@ export function chatWarnings(conversation: Conversation, format: ChatFormat, tok
   return warnings
 }
 
+/** A chat template that was given by hand, and the file or option that gave it. */
+export type GivenTemplate = NonNullable<ConversationOverrides['chatTemplate']>
+
 /**
- * Refuses a template that was given by hand and cannot write a short conversation.
- * @throws VeritError VERIT_CHAT
+ * Refuses a template that cannot be compiled: before any other work, because no model is needed.
+ * @throws VeritError VERIT_CHAT, naming its source
  */
-export function checkTemplate(template: string, tokenizer: TextTokenizer): void {
-  void new ChatFormat(template, tokenizer).prompt(SAMPLE)
+export function compileTemplate({ text, source }: GivenTemplate): void {
+  new ChatTemplate(text).compile(source)
+}
+
+/**
+ * Refuses a template that cannot write a short conversation for this model.
+ * @throws VeritError VERIT_CHAT, naming its source
+ */
+export function checkTemplate({ text, source }: GivenTemplate, { begin, ends }: Conversation): void {
+  const end = ends[0]?.text ?? ''
+  try {
+    void new ChatTemplate(text).render({
+      messages: SAMPLE, bos_token: begin?.text ?? '', eos_token: end, add_generation_prompt: true,
+    })
+  } catch (e) {
+    if (!VeritError.is(e, 'VERIT_CHAT')) throw e
+    const problem = `fails on a short conversation: ${e.fields.problem}`
+    throw new VeritError('VERIT_CHAT', { template: printable(source), problem }, e)
+  }
 }
 
 /** The text between special tokens. */

@@ -236,4 +236,6 @@ test("a template and end tokens that are given take the place of the file's, or 
   ]
   for (const [options, code] of refused)
     await assert.rejects(open(plain, options), (e: unknown) => VeritError.is(e) && e.code === code, code)
+  const named = { chatTemplate: '{% if %}', conversationSources: { chatTemplate: 'my.jinja' } }
+  await assert.rejects(loadModel('no such file', named), /^VeritError: The chat template my\.jinja cannot be read: /)
 })

@@ -16,7 +16,7 @@ import { loadModel as loadGguf } from '../model/load-gguf.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
 import type { Screening } from '../model/weights.ts'
 import type { Digest } from '../trust/digest.ts'
-import { checkTemplate } from './check-chat.ts'
+import { checkTemplate, compileTemplate } from './check-chat.ts'
 import { Engine } from './engine.ts'
 import type { EngineOptions } from './engine.ts'
 
@@ -57,6 +57,9 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
   const { progress, chatTemplate, endTokens, conversationSources: from = {}, ...rest } = more
   checkOptions(rest)
   checkOverrides({ chatTemplate, endTokens })
+  const template = chatTemplate === undefined ? undefined
+    : { text: chatTemplate, source: from.chatTemplate ?? 'chatTemplate' }
+  if (template !== undefined) compileTemplate(template)
   const file = open(source)
   let loading: ProgressReport | undefined
   const onProgress = (done: number, total: number): void => (loading ??= byteProgress('load', total, progress)).update(done)
@@ -69,10 +72,10 @@ export async function loadModel(source: string | FileHandle | RegularFile, optio
     file.checkUnchanged()
     const { metadata } = gguf
     const conversation = resolveConversation(ggufClaims(metadata, model.tokenizer), model.tokenizer, defined({
-      chatTemplate: chatTemplate === undefined ? undefined : { text: chatTemplate, source: from.chatTemplate ?? 'chatTemplate' },
+      chatTemplate: template,
       endTokens: endTokens === undefined ? undefined : { tokens: endTokens, source: from.endTokens ?? 'endTokens' },
     }))
-    if (chatTemplate !== undefined) checkTemplate(chatTemplate, model.tokenizer)
+    if (template !== undefined) checkTemplate(template, conversation)
     const name = metadata.string('general.name', basename(file.name))
     return new Engine(executor, { ...model, name, digest, conversation }, rest)
   } finally {

@@ -8,7 +8,7 @@ import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
 import type { ByteSource } from '../lib/regular-file.ts'
-import { otherKind } from './other-kind.ts'
+import { otherKind } from '../lib/other-kind.ts'
 import { parseHeaderJson } from './safetensors-json.ts'
 import type { HeaderValue } from './safetensors-json.ts'
 

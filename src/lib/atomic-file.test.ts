@@ -63,6 +63,11 @@ test('a link is kept and its target replaced; folders, pipes and dangling links 
   assert.throws(() => writeFileAtomic(join(dir, 'pipe'), ''), code('VERIT_FILE_KIND'))
 })
 
+test('a folder that takes no files is named with the file, not called missing', { skip: process.platform !== 'linux' }, () => {
+  assert.throws(() => writeFileAtomic('/proc/y.gguf', ''), (e: unknown) =>
+    VeritError.is(e, 'VERIT_FILE_IO') && /\/proc\/y\.gguf.*: (no file can be made there|permission denied)/.test(e.message))
+})
+
 test('a missing folder is a clear error', () => {
   assert.throws(() => writeFileAtomic(join(root, 'none', 'a'), ''), code('VERIT_FILE_NOT_FOUND'))
 })

@@ -47,8 +47,7 @@ export class AtomicFile implements Disposable {
       this.#temporary = join(dirname(this.#target), `.verit-${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
       this.#fd = openSync(this.#temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0), options.mode ?? 0o644)
     } catch (e) {
-      const folder = dirname(path)
-      throw fileError(e, existsSync(folder) ? path : folder, 'write', 'the folder to write into')
+      throw openingError(e, path)
     }
   }
 
@@ -106,6 +105,15 @@ export class AtomicFile implements Disposable {
       throw fileError(e, this.#path, 'write')
     }
   }
+}
+
+/** Procfs and the like report ENOENT for a new file although the folder is there. */
+function openingError(e: unknown, path: string): unknown {
+  const folder = dirname(path)
+  if (!existsSync(folder)) return fileError(e, folder, 'write', 'the folder to write into')
+  const { code, syscall } = e as NodeJS.ErrnoException
+  if (code !== 'ENOENT' || syscall !== 'open') return fileError(e, path, 'write')
+  return new VeritError('VERIT_FILE_IO', { path, action: 'write', reason: 'no file can be made there' }, e)
 }
 
 /** Writes one file whole. Strings are UTF-8; an iterable is written chunk by chunk. */

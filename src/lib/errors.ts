@@ -289,8 +289,12 @@ export const errorTable = {
   VERIT_LOGITS: row<{ problem: string }>({
     what: f => `The model's output cannot be used: ${f.problem}`, next: () => 'The file was damaged or its training diverged: compare its SHA-256 with its source',
   }),
-  VERIT_CHAT: row<{ problem: string }>({
-    what: f => `The conversation cannot be put to the model: ${f.problem}`, next: () => 'docs/generation.md says which messages a chat may have', status: 400, exit: 2,
+  VERIT_CHAT: row<{ problem: string; /** The file of a template that is wrong. */ template?: string }>({
+    what: f => typeof f.template === 'string' ? `The chat template ${f.template} ${f.problem}`
+      : `The conversation cannot be put to the model: ${f.problem}`,
+    next: f => typeof f.template === 'string' ? 'Give a Jinja chat template in UTF-8, at most 64 KiB (docs/generation.md)'
+      : 'docs/generation.md says which messages a chat may have',
+    status: 400, exit: 2,
     overHttp: () => 'Change the messages and send the request again',
   }),
   VERIT_NOTE: row<{ source: string; problem: string }>({

@@ -88,6 +88,13 @@ const SAMPLES: Readonly<Record<string, readonly (Uint8Array | string)[]>> = {
   rtf: ['{\\rtf1\\ansi x}'],
   'lfs-pointer': ['version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n'],
   'json-error': ['{"error":"Entry not found"}', '{"message": "Not Found", "status": "404"}\n'],
+  'plain-error': [
+    'Entry not found', 'Invalid username or password.', '404: Not Found', '403 Forbidden\n', 'Not Found',
+    'Unauthorized', 'HTTP 500 Internal Server Error',
+    'HTTP/1.1 503 Service Unavailable', 'Access to model o/m is restricted. You must be authenticated to access it.',
+    '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>', 'Error 502: Bad Gateway',
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Key>m.gguf</Key></Error>\n',
+  ],
   'hub-page': [
     '<!doctype html><html><head><title>model.gguf \u00b7 Hugging Face</title>',
     '<html><head><link rel="canonical" href="https://huggingface.co/o/r/blob/main/x">',
@@ -122,6 +129,8 @@ const TEXTS = [
   'import json\nx = {"a": 1}\n', '{{ template }}\n', '\nZ\nAbout nothing\n', 'GGUF is a format of models.\n',
   'GIF89a is another.\n', 'BZh is a name.\n', 'PAR1 stands at both ends.\n', `${'x'.repeat(257)}ustar begins\n`,
   '\u001b[31mred\u001b[0m and a zero \u0000 byte in a long line of text that is fine otherwise, all of it\n',
+  '500 Days of Summer',
+  'Not found, they said, and left.\n', '404 pages about bread\nand more\n', 'Entry not found\nis what it said.\n',
   'hello\tbonjour\nworld\tmonde\nsun\tsoleil\nsea\tmer\ncat\tchat\ndog\tchien\ncow\tvache\n',
 ]
 

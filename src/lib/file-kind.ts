@@ -76,11 +76,13 @@ const ICONV: Table = {
   'utf-16le': 'UTF-16LE', 'utf-16be': 'UTF-16BE', 'utf-32le': 'UTF-32LE', 'utf-32be': 'UTF-32BE',
   'windows-1252': 'WINDOWS-1252', 'iso-8859-1': 'ISO-8859-1',
 }
+const READ_ERROR = 'Read the message: the address may be wrong, or a token missing. Then download the file again'
 const FETCH: Table = {
   'lfs-pointer': 'Fetch the file itself: run git lfs pull in its repository',
   'annex-pointer': 'Fetch the file itself: run git annex get in its repository',
   'hub-page': 'Download the file itself: its address has /resolve/ or /raw/ where that of the page has /blob/',
-  'json-error': 'Read the message: the address may be wrong, or a token missing. Then download the file again',
+  'json-error': READ_ERROR,
+  'plain-error': READ_ERROR,
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The text of a file with a Jinja chat template. Who opens the file decides what else it must be. */
 import { VeritError } from './errors.ts'
+import { printable } from './printable.ts'
 import type { RegularFile } from './regular-file.ts'
 
 /** Largest template file, in bytes; the renderer takes as many characters. */
@@ -10,7 +11,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 /** @throws VeritError VERIT_CHAT for a file that is too large or not UTF-8, VERIT_FILE_IO */
 export function readTemplate(file: RegularFile): string {
   const refuse = (problem: string): never => {
-    throw new VeritError('VERIT_CHAT', { problem: `the chat template ${file.name} ${problem}` })
+    throw new VeritError('VERIT_CHAT', { template: printable(file.name), problem })
   }
   if (file.size > MAX_TEMPLATE_BYTES) return refuse(`has ${file.size} bytes, more than ${MAX_TEMPLATE_BYTES}`)
   const bytes = file.readAll()

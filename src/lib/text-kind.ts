@@ -43,9 +43,28 @@ function standIn(text: string, whole: boolean): TextKind | undefined {
   if (/^\/annex\/objects\/\S+\s*$/.test(text)) {
     return kind('annex-pointer', 'stand-in', 'a git-annex pointer, not the file itself')
   }
-  if (!whole || text.length > 4096 || !isServerError(text)) return undefined
-  return kind('json-error', 'stand-in', 'the error message of a server, not the file itself')
+  if (!whole || text.length > 4096) return undefined
+  const what = 'the error message of a server, not the file itself'
+  if (isServerError(text)) return kind('json-error', 'stand-in', what)
+  return PLAIN_ERRORS.some(error => error.test(text.trim())) ? kind('plain-error', 'stand-in', what) : undefined
 }
+
+const STATUS = '(?:http(?:/\\d(?:\\.\\d)?)? )?(?:error )?[45]\\d\\d(?: ?[:-] ?| )'
+/** Reason phrases (RFC 9110, section 15). */
+const PHRASES = [
+  'bad request', 'unauthorized', 'forbidden', 'access denied', 'permission denied', 'not found', 'gone',
+  'method not allowed', 'too many requests', 'internal server error', 'bad gateway',
+  'service (?:temporarily )?unavailable', '(?:gateway|request) time-?out',
+].join('|')
+
+/** Whole bodies of errors: of model hubs and code hosts, of web servers, of S3 and its kin (XML). */
+const PLAIN_ERRORS: readonly RegExp[] = [
+  /^(?:(?:entry|repository|repo|revision|file|page|resource|object|model) )?not found\.?$/i,
+  new RegExp(`^(?:${STATUS})?(?:${PHRASES})\\.?$`, 'i'),
+  /^invalid (?:username or password|credentials|token|api key)\b[^\n]{0,200}$/i,
+  /^access to (?:model|dataset|repository) \S{1,200} is restricted\b[^\n]{0,400}$/i,
+  /^(?:<\?xml[^>]{0,200}>\s*)?<Error(?: xmlns="[^"]{1,200}")?>\s*<Code>\w{1,100}<\/Code>[\s\S]*<\/Error>$/,
+]
 
 const ERROR_NAMES = ['error', 'errors', 'message', 'detail']
 const BESIDE_ERRORS = ['details', 'status', 'statusCode', 'code', 'title', 'type', 'documentation_url', 'request_id']

@@ -6,7 +6,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { otherKind } from '../formats/other-kind.ts'
+import { otherKind } from '../lib/other-kind.ts'
 import { VeritError } from '../lib/errors.ts'
 import { byteOf, walkJson } from '../lib/json-walk.ts'
 import { openRegular } from '../lib/regular-file.ts'

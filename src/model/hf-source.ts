@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
-import { otherKind } from '../formats/other-kind.ts'
+import { otherKind } from '../lib/other-kind.ts'
 import { decodeWeights } from '../formats/quants.ts'
 import { openSafetensors } from '../formats/safetensors.ts'
 import type { SafetensorsFile } from '../formats/safetensors.ts'
@@ -183,6 +183,7 @@ export class HfSource implements ModelSource, Disposable {
     } catch (e) {
       throw fileError(e, this.name, 'read', 'a folder with a model')
     }
+    refusePickle(this.name)
     if (names.length === 0)
       throw new VeritError('VERIT_FILE_NOT_FOUND', {
         path: join(this.name, 'model.safetensors'),
@@ -301,6 +302,24 @@ const UNUSED_SCORE = -10_000
 
 const numbersOf = (value: GgufValue): number[] =>
   value.type === 'array' ? Array.from(value.value as Iterable<number | bigint>, Number) : []
+
+/** Weights that PyTorch saves as pickle, whole or in shards. */
+const PICKLE = /^(?:pytorch_model|consolidated|model)\S*\.(?:bin|pt|pth|ckpt)$|\.(?:pt|pth|ckpt)$/
+
+/**
+ * Names the PyTorch weights of a folder that has no others.
+ * @throws VeritError VERIT_MODEL_FILE
+ */
+export function refusePickle(folder: string): void {
+  const names = readdirSync(folder).sort()
+  const pickle = names.find(name => PICKLE.test(name))
+  if (pickle === undefined || names.some(name => WEIGHTS.test(name))) return
+  throw new VeritError('VERIT_MODEL_FILE', {
+    file: folder,
+    problem: `it holds PyTorch weights (${printable(pickle)}, a pickle, which can run code), which Verit does not read`,
+    fix: 'Get the model as safetensors from its source',
+  })
+}
 
 /** The name, with underscores at the end where a token has it already. */
 function freeName(name: string, taken: Set<string>): string {

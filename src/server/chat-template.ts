@@ -3,6 +3,7 @@
  * must not be able to change it.
  */
 import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
 import { readTemplate } from '../lib/template-file.ts'
 import { openTrusted } from '../lib/trusted-file.ts'
 
@@ -34,7 +35,7 @@ function templateIn(path: string, source: string): string {
     if (VeritError.is(e, 'VERIT_CHAT'))
       throw new VeritError(
         'VERIT_CONFIG',
-        { source, field: 'inference.chat_template', problem: `cannot be used: ${e.fields.problem}` },
+        { source, field: 'inference.chat_template', problem: `cannot be used: the chat template ${printable(path)} ${e.fields.problem}` },
         e,
       )
     throw e

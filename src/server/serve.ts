@@ -4,7 +4,6 @@ import { basename } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { AuditLog } from '../audit/entry.ts'
 import type { FolderAuditLog } from '../audit/audit-log.ts'
-import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { AsyncDisposableStack } from '../lib/disposable-stack.ts'
@@ -36,6 +35,7 @@ import { Refusals } from './refusals.ts'
 import { keepTextsFor } from './retention.ts'
 import { Revocations } from './revocations.ts'
 import { noteRunner } from './runner-events.ts'
+import { runnerOptions } from './runner-options.ts'
 import { serverKey } from './server-key.ts'
 import { clockTolerance } from './signatures.ts'
 import { trustCheck } from './trust-check.ts'
@@ -137,7 +137,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     let trust: ModelTrust | undefined, digest: Digest | undefined
     const start = ModelRunner.start(options.model, {
       onDigest: taken => void (trust = check(digest = taken)),
-      ...runnerOptions(config.inference), ...conversation, bodyBytes: config.http.bodyBytes, ...options.runner,
+      ...runnerOptions(config, conversation), ...options.runner,
       onEvent: event => noteRunner(context, event),
     })
     const model = await Promise.race([start, interrupted]).catch(async (e: unknown) => {
@@ -185,20 +185,6 @@ function rejectsAt(signal: AbortSignal | undefined): Promise<never> {
 async function noteStop(audit: AuditLog | undefined, log: Log): Promise<void> {
   await audit?.append({ type: 'server', event: 'stop', detail: {} })
     .catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
-}
-
-/** What of the settings is the model process's. What says "choose yourself" is not handed on, so that the environment may choose. */
-function runnerOptions({ parallel, context, cacheMib, memoryMib, requireSandbox, threads, cores, packing, headScreen, speculate, instructionSet }: ServerConfig['inference']): ModelRunnerOptions {
-  const given = <T>(value: T, automatic: T): T | undefined => (value === automatic ? undefined : value)
-  const bytes = (mib: number): number | undefined => (mib === 0 ? undefined : mib * 2 ** 20)
-  return {
-    slots: parallel, requireSandbox,
-    ...defined({
-      context: given(context, 0), cacheBytes: bytes(cacheMib), memoryBytes: bytes(memoryMib),
-      threads: given(threads, 0), cores: given(cores, ''), packing: given<string>(packing, 'auto'), instructionSet: given<string>(instructionSet, 'auto'),
-      headScreen: headScreen === 'auto' ? undefined : headScreen === 'on', speculate: speculate === 'auto' ? undefined : speculate === 'on',
-    }),
-  }
 }
 
 /** What the operator has put in place of the file's: the prompts of conversations depend on it, so the audit log names it. */

@@ -1,11 +1,13 @@
 /**
- * What a start would refuse beyond its settings: the store, the rates, the audit log. It makes, repairs and writes
- * nothing.
+ * Finds what a start would refuse beyond its settings: the state folder, the store, the rates, the audit log. It
+ * does not load the model (model-check.ts). It repairs nothing and leaves nothing behind.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { accessSync, constants, existsSync, rmdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { openLogKey } from '../audit/log-key.ts'
 import { recover } from '../audit/recover.ts'
+import { fileError } from '../lib/file-error.ts'
+import { makeFolder } from '../lib/make-folder.ts'
 import { checkPrivate } from '../lib/private-path.ts'
 import { openRateState } from '../store/open-rate-state.ts'
 import { peekStore } from '../store/open-store.ts'
@@ -21,6 +23,7 @@ type Checked = Pick<ServeOptions, 'config' | 'state' | 'databaseUrl' | 'rateUrl'
  * @throws VeritError as a start would
  */
 export async function checkStart({ config, state, databaseUrl, rateUrl }: Checked): Promise<{ served: boolean }> {
+  checkFolder(state)
   const served = isServed(state)
   let looked = false
   await peekStore({ stateFolder: state, databaseUrl }, async evidence => {
@@ -30,6 +33,35 @@ export async function checkStart({ config, state, databaseUrl, rateUrl }: Checke
   if (!looked && !served) await checkLog(config.audit, state, undefined)
   if (rateUrl !== undefined) await (await openRateState(rateUrl)).close()
   return { served }
+}
+
+/** A missing folder is made and removed again: on some file systems only the attempt shows that it cannot be made. */
+function checkFolder(state: string): void {
+  if (existsSync(state)) {
+    checkPrivate(state, 'folder')
+    try {
+      return accessSync(state, constants.W_OK | constants.X_OK)
+    } catch (e) {
+      throw fileError(e, state, 'write')
+    }
+  }
+  const missing: string[] = []
+  for (let at = state; !existsSync(at); at = dirname(at)) missing.push(at)
+  try {
+    makeFolder(state, { ownerOnly: true })
+  } finally {
+    missing.forEach(removeEmpty)
+  }
+}
+
+/** A folder that was not made, or that a server which started meanwhile uses, is left as it is. */
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder)
+  } catch (e) {
+    const { code = '' } = e as NodeJS.ErrnoException
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENAMETOOLONG'].includes(code)) throw fileError(e, folder, 'write')
+  }
 }
 
 async function checkLog(settings: ServerConfig['audit'], state: string, evidence: Evidence | undefined): Promise<void> {

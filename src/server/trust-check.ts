@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
+import { refuseOtherThanGguf } from '../lib/other-kind.ts'
 import { openTrusted, readTrusted } from '../lib/trusted-file.ts'
 import type { Digest } from '../trust/digest.ts'
 import { checkPulled, digestDescriptor } from '../trust/digest.ts'
@@ -29,7 +30,21 @@ export function trustCheck(model: string, as: TrustedAs | undefined, config: Ser
   const policy = config.policy === '' ? loadTrustPolicy(join(state, 'trust.toml'), true) : loadTrustPolicy(config.policy)
   const signature = as === undefined ? `${model}.sig` : as.signature?.path
   const bundle = signature === undefined ? undefined : readBundle(signature)
-  return digest => decideTrust(policy, { path: as?.name ?? model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
+  const decide = (digest: Digest): ModelTrust => decideTrust(policy, { path: as?.name ?? model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
+  return digest => {
+    try {
+      return decide(digest)
+    } catch (e) {
+      if (as === undefined && VeritError.is(e, 'VERIT_UNTRUSTED')) nameOther(model)
+      throw e
+    }
+  }
+}
+
+/** A web page or a pointer in the place of a model is named, not offered for trust. What is trusted is the digest. */
+function nameOther(model: string): void {
+  using file = openTrusted(model, { kind: 'decides', purpose: 'the model to serve' })
+  refuseOtherThanGguf(file)
 }
 
 /**

@@ -4,10 +4,11 @@
  * content.
  */
 import { dirname } from 'node:path'
-import { kindOfFile, nextStepOf } from '../lib/file-kind.ts'
-import type { FileKind } from '../lib/file-kind.ts'
-import type { ByteSource } from '../lib/regular-file.ts'
-import { veritCommand } from '../lib/shell-word.ts'
+import { VeritError } from './errors.ts'
+import { kindOfFile, nextStepOf } from './file-kind.ts'
+import type { FileKind } from './file-kind.ts'
+import type { ByteSource } from './regular-file.ts'
+import { veritCommand } from './shell-word.ts'
 
 export type WantedFormat = 'gguf' | 'safetensors' | 'json' | 'sentencepiece'
 
@@ -33,6 +34,19 @@ const FITTING: Readonly<Record<WantedFormat, readonly string[]>> = {
 }
 
 /**
+ * Refuses a file that does not begin as a GGUF file does. Reads its first bytes only, and parses nothing: for processes that
+ * must not parse a model, before they ask whether it is trusted.
+ * @throws VeritError VERIT_GGUF, VERIT_FILE_IO
+ */
+export function refuseOtherThanGguf(source: ByteSource): void {
+  const magic = Buffer.alloc(Math.min(4, source.size))
+  source.read(0, magic)
+  if (magic.toString('latin1') === 'GGUF') return
+  const other = otherKind(source, 'gguf') ?? { problem: 'it does not begin with GGUF and a header' }
+  throw new VeritError('VERIT_GGUF', { file: source.name, offset: 0, ...other })
+}
+
+/**
  * @param source a file that does not begin as `wanted` does
  * @returns undefined for a file that may be a damaged one of that format
  */
@@ -40,7 +54,7 @@ export function otherKind(source: ByteSource, wanted: WantedFormat): OtherKind |
   const found = kindOfFile(source)
   if (wanted === 'gguf' && found.kind === 'gguf') return BIG_ENDIAN // the magic number backwards
   if (FITTING[wanted].includes(found.kind)) return undefined
-  return { problem: `it is ${found.what}`, fix: nextStepOf(found, source.name) ?? stepFor(found, source.name, wanted) }
+  return { problem: `it is ${found.what}`, fix: stepOf(found, source.name, wanted) }
 }
 
 const NAMES: Readonly<Record<WantedFormat, string>> = {
@@ -48,6 +62,12 @@ const NAMES: Readonly<Record<WantedFormat, string>> = {
   safetensors: 'a .safetensors file',
   json: 'a JSON file',
   sentencepiece: 'a SentencePiece model (tokenizer.model)',
+}
+
+/** A text in UTF-16 becomes JSON in UTF-8, but never a model. */
+function stepOf(found: FileKind, path: string, wanted: WantedFormat): string {
+  const common = found.group === 'encoding' && wanted !== 'json' ? undefined : nextStepOf(found, path)
+  return common ?? stepFor(found, path, wanted)
 }
 
 /** The step where it depends on what the file is wanted for. */
