@@ -29,7 +29,8 @@ const kept = {
 
 export const messageFields: Dialect = {
   at: 'messages[]',
-  honoured: { role: anything, content: anything },
+  // read apart
+  honoured: { role: anything, content: Type.Unknown({ description: 'a text, or a list of parts of type "text"' }) },
   neutral: {
     ...kept, name: Type.String({ maxLength: 64, description: 'a text of at most 64 characters' }),
     // how an answer came about
@@ -51,7 +52,7 @@ export const messageFields: Dialect = {
   },
 }
 export const partFields: Dialect = {
-  at: 'messages[].content[]', honoured: { type: anything, text }, neutral: { ...kept, metadata: anything },
+  at: 'messages[].content[]', honoured: { type: text, text }, neutral: { ...kept, metadata: anything },
 }
 
 const readMessageFields = fieldReader(messageFields)
@@ -76,9 +77,16 @@ function readMessage(value: unknown, path: string, reading: Reading): ChatMessag
   }
   const role = typeof given === 'string' && Object.hasOwn(ROLES, given) ? ROLES[given] : undefined
   if (role === undefined) throw fieldError(`${path}.role`, 'must be "system", "developer", "user" or "assistant"')
-  const { content } = readMessageFields(value, path, reading)
+  const { content } = readMessageFields(withText(value, role), path, reading)
   return { role, content: readContent(content, `${path}.content`, reading) }
 }
+
+/**
+ * Clients send an answer without text back with `content: null`. The model is given an empty text in its place; an
+ * answer that consists of tool calls is refused for these.
+ */
+const withText = (value: Readonly<Record<string, unknown>>, role: ChatMessage['role']): object =>
+  (role === 'assistant' && value['content'] === null ? { ...value, content: '' } : value)
 
 function readContent(content: unknown, path: string, reading: Reading): string {
   if (typeof content === 'string') return content

@@ -92,7 +92,9 @@ export function fieldReader<P extends TProperties>(
     }
     for (const name of required) {
       if (body[name] !== undefined) continue
-      throw fieldError(pathOf(path, name), `is required: ${describe(honoured[name])}`, `Send ${name}`)
+      const wanted = describe(honoured[name])
+      const problem = Object.hasOwn(all, name) ? `is null; it must be ${wanted}` : `is required: ${wanted}`
+      throw fieldError(pathOf(path, name), problem, `Send ${name}`)
     }
     return body as Static<TObject<P>>
   }

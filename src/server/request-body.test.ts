@@ -196,7 +196,10 @@ test('the first message that the model cannot be given is named, with its field 
       'messages[0].content[1].type', /is "image_url", which is not supported\. .*"text"/],
     [[{ role: 'user', content: [{ type: 'input_audio' }] }], 'messages[0].content[0].type', /"input_audio"/],
     [[user, { role: 'assistant', content: null, refusal: 'no' }], 'messages[1].refusal', /as the content/],
-    [[user, { role: 'assistant', content: null }], 'messages[1].content', /is required/],
+    [[user, { role: 'assistant' }], 'messages[1].content', /is required: a text, or a list/],
+    [[{ role: 'user', content: null }], 'messages[0].content', /is null; it must be a text, or a list/],
+    [[{ role: 'system', content: null }], 'messages[0].content', /is null; it must be a text/],
+    [[{ role: 'user', content: [{ type: 'text', text: null }] }], 'messages[0].content[0].text', /is null; it must be a text/],
     [[{ role: 'user', content: 5 }], 'messages[0].content', /must be a text/],
     [[{ role: 'user', content: 'a', foo: 1 }], '"messages[0].foo"', /is not a field/],
     [[{ role: 'root', content: 'a' }], 'messages[0].role', /must be "system"/],
@@ -205,6 +208,20 @@ test('the first message that the model cannot be given is named, with its field 
     [[{ role: 'user', content: [{ type: 'text' }] }], 'messages[0].content[0].text', /is required/],
   ]
   for (const [list, name, words] of cases) assert.throws(() => readChat({ messages: list }), field(name, words), name)
+})
+
+test('an answer without text, which clients send back as null, is an empty text', () => {
+  const user = { role: 'user', content: 'x' }
+  const extras = [{}, { tool_calls: [] }, { tool_calls: null }, { function_call: null }, { refusal: null }, { audio: null }]
+  for (const extra of extras) {
+    const { prompt } = readChat({ messages: [user, { role: 'assistant', content: null, ...extra }, user] })
+    assert.deepEqual(prompt, { messages: [user, { role: 'assistant', content: '' }, user] })
+  }
+})
+
+test('a field that is there but null is never called missing', () => {
+  assert.throws(() => readChat({ messages: null }), field('messages', /is null; it must be a list of messages/))
+  assert.throws(() => readCompletion({ prompt: null }), field('prompt', /is null; it must be /))
 })
 
 test('an unknown name is refused with the one that was probably meant, or ignored where the operator says so', () => {
