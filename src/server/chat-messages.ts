@@ -46,6 +46,8 @@ export const messageFields: Dialect = {
     tool_call_id: { instead: NO_TOOL_CALLS, unless: only('') },
     refusal: { instead: 'Send it as the content of the message', unless: only('') },
     audio: { instead: 'The models here read text only; send it as text' },
+    attachments: { instead: 'This server reads no files; put their text into the content', unless: emptyList },
+    files: { instead: 'This server reads no files; put their text into the content', unless: emptyList },
     images: { instead: 'The models here read text only; leave images out', unless: emptyList },
     prefix: { instead: 'An answer always begins a new turn; leave the field out', unless: only(false) },
     partial: { instead: 'An answer always begins a new turn; leave the field out', unless: only(false) },

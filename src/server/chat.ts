@@ -28,7 +28,7 @@ const read = bodyReader(chatDialect)
 export function readChat(value: unknown, reading = newReading()): GenerationCall {
   const body = read(value, reading)
   const messages = readMessages(body.messages, 'messages', reading)
-  if (body.top_logprobs !== undefined && body.logprobs !== true) {
+  if ((body.top_logprobs ?? 0) > 0 && body.logprobs !== true) {
     throw fieldError('top_logprobs', 'is only for log probabilities', 'Leave it out, or set logprobs to true')
   }
   if (body.max_tokens !== undefined && body.max_completion_tokens !== undefined && body.max_tokens !== body.max_completion_tokens) {

@@ -167,6 +167,52 @@ test('fields that change nothing here are accepted wherever clients put them, an
   ])
 })
 
+test('fields of gateways and interfaces are accepted in the forms that these send', () => {
+  const uuid = '5b0b9f1e-6c1f-4b3e-8f6b-0d6f0a1f2b3c'
+  const bodies: Record<string, unknown>[] = [
+    { // Open WebUI
+      chat_id: uuid, session_id: uuid, id: uuid, message_id: uuid, files: [], tool_ids: [], tool_servers: [],
+      features: { image_generation: false, code_interpreter: false, web_search: false, memory: null },
+      variables: { '{{USER_NAME}}': 'Ann', '{{CURRENT_DATETIME}}': '2025-01-01 10:00:00' },
+      model_item: { id: 'verit', object: 'model', tags: [], info: { meta: { capabilities: { vision: false } } } },
+      background_tasks: { title_generation: true, tags_generation: true, follow_up_generation: true },
+    },
+    { // OpenRouter
+      provider: { order: ['a', 'b'], allow_fallbacks: true, max_price: { prompt: 1, completion: 2 }, only: null },
+    },
+    { litellm_metadata: { user: 'u', tags: ['a'], spend: { a: 1 } }, litellm_session_id: 's', drop_params: true },
+    { num_ctx: 4096, options: { num_ctx: 4096, num_gpu: 0, use_mmap: true } },
+    { top_logprobs: 0 }, { top_logprobs: 0, logprobs: false },
+  ]
+  for (const body of bodies) {
+    const reading = newReading()
+    const { sampling } = readChat({ messages, ...body }, reading)
+    assert.deepEqual(sampling, {})
+    const neutral = Object.keys(body).filter(name => !['logprobs', 'top_logprobs'].includes(name))
+    assert.deepEqual(reading.ignored.names, neutral)
+  }
+  readChat({ messages: [{ role: 'user', content: 'x', attachments: [], files: [] }] })
+})
+
+test('the same fields are refused by name where they would change the answer, or are too large', () => {
+  const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)])
+  const wrong: [Record<string, unknown>, RegExp][] = [
+    [{ files: [{ id: 'a' }] }, /is not supported\. .*no files/], [{ tool_ids: ['a'] }, /is not supported\. .*no tools/],
+    [{ features: { web_search: true } }, /is not supported\. .*no tools/],
+    [{ options: { num_ctx: 1, temperature: 0 } }, /is not supported\. .*top of the request/],
+    [{ top_logprobs: 1 }, /is only for log probabilities/],
+    [{ provider: { order: deep(5) } }, /5 levels deep/], [{ provider: { order: ['x'.repeat(4097)] } }, /4,096 characters/],
+    [{ variables: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`a${i}`, 1])) }, /at most 64 values/],
+    [{ litellm_metadata: { tags: Array.from({ length: 65 }, () => 'a') } }, /at most 64 values/],
+    [{ chat_id: 'x'.repeat(513) }, /at most 512/],
+  ]
+  for (const [body, words] of wrong) {
+    assert.throws(() => readChat({ messages, ...body }), field(Object.keys(body)[0]!, words), JSON.stringify(body).slice(0, 60))
+  }
+  const attached = { role: 'user', content: 'x', attachments: [{}] }
+  assert.throws(() => readChat({ messages: [attached] }), field('messages[0].attachments', /no files/))
+})
+
 test('fields that change nothing are bounded', () => {
   const long = 'x'.repeat(513)
   const wrong = [

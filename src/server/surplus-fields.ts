@@ -24,12 +24,38 @@ export const fewSettings = Type.Unsafe({
   description: 'an object of at most 16 numbers, flags and texts of at most 512 characters',
 })
 
+const scalar = { anyOf: [{ type: ['boolean', 'number', 'null'] }, { type: 'string', maxLength: 4096 }] }
+const nested = (levels: number): object => {
+  if (levels === 0) return scalar
+  const inside = nested(levels - 1)
+  const list = { type: 'array', maxItems: 64, items: inside }
+  const object = { type: 'object', maxProperties: 64, propertyNames: { maxLength: 64 }, additionalProperties: inside }
+  return { anyOf: [...scalar.anyOf, list, object] }
+}
+/** Settings of a gateway or an interface in front: lists and objects in an object. */
+const settings = Type.Unsafe({
+  type: 'object', maxProperties: 64, propertyNames: { maxLength: 64 }, additionalProperties: nested(4),
+  description: 'an object of at most 64 values, 5 levels deep, with texts of at most 4,096 characters',
+})
+
 /** The values of a list, whatever their types. */
 export const only = (...values: (string | number | boolean)[]): TSchema => Type.Union(values.map(v => Type.Literal(v)))
 export const emptyList = Type.Array(Type.Never(), { maxItems: 0 })
 const closed = (properties: TProperties): TSchema => Type.Object(properties, { additionalProperties: false })
 const emptyObject = closed({})
 const emptyText = Type.Literal('')
+/** Switches of functions that are all off. */
+const allOff = Type.Unsafe({
+  type: 'object', maxProperties: 64, propertyNames: { maxLength: 64 },
+  additionalProperties: { enum: [false, null] },
+})
+/** Ollama's options of the machine and of the context length: they decide no token of the answer. */
+const machineOptions = Type.Unsafe({
+  type: 'object', additionalProperties: false,
+  properties: Object.fromEntries([
+    'num_ctx', 'num_batch', 'num_gpu', 'main_gpu', 'num_thread', 'low_vram', 'numa', 'use_mmap', 'use_mlock',
+  ].map(name => [name, { type: ['number', 'boolean', 'null'] }])),
+})
 
 export const neutralFields: Readonly<Record<string, TSchema>> = {
   // OpenAI: whom a request is for, where it is kept and what it is billed as
@@ -38,7 +64,13 @@ export const neutralFields: Readonly<Record<string, TSchema>> = {
   prompt_cache_key: shortText, prompt_cache_retention: shortText, prompt_cache_options: fewSettings,
   // llama.cpp, Ollama, vLLM, gateways: Verit's prefix cache and queue have no settings of a request
   cache_prompt: flag, cache_control: fewSettings, cache_salt: shortText, keep_alive: textOrNumber, priority: number,
-  request_id: shortText, session_id: shortText, provider: fewSettings,
+  request_id: shortText, session_id: shortText, num_ctx: number,
+  // routing and tracking by gateways (OpenRouter, LiteLLM)
+  provider: settings, litellm_metadata: settings, litellm_session_id: shortText, litellm_trace_id: shortText,
+  litellm_call_id: shortText, drop_params: flag,
+  // Open WebUI: what its own interface and its own background tasks need
+  chat_id: shortText, id: shortText, message_id: shortText, parent_id: shortText, variables: settings,
+  model_item: settings, background_tasks: settings,
   // how reasoning is shown, by models that do not show any
   include_reasoning: flag, reasoning_format: shortText,
 }
@@ -73,6 +105,10 @@ export const refusedFields: Readonly<Record<string, Refusal>> = {
   verbosity: refused('Ask for a short or long answer in the prompt', only('low', 'medium')),
   web_search_options: refused('This server never reaches out to the network'),
   plugins: refused('This server never reaches out to the network', emptyList),
+  features: refused('This server runs no tools and never reaches out to the network; switch them off', allOff),
+  tool_ids: refused(NO_TOOLS, emptyList),
+  tool_servers: refused(NO_TOOLS, emptyList),
+  files: refused('This server reads no files; put their text into the prompt', emptyList),
   moderation: refused('This server judges no texts; leave the field out'),
   // reasoning, as others name it
   reasoning: refused(NO_REASONING, Type.Union([
@@ -104,7 +140,7 @@ export const refusedFields: Readonly<Record<string, Refusal>> = {
   random_seed: refused('Use seed'),
   repeat_penalty: refused('Use repetition_penalty', only(1)),
   n_probs: refused('Use logprobs', only(0)),
-  options: refused('Put the parameters at the top of the request, under their names in OpenAI\'s API', emptyObject),
+  options: refused('Put the parameters at the top of the request, under their names in OpenAI\'s API', machineOptions),
   extra_body: refused('Put what it holds at the top of the request, as client libraries do', emptyObject),
   usage: refused('Use stream_options.include_usage', closed({ include: Type.Literal(false) })),
   // samplers that Verit does not have, unless they are off
