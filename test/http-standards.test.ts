@@ -119,9 +119,14 @@ test('a health check needs no key, no Host and no GET, whatever its address, and
     ['GET /health HTTP/1.0'], ['HEAD /health HTTP/1.1', 'Host: 10.1.2.3:8081', 'Connection: close'],
     ['GET /health HTTP/1.1', 'Host: models.example', 'Connection: close'], ['GET http://10.1.2.3/health HTTP/1.1', 'Host: 10.1.2.3', 'Connection: close'],
     ['GET /health HTTP/1.1', 'Connection: close'],
+    ['GET /health?x=1 HTTP/1.1', 'Connection: close'], ['HEAD /health?t=1&t=/%zz?? HTTP/1.1', 'Connection: close'],
+    ['GET /health? HTTP/1.1', 'Authorization: Bearer x', 'Connection: close'],
   ]) assert.deepEqual(statuses(await raw([first, ...headers, '', ''].join('\r\n'))), [503], first)
   assert.deepEqual(statuses(await raw('GET /health HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\nConnection: close\r\n\r\n')), [403])
   assert.deepEqual([gateway.audit.size, gateway.lines.length], [entries, lines])
+  const long = `GET /health?${'x'.repeat(3000)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+  assert.deepEqual(statuses(await raw(long)), [400])
+  assert.deepEqual(statuses(await raw('POST /health?x=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')), [400])
 })
 
 /** What it is, as docs/threat-model.md calls it, requests, and the status of each. */

@@ -71,14 +71,20 @@ export function checkHttp(raw: IncomingMessage, rules: HttpRules): void {
   checkOrigin(raw, rules)
 }
 
-/** The framing, the headers and the target. @throws VeritError VERIT_HTTP, VERIT_EXPECTATION */
-export function checkMessage(raw: IncomingMessage, rules: HttpRules): void {
+/**
+ * The framing, the headers and the target.
+ * @param query whether a query is refused or ignored. Default: refused.
+ * @throws VeritError VERIT_HTTP, VERIT_EXPECTATION
+ */
+export function checkMessage(
+  raw: IncomingMessage, rules: HttpRules, { query = 'refused' }: { query?: 'refused' | 'ignored' } = {},
+): void {
   if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0') throw http('its version is neither HTTP/1.1 nor HTTP/1.0')
   checkHeaders(raw, rules)
   const url = raw.url ?? ''
   if (url.length > rules.urlBytes) throw http(`its target is longer than ${rules.urlBytes} bytes`)
   if (/^[a-z][a-z0-9+.-]*:/i.test(url)) throw http('its target is a URL that does not name the same server as its Host header')
-  if (url.includes('?')) throw http('this server takes no query; send the key in the Authorization header')
+  if (query === 'refused' && url.includes('?')) throw http('this server takes no query; send the key in the Authorization header')
   const { expect, connection, 'transfer-encoding': transfer, 'content-length': length } = raw.headers
   if (transfer !== undefined && transfer.toLowerCase() !== 'chunked') throw http('its Transfer-Encoding is not "chunked" alone')
   if (transfer !== undefined && length !== undefined) throw http('it has both a Content-Length and a Transfer-Encoding')

@@ -1,7 +1,8 @@
 /**
  * The routes that need no key, answered before Fastify sees the request: from texts made beforehand, with the checks of its shape and nothing else.
  * Anyone may ask them as often as they like, so they must cost next to nothing. Host is not checked: a balancer's probe has the address of this
- * machine there, or (HTTP/1.0) nothing, and these answers say nothing that Host protects. They have no entry in the audit log and no line in the log.
+ * machine there, or (HTTP/1.0) nothing, and these answers say nothing that Host protects. They have no entry in the audit log and no line in the log. A
+ * query is ignored: monitors add one so that no cache answers.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MemoryRateState } from '../store/memory-rate-state.ts'
@@ -38,12 +39,13 @@ export class OpenRoutes {
 
   /** Answers GET and HEAD of an open route; false: the request is for another. */
   answer(raw: IncomingMessage, response: ServerResponse): boolean {
-    const route = this.#routes.get(raw.url ?? '')
+    const [path = ''] = (raw.url ?? '').split('?', 1)
+    const route = this.#routes.get(path)
     if (route === undefined || (raw.method !== 'GET' && raw.method !== 'HEAD')) return false
     const { rules, metrics } = this.#context
     const name = `GET ${route.path}`
     try {
-      checkMessage(raw, rules)
+      checkMessage(raw, rules, { query: 'ignored' })
       checkOrigin(raw, rules)
       checkBodyHeaders(raw, false)
       // Whoever asks too often is told the truth all the same: other clients of the same address may rely on it. But the connection ends.
