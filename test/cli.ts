@@ -28,7 +28,7 @@ export interface CliOptions {
   /** Variables over those of this process; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** What the command reads from standard input. */
-  readonly input?: string
+  readonly input?: string | Uint8Array
   /** The command is refused before it would lock its process, so it may run where others do. */
   readonly refusedEarly?: boolean
 }

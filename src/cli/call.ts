@@ -10,9 +10,9 @@ import { VeritError } from '../lib/errors.ts'
 import { fileError } from '../lib/file-error.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
-import { readStandardInput } from '../lib/standard-streams.ts'
 import { readTrusted } from '../lib/trusted-file.ts'
 import { forTerminal } from './for-terminal.ts'
+import { readStandardText } from './standard-text.ts'
 
 /** Most bytes of an answer that are held at once, unpacked: what is not a stream, and what an error says. */
 const MOST_BYTES = 64 << 20
@@ -109,9 +109,9 @@ function base(text: string): URL {
 function readText(from: string | 0, name: string): string {
   if (from === 0 && process.stdin.isTTY) usage('Nothing is piped in', 'Pipe the text in: echo ... | verit call')
   try {
-    return from === 0 ? readStandardInput().toString('utf8') : readFileSync(from, 'utf8')
+    return from === 0 ? readStandardText() : readFileSync(from, 'utf8')
   } catch (e) {
-    throw fileError(e, name, 'read', 'the body to send')
+    throw VeritError.is(e) ? e : fileError(e, name, 'read', 'the body to send')
   }
 }
 

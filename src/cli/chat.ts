@@ -7,6 +7,7 @@ import { chatTemplateOption } from './conversation-options.ts'
 import { forTerminal } from './for-terminal.ts'
 import { modelOptions, openModel, samplingOf, samplingOptions } from './open-model.ts'
 import type { ModelFlags, SamplingFlags } from './open-model.ts'
+import { checkStandardInput } from './standard-text.ts'
 
 interface Flags extends ModelFlags, SamplingFlags {
   system?: string
@@ -36,6 +37,7 @@ async function run(path: string | undefined, flags: Flags): Promise<void> {
   for (const warning of engine.info.conversation.warnings) process.stderr.write(`verit: warning: ${warning}.\n`)
   const conversation = new Conversation(engine, flags)
   const terminal = process.stdin.isTTY && process.stdout.isTTY
+  if (!process.stdin.isTTY && !await checkStandardInput()) return
   const lines = createInterface({ input: process.stdin, ...(terminal ? { output: process.stdout, prompt: '> ' } : {}) })
   const interrupt = (): void => {
     if (conversation.stop()) return

@@ -4,11 +4,11 @@ import type { EndReason, Engine, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printableJson } from '../lib/printable.ts'
 import { isRunFolder } from '../lib/run-files.ts'
-import { readStandardInput } from '../lib/standard-streams.ts'
 import { forTerminal } from './for-terminal.ts'
 import { interruptible } from './interruption.ts'
 import { modelOptions, openModel, requestOption, samplingOf, samplingOptions } from './open-model.ts'
 import type { ModelFlags, SamplingFlags } from './open-model.ts'
+import { readStandardText } from './standard-text.ts'
 
 interface Flags extends ModelFlags, SamplingFlags {
   prompt?: string
@@ -114,5 +114,5 @@ function readInput(): string {
   if (process.stdin.isTTY) {
     throw new VeritError('VERIT_USAGE', { problem: 'There is no prompt', hint: 'Give a text: verit generate "Once upon a time", or pipe one in' })
   }
-  return readStandardInput().toString('utf8')
+  return readStandardText()
 }

@@ -1,13 +1,11 @@
 /** `verit tokenizer encode` and `decode`: text to token ids and back. */
-import { isUtf8 } from 'node:buffer'
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { Cleaner } from '../data/clean.ts'
 import { checkKind, readText } from '../data/read-text.ts'
 import { VeritError } from '../lib/errors.ts'
-import { fileError } from '../lib/file-error.ts'
-import { utf8FirstInvalid } from '../lib/utf8.ts'
 import { openTokenizer } from './open-tokenizer.ts'
+import { readStandardText } from './standard-text.ts'
+import { asTextOption } from './text-options.ts'
 
 const TOKENIZER = 'tokenizer.json or a folder that has one, a run, a GGUF model, or a SentencePiece .model'
 
@@ -15,12 +13,13 @@ interface EncodeFlags {
   tokenizer: string
   text?: string
   clean: boolean
+  asText?: true
   allowSpecial?: true
   json?: true
 }
 
 export function encodeCommand(): Command {
-  return new Command('encode')
+  const c = new Command('encode')
     .description('Prints the token ids of a text: one line of numbers. A file or standard input is read as verit '
       + 'prepare reads it: without byte order mark and control characters, CR LF as LF. --text is taken as it is.')
     .argument('[file]', 'text to encode; - or none: standard input')
@@ -29,10 +28,11 @@ export function encodeCommand(): Command {
     .option('--no-clean', 'encode every character of the file as it is')
     .option('--allow-special', 'read special tokens in the text as such; otherwise they are plain text')
     .option('--json', 'print an object with ids, tokens and counts')
-    .addHelpText('after', `
+  return asTextOption(c).addHelpText('after', `
 Examples:
   verit tokenizer encode --tokenizer tokenizer.json --text "Hello there"
   verit tokenizer encode --tokenizer data/book book.txt --json
+  verit tokenizer encode --tokenizer data/book page.html --as-text
   verit tokenizer encode --tokenizer llama.model --text "Hello there" --json`)
     .action(encode)
 }
@@ -46,10 +46,12 @@ function encode(file: string | undefined, flags: EncodeFlags): void {
   process.stdout.write(`${JSON.stringify({ ids, tokens, count: ids.length, bytes: Buffer.byteLength(text) })}\n`)
 }
 
-function textOf(file: string | undefined, { clean }: EncodeFlags): string {
-  if (file === undefined || file === '-') return clean ? cleaned(readInput()) : readInput()
-  // A prompt may hold JSON or HTML. Only binary files and other encodings are refused.
-  checkKind(file, { asText: true })
+function textOf(file: string | undefined, { clean, asText }: EncodeFlags): string {
+  if (file === undefined || file === '-') {
+    const text = readStandardText({ asText })
+    return clean ? cleaned(text) : text
+  }
+  checkKind(file, { asText })
   return [...readText(file, { clean })].join('')
 }
 
@@ -71,7 +73,7 @@ Examples:
   verit tokenizer encode --tokenizer t.json book.txt | verit tokenizer decode --tokenizer t.json`)
     .action((words: string[], flags: { tokenizer: string; skipSpecial?: true; json?: true }) => {
       const tokenizer = openTokenizer(flags.tokenizer)
-      const given = words.length > 0 ? words : readInput().split(/[\s,[\]]+/).filter(w => w !== '')
+      const given = words.length > 0 ? words : readStandardText().split(/[\s,[\]]+/).filter(w => w !== '')
       const ids = given.map(word => {
         if (/^\d{1,9}$/.test(word)) return Number(word)
         const problem = `${JSON.stringify(word.slice(0, 40))} is not a token id`
@@ -81,16 +83,4 @@ Examples:
       const plain = process.stdout.isTTY ? `${text}\n` : text
       process.stdout.write(flags.json ? `${JSON.stringify({ text, count: ids.length })}\n` : plain)
     })
-}
-
-/** @throws VeritError VERIT_DATA_UTF8 */
-function readInput(): string {
-  let bytes: Buffer
-  try {
-    bytes = readFileSync(0)
-  } catch (e) {
-    throw fileError(e, 'standard input', 'read', 'the text')
-  }
-  if (isUtf8(bytes)) return bytes.toString('utf8')
-  throw new VeritError('VERIT_DATA_UTF8', { path: 'standard input', offset: utf8FirstInvalid(bytes) })
 }

@@ -24,6 +24,11 @@ export function refusalOf(path: string, kind: FileKind, head: string): VeritErro
   return new VeritError('VERIT_DATA_KIND', { path, what: kind.what, next: stepOf(path, kind, head) })
 }
 
+/** The same for standard input. Commands in the next step name the file that it came from FILE. */
+export function refusalOfInput(kind: FileKind, head: string): VeritError {
+  return new VeritError('VERIT_DATA_KIND', { path: 'standard input', what: kind.what, next: stepOf('FILE', kind, head) })
+}
+
 /** Ends the sentence for text that can also be read as it is. */
 const AS_TEXT = 'To read it as plain text all the same, add --as-text'
 const EXPORT = 'Export its text column to a text file first, for example with DuckDB or pandas'

@@ -116,7 +116,8 @@ export const errorTable = {
   }),
   VERIT_DATA_UTF8: row<{ path: string; offset: number }>({
     what: f => `${f.path} is not UTF-8 text: the byte at offset ${f.offset} cannot be part of it`,
-    next: () => 'Convert the file to UTF-8, or let `verit prepare --replace-invalid` read such bytes as U+FFFD',
+    next: f => (f.path === 'standard input' ? 'Convert the text to UTF-8 first'
+      : 'Convert the file to UTF-8, or let `verit prepare --replace-invalid` read such bytes as U+FFFD'),
   }),
   VERIT_DATA_KIND: row<{ path: string; what: string; next: string }>({
     what: f => `${f.path} is ${f.what}, not plain text in UTF-8`, next: f => f.next, exit: 2,
