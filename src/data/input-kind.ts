@@ -11,12 +11,14 @@ export interface TextRules {
   readonly replaceInvalid?: boolean | undefined
 }
 
-/** Whether a file of this kind is read as text. Binary formats need both rules: neither alone asks for noise. */
+/**
+ * Whether a file of this kind is read as text. No rule reads binary formats, UTF-16 or UTF-32: their bytes read as
+ * UTF-8 are noise.
+ */
 export function isReadable({ kind, group }: FileKind, { asText = false, replaceInvalid = false }: TextRules): boolean {
   if (group === 'text' || group === 'empty' || kind === 'utf-8-damaged') return true
   if (group === 'records' || group === 'markup' || group === 'stand-in') return asText
-  if (group === 'encoding' && !kind.startsWith('utf-')) return replaceInvalid
-  return asText && replaceInvalid
+  return group === 'encoding' && !kind.startsWith('utf-') && replaceInvalid
 }
 
 /** @param head the first bytes of the file, for the names of its fields */

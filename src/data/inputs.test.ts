@@ -59,10 +59,16 @@ const REFUSED: readonly [name: string, content: string | Uint8Array, what: RegEx
   ['wide-without-mark.txt', Buffer.from(prose, 'utf16le'), /text in UTF-16/, /iconv -f UTF-16LE/],
   ['old.txt', latin1, /probably Latin-1/, /iconv -f ISO-8859-1 -t UTF-8/],
   ['late.txt', Buffer.concat([Buffer.alloc(1_100_000, 'plain words '), latin1]), /probably Latin-1/, /iconv/],
+  ['i.png', Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR', 'latin1'), noise]), /a PNG image/, /Name a text file/],
+  ['model.pkl', Buffer.from('\x80\x04\x95\x1a\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94K\x01u.', 'latin1'), /a Python pickle/, /Name a text file/],
   ['paper.txt', '%PDF-1.7\n%...', /a PDF document/, /pdftotext/],
   ['noise.txt', noise, /binary data/, /Name a text/],
   ['pointer.txt', 'version https://git-lfs.github.com/spec/v1\noid sha256:1\n', /a Git LFS pointer/, /git lfs pull/],
 ]
+
+/** Those of them that no option reads as text. */
+const BINARY = ['book.txt.gz', 'my book.txt', 'book.zst', 'a.parquet', 'i.png', 'wide.txt', 'wide-without-mark.txt', 'model.pkl',
+  'paper.txt', 'noise.txt']
 
 test('a named file that is not plain text is refused by its kind, with the next step', async () => {
   for (const [name, content, what, next] of REFUSED) {
@@ -77,6 +83,7 @@ test('a named file that is not plain text is refused by its kind, with the next 
     // Replacements would turn a compressed file into noise.
     const latin = ['old.txt', 'late.txt'].includes(name)
     if (!latin) await assert.rejects(prepared(path, { replaceInvalid: true }), refused, name)
+    if (BINARY.includes(name)) await assert.rejects(prepared(path, { replaceInvalid: true, asText: true }), refused, name)
     await assert.rejects(pushTexts([path], new TokenizerTrainer(), { progress: silent }), refused)
   }
 })
