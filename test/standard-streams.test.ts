@@ -66,12 +66,13 @@ interface HungUp {
 }
 
 /** Trains until the first checkpoint is there, nobody reads what it says, then gets SIGHUP. */
-async function hungUp(name: string, stdin: number | 'ignore'): Promise<HungUp> {
+async function hungUp(name: string, stdin: number | 'ignore', startedBy = ''): Promise<HungUp> {
   const out = join(dir, name)
   const model = ['--preset', 'shakespeare', '--layers', '1', '--hidden', '16', '--heads', '2', '--threads', '1']
-  const length = ['--steps', stdin === 'ignore' ? '1000000' : '40', '--eval-every', '20', '--eval-tokens', '64']
+  const length = ['--steps', name === 'run' ? '1000000' : '40', '--eval-every', '20', '--eval-tokens', '64']
   const words = [main, 'train', join(dir, 'text.txt'), '--out', out, ...model, ...length, '--save-every', '20']
-  const child = spawn(process.execPath, words, { stdio: [stdin, 'pipe', 'pipe'] })
+  const env = { ...process.env, _: startedBy } // the tests themselves may run under nohup
+  const child = spawn(process.execPath, words, { stdio: [stdin, 'pipe', 'pipe'], env })
   child.stdout!.destroy()
   child.stderr!.destroy()
   const steps = (): number[] => checkpointSteps(join(out, 'checkpoints'))
@@ -92,4 +93,9 @@ test('train goes on without a reader; at a hangup it saves its step and ends wit
 test('under nohup a hangup has no effect', { skip: !linux && 'it is seen on Linux only' }, async () => {
   const { status, lock } = await hungUp('nohup', openSync('/dev/null', 'w')) // as nohup leaves it
   assert.deepEqual([status, lock, existsSync(join(dir, 'nohup', 'model.gguf'))], [0, false, true])
+})
+
+test('so it is where standard input was /dev/null already, by the variable that shells set', { skip: windows }, async () => {
+  const { status, lock } = await hungUp('shell', 'ignore', '/usr/bin/nohup')
+  assert.deepEqual([status, lock, existsSync(join(dir, 'shell', 'model.gguf'))], [0, false, true])
 })

@@ -105,7 +105,7 @@ test('the conversation of a Hugging Face folder goes into the file: template, be
 test('Ctrl-C, or a request to end, leaves nothing of the file, and the status says which', { skip: process.platform === 'win32' && 'no such signals' }, async () => {
   // Q6_K looks for the best scales, so that this takes seconds.
   writeRandomPacked(join(folder, 'long.gguf'), parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 2, ffn: 256, context: 16, vocab: 1 << 16 }) as BitnetConfig)
-  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143]] as const) {
+  for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGQUIT', 131]] as const) {
     const target = join(folder, signal)
     mkdirSync(target)
     const child = spawn(process.execPath, [MAIN, 'convert', 'long.gguf', join(target, 'out.gguf'), '--head', 'q6_k'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })

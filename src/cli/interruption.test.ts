@@ -14,7 +14,9 @@ await interruptible(() => { process.stdout.write('!'); if (--left === 0) done() 
   process.stdout.write('ready')
 }))
 process.exitCode = ${status}`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, _: '' },
+  })
   for (const signal of signals) {
     await once(child.stdout, 'data')
     await setTimeout(500) // not the same one
@@ -24,12 +26,12 @@ process.exitCode = ${status}`
   return code
 }
 
-test('an interrupted command ends with 130 after Ctrl-C, with 143 after SIGTERM, with 129 after SIGHUP', async () => {
+test('an interrupted command ends with 128 and the number of the signal', async () => {
   const runs = [
     interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 1, 'SIGHUP'),
-    interrupted(130, 2, 'SIGINT', 'SIGTERM'),
+    interrupted(130, 2, 'SIGINT', 'SIGTERM'), interrupted(130, 1, 'SIGQUIT'),
   ]
-  assert.deepEqual(await Promise.all(runs), [130, 143, 129, 143])
+  assert.deepEqual(await Promise.all(runs), [130, 143, 129, 143, 131])
 })
 
 test('one Ctrl-C that comes twice, as under npm, is one', async () => {

@@ -1,21 +1,22 @@
 /**
- * Signals that ask a command to end while it has something to put away: Ctrl-C (SIGINT), SIGTERM, and SIGHUP of a
- * terminal or connection that is gone.
+ * Signals that ask a command to end while it has something to put away: Ctrl-C (SIGINT), Ctrl-\ (SIGQUIT), SIGTERM,
+ * and SIGHUP of a terminal or connection that is gone.
  */
 import { constants as files, readFileSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
+import { basename } from 'node:path'
 
 /** Under npm one Ctrl-C comes twice, from the terminal and from npm, within some milliseconds. */
 export const SAME_SIGNAL_MS = 300
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const
 const INTERRUPTED = 128 + constants.signals.SIGINT
 
 /**
  * Runs `work`, and calls `interrupt` at each such signal until it is settled; what follows another within
  * SAME_SIGNAL_MS is the same one. A command that was interrupted ends with 130. After SIGTERM that becomes 143, after
- * SIGHUP 129, as shells and service managers expect (128 and the number of the signal). Under nohup SIGHUP has no
- * effect.
+ * SIGQUIT 131, after SIGHUP 129, as shells and service managers expect (128 and the number of the signal). Under nohup
+ * SIGHUP has no effect.
  */
 export async function interruptible<T>(interrupt: () => void, work: () => Promise<T>): Promise<T> {
   let other: NodeJS.Signals | undefined
@@ -43,11 +44,14 @@ export async function interruptible<T>(interrupt: () => void, work: () => Promis
 }
 
 /**
- * Whether nohup started this process. It ignores SIGHUP for the program it starts, but Node takes that back. What
- * shows it on Linux: GNU nohup replaces the terminal as standard input by /dev/null, opened for writing only
- * (coreutils, nohup.c).
+ * Whether nohup started this process. It ignores SIGHUP for the program it starts, but Node sets that back before any
+ * code runs (PlatformInit in node.cc), so that no process can tell. Two signs are left:
+ * - shells put the path of the command they start into the variable `_`, and nohup hands it on;
+ * - on Linux, GNU nohup replaces a terminal as standard input by /dev/null, opened for writing only (coreutils,
+ *   nohup.c).
  */
 function underNohup(): boolean {
+  if (basename(process.env['_'] ?? '') === 'nohup') return true
   try {
     const [, octal] = /^flags:\s+([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'utf8'))!
     const flags = Number.parseInt(octal!, 8)
