@@ -74,7 +74,7 @@ test('the pod is what the restricted Pod Security Standard asks for, and has no 
   const file = read('kubernetes/deployment.yaml')
   for (const line of [
     'runAsNonRoot: true', 'runAsUser: 10001', 'allowPrivilegeEscalation: false', 'readOnlyRootFilesystem: true', 'drop: [ALL]', 'type: RuntimeDefault',
-    'automountServiceAccountToken: false', 'fsGroupChangePolicy: OnRootMismatch', 'requests:', 'limits:', 'startupProbe:', 'readinessProbe:', 'livenessProbe:',
+    'automountServiceAccountToken: false', 'hostUsers: false', 'fsGroupChangePolicy: OnRootMismatch', 'requests:', 'limits:', 'startupProbe:', 'readinessProbe:', 'livenessProbe:',
   ]) assert.ok(file.includes(line), line)
   assert.doesNotMatch(file, /hostPath|hostNetwork|hostPID|hostIPC|privileged: true|capabilities:\n\s+add/)
   assert.match(read('kubernetes/namespace.yaml'), /pod-security\.kubernetes\.io\/enforce: restricted/)
