@@ -76,6 +76,7 @@ test('a named file that is not plain text is refused by its kind, with the next 
     const refused = (e: unknown): boolean => {
       assert.ok(VeritError.is(e, 'VERIT_DATA_KIND'), `${name}: ${String(e)}`)
       assert.match(e.what, what)
+      assert.equal(e.what.split(', not ').length, 2, e.what)
       assert.match(e.next, next)
       return true
     }

@@ -138,7 +138,10 @@ test('a log whose newest entries, tiles, checkpoint or key were changed is found
     const changed = Buffer.from(before)
     changed[60]! ^= 1
     writeFileSync(path, changed)
-    assert.equal(levelsOf(checkLog(folder, now))['audit.log'], 'problem', name)
+    const found = checkLog(folder, now)
+    assert.equal(levelsOf(found)['audit.log'], 'problem', name)
+    const fix = String(found.find(f => f.check === 'audit.log')?.fix)
+    assert.equal(fix.match(/keep the folder as evidence/gi)?.length, 1, fix)
     writeFileSync(path, before)
   }
   rmSync(join(folder, 'key'))

@@ -51,7 +51,9 @@ export function checkLog(folder: string, now: number, remembered?: Remembered): 
     return [quickCheck(folder, now, remembered?.checkpoint), ...replaced(folder, last), kept(folder)]
   } catch (e) {
     if (!VeritError.is(e)) throw e
-    return [problem('audit.log', e.what, `Run \`verit audit verify\` and keep the folder as evidence. ${e.next}`)]
+    // Some errors of the log say that already.
+    const first = /evidence/i.test(e.next) ? 'Run `verit audit verify`' : 'Run `verit audit verify` and keep the folder as evidence'
+    return [problem('audit.log', e.what, `${first}. ${e.next}`)]
   }
 }
 

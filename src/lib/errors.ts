@@ -120,7 +120,7 @@ export const errorTable = {
       : 'Convert the file to UTF-8, or let `verit prepare --replace-invalid` read such bytes as U+FFFD'),
   }),
   VERIT_DATA_KIND: row<{ path: string; what: string; next: string }>({
-    what: f => `${f.path} is ${f.what}, not plain text in UTF-8`, next: f => f.next, exit: 2,
+    what: f => `${f.path} is ${f.what}${/, not /.test(f.what) ? '' : ', not plain text in UTF-8'}`, next: f => f.next, exit: 2,
   }),
   VERIT_DATA_EMPTY: row<{ what: string; hint: string }>({ what: f => `There is no text to work with: ${f.what}`, next: f => f.hint, exit: 2 }),
   VERIT_DATA_CHANGED: row<{ path: string }>({
