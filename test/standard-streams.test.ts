@@ -29,6 +29,11 @@ test('output that cannot be written is an error, a reader that left is none', { 
   assert.equal(ended.status, 1)
   assert.match(ended.stderr, /^verit: Could not write standard output: no space left on the disk\. .*\n$/)
 
+  for (const help of [['--help'], ['train', '--help'], ['--version']]) {
+    const { status } = spawnSync(process.execPath, [main, ...help], { stdio: ['ignore', full, 'ignore'] })
+    assert.equal(status, 1, help.join(' '))
+  }
+
   const words = [main, 'inspect', '--json', '--full', model]
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] })
   child.stdout.destroy()

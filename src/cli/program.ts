@@ -2,7 +2,7 @@
  * Runs the command that was asked for, and turns every error into one clear sentence and an exit status. Only that
  * command's file is loaded; lists and typos need none.
  */
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { commandName, inCheckout } from '../lib/command-name.ts'
 import { VeritError } from '../lib/errors.ts'
 import { unnamedFileError } from '../lib/file-error.ts'
@@ -39,6 +39,11 @@ export async function runProgram(words: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(words, { from: 'user' })
   } catch (e) {
+    // Nothing ends the process here: a help text that cannot be written is an error (standard-streams.ts).
+    if (e instanceof CommanderError) {
+      process.exitCode = e.exitCode === 0 ? 0 : 2
+      return
+    }
     const purpose = 'the current folder, which was removed'
     const error = hasNoFolder(e) ? new VeritError('VERIT_FILE_NOT_FOUND', { path: '.', purpose }) : unnamedFileError(e)
     if (!VeritError.is(error)) throw error
@@ -56,6 +61,6 @@ const hasNoFolder = (e: unknown): boolean => e instanceof Error && 'syscall' in 
  */
 function likeOtherErrors(command: Command): void {
   command.showHelpAfterError('(add --help for usage and an example)')
-  command.exitOverride(e => process.exit(e.exitCode === 0 ? 0 : 2))
+  command.exitOverride()
   for (const each of command.commands) likeOtherErrors(each)
 }
