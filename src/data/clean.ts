@@ -11,6 +11,8 @@ const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]+/g
 
 /** Cleans one file, piece by piece. */
 export class Cleaner {
+  /** Control characters removed so far. */
+  removed = 0
   #atStart = true
   #carriageReturn = false
 
@@ -20,7 +22,10 @@ export class Cleaner {
     if (text === '') return ''
     if (this.#atStart && text.charCodeAt(0) === 0xfeff) text = text.slice(1)
     this.#atStart = false
-    text = text.replace(CONTROLS, '')
+    text = text.replace(CONTROLS, found => {
+      this.removed += found.length
+      return ''
+    })
     // A line feed may follow in the next piece.
     this.#carriageReturn = text.endsWith('\r')
     if (this.#carriageReturn) text = text.slice(0, -1)

@@ -49,6 +49,12 @@ export class Corpus {
     return all.filter(r => r.sequences > 0)
   }
 
+  /** Control characters that cleaning removed in the first pass, and the files that had some. */
+  get removed(): { characters: number, files: number } {
+    const some = this.#seen.filter(s => s.removed > 0)
+    return { characters: some.reduce((sum, s) => sum + s.removed, 0), files: some.length }
+  }
+
   /** Sends every document to the sink, in order. @param label of the progress line. */
   async pass(label: string, sink: DocumentSink): Promise<void> {
     const { stream } = this.#options
@@ -87,7 +93,7 @@ export class Corpus {
         if (signal?.aborted === true) throw interrupted()
       }
     } finally {
-      pieces.return?.({ bytes: 0, sha256: '', replaced: 0 })
+      pieces.return?.({ bytes: 0, sha256: '', replaced: 0, removed: 0 })
     }
   }
 

@@ -103,6 +103,11 @@ test('Latin-1 is read with replacements where that is asked for, and they are co
   assert.deepEqual(notices, ['old.txt: 60 invalid byte sequences are read as U+FFFD'])
 })
 
+test('control characters that cleaning removes are counted', async () => {
+  const { notices } = await prepared(file('nul.txt', `${prose}a\0\0b\x07\r\n${prose}`))
+  assert.deepEqual(notices, ['Cleaned: 3 control characters removed in 1 file'])
+})
+
 test('source code and a text whose name promises another format are read, the latter with a notice', async () => {
   const code = await prepared(file('code.py', `import json\nx = {"a": [1, 2]}\n${prose}`))
   assert.deepEqual(code.notices, [])

@@ -21,7 +21,7 @@ export function passedOverNotices(passedOver: readonly PassedOver[]): string[] {
   return [`Passed over ${files} in folders: ${countsOf(passedOver)}`, ...lines]
 }
 
-/** Notices about separators, special tokens and invalid bytes that the first pass found. */
+/** Notices about separators, special tokens, invalid bytes and control characters that the first pass found. */
 export function textNotices(corpus: Corpus, separator: Separator, names: NameCounter): string[] {
   const notices: string[] = []
   const { separators } = corpus
@@ -33,6 +33,11 @@ export function textNotices(corpus: Corpus, separator: Separator, names: NameCou
   notices.push(...names.notices)
   for (const { name, sequences } of corpus.replaced) {
     notices.push(`${printable(name)}: ${count(sequences)} invalid byte sequences are read as U+FFFD`)
+  }
+  const { characters, files } = corpus.removed
+  if (characters > 0) {
+    const removed = `${count(characters)} control character${characters === 1 ? '' : 's'} removed`
+    notices.push(`Cleaned: ${removed} in ${count(files)} file${files === 1 ? '' : 's'}`)
   }
   return notices
 }

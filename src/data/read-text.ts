@@ -27,6 +27,8 @@ export interface ReadResult {
   readonly sha256: string
   /** Invalid sequences of bytes that were read as U+FFFD. */
   readonly replaced: number
+  /** Control characters that cleaning removed. */
+  readonly removed: number
 }
 
 /** Bytes of a file that end with a whole character, and their position in it. */
@@ -75,7 +77,7 @@ export function* readText(path: string, rules: ReadRules = {}): Generator<string
   }
   if (clean) yield cleaner.end()
   file.checkUnchanged()
-  return { bytes: file.size, sha256: `sha256:${hash.digest('hex')}`, replaced }
+  return { bytes: file.size, sha256: `sha256:${hash.digest('hex')}`, replaced, removed: cleaner.removed }
 }
 
 /** Latin-1 whose first letter beyond ASCII comes late begins like UTF-8: the text around the byte decides. */
