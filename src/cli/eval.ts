@@ -20,7 +20,7 @@ import { lockCommand } from './lock-command.ts'
 import { withByteProgress } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 import { numberOption } from './prepare.ts'
-import { asTextOption, separatorOption } from './text-options.ts'
+import { asTextOption, printNotice, separatorOption } from './text-options.ts'
 import type { TextFlags } from './text-options.ts'
 
 interface Flags extends ComputeFlags, TextFlags {
@@ -90,7 +90,7 @@ interface OpenData extends Disposable {
 
 function openData(path: string, { split, asText, separator }: Flags): OpenData {
   if (!isFolder(path)) {
-    const encode = readTextFile(path, { asText, separator })
+    const encode = readTextFile(path, { asText, separator, onNotice: printNotice })
     return { tokensFor: ({ tokenizer }) => encode(tokenizer), [Symbol.dispose]: () => undefined }
   }
   if (!isDatasetFolder(path)) {

@@ -34,10 +34,11 @@ export function textNotices(corpus: Corpus, separator: Separator, names: NameCou
   for (const { name, sequences } of corpus.replaced) {
     notices.push(`${printable(name)}: ${count(sequences)} invalid byte sequences are read as U+FFFD`)
   }
-  const { characters, files } = corpus.removed
-  if (characters > 0) {
-    const removed = `${count(characters)} control character${characters === 1 ? '' : 's'} removed`
-    notices.push(`Cleaned: ${removed} in ${count(files)} file${files === 1 ? '' : 's'}`)
-  }
+  if (corpus.removed.characters > 0) notices.push(cleaningNotice(corpus.removed))
   return notices
+}
+
+export function cleaningNotice({ characters, files }: Corpus['removed']): string {
+  const removed = `${count(characters)} control character${characters === 1 ? '' : 's'} removed`
+  return `Cleaned: ${removed} in ${count(files)} file${files === 1 ? '' : 's'}`
 }

@@ -65,3 +65,11 @@ test('a file that is not plain text is refused', () => {
   assert.throws(() => readTextFile(path), { code: 'VERIT_DATA_KIND' })
   assert.equal(readTextFile(path, { asText: true })(tokenizer).length, 18)
 })
+
+test('control characters that cleaning removes are told', () => {
+  const path = join(root, 'nul.txt')
+  writeFileSync(path, 'some words\0 and more\n')
+  const notices: string[] = []
+  readTextFile(path, { onNotice: notice => void notices.push(notice) })
+  assert.deepEqual(notices, ['Cleaned: 1 control character removed in 1 file'])
+})

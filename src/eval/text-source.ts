@@ -1,5 +1,6 @@
 /** A text file as tokens, read as `prepare` reads it. */
 import type { TextRules } from '../data/input-kind.ts'
+import { cleaningNotice } from '../data/notices.ts'
 import { checkKind, readText } from '../data/read-text.ts'
 import { SeparatorCutter, checkSeparator } from '../data/separator.ts'
 import type { Separator } from '../data/separator.ts'
@@ -10,6 +11,8 @@ import type { TokenSource } from './token-source.ts'
 export interface EncodeFileOptions extends TextRules {
   /** As in `PrepareOptions`. Default 'auto'. */
   readonly separator?: Separator | undefined
+  /** Takes a sentence on what cleaning removed. */
+  readonly onNotice?: ((notice: string) => void) | undefined
 }
 
 /** Text between documents where the tokenizer has no end-of-text token. */
@@ -25,7 +28,12 @@ export function readTextFile(path: string, options: EncodeFileOptions = {}): (to
   const { separator = 'auto' } = options
   checkSeparator(separator)
   checkKind(path, options)
-  const text = [...readText(path, options)]
+  const text: string[] = []
+  const pieces = readText(path, options)
+  let next = pieces.next()
+  for (; next.done !== true; next = pieces.next()) text.push(next.value)
+  const { removed } = next.value
+  if (removed > 0) options.onNotice?.(cleaningNotice({ characters: removed, files: 1 }))
   return tokenizer => encoded(text, tokenizer, separator)
 }
 
