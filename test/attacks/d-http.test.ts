@@ -260,7 +260,9 @@ test('D7 no other spelling of any address is answered 2xx: not without a key, no
   const cases = routeTable.flatMap(route => {
     const path = route.path.replace(':id', none.record.id)
     const plain = route.requires === 'nothing' ? [] : [path]
-    return [...aliases(path).flatMap(alias => ['', none.key, t.all.key].map(key => ({ route, alias, key }))),
+    // Monitors add a query to open addresses, where it is ignored.
+    const others = aliases(path).filter(alias => route.requires !== 'nothing' || !alias.startsWith(`${path}?`))
+    return [...others.flatMap(alias => ['', none.key, t.all.key].map(key => ({ route, alias, key }))),
       ...plain.flatMap(alias => ['', none.key].map(key => ({ route, alias, key })))]
   })
   await each(cases, async ({ route, alias, key }) => {
