@@ -210,3 +210,26 @@ test('whatever comes in whatever order: no limit is passed, nothing is counted t
     }
   }), { numRuns: 200 })
 })
+
+test('a proven connection whose body takes long makes room, and proven ones alone never fill all places', () => {
+  const p = places(8)
+  const send = (i: number): Held => {
+    const held = p.enterNew(`192.0.${i}.1`)!
+    p.all.began(held.place)
+    p.all.reads(held.place, true)
+    p.all.proved(held.place)
+    return held
+  }
+  const slow = Array.from({ length: 40 }, (_, i) => send(i))
+  assert.equal(p.open.size, 10, 'the limit and a quarter')
+  p.pass(1001)
+  assert.ok(p.enter('198.51.100.1') !== undefined, 'a newcomer has a place')
+  assert.ok(!p.open.has(slow[0]!.name))
+  // An answer under way stays, however long it takes.
+  const answered = p.enter('198.51.100.2')!
+  p.all.began(answered.place)
+  p.all.proved(answered.place)
+  p.pass(5000)
+  for (let i = 0; i < 40; i++) send(100 + i)
+  assert.ok(p.open.has(answered.name))
+})

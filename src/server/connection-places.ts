@@ -13,6 +13,8 @@ const UNPROVEN_REQUESTS = 100
 const UNPROVEN_MS = 60_000
 /** Where few connections are unproven, idle proven ones make room first for those that are no older than this. */
 const TIME_TO_PROVE_MS = 1000
+/** How long the body of a request may arrive before its connection may be ended to make room, a proven one, too. */
+const BODY_MS = 1000
 /** How long a connection is new. */
 const NEW_MS = 100
 /** New connections at once: so many times the places of their group, and in all at most so many. Beyond, the oldest of them is no longer new. */
@@ -39,6 +41,8 @@ export class Place {
   requests = 0
   working = 0
   answering = 0
+  /** Since when the body of its only request arrives. */
+  readingSince: number | undefined
 
   constructor(pools: readonly Pool[], since: number, end: () => void) {
     this.pools = pools
@@ -46,9 +50,14 @@ export class Place {
     this.end = end
   }
 
-  /** Whether it may be ended to make room: never while an answer to a proven key, or the first answer of a connection, is under way. */
-  get idle(): boolean {
-    return this.proven ? this.answering === 0 : this.working === 0 || this.requests > this.working
+  /**
+   * Whether it may be ended to make room: never while an answer to a proven key, or the first answer of a connection,
+   * is under way. A body that takes long is no answer under way: it costs its sender nothing.
+   */
+  isIdle(now: number): boolean {
+    if (!this.proven) return this.working === 0 || this.requests > this.working
+    if (this.answering > 1) return false
+    return this.answering === 0 || (this.readingSince !== undefined && now - this.readingSince > BODY_MS)
   }
 }
 
@@ -81,6 +90,11 @@ class Pool {
     return this.#settled > this.#limit || this.#unproven.size > this.#limit - this.#quarter
   }
 
+  /** Whether there are more than the limit and a quarter, which proven connections may not pass either. */
+  get crowded(): boolean {
+    return this.#settled > this.#limit + this.#quarter
+  }
+
   /** Whether no connection may come before others have gone: even those for which no room could be made are limited. */
   get full(): boolean {
     return this.size >= this.#limit + this.#mostNew
@@ -106,11 +120,11 @@ class Pool {
 
   /** The connection to end so that others have room. Undefined: all are being answered. */
   victim(now: number): Place | undefined {
-    const unproven = firstIdle(this.#unproven)
+    const unproven = firstIdle(this.#unproven, now)
     if (this.#unproven.size > this.#limit - this.#quarter) return unproven
     const crowd = this.#unproven.size > this.#quarter
     if (unproven !== undefined && (crowd || now - unproven.since >= TIME_TO_PROVE_MS)) return unproven
-    return (this.#proven.size > this.#quarter ? firstIdle(this.#proven) : undefined) ?? unproven
+    return (this.#proven.size > this.#quarter ? firstIdle(this.#proven, now) : undefined) ?? unproven
   }
 
   /** Puts a connection where it belongs now; a proven one becomes the most recently used. */
@@ -130,8 +144,8 @@ function first(places: ReadonlySet<Place>): Place | undefined {
   return undefined
 }
 
-function firstIdle(places: ReadonlySet<Place>): Place | undefined {
-  for (const place of places) if (place.idle) return place
+function firstIdle(places: ReadonlySet<Place>, now: number): Place | undefined {
+  for (const place of places) if (place.isIdle(now)) return place
   return undefined
 }
 
@@ -222,6 +236,11 @@ export class ConnectionPlaces {
     place.working--
   }
 
+  /** The body of a request begins to arrive, or has arrived. */
+  reads(place: Place, arriving: boolean): void {
+    place.readingSince = arriving ? this.#now() : undefined
+  }
+
   /** The client has the answer, or the connection has ended. */
   answered(place: Place): void {
     place.answering--
@@ -234,14 +253,17 @@ export class ConnectionPlaces {
     this.#settle(place)
   }
 
-  /** Ends connections until the limits hold with this one; where none can be ended, an unproven one is itself ended. */
+  /**
+   * Ends connections until the limits hold with this one. Where none can be ended, this one is, unless it is proven and
+   * there are few beyond the limit: others must still be able to come and prove a key.
+   */
   #settle(place: Place): void {
     place.isNew = false
     for (const pool of place.pools) pool.put(place)
     for (const pool of place.pools) {
       while (pool.over && !place.left) {
         const victim = pool.victim(this.#now())
-        if (victim === undefined && place.proven) break // room is made when one of the others ends
+        if (victim === undefined && place.proven && !pool.crowded) break // room is made when one of the others ends
         if (victim === undefined) this.refused++
         else this.ended++
         this.#end(victim ?? place)

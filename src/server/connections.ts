@@ -181,13 +181,17 @@ class Connections implements TransportCounts {
       // An upgrade is ignored, but Node's parser drops what came with it in one packet: no later bytes may be taken for a request.
       if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
       const place = this.#placeOf.get(request.socket)
-      if (place !== undefined) this.#note(place, response)
+      if (place !== undefined) this.#note(place, request, response)
       next(request, response)
     }
   }
 
-  #note(place: Place, response: ServerResponse): void {
+  #note(place: Place, request: IncomingMessage, response: ServerResponse): void {
     if (this.#places.began(place)) response.shouldKeepAlive = false
+    if (hasBody(request)) {
+      this.#places.reads(place, true)
+      request.once('end', () => this.#places.reads(place, false))
+    }
     let written = false
     const worked = (): void => {
       if (!written) this.#places.worked(place)
@@ -196,7 +200,12 @@ class Connections implements TransportCounts {
     response.once('prefinish', worked)
     response.once('close', () => {
       worked()
+      this.#places.reads(place, false)
       this.#places.answered(place)
     })
   }
 }
+
+/** RFC 9112 section 6.3: a request without these fields has no body. */
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'

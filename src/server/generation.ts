@@ -73,7 +73,7 @@ export async function answer(context: GatewayContext, call: GenerationCall, requ
   try {
     const result = await attempts(a, plan)
     // Its place is free by now: however slowly it is read, it keeps no other request waiting.
-    return result instanceof JsonPieces ? await sendWhole(context, request, reply, result) : result
+    return result instanceof JsonPieces ? await sendWhole(context, request, reply, result, ending) : result
   } catch (e) {
     if (out?.begun !== true) throw e
     if (!ending.clientLeft) await failStream(a, e, out)

@@ -5,6 +5,7 @@ import { turn } from '../lib/turns.ts'
 import { digestField } from '../trust/content-digest.ts'
 import type { GatewayContext } from './context.ts'
 import { fieldError } from './dialect.ts'
+import type { Ending } from './ending.ts'
 import type { JsonPieces } from './json-pieces.ts'
 import { writePatiently } from './patient-write.ts'
 import type { GenerationPlan } from './plan.ts'
@@ -32,19 +33,35 @@ const TYPE = 'application/json; charset=utf-8'
  */
 const PIECES = 8
 
-/** Sends it with status 200. The entry of the request must be in the audit log by now. */
+/** Bytes a second that a client takes at least. */
+const SLOWEST = 16 << 10
+
+/**
+ * Sends it with status 200. The entry of the request must be in the audit log by now. The connection ends with the
+ * `ending` (the memory of all answers is used up, say), and when the client takes less than 16 KiB a second.
+ * @throws VeritError of the ending, before the first byte is sent
+ */
 export async function sendWhole(
-  context: GatewayContext, request: FastifyRequest, reply: FastifyReply, answer: JsonPieces,
+  context: GatewayContext, request: FastifyRequest, reply: FastifyReply, answer: JsonPieces, ending: Ending,
 ): Promise<FastifyReply> {
   const { pieces, bytes } = answer
   const signature = await signWhole(context, request, TYPE, () => digestOf(pieces))
+  if (ending.signal.aborted) throw ending.reason
   reply.hijack()
   const raw = reply.raw
   const own = { 'content-type': TYPE, 'content-length': String(bytes) }
   raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, ...own, ...signature })
   const slowMs = context.config.http.slowReaderSeconds * 1000
-  for await (const piece of inTurns(pieces)) await writePatiently(raw, piece, slowMs)
-  raw.end()
+  const cut = (): void => void raw.destroy()
+  ending.signal.addEventListener('abort', cut, { once: true })
+  const timer = setTimeout(cut, slowMs + bytes / SLOWEST * 1000)
+  try {
+    for await (const piece of inTurns(pieces)) await writePatiently(raw, piece, slowMs)
+    raw.end()
+  } finally {
+    clearTimeout(timer)
+    ending.signal.removeEventListener('abort', cut)
+  }
   return reply
 }
 
