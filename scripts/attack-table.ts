@@ -157,13 +157,13 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('L6', 'Secrets and texts in logs', 'none'),
   ] },
   { title: 'M. Processes', attacks: [
-    row('M1', 'The model process crashes, hangs, takes all memory', 'its answers end with an error, the gateway lives, the next request is answered by a new process',
+    row('M1', 'The runner crashes, hangs, takes all memory', 'its answers end with an error, the gateway lives, the next request is answered by a new process',
       'test/runner-death.test.ts', 'src/runner/runner-process.test.ts', 'test/sandbox.test.ts'),
-    row('M2', 'A model process that was taken over tries network, exec, files, ptrace', 'refused by the system, or its end', 'test/sandbox.test.ts'),
-    row('M3', 'Malformed messages of a model process', 'its end at the first wrong one; nothing is kept for a frame that is too long',
+    row('M2', 'A runner that was taken over tries network, exec, files, ptrace', 'refused by the system, or its end', 'test/sandbox.test.ts'),
+    row('M3', 'Malformed messages of a runner', 'its end at the first wrong one; nothing is kept for a frame that is too long',
       'src/runner/frames.test.ts', 'src/runner/call.test.ts', 'test/fuzz.test.ts'),
     row('M4', 'Storms of signals and restarts', 'a request is sent to a second process once; answers under way may end', 'test/runner-death.test.ts'),
-    row('M5', 'A model process that was taken over claims a context, floods text, alternatives or its log, answers early, twice or never',
+    row('M5', 'A runner that was taken over claims a context, floods text, alternatives or its log, answers early, twice or never',
       'no more tokens than were reserved, no more text than tokens have; others are answered', 'test/hostile-claims.test.ts', 'test/frame-limits.test.ts'),
   ] },
 ]

@@ -159,7 +159,7 @@ export const errorTable = {
     next: () => 'Either a bug in Verit or a hostile model file: replace the file if you do not trust it',
   }),
   VERIT_RUNNER_DIED: row<{ how: string }>({
-    what: f => `The model process ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
+    what: f => `The runner ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
   }),
   VERIT_ANSWER_TEXT: row<Record<never, never>>({
     what: () => 'The answer was ended: its tokens have more than 128 characters each on average',
@@ -170,7 +170,7 @@ export const errorTable = {
     next: () => 'Send the request again with "stream": true, or ask for fewer tokens or log probabilities', status: 503,
   }),
   VERIT_SANDBOX: row<{ missing: string; fix: string }>({
-    what: f => `The model process cannot be locked as require_sandbox demands: ${f.missing}`, next: f => f.fix,
+    what: f => `The runner cannot be locked as require_sandbox demands: ${f.missing}`, next: f => f.fix,
   }),
   VERIT_DEBUGGER: row<{ option: string; danger: string }>({
     what: f => `The server does not start: ${f.option} ${f.danger}`,

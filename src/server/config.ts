@@ -57,7 +57,7 @@ export const ServerConfig = Type.Object({
     outputTokens: limit(0, 'tokens that one request may ask for'),
     cacheMib: whole(0, 1 << 24, 0, 'key and value cache in MiB, shared by the generations; one joins when there is room for its prompt and its longest answer; 0: a quarter of the memory that the weights leave free'),
     prefixReuse: flag(true, 'whether what was computed for the beginning of a prompt is used again for later prompts of the same owner (of the same key, where it has none); never for others'),
-    memoryMib: whole(0, 1 << 24, 0, 'memory that the model process may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file, a quarter of the machine\'s for the key and value cache, and 2 GiB, at most the machine\'s'),
+    memoryMib: whole(0, 1 << 24, 0, 'memory that the runner may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file, a quarter of the machine\'s for the key and value cache, and 2 GiB, at most the machine\'s'),
     chatTemplate: text('Jinja file of a chat template, at most 64 KiB, to use in place of the model\'s own; only its owner may be able to change it'),
     endTokens: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { default: [], maxItems: 64, description: 'tokens that end an answer besides those of the model\'s file, each by its text or its id' }),
     threads: whole(0, 1024, 0, 'threads that compute; 0: one for each of the cores that are named, or for each core that the server may use'),
@@ -66,7 +66,7 @@ export const ServerConfig = Type.Object({
     headScreen: choice(['auto', 'on', 'off'], 'whether an f16 head gets a copy in 6 bits that says which of its rows can matter for a token, so that only these are computed, exactly (docs/screened-head.md); "auto": from 64 MiB on; "on": a model of which that cannot be is refused'),
     speculate: choice(['auto', 'on', 'off'], 'whether next tokens are guessed from the prompt and the answer so far, so that several can be verified in one run (docs/generation.md); "auto": where that was measured to be faster'),
     instructionSet: choice(['auto', 'avx512', 'avx2vnni', 'avx2', 'neondot', 'neon', 'baseline', 'reference'], 'which of the processor\'s instructions compute; "auto": the fastest here'),
-    requireSandbox: flag(false, 'whether the server refuses to start where the model process cannot be locked completely (docs/sandbox.md)'),
+    requireSandbox: flag(false, 'whether the server refuses to start where the runner cannot be locked completely (docs/sandbox.md)'),
   }, closed),
   keys: Type.Object({
     requestsPerMinute: limit(600, 'requests of one key'),

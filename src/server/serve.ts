@@ -64,7 +64,7 @@ export interface ServeOptions {
   makeFirstKey?: boolean
   /** Ends a start that is under way. */
   signal?: AbortSignal
-  /** For the model process. */
+  /** For the runner. */
   runner?: Pick<ModelRunnerOptions, 'hangMs' | 'onDigestProgress' | 'expectedDigest'>
   log: Log
 }
@@ -187,7 +187,7 @@ async function noteStop(audit: AuditLog | undefined, log: Log): Promise<void> {
     .catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
 }
 
-/** What of the settings is the model process's. What says "choose yourself" is not handed on, so that the environment may choose. */
+/** What of the settings is the runner's. What says "choose yourself" is not handed on, so that the environment may choose. */
 function runnerOptions({ parallel, context, cacheMib, memoryMib, requireSandbox, threads, cores, packing, headScreen, speculate, instructionSet }: ServerConfig['inference']): ModelRunnerOptions {
   const given = <T>(value: T, automatic: T): T | undefined => (value === automatic ? undefined : value)
   const bytes = (mib: number): number | undefined => (mib === 0 ? undefined : mib * 2 ** 20)
