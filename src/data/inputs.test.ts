@@ -144,7 +144,7 @@ test('a folder without a text says what it has', async () => {
   const folder = join(root, 'none')
   mkdirSync(folder)
   writeFileSync(join(folder, 'a.jsonl'), records)
-  const what = /no file ends in .*\(passed over: \.jsonl 1\)/
+  const what = /no file ends in .*\(skipped: \.jsonl 1\)/
   await assert.rejects(prepared(folder), { code: 'VERIT_DATA_EMPTY', what })
   writeFileSync(join(folder, 'b.txt'), gzipSync(prose))
   await assert.rejects(prepared(folder), { code: 'VERIT_DATA_KIND', what: /b\.txt is a gzip file/ })
