@@ -114,7 +114,7 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('H8', 'No free descriptors', 'connections are refused, the server stays up and recovers'),
     row('H9', 'Floods of bodies and connections', 'memory stays bounded'),
     row('H10', 'Connections held from many addresses: with questions that need no key, silent, in headers, in handshakes',
-      'the oldest without a proven key makes room; a valid key is answered', 'src/server/connection-places.test.ts', 'src/server/connections.test.ts'),
+      'the oldest unauthenticated one makes room; a valid key is answered', 'src/server/connection-places.test.ts', 'src/server/connections.test.ts'),
     row('H11', 'Many addresses, each with its own limit: entries, lines, buckets, counts',
       'all strangers together have a limit of everything that they can make grow', 'src/server/refusals.test.ts', 'src/server/rates.test.ts'),
     row('H12', 'The largest bodies of each route, in the worst way for each kind of tokenizer', 'what cannot fit is refused unread; another key has its token soon',

@@ -100,9 +100,9 @@ export class Metrics {
   /** Reads these whenever the metrics are asked for. */
   watch(counts: TransportCounts, admission: Admission): void {
     this.#gauge('verit_connections', 'Connections now', () => counts.open)
-    this.#gauge('verit_connections_proven', 'Connections on which a key was proved, now', () => counts.proven)
+    this.#gauge('verit_connections_proven', 'Authenticated connections, now', () => counts.proven)
     this.#gauge('verit_connections_refused', 'Connections ended at once because every place was in use, since the start', () => counts.refused)
-    this.#gauge('verit_connections_ended', 'Connections without a proven key, or idle, ended to make room for others, since the start', () => counts.ended)
+    this.#gauge('verit_connections_ended', 'Unauthenticated or idle connections, ended to make room for others, since the start', () => counts.ended)
     this.#gauge('verit_tls_handshakes_failed', 'TLS handshakes that failed, since the start', () => counts.handshakesFailed)
     this.#gauge('verit_log_lines_lost', 'Log lines that could not be written, since the start', lostLogLines)
     this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
