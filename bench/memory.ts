@@ -1,5 +1,5 @@
 /**
- * What memory a model process takes (Linux): `node bench/memory.ts MODEL.gguf [auto|off] [threads]`, `auto` and `off` being the screen of its head. Resident memory when it is ready, after a
+ * What memory a runner takes (Linux): `node bench/memory.ts MODEL.gguf [auto|off] [threads]`, `auto` and `off` being the screen of its head. Resident memory when it is ready, after a
  * short request, after one of 512 and 128 tokens, and after three more, in MB and relative to the file: all of it; what is its own (private, anonymous); and pages of Node and of libraries,
  * which the gateway shares.
  */

@@ -1,5 +1,5 @@
 /**
- * What a hostile model process costs its neighbours: `node bench/neighbour.ts [seconds a phase]`. A gateway serves one model while another model process of the same machine, started
+ * What a hostile runner costs its neighbours: `node bench/neighbour.ts [seconds a phase]`. A gateway serves one model while another runner of the same machine, started
  * and locked in the same way, attacks: each attempt of test/hostile-runner.ts, one process after the other without a pause. Milliseconds of a one-token completion and of /health
  * over HTTP: quiet, while honest processes are started and ended in the same way (starting a process needs a processor, whoever does it), and during the attacks; in turns,
  * five rounds, so that the machine's own moods fall on all three.

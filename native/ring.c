@@ -1,6 +1,6 @@
 /*
  * Node's event loop opens an io_uring before the first line of a program runs, and operations that are put into a ring do not pass the list of system
- * calls (seccomp.c). The ring cannot be given back while the loop uses it. So the model process is started twice: the first time only to forbid the
+ * calls (seccomp.c). The ring cannot be given back while the loop uses it. So the runner is started twice: the first time only to forbid the
  * making of rings, for good, and to run the same program again in its place, whose loop then does without one.
  */
 #include "sandbox.h"

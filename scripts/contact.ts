@@ -10,8 +10,9 @@ export const securityPage = fileURLToPath(new URL('../SECURITY.md', import.meta.
 const BEGIN = '<!-- Written by scripts/contact.ts: change src/lib/security-contact.ts instead. -->'
 const END = '<!-- End of what scripts/contact.ts wrote. -->'
 
-const UNSET = `**This copy of Verit names no contact**, so it is not a release: \`scripts/release.ts\` makes none without a contact. If you found a weakness,
-look for the contact in SECURITY.md of a release. Who publishes Verit sets it in \`src/lib/security-contact.ts\`.`
+const UNSET = `**This copy of Verit names no contact**, so it is not a release: \`scripts/release.ts\` refuses to run without one.
+If you found a vulnerability, look for the contact in SECURITY.md of a release. Publishers of Verit set it in
+\`src/lib/security-contact.ts\`.`
 
 const block = (contact: string): string =>
   `${BEGIN}\n${contact === '' ? UNSET : `Report privately to **${contact.replace(/^mailto:/, '')}**.`}\n${END}`

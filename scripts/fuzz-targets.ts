@@ -123,7 +123,7 @@ function templateTarget(): Target {
   const messages = [{ role: 'system' as const, content: 'Be kind.' }, { role: 'user' as const, content: 'Hi <|im_end|> 👍 {{ 1 }}' }]
   return textual(seeds, words, input => {
     const template = input.toString('utf8')
-    // The same rendering as in the model process, with less time than there: an input that needs it is refused, not a hang.
+    // The same rendering as in the runner, with less time than there: an input that needs it is refused, not a hang.
     new ChatTemplate(template, 100).render({ messages, bos_token: '<s>', eos_token: '</s>', add_generation_prompt: true })
     // Mutations that render at once go through the whole way to tokens as well.
     const specials = new ChatFormat(template, tokenizer).prompt(messages).filter(id => tokenizer.isSpecial(id)).length

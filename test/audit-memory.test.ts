@@ -82,7 +82,7 @@ test('a server without a log says so, counts, and keeps its state folder; the ne
   })
   assert.equal((await ask.json() as { usage: { total_tokens: number } }).usage.total_tokens, 7)
   const second = verit('serve', model, '--state', state, '--port', '0', '--allow-unsigned')
-  assert.match(second, /^1 .*Another server runs on the state folder .*unaudited.*VERIT_STATE_LOCKED/)
+  assert.match(second, /^1 .*Another server uses the state folder .*unaudited.*VERIT_STATE_LOCKED/)
   assert.equal(await server.stop(), 0)
   await kept(state)
   const [start, gap] = serverEvents(join(state, 'audit'))

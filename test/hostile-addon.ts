@@ -1,4 +1,4 @@
-/** Compiles test/hostile-syscall.c, which makes any system call from JavaScript: what a test or a bench attacks the model process's lock with. */
+/** Compiles test/hostile-syscall.c, which makes any system call from JavaScript: what a test or a bench attacks the runner's lock with. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

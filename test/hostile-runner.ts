@@ -1,5 +1,5 @@
 /**
- * For tests only: a model process that is the attacker's from the moment of its lock on. It is started and locked as the real one is, with the same
+ * For tests only: a runner that is the attacker's from the moment of its lock on. It is started and locked as the real one is, with the same
  * function, and then does what it is told: JSON in the place of the model's name. What the attempts returned is its answer, as the name of its model.
  */
 import { constants } from 'node:fs'

@@ -1,4 +1,4 @@
-/** The model process as the gateway uses it: whose prompt it is changes nothing of an answer, nor does the size of the cache, or how it computes. */
+/** The runner as the gateway uses it: whose prompt it is changes nothing of an answer, nor does the size of the cache, or how it computes. */
 // long: it starts a runner for each way to compute
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
@@ -45,7 +45,7 @@ test('a cache that does not hold the context that was asked for is refused at th
   await assert.rejects(ModelRunner.start(path, { threads: 1, context: 400, cacheBytes: 20 * 16 * 8 * 16 }), (e: unknown) => VeritError.is(e, 'VERIT_REQUEST') && /400 positions/.test(e.message))
 })
 
-test('the model process computes as it is told to, and the answer is the same; what it cannot do it refuses', async () => {
+test('the runner computes as it is told to, and the answer is the same; what it cannot do it refuses', async () => {
   const path = join(dir, 'ternary.gguf')
   await writeRandomModel(path, openExecutor({ threads: 1 }), parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 32, heads: 2, ffn: 64, context: 64, vocab: 257 }), { scale: 20 })
   chmodSync(path, 0o600)

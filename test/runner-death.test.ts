@@ -1,4 +1,4 @@
-/** A model process that is killed takes its own answers with it and nothing else; one that cannot start says why; a server that stops ends in order. */
+/** A runner that is killed takes its own answers with it and nothing else; one that cannot start says why; a server that stops ends in order. */
 // long: it starts and kills some 20 servers and runners
 import assert from 'node:assert/strict'
 import { appendFileSync, copyFileSync, linkSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -52,7 +52,7 @@ test('killed in the middle of a stream: a clear error there, the gateway lives, 
   assert.equal(next.status, 200)
   assert.notEqual(server.runnerPid(), pid)
   assert.equal((await fetch(`${server.url}/health`)).status, 200)
-  assert.match(server.stderr(), /"msg":"the model process died"/)
+  assert.match(server.stderr(), /"msg":"the runner died"/)
 
   const current = server.runnerPid()
   server.process.kill('SIGKILL')

@@ -1,5 +1,5 @@
 /**
- * The lock of the model process (docs/sandbox.md), attacked from inside: a runner that is started and locked like the real one makes raw system calls,
+ * The lock of the runner (docs/sandbox.md), attacked from inside: a runner that is started and locked like the real one makes raw system calls,
  * and each is refused or ends it, while another model goes on answering.
  */
 import assert from 'node:assert/strict'
@@ -129,7 +129,7 @@ test('32-bit system calls, memory without end, frames that are none and a hang e
   }
 })
 
-test('another model process answers through all this', { skip }, async () => {
+test('another runner answers through all this', { skip }, async () => {
   const answer = async (): Promise<number> => (await Array.fromAsync(other.generate({ text: 'x' }, { maxTokens: 5, ignoreEndOfText: true }))).length
   const pid = other.pid
   const attacks = ['fork', 'signal everyone', 'all memory'].map(attempt => hostile({ attempts: [attempt] }, { memoryBytes: 2 ** 29 }))

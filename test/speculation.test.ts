@@ -156,7 +156,7 @@ test('several answers at once, and runs of few rows', async () => {
   }
 })
 
-test('the model process guesses as it is told to, and tells how much', async () => {
+test('the runner guesses as it is told to, and tells how much', async () => {
   const answers: string[] = [], folder = mkdtempSync(join(tmpdir(), 'verit-speculation-')), path = join(folder, 'model.gguf')
   copyFileSync(defaultModelPath(), path)
   chmodSync(path, 0o600)

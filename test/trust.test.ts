@@ -19,7 +19,7 @@ const state = join(dir, 'state')
 /** What each of these starts says. */
 const refused = (...starts: string[][]): string[] => refusedStarts(starts.map(args => ['--state', state, ...args])).map(({ status, stderr }) => {
   assert.equal(status, 1, stderr)
-  assert.doesNotMatch(stderr, /the model process/) // nothing of the file was parsed
+  assert.doesNotMatch(stderr, /the runner/) // nothing of the file was parsed
   return stderr
 })
 const model = await tinyModel(dir)

@@ -87,7 +87,7 @@ Examples:
   verit prepare shakespeare.txt --out data/shakespeare --tokenizer-kind character --split tail
 
 A file is known by its content. Named files that are not plain text in UTF-8 are refused with the next step; in folders
-they are passed over, as are hidden files, and the counts are shown.`)
+they are skipped, as are hidden files, and the counts are shown.`)
     .action(async (inputs: string[], flags: Flags) => {
       const controller = new AbortController()
       const manifest = await interruptible(() => controller.abort(), () => prepare(inputs, toOptions(flags, controller.signal)))

@@ -100,9 +100,9 @@ function nothingLeft({ files: [first] }: Listing, { passedOver }: Listing, optio
       throw e
     }
   }
-  const others = passedOver.length === 0 ? '' : ` (passed over: ${countsOf(passedOver)})`
+  const others = passedOver.length === 0 ? '' : ` (skipped: ${countsOf(passedOver)})`
   return new VeritError('VERIT_DATA_EMPTY', {
     what: `no file ends in ${extensions.join(', ')}${others}`,
-    hint: 'Name a file to see why it is passed over, or give the endings of text files with --extensions',
+    hint: 'Name a file to see why it is skipped, or give the endings of text files with --extensions',
   })
 }

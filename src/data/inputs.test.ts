@@ -142,7 +142,7 @@ test('one odd file or name never stops a folder: it is passed over, counted by k
   const { manifest, notices } = await prepared(oddFolder())
   assert.deepEqual(manifest.inputs.map(i => i.name), ['texts/book.txt', 'texts/deep/more.md'])
   const [counts, ...named] = notices
-  assert.equal(counts, 'Passed over 15 files in folders: .jsonl 2, symbolic link 2, .csv 1, .html 1, gzip 1, hidden 1, '
+  assert.equal(counts, 'Skipped 15 files in folders: .jsonl 2, symbolic link 2, .csv 1, .html 1, gzip 1, hidden 1, '
     + 'hidden folder 1, invalid UTF-8 1, iso-8859-1 1, jsonl 1, name not UTF-8 1, no ending 1, no regular file 1')
   assert.equal(named.length, 6) // five names, and how many more
   const reasons = Object.fromEntries(manifest.passedOver!.map(p => [p.name, p.reason]))
@@ -157,7 +157,7 @@ test('a folder without a text says what it has', async () => {
   const folder = join(root, 'none')
   mkdirSync(folder)
   writeFileSync(join(folder, 'a.jsonl'), records)
-  const what = /no file ends in .*\(passed over: \.jsonl 1\)/
+  const what = /no file ends in .*\(skipped: \.jsonl 1\)/
   await assert.rejects(prepared(folder), { code: 'VERIT_DATA_EMPTY', what })
   writeFileSync(join(folder, 'b.txt'), gzipSync(prose))
   await assert.rejects(prepared(folder), { code: 'VERIT_DATA_KIND', what: /b\.txt is a gzip file/ })

@@ -18,7 +18,7 @@ export function passedOverNotices(passedOver: readonly PassedOver[]): string[] {
   const odd = passedOver.filter(p => p.wanted)
   const lines = odd.slice(0, NAMED).map(p => `Passed over ${printable(p.name)}: ${p.reason}`)
   if (odd.length > NAMED) lines.push(`Passed over ${count(odd.length - NAMED)} more such files`)
-  return [`Passed over ${files} in folders: ${countsOf(passedOver)}`, ...lines]
+  return [`Skipped ${files} in folders: ${countsOf(passedOver)}`, ...lines]
 }
 
 /** Notices about separators, special tokens, invalid bytes and control characters that the first pass found. */

@@ -223,11 +223,11 @@ test('an examination makes nothing: neither the folder it is told of nor anythin
   assert.equal(levelsOf(await examine({ ...options, config: broken }))['config'], 'problem')
 })
 
-test('the model process is asked how far it is locked; what is missing is a problem where the lock is required', async () => {
+test('the runner is asked how far it is locked; what is missing is a problem where the lock is required', async () => {
   const inference = { ...defaultConfig().inference, memoryMib: 3000 }
   const memory = serverMemory(inference, defaultModelPath())
   const asked = await checkSandbox(false, memory)
-  assert.match(asked.says, /^The model process is (not )?locked: /)
+  assert.match(asked.says, /^The runner is (not )?locked: /)
   // the figure that the server's banner has, not one of a probe with another context
   if (asked.level === 'ok') assert.match(asked.says, /at most 3\.1 GB of memory/)
   const ceiling = memoryCeiling(statSync(defaultModelPath()).size, {})

@@ -31,7 +31,7 @@ function containment(release: string, status: string, read: Read): Finding[] {
   const upgrade = 'Use a kernel that has it: 5.13 or newer, with landlock among its security modules (lsm=)'
   const modules = read('sys/kernel/security/lsm')
   const [major = 0, minor = 0] = release.split('.').map(part => Number.parseInt(part, 10))
-  // Where the list cannot be read, the model process is what tells (sandbox.ts).
+  // Where the list cannot be read, the runner is what tells (sandbox.ts).
   if (modules?.split(',').includes('landlock') === true) found.push(ok('host.landlock', `Linux ${release} has Landlock`))
   else if (modules !== undefined) found.push(warning('host.landlock', `Linux ${release} runs without Landlock (it has ${modules})`, upgrade))
   else if (major < 5 || (major === 5 && minor < 13)) found.push(warning('host.landlock', `Linux ${release} has no Landlock`, upgrade))

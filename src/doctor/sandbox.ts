@@ -1,5 +1,5 @@
 /**
- * How far the model process can be locked here (docs/sandbox.md). It is asked, not guessed: a model process is started on the model that comes with Verit,
+ * How far the runner can be locked here (docs/sandbox.md). It is asked, not guessed: a runner is started on the model that comes with Verit,
  * as a server starts it, and says what it has reached.
  */
 import { existsSync, statSync } from 'node:fs'
@@ -19,22 +19,22 @@ const MIB = 2 ** 20
 
 /**
  * @param required whether a server that cannot lock it does not start
- * @param memoryBytes the ceiling that a server's model process would get; default: that of the model that comes with
+ * @param memoryBytes the ceiling that a server's runner would get; default: that of the model that comes with
  * Verit
  */
 export async function checkSandbox(required: boolean, memoryBytes?: number): Promise<Finding> {
   const path = defaultModelPath()
-  if (!existsSync(path)) return note('sandbox', 'How far the model process can be locked was not tried: the model that comes with Verit is not there')
+  if (!existsSync(path)) return note('sandbox', 'How far the runner can be locked was not tried: the model that comes with Verit is not there')
   try {
     return judge(await reached(path, memoryBytes ?? memoryCeiling(statSync(path).size, {})), required)
   } catch (e) {
     if (!VeritError.is(e)) throw e
-    return problem('sandbox', `The model process does not start: ${e.what}`, e.next)
+    return problem('sandbox', `The runner does not start: ${e.what}`, e.next)
   }
 }
 
 /**
- * The ceiling that the server's model process gets, in bytes (memory-ceiling.ts). Undefined: there is no such model.
+ * The ceiling that the server's runner gets, in bytes (memory-ceiling.ts). Undefined: there is no such model.
  */
 export function serverMemory(inference: ServerConfig['inference'], model: string): number | undefined {
   const { memoryMib, cacheMib, context } = inference
@@ -61,7 +61,7 @@ async function reached(path: string, memoryBytes: number): Promise<Sandbox> {
 }
 
 export function judge(sandbox: Sandbox, required: boolean): Finding {
-  const says = `The model process is ${describeSandbox(sandbox)}`
+  const says = `The runner is ${describeSandbox(sandbox)}`
   if (notLocked(sandbox).length === 0) return ok('sandbox', says)
   return (required ? problem : warning)('sandbox', says, fixFor(sandbox))
 }

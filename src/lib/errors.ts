@@ -160,10 +160,10 @@ export const errorTable = {
     next: () => 'Either a bug in Verit or a hostile model file: replace the file if you do not trust it',
   }),
   VERIT_RUNNER_DIED: row<{ how: string }>({
-    what: f => `The model process ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
+    what: f => `The runner ended before the answer was complete (${f.how})`, next: () => 'Send the request again; the process is being restarted', status: 502,
   }),
   VERIT_ANSWER_TEXT: row<Record<never, never>>({
-    what: () => 'The answer was ended: its tokens have more than 128 characters each on average',
+    what: () => 'The answer was cut off: its tokens have more than 128 characters each on average',
     next: () => 'Ask for fewer tokens, or for fewer alternatives of each', status: 502,
   }),
   VERIT_ANSWER_MEMORY: row<{ mebibytes: number }>({
@@ -171,7 +171,7 @@ export const errorTable = {
     next: () => 'Send the request again with "stream": true, or ask for fewer tokens or log probabilities', status: 503,
   }),
   VERIT_SANDBOX: row<{ missing: string; fix: string }>({
-    what: f => `The model process cannot be locked as require_sandbox demands: ${f.missing}`, next: f => f.fix,
+    what: f => `The runner cannot be locked as require_sandbox demands: ${f.missing}`, next: f => f.fix,
   }),
   VERIT_DEBUGGER: row<{ option: string; danger: string }>({
     what: f => `The server does not start: ${f.option} ${f.danger}`,
@@ -244,7 +244,7 @@ export const errorTable = {
     what: f => `The HTTP request is refused: ${f.problem}`, next: () => 'Correct the request and send it again', status: 400,
   }),
   VERIT_EXPECTATION: row<object>({
-    what: () => 'The Expect header asks for something that this server does not do', next: () => 'Leave the header out, or send "Expect: 100-continue"',
+    what: () => 'The Expect header asks for something that this server does not support', next: () => 'Leave the header out, or send "Expect: 100-continue"',
     status: 417,
   }),
   VERIT_CONFIG: row<{ source: string; field: string; problem: string }>({
@@ -330,11 +330,11 @@ export const errorTable = {
     what: f => `${f.path} cannot be signed or checked: ${f.problem}`, next: f => f.fix,
   }),
   VERIT_OTHERS_WRITE: row<{ path: string; mode: string; command: string }>({
-    what: f => `${f.path} can be changed by other users (mode ${f.mode})`,
+    what: f => `Other users can change ${f.path} (mode ${f.mode})`,
     next: f => `If nobody else has changed it, run ${f.command}`,
   }),
   VERIT_OTHERS_READ: row<{ path: string; mode: string; command: string }>({
-    what: f => `${f.path} holds a secret and can be used by other users (mode ${f.mode})`,
+    what: f => `${f.path} holds a secret, and other users can read or change it (mode ${f.mode})`,
     next: f => `If nobody else has used it, run ${f.command}; otherwise replace the secret`,
   }),
   VERIT_OTHERS_OWN: row<{ path: string; owner: number; user: number }>({
@@ -352,7 +352,7 @@ export const errorTable = {
     what: f => `${f.source} was not accepted: ${f.problem}`, next: () => 'If the log was set back or shows different histories, keep both checkpoints: together they prove it',
   }),
   VERIT_STATE_LOCKED: row<{ folder: string }>({
-    what: f => `Another server runs on the state folder ${f.folder}`,
+    what: f => `Another server uses the state folder ${f.folder}`,
     next: () => 'Stop it, or choose another folder with --state; '
       + '`verit keys`, `verit audit` and `verit doctor` work beside it',
   }),
@@ -364,8 +364,8 @@ export const errorTable = {
     next: () => 'Nothing is written to it any more; run `verit audit verify`, keep the folder as evidence, and restore a backup or move it away to begin a new log',
   }),
   VERIT_AUDIT_ROLLBACK: row<{ folder: string; problem: string }>({
-    what: f => `The audit log ${f.folder} is not the one that the database knows: ${f.problem}`,
-    next: () => 'Keep the folder as evidence; put the newer one back, '
+    what: f => `The audit log ${f.folder} does not continue the checkpoint in the database: ${f.problem}`,
+    next: () => 'Keep the folder as evidence; restore the newer one, '
       + 'or move this one away to begin a new log (docs/audit.md)',
   }),
   VERIT_AUDIT_ORIGIN: row<{ folder: string; origin: string; wanted: string }>({

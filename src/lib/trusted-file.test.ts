@@ -51,9 +51,9 @@ test('each class refuses the permissions it forbids, and says which and what to 
       return (e as Error).message
     }
   }
-  const secret = /holds a secret and can be used by other users \(mode 666\)\..* chmod 600 '.*a file'; otherwise/
+  const secret = /holds a secret, and other users can read or change it \(mode 666\)\..* chmod 600 '.*a file'; otherwise/
   assert.match(says('secret'), secret)
-  assert.match(says('decides'), /can be changed by other users \(mode 666\)\. .* run chmod go-w '.*a file'\./)
+  assert.match(says('decides'), /Other users can change .* \(mode 666\)\. .* run chmod go-w '.*a file'\./)
   assert.match(says('state'), /others can use it \(mode 666\)\..* run chmod 600 '.*a file'; otherwise start with/)
   chmodSync(path, 0o600)
 })

@@ -13,7 +13,7 @@ import { ModelRunner } from './model-runner.ts'
 const dir = mkdtempSync(join(tmpdir(), 'verit-runner-conversation-'))
 after(() => rmSync(dir, { recursive: true }))
 
-test('a template and end tokens of the operator reach the model process, which tells what holds', async () => {
+test('a template and end tokens of the operator reach the runner, which tells what holds', async () => {
   const path = join(dir, 'm.gguf'),
     config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, context: 64, vocab: 260 })
   await writeRandomModel(path, referenceExecutor(), config, {
@@ -42,7 +42,7 @@ test('a template and end tokens of the operator reach the model process, which t
   }
 })
 
-test('what a model process says about conversations is bounded', () => {
+test('what a runner says about conversations is bounded', () => {
   const info = {
     name: 'x',
     architecture: 'x',

@@ -15,7 +15,7 @@ export interface Failure {
 export function failureOf(e: unknown): Failure {
   if (!VeritError.is(e)) {
     process.stderr.write(`${describe(e)}\n`)
-    return { code: 'VERIT_INTERNAL', fields: { problem: 'the model process met a defect; the log of the server has the details' } }
+    return { code: 'VERIT_INTERNAL', fields: { problem: 'the runner met a defect; the log of the server has the details' } }
   }
   const fields: Failure['fields'] = {}
   for (const [name, value] of Object.entries(e.fields as Record<string, unknown>)) {
@@ -38,7 +38,7 @@ const GATEWAYS_OWN: readonly (number | undefined)[] = [401, 403, 405, 429]
 export function errorOf(failure: Failure): VeritError {
   if (!Object.hasOwn(errorTable, failure.code)) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an error of an unknown code' })
   const { status } = errorTable[failure.code as ErrorCode] as { status?: number }
-  if (GATEWAYS_OWN.includes(status) || Object.hasOwn(failure.fields, 'retryAfter')) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an error that is not a model process\'s to give' })
+  if (GATEWAYS_OWN.includes(status) || Object.hasOwn(failure.fields, 'retryAfter')) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an error that is not a runner\'s to give' })
   const fields = Object.fromEntries(Object.entries(failure.fields).map(([k, v]) => [k, typeof v === 'string' ? printable(v, 500) : v]))
   try {
     return new VeritError(failure.code as ErrorCode, fields as unknown as ErrorFields<ErrorCode>)

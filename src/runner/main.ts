@@ -1,5 +1,5 @@
 /**
- * The model process. It is given two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file, whose digest the gateway
+ * The runner. It is given two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file, whose digest the gateway
  * has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte of the file, and ends
  * when the gateway does. A terminal or a service manager sends signals to both: only the gateway follows them, so
  * that answers under way can end.

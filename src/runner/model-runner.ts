@@ -128,7 +128,7 @@ export class ModelRunner {
   async close(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
-    this.#ready.reject(new VeritError('VERIT_STOPPING', { what: 'the model process has ended' }))
+    this.#ready.reject(new VeritError('VERIT_STOPPING', { what: 'the runner has ended' }))
     await this.#process?.close()
     this.#file.close()
   }
@@ -203,7 +203,7 @@ export class ModelRunner {
       await this.#launch()
     } catch (error) {
       if (this.#stopped) return
-      this.#ready.reject(new VeritError('VERIT_UNAVAILABLE', { what: 'model process' })) // who waits should not wait for more tries
+      this.#ready.reject(new VeritError('VERIT_UNAVAILABLE', { what: 'runner' })) // who waits should not wait for more tries
       this.#renewReady()
       this.#options.onEvent?.({ type: 'failed', error, restartInMs: this.#schedule() })
     }

@@ -1,5 +1,5 @@
 /**
- * One model process, seen from the gateway: started with a fresh environment and two descriptors (socket, model file), watched, and killed at the
+ * One runner, seen from the gateway: started with a fresh environment and two descriptors (socket, model file), watched, and killed at the
  * first message that is not as agreed. It is not started again here; `ModelRunner` does that.
  */
 import { spawn } from 'node:child_process'
@@ -18,7 +18,7 @@ import type { CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandb
 import { readLog } from './read-log.ts'
 import { requireLock } from './sandbox-words.ts'
 
-/** What a model process may see of the environment: how to compute, and nothing else. */
+/** What a runner may see of the environment: how to compute, and nothing else. */
 const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_PACKING', 'VERIT_CORES', 'VERIT_EXECUTOR']
 const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.ts' : './first.js', import.meta.url))
 /**

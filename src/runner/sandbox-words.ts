@@ -31,7 +31,7 @@ export function fixFor(s: Sandbox): string {
   if (process.platform !== 'linux') return 'Serve on Linux, or leave require_sandbox out'
   if (!s.native) return `The native kernels lock the process: ${howToGetKernels()}, and unset VERIT_EXECUTOR. Or leave require_sandbox out`
   if (!s.ownDescriptors && notLocked({ ...s, ownDescriptors: true }).length === 0) {
-    return `Let the model process run ${process.execPath} a second time: is it still there, and may it be run? Or leave require_sandbox out`
+    return `Let the runner start ${process.execPath} a second time: is it still there, and may it be run? Or leave require_sandbox out`
   }
   return 'Use Linux 6.12 or newer with Landlock and seccomp switched on (a container must allow both), or leave require_sandbox out'
 }

@@ -8,7 +8,7 @@
  */
 import type { AddressGroup } from './address-group.ts'
 
-/** A connection without a proven key ends after so many requests, or so long after it was opened, at the end of the answer under way. */
+/** An unauthenticated connection ends after so many requests, or so long after it was opened, at the end of the answer under way. */
 const UNPROVEN_REQUESTS = 100
 const UNPROVEN_MS = 60_000
 /** Where few connections are unproven, idle proven ones make room first for those that are no older than this. */

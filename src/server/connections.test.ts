@@ -224,7 +224,7 @@ async function connected(port: number, localAddress: string): Promise<Connected>
 
 const figures = ({ open, proven, refused, ended }: TransportCounts): object => ({ open, proven, refused, ended })
 
-test('at the limit of an address the oldest connection without a proven key makes room for the newest; all of loopback is one address', async () => {
+test('at the limit of an address the oldest unauthenticated connection makes room for the newest; all of loopback is one address', async () => {
   using running = await start(c => Object.assign(c.http, { connections: 100, connectionsPerAddress: 4 }))
   const { port, transport: { counts } } = running
   const all: Connected[] = []
@@ -236,7 +236,7 @@ test('at the limit of an address the oldest connection without a proven key make
   assert.ok(all.slice(1).every(c => !c.gone))
 })
 
-test('a connection with a proven key stays, however many come without one', async () => {
+test('an authenticated connection stays, however many unauthenticated ones come', async () => {
   using running = await start(c => Object.assign(c.http, { connections: 8, connectionsPerAddress: 8 }))
   const { port, transport } = running
   const known = await connected(port, '127.0.0.1')
@@ -296,7 +296,7 @@ test('a declared proxy is exempt from the limit of an address, not from that of 
   assert.deepEqual(all.map(c => c.gone), [true, false, false, false])
 })
 
-test('a connection without a proven key ends with its hundredth answer, one with goes on', async () => {
+test('an unauthenticated connection ends with its hundredth answer, an authenticated one goes on', async () => {
   using running = await start(() => undefined)
   const { port } = running
   const stranger = await connected(port, '127.0.0.1')

@@ -49,11 +49,11 @@ export interface Transport {
 export interface TransportCounts {
   /** Connections now. */
   readonly open: number
-  /** Of them, those on which a key was proved. */
+  /** Of them, those that are authenticated. */
   readonly proven: number
   /** Connections that were ended at once, because every place was in use or they sent too many requests. */
   readonly refused: number
-  /** Connections without a proven key, or idle ones, that were ended to make room for others. */
+  /** Unauthenticated or idle connections that were ended to make room for others. */
   readonly ended: number
   /** TLS handshakes that failed. */
   readonly handshakesFailed: number

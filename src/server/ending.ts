@@ -34,7 +34,7 @@ export class Ending implements Disposable {
 
   /** The error to answer with. Without a reason, the process itself gave up. */
   get reason(): unknown {
-    return this.signal.aborted ? this.signal.reason : new VeritError('VERIT_UNAVAILABLE', { what: 'model process' })
+    return this.signal.aborted ? this.signal.reason : new VeritError('VERIT_UNAVAILABLE', { what: 'runner' })
   }
 
   get clientLeft(): boolean {

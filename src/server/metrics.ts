@@ -40,7 +40,7 @@ export class Metrics {
   #webhooks = this.#counter('verit_webhook_total', 'Alerts sent to the webhook, by result', ['result'])
   #openLimited = this.#counter('verit_open_limited_total',
     'Requests to routes without a key, beyond the limit of their address: their connection was ended')
-  #deaths = this.#counter('verit_runner_deaths_total', 'Deaths of the model process')
+  #deaths = this.#counter('verit_runner_deaths_total', 'Deaths of the runner')
 
   get contentType(): string {
     return this.#registry.contentType
@@ -100,15 +100,15 @@ export class Metrics {
   /** Reads these whenever the metrics are asked for. */
   watch(counts: TransportCounts, admission: Admission): void {
     this.#gauge('verit_connections', 'Connections now', () => counts.open)
-    this.#gauge('verit_connections_proven', 'Connections on which a key was proved, now', () => counts.proven)
+    this.#gauge('verit_connections_proven', 'Authenticated connections, now', () => counts.proven)
     this.#gauge('verit_connections_refused', 'Connections ended at once because every place was in use, since the start', () => counts.refused)
-    this.#gauge('verit_connections_ended', 'Connections without a proven key, or idle, ended to make room for others, since the start', () => counts.ended)
+    this.#gauge('verit_connections_ended', 'Unauthenticated or idle connections, ended to make room for others, since the start', () => counts.ended)
     this.#gauge('verit_tls_handshakes_failed', 'TLS handshakes that failed, since the start', () => counts.handshakesFailed)
     this.#gauge('verit_log_lines_lost', 'Log lines that could not be written, since the start', lostLogLines)
     this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
     this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
     // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage do
-    this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the model process', () => process.memoryUsage.rss())
+    this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the runner', () => process.memoryUsage.rss())
     if (process.platform === 'linux') {
       this.#gauge('process_open_fds', 'Open descriptors of the gateway', () => readdirSync('/proc/self/fd').length - 1)
     }
@@ -119,14 +119,14 @@ export class Metrics {
     })
   }
 
-  /** Asks the model process whenever the metrics are asked for, once for all of these. While it does not answer they are 0. */
+  /** Asks the runner whenever the metrics are asked for, once for all of these. While it does not answer they are 0. */
   watchEngine(read: () => Promise<Figures | undefined>): void {
     const gauge = (name: string, help: string, field: keyof Figures): void => this.#gauge(name, help, async () => (await read())?.[field] ?? 0)
     gauge('verit_cache_pages', 'Pages of the key and value cache, of 16 positions each', 'pages')
     gauge('verit_cache_pages_held', 'Of them, those that generations hold', 'held')
     gauge('verit_cache_pages_promised', 'Of the others, those that generations may still take', 'promised')
     gauge('verit_cache_pages_kept', 'Of the others, those that are kept for prompts to come, until there is need of them', 'kept')
-    gauge('verit_guessed_tokens_total', 'Tokens that were guessed and run along with those that answers had, since the model process was started', 'drafted')
+    gauge('verit_guessed_tokens_total', 'Tokens that were guessed and run along with those that answers had, since the runner was started', 'drafted')
     gauge('verit_guessed_tokens_accepted_total', 'Of them, those that answers then had', 'accepted')
   }
 

@@ -64,7 +64,7 @@ export interface ServeOptions {
   makeFirstKey?: boolean
   /** Ends a start that is under way. */
   signal?: AbortSignal
-  /** For the model process. */
+  /** For the runner. */
   runner?: Pick<ModelRunnerOptions, 'hangMs' | 'onDigestProgress' | 'expectedDigest'>
   log: Log
 }

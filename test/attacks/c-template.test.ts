@@ -1,5 +1,5 @@
 /**
- * Class C: attacks through the chat template of a model's file, and on it through the texts of a conversation. A template is rendered as in the model process:
+ * Class C: attacks through the chat template of a model's file, and on it through the texts of a conversation. A template is rendered as in the runner:
  * in bounded time, text and memory; a fault of it is one error of this conversation.
  */
 import assert from 'node:assert/strict'

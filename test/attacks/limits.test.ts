@@ -269,7 +269,7 @@ test('inference.parallel, inference.queue, keys.streams and addresses.streams: t
   await crowded.survives()
 })
 
-test('http.connections_per_address and http.connections: one connection more ends the oldest without a proven key', async () => {
+test('http.connections_per_address and http.connections: one connection more ends the oldest unauthenticated one', async () => {
   const { port } = narrow
   const open = (localAddress: string): Promise<Socket> => new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
