@@ -1,5 +1,6 @@
 /** Answers with guessed tokens are those without, event by event: tokens, texts, log probabilities, endings, and what is kept for a tenant. On the model that comes with Verit, whose greedy answers repeat themselves. */
 // own process: it runs for long
+// long: it compares many answers
 import assert from 'node:assert/strict'
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

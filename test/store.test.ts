@@ -1,5 +1,6 @@
 /** What the store promises, over both databases. Two stores on one database stand for two gateways. */
 // own process: it runs for long
+// long: it writes each step to disk
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'

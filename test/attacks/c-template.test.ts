@@ -2,6 +2,7 @@
  * Class C: attacks through the chat template of a model's file, and on it through the texts of a conversation. A template is rendered as in the runner:
  * in bounded time, text and memory; a fault of it is one error of this conversation.
  */
+// long: templates run until they are stopped
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

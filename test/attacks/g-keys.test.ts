@@ -2,6 +2,7 @@
  * Class G: attacks on keys and signatures. Whatever is presented, only the whole secret of a valid key, or a fresh signature with its whole form, gets in;
  * and what a key no longer may is ended while it runs.
  */
+// long: each attack has a server, keys and restarts
 import assert from 'node:assert/strict'
 import { createHash, createHmac, generateKeyPairSync, hkdfSync, sign as signBytes } from 'node:crypto'
 import { once } from 'node:events'

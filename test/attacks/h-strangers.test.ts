@@ -97,7 +97,7 @@ test('H11 nothing grows with the number of addresses of strangers: every structu
   const structures: readonly (readonly [string, number, number])[] = [
     ['entries of the audit log', audit.size - entries, 40 + 101],
     ['lines of the log', lines.length - already, 40 + 1],
-    ['buckets of rates', (context.rates as MemoryRateState).names, 5 * 64 * 4 + 8],
+    ['rate-limit buckets', (context.rates as MemoryRateState).names, 5 * 64 * 4 + 8],
     ['buckets of routes without a key', open.buckets, 10_000],
     ['sources of refusals', context.refusals.sources, 20_001],
     ['connections, their groups, handshakes under way', gateway.transport.counts.open, 8],

@@ -1,4 +1,5 @@
 /** Every limit of the configuration on both sides of its edge: the last request that is inside is answered, the first that is outside is refused as such. */
+// long: it starts three servers and waits for their limits
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { connect } from 'node:net'
