@@ -1,4 +1,5 @@
 /** `verit serve` as a person starts it: configuration files, flags, TLS, and what it says before anything is started. */
+// long: each check of a configuration loads the model in a runner
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
