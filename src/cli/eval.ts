@@ -82,7 +82,7 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
 
 /** Data whose files are open: the process is locked before the model is read. */
 interface OpenData extends Disposable {
-  /** Of a dataset. */
+  /** Digest of the dataset; absent for a text file. */
   readonly digest?: string
   /** @throws VeritError VERIT_EVAL_DATA for a dataset of another tokenizer */
   readonly tokensFor: (model: LoadedModel) => TokenSource

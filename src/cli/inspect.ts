@@ -31,7 +31,7 @@ interface Report {
   alignment?: number
   metadata: { key: string; type: string; value: unknown; length?: number }[]
   tensors: { name: string; type: string; shape: readonly number[]; offset: number; bytes: number }[]
-  /** Of a model whose tokenizer can be read: how conversations become prompts and how answers end. */
+  /** Chat template and end tokens; absent where the tokenizer cannot be read. */
   conversation?: Conversation
   /** Elements of all tensors as stored: in a safetensors file with packed weights, fewer than the model has. */
   parameters: number

@@ -1,6 +1,6 @@
 /**
- * How far the runner can be locked here (docs/sandbox.md). It is asked, not guessed: a runner is started on the model that comes with Verit,
- * as a server starts it, and says what it has reached.
+ * Checks how completely the runner can be locked on this machine (docs/sandbox.md): starts a runner on the model that
+ * comes with Verit, as a server does, and reports which protections are in effect.
  */
 import { existsSync, statSync } from 'node:fs'
 import { defaultModelPath } from '../lib/default-model.ts'

@@ -121,7 +121,7 @@ export class Engine implements AsyncDisposable {
     return { pages, ...load, reusedTokens }
   }
 
-  /** Tokens that were guessed and run along, and those of them that the answers then had, since the model was loaded. */
+  /** Draft tokens that were checked, and how many of them were accepted, since the model was loaded. */
   get guesses(): { drafted: number; accepted: number } {
     return this.#scheduler.guesses
   }

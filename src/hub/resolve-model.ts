@@ -11,7 +11,7 @@ import { ModelStore, isModelName } from './model-store.ts'
 import { defaultModelsFolder } from './models-folder.ts'
 
 export interface ResolvedModel {
-  /** Of a file. For a run that has not ended and `unfinished: 'checkpoint'`: its newest checkpoint. */
+  /** Path of the model file, or the newest checkpoint of an unfinished run with `unfinished: 'checkpoint'`. */
   readonly path: string
   /** For a pulled model: its name, the digest that its file must have when it is loaded, and its signature. */
   readonly pulled: (TrustedAs & { readonly digest: Digest }) | undefined

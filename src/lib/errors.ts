@@ -23,7 +23,7 @@ function row<F>(r: Row<F>): Row<F> {
 }
 
 const MORE_THAN_THE_LIMIT = 'This request alone asks for more; ask for less'
-/** Tokens of a prompt, of which not all may have been counted. */
+/** Number of tokens in a prompt. Counting may have stopped at the limit, so it can be a lower bound. */
 const some = (f: { tokens: number; orMore?: boolean }): string =>
   `${plural(f.tokens, 'token')}${f.orMore === true ? ' or more' : ''}`
 /** The next step of this case, or the usual one. */

@@ -32,7 +32,7 @@ export const signalReactions: Readonly<Record<string, { readonly gateway: Reacti
   SIGPWR: { gateway: 'ignore', runner: 'ignore' },
   SIGSTKFLT: { gateway: 'ignore', runner: 'ignore' },
   SIGXCPU: { gateway: 'ignore', runner: 'ignore' },
-  // Of a process in the background that uses its terminal: handled natively, so that the write goes on.
+  // Sent to a background process that uses its terminal. Ignored in native code, so that the write continues.
   SIGTTIN: { gateway: 'ignore', runner: 'ignore' },
   SIGTTOU: { gateway: 'ignore', runner: 'ignore' },
   SIGPIPE: { gateway: 'none', runner: 'none' },

@@ -57,8 +57,8 @@ export interface PrecisionLoss {
   readonly from: string
   readonly to: string
   /**
-   * Of a table: the root mean square of the differences over that of the values. Of ternary matrices: the largest
-   * relative change of a scale.
+   * For a table, the root mean square of the differences divided by that of the values. For ternary matrices, the
+   * largest relative change of a scale.
    */
   readonly relative: number
 }

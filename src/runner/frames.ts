@@ -10,7 +10,8 @@ import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
 export const LOAD_LIMIT = 1 << 20
 
 /**
- * Largest frame to a runner in bytes, which it is told when it loads. Of all that a body can hold, token ids grow most: `1e9,` has 4 bytes there and 11 in a frame.
+ * Largest frame to a runner in bytes; the runner gets the limit when it loads. Token ids grow most on the way: `1e9,`
+ * has 4 bytes in a body and 11 in a frame.
  * @param bodyBytes largest request body, in bytes
  */
 export const toRunnerLimit = (bodyBytes: number): number => 3 * bodyBytes + LOAD_LIMIT

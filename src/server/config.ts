@@ -42,7 +42,7 @@ export const ServerConfig = Type.Object({
     headerSeconds: whole(1, 300, 10, 'time to send the headers'),
     requestSeconds: whole(1, 3600, 30, 'time to send a whole request'),
     idleSeconds: whole(1, 3600, 5, 'time a connection may stay open between requests'),
-    slowReaderSeconds: whole(1, 3600, 30, 'time a client may read nothing of an answer'),
+    slowReaderSeconds: whole(1, 3600, 30, 'time a client may read nothing of an answer; a whole answer also ends below 16 KiB/s'),
     keepAliveSeconds: whole(0, 3600, 10,
       'time after which a stream with nothing to send sends a comment, so that no proxy ends it; 0: never'),
     connections: whole(1, 1_000_000, 1024, 'connections at once; a quarter is reserved for authenticated ones'),

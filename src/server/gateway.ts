@@ -91,7 +91,7 @@ async function admit(context: GatewayContext, transport: Transport, request: Fas
   return true
 }
 
-/** Whether the client holds its body back until it is told to go on. HTTP/1.0 does not know this (RFC 9110 section 10.1.1). */
+/** Whether the client waits for 100 Continue before it sends the body. Not in HTTP/1.0 (RFC 9110 section 10.1.1). */
 function waitsForContinue({ headers, httpVersion }: IncomingMessage): boolean {
   const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
   return headers.expect !== undefined && httpVersion !== '1.0' && hasBody
