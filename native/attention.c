@@ -7,27 +7,27 @@
 enum { QUERIES = 48 };
 
 static int64_t rope_chunks(const op_t *o) {
-  const int64_t per = rows_per_chunk(o->a[1] * o->a[2]);
-  return (o->a[0] + per - 1) / per;
+  const int64_t per = rows_per_chunk(ATTR(rope, H) * ATTR(rope, D));
+  return (ATTR(rope, N) + per - 1) / per;
 }
 static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t heads = o->a[1], d = o->a[2], half = d / 2, per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, o->a[0]);
-  const int32_t *positions = o->in[1];
+  const int64_t heads = ATTR(rope, H), d = ATTR(rope, D), half = d / 2, per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, ATTR(rope, N));
+  const int32_t *positions = INPUT(rope, positions);
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t position = positions[r];
-    if (position < 0 || position >= o->a[3]) {
+    if (position < 0 || position >= ATTR(rope, T)) {
       atomic_store(o->error, 1);
       continue;
     }
-    const float *c = (const float *)o->in[2] + position * half, *s = (const float *)o->in[3] + position * half;
+    const float *c = (const float *)INPUT(rope, cos) + position * half, *s = (const float *)INPUT(rope, sin) + position * half;
     for (int64_t h = 0; h < heads; h++) {
-      const float *x = (const float *)o->in[0] + (r * heads + h) * d;
-      float *y = (float *)o->out[0] + (r * heads + h) * d;
+      const float *x = (const float *)INPUT(rope, x) + (r * heads + h) * d;
+      float *y = (float *)OUTPUT(rope, y) + (r * heads + h) * d;
       for (int64_t i = 0; i < half; i += 16) {
         const int n = (int)at_most(half - i, 16);
         v16 cv = f_load_n(c + i, n), sv = f_load_n(s + i, n), x0 = f_load_n(x + i, n), x1 = f_load_n(x + half + i, n);
-        if (o->a[4]) sv = f_neg(sv);
+        if (ATTR(rope, inverse)) sv = f_neg(sv);
         f_store_n(y + i, f_fma(f_neg(x1), sv, f_mul(x0, cv)), n);
         f_store_n(y + half + i, f_fma(x0, sv, f_mul(x1, cv)), n);
       }
@@ -36,13 +36,13 @@ static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
 }
 
 static int64_t write_chunks(const op_t *o) {
-  const int64_t per = rows_per_chunk(o->a[1] * o->a[2]);
-  return (o->a[0] + per - 1) / per;
+  const int64_t per = rows_per_chunk(ATTR(writeKeys, G) * ATTR(writeKeys, D));
+  return (ATTR(writeKeys, N) + per - 1) / per;
 }
 INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
-  const int64_t groups = o->a[1], d = o->a[2], rows = o->a[3];
-  const int64_t per = rows_per_chunk(groups * d), end = at_most((chunk + 1) * per, o->a[0]);
-  const int32_t *cache_row = o->in[1];
+  const int64_t groups = ATTR(writeKeys, G), d = ATTR(writeKeys, D), rows = ATTR(writeKeys, R);
+  const int64_t per = rows_per_chunk(groups * d), end = at_most((chunk + 1) * per, ATTR(writeKeys, N));
+  const int32_t *cache_row = INPUT(writeKeys, cacheRow);
   for (int64_t n = chunk * per; n < end; n++) {
     const int64_t r = cache_row[n];
     if (r < 0 || r >= rows) {
@@ -50,8 +50,8 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
       continue;
     }
     for (int64_t g = 0; g < groups; g++) {
-      const float *x = (const float *)o->in[0] + (n * groups + g) * d;
-      float *page = (float *)o->out[0] + (r / 16 * groups + g) * 16 * d;
+      const float *x = (const float *)INPUT(writeKeys, k) + (n * groups + g) * d;
+      float *page = (float *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d;
       if (!keys) memmove(page + r % 16 * d, x, 4 * (size_t)d);
       else {
         float *k = page + r % 16;
@@ -268,26 +268,26 @@ static void attend(const attend_t *t) {
 
 /* queries of a chunk: fewer where there would be too few chunks for the threads (a batch of decoding sequences) */
 static int64_t attention_queries(const op_t *o) {
-  const int64_t even = at_least(o->a[0] * o->a[2] / (8 * o->threads), 1);
+  const int64_t even = at_least(ATTR(attention, N) * ATTR(attention, G) / (8 * o->threads), 1);
   return at_most(even > TILE_ROWS ? round_up(even, TILE_ROWS) : even, QUERIES);
 }
 static int64_t attention_chunks(const op_t *o) {
   const int64_t queries = attention_queries(o);
-  return (o->a[0] + queries - 1) / queries * o->a[2];
+  return (ATTR(attention, N) + queries - 1) / queries * ATTR(attention, G);
 }
-static int64_t attention_score_rows(const op_t *o) { return o->out[1] ? 0 : at_least(TILE_ROWS, o->a[1] / o->a[2]); }
+static int64_t attention_score_rows(const op_t *o) { return OUTPUT(attention, p) ? 0 : at_least(TILE_ROWS, ATTR(attention, H) / ATTR(attention, G)); }
 static int64_t attention_scratch(const op_t *o) {
-  const int64_t context = round_up(o->a[4], 16);
+  const int64_t context = round_up(ATTR(attention, T), 16);
   return 4 * (attention_score_rows(o) * context + round_up(context / 16 + AHEAD, 16));
 }
 
 /* the pages of one sequence up to a length, copied: what was checked is what is used */
 static int sequence_pages(const op_t *o, int64_t sequence, int64_t length, int32_t *pages) {
-  const int64_t width = (o->a[4] + 15) / 16;
-  const int32_t *table = (const int32_t *)o->in[3] + sequence * width;
+  const int64_t width = (ATTR(attention, T) + 15) / 16;
+  const int32_t *table = (const int32_t *)INPUT(attention, pages) + sequence * width;
   for (int64_t b = 0; b < (length + 15) / 16; b++) {
     pages[b] = table[b];
-    if (pages[b] < 0 || pages[b] >= o->a[5] / 16) return 0;
+    if (pages[b] < 0 || pages[b] >= ATTR(attention, R) / 16) return 0;
   }
   const int64_t last = (length + 15) / 16;
   for (int64_t b = last; b < last + AHEAD; b++) pages[b] = pages[last - 1];
@@ -295,16 +295,16 @@ static int sequence_pages(const op_t *o, int64_t sequence, int64_t length, int32
 }
 
 static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t heads = o->a[1], groups = o->a[2], d = o->a[3], context = o->a[4], per = heads / groups, queries = attention_queries(o);
-  const int64_t g = chunk % groups, n0 = chunk / groups * queries, n1 = at_most(n0 + queries, o->a[0]);
-  const int32_t *sequence = o->in[4], *length = o->in[5];
+  const int64_t heads = ATTR(attention, H), groups = ATTR(attention, G), d = ATTR(attention, D), context = ATTR(attention, T), per = heads / groups, queries = attention_queries(o);
+  const int64_t g = chunk % groups, n0 = chunk / groups * queries, n1 = at_most(n0 + queries, ATTR(attention, N));
+  const int32_t *sequence = INPUT(attention, sequence), *length = INPUT(attention, length);
   int32_t *pages = (int32_t *)scratch + attention_score_rows(o) * round_up(context, 16);
   for (int64_t n = n0, e; n < n1; n = e) {
     const int64_t s = sequence[n];
     int64_t lengths[TILE_ROWS], longest = 0; /* read once */
     for (e = n; e < n1 && e - n < TILE_ROWS && (e == n || sequence[e] == s); e++) {
       const int64_t l = lengths[e - n] = length[e];
-      if (l < 1 || l > context || s < 0 || s >= o->a[6]) {
+      if (l < 1 || l > context || s < 0 || s >= ATTR(attention, S)) {
         atomic_store(o->error, 1);
         return;
       }
@@ -314,11 +314,11 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
       atomic_store(o->error, 1);
       return;
     }
-    attend_t t = {.keys = (const float *)o->in[1] + g * 16 * d, .values = (const float *)o->in[2] + g * 16 * d, .pages = pages, .page_stride = groups * 16 * d,
-                  .d = d, .context = context, .scale = op_float(o, 7)};
+    attend_t t = {.keys = (const float *)INPUT(attention, keys) + g * 16 * d, .values = (const float *)INPUT(attention, values) + g * 16 * d, .pages = pages, .page_stride = groups * 16 * d,
+                  .d = d, .context = context, .scale = FLOAT(attention, scale)};
     memcpy(t.length, lengths, (size_t)(e - n) * sizeof *lengths);
-    const float *q = (const float *)o->in[0] + (n * heads + g * per) * d;
-    float *out = (float *)o->out[0] + (n * heads + g * per) * d, *p = o->out[1];
+    const float *q = (const float *)INPUT(attention, q) + (n * heads + g * per) * d;
+    float *out = (float *)OUTPUT(attention, o) + (n * heads + g * per) * d, *p = OUTPUT(attention, p);
     if (p) p += (n * heads + g * per) * context;
     if (e - n == 1) {
       t.rows = per;
@@ -348,9 +348,9 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
 /* ---- gradient: one sequence and one key head a chunk; queries in blocks, so that scratch stays small ---- */
 enum { BLOCK = 96 };
 static int64_t grad_stride(int64_t context) { return round_up(context, 16) + 16; }
-static int64_t attentionGrad_chunks(const op_t *o) { return (o->a[0] + o->a[4] - 1) / o->a[4] * o->a[2]; }
+static int64_t attentionGrad_chunks(const op_t *o) { return (ATTR(attentionGrad, N) + ATTR(attentionGrad, T) - 1) / ATTR(attentionGrad, T) * ATTR(attentionGrad, G); }
 static int64_t attentionGrad_scratch(const op_t *o) {
-  return 4 * (round_up(o->a[4], 16) * o->a[3] + 2 * BLOCK * grad_stride(o->a[4]));
+  return 4 * (round_up(ATTR(attentionGrad, T), 16) * ATTR(attentionGrad, D) + 2 * BLOCK * grad_stride(ATTR(attentionGrad, T)));
 }
 
 /* dst[j] += sum over i of w[i][j] * x[i], for keys j < i1, queries i0 <= i < i1, i >= j; w holds rows i - i0 */
@@ -370,15 +370,15 @@ static void scatter_block(const float *w, int64_t stride, const float *x, int64_
 }
 
 static void attentionGrad_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t heads = o->a[1], groups = o->a[2], d = o->a[3], T = o->a[4], per = heads / groups, S = grad_stride(T);
+  const int64_t heads = ATTR(attentionGrad, H), groups = ATTR(attentionGrad, G), d = ATTR(attentionGrad, D), T = ATTR(attentionGrad, T), per = heads / groups, S = grad_stride(T);
   const int64_t b = chunk / groups, g = chunk % groups, hd = heads * d, gd = groups * d, blocks = round_up(T, 16);
-  const float scale = op_float(o, 5);
-  if ((b + 1) * T > o->a[0]) { /* not whole sequences */
+  const float scale = FLOAT(attentionGrad, scale);
+  if ((b + 1) * T > ATTR(attentionGrad, N)) { /* not whole sequences */
     atomic_store(o->error, 1);
     return;
   }
-  const float *k = (const float *)o->in[1] + b * T * gd + g * d, *v = (const float *)o->in[2] + b * T * gd + g * d;
-  float *dk = (float *)o->out[1] + b * T * gd + g * d, *dv = (float *)o->out[2] + b * T * gd + g * d;
+  const float *k = (const float *)INPUT(attentionGrad, k) + b * T * gd + g * d, *v = (const float *)INPUT(attentionGrad, v) + b * T * gd + g * d;
+  float *dk = (float *)OUTPUT(attentionGrad, dk) + b * T * gd + g * d, *dv = (float *)OUTPUT(attentionGrad, dv) + b * T * gd + g * d;
   float *vt = (float *)scratch, *ds = vt + blocks * d, *pb = ds + BLOCK * S;
   for (int64_t j = 0; j < blocks; j++)
     for (int64_t i = 0; i < d; i++) vt[(j / 16 * d + i) * 16 + j % 16] = j < T ? v[j * gd + i] : 0.0f;
@@ -387,9 +387,9 @@ static void attentionGrad_run(const op_t *o, int64_t chunk, char *scratch) {
     memset(dv + j * gd, 0, 4 * (size_t)d);
   }
   for (int64_t h = g * per; h < (g + 1) * per; h++) {
-    const float *q = (const float *)o->in[0] + b * T * hd + h * d, *p = (const float *)o->in[3] + (b * T * heads + h) * T;
-    const float *out = (const float *)o->in[4] + b * T * hd + h * d, *dout = (const float *)o->in[5] + b * T * hd + h * d;
-    float *dq = (float *)o->out[0] + b * T * hd + h * d;
+    const float *q = (const float *)INPUT(attentionGrad, q) + b * T * hd + h * d, *p = (const float *)INPUT(attentionGrad, p) + (b * T * heads + h) * T;
+    const float *out = (const float *)INPUT(attentionGrad, o) + b * T * hd + h * d, *dout = (const float *)INPUT(attentionGrad, dO) + b * T * hd + h * d;
+    float *dq = (float *)OUTPUT(attentionGrad, dq) + b * T * hd + h * d;
     for (int64_t i0 = 0; i0 < T; i0 += BLOCK) {
       const int64_t i1 = at_most(i0 + BLOCK, T);
       for (int64_t i = i0; i < i1; i += TILE_ROWS) {

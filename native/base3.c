@@ -205,15 +205,15 @@ static int64_t ternaryMatmulBase3_scratch(const op_t *o) {
   return 2 * STRETCH / 4 * PLANE + 4 * 32 * TERNARY_ROWS;
 }
 static void ternaryMatmulBase3_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t outputs = o->a[1], k16 = round_up(o->a[2], 16), bytes = (o->a[2] + BASE3_K - 1) / BASE3_K * 64, blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
-  const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, o->a[0]);
+  const int64_t outputs = ATTR(ternaryMatmulBase3, O), k16 = round_up(ATTR(ternaryMatmulBase3, K), 16), bytes = (ATTR(ternaryMatmulBase3, K) + BASE3_K - 1) / BASE3_K * 64, blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
+  const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, ATTR(ternaryMatmulBase3, N));
   const int64_t b0 = chunk % groups * per, b1 = at_most(b0 + per, blocks);
   const int64_t length = at_most(k16, bytes / 64 * BASE3_K); /* where both q and t go on; q is zero beyond K */
   for (int64_t b = b0; b < b1; b += 2) {
     const int two = b + 1 < b1, width = (int)at_most(outputs - (b + two) * 16, 16);
-    const uint8_t *t = (const uint8_t *)o->in[3] + b * bytes;
-    const ternary_t x = {.q = (const int8_t *)o->in[0] + r0 * k16, .k16 = k16, .ldy = outputs, .y = (float *)o->out[0] + r0 * outputs + b * 16,
-                         .scale = (const float *)o->in[1] + r0, .sum = (const int32_t *)o->in[2] + r0, .m = *(const float *)o->in[4]};
+    const uint8_t *t = (const uint8_t *)INPUT(ternaryMatmulBase3, t) + b * bytes;
+    const ternary_t x = {.q = (const int8_t *)INPUT(ternaryMatmulBase3, q) + r0 * k16, .k16 = k16, .ldy = outputs, .y = (float *)OUTPUT(ternaryMatmulBase3, y) + r0 * outputs + b * 16,
+                         .scale = (const float *)INPUT(ternaryMatmulBase3, scale) + r0, .sum = (const int32_t *)INPUT(ternaryMatmulBase3, sum) + r0, .m = *(const float *)INPUT(ternaryMatmulBase3, m)};
 #if defined(VERIT_AVX512)
     if (cpu_has_vbmi()) {
       for (int i = 0; i <= two; i++)

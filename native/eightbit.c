@@ -22,20 +22,20 @@ INLINE void eight_body(const fine_t *x, weights_t w, const int rows, int last) {
 }
 FINE_KERNELS(eight)
 
-static weights_t eight_block(const op_t *o, int64_t b) { return (weights_t){.codes = (const uint8_t *)o->in[3] + b * o->a[2] * 16, .d = (const uint16_t *)o->in[4] + b * (o->a[2] / 2)}; }
+static weights_t eight_block(const op_t *o, int64_t b) { return (weights_t){.codes = (const uint8_t *)INPUT(eightBitMatmul, codes) + b * ATTR(eightBitMatmul, K) * 16, .d = (const uint16_t *)INPUT(eightBitMatmul, d) + b * (ATTR(eightBitMatmul, K) / 2)}; }
 static void eightBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, eight_kernels, eight_block); }
 
 static void eightBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int32_t *ids = o->in[2];
-  const int64_t v = o->a[1], k = o->a[2], per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  const int32_t *ids = INPUT(eightBitRows, ids);
+  const int64_t v = ATTR(eightBitRows, O), k = ATTR(eightBitRows, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(eightBitRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
     const int64_t b = id / 16, j = id % 16;
-    const uint8_t *codes = (const uint8_t *)o->in[0] + b * k * 16 + j * 4;
-    const uint16_t *d = (const uint16_t *)o->in[1] + b * (k / 2) + j;
-    float *y = (float *)o->out[0] + r * k;
+    const uint8_t *codes = (const uint8_t *)INPUT(eightBitRows, codes) + b * k * 16 + j * 4;
+    const uint16_t *d = (const uint16_t *)INPUT(eightBitRows, d) + b * (k / 2) + j;
+    float *y = (float *)OUTPUT(eightBitRows, y) + r * k;
     for (int64_t i = 0; i < k; i++) y[i] = half_1(d[i / 32 * 16]) * (float)((int)codes[i / 4 * 64 + i % 4] - 128);
   }
 }
@@ -44,15 +44,15 @@ static void eightBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
 enum { Q8_BLOCK = 34 };
 static void repackEightBit_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = o->a[0], k = o->a[1];
-  uint8_t *codes = (uint8_t *)o->out[0] + chunk * k * 16;
-  uint16_t *d = (uint16_t *)o->out[1] + chunk * (k / 2);
+  const int64_t rows = ATTR(repackEightBit, O), k = ATTR(repackEightBit, K);
+  uint8_t *codes = (uint8_t *)OUTPUT(repackEightBit, codes) + chunk * k * 16;
+  uint16_t *d = (uint16_t *)OUTPUT(repackEightBit, d) + chunk * (k / 2);
   memset(codes, 0, (size_t)k * 16);
   memset(d, 0, (size_t)k);
   unsigned bad = 0;
   for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++)
     for (int64_t b = 0; b < k / 32; b++) {
-      const uint8_t *raw = (const uint8_t *)o->in[0] + ((chunk * 16 + j) * (k / 32) + b) * Q8_BLOCK;
+      const uint8_t *raw = (const uint8_t *)INPUT(repackEightBit, raw) + ((chunk * 16 + j) * (k / 32) + b) * Q8_BLOCK;
       const uint16_t factor = (uint16_t)(raw[0] | raw[1] << 8);
       bad |= (factor & 0x7c00) == 0x7c00;
       d[b * 16 + j] = factor;

@@ -1,7 +1,7 @@
 /* Ops that touch each element once, and sums over columns. Chunks are runs of elements, rows or 16-column blocks. */
 enum { RUN = 16384 };
 
-static int64_t flat_chunks(const op_t *o) { return (o->a[0] * o->a[1] + RUN - 1) / RUN; }
+static int64_t flat_chunks(const op_t *o) { return (ROWS(o) * WIDTH(o) + RUN - 1) / RUN; }
 
 /* calls BODY(n) with i the element index, full vectors first, then the n left */
 #define FLAT(o, chunk, BODY) \
@@ -13,8 +13,8 @@ static int64_t flat_chunks(const op_t *o) { return (o->a[0] * o->a[1] + RUN - 1)
 
 static void add_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *x = o->in[0], *y = o->in[1];
-  float *z = o->out[0];
+  const float *x = INPUT(add, a), *y = INPUT(add, b);
+  float *z = OUTPUT(add, y);
 #define BODY(n) PUT(z, f_add(GET(x, n), GET(y, n)), n);
   FLAT(o, chunk, BODY)
 #undef BODY
@@ -22,9 +22,9 @@ static void add_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void scale_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *x = o->in[0];
-  float *z = o->out[0];
-  const v16 s = f_set1(*(const float *)o->in[1]);
+  const float *x = INPUT(scale, x);
+  float *z = OUTPUT(scale, y);
+  const v16 s = f_set1(*(const float *)INPUT(scale, s));
 #define BODY(n) PUT(z, f_mul(GET(x, n), s), n);
   FLAT(o, chunk, BODY)
 #undef BODY
@@ -32,8 +32,8 @@ static void scale_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void gelu_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *x = o->in[0];
-  float *z = o->out[0];
+  const float *x = INPUT(gelu, x);
+  float *z = OUTPUT(gelu, y);
 #define BODY(n) { \
     v16d d = f_to_d(GET(x, n)), phi = d_add(d_set1(1.0), d_erf(d_mul(d, d_set1(SQRT1_2)))); \
     PUT(z, d_to_f(d_mul(d_mul(d_set1(0.5), d), phi)), n); \
@@ -44,8 +44,8 @@ static void gelu_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void geluGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *x = o->in[0], *dy = o->in[1];
-  float *dx = o->out[0];
+  const float *x = INPUT(geluGrad, x), *dy = INPUT(geluGrad, dy);
+  float *dx = OUTPUT(geluGrad, dx);
 #define BODY(n) { \
     v16d d = f_to_d(GET(x, n)); \
     v16d F = d_mul(d_set1(0.5), d_add(d_set1(1.0), d_erf(d_mul(d, d_set1(SQRT1_2))))); \
@@ -59,8 +59,8 @@ static void geluGrad_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void reluSquareGate_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *gate = o->in[0], *up = o->in[1];
-  float *y = o->out[0];
+  const float *gate = INPUT(reluSquareGate, gate), *up = INPUT(reluSquareGate, up);
+  float *y = OUTPUT(reluSquareGate, y);
 #define BODY(n) { \
     v16 r = f_max(GET(gate, n), f_zero()); \
     PUT(y, f_mul(f_mul(r, r), GET(up, n)), n); \
@@ -71,8 +71,8 @@ static void reluSquareGate_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void reluSquareGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *gate = o->in[0], *up = o->in[1], *dy = o->in[2];
-  float *dgate = o->out[0], *dup = o->out[1];
+  const float *gate = INPUT(reluSquareGateGrad, gate), *up = INPUT(reluSquareGateGrad, up), *dy = INPUT(reluSquareGateGrad, dy);
+  float *dgate = OUTPUT(reluSquareGateGrad, dgate), *dup = OUTPUT(reluSquareGateGrad, dup);
 #define BODY(n) { \
     v16 r = f_max(GET(gate, n), f_zero()), u = GET(up, n), d = GET(dy, n); \
     PUT(dgate, f_mul(f_mul(f_add(r, r), u), d), n); \
@@ -84,8 +84,8 @@ static void reluSquareGateGrad_run(const op_t *o, int64_t chunk, char *scratch) 
 
 static void siluGate_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *gate = o->in[0], *up = o->in[1];
-  float *y = o->out[0];
+  const float *gate = INPUT(siluGate, gate), *up = INPUT(siluGate, up);
+  float *y = OUTPUT(siluGate, y);
 #define BODY(n) { \
     const v16 g = GET(gate, n); \
     PUT(y, f_mul(f_div(g, f_add(f_set1(1.0f), f_exp(f_neg(g)))), GET(up, n)), n); \
@@ -96,8 +96,8 @@ static void siluGate_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void siluGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *gate = o->in[0], *up = o->in[1], *dy = o->in[2];
-  float *dgate = o->out[0], *dup = o->out[1];
+  const float *gate = INPUT(siluGateGrad, gate), *up = INPUT(siluGateGrad, up), *dy = INPUT(siluGateGrad, dy);
+  float *dgate = OUTPUT(siluGateGrad, dgate), *dup = OUTPUT(siluGateGrad, dup);
 #define BODY(n) { \
     const v16 g = GET(gate, n), u = GET(up, n), d = GET(dy, n), one = f_set1(1.0f), below = f_add(one, f_exp(f_neg(g))), a = f_div(g, below), s = f_div(one, below); \
     PUT(dgate, f_mul(f_mul(f_add(s, f_mul(a, f_sub(one, s))), u), d), n); \
@@ -109,12 +109,12 @@ static void siluGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void dropout_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *x = o->in[0];
-  const uint32_t *rng = o->in[1];
-  float *y = o->out[0];
-  const uint32_t purpose = (uint32_t)o->a[2], threshold = (uint32_t)o->a[3];
-  const float scale = op_float(o, 4);
-  const int64_t begin = chunk * RUN, end = at_most(begin + RUN, o->a[0] * o->a[1]);
+  const float *x = INPUT(dropout, x);
+  const uint32_t *rng = INPUT(dropout, rng);
+  float *y = OUTPUT(dropout, y);
+  const uint32_t purpose = (uint32_t)ATTR(dropout, purpose), threshold = (uint32_t)ATTR(dropout, threshold);
+  const float scale = FLOAT(dropout, scale);
+  const int64_t begin = chunk * RUN, end = at_most(begin + RUN, ATTR(dropout, N) * ATTR(dropout, C));
   for (int64_t i = begin; i < end; i += 4) {
     uint32_t c[4] = {(uint32_t)(i >> 2), 0, rng[2], purpose};
     philox(c, rng[0], rng[1]);
@@ -122,33 +122,33 @@ static void dropout_run(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 
-static int64_t column_chunks(const op_t *o) { return (o->a[1] + 15) / 16; }
+static int64_t column_chunks(const op_t *o) { return (WIDTH(o) + 15) / 16; }
 static void columnSum_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *x = o->in[0];
-  const int64_t rows = o->a[0], c = o->a[1];
+  const float *x = INPUT(columnSum, x);
+  const int64_t rows = ATTR(columnSum, N), c = ATTR(columnSum, C);
   const int n = (int)at_most(c - chunk * 16, 16);
   v16 s = f_zero();
   for (int64_t r = 0; r < rows; r++) s = f_add(s, f_load_n(x + r * c + chunk * 16, n));
-  f_store_n((float *)o->out[0] + chunk * 16, s, n);
+  f_store_n((float *)OUTPUT(columnSum, y) + chunk * 16, s, n);
 }
 
 /* rows in runs of about RUN elements */
 static int64_t rows_per_chunk(int64_t width) { return at_least(RUN / at_least(width, 1), 1); }
 static int64_t row_chunks(const op_t *o) {
-  const int64_t per = rows_per_chunk(o->a[1]);
-  return (o->a[0] + per - 1) / per;
+  const int64_t per = rows_per_chunk(WIDTH(o));
+  return (ROWS(o) + per - 1) / per;
 }
 
 static int64_t split_chunks(const op_t *o) {
-  const int64_t per = rows_per_chunk(o->a[1] + o->a[2] + o->a[3]);
-  return (o->a[0] + per - 1) / per;
+  const int64_t per = rows_per_chunk(ATTR(split, w0) + ATTR(split, w1) + ATTR(split, w2));
+  return (ATTR(split, N) + per - 1) / per;
 }
 static void split_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t width = o->a[1] + o->a[2] + o->a[3], per = rows_per_chunk(width), end = at_most((chunk + 1) * per, o->a[0]);
+  const int64_t width = ATTR(split, w0) + ATTR(split, w1) + ATTR(split, w2), per = rows_per_chunk(width), end = at_most((chunk + 1) * per, ATTR(split, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * width;
+    const float *x = (const float *)INPUT(split, x) + r * width;
     /* not memcpy, here and elsewhere: a plan may lay its tensors over one another */
     for (int p = 0; p < 3; x += o->a[1 + p], p++)
       if (o->a[1 + p]) memmove((float *)o->out[p] + r * o->a[1 + p], x, 4 * (size_t)o->a[1 + p]);
@@ -156,9 +156,9 @@ static void split_run(const op_t *o, int64_t chunk, char *scratch) {
 }
 static void concat_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t width = o->a[1] + o->a[2] + o->a[3], per = rows_per_chunk(width), end = at_most((chunk + 1) * per, o->a[0]);
+  const int64_t width = ATTR(concat, w0) + ATTR(concat, w1) + ATTR(concat, w2), per = rows_per_chunk(width), end = at_most((chunk + 1) * per, ATTR(concat, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    float *y = (float *)o->out[0] + r * width;
+    float *y = (float *)OUTPUT(concat, y) + r * width;
     for (int p = 0; p < 3; y += o->a[1 + p], p++)
       if (o->a[1 + p]) memmove(y, (const float *)o->in[p] + r * o->a[1 + p], 4 * (size_t)o->a[1 + p]);
   }
@@ -173,24 +173,24 @@ static int known_id(const op_t *o, int64_t id, int64_t rows) {
 
 static void embedding_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *table = o->in[0];
-  const int32_t *ids = o->in[1];
-  const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  const float *table = INPUT(embedding, table);
+  const int32_t *ids = INPUT(embedding, ids);
+  const int64_t c = ATTR(embedding, C), v = ATTR(embedding, V), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(embedding, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
-    memmove((float *)o->out[0] + r * c, table + id * c, 4 * (size_t)c);
+    memmove((float *)OUTPUT(embedding, y) + r * c, table + id * c, 4 * (size_t)c);
   }
 }
 
 /* blocks of 64 columns, so that the order over tokens holds within each */
-static int64_t embeddingGrad_chunks(const op_t *o) { return (o->a[1] + 63) / 64; }
+static int64_t embeddingGrad_chunks(const op_t *o) { return (ATTR(embeddingGrad, C) + 63) / 64; }
 static void embeddingGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *dy = o->in[0];
-  const int32_t *ids = o->in[1];
-  float *d = o->out[0];
-  const int64_t rows = o->a[0], c = o->a[1], v = o->a[2], c0 = chunk * 64, c1 = at_most(c0 + 64, c);
+  const float *dy = INPUT(embeddingGrad, dy);
+  const int32_t *ids = INPUT(embeddingGrad, ids);
+  float *d = OUTPUT(embeddingGrad, dtable);
+  const int64_t rows = ATTR(embeddingGrad, N), c = ATTR(embeddingGrad, C), v = ATTR(embeddingGrad, V), c0 = chunk * 64, c1 = at_most(c0 + 64, c);
   for (int64_t r = 0; r < v; r++) memset(d + r * c + c0, 0, 4 * (size_t)(c1 - c0));
   for (int64_t r = 0; r < rows; r++) {
     const int64_t id = ids[r];

@@ -5,10 +5,10 @@
 enum { FINE = 8191 };
 static void quantizeFine_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t k = o->a[1], k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  const int64_t k = ATTR(quantizeFine, K), k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(quantizeFine, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * k;
-    int8_t *high = (int8_t *)o->out[0] + 2 * r * k16, *low = high + k16;
+    const float *x = (const float *)INPUT(quantizeFine, x) + r * k;
+    int8_t *high = (int8_t *)OUTPUT(quantizeFine, q) + 2 * r * k16, *low = high + k16;
     float l[16];
     for (int j = 0; j < 16; j++) l[j] = -INFINITY;
     for (int64_t i = 0; i < k; i++) {
@@ -26,9 +26,9 @@ static void quantizeFine_run(const op_t *o, int64_t chunk, char *scratch) {
         low[i] = (int8_t)rest;
         sum += v;
       }
-      ((int32_t *)o->out[2])[r * (k16 / 16) + g] = sum;
+      ((int32_t *)OUTPUT(quantizeFine, sum))[r * (k16 / 16) + g] = sum;
     }
-    ((float *)o->out[1])[r] = a / (float)FINE;
+    ((float *)OUTPUT(quantizeFine, scale))[r] = a / (float)FINE;
   }
 }
 
@@ -46,20 +46,20 @@ typedef struct {
   const float *scale;
   int64_t groups;
 } fine_t;
-static int64_t fineMatmul_scratch(const op_t *o) { return FINE_ROWS * (2 * o->a[2] + o->a[2] / 4); }
+static int64_t fineMatmul_scratch(const op_t *o) { return FINE_ROWS * (2 * ATTR(sixBitMatmul, K) + ATTR(sixBitMatmul, K) / 4); }
 static fine_t fine_rows(const op_t *o, int64_t r0, int64_t rows, char *scratch) {
-  const int64_t k = o->a[2], groups = k / 16;
+  const int64_t k = ATTR(sixBitMatmul, K), groups = k / 16;
   int8_t *q = (int8_t *)scratch;
   int32_t *sum = (int32_t *)(scratch + FINE_ROWS * 2 * k);
   for (int64_t r = 0; r < rows; r++) {
-    const int8_t *high = (const int8_t *)o->in[0] + 2 * (r0 + r) * k;
+    const int8_t *high = (const int8_t *)INPUT(sixBitMatmul, q) + 2 * (r0 + r) * k;
     for (int64_t g = 0; g < groups; g++) {
       memcpy(q + (g * rows + r) * 32, high + g * 16, 16);
       memcpy(q + (g * rows + r) * 32 + 16, high + k + g * 16, 16);
-      sum[g * rows + r] = ((const int32_t *)o->in[2])[(r0 + r) * groups + g];
+      sum[g * rows + r] = ((const int32_t *)INPUT(sixBitMatmul, sum))[(r0 + r) * groups + g];
     }
   }
-  return (fine_t){.q = q, .sum = sum, .scale = (const float *)o->in[1] + r0, .groups = groups};
+  return (fine_t){.q = q, .sum = sum, .scale = (const float *)INPUT(sixBitMatmul, scale) + r0, .groups = groups};
 }
 /* four steps of four inputs */
 INLINE v16i fine_dots(v16i acc, const v16i *c, const int8_t *q, const int bits) {
@@ -137,15 +137,15 @@ enum {
   FINE_CHUNK = 64, /* blocks of 16 outputs */
   FINE_AHEAD = 4096, /* bytes that are asked for early */
 };
-static int64_t fineMatmul_chunks(const op_t *o) { return (o->a[1] + 16 * FINE_CHUNK - 1) / (16 * FINE_CHUNK) * (o->a[0] > 0); }
+static int64_t fineMatmul_chunks(const op_t *o) { return (ATTR(sixBitMatmul, O) + 16 * FINE_CHUNK - 1) / (16 * FINE_CHUNK) * (ATTR(sixBitMatmul, N) > 0); }
 INLINE void fine_matmul(const op_t *o, int64_t chunk, char *scratch, fine_kernel *const *kernels, weights_t (*block)(const op_t *o, int64_t b)) {
-  const int64_t n = o->a[0], outputs = o->a[1], b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
+  const int64_t n = ATTR(sixBitMatmul, N), outputs = ATTR(sixBitMatmul, O), b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
   for (int64_t r = 0, rows; r < n; r += rows) {
     rows = at_most(n - r, FINE_ROWS);
     const fine_t x = fine_rows(o, r, rows, scratch);
     for (int64_t b = chunk * FINE_CHUNK; b < b1; b++) {
       weights_t w = block(o, b);
-      w.y = (float *)o->out[0] + r * outputs + b * 16;
+      w.y = (float *)OUTPUT(sixBitMatmul, y) + r * outputs + b * 16;
       w.ldy = outputs;
       kernels[rows](&x, w, (int)at_most(outputs - b * 16, 16));
     }

@@ -1,11 +1,11 @@
 /* Cross entropy over the vocabulary, one row at a time, and means. */
 static void crossEntropy_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t v = o->a[1], per = rows_per_chunk(v), end = at_most((chunk + 1) * per, o->a[0]);
-  const int32_t *targets = o->in[1];
+  const int64_t v = ATTR(crossEntropy, V), per = rows_per_chunk(v), end = at_most((chunk + 1) * per, ATTR(crossEntropy, N));
+  const int32_t *targets = INPUT(crossEntropy, targets);
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * v;
-    float *stats = (float *)o->out[1] + r * 2, *loss = (float *)o->out[0] + r;
+    const float *x = (const float *)INPUT(crossEntropy, logits) + r * v;
+    float *stats = (float *)OUTPUT(crossEntropy, stats) + r * 2, *loss = (float *)OUTPUT(crossEntropy, loss) + r;
     const float m = r2_max(x, v);
     v16 l = f_zero(), mv = f_set1(m);
     int64_t i = 0;
@@ -29,11 +29,11 @@ static void crossEntropy_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void crossEntropyGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t v = o->a[1], per = rows_per_chunk(v), end = at_most((chunk + 1) * per, o->a[0]);
-  const int32_t *targets = o->in[1];
+  const int64_t v = ATTR(crossEntropyGrad, V), per = rows_per_chunk(v), end = at_most((chunk + 1) * per, ATTR(crossEntropyGrad, N));
+  const int32_t *targets = INPUT(crossEntropyGrad, targets);
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * v, *stats = (const float *)o->in[2] + r * 2;
-    float *dx = (float *)o->out[0] + r * v;
+    const float *x = (const float *)INPUT(crossEntropyGrad, logits) + r * v, *stats = (const float *)INPUT(crossEntropyGrad, stats) + r * 2;
+    float *dx = (float *)OUTPUT(crossEntropyGrad, dlogits) + r * v;
     const int32_t t = targets[r];
     if (t < -1 || t >= v) {
       atomic_store(o->error, 1);
@@ -43,7 +43,7 @@ static void crossEntropyGrad_run(const op_t *o, int64_t chunk, char *scratch) {
       memset(dx, 0, 4 * (size_t)v);
       continue;
     }
-    const float d = ((const float *)o->in[3])[r];
+    const float d = ((const float *)INPUT(crossEntropyGrad, dloss))[r];
     const v16 m = f_set1(stats[0]), inverse = f_set1(stats[1]), dv = f_set1(d);
     for (int64_t i = 0; i < v; i += 16) {
       const int n = (int)at_most(v - i, 16);
@@ -57,10 +57,10 @@ static void crossEntropyGrad_run(const op_t *o, int64_t chunk, char *scratch) {
 static int64_t one_chunk(const op_t *o) { (void)o; return 1; }
 static void mean_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)chunk; (void)scratch;
-  *(float *)o->out[0] = r2_sum(o->in[0], o->a[0]) / (float)o->a[0];
+  *(float *)OUTPUT(mean, y) = r2_sum(INPUT(mean, x), ATTR(mean, N)) / (float)ATTR(mean, N);
 }
 static void meanGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)chunk; (void)scratch;
-  const float d = *(const float *)o->in[0] / (float)o->a[0];
-  for (int64_t i = 0; i < o->a[0]; i++) ((float *)o->out[0])[i] = d;
+  const float d = *(const float *)INPUT(meanGrad, dy) / (float)ATTR(meanGrad, N);
+  for (int64_t i = 0; i < ATTR(meanGrad, N); i++) ((float *)OUTPUT(meanGrad, dx))[i] = d;
 }

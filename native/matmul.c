@@ -151,14 +151,14 @@ static void pack_columns(const float *a, int64_t lda, int64_t rows, int64_t nk, 
 /* chunk grid: column panels are kept together unless there are too few rows to keep every thread busy */
 typedef struct { int64_t rows, row_chunks, panels, column_chunks; } grid_t;
 static grid_t matmul_grid(const op_t *o) {
-  const int64_t m = o->a[0], n = o->a[1], k = o->a[2], panels = (n + PANEL - 1) / PANEL;
+  const int64_t m = ATTR(matmul, M), n = ATTR(matmul, Nc), k = ATTR(matmul, K), panels = (n + PANEL - 1) / PANEL;
   grid_t g;
-  const int64_t most = o->a[3] ? CHUNK_COLUMNS : CHUNK_ROWS;
+  const int64_t most = ATTR(matmul, transposeA) ? CHUNK_COLUMNS : CHUNK_ROWS;
   g.row_chunks = (m + most - 1) / most;
   g.rows = g.row_chunks ? round_up((m + g.row_chunks - 1) / g.row_chunks, TILE_ROWS) : 0;
   g.row_chunks = g.rows ? (m + g.rows - 1) / g.rows : 0;
   /* three chunks a thread where that leaves 2 Mflop or more to each: every further one packs A or B once more */
-  int64_t want = at_most(2 * m * n * k / 2000000 + 1, o->threads > 1 ? (o->a[4] >= 2 ? 16 : 3) * o->threads : 1);
+  int64_t want = at_most(2 * m * n * k / 2000000 + 1, o->threads > 1 ? (ATTR(matmul, layoutB) >= 2 ? 16 : 3) * o->threads : 1);
   g.column_chunks = at_least(at_most(g.row_chunks ? (want + g.row_chunks - 1) / g.row_chunks : 0, panels), 1);
   g.panels = (panels + g.column_chunks - 1) / g.column_chunks;
   g.column_chunks = g.panels ? (panels + g.panels - 1) / g.panels : 0;
@@ -170,14 +170,14 @@ static int64_t matmul_chunks(const op_t *o) {
 }
 static int64_t matmul_scratch(const op_t *o) {
   const int64_t tiles = round_up(matmul_grid(o).rows, TILE_ROWS) / TILE_ROWS;
-  return 4 * (KC * PANEL + (o->a[3] ? tiles * (KC * TILE_ROWS + TILE_GAP) : 0));
+  return 4 * (KC * PANEL + (ATTR(matmul, transposeA) ? tiles * (KC * TILE_ROWS + TILE_GAP) : 0));
 }
 
 static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  const float *a = o->in[0], *b = o->in[1], *bias = o->in[2];
-  float *c = o->out[0];
-  const int64_t m = o->a[0], n = o->a[1], kk = o->a[2];
-  const int transpose_a = (int)o->a[3], layout = (int)o->a[4];
+  const float *a = INPUT(matmul, a), *b = INPUT(matmul, b), *bias = INPUT(matmul, bias);
+  float *c = OUTPUT(matmul, c);
+  const int64_t m = ATTR(matmul, M), n = ATTR(matmul, Nc), kk = ATTR(matmul, K);
+  const int transpose_a = (int)ATTR(matmul, transposeA), layout = (int)ATTR(matmul, layoutB);
   const grid_t g = matmul_grid(o);
   const int64_t i0 = chunk / g.column_chunks * g.rows, i1 = at_most(i0 + g.rows, m);
   const int64_t p0 = chunk % g.column_chunks * g.panels, p1 = at_most(p0 + g.panels, (n + PANEL - 1) / PANEL);
@@ -193,7 +193,7 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
       const int64_t width = at_most(n - p * PANEL, PANEL);
       if (layout == 2) t.b = b + (p * kk + k0) * PANEL;
       else if (half) {
-        widen_panel((const uint16_t *)o->in[1] + (p * kk + k0) * PANEL, nk, panel);
+        widen_panel((const uint16_t *)INPUT(matmul, b) + (p * kk + k0) * PANEL, nk, panel);
         t.b = panel;
       }
       else {
@@ -223,8 +223,8 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 
-static int64_t panels_chunks(const op_t *o) { return (o->a[0] + PANEL - 1) / PANEL; }
+static int64_t panels_chunks(const op_t *o) { return (ATTR(panels, Nc) + PANEL - 1) / PANEL; }
 static void panels_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  pack_panel(o->in[0], o->a[0], o->a[1], (int)o->a[2], chunk * PANEL, 0, o->a[1], (float *)o->out[0] + chunk * o->a[1] * PANEL);
+  pack_panel(INPUT(panels, b), ATTR(panels, Nc), ATTR(panels, K), (int)ATTR(panels, layoutB), chunk * PANEL, 0, ATTR(panels, K), (float *)OUTPUT(panels, p) + chunk * ATTR(panels, K) * PANEL);
 }

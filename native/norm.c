@@ -3,11 +3,11 @@ enum { COLUMNS = 64 };
 
 static void layerNorm_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *g = o->in[1], *b = o->in[2], eps = op_float(o, 3);
-  const int64_t c = o->a[1], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  const float *g = INPUT(layerNorm, g), *b = INPUT(layerNorm, b), eps = FLOAT(layerNorm, eps);
+  const int64_t c = ATTR(layerNorm, C), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(layerNorm, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * c;
-    float *y = (float *)o->out[0] + r * c, *stats = (float *)o->out[1] + r * 2;
+    const float *x = (const float *)INPUT(layerNorm, x) + r * c;
+    float *y = (float *)OUTPUT(layerNorm, y) + r * c, *stats = (float *)OUTPUT(layerNorm, stats) + r * 2;
     const float mean = r2_sum(x, c) / (float)c;
     const v16 mv = f_set1(mean);
     v16 l = f_zero();
@@ -35,13 +35,13 @@ static void layerNorm_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void rmsNorm_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *g = o->in[1], eps = op_float(o, 2);
-  const int64_t c = o->a[1], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  const float *g = INPUT(rmsNorm, g), eps = FLOAT(rmsNorm, eps);
+  const int64_t c = ATTR(rmsNorm, C), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(rmsNorm, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * c;
-    float *y = (float *)o->out[0] + r * c;
+    const float *x = (const float *)INPUT(rmsNorm, x) + r * c;
+    float *y = (float *)OUTPUT(rmsNorm, y) + r * c;
     const float s = 1.0f / sqrtf(r2_dot(x, x, c) / (float)c + eps);
-    ((float *)o->out[1])[r] = s;
+    ((float *)OUTPUT(rmsNorm, stats))[r] = s;
     for (int64_t i = 0; i < c; i += 16) {
       const int n = (int)at_most(c - i, 16);
       f_store_n(y + i, f_mul(f_mul(f_load_n(x + i, n), f_set1(s)), f_load_n(g + i, n)), n);
@@ -51,12 +51,12 @@ static void rmsNorm_run(const op_t *o, int64_t chunk, char *scratch) {
 
 /* dx = rstd * fma(-xhat, c, h - a); a = 0 is left out for rmsNorm. centred: subtract the mean. */
 INLINE void norm_grad(const op_t *o, int64_t chunk, const int centred) {
-  const float *g = o->in[1];
-  const int64_t c = o->a[1], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  const float *g = INPUT(rmsNormGrad, g);
+  const int64_t c = ATTR(rmsNormGrad, C), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(rmsNormGrad, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * c, *dy = (const float *)o->in[3] + r * c;
-    const float *stats = (const float *)o->in[2] + r * (centred ? 2 : 1);
-    float *dx = (float *)o->out[0] + r * c;
+    const float *x = (const float *)INPUT(rmsNormGrad, x) + r * c, *dy = (const float *)INPUT(rmsNormGrad, dy) + r * c;
+    const float *stats = (const float *)INPUT(rmsNormGrad, stats) + r * (centred ? 2 : 1);
+    float *dx = (float *)OUTPUT(rmsNormGrad, dx) + r * c;
     const v16 mean = f_set1(centred ? stats[0] : 0.0f), rstd = f_set1(stats[centred]);
 #define XHAT(n) f_mul(centred ? f_sub(f_load_n(x + i, n), mean) : f_load_n(x + i, n), rstd)
     v16 la = f_zero(), lc = f_zero();
@@ -78,11 +78,11 @@ INLINE void norm_grad(const op_t *o, int64_t chunk, const int centred) {
 static void layerNormGrad_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; norm_grad(o, chunk, 1); }
 static void rmsNormGrad_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; norm_grad(o, chunk, 0); }
 
-static int64_t block_chunks(const op_t *o) { return (o->a[1] + COLUMNS - 1) / COLUMNS; }
+static int64_t block_chunks(const op_t *o) { return (WIDTH(o) + COLUMNS - 1) / COLUMNS; }
 INLINE void norm_parameter_grad(const op_t *o, int64_t chunk, const int centred) {
-  const int64_t rows = o->a[0], c = o->a[1], c0 = chunk * COLUMNS, c1 = at_most(c0 + COLUMNS, c);
-  const float *x = o->in[0], *stats = o->in[1], *dy = o->in[2];
-  float *db = centred ? o->out[1] : NULL;
+  const int64_t rows = ATTR(rmsNormParamGrad, N), c = ATTR(rmsNormParamGrad, C), c0 = chunk * COLUMNS, c1 = at_most(c0 + COLUMNS, c);
+  const float *x = INPUT(rmsNormParamGrad, x), *stats = INPUT(rmsNormParamGrad, stats), *dy = INPUT(rmsNormParamGrad, dy);
+  float *db = centred ? OUTPUT(layerNormParamGrad, db) : NULL;
   v16 g[COLUMNS / 16], b[COLUMNS / 16];
   for (int v = 0; v < COLUMNS / 16; v++) g[v] = b[v] = f_zero();
   for (int64_t r = 0; r < rows; r++) {
@@ -97,7 +97,7 @@ INLINE void norm_parameter_grad(const op_t *o, int64_t chunk, const int centred)
   }
   for (int64_t i = c0; i < c1; i += 16) {
     const int n = (int)at_most(c1 - i, 16);
-    f_store_n((float *)o->out[0] + i, g[(i - c0) / 16], n);
+    f_store_n((float *)OUTPUT(rmsNormParamGrad, dg) + i, g[(i - c0) / 16], n);
     if (db) f_store_n(db + i, b[(i - c0) / 16], n);
   }
 }

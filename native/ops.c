@@ -10,184 +10,285 @@ static int sizes(const wide_t *a, int n) {
   return 1;
 }
 #define F(n) (4 * (n))
-#define NEED(name) static int name##_need(const wide_t *a, wide_t *in, wide_t *out)
+/* The same, with the attributes and the bytes of operands by name; the table has the first form. */
+#define NEED(name) static int name##_need(const name##_at *a, name##_in *in, name##_out *out)
+/* An op with the operands of another. */
+#define NEED_AS(name, other) other##_need((const other##_at *)a, (other##_in *)in, (other##_out *)out)
+#define SIZES(n) sizes((const wide_t *)a, n)
 #define UNUSED (void)in, (void)out
 
 NEED(matmul) {
-  if (!sizes(a, 6) || a[2] < 1 || a[4] > 3) return 0;
-  in[0] = F(a[0] * a[2]);
-  in[1] = (a[4] == 3 ? 2 : 4) * ((a[4] >= 2 ? round_up(a[1], 32) : a[1]) * a[2]);
-  in[2] = a[5] ? F(a[1]) : 0;
-  out[0] = F(a[0] * a[1]);
+  if (!SIZES(6) || a->K < 1 || a->layoutB > 3) return 0;
+  in->a = F(a->M * a->K);
+  in->b = (a->layoutB == 3 ? 2 : 4) * ((a->layoutB >= 2 ? round_up(a->Nc, 32) : a->Nc) * a->K);
+  in->bias = a->hasBias ? F(a->Nc) : 0;
+  out->c = F(a->M * a->Nc);
   return 1;
 }
-NEED(panels) { in[0] = F(a[0] * a[1]); out[0] = F(round_up(a[0], 32) * a[1]); return sizes(a, 3) && a[1] > 0 && a[2] < 2; }
-NEED(halfPanels) { in[0] = 2 * (a[0] * a[1]); out[0] = 2 * (round_up(a[0], 32) * a[1]); return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
-NEED(panelRows) { in[0] = (a[3] ? 2 : 4) * (round_up(a[2], 32) * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 4) && a[3] <= 1; }
-NEED(columnSum) { in[0] = F(a[0] * a[1]); out[0] = F(a[1]); return sizes(a, 2); }
-NEED(add) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
-NEED(scale) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 4; return sizes(a, 2); }
-NEED(embedding) { in[0] = F(a[2] * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 3); }
-NEED(embeddingGrad) { in[0] = F(a[0] * a[1]); in[1] = F(a[0]); out[0] = F(a[2] * a[1]); return sizes(a, 3); }
+NEED(panels) {
+  in->b = F(a->Nc * a->K);
+  out->p = F(round_up(a->Nc, 32) * a->K);
+  return SIZES(3) && a->K > 0 && a->layoutB < 2;
+}
+NEED(halfPanels) {
+  in->w = 2 * (a->Nc * a->K);
+  out->p = 2 * (round_up(a->Nc, 32) * a->K);
+  return SIZES(2) && a->Nc > 0 && a->K > 0;
+}
+NEED(panelRows) {
+  in->p = (a->half ? 2 : 4) * (round_up(a->V, 32) * a->C);
+  in->ids = F(a->N);
+  out->y = F(a->N * a->C);
+  return SIZES(4) && a->half <= 1;
+}
+NEED(columnSum) { in->x = F(a->N * a->C); out->y = F(a->C); return SIZES(2); }
+NEED(add) { in->a = in->b = out->y = F(a->N * a->C); return SIZES(2); }
+NEED(scale) { in->x = out->y = F(a->N * a->C); in->s = 4; return SIZES(2); }
+NEED(embedding) { in->table = F(a->V * a->C); in->ids = F(a->N); out->y = F(a->N * a->C); return SIZES(3); }
+NEED(embeddingGrad) { in->dy = F(a->N * a->C); in->ids = F(a->N); out->dtable = F(a->V * a->C); return SIZES(3); }
 static int parts(const wide_t *a, wide_t *whole, wide_t *part) {
-  if (!sizes(a, 4)) return 0;
+  if (!SIZES(4)) return 0;
   *whole = F(a[0] * (a[1] + a[2] + a[3]));
   for (int i = 0; i < 3; i++) part[i] = F(a[0] * a[1 + i]);
   return 1;
 }
-NEED(split) { return parts(a, in, out); }
-NEED(concat) { return parts(a, out, in); }
+NEED(split) { return parts((const wide_t *)a, &in->x, (wide_t *)out); }
+NEED(concat) { return parts((const wide_t *)a, &out->y, (wide_t *)in); }
 NEED(layerNorm) {
-  in[0] = out[0] = F(a[0] * a[1]);
-  in[1] = F(a[1]);
-  in[2] = a[2] ? F(a[1]) : 0;
-  out[1] = F(a[0] * 2);
-  return sizes(a, 3) && a[1] > 0;
+  in->x = out->y = F(a->N * a->C);
+  in->g = F(a->C);
+  in->b = a->hasBias ? F(a->C) : 0;
+  out->stats = F(a->N * 2);
+  return SIZES(3) && a->C > 0;
 }
-NEED(layerNormGrad) { in[0] = in[3] = out[0] = F(a[0] * a[1]); in[1] = F(a[1]); in[2] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
-NEED(layerNormParamGrad) { in[0] = in[2] = F(a[0] * a[1]); in[1] = F(a[0] * 2); out[0] = F(a[1]); out[1] = a[2] ? F(a[1]) : 0; return sizes(a, 3); }
-NEED(rmsNorm) { in[0] = out[0] = F(a[0] * a[1]); in[1] = F(a[1]); out[1] = F(a[0]); return sizes(a, 2) && a[1] > 0; }
-NEED(rmsNormGrad) { in[0] = in[3] = out[0] = F(a[0] * a[1]); in[1] = F(a[1]); in[2] = F(a[0]); return sizes(a, 2) && a[1] > 0; }
-NEED(rmsNormParamGrad) { in[0] = in[2] = F(a[0] * a[1]); in[1] = F(a[0]); out[0] = F(a[1]); return sizes(a, 2); }
-NEED(gelu) { in[0] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
-NEED(geluGrad) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
-NEED(reluSquareGate) { in[0] = in[1] = out[0] = F(a[0] * a[1]); return sizes(a, 2); }
-NEED(reluSquareGateGrad) { in[0] = in[1] = in[2] = out[0] = out[1] = F(a[0] * a[1]); return sizes(a, 2); }
-NEED(siluGate) { return reluSquareGate_need(a, in, out); }
-NEED(siluGateGrad) { return reluSquareGateGrad_need(a, in, out); }
-NEED(dropout) { in[0] = out[0] = F(a[0] * a[1]); in[1] = 12; return sizes(a, 2); }
+NEED(layerNormGrad) {
+  in->x = in->dy = out->dx = F(a->N * a->C);
+  in->g = F(a->C);
+  in->stats = F(a->N * 2);
+  return SIZES(2) && a->C > 0;
+}
+NEED(layerNormParamGrad) {
+  in->x = in->dy = F(a->N * a->C);
+  in->stats = F(a->N * 2);
+  out->dg = F(a->C);
+  out->db = a->hasBias ? F(a->C) : 0;
+  return SIZES(3);
+}
+NEED(rmsNorm) { in->x = out->y = F(a->N * a->C); in->g = F(a->C); out->stats = F(a->N); return SIZES(2) && a->C > 0; }
+NEED(rmsNormGrad) {
+  in->x = in->dy = out->dx = F(a->N * a->C);
+  in->g = F(a->C);
+  in->stats = F(a->N);
+  return SIZES(2) && a->C > 0;
+}
+NEED(rmsNormParamGrad) { in->x = in->dy = F(a->N * a->C); in->stats = F(a->N); out->dg = F(a->C); return SIZES(2); }
+NEED(gelu) { in->x = out->y = F(a->N * a->C); return SIZES(2); }
+NEED(geluGrad) { in->x = in->dy = out->dx = F(a->N * a->C); return SIZES(2); }
+NEED(reluSquareGate) { in->gate = in->up = out->y = F(a->N * a->C); return SIZES(2); }
+NEED(reluSquareGateGrad) { in->gate = in->up = in->dy = out->dgate = out->dup = F(a->N * a->C); return SIZES(2); }
+NEED(siluGate) { return NEED_AS(siluGate, reluSquareGate); }
+NEED(siluGateGrad) { return NEED_AS(siluGateGrad, reluSquareGateGrad); }
+NEED(dropout) { in->x = out->y = F(a->N * a->C); in->rng = 12; return SIZES(2); }
 NEED(rope) {
-  in[0] = out[0] = F(a[0] * a[1] * a[2]);
-  in[1] = F(a[0]);
-  in[2] = in[3] = F(a[3] * (a[2] / 2));
-  return sizes(a, 4) && a[2] % 2 == 0 && a[1] * a[2] <= INT32_MAX;
+  in->x = out->y = F(a->N * a->H * a->D);
+  in->positions = F(a->N);
+  in->cos = in->sin = F(a->T * (a->D / 2));
+  return SIZES(4) && a->D % 2 == 0 && a->H * a->D <= INT32_MAX;
 }
-NEED(writeKeys) { in[0] = F(a[0] * a[1] * a[2]); in[1] = F(a[0]); out[0] = F(a[1] * a[3] * a[2]); return sizes(a, 4) && a[3] % 16 == 0 && a[1] * a[2] <= INT32_MAX; }
-NEED(writeValues) { return writeKeys_need(a, in, out); }
-static int heads(const wide_t *a) { return sizes(a, 5) && a[1] > 0 && a[2] > 0 && a[1] % a[2] == 0 && a[3] > 0 && a[4] > 0 && a[1] * a[3] <= INT32_MAX; }
+NEED(writeKeys) {
+  in->k = F(a->N * a->G * a->D);
+  in->cacheRow = F(a->N);
+  out->cache = F(a->G * a->R * a->D);
+  return SIZES(4) && a->R % 16 == 0 && a->G * a->D <= INT32_MAX;
+}
+NEED(writeValues) { return NEED_AS(writeValues, writeKeys); }
+static int heads(wide_t H, wide_t G, wide_t D, wide_t T) {
+  return H > 0 && G > 0 && H % G == 0 && D > 0 && T > 0 && H * D <= INT32_MAX;
+}
 NEED(attention) {
-  if (!heads(a) || !sizes(a + 5, 2) || a[5] % 16 || a[1] * a[4] > INT32_MAX) return 0;
-  in[0] = out[0] = F(a[0] * a[1] * a[3]);
-  in[1] = in[2] = F(a[2] * a[5] * a[3]);
-  in[3] = F(a[6] * ((a[4] + 15) / 16));
-  in[4] = in[5] = F(a[0]);
-  out[1] = F(a[0] * a[1] * a[4]);
+  if (!SIZES(7) || !heads(a->H, a->G, a->D, a->T) || a->R % 16 || a->H * a->T > INT32_MAX) return 0;
+  in->q = out->o = F(a->N * a->H * a->D);
+  in->keys = in->values = F(a->G * a->R * a->D);
+  in->pages = F(a->S * ((a->T + 15) / 16));
+  in->sequence = in->length = F(a->N);
+  out->p = F(a->N * a->H * a->T);
   return 1;
 }
 NEED(attentionGrad) {
-  if (!heads(a) || a[3] * a[4] > INT32_MAX) return 0;
-  in[0] = in[4] = in[5] = out[0] = F(a[0] * a[1] * a[3]);
-  in[1] = in[2] = out[1] = out[2] = F(a[0] * a[2] * a[3]);
-  in[3] = F(a[0] * a[1] * a[4]);
+  if (!SIZES(5) || !heads(a->H, a->G, a->D, a->T) || a->D * a->T > INT32_MAX) return 0;
+  in->q = in->o = in->dO = out->dq = F(a->N * a->H * a->D);
+  in->k = in->v = out->dk = out->dv = F(a->N * a->G * a->D);
+  in->p = F(a->N * a->H * a->T);
   return 1;
 }
-NEED(crossEntropy) { in[0] = F(a[0] * a[1]); in[1] = out[0] = F(a[0]); out[1] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
-NEED(crossEntropyGrad) { in[0] = out[0] = F(a[0] * a[1]); in[1] = in[3] = F(a[0]); in[2] = F(a[0] * 2); return sizes(a, 2) && a[1] > 0; }
-NEED(mean) { in[0] = F(a[0]); out[0] = 4; return sizes(a, 1) && a[0] > 0; }
-NEED(meanGrad) { in[0] = 4; out[0] = F(a[0]); return sizes(a, 1) && a[0] > 0; }
+NEED(crossEntropy) {
+  in->logits = F(a->N * a->V);
+  in->targets = out->loss = F(a->N);
+  out->stats = F(a->N * 2);
+  return SIZES(2) && a->V > 0;
+}
+NEED(crossEntropyGrad) {
+  in->logits = out->dlogits = F(a->N * a->V);
+  in->targets = in->dloss = F(a->N);
+  in->stats = F(a->N * 2);
+  return SIZES(2) && a->V > 0;
+}
+NEED(mean) { in->x = F(a->N); out->y = 4; return SIZES(1) && a->N > 0; }
+NEED(meanGrad) { in->dy = 4; out->dx = F(a->N); return SIZES(1) && a->N > 0; }
 /* 768 times as many is below 2^31: the sum of products with codes stays within an int32, also with code 3, and that of half of them with fourfold codes (AVX2, one row) */
 enum { LONGEST_ROW = 1 << 21 };
-NEED(quantizeRows) { in[0] = F(a[0] * a[1]); out[0] = a[0] * round_up(a[1], 16); out[1] = out[2] = F(a[0]); return sizes(a, 2) && a[1] > 0 && a[1] <= LONGEST_ROW; }
-NEED(dequantizeRows) { in[0] = a[0] * round_up(a[1], 16); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 2); }
+NEED(quantizeRows) {
+  in->x = F(a->N * a->K);
+  out->q = a->N * round_up(a->K, 16);
+  out->scale = out->sum = F(a->N);
+  return SIZES(2) && a->K > 0 && a->K <= LONGEST_ROW;
+}
+NEED(dequantizeRows) {
+  in->q = a->N * round_up(a->K, 16);
+  in->scale = F(a->N);
+  out->xhat = F(a->N * a->K);
+  return SIZES(2);
+}
 static int64_t packed(int64_t outputs, int64_t k) { return round_up(outputs, 16) * round_up(k, 16) / 4; }
-NEED(ternarize) { in[0] = F(a[0] * a[1]); out[0] = packed(a[0], a[1]); out[1] = 4; return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
-NEED(unternarize) { in[0] = packed(a[0], a[1]); in[1] = 4; out[0] = F(a[0] * a[1]); return sizes(a, 2) && a[0] > 0 && a[1] > 0; }
+NEED(ternarize) {
+  in->w = F(a->O * a->K);
+  out->t = packed(a->O, a->K);
+  out->m = 4;
+  return SIZES(2) && a->O > 0 && a->K > 0;
+}
+NEED(unternarize) {
+  in->t = packed(a->O, a->K);
+  in->m = 4;
+  out->what = F(a->O * a->K);
+  return SIZES(2) && a->O > 0 && a->K > 0;
+}
 NEED(ternaryMatmul) {
-  in[0] = a[0] * round_up(a[2], 16);
-  in[1] = in[2] = F(a[0]);
-  in[3] = packed(a[1], a[2]);
-  in[4] = 4;
-  out[0] = F(a[0] * a[1]);
-  return sizes(a, 3) && a[1] > 0 && a[2] > 0 && a[2] <= LONGEST_ROW;
+  in->q = a->N * round_up(a->K, 16);
+  in->scale = in->sum = F(a->N);
+  in->t = packed(a->O, a->K);
+  in->m = 4;
+  out->y = F(a->N * a->O);
+  return SIZES(3) && a->O > 0 && a->K > 0 && a->K <= LONGEST_ROW;
 }
 static wide_t base3(wide_t outputs, wide_t k) { return (outputs + 15) / 16 * ((k + 19) / 20) * 64; }
 NEED(ternaryMatmulBase3) {
-  const int ok = ternaryMatmul_need(a, in, out);
-  in[3] = base3(a[1], a[2]);
+  const int ok = NEED_AS(ternaryMatmulBase3, ternaryMatmul);
+  in->t = base3(a->O, a->K);
   return ok;
 }
 NEED(repackTernary) {
-  const wide_t n = a[0] * a[1];
-  in[0] = a[2] == 0 ? n / 4 + 32 : n / 256 * (a[2] == 1 ? 66 : 54);
-  out[0] = a[3] ? base3(a[0], a[1]) : packed(a[0], a[1]);
-  return sizes(a, 4) && a[0] > 0 && a[1] > 0 && a[2] <= 2 && a[3] <= 1 && (a[2] == 0 ? n % 128 : a[1] % 256) == 0; /* TQ1_0 and TQ2_0: whole blocks in each row */
+  const wide_t n = a->O * a->K;
+  in->raw = a->format == 0 ? n / 4 + 32 : n / 256 * (a->format == 1 ? 66 : 54);
+  out->t = a->base3 ? base3(a->O, a->K) : packed(a->O, a->K);
+  return SIZES(4) && a->O > 0 && a->K > 0 && a->format <= 2 && a->base3 <= 1 && (a->format == 0 ? n % 128 : a->K % 256) == 0; /* TQ1_0 and TQ2_0: whole blocks in each row */
 }
 NEED(quantizeFine) {
-  const wide_t k16 = round_up((int64_t)a[1], 16);
-  in[0] = F(a[0] * a[1]);
-  out[0] = 2 * a[0] * k16;
-  out[1] = F(a[0]);
-  out[2] = F(a[0] * (k16 / 16));
-  return sizes(a, 2) && a[1] > 0 && a[1] <= LONGEST_ROW;
+  const wide_t k16 = round_up((int64_t)a->K, 16);
+  in->x = F(a->N * a->K);
+  out->q = 2 * a->N * k16;
+  out->scale = F(a->N);
+  out->sum = F(a->N * (k16 / 16));
+  return SIZES(2) && a->K > 0 && a->K <= LONGEST_ROW;
 }
 /* codes, scales and factors of a matrix of 6-bit weights */
-static int six_bit(const wide_t *a, wide_t *part) {
-  if (!sizes(a, 2) || a[0] < 1 || a[1] < 1 || a[1] % 256 || a[1] > LONGEST_ROW) return 0;
-  const wide_t n = round_up((int64_t)a[0], 16) * a[1];
-  part[0] = n / 4 * 3;
-  part[1] = n / 16;
-  part[2] = F(n / 256);
+static int six_bit(wide_t O, wide_t K, wide_t *codes, wide_t *scales, wide_t *factors) {
+  if (O < 1 || K < 1 || K % 256 || K > LONGEST_ROW) return 0;
+  const wide_t n = round_up((int64_t)O, 16) * K;
+  *codes = n / 4 * 3;
+  *scales = n / 16;
+  *factors = F(n / 256);
   return 1;
 }
 NEED(sixBitMatmul) {
-  in[0] = 2 * a[0] * a[2];
-  in[1] = F(a[0]);
-  in[2] = F(a[0] * (a[2] / 16));
-  out[0] = F(a[0] * a[1]);
-  return sizes(a, 3) && six_bit(a + 1, in + 3);
+  in->q = 2 * a->N * a->K;
+  in->scale = F(a->N);
+  in->sum = F(a->N * (a->K / 16));
+  out->y = F(a->N * a->O);
+  return SIZES(3) && six_bit(a->O, a->K, &in->codes, &in->s, &in->d);
 }
-NEED(sixBitRows) { in[3] = F(a[0]); out[0] = F(a[0] * a[2]); return sizes(a, 3) && six_bit(a + 1, in); }
-NEED(repackSixBit) { in[0] = a[0] * a[1] / 256 * 210; return six_bit(a, out); }
-NEED(readProbe) { in[0] = a[0]; out[0] = F((a[0] + (1 << 20) - 1) / (1 << 20)); return sizes(a, 1) && a[0] % 64 == 0; }
-NEED(dotProbe) { in[0] = 128; in[1] = 28 * 4; out[0] = F(a[0] * 16); return sizes(a, 2) && a[1] <= 1 << 15; } /* 12 * 2 * 4 products of 3 * 128 at most a round */
+NEED(sixBitRows) {
+  in->ids = F(a->N);
+  out->y = F(a->N * a->K);
+  return SIZES(3) && six_bit(a->O, a->K, &in->codes, &in->s, &in->d);
+}
+NEED(repackSixBit) {
+  in->raw = a->O * a->K / 256 * 210;
+  return SIZES(2) && six_bit(a->O, a->K, &out->codes, &out->s, &out->d);
+}
+NEED(readProbe) { in->x = a->N; out->y = F((a->N + (1 << 20) - 1) / (1 << 20)); return SIZES(1) && a->N % 64 == 0; }
+NEED(dotProbe) { /* 12 * 2 * 4 products of 3 * 128 at most a round */
+  in->c = 128;
+  in->q = 28 * 4;
+  out->y = F(a->N * 16);
+  return SIZES(2) && a->rounds <= 1 << 15;
+}
 /* codes and factors of a matrix of 8-bit weights */
-static int eight_bit(const wide_t *a, wide_t *part) {
-  if (!sizes(a, 2) || a[0] < 1 || a[1] < 1 || a[1] % 32 || a[1] > LONGEST_ROW) return 0;
-  const wide_t n = round_up((int64_t)a[0], 16) * a[1];
-  part[0] = n;
-  part[1] = n / 16;
+static int eight_bit(wide_t O, wide_t K, wide_t *codes, wide_t *factors) {
+  if (O < 1 || K < 1 || K % 32 || K > LONGEST_ROW) return 0;
+  const wide_t n = round_up((int64_t)O, 16) * K;
+  *codes = n;
+  *factors = n / 16;
   return 1;
 }
 NEED(eightBitMatmul) {
-  in[0] = 2 * a[0] * a[2];
-  in[1] = F(a[0]);
-  in[2] = F(a[0] * (a[2] / 16));
-  out[0] = F(a[0] * a[1]);
-  return sizes(a, 3) && eight_bit(a + 1, in + 3);
+  in->q = 2 * a->N * a->K;
+  in->scale = F(a->N);
+  in->sum = F(a->N * (a->K / 16));
+  out->y = F(a->N * a->O);
+  return SIZES(3) && eight_bit(a->O, a->K, &in->codes, &in->d);
 }
-NEED(eightBitRows) { in[2] = F(a[0]); out[0] = F(a[0] * a[2]); return sizes(a, 3) && eight_bit(a + 1, in); }
-NEED(repackEightBit) { in[0] = a[0] * a[1] / 32 * 34; return eight_bit(a, out); }
+NEED(eightBitRows) {
+  in->ids = F(a->N);
+  out->y = F(a->N * a->K);
+  return SIZES(3) && eight_bit(a->O, a->K, &in->codes, &in->d);
+}
+NEED(repackEightBit) {
+  in->raw = a->O * a->K / 32 * 34;
+  return SIZES(2) && eight_bit(a->O, a->K, &out->codes, &out->d);
+}
 /* a product's bound holds for rows of at most this many inputs */
 enum { LONGEST_SCREENED = 1 << 20 };
-static int screened(const wide_t *a) { return sizes(a, 2) && a[0] > 0 && a[1] > 0 && a[1] % 256 == 0 && a[1] <= LONGEST_SCREENED; }
+static int screened(wide_t O, wide_t K) { return O > 0 && K > 0 && K % 256 == 0 && K <= LONGEST_SCREENED; }
 NEED(screenSixBit) {
-  in[0] = 2 * (a[0] * a[1]);
-  out[3] = F(round_up(a[0], 16) * 2);
-  return screened(a) && six_bit(a, out);
+  in->w = 2 * (a->O * a->K);
+  out->errors = F(round_up(a->O, 16) * 2);
+  return SIZES(2) && screened(a->O, a->K) && six_bit(a->O, a->K, &out->codes, &out->s, &out->d);
 }
 NEED(screenLimits) {
-  in[0] = F(a[0] * a[2]);
-  in[1] = in[4] = F(a[0]);
-  in[2] = F(a[0] * a[1]);
-  in[3] = F(round_up(a[1], 16) * 2);
-  out[0] = F(a[0] * 3);
-  return sizes(a, 1) && screened(a + 1);
+  in->x = F(a->N * a->K);
+  in->scale = in->top = F(a->N);
+  in->y = F(a->N * a->O);
+  in->errors = F(round_up(a->O, 16) * 2);
+  out->limits = F(a->N * 3);
+  return SIZES(3) && screened(a->O, a->K);
 }
 NEED(screenedMatmul) {
-  in[0] = F(a[0] * a[2]);
-  in[1] = 2 * (a[1] * a[2]);
-  in[2] = out[0] = F(a[0] * a[1]);
-  in[3] = F(round_up(a[1], 16) * 2);
-  in[4] = F(a[0] * 3);
-  return sizes(a, 1) && screened(a + 1);
+  in->x = F(a->N * a->K);
+  in->w = 2 * (a->O * a->K);
+  in->y = out->logits = F(a->N * a->O);
+  in->errors = F(round_up(a->O, 16) * 2);
+  in->limits = F(a->N * 3);
+  return SIZES(3) && screened(a->O, a->K);
 }
-NEED(halfRows) { in[0] = 2 * (a[2] * a[1]); in[1] = F(a[0]); out[0] = F(a[0] * a[1]); return sizes(a, 3); }
-NEED(squareSum) { in[0] = F(a[0]); out[0] = F((a[0] + 4095) / 4096); return sizes(a, 1); }
-NEED(clipFactor) { in[0] = F(a[0]); out[0] = 8; return sizes(a, 1); }
-NEED(adamw) { in[0] = in[1] = in[2] = in[3] = out[0] = out[1] = out[2] = F(a[0]); in[4] = 8; in[5] = 24; return sizes(a, 2) && a[1] <= a[0]; }
+NEED(halfRows) { in->w = 2 * (a->V * a->C); in->ids = F(a->N); out->y = F(a->N * a->C); return SIZES(3); }
+NEED(squareSum) { in->x = F(a->P); out->s = F((a->P + 4095) / 4096); return SIZES(1); }
+NEED(clipFactor) { in->s = F(a->S); out->f = 8; return SIZES(1); }
+NEED(adamw) {
+  in->w = in->g = in->m = in->v = out->w = out->m = out->v = F(a->P);
+  in->f = 8;
+  in->hyper = 24;
+  return SIZES(2) && a->decayed <= a->P;
+}
+
+#define X(name, inputs, outputs, attributes) \
+  static int name##_plain(const wide_t *a, wide_t *in, wide_t *out) { \
+    return name##_need((const name##_at *)a, (name##_in *)in, (name##_out *)out); \
+  }
+OPS(X)
+#undef X
 
 const op_info op_infos[OP_COUNT] = {
-#define X(name, in, out, attributes) {#name, in, out, attributes, name##_need},
+#define X(name, in, out, attributes) {#name, in, out, attributes, name##_plain},
     OPS(X)
 #undef X
 };

@@ -1,4 +1,4 @@
-/* The ops a plan may hold: docs/arithmetic.md section 4 says what each computes. One row each: name, inputs, outputs, attributes. */
+/* The ops a plan may hold: docs/arithmetic.md section 4 says what each computes. ops.gen.h names their operands and attributes. */
 #ifndef VERIT_OPS_H
 #define VERIT_OPS_H
 #include <stdatomic.h>
@@ -6,23 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define OPS(X) \
-  X(matmul, 3, 1, 6) X(panels, 1, 1, 3) X(columnSum, 1, 1, 2) X(add, 2, 1, 2) X(scale, 2, 1, 2) \
-  X(embedding, 2, 1, 3) X(embeddingGrad, 2, 1, 3) X(split, 1, 3, 4) X(concat, 3, 1, 4) \
-  X(layerNorm, 3, 2, 4) X(layerNormGrad, 4, 1, 2) X(layerNormParamGrad, 3, 2, 3) \
-  X(rmsNorm, 2, 2, 3) X(rmsNormGrad, 4, 1, 2) X(rmsNormParamGrad, 3, 1, 2) \
-  X(gelu, 1, 1, 2) X(geluGrad, 2, 1, 2) X(reluSquareGate, 2, 1, 2) X(reluSquareGateGrad, 3, 2, 2) \
-  X(siluGate, 2, 1, 2) X(siluGateGrad, 3, 2, 2) \
-  X(dropout, 2, 1, 5) X(rope, 4, 1, 5) X(writeKeys, 2, 1, 4) X(writeValues, 2, 1, 4) \
-  X(attention, 6, 2, 8) X(attentionGrad, 6, 3, 6) \
-  X(crossEntropy, 2, 2, 2) X(crossEntropyGrad, 4, 1, 2) X(mean, 1, 1, 1) X(meanGrad, 1, 1, 1) \
-  X(quantizeRows, 1, 3, 2) X(dequantizeRows, 2, 1, 2) X(ternarize, 1, 2, 2) X(unternarize, 2, 1, 2) X(ternaryMatmul, 5, 1, 3) \
-  X(squareSum, 1, 1, 1) X(clipFactor, 1, 1, 2) X(adamw, 6, 3, 2) \
-  X(halfPanels, 1, 1, 2) X(panelRows, 2, 1, 4) X(repackTernary, 1, 1, 4) X(ternaryMatmulBase3, 5, 1, 3) \
-  X(eightBitMatmul, 5, 1, 3) X(eightBitRows, 3, 1, 3) X(repackEightBit, 1, 2, 2) \
-  X(quantizeFine, 1, 3, 2) X(sixBitMatmul, 6, 1, 3) X(sixBitRows, 4, 1, 3) X(repackSixBit, 1, 3, 2) \
-  X(screenSixBit, 1, 4, 2) X(screenLimits, 5, 1, 3) X(screenedMatmul, 5, 1, 3) X(halfRows, 2, 1, 3) \
-  X(readProbe, 1, 1, 1) X(dotProbe, 2, 1, 2)
+typedef __int128 wide_t; /* attributes have 32 bits: no product of three overflows */
+
+#include "ops.gen.h"
 
 enum {
 #define X(name, in, out, attributes) OP_##name,
@@ -30,8 +16,6 @@ enum {
 #undef X
   OP_COUNT
 };
-
-enum { MAX_IN = 6, MAX_OUT = 4, MAX_ATTRIBUTES = 8 };
 
 /* One op of a run: pointers and sizes are bound. Absent tensors are NULL. */
 typedef struct {
@@ -43,7 +27,14 @@ typedef struct {
   atomic_int *error; /* set to 1 by a kernel that meets an index out of range */
 } op_t;
 
-typedef __int128 wide_t; /* attributes have 32 bits: no product of three overflows */
+/* An attribute or operand by its name in src/ops. */
+#define ATTR(op, name) (o->a[AT_##op##_##name])
+#define INPUT(op, name) (o->in[IN_##op##_##name])
+#define OUTPUT(op, name) (o->out[OUT_##op##_##name])
+#define FLOAT(op, name) op_float(o, AT_##op##_##name)
+/* For helpers that several ops share: their first attribute is the number of rows, the second, where it is used, the width. */
+#define ROWS(o) ((o)->a[0])
+#define WIDTH(o) ((o)->a[1])
 
 static inline float op_float(const op_t *o, int i) {
   uint32_t bits = (uint32_t)o->a[i];

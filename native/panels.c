@@ -4,12 +4,12 @@
  */
 enum { PANEL = 32 };
 
-static int64_t halfPanels_chunks(const op_t *o) { return (o->a[0] + PANEL - 1) / PANEL; }
+static int64_t halfPanels_chunks(const op_t *o) { return (ATTR(halfPanels, Nc) + PANEL - 1) / PANEL; }
 static void halfPanels_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t n = o->a[0], kk = o->a[1], j0 = chunk * PANEL, nj = at_most(n - j0, PANEL);
-  const uint16_t *w = (const uint16_t *)o->in[0] + j0 * kk;
-  uint16_t *p = (uint16_t *)o->out[0] + j0 * kk;
+  const int64_t n = ATTR(halfPanels, Nc), kk = ATTR(halfPanels, K), j0 = chunk * PANEL, nj = at_most(n - j0, PANEL);
+  const uint16_t *w = (const uint16_t *)INPUT(halfPanels, w) + j0 * kk;
+  uint16_t *p = (uint16_t *)OUTPUT(halfPanels, p) + j0 * kk;
   unsigned bad = 0;
   for (int64_t k0 = 0; k0 < kk; k0 += 32) {
     const int64_t nk = at_most(kk - k0, 32);
@@ -27,17 +27,17 @@ static void halfPanels_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void panelRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int32_t *ids = o->in[1];
-  const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  const int32_t *ids = INPUT(panelRows, ids);
+  const int64_t c = ATTR(panelRows, C), v = ATTR(panelRows, V), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(panelRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
     const int64_t at = id / PANEL * c * PANEL + id % PANEL;
-    float *y = (float *)o->out[0] + r * c;
-    if (o->a[3])
-      for (int64_t k = 0; k < c; k++) y[k] = half_1(((const uint16_t *)o->in[0])[at + k * PANEL]);
+    float *y = (float *)OUTPUT(panelRows, y) + r * c;
+    if (ATTR(panelRows, half))
+      for (int64_t k = 0; k < c; k++) y[k] = half_1(((const uint16_t *)INPUT(panelRows, p))[at + k * PANEL]);
     else
-      for (int64_t k = 0; k < c; k++) y[k] = ((const float *)o->in[0])[at + k * PANEL];
+      for (int64_t k = 0; k < c; k++) y[k] = ((const float *)INPUT(panelRows, p))[at + k * PANEL];
   }
 }
 

@@ -44,18 +44,22 @@ static const char *check_tensor(const plan_t *p, int32_t t, wide_t need) {
 /* The step at these sizes: its attributes, and which tensors it needs (the others get no pointer). */
 typedef struct { wide_t a[MAX_ATTRIBUTES], in[MAX_IN], out[MAX_OUT]; } sized_t;
 
+static int adamw_in_place(const step_t *s) {
+  return s->out[OUT_adamw_w] == s->in[IN_adamw_w] && s->out[OUT_adamw_m] == s->in[IN_adamw_m] && s->out[OUT_adamw_v] == s->in[IN_adamw_v];
+}
+
 static const char *check_step(const plan_t *p, const step_t *s, const int32_t *symbols, sized_t *z) {
   const op_info *info = &op_infos[s->kind];
   memset(z, 0, sizeof *z);
   for (int i = 0; i < info->attributes; i++) z->a[i] = attribute(s, i, symbols);
   if (!info->need(z->a, z->in, z->out)) return "an op has attributes that are not allowed";
   /* an optional output: the probabilities of attention */
-  if (s->kind == OP_attention && s->out[1] < 0) z->out[1] = 0;
+  if (s->kind == OP_attention && s->out[OUT_attention_p] < 0) z->out[OUT_attention_p] = 0;
   const char *problem = NULL;
   for (int i = 0; i < info->inputs && !problem; i++) problem = check_tensor(p, s->in[i], z->in[i]);
   for (int i = 0; i < info->outputs && !problem; i++) problem = check_tensor(p, s->out[i], z->out[i]);
   /* adamw updates in place: its outputs must be its inputs */
-  if (!problem && s->kind == OP_adamw && (s->out[0] != s->in[0] || s->out[1] != s->in[2] || s->out[2] != s->in[3])) problem = "adamw must write w, m, v in place";
+  if (!problem && s->kind == OP_adamw && !adamw_in_place(s)) problem = "adamw must write w, m, v in place";
   return problem;
 }
 

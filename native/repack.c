@@ -91,15 +91,15 @@ static void join_four(const uint8_t *c, int64_t groups, uint8_t *t) {
     memcpy(t, &packed, 4);
   }
 }
-static int64_t repackTernary_scratch(const op_t *o) { return round_up(o->a[1], 80); }
+static int64_t repackTernary_scratch(const op_t *o) { return round_up(ATTR(repackTernary, K), 80); }
 static void repackTernary_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int base3 = o->a[3] == 1;
-  const int64_t rows = o->a[0], k = o->a[1], step = base3 ? 20 : 16, whole = round_up(k, step);
-  uint8_t *c = (uint8_t *)scratch, *t = (uint8_t *)o->out[0] + chunk * (whole / step) * 64;
+  const int base3 = ATTR(repackTernary, base3) == 1;
+  const int64_t rows = ATTR(repackTernary, O), k = ATTR(repackTernary, K), step = base3 ? 20 : 16, whole = round_up(k, step);
+  uint8_t *c = (uint8_t *)scratch, *t = (uint8_t *)OUTPUT(repackTernary, t) + chunk * (whole / step) * 64;
   repack_t state = {0};
   for (int64_t j = 0; j < 16; j++) {
     const int64_t r = chunk * 16 + j, known = r < rows ? k : 0;
-    if (known) (o->a[2] == 0 ? codes_i2s : o->a[2] == 1 ? codes_tq2 : codes_tq1)(o->in[0], r * k, k, c, &state);
+    if (known) (ATTR(repackTernary, format) == 0 ? codes_i2s : ATTR(repackTernary, format) == 1 ? codes_tq2 : codes_tq1)(INPUT(repackTernary, raw), r * k, k, c, &state);
     memset(c + known, base3 ? 0 : 1, (size_t)(whole - known));
     (base3 ? join_five : join_four)(c, whole / step, t + j * 4);
   }

@@ -15,17 +15,17 @@ INLINE double d_total(v16d v) {
 enum { CODE_MOST = 31, SCALE_MOST = 127 };
 static void screenSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = o->a[0], k = o->a[1], groups = k / 16;
-  uint8_t *codes = (uint8_t *)o->out[0] + chunk * groups * 192;
-  int8_t *scales = (int8_t *)o->out[1] + chunk * k;
-  float *factors = (float *)o->out[2] + chunk * groups, *errors = (float *)o->out[3] + chunk * 32;
+  const int64_t rows = ATTR(screenSixBit, O), k = ATTR(screenSixBit, K), groups = k / 16;
+  uint8_t *codes = (uint8_t *)OUTPUT(screenSixBit, codes) + chunk * groups * 192;
+  int8_t *scales = (int8_t *)OUTPUT(screenSixBit, s) + chunk * k;
+  float *factors = (float *)OUTPUT(screenSixBit, d) + chunk * groups, *errors = (float *)OUTPUT(screenSixBit, errors) + chunk * 32;
   memset(codes, 0, (size_t)groups * 192);
   memset(scales, 0, (size_t)k);
   memset(factors, 0, 4 * (size_t)groups);
   memset(errors, 0, 128);
   int bad = 0;
   for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++) {
-    const uint16_t *row = (const uint16_t *)o->in[0] + (chunk * 16 + j) * k;
+    const uint16_t *row = (const uint16_t *)INPUT(screenSixBit, w) + (chunk * 16 + j) * k;
     v16d square = d_set1(0), lost = d_set1(0);
     for (int64_t b = 0; b < k / 256; b++) {
       float most[16], all = 0;
@@ -79,12 +79,12 @@ static void heap_replace(float *heap, int64_t n, float x) {
   heap[i] = x;
 }
 
-static int64_t screenLimits_chunks(const op_t *o) { return o->a[0]; }
+static int64_t screenLimits_chunks(const op_t *o) { return ATTR(screenLimits, N); }
 static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
   (void)scratch;
-  const int64_t outputs = o->a[1], k = o->a[2];
-  const float *x = (const float *)o->in[0] + n * k, *y = (const float *)o->in[2] + n * outputs, *errors = o->in[3];
-  float *limits = (float *)o->out[0] + n * 3, heap[MOST_TOP];
+  const int64_t outputs = ATTR(screenLimits, O), k = ATTR(screenLimits, K);
+  const float *x = (const float *)INPUT(screenLimits, x) + n * k, *y = (const float *)INPUT(screenLimits, y) + n * outputs, *errors = INPUT(screenLimits, errors);
+  float *limits = (float *)OUTPUT(screenLimits, limits) + n * 3, heap[MOST_TOP];
   v16d square = d_set1(0);
   for (int64_t i = 0; i < k; i += 16) {
     const v16d v = f_to_d(f_load(x + i));
@@ -93,8 +93,8 @@ static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
   const double norm = sqrt(d_total(square)) * (1 + 0x1p-20);
   /* with a longer row a sum of f16 weights can pass f32's range on the way, whatever it comes to */
   limits[0] = norm > 0x1p100 ? INFINITY : (float)(norm > 0x1p-40 ? norm : norm == norm ? 0x1p-40 : norm);
-  limits[1] = (float)((double)((const float *)o->in[1])[n] * (0.501 * sqrt((double)k)));
-  const int64_t top = ((const int32_t *)o->in[4])[n];
+  limits[1] = (float)((double)((const float *)INPUT(screenLimits, scale))[n] * (0.501 * sqrt((double)k)));
+  const int64_t top = ((const int32_t *)INPUT(screenLimits, top))[n];
   limits[2] = -INFINITY;
   if (top < 1 || top > MOST_TOP || top >= outputs) return;
   for (int64_t i = 0; i < top; i++) heap[i] = -INFINITY;
@@ -175,8 +175,8 @@ static void half_rows_32(const float *x, const uint16_t *const *w, const uint16_
 static void half_rows_16(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) { half_rows(x, w, next, kk, y, 0); }
 
 enum { SCREEN_CHUNK = 512 }; /* outputs */
-static int64_t screenedMatmul_chunks(const op_t *o) { return (o->a[1] + SCREEN_CHUNK - 1) / SCREEN_CHUNK * (o->a[0] > 0); }
-static int64_t screenedMatmul_scratch(const op_t *o) { return 4 * (KC * PANEL + o->a[0] * PANEL) + o->a[0]; }
+static int64_t screenedMatmul_chunks(const op_t *o) { return (ATTR(screenedMatmul, O) + SCREEN_CHUNK - 1) / SCREEN_CHUNK * (ATTR(screenedMatmul, N) > 0); }
+static int64_t screenedMatmul_scratch(const op_t *o) { return 4 * (KC * PANEL + ATTR(screenedMatmul, N) * PANEL) + ATTR(screenedMatmul, N); }
 /* which of `width` outputs a row wants; how many */
 static int64_t screen_wanted(const float *y, const float *errors, const float *limits, int64_t width, uint8_t *wanted) {
   int64_t n = 0;
@@ -202,10 +202,10 @@ static screen_rows_t screen_rows(const uint16_t *w, int64_t kk, const int32_t *l
  * A row of x that wants few outputs has them computed by itself. Those that want most of a chunk (log-probabilities are asked for, or limits say little) share the turning around of w.
  */
 static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t rows = o->a[0], outputs = o->a[1], kk = o->a[2], o0 = chunk * SCREEN_CHUNK, width = at_most(SCREEN_CHUNK, outputs - o0);
-  const float *x = o->in[0], *errors = (const float *)o->in[3] + o0 * 2, *limits = o->in[4], *y = (const float *)o->in[2] + o0;
-  const uint16_t *w = (const uint16_t *)o->in[1] + o0 * kk;
-  float *panel = (float *)scratch, *products = panel + KC * PANEL, *out = (float *)o->out[0] + o0;
+  const int64_t rows = ATTR(screenedMatmul, N), outputs = ATTR(screenedMatmul, O), kk = ATTR(screenedMatmul, K), o0 = chunk * SCREEN_CHUNK, width = at_most(SCREEN_CHUNK, outputs - o0);
+  const float *x = INPUT(screenedMatmul, x), *errors = (const float *)INPUT(screenedMatmul, errors) + o0 * 2, *limits = INPUT(screenedMatmul, limits), *y = (const float *)INPUT(screenedMatmul, y) + o0;
+  const uint16_t *w = (const uint16_t *)INPUT(screenedMatmul, w) + o0 * kk;
+  float *panel = (float *)scratch, *products = panel + KC * PANEL, *out = (float *)OUTPUT(screenedMatmul, logits) + o0;
   uint8_t wanted[SCREEN_CHUNK], *most = (uint8_t *)(products + rows * PANEL);
   int32_t list[SCREEN_CHUNK];
   int64_t together = 0;
@@ -246,12 +246,12 @@ static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void halfRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int32_t *ids = o->in[1];
-  const int64_t c = o->a[1], v = o->a[2], per = rows_per_chunk(c), end = at_most((chunk + 1) * per, o->a[0]);
+  const int32_t *ids = INPUT(halfRows, ids);
+  const int64_t c = ATTR(halfRows, C), v = ATTR(halfRows, V), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(halfRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
-    const uint16_t *w = (const uint16_t *)o->in[0] + id * c;
-    for (int64_t k = 0; k < c; k++) ((float *)o->out[0])[r * c + k] = half_1(w[k]);
+    const uint16_t *w = (const uint16_t *)INPUT(halfRows, w) + id * c;
+    for (int64_t k = 0; k < c; k++) ((float *)OUTPUT(halfRows, y))[r * c + k] = half_1(w[k]);
   }
 }

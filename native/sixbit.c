@@ -25,23 +25,23 @@ INLINE void six_body(const fine_t *x, weights_t w, const int rows, int last) {
 FINE_KERNELS(six)
 
 static weights_t six_block(const op_t *o, int64_t b) {
-  const int64_t groups = o->a[2] / 16;
-  return (weights_t){.codes = (const uint8_t *)o->in[3] + b * groups * 192, .s = (const int8_t *)o->in[4] + b * groups * 16, .d = (const float *)o->in[5] + b * groups};
+  const int64_t groups = ATTR(sixBitMatmul, K) / 16;
+  return (weights_t){.codes = (const uint8_t *)INPUT(sixBitMatmul, codes) + b * groups * 192, .s = (const int8_t *)INPUT(sixBitMatmul, s) + b * groups * 16, .d = (const float *)INPUT(sixBitMatmul, d) + b * groups};
 }
 static void sixBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, six_kernels, six_block); }
 
 static void sixBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int32_t *ids = o->in[3];
-  const int64_t v = o->a[1], k = o->a[2], per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  const int32_t *ids = INPUT(sixBitRows, ids);
+  const int64_t v = ATTR(sixBitRows, O), k = ATTR(sixBitRows, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(sixBitRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
     const int64_t b = id / 16, j = id % 16;
-    const uint8_t *codes = (const uint8_t *)o->in[0] + b * (k / 16) * 192;
-    const int8_t *s = (const int8_t *)o->in[1] + b * k + j;
-    const float *d = (const float *)o->in[2] + b * (k / 16) + j;
-    float *y = (float *)o->out[0] + r * k;
+    const uint8_t *codes = (const uint8_t *)INPUT(sixBitRows, codes) + b * (k / 16) * 192;
+    const int8_t *s = (const int8_t *)INPUT(sixBitRows, s) + b * k + j;
+    const float *d = (const float *)INPUT(sixBitRows, d) + b * (k / 16) + j;
+    float *y = (float *)OUTPUT(sixBitRows, y) + r * k;
     for (int64_t i = 0; i < k; i++) {
       const uint8_t *block = codes + i / 16 * 192 + j * 4 + i % 4;
       const int step = (int)(i % 16 / 4), code = (block[step / 2 * 64] >> step % 2 * 4 & 15) | (block[128] >> 2 * step & 3) << 4;
@@ -66,17 +66,17 @@ INLINE void put_six(const uint8_t *c, uint8_t *block) {
 enum { Q6_LOW = 128, Q6_HIGH = 64, Q6_BLOCK = 210 };
 static void repackSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = o->a[0], k = o->a[1], groups = k / 16;
-  uint8_t *codes = (uint8_t *)o->out[0] + chunk * groups * 192;
-  int8_t *s = (int8_t *)o->out[1] + chunk * k;
-  float *d = (float *)o->out[2] + chunk * groups;
+  const int64_t rows = ATTR(repackSixBit, O), k = ATTR(repackSixBit, K), groups = k / 16;
+  uint8_t *codes = (uint8_t *)OUTPUT(repackSixBit, codes) + chunk * groups * 192;
+  int8_t *s = (int8_t *)OUTPUT(repackSixBit, s) + chunk * k;
+  float *d = (float *)OUTPUT(repackSixBit, d) + chunk * groups;
   memset(codes, 0, (size_t)groups * 192);
   memset(s, 0, (size_t)k);
   memset(d, 0, 4 * (size_t)groups);
   unsigned bad = 0;
   for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++)
     for (int64_t b = 0; b < k / 256; b++) {
-      const uint8_t *raw = (const uint8_t *)o->in[0] + ((chunk * 16 + j) * (k / 256) + b) * Q6_BLOCK, *high = raw + Q6_LOW, *scales = high + Q6_HIGH;
+      const uint8_t *raw = (const uint8_t *)INPUT(repackSixBit, raw) + ((chunk * 16 + j) * (k / 256) + b) * Q6_BLOCK, *high = raw + Q6_LOW, *scales = high + Q6_HIGH;
       uint8_t c[256];
       for (int h = 0; h < 2; h++)
         for (int l = 0; l < 32; l++) {

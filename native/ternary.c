@@ -4,10 +4,10 @@
  */
 static void quantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t k = o->a[1], k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  const int64_t k = ATTR(quantizeRows, K), k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(quantizeRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)o->in[0] + r * k;
-    int8_t *q = (int8_t *)o->out[0] + r * k16;
+    const float *x = (const float *)INPUT(quantizeRows, x) + r * k;
+    int8_t *q = (int8_t *)OUTPUT(quantizeRows, q) + r * k16;
     v16 l = f_set1(-INFINITY);
     int64_t i = 0;
     for (; i + 16 <= k; i += 16) l = f_max(l, f_abs(f_load(x + i)));
@@ -26,52 +26,52 @@ static void quantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
     }
     int32_t sum = 0;
     for (i = 0; i < k16; i++) sum += q[i]; /* on its own, so that the compiler takes many at a time */
-    ((float *)o->out[1])[r] = a / 127.0f;
-    ((int32_t *)o->out[2])[r] = sum;
+    ((float *)OUTPUT(quantizeRows, scale))[r] = a / 127.0f;
+    ((int32_t *)OUTPUT(quantizeRows, sum))[r] = sum;
   }
 }
 
 static void dequantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t k = o->a[1], k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, o->a[0]);
+  const int64_t k = ATTR(dequantizeRows, K), k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(dequantizeRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
-    const int8_t *q = (const int8_t *)o->in[0] + r * k16;
-    const v16 s = f_set1(((const float *)o->in[1])[r]);
-    for (int64_t i = 0; i < k; i += 16) f_store_n((float *)o->out[0] + r * k + i, f_mul(i8_to_f(q + i), s), (int)at_most(k - i, 16));
+    const int8_t *q = (const int8_t *)INPUT(dequantizeRows, q) + r * k16;
+    const v16 s = f_set1(((const float *)INPUT(dequantizeRows, scale))[r]);
+    for (int64_t i = 0; i < k; i += 16) f_store_n((float *)OUTPUT(dequantizeRows, xhat) + r * k + i, f_mul(i8_to_f(q + i), s), (int)at_most(k - i, 16));
   }
 }
 
-static int64_t block16_chunks(const op_t *o) { return (o->a[0] + 15) / 16; }
+static int64_t block16_chunks(const op_t *o) { return (ROWS(o) + 15) / 16; }
 
 /* the row sums of |w|, kept in the start of the block of t that this chunk fills in the last phase */
 static void ternarize_sums(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t k = o->a[1], k16 = round_up(k, 16);
-  for (int64_t r = chunk * 16; r < at_most(chunk * 16 + 16, o->a[0]); r++) {
-    const float *w = (const float *)o->in[0] + r * k;
+  const int64_t k = ATTR(ternarize, K), k16 = round_up(k, 16);
+  for (int64_t r = chunk * 16; r < at_most(chunk * 16 + 16, ATTR(ternarize, O)); r++) {
+    const float *w = (const float *)INPUT(ternarize, w) + r * k;
     v16 l = f_zero();
     for (int64_t i = 0; i < k; i += 16) l = f_add(l, f_abs(f_load_n(w + i, (int)at_most(k - i, 16))));
     const float sum = f_hsum(l);
-    memcpy((uint8_t *)o->out[0] + chunk * k16 * 4 + (r - chunk * 16) * 4, &sum, 4);
+    memcpy((uint8_t *)OUTPUT(ternarize, t) + chunk * k16 * 4 + (r - chunk * 16) * 4, &sum, 4);
   }
 }
 static void ternarize_scale(const op_t *o, int64_t chunk, char *scratch) {
   (void)chunk; (void)scratch;
-  const int64_t rows = o->a[0], k16 = round_up(o->a[1], 16);
+  const int64_t rows = ATTR(ternarize, O), k16 = round_up(ATTR(ternarize, K), 16);
   v16 l = f_zero();
   for (int64_t b = 0; b * 16 < rows; b++) {
     float s[16] = {0};
-    memcpy(s, (const uint8_t *)o->out[0] + b * k16 * 4, 4 * (size_t)at_most(rows - b * 16, 16));
+    memcpy(s, (const uint8_t *)OUTPUT(ternarize, t) + b * k16 * 4, 4 * (size_t)at_most(rows - b * 16, 16));
     l = f_add(l, f_load(s));
   }
-  const float mean = f_hsum(l) / (float)(rows * o->a[1]);
-  *(float *)o->out[1] = mean > 1e-5f ? mean : 1e-5f;
+  const float mean = f_hsum(l) / (float)(rows * ATTR(ternarize, K));
+  *(float *)OUTPUT(ternarize, m) = mean > 1e-5f ? mean : 1e-5f;
 }
 static void ternarize_codes(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = o->a[0], k = o->a[1], k16 = round_up(k, 16);
-  const v16 inverse = f_set1(1.0f / *(const float *)o->out[1]);
-  uint8_t *t = (uint8_t *)o->out[0] + chunk * k16 * 4;
+  const int64_t rows = ATTR(ternarize, O), k = ATTR(ternarize, K), k16 = round_up(k, 16);
+  const v16 inverse = f_set1(1.0f / *(const float *)OUTPUT(ternarize, m));
+  uint8_t *t = (uint8_t *)OUTPUT(ternarize, t) + chunk * k16 * 4;
   for (int64_t k0 = 0; k0 < k16; k0 += 16, t += 64)
     for (int j = 0; j < 16; j++) {
       const int64_t r = chunk * 16 + j;
@@ -81,7 +81,7 @@ static void ternarize_codes(const op_t *o, int64_t chunk, char *scratch) {
         continue;
       }
       int8_t c[16];
-      v16 y = f_mul(f_load_n((const float *)o->in[0] + r * k + k0, (int)at_most(k - k0, 16)), inverse);
+      v16 y = f_mul(f_load_n((const float *)INPUT(ternarize, w) + r * k + k0, (int)at_most(k - k0, 16)), inverse);
       y = f_select(f_nan(y), f_zero(), y);
       f_store_i8(c, f_max(f_min(y, f_set1(1.0f)), f_set1(-1.0f)));
       for (int b = 0; b < 4; b++) byte[b] = (uint8_t)((c[b] + 1) | (c[4 + b] + 1) << 2 | (c[8 + b] + 1) << 4 | (c[12 + b] + 1) << 6);
@@ -90,11 +90,11 @@ static void ternarize_codes(const op_t *o, int64_t chunk, char *scratch) {
 
 static void unternarize_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t k = o->a[1], k16 = round_up(k, 16);
-  const uint8_t *t = (const uint8_t *)o->in[0] + chunk * k16 * 4;
-  const float m = *(const float *)o->in[1], value[4] = {-m, 0.0f, m, m};
-  for (int64_t r = chunk * 16; r < at_most(chunk * 16 + 16, o->a[0]); r++) {
-    float *w = (float *)o->out[0] + r * k;
+  const int64_t k = ATTR(unternarize, K), k16 = round_up(k, 16);
+  const uint8_t *t = (const uint8_t *)INPUT(unternarize, t) + chunk * k16 * 4;
+  const float m = *(const float *)INPUT(unternarize, m), value[4] = {-m, 0.0f, m, m};
+  for (int64_t r = chunk * 16; r < at_most(chunk * 16 + 16, ATTR(unternarize, O)); r++) {
+    float *w = (float *)OUTPUT(unternarize, what) + r * k;
     const uint8_t *lane = t + (r - chunk * 16) * 4;
     for (int64_t k0 = 0; k0 < k; k0 += 16)
       for (int64_t i = 0; i < at_most(k - k0, 16); i++) w[k0 + i] = value[lane[k0 * 4 + (i & 3)] >> (i >> 2) * 2 & 3];
@@ -219,15 +219,15 @@ static void ternary_1_1(const ternary_t *x, int last) {
 typedef struct { int rows; void (*one)(const ternary_t *, int), (*two)(const ternary_t *, int); } ternary_rows_t;
 static ternary_rows_t ternary_rows(int64_t left) {
   static const ternary_rows_t known[] = {
-#define ROWS(R) {R, ternary_##R##_1, R <= TERNARY_PAIRS ? ternary_##R##_2 : NULL}
+#define KNOWN(R) {R, ternary_##R##_1, R <= TERNARY_PAIRS ? ternary_##R##_2 : NULL}
 #if TILE_ROWS >= 12
-      ROWS(12), ROWS(8),
+      KNOWN(12), KNOWN(8),
 #endif
 #if TILE_ROWS >= 12 || defined(VERIT_AVX2VNNI)
-      ROWS(6),
+      KNOWN(6),
 #endif
-      ROWS(4), ROWS(3), ROWS(2), {1, ternary_1_1, NULL}};
-#undef ROWS
+      KNOWN(4), KNOWN(3), KNOWN(2), {1, ternary_1_1, NULL}};
+#undef KNOWN
   int i = 0;
   while (known[i].rows > left) i++;
   return known[i];
@@ -235,25 +235,25 @@ static ternary_rows_t ternary_rows(int64_t left) {
 
 enum { TERNARY_ROWS = 192 };
 static int64_t ternary_groups(const op_t *o) { /* blocks of 16 outputs in a chunk: about 2 Mop or more, but eight chunks a thread where there are so many */
-  const int64_t blocks = (o->a[1] + 15) / 16, rows = at_most(o->a[0], TERNARY_ROWS), even = round_up((blocks + 8 * o->threads - 1) / (8 * o->threads), 2);
-  const int64_t enough = round_up(1000000 / at_least(rows * o->a[2] * 16, 1), 2);
+  const int64_t blocks = (ATTR(ternaryMatmul, O) + 15) / 16, rows = at_most(ATTR(ternaryMatmul, N), TERNARY_ROWS), even = round_up((blocks + 8 * o->threads - 1) / (8 * o->threads), 2);
+  const int64_t enough = round_up(1000000 / at_least(rows * ATTR(ternaryMatmul, K) * 16, 1), 2);
   return at_most(at_least(at_most(enough, even), 2), at_least(blocks, 1));
 }
 static int64_t ternaryMatmul_chunks(const op_t *o) {
-  const int64_t blocks = (o->a[1] + 15) / 16, per = ternary_groups(o);
-  return (o->a[0] + TERNARY_ROWS - 1) / TERNARY_ROWS * ((blocks + per - 1) / per);
+  const int64_t blocks = (ATTR(ternaryMatmul, O) + 15) / 16, per = ternary_groups(o);
+  return (ATTR(ternaryMatmul, N) + TERNARY_ROWS - 1) / TERNARY_ROWS * ((blocks + per - 1) / per);
 }
 static void ternaryMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t outputs = o->a[1], k16 = round_up(o->a[2], 16), blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
-  const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, o->a[0]);
+  const int64_t outputs = ATTR(ternaryMatmul, O), k16 = round_up(ATTR(ternaryMatmul, K), 16), blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
+  const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, ATTR(ternaryMatmul, N));
   const int64_t b0 = chunk % groups * per, b1 = at_most(b0 + per, blocks);
   for (int64_t b = b0; b < b1; b += 2) {
     const int two = b + 1 < b1, last = (int)at_most(outputs - (b + two) * 16, 16);
     for (int64_t r = r0, step; r < r1; r += step) {
-      ternary_t x = {.q = (const int8_t *)o->in[0] + r * k16, .t = (const uint8_t *)o->in[3] + b * k16 * 4, .k16 = k16, .ldy = outputs,
-                     .y = (float *)o->out[0] + r * outputs + b * 16, .scale = (const float *)o->in[1] + r,
-                     .sum = (const int32_t *)o->in[2] + r, .m = *(const float *)o->in[4]};
+      ternary_t x = {.q = (const int8_t *)INPUT(ternaryMatmul, q) + r * k16, .t = (const uint8_t *)INPUT(ternaryMatmul, t) + b * k16 * 4, .k16 = k16, .ldy = outputs,
+                     .y = (float *)OUTPUT(ternaryMatmul, y) + r * outputs + b * 16, .scale = (const float *)INPUT(ternaryMatmul, scale) + r,
+                     .sum = (const int32_t *)INPUT(ternaryMatmul, sum) + r, .m = *(const float *)INPUT(ternaryMatmul, m)};
       const ternary_rows_t kernel = ternary_rows(r1 - r);
       step = kernel.rows;
       if (two && kernel.two) kernel.two(&x, last);

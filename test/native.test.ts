@@ -1,7 +1,9 @@
 /** Every op and function on every instruction set and on 1, 2 and 3 threads gives the bits of the reference executor. */
 // own process: it computes for long
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { opHeader } from '../scripts/op-table.ts'
 import { addon, nativeExecutor } from '../src/exec/native.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
 import * as f from '../src/lib/functions.ts'
@@ -13,6 +15,10 @@ const native = addon()
 const sets = native?.instructionSets ?? []
 
 test('the native kernels are built on the machines that test Verit', () => assert.notEqual(native, undefined))
+
+test('native/ops.gen.h is what scripts/op-table.ts writes from src/ops', () => {
+  assert.equal(readFileSync(new URL('../native/ops.gen.h', import.meta.url), 'utf8'), opHeader())
+})
 
 test('the addon has exactly the ops of the table', () => assert.deepEqual([...native!.ops].sort(), [...opTable.keys()].sort()))
 

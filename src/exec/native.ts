@@ -8,6 +8,7 @@ import { VeritError, invariant } from '../lib/errors.ts'
 import { kernelFiles } from './kernel-files.ts'
 import { symbols } from './plan.ts'
 import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
+import { opTable } from '../ops/table.ts'
 import { processors } from './processors.ts'
 
 export type InstructionSet = 'avx512' | 'avx2vnni' | 'avx2' | 'neondot' | 'neon' | 'baseline'
@@ -57,9 +58,6 @@ interface Addon {
   restart(programAndArguments: readonly string[], descriptors: number): number
   functions(set: string, which: number, x: Float32Array, y: Float32Array): void
 }
-
-/** Inputs, outputs and attributes that the addon expects of each op (native/ops.h), so that absent optional tensors can be padded. */
-const arity: Record<string, readonly [inputs: number, outputs: number]> = { matmul: [3, 1], concat: [3, 1], split: [1, 3], layerNorm: [3, 2], layerNormParamGrad: [3, 2], attention: [6, 2] }
 
 let loaded: Addon | undefined | null = null
 let failure: string | undefined
@@ -112,7 +110,8 @@ function encode(plan: Plan, ops: readonly string[]): Int32Array {
   for (const step of plan.steps) {
     const op = ops.indexOf(step.op)
     if (op < 0) throw new VeritError('VERIT_PLAN', { problem: `the addon has no op ${step.op}: it was built from other sources` })
-    const [inputs, outputs] = arity[step.op] ?? [step.inputs.length, step.outputs.length]
+    // the addon takes every operand of the table; absent ones at the end of a step are written out
+    const { inputs: { length: inputs }, outputs: { length: outputs } } = opTable.get(step.op)!
     const pad = (list: readonly number[], n: number): number[] => [...list.map(tensorIndex), ...Array<number>(Math.max(0, n - list.length)).fill(-1)]
     program.push(op, inputs, outputs, step.attributes.length, ...pad(step.inputs, inputs), ...pad(step.outputs, outputs), ...step.attributes.flatMap(encodeAttribute))
   }

@@ -131,7 +131,7 @@ export const attention = op({
 
 export const attentionGrad = op({
   name: 'attentionGrad',
-  inputs: ['q', 'k', 'v', 'p', 'o', 'do'],
+  inputs: ['q', 'k', 'v', 'p', 'o', 'dO'],
   outputs: ['dq', 'dk', 'dv'],
   attributes: { N: 'int', H: 'int', G: 'int', D: 'int', T: 'int', scale: 'f32' },
   infer: ([q], { H, G, T, scale }) => ({ N: q.shape[0], H, G, D: perHead(q.shape[1], H), T, scale }),

@@ -1,0 +1,459 @@
+/* Written by scripts/op-table.ts from src/ops; do not edit. */
+#ifndef VERIT_OPS_GEN_H
+#define VERIT_OPS_GEN_H
+
+/* name, inputs, outputs, attributes */
+#define OPS(X) \
+  X(matmul, 3, 1, 6) \
+  X(panels, 1, 1, 3) \
+  X(columnSum, 1, 1, 2) \
+  X(add, 2, 1, 2) \
+  X(embedding, 2, 1, 3) \
+  X(embeddingGrad, 2, 1, 3) \
+  X(split, 1, 3, 4) \
+  X(concat, 3, 1, 4) \
+  X(layerNorm, 3, 2, 4) \
+  X(layerNormGrad, 4, 1, 2) \
+  X(layerNormParamGrad, 3, 2, 3) \
+  X(rmsNorm, 2, 2, 3) \
+  X(rmsNormGrad, 4, 1, 2) \
+  X(rmsNormParamGrad, 3, 1, 2) \
+  X(gelu, 1, 1, 2) \
+  X(geluGrad, 2, 1, 2) \
+  X(reluSquareGate, 2, 1, 2) \
+  X(reluSquareGateGrad, 3, 2, 2) \
+  X(siluGate, 2, 1, 2) \
+  X(siluGateGrad, 3, 2, 2) \
+  X(dropout, 2, 1, 5) \
+  X(rope, 4, 1, 5) \
+  X(writeKeys, 2, 1, 4) \
+  X(writeValues, 2, 1, 4) \
+  X(attention, 6, 2, 8) \
+  X(attentionGrad, 6, 3, 6) \
+  X(crossEntropy, 2, 2, 2) \
+  X(crossEntropyGrad, 4, 1, 2) \
+  X(mean, 1, 1, 1) \
+  X(meanGrad, 1, 1, 1) \
+  X(quantizeRows, 1, 3, 2) \
+  X(dequantizeRows, 2, 1, 2) \
+  X(ternarize, 1, 2, 2) \
+  X(unternarize, 2, 1, 2) \
+  X(ternaryMatmul, 5, 1, 3) \
+  X(squareSum, 1, 1, 1) \
+  X(clipFactor, 1, 1, 2) \
+  X(adamw, 6, 3, 2) \
+  X(scale, 2, 1, 2) \
+  X(ternaryMatmulBase3, 5, 1, 3) \
+  X(halfPanels, 1, 1, 2) \
+  X(panelRows, 2, 1, 4) \
+  X(repackTernary, 1, 1, 4) \
+  X(quantizeFine, 1, 3, 2) \
+  X(sixBitMatmul, 6, 1, 3) \
+  X(sixBitRows, 4, 1, 3) \
+  X(repackSixBit, 1, 3, 2) \
+  X(eightBitMatmul, 5, 1, 3) \
+  X(eightBitRows, 3, 1, 3) \
+  X(repackEightBit, 1, 2, 2) \
+  X(screenSixBit, 1, 4, 2) \
+  X(screenLimits, 5, 1, 3) \
+  X(screenedMatmul, 5, 1, 3) \
+  X(halfRows, 2, 1, 3) \
+  X(readProbe, 1, 1, 1) \
+  X(dotProbe, 2, 1, 2)
+
+enum { MAX_IN = 6, MAX_OUT = 4 };
+enum { MAX_ATTRIBUTES = 8 };
+
+enum { IN_matmul_a = 0, IN_matmul_b = 1, IN_matmul_bias = 2 };
+typedef struct { wide_t a, b, bias; } matmul_in;
+enum { OUT_matmul_c = 0 };
+typedef struct { wide_t c; } matmul_out;
+enum { AT_matmul_M = 0, AT_matmul_Nc = 1, AT_matmul_K = 2, AT_matmul_transposeA = 3, AT_matmul_layoutB = 4, AT_matmul_hasBias = 5 };
+typedef struct { wide_t M, Nc, K, transposeA, layoutB, hasBias; } matmul_at;
+
+enum { IN_panels_b = 0 };
+typedef struct { wide_t b; } panels_in;
+enum { OUT_panels_p = 0 };
+typedef struct { wide_t p; } panels_out;
+enum { AT_panels_Nc = 0, AT_panels_K = 1, AT_panels_layoutB = 2 };
+typedef struct { wide_t Nc, K, layoutB; } panels_at;
+
+enum { IN_columnSum_x = 0 };
+typedef struct { wide_t x; } columnSum_in;
+enum { OUT_columnSum_y = 0 };
+typedef struct { wide_t y; } columnSum_out;
+enum { AT_columnSum_N = 0, AT_columnSum_C = 1 };
+typedef struct { wide_t N, C; } columnSum_at;
+
+enum { IN_add_a = 0, IN_add_b = 1 };
+typedef struct { wide_t a, b; } add_in;
+enum { OUT_add_y = 0 };
+typedef struct { wide_t y; } add_out;
+enum { AT_add_N = 0, AT_add_C = 1 };
+typedef struct { wide_t N, C; } add_at;
+
+enum { IN_embedding_table = 0, IN_embedding_ids = 1 };
+typedef struct { wide_t table, ids; } embedding_in;
+enum { OUT_embedding_y = 0 };
+typedef struct { wide_t y; } embedding_out;
+enum { AT_embedding_N = 0, AT_embedding_C = 1, AT_embedding_V = 2 };
+typedef struct { wide_t N, C, V; } embedding_at;
+
+enum { IN_embeddingGrad_dy = 0, IN_embeddingGrad_ids = 1 };
+typedef struct { wide_t dy, ids; } embeddingGrad_in;
+enum { OUT_embeddingGrad_dtable = 0 };
+typedef struct { wide_t dtable; } embeddingGrad_out;
+enum { AT_embeddingGrad_N = 0, AT_embeddingGrad_C = 1, AT_embeddingGrad_V = 2 };
+typedef struct { wide_t N, C, V; } embeddingGrad_at;
+
+enum { IN_split_x = 0 };
+typedef struct { wide_t x; } split_in;
+enum { OUT_split_y0 = 0, OUT_split_y1 = 1, OUT_split_y2 = 2 };
+typedef struct { wide_t y0, y1, y2; } split_out;
+enum { AT_split_N = 0, AT_split_w0 = 1, AT_split_w1 = 2, AT_split_w2 = 3 };
+typedef struct { wide_t N, w0, w1, w2; } split_at;
+
+enum { IN_concat_x0 = 0, IN_concat_x1 = 1, IN_concat_x2 = 2 };
+typedef struct { wide_t x0, x1, x2; } concat_in;
+enum { OUT_concat_y = 0 };
+typedef struct { wide_t y; } concat_out;
+enum { AT_concat_N = 0, AT_concat_w0 = 1, AT_concat_w1 = 2, AT_concat_w2 = 3 };
+typedef struct { wide_t N, w0, w1, w2; } concat_at;
+
+enum { IN_layerNorm_x = 0, IN_layerNorm_g = 1, IN_layerNorm_b = 2 };
+typedef struct { wide_t x, g, b; } layerNorm_in;
+enum { OUT_layerNorm_y = 0, OUT_layerNorm_stats = 1 };
+typedef struct { wide_t y, stats; } layerNorm_out;
+enum { AT_layerNorm_N = 0, AT_layerNorm_C = 1, AT_layerNorm_hasBias = 2, AT_layerNorm_eps = 3 };
+typedef struct { wide_t N, C, hasBias, eps; } layerNorm_at;
+
+enum { IN_layerNormGrad_x = 0, IN_layerNormGrad_g = 1, IN_layerNormGrad_stats = 2, IN_layerNormGrad_dy = 3 };
+typedef struct { wide_t x, g, stats, dy; } layerNormGrad_in;
+enum { OUT_layerNormGrad_dx = 0 };
+typedef struct { wide_t dx; } layerNormGrad_out;
+enum { AT_layerNormGrad_N = 0, AT_layerNormGrad_C = 1 };
+typedef struct { wide_t N, C; } layerNormGrad_at;
+
+enum { IN_layerNormParamGrad_x = 0, IN_layerNormParamGrad_stats = 1, IN_layerNormParamGrad_dy = 2 };
+typedef struct { wide_t x, stats, dy; } layerNormParamGrad_in;
+enum { OUT_layerNormParamGrad_dg = 0, OUT_layerNormParamGrad_db = 1 };
+typedef struct { wide_t dg, db; } layerNormParamGrad_out;
+enum { AT_layerNormParamGrad_N = 0, AT_layerNormParamGrad_C = 1, AT_layerNormParamGrad_hasBias = 2 };
+typedef struct { wide_t N, C, hasBias; } layerNormParamGrad_at;
+
+enum { IN_rmsNorm_x = 0, IN_rmsNorm_g = 1 };
+typedef struct { wide_t x, g; } rmsNorm_in;
+enum { OUT_rmsNorm_y = 0, OUT_rmsNorm_stats = 1 };
+typedef struct { wide_t y, stats; } rmsNorm_out;
+enum { AT_rmsNorm_N = 0, AT_rmsNorm_C = 1, AT_rmsNorm_eps = 2 };
+typedef struct { wide_t N, C, eps; } rmsNorm_at;
+
+enum { IN_rmsNormGrad_x = 0, IN_rmsNormGrad_g = 1, IN_rmsNormGrad_stats = 2, IN_rmsNormGrad_dy = 3 };
+typedef struct { wide_t x, g, stats, dy; } rmsNormGrad_in;
+enum { OUT_rmsNormGrad_dx = 0 };
+typedef struct { wide_t dx; } rmsNormGrad_out;
+enum { AT_rmsNormGrad_N = 0, AT_rmsNormGrad_C = 1 };
+typedef struct { wide_t N, C; } rmsNormGrad_at;
+
+enum { IN_rmsNormParamGrad_x = 0, IN_rmsNormParamGrad_stats = 1, IN_rmsNormParamGrad_dy = 2 };
+typedef struct { wide_t x, stats, dy; } rmsNormParamGrad_in;
+enum { OUT_rmsNormParamGrad_dg = 0 };
+typedef struct { wide_t dg; } rmsNormParamGrad_out;
+enum { AT_rmsNormParamGrad_N = 0, AT_rmsNormParamGrad_C = 1 };
+typedef struct { wide_t N, C; } rmsNormParamGrad_at;
+
+enum { IN_gelu_x = 0 };
+typedef struct { wide_t x; } gelu_in;
+enum { OUT_gelu_y = 0 };
+typedef struct { wide_t y; } gelu_out;
+enum { AT_gelu_N = 0, AT_gelu_C = 1 };
+typedef struct { wide_t N, C; } gelu_at;
+
+enum { IN_geluGrad_x = 0, IN_geluGrad_dy = 1 };
+typedef struct { wide_t x, dy; } geluGrad_in;
+enum { OUT_geluGrad_dx = 0 };
+typedef struct { wide_t dx; } geluGrad_out;
+enum { AT_geluGrad_N = 0, AT_geluGrad_C = 1 };
+typedef struct { wide_t N, C; } geluGrad_at;
+
+enum { IN_reluSquareGate_gate = 0, IN_reluSquareGate_up = 1 };
+typedef struct { wide_t gate, up; } reluSquareGate_in;
+enum { OUT_reluSquareGate_y = 0 };
+typedef struct { wide_t y; } reluSquareGate_out;
+enum { AT_reluSquareGate_N = 0, AT_reluSquareGate_C = 1 };
+typedef struct { wide_t N, C; } reluSquareGate_at;
+
+enum { IN_reluSquareGateGrad_gate = 0, IN_reluSquareGateGrad_up = 1, IN_reluSquareGateGrad_dy = 2 };
+typedef struct { wide_t gate, up, dy; } reluSquareGateGrad_in;
+enum { OUT_reluSquareGateGrad_dgate = 0, OUT_reluSquareGateGrad_dup = 1 };
+typedef struct { wide_t dgate, dup; } reluSquareGateGrad_out;
+enum { AT_reluSquareGateGrad_N = 0, AT_reluSquareGateGrad_C = 1 };
+typedef struct { wide_t N, C; } reluSquareGateGrad_at;
+
+enum { IN_siluGate_gate = 0, IN_siluGate_up = 1 };
+typedef struct { wide_t gate, up; } siluGate_in;
+enum { OUT_siluGate_y = 0 };
+typedef struct { wide_t y; } siluGate_out;
+enum { AT_siluGate_N = 0, AT_siluGate_C = 1 };
+typedef struct { wide_t N, C; } siluGate_at;
+
+enum { IN_siluGateGrad_gate = 0, IN_siluGateGrad_up = 1, IN_siluGateGrad_dy = 2 };
+typedef struct { wide_t gate, up, dy; } siluGateGrad_in;
+enum { OUT_siluGateGrad_dgate = 0, OUT_siluGateGrad_dup = 1 };
+typedef struct { wide_t dgate, dup; } siluGateGrad_out;
+enum { AT_siluGateGrad_N = 0, AT_siluGateGrad_C = 1 };
+typedef struct { wide_t N, C; } siluGateGrad_at;
+
+enum { IN_dropout_x = 0, IN_dropout_rng = 1 };
+typedef struct { wide_t x, rng; } dropout_in;
+enum { OUT_dropout_y = 0 };
+typedef struct { wide_t y; } dropout_out;
+enum { AT_dropout_N = 0, AT_dropout_C = 1, AT_dropout_purpose = 2, AT_dropout_threshold = 3, AT_dropout_scale = 4 };
+typedef struct { wide_t N, C, purpose, threshold, scale; } dropout_at;
+
+enum { IN_rope_x = 0, IN_rope_positions = 1, IN_rope_cos = 2, IN_rope_sin = 3 };
+typedef struct { wide_t x, positions, cos, sin; } rope_in;
+enum { OUT_rope_y = 0 };
+typedef struct { wide_t y; } rope_out;
+enum { AT_rope_N = 0, AT_rope_H = 1, AT_rope_D = 2, AT_rope_T = 3, AT_rope_inverse = 4 };
+typedef struct { wide_t N, H, D, T, inverse; } rope_at;
+
+enum { IN_writeKeys_k = 0, IN_writeKeys_cacheRow = 1 };
+typedef struct { wide_t k, cacheRow; } writeKeys_in;
+enum { OUT_writeKeys_cache = 0 };
+typedef struct { wide_t cache; } writeKeys_out;
+enum { AT_writeKeys_N = 0, AT_writeKeys_G = 1, AT_writeKeys_D = 2, AT_writeKeys_R = 3 };
+typedef struct { wide_t N, G, D, R; } writeKeys_at;
+
+enum { IN_writeValues_v = 0, IN_writeValues_cacheRow = 1 };
+typedef struct { wide_t v, cacheRow; } writeValues_in;
+enum { OUT_writeValues_cache = 0 };
+typedef struct { wide_t cache; } writeValues_out;
+enum { AT_writeValues_N = 0, AT_writeValues_G = 1, AT_writeValues_D = 2, AT_writeValues_R = 3 };
+typedef struct { wide_t N, G, D, R; } writeValues_at;
+
+enum { IN_attention_q = 0, IN_attention_keys = 1, IN_attention_values = 2, IN_attention_pages = 3, IN_attention_sequence = 4, IN_attention_length = 5 };
+typedef struct { wide_t q, keys, values, pages, sequence, length; } attention_in;
+enum { OUT_attention_o = 0, OUT_attention_p = 1 };
+typedef struct { wide_t o, p; } attention_out;
+enum { AT_attention_N = 0, AT_attention_H = 1, AT_attention_G = 2, AT_attention_D = 3, AT_attention_T = 4, AT_attention_R = 5, AT_attention_S = 6, AT_attention_scale = 7 };
+typedef struct { wide_t N, H, G, D, T, R, S, scale; } attention_at;
+
+enum { IN_attentionGrad_q = 0, IN_attentionGrad_k = 1, IN_attentionGrad_v = 2, IN_attentionGrad_p = 3, IN_attentionGrad_o = 4, IN_attentionGrad_dO = 5 };
+typedef struct { wide_t q, k, v, p, o, dO; } attentionGrad_in;
+enum { OUT_attentionGrad_dq = 0, OUT_attentionGrad_dk = 1, OUT_attentionGrad_dv = 2 };
+typedef struct { wide_t dq, dk, dv; } attentionGrad_out;
+enum { AT_attentionGrad_N = 0, AT_attentionGrad_H = 1, AT_attentionGrad_G = 2, AT_attentionGrad_D = 3, AT_attentionGrad_T = 4, AT_attentionGrad_scale = 5 };
+typedef struct { wide_t N, H, G, D, T, scale; } attentionGrad_at;
+
+enum { IN_crossEntropy_logits = 0, IN_crossEntropy_targets = 1 };
+typedef struct { wide_t logits, targets; } crossEntropy_in;
+enum { OUT_crossEntropy_loss = 0, OUT_crossEntropy_stats = 1 };
+typedef struct { wide_t loss, stats; } crossEntropy_out;
+enum { AT_crossEntropy_N = 0, AT_crossEntropy_V = 1 };
+typedef struct { wide_t N, V; } crossEntropy_at;
+
+enum { IN_crossEntropyGrad_logits = 0, IN_crossEntropyGrad_targets = 1, IN_crossEntropyGrad_stats = 2, IN_crossEntropyGrad_dloss = 3 };
+typedef struct { wide_t logits, targets, stats, dloss; } crossEntropyGrad_in;
+enum { OUT_crossEntropyGrad_dlogits = 0 };
+typedef struct { wide_t dlogits; } crossEntropyGrad_out;
+enum { AT_crossEntropyGrad_N = 0, AT_crossEntropyGrad_V = 1 };
+typedef struct { wide_t N, V; } crossEntropyGrad_at;
+
+enum { IN_mean_x = 0 };
+typedef struct { wide_t x; } mean_in;
+enum { OUT_mean_y = 0 };
+typedef struct { wide_t y; } mean_out;
+enum { AT_mean_N = 0 };
+typedef struct { wide_t N; } mean_at;
+
+enum { IN_meanGrad_dy = 0 };
+typedef struct { wide_t dy; } meanGrad_in;
+enum { OUT_meanGrad_dx = 0 };
+typedef struct { wide_t dx; } meanGrad_out;
+enum { AT_meanGrad_N = 0 };
+typedef struct { wide_t N; } meanGrad_at;
+
+enum { IN_quantizeRows_x = 0 };
+typedef struct { wide_t x; } quantizeRows_in;
+enum { OUT_quantizeRows_q = 0, OUT_quantizeRows_scale = 1, OUT_quantizeRows_sum = 2 };
+typedef struct { wide_t q, scale, sum; } quantizeRows_out;
+enum { AT_quantizeRows_N = 0, AT_quantizeRows_K = 1 };
+typedef struct { wide_t N, K; } quantizeRows_at;
+
+enum { IN_dequantizeRows_q = 0, IN_dequantizeRows_scale = 1 };
+typedef struct { wide_t q, scale; } dequantizeRows_in;
+enum { OUT_dequantizeRows_xhat = 0 };
+typedef struct { wide_t xhat; } dequantizeRows_out;
+enum { AT_dequantizeRows_N = 0, AT_dequantizeRows_K = 1 };
+typedef struct { wide_t N, K; } dequantizeRows_at;
+
+enum { IN_ternarize_w = 0 };
+typedef struct { wide_t w; } ternarize_in;
+enum { OUT_ternarize_t = 0, OUT_ternarize_m = 1 };
+typedef struct { wide_t t, m; } ternarize_out;
+enum { AT_ternarize_O = 0, AT_ternarize_K = 1 };
+typedef struct { wide_t O, K; } ternarize_at;
+
+enum { IN_unternarize_t = 0, IN_unternarize_m = 1 };
+typedef struct { wide_t t, m; } unternarize_in;
+enum { OUT_unternarize_what = 0 };
+typedef struct { wide_t what; } unternarize_out;
+enum { AT_unternarize_O = 0, AT_unternarize_K = 1 };
+typedef struct { wide_t O, K; } unternarize_at;
+
+enum { IN_ternaryMatmul_q = 0, IN_ternaryMatmul_scale = 1, IN_ternaryMatmul_sum = 2, IN_ternaryMatmul_t = 3, IN_ternaryMatmul_m = 4 };
+typedef struct { wide_t q, scale, sum, t, m; } ternaryMatmul_in;
+enum { OUT_ternaryMatmul_y = 0 };
+typedef struct { wide_t y; } ternaryMatmul_out;
+enum { AT_ternaryMatmul_N = 0, AT_ternaryMatmul_O = 1, AT_ternaryMatmul_K = 2 };
+typedef struct { wide_t N, O, K; } ternaryMatmul_at;
+
+enum { IN_squareSum_x = 0 };
+typedef struct { wide_t x; } squareSum_in;
+enum { OUT_squareSum_s = 0 };
+typedef struct { wide_t s; } squareSum_out;
+enum { AT_squareSum_P = 0 };
+typedef struct { wide_t P; } squareSum_at;
+
+enum { IN_clipFactor_s = 0 };
+typedef struct { wide_t s; } clipFactor_in;
+enum { OUT_clipFactor_f = 0 };
+typedef struct { wide_t f; } clipFactor_out;
+enum { AT_clipFactor_S = 0, AT_clipFactor_maxNorm = 1 };
+typedef struct { wide_t S, maxNorm; } clipFactor_at;
+
+enum { IN_adamw_w = 0, IN_adamw_g = 1, IN_adamw_m = 2, IN_adamw_v = 3, IN_adamw_f = 4, IN_adamw_hyper = 5 };
+typedef struct { wide_t w, g, m, v, f, hyper; } adamw_in;
+enum { OUT_adamw_w = 0, OUT_adamw_m = 1, OUT_adamw_v = 2 };
+typedef struct { wide_t w, m, v; } adamw_out;
+enum { AT_adamw_P = 0, AT_adamw_decayed = 1 };
+typedef struct { wide_t P, decayed; } adamw_at;
+
+enum { IN_scale_x = 0, IN_scale_s = 1 };
+typedef struct { wide_t x, s; } scale_in;
+enum { OUT_scale_y = 0 };
+typedef struct { wide_t y; } scale_out;
+enum { AT_scale_N = 0, AT_scale_C = 1 };
+typedef struct { wide_t N, C; } scale_at;
+
+enum { IN_ternaryMatmulBase3_q = 0, IN_ternaryMatmulBase3_scale = 1, IN_ternaryMatmulBase3_sum = 2, IN_ternaryMatmulBase3_t = 3, IN_ternaryMatmulBase3_m = 4 };
+typedef struct { wide_t q, scale, sum, t, m; } ternaryMatmulBase3_in;
+enum { OUT_ternaryMatmulBase3_y = 0 };
+typedef struct { wide_t y; } ternaryMatmulBase3_out;
+enum { AT_ternaryMatmulBase3_N = 0, AT_ternaryMatmulBase3_O = 1, AT_ternaryMatmulBase3_K = 2 };
+typedef struct { wide_t N, O, K; } ternaryMatmulBase3_at;
+
+enum { IN_halfPanels_w = 0 };
+typedef struct { wide_t w; } halfPanels_in;
+enum { OUT_halfPanels_p = 0 };
+typedef struct { wide_t p; } halfPanels_out;
+enum { AT_halfPanels_Nc = 0, AT_halfPanels_K = 1 };
+typedef struct { wide_t Nc, K; } halfPanels_at;
+
+enum { IN_panelRows_p = 0, IN_panelRows_ids = 1 };
+typedef struct { wide_t p, ids; } panelRows_in;
+enum { OUT_panelRows_y = 0 };
+typedef struct { wide_t y; } panelRows_out;
+enum { AT_panelRows_N = 0, AT_panelRows_C = 1, AT_panelRows_V = 2, AT_panelRows_half = 3 };
+typedef struct { wide_t N, C, V, half; } panelRows_at;
+
+enum { IN_repackTernary_raw = 0 };
+typedef struct { wide_t raw; } repackTernary_in;
+enum { OUT_repackTernary_t = 0 };
+typedef struct { wide_t t; } repackTernary_out;
+enum { AT_repackTernary_O = 0, AT_repackTernary_K = 1, AT_repackTernary_format = 2, AT_repackTernary_base3 = 3 };
+typedef struct { wide_t O, K, format, base3; } repackTernary_at;
+
+enum { IN_quantizeFine_x = 0 };
+typedef struct { wide_t x; } quantizeFine_in;
+enum { OUT_quantizeFine_q = 0, OUT_quantizeFine_scale = 1, OUT_quantizeFine_sum = 2 };
+typedef struct { wide_t q, scale, sum; } quantizeFine_out;
+enum { AT_quantizeFine_N = 0, AT_quantizeFine_K = 1 };
+typedef struct { wide_t N, K; } quantizeFine_at;
+
+enum { IN_sixBitMatmul_q = 0, IN_sixBitMatmul_scale = 1, IN_sixBitMatmul_sum = 2, IN_sixBitMatmul_codes = 3, IN_sixBitMatmul_s = 4, IN_sixBitMatmul_d = 5 };
+typedef struct { wide_t q, scale, sum, codes, s, d; } sixBitMatmul_in;
+enum { OUT_sixBitMatmul_y = 0 };
+typedef struct { wide_t y; } sixBitMatmul_out;
+enum { AT_sixBitMatmul_N = 0, AT_sixBitMatmul_O = 1, AT_sixBitMatmul_K = 2 };
+typedef struct { wide_t N, O, K; } sixBitMatmul_at;
+
+enum { IN_sixBitRows_codes = 0, IN_sixBitRows_s = 1, IN_sixBitRows_d = 2, IN_sixBitRows_ids = 3 };
+typedef struct { wide_t codes, s, d, ids; } sixBitRows_in;
+enum { OUT_sixBitRows_y = 0 };
+typedef struct { wide_t y; } sixBitRows_out;
+enum { AT_sixBitRows_N = 0, AT_sixBitRows_O = 1, AT_sixBitRows_K = 2 };
+typedef struct { wide_t N, O, K; } sixBitRows_at;
+
+enum { IN_repackSixBit_raw = 0 };
+typedef struct { wide_t raw; } repackSixBit_in;
+enum { OUT_repackSixBit_codes = 0, OUT_repackSixBit_s = 1, OUT_repackSixBit_d = 2 };
+typedef struct { wide_t codes, s, d; } repackSixBit_out;
+enum { AT_repackSixBit_O = 0, AT_repackSixBit_K = 1 };
+typedef struct { wide_t O, K; } repackSixBit_at;
+
+enum { IN_eightBitMatmul_q = 0, IN_eightBitMatmul_scale = 1, IN_eightBitMatmul_sum = 2, IN_eightBitMatmul_codes = 3, IN_eightBitMatmul_d = 4 };
+typedef struct { wide_t q, scale, sum, codes, d; } eightBitMatmul_in;
+enum { OUT_eightBitMatmul_y = 0 };
+typedef struct { wide_t y; } eightBitMatmul_out;
+enum { AT_eightBitMatmul_N = 0, AT_eightBitMatmul_O = 1, AT_eightBitMatmul_K = 2 };
+typedef struct { wide_t N, O, K; } eightBitMatmul_at;
+
+enum { IN_eightBitRows_codes = 0, IN_eightBitRows_d = 1, IN_eightBitRows_ids = 2 };
+typedef struct { wide_t codes, d, ids; } eightBitRows_in;
+enum { OUT_eightBitRows_y = 0 };
+typedef struct { wide_t y; } eightBitRows_out;
+enum { AT_eightBitRows_N = 0, AT_eightBitRows_O = 1, AT_eightBitRows_K = 2 };
+typedef struct { wide_t N, O, K; } eightBitRows_at;
+
+enum { IN_repackEightBit_raw = 0 };
+typedef struct { wide_t raw; } repackEightBit_in;
+enum { OUT_repackEightBit_codes = 0, OUT_repackEightBit_d = 1 };
+typedef struct { wide_t codes, d; } repackEightBit_out;
+enum { AT_repackEightBit_O = 0, AT_repackEightBit_K = 1 };
+typedef struct { wide_t O, K; } repackEightBit_at;
+
+enum { IN_screenSixBit_w = 0 };
+typedef struct { wide_t w; } screenSixBit_in;
+enum { OUT_screenSixBit_codes = 0, OUT_screenSixBit_s = 1, OUT_screenSixBit_d = 2, OUT_screenSixBit_errors = 3 };
+typedef struct { wide_t codes, s, d, errors; } screenSixBit_out;
+enum { AT_screenSixBit_O = 0, AT_screenSixBit_K = 1 };
+typedef struct { wide_t O, K; } screenSixBit_at;
+
+enum { IN_screenLimits_x = 0, IN_screenLimits_scale = 1, IN_screenLimits_y = 2, IN_screenLimits_errors = 3, IN_screenLimits_top = 4 };
+typedef struct { wide_t x, scale, y, errors, top; } screenLimits_in;
+enum { OUT_screenLimits_limits = 0 };
+typedef struct { wide_t limits; } screenLimits_out;
+enum { AT_screenLimits_N = 0, AT_screenLimits_O = 1, AT_screenLimits_K = 2 };
+typedef struct { wide_t N, O, K; } screenLimits_at;
+
+enum { IN_screenedMatmul_x = 0, IN_screenedMatmul_w = 1, IN_screenedMatmul_y = 2, IN_screenedMatmul_errors = 3, IN_screenedMatmul_limits = 4 };
+typedef struct { wide_t x, w, y, errors, limits; } screenedMatmul_in;
+enum { OUT_screenedMatmul_logits = 0 };
+typedef struct { wide_t logits; } screenedMatmul_out;
+enum { AT_screenedMatmul_N = 0, AT_screenedMatmul_O = 1, AT_screenedMatmul_K = 2 };
+typedef struct { wide_t N, O, K; } screenedMatmul_at;
+
+enum { IN_halfRows_w = 0, IN_halfRows_ids = 1 };
+typedef struct { wide_t w, ids; } halfRows_in;
+enum { OUT_halfRows_y = 0 };
+typedef struct { wide_t y; } halfRows_out;
+enum { AT_halfRows_N = 0, AT_halfRows_C = 1, AT_halfRows_V = 2 };
+typedef struct { wide_t N, C, V; } halfRows_at;
+
+enum { IN_readProbe_x = 0 };
+typedef struct { wide_t x; } readProbe_in;
+enum { OUT_readProbe_y = 0 };
+typedef struct { wide_t y; } readProbe_out;
+enum { AT_readProbe_N = 0 };
+typedef struct { wide_t N; } readProbe_at;
+
+enum { IN_dotProbe_c = 0, IN_dotProbe_q = 1 };
+typedef struct { wide_t c, q; } dotProbe_in;
+enum { OUT_dotProbe_y = 0 };
+typedef struct { wide_t y; } dotProbe_out;
+enum { AT_dotProbe_N = 0, AT_dotProbe_rounds = 1 };
+typedef struct { wide_t N, rounds; } dotProbe_at;
+
+#endif

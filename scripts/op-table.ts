@@ -1,0 +1,58 @@
+/**
+ * Writes native/ops.gen.h from the op table of src/ops: for each op its counts, and the names of its operands and attributes in order, so that no kernel
+ * counts positions by hand. `--check` compares instead of writing.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Op } from '../src/ops/op.ts'
+import { opTable } from '../src/ops/table.ts'
+
+const path = fileURLToPath(new URL('../native/ops.gen.h', import.meta.url))
+
+const bare = (names: readonly string[]): string[] => names.map(name => name.replace('?', ''))
+
+/** One operand group of an op: the indices of its names, and a struct with a field for each. */
+function group(prefix: string, op: string, names: readonly string[]): string[] {
+  if (names.length === 0) return [`typedef struct { wide_t none; } ${op}_${prefix.toLowerCase()};`]
+  return [
+    `enum { ${names.map((name, i) => `${prefix}_${op}_${name} = ${i}`).join(', ')} };`,
+    `typedef struct { wide_t ${names.join(', ')}; } ${op}_${prefix.toLowerCase()};`,
+  ]
+}
+
+/** The text of native/ops.gen.h. */
+export function opHeader(): string {
+  const ops = [...opTable.values()]
+  const attributes = (op: Op): string[] => Object.keys(op.attributes)
+  const most = (count: (op: Op) => number): number => Math.max(...ops.map(count))
+  return [
+    '/* Written by scripts/op-table.ts from src/ops; do not edit. */',
+    '#ifndef VERIT_OPS_GEN_H',
+    '#define VERIT_OPS_GEN_H',
+    '',
+    '/* name, inputs, outputs, attributes */',
+    '#define OPS(X) \\',
+    ...ops.map((op, i) => {
+      const counts = `${op.inputs.length}, ${op.outputs.length}, ${attributes(op).length}`
+      return `  X(${op.name}, ${counts})${i < ops.length - 1 ? ' \\' : ''}`
+    }),
+    '',
+    `enum { MAX_IN = ${most(op => op.inputs.length)}, MAX_OUT = ${most(op => op.outputs.length)} };`,
+    `enum { MAX_ATTRIBUTES = ${most(op => attributes(op).length)} };`,
+    '',
+    ...ops.flatMap(op => [
+      ...group('IN', op.name, bare(op.inputs)), ...group('OUT', op.name, bare(op.outputs)),
+      ...group('AT', op.name, attributes(op)), '',
+    ]),
+    '#endif',
+    '',
+  ].join('\n')
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (!process.argv.includes('--check')) writeFileSync(path, opHeader())
+  else if (readFileSync(path, 'utf8') !== opHeader()) {
+    process.stderr.write('native/ops.gen.h is out of date: run node scripts/op-table.ts\n')
+    process.exitCode = 1
+  }
+}
