@@ -12,7 +12,7 @@ import { ServingModel } from '../src/engine/serving-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import { openGguf } from '../src/formats/gguf-reader.ts'
 import { loadModel } from '../src/model/load-gguf.ts'
-import { headForm } from '../src/model/weights.ts'
+import { headPacking } from '../src/model/weights.ts'
 
 const POSITIONS = 128, ROUNDS = 7
 const [path, text] = process.argv.slice(2)
@@ -21,7 +21,7 @@ const executor = openExecutor({})
 async function open(screen: boolean): Promise<{ model: ServingModel; ids: number[] }> {
   using file = openGguf(path!)
   const { config, tokenizer, weights } = await loadModel(file, executor, { screen })
-  if (screen && headForm(config, weights.form) !== 'screened') throw new Error('the head of this model is not screened: it is no f16, or its width is no multiple of 256')
+  if (screen && !headPacking(config, weights.form).screened) throw new Error('the head of this model is not screened: it is no f16, or its width is no multiple of 256')
   const ids = text === undefined ? Array.from({ length: POSITIONS }, (_, i) => (i * 7919) % config.vocab) : Array.from(tokenizer.encode(readFileSync(text, 'utf8').slice(0, 1 << 16)).slice(0, POSITIONS))
   return { model: new ServingModel(executor, config, weights, { context: ids.length }), ids }
 }

@@ -140,6 +140,20 @@ static int64_t row_chunks(const op_t *o) {
   return (ROWS(o) + per - 1) / per;
 }
 
+static void addBias_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t c = ATTR(addBias, C), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(addBias, N));
+  const float *bias = INPUT(addBias, bias);
+  for (int64_t r = chunk * per; r < end; r++) {
+    const float *x = (const float *)INPUT(addBias, x) + r * c;
+    float *y = (float *)OUTPUT(addBias, y) + r * c;
+    for (int64_t i = 0; i < c; i += 16) {
+      const int n = (int)at_most(c - i, 16);
+      f_store_n(y + i, f_add(f_load_n(x + i, n), f_load_n(bias + i, n)), n);
+    }
+  }
+}
+
 static int64_t split_chunks(const op_t *o) {
   const int64_t per = rows_per_chunk(ATTR(split, w0) + ATTR(split, w1) + ATTR(split, w2));
   return (ATTR(split, N) + per - 1) / per;

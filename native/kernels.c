@@ -24,6 +24,7 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_panels] = ONE(panels_chunks, panels_run),
     [OP_columnSum] = ONE(column_chunks, columnSum_run),
     [OP_add] = ONE(flat_chunks, add_run),
+    [OP_addBias] = ONE(row_chunks, addBias_run),
     [OP_scale] = ONE(flat_chunks, scale_run),
     [OP_embedding] = ONE(row_chunks, embedding_run),
     [OP_embeddingGrad] = ONE(embeddingGrad_chunks, embeddingGrad_run),

@@ -43,6 +43,7 @@ NEED(panelRows) {
 }
 NEED(columnSum) { in->x = F(a->N * a->C); out->y = F(a->C); return SIZES(2); }
 NEED(add) { in->a = in->b = out->y = F(a->N * a->C); return SIZES(2); }
+NEED(addBias) { in->x = out->y = F(a->N * a->C); in->bias = F(a->C); return SIZES(2); }
 NEED(scale) { in->x = out->y = F(a->N * a->C); in->s = 4; return SIZES(2); }
 NEED(embedding) { in->table = F(a->V * a->C); in->ids = F(a->N); out->y = F(a->N * a->C); return SIZES(3); }
 NEED(embeddingGrad) { in->dy = F(a->N * a->C); in->ids = F(a->N); out->dtable = F(a->V * a->C); return SIZES(3); }

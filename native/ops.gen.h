@@ -8,6 +8,7 @@
   X(panels, 1, 1, 3) \
   X(columnSum, 1, 1, 2) \
   X(add, 2, 1, 2) \
+  X(addBias, 2, 1, 2) \
   X(embedding, 2, 1, 3) \
   X(embeddingGrad, 2, 1, 3) \
   X(split, 1, 3, 4) \
@@ -91,6 +92,13 @@ enum { OUT_add_y = 0 };
 typedef struct { wide_t y; } add_out;
 enum { AT_add_N = 0, AT_add_C = 1 };
 typedef struct { wide_t N, C; } add_at;
+
+enum { IN_addBias_x = 0, IN_addBias_bias = 1 };
+typedef struct { wide_t x, bias; } addBias_in;
+enum { OUT_addBias_y = 0 };
+typedef struct { wide_t y; } addBias_out;
+enum { AT_addBias_N = 0, AT_addBias_C = 1 };
+typedef struct { wide_t N, C; } addBias_at;
 
 enum { IN_embedding_table = 0, IN_embedding_ids = 1 };
 typedef struct { wide_t table, ids; } embedding_in;

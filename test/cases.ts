@@ -154,7 +154,7 @@ function specs(): Spec[] {
   return [
     ...matmuls(),
     ...[[1, 1], [33, 7], [64, 16], [100, 3]].flatMap(([Nc, K]) => [0, 1].map((layoutB): Spec => ({ op: 'panels', a: { Nc, K, layoutB }, values: 'wild' }))),
-    ...matrices.flatMap(a => ['columnSum', 'add', 'gelu', 'geluGrad', 'reluSquareGate', 'reluSquareGateGrad', 'siluGate', 'siluGateGrad', 'scale'].flatMap(op => forValues(values => ({ op, a, values })))),
+    ...matrices.flatMap(a => ['columnSum', 'add', 'addBias', 'gelu', 'geluGrad', 'reluSquareGate', 'reluSquareGateGrad', 'siluGate', 'siluGateGrad', 'scale'].flatMap(op => forValues(values => ({ op, a, values })))),
     ...matrices.flatMap(a => [0, 1].flatMap(hasBias => forValues(values => ({ op: 'layerNorm', a: { ...a, hasBias, eps: 1e-5 }, values })))),
     ...matrices.flatMap(a => [0, 1].map((hasBias): Spec => ({ op: 'layerNormParamGrad', a: { ...a, hasBias }, values: 'special' }))),
     ...matrices.flatMap(a => forValues(values => ({ op: 'rmsNorm', a: { ...a, eps: 1e-6 }, values }))),

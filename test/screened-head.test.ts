@@ -20,6 +20,8 @@ import { openExecutor } from '../src/exec/index.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
 import { compile } from '../src/graph/compile.ts'
 import { Graph } from '../src/graph/graph.ts'
+import type { Tensor } from '../src/graph/graph.ts'
+import { screenedHead } from '../src/weights/screened-head.ts'
 import { f16ToF32, f32ToF16 } from '../src/lib/half.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 import type { BitnetConfig } from '../src/model/config.ts'
@@ -37,7 +39,8 @@ async function both(w: Uint16Array, x: Float32Array, O: number, K: number, top: 
   const [codes, s, d, errors] = g.apply('screenSixBit', [rows]), [q, scale, sum] = g.apply('quantizeFine', [input])
   const [y] = g.apply('sixBitMatmul', [q!, scale!, sum!, codes!, s!, d!], { O, K })
   const [limits] = g.apply('screenLimits', [input, scale!, y!, errors!, most])
-  const screened = g.screenedLinear(input, { rows, codes: codes!, s: s!, d: d!, errors: errors! }, most)
+  const parts: Record<string, Tensor> = { rows, codes: codes!, s: s!, d: d!, errors: errors! }
+  const screened = screenedHead.linear(g, input, part => parts[part]!, { out: O, inputs: K }, undefined, most)
   const [panels] = g.apply('halfPanels', [rows])
   const outputs = { screened, whole: g.packedLinear(input, panels!, O), y: y!, errors: errors!, limits: limits! }
   const read = await runGraph(compile(g, { limits: { rows: 1, outputs: 1 }, outputs }), { w, x, top }, { executor: by })
@@ -47,7 +50,8 @@ async function both(w: Uint16Array, x: Float32Array, O: number, K: number, top: 
 /** What the 6-bit copy of the first row lacks. */
 async function missing(w: Uint16Array, O: number, K: number): Promise<Float32Array> {
   const g = new Graph(), rows = g.input('w', 'f16', [O, K]), [codes, s, d] = g.apply('screenSixBit', [rows])
-  const copy = g.sixBitEmbedding({ codes: codes!, s: s!, d: d!, out: O }, g.input('ids', 'i32', [1]), K), first = f16ToF32(w.slice(0, K))
+  const ids = g.input('ids', 'i32', [1])
+  const copy = g.apply('sixBitRows', [codes!, s!, d!, ids], { O, K })[0]!, first = f16ToF32(w.slice(0, K))
   const read = await runGraph(compile(g, { limits: { rows: 1, outputs: 1 }, outputs: { copy } }), { w, ids: [0] }, { executor })
   return Float32Array.from(read('copy'), (v, k) => first[k]! - v)
 }

@@ -15,7 +15,7 @@ import type { ModelConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
 import type { MeasuredShape } from '../model/measured-shapes.ts'
-import { isScreened } from '../model/weights.ts'
+import { servingForm, typesOf } from '../model/weights.ts'
 import type { PackedWeights } from '../model/weights.ts'
 import { SCREENING, coresOption, headScreenOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
@@ -32,11 +32,11 @@ export interface MachineFlags extends ComputeFlags {
 export interface ModelFlags extends MachineFlags {
   model?: string
   shape?: MeasuredShape
-  head?: keyof typeof HEADS
+  head?: (typeof HEADS)[number]
 }
 
 /** By their names in GGUF: what the head, which is the token embedding as well, is kept as. */
-const HEADS = { q6_k: 'q6', q8_0: 'q8', f16: 'f16' } as const
+const HEADS = ['q6_k', 'q8_0', 'f16'] as const
 
 export interface MeasuredModel {
   readonly name: string
@@ -53,7 +53,7 @@ export function measuredModelOptions(c: Command): Command {
   c.option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
-    .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(Object.keys(HEADS)))
+    .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(HEADS))
   return headScreenOption(c)
 }
 
@@ -98,8 +98,8 @@ async function randomModel(
   if (head === 'q6_k' && !six) {
     throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head q8_0 or f16' })
   }
-  const table = HEADS[head ?? (six ? 'q6_k' : 'f16')], embedding = table === 'f16' && isScreened(config, screen) ? 'screened' : table
-  const form = { embedding, ternary: executor.ternary } as const
+  const embedding = (head ?? (six ? 'q6_k' : 'f16')).toUpperCase()
+  const form = servingForm(config, { type: typesOf({ embedding }), codes: executor.ternary, screen })
   if (screen === true) checkScreened(shape, config, form, 'add --head f16')
   const progress = new Progress({ label: 'random weights', format: formatBytes })
   const weights = await randomWeights(executor, config, form, done => progress.update(done))

@@ -10,6 +10,7 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
+import { ternaryPacking } from '../model/weights.ts'
 import {
   loadBefore, loadWarning, machine, machineOptions, measuredModelOptions, number, openMeasured, rough, spreadText,
   times,
@@ -74,7 +75,7 @@ function whole(option: string, value: number | undefined, low: number, high: num
 }
 
 const about = (executor: Executor, { name, config, weights: { form } }: MeasuredModel): Record<string, unknown> => ({
-  model: name, kind: config.kind, parameters: parameterCount(config), head: tokenCost(config, form).head, packing: form.ternary, executor: executor.name, threads: executor.threads, processor: machine(), loadBefore,
+  model: name, kind: config.kind, parameters: parameterCount(config), head: tokenCost(config, form).head, packing: ternaryPacking(form) ?? null, executor: executor.name, threads: executor.threads, processor: machine(), loadBefore,
 })
 
 function asJson(executor: Executor, model: MeasuredModel, size: WorkSize, m: Measurement): object {
@@ -95,7 +96,7 @@ function asText(executor: Executor, model: MeasuredModel, { workload, tokens, se
   const line = (label: string, text: string): string => `  ${label.padEnd(12)} ${text}\n`
   const each = sequences > 1 ? `${number(sequences)} sequences of ` : ''
   const ternary = m.operationsPerToken > 0
-  return `${printable(model.name)}: ${config.kind}, ${number(parameterCount(config))} parameters, head ${tokenCost(config, form).head}${ternary ? `, ternary weights ${form.ternary}` : ''}; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
+  return `${printable(model.name)}: ${config.kind}, ${number(parameterCount(config))} parameters, head ${tokenCost(config, form).head}${ternary ? `, ternary weights ${ternaryPacking(form)}` : ''}; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
     + `${workload}, ${each}${number(tokens)} tokens\n`
     + line('speed', spreadText(m.tokensPerSecond, 'tokens/s'))
     + line('reads', `${rough(m.bytesPerToken / 1e6)} MB a token: ${spreadText(times(1e-9, m.bytesPerSecond), 'GB/s')}, ${spreadText(times(100, share.bandwidth), '%')} of memory: ${spreadText(times(1e-9, limits.bytesPerSecond), 'GB/s')}`)

@@ -7,12 +7,13 @@ import { modelOfShape } from '../model/measured-shapes.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { measureWork } from './measure-work.ts'
 import { randomWeights } from '../model/random-weights.ts'
+import { servingForm, typesOf } from '../model/weights.ts'
 import { tokenCost } from './token-cost.ts'
 import { bytesPerToken } from './workload.ts'
 import type { WorkSize } from './workload.ts'
 
 const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 64, heads: 2, kvHeads: 1, ffn: 96, context: 64, vocab: 300 })
-const form = { embedding: 'f16', ternary: 'two-bit' } as const
+const form = servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: 'two-bit' })
 
 test('each kind of work gives rates that belong together, and tells all of its tokens', async () => {
   const executor = openExecutor({ threads: 1 }), weights = await randomWeights(executor, config, form)
@@ -41,7 +42,7 @@ test('the reference executor can be measured, too', async () => {
 
 test('a token of the 2B-4T shape costs what its weights say', () => {
   const model = modelOfShape('bitnet-2b4t'), ternary = 30 * (2 * 2560 * 2560 + 2 * 640 * 2560 + 3 * 6912 * 2560)
-  const two = tokenCost(model, { embedding: 'f16', ternary: 'two-bit' }), five = tokenCost(model, { embedding: 'q6', ternary: 'base3' })
+  const two = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'F16' }), codes: 'two-bit' })), five = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'Q6_K' }), codes: 'base3' }))
   assert.deepEqual([two.operations, five.operations], [2 * ternary, 2 * ternary])
   assert.deepEqual([two.head, five.head], ['f16', 'q6_k'])
   assert.equal(two.headBytes, 128_256 * 2560 * 2)
@@ -54,7 +55,7 @@ test('a token of the 2B-4T shape costs what its weights say', () => {
 })
 
 test('a head of its own is read whole, the token embedding beside it by the row', () => {
-  const own = parseModelConfig({ ...config, tied: false }), tied = tokenCost(config, form), { head, headBytes, layerBytes } = tokenCost(own, { ...form, head: 'f32' })
+  const own = parseModelConfig({ ...config, tied: false }), tied = tokenCost(config, form), { head, headBytes, layerBytes } = tokenCost(own, servingForm(own, { type: typesOf({ embedding: 'F16', head: 'F32' }), codes: 'two-bit' }))
   assert.deepEqual([tied.head, tied.headBytes, head, headBytes, layerBytes], ['f16', 320 * 64 * 2, 'f32', 320 * 64 * 4, tied.layerBytes])
 })
 

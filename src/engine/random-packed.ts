@@ -13,8 +13,8 @@ import { ggufName } from '../model/gguf-names.ts'
 import { tokenizerEntries } from '../model/gguf-tokenizer.ts'
 import { elementsOf, parametersOf } from '../model/parameters.ts'
 import type { Parameter } from '../model/parameters.ts'
-import { everyByte, fill, fillHalves, ternaryCodeBytes, xorshift } from '../model/random-fill.ts'
-import type { Random } from '../model/random-fill.ts'
+import { everyByte, fill, fillHalves, ternaryCodeBytes, xorshift } from '../weights/random-fill.ts'
+import type { Random } from '../weights/random-fill.ts'
 import { byteTokenizer } from './random-model.ts'
 
 export interface RandomPackedOptions {

@@ -1,9 +1,8 @@
 /** What one token costs a machine: bytes that have to be read, and operations of the ternary products. */
 import { roundUp } from '../lib/float.ts'
-import { elementBytes } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { elementsOf, parametersOf } from '../model/parameters.ts'
-import { servingParts } from '../model/weights.ts'
+import { headOf, headPacking, partBytes, servingParts } from '../model/weights.ts'
 import type { ServingForm } from '../model/weights.ts'
 import { positionBytes } from './cache-size.ts'
 
@@ -20,18 +19,16 @@ export interface TokenCost {
   readonly operations: number
 }
 
-const BLOCK_TYPES: Readonly<Record<string, string>> = { sixBits: 'q6_k', eightBits: 'q8_0', rows: 'f16 screened' }
-
 export function tokenCost(config: ModelConfig, form: ServingForm): TokenCost {
-  const parts = servingParts(config, form), own = parts.some(p => p.of.name === 'head.weight')
-  let head = '', layerBytes = 0, headBytes = 0
-  for (const { of, form, dtype, shape } of parts) {
-    const bytes = roundUp(shape.reduce((n, d) => n * d, elementBytes[dtype]), 64)
-    if (of.name === (own ? 'head.weight' : 'token_embedding')) {
-      if (form !== 'rows') headBytes += bytes
-      head ||= BLOCK_TYPES[form] ?? dtype
-    } else if (!of.name.endsWith('_embedding')) layerBytes += bytes // of those one row is read
+  let layerBytes = 0
+  let headBytes = 0
+  for (const part of servingParts(config, form)) {
+    const { name } = part.of
+    const bytes = roundUp(partBytes(part), 64)
+    // a screened head reads few of its rows
+    if (name === headOf(config)) headBytes += part.part === 'rows' ? 0 : bytes
+    else if (!name.endsWith('_embedding')) layerBytes += bytes // of those one row is read
   }
-  const ternary = parametersOf(config).filter(p => p.ternary).reduce((n, p) => n + elementsOf(p), 0)
-  return { head, layerBytes, headBytes, positionBytes: positionBytes(config), operations: 2 * ternary }
+  const ternary = parametersOf(config).filter(p => form.get(p.name)?.ternary).reduce((n, p) => n + elementsOf(p), 0)
+  return { head: headPacking(config, form).name, layerBytes, headBytes, positionBytes: positionBytes(config), operations: 2 * ternary }
 }

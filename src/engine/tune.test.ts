@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { instructionSets, openExecutor } from '../exec/index.ts'
 import { parseModelConfig } from '../model/config.ts'
 import { randomWeights } from '../model/random-weights.ts'
+import { servingForm, typesOf } from '../model/weights.ts'
 import { bestOf, sameKernels, threadCandidates, tune } from './tune.ts'
 import type { Trial } from './tune.ts'
 
@@ -30,7 +31,7 @@ test('tuning tries every instruction set with both packings, and every number of
     machine: { logical: 2, physical: 2, quota: undefined, threads: 2 }, instructionSets: sets, seconds: 0.02, executor: o => openExecutor({ threads: 2, ...o }), onProgress: (...at) => void told.push(at),
     model: async executor => {
       packings.push(executor.ternary)
-      return { config, weights: await randomWeights(executor, config, { embedding: 'f16', ternary: executor.ternary }) }
+      return { config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: executor.ternary })) }
     },
   })
   assert.deepEqual([packings.toSorted(), threads.map(t => t.threads)], [['base3', 'two-bit'], [1, 2]])
@@ -48,7 +49,7 @@ test('what is many times slower is dropped after a first look', { skip: instruct
   const config = parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 256, heads: 2, kvHeads: 1, ffn: 512, context: 16, vocab: 300 })
   const { kernels, dropped, best } = await tune({
     machine: { logical: 1, physical: 1, quota: undefined, threads: 1 }, instructionSets: ['reference'], seconds: 0.02, executor: o => openExecutor({ threads: 1, ...o }),
-    model: async executor => ({ config, weights: await randomWeights(executor, config, { embedding: 'f16', ternary: executor.ternary }) }),
+    model: async executor => ({ config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: executor.ternary })) }),
   })
   assert.ok(dropped.filter(d => d.instructionSet === 'reference').length === 2 && kernels.every(k => k.instructionSet === best.instructionSet))
 })
@@ -57,7 +58,7 @@ test('a model without ternary weights has one packing, and one instruction set l
   const config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 32, heads: 2, context: 16, vocab: 300 })
   const { kernels, dropped, best, usual } = await tune({
     machine: { logical: 1, physical: 1, quota: undefined, threads: 1 }, instructionSets: [], seconds: 0.02, executor: o => openExecutor({ threads: 1, ...o }),
-    model: async executor => ({ config, weights: await randomWeights(executor, config, { embedding: 'f16', ternary: executor.ternary }) }),
+    model: async executor => ({ config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: executor.ternary })) }),
   })
   assert.deepEqual([kernels, dropped, best.threads, best.packing, best.instructionSet], [[], [], 1, usual.packing, usual.instructionSet])
 })

@@ -58,30 +58,6 @@ export interface TernaryWeights {
   readonly out?: number
 }
 
-/** A matrix of 6-bit weights (src/ops/six-bit.ts): codes u8 [⌈O/16⌉, K/16, 192], s i8 [⌈O/16⌉, K/16, 16], d f32 [⌈O/16⌉, K/256, 16]. */
-export interface SixBitWeights {
-  readonly codes: Tensor
-  readonly s: Tensor
-  readonly d: Tensor
-  /** Rows O. */
-  readonly out: number
-}
-
-/** A matrix of f16 rows [O, K] with a 6-bit copy of it and bounds of the copy's errors (src/ops/screen.ts). */
-export interface ScreenedWeights extends Omit<SixBitWeights, 'out'> {
-  readonly rows: Tensor
-  /** [⌈O/16⌉, 2, 16] */
-  readonly errors: Tensor
-}
-
-/** A matrix of 8-bit weights (src/ops/eight-bit.ts): codes u8 [⌈O/16⌉, K/16, 256], d f16 [⌈O/16⌉, K/32, 16]. */
-export interface EightBitWeights {
-  readonly codes: Tensor
-  readonly d: Tensor
-  /** Rows O. */
-  readonly out: number
-}
-
 export class Graph {
   readonly tensors: Tensor[] = []
   readonly nodes: Node[] = []
@@ -204,6 +180,11 @@ export class Graph {
     return this.#one('add', [a, b])
   }
 
+  /** x [N, C] + bias [C], by row. */
+  addBias(x: Tensor, bias: Tensor): Tensor {
+    return this.#one('addBias', [x, bias])
+  }
+
   /** x·s for s [1], which gets no gradient. */
   scale(x: Tensor, s: Tensor): Tensor {
     return this.#one('scale', [x, s])
@@ -256,40 +237,6 @@ export class Graph {
     const latent = 'kind' in w
     const [t, m] = latent ? this.apply('ternarize', [w]) : [w.t, w.m]
     return this.#one(!latent && w.base3 ? 'ternaryMatmulBase3' : 'ternaryMatmul', [q, scale, sum, t, m], { O: latent ? w.shape[0] : w.out ?? (w.t.shape[0] as number) * 16, K })
-  }
-
-  /** x·wᵀ with x rounded to 14 bits by row and w of 6 bits: x [N, K] → [N, O]; serving only. */
-  sixBitLinear(x: Tensor, { codes, s, d, out }: SixBitWeights): Tensor {
-    const [q, scale, sum] = this.apply('quantizeFine', [x])
-    return this.#one('sixBitMatmul', [q, scale, sum, codes, s, d], { O: out, K: x.shape[1] })
-  }
-
-  /** Rows ids [N] of a matrix of 6-bit weights with rows of K → [N, K]; serving only. */
-  sixBitEmbedding({ codes, s, d, out }: SixBitWeights, ids: Tensor, K: number): Tensor {
-    return this.#one('sixBitRows', [codes, s, d, ids], { O: out, K })
-  }
-
-  /** x·wᵀ over f16 rows [O, K]; of row n only what can be among the top[n] largest (0: all of it), -∞ elsewhere: x [N, K], top i32[N] → [N, O]; serving only. */
-  screenedLinear(x: Tensor, { rows, codes, s, d, errors }: ScreenedWeights, top: Tensor): Tensor {
-    const [q, scale, sum] = this.apply('quantizeFine', [x]), size = { O: rows.shape[0], K: x.shape[1] }
-    const estimates = this.#one('sixBitMatmul', [q, scale, sum, codes, s, d], size)
-    return this.#one('screenedMatmul', [x, rows, estimates, errors, this.#one('screenLimits', [x, scale, estimates, errors, top])])
-  }
-
-  /** Rows ids [N] of an f16 table [V, C] → [N, C]; serving only. */
-  halfEmbedding(rows: Tensor, ids: Tensor): Tensor {
-    return this.#one('halfRows', [rows, ids])
-  }
-
-  /** x·wᵀ with x rounded to 14 bits by row and w of 8 bits: x [N, K] → [N, O]; serving only. */
-  eightBitLinear(x: Tensor, { codes, d, out }: EightBitWeights): Tensor {
-    const [q, scale, sum] = this.apply('quantizeFine', [x])
-    return this.#one('eightBitMatmul', [q, scale, sum, codes, d], { O: out, K: x.shape[1] })
-  }
-
-  /** Rows ids [N] of a matrix of 8-bit weights with rows of K → [N, K]; serving only. */
-  eightBitEmbedding({ codes, d, out }: EightBitWeights, ids: Tensor, K: number): Tensor {
-    return this.#one('eightBitRows', [codes, d, ids], { O: out, K })
   }
 
   /** -log softmax(logits [N, V])[targets i32 [N]] → [N]; a target of -1 counts as loss 0. */

@@ -1,16 +1,16 @@
-/** That a head which is to be screened (docs/screened-head.md) is: what is asked for and cannot be is refused, as an instruction set that a machine lacks is. */
+/** Refuses output-head screening (docs/screened-head.md) that was asked for and is not possible, as an instruction set that a machine lacks is refused. */
 import { VeritError } from '../lib/errors.ts'
 import type { ModelConfig } from './config.ts'
-import { headForm } from './weights.ts'
+import { headPacking } from './weights.ts'
 import type { ServingForm } from './weights.ts'
 
-/** As GGUF calls them. */
-const TYPES = { f32: 'F32', f16: 'F16', q8: 'Q8_0', q6: 'Q6_K' } as const
-
 /** @param otherwise how the head can be made f16 @throws VeritError VERIT_USAGE */
-export function checkScreened(name: string, config: ModelConfig, form: Pick<ServingForm, 'embedding' | 'head'>, otherwise: string): void {
-  const table = headForm(config, form)
-  if (table === 'screened') return
-  const why = table !== 'f16' ? `it is kept as ${TYPES[table]}, not F16` : config.hidden % 256 === 0 ? 'there is no memory for the copy' : `its rows are ${config.hidden} wide, no multiple of 256`
-  throw new VeritError('VERIT_USAGE', { problem: `The head of ${name} cannot be screened: ${why}`, hint: `Leave the screening of the head at auto${table === 'f16' ? '' : `, or ${otherwise}`}` })
+export function checkScreened(name: string, config: ModelConfig, form: ServingForm, otherwise: string): void {
+  const head = headPacking(config, form)
+  if (head.screened) return
+  const half = head.name === 'f16'
+  const narrow = config.hidden % 256 === 0 ? 'there is no memory for the copy' : `its rows are ${config.hidden} wide, no multiple of 256`
+  const why = half ? narrow : `it is kept as ${head.name.toUpperCase()}, not F16`
+  const hint = `Leave the screening of the head at auto${half ? '' : `, or ${otherwise}`}`
+  throw new VeritError('VERIT_USAGE', { problem: `The head of ${name} cannot be screened: ${why}`, hint })
 }

@@ -16,7 +16,7 @@ import { ggufName } from './gguf-names.ts'
 import { tokenizerEntries } from './gguf-tokenizer.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { codeBytes, ternarizePlan, unpackCodes } from './plans.ts'
+import { codeBytes, ternarizePlan, unpackCodes } from '../weights/ternary-codes.ts'
 import { fileRows, placeRows } from './row-order.ts'
 import { zeroBiases } from './zero-biases.ts'
 

@@ -14,7 +14,7 @@ import { headWidth, keyHeads } from './config.ts'
 import type { ModelConfig } from './config.ts'
 import { gptForward } from './gpt.ts'
 import type { Placement } from './placement.ts'
-import { headForm, latentWeights, servingWeights } from './weights.ts'
+import { headPacking, latentWeights, servingWeights } from './weights.ts'
 import type { ServingForm, Weights } from './weights.ts'
 
 export { PAGE_ROWS }
@@ -111,7 +111,7 @@ export function servingGraph(config: ModelConfig, shape: ServingShape, form: Ser
   })
   const at = { ...placementInputs(g, 'rows', shape.sequences, rows, shape.context ?? config.context), cache }
   const x = forward(g, config, w, at)
-  const top = headForm(config, form) === 'screened' ? g.input('top', 'i32', ['outputs']) : undefined
+  const top = headPacking(config, form).screened ? g.input('top', 'i32', ['outputs']) : undefined
   const logits = w.head(g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])), top)
   return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })
 }

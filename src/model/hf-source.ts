@@ -29,7 +29,7 @@ import { folderClaims } from './hf-conversation.ts'
 import type { ModelSource } from './model-source.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { codeBytes, unpackCodes } from './plans.ts'
+import { codeBytes, unpackCodes } from '../weights/ternary-codes.ts'
 
 const MAX_CONFIG_BYTES = 1 << 20
 

@@ -8,7 +8,7 @@ import type { BitnetConfig } from './config.ts'
 import { ggufName } from './gguf-names.ts'
 import { initialWeights } from './initialise.ts'
 import { parameterCount, parametersOf } from './parameters.ts'
-import { packCodes, codeBytes, unpackCodes } from './plans.ts'
+import { packCodes, codeBytes, unpackCodes } from '../weights/ternary-codes.ts'
 import { modelOfDepth, modelOfPreset, modelPresets } from './presets.ts'
 import type { ModelPreset } from './presets.ts'
 

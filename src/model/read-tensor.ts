@@ -27,6 +27,23 @@ export function readFloats(file: GgufFile, name: string): Float32Array {
   return values.every(Number.isFinite) ? values : wrong(name, 'it holds a value that is not a finite number')
 }
 
+/**
+ * Rows of a matrix as f32, every value finite. @param order rows of the file, where the file has them in another order
+ * @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE
+ */
+export function readRows(file: GgufFile, name: string, from: number, rows: number, order?: Int32Array): Float32Array<ArrayBuffer> {
+  const { type, shape, byteLength } = file.tensor(name)
+  const [out, inputs] = shape as [number, number]
+  if (order !== undefined || !isWeightType(type)) {
+    const all = readFloats(file, name)
+    const picked = order === undefined ? all : pickRows(all, order, inputs)
+    return new Float32Array(picked.subarray(from * inputs, (from + rows) * inputs))
+  }
+  const raw = new Uint8Array((byteLength / out) * rows)
+  file.readTensorPart(name, (byteLength / out) * from, raw)
+  return decodeWeights(type, raw, new Float32Array(rows * inputs), name)
+}
+
 const weightTypes: readonly string[] = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] satisfies WeightType[]
 export const isWeightType = (type: string): type is WeightType => weightTypes.includes(type)
 

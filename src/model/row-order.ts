@@ -18,7 +18,7 @@ export function fileRows(config: ModelConfig, parameter: string, architecture = 
 }
 
 /** Rows of equal size, row r of the result being row order[r]; what follows the last row stays. */
-export function pickRows<T extends Uint8Array | Int8Array>(values: T, order: Int32Array, size: number): T {
+export function pickRows<T extends Uint8Array | Int8Array | Float32Array>(values: T, order: Int32Array, size: number): T {
   const picked = values.slice() as T
   for (const [r, from] of order.entries()) picked.set(values.subarray(from * size, (from + 1) * size), r * size)
   return picked

@@ -1,10 +1,12 @@
 /**
  * How a model's operations reach its parameters. The same sequence of operations runs over the latent f32 weights of training and over the
- * prepared ones of serving (ternary codes with their scale, matrices in panels): both give the same bits.
+ * packed ones of serving: where these hold the same numbers, both give the same bits.
  */
-import type { Executor } from '../exec/plan.ts'
+import { elementBytes } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
+import { packingOf } from '../weights/choose-packing.ts'
+import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
 import type { ModelConfig } from './config.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
@@ -15,7 +17,7 @@ export interface Weights {
   embed(ids: Tensor): Tensor
   /**
    * Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other -> [N, vocab].
-   * @param top a screened head needs it, others do not look at it: i32[N], how many of the largest logits of each row are needed; 0: all. Others may come out as -∞
+   * @param top output-head screening needs it, others do not look at it: i32[N], how many of the largest logits of each row are needed; 0: all. Others may come out as -∞
    */
   head(x: Tensor, top?: Tensor): Tensor
   /** The f32 tensor of a parameter. */
@@ -44,9 +46,6 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
 /** The parameter that is the head. */
 export const headOf = (config: ModelConfig): string => (config.kind === 'bitnet' && !config.tied ? 'head.weight' : 'token_embedding')
 
-/** How a table of rows over the vocabulary is kept: as f16, in 8 or in 6 bits where the file has it so; 'screened': as f16 with a copy in 6 bits beside it that says which rows matter. */
-export type TableForm = 'f32' | 'f16' | 'q8' | 'q6' | 'screened'
-
 /** Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches, since one that is not gains nothing by it. */
 export type Screening = boolean | 'auto'
 
@@ -54,18 +53,8 @@ export const isScreened = ({ vocab, hidden }: ModelConfig, screen: Screening): b
   screen !== false && hidden % 256 === 0 && hidden <= 1 << 20 && (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
 const SCREENED_BYTES = 2 ** 26
 
-/** Which table is the head's. */
-export const headForm = (config: ModelConfig, { embedding, head = 'f32' }: Pick<ServingForm, 'embedding' | 'head'>): TableForm => (headOf(config) === 'token_embedding' ? embedding : head)
-
-/** What a model's file leaves open of how its parameters are kept in memory. */
-export interface ServingForm {
-  /** The token embedding. */
-  readonly embedding: TableForm
-  /** A head of its own, where the model has one. Default f32. */
-  readonly head?: TableForm
-  /** What the executor reads ternary codes fastest in. */
-  readonly ternary: Executor['ternary']
-}
+/** How each matrix of a model is packed, by the name of its parameter. Parameters that are not in it are f32 values. */
+export type ServingForm = ReadonlyMap<string, Packing>
 
 /** The prepared parameters of a model: the buffer 'weights' of a serving graph, and their form. */
 export interface PackedWeights {
@@ -73,94 +62,94 @@ export interface PackedWeights {
   readonly form: ServingForm
 }
 
-/** What one parameter becomes in a serving graph: its f32 values, panels of 32 columns, ternary codes and their scale, or one of the forms of a table. */
-export interface ServingPart {
-  readonly name: string
-  readonly of: Parameter
-  readonly form: 'values' | 'panels' | 'rows' | 'codes' | 'scale' | 'sixBits' | 'eightBits' | 'screen'
-  readonly dtype: 'f32' | 'f16' | 'u8' | 'i8'
-  readonly shape: readonly number[]
+export interface FormOptions {
+  /** ggml type of a matrix. */
+  readonly type: (p: Parameter) => string
+  /** How codes of ternary weights are packed. */
+  readonly codes: 'base3' | 'two-bit'
+  /** Default false. */
+  readonly screen?: Screening
 }
 
-const up = (n: number, step: number): number => Math.ceil(n / step)
+/** ggml types for `FormOptions`: of the token embedding, of a head of its own (default: the embedding's), of the layers (default: F32). */
+export function typesOf({ embedding, head = embedding, layers = 'F32' }: { embedding: string; head?: string; layers?: string }): FormOptions['type'] {
+  return ({ name }) => {
+    if (name === 'token_embedding') return embedding
+    return name === 'head.weight' ? head : layers
+  }
+}
 
-/** The parameters of a serving graph, in order. Rows of the token embedding are read out of the panels of the head. */
-export function servingParts(config: ModelConfig, { embedding, head = 'f32', ternary }: ServingForm): ServingPart[] {
+/** How ternary weights are packed; undefined where there are none. */
+export const ternaryPacking = (form: ServingForm): 'base3' | 'two-bit' | undefined =>
+  [...form.values()].find(packing => packing.ternary !== undefined)?.ternary
+
+/** Whether a parameter is multiplied or looked up: everything else is read as f32 values. */
+const isMatrix = ({ name, shape }: Parameter): boolean => shape.length > 1 && name !== 'position_embedding'
+
+/** Chooses the packing of each matrix. */
+export function servingForm(config: ModelConfig, { type, codes, screen = false }: FormOptions): ServingForm {
+  const head = headOf(config)
+  const roleOf = ({ name }: Parameter): 'head' | 'table' | 'layer' => {
+    if (name === head) return 'head'
+    return name === 'token_embedding' ? 'table' : 'layer'
+  }
+  return new Map(parametersOf(config).filter(isMatrix).map(p => {
+    const choice = { role: roleOf(p), ternary: p.ternary, codes, screen: isScreened(config, screen) }
+    return [p.name, packingOf(type(p), choice)]
+  }))
+}
+
+/** The packing of the output head. */
+export const headPacking = (config: ModelConfig, form: ServingForm): Packing => form.get(headOf(config))!
+
+/** One buffer of a serving graph's weights. */
+export interface ServingPart extends Omit<PackedPart, 'part'> {
+  readonly name: string
+  readonly of: Parameter
+  /** The packing it belongs to, and its name there. Absent: the f32 values of the parameter. */
+  readonly packing?: Packing
+  readonly part?: string
+}
+
+export const sizeOf = ({ shape: [out, inputs] }: Parameter): MatrixSize => ({ out: out!, inputs: inputs! })
+
+/** The parameters of a serving graph, in order. */
+export function servingParts(config: ModelConfig, form: ServingForm): ServingPart[] {
   return parametersOf(config).flatMap((of): ServingPart[] => {
-    const { name, shape } = of
-    const values: ServingPart = { name, of, form: 'values', dtype: 'f32', shape }
-    if (shape.length === 1 || name === 'position_embedding') return [values]
-    const [out, inputs] = shape as [number, number]
-    if (of.ternary) {
-      return [
-        { name: `${name}.t`, of, form: 'codes', dtype: 'u8', shape: [up(out, 16), up(inputs, ternary === 'base3' ? 20 : 16), 16, 4] },
-        { name: `${name}.m`, of, form: 'scale', dtype: 'f32', shape: [1] },
-      ]
-    }
-    const table = name === 'token_embedding' ? embedding : name === 'head.weight' ? head : 'f32'
-    if (table === 'q8') {
-      const eight = (part: string, dtype: 'f16' | 'u8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'eightBits', dtype, shape: [up(out, 16), ...rest] })
-      return [eight('codes', 'u8', inputs / 16, 256), eight('d', 'f16', inputs / 32, 16)]
-    }
-    if (table === 'q6') {
-      const six = (part: string, dtype: 'f32' | 'u8' | 'i8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'sixBits', dtype, shape: [up(out, 16), ...rest] })
-      return [six('codes', 'u8', inputs / 16, 192), six('s', 'i8', inputs / 16, 16), six('d', 'f32', inputs / 256, 16)]
-    }
-    if (table === 'screened') {
-      const screen = (part: string, dtype: 'f32' | 'u8' | 'i8', ...rest: number[]): ServingPart => ({ name: `${name}.${part}`, of, form: 'screen', dtype, shape: [up(out, 16), ...rest] })
-      return [
-        { name: `${name}.rows`, of, form: 'rows', dtype: 'f16', shape },
-        screen('codes', 'u8', inputs / 16, 192), screen('s', 'i8', inputs / 16, 16), screen('d', 'f32', inputs / 256, 16), screen('errors', 'f32', 2, 16),
-      ]
-    }
-    return [{ name: `${name}.panels`, of, form: 'panels', dtype: table === 'f16' ? 'f16' : 'f32', shape: [up(out, 32), inputs, 32] }]
+    const packing = form.get(of.name)
+    if (packing === undefined) return [{ name: of.name, of, dtype: 'f32', shape: of.shape }]
+    return packing.parts(sizeOf(of)).map(p => ({ ...p, name: `${of.name}.${p.part}`, of, packing }))
   })
 }
 
+/** Bytes of a part. */
+export const partBytes = ({ shape, dtype }: ServingPart): number => shape.reduce((n, d) => n * d, elementBytes[dtype])
+
 /** Declares the prepared parameters of serving. */
 export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm): Weights {
-  const parts = servingParts(config, form)
-  const tensors = new Map(parts.map(p => [p.name, g.parameter(p.name, p.shape, p.dtype)]))
-  const outputs = new Map(parts.map(p => [p.of.name, p.of.shape[0]!]))
-  const embedding = table(g, config, form.embedding, part => known(tensors, `token_embedding.${part}`)), name = headOf(config)
-  const head = name === 'token_embedding' ? embedding : table(g, config, form.head ?? 'f32', part => known(tensors, `${name}.${part}`))
+  const tensors = new Map(servingParts(config, form).map(p => [p.name, g.parameter(p.name, p.shape, p.dtype)]))
+  const parameters = new Map(parametersOf(config).map(p => [p.name, p]))
+  const matrix = (name: string) => {
+    const packing = form.get(name)
+    invariant(packing !== undefined, `the model has no matrix ${name}`)
+    return { packing, size: sizeOf(parameters.get(name)!), part: (p: string): Tensor => known(tensors, `${name}.${p}`) }
+  }
+  const linear = (x: Tensor, name: string, bias?: Tensor, top?: Tensor): Tensor => {
+    const { packing, size, part } = matrix(name)
+    return packing.linear(g, x, part, size, bias, top)
+  }
   return {
-    embed: embedding.rows,
-    head: head.product,
+    embed: ids => {
+      const { packing, size, part } = matrix('token_embedding')
+      invariant(packing.rows !== undefined, `rows of a ${packing.name} matrix`)
+      return packing.rows(g, part, ids, size)
+    },
+    head: (x, top) => linear(x, headOf(config), undefined, top),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
-    linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),
-    bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`), out: outputs.get(weight)!, base3: form.ternary === 'base3' }),
+    linear: (x, weight, bias) => linear(x, weight, bias),
+    bitLinear: (x, weight) => linear(x, weight),
   }
-}
-
-/** What can be done with a table [vocab, hidden] in its form. */
-interface Table {
-  rows(ids: Tensor): Tensor
-  product(x: Tensor, top?: Tensor): Tensor
-}
-
-function table(g: Graph, { vocab: out, hidden }: ModelConfig, form: TableForm, part: (name: string) => Tensor): Table {
-  if (form === 'q8') {
-    const eight = { codes: part('codes'), d: part('d'), out }
-    return { rows: ids => g.eightBitEmbedding(eight, ids, hidden), product: x => g.eightBitLinear(x, eight) }
-  }
-  if (form === 'q6') {
-    const six = { codes: part('codes'), s: part('s'), d: part('d'), out }
-    return { rows: ids => g.sixBitEmbedding(six, ids, hidden), product: x => g.sixBitLinear(x, six) }
-  }
-  if (form === 'screened') {
-    const screened = { rows: part('rows'), codes: part('codes'), s: part('s'), d: part('d'), errors: part('errors') }
-    return {
-      rows: ids => g.halfEmbedding(screened.rows, ids),
-      product: (x, top) => {
-        invariant(top !== undefined, 'a screened head is told what is needed of it')
-        return g.screenedLinear(x, screened, top)
-      },
-    }
-  }
-  const panels = part('panels')
-  return { rows: ids => g.packedEmbedding(panels, ids, out), product: x => g.packedLinear(x, panels, out) }
 }
 
 function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {

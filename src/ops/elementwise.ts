@@ -27,6 +27,26 @@ export const add = op({
   },
 })
 
+/** Adds a vector to each row. */
+export const addBias = op({
+  name: 'addBias',
+  inputs: ['x', 'bias'],
+  outputs: ['y'],
+  attributes: rowsAndColumns,
+  infer: inferFlat,
+  operands: a => ({ inputs: [f32(a.N, a.C), f32(a.C)], outputs: [f32(a.N, a.C)] }),
+  inPlace: [0],
+  gradient: b => {
+    const dy = b.dy[0]
+    return [dy, dy && b.needs[1] ? b.apply('columnSum', [dy])[0] : null]
+  },
+  run: ([x, bias], [y], { N, C }) => {
+    for (let n = 0; n < N; n++) {
+      for (let c = 0; c < C; c++) y[n * C + c] = x[n * C + c] + bias[c]
+    }
+  },
+})
+
 /** Times a number that is bound at run time; no derivative by that number. */
 export const scale = op({
   name: 'scale',

@@ -3,7 +3,7 @@ import { attention, attentionGrad, writeKeys, writeValues } from './attention.ts
 import { ternaryMatmulBase3 } from './base3.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
-import { add, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
+import { add, addBias, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
 import { columnSum, matmul, panels } from './matmul.ts'
@@ -19,7 +19,7 @@ import { quantizeFine, repackSixBit, sixBitMatmul, sixBitRows } from './six-bit.
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
 
 export const opTable: ReadonlyMap<string, Op> = new Map([
-  matmul, panels, columnSum, add, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
+  matmul, panels, columnSum, add, addBias, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,

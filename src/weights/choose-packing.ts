@@ -1,0 +1,30 @@
+/** The packing of a matrix: by its ggml type, by what it is used for, and by what the machine reads fastest. */
+import { floatPanels, halfPanels } from './panels.ts'
+import { headQ6K, headQ8 } from './head-blocks.ts'
+import type { Packing } from './packing.ts'
+import { screenedHead } from './screened-head.ts'
+import { ternaryBase3, ternaryTwoBit } from './ternary-matrices.ts'
+
+export interface PackingChoice {
+  /**
+   * `layer`: a projection. `head`: the output head, also where it is the token embedding. `table`: a token embedding that
+   * is not the head.
+   */
+  readonly role: 'layer' | 'head' | 'table'
+  /** Whether the matrix is multiplied as ternary weights whatever its type is. */
+  readonly ternary: boolean
+  /** How codes of ternary weights are packed. */
+  readonly codes: 'base3' | 'two-bit'
+  /** Whether an f16 head gets a copy for output-head screening. */
+  readonly screen: boolean
+}
+
+const TERNARY = new Set(['I2_S', 'TQ1_0', 'TQ2_0'])
+const HEADS: Readonly<Record<string, Packing>> = { Q6_K: headQ6K, Q8_0: headQ8 }
+
+/** @param type ggml type, as in `ggufTypes` */
+export function packingOf(type: string, { role, ternary, codes, screen }: PackingChoice): Packing {
+  if (ternary || (role === 'layer' && TERNARY.has(type))) return codes === 'base3' ? ternaryBase3 : ternaryTwoBit
+  if (type === 'F16') return screen && role === 'head' ? screenedHead : halfPanels
+  return (role === 'layer' ? undefined : HEADS[type]) ?? floatPanels
+}

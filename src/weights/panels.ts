@@ -1,0 +1,65 @@
+/** Packings of floating-point matrices: panels of 32 rows, the layout that products read fastest (rule R1). */
+import type { Plan } from '../exec/plan.ts'
+import { fillFloats, fillHalves } from './random-fill.ts'
+import { groupsOf, rowSlices } from './packing.ts'
+import type { MatrixSize, Packing, RandomFill } from './packing.ts'
+import { singleOp } from './single-op.ts'
+
+const shapeOf = ({ out, inputs }: MatrixSize): readonly number[] => [groupsOf(out, 32), inputs, 32]
+
+const random: RandomFill = ({ dtype }, place, draw) => {
+  if (dtype === 'f32') fillFloats(new Float32Array(place.buffer, place.byteOffset, place.byteLength / 4), draw)
+  else fillHalves(new Uint16Array(place.buffer, place.byteOffset, place.byteLength / 2), draw)
+}
+
+const linear: Packing['linear'] = (g, x, m, { out }, bias) => g.packedLinear(x, m('panels'), out, bias)
+
+const rows: NonNullable<Packing['rows']> = (g, m, ids, { out }) => g.packedEmbedding(m('panels'), ids, out)
+
+/** `values` [rows, inputs] -> `panels` [⌈rows/32⌉, inputs, 32]. */
+function floatPlan(count: number, inputs: number): Plan {
+  return singleOp('panels', {
+    inputs: [{ name: 'values', dtype: 'f32', bytes: count * inputs * 4 }],
+    outputs: [{ name: 'panels', dtype: 'f32', bytes: groupsOf(count, 32) * inputs * 128 }],
+    attributes: { Nc: count, K: inputs, layoutB: 1 },
+  })
+}
+
+/** `raw` f16 [rows, inputs] -> `panels` f16. */
+function halfPlan(count: number, inputs: number): Plan {
+  return singleOp('halfPanels', {
+    inputs: [{ name: 'raw', dtype: 'f16', bytes: count * inputs * 2 }],
+    outputs: [{ name: 'panels', dtype: 'f16', bytes: groupsOf(count, 32) * inputs * 64 }],
+    attributes: { Nc: count, K: inputs },
+  })
+}
+
+/** Values of f32. Matrices of every type that has no packing of its own are decoded to it. */
+export const floatPanels: Packing = {
+  name: 'f32',
+  parts: size => [{ part: 'panels', dtype: 'f32', shape: shapeOf(size), rows: 32 }],
+  linear,
+  rows,
+  pack: async job => {
+    for (const [from, count] of rowSlices(job.out, 4 * job.inputs, 32)) {
+      const buffers = { values: job.values(from, count), panels: job.place('panels', from, count) }
+      await job.run(`panels ${count} ${job.inputs}`, () => floatPlan(count, job.inputs), buffers)
+    }
+  },
+  random,
+}
+
+/** Values of f16, widened exactly as they are read. */
+export const halfPanels: Packing = {
+  name: 'f16',
+  parts: size => [{ part: 'panels', dtype: 'f16', shape: shapeOf(size), rows: 32 }],
+  linear,
+  rows,
+  pack: async job => {
+    for (const [from, count] of rowSlices(job.out, 2 * job.inputs, 32)) {
+      const buffers = { raw: job.raw(from, count), panels: job.place('panels', from, count) }
+      await job.run(`halves ${count} ${job.inputs}`, () => halfPlan(count, job.inputs), buffers, job.notFinite)
+    }
+  },
+  random,
+}
