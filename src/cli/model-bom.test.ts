@@ -84,3 +84,21 @@ test('texts of a hostile file are escaped, and each value of the tokenizer count
   assert.equal(tokenizerDigest(entries), tokenizerDigest(new Map([...entries].reverse())))
   assert.equal(tokenizerDigest(new Map()), undefined)
 })
+
+test('the bill names the licence and the models that the file says it was made from, as far as they are safe to show', () => {
+  const metadata = new GgufMetadata('m.gguf', new Map([
+    ['general.license', gguf.string('other')], ['general.license.name', gguf.string('llama3.2')],
+    ['general.license.link', gguf.string('https://example.com/LICENSE')],
+    ['general.base_model.count', gguf.u32(3)], ['general.base_model.0.name', gguf.string('Base\u001b[31m 1B')],
+    ['general.base_model.0.organization', gguf.string('Example')],
+    ['general.base_model.0.repo_url', gguf.string('https://example.com/base')],
+    ['general.base_model.2.name', gguf.string('Other')], ['general.base_model.2.repo_url', gguf.string('javascript:alert(1)')],
+  ]), new Map())
+  const bill = modelBom({ file: 'm.gguf', bytes: 1, digest: `sha256:${'0'.repeat(64)}`, metadata, tensors: [] })
+  const { component } = (JSON.parse(bill) as { metadata: { component: Record<string, unknown> } }).metadata
+  assert.deepEqual(component['licenses'], [{ license: { name: 'llama3.2', url: 'https://example.com/LICENSE' } }])
+  const { ancestors } = component['pedigree'] as { ancestors: { name: string }[] }
+  assert.equal(ancestors.length, 2)
+  assert.doesNotMatch(bill, /\u001b|javascript:/)
+  assert.deepEqual(ancestors[1], { type: 'machine-learning-model', name: 'Other' })
+})

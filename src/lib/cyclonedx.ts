@@ -12,11 +12,18 @@ export interface Component {
   readonly description?: string
   readonly scope?: 'required' | 'optional'
   readonly hashes?: readonly { readonly alg: 'SHA-256' | 'SHA-512'; readonly content: string }[]
-  readonly licenses?: readonly ({ readonly license: { readonly id: string } | { readonly name: string } } | { readonly expression: string })[]
+  readonly licenses?: readonly License[]
   readonly purl?: string
   readonly modelCard?: object
+  /** What it was made from. */
+  readonly pedigree?: { readonly ancestors: readonly Omit<Component, 'bom-ref'>[] }
+  readonly externalReferences?: readonly { readonly type: 'vcs' | 'website' | 'distribution'; readonly url: string }[]
   readonly properties?: readonly Property[]
 }
+
+export type License =
+  | { readonly license: ({ readonly id: string } | { readonly name: string }) & { readonly url?: string } }
+  | { readonly expression: string }
 
 export interface Property {
   readonly name: string

@@ -7,7 +7,7 @@ import { hash } from 'node:crypto'
 import type { GgufHeader } from '../formats/gguf-header.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { formatBom } from '../lib/cyclonedx.ts'
-import type { Component, Property } from '../lib/cyclonedx.ts'
+import type { Component, License, Property } from '../lib/cyclonedx.ts'
 import { printable } from '../lib/printable.ts'
 import { VERSION } from '../lib/version.ts'
 import { isDigest } from '../trust/digest.ts'
@@ -52,16 +52,56 @@ export function modelBom(model: BomModel): string {
       : [{ name: 'verit:train-tokens', value: String(origin.trainTokens) }, { name: 'verit:tokenizer-file', value: origin.tokenizer }]
     parts.push({ type: 'data', 'bom-ref': `dataset:${dataset}`, name: 'dataset', description: 'the manifest of the training data (verit prepare)', hashes: sha256(dataset), properties })
   }
-  const [description, version, licence] = [text('general.description'), text('general.version'), text('general.license')]
+  const [description, version] = [text('general.description'), text('general.version')]
+  const licenses = licensesOf(text)
+  const ancestors = baseModels(metadata.entries, text)
   const subject: Component = {
     type: 'machine-learning-model', 'bom-ref': digest, name: text('general.name') ?? printable(model.file, LONGEST), ...(version !== undefined && { version }),
-    ...(description !== undefined && { description }), hashes: sha256(digest), ...(licence !== undefined && { licenses: [{ license: { name: licence } }] }),
+    ...(description !== undefined && { description }), hashes: sha256(digest), ...(licenses.length > 0 && { licenses }),
+    ...(ancestors.length > 0 && { pedigree: { ancestors } }),
     modelCard: card(text('general.architecture'), dataset, origin), properties: properties(model),
   }
   return formatBom({
     subject, components: parts, tool: { name: 'verit', version: VERSION },
     dependencies: [{ ref: digest, dependsOn: parts.map(p => p['bom-ref']) }, ...parts.map(p => ({ ref: p['bom-ref'], dependsOn: [] }))],
   })
+}
+
+type Text = (key: string) => string | undefined
+
+/** The licence that the file names: an identifier (`general.license`), or a name and a link where it is a licence of its own. */
+function licensesOf(text: Text): License[] {
+  const name = text('general.license.name') ?? text('general.license')
+  if (name === undefined) return []
+  const url = webAddress(text('general.license.link'))
+  return [{ license: { name, ...(url !== undefined && { url }) } }]
+}
+
+/** Models that the file says it was made from (`general.base_model.N.*`). */
+function baseModels(entries: ReadonlyMap<string, GgufValue>, text: Text): Omit<Component, 'bom-ref'>[] {
+  const { value: claimed } = entries.get('general.base_model.count') ?? { value: 0 }
+  const count = Math.min(Number(claimed) || 0, MOST_BASE_MODELS)
+  return Array.from({ length: count }, (_, i) => i).flatMap(i => {
+    const field = (name: string): string | undefined => text(`general.base_model.${i}.${name}`)
+    const name = field('name')
+    if (name === undefined) return []
+    const [version, organization, url] = [field('version'), field('organization'), webAddress(field('repo_url'))]
+    return [{
+      type: 'machine-learning-model' as const, name, ...(version !== undefined && { version }),
+      ...(organization !== undefined && { description: `by ${organization}` }),
+      ...(url !== undefined && { externalReferences: [{ type: 'distribution' as const, url }] }),
+    }]
+  })
+}
+
+/** More are no list of ancestors but an attempt to make the bill long. */
+const MOST_BASE_MODELS = 16
+
+/** An address of the file that is safe to put where tools make links. */
+function webAddress(text: string | undefined): string | undefined {
+  if (text === undefined || !URL.canParse(text)) return undefined
+  const { protocol, username, password, href } = new URL(text)
+  return protocol === 'https:' && username === '' && password === '' ? href : undefined
 }
 
 function card(architecture: string | undefined, dataset: Digest | undefined, origin: Origin | undefined): object {
