@@ -16,8 +16,18 @@ export interface SequenceComparison {
   /** Over all logits of the sequence. */
   readonly meanAbsLogits: number
   readonly maxAbsLogits: number
-  /** Tokens of the reference's greedy continuation, and how many of them from the first on are Verit's; null where the reference has none. */
-  readonly greedy: { readonly tokens: number; readonly same: number } | null
+  /** Standard deviation of the reference's logits, over all of the sequence. */
+  readonly deviation: number
+  readonly greedy: GreedyComparison | null
+}
+
+/** The reference's greedy continuation; null where it has none. */
+export interface GreedyComparison {
+  readonly tokens: number
+  /** How many of them, from the first on, are Verit's own choices. */
+  readonly same: number
+  /** How many are Verit's choices after the reference's tokens (teacher forcing). */
+  readonly agreed: number
 }
 
 export interface ModelComparison {
@@ -25,6 +35,8 @@ export interface ModelComparison {
   readonly executor: string
   readonly meanAbsLogits: number
   readonly maxAbsLogits: number
+  /** `meanAbsLogits` over the standard deviation of the reference's logits. */
+  readonly relativeToDeviation: number
   /** Whether every greedy continuation is the same to its end. */
   readonly sameGreedy: boolean
   readonly sequences: readonly SequenceComparison[]
@@ -54,25 +66,34 @@ export async function compareModel(path: string, dir: string): Promise<ModelComp
       }
     }
     const whole = continuations.find(c => c.length > ids.length && ids.every((id, i) => c[i] === id))
-    compared.push({ tokens: ids.length, meanAbsLogits: sum / (ids.length * config.vocab), maxAbsLogits: worst, greedy: whole === undefined ? null : await follow(whole, ids.length) })
+    const reference = expected.subarray(s * ids.length * config.vocab, (s + 1) * ids.length * config.vocab)
+    compared.push({ tokens: ids.length, meanAbsLogits: sum / (ids.length * config.vocab), maxAbsLogits: worst, deviation: deviationOf(reference), greedy: whole === undefined ? null : await follow(whole, ids.length) })
   }
   const total = compared.reduce((n, c) => n + c.tokens, 0)
+  const mean = (value: (c: SequenceComparison) => number): number => compared.reduce((sum, c) => sum + value(c) * c.tokens, 0) / total
   return {
-    architecture: file.metadata.string('general.architecture'), executor: executor.name, meanAbsLogits: compared.reduce((sum, c) => sum + c.meanAbsLogits * c.tokens, 0) / total,
+    architecture: file.metadata.string('general.architecture'), executor: executor.name, meanAbsLogits: mean(c => c.meanAbsLogits),
+    relativeToDeviation: mean(c => c.meanAbsLogits) / mean(c => c.deviation),
     maxAbsLogits: Math.max(...compared.map(c => c.maxAbsLogits)), sameGreedy: compared.every(({ greedy }) => greedy === null || greedy.same === greedy.tokens), sequences: compared,
   }
 
-  /** Feeds the first `given` tokens, then the model's own choices until one is another than the reference's. */
-  async function follow(whole: readonly number[], given: number): Promise<{ tokens: number; same: number }> {
+  /** Feeds the reference's tokens and compares Verit's choice after each of the given ones with the next. */
+  async function follow(whole: readonly number[], given: number): Promise<GreedyComparison> {
     let same = 0
+    let agreed = 0
     for (let position = 0; position + 1 < whole.length; position++) {
       const logits = await logitsOf(whole[position]!, position)
-      if (position + 1 < given) continue
-      if (logits.indexOf(Math.max(...logits)) !== whole[position + 1]) break
-      same++
+      if (position + 1 < given || logits.indexOf(Math.max(...logits)) !== whole[position + 1]) continue
+      if (same === position + 1 - given) same++
+      agreed++
     }
-    return { tokens: whole.length - given, same }
+    return { tokens: whole.length - given, same, agreed }
   }
+}
+
+function deviationOf(values: Float32Array): number {
+  const mean = values.reduce((sum, x) => sum + x, 0) / values.length
+  return Math.sqrt(values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / values.length)
 }
 
 const wrong = (path: string, problem: string, cause?: unknown): VeritError =>
