@@ -13,7 +13,7 @@ import { VeritError } from '../lib/errors.ts'
 import { ternaryFormats } from '../ops/repack.ts'
 import { checkScreened } from './check-screened.ts'
 import type { ModelConfig } from './config.ts'
-import { ggufName } from './gguf-names.ts'
+import { ggufName } from './gguf-config.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { eightBitPlan, halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, screenPlan, sixBitPlan } from './plans.ts'
@@ -59,9 +59,9 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
   const arena = executor.allocate(bytes)
   const places = new Map(entries.map(e => [e.name, new Uint8Array(arena, e.offset, e.bytes)]))
   const total = file.tensors.reduce((n, { byteLength }) => n + byteLength, 0)
-  using packer = new Packer(file, executor, form, p => fileRows(config, p.name, file.metadata.string('general.architecture')), read => onProgress?.(read, total))
+  using packer = new Packer(file, executor, form, p => fileRows(config, p.name), read => onProgress?.(read, total))
   const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
-  for (const p of parametersOf(config)) await packer.put(p, ggufName(config.kind, p.name), parts.get(p.name)!, places)
+  for (const p of parametersOf(config)) await packer.put(p, ggufName(config, p.name), parts.get(p.name)!, places)
   await packer.settle()
   return { bytes: new Uint8Array(arena, 0, bytes), form }
 }

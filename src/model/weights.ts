@@ -3,30 +3,14 @@
  * prepared ones of serving (ternary codes with their scale, matrices in panels): both give the same bits.
  */
 import type { Executor } from '../exec/plan.ts'
-import { invariant } from '../lib/errors.ts'
+import { VeritError, invariant } from '../lib/errors.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
+import type { Weights } from '../arch/weights.ts'
 import type { ModelConfig } from './config.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 
-/** A model's parameters inside one graph. */
-export interface Weights {
-  /** Rows of the token embedding: ids [N] -> [N, hidden]. */
-  embed(ids: Tensor): Tensor
-  /**
-   * Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other -> [N, vocab].
-   * @param top a screened head needs it, others do not look at it: i32[N], how many of the largest logits of each row are needed; 0: all. Others may come out as -∞
-   */
-  head(x: Tensor, top?: Tensor): Tensor
-  /** The f32 tensor of a parameter. */
-  tensor(name: string): Tensor
-  /** `name.bias` if the model has it. */
-  bias(name: string): Tensor | undefined
-  /** x [N, in] times the transposed matrix of the parameter `weight`, plus the bias -> [N, out]. */
-  linear(x: Tensor, weight: string, bias?: Tensor): Tensor
-  /** The same with the input quantised to 8 bits a row and ternary weights. */
-  bitLinear(x: Tensor, weight: string): Tensor
-}
+export type { Weights } from '../arch/weights.ts'
 
 /** Declares the trainable f32 parameters, in their order. */
 export function latentWeights(g: Graph, config: ModelConfig): Weights {
@@ -36,13 +20,14 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
     head: x => g.linear(x, known(tensors, headOf(config))),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
-    linear: (x, weight, bias) => g.linear(x, known(tensors, weight), bias),
-    bitLinear: (x, weight) => g.bitLinear(x, known(tensors, weight)),
+    linear: (x, name) => g.linear(x, known(tensors, `${name}.weight`), tensors.get(`${name}.bias`)),
+    bitLinear: (x, name) => g.bitLinear(x, known(tensors, `${name}.weight`)),
+    expertLinear: noExperts,
   }
 }
 
 /** The parameter that is the head. */
-export const headOf = (config: ModelConfig): string => (config.kind === 'bitnet' && !config.tied ? 'head.weight' : 'token_embedding')
+export const headOf = (config: ModelConfig): string => (config.tied === false ? 'head.weight' : 'token_embedding')
 
 /** How a table of rows over the vocabulary is kept: as f16, in 8 or in 6 bits where the file has it so; 'screened': as f16 with a copy in 6 bits beside it that says which rows matter. */
 export type TableForm = 'f32' | 'f16' | 'q8' | 'q6' | 'screened'
@@ -129,8 +114,12 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
     head: head.product,
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
-    linear: (x, weight, bias) => g.packedLinear(x, known(tensors, `${weight}.panels`), outputs.get(weight)!, bias),
-    bitLinear: (x, weight) => g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`), out: outputs.get(weight)!, base3: form.ternary === 'base3' }),
+    linear: (x, name) => g.packedLinear(x, known(tensors, `${name}.weight.panels`), outputs.get(`${name}.weight`)!, tensors.get(`${name}.bias`)),
+    bitLinear: (x, name) => {
+      const weight = `${name}.weight`
+      return g.bitLinear(x, { t: known(tensors, `${weight}.t`), m: known(tensors, `${weight}.m`), out: outputs.get(weight)!, base3: form.ternary === 'base3' })
+    },
+    expertLinear: noExperts,
   }
 }
 
@@ -161,6 +150,11 @@ function table(g: Graph, { vocab: out, hidden }: ModelConfig, form: TableForm, p
   }
   const panels = part('panels')
   return { rows: ids => g.packedEmbedding(panels, ids, out), product: x => g.packedLinear(x, panels, out) }
+}
+
+/** Products with matrices of experts. */
+function noExperts(): never {
+  throw new VeritError('VERIT_INTERNAL', { problem: 'products with matrices of experts are not implemented' })
 }
 
 function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {
