@@ -25,6 +25,7 @@ import { readTokenizer } from '../src/model/gguf-tokenizer.ts'
 import { modelOfShape } from '../src/model/measured-shapes.ts'
 import { randomWeights } from '../src/model/random-weights.ts'
 import { servingForm, typesOf } from '../src/model/weights.ts'
+import { isTernaryModel } from '../src/model/parameters.ts'
 
 const PROMPT = 512
 const executor = openExecutor({})
@@ -70,12 +71,12 @@ async function rows(model: ServingModel): Promise<void> {
   await run(8)
   for (let r = 0; r < 7; r++) for (const n of counts) times.get(n)!.push(await run(n))
   const ratios = counts.map(n => `${n}: ${spread(times.get(n)!.map((t, i) => t / times.get(1)![i]!)).median.toFixed(2)}`)
-  print(`runs of so many rows, in runs of one: ${ratios.join(', ')}; guesses are brought as if each row cost ${rowCost(executor.name, model.config.kind, undefined)?.toFixed(2) ?? 'too much'}`)
+  print(`runs of so many rows, in runs of one: ${ratios.join(', ')}; guesses are brought as if each row cost ${rowCost(executor.name, isTernaryModel(model.config), undefined)?.toFixed(2) ?? 'too much'}`)
 }
 
 /** The text from `from` on, as the scheduler would have it come. */
 async function replay(model: ServingModel, text: readonly number[], from: number, guessing: boolean): Promise<Pass> {
-  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, model.config.kind, guessing), room = guessRoom(1, model.rows)
+  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, isTernaryModel(model.config), guessing), room = guessRoom(1, model.rows)
   const start = performance.now(), used = processorTime()
   let drafted = 0, accepted = 0
   while (ids.length < text.length) {

@@ -65,7 +65,7 @@ async function ggufTarget(): Promise<Target> {
       const data = file.readTensor(t.name)
       if (t.type === 'I2_S' || t.type === 'TQ1_0' || t.type === 'TQ2_0') decodeTernary(t.type, data, t.elements, t.name)
     }
-    readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, { bias: file.has('output_norm.bias'), head: file.has('output.weight') })
+    readConfig(file)
     readTokenizer(file.name, file.metadata).encode('What is read, 123 <|endoftext|> ünd so', { allowSpecial: true })
   })
 }

@@ -66,7 +66,7 @@ export class BitnetDefinition {
   #rotate(x: Float64Array, position: number, width: number): Float64Array {
     const half = width / 2
     return x.map((v, i) => {
-      const within = i % width, pair = within % half, angle = position * Math.fround(this.#config.theta) ** (-pair / half)
+      const within = i % width, pair = within % half, angle = position * Math.fround(this.#config.ropeTheta) ** (-pair / half)
       return v * Math.cos(angle) + (within < half ? -x[i + half]! : x[i - half]!) * Math.sin(angle)
     })
   }

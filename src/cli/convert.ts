@@ -18,6 +18,7 @@ import { HfSource, refusePickle } from '../model/hf-source.ts'
 import type { FolderTokenizer } from '../model/hf-source.ts'
 import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
+import { isTernaryModel } from '../model/parameters.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { conversationLines } from './conversation-text.ts'
 import { chatTemplateOption, endTokenOption, overridesOf } from './conversation-options.ts'
@@ -125,13 +126,13 @@ function checkName(output: string): void {
 async function write(source: ModelSource, output: string, flags: Flags): Promise<void> {
   const { template } = source.conversation
   if (flags.chatTemplate !== undefined && template !== undefined) checkTemplate(template, source.conversation)
-  if (flags.ternary !== undefined && source.config.kind !== 'bitnet') {
+  if (flags.ternary !== undefined && !isTernaryModel(source.config)) {
     throw new VeritError('VERIT_USAGE', {
       problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`,
       hint: 'Leave --ternary out',
     })
   }
-  if (flags.matrices !== undefined && source.config.kind !== 'gpt') {
+  if (flags.matrices !== undefined && isTernaryModel(source.config)) {
     throw new VeritError('VERIT_USAGE', {
       problem: `${source.name} is a ${source.config.kind} model: its matrices are ternary`,
       hint: 'Use --ternary in place of --matrices',

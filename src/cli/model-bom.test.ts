@@ -99,6 +99,6 @@ test('the bill names the licence and the models that the file says it was made f
   assert.deepEqual(component['licenses'], [{ license: { name: 'llama3.2', url: 'https://example.com/LICENSE' } }])
   const { ancestors } = component['pedigree'] as { ancestors: { name: string }[] }
   assert.equal(ancestors.length, 2)
-  assert.doesNotMatch(bill, /\u001b|javascript:/)
+  assert.ok(!bill.includes('\u001b') && !bill.includes('javascript:'))
   assert.deepEqual(ancestors[1], { type: 'machine-learning-model', name: 'Other' })
 })

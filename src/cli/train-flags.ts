@@ -1,5 +1,6 @@
 /** The options of `verit train`, and the fields of a run that they set. */
 import { Command, Option } from 'commander'
+import { trainableKinds } from '../model/config.ts'
 import { DEFAULT_PRESET } from '../train/plan-run.ts'
 import type { RunWishes } from '../train/plan-run.ts'
 import { optionFlag } from '../train/options.ts'
@@ -67,7 +68,7 @@ export function trainOptions(c: Command): Command {
       `where the options start from: ${presetList} (default: ${DEFAULT_PRESET}, or gpt with --kind gpt)`)
     .option('--depth <n>', 'instead of a preset: width, heads, learning rate and length of the run follow from it',
       numberOption)
-    .addOption(new Option('--kind <kind>', 'kind of model (default: bitnet)').choices(['gpt', 'bitnet']))
+    .addOption(new Option('--kind <kind>', 'kind of model (default: bitnet)').choices(trainableKinds))
     .option('--config <file>', 'JSON with the objects model and train, laid over the preset')
     .option('-r, --resume <folder>', 'go on with a run that was stopped or killed')
     .option('--dry-run', 'print model, data, time, memory and disk of the run, after a few measured steps, and stop')

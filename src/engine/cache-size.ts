@@ -1,9 +1,10 @@
 /** How large the key and value cache of a model is: pages that all sequences share, each of 16 positions of every layer. */
 import { VeritError } from '../lib/errors.ts'
 import { machineMemory } from '../lib/machine-memory.ts'
-import { headWidth, keyHeads } from '../model/config.ts'
-import type { ModelConfig } from '../model/config.ts'
+import type { LayerCache, ModelConfig } from '../arch/architecture.ts'
+import { architecture } from '../arch/registry.ts'
 import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
+import type { CacheType } from '../model/graphs.ts'
 
 export interface CacheOptions {
   /** Positions of a sequence. Most: the model's context, which is also the default where its cache and rotary table stay small (see `defaultContext`). */
@@ -33,15 +34,19 @@ export const CACHE_SHARE = 1 / 4
 /** Rows of a cache are numbered in 32 bits. */
 const MOST_PAGES = Math.floor((2 ** 31 - 1) / PAGE_ROWS)
 
-/** Of the keys and values of one position in all layers. */
-export const positionBytes = (config: ModelConfig): number => 8 * config.layers * keyHeads(config) * headWidth(config)
+/** Of what all layers keep of one position: keys and values, or columns of short convolutions, which are f32 always. */
+export function positionBytes(config: ModelConfig, cacheType: CacheType = 'f32'): number {
+  const element = cacheType === 'f16' ? 2 : 4
+  const bytes = (c: LayerCache): number => (c.kind === 'conv' ? 4 * c.width : 2 * element * c.kvHeads * c.headDim)
+  return architecture(config).caches(config).reduce((sum, cache) => sum + bytes(cache), 0)
+}
 
 /**
  * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes can claim a million positions.
  * Whoever wants more of them says so.
  */
 export function defaultContext(config: ModelConfig): number {
-  const rotary = config.kind === 'bitnet' ? (2 * ROTARY_PAIRS) / headWidth(config) : Infinity
+  const rotary = ROTARY_PAIRS / architecture(config).rotaryPairs(config)
   return Math.min(config.context, Math.max(2, Math.floor(Math.min(SEQUENCE_BYTES / positionBytes(config), rotary))))
 }
 

@@ -2,7 +2,7 @@
 import type { Executor } from '../exec/plan.ts'
 import { VeritError } from '../lib/errors.ts'
 import { inTurns } from '../lib/steps.ts'
-import { parameterCount } from '../model/parameters.ts'
+import { isTernaryModel, parameterCount } from '../model/parameters.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Digest } from '../trust/digest.ts'
@@ -28,7 +28,8 @@ export type { EndReason, GenerateEvent } from './sequence.ts'
 
 export interface ModelInfo {
   readonly name: string
-  readonly architecture: 'gpt' | 'bitnet'
+  /** The kind of its architecture. */
+  readonly architecture: string
   readonly parameters: number
   readonly vocabSize: number
   /** Positions of a sequence: prompt and answer. */
@@ -96,7 +97,7 @@ export class Engine implements AsyncDisposable {
     const { config, tokenizer, conversation } = parts, chatTemplate = conversation?.template?.text
     this.tokenizer = tokenizer
     const weightBytes = parts.weights.bytes.byteLength, size = cacheSize(config, weightBytes, options)
-    const cost = rowCost(executor.name, config.kind, options.speculate)
+    const cost = rowCost(executor.name, isTernaryModel(config), options.speculate)
     this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows, outputs: cost === undefined ? undefined : MOST_GUESSES + 1 })
     this.#cache = new PageCache(size.pages)
     this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64, cost)

@@ -8,8 +8,7 @@ import { gguf } from '../formats/gguf-value.ts'
 import { f16Bits } from '../lib/half.ts'
 import { ternaryBytes } from '../formats/ternary.ts'
 import type { BitnetConfig } from '../model/config.ts'
-import { architectures, configEntries } from '../model/gguf-config.ts'
-import { ggufName } from '../model/gguf-names.ts'
+import { architectureOf, configEntries, ggufName } from '../model/gguf-config.ts'
 import { tokenizerEntries } from '../model/gguf-tokenizer.ts'
 import { elementsOf, parametersOf } from '../model/parameters.ts'
 import type { Parameter } from '../model/parameters.ts'
@@ -28,7 +27,7 @@ export function writeRandomPacked(path: string, config: BitnetConfig, { embeddin
   const random = xorshift(seed)
   return writeGguf(path, {
     metadata: [
-      ['general.architecture', gguf.string(architectures.bitnet)], ['general.name', gguf.string('random')], ['general.file_type', gguf.u32(40)],
+      ['general.architecture', gguf.string(architectureOf(config))], ['general.name', gguf.string('random')], ['general.file_type', gguf.u32(40)],
       ['general.quantization_version', gguf.u32(2)], ...configEntries(config), ...tokenizerEntries(byteTokenizer(config.vocab)),
     ],
     tensors: parametersOf(config).map(p => tensor(config, p, embedding, random)),
@@ -36,7 +35,7 @@ export function writeRandomPacked(path: string, config: BitnetConfig, { embeddin
 }
 
 function tensor(config: BitnetConfig, p: Parameter, embedding: 'F16' | 'Q6_K', random: Random): GgufTensorInput {
-  const name = ggufName(config.kind, p.name), shape = p.shape, elements = elementsOf(p)
+  const name = ggufName(config, p.name), shape = p.shape, elements = elementsOf(p)
   if (p.ternary) return { name, shape, type: 'I2_S', data: () => randomI2s(elements, random) }
   if (shape.length > 1) return { name, shape, type: embedding, data: () => (embedding === 'F16' ? randomF16 : randomQ6)(elements, random) }
   return { name, shape, type: 'F32', data: () => new Uint8Array(new Float32Array(elements).fill(1).buffer) }

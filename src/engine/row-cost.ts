@@ -1,5 +1,4 @@
 /** What one more row costs in a run of few rows: whether guessed tokens can pay, and how likely they have to be (guess-record.ts). */
-import type { ModelConfig } from '../model/config.ts'
 
 const AVX512 = 1 / 3
 /** Of BitNet models with AVX2, with AVX-VNNI and without; the last also where guessing is asked for, and nothing was measured. */
@@ -9,12 +8,13 @@ const AVX2 = 2 / 3
 /**
  * In runs of one row, the dearest of what was measured and a little more (docs/generation.md has the figures), so that guessing loses nowhere. Undefined: nothing is to be guessed.
  * @param executor its name: 'native avx512' and the like
+ * @param ternary whether the projections are ternary
  * @param speculate true: wherever; false: never; a number: this is the cost; undefined: where it was measured to pay
  */
-export function rowCost(executor: string, kind: ModelConfig['kind'], speculate: boolean | number | undefined): number | undefined {
+export function rowCost(executor: string, ternary: boolean, speculate: boolean | number | undefined): number | undefined {
   if (speculate === false) return undefined
   if (typeof speculate === 'number') return speculate
   if (executor === 'native avx512') return AVX512
-  const measured = kind !== 'bitnet' ? undefined : executor === 'native avx2vnni' ? AVX2VNNI : executor === 'native avx2' ? AVX2 : undefined
+  const measured = !ternary ? undefined : executor === 'native avx2vnni' ? AVX2VNNI : executor === 'native avx2' ? AVX2 : undefined
   return measured ?? (speculate === true ? AVX2 : undefined)
 }

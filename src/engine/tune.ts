@@ -6,6 +6,7 @@ import type { Executor } from '../exec/plan.ts'
 import type { Processors } from '../exec/processors.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { PackedWeights } from '../model/weights.ts'
+import { isTernaryModel } from '../model/parameters.ts'
 import { spread } from './benchmark.ts'
 import { ServingModel } from './serving-model.ts'
 import { doWork } from './workload.ts'
@@ -91,7 +92,7 @@ export async function tune({ executor, instructionSets, model, machine, seconds 
   const usual = { threads: own.threads, instructionSet: setOf(own), packing: own.ternary }
   const executors = [own, ...instructionSets.filter(set => set !== usual.instructionSet).map(instructionSet => executor({ instructionSet }))]
   const models = [{ ...first, ternary: own.ternary }]
-  if (first.config.kind === 'bitnet') {
+  if (isTernaryModel(first.config)) {
     const ternary = own.ternary === 'base3' ? 'two-bit' : 'base3'
     models.push({ ...await model({ ...own, ternary }), ternary })
   }

@@ -14,8 +14,7 @@ import type { ModelConfig } from './config.ts'
 import { convertModel } from './convert.ts'
 import type { Conversion, ConvertOptions } from './convert.ts'
 import { exportGguf } from './export-gguf.ts'
-import { architectureOf } from './gguf-config.ts'
-import { ggufName } from './gguf-names.ts'
+import { architectureOf, ggufName } from './gguf-config.ts'
 import { initialWeights } from './initialise.ts'
 import { loadModel } from './load-gguf.ts'
 import { ggufSource } from './model-source.ts'
@@ -98,7 +97,7 @@ test('what a type cannot hold is refused by the name of the tensor, and nothing 
   }
   await refused({ ternary: 'TQ2_0' }, /TQ2_0 packs 256 weights a block, which does not divide the rows of 128 weights of blk\.0\.attn_q\.weight/)
   await refused({ head: 'Q6_K' }, /token_embd\.weight/)
-  const large = initialWeights(configs[0]!, 1), name = ggufName('bitnet', 'blocks.0.mlp_up.weight')
+  const large = initialWeights(configs[0]!, 1), name = ggufName({ kind: 'bitnet' }, 'blocks.0.mlp_up.weight')
   await exportGguf(file('large'), executor, configs[0]!, byteTokenizer(300), p => (p.name === 'blocks.0.mlp_up.weight' ? large.get(p.name)!.map(v => v * 1e8) : large.get(p.name)!), { name: 'large' })
   await assert.rejects(convert('large', 'none', { ternary: 'TQ1_0' }), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && e.message.includes(`of ${name} is beyond the range`))
   assert.throws(() => openGguf(file('none')), (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND'))

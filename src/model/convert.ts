@@ -16,16 +16,16 @@ import { encodeTernary } from '../formats/ternary.ts'
 import type { TernaryType } from '../formats/ternary.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { f16Bits, f16Value, f32ToF16 } from '../lib/half.ts'
+import { architecture } from './config.ts'
 import type { ModelConfig } from './config.ts'
 import type { Conversation } from './conversation.ts'
-import { architectureOf, configEntries } from './gguf-config.ts'
-import { ggufName } from './gguf-names.ts'
+import { fixedBytes, fixedTensors } from './fixed-tensors.ts'
+import { architectureOf, configEntries, ggufName } from './gguf-config.ts'
 import type { ModelSource } from './model-source.ts'
-import { elementsOf, parametersOf } from './parameters.ts'
+import { elementsOf, isTernaryModel, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { isWeightType } from './read-tensor.ts'
 import { fileRows, placeRows } from './row-order.ts'
-import { zeroBiases } from './zero-biases.ts'
 
 /** Types that matrices which are not ternary can be written in. */
 export type MatrixType = 'F32' | 'F16' | 'Q8_0' | 'Q6_K'
@@ -97,7 +97,7 @@ export async function convertModel(
   const { config } = source,
     { overwrite = false } = options,
     parameters = parametersOf(config),
-    architecture = architectureOf(config)
+    name = architectureOf(config)
   const ternary = options.ternary ?? (options.for === undefined ? 'I2_S' : 'TQ2_0')
   if (options.for !== undefined) checkForLlamaCpp(config, ternary)
   const writer = new Writer(source, path, { ...options, ternary })
@@ -108,16 +108,16 @@ export async function convertModel(
     await setImmediate()
     options.signal?.throwIfAborted()
   }
-  const zeros = zeroBiases(config).map(({ name, width }): GgufSlowTensor => ({
-    name,
-    shape: [width],
+  const fixed = fixedTensors(config).map((t): GgufSlowTensor => ({
+    name: t.name,
+    shape: [t.values.length],
     type: 'F32',
-    data: () => Promise.resolve(new Uint8Array(4 * width)),
+    data: () => Promise.resolve(fixedBytes(t)),
   }))
   const tensors = parameters.map((p): GgufSlowTensor => {
     const type = writer.typeOf(p)
     return {
-      name: ggufName(config.kind, p.name),
+      name: ggufName(config, p.name),
       shape: p.shape,
       type,
       data: async () => {
@@ -128,15 +128,15 @@ export async function convertModel(
     }
   })
   const metadata: GgufContent['metadata'] = [
-    ['general.architecture', gguf.string(architecture)],
-    ['general.file_type', gguf.u32(FILE_TYPES[config.kind === 'bitnet' ? ternary : (options.matrices ?? 'F32')])],
+    ['general.architecture', gguf.string(name)],
+    ['general.file_type', gguf.u32(FILE_TYPES[isTernaryModel(config) ? ternary : (options.matrices ?? 'F32')])],
     ['general.quantization_version', gguf.u32(2)],
     ...configEntries(config),
     ...(source.entries as readonly (readonly [string, GgufValue])[]),
   ]
-  const bytes = await writeGgufSlowly(path, { metadata, tensors: [...tensors, ...zeros] }, overwrite)
+  const bytes = await writeGgufSlowly(path, { metadata, tensors: [...tensors, ...fixed] }, overwrite)
   const { conversation, latent, notes } = source
-  return { bytes, tensors: tensors.length + zeros.length, architecture, conversation, latent, notes, losses: writer.losses() }
+  return { bytes, tensors: tensors.length + fixed.length, architecture: name, conversation, latent, notes, losses: writer.losses() }
 }
 
 /**
@@ -148,20 +148,10 @@ function checkForLlamaCpp(config: ModelConfig, ternary: TernaryType): void {
   const refuse = (problem: string, hint: string): never => {
     throw new VeritError('VERIT_USAGE', { problem: `llama.cpp ${problem}`, hint })
   }
-  if (config.kind === 'gpt') return
+  if (!isTernaryModel(config)) return
   if (ternary === 'I2_S') refuse('does not read I2_S', 'Its ternary types are tq2_0 (the default here) and tq1_0')
-  if (config.activation === 'relu2') {
-    refuse(
-      'has no BitNet with the squared ReLU: its architecture bitnet computes SiLU, which is another model',
-      'Run the file with microsoft/BitNet or ik_llama.cpp, which read it with I2_S, or train with ' +
-        '{"model": {"activation": "silu"}} in --config; docs/formats.md says which program reads what',
-    )
-  }
-  if (config.subNorms && !config.tied)
-    refuse(
-      'has no BitNet with a head of its own and norms before the output projections',
-      'No other form of this model is readable there',
-    )
+  const found = architecture(config).llamaCppProblem(config)
+  if (found !== undefined) refuse(found.problem, found.hint)
 }
 
 const isTable = (p: Parameter): boolean => p.name === 'token_embedding' || p.name === 'head.weight'
@@ -205,7 +195,7 @@ class Writer {
   /** The type of a parameter in the file. Vectors and positions become or stay what they are exactly. */
   typeOf(p: Parameter): GgufTypeName {
     const type = p.ternary ? this.#ternaryType(p) : this.#floatType(p),
-      name = ggufName(this.#source.config.kind, p.name)
+      name = ggufName(this.#source.config, p.name)
     const { block } = ggufTypes[type],
       [out = 1, inputs = 1] = p.shape,
       unit = type === 'I2_S' ? out * inputs : inputs
@@ -244,7 +234,7 @@ class Writer {
     const { config } = this.#source,
       { trits, scale } = this.#source.ternary(p),
       order = fileRows(config, p.name),
-      name = ggufName(config.kind, p.name)
+      name = ggufName(config, p.name)
     const type = this.#ternaryType(p)
     const rows = order === undefined ? trits : placeRows(trits, order, p.shape[1]!)
     if (type !== 'I2_S') {
@@ -261,7 +251,7 @@ class Writer {
   async #matrix(p: Parameter, type: WeightType, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
     const [out, inputs] = p.shape as [number, number],
       stored = this.#source.typeOf(p),
-      name = ggufName(this.#source.config.kind, p.name)
+      name = ggufName(this.#source.config, p.name)
     const { block, bytes } = ggufTypes[type],
       row = (inputs / block) * bytes,
       data = new Uint8Array(out * row),

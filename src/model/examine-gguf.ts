@@ -7,8 +7,7 @@ import { GgufFile } from '../formats/gguf-reader.ts'
 import type { VeritError } from '../lib/errors.ts'
 import type { Problem, ProblemList } from '../lib/problem-list.ts'
 import type { RegularFile } from '../lib/regular-file.ts'
-import { readConfig } from './gguf-config.ts'
-import { ggufName } from './gguf-names.ts'
+import { ggufName, readConfig } from './gguf-config.ts'
 import { readTokenizer } from './gguf-tokenizer.ts'
 import { checkValues, checkVocabulary, tensorFaults } from './load-gguf.ts'
 import { parametersOf } from './parameters.ts'
@@ -29,8 +28,7 @@ export async function examineGguf(source: RegularFile, found: ProblemList, onPro
   if (!found.none) return undefined // what is read wrongly cannot be judged further
   const file = new GgufFile(source)
   const tokenizer = await found.attempt(() => readTokenizer(file.name, file.metadata), described)
-  const config = await found.attempt(() =>
-    readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, { bias: file.has('output_norm.bias'), head: file.has('output.weight') }), described)
+  const config = await found.attempt(() => readConfig(file), described)
   if (config === undefined) return file
   if (tokenizer !== undefined) await found.attempt(() => checkVocabulary(file, tokenizer, config), described)
   const parameters = parametersOf(config)
@@ -40,7 +38,7 @@ export async function examineGguf(source: RegularFile, found: ProblemList, onPro
   }
   let done = 0
   for (const p of parameters) {
-    const name = ggufName(config.kind, p.name)
+    const name = ggufName(config, p.name)
     if (!file.has(name) || file.tensor(name).shape.join() !== p.shape.join()) continue
     const { offset, byteLength } = file.tensor(name)
     await found.attempt(() => checkValues(file, config, p), e => {

@@ -10,15 +10,15 @@ import type { GgufValue } from '../formats/gguf-value.ts'
 import { encodeTernary } from '../formats/ternary.ts'
 import { invariant } from '../lib/errors.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { architecture } from './config.ts'
 import type { ModelConfig } from './config.ts'
-import { architectureOf, configEntries } from './gguf-config.ts'
-import { ggufName } from './gguf-names.ts'
+import { fixedBytes, fixedTensors } from './fixed-tensors.ts'
+import { architectureOf, configEntries, ggufName } from './gguf-config.ts'
 import { tokenizerEntries } from './gguf-tokenizer.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { codeBytes, ternarizePlan, unpackCodes } from '../weights/ternary-codes.ts'
 import { fileRows, placeRows } from './row-order.ts'
-import { zeroBiases } from './zero-biases.ts'
 
 export interface ExportOptions {
   /** `general.name`. */
@@ -27,9 +27,6 @@ export interface ExportOptions {
   entries?: readonly [string, GgufValue][]
 }
 
-/** llama.cpp's numbers of what most tensors are stored as (`general.file_type`). */
-const FILE_TYPE = { gpt: 0, bitnet: 40 } as const
-
 /** Writes the file atomically and returns its size in bytes. @param values the latent f32 values of a parameter */
 export async function exportGguf(
   path: string, executor: Executor, config: ModelConfig, tokenizer: Tokenizer, values: (p: Parameter) => Float32Array, options: ExportOptions,
@@ -37,12 +34,12 @@ export async function exportGguf(
   invariant(tokenizer.vocabSize === config.vocab, 'the tokenizer has the vocabulary of the model')
   const tensors: GgufTensorInput[] = []
   for (const p of parametersOf(config)) tensors.push(await tensorOf(executor, config, p, values(p)))
-  for (const { name, width } of zeroBiases(config)) tensors.push({ name, shape: [width], type: 'F32', data: () => new Uint8Array(4 * width) })
+  for (const t of fixedTensors(config)) tensors.push({ name: t.name, shape: [t.values.length], type: 'F32', data: () => fixedBytes(t) })
   return writeGguf(path, {
     metadata: [
       ['general.architecture', gguf.string(architectureOf(config))],
       ['general.name', gguf.string(options.name)],
-      ['general.file_type', gguf.u32(FILE_TYPE[config.kind])],
+      ['general.file_type', gguf.u32(architecture(config).fileType)],
       ['general.quantization_version', gguf.u32(2)],
       ...configEntries(config), ...tokenizerEntries(tokenizer), ...options.entries ?? [],
     ],
@@ -51,10 +48,11 @@ export async function exportGguf(
 }
 
 async function tensorOf(executor: Executor, config: ModelConfig, p: Parameter, values: Float32Array): Promise<GgufTensorInput> {
-  const plain = { name: ggufName(config.kind, p.name), shape: p.shape }
+  const plain = { name: ggufName(config, p.name), shape: p.shape }
   const bytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength)
-  if (!p.ternary) return { ...plain, type: 'F32', data: bytes(values) }
-  const { trits: ours, scale } = await ternarize(executor, p, values), order = fileRows(config, p.name)
+  const order = fileRows(config, p.name)
+  if (!p.ternary) return { ...plain, type: 'F32', data: bytes(order === undefined ? values : placeRows(values, order, p.shape[1] ?? 1)) }
+  const { trits: ours, scale } = await ternarize(executor, p, values)
   const trits = order === undefined ? ours : placeRows(ours, order, p.shape[1]!)
   if (elementsOf(p) % 128 === 0) return { ...plain, type: 'I2_S', data: encodeTernary('I2_S', trits, Float32Array.of(scale)) }
   // I2_S holds whole blocks of 128 weights; what does not fill them is kept as the values -m, 0 and m.

@@ -9,11 +9,9 @@ import { Graph } from '../graph/graph.ts'
 import type { Tensor } from '../graph/graph.ts'
 import type { Dim } from '../exec/plan.ts'
 import { PAGE_ROWS } from '../ops/attention.ts'
-import { bitnetForward } from './bitnet.ts'
-import { headWidth, keyHeads } from './config.ts'
-import type { ModelConfig } from './config.ts'
-import { gptForward } from './gpt.ts'
-import type { Placement } from './placement.ts'
+import type { LayerCache, ModelConfig } from '../arch/architecture.ts'
+import type { LayerState, Placement } from '../arch/placement.ts'
+import { architecture } from '../arch/registry.ts'
 import { headPacking, latentWeights, servingWeights } from './weights.ts'
 import type { ServingForm, Weights } from './weights.ts'
 
@@ -22,9 +20,13 @@ export { PAGE_ROWS }
 /** Pages of a sequence of so many positions. */
 export const pagesOf = (positions: number): number => Math.ceil(positions / PAGE_ROWS)
 
+/** Rows of tokens -> rows of the final norm [N, hidden]. */
 export function forward(g: Graph, config: ModelConfig, w: Weights, at: Placement): Tensor {
-  return config.kind === 'gpt' ? gptForward(g, config, w, at) : bitnetForward(g, config, w, at)
+  return architecture(config).forward(g, config, w, at)
 }
+
+/** Rows of the final norm -> logits [N, vocab]. @param top see `Weights.head` */
+const logitsOf = (g: Graph, config: ModelConfig, w: Weights, x: Tensor, top?: Tensor): Tensor => architecture(config).logits(g, config, w, x, top)
 
 /** Sequences side by side, each `context` rows long. */
 export interface BatchShape {
@@ -63,9 +65,9 @@ export function batchInputs({ batch, context }: BatchShape): Record<'positions' 
 export function trainingGraph(config: ModelConfig, shape: BatchShape, options: { logits?: boolean } = {}): Compiled {
   const g = new Graph()
   const w = latentWeights(g, config)
-  const dropout = config.kind === 'gpt' && config.dropout > 0
+  const dropout = (config.dropout ?? 0) > 0
   const at = { ...batchPlacement(g, shape), ...(dropout ? { rng: g.input('rng', 'i32', [3]) } : {}) }
-  const logits = w.head(forward(g, config, w, at))
+  const logits = logitsOf(g, config, w, forward(g, config, w, at))
   const loss = g.mean(g.crossEntropy(logits, g.input('targets', 'i32', [shape.batch * shape.context])))
   const { gradients } = gradient(g, loss)
   return compile(g, { limits: none, outputs: { loss, ...(options.logits ? { logits } : {}) }, gradients })
@@ -78,7 +80,7 @@ export function trainingGraph(config: ModelConfig, shape: BatchShape, options: {
 export function evaluationGraph(config: ModelConfig, shape: BatchShape, weights: 'latent' | ServingForm): Compiled {
   const g = new Graph()
   const w = weights === 'latent' ? latentWeights(g, config) : servingWeights(g, config, weights)
-  const logits = w.head(forward(g, config, w, batchPlacement(g, shape)))
+  const logits = logitsOf(g, config, w, forward(g, config, w, batchPlacement(g, shape)))
   const losses = g.crossEntropy(logits, g.input('targets', 'i32', [shape.batch * shape.context]))
   return compile(g, { limits: none, outputs: { losses } })
 }
@@ -94,6 +96,20 @@ export interface ServingShape {
   readonly sequences: number
   /** Positions of a sequence. Default and most: the model's context. */
   readonly context?: number
+  /** Type of cached keys and values. Default f32. Columns of short convolutions are f32 always. */
+  readonly cacheType?: CacheType
+}
+
+export type CacheType = 'f16' | 'f32'
+
+function layerState(g: Graph, layer: number, cache: LayerCache, { cacheRows, cacheType = 'f32' }: ServingShape): LayerState {
+  const pages = cacheRows / PAGE_ROWS
+  if (cache.kind === 'conv') return { values: g.state(`values.${layer}`, [pages, 1, PAGE_ROWS, cache.width]) }
+  const { kvHeads, headDim } = cache
+  return {
+    keys: g.state(`keys.${layer}`, [pages, kvHeads, headDim, PAGE_ROWS], cacheType),
+    values: g.state(`values.${layer}`, [pages, kvHeads, PAGE_ROWS, headDim], cacheType),
+  }
 }
 
 /**
@@ -104,15 +120,12 @@ export interface ServingShape {
 export function servingGraph(config: ModelConfig, shape: ServingShape, form: ServingForm): Compiled {
   const g = new Graph()
   const w = servingWeights(g, config, form)
-  const [heads, width, rows] = [keyHeads(config), headWidth(config), shape.cacheRows]
-  const cache = (layer: number): { keys: Tensor; values: Tensor } => ({
-    keys: g.state(`keys.${layer}`, [rows / PAGE_ROWS, heads, width, PAGE_ROWS]),
-    values: g.state(`values.${layer}`, [rows / PAGE_ROWS, heads, PAGE_ROWS, width]),
-  })
-  const at = { ...placementInputs(g, 'rows', shape.sequences, rows, shape.context ?? config.context), cache }
+  const caches = architecture(config).caches(config)
+  const cache = (layer: number): LayerState => layerState(g, layer, caches[layer]!, shape)
+  const at = { ...placementInputs(g, 'rows', shape.sequences, shape.cacheRows, shape.context ?? config.context), cache }
   const x = forward(g, config, w, at)
   const top = headPacking(config, form).screened ? g.input('top', 'i32', ['outputs']) : undefined
-  const logits = w.head(g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])), top)
+  const logits = logitsOf(g, config, w, g.gatherRows(x, g.input('outputRows', 'i32', ['outputs'])), top)
   return compile(g, { limits: { rows: shape.rows, outputs: shape.outputs }, outputs: { logits } })
 }
 

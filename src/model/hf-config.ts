@@ -51,7 +51,7 @@ export function readHfConfig(file: string, json: unknown, has: { readonly head: 
     const heads = field('num_attention_heads')
     const config = parseModelConfig({
       kind: 'bitnet', layers: field('num_hidden_layers'), hidden: field('hidden_size'), heads, kvHeads: field('num_key_value_heads', heads), ffn: field('intermediate_size'),
-      context: field('max_position_embeddings'), vocab: field('vocab_size'), eps: field('rms_norm_eps'), theta: rope['rope_theta'] ?? field('rope_theta'),
+      context: field('max_position_embeddings'), vocab: field('vocab_size'), eps: field('rms_norm_eps'), ropeTheta: rope['rope_theta'] ?? field('rope_theta'),
       activation: act, subNorms: has.subNorms, tied,
     }) as BitnetConfig
     only('head_dim', source['head_dim'], [null, config.hidden / config.heads])

@@ -9,8 +9,9 @@ import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { ModelConfig } from './config.ts'
-import { readConfig } from './gguf-config.ts'
-import { ggufName, scaleName } from './gguf-names.ts'
+import { fixedFault, fixedTensors } from './fixed-tensors.ts'
+import { ggufName, readConfig } from './gguf-config.ts'
+import { scaleName } from './gguf-names.ts'
 import { readTokenizer } from './gguf-tokenizer.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
@@ -18,7 +19,6 @@ import { packWeights } from './pack-weights.ts'
 import type { LoadProgress } from './pack-weights.ts'
 import { readFloats, readTernary } from './read-tensor.ts'
 import type { PackedWeights, Screening } from './weights.ts'
-import { zeroBiases, zeroFault } from './zero-biases.ts'
 
 export interface LoadedModel {
   readonly config: ModelConfig
@@ -41,8 +41,7 @@ export interface LoadOptions {
 
 /** @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_MEMORY, or VERIT_USAGE for a head that is to be screened and cannot be */
 export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false, onProgress }: LoadOptions = {}): Promise<LoadedModel> {
-  const has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
-  const config = readConfig(file.name, file.metadata, file.tensor('token_embd.weight').shape[0]!, has)
+  const config = readConfig(file)
   const parameters = parametersOf(config)
   for (const fault of tensorFaults(file, config, parameters)) throw fault
   const tokenizer = readTokenizer(file.name, file.metadata)
@@ -63,7 +62,7 @@ function refuse(file: GgufFile, problem: string): never {
 /** Every parameter is there with its shape, and nothing else is: an unknown tensor could be a part of the model that would be left out. */
 export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: readonly Parameter[]): Generator<VeritError> {
   const fault = (problem: string): VeritError => new VeritError('VERIT_MODEL_FILE', { file: file.name, problem })
-  const expected = new Map(parameters.map(p => [ggufName(config.kind, p.name), p]))
+  const expected = new Map(parameters.map(p => [ggufName(config, p.name), p]))
   for (const [name, p] of expected) {
     if (!file.has(name)) yield new VeritError('VERIT_GGUF', { file: file.name, offset: file.dataOffset, problem: `there is no tensor ${name}` })
     else {
@@ -71,13 +70,13 @@ export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: r
       if (shape.join() !== p.shape.join()) yield fault(`tensor ${name} is ${shape.join(' x ')}, where its metadata asks for ${p.shape.join(' x ')}`)
     }
   }
-  const zeros = new Map(zeroBiases(config).map(({ name, width }) => [name, width]))
+  const fixed = new Map(fixedTensors(config).map(t => [t.name, t]))
   const factors = new Set([...expected].filter(([, p]) => p.ternary).map(([name]) => scaleName(name)))
   for (const { name, type, shape } of file.tensors) {
     if (factors.has(name)) {
       if (type !== 'F32' || shape.join() !== '1') yield fault(`tensor ${name} is ${type} ${shape.join(' x ')}, where a factor of the weights is one F32`)
-    } else if (zeros.has(name)) {
-      const problem = zeroFault(file, name, zeros.get(name)!)
+    } else if (fixed.has(name)) {
+      const problem = fixedFault(file, fixed.get(name)!)
       if (problem !== undefined) yield fault(problem)
     } else if (!expected.has(name)) yield fault(`it has a tensor ${printable(name, 80)}, which a ${config.kind} model of Verit does not have`)
   }
@@ -85,6 +84,6 @@ export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: r
 
 /** Looks at every value of a parameter whose shape was checked. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE */
 export function checkValues(file: GgufFile, config: ModelConfig, parameter: Parameter): void {
-  if (parameter.ternary) readTernary(file, ggufName(config.kind, parameter.name))
-  else readFloats(file, ggufName(config.kind, parameter.name))
+  if (parameter.ternary) readTernary(file, ggufName(config, parameter.name))
+  else readFloats(file, ggufName(config, parameter.name))
 }

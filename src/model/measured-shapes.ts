@@ -6,7 +6,7 @@ import type { ModelPreset } from './presets.ts'
 
 const shapes = {
   /** microsoft/bitnet-b1.58-2B-4T: 2.41 · 10^9 parameters, of which 2.08 · 10^9 are ternary. */
-  'bitnet-2b4t': { kind: 'bitnet', layers: 30, heads: 20, kvHeads: 5, hidden: 2560, ffn: 6912, context: 4096, vocab: 128_256, theta: 500_000 },
+  'bitnet-2b4t': { kind: 'bitnet', layers: 30, heads: 20, kvHeads: 5, hidden: 2560, ffn: 6912, context: 4096, vocab: 128_256, ropeTheta: 500_000 },
   /** Of the class of GPT-2 small (124M), with its vocabulary: 123.6M parameters. */
   'bitnet-125m': { kind: 'bitnet', layers: 12, heads: 12, kvHeads: 12, hidden: 768, ffn: 2048, context: 2048, vocab: 50_257 },
 } as const

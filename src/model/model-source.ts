@@ -12,9 +12,8 @@ import { printable } from '../lib/printable.ts'
 import type { ModelConfig } from './config.ts'
 import { resolveConversation } from './conversation.ts'
 import type { Conversation, ConversationOverrides } from './conversation.ts'
-import { architectureOf, configEntries, readConfig } from './gguf-config.ts'
+import { architectureOf, configEntries, ggufName, readConfig } from './gguf-config.ts'
 import { conversationEntries, ggufClaims, replaceEntries } from './gguf-conversation.ts'
-import { ggufName } from './gguf-names.ts'
 import { characterEntries, readTokenizer } from './gguf-tokenizer.ts'
 import { checkVocabulary, tensorFaults } from './load-gguf.ts'
 import { parametersOf } from './parameters.ts'
@@ -55,14 +54,13 @@ const OWN = /^(general\.(architecture|file_type|quantization_version|alignment)|
  */
 export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}): ModelSource {
   const { metadata } = file,
-    has = { bias: file.has('output_norm.bias'), head: file.has('output.weight') }
-  const config = readConfig(file.name, metadata, file.tensor('token_embd.weight').shape[0]!, has)
+    config = readConfig(file)
   for (const fault of tensorFaults(file, config, parametersOf(config))) throw fault
   const tokenizer = readTokenizer(file.name, metadata)
   checkVocabulary(file, tokenizer, config)
   const conversation = resolveConversation(ggufClaims(metadata, tokenizer), tokenizer, overrides)
   const architecture = metadata.string('general.architecture'),
-    nameOf = (p: Parameter): string => ggufName(config.kind, p.name)
+    nameOf = (p: Parameter): string => ggufName(config, p.name)
   const rows = (p: Parameter, from: number, count: number): Uint8Array => {
     const { type } = file.tensor(nameOf(p)),
       { block, bytes } = ggufTypes[type]
@@ -83,7 +81,7 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
       [...characterEntries(tokenizer), ...conversationEntries(conversation)],
     ),
     typeOf: p => file.tensor(nameOf(p)).type,
-    ternary: p => readTernary(file, nameOf(p), fileRows(config, p.name, architecture)),
+    ternary: p => readTernary(file, nameOf(p), fileRows(config, p.name)),
     floats: (p, from, count) => {
       const { type } = file.tensor(nameOf(p)),
         name = nameOf(p)

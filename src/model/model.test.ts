@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { VeritError } from '../lib/errors.ts'
-import { rotaryTable } from './bitnet.ts'
+import { rotaryTable } from '../arch/rotary.ts'
 import { parseModelConfig } from './config.ts'
 import type { BitnetConfig } from './config.ts'
-import { ggufName } from './gguf-names.ts'
+import { ggufName } from './gguf-config.ts'
 import { initialWeights } from './initialise.ts'
 import { parameterCount, parametersOf } from './parameters.ts'
 import { packCodes, codeBytes, unpackCodes } from '../weights/ternary-codes.ts'
@@ -55,7 +55,7 @@ test('matrices come before vectors, names are distinct in GGUF too, and starting
     const parameters = parametersOf(config)
     const firstVector = parameters.findIndex(p => p.shape.length === 1)
     assert.ok(parameters.slice(firstVector).every(p => p.shape.length === 1))
-    assert.equal(new Set(parameters.map(p => ggufName(config.kind, p.name))).size, parameters.length)
+    assert.equal(new Set(parameters.map(p => ggufName(config, p.name))).size, parameters.length)
   }
   const [a, b] = [1, 2].map(layers => initialWeights(modelOfPreset('nano', 65, { layers }), 7)) as [Map<string, Float32Array>, Map<string, Float32Array>]
   assert.deepEqual(a.get('blocks.0.attn_qkv.weight'), b.get('blocks.0.attn_qkv.weight'))
@@ -67,8 +67,7 @@ test('matrices come before vectors, names are distinct in GGUF too, and starting
 })
 
 test('the rotary table holds the cosines and sines of position times theta to the power -2i/D', () => {
-  const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 16, heads: 2, ffn: 16, context: 50, vocab: 8 }) as BitnetConfig
-  const { cos, sin } = rotaryTable(config, config.context)
+  const { cos, sin } = rotaryTable({ theta: 500_000, dim: 8 }, 50)
   for (let p = 0; p < 50; p++) {
     for (let i = 0; i < 4; i++) {
       const angle = p * 500000 ** ((-2 * i) / 8)

@@ -13,7 +13,7 @@ import { VeritError } from '../lib/errors.ts'
 import type { PackJob } from '../weights/packing.ts'
 import { checkScreened } from './check-screened.ts'
 import type { ModelConfig } from './config.ts'
-import { ggufName } from './gguf-names.ts'
+import { ggufName } from './gguf-config.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { isTernaryType, readFactor, readFloats, readRows, readScale, readTernary } from './read-tensor.ts'
@@ -31,7 +31,7 @@ export type LoadProgress = (done: number, total: number) => void
  */
 export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen: Screening = false, onProgress?: LoadProgress): Promise<PackedWeights> {
   const formOf = (screen: Screening): ServingForm =>
-    servingForm(config, { type: p => file.tensor(ggufName(config.kind, p.name)).type, codes: executor.ternary, screen })
+    servingForm(config, { type: p => file.tensor(ggufName(config, p.name)).type, codes: executor.ternary, screen })
   const layoutOf = (form: ServingForm): Layout => {
     const g = new Graph()
     servingWeights(g, config, form)
@@ -47,9 +47,9 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
   const arena = executor.allocate(bytes)
   const places = new Map(entries.map(e => [e.name, new Uint8Array(arena, e.offset, e.bytes)]))
   const total = file.tensors.reduce((n, { byteLength }) => n + byteLength, 0)
-  using packer = new Packer(file, executor, p => fileRows(config, p.name, file.metadata.string('general.architecture')), read => onProgress?.(read, total))
+  using packer = new Packer(file, executor, p => fileRows(config, p.name), read => onProgress?.(read, total))
   const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
-  for (const p of parametersOf(config)) await packer.put(p, ggufName(config.kind, p.name), parts.get(p.name)!, places)
+  for (const p of parametersOf(config)) await packer.put(p, ggufName(config, p.name), parts.get(p.name)!, places)
   await packer.settle()
   return { bytes: new Uint8Array(arena, 0, bytes), form }
 }

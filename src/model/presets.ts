@@ -4,12 +4,14 @@
  */
 import { VeritError } from '../lib/errors.ts'
 import { parseModelConfig } from './config.ts'
+import type { Training } from '../arch/architecture.ts'
+import { architecture } from '../arch/registry.ts'
 import type { BitnetConfig, GptConfig, ModelConfig } from './config.ts'
 
-type Shape = Omit<GptConfig, 'vocab' | 'eps'> | Omit<BitnetConfig, 'vocab' | 'eps' | 'theta' | 'activation' | 'subNorms' | 'tied'>
+type Shape = Omit<GptConfig, 'vocab' | 'eps' | 'ffn'> | Omit<BitnetConfig, 'vocab' | 'eps' | 'ropeTheta' | 'activation' | 'subNorms' | 'tied'>
 
 const gpt = (layers: number, heads: number, hidden: number, context: number, bias: boolean, dropout: number): Shape =>
-  ({ kind: 'gpt', layers, heads, hidden, ffn: 4 * hidden, context, bias, dropout })
+  ({ kind: 'gpt', layers, heads, hidden, context, bias, dropout })
 const bitnet = (layers: number, heads: number, kvHeads: number, hidden: number, ffn: number, context: number): Shape =>
   ({ kind: 'bitnet', layers, heads, kvHeads, hidden, ffn, context })
 
@@ -38,10 +40,14 @@ export type ModelPreset = keyof typeof modelPresets
 
 /** The configuration of a preset with a vocabulary, and fields changed by `changes`. Checked. */
 export function modelOfPreset(preset: ModelPreset, vocab: number, changes: Readonly<Record<string, unknown>> = {}): ModelConfig {
-  const shape = modelPresets[preset]
-  // The feed-forward width of a GPT follows its width unless it is given.
-  const ffn = shape.kind === 'gpt' && changes['hidden'] !== undefined && changes['ffn'] === undefined ? { ffn: undefined } : {}
-  return parseModelConfig({ ...shape, vocab, ...ffn, ...changes })
+  return parseModelConfig({ ...modelPresets[preset], vocab, ...changes })
+}
+
+/** What training knows of an architecture. @throws VeritError VERIT_MODEL_CONFIG for one whose models are only run */
+export function trainingOf({ kind }: Pick<ModelConfig, 'kind'>): Training {
+  const { training } = architecture({ kind })
+  if (training === undefined) throw new VeritError('VERIT_MODEL_CONFIG', { field: 'kind', problem: 'is one that Verit does not train' })
+  return training
 }
 
 /**
@@ -53,10 +59,6 @@ export function modelOfDepth(kind: ModelConfig['kind'], depth: number, vocab: nu
   if (!Number.isInteger(depth) || depth < 1 || depth > 64) {
     throw new VeritError('VERIT_MODEL_CONFIG', { field: 'depth', problem: 'must be a whole number from 1 to 64' })
   }
-  const hidden = 64 * depth
   const context = depth <= 4 ? 256 : depth <= 8 ? 512 : 1024
-  if (kind === 'gpt') return parseModelConfig({ ...gpt(depth, depth, hidden, context, false, 0), vocab, ...changes })
-  let kvHeads = Math.ceil(depth / 3)
-  while (depth % kvHeads !== 0) kvHeads++
-  return parseModelConfig({ ...bitnet(depth, depth, kvHeads, hidden, Math.ceil((8 * depth) / 3) * 64, context), vocab, ...changes })
+  return parseModelConfig({ kind, ...trainingOf({ kind }).ofDepth(depth), context, vocab, ...changes })
 }

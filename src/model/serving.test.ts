@@ -117,7 +117,7 @@ test('a file whose tensors or metadata do not make a model that Verit runs is re
   await refused(rewrite((_, value) => value, name => name !== 'output_norm.weight'), 'VERIT_GGUF')
   await refused(change('verit.activation', undefined), 'VERIT_MODEL_FILE')
   await refused(change('general.architecture', gguf.string('mamba')), 'VERIT_MODEL_FILE')
-  await refused(change('general.architecture', gguf.string('llama')), 'VERIT_GGUF')
+  await refused(change('general.architecture', gguf.string('bitnet')), 'VERIT_GGUF')
   await refused(change('gpt2.block_count', gguf.u32(1)), 'VERIT_MODEL_FILE')
   await refused(change('gpt2.block_count', gguf.u32(3)), 'VERIT_GGUF')
   await refused(change('gpt2.attention.head_count', gguf.u32(3)), 'VERIT_MODEL_FILE')

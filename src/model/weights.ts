@@ -3,32 +3,15 @@
  * packed ones of serving: where these hold the same numbers, both give the same bits.
  */
 import { elementBytes } from '../exec/plan.ts'
-import { invariant } from '../lib/errors.ts'
+import { VeritError, invariant } from '../lib/errors.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
 import { packingOf } from '../weights/choose-packing.ts'
 import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
-import type { ModelConfig } from './config.ts'
+import type { ModelConfig, Parameter } from '../arch/architecture.ts'
+import type { Weights } from '../arch/weights.ts'
 import { parametersOf } from './parameters.ts'
-import type { Parameter } from './parameters.ts'
 
-/** A model's parameters inside one graph. */
-export interface Weights {
-  /** Rows of the token embedding: ids [N] -> [N, hidden]. */
-  embed(ids: Tensor): Tensor
-  /**
-   * Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other -> [N, vocab].
-   * @param top output-head screening needs it, others do not look at it: i32[N], how many of the largest logits of each row are needed; 0: all. Others may come out as -∞
-   */
-  head(x: Tensor, top?: Tensor): Tensor
-  /** The f32 tensor of a parameter. */
-  tensor(name: string): Tensor
-  /** `name.bias` if the model has it. */
-  bias(name: string): Tensor | undefined
-  /** x [N, in] times the transposed matrix of the parameter `weight`, plus the bias -> [N, out]. */
-  linear(x: Tensor, weight: string, bias?: Tensor): Tensor
-  /** The same with the input quantised to 8 bits a row and ternary weights. */
-  bitLinear(x: Tensor, weight: string): Tensor
-}
+export type { Weights } from '../arch/weights.ts'
 
 /** Declares the trainable f32 parameters, in their order. */
 export function latentWeights(g: Graph, config: ModelConfig): Weights {
@@ -38,13 +21,14 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
     head: x => g.linear(x, known(tensors, headOf(config))),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
-    linear: (x, weight, bias) => g.linear(x, known(tensors, weight), bias),
-    bitLinear: (x, weight) => g.bitLinear(x, known(tensors, weight)),
+    linear: (x, name) => g.linear(x, known(tensors, `${name}.weight`), tensors.get(`${name}.bias`)),
+    bitLinear: (x, name) => g.bitLinear(x, known(tensors, `${name}.weight`)),
+    expertLinear: noExperts,
   }
 }
 
 /** The parameter that is the head. */
-export const headOf = (config: ModelConfig): string => (config.kind === 'bitnet' && !config.tied ? 'head.weight' : 'token_embedding')
+export const headOf = (config: ModelConfig): string => (config.tied === false ? 'head.weight' : 'token_embedding')
 
 /** Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches, since one that is not gains nothing by it. */
 export type Screening = boolean | 'auto'
@@ -147,9 +131,15 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
     head: (x, top) => linear(x, headOf(config), undefined, top),
     tensor: name => known(tensors, name),
     bias: name => tensors.get(`${name}.bias`),
-    linear: (x, weight, bias) => linear(x, weight, bias),
-    bitLinear: (x, weight) => linear(x, weight),
+    linear: (x, name) => linear(x, `${name}.weight`, tensors.get(`${name}.bias`)),
+    bitLinear: (x, name) => linear(x, `${name}.weight`),
+    expertLinear: noExperts,
   }
+}
+
+/** Until the ops of experts are there. */
+const noExperts = (): never => {
+  throw new VeritError('VERIT_INTERNAL', { problem: 'mixtures of experts are not computed yet' })
 }
 
 function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {

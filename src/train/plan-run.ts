@@ -13,7 +13,7 @@ import { optionsOfDepth, trainDefaults, trainPresets } from './presets.ts'
 import type { TrainPreset, TrainPresetName } from './presets.ts'
 import type { Fields, RunFile } from './run-file.ts'
 
-type Kind = ModelConfig['kind']
+type Kind = keyof typeof DEFAULT_PRESETS
 
 export interface RunWishes {
   /** A name of `trainPresets`. Default: 'gpt' or 'bitnet', by the kind. */
@@ -32,7 +32,9 @@ export interface RunWishes {
 const DEFAULT_KIND: Kind = 'bitnet'
 
 /** The preset of a run that names none, by the kind of its model. */
-const DEFAULT_PRESETS: Readonly<Record<Kind, TrainPresetName>> = { gpt: 'gpt', bitnet: 'bitnet' }
+const DEFAULT_PRESETS = { gpt: 'gpt', bitnet: 'bitnet' } as const satisfies Record<string, TrainPresetName>
+
+const isKind = (kind: unknown): kind is Kind => typeof kind === 'string' && Object.hasOwn(DEFAULT_PRESETS, kind)
 
 export const DEFAULT_PRESET = DEFAULT_PRESETS[DEFAULT_KIND]
 
@@ -67,9 +69,9 @@ function namedPreset(name: string): TrainPreset {
 
 function kindOf(wishes: RunWishes): Kind | undefined {
   const kind = wishes.kind ?? wishes.file?.model['kind']
-  if (kind === undefined || kind === 'gpt' || kind === 'bitnet') return kind
+  if (kind === undefined || isKind(kind)) return kind
   const field = labelOf(wishes, 'model', 'kind')
-  throw new VeritError('VERIT_MODEL_CONFIG', { field, problem: "must be 'gpt' or 'bitnet'" })
+  throw new VeritError('VERIT_MODEL_CONFIG', { field, problem: `must be ${Object.keys(DEFAULT_PRESETS).map(kind => `'${kind}'`).join(' or ')}` })
 }
 
 /** The name of a field in errors: `--lr`, or `train.lr in run.json`. */

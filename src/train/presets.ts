@@ -1,6 +1,7 @@
 /** Named training runs: a model shape and the options that suit it. Everything in them can be overridden. */
 import type { ModelConfig } from '../model/config.ts'
 import { parameterCount } from '../model/parameters.ts'
+import { trainingOf } from '../model/presets.ts'
 import type { ModelPreset } from '../model/presets.ts'
 import type { TrainOptions } from './options.ts'
 
@@ -51,7 +52,7 @@ export type TrainPresetName = keyof typeof trainPresets
  * and the run is as long as 20 tokens a parameter, but at most 8 passes over the data.
  */
 export function optionsOfDepth(config: ModelConfig, trainTokens: number): Partial<TrainOptions> {
-  const lr = Number(((config.kind === 'gpt' ? 3e-3 : 4e-3) * Math.sqrt(128 / config.hidden)).toPrecision(2))
+  const lr = Number((trainingOf(config).rate * Math.sqrt(128 / config.hidden)).toPrecision(2))
   const batch = Math.max(1, Math.floor(4096 / config.context))
   const tokens = Math.min(20 * parameterCount(config), 8 * trainTokens)
   const steps = Math.max(100, Math.ceil(tokens / (batch * config.context)))

@@ -1,6 +1,12 @@
 /** Where each row of a batch stands: its token, its position, its place in the key and value cache and what it may look at. */
 import type { Tensor } from '../graph/graph.ts'
 
+/** What a layer keeps of earlier positions: an attention layer keys and values, a short convolution its columns as `values`. */
+export interface LayerState {
+  readonly keys?: Tensor
+  readonly values: Tensor
+}
+
 /** The tensors that a model's forward pass reads beside its parameters. All [N] i32 unless said. */
 export interface Placement {
   readonly ids: Tensor
@@ -19,7 +25,7 @@ export interface Placement {
   /** Longest `length`. */
   readonly context: number
   /** Caches that outlive the run, by layer; without them one is made for the run. */
-  readonly cache?: (layer: number) => { keys: Tensor; values: Tensor }
+  readonly cache?: (layer: number) => LayerState
   /** Random key of dropout, i32[3]: seed low, seed high, micro-step. Absent: no dropout. */
   readonly rng?: Tensor
 }

@@ -1,0 +1,104 @@
+/**
+ * What an architecture is to the rest of the program: one row of the registry (registry.ts). A row says how files describe a model, which
+ * parameters it has, what its forward pass computes and what it keeps of earlier positions. Nothing outside this folder knows a kind.
+ */
+import type { GgufFile } from '../formats/gguf-reader.ts'
+import type { GgufValue } from '../formats/gguf-value.ts'
+import type { Graph, Tensor } from '../graph/graph.ts'
+import type { Fields } from './fields.ts'
+import type { Placement } from './placement.ts'
+import type { Weights } from './weights.ts'
+
+/** The part of a configuration that all architectures share; each adds its own fields. */
+export interface ModelConfig {
+  /** The `kind` of its architecture. */
+  readonly kind: string
+  readonly layers: number
+  /** Width of the residual stream. */
+  readonly hidden: number
+  readonly heads: number
+  /** Width of the feed-forward layer. */
+  readonly ffn: number
+  /** Positions a sequence may have. */
+  readonly context: number
+  readonly vocab: number
+  /** Epsilon of the norms. */
+  readonly eps: number
+  /** Whether the token embedding is the head as well. Absent: it is. */
+  readonly tied?: boolean
+  /** Share of elements dropped in training. Absent: none. */
+  readonly dropout?: number
+}
+
+export interface Parameter {
+  readonly name: string
+  /** [out, in] for a linear layer, [experts, out, in] for a set of them, [rows, hidden] for an embedding, [width] for a norm or bias. */
+  readonly shape: readonly number[]
+  /**
+   * 'normal': N(0, 0.02); 'residual': the same divided by sqrt(2 · layers), for what adds to the residual stream; 'one' and 'zero': constants.
+   */
+  readonly init: 'normal' | 'residual' | 'one' | 'zero'
+  /** Multiplied as ternary weights by a BitLinear. */
+  readonly ternary: boolean
+  /** Elements [from, to) whose gradient is zero in exact arithmetic; see `clearZeroGradients`. */
+  readonly zeroGradient?: readonly [from: number, to: number]
+}
+
+/** What one layer keeps of each earlier position: keys and values of its heads, or one column of a short convolution. */
+export type LayerCache =
+  | { readonly kind: 'attention'; readonly kvHeads: number; readonly headDim: number }
+  | { readonly kind: 'conv'; readonly width: number }
+
+/** A tensor of a file that is no parameter: its values are fixed by the configuration. */
+export interface FixedTensor {
+  /** Its GGUF name. */
+  readonly name: string
+  readonly values: Float32Array<ArrayBuffer>
+}
+
+/** What training needs to know of an architecture. */
+export interface Training {
+  /** Learning rate at width 128; it falls with the root of the width. */
+  readonly rate: number
+  /** Fields of the model of the one dial (docs/training.md). */
+  ofDepth(depth: number): Record<string, unknown>
+}
+
+export interface Architecture<C extends ModelConfig = ModelConfig> {
+  readonly kind: string
+  /** Values of `general.architecture` of the files that it may run. */
+  readonly ggufNames: readonly string[]
+  /** Whether it runs this file, which has one of `ggufNames`. Absent: it runs each. The first row that does is taken. */
+  claims?(file: GgufFile): boolean
+  /** Absent: its models are only run. */
+  readonly training?: Training
+  /** `general.file_type` of an exported model. */
+  readonly fileType: number
+
+  /** Checks an untrusted configuration and fills in defaults. @throws VeritError VERIT_MODEL_CONFIG naming the field */
+  parse(fields: Fields): C
+  /** The configuration that a file describes. @throws VeritError VERIT_MODEL_CONFIG or VERIT_GGUF naming field or key */
+  readGguf(file: GgufFile, vocab: number): C
+  /** The `general.architecture` that a model is written as. */
+  ggufName(config: C): string
+  /** Metadata of a configuration: the keys under the architecture's prefix, and those that GGUF lacks. */
+  ggufEntries(config: C): [string, GgufValue][]
+  /** GGUF name of a parameter. */
+  tensorName(parameter: string): string
+  /** For each row of a parameter, the row in a file; undefined where the order is the same. */
+  fileRows(config: C, parameter: string): Int32Array | undefined
+  fixedTensors(config: C): FixedTensor[]
+  /** Why no release of llama.cpp runs the model in any form; undefined where one does. */
+  llamaCppProblem(config: C): { readonly problem: string; readonly hint: string } | undefined
+
+  /** The named parameters in the order in which the model uses them. */
+  parameters(config: C): Parameter[]
+  /** Rows of tokens -> rows of the final norm [N, hidden]. */
+  forward(g: Graph, config: C, w: Weights, at: Placement): Tensor
+  /** Rows of the final norm -> logits [N, vocab]. @param top see `Weights.head` */
+  logits(g: Graph, config: C, w: Weights, x: Tensor, top?: Tensor): Tensor
+  /** By layer. */
+  caches(config: C): LayerCache[]
+  /** Cosines in the rotary tables for each position of the context. */
+  rotaryPairs(config: C): number
+}

@@ -1,0 +1,33 @@
+/** Builds the list of a model's parameters. */
+import type { Parameter } from './architecture.ts'
+
+type Rest = Partial<Pick<Parameter, 'init' | 'ternary' | 'zeroGradient'>>
+
+export interface ParameterList {
+  readonly list: Parameter[]
+  put(name: string, shape: readonly number[], init: Parameter['init'], rest?: Rest): void
+  /** `name.weight` [out, in] and, where there are biases, `name.bias` [out]. */
+  linear(name: string, out: number, inputs: number, rest?: Rest & { readonly bias?: boolean }): void
+  /** `name.weight` [width] and, where there are biases, `name.bias` [width]. */
+  norm(name: string, width: number, options?: { readonly bias?: boolean }): void
+}
+
+/** @param biased whether linear layers and norms have biases, unless one says otherwise */
+export function parameterList(biased: boolean): ParameterList {
+  const list: Parameter[] = []
+  const put: ParameterList['put'] = (name, shape, init, { ternary = false, zeroGradient } = {}) => {
+    list.push({ name, shape, init, ternary, ...(zeroGradient === undefined ? {} : { zeroGradient }) })
+  }
+  return {
+    list,
+    put,
+    linear: (name, out, inputs, { bias = biased, init = 'normal', ternary = false, zeroGradient } = {}) => {
+      put(`${name}.weight`, [out, inputs], init, { ternary })
+      if (bias) put(`${name}.bias`, [out], 'zero', zeroGradient === undefined ? {} : { zeroGradient })
+    },
+    norm: (name, width, { bias = biased } = {}) => {
+      put(`${name}.weight`, [width], 'one')
+      if (bias) put(`${name}.bias`, [width], 'zero')
+    },
+  }
+}

@@ -1,0 +1,47 @@
+/** The architectures that Verit runs, a line each. Of two rows that run files of one name, the first that claims a file is taken. */
+import type { GgufFile } from '../formats/gguf-reader.ts'
+import { VeritError, invariant } from '../lib/errors.ts'
+import type { Architecture, ModelConfig } from './architecture.ts'
+import { bitnet } from './bitnet.ts'
+import { fail } from './fields.ts'
+import { gpt } from './gpt.ts'
+
+const rows: readonly Architecture[] = [
+  gpt,
+  bitnet,
+]
+
+const byKind: ReadonlyMap<string, Architecture> = new Map(rows.map(row => [row.kind, row]))
+
+/** Kinds that can be trained. */
+export const trainableKinds: readonly string[] = rows.filter(row => row.training !== undefined).map(row => row.kind)
+
+/** The row of a configuration that was checked. */
+export function architecture({ kind }: Pick<ModelConfig, 'kind'>): Architecture {
+  const row = byKind.get(kind)
+  invariant(row !== undefined, `there is no architecture ${kind}`)
+  return row
+}
+
+/**
+ * Checks an untrusted configuration and fills in defaults.
+ * @throws VeritError VERIT_MODEL_CONFIG naming the first field that is wrong; unknown fields are wrong
+ */
+export function parseModelConfig(value: unknown): ModelConfig {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return fail('model', 'must be an object')
+  const source = value as Record<string, unknown>
+  const row = byKind.get(String(source['kind']))
+  return row === undefined ? fail('kind', `must be one of ${[...byKind.keys()].join(', ')}`) : row.parse(source)
+}
+
+/**
+ * The row that runs a file.
+ * @throws VeritError VERIT_MODEL_FILE naming the architecture, with a list of what runs
+ */
+export function architectureOfFile(file: GgufFile): Architecture {
+  const name = file.metadata.string('general.architecture')
+  const row = rows.find(r => r.ggufNames.includes(name) && (r.claims?.(file) ?? true))
+  if (row !== undefined) return row
+  const known = [...new Set(rows.flatMap(r => r.ggufNames))].sort()
+  throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `its architecture is ${JSON.stringify(name)}; Verit runs ${known.join(', ')}` })
+}
