@@ -2,7 +2,7 @@
  * What choosing a token takes, and its log probabilities, at the vocabulary of Llama 3 (128,256 tokens): `node bench/sampling.ts`, some seconds. Logits that are nearly alike, and such as
  * models give, near normal with a few that stand out. Milliseconds of one choice: the least and the median of 80.
  */
-import { spread } from '../src/engine/benchmark.ts'
+import { spread } from '../src/bench/benchmark.ts'
 import { logprobsOf } from '../src/engine/logprobs.ts'
 import { Sampler } from '../src/engine/sampler.ts'
 import type { SamplingOptions } from '../src/engine/sampler.ts'

@@ -10,7 +10,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { spread } from '../src/engine/benchmark.ts'
+import { spread } from '../src/bench/benchmark.ts'
 import type { GenerateRequest } from '../src/engine/engine.ts'
 import { MOST_GUESSES, guessRoom } from '../src/engine/guess-room.ts'
 import { loadModel } from '../src/engine/load.ts'

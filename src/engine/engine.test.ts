@@ -9,7 +9,7 @@ import { gguf } from '../formats/gguf-value.ts'
 import { parseModelConfig } from '../model/config.ts'
 import type { Engine, GenerateEvent, GenerateRequest } from './engine.ts'
 import { loadModel } from './load.ts'
-import { writeRandomModel } from './random-model.ts'
+import { writeRandomModel } from '../bench/random-model.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-engine-'))
 const path = join(folder, 'tiny.gguf')

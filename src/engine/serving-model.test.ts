@@ -13,7 +13,7 @@ import { batchInputs, trainingGraph } from '../model/graphs.ts'
 import { initialWeights } from '../model/initialise.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { randomWeights } from '../model/random-weights.ts'
-import { writeRandomModel } from './random-model.ts'
+import { writeRandomModel } from '../bench/random-model.ts'
 import { ServingModel } from './serving-model.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-serving-'))
