@@ -74,9 +74,9 @@ for (const [kind, config] of Object.entries(models)) {
       }
       assert.deepEqual({ running: engine.load.running, held: engine.cache.held, promised: engine.cache.promised }, { running: 0, held: 0, promised: 0 }, 'all is given back')
     }
-    const reused = Math.min(plain.cache.reusedTokens, guessing.cache.reusedTokens), { drafted, accepted } = guessing.guesses
+    const reused = Math.min(plain.cache.reusedTokens, guessing.cache.reusedTokens), { drafted, accepted } = guessing.drafts
     assert.ok(reused > 500 && most > 1, `${reused} tokens were reused, up to ${most} ran at once`)
-    assert.deepEqual(plain.guesses, { drafted: 0, accepted: 0 })
+    assert.deepEqual(plain.drafts, { drafted: 0, accepted: 0 })
     assert.ok(accepted > 20 && drafted > accepted + 20, `${accepted} of ${drafted} guessed tokens were chosen`)
   })
 }
