@@ -52,6 +52,12 @@ test('imports run downwards only', () => {
   assert.deepEqual(wrong, [])
 })
 
+test('code above the engine depends on its interface, and on no one engine', () => {
+  const wrong = sources.filter(f => !isTest(f) && !f.startsWith('engine/'))
+    .filter(f => /engine\/(verit-engine|load-verit|engines|scheduler|sequence|page-cache)\.ts'/.test(readFileSync(join(root, 'src', f), 'utf8')))
+  assert.deepEqual(wrong, [])
+})
+
 test('every folder of src has its layer, and folders are two levels deep', () => {
   const folders = new Set(sources.filter(f => f.includes('/')).map(f => dirname(f)))
   assert.deepEqual([...folders].filter(f => !(f in layers)), [])
