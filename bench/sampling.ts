@@ -2,10 +2,10 @@
  * What choosing a token takes, and its log probabilities, at the vocabulary of Llama 3 (128,256 tokens): `node bench/sampling.ts`, some seconds. Logits that are nearly alike, and such as
  * models give, near normal with a few that stand out. Milliseconds of one choice: the least and the median of 80.
  */
-import { spread } from '../src/engine/benchmark.ts'
-import { logprobsOf } from '../src/engine/logprobs.ts'
-import { Sampler } from '../src/engine/sampler.ts'
-import type { SamplingOptions } from '../src/engine/sampler.ts'
+import { spread } from '../src/bench/benchmark.ts'
+import { logprobsOf } from '../src/sampler/logprobs.ts'
+import { Sampler } from '../src/sampler/sampler.ts'
+import type { SamplingOptions } from '../src/sampler/parameters.ts'
 
 const VOCAB = 128256
 const usual: SamplingOptions = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05, seed: 1, repetitionPenalty: 1, repetitionWindow: 64, presencePenalty: 0, frequencyPenalty: 0 }

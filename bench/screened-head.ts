@@ -7,7 +7,7 @@
  * The head has to be f16: `verit convert MODEL.gguf OTHER.gguf --head f16`.
  */
 import { readFileSync } from 'node:fs'
-import { spread } from '../src/engine/benchmark.ts'
+import { spread } from '../src/bench/benchmark.ts'
 import { ServingModel } from '../src/engine/serving-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import { openGguf } from '../src/formats/gguf-reader.ts'

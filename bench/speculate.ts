@@ -10,9 +10,9 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { spread } from '../src/engine/benchmark.ts'
+import { spread } from '../src/bench/benchmark.ts'
 import type { GenerateRequest } from '../src/engine/engine.ts'
-import { MOST_GUESSES, guessRoom } from '../src/engine/guess-room.ts'
+import { MOST_DRAFT_TOKENS, draftLimit } from '../src/engine/draft-limit.ts'
 import { loadModel } from '../src/engine/load.ts'
 import { PromptLookup } from '../src/engine/prompt-lookup.ts'
 import { rowCost } from '../src/engine/row-cost.ts'
@@ -76,12 +76,12 @@ async function rows(model: ServingModel): Promise<void> {
 
 /** The text from `from` on, as the scheduler would have it come. */
 async function replay(model: ServingModel, text: readonly number[], from: number, guessing: boolean): Promise<Pass> {
-  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, isTernaryModel(model.config), guessing), room = guessRoom(1, model.rows)
+  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, isTernaryModel(model.config), guessing), room = draftLimit(1, model.rows)
   const start = performance.now(), used = processorTime()
   let drafted = 0, accepted = 0
   while (ids.length < text.length) {
     while (!lookup.update());
-    const first = ids.length - 1, guess = cost === undefined ? [] : lookup.guess(lookup.worth(Math.min(room, text.length - ids.length - 1), cost))
+    const first = ids.length - 1, guess = cost === undefined ? [] : lookup.draft(lookup.draftLength(Math.min(room, text.length - ids.length - 1), cost))
     await model.run([ids[first]!, ...guess].map((id, i): Row => ({ id, position: first + i, slot: 0, wanted: true })))
     let right = 0
     while (right < guess.length && guess[right] === text[ids.length + right]) right++
@@ -102,7 +102,7 @@ async function replays(): Promise<void> {
   const tokenizer = readTokenizer(file.name, file.metadata), encode = (text: string): number[] => [...tokenizer.encode(text)]
   const config = modelOfShape('bitnet-2b4t')
   const weights = await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'Q6_K' }), codes: executor.ternary }))
-  using model = new ServingModel(executor, config, weights, { context: 1024, outputs: 1 + MOST_GUESSES })
+  using model = new ServingModel(executor, config, weights, { context: 1024, outputs: 1 + MOST_DRAFT_TOKENS })
   print(`bitnet-2b4t, ${executor.name}, threads: ${executor.threads}; prompts of ${PROMPT} tokens`)
   await rows(model)
   const code = encode(source.slice(source.indexOf('export class'))).slice(0, PROMPT)
@@ -123,7 +123,7 @@ async function answers(): Promise<void> {
   await using guessing = await loadModel(defaultModelPath(), { executor, slots: 1 })
   print(`${plain.info.name}, ${executor.name}, threads: ${executor.threads}`)
   const pass = (request: GenerateRequest) => async (guesses: boolean): Promise<Pass> => {
-    const engine = guesses ? guessing : plain, { drafted, accepted } = engine.guesses, used = processorTime()
+    const engine = guesses ? guessing : plain, { drafted, accepted } = engine.drafts, used = processorTime()
     let ms = 0, tokens = 0
     for (let seed = 0; seed < 20; seed++) {
       for await (const event of engine.generate({ ...request, seed, ignoreEndOfText: true })) {
@@ -132,7 +132,7 @@ async function answers(): Promise<void> {
         tokens += event.completionTokens - 1
       }
     }
-    return { tokens, ms, cpu: processorTime() - used, drafted: engine.guesses.drafted - drafted, accepted: engine.guesses.accepted - accepted }
+    return { tokens, ms, cpu: processorTime() - used, drafted: engine.drafts.drafted - drafted, accepted: engine.drafts.accepted - accepted }
   }
   const passage = speech.slice(0, 240)
   await compare('greedy: repeats itself', 15, pass({ prompt: 'We must', temperature: 0, maxTokens: 200 }))

@@ -8,9 +8,9 @@
  */
 import { loadavg } from 'node:os'
 import { BusyProcess } from '../src/cli/busy-process.ts'
-import { spread } from '../src/engine/benchmark.ts'
+import { spread } from '../src/bench/benchmark.ts'
 import { ServingModel } from '../src/engine/serving-model.ts'
-import { doWork } from '../src/engine/workload.ts'
+import { doWork } from '../src/bench/workload.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import { usableCores } from '../src/lib/cores.ts'
 import { modelOfShape } from '../src/model/measured-shapes.ts'

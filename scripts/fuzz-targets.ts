@@ -1,7 +1,7 @@
 /** What is fuzzed: each target makes an input from a number alone, and runs it. A run ends in order, in one VeritError, or it is a finding. */
 import { ChatFormat } from '../src/engine/chat-format.ts'
 import { ChatTemplate } from '../src/engine/chat-template.ts'
-import { byteTokenizer, writeRandomModel } from '../src/engine/random-model.ts'
+import { byteTokenizer, writeRandomModel } from '../src/bench/random-model.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
 import { GgufFile } from '../src/formats/gguf-reader.ts'
 import { gguf } from '../src/formats/gguf-value.ts'

@@ -19,7 +19,9 @@ export { VERSION } from './lib/version.ts'
 // Running models
 export { loadModel } from './engine/load.ts'
 export type { LoadOptions } from './engine/load.ts'
-export type { ChatMessage, ConversationInfo, EndReason, Engine, GenerateEvent, GenerateRequest, ModelInfo } from './engine/engine.ts'
+export type {
+  CacheFigures, ChatMessage, ConversationInfo, EndReason, Engine, EngineCapabilities, GenerateEvent, GenerateRequest, ModelInfo,
+} from './engine/engine.ts'
 export type { ByteProgress, ProgressTarget } from './lib/progress-report.ts'
 export { defaultModelPath } from './lib/default-model.ts'
 

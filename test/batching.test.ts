@@ -8,7 +8,7 @@ import { after, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { Engine, GenerateEvent, GenerateRequest } from '../src/engine/engine.ts'
 import { loadModel } from '../src/engine/load.ts'
-import { writeRandomModel } from '../src/engine/random-model.ts'
+import { writeRandomModel } from '../src/bench/random-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 import type { ModelConfig } from '../src/model/config.ts'
@@ -74,9 +74,9 @@ for (const [kind, config] of Object.entries(models)) {
       }
       assert.deepEqual({ running: engine.load.running, held: engine.cache.held, promised: engine.cache.promised }, { running: 0, held: 0, promised: 0 }, 'all is given back')
     }
-    const reused = Math.min(plain.cache.reusedTokens, guessing.cache.reusedTokens), { drafted, accepted } = guessing.guesses
+    const reused = Math.min(plain.cache.reusedTokens, guessing.cache.reusedTokens), { drafted, accepted } = guessing.drafts
     assert.ok(reused > 500 && most > 1, `${reused} tokens were reused, up to ${most} ran at once`)
-    assert.deepEqual(plain.guesses, { drafted: 0, accepted: 0 })
+    assert.deepEqual(plain.drafts, { drafted: 0, accepted: 0 })
     assert.ok(accepted > 20 && drafted > accepted + 20, `${accepted} of ${drafted} guessed tokens were chosen`)
   })
 }

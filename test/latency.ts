@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeRandomModel } from '../src/engine/random-model.ts'
+import { writeRandomModel } from '../src/bench/random-model.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
 import { parseGguf } from '../src/formats/gguf-reader.ts'
 import { gguf } from '../src/formats/gguf-value.ts'

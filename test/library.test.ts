@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { writeRandomModel } from '../src/engine/random-model.ts'
+import { writeRandomModel } from '../src/bench/random-model.ts'
 import type { ByteProgress } from '../src/index.ts'
 import { VeritError, loadModel, openExecutor, openGguf, parseModelConfig } from '../src/index.ts'
 

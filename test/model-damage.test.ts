@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { loadModel } from '../src/engine/load.ts'
-import { writeRandomModel } from '../src/engine/random-model.ts'
+import { writeRandomModel } from '../src/bench/random-model.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 import { damage, folder, modelFile, native, survives } from './model-damage.ts'
 

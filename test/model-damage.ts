@@ -7,8 +7,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
-import { Engine } from '../src/engine/engine.ts'
-import { writeRandomModel } from '../src/engine/random-model.ts'
+import type { Engine } from '../src/engine/engine.ts'
+import { VeritEngine } from '../src/engine/verit-engine.ts'
+import { writeRandomModel } from '../src/bench/random-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import type { Executor } from '../src/exec/plan.ts'
 import { parseGguf } from '../src/formats/gguf-reader.ts'
@@ -69,7 +70,7 @@ export async function survives(load: () => Promise<Engine>): Promise<boolean> {
 
 async function open(bytes: Buffer): Promise<Engine> {
   const model = await loadGguf(parseGguf(bytes, 'damaged.gguf'), executor)
-  return new Engine(executor, { ...model, name: 'damaged', digest: `sha256:${'0'.repeat(64)}` })
+  return new VeritEngine(executor, { ...model, name: 'damaged', digest: `sha256:${'0'.repeat(64)}` })
 }
 
 export type Kind = keyof typeof configs

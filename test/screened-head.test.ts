@@ -10,12 +10,12 @@ import { after, test } from 'node:test'
 import fc from 'fast-check'
 import type { Engine, GenerateRequest } from '../src/engine/engine.ts'
 import { loadModel } from '../src/engine/load.ts'
-import { neededLogits } from '../src/engine/needed-logits.ts'
+import { neededLogits } from '../src/sampler/needed-logits.ts'
 import { ChatFormat } from '../src/engine/chat-format.ts'
 import { checkRequest } from '../src/engine/request.ts'
 import { finish } from '../src/lib/steps.ts'
-import { writeRandomPacked } from '../src/engine/random-packed.ts'
-import { byteTokenizer } from '../src/engine/random-model.ts'
+import { writeRandomPacked } from '../src/bench/random-packed.ts'
+import { byteTokenizer } from '../src/bench/random-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
 import { compile } from '../src/graph/compile.ts'
@@ -131,7 +131,10 @@ test('a generation is the same with a screened head and with a whole one: greedy
 
 test('how many logits a choice needs', () => {
   const tokenizer = byteTokenizer(300), target = { tokenizer, chat: new ChatFormat(undefined, tokenizer), context: 100 }
-  const needed = (request: Partial<GenerateRequest>, position: number): number => neededLogits(finish(checkRequest({ prompt: [1, 2, 3], ...request }, target)), position)
+  const needed = (request: Partial<GenerateRequest>, position: number, excluded?: number): number => {
+    const checked = finish(checkRequest({ prompt: [1, 2, 3], ...request }, target))
+    return neededLogits(checked, { position, promptTokens: 3, excluded, logprobs: checked.logprobs >= 0 })
+  }
   assert.equal(needed({}, 3), 40)
   assert.equal(needed({ temperature: 0 }, 9), 1)
   assert.equal(needed({ topK: 0 }, 9), 0)
@@ -142,4 +145,6 @@ test('how many logits a choice needs', () => {
   assert.equal(needed({ repetitionPenalty: 0.9 }, 9), 0)
   assert.equal(needed({ presencePenalty: 1, temperature: 0 }, 9), 7)
   assert.equal(needed({ frequencyPenalty: -1 }, 9), 0)
+  assert.equal(needed({}, 3, 100), 140)
+  assert.equal(needed({ temperature: 0 }, 9, 1024), 0)
 })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { writeRandomModel } from '../src/engine/random-model.ts'
+import { writeRandomModel } from '../src/bench/random-model.ts'
 import { referenceExecutor } from '../src/exec/reference.ts'
 import { parseModelConfig } from '../src/model/config.ts'
 

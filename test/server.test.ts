@@ -32,10 +32,13 @@ const messages = [{ role: 'user' as const, content: 'Hello' }]
 const verit = (...args: string[]): Ended => veritSync(args)
 const rejected = (status: number, code: string) => (e: unknown): boolean => e instanceof OpenAI.APIError && e.status === status && e.code === code
 
-test('the models are listed with the digest of the file', async () => {
+test('the models are listed with the digest of the file and what their engine can do', async () => {
   const { data } = await client.models.list()
   assert.deepEqual(data.map(m => m.id), ['tiny'])
-  assert.equal((data[0] as unknown as { verit: { digest: string } }).verit.digest, await digestFile(model))
+  const { verit } = data[0] as unknown as { verit: { digest: string; engine: string; capabilities: object } }
+  assert.equal(verit.digest, await digestFile(model))
+  assert.equal(verit.engine, 'verit')
+  assert.deepEqual(verit.capabilities, { bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false })
 })
 
 test('a completion is what the engine makes of the same prompt and seed, whole and streamed', async () => {

@@ -6,8 +6,9 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { Engine } from '../src/engine/engine.ts'
-import type { EngineOptions, EngineParts, GenerateEvent, GenerateRequest } from '../src/engine/engine.ts'
+import { VeritEngine } from '../src/engine/verit-engine.ts'
+import type { EngineOptions, EngineParts } from '../src/engine/verit-engine.ts'
+import type { Engine, GenerateEvent, GenerateRequest } from '../src/engine/engine.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import { openGguf } from '../src/formats/gguf-reader.ts'
 import { defaultModelPath } from '../src/lib/default-model.ts'
@@ -18,7 +19,7 @@ const executor = openExecutor({ threads: 1 })
 const engines: Engine[] = []
 let parts: EngineParts
 const made = (options: EngineOptions, ends?: number[]): Engine => {
-  const engine = new Engine(executor, { ...parts, ...ends && { ends } }, { slots: 4, ...options })
+  const engine = new VeritEngine(executor, { ...parts, ...ends && { ends } }, { slots: 4, ...options })
   engines.push(engine)
   return engine
 }
@@ -40,10 +41,10 @@ interface Same {
 }
 
 async function same([plain, guessing]: readonly [Engine, Engine], request: GenerateRequest, tenant?: string): Promise<Same> {
-  const want = await events(plain, request, tenant) as GenerateEvent[], before = guessing.guesses.accepted
+  const want = await events(plain, request, tenant) as GenerateEvent[], before = guessing.drafts.accepted
   assert.deepEqual(await events(guessing, request, tenant), want, JSON.stringify(request))
   const tokens = want.filter(e => e.type === 'token')
-  return { tokens: tokens.map(t => t.id), end: want.at(-1) as Same['end'], text: tokens.map(t => t.text).join(''), accepted: guessing.guesses.accepted - before }
+  return { tokens: tokens.map(t => t.id), end: want.at(-1) as Same['end'], text: tokens.map(t => t.text).join(''), accepted: guessing.drafts.accepted - before }
 }
 
 let both: [Engine, Engine]
@@ -77,9 +78,9 @@ test('greedy and seeded choices, with penalties and log probabilities, are the s
   for (const setting of settings) {
     for (const seed of [1, 2]) await same(both, { prompt, maxTokens: 60, seed, ignoreEndOfText: seed > 1, ...setting })
   }
-  const { drafted, accepted } = both[1].guesses
+  const { drafted, accepted } = both[1].drafts
   assert.ok(accepted > 200 && drafted > accepted + 200, `${accepted} of ${drafted}`)
-  assert.deepEqual(both[0].guesses, { drafted: 0, accepted: 0 })
+  assert.deepEqual(both[0].drafts, { drafted: 0, accepted: 0 })
 })
 
 test('an answer ends in the midst of a guess: at its length, and at the end of the context', async () => {
@@ -153,7 +154,7 @@ test('several answers at once, and runs of few rows', async () => {
   for (const [rows, slots] of [[5, 1], [6, 3], [9, 2], [256, 3], [256, 5], [256, 8]] as const) {
     const engine = made({ speculate: 0, rows, slots })
     assert.deepEqual(await Promise.all(requests.map(r => events(engine, r))), alone, `${rows} rows, ${slots} slots`)
-    assert.ok(engine.guesses.accepted > 0)
+    assert.ok(engine.drafts.accepted > 0)
   }
 })
 

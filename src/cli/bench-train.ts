@@ -1,6 +1,6 @@
 /** `verit bench train`: how fast training steps are here. */
 import { Command, Option } from 'commander'
-import { spread } from '../engine/benchmark.ts'
+import { spread } from '../bench/benchmark.ts'
 import { VeritError } from '../lib/errors.ts'
 import { printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'

@@ -1,8 +1,8 @@
 /** `verit bench`: how fast a model runs and trains on this machine. */
 import { Command } from 'commander'
-import { measureServing } from '../engine/benchmark.ts'
-import type { Rate } from '../engine/benchmark.ts'
-import { workloads } from '../engine/workload.ts'
+import { measureServing } from '../bench/benchmark.ts'
+import type { Rate } from '../bench/benchmark.ts'
+import { workloads } from '../bench/workload.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 import { verit as run } from '../../test/cli.ts'
 import { openExecutor } from '../exec/index.ts'
 import { parseModelConfig } from '../model/config.ts'
-import { writeRandomModel } from '../engine/random-model.ts'
+import { writeRandomModel } from '../bench/random-model.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-generate-'))
 const model = join(folder, 'tiny.gguf')

@@ -16,6 +16,8 @@ import { SCREENING, coresOption, headScreenOption, packingOption, setOption, thr
 import type { ComputeFlags } from './compute-options.ts'
 import { endTokenOption, overridesOf } from './conversation-options.ts'
 import type { ConversationFlags } from './conversation-options.ts'
+import { samplingParameters } from '../sampler/parameters.ts'
+import type { SamplingOptions, SamplingRequest } from '../sampler/parameters.ts'
 import { lockCommand } from './lock-command.ts'
 import { openCheckpoint } from './open-checkpoint.ts'
 import { numberOption, repeatedOption } from './prepare.ts'
@@ -28,34 +30,23 @@ export interface ModelFlags extends ComputeFlags, ConversationFlags {
 /** By the words of the option. */
 const SPECULATION = { auto: undefined, on: true, off: false } as const
 
-export interface SamplingFlags {
+export interface SamplingFlags extends SamplingRequest {
   maxTokens?: number
-  temperature?: number
-  topK?: number
-  topP?: number
-  minP?: number
-  repetitionPenalty?: number
-  repetitionWindow?: number
-  presencePenalty?: number
-  frequencyPenalty?: number
-  seed?: number
   stop: string[]
 }
 
-const SAMPLING = [
-  ['maxTokens', 'n', 'tokens to make at most'], ['temperature', 'x', '0 always takes the most probable token'],
-  ['topK', 'n', 'choose among the n most probable tokens, 0 for all'], ['topP', 'p', 'choose among those that hold this share of the probability'],
-  ['minP', 'p', 'choose among those at least this many times as probable as the best'], ['repetitionPenalty', 'x', 'factor against tokens that occurred lately'],
-  ['repetitionWindow', 'n', 'how many tokens that looks back'], ['presencePenalty', 'x', 'against tokens the answer has'],
-  ['frequencyPenalty', 'x', 'the same for each time it has them'], ['seed', 'n', 'repeats an answer (default: random, and told)'],
-] as const satisfies [keyof SamplingFlags, string, string][]
+/** Name, placeholder and meaning of each option of sampling. */
+const SAMPLING: readonly (readonly [key: 'maxTokens' | keyof SamplingOptions, value: string, text: string])[] = [
+  ['maxTokens', 'n', 'tokens to make at most'],
+  ...(Object.keys(samplingParameters) as (keyof SamplingOptions)[]).map(key => [key, samplingParameters[key].value, samplingParameters[key].help] as const),
+]
 
 /** Adds those of every command that computes, --end-token, --context and --speculate. */
 export function modelOptions(c: Command): Command {
   return headScreenOption(packingOption(setOption(coresOption(threadsOption(endTokenOption(c))))))
     .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
     .addOption(new Option(
-      '--speculate <when>', 'guess next tokens from the text so far, and verify several at once (default: where that was measured to be faster; no result depends on it)',
+      '--speculate <when>', 'speculative decoding by prompt lookup (default: auto, on where it was measured to be faster; no result depends on it)',
     ).choices(Object.keys(SPECULATION)))
 }
 

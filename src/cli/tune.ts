@@ -1,7 +1,7 @@
 /** `verit tune`: which instruction set, packing of ternary weights and number of threads are fastest here, and why. */
 import { Command } from 'commander'
-import { REQUEST, sameKernels, tune } from '../engine/tune.ts'
-import type { Kernels, Trial, Tuning } from '../engine/tune.ts'
+import { REQUEST, sameKernels, tune } from '../bench/tune.ts'
+import type { Kernels, Trial, Tuning } from '../bench/tune.ts'
 import { instructionSets } from '../exec/index.ts'
 import { processors } from '../exec/processors.ts'
 import type { Processors } from '../exec/processors.ts'

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { ChatFormat } from './chat-format.ts'
 import type { ChatMessage } from './chat-format.ts'
 import { ChatTemplate } from './chat-template.ts'
-import { byteTokenizer } from './random-model.ts'
+import { byteTokenizer } from '../bench/random-model.ts'
 
 const CHATML = `{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] | trim + '<|im_end|>' + '\\n' }}{% endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}`

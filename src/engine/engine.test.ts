@@ -7,9 +7,10 @@ import { after, before, test } from 'node:test'
 import { instructionSets, openExecutor } from '../exec/index.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import { parseModelConfig } from '../model/config.ts'
+import { requireCapability } from './engine.ts'
 import type { Engine, GenerateEvent, GenerateRequest } from './engine.ts'
 import { loadModel } from './load.ts'
-import { writeRandomModel } from './random-model.ts'
+import { writeRandomModel } from '../bench/random-model.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-engine-'))
 const path = join(folder, 'tiny.gguf')
@@ -188,4 +189,17 @@ test('what was loaded is told, from an open file as from a path, and the chat te
   assert.deepEqual(engine.chatPrompt([{ role: 'user', content: '<|end|>' }]), [...engine.tokenizer.encode('<|end|>'), engine.tokenizer.tokenId('<|end|>')!])
   assert.deepEqual(engine.chatStop, [])
   await handle.close()
+})
+
+test('an engine names itself and its capabilities, and refuses what it lacks', async () => {
+  assert.equal(engine.info.engine, 'verit')
+  assert.deepEqual(engine.info.capabilities, { bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false })
+  await assert.rejects(engine.embed(['x']), { code: 'VERIT_UNSUPPORTED', status: 400, message: /engine verit does not support embeddings yet/ })
+  for (const capability of ['constrainedOutput', 'embeddings'] as const) {
+    assert.throws(() => requireCapability(engine.info, capability, 'it'), { code: 'VERIT_UNSUPPORTED', fields: { what: 'it', engine: 'verit' } })
+  }
+  requireCapability(engine.info, 'logProbabilities', 'it')
+  for (const name of ['other', 'toString', 5]) await assert.rejects(loadModel(path, { engine: name as 'verit' }), { code: 'VERIT_REQUEST', fields: { field: 'engine', problem: 'must be one of verit' } })
+  await using same = await loadModel(path, { engine: 'verit', threads: 1 })
+  assert.equal(same.info.digest, engine.info.digest)
 })

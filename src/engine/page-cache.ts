@@ -1,7 +1,8 @@
 /**
- * Who holds which page of the key and value cache. A sequence is let in only if all pages that it can come to need are there for it, takes them as it grows, and gives them back at once
- * when it ends. Full pages of a tenant stay for later sequences of the same tenant that begin with the same tokens (the keys and values of a position depend on nothing else, to the bit)
- * until their room is needed; then the tenant that keeps the most loses the one that it has not used for the longest. A tenant never finds another's pages: each has a tree of its own.
+ * The page cache decides which sequence holds which page of the KV cache; scheduler.ts tells the whole story. A sequence is admitted only if all pages it can
+ * ever need are free for it. It takes them as it grows and gives them back when it ends. Full pages of a tenant stay as its prefix cache: later sequences of the
+ * same tenant that begin with the same tokens use them, since the keys and values of a position depend on nothing else. When a page is needed, the tenant with
+ * the most kept pages loses the one it used least recently. Each tenant has its own tree, so none finds another's pages.
  */
 import { invariant } from '../lib/errors.ts'
 import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
@@ -42,12 +43,12 @@ export class PageCache {
     this.#free = Array.from({ length: pages }, (_, i) => pages - 1 - i)
   }
 
-  /** Tokens that had not to be run, since the cache was made. */
+  /** Prompt tokens served from the prefix cache so far. */
   get reusedTokens(): number {
     return this.#reusedTokens
   }
 
-  /** Pages that sequences hold, that are promised to them, and that are kept for who comes. */
+  /** Pages that sequences hold, pages promised to them, and pages kept as prefix cache. */
   get load(): { held: number; promised: number; kept: number } {
     return { held: this.pages - this.#free.length - this.#idle, promised: this.#promised, kept: this.#idle }
   }

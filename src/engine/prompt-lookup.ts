@@ -1,10 +1,10 @@
 /**
- * Guesses the next tokens of a text from the text itself: where its last tokens stood before, what followed them then may follow again (prompt lookup decoding; A. Saxena, 2023). Good at
- * copies, edits, quotations and loops. Whoever uses a guess has the model verify it.
+ * Draft tokens by prompt lookup (A. Saxena, 2023): it finds an earlier place in the text with the same last tokens and proposes the tokens that followed there.
+ * This is right often in copies, edits, quotations and loops. It runs no model: the caller has the model verify a draft.
  */
-import { GuessRecord, LONGEST } from './guess-record.ts'
+import { AcceptanceRates, LONGEST } from './acceptance-rates.ts'
 
-/** Numbers of last tokens that are looked for, the longest first. */
+/** Lengths of the last tokens that are looked up, the longest first. */
 const ORDERS = [8, 4, 3, 2]
 const MOST_SLOTS = 1 << 17
 /** Tokens that one `update` takes at most: 1 to 2 ms. A long prompt is taken in pieces, so that a step does not wait for it. */
@@ -20,10 +20,10 @@ export class PromptLookup {
   #tables: readonly Int32Array[]
   #bits: number
   #taken = 0
-  /** Where the guess comes from, and how many tokens before it are those at the end. */
+  /** Where the draft comes from, and how many tokens before that place equal the last ones. */
   #place = 0
   #length = 0
-  #record = new GuessRecord()
+  #rates = new AcceptanceRates()
 
   /** @param ids of the text; tokens that are added to the list are taken by `update`. @param most tokens that it can come to have */
   constructor(ids: readonly number[], most: number) {
@@ -32,38 +32,38 @@ export class PromptLookup {
     this.#tables = ORDERS.map(() => new Int32Array(1 << this.#bits))
   }
 
-  /** How many of the last tokens are those before the place that the guess comes from: 2 to 16, which stands for more, too; 0: no such place. */
+  /** Length of the match before the draft's place: 2 to 16 (16 or more); 0: there is no match. */
   get length(): number {
     return this.#length
   }
 
-  /** Takes tokens that have come since. Says whether it has them all: before that there is nothing to guess. */
+  /** Takes tokens that were added since. @returns whether it has them all: before that there is no draft */
   update(): boolean {
     const until = Math.min(this.#ids.length, this.#taken + PIECE)
     while (this.#taken < until) this.#take()
     return until === this.#ids.length
   }
 
-  /** How many tokens are worth being verified; see `GuessRecord.worth`. */
-  worth(most: number, rowCost: number): number {
-    return this.#length === 0 ? 0 : this.#record.worth(this.#length, most, rowCost)
+  /** How many draft tokens pay; see `AcceptanceRates.draftLength`. */
+  draftLength(most: number, rowCost: number): number {
+    return this.#length === 0 ? 0 : this.#rates.draftLength(this.#length, most, rowCost)
   }
 
-  /** What may come next: `count` tokens, or none where there is no guess. Beyond the end of the text it goes on in the guess: what repeats itself does so again. */
-  guess(count: number): number[] {
-    const guess: number[] = [], end = this.#taken
-    if (this.#length === 0) return guess
-    for (let place = this.#place; guess.length < count; place++) guess.push(place < end ? this.#ids[place]! : guess[place - end]!)
-    return guess
+  /** `count` draft tokens, or none where there is no match. A draft that reaches the end of the text goes on with its own tokens, so a loop repeats. */
+  draft(count: number): number[] {
+    const draft: number[] = [], end = this.#taken
+    if (this.#length === 0) return draft
+    for (let place = this.#place; draft.length < count; place++) draft.push(place < end ? this.#ids[place]! : draft[place - end]!)
+    return draft
   }
 
   #take(): void {
     if (this.#length > 0) {
-      const right = this.#ids[this.#place] === this.#ids[this.#taken]
-      this.#record.note(this.#length, right)
-      // A place that was right stays the place.
-      this.#place = right ? this.#place + 1 : 0
-      this.#length = right ? Math.min(this.#length + 1, LONGEST) : 0
+      const accepted = this.#ids[this.#place] === this.#ids[this.#taken]
+      this.#rates.note(this.#length, accepted)
+      // A place that was right stays.
+      this.#place = accepted ? this.#place + 1 : 0
+      this.#length = accepted ? Math.min(this.#length + 1, LONGEST) : 0
     }
     const end = ++this.#taken
     for (const [o, order] of ORDERS.entries()) {

@@ -1,12 +1,15 @@
-/** What a generation is asked for, and the one gate through which every request passes. */
+/** The request of a generation, and the one check that every request passes. */
 import { randomInt } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
 import type { Steps } from '../lib/steps.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { ChatFormat, ChatMessage } from './chat-format.ts'
-import type { SamplingOptions } from './sampler.ts'
+import { samplingParameters } from '../sampler/parameters.ts'
+import type { SamplingOptions, SamplingRequest } from '../sampler/parameters.ts'
+import type { TokenConstraint } from '../sampler/token-mask.ts'
 
-export interface GenerateRequest {
+/** With the sampling parameters (`samplingParameters` has the range and the default of each). */
+export interface GenerateRequest extends SamplingRequest {
   /**
    * Text, in which special tokens are plain text; or token ids as they are; or a conversation, which becomes tokens by the model's chat template, and to whose
    * end `stop` is extended. An empty text or list stands for the end-of-text token, which begins a text.
@@ -16,24 +19,6 @@ export interface GenerateRequest {
   maxTokens?: number | undefined
   /** Refuses a longer prompt before any work is done on it, 1 to 2^20. Default: the context less one. */
   maxPromptTokens?: number | undefined
-  /** 0 to 10; 0 always takes the most probable token. Default 0.8. */
-  temperature?: number | undefined
-  /** 0 (off) to 2^20. Default 40. */
-  topK?: number | undefined
-  /** 0 to 1 (off). Default 0.95. */
-  topP?: number | undefined
-  /** 0 (off) to 1. Default 0.05. */
-  minP?: number | undefined
-  /** 0.1 to 10; 1 is off. Default 1. */
-  repetitionPenalty?: number | undefined
-  /** Tokens it looks back, 0 to 2^20. Default 64. */
-  repetitionWindow?: number | undefined
-  /** -2 to 2. Default 0. */
-  presencePenalty?: number | undefined
-  /** -2 to 2. Default 0. */
-  frequencyPenalty?: number | undefined
-  /** 0 to 2^53 - 1. Default: a random one, which the start event tells. */
-  seed?: number | undefined
   /** Up to 16 strings of 1 to 256 UTF-16 units that end the answer and are not part of it. One that spells a special token means that token, too. */
   stop?: readonly string[] | undefined
   /** Log probabilities: 0 of the chosen token alone, up to 20 of the most probable ones as well. Default none. */
@@ -55,6 +40,8 @@ export interface CheckedRequest extends SamplingOptions {
   readonly logprobs: number
   readonly echo: boolean
   readonly ignoreEndOfText: boolean
+  /** Which tokens may come next. Default: all. */
+  readonly constraint?: TokenConstraint
 }
 
 /** Longest prompt text, in UTF-16 units. */
@@ -66,21 +53,13 @@ const fail = (field: string, problem: string): never => {
   throw new VeritError('VERIT_REQUEST', { field, problem })
 }
 
-type NumberField = 'maxTokens' | 'maxPromptTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty' | 'seed' | 'logprobs'
+type NumberField = 'maxTokens' | 'maxPromptTokens' | keyof SamplingOptions | 'logprobs'
 
 /** Range and default of each number. */
 export const requestNumbers: Readonly<Record<NumberField, { low: number; high: number; fallback: number; whole?: true }>> = {
   maxTokens: { low: 0, high: 1 << 20, fallback: 128, whole: true },
   maxPromptTokens: { low: 1, high: 1 << 20, fallback: 1 << 20, whole: true },
-  temperature: { low: 0, high: 10, fallback: 0.8 },
-  topK: { low: 0, high: 1 << 20, fallback: 40, whole: true },
-  topP: { low: 0, high: 1, fallback: 0.95 },
-  minP: { low: 0, high: 1, fallback: 0.05 },
-  repetitionPenalty: { low: 0.1, high: 10, fallback: 1 },
-  repetitionWindow: { low: 0, high: 1 << 20, fallback: 64, whole: true },
-  presencePenalty: { low: -2, high: 2, fallback: 0 },
-  frequencyPenalty: { low: -2, high: 2, fallback: 0 },
-  seed: { low: 0, high: Number.MAX_SAFE_INTEGER, fallback: -1, whole: true },
+  ...samplingParameters,
   logprobs: { low: 0, high: 20, fallback: -1, whole: true },
 }
 

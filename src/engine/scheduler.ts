@@ -1,13 +1,28 @@
 /**
- * Runs many generations on one model: each step is one run of the plan over the next token of every answer and pieces of the prompts that wait.
- * Requests join and leave between steps; one joins when there is a slot and room in the cache for all it can come to need, in the order of arrival.
- * Who else is there changes when an answer comes, never what it says. An answer may bring guesses of its next tokens along (prompt-lookup.ts); what is chosen is the same: a row counts only
- * if the token that it was run for is the one that the row before it has chosen.
+ * The scheduler runs many generations on one model. This is the story of the engine; three files tell it: the scheduler (this one), the sequence (sequence.ts)
+ * and the page cache (page-cache.ts).
+ *
+ * 1. Arrival. `VeritEngine.generate` checks a request, makes a `Sequence` of it and submits it here. The sequence waits in a queue, in order of arrival. A full
+ *    queue refuses it (VERIT_BUSY).
+ * 2. Admission. A sequence needs a slot (a page table of the model) and pages of the KV cache. The page cache promises it all pages it can ever need: prompt
+ *    plus `maxTokens`, within the context length. So an answer never stops for lack of memory. If the tenant's prefix cache holds the beginning of the prompt, the
+ *    sequence starts with those pages, and the model need not run their tokens.
+ * 3. Steps. The loop repeats one step: it collects rows, runs the plan once, and hands each sequence its logits. A row is one token at one position. First comes
+ *    one row for each answer, then pieces of the prompts. While answers run, prompts get 16 rows in all, so no answer waits long for a prompt.
+ * 4. Pages. Before its rows run, a sequence takes pages for them out of its promise. After a run, full pages enter the tenant's prefix cache.
+ * 5. Choice. The last row of a sequence gives the logits of its next token. The sequence gives them to the sampler, appends the token, turns it into text, and
+ *    emits an event. Then it has one more token to run: itself the row of the next step.
+ * 6. Drafts. An answer may add draft tokens (speculative decoding by prompt lookup, prompt-lookup.ts) as further rows of the same step. A row counts only if the
+ *    row before it chose the token it was run for. The others are dropped and their positions written over later, so the answer is the same.
+ * 7. Back-pressure. A sequence whose reader has 64 unread events is left out of the steps until the reader goes on.
+ * 8. End. A sequence ends at an end token, a stop string, its length, an error or a cancellation. Its slot and its pages are free at once, and the next one in the
+ *    queue is admitted. Pages in the prefix cache stay until their memory is needed.
+ *
+ * Other sequences change when an answer comes, never its content: by the arithmetic contract, logits depend on a sequence's own tokens alone.
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
-import { guessRoom } from './guess-room.ts'
-import { neededLogits } from './needed-logits.ts'
+import { draftLimit } from './draft-limit.ts'
 import type { PageCache } from './page-cache.ts'
 import type { Sequence } from './sequence.ts'
 import type { Row, ServingModel } from './serving-model.ts'
@@ -33,7 +48,7 @@ export class Scheduler {
   #drafted = 0
   #accepted = 0
 
-  /** @param queue generations that may wait for a slot and room in the cache. @param rowCost see `rowCost`; undefined: nothing is guessed */
+  /** @param queue generations that may wait for a slot and room in the cache. @param rowCost see `rowCost`; undefined: no drafts */
   constructor(model: ServingModel, cache: PageCache, queue: number, rowCost: number | undefined) {
     this.#model = model
     this.#cache = cache
@@ -47,8 +62,8 @@ export class Scheduler {
     return { running: this.#active.size, waiting: this.#waiting.size }
   }
 
-  /** Tokens that were guessed and run, and those of them that were chosen, so far. */
-  get guesses(): { drafted: number; accepted: number } {
+  /** Draft tokens that the model ran, and those of them that were accepted, so far. */
+  get drafts(): { drafted: number; accepted: number } {
     return { drafted: this.#drafted, accepted: this.#accepted }
   }
 
@@ -108,7 +123,7 @@ export class Scheduler {
       try {
         batch = this.#batch()
       } catch (e) {
-        const all = [...this.#active] // who comes in their place has done nothing wrong
+        const all = [...this.#active] // not those that are admitted in their place
         for (const sequence of all) this.#fail(sequence, e)
         continue
       }
@@ -128,7 +143,7 @@ export class Scheduler {
     }
   }
 
-  /** Goes on with what a run gave a sequence, row by row, as if each had been run by itself. */
+  /** Hands a sequence the logits of its rows, one by one, as if each had been run by itself. */
   #accept({ sequence, rows }: Part, logits: readonly Float32Array[]): void {
     if (sequence.finished) return
     const known = rows.length - logits.length
@@ -138,7 +153,7 @@ export class Scheduler {
     try {
       for (const [i, own] of logits.entries()) {
         const { id, position } = rows[known + i]!
-        // Another token was chosen there, or none: what was run for this one, and after it, does not count, and is written over later.
+        // Another token was chosen there, or none: this row and those after it do not count, and are written over later.
         if (sequence.finished || sequence.ids[position] !== id) break
         if (i > 0) this.#accepted++
         sequence.pages!.keep(sequence.ids, ++sequence.evaluated)
@@ -155,13 +170,13 @@ export class Scheduler {
     this.#release(sequence)
   }
 
-  /** The next rows of each sequence: first one of every answer, with guesses where no prompt waits, then pieces of the prompts. */
+  /** The next rows of each sequence: first one of every answer, with draft tokens where no prompt waits, then pieces of the prompts. */
   #batch(): Part[] {
     const ready = [...this.#active].filter(s => !s.paused), left = (s: Sequence): number => s.ids.length - s.evaluated
     const answers = ready.filter(s => left(s) === 1), prompts = ready.filter(s => left(s) > 1)
     const room = Math.min(this.#model.rows - answers.length, answers.length > 0 ? PROMPT_ROWS : Infinity)
-    const guesses = prompts.length === 0 ? guessRoom(answers.length, this.#model.rows) : 0
-    return [...answers.map(sequence => this.#part(sequence, 1, guesses)), ...this.#pieces(prompts, room, left)]
+    const drafts = prompts.length === 0 ? draftLimit(answers.length, this.#model.rows) : 0
+    return [...answers.map(sequence => this.#part(sequence, 1, drafts)), ...this.#pieces(prompts, room, left)]
   }
 
   /** Half of the room is for the prompt that came first, so that it gets on; the other half for those that have the least left, so that a short one need not wait for a long one. */
@@ -179,14 +194,19 @@ export class Scheduler {
     return [...shares].map(([sequence, rows]) => this.#part(sequence, rows))
   }
 
-  #part(sequence: Sequence, count: number, guesses = 0): Part {
+  /** @param drafts most draft tokens after the others */
+  #part(sequence: Sequence, count: number, drafts = 0): Part {
     const { ids, slot, evaluated: from } = sequence, pages = sequence.pages!, cost = this.#rowCost
-    const run = [...ids.slice(from, from + count), ...cost === undefined || guesses === 0 ? [] : sequence.guess(guesses, cost)]
+    const draft = cost === undefined || drafts === 0 ? [] : sequence.draft(drafts, cost)
+    const run = [...ids.slice(from, from + count), ...draft]
     pages.grow(from + run.length)
     this.#model.setPages(slot, pages.list)
     return {
       sequence,
-      rows: run.map((id, i): Row => ({ id, position: from + i, slot, wanted: from + i >= ids.length - 1, top: neededLogits(sequence.request, from + i + 1, sequence.unusedTokens) })),
+      rows: run.map((id, i): Row => {
+        const position = from + i, wanted = position >= ids.length - 1
+        return { id, position, slot, wanted, top: wanted ? sequence.neededLogits(draft.slice(0, position + 1 - ids.length)) : 0 }
+      }),
     }
   }
 }

@@ -1,23 +1,20 @@
-/** One generation under way: its tokens, how far they were run, and how what the model chooses becomes events. */
+/**
+ * One generation: its tokens, how many of them the model has run, and its events. It turns logits into a token and a token into text. It does not decide when it
+ * runs (scheduler.ts) and holds pages of the KV cache only as a list (page-cache.ts).
+ */
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { DecodeStream } from '../tokenizer/decode-stream.ts'
+import type { EndReason, GenerateEvent } from './engine.ts'
 import { EventQueue } from './event-queue.ts'
-import { logprobsOf } from './logprobs.ts'
+import { logprobsOf } from '../sampler/logprobs.ts'
 import type { SequencePages } from './page-cache.ts'
 import type { CheckedRequest } from './request.ts'
 import { PromptLookup } from './prompt-lookup.ts'
-import { Sampler } from './sampler.ts'
+import { neededLogits } from '../sampler/needed-logits.ts'
+import { Sampler } from '../sampler/sampler.ts'
+import { allows, excludedBy } from '../sampler/token-mask.ts'
+import type { TokenMask } from '../sampler/token-mask.ts'
 import { StopFilter } from './stop-filter.ts'
-
-export type GenerateEvent =
-  /** `cachedTokens`: of the prompt, those that had not to be run, for the tenant's earlier ones began with them. */
-  | { type: 'start'; promptTokens: number; cachedTokens: number; seed: number }
-  /** `text` may be empty while a character is incomplete or a stop string may be starting; the end-of-text token has one of these, too. */
-  | { type: 'token'; id: number; text: string; logprob?: number; top?: { id: number; text: string; logprob: number }[] }
-  | { type: 'end'; reason: EndReason; promptTokens: number; completionTokens: number; timings: { promptMs: number; predictedMs: number } }
-
-/** 'stop': end of text or a stop string; 'length': `maxTokens` or the context is used up. */
-export type EndReason = 'stop' | 'length' | 'cancelled'
 
 /** Events that may wait before a sequence pauses for its reader. */
 const BACKLOG = 64
@@ -96,15 +93,30 @@ export class Sequence {
     if (this.request.maxTokens === 0) this.finish('length')
   }
 
-  /** Guessed tokens that are worth being verified: such as can be chosen without its reader falling behind, in places that it was promised. @param rowCost see `rowCost` */
-  guess(most: number, rowCost: number): number[] {
+  /** Draft tokens that pay, within its promised pages and its reader's backlog, up to the first that the mask excludes. @param rowCost see `rowCost` */
+  draft(most: number, rowCost: number): number[] {
     const lookup = this.#lookup ??= new PromptLookup(this.ids, this.mostPositions + 1)
-    return lookup.update() ? lookup.guess(lookup.worth(Math.min(most, this.mostPositions - this.ids.length, BACKLOG - 1 - this.events.backlog), rowCost)) : []
+    if (!lookup.update()) return []
+    const limit = Math.min(most, this.mostPositions - this.ids.length, BACKLOG - 1 - this.events.backlog)
+    const draft = lookup.draft(lookup.draftLength(limit, rowCost))
+    const excluded = this.request.constraint === undefined ? -1 : draft.findIndex((id, i) => {
+      const mask = this.#maskAfter(draft.slice(0, i))
+      return mask !== undefined && !allows(mask, id)
+    })
+    return excluded < 0 ? draft : draft.slice(0, excluded)
   }
 
-  /** How many tokens are never chosen, whatever their logits. */
-  get unusedTokens(): number {
-    return this.#unused.length
+  /** How many of the largest logits the choice after its tokens and some draft tokens reads; 0: all. */
+  neededLogits(draft: readonly number[]): number {
+    const { request, promptTokens, ids } = this, mask = this.#maskAfter(draft)
+    const excluded = this.#unused.length + (mask === undefined ? 0 : excludedBy(mask, this.#tokenizer.vocabSize))
+    return neededLogits(request, { position: ids.length + draft.length, promptTokens, excluded, logprobs: request.logprobs >= 0 })
+  }
+
+  /** The mask of the token after its own and some draft tokens. */
+  #maskAfter(draft: readonly number[]): TokenMask | undefined {
+    const { constraint } = this.request
+    return constraint?.maskAfter(draft.length === 0 ? this.ids : [...this.ids, ...draft], this.promptTokens)
   }
 
   /** Chooses the token after the last one. @param logits those of the last token; those of unused tokens become -∞ */
@@ -112,7 +124,8 @@ export class Sequence {
     const { request, ids } = this
     if (ids.length === this.promptTokens) this.#firstToken = performance.now()
     for (const unused of this.#unused) logits[unused] = -Infinity
-    const id = this.#sampler.choose(logits, ids, this.promptTokens)
+    const mask = this.#maskAfter([]), id = this.#sampler.choose(logits, ids, this.promptTokens, mask)
+    const logprobs = request.logprobs >= 0 ? this.#logprobs(logits, id, mask) : {}
     ids.push(id)
     const ended = (!request.ignoreEndOfText && this.#ends.has(id)) || request.stopTokens.includes(id)
     let text = ended ? '' : this.#filter.push(this.#decoder.push(id))
@@ -120,12 +133,12 @@ export class Sequence {
     const reason = ended || this.#filter.stopped ? 'stop' : full ? 'length' : undefined
     // Half a character at the end is dropped.
     if (reason !== undefined) text += this.#filter.end()
-    this.events.push({ type: 'token', id, text, ...(request.logprobs >= 0 ? this.#logprobs(logits, id) : {}) })
+    this.events.push({ type: 'token', id, text, ...logprobs })
     if (reason !== undefined) this.finish(reason)
   }
 
-  #logprobs(logits: Float32Array, id: number): { logprob: number; top: { id: number; text: string; logprob: number }[] } {
-    const { logprob, top } = logprobsOf(logits, id, this.request.logprobs)
+  #logprobs(logits: Float32Array, id: number, mask: TokenMask | undefined): { logprob: number; top: { id: number; text: string; logprob: number }[] } {
+    const { logprob, top } = logprobsOf(logits, id, this.request.logprobs, mask)
     return { logprob, top: top.map(t => ({ ...t, text: Buffer.from(this.#tokenizer.tokenBytes(t.id)).toString() })) }
   }
 

@@ -14,7 +14,7 @@ import { initialWeights } from '../model/initialise.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { randomWeights } from '../model/random-weights.ts'
 import { servingForm, typesOf } from '../model/weights.ts'
-import { writeRandomModel } from './random-model.ts'
+import { writeRandomModel } from '../bench/random-model.ts'
 import { ServingModel } from './serving-model.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-serving-'))

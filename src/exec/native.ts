@@ -8,7 +8,6 @@ import { VeritError, invariant } from '../lib/errors.ts'
 import { kernelFiles } from './kernel-files.ts'
 import { symbols } from './plan.ts'
 import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
-import { opTable } from '../ops/table.ts'
 import { processors } from './processors.ts'
 
 export type InstructionSet = 'avx512' | 'avx2vnni' | 'avx2' | 'neondot' | 'neon' | 'baseline'
@@ -110,10 +109,9 @@ function encode(plan: Plan, ops: readonly string[]): Int32Array {
   for (const step of plan.steps) {
     const op = ops.indexOf(step.op)
     if (op < 0) throw new VeritError('VERIT_PLAN', { problem: `the addon has no op ${step.op}: it was built from other sources` })
-    // the addon takes every operand of the table; absent ones at the end of a step are written out
-    const { inputs: { length: inputs }, outputs: { length: outputs } } = opTable.get(step.op)!
-    const pad = (list: readonly number[], n: number): number[] => [...list.map(tensorIndex), ...Array<number>(Math.max(0, n - list.length)).fill(-1)]
-    program.push(op, inputs, outputs, step.attributes.length, ...pad(step.inputs, inputs), ...pad(step.outputs, outputs), ...step.attributes.flatMap(encodeAttribute))
+    const { inputs, outputs, attributes } = step
+    program.push(op, inputs.length, outputs.length, attributes.length, ...inputs.map(tensorIndex), ...outputs.map(tensorIndex),
+      ...attributes.flatMap(encodeAttribute))
   }
   return Int32Array.from(program)
 }

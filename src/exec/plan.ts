@@ -20,7 +20,7 @@ export interface PlanTensor {
 
 export interface Step {
   readonly op: string
-  /** Tensor indices in the op's documented order; -1 where an optional one is absent. */
+  /** Tensor indices in the op's documented order, as many as the op has operands; -1 where an optional one is absent. */
   readonly inputs: readonly number[]
   readonly outputs: readonly number[]
   readonly attributes: readonly Attribute[]

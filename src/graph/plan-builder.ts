@@ -24,11 +24,13 @@ export class PlanBuilder {
     return this.#tensors.push({ dtype, bytes, buffer: at, offset }) - 1
   }
 
-  /** Adds a step; attributes by name. */
+  /** Adds a step; attributes by name. Operands left out at the end are absent. */
   step(op: string, inputs: readonly number[], outputs: readonly number[], a: Readonly<Record<string, Dim>>): void {
     const row = opTable.get(op)
     invariant(row, `there is no op ${op}`)
-    this.#steps.push({ op, inputs: [...inputs], outputs: [...outputs], attributes: encodeAttributes(row, a) })
+    const all = (given: readonly number[], { length }: readonly string[]): number[] => Array.from({ length }, (_, i) => given[i] ?? -1)
+    const attributes = encodeAttributes(row, a)
+    this.#steps.push({ op, inputs: all(inputs, row.inputs), outputs: all(outputs, row.outputs), attributes })
   }
 
   build(limits: Readonly<Record<SymbolName, number>> = { rows: 1, outputs: 1 }): Plan {

@@ -286,6 +286,11 @@ export const errorTable = {
   VERIT_BUSY: row<{ running: number; waiting: number }>({
     what: f => `The model is busy: ${plural(f.running, 'generation')} under way and ${f.waiting} waiting`, next: () => 'Try again in a moment', status: 503,
   }),
+  VERIT_UNSUPPORTED: row<{ what: string; engine: string }>({
+    what: f => `The engine ${f.engine} does not support ${f.what} yet`,
+    next: () => 'Use an engine with that capability; `info.capabilities` of a loaded model lists them', status: 400,
+    overHttp: () => 'Use a model with that capability; GET /v1/models lists the capabilities of each model',
+  }),
   VERIT_ENGINE_CLOSED: row<{ model: string }>({ what: f => `The model ${f.model} was closed`, next: () => 'Load it again', status: 503 }),
   VERIT_LOGITS: row<{ problem: string }>({
     what: f => `The model's output cannot be used: ${f.problem}`, next: () => 'The file was damaged or its training diverged: compare its SHA-256 with its source',

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, unlinkSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { byteTokenizer } from '../engine/random-model.ts'
+import { byteTokenizer } from '../bench/random-model.ts'
 import { referenceExecutor } from '../exec/reference.ts'
 import { openGguf } from '../formats/gguf-reader.ts'
 import { gguf } from '../formats/gguf-value.ts'

@@ -75,3 +75,16 @@ test('no JSON value passes the schemas by accident', () => {
   }))
   assert.ok(FROM_RUNNER_LIMIT < 1 << 20)
 })
+
+test('what a runner says about its engine is checked, and neither too long nor more than the schema', () => {
+  const info = { name: 'x', architecture: 'x', parameters: 1, vocabSize: 1, context: 9, modelContext: 9, executor: 'x', threads: 1 }
+  const capabilities = { bitExact: true, logProbabilities: false, constrainedOutput: false, embeddings: true }
+  const ready = (more: object): unknown => ({ type: 'ready', info: { ...info, ...more } })
+  checkFromRunner(ready({}))
+  checkFromRunner(ready({ engine: 'verit', capabilities }))
+  const bad = [
+    { engine: 'x'.repeat(257) }, { engine: 5 }, { capabilities: {} }, { capabilities: null }, { capabilities: [] }, { capabilities: { ...capabilities, more: true } },
+    ...Object.keys(capabilities).flatMap(name => [1, 'true', null, undefined].map(value => ({ capabilities: { ...capabilities, [name]: value } }))),
+  ]
+  for (const more of bad) assert.throws(() => checkFromRunner(ready(more)), { code: 'VERIT_RUNNER_FRAME' }, JSON.stringify(more))
+})

@@ -6,6 +6,8 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { VeritError } from '../lib/errors.ts'
+import { samplingParameters } from '../sampler/parameters.ts'
+import type { SamplingOptions } from '../sampler/parameters.ts'
 import { LOAD_LIMIT, MOST_BODY, toRunnerLimit } from './frames.ts'
 import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
 
@@ -27,11 +29,14 @@ export const ChatMessage = Type.Object({
 }, closed)
 export type ChatMessage = Static<typeof ChatMessage>
 
+/** A row for each sampling parameter; the engine checks the ranges. */
+const samplingFields = Object.fromEntries(Object.entries(samplingParameters).map(([name, p]) => [name, Type.Optional('whole' in p ? count : finite)])) as {
+  [K in keyof SamplingOptions]: Type.TOptional<Type.TNumber>
+}
+
 /** Sampling as the engine takes it; what is absent takes the engine's default. */
 export const Sampling = Type.Object({
-  maxTokens: Type.Optional(count), maxPromptTokens: Type.Optional(count), temperature: Type.Optional(finite), topK: Type.Optional(count), topP: Type.Optional(finite),
-  minP: Type.Optional(finite), repetitionPenalty: Type.Optional(finite), presencePenalty: Type.Optional(finite),
-  frequencyPenalty: Type.Optional(finite), seed: Type.Optional(count),
+  maxTokens: Type.Optional(count), maxPromptTokens: Type.Optional(count), ...samplingFields,
   stop: Type.Optional(Type.Array(Type.String({ minLength: 1 }))), logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20 })),
   echo: Type.Optional(Type.Boolean()), ignoreEndOfText: Type.Optional(Type.Boolean()),
 }, closed)
@@ -99,6 +104,11 @@ const Conversation = Type.Object({
 
 export type LoadedConversation = Static<typeof Conversation>
 
+/** What the engine can do with the model. The gateway shows it and lets it decide nothing. */
+const Capabilities = Type.Object({
+  bitExact: Type.Boolean(), logProbabilities: Type.Boolean(), constrainedOutput: Type.Boolean(), embeddings: Type.Boolean(),
+}, closed)
+
 /**
  * What a runner says of the model it has loaded. The gateway shows it; where it uses a number, a false one can only make it refuse more of this runner's
  * own work, never allow more.
@@ -106,6 +116,8 @@ export type LoadedConversation = Static<typeof Conversation>
 const LoadedInfo = Type.Object({
   name: shortText, architecture: shortText, parameters: count, vocabSize: count,
   context: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), modelContext: Type.Integer({ minimum: 1, maximum: 0x7fffffff }), executor: shortText, threads: count,
+  /** Name and capabilities of the engine. */
+  engine: Type.Optional(shortText), capabilities: Type.Optional(Capabilities),
   /** UTF-8 bytes of a prompt's text beyond which the runner refuses it unread; absent where only encoding can tell. */
   promptBytes: Type.Optional(count),
   conversation: Type.Optional(Conversation),
@@ -114,8 +126,8 @@ const LoadedInfo = Type.Object({
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
 
 /**
- * Of the engine. Pages of the key and value cache: all, and those that sequences hold, that are promised to them, and that are kept for a tenant's next prompts. Guessed tokens since the
- * model was loaded: those that were run, and those of them that answers then had.
+ * Of the engine. Pages of the key and value cache: all, and those that sequences hold, that are promised to them, and that are kept for a tenant's next prompts. Draft tokens since the
+ * model was loaded: those that the model ran, and those of them that were accepted.
  */
 const Figures = Type.Object({ pages: count, held: count, promised: count, kept: count, drafted: count, accepted: count }, closed)
 export type Figures = Static<typeof Figures>

@@ -120,7 +120,7 @@ export class ModelRunner {
     }
   }
 
-  /** How full its key and value cache is, and how many tokens were guessed since it was started; undefined while no process is there to say so. */
+  /** How full its key and value cache is, and how many draft tokens were run since it was started; undefined while no process is there to say so. */
   async figures(): Promise<Figures | undefined> {
     return this.#available ? this.#process?.figures() : undefined
   }

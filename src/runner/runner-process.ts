@@ -45,7 +45,7 @@ export interface RunnerOptions {
   /** How ternary weights are kept. */
   packing?: string
   headScreen?: boolean
-  /** Whether next tokens are guessed. Default: see engine/row-cost.ts. */
+  /** Speculative decoding by prompt lookup. Default: see engine/row-cost.ts. */
   speculate?: boolean
   /** Processors that threads are tied to, such as "0-3,5". */
   cores?: string
@@ -191,7 +191,7 @@ export class RunnerProcess {
     }
   }
 
-  /** How full the key and value cache is, and how many tokens were guessed; undefined where the process does not say so within a second. */
+  /** How full the key and value cache is, and how many draft tokens were run; undefined where the process does not say so within a second. */
   async figures(): Promise<Figures | undefined> {
     if (this.#state !== 'ready') return undefined
     const { pong } = this.#ping ?? this.#sendPing(), late = Promise.withResolvers<undefined>()

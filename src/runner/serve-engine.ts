@@ -102,10 +102,11 @@ class Session {
       await this.#deliver({ type: 'locked', sandbox })
       if (message.requireSandbox === true) requireLock(sandbox)
       const engine = this.#engine = await load()
-      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads, conversation } = engine.info
+      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads, conversation, engine: kind, capabilities } = engine.info
       const bytes = engine.mostPromptBytes
       const info = {
         name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads,
+        engine: kind, capabilities,
         ...Number.isSafeInteger(bytes) && { promptBytes: bytes }, conversation: shortened(conversation),
       }
       await this.#send({ type: 'ready', info })
@@ -160,7 +161,7 @@ const shortened = ({ templateSource, addsBegin, endTokens, warnings }: Conversat
   endTokens: endTokens.slice(0, 16).map(t => `${t.text.slice(0, 100)} (${t.id})`), warnings: warnings.slice(0, 8).map(w => w.slice(0, 512)),
 })
 
-const figuresOf = ({ cache: { pages, held, promised, kept }, guesses: { drafted, accepted } }: Engine): Figures => ({ pages, held, promised, kept, drafted, accepted })
+const figuresOf = ({ cache: { pages, held, promised, kept }, drafts: { drafted, accepted } }: Engine): Figures => ({ pages, held, promised, kept, drafted, accepted })
 
 function promptOf(prompt: Prompt): GenerateRequest['prompt'] {
   if ('text' in prompt) return prompt.text

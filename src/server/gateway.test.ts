@@ -258,11 +258,14 @@ test('nothing that the gateway imports can parse a model', () => {
   }
   visit(new URL('../cli/serve.ts', import.meta.url))
   const folders = new Set([...seen].map(href => href.split('/').at(-2)!))
-  const expected = ['audit', 'cli', 'exec', 'hub', 'lib', 'runner', 'server', 'store', 'trust', 'watch']
+  const expected = ['audit', 'cli', 'exec', 'hub', 'lib', 'runner', 'sampler', 'server', 'store', 'trust', 'watch']
   assert.deepEqual([...folders].sort(), expected, 'of hub, what finds a file by its name')
   // What loads the native library, which protects the process.
   const computing = [...seen].filter(href => href.includes('/exec/')).map(href => href.split('/').at(-1)!)
   const loading = ['kernel-digests.ts', 'kernel-files.ts', 'native.ts', 'plan.ts', 'processors.ts']
   assert.deepEqual(computing.sort(), loading)
+  // the table of sampling parameters, and nothing that computes
+  const sampling = [...seen].filter(href => href.includes('/sampler/')).map(href => href.split('/').at(-1)!)
+  assert.deepEqual(sampling, ['parameters.ts'])
   for (const name of ['main.ts', 'serve-engine.ts']) assert.ok(![...seen].some(href => href.endsWith(`/runner/${name}`)))
 })

@@ -61,10 +61,11 @@ function showModel({ model }: GatewayContext, request: FastifyRequest): object {
 }
 
 function shown(model: ServedModel): object {
-  const { architecture, executor, ...numbers } = model.runner.info
+  const { architecture, executor, engine, capabilities, ...numbers } = model.runner.info
   const verit = {
     digest: model.runner.digest, name: printable(numbers.name), architecture: printable(architecture), parameters: numbers.parameters,
     vocabulary: numbers.vocabSize, context: numbers.context, executor: printable(executor),
+    ...engine !== undefined && { engine: printable(engine) }, ...capabilities !== undefined && { capabilities },
   }
   return { id: model.id, object: 'model', created: model.created, owned_by: 'verit', verit }
 }

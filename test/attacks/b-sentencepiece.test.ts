@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { BYTE_PIECES, encodeFields, models, normalizer, piece, START, trainer, varint } from '../../scripts/sentencepiece-writer.ts'
 import type { Field } from '../../scripts/sentencepiece-writer.ts'
-import { Engine } from '../../src/engine/engine.ts'
-import { writeRandomModel } from '../../src/engine/random-model.ts'
+import { VeritEngine } from '../../src/engine/verit-engine.ts'
+import { writeRandomModel } from '../../src/bench/random-model.ts'
 import { openExecutor } from '../../src/exec/index.ts'
 import { parseGguf } from '../../src/formats/gguf-reader.ts'
 import { gguf } from '../../src/formats/gguf-value.ts'
@@ -117,7 +117,7 @@ const strings = (entries: Map<string, GgufValue>): string[] => [...(entries.get(
 
 test('a model with a sound SentencePiece tokenizer answers, and its prompt begins with the token that its file asks for', async () => {
   const loaded = await loadModel(parseGguf(model(() => {})), executor)
-  await using engine = new Engine(executor, { ...loaded, name: 'm', digest: digestBytes(readFileSync(path)) })
+  await using engine = new VeritEngine(executor, { ...loaded, name: 'm', digest: digestBytes(readFileSync(path)) })
   const events = []
   for await (const event of engine.generate({ prompt: 'a b', maxTokens: 4, temperature: 0, ignoreEndOfText: true })) events.push(event)
   // <s> ▁a ▁ <0x62>

@@ -4,7 +4,7 @@ import type { ModelConfig } from '../model/config.ts'
 import { elementsOf, parametersOf } from '../model/parameters.ts'
 import { headOf, headPacking, partBytes, servingParts } from '../model/weights.ts'
 import type { ServingForm } from '../model/weights.ts'
-import { positionBytes } from './cache-size.ts'
+import { positionBytes } from '../engine/cache-size.ts'
 
 export interface TokenCost {
   /** What the weights of the output head are kept as, in GGUF's words: f32, f16, q8_0 or q6_k; 'f16 screened' with a copy of 6 bits that says which rows matter. */

@@ -12,7 +12,7 @@ import type { BitnetConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { readFloats } from '../model/read-tensor.ts'
 import { writeRandomPacked } from './random-packed.ts'
-import { ServingModel } from './serving-model.ts'
+import { ServingModel } from '../engine/serving-model.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-packed-'))
 after(() => rmSync(dir, { recursive: true }))

@@ -2,9 +2,9 @@
 import type { Executor } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { PackedWeights } from '../model/weights.ts'
-import { requestNumbers } from './request.ts'
-import { ServingModel } from './serving-model.ts'
-import type { Row } from './serving-model.ts'
+import { requestNumbers } from '../engine/request.ts'
+import { ServingModel } from '../engine/serving-model.ts'
+import type { Row } from '../engine/serving-model.ts'
 
 /** Tokens a second. */
 export interface Rate {

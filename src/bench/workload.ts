@@ -1,6 +1,6 @@
 /** The three kinds of work that a model is measured at. No tokens are chosen: what runs is the plan, from token numbers to logits. */
-import { requestNumbers } from './request.ts'
-import type { Row, ServingModel } from './serving-model.ts'
+import { requestNumbers } from '../engine/request.ts'
+import type { Row, ServingModel } from '../engine/serving-model.ts'
 import type { TokenCost } from './token-cost.ts'
 
 export const workloads = ['decode', 'prefill', 'batch'] as const

@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { expCore, logCore } from '../lib/functions.ts'
 import { Philox } from '../lib/philox.ts'
-import { largestLogits } from './largest-logits.ts'
+import { largestLogits } from './top-logits.ts'
 import { logprobsOf } from './logprobs.ts'
 import { Sampler } from './sampler.ts'
-import type { SamplingOptions } from './sampler.ts'
+import type { SamplingOptions } from './parameters.ts'
 
 const off: SamplingOptions = {
   temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, repetitionWindow: 64, presencePenalty: 0, frequencyPenalty: 0, seed: 1,

@@ -8,7 +8,7 @@ import type { ModelConfig } from '../model/config.ts'
 import type { PackedWeights } from '../model/weights.ts'
 import { isTernaryModel } from '../model/parameters.ts'
 import { spread } from './benchmark.ts'
-import { ServingModel } from './serving-model.ts'
+import { ServingModel } from '../engine/serving-model.ts'
 import { doWork } from './workload.ts'
 
 export interface Kernels {

@@ -1,0 +1,44 @@
+/** Loads a GGUF file into Verit's own engine. */
+import { basename } from 'node:path'
+import { openExecutor } from '../exec/index.ts'
+import { GgufFile } from '../formats/gguf-reader.ts'
+import { defined } from '../lib/defined.ts'
+import { byteProgress } from '../lib/progress-report.ts'
+import type { ProgressReport } from '../lib/progress-report.ts'
+import type { RegularFile } from '../lib/regular-file.ts'
+import { resolveConversation } from '../model/conversation.ts'
+import { ggufClaims } from '../model/gguf-conversation.ts'
+import { loadModel as loadGguf } from '../model/load-gguf.ts'
+import type { Digest } from '../trust/digest.ts'
+import { checkTemplate } from './check-chat.ts'
+import type { Engine } from './engine.ts'
+import { templateOf } from './load-options.ts'
+import type { LoadOptions } from './load-options.ts'
+import { VeritEngine } from './verit-engine.ts'
+
+/**
+ * An `EngineLoader`.
+ * @throws VeritError VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_CHAT, VERIT_USAGE
+ */
+export async function loadVerit(file: RegularFile, options: LoadOptions, takeDigest: () => Promise<Digest>): Promise<Engine> {
+  const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', endTokens } = options
+  const template = templateOf(options), gguf = new GgufFile(file)
+  const executor = made ?? openExecutor({ threads, instructionSet, packing, cores }) // reports what this machine lacks before a large file is hashed
+  const digest = await takeDigest()
+  let loading: ProgressReport | undefined
+  const onProgress = (done: number, total: number): void => (loading ??= byteProgress('load', total, options.progress)).update(done)
+  try {
+    const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: options.digest === undefined ? onProgress : undefined })
+    file.checkUnchanged()
+    const { metadata } = gguf
+    const conversation = resolveConversation(ggufClaims(metadata, model.tokenizer), model.tokenizer, defined({
+      chatTemplate: template,
+      endTokens: endTokens === undefined ? undefined : { tokens: endTokens, source: options.conversationSources?.endTokens ?? 'endTokens' },
+    }))
+    if (template !== undefined) checkTemplate(template, conversation)
+    const name = metadata.string('general.name', basename(file.name))
+    return new VeritEngine(executor, { ...model, name, digest, conversation }, options)
+  } finally {
+    loading?.clear()
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * Stage 1 of the sampler: logit processors. They change the scores of tokens that occurred before: the repetition penalty (Keskar et al. 2019, CTRL),
+ * then frequency and presence penalties (as OpenAI's API defines them).
+ */
+import type { SamplingOptions } from './parameters.ts'
+
+export type Penalties = Pick<SamplingOptions, 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty'>
+
+/** Whether any processor can change a score. */
+export const changesLogits = (p: Penalties): boolean => (p.repetitionPenalty !== 1 && p.repetitionWindow > 0) || p.presencePenalty !== 0 || p.frequencyPenalty !== 0
+
+/** Applies repetition, then frequency and presence together. @param promptTokens where the answer begins in `ids` */
+export function processLogits(scores: Float64Array, ids: readonly number[], promptTokens: number, p: Penalties): void {
+  if (p.repetitionPenalty !== 1 && p.repetitionWindow > 0) {
+    for (const id of new Set(ids.slice(-p.repetitionWindow))) {
+      const score = scores[id]!
+      scores[id] = score > 0 ? score / p.repetitionPenalty : score * p.repetitionPenalty
+    }
+  }
+  if (p.presencePenalty === 0 && p.frequencyPenalty === 0) return
+  const counts = new Map<number, number>()
+  for (let i = promptTokens; i < ids.length; i++) counts.set(ids[i]!, (counts.get(ids[i]!) ?? 0) + 1)
+  for (const [id, count] of counts) scores[id]! -= p.frequencyPenalty * count + p.presencePenalty
+}
