@@ -14,6 +14,7 @@ const layers: Record<string, readonly string[]> = {
   exec: ['ops', 'lib'],
   graph: ['exec', 'ops', 'lib'],
   formats: ['lib'],
+  weights: ['formats', 'lib'],
   tokenizer: ['lib'],
   trust: ['formats', 'lib'],
   store: ['trust', 'lib'],
@@ -22,16 +23,16 @@ const layers: Record<string, readonly string[]> = {
   client: ['trust', 'lib'],
   hub: ['trust', 'formats', 'lib'],
   data: ['tokenizer', 'trust', 'lib'],
-  model: ['graph', 'exec', 'ops', 'formats', 'tokenizer', 'trust', 'lib'],
+  model: ['graph', 'exec', 'ops', 'weights', 'formats', 'tokenizer', 'trust', 'lib'],
   eval: ['model', 'data', 'tokenizer', 'exec', 'lib'],
   train: ['eval', 'model', 'data', 'tokenizer', 'graph', 'exec', 'formats', 'trust', 'lib'],
-  engine: ['model', 'graph', 'exec', 'ops', 'formats', 'tokenizer', 'trust', 'lib'],
+  engine: ['model', 'graph', 'exec', 'ops', 'weights', 'formats', 'tokenizer', 'trust', 'lib'],
   // the sandbox's binding is in the addon
   runner: ['engine', 'exec', 'trust', 'lib'],
   // the gateway checks a model's digest, but never parses it
   server: ['runner', 'store', 'audit', 'watch', 'trust', 'lib'],
   doctor: ['server', 'store', 'audit', 'trust', 'runner', 'lib'],
-  cli: ['server', 'hub', 'doctor', 'client', 'runner', 'audit', 'watch', 'engine', 'train', 'eval', 'model', 'data', 'tokenizer', 'formats', 'store', 'trust', 'graph', 'exec', 'lib'],
+  cli: ['server', 'hub', 'doctor', 'client', 'runner', 'audit', 'watch', 'engine', 'train', 'eval', 'model', 'data', 'tokenizer', 'weights', 'formats', 'store', 'trust', 'graph', 'exec', 'lib'],
 }
 
 const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.ts')).sort()

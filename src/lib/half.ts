@@ -6,7 +6,8 @@
 const one = new Float32Array(1)
 const oneBits = new Uint32Array(one.buffer)
 
-function f16ToF32Bits(h: number): number {
+/** A binary16 bit pattern -> the bits of its value as a signed 32-bit integer. Exact. */
+export function f16ToF32Bits(h: number): number {
   const sign = (h & 0x8000) << 16
   const exponent = (h >>> 10) & 31
   const fraction = h & 0x3ff

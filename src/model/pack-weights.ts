@@ -4,20 +4,21 @@
  */
 import type { Executor, LoadedPlan, Plan } from '../exec/plan.ts'
 import type { GgufFile } from '../formats/gguf-reader.ts'
-import { decodeTernary, ternaryBytes } from '../formats/ternary.ts'
-import type { TernaryType } from '../formats/ternary.ts'
 import { weightLayout } from '../graph/layout.ts'
 import type { Layout } from '../graph/layout.ts'
 import { Graph } from '../graph/graph.ts'
 import { VeritError } from '../lib/errors.ts'
 import { ternaryFormats } from '../ops/repack.ts'
+import { isTernaryType } from '../weights/registry.ts'
+import type { TernaryTypeName } from '../weights/registry.ts'
+import { decodeTernary, readScale, ternaryBytes } from '../weights/ternary-tensor.ts'
 import { checkScreened } from './check-screened.ts'
 import type { ModelConfig } from './config.ts'
 import { ggufName } from './gguf-names.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { eightBitPlan, halfPanelsPlan, packBase3, packCodes, panelsPlan, repackPlan, screenPlan, sixBitPlan } from './plans.ts'
-import { isTernaryType, readFactor, readFloats, readScale, readTernary } from './read-tensor.ts'
+import { readFactor, readFloats, readTernary } from './read-tensor.ts'
 import { fileRows, pickRows } from './row-order.ts'
 import { isScreened, servingParts, servingWeights } from './weights.ts'
 import type { PackedWeights, Screening, ServingForm, ServingPart, TableForm } from './weights.ts'
@@ -111,7 +112,7 @@ class Packer implements Disposable {
     const order = this.#order(p)
     // Blocks of I2_S that reach over the ends of rows have to be taken apart when the rows move.
     const raw = isTernaryType(type) && (order === undefined || type !== 'I2_S' || inputs % 128 === 0) ? this.#inOrder(name, type, order, inputs) : undefined
-    const single = raw && readScale(type as TernaryType, raw, out * inputs)
+    const single = raw && readScale(type as TernaryTypeName, raw, out * inputs)
     if (raw === undefined || single === undefined) {
       // Floats, or blocks of zeros with scales of their own, or something wrong.
       const { trits, scale: m } = readTernary(this.#file, name, order)
@@ -122,10 +123,10 @@ class Packer implements Disposable {
     }
     scale[0] = single * readFactor(this.#file, name)
     if (!(scale[0]! > 0 && scale[0]! < Infinity)) readTernary(this.#file, name) // says what is wrong
-    await this.#run(`codes ${type} ${p.shape}`, () => repackPlan(out, inputs, ternaryFormats.indexOf(type as TernaryType), this.#base3), { raw, codes }, () => reserved(type as TernaryType, raw, out * inputs, name))
+    await this.#run(`codes ${type} ${p.shape}`, () => repackPlan(out, inputs, ternaryFormats.indexOf(type as TernaryTypeName), this.#base3), { raw, codes }, () => reserved(type as TernaryTypeName, raw, out * inputs, name))
   }
 
-  #inOrder(name: string, type: TernaryType, order: Int32Array | undefined, inputs: number): Uint8Array<ArrayBuffer> {
+  #inOrder(name: string, type: TernaryTypeName, order: Int32Array | undefined, inputs: number): Uint8Array<ArrayBuffer> {
     const raw = this.#slice(name, 0, this.#file.tensor(name).byteLength)
     return order === undefined ? raw : pickRows(raw, order, type === 'I2_S' ? inputs / 4 : ternaryBytes(type, inputs))
   }
@@ -206,7 +207,7 @@ function notFinite(tensor: string): never {
 }
 
 /** Finds the code that the executor would not take, and says which weight it is. */
-function reserved(type: TernaryType, raw: Uint8Array, weights: number, name: string): never {
+function reserved(type: TernaryTypeName, raw: Uint8Array, weights: number, name: string): never {
   decodeTernary(type, raw, weights, name)
   throw new VeritError('VERIT_INTERNAL', { problem: `${name}: a code was refused that is none of the reserved ones` })
 }

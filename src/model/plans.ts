@@ -1,8 +1,8 @@
 /** Plans of one operation, for preparing a trained model's matrices for serving. */
 import type { Attribute, DType, Plan } from '../exec/plan.ts'
-import { ternaryBytes } from '../formats/ternary.ts'
 import { base3Bytes, putBase3 } from '../ops/base3.ts'
 import { ternaryFormats } from '../ops/repack.ts'
+import { ternaryBytes } from '../weights/ternary-tensor.ts'
 
 interface Part {
   readonly name: string

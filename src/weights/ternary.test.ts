@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { VeritError } from '../lib/errors.ts'
 import { f16Value, f16Bits } from '../lib/half.ts'
-import { readSafetensors } from './safetensors.ts'
-import { decodeTernary, encodeTernary, ternaryBytes } from './ternary.ts'
-import type { TernaryType } from './ternary.ts'
+import { readSafetensors } from '../formats/safetensors.ts'
+import type { TernaryTypeName } from './registry.ts'
+import { decodeTernary, encodeTernary, ternaryBytes } from './ternary-tensor.ts'
 
 const types = ['I2_S', 'TQ1_0', 'TQ2_0'] as const
-const blockOf = (type: TernaryType): number => (type === 'I2_S' ? 128 : 256)
+const blockOf = (type: TernaryTypeName): number => (type === 'I2_S' ? 128 : 256)
 const trits = (n: number): fc.Arbitrary<Int8Array> => fc.int8Array({ min: -1, max: 1, minLength: n, maxLength: n })
 const scale = fc.float({ min: 2 ** -10, max: 1000, noNaN: true })
 
@@ -72,7 +72,7 @@ for (const type of types) {
       const view = new DataView(bytes.buffer)
       if (type === 'I2_S') view.setUint32(n / 4, bits, true)
       else view.setUint16(bytes.length - 2, bits, true)
-      assert.throws(() => decodeTernary(type, bytes, n, 'w'), /Tensor w: the scale of the block at weight 0 is (NaN|-?Infinity)/)
+      assert.throws(() => decodeTernary(type, bytes, n, 'w'), /Tensor w: the scale of block 0, at weight 0, is (NaN|-?Infinity)/)
     }
   })
 }
