@@ -62,7 +62,8 @@ function mxfp4Fault(raw: Uint8Array): string | undefined {
   for (let b = 0; b < blocks; b++) {
     const e = raw[b * bytes]!
     if (e === 255) return blockFault('MXFP4', 'scale', b, NaN)
-    if (e >= E8M0_TOO_LARGE) return `${blockFault('MXFP4', 'scale', b, 2 * e8m0Halved[e]!)}, too large for 32-bit floats`
+    if (e < E8M0_TOO_LARGE) continue
+    return `${blockFault('MXFP4', 'scale', b, 2 * e8m0Halved[e]!)}, too large for 32-bit floats`
   }
   return undefined
 }

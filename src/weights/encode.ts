@@ -1,7 +1,7 @@
 /**
- * float32 weights -> Q8_0 and Q6_K, for embeddings and heads. Deterministic: f64 arithmetic of +, -, x and / only, codes
- * rounded to the nearest, ties to even. The scale that is stored is the scale that codes are made with. Layouts:
- * legacy-blocks.ts, super-blocks.ts.
+ * float32 weights -> Q8_0 and Q6_K. Deterministic: f64 arithmetic of +, -, x and / only, codes rounded to the nearest,
+ * ties to even. The scale that is stored is the scale that codes are made with. Layouts: legacy-blocks.ts,
+ * super-blocks.ts.
  */
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { ggufTypes } from '../formats/gguf-types.ts'

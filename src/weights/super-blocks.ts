@@ -42,11 +42,11 @@ const q3K: BlockDecoder = (raw, at, out, first) => {
   }
 }
 
-/** Groups 0 to 3: the low 6 bits of byte g. Groups 4 to 7: the low half of byte 4 + g below the top 2 of byte g - 4. */
+/** Scale of group g below 4: low 6 bits of byte g. Of others: low half of byte 4 + g, then top 2 bits of byte g - 4. */
 const q4Scale = (raw: Uint8Array, at: number, g: number): number =>
   g < 4 ? raw[at + g]! & 63 : (raw[at + 4 + g]! & 15) | ((raw[at + g - 4]! >> 6) << 4)
 
-/** Groups 0 to 3: the low 6 bits of byte 4 + g. Groups 4 to 7: the high half of byte 4 + g below the top 2 of byte g. */
+/** Minimum of group g below 4: low 6 bits of byte 4 + g. Of others: high half of byte 4 + g, top 2 bits of byte g. */
 const q4Minimum = (raw: Uint8Array, at: number, g: number): number =>
   g < 4 ? raw[at + 4 + g]! & 63 : (raw[at + 4 + g]! >> 4) | ((raw[at + g]! >> 6) << 4)
 

@@ -16,7 +16,12 @@ import { checkLength, weightBytes } from './weight-type.ts'
  * @returns `target`, every value finite
  * @throws VeritError VERIT_TENSOR for a scale or a value that is not finite, and for a reserved ternary code
  */
-export function decodeWeights<T extends Float32Array>(type: WeightTypeName, raw: Uint8Array, target: T, name: string): T {
+export function decodeWeights<T extends Float32Array>(
+  type: WeightTypeName,
+  raw: Uint8Array,
+  target: T,
+  name: string,
+): T {
   checkLength(type, raw, target.length)
   const row = weightType(type), fault = row.scaleFault(raw) ?? reservedCode(row, raw, target.length)
   if (fault !== undefined) refuse(name, fault)

@@ -1,4 +1,4 @@
-/** Ternary tensors <-> trits and their scales. Codes that no writer makes and scales that are not finite are refused. */
+/** Ternary tensors <-> trits and their scales. Reserved codes and scales that are not finite are refused. */
 import { VeritError, invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import type { TernaryTypeName } from './registry.ts'

@@ -67,7 +67,8 @@ export const halfAt = (raw: Uint8Array, at: number): number => f16Value(raw[at]!
 /** Bytes that so many weights of a type take; an internal error when they are no whole number of blocks. */
 export function weightBytes(name: GgufTypeName, weights: number): number {
   const { block, bytes, tail = 0 } = ggufTypes[name]
-  invariant(Number.isSafeInteger(weights) && weights >= 0 && weights % block === 0, `${name} packs ${block} weights a block`)
+  const whole = Number.isSafeInteger(weights) && weights >= 0 && weights % block === 0
+  invariant(whole, `${name} packs ${block} weights a block`)
   return (weights / block) * bytes + tail
 }
 
