@@ -7,8 +7,8 @@ import { GgufFile } from '../src/formats/gguf-reader.ts'
 import { gguf } from '../src/formats/gguf-value.ts'
 import { writeGguf } from '../src/formats/gguf-writer.ts'
 import { parseSafetensors, writeSafetensors } from '../src/formats/safetensors.ts'
-import { decodeTernary, encodeTernary } from '../src/formats/ternary.ts'
-import type { TernaryType } from '../src/formats/ternary.ts'
+import { decodeTernary, encodeTernary } from '../src/weights/ternary-tensor.ts'
+import type { TernaryTypeName } from '../src/weights/registry.ts'
 import { VeritError } from '../src/lib/errors.ts'
 import { bytesSource } from '../src/lib/regular-file.ts'
 import { parseModelConfig } from '../src/model/config.ts'
@@ -39,7 +39,7 @@ function withSentencePieces(model: Buffer): Promise<Buffer> {
 
 async function ggufTarget(): Promise<Target> {
   const trits = Int8Array.from({ length: 512 }, (_, i) => (i % 3) - 1)
-  const ternary = (type: TernaryType) => ({ name: `blk.0.${type}`, type, shape: [2, 256], data: encodeTernary(type, trits, Float32Array.of(0.5)) })
+  const ternary = (type: TernaryTypeName) => ({ name: `blk.0.${type}`, type, shape: [2, 256], data: encodeTernary(type, trits, Float32Array.of(0.5)) })
   const every = await written(path => writeGguf(path, {
     metadata: [
       ['general.architecture', gguf.string('bitnet-b1.58')], ['general.alignment', gguf.u32(32)], ['a.u8', gguf.u8(1)], ['a.u16', gguf.u16(1)], ['a.i32', gguf.i32(-1)],

@@ -3,7 +3,7 @@
  * special values (zeros of both signs, subnormals, huge numbers, ties; in 'wild' also infinities and NaN), outputs over inputs where that is allowed.
  */
 import type { Bindings, Buffers, Plan } from '../src/exec/plan.ts'
-import { encodeTernary } from '../src/formats/ternary.ts'
+import { encodeTernary } from '../src/weights/ternary-tensor.ts'
 import { PlanBuilder } from '../src/graph/plan-builder.ts'
 import { roundUp } from '../src/lib/float.ts'
 import { Philox } from '../src/lib/philox.ts'

@@ -10,8 +10,8 @@ import { after, test } from 'node:test'
 import { GgufFile } from '../src/formats/gguf-reader.ts'
 import { gguf } from '../src/formats/gguf-value.ts'
 import { writeGguf } from '../src/formats/gguf-writer.ts'
-import { decodeTernary, encodeTernary } from '../src/formats/ternary.ts'
-import type { TernaryType } from '../src/formats/ternary.ts'
+import { decodeTernary, encodeTernary } from '../src/weights/ternary-tensor.ts'
+import type { TernaryTypeName } from '../src/weights/registry.ts'
 import { VeritError } from '../src/lib/errors.ts'
 import type { ByteSource } from '../src/lib/regular-file.ts'
 import { numbers } from './numbers.ts'
@@ -25,7 +25,7 @@ after(() => rmSync(dir, { recursive: true }))
 function validFile(): { bytes: Buffer; header: number } {
   const path = join(dir, 'valid.gguf')
   const trits = Int8Array.from({ length: 512 }, (_, i) => (i % 3) - 1)
-  const ternary = (type: TernaryType) => ({ name: `blk.0.${type}`, type, shape: [2, 256], data: encodeTernary(type, trits, Float32Array.of(0.5)) })
+  const ternary = (type: TernaryTypeName) => ({ name: `blk.0.${type}`, type, shape: [2, 256], data: encodeTernary(type, trits, Float32Array.of(0.5)) })
   writeGguf(path, {
     metadata: [
       ['general.architecture', gguf.string('bitnet-b1.58')], ['general.alignment', gguf.u32(32)], ['a.u8', gguf.u8(1)], ['a.u16', gguf.u16(1)],

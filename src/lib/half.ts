@@ -44,7 +44,7 @@ function f32ToBf16Bits(bits: number): number {
 const bitsOf = (a: Float32Array): Uint32Array => new Uint32Array(a.buffer, a.byteOffset, a.length)
 
 /** binary16 bit patterns -> values. Exact. */
-export function f16ToF32(source: Uint16Array, target = new Float32Array(source.length)): Float32Array {
+export function f16ToF32(source: Uint16Array, target: Float32Array = new Float32Array(source.length)): Float32Array {
   const out = bitsOf(target)
   for (let i = 0; i < source.length; i++) out[i] = f16ToF32Bits(source[i]!)
   return target
@@ -58,7 +58,7 @@ export function f32ToF16(source: Float32Array, target = new Uint16Array(source.l
 }
 
 /** bfloat16 bit patterns -> values. Exact. */
-export function bf16ToF32(source: Uint16Array, target = new Float32Array(source.length)): Float32Array {
+export function bf16ToF32(source: Uint16Array, target: Float32Array = new Float32Array(source.length)): Float32Array {
   const out = bitsOf(target)
   for (let i = 0; i < source.length; i++) out[i] = source[i]! << 16
   return target

@@ -6,9 +6,11 @@ import { after, test } from 'node:test'
 import { byteTokenizer } from '../bench/random-model.ts'
 import { referenceExecutor } from '../exec/reference.ts'
 import { openGguf } from '../formats/gguf-reader.ts'
+import { writeGguf } from '../formats/gguf-writer.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import { VeritError } from '../lib/errors.ts'
 import { f16Bits, f16Value } from '../lib/half.ts'
+import { encodeTernary } from '../weights/ternary-tensor.ts'
 import { parseModelConfig } from './config.ts'
 import type { ModelConfig } from './config.ts'
 import { convertModel } from './convert.ts'
@@ -118,5 +120,23 @@ test('a conversion that is interrupted, at any turn, leaves nothing and throws w
   for (let at = turns - 1; at >= 0; at--) {
     await assert.rejects(interrupted(at), reason)
     assert.deepEqual(readdirSync(target), [])
+  }
+})
+
+test('a ternary table is copied where its rows are blocks, and written as F32 where they are not', async () => {
+  for (const [type, kept] of [['TQ2_0', 'TQ2_0'], ['I2_S', 'F32']] as const) {
+    using source = openGguf(file('bitnet-b1.58'))
+    const trits = Int8Array.from({ length: 300 * 256 }, (_, i) => (i % 7) % 3 - 1)
+    const table = { type, data: encodeTernary(type, trits, Float32Array.of(0.5)) }
+    const tensors = source.tensors.map(t => {
+      const plain = { name: t.name, shape: t.shape, type: t.type, data: source.readTensor(t.name) }
+      return t.name === 'token_embd.weight' ? { ...plain, ...table } : plain
+    })
+    writeGguf(file('ternary-table'), { metadata: [...source.metadata.entries], tensors })
+    assert.deepEqual((await convert('ternary-table', 'kept')).losses, [])
+    using copy = openGguf(file('kept'))
+    assert.equal(copy.tensor('token_embd.weight').type, kept)
+    assert.deepEqual(contents('kept'), contents('ternary-table'))
+    assert.deepEqual(contents('kept')['token_embedding'], Float32Array.from(trits, t => t * 0.5))
   }
 })

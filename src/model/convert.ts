@@ -9,14 +9,13 @@ import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
-import { encodeWeights } from '../formats/quants-write.ts'
-import { decodeWeights } from '../formats/quants.ts'
-import type { WeightType } from '../formats/quants.ts'
-import { encodeTernary } from '../formats/ternary.ts'
-import type { TernaryType } from '../formats/ternary.ts'
-import { VeritError, invariant } from '../lib/errors.ts'
+import { VeritError } from '../lib/errors.ts'
 import { f16Bits, f16Value, f32ToF16 } from '../lib/half.ts'
 import { architecture } from './config.ts'
+import { isWeightType, weightType } from '../weights/registry.ts'
+import type { TernaryTypeName, WeightTypeName } from '../weights/registry.ts'
+import { decodeWeights, encodeWeights } from '../weights/tensor.ts'
+import { encodeTernary } from '../weights/ternary-tensor.ts'
 import type { ModelConfig } from './config.ts'
 import type { Conversation } from './conversation.ts'
 import { fixedBytes, fixedTensors } from './fixed-tensors.ts'
@@ -24,7 +23,6 @@ import { architectureOf, configEntries, ggufName } from './gguf-config.ts'
 import type { ModelSource } from './model-source.ts'
 import { elementsOf, isTernaryModel, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { isWeightType } from './read-tensor.ts'
 import { fileRows, placeRows } from './row-order.ts'
 
 /** Types that matrices which are not ternary can be written in. */
@@ -32,7 +30,7 @@ export type MatrixType = 'F32' | 'F16' | 'Q8_0' | 'Q6_K'
 
 export interface ConvertOptions {
   /** Default I2_S, which keeps every scale to the bit; for llama.cpp TQ2_0. */
-  readonly ternary?: TernaryType
+  readonly ternary?: TernaryTypeName
   /** Of the token embedding, and of a head of its own. Default: what they are stored in. */
   readonly head?: MatrixType
   /** Of the linear layers of a gpt. Default: what they are stored in. */
@@ -144,7 +142,7 @@ export async function convertModel(
  * as its head.
  * @throws VeritError VERIT_USAGE
  */
-function checkForLlamaCpp(config: ModelConfig, ternary: TernaryType): void {
+function checkForLlamaCpp(config: ModelConfig, ternary: TernaryTypeName): void {
   const refuse = (problem: string, hint: string): never => {
     throw new VeritError('VERIT_USAGE', { problem: `llama.cpp ${problem}`, hint })
   }
@@ -156,7 +154,7 @@ function checkForLlamaCpp(config: ModelConfig, ternary: TernaryType): void {
 
 const isTable = (p: Parameter): boolean => p.name === 'token_embedding' || p.name === 'head.weight'
 
-type WriterOptions = Pick<ConvertOptions, 'head' | 'matrices' | 'for'> & { readonly ternary: TernaryType }
+type WriterOptions = Pick<ConvertOptions, 'head' | 'matrices' | 'for'> & { readonly ternary: TernaryTypeName }
 
 /** Sums over all values of a group of tensors: squares of the differences, and of the values. */
 interface Difference {
@@ -208,7 +206,7 @@ class Writer {
     return type
   }
 
-  #ternaryType(p: Parameter): TernaryType | 'F16' {
+  #ternaryType(p: Parameter): TernaryTypeName | 'F16' {
     const { ternary, for: program } = this.#options
     return program !== undefined && p.shape[1]! % ggufTypes[ternary].block !== 0 ? 'F16' : ternary
   }
@@ -219,7 +217,8 @@ class Writer {
       { head, matrices } = this.#options
     const wanted = isTable(p) ? head : matrices
     if (wanted !== undefined && p.name !== 'position_embedding') return wanted
-    return stored !== undefined && isWeightType(stored) ? stored : 'F32'
+    // Tables are copied row by row, which the tail of I2_S does not allow.
+    return stored !== undefined && isWeightType(stored) && weightType(stored).tail === 0 ? stored : 'F32'
   }
 
   /** @param onWeights called with the number of weights that are done, and waited for */
@@ -227,7 +226,7 @@ class Writer {
     if (p.ternary) return this.#packTernary(p)
     return p.shape.length === 1
       ? bytesOf(this.#source.floats(p, 0, p.shape[0]!))
-      : this.#matrix(p, type as WeightType, onWeights)
+      : this.#matrix(p, type as WeightTypeName, onWeights)
   }
 
   #packTernary(p: Parameter): Uint8Array {
@@ -248,7 +247,7 @@ class Writer {
       : encodeTernary(type, rows, Float32Array.of(scale))
   }
 
-  async #matrix(p: Parameter, type: WeightType, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
+  async #matrix(p: Parameter, type: WeightTypeName, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
     const [out, inputs] = p.shape as [number, number],
       stored = this.#source.typeOf(p),
       name = ggufName(this.#source.config, p.name)
@@ -264,7 +263,7 @@ class Writer {
         part = data.subarray(from * row, (from + rows) * row)
       if (stored === type) part.set(this.#source.rows(p, from, rows))
       else {
-        part.set(encode(type, values, name))
+        part.set(encodeWeights(type, values, name))
         const kept = decodeWeights(type, part, new Float32Array(values.length), name)
         for (let i = 0; i < values.length; i++) {
           difference += (kept[i]! - values[i]!) ** 2
@@ -298,10 +297,3 @@ class Writer {
 }
 
 const bytesOf = (a: Float32Array | Uint16Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength)
-
-function encode(type: WeightType, values: Float32Array, name: string): Uint8Array {
-  if (type === 'Q8_0' || type === 'Q6_K') return encodeWeights(type, values, name)
-  if (type === 'F32') return bytesOf(values)
-  invariant(type === 'F16', `${type} is written as it is read only`)
-  return bytesOf(f32ToF16(values))
-}

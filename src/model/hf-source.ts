@@ -5,11 +5,9 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { otherKind } from '../lib/other-kind.ts'
-import { decodeWeights } from '../formats/quants.ts'
 import { openSafetensors } from '../formats/safetensors.ts'
 import type { SafetensorsFile } from '../formats/safetensors.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -20,6 +18,8 @@ import { parseStrictJson } from '../lib/strict-json.ts'
 import { opTable } from '../ops/table.ts'
 import { UNUSED } from '../tokenizer/parts.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
+import { floats } from '../weights/floats.ts'
+import { decodeWeights } from '../weights/tensor.ts'
 import { joinClaims, noClaims, resolveConversation } from './conversation.ts'
 import type { Conversation, ConversationClaims, ConversationOverrides } from './conversation.ts'
 import { conversationEntries, isConversationKey, replaceEntries } from './gguf-conversation.ts'
@@ -50,6 +50,11 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   mlp_down: ['mlp.down_proj'],
   mlp_sub_norm: ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm'],
 }
+
+/** Types that safetensors has by the same name as ggml. */
+type FloatName = keyof typeof floats
+
+const isFloat = (dtype: string): dtype is FloatName => Object.hasOwn(floats, dtype)
 
 /** The names that a parameter may have. */
 function hfNames(parameter: string): string[] {
@@ -130,9 +135,9 @@ export class HfSource implements ModelSource, Disposable {
     }
   }
 
-  typeOf(p: Parameter): GgufTypeName | undefined {
+  typeOf(p: Parameter): FloatName | undefined {
     const { dtype } = this.#entry(p)
-    return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16' ? dtype : undefined
+    return isFloat(dtype) ? dtype : undefined
   }
 
   rows(p: Parameter, from: number, rows: number): Uint8Array {
@@ -146,7 +151,7 @@ export class HfSource implements ModelSource, Disposable {
     const type =
       this.typeOf(p) ?? this.#wrong(p, `is of type ${this.#entry(p).dtype}, where F32, F16 and BF16 are supported`)
     return decodeWeights(
-      type as 'F32',
+      type,
       this.rows(p, from, rows),
       new Float32Array(rows * (p.shape[1] ?? 1)),
       this.#names.get(p.name)!,
@@ -246,9 +251,9 @@ export class HfSource implements ModelSource, Disposable {
       entry = file?.tensors.get(name)
     if (file === undefined || entry === undefined) return this.#refuse(`there is no tensor ${name}`)
     const { dtype } = entry
-    if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16'))
-      this.#refuse(`tensor ${name} is not one floating-point number`)
-    const s = decodeWeights(dtype as 'F32', file.read(name), new Float32Array(1), name)[0]!
+    if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || !isFloat(dtype))
+      return this.#refuse(`tensor ${name} is not one floating-point number`)
+    const s = decodeWeights(dtype, file.read(name), new Float32Array(1), name)[0]!
     const m = Math.fround(this.#model.scale === 'divides' ? 1 / s : s)
     return m > 0 && m < Infinity ? m : this.#refuse(`tensor ${name} is ${s}, which gives no positive scale`)
   }

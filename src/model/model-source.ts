@@ -7,8 +7,9 @@ import type { GgufFile } from '../formats/gguf-reader.ts'
 import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
-import { decodeWeights } from '../formats/quants.ts'
 import { printable } from '../lib/printable.ts'
+import { isWeightType, weightType } from '../weights/registry.ts'
+import { decodeWeights } from '../weights/tensor.ts'
 import type { ModelConfig } from './config.ts'
 import { resolveConversation } from './conversation.ts'
 import type { Conversation, ConversationOverrides } from './conversation.ts'
@@ -18,7 +19,7 @@ import { characterEntries, readTokenizer } from './gguf-tokenizer.ts'
 import { checkVocabulary, tensorFaults } from './load-gguf.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { isWeightType, readFloats, readTernary } from './read-tensor.ts'
+import { readFloats, readTernary } from './read-tensor.ts'
 import { fileRows } from './row-order.ts'
 
 export interface ModelSource {
@@ -37,8 +38,8 @@ export interface ModelSource {
   /** Trits and scale of a ternary parameter, rows in the model's order. */
   ternary(p: Parameter): { trits: Int8Array; scale: number }
   /**
-   * The bytes of whole rows of a matrix as they are stored, for a type that `decodeWeights` reads: from row `from`
-   * on.
+   * The bytes of whole rows of a matrix as they are stored, from row `from` on, for a type of the registry without a
+   * tail.
    */
   rows(p: Parameter, from: number, rows: number): Uint8Array
   /** Rows of a matrix, or a whole vector, as numbers, every one finite. */
@@ -86,7 +87,9 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
       const { type } = file.tensor(nameOf(p)),
         name = nameOf(p)
       if (p.shape.length === 1 || !isWeightType(type)) return readFloats(file, name) // which says what is wrong with a type
-      return decodeWeights(type, rows(p, from, count), new Float32Array(count * (p.shape[1] ?? 1)), name)
+      const inputs = p.shape[1] ?? 1
+      if (weightType(type).tail > 0) return readFloats(file, name).subarray(from * inputs, (from + count) * inputs)
+      return decodeWeights(type, rows(p, from, count), new Float32Array(count * inputs), name)
     },
   }
 }

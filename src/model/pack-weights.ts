@@ -4,19 +4,20 @@
  */
 import type { Executor, LoadedPlan, Plan } from '../exec/plan.ts'
 import type { GgufFile } from '../formats/gguf-reader.ts'
-import { decodeTernary, ternaryBytes } from '../formats/ternary.ts'
-import type { TernaryType } from '../formats/ternary.ts'
 import { weightLayout } from '../graph/layout.ts'
 import type { Layout } from '../graph/layout.ts'
 import { Graph } from '../graph/graph.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { PackJob } from '../weights/packing.ts'
+import { isTernaryType } from '../weights/registry.ts'
+import type { TernaryTypeName } from '../weights/registry.ts'
+import { decodeTernary, readScale, ternaryBytes } from '../weights/ternary-tensor.ts'
 import { checkScreened } from './check-screened.ts'
 import type { ModelConfig } from './config.ts'
 import { ggufName } from './gguf-config.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
-import { isTernaryType, readFactor, readFloats, readRows, readScale, readTernary } from './read-tensor.ts'
+import { readFactor, readFloats, readRows, readTernary } from './read-tensor.ts'
 import { fileRows, pickRows } from './row-order.ts'
 import { servingForm, servingParts, servingWeights, sizeOf } from './weights.ts'
 import type { PackedWeights, Screening, ServingForm, ServingPart } from './weights.ts'
@@ -122,7 +123,7 @@ class Packer implements Disposable {
       run: (key, make, buffers, refused) => this.#run(key, make, buffers, refused),
       notFinite: () => wrong(tensor, 'it holds a value that is not a finite number'),
       badScale: () => wrong(tensor, 'the scale of one of its blocks is not a finite number'),
-      reservedCode: () => reserved(type as TernaryType, file.readTensor(tensor), file.tensor(tensor).elements, tensor),
+      reservedCode: () => reserved(type as TernaryTypeName, file.readTensor(tensor), file.tensor(tensor).elements, tensor),
     }
   }
 
@@ -177,7 +178,7 @@ function wrong(tensor: string, problem: string): never {
 }
 
 /** Finds the code that the executor would not take, and says which weight it is. */
-function reserved(type: TernaryType, raw: Uint8Array, weights: number, name: string): never {
+function reserved(type: TernaryTypeName, raw: Uint8Array, weights: number, name: string): never {
   decodeTernary(type, raw, weights, name)
   throw new VeritError('VERIT_INTERNAL', { problem: `${name}: a code was refused that is none of the reserved ones` })
 }

@@ -1,11 +1,9 @@
 /** Tensors of a file as numbers, every value looked at. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE for what is not as it has to be */
 import type { GgufFile } from '../formats/gguf-reader.ts'
-import { decodeWeights } from '../formats/quants.ts'
-import type { WeightType } from '../formats/quants.ts'
-import { decodeTernary } from '../formats/ternary.ts'
-import type { TernaryType } from '../formats/ternary.ts'
 import { VeritError } from '../lib/errors.ts'
-import { f16Value } from '../lib/half.ts'
+import { isTernaryType, isWeightType, weightType, weightTypes } from '../weights/registry.ts'
+import { decodeWeights } from '../weights/tensor.ts'
+import { decodeTernary } from '../weights/ternary-tensor.ts'
 import { scaleName } from './gguf-names.ts'
 import { pickRows } from './row-order.ts'
 
@@ -13,13 +11,15 @@ const wrong = (tensor: string, problem: string): never => {
   throw new VeritError('VERIT_TENSOR', { tensor, problem })
 }
 
-export const isTernaryType = (type: string): type is TernaryType => type === 'I2_S' || type === 'TQ1_0' || type === 'TQ2_0'
-
-/** A tensor of a type that `decodeWeights` knows, as f32, every value finite. F32 is read in place, it may be large. */
+/** A tensor of any type of the registry, as f32, every value finite. F32 is read in place, because it may be large. */
 export function readFloats(file: GgufFile, name: string): Float32Array {
   const { type, elements } = file.tensor(name)
   if (!isWeightType(type)) {
-    throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `tensor ${name} is of type ${type}; ${weightTypes.join(', ')} are supported here` })
+    const supported = [...weightTypes.keys()].join(', ')
+    throw new VeritError('VERIT_MODEL_FILE', {
+      file: file.name,
+      problem: `tensor ${name} is of type ${type}; ${supported} are supported here`,
+    })
   }
   const raw = file.readTensor(name)
   if (type !== 'F32') return decodeWeights(type, raw, new Float32Array(elements), name)
@@ -34,7 +34,7 @@ export function readFloats(file: GgufFile, name: string): Float32Array {
 export function readRows(file: GgufFile, name: string, from: number, rows: number, order?: Int32Array): Float32Array<ArrayBuffer> {
   const { type, shape, byteLength } = file.tensor(name)
   const [out, inputs] = shape as [number, number]
-  if (order !== undefined || !isWeightType(type)) {
+  if (order !== undefined || !isWeightType(type) || weightType(type).tail > 0) {
     const all = readFloats(file, name)
     const picked = order === undefined ? all : pickRows(all, order, inputs)
     return new Float32Array(picked.subarray(from * inputs, (from + rows) * inputs))
@@ -43,9 +43,6 @@ export function readRows(file: GgufFile, name: string, from: number, rows: numbe
   file.readTensorPart(name, (byteLength / out) * from, raw)
   return decodeWeights(type, raw, new Float32Array(rows * inputs), name)
 }
-
-const weightTypes: readonly string[] = ['F32', 'F16', 'BF16', 'Q8_0', 'Q4_0', 'Q4_K', 'Q6_K'] satisfies WeightType[]
-export const isWeightType = (type: string): type is WeightType => weightTypes.includes(type)
 
 /**
  * The further factor of a ternary matrix (`scaleName`), 1 where the file has none: m = scale · factor, rounded to f32.
@@ -74,19 +71,6 @@ function read(file: GgufFile, name: string): { trits: Int8Array; scale: number }
   const scale = Math.abs(values.find(v => v !== 0) ?? 1)
   if (!values.every(v => v === 0 || Math.abs(v) === scale)) return wrong(name, 'it is not ternary: its values have different magnitudes')
   return { trits: Int8Array.from(values, Math.sign), scale: positive(Math.fround(scale * factor), name) }
-}
-
-/** The one scale of a packed tensor, without a factor; undefined where its blocks have several, or a scale that counts for nothing if all the weights are zero. */
-export function readScale(type: TernaryType, raw: Uint8Array, weights: number): number | undefined {
-  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
-  if (type === 'I2_S') {
-    const scale = view.getFloat32(weights / 4, true)
-    return scale > 0 && scale < Infinity ? scale : undefined
-  }
-  const size = type === 'TQ1_0' ? 54 : 66, first = view.getUint16(size - 2, true)
-  for (let at = 2 * size - 2; at < raw.byteLength; at += size) if (view.getUint16(at, true) !== first) return undefined
-  const scale = f16Value(first)
-  return scale > 0 && scale < Infinity ? scale : undefined
 }
 
 const positive = (scale: number, name: string): number => (scale > 0 && scale < Infinity ? scale : wrong(name, `its scale is ${scale}, where a positive number is expected`))

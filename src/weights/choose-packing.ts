@@ -2,6 +2,7 @@
 import { floatPanels, halfPanels } from './panels.ts'
 import { headQ6K, headQ8 } from './head-blocks.ts'
 import type { Packing } from './packing.ts'
+import { isTernaryType } from './registry.ts'
 import { screenedHead } from './screened-head.ts'
 import { ternaryBase3, ternaryTwoBit } from './ternary-matrices.ts'
 
@@ -19,12 +20,11 @@ export interface PackingChoice {
   readonly screen: boolean
 }
 
-const TERNARY = new Set(['I2_S', 'TQ1_0', 'TQ2_0'])
 const HEADS: Readonly<Record<string, Packing>> = { Q6_K: headQ6K, Q8_0: headQ8 }
 
 /** @param type ggml type, as in `ggufTypes` */
 export function packingOf(type: string, { role, ternary, codes, screen }: PackingChoice): Packing {
-  if (ternary || (role === 'layer' && TERNARY.has(type))) return codes === 'base3' ? ternaryBase3 : ternaryTwoBit
+  if (ternary || (role === 'layer' && isTernaryType(type))) return codes === 'base3' ? ternaryBase3 : ternaryTwoBit
   if (type === 'F16') return screen && role === 'head' ? screenedHead : halfPanels
   return (role === 'layer' ? undefined : HEADS[type]) ?? floatPanels
 }

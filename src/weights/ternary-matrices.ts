@@ -1,7 +1,7 @@
 /** Packings of ternary matrices: four codes to a byte, or five. Both give the same bits; machines differ in what is faster. */
 import type { Plan } from '../exec/plan.ts'
-import { ternaryBytes } from '../formats/ternary.ts'
-import type { TernaryType } from '../formats/ternary.ts'
+import { ternaryBytes } from './ternary-tensor.ts'
+import type { TernaryTypeName } from './registry.ts'
 import { base3Bytes, putBase3 } from '../ops/base3.ts'
 import { ternaryFormats } from '../ops/repack.ts'
 import { base3CodeBytes, fill, ternaryCodeBytes } from './random-fill.ts'
@@ -19,7 +19,7 @@ function packBase3(trits: Int8Array, out: number, inputs: number, codes: Uint8Ar
 }
 
 /** `raw` bytes of a packed ternary tensor -> `codes`. */
-function repackPlan(out: number, inputs: number, type: TernaryType, base3: boolean): Plan {
+function repackPlan(out: number, inputs: number, type: TernaryTypeName, base3: boolean): Plan {
   return singleOp('repackTernary', {
     inputs: [{ name: 'raw', dtype: 'u8', bytes: ternaryBytes(type, out * inputs) }],
     outputs: [{ name: 'codes', dtype: 'u8', bytes: (base3 ? base3Bytes : codeBytes)(out, inputs) }],
@@ -54,7 +54,7 @@ function ternaryPacking(base3: boolean): Packing {
         return
       }
       scale[0] = packed.scale
-      const type = job.type as TernaryType
+      const type = job.type as TernaryTypeName
       const make = (): Plan => repackPlan(out, inputs, type, base3)
       await job.run(`codes ${type} ${out} ${inputs}`, make, { raw: packed.raw, codes }, job.reservedCode)
     },

@@ -1,34 +1,43 @@
 /**
- * Float32 weights -> Q8_0 and Q6_K, for embeddings and heads. Deterministic: f64 arithmetic of +, -, x and / only, codes rounded to the nearest, ties to even.
- * The scale that is stored is the scale that codes are made with. Layouts: quants.ts.
+ * float32 weights -> Q8_0 and Q6_K. Deterministic: f64 arithmetic of +, -, x and / only, codes rounded to the nearest,
+ * ties to even. The scale that is stored is the scale that codes are made with. Layouts: legacy-blocks.ts,
+ * super-blocks.ts.
  */
-import { VeritError, invariant } from '../lib/errors.ts'
+import type { GgufTypeName } from '../formats/gguf-types.ts'
+import { ggufTypes } from '../formats/gguf-types.ts'
 import { f16Bits, f16Value } from '../lib/half.ts'
-import { printable } from '../lib/printable.ts'
-import { ggufTypes } from './gguf-types.ts'
-import { q6KPlace } from './quants.ts'
+import { q6KPlace } from './q6-k-place.ts'
+import { checkLength } from './weight-type.ts'
 
 const GROUP = 16
 const LARGEST_HALF = 65_504
 
-/**
- * Packs weights, which must be a whole number of blocks (32 or 256). Q8_0: each is at most half the block's scale away, and the scale at most 2^-10 or
- * 2^-24 above 1/127 of the largest magnitude. Q6_K: each is at most 1/16 of the block's largest magnitude away, or 2^-19.
- * @param name of the tensor, for errors
- * @throws VeritError VERIT_TENSOR for a weight that is not finite, or too large for the type
- */
-export function encodeWeights(type: 'Q8_0' | 'Q6_K', weights: Float32Array, name: string): Uint8Array {
-  const { block, bytes: size } = ggufTypes[type]
-  invariant(weights.length % block === 0, `${weights.length} weights are no whole blocks of ${type}`)
+type PackBlock = (weights: Float32Array, bytes: Uint8Array) => boolean
+
+/** Packs block by block. @returns which weight cannot be packed, and why */
+function encodeBlocks(name: GgufTypeName, pack: PackBlock, weights: Float32Array, raw: Uint8Array): string | undefined {
+  checkLength(name, raw, weights.length)
+  const { block, bytes } = ggufTypes[name]
   const bad = weights.findIndex(w => !Number.isFinite(w))
-  if (bad >= 0) refuse(name, `weight ${bad} is ${weights[bad]}`)
-  const bytes = new Uint8Array((weights.length / block) * size)
-  const pack = type === 'Q8_0' ? packQ8 : packQ6
-  for (let at = 0, first = 0; first < weights.length; at += size, first += block) {
-    if (!pack(weights.subarray(first, first + block), bytes.subarray(at, at + size))) refuse(name, `the weights from ${first} on are too large for ${type}`)
+  if (bad >= 0) return `weight ${bad} is ${weights[bad]}`
+  raw.fill(0)
+  for (let at = 0, first = 0; first < weights.length; at += bytes, first += block) {
+    const fits = pack(weights.subarray(first, first + block), raw.subarray(at, at + bytes))
+    if (!fits) return `the weights from ${first} on are too large for ${name}`
   }
-  return bytes
+  return undefined
 }
+
+/**
+ * Each weight is at most half the block's scale away, and the scale at most 2^-10 or 2^-24 above 1/127 of the largest
+ * magnitude.
+ */
+export const encodeQ8_0 = (weights: Float32Array, raw: Uint8Array): string | undefined =>
+  encodeBlocks('Q8_0', packQ8, weights, raw)
+
+/** Each weight is at most 1/16 of the block's largest magnitude away, or 2^-19. */
+export const encodeQ6K = (weights: Float32Array, raw: Uint8Array): string | undefined =>
+  encodeBlocks('Q6_K', packQ6, weights, raw)
 
 /** From here to 2^53 the binary64 numbers are the integers: adding it rounds to one, of two to the even one. */
 const INTEGERS = 1.5 * 2 ** 52
@@ -81,8 +90,8 @@ function packQ6(weights: Float32Array, bytes: Uint8Array): boolean {
 const EXTREMES = [-32, -31, -33, -30, -34, -29]
 
 /**
- * The scale with which a group's codes leave the least square error. Codes go from -32 to 31: with the right sign of the scale the largest weight is at the
- * longer end. The first of equally good ones.
+ * The scale with which a group's codes leave the least square error. Codes go from -32 to 31: with the right sign of
+ * the scale the largest weight is at the longer end. The first of equally good ones.
  */
 function groupScale(weights: Float32Array): number {
   let extreme = 0
@@ -109,8 +118,4 @@ function groupScale(weights: Float32Array): number {
     }
   }
   return best
-}
-
-function refuse(name: string, problem: string): never {
-  throw new VeritError('VERIT_TENSOR', { tensor: printable(name), problem })
 }

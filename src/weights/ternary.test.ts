@@ -4,17 +4,18 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { VeritError } from '../lib/errors.ts'
 import { f16Value, f16Bits } from '../lib/half.ts'
-import { readSafetensors } from './safetensors.ts'
-import { decodeTernary, encodeTernary, ternaryBytes } from './ternary.ts'
-import type { TernaryType } from './ternary.ts'
+import { readSafetensors } from '../formats/safetensors.ts'
+import type { TernaryTypeName } from './registry.ts'
+import { decodeTernary, encodeTernary, ternaryBytes } from './ternary-tensor.ts'
 
 const types = ['I2_S', 'TQ1_0', 'TQ2_0'] as const
-const blockOf = (type: TernaryType): number => (type === 'I2_S' ? 128 : 256)
+const blockOf = (type: TernaryTypeName): number => (type === 'I2_S' ? 128 : 256)
 const trits = (n: number): fc.Arbitrary<Int8Array> => fc.int8Array({ min: -1, max: 1, minLength: n, maxLength: n })
 const scale = fc.float({ min: 2 ** -10, max: 1000, noNaN: true })
 
 /** One 128 x 256 matrix as four other programs packed it. */
-const fixture = readSafetensors(fileURLToPath(new URL('../../test/fixtures/ternary/one-matrix.safetensors', import.meta.url))).tensors
+const fixturePath = new URL('../../test/fixtures/ternary/one-matrix.safetensors', import.meta.url)
+const fixture = readSafetensors(fileURLToPath(fixturePath)).tensors
 
 /** Hugging Face: row r of the matrix is field r div (out/4) of packed row r mod (out/4). */
 function unpackHuggingFace(packed: Uint8Array, rows: number, columns: number): Int8Array {
@@ -26,7 +27,7 @@ function unpackHuggingFace(packed: Uint8Array, rows: number, columns: number): I
 }
 
 for (const type of types) {
-  test(`${type}: a matrix packed by another program has the weights of the Hugging Face checkpoint, and packs to the same bytes`, () => {
+  test(`${type}: a matrix packed by another program has the checkpoint's weights, and packs to the same bytes`, () => {
     const bytes = fixture.get(type)!.data
     const expected = unpackHuggingFace(fixture.get('hf')!.data, 128, 256)
     const inverse = new Float32Array(fixture.get('hf_scale')!.data.buffer)[0]!
@@ -39,21 +40,26 @@ for (const type of types) {
 
   test(`${type}: any trits and scales come back as they were`, () => {
     const block = blockOf(type)
-    fc.assert(fc.property(fc.integer({ min: 1, max: 4 }).chain(n => fc.tuple(trits(n * block), fc.array(scale, { minLength: n, maxLength: n }))),
-      ([values, all]) => {
-        const scales = Float32Array.from(type === 'I2_S' ? all.slice(0, 1) : all.map(s => f16Value(f16Bits(s))))
-        const bytes = encodeTernary(type, values, scales)
-        assert.equal(bytes.length, ternaryBytes(type, values.length))
-        const decoded = decodeTernary(type, bytes, values.length, 't')
-        assert.deepEqual(decoded.trits, values)
-        assert.deepEqual(decoded.scales, scales)
-      }))
+    const tensors = fc.integer({ min: 1, max: 4 })
+      .chain(n => fc.tuple(trits(n * block), fc.array(scale, { minLength: n, maxLength: n })))
+    fc.assert(fc.property(tensors, ([values, all]) => {
+      const scales = Float32Array.from(type === 'I2_S' ? all.slice(0, 1) : all.map(s => f16Value(f16Bits(s))))
+      const bytes = encodeTernary(type, values, scales)
+      assert.equal(bytes.length, ternaryBytes(type, values.length))
+      const decoded = decodeTernary(type, bytes, values.length, 't')
+      assert.deepEqual(decoded.trits, values)
+      assert.deepEqual(decoded.scales, scales)
+    }))
   })
 
   test(`${type}: any bytes either decode, and then encode to the same bytes, or are refused`, () => {
     const length = ternaryBytes(type, blockOf(type))
     fc.assert(fc.property(fc.uint8Array({ minLength: length, maxLength: length }), fc.boolean(), (bytes, plausible) => {
-      if (plausible) bytes = bytes.map(b => (type === 'TQ1_0' ? Math.ceil(((b % 81) * 3 * 256) / 243) : b & (b >> 1) & 0x55 ? b & 0xaa : b))
+      const withoutReserved = (b: number): number => {
+        if (type === 'TQ1_0') return Math.ceil(((b % 81) * 3 * 256) / 243)
+        return b & (b >> 1) & 0x55 ? b & 0xaa : b
+      }
+      if (plausible) bytes = bytes.map(withoutReserved)
       if (type === 'I2_S') bytes.fill(0, 36)
       let decoded
       try {
@@ -72,7 +78,8 @@ for (const type of types) {
       const view = new DataView(bytes.buffer)
       if (type === 'I2_S') view.setUint32(n / 4, bits, true)
       else view.setUint16(bytes.length - 2, bits, true)
-      assert.throws(() => decodeTernary(type, bytes, n, 'w'), /Tensor w: the scale of the block at weight 0 is (NaN|-?Infinity)/)
+      const message = /Tensor w: the scale of block 0, at weight 0, is (NaN|-?Infinity)/
+      assert.throws(() => decodeTernary(type, bytes, n, 'w'), message)
     }
   })
 }
