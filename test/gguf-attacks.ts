@@ -62,9 +62,10 @@ export const ggufAttacks: readonly [id: string, what: string, file: Buffer, expe
   ['A13', 'a row that is no multiple of the block', forge({ tensors: [{ ne: [33], type: 8 }] }), /Q8_0 packs 32 weights a block, .* 33 weights/],
   ['A13', 'rows that only together fill a block', forge({ tensors: [{ ne: [128, 2], type: 35 }] }), /TQ2_0 packs 256 weights a block/],
   ['A13', 'I2_S of 64 weights', forge({ tensors: [{ ne: [64], type: 36 }] }), /I2_S packs 128 weights a block/],
-  ...[4, 5, 9, 29, 31, 37, 38, 39, 134, 135, 335, 999, 0xffffffff].map((type): [string, string, Buffer, RegExp] =>
+  ...[4, 5, 31, 32, 33, 37, 38, 43, 134, 135, 335, 999, 0xffffffff].map((type): [string, string, Buffer, RegExp] =>
     ['A14', `tensor type ${type}`, forge({ tensors: [{ type }] }), new RegExp(`type number ${type}, which Verit does not support`)]),
   ['A14', 'type 36 with the bytes of another fork', forge({ tensors: [{ ne: [128], type: 36 }], data: Buffer.alloc(32) }), /the file is cut/],
+  ['A14', 'type 39 with the bytes of another fork', forge({ tensors: [{ ne: [128], type: 39 }], data: Buffer.alloc(32) }), /the file is cut/],
   ['A15', 'a misaligned offset', forge({ tensors: [{ offset: 4 }], data: Buffer.alloc(256) }), /offset 4, not a multiple of 32/],
   ['A15', 'an offset of 2^40', forge({ tensors: [{ offset: 2n ** 40n }] }), /beyond the end of the file/],
   ['A15', 'an offset that wraps', forge({ tensors: [{ offset: 2n ** 64n - 32n }] }), /beyond the end of the file/],
