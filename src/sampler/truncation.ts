@@ -1,6 +1,6 @@
 /**
- * Stage 3 of the sampler: truncation. Top-k, then top-p, then min-p leave the tokens that the draw is among, each with its weight. Temperature is part of
- * this stage, since it makes weights of scores; temperature 0 leaves one token.
+ * Stage 3 of the sampler: truncation. Top-k, then top-p, then min-p leave the tokens that the draw is among, each with
+ * its weight. Temperature is part of this stage, since it makes weights of scores; temperature 0 leaves one token.
  */
 import { keepNucleus } from './nucleus.ts'
 import type { Weighed } from './nucleus.ts'
@@ -21,7 +21,8 @@ export interface Candidates {
 type Truncation = Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'minP'>
 
 /** Whether temperature or top-k leaves fewer tokens than the vocabulary has: their scores are then read in place. */
-export const keepsFew = ({ temperature, topK }: Truncation, vocab: number): boolean => temperature === 0 || (topK > 0 && topK < vocab)
+export const keepsFew = ({ temperature, topK }: Truncation, vocab: number): boolean =>
+  temperature === 0 || (topK > 0 && topK < vocab)
 
 /** Truncation where `keepsFew`. @throws VeritError VERIT_LOGITS */
 export function truncateFew(scores: Float32Array | Float64Array, options: Truncation): Candidates {
@@ -36,9 +37,14 @@ export function truncateFew(scores: Float32Array | Float64Array, options: Trunca
   return { ids, weight, total: cut({ score, weight, max, temperature, total }, options) }
 }
 
-/** Truncation where all tokens have a chance. @param weight room for as many as there are scores. @throws VeritError VERIT_LOGITS */
+/**
+ * Truncation where all tokens have a chance.
+ * @param weight room for as many as there are scores.
+ * @throws VeritError VERIT_LOGITS
+ */
 export function truncateAll(score: Float64Array, weight: Float64Array, options: Truncation): Candidates {
-  // With a loop of its own V8 compiles this function with its best compiler, and `weigh` inside it; else that takes twice as long.
+  // With a loop of its own V8 compiles this function with its best compiler, and `weigh` inside it; else that takes
+  // twice as long.
   let max = -Infinity
   for (let i = 0; i < score.length; i++) if (score[i]! > max) max = score[i]!
   const total = weigh(score, weight, max, options.temperature)
