@@ -1,6 +1,6 @@
 /**
- * What guessed tokens gain and cost (docs/generation.md, "Guessed tokens"): `node bench/speculate.ts [VOCABULARY.gguf]`, 1 to 2 minutes. Medians of the ratios of rounds, in each of which
- * everything is measured without and with guesses, one after the other; on a machine that others use, those of processor time tell more.
+ * What draft tokens gain and cost (docs/generation.md, "Draft tokens"): `node bench/speculate.ts [VOCABULARY.gguf]`, 1 to 2 minutes. Medians of the ratios of rounds, in each of which
+ * everything is measured without and with drafts, one after the other; on a machine that others use, those of processor time tell more.
  *
  * 1. What a run of more rows of one sequence takes, in runs of one row.
  * 2. Texts replayed on random weights of the 2B-4T shape: each step runs what the scheduler would, and the text says which token is chosen. So the model need not be able to write them;
@@ -47,7 +47,7 @@ const processorTime = (): number => {
 }
 const speed = ({ tokens, ms }: Pass): number => (tokens * 1000) / ms
 
-async function compare(name: string, count: number, pass: (guessing: boolean) => Promise<Pass>): Promise<void> {
+async function compare(name: string, count: number, pass: (drafting: boolean) => Promise<Pass>): Promise<void> {
   const rounds: { without: Pass; with: Pass }[] = []
   await pass(true)
   // The order changes, so that a machine that becomes faster or slower favours neither.
@@ -57,8 +57,8 @@ async function compare(name: string, count: number, pass: (guessing: boolean) =>
   }
   const ratio = spread(rounds.map(r => speed(r.with) / speed(r.without))), { tokens, drafted, accepted } = rounds[0]!.with
   const processor = spread(rounds.map(r => r.without.cpu / r.with.cpu))
-  print(`  ${name.padEnd(38)} ${spread(rounds.map(r => speed(r.without))).median.toFixed(1).padStart(8)} tokens/s, with guesses ${spread(rounds.map(r => speed(r.with))).median.toFixed(1).padStart(8)}: `
-    + `${ratio.median.toFixed(3)} times (${ratio.min.toFixed(3)} to ${ratio.max.toFixed(3)}), by processor time ${processor.median.toFixed(3)}; ${accepted} of ${drafted} guesses among ${tokens} tokens`)
+  print(`  ${name.padEnd(38)} ${spread(rounds.map(r => speed(r.without))).median.toFixed(1).padStart(8)} tokens/s, with drafts ${spread(rounds.map(r => speed(r.with))).median.toFixed(1).padStart(8)}: `
+    + `${ratio.median.toFixed(3)} times (${ratio.min.toFixed(3)} to ${ratio.max.toFixed(3)}), by processor time ${processor.median.toFixed(3)}; ${accepted} of ${drafted} draft tokens among ${tokens} tokens`)
 }
 
 async function rows(model: ServingModel): Promise<void> {
@@ -71,21 +71,21 @@ async function rows(model: ServingModel): Promise<void> {
   await run(8)
   for (let r = 0; r < 7; r++) for (const n of counts) times.get(n)!.push(await run(n))
   const ratios = counts.map(n => `${n}: ${spread(times.get(n)!.map((t, i) => t / times.get(1)![i]!)).median.toFixed(2)}`)
-  print(`runs of so many rows, in runs of one: ${ratios.join(', ')}; guesses are brought as if each row cost ${rowCost(executor.name, isTernaryModel(model.config), undefined)?.toFixed(2) ?? 'too much'}`)
+  print(`runs of so many rows, in runs of one: ${ratios.join(', ')}; drafts count as if each row cost ${rowCost(executor.name, isTernaryModel(model.config), undefined)?.toFixed(2) ?? 'too much'}`)
 }
 
 /** The text from `from` on, as the scheduler would have it come. */
-async function replay(model: ServingModel, text: readonly number[], from: number, guessing: boolean): Promise<Pass> {
-  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, isTernaryModel(model.config), guessing), room = draftLimit(1, model.rows)
+async function replay(model: ServingModel, text: readonly number[], from: number, drafting: boolean): Promise<Pass> {
+  const ids = text.slice(0, from), lookup = new PromptLookup(ids, text.length), cost = rowCost(executor.name, isTernaryModel(model.config), drafting), room = draftLimit(1, model.rows)
   const start = performance.now(), used = processorTime()
   let drafted = 0, accepted = 0
   while (ids.length < text.length) {
     while (!lookup.update());
-    const first = ids.length - 1, guess = cost === undefined ? [] : lookup.draft(lookup.draftLength(Math.min(room, text.length - ids.length - 1), cost))
-    await model.run([ids[first]!, ...guess].map((id, i): Row => ({ id, position: first + i, slot: 0, wanted: true })))
+    const first = ids.length - 1, draft = cost === undefined ? [] : lookup.draft(lookup.draftLength(Math.min(room, text.length - ids.length - 1), cost))
+    await model.run([ids[first]!, ...draft].map((id, i): Row => ({ id, position: first + i, slot: 0, wanted: true })))
     let right = 0
-    while (right < guess.length && guess[right] === text[ids.length + right]) right++
-    drafted += guess.length
+    while (right < draft.length && draft[right] === text[ids.length + right]) right++
+    drafted += draft.length
     accepted += right
     for (let i = 0; i <= right; i++) ids.push(text[ids.length]!)
   }
@@ -114,16 +114,16 @@ async function replays(): Promise<void> {
   for (const [name, ids, answer] of texts) {
     const text = ids.slice(0, PROMPT + answer)
     for (let at = 0; at < PROMPT; at += 256) await model.run(text.slice(at, at + 256).map((id, i): Row => ({ id, position: at + i, slot: 0, wanted: false })))
-    await compare(name, 5, guessing => replay(model, text, PROMPT, guessing))
+    await compare(name, 5, drafting => replay(model, text, PROMPT, drafting))
   }
 }
 
 async function answers(): Promise<void> {
   await using plain = await loadModel(defaultModelPath(), { executor, slots: 1, speculate: false })
-  await using guessing = await loadModel(defaultModelPath(), { executor, slots: 1 })
+  await using drafting = await loadModel(defaultModelPath(), { executor, slots: 1 })
   print(`${plain.info.name}, ${executor.name}, threads: ${executor.threads}`)
-  const pass = (request: GenerateRequest) => async (guesses: boolean): Promise<Pass> => {
-    const engine = guesses ? guessing : plain, { drafted, accepted } = engine.drafts, used = processorTime()
+  const pass = (request: GenerateRequest) => async (drafts: boolean): Promise<Pass> => {
+    const engine = drafts ? drafting : plain, { drafted, accepted } = engine.drafts, used = processorTime()
     let ms = 0, tokens = 0
     for (let seed = 0; seed < 20; seed++) {
       for await (const event of engine.generate({ ...request, seed, ignoreEndOfText: true })) {

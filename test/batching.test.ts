@@ -1,4 +1,4 @@
-/** Requests that come and go at random, on a cache too small for all of them, get what each gets alone: the same tokens and log probabilities, to the bit, with guessed tokens and without. */
+/** Requests that come and go at random, on a cache too small for all of them, get what each gets alone: the same tokens and log probabilities, to the bit, with draft tokens and without. */
 // own process: it runs for long
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -46,13 +46,13 @@ for (const [kind, config] of Object.entries(models)) {
     // 16 pages: two sequences of the whole context, or some short ones.
     const cacheBytes = 16 * 16 * 8 * 2 * 32 / (kind === 'gpt' ? 1 : 2)
     await using plain = await loadModel(path, { threads: 2, slots: 6, rows: 24, cacheBytes, speculate: false })
-    await using guessing = await loadModel(path, { threads: 2, slots: 6, rows: 24, cacheBytes, speculate: 0 })
+    await using drafting = await loadModel(path, { threads: 2, slots: 6, rows: 24, cacheBytes, speculate: 0 })
     await using single = await loadModel(path, { threads: 1, slots: 1, rows: 256, speculate: false })
     const stems = Array.from({ length: 4 }, () => Array.from({ length: 90 }, () => next(260)))
     const alone = new Map<string, object[]>()
     let most = 0
     for (let mix = 0; mix < MIXES / 2; mix++) {
-      const engine = mix % 2 === 0 ? plain : guessing
+      const engine = mix % 2 === 0 ? plain : drafting
       const calls = Array.from({ length: 2 + next(7) }, () => {
         const own = Array.from({ length: 1 + next(12) }, () => next(260)), stem = pick(0, 15, 16, 33, 48, 70, 90)
         const request: GenerateRequest = {
@@ -74,9 +74,9 @@ for (const [kind, config] of Object.entries(models)) {
       }
       assert.deepEqual({ running: engine.load.running, held: engine.cache.held, promised: engine.cache.promised }, { running: 0, held: 0, promised: 0 }, 'all is given back')
     }
-    const reused = Math.min(plain.cache.reusedTokens, guessing.cache.reusedTokens), { drafted, accepted } = guessing.drafts
+    const reused = Math.min(plain.cache.reusedTokens, drafting.cache.reusedTokens), { drafted, accepted } = drafting.drafts
     assert.ok(reused > 500 && most > 1, `${reused} tokens were reused, up to ${most} ran at once`)
     assert.deepEqual(plain.drafts, { drafted: 0, accepted: 0 })
-    assert.ok(accepted > 20 && drafted > accepted + 20, `${accepted} of ${drafted} guessed tokens were chosen`)
+    assert.ok(accepted > 20 && drafted > accepted + 20, `${accepted} of ${drafted} draft tokens were accepted`)
   })
 }

@@ -1,4 +1,4 @@
-/** Answers with guessed tokens are those without, event by event: tokens, texts, log probabilities, endings, and what is kept for a tenant. On the model that comes with Verit, whose greedy answers repeat themselves. */
+/** Answers with draft tokens are those without, event by event: tokens, texts, log probabilities, endings, and what is kept for a tenant. On the model that comes with Verit, whose greedy answers repeat themselves. */
 // own process: it runs for long
 // long: it compares many answers
 import assert from 'node:assert/strict'
@@ -23,7 +23,7 @@ const made = (options: EngineOptions, ends?: number[]): Engine => {
   engines.push(engine)
   return engine
 }
-/** Without guesses, and with all of them verified. */
+/** Without draft tokens, and with all of them verified. */
 const pair = (options: EngineOptions = {}, ends?: number[]): [Engine, Engine] => [made({ ...options, speculate: false }, ends), made({ ...options, speculate: 0 }, ends)]
 
 async function events(engine: Engine, request: GenerateRequest, tenant?: string): Promise<object[]> {
@@ -36,15 +36,15 @@ interface Same {
   tokens: number[]
   end: Extract<GenerateEvent, { type: 'end' }>
   text: string
-  /** Guessed tokens that the answer has. */
+  /** Draft tokens that the answer has. */
   accepted: number
 }
 
-async function same([plain, guessing]: readonly [Engine, Engine], request: GenerateRequest, tenant?: string): Promise<Same> {
-  const want = await events(plain, request, tenant) as GenerateEvent[], before = guessing.drafts.accepted
-  assert.deepEqual(await events(guessing, request, tenant), want, JSON.stringify(request))
+async function same([plain, drafting]: readonly [Engine, Engine], request: GenerateRequest, tenant?: string): Promise<Same> {
+  const want = await events(plain, request, tenant) as GenerateEvent[], before = drafting.drafts.accepted
+  assert.deepEqual(await events(drafting, request, tenant), want, JSON.stringify(request))
   const tokens = want.filter(e => e.type === 'token')
-  return { tokens: tokens.map(t => t.id), end: want.at(-1) as Same['end'], text: tokens.map(t => t.text).join(''), accepted: guessing.drafts.accepted - before }
+  return { tokens: tokens.map(t => t.id), end: want.at(-1) as Same['end'], text: tokens.map(t => t.text).join(''), accepted: drafting.drafts.accepted - before }
 }
 
 let both: [Engine, Engine]
@@ -69,7 +69,7 @@ after(async () => {
   for (const engine of engines) await engine.close()
 })
 
-test('greedy and seeded choices, with penalties and log probabilities, are the same; guesses are taken and dropped', async () => {
+test('greedy and seeded choices, with penalties and log probabilities, are the same; drafts are accepted and dropped', async () => {
   const settings: Partial<GenerateRequest>[] = [
     { temperature: 0 }, { temperature: 0, logprobs: 3 }, { temperature: 0, repetitionPenalty: 1.3, logprobs: 0 }, { temperature: 0, presencePenalty: 1, frequencyPenalty: 0.3 },
     { temperature: 0, repetitionPenalty: 0.8 }, { temperature: 0.2, logprobs: 20 }, { temperature: 0.5 }, { temperature: 0.8, topK: 0, logprobs: 1 }, { temperature: 1, topP: 1, minP: 0 },
@@ -83,7 +83,7 @@ test('greedy and seeded choices, with penalties and log probabilities, are the s
   assert.deepEqual(both[0].drafts, { drafted: 0, accepted: 0 })
 })
 
-test('an answer ends in the midst of a guess: at its length, and at the end of the context', async () => {
+test('an answer ends inside a draft: at its length, and at the end of the context', async () => {
   let within = 0
   for (let maxTokens = 0; maxTokens < 20; maxTokens++) {
     const { tokens, end, accepted } = await same(both, { prompt, maxTokens, temperature: 0, ignoreEndOfText: true })
@@ -97,7 +97,7 @@ test('an answer ends in the midst of a guess: at its length, and at the end of t
   }
 })
 
-test('at a token that ends a text, wherever in a guess it stands', async () => {
+test('at a token that ends a text, wherever in a draft it stands', async () => {
   let within = 0
   for (const ending of new Set(loop)) {
     const ended = pair({}, [ending])
@@ -107,10 +107,10 @@ test('at a token that ends a text, wherever in a guess it stands', async () => {
       if (accepted === tokens.length - 1) within++ // all but the first
     }
   }
-  assert.ok(within > 3, `${within} answers ended with a guessed token`)
+  assert.ok(within > 3, `${within} answers ended with a draft token`)
 })
 
-test('at a stop string, wherever in a guess it begins and ends', async () => {
+test('at a stop string, wherever in a draft it begins and ends', async () => {
   const { text } = await same(both, { prompt, maxTokens: 3 * period, temperature: 0, ignoreEndOfText: true })
   for (let from = 0; from < text.length / 3; from++) {
     for (const length of [1, 5, 12]) {
@@ -139,7 +139,7 @@ test('a reader that falls behind stops the answer after as many tokens, and gets
   }
 })
 
-test('what a tenant leaves behind is what it leaves without guesses, and is used in the same way', async () => {
+test('what a tenant leaves behind is what it leaves without drafts, and is used in the same way', async () => {
   const tenants = pair()
   for (const [k, tenant] of [[0, 'a'], [0, 'a'], [3, 'a'], [0, 'b'], [16, 'b'], [2, 'a']] as const) {
     for (const maxTokens of [5, 40]) await same(tenants, { prompt: [...prompt, ...loop.slice(0, k)], maxTokens, temperature: 0, ignoreEndOfText: true, logprobs: 0 }, tenant)
@@ -158,7 +158,7 @@ test('several answers at once, and runs of few rows', async () => {
   }
 })
 
-test('the runner guesses as it is told to, and tells how much', async () => {
+test('the runner drafts as it is told to, and reports how much', async () => {
   const answers: string[] = [], folder = mkdtempSync(join(tmpdir(), 'verit-speculation-')), path = join(folder, 'model.gguf')
   copyFileSync(defaultModelPath(), path)
   chmodSync(path, 0o600)

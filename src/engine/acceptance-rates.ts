@@ -1,6 +1,7 @@
 /**
- * Estimates how many draft tokens pay, from the acceptance rate after matches of each length in this text. The rate is known for every token, whether its draft
- * was run or not, so no run is spent on measuring. No clock is read, so the same requests take the same steps again.
+ * Estimates how many draft tokens pay, from the acceptance rate after matches of each length in this text. The rate is
+ * known for every token, whether its draft was run or not, so no run is spent on measuring. No clock is read, so the
+ * same requests take the same steps again.
  */
 
 /** Longer matches count as this long. */
@@ -16,7 +17,10 @@ export class AcceptanceRates {
   #rate = Float64Array.from({ length: LONGEST + 1 }, (_, length) => first(length))
   #seen = new Float64Array(LONGEST + 1).fill(BEFORE)
 
-  /** @param length of the match before the token, 1 to LONGEST. @param accepted whether its continuation was the token that came */
+  /**
+   * @param length of the match before the token, 1 to LONGEST.
+   * @param accepted whether its continuation was the token that came
+   */
   note(length: number, accepted: boolean): void {
     this.#seen[length] = Math.min(this.#seen[length]! + 1, 1 / NEWEST)
     this.#rate[length]! += ((accepted ? 1 : 0) - this.#rate[length]!) / this.#seen[length]!
@@ -24,7 +28,9 @@ export class AcceptanceRates {
 
   /**
    * The number of draft tokens with the most expected tokens per time. Each accepted one makes the match one longer.
-   * @param length of the match now. @param most limit of the result. @param rowCost time of one more row in a run, in runs of one row
+   * @param length of the match now.
+   * @param most limit of the result.
+   * @param rowCost time of one more row in a run, in runs of one row
    */
   draftLength(length: number, most: number, rowCost: number): number {
     let tokens = 1, likely = 1, best = 1, count = 0

@@ -1,4 +1,7 @@
-/** A constraint on the tokens of an answer, through the whole engine: batching, drafts, screening and log probabilities give the same answer. */
+/**
+ * A constraint on the tokens of an answer, through the whole engine: batching, drafts, screening and log probabilities
+ * give the same answer.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +32,9 @@ after(() => rmSync(folder, { recursive: true }))
 writeRandomPacked(path, parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 4, kvHeads: 2, ffn: 256, context: CONTEXT, vocab: VOCAB }) as BitnetConfig)
 const executor = openExecutor({ threads: 1 })
 
-/** A few tokens in turn by the length of the answer, so that texts repeat themselves and drafts are accepted and cut. */
+/**
+ * A few tokens in turn by the length of the answer, so that texts repeat themselves and drafts are accepted and cut.
+ */
 const few: TokenConstraint = { maskAfter: (ids, promptTokens) => maskOf(VOCAB, [0, 1].map(n => 300 + (((ids.length - promptTokens) % 5) * 2 + n))) }
 /** All tokens but some, so that screening still asks for few logits. */
 const most: TokenConstraint = { maskAfter: ids => maskOf(VOCAB, Array.from({ length: VOCAB }, (_, id) => id).filter(id => (id + ids.length) % 3 !== 0)) }

@@ -1,6 +1,6 @@
 /**
- * What every engine offers. An engine runs one loaded model: text in, tokens out. Code above this folder depends on this file and on `loadModel`, never on one
- * engine. A new engine is one file with a loader and one row in engines.ts.
+ * What every engine offers. An engine runs one loaded model: text in, tokens out. Code above this folder depends on
+ * this file and on `loadModel`, never on one engine. A new engine is one file with a loader and one row in engines.ts.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
@@ -16,28 +16,37 @@ export interface Engine extends AsyncDisposable {
   readonly tokenizer: TextTokenizer
   /** Generations that run and that wait, and how many can run at once. */
   readonly load: { readonly running: number; readonly waiting: number; readonly slots: number }
-  /** Pages of the KV cache (16 positions each) and the prompt tokens that its prefix cache has served so far; 0 where the engine has no such cache. */
+  /**
+   * Pages of the KV cache (16 positions each) and the prompt tokens that its prefix cache has served so far; 0 where
+   * the engine has no such cache.
+   */
   readonly cache: CacheFigures
   /** Draft tokens that the model ran, and those of them that were accepted, since it was loaded. */
   readonly drafts: { readonly drafted: number; readonly accepted: number }
-  /** UTF-8 bytes beyond which the text of a prompt is refused unread: it cannot fit the context. Infinity where only encoding can tell. */
+  /**
+   * UTF-8 bytes beyond which the text of a prompt is refused unread: it cannot fit the context. Infinity where only
+   * encoding can tell.
+   */
   readonly mostPromptBytes: number
-  /** Strings that end an answer of a chat besides the end tokens: a model that knows no turns writes the user's next turn itself. */
+  /**
+   * Strings that end an answer of a chat besides the end tokens: a model that knows no turns writes the user's next
+   * turn itself.
+   */
   readonly chatStop: readonly string[]
 
   /**
-   * Generates token by token: a 'start' event, 'token' events, one 'end' event. Stopping the iteration or aborting the signal ends the generation and frees its
-   * slot; an aborted one ends with reason 'cancelled'. A reader that falls behind pauses the generation. Long prompts are encoded in slices, so other generations
-   * go on meanwhile.
+   * Generates token by token: a 'start' event, 'token' events, one 'end' event. Stopping the iteration or aborting the
+   * signal ends the generation and frees its slot; an aborted one ends with reason 'cancelled'. A reader that falls
+   * behind pauses the generation. Long prompts are encoded in slices, so other generations go on meanwhile.
    * @param tenant whose prefix cache the prompt may use and extend. Default: none. The answer is the same
-   * @throws VeritError VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_CHAT, VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT, VERIT_BUSY, VERIT_ENGINE_CLOSED, VERIT_LOGITS,
-   * VERIT_UNSUPPORTED for a parameter that needs a capability which the engine lacks
+   * @throws VeritError VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_CHAT, VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT, VERIT_BUSY,
+   * VERIT_ENGINE_CLOSED, VERIT_LOGITS, VERIT_UNSUPPORTED for a parameter that needs a capability which the engine lacks
    */
   generate(request: GenerateRequest, signal?: AbortSignal, tenant?: string): AsyncGenerator<GenerateEvent, void>
 
   /**
-   * The tokens of a conversation up to the assistant's next answer, by the model's chat template or a plain one. Special tokens come from the template alone,
-   * whatever the messages say.
+   * The tokens of a conversation up to the assistant's next answer, by the model's chat template or a plain one.
+   * Special tokens come from the template alone, whatever the messages say.
    * @throws VeritError VERIT_CHAT
    */
   chatPrompt(messages: readonly ChatMessage[]): number[]
@@ -55,7 +64,10 @@ export interface Engine extends AsyncDisposable {
 
 /** What an engine can do with the loaded model. */
 export interface EngineCapabilities {
-  /** The same request gives the same bits on every machine, with any number of threads, beside any other requests (docs/arithmetic.md). */
+  /**
+   * The same request gives the same bits on every machine, with any number of threads, beside any other requests
+   * (docs/arithmetic.md).
+   */
   readonly bitExact: boolean
   /** `logprobs` of a request. */
   readonly logProbabilities: boolean
@@ -111,14 +123,25 @@ export interface ConversationInfo {
 export type GenerateEvent =
   /** `cachedTokens`: prompt tokens served from the tenant's prefix cache. */
   | { type: 'start'; promptTokens: number; cachedTokens: number; seed: number }
-  /** `text` may be empty while a character is incomplete or a stop string may be starting; the end-of-text token has one of these, too. */
+  /**
+   * `text` may be empty while a character is incomplete or a stop string may be starting; the end-of-text token has one
+   * of these, too.
+   */
   | { type: 'token'; id: number; text: string; logprob?: number; top?: { id: number; text: string; logprob: number }[] }
-  | { type: 'end'; reason: EndReason; promptTokens: number; completionTokens: number; timings: { promptMs: number; predictedMs: number } }
+  | {
+    type: 'end'; reason: EndReason; promptTokens: number; completionTokens: number
+    timings: { promptMs: number; predictedMs: number }
+  }
 
 /** 'stop': an end token or a stop string; 'length': `maxTokens` or the context is used up. */
 export type EndReason = 'stop' | 'length' | 'cancelled'
 
-/** @throws VeritError VERIT_UNSUPPORTED where the engine lacks a capability. @param what the feature, for the message */
-export function requireCapability({ engine, capabilities }: Pick<ModelInfo, 'engine' | 'capabilities'>, capability: keyof EngineCapabilities, what: string): void {
+/**
+ * @throws VeritError VERIT_UNSUPPORTED where the engine lacks a capability.
+ * @param what the feature, for the message
+ */
+export function requireCapability(
+  { engine, capabilities }: Pick<ModelInfo, 'engine' | 'capabilities'>, capability: keyof EngineCapabilities, what: string,
+): void {
   if (!capabilities[capability]) throw new VeritError('VERIT_UNSUPPORTED', { what, engine })
 }

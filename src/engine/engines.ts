@@ -8,8 +8,8 @@ import { loadVerit } from './load-verit.ts'
 /**
  * Loads a model from an open file, which stays the caller's to close.
  * @param options checked by `checkLoadOptions`
- * @param digest takes the file's digest, or compares a known one. A loader awaits it before it uses a weight. It can take long, so a loader checks header and
- * machine first
+ * @param digest takes the file's digest, or compares a known one. A loader awaits it before it uses a weight. It can
+ * take long, so a loader checks header and machine first
  */
 export type EngineLoader = (file: RegularFile, options: LoadOptions, digest: () => Promise<Digest>) => Promise<Engine>
 

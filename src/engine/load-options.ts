@@ -16,8 +16,9 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
   /** The executor, where the caller has made it before. Default: one by the other options. */
   executor?: Executor | undefined
   /**
-   * Output-head screening: a 6-bit copy of an f16 head, 0.41 of its size, bounds the logits, and only rows that can matter are computed, exactly. Default 'auto':
-   * on for heads of 64 MiB and more, where memory allows the copy. `true` refuses models that do not support it. Results do not depend on it.
+   * Output-head screening: a 6-bit copy of an f16 head, 0.41 of its size, bounds the logits, and only rows that can
+   * matter are computed, exactly. Default 'auto': on for heads of 64 MiB and more, where memory allows the copy. `true`
+   * refuses models that do not support it. Results do not depend on it.
    */
   headScreen?: Screening | undefined
   /** Jinja chat template to use in place of the file's, at most 65,536 UTF-16 units. */
@@ -25,7 +26,10 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
   /** Tokens that end an answer besides those of the file: the text of a token, or its id; at most 64. */
   endTokens?: readonly (string | number)[] | undefined
   /** Where these two come from, for messages. Default: 'chatTemplate' and 'endTokens'. */
-  conversationSources?: { readonly chatTemplate?: string | undefined; readonly endTokens?: string | undefined } | undefined
+  conversationSources?: {
+    readonly chatTemplate?: string | undefined
+    readonly endTokens?: string | undefined
+  } | undefined
   /**
    * Where the progress of loading goes: `false` for nowhere, a stream for lines, a function for numbers.
    * Default: standard error, after half a second. An error that the function throws ends the loading.
@@ -38,8 +42,9 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
 }
 
 /** The chat template of the options and the place it comes from. */
-export function templateOf({ chatTemplate, conversationSources }: LoadOptions): { text: string; source: string } | undefined {
-  return chatTemplate === undefined ? undefined : { text: chatTemplate, source: conversationSources?.chatTemplate ?? 'chatTemplate' }
+export function templateOf(options: LoadOptions): { text: string; source: string } | undefined {
+  const { chatTemplate: text, conversationSources } = options
+  return text === undefined ? undefined : { text, source: conversationSources?.chatTemplate ?? 'chatTemplate' }
 }
 
 /** @throws VeritError VERIT_REQUEST for an option out of range, VERIT_CHAT for a `chatTemplate` that fails */
@@ -70,14 +75,18 @@ function checkOverrides({ chatTemplate, endTokens }: Pick<LoadOptions, 'chatTemp
 
 function checkOptions(options: EngineOptions): void {
   const ranges = {
-    context: [2, 1 << 20], slots: [1, 1024], rows: [1, 4096], queue: [0, 1 << 20], cacheBytes: [1, Number.MAX_SAFE_INTEGER], memoryBytes: [1, Number.MAX_SAFE_INTEGER],
+    context: [2, 1 << 20], slots: [1, 1024], rows: [1, 4096], queue: [0, 1 << 20],
+    cacheBytes: [1, Number.MAX_SAFE_INTEGER], memoryBytes: [1, Number.MAX_SAFE_INTEGER],
   } as const
   for (const [field, [low, high]] of Object.entries(ranges)) {
     const value = options[field as keyof typeof ranges]
     if (value !== undefined && !(Number.isInteger(value) && value >= low && value <= high)) {
-      throw new VeritError('VERIT_REQUEST', { field, problem: `must be a whole number from ${low} to ${high.toLocaleString('en-US')}` })
+      const problem = `must be a whole number from ${low} to ${high.toLocaleString('en-US')}`
+      throw new VeritError('VERIT_REQUEST', { field, problem })
     }
   }
   const { speculate } = options
-  if (typeof speculate === 'number' && !(speculate >= 0 && speculate <= 1)) throw new VeritError('VERIT_REQUEST', { field: 'speculate', problem: 'must be true, false or a number from 0 to 1' })
+  if (typeof speculate === 'number' && !(speculate >= 0 && speculate <= 1)) {
+    throw new VeritError('VERIT_REQUEST', { field: 'speculate', problem: 'must be true, false or a number from 0 to 1' })
+  }
 }

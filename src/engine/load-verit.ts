@@ -20,20 +20,28 @@ import { VeritEngine } from './verit-engine.ts'
  * An `EngineLoader`.
  * @throws VeritError VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_CHAT, VERIT_USAGE
  */
-export async function loadVerit(file: RegularFile, options: LoadOptions, takeDigest: () => Promise<Digest>): Promise<Engine> {
+export async function loadVerit(
+  file: RegularFile, options: LoadOptions, takeDigest: () => Promise<Digest>,
+): Promise<Engine> {
   const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', endTokens } = options
   const template = templateOf(options), gguf = new GgufFile(file)
-  const executor = made ?? openExecutor({ threads, instructionSet, packing, cores }) // reports what this machine lacks before a large file is hashed
+  // It reports what this machine lacks before a large file is hashed.
+  const executor = made ?? openExecutor({ threads, instructionSet, packing, cores })
   const digest = await takeDigest()
   let loading: ProgressReport | undefined
-  const onProgress = (done: number, total: number): void => (loading ??= byteProgress('load', total, options.progress)).update(done)
+  const onProgress = (done: number, total: number): void => {
+    loading ??= byteProgress('load', total, options.progress)
+    loading.update(done)
+  }
   try {
-    const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: options.digest === undefined ? onProgress : undefined })
+    const progress = options.digest === undefined ? onProgress : undefined
+    const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: progress })
     file.checkUnchanged()
     const { metadata } = gguf
+    const endSource = options.conversationSources?.endTokens ?? 'endTokens'
     const conversation = resolveConversation(ggufClaims(metadata, model.tokenizer), model.tokenizer, defined({
       chatTemplate: template,
-      endTokens: endTokens === undefined ? undefined : { tokens: endTokens, source: options.conversationSources?.endTokens ?? 'endTokens' },
+      endTokens: endTokens === undefined ? undefined : { tokens: endTokens, source: endSource },
     }))
     if (template !== undefined) checkTemplate(template, conversation)
     const name = metadata.string('general.name', basename(file.name))

@@ -16,12 +16,15 @@ export type { LoadOptions } from './load-options.ts'
 /**
  * Loads a model for generation.
  * @param source path of a GGUF file, or an open one, which stays the caller's to close
- * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_REQUEST for an option out of range, VERIT_CHAT for a `chatTemplate` that
- * fails, VERIT_USAGE for what this machine or this model does not allow
+ * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE,
+ * VERIT_REQUEST for an option out of range, VERIT_CHAT for a `chatTemplate` that fails, VERIT_USAGE for what this
+ * machine or this model does not allow
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
   const { engine = 'verit' } = options
-  if (!Object.hasOwn(engines, engine)) throw new VeritError('VERIT_REQUEST', { field: 'engine', problem: `must be one of ${Object.keys(engines).join(', ')}` })
+  if (!Object.hasOwn(engines, engine)) {
+    throw new VeritError('VERIT_REQUEST', { field: 'engine', problem: `must be one of ${Object.keys(engines).join(', ')}` })
+  }
   checkLoadOptions(options)
   const { expectedDigest, digest: known, progress } = options, file = open(source)
   const takeDigest = async (): Promise<Digest> => {
@@ -47,5 +50,6 @@ async function hashed(file: RegularFile, target: ProgressTarget | undefined): Pr
 
 function open(source: string | FileHandle | RegularFile): RegularFile {
   if (source instanceof RegularFile) return source
-  return typeof source === 'string' ? openRegular(source, 'the model') : new RegularFile(source.fd, 'the open file', false)
+  if (typeof source === 'string') return openRegular(source, 'the model')
+  return new RegularFile(source.fd, 'the open file', false)
 }

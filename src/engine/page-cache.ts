@@ -1,13 +1,18 @@
 /**
- * The page cache decides which sequence holds which page of the KV cache; scheduler.ts tells the whole story. A sequence is admitted only if all pages it can
- * ever need are free for it. It takes them as it grows and gives them back when it ends. Full pages of a tenant stay as its prefix cache: later sequences of the
- * same tenant that begin with the same tokens use them, since the keys and values of a position depend on nothing else. When a page is needed, the tenant with
- * the most kept pages loses the one it used least recently. Each tenant has its own tree, so none finds another's pages.
+ * The page cache decides which sequence holds which page of the KV cache; scheduler.ts tells the whole story. A
+ * sequence is admitted only if all pages it can ever need are free for it. It takes them as it grows and gives them
+ * back when it ends. Full pages of a tenant stay as its prefix cache: later sequences of the same tenant that begin
+ * with the same tokens use them, since the keys and values of a position depend on nothing else. When a page is needed,
+ * the tenant with the most kept pages loses the one it used least recently. Each tenant has its own tree, so none finds
+ * another's pages.
  */
 import { invariant } from '../lib/errors.ts'
 import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
 
-/** A page that is kept, and what follows on it. The tokens themselves are the keys, so that no collision can lead to another's page. */
+/**
+ * A page that is kept, and what follows on it. The tokens themselves are the keys, so that no collision can lead to
+ * another's page.
+ */
 interface Kept {
   readonly page: number
   readonly tokens: string
@@ -21,7 +26,8 @@ interface Root {
   readonly tenant: string
   readonly children: Map<string, Kept>
   /**
-   * Kept pages that no sequence holds, the longest unused first. Who holds a page holds all before it, and gives the last one back first: so a page always stands after what follows on it.
+   * Kept pages that no sequence holds, the longest unused first. Who holds a page holds all before it, and gives the
+   * last one back first: so a page always stands after what follows on it.
    */
   readonly idle: Set<Kept>
 }
@@ -158,7 +164,11 @@ export class SequencePages {
     }
   }
 
-  /** Keeps the pages that are full, for the tenant's later sequences. @param ids tokens of the sequence. @param evaluated how many of them have their keys and values there */
+  /**
+   * Keeps the pages that are full, for the tenant's later sequences.
+   * @param ids tokens of the sequence.
+   * @param evaluated how many of them have their keys and values there
+   */
   keep(ids: readonly number[], evaluated: number): void {
     if (this.#closed || (this.#kept.length + 1) * PAGE_ROWS > evaluated) return
     const root = this.#owner.root()

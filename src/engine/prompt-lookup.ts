@@ -1,18 +1,23 @@
 /**
- * Draft tokens by prompt lookup (A. Saxena, 2023): it finds an earlier place in the text with the same last tokens and proposes the tokens that followed there.
- * This is right often in copies, edits, quotations and loops. It runs no model: the caller has the model verify a draft.
+ * Draft tokens by prompt lookup (A. Saxena, 2023): it finds an earlier place in the text with the same last tokens and
+ * proposes the tokens that followed there. This is right often in copies, edits, quotations and loops. It runs no
+ * model: the caller has the model verify a draft.
  */
 import { AcceptanceRates, LONGEST } from './acceptance-rates.ts'
 
 /** Lengths of the last tokens that are looked up, the longest first. */
 const ORDERS = [8, 4, 3, 2]
 const MOST_SLOTS = 1 << 17
-/** Tokens that one `update` takes at most: 1 to 2 ms. A long prompt is taken in pieces, so that a step does not wait for it. */
+/**
+ * Tokens that one `update` takes at most: 1 to 2 ms. A long prompt is taken in pieces, so that a step does not wait for
+ * it.
+ */
 const PIECE = 8192
 
 /**
- * The tokens of one text, as it grows. For each of ORDERS a table says where as many tokens stood last, by a hash of them: a few steps for each token, whatever the text, and at most 2 MiB.
- * A table forgets where two hashes fall into one slot, and what it finds is compared, so that a wrong place never counts.
+ * The tokens of one text, as it grows. For each of ORDERS a table says where as many tokens stood last, by a hash of
+ * them: a few steps for each token, whatever the text, and at most 2 MiB. A table forgets where two hashes fall into
+ * one slot, and what it finds is compared, so that a wrong place never counts.
  */
 export class PromptLookup {
   #ids: readonly number[]
@@ -25,7 +30,10 @@ export class PromptLookup {
   #length = 0
   #rates = new AcceptanceRates()
 
-  /** @param ids of the text; tokens that are added to the list are taken by `update`. @param most tokens that it can come to have */
+  /**
+   * @param ids of the text; tokens that are added to the list are taken by `update`.
+   * @param most tokens that it can come to have
+   */
   constructor(ids: readonly number[], most: number) {
     this.#ids = ids
     this.#bits = 32 - Math.clz32(Math.min(Math.max(most, 64), MOST_SLOTS) - 1)
@@ -49,7 +57,10 @@ export class PromptLookup {
     return this.#length === 0 ? 0 : this.#rates.draftLength(this.#length, most, rowCost)
   }
 
-  /** `count` draft tokens, or none where there is no match. A draft that reaches the end of the text goes on with its own tokens, so a loop repeats. */
+  /**
+   * `count` draft tokens, or none where there is no match. A draft that reaches the end of the text goes on with its
+   * own tokens, so a loop repeats.
+   */
   draft(count: number): number[] {
     const draft: number[] = [], end = this.#taken
     if (this.#length === 0) return draft

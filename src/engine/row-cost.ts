@@ -1,12 +1,19 @@
-/** The cost of one more row in a run of few rows: it decides whether draft tokens can pay, and at which acceptance rate (acceptance-rates.ts). */
+/**
+ * The cost of one more row in a run of few rows: it decides whether draft tokens can pay, and at which acceptance rate
+ * (acceptance-rates.ts).
+ */
 
 const AVX512 = 1 / 3
-/** Of BitNet models with AVX2, with AVX-VNNI and without; the last also where drafts are asked for and nothing was measured. */
+/**
+ * Of BitNet models with AVX2, with AVX-VNNI and without; the last also where drafts are asked for and nothing was
+ * measured.
+ */
 const AVX2VNNI = 3 / 5
 const AVX2 = 2 / 3
 
 /**
- * In runs of one row, the dearest of what was measured and a little more (docs/generation.md has the figures), so that drafts lose time nowhere. Undefined: no drafts.
+ * In runs of one row, the dearest of what was measured and a little more (docs/generation.md has the figures), so that
+ * drafts lose time nowhere. Undefined: no drafts.
  * @param executor its name: 'native avx512' and the like
  * @param ternary whether the projections are ternary
  * @param speculate true: wherever; false: never; a number: this is the cost; undefined: where it was measured to pay

@@ -1,24 +1,31 @@
 /**
- * The scheduler runs many generations on one model. This is the story of the engine; three files tell it: the scheduler (this one), the sequence (sequence.ts)
- * and the page cache (page-cache.ts).
+ * The scheduler runs many generations on one model. This is the story of the engine; three files tell it: the scheduler
+ * (this one), the sequence (sequence.ts) and the page cache (page-cache.ts).
  *
- * 1. Arrival. `VeritEngine.generate` checks a request, makes a `Sequence` of it and submits it here. The sequence waits in a queue, in order of arrival. A full
- *    queue refuses it (VERIT_BUSY).
- * 2. Admission. A sequence needs a slot (a page table of the model) and pages of the KV cache. The page cache promises it all pages it can ever need: prompt
- *    plus `maxTokens`, within the context length. So an answer never stops for lack of memory. If the tenant's prefix cache holds the beginning of the prompt, the
- *    sequence starts with those pages, and the model need not run their tokens.
- * 3. Steps. The loop repeats one step: it collects rows, runs the plan once, and hands each sequence its logits. A row is one token at one position. First comes
- *    one row for each answer, then pieces of the prompts. While answers run, prompts get 16 rows in all, so no answer waits long for a prompt.
- * 4. Pages. Before its rows run, a sequence takes pages for them out of its promise. After a run, full pages enter the tenant's prefix cache.
- * 5. Choice. The last row of a sequence gives the logits of its next token. The sequence gives them to the sampler, appends the token, turns it into text, and
- *    emits an event. Then it has one more token to run: itself the row of the next step.
- * 6. Drafts. An answer may add draft tokens (speculative decoding by prompt lookup, prompt-lookup.ts) as further rows of the same step. A row counts only if the
- *    row before it chose the token it was run for. The others are dropped and their positions written over later, so the answer is the same.
+ * 1. Arrival. `VeritEngine.generate` checks a request, makes a `Sequence` of it and submits it here. The sequence waits
+ *    in a queue, in order of arrival. A full queue refuses it (VERIT_BUSY).
+ * 2. Admission. A sequence needs a slot (a page table of the model) and pages of the KV cache. The page cache promises
+ *    it all pages it can ever need: prompt plus `maxTokens`, within the context length. So an answer never stops for
+ *    lack of memory. If the tenant's prefix cache holds the beginning of the prompt, the sequence starts with those
+ *    pages, and the model need not run their tokens.
+ * 3. Steps. The loop repeats one step: it collects rows, runs the plan once, and hands each sequence its logits. A row
+ *    is one token at one position. First comes one row for each answer, then pieces of the prompts. While answers run,
+ *    prompts get 16 rows in all, so no answer waits long for a prompt.
+ * 4. Pages. Before its rows run, a sequence takes pages for them out of its promise. After a run, full pages enter the
+ *    tenant's prefix cache.
+ * 5. Choice. The last row of a sequence gives the logits of its next token. The sequence gives them to the sampler,
+ *    appends the token, turns it into text, and emits an event. Then it has one more token to run: itself the row of
+ *    the next step.
+ * 6. Drafts. An answer may add draft tokens (speculative decoding by prompt lookup, prompt-lookup.ts) as further rows
+ *    of the same step. A row counts only if the row before it chose the token it was run for. The others are dropped
+ *    and their positions written over later, so the answer is the same.
  * 7. Back-pressure. A sequence whose reader has 64 unread events is left out of the steps until the reader goes on.
- * 8. End. A sequence ends at an end token, a stop string, its length, an error or a cancellation. Its slot and its pages are free at once, and the next one in the
- *    queue is admitted. Pages in the prefix cache stay until their memory is needed.
+ * 8. End. A sequence ends at an end token, a stop string, its length, an error or a cancellation. Its slot and its
+ *    pages are free at once, and the next one in the queue is admitted. Pages in the prefix cache stay until their
+ *    memory is needed.
  *
- * Other sequences change when an answer comes, never its content: by the arithmetic contract, logits depend on a sequence's own tokens alone.
+ * Other sequences change when an answer comes, never its content: by the arithmetic contract, logits depend on a
+ * sequence's own tokens alone.
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
@@ -48,7 +55,10 @@ export class Scheduler {
   #drafted = 0
   #accepted = 0
 
-  /** @param queue generations that may wait for a slot and room in the cache. @param rowCost see `rowCost`; undefined: no drafts */
+  /**
+   * @param queue generations that may wait for a slot and room in the cache.
+   * @param rowCost see `rowCost`; undefined: no drafts
+   */
   constructor(model: ServingModel, cache: PageCache, queue: number, rowCost: number | undefined) {
     this.#model = model
     this.#cache = cache
@@ -76,7 +86,10 @@ export class Scheduler {
     this.wake()
   }
 
-  /** Ends a sequence, whatever it was doing; its slot and its pages are free at once. Nothing happens to one that has ended. */
+  /**
+   * Ends a sequence, whatever it was doing; its slot and its pages are free at once. Nothing happens to one that has
+   * ended.
+   */
   cancel(sequence: Sequence): void {
     sequence.finish('cancelled')
     this.#release(sequence)
@@ -153,7 +166,8 @@ export class Scheduler {
     try {
       for (const [i, own] of logits.entries()) {
         const { id, position } = rows[known + i]!
-        // Another token was chosen there, or none: this row and those after it do not count, and are written over later.
+        // Another token was chosen there, or none: this row and those after it do not count, and are written over
+        // later.
         if (sequence.finished || sequence.ids[position] !== id) break
         if (i > 0) this.#accepted++
         sequence.pages!.keep(sequence.ids, ++sequence.evaluated)
@@ -170,7 +184,10 @@ export class Scheduler {
     this.#release(sequence)
   }
 
-  /** The next rows of each sequence: first one of every answer, with draft tokens where no prompt waits, then pieces of the prompts. */
+  /**
+   * The next rows of each sequence: first one of every answer, with draft tokens where no prompt waits, then pieces of
+   * the prompts.
+   */
   #batch(): Part[] {
     const ready = [...this.#active].filter(s => !s.paused), left = (s: Sequence): number => s.ids.length - s.evaluated
     const answers = ready.filter(s => left(s) === 1), prompts = ready.filter(s => left(s) > 1)
@@ -179,7 +196,10 @@ export class Scheduler {
     return [...answers.map(sequence => this.#part(sequence, 1, drafts)), ...this.#pieces(prompts, room, left)]
   }
 
-  /** Half of the room is for the prompt that came first, so that it gets on; the other half for those that have the least left, so that a short one need not wait for a long one. */
+  /**
+   * Half of the room is for the prompt that came first, so that it gets on; the other half for those that have the
+   * least left, so that a short one need not wait for a long one.
+   */
   #pieces(prompts: readonly Sequence[], room: number, left: (s: Sequence) => number): Part[] {
     const [first, ...others] = prompts
     if (first === undefined || room <= 0) return []
@@ -205,7 +225,8 @@ export class Scheduler {
       sequence,
       rows: run.map((id, i): Row => {
         const position = from + i, wanted = position >= ids.length - 1
-        return { id, position, slot, wanted, top: wanted ? sequence.neededLogits(draft.slice(0, position + 1 - ids.length)) : 0 }
+        const top = wanted ? sequence.neededLogits(draft.slice(0, position + 1 - ids.length)) : 0
+        return { id, position, slot, wanted, top }
       }),
     }
   }

@@ -1,6 +1,7 @@
 /**
- * One generation: its tokens, how many of them the model has run, and its events. It turns logits into a token and a token into text. It does not decide when it
- * runs (scheduler.ts) and holds pages of the KV cache only as a list (page-cache.ts).
+ * One generation: its tokens, how many of them the model has run, and its events. It turns logits into a token and a
+ * token into text. It does not decide when it runs (scheduler.ts) and holds pages of the KV cache only as a list
+ * (page-cache.ts).
  */
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { DecodeStream } from '../tokenizer/decode-stream.ts'
@@ -93,7 +94,10 @@ export class Sequence {
     if (this.request.maxTokens === 0) this.finish('length')
   }
 
-  /** Draft tokens that pay, within its promised pages and its reader's backlog, up to the first that the mask excludes. @param rowCost see `rowCost` */
+  /**
+   * Draft tokens that pay, within its promised pages and its reader's backlog, up to the first that the mask excludes.
+   * @param rowCost see `rowCost`
+   */
   draft(most: number, rowCost: number): number[] {
     const lookup = this.#lookup ??= new PromptLookup(this.ids, this.mostPositions + 1)
     if (!lookup.update()) return []
@@ -110,7 +114,8 @@ export class Sequence {
   neededLogits(draft: readonly number[]): number {
     const { request, promptTokens, ids } = this, mask = this.#maskAfter(draft)
     const excluded = this.#unused.length + (mask === undefined ? 0 : excludedBy(mask, this.#tokenizer.vocabSize))
-    return neededLogits(request, { position: ids.length + draft.length, promptTokens, excluded, logprobs: request.logprobs >= 0 })
+    const position = ids.length + draft.length, logprobs = request.logprobs >= 0
+    return neededLogits(request, { position, promptTokens, excluded, logprobs })
   }
 
   /** The mask of the token after its own and some draft tokens. */
@@ -137,7 +142,9 @@ export class Sequence {
     if (reason !== undefined) this.finish(reason)
   }
 
-  #logprobs(logits: Float32Array, id: number, mask: TokenMask | undefined): { logprob: number; top: { id: number; text: string; logprob: number }[] } {
+  #logprobs(
+    logits: Float32Array, id: number, mask: TokenMask | undefined,
+  ): { logprob: number; top: { id: number; text: string; logprob: number }[] } {
     const { logprob, top } = logprobsOf(logits, id, this.request.logprobs, mask)
     return { logprob, top: top.map(t => ({ ...t, text: Buffer.from(this.#tokenizer.tokenBytes(t.id)).toString() })) }
   }

@@ -1,5 +1,6 @@
 /**
- * Verit's own engine: it implements `Engine` on plans of src/exec, bit-exact on every machine. Generations run side by side on one plan; scheduler.ts tells how.
+ * Verit's own engine: it implements `Engine` on plans of src/exec, bit-exact on every machine. Generations run side by
+ * side on one plan; scheduler.ts tells how.
  */
 import type { Executor } from '../exec/plan.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -31,8 +32,9 @@ export interface EngineOptions extends CacheOptions {
   /** Generations that may wait when every slot is taken or the cache is full; the next one is refused. Default 64. */
   queue?: number | undefined
   /**
-   * Speculative decoding by prompt lookup (docs/generation.md): true, false, or the measured cost of one more row in a run of few rows, in runs of one row, 0 to 1;
-   * 0 verifies every draft. Default: on for instruction sets and models where it was measured to pay. Results do not depend on it.
+   * Speculative decoding by prompt lookup (docs/generation.md): true, false, or the measured cost of one more row in a
+   * run of few rows, in runs of one row, 0 to 1; 0 verifies every draft. Default: on for instruction sets and models
+   * where it was measured to pay. Results do not depend on it.
    */
   speculate?: boolean | number | undefined
 }
@@ -48,12 +50,16 @@ export interface EngineParts extends LoadedModel {
 }
 
 /** The only event of a generation that was cancelled while its prompt was encoded. */
-const CANCELLED: GenerateEvent = { type: 'end', reason: 'cancelled', promptTokens: 0, completionTokens: 0, timings: { promptMs: 0, predictedMs: 0 } }
+const CANCELLED: GenerateEvent = {
+  type: 'end', reason: 'cancelled', promptTokens: 0, completionTokens: 0, timings: { promptMs: 0, predictedMs: 0 },
+}
 
 /** Its name in engines.ts. */
 const NAME = 'verit'
 
-const CAPABILITIES: EngineCapabilities = { bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false }
+const CAPABILITIES: EngineCapabilities = {
+  bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false,
+}
 
 export class VeritEngine implements Engine {
   readonly info: ModelInfo
@@ -70,15 +76,18 @@ export class VeritEngine implements Engine {
     this.tokenizer = tokenizer
     const weightBytes = parts.weights.bytes.byteLength, size = cacheSize(config, weightBytes, options)
     const cost = rowCost(executor.name, isTernaryModel(config), options.speculate)
-    this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows, outputs: cost === undefined ? undefined : MOST_DRAFT_TOKENS + 1 })
+    const outputs = cost === undefined ? undefined : MOST_DRAFT_TOKENS + 1
+    this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows, outputs })
     this.#cache = new PageCache(size.pages)
     this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64, cost)
     this.#chat = new ChatFormat(chatTemplate, tokenizer)
     const ends = [tokenizer.endOfText, ...conversation?.ends.map(t => t.id) ?? [], ...parts.ends ?? []]
     this.#ends = new Set(ends.filter(id => id !== undefined))
     this.info = {
-      name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab, context: this.#model.context, modelContext: config.context,
-      digest: parts.digest, engine: NAME, capabilities: CAPABILITIES, executor: executor.name, threads: executor.threads, ...(chatTemplate !== undefined && { chatTemplate }),
+      name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab,
+      context: this.#model.context, modelContext: config.context,
+      digest: parts.digest, engine: NAME, capabilities: CAPABILITIES, executor: executor.name,
+      threads: executor.threads, ...(chatTemplate !== undefined && { chatTemplate }),
       conversation: conversationInfo(conversation, this.#chat, tokenizer),
     }
   }
@@ -104,7 +113,9 @@ export class VeritEngine implements Engine {
     return this.#chat.stop
   }
 
-  async *generate(request: GenerateRequest, signal?: AbortSignal, tenant?: string): AsyncGenerator<GenerateEvent, void> {
+  async *generate(
+    request: GenerateRequest, signal?: AbortSignal, tenant?: string,
+  ): AsyncGenerator<GenerateEvent, void> {
     this.#checkOpen()
     const target = { tokenizer: this.tokenizer, chat: this.#chat, context: this.info.context }
     const checked = await inTurns(checkRequest(request, target), { size: sizeOf(request), signal })

@@ -1,4 +1,7 @@
-/** Stage 4 of the sampler: the draw. By ascending id, the first candidate at which the running sum of weights passes a share of their total. */
+/**
+ * Stage 4 of the sampler: the draw. By ascending id, the first candidate at which the running sum of weights passes a
+ * share of their total.
+ */
 import type { Candidates } from './truncation.ts'
 
 /** @param uniform the share, 0 to 1 (excluded). @returns the id of the token */

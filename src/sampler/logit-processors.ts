@@ -1,13 +1,16 @@
 /**
- * Stage 1 of the sampler: logit processors. They change the scores of tokens that occurred before: the repetition penalty (Keskar et al. 2019, CTRL),
- * then frequency and presence penalties (as OpenAI's API defines them).
+ * Stage 1 of the sampler: logit processors. They change the scores of tokens that occurred before: the repetition
+ * penalty (Keskar et al. 2019, CTRL), then frequency and presence penalties (as OpenAI's API defines them).
  */
 import type { SamplingOptions } from './parameters.ts'
 
-export type Penalties = Pick<SamplingOptions, 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty'>
+export type Penalties = Pick<
+  SamplingOptions, 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty'
+>
 
 /** Whether any processor can change a score. */
-export const changesLogits = (p: Penalties): boolean => (p.repetitionPenalty !== 1 && p.repetitionWindow > 0) || p.presencePenalty !== 0 || p.frequencyPenalty !== 0
+export const changesLogits = (p: Penalties): boolean =>
+  (p.repetitionPenalty !== 1 && p.repetitionWindow > 0) || p.presencePenalty !== 0 || p.frequencyPenalty !== 0
 
 /** Applies repetition, then frequency and presence together. @param promptTokens where the answer begins in `ids` */
 export function processLogits(scores: Float64Array, ids: readonly number[], promptTokens: number, p: Penalties): void {

@@ -1,6 +1,6 @@
 /**
- * Log probabilities of tokens, in nats, under the model's own distribution: before logit processors, temperature and truncation. Where a mask excludes tokens,
- * the distribution is over the allowed ones.
+ * Log probabilities of tokens, in nats, under the model's own distribution: before logit processors, temperature and
+ * truncation. Where a mask excludes tokens, the distribution is over the allowed ones.
  */
 import { logCore } from '../lib/functions.ts'
 import { applyMask } from './token-mask.ts'

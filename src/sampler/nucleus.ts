@@ -1,6 +1,8 @@
 /**
- * Top-p (docs/generation.md): the most probable tokens that together hold a share of the probability. Tokens are not put in order for that: sums of weights in steps of the score tell in
- * which step the nucleus ends, and those of that step alone are sorted. Such sums are rounded otherwise than one in descending order; where that could matter, all are sorted.
+ * Top-p (docs/generation.md): the most probable tokens that together hold a share of the probability. Tokens are not
+ * put in order for that: sums of weights in steps of the score tell in which step the nucleus ends, and those of that
+ * step alone are sorted. Such sums are rounded otherwise than one in descending order; where that could matter, all are
+ * sorted.
  */
 import { weightOf } from './weights.ts'
 
@@ -11,7 +13,10 @@ const STEPS = 64 * FINENESS
 /** So many are sorted at once. */
 const FEW = 64
 
-/** A larger score is never in a later step, for each operation keeps the order. It is NaN only where all is one step, or the score is the largest: then it is the first. */
+/**
+ * A larger score is never in a later step, for each operation keeps the order. It is NaN only where all is one step, or
+ * the score is the largest: then it is the first.
+ */
 const stepOf = (score: number, max: number, scale: number): number => Math.min((max - score) * scale, STEPS - 1) | 0
 
 /** The tokens of a choice. */
@@ -28,7 +33,8 @@ export interface Weighed {
 /** Sets the weights of tokens outside the nucleus to 0. @param share 0 to 1 */
 export function keepNucleus(tokens: Weighed, share: number): void {
   const { score, weight, temperature } = tokens, enough = share * tokens.total
-  const [least, ties] = (score.length > FEW ? lastOf(tokens, enough, FINENESS / temperature) : undefined) ?? lastOf(tokens, enough, 0)!
+  const quick = score.length > FEW ? lastOf(tokens, enough, FINENESS / temperature) : undefined
+  const [least, ties] = quick ?? lastOf(tokens, enough, 0)!
   let left = ties
   for (let i = 0; i < score.length; i++) if (!(score[i]! > least) && (score[i]! < least || left-- <= 0)) weight[i] = 0
 }
@@ -36,9 +42,11 @@ export function keepNucleus(tokens: Weighed, share: number): void {
 /**
  * Where the nucleus ends.
  * @param scale steps for 1 of score; 0: all is one step, and sums are those of the definition
- * @returns the least score in the nucleus, and how many tokens of that score belong to it; undefined where rounding could decide
+ * @returns the least score in the nucleus, and how many tokens of that score belong to it; undefined where rounding
+ * could decide
  */
-function lastOf({ score, weight, max, temperature, total }: Weighed, enough: number, scale: number): [least: number, ties: number] | undefined {
+function lastOf(tokens: Weighed, enough: number, scale: number): [least: number, ties: number] | undefined {
+  const { score, weight, max, temperature, total } = tokens
   const sums = new Float64Array(scale === 0 ? 1 : STEPS)
   for (let i = 0; i < score.length; i++) sums[stepOf(score[i]!, max, scale)]! += weight[i]!
   let step = 0, sofar = 0
@@ -46,7 +54,8 @@ function lastOf({ score, weight, max, temperature, total }: Weighed, enough: num
   const inside: number[] = []
   for (let i = 0; i < score.length; i++) if (stepOf(score[i]!, max, scale) === step) inside.push(score[i]!)
   const sorted = new Float64Array(inside).sort()
-  // A sum of n numbers that are not negative is wrong by less than n / 2^52 of it, in any order; this is four times as much. In the first step the order is that of the definition.
+  // A sum of n numbers that are not negative is wrong by less than n / 2^52 of it, in any order; this is four times as
+  // much. In the first step the order is that of the definition.
   const slack = step === 0 ? 0 : score.length * 2 ** -50 * total
   let at = sorted.length, ties = 0, least = Infinity
   do {

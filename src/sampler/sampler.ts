@@ -1,6 +1,7 @@
 /**
- * The sampler chooses the next token from logits, in four stages: logit processors, token mask, truncation, draw. The order of the stages and of every sum is
- * fixed (docs/generation.md). The random number depends on the seed and the token's position alone, so anyone who has the logits can repeat a choice.
+ * The sampler chooses the next token from logits, in four stages: logit processors, token mask, truncation, draw. The
+ * order of the stages and of every sum is fixed (docs/generation.md). The random number depends on the seed and the
+ * token's position alone, so anyone who has the logits can repeat a choice.
  */
 import { Philox, purpose } from '../lib/philox.ts'
 import { draw } from './draw.ts'
@@ -37,10 +38,14 @@ export class Sampler {
   }
 
   /** Stages 1 to 3. */
-  #candidates(logits: Float32Array, ids: readonly number[], promptTokens: number, mask: TokenMask | undefined): Candidates {
+  #candidates(
+    logits: Float32Array, ids: readonly number[], promptTokens: number, mask: TokenMask | undefined,
+  ): Candidates {
     const options = this.#options, few = keepsFew(options, logits.length), changed = changesLogits(options)
     if (few && !changed && mask === undefined) return truncateFew(logits, options)
-    if (scratch.scores.length !== logits.length) scratch = { scores: new Float64Array(logits.length), weights: new Float64Array(logits.length) }
+    if (scratch.scores.length !== logits.length) {
+      scratch = { scores: new Float64Array(logits.length), weights: new Float64Array(logits.length) }
+    }
     const { scores, weights } = scratch
     scores.set(logits)
     if (changed) processLogits(scores, ids, promptTokens, options)

@@ -1,17 +1,20 @@
 /**
- * Stage 2 of the sampler: the token mask, a bit for each token of the vocabulary. A token whose bit is 0 is never chosen. A grammar, for instance, sets one
- * for each position. This file knows no grammar.
+ * Stage 2 of the sampler: the token mask, a bit for each token of the vocabulary. A token whose bit is 0 is never
+ * chosen. A grammar, for instance, sets one for each position. This file knows no grammar.
  */
 import { invariant } from '../lib/errors.ts'
 
-/** Bit `id & 31` of word `id >> 5` is 1 where the token is allowed; [⌈vocab/32⌉]. Bits beyond the vocabulary mean nothing. */
+/**
+ * Bit `id & 31` of word `id >> 5` is 1 where the token is allowed; [⌈vocab/32⌉]. Bits beyond the vocabulary mean
+ * nothing.
+ */
 export type TokenMask = Uint32Array
 
 /** Says which tokens may come next. */
 export interface TokenConstraint {
   /**
-   * The mask of the token after prompt and answer; undefined allows all. The result depends on the arguments alone: the engine also asks about draft tokens,
-   * which it may drop later. The mask has to hold until the next call only.
+   * The mask of the token after prompt and answer; undefined allows all. The result depends on the arguments alone: the
+   * engine also asks about draft tokens, which it may drop later. The mask has to hold until the next call only.
    * @param promptTokens how many of `ids` are the prompt
    */
   maskAfter(ids: readonly number[], promptTokens: number): TokenMask | undefined

@@ -1,6 +1,6 @@
 /**
- * Finds the largest logits, in order; of equal ones the lower id comes first. A vocabulary is long and few of its tokens matter.
- * It also refuses logits that no token can be drawn from.
+ * Finds the largest logits, in order; of equal ones the lower id comes first. A vocabulary is long and few of its
+ * tokens matter. It also refuses logits that no token can be drawn from.
  */
 import { VeritError } from '../lib/errors.ts'
 
@@ -45,7 +45,10 @@ export function largestLogits(logits: Float32Array | Float64Array, count: number
   return heap.sort((a, b) => (logits[a] === logits[b] ? a - b : logits[a]! > logits[b]! ? -1 : 1))
 }
 
-/** The first index from `from` on whose value is above `least`, or NaN. On its own, so that it is compiled for this alone: it sees nearly all of the vocabulary. */
+/**
+ * The first index from `from` on whose value is above `least`, or NaN. On its own, so that it is compiled for this
+ * alone: it sees nearly all of the vocabulary.
+ */
 function above(values: Float32Array | Float64Array, from: number, least: number): number {
   while (from < values.length && values[from]! <= least) from++
   return from

@@ -1,14 +1,19 @@
-/** What tokens weigh in a choice (docs/generation.md): their probabilities times a constant, such that the most probable weighs 1. */
+/**
+ * What tokens weigh in a choice (docs/generation.md): their probabilities times a constant, such that the most probable
+ * weighs 1.
+ */
 import { expCore } from '../lib/functions.ts'
 
-// V8 reads an imported or exported binding anew each time it is used, which would take a third of the time here: a vocabulary is long, so loops use what is this module's alone.
+// V8 reads an imported or exported binding anew each time it is used, which would take a third of the time here: a
+// vocabulary is long, so loops use what is this module's alone.
 const exp = expCore
 
 /** e^x for x <= 0, and 0 where that is below 1e-300. */
 const expNegative = (x: number): number => (x < -690 ? 0 : exp(x))
 
 /** @param max the largest score */
-export const weightOf = (score: number, max: number, temperature: number): number => expNegative((score - max) / temperature)
+export const weightOf = (score: number, max: number, temperature: number): number =>
+  expNegative((score - max) / temperature)
 
 /** Fills `weight` with those of the scores. @returns their sum, by ascending index */
 export function weigh(score: Float64Array, weight: Float64Array, max: number, temperature: number): number {

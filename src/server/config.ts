@@ -64,7 +64,7 @@ export const ServerConfig = Type.Object({
     cores: text('processors that these threads are tied to in turn, as the system numbers them, for example 0-3,5 (Linux); empty: the system moves them as it sees fit'),
     packing: choice(['auto', 'base3', 'two-bit'], 'how ternary weights are kept; "auto": as this machine reads them fastest (`verit tune` measures it)'),
     headScreen: choice(['auto', 'on', 'off'], 'whether an f16 head gets a copy in 6 bits that says which of its rows can matter for a token, so that only these are computed, exactly (docs/screened-head.md); "auto": from 64 MiB on; "on": a model of which that cannot be is refused'),
-    speculate: choice(['auto', 'on', 'off'], 'whether next tokens are guessed from the prompt and the answer so far, so that several can be verified in one run (docs/generation.md); "auto": where that was measured to be faster'),
+    speculate: choice(['auto', 'on', 'off'], 'speculative decoding by prompt lookup: draft tokens from the prompt and the answer so far are verified in one run (docs/generation.md); "auto": where that was measured to be faster'),
     instructionSet: choice(['auto', 'avx512', 'avx2vnni', 'avx2', 'neondot', 'neon', 'baseline', 'reference'], 'which of the processor\'s instructions compute; "auto": the fastest here'),
     requireSandbox: flag(false, 'whether the server refuses to start where the runner cannot be locked completely (docs/sandbox.md)'),
   }, closed),

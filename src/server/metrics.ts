@@ -126,8 +126,8 @@ export class Metrics {
     gauge('verit_cache_pages_held', 'Of them, those that generations hold', 'held')
     gauge('verit_cache_pages_promised', 'Of the others, those that generations may still take', 'promised')
     gauge('verit_cache_pages_kept', 'Of the others, those that are kept for prompts to come, until there is need of them', 'kept')
-    gauge('verit_guessed_tokens_total', 'Tokens that were guessed and run along with those that answers had, since the runner was started', 'drafted')
-    gauge('verit_guessed_tokens_accepted_total', 'Of them, those that answers then had', 'accepted')
+    gauge('verit_guessed_tokens_total', 'Draft tokens that the model checked, since the runner was started', 'drafted')
+    gauge('verit_guessed_tokens_accepted_total', 'Of them, those that were accepted', 'accepted')
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {
