@@ -122,6 +122,19 @@ NEED(attentionGrad) {
   in->p = F(a->N * a->H * a->T);
   return 1;
 }
+NEED(shortConv) {
+  in->values = F(a->R * a->C);
+  in->w = F(a->C * a->L);
+  in->pages = F(a->S * ((a->T + 15) / 16));
+  in->sequence = in->length = F(a->N);
+  out->y = F(a->N * a->C);
+  return SIZES(6) && a->C > 0 && a->L > 0 && a->T > 0 && a->R % 16 == 0;
+}
+NEED(shortConvGrad) {
+  in->x = in->dy = out->dx = F(a->N * a->C);
+  in->w = out->dw = F(a->C * a->L);
+  return SIZES(4) && a->C > 0 && a->L > 0 && a->T > 0;
+}
 NEED(crossEntropy) {
   in->logits = F(a->N * a->V);
   in->targets = out->loss = F(a->N);

@@ -55,6 +55,8 @@
   X(eightBitMatmul, 5, 1, 3) \
   X(eightBitRows, 3, 1, 3) \
   X(repackEightBit, 1, 2, 2) \
+  X(shortConv, 5, 1, 6) \
+  X(shortConvGrad, 3, 2, 4) \
   X(screenSixBit, 1, 4, 2) \
   X(screenLimits, 5, 1, 3) \
   X(screenedMatmul, 5, 1, 3) \
@@ -421,6 +423,20 @@ enum { OUT_repackEightBit_codes = 0, OUT_repackEightBit_d = 1 };
 typedef struct { wide_t codes, d; } repackEightBit_out;
 enum { AT_repackEightBit_O = 0, AT_repackEightBit_K = 1 };
 typedef struct { wide_t O, K; } repackEightBit_at;
+
+enum { IN_shortConv_values = 0, IN_shortConv_w = 1, IN_shortConv_pages = 2, IN_shortConv_sequence = 3, IN_shortConv_length = 4 };
+typedef struct { wide_t values, w, pages, sequence, length; } shortConv_in;
+enum { OUT_shortConv_y = 0 };
+typedef struct { wide_t y; } shortConv_out;
+enum { AT_shortConv_N = 0, AT_shortConv_C = 1, AT_shortConv_L = 2, AT_shortConv_T = 3, AT_shortConv_R = 4, AT_shortConv_S = 5 };
+typedef struct { wide_t N, C, L, T, R, S; } shortConv_at;
+
+enum { IN_shortConvGrad_x = 0, IN_shortConvGrad_w = 1, IN_shortConvGrad_dy = 2 };
+typedef struct { wide_t x, w, dy; } shortConvGrad_in;
+enum { OUT_shortConvGrad_dx = 0, OUT_shortConvGrad_dw = 1 };
+typedef struct { wide_t dx, dw; } shortConvGrad_out;
+enum { AT_shortConvGrad_N = 0, AT_shortConvGrad_C = 1, AT_shortConvGrad_L = 2, AT_shortConvGrad_T = 3 };
+typedef struct { wide_t N, C, L, T; } shortConvGrad_at;
 
 enum { IN_screenSixBit_w = 0 };
 typedef struct { wide_t w; } screenSixBit_in;

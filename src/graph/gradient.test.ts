@@ -110,6 +110,20 @@ test('attention with grouped heads and rotary positions, two sequences at once',
   })
 })
 
+test('short convolutions of two sequences at once', async () => {
+  for (const taps of [1, 3, 5]) {
+    await check(g => {
+      const index = (name: string): Tensor => g.input(name, 'i32', [8])
+      return g.gelu(g.shortConv(g.gelu(p(g, 'x', 8, 5)), p(g, 'w', 5, taps), {
+        context: 4, cacheRows: 32, cacheRow: index('cacheRow'), pages: g.input('pages', 'i32', [2, 1]),
+        sequence: index('sequence'), length: index('length'),
+      }))
+    }, {
+      cacheRow: [16, 17, 18, 19, 0, 1, 2, 3], pages: [1, 0], sequence: [0, 0, 0, 0, 1, 1, 1, 1], length: [1, 2, 3, 4, 1, 2, 3, 4],
+    })
+  }
+})
+
 test('a tied parameter collects the derivatives of all its uses', async () => {
   await check(g => {
     const table = p(g, 'table', 8, 5)

@@ -48,6 +48,12 @@ export interface AttentionOptions {
   readonly values?: Tensor
 }
 
+/** Where the rows of a batch read and write the cache of a short convolution; see `AttentionOptions`. */
+export interface ShortConvOptions extends Pick<AttentionOptions, 'context' | 'cacheRows' | 'cacheRow' | 'pages' | 'sequence' | 'length'> {
+  /** State [cacheRows/16, 1, 16, C] that outlives the run. Default: a cache of this run alone. */
+  readonly state?: Tensor
+}
+
 /** Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4], or with base3 [⌈O/16⌉, ⌈K/20⌉, 16, 4], and m f32 [1]. */
 export interface TernaryWeights {
   /** Five weights to a byte. Default false: four. */
@@ -228,6 +234,17 @@ export class Graph {
     const write = (op: string, x: Tensor, into?: Tensor): Tensor => this.apply(op, [x, cacheRow], cache, into ? { into } : {})[0]!
     const keys = write('writeKeys', k, options.keys), values = write('writeValues', v, options.values)
     return this.#one('attention', [q, keys, values, pages, sequence, length], { H: heads, T: context, ...(options.scale === undefined ? {} : { scale: options.scale }) })
+  }
+
+  /**
+   * Depthwise causal convolution over time: x [N, C], w [C, L], the last tap for a row itself → [N, C]. Rows of x are first written to the cache;
+   * positions before a sequence count as absent. For a gradient the rows must be as `attention` demands.
+   */
+  shortConv(x: Tensor, w: Tensor, options: ShortConvOptions): Tensor {
+    const { context, cacheRows, cacheRow, pages, sequence, length, state } = options
+    const into = state ? { into: state } : {}
+    const values = this.apply('writeValues', [x, cacheRow], { G: 1, R: cacheRows }, into)[0]!
+    return this.#one('shortConv', [values, w, pages, sequence, length], { T: context })
   }
 
   /** x·wᵀ with x rounded to int8 by row and w to -1, 0, 1 with one scale: x [N, K], w latent [O, K] or ternary → [N, O]. */

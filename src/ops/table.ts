@@ -16,6 +16,7 @@ import { rmsNorm, rmsNormGrad, rmsNormParamGrad } from './rms-norm.ts'
 import { rope } from './rope.ts'
 import { halfRows, screenLimits, screenSixBit, screenedMatmul } from './screen.ts'
 import { quantizeFine, repackSixBit, sixBitMatmul, sixBitRows } from './six-bit.ts'
+import { shortConv, shortConvGrad } from './short-conv.ts'
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
 
 export const opTable: ReadonlyMap<string, Op> = new Map([
@@ -23,5 +24,6 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
+  shortConv, shortConvGrad,
   screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe,
 ].map(row => [row.name, row]))
