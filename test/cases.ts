@@ -13,6 +13,7 @@ import type { Dim, DType } from '../src/ops/sizes.ts'
 import { ternaryFormats } from '../src/ops/repack.ts'
 import { opTable } from '../src/ops/table.ts'
 import { shortConvs } from './cases-conv.ts'
+import { mixtures } from './cases-experts.ts'
 
 export interface OpCase {
   readonly name: string
@@ -168,6 +169,7 @@ function specs(): Spec[] {
       { op: 'rope', a: { N, H, D, T: 19, inverse }, values: inverse ? 'special' : 'plain', fill: { positions: below('T') } }))),
     ...attentions(),
     ...shortConvs(),
+    ...mixtures(),
     ...shapes.flatMap(([N, V]) => ['crossEntropy', 'crossEntropyGrad'].flatMap(op => forValues(values => ({ op, a: { N, V }, values, fill: { targets: below('V', -1) } })))),
     ...[1, 15, 16, 17, 100, 1000].flatMap(N => [{ op: 'mean', a: { N }, values: 'special' as const }, { op: 'meanGrad', a: { N } }]),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeRows', a: { N, K }, values }))),

@@ -4,6 +4,8 @@ import { ternaryMatmulBase3 } from './base3.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
 import { add, addBias, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
+import { expertMatmul, expertMatmulGrad } from './expert-matmul.ts'
+import { expertSum, expertSumGrad, topExperts, topExpertsGrad } from './experts.ts'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
 import { columnSum, matmul, panels } from './matmul.ts'
@@ -25,5 +27,6 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
   shortConv, shortConvGrad,
+  topExperts, topExpertsGrad, expertSum, expertSumGrad, expertMatmul, expertMatmulGrad,
   screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe,
 ].map(row => [row.name, row]))
