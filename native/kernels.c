@@ -7,6 +7,8 @@
 #include "matmul.c"
 #include "norm.c"
 #include "attention.c"
+#include "conv.c"
+#include "experts.c"
 #include "loss.c"
 #include "ternary.c"
 #include "base3.c"
@@ -48,6 +50,14 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_writeValues] = ONE(write_chunks, writeValues_run),
     [OP_attention] = {.phases = {{attention_chunks, attention_run}}, .scratch = attention_scratch},
     [OP_attentionGrad] = {.phases = {{attentionGrad_chunks, attentionGrad_run}}, .scratch = attentionGrad_scratch},
+    [OP_shortConv] = {.phases = {{shortConv_chunks, shortConv_run}}, .scratch = shortConv_scratch},
+    [OP_shortConvGrad] = {.phases = {{shortConvGrad_chunks, shortConvGrad_run}}, .scratch = shortConvGrad_scratch},
+    [OP_topExperts] = {.phases = {{topExperts_chunks, topExperts_run}}, .scratch = topExperts_scratch},
+    [OP_topExpertsGrad] = {.phases = {{topExperts_chunks, topExpertsGrad_run}}, .scratch = topExperts_scratch},
+    [OP_expertSum] = ONE(row_chunks, expertSum_run),
+    [OP_expertSumGrad] = ONE(row_chunks, expertSumGrad_run),
+    [OP_expertMatmul] = {.phases = {{expertMatmul_chunks, expertMatmul_run}}, .scratch = expertMatmul_scratch},
+    [OP_expertMatmulGrad] = {.phases = {{expertMatmulGrad_chunks, expertMatmulGrad_run}}, .scratch = expertMatmulGrad_scratch},
     [OP_crossEntropy] = ONE(row_chunks, crossEntropy_run),
     [OP_crossEntropyGrad] = ONE(row_chunks, crossEntropyGrad_run),
     [OP_mean] = ONE(one_chunk, mean_run),

@@ -122,6 +122,59 @@ NEED(attentionGrad) {
   in->p = F(a->N * a->H * a->T);
   return 1;
 }
+NEED(shortConv) {
+  in->values = F(a->R * a->C);
+  in->w = F(a->C * a->L);
+  in->pages = F(a->S * ((a->T + 15) / 16));
+  in->sequence = in->length = F(a->N);
+  out->y = F(a->N * a->C);
+  return SIZES(6) && a->C > 0 && a->L > 0 && a->T > 0 && a->R % 16 == 0;
+}
+NEED(shortConvGrad) {
+  in->x = in->dy = out->dx = F(a->N * a->C);
+  in->w = out->dw = F(a->C * a->L);
+  return SIZES(4) && a->C > 0 && a->L > 0 && a->T > 0;
+}
+NEED(topExperts) {
+  in->logits = F(a->N * a->E);
+  in->bias = a->hasBias ? F(a->E) : 0;
+  out->experts = out->weights = F(a->N * a->k);
+  return SIZES(6) && a->k > 0 && a->k <= a->E && a->gating <= 2 && a->normalise <= 1;
+}
+NEED(topExpertsGrad) {
+  in->logits = out->dlogits = F(a->N * a->E);
+  in->experts = in->dweights = F(a->N * a->k);
+  return SIZES(5) && a->k > 0 && a->k <= a->E && a->gating <= 2 && a->normalise <= 1;
+}
+NEED(expertSum) {
+  in->y = F(a->N * a->k * a->C);
+  in->weights = a->hasWeights ? F(a->N * a->k) : 0;
+  out->z = F(a->N * a->C);
+  return SIZES(4) && a->k > 0;
+}
+NEED(expertSumGrad) {
+  in->dz = F(a->N * a->C);
+  out->dy = F(a->N * a->k * a->C);
+  in->y = a->hasWeights ? out->dy : 0;
+  in->weights = out->dweights = a->hasWeights ? F(a->N * a->k) : 0;
+  return SIZES(4) && a->k > 0 && a->C > 0;
+}
+enum { MOST_EXPERTS = 1 << 16 };
+NEED(expertMatmul) {
+  if (!SIZES(7) || a->O < 1 || a->K < 1 || a->E < 1 || a->E > MOST_EXPERTS || a->k < 1 || a->layoutB > 3) return 0;
+  in->x = F(a->N * (a->shared ? 1 : a->k) * a->K);
+  in->w = (a->layoutB == 3 ? 2 : 4) * (a->E * (a->layoutB >= 2 ? round_up(a->O, 32) : a->O) * a->K);
+  in->experts = F(a->N * a->k);
+  out->y = F(a->N * a->k * a->O);
+  return a->N * a->k <= INT32_MAX;
+}
+NEED(expertMatmulGrad) {
+  in->x = F(a->N * (a->shared ? 1 : a->k) * a->K);
+  in->dy = F(a->N * a->k * a->O);
+  in->experts = F(a->N * a->k);
+  out->dw = F(a->E * a->O * a->K);
+  return SIZES(6) && a->O > 0 && a->K > 0 && a->E > 0 && a->E <= MOST_EXPERTS && a->k > 0 && a->N * a->k <= INT32_MAX;
+}
 NEED(crossEntropy) {
   in->logits = F(a->N * a->V);
   in->targets = out->loss = F(a->N);

@@ -55,6 +55,14 @@
   X(eightBitMatmul, 5, 1, 3) \
   X(eightBitRows, 3, 1, 3) \
   X(repackEightBit, 1, 2, 2) \
+  X(shortConv, 5, 1, 6) \
+  X(shortConvGrad, 3, 2, 4) \
+  X(topExperts, 2, 2, 7) \
+  X(topExpertsGrad, 3, 1, 6) \
+  X(expertSum, 2, 1, 4) \
+  X(expertSumGrad, 3, 2, 4) \
+  X(expertMatmul, 3, 1, 7) \
+  X(expertMatmulGrad, 3, 1, 6) \
   X(screenSixBit, 1, 4, 2) \
   X(screenLimits, 5, 1, 3) \
   X(screenedMatmul, 5, 1, 3) \
@@ -421,6 +429,62 @@ enum { OUT_repackEightBit_codes = 0, OUT_repackEightBit_d = 1 };
 typedef struct { wide_t codes, d; } repackEightBit_out;
 enum { AT_repackEightBit_O = 0, AT_repackEightBit_K = 1 };
 typedef struct { wide_t O, K; } repackEightBit_at;
+
+enum { IN_shortConv_values = 0, IN_shortConv_w = 1, IN_shortConv_pages = 2, IN_shortConv_sequence = 3, IN_shortConv_length = 4 };
+typedef struct { wide_t values, w, pages, sequence, length; } shortConv_in;
+enum { OUT_shortConv_y = 0 };
+typedef struct { wide_t y; } shortConv_out;
+enum { AT_shortConv_N = 0, AT_shortConv_C = 1, AT_shortConv_L = 2, AT_shortConv_T = 3, AT_shortConv_R = 4, AT_shortConv_S = 5 };
+typedef struct { wide_t N, C, L, T, R, S; } shortConv_at;
+
+enum { IN_shortConvGrad_x = 0, IN_shortConvGrad_w = 1, IN_shortConvGrad_dy = 2 };
+typedef struct { wide_t x, w, dy; } shortConvGrad_in;
+enum { OUT_shortConvGrad_dx = 0, OUT_shortConvGrad_dw = 1 };
+typedef struct { wide_t dx, dw; } shortConvGrad_out;
+enum { AT_shortConvGrad_N = 0, AT_shortConvGrad_C = 1, AT_shortConvGrad_L = 2, AT_shortConvGrad_T = 3 };
+typedef struct { wide_t N, C, L, T; } shortConvGrad_at;
+
+enum { IN_topExperts_logits = 0, IN_topExperts_bias = 1 };
+typedef struct { wide_t logits, bias; } topExperts_in;
+enum { OUT_topExperts_experts = 0, OUT_topExperts_weights = 1 };
+typedef struct { wide_t experts, weights; } topExperts_out;
+enum { AT_topExperts_N = 0, AT_topExperts_E = 1, AT_topExperts_k = 2, AT_topExperts_gating = 3, AT_topExperts_normalise = 4, AT_topExperts_hasBias = 5, AT_topExperts_scale = 6 };
+typedef struct { wide_t N, E, k, gating, normalise, hasBias, scale; } topExperts_at;
+
+enum { IN_topExpertsGrad_logits = 0, IN_topExpertsGrad_experts = 1, IN_topExpertsGrad_dweights = 2 };
+typedef struct { wide_t logits, experts, dweights; } topExpertsGrad_in;
+enum { OUT_topExpertsGrad_dlogits = 0 };
+typedef struct { wide_t dlogits; } topExpertsGrad_out;
+enum { AT_topExpertsGrad_N = 0, AT_topExpertsGrad_E = 1, AT_topExpertsGrad_k = 2, AT_topExpertsGrad_gating = 3, AT_topExpertsGrad_normalise = 4, AT_topExpertsGrad_scale = 5 };
+typedef struct { wide_t N, E, k, gating, normalise, scale; } topExpertsGrad_at;
+
+enum { IN_expertSum_y = 0, IN_expertSum_weights = 1 };
+typedef struct { wide_t y, weights; } expertSum_in;
+enum { OUT_expertSum_z = 0 };
+typedef struct { wide_t z; } expertSum_out;
+enum { AT_expertSum_N = 0, AT_expertSum_C = 1, AT_expertSum_k = 2, AT_expertSum_hasWeights = 3 };
+typedef struct { wide_t N, C, k, hasWeights; } expertSum_at;
+
+enum { IN_expertSumGrad_y = 0, IN_expertSumGrad_weights = 1, IN_expertSumGrad_dz = 2 };
+typedef struct { wide_t y, weights, dz; } expertSumGrad_in;
+enum { OUT_expertSumGrad_dy = 0, OUT_expertSumGrad_dweights = 1 };
+typedef struct { wide_t dy, dweights; } expertSumGrad_out;
+enum { AT_expertSumGrad_N = 0, AT_expertSumGrad_C = 1, AT_expertSumGrad_k = 2, AT_expertSumGrad_hasWeights = 3 };
+typedef struct { wide_t N, C, k, hasWeights; } expertSumGrad_at;
+
+enum { IN_expertMatmul_x = 0, IN_expertMatmul_w = 1, IN_expertMatmul_experts = 2 };
+typedef struct { wide_t x, w, experts; } expertMatmul_in;
+enum { OUT_expertMatmul_y = 0 };
+typedef struct { wide_t y; } expertMatmul_out;
+enum { AT_expertMatmul_N = 0, AT_expertMatmul_O = 1, AT_expertMatmul_K = 2, AT_expertMatmul_E = 3, AT_expertMatmul_k = 4, AT_expertMatmul_shared = 5, AT_expertMatmul_layoutB = 6 };
+typedef struct { wide_t N, O, K, E, k, shared, layoutB; } expertMatmul_at;
+
+enum { IN_expertMatmulGrad_x = 0, IN_expertMatmulGrad_dy = 1, IN_expertMatmulGrad_experts = 2 };
+typedef struct { wide_t x, dy, experts; } expertMatmulGrad_in;
+enum { OUT_expertMatmulGrad_dw = 0 };
+typedef struct { wide_t dw; } expertMatmulGrad_out;
+enum { AT_expertMatmulGrad_N = 0, AT_expertMatmulGrad_O = 1, AT_expertMatmulGrad_K = 2, AT_expertMatmulGrad_E = 3, AT_expertMatmulGrad_k = 4, AT_expertMatmulGrad_shared = 5 };
+typedef struct { wide_t N, O, K, E, k, shared; } expertMatmulGrad_at;
 
 enum { IN_screenSixBit_w = 0 };
 typedef struct { wide_t w; } screenSixBit_in;

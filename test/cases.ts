@@ -12,6 +12,8 @@ import type { Data, Op } from '../src/ops/op.ts'
 import type { Dim, DType } from '../src/ops/sizes.ts'
 import { ternaryFormats } from '../src/ops/repack.ts'
 import { opTable } from '../src/ops/table.ts'
+import { shortConvs } from './cases-conv.ts'
+import { mixtures } from './cases-experts.ts'
 
 export interface OpCase {
   readonly name: string
@@ -166,6 +168,8 @@ function specs(): Spec[] {
     ...[[1, 1, 2], [5, 2, 6], [17, 3, 32], [40, 4, 64]].flatMap(([N, H, D]) => [0, 1].map((inverse): Spec => (
       { op: 'rope', a: { N, H, D, T: 19, inverse }, values: inverse ? 'special' : 'plain', fill: { positions: below('T') } }))),
     ...attentions(),
+    ...shortConvs(),
+    ...mixtures(),
     ...shapes.flatMap(([N, V]) => ['crossEntropy', 'crossEntropyGrad'].flatMap(op => forValues(values => ({ op, a: { N, V }, values, fill: { targets: below('V', -1) } })))),
     ...[1, 15, 16, 17, 100, 1000].flatMap(N => [{ op: 'mean', a: { N }, values: 'special' as const }, { op: 'meanGrad', a: { N } }]),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeRows', a: { N, K }, values }))),

@@ -110,6 +110,47 @@ test('attention with grouped heads and rotary positions, two sequences at once',
   })
 })
 
+test('short convolutions of two sequences at once', async () => {
+  for (const taps of [1, 3, 5]) {
+    await check(g => {
+      const index = (name: string): Tensor => g.input(name, 'i32', [8])
+      return g.gelu(g.shortConv(g.gelu(p(g, 'x', 8, 5)), p(g, 'w', 5, taps), {
+        context: 4, cacheRows: 32, cacheRow: index('cacheRow'), pages: g.input('pages', 'i32', [2, 1]),
+        sequence: index('sequence'), length: index('length'),
+      }))
+    }, {
+      cacheRow: [16, 17, 18, 19, 0, 1, 2, 3], pages: [1, 0], sequence: [0, 0, 0, 0, 1, 1, 1, 1], length: [1, 2, 3, 4, 1, 2, 3, 4],
+    })
+  }
+})
+
+test('the choice of experts, for every gating', async () => {
+  for (const gating of ['softmax', 'sigmoid', 'chosen'] as const) {
+    for (const normalise of [false, true]) {
+      await check(g => {
+        const logits = g.add(p(g, 'small', ROWS, 7), g.input('large', 'f32', [ROWS, 7])) // no step of the test changes the choice
+        const bias = normalise ? g.input('bias', 'f32', [7]) : undefined
+        const { weights } = g.topExperts(logits, 3, { gating, normalise, scale: 2.5, bias })
+        return g.linear(weights, p(g, 'w', 5, 3))
+      }, { large: Array.from({ length: ROWS * 7 }, (_, i) => 3 * ((i * 3) % 7) / 7), bias: [0, 0.5, 1, 1.5, 2, 2.5, 3] })
+    }
+  }
+})
+
+test('a feed-forward layer of experts', async () => {
+  await check(g => {
+    const x = g.gelu(p(g, 'x', ROWS, 4)), experts = g.input('experts', 'i32', [ROWS, 2]), count = 5
+    const gate = g.expertLinear(x, p(g, 'gate', count * 3, 4), experts, { out: 3, count })
+    const up = g.expertLinear(x, p(g, 'up', count * 3, 4), experts, { out: 3, count })
+    const down = g.expertLinear(g.siluGate(gate, up), p(g, 'down', count * 6, 3), experts, { out: 6, count })
+    return g.expertSum(down, p(g, 'shares', ROWS, 2))
+  }, { experts: [0, 1, 3, 0, 1, 3, 0, 4, 4, 1, 1, 0] })
+  await check(g => {
+    const y = g.expertLinear(p(g, 'x', ROWS, 4), p(g, 'w', 9, 4), g.input('experts', 'i32', [ROWS, 1]), { out: 3, count: 3 })
+    return g.expertSum(y, p(g, 'shares', ROWS, 1))
+  }, { experts: [2, 0, 2, 2, 0, 0] })
+})
+
 test('a tied parameter collects the derivatives of all its uses', async () => {
   await check(g => {
     const table = p(g, 'table', 8, 5)

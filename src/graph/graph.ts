@@ -4,6 +4,7 @@
  */
 import { invariant } from '../lib/errors.ts'
 import { applyShapeRule, type Given, type Op, type Value } from '../ops/op.ts'
+import { gatings, type Gating } from '../ops/experts.ts'
 import type { Dim, DType } from '../ops/sizes.ts'
 import { opTable } from '../ops/table.ts'
 
@@ -46,6 +47,30 @@ export interface AttentionOptions {
   /** States [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D] that outlive the run. Default: a cache of this run alone. */
   readonly keys?: Tensor
   readonly values?: Tensor
+}
+
+/** Where the rows of a batch read and write the cache of a short convolution; see `AttentionOptions`. */
+export interface ShortConvOptions extends Pick<AttentionOptions, 'context' | 'cacheRows' | 'cacheRow' | 'pages' | 'sequence' | 'length'> {
+  /** State [cacheRows/16, 1, 16, C] that outlives the run. Default: a cache of this run alone. */
+  readonly state?: Tensor
+}
+
+/** How a router's logits become a choice of experts; see `Graph.topExperts`. */
+export interface ExpertChoice {
+  /** softmax over all experts, sigmoid of each, or softmax over the chosen ones. Default `softmax`. */
+  readonly gating?: Gating
+  /** Whether weights are divided by their sum. Default false. */
+  readonly normalise?: boolean
+  /** Factor of the weights. Default 1. */
+  readonly scale?: number
+  /** f32 [experts]: added to the probabilities for the choice alone; gets no gradient. */
+  readonly bias?: Tensor | undefined
+}
+
+/** Experts i32 [N, used] in descending order and their weights f32 [N, used]. */
+export interface ChosenExperts {
+  readonly experts: Tensor
+  readonly weights: Tensor
 }
 
 /** Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4], or with base3 [⌈O/16⌉, ⌈K/20⌉, 16, 4], and m f32 [1]. */
@@ -228,6 +253,38 @@ export class Graph {
     const write = (op: string, x: Tensor, into?: Tensor): Tensor => this.apply(op, [x, cacheRow], cache, into ? { into } : {})[0]!
     const keys = write('writeKeys', k, options.keys), values = write('writeValues', v, options.values)
     return this.#one('attention', [q, keys, values, pages, sequence, length], { H: heads, T: context, ...(options.scale === undefined ? {} : { scale: options.scale }) })
+  }
+
+  /**
+   * Depthwise causal convolution over time: x [N, C], w [C, L], the last tap for a row itself → [N, C]. Rows of x are first written to the cache;
+   * positions before a sequence count as absent. For a gradient the rows must be as `attention` demands.
+   */
+  shortConv(x: Tensor, w: Tensor, options: ShortConvOptions): Tensor {
+    const { context, cacheRows, cacheRow, pages, sequence, length, state } = options
+    const into = state ? { into: state } : {}
+    const values = this.apply('writeValues', [x, cacheRow], { G: 1, R: cacheRows }, into)[0]!
+    return this.#one('shortConv', [values, w, pages, sequence, length], { T: context })
+  }
+
+  /** The `used` experts of the largest probabilities for each row of logits [N, experts]; the lower one of equals. */
+  topExperts(logits: Tensor, used: number, { gating = 'softmax', normalise = false, scale = 1, bias }: ExpertChoice = {}): ChosenExperts {
+    const given = { k: used, gating: gatings.indexOf(gating), normalise: normalise ? 1 : 0, scale }
+    const [experts, weights] = this.apply('topExperts', [logits, bias ?? null], given)
+    return { experts: experts!, weights: weights! }
+  }
+
+  /**
+   * Products with the matrices of each row's experts: x [N, in], or [N, used·in] with an input for each expert → [N, used·out].
+   * @param w [count·out, in], or for serving panels [count·⌈out/32⌉, in, 32] of f32 or f16
+   * @param experts i32 [N, used]
+   */
+  expertLinear(x: Tensor, w: Tensor, experts: Tensor, { out, count }: { out: number; count: number }): Tensor {
+    return this.#one('expertMatmul', [x, w, experts], { O: out, E: count })
+  }
+
+  /** Sum of y [N, used·C] over the experts of a row, each times its weight [N, used] → [N, C]. */
+  expertSum(y: Tensor, weights: Tensor): Tensor {
+    return this.#one('expertSum', [y, weights])
   }
 
   /** x·wᵀ with x rounded to int8 by row and w to -1, 0, 1 with one scale: x [N, K], w latent [O, K] or ternary → [N, O]. */

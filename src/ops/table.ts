@@ -4,6 +4,8 @@ import { ternaryMatmulBase3 } from './base3.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
 import { add, addBias, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
+import { expertMatmul, expertMatmulGrad } from './expert-matmul.ts'
+import { expertSum, expertSumGrad, topExperts, topExpertsGrad } from './experts.ts'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
 import { columnSum, matmul, panels } from './matmul.ts'
@@ -16,6 +18,7 @@ import { rmsNorm, rmsNormGrad, rmsNormParamGrad } from './rms-norm.ts'
 import { rope } from './rope.ts'
 import { halfRows, screenLimits, screenSixBit, screenedMatmul } from './screen.ts'
 import { quantizeFine, repackSixBit, sixBitMatmul, sixBitRows } from './six-bit.ts'
+import { shortConv, shortConvGrad } from './short-conv.ts'
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
 
 export const opTable: ReadonlyMap<string, Op> = new Map([
@@ -23,5 +26,7 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
+  shortConv, shortConvGrad,
+  topExperts, topExpertsGrad, expertSum, expertSumGrad, expertMatmul, expertMatmulGrad,
   screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe,
 ].map(row => [row.name, row]))
