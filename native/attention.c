@@ -12,7 +12,7 @@ static int64_t rope_chunks(const op_t *o) {
 }
 static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t heads = ATTR(rope, H), d = ATTR(rope, D), half = d / 2, per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, ATTR(rope, N));
+  const int64_t heads = ATTR(rope, H), d = ATTR(rope, D), turned = ATTR(rope, R), half = turned / 2, per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, ATTR(rope, N));
   const int32_t *positions = INPUT(rope, positions);
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t position = positions[r];
@@ -31,6 +31,7 @@ static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
         f_store_n(y + i, f_fma(f_neg(x1), sv, f_mul(x0, cv)), n);
         f_store_n(y + half + i, f_fma(x0, sv, f_mul(x1, cv)), n);
       }
+      memmove(y + turned, x + turned, 4 * (size_t)(d - turned));
     }
   }
 }

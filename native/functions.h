@@ -1,4 +1,4 @@
-/* exp, log, erf and the random numbers of docs/arithmetic.md section 3, to the bit. */
+/* exp, log, erf, tanh and the random numbers of docs/arithmetic.md section 3, to the bit. */
 #ifndef VERIT_FUNCTIONS_H
 #define VERIT_FUNCTIONS_H
 #include "simd.h"
@@ -57,23 +57,17 @@ INLINE float log_1(float x) {
   return (float)log_core(x);
 }
 
-INLINE float tanh_1(float xf) {
-  if (xf != xf) return xf;
-  double a = fabs((double)xf), t;
-  if (a >= 10) t = 1;
-  else if (a < 0.0625) {
-    static const double C[5] = {1.0, -1.0 / 3, 2.0 / 15, -17.0 / 315, 62.0 / 2835};
-    double s = a * a;
-    t = C[4];
-    for (int i = 3; i >= 0; i--) t = t * s + C[i];
-    t = a * t;
-  } else {
-    double x = 2 * a, n = (x * LOG2E + ROUND_MAGIC) - ROUND_MAGIC, r = x - n * LN2, p = EXP_C[10];
-    for (int i = 9; i >= 0; i--) p = p * r + EXP_C[i];
-    t = 1 - 2 / (ldexp(p, (int)n) + 1);
-  }
-  return (float)copysign(t, (double)xf);
+INLINE v16d d_tanh(v16d x) {
+  static const double C[5] = {1.0, -1.0 / 3, 2.0 / 15, -17.0 / 315, 62.0 / 2835};
+  const v16d a = d_abs(x), s = d_mul(a, a), one = d_set1(1.0), two = d_set1(2.0);
+  v16d p = d_set1(C[4]);
+  for (int i = 3; i >= 0; i--) p = d_add(d_mul(p, s), d_set1(C[i]));
+  v16d t = d_sub(one, d_div(two, d_add(d_exp(d_mul(two, a)), one)));
+  t = d_select_gt(d_set1(0.0625), a, d_mul(a, p), t);
+  t = d_select_gt(a, d_set1(9.999999999999998), one, t); /* the largest number below 10 */
+  return d_mul(t, d_sign_of(x));
 }
+INLINE v16 f_tanh(v16 x) { return d_to_f(d_tanh(f_to_d(x))); }
 
 /* quarter 0: sine, 1: cosine */
 INLINE float sincos_1(float xf, int quarter) {

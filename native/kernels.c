@@ -3,6 +3,7 @@
 #include "functions.h"
 
 #include "elementwise.c"
+#include "tanh.c"
 #include "panels.c"
 #include "matmul.c"
 #include "norm.c"
@@ -37,13 +38,20 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_layerNormParamGrad] = ONE(block_chunks, layerNormParamGrad_run),
     [OP_rmsNorm] = ONE(row_chunks, rmsNorm_run),
     [OP_rmsNormGrad] = ONE(row_chunks, rmsNormGrad_run),
-    [OP_rmsNormParamGrad] = ONE(block_chunks, rmsNormParamGrad_run),
+    [OP_rmsNormParamGrad] = ONE(rmsNormParamGrad_chunks, rmsNormParamGrad_run),
     [OP_gelu] = ONE(flat_chunks, gelu_run),
     [OP_geluGrad] = ONE(flat_chunks, geluGrad_run),
     [OP_reluSquareGate] = ONE(flat_chunks, reluSquareGate_run),
     [OP_reluSquareGateGrad] = ONE(flat_chunks, reluSquareGateGrad_run),
     [OP_siluGate] = ONE(flat_chunks, siluGate_run),
     [OP_siluGateGrad] = ONE(flat_chunks, siluGateGrad_run),
+    [OP_geluTanh] = ONE(flat_chunks, geluTanh_run),
+    [OP_geluTanhGrad] = ONE(flat_chunks, geluTanhGrad_run),
+    [OP_geluTanhGate] = ONE(flat_chunks, geluTanhGate_run),
+    [OP_geluTanhGateGrad] = ONE(flat_chunks, geluTanhGateGrad_run),
+    [OP_softcap] = ONE(flat_chunks, softcap_run),
+    [OP_softcapGrad] = ONE(flat_chunks, softcapGrad_run),
+    [OP_multiply] = ONE(flat_chunks, multiply_run),
     [OP_dropout] = ONE(flat_chunks, dropout_run),
     [OP_rope] = ONE(rope_chunks, rope_run),
     [OP_writeKeys] = ONE(write_chunks, writeKeys_run),
@@ -95,11 +103,12 @@ static void functions_run(int which, const float *x, float *y, int64_t n) {
     const int left = (int)at_most(n - i, 16);
     v16 v = f_load_n(x + i, left);
     if (which == 0) f_store_n(y + i, f_exp(v), left);
+    else if (which == 2) f_store_n(y + i, f_tanh(v), left);
     else if (which == 3) f_store_n(y + i, d_to_f(d_erf(f_to_d(v))), left);
     else
       for (int j = 0; j < left; j++) {
         const float s = x[i + j];
-        y[i + j] = which == 1 ? log_1(s) : which == 2 ? tanh_1(s) : sincos_1(s, which == 5);
+        y[i + j] = which == 1 ? log_1(s) : sincos_1(s, which == 5);
       }
   }
 }

@@ -36,8 +36,8 @@ static void layerNorm_run(const op_t *o, int64_t chunk, char *scratch) {
 static void rmsNorm_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *g = INPUT(rmsNorm, g), eps = FLOAT(rmsNorm, eps);
-  const int64_t c = ATTR(rmsNorm, C), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(rmsNorm, N));
-  for (int64_t r = chunk * per; r < end; r++) {
+  const int64_t heads = ATTR(rmsNorm, H), c = ATTR(rmsNorm, C) / heads, per = rows_per_chunk(c * heads), end = at_most((chunk + 1) * per, ATTR(rmsNorm, N)) * heads;
+  for (int64_t r = chunk * per * heads; r < end; r++) {
     const float *x = (const float *)INPUT(rmsNorm, x) + r * c;
     float *y = (float *)OUTPUT(rmsNorm, y) + r * c;
     const float s = 1.0f / sqrtf(r2_dot(x, x, c) / (float)c + eps);
@@ -52,8 +52,8 @@ static void rmsNorm_run(const op_t *o, int64_t chunk, char *scratch) {
 /* dx = rstd * fma(-xhat, c, h - a); a = 0 is left out for rmsNorm. centred: subtract the mean. */
 INLINE void norm_grad(const op_t *o, int64_t chunk, const int centred) {
   const float *g = INPUT(rmsNormGrad, g);
-  const int64_t c = ATTR(rmsNormGrad, C), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(rmsNormGrad, N));
-  for (int64_t r = chunk * per; r < end; r++) {
+  const int64_t heads = centred ? 1 : ATTR(rmsNormGrad, H), c = ATTR(rmsNormGrad, C) / heads, per = rows_per_chunk(c * heads), end = at_most((chunk + 1) * per, ATTR(rmsNormGrad, N)) * heads;
+  for (int64_t r = chunk * per * heads; r < end; r++) {
     const float *x = (const float *)INPUT(rmsNormGrad, x) + r * c, *dy = (const float *)INPUT(rmsNormGrad, dy) + r * c;
     const float *stats = (const float *)INPUT(rmsNormGrad, stats) + r * (centred ? 2 : 1);
     float *dx = (float *)OUTPUT(rmsNormGrad, dx) + r * c;
@@ -79,8 +79,9 @@ static void layerNormGrad_run(const op_t *o, int64_t chunk, char *scratch) { (vo
 static void rmsNormGrad_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; norm_grad(o, chunk, 0); }
 
 static int64_t block_chunks(const op_t *o) { return (WIDTH(o) + COLUMNS - 1) / COLUMNS; }
+static int64_t rmsNormParamGrad_chunks(const op_t *o) { return (ATTR(rmsNormParamGrad, C) / ATTR(rmsNormParamGrad, H) + COLUMNS - 1) / COLUMNS; }
 INLINE void norm_parameter_grad(const op_t *o, int64_t chunk, const int centred) {
-  const int64_t rows = ATTR(rmsNormParamGrad, N), c = ATTR(rmsNormParamGrad, C), c0 = chunk * COLUMNS, c1 = at_most(c0 + COLUMNS, c);
+  const int64_t heads = centred ? 1 : ATTR(rmsNormParamGrad, H), rows = ATTR(rmsNormParamGrad, N) * heads, c = ATTR(rmsNormParamGrad, C) / heads, c0 = chunk * COLUMNS, c1 = at_most(c0 + COLUMNS, c);
   const float *x = INPUT(rmsNormParamGrad, x), *stats = INPUT(rmsNormParamGrad, stats), *dy = INPUT(rmsNormParamGrad, dy);
   float *db = centred ? OUTPUT(layerNormParamGrad, db) : NULL;
   v16 g[COLUMNS / 16], b[COLUMNS / 16];

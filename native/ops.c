@@ -75,26 +75,45 @@ NEED(layerNormParamGrad) {
   out->db = a->hasBias ? F(a->C) : 0;
   return SIZES(3);
 }
-NEED(rmsNorm) { in->x = out->y = F(a->N * a->C); in->g = F(a->C); out->stats = F(a->N); return SIZES(2) && a->C > 0; }
+/* the width of a head; 0 where there are no whole heads */
+static wide_t head_width(wide_t C, wide_t H) { return H > 0 && C % H == 0 ? C / H : 0; }
+NEED(rmsNorm) {
+  in->x = out->y = F(a->N * a->C);
+  in->g = F(head_width(a->C, a->H));
+  out->stats = F(a->N * a->H);
+  return SIZES(3) && in->g > 0;
+}
 NEED(rmsNormGrad) {
   in->x = in->dy = out->dx = F(a->N * a->C);
-  in->g = F(a->C);
-  in->stats = F(a->N);
-  return SIZES(2) && a->C > 0;
+  in->g = F(head_width(a->C, a->H));
+  in->stats = F(a->N * a->H);
+  return SIZES(3) && in->g > 0;
 }
-NEED(rmsNormParamGrad) { in->x = in->dy = F(a->N * a->C); in->stats = F(a->N); out->dg = F(a->C); return SIZES(2); }
+NEED(rmsNormParamGrad) {
+  in->x = in->dy = F(a->N * a->C);
+  in->stats = F(a->N * a->H);
+  out->dg = F(head_width(a->C, a->H));
+  return SIZES(3) && out->dg > 0;
+}
 NEED(gelu) { in->x = out->y = F(a->N * a->C); return SIZES(2); }
 NEED(geluGrad) { in->x = in->dy = out->dx = F(a->N * a->C); return SIZES(2); }
 NEED(reluSquareGate) { in->gate = in->up = out->y = F(a->N * a->C); return SIZES(2); }
 NEED(reluSquareGateGrad) { in->gate = in->up = in->dy = out->dgate = out->dup = F(a->N * a->C); return SIZES(2); }
 NEED(siluGate) { return NEED_AS(siluGate, reluSquareGate); }
 NEED(siluGateGrad) { return NEED_AS(siluGateGrad, reluSquareGateGrad); }
+NEED(geluTanh) { return NEED_AS(geluTanh, gelu); }
+NEED(geluTanhGrad) { return NEED_AS(geluTanhGrad, geluGrad); }
+NEED(geluTanhGate) { return NEED_AS(geluTanhGate, reluSquareGate); }
+NEED(geluTanhGateGrad) { return NEED_AS(geluTanhGateGrad, reluSquareGateGrad); }
+NEED(softcap) { return NEED_AS(softcap, gelu); }
+NEED(softcapGrad) { return NEED_AS(softcapGrad, geluGrad); }
+NEED(multiply) { return NEED_AS(multiply, add); }
 NEED(dropout) { in->x = out->y = F(a->N * a->C); in->rng = 12; return SIZES(2); }
 NEED(rope) {
   in->x = out->y = F(a->N * a->H * a->D);
   in->positions = F(a->N);
-  in->cos = in->sin = F(a->T * (a->D / 2));
-  return SIZES(4) && a->D % 2 == 0 && a->H * a->D <= INT32_MAX;
+  in->cos = in->sin = F(a->T * (a->R / 2));
+  return SIZES(6) && a->R % 2 == 0 && a->R <= a->D && a->H * a->D <= INT32_MAX;
 }
 NEED(writeKeys) {
   in->k = F(a->N * a->G * a->D);

@@ -16,17 +16,24 @@
   X(layerNorm, 3, 2, 4) \
   X(layerNormGrad, 4, 1, 2) \
   X(layerNormParamGrad, 3, 2, 3) \
-  X(rmsNorm, 2, 2, 3) \
-  X(rmsNormGrad, 4, 1, 2) \
-  X(rmsNormParamGrad, 3, 1, 2) \
+  X(rmsNorm, 2, 2, 4) \
+  X(rmsNormGrad, 4, 1, 3) \
+  X(rmsNormParamGrad, 3, 1, 3) \
   X(gelu, 1, 1, 2) \
   X(geluGrad, 2, 1, 2) \
   X(reluSquareGate, 2, 1, 2) \
   X(reluSquareGateGrad, 3, 2, 2) \
   X(siluGate, 2, 1, 2) \
   X(siluGateGrad, 3, 2, 2) \
+  X(geluTanh, 1, 1, 2) \
+  X(geluTanhGrad, 2, 1, 2) \
+  X(geluTanhGate, 2, 1, 2) \
+  X(geluTanhGateGrad, 3, 2, 2) \
+  X(softcap, 1, 1, 3) \
+  X(softcapGrad, 2, 1, 3) \
+  X(multiply, 2, 1, 2) \
   X(dropout, 2, 1, 5) \
-  X(rope, 4, 1, 5) \
+  X(rope, 4, 1, 6) \
   X(writeKeys, 2, 1, 4) \
   X(writeValues, 2, 1, 4) \
   X(attention, 6, 2, 8) \
@@ -161,22 +168,22 @@ enum { IN_rmsNorm_x = 0, IN_rmsNorm_g = 1 };
 typedef struct { wide_t x, g; } rmsNorm_in;
 enum { OUT_rmsNorm_y = 0, OUT_rmsNorm_stats = 1 };
 typedef struct { wide_t y, stats; } rmsNorm_out;
-enum { AT_rmsNorm_N = 0, AT_rmsNorm_C = 1, AT_rmsNorm_eps = 2 };
-typedef struct { wide_t N, C, eps; } rmsNorm_at;
+enum { AT_rmsNorm_N = 0, AT_rmsNorm_C = 1, AT_rmsNorm_H = 2, AT_rmsNorm_eps = 3 };
+typedef struct { wide_t N, C, H, eps; } rmsNorm_at;
 
 enum { IN_rmsNormGrad_x = 0, IN_rmsNormGrad_g = 1, IN_rmsNormGrad_stats = 2, IN_rmsNormGrad_dy = 3 };
 typedef struct { wide_t x, g, stats, dy; } rmsNormGrad_in;
 enum { OUT_rmsNormGrad_dx = 0 };
 typedef struct { wide_t dx; } rmsNormGrad_out;
-enum { AT_rmsNormGrad_N = 0, AT_rmsNormGrad_C = 1 };
-typedef struct { wide_t N, C; } rmsNormGrad_at;
+enum { AT_rmsNormGrad_N = 0, AT_rmsNormGrad_C = 1, AT_rmsNormGrad_H = 2 };
+typedef struct { wide_t N, C, H; } rmsNormGrad_at;
 
 enum { IN_rmsNormParamGrad_x = 0, IN_rmsNormParamGrad_stats = 1, IN_rmsNormParamGrad_dy = 2 };
 typedef struct { wide_t x, stats, dy; } rmsNormParamGrad_in;
 enum { OUT_rmsNormParamGrad_dg = 0 };
 typedef struct { wide_t dg; } rmsNormParamGrad_out;
-enum { AT_rmsNormParamGrad_N = 0, AT_rmsNormParamGrad_C = 1 };
-typedef struct { wide_t N, C; } rmsNormParamGrad_at;
+enum { AT_rmsNormParamGrad_N = 0, AT_rmsNormParamGrad_C = 1, AT_rmsNormParamGrad_H = 2 };
+typedef struct { wide_t N, C, H; } rmsNormParamGrad_at;
 
 enum { IN_gelu_x = 0 };
 typedef struct { wide_t x; } gelu_in;
@@ -220,6 +227,55 @@ typedef struct { wide_t dgate, dup; } siluGateGrad_out;
 enum { AT_siluGateGrad_N = 0, AT_siluGateGrad_C = 1 };
 typedef struct { wide_t N, C; } siluGateGrad_at;
 
+enum { IN_geluTanh_x = 0 };
+typedef struct { wide_t x; } geluTanh_in;
+enum { OUT_geluTanh_y = 0 };
+typedef struct { wide_t y; } geluTanh_out;
+enum { AT_geluTanh_N = 0, AT_geluTanh_C = 1 };
+typedef struct { wide_t N, C; } geluTanh_at;
+
+enum { IN_geluTanhGrad_x = 0, IN_geluTanhGrad_dy = 1 };
+typedef struct { wide_t x, dy; } geluTanhGrad_in;
+enum { OUT_geluTanhGrad_dx = 0 };
+typedef struct { wide_t dx; } geluTanhGrad_out;
+enum { AT_geluTanhGrad_N = 0, AT_geluTanhGrad_C = 1 };
+typedef struct { wide_t N, C; } geluTanhGrad_at;
+
+enum { IN_geluTanhGate_gate = 0, IN_geluTanhGate_up = 1 };
+typedef struct { wide_t gate, up; } geluTanhGate_in;
+enum { OUT_geluTanhGate_y = 0 };
+typedef struct { wide_t y; } geluTanhGate_out;
+enum { AT_geluTanhGate_N = 0, AT_geluTanhGate_C = 1 };
+typedef struct { wide_t N, C; } geluTanhGate_at;
+
+enum { IN_geluTanhGateGrad_gate = 0, IN_geluTanhGateGrad_up = 1, IN_geluTanhGateGrad_dy = 2 };
+typedef struct { wide_t gate, up, dy; } geluTanhGateGrad_in;
+enum { OUT_geluTanhGateGrad_dgate = 0, OUT_geluTanhGateGrad_dup = 1 };
+typedef struct { wide_t dgate, dup; } geluTanhGateGrad_out;
+enum { AT_geluTanhGateGrad_N = 0, AT_geluTanhGateGrad_C = 1 };
+typedef struct { wide_t N, C; } geluTanhGateGrad_at;
+
+enum { IN_softcap_x = 0 };
+typedef struct { wide_t x; } softcap_in;
+enum { OUT_softcap_y = 0 };
+typedef struct { wide_t y; } softcap_out;
+enum { AT_softcap_N = 0, AT_softcap_C = 1, AT_softcap_cap = 2 };
+typedef struct { wide_t N, C, cap; } softcap_at;
+
+enum { IN_softcapGrad_x = 0, IN_softcapGrad_dy = 1 };
+typedef struct { wide_t x, dy; } softcapGrad_in;
+enum { OUT_softcapGrad_dx = 0 };
+typedef struct { wide_t dx; } softcapGrad_out;
+enum { AT_softcapGrad_N = 0, AT_softcapGrad_C = 1, AT_softcapGrad_cap = 2 };
+typedef struct { wide_t N, C, cap; } softcapGrad_at;
+
+enum { IN_multiply_a = 0, IN_multiply_b = 1 };
+typedef struct { wide_t a, b; } multiply_in;
+enum { OUT_multiply_y = 0 };
+typedef struct { wide_t y; } multiply_out;
+enum { AT_multiply_N = 0, AT_multiply_C = 1 };
+typedef struct { wide_t N, C; } multiply_at;
+
 enum { IN_dropout_x = 0, IN_dropout_rng = 1 };
 typedef struct { wide_t x, rng; } dropout_in;
 enum { OUT_dropout_y = 0 };
@@ -231,8 +287,8 @@ enum { IN_rope_x = 0, IN_rope_positions = 1, IN_rope_cos = 2, IN_rope_sin = 3 };
 typedef struct { wide_t x, positions, cos, sin; } rope_in;
 enum { OUT_rope_y = 0 };
 typedef struct { wide_t y; } rope_out;
-enum { AT_rope_N = 0, AT_rope_H = 1, AT_rope_D = 2, AT_rope_T = 3, AT_rope_inverse = 4 };
-typedef struct { wide_t N, H, D, T, inverse; } rope_at;
+enum { AT_rope_N = 0, AT_rope_H = 1, AT_rope_D = 2, AT_rope_T = 3, AT_rope_inverse = 4, AT_rope_R = 5 };
+typedef struct { wide_t N, H, D, T, inverse, R; } rope_at;
 
 enum { IN_writeKeys_k = 0, IN_writeKeys_cacheRow = 1 };
 typedef struct { wide_t k, cacheRow; } writeKeys_in;

@@ -60,6 +60,7 @@ INLINE v16d d_set1(double x) { __m256d v = _mm256_set1_pd(x); return (v16d){v, v
 FOUR(d_add, _mm256_add_pd)
 FOUR(d_sub, _mm256_sub_pd)
 FOUR(d_mul, _mm256_mul_pd)
+FOUR(d_div, _mm256_div_pd)
 INLINE __m256d scale1(__m256d p, __m256d t) {
   return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), _mm256_slli_epi64(_mm256_castpd_si256(t), 52)));
 }

@@ -47,6 +47,7 @@ INLINE v16d d_set1(double x) { return (v16d){_mm512_set1_pd(x), _mm512_set1_pd(x
 INLINE v16d d_add(v16d x, v16d y) { return (v16d){_mm512_add_pd(x.a, y.a), _mm512_add_pd(x.b, y.b)}; }
 INLINE v16d d_sub(v16d x, v16d y) { return (v16d){_mm512_sub_pd(x.a, y.a), _mm512_sub_pd(x.b, y.b)}; }
 INLINE v16d d_mul(v16d x, v16d y) { return (v16d){_mm512_mul_pd(x.a, y.a), _mm512_mul_pd(x.b, y.b)}; }
+INLINE v16d d_div(v16d x, v16d y) { return (v16d){_mm512_div_pd(x.a, y.a), _mm512_div_pd(x.b, y.b)}; }
 INLINE __m512d scale1(__m512d p, __m512d t) {
   return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(p), _mm512_slli_epi64(_mm512_castpd_si512(t), 52)));
 }

@@ -58,6 +58,7 @@ INLINE v16d d_set1(double x) { v16d d; EACH8 d.r[j] = vdupq_n_f64(x); return d; 
 INLINE v16d d_add(v16d a, v16d b) { EACH8 a.r[j] = vaddq_f64(a.r[j], b.r[j]); return a; }
 INLINE v16d d_sub(v16d a, v16d b) { EACH8 a.r[j] = vsubq_f64(a.r[j], b.r[j]); return a; }
 INLINE v16d d_mul(v16d a, v16d b) { EACH8 a.r[j] = vmulq_f64(a.r[j], b.r[j]); return a; }
+INLINE v16d d_div(v16d a, v16d b) { EACH8 a.r[j] = vdivq_f64(a.r[j], b.r[j]); return a; }
 INLINE v16d d_scale(v16d p, v16d t) {
   EACH8 p.r[j] = vreinterpretq_f64_s64(vaddq_s64(vreinterpretq_s64_f64(p.r[j]), vshlq_n_s64(vreinterpretq_s64_f64(t.r[j]), 52)));
   return p;

@@ -63,6 +63,7 @@ INLINE v16d d_set1(double x) { v16d r; EACH r.v[j] = x; return r; }
 INLINE v16d d_add(v16d a, v16d b) { EACH a.v[j] = a.v[j] + b.v[j]; return a; }
 INLINE v16d d_sub(v16d a, v16d b) { EACH a.v[j] = a.v[j] - b.v[j]; return a; }
 INLINE v16d d_mul(v16d a, v16d b) { EACH a.v[j] = a.v[j] * b.v[j]; return a; }
+INLINE v16d d_div(v16d a, v16d b) { EACH a.v[j] = a.v[j] / b.v[j]; return a; }
 INLINE v16d d_scale(v16d p, v16d t) {
   uint64_t u[16], w[16];
   memcpy(u, &p, 128);

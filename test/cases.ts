@@ -4,6 +4,7 @@
  */
 import type { Bindings, Buffers, Plan } from '../src/exec/plan.ts'
 import { encodeTernary } from '../src/weights/ternary-tensor.ts'
+import { layerSpecs } from './cases-layers.ts'
 import { PlanBuilder } from '../src/graph/plan-builder.ts'
 import { roundUp } from '../src/lib/float.ts'
 import { Philox } from '../src/lib/philox.ts'
@@ -155,18 +156,19 @@ function specs(): Spec[] {
   const linear = [[1, 1, 1], [3, 5, 16], [2, 16, 33], [17, 40, 100], [5, 64, 256], [33, 70, 130], [1, 300, 520]]
   return [
     ...matmuls(),
+    ...layerSpecs(),
     ...[[1, 1], [33, 7], [64, 16], [100, 3]].flatMap(([Nc, K]) => [0, 1].map((layoutB): Spec => ({ op: 'panels', a: { Nc, K, layoutB }, values: 'wild' }))),
-    ...matrices.flatMap(a => ['columnSum', 'add', 'addBias', 'gelu', 'geluGrad', 'reluSquareGate', 'reluSquareGateGrad', 'siluGate', 'siluGateGrad', 'scale'].flatMap(op => forValues(values => ({ op, a, values })))),
+    ...matrices.flatMap(a => ['columnSum', 'add', 'addBias', 'gelu', 'geluGrad', 'reluSquareGate', 'reluSquareGateGrad', 'siluGate', 'siluGateGrad', 'scale', 'multiply'].flatMap(op => forValues(values => ({ op, a, values })))),
     ...matrices.flatMap(a => [0, 1].flatMap(hasBias => forValues(values => ({ op: 'layerNorm', a: { ...a, hasBias, eps: 1e-5 }, values })))),
     ...matrices.flatMap(a => [0, 1].map((hasBias): Spec => ({ op: 'layerNormParamGrad', a: { ...a, hasBias }, values: 'special' }))),
-    ...matrices.flatMap(a => forValues(values => ({ op: 'rmsNorm', a: { ...a, eps: 1e-6 }, values }))),
-    ...matrices.flatMap(a => ['layerNormGrad', 'rmsNormGrad', 'rmsNormParamGrad'].flatMap(op => forValues(values => ({ op, a, values })))),
+    ...matrices.flatMap(a => forValues(values => ({ op: 'rmsNorm', a: { ...a, H: 1, eps: 1e-6 }, values }))),
+    ...matrices.flatMap(a => ['layerNormGrad', 'rmsNormGrad', 'rmsNormParamGrad'].flatMap(op => forValues(values => ({ op, a: { ...a, H: 1 }, values })))),
     ...matrices.flatMap(a => ['embedding', 'embeddingGrad'].map((op): Spec => ({ op, a: { ...a, V: 11 }, values: 'special', fill: { ids: below('V') } }))),
     ...[[1, 0, 0], [5, 3, 0], [16, 16, 16], [33, 1, 70]].flatMap(([w0, w1, w2]) => ['split', 'concat'].map((op): Spec => ({ op, a: { N: 9, w0, w1, w2 }, values: 'wild' }))),
     ...matrices.flatMap((a, i) => forValues(values => ({ op: 'dropout', a: { ...a, purpose: 16 + i, threshold: 858993459, scale: 1.25 }, values, fill: rng }))),
     { op: 'dropout', a: { N: 3, C: 50, purpose: 16, threshold: 4294967295, scale: 2 }, fill: rng },
     ...[[1, 1, 2], [5, 2, 6], [17, 3, 32], [40, 4, 64]].flatMap(([N, H, D]) => [0, 1].map((inverse): Spec => (
-      { op: 'rope', a: { N, H, D, T: 19, inverse }, values: inverse ? 'special' : 'plain', fill: { positions: below('T') } }))),
+      { op: 'rope', a: { N, H, D, R: D, T: 19, inverse }, values: inverse ? 'special' : 'plain', fill: { positions: below('T') } }))),
     ...attentions(),
     ...shortConvs(),
     ...mixtures(),
@@ -221,7 +223,7 @@ function specs(): Spec[] {
 
 export function makeCase(spec: Spec, seed: number, over: number | null, rows: number | null): OpCase {
   const row = opTable.get(spec.op) as Op
-  const a = Object.fromEntries(Object.entries(row.attributes).map(([k, kind]) => [k, kind === 'f32' ? Math.fround(spec.a[k]) : spec.a[k]]))
+  const a = Object.fromEntries(Object.entries(row.attributes).map(([k, kind]) => [k, kind === 'f32' ? Math.fround(spec.a[k] ?? 0) : spec.a[k] ?? 0]))
   const limits = { rows: rows ?? 1, outputs: 1 }
   const builder = new PlanBuilder()
   const operands = row.operands(rows === null ? a : { ...a, N: rows })

@@ -75,6 +75,7 @@ test('norms, with and without bias', async () => {
   await check(g => g.layerNorm(p(g, 'x', ROWS, 19), p(g, 'gain', 19), p(g, 'bias', 19)))
   await check(g => g.layerNorm(p(g, 'x', ROWS, 19), p(g, 'gain', 19)))
   await check(g => g.rmsNorm(p(g, 'x', ROWS, 19), p(g, 'gain', 19)))
+  await check(g => g.rmsNorm(p(g, 'x', ROWS, 20), p(g, 'gain', 5), 1e-5, 4))
 })
 
 test('elementwise ops', async () => {
@@ -82,6 +83,10 @@ test('elementwise ops', async () => {
   await check(g => g.reluSquareGate(p(g, 'gate', ROWS, 9), p(g, 'up', ROWS, 9)))
   await check(g => g.siluGate(p(g, 'gate', ROWS, 9), p(g, 'up', ROWS, 9)))
   await check(g => g.add(p(g, 'a', ROWS, 9), g.scale(p(g, 'b', ROWS, 9), g.input('s', 'f32', [1]))), { s: [0.75] })
+  await check(g => g.geluTanh(p(g, 'x', ROWS, 9)))
+  await check(g => g.geluTanhGate(p(g, 'gate', ROWS, 9), p(g, 'up', ROWS, 9)))
+  await check(g => g.multiply(p(g, 'a', ROWS, 9), p(g, 'b', ROWS, 9)))
+  await check(g => g.softcap(p(g, 'x', ROWS, 9), 1.5))
   await check(g => g.dropout(p(g, 'x', ROWS, 9), g.input('rng', 'i32', [3]), 2, 0.3), { rng: [1, 2, 3] })
 })
 
@@ -149,6 +154,14 @@ test('a feed-forward layer of experts', async () => {
     const y = g.expertLinear(p(g, 'x', ROWS, 4), p(g, 'w', 9, 4), g.input('experts', 'i32', [ROWS, 1]), { out: 3, count: 3 })
     return g.expertSum(y, p(g, 'shares', ROWS, 1))
   }, { experts: [2, 0, 2, 2, 0, 0] })
+})
+
+test('rotary positions of a part of each head', async () => {
+  const angles = Array.from({ length: 9 }, (_, i) => i * 0.7)
+  await check(g => {
+    const [cos, sin] = ['cos', 'sin'].map(name => g.input(name, 'f32', [3, 3]))
+    return g.rope(p(g, 'q', ROWS, 2 * 9), g.input('positions', 'i32', [ROWS]), cos, sin, 2)
+  }, { positions: [0, 1, 2, 0, 1, 2], cos: angles.map(Math.cos), sin: angles.map(Math.sin) })
 })
 
 test('a tied parameter collects the derivatives of all its uses', async () => {

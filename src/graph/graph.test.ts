@@ -27,7 +27,7 @@ test('an op that does not fit its inputs is refused with its name and their shap
   refuses(g => g.split(t(g, 'x', 'rows', 8), [3, 4]), 'split', 'f32[rows, 7]')
   refuses(g => g.concat([t(g, 'x', 'rows', 8), t(g, 'y', 3, 8)]), 'concat', 'f32[rows, 8]')
   refuses(g => g.crossEntropy(t(g, 'x', 'rows', 8), i(g, 'targets', 4)), 'crossEntropy', 'i32[4]')
-  refuses(g => g.rope(t(g, 'x', 'rows', 8), i(g, 'p', 'rows'), t(g, 'c', 9, 3), t(g, 's', 9, 3), 2), 'rope', 'f32[rows, 12]')
+  refuses(g => g.rope(t(g, 'x', 'rows', 8), i(g, 'p', 'rows'), t(g, 'c', 9, 3), t(g, 's', 9, 3), 2), 'rope', 'R cannot be told')
   const attend = (g: Graph, heads: number, kvHeads: number, cacheRows: number): Tensor => {
     const index = i(g, 'n', 'rows')
     return g.attention(t(g, 'q', 'rows', 24), t(g, 'k', 'rows', 12), t(g, 'v', 'rows', 12), { heads, kvHeads, context: 9, cacheRows, cacheRow: index, pages: i(g, 'pages', 2, 1), sequence: index, length: index })

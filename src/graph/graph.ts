@@ -181,14 +181,34 @@ export class Graph {
     return this.#one('layerNorm', [x, gain, bias ?? null], { eps })
   }
 
-  /** x/√(mean square + eps)·gain by row; x [N, C], gain [C]. */
-  rmsNorm(x: Tensor, gain: Tensor, eps = 1e-5): Tensor {
-    return this.#one('rmsNorm', [x, gain], { eps })
+  /** x/√(mean square + eps)·gain by row or, with `heads`, by each head of a row; x [N, heads·D], gain [D]. */
+  rmsNorm(x: Tensor, gain: Tensor, eps = 1e-5, heads = 1): Tensor {
+    return this.#one('rmsNorm', [x, gain], { eps, H: heads })
   }
 
   /** x·Φ(x), exact. */
   gelu(x: Tensor): Tensor {
     return this.#one('gelu', [x])
+  }
+
+  /** x·Φ(x) in its approximation with tanh (Hendrycks & Gimpel 2016). */
+  geluTanh(x: Tensor): Tensor {
+    return this.#one('geluTanh', [x])
+  }
+
+  /** geluTanh(gate)·up. */
+  geluTanhGate(gate: Tensor, up: Tensor): Tensor {
+    return this.#one('geluTanhGate', [gate, up])
+  }
+
+  /** cap·tanh(x/cap) for a cap above 0. */
+  softcap(x: Tensor, cap: number): Tensor {
+    return this.#one('softcap', [x], { cap })
+  }
+
+  /** a·b, element by element. */
+  multiply(a: Tensor, b: Tensor): Tensor {
+    return this.#one('multiply', [a, b])
   }
 
   /** relu(gate)²·up. */
@@ -227,7 +247,7 @@ export class Graph {
     return this.#one('dropout', [x, rng], { purpose: 16 + site, threshold, scale: Math.fround(1 / (1 - probability)) })
   }
 
-  /** Rotates pairs (i, i + D/2) of each head; x [N, heads·D], positions i32 [N], cos and sin [T, D/2]. */
+  /** Rotates pairs (i, i + R/2) of the first R dimensions of each head, R ≤ D; x [N, heads·D], positions i32 [N], cos and sin [T, R/2]. */
   rope(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, heads: number): Tensor {
     return this.#one('rope', [x, positions, cos, sin], { H: heads })
   }

@@ -107,12 +107,17 @@ export function erf32(x: number): number {
   return Math.fround(erfCore(x))
 }
 
-/** tanh of an f32, as f32. */
-export function tanh32(x: number): number {
+/** tanh x in f64. */
+export function tanhCore(x: number): number {
   if (x !== x) return NaN
   const a = Math.abs(x)
   const t = a >= 10 ? 1 : a < 0.0625 ? a * horner(TANH, a * a) : 1 - 2 / (expCore(2 * a) + 1)
-  return Math.fround(x < 0 || Object.is(x, -0) ? -t : t)
+  return x < 0 || Object.is(x, -0) ? -t : t
+}
+
+/** tanh of an f32, as f32. */
+export function tanh32(x: number): number {
+  return Math.fround(tanhCore(x))
 }
 
 function sinCos(x: number, turn: 0 | 1): number {

@@ -1,30 +1,37 @@
-/** Root-mean-square normalisation (Zhang & Sennrich 2019) and its derivatives. */
+/** Root-mean-square normalisation (Zhang & Sennrich 2019) and its derivatives: of each row, or of each of the H heads of a row. */
 import { fma32 } from '../lib/float.ts'
-import { f32, op } from './op.ts'
+import { f32, op, type Value } from './op.ts'
 import { dotRow, scratch } from './reduce.ts'
+import type { Dim } from './sizes.ts'
 
 const fround = Math.fround
+
+const gain = (a: { C: Dim; H: Dim }): Value => f32(Number(a.C) / Number(a.H))
+const stats = (a: { N: Dim; H: Dim }): Value => f32(a.N, a.H)
+function infer([x]: readonly Value[], { H = 1 }: Readonly<Record<string, Dim>>): { N: Dim | undefined; C: Dim | undefined; H: Dim | undefined } {
+  return { N: x.shape[0], C: x.shape[1], H: Number(x.shape[1]) % Number(H) === 0 ? H : undefined }
+}
 
 export const rmsNorm = op({
   name: 'rmsNorm',
   inputs: ['x', 'g'],
   outputs: ['y', 'stats'],
-  attributes: { N: 'int', C: 'int', eps: 'f32' },
-  infer: ([x]) => ({ N: x.shape[0], C: x.shape[1] }),
-  operands: a => ({ inputs: [f32(a.N, a.C), f32(a.C)], outputs: [f32(a.N, a.C), f32(a.N)] }),
+  attributes: { N: 'int', C: 'int', H: 'int', eps: 'f32' },
+  infer,
+  operands: a => ({ inputs: [f32(a.N, a.C), gain(a)], outputs: [f32(a.N, a.C), stats(a)] }),
   gradient: b => {
-    const [x, g] = b.inputs, stats = b.outputs[1], dy = b.dy[0]
+    const [x, g] = b.inputs, rates = b.outputs[1], dy = b.dy[0], heads = { H: b.a.H }
     if (!dy) return [null, null]
-    return [b.needs[0] ? b.apply('rmsNormGrad', [x, g, stats, dy])[0] : null, b.needs[1] ? b.apply('rmsNormParamGrad', [x, stats, dy])[0] : null]
+    return [b.needs[0] ? b.apply('rmsNormGrad', [x, g, rates, dy], heads)[0] : null, b.needs[1] ? b.apply('rmsNormParamGrad', [x, rates, dy], heads)[0] : null]
   },
-  run: ([x, g], [y, stats], { N, C, eps }) => {
-    const size = fround(C)
-    for (let n = 0; n < N; n++) {
-      const o = n * C
-      const square = fround(dotRow(x, o, x, o, C) / size)
+  run: ([x, g], [y, rates], { N, C, H, eps }) => {
+    const D = C / H, size = fround(D)
+    for (let n = 0; n < N * H; n++) {
+      const o = n * D
+      const square = fround(dotRow(x, o, x, o, D) / size)
       const r = fround(1 / fround(Math.sqrt(fround(square + eps))))
-      for (let c = 0; c < C; c++) y[o + c] = fround(x[o + c] * r) * g[c]
-      stats[n] = r
+      for (let c = 0; c < D; c++) y[o + c] = fround(x[o + c] * r) * g[c]
+      rates[n] = r
     }
   },
 })
@@ -33,19 +40,19 @@ export const rmsNormGrad = op({
   name: 'rmsNormGrad',
   inputs: ['x', 'g', 'stats', 'dy'],
   outputs: ['dx'],
-  attributes: { N: 'int', C: 'int' },
-  infer: ([x]) => ({ N: x.shape[0], C: x.shape[1] }),
-  operands: a => ({ inputs: [f32(a.N, a.C), f32(a.C), f32(a.N), f32(a.N, a.C)], outputs: [f32(a.N, a.C)] }),
-  run: ([x, g, stats, dy], [dx], { N, C }) => {
-    const xhat = scratch(0, C), h = scratch(1, C), size = fround(C)
-    for (let n = 0; n < N; n++) {
-      const o = n * C, r = stats[n]
-      for (let i = 0; i < C; i++) {
+  attributes: { N: 'int', C: 'int', H: 'int' },
+  infer,
+  operands: a => ({ inputs: [f32(a.N, a.C), gain(a), stats(a), f32(a.N, a.C)], outputs: [f32(a.N, a.C)] }),
+  run: ([x, g, rates, dy], [dx], { N, C, H }) => {
+    const D = C / H, xhat = scratch(0, D), h = scratch(1, D), size = fround(D)
+    for (let n = 0; n < N * H; n++) {
+      const o = n * D, r = rates[n]
+      for (let i = 0; i < D; i++) {
         xhat[i] = x[o + i] * r
         h[i] = dy[o + i] * g[i]
       }
-      const c = fround(dotRow(h, 0, xhat, 0, C) / size)
-      for (let i = 0; i < C; i++) dx[o + i] = r * fma32(-xhat[i], c, h[i])
+      const c = fround(dotRow(h, 0, xhat, 0, D) / size)
+      for (let i = 0; i < D; i++) dx[o + i] = r * fma32(-xhat[i], c, h[i])
     }
   },
 })
@@ -54,13 +61,14 @@ export const rmsNormParamGrad = op({
   name: 'rmsNormParamGrad',
   inputs: ['x', 'stats', 'dy'],
   outputs: ['dg'],
-  attributes: { N: 'int', C: 'int' },
-  infer: ([x]) => ({ N: x.shape[0], C: x.shape[1] }),
-  operands: a => ({ inputs: [f32(a.N, a.C), f32(a.N), f32(a.N, a.C)], outputs: [f32(a.C)] }),
-  run: ([x, stats, dy], [dg], { N, C }) => {
+  attributes: { N: 'int', C: 'int', H: 'int' },
+  infer,
+  operands: a => ({ inputs: [f32(a.N, a.C), stats(a), f32(a.N, a.C)], outputs: [gain(a)] }),
+  run: ([x, rates, dy], [dg], { N, C, H }) => {
+    const D = C / H
     dg.fill(0)
-    for (let n = 0; n < N; n++) {
-      for (let c = 0; c < C; c++) dg[c] = fma32(dy[n * C + c], fround(x[n * C + c] * stats[n]), dg[c])
+    for (let n = 0; n < N * H; n++) {
+      for (let c = 0; c < D; c++) dg[c] = fma32(dy[n * D + c], fround(x[n * D + c] * rates[n]), dg[c])
     }
   },
 })

@@ -19,11 +19,13 @@ import { rope } from './rope.ts'
 import { halfRows, screenLimits, screenSixBit, screenedMatmul } from './screen.ts'
 import { quantizeFine, repackSixBit, sixBitMatmul, sixBitRows } from './six-bit.ts'
 import { shortConv, shortConvGrad } from './short-conv.ts'
+import { geluTanh, geluTanhGate, geluTanhGateGrad, geluTanhGrad, multiply, softcap, softcapGrad } from './tanh.ts'
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
 
 export const opTable: ReadonlyMap<string, Op> = new Map([
   matmul, panels, columnSum, add, addBias, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
-  rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
+  rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, geluTanh, geluTanhGrad, geluTanhGate, geluTanhGateGrad,
+  softcap, softcapGrad, multiply, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
   shortConv, shortConvGrad,
