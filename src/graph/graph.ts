@@ -43,10 +43,19 @@ export interface AttentionOptions {
   readonly length: Tensor
   /** Factor of the scores. Default 1/√D, rounded to f32. */
   readonly scale?: number
+  /** A key is hidden from queries that stand this many positions after it, or more. Default: none is. */
+  readonly window?: number
+  /** Scores become cap · tanh(score/cap). Default: they stay. */
+  readonly softcap?: number
+  /** f32 [heads]: a score of each head that takes a share of the softmax, and has no value. */
+  readonly sinks?: Tensor
   /** States [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D] that outlive the run. Default: a cache of this run alone. */
   readonly keys?: Tensor
   readonly values?: Tensor
 }
+
+/** As of attention; `states` [cacheRows/16, 1, 16, C] holds the columns. */
+export type ShortConvOptions = Pick<AttentionOptions, 'context' | 'cacheRows' | 'cacheRow' | 'pages' | 'sequence' | 'length'> & { readonly states?: Tensor }
 
 /** Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4], or with base3 [⌈O/16⌉, ⌈K/20⌉, 16, 4], and m f32 [1]. */
 export interface TernaryWeights {
@@ -181,8 +190,40 @@ export class Graph {
   }
 
   /** x/√(mean square + eps)·gain by row; x [N, C], gain [C]. */
-  rmsNorm(x: Tensor, gain: Tensor, eps = 1e-5): Tensor {
+  rmsNorm(x: Tensor, gain: Tensor, eps = 1e-5, heads = 1): Tensor {
+    invariant(heads === 1, 'a norm of each head is not implemented')
     return this.#one('rmsNorm', [x, gain], { eps })
+  }
+
+  geluTanh(x: Tensor): Tensor {
+    return this.#one('geluTanh', [x])
+  }
+
+  geluTanhGate(gate: Tensor, up: Tensor): Tensor {
+    return this.#one('geluTanhGate', [gate, up])
+  }
+
+  multiply(a: Tensor, b: Tensor): Tensor {
+    return this.#one('multiply', [a, b])
+  }
+
+  softcap(x: Tensor, cap: number): Tensor {
+    return this.#one('softcap', [x], { cap })
+  }
+
+  shortConv(x: Tensor, w: Tensor, options: ShortConvOptions): Tensor {
+    return this.#one('shortConv', [x, w, options.cacheRow])
+  }
+
+  topExperts(
+    logits: Tensor, used: number, options: { normalise: boolean; scale?: number; gating: 'softmax' | 'sigmoid' | 'softmaxChosen' },
+  ): { experts: Tensor; weights: Tensor } {
+    const [experts, weights] = this.apply('topExperts', [logits], { used, normalise: Number(options.normalise) }) as [Tensor, Tensor]
+    return { experts, weights }
+  }
+
+  expertSum(y: Tensor, weights: Tensor): Tensor {
+    return this.#one('expertSum', [y, weights])
   }
 
   /** x·Φ(x), exact. */
