@@ -40,6 +40,8 @@ export interface Parameter {
   readonly init: 'normal' | 'residual' | 'one' | 'zero'
   /** Multiplied as ternary weights by a BitLinear. */
   readonly ternary: boolean
+  /** A matrix that operations read as it is, not as rows of a table or columns of a product. */
+  readonly whole?: true
   /** Elements [from, to) whose gradient is zero in exact arithmetic; see `clearZeroGradients`. */
   readonly zeroGradient?: readonly [from: number, to: number]
 }

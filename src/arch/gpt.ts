@@ -22,7 +22,8 @@ export interface GptConfig extends ModelConfig {
   readonly dropout: number
 }
 
-/** The value of `verit.activation`: GPT-2's files elsewhere mean the approximation of GELU by tanh, which is another model. */
+/** Files of other programs lack this key, and mean the approximation of GELU by tanh, which is another model. */
+const ACTIVATION = 'verit.activation'
 const EXACT_GELU = 'gelu-exact'
 
 /** The key that tells zeros from biases that were trained: files have biases in any case, since llama.cpp and transformers know no other GPT-2. */
@@ -40,7 +41,7 @@ export const gpt: Architecture<GptConfig> = {
     rate: 3e-3,
     ofDepth: depth => ({ layers: depth, heads: depth, hidden: 64 * depth }),
   },
-  claims: file => file.metadata.string('verit.activation', '') === EXACT_GELU,
+  claims: file => file.metadata.has(ACTIVATION),
   parse,
   readGguf,
   ggufName: () => 'gpt2',
@@ -68,6 +69,8 @@ function parse(fields: Fields): GptConfig {
 
 function readGguf(file: GgufFile, vocab: number): GptConfig {
   const m = file.metadata
+  const activation = m.string(ACTIVATION)
+  if (activation !== EXACT_GELU) m.refuse(ACTIVATION, `is ${JSON.stringify(activation)}, where ${EXACT_GELU} is supported`)
   const bias = file.has('output_norm.bias') && m.bool(HAS_BIAS, true)
   return parse({
     layers: m.uint('gpt2.block_count'), hidden: m.uint('gpt2.embedding_length'), heads: m.uint('gpt2.attention.head_count'),
@@ -85,7 +88,7 @@ function ggufEntries(config: GptConfig): [string, GgufValue][] {
     ['gpt2.feed_forward_length', gguf.u32(config.ffn)],
     ['gpt2.attention.head_count', gguf.u32(config.heads)],
     ['gpt2.attention.layer_norm_epsilon', gguf.f32(config.eps)],
-    ['verit.activation', gguf.string(EXACT_GELU)],
+    [ACTIVATION, gguf.string(EXACT_GELU)],
     ...(config.bias ? [] : [[HAS_BIAS, gguf.bool(false)] as [string, GgufValue]]),
   ]
 }
@@ -101,7 +104,7 @@ function fixedTensors(config: GptConfig): FixedTensor[] {
 function parameters({ layers, hidden, ffn, vocab, context, bias }: GptConfig): Parameter[] {
   const { list, put, linear, norm } = parameterList(bias)
   put('token_embedding', [vocab, hidden], 'normal')
-  put('position_embedding', [context, hidden], 'normal')
+  put('position_embedding', [context, hidden], 'normal', { whole: true })
   for (let l = 0; l < layers; l++) {
     const at = `blocks.${l}.`
     norm(`${at}attn_norm`, hidden)

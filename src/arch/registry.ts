@@ -4,11 +4,39 @@ import { VeritError, invariant } from '../lib/errors.ts'
 import type { Architecture, ModelConfig } from './architecture.ts'
 import { bitnet } from './bitnet.ts'
 import { fail } from './fields.ts'
+import { gemma2 } from './gemma2.ts'
+import { gemma3 } from './gemma3.ts'
 import { gpt } from './gpt.ts'
+import { gpt2 } from './gpt2.ts'
+import { granite } from './granite.ts'
+import { lfm2 } from './lfm2.ts'
+import { llama } from './llama.ts'
+import { olmo2 } from './olmo2.ts'
+import { phi3 } from './phi3.ts'
+import { qwen2 } from './qwen2.ts'
+import { qwen3 } from './qwen3.ts'
+import { qwen3moe } from './qwen3moe.ts'
+import { smollm3 } from './smollm3.ts'
+import { stablelm } from './stablelm.ts'
+import { starcoder2 } from './starcoder2.ts'
 
 const rows: readonly Architecture[] = [
   gpt,
   bitnet,
+  llama,
+  qwen2,
+  qwen3,
+  qwen3moe,
+  gemma2,
+  gemma3,
+  phi3,
+  smollm3,
+  granite,
+  olmo2,
+  gpt2,
+  starcoder2,
+  stablelm,
+  lfm2,
 ]
 
 const byKind: ReadonlyMap<string, Architecture> = new Map(rows.map(row => [row.kind, row]))

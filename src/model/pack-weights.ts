@@ -92,7 +92,7 @@ class Packer implements Disposable {
   async put(p: Parameter, name: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>): Promise<void> {
     for (const part of parts) {
       const place = places.get(part.name)!
-      if (part.form === 'values') new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(readFloats(this.#file, name))
+      if (part.form === 'values') new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(this.#floats(p, name))
       else if (part.form === 'panels') await (part.dtype === 'f16' ? this.#halves(p, name, place) : this.#panels(p, name, place))
       else if (part === parts[0] && (part.form === 'sixBits' || part.form === 'eightBits')) await this.#blocks(part.form, p, name, parts.map(({ name }) => places.get(name)!))
       else if (part.form === 'rows') await this.#screened(p, name, parts.map(({ name }) => places.get(name)!))
@@ -130,9 +130,15 @@ class Packer implements Disposable {
     return order === undefined ? raw : pickRows(raw, order, type === 'I2_S' ? inputs / 4 : ternaryBytes(type, inputs))
   }
 
+  /** Values of a tensor, rows in the model's order. */
+  #floats(p: Parameter, name: string): Float32Array {
+    const order = this.#order(p), values = readFloats(this.#file, name)
+    return order === undefined ? values : pickRows(values, order, p.shape[1] ?? 1)
+  }
+
   async #panels(p: Parameter, name: string, place: Uint8Array): Promise<void> {
     const [out, inputs] = p.shape as [number, number]
-    await this.#run(`panels ${p.shape}`, () => panelsPlan(out, inputs), { values: readFloats(this.#file, name), panels: place })
+    await this.#run(`panels ${p.shape}`, () => panelsPlan(out, inputs), { values: this.#floats(p, name), panels: place })
   }
 
   /** Whole blocks of 16 rows at a time. @param places codes, scales where there are any, and factors */

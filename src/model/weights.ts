@@ -74,7 +74,7 @@ export function servingParts(config: ModelConfig, { embedding, head = 'f32', ter
   return parametersOf(config).flatMap((of): ServingPart[] => {
     const { name, shape } = of
     const values: ServingPart = { name, of, form: 'values', dtype: 'f32', shape }
-    if (shape.length === 1 || name === 'position_embedding') return [values]
+    if (shape.length === 1 || of.whole === true) return [values]
     const [out, inputs] = shape as [number, number]
     if (of.ternary) {
       return [
