@@ -26,6 +26,8 @@ export interface ModelConfig {
   readonly eps: number
   /** Whether the token embedding is the head as well. Absent: it is. */
   readonly tied?: boolean
+  /** c of c · tanh(logit/c). Absent: logits stay as they are. A head with it is not screened, since it would make -∞ finite. */
+  readonly finalSoftcap?: number
   /** Share of elements dropped in training. Absent: none. */
   readonly dropout?: number
 }

@@ -3,6 +3,13 @@ import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 
 type Key = (name: string) => string
 
+/** What is known of the model. */
+interface Known {
+  readonly headDim: number
+  readonly context?: number
+  readonly experts?: number
+}
+
 /** What 0, false or absence means to leave out. */
 const COUNTS = [
   'expert_count', 'expert_used_count', 'expert_shared_count', 'expert_shared_feed_forward_length', 'expert_group_count', 'expert_group_used_count',
@@ -14,6 +21,7 @@ const FACTORS = [
   'attention.clamp_kqv', 'attention.max_alibi_bias', 'attention.scale', 'attention.temperature_scale', 'attention.output_scale', 'attn_logit_softcapping',
   'final_logit_softcapping', 'router_logit_softcapping', 'logit_scale', 'residual_scale', 'embedding_scale', 'rope.scaling.yarn_log_multiplier',
 ]
+const SCALES = ['logit_scale', 'residual_scale', 'embedding_scale']
 const FLAGS = ['use_parallel_residual', 'swin_norm', 'expert_weights_norm', 'attention.sliding_window_pattern']
 
 /**
@@ -21,11 +29,18 @@ const FLAGS = ['use_parallel_residual', 'swin_norm', 'expert_weights_norm', 'att
  * @param used names that the architecture reads
  * @throws VeritError VERIT_GGUF naming the key
  */
-export function refuseOthers(m: GgufMetadata, key: Key, used: ReadonlySet<string>, config: { readonly headDim: number; readonly experts?: number }): void {
+export function refuseOthers(m: GgufMetadata, key: Key, used: ReadonlySet<string>, config: Known): void {
   const refuse = (name: string, says: string): never => m.refuse(key(name), `is ${says}, which is not supported`)
   const unused = (names: readonly string[]): string[] => names.filter(name => !used.has(name) && m.has(key(name)))
-  for (const name of unused(COUNTS)) if (m.uint(key(name)) !== 0) refuse(name, String(m.uint(key(name))))
-  for (const name of unused(FACTORS)) if (m.float(key(name)) !== 0) refuse(name, String(m.float(key(name))))
+  for (const name of unused(COUNTS)) {
+    const count = m.uint(key(name))
+    // A window over the whole context hides nothing.
+    if (count !== 0 && !(name === 'attention.sliding_window' && count >= (config.context ?? Infinity))) refuse(name, String(count))
+  }
+  for (const name of unused(FACTORS)) {
+    const factor = m.float(key(name))
+    if (factor !== 0 && !(SCALES.includes(name) && factor === 1)) refuse(name, String(factor))
+  }
   for (const name of unused(FLAGS)) {
     const value = m.entries.get(key(name))!
     if (name === 'expert_weights_norm' && config.experts !== undefined) continue
@@ -34,7 +49,7 @@ export function refuseOthers(m: GgufMetadata, key: Key, used: ReadonlySet<string
   checkRest(m, key, config)
 }
 
-function checkRest(m: GgufMetadata, key: Key, { headDim, experts }: { readonly headDim: number; readonly experts?: number }): void {
+function checkRest(m: GgufMetadata, key: Key, { headDim, experts }: Known): void {
   const width = m.uint(key('attention.value_length'), headDim)
   if (width !== headDim) m.refuse(key('attention.value_length'), `is ${width}, where each head is ${headDim} wide`)
   if (!m.bool(key('attention.causal'), true)) m.refuse(key('attention.causal'), 'is false: it looks at what follows, which is not supported')

@@ -44,6 +44,9 @@ export interface DecoderConfig extends ModelConfig {
   readonly yarnBetaFast?: number
   readonly yarnBetaSlow?: number
   readonly yarnExtFactor?: number
+  readonly yarnLogMultiplier?: number
+  /** s of the factor 1 + s · ln(1 + ⌊position / original context⌋) of queries. */
+  readonly temperatureScale?: number
   /** Divisors of the frequencies [ropeDim/2]: always, beyond the original context, within it. */
   readonly ropeDivisors?: readonly number[]
   readonly ropeDivisorsLong?: readonly number[]
@@ -105,6 +108,8 @@ export const fieldRules = {
   yarnBetaFast: real('rope.scaling.yarn_beta_fast', 1e-3, 1e6),
   yarnBetaSlow: real('rope.scaling.yarn_beta_slow', 1e-3, 1e6),
   yarnExtFactor: real('rope.scaling.yarn_ext_factor', 0, 1.0001),
+  yarnLogMultiplier: real('rope.scaling.yarn_log_multiplier', 0, 1e3),
+  temperatureScale: real('attention.temperature_scale', TINY, 1e3),
   ropeDivisors: { type: 'list' },
   ropeDivisorsLong: { type: 'list' },
   ropeDivisorsShort: { type: 'list' },
@@ -201,7 +206,8 @@ function ropeFields(given: Partial<DecoderConfig>, d: Description, headDim: numb
   if ((given.ropeDivisorsLong === undefined) !== (given.ropeDivisorsShort === undefined)) fail('ropeDivisorsLong', 'must be given with ropeDivisorsShort')
   if (ropeScaling === 'yarn' && ropeTheta === 1) fail('ropeTheta', 'is 1, where YaRN divides by its logarithm')
   const factor = ropeFactor === 1 ? {} : { ropeScaling: ropeScaling ?? 'linear', ropeFactor }
-  const original = ropeScaling === 'yarn' || given.ropeDivisorsLong !== undefined ? { ropeOriginalContext: given.ropeOriginalContext ?? context } : {}
+  const needed = ropeScaling === 'yarn' || given.ropeDivisorsLong !== undefined || given.temperatureScale !== undefined
+  const original = needed ? { ropeOriginalContext: given.ropeOriginalContext ?? context } : {}
   return { ropeDim, ropeTheta, ...factor, ...original }
 }
 
@@ -214,7 +220,8 @@ export function rotaryOf(c: DecoderConfig, context: number): Rotary {
   const divisors = c.ropeDivisors ?? (context > ropeOriginalContext ? c.ropeDivisorsLong : c.ropeDivisorsShort)
   const own = c.ropeAttentionFactor ?? 1
   if (ropeScaling !== 'yarn') return { theta, dim, divisors, factor: ropeFactor, magnitude: own }
-  const { yarnBetaFast: betaFast = 32, yarnBetaSlow: betaSlow = 1, yarnExtFactor: extFactor = 1 } = c
-  const magnitude = own * (1 + 0.1 * logCore(ropeFactor))
+  const { yarnBetaFast: betaFast = 32, yarnBetaSlow: betaSlow = 1, yarnExtFactor: extFactor = 1, yarnLogMultiplier = 0 } = c
+  const scale = (multiplier: number): number => 1 + 0.1 * multiplier * logCore(Math.max(1, ropeFactor))
+  const magnitude = (own * scale(1)) / scale(yarnLogMultiplier)
   return { theta, dim, divisors, factor: ropeFactor, magnitude, yarn: { originalContext: ropeOriginalContext, betaFast, betaSlow, extFactor } }
 }

@@ -1,5 +1,6 @@
 /** The forward pass of a decoder, as its description says. */
 import type { Graph, Tensor } from '../graph/graph.ts'
+import { logCore } from '../lib/functions.ts'
 import { rotaryOf } from './decoder-config.ts'
 import type { DecoderConfig } from './decoder-config.ts'
 import { hasAttention, hasExperts } from './decoder-parameters.ts'
@@ -26,6 +27,11 @@ export function decoderForward(g: Graph, c: DecoderConfig, d: Description, w: We
   if (d.positions === 'learned') x = g.add(x, g.embedding(w.tensor('position_embedding'), at.positions))
   for (let layer = 0; layer < c.layers; layer++) x = pass.block(x, layer)
   return pass.norm(x, 'final_norm')
+}
+
+/** The factor of queries that keeps attention sharp beyond the original context (Mistral 3). */
+function temperature({ temperatureScale = 0, ropeOriginalContext, context }: DecoderConfig): (position: number) => number {
+  return position => 1 + temperatureScale * logCore(1 + Math.floor(position / (ropeOriginalContext ?? context)))
 }
 
 /** Cosines and sines of the positions in one graph. */
@@ -80,9 +86,10 @@ class ForwardPass {
     const { cacheRow, pages, sequence, length, cacheRows, context } = this.#at
     const [q, k, v] = this.#projections(n, block)
     const windowed = window > 0 && window < context && (this.#d.windowed?.(this.#c, layer) ?? true)
-    const place = this.#rotation(layer)
     const a = this.#g.attention(
-      place(this.#qkNorm(q, `${block}attn_q_norm`, heads), heads), place(this.#qkNorm(k, `${block}attn_k_norm`, kvHeads), kvHeads), v,
+      this.#rotate(this.#qkNorm(q, `${block}attn_q_norm`, heads), heads, layer, 'query'),
+      this.#rotate(this.#qkNorm(k, `${block}attn_k_norm`, kvHeads), kvHeads, layer, 'key'),
+      v,
       {
         heads, kvHeads, context, cacheRows, cacheRow, pages, sequence, length, ...this.#at.cache?.(layer),
         ...(attentionScale === undefined ? {} : { scale: attentionScale }),
@@ -106,22 +113,28 @@ class ForwardPass {
     return this.#g.rmsNorm(x, this.#w.tensor(`${name}.weight`), this.#c.eps, qkNorm === 'head' ? heads : 1)
   }
 
-  /** Rotary positions of a layer. */
-  #rotation(layer: number): (x: Tensor, heads: number) => Tensor {
-    if (this.#d.positions === 'learned' || this.#d.rotated?.(this.#c, layer) === false) return x => x
-    const local = this.#c.ropeThetaLocal
-    const { cos, sin } = local !== undefined && this.#d.windowed?.(this.#c, layer) === true
-      ? this.#table('rotary.local', { theta: local, dim: this.#c.ropeDim! })
-      : this.#table('rotary', rotaryOf(this.#c, this.#at.context))
-    return (x, heads) => this.#g.rope(x, this.#at.positions, cos, sin, heads)
+  #rotate(x: Tensor, heads: number, layer: number, of: 'query' | 'key'): Tensor {
+    if (this.#d.positions === 'learned' || this.#d.rotated?.(this.#c, layer) === false) return x
+    const { cos, sin } = this.#anglesOf(layer, of)
+    return this.#g.rope(x, this.#at.positions, cos, sin, heads)
   }
 
-  #table(name: string, rotary: Rotary): Angles {
+  #anglesOf(layer: number, of: 'query' | 'key'): Angles {
+    const { ropeThetaLocal, temperatureScale = 0 } = this.#c
+    if (ropeThetaLocal !== undefined && this.#d.windowed?.(this.#c, layer) === true) {
+      return this.#table('rotary.local', { theta: ropeThetaLocal, dim: this.#c.ropeDim! })
+    }
+    const rotary = rotaryOf(this.#c, this.#at.context)
+    // Rotated vectors are multiplied as their cosines and sines are.
+    return of === 'query' && temperatureScale > 0 ? this.#table('rotary.query', rotary, temperature(this.#c)) : this.#table('rotary', rotary)
+  }
+
+  #table(name: string, rotary: Rotary, magnitude?: (position: number) => number): Angles {
     const known = this.#angles.get(name)
     if (known !== undefined) return known
     const { context } = this.#at
     const shape = [context, rotary.dim / 2]
-    const { cos, sin } = rotaryTable(rotary, context)
+    const { cos, sin } = rotaryTable(rotary, context, magnitude)
     const made = { cos: this.#g.constant(`${name}.cos`, cos, shape), sin: this.#g.constant(`${name}.sin`, sin, shape) }
     this.#angles.set(name, made)
     return made

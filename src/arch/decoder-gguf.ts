@@ -52,7 +52,7 @@ const isZero = (value: unknown): boolean => value === 0
 const isOne = (value: unknown): boolean => value === 1
 const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   attentionScale: isZero, attentionSoftcap: isZero, finalSoftcap: isZero, embeddingScale: isZero, residualScale: isZero, logitScale: isZero,
-  window: isZero, experts: isZero, expertsUsed: isZero, ropeAttentionFactor: isOne,
+  temperatureScale: isZero,  window: isZero, experts: isZero, expertsUsed: isZero, ropeAttentionFactor: isOne,
 }
 
 function readField(m: GgufMetadata, key: string, { type }: FieldRule): unknown {

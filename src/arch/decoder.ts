@@ -43,7 +43,7 @@ function cacheOf(config: DecoderConfig, layer: number): LayerCache {
 
 function rotaryPairs(config: DecoderConfig, d: Description): number {
   if (d.positions === 'learned') return 0
-  return (rotaryOf(config, config.context).dim / 2) * (config.ropeThetaLocal === undefined ? 1 : 2)
+  return (rotaryOf(config, config.context).dim / 2) * (config.ropeThetaLocal === undefined && config.temperatureScale === undefined ? 1 : 2)
 }
 
 function fileRows(config: DecoderConfig, parameter: string, d: Description): Int32Array | undefined {

@@ -11,6 +11,7 @@ import { gpt2 } from './gpt2.ts'
 import { granite } from './granite.ts'
 import { lfm2 } from './lfm2.ts'
 import { llama } from './llama.ts'
+import { mistral3 } from './mistral3.ts'
 import { olmo2 } from './olmo2.ts'
 import { phi3 } from './phi3.ts'
 import { qwen2 } from './qwen2.ts'
@@ -32,6 +33,7 @@ const rows: readonly Architecture[] = [
   phi3,
   smollm3,
   granite,
+  mistral3,
   olmo2,
   gpt2,
   starcoder2,

@@ -57,17 +57,19 @@ function yarnRamp({ originalContext, betaFast, betaSlow, extFactor }: Yarn, dim:
 
 /**
  * @param context positions, from 0
+ * @param factor of each position, beside the magnitude. Default 1
  * @returns cosines and sines [context, dim/2]
  */
-export function rotaryTable(rotary: Rotary, context: number): RotaryTable {
+export function rotaryTable(rotary: Rotary, context: number, factor?: (position: number) => number): RotaryTable {
   const half = rotary.dim / 2
   const { magnitude = 1 } = rotary
   const cos = new Float32Array(context * half)
   const sin = new Float32Array(context * half)
+  const sizes = Float64Array.from({ length: context }, (_, p) => magnitude * (factor?.(p) ?? 1))
   for (const [i, frequency] of frequencies(rotary).entries()) {
     for (let p = 0; p < context; p++) {
-      cos[p * half + i] = cosCore(p * frequency) * magnitude
-      sin[p * half + i] = sinCore(p * frequency) * magnitude
+      cos[p * half + i] = cosCore(p * frequency) * sizes[p]!
+      sin[p * half + i] = sinCore(p * frequency) * sizes[p]!
     }
   }
   return { cos, sin }

@@ -35,8 +35,8 @@ export type TableForm = 'f32' | 'f16' | 'q8' | 'q6' | 'screened'
 /** Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches, since one that is not gains nothing by it. */
 export type Screening = boolean | 'auto'
 
-export const isScreened = ({ vocab, hidden }: ModelConfig, screen: Screening): boolean =>
-  screen !== false && hidden % 256 === 0 && hidden <= 1 << 20 && (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
+export const isScreened = ({ vocab, hidden, finalSoftcap }: ModelConfig, screen: Screening): boolean =>
+  screen !== false && finalSoftcap === undefined && hidden % 256 === 0 && hidden <= 1 << 20 && (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
 const SCREENED_BYTES = 2 ** 26
 
 /** Which table is the head's. */
