@@ -71,7 +71,7 @@ export interface FieldRule {
   readonly high?: number
 }
 
-const whole = (key: string, low: number, high: number): FieldRule => ({ key, type: 'whole', low, high })
+const whole = (key: string, low: number, high: number) => ({ key, type: 'whole', low, high }) as const
 const real = (key: string, low: number, high: number): FieldRule => ({ key, type: 'real', low, high })
 
 /** Beyond any model that there is; sizes of tensors are checked on their own. */

@@ -106,9 +106,11 @@ function readVector(file: GgufFile, name: string): number[] {
 /** Key heads by layer, where layers without any have a short convolution; any other array has to say the same for every layer. */
 function readLayers(fields: Fields, d: Description): Fields {
   const read: Record<string, unknown> = {}
+  const { layers } = fields
+  // What is wrong with the number of layers itself is said later.
+  if (typeof layers !== 'number' || layers < 1 || layers > fieldRules.layers.high) return read
   for (const [field, value] of Object.entries(fields)) {
     if (!Array.isArray(value) || !Object.hasOwn(fieldRules, field) || rule(field as Field).type !== 'whole') continue
-    const { layers } = fields
     if (value.length !== layers) throw fieldError(field, `has ${value.length} elements, where there are ${String(layers)} layers`)
     const used = field === 'kvHeads' && d.uses?.includes('attentionLayers') === true ? value.filter(n => n !== 0) : value
     if (used.length === 0 || used.some(n => n !== used[0])) throw fieldError(field, 'is not the same for every layer, which is not supported')

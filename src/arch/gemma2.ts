@@ -18,7 +18,7 @@ export const gemma2 = decoder({
     attentionSoftcap: 50,
     finalSoftcap: 30,
     window: 4096,
-    embeddingScale: Math.sqrt(hidden),
-    ...(layers === 46 ? { attentionScale: 1 / Math.sqrt(hidden / heads) } : {}),
+    embeddingScale: Math.fround(Math.sqrt(hidden)),
+    ...(layers === 46 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {}),
   }),
 })

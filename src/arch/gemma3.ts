@@ -18,7 +18,7 @@ export const gemma3 = decoder({
   defaults: ({ hidden, heads, layers }) => ({
     ropeThetaLocal: 10_000,
     windowPeriod: 6,
-    embeddingScale: Math.sqrt(hidden),
-    ...(layers === 62 ? { attentionScale: 1 / Math.sqrt(hidden / heads) } : {}),
+    embeddingScale: Math.fround(Math.sqrt(hidden)),
+    ...(layers === 62 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {}),
   }),
 })
