@@ -24,7 +24,12 @@ const { tokens } = JSON.parse(readFileSync(join(fixtures, 'expected.json'), 'utf
 function asFloats(name: string): string {
   const path = join(folder, `${name}.gguf`)
   using file = openGguf(join(fixtures, `${name}.gguf`))
-  const tensors = file.tensors.map(t => ({ name: t.name, shape: t.shape, type: 'F32' as const, data: new Uint8Array(readFloats(file, t.name).slice().buffer) }))
+  const tensors = file.tensors.map(t => ({
+    name: t.name,
+    shape: t.shape,
+    type: 'F32' as const,
+    data: new Uint8Array(readFloats(file, t.name).slice().buffer),
+  }))
   writeGguf(path, { metadata: [...file.metadata.entries], tensors })
   return path
 }
@@ -33,7 +38,11 @@ function asFloats(name: string): string {
 async function logitsOf(path: string, lengths: readonly number[]): Promise<Float32Array[]> {
   using file = openGguf(path)
   const { config, weights } = await loadModel(file, executor)
-  using model = new ServingModel(executor, config, weights, { context: 48, rows: tokens.length, outputs: tokens.length })
+  using model = new ServingModel(executor, config, weights, {
+    context: 48,
+    rows: tokens.length,
+    outputs: tokens.length,
+  })
   const logits: Float32Array[] = []
   for (const length of lengths) {
     const from = logits.length
@@ -48,16 +57,28 @@ const more = ['qwen3', 'gemma2', 'gemma3', 'phi3', 'gpt2', 'starcoder2', 'stable
 const skip = opTable.has('geluTanh') ? false : 'its operations are not there'
 
 for (const name of [...plain, ...more]) {
-  test(`${name} computes what transformers computes, in one run and token by token`, { skip: more.includes(name) && skip }, async () => {
-    const path = asFloats(name)
-    using reference = openSafetensors(join(fixtures, 'expected.safetensors'))
-    const expected = new Float32Array(reference.read(name).buffer)
-    const logits = await logitsOf(path, [tokens.length])
-    const vocab = logits[0]!.length
-    const differences = logits.map((row, r) => row.reduce((sum, x, i) => sum + Math.abs(x - expected[r * vocab + i]!), 0) / vocab)
-    const mean = differences.reduce((a, b) => a + b, 0) / differences.length
-    assert.ok(mean <= 2e-5, `the logits are ${mean} away on average`)
-    assert.deepEqual(await logitsOf(path, tokens.map(() => 1)), logits)
-    assert.deepEqual(await logitsOf(path, [17, 1, 22]), logits)
-  })
+  test(
+    `${name} computes what transformers computes, in one run and token by token`,
+    { skip: more.includes(name) && skip },
+    async () => {
+      const path = asFloats(name)
+      using reference = openSafetensors(join(fixtures, 'expected.safetensors'))
+      const expected = new Float32Array(reference.read(name).buffer)
+      const logits = await logitsOf(path, [tokens.length])
+      const vocab = logits[0]!.length
+      const differences = logits.map(
+        (row, r) => row.reduce((sum, x, i) => sum + Math.abs(x - expected[r * vocab + i]!), 0) / vocab,
+      )
+      const mean = differences.reduce((a, b) => a + b, 0) / differences.length
+      assert.ok(mean <= 2e-5, `the logits are ${mean} away on average`)
+      assert.deepEqual(
+        await logitsOf(
+          path,
+          tokens.map(() => 1),
+        ),
+        logits,
+      )
+      assert.deepEqual(await logitsOf(path, [17, 1, 22]), logits)
+    },
+  )
 }

@@ -1,4 +1,7 @@
-/** Refuses options of llama.cpp that make another model of the same tensors, where they say anything but what Verit does anyhow. */
+/**
+ * Refuses options of llama.cpp that make another model of the same tensors, where they say anything but what Verit
+ * does anyhow.
+ */
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 
 type Key = (name: string) => string
@@ -12,14 +15,43 @@ interface Known {
 
 /** What 0, false or absence means to leave out. */
 const COUNTS = [
-  'expert_count', 'expert_used_count', 'expert_shared_count', 'expert_shared_feed_forward_length', 'expert_group_count', 'expert_group_used_count',
-  'leading_dense_block_count', 'interleave_moe_layer_step', 'nextn_predict_layers', 'attention.sliding_window', 'attention.shared_kv_layers',
-  'embedding_length_per_layer_input', 'full_attention_interval', 'shortconv.l_cache', 'ssm.conv_kernel', 'ssm.state_size', 'ssm.inner_size',
-  'attention.kv_lora_rank', 'attention.q_lora_rank', 'pooling_type', 'token_shift_count', 'n_deepstack_layers', 'attention.indexer.head_count',
+  'expert_count',
+  'expert_used_count',
+  'expert_shared_count',
+  'expert_shared_feed_forward_length',
+  'expert_group_count',
+  'expert_group_used_count',
+  'leading_dense_block_count',
+  'interleave_moe_layer_step',
+  'nextn_predict_layers',
+  'attention.sliding_window',
+  'attention.shared_kv_layers',
+  'embedding_length_per_layer_input',
+  'full_attention_interval',
+  'shortconv.l_cache',
+  'ssm.conv_kernel',
+  'ssm.state_size',
+  'ssm.inner_size',
+  'attention.kv_lora_rank',
+  'attention.q_lora_rank',
+  'pooling_type',
+  'token_shift_count',
+  'n_deepstack_layers',
+  'attention.indexer.head_count',
 ]
 const FACTORS = [
-  'attention.clamp_kqv', 'attention.max_alibi_bias', 'attention.scale', 'attention.temperature_scale', 'attention.output_scale', 'attn_logit_softcapping',
-  'final_logit_softcapping', 'router_logit_softcapping', 'logit_scale', 'residual_scale', 'embedding_scale', 'rope.scaling.yarn_log_multiplier',
+  'attention.clamp_kqv',
+  'attention.max_alibi_bias',
+  'attention.scale',
+  'attention.temperature_scale',
+  'attention.output_scale',
+  'attn_logit_softcapping',
+  'final_logit_softcapping',
+  'router_logit_softcapping',
+  'logit_scale',
+  'residual_scale',
+  'embedding_scale',
+  'rope.scaling.yarn_log_multiplier',
 ]
 const SCALES = ['logit_scale', 'residual_scale', 'embedding_scale']
 const FLAGS = ['use_parallel_residual', 'swin_norm', 'expert_weights_norm', 'attention.sliding_window_pattern']
@@ -35,7 +67,8 @@ export function refuseOthers(m: GgufMetadata, key: Key, used: ReadonlySet<string
   for (const name of unused(COUNTS)) {
     const count = m.uint(key(name))
     // A window over the whole context hides nothing.
-    if (count !== 0 && !(name === 'attention.sliding_window' && count >= (config.context ?? Infinity))) refuse(name, String(count))
+    if (count !== 0 && !(name === 'attention.sliding_window' && count >= (config.context ?? Infinity)))
+      refuse(name, String(count))
   }
   for (const name of unused(FACTORS)) {
     const factor = m.float(key(name))
@@ -52,10 +85,13 @@ export function refuseOthers(m: GgufMetadata, key: Key, used: ReadonlySet<string
 function checkRest(m: GgufMetadata, key: Key, { headDim, experts }: Known): void {
   const width = m.uint(key('attention.value_length'), headDim)
   if (width !== headDim) m.refuse(key('attention.value_length'), `is ${width}, where each head is ${headDim} wide`)
-  if (!m.bool(key('attention.causal'), true)) m.refuse(key('attention.causal'), 'is false: it looks at what follows, which is not supported')
-  if (!m.bool(key('rope.scaling.finetuned'), true)) m.refuse(key('rope.scaling.finetuned'), 'is false, which is not supported')
+  if (!m.bool(key('attention.causal'), true))
+    m.refuse(key('attention.causal'), 'is false: it looks at what follows, which is not supported')
+  if (!m.bool(key('rope.scaling.finetuned'), true))
+    m.refuse(key('rope.scaling.finetuned'), 'is false, which is not supported')
   if (experts === undefined) return
-  if (!m.bool(key('expert_weights_norm'), true)) m.refuse(key('expert_weights_norm'), 'is false, which is not supported')
+  if (!m.bool(key('expert_weights_norm'), true))
+    m.refuse(key('expert_weights_norm'), 'is false, which is not supported')
   const gating = m.uint(key('expert_gating_func'), 1)
   if (gating > 1) m.refuse(key('expert_gating_func'), `is ${gating}, where softmax (1) is supported`)
   const scale = m.float(key('expert_weights_scale'), 1)
@@ -69,9 +105,11 @@ function checkRest(m: GgufMetadata, key: Key, { headDim, experts }: Known): void
 export function checkPlain(m: GgufMetadata, key: Key, { headDim }: { readonly headDim: number }): void {
   const refuse = (name: string, problem: string): never => m.refuse(key(name), problem)
   const scaling = m.string(key('rope.scaling.type'), 'none')
-  if (scaling !== 'none' && scaling !== 'linear') refuse('rope.scaling.type', `is ${JSON.stringify(scaling)}: it scales its rotary positions, which is not supported`)
+  if (scaling !== 'none' && scaling !== 'linear')
+    refuse('rope.scaling.type', `is ${JSON.stringify(scaling)}: it scales its rotary positions, which is not supported`)
   for (const name of ['rope.scaling.factor', 'rope.scale_linear', 'rope.scaling.attn_factor']) {
-    if (m.float(key(name), 1) !== 1) refuse(name, `is ${m.float(key(name))}: it scales its rotary positions, which is not supported`)
+    if (m.float(key(name), 1) !== 1)
+      refuse(name, `is ${m.float(key(name))}: it scales its rotary positions, which is not supported`)
   }
   for (const name of ['rope.dimension_count', 'attention.key_length', 'attention.value_length']) {
     const has = m.uint(key(name), headDim)

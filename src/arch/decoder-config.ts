@@ -1,6 +1,6 @@
 /**
- * The hyperparameters of decoders: one table says what each is called in GGUF files, and which values it may have. Every number is hostile:
- * all ranges are checked before anything is made of them.
+ * The hyperparameters of decoders: one table says what each is called in GGUF files, and which values it may have.
+ * Every number is hostile: all ranges are checked before anything is made of them.
  */
 import { logCore } from '../lib/functions.ts'
 import type { ModelConfig } from './architecture.ts'
@@ -124,13 +124,37 @@ export const fieldRules = {
 
 export type Field = keyof typeof fieldRules
 
-const COMMON: readonly Field[] = ['layers', 'hidden', 'heads', 'kvHeads', 'headDim', 'ffn', 'context', 'vocab', 'eps', 'tied', 'biases']
+const COMMON: readonly Field[] = [
+  'layers',
+  'hidden',
+  'heads',
+  'kvHeads',
+  'headDim',
+  'ffn',
+  'context',
+  'vocab',
+  'eps',
+  'tied',
+  'biases',
+]
 const ROTARY: readonly Field[] = [
-  'ropeDim', 'ropeTheta', 'ropeScaling', 'ropeFactor', 'ropeAttentionFactor', 'ropeOriginalContext', 'yarnBetaFast', 'yarnBetaSlow', 'yarnExtFactor',
+  'ropeDim',
+  'ropeTheta',
+  'ropeScaling',
+  'ropeFactor',
+  'ropeAttentionFactor',
+  'ropeOriginalContext',
+  'yarnBetaFast',
+  'yarnBetaSlow',
+  'yarnExtFactor',
 ]
 
 /** The fields that a model of an architecture may have. */
-export const fieldsOf = (d: Description): readonly Field[] => [...COMMON, ...(d.positions === 'learned' ? [] : ROTARY), ...(d.uses ?? [])]
+export const fieldsOf = (d: Description): readonly Field[] => [
+  ...COMMON,
+  ...(d.positions === 'learned' ? [] : ROTARY),
+  ...(d.uses ?? []),
+]
 
 /** What each field may be, checked. Others are refused. */
 function checkFields(fields: Fields, d: Description): void {
@@ -146,7 +170,8 @@ function checkField(field: string, value: unknown, { type, low = 0, high = 0 }: 
   if (type === 'whole' && !(Number.isInteger(value) && (value as number) >= low && (value as number) <= high)) {
     fail(field, `must be a whole number from ${low} to ${high.toLocaleString('en-US')}`)
   }
-  if (type === 'real' && !(typeof value === 'number' && value >= low && value < high)) fail(field, `must be a number from ${low} to below ${high}`)
+  if (type === 'real' && !(typeof value === 'number' && value >= low && value < high))
+    fail(field, `must be a number from ${low} to below ${high}`)
   if (type === 'flag' && typeof value !== 'boolean') fail(field, 'must be true or false')
   if (type === 'text' && value !== 'linear' && value !== 'yarn') fail(field, "must be 'linear' or 'yarn'")
   if (type === 'list' && !Array.isArray(value)) fail(field, 'must be a list')
@@ -158,12 +183,16 @@ function checkField(field: string, value: unknown, { type, low = 0, high = 0 }: 
  */
 export function parseDecoder(fields: Fields, d: Description): DecoderConfig {
   checkFields(fields, d)
-  const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<DecoderConfig>
-  for (const field of ['layers', 'hidden', 'heads', 'context', 'vocab', 'eps'] as const) if (given[field] === undefined) fail(field, 'is missing')
+  const given = Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Partial<DecoderConfig>
+  for (const field of ['layers', 'hidden', 'heads', 'context', 'vocab', 'eps'] as const)
+    if (given[field] === undefined) fail(field, 'is missing')
   const { layers, hidden, heads, context } = given as DecoderConfig
   const { kvHeads = heads, expertFfn, tied = true, biases = [] } = given
   if (heads % kvHeads !== 0) fail('kvHeads', `is ${kvHeads}, which does not divide the ${heads} heads`)
-  if (given.headDim === undefined && hidden % heads !== 0) fail('hidden', `is ${hidden}, which is no multiple of the ${heads} heads`)
+  if (given.headDim === undefined && hidden % heads !== 0)
+    fail('hidden', `is ${hidden}, which is no multiple of the ${heads} heads`)
   const headDim = given.headDim ?? hidden / heads
   if (heads * headDim > MOST) fail('headDim', `is ${headDim}, too much for ${heads} heads`)
   const ffn = given.ffn ?? expertFfn ?? fail('ffn', 'is missing')
@@ -172,7 +201,8 @@ export function parseDecoder(fields: Fields, d: Description): DecoderConfig {
   checkExperts(given, d)
   checkLayers(given, layers)
   const rope = d.positions === 'learned' ? {} : ropeFields(given, d, headDim, context)
-  const conv = d.uses?.includes('convWidth') === true && given.convWidth === undefined ? fail('convWidth', 'is missing') : {}
+  const conv =
+    d.uses?.includes('convWidth') === true && given.convWidth === undefined ? fail('convWidth', 'is missing') : {}
   return { ...given, ...conv, ...rope, kind: d.kind, kvHeads, headDim, ffn, tied, biases } as DecoderConfig
 }
 
@@ -188,22 +218,32 @@ function checkExperts({ experts, expertsUsed, expertFfn }: Partial<DecoderConfig
 }
 
 function checkLayers({ attentionLayers = [] }: Partial<DecoderConfig>, layers: number): void {
-  const sound = attentionLayers.every((l, i) => Number.isInteger(l) && l >= 0 && l < layers && (i === 0 || l > attentionLayers[i - 1]!))
+  const sound = attentionLayers.every(
+    (l, i) => Number.isInteger(l) && l >= 0 && l < layers && (i === 0 || l > attentionLayers[i - 1]!),
+  )
   if (!sound) fail('attentionLayers', `must be numbers from 0 to ${layers - 1} in ascending order`)
 }
 
-function ropeFields(given: Partial<DecoderConfig>, d: Description, headDim: number, context: number): Partial<DecoderConfig> {
+function ropeFields(
+  given: Partial<DecoderConfig>,
+  d: Description,
+  headDim: number,
+  context: number,
+): Partial<DecoderConfig> {
   const { ropeDim = headDim, ropeTheta = 10_000, ropeScaling, ropeFactor = 1 } = given
   if (ropeDim % 2 !== 0) fail('ropeDim', `is ${ropeDim}, where pairs are rotated`)
   if (ropeDim > headDim) fail('ropeDim', `is ${ropeDim}, where each head is ${headDim} wide`)
-  if (ropeDim !== headDim && d.partialRotary !== true) fail('ropeDim', `is ${ropeDim}, where each head is ${headDim} wide and is rotated as a whole`)
+  if (ropeDim !== headDim && d.partialRotary !== true)
+    fail('ropeDim', `is ${ropeDim}, where each head is ${headDim} wide and is rotated as a whole`)
   for (const field of ['ropeDivisors', 'ropeDivisorsLong', 'ropeDivisorsShort'] as const) {
     const list = given[field]
     if (list === undefined) continue
     if (list.length !== ropeDim / 2) fail(field, `has ${list.length} elements, where ${ropeDim / 2} are expected`)
-    if (!list.every(v => typeof v === 'number' && v > 0 && v < Infinity)) fail(field, 'holds a value that is not a positive finite number')
+    if (!list.every(v => typeof v === 'number' && v > 0 && v < Infinity))
+      fail(field, 'holds a value that is not a positive finite number')
   }
-  if ((given.ropeDivisorsLong === undefined) !== (given.ropeDivisorsShort === undefined)) fail('ropeDivisorsLong', 'must be given with ropeDivisorsShort')
+  if ((given.ropeDivisorsLong === undefined) !== (given.ropeDivisorsShort === undefined))
+    fail('ropeDivisorsLong', 'must be given with ropeDivisorsShort')
   if (ropeScaling === 'yarn' && ropeTheta === 1) fail('ropeTheta', 'is 1, where YaRN divides by its logarithm')
   const factor = ropeFactor === 1 ? {} : { ropeScaling: ropeScaling ?? 'linear', ropeFactor }
   const needed = ropeScaling === 'yarn' || given.ropeDivisorsLong !== undefined || given.temperatureScale !== undefined
@@ -216,12 +256,30 @@ function ropeFields(given: Partial<DecoderConfig>, d: Description, headDim: numb
  * @param context positions of the run: beyond the original context, the long divisors count
  */
 export function rotaryOf(c: DecoderConfig, context: number): Rotary {
-  const { ropeDim: dim = c.headDim, ropeTheta: theta = 10_000, ropeScaling, ropeFactor = 1, ropeOriginalContext = c.context } = c
+  const {
+    ropeDim: dim = c.headDim,
+    ropeTheta: theta = 10_000,
+    ropeScaling,
+    ropeFactor = 1,
+    ropeOriginalContext = c.context,
+  } = c
   const divisors = c.ropeDivisors ?? (context > ropeOriginalContext ? c.ropeDivisorsLong : c.ropeDivisorsShort)
   const own = c.ropeAttentionFactor ?? 1
   if (ropeScaling !== 'yarn') return { theta, dim, divisors, factor: ropeFactor, magnitude: own }
-  const { yarnBetaFast: betaFast = 32, yarnBetaSlow: betaSlow = 1, yarnExtFactor: extFactor = 1, yarnLogMultiplier = 0 } = c
+  const {
+    yarnBetaFast: betaFast = 32,
+    yarnBetaSlow: betaSlow = 1,
+    yarnExtFactor: extFactor = 1,
+    yarnLogMultiplier = 0,
+  } = c
   const scale = (multiplier: number): number => 1 + 0.1 * multiplier * logCore(Math.max(1, ropeFactor))
   const magnitude = (own * scale(1)) / scale(yarnLogMultiplier)
-  return { theta, dim, divisors, factor: ropeFactor, magnitude, yarn: { originalContext: ropeOriginalContext, betaFast, betaSlow, extFactor } }
+  return {
+    theta,
+    dim,
+    divisors,
+    factor: ropeFactor,
+    magnitude,
+    yarn: { originalContext: ropeOriginalContext, betaFast, betaSlow, extFactor },
+  }
 }

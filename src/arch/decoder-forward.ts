@@ -30,7 +30,11 @@ export function decoderForward(g: Graph, c: DecoderConfig, d: Description, w: We
 }
 
 /** The factor of queries that keeps attention sharp beyond the original context (Mistral 3). */
-function temperature({ temperatureScale = 0, ropeOriginalContext, context }: DecoderConfig): (position: number) => number {
+function temperature({
+  temperatureScale = 0,
+  ropeOriginalContext,
+  context,
+}: DecoderConfig): (position: number) => number {
   return position => 1 + temperatureScale * logCore(1 + Math.floor(position / (ropeOriginalContext ?? context)))
 }
 
@@ -74,7 +78,9 @@ class ForwardPass {
 
   norm(x: Tensor, name: string): Tensor {
     const gain = this.#w.tensor(`${name}.weight`)
-    return this.#d.norm === 'rms' ? this.#g.rmsNorm(x, gain, this.#c.eps) : this.#g.layerNorm(x, gain, this.#w.bias(name), this.#c.eps)
+    return this.#d.norm === 'rms'
+      ? this.#g.rmsNorm(x, gain, this.#c.eps)
+      : this.#g.layerNorm(x, gain, this.#w.bias(name), this.#c.eps)
   }
 
   #add(x: Tensor, branch: Tensor): Tensor {
@@ -91,7 +97,15 @@ class ForwardPass {
       this.#rotate(this.#qkNorm(k, `${block}attn_k_norm`, kvHeads), kvHeads, layer, 'key'),
       v,
       {
-        heads, kvHeads, context, cacheRows, cacheRow, pages, sequence, length, ...this.#at.cache?.(layer),
+        heads,
+        kvHeads,
+        context,
+        cacheRows,
+        cacheRow,
+        pages,
+        sequence,
+        length,
+        ...this.#at.cache?.(layer),
         ...(attentionScale === undefined ? {} : { scale: attentionScale }),
         ...(attentionSoftcap === undefined ? {} : { softcap: attentionSoftcap }),
         ...(windowed ? { window } : {}),
@@ -104,7 +118,11 @@ class ForwardPass {
     const { heads, kvHeads, headDim } = this.#c
     const project = (name: string): Tensor => this.#w.linear(n, `${block}${name}`)
     if (this.#d.fusedQkv !== true) return [project('attn_q'), project('attn_k'), project('attn_v')]
-    return this.#g.split(project('attn_qkv'), [heads * headDim, kvHeads * headDim, kvHeads * headDim]) as [Tensor, Tensor, Tensor]
+    return this.#g.split(project('attn_qkv'), [heads * headDim, kvHeads * headDim, kvHeads * headDim]) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ]
   }
 
   #qkNorm(x: Tensor, name: string, heads: number): Tensor {
@@ -126,7 +144,9 @@ class ForwardPass {
     }
     const rotary = rotaryOf(this.#c, this.#at.context)
     // Rotated vectors are multiplied as their cosines and sines are.
-    return of === 'query' && temperatureScale > 0 ? this.#table('rotary.query', rotary, temperature(this.#c)) : this.#table('rotary', rotary)
+    return of === 'query' && temperatureScale > 0
+      ? this.#table('rotary.query', rotary, temperature(this.#c))
+      : this.#table('rotary', rotary)
   }
 
   #table(name: string, rotary: Rotary, magnitude?: (position: number) => number): Angles {
@@ -144,10 +164,20 @@ class ForwardPass {
   #convolution(n: Tensor, block: string, layer: number): Tensor {
     const { hidden } = this.#c
     const { cacheRow, pages, sequence, length, cacheRows, context } = this.#at
-    const [b, c, x] = this.#g.split(this.#w.linear(n, `${block}shortconv.in_proj`), [hidden, hidden, hidden]) as [Tensor, Tensor, Tensor]
+    const [b, c, x] = this.#g.split(this.#w.linear(n, `${block}shortconv.in_proj`), [hidden, hidden, hidden]) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ]
     const states = this.#at.cache?.(layer).values
     const mixed = this.#g.shortConv(this.#g.multiply(b, x), this.#w.tensor(`${block}shortconv.conv.weight`), {
-      context, cacheRows, cacheRow, pages, sequence, length, ...(states === undefined ? {} : { states }),
+      context,
+      cacheRows,
+      cacheRow,
+      pages,
+      sequence,
+      length,
+      ...(states === undefined ? {} : { states }),
     })
     return this.#w.linear(this.#g.multiply(c, mixed), `${block}shortconv.out_proj`)
   }
@@ -160,16 +190,20 @@ class ForwardPass {
     const { ffn } = this.#c
     const up = this.#w.linear(n, `${block}ffn_up`)
     if (this.#d.mlp === 'plain') return this.#w.linear(this.#g.geluTanh(up), `${block}ffn_down`)
-    const [gate, value] = this.#d.mlp === 'fused'
-      ? this.#g.split(up, [ffn, ffn]) as [Tensor, Tensor]
-      : [this.#w.linear(n, `${block}ffn_gate`), up]
+    const [gate, value] =
+      this.#d.mlp === 'fused'
+        ? (this.#g.split(up, [ffn, ffn]) as [Tensor, Tensor])
+        : [this.#w.linear(n, `${block}ffn_gate`), up]
     return this.#w.linear(this.#gate(gate, value), `${block}ffn_down`)
   }
 
   /** Each token's experts, chosen by the softmax of the router, with weights that sum to one. */
   #experts(n: Tensor, block: string): Tensor {
     const router = this.#w.linear(n, `${block}ffn_gate_inp`)
-    const { experts, weights } = this.#g.topExperts(router, this.#c.expertsUsed!, { normalise: true, gating: 'softmax' })
+    const { experts, weights } = this.#g.topExperts(router, this.#c.expertsUsed!, {
+      normalise: true,
+      gating: 'softmax',
+    })
     const of = (x: Tensor, name: string): Tensor => this.#w.expertLinear(x, `${block}${name}`, experts)
     const hidden = this.#gate(of(n, 'ffn_gate_exps'), of(n, 'ffn_up_exps'))
     return this.#g.expertSum(of(hidden, 'ffn_down_exps'), weights)

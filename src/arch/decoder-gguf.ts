@@ -20,7 +20,9 @@ function keyOf(field: Field, d: Description): string | undefined {
 
 /** Tensors that hold divisors of rotary frequencies. */
 const DIVISORS = {
-  ropeDivisors: 'rope_freqs.weight', ropeDivisorsLong: 'rope_factors_long.weight', ropeDivisorsShort: 'rope_factors_short.weight',
+  ropeDivisors: 'rope_freqs.weight',
+  ropeDivisorsLong: 'rope_factors_long.weight',
+  ropeDivisorsShort: 'rope_factors_short.weight',
 } as const satisfies Partial<Record<Field, string>>
 
 /**
@@ -38,7 +40,8 @@ export function readDecoder(file: GgufFile, vocab: number, d: Description): Fiel
   fields['biases'] = (d.optionalBiases ?? []).filter(name => file.has(`blk.0.${name}.bias`))
   try {
     Object.assign(fields, readScaling(m, fields, d), readDivisors(file, d), readLayers(fields, d))
-    for (const [field, value] of Object.entries(fields)) if (value === undefined || NEUTRAL[field]?.(value) === true) delete fields[field]
+    for (const [field, value] of Object.entries(fields))
+      if (value === undefined || NEUTRAL[field]?.(value) === true) delete fields[field]
     const config = parseDecoder(fields, d)
     refuseOthers(m, name => `${d.kind}.${name}`, new Set(fieldsOf(d).map(field => keyOf(field, d) ?? '')), config)
   } catch (e) {
@@ -51,8 +54,17 @@ export function readDecoder(file: GgufFile, vocab: number, d: Description): Fiel
 const isZero = (value: unknown): boolean => value === 0
 const isOne = (value: unknown): boolean => value === 1
 const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
-  attentionScale: isZero, attentionSoftcap: isZero, finalSoftcap: isZero, embeddingScale: isZero, residualScale: isZero, logitScale: isZero,
-  temperatureScale: isZero,  window: isZero, experts: isZero, expertsUsed: isZero, ropeAttentionFactor: isOne,
+  attentionScale: isZero,
+  attentionSoftcap: isZero,
+  finalSoftcap: isZero,
+  embeddingScale: isZero,
+  residualScale: isZero,
+  logitScale: isZero,
+  temperatureScale: isZero,
+  window: isZero,
+  experts: isZero,
+  expertsUsed: isZero,
+  ropeAttentionFactor: isOne,
 }
 
 function readField(m: GgufMetadata, key: string, { type }: FieldRule): unknown {
@@ -81,17 +93,23 @@ function readScaling(m: GgufMetadata, fields: Fields, d: Description): Fields {
   const factor = fields['ropeFactor'] ?? m.float(key('rope.scale_linear'), 1)
   if (scaling === 'none') return { ropeScaling: undefined, ropeFactor: undefined }
   if (scaling === 'longrope' && d.uses?.includes('ropeDivisorsLong') === true) {
-    if (factor !== 1) m.refuse(key('rope.scaling.factor'), `is ${String(factor)}, where longrope has divisors of its own`)
+    if (factor !== 1)
+      m.refuse(key('rope.scaling.factor'), `is ${String(factor)}, where longrope has divisors of its own`)
     return { ropeScaling: undefined, ropeFactor: undefined }
   }
-  if (scaling !== 'linear' && scaling !== 'yarn') m.refuse(key('rope.scaling.type'), `is ${JSON.stringify(scaling)}, which is not supported`)
+  if (scaling !== 'linear' && scaling !== 'yarn')
+    m.refuse(key('rope.scaling.type'), `is ${JSON.stringify(scaling)}, which is not supported`)
   // A factor of 0 means that there is none.
-  return factor === 1 || factor === 0 ? { ropeScaling: undefined, ropeFactor: undefined } : { ropeScaling: scaling, ropeFactor: factor }
+  return factor === 1 || factor === 0
+    ? { ropeScaling: undefined, ropeFactor: undefined }
+    : { ropeScaling: scaling, ropeFactor: factor }
 }
 
 function readDivisors(file: GgufFile, d: Description): Fields {
   const wanted = (Object.keys(DIVISORS) as (keyof typeof DIVISORS)[]).filter(field => d.uses?.includes(field) === true)
-  return Object.fromEntries(wanted.filter(field => file.has(DIVISORS[field])).map(field => [field, readVector(file, DIVISORS[field])]))
+  return Object.fromEntries(
+    wanted.filter(field => file.has(DIVISORS[field])).map(field => [field, readVector(file, DIVISORS[field])]),
+  )
 }
 
 /** Most pairs of a head; more are refused before they are read. */
@@ -99,11 +117,18 @@ const MOST_PAIRS = 2048
 
 function readVector(file: GgufFile, name: string): number[] {
   const { type, elements } = file.tensor(name)
-  if (type !== 'F32' || elements > MOST_PAIRS) throw new VeritError('VERIT_TENSOR', { tensor: name, problem: `it is ${type} with ${elements} elements, where F32 with one for each rotated pair is expected` })
+  if (type !== 'F32' || elements > MOST_PAIRS)
+    throw new VeritError('VERIT_TENSOR', {
+      tensor: name,
+      problem: `it is ${type} with ${elements} elements, where F32 with one for each rotated pair is expected`,
+    })
   return [...new Float32Array(file.readTensor(name).buffer)]
 }
 
-/** Key heads by layer, where layers without any have a short convolution; any other array has to say the same for every layer. */
+/**
+ * Key heads by layer, where layers without any have a short convolution; any other array has to say the same for
+ * every layer.
+ */
 function readLayers(fields: Fields, d: Description): Fields {
   const read: Record<string, unknown> = {}
   const { layers } = fields
@@ -111,16 +136,20 @@ function readLayers(fields: Fields, d: Description): Fields {
   if (typeof layers !== 'number' || layers < 1 || layers > fieldRules.layers.high) return read
   for (const [field, value] of Object.entries(fields)) {
     if (!Array.isArray(value) || !Object.hasOwn(fieldRules, field) || rule(field as Field).type !== 'whole') continue
-    if (value.length !== layers) throw fieldError(field, `has ${value.length} elements, where there are ${String(layers)} layers`)
-    const used = field === 'kvHeads' && d.uses?.includes('attentionLayers') === true ? value.filter(n => n !== 0) : value
-    if (used.length === 0 || used.some(n => n !== used[0])) throw fieldError(field, 'is not the same for every layer, which is not supported')
+    if (value.length !== layers)
+      throw fieldError(field, `has ${value.length} elements, where there are ${String(layers)} layers`)
+    const used =
+      field === 'kvHeads' && d.uses?.includes('attentionLayers') === true ? value.filter(n => n !== 0) : value
+    if (used.length === 0 || used.some(n => n !== used[0]))
+      throw fieldError(field, 'is not the same for every layer, which is not supported')
     read[field] = used[0]
     if (used !== value) read['attentionLayers'] = value.flatMap((n, l) => (n === 0 ? [] : [l]))
   }
   return read
 }
 
-const fieldError = (field: string, problem: string): VeritError => new VeritError('VERIT_MODEL_CONFIG', { field, problem })
+const fieldError = (field: string, problem: string): VeritError =>
+  new VeritError('VERIT_MODEL_CONFIG', { field, problem })
 
 /** Metadata of a configuration. */
 export function decoderEntries(config: DecoderConfig, d: Description): [string, GgufValue][] {

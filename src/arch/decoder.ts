@@ -43,12 +43,19 @@ function cacheOf(config: DecoderConfig, layer: number): LayerCache {
 
 function rotaryPairs(config: DecoderConfig, d: Description): number {
   if (d.positions === 'learned') return 0
-  return (rotaryOf(config, config.context).dim / 2) * (config.ropeThetaLocal === undefined && config.temperatureScale === undefined ? 1 : 2)
+  return (
+    (rotaryOf(config, config.context).dim / 2) *
+    (config.ropeThetaLocal === undefined && config.temperatureScale === undefined ? 1 : 2)
+  )
 }
 
 function fileRows(config: DecoderConfig, parameter: string, d: Description): Int32Array | undefined {
   const [, which] = /\.attn_([qk])\.(?:weight|bias)$/.exec(parameter) ?? []
   if (which === undefined || d.positions !== 'neighbours') return undefined
   if (d.fusedQkv === true) return fail('kind', 'rotates neighbours in a fused projection, which is not supported')
-  return interleavedRows(which === 'q' ? config.heads : config.kvHeads, config.headDim, config.ropeDim ?? config.headDim)
+  return interleavedRows(
+    which === 'q' ? config.heads : config.kvHeads,
+    config.headDim,
+    config.ropeDim ?? config.headDim,
+  )
 }

@@ -1,4 +1,7 @@
-/** What an architecture of the usual decoder's shape consists of. Its file gives one of these to `decoder`, and nothing else. */
+/**
+ * What an architecture of the usual decoder's shape consists of. Its file gives one of these to `decoder`, and
+ * nothing else.
+ */
 import type { DecoderConfig, Field } from './decoder-config.ts'
 
 export interface Description {
@@ -10,15 +13,18 @@ export interface Description {
   readonly norms: 'before' | 'after' | 'both'
   /** RMSNorm of queries and keys: of each head, or of the whole projection. */
   readonly qkNorm?: 'head' | 'projection'
-  /** Learned vectors, or rotary angles. Files of some architectures rotate neighbours (2i, 2i + 1), others halves (i, i + D/2). */
+  /**
+   * Learned vectors, or rotary angles. Files of some architectures rotate neighbours (2i, 2i + 1), others halves
+   * (i, i + D/2).
+   */
   readonly positions: 'learned' | 'neighbours' | 'halves'
   /** Whether a file may rotate a part of each head only. */
   readonly partialRotary?: boolean
   /** Whether one matrix `attn_qkv` holds queries, keys and values. */
   readonly fusedQkv?: boolean
   /**
-   * The feed-forward layer: gated by a matrix of its own, gated by the first half of the rows of `ffn_up`, not gated, or experts. Where the
-   * configuration has experts, `gated` means experts as well.
+   * The feed-forward layer: gated by a matrix of its own, gated by the first half of the rows of `ffn_up`, not
+   * gated, or experts. Where the configuration has experts, `gated` means experts as well.
    */
   readonly mlp: 'gated' | 'fused' | 'plain' | 'experts'
   readonly activation: 'silu' | 'geluTanh'

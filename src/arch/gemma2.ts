@@ -1,6 +1,7 @@
 /**
- * Gemma 2: norms before and after each branch, a feed-forward layer gated by the tanh form of GELU, scores and logits capped by tanh, the embedding scaled
- * by the root of its width, and every other layer, from the first on, with a window. Files store the gains of the norms with 1 added.
+ * Gemma 2: norms before and after each branch, a feed-forward layer gated by the tanh form of GELU, scores and
+ * logits capped by tanh, the embedding scaled by the root of its width, and every other layer, from the first on,
+ * with a window. Files store the gains of the norms with 1 added.
  */
 import { decoder } from './decoder.ts'
 

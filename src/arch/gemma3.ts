@@ -1,6 +1,7 @@
 /**
- * Gemma 3: Gemma 2 with norms of each head of queries and keys instead of capped scores. Of six layers five have a window, and rotary positions of their
- * own base; scaled positions are of the layers without a window. Files store the gains of the norms with 1 added.
+ * Gemma 3: Gemma 2 with norms of each head of queries and keys instead of capped scores. Of six layers five have a
+ * window, and rotary positions of their own base; scaled positions are of the layers without a window. Files store
+ * the gains of the norms with 1 added.
  */
 import { decoder } from './decoder.ts'
 

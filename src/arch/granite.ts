@@ -1,4 +1,7 @@
-/** Granite 3 and 4 without experts: Llama's block with scales of the embedding, the scores, each branch and the logits. */
+/**
+ * Granite 3 and 4 without experts: Llama's block with scales of the embedding, the scores, each branch and the
+ * logits.
+ */
 import { decoder } from './decoder.ts'
 
 export const granite = decoder({

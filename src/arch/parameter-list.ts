@@ -7,7 +7,12 @@ export interface ParameterList {
   readonly list: Parameter[]
   put(name: string, shape: readonly number[], init: Parameter['init'], rest?: Rest): void
   /** `name.weight` [out, in] and, where there are biases, `name.bias` [out]. */
-  linear(name: string, out: number, inputs: number, rest?: Rest & { readonly bias?: boolean; readonly init?: Parameter['init'] }): void
+  linear(
+    name: string,
+    out: number,
+    inputs: number,
+    rest?: Rest & { readonly bias?: boolean; readonly init?: Parameter['init'] },
+  ): void
   /** `name.weight` [width] and, where there are biases, `name.bias` [width]. */
   norm(name: string, width: number, options?: { readonly bias?: boolean }): void
 }

@@ -1,4 +1,7 @@
-/** Qwen 3: Llama's block with a norm of each head of queries and keys. Heads may be wider than the residual stream divided by their number. */
+/**
+ * Qwen 3: Llama's block with a norm of each head of queries and keys. Heads may be wider than the residual stream
+ * divided by their number.
+ */
 import { decoder } from './decoder.ts'
 
 export const qwen3 = decoder({

@@ -1,4 +1,7 @@
-/** Qwen 3 with experts: the softmax of a router chooses some for each token, and their weights are normalised to a sum of one. */
+/**
+ * Qwen 3 with experts: the softmax of a router chooses some for each token, and their weights are normalised to a
+ * sum of one.
+ */
 import { decoder } from './decoder.ts'
 
 export const qwen3moe = decoder({

@@ -1,4 +1,7 @@
-/** The architectures that Verit runs, a line each. Of two rows that run files of one name, the first that claims a file is taken. */
+/**
+ * The architectures that Verit runs, a line each. Of two rows that run files of one name, the first that claims a
+ * file is taken.
+ */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 import type { Architecture, ModelConfig } from './architecture.ts'
@@ -73,5 +76,8 @@ export function architectureOfFile(file: GgufFile): Architecture {
   const row = rows.find(r => r.ggufNames.includes(name) && (r.claims?.(file) ?? true))
   if (row !== undefined) return row
   const known = [...new Set(rows.flatMap(r => r.ggufNames))].sort()
-  throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `its architecture is ${JSON.stringify(name)}; Verit runs ${known.join(', ')}` })
+  throw new VeritError('VERIT_MODEL_FILE', {
+    file: file.name,
+    problem: `its architecture is ${JSON.stringify(name)}; Verit runs ${known.join(', ')}`,
+  })
 }

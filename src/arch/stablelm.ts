@@ -1,4 +1,7 @@
-/** StableLM 2, and 3B: LayerNorm, rotary positions of a part of each head, a gated feed-forward layer. Parallel branches are not supported. */
+/**
+ * StableLM 2, and 3B: LayerNorm, rotary positions of a part of each head, a gated feed-forward layer. Parallel
+ * branches are not supported.
+ */
 import { decoder } from './decoder.ts'
 
 export const stablelm = decoder({
