@@ -1,6 +1,7 @@
 /**
- * What an architecture is to the rest of the program: one row of the registry (registry.ts). A row says how files describe a model, which
- * parameters it has, what its forward pass computes and what it keeps of earlier positions. Nothing outside this folder knows a kind.
+ * What an architecture is to the rest of the program: one row of the registry (registry.ts). A row says how files
+ * describe a model, which parameters it has, what its forward pass computes and what it keeps of earlier positions.
+ * Nothing outside this folder knows a kind.
  */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
@@ -26,25 +27,39 @@ export interface ModelConfig {
   readonly eps: number
   /** Whether the token embedding is the head as well. Absent: it is. */
   readonly tied?: boolean
+  /**
+   * c of c · tanh(logit/c). Absent: logits stay as they are. A head with it is not screened, since it would make -∞
+   * finite.
+   */
+  readonly finalSoftcap?: number
   /** Share of elements dropped in training. Absent: none. */
   readonly dropout?: number
 }
 
 export interface Parameter {
   readonly name: string
-  /** [out, in] for a linear layer, [experts, out, in] for a set of them, [rows, hidden] for an embedding, [width] for a norm or bias. */
+  /**
+   * [out, in] for a linear layer, [experts, out, in] for a set of them, [rows, hidden] for an embedding, [width]
+   * for a norm or bias.
+   */
   readonly shape: readonly number[]
   /**
-   * 'normal': N(0, 0.02); 'residual': the same divided by sqrt(2 · layers), for what adds to the residual stream; 'one' and 'zero': constants.
+   * 'normal': N(0, 0.02); 'residual': the same divided by sqrt(2 · layers), for what adds to the residual stream;
+   * 'one' and 'zero': constants.
    */
   readonly init: 'normal' | 'residual' | 'one' | 'zero'
   /** Multiplied as ternary weights by a BitLinear. */
   readonly ternary: boolean
+  /** A matrix that operations read as it is, not as rows of a table or columns of a product. */
+  readonly whole?: true
   /** Elements [from, to) whose gradient is zero in exact arithmetic; see `clearZeroGradients`. */
   readonly zeroGradient?: readonly [from: number, to: number]
 }
 
-/** What one layer keeps of each earlier position: keys and values of its heads, or one column of a short convolution. */
+/**
+ * What one layer keeps of each earlier position: keys and values of its heads, or one column of a short
+ * convolution.
+ */
 export type LayerCache =
   | { readonly kind: 'attention'; readonly kvHeads: number; readonly headDim: number }
   | { readonly kind: 'conv'; readonly width: number }
@@ -68,7 +83,10 @@ export interface Architecture<C extends ModelConfig = ModelConfig> {
   readonly kind: string
   /** Values of `general.architecture` of the files that it may run. */
   readonly ggufNames: readonly string[]
-  /** Whether it runs this file, which has one of `ggufNames`. Absent: it runs each. The first row that does is taken. */
+  /**
+   * Whether it runs this file, which has one of `ggufNames`. Absent: it runs each. The first row that does is
+   * taken.
+   */
   claims?(file: GgufFile): boolean
   /** Absent: its models are only run. */
   readonly training?: Training
@@ -77,7 +95,10 @@ export interface Architecture<C extends ModelConfig = ModelConfig> {
 
   /** Checks an untrusted configuration and fills in defaults. @throws VeritError VERIT_MODEL_CONFIG naming the field */
   parse(fields: Fields): C
-  /** The configuration that a file describes. @throws VeritError VERIT_MODEL_CONFIG or VERIT_GGUF naming field or key */
+  /**
+   * The configuration that a file describes.
+   * @throws VeritError VERIT_MODEL_CONFIG or VERIT_GGUF naming field or key
+   */
   readGguf(file: GgufFile, vocab: number): C
   /** The `general.architecture` that a model is written as. */
   ggufName(config: C): string

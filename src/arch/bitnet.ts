@@ -1,7 +1,8 @@
 /**
- * The BitNet b1.58 decoder, in the shape of the 2B4T model (arXiv 2504.12285): ternary projections, RMSNorm, rotary positions by rotated halves,
- * grouped key heads, a feed-forward gated by the squared ReLU, and an extra norm before the two output projections (SubLN). Others of the family
- * have SiLU in the gate (1bitLLM's), and no extra norms either (Llama with ternary projections).
+ * The BitNet b1.58 decoder, in the shape of the 2B4T model (arXiv 2504.12285): ternary projections, RMSNorm, rotary
+ * positions by rotated halves, grouped key heads, a feed-forward gated by the squared ReLU, and an extra norm
+ * before the two output projections (SubLN). Others of the family have SiLU in the gate (1bitLLM's), and no extra
+ * norms either (Llama with ternary projections).
  */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { gguf } from '../formats/gguf-value.ts'
@@ -26,13 +27,19 @@ export interface BitnetConfig extends ModelConfig {
   readonly ropeTheta: number
   /** What gates the feed-forward: the squared ReLU (default), or SiLU. */
   readonly activation: 'relu2' | 'silu'
-  /** Norms before the two output projections (SubLN). Default true; false needs SiLU: that is Llama's block, and files have no name for the other. */
+  /**
+   * Norms before the two output projections (SubLN). Default true; false needs SiLU: that is Llama's block, and
+   * files have no name for the other.
+   */
   readonly subNorms: boolean
   /** Default true. */
   readonly tied: boolean
 }
 
-/** `general.architecture`s with ternary projections. `bitnet` is llama.cpp's name of the models of 1bitLLM; `llama` is Llama's block. */
+/**
+ * `general.architecture`s with ternary projections. `bitnet` is llama.cpp's name of the models of 1bitLLM; `llama`
+ * is Llama's block.
+ */
 const variants = {
   'bitnet-b1.58': { activation: 'relu2', subNorms: true },
   'bitnet-25': { activation: 'relu2', subNorms: true },
@@ -52,25 +59,55 @@ export const bitnet: Architecture<BitnetConfig> = {
   readGguf,
   ggufName,
   ggufEntries,
-  tensorName: tensorNames({ attn_out: 'attn_output', mlp_norm: 'ffn_norm', mlp_gate: 'ffn_gate', mlp_up: 'ffn_up', mlp_sub_norm: 'ffn_sub_norm', mlp_down: 'ffn_down' }),
+  tensorName: tensorNames({
+    attn_out: 'attn_output',
+    mlp_norm: 'ffn_norm',
+    mlp_gate: 'ffn_gate',
+    mlp_up: 'ffn_up',
+    mlp_sub_norm: 'ffn_sub_norm',
+    mlp_down: 'ffn_down',
+  }),
   fileRows,
   fixedTensors: () => [],
   llamaCppProblem,
   parameters,
   forward,
   logits: (_, __, w, x, top) => w.head(x, top),
-  caches: config => Array.from({ length: config.layers }, () => ({ kind: 'attention', kvHeads: config.kvHeads, headDim: headDimOf(config) })),
+  caches: config =>
+    Array.from({ length: config.layers }, () => ({
+      kind: 'attention',
+      kvHeads: config.kvHeads,
+      headDim: headDimOf(config),
+    })),
   rotaryPairs: config => headDimOf(config) / 2,
 }
 
-/** The feed-forward is 8/3 as wide, rounded up to 64; the key heads are a third of the heads or the next larger divisor. */
+/**
+ * The feed-forward is 8/3 as wide, rounded up to 64; the key heads are a third of the heads or the next larger
+ * divisor.
+ */
 function ofDepth(depth: number): Record<string, unknown> {
   let kvHeads = Math.ceil(depth / 3)
   while (depth % kvHeads !== 0) kvHeads++
   return { layers: depth, heads: depth, kvHeads, hidden: 64 * depth, ffn: Math.ceil((8 * depth) / 3) * 64 }
 }
 
-const FIELDS = ['kind', 'layers', 'hidden', 'heads', 'kvHeads', 'ffn', 'context', 'vocab', 'eps', 'ropeTheta', 'theta', 'activation', 'subNorms', 'tied']
+const FIELDS = [
+  'kind',
+  'layers',
+  'hidden',
+  'heads',
+  'kvHeads',
+  'ffn',
+  'context',
+  'vocab',
+  'eps',
+  'ropeTheta',
+  'theta',
+  'activation',
+  'subNorms',
+  'tied',
+]
 
 function parse(fields: Fields): BitnetConfig {
   onlyFields(fields, 'bitnet', FIELDS)
@@ -79,14 +116,25 @@ function parse(fields: Fields): BitnetConfig {
   if (hidden % heads !== 0) fail('hidden', `must be a multiple of heads (${heads})`)
   const kvHeads = integer(fields, 'kvHeads', 1, heads, heads)
   if (heads % kvHeads !== 0) fail('kvHeads', `must divide heads (${heads})`)
-  if ((hidden / heads) % 2 !== 0) fail('hidden', `must give each of the ${heads} heads an even width for rotary positions`)
+  if ((hidden / heads) % 2 !== 0)
+    fail('hidden', `must give each of the ${heads} heads an even width for rotary positions`)
   const ffn = integer(fields, 'ffn', 1, 1 << 20)
   const ropeTheta = real(fields, fields['ropeTheta'] === undefined ? 'theta' : 'ropeTheta', 1, 1e9, 500000)
   const activation = fields['activation'] ?? 'relu2'
   if (activation !== 'relu2' && activation !== 'silu') return fail('activation', "must be 'relu2' or 'silu'")
   const subNorms = flag(fields, 'subNorms', true)
   if (!subNorms && activation !== 'silu') fail('subNorms', "must be true with the activation 'relu2'")
-  return { kind: 'bitnet', ...sizes, kvHeads, ffn, eps, ropeTheta, activation, subNorms, tied: flag(fields, 'tied', true) }
+  return {
+    kind: 'bitnet',
+    ...sizes,
+    kvHeads,
+    ffn,
+    eps,
+    ropeTheta,
+    activation,
+    subNorms,
+    tied: flag(fields, 'tied', true),
+  }
 }
 
 function readGguf(file: GgufFile, vocab: number): BitnetConfig {
@@ -96,11 +144,18 @@ function readGguf(file: GgufFile, vocab: number): BitnetConfig {
   const key = (name: string): string => `${architecture}.${name}`
   const heads = m.uint(key('attention.head_count'))
   const config = parse({
-    layers: m.uint(key('block_count')), hidden: m.uint(key('embedding_length')), heads, context: m.uint(key('context_length')), vocab,
-    kvHeads: m.uint(key('attention.head_count_kv'), heads), ffn: m.uint(key('feed_forward_length')),
+    layers: m.uint(key('block_count')),
+    hidden: m.uint(key('embedding_length')),
+    heads,
+    context: m.uint(key('context_length')),
+    vocab,
+    kvHeads: m.uint(key('attention.head_count_kv'), heads),
+    ffn: m.uint(key('feed_forward_length')),
     eps: m.float(key('attention.layer_norm_rms_epsilon')),
     theta: activation === 'silu' ? m.float(key('rope.freq_base'), 10_000) : m.float(key('rope.freq_base')),
-    activation, subNorms, tied: !file.has('output.weight'),
+    activation,
+    subNorms,
+    tied: !file.has('output.weight'),
   })
   checkPlain(m, key, { headDim: headDimOf(config) })
   return config
@@ -139,7 +194,8 @@ function llamaCppProblem({ activation, subNorms, tied }: BitnetConfig): { proble
   if (activation === 'relu2') {
     return {
       problem: 'has no BitNet with the squared ReLU: its architecture bitnet computes SiLU, which is another model',
-      hint: 'Run the file with microsoft/BitNet or ik_llama.cpp, which read it with I2_S, or train with ' +
+      hint:
+        'Run the file with microsoft/BitNet or ik_llama.cpp, which read it with I2_S, or train with ' +
         '{"model": {"activation": "silu"}} in --config; docs/formats.md says which program reads what',
     }
   }
@@ -194,7 +250,17 @@ function forward(g: Graph, config: BitnetConfig, w: Weights, at: Placement): Ten
     const q = g.rope(project(n, 'attn_q'), at.positions, cos, sin, heads)
     const k = g.rope(project(n, 'attn_k'), at.positions, cos, sin, kvHeads)
     const v = project(n, 'attn_v')
-    const a = g.attention(q, k, v, { heads, kvHeads, context, cacheRows, cacheRow, pages, sequence, length, ...at.cache?.(l) })
+    const a = g.attention(q, k, v, {
+      heads,
+      kvHeads,
+      context,
+      cacheRows,
+      cacheRow,
+      pages,
+      sequence,
+      length,
+      ...at.cache?.(l),
+    })
     x = g.add(x, project(subNorm(a, `${block}attn_sub_norm`), 'attn_out'))
     const m = norm(x, `${block}mlp_norm`)
     const [gate, up] = [project(m, 'mlp_gate'), project(m, 'mlp_up')]

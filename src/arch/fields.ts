@@ -21,7 +21,8 @@ export function integer(source: Fields, field: string, low: number, high: number
 export function real(source: Fields, field: string, low: number, high: number, fallback?: number): number {
   const value = source[field] ?? fallback
   if (value === undefined) return fail(field, 'is missing')
-  if (typeof value !== 'number' || !(value >= low && value < high)) return fail(field, `must be a number from ${low} to below ${high}`)
+  if (typeof value !== 'number' || !(value >= low && value < high))
+    return fail(field, `must be a number from ${low} to below ${high}`)
   return value
 }
 
@@ -36,7 +37,9 @@ export function onlyFields(source: Fields, kind: string, known: readonly string[
 }
 
 /** The sizes that every model has. */
-export function commonSizes(source: Fields): Record<'layers' | 'hidden' | 'heads' | 'context' | 'vocab' | 'eps', number> {
+export function commonSizes(
+  source: Fields,
+): Record<'layers' | 'hidden' | 'heads' | 'context' | 'vocab' | 'eps', number> {
   return {
     layers: integer(source, 'layers', 1, 1024),
     hidden: integer(source, 'hidden', 1, 65536),

@@ -1,6 +1,7 @@
 /**
- * The GPT-2-like decoder that Verit trains: pre-LayerNorm blocks, learned positions, fused QKV, exact GELU (Radford et al. 2019, with the
- * options of nanoGPT). The head is the token embedding. Files of OpenAI's models, with the tanh form of GELU, are of the kind `gpt2`.
+ * The GPT-2-like decoder that Verit trains: pre-LayerNorm blocks, learned positions, fused QKV, exact GELU (Radford
+ * et al. 2019, with the options of nanoGPT). The head is the token embedding. Files of OpenAI's models, with the
+ * tanh form of GELU, are of the kind `gpt2`.
  */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { gguf } from '../formats/gguf-value.ts'
@@ -22,14 +23,23 @@ export interface GptConfig extends ModelConfig {
   readonly dropout: number
 }
 
-/** The value of `verit.activation`: GPT-2's files elsewhere mean the approximation of GELU by tanh, which is another model. */
+/** Files of other programs lack this key, and mean the approximation of GELU by tanh, which is another model. */
+const ACTIVATION = 'verit.activation'
 const EXACT_GELU = 'gelu-exact'
 
-/** The key that tells zeros from biases that were trained: files have biases in any case, since llama.cpp and transformers know no other GPT-2. */
+/**
+ * The key that tells zeros from biases that were trained: files have biases in any case, since llama.cpp and
+ * transformers know no other GPT-2.
+ */
 const HAS_BIAS = 'verit.bias'
 
 const names = tensorNames({
-  attn_norm: 'attn_norm', attn_qkv: 'attn_qkv', attn_out: 'attn_output', mlp_norm: 'ffn_norm', mlp_up: 'ffn_up', mlp_down: 'ffn_down',
+  attn_norm: 'attn_norm',
+  attn_qkv: 'attn_qkv',
+  attn_out: 'attn_output',
+  mlp_norm: 'ffn_norm',
+  mlp_up: 'ffn_up',
+  mlp_down: 'ffn_down',
 })
 
 export const gpt: Architecture<GptConfig> = {
@@ -40,7 +50,7 @@ export const gpt: Architecture<GptConfig> = {
     rate: 3e-3,
     ofDepth: depth => ({ layers: depth, heads: depth, hidden: 64 * depth }),
   },
-  claims: file => file.metadata.string('verit.activation', '') === EXACT_GELU,
+  claims: file => file.metadata.has(ACTIVATION),
   parse,
   readGguf,
   ggufName: () => 'gpt2',
@@ -52,7 +62,8 @@ export const gpt: Architecture<GptConfig> = {
   parameters,
   forward,
   logits: (_, __, w, x, top) => w.head(x, top),
-  caches: ({ layers, heads, hidden }) => Array.from({ length: layers }, () => ({ kind: 'attention', kvHeads: heads, headDim: hidden / heads })),
+  caches: ({ layers, heads, hidden }) =>
+    Array.from({ length: layers }, () => ({ kind: 'attention', kvHeads: heads, headDim: hidden / heads })),
   rotaryPairs: () => 0,
 }
 
@@ -63,15 +74,31 @@ function parse(fields: Fields): GptConfig {
   const { eps, ...sizes } = commonSizes(fields)
   if (sizes.hidden % sizes.heads !== 0) fail('hidden', `must be a multiple of heads (${sizes.heads})`)
   const ffn = integer(fields, 'ffn', 1, 1 << 20, 4 * sizes.hidden)
-  return { kind: 'gpt', ...sizes, ffn, bias: flag(fields, 'bias', false), dropout: real(fields, 'dropout', 0, 1, 0), eps }
+  return {
+    kind: 'gpt',
+    ...sizes,
+    ffn,
+    bias: flag(fields, 'bias', false),
+    dropout: real(fields, 'dropout', 0, 1, 0),
+    eps,
+  }
 }
 
 function readGguf(file: GgufFile, vocab: number): GptConfig {
   const m = file.metadata
+  const activation = m.string(ACTIVATION)
+  if (activation !== EXACT_GELU)
+    m.refuse(ACTIVATION, `is ${JSON.stringify(activation)}, where ${EXACT_GELU} is supported`)
   const bias = file.has('output_norm.bias') && m.bool(HAS_BIAS, true)
   return parse({
-    layers: m.uint('gpt2.block_count'), hidden: m.uint('gpt2.embedding_length'), heads: m.uint('gpt2.attention.head_count'),
-    context: m.uint('gpt2.context_length'), vocab, ffn: m.uint('gpt2.feed_forward_length'), bias, dropout: 0,
+    layers: m.uint('gpt2.block_count'),
+    hidden: m.uint('gpt2.embedding_length'),
+    heads: m.uint('gpt2.attention.head_count'),
+    context: m.uint('gpt2.context_length'),
+    vocab,
+    ffn: m.uint('gpt2.feed_forward_length'),
+    bias,
+    dropout: 0,
     eps: m.float('gpt2.attention.layer_norm_epsilon'),
   })
 }
@@ -85,7 +112,7 @@ function ggufEntries(config: GptConfig): [string, GgufValue][] {
     ['gpt2.feed_forward_length', gguf.u32(config.ffn)],
     ['gpt2.attention.head_count', gguf.u32(config.heads)],
     ['gpt2.attention.layer_norm_epsilon', gguf.f32(config.eps)],
-    ['verit.activation', gguf.string(EXACT_GELU)],
+    [ACTIVATION, gguf.string(EXACT_GELU)],
     ...(config.bias ? [] : [[HAS_BIAS, gguf.bool(false)] as [string, GgufValue]]),
   ]
 }
@@ -101,7 +128,7 @@ function fixedTensors(config: GptConfig): FixedTensor[] {
 function parameters({ layers, hidden, ffn, vocab, context, bias }: GptConfig): Parameter[] {
   const { list, put, linear, norm } = parameterList(bias)
   put('token_embedding', [vocab, hidden], 'normal')
-  put('position_embedding', [context, hidden], 'normal')
+  put('position_embedding', [context, hidden], 'normal', { whole: true })
   for (let l = 0; l < layers; l++) {
     const at = `blocks.${l}.`
     norm(`${at}attn_norm`, hidden)
@@ -128,7 +155,17 @@ function forward(g: Graph, config: GptConfig, w: Weights, at: Placement): Tensor
     const block = `blocks.${l}.`
     const qkv = w.linear(norm(x, `${block}attn_norm`), `${block}attn_qkv`)
     const [q, k, v] = g.split(qkv, [hidden, hidden, hidden]) as [Tensor, Tensor, Tensor]
-    const a = g.attention(q, k, v, { heads, kvHeads: heads, context, cacheRows, cacheRow, pages, sequence, length, ...at.cache?.(l) })
+    const a = g.attention(q, k, v, {
+      heads,
+      kvHeads: heads,
+      context,
+      cacheRows,
+      cacheRow,
+      pages,
+      sequence,
+      length,
+      ...at.cache?.(l),
+    })
     x = g.add(x, drop(w.linear(a, `${block}attn_out`)))
     const up = g.gelu(w.linear(norm(x, `${block}mlp_norm`), `${block}mlp_up`))
     x = g.add(x, drop(w.linear(up, `${block}mlp_down`)))

@@ -1,4 +1,7 @@
-/** Tells files of the architecture `llama` with ternary projections, which are models of another kind, from all others. */
+/**
+ * Tells files of the architecture `llama` with ternary projections, which are models of another kind, from all
+ * others.
+ */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { f16Value } from '../lib/half.ts'
 
@@ -18,7 +21,9 @@ export function isTernaryFile(file: GgufFile): boolean {
   const bytes = new Uint8Array(Math.min(elements, LOOKED_AT) * width)
   file.readTensorPart(name, 0, bytes)
   const view = new DataView(bytes.buffer)
-  const values = Float32Array.from({ length: bytes.length / width }, (_, i) => (type === 'F32' ? view.getFloat32(4 * i, true) : f16Value(view.getUint16(2 * i, true))))
+  const values = Float32Array.from({ length: bytes.length / width }, (_, i) =>
+    type === 'F32' ? view.getFloat32(4 * i, true) : f16Value(view.getUint16(2 * i, true)),
+  )
   const scale = Math.abs(values.find(v => v !== 0) ?? 0)
   return values.every(v => v === 0 || Math.abs(v) === scale)
 }

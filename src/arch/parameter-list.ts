@@ -1,13 +1,18 @@
 /** Builds the list of a model's parameters. */
 import type { Parameter } from './architecture.ts'
 
-type Rest = Partial<Pick<Parameter, 'init' | 'ternary' | 'zeroGradient'>>
+type Rest = Partial<Pick<Parameter, 'ternary' | 'whole' | 'zeroGradient'>>
 
 export interface ParameterList {
   readonly list: Parameter[]
   put(name: string, shape: readonly number[], init: Parameter['init'], rest?: Rest): void
   /** `name.weight` [out, in] and, where there are biases, `name.bias` [out]. */
-  linear(name: string, out: number, inputs: number, rest?: Rest & { readonly bias?: boolean }): void
+  linear(
+    name: string,
+    out: number,
+    inputs: number,
+    rest?: Rest & { readonly bias?: boolean; readonly init?: Parameter['init'] },
+  ): void
   /** `name.weight` [width] and, where there are biases, `name.bias` [width]. */
   norm(name: string, width: number, options?: { readonly bias?: boolean }): void
 }
@@ -15,8 +20,8 @@ export interface ParameterList {
 /** @param biased whether linear layers and norms have biases, unless one says otherwise */
 export function parameterList(biased: boolean): ParameterList {
   const list: Parameter[] = []
-  const put: ParameterList['put'] = (name, shape, init, { ternary = false, zeroGradient } = {}) => {
-    list.push({ name, shape, init, ternary, ...(zeroGradient === undefined ? {} : { zeroGradient }) })
+  const put: ParameterList['put'] = (name, shape, init, { ternary = false, ...rest } = {}) => {
+    list.push({ name, shape, init, ternary, ...rest })
   }
   return {
     list,

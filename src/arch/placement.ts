@@ -1,7 +1,13 @@
-/** Where each row of a batch stands: its token, its position, its place in the key and value cache and what it may look at. */
+/**
+ * Where each row of a batch stands: its token, its position, its place in the key and value cache and what it may
+ * look at.
+ */
 import type { Tensor } from '../graph/graph.ts'
 
-/** What a layer keeps of earlier positions: an attention layer keys and values, a short convolution its columns as `values`. */
+/**
+ * What a layer keeps of earlier positions: an attention layer keys and values, a short convolution its columns as
+ * `values`.
+ */
 export interface LayerState {
   readonly keys?: Tensor
   readonly values: Tensor

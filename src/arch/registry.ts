@@ -1,14 +1,47 @@
-/** The architectures that Verit runs, a line each. Of two rows that run files of one name, the first that claims a file is taken. */
+/**
+ * The architectures that Verit runs, a line each. Of two rows that run files of one name, the first that claims a
+ * file is taken.
+ */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 import type { Architecture, ModelConfig } from './architecture.ts'
 import { bitnet } from './bitnet.ts'
 import { fail } from './fields.ts'
+import { gemma2 } from './gemma2.ts'
+import { gemma3 } from './gemma3.ts'
 import { gpt } from './gpt.ts'
+import { gpt2 } from './gpt2.ts'
+import { granite } from './granite.ts'
+import { lfm2 } from './lfm2.ts'
+import { llama } from './llama.ts'
+import { mistral3 } from './mistral3.ts'
+import { olmo2 } from './olmo2.ts'
+import { phi3 } from './phi3.ts'
+import { qwen2 } from './qwen2.ts'
+import { qwen3 } from './qwen3.ts'
+import { qwen3moe } from './qwen3moe.ts'
+import { smollm3 } from './smollm3.ts'
+import { stablelm } from './stablelm.ts'
+import { starcoder2 } from './starcoder2.ts'
 
 const rows: readonly Architecture[] = [
   gpt,
   bitnet,
+  llama,
+  qwen2,
+  qwen3,
+  qwen3moe,
+  gemma2,
+  gemma3,
+  phi3,
+  smollm3,
+  granite,
+  mistral3,
+  olmo2,
+  gpt2,
+  starcoder2,
+  stablelm,
+  lfm2,
 ]
 
 const byKind: ReadonlyMap<string, Architecture> = new Map(rows.map(row => [row.kind, row]))
@@ -43,5 +76,8 @@ export function architectureOfFile(file: GgufFile): Architecture {
   const row = rows.find(r => r.ggufNames.includes(name) && (r.claims?.(file) ?? true))
   if (row !== undefined) return row
   const known = [...new Set(rows.flatMap(r => r.ggufNames))].sort()
-  throw new VeritError('VERIT_MODEL_FILE', { file: file.name, problem: `its architecture is ${JSON.stringify(name)}; Verit runs ${known.join(', ')}` })
+  throw new VeritError('VERIT_MODEL_FILE', {
+    file: file.name,
+    problem: `its architecture is ${JSON.stringify(name)}; Verit runs ${known.join(', ')}`,
+  })
 }

@@ -6,9 +6,10 @@ export interface Weights {
   /** Rows of the token embedding: ids [N] -> [N, hidden]. */
   embed(ids: Tensor): Tensor
   /**
-   * Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other -> [N, vocab].
-   * @param top a screened head needs it, others do not look at it: i32[N], how many of the largest logits of each row are needed; 0: all.
-   * Others may come out as -∞
+   * Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other ->
+   * [N, vocab].
+   * @param top a screened head needs it, others do not look at it: i32[N], how many of the largest logits of each
+   * row are needed; 0: all. Others may come out as -∞
    */
   head(x: Tensor, top?: Tensor): Tensor
   /** The f32 tensor of a parameter. */
@@ -20,7 +21,8 @@ export interface Weights {
   /** x times the ternary matrix `name.weight`, with the input quantised to 8 bits a row. */
   bitLinear(x: Tensor, name: string): Tensor
   /**
-   * Products with the matrices that the rows chose of `name.weight` [experts, out, in], plus `name.bias` [experts, out] if the model has it.
+   * Products with the matrices that the rows chose of `name.weight` [experts, out, in], plus `name.bias` [experts,
+   * out] if the model has it.
    * @param x [N, in], the same for each choice, or [N, k · in]
    * @param experts i32 [N, k]
    * @returns [N, k · out]

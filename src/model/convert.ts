@@ -96,6 +96,7 @@ export async function convertModel(
     { overwrite = false } = options,
     parameters = parametersOf(config),
     name = architectureOf(config)
+  checkWritable(source, parameters)
   const ternary = options.ternary ?? (options.for === undefined ? 'I2_S' : 'TQ2_0')
   if (options.for !== undefined) checkForLlamaCpp(config, ternary)
   const writer = new Writer(source, path, { ...options, ternary })
@@ -150,6 +151,15 @@ function checkForLlamaCpp(config: ModelConfig, ternary: TernaryTypeName): void {
   if (ternary === 'I2_S') refuse('does not read I2_S', 'Its ternary types are tq2_0 (the default here) and tq1_0')
   const found = architecture(config).llamaCppProblem(config)
   if (found !== undefined) refuse(found.problem, found.hint)
+}
+
+/** @throws VeritError VERIT_USAGE for matrices of experts */
+function checkWritable({ name, config }: ModelSource, parameters: readonly Parameter[]): void {
+  if (parameters.every(p => p.shape.length < 3)) return
+  throw new VeritError('VERIT_USAGE', {
+    problem: `${name} is a ${config.kind} model with experts, which verit convert does not write`,
+    hint: 'Run it as it is',
+  })
 }
 
 const isTable = (p: Parameter): boolean => p.name === 'token_embedding' || p.name === 'head.weight'

@@ -1,6 +1,6 @@
 /**
- * Tensors that a file has beside a model's parameters, with values that the configuration fixes: zeros in the places of biases that a model lacks, and
- * the divisors of rotary frequencies.
+ * Tensors that a file has beside a model's parameters, with values that the configuration fixes: zeros in the
+ * places of biases that a model lacks, and the divisors of rotary frequencies.
  */
 import type { FixedTensor, ModelConfig } from '../arch/architecture.ts'
 import { architecture } from '../arch/registry.ts'
@@ -16,8 +16,11 @@ export function fixedFault(file: GgufFile, { name, values }: FixedTensor): strin
   const { type, shape } = file.tensor(name)
   const zeros = values.every(v => v === 0)
   const expected = zeros ? `zeros of F32 ${values.length} are` : `F32 ${values.length} is`
-  if (type !== 'F32' || shape.join() !== String(values.length)) return `tensor ${name} is ${type} ${shape.join(' x ')}, where ${expected} expected`
+  if (type !== 'F32' || shape.join() !== String(values.length))
+    return `tensor ${name} is ${type} ${shape.join(' x ')}, where ${expected} expected`
   const wanted = fixedBytes({ name, values })
   if (file.readTensor(name).every((byte, i) => byte === wanted[i])) return undefined
-  return zeros ? `tensor ${name} holds a value that is not zero, where zeros are expected` : `tensor ${name} has other values than the configuration`
+  return zeros
+    ? `tensor ${name} holds a value that is not zero, where zeros are expected`
+    : `tensor ${name} has other values than the configuration`
 }

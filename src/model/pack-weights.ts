@@ -80,9 +80,16 @@ class Packer implements Disposable {
     const { packing } = parts[0]!
     if (packing === undefined) {
       const place = places.get(p.name)!
-      new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(readFloats(this.#file, name))
+      new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(this.#floats(p, name))
     } else await packing.pack(this.#job(p, name, parts, places))
     this.#tell(this.#read += this.#file.tensor(name).byteLength)
+  }
+
+  /** Values of a tensor, rows in the model's order. */
+  #floats(p: Parameter, name: string): Float32Array {
+    const order = this.#order(p)
+    const values = readFloats(this.#file, name)
+    return order === undefined ? values : pickRows(values, order, p.shape[1] ?? 1)
   }
 
   /** Waits for the last plan. */

@@ -115,7 +115,7 @@ test('a file whose tensors or metadata do not make a model that Verit runs is re
   const keep = (): boolean => true
   const change = (key: string, to: GgufValue | undefined) => rewrite((k, value) => (k === key ? to : value), keep)
   await refused(rewrite((_, value) => value, name => name !== 'output_norm.weight'), 'VERIT_GGUF')
-  await refused(change('verit.activation', undefined), 'VERIT_MODEL_FILE')
+  await refused(change('verit.activation', gguf.string('gelu-quick')), 'VERIT_GGUF')
   await refused(change('general.architecture', gguf.string('mamba')), 'VERIT_MODEL_FILE')
   await refused(change('general.architecture', gguf.string('bitnet')), 'VERIT_GGUF')
   await refused(change('gpt2.block_count', gguf.u32(1)), 'VERIT_MODEL_FILE')

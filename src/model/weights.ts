@@ -33,8 +33,8 @@ export const headOf = (config: ModelConfig): string => (config.tied === false ? 
 /** Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches, since one that is not gains nothing by it. */
 export type Screening = boolean | 'auto'
 
-export const isScreened = ({ vocab, hidden }: ModelConfig, screen: Screening): boolean =>
-  screen !== false && hidden % 256 === 0 && hidden <= 1 << 20 && (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
+export const isScreened = ({ vocab, hidden, finalSoftcap }: ModelConfig, screen: Screening): boolean =>
+  screen !== false && finalSoftcap === undefined && hidden % 256 === 0 && hidden <= 1 << 20 && (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
 const SCREENED_BYTES = 2 ** 26
 
 /** How each matrix of a model is packed, by the name of its parameter. Parameters that are not in it are f32 values. */
@@ -68,7 +68,7 @@ export const ternaryPacking = (form: ServingForm): 'base3' | 'two-bit' | undefin
   [...form.values()].find(packing => packing.ternary !== undefined)?.ternary
 
 /** Whether a parameter is multiplied or looked up: everything else is read as f32 values. */
-const isMatrix = ({ name, shape }: Parameter): boolean => shape.length > 1 && name !== 'position_embedding'
+const isMatrix = ({ shape, whole }: Parameter): boolean => shape.length > 1 && whole !== true
 
 /** Chooses the packing of each matrix. */
 export function servingForm(config: ModelConfig, { type, codes, screen = false }: FormOptions): ServingForm {

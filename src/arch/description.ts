@@ -1,0 +1,44 @@
+/**
+ * What an architecture of the usual decoder's shape consists of. Its file gives one of these to `decoder`, and
+ * nothing else.
+ */
+import type { DecoderConfig, Field } from './decoder-config.ts'
+
+export interface Description {
+  /** The kind, which is `general.architecture` too. */
+  readonly kind: string
+  /** Root mean square, or mean and variance with gain and bias. */
+  readonly norm: 'rms' | 'layer'
+  /** Norms of a branch: of its input, of its output, or both. */
+  readonly norms: 'before' | 'after' | 'both'
+  /** RMSNorm of queries and keys: of each head, or of the whole projection. */
+  readonly qkNorm?: 'head' | 'projection'
+  /**
+   * Learned vectors, or rotary angles. Files of some architectures rotate neighbours (2i, 2i + 1), others halves
+   * (i, i + D/2).
+   */
+  readonly positions: 'learned' | 'neighbours' | 'halves'
+  /** Whether a file may rotate a part of each head only. */
+  readonly partialRotary?: boolean
+  /** Whether one matrix `attn_qkv` holds queries, keys and values. */
+  readonly fusedQkv?: boolean
+  /**
+   * The feed-forward layer: gated by a matrix of its own, gated by the first half of the rows of `ffn_up`, not
+   * gated, or experts. Where the configuration has experts, `gated` means experts as well.
+   */
+  readonly mlp: 'gated' | 'fused' | 'plain' | 'experts'
+  readonly activation: 'silu' | 'geluTanh'
+  /** Linear layers that have biases, and those that may have. */
+  readonly biases?: readonly string[]
+  readonly optionalBiases?: readonly string[]
+  /** Hyperparameters beyond the common ones. Keys of others are refused where they would change the model. */
+  readonly uses?: readonly Field[]
+  /** GGUF names of parameters that differ from the usual ones. */
+  readonly names?: Readonly<Record<string, string>>
+  /** Fields that follow from others where a file does not give them. */
+  defaults?(c: DecoderConfig): Partial<DecoderConfig>
+  /** Whether a layer looks at the window only. Default: every layer, where there is a window. */
+  windowed?(c: DecoderConfig, layer: number): boolean
+  /** Whether a layer has rotary positions. Default: every layer. */
+  rotated?(c: DecoderConfig, layer: number): boolean
+}

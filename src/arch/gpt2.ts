@@ -1,0 +1,16 @@
+/**
+ * GPT-2 as OpenAI published it: learned positions, one matrix of queries, keys and values, biases, the tanh form of
+ * GELU. Files with the exact GELU say so, and are of the kind `gpt`.
+ */
+import { decoder } from './decoder.ts'
+
+export const gpt2 = decoder({
+  kind: 'gpt2',
+  norm: 'layer',
+  norms: 'before',
+  positions: 'learned',
+  fusedQkv: true,
+  mlp: 'plain',
+  activation: 'geluTanh',
+  biases: ['attn_qkv', 'attn_output', 'ffn_up', 'ffn_down'],
+})

@@ -1,0 +1,17 @@
+/**
+ * Llama 2 and 3, and what has their block: Mistral 7B and Nemo, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek's distilled
+ * Llamas, and Mixtral with experts. Files of Llama 3.1 and later bring divisors of the rotary frequencies. Files
+ * with ternary projections are of the kind `bitnet`.
+ */
+import { decoder } from './decoder.ts'
+
+export const llama = decoder({
+  kind: 'llama',
+  norm: 'rms',
+  norms: 'before',
+  positions: 'neighbours',
+  mlp: 'gated',
+  activation: 'silu',
+  optionalBiases: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'],
+  uses: ['attentionScale', 'ropeDivisors', 'experts', 'expertsUsed'],
+})

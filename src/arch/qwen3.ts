@@ -1,0 +1,15 @@
+/**
+ * Qwen 3: Llama's block with a norm of each head of queries and keys. Heads may be wider than the residual stream
+ * divided by their number.
+ */
+import { decoder } from './decoder.ts'
+
+export const qwen3 = decoder({
+  kind: 'qwen3',
+  norm: 'rms',
+  norms: 'before',
+  qkNorm: 'head',
+  positions: 'halves',
+  mlp: 'gated',
+  activation: 'silu',
+})
