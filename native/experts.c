@@ -160,7 +160,7 @@ static void expertMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t n = ATTR(expertMatmul, O), kk = ATTR(expertMatmul, K), k = ATTR(expertMatmul, k), all = ATTR(expertMatmul, N) * k;
   const int64_t count = ATTR(expertMatmul, E), parts = expert_parts(o), expert = chunk / parts, panels = (n + PANEL - 1) / PANEL;
   const int64_t per = (panels + parts - 1) / parts, p0 = chunk % parts * per, p1 = at_most(p0 + per, panels);
-  const int layout = (int)ATTR(expertMatmul, layoutB), half = layout == 3;
+  const int layout = (int)ATTR(expertMatmul, layoutB), half = layout >= 3 ? layout - 2 : WHOLE;
   const int64_t size = (layout >= 2 ? panels * PANEL : n) * kk, most = expert_rows(o);
   const char *w = (const char *)INPUT(expertMatmul, w) + expert * size * (half ? 2 : 4);
   const float *x = INPUT(expertMatmul, x);
@@ -187,7 +187,7 @@ static void expertMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
         const int64_t nk = at_most(kk - k0, KC), at = (p * kk + k0) * PANEL;
         tile_t t = {.a = a + k0, .rs = kk, .cs = 1, .b = panel, .ldb = PANEL, .c = c, .ldc = PANEL, .k = nk};
         if (layout == 2) t.b = (const float *)w + at;
-        else if (half) widen_panel((const uint16_t *)w + at, nk, panel);
+        else if (half) widen_panel((const uint16_t *)w + at, half, nk, panel);
         else pack_panel((const float *)w, n, kk, layout, p * PANEL, k0, nk, panel);
         outer(t, found, width, k0 > 0);
       }

@@ -18,9 +18,9 @@ static int sizes(const wide_t *a, int n) {
 #define UNUSED (void)in, (void)out
 
 NEED(matmul) {
-  if (!SIZES(6) || a->K < 1 || a->layoutB > 3) return 0;
+  if (!SIZES(6) || a->K < 1 || a->layoutB > 4) return 0;
   in->a = F(a->M * a->K);
-  in->b = (a->layoutB == 3 ? 2 : 4) * ((a->layoutB >= 2 ? round_up(a->Nc, 32) : a->Nc) * a->K);
+  in->b = (a->layoutB >= 3 ? 2 : 4) * ((a->layoutB >= 2 ? round_up(a->Nc, 32) : a->Nc) * a->K);
   in->bias = a->hasBias ? F(a->Nc) : 0;
   out->c = F(a->M * a->Nc);
   return 1;
@@ -33,13 +33,13 @@ NEED(panels) {
 NEED(halfPanels) {
   in->w = 2 * (a->Nc * a->K);
   out->p = 2 * (round_up(a->Nc, 32) * a->K);
-  return SIZES(2) && a->Nc > 0 && a->K > 0;
+  return SIZES(3) && a->Nc > 0 && a->K > 0 && (a->half == 1 || a->half == 2);
 }
 NEED(panelRows) {
   in->p = (a->half ? 2 : 4) * (round_up(a->V, 32) * a->C);
   in->ids = F(a->N);
   out->y = F(a->N * a->C);
-  return SIZES(4) && a->half <= 1;
+  return SIZES(4) && a->half <= 2;
 }
 NEED(columnSum) { in->x = F(a->N * a->C); out->y = F(a->C); return SIZES(2); }
 NEED(add) { in->a = in->b = out->y = F(a->N * a->C); return SIZES(2); }
@@ -180,9 +180,9 @@ NEED(expertSumGrad) {
 }
 enum { MOST_EXPERTS = 1 << 16 };
 NEED(expertMatmul) {
-  if (!SIZES(7) || a->O < 1 || a->K < 1 || a->E < 1 || a->E > MOST_EXPERTS || a->k < 1 || a->layoutB > 3) return 0;
+  if (!SIZES(7) || a->O < 1 || a->K < 1 || a->E < 1 || a->E > MOST_EXPERTS || a->k < 1 || a->layoutB > 4) return 0;
   in->x = F(a->N * (a->shared ? 1 : a->k) * a->K);
-  in->w = (a->layoutB == 3 ? 2 : 4) * (a->E * (a->layoutB >= 2 ? round_up(a->O, 32) : a->O) * a->K);
+  in->w = (a->layoutB >= 3 ? 2 : 4) * (a->E * (a->layoutB >= 2 ? round_up(a->O, 32) : a->O) * a->K);
   in->experts = F(a->N * a->k);
   out->y = F(a->N * a->k * a->O);
   return a->N * a->k <= INT32_MAX;

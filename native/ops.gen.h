@@ -52,7 +52,7 @@
   X(adamw, 6, 3, 2) \
   X(scale, 2, 1, 2) \
   X(ternaryMatmulBase3, 5, 1, 3) \
-  X(halfPanels, 1, 1, 2) \
+  X(halfPanels, 1, 1, 3) \
   X(panelRows, 2, 1, 4) \
   X(repackTernary, 1, 1, 4) \
   X(quantizeFine, 1, 3, 2) \
@@ -420,8 +420,8 @@ enum { IN_halfPanels_w = 0 };
 typedef struct { wide_t w; } halfPanels_in;
 enum { OUT_halfPanels_p = 0 };
 typedef struct { wide_t p; } halfPanels_out;
-enum { AT_halfPanels_Nc = 0, AT_halfPanels_K = 1 };
-typedef struct { wide_t Nc, K; } halfPanels_at;
+enum { AT_halfPanels_Nc = 0, AT_halfPanels_K = 1, AT_halfPanels_half = 2 };
+typedef struct { wide_t Nc, K, half; } halfPanels_at;
 
 enum { IN_panelRows_p = 0, IN_panelRows_ids = 1 };
 typedef struct { wide_t p, ids; } panelRows_in;

@@ -124,8 +124,10 @@ static int next_place(input_t *in, fuzzed_t *f, wide_t need) {
 static int size_attributes(int op) {
   switch (op) {
     case OP_matmul: case OP_layerNorm: return 3;
-    case OP_panels: case OP_rmsNorm: case OP_dropout: return 2;
+    case OP_panels: case OP_rmsNorm: case OP_dropout: case OP_halfPanels: return 2;
     case OP_attention: case OP_attentionGrad: return 5;
+    case OP_topExperts: case OP_topExpertsGrad: return 3;
+    case OP_expertMatmul: case OP_expertMatmulGrad: return 5;
     case OP_rope: return 4;
     case OP_clipFactor: case OP_adamw: return 1;
     default: return op_infos[op].attributes;

@@ -1,6 +1,6 @@
 /** Cases of mixtures of experts for cases.ts. */
 import type { Spec } from './cases.ts'
-import { below, halves } from './cases.ts'
+import { below, brainHalves, halves } from './cases.ts'
 
 const every = ['plain', 'special', 'wild'] as const
 
@@ -20,8 +20,10 @@ function products(): Spec[] {
   return sizes.flatMap(([N, O, K, E, k], i) => [0, 1].flatMap((shared): Spec[] => {
     const values = i % 2 ? 'special' : 'plain', experts = below('E'), a = { N, O, K, E, k, shared }
     return [
-      ...[0, 1, 2, 3].map((layoutB): Spec => (
-        { op: 'expertMatmul', a: { ...a, layoutB }, values, fill: { experts, ...(layoutB === 3 && { w: halves }) } })),
+      ...[0, 1, 2, 3, 4].map((layoutB): Spec => {
+        const w = layoutB === 3 ? halves : brainHalves
+        return { op: 'expertMatmul', a: { ...a, layoutB }, values, fill: { experts, ...(layoutB >= 3 && { w }) } }
+      }),
       { op: 'expertMatmulGrad', a, values, fill: { experts } },
     ]
   }))

@@ -93,6 +93,13 @@ export const halves: Fill = (data, _, pick) => {
     data[i] = (h & 0x7c00) === 0x7c00 ? h & 0x83ff : h
   }
 }
+/** Finite bf16 of every kind. */
+export const brainHalves: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) {
+    const h = pick(8) === 0 ? pick(65536) : pick(2) * 0x8000 + 0x3c00 + pick(0x400)
+    data[i] = (h & 0x7f80) === 0x7f80 ? h & 0x80ff : h
+  }
+}
 /** Bytes that writers of the formats make. */
 const packedTernary: Fill = (data, { O, K, format }, pick) => {
   const trits = Int8Array.from({ length: O * K }, () => pick(3) - 1)
@@ -127,8 +134,8 @@ const matrices = shapes.map(([N, C]) => ({ N, C }))
 
 function matmuls(): Spec[] {
   const sizes = [[1, 1, 1], [1, 64, 16], [2, 33, 7], [5, 31, 32], [13, 32, 65], [14, 48, 100], [29, 70, 33], [67, 131, 70], [3, 17, 1500], [40, 300, 50], [1, 130, 260], [31, 400, 600]]
-  return sizes.flatMap(([M, Nc, K], i) => [0, 1].flatMap(transposeA => [0, 1, 2, 3].map((layoutB, j): Spec => ({
-    op: 'matmul', a: { M, Nc, K, transposeA, layoutB, hasBias: (i + j) % 2 }, ...(layoutB === 3 && { fill: { b: halves } }), values: (i + j + transposeA) % 3 === 0 ? 'special' : 'plain',
+  return sizes.flatMap(([M, Nc, K], i) => [0, 1].flatMap(transposeA => [0, 1, 2, 3, 4].map((layoutB, j): Spec => ({
+    op: 'matmul', a: { M, Nc, K, transposeA, layoutB, hasBias: (i + j) % 2 }, ...(layoutB >= 3 && { fill: { b: layoutB === 3 ? halves : brainHalves } }), values: (i + j + transposeA) % 3 === 0 ? 'special' : 'plain',
   }))))
 }
 
@@ -179,8 +186,8 @@ function specs(): Spec[] {
     ...linear.flatMap(([, O, K]) => forValues(values => ({ op: 'ternarize', a: { O, K }, values }))),
     ...linear.map(([, O, K]): Spec => ({ op: 'unternarize', a: { O, K }, fill: { t: ternary } })),
     ...linear.map(([N, O, K]): Spec => ({ op: 'ternaryMatmul', a: { N, O, K }, fill: { q: codes8, t: ternary } })),
-    ...[[1, 16], [33, 7], [64, 16], [100, 40]].map(([Nc, K]): Spec => ({ op: 'halfPanels', a: { Nc, K }, fill: { w: halves } })),
-    ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half === 1 && { p: halves }) } }))),
+    ...[[1, 16], [33, 7], [64, 16], [100, 40]].flatMap(([Nc, K]) => [1, 2].map((half): Spec => ({ op: 'halfPanels', a: { Nc, K, half }, fill: { w: half === 1 ? halves : brainHalves } }))),
+    ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1, 2].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half > 0 && { p: half === 1 ? halves : brainHalves }) } }))),
     ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768], [32, 1284], [18, 1536], [1, 2816]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).flatMap(format => [0, 1].map((base3): Spec => (
       { op: 'repackTernary', a: { O, K, format, base3 }, fill: { raw: packedTernary } })))),
     ...[...linear, [2, 33, 80], [12, 17, 92], [26, 40, 260]].map(([N, O, K]): Spec => ({ op: 'ternaryMatmulBase3', a: { N, O, K }, fill: { q: codes8, t: base3 } })),
@@ -268,7 +275,7 @@ function sumRows(q: Uint8Array, sum: Uint8Array, { N, K }: Sizes): void {
   for (let i = 0; i < N * width; i++) sums[Math.floor(i / width)] += codes[i]
 }
 
-const arrays = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
+const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
 
 function typed(view: ArrayBufferView, dtype: DType, bytes: number): Data {
   return new arrays[dtype](view.buffer as ArrayBuffer, view.byteOffset, bytes / arrays[dtype].BYTES_PER_ELEMENT)

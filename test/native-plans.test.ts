@@ -83,6 +83,38 @@ if (!isMainThread) {
     await assert.rejects(async () => run('attentionGrad', [0, 0, 0, 0, 0, 0], [1, 2, 3], [5, 1, 1, 1, 3, 0], tensors, buffers), refused(/out of range/))
   })
 
+  test('a position of a short convolution that is not there is an error and is not read', async () => {
+    const convolve = (pages: number[], sequence: number, length: number): Promise<void> =>
+      run('shortConv', [0, 1, 2, 3, 4], [5], [1, 1, 3, 32, 32, 2], [[0, 0, 128], [1, 0, 12], [2, 0, 16], [3, 0, 4], [4, 0, 4], [5, 0, 4]],
+        [new Float32Array(32), new Float32Array(3), Int32Array.from(pages), Int32Array.of(sequence), Int32Array.of(length), new Float32Array(1)])
+    await convolve([0, 1, 1, 0], 1, 32)
+    await convolve([-5, 1, 9, 9], 0, 19) // only the last three positions are looked at
+    const wrong: [number[], number, number][] = [
+      [[0, 2, 0, 1], 0, 17], [[-1, 0, 0, 1], 0, 18], [[0, 1, 0, 2 ** 31 - 1], 1, 32], [[0, 1, 0, 1], 2, 1], [[0, 1, 0, 1], 0, 33], [[0, 1, 0, 1], 0, 0],
+    ]
+    for (const [pages, sequence, length] of wrong) await assert.rejects(async () => convolve(pages, sequence, length), refused(/out of range/))
+    const buffers = [new Float32Array(1024), new Float32Array(64), new Float32Array(64)]
+    const tensors: Triple[] = buffers.map((b, i) => [i, 0, b.byteLength])
+    await assert.rejects(async () => run('shortConvGrad', [0, 0, 0], [1, 2], [5, 1, 2, 3], tensors, buffers), refused(/out of range/))
+  })
+
+  test('an expert that is not there is an error and is not read', async () => {
+    const tensors: Triple[] = [[0, 0, 1024], [1, 0, 8], [2, 0, 1024]]
+    const plans: [string, number[], number[]][] = [
+      ['expertMatmul', [0, 0, 1], [1, 3, 2, 4, 2, 1, 1]], ['expertMatmulGrad', [0, 0, 1], [1, 3, 2, 4, 2, 1]],
+      ['topExpertsGrad', [0, 1, 0], [1, 4, 2, 0, 0, 0]],
+    ]
+    for (const [op, inputs, attributes] of plans) {
+      const choose = (...experts: number[]): Promise<void> =>
+        run(op, inputs, [2], attributes, tensors, [new Float32Array(256), Int32Array.from(experts), new Float32Array(256)])
+      await choose(3, 0)
+      for (const wrong of [4, -1, 2 ** 31 - 1]) await assert.rejects(async () => choose(0, wrong), refused(/out of range/))
+    }
+    const choose = (...a: number[]): Promise<void> => run('topExperts', [0, -1], [1, 2], a, [[0, 0, 1024], [1, 0, 1024], [2, 0, 1024]], [new Float32Array(256), new Int32Array(256), new Float32Array(256)])
+    await choose(1, 4, 4, 0, 0, 0, 0)
+    for (const wrong of [[1, 4, 5, 0], [1, 4, 0, 0], [1, 4, 2, 3]]) await assert.rejects(async () => choose(...wrong, 0, 0, 0), refused(/not allowed/))
+  })
+
   test('rows without columns leave everything as it is', async () => {
     const codes = new Int8Array(64).fill(3), scales = new Float32Array(16).fill(1), y = new Float32Array(16).fill(7)
     await run('dequantizeRows', [0, 1], [2], [16, 0], [[0, 0, 64], [1, 0, 64], [2, 0, 64]], [codes, scales, y])
@@ -111,6 +143,22 @@ if (!isMainThread) {
       const y = new Float32Array(96)
       await run('matmul', [0, 1, -1], [2], [3, 32, 1, 0, 3, 0], [[0, 0, 12], [1, 0, 64], [2, 0, 384]], [new Float32Array(3).fill(1), halves, y], [1, 1], set)
       assert.deepEqual([...y], [...want, ...want, ...want], set)
+    }
+  })
+
+  test('bf16 values of every kind are widened exactly, and panels of values that are not finite are refused', async () => {
+    const bits = Uint16Array.from({ length: 32 }, (_, i) => [0x3f80, 0x7f80, 0xff80, 0x7fc0, 0x7f81, 0x0001, 0x8000][i % 7]!)
+    const want = Array.from(bits, (_, i) => [1, Infinity, -Infinity, NaN, NaN, 2 ** -133, 0][i % 7]!)
+    for (const set of native.instructionSets) {
+      const y = new Float32Array(96)
+      await run('matmul', [0, 1, -1], [2], [3, 32, 1, 0, 4, 0], [[0, 0, 12], [1, 0, 64], [2, 0, 384]], [new Float32Array(3).fill(1), bits, y], [1, 1], set)
+      assert.deepEqual([...y], [...want, ...want, ...want], set)
+      const pack = (value: number, half: number): Promise<void> =>
+        run('halfPanels', [0], [1], [2, 1, half], [[0, 0, 4], [1, 0, 64]], [Uint16Array.of(0, value), new Uint16Array(32)], [1, 1], set)
+      for (const value of [0x7f80, 0xff80, 0x7f81]) await assert.rejects(async () => pack(value, 2), refused(/out of range/))
+      await pack(0x7f7f, 2)
+      await pack(0x7c00, 2)
+      await assert.rejects(async () => pack(0x7c00, 1), refused(/out of range/))
     }
   })
 

@@ -3,6 +3,7 @@
  * into a plan. Activations are [tokens, width], linear weights [out, in]. Equal ops on equal inputs are made once.
  */
 import { invariant } from '../lib/errors.ts'
+import { panelLayouts } from '../ops/matmul.ts'
 import { applyShapeRule, type Given, type Op, type Value } from '../ops/op.ts'
 import { gatings, type Gating } from '../ops/experts.ts'
 import type { Dim, DType } from '../ops/sizes.ts'
@@ -156,12 +157,12 @@ export class Graph {
     return this.matmul(x, w, { bias, layoutB: 1 })
   }
 
-  /** `linear` over a weight stored as panels [⌈out/32⌉, in, 32] of f32 or f16, the layout that products read fastest; serving only. */
+  /** `linear` over a weight stored as panels [⌈out/32⌉, in, 32] of f32, f16 or bf16, the layout that products read fastest; serving only. */
   packedLinear(x: Tensor, panels: Tensor, out: number, bias?: Tensor): Tensor {
-    return this.#one('matmul', [x, panels, bias ?? null], { layoutB: panels.dtype === 'f16' ? 3 : 2, Nc: out })
+    return this.#one('matmul', [x, panels, bias ?? null], { layoutB: panelLayouts[panels.dtype] ?? NaN, Nc: out })
   }
 
-  /** Rows ids [N] of a table of `rows` rows stored as panels [⌈rows/32⌉, C, 32] of f32 or f16 → [N, C]; serving only. */
+  /** Rows ids [N] of a table of `rows` rows stored as panels [⌈rows/32⌉, C, 32] of f32, f16 or bf16 → [N, C]; serving only. */
   packedEmbedding(panels: Tensor, ids: Tensor, rows: number): Tensor {
     return this.#one('panelRows', [panels, ids], { V: rows })
   }
@@ -295,7 +296,7 @@ export class Graph {
 
   /**
    * Products with the matrices of each row's experts: x [N, in], or [N, used·in] with an input for each expert → [N, used·out].
-   * @param w [count·out, in], or for serving panels [count·⌈out/32⌉, in, 32] of f32 or f16
+   * @param w [count·out, in], or for serving panels [count·⌈out/32⌉, in, 32] of f32, f16 or bf16
    * @param experts i32 [N, used]
    */
   expertLinear(x: Tensor, w: Tensor, experts: Tensor, { out, count }: { out: number; count: number }): Tensor {

@@ -11,7 +11,7 @@ import type { GgufValue } from '../formats/gguf-value.ts'
 import { writeGguf } from '../formats/gguf-writer.ts'
 import { decodeWeights, encodeWeights } from '../weights/tensor.ts'
 import { VeritError } from '../lib/errors.ts'
-import { f32ToF16 } from '../lib/half.ts'
+import { f32ToBf16, f32ToF16 } from '../lib/half.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { parseModelConfig } from './config.ts'
 import { exportGguf } from './export-gguf.ts'
@@ -114,8 +114,8 @@ test('a factor of a matrix multiplies its scale; one that is not a positive numb
 
 test('embeddings and heads of every type are kept in their own form, and their logits are those of the values', async () => {
   const encode = (type: GgufTypeName, values: Float32Array): Uint8Array =>
-    type === 'F16' ? new Uint8Array(f32ToF16(values).buffer) : encodeWeights(type as 'Q8_0' | 'Q6_K', values, 't')
-  for (const [embedding, head, form] of [['F16', 'Q8_0', { embedding: 'f16', head: 'q8_0' }], ['Q8_0', 'Q6_K', { embedding: 'q8_0', head: 'q6_k' }], ['Q6_K', 'F16', { embedding: 'q6_k', head: 'f16' }]] as const) {
+    type === 'F16' || type === 'BF16' ? new Uint8Array((type === 'F16' ? f32ToF16 : f32ToBf16)(values).buffer) : encodeWeights(type as 'Q8_0' | 'Q6_K', values, 't')
+  for (const [embedding, head, form] of [['F16', 'Q8_0', { embedding: 'f16', head: 'q8_0' }], ['Q8_0', 'Q6_K', { embedding: 'q8_0', head: 'q6_k' }], ['Q6_K', 'F16', { embedding: 'q6_k', head: 'f16' }], ['BF16', 'BF16', { embedding: 'bf16', head: 'bf16' }]] as const) {
     const repack = (values: boolean) => (p: Parts): void => {
       for (const [name, type] of [['token_embd.weight', embedding], ['output.weight', head]] as const) {
         const t = tensor(p, name), packed = encode(type, new Float32Array(t.data.slice().buffer))

@@ -2,7 +2,8 @@
 import { fma32 } from '../lib/float.ts'
 import { VeritError } from '../lib/errors.ts'
 import { indexProblem } from './columns.ts'
-import { ceilDiv, f16, f32, i32, op, shapeText, times, type Value } from './op.ts'
+import { f32, i32, op, shapeText, times, type Value } from './op.ts'
+import { panelLayouts, panelShape } from './matmul.ts'
 import { panelIndex, valueOf } from './panels.ts'
 import type { Dim } from './sizes.ts'
 
@@ -13,7 +14,7 @@ const MOST_EXPERTS = 65536
 function expertShape(layout: Dim, { E, O, K }: Record<'E' | 'O' | 'K', Dim>): Value {
   if (layout === 0) return f32(times(E, K), O)
   if (layout === 1) return f32(times(E, O), K)
-  return (layout === 3 ? f16 : f32)(times(E, layout === 2 || layout === 3 ? ceilDiv(O, 32) : NaN), K, 32)
+  return panelShape(layout, O, K, Number(E))
 }
 
 const allowed = (E: Dim | undefined): Dim | undefined => typeof E === 'number' && E >= 1 && E <= MOST_EXPERTS ? E : undefined
@@ -23,9 +24,9 @@ export const expertMatmul = op({
   inputs: ['x', 'w', 'experts'],
   outputs: ['y'],
   attributes: { N: 'int', O: 'int', K: 'int', E: 'int', k: 'int', shared: 'int', layoutB: 'int' },
-  infer: ([x, w, experts], { O, E, layoutB = w.shape.length === 2 ? 1 : w.dtype === 'f16' ? 3 : 2 }) => {
+  infer: ([x, w, experts], { O, E, layoutB = w.shape.length === 2 ? 1 : panelLayouts[w.dtype] }) => {
     const K = layoutB === 0 ? times(w.shape[0] ?? NaN, 1 / Number(E)) : w.shape[1]
-    return { N: x.shape[0], O, K, E: allowed(E), k: experts.shape[1], shared: x.shape[1] === K ? 1 : 0, layoutB }
+    return { N: x.shape[0], O, K, E: allowed(E), k: experts.shape[1], shared: x.shape[1] === K ? 1 : 0, layoutB: layoutB ?? NaN }
   },
   operands: a => ({
     inputs: [f32(a.N, times(a.shared ? 1 : a.k, a.K)), expertShape(a.layoutB, a), i32(a.N, a.k)],
@@ -44,7 +45,7 @@ export const expertMatmul = op({
   },
   check: ([, , experts], { E }) => indexProblem('experts', experts, 0, E),
   run: ([x, w, experts], [y], { N, O, K, E, k, shared, layoutB }) => {
-    const value = valueOf(w), size = w.length / E
+    const value = valueOf(w, layoutB === 4), size = w.length / E
     const index = (j: number, o: number): number => {
       if (layoutB === 0) return j * O + o
       return layoutB === 1 ? o * K + j : panelIndex(j, o, K)

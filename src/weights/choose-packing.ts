@@ -1,5 +1,5 @@
 /** The packing of a matrix: by its ggml type, by what it is used for, and by what the machine reads fastest. */
-import { floatPanels, halfPanels } from './panels.ts'
+import { bf16Panels, floatPanels, halfPanels } from './panels.ts'
 import { headQ6K, headQ8 } from './head-blocks.ts'
 import type { Packing } from './packing.ts'
 import { isTernaryType } from './registry.ts'
@@ -26,5 +26,6 @@ const HEADS: Readonly<Record<string, Packing>> = { Q6_K: headQ6K, Q8_0: headQ8 }
 export function packingOf(type: string, { role, ternary, codes, screen }: PackingChoice): Packing {
   if (ternary || (role === 'layer' && isTernaryType(type))) return codes === 'base3' ? ternaryBase3 : ternaryTwoBit
   if (type === 'F16') return screen && role === 'head' ? screenedHead : halfPanels
+  if (type === 'BF16') return bf16Panels
   return (role === 'layer' ? undefined : HEADS[type]) ?? floatPanels
 }

@@ -1,6 +1,6 @@
 /** Packings of floating-point matrices: panels of 32 rows, the layout that products read fastest (rule R1). */
 import type { Plan } from '../exec/plan.ts'
-import { fillFloats, fillHalves } from './random-fill.ts'
+import { fillBrainHalves, fillFloats, fillHalves } from './random-fill.ts'
 import { groupsOf, rowSlices } from './packing.ts'
 import type { MatrixSize, Packing, RandomFill } from './packing.ts'
 import { singleOp } from './single-op.ts'
@@ -9,7 +9,7 @@ const shapeOf = ({ out, inputs }: MatrixSize): readonly number[] => [groupsOf(ou
 
 const random: RandomFill = ({ dtype }, place, draw) => {
   if (dtype === 'f32') fillFloats(new Float32Array(place.buffer, place.byteOffset, place.byteLength / 4), draw)
-  else fillHalves(new Uint16Array(place.buffer, place.byteOffset, place.byteLength / 2), draw)
+  else (dtype === 'f16' ? fillHalves : fillBrainHalves)(new Uint16Array(place.buffer, place.byteOffset, place.byteLength / 2), draw)
 }
 
 const linear: Packing['linear'] = (g, x, m, { out }, bias) => g.packedLinear(x, m('panels'), out, bias)
@@ -25,12 +25,12 @@ function floatPlan(count: number, inputs: number): Plan {
   })
 }
 
-/** `raw` f16 [rows, inputs] -> `panels` f16. */
-function halfPlan(count: number, inputs: number): Plan {
+/** `raw` [rows, inputs] -> `panels` of the same type. */
+function halfPlan(dtype: 'f16' | 'bf16', count: number, inputs: number): Plan {
   return singleOp('halfPanels', {
-    inputs: [{ name: 'raw', dtype: 'f16', bytes: count * inputs * 2 }],
-    outputs: [{ name: 'panels', dtype: 'f16', bytes: groupsOf(count, 32) * inputs * 64 }],
-    attributes: { Nc: count, K: inputs },
+    inputs: [{ name: 'raw', dtype, bytes: count * inputs * 2 }],
+    outputs: [{ name: 'panels', dtype, bytes: groupsOf(count, 32) * inputs * 64 }],
+    attributes: { Nc: count, K: inputs, half: dtype === 'f16' ? 1 : 2 },
   })
 }
 
@@ -49,17 +49,22 @@ export const floatPanels: Packing = {
   random,
 }
 
-/** Values of f16, widened exactly as they are read. */
-export const halfPanels: Packing = {
-  name: 'f16',
-  parts: size => [{ part: 'panels', dtype: 'f16', shape: shapeOf(size), rows: 32 }],
+const sixteenBits = (dtype: 'f16' | 'bf16'): Packing => ({
+  name: dtype,
+  parts: size => [{ part: 'panels', dtype, shape: shapeOf(size), rows: 32 }],
   linear,
   rows,
   pack: async job => {
     for (const [from, count] of rowSlices(job.out, 2 * job.inputs, 32)) {
       const buffers = { raw: job.raw(from, count), panels: job.place('panels', from, count) }
-      await job.run(`halves ${count} ${job.inputs}`, () => halfPlan(count, job.inputs), buffers, job.notFinite)
+      await job.run(`${dtype} ${count} ${job.inputs}`, () => halfPlan(dtype, count, job.inputs), buffers, job.notFinite)
     }
   },
   random,
-}
+})
+
+/** Values of f16, widened exactly as they are read. */
+export const halfPanels = sixteenBits('f16')
+
+/** Values of bf16, widened exactly as they are read. */
+export const bf16Panels = sixteenBits('bf16')

@@ -1,5 +1,5 @@
 /** Random bytes of the kinds that weights are kept in, fast and of no other merit: for models whose speed is measured. */
-import { f16Bits } from '../lib/half.ts'
+import { f16Bits, f32ToBf16 } from '../lib/half.ts'
 import { invariant } from '../lib/errors.ts'
 import { base3Byte } from '../ops/base3.ts'
 
@@ -44,6 +44,12 @@ function nearNormal(deviation: number, random: Random): number[] {
 /** Fills with 4,096 near normal f16 numbers, drawn from at random. @param deviation default 0.02 */
 export function fillHalves(halves: Uint16Array, random: Random, deviation = 0.02): void {
   const table = Uint16Array.from(nearNormal(deviation, random), f16Bits)
+  for (let i = 0; i < halves.length; i++) halves[i] = table[random() & 4095]!
+}
+
+/** The same in bf16. */
+export function fillBrainHalves(halves: Uint16Array, random: Random, deviation = 0.02): void {
+  const table = f32ToBf16(Float32Array.from(nearNormal(deviation, random)))
   for (let i = 0; i < halves.length; i++) halves[i] = table[random() & 4095]!
 }
 
