@@ -55,6 +55,7 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_writeValues] = ONE(write_chunks, writeValues_run),
     [OP_attention] = {.phases = {{attention_chunks, attention_run}}, .scratch = attention_scratch},
     [OP_attentionGrad] = {.phases = {{attentionGrad_chunks, attentionGrad_run}}, .scratch = attentionGrad_scratch},
+    [OP_attentionSinkGrad] = ONE(attentionSinkGrad_chunks, attentionSinkGrad_run),
     [OP_crossEntropy] = ONE(row_chunks, crossEntropy_run),
     [OP_crossEntropyGrad] = ONE(row_chunks, crossEntropyGrad_run),
     [OP_mean] = ONE(one_chunk, mean_run),

@@ -181,7 +181,7 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const grid_t g = matmul_grid(o);
   const int64_t i0 = chunk / g.column_chunks * g.rows, i1 = at_most(i0 + g.rows, m);
   const int64_t p0 = chunk % g.column_chunks * g.panels, p1 = at_most(p0 + g.panels, (n + PANEL - 1) / PANEL);
-  const int half = layout == 3;
+  const int half = layout >= 3 ? layout - 2 : 0;
   float *panel = (float *)scratch, *columns = panel + KC * PANEL;
   const int few = layout >= 2 && !transpose_a && i1 - i0 <= 2;
   if (few) few_rows(a + i0 * kk, i1 - i0, kk, b, half, c + i0 * n, n, p0, p1);
@@ -193,7 +193,7 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
       const int64_t width = at_most(n - p * PANEL, PANEL);
       if (layout == 2) t.b = b + (p * kk + k0) * PANEL;
       else if (half) {
-        widen_panel((const uint16_t *)INPUT(matmul, b) + (p * kk + k0) * PANEL, nk, panel);
+        widen_panel((const uint16_t *)INPUT(matmul, b) + (p * kk + k0) * PANEL, nk, half, panel);
         t.b = panel;
       }
       else {

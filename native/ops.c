@@ -18,9 +18,9 @@ static int sizes(const wide_t *a, int n) {
 #define UNUSED (void)in, (void)out
 
 NEED(matmul) {
-  if (!SIZES(6) || a->K < 1 || a->layoutB > 3) return 0;
+  if (!SIZES(6) || a->K < 1 || a->layoutB > 4) return 0;
   in->a = F(a->M * a->K);
-  in->b = (a->layoutB == 3 ? 2 : 4) * ((a->layoutB >= 2 ? round_up(a->Nc, 32) : a->Nc) * a->K);
+  in->b = (a->layoutB >= 3 ? 2 : 4) * ((a->layoutB >= 2 ? round_up(a->Nc, 32) : a->Nc) * a->K);
   in->bias = a->hasBias ? F(a->Nc) : 0;
   out->c = F(a->M * a->Nc);
   return 1;
@@ -33,13 +33,13 @@ NEED(panels) {
 NEED(halfPanels) {
   in->w = 2 * (a->Nc * a->K);
   out->p = 2 * (round_up(a->Nc, 32) * a->K);
-  return SIZES(2) && a->Nc > 0 && a->K > 0;
+  return SIZES(3) && a->Nc > 0 && a->K > 0 && (a->half == 1 || a->half == 2);
 }
 NEED(panelRows) {
   in->p = (a->half ? 2 : 4) * (round_up(a->V, 32) * a->C);
   in->ids = F(a->N);
   out->y = F(a->N * a->C);
-  return SIZES(4) && a->half <= 1;
+  return SIZES(4) && a->half <= 2;
 }
 NEED(columnSum) { in->x = F(a->N * a->C); out->y = F(a->C); return SIZES(2); }
 NEED(add) { in->a = in->b = out->y = F(a->N * a->C); return SIZES(2); }
@@ -117,17 +117,19 @@ NEED(rope) {
 NEED(writeKeys) {
   in->k = F(a->N * a->G * a->D);
   in->cacheRow = F(a->N);
-  out->cache = F(a->G * a->R * a->D);
-  return SIZES(4) && a->R % 16 == 0 && a->G * a->D <= INT32_MAX;
+  out->cache = (a->half ? 2 : 4) * (a->G * a->R * a->D);
+  return SIZES(5) && a->half <= 1 && a->R % 16 == 0 && a->G * a->D <= INT32_MAX;
 }
 NEED(writeValues) { return NEED_AS(writeValues, writeKeys); }
 static int heads(wide_t H, wide_t G, wide_t D, wide_t T) {
   return H > 0 && G > 0 && H % G == 0 && D > 0 && T > 0 && H * D <= INT32_MAX;
 }
 NEED(attention) {
-  if (!SIZES(7) || !heads(a->H, a->G, a->D, a->T) || a->R % 16 || a->H * a->T > INT32_MAX) return 0;
+  if (!SIZES(10) || !heads(a->H, a->G, a->D, a->T) || a->R % 16 || a->H * a->T > INT32_MAX || a->half > 1) return 0;
   in->q = out->o = F(a->N * a->H * a->D);
-  in->keys = in->values = F(a->G * a->R * a->D);
+  in->keys = in->values = (a->half ? 2 : 4) * (a->G * a->R * a->D);
+  in->sinks = a->hasSinks ? F(a->H) : 0;
+  out->rest = a->hasSinks ? F(a->N * a->H) : 0;
   in->pages = F(a->S * ((a->T + 15) / 16));
   in->sequence = in->length = F(a->N);
   out->p = F(a->N * a->H * a->T);
@@ -139,6 +141,12 @@ NEED(attentionGrad) {
   in->k = in->v = out->dk = out->dv = F(a->N * a->G * a->D);
   in->p = F(a->N * a->H * a->T);
   return 1;
+}
+NEED(attentionSinkGrad) {
+  in->o = in->dO = F(a->N * a->H * a->D);
+  in->rest = F(a->N * a->H);
+  out->dsinks = F(a->H);
+  return SIZES(3) && a->H * a->D <= INT32_MAX;
 }
 NEED(crossEntropy) {
   in->logits = F(a->N * a->V);

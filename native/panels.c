@@ -1,5 +1,5 @@
 /*
- * Matrices kept in panels of 32 columns, f32 or f16 (widened exactly): making them, reading rows out of them, and the product of very few rows with them, which
+ * Matrices kept in panels of 32 columns, f32, f16 or bf16 (widened exactly): making them, reading rows out of them, and the product of very few rows with them, which
  * is bound by reading the panels: each is read once, several side by side so that the chains of rule R1 hide one another's latency.
  */
 enum { PANEL = 32 };
@@ -10,6 +10,7 @@ static void halfPanels_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t n = ATTR(halfPanels, Nc), kk = ATTR(halfPanels, K), j0 = chunk * PANEL, nj = at_most(n - j0, PANEL);
   const uint16_t *w = (const uint16_t *)INPUT(halfPanels, w) + j0 * kk;
   uint16_t *p = (uint16_t *)OUTPUT(halfPanels, p) + j0 * kk;
+  const uint16_t endless = ATTR(halfPanels, half) == 2 ? 0x7f80 : 0x7c00;
   unsigned bad = 0;
   for (int64_t k0 = 0; k0 < kk; k0 += 32) {
     const int64_t nk = at_most(kk - k0, 32);
@@ -17,7 +18,7 @@ static void halfPanels_run(const op_t *o, int64_t chunk, char *scratch) {
     for (int64_t j = 0; j < nj; j++)
       for (int64_t k = 0; k < nk; k++) {
         const uint16_t h = w[j * kk + k0 + k];
-        bad |= (h & 0x7c00) == 0x7c00;
+        bad |= (h & endless) == endless;
         t[k][j] = h;
       }
     memcpy(p + k0 * PANEL, t, (size_t)nk * sizeof t[0]);
@@ -34,16 +35,27 @@ static void panelRows_run(const op_t *o, int64_t chunk, char *scratch) {
     if (!known_id(o, id, v)) continue;
     const int64_t at = id / PANEL * c * PANEL + id % PANEL;
     float *y = (float *)OUTPUT(panelRows, y) + r * c;
-    if (ATTR(panelRows, half))
+    if (ATTR(panelRows, half) == 2)
+      for (int64_t k = 0; k < c; k++) y[k] = brain_1(((const uint16_t *)INPUT(panelRows, p))[at + k * PANEL]);
+    else if (ATTR(panelRows, half))
       for (int64_t k = 0; k < c; k++) y[k] = half_1(((const uint16_t *)INPUT(panelRows, p))[at + k * PANEL]);
     else
       for (int64_t k = 0; k < c; k++) y[k] = ((const float *)INPUT(panelRows, p))[at + k * PANEL];
   }
 }
 
-/* k rows of a panel of f16, widened */
-static void widen_panel(const uint16_t *b, int64_t nk, float *p) {
-  for (int64_t i = 0; i < nk * PANEL; i += 16) f_store(p + i, f_load_half(b + i));
+/* 16 numbers, f32 (half 0), f16 (1) or bf16 (2), widened */
+INLINE v16 load_wide(const char *p, const int half) {
+  if (half == 0) return f_load((const float *)p);
+  return half == 1 ? f_load_half((const uint16_t *)p) : f_load_brain((const uint16_t *)p);
+}
+
+/* k rows of a panel of f16 or bf16, widened */
+static void widen_panel(const uint16_t *b, int64_t nk, int half, float *p) {
+  if (half == 1)
+    for (int64_t i = 0; i < nk * PANEL; i += 16) f_store(p + i, f_load_half(b + i));
+  else
+    for (int64_t i = 0; i < nk * PANEL; i += 16) f_store(p + i, f_load_brain(b + i));
 }
 
 /* panels that are read side by side: with two vectors each, half of the registers at one row */
@@ -65,7 +77,7 @@ INLINE void few_body(const float *a, int64_t kk, const char *b, const int half, 
 #pragma GCC unroll 8
     for (int p = 0; p < panels; p++) {
       const char *x = b + p * panel;
-      const v16 lo = half ? f_load_half((const uint16_t *)x) : f_load((const float *)x), hi = half ? f_load_half((const uint16_t *)x + 16) : f_load((const float *)x + 16);
+      const v16 lo = load_wide(x, half), hi = load_wide(x + 16 * element, half);
 #pragma GCC unroll 2
       for (int r = 0; r < rows; r++) {
         const v16 v = f_set1(a[r * kk + k]);
@@ -86,7 +98,8 @@ INLINE void few_body(const float *a, int64_t kk, const char *b, const int half, 
 }
 #define FEW(R, P) \
   static void few_##R##_##P(const float *a, int64_t kk, const char *b, int half, float *c, int64_t n, int64_t last) { \
-    if (half) few_body(a, kk, b, 1, c, n, R, P, last); \
+    if (half == 1) few_body(a, kk, b, 1, c, n, R, P, last); \
+    else if (half) few_body(a, kk, b, 2, c, n, R, P, last); \
     else few_body(a, kk, b, 0, c, n, R, P, last); \
   }
 FEW(1, 1)

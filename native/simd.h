@@ -4,7 +4,7 @@
  * fixes the 16 lanes (rule R2), so the width of the machine's registers never shows in a result.
  *
  * Every backend defines:
- *   f_load f_store f_load_n f_store_n f_load_half f_set1 f_zero            (n: the first n lanes, 0 <= n <= 16; missing lanes read as +0)
+ *   f_load f_store f_load_n f_store_n f_load_half f_load_brain f_set1 f_zero            (n: the first n lanes, 0 <= n <= 16; missing lanes read as +0)
  *   f_add f_sub f_mul f_div f_sqrt f_fma f_max f_min f_abs f_neg
  *   f_gt f_nan f_select (m16 masks)                            f_hsum f_hmax: the tree 8-4-2-1
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
@@ -31,6 +31,27 @@ INLINE float half_1(uint16_t h) {
   return h & 0x8000 ? -f : f;
 }
 
+/* the nearest f16, ties to even; a NaN keeps the top of its payload */
+INLINE uint16_t half_bits(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  const uint32_t sign = u >> 16 & 0x8000, m = u & 0x7fffffff;
+  if (m > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (m >> 13 & 0x3ff));
+  if (m >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
+  if (m >= 0x38800000) return (uint16_t)(sign | ((m - 0x38000000 + 0xfff + (m >> 13 & 1)) >> 13));
+  if (m >> 23 < 102) return (uint16_t)sign; /* below 2^-25 */
+  const uint32_t shift = 126 - (m >> 23), f = (m & 0x7fffff) | 0x800000;
+  return (uint16_t)(sign | ((f + (1u << (shift - 1)) - 1 + (f >> shift & 1)) >> shift));
+}
+
+/* a bf16 as f32: it is the upper half of one */
+INLINE float brain_1(uint16_t b) {
+  const uint32_t u = (uint32_t)b << 16;
+  float f;
+  memcpy(&f, &u, 4);
+  return f;
+}
+
 #if defined(VERIT_AVX2VNNI) /* AVX2, with the products of bytes that came after AVX-512 */
 #define VERIT_AVX2
 #elif defined(VERIT_NEONDOT)
@@ -45,6 +66,12 @@ INLINE float half_1(uint16_t h) {
 #else
 #include "simd_portable.h"
 #endif
+
+INLINE v16 f_load_half_n(const uint16_t *p, int n) {
+  uint16_t t[16] = {0};
+  memcpy(t, p, 2 * (size_t)n);
+  return f_load_half(t);
+}
 
 #ifndef PART_INPUTS /* sums of products with codes of two bits have 32 bits from the start */
 #define PART_INPUTS (INT64_MAX / 2)

@@ -21,6 +21,8 @@ INLINE void f_store(float *p, v16 v) { _mm256_storeu_ps(p, v.a); _mm256_storeu_p
 INLINE v16 f_load_n(const float *p, int n) { return (v16){_mm256_maskload_ps(p, lane_mask(n)), _mm256_maskload_ps(p + 8, lane_mask(n - 8))}; }
 INLINE void f_store_n(float *p, v16 v, int n) { _mm256_maskstore_ps(p, lane_mask(n), v.a); _mm256_maskstore_ps(p + 8, lane_mask(n - 8), v.b); }
 INLINE v16 f_load_half(const uint16_t *p) { return (v16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))}; }
+INLINE __m256 brain8(const uint16_t *p) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16)); }
+INLINE v16 f_load_brain(const uint16_t *p) { return (v16){brain8(p), brain8(p + 8)}; }
 INLINE v16 f_set1(float x) { return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 INLINE v16 f_zero(void) { return (v16){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 #define TWO(name, op) INLINE v16 name(v16 x, v16 y) { return (v16){op(x.a, y.a), op(x.b, y.b)}; }

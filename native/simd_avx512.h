@@ -16,6 +16,7 @@ INLINE void f_store(float *p, v16 v) { _mm512_storeu_ps(p, v); }
 INLINE v16 f_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(LANES(n), p); }
 INLINE void f_store_n(float *p, v16 v, int n) { _mm512_mask_storeu_ps(p, LANES(n), v); }
 INLINE v16 f_load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+INLINE v16 f_load_brain(const uint16_t *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16)); }
 INLINE v16 f_set1(float x) { return _mm512_set1_ps(x); }
 INLINE v16 f_zero(void) { return _mm512_setzero_ps(); }
 INLINE v16 f_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }

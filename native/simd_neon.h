@@ -17,6 +17,7 @@ INLINE void f_store(float *p, v16 v) { EACH4 vst1q_f32(p + 4 * j, v.r[j]); }
 INLINE v16 f_load_n(const float *p, int n) { float t[16] = {0}; memcpy(t, p, 4 * (size_t)n); return f_load(t); }
 INLINE void f_store_n(float *p, v16 v, int n) { float t[16]; f_store(t, v); memcpy(p, t, 4 * (size_t)n); }
 INLINE v16 f_load_half(const uint16_t *p) { v16 v; EACH4 v.r[j] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * j))); return v; }
+INLINE v16 f_load_brain(const uint16_t *p) { v16 v; EACH4 v.r[j] = vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16(p + 4 * j)), 16)); return v; }
 INLINE v16 f_set1(float x) { v16 v; EACH4 v.r[j] = vdupq_n_f32(x); return v; }
 INLINE v16 f_zero(void) { return f_set1(0.0f); }
 INLINE v16 f_add(v16 a, v16 b) { EACH4 a.r[j] = vaddq_f32(a.r[j], b.r[j]); return a; }

@@ -19,6 +19,7 @@ INLINE void f_store(float *p, v16 v) { memcpy(p, &v, 64); }
 INLINE v16 f_load_n(const float *p, int n) { v16 r = {{0}}; memcpy(&r, p, 4 * (size_t)n); return r; }
 INLINE void f_store_n(float *p, v16 v, int n) { memcpy(p, &v, 4 * (size_t)n); }
 INLINE v16 f_load_half(const uint16_t *p) { v16 r; EACH r.v[j] = half_1(p[j]); return r; }
+INLINE v16 f_load_brain(const uint16_t *p) { v16 r; EACH r.v[j] = brain_1(p[j]); return r; }
 INLINE v16 f_set1(float x) { v16 r; EACH r.v[j] = x; return r; }
 INLINE v16 f_zero(void) { return f_set1(0.0f); }
 INLINE v16 f_add(v16 a, v16 b) { EACH a.v[j] = a.v[j] + b.v[j]; return a; }

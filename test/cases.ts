@@ -4,6 +4,7 @@
  */
 import type { Bindings, Buffers, Plan } from '../src/exec/plan.ts'
 import { encodeTernary } from '../src/formats/ternary.ts'
+import { attentionSpecs } from './cases-attention.ts'
 import { layerSpecs } from './cases-layers.ts'
 import { PlanBuilder } from '../src/graph/plan-builder.ts'
 import { roundUp } from '../src/lib/float.ts'
@@ -55,7 +56,7 @@ export const below = (size: string, low = 0): Fill => (data, a, pick) => {
 export const constant = (...values: number[]): Fill => data => data.set(values)
 const everywhere = (value: number): Fill => data => void data.fill(value)
 /** Distinct rows: the first N of a shuffle of 0 … R-1. */
-const distinct: Fill = (data, { R }, pick) => {
+export const distinct: Fill = (data, { R }, pick) => {
   const rows = Array.from({ length: R }, (_, i) => i)
   for (let i = 0; i < data.length; i++) {
     const j = i + pick(R - i)
@@ -89,6 +90,13 @@ export const halves: Fill = (data, _, pick) => {
   for (let i = 0; i < data.length; i++) {
     const h = pick(8) === 0 ? pick(65536) : pick(2) * 0x8000 + 0x2c00 + pick(0x2400)
     data[i] = (h & 0x7c00) === 0x7c00 ? h & 0x83ff : h
+  }
+}
+/** Finite bf16 of every kind. */
+export const brains: Fill = (data, _, pick) => {
+  for (let i = 0; i < data.length; i++) {
+    const b = pick(8) === 0 ? pick(65536) : pick(2) * 0x8000 + 0x3d00 + pick(0x300)
+    data[i] = (b & 0x7f80) === 0x7f80 ? b & 0x807f : b
   }
 }
 /** Bytes that writers of the formats make. */
@@ -125,8 +133,8 @@ const matrices = shapes.map(([N, C]) => ({ N, C }))
 
 function matmuls(): Spec[] {
   const sizes = [[1, 1, 1], [1, 64, 16], [2, 33, 7], [5, 31, 32], [13, 32, 65], [14, 48, 100], [29, 70, 33], [67, 131, 70], [3, 17, 1500], [40, 300, 50], [1, 130, 260], [31, 400, 600]]
-  return sizes.flatMap(([M, Nc, K], i) => [0, 1].flatMap(transposeA => [0, 1, 2, 3].map((layoutB, j): Spec => ({
-    op: 'matmul', a: { M, Nc, K, transposeA, layoutB, hasBias: (i + j) % 2 }, ...(layoutB === 3 && { fill: { b: halves } }), values: (i + j + transposeA) % 3 === 0 ? 'special' : 'plain',
+  return sizes.flatMap(([M, Nc, K], i) => [0, 1].flatMap(transposeA => [0, 1, 2, 3, 4].map((layoutB, j): Spec => ({
+    op: 'matmul', a: { M, Nc, K, transposeA, layoutB, hasBias: (i + j) % 2 }, ...(layoutB >= 3 && { fill: { b: layoutB === 3 ? halves : brains } }), values: (i + j + transposeA) % 3 === 0 ? 'special' : 'plain',
   }))))
 }
 
@@ -168,6 +176,7 @@ function specs(): Spec[] {
     ...[[1, 1, 2], [5, 2, 6], [17, 3, 32], [40, 4, 64]].flatMap(([N, H, D]) => [0, 1].map((inverse): Spec => (
       { op: 'rope', a: { N, H, D, R: D, T: 19, inverse }, values: inverse ? 'special' : 'plain', fill: { positions: below('T') } }))),
     ...attentions(),
+    ...attentionSpecs(),
     ...shapes.flatMap(([N, V]) => ['crossEntropy', 'crossEntropyGrad'].flatMap(op => forValues(values => ({ op, a: { N, V }, values, fill: { targets: below('V', -1) } })))),
     ...[1, 15, 16, 17, 100, 1000].flatMap(N => [{ op: 'mean', a: { N }, values: 'special' as const }, { op: 'meanGrad', a: { N } }]),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeRows', a: { N, K }, values }))),
@@ -175,8 +184,8 @@ function specs(): Spec[] {
     ...linear.flatMap(([, O, K]) => forValues(values => ({ op: 'ternarize', a: { O, K }, values }))),
     ...linear.map(([, O, K]): Spec => ({ op: 'unternarize', a: { O, K }, fill: { t: ternary } })),
     ...linear.map(([N, O, K]): Spec => ({ op: 'ternaryMatmul', a: { N, O, K }, fill: { q: codes8, t: ternary } })),
-    ...[[1, 16], [33, 7], [64, 16], [100, 40]].map(([Nc, K]): Spec => ({ op: 'halfPanels', a: { Nc, K }, fill: { w: halves } })),
-    ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half === 1 && { p: halves }) } }))),
+    ...[[1, 16], [33, 7], [64, 16], [100, 40]].flatMap(([Nc, K]) => [1, 2].map((half): Spec => ({ op: 'halfPanels', a: { Nc, K, half }, fill: { w: half === 1 ? halves : brains } }))),
+    ...[[1, 1, 1], [5, 40, 100], [70, 33, 64]].flatMap(([N, C, V]) => [0, 1, 2].map((half): Spec => ({ op: 'panelRows', a: { N, C, V, half }, fill: { ids: below('V'), ...(half > 0 && { p: half === 1 ? halves : brains }) } }))),
     ...[[1, 256], [16, 16], [3, 256], [24, 80], [33, 512], [17, 768], [32, 1284], [18, 1536], [1, 2816]].flatMap(([O, K]) => [0, 1, 2].filter(format => (O * K) % 128 === 0 && (format === 0 || K % 256 === 0)).flatMap(format => [0, 1].map((base3): Spec => (
       { op: 'repackTernary', a: { O, K, format, base3 }, fill: { raw: packedTernary } })))),
     ...[...linear, [2, 33, 80], [12, 17, 92], [26, 40, 260]].map(([N, O, K]): Spec => ({ op: 'ternaryMatmulBase3', a: { N, O, K }, fill: { q: codes8, t: base3 } })),
@@ -264,7 +273,7 @@ function sumRows(q: Uint8Array, sum: Uint8Array, { N, K }: Sizes): void {
   for (let i = 0; i < N * width; i++) sums[Math.floor(i / width)] += codes[i]
 }
 
-const arrays = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
+const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
 
 function typed(view: ArrayBufferView, dtype: DType, bytes: number): Data {
   return new arrays[dtype](view.buffer as ArrayBuffer, view.byteOffset, bytes / arrays[dtype].BYTES_PER_ELEMENT)

@@ -7,7 +7,7 @@ import { elementBytes } from '../src/ops/sizes.ts'
 
 export type Values = Readonly<Record<string, ArrayLike<number>>>
 
-const arrays = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
+const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
 
 /** Zeroed buffers for a compiled graph, and typed arrays over everything in its directory. */
 export function openBuffers(c: Compiled): { buffers: Record<string, ArrayBufferView>; data: Map<string, Data> } {

@@ -141,7 +141,7 @@ function count(v: Value, what: string): number {
   return Number.isSafeInteger(n) && v.shape.every(d => Number.isSafeInteger(d)) ? n : fail(`${what} cannot have the shape [${v.shape.join(', ')}]`)
 }
 
-const arrays = { f32: Float32Array, f16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
+const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, i32: Int32Array, i8: Int8Array, u8: Uint8Array } as const
 
 function open(view: ArrayBufferView, offset: number, v: Value): Data {
   return new arrays[v.dtype](view.buffer as ArrayBuffer, view.byteOffset + offset, count(v, 'it'))

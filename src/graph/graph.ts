@@ -43,7 +43,13 @@ export interface AttentionOptions {
   readonly length: Tensor
   /** Factor of the scores. Default 1/√D, rounded to f32. */
   readonly scale?: number
-  /** States [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D] that outlive the run. Default: a cache of this run alone. */
+  /** How many rows a query sees, its own included: the last ones. Default: all. */
+  readonly window?: number
+  /** Caps the scaled scores c to softcap·tanh(c/softcap). Default: no cap. */
+  readonly softcap?: number
+  /** f32 [heads]: scores that join the softmax of every row, without a value. */
+  readonly sinks?: Tensor
+  /** States of f32 or f16, [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D], that outlive the run. Default: a cache of this run alone. */
   readonly keys?: Tensor
   readonly values?: Tensor
 }
@@ -81,6 +87,9 @@ export interface EightBitWeights {
   /** Rows O. */
   readonly out: number
 }
+
+/** layoutB of matmul for panels of a type. */
+const panelLayouts: Partial<Record<DType, number>> = { f32: 2, f16: 3, bf16: 4 }
 
 export class Graph {
   readonly tensors: Tensor[] = []
@@ -155,12 +164,12 @@ export class Graph {
     return this.matmul(x, w, { bias, layoutB: 1 })
   }
 
-  /** `linear` over a weight stored as panels [⌈out/32⌉, in, 32] of f32 or f16, the layout that products read fastest; serving only. */
+  /** `linear` over a weight stored as panels [⌈out/32⌉, in, 32] of f32, f16 or bf16, the layout that products read fastest; serving only. */
   packedLinear(x: Tensor, panels: Tensor, out: number, bias?: Tensor): Tensor {
-    return this.#one('matmul', [x, panels, bias ?? null], { layoutB: panels.dtype === 'f16' ? 3 : 2, Nc: out })
+    return this.#one('matmul', [x, panels, bias ?? null], { layoutB: panelLayouts[panels.dtype] ?? 2, Nc: out })
   }
 
-  /** Rows ids [N] of a table of `rows` rows stored as panels [⌈rows/32⌉, C, 32] of f32 or f16 → [N, C]; serving only. */
+  /** Rows ids [N] of a table of `rows` rows stored as panels [⌈rows/32⌉, C, 32] of f32, f16 or bf16 → [N, C]; serving only. */
   packedEmbedding(panels: Tensor, ids: Tensor, rows: number): Tensor {
     return this.#one('panelRows', [panels, ids], { V: rows })
   }
@@ -263,10 +272,12 @@ export class Graph {
    */
   attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
     const { heads, kvHeads = heads, context, cacheRows, cacheRow, pages, sequence, length } = options
-    const cache = { G: kvHeads, R: cacheRows }
+    const cache = { G: kvHeads, R: cacheRows, half: options.keys?.dtype === 'f16' ? 1 : 0 }
+    const { window = 0, softcap = 0, sinks = null } = options
     const write = (op: string, x: Tensor, into?: Tensor): Tensor => this.apply(op, [x, cacheRow], cache, into ? { into } : {})[0]!
     const keys = write('writeKeys', k, options.keys), values = write('writeValues', v, options.values)
-    return this.#one('attention', [q, keys, values, pages, sequence, length], { H: heads, T: context, ...(options.scale === undefined ? {} : { scale: options.scale }) })
+    const given = { H: heads, T: context, window, softcap, ...(options.scale === undefined ? {} : { scale: options.scale }) }
+    return this.#one('attention', [q, keys, values, pages, sequence, length, sinks], given)
   }
 
   /** x·wᵀ with x rounded to int8 by row and w to -1, 0, 1 with one scale: x [N, K], w latent [O, K] or ternary → [N, O]. */

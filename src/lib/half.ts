@@ -77,6 +77,12 @@ export function f16Value(bits: number): number {
   return one[0]!
 }
 
+/** One bfloat16 bit pattern -> its value. */
+export function bf16Value(bits: number): number {
+  oneBits[0] = bits << 16
+  return one[0]!
+}
+
 /** One number, rounded to binary32 first -> its binary16 bit pattern. */
 export function f16Bits(value: number): number {
   one[0] = value

@@ -30,7 +30,7 @@ export function panelsPlan(out: number, inputs: number): Plan {
 /** `raw` f16 [out, in] -> `panels` [⌈out/32⌉, in, 32], f16. */
 export function halfPanelsPlan(out: number, inputs: number): Plan {
   const panels = { name: 'panels', dtype: 'f16', bytes: Math.ceil(out / 32) * inputs * 64 } as const
-  return single('halfPanels', [{ name: 'raw', dtype: 'f16', bytes: out * inputs * 2 }], [panels], [{ int: out }, { int: inputs }])
+  return single('halfPanels', [{ name: 'raw', dtype: 'f16', bytes: out * inputs * 2 }], [panels], [{ int: out }, { int: inputs }, { int: 1 }])
 }
 
 /** `raw` Q6_K blocks [out, in / 256] -> `codes`, `s` and `d` of 6-bit weights. */

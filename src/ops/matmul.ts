@@ -1,13 +1,14 @@
 /** Matrix products (rule R1: one chain of fused multiply-adds an element, k ascending), the panel layout of a right-hand side, column sums. */
 import { fma32 } from '../lib/float.ts'
 import { VeritError } from '../lib/errors.ts'
-import { ceilDiv, f16, f32, op, shapeText, type Backward, type Data, type Value } from './op.ts'
-import { panelIndex, valueOf } from './panels.ts'
+import { f32, op, shapeText, type Backward, type Data, type Value } from './op.ts'
+import { panelIndex, panelsOf, valueOf } from './panels.ts'
 import type { Dim } from './sizes.ts'
 
-/** Where B(k, j) lies: layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32], 3 the same of f16. */
+/** Where B(k, j) lies: layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32], 3 the same of f16, 4 of bf16. */
 function rightShape(layout: Dim, Nc: Dim, K: Dim): Value {
-  return layout === 0 ? f32(K, Nc) : layout === 1 ? f32(Nc, K) : (layout === 3 ? f16 : f32)(ceilDiv(Nc, 32), K, 32)
+  if (Number(layout) >= 2) return panelsOf(Number(layout) - 2, Nc, K)
+  return layout === 0 ? f32(K, Nc) : f32(Nc, K)
 }
 
 function rightIndex(layout: number, k: number, j: number, Nc: number, K: number): number {
@@ -18,7 +19,7 @@ function rightIndex(layout: number, k: number, j: number, Nc: number, K: number)
 /** One column block of an output row: up to four chains side by side, which changes no bit and hides their latency. */
 function row(a: Data, b: Data, c: Data, at: number, step: number, i: number, n: { Nc: number; K: number; layoutB: number }): void {
   const { Nc, K, layoutB } = n
-  const value = valueOf(b), stride = layoutB === 0 ? Nc : layoutB === 1 ? 1 : 32
+  const value = valueOf(b, layoutB === 4), stride = layoutB === 0 ? Nc : layoutB === 1 ? 1 : 32
   for (let j = 0; j < Nc; j += 4) {
     const last = Nc - 1
     const j1 = Math.min(j + 1, last), j2 = Math.min(j + 2, last), j3 = Math.min(j + 3, last)
@@ -49,7 +50,7 @@ function matmulGradient(b: Backward): (Value | null)[] {
   const [x, w] = b.inputs, dy = b.dy[0]
   if (!dy) return [null, null, null]
   const ta = b.a.transposeA, lb = b.a.layoutB
-  if (lb === 2 || lb === 3) throw new VeritError('VERIT_SHAPE', { op: 'matmul', problem: 'panels are for serving and have no gradient', shapes: b.inputs.map(shapeText).join() })
+  if (Number(lb) >= 2) throw new VeritError('VERIT_SHAPE', { op: 'matmul', problem: 'panels are for serving and have no gradient', shapes: b.inputs.map(shapeText).join() })
   const da = !b.needs[0] ? null : ta
     ? b.apply('matmul', [w, dy], { transposeA: lb as number, layoutB: 1 })[0]
     : b.apply('matmul', [dy, w], { transposeA: 0, layoutB: lb === 0 ? 1 : 0 })[0]
@@ -65,7 +66,7 @@ export const matmul = op({
   outputs: ['c'],
   attributes: { M: 'int', Nc: 'int', K: 'int', transposeA: 'int', layoutB: 'int', hasBias: 'int' },
   infer: ([a, b, bias], { transposeA = 0, layoutB = 0, Nc }) => ({
-    M: a.shape[transposeA ? 1 : 0], K: a.shape[transposeA ? 0 : 1], Nc: layoutB === 2 || layoutB === 3 ? Nc : b.shape[layoutB === 1 ? 0 : 1],
+    M: a.shape[transposeA ? 1 : 0], K: a.shape[transposeA ? 0 : 1], Nc: Number(layoutB) >= 2 ? Nc : b.shape[layoutB === 1 ? 0 : 1],
     transposeA, layoutB, hasBias: bias ? 1 : 0,
   }),
   operands: a => ({

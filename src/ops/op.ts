@@ -59,6 +59,7 @@ export function op<K extends string>(definition: Op<K>): Op {
 
 export const f32 = (...shape: Dim[]): Value => ({ dtype: 'f32', shape })
 export const f16 = (...shape: Dim[]): Value => ({ dtype: 'f16', shape })
+export const bf16 = (...shape: Dim[]): Value => ({ dtype: 'bf16', shape })
 export const i32 = (...shape: Dim[]): Value => ({ dtype: 'i32', shape })
 export const i8 = (...shape: Dim[]): Value => ({ dtype: 'i8', shape })
 export const u8 = (...shape: Dim[]): Value => ({ dtype: 'u8', shape })

@@ -1,13 +1,18 @@
 /**
  * Matrices in panels of 32 columns, [⌈V/32⌉, K, 32]: the layout that products read fastest. A tied embedding is kept in this form alone: the head multiplies
- * by it, and rows are read out of it. Values may be f16: they are widened exactly.
+ * by it, and rows are read out of it. Values may be f16 or bf16: they are widened exactly.
  */
-import { f16Value } from '../lib/half.ts'
+import { bf16Value, f16Value } from '../lib/half.ts'
 import { indexProblem } from './columns.ts'
-import { ceilDiv, f16, f32, i32, op, type Data, type Value } from './op.ts'
+import { bf16, ceilDiv, f16, f32, i32, op, type Data, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
 
-const panelsOf = (half: Dim, V: Dim, K: Dim): Value => (half === 1 ? f16 : f32)(half === 0 || half === 1 ? ceilDiv(V, 32) : NaN, K, 32)
+/** What an attribute `half` of 0, 1 or 2 stands for. */
+const kinds = [f32, f16, bf16] as const
+const kindOf = ({ dtype }: Value): number => Math.max(0, ['f32', 'f16', 'bf16'].indexOf(dtype))
+
+/** Panels of V columns and K rows; `half` says of what. */
+export const panelsOf = (half: Dim, V: Dim, K: Dim): Value => (kinds[half as number] ?? f32)(Number(half) < kinds.length ? ceilDiv(V, 32) : NaN, K, 32)
 
 /** Index of B(k, j) in panels of a matrix with K rows. */
 export const panelIndex = (k: number, j: number, K: number): number => ((j >> 5) * K + k) * 32 + (j & 31)
@@ -16,11 +21,12 @@ export const halfPanels = op({
   name: 'halfPanels',
   inputs: ['w'],
   outputs: ['p'],
-  attributes: { Nc: 'int', K: 'int' },
-  infer: ([w]) => ({ Nc: w.shape[0], K: w.shape[1] }),
-  operands: a => ({ inputs: [f16(a.Nc, a.K)], outputs: [panelsOf(1, a.Nc, a.K)] }),
-  check: ([w]) => {
-    const bad = (w as Uint16Array).findIndex(h => (h & 0x7c00) === 0x7c00)
+  attributes: { Nc: 'int', K: 'int', half: 'int' },
+  infer: ([w]) => ({ Nc: w.shape[0], K: w.shape[1], half: kindOf(w) || 1 }),
+  operands: a => ({ inputs: [(a.half === 2 ? bf16 : f16)(a.Nc, a.K)], outputs: [panelsOf(a.half, a.Nc, a.K)] }),
+  check: ([w], { half }) => {
+    const endless = half === 2 ? 0x7f80 : 0x7c00
+    const bad = (w as Uint16Array).findIndex(h => (h & endless) === endless)
     return bad < 0 ? null : `w[${bad}] is not a finite number`
   },
   run: ([w], [p], { Nc, K }) => {
@@ -34,14 +40,17 @@ export const panelRows = op({
   inputs: ['p', 'ids'],
   outputs: ['y'],
   attributes: { N: 'int', C: 'int', V: 'int', half: 'int' },
-  infer: ([p, ids], { V }) => ({ N: ids.shape[0], C: p.shape[1], V, half: p.dtype === 'f16' ? 1 : 0 }),
+  infer: ([p, ids], { V }) => ({ N: ids.shape[0], C: p.shape[1], V, half: kindOf(p) }),
   operands: a => ({ inputs: [panelsOf(a.half, a.V, a.C), i32(a.N)], outputs: [f32(a.N, a.C)] }),
   check: ([, ids], { V }) => indexProblem('ids', ids, 0, V),
-  run: ([p, ids], [y], { N, C }) => {
-    const value = valueOf(p)
+  run: ([p, ids], [y], { N, C, half }) => {
+    const value = valueOf(p, half === 2)
     for (let n = 0; n < N; n++) for (let c = 0; c < C; c++) y[n * C + c] = value(panelIndex(c, ids[n], C))
   },
 })
 
-/** Element i of f32 or f16 data as a number. */
-export const valueOf = (data: Data): (i: number) => number => (data instanceof Uint16Array ? i => f16Value(data[i]) : i => data[i])
+/** Element i of f32, f16 or (brain) bf16 data as a number. */
+export function valueOf(data: Data, brain = false): (i: number) => number {
+  if (!(data instanceof Uint16Array)) return i => data[i]
+  return brain ? i => bf16Value(data[i]) : i => f16Value(data[i])
+}
