@@ -41,7 +41,7 @@ static int64_t write_chunks(const op_t *o) {
   return (ATTR(writeKeys, N) + per - 1) / per;
 }
 INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
-  const int64_t groups = ATTR(writeKeys, G), d = ATTR(writeKeys, D), rows = ATTR(writeKeys, R);
+  const int64_t groups = ATTR(writeKeys, G), d = ATTR(writeKeys, D), rows = ATTR(writeKeys, R), half = ATTR(writeKeys, half);
   const int64_t per = rows_per_chunk(groups * d), end = at_most((chunk + 1) * per, ATTR(writeKeys, N));
   const int32_t *cache_row = INPUT(writeKeys, cacheRow);
   for (int64_t n = chunk * per; n < end; n++) {
@@ -52,6 +52,11 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
     }
     for (int64_t g = 0; g < groups; g++) {
       const float *x = (const float *)INPUT(writeKeys, k) + (n * groups + g) * d;
+      if (half) {
+        uint16_t *h = (uint16_t *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d + (keys ? r % 16 : r % 16 * d);
+        for (int64_t i = 0; i < d; i++) h[keys ? i * 16 : i] = half_bits(x[i]);
+        continue;
+      }
       float *page = (float *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d;
       if (!keys) memmove(page + r % 16 * d, x, 4 * (size_t)d);
       else {
@@ -64,34 +69,12 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
 static void writeKeys_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; write_cache(o, chunk, 1); }
 static void writeValues_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; write_cache(o, chunk, 0); }
 
-/* in place: s[0 .. n) -> softmax(s * scale), rule R2 */
-static void softmax_row(float *s, int64_t n, float scale) {
-  const v16 sv = f_set1(scale);
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16) f_store(s + i, f_mul(f_load(s + i), sv));
-  if (i < n) f_store_n(s + i, f_mul(f_load_n(s + i, (int)(n - i)), sv), (int)(n - i));
-  const v16 m = f_set1(r2_max(s, n));
-  v16 l = f_zero();
-  for (i = 0; i + 16 <= n; i += 16) {
-    v16 e = f_exp(f_sub(f_load(s + i), m));
-    f_store(s + i, e);
-    l = f_add(l, e);
-  }
-  if (i < n) {
-    const int left = (int)(n - i);
-    f_store_n(s + i, f_exp(f_sub(f_load_n(s + i, left), m)), left);
-    l = f_add(l, f_load_n(s + i, left));
-  }
-  const v16 inverse = f_set1(1.0f / f_hsum(l));
-  for (i = 0; i + 16 <= n; i += 16) f_store(s + i, f_mul(f_load(s + i), inverse));
-  if (i < n) f_store_n(s + i, f_mul(f_load_n(s + i, (int)(n - i)), inverse), (int)(n - i));
-}
-
 /* rows of queries against keys and values of one head group: everything a tile of rows needs */
 typedef struct {
   const float *q;
   int64_t q_stride;
-  const float *keys, *values; /* of this head in page 0 */
+  const char *keys, *values; /* of this head in page 0 */
+  int half; /* they are f16 */
   const int32_t *pages; /* of the sequence, as many as the longest row needs, and AHEAD more */
   int64_t page_stride, d, context, rows;
   int64_t length[TILE_ROWS]; /* of each row; of all of them the first where the rows are heads of one query */
@@ -100,21 +83,77 @@ typedef struct {
   int64_t p_stride;
   float *o;
   int64_t o_stride;
-  float scale;
+  float scale, softcap; /* 0: no cap */
+  int64_t window; /* 0: all positions */
+  const float *sinks; /* of the first row; NULL for none */
+  int64_t sink_stride;
+  float *rest; /* what the sinks took; NULL where nobody asks */
+  int64_t rest_stride;
+  int whole; /* somebody reads p: hidden positions are +0 */
 } attend_t;
+
+/* in place: scores of positions first .. n - 1 of row i -> probabilities, rule R2 from the first position of first's page on */
+static void softmax_row(const attend_t *t, int64_t i, int64_t first, int64_t n) {
+  float *row = t->p + i * t->p_stride, *s = row + first / 16 * 16;
+  const int64_t hidden = first % 16, seen = n - first / 16 * 16;
+  const v16 sv = f_set1(t->scale), cap = f_set1(t->softcap);
+  for (int64_t k = 0; k < seen; k += 16) {
+    const int left = (int)at_most(seen - k, 16);
+    v16 x = f_mul(f_load_n(s + k, left), sv);
+    if (t->softcap > 0) x = f_mul(cap, f_tanh(f_div(x, cap)));
+    f_store_n(s + k, x, left);
+  }
+  for (int64_t k = 0; k < hidden; k++) s[k] = -INFINITY;
+  const float *sink = t->sinks ? t->sinks + i * t->sink_stride : NULL;
+  float largest = r2_max(s, seen);
+  if (sink) largest = largest > *sink ? largest : *sink;
+  const v16 m = f_set1(largest);
+  v16 l = f_zero();
+  int64_t k = 0;
+  if (hidden) { /* hidden positions count as absent */
+    const int left = (int)at_most(seen, 16);
+    f_store_n(s, f_exp(f_sub(f_load_n(s, left), m)), left);
+    memset(s, 0, 4 * (size_t)hidden);
+    l = f_load_n(s, left);
+    k = left;
+  }
+  for (; k + 16 <= seen; k += 16) {
+    v16 e = f_exp(f_sub(f_load(s + k), m));
+    f_store(s + k, e);
+    l = f_add(l, e);
+  }
+  if (k < seen) {
+    const int left = (int)(seen - k);
+    f_store_n(s + k, f_exp(f_sub(f_load_n(s + k, left), m)), left);
+    l = f_add(l, f_load_n(s + k, left));
+  }
+  float sum = f_hsum(l);
+  const float other = sink ? exp_1(*sink - largest) : 0.0f;
+  if (sink) sum = sum + other;
+  const float inverse = 1.0f / sum;
+  if (t->rest) t->rest[i * t->rest_stride] = other * inverse;
+  for (k = 0; k < seen; k += 16) {
+    const int left = (int)at_most(seen - k, 16);
+    f_store_n(s + k, f_mul(f_load_n(s + k, left), f_set1(inverse)), left);
+  }
+  if (t->whole) memset(row, 0, 4 * (size_t)first);
+}
+
 
 /* Pages lie anywhere: what the hardware's prefetcher cannot know is asked for this many pages ahead; the lists of pages are as much longer. */
 enum { AHEAD = 4 };
 
 /* scores of some rows with `vectors` pages; the last is stored `last` lanes wide */
-INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_t *pages, const int rows, const int vectors, const int last) {
+INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_t *pages, const int rows, const int vectors, const int last, const int half) {
   v16 acc[TILE_ROWS][TILE_VECTORS];
   const int64_t qs = t->q_stride, d = t->d;
-  const float *a[(TILE_ROWS + 2) / 3], *b[TILE_VECTORS], *next[TILE_VECTORS];
+  const int64_t size = half ? 2 : 4;
+  const float *a[(TILE_ROWS + 2) / 3];
+  const char *b[TILE_VECTORS], *next[TILE_VECTORS];
 #pragma GCC unroll 2
   for (int v = 0; v < vectors; v++) {
-    b[v] = t->keys + pages[v] * t->page_stride;
-    next[v] = t->keys + pages[v + AHEAD] * t->page_stride;
+    b[v] = t->keys + pages[v] * t->page_stride * size;
+    next[v] = t->keys + pages[v + AHEAD] * t->page_stride * size;
   }
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
@@ -126,8 +165,8 @@ INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_
     v16 bv[TILE_VECTORS];
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
-      bv[v] = f_load(b[v] + k * 16);
-      __builtin_prefetch(next[v] + k * 16);
+      bv[v] = half ? f_load_half((const uint16_t *)b[v] + k * 16) : f_load((const float *)b[v] + k * 16);
+      __builtin_prefetch(next[v] + k * 16 * size);
     }
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
@@ -148,15 +187,16 @@ INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_
 
 /* Part of the product of probabilities and values: rows x (vectors * 16) outputs over positions from .. to - 1, in registers from page to page. */
 typedef struct {
-  const float *p, *values; /* of the first row, of the first column in page 0 */
+  const float *p; /* of the first row */
+  const char *values; /* of the first column in page 0 */
   float *o;
   int64_t from, to;
 } sum_t;
 
-INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load) {
+INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load, const int half) {
   v16 acc[TILE_ROWS][TILE_VECTORS];
   const int tail = vectors - 1;
-  const int64_t ps = t->p_stride, os = t->o_stride, d = t->d;
+  const int64_t ps = t->p_stride, os = t->o_stride, d = t->d, size = half ? 2 : 4;
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -169,14 +209,17 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
   for (int g = 0; g < (rows + 2) / 3; g++) p[g] = s->p + 3 * g * ps;
   for (int64_t j = s->from, end; j < s->to; j = end) {
     end = at_most(j / 16 * 16 + 16, s->to);
-    const float *b = s->values + t->pages[j / 16] * t->page_stride + j % 16 * d;
-    const int64_t ahead = (t->pages[j / 16 + AHEAD] - t->pages[j / 16]) * t->page_stride;
-    for (int64_t k = j; k < end; k++, b += d) {
+    const char *b = s->values + (t->pages[j / 16] * t->page_stride + j % 16 * d) * size;
+    const int64_t ahead = (t->pages[j / 16 + AHEAD] - t->pages[j / 16]) * t->page_stride * size;
+    for (int64_t k = j; k < end; k++, b += d * size) {
       v16 bv[TILE_VECTORS];
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; v++) {
-        bv[v] = v == tail && last < 16 ? f_load_n(b + v * 16, last) : f_load(b + v * 16);
-        __builtin_prefetch(b + ahead + v * 16);
+        const char *x = b + v * 16 * size;
+        const int part = v == tail && last < 16;
+        if (half) bv[v] = part ? f_load_half_n((const uint16_t *)x, last) : f_load_half((const uint16_t *)x);
+        else bv[v] = part ? f_load_n((const float *)x, last) : f_load((const float *)x);
+        __builtin_prefetch(x + ahead);
       }
 #pragma GCC unroll 12
       for (int i = 0; i < rows; i++) {
@@ -198,24 +241,27 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
 
 typedef void score_fn(const attend_t *t, const float *q, float *s, const int32_t *pages, int last);
 typedef void sum_fn(const attend_t *t, const sum_t *s, int last, int load);
-#define ATTEND(rows) \
-  static void score_##rows##_full(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { (void)last; score_body(t, q, s, pages, rows, TILE_VECTORS, 16); } \
-  static void score_##rows##_one(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { score_body(t, q, s, pages, rows, 1, last); } \
-  static void sum_##rows##_full(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, TILE_VECTORS, 16, load); } \
-  static void sum_##rows##_one(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, 1, 16, load); } \
-  static void sum_##rows##_tail(const attend_t *t, const sum_t *s, int last, int load) { sum_body(t, s, rows, 1, last, load); }
-ATTEND(1)
-ATTEND(2)
-ATTEND(4)
+#define ATTEND(rows, half, kind) \
+  static void score_##rows##_full##kind(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { (void)last; score_body(t, q, s, pages, rows, TILE_VECTORS, 16, half); } \
+  static void score_##rows##_one##kind(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { score_body(t, q, s, pages, rows, 1, last, half); } \
+  static void sum_##rows##_full##kind(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, TILE_VECTORS, 16, load, half); } \
+  static void sum_##rows##_one##kind(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, 1, 16, load, half); } \
+  static void sum_##rows##_tail##kind(const attend_t *t, const sum_t *s, int last, int load) { sum_body(t, s, rows, 1, last, load, half); }
+#define ATTEND_BOTH(rows) ATTEND(rows, 0, _f32) ATTEND(rows, 1, _f16)
+ATTEND_BOTH(1)
+ATTEND_BOTH(2)
+ATTEND_BOTH(4)
 #if TILE_ROWS >= 6
-ATTEND(6)
+ATTEND_BOTH(6)
 #endif
 #if TILE_ROWS >= 12
-ATTEND(12)
+ATTEND_BOTH(12)
 #endif
 
-static const struct { int rows; score_fn *pages, *page; sum_fn *full, *one, *tail; } ATTENDS[] = {
-#define ATTEND_ROW(R) {R, score_##R##_full, score_##R##_one, sum_##R##_full, sum_##R##_one, sum_##R##_tail}
+#define ATTEND_KIND(R, kind) {score_##R##_full##kind, score_##R##_one##kind, sum_##R##_full##kind, sum_##R##_one##kind, sum_##R##_tail##kind}
+#define ATTEND_ROW(R) {R, {ATTEND_KIND(R, _f32), ATTEND_KIND(R, _f16)}}
+/* of f32 and of f16 */
+static const struct { int rows; struct { score_fn *pages, *page; sum_fn *full, *one, *tail; } kind[2]; } ATTENDS[] = {
 #if TILE_ROWS >= 12
     ATTEND_ROW(12),
 #endif
@@ -228,12 +274,12 @@ static const struct { int rows; score_fn *pages, *page; sum_fn *full, *one, *tai
   for (size_t k = 0; k < sizeof ATTENDS / sizeof ATTENDS[0]; k++) \
     for (; i + ATTENDS[k].rows <= first + count; i += ATTENDS[k].rows)
 
-/* scores of all rows with positions 0 .. length - 1; a page of keys is read whole: scores past a row's length are thrown away */
-static void scores(const attend_t *t, int64_t length) {
-  for (int64_t j = 0; j < length;) {
+/* scores of all rows with positions from (the first of a page) .. length - 1; a page of keys is read whole: scores past a row's length are thrown away */
+static void scores(const attend_t *t, int64_t from, int64_t length) {
+  for (int64_t j = from; j < length;) {
     const int full = length - j >= TILE_VECTORS * 16;
     EACH_TILE(k, i, 0, t->rows) {
-      (full ? ATTENDS[k].pages : ATTENDS[k].page)(t, t->q + i * t->q_stride, t->p + i * t->p_stride + j, t->pages + j / 16, (int)at_most(t->context - j, 16));
+      (full ? ATTENDS[k].kind[t->half].pages : ATTENDS[k].kind[t->half].page)(t, t->q + i * t->q_stride, t->p + i * t->p_stride + j, t->pages + j / 16, (int)at_most(t->context - j, 16));
     }
     j += full ? TILE_VECTORS * 16 : 16;
   }
@@ -245,12 +291,15 @@ static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t f
     const int full = t->d - c >= TILE_VECTORS * 16;
     const int64_t width = full ? TILE_VECTORS * 16 : at_most(t->d - c, 16);
     EACH_TILE(k, i, first, rows) {
-      const sum_t s = {.p = t->p + i * t->p_stride, .values = t->values + c, .o = t->o + i * t->o_stride + c, .from = from, .to = to};
-      (full ? ATTENDS[k].full : width == 16 ? ATTENDS[k].one : ATTENDS[k].tail)(t, &s, (int)width, load);
+      const sum_t s = {.p = t->p + i * t->p_stride, .values = t->values + c * (t->half ? 2 : 4), .o = t->o + i * t->o_stride + c, .from = from, .to = to};
+      (full ? ATTENDS[k].kind[t->half].full : width == 16 ? ATTENDS[k].kind[t->half].one : ATTENDS[k].kind[t->half].tail)(t, &s, (int)width, load);
     }
     c += width;
   }
 }
+
+/* the first position that a row of that length sees */
+INLINE int64_t first_seen(const attend_t *t, int64_t length) { return t->window > 0 && length > t->window ? length - t->window : 0; }
 
 static void attend(const attend_t *t) {
   int64_t longest = 0, shortest = t->context;
@@ -258,12 +307,23 @@ static void attend(const attend_t *t) {
     longest = at_least(longest, t->length[i * t->length_stride]);
     shortest = at_most(shortest, t->length[i * t->length_stride]);
   }
-  scores(t, longest);
-  for (int64_t i = 0; i < t->rows; i++) softmax_row(t->p + i * t->p_stride, t->length[i * t->length_stride], t->scale);
-  sum_values(t, 0, t->rows, 0, shortest, 0);
+  const int64_t first = first_seen(t, shortest), last = first_seen(t, longest);
+  scores(t, first / 16 * 16, longest);
   for (int64_t i = 0; i < t->rows; i++) {
     const int64_t length = t->length[i * t->length_stride];
-    if (length > shortest) sum_values(t, i, 1, shortest, length, 1);
+    softmax_row(t, i, first_seen(t, length), length);
+  }
+  /* what all rows see goes through together, the rest row by row; positions ascend */
+  const int64_t end = at_least(last, shortest);
+  if (first < last)
+    for (int64_t i = 0; i < t->rows; i++) {
+      const int64_t length = t->length[i * t->length_stride];
+      sum_values(t, i, 1, first_seen(t, length), at_most(last, length), 0);
+    }
+  if (last < end) sum_values(t, 0, t->rows, last, end, first < last);
+  for (int64_t i = 0; i < t->rows; i++) {
+    const int64_t length = t->length[i * t->length_stride];
+    if (length > end) sum_values(t, i, 1, end, length, 1);
   }
 }
 
@@ -315,8 +375,12 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
       atomic_store(o->error, 1);
       return;
     }
-    attend_t t = {.keys = (const float *)INPUT(attention, keys) + g * 16 * d, .values = (const float *)INPUT(attention, values) + g * 16 * d, .pages = pages, .page_stride = groups * 16 * d,
-                  .d = d, .context = context, .scale = FLOAT(attention, scale)};
+    const int64_t size = ATTR(attention, half) ? 2 : 4;
+    const float *sinks = INPUT(attention, sinks);
+    float *rest = OUTPUT(attention, rest);
+    attend_t t = {.keys = (const char *)INPUT(attention, keys) + g * 16 * d * size, .values = (const char *)INPUT(attention, values) + g * 16 * d * size, .pages = pages, .page_stride = groups * 16 * d,
+                  .half = (int)ATTR(attention, half), .d = d, .context = context, .scale = FLOAT(attention, scale), .softcap = FLOAT(attention, softcap), .window = ATTR(attention, window),
+                  .whole = OUTPUT(attention, p) != NULL};
     memcpy(t.length, lengths, (size_t)(e - n) * sizeof *lengths);
     const float *q = (const float *)INPUT(attention, q) + (n * heads + g * per) * d;
     float *out = (float *)OUTPUT(attention, o) + (n * heads + g * per) * d, *p = OUTPUT(attention, p);
@@ -329,6 +393,9 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
       t.o_stride = d;
       t.p = p ? p : (float *)scratch;
       t.p_stride = p ? context : round_up(context, 16);
+      t.sinks = sinks ? sinks + g * per : NULL;
+      t.sink_stride = t.rest_stride = 1;
+      t.rest = rest ? rest + n * heads + g * per : NULL;
       attend(&t);
       continue;
     }
@@ -341,6 +408,9 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
       t.o_stride = heads * d;
       t.p = p ? p + h * context : (float *)scratch;
       t.p_stride = p ? heads * context : round_up(context, 16);
+      t.sinks = sinks ? sinks + g * per + h : NULL;
+      t.rest = rest ? rest + n * heads + g * per + h : NULL;
+      t.rest_stride = heads;
       attend(&t);
     }
   }
@@ -351,7 +421,8 @@ enum { BLOCK = 96 };
 static int64_t grad_stride(int64_t context) { return round_up(context, 16) + 16; }
 static int64_t attentionGrad_chunks(const op_t *o) { return (ATTR(attentionGrad, N) + ATTR(attentionGrad, T) - 1) / ATTR(attentionGrad, T) * ATTR(attentionGrad, G); }
 static int64_t attentionGrad_scratch(const op_t *o) {
-  return 4 * (round_up(ATTR(attentionGrad, T), 16) * ATTR(attentionGrad, D) + 2 * BLOCK * grad_stride(ATTR(attentionGrad, T)));
+  const int64_t copies = FLOAT(attentionGrad, softcap) > 0 ? 2 : 1;
+  return 4 * (copies * round_up(ATTR(attentionGrad, T), 16) * ATTR(attentionGrad, D) + 2 * BLOCK * grad_stride(ATTR(attentionGrad, T)));
 }
 
 /* dst[j] += sum over i of w[i][j] * x[i], for keys j < i1, queries i0 <= i < i1, i >= j; w holds rows i - i0 */
@@ -373,16 +444,19 @@ static void scatter_block(const float *w, int64_t stride, const float *x, int64_
 static void attentionGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t heads = ATTR(attentionGrad, H), groups = ATTR(attentionGrad, G), d = ATTR(attentionGrad, D), T = ATTR(attentionGrad, T), per = heads / groups, S = grad_stride(T);
   const int64_t b = chunk / groups, g = chunk % groups, hd = heads * d, gd = groups * d, blocks = round_up(T, 16);
-  const float scale = FLOAT(attentionGrad, scale);
+  const float scale = FLOAT(attentionGrad, scale), softcap = FLOAT(attentionGrad, softcap);
   if ((b + 1) * T > ATTR(attentionGrad, N)) { /* not whole sequences */
     atomic_store(o->error, 1);
     return;
   }
   const float *k = (const float *)INPUT(attentionGrad, k) + b * T * gd + g * d, *v = (const float *)INPUT(attentionGrad, v) + b * T * gd + g * d;
   float *dk = (float *)OUTPUT(attentionGrad, dk) + b * T * gd + g * d, *dv = (float *)OUTPUT(attentionGrad, dv) + b * T * gd + g * d;
-  float *vt = (float *)scratch, *ds = vt + blocks * d, *pb = ds + BLOCK * S;
+  float *vt = (float *)scratch, *ds = vt + blocks * d, *pb = ds + BLOCK * S, *kt = pb + BLOCK * S;
   for (int64_t j = 0; j < blocks; j++)
-    for (int64_t i = 0; i < d; i++) vt[(j / 16 * d + i) * 16 + j % 16] = j < T ? v[j * gd + i] : 0.0f;
+    for (int64_t i = 0; i < d; i++) {
+      vt[(j / 16 * d + i) * 16 + j % 16] = j < T ? v[j * gd + i] : 0.0f;
+      if (softcap > 0) kt[(j / 16 * d + i) * 16 + j % 16] = j < T ? k[j * gd + i] : 0.0f;
+    }
   for (int64_t j = 0; j < T; j++) {
     memset(dk + j * gd, 0, 4 * (size_t)d);
     memset(dv + j * gd, 0, 4 * (size_t)d);
@@ -399,7 +473,10 @@ static void attentionGrad_run(const op_t *o, int64_t chunk, char *scratch) {
         for (int64_t j = 0; j < i + rows; j += 16) {
           tile_t t = {.a = dout + i * hd, .rs = hd, .cs = 1, .b = vt + j * d, .ldb = 16, .c = w + j, .ldc = S, .k = d};
           outer(t, rows, 16, 0);
+          tile_t scores = {.a = q + i * hd, .rs = hd, .cs = 1, .b = kt + j * d, .ldb = 16, .c = pb + (i - i0) * S + j, .ldc = S, .k = d};
+          if (softcap > 0) outer(scores, rows, 16, 0);
         }
+        const v16 cap = f_set1(softcap);
         for (int64_t r = i; r < i + rows; r++) {
           const v16 delta = f_set1(r2_dot(dout + r * hd, out + r * hd, d)), sv = f_set1(scale);
           const float *pr = p + r * heads * T;
@@ -407,8 +484,13 @@ static void attentionGrad_run(const op_t *o, int64_t chunk, char *scratch) {
           for (int64_t j = 0; j <= r; j += 16) {
             const int n = (int)at_most(r + 1 - j, 16);
             const v16 pv = f_load_n(pr + j, n);
+            v16 w1 = f_mul(pv, f_sub(f_load(wr + j), delta));
+            if (softcap > 0) {
+              const v16 th = f_tanh(f_div(f_mul(f_load(copy + j), sv), cap));
+              w1 = f_mul(w1, f_sub(f_set1(1.0f), f_mul(th, th)));
+            }
             f_store(copy + j, pv);
-            f_store_n(wr + j, f_mul(f_mul(pv, f_sub(f_load(wr + j), delta)), sv), n);
+            f_store_n(wr + j, f_mul(w1, sv), n);
           }
         }
         tile_t t = {.a = w, .rs = S, .cs = 1, .b = k, .ldb = gd, .c = dq + i * hd, .ldc = hd, .k = i + 1};
@@ -422,4 +504,17 @@ static void attentionGrad_run(const op_t *o, int64_t chunk, char *scratch) {
       scatter_block(pb, S, dout, hd, dv, gd, d, i0, i1);
     }
   }
+}
+
+static int64_t attentionSinkGrad_chunks(const op_t *o) { return ATTR(attentionSinkGrad, H); }
+static void attentionSinkGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t heads = ATTR(attentionSinkGrad, H), d = ATTR(attentionSinkGrad, D);
+  const float *out = INPUT(attentionSinkGrad, o), *dout = INPUT(attentionSinkGrad, dO), *rest = INPUT(attentionSinkGrad, rest);
+  v16 acc = f_zero();
+  for (int64_t n = 0; n < ATTR(attentionSinkGrad, N); n++) {
+    const int64_t row = n * heads + chunk;
+    acc = f_fma(f_neg(f_set1(rest[row])), f_set1(r2_dot(dout + row * d, out + row * d, d)), acc);
+  }
+  f_store_n((float *)OUTPUT(attentionSinkGrad, dsinks) + chunk, acc, 1);
 }

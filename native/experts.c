@@ -5,13 +5,19 @@
 enum { CHOICE_ROWS = 8, EXPERT_ROWS = 96, EXPERT_COLUMNS = 64 };
 #define LEAST_SUM 6.103515625e-5f
 
+/* in place: the softmax of attention over n numbers */
+static void plain_softmax(float *p, int64_t n) {
+  const attend_t t = {.p = p, .scale = 1.0f};
+  softmax_row(&t, 0, 0, n);
+}
+
 static int64_t topExperts_chunks(const op_t *o) { return (ROWS(o) + CHOICE_ROWS - 1) / CHOICE_ROWS; }
 static int64_t topExperts_scratch(const op_t *o) { return 4 * 4 * round_up(WIDTH(o), 16); }
 
 /* probabilities of all experts; the logits themselves where the chosen alone have probabilities */
 static void gates(const float *logits, int64_t n, int64_t gating, float *p) {
   memcpy(p, logits, 4 * (size_t)n);
-  if (gating == 0) softmax_row(p, n, 1.0f);
+  if (gating == 0) plain_softmax(p, n);
   if (gating != 1) return;
   const v16 one = f_set1(1.0f);
   for (int64_t i = 0; i < n; i += 16) {
@@ -48,7 +54,7 @@ static void topExperts_run(const op_t *o, int64_t chunk, char *scratch) {
       experts[r] = (int32_t)best;
       q[r] = p[best];
     }
-    if (gating == 2) softmax_row(q, k, 1.0f);
+    if (gating == 2) plain_softmax(q, k);
     const float sum = chain_sum(q, k), by = !ATTR(topExperts, normalise) ? 1.0f : sum > LEAST_SUM ? sum : LEAST_SUM;
     for (int64_t r = 0; r < k; r++) weights[r] = (q[r] / by) * scale;
   }
@@ -75,7 +81,7 @@ static void topExpertsGrad_run(const op_t *o, int64_t chunk, char *scratch) {
       q[r] = p[id];
       d[r] = dweights[r] * FLOAT(topExpertsGrad, scale);
     }
-    if (gating == 2) softmax_row(q, k, 1.0f);
+    if (gating == 2) plain_softmax(q, k);
     if (ATTR(topExpertsGrad, normalise)) {
       const float sum = chain_sum(q, k), by = sum > LEAST_SUM ? sum : LEAST_SUM;
       float mean = 0.0f;

@@ -58,6 +58,7 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_writeValues] = ONE(write_chunks, writeValues_run),
     [OP_attention] = {.phases = {{attention_chunks, attention_run}}, .scratch = attention_scratch},
     [OP_attentionGrad] = {.phases = {{attentionGrad_chunks, attentionGrad_run}}, .scratch = attentionGrad_scratch},
+    [OP_attentionSinkGrad] = ONE(attentionSinkGrad_chunks, attentionSinkGrad_run),
     [OP_shortConv] = {.phases = {{shortConv_chunks, shortConv_run}}, .scratch = shortConv_scratch},
     [OP_shortConvGrad] = {.phases = {{shortConvGrad_chunks, shortConvGrad_run}}, .scratch = shortConvGrad_scratch},
     [OP_topExperts] = {.phases = {{topExperts_chunks, topExperts_run}}, .scratch = topExperts_scratch},

@@ -118,17 +118,19 @@ NEED(rope) {
 NEED(writeKeys) {
   in->k = F(a->N * a->G * a->D);
   in->cacheRow = F(a->N);
-  out->cache = F(a->G * a->R * a->D);
-  return SIZES(4) && a->R % 16 == 0 && a->G * a->D <= INT32_MAX;
+  out->cache = (a->half ? 2 : 4) * (a->G * a->R * a->D);
+  return SIZES(5) && a->half <= 1 && a->R % 16 == 0 && a->G * a->D <= INT32_MAX;
 }
 NEED(writeValues) { return NEED_AS(writeValues, writeKeys); }
 static int heads(wide_t H, wide_t G, wide_t D, wide_t T) {
   return H > 0 && G > 0 && H % G == 0 && D > 0 && T > 0 && H * D <= INT32_MAX;
 }
 NEED(attention) {
-  if (!SIZES(7) || !heads(a->H, a->G, a->D, a->T) || a->R % 16 || a->H * a->T > INT32_MAX) return 0;
+  if (!SIZES(10) || !heads(a->H, a->G, a->D, a->T) || a->R % 16 || a->H * a->T > INT32_MAX || a->half > 1) return 0;
   in->q = out->o = F(a->N * a->H * a->D);
-  in->keys = in->values = F(a->G * a->R * a->D);
+  in->keys = in->values = (a->half ? 2 : 4) * (a->G * a->R * a->D);
+  in->sinks = a->hasSinks ? F(a->H) : 0;
+  out->rest = a->hasSinks ? F(a->N * a->H) : 0;
   in->pages = F(a->S * ((a->T + 15) / 16));
   in->sequence = in->length = F(a->N);
   out->p = F(a->N * a->H * a->T);
@@ -140,6 +142,12 @@ NEED(attentionGrad) {
   in->k = in->v = out->dk = out->dv = F(a->N * a->G * a->D);
   in->p = F(a->N * a->H * a->T);
   return 1;
+}
+NEED(attentionSinkGrad) {
+  in->o = in->dO = F(a->N * a->H * a->D);
+  in->rest = F(a->N * a->H);
+  out->dsinks = F(a->H);
+  return SIZES(3) && a->H * a->D <= INT32_MAX;
 }
 NEED(shortConv) {
   in->values = F(a->R * a->C);

@@ -34,10 +34,11 @@
   X(multiply, 2, 1, 2) \
   X(dropout, 2, 1, 5) \
   X(rope, 4, 1, 6) \
-  X(writeKeys, 2, 1, 4) \
-  X(writeValues, 2, 1, 4) \
-  X(attention, 6, 2, 8) \
-  X(attentionGrad, 6, 3, 6) \
+  X(writeKeys, 2, 1, 5) \
+  X(writeValues, 2, 1, 5) \
+  X(attention, 7, 3, 12) \
+  X(attentionGrad, 6, 3, 7) \
+  X(attentionSinkGrad, 3, 1, 3) \
   X(crossEntropy, 2, 2, 2) \
   X(crossEntropyGrad, 4, 1, 2) \
   X(mean, 1, 1, 1) \
@@ -77,8 +78,8 @@
   X(readProbe, 1, 1, 1) \
   X(dotProbe, 2, 1, 2)
 
-enum { MAX_IN = 6, MAX_OUT = 4 };
-enum { MAX_ATTRIBUTES = 8 };
+enum { MAX_IN = 7, MAX_OUT = 4 };
+enum { MAX_ATTRIBUTES = 12 };
 
 enum { IN_matmul_a = 0, IN_matmul_b = 1, IN_matmul_bias = 2 };
 typedef struct { wide_t a, b, bias; } matmul_in;
@@ -294,29 +295,36 @@ enum { IN_writeKeys_k = 0, IN_writeKeys_cacheRow = 1 };
 typedef struct { wide_t k, cacheRow; } writeKeys_in;
 enum { OUT_writeKeys_cache = 0 };
 typedef struct { wide_t cache; } writeKeys_out;
-enum { AT_writeKeys_N = 0, AT_writeKeys_G = 1, AT_writeKeys_D = 2, AT_writeKeys_R = 3 };
-typedef struct { wide_t N, G, D, R; } writeKeys_at;
+enum { AT_writeKeys_N = 0, AT_writeKeys_G = 1, AT_writeKeys_D = 2, AT_writeKeys_R = 3, AT_writeKeys_half = 4 };
+typedef struct { wide_t N, G, D, R, half; } writeKeys_at;
 
 enum { IN_writeValues_v = 0, IN_writeValues_cacheRow = 1 };
 typedef struct { wide_t v, cacheRow; } writeValues_in;
 enum { OUT_writeValues_cache = 0 };
 typedef struct { wide_t cache; } writeValues_out;
-enum { AT_writeValues_N = 0, AT_writeValues_G = 1, AT_writeValues_D = 2, AT_writeValues_R = 3 };
-typedef struct { wide_t N, G, D, R; } writeValues_at;
+enum { AT_writeValues_N = 0, AT_writeValues_G = 1, AT_writeValues_D = 2, AT_writeValues_R = 3, AT_writeValues_half = 4 };
+typedef struct { wide_t N, G, D, R, half; } writeValues_at;
 
-enum { IN_attention_q = 0, IN_attention_keys = 1, IN_attention_values = 2, IN_attention_pages = 3, IN_attention_sequence = 4, IN_attention_length = 5 };
-typedef struct { wide_t q, keys, values, pages, sequence, length; } attention_in;
-enum { OUT_attention_o = 0, OUT_attention_p = 1 };
-typedef struct { wide_t o, p; } attention_out;
-enum { AT_attention_N = 0, AT_attention_H = 1, AT_attention_G = 2, AT_attention_D = 3, AT_attention_T = 4, AT_attention_R = 5, AT_attention_S = 6, AT_attention_scale = 7 };
-typedef struct { wide_t N, H, G, D, T, R, S, scale; } attention_at;
+enum { IN_attention_q = 0, IN_attention_keys = 1, IN_attention_values = 2, IN_attention_pages = 3, IN_attention_sequence = 4, IN_attention_length = 5, IN_attention_sinks = 6 };
+typedef struct { wide_t q, keys, values, pages, sequence, length, sinks; } attention_in;
+enum { OUT_attention_o = 0, OUT_attention_p = 1, OUT_attention_rest = 2 };
+typedef struct { wide_t o, p, rest; } attention_out;
+enum { AT_attention_N = 0, AT_attention_H = 1, AT_attention_G = 2, AT_attention_D = 3, AT_attention_T = 4, AT_attention_R = 5, AT_attention_S = 6, AT_attention_window = 7, AT_attention_hasSinks = 8, AT_attention_half = 9, AT_attention_scale = 10, AT_attention_softcap = 11 };
+typedef struct { wide_t N, H, G, D, T, R, S, window, hasSinks, half, scale, softcap; } attention_at;
 
 enum { IN_attentionGrad_q = 0, IN_attentionGrad_k = 1, IN_attentionGrad_v = 2, IN_attentionGrad_p = 3, IN_attentionGrad_o = 4, IN_attentionGrad_dO = 5 };
 typedef struct { wide_t q, k, v, p, o, dO; } attentionGrad_in;
 enum { OUT_attentionGrad_dq = 0, OUT_attentionGrad_dk = 1, OUT_attentionGrad_dv = 2 };
 typedef struct { wide_t dq, dk, dv; } attentionGrad_out;
-enum { AT_attentionGrad_N = 0, AT_attentionGrad_H = 1, AT_attentionGrad_G = 2, AT_attentionGrad_D = 3, AT_attentionGrad_T = 4, AT_attentionGrad_scale = 5 };
-typedef struct { wide_t N, H, G, D, T, scale; } attentionGrad_at;
+enum { AT_attentionGrad_N = 0, AT_attentionGrad_H = 1, AT_attentionGrad_G = 2, AT_attentionGrad_D = 3, AT_attentionGrad_T = 4, AT_attentionGrad_scale = 5, AT_attentionGrad_softcap = 6 };
+typedef struct { wide_t N, H, G, D, T, scale, softcap; } attentionGrad_at;
+
+enum { IN_attentionSinkGrad_o = 0, IN_attentionSinkGrad_dO = 1, IN_attentionSinkGrad_rest = 2 };
+typedef struct { wide_t o, dO, rest; } attentionSinkGrad_in;
+enum { OUT_attentionSinkGrad_dsinks = 0 };
+typedef struct { wide_t dsinks; } attentionSinkGrad_out;
+enum { AT_attentionSinkGrad_N = 0, AT_attentionSinkGrad_H = 1, AT_attentionSinkGrad_D = 2 };
+typedef struct { wide_t N, H, D; } attentionSinkGrad_at;
 
 enum { IN_crossEntropy_logits = 0, IN_crossEntropy_targets = 1 };
 typedef struct { wide_t logits, targets; } crossEntropy_in;

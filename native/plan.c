@@ -53,8 +53,9 @@ static const char *check_step(const plan_t *p, const step_t *s, const int32_t *s
   memset(z, 0, sizeof *z);
   for (int i = 0; i < info->attributes; i++) z->a[i] = attribute(s, i, symbols);
   if (!info->need(z->a, z->in, z->out)) return "an op has attributes that are not allowed";
-  /* an optional output: the probabilities of attention */
+  /* optional outputs: the probabilities of attention */
   if (s->kind == OP_attention && s->out[OUT_attention_p] < 0) z->out[OUT_attention_p] = 0;
+  if (s->kind == OP_attention && s->out[OUT_attention_rest] < 0) z->out[OUT_attention_rest] = 0;
   const char *problem = NULL;
   for (int i = 0; i < info->inputs && !problem; i++) problem = check_tensor(p, s->in[i], z->in[i]);
   for (int i = 0; i < info->outputs && !problem; i++) problem = check_tensor(p, s->out[i], z->out[i]);

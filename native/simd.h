@@ -31,6 +31,19 @@ INLINE float half_1(uint16_t h) {
   return h & 0x8000 ? -f : f;
 }
 
+/* the nearest f16, ties to even; a NaN keeps the top of its payload */
+INLINE uint16_t half_bits(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  const uint32_t sign = u >> 16 & 0x8000, m = u & 0x7fffffff;
+  if (m > 0x7f800000) return (uint16_t)(sign | 0x7e00 | (m >> 13 & 0x3ff));
+  if (m >= 0x477ff000) return (uint16_t)(sign | 0x7c00);
+  if (m >= 0x38800000) return (uint16_t)(sign | ((m - 0x38000000 + 0xfff + (m >> 13 & 1)) >> 13));
+  if (m >> 23 < 102) return (uint16_t)sign; /* below 2^-25 */
+  const uint32_t shift = 126 - (m >> 23), f = (m & 0x7fffff) | 0x800000;
+  return (uint16_t)(sign | ((f + (1u << (shift - 1)) - 1 + (f >> shift & 1)) >> shift));
+}
+
 /* a bf16 as f32: its upper half */
 INLINE float bf16_1(uint16_t h) {
   const uint32_t bits = (uint32_t)h << 16;
@@ -53,6 +66,12 @@ INLINE float bf16_1(uint16_t h) {
 #else
 #include "simd_portable.h"
 #endif
+
+INLINE v16 f_load_half_n(const uint16_t *p, int n) {
+  uint16_t t[16] = {0};
+  memcpy(t, p, 2 * (size_t)n);
+  return f_load_half(t);
+}
 
 #ifndef PART_INPUTS /* sums of products with codes of two bits have 32 bits from the start */
 #define PART_INPUTS (INT64_MAX / 2)

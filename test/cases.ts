@@ -4,6 +4,7 @@
  */
 import type { Bindings, Buffers, Plan } from '../src/exec/plan.ts'
 import { encodeTernary } from '../src/weights/ternary-tensor.ts'
+import { attentionSpecs } from './cases-attention.ts'
 import { layerSpecs } from './cases-layers.ts'
 import { PlanBuilder } from '../src/graph/plan-builder.ts'
 import { roundUp } from '../src/lib/float.ts'
@@ -57,7 +58,7 @@ export const below = (size: string, low = 0): Fill => (data, a, pick) => {
 export const constant = (...values: number[]): Fill => data => data.set(values)
 const everywhere = (value: number): Fill => data => void data.fill(value)
 /** Distinct rows: the first N of a shuffle of 0 … R-1. */
-const distinct: Fill = (data, { R }, pick) => {
+export const distinct: Fill = (data, { R }, pick) => {
   const rows = Array.from({ length: R }, (_, i) => i)
   for (let i = 0; i < data.length; i++) {
     const j = i + pick(R - i)
@@ -177,6 +178,7 @@ function specs(): Spec[] {
     ...[[1, 1, 2], [5, 2, 6], [17, 3, 32], [40, 4, 64]].flatMap(([N, H, D]) => [0, 1].map((inverse): Spec => (
       { op: 'rope', a: { N, H, D, R: D, T: 19, inverse }, values: inverse ? 'special' : 'plain', fill: { positions: below('T') } }))),
     ...attentions(),
+    ...attentionSpecs(),
     ...shortConvs(),
     ...mixtures(),
     ...shapes.flatMap(([N, V]) => ['crossEntropy', 'crossEntropyGrad'].flatMap(op => forValues(values => ({ op, a: { N, V }, values, fill: { targets: below('V', -1) } })))),

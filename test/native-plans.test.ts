@@ -41,7 +41,7 @@ if (!isMainThread) {
   test('sizes whose product passes 64 bits are too large for a tensor, not small again', async () => {
     const most = 2 ** 31 - 1
     await assert.rejects(async () => run('add', [0, 0], [0], [most, most], [[0, 0, 64]], [new Float32Array(16)]), refused(/too short/))
-    await assert.rejects(async () => run('attention', [0, 0, 0, 0, 0, 0], [0, 0], [most, 1, 1, 1, most, 16, 1, 0], [[0, 0, 64]], [new Float32Array(16)]), refused(/too short/))
+    await assert.rejects(async () => run('attention', [0, 0, 0, 0, 0, 0, -1], [0, 0, -1], [most, 1, 1, 1, most, 16, 1, 0, 0, 0, 0, 0], [[0, 0, 64]], [new Float32Array(16)]), refused(/too short/))
   })
 
   test('packed weights whose rows are not whole blocks are refused, and so are rows whose sums could leave 32 bits', async () => {
@@ -59,7 +59,7 @@ if (!isMainThread) {
 
   test('sizes that fit at their limits are checked again for each run', async () => {
     const memory = (): Float32Array => new Float32Array(1024)
-    const attend = (groups: number): Promise<void> => run('attention', [0, 0, 0, 1, 1, 2], [3, -1], [1, 1, { symbol: 0 }, 1, 16, 16, 1, 0], [[0, 0, 4096], [1, 0, 4], [2, 0, 4], [3, 0, 4096]],
+    const attend = (groups: number): Promise<void> => run('attention', [0, 0, 0, 1, 1, 2, -1], [3, -1, -1], [1, 1, { symbol: 0 }, 1, 16, 16, 1, 0, 0, 0, 0, 0], [[0, 0, 4096], [1, 0, 4], [2, 0, 4], [3, 0, 4096]],
       [memory(), Int32Array.of(0), Int32Array.of(1), memory()], [groups, 1])
     await attend(1)
     await assert.rejects(async () => attend(0), refused(/not allowed/))
@@ -67,7 +67,7 @@ if (!isMainThread) {
 
   test('a page, a sequence or a length of attention that is not there is an error and is not read', async () => {
     const attend = (pages: number[], sequence: number, length: number): Promise<void> =>
-      run('attention', [0, 0, 0, 1, 2, 3], [4, -1], [1, 1, 1, 1, 32, 32, 2, 0], [[0, 0, 128], [1, 0, 16], [2, 0, 4], [3, 0, 4], [4, 0, 4]],
+      run('attention', [0, 0, 0, 1, 2, 3, -1], [4, -1, -1], [1, 1, 1, 1, 32, 32, 2, 0, 0, 0, 0, 0], [[0, 0, 128], [1, 0, 16], [2, 0, 4], [3, 0, 4], [4, 0, 4]],
         [new Float32Array(32), Int32Array.from(pages), Int32Array.of(sequence), Int32Array.of(length), new Float32Array(1)])
     await attend([0, 1, 1, 0], 1, 32)
     await attend([9, 9, 1, -7], 1, 16) // what lies beyond the length is not looked at
@@ -80,7 +80,7 @@ if (!isMainThread) {
   test('rows that are not whole sequences are refused by the gradient of attention', async () => {
     const buffers = [new Float32Array(1024), new Float32Array(64), new Float32Array(64), new Float32Array(64)]
     const tensors: Triple[] = buffers.map((b, i) => [i, 0, b.byteLength])
-    await assert.rejects(async () => run('attentionGrad', [0, 0, 0, 0, 0, 0], [1, 2, 3], [5, 1, 1, 1, 3, 0], tensors, buffers), refused(/out of range/))
+    await assert.rejects(async () => run('attentionGrad', [0, 0, 0, 0, 0, 0], [1, 2, 3], [5, 1, 1, 1, 3, 0, 0], tensors, buffers), refused(/out of range/))
   })
 
   test('a position of a short convolution that is not there is an error and is not read', async () => {

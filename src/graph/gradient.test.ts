@@ -99,8 +99,10 @@ test('columns, embeddings and picked rows', async () => {
   await check(g => g.gatherRows(g.gelu(p(g, 'x', ROWS, 9)), g.input('rows', 'i32', [3])), { rows: [4, 0, 4] })
 })
 
-test('attention with grouped heads and rotary positions, two sequences at once', async () => {
-  const T = 3, D = 4
+for (const [name, options] of Object.entries({
+  'no options': {}, 'a window': { window: 2 }, 'a soft cap': { softcap: 1.2 }, 'sinks and a window': { window: 2, sinks: true }, 'all of them': { window: 2, softcap: 0.8, sinks: true },
+})) test(`attention with grouped heads and rotary positions, two sequences at once: ${name}`, async () => {
+  const T = 3, D = 4, { sinks = false, ...numbers } = options as { window?: number; softcap?: number; sinks?: boolean }
   const angles = Array.from({ length: T * D / 2 }, (_, i) => i * 0.7)
   await check(g => {
     const index = (name: string): Tensor => g.input(name, 'i32', [2 * T])
@@ -108,6 +110,7 @@ test('attention with grouped heads and rotary positions, two sequences at once',
     const q = g.rope(p(g, 'q', 2 * T, 4 * D), index('positions'), cos, sin, 4)
     return g.attention(q, p(g, 'k', 2 * T, 2 * D), p(g, 'v', 2 * T, 2 * D), {
       heads: 4, kvHeads: 2, context: T, cacheRows: 32, cacheRow: index('cacheRow'), pages: g.input('pages', 'i32', [2, 1]), sequence: index('sequence'), length: index('length'),
+      ...numbers, ...(sinks && { sinks: p(g, 'sinks', 4) }),
     })
   }, {
     positions: [0, 1, 2, 0, 1, 2], cacheRow: [0, 1, 2, 16, 17, 18], pages: [0, 1], sequence: [0, 0, 0, 1, 1, 1], length: [1, 2, 3, 1, 2, 3],

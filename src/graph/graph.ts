@@ -45,7 +45,13 @@ export interface AttentionOptions {
   readonly length: Tensor
   /** Factor of the scores. Default 1/√D, rounded to f32. */
   readonly scale?: number
-  /** States [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D] that outlive the run. Default: a cache of this run alone. */
+  /** How many rows a query sees, its own included: the last ones. Default: all. */
+  readonly window?: number
+  /** Caps the scaled scores c to softcap·tanh(c/softcap). Default: no cap. */
+  readonly softcap?: number
+  /** f32 [heads]: scores that join the softmax of every row, without a value. */
+  readonly sinks?: Tensor
+  /** States of f32 or f16, [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D], that outlive the run. Default: a cache of this run alone. */
   readonly keys?: Tensor
   readonly values?: Tensor
 }
@@ -270,10 +276,12 @@ export class Graph {
    */
   attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
     const { heads, kvHeads = heads, context, cacheRows, cacheRow, pages, sequence, length } = options
-    const cache = { G: kvHeads, R: cacheRows }
+    const cache = { G: kvHeads, R: cacheRows, half: options.keys?.dtype === 'f16' ? 1 : 0 }
+    const { window = 0, softcap = 0, sinks = null } = options
     const write = (op: string, x: Tensor, into?: Tensor): Tensor => this.apply(op, [x, cacheRow], cache, into ? { into } : {})[0]!
     const keys = write('writeKeys', k, options.keys), values = write('writeValues', v, options.values)
-    return this.#one('attention', [q, keys, values, pages, sequence, length], { H: heads, T: context, ...(options.scale === undefined ? {} : { scale: options.scale }) })
+    const given = { H: heads, T: context, window, softcap, ...(options.scale === undefined ? {} : { scale: options.scale }) }
+    return this.#one('attention', [q, keys, values, pages, sequence, length, sinks], given)
   }
 
   /**

@@ -1,5 +1,5 @@
 /** All ops by name: the one table behind graph, executors and tests. */
-import { attention, attentionGrad, writeKeys, writeValues } from './attention.ts'
+import { attention, attentionGrad, attentionSinkGrad, writeKeys, writeValues } from './attention.ts'
 import { ternaryMatmulBase3 } from './base3.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
@@ -25,7 +25,7 @@ import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } f
 export const opTable: ReadonlyMap<string, Op> = new Map([
   matmul, panels, columnSum, add, addBias, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, geluTanh, geluTanhGrad, geluTanhGate, geluTanhGateGrad,
-  softcap, softcapGrad, multiply, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
+  softcap, softcapGrad, multiply, dropout, rope, writeKeys, writeValues, attention, attentionGrad, attentionSinkGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
   shortConv, shortConvGrad,
