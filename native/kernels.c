@@ -7,6 +7,7 @@
 #include "panels.c"
 #include "matmul.c"
 #include "norm.c"
+#include "experts.c"
 #include "attention.c"
 #include "loss.c"
 #include "ternary.c"
@@ -49,6 +50,9 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_softcap] = ONE(flat_chunks, softcap_run),
     [OP_softcapGrad] = ONE(flat_chunks, softcapGrad_run),
     [OP_multiply] = ONE(flat_chunks, multiply_run),
+    [OP_topExperts] = {.phases = {{row_chunks, topExperts_run}}, .scratch = topExperts_scratch},
+    [OP_expertMatmul] = {.phases = {{expertMatmul_chunks, expertMatmul_run}}, .scratch = expertMatmul_scratch},
+    [OP_expertSum] = ONE(row_chunks, expertSum_run),
     [OP_dropout] = ONE(flat_chunks, dropout_run),
     [OP_rope] = ONE(rope_chunks, rope_run),
     [OP_writeKeys] = ONE(write_chunks, writeKeys_run),

@@ -107,6 +107,28 @@ NEED(geluTanhGateGrad) { return NEED_AS(geluTanhGateGrad, reluSquareGateGrad); }
 NEED(softcap) { return NEED_AS(softcap, gelu); }
 NEED(softcapGrad) { return NEED_AS(softcapGrad, geluGrad); }
 NEED(multiply) { return NEED_AS(multiply, add); }
+NEED(topExperts) {
+  in->logits = F(a->N * a->E);
+  in->bias = a->hasBias ? F(a->E) : 0;
+  out->experts = out->weights = F(a->N * a->k);
+  return SIZES(6) && a->k > 0 && a->k <= a->E && a->gating <= 2 && a->normalise <= 1;
+}
+NEED(expertMatmul) {
+  if (!SIZES(8) || a->k < 1 || a->K < 1 || a->E < 1 || a->O < 1 || a->layout < 1 || a->layout > 4) return 0;
+  if ((a->U != 1 && a->U != a->k) || a->E * a->O > INT32_MAX || a->k * a->O > INT32_MAX || a->k * a->K > INT32_MAX) return 0;
+  in->x = F(a->N * a->U * a->K);
+  in->w = (a->layout >= 3 ? 2 : 4) * (a->E * (a->layout == 1 ? a->O : round_up((int64_t)a->O, 32)) * a->K);
+  in->experts = F(a->N * a->k);
+  in->bias = a->hasBias ? F(a->E * a->O) : 0;
+  out->y = F(a->N * a->k * a->O);
+  return 1;
+}
+NEED(expertSum) {
+  in->y = F(a->N * a->k * a->C);
+  in->weights = F(a->N * a->k);
+  out->z = F(a->N * a->C);
+  return SIZES(3) && a->k > 0 && a->k * a->C <= INT32_MAX;
+}
 NEED(dropout) { in->x = out->y = F(a->N * a->C); in->rng = 12; return SIZES(2); }
 NEED(rope) {
   in->x = out->y = F(a->N * a->H * a->D);

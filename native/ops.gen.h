@@ -31,6 +31,9 @@
   X(softcap, 1, 1, 3) \
   X(softcapGrad, 2, 1, 3) \
   X(multiply, 2, 1, 2) \
+  X(topExperts, 2, 2, 7) \
+  X(expertMatmul, 4, 1, 8) \
+  X(expertSum, 2, 1, 3) \
   X(dropout, 2, 1, 5) \
   X(rope, 4, 1, 6) \
   X(writeKeys, 2, 1, 5) \
@@ -260,6 +263,27 @@ enum { OUT_multiply_y = 0 };
 typedef struct { wide_t y; } multiply_out;
 enum { AT_multiply_N = 0, AT_multiply_C = 1 };
 typedef struct { wide_t N, C; } multiply_at;
+
+enum { IN_topExperts_logits = 0, IN_topExperts_bias = 1 };
+typedef struct { wide_t logits, bias; } topExperts_in;
+enum { OUT_topExperts_experts = 0, OUT_topExperts_weights = 1 };
+typedef struct { wide_t experts, weights; } topExperts_out;
+enum { AT_topExperts_N = 0, AT_topExperts_E = 1, AT_topExperts_k = 2, AT_topExperts_gating = 3, AT_topExperts_normalise = 4, AT_topExperts_hasBias = 5, AT_topExperts_scale = 6 };
+typedef struct { wide_t N, E, k, gating, normalise, hasBias, scale; } topExperts_at;
+
+enum { IN_expertMatmul_x = 0, IN_expertMatmul_w = 1, IN_expertMatmul_experts = 2, IN_expertMatmul_bias = 3 };
+typedef struct { wide_t x, w, experts, bias; } expertMatmul_in;
+enum { OUT_expertMatmul_y = 0 };
+typedef struct { wide_t y; } expertMatmul_out;
+enum { AT_expertMatmul_N = 0, AT_expertMatmul_k = 1, AT_expertMatmul_U = 2, AT_expertMatmul_K = 3, AT_expertMatmul_O = 4, AT_expertMatmul_E = 5, AT_expertMatmul_layout = 6, AT_expertMatmul_hasBias = 7 };
+typedef struct { wide_t N, k, U, K, O, E, layout, hasBias; } expertMatmul_at;
+
+enum { IN_expertSum_y = 0, IN_expertSum_weights = 1 };
+typedef struct { wide_t y, weights; } expertSum_in;
+enum { OUT_expertSum_z = 0 };
+typedef struct { wide_t z; } expertSum_out;
+enum { AT_expertSum_N = 0, AT_expertSum_C = 1, AT_expertSum_k = 2 };
+typedef struct { wide_t N, C, k; } expertSum_at;
 
 enum { IN_dropout_x = 0, IN_dropout_rng = 1 };
 typedef struct { wide_t x, rng; } dropout_in;

@@ -5,6 +5,7 @@
 import type { Bindings, Buffers, Plan } from '../src/exec/plan.ts'
 import { encodeTernary } from '../src/formats/ternary.ts'
 import { attentionSpecs } from './cases-attention.ts'
+import { expertSpecs } from './cases-experts.ts'
 import { layerSpecs } from './cases-layers.ts'
 import { PlanBuilder } from '../src/graph/plan-builder.ts'
 import { roundUp } from '../src/lib/float.ts'
@@ -177,6 +178,7 @@ function specs(): Spec[] {
       { op: 'rope', a: { N, H, D, R: D, T: 19, inverse }, values: inverse ? 'special' : 'plain', fill: { positions: below('T') } }))),
     ...attentions(),
     ...attentionSpecs(),
+    ...expertSpecs(),
     ...shapes.flatMap(([N, V]) => ['crossEntropy', 'crossEntropyGrad'].flatMap(op => forValues(values => ({ op, a: { N, V }, values, fill: { targets: below('V', -1) } })))),
     ...[1, 15, 16, 17, 100, 1000].flatMap(N => [{ op: 'mean', a: { N }, values: 'special' as const }, { op: 'meanGrad', a: { N } }]),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeRows', a: { N, K }, values }))),

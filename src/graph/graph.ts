@@ -3,6 +3,7 @@
  * into a plan. Activations are [tokens, width], linear weights [out, in]. Equal ops on equal inputs are made once.
  */
 import { invariant } from '../lib/errors.ts'
+import { gatings } from '../ops/experts.ts'
 import { applyShapeRule, type Given, type Op, type Value } from '../ops/op.ts'
 import type { Dim, DType } from '../ops/sizes.ts'
 import { opTable } from '../ops/table.ts'
@@ -52,6 +53,14 @@ export interface AttentionOptions {
   /** States of f32 or f16, [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D], that outlive the run. Default: a cache of this run alone. */
   readonly keys?: Tensor
   readonly values?: Tensor
+}
+
+/** How experts are chosen and weighted; see `Graph.topExperts`. */
+export interface ExpertChoice {
+  readonly gating?: (typeof gatings)[number]
+  readonly normalise?: boolean
+  readonly scale?: number
+  readonly bias?: Tensor
 }
 
 /** Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4], or with base3 [⌈O/16⌉, ⌈K/20⌉, 16, 4], and m f32 [1]. */
@@ -236,6 +245,36 @@ export class Graph {
   /** x·s for s [1], which gets no gradient. */
   scale(x: Tensor, s: Tensor): Tensor {
     return this.#one('scale', [x, s])
+  }
+
+  /**
+   * The `used` experts of each row of logits [N, E] with the largest probabilities, descending; equal ones ascend by index.
+   * @param options.gating what makes probabilities of logits: softmax over all, sigmoid, or softmax over the chosen
+   * @param options.normalise divides the weights by their sum. Default false
+   * @param options.scale multiplies the weights. Default 1
+   * @param options.bias f32 [E], added for the choice alone
+   * @returns experts i32 [N, used] and weights f32 [N, used]; they have no gradient
+   */
+  topExperts(logits: Tensor, used: number, options: ExpertChoice = {}): { experts: Tensor; weights: Tensor } {
+    const { gating = 'softmax', normalise = false, scale = 1, bias = null } = options
+    const given = { k: used, gating: gatings.indexOf(gating), normalise: normalise ? 1 : 0, scale }
+    const [experts, weights] = this.apply('topExperts', [logits, bias], given)
+    return { experts: experts!, weights: weights! }
+  }
+
+  /**
+   * x·w[e]ᵀ for each chosen expert e: x [N, K] or, with a part for each choice, [N, used·K], experts i32 [N, used] → [N, used·out]; serving only.
+   * @param w rows [count·out, K], or panels [count·⌈out/32⌉, K, 32] of f32, f16 or bf16
+   * @param options.bias f32 [count, out]
+   */
+  expertLinear(x: Tensor, w: Tensor, experts: Tensor, { out, count, bias }: { out: number; count: number; bias?: Tensor }): Tensor {
+    const layout = w.shape.length === 2 ? 1 : panelLayouts[w.dtype] ?? 2
+    return this.#one('expertMatmul', [x, w, experts, bias ?? null], { O: out, E: count, layout })
+  }
+
+  /** Σ weights[n][j]·y[n][j] over the choices j: y [N, used·C], weights [N, used] → [N, C]; serving only. */
+  expertSum(y: Tensor, weights: Tensor): Tensor {
+    return this.#one('expertSum', [y, weights])
   }
 
   /**

@@ -4,6 +4,7 @@ import { ternaryMatmulBase3 } from './base3.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
 import { add, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
+import { expertMatmul, expertSum, topExperts } from './experts.ts'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
 import { columnSum, matmul, panels } from './matmul.ts'
@@ -22,7 +23,7 @@ import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } f
 export const opTable: ReadonlyMap<string, Op> = new Map([
   matmul, panels, columnSum, add, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, geluTanh, geluTanhGrad, geluTanhGate, geluTanhGateGrad,
-  softcap, softcapGrad, multiply, dropout, rope, writeKeys, writeValues, attention, attentionGrad, attentionSinkGrad, crossEntropy,
+  softcap, softcapGrad, multiply, topExperts, expertMatmul, expertSum, dropout, rope, writeKeys, writeValues, attention, attentionGrad, attentionSinkGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
   screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe,
