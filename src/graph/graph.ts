@@ -291,7 +291,7 @@ export class Graph {
   shortConv(x: Tensor, w: Tensor, options: ShortConvOptions): Tensor {
     const { context, cacheRows, cacheRow, pages, sequence, length, state } = options
     const into = state ? { into: state } : {}
-    const values = this.apply('writeValues', [x, cacheRow], { G: 1, R: cacheRows }, into)[0]!
+    const values = this.apply('writeValues', [x, cacheRow], { G: 1, R: cacheRows, half: 0 }, into)[0]!
     return this.#one('shortConv', [values, w, pages, sequence, length], { T: context })
   }
 

@@ -19,7 +19,7 @@ import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { readFactor, readFloats, readRows, readTernary } from './read-tensor.ts'
 import { fileRows, pickRows } from './row-order.ts'
-import { servingForm, servingParts, servingWeights, sizeOf } from './weights.ts'
+import { matricesOf, servingForm, servingParts, servingWeights, sizeOf } from './weights.ts'
 import type { PackedWeights, Screening, ServingForm, ServingPart } from './weights.ts'
 
 export type LoadProgress = (done: number, total: number) => void
@@ -81,7 +81,9 @@ class Packer implements Disposable {
     if (packing === undefined) {
       const place = places.get(p.name)!
       new Float32Array(place.buffer, place.byteOffset, elementsOf(p)).set(this.#floats(p, name))
-    } else await packing.pack(this.#job(p, name, parts, places))
+    } else {
+      for (let m = 0; m < matricesOf(p); m++) await packing.pack(this.#job(p, name, parts, places, m))
+    }
     this.#tell(this.#read += this.#file.tensor(name).byteLength)
   }
 
@@ -97,33 +99,37 @@ class Packer implements Disposable {
     return this.#running
   }
 
-  #job(p: Parameter, tensor: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>): PackJob {
+  #job(p: Parameter, tensor: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>, index: number): PackJob {
     const file = this.#file
     const size = sizeOf(p)
     const { type, byteLength } = file.tensor(tensor)
     const order = this.#order(p)
-    const rowBytes = byteLength / size.out
+    const matrices = matricesOf(p)
+    const rowBytes = byteLength / size.out / matrices
+    const first = index * size.out
     const byPart = new Map(parts.map(part => [part.part!, { part, place: places.get(part.name)! }]))
     return {
       ...size, tensor, type,
       raw: (from, rows) => {
-        if (order === undefined) return this.#slice(tensor, from * rowBytes, rows * rowBytes)
+        if (order === undefined) return this.#slice(tensor, (first + from) * rowBytes, rows * rowBytes)
         // Rows in another order are those of a few small matrices: read whole, then put in order.
         const whole = pickRows(this.#slice(tensor, 0, byteLength), order, rowBytes)
         return whole.subarray(from * rowBytes, (from + rows) * rowBytes)
       },
       values: (from, rows) => {
-        const values = readRows(file, tensor, from, rows, order)
-        this.#tell(this.#read + (from + rows) * rowBytes)
+        const values = readRows(file, tensor, first + from, rows, order)
+        this.#tell(this.#read + (first + from + rows) * rowBytes)
         return values
       },
       readInto: (from, place) => {
-        file.readTensorPart(tensor, from * rowBytes, place)
-        this.#tell(this.#read + from * rowBytes)
+        file.readTensorPart(tensor, (first + from) * rowBytes, place)
+        this.#tell(this.#read + (first + from) * rowBytes)
       },
       place: (name, from, rows) => {
-        const { part, place } = byPart.get(name)!
-        return from === 0 && rows === size.out ? place : groupRange(part, place, from, rows)
+        const { part, place: all } = byPart.get(name)!
+        const bytes = all.byteLength / matrices
+        const place = all.subarray(index * bytes, (index + 1) * bytes)
+        return from === 0 && rows === size.out ? place : groupRange(part.shape[0]! / matrices, part.rows!, place, from, rows)
       },
       ternary: () => readTernary(file, tensor, order),
       ternaryCodes: () => this.#ternaryCodes(tensor, type, size.inputs, order),
@@ -174,10 +180,10 @@ class Packer implements Disposable {
   }
 }
 
-/** The bytes of a part that hold rows from .. from + rows. */
-function groupRange({ shape: [groups], rows: unit }: ServingPart, place: Uint8Array, from: number, rows: number): Uint8Array {
-  const bytes = place.byteLength / groups!
-  return place.subarray((from / unit!) * bytes, Math.ceil((from + rows) / unit!) * bytes)
+/** The bytes of a part of so many groups of `unit` rows that hold rows from .. from + rows. */
+function groupRange(groups: number, unit: number, place: Uint8Array, from: number, rows: number): Uint8Array {
+  const bytes = place.byteLength / groups
+  return place.subarray((from / unit) * bytes, Math.ceil((from + rows) / unit) * bytes)
 }
 
 function wrong(tensor: string, problem: string): never {

@@ -33,7 +33,8 @@ export function readFloats(file: GgufFile, name: string): Float32Array {
  */
 export function readRows(file: GgufFile, name: string, from: number, rows: number, order?: Int32Array): Float32Array<ArrayBuffer> {
   const { type, shape, byteLength } = file.tensor(name)
-  const [out, inputs] = shape as [number, number]
+  const inputs = shape.at(-1)!
+  const out = shape.reduce((n, d) => n * d, 1) / inputs
   if (order !== undefined || !isWeightType(type) || weightType(type).tail > 0) {
     const all = readFloats(file, name)
     const picked = order === undefined ? all : pickRows(all, order, inputs)

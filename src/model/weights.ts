@@ -3,9 +3,10 @@
  * packed ones of serving: where these hold the same numbers, both give the same bits.
  */
 import { elementBytes } from '../exec/plan.ts'
-import { VeritError, invariant } from '../lib/errors.ts'
+import { invariant } from '../lib/errors.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
 import { packingOf } from '../weights/choose-packing.ts'
+import type { PackingChoice } from '../weights/choose-packing.ts'
 import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
 import type { ModelConfig, Parameter } from '../arch/architecture.ts'
 import type { Weights } from '../arch/weights.ts'
@@ -15,7 +16,10 @@ export type { Weights } from '../arch/weights.ts'
 
 /** Declares the trainable f32 parameters, in their order. */
 export function latentWeights(g: Graph, config: ModelConfig): Weights {
-  const tensors = new Map(parametersOf(config).map(p => [p.name, g.parameter(p.name, p.shape)]))
+  const parameters = new Map(parametersOf(config).map(p => [p.name, p]))
+  // the matrices of experts stand one below the other
+  const flat = (p: Parameter): readonly number[] => (p.shape.length === 3 ? [matricesOf(p) * sizeOf(p).out, sizeOf(p).inputs] : p.shape)
+  const tensors = new Map([...parameters.values()].map(p => [p.name, g.parameter(p.name, flat(p))]))
   return {
     embed: ids => g.embedding(known(tensors, 'token_embedding'), ids),
     head: x => g.linear(x, known(tensors, headOf(config))),
@@ -23,7 +27,10 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, name) => g.linear(x, known(tensors, `${name}.weight`), tensors.get(`${name}.bias`)),
     bitLinear: (x, name) => g.bitLinear(x, known(tensors, `${name}.weight`)),
-    expertLinear: noExperts,
+    expertLinear: (x, name, experts) => {
+      const p = parameters.get(`${name}.weight`)!
+      return g.expertLinear(x, known(tensors, p.name), experts, { out: sizeOf(p).out, count: matricesOf(p) })
+    },
   }
 }
 
@@ -73,7 +80,8 @@ const isMatrix = ({ shape, whole }: Parameter): boolean => shape.length > 1 && w
 /** Chooses the packing of each matrix. */
 export function servingForm(config: ModelConfig, { type, codes, screen = false }: FormOptions): ServingForm {
   const head = headOf(config)
-  const roleOf = ({ name }: Parameter): 'head' | 'table' | 'layer' => {
+  const roleOf = ({ name, shape }: Parameter): PackingChoice['role'] => {
+    if (shape.length === 3) return 'experts'
     if (name === head) return 'head'
     return name === 'token_embedding' ? 'table' : 'layer'
   }
@@ -95,14 +103,19 @@ export interface ServingPart extends Omit<PackedPart, 'part'> {
   readonly part?: string
 }
 
-export const sizeOf = ({ shape: [out, inputs] }: Parameter): MatrixSize => ({ out: out!, inputs: inputs! })
+/** Size of a parameter's matrix, or of each of its matrices. */
+export const sizeOf = ({ shape }: Parameter): MatrixSize => ({ out: shape.at(-2)!, inputs: shape.at(-1)! })
+
+/** How many matrices a parameter has: the experts of a layer, or one. */
+export const matricesOf = ({ shape }: Parameter): number => (shape.length === 3 ? shape[0]! : 1)
 
 /** The parameters of a serving graph, in order. */
 export function servingParts(config: ModelConfig, form: ServingForm): ServingPart[] {
   return parametersOf(config).flatMap((of): ServingPart[] => {
     const packing = form.get(of.name)
     if (packing === undefined) return [{ name: of.name, of, dtype: 'f32', shape: of.shape }]
-    return packing.parts(sizeOf(of)).map(p => ({ ...p, name: `${of.name}.${p.part}`, of, packing }))
+    const stacked = ([groups, ...rest]: readonly number[]): number[] => [groups! * matricesOf(of), ...rest]
+    return packing.parts(sizeOf(of)).map(p => ({ ...p, shape: stacked(p.shape), name: `${of.name}.${p.part}`, of, packing }))
   })
 }
 
@@ -116,7 +129,8 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
   const matrix = (name: string) => {
     const packing = form.get(name)
     invariant(packing !== undefined, `the model has no matrix ${name}`)
-    return { packing, size: sizeOf(parameters.get(name)!), part: (p: string): Tensor => known(tensors, `${name}.${p}`) }
+    const of = parameters.get(name)!
+    return { packing, size: sizeOf(of), count: matricesOf(of), part: (p: string): Tensor => known(tensors, `${name}.${p}`) }
   }
   const linear = (x: Tensor, name: string, bias?: Tensor, top?: Tensor): Tensor => {
     const { packing, size, part } = matrix(name)
@@ -133,13 +147,12 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
     bias: name => tensors.get(`${name}.bias`),
     linear: (x, name) => linear(x, `${name}.weight`, tensors.get(`${name}.bias`)),
     bitLinear: (x, name) => linear(x, `${name}.weight`),
-    expertLinear: noExperts,
+    expertLinear: (x, name, experts) => {
+      const { packing, size, part, count } = matrix(`${name}.weight`)
+      invariant(packing.experts !== undefined, `experts of ${packing.name} matrices`)
+      return packing.experts(g, x, part, experts, { ...size, count })
+    },
   }
-}
-
-/** Until the ops of experts are there. */
-const noExperts = (): never => {
-  throw new VeritError('VERIT_INTERNAL', { problem: 'mixtures of experts are not computed yet' })
 }
 
 function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {

@@ -8,10 +8,10 @@ import { ternaryBase3, ternaryTwoBit } from './ternary-matrices.ts'
 
 export interface PackingChoice {
   /**
-   * `layer`: a projection. `head`: the output head, also where it is the token embedding. `table`: a token embedding that
+   * `layer`: a projection. `experts`: the same projection of each expert. `head`: the output head, also where it is the token embedding. `table`: a token embedding that
    * is not the head.
    */
-  readonly role: 'layer' | 'head' | 'table'
+  readonly role: 'layer' | 'experts' | 'head' | 'table'
   /** Whether the matrix is multiplied as ternary weights whatever its type is. */
   readonly ternary: boolean
   /** How codes of ternary weights are packed. */

@@ -72,6 +72,11 @@ export interface Packing {
   linear(g: Graph, x: Tensor, m: PackedTensors, size: MatrixSize, bias?: Tensor, top?: Tensor): Tensor
   /** Rows ids i32[N] -> f32 [N, inputs]; absent where a packing has no such op. */
   rows?(g: Graph, m: PackedTensors, ids: Tensor, size: MatrixSize): Tensor
+  /**
+   * Products with the matrices that rows chose of `count` matrices of this size, one after the other: x [N, inputs], the
+   * same for each choice, or [N, k · inputs]; experts i32 [N, k] -> [N, k · out]. Absent where there is no such op.
+   */
+  experts?(g: Graph, x: Tensor, m: PackedTensors, experts: Tensor, size: MatrixSize & { readonly count: number }): Tensor
   /** Fills the parts from a file. */
   pack(job: PackJob): Promise<void>
   readonly random: RandomFill

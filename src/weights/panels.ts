@@ -14,6 +14,9 @@ const random: RandomFill = ({ dtype }, place, draw) => {
 
 const linear: Packing['linear'] = (g, x, m, { out }, bias) => g.packedLinear(x, m('panels'), out, bias)
 
+const experts: NonNullable<Packing['experts']> = (g, x, m, chosen, { out, count }) =>
+  g.expertLinear(x, m('panels'), chosen, { out, count })
+
 const rows: NonNullable<Packing['rows']> = (g, m, ids, { out }) => g.packedEmbedding(m('panels'), ids, out)
 
 /** `values` [rows, inputs] -> `panels` [⌈rows/32⌉, inputs, 32]. */
@@ -40,6 +43,7 @@ export const floatPanels: Packing = {
   parts: size => [{ part: 'panels', dtype: 'f32', shape: shapeOf(size), rows: 32 }],
   linear,
   rows,
+  experts,
   pack: async job => {
     for (const [from, count] of rowSlices(job.out, 4 * job.inputs, 32)) {
       const buffers = { values: job.values(from, count), panels: job.place('panels', from, count) }
@@ -54,6 +58,7 @@ const sixteenBits = (dtype: 'f16' | 'bf16'): Packing => ({
   parts: size => [{ part: 'panels', dtype, shape: shapeOf(size), rows: 32 }],
   linear,
   rows,
+  experts,
   pack: async job => {
     for (const [from, count] of rowSlices(job.out, 2 * job.inputs, 32)) {
       const buffers = { raw: job.raw(from, count), panels: job.place('panels', from, count) }
