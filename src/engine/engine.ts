@@ -10,7 +10,7 @@ import { cacheSize } from './cache-size.ts'
 import type { CacheOptions } from './cache-size.ts'
 import type { Conversation } from '../model/conversation.ts'
 import { ChatFormat } from './chat-format.ts'
-import type { ChatMessage } from './chat-format.ts'
+import type { ChatMessage, ChatOptions } from './chat-format.ts'
 import { chatWarnings } from './check-chat.ts'
 import { MOST_GUESSES } from './guess-room.ts'
 import { PageCache } from './page-cache.ts'
@@ -169,8 +169,8 @@ export class Engine implements AsyncDisposable {
    * alone, whatever the messages say.
    * @throws VeritError VERIT_CHAT
    */
-  chatPrompt(messages: readonly ChatMessage[]): number[] {
-    return this.#chat.prompt(messages)
+  chatPrompt(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
+    return this.#chat.prompt(messages, options)
   }
 
   #checkOpen(): void {

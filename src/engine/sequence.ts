@@ -10,8 +10,8 @@ import { Sampler } from './sampler.ts'
 import { StopFilter } from './stop-filter.ts'
 
 export type GenerateEvent =
-  /** `cachedTokens`: of the prompt, those that had not to be run, for the tenant's earlier ones began with them. */
-  | { type: 'start'; promptTokens: number; cachedTokens: number; seed: number }
+  /** `cachedTokens`: prompt tokens served from the prefix cache. `date`: the date in the prompt, where the chat template asked for one. */
+  | { type: 'start'; promptTokens: number; cachedTokens: number; seed: number; date?: string }
   /** `text` may be empty while a character is incomplete or a stop string may be starting; the end-of-text token has one of these, too. */
   | { type: 'token'; id: number; text: string; logprob?: number; top?: { id: number; text: string; logprob: number }[] }
   | { type: 'end'; reason: EndReason; promptTokens: number; completionTokens: number; timings: { promptMs: number; predictedMs: number } }
@@ -86,7 +86,7 @@ export class Sequence {
     this.pages = pages
     this.evaluated = pages.reused
     this.#begun = performance.now()
-    this.events.push({ type: 'start', promptTokens: this.promptTokens, cachedTokens: pages.reused, seed: this.request.seed })
+    this.events.push({ type: 'start', promptTokens: this.promptTokens, cachedTokens: pages.reused, seed: this.request.seed, ...(this.request.date !== undefined && { date: this.request.date }) })
     // A character that the prompt leaves incomplete may be completed by the answer.
     const from = this.request.echo ? 0 : Math.max(0, this.promptTokens - 8)
     for (const id of this.ids.slice(from)) {

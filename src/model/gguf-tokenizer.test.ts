@@ -67,8 +67,50 @@ test('byte-level BPE comes back as it was written, and other names of a pre-toke
   assert.deepEqual([read(entries).beginOfText, read(entries).endOfText, read(entries).addsBegin], [258, 258, false])
   const count = (pre: string): number => read(entries, ['tokenizer.ggml.pre', gguf.string(pre)]).encode('12').length
   assert.deepEqual(['gpt-2', 'mpt', 'llama-bpe', 'llama3', 'falcon3', 'qwen2', 'smollm'].map(count), [1, 1, 1, 1, 1, 2, 2])
-  assert.throws(() => count('__proto__'), /pre-tokenizer "__proto__" is not one/)
-  assert.throws(() => count('default'), /pre-tokenizer "default" is not one/)
+  assert.deepEqual(['default', 'command-r', 'tekken', 'llama4', 'glm4', 'olmo'].map(count), [1, 2, 2, 1, 1, 1])
+  for (const name of ['__proto__', 'kimi-k2', '']) assert.throws(() => count(name), /is no pre-tokenizer that Verit has. It has gpt-2, mpt/)
+})
+
+/** Types of a vocabulary changed, by token; and tokens put behind it. */
+function withTokens(types: Readonly<Record<string, number>>, more: readonly (readonly [string, number])[] = [], merges: readonly string[] = ['1 2']): Entries {
+  const all = [...plain.toParts().tokens.map((token, id): readonly [string, number] => [token, plain.toParts().tokenTypes[id]!]), ...more]
+  return [
+    ...tokenizerEntries(plain), ['tokenizer.ggml.tokens', gguf.strings(all.map(([token]) => token))],
+    ['tokenizer.ggml.token_type', gguf.i32s(all.map(([token, type]) => types[token] ?? type))], ['tokenizer.ggml.merges', gguf.strings(merges)],
+  ]
+}
+
+test('tokens of every type are loaded; those out of use come out of no text', () => {
+  const more = [['[PAD259]', 5], ['<unk>', 2], ['<0x41>', 6], ['', 1], ['\u200d', 1]] as const
+  const tokenizer = read(withTokens({ A: 6 }, more))
+  const text = 'A 12 [PAD259] <unk> <0x41> \u200d'
+  assert.equal(tokenizer.decode(tokenizer.encode(text)), text)
+  assert.ok(tokenizer.encode(text).every(id => id < 257))
+  assert.deepEqual(more.map((_, i) => tokenizer.decode([259 + i])), ['[PAD259]', '<unk>', '<0x41>', '[EMPTY_262]', '\u200d'])
+  assert.deepEqual([...tokenizer.unused], [259, 261, 262])
+  assert.equal(tokenizer.encode('<unk>', { allowSpecial: true })[0], 260)
+})
+
+test('of tokens spelled alike and of merges of one pair, the first counts', () => {
+  const tokenizer = read(withTokens({}, [['12', 1], ['ab', 4], ['xy', 1], ['zz', 3]], ['1 2', 'x y', '1 2', 'z z', 'a b']))
+  assert.deepEqual([...tokenizer.encode('12ab1xyzz')], [256, 260, 49, 261, 122, 122].map((id, i) => ([2, 4, 5].includes(i) ? tokenizer.encode(String.fromCharCode(id))[0] : id)))
+  assert.equal(tokenizer.decode([259]), '12')
+  assert.match(tokenizer.digest, /^sha256:/)
+})
+
+test('a character whose bytes the vocabulary lacks is refused by name, and the others are not', () => {
+  const tokens = plain.toParts().tokens.map(token => (token === byteSpelling[3] || token === byteSpelling[0xf1] ? `[${token}]` : token))
+  const tokenizer = read([...tokenizerEntries(plain), ['tokenizer.ggml.tokens', gguf.strings(tokens)]])
+  assert.equal(tokenizer.decode(tokenizer.encode('a👍\u0001')), 'a👍\u0001')
+  for (const character of ['\u0003', '\u{4fffd}']) {
+    assert.throws(() => tokenizer.encode(`a ${character}`), (e: unknown) => VeritError.is(e, 'VERIT_TOKENIZER_CHARACTER') && e.fields.character === character)
+    assert.throws(() => tokenizer.encode(`${'a'.repeat(9999)}${character}`), { code: 'VERIT_TOKENIZER_CHARACTER' })
+  }
+})
+
+test('a token that ends a turn by its name is special, whatever its type; the end of an HTML element is text', () => {
+  const tokenizer = read(withTokens({ '<|end|>': 1 }, [['</s>', 1]]))
+  assert.deepEqual([tokenizer.isSpecial(258), tokenizer.isSpecial(259)], [true, false])
 })
 
 test('what begins or ends a text or a turn is special, also where the file calls it an added token', () => {

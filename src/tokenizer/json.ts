@@ -16,7 +16,10 @@ import type { Pretokenizer, PretokenizerName } from './pretokenizer.ts'
  */
 export function partsToJson(parts: TokenizerParts & { pretokenizer: PretokenizerName }): string {
   const { tokenTypes, merges } = parts
+  const named = new Set<string>()
+  // Of tokens spelled alike, the first is in use; the format has no second one.
   const tokens = parts.tokens.slice(0, 1 + tokenTypes.findLastIndex(type => type !== UNUSED))
+    .map((token, id) => (named.size < named.add(token).size ? token : `[DUPLICATE_${id}]`))
   const added = tokens.flatMap((content, id) => tokenTypes[id] === NORMAL ? [] : [{
     id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: tokenTypes[id] !== USER_DEFINED,
   }])
@@ -222,7 +225,10 @@ function readTokens(vocabulary: JsonObject, added: Json, { refuse, flag }: Fault
       continue
     }
     for (const key of ['single_word', 'lstrip', 'rstrip']) if (entry[key]) flag(`an added token uses ${key}, which Verit does not do`)
-    put(entry['content'], entry['id'])
+    const { content, id } = entry
+    const other = Object.hasOwn(vocabulary, content as string) ? vocabulary[content as string] : id
+    if (other !== id) flag(`tokens ${String(other)} and ${String(id)} are both ${JSON.stringify(content).slice(0, 80)}`)
+    put(content as string, id)
     types.set(entry['id'] as number, entry['special'] === true ? CONTROL : USER_DEFINED)
   }
   const gap = tokens.findIndex(token => token === undefined)

@@ -19,7 +19,7 @@ const PLANE = 0x10000
 
 export function pairsOf({ pieces, scores, types }: SentencePieceParts): SentencePiecePairs {
   const ids = new Map<string, number>()
-  for (let id = 0; id < pieces.length; id++) if (isMergeable(types[id]!)) ids.set(pieces[id]!, id)
+  for (let id = 0; id < pieces.length; id++) if (isMergeable(types[id]!) && !ids.has(pieces[id]!)) ids.set(pieces[id]!, id)
 
   const characters = new Map<string, number>()
   for (const piece of ids.keys()) {

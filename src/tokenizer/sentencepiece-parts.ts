@@ -67,7 +67,6 @@ export function* partsFaults(parts: SentencePieceParts): Generator<PartsFault> {
 }
 
 function* pieceFaults({ pieces, scores, types, removeExtraWhitespaces }: SentencePieceParts): Generator<PartsFault> {
-  const ids = new Map<string, number>()
   let specials = 0, specialUnits = 0, units = 0
   for (let id = 0; id < pieces.length; id++) {
     const text = pieces[id]!, type = types[id]!
@@ -75,9 +74,6 @@ function* pieceFaults({ pieces, scores, types, removeExtraWhitespaces }: Sentenc
     if (text === '') yield fault('is empty')
     if (!text.isWellFormed()) yield fault('is not well-formed Unicode')
     if (!Number.isFinite(scores[id])) yield fault(`(${shown(text)}) has the score ${scores[id]}`)
-    const other = ids.get(text)
-    if (other !== undefined) yield fault(`is ${shown(text)}, as piece ${other} is`)
-    ids.set(text, id)
     if (type === CONTROL || type === USER_DEFINED) {
       specials++
       specialUnits += text.length

@@ -2,7 +2,7 @@
  * Where a text can be cut without changing what a SentencePiece tokenizer makes of it: no merge and no user-defined piece reaches over the cut. What lies
  * between two cuts is a word, and words come again and again.
  */
-import { UNUSED, USER_DEFINED } from './parts.ts'
+import { USER_DEFINED } from './parts.ts'
 import { isMergeable, SPACE_MARK } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
 
@@ -18,7 +18,8 @@ export class SentencePieceWords {
   readonly atSpaces: boolean
   #kinds = new Uint8Array(0x10000).fill(ALONE)
 
-  constructor({ pieces, types }: SentencePieceParts) {
+  /** @param unusedMade whether merges make pieces that are not used */
+  constructor({ pieces, types }: SentencePieceParts, unusedMade: boolean) {
     const kinds = this.#kinds
     let crossed = false
     kinds.fill(INNER, 0xd800, 0xe000)
@@ -29,7 +30,7 @@ export class SentencePieceWords {
       crossed ||= /[^ \u2581][ \u2581]/.test(piece)
     }
     kinds[0x20] = kinds[MARK] = SPACE
-    this.atSpaces = !crossed && !Array.from(types).includes(UNUSED)
+    this.atSpaces = !crossed && !unusedMade
   }
 
   /** End of the word that begins at `start`, where `atSpaces`. */

@@ -58,18 +58,23 @@ export class SentencePieceTokenizer implements TextTokenizer {
     const { pieces, types } = parts
     this.#parts = parts
     this.#bytes = pieces.map((piece, id) => pieceBytes(parts, piece, id))
+    const unused: number[] = []
     pieces.forEach((piece, id) => {
+      if (types[id] === UNUSED) unused.push(id)
+      if (this.#ids.has(piece)) return // of pieces spelled alike, the first counts
       this.#ids.set(piece, id)
       if (types[id] === BYTE) this.#byteIds[byteOfPiece(piece)] = id
     })
-    const ofType = (type: number): [string, number][] => pieces.map((piece, id): [string, number] => [piece, id]).filter(([, id]) => types[id] === type)
+    const ofType = (type: number): [string, number][] => [...this.#ids].filter(([, id]) => types[id] === type)
     this.specials = new Map(ofType(CONTROL))
-    this.unused = Int32Array.from(ofType(UNUSED), ([, id]) => id)
+    this.unused = Int32Array.from(unused)
     this.#control = new PrefixMatcher(ofType(CONTROL))
     this.#always = new PrefixMatcher(ofType(USER_DEFINED))
-    this.#words = new SentencePieceWords(parts)
     this.#pairs = pairsOf(parts)
-    this.#unmade = Array.from(types).includes(UNUSED) ? new Int32Array(pieces.length) : undefined
+    // Most unused pieces only fill places: where no merge makes one, texts can be cut, and nothing needs to be taken apart again.
+    const made = this.#pairs.results.some(id => types[id] === UNUSED)
+    this.#words = new SentencePieceWords(parts, made)
+    this.#unmade = made ? new Int32Array(pieces.length) : undefined
     this.#longest = longestOf(parts)
     this.#merger = new WordMerger(this.#pairs.pairs, this.#pairs.results, this.#pairs.ranks)
   }
