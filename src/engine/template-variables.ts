@@ -62,13 +62,16 @@ export function checkVariables(variables: TemplateVariables, visit: (text: strin
 
 /**
  * A copy of checked variables in which texts that could become part of a special token are marked. A text that is in no special token, and has no character
- * that one begins or ends with, cannot: it stays as it is, so that a template can compare it.
+ * that one begins or ends with, cannot, in whatever case: it stays as it is, so that a template can compare it.
  * @param specials texts of special tokens
  */
 export function markVariables(variables: TemplateVariables, mark: number, specials: readonly string[]): Record<string, unknown> {
-  const edges = new Set(specials.flatMap(special => [special.at(0), special.at(-1)]))
-  const isHarmless = (text: string): boolean =>
-    SCHEMA.has(text) || (!text.split('').some(unit => edges.has(unit)) && !(text.length <= LONGEST && specials.some(special => special.includes(text))))
+  const names = specials.map(special => special.toLowerCase())
+  const edges = new Set(names.flatMap(name => [name.at(0), name.at(-1)]))
+  const isHarmless = (text: string): boolean => {
+    const plain = text.trim().toLowerCase()
+    return SCHEMA.has(text) || (!plain.split('').some(unit => edges.has(unit)) && !(plain.length <= LONGEST && names.some(name => name.includes(plain))))
+  }
   const guarded = (text: string): string => {
     const wellFormed = text.toWellFormed()
     return isHarmless(wellFormed) ? wellFormed : finish(marked(wellFormed, mark))

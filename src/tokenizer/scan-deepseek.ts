@@ -129,7 +129,7 @@ export function deepseekEnd(text: string, start: number, rule: DeepseekRule): nu
     if (ends(i)) return i
   }
   let spaces = i
-  do {
+  for (;;) {
     i += unitsOf(text.codePointAt(i)!)
     if (ends(i)) return i
     if (rule.trailingApart && i >= spaces && isSpace(text.codePointAt(i)!)) {
@@ -137,7 +137,7 @@ export function deepseekEnd(text: string, start: number, rule: DeepseekRule): nu
       while (spaces < text.length && !closes(spaces) && isSpace(text.codePointAt(spaces)!)) spaces++
       if (spaces >= text.length || closes(spaces)) return i
     }
-  } while (true)
+  }
 }
 
 const isSpace = (q: number): boolean => characterClass(q) === SPACE && !isLineEnd(q)
