@@ -76,13 +76,13 @@ function characterMerges(tokens: readonly string[], types: readonly number[]): s
  */
 export function readTokenizer(file: string, m: GgufMetadata): TextTokenizer {
   const model = m.string('tokenizer.ggml.model')
-  if (model !== 'gpt2' && model !== 'llama') {
-    const problem = `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE (gpt2) and SentencePiece (llama)`
+  if (model !== 'gpt2' && model !== 'llama' && model !== 'gemma4') {
+    const problem = `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE (gpt2), SentencePiece (llama) and gemma4`
     throw new VeritError('VERIT_MODEL_FILE', { file, problem })
   }
   const tokens = m.strings('tokenizer.ggml.tokens')
   checkIds(m, tokens.length)
-  return model === 'gpt2' ? readBytePairs(file, m, tokens) : readSentencePieces(file, m, tokens)
+  return model === 'gpt2' ? readBytePairs(file, m, tokens) : readSentencePieces(file, m, tokens, model === 'gemma4')
 }
 
 const idOf = (m: GgufMetadata, role: string): number | undefined => {
@@ -149,7 +149,13 @@ function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[])
   )
 }
 
-function readSentencePieces(file: string, m: GgufMetadata, tokens: readonly string[]): SentencePieceTokenizer {
+/** @param ranked merges decide, not scores (Gemma 4) */
+function readSentencePieces(
+  file: string,
+  m: GgufMetadata,
+  tokens: readonly string[],
+  ranked: boolean,
+): SentencePieceTokenizer {
   if (m.has('tokenizer.ggml.precompiled_charsmap'))
     m.refuse('tokenizer.ggml.precompiled_charsmap', 'rewrites text by rules, which Verit does not do')
   const types = typesOf(m, tokens)
@@ -160,17 +166,18 @@ function readSentencePieces(file: string, m: GgufMetadata, tokens: readonly stri
   return new SentencePieceTokenizer(
     {
       pieces,
-      scores: m.floats('tokenizer.ggml.scores'),
+      scores: ranked ? new Float32Array(pieces.length) : m.floats('tokenizer.ggml.scores'),
       types,
+      merges: ranked ? m.strings('tokenizer.ggml.merges') : undefined,
       byteFallback: types.includes(BYTE),
-      addDummyPrefix: m.bool('tokenizer.ggml.add_space_prefix', true),
+      addDummyPrefix: !ranked && m.bool('tokenizer.ggml.add_space_prefix', true),
       removeExtraWhitespaces: m.bool('tokenizer.ggml.remove_extra_whitespaces', false),
       escapeWhitespaces: true,
       unknown: unknown < 0 ? undefined : unknown,
       unknownSurface: ' \u2047 ',
       beginOfText,
       endOfText: idOf(m, 'eos'),
-      addsBegin: m.bool('tokenizer.ggml.add_bos_token', true) && beginOfText !== undefined,
+      addsBegin: (ranked || m.bool('tokenizer.ggml.add_bos_token', true)) && beginOfText !== undefined,
     },
     file,
   )

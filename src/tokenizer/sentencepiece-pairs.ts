@@ -2,9 +2,13 @@
  * The merges that a list of pieces implies: a and b, each a piece or a single character, can be merged when a followed by b is a piece. Symbols are numbered:
  * pieces by their ids, then the characters that occur in pieces without being one, then one number for every other character.
  */
+import { VeritError } from '../lib/errors.ts'
+import { printable } from '../lib/printable.ts'
 import { PairIndex } from './pairs.ts'
+import { NORMAL } from './parts.ts'
 import { isMergeable } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
+import { TokenIds } from './token-ids.ts'
 
 export interface SentencePiecePairs {
   readonly pairs: PairIndex
@@ -17,7 +21,8 @@ export interface SentencePiecePairs {
 
 const PLANE = 0x10000
 
-export function pairsOf({ pieces, scores, types }: SentencePieceParts): SentencePiecePairs {
+/** @throws VeritError VERIT_TOKENIZER_FILE for a merge of texts that are no pieces. @param source what it names */
+export function pairsOf({ pieces, scores, types, merges }: SentencePieceParts, source: string): SentencePiecePairs {
   const ids = new Map<string, number>()
   for (let id = 0; id < pieces.length; id++) if (isMergeable(types[id]!) && !ids.has(pieces[id]!)) ids.set(pieces[id]!, id)
 
@@ -26,6 +31,26 @@ export function pairsOf({ pieces, scores, types }: SentencePieceParts): Sentence
     for (const character of piece) if (!ids.has(character) && !characters.has(character)) characters.set(character, pieces.length + characters.size)
   }
 
+  const made = merges === undefined ? byScore(ids, characters, scores) : byRank(pieces, types, merges, source)
+
+  const other = pieces.length + characters.size
+  const low = new Int32Array(PLANE).fill(other), high = new Map<number, number>()
+  const all = [...characters].concat([...ids].filter(([piece]) => piece.length <= 2 && piece.length === (piece.codePointAt(0)! >= PLANE ? 2 : 1)))
+  for (const [character, symbol] of all) {
+    const p = character.codePointAt(0)!
+    if (p < PLANE) low[p] = symbol
+    else high.set(p, symbol)
+  }
+  return {
+    ...made,
+    symbol: p => (p < PLANE ? low[p]! : high.get(p) ?? other),
+  }
+}
+
+type Made = Pick<SentencePiecePairs, 'pairs' | 'results' | 'ranks'>
+
+/** Merges that pieces imply, best score first. @param characters symbols of characters that are no pieces */
+function byScore(ids: ReadonlyMap<string, number>, characters: ReadonlyMap<string, number>, scores: ArrayLike<number>): Made {
   const rankOfScore = new Map([...new Set(Array.from(ids.values(), id => scores[id]!))].sort((a, b) => b - a).map((score, rank) => [score, rank]))
   const pairs = new PairIndex(4 * ids.size)
   const results: number[] = [], ranks: number[] = []
@@ -41,17 +66,25 @@ export function pairsOf({ pieces, scores, types }: SentencePieceParts): Sentence
       ranks.push(rank)
     }
   }
+  return { pairs, results: Int32Array.from(results), ranks: Int32Array.from(ranks) }
+}
 
-  const other = pieces.length + characters.size
-  const low = new Int32Array(PLANE).fill(other), high = new Map<number, number>()
-  const all = [...characters].concat([...ids].filter(([piece]) => piece.length <= 2 && piece.length === (piece.codePointAt(0)! >= PLANE ? 2 : 1)))
-  for (const [character, symbol] of all) {
-    const p = character.codePointAt(0)!
-    if (p < PLANE) low[p] = symbol
-    else high.set(p, symbol)
+/** Merges that a file gives. Of merges of one pair, the first counts; one that makes no normal piece, or joins line feeds with others, is left out. */
+function byRank(pieces: readonly string[], types: ArrayLike<number>, merges: readonly string[], source: string): Made {
+  const ids = new TokenIds(pieces)
+  const pairs = new PairIndex(merges.length)
+  const results = new Int32Array(merges.length)
+  for (const [rank, merge] of merges.entries()) {
+    const space = merge.indexOf(' ', 1)
+    const left = space < 0 ? -1 : ids.find(merge, 0, space)
+    const right = space < 0 ? -1 : ids.find(merge, space + 1, merge.length)
+    const result = left < 0 || right < 0 ? -1 : ids.joined(left, right)
+    if (result < 0) {
+      throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem: `merge ${rank} ("${printable(merge, 80)}") does not join two tokens into a third` })
+    }
+    if (types[result] !== NORMAL || (merge.includes('\n') && /[^\n]/.test(pieces[result]!))) continue
+    const next = pairs.size
+    if (pairs.add(left, right) === next) results[next] = result
   }
-  return {
-    pairs, results: Int32Array.from(results), ranks: Int32Array.from(ranks),
-    symbol: p => (p < PLANE ? low[p]! : high.get(p) ?? other),
-  }
+  return { pairs, results: results.subarray(0, pairs.size), ranks: Int32Array.from({ length: pairs.size }, (_, rank) => rank) }
 }

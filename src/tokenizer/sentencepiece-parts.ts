@@ -21,6 +21,8 @@ export interface SentencePieceParts {
   scores: ArrayLike<number>
   /** By id: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
   types: ArrayLike<number>
+  /** Gemma 4: "left right" in order of rank, which decide in the place of scores; and no merge crosses the border of a run of line feeds. */
+  merges?: readonly string[] | undefined
   /** Characters without a piece become bytes, not the unknown piece. */
   byteFallback: boolean
   /** A space is put before a text. */

@@ -70,7 +70,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
     this.unused = Int32Array.from(unused)
     this.#control = new PrefixMatcher(ofType(CONTROL))
     this.#always = new PrefixMatcher(ofType(USER_DEFINED))
-    this.#pairs = pairsOf(parts)
+    this.#pairs = pairsOf(parts, source)
     // Most unused pieces only fill places: where no merge makes one, texts can be cut, and nothing needs to be taken apart again.
     const made = this.#pairs.results.some(id => types[id] === UNUSED)
     this.#words = new SentencePieceWords(parts, made)
@@ -80,8 +80,8 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   get digest(): string {
-    const { scores, types, ...rest } = this.#parts
-    const names = Object.entries({ ...rest, scores: Array.from(scores), types: Array.from(types) }).sort(([a], [b]) => (a < b ? -1 : 1))
+    const { scores, types, merges, ...rest } = this.#parts
+    const names = Object.entries({ ...rest, ...(merges !== undefined && { merges }), scores: Array.from(scores), types: Array.from(types) }).sort(([a], [b]) => (a < b ? -1 : 1))
     return `sha256:${createHash('sha256').update(JSON.stringify(['sentencepiece-bpe', names])).digest('hex')}`
   }
 
@@ -191,7 +191,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   *#encodePlain(text: string, first: boolean, last: boolean, ids: IdList, limit: number): Steps<boolean> {
     const normal = yield* this.#normalize(text.toWellFormed(), first, last)
     for (let start = 0, due = STEP; start < normal.length && ids.length <= limit;) {
-      const end = this.#words.atSpaces ? this.#words.end(normal, start) : normal.length
+      const end = this.#words.end(normal, start)
       if (end - start > STEP) this.#join(yield* this.#mergeLong(normal.slice(start, end), limit), ids, limit)
       else this.#encodeShort(normal.slice(start, end), ids)
       start = end
@@ -226,7 +226,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   #encodeShort(word: string, ids: IdList): void {
-    let known = this.#words.atSpaces ? this.#cache.get(word) : undefined
+    let known = this.#words.areShort ? this.#cache.get(word) ?? this.#wholeLines(word) : undefined
     if (known === undefined) {
       const text = this.#escape(word), symbols = this.#symbols, unmade = this.#unmade?.fill(-1)
       symbols.clear()
@@ -235,9 +235,15 @@ export class SentencePieceTokenizer implements TextTokenizer {
       const at = this.#spellOut(symbols.array, 0, n, text, 0, unmade, made)
       invariant(at === text.length, 'every character is in a piece')
       known = Array.from(made.take())
-      if (word.length <= CACHED_LENGTH && this.#words.atSpaces) this.#cache.set(word, known)
+      if (word.length <= CACHED_LENGTH && this.#words.areShort) this.#cache.set(word, known)
     }
     this.#join(known, ids, Infinity)
+  }
+
+  /** A run of line feeds that is a piece is that piece, whatever the merges say. */
+  #wholeLines(word: string): readonly number[] | undefined {
+    const id = this.#words.lines && word.startsWith('\n') ? this.#ids.get(word) : undefined
+    return id !== undefined && this.#parts.types[id] === NORMAL ? [id] : undefined
   }
 
   /** The ids of a word, or the first of them where there are more than `limit`. */
