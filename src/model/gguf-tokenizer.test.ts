@@ -133,3 +133,24 @@ test('a token before each text is asked for by the file, or by Llama 3\'s kind o
   assert.equal(read(entries, pre('llama-bpe')).addsBegin, false)
   assert.equal(read(entries, begin, ['general.architecture', gguf.string('bitnet-b1.58')]).addsBegin, true)
 })
+
+test('gemma4: merges in order of rank, spaces as marks, a run of line feeds as one token, other characters as bytes', () => {
+  const bytes = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`)
+  const texts = ['<bos>', '<eos>', ...bytes, 'a', 'b', '\u2581', 'ab', '\u2581a', '\u2581ab', '\n', '\n\n', '\n\n\n', 'a\n', '<tag>']
+  const types = texts.map((text, i) => (i < 2 ? 3 : i < 258 ? 6 : text === '<tag>' ? 4 : 1))
+  const entries: Entries = [
+    ['tokenizer.ggml.model', gguf.string('gemma4')], ['tokenizer.ggml.tokens', gguf.strings(texts)], ['tokenizer.ggml.token_type', gguf.i32s(types)],
+    ['tokenizer.ggml.merges', gguf.strings(['\u2581 a', 'a b', '\u2581a b', '\n \n', 'a \n', 'a b'])],
+    ['tokenizer.ggml.bos_token_id', gguf.u32(0)], ['tokenizer.ggml.eos_token_id', gguf.u32(1)], ['tokenizer.ggml.add_bos_token', gguf.bool(false)],
+  ]
+  const tokenizer = read(entries)
+  const tokens = (text: string): string[] => Array.from(tokenizer.encode(text), id => tokenizer.token(id))
+  assert.deepEqual(tokens('ab ab'), ['ab', '\u2581ab'])
+  assert.deepEqual(tokens('a\n\n\nb'), ['a', '\n\n\n', 'b'])
+  assert.deepEqual(tokens('\n'.repeat(5)), ['\n\n', '\n\n', '\n'])
+  assert.deepEqual(tokens('a\u00e9<tag>  a<eos>').slice(0, 6), ['a', '<0xC3>', '<0xA9>', '<tag>', '\u2581', '\u2581a'])
+  for (const text of ['', ' a\n b', '\n \n', '<eos>', '\u{1f999}']) assert.equal(tokenizer.decode(tokenizer.encode(text)), text)
+  assert.equal(tokenizer.addsBegin, true)
+  assert.notEqual(tokenizer.digest, read(entries, ['tokenizer.ggml.merges', gguf.strings(['a b'])]).digest)
+  assert.throws(() => read(entries, ['tokenizer.ggml.merges', gguf.strings(['a c'])]), /merge 0 \("a c"\) does not join two tokens/)
+})

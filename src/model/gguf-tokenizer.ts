@@ -99,8 +99,10 @@ function typesOf(m: GgufMetadata, tokens: readonly string[]): readonly number[] 
   const keyed = new Set(['bos', 'eos', 'eot', 'eom'].map(role => idOf(m, role)))
   for (const id of m.ints(OTHER_ENDS, [])) keyed.add(id)
   const key = 'tokenizer.ggml.token_type'
-  const types = m.has(key) ? [...m.ints(key)] : tokens.map(() => NORMAL)
-  for (const [id, type] of types.entries()) {
+  const types = m.has(key) ? m.ints(key).slice() : tokens.map(() => NORMAL)
+  for (let id = 0; id < types.length; id++) {
+    const type = types[id]!
+    if (type !== USER_DEFINED && type !== NORMAL) continue
     const byName = type === USER_DEFINED || (type === NORMAL && /^<[|\uff5c]/.test(tokens[id] ?? ''))
     if ((type === USER_DEFINED && keyed.has(id)) || (byName && isEndText(tokens[id]!))) types[id] = CONTROL
   }

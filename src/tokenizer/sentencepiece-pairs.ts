@@ -8,30 +8,36 @@ import { PairIndex } from './pairs.ts'
 import { NORMAL } from './parts.ts'
 import { isMergeable } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
-import { TokenIds } from './token-ids.ts'
+import type { TokenIds } from './token-ids.ts'
 
 export interface SentencePiecePairs {
   readonly pairs: PairIndex
   /** By pair: the piece it makes, and the rank of that piece: 0 for the highest score, the same for the same score. */
   readonly results: Int32Array
-  readonly ranks: Int32Array
+  readonly ranks: Int32Array | undefined
   /** Symbol of a character. */
   symbol(codePoint: number): number
 }
 
 const PLANE = 0x10000
 
-/** @throws VeritError VERIT_TOKENIZER_FILE for a merge of texts that are no pieces. @param source what it names */
-export function pairsOf({ pieces, scores, types, merges }: SentencePieceParts, source: string): SentencePiecePairs {
+/**
+ * @param tokens ids of the pieces
+ * @param source what errors name
+ * @throws VeritError VERIT_TOKENIZER_FILE for a merge of texts that are no pieces
+ */
+export function pairsOf({ pieces, scores, types, merges }: SentencePieceParts, tokens: TokenIds, source: string): SentencePiecePairs {
+  // Where merges are given, only single characters are looked up.
+  const longest = merges === undefined ? Infinity : 2
   const ids = new Map<string, number>()
-  for (let id = 0; id < pieces.length; id++) if (isMergeable(types[id]!) && !ids.has(pieces[id]!)) ids.set(pieces[id]!, id)
+  for (let id = 0; id < pieces.length; id++) if (pieces[id]!.length <= longest && isMergeable(types[id]!) && !ids.has(pieces[id]!)) ids.set(pieces[id]!, id)
 
   const characters = new Map<string, number>()
-  for (const piece of ids.keys()) {
+  if (merges === undefined) for (const piece of ids.keys()) {
     for (const character of piece) if (!ids.has(character) && !characters.has(character)) characters.set(character, pieces.length + characters.size)
   }
 
-  const made = merges === undefined ? byScore(ids, characters, scores) : byRank(pieces, types, merges, source)
+  const made = merges === undefined ? byScore(ids, characters, scores) : byRank(pieces, types, merges, tokens, source)
 
   const other = pieces.length + characters.size
   const low = new Int32Array(PLANE).fill(other), high = new Map<number, number>()
@@ -70,11 +76,11 @@ function byScore(ids: ReadonlyMap<string, number>, characters: ReadonlyMap<strin
 }
 
 /** Merges that a file gives. Of merges of one pair, the first counts; one that makes no normal piece, or joins line feeds with others, is left out. */
-function byRank(pieces: readonly string[], types: ArrayLike<number>, merges: readonly string[], source: string): Made {
-  const ids = new TokenIds(pieces)
+function byRank(pieces: readonly string[], types: ArrayLike<number>, merges: readonly string[], ids: TokenIds, source: string): Made {
   const pairs = new PairIndex(merges.length)
   const results = new Int32Array(merges.length)
-  for (const [rank, merge] of merges.entries()) {
+  for (let rank = 0; rank < merges.length; rank++) {
+    const merge = merges[rank]!
     const space = merge.indexOf(' ', 1)
     const left = space < 0 ? -1 : ids.find(merge, 0, space)
     const right = space < 0 ? -1 : ids.find(merge, space + 1, merge.length)
@@ -86,5 +92,5 @@ function byRank(pieces: readonly string[], types: ArrayLike<number>, merges: rea
     const next = pairs.size
     if (pairs.add(left, right) === next) results[next] = result
   }
-  return { pairs, results: results.subarray(0, pairs.size), ranks: Int32Array.from({ length: pairs.size }, (_, rank) => rank) }
+  return { pairs, results: results.subarray(0, pairs.size), ranks: undefined }
 }

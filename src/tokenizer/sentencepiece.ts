@@ -22,6 +22,7 @@ import type { SentencePieceParts } from './sentencepiece-parts.ts'
 import { SentencePieceStream } from './sentencepiece-stream.ts'
 import { SentencePieceWords } from './sentencepiece-words.ts'
 import type { EncodeStream, TextTokenizer } from './text-tokenizer.ts'
+import { TokenIds } from './token-ids.ts'
 import { CACHED_LENGTH, WordCache } from './word-cache.ts'
 
 const encoder = new TextEncoder()
@@ -37,9 +38,10 @@ export class SentencePieceTokenizer implements TextTokenizer {
   readonly specials: ReadonlyMap<string, number>
   readonly unused: Int32Array
   #parts: SentencePieceParts
-  #ids = new Map<string, number>()
+  #ids: TokenIds
   #byteIds = new Int32Array(256)
-  #bytes: Uint8Array[]
+  /** Of the pieces that were asked for. */
+  #bytes: Uint8Array[] = []
   #pairs: SentencePiecePairs
   #merger: WordMerger
   #control: PrefixMatcher
@@ -57,20 +59,21 @@ export class SentencePieceTokenizer implements TextTokenizer {
     for (const { problem } of partsFaults(parts)) throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
     const { pieces, types } = parts
     this.#parts = parts
-    this.#bytes = pieces.map((piece, id) => pieceBytes(parts, piece, id))
-    const unused: number[] = []
-    pieces.forEach((piece, id) => {
-      if (types[id] === UNUSED) unused.push(id)
-      if (this.#ids.has(piece)) return // of pieces spelled alike, the first counts
-      this.#ids.set(piece, id)
-      if (types[id] === BYTE) this.#byteIds[byteOfPiece(piece)] = id
-    })
-    const ofType = (type: number): [string, number][] => [...this.#ids].filter(([, id]) => types[id] === type)
-    this.specials = new Map(ofType(CONTROL))
+    this.#ids = new TokenIds(pieces)
+    const unused: number[] = [], control: [string, number][] = [], always: [string, number][] = []
+    for (let id = 0; id < pieces.length; id++) {
+      const type = types[id]!
+      if (type === UNUSED) unused.push(id)
+      if (type === NORMAL || this.#ids.get(pieces[id]!) !== id) continue // of pieces spelled alike, the first counts
+      if (type === BYTE) this.#byteIds[byteOfPiece(pieces[id]!)] = id
+      else if (type === CONTROL) control.push([pieces[id]!, id])
+      else if (type === USER_DEFINED) always.push([pieces[id]!, id])
+    }
+    this.specials = new Map(control)
     this.unused = Int32Array.from(unused)
-    this.#control = new PrefixMatcher(ofType(CONTROL))
-    this.#always = new PrefixMatcher(ofType(USER_DEFINED))
-    this.#pairs = pairsOf(parts, source)
+    this.#control = new PrefixMatcher(control)
+    this.#always = new PrefixMatcher(always)
+    this.#pairs = pairsOf(parts, this.#ids, source)
     // Most unused pieces only fill places: where no merge makes one, texts can be cut, and nothing needs to be taken apart again.
     const made = this.#pairs.results.some(id => types[id] === UNUSED)
     this.#words = new SentencePieceWords(parts, made)
@@ -102,9 +105,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   tokenBytes(id: number): Uint8Array {
-    const bytes = this.#bytes[id]
-    if (bytes === undefined) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: this.vocabSize })
-    return bytes
+    return this.#bytes[id] ??= pieceBytes(this.#parts, this.token(id), id)
   }
 
   token(id: number): string {
