@@ -4,45 +4,59 @@
  * Run it with another Unicode version only on purpose: it changes the words of texts that hold newly assigned characters.
  */
 
-function ranges(property: RegExp): string[] {
-  const numbers: number[] = []
-  let end = 0
-  for (let p = 0; p < 0x110000;) {
-    if (!property.test(String.fromCodePoint(p))) {
-      p++
-      continue
-    }
-    const start = p
-    while (p < 0x110000 && property.test(String.fromCodePoint(p))) p++
-    numbers.push(start - end, p - start)
-    end = p
-  }
-  const lines: string[] = []
-  let line = ''
-  for (const n of numbers) {
-    const word = n.toString(36)
-    if (line.length + 1 + word.length > 140) {
-      lines.push(line)
-      line = ''
-    }
-    line += line === '' ? word : ` ${word}`
-  }
-  return [...lines, line]
+/** Codes of the table, and the general categories that each stands for. `o` is the rest. */
+const categories = [
+  ['u', /^\p{Lu}$/u], ['l', /^\p{Ll}$/u], ['t', /^\p{Lt}$/u], ['m', /^\p{Lm}$/u], ['x', /^\p{Lo}$/u],
+  ['k', /^\p{M}$/u], ['n', /^\p{N}$/u], ['p', /^\p{P}$/u], ['s', /^\p{S}$/u],
+] as const
+
+const codeOf = (codePoint: number): string => {
+  const character = String.fromCodePoint(codePoint)
+  return categories.find(([, property]) => property.test(character))?.[0] ?? 'o'
 }
 
-const list = (lines: string[]): string => lines.map(l => `  '${l}',\n`).join('')
+/** Runs of equal codes in order of code point; a pair of runs that comes again at once is written once, with a count. */
+function words(): string[] {
+  const runs: string[] = []
+  for (let p = 0; p < 0x110000;) {
+    const code = codeOf(p)
+    const start = p
+    while (p < 0x110000 && codeOf(p) === code) p++
+    runs.push(`${code}${p - start}`)
+  }
+  const out: string[] = []
+  for (let i = 0; i < runs.length;) {
+    let pairs = 1
+    while (runs[i + 2 * pairs] === runs[i] && runs[i + 2 * pairs + 1] === runs[i + 1] && i + 2 * pairs + 1 < runs.length) pairs++
+    if (pairs > 1) {
+      out.push(`(${runs[i]}${runs[i + 1]})${pairs}`)
+      i += 2 * pairs
+    } else out.push(runs[i++]!)
+  }
+  return out
+}
+
+function lines(): string[] {
+  const all: string[] = []
+  let line = ''
+  for (const word of words()) {
+    if (line.length + word.length > 110) {
+      all.push(line)
+      line = ''
+    }
+    line += word
+  }
+  return [...all, line]
+}
 
 process.stdout.write(`/**
- * Letters (general category L) and numbers (N) of Unicode ${process.versions['unicode']}, so that tokenization does not depend on the Unicode version of
- * the JavaScript engine. Alternately the code points to pass over and the code points to take, in base 36. Made by
- * scripts/unicode-ranges.ts.
+ * General categories of Unicode ${process.versions['unicode']}, so that tokenization does not depend on the Unicode version of the
+ * JavaScript engine. Runs of code points from 0 on, each a letter and a length: u Lu, l Ll, t Lt, m Lm, x Lo, k M, n N,
+ * p P, s S, o any other. \`(u1l1)12\` stands for twelve such pairs. Made by scripts/unicode-ranges.ts.
  */
 
 export const UNICODE_VERSION = '${process.versions['unicode']}'
 
-export const letters: readonly string[] = [
-${list(ranges(/^\p{L}$/u))}]
-
-export const numbers: readonly string[] = [
-${list(ranges(/^\p{N}$/u))}]
+export const categoryRuns: readonly string[] = [
+${lines().map(line => `  '${line}',\n`).join('')}]
 `)

@@ -11,7 +11,9 @@ import { readTokenizer } from '../src/model/gguf-tokenizer.ts'
 
 const folder = process.env['VERIT_VOCAB_DIR'] ?? ''
 /** Those whose tokenizer and pre-tokenizer Verit has. */
-const names = ['llama-spm', 'phi-3', 'gpt-2', 'llama-bpe', 'qwen2', 'mpt']
+const names = [
+  'llama-spm', 'phi-3', 'gpt-2', 'llama-bpe', 'qwen2', 'qwen35', 'mpt', 'command-r', 'refact', 'starcoder', 'falcon', 'deepseek-coder', 'deepseek-llm', 'gemma-4',
+]
 
 for (const name of names) {
   const path = join(folder, `ggml-vocab-${name}.gguf`)

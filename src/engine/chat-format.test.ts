@@ -56,7 +56,7 @@ test('a template that is broken, hostile or endless gives one clear error', () =
   const bad = [
     '{% for m in', '{{ nothing() }}', "{{ raise_exception('Roles must alternate') }}", '{% for i in range(100000000) %}x{% endfor %}',
     `{% set ns = namespace(x='aaaaaaaa') %}${'{% set ns.x = ns.x ~ ns.x %}'.repeat(24)}{{ ns.x }}`, 'x'.repeat(70000), '{{ '.repeat(8000), '('.repeat(9) + '{{ ' + '('.repeat(30000),
-    '{{ strftime_now("%Y") }}', '{{ messages.constructor.constructor("return process")() }}',
+    '{{ strftime_now("%Q") }}', '{{ messages.constructor.constructor("return process")() }}',
   ]
   for (const template of bad) {
     assert.throws(() => new ChatFormat(template, tokenizer).prompt([user('hi')]), { code: 'VERIT_CHAT' }, template.slice(0, 60))

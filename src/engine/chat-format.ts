@@ -9,10 +9,21 @@ import { PrefixMatcher } from '../tokenizer/prefix-matcher.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { ChatTemplate } from './chat-template.ts'
 import { freeMark, marked, unmarked } from './marks.ts'
+import type { TemplateDate } from './template-date.ts'
+import { checkVariables, markVariables } from './template-variables.ts'
+import type { TemplateVariables } from './template-variables.ts'
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
   readonly content: string
+}
+
+/** What a template is given besides the messages. */
+export interface ChatOptions {
+  /** `tools`, `enable_thinking` and the like: up to 64 values that JSON has. No text in them becomes a special token. */
+  readonly variables?: TemplateVariables | undefined
+  /** The date of `strftime_now`; says afterwards whether the template asked for it. Default: today in UTC. */
+  readonly date?: TemplateDate | undefined
 }
 
 const ROLES: readonly unknown[] = ['system', 'user', 'assistant']
@@ -51,24 +62,27 @@ export class ChatFormat {
   }
 
   /** The tokens of a conversation. @throws VeritError VERIT_CHAT */
-  prompt(messages: readonly ChatMessage[]): number[] {
-    return finish(this.prompting(messages))!
+  prompt(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
+    return finish(this.prompting(messages, Infinity, options))!
   }
 
   /**
    * `prompt` in steps, for a thread that serves others meanwhile. The one long step is the template's.
    * @param limit tokens. Where there are more, or the messages have more bytes than so many can stand for, the result is undefined. Default: any number
    */
-  *prompting(messages: readonly ChatMessage[], limit = Infinity): Steps<number[] | undefined> {
+  *prompting(messages: readonly ChatMessage[], limit = Infinity, { variables = {}, date }: ChatOptions = {}): Steps<number[] | undefined> {
+    const texts: string[] = []
+    if (checkVariables(variables, text => texts.push(text)) > MAX_TEXT) return fail(`its template variables have more than ${MAX_TEXT} characters`)
     const checked = checkMessages(messages), most = this.#tokenizer.mostBytes(limit)
     if (checked.reduce((n, m) => n + m.content.length, 0) > most || checked.reduce((n, m) => n + Buffer.byteLength(m.content), 0) > most) return undefined
-    const mark = yield* freeMark([this.#template.source, this.#begin, this.#end, ...checked.map(m => m.content)])
+    const mark = yield* freeMark([this.#template.source, this.#begin, this.#end, ...checked.map(m => m.content), ...texts])
     const turns: ChatMessage[] = []
     for (const { role, content } of checked) {
       turns.push({ role, content: yield* marked(content, mark) })
       yield
     }
-    const rendered = this.#template.render({ messages: turns, bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true })
+    const given = markVariables(variables, mark, [...this.#tokenizer.specials.keys()])
+    const rendered = this.#template.render({ ...given, messages: turns, bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true }, date)
     yield
     return yield* this.#read(rendered, mark, limit)
   }

@@ -1,11 +1,12 @@
 /**
  * A Jinja template from a model file, rendered without trust: at most 64 KiB of source, two seconds, 4 Mi characters of text; it sees the values it
- * is given, a short `range` and nothing of this machine, not even the time.
+ * is given, a short `range` and nothing of this machine but the date, which is an input, too.
  */
 import { createContext, Script } from 'node:vm'
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import { TemplateDate } from './template-date.ts'
 
 const MAX_SOURCE = 1 << 16
 const MAX_OUTPUT = 1 << 22
@@ -47,13 +48,16 @@ export class ChatTemplate {
     return this.#parsed
   }
 
-  /** @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for what it raises itself */
-  render(values: Readonly<Record<string, unknown>>): string {
+  /**
+   * @param date what `strftime_now` gives
+   * @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for what it raises itself
+   */
+  render(values: Readonly<Record<string, unknown>>, date: TemplateDate = new TemplateDate()): string {
     if (this.source.length > MAX_SOURCE) throw new VeritError('VERIT_CHAT', { problem: `the model's chat template is longer than ${MAX_SOURCE} characters` })
     const output = bounded(this.#limit, () => {
       const parsed = this.#parse()
       const env = new Environment()
-      for (const [name, value] of Object.entries({ ...globals, ...values })) env.set(name, value)
+      for (const [name, value] of Object.entries({ ...globals, strftime_now: date.strftime, ...values })) env.set(name, value)
       return new BoundedInterpreter(env).run(parsed).value
     }, refused)
     if (typeof output !== 'string' || output.length > MAX_OUTPUT) {
@@ -96,6 +100,8 @@ class BoundedInterpreter extends TypedInterpreter {
 const COPYING: ReadonlySet<string> = new Set(['FilterExpression', 'CallExpression'])
 
 const globals = {
+  // Hugging Face's libraries give these two to every template.
+  tools: null, documents: null,
   true: true, false: false, none: null, True: true, False: false, None: null,
   raise_exception: (message: unknown): never => {
     throw new Error(String(message))

@@ -5,7 +5,7 @@
 import { VeritError } from '../lib/errors.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Digest } from '../trust/digest.ts'
-import type { ChatMessage } from './chat-format.ts'
+import type { ChatMessage, ChatOptions } from './chat-format.ts'
 import type { GenerateRequest } from './request.ts'
 
 export type { ChatMessage } from './chat-format.ts'
@@ -49,7 +49,7 @@ export interface Engine extends AsyncDisposable {
    * Special tokens come from the template alone, whatever the messages say.
    * @throws VeritError VERIT_CHAT
    */
-  chatPrompt(messages: readonly ChatMessage[]): number[]
+  chatPrompt(messages: readonly ChatMessage[], options?: ChatOptions): number[]
 
   /**
    * One vector for each input. `info.capabilities.embeddings` says whether the engine supports it.
@@ -121,8 +121,11 @@ export interface ConversationInfo {
 }
 
 export type GenerateEvent =
-  /** `cachedTokens`: prompt tokens served from the tenant's prefix cache. */
-  | { type: 'start'; promptTokens: number; cachedTokens: number; seed: number }
+  /**
+   * `cachedTokens`: prompt tokens served from the tenant's prefix cache. `date`: the date in the prompt, where the chat
+   * template asked for one.
+   */
+  | { type: 'start'; promptTokens: number; cachedTokens: number; seed: number; date?: string }
   /**
    * `text` may be empty while a character is incomplete or a stop string may be starting; the end-of-text token has one
    * of these, too.

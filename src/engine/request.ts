@@ -7,6 +7,8 @@ import type { ChatFormat, ChatMessage } from './chat-format.ts'
 import { samplingParameters } from '../sampler/parameters.ts'
 import type { SamplingOptions, SamplingRequest } from '../sampler/parameters.ts'
 import type { TokenConstraint } from '../sampler/token-mask.ts'
+import { isDate, TemplateDate } from './template-date.ts'
+import type { TemplateVariables } from './template-variables.ts'
 
 /** With the sampling parameters (`samplingParameters` has the range and the default of each). */
 export interface GenerateRequest extends SamplingRequest {
@@ -14,7 +16,9 @@ export interface GenerateRequest extends SamplingRequest {
    * Text, in which special tokens are plain text; or token ids as they are; or a conversation, which becomes tokens by the model's chat template, and to whose
    * end `stop` is extended. An empty text or list stands for the end-of-text token, which begins a text.
    */
-  prompt: string | readonly number[] | { readonly messages: readonly ChatMessage[] }
+  prompt: string | readonly number[] | { readonly messages: readonly ChatMessage[]; readonly variables?: TemplateVariables | undefined }
+  /** Date that the chat template sees, `YYYY-MM-DD`. Default: today in UTC, which the start event tells where the template asked for it. */
+  date?: string | undefined
   /** Tokens to make at most, 0 to 2^20; the model's context may end the answer before. Default 128. */
   maxTokens?: number | undefined
   /** Refuses a longer prompt before any work is done on it, 1 to 2^20. Default: the context less one. */
@@ -31,6 +35,8 @@ export interface GenerateRequest extends SamplingRequest {
 
 /** A request that was checked and completed. */
 export interface CheckedRequest extends SamplingOptions {
+  /** The date that the chat template asked for; undefined where it did not. */
+  readonly date: string | undefined
   readonly prompt: readonly number[]
   readonly maxTokens: number
   readonly stop: readonly string[]
@@ -63,7 +69,7 @@ export const requestNumbers: Readonly<Record<NumberField, { low: number; high: n
   logprobs: { low: 0, high: 20, fallback: -1, whole: true },
 }
 
-const OTHERS = ['prompt', 'stop', 'echo', 'ignoreEndOfText']
+const OTHERS = ['prompt', 'stop', 'echo', 'ignoreEndOfText', 'date']
 
 /** What a request is for. */
 export interface RequestTarget {
@@ -96,13 +102,19 @@ export function* checkRequest(request: GenerateRequest, target: RequestTarget): 
   }
   const given = source['prompt'], stop = checkStop(source['stop'] ?? [])
   const echo = flag('echo'), ignoreEndOfText = flag('ignoreEndOfText')
-  const prompt = yield* checkPrompt(given, target, numbers.maxPromptTokens)
+  const date = checkDate(source['date'])
+  const prompt = yield* checkPrompt(given, target, numbers.maxPromptTokens, date)
   return {
-    ...numbers, prompt, echo, ignoreEndOfText,
+    ...numbers, prompt, date: date.asked ? date.date : undefined, echo, ignoreEndOfText,
     seed: numbers.seed < 0 ? randomInt(2 ** 47) : numbers.seed,
     stop: isChat(given) ? [...stop, ...target.chat.stop] : stop,
     stopTokens: specialsAmong(stop, target.tokenizer),
   }
+}
+
+function checkDate(value: unknown): TemplateDate {
+  if (value === undefined) return new TemplateDate()
+  return typeof value === 'string' && isDate(value) ? new TemplateDate(value) : fail('date', 'must be a date of the form YYYY-MM-DD')
 }
 
 function checkStop(value: unknown): readonly string[] {
@@ -117,9 +129,9 @@ function checkStop(value: unknown): readonly string[] {
 const specialsAmong = (texts: readonly string[], tokenizer: TextTokenizer): number[] =>
   texts.map(text => tokenizer.tokenId(text)).filter(id => id !== undefined && tokenizer.isSpecial(id)) as number[]
 
-const isChat = (prompt: unknown): prompt is { messages: readonly ChatMessage[] } => typeof prompt === 'object' && prompt !== null && 'messages' in prompt
+const isChat = (prompt: unknown): prompt is { messages: readonly ChatMessage[]; variables?: TemplateVariables } => typeof prompt === 'object' && prompt !== null && 'messages' in prompt
 
-function* checkPrompt(value: unknown, { tokenizer, chat, context }: RequestTarget, most: number): Steps<readonly number[]> {
+function* checkPrompt(value: unknown, { tokenizer, chat, context }: RequestTarget, most: number, date: TemplateDate): Steps<readonly number[]> {
   const limit = Math.min(most, context - 1), counted = limit + COUNTED_ON
   /** @param tokens undefined: more than were counted */
   const within = (tokens: number | undefined): void => {
@@ -143,7 +155,7 @@ function* checkPrompt(value: unknown, { tokenizer, chat, context }: RequestTarge
     }
     ids = [...value] as number[]
   } else if (isChat(value)) {
-    const tokens = yield* chat.prompting(value.messages, counted)
+    const tokens = yield* chat.prompting(value.messages, counted, { variables: value.variables, date })
     within(tokens?.length)
     ids = tokens!
   } else return fail('prompt', 'must be text or a list of token ids')

@@ -84,7 +84,7 @@ export class Sequence {
     this.pages = pages
     this.evaluated = pages.reused
     this.#begun = performance.now()
-    this.events.push({ type: 'start', promptTokens: this.promptTokens, cachedTokens: pages.reused, seed: this.request.seed })
+    this.events.push({ type: 'start', promptTokens: this.promptTokens, cachedTokens: pages.reused, seed: this.request.seed, ...(this.request.date !== undefined && { date: this.request.date }) })
     // A character that the prompt leaves incomplete may be completed by the answer.
     const from = this.request.echo ? 0 : Math.max(0, this.promptTokens - 8)
     for (const id of this.ids.slice(from)) {

@@ -13,7 +13,7 @@ import { cacheSize } from './cache-size.ts'
 import type { CacheOptions } from './cache-size.ts'
 import type { Conversation } from '../model/conversation.ts'
 import { ChatFormat } from './chat-format.ts'
-import type { ChatMessage } from './chat-format.ts'
+import type { ChatMessage, ChatOptions } from './chat-format.ts'
 import { chatWarnings } from './check-chat.ts'
 import { requireCapability } from './engine.ts'
 import type { CacheFigures, ConversationInfo, Engine, EngineCapabilities, GenerateEvent, ModelInfo } from './engine.ts'
@@ -136,8 +136,8 @@ export class VeritEngine implements Engine {
     }
   }
 
-  chatPrompt(messages: readonly ChatMessage[]): number[] {
-    return this.#chat.prompt(messages)
+  chatPrompt(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
+    return this.#chat.prompt(messages, options)
   }
 
   /** Not supported yet. */

@@ -66,7 +66,11 @@ test('every name that ends texts counts where it is a special token, with a key 
       `${text}, user-defined`,
     )
     if (/^[\x21-\x7e]+$/.test(text))
-      assert.deepEqual(ends(ofGguf(vocabulary(['<s>', text], NORMAL), [])), [], `${text}, normal`)
+      assert.equal(
+        ends(ofGguf(vocabulary(['<s>', text], NORMAL), [])).length,
+        text.startsWith('<|') ? 1 : 0,
+        `${text}, normal`,
+      )
   }
   const key = 'tokenizer.ggml.eos_token_id'
   assert.deepEqual(ends(ofGguf(vocabulary(['<|end_of_text|>', '<|eot_id|>']), [id('eos', 256)])), [

@@ -42,6 +42,9 @@ export function ggufClaims(m: GgufMetadata, tokenizer: TextTokenizer): Conversat
       ...(['eos', 'eot', 'eom'] as const).flatMap(role =>
         ids(role).map(token => ({ token, source: idKey(role), role })),
       ),
+      ...['fim_pad', 'fim_rep', 'fim_sep'].flatMap(role =>
+        m.has(idKey(role)) ? [{ token: m.uint(idKey(role)), source: idKey(role), role: 'other' as const }] : [],
+      ),
       ...(byDefault ? [{ token: tokenizer.endOfText!, source: BY_NAME, role: 'eos' as const }] : []),
       ...others.map(token => ({ token, source: OTHER_ENDS, role: 'other' as const })),
     ],

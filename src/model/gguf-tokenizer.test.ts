@@ -67,8 +67,50 @@ test('byte-level BPE comes back as it was written, and other names of a pre-toke
   assert.deepEqual([read(entries).beginOfText, read(entries).endOfText, read(entries).addsBegin], [258, 258, false])
   const count = (pre: string): number => read(entries, ['tokenizer.ggml.pre', gguf.string(pre)]).encode('12').length
   assert.deepEqual(['gpt-2', 'mpt', 'llama-bpe', 'llama3', 'falcon3', 'qwen2', 'smollm'].map(count), [1, 1, 1, 1, 1, 2, 2])
-  assert.throws(() => count('__proto__'), /pre-tokenizer "__proto__" is not one/)
-  assert.throws(() => count('default'), /pre-tokenizer "default" is not one/)
+  assert.deepEqual(['default', 'command-r', 'tekken', 'llama4', 'glm4', 'olmo'].map(count), [1, 2, 2, 1, 1, 1])
+  for (const name of ['__proto__', 'kimi-k2', '']) assert.throws(() => count(name), /is no pre-tokenizer that Verit has. It has gpt-2, mpt/)
+})
+
+/** Types of a vocabulary changed, by token; and tokens put behind it. */
+function withTokens(types: Readonly<Record<string, number>>, more: readonly (readonly [string, number])[] = [], merges: readonly string[] = ['1 2']): Entries {
+  const all = [...plain.toParts().tokens.map((token, id): readonly [string, number] => [token, plain.toParts().tokenTypes[id]!]), ...more]
+  return [
+    ...tokenizerEntries(plain), ['tokenizer.ggml.tokens', gguf.strings(all.map(([token]) => token))],
+    ['tokenizer.ggml.token_type', gguf.i32s(all.map(([token, type]) => types[token] ?? type))], ['tokenizer.ggml.merges', gguf.strings(merges)],
+  ]
+}
+
+test('tokens of every type are loaded; those out of use come out of no text', () => {
+  const more = [['[PAD259]', 5], ['<unk>', 2], ['<0x41>', 6], ['', 1], ['\u200d', 1]] as const
+  const tokenizer = read(withTokens({ A: 6 }, more))
+  const text = 'A 12 [PAD259] <unk> <0x41> \u200d'
+  assert.equal(tokenizer.decode(tokenizer.encode(text)), text)
+  assert.ok(tokenizer.encode(text).every(id => id < 257))
+  assert.deepEqual(more.map((_, i) => tokenizer.decode([259 + i])), ['[PAD259]', '<unk>', '<0x41>', '[EMPTY_262]', '\u200d'])
+  assert.deepEqual([...tokenizer.unused], [259, 261, 262])
+  assert.equal(tokenizer.encode('<unk>', { allowSpecial: true })[0], 260)
+})
+
+test('of tokens spelled alike and of merges of one pair, the first counts', () => {
+  const tokenizer = read(withTokens({}, [['12', 1], ['ab', 4], ['xy', 1], ['zz', 3]], ['1 2', 'x y', '1 2', 'z z', 'a b']))
+  assert.deepEqual([...tokenizer.encode('12ab1xyzz')], [256, 260, 49, 261, 122, 122].map((id, i) => ([2, 4, 5].includes(i) ? tokenizer.encode(String.fromCharCode(id))[0] : id)))
+  assert.equal(tokenizer.decode([259]), '12')
+  assert.match(tokenizer.digest, /^sha256:/)
+})
+
+test('a character whose bytes the vocabulary lacks is refused by name, and the others are not', () => {
+  const tokens = plain.toParts().tokens.map(token => (token === byteSpelling[3] || token === byteSpelling[0xf1] ? `[${token}]` : token))
+  const tokenizer = read([...tokenizerEntries(plain), ['tokenizer.ggml.tokens', gguf.strings(tokens)]])
+  assert.equal(tokenizer.decode(tokenizer.encode('a👍\u0001')), 'a👍\u0001')
+  for (const character of ['\u0003', '\u{4fffd}']) {
+    assert.throws(() => tokenizer.encode(`a ${character}`), (e: unknown) => VeritError.is(e, 'VERIT_TOKENIZER_CHARACTER') && e.fields.character === character)
+    assert.throws(() => tokenizer.encode(`${'a'.repeat(9999)}${character}`), { code: 'VERIT_TOKENIZER_CHARACTER' })
+  }
+})
+
+test('a token that ends a turn by its name is special, whatever its type; the end of an HTML element is text', () => {
+  const tokenizer = read(withTokens({ '<|end|>': 1 }, [['</s>', 1]]))
+  assert.deepEqual([tokenizer.isSpecial(258), tokenizer.isSpecial(259)], [true, false])
 })
 
 test('what begins or ends a text or a turn is special, also where the file calls it an added token', () => {
@@ -90,4 +132,25 @@ test('a token before each text is asked for by the file, or by Llama 3\'s kind o
   assert.equal(read(entries, begin, pre('gpt-2'), ['tokenizer.ggml.add_bos_token', gguf.bool(true)]).addsBegin, true)
   assert.equal(read(entries, pre('llama-bpe')).addsBegin, false)
   assert.equal(read(entries, begin, ['general.architecture', gguf.string('bitnet-b1.58')]).addsBegin, true)
+})
+
+test('gemma4: merges in order of rank, spaces as marks, a run of line feeds as one token, other characters as bytes', () => {
+  const bytes = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`)
+  const texts = ['<bos>', '<eos>', ...bytes, 'a', 'b', '\u2581', 'ab', '\u2581a', '\u2581ab', '\n', '\n\n', '\n\n\n', 'a\n', '<tag>']
+  const types = texts.map((text, i) => (i < 2 ? 3 : i < 258 ? 6 : text === '<tag>' ? 4 : 1))
+  const entries: Entries = [
+    ['tokenizer.ggml.model', gguf.string('gemma4')], ['tokenizer.ggml.tokens', gguf.strings(texts)], ['tokenizer.ggml.token_type', gguf.i32s(types)],
+    ['tokenizer.ggml.merges', gguf.strings(['\u2581 a', 'a b', '\u2581a b', '\n \n', 'a \n', 'a b'])],
+    ['tokenizer.ggml.bos_token_id', gguf.u32(0)], ['tokenizer.ggml.eos_token_id', gguf.u32(1)], ['tokenizer.ggml.add_bos_token', gguf.bool(false)],
+  ]
+  const tokenizer = read(entries)
+  const tokens = (text: string): string[] => Array.from(tokenizer.encode(text), id => tokenizer.token(id))
+  assert.deepEqual(tokens('ab ab'), ['ab', '\u2581ab'])
+  assert.deepEqual(tokens('a\n\n\nb'), ['a', '\n\n\n', 'b'])
+  assert.deepEqual(tokens('\n'.repeat(5)), ['\n\n', '\n\n', '\n'])
+  assert.deepEqual(tokens('a\u00e9<tag>  a<eos>').slice(0, 6), ['a', '<0xC3>', '<0xA9>', '<tag>', '\u2581', '\u2581a'])
+  for (const text of ['', ' a\n b', '\n \n', '<eos>', '\u{1f999}']) assert.equal(tokenizer.decode(tokenizer.encode(text)), text)
+  assert.equal(tokenizer.addsBegin, true)
+  assert.notEqual(tokenizer.digest, read(entries, ['tokenizer.ggml.merges', gguf.strings(['a b'])]).digest)
+  assert.throws(() => read(entries, ['tokenizer.ggml.merges', gguf.strings(['a c'])]), /merge 0 \("a c"\) does not join two tokens/)
 })

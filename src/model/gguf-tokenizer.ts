@@ -6,23 +6,16 @@ import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { VeritError } from '../lib/errors.ts'
-import { CONTROL, NORMAL, USER_DEFINED } from '../tokenizer/parts.ts'
+import { printable } from '../lib/printable.ts'
+import { byteOf } from '../tokenizer/bytes.ts'
+import { CONTROL, NORMAL, UNUSED, USER_DEFINED } from '../tokenizer/parts.ts'
 import { BYTE, SPACE_MARK, UNKNOWN } from '../tokenizer/sentencepiece-parts.ts'
+import { pretokenizer, pretokenizerNames } from '../tokenizer/pretokenizer.ts'
 import { SentencePieceTokenizer } from '../tokenizer/sentencepiece.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { isEndText } from './end-tokens.ts'
 import { OTHER_ENDS, replaceEntries } from './gguf-conversation.ts'
-
-/** Names of `tokenizer.ggml.pre` that mean a pre-tokenizer of another name, as llama.cpp has them. */
-const PRETOKENIZERS: Readonly<Record<string, string>> = {
-  llama3: 'llama-bpe',
-  'llama-v3': 'llama-bpe',
-  falcon3: 'llama-bpe',
-  'falcon-h1': 'llama-bpe',
-  mpt: 'gpt-2',
-  'deepseek-r1-qwen': 'qwen2',
-}
 
 export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
   const { tokens, tokenTypes, merges, endOfText, pretokenizer } = tokenizer.toParts()
@@ -83,13 +76,13 @@ function characterMerges(tokens: readonly string[], types: readonly number[]): s
  */
 export function readTokenizer(file: string, m: GgufMetadata): TextTokenizer {
   const model = m.string('tokenizer.ggml.model')
-  if (model !== 'gpt2' && model !== 'llama') {
-    const problem = `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE (gpt2) and SentencePiece (llama)`
+  if (model !== 'gpt2' && model !== 'llama' && model !== 'gemma4') {
+    const problem = `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE (gpt2), SentencePiece (llama) and gemma4`
     throw new VeritError('VERIT_MODEL_FILE', { file, problem })
   }
   const tokens = m.strings('tokenizer.ggml.tokens')
   checkIds(m, tokens.length)
-  return model === 'gpt2' ? readBytePairs(file, m, tokens) : readSentencePieces(file, m, tokens)
+  return model === 'gpt2' ? readBytePairs(file, m, tokens) : readSentencePieces(file, m, tokens, model === 'gemma4')
 }
 
 const idOf = (m: GgufMetadata, role: string): number | undefined => {
@@ -99,46 +92,72 @@ const idOf = (m: GgufMetadata, role: string): number | undefined => {
 
 /**
  * Types of tokens. A token that begins or ends a text or a turn, by a key or by its name, is special even where the
- * file calls it user-defined: nobody must be able to end a turn by typing its end.
+ * file calls it user-defined or normal: nobody must be able to end a turn by typing its end. Some names are also
+ * ordinary text, such as the end of an HTML element: a normal token of these is special only by a key.
  */
 function typesOf(m: GgufMetadata, tokens: readonly string[]): readonly number[] {
   const keyed = new Set(['bos', 'eos', 'eot', 'eom'].map(role => idOf(m, role)))
   for (const id of m.ints(OTHER_ENDS, [])) keyed.add(id)
-  const special = (id: number): boolean => keyed.has(id) || isEndText(tokens[id]!)
-  return m
-    .ints(
-      'tokenizer.ggml.token_type',
-      tokens.map(() => 1),
-    )
-    .map((type, id) => (type === USER_DEFINED && special(id) ? CONTROL : type))
+  const key = 'tokenizer.ggml.token_type'
+  const types = m.has(key) ? m.ints(key).slice() : tokens.map(() => NORMAL)
+  for (let id = 0; id < types.length; id++) {
+    const type = types[id]!
+    if (type !== USER_DEFINED && type !== NORMAL) continue
+    const byName = type === USER_DEFINED || (type === NORMAL && /^<[|\uff5c]/.test(tokens[id] ?? ''))
+    if ((type === USER_DEFINED && keyed.has(id)) || (byName && isEndText(tokens[id]!))) types[id] = CONTROL
+  }
+  return types
+}
+
+/**
+ * What the types of byte-level BPE are for Verit. An unknown token is special. A byte token is a token of the alphabet;
+ * one spelled as in SentencePiece is out of use here, as is a token without a text.
+ */
+function bytePairTypes(tokens: readonly string[], types: readonly number[]): number[] {
+  return types.map((type, id) => {
+    if (tokens[id] === '') return UNUSED
+    if (type === UNKNOWN) return CONTROL
+    if (type !== BYTE) return type
+    return tokens[id]!.length === 1 && byteOf(tokens[id]!.charCodeAt(0)) >= 0 ? NORMAL : UNUSED
+  })
 }
 
 function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[]): Tokenizer {
-  // The first files of BitNet b1.58 do not say that they have Llama 3's tokenizer.
-  const unsaid = m.string('general.architecture', '').startsWith('bitnet') ? 'llama-bpe' : 'gpt-2'
+  // The first files of BitNet b1.58 do not say that they have Llama 3's tokenizer. For others, llama.cpp takes its default.
+  const unsaid = m.string('general.architecture', '').startsWith('bitnet') ? 'llama-bpe' : 'default'
   const name = m.string('tokenizer.ggml.pre', unsaid)
-  const tokenTypes = typesOf(m, tokens),
+  const tokenTypes = bytePairTypes(tokens, typesOf(m, tokens)),
     merges = m.strings('tokenizer.ggml.merges', []),
     characters = m.string(PRETOKENIZER, '') === 'character'
   if (characters && merges.join('\n') !== characterMerges(tokens, tokenTypes).join('\n'))
     m.refuse(PRETOKENIZER, 'is character, and the merges are not those of its characters')
-  const pretokenizer = characters ? 'character' : Object.hasOwn(PRETOKENIZERS, name) ? PRETOKENIZERS[name]! : name
+  const rule = pretokenizer(characters ? 'character' : name)
+  if (rule === undefined) {
+    const problem = `${printable(JSON.stringify(name), 80)} is no pre-tokenizer that Verit has. It has ${pretokenizerNames.join(', ')}`
+    m.refuse('tokenizer.ggml.pre', problem)
+  }
   const beginOfText = idOf(m, 'bos')
   return Tokenizer.fromParts(
     {
-      tokens,
+      tokens: tokens.map((token, id) => (token === '' ? `[EMPTY_${id}]` : token)),
       tokenTypes,
       merges: characters ? [] : merges,
-      pretokenizer,
+      pretokenizer: rule.name,
       endOfText: idOf(m, 'eos'),
       beginOfText,
-      addsBegin: m.bool('tokenizer.ggml.add_bos_token', pretokenizer === 'llama-bpe') && beginOfText !== undefined,
+      addsBegin: m.bool('tokenizer.ggml.add_bos_token', rule.addsBegin) && beginOfText !== undefined,
     },
     file,
   )
 }
 
-function readSentencePieces(file: string, m: GgufMetadata, tokens: readonly string[]): SentencePieceTokenizer {
+/** @param ranked merges decide, not scores (Gemma 4) */
+function readSentencePieces(
+  file: string,
+  m: GgufMetadata,
+  tokens: readonly string[],
+  ranked: boolean,
+): SentencePieceTokenizer {
   if (m.has('tokenizer.ggml.precompiled_charsmap'))
     m.refuse('tokenizer.ggml.precompiled_charsmap', 'rewrites text by rules, which Verit does not do')
   const types = typesOf(m, tokens)
@@ -149,17 +168,18 @@ function readSentencePieces(file: string, m: GgufMetadata, tokens: readonly stri
   return new SentencePieceTokenizer(
     {
       pieces,
-      scores: m.floats('tokenizer.ggml.scores'),
+      scores: ranked ? new Float32Array(pieces.length) : m.floats('tokenizer.ggml.scores'),
       types,
+      merges: ranked ? m.strings('tokenizer.ggml.merges') : undefined,
       byteFallback: types.includes(BYTE),
-      addDummyPrefix: m.bool('tokenizer.ggml.add_space_prefix', true),
+      addDummyPrefix: !ranked && m.bool('tokenizer.ggml.add_space_prefix', true),
       removeExtraWhitespaces: m.bool('tokenizer.ggml.remove_extra_whitespaces', false),
       escapeWhitespaces: true,
       unknown: unknown < 0 ? undefined : unknown,
       unknownSurface: ' \u2047 ',
       beginOfText,
       endOfText: idOf(m, 'eos'),
-      addsBegin: m.bool('tokenizer.ggml.add_bos_token', true) && beginOfText !== undefined,
+      addsBegin: (ranked || m.bool('tokenizer.ggml.add_bos_token', true)) && beginOfText !== undefined,
     },
     file,
   )

@@ -22,6 +22,7 @@ const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const CallId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
 const TokenId = Type.Integer({ minimum: 0, maximum: 0x7fffffff })
 const finite = Type.Number()
+const CalendarDate = Type.String({ pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' })
 const shortText = Type.String({ maxLength: 256 })
 
 export const ChatMessage = Type.Object({
@@ -38,7 +39,7 @@ const samplingFields = Object.fromEntries(Object.entries(samplingParameters).map
 export const Sampling = Type.Object({
   maxTokens: Type.Optional(count), maxPromptTokens: Type.Optional(count), ...samplingFields,
   stop: Type.Optional(Type.Array(Type.String({ minLength: 1 }))), logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20 })),
-  echo: Type.Optional(Type.Boolean()), ignoreEndOfText: Type.Optional(Type.Boolean()),
+  echo: Type.Optional(Type.Boolean()), ignoreEndOfText: Type.Optional(Type.Boolean()), date: Type.Optional(CalendarDate),
 }, closed)
 export type Sampling = Static<typeof Sampling>
 
@@ -138,7 +139,7 @@ const FromRunner = Type.Union([
   Type.Object({ type: Type.Literal('failed'), ...Failure }, closed),
   // with the engine's figures, once there is one
   Type.Object({ type: Type.Literal('pong'), id: CallId, figures: Type.Optional(Figures) }, closed),
-  Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, cachedTokens: count, seed: count }, closed),
+  Type.Object({ type: Type.Literal('start'), id: CallId, promptTokens: count, cachedTokens: count, seed: count, date: Type.Optional(CalendarDate) }, closed),
   Type.Object({
     type: Type.Literal('token'), id: CallId, token: TokenId, text: Type.String({ maxLength: EVENT_TEXT }), logprob: Type.Optional(finite),
     top: Type.Optional(Type.Array(Type.Object({ token: TokenId, text: Type.String({ maxLength: TOKEN_TEXT }), logprob: finite }, closed), { maxItems: ALTERNATIVES })),

@@ -169,7 +169,10 @@ function promptOf(prompt: Prompt): GenerateRequest['prompt'] {
 }
 
 function toMessage(id: number, e: GenerateEvent): FromRunner {
-  if (e.type === 'start') return { type: 'start', id, promptTokens: e.promptTokens, cachedTokens: e.cachedTokens, seed: e.seed }
+  if (e.type === 'start') {
+    const { promptTokens, cachedTokens, seed, date } = e
+    return { type: 'start', id, promptTokens, cachedTokens, seed, ...(date !== undefined && { date }) }
+  }
   if (e.type === 'end') {
     const { promptMs, predictedMs } = e.timings
     return { type: 'end', id, reason: e.reason, promptTokens: e.promptTokens, completionTokens: e.completionTokens, promptMs, predictedMs }

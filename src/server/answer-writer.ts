@@ -41,7 +41,7 @@ export const usageOf = (start: StartEvent, end: EndEvent): object => ({
 /** What is needed to repeat an answer, and what it cost: our own addition. */
 export const extensionOf = (start: StartEvent, end: EndEvent, entry?: number): object => ({
   verit: {
-    seed: start.seed, prompt_ms: Math.round(end.promptMs), predicted_ms: Math.round(end.predictedMs), ...(entry !== undefined && { audit_entry: entry }),
+    seed: start.seed, ...(start.date !== undefined && { date: start.date }), prompt_ms: Math.round(end.promptMs), predicted_ms: Math.round(end.predictedMs), ...(entry !== undefined && { audit_entry: entry }),
   },
 })
 

@@ -125,7 +125,9 @@ async function attempt(
     const start = first.value as StartEvent
     request.verit.promptTokens = start.promptTokens
     request.verit.cachedTokens = start.cachedTokens
-    a.notes.parameters = { ...a.notes.parameters, max_tokens: plan.maxTokens, seed: start.seed }
+    a.notes.parameters = {
+      ...a.notes.parameters, max_tokens: plan.maxTokens, seed: start.seed, ...(start.date !== undefined && { date: start.date }),
+    }
     return await (a.out === undefined ? whole(a, start, events, spending) : stream(a, a.out, start, events, spending))
   } finally {
     // The process may be slow to let go of a call: its place is held until then, its client need not wait.

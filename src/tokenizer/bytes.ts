@@ -12,10 +12,16 @@ export const byteSpelling: readonly string[] = (() => {
 })()
 
 /** Byte by code unit of its spelling; 0xffff marks a character that spells no byte. */
-const byteOf = new Uint16Array(0x144).fill(0xffff)
+const bytes = new Uint16Array(0x144).fill(0xffff)
 byteSpelling.forEach((character, b) => {
-  byteOf[character.charCodeAt(0)] = b
+  bytes[character.charCodeAt(0)] = b
 })
+
+/** The byte that a code unit spells, or -1. */
+export function byteOf(unit: number): number {
+  const b = unit < bytes.length ? bytes[unit]! : 0xffff
+  return b === 0xffff ? -1 : b
+}
 
 /** Spells bytes as a token. */
 export function spell(bytes: Uint8Array): string {
@@ -26,11 +32,11 @@ export function spell(bytes: Uint8Array): string {
 
 /** Bytes of a spelled token, or undefined when a character of it spells no byte. */
 export function unspell(token: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(token.length)
+  const out = new Uint8Array(token.length)
   for (let i = 0; i < token.length; i++) {
-    const b = byteOf[token.charCodeAt(i)] ?? 0xffff
-    if (b === 0xffff) return undefined
-    bytes[i] = b
+    const b = byteOf(token.charCodeAt(i))
+    if (b < 0) return undefined
+    out[i] = b
   }
-  return bytes
+  return out
 }

@@ -45,7 +45,6 @@ test("the other form of merges and GPT-2's own pre-tokenizer are understood", ()
 })
 
 test('what is wrong with a file is refused by name', () => {
-  const merge = tokenizer.toParts().merges[0]!
   const cases: [string | ((f: Form) => void), RegExp][] = [
     ['', /at byte 0, a value is expected/],
     ['[]', /not a JSON object/],
@@ -62,14 +61,11 @@ test('what is wrong with a file is refused by name', () => {
     [f => { f.model.vocab['x'] = '7' }, /the id of token "x"/],
     [f => { f.model.vocab['x'] = 5 }, /share the id 5/],
     [f => { f.model.vocab['xyzzy'] = 1000 }, /a gap/],
-    [f => { f.model.vocab['\u4e00'] = Object.keys(f.model.vocab).length }, /spells no byte/],
     [f => { f.added_tokens.push({ id: tokenizer.vocabSize, content: 'a', special: true }) }, /both "a"/],
     [f => { f.added_tokens.push({ content: 'a b' }) }, /the id of token/],
     [f => { f.added_tokens[0]!['lstrip'] = true }, /lstrip/],
     [f => { f.model.merges.push('zz zz') }, /does not join/],
     [f => { f.model.merges.push('zz') }, /does not join/],
-    [f => { f.model.merges.push('< |endoftext|>') }, /does not join/],
-    [f => { f.model.merges.push(merge) }, /occurs twice/],
     [f => { f.model.merges.push(7) }, /neither/],
     [f => { f.added_tokens.push({ id: f.model.vocab['z'], content: 'z', special: true }) }, /byte 122/],
   ]

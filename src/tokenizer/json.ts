@@ -7,8 +7,8 @@ import { walkJson } from '../lib/json-walk.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
 import { CONTROL, MAX_TOKENS, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
 import type { TokenizerParts } from './parts.ts'
-import { pretokenizer, pretokenizerOfPattern } from './pretokenizer.ts'
-import type { PretokenizerName } from './pretokenizer.ts'
+import { BYTE_LEVEL, DIGIT_RUNS, DIGITS, pretokenizer, pretokenizerOfPatterns, PUNCTUATION_RUNS } from './pretokenizer.ts'
+import type { Pretokenizer, PretokenizerName } from './pretokenizer.ts'
 
 /**
  * Writes parts as canonical JSON text, which ends with a line feed. Unused tokens at the end of the vocabulary pad an embedding and are left out: the
@@ -16,11 +16,14 @@ import type { PretokenizerName } from './pretokenizer.ts'
  */
 export function partsToJson(parts: TokenizerParts & { pretokenizer: PretokenizerName }): string {
   const { tokenTypes, merges } = parts
+  const named = new Set<string>()
+  // Of tokens spelled alike, the first is in use; the format has no second one.
   const tokens = parts.tokens.slice(0, 1 + tokenTypes.findLastIndex(type => type !== UNUSED))
+    .map((token, id) => (named.size < named.add(token).size ? token : `[DUPLICATE_${id}]`))
   const added = tokens.flatMap((content, id) => tokenTypes[id] === NORMAL ? [] : [{
     id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: tokenTypes[id] !== USER_DEFINED,
   }])
-  const split = { type: 'Split', pattern: { Regex: pretokenizer(parts.pretokenizer)!.pattern }, behavior: 'Isolated', invert: false }
+  const splits = pretokenizer(parts.pretokenizer)!.patterns.map(Regex => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }))
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false }
   // By hand, since an object would put tokens that look like numbers first.
   const lines = (rows: string[], close: string): string => rows.length === 0 ? close : `\n${rows.join(',\n')}\n${close}`
@@ -31,7 +34,7 @@ export function partsToJson(parts: TokenizerParts & { pretokenizer: Pretokenizer
 "padding": null,
 "added_tokens": [${lines(added.map(a => JSON.stringify(a)), ']')},
 "normalizer": null,
-"pre_tokenizer": ${JSON.stringify({ type: 'Sequence', pretokenizers: [split, byteLevel] })},
+"pre_tokenizer": ${JSON.stringify({ type: 'Sequence', pretokenizers: [...splits, byteLevel] })},
 "post_processor": null,
 "decoder": ${JSON.stringify({ type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false })},
 "model": {
@@ -53,20 +56,32 @@ export function partsToJson(parts: TokenizerParts & { pretokenizer: Pretokenizer
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 type JsonObject = { [key: string]: Json }
 
-/** Name of the rule that a `pre_tokenizer` stands for, or undefined when it is none of ours. */
-function readPretokenizer(value: Json | undefined): string | undefined {
+/** The rule that a `pre_tokenizer` stands for, or undefined when it is none of ours. */
+function readPretokenizer(value: Json | undefined, ignoreMerges: boolean): Pretokenizer | undefined {
   const steps = isObject(value) && value['type'] === 'Sequence' ? value['pretokenizers'] : [value]
-  if (!Array.isArray(steps)) return undefined
-  const byteLevel = steps.at(-1)
-  if (!isObject(byteLevel) || byteLevel['type'] !== 'ByteLevel' || byteLevel['add_prefix_space'] === true) return undefined
-  const ownRegex = (byteLevel['use_regex'] ?? true) === true
-  const first = steps[0]
-  if (steps.length === 1) return ownRegex ? 'gpt-2' : undefined
-  if (steps.length !== 2 || !isObject(first)) return undefined
-  if (first['type'] === 'Digits') return ownRegex && first['individual_digits'] === true ? 'smollm' : undefined
-  if (first['type'] !== 'Split' || ownRegex || first['behavior'] !== 'Isolated' || first['invert'] === true) return undefined
-  const pattern = isObject(first['pattern']) ? first['pattern']['Regex'] : undefined
-  return typeof pattern === 'string' ? pretokenizerOfPattern(pattern)?.name : undefined
+  if (!Array.isArray(steps) || steps.length > MOST_STEPS) return undefined
+  const patterns = steps.map((step, i) => (isObject(step) ? patternOf(step, i === steps.length - 1) : undefined))
+  // Falcon's has ByteLevel with its expression between others.
+  const spelled = steps.some(step => isObject(step) && step['type'] === 'ByteLevel')
+  if (!spelled || patterns.includes(undefined)) return undefined
+  return pretokenizerOfPatterns(patterns.filter(pattern => pattern !== '') as string[], ignoreMerges)
+}
+
+const MOST_STEPS = 8
+
+/** The expression by which a step splits; '' for one that only spells bytes. */
+function patternOf(step: JsonObject, last: boolean): string | undefined {
+  const { type, behavior } = step
+  if (type === 'ByteLevel') {
+    if (step['add_prefix_space'] === true) return undefined
+    if ((step['use_regex'] ?? true) === true) return BYTE_LEVEL
+    return last ? '' : undefined
+  }
+  if (type === 'Digits') return step['individual_digits'] === true ? DIGITS : DIGIT_RUNS
+  if (type === 'Punctuation') return behavior === 'Contiguous' ? PUNCTUATION_RUNS : undefined
+  if (type !== 'Split' || behavior !== 'Isolated' || step['invert'] === true) return undefined
+  const pattern = isObject(step['pattern']) ? step['pattern']['Regex'] : undefined
+  return typeof pattern === 'string' && pattern !== '' ? pattern : undefined
 }
 
 function isObject(value: unknown): value is JsonObject {
@@ -183,10 +198,11 @@ function readSettings(root: JsonObject, model: JsonObject, { flag }: Faults): st
   }
   for (const key of ['truncation', 'padding']) if (root[key]) flag(`it has ${key}, which Verit leaves to the caller`)
   if (root['normalizer']) flag('it normalizes text, so that decoding would not give back what was encoded')
-  const name = readPretokenizer(root['pre_tokenizer'])
-  if (name === undefined) flag('its pre-tokenizer is not one that Verit knows')
-  else if ((model['ignore_merges'] ?? false) !== pretokenizer(name)!.ignoreMerges) flag(`its ignore_merges does not go with its pre-tokenizer (${name})`)
-  return name ?? ''
+  const ignoreMerges = model['ignore_merges'] === true
+  const rule = readPretokenizer(root['pre_tokenizer'], ignoreMerges)
+  if (rule === undefined) flag('its pre-tokenizer is not one that Verit knows')
+  else if (ignoreMerges !== rule.ignoreMerges) flag(`its ignore_merges does not go with its pre-tokenizer (${rule.name})`)
+  return rule?.name ?? ''
 }
 
 /** Tokens by id, and the types of those that are not normal. */
@@ -209,7 +225,10 @@ function readTokens(vocabulary: JsonObject, added: Json, { refuse, flag }: Fault
       continue
     }
     for (const key of ['single_word', 'lstrip', 'rstrip']) if (entry[key]) flag(`an added token uses ${key}, which Verit does not do`)
-    put(entry['content'], entry['id'])
+    const { content, id } = entry
+    const other = Object.hasOwn(vocabulary, content as string) ? vocabulary[content as string] : id
+    if (other !== id) flag(`tokens ${String(other)} and ${String(id)} are both ${JSON.stringify(content).slice(0, 80)}`)
+    put(content as string, id)
     types.set(entry['id'] as number, entry['special'] === true ? CONTROL : USER_DEFINED)
   }
   const gap = tokens.findIndex(token => token === undefined)

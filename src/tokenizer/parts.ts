@@ -4,11 +4,12 @@
  */
 import { VeritError } from '../lib/errors.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
-import { byteSpelling, unspell } from './bytes.ts'
+import { byteSpelling } from './bytes.ts'
 import { PairIndex } from './pairs.ts'
 import { pretokenizer } from './pretokenizer.ts'
 import type { PretokenizerName } from './pretokenizer.ts'
 import { TokenBytes } from './token-bytes.ts'
+import { TokenIds } from './token-ids.ts'
 
 /** Token types, numbered as in GGUF's `tokenizer.ggml.token_type`. */
 export const NORMAL = 1
@@ -26,7 +27,7 @@ export interface TokenizerParts {
   tokenTypes: readonly number[]
   /** "left right", spelled, in order of rank. */
   merges: readonly string[]
-  /** 'gpt-2', 'smollm', 'llama-bpe', 'qwen2' or 'character': GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2' (see `checkParts`). */
+  /** A name of the table in pretokenizer.ts: GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2' (see `checkParts`). */
   pretokenizer: string
   /** Id of the end-of-text token. Default: the control token `<|endoftext|>`, `<|end_of_text|>` or `</s>`, if there is one. */
   endOfText?: number | undefined
@@ -52,8 +53,8 @@ export interface CheckedParts {
   pretokenizer: PretokenizerName
   /** Bytes of each token. */
   bytes: TokenBytes
-  /** Id of each token by its spelling. */
-  ids: Map<string, number>
+  /** Id of each token by its spelling: the first where several are spelled alike. */
+  ids: TokenIds
   /** Merges by rank, as ids, and the token each makes. */
   pairs: PairIndex
   results: Int32Array
@@ -66,8 +67,12 @@ export interface CheckedParts {
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Bytes that UTF-8 never has need no token, and in some vocabularies have none. */
-const inUtf8 = (byte: number): boolean => byte < 0xc0 || (byte > 0xc1 && byte < 0xf5)
+/**
+ * Bytes without which no vocabulary is of use. Some in use lack others: those that UTF-8 never has, control characters, and those that begin characters of
+ * the high planes. Text that holds such a character is refused.
+ */
+const isNeeded = (byte: number): boolean =>
+  (byte >= 0x20 && byte < 0x7f) || (byte >= 0x80 && byte < 0xf1 && byte !== 0xc0 && byte !== 0xc1) || byte === 9 || byte === 10 || byte === 13
 
 function isOneCharacter(bytes: Uint8Array): boolean {
   try {
@@ -78,13 +83,9 @@ function isOneCharacter(bytes: Uint8Array): boolean {
   }
 }
 
-/** Bytes of a token that spells none, when faults are collected. */
-const NONE = new Uint8Array(0)
-
 /**
- * Checks every rule that encoding relies on: tokens are distinct and not empty, normal ones spell bytes, each merge joins two
- * normal tokens into a third and occurs once, and either all single bytes of UTF-8 are tokens (any text can be encoded) or the
- * vocabulary is one of characters (no merges, one character a token; recognised by that when the pre-tokenizer says 'gpt-2').
+ * Checks every rule that encoding relies on: tokens are not empty, each merge joins two tokens into a third, and either the single bytes of text are tokens
+ * (any text can be encoded but for rare characters) or the vocabulary is one of characters (no merges, one character a token; recognised by that when the pre-tokenizer says 'gpt-2').
  * @param source file or key that is named in errors.
  * @param found collects what is wrong with single tokens and merges; default: the first fault is thrown. The result is of use when there is none.
  * @throws VeritError VERIT_TOKENIZER_FILE
@@ -99,21 +100,19 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
   if (tokenTypes.length !== tokens.length) refuse(`it has ${tokens.length} tokens but ${tokenTypes.length} token types`)
   if (merges.length > MAX_MERGES) refuse(`it has ${merges.length} merges, where ${MAX_MERGES} are allowed`)
 
-  const ids = new Map<string, number>()
+  const ids = new TokenIds(tokens)
   const bytes = new TokenBytes(tokens.length)
   let characters = true
   let specials = 0, specialCharacters = 0
   for (let id = 0; id < tokens.length; id++) {
     const token = tokens[id]!
     if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_LENGTH) flag(`token ${id} is empty or too long`)
-    if (ids.has(token)) flag(`tokens ${ids.get(token)} and ${id} are both ${JSON.stringify(token)}`)
-    ids.set(token, id)
     const type = tokenTypes[id]
     if (type === NORMAL) {
-      const b = unspell(token)
-      if (b === undefined) flag(`token ${id} (${JSON.stringify(token)}) holds a character that spells no byte`)
-      bytes.push(b ?? NONE)
-      characters &&= b !== undefined && isOneCharacter(b)
+      // A token of other characters comes out of no text; as other programs do, it is decoded to itself.
+      const spelled = bytes.pushSpelled(token)
+      if (!spelled) bytes.push(encoder.encode(token))
+      characters &&= spelled && isOneCharacter(bytes.at(id)!)
     } else if (type === UNUSED) {
       if (!token.isWellFormed()) flag(`token ${id} is not well-formed Unicode`)
       bytes.push(encoder.encode(token))
@@ -124,10 +123,10 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
       if (++specials > MAX_SPECIALS || specialCharacters > MAX_SPECIAL_CHARACTERS) {
         refuse(`it has more than ${MAX_SPECIALS} special and added tokens, or ${MAX_SPECIAL_CHARACTERS} characters in them`)
       }
-    } else flag(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control), 4 (user-defined) and 5 (unused) are known`)
+    } else flag(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control), 4 (user-defined) and 5 (unused) are known in byte-level BPE`)
   }
   const isNormal = (token: string): boolean => tokenTypes[ids.get(token) ?? -1] === NORMAL
-  const missing = byteSpelling.findIndex((s, byte) => inUtf8(byte) && !isNormal(s))
+  const missing = byteSpelling.findIndex((s, byte) => isNeeded(byte) && !isNormal(s))
 
   let name = pretokenizer(parts.pretokenizer)?.name
     ?? refuse(`its pre-tokenizer ${JSON.stringify(parts.pretokenizer).slice(0, 80)} is not one that Verit knows`)
@@ -137,21 +136,7 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
     if (!tokenTypes.includes(NORMAL)) refuse('it has no character')
   } else if (missing >= 0) flag(`no token stands for the byte ${missing}, so that not every text could be encoded`)
 
-  const pairs = new PairIndex(merges.length)
-  const results = new Int32Array(merges.length)
-  for (let rank = 0; rank < merges.length; rank++) {
-    const merge = merges[rank]!
-    const space = typeof merge === 'string' ? merge.indexOf(' ') : -1
-    const left = merge.slice(0, Math.max(0, space))
-    const right = merge.slice(space + 1)
-    if (space < 0 || !isNormal(left) || !isNormal(right) || !isNormal(left + right)) {
-      flag(`merge ${rank} (${JSON.stringify(merge).slice(0, 80)}) does not join two tokens into a third`)
-      continue
-    }
-    const next = pairs.size
-    if (pairs.add(ids.get(left)!, ids.get(right)!) !== next) flag(`merge ${rank} (${JSON.stringify(merge).slice(0, 80)}) occurs twice`)
-    results[rank] = ids.get(left + right)!
-  }
+  const { pairs, results } = readMerges(merges, ids, tokenTypes, bytes, flag)
 
   let endOfText = parts.endOfText
   if (endOfText === undefined) {
@@ -165,4 +150,31 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
   }
   if (parts.addsBegin === true && beginOfText === undefined) refuse('it wants a token before each text, and names none')
   return { tokens, tokenTypes, pretokenizer: name, bytes, ids, pairs, results, endOfText, beginOfText, addsBegin: parts.addsBegin === true, addsEnd: parts.addsEnd === true }
+}
+
+/**
+ * Merges as pairs of ids, by rank. Of merges of one pair, the first counts. One that makes a special or unused token, or one of other bytes, is left out: text
+ * must never become such a token.
+ */
+function readMerges(
+  merges: readonly string[], ids: TokenIds, tokenTypes: readonly number[], bytes: TokenBytes, flag: (problem: string) => void,
+): { pairs: PairIndex; results: Int32Array } {
+  const pairs = new PairIndex(merges.length)
+  const results = new Int32Array(merges.length)
+  for (let rank = 0; rank < merges.length; rank++) {
+    const merge = merges[rank]!
+    const space = typeof merge === 'string' ? merge.indexOf(' ', 1) : -1
+    const left = space < 0 ? -1 : ids.find(merge, 0, space)
+    const right = space < 0 ? -1 : ids.find(merge, space + 1, merge.length)
+    const result = left < 0 || right < 0 ? -1 : ids.joined(left, right)
+    if (result < 0) {
+      flag(`merge ${rank} (${JSON.stringify(merge).slice(0, 80)}) does not join two tokens into a third`)
+      continue
+    }
+    const type = tokenTypes[result]
+    if (type !== NORMAL && (type !== USER_DEFINED || bytes.length(result) !== bytes.length(left) + bytes.length(right))) continue
+    const next = pairs.size
+    if (pairs.add(left, right) === next) results[next] = result
+  }
+  return { pairs, results }
 }

@@ -2,11 +2,12 @@
  * Where a text can be cut without changing what a SentencePiece tokenizer makes of it: no merge and no user-defined piece reaches over the cut. What lies
  * between two cuts is a word, and words come again and again.
  */
-import { UNUSED, USER_DEFINED } from './parts.ts'
+import { USER_DEFINED } from './parts.ts'
 import { isMergeable, SPACE_MARK } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
 
 const MARK = SPACE_MARK.charCodeAt(0)
+const LINE_FEED = 10
 /** Kinds of UTF-16 units: within longer pieces; a space or its mark; in none but pieces of one character. */
 const INNER = 0, SPACE = 1, ALONE = 2
 
@@ -18,7 +19,12 @@ export class SentencePieceWords {
   readonly atSpaces: boolean
   #kinds = new Uint8Array(0x10000).fill(ALONE)
 
-  constructor({ pieces, types }: SentencePieceParts) {
+  /** Whether a run of line feeds is a word of its own (Gemma 4). */
+  readonly lines: boolean
+
+  /** @param unusedMade whether merges make pieces that are not used */
+  constructor({ pieces, types, merges }: SentencePieceParts, unusedMade: boolean) {
+    this.lines = merges !== undefined
     const kinds = this.#kinds
     let crossed = false
     kinds.fill(INNER, 0xd800, 0xe000)
@@ -29,18 +35,30 @@ export class SentencePieceWords {
       crossed ||= /[^ \u2581][ \u2581]/.test(piece)
     }
     kinds[0x20] = kinds[MARK] = SPACE
-    this.atSpaces = !crossed && !Array.from(types).includes(UNUSED)
+    this.atSpaces = !crossed && !unusedMade
   }
 
-  /** End of the word that begins at `start`, where `atSpaces`. */
+  /** Whether words are short, and come again. */
+  get areShort(): boolean {
+    return this.atSpaces || this.lines
+  }
+
+  /** End of the word that begins at `start`. */
   end(text: string, start: number): number {
+    if (!this.areShort) return text.length
     const kinds = this.#kinds
+    const line = this.lines ? LINE_FEED : -1
     let before = kinds[text.charCodeAt(start)]!
     let end = start + 1
-    if (before === ALONE) return end
+    if (text.charCodeAt(start) === line) {
+      while (text.charCodeAt(end) === line) end++
+      return end
+    }
+    if (this.atSpaces && before === ALONE) return end
     for (; end < text.length; end++) {
-      const kind = kinds[text.charCodeAt(end)]!
-      if (kind !== before && kind !== INNER) break
+      const unit = text.charCodeAt(end)
+      const kind = kinds[unit]!
+      if (unit === line || (this.atSpaces && kind !== before && kind !== INNER)) break
       before = kind
     }
     return end

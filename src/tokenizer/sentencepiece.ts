@@ -22,6 +22,7 @@ import type { SentencePieceParts } from './sentencepiece-parts.ts'
 import { SentencePieceStream } from './sentencepiece-stream.ts'
 import { SentencePieceWords } from './sentencepiece-words.ts'
 import type { EncodeStream, TextTokenizer } from './text-tokenizer.ts'
+import { TokenIds } from './token-ids.ts'
 import { CACHED_LENGTH, WordCache } from './word-cache.ts'
 
 const encoder = new TextEncoder()
@@ -37,9 +38,10 @@ export class SentencePieceTokenizer implements TextTokenizer {
   readonly specials: ReadonlyMap<string, number>
   readonly unused: Int32Array
   #parts: SentencePieceParts
-  #ids = new Map<string, number>()
+  #ids: TokenIds
   #byteIds = new Int32Array(256)
-  #bytes: Uint8Array[]
+  /** Of the pieces that were asked for. */
+  #bytes: Uint8Array[] = []
   #pairs: SentencePiecePairs
   #merger: WordMerger
   #control: PrefixMatcher
@@ -57,26 +59,32 @@ export class SentencePieceTokenizer implements TextTokenizer {
     for (const { problem } of partsFaults(parts)) throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
     const { pieces, types } = parts
     this.#parts = parts
-    this.#bytes = pieces.map((piece, id) => pieceBytes(parts, piece, id))
-    pieces.forEach((piece, id) => {
-      this.#ids.set(piece, id)
-      if (types[id] === BYTE) this.#byteIds[byteOfPiece(piece)] = id
-    })
-    const ofType = (type: number): [string, number][] => pieces.map((piece, id): [string, number] => [piece, id]).filter(([, id]) => types[id] === type)
-    this.specials = new Map(ofType(CONTROL))
-    this.unused = Int32Array.from(ofType(UNUSED), ([, id]) => id)
-    this.#control = new PrefixMatcher(ofType(CONTROL))
-    this.#always = new PrefixMatcher(ofType(USER_DEFINED))
-    this.#words = new SentencePieceWords(parts)
-    this.#pairs = pairsOf(parts)
-    this.#unmade = Array.from(types).includes(UNUSED) ? new Int32Array(pieces.length) : undefined
+    this.#ids = new TokenIds(pieces)
+    const unused: number[] = [], control: [string, number][] = [], always: [string, number][] = []
+    for (let id = 0; id < pieces.length; id++) {
+      const type = types[id]!
+      if (type === UNUSED) unused.push(id)
+      if (type === NORMAL || this.#ids.get(pieces[id]!) !== id) continue // of pieces spelled alike, the first counts
+      if (type === BYTE) this.#byteIds[byteOfPiece(pieces[id]!)] = id
+      else if (type === CONTROL) control.push([pieces[id]!, id])
+      else if (type === USER_DEFINED) always.push([pieces[id]!, id])
+    }
+    this.specials = new Map(control)
+    this.unused = Int32Array.from(unused)
+    this.#control = new PrefixMatcher(control)
+    this.#always = new PrefixMatcher(always)
+    this.#pairs = pairsOf(parts, this.#ids, source)
+    // Most unused pieces only fill places: where no merge makes one, texts can be cut, and nothing needs to be taken apart again.
+    const made = this.#pairs.results.some(id => types[id] === UNUSED)
+    this.#words = new SentencePieceWords(parts, made)
+    this.#unmade = made ? new Int32Array(pieces.length) : undefined
     this.#longest = longestOf(parts)
     this.#merger = new WordMerger(this.#pairs.pairs, this.#pairs.results, this.#pairs.ranks)
   }
 
   get digest(): string {
-    const { scores, types, ...rest } = this.#parts
-    const names = Object.entries({ ...rest, scores: Array.from(scores), types: Array.from(types) }).sort(([a], [b]) => (a < b ? -1 : 1))
+    const { scores, types, merges, ...rest } = this.#parts
+    const names = Object.entries({ ...rest, ...(merges !== undefined && { merges }), scores: Array.from(scores), types: Array.from(types) }).sort(([a], [b]) => (a < b ? -1 : 1))
     return `sha256:${createHash('sha256').update(JSON.stringify(['sentencepiece-bpe', names])).digest('hex')}`
   }
 
@@ -97,9 +105,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   tokenBytes(id: number): Uint8Array {
-    const bytes = this.#bytes[id]
-    if (bytes === undefined) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: this.vocabSize })
-    return bytes
+    return this.#bytes[id] ??= pieceBytes(this.#parts, this.token(id), id)
   }
 
   token(id: number): string {
@@ -186,7 +192,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   *#encodePlain(text: string, first: boolean, last: boolean, ids: IdList, limit: number): Steps<boolean> {
     const normal = yield* this.#normalize(text.toWellFormed(), first, last)
     for (let start = 0, due = STEP; start < normal.length && ids.length <= limit;) {
-      const end = this.#words.atSpaces ? this.#words.end(normal, start) : normal.length
+      const end = this.#words.end(normal, start)
       if (end - start > STEP) this.#join(yield* this.#mergeLong(normal.slice(start, end), limit), ids, limit)
       else this.#encodeShort(normal.slice(start, end), ids)
       start = end
@@ -221,7 +227,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   #encodeShort(word: string, ids: IdList): void {
-    let known = this.#words.atSpaces ? this.#cache.get(word) : undefined
+    let known = this.#words.areShort ? this.#cache.get(word) ?? this.#wholeLines(word) : undefined
     if (known === undefined) {
       const text = this.#escape(word), symbols = this.#symbols, unmade = this.#unmade?.fill(-1)
       symbols.clear()
@@ -230,9 +236,15 @@ export class SentencePieceTokenizer implements TextTokenizer {
       const at = this.#spellOut(symbols.array, 0, n, text, 0, unmade, made)
       invariant(at === text.length, 'every character is in a piece')
       known = Array.from(made.take())
-      if (word.length <= CACHED_LENGTH && this.#words.atSpaces) this.#cache.set(word, known)
+      if (word.length <= CACHED_LENGTH && this.#words.areShort) this.#cache.set(word, known)
     }
     this.#join(known, ids, Infinity)
+  }
+
+  /** A run of line feeds that is a piece is that piece, whatever the merges say. */
+  #wholeLines(word: string): readonly number[] | undefined {
+    const id = this.#words.lines && word.startsWith('\n') ? this.#ids.get(word) : undefined
+    return id !== undefined && this.#parts.types[id] === NORMAL ? [id] : undefined
   }
 
   /** The ids of a word, or the first of them where there are more than `limit`. */

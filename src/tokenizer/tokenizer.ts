@@ -1,6 +1,6 @@
 /**
  * A byte-level BPE or character tokenizer: text to token ids and back. For BPE, `decode(encode(s)) === s` for every well-formed
- * string, and encoding takes time in proportion to the text (times the logarithm of its longest word). Special tokens in the text
+ * string that the vocabulary has the bytes of, and encoding takes time in proportion to the text (times the logarithm of its longest word). Special tokens in the text
  * are plain text unless the caller allows them, so that nobody can forge the end of a turn by typing it.
  */
 import { createHash } from 'node:crypto'
@@ -32,7 +32,7 @@ export class Tokenizer implements TextTokenizer {
   #parts: CheckedParts
   #pretokenizer: Pretokenizer
   #merger: WordMerger
-  /** Token id of each byte; empty for characters. */
+  /** Token id of each byte, -1 where it has none; empty for characters. */
   #byteId = new Int32Array(0)
   /** Added tokens, which any text is searched for, and these together with special ones. */
   #always: PrefixMatcher
@@ -46,16 +46,24 @@ export class Tokenizer implements TextTokenizer {
 
   private constructor(parts: CheckedParts) {
     this.#parts = parts
-    this.unused = Int32Array.from(parts.tokenTypes.keys().filter(id => parts.tokenTypes[id] === UNUSED))
     this.#pretokenizer = pretokenizer(parts.pretokenizer)!
     this.#merger = new WordMerger(parts.pairs, parts.results)
-    if (this.kind === 'bpe') this.#byteId = Int32Array.from(byteSpelling, s => parts.ids.get(s)!)
-    const ofTypes = function* (...types: number[]): Generator<[string, number]> {
-      for (const [id, type] of parts.tokenTypes.entries()) if (types.includes(type)) yield [parts.tokens[id]!, id]
+    if (this.kind === 'bpe') this.#byteId = Int32Array.from(byteSpelling, s => normalId(parts, s))
+    const { tokens, tokenTypes, ids, bytes } = parts
+    const unused: number[] = [], always: [string, number][] = [], allowed: [string, number][] = []
+    for (let id = 0; id < tokens.length; id++) {
+      const type = tokenTypes[id]!
+      if (type !== CONTROL) this.#longest = Math.max(this.#longest, bytes.length(id))
+      if (type === NORMAL) continue
+      if (type === UNUSED) unused.push(id)
+      else if (ids.get(tokens[id]!) === id) {
+        allowed.push([tokens[id]!, id])
+        if (type === USER_DEFINED) always.push([tokens[id]!, id])
+      }
     }
-    this.#always = new PrefixMatcher(ofTypes(USER_DEFINED))
-    this.#allowed = new PrefixMatcher(ofTypes(CONTROL, USER_DEFINED))
-    for (const [id, type] of parts.tokenTypes.entries()) if (type !== CONTROL) this.#longest = Math.max(this.#longest, parts.bytes.at(id)!.length)
+    this.unused = Int32Array.from(unused)
+    this.#always = new PrefixMatcher(always)
+    this.#allowed = new PrefixMatcher(allowed)
   }
 
   /**
@@ -99,7 +107,10 @@ export class Tokenizer implements TextTokenizer {
 
   /** Special (control) tokens and their ids. */
   get specials(): ReadonlyMap<string, number> {
-    return new Map(this.#parts.tokens.map((t, id) => [t, id] as const).filter(([, id]) => this.#parts.tokenTypes[id] === CONTROL))
+    const { tokens, tokenTypes, ids } = this.#parts
+    const found = new Map<string, number>()
+    for (let id = 0; id < tokens.length; id++) if (tokenTypes[id] === CONTROL && ids.get(tokens[id]!) === id) found.set(tokens[id]!, id)
+    return found
   }
 
   /** Id of the token that ends (and begins) a text, or undefined when there is none. */
@@ -234,7 +245,7 @@ export class Tokenizer implements TextTokenizer {
       symbols[0] = whole
       return 1
     }
-    for (let i = 0; i < length; i++) symbols[i] = this.#byteId[bytes[i]!]!
+    for (let i = 0; i < length; i++) symbols[i] = this.#symbol(bytes, i)
     return this.#merger.merge(symbols, length)
   }
 
@@ -244,22 +255,28 @@ export class Tokenizer implements TextTokenizer {
     if (whole >= 0) return ids.add(whole)
     const symbols = new Int32Array(bytes.length)
     for (let i = 0; i < bytes.length; i++) {
-      symbols[i] = this.#byteId[bytes[i]!]!
+      symbols[i] = this.#symbol(bytes, i)
       if (i % (16 * STEP) === 0) yield
     }
     ids.pushUpTo(limit, symbols, yield* this.#merger.merging(symbols, bytes.length))
   }
 
+  /** The id of a byte of a word. @throws VERIT_TOKENIZER_CHARACTER naming the character, where the vocabulary lacks it */
+  #symbol(bytes: Uint8Array, i: number): number {
+    const id = this.#byteId[bytes[i]!]!
+    if (id < 0) throw new VeritError('VERIT_TOKENIZER_CHARACTER', { character: characterAt(bytes, i) })
+    return id
+  }
+
   /** The id of a word that is not merged since it is a token, or -1. */
   #wholeWord(bytes: Uint8Array, length: number): number {
     if (!this.#pretokenizer.ignoreMerges || length > MAX_TOKEN_LENGTH) return -1
-    const id = this.#parts.ids.get(spell(bytes.subarray(0, length)))
-    return id !== undefined && this.#parts.tokenTypes[id] === NORMAL ? id : -1
+    return normalId(this.#parts, spell(bytes.subarray(0, length)))
   }
 
   #character(character: string): number {
-    const id = this.#parts.ids.get(spell(encoder.encode(character)))
-    if (id === undefined || this.#parts.tokenTypes[id] !== NORMAL) throw new VeritError('VERIT_TOKENIZER_CHARACTER', { character })
+    const id = normalId(this.#parts, spell(encoder.encode(character)))
+    if (id < 0) throw new VeritError('VERIT_TOKENIZER_CHARACTER', { character })
     return id
   }
 
@@ -291,4 +308,16 @@ export class Tokenizer implements TextTokenizer {
     const skip = options.skipSpecial === true
     return new DecodeStream(id => this.tokenBytes(id), id => skip && this.isSpecial(id))
   }
+}
+
+/** Id of a normal token by its spelling, or -1. */
+function normalId({ ids, tokenTypes }: CheckedParts, spelling: string): number {
+  const id = ids.get(spelling)
+  return id !== undefined && tokenTypes[id] === NORMAL ? id : -1
+}
+
+/** The character of which a byte of UTF-8 is one. */
+function characterAt(bytes: Uint8Array, i: number): string {
+  while ((bytes[i]! & 0xc0) === 0x80) i--
+  return String.fromCodePoint(decoder.decode(bytes.subarray(i, i + 4)).codePointAt(0)!)
 }

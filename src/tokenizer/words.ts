@@ -3,7 +3,7 @@
  * out once the characters after it that could change its end have been seen. A word longer than `longest` UTF-16 units is cut
  * there, which is the one case in which pieces and whole could differ.
  */
-import { characterClass, SPACE } from './classes.ts'
+import { isOf } from './classes.ts'
 import type { Pretokenizer } from './pretokenizer.ts'
 
 /** How far a pre-tokenizer looks past the end of a word, in UTF-16 units. */
@@ -40,8 +40,7 @@ export class WordStream {
 
   #scan(): void {
     const text = this.#rest
-    let seen = text.length
-    if (this.#pretokenizer.looksThroughSpace) while (seen > 0 && characterClass(text.charCodeAt(seen - 1)) === SPACE) seen--
+    const seen = this.#seen(text)
     let start = 0
     while (start < text.length) {
       const end = this.#pretokenizer.wordEnd(text, start)
@@ -50,6 +49,20 @@ export class WordStream {
     }
     this.#rest = text.slice(start)
     this.#threshold = Math.max(4096, 2 * this.#rest.length)
+  }
+
+  /** Where the text ends that no later piece can change the words of, but for the look-ahead. */
+  #seen(text: string): number {
+    const { looksThrough } = this.#pretokenizer
+    let seen = text.length
+    // Half a surrogate pair can become anything.
+    if (seen > 0 && (text.charCodeAt(seen - 1) & 0xfc00) === 0xd800) seen--
+    while (seen > 0) {
+      const pair = seen > 1 && text.codePointAt(seen - 2)! > 0xffff
+      if (!isOf(text.codePointAt(pair ? seen - 2 : seen - 1)!, looksThrough)) break
+      seen -= pair ? 2 : 1
+    }
+    return seen
   }
 
   /** Ends the text: hands out what was held back. The stream can then take another text. */
