@@ -1,6 +1,7 @@
 /** All ops by name: the one table behind graph, executors and tests. */
 import { attention, attentionGrad, writeKeys, writeValues } from './attention.ts'
 import { ternaryMatmulBase3 } from './base3.ts'
+import { blockOps, quantizeBlocks } from './block-matmul.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
 import { add, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
@@ -23,5 +24,5 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, dropout, rope, writeKeys, writeValues, attention, attentionGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
-  screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe,
+  screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe, quantizeBlocks, ...blockOps,
 ].map(row => [row.name, row]))
