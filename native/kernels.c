@@ -18,6 +18,11 @@
 #include "sixbit.c"
 #include "eightbit.c"
 #include "screen.c"
+#include "blockrows.c"
+#include "blockstream.c"
+#include "blocktile.c"
+#include "blockmatmul.c"
+#include "blockrepack.c"
 #include "optimizer.c"
 #include "probe.c"
 
@@ -96,6 +101,14 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_squareSum] = ONE(squareSum_chunks, squareSum_run),
     [OP_clipFactor] = ONE(one_chunk, clipFactor_run),
     [OP_adamw] = ONE(adamw_chunks, adamw_run),
+    [OP_quantizeBlocks] = ONE(row_chunks, quantizeBlocks_run),
+#define X(name, ...) \
+    [OP_matmul##name] = {.phases = {{blockMatmul_chunks, matmul##name##_run}}, .scratch = matmul##name##_scratch}, \
+    [OP_expertMatmul##name] = {.phases = {{blockExperts_chunks, expertMatmul##name##_run}}, .scratch = expertMatmul##name##_scratch}, \
+    [OP_rows##name] = ONE(blockRows_chunks, rows##name##_run), \
+    [OP_repack##name] = ONE(block16_chunks, repack##name##_run),
+    BLOCK_FORMATS(X)
+#undef X
 };
 
 /* the functions themselves, for tests: 0 exp, 1 log, 2 tanh, 3 erf, 4 sin, 5 cos over n values */

@@ -3,6 +3,7 @@
  * read or write outside its buffers whatever the plan says. Attributes here are the largest the plan allows.
  */
 #include "ops.h"
+#include "blocksize.h"
 
 static int sizes(const wide_t *a, int n) {
   for (int i = 0; i < n; i++)
@@ -352,6 +353,49 @@ NEED(screenedMatmul) {
   return SIZES(3) && screened(a->O, a->K);
 }
 NEED(halfRows) { in->w = 2 * (a->V * a->C); in->ids = F(a->N); out->y = F(a->N * a->C); return SIZES(3); }
+/* activations for products with block-quantised weights: codes, a scale for 32, a sum for 16 */
+static void block_rows(wide_t n, wide_t k, wide_t *q, wide_t *scale, wide_t *sum) {
+  *q = n * k;
+  *scale = F(n * (k / 32));
+  *sum = F(n * (k / 16));
+}
+NEED(quantizeBlocks) {
+  in->x = F(a->N * a->K);
+  block_rows(a->N, a->K, &out->q, &out->scale, &out->sum);
+  return SIZES(2) && a->K > 0 && a->K % 32 == 0 && a->K <= LONGEST_ROW;
+}
+static int block_matrix(int type, wide_t O, wide_t K) { return O > 0 && K > 0 && K % block_sizes[type].block == 0 && K <= LONGEST_ROW; }
+#define X(name, ...) \
+  NEED(matmul##name) { \
+    if (!SIZES(3) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0; \
+    block_rows(a->N, a->K, &in->q, &in->scale, &in->sum); \
+    in->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
+    out->y = F(a->N * a->O); \
+    return 1; \
+  } \
+  NEED(expertMatmul##name) { \
+    if (!SIZES(6) || !block_matrix(BLOCK_##name, a->O, a->K) || a->N * a->k > INT32_MAX || (a->U != 1 && a->U != a->k)) return 0; \
+    block_rows(a->N * a->U, a->K, &in->q, &in->scale, &in->sum); \
+    in->experts = F(a->N * a->k); \
+    in->w = a->E * packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
+    out->y = F(a->N * a->k * a->O); \
+    return 1; \
+  } \
+  NEED(rows##name) { \
+    if (!SIZES(3) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0; \
+    in->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
+    in->ids = F(a->N); \
+    out->y = F(a->N * a->K); \
+    return 1; \
+  } \
+  NEED(repack##name) { \
+    if (!SIZES(2) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0; \
+    in->raw = a->O * (a->K / block_sizes[BLOCK_##name].block) * block_sizes[BLOCK_##name].bytes; \
+    out->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
+    return 1; \
+  }
+BLOCK_FORMATS(X)
+#undef X
 NEED(squareSum) { in->x = F(a->P); out->s = F((a->P + 4095) / 4096); return SIZES(1); }
 NEED(clipFactor) { in->s = F(a->S); out->f = 8; return SIZES(1); }
 NEED(adamw) {

@@ -76,10 +76,79 @@
   X(screenedMatmul, 5, 1, 3) \
   X(halfRows, 2, 1, 3) \
   X(readProbe, 1, 1, 1) \
-  X(dotProbe, 2, 1, 2)
+  X(dotProbe, 2, 1, 2) \
+  X(quantizeBlocks, 1, 3, 2) \
+  X(matmulQ4_0, 4, 1, 3) \
+  X(expertMatmulQ4_0, 5, 1, 6) \
+  X(rowsQ4_0, 2, 1, 3) \
+  X(repackQ4_0, 1, 1, 2) \
+  X(matmulQ4_1, 4, 1, 3) \
+  X(expertMatmulQ4_1, 5, 1, 6) \
+  X(rowsQ4_1, 2, 1, 3) \
+  X(repackQ4_1, 1, 1, 2) \
+  X(matmulQ5_0, 4, 1, 3) \
+  X(expertMatmulQ5_0, 5, 1, 6) \
+  X(rowsQ5_0, 2, 1, 3) \
+  X(repackQ5_0, 1, 1, 2) \
+  X(matmulQ5_1, 4, 1, 3) \
+  X(expertMatmulQ5_1, 5, 1, 6) \
+  X(rowsQ5_1, 2, 1, 3) \
+  X(repackQ5_1, 1, 1, 2) \
+  X(matmulQ8_0, 4, 1, 3) \
+  X(expertMatmulQ8_0, 5, 1, 6) \
+  X(rowsQ8_0, 2, 1, 3) \
+  X(repackQ8_0, 1, 1, 2) \
+  X(matmulQ2_K, 4, 1, 3) \
+  X(expertMatmulQ2_K, 5, 1, 6) \
+  X(rowsQ2_K, 2, 1, 3) \
+  X(repackQ2_K, 1, 1, 2) \
+  X(matmulQ3_K, 4, 1, 3) \
+  X(expertMatmulQ3_K, 5, 1, 6) \
+  X(rowsQ3_K, 2, 1, 3) \
+  X(repackQ3_K, 1, 1, 2) \
+  X(matmulQ4_K, 4, 1, 3) \
+  X(expertMatmulQ4_K, 5, 1, 6) \
+  X(rowsQ4_K, 2, 1, 3) \
+  X(repackQ4_K, 1, 1, 2) \
+  X(matmulQ5_K, 4, 1, 3) \
+  X(expertMatmulQ5_K, 5, 1, 6) \
+  X(rowsQ5_K, 2, 1, 3) \
+  X(repackQ5_K, 1, 1, 2) \
+  X(matmulQ6_K, 4, 1, 3) \
+  X(expertMatmulQ6_K, 5, 1, 6) \
+  X(rowsQ6_K, 2, 1, 3) \
+  X(repackQ6_K, 1, 1, 2) \
+  X(matmulIQ4_NL, 4, 1, 3) \
+  X(expertMatmulIQ4_NL, 5, 1, 6) \
+  X(rowsIQ4_NL, 2, 1, 3) \
+  X(repackIQ4_NL, 1, 1, 2) \
+  X(matmulIQ4_XS, 4, 1, 3) \
+  X(expertMatmulIQ4_XS, 5, 1, 6) \
+  X(rowsIQ4_XS, 2, 1, 3) \
+  X(repackIQ4_XS, 1, 1, 2) \
+  X(matmulMXFP4, 4, 1, 3) \
+  X(expertMatmulMXFP4, 5, 1, 6) \
+  X(rowsMXFP4, 2, 1, 3) \
+  X(repackMXFP4, 1, 1, 2)
 
 enum { MAX_IN = 7, MAX_OUT = 4 };
 enum { MAX_ATTRIBUTES = 12 };
+
+/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 factors, place of the first, minimums, groups joined */
+#define BLOCK_FORMATS(X) \
+  X(Q4_0, 32, 18, 32, 4, 0, 1, 0, 0, 0) \
+  X(Q4_1, 32, 20, 32, 4, 0, 2, 0, 1, 0) \
+  X(Q5_0, 32, 22, 32, 5, 0, 1, 0, 0, 0) \
+  X(Q5_1, 32, 24, 32, 5, 0, 2, 0, 1, 0) \
+  X(Q8_0, 32, 34, 32, 8, 0, 1, 0, 0, 0) \
+  X(Q2_K, 256, 84, 16, 2, 1, 2, 80, 1, 1) \
+  X(Q3_K, 256, 110, 16, 3, 1, 1, 108, 0, 1) \
+  X(Q4_K, 256, 144, 32, 4, 2, 2, 0, 1, 0) \
+  X(Q5_K, 256, 176, 32, 5, 2, 2, 0, 1, 0) \
+  X(Q6_K, 256, 210, 16, 6, 1, 1, 208, 0, 0) \
+  X(IQ4_NL, 32, 18, 32, 4, 0, 1, 0, 0, 0) \
+  X(IQ4_XS, 256, 136, 32, 4, 1, 1, 0, 0, 0) \
+  X(MXFP4, 32, 17, 32, 4, 1, 0, 0, 0, 0)
 
 enum { IN_matmul_a = 0, IN_matmul_b = 1, IN_matmul_bias = 2 };
 typedef struct { wide_t a, b, bias; } matmul_in;
@@ -591,5 +660,376 @@ enum { OUT_dotProbe_y = 0 };
 typedef struct { wide_t y; } dotProbe_out;
 enum { AT_dotProbe_N = 0, AT_dotProbe_rounds = 1 };
 typedef struct { wide_t N, rounds; } dotProbe_at;
+
+enum { IN_quantizeBlocks_x = 0 };
+typedef struct { wide_t x; } quantizeBlocks_in;
+enum { OUT_quantizeBlocks_q = 0, OUT_quantizeBlocks_scale = 1, OUT_quantizeBlocks_sum = 2 };
+typedef struct { wide_t q, scale, sum; } quantizeBlocks_out;
+enum { AT_quantizeBlocks_N = 0, AT_quantizeBlocks_K = 1 };
+typedef struct { wide_t N, K; } quantizeBlocks_at;
+
+enum { IN_matmulQ4_0_q = 0, IN_matmulQ4_0_scale = 1, IN_matmulQ4_0_sum = 2, IN_matmulQ4_0_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ4_0_in;
+enum { OUT_matmulQ4_0_y = 0 };
+typedef struct { wide_t y; } matmulQ4_0_out;
+enum { AT_matmulQ4_0_N = 0, AT_matmulQ4_0_O = 1, AT_matmulQ4_0_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ4_0_at;
+
+enum { IN_expertMatmulQ4_0_q = 0, IN_expertMatmulQ4_0_scale = 1, IN_expertMatmulQ4_0_sum = 2, IN_expertMatmulQ4_0_experts = 3, IN_expertMatmulQ4_0_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ4_0_in;
+enum { OUT_expertMatmulQ4_0_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ4_0_out;
+enum { AT_expertMatmulQ4_0_N = 0, AT_expertMatmulQ4_0_O = 1, AT_expertMatmulQ4_0_K = 2, AT_expertMatmulQ4_0_E = 3, AT_expertMatmulQ4_0_k = 4, AT_expertMatmulQ4_0_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ4_0_at;
+
+enum { IN_rowsQ4_0_w = 0, IN_rowsQ4_0_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ4_0_in;
+enum { OUT_rowsQ4_0_y = 0 };
+typedef struct { wide_t y; } rowsQ4_0_out;
+enum { AT_rowsQ4_0_N = 0, AT_rowsQ4_0_O = 1, AT_rowsQ4_0_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ4_0_at;
+
+enum { IN_repackQ4_0_raw = 0 };
+typedef struct { wide_t raw; } repackQ4_0_in;
+enum { OUT_repackQ4_0_w = 0 };
+typedef struct { wide_t w; } repackQ4_0_out;
+enum { AT_repackQ4_0_O = 0, AT_repackQ4_0_K = 1 };
+typedef struct { wide_t O, K; } repackQ4_0_at;
+
+enum { IN_matmulQ4_1_q = 0, IN_matmulQ4_1_scale = 1, IN_matmulQ4_1_sum = 2, IN_matmulQ4_1_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ4_1_in;
+enum { OUT_matmulQ4_1_y = 0 };
+typedef struct { wide_t y; } matmulQ4_1_out;
+enum { AT_matmulQ4_1_N = 0, AT_matmulQ4_1_O = 1, AT_matmulQ4_1_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ4_1_at;
+
+enum { IN_expertMatmulQ4_1_q = 0, IN_expertMatmulQ4_1_scale = 1, IN_expertMatmulQ4_1_sum = 2, IN_expertMatmulQ4_1_experts = 3, IN_expertMatmulQ4_1_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ4_1_in;
+enum { OUT_expertMatmulQ4_1_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ4_1_out;
+enum { AT_expertMatmulQ4_1_N = 0, AT_expertMatmulQ4_1_O = 1, AT_expertMatmulQ4_1_K = 2, AT_expertMatmulQ4_1_E = 3, AT_expertMatmulQ4_1_k = 4, AT_expertMatmulQ4_1_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ4_1_at;
+
+enum { IN_rowsQ4_1_w = 0, IN_rowsQ4_1_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ4_1_in;
+enum { OUT_rowsQ4_1_y = 0 };
+typedef struct { wide_t y; } rowsQ4_1_out;
+enum { AT_rowsQ4_1_N = 0, AT_rowsQ4_1_O = 1, AT_rowsQ4_1_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ4_1_at;
+
+enum { IN_repackQ4_1_raw = 0 };
+typedef struct { wide_t raw; } repackQ4_1_in;
+enum { OUT_repackQ4_1_w = 0 };
+typedef struct { wide_t w; } repackQ4_1_out;
+enum { AT_repackQ4_1_O = 0, AT_repackQ4_1_K = 1 };
+typedef struct { wide_t O, K; } repackQ4_1_at;
+
+enum { IN_matmulQ5_0_q = 0, IN_matmulQ5_0_scale = 1, IN_matmulQ5_0_sum = 2, IN_matmulQ5_0_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ5_0_in;
+enum { OUT_matmulQ5_0_y = 0 };
+typedef struct { wide_t y; } matmulQ5_0_out;
+enum { AT_matmulQ5_0_N = 0, AT_matmulQ5_0_O = 1, AT_matmulQ5_0_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ5_0_at;
+
+enum { IN_expertMatmulQ5_0_q = 0, IN_expertMatmulQ5_0_scale = 1, IN_expertMatmulQ5_0_sum = 2, IN_expertMatmulQ5_0_experts = 3, IN_expertMatmulQ5_0_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ5_0_in;
+enum { OUT_expertMatmulQ5_0_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ5_0_out;
+enum { AT_expertMatmulQ5_0_N = 0, AT_expertMatmulQ5_0_O = 1, AT_expertMatmulQ5_0_K = 2, AT_expertMatmulQ5_0_E = 3, AT_expertMatmulQ5_0_k = 4, AT_expertMatmulQ5_0_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ5_0_at;
+
+enum { IN_rowsQ5_0_w = 0, IN_rowsQ5_0_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ5_0_in;
+enum { OUT_rowsQ5_0_y = 0 };
+typedef struct { wide_t y; } rowsQ5_0_out;
+enum { AT_rowsQ5_0_N = 0, AT_rowsQ5_0_O = 1, AT_rowsQ5_0_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ5_0_at;
+
+enum { IN_repackQ5_0_raw = 0 };
+typedef struct { wide_t raw; } repackQ5_0_in;
+enum { OUT_repackQ5_0_w = 0 };
+typedef struct { wide_t w; } repackQ5_0_out;
+enum { AT_repackQ5_0_O = 0, AT_repackQ5_0_K = 1 };
+typedef struct { wide_t O, K; } repackQ5_0_at;
+
+enum { IN_matmulQ5_1_q = 0, IN_matmulQ5_1_scale = 1, IN_matmulQ5_1_sum = 2, IN_matmulQ5_1_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ5_1_in;
+enum { OUT_matmulQ5_1_y = 0 };
+typedef struct { wide_t y; } matmulQ5_1_out;
+enum { AT_matmulQ5_1_N = 0, AT_matmulQ5_1_O = 1, AT_matmulQ5_1_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ5_1_at;
+
+enum { IN_expertMatmulQ5_1_q = 0, IN_expertMatmulQ5_1_scale = 1, IN_expertMatmulQ5_1_sum = 2, IN_expertMatmulQ5_1_experts = 3, IN_expertMatmulQ5_1_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ5_1_in;
+enum { OUT_expertMatmulQ5_1_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ5_1_out;
+enum { AT_expertMatmulQ5_1_N = 0, AT_expertMatmulQ5_1_O = 1, AT_expertMatmulQ5_1_K = 2, AT_expertMatmulQ5_1_E = 3, AT_expertMatmulQ5_1_k = 4, AT_expertMatmulQ5_1_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ5_1_at;
+
+enum { IN_rowsQ5_1_w = 0, IN_rowsQ5_1_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ5_1_in;
+enum { OUT_rowsQ5_1_y = 0 };
+typedef struct { wide_t y; } rowsQ5_1_out;
+enum { AT_rowsQ5_1_N = 0, AT_rowsQ5_1_O = 1, AT_rowsQ5_1_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ5_1_at;
+
+enum { IN_repackQ5_1_raw = 0 };
+typedef struct { wide_t raw; } repackQ5_1_in;
+enum { OUT_repackQ5_1_w = 0 };
+typedef struct { wide_t w; } repackQ5_1_out;
+enum { AT_repackQ5_1_O = 0, AT_repackQ5_1_K = 1 };
+typedef struct { wide_t O, K; } repackQ5_1_at;
+
+enum { IN_matmulQ8_0_q = 0, IN_matmulQ8_0_scale = 1, IN_matmulQ8_0_sum = 2, IN_matmulQ8_0_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ8_0_in;
+enum { OUT_matmulQ8_0_y = 0 };
+typedef struct { wide_t y; } matmulQ8_0_out;
+enum { AT_matmulQ8_0_N = 0, AT_matmulQ8_0_O = 1, AT_matmulQ8_0_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ8_0_at;
+
+enum { IN_expertMatmulQ8_0_q = 0, IN_expertMatmulQ8_0_scale = 1, IN_expertMatmulQ8_0_sum = 2, IN_expertMatmulQ8_0_experts = 3, IN_expertMatmulQ8_0_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ8_0_in;
+enum { OUT_expertMatmulQ8_0_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ8_0_out;
+enum { AT_expertMatmulQ8_0_N = 0, AT_expertMatmulQ8_0_O = 1, AT_expertMatmulQ8_0_K = 2, AT_expertMatmulQ8_0_E = 3, AT_expertMatmulQ8_0_k = 4, AT_expertMatmulQ8_0_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ8_0_at;
+
+enum { IN_rowsQ8_0_w = 0, IN_rowsQ8_0_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ8_0_in;
+enum { OUT_rowsQ8_0_y = 0 };
+typedef struct { wide_t y; } rowsQ8_0_out;
+enum { AT_rowsQ8_0_N = 0, AT_rowsQ8_0_O = 1, AT_rowsQ8_0_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ8_0_at;
+
+enum { IN_repackQ8_0_raw = 0 };
+typedef struct { wide_t raw; } repackQ8_0_in;
+enum { OUT_repackQ8_0_w = 0 };
+typedef struct { wide_t w; } repackQ8_0_out;
+enum { AT_repackQ8_0_O = 0, AT_repackQ8_0_K = 1 };
+typedef struct { wide_t O, K; } repackQ8_0_at;
+
+enum { IN_matmulQ2_K_q = 0, IN_matmulQ2_K_scale = 1, IN_matmulQ2_K_sum = 2, IN_matmulQ2_K_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ2_K_in;
+enum { OUT_matmulQ2_K_y = 0 };
+typedef struct { wide_t y; } matmulQ2_K_out;
+enum { AT_matmulQ2_K_N = 0, AT_matmulQ2_K_O = 1, AT_matmulQ2_K_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ2_K_at;
+
+enum { IN_expertMatmulQ2_K_q = 0, IN_expertMatmulQ2_K_scale = 1, IN_expertMatmulQ2_K_sum = 2, IN_expertMatmulQ2_K_experts = 3, IN_expertMatmulQ2_K_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ2_K_in;
+enum { OUT_expertMatmulQ2_K_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ2_K_out;
+enum { AT_expertMatmulQ2_K_N = 0, AT_expertMatmulQ2_K_O = 1, AT_expertMatmulQ2_K_K = 2, AT_expertMatmulQ2_K_E = 3, AT_expertMatmulQ2_K_k = 4, AT_expertMatmulQ2_K_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ2_K_at;
+
+enum { IN_rowsQ2_K_w = 0, IN_rowsQ2_K_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ2_K_in;
+enum { OUT_rowsQ2_K_y = 0 };
+typedef struct { wide_t y; } rowsQ2_K_out;
+enum { AT_rowsQ2_K_N = 0, AT_rowsQ2_K_O = 1, AT_rowsQ2_K_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ2_K_at;
+
+enum { IN_repackQ2_K_raw = 0 };
+typedef struct { wide_t raw; } repackQ2_K_in;
+enum { OUT_repackQ2_K_w = 0 };
+typedef struct { wide_t w; } repackQ2_K_out;
+enum { AT_repackQ2_K_O = 0, AT_repackQ2_K_K = 1 };
+typedef struct { wide_t O, K; } repackQ2_K_at;
+
+enum { IN_matmulQ3_K_q = 0, IN_matmulQ3_K_scale = 1, IN_matmulQ3_K_sum = 2, IN_matmulQ3_K_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ3_K_in;
+enum { OUT_matmulQ3_K_y = 0 };
+typedef struct { wide_t y; } matmulQ3_K_out;
+enum { AT_matmulQ3_K_N = 0, AT_matmulQ3_K_O = 1, AT_matmulQ3_K_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ3_K_at;
+
+enum { IN_expertMatmulQ3_K_q = 0, IN_expertMatmulQ3_K_scale = 1, IN_expertMatmulQ3_K_sum = 2, IN_expertMatmulQ3_K_experts = 3, IN_expertMatmulQ3_K_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ3_K_in;
+enum { OUT_expertMatmulQ3_K_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ3_K_out;
+enum { AT_expertMatmulQ3_K_N = 0, AT_expertMatmulQ3_K_O = 1, AT_expertMatmulQ3_K_K = 2, AT_expertMatmulQ3_K_E = 3, AT_expertMatmulQ3_K_k = 4, AT_expertMatmulQ3_K_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ3_K_at;
+
+enum { IN_rowsQ3_K_w = 0, IN_rowsQ3_K_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ3_K_in;
+enum { OUT_rowsQ3_K_y = 0 };
+typedef struct { wide_t y; } rowsQ3_K_out;
+enum { AT_rowsQ3_K_N = 0, AT_rowsQ3_K_O = 1, AT_rowsQ3_K_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ3_K_at;
+
+enum { IN_repackQ3_K_raw = 0 };
+typedef struct { wide_t raw; } repackQ3_K_in;
+enum { OUT_repackQ3_K_w = 0 };
+typedef struct { wide_t w; } repackQ3_K_out;
+enum { AT_repackQ3_K_O = 0, AT_repackQ3_K_K = 1 };
+typedef struct { wide_t O, K; } repackQ3_K_at;
+
+enum { IN_matmulQ4_K_q = 0, IN_matmulQ4_K_scale = 1, IN_matmulQ4_K_sum = 2, IN_matmulQ4_K_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ4_K_in;
+enum { OUT_matmulQ4_K_y = 0 };
+typedef struct { wide_t y; } matmulQ4_K_out;
+enum { AT_matmulQ4_K_N = 0, AT_matmulQ4_K_O = 1, AT_matmulQ4_K_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ4_K_at;
+
+enum { IN_expertMatmulQ4_K_q = 0, IN_expertMatmulQ4_K_scale = 1, IN_expertMatmulQ4_K_sum = 2, IN_expertMatmulQ4_K_experts = 3, IN_expertMatmulQ4_K_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ4_K_in;
+enum { OUT_expertMatmulQ4_K_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ4_K_out;
+enum { AT_expertMatmulQ4_K_N = 0, AT_expertMatmulQ4_K_O = 1, AT_expertMatmulQ4_K_K = 2, AT_expertMatmulQ4_K_E = 3, AT_expertMatmulQ4_K_k = 4, AT_expertMatmulQ4_K_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ4_K_at;
+
+enum { IN_rowsQ4_K_w = 0, IN_rowsQ4_K_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ4_K_in;
+enum { OUT_rowsQ4_K_y = 0 };
+typedef struct { wide_t y; } rowsQ4_K_out;
+enum { AT_rowsQ4_K_N = 0, AT_rowsQ4_K_O = 1, AT_rowsQ4_K_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ4_K_at;
+
+enum { IN_repackQ4_K_raw = 0 };
+typedef struct { wide_t raw; } repackQ4_K_in;
+enum { OUT_repackQ4_K_w = 0 };
+typedef struct { wide_t w; } repackQ4_K_out;
+enum { AT_repackQ4_K_O = 0, AT_repackQ4_K_K = 1 };
+typedef struct { wide_t O, K; } repackQ4_K_at;
+
+enum { IN_matmulQ5_K_q = 0, IN_matmulQ5_K_scale = 1, IN_matmulQ5_K_sum = 2, IN_matmulQ5_K_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ5_K_in;
+enum { OUT_matmulQ5_K_y = 0 };
+typedef struct { wide_t y; } matmulQ5_K_out;
+enum { AT_matmulQ5_K_N = 0, AT_matmulQ5_K_O = 1, AT_matmulQ5_K_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ5_K_at;
+
+enum { IN_expertMatmulQ5_K_q = 0, IN_expertMatmulQ5_K_scale = 1, IN_expertMatmulQ5_K_sum = 2, IN_expertMatmulQ5_K_experts = 3, IN_expertMatmulQ5_K_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ5_K_in;
+enum { OUT_expertMatmulQ5_K_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ5_K_out;
+enum { AT_expertMatmulQ5_K_N = 0, AT_expertMatmulQ5_K_O = 1, AT_expertMatmulQ5_K_K = 2, AT_expertMatmulQ5_K_E = 3, AT_expertMatmulQ5_K_k = 4, AT_expertMatmulQ5_K_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ5_K_at;
+
+enum { IN_rowsQ5_K_w = 0, IN_rowsQ5_K_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ5_K_in;
+enum { OUT_rowsQ5_K_y = 0 };
+typedef struct { wide_t y; } rowsQ5_K_out;
+enum { AT_rowsQ5_K_N = 0, AT_rowsQ5_K_O = 1, AT_rowsQ5_K_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ5_K_at;
+
+enum { IN_repackQ5_K_raw = 0 };
+typedef struct { wide_t raw; } repackQ5_K_in;
+enum { OUT_repackQ5_K_w = 0 };
+typedef struct { wide_t w; } repackQ5_K_out;
+enum { AT_repackQ5_K_O = 0, AT_repackQ5_K_K = 1 };
+typedef struct { wide_t O, K; } repackQ5_K_at;
+
+enum { IN_matmulQ6_K_q = 0, IN_matmulQ6_K_scale = 1, IN_matmulQ6_K_sum = 2, IN_matmulQ6_K_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulQ6_K_in;
+enum { OUT_matmulQ6_K_y = 0 };
+typedef struct { wide_t y; } matmulQ6_K_out;
+enum { AT_matmulQ6_K_N = 0, AT_matmulQ6_K_O = 1, AT_matmulQ6_K_K = 2 };
+typedef struct { wide_t N, O, K; } matmulQ6_K_at;
+
+enum { IN_expertMatmulQ6_K_q = 0, IN_expertMatmulQ6_K_scale = 1, IN_expertMatmulQ6_K_sum = 2, IN_expertMatmulQ6_K_experts = 3, IN_expertMatmulQ6_K_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulQ6_K_in;
+enum { OUT_expertMatmulQ6_K_y = 0 };
+typedef struct { wide_t y; } expertMatmulQ6_K_out;
+enum { AT_expertMatmulQ6_K_N = 0, AT_expertMatmulQ6_K_O = 1, AT_expertMatmulQ6_K_K = 2, AT_expertMatmulQ6_K_E = 3, AT_expertMatmulQ6_K_k = 4, AT_expertMatmulQ6_K_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulQ6_K_at;
+
+enum { IN_rowsQ6_K_w = 0, IN_rowsQ6_K_ids = 1 };
+typedef struct { wide_t w, ids; } rowsQ6_K_in;
+enum { OUT_rowsQ6_K_y = 0 };
+typedef struct { wide_t y; } rowsQ6_K_out;
+enum { AT_rowsQ6_K_N = 0, AT_rowsQ6_K_O = 1, AT_rowsQ6_K_K = 2 };
+typedef struct { wide_t N, O, K; } rowsQ6_K_at;
+
+enum { IN_repackQ6_K_raw = 0 };
+typedef struct { wide_t raw; } repackQ6_K_in;
+enum { OUT_repackQ6_K_w = 0 };
+typedef struct { wide_t w; } repackQ6_K_out;
+enum { AT_repackQ6_K_O = 0, AT_repackQ6_K_K = 1 };
+typedef struct { wide_t O, K; } repackQ6_K_at;
+
+enum { IN_matmulIQ4_NL_q = 0, IN_matmulIQ4_NL_scale = 1, IN_matmulIQ4_NL_sum = 2, IN_matmulIQ4_NL_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulIQ4_NL_in;
+enum { OUT_matmulIQ4_NL_y = 0 };
+typedef struct { wide_t y; } matmulIQ4_NL_out;
+enum { AT_matmulIQ4_NL_N = 0, AT_matmulIQ4_NL_O = 1, AT_matmulIQ4_NL_K = 2 };
+typedef struct { wide_t N, O, K; } matmulIQ4_NL_at;
+
+enum { IN_expertMatmulIQ4_NL_q = 0, IN_expertMatmulIQ4_NL_scale = 1, IN_expertMatmulIQ4_NL_sum = 2, IN_expertMatmulIQ4_NL_experts = 3, IN_expertMatmulIQ4_NL_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulIQ4_NL_in;
+enum { OUT_expertMatmulIQ4_NL_y = 0 };
+typedef struct { wide_t y; } expertMatmulIQ4_NL_out;
+enum { AT_expertMatmulIQ4_NL_N = 0, AT_expertMatmulIQ4_NL_O = 1, AT_expertMatmulIQ4_NL_K = 2, AT_expertMatmulIQ4_NL_E = 3, AT_expertMatmulIQ4_NL_k = 4, AT_expertMatmulIQ4_NL_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulIQ4_NL_at;
+
+enum { IN_rowsIQ4_NL_w = 0, IN_rowsIQ4_NL_ids = 1 };
+typedef struct { wide_t w, ids; } rowsIQ4_NL_in;
+enum { OUT_rowsIQ4_NL_y = 0 };
+typedef struct { wide_t y; } rowsIQ4_NL_out;
+enum { AT_rowsIQ4_NL_N = 0, AT_rowsIQ4_NL_O = 1, AT_rowsIQ4_NL_K = 2 };
+typedef struct { wide_t N, O, K; } rowsIQ4_NL_at;
+
+enum { IN_repackIQ4_NL_raw = 0 };
+typedef struct { wide_t raw; } repackIQ4_NL_in;
+enum { OUT_repackIQ4_NL_w = 0 };
+typedef struct { wide_t w; } repackIQ4_NL_out;
+enum { AT_repackIQ4_NL_O = 0, AT_repackIQ4_NL_K = 1 };
+typedef struct { wide_t O, K; } repackIQ4_NL_at;
+
+enum { IN_matmulIQ4_XS_q = 0, IN_matmulIQ4_XS_scale = 1, IN_matmulIQ4_XS_sum = 2, IN_matmulIQ4_XS_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulIQ4_XS_in;
+enum { OUT_matmulIQ4_XS_y = 0 };
+typedef struct { wide_t y; } matmulIQ4_XS_out;
+enum { AT_matmulIQ4_XS_N = 0, AT_matmulIQ4_XS_O = 1, AT_matmulIQ4_XS_K = 2 };
+typedef struct { wide_t N, O, K; } matmulIQ4_XS_at;
+
+enum { IN_expertMatmulIQ4_XS_q = 0, IN_expertMatmulIQ4_XS_scale = 1, IN_expertMatmulIQ4_XS_sum = 2, IN_expertMatmulIQ4_XS_experts = 3, IN_expertMatmulIQ4_XS_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulIQ4_XS_in;
+enum { OUT_expertMatmulIQ4_XS_y = 0 };
+typedef struct { wide_t y; } expertMatmulIQ4_XS_out;
+enum { AT_expertMatmulIQ4_XS_N = 0, AT_expertMatmulIQ4_XS_O = 1, AT_expertMatmulIQ4_XS_K = 2, AT_expertMatmulIQ4_XS_E = 3, AT_expertMatmulIQ4_XS_k = 4, AT_expertMatmulIQ4_XS_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulIQ4_XS_at;
+
+enum { IN_rowsIQ4_XS_w = 0, IN_rowsIQ4_XS_ids = 1 };
+typedef struct { wide_t w, ids; } rowsIQ4_XS_in;
+enum { OUT_rowsIQ4_XS_y = 0 };
+typedef struct { wide_t y; } rowsIQ4_XS_out;
+enum { AT_rowsIQ4_XS_N = 0, AT_rowsIQ4_XS_O = 1, AT_rowsIQ4_XS_K = 2 };
+typedef struct { wide_t N, O, K; } rowsIQ4_XS_at;
+
+enum { IN_repackIQ4_XS_raw = 0 };
+typedef struct { wide_t raw; } repackIQ4_XS_in;
+enum { OUT_repackIQ4_XS_w = 0 };
+typedef struct { wide_t w; } repackIQ4_XS_out;
+enum { AT_repackIQ4_XS_O = 0, AT_repackIQ4_XS_K = 1 };
+typedef struct { wide_t O, K; } repackIQ4_XS_at;
+
+enum { IN_matmulMXFP4_q = 0, IN_matmulMXFP4_scale = 1, IN_matmulMXFP4_sum = 2, IN_matmulMXFP4_w = 3 };
+typedef struct { wide_t q, scale, sum, w; } matmulMXFP4_in;
+enum { OUT_matmulMXFP4_y = 0 };
+typedef struct { wide_t y; } matmulMXFP4_out;
+enum { AT_matmulMXFP4_N = 0, AT_matmulMXFP4_O = 1, AT_matmulMXFP4_K = 2 };
+typedef struct { wide_t N, O, K; } matmulMXFP4_at;
+
+enum { IN_expertMatmulMXFP4_q = 0, IN_expertMatmulMXFP4_scale = 1, IN_expertMatmulMXFP4_sum = 2, IN_expertMatmulMXFP4_experts = 3, IN_expertMatmulMXFP4_w = 4 };
+typedef struct { wide_t q, scale, sum, experts, w; } expertMatmulMXFP4_in;
+enum { OUT_expertMatmulMXFP4_y = 0 };
+typedef struct { wide_t y; } expertMatmulMXFP4_out;
+enum { AT_expertMatmulMXFP4_N = 0, AT_expertMatmulMXFP4_O = 1, AT_expertMatmulMXFP4_K = 2, AT_expertMatmulMXFP4_E = 3, AT_expertMatmulMXFP4_k = 4, AT_expertMatmulMXFP4_U = 5 };
+typedef struct { wide_t N, O, K, E, k, U; } expertMatmulMXFP4_at;
+
+enum { IN_rowsMXFP4_w = 0, IN_rowsMXFP4_ids = 1 };
+typedef struct { wide_t w, ids; } rowsMXFP4_in;
+enum { OUT_rowsMXFP4_y = 0 };
+typedef struct { wide_t y; } rowsMXFP4_out;
+enum { AT_rowsMXFP4_N = 0, AT_rowsMXFP4_O = 1, AT_rowsMXFP4_K = 2 };
+typedef struct { wide_t N, O, K; } rowsMXFP4_at;
+
+enum { IN_repackMXFP4_raw = 0 };
+typedef struct { wide_t raw; } repackMXFP4_in;
+enum { OUT_repackMXFP4_w = 0 };
+typedef struct { wide_t w; } repackMXFP4_out;
+enum { AT_repackMXFP4_O = 0, AT_repackMXFP4_K = 1 };
+typedef struct { wide_t O, K; } repackMXFP4_at;
 
 #endif

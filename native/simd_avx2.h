@@ -158,3 +158,55 @@ INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
   __m256i s = _mm256_set1_epi32(sum);
   return (v16){_mm256_cvtepi32_ps(_mm256_sub_epi32(acc.a, s)), _mm256_cvtepi32_ps(_mm256_sub_epi32(acc.b, s))};
 }
+
+/* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte */
+#define STREAM_ROWS 2
+#define PANELS_ABREAST 1
+#define BLOCK_TILE_ROWS 6
+#define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
+INLINE v16i i_set1(int32_t x) { return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+INLINE v16i i_mul(v16i a, v16i b) { return (v16i){_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)}; }
+INLINE v16 i_to_f(v16i v) { return (v16){_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
+#define BYTES_TO_INTS(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
+INLINE v16i u8_to_i(const uint8_t *p) { return (v16i){BYTES_TO_INTS(p), BYTES_TO_INTS(p + 8)}; }
+/* shifted to the right, to the left where n is negative */
+INLINE v16i i_shift(v16i v, const int n) {
+  return n >= 0 ? (v16i){_mm256_srli_epi32(v.a, n), _mm256_srli_epi32(v.b, n)} : (v16i){_mm256_slli_epi32(v.a, -n), _mm256_slli_epi32(v.b, -n)};
+}
+INLINE v16i i_mask(v16i v, const int mask) {
+  const __m256i m = _mm256_set1_epi8((char)mask);
+  return (v16i){_mm256_and_si256(v.a, m), _mm256_and_si256(v.b, m)};
+}
+/* low & mask_low | high & mask_high, masks without a common bit */
+INLINE v16i i_merge(v16i low, v16i high, const int mask_low, const int mask_high) {
+  const v16i l = i_mask(low, mask_low), h = i_mask(high, mask_high);
+  return (v16i){_mm256_or_si256(l.a, h.a), _mm256_or_si256(l.b, h.b)};
+}
+INLINE v16i i_table(v16i nibbles, const uint8_t *table) {
+  const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+  return (v16i){_mm256_shuffle_epi8(t, nibbles.a), _mm256_shuffle_epi8(t, nibbles.b)};
+}
+INLINE __m256 exponents8(__m256i e) {
+  const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e), whole = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+  return _mm256_castsi256_ps(_mm256_blendv_epi8(whole, tiny, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
+}
+/* 2^(e-128) */
+INLINE v16 exponents_to_f(const uint8_t *p) { return (v16){exponents8(BYTES_TO_INTS(p)), exponents8(BYTES_TO_INTS(p + 8))}; }
+#if defined(VERIT_AVX2VNNI)
+INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) { return i_dot(acc, codes, i_set4(q)); }
+#else
+#define WORD_SUMS /* p_dot adds up in 16 bits, for as long as a code's bits allow */
+#define SIGNED_CODES /* codes of 8 bits are signed */
+INLINE v16p p_dot4(v16p acc, v16i codes, const int8_t *q) { return p_dot(acc, codes, i_set4(q)); }
+INLINE v16i i_flip8(v16i v) {
+  const __m256i top = _mm256_set1_epi8((char)128);
+  return (v16i){_mm256_xor_si256(v.a, top), _mm256_xor_si256(v.b, top)};
+}
+INLINE v16i i_abs8(v16i v) { return (v16i){_mm256_abs_epi8(v.a), _mm256_abs_epi8(v.b)}; }
+/* acc + signed codes of 8 bits, whose magnitudes are given, . q, none of it -128: a pair of products is at most 2 * 128 * 127 */
+INLINE v16i i_dot_signed(v16i acc, v16i codes, v16i magnitudes, const int8_t *q) {
+  const __m256i one = _mm256_set1_epi16(1), x = i_set4(q).a;
+  return (v16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(magnitudes.a, _mm256_sign_epi8(x, codes.a)), one)),
+                _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(magnitudes.b, _mm256_sign_epi8(x, codes.b)), one))};
+}
+#endif

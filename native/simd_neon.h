@@ -140,3 +140,52 @@ INLINE v16i i_six(v16i l, v16i h, const int s) {
 }
 INLINE v16 i_join(v16i a, v16i b, int32_t c) { v16 v; EACH4 v.r[j] = vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(a.r[j], 7), vsubq_s32(b.r[j], vdupq_n_s32(c)))); return v; }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { v16 v; EACH4 v.r[j] = vcvtq_f32_s32(vsubq_s32(acc.r[j], vdupq_n_s32(sum))); return v; }
+
+/* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte; i_dot takes any signed codes */
+#define STREAM_ROWS 2
+#define PANELS_ABREAST 1
+#define BLOCK_TILE_ROWS 6
+#define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
+#define SIGNED_CODES
+INLINE v16i i_set1(int32_t x) { v16i v; EACH4 v.r[j] = vdupq_n_s32(x); return v; }
+INLINE v16i i_mul(v16i a, v16i b) { EACH4 a.r[j] = vmulq_s32(a.r[j], b.r[j]); return a; }
+INLINE v16 i_to_f(v16i a) { v16 v; EACH4 v.r[j] = vcvtq_f32_s32(a.r[j]); return v; }
+INLINE v16i u8_to_i(const uint8_t *p) {
+  const uint8x16_t q = vld1q_u8(p);
+  const uint16x8_t a = vmovl_u8(vget_low_u8(q)), b = vmovl_u8(vget_high_u8(q));
+  return (v16i){{vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(a))), vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(a))),
+                 vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(b))), vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(b)))}};
+}
+/* shifted to the right, to the left where n is negative */
+INLINE v16i i_shift(v16i v, const int n) {
+  EACH4 v.r[j] = vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(v.r[j]), vdupq_n_s32(-n)));
+  return v;
+}
+INLINE v16i i_mask(v16i v, const int mask) {
+  EACH4 v.r[j] = vandq_s32(v.r[j], vreinterpretq_s32_u8(vdupq_n_u8((uint8_t)mask)));
+  return v;
+}
+/* low & mask_low | high & mask_high, masks without a common bit */
+INLINE v16i i_merge(v16i low, v16i high, const int mask_low, const int mask_high) {
+  low = i_mask(low, mask_low);
+  high = i_mask(high, mask_high);
+  EACH4 low.r[j] = vorrq_s32(low.r[j], high.r[j]);
+  return low;
+}
+INLINE v16i i_table(v16i nibbles, const uint8_t *table) {
+  const uint8x16_t t = vld1q_u8(table);
+  EACH4 nibbles.r[j] = vreinterpretq_s32_u8(vqtbl1q_u8(t, vreinterpretq_u8_s32(nibbles.r[j])));
+  return nibbles;
+}
+/* 2^(e-128) */
+INLINE v16 exponents_to_f(const uint8_t *p) {
+  const v16i e = u8_to_i(p);
+  v16 v;
+  EACH4 {
+    const int32x4_t tiny = vshlq_s32(vdupq_n_s32(0x00200000), e.r[j]), whole = vshlq_n_s32(vsubq_s32(e.r[j], vdupq_n_s32(1)), 23);
+    v.r[j] = vreinterpretq_f32_s32(vbslq_s32(vcltq_s32(e.r[j], vdupq_n_s32(2)), tiny, whole));
+  }
+  return v;
+}
+INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) { return i_dot(acc, codes, i_set4(q)); }
+INLINE v16i i_flip8(v16i v) { EACH4 v.r[j] = veorq_s32(v.r[j], vreinterpretq_s32_u8(vdupq_n_u8(128))); return v; }

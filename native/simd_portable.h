@@ -94,8 +94,9 @@ INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); v16i r; EACH 
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   EACH {
     uint32_t c = (uint32_t)codes.v[j], x = (uint32_t)q.v[j];
-    acc.v[j] += (int32_t)(c & 255) * (int8_t)x + (int32_t)(c >> 8 & 255) * (int8_t)(x >> 8)
-              + (int32_t)(c >> 16 & 255) * (int8_t)(x >> 16) + (int32_t)(c >> 24) * (int8_t)(x >> 24);
+    const int32_t sum = (int32_t)(c & 255) * (int8_t)x + (int32_t)(c >> 8 & 255) * (int8_t)(x >> 8)
+                      + (int32_t)(c >> 16 & 255) * (int8_t)(x >> 16) + (int32_t)(c >> 24) * (int8_t)(x >> 24);
+    acc.v[j] = (int32_t)((uint32_t)acc.v[j] + (uint32_t)sum);
   }
   return acc;
 }
@@ -109,3 +110,39 @@ INLINE v16i i_six(v16i l, v16i h, const int s) {
 }
 INLINE v16 i_join(v16i a, v16i b, int32_t c) { v16 r; EACH r.v[j] = (float)(int32_t)(((uint32_t)a.v[j] << 7) + (uint32_t)b.v[j] - (uint32_t)c); return r; }
 INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { v16 r; EACH r.v[j] = (float)(int32_t)((uint32_t)acc.v[j] - (uint32_t)sum); return r; }
+
+/* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte */
+#define STREAM_ROWS 0 /* what saves time to compile */
+#define PANELS_ABREAST 1
+#define BLOCK_TILE_ROWS 2
+#define TILES(name, X) X(name, 2)
+INLINE v16i i_set1(int32_t x) { v16i r; EACH r.v[j] = x; return r; }
+INLINE v16i i_mul(v16i a, v16i b) { EACH a.v[j] = (int32_t)((uint32_t)a.v[j] * (uint32_t)b.v[j]); return a; }
+INLINE v16 i_to_f(v16i v) { v16 r; EACH r.v[j] = (float)v.v[j]; return r; }
+INLINE v16i u8_to_i(const uint8_t *p) { v16i r; EACH r.v[j] = p[j]; return r; }
+/* shifted to the right, to the left where n is negative */
+INLINE v16i i_shift(v16i v, const int n) { EACH v.v[j] = (int32_t)(n >= 0 ? (uint32_t)v.v[j] >> n : (uint32_t)v.v[j] << -n); return v; }
+INLINE v16i i_mask(v16i v, const int mask) { EACH v.v[j] = (int32_t)((uint32_t)v.v[j] & (uint32_t)mask * 0x01010101u); return v; }
+/* low & mask_low | high & mask_high, masks without a common bit */
+INLINE v16i i_merge(v16i low, v16i high, const int mask_low, const int mask_high) {
+  low = i_mask(low, mask_low);
+  high = i_mask(high, mask_high);
+  EACH low.v[j] |= high.v[j];
+  return low;
+}
+INLINE v16i i_table(v16i nibbles, const uint8_t *table) {
+  uint8_t b[64];
+  memcpy(b, &nibbles, 64);
+  for (int i = 0; i < 64; i++) b[i] = table[b[i] & 15];
+  memcpy(&nibbles, b, 64);
+  return nibbles;
+}
+/* 2^(e-128) */
+INLINE v16 exponents_to_f(const uint8_t *p) {
+  uint32_t u[16];
+  v16 r;
+  EACH u[j] = p[j] < 2 ? (uint32_t)0x00200000 << p[j] : (uint32_t)(p[j] - 1) << 23;
+  memcpy(&r, u, 64);
+  return r;
+}
+INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) { return i_dot(acc, codes, i_set4(q)); }

@@ -42,11 +42,14 @@ export interface ModelComparison {
   readonly sequences: readonly SequenceComparison[]
 }
 
-/** @throws VeritError when a file is missing, or does not hold a model or what was expected of it */
-export async function compareModel(path: string, dir: string): Promise<ModelComparison> {
+/**
+ * @param decoded multiplies the values that blocks decode to, as the reference does, without rounding activations
+ * @throws VeritError when a file is missing, or does not hold a model or what was expected of it
+ */
+export async function compareModel(path: string, dir: string, { decoded = false }: { decoded?: boolean } = {}): Promise<ModelComparison> {
   using file = openGguf(path)
   const executor = openExecutor()
-  const { config, weights } = await loadModel(file, executor)
+  const { config, weights } = await loadModel(file, executor, { decoded })
   const { sequences, continuations } = readExpected(join(dir, 'expected.json'), config.vocab)
   const context = Math.max(...sequences.map(s => s.length), ...continuations.map(s => s.length))
   if (context > config.context) throw wrong(dir, `its sequences have up to ${context} tokens, the model looks at ${config.context}`)

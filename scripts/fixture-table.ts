@@ -1,15 +1,17 @@
 /**
- * `node scripts/fixture-table.ts FOLDER [TYPE ...]`: compares every model below a folder (`ARCHITECTURE/TYPE.gguf` beside what a reference computed, in
+ * `node scripts/fixture-table.ts FOLDER [TYPE ...] [--decoded]`: compares every model below a folder (`ARCHITECTURE/TYPE.gguf` beside what a reference computed, in
  * `ARCHITECTURE/TYPE/`) as `npm run -s fixture` does, and prints one table. A file that cannot be compared has its error as its row.
+ * With `--decoded`, matrices are multiplied as the f32 values that their blocks decode to.
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../src/lib/errors.ts'
 import { compareModel } from './fixture-model.ts'
 
-const [folder, ...types] = process.argv.slice(2)
+const decoded = process.argv.includes('--decoded')
+const [folder, ...types] = process.argv.slice(2).filter(word => word !== '--decoded')
 if (folder === undefined) {
-  process.stderr.write('usage: node scripts/fixture-table.ts FOLDER [TYPE ...]\n')
+  process.stderr.write('usage: node scripts/fixture-table.ts FOLDER [TYPE ...] [--decoded]\n')
   process.exit(2)
 }
 
@@ -23,7 +25,7 @@ for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' }).fi
 
 async function row(path: string, expected: string): Promise<string> {
   try {
-    const { meanAbsLogits, relativeToDeviation, sequences } = await compareModel(path, expected)
+    const { meanAbsLogits, relativeToDeviation, sequences } = await compareModel(path, expected, { decoded })
     const greedy = sequences.flatMap(s => (s.greedy === null ? [] : [`${s.greedy.agreed} of ${s.greedy.tokens}`]))
     return `${meanAbsLogits.toExponential(2)} | ${(100 * relativeToDeviation).toFixed(2)} | ${greedy.join(', ')}`
   } catch (e) {

@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { blockFormats } from '../src/ops/block-formats.ts'
 import type { Op } from '../src/ops/op.ts'
 import { opTable } from '../src/ops/table.ts'
 
@@ -17,6 +18,19 @@ function group(prefix: string, op: string, names: readonly string[]): string[] {
   return [
     `enum { ${names.map((name, i) => `${prefix}_${op}_${name} = ${i}`).join(', ')} };`,
     `typedef struct { wide_t ${names.join(', ')}; } ${op}_${prefix.toLowerCase()};`,
+  ]
+}
+
+/** The weight formats of the ops that src/ops/block-matmul.ts makes, one line each. */
+function formats(): string[] {
+  const rows = blockFormats.map(f => {
+    const bits = f.planes.reduce<number>((a, b) => a + b, 0)
+    return [f.name, f.block, f.bytes, f.group, bits, f.scaleBytes, f.halves.length, f.halves[0] ?? 0, f.addend ? 1 : 0, f.joined ? 1 : 0]
+  })
+  return [
+    '/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 factors, place of the first, minimums, groups joined */',
+    '#define BLOCK_FORMATS(X) \\',
+    ...rows.map((row, i) => `  X(${row.join(', ')})${i < rows.length - 1 ? ' \\' : ''}`),
   ]
 }
 
@@ -39,6 +53,8 @@ export function opHeader(): string {
     '',
     `enum { MAX_IN = ${most(op => op.inputs.length)}, MAX_OUT = ${most(op => op.outputs.length)} };`,
     `enum { MAX_ATTRIBUTES = ${most(op => attributes(op).length)} };`,
+    '',
+    ...formats(),
     '',
     ...ops.flatMap(op => [
       ...group('IN', op.name, bare(op.inputs)), ...group('OUT', op.name, bare(op.outputs)),

@@ -16,6 +16,7 @@ import { ternaryFormats } from '../src/ops/repack.ts'
 import { opTable } from '../src/ops/table.ts'
 import { shortConvs } from './cases-conv.ts'
 import { mixtures } from './cases-experts.ts'
+import { blockSpecs, sumCodes } from './block-cases.ts'
 
 export interface OpCase {
   readonly name: string
@@ -30,7 +31,7 @@ export interface OpCase {
 type Values = 'plain' | 'special' | 'wild'
 type Sizes = Record<string, number>
 /** Fills one input. `pick(n)` is a random integer below n. */
-type Fill = (data: Data, a: Sizes, pick: (n: number) => number) => void
+export type Fill = (data: Data, a: Sizes, pick: (n: number) => number) => void
 
 export interface Spec {
   readonly op: string
@@ -227,6 +228,7 @@ function specs(): Spec[] {
     ...[[1, 0], [3, 1], [40, 100], [17, 0.5]].map(([S, maxNorm]): Spec => ({ op: 'clipFactor', a: { S, maxNorm }, fill: { s: squares } })),
     ...[[1, 0], [64, 64], [100, 33], [5000, 4090]].flatMap(([P, decayed]) => (['plain', 'special'] as const).map((values): Spec => (
       { op: 'adamw', a: { P, decayed }, values, fill: { v: squares, f: constant(2.5, 0.4), hyper: constant(0.9, 0.95, 0.9999, 3e-4, 1.6, 1e-8) } }))),
+    ...blockSpecs(),
   ]
 }
 
@@ -263,6 +265,7 @@ export function makeCase(spec: Spec, seed: number, over: number | null, rows: nu
       if (dtype === 'f32') fillNumbers(data, new Philox(seed, 98, k), spec.values ?? 'plain')
       spec.fill?.[name]?.(data, a, pick)
     }
+    if (made['sum'] && made['w'] && made['q']) sumCodes(typed(made['q'], 'i8', made['q'].byteLength), typed(made['sum'], 'i32', made['sum'].byteLength))
     if (made['sum'] && spec.op.startsWith('ternaryMatmul')) sumRows(made['q'] as Uint8Array, made['sum'] as Uint8Array, a)
     return made
   }

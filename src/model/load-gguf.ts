@@ -16,9 +16,9 @@ import { readTokenizer } from './gguf-tokenizer.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { packWeights } from './pack-weights.ts'
-import type { LoadProgress } from './pack-weights.ts'
+import type { PackOptions } from './pack-weights.ts'
 import { readFloats, readTernary } from './read-tensor.ts'
-import type { PackedWeights, Screening } from './weights.ts'
+import type { PackedWeights } from './weights.ts'
 
 export interface LoadedModel {
   readonly config: ModelConfig
@@ -30,24 +30,20 @@ export interface LoadedModel {
 /** Bytes that this process can ever have. Where a container sets no limit, or a sandbox hides one, Node reports 0 or more than any machine has. */
 const machineMemory = (): number => Math.min(totalmem() || Infinity, process.constrainedMemory() || Infinity)
 
-/** See `packWeights`. */
-export interface LoadOptions {
+export interface LoadOptions extends PackOptions {
   /** Bytes that the weights may take. Default: those of the machine, or of the container. */
   memory?: number | undefined
-  /** Default false. Graphs of a screened head only serve. */
-  screen?: Screening | undefined
-  onProgress?: LoadProgress | undefined
 }
 
 /** @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_MEMORY, or VERIT_USAGE for a head that is to be screened and cannot be */
-export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), screen = false, onProgress }: LoadOptions = {}): Promise<LoadedModel> {
+export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), ...options }: LoadOptions = {}): Promise<LoadedModel> {
   const config = readConfig(file)
   const parameters = parametersOf(config)
   for (const fault of tensorFaults(file, config, parameters)) throw fault
   const tokenizer = readTokenizer(file.name, file.metadata)
   checkVocabulary(file, tokenizer, config)
 
-  return { config, tokenizer, weights: await packWeights(file, executor, config, memory, screen, onProgress) }
+  return { config, tokenizer, weights: await packWeights(file, executor, config, memory, options) }
 }
 
 /** @throws VeritError VERIT_MODEL_FILE */

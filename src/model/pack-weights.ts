@@ -24,15 +24,22 @@ import type { PackedWeights, Screening, ServingForm, ServingPart } from './weigh
 
 export type LoadProgress = (done: number, total: number) => void
 
+export interface PackOptions {
+  /** Whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter; 'auto': where it can and gains by it. Default false. */
+  readonly screen?: Screening | undefined
+  /** See `FormOptions`. */
+  readonly decoded?: boolean | undefined
+  /** Told how many bytes of tensors were read, and of how many. */
+  readonly onProgress?: LoadProgress | undefined
+}
+
 /**
  * @param memory bytes that the weights may take
- * @param screen whether the head, which has to be f16, gets a 6-bit copy: for serving, where few of its rows matter; 'auto': where it can and gains by it
- * @param onProgress told how many bytes of tensors were read, and of how many
  * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_USAGE for a head that is to be screened and cannot be
  */
-export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, screen: Screening = false, onProgress?: LoadProgress): Promise<PackedWeights> {
+export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, { screen = false, decoded = false, onProgress }: PackOptions = {}): Promise<PackedWeights> {
   const formOf = (screen: Screening): ServingForm =>
-    servingForm(config, { type: p => file.tensor(ggufName(config, p.name)).type, codes: executor.ternary, screen })
+    servingForm(config, { type: p => file.tensor(ggufName(config, p.name)).type, codes: executor.ternary, screen, decoded })
   const layoutOf = (form: ServingForm): Layout => {
     const g = new Graph()
     servingWeights(g, config, form)

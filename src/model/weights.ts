@@ -7,6 +7,7 @@ import { invariant } from '../lib/errors.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
 import { packingOf } from '../weights/choose-packing.ts'
 import type { PackingChoice } from '../weights/choose-packing.ts'
+import { isTernaryType } from '../weights/registry.ts'
 import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
 import type { ModelConfig, Parameter } from '../arch/architecture.ts'
 import type { Weights } from '../arch/weights.ts'
@@ -60,6 +61,8 @@ export interface FormOptions {
   readonly codes: 'base3' | 'two-bit'
   /** Default false. */
   readonly screen?: Screening
+  /** Whether matrices, but ternary ones, are f32 with exactly the values that their blocks decode to. Default false. */
+  readonly decoded?: boolean
 }
 
 /** ggml types for `FormOptions`: of the token embedding, of a head of its own (default: the embedding's), of the layers (default: F32). */
@@ -78,7 +81,7 @@ export const ternaryPacking = (form: ServingForm): 'base3' | 'two-bit' | undefin
 const isMatrix = ({ shape, whole }: Parameter): boolean => shape.length > 1 && whole !== true
 
 /** Chooses the packing of each matrix. */
-export function servingForm(config: ModelConfig, { type, codes, screen = false }: FormOptions): ServingForm {
+export function servingForm(config: ModelConfig, { type, codes, screen = false, decoded = false }: FormOptions): ServingForm {
   const head = headOf(config)
   const roleOf = ({ name, shape }: Parameter): PackingChoice['role'] => {
     if (shape.length === 3) return 'experts'
@@ -87,7 +90,8 @@ export function servingForm(config: ModelConfig, { type, codes, screen = false }
   }
   return new Map(parametersOf(config).filter(isMatrix).map(p => {
     const choice = { role: roleOf(p), ternary: p.ternary, codes, screen: isScreened(config, screen) }
-    return [p.name, packingOf(type(p), choice)]
+    const kind = type(p)
+    return [p.name, packingOf(decoded && !isTernaryType(kind) ? 'F32' : kind, choice)]
   }))
 }
 

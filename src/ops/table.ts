@@ -1,6 +1,7 @@
 /** All ops by name: the one table behind graph, executors and tests. */
 import { attention, attentionGrad, attentionSinkGrad, writeKeys, writeValues } from './attention.ts'
 import { ternaryMatmulBase3 } from './base3.ts'
+import { blockOps, quantizeBlocks } from './block-matmul.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
 import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
 import { add, addBias, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
@@ -30,5 +31,5 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
   shortConv, shortConvGrad,
   topExperts, topExpertsGrad, expertSum, expertSumGrad, expertMatmul, expertMatmulGrad,
-  screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe,
+  screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe, quantizeBlocks, ...blockOps,
 ].map(row => [row.name, row]))

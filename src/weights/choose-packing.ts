@@ -1,4 +1,5 @@
 /** The packing of a matrix: by its ggml type, by what it is used for, and by what the machine reads fastest. */
+import { blockMatrices } from './block-matrices.ts'
 import { bf16Panels, floatPanels, halfPanels } from './panels.ts'
 import { headQ6K, headQ8 } from './head-blocks.ts'
 import type { Packing } from './packing.ts'
@@ -27,5 +28,6 @@ export function packingOf(type: string, { role, ternary, codes, screen }: Packin
   if (ternary || (role === 'layer' && isTernaryType(type))) return codes === 'base3' ? ternaryBase3 : ternaryTwoBit
   if (type === 'F16') return screen && role === 'head' ? screenedHead : halfPanels
   if (type === 'BF16') return bf16Panels
-  return (role === 'layer' ? undefined : HEADS[type]) ?? floatPanels
+  const table = role === 'head' || role === 'table'
+  return (table ? HEADS[type] : undefined) ?? blockMatrices.get(type) ?? floatPanels
 }
