@@ -8,6 +8,7 @@
 #include "matmul.c"
 #include "norm.c"
 #include "attention.c"
+#include "attentiongrad.c"
 #include "conv.c"
 #include "experts.c"
 #include "loss.c"

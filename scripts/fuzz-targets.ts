@@ -52,10 +52,15 @@ async function ggufTarget(): Promise<Target> {
     ],
   }))
   const model = (config: Record<string, unknown>) => written(path => writeRandomModel(path, referenceExecutor(), parseModelConfig(config)))
+  const decoder = { layers: 1, hidden: 8, heads: 2, kvHeads: 1, ffn: 8, context: 8, vocab: 257, eps: 1e-5 }
   const seeds = [
     every, await model({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257, bias: true }),
     await model({ kind: 'bitnet', layers: 1, hidden: 8, heads: 4, kvHeads: 2, ffn: 8, context: 8, vocab: 257 }),
     await model({ kind: 'bitnet', layers: 1, hidden: 8, heads: 2, ffn: 8, context: 8, vocab: 257, activation: 'silu', subNorms: false, tied: false }),
+    await model({ kind: 'llama', ...decoder, ropeDivisors: [1, 2], ropeScaling: 'yarn', ropeFactor: 4 }),
+    await model({ kind: 'qwen3moe', ...decoder, experts: 2, expertsUsed: 1, expertFfn: 4 }),
+    await model({ kind: 'lfm2', ...decoder, layers: 2, convWidth: 3, attentionLayers: [1] }),
+    await model({ kind: 'gemma3', ...decoder, window: 4 }),
     await withSentencePieces(await model({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 262, bias: true })),
   ]
   const read = (bytes: Buffer): GgufFile => new GgufFile(bytesSource(bytes, 'fuzzed.gguf'))

@@ -19,6 +19,7 @@ import type { ConvertOptions } from '../src/model/convert.ts'
 import { tokenizerEntries } from '../src/model/gguf-tokenizer.ts'
 import { noClaims } from '../src/model/conversation.ts'
 import { HfSource } from '../src/model/hf-source.ts'
+import type { BitnetConfig } from '../src/model/config.ts'
 import { parametersOf } from '../src/model/parameters.ts'
 import { BitnetDefinition } from './bitnet-definition.ts'
 import { tensorDigest } from './tensor-digest.ts'
@@ -41,7 +42,7 @@ function definition(embedding: (values: Float32Array) => Float32Array): BitnetDe
   const ternary = new Map([...parameters.values()].filter(p => p.ternary).map(p => [p.name, source.ternary(p)]))
   const floats = new Map([...parameters.values()].filter(p => !p.ternary).map(p => [p.name, source.floats(p, 0, p.shape[0]!)]))
   floats.set('token_embedding', embedding(floats.get('token_embedding')!))
-  return new BitnetDefinition(source.config, { ternary: name => ternary.get(name)!, floats: name => floats.get(name)! })
+  return new BitnetDefinition(source.config as BitnetConfig, { ternary: name => ternary.get(name)!, floats: name => floats.get(name)! })
 }
 const inHalves = (values: Float32Array): Float32Array => f16ToF32(f32ToF16(values))
 

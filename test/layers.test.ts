@@ -23,7 +23,7 @@ const layers: Record<string, readonly string[]> = {
   client: ['trust', 'lib'],
   hub: ['trust', 'formats', 'lib'],
   data: ['tokenizer', 'trust', 'lib'],
-  arch: ['graph', 'ops', 'formats', 'lib'],
+  arch: ['weights', 'graph', 'ops', 'formats', 'lib'],
   model: ['arch', 'weights', 'graph', 'exec', 'ops', 'formats', 'tokenizer', 'trust', 'lib'],
   eval: ['model', 'arch', 'data', 'tokenizer', 'exec', 'lib'],
   train: ['eval', 'model', 'arch', 'data', 'tokenizer', 'graph', 'exec', 'formats', 'trust', 'lib'],

@@ -79,6 +79,17 @@ export interface Training {
   ofDepth(depth: number): Record<string, unknown>
 }
 
+/** How models in folders of Hugging Face's transformers are read. */
+export interface HfReader<C extends ModelConfig = ModelConfig> {
+  /** Values of `model_type`. */
+  readonly modelTypes: readonly string[]
+  /** @throws VeritError VERIT_MODEL_CONFIG naming the field of `config.json` */
+  read(json: Fields, has: (tensor: string) => boolean): C
+  tensorName(parameter: string): string
+  /** What is added to each element of a parameter. */
+  addend(parameter: string): number
+}
+
 export interface Architecture<C extends ModelConfig = ModelConfig> {
   readonly kind: string
   /** Values of `general.architecture` of the files that it may run. */
@@ -111,6 +122,9 @@ export interface Architecture<C extends ModelConfig = ModelConfig> {
   fixedTensors(config: C): FixedTensor[]
   /** Why no release of llama.cpp runs the model in any form; undefined where one does. */
   llamaCppProblem(config: C): { readonly problem: string; readonly hint: string } | undefined
+
+  /** Absent: folders of Hugging Face's transformers are not read. */
+  readonly hf?: HfReader<C>
 
   /** The named parameters in the order in which the model uses them. */
   parameters(config: C): Parameter[]

@@ -3,6 +3,7 @@
  * nothing else.
  */
 import type { DecoderConfig, Field } from './decoder-config.ts'
+import type { Fields } from './fields.ts'
 
 export interface Description {
   /** The kind, which is `general.architecture` too. */
@@ -35,10 +36,32 @@ export interface Description {
   readonly uses?: readonly Field[]
   /** GGUF names of parameters that differ from the usual ones. */
   readonly names?: Readonly<Record<string, string>>
+  /** How Hugging Face's transformers describes such models. Absent: such folders are not read. */
+  readonly hf?: HfDescription
   /** Fields that follow from others where a file does not give them. */
   defaults?(c: DecoderConfig): Partial<DecoderConfig>
   /** Whether a layer looks at the window only. Default: every layer, where there is a window. */
   windowed?(c: DecoderConfig, layer: number): boolean
   /** Whether a layer has rotary positions. Default: every layer. */
   rotated?(c: DecoderConfig, layer: number): boolean
+}
+
+/** A model in a folder of Hugging Face's transformers. */
+export interface HfDescription {
+  /** Values of `model_type`. */
+  readonly modelTypes: readonly string[]
+  /** Value of `hidden_act`. */
+  readonly activation: string
+  /** What `config.json` calls fields beyond the usual ones. */
+  readonly fields?: Readonly<Partial<Record<Field, string>>>
+  /** Names of layers that differ from the usual ones. */
+  readonly names?: Readonly<Record<string, string>>
+  /** The values that other options may have; null stands for absence. */
+  readonly only?: Readonly<Record<string, readonly unknown[]>>
+  /** Where `rope_parameters` has one entry for each kind of layer, the one that is meant. */
+  readonly rope?: string
+  /** Whether gains of norms lack the 1 that is added to them. */
+  readonly gainsLackOne?: boolean
+  /** Fields that follow from several others. */
+  derive?(json: Fields): Fields
 }

@@ -4,6 +4,8 @@
  * with a window. Files store the gains of the norms with 1 added.
  */
 import { decoder } from './decoder.ts'
+import { fail } from './fields.ts'
+import type { Fields } from './fields.ts'
 
 export const gemma2 = decoder({
   kind: 'gemma2',
@@ -22,4 +24,29 @@ export const gemma2 = decoder({
     embeddingScale: Math.fround(Math.sqrt(hidden)),
     ...(layers === 46 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {}),
   }),
+  hf: {
+    modelTypes: ['gemma2'],
+    activation: 'gelu_pytorch_tanh',
+    fields: {
+      window: 'sliding_window',
+      finalSoftcap: 'final_logit_softcapping',
+      attentionSoftcap: 'attn_logit_softcapping',
+    },
+    names: {
+      post_attention_norm: 'post_attention_layernorm',
+      ffn_norm: 'pre_feedforward_layernorm',
+      post_ffw_norm: 'post_feedforward_layernorm',
+    },
+    only: { attention_bias: [null, false] },
+    gainsLackOne: true,
+    derive: queryScale,
+  },
 })
+
+/** The scale of the scores, where it is not that of the width of a head. */
+export function queryScale(json: Fields): Fields {
+  const scalar = json['query_pre_attn_scalar'] ?? json['head_dim']
+  if (scalar === json['head_dim']) return {}
+  if (typeof scalar !== 'number' || !(scalar > 0)) return fail('query_pre_attn_scalar', 'must be a positive number')
+  return { attentionScale: Math.fround(1 / Math.sqrt(scalar)) }
+}

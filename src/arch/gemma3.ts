@@ -4,6 +4,9 @@
  * the gains of the norms with 1 added.
  */
 import { decoder } from './decoder.ts'
+import { fail } from './fields.ts'
+import type { Fields } from './fields.ts'
+import { queryScale } from './gemma2.ts'
 
 export const gemma3 = decoder({
   kind: 'gemma3',
@@ -22,4 +25,34 @@ export const gemma3 = decoder({
     embeddingScale: Math.fround(Math.sqrt(hidden)),
     ...(layers === 62 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {}),
   }),
+  hf: {
+    modelTypes: ['gemma3_text'],
+    activation: 'gelu_pytorch_tanh',
+    fields: { window: 'sliding_window', finalSoftcap: 'final_logit_softcapping' },
+    names: {
+      post_attention_norm: 'post_attention_layernorm',
+      ffn_norm: 'pre_feedforward_layernorm',
+      post_ffw_norm: 'post_feedforward_layernorm',
+    },
+    only: {
+      attn_logit_softcapping: [null],
+      attention_bias: [null, false],
+      use_bidirectional_attention: [null, false],
+      sliding_window_pattern: [null, 6],
+    },
+    rope: 'full_attention',
+    gainsLackOne: true,
+    derive: gemma3Fields,
+  },
 })
+
+function gemma3Fields(json: Fields): Fields {
+  const kinds = json['layer_types'] ?? []
+  const sound =
+    Array.isArray(kinds) && kinds.every((kind, l) => kind === (l % 6 < 5 ? 'sliding_attention' : 'full_attention'))
+  if (!sound) fail('layer_types', 'is not five windowed layers before each full one, which is not supported')
+  const { sliding_attention: local } = (json['rope_parameters'] ?? {}) as {
+    sliding_attention?: { rope_theta?: unknown }
+  }
+  return { ...queryScale(json), ropeThetaLocal: local?.rope_theta ?? json['rope_local_base_freq'] ?? undefined }
+}

@@ -13,4 +13,14 @@ export const granite = decoder({
   activation: 'silu',
   optionalBiases: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'],
   uses: ['embeddingScale', 'attentionScale', 'residualScale', 'logitScale', 'ropeDivisors'],
+  hf: {
+    modelTypes: ['granite'],
+    activation: 'silu',
+    fields: {
+      embeddingScale: 'embedding_multiplier',
+      attentionScale: 'attention_multiplier',
+      residualScale: 'residual_multiplier',
+      logitScale: 'logits_scaling',
+    },
+  },
 })

@@ -9,4 +9,10 @@ export const olmo2 = decoder({
   positions: 'halves',
   mlp: 'gated',
   activation: 'silu',
+  hf: {
+    modelTypes: ['olmo2'],
+    activation: 'silu',
+    names: { post_attention_norm: 'post_attention_layernorm', post_ffw_norm: 'post_feedforward_layernorm' },
+    only: { clip_qkv: [null], attention_bias: [null, false] },
+  },
 })

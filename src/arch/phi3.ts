@@ -15,4 +15,10 @@ export const phi3 = decoder({
   mlp: 'fused',
   activation: 'silu',
   uses: ['window', 'ropeDivisorsLong', 'ropeDivisorsShort'],
+  hf: {
+    modelTypes: ['phi3'],
+    activation: 'silu',
+    fields: { window: 'sliding_window' },
+    names: { ffn_up: 'mlp.gate_up_proj' },
+  },
 })

@@ -12,4 +12,9 @@ export const qwen3 = decoder({
   positions: 'halves',
   mlp: 'gated',
   activation: 'silu',
+  hf: {
+    modelTypes: ['qwen3'],
+    activation: 'silu',
+    only: { use_sliding_window: [null, false], attention_bias: [null, false] },
+  },
 })

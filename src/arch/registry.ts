@@ -67,6 +67,13 @@ export function parseModelConfig(value: unknown): ModelConfig {
   return row === undefined ? fail('kind', `must be one of ${[...byKind.keys()].join(', ')}`) : row.parse(source)
 }
 
+/** Values of `model_type` that rows read. */
+export const hfModelTypes: readonly string[] = rows.flatMap(row => row.hf?.modelTypes ?? [])
+
+/** The row that reads a model of Hugging Face's transformers, by `model_type`. */
+export const architectureOfHf = (modelType: unknown): Architecture | undefined =>
+  rows.find(row => row.hf?.modelTypes.some(type => type === modelType))
+
 /**
  * The row that runs a file.
  * @throws VeritError VERIT_MODEL_FILE naming the architecture, with a list of what runs

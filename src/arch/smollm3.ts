@@ -9,4 +9,9 @@ export const smollm3 = decoder({
   mlp: 'gated',
   activation: 'silu',
   rotated: (_, layer) => (layer + 1) % 4 !== 0,
+  hf: {
+    modelTypes: ['smollm3'],
+    activation: 'silu',
+    only: { use_sliding_window: [null, false], no_rope_layer_interval: [null, 4] },
+  },
 })

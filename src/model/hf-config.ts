@@ -3,6 +3,7 @@
  * weights are stored. What would make another model of the same tensors is refused.
  */
 import { VeritError } from '../lib/errors.ts'
+import { hfModelTypes } from '../arch/registry.ts'
 import { parseModelConfig } from './config.ts'
 import type { BitnetConfig } from './config.ts'
 
@@ -28,7 +29,7 @@ export function readHfConfig(file: string, json: unknown, has: { readonly head: 
   const object = (value: unknown, name: string): Json =>
     typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Json : refuse(`${name} is not an object`)
   const source = object(json, 'its content'), type = source['model_type']
-  if (type !== 'bitnet' && type !== 'llama') refuse(`model_type is ${JSON.stringify(type)}, where bitnet and llama are supported`)
+  if (type !== 'bitnet' && type !== 'llama') refuse(`model_type is ${JSON.stringify(type)}, where ${['bitnet', ...hfModelTypes].join(', ')} are supported`)
   const field = (name: string, fallback?: unknown): unknown => source[name] ?? fallback ?? refuse(`${name} is missing`)
   const only = (name: string, value: unknown, allowed: readonly unknown[]): void => {
     if (!allowed.includes(value ?? null)) refuse(`${name} is ${JSON.stringify(value)}, which is not supported`)

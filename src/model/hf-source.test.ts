@@ -12,6 +12,7 @@ import { bf16ToF32, f32ToBf16 } from '../lib/half.ts'
 import { ternarize } from './export-gguf.ts'
 import { tokenizerEntries } from './gguf-tokenizer.ts'
 import { noClaims } from './conversation.ts'
+import type { BitnetConfig } from './config.ts'
 import { HfSource } from './hf-source.ts'
 import type { FolderTokenizer } from './hf-source.ts'
 import { parametersOf } from './parameters.ts'
@@ -89,14 +90,15 @@ test('a Llama without inner norms and with a head of its own, and the names of 1
     t.delete('model.layers.0.self_attn.attn_sub_norm.weight')
     t.delete('model.layers.0.mlp.ffn_sub_norm.weight')
   }), entries)
-  assert.deepEqual([llama.config.activation, llama.config.subNorms, llama.config.tied], ['silu', false, false])
+  const { activation, subNorms, tied } = llama.config as BitnetConfig
+  assert.deepEqual([activation, subNorms, tied], ['silu', false, false])
   using old = new HfSource(make((_, t) => {
     for (const [from, to] of [['self_attn.attn_sub_norm', 'self_attn.inner_attn_ln'], ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm']]) {
       t.set(`model.layers.0.${to}.weight`, t.get(`model.layers.0.${from}.weight`)!)
       t.delete(`model.layers.0.${from}.weight`)
     }
   }), entries)
-  assert.equal(old.config.subNorms, true)
+  assert.equal((old.config as BitnetConfig).subNorms, true)
 })
 
 test('a configuration that means another model, and tensors that do not fit it, are refused by name', () => {

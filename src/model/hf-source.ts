@@ -1,10 +1,13 @@
 /**
- * A BitNet model in a folder of Hugging Face's transformers: `config.json` and `model.safetensors`, or its parts.
+ * A model in a folder of Hugging Face's transformers: `config.json` and `model.safetensors`, or its parts.
  * Ternary weights are packed (uint8, `integrations/bitnet.py`) or latent ones in floating point, which are ternarised
  * as the forward pass would.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import type { HfReader } from '../arch/architecture.ts'
+import type { Fields } from '../arch/fields.ts'
+import { architectureOfHf } from '../arch/registry.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { otherKind } from '../lib/other-kind.ts'
@@ -20,6 +23,7 @@ import { UNUSED } from '../tokenizer/parts.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import { floats } from '../weights/floats.ts'
 import { decodeWeights } from '../weights/tensor.ts'
+import type { ModelConfig } from './config.ts'
 import { joinClaims, noClaims, resolveConversation } from './conversation.ts'
 import type { Conversation, ConversationClaims, ConversationOverrides } from './conversation.ts'
 import { conversationEntries, isConversationKey, replaceEntries } from './gguf-conversation.ts'
@@ -30,6 +34,7 @@ import type { ModelSource } from './model-source.ts'
 import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { codeBytes, unpackCodes } from '../weights/ternary-codes.ts'
+import { fileRows, placeRows } from './row-order.ts'
 
 const MAX_CONFIG_BYTES = 1 << 20
 
@@ -68,6 +73,24 @@ function hfNames(parameter: string): string[] {
   return INNER[layer]!.map(name => `model.layers.${block}.${name}.weight`)
 }
 
+/**
+ * The reader of a model with floating-point weights; undefined for what `readHfConfig` reads or refuses: a BitNet,
+ * and a Llama with ternary weights.
+ */
+function denseReader(json: unknown): HfReader | undefined {
+  const { model_type: type, quantization_config: quantization } = (json ?? {}) as Fields
+  return quantization === undefined ? architectureOfHf(type)?.hf : undefined
+}
+
+function readDense(file: string, json: Fields, reader: HfReader, has: (tensor: string) => boolean): ModelConfig {
+  try {
+    return reader.read(json, has)
+  } catch (e) {
+    if (!VeritError.is(e, 'VERIT_MODEL_CONFIG')) throw e
+    throw new VeritError('VERIT_MODEL_FILE', { file, problem: `${e.fields.field} ${e.fields.problem}` }, e)
+  }
+}
+
 /** The tokenizer of a folder, in GGUF's form and as an object. */
 export interface FolderTokenizer {
   readonly entries: readonly (readonly [string, GgufValue])[]
@@ -82,11 +105,15 @@ export interface FolderTokenizer {
 /** An open folder. Close it after use. */
 export class HfSource implements ModelSource, Disposable {
   readonly name: string
-  readonly config: HfModel['config']
+  readonly config: ModelConfig
   readonly entries: readonly (readonly [string, GgufValue])[]
   readonly conversation: Conversation
   readonly notes: string[] = []
-  #model: HfModel
+  /** How ternary weights are stored; undefined for a model that has none. */
+  #ternary: Omit<HfModel, 'config'> | undefined
+  /** Names that a parameter may have. */
+  #namesOf: (parameter: string) => readonly string[] = hfNames
+  #reader: HfReader | undefined
   #files: SafetensorsFile[] = []
   #where = new Map<string, SafetensorsFile>()
   #names = new Map<string, string>()
@@ -105,8 +132,16 @@ export class HfSource implements ModelSource, Disposable {
         has = (name: string): boolean => this.#where.has(name)
       const subNorms = hfNames('blocks.0.attn_sub_norm.weight').some(has)
       const json = readJson(path)
-      this.#model = readHfConfig(path, json, { head: has('lm_head.weight'), subNorms })
-      this.config = this.#model.config
+      const reader = denseReader(json)
+      if (reader === undefined) {
+        const { config, ...ternary } = readHfConfig(path, json, { head: has('lm_head.weight'), subNorms })
+        this.config = config
+        this.#ternary = ternary
+      } else {
+        this.config = readDense(path, json as Fields, reader, has)
+        this.#reader = reader
+        this.#namesOf = parameter => [reader.tensorName(parameter)]
+      }
       this.#match()
       const claims = joinClaims(
         folderClaims(folder, json, tokenizer.claims === undefined ? tokenizer.tokenizer : undefined),
@@ -142,7 +177,8 @@ export class HfSource implements ModelSource, Disposable {
 
   rows(p: Parameter, from: number, rows: number): Uint8Array {
     const name = this.#names.get(p.name)!
-    if (this.#latest?.name !== name) this.#latest = { name, bytes: this.#where.get(name)!.read(name) }
+    if (this.#latest?.name !== name)
+      this.#latest = { name, bytes: this.#inFileOrder(p, this.#where.get(name)!.read(name)) }
     const row = this.#latest.bytes.length / p.shape[0]!
     return this.#latest.bytes.subarray(from * row, (from + rows) * row)
   }
@@ -150,12 +186,20 @@ export class HfSource implements ModelSource, Disposable {
   floats(p: Parameter, from: number, rows: number): Float32Array {
     const type =
       this.typeOf(p) ?? this.#wrong(p, `is of type ${this.#entry(p).dtype}, where F32, F16 and BF16 are supported`)
-    return decodeWeights(
+    const values = decodeWeights(
       type,
       this.rows(p, from, rows),
       new Float32Array(rows * (p.shape[1] ?? 1)),
       this.#names.get(p.name)!,
     )
+    const addend = this.#reader?.addend(p.name) ?? 0
+    return addend === 0 ? values : values.map(v => v + addend)
+  }
+
+  /** The rows of a float tensor in the order of GGUF files; ternary ones are put into it when they are written. */
+  #inFileOrder(p: Parameter, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const order = p.ternary ? undefined : fileRows(this.config, p.name)
+    return order === undefined ? bytes : placeRows(bytes, order, bytes.length / p.shape[0]!)
   }
 
   ternary(p: Parameter): { trits: Int8Array; scale: number } {
@@ -163,7 +207,7 @@ export class HfSource implements ModelSource, Disposable {
       packed = this.#entry(p).dtype === 'U8'
     if (packed) return { trits: this.#unpack(p, out, inputs), scale: this.#scale(p) }
     const values = this.floats(p, 0, out)
-    if (!this.#model.latent) {
+    if (this.#ternary?.latent !== true) {
       if (!values.every(v => v === 0 || v === 1 || v === -1))
         this.#wrong(p, 'has values besides -1, 0 and 1, where quantization_mode is offline')
       return { trits: Int8Array.from(values), scale: this.#scale(p) }
@@ -209,7 +253,8 @@ export class HfSource implements ModelSource, Disposable {
     const used = new Set<string>()
     for (const p of parametersOf(this.config)) {
       const name =
-        hfNames(p.name).find(n => this.#where.has(n)) ?? this.#refuse(`there is no tensor ${hfNames(p.name)[0]}`)
+        this.#namesOf(p.name).find(n => this.#where.has(n)) ??
+        this.#refuse(`there is no tensor ${this.#namesOf(p.name)[0]}`)
       this.#names.set(p.name, name)
       const scale = name.replace(/weight$/, 'weight_scale'),
         { dtype, shape } = this.#entry(p)
@@ -254,13 +299,15 @@ export class HfSource implements ModelSource, Disposable {
     if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || !isFloat(dtype))
       return this.#refuse(`tensor ${name} is not one floating-point number`)
     const s = decodeWeights(dtype, file.read(name), new Float32Array(1), name)[0]!
-    const m = Math.fround(this.#model.scale === 'divides' ? 1 / s : s)
+    const m = Math.fround(this.#ternary?.scale === 'divides' ? 1 / s : s)
     return m > 0 && m < Infinity ? m : this.#refuse(`tensor ${name} is ${s}, which gives no positive scale`)
   }
 
   /** Whether ternary matrices stand in the folder in floating point, as training has them. */
   get latent(): boolean {
-    return this.#model.latent && parametersOf(this.config).some(p => p.ternary && this.#entry(p).dtype !== 'U8')
+    return (
+      this.#ternary?.latent === true && parametersOf(this.config).some(p => p.ternary && this.#entry(p).dtype !== 'U8')
+    )
   }
 
   /**

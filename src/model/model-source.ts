@@ -38,11 +38,11 @@ export interface ModelSource {
   /** Trits and scale of a ternary parameter, rows in the model's order. */
   ternary(p: Parameter): { trits: Int8Array; scale: number }
   /**
-   * The bytes of whole rows of a matrix as they are stored, from row `from` on, for a type of the registry without a
-   * tail.
+   * The bytes of whole rows of a matrix as they are stored, in the order of GGUF files, from row `from` on, for a type
+   * of the registry without a tail.
    */
   rows(p: Parameter, from: number, rows: number): Uint8Array
-  /** Rows of a matrix, or a whole vector, as numbers, every one finite. */
+  /** Rows of a matrix, or a whole vector, as numbers, every one finite, in the order of GGUF files. */
   floats(p: Parameter, from: number, rows: number): Float32Array
 }
 
