@@ -1,6 +1,7 @@
 /*
  * Gradients of attention over whole sequences: a chunk is one sequence and one key head; queries go in blocks, so that scratch stays small.
  */
+enum { BLOCK = 96 };
 static int64_t grad_stride(int64_t context) { return round_up(context, 16) + 16; }
 static int64_t attentionGrad_chunks(const op_t *o) { return (ATTR(attentionGrad, N) + ATTR(attentionGrad, T) - 1) / ATTR(attentionGrad, T) * ATTR(attentionGrad, G); }
 static int64_t attentionGrad_scratch(const op_t *o) {
