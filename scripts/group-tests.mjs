@@ -20,9 +20,9 @@ const MOST = 24
 
 /** By folder; groups of many files are divided. */
 const GROUPS = {
-  base: /^src\/(lib|formats|ops|exec|graph|tokenizer|data|client|trust)\//,
+  base: /^src\/(lib|formats|weights|ops|exec|graph|tokenizer|data|client|trust)\//,
   server: /^src\/(store|audit|watch|server|hub|doctor|runner)\//,
-  models: /^src\/(model|engine|train|eval|cli)\//,
+  models: /^src\/(arch|model|sampler|engine|bench|train|eval|cli)\//,
   whole: /^test\//,
 }
 
