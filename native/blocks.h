@@ -88,23 +88,55 @@ INLINE v16 block_minimum(const int type, const uint8_t *p) {
 }
 
 /*
- * What the sums of a block of 32 are multiplied by: w[0], or with groups of 16 the scales w[0] and w[1] and the factor w[2] of both; and what is added for each unit of input: b of each group.
+ * Formats whose groups are joined have codes that are so short that a code times its group's scale is a byte. Kernels see such products (@multiplied) as the codes of a format with one
+ * group of 32, or codes and scales apart. Q3_K: 128 - scale * (code - 4), which is 0 .. 252, with -d.
+ */
+INLINE int block_groups(const int type, const int multiplied) { return multiplied ? 1 : 32 / block_sizes[type].group; }
+INLINE int block_offset(const int type, const int multiplied) { return multiplied && type == BLOCK_Q3_K ? EIGHT_OFFSET : code_offset(type); }
+INLINE int block_steps(const int type, const int multiplied) {
+  if (!multiplied) return code_steps(type);
+  return type == BLOCK_Q3_K ? 1 : 2; /* 2 * 2 * 45 * 127 = 22860 */
+}
+/* what codes of a group are multiplied by, four at a time, and what is added */
+typedef struct { v16i by, more; } multiplier_t;
+INLINE multiplier_t block_multiplier(const int type, const uint8_t *p) {
+  if (type == BLOCK_Q2_K) return (multiplier_t){i_mask(u8_to_i(p), 15), i_zero()};
+  const v16i by = i_add(i_set1(32), i_mul(i_mask(u8_to_i(p), 63), i_set1(-1))); /* 32 - (scale + 32) */
+  return (multiplier_t){by, i_mul(i_add(i_set1(128), i_mul(by, i_set1(-4))), i_set1(0x01010101))};
+}
+INLINE v16i multiply_codes(const int type, v16i codes, multiplier_t m) {
+  const v16i product = i_mul(codes, m.by);
+  if (type == BLOCK_Q2_K) return product;
+#if defined(SIGNED_CODES)
+  return i_flip8(i_add(product, m.more));
+#else
+  return i_add(product, m.more);
+#endif
+}
+
+/*
+ * What the sums of each group of a block of 32 are multiplied by, with joined groups their scales and then d; and what is added for each unit of input of each group.
  */
 typedef struct { v16 w[3], b[2]; } factors_t;
-INLINE int factor_count(const int type) { return block_sizes[type].group == 16 ? 3 : 1; }
+INLINE int factor_count(const int type, const int multiplied) { return multiplied ? 1 : block_sizes[type].joined ? 3 : 32 / block_sizes[type].group; }
 INLINE int addend_count(const int type) { return block_sizes[type].minimums ? 32 / block_sizes[type].group : 0; }
 
 /* @halves: the f16 factors of the block, @scales: those of its groups from the first of this block of 32 on */
-INLINE factors_t block_factors(const int type, const uint8_t *halves, const uint8_t *scales) {
+INLINE factors_t block_factors(const int type, const int multiplied, const uint8_t *halves, const uint8_t *scales) {
   const block_size s = block_sizes[type];
   factors_t f;
   const v16 d = s.halves ? f_load_half((const uint16_t *)halves) : f_zero(), m = s.halves > 1 ? f_load_half((const uint16_t *)halves + 16) : f_zero();
-  if (s.group == 16) {
-    f.w[0] = block_scale(type, scales);
-    f.w[1] = block_scale(type, scales + 16);
+  if (multiplied) f.w[0] = type == BLOCK_Q3_K ? f_neg(d) : d;
+  else if (type == BLOCK_MXFP4) f.w[0] = exponents_to_f(scales);
+  else if (!s.scale_bytes) f.w[0] = d;
+  else {
+#pragma GCC unroll 2
+    for (int g = 0; g < 32 / s.group; g++) {
+      const v16 scale = block_scale(type, scales + 16 * s.scale_bytes * g);
+      f.w[g] = s.joined ? scale : f_mul(d, scale);
+    }
     f.w[2] = d;
-  } else if (type == BLOCK_MXFP4) f.w[0] = exponents_to_f(scales);
-  else f.w[0] = s.scale_bytes ? f_mul(d, block_scale(type, scales)) : d;
+  }
 #pragma GCC unroll 2
   for (int g = 0; g < addend_count(type); g++) f.b[g] = s.scale_bytes ? f_neg(f_mul(m, block_minimum(type, scales + 16 * g))) : m;
   return f;

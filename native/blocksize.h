@@ -11,7 +11,7 @@ enum {
 };
 
 typedef struct {
-  int block, bytes, group, bits, scale_bytes, halves, halves_at, minimums;
+  int block, bytes, group, bits, scale_bytes, halves, halves_at, minimums, joined;
 } block_size;
 static const block_size block_sizes[BLOCK_COUNT] = {
 #define X(name, ...) {__VA_ARGS__},

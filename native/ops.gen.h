@@ -117,21 +117,21 @@
 enum { MAX_IN = 6, MAX_OUT = 4 };
 enum { MAX_ATTRIBUTES = 8 };
 
-/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 factors, place of the first, minimums */
+/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 factors, place of the first, minimums, groups joined */
 #define BLOCK_FORMATS(X) \
-  X(Q4_0, 32, 18, 32, 4, 0, 1, 0, 0) \
-  X(Q4_1, 32, 20, 32, 4, 0, 2, 0, 1) \
-  X(Q5_0, 32, 22, 32, 5, 0, 1, 0, 0) \
-  X(Q5_1, 32, 24, 32, 5, 0, 2, 0, 1) \
-  X(Q8_0, 32, 34, 32, 8, 0, 1, 0, 0) \
-  X(Q2_K, 256, 84, 16, 2, 1, 2, 80, 1) \
-  X(Q3_K, 256, 110, 16, 3, 1, 1, 108, 0) \
-  X(Q4_K, 256, 144, 32, 4, 2, 2, 0, 1) \
-  X(Q5_K, 256, 176, 32, 5, 2, 2, 0, 1) \
-  X(Q6_K, 256, 210, 16, 6, 1, 1, 208, 0) \
-  X(IQ4_NL, 32, 18, 32, 4, 0, 1, 0, 0) \
-  X(IQ4_XS, 256, 136, 32, 4, 1, 1, 0, 0) \
-  X(MXFP4, 32, 17, 32, 4, 1, 0, 0, 0)
+  X(Q4_0, 32, 18, 32, 4, 0, 1, 0, 0, 0) \
+  X(Q4_1, 32, 20, 32, 4, 0, 2, 0, 1, 0) \
+  X(Q5_0, 32, 22, 32, 5, 0, 1, 0, 0, 0) \
+  X(Q5_1, 32, 24, 32, 5, 0, 2, 0, 1, 0) \
+  X(Q8_0, 32, 34, 32, 8, 0, 1, 0, 0, 0) \
+  X(Q2_K, 256, 84, 16, 2, 1, 2, 80, 1, 1) \
+  X(Q3_K, 256, 110, 16, 3, 1, 1, 108, 0, 1) \
+  X(Q4_K, 256, 144, 32, 4, 2, 2, 0, 1, 0) \
+  X(Q5_K, 256, 176, 32, 5, 2, 2, 0, 1, 0) \
+  X(Q6_K, 256, 210, 16, 6, 1, 1, 208, 0, 0) \
+  X(IQ4_NL, 32, 18, 32, 4, 0, 1, 0, 0, 0) \
+  X(IQ4_XS, 256, 136, 32, 4, 1, 1, 0, 0, 0) \
+  X(MXFP4, 32, 17, 32, 4, 1, 0, 0, 0, 0)
 
 enum { IN_matmul_a = 0, IN_matmul_b = 1, IN_matmul_bias = 2 };
 typedef struct { wide_t a, b, bias; } matmul_in;

@@ -157,8 +157,10 @@ INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
 /* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte */
 #define STREAM_ROWS 2
 #define PANELS_ABREAST 1
+#define BLOCK_TILE_ROWS 6
 #define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
 INLINE v16i i_set1(int32_t x) { return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+INLINE v16i i_mul(v16i a, v16i b) { return (v16i){_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)}; }
 INLINE v16 i_to_f(v16i v) { return (v16){_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
 #define BYTES_TO_INTS(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
 INLINE v16i u8_to_i(const uint8_t *p) { return (v16i){BYTES_TO_INTS(p), BYTES_TO_INTS(p + 8)}; }

@@ -128,8 +128,10 @@ INLINE void transpose16(const float *src, int64_t lds, float *dst, int64_t ldd) 
 /* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte */
 #define STREAM_ROWS 8
 #define PANELS_ABREAST 2
-#define TILES(name, X) X(name, 4) X(name, 8) X(name, 12)
+#define BLOCK_TILE_ROWS 6
+#define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
 INLINE v16i i_set1(int32_t x) { return _mm512_set1_epi32(x); }
+INLINE v16i i_mul(v16i a, v16i b) { return _mm512_mullo_epi32(a, b); }
 INLINE v16 i_to_f(v16i v) { return _mm512_cvtepi32_ps(v); }
 INLINE v16i u8_to_i(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 /* shifted to the right, to the left where n is negative */
@@ -147,9 +149,8 @@ INLINE v16 exponents_to_f(const uint8_t *p) {
   return _mm512_castsi512_ps(_mm512_mask_blend_epi32(small, _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23), tiny));
 }
 /* acc + codes . the four bytes at q */
+typedef int32_t loose_int __attribute__((may_alias, aligned(1)));
 INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) {
-  int32_t x;
-  memcpy(&x, q, 4);
-  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(codes), "m"(x));
+  __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(codes), "m"(*(const loose_int *)q));
   return acc;
 }

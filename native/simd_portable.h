@@ -92,8 +92,9 @@ INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); v16i r; EACH 
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   EACH {
     uint32_t c = (uint32_t)codes.v[j], x = (uint32_t)q.v[j];
-    acc.v[j] += (int32_t)(c & 255) * (int8_t)x + (int32_t)(c >> 8 & 255) * (int8_t)(x >> 8)
-              + (int32_t)(c >> 16 & 255) * (int8_t)(x >> 16) + (int32_t)(c >> 24) * (int8_t)(x >> 24);
+    const int32_t sum = (int32_t)(c & 255) * (int8_t)x + (int32_t)(c >> 8 & 255) * (int8_t)(x >> 8)
+                      + (int32_t)(c >> 16 & 255) * (int8_t)(x >> 16) + (int32_t)(c >> 24) * (int8_t)(x >> 24);
+    acc.v[j] = (int32_t)((uint32_t)acc.v[j] + (uint32_t)sum);
   }
   return acc;
 }
@@ -111,8 +112,10 @@ INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { v16 r; EACH r.v[j] = (float)(in
 /* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte */
 #define STREAM_ROWS 0 /* what saves time to compile */
 #define PANELS_ABREAST 1
+#define BLOCK_TILE_ROWS 2
 #define TILES(name, X) X(name, 2)
 INLINE v16i i_set1(int32_t x) { v16i r; EACH r.v[j] = x; return r; }
+INLINE v16i i_mul(v16i a, v16i b) { EACH a.v[j] = (int32_t)((uint32_t)a.v[j] * (uint32_t)b.v[j]); return a; }
 INLINE v16 i_to_f(v16i v) { v16 r; EACH r.v[j] = (float)v.v[j]; return r; }
 INLINE v16i u8_to_i(const uint8_t *p) { v16i r; EACH r.v[j] = p[j]; return r; }
 /* shifted to the right, to the left where n is negative */

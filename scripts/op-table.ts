@@ -25,10 +25,10 @@ function group(prefix: string, op: string, names: readonly string[]): string[] {
 function formats(): string[] {
   const rows = blockFormats.map(f => {
     const bits = f.planes.reduce<number>((a, b) => a + b, 0)
-    return [f.name, f.block, f.bytes, f.group, bits, f.scaleBytes, f.halves.length, f.halves[0] ?? 0, f.addend ? 1 : 0]
+    return [f.name, f.block, f.bytes, f.group, bits, f.scaleBytes, f.halves.length, f.halves[0] ?? 0, f.addend ? 1 : 0, f.joined ? 1 : 0]
   })
   return [
-    '/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 factors, place of the first, minimums */',
+    '/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 factors, place of the first, minimums, groups joined */',
     '#define BLOCK_FORMATS(X) \\',
     ...rows.map((row, i) => `  X(${row.join(', ')})${i < rows.length - 1 ? ' \\' : ''}`),
   ]

@@ -79,7 +79,7 @@ test('no code uses a built-in that the oldest supported Node lacks: the type che
 test('no file is over 500 lines and the median is under 150', () => {
   const native = readdirSync(join(root, 'native')).map(f => `../native/${f}`)
   const lengths = [...sources.filter(f => !isTest(f)), ...native].map(f => ({ f, lines: readFileSync(join(root, 'src', f), 'utf8').split('\n').length }))
-  const tables = ['tokenizer/unicode-ranges.ts']
+  const tables = ['tokenizer/unicode-ranges.ts', '../native/ops.gen.h']
   assert.deepEqual(lengths.filter(l => l.lines > 500 && !tables.includes(l.f)), [])
   const sorted = lengths.map(l => l.lines).sort((a, b) => a - b)
   assert.ok(sorted[sorted.length >> 1]! < 150, `the median is ${sorted[sorted.length >> 1]}`)

@@ -25,6 +25,8 @@ export interface BlockFormat {
   readonly group: 16 | 32
   /** Bits of a code, low bits first, as packed memory splits them. */
   readonly planes: readonly (1 | 2 | 4 | 8)[]
+  /** Whether products with two groups of 16 are joined as integers, by their scales, before d multiplies them; else each group has its own factor. */
+  readonly joined?: true
   /** Bytes kept for each group: its scale, its minimum. */
   readonly scaleBytes: 0 | 1 | 2
   /** Places of the f16 factors in a block of a file: d, then m or dmin. */
@@ -121,7 +123,7 @@ export const blockFormats: readonly BlockFormat[] = [
     },
   },
   {
-    ...kQuant, name: 'Q2_K', bytes: 84, group: 16, planes: [2], scaleBytes: 1, halves: [80, 82], value: same,
+    ...kQuant, name: 'Q2_K', bytes: 84, group: 16, joined: true, planes: [2], scaleBytes: 1, halves: [80, 82], value: same,
     scale: byte => byte & 15, addend: (m, [byte]) => -fround(m * (byte! >> 4)),
     read: (raw, at, { codes, scales }) => {
       readTwoBits(raw, at + 16, codes)
@@ -129,7 +131,7 @@ export const blockFormats: readonly BlockFormat[] = [
     },
   },
   {
-    ...kQuant, name: 'Q3_K', bytes: 110, group: 16, planes: [2, 1], scaleBytes: 1, halves: [108], value: less(4),
+    ...kQuant, name: 'Q3_K', bytes: 110, group: 16, joined: true, planes: [2, 1], scaleBytes: 1, halves: [108], value: less(4),
     scale: byte => (byte & 63) - 32,
     read: (raw, at, { codes, scales }) => {
       readTwoBits(raw, at + 32, codes)

@@ -73,13 +73,14 @@ function multiply(f: BlockFormat, x: Activations, w: Data, from: number, y: Data
       let acc = 0
       for (let b = 0; b < K / 32; b++) {
         const a = x.scale[(n * K) / 32 + b]
-        let whole = 0
+        let joined = 0
         for (let g = b * perBlock; g < (b + 1) * perBlock; g++) {
-          let part = 0
-          for (let k = g * f.group; k < (g + 1) * f.group; k++) part += values[k]! * x.q[n * K + k]
-          whole += f.group === 16 ? scales[g]! * part : part
+          let whole = 0
+          for (let k = g * f.group; k < (g + 1) * f.group; k++) whole += values[k]! * x.q[n * K + k]
+          if (f.joined) joined += scales[g]! * whole
+          else acc = fma32(whole, fround(weights[g]! * a), acc)
         }
-        acc = fma32(whole | 0, fround((f.group === 16 ? d[b * perBlock]! : weights[b]!) * a), acc)
+        if (f.joined) acc = fma32(joined, fround(d[b * perBlock]! * a), acc)
         if (!f.addend) continue
         for (let g = b * perBlock; g < (b + 1) * perBlock; g++) {
           let sum = 0

@@ -1,0 +1,108 @@
+/*
+ * Rows of int8 activations for products with block-quantised weights (src/ops/block-matmul.ts): how they are made, checked, and
+ * laid out for kernels.
+ */
+#include "blocks.h"
+
+static void quantizeBlocks_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  const int64_t k = ATTR(quantizeBlocks, K), per = rows_per_chunk(k);
+  const int64_t first = chunk * per * (k / 32), end = at_most((chunk + 1) * per, ATTR(quantizeBlocks, N)) * (k / 32);
+  for (int64_t b = first; b < end; b++) {
+    const float *x = (const float *)INPUT(quantizeBlocks, x) + 32 * b;
+    const v16 x0 = f_load(x), x1 = f_load(x + 16);
+    const float largest = f_hmax(f_max(f_abs(x1), f_max(f_abs(x0), f_zero()))), inverse = 127.0f / largest;
+    const int known = inverse < INFINITY;
+    const v16 s = f_set1(known ? inverse : 0.0f), low = f_set1(-127.0f), high = f_set1(127.0f);
+    int8_t *q = (int8_t *)OUTPUT(quantizeBlocks, q) + 32 * b;
+    for (int half = 0; half < 2; half++) {
+      v16 y = f_mul(half ? x1 : x0, s);
+      y = f_select(f_nan(y), f_zero(), y);
+      f_store_i8(q + 16 * half, f_max(f_min(y, high), low));
+      int32_t sum = 0;
+      for (int i = 0; i < 16; i++) sum += q[16 * half + i];
+      ((int32_t *)OUTPUT(quantizeBlocks, sum))[2 * b + half] = sum;
+    }
+    ((float *)OUTPUT(quantizeBlocks, scale))[b] = known ? largest / 127.0f : 0.0f;
+  }
+}
+
+/* activations, and which of their rows are multiplied: pair p reads row p / share and writes row p of y; the pairs are 0, 1, ... where there is no list */
+typedef struct {
+  const int8_t *q;
+  const float *scale;
+  const int32_t *sum, *pairs;
+  int64_t share, k, outputs;
+  float *y;
+  int check;
+  atomic_int *error;
+} block_rows;
+
+INLINE int64_t pair_of(const block_rows *x, int64_t i) { return x->pairs ? x->pairs[i] : i; }
+
+/* inputs that are worked on at a time, and rows that they are multiplied by */
+enum { SLICE = 512, SLICE_BLOCKS = SLICE / 32, SLICE_ROWS = 192 };
+
+/*
+ * A slice of the inputs of `tile` rows: int8 q[block][tile][32], then for each row and block int32 start[2][tile][block], float a[tile][block], float s[2][tile][block]: where the sums of
+ * the groups start, the scale, and what minimums are multiplied by.
+ */
+enum { PREPARED = SLICE + 5 * 4 * SLICE_BLOCKS }; /* bytes of a row */
+#define PREPARED_START(tile, g, r) (SLICE * (tile) + 64 * ((g) * (tile) + (r)))
+#define PREPARED_SCALE(tile, r) PREPARED_START(tile, 2, r)
+#define PREPARED_SUM(tile, g, r) PREPARED_START(tile, 3 + (g), r)
+
+/* whether a slice of a row has codes of -127 .. 127, on which kernels rely, and sums that are those of its codes */
+static int slice_ok(const int8_t *q, const int32_t *sum, int64_t n) {
+  int8_t ones[4] = {1, 1, 1, 1};
+  int32_t quads[SLICE / 4];
+  int wrong = 0;
+  for (int64_t i = 0; i < n; i++) wrong |= q[i] == -128;
+  for (int64_t i = 0; i < n; i += 64) {
+    int8_t half[64] = {0};
+    if (n - i < 64) memcpy(half, q + i, 32);
+    i_store(quads + i / 4, i_dot(i_zero(), i_set4(ones), i_load(n - i < 64 ? half : q + i)));
+  }
+  for (int64_t g = 0; g < n / 16; g++) wrong |= quads[4 * g] + quads[4 * g + 1] + quads[4 * g + 2] + quads[4 * g + 3] != sum[g];
+  return !wrong;
+}
+
+/* inputs k0 .. k1-1 of `rows` rows from the first on, and zeros for the rest of the tile. One of the chunks that read a row checks it. */
+static void prepare(const block_rows *x, int type, int multiplied, int64_t first, int rows, int tile, int64_t k0, int64_t k1, char *to) {
+  const int offset = block_offset(type, multiplied), one_start = block_groups(type, multiplied) == 1, one_sum = block_sizes[type].group == 32;
+  const int64_t blocks = (k1 - k0) / 32;
+  for (int r = 0; r < tile; r++) {
+    int32_t *start0 = (int32_t *)(to + PREPARED_START(tile, 0, r)), *start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
+    float *a = (float *)(to + PREPARED_SCALE(tile, r)), *s0 = (float *)(to + PREPARED_SUM(tile, 0, r)), *s1 = (float *)(to + PREPARED_SUM(tile, 1, r));
+    char *q_to = to + 32 * r;
+    if (r >= rows) {
+      for (int64_t b = 0; b < blocks; b++, q_to += 32 * tile) {
+        memset(q_to, 0, 32);
+        start0[b] = start1[b] = 0;
+        a[b] = s0[b] = s1[b] = 0;
+      }
+      continue;
+    }
+    const int64_t row = pair_of(x, first + r) / x->share;
+    const int8_t *q = x->q + row * x->k + k0;
+    const float *scale = x->scale + (row * x->k + k0) / 32;
+    const int32_t *sum = x->sum + (row * x->k + k0) / 16;
+    if (x->check && !slice_ok(q, sum, k1 - k0)) atomic_store(x->error, 1);
+    for (int64_t b = 0; b < blocks; b++, q += 32, q_to += 32 * tile) memcpy(q_to, q, 32);
+    for (int64_t b = 0; b < blocks; b++) {
+      const uint32_t t0 = (uint32_t)sum[2 * b], t1 = (uint32_t)sum[2 * b + 1];
+      start0[b] = (int32_t)((one_start ? t0 + t1 : t0) * (uint32_t)-offset);
+      start1[b] = (int32_t)(t1 * (uint32_t)-offset);
+      a[b] = scale[b];
+      s0[b] = (float)(int32_t)(one_sum ? t0 + t1 : t0) * scale[b];
+      s1[b] = (float)(int32_t)t1 * scale[b];
+    }
+  }
+}
+
+/* 16 outputs of a pair, or as many as there are */
+INLINE v16 load_outputs(const float *y, int64_t left) { return left >= 16 ? f_load(y) : f_load_n(y, (int)left); }
+INLINE void store_outputs(float *y, v16 v, int64_t left) {
+  if (left >= 16) f_store(y, v);
+  else f_store_n(y, v, (int)left);
+}

@@ -1,0 +1,218 @@
+/*
+ * Products of many rows with block-quantised weights: a slice of one or two panels is taken apart once and multiplied by all rows,
+ * a few at a time.
+ */
+/* of a block of 32: codes [8][panels][64], factors [.][panels][16], addends [.][panels][16] */
+INLINE int apart_bytes(const int type, const int multiplied, const int panels) { return 64 * panels * (8 + factor_count(type, multiplied) + addend_count(type)); }
+
+/* takes the blocks of inputs k0 .. k1-1 of a panel apart, as panel v of `panels` */
+INLINE void apart_body(const int type, const int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels, char *to) {
+  const block_size size = block_sizes[type];
+  const int tail_size = tail_bytes(type);
+  const uint8_t *codes = panel + code_bytes(type, k0), *tail = panel + code_bytes(type, k) + k0 / size.block * tail_size;
+  for (int64_t left = (k1 - k0) / size.block; left > 0; left--, tail += tail_size) {
+    const uint8_t *scales = tail, *halves = tail + tail_size - 32 * size.halves;
+    for (int line = 0; line < tail_size; line += 64) __builtin_prefetch(tail + BLOCK_AHEAD / 4 + line);
+    for (int b = 0; b < size.block / 32; b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes, to += apart_bytes(type, multiplied, panels)) {
+#pragma GCC unroll 8
+      for (int line = 0; line < size.bits; line++) __builtin_prefetch(codes + BLOCK_AHEAD + 64 * line);
+      char *at = to + 64 * v;
+#pragma GCC unroll 8
+      for (int s = 0; s < 8; s++, at += 64 * panels) {
+        const v16i c = block_codes(type, codes, s);
+        i_store(at, multiplied ? multiply_codes(type, c, block_multiplier(type, scales + 16 * (s / 4))) : c);
+      }
+      const factors_t f = block_factors(type, multiplied, halves, scales);
+#pragma GCC unroll 3
+      for (int i = 0; i < factor_count(type, multiplied); i++, at += 64 * panels) f_store((float *)at, f.w[i]);
+#pragma GCC unroll 2
+      for (int i = 0; i < addend_count(type); i++, at += 64 * panels) f_store((float *)at, f.b[i]);
+    }
+  }
+}
+typedef void apart_kernel(int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels, char *to);
+#define X(name, ...) \
+  static void apart_##name(int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels, char *to) { \
+    if (multiplied && block_sizes[BLOCK_##name].joined) apart_body(BLOCK_##name, 1, panel, k, k0, k1, v, panels, to); \
+    else apart_body(BLOCK_##name, 0, panel, k, k0, k1, v, panels, to); \
+  }
+BLOCK_FORMATS(X)
+#undef X
+#define X(name, ...) apart_##name,
+static apart_kernel *const apart_kernels[BLOCK_COUNT] = {BLOCK_FORMATS(X)};
+#undef X
+
+/* sum += codes of steps first .. first + steps - 1 . rows of 32 inputs each */
+INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const char *codes, const int8_t *q, const int first, const int steps, const int rows, const int panels) {
+  (void)type;
+#if defined(WORD_SUMS)
+  if (block_steps(type, block_sizes[type].joined) > 1) {
+#pragma GCC unroll 4
+    for (int s0 = first; s0 < first + steps; s0 += block_steps(type, block_sizes[type].joined)) {
+      v16p part[BLOCK_TILE_ROWS];
+#pragma GCC unroll 12
+      for (int r = 0; r < rows; r++) part[r] = p_zero();
+#pragma GCC unroll 8
+      for (int s = s0; s < s0 + block_steps(type, block_sizes[type].joined); s++) {
+        const v16i c = i_load(codes + 64 * s);
+#pragma GCC unroll 12
+        for (int r = 0; r < rows; r++) part[r] = p_dot4(part[r], c, q + 32 * r + 4 * s);
+      }
+#pragma GCC unroll 12
+      for (int r = 0; r < rows; r++) sum[r][0] = p_add(sum[r][0], part[r]);
+    }
+    return;
+  }
+#endif
+#pragma GCC unroll 8
+  for (int s = first; s < first + steps; s++) {
+    v16i c[PANELS_ABREAST];
+#pragma GCC unroll 2
+    for (int v = 0; v < panels; v++) c[v] = i_load(codes + 64 * (s * panels + v));
+#if defined(WORD_SUMS)
+    const v16i magnitudes = i_abs8(c[0]);
+#endif
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++) {
+#if defined(WORD_SUMS)
+      sum[r][0] = i_dot_signed(sum[r][0], c[0], magnitudes, q + 32 * r + 4 * s);
+#else
+      const v16i x = i_set4(q + 32 * r + 4 * s);
+#pragma GCC unroll 2
+      for (int v = 0; v < panels; v++) sum[r][v] = i_dot(sum[r][v], c[v], x);
+#endif
+    }
+  }
+}
+
+/* acc[rows][panels][16] goes on over some blocks; joined groups have multiplied codes */
+INLINE void block_tile_body(const int type, const int rows, const int panels, const char *w, const char *x, int64_t blocks, float *acc) {
+  const int joined = block_sizes[type].joined, groups = block_groups(type, joined);
+  const char *q = x;
+  v16 y[BLOCK_TILE_ROWS][PANELS_ABREAST];
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < panels; v++) y[r][v] = f_load(acc + 16 * (r * panels + v));
+  for (; blocks > 0; blocks--, w += apart_bytes(type, joined, panels), q += 32 * rows, x += 4) {
+    const float *f = (const float *)(w + 512 * panels), *addends = f + 16 * panels * factor_count(type, joined);
+    v16i sum[BLOCK_TILE_ROWS][PANELS_ABREAST];
+#pragma GCC unroll 2
+    for (int g = 0; g < groups; g++, f += 16 * panels) {
+#pragma GCC unroll 12
+      for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < panels; v++) sum[r][v] = i_set1(*(const int32_t *)(x + PREPARED_START(rows, g, r)));
+      block_tile_dots(sum, type, w, (const int8_t *)q, 4 * g, 8 / groups, rows, panels);
+#pragma GCC unroll 12
+      for (int r = 0; r < rows; r++) {
+        const v16 scale = f_set1(*(const float *)(x + PREPARED_SCALE(rows, r)));
+#pragma GCC unroll 2
+        for (int v = 0; v < panels; v++) y[r][v] = f_fma(i_to_f(sum[r][v]), f_mul(f_load(f + 16 * v), scale), y[r][v]);
+      }
+    }
+#pragma GCC unroll 2
+    for (int g = 0; g < addend_count(type); g++)
+#pragma GCC unroll 12
+      for (int r = 0; r < rows; r++) {
+        const v16 s = f_set1(*(const float *)(x + PREPARED_SUM(rows, g, r)));
+#pragma GCC unroll 2
+        for (int v = 0; v < panels; v++) y[r][v] = f_fma(f_load(addends + 16 * (g * panels + v)), s, y[r][v]);
+      }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < panels; v++) f_store(acc + 16 * (r * panels + v), y[r][v]);
+}
+
+/* kernels for formats that differ in what kernels see of them; others are like one of these */
+#if defined(WORD_SUMS)
+#define TILE_KINDS(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q6_K) X(Q2_K)
+#define SAME_STEPS(a, b) (block_steps(a, block_sizes[a].joined) == block_steps(b, block_sizes[b].joined))
+#else
+#define TILE_KINDS(X) X(Q4_0) X(Q4_1) X(Q6_K) X(Q2_K)
+#define SAME_STEPS(a, b) 1
+#endif
+typedef void block_tile_kernel(const char *w, const char *x, int64_t blocks, float *acc);
+#if PANELS_ABREAST > 1
+#define TILE_OF(name, R) \
+  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc); } \
+  static void block_tile_##name##_##R##_2(const char *w, const char *x, int64_t blocks, float *acc) { block_tile_body(BLOCK_##name, R, 2, w, x, blocks, acc); }
+#define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1, block_tile_##name##_##R##_2}},
+#else
+#define TILE_OF(name, R) \
+  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc); }
+#define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1}},
+#endif
+typedef struct { int rows; block_tile_kernel *run[PANELS_ABREAST]; } block_tile;
+typedef struct { int like; block_tile tiles[4]; } block_tiles; /* the rest are zeros */
+#define X(name) TILES_OF(name)
+#define TILES_OF(name) TILES(name, TILE_OF)
+TILE_KINDS(X)
+#undef X
+#define X(name) {BLOCK_##name, {TILES(name, TILE_ENTRY)}},
+static const block_tiles block_tile_kinds[] = {TILE_KINDS(X)};
+#undef X
+
+static const block_tile *block_tiles_for(int type) {
+  const block_tiles *t = block_tile_kinds;
+  while (block_groups(t->like, block_sizes[t->like].joined) != block_groups(type, block_sizes[type].joined) || addend_count(t->like) != addend_count(type) || !SAME_STEPS(t->like, type)) t++;
+  return t->tiles;
+}
+
+/* the smallest tile for the rows that are left, or the largest */
+static const block_tile *block_tile_for(const block_tile *tiles, int64_t left) {
+  while (tiles->rows < left && tiles[1].rows) tiles++;
+  return tiles;
+}
+
+/* a tile of pairs from `first` on, of which `rows` are there, by panels p .. p + panels - 1 of some blocks; y holds the accumulators of the blocks before */
+static void tile_run(const block_rows *x, const block_tile *t, int64_t first, int rows, int64_t p, int panels, int more, const char *w, const char *prepared, int64_t blocks) {
+  float acc[BLOCK_TILE_ROWS * PANELS_ABREAST * 16];
+  for (int i = 0; i < t->rows; i++)
+    for (int v = 0; v < panels; v++) {
+      const v16 before = more && i < rows ? load_outputs(x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v), x->outputs - 16 * (p + v)) : f_zero();
+      f_store(acc + 16 * (i * panels + v), before);
+    }
+  t->run[panels - 1](w, prepared, blocks, acc);
+  for (int i = 0; i < rows; i++)
+    for (int v = 0; v < panels; v++)
+      store_outputs(x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v), f_load(acc + 16 * (i * panels + v)), x->outputs - 16 * (p + v));
+}
+
+/* asks for what tile_run will read of y, and of the prepared rows behind their codes */
+INLINE void fetch_tile(const block_rows *x, int64_t first, int rows, int64_t p, int panels, const char *prepared, int tile) {
+  for (int i = 0; i < rows; i++)
+    for (int v = 0; v < panels; v++) __builtin_prefetch(x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v), 1);
+  for (int i = 0; i < 5 * tile; i++) __builtin_prefetch(prepared + PREPARED_START(tile, 0, 0) + 64 * i);
+}
+
+/* pairs first .. end-1, at most SLICE_ROWS, by panels p0 .. p1-1; y holds the accumulators between slices */
+static void block_tile_rows(const block_rows *x, int type, int64_t first, int64_t end, const uint8_t *w, int64_t p0, int64_t p1, char *scratch) {
+  const block_tile *tiles = block_tiles_for(type);
+  const int64_t size = panel_bytes(type, x->k);
+  char *apart = scratch, *prepared = apart + SLICE_BLOCKS * apart_bytes(type, block_sizes[type].joined, PANELS_ABREAST);
+  for (int64_t k0 = 0; k0 < x->k; k0 += SLICE) {
+    const int64_t k1 = at_most(k0 + SLICE, x->k), blocks = (k1 - k0) / 32;
+    char *to = prepared;
+    for (int64_t r = first; r < end;) {
+      const block_tile *t = block_tile_for(tiles, end - r);
+      prepare(x, type, block_sizes[type].joined, r, (int)at_most(end - r, t->rows), t->rows, k0, k1, to);
+      to += PREPARED * t->rows;
+      r += t->rows;
+    }
+    for (int64_t p = p0, panels; p < p1; p += panels) {
+      panels = at_most(p1 - p, PANELS_ABREAST);
+      for (int v = 0; v < panels; v++) apart_kernels[type](1, w + (p + v) * size, x->k, k0, k1, v, (int)panels, apart);
+      const char *from = prepared;
+      for (int64_t r = first; r < end;) {
+        const block_tile *t = block_tile_for(tiles, end - r);
+        tile_run(x, t, r, (int)at_most(end - r, t->rows), p, (int)panels, k0 > 0, apart, from, blocks);
+        from += PREPARED * t->rows;
+        r += t->rows;
+        if (r < end) fetch_tile(x, r, (int)at_most(end - r, t->rows), p, (int)panels, from, t->rows);
+      }
+    }
+  }
+}
