@@ -14,9 +14,9 @@ static int64_t block_scratch(int type, int64_t k, int64_t rows) {
                              : SLICE_BLOCKS * apart_bytes(type, block_sizes[type].joined, PANELS_ABREAST) + PREPARED * (SLICE_ROWS + BLOCK_TILE_ROWS);
 }
 
-/* panels in a chunk, of `total` that are cut for `times` groups of rows: enough to pay for preparing rows, and eight chunks a thread where there are so many */
+/* panels in a chunk, of `total` that are cut for `times` groups of rows: enough to pay for preparing rows, and six chunks a thread where there are so many */
 static int64_t panels_per_chunk(int64_t total, int64_t times, int64_t rows, int threads) {
-  const int64_t even = (total * times + 8 * threads - 1) / (8 * threads), least = rows <= STREAM_ROWS ? 2 : 16;
+  const int64_t even = (total * times + 6 * threads - 1) / (6 * threads), least = rows <= STREAM_ROWS ? 2 : 16;
   return at_least(at_most(round_up(at_least(even, least), PANELS_ABREAST), round_up((total + threads - 1) / threads, PANELS_ABREAST)), 1);
 }
 

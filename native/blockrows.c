@@ -72,8 +72,8 @@ static void prepare(const block_rows *x, int type, int multiplied, int64_t first
   const int offset = block_offset(type, multiplied), one_start = block_groups(type, multiplied) == 1, one_sum = block_sizes[type].group == 32;
   const int64_t blocks = (k1 - k0) / 32;
   for (int r = 0; r < tile; r++) {
-    int32_t *start0 = (int32_t *)(to + PREPARED_START(tile, 0, r)), *start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
-    float *a = (float *)(to + PREPARED_SCALE(tile, r)), *s0 = (float *)(to + PREPARED_SUM(tile, 0, r)), *s1 = (float *)(to + PREPARED_SUM(tile, 1, r));
+    int32_t *restrict start0 = (int32_t *)(to + PREPARED_START(tile, 0, r)), *restrict start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
+    float *restrict a = (float *)(to + PREPARED_SCALE(tile, r)), *restrict s0 = (float *)(to + PREPARED_SUM(tile, 0, r)), *restrict s1 = (float *)(to + PREPARED_SUM(tile, 1, r));
     char *q_to = to + 32 * r;
     if (r >= rows) {
       for (int64_t b = 0; b < blocks; b++, q_to += 32 * tile) {
@@ -89,14 +89,25 @@ static void prepare(const block_rows *x, int type, int multiplied, int64_t first
     const int32_t *sum = x->sum + (row * x->k + k0) / 16;
     if (x->check && !slice_ok(q, sum, k1 - k0)) atomic_store(x->error, 1);
     for (int64_t b = 0; b < blocks; b++, q += 32, q_to += 32 * tile) memcpy(q_to, q, 32);
+    memcpy(a, scale, 4 * (size_t)blocks);
+    /* separate loops, so that the compiler takes many blocks at a time */
+    uint32_t t[2][SLICE_BLOCKS], both[SLICE_BLOCKS];
     for (int64_t b = 0; b < blocks; b++) {
-      const uint32_t t0 = (uint32_t)sum[2 * b], t1 = (uint32_t)sum[2 * b + 1];
-      start0[b] = (int32_t)((one_start ? t0 + t1 : t0) * (uint32_t)-offset);
-      start1[b] = (int32_t)(t1 * (uint32_t)-offset);
-      a[b] = scale[b];
-      s0[b] = (float)(int32_t)(one_sum ? t0 + t1 : t0) * scale[b];
-      s1[b] = (float)(int32_t)t1 * scale[b];
+      t[0][b] = (uint32_t)sum[2 * b];
+      t[1][b] = (uint32_t)sum[2 * b + 1];
     }
+    for (int64_t b = 0; b < blocks; b++) both[b] = t[0][b] + t[1][b];
+    const uint32_t *first_start = one_start ? both : t[0], *first_sum = one_sum ? both : t[0];
+    if (offset) {
+      for (int64_t b = 0; b < blocks; b++) start0[b] = (int32_t)(first_start[b] * (uint32_t)-offset);
+      for (int64_t b = 0; b < blocks && !one_start; b++) start1[b] = (int32_t)(t[1][b] * (uint32_t)-offset);
+    } else {
+      memset(start0, 0, 4 * (size_t)blocks);
+      memset(start1, 0, 4 * (size_t)blocks);
+    }
+    if (!block_sizes[type].minimums) continue;
+    for (int64_t b = 0; b < blocks; b++) s0[b] = (float)(int32_t)first_sum[b] * scale[b];
+    for (int64_t b = 0; b < blocks && !one_sum; b++) s1[b] = (float)(int32_t)t[1][b] * scale[b];
   }
 }
 

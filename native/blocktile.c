@@ -85,15 +85,15 @@ INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const c
   }
 }
 
-/* acc[rows][panels][16] goes on over some blocks; joined groups have multiplied codes */
-INLINE void block_tile_body(const int type, const int rows, const int panels, const char *w, const char *x, int64_t blocks, float *acc) {
+/* acc[rows][panels][16], its rows `ld` apart, from zero or going on over some blocks; joined groups have multiplied codes */
+INLINE void block_tile_body(const int type, const int rows, const int panels, const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) {
   const int joined = block_sizes[type].joined, groups = block_groups(type, joined);
   const char *q = x;
   v16 y[BLOCK_TILE_ROWS][PANELS_ABREAST];
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-    for (int v = 0; v < panels; v++) y[r][v] = f_load(acc + 16 * (r * panels + v));
+    for (int v = 0; v < panels; v++) y[r][v] = more ? f_load(acc + r * ld + 16 * v) : f_zero();
   for (; blocks > 0; blocks--, w += apart_bytes(type, joined, panels), q += 32 * rows, x += 4) {
     const float *f = (const float *)(w + 512 * panels), *addends = f + 16 * panels * factor_count(type, joined);
     v16i sum[BLOCK_TILE_ROWS][PANELS_ABREAST];
@@ -123,7 +123,7 @@ INLINE void block_tile_body(const int type, const int rows, const int panels, co
 #pragma GCC unroll 12
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-    for (int v = 0; v < panels; v++) f_store(acc + 16 * (r * panels + v), y[r][v]);
+    for (int v = 0; v < panels; v++) f_store(acc + r * ld + 16 * v, y[r][v]);
 }
 
 /* kernels for formats that differ in what kernels see of them; others are like one of these */
@@ -134,15 +134,15 @@ INLINE void block_tile_body(const int type, const int rows, const int panels, co
 #define TILE_KINDS(X) X(Q4_0) X(Q4_1) X(Q6_K) X(Q2_K)
 #define SAME_STEPS(a, b) 1
 #endif
-typedef void block_tile_kernel(const char *w, const char *x, int64_t blocks, float *acc);
+typedef void block_tile_kernel(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more);
 #if PANELS_ABREAST > 1
 #define TILE_OF(name, R) \
-  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc); } \
-  static void block_tile_##name##_##R##_2(const char *w, const char *x, int64_t blocks, float *acc) { block_tile_body(BLOCK_##name, R, 2, w, x, blocks, acc); }
+  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); } \
+  static void block_tile_##name##_##R##_2(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) { block_tile_body(BLOCK_##name, R, 2, w, x, blocks, acc, ld, more); }
 #define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1, block_tile_##name##_##R##_2}},
 #else
 #define TILE_OF(name, R) \
-  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc); }
+  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); }
 #define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1}},
 #endif
 typedef struct { int rows; block_tile_kernel *run[PANELS_ABREAST]; } block_tile;
@@ -169,16 +169,22 @@ static const block_tile *block_tile_for(const block_tile *tiles, int64_t left) {
 
 /* a tile of pairs from `first` on, of which `rows` are there, by panels p .. p + panels - 1 of some blocks; y holds the accumulators of the blocks before */
 static void tile_run(const block_rows *x, const block_tile *t, int64_t first, int rows, int64_t p, int panels, int more, const char *w, const char *prepared, int64_t blocks) {
-  float acc[BLOCK_TILE_ROWS * PANELS_ABREAST * 16];
-  for (int i = 0; i < t->rows; i++)
+  if (!x->pairs && rows == t->rows && x->outputs - 16 * p >= 16 * panels) {
+    t->run[panels - 1](w, prepared, blocks, x->y + first * x->outputs + 16 * p, x->outputs, more);
+    return;
+  }
+  float acc[BLOCK_TILE_ROWS * PANELS_ABREAST * 16] = {0};
+  for (int i = 0; i < rows && more; i++)
     for (int v = 0; v < panels; v++) {
-      const v16 before = more && i < rows ? load_outputs(x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v), x->outputs - 16 * (p + v)) : f_zero();
-      f_store(acc + 16 * (i * panels + v), before);
+      const float *y = x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v);
+      f_store(acc + 16 * (i * panels + v), load_outputs(y, x->outputs - 16 * (p + v)));
     }
-  t->run[panels - 1](w, prepared, blocks, acc);
+  t->run[panels - 1](w, prepared, blocks, acc, 16 * panels, 1);
   for (int i = 0; i < rows; i++)
-    for (int v = 0; v < panels; v++)
-      store_outputs(x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v), f_load(acc + 16 * (i * panels + v)), x->outputs - 16 * (p + v));
+    for (int v = 0; v < panels; v++) {
+      float *y = x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v);
+      store_outputs(y, f_load(acc + 16 * (i * panels + v)), x->outputs - 16 * (p + v));
+    }
 }
 
 /* asks for what tile_run will read of y, and of the prepared rows behind their codes */
