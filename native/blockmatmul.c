@@ -1,5 +1,9 @@
-/* Products with block-quantised weights (src/ops/block-matmul.ts): how they are cut into chunks, and the experts of a mixture. */
-static void multiply_rows(const block_rows *x, int type, int64_t first, int64_t end, const uint8_t *w, int64_t p0, int64_t p1, char *scratch) {
+/*
+ * Products with block-quantised weights (src/ops/block-matmul.ts): how they are cut into chunks, and the experts of a
+ * mixture.
+ */
+static void multiply_rows(const block_rows *x, int type, int64_t first, int64_t end, const uint8_t *w, int64_t p0,
+    int64_t p1, char *scratch) {
 #if STREAM_ROWS > 0
   if (end - first <= STREAM_ROWS) {
     stream_rows(x, type, first, (int)(end - first), w, p0, p1, scratch);
@@ -11,13 +15,18 @@ static void multiply_rows(const block_rows *x, int type, int64_t first, int64_t 
 
 static int64_t block_scratch(int type, int64_t k, int64_t rows) {
   return rows <= STREAM_ROWS ? (k + SLICE - 1) / SLICE * PREPARED * STREAM_ROWS
-                             : SLICE_BLOCKS * apart_bytes(type, block_sizes[type].joined, PANELS_ABREAST) + PREPARED * (SLICE_ROWS + BLOCK_TILE_ROWS);
+                             : SLICE_BLOCKS * apart_bytes(type, block_sizes[type].joined, PANELS_ABREAST)
+                                 + PREPARED * (SLICE_ROWS + BLOCK_TILE_ROWS);
 }
 
-/* panels in a chunk, of `total` that are cut for `times` groups of rows: enough to pay for preparing rows, and six chunks a thread where there are so many */
+/*
+ * panels in a chunk, of `total` that are cut for `times` groups of rows: enough to pay for preparing rows, and six
+ * chunks a thread where there are so many
+ */
 static int64_t panels_per_chunk(int64_t total, int64_t times, int64_t rows, int threads) {
   const int64_t even = (total * times + 6 * threads - 1) / (6 * threads), least = rows <= STREAM_ROWS ? 2 : 16;
-  return at_least(at_most(round_up(at_least(even, least), PANELS_ABREAST), round_up((total + threads - 1) / threads, PANELS_ABREAST)), 1);
+  const int64_t wanted = round_up(at_least(even, least), PANELS_ABREAST);
+  return at_least(at_most(wanted, round_up((total + threads - 1) / threads, PANELS_ABREAST)), 1);
 }
 
 /* the ops of all formats have the same attributes and operands */
@@ -32,9 +41,12 @@ static int64_t blockMatmul_chunks(const op_t *o) {
 static void block_matmul(const op_t *o, int type, int64_t chunk, char *scratch) {
   const int64_t panels = (ATTR(matmulQ4_0, O) + 15) / 16, per = matmul_per_chunk(o), groups = (panels + per - 1) / per;
   const int64_t first = chunk / groups * SLICE_ROWS, p0 = chunk % groups * per;
-  const block_rows x = {.q = INPUT(matmulQ4_0, q), .scale = INPUT(matmulQ4_0, scale), .sum = INPUT(matmulQ4_0, sum), .share = 1, .k = ATTR(matmulQ4_0, K),
-                        .outputs = ATTR(matmulQ4_0, O), .y = OUTPUT(matmulQ4_0, y), .check = p0 == 0, .error = o->error};
-  multiply_rows(&x, type, first, at_most(first + SLICE_ROWS, ATTR(matmulQ4_0, N)), INPUT(matmulQ4_0, w), p0, at_most(p0 + per, panels), scratch);
+  const int64_t end = at_most(first + SLICE_ROWS, ATTR(matmulQ4_0, N));
+  const block_rows x = {
+      .q = INPUT(matmulQ4_0, q), .scale = INPUT(matmulQ4_0, scale), .sum = INPUT(matmulQ4_0, sum), .share = 1,
+      .k = ATTR(matmulQ4_0, K), .outputs = ATTR(matmulQ4_0, O), .y = OUTPUT(matmulQ4_0, y), .check = p0 == 0,
+      .error = o->error};
+  multiply_rows(&x, type, first, end, INPUT(matmulQ4_0, w), p0, at_most(p0 + per, panels), scratch);
 }
 
 /* choices, and how many different experts they can name */
@@ -48,15 +60,21 @@ static int64_t expertMatmul_chunks(const op_t *o) {
   const int64_t per = expert_per_chunk(o);
   return expert_slots(o) * (((ATTR(expertMatmulQ4_0, O) + 15) / 16 + per - 1) / per);
 }
+/* bytes of scratch for the rows of one expert, however many they are */
+static int64_t expert_room(const op_t *o, int type) {
+  const int64_t k = ATTR(expertMatmulQ4_0, K);
+  return round_up(at_least(block_scratch(type, k, 1), block_scratch(type, k, STREAM_ROWS + 1)), 64);
+}
 static int64_t expert_scratch(const op_t *o, int type) {
-  const int64_t k = ATTR(expertMatmulQ4_0, K), rows = at_least(block_scratch(type, k, 1), block_scratch(type, k, STREAM_ROWS + 1));
-  return round_up(rows, 64) + round_up(4 * expert_pairs(o), 64) + ATTR(expertMatmulQ4_0, E);
+  return expert_room(o, type) + round_up(4 * expert_pairs(o), 64) + ATTR(expertMatmulQ4_0, E);
 }
 /* all choices of the expert that is the slot-th to be named, by some panels of its matrix */
 static void expert_matmul(const op_t *o, int type, int64_t chunk, char *scratch) {
-  const int64_t k = ATTR(expertMatmulQ4_0, K), panels = (ATTR(expertMatmulQ4_0, O) + 15) / 16, per = expert_per_chunk(o), groups = (panels + per - 1) / per;
-  const int64_t count = expert_pairs(o), experts = ATTR(expertMatmulQ4_0, E), slot = chunk / groups, p0 = chunk % groups * per;
-  const int64_t room = round_up(at_least(block_scratch(type, k, 1), block_scratch(type, k, STREAM_ROWS + 1)), 64);
+  const int64_t k = ATTR(expertMatmulQ4_0, K), panels = (ATTR(expertMatmulQ4_0, O) + 15) / 16,
+      per = expert_per_chunk(o), groups = (panels + per - 1) / per;
+  const int64_t count = expert_pairs(o), experts = ATTR(expertMatmulQ4_0, E), slot = chunk / groups,
+      p0 = chunk % groups * per;
+  const int64_t room = expert_room(o, type);
   const int32_t *named = INPUT(expertMatmulQ4_0, experts);
   int32_t *pairs = (int32_t *)(scratch + room);
   char *seen = scratch + room + round_up(4 * count, 64);
@@ -71,17 +89,29 @@ static void expert_matmul(const op_t *o, int type, int64_t chunk, char *scratch)
     }
     if (id == expert) pairs[n++] = (int32_t)i;
   }
-  const block_rows x = {.q = INPUT(expertMatmulQ4_0, q), .scale = INPUT(expertMatmulQ4_0, scale), .sum = INPUT(expertMatmulQ4_0, sum), .pairs = pairs,
-                        .share = ATTR(expertMatmulQ4_0, U) == 1 ? ATTR(expertMatmulQ4_0, k) : 1, .k = k, .outputs = ATTR(expertMatmulQ4_0, O),
-                        .y = OUTPUT(expertMatmulQ4_0, y), .check = p0 == 0, .error = o->error};
+  const block_rows x = {
+      .q = INPUT(expertMatmulQ4_0, q), .scale = INPUT(expertMatmulQ4_0, scale), .sum = INPUT(expertMatmulQ4_0, sum),
+      .pairs = pairs, .share = ATTR(expertMatmulQ4_0, U) == 1 ? ATTR(expertMatmulQ4_0, k) : 1, .k = k,
+      .outputs = ATTR(expertMatmulQ4_0, O), .y = OUTPUT(expertMatmulQ4_0, y), .check = p0 == 0, .error = o->error};
   const uint8_t *w = (const uint8_t *)INPUT(expertMatmulQ4_0, w) + at_least(expert, 0) * panels * panel_bytes(type, k);
-  for (int64_t first = 0; first < n; first += SLICE_ROWS) multiply_rows(&x, type, first, at_most(first + SLICE_ROWS, n), w, p0, at_most(p0 + per, panels), scratch);
+  for (int64_t first = 0; first < n; first += SLICE_ROWS) {
+    const int64_t end = at_most(first + SLICE_ROWS, n);
+    multiply_rows(&x, type, first, end, w, p0, at_most(p0 + per, panels), scratch);
+  }
+}
+
+static int64_t matmul_scratch_of(const op_t *o, int type) {
+  return block_scratch(type, ATTR(matmulQ4_0, K), at_most(ATTR(matmulQ4_0, N), SLICE_ROWS));
 }
 
 #define X(name, ...) \
-  static int64_t matmul##name##_scratch(const op_t *o) { return block_scratch(BLOCK_##name, ATTR(matmulQ4_0, K), at_most(ATTR(matmulQ4_0, N), SLICE_ROWS)); } \
-  static void matmul##name##_run(const op_t *o, int64_t chunk, char *scratch) { block_matmul(o, BLOCK_##name, chunk, scratch); } \
+  static int64_t matmul##name##_scratch(const op_t *o) { return matmul_scratch_of(o, BLOCK_##name); } \
+  static void matmul##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
+    block_matmul(o, BLOCK_##name, chunk, scratch); \
+  } \
   static int64_t expertMatmul##name##_scratch(const op_t *o) { return expert_scratch(o, BLOCK_##name); } \
-  static void expertMatmul##name##_run(const op_t *o, int64_t chunk, char *scratch) { expert_matmul(o, BLOCK_##name, chunk, scratch); }
+  static void expertMatmul##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
+    expert_matmul(o, BLOCK_##name, chunk, scratch); \
+  }
 BLOCK_FORMATS(X)
 #undef X

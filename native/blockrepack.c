@@ -1,5 +1,6 @@
 /*
- * Block formats (src/ops/block-formats.ts): from the blocks of a file to packed memory, and rows of packed memory as numbers. A further format is its case in read_block.
+ * Block formats (src/ops/block-formats.ts): from the blocks of a file to packed memory, and rows of packed memory as
+ * numbers. A further format is its case in read_block.
  */
 /* a block of a file, taken apart: a code for each weight, the bytes of each group's scales */
 typedef struct { uint8_t codes[256], scales[32]; } block_parts;
@@ -41,12 +42,17 @@ INLINE void read_pairs(const uint8_t *raw, uint8_t *scales) {
   }
 }
 INLINE void read_q3_scales(const uint8_t *raw, uint8_t *scales) {
-  for (int g = 0; g < 16; g++) scales[g] = (uint8_t)((raw[g & 7] >> 4 * (g >> 3) & 15) | (raw[8 + (g & 3)] >> 2 * (g >> 2) & 3) << 4);
+  for (int g = 0; g < 16; g++) {
+    const int low = raw[g & 7] >> 4 * (g >> 3) & 15, high = raw[8 + (g & 3)] >> 2 * (g >> 2) & 3;
+    scales[g] = (uint8_t)(low | high << 4);
+  }
 }
 INLINE void read_six_bits(const uint8_t *low, const uint8_t *high, uint8_t *codes) {
   for (int b = 0; b < 8; b++) /* 32 weights: half b / 4, quarter b % 4 */
-    for (int l = 0; l < 32; l++)
-      codes[32 * b + l] = (uint8_t)((low[b / 4 * 64 + b % 2 * 32 + l] >> b % 4 / 2 * 4 & 15) | (high[b / 4 * 32 + l] >> b % 4 * 2 & 3) << 4);
+    for (int l = 0; l < 32; l++) {
+      const int nibble = low[b / 4 * 64 + b % 2 * 32 + l] >> b % 4 / 2 * 4 & 15;
+      codes[32 * b + l] = (uint8_t)(nibble | (high[b / 4 * 32 + l] >> b % 4 * 2 & 3) << 4);
+    }
 }
 INLINE void read_iq4_groups(const uint8_t *raw, block_parts *p) {
   for (int g = 0; g < 8; g++) {
@@ -63,9 +69,17 @@ INLINE void read_block(const int type, const uint8_t *raw, block_parts *p) {
     case BLOCK_Q5_1: read_nibbles(raw + 8, p->codes); read_fifth_bits(raw + 4, p->codes); break;
     case BLOCK_Q8_0: for (int j = 0; j < 32; j++) p->codes[j] = raw[2 + j] ^ 128; break;
     case BLOCK_Q2_K: read_two_bits(raw + 16, p->codes); memcpy(p->scales, raw, 16); break;
-    case BLOCK_Q3_K: read_two_bits(raw + 32, p->codes); read_bit_planes(raw, p->codes, 2); read_q3_scales(raw + 96, p->scales); break;
+    case BLOCK_Q3_K:
+      read_two_bits(raw + 32, p->codes);
+      read_bit_planes(raw, p->codes, 2);
+      read_q3_scales(raw + 96, p->scales);
+      break;
     case BLOCK_Q4_K: read_chunks(raw + 16, p->codes); read_pairs(raw + 4, p->scales); break;
-    case BLOCK_Q5_K: read_chunks(raw + 48, p->codes); read_bit_planes(raw + 16, p->codes, 4); read_pairs(raw + 4, p->scales); break;
+    case BLOCK_Q5_K:
+      read_chunks(raw + 48, p->codes);
+      read_bit_planes(raw + 16, p->codes, 4);
+      read_pairs(raw + 4, p->scales);
+      break;
     case BLOCK_Q6_K: read_six_bits(raw, raw + 128, p->codes); memcpy(p->scales, raw + 192, 16); break;
     case BLOCK_IQ4_XS: read_iq4_groups(raw, p); break;
     case BLOCK_MXFP4: read_nibbles(raw + 1, p->codes); p->scales[0] = raw[0]; break;
@@ -92,9 +106,11 @@ INLINE int low_bits(const int bits) { return bits == 8 ? 8 : bits >= 4 ? 4 : 2; 
 
 INLINE void repack_body(const int type, const op_t *o, int64_t chunk) {
   const block_size size = block_sizes[type];
-  const int low = low_bits(size.bits), tail_size = tail_bytes(type), scales = size.block / size.group * size.scale_bytes;
+  const int low = low_bits(size.bits), tail_size = tail_bytes(type),
+      scales = size.block / size.group * size.scale_bytes;
   const int64_t rows = ATTR(repackQ4_0, O), k = ATTR(repackQ4_0, K), blocks = k / size.block;
-  uint8_t *w = (uint8_t *)OUTPUT(repackQ4_0, w) + chunk * panel_bytes(type, k), *codes = w, *tail = w + code_bytes(type, k);
+  uint8_t *w = (uint8_t *)OUTPUT(repackQ4_0, w) + chunk * panel_bytes(type, k);
+  uint8_t *codes = w, *tail = w + code_bytes(type, k);
   memset(w, 0, (size_t)panel_bytes(type, k));
   unsigned bad = 0;
   for (int64_t b = 0; b < blocks; b++, codes += 2 * size.block * size.bits, tail += tail_size)
@@ -121,9 +137,13 @@ static int64_t blockRows_chunks(const op_t *o) {
   const int64_t per = rows_per_chunk(ATTR(rowsQ4_0, K));
   return (ATTR(rowsQ4_0, N) + per - 1) / per;
 }
-/* rows of packed memory as numbers: a block of 16 rows is taken apart for one of them, which few tokens of a prompt can afford */
+/*
+ * rows of packed memory as numbers: a block of 16 rows is taken apart for one of them, which few tokens of a prompt can
+ * afford
+ */
 static void block_rows_run(int type, const op_t *o, int64_t chunk) {
-  const int block = block_sizes[type].block, group = block_sizes[type].group, joined = block_sizes[type].joined, wide = code_steps(type) == 1 && EIGHT_OFFSET == 0;
+  const int block = block_sizes[type].block, group = block_sizes[type].group, joined = block_sizes[type].joined,
+      wide = code_steps(type) == 1 && EIGHT_OFFSET == 0;
   const int32_t *ids = INPUT(rowsQ4_0, ids);
   const int64_t k = ATTR(rowsQ4_0, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(rowsQ4_0, N));
   for (int64_t r = chunk * per; r < end; r++) {
@@ -146,7 +166,13 @@ static void block_rows_run(int type, const op_t *o, int64_t chunk) {
 }
 
 #define X(name, ...) \
-  static void repack##name##_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; repack_body(BLOCK_##name, o, chunk); } \
-  static void rows##name##_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; block_rows_run(BLOCK_##name, o, chunk); }
+  static void repack##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
+    (void)scratch; \
+    repack_body(BLOCK_##name, o, chunk); \
+  } \
+  static void rows##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
+    (void)scratch; \
+    block_rows_run(BLOCK_##name, o, chunk); \
+  }
 BLOCK_FORMATS(X)
 #undef X

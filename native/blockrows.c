@@ -1,6 +1,6 @@
 /*
- * Rows of int8 activations for products with block-quantised weights (src/ops/block-matmul.ts): how they are made, checked, and
- * laid out for kernels.
+ * Rows of int8 activations for products with block-quantised weights (src/ops/block-matmul.ts): how they are made,
+ * checked, and laid out for kernels.
  */
 #include "blocks.h"
 
@@ -27,7 +27,10 @@ static void quantizeBlocks_run(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 
-/* activations, and which of their rows are multiplied: pair p reads row p / share and writes row p of y; the pairs are 0, 1, ... where there is no list */
+/*
+ * activations, and which of their rows are multiplied: pair p reads row p / share and writes row p of y; the pairs are
+ * 0, 1, ... where there is no list
+ */
 typedef struct {
   const int8_t *q;
   const float *scale;
@@ -44,13 +47,23 @@ INLINE int64_t pair_of(const block_rows *x, int64_t i) { return x->pairs ? x->pa
 enum { SLICE = 512, SLICE_BLOCKS = SLICE / 32, SLICE_ROWS = 192 };
 
 /*
- * A slice of the inputs of `tile` rows: int8 q[block][tile][32], then for each row and block int32 start[2][tile][block], float a[tile][block], float s[2][tile][block]: where the sums of
- * the groups start, the scale, and what minimums are multiplied by.
+ * A slice of the inputs of `tile` rows: int8 q[block][tile][32], then for each row and block int32
+ * start[2][tile][block], float a[tile][block], float s[2][tile][block]: where the sums of the groups start, the scale,
+ * and what minimums are multiplied by.
  */
 enum { PREPARED = SLICE + 5 * 4 * SLICE_BLOCKS }; /* bytes of a row */
 #define PREPARED_START(tile, g, r) (SLICE * (tile) + 64 * ((g) * (tile) + (r)))
 #define PREPARED_SCALE(tile, r) PREPARED_START(tile, 2, r)
 #define PREPARED_SUM(tile, g, r) PREPARED_START(tile, 3 + (g), r)
+INLINE v16i prepared_start(const char *x, const int tile, const int g, const int r) {
+  return i_set1(*(const int32_t *)(x + PREPARED_START(tile, g, r)));
+}
+INLINE v16 prepared_scale(const char *x, const int tile, const int r) {
+  return f_set1(*(const float *)(x + PREPARED_SCALE(tile, r)));
+}
+INLINE v16 prepared_sum(const char *x, const int tile, const int g, const int r) {
+  return f_set1(*(const float *)(x + PREPARED_SUM(tile, g, r)));
+}
 
 /* whether a slice of a row has codes of -127 .. 127, on which kernels rely, and sums that are those of its codes */
 static int slice_ok(const int8_t *q, const int32_t *sum, int64_t n) {
@@ -63,17 +76,28 @@ static int slice_ok(const int8_t *q, const int32_t *sum, int64_t n) {
     if (n - i < 64) memcpy(half, q + i, 32);
     i_store(quads + i / 4, i_dot(i_zero(), i_set4(ones), i_load(n - i < 64 ? half : q + i)));
   }
-  for (int64_t g = 0; g < n / 16; g++) wrong |= quads[4 * g] + quads[4 * g + 1] + quads[4 * g + 2] + quads[4 * g + 3] != sum[g];
+  for (int64_t g = 0; g < n / 16; g++) {
+    const int32_t *t = quads + 4 * g;
+    wrong |= t[0] + t[1] + t[2] + t[3] != sum[g];
+  }
   return !wrong;
 }
 
-/* inputs k0 .. k1-1 of `rows` rows from the first on, and zeros for the rest of the tile. One of the chunks that read a row checks it. */
-static void prepare(const block_rows *x, int type, int multiplied, int64_t first, int rows, int tile, int64_t k0, int64_t k1, char *to) {
-  const int offset = block_offset(type, multiplied), one_start = block_groups(type, multiplied) == 1, one_sum = block_sizes[type].group == 32;
+/*
+ * inputs k0 .. k1-1 of `rows` rows from the first on, and zeros for the rest of the tile. One of the chunks that read a
+ * row checks it.
+ */
+static void prepare(const block_rows *x, int type, int multiplied, int64_t first, int rows, int tile, int64_t k0,
+    int64_t k1, char *to) {
+  const int offset = block_offset(type, multiplied), one_start = block_groups(type, multiplied) == 1,
+      one_sum = block_sizes[type].group == 32;
   const int64_t blocks = (k1 - k0) / 32;
   for (int r = 0; r < tile; r++) {
-    int32_t *restrict start0 = (int32_t *)(to + PREPARED_START(tile, 0, r)), *restrict start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
-    float *restrict a = (float *)(to + PREPARED_SCALE(tile, r)), *restrict s0 = (float *)(to + PREPARED_SUM(tile, 0, r)), *restrict s1 = (float *)(to + PREPARED_SUM(tile, 1, r));
+    int32_t *restrict start0 = (int32_t *)(to + PREPARED_START(tile, 0, r));
+    int32_t *restrict start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
+    float *restrict a = (float *)(to + PREPARED_SCALE(tile, r));
+    float *restrict s0 = (float *)(to + PREPARED_SUM(tile, 0, r));
+    float *restrict s1 = (float *)(to + PREPARED_SUM(tile, 1, r));
     char *q_to = to + 32 * r;
     if (r >= rows) {
       for (int64_t b = 0; b < blocks; b++, q_to += 32 * tile) {

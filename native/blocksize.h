@@ -26,7 +26,11 @@ static inline int tail_bytes(int type) {
 }
 /* bytes of the codes of 16 rows, and of all of a panel */
 static inline int64_t code_bytes(int type, int64_t k) { return 2 * k * block_sizes[type].bits; }
-static inline int64_t panel_bytes(int type, int64_t k) { return round_up(code_bytes(type, k) + k / block_sizes[type].block * tail_bytes(type), 64); }
+static inline int64_t panel_bytes(int type, int64_t k) {
+  return round_up(code_bytes(type, k) + k / block_sizes[type].block * tail_bytes(type), 64);
+}
 /* bytes of a packed matrix */
-static inline wide_t packed_bytes(int type, int64_t outputs, int64_t k) { return (wide_t)((outputs + 15) / 16) * panel_bytes(type, k); }
+static inline wide_t packed_bytes(int type, int64_t outputs, int64_t k) {
+  return (wide_t)((outputs + 15) / 16) * panel_bytes(type, k);
+}
 #endif

@@ -1,6 +1,6 @@
 /*
- * Products of a few rows with block-quantised weights: codes go from memory through registers into products. A lane of a vector is
- * one output, so that no sum is ever split.
+ * Products of a few rows with block-quantised weights: codes go from memory through registers into products. A lane of
+ * a vector is one output, so that no sum is ever split.
  */
 enum { BLOCK_AHEAD = 4096 }; /* bytes of codes that are asked for early */
 
@@ -9,7 +9,8 @@ enum { BLOCK_AHEAD = 4096 }; /* bytes of codes that are asked for early */
 #define STREAM_MULTIPLIED(type, rows) (block_sizes[type].joined && (rows) >= 4)
 
 /* sum[r] += codes of steps first .. first + steps - 1 . rows of 32 inputs each */
-INLINE void stream_dots(v16i *sum, const int type, const int multiplied, const uint8_t *codes, const multiplier_t *m, const int8_t *q, const int first, const int steps, const int rows) {
+INLINE void stream_dots(v16i *sum, const int type, const int multiplied, const uint8_t *codes, const multiplier_t *m,
+    const int8_t *q, const int first, const int steps, const int rows) {
 #if defined(WORD_SUMS)
   if (block_steps(type, multiplied) > 1) {
 #pragma GCC unroll 4
@@ -30,28 +31,39 @@ INLINE void stream_dots(v16i *sum, const int type, const int multiplied, const u
     return;
   }
 #endif
+  /* with few rows two sums each, so that a product waits less for the one before */
+  const int twice = rows <= 2;
+  v16i other[2];
+  if (twice)
+#pragma GCC unroll 2
+    for (int r = 0; r < rows; r++) other[r] = i_zero();
 #pragma GCC unroll 8
   for (int s = first; s < first + steps; s++) {
     v16i c = block_codes(type, codes, s);
-        if (multiplied) c = multiply_codes(type, c, m[s / 4]);
+    if (multiplied) c = multiply_codes(type, c, m[s / 4]);
 #if defined(WORD_SUMS)
     const v16i magnitudes = i_abs8(c);
 #endif
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
+      v16i *to = twice && s % 2 ? &other[r % 2] : &sum[r];
 #if defined(WORD_SUMS)
-      sum[r] = i_dot_signed(sum[r], c, magnitudes, q + 32 * r + 4 * s);
+      *to = i_dot_signed(*to, c, magnitudes, q + 32 * r + 4 * s);
 #else
-      sum[r] = i_dot4(sum[r], c, q + 32 * r + 4 * s);
+      *to = i_dot4(*to, c, q + 32 * r + 4 * s);
 #endif
     }
   }
+  if (twice)
+#pragma GCC unroll 2
+    for (int r = 0; r < rows; r++) sum[r] = i_add(sum[r], other[r]);
 }
 
 /* 16 outputs of `rows` rows, prepared from the first input to the last */
 INLINE void stream_body(const int type, const int rows, const uint8_t *panel, const char *x, int64_t k, float *y) {
   const block_size size = block_sizes[type];
-  const int multiplied = STREAM_MULTIPLIED(type, rows), tail_size = tail_bytes(type), groups = block_groups(type, multiplied);
+  const int multiplied = STREAM_MULTIPLIED(type, rows), groups = block_groups(type, multiplied);
+  const int tail_size = tail_bytes(type);
   const uint8_t *codes = panel, *tail = panel + code_bytes(type, k);
   v16 acc[STREAM_ROWS];
 #pragma GCC unroll 8
@@ -60,7 +72,8 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
   for (int64_t done = 0; done < k; tail += tail_size) {
     const uint8_t *scales = tail, *halves = tail + tail_size - 32 * size.halves;
     for (int line = 0; line < tail_size; line += 64) __builtin_prefetch(tail + BLOCK_AHEAD / 4 + line);
-    for (int b = 0; b < size.block / 32; b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes, q += 32 * rows, rest += 4) {
+    for (int b = 0; b < size.block / 32; b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes,
+        q += 32 * rows, rest += 4) {
 #pragma GCC unroll 8
       for (int line = 0; line < size.bits; line++) __builtin_prefetch(codes + BLOCK_AHEAD + 64 * line);
       const factors_t f = block_factors(type, multiplied, halves, scales);
@@ -73,11 +86,12 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
 #pragma GCC unroll 2
       for (int g = 0; g < groups; g++) {
 #pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) sum[r] = block_offset(type, multiplied) ? i_set1(*(const int32_t *)(rest + PREPARED_START(rows, g, r))) : i_zero();
+        for (int r = 0; r < rows; r++)
+          sum[r] = block_offset(type, multiplied) ? prepared_start(rest, rows, g, r) : i_zero();
         stream_dots(sum, type, multiplied, codes, m, (const int8_t *)q, g * 4, 8 / groups, rows);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
-          const v16 part = i_to_f(sum[r]), scale = f_set1(*(const float *)(rest + PREPARED_SCALE(rows, r)));
+          const v16 part = i_to_f(sum[r]), scale = prepared_scale(rest, rows, r);
           if (!size.joined || multiplied) acc[r] = f_fma(part, f_mul(f.w[g], scale), acc[r]);
           else if (g == 0) t[r] = f_mul(part, f.w[0]);
           else acc[r] = f_fma(f_fma(part, f.w[1], t[r]), f_mul(f.w[2], scale), acc[r]); /* exact, but for the last */
@@ -86,7 +100,8 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int g = 0; g < addend_count(type); g++) acc[r] = f_fma(f.b[g], f_set1(*(const float *)(rest + PREPARED_SUM(rows, g, r))), acc[r]);
+        for (int g = 0; g < addend_count(type); g++)
+          acc[r] = f_fma(f.b[g], prepared_sum(rest, rows, g, r), acc[r]);
     }
     done += size.block;
     if (done % SLICE == 0) {
@@ -100,7 +115,9 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
 
 typedef void stream_kernel(const uint8_t *panel, const char *x, int64_t k, float *y);
 #define STREAM_OF(name, R) \
-  static void stream_##name##_##R(const uint8_t *panel, const char *x, int64_t k, float *y) { stream_body(BLOCK_##name, R, panel, x, k, y); }
+  static void stream_##name##_##R(const uint8_t *panel, const char *x, int64_t k, float *y) { \
+    stream_body(BLOCK_##name, R, panel, x, k, y); \
+  }
 #if STREAM_ROWS >= 8
 enum { STREAM_SIZES = 4 };
 #define STREAM_ALL(name) STREAM_OF(name, 1) STREAM_OF(name, 2) STREAM_OF(name, 4) STREAM_OF(name, 8)
@@ -118,10 +135,14 @@ static stream_kernel *const stream_kernels[BLOCK_COUNT][STREAM_SIZES] = {BLOCK_F
 #undef X
 
 /* at most STREAM_ROWS pairs by panels p0 .. p1-1 */
-static void stream_rows(const block_rows *x, int type, int64_t first, int rows, const uint8_t *w, int64_t p0, int64_t p1, char *scratch) {
+static void stream_rows(const block_rows *x, int type, int64_t first, int rows, const uint8_t *w, int64_t p0,
+    int64_t p1, char *scratch) {
   int size = 0;
   while (1 << size < rows) size++;
-  for (int64_t k0 = 0; k0 < x->k; k0 += SLICE) prepare(x, type, STREAM_MULTIPLIED(type, 1 << size), first, rows, 1 << size, k0, at_most(k0 + SLICE, x->k), scratch + k0 / SLICE * PREPARED * (1 << size));
+  const int tile = 1 << size, multiplied = STREAM_MULTIPLIED(type, tile);
+  char *to = scratch;
+  for (int64_t k0 = 0; k0 < x->k; k0 += SLICE, to += PREPARED * tile)
+    prepare(x, type, multiplied, first, rows, tile, k0, at_most(k0 + SLICE, x->k), to);
   for (int64_t p = p0; p < p1; p++) {
     float y[STREAM_ROWS * 16];
     stream_kernels[type][size](w + p * panel_bytes(type, x->k), scratch, x->k, y);

@@ -1,19 +1,25 @@
 /*
- * Products of many rows with block-quantised weights: a slice of one or two panels is taken apart once and multiplied by all rows,
- * a few at a time.
+ * Products of many rows with block-quantised weights: a slice of one or two panels is taken apart once and multiplied
+ * by all rows, a few at a time.
  */
+
 /* of a block of 32: codes [8][panels][64], factors [.][panels][16], addends [.][panels][16] */
-INLINE int apart_bytes(const int type, const int multiplied, const int panels) { return 64 * panels * (8 + factor_count(type, multiplied) + addend_count(type)); }
+INLINE int apart_bytes(const int type, const int multiplied, const int panels) {
+  return 64 * panels * (8 + factor_count(type, multiplied) + addend_count(type));
+}
 
 /* takes the blocks of inputs k0 .. k1-1 of a panel apart, as panel v of `panels` */
-INLINE void apart_body(const int type, const int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels, char *to) {
+INLINE void apart_body(const int type, const int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1,
+    int v, int panels, char *to) {
   const block_size size = block_sizes[type];
   const int tail_size = tail_bytes(type);
-  const uint8_t *codes = panel + code_bytes(type, k0), *tail = panel + code_bytes(type, k) + k0 / size.block * tail_size;
+  const uint8_t *codes = panel + code_bytes(type, k0);
+  const uint8_t *tail = panel + code_bytes(type, k) + k0 / size.block * tail_size;
   for (int64_t left = (k1 - k0) / size.block; left > 0; left--, tail += tail_size) {
     const uint8_t *scales = tail, *halves = tail + tail_size - 32 * size.halves;
     for (int line = 0; line < tail_size; line += 64) __builtin_prefetch(tail + BLOCK_AHEAD / 4 + line);
-    for (int b = 0; b < size.block / 32; b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes, to += apart_bytes(type, multiplied, panels)) {
+    for (int b = 0; b < size.block / 32; b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes,
+        to += apart_bytes(type, multiplied, panels)) {
 #pragma GCC unroll 8
       for (int line = 0; line < size.bits; line++) __builtin_prefetch(codes + BLOCK_AHEAD + 64 * line);
       char *at = to + 64 * v;
@@ -30,9 +36,11 @@ INLINE void apart_body(const int type, const int multiplied, const uint8_t *pane
     }
   }
 }
-typedef void apart_kernel(int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels, char *to);
+typedef void apart_kernel(int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels,
+    char *to);
 #define X(name, ...) \
-  static void apart_##name(int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels, char *to) { \
+  static void apart_##name(int multiplied, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, \
+      int panels, char *to) { \
     if (multiplied && block_sizes[BLOCK_##name].joined) apart_body(BLOCK_##name, 1, panel, k, k0, k1, v, panels, to); \
     else apart_body(BLOCK_##name, 0, panel, k, k0, k1, v, panels, to); \
   }
@@ -43,7 +51,8 @@ static apart_kernel *const apart_kernels[BLOCK_COUNT] = {BLOCK_FORMATS(X)};
 #undef X
 
 /* sum += codes of steps first .. first + steps - 1 . rows of 32 inputs each */
-INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const char *codes, const int8_t *q, const int first, const int steps, const int rows, const int panels) {
+INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const char *codes, const int8_t *q,
+    const int first, const int steps, const int rows, const int panels) {
   (void)type;
 #if defined(WORD_SUMS)
   if (block_steps(type, block_sizes[type].joined) > 1) {
@@ -85,8 +94,12 @@ INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const c
   }
 }
 
-/* acc[rows][panels][16], its rows `ld` apart, from zero or going on over some blocks; joined groups have multiplied codes */
-INLINE void block_tile_body(const int type, const int rows, const int panels, const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) {
+/*
+ * acc[rows][panels][16], its rows `ld` apart, from zero or going on over some blocks; joined groups have multiplied
+ * codes
+ */
+INLINE void block_tile_body(const int type, const int rows, const int panels, const char *w, const char *x,
+    int64_t blocks, float *acc, int64_t ld, int more) {
   const int joined = block_sizes[type].joined, groups = block_groups(type, joined);
   const char *q = x;
   v16 y[BLOCK_TILE_ROWS][PANELS_ABREAST];
@@ -102,11 +115,11 @@ INLINE void block_tile_body(const int type, const int rows, const int panels, co
 #pragma GCC unroll 12
       for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int v = 0; v < panels; v++) sum[r][v] = i_set1(*(const int32_t *)(x + PREPARED_START(rows, g, r)));
+        for (int v = 0; v < panels; v++) sum[r][v] = prepared_start(x, rows, g, r);
       block_tile_dots(sum, type, w, (const int8_t *)q, 4 * g, 8 / groups, rows, panels);
 #pragma GCC unroll 12
       for (int r = 0; r < rows; r++) {
-        const v16 scale = f_set1(*(const float *)(x + PREPARED_SCALE(rows, r)));
+        const v16 scale = prepared_scale(x, rows, r);
 #pragma GCC unroll 2
         for (int v = 0; v < panels; v++) y[r][v] = f_fma(i_to_f(sum[r][v]), f_mul(f_load(f + 16 * v), scale), y[r][v]);
       }
@@ -115,7 +128,7 @@ INLINE void block_tile_body(const int type, const int rows, const int panels, co
     for (int g = 0; g < addend_count(type); g++)
 #pragma GCC unroll 12
       for (int r = 0; r < rows; r++) {
-        const v16 s = f_set1(*(const float *)(x + PREPARED_SUM(rows, g, r)));
+        const v16 s = prepared_sum(x, rows, g, r);
 #pragma GCC unroll 2
         for (int v = 0; v < panels; v++) y[r][v] = f_fma(f_load(addends + 16 * (g * panels + v)), s, y[r][v]);
       }
@@ -137,12 +150,15 @@ INLINE void block_tile_body(const int type, const int rows, const int panels, co
 typedef void block_tile_kernel(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more);
 #if PANELS_ABREAST > 1
 #define TILE_OF(name, R) \
-  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); } \
-  static void block_tile_##name##_##R##_2(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) { block_tile_body(BLOCK_##name, R, 2, w, x, blocks, acc, ld, more); }
+  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, \
+      int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); } \
+  static void block_tile_##name##_##R##_2(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, \
+      int more) { block_tile_body(BLOCK_##name, R, 2, w, x, blocks, acc, ld, more); }
 #define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1, block_tile_##name##_##R##_2}},
 #else
 #define TILE_OF(name, R) \
-  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); }
+  static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, \
+      int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); }
 #define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1}},
 #endif
 typedef struct { int rows; block_tile_kernel *run[PANELS_ABREAST]; } block_tile;
@@ -157,7 +173,8 @@ static const block_tiles block_tile_kinds[] = {TILE_KINDS(X)};
 
 static const block_tile *block_tiles_for(int type) {
   const block_tiles *t = block_tile_kinds;
-  while (block_groups(t->like, block_sizes[t->like].joined) != block_groups(type, block_sizes[type].joined) || addend_count(t->like) != addend_count(type) || !SAME_STEPS(t->like, type)) t++;
+  while (block_groups(t->like, block_sizes[t->like].joined) != block_groups(type, block_sizes[type].joined)
+      || addend_count(t->like) != addend_count(type) || !SAME_STEPS(t->like, type)) t++;
   return t->tiles;
 }
 
@@ -167,8 +184,12 @@ static const block_tile *block_tile_for(const block_tile *tiles, int64_t left) {
   return tiles;
 }
 
-/* a tile of pairs from `first` on, of which `rows` are there, by panels p .. p + panels - 1 of some blocks; y holds the accumulators of the blocks before */
-static void tile_run(const block_rows *x, const block_tile *t, int64_t first, int rows, int64_t p, int panels, int more, const char *w, const char *prepared, int64_t blocks) {
+/*
+ * a tile of pairs from `first` on, of which `rows` are there, by panels p .. p + panels - 1 of some blocks; y holds the
+ * accumulators of the blocks before
+ */
+static void tile_run(const block_rows *x, const block_tile *t, int64_t first, int rows, int64_t p, int panels,
+    int more, const char *w, const char *prepared, int64_t blocks) {
   if (!x->pairs && rows == t->rows && x->outputs - 16 * p >= 16 * panels) {
     t->run[panels - 1](w, prepared, blocks, x->y + first * x->outputs + 16 * p, x->outputs, more);
     return;
@@ -188,14 +209,16 @@ static void tile_run(const block_rows *x, const block_tile *t, int64_t first, in
 }
 
 /* asks for what tile_run will read of y, and of the prepared rows behind their codes */
-INLINE void fetch_tile(const block_rows *x, int64_t first, int rows, int64_t p, int panels, const char *prepared, int tile) {
+INLINE void fetch_tile(const block_rows *x, int64_t first, int rows, int64_t p, int panels, const char *prepared,
+    int tile) {
   for (int i = 0; i < rows; i++)
     for (int v = 0; v < panels; v++) __builtin_prefetch(x->y + pair_of(x, first + i) * x->outputs + 16 * (p + v), 1);
   for (int i = 0; i < 5 * tile; i++) __builtin_prefetch(prepared + PREPARED_START(tile, 0, 0) + 64 * i);
 }
 
 /* pairs first .. end-1, at most SLICE_ROWS, by panels p0 .. p1-1; y holds the accumulators between slices */
-static void block_tile_rows(const block_rows *x, int type, int64_t first, int64_t end, const uint8_t *w, int64_t p0, int64_t p1, char *scratch) {
+static void block_tile_rows(const block_rows *x, int type, int64_t first, int64_t end, const uint8_t *w, int64_t p0,
+    int64_t p1, char *scratch) {
   const block_tile *tiles = block_tiles_for(type);
   const int64_t size = panel_bytes(type, x->k);
   char *apart = scratch, *prepared = apart + SLICE_BLOCKS * apart_bytes(type, block_sizes[type].joined, PANELS_ABREAST);
