@@ -1,4 +1,7 @@
-/** Cases of test/cases.ts for block-quantised weights: every format, sizes beside 16 outputs and 512 inputs, factors of every kind, codes and activations at their limits. */
+/**
+ * Cases of test/cases.ts for block-quantised weights: every format, sizes beside 16 outputs and 512 inputs, factors of
+ * every kind, codes and activations at their limits.
+ */
 import { blockFormats, packBlock, type BlockFormat } from '../src/ops/block-formats.ts'
 import type { Data } from '../src/ops/op.ts'
 import type { Fill, Spec } from './cases.ts'
@@ -65,38 +68,44 @@ export function sumCodes(q: Data, sum: Data): void {
   for (let i = 0; i < 16 * sum.length; i++) sum[i >> 4]! += q[i]!
 }
 
-/** Formats that kernels treat alike but for their codes have all numbers of rows tried with one of them. */
+/** One format of each kind that kernels treat alike: these run with more numbers of rows. */
 const everyRowCount = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'Q2_K', 'Q3_K', 'Q6_K']
 
 function specsOf(f: BlockFormat): Spec[] {
   const one = f.block, several = f.block === 32 ? 544 : 768
   const w = packed(f)
-  const sizes = [[1, 5, several], [2, 33, one], [3, 16, one], [5, 20, 2 * one], [9, 40, one], [33, 19, several]] as const
+  const sizes = [
+    [1, 5, several], [2, 33, one], [3, 16, one], [5, 20, 2 * one], [9, 40, one], [33, 19, several],
+  ] as const
+  const product = (N: number, O: number, fill: Record<string, Fill>): Spec => {
+    return { op: `matmul${f.name}`, a: { N, O, K: one }, fill }
+  }
+  const rowCounts = everyRowCount.includes(f.name) ? [4, 6, 7, 8, 10, 12, 13, 21] : []
+  const limits = [-127, 127].flatMap(x => [0, 255].map(byte => ({ q: everywhere(x), w: packed(f, byte) })))
   return [
     ...sizes.map(([N, O, K], i): Spec => ({
       op: `matmul${f.name}`, a: { N, O, K }, values: i % 2 ? 'special' : 'plain', fill: { q: codes, w },
     })),
-    ...everyRowCount.includes(f.name) ? [4, 6, 7, 8, 10, 12, 13, 21].map((N): Spec => ({ op: `matmul${f.name}`, a: { N, O: 17, K: one }, fill: { q: codes, w } })) : [],
-    ...[-127, 127].flatMap(x => [0, 255].flatMap(byte => [1, 13].map((N): Spec => (
-      { op: `matmul${f.name}`, a: { N, O: 1 + N, K: one }, fill: { q: everywhere(x), w: packed(f, byte) } })))).map(distinct),
-    ...[2, 9].map((N): Spec => ({ op: `matmul${f.name}`, a: { N, O: 18, K: one }, values: 'wild', fill: { q: codes, w: bytes } })),
+    ...rowCounts.map(N => product(N, 17, { q: codes, w })),
+    // a case is named by its sizes: other numbers of outputs for other limits
+    ...limits.flatMap((fill, i) => [1, 13].map(N => product(N, 2 + i, fill))),
+    ...[2, 9].map((N): Spec => ({ ...product(N, 18, { q: codes, w: bytes }), values: 'wild' })),
     ...[[1, 17, 4, 2, 1], [5, 20, 3, 2, 2], [13, 33, 2, 2, 1], [2, 16, 40, 3, 3]].map(([N, O, E, k, U]): Spec => (
-      { op: `expertMatmul${f.name}`, a: { N: N!, O: O!, K: one, E: E!, k: k!, U: U! }, fill: { q: codes, w, experts } })),
+      {
+        op: `expertMatmul${f.name}`, a: { N: N!, O: O!, K: one, E: E!, k: k!, U: U! },
+        fill: { q: codes, w, experts },
+      })),
     { op: `rows${f.name}`, a: { N: 5, O: 33, K: several }, fill: { w, ids: rowIds } },
     { op: `rows${f.name}`, a: { N: 2, O: 16, K: one }, fill: { w: bytes, ids: rowIds } },
-    ...[[1, one], [17, several], [32, one]].map(([O, K]): Spec => ({ op: `repack${f.name}`, a: { O: O!, K: K! }, fill: { raw: raw(f) } })),
+    ...[[1, one], [17, several], [32, one]].map(([O, K]): Spec => (
+      { op: `repack${f.name}`, a: { O: O!, K: K! }, fill: { raw: raw(f) } })),
   ]
-}
-
-/** Cases are named by their sizes: equal ones get more outputs. */
-function distinct(spec: Spec, i: number): Spec {
-  return { ...spec, a: { ...spec.a, O: spec.a['O']! + i } }
 }
 
 export function blockSpecs(): Spec[] {
   return [
-    ...[[1, 32], [3, 64], [5, 544], [40, 96]].flatMap(([N, K]) => (['plain', 'special', 'wild'] as const).map((values): Spec => (
-      { op: 'quantizeBlocks', a: { N: N!, K: K! }, values }))),
+    ...[[1, 32], [3, 64], [5, 544], [40, 96]].flatMap(([N, K]) => (['plain', 'special', 'wild'] as const).map(
+      (values): Spec => ({ op: 'quantizeBlocks', a: { N: N!, K: K! }, values }))),
     ...blockFormats.flatMap(specsOf),
     // more rows than one slice of activations has, and several slices of inputs
     { op: 'matmulQ4_0', a: { N: 200, O: 34, K: 64 }, fill: { q: codes, w: packed(blockFormats[0]!) } },

@@ -77,6 +77,31 @@ if (!isMainThread) {
     for (const [pages, sequence, length] of wrong) await assert.rejects(async () => attend(pages, sequence, length), refused(/out of range/))
   })
 
+  test('activations that quantizeBlocks cannot give, and experts that do not exist, are errors on every instruction set', async () => {
+    const multiply = (q: number, sum: number, set: string): Promise<void> => run('matmulQ4_0', [0, 1, 2, 3], [4], [1, 1, 32],
+      [[0, 0, 32], [1, 0, 4], [2, 0, 8], [3, 0, 320], [4, 0, 4]],
+      [new Int8Array(32).fill(q), new Float32Array(1), new Int32Array(2).fill(sum), new Uint8Array(320), new Float32Array(1)], [1, 1], set)
+    const choose = (experts: number[], set: string): Promise<void> => run('expertMatmulQ4_0', [0, 1, 2, 3, 4], [5], [1, 1, 32, 2, 2, 1],
+      [[0, 0, 32], [1, 0, 4], [2, 0, 8], [3, 0, 8], [4, 0, 640], [5, 0, 8]],
+      [new Int8Array(32), new Float32Array(1), new Int32Array(2), Int32Array.from(experts), new Uint8Array(640), new Float32Array(2)], [1, 1], set)
+    for (const set of native.instructionSets) {
+      await multiply(1, 16, set)
+      for (const [q, sum] of [[1, 15], [-128, -2048]] as const) await assert.rejects(async () => multiply(q, sum, set), refused(/out of range/))
+      await choose([1, 0], set)
+      for (const wrong of [[2, 0], [0, 2], [-1, 0]]) await assert.rejects(async () => choose(wrong, set), refused(/out of range/))
+    }
+  })
+
+  test('block-quantised weights whose rows are not whole blocks, and factors that are not finite, are refused', async () => {
+    const raw = new Uint8Array(4096), w = new Uint8Array(8192), tensors: Triple[] = [[0, 0, 4096], [1, 0, 8192]]
+    for (const [name, K] of [['Q4_0', 48], ['Q4_K', 128], ['IQ4_XS', 32], ['MXFP4', 16]] as const) {
+      await assert.rejects(async () => run(`repack${name}`, [0], [1], [1, K], tensors, [raw, w]), refused(/not allowed/))
+    }
+    await run('repackQ4_K', [0], [1], [1, 256], tensors, [raw, w])
+    raw[3] = 0x7c // dmin is infinite
+    await assert.rejects(async () => run('repackQ4_K', [0], [1], [1, 256], tensors, [raw, w]), refused(/out of range/))
+  })
+
   test('rows that are not whole sequences are refused by the gradient of attention', async () => {
     const buffers = [new Float32Array(1024), new Float32Array(64), new Float32Array(64), new Float32Array(64)]
     const tensors: Triple[] = buffers.map((b, i) => [i, 0, b.byteLength])

@@ -1,6 +1,8 @@
 /**
- * The ggml weight formats whose products Verit computes in integers: how a block of a GGUF file is laid out, what its numbers mean, and where each goes in packed memory.
- * One row of `blockFormats` is one format; ops (block-matmul.ts), their names and native sizes follow from it. Source of the layouts: ggml-common.h and ggml-quants.c of ggml.
+ * The ggml weight formats whose products Verit computes in integers: the layout of a block in a GGUF file, the meaning
+ * of its numbers, and the place of each in packed memory. One row of `blockFormats` is one format; the ops of
+ * block-matmul.ts, their names and native sizes follow from it. Source of the layouts: ggml-common.h and
+ * ggml-quants.c of ggml.
  */
 import { roundUp } from '../lib/float.ts'
 import { f16Value } from '../lib/half.ts'
@@ -25,7 +27,7 @@ export interface BlockFormat {
   readonly group: 16 | 32
   /** Bits of a code, low bits first, as packed memory splits them. */
   readonly planes: readonly (1 | 2 | 4 | 8)[]
-  /** Whether products with two groups of 16 are joined as integers, by their scales, before d multiplies them; else each group has its own factor. */
+  /** The integer sums of two groups of 16 are joined by their scales before d multiplies them. */
   readonly joined?: true
   /** Bytes kept for each group: its scale, its minimum. */
   readonly scaleBytes: 0 | 1 | 2
@@ -37,7 +39,7 @@ export interface BlockFormat {
   scale(byte: number): number
   /** The factor of a group from the block's d and the integer scale. */
   weight?(d: number, byte: number): number
-  /** What is added to each weight of a group, from the block's second factor and the group's bytes; absent without minimums. */
+  /** The number added to each weight of a group, from the block's second factor and the group's bytes. */
   addend?(m: number, bytes: readonly number[]): number
   /** Codes and scales of the block at byte `at`. */
   read(raw: Data, at: number, parts: BlockParts): void
@@ -123,7 +125,8 @@ export const blockFormats: readonly BlockFormat[] = [
     },
   },
   {
-    ...kQuant, name: 'Q2_K', bytes: 84, group: 16, joined: true, planes: [2], scaleBytes: 1, halves: [80, 82], value: same,
+    ...kQuant, name: 'Q2_K', bytes: 84, group: 16, joined: true, planes: [2], scaleBytes: 1, halves: [80, 82],
+    value: same,
     scale: byte => byte & 15, addend: (m, [byte]) => -fround(m * (byte! >> 4)),
     read: (raw, at, { codes, scales }) => {
       readTwoBits(raw, at + 16, codes)
@@ -131,26 +134,30 @@ export const blockFormats: readonly BlockFormat[] = [
     },
   },
   {
-    ...kQuant, name: 'Q3_K', bytes: 110, group: 16, joined: true, planes: [2, 1], scaleBytes: 1, halves: [108], value: less(4),
+    ...kQuant, name: 'Q3_K', bytes: 110, group: 16, joined: true, planes: [2, 1], scaleBytes: 1, halves: [108],
+    value: less(4),
     scale: byte => (byte & 63) - 32,
     read: (raw, at, { codes, scales }) => {
       readTwoBits(raw, at + 32, codes)
       for (let k = 0; k < 256; k++) codes[k] |= ((raw[at + (k & 31)] >> (k >> 5)) & 1) << 2
       for (let g = 0; g < 16; g++) {
-        const low = (raw[at + 96 + (g & 7)] >> (4 * (g >> 3))) & 15, high = (raw[at + 104 + (g & 3)] >> (2 * (g >> 2))) & 3
+        const low = (raw[at + 96 + (g & 7)] >> (4 * (g >> 3))) & 15
+        const high = (raw[at + 104 + (g & 3)] >> (2 * (g >> 2))) & 3
         scales[g] = low | (high << 4)
       }
     },
   },
   {
-    ...kQuant, name: 'Q4_K', bytes: 144, group: 32, planes: [4], scaleBytes: 2, halves: [0, 2], value: same, scale: same, addend: scaledMinimum,
+    ...kQuant, name: 'Q4_K', bytes: 144, group: 32, planes: [4], scaleBytes: 2, halves: [0, 2], value: same,
+    scale: same, addend: scaledMinimum,
     read: (raw, at, { codes, scales }) => {
       readChunks(raw, at + 16, codes)
       readPairs(raw, at + 4, scales)
     },
   },
   {
-    ...kQuant, name: 'Q5_K', bytes: 176, group: 32, planes: [4, 1], scaleBytes: 2, halves: [0, 2], value: same, scale: same, addend: scaledMinimum,
+    ...kQuant, name: 'Q5_K', bytes: 176, group: 32, planes: [4, 1], scaleBytes: 2, halves: [0, 2], value: same,
+    scale: same, addend: scaledMinimum,
     read: (raw, at, { codes, scales }) => {
       readChunks(raw, at + 48, codes)
       for (let k = 0; k < 256; k++) codes[k] |= ((raw[at + 16 + (k & 31)] >> (k >> 5)) & 1) << 4
@@ -158,7 +165,8 @@ export const blockFormats: readonly BlockFormat[] = [
     },
   },
   {
-    ...kQuant, name: 'Q6_K', bytes: 210, group: 16, planes: [4, 2], scaleBytes: 1, halves: [208], value: less(32), scale: asInt8,
+    ...kQuant, name: 'Q6_K', bytes: 210, group: 16, planes: [4, 2], scaleBytes: 1, halves: [208], value: less(32),
+    scale: asInt8,
     read: (raw, at, { codes, scales }) => {
       for (let k = 0; k < 256; k++) {
         const half = k >> 7, quarter = (k >> 5) & 3, l = k & 31
@@ -173,17 +181,20 @@ export const blockFormats: readonly BlockFormat[] = [
     read: (raw, at, { codes }) => readNibbles(raw, at + 2, codes),
   },
   {
-    ...kQuant, name: 'IQ4_XS', bytes: 136, group: 32, planes: [4], scaleBytes: 1, halves: [0], value: code => IQ4[code]!, scale: less(32),
+    ...kQuant, name: 'IQ4_XS', bytes: 136, group: 32, planes: [4], scaleBytes: 1, halves: [0],
+    value: code => IQ4[code]!, scale: less(32),
     read: (raw, at, { codes, scales }) => {
       for (let g = 0; g < 8; g++) {
         readNibbles(raw, at + 8 + 16 * g, codes, 32 * g)
-        const low = (raw[at + 4 + (g >> 1)] >> (4 * (g & 1))) & 15, high = ((raw[at + 2] | (raw[at + 3] << 8)) >> (2 * g)) & 3
+        const low = (raw[at + 4 + (g >> 1)] >> (4 * (g & 1))) & 15
+        const high = ((raw[at + 2] | (raw[at + 3] << 8)) >> (2 * g)) & 3
         scales[g] = low | (high << 4)
       }
     },
   },
   {
-    ...simple, name: 'MXFP4', bytes: 17, planes: [4], scaleBytes: 1, halves: [], value: code => E2M1[code]!, weight: halfPowerOfTwo,
+    ...simple, name: 'MXFP4', bytes: 17, planes: [4], scaleBytes: 1, halves: [], value: code => E2M1[code]!,
+    weight: halfPowerOfTwo,
     read: (raw, at, { codes, scales }) => {
       readNibbles(raw, at + 1, codes)
       scales[0] = raw[at]
@@ -206,13 +217,17 @@ export function panelBytes(f: BlockFormat, K: number): number {
   return roundUp(2 * K * codeBits(f) + (K / f.block) * tailBytes(f), 64)
 }
 
-/** Bytes of a packed matrix of O rows of K weights, a whole number of panels of 16 rows. K is a multiple of the block. */
+/** Bytes of a packed matrix of O rows of K weights, in whole panels of 16 rows. K is a multiple of the block. */
 export function packedBytes(f: BlockFormat, O: number, K: number): number {
   return Math.ceil(O / 16) * panelBytes(f, K)
 }
 
-/** Writes or reads one code of row `o`: 16 rows x 4 weights are 64 bytes of a plane, a weight's byte holding as many weights as fit, four apart. */
-function forPlanes(f: BlockFormat, o: number, k: number, K: number, each: (byte: number, shift: number, mask: number, from: number) => void): void {
+/**
+ * Writes or reads one code of row `o`. 64 bytes of a plane hold 16 rows x 4 weights; a byte holds as many weights of
+ * its row as fit, four apart.
+ */
+type EachPlane = (byte: number, shift: number, mask: number, from: number) => void
+function forPlanes(f: BlockFormat, o: number, k: number, K: number, each: EachPlane): void {
   const quad = (k & 31) >> 2
   let at = (o >> 4) * panelBytes(f, K) + (k >> 5) * 64 * codeBits(f), from = 0
   for (const bits of f.planes) {
@@ -235,7 +250,8 @@ const halfAt = (f: BlockFormat, o: number, k: number, K: number, i: number): num
 
 /** Puts a block of a file, the one of weight (o, k), into its place in packed memory, whose bits are 0. */
 export function packBlock(f: BlockFormat, raw: Data, at: number, w: Data, o: number, k: number, K: number): void {
-  const parts = { codes: new Uint8Array(256), scales: new Uint8Array(32), halves: Uint16Array.from(f.halves, h => raw[at + h] | (raw[at + h + 1] << 8)) }
+  const halves = Uint16Array.from(f.halves, h => raw[at + h] | (raw[at + h + 1] << 8))
+  const parts = { codes: new Uint8Array(256), scales: new Uint8Array(32), halves }
   f.read(raw, at, parts)
   for (let i = 0; i < f.block; i++) {
     forPlanes(f, o, k + i, K, (byte, shift, mask, from) => {
@@ -252,7 +268,10 @@ export function packBlock(f: BlockFormat, raw: Data, at: number, w: Data, o: num
   }
 }
 
-/** A row of packed memory as numbers: K integers, and for each group the integer scale, the factors d and d·scale, and what is added to each weight. */
+/**
+ * A row of packed memory as numbers: K integers, and for each group the integer scale, the factors d and d·scale, and
+ * the number added to each weight.
+ */
 export interface BlockRow {
   readonly values: Int32Array
   readonly scales: Int32Array
@@ -274,7 +293,10 @@ export function unpackRow(f: BlockFormat, w: Data, from: number, o: number, K: n
   }
   for (let g = 0; g < groups; g++) {
     const k = g * f.group
-    const half = (i: number): number => f16Value(w[from + halfAt(f, o, k, K, i)] | (w[from + halfAt(f, o, k, K, i) + 1] << 8))
+    const half = (i: number): number => {
+      const at = from + halfAt(f, o, k, K, i)
+      return f16Value(w[at] | (w[at + 1] << 8))
+    }
     const bytes = Array.from({ length: f.scaleBytes }, (_, i): number => w[from + scaleAt(f, o, k, K, i)])
     scales[g] = f.scale(bytes[0] ?? 0)
     d[g] = f.halves.length > 0 ? half(0) : 1

@@ -1,11 +1,13 @@
 /**
- * Products of int8 activations with block-quantised weights, for every format of block-formats.ts: `matmul<type>`, `expertMatmul<type>` (mixture of experts), `rows<type>` (dequantised rows)
- * and `repack<type>` (from the blocks of a file to packed memory). A row of activations has one scale for 32 elements; integer sums are exact, floats follow one chain (docs/arithmetic.md).
+ * Products of int8 activations with block-quantised weights, for every format of block-formats.ts: `matmul<type>`,
+ * `expertMatmul<type>` (mixture of experts), `rows<type>` (dequantised rows) and `repack<type>` (from the blocks of a
+ * file to packed memory). A row of activations has one scale for 32 elements. Integer sums are exact; floats follow
+ * one chain (docs/arithmetic.md).
  */
 import { fma32, rne } from '../lib/float.ts'
+import { f16Value } from '../lib/half.ts'
 import { blockFormats, packBlock, packedBytes, unpackRow, type BlockFormat } from './block-formats.ts'
 import { indexProblem } from './columns.ts'
-import { f16Value } from '../lib/half.ts'
 import { f32, i32, i8, op, times, u8, type Data, type Op, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
 
@@ -65,7 +67,10 @@ interface Activations {
 }
 
 /** y[n] of `rows` [source row, place in y] pairs by the matrix at byte `from` of w. */
-function multiply(f: BlockFormat, x: Activations, w: Data, from: number, y: Data, O: number, K: number, rows: readonly (readonly [number, number])[]): void {
+function multiply(
+  f: BlockFormat, x: Activations, w: Data, from: number, y: Data, O: number, K: number,
+  rows: readonly (readonly [number, number])[],
+): void {
   const perBlock = 32 / f.group
   for (let o = 0; o < O; o++) {
     const { values, scales, d, weights, addends } = unpackRow(f, w, from, o, K)
@@ -108,7 +113,8 @@ function matmulOf(f: BlockFormat): Op {
 }
 
 /**
- * Choice j of row n by matrix experts[n][j]. U is 1 where all choices of a row have the same activations, or k where each has its own.
+ * Choice j of row n by matrix experts[n][j]. U is 1 where all choices of a row have the same activations, or k where
+ * each has its own.
  */
 function expertMatmulOf(f: BlockFormat): Op {
   return op({
@@ -116,7 +122,9 @@ function expertMatmulOf(f: BlockFormat): Op {
     inputs: ['q', 'scale', 'sum', 'experts', 'w'],
     outputs: ['y'],
     attributes: { N: 'int', O: 'int', K: 'int', E: 'int', k: 'int', U: 'int' },
-    infer: ([q, , , experts], { O, K, E }) => ({ N: experts.shape[0], O, K, E, k: experts.shape[1], U: ownRows(q, K, experts) }),
+    infer: ([q, , , experts], { O, K, E }) => {
+      return { N: experts.shape[0], O, K, E, k: experts.shape[1], U: ownRows(q, K, experts) }
+    },
     operands: a => ({
       inputs: [...activations(a.N, times(a.U, a.K)), i32(a.N, a.k), packed(f, a.E, a.O, a.K)],
       outputs: [f32(a.N, times(a.k, a.O))],
@@ -172,7 +180,8 @@ function repackOf(f: BlockFormat): Op {
       for (let b = 0; b < (O * K) / f.block; b++) {
         for (const h of f.halves) {
           const at = b * f.bytes + h
-          if (!Number.isFinite(f16Value(raw[at] | (raw[at + 1] << 8)))) return `a factor of block ${b} is not a finite number`
+          const factor = f16Value(raw[at] | (raw[at + 1] << 8))
+          if (!Number.isFinite(factor)) return `a factor of block ${b} is not a finite number`
         }
       }
       return null
@@ -187,4 +196,6 @@ function repackOf(f: BlockFormat): Op {
 }
 
 /** The four ops of every format. */
-export const blockOps: readonly Op[] = blockFormats.flatMap(f => [matmulOf(f), expertMatmulOf(f), rowsOf(f), repackOf(f)])
+export const blockOps: readonly Op[] = blockFormats.flatMap(f => {
+  return [matmulOf(f), expertMatmulOf(f), rowsOf(f), repackOf(f)]
+})
