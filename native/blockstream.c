@@ -6,7 +6,11 @@ enum { BLOCK_AHEAD = 4096 }; /* bytes of codes that are asked for early */
 
 #if STREAM_ROWS > 0
 /* where multiplying codes by scales pays */
+#if defined(WORD_SUMS)
+#define STREAM_MULTIPLIED(type, rows) 0
+#else
 #define STREAM_MULTIPLIED(type, rows) (block_sizes[type].joined && (rows) >= 4)
+#endif
 
 /* sum[r] += codes of steps first .. first + steps - 1 . rows of 32 inputs each */
 INLINE void stream_dots(v16i *sum, const int type, const int multiplied, const uint8_t *codes, const multiplier_t *m,
@@ -122,6 +126,10 @@ typedef void stream_kernel(const uint8_t *panel, const char *x, int64_t k, float
 enum { STREAM_SIZES = 4 };
 #define STREAM_ALL(name) STREAM_OF(name, 1) STREAM_OF(name, 2) STREAM_OF(name, 4) STREAM_OF(name, 8)
 #define STREAM_LIST(name) {stream_##name##_1, stream_##name##_2, stream_##name##_4, stream_##name##_8},
+#elif STREAM_ROWS >= 4
+enum { STREAM_SIZES = 3 };
+#define STREAM_ALL(name) STREAM_OF(name, 1) STREAM_OF(name, 2) STREAM_OF(name, 4)
+#define STREAM_LIST(name) {stream_##name##_1, stream_##name##_2, stream_##name##_4},
 #else
 enum { STREAM_SIZES = 2 };
 #define STREAM_ALL(name) STREAM_OF(name, 1) STREAM_OF(name, 2)

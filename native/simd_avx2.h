@@ -155,7 +155,7 @@ INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
 }
 
 /* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte */
-#define STREAM_ROWS 2
+#define STREAM_ROWS 4
 #define PANELS_ABREAST 1
 #define BLOCK_TILE_ROWS 6
 #define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
