@@ -10,6 +10,9 @@
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
  *   f_store_i8 (round to nearest even, 16 int8), i_zero i_add i_load i_store i_set4 i_dot i_dot8 i_codes i_six i_to_f_minus
  *   i_join (but AVX-512), p_zero p_dot p_add and PART_INPUTS (where sums of 16 bits pay)
+ *   for block-quantised weights (blocks.h): i_set1 i_to_f i_mul u8_to_i i_shift i_mask i_merge i_table exponents_to_f
+ *   i_dot4; SIGNED_CODES and i_flip8 where codes of 8 bits are signed; WORD_SUMS, p_dot4, i_abs8 and i_dot_signed where
+ *   sums of 16 bits pay; STREAM_ROWS: rows multiplied from registers; PANELS_ABREAST, BLOCK_TILE_ROWS, TILES: the tiles
  *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators; TERNARY_PAIRS: up to how many rows two blocks of ternary outputs go through together
  */
 #ifndef VERIT_SIMD_H
