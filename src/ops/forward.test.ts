@@ -60,7 +60,7 @@ test('norms agree with their definitions', () => {
   const mean = (r: number[]): number => add(r) / C
   layerNorm.run([x, g, b], [y, stats], { N, C, hasBias: 1, eps: Math.fround(1e-5) })
   near(y, rows(x, C).flatMap(r => r.map((v, c) => (v - mean(r)) / Math.sqrt(mean(r.map(u => (u - mean(r)) ** 2)) + 1e-5) * g[c] + b[c])))
-  rmsNorm.run([x, g], [y, stats], { N, C, eps: Math.fround(1e-5) })
+  rmsNorm.run([x, g], [y, stats], { N, C, H: 1, eps: Math.fround(1e-5) })
   near(y, rows(x, C).flatMap(r => r.map((v, c) => v / Math.sqrt(mean(r.map(u => u * u)) + 1e-5) * g[c])))
 })
 
@@ -69,8 +69,8 @@ test('rotation by halves keeps lengths and is undone by its inverse', () => {
   const angles = Float32Array.from({ length: T * 3 }, (_, i) => Math.floor(i / 3) * (i % 3 + 1) * 0.4)
   const cos = angles.map(Math.cos), sin = angles.map(Math.sin), positions = Int32Array.of(4, 0, 2, 2)
   const x = normals(N * H * D, 1), y = new Float32Array(x.length), back = new Float32Array(x.length)
-  rope.run([x, positions, cos, sin], [y], { N, H, D, T, inverse: 0 })
-  rope.run([y, positions, cos, sin], [back], { N, H, D, T, inverse: 1 })
+  rope.run([x, positions, cos, sin], [y], { N, H, D, T, inverse: 0, R: D })
+  rope.run([y, positions, cos, sin], [back], { N, H, D, T, inverse: 1, R: D })
   near(back, [...x])
   assert.deepEqual(y.slice(H * D, 2 * H * D), x.slice(H * D, 2 * H * D), 'position 0 turns nothing')
   near([y[0], y[3]], [x[0] * cos[12] - x[3] * sin[12], x[3] * cos[12] + x[0] * sin[12]])
