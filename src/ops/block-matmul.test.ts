@@ -42,7 +42,7 @@ test('a block of Q4_K keeps its codes, scales, minimums and factors in packed me
 
 test('shapes give the sizes of a mixture of experts', () => {
   const op = blockOps.find(o => o.name === 'expertMatmulQ8_0')!
-  const w = u8(4, packedBytes(blockFormat('Q8_0')!, 48, 64)), given = { O: 48, K: 64, E: 4 }
+  const w = u8(4 * 3, packedBytes(blockFormat('Q8_0')!, 48, 64) / 3), given = { O: 48, K: 64, E: 4 }
   const sizes = (own: number): unknown =>
     applyShapeRule(op, [i8('rows', own * 64), f32('rows', own * 2), i32('rows', own * 4), i32('rows', 2), w], given).a
   assert.deepEqual(sizes(1), { N: 'rows', O: 48, K: 64, E: 4, k: 2, U: 1 })

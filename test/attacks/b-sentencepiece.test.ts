@@ -79,7 +79,7 @@ const BYTE_SPELLINGS = ['<0x-1>', '<0x+F>', '<0x4a>', '<0x041>', '<0xFFFFFFFFFFF
 
 test('B1 byte pieces spelled with signs, other digits or other cases, doubled or missing are refused in a SentencePiece file', () => {
   for (const text of BYTE_SPELLINGS) refused(encodeFields([...START, ...BYTE_PIECES.with(65, piece(text, 0, 6)), piece('a'), trainer(true)]), /where a byte piece is <0x00> to <0xFF>/)
-  refused(encodeFields([...START, ...BYTE_PIECES.with(65, BYTE_PIECES[66]!), trainer(true)]), /is "<0x42>", as piece 68 is|as piece \d+ is/)
+  refused(encodeFields([...START, ...BYTE_PIECES.with(65, BYTE_PIECES[66]!), trainer(true)]), /1 of its 256 byte pieces are missing, the first for the byte 65/)
   refused(encodeFields([...START, ...BYTE_PIECES.slice(0, 255), trainer(true)]), /1 of its 256 byte pieces are missing, the first for the byte 255/)
   refused(encodeFields([...START, ...BYTE_PIECES, piece('a'), trainer(false)]), /says that it uses none/)
 })
@@ -136,7 +136,6 @@ test('B1 byte tokens, sizes and ids of a llama vocabulary in GGUF that make no s
   }
   for (const text of BYTE_SPELLINGS) await fail(/where a byte piece is <0x00> to <0xFF>/, m => m.set('tokenizer.ggml.tokens', gguf.strings(strings(m).with(68, text))))
   await fail(/has 262 elements for 263 tokens/, m => m.set('tokenizer.ggml.tokens', gguf.strings([...strings(m), 'b'])))
-  await fail(/as piece \d+ is/, m => m.set('tokenizer.ggml.tokens', gguf.strings(strings(m).with(261, 'a'))))
   for (const role of ['bos', 'eos', 'unknown', 'padding', 'eot']) await fail(/which is not one of the 262 tokens/, m => m.set(`tokenizer.ggml.${role}_token_id`, gguf.u32(262)))
   await fail(/finite/, m => m.set('tokenizer.ggml.scores', gguf.f32s(strings(m).map(() => Infinity))))
 })
