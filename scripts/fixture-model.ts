@@ -54,7 +54,7 @@ export async function compareModel(path: string, dir: string, { decoded = false 
   const context = Math.max(...sequences.map(s => s.length), ...continuations.map(s => s.length))
   if (context > config.context) throw wrong(dir, `its sequences have up to ${context} tokens, the model looks at ${config.context}`)
   const expected = readLogits(join(dir, 'expected.safetensors'), sequences, config.vocab)
-  using model = new ServingModel(executor, config, weights, { context, slots: 1 })
+  using model = new ServingModel(executor, config, weights, { context, slots: 1, cacheType: 'f32' })
   const logitsOf = async (id: number, position: number): Promise<Float32Array> => (await model.run([{ id, position, slot: 0, wanted: true }]))[0]!
 
   const compared: SequenceComparison[] = []

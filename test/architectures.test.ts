@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { CacheType } from '../src/arch/architecture.ts'
 import { ServingModel } from '../src/engine/serving-model.ts'
 import { openExecutor } from '../src/exec/index.ts'
 import { openGguf } from '../src/formats/gguf-reader.ts'
@@ -35,13 +36,18 @@ function asFloats(name: string): string {
 }
 
 /** Logits of every token: all rows in one run, or in runs of the lengths given. */
-async function logitsOf(path: string, lengths: readonly number[]): Promise<Float32Array[]> {
+async function logitsOf(
+  path: string,
+  lengths: readonly number[],
+  cacheType: CacheType = 'f32',
+): Promise<Float32Array[]> {
   using file = openGguf(path)
   const { config, weights } = await loadModel(file, executor)
   using model = new ServingModel(executor, config, weights, {
     context: 48,
     rows: tokens.length,
     outputs: tokens.length,
+    cacheType,
   })
   const logits: Float32Array[] = []
   for (const length of lengths) {
@@ -79,6 +85,9 @@ for (const name of [...plain, ...more]) {
         logits,
       )
       assert.deepEqual(await logitsOf(path, [17, 1, 22]), logits)
+      const rounded = await logitsOf(path, [tokens.length], 'f16')
+      assert.notDeepEqual(rounded, logits)
+      assert.deepEqual(await logitsOf(path, [1, 20, 19], 'f16'), rounded)
     },
   )
 }

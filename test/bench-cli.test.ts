@@ -23,10 +23,10 @@ const verit = (...args: string[]): Promise<Ran> => run(args)
 test('bench decode and prefill say in words what they found', async () => {
   const decode = await verit('bench', 'decode', '--shape', 'nano', '--tokens', '5', '--threads', '1')
   assert.equal(decode.status, 0, decode.err)
-  assert.match(decode.out, /^nano \(random weights\): gpt, [\d,]+ parameters, head f16; .*\ndecode, 5 tokens\n +speed +[\d.,]+ tokens\/s \([\d.,]+ to [\d.,]+\)\n +reads +[\d.]+ MB a token: .* % .* of memory: .*GB\/s.*\n +steps +\d+ a run; .*runs\/s.*\n(Other programs .*\n)?$/)
-  const prefill = await verit('bench', 'prefill', '--tokens', '20', '--threads', '1')
+  assert.match(decode.out, /^nano \(random weights\): gpt, [\d,]+ parameters, head f16, KV cache f32; .*\ndecode, 5 tokens\n +speed +[\d.,]+ tokens\/s \([\d.,]+ to [\d.,]+\)\n +reads +[\d.]+ MB a token: .* % .* of memory: .*GB\/s.*\n +steps +\d+ a run; .*runs\/s.*\n(Other programs .*\n)?$/)
+  const prefill = await verit('bench', 'prefill', '--tokens', '20', '--threads', '1', '--kv-cache-type', 'f16')
   assert.equal(prefill.status, 0, prefill.err)
-  assert.match(prefill.out, /\nprefill, 20 tokens\n.*\n.*\n +computes +[\d.]+ Gop a token: .* of int8: .*Gop\/s/)
+  assert.match(prefill.out, /, KV cache f16.*\nprefill, 20 tokens\n.*\n.*\n +computes +[\d.]+ Gop a token: .* of int8: .*Gop\/s/)
 })
 
 test('wrong use of bench is told', async () => {

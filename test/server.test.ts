@@ -35,9 +35,9 @@ const rejected = (status: number, code: string) => (e: unknown): boolean => e in
 test('the models are listed with the digest of the file and what their engine can do', async () => {
   const { data } = await client.models.list()
   assert.deepEqual(data.map(m => m.id), ['tiny'])
-  const { verit } = data[0] as unknown as { verit: { digest: string; engine: string; capabilities: object } }
+  const { verit } = data[0] as unknown as { verit: { digest: string; engine: string; capabilities: object; kv_cache_type: string } }
   assert.equal(verit.digest, await digestFile(model))
-  assert.equal(verit.engine, 'verit')
+  assert.deepEqual([verit.engine, verit.kv_cache_type], ['verit', 'f32'])
   assert.deepEqual(verit.capabilities, { bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false })
 })
 

@@ -35,7 +35,8 @@ test('an unsigned model is refused with the command that would trust it; then it
   const refusal = entries.find(l => l.includes('"event":"refused"'))!
   assert.deepEqual((JSON.parse(refusal) as { entry: { detail: object } }).entry.detail, { digest: command[2], model: 'tiny', reason: 'VERIT_UNTRUSTED' })
   const entry = entries.find(l => l.includes('"event":"model"'))!
-  assert.deepEqual((JSON.parse(entry) as { entry: { detail: { trust: object } } }).entry.detail.trust, { by: 'digest' })
+  const { trust, cacheType } = (JSON.parse(entry) as { entry: { detail: { trust: object; cacheType: string } } }).entry.detail
+  assert.deepEqual([trust, cacheType], [{ by: 'digest' }, 'f32'])
 
   mkdirSync(join(dir, 'other'))
   const other = await tinyModel(join(dir, 'other'), 256)

@@ -64,6 +64,9 @@ export type LayerCache =
   | { readonly kind: 'attention'; readonly kvHeads: number; readonly headDim: number }
   | { readonly kind: 'conv'; readonly width: number }
 
+/** Element type of cached keys and values. Columns of short convolutions are always f32. */
+export type CacheType = 'f16' | 'f32'
+
 /** A tensor of a file that is no parameter: its values are fixed by the configuration. */
 export interface FixedTensor {
   /** Its GGUF name. */
@@ -134,6 +137,11 @@ export interface Architecture<C extends ModelConfig = ModelConfig> {
   logits(g: Graph, config: C, w: Weights, x: Tensor, top?: Tensor): Tensor
   /** By layer. */
   caches(config: C): LayerCache[]
+  /**
+   * Element type of the KV cache unless a setting gives another. f32 for kinds that Verit trains, so that serving
+   * computes the forward pass of training to the bit; f16 for models of other programs.
+   */
+  readonly cacheType: CacheType
   /** Cosines in the rotary tables for each position of the context. */
   rotaryPairs(config: C): number
 }

@@ -79,6 +79,7 @@ export const bitnet: Architecture<BitnetConfig> = {
       kvHeads: config.kvHeads,
       headDim: headDimOf(config),
     })),
+  cacheType: 'f32',
   rotaryPairs: config => headDimOf(config) / 2,
 }
 

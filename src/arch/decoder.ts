@@ -36,6 +36,7 @@ export function decoder(d: Description): Architecture<DecoderConfig> {
     forward: (g, config, w, at) => decoderForward(g, config, d, w, at),
     logits: decoderLogits,
     caches: config => Array.from({ length: config.layers }, (_, l) => cacheOf(config, l)),
+    cacheType: 'f16',
     rotaryPairs: config => rotaryPairs(config, d),
   }
 }

@@ -64,6 +64,7 @@ export const gpt: Architecture<GptConfig> = {
   logits: (_, __, w, x, top) => w.head(x, top),
   caches: ({ layers, heads, hidden }) =>
     Array.from({ length: layers }, () => ({ kind: 'attention', kvHeads: heads, headDim: hidden / heads })),
+  cacheType: 'f32',
   rotaryPairs: () => 0,
 }
 

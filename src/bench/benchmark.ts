@@ -1,4 +1,6 @@
 /** How fast a model runs here: reading a prompt, and making tokens for one sequence and for several at once. */
+import type { CacheType } from '../arch/architecture.ts'
+import type { CacheTypeOption } from '../engine/cache-size.ts'
 import type { Executor } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { PackedWeights } from '../model/weights.ts'
@@ -14,6 +16,8 @@ export interface Rate {
 }
 
 export interface ServingSpeed {
+  /** Element type of the KV cache. */
+  readonly cacheType: CacheType
   /** Tokens of the prompt that is read. */
   readonly promptTokens: number
   readonly prefill: Rate
@@ -56,11 +60,19 @@ async function rate(tokens: number, work: () => Promise<void>, onSample: () => v
   return spread(rates)
 }
 
-/** Measures a model; takes about five seconds, more for one that needs longer than 0.3 s for a pass. @param onProgress told samples done, and of how many */
+export interface ServingMeasureOptions {
+  /** Element type of the KV cache. Default 'auto'. */
+  readonly cacheType?: CacheTypeOption | undefined
+  /** Told samples done, and of how many. */
+  readonly onProgress?: (done: number, of: number) => void
+}
+
+/** Measures a model; takes about five seconds, more for one that needs longer than 0.3 s for a pass. */
 export async function measureServing(
-  executor: Executor, config: ModelConfig, weights: PackedWeights, onProgress: (done: number, of: number) => void = () => {},
+  executor: Executor, config: ModelConfig, weights: PackedWeights, options: ServingMeasureOptions = {},
 ): Promise<ServingSpeed> {
-  using model = new ServingModel(executor, config, weights, { slots: BATCH })
+  const { cacheType, onProgress = () => {} } = options
+  using model = new ServingModel(executor, config, weights, { slots: BATCH, cacheType })
   const promptTokens = Math.min(model.rows, model.context)
   const decodeTokens = Math.min(64, model.context)
   const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % config.vocab, position, slot, wanted, top: requestNumbers.topK.fallback })
@@ -71,7 +83,7 @@ export async function measureServing(
   let samples = 0
   const tell = (): void => onProgress(++samples, 3 * SAMPLES)
   return {
-    promptTokens, prefill: await rate(promptTokens, async () => void (await model.run(prompt)), tell),
+    cacheType: model.cacheType, promptTokens, prefill: await rate(promptTokens, async () => void (await model.run(prompt)), tell),
     decodeTokens, decode: await rate(decodeTokens, decode(1), tell),
     batch: BATCH, batchDecode: await rate(BATCH * decodeTokens, decode(BATCH), tell),
   }

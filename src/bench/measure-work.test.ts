@@ -42,20 +42,20 @@ test('the reference executor can be measured, too', async () => {
 
 test('a token of the 2B-4T shape costs what its weights say', () => {
   const model = modelOfShape('bitnet-2b4t'), ternary = 30 * (2 * 2560 * 2560 + 2 * 640 * 2560 + 3 * 6912 * 2560)
-  const two = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'F16' }), codes: 'two-bit' })), five = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'Q6_K' }), codes: 'base3' }))
+  const two = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'F16' }), codes: 'two-bit' }), 'f32'), five = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'Q6_K' }), codes: 'base3' }), 'f16')
   assert.deepEqual([two.operations, five.operations], [2 * ternary, 2 * ternary])
   assert.deepEqual([two.head, five.head], ['f16', 'q6_k'])
   assert.equal(two.headBytes, 128_256 * 2560 * 2)
   assert.ok(Math.abs(five.headBytes / (128_256 * 2560) - 0.75 - 1 / 16 - 1 / 64) < 1e-9)
   const more = (bytes: number, least: number): boolean => bytes > least && bytes < 1.01 * least // norms and what rounds up
   assert.ok(more(two.layerBytes, ternary / 4) && more(five.layerBytes, ternary / 5))
-  assert.equal(two.positionBytes, 30 * 2 * 640 * 4)
+  assert.deepEqual([two.positionBytes, five.positionBytes], [30 * 2 * 640 * 4, 30 * 2 * 640 * 2])
   assert.equal(parameterCount(model), ternary + 128_256 * 2560 + 30 * (3 * 2560 + 6912) + 2560)
   assert.ok(Math.abs(parameterCount(modelOfShape('bitnet-125m')) - 123.6e6) < 1e5)
 })
 
 test('a head of its own is read whole, the token embedding beside it by the row', () => {
-  const own = parseModelConfig({ ...config, tied: false }), tied = tokenCost(config, form), { head, headBytes, layerBytes } = tokenCost(own, servingForm(own, { type: typesOf({ embedding: 'F16', head: 'F32' }), codes: 'two-bit' }))
+  const own = parseModelConfig({ ...config, tied: false }), tied = tokenCost(config, form, 'f32'), { head, headBytes, layerBytes } = tokenCost(own, servingForm(own, { type: typesOf({ embedding: 'F16', head: 'F32' }), codes: 'two-bit' }), 'f32')
   assert.deepEqual([tied.head, tied.headBytes, head, headBytes, layerBytes], ['f16', 320 * 64 * 2, 'f32', 320 * 64 * 4, tied.layerBytes])
 })
 

@@ -2,6 +2,8 @@
  * Speed beside the machine's limits: each round measures memory, dot products, steps that do nothing, the work, and memory again, one after the other, so that
  * a share compares what was measured within seconds; a shared host can change its speed by a third within minutes.
  */
+import type { CacheType } from '../arch/architecture.ts'
+import type { CacheTypeOption } from '../engine/cache-size.ts'
 import { MachineLimits } from '../exec/machine-limits.ts'
 import type { Executor } from '../exec/plan.ts'
 import type { ModelConfig } from '../model/config.ts'
@@ -18,6 +20,8 @@ export interface MeasureOptions {
   readonly rounds?: number
   /** Positions that the cache has room for in each sequence. Default and least: the tokens of the work. */
   readonly context?: number | undefined
+  /** Element type of the KV cache. Default 'auto'. */
+  readonly cacheType?: CacheTypeOption | undefined
   /** Bytes of a pass over memory; see `MachineLimits`. */
   readonly readBytes?: number
   /** Starts a second program that is busy on one core; the work is then measured beside it, too. Disposing of it ends it. */
@@ -38,6 +42,8 @@ export interface Measurement {
   readonly limits: { readonly readBytes: number; readonly bytesPerSecond: Rate; readonly operationsPerSecond: Rate; readonly emptyRunsPerSecond: Rate }
   /** Steps of a run of the model's plan; `emptyRunsPerSecond` are of a plan of as many that do nothing. */
   readonly steps: number
+  /** Element type of the KV cache. */
+  readonly cacheType: CacheType
   /** What of them was reached, round by round: 1 is all. */
   readonly share: { readonly bandwidth: Rate; readonly operations: Rate; readonly emptyRuns: Rate }
   /** For several sequences: one of them alone, and how many times as fast all were. */
@@ -57,7 +63,9 @@ interface Round {
 
 export async function measureWork(executor: Executor, config: ModelConfig, weights: PackedWeights, size: WorkSize, options: MeasureOptions = {}): Promise<Measurement> {
   const { rounds = 5, busy, onProgress = () => {} } = options
-  using model = new ServingModel(executor, config, weights, { slots: size.sequences, context: Math.max(size.tokens, options.context ?? 0) })
+  using model = new ServingModel(executor, config, weights, {
+    slots: size.sequences, context: Math.max(size.tokens, options.context ?? 0), cacheType: options.cacheType,
+  })
   using limits = new MachineLimits(executor, model.steps, options.readBytes)
   const several = size.sequences > 1, single: WorkSize = { ...size, sequences: 1 }
   const perRound = size.tokens * (size.sequences * (busy === undefined ? 1 : 2) + (several ? 1 : 0))
@@ -76,14 +84,14 @@ export async function measureWork(executor: Executor, config: ModelConfig, weigh
     all.push({ read, dots, empty, speed, alone, loaded: busy === undefined ? NaN : await beside(busy, () => timed(size)) })
   }
   const of = (value: (r: Round) => number): Rate => spread(all.map(value))
-  const cost = tokenCost(config, weights.form), bytes = bytesPerToken(cost, size, model.rows)
+  const cost = tokenCost(config, weights.form, model.cacheType), bytes = bytesPerToken(cost, size, model.rows)
   const runsPerToken = runsOf(size, model.rows) / (size.tokens * size.sequences)
   return {
     tokensPerSecond: of(r => r.speed),
     bytesPerToken: bytes, bytesPerSecond: of(r => r.speed * bytes),
     operationsPerToken: cost.operations, operationsPerSecond: of(r => r.speed * cost.operations),
     limits: { readBytes: limits.readBytes, bytesPerSecond: of(r => r.read), operationsPerSecond: of(r => r.dots), emptyRunsPerSecond: of(r => r.empty) },
-    steps: model.steps,
+    steps: model.steps, cacheType: model.cacheType,
     share: { bandwidth: of(r => (r.speed * bytes) / r.read), operations: of(r => (r.speed * cost.operations) / r.dots), emptyRuns: of(r => (r.speed * runsPerToken) / r.empty) },
     ...(several && { alone: { tokensPerSecond: of(r => r.alone), times: of(r => r.speed / r.alone) } }),
     ...(busy !== undefined && { underLoad: { tokensPerSecond: of(r => r.loaded), share: of(r => r.loaded / r.speed) } }),

@@ -1,4 +1,5 @@
 /** What one token costs a machine: bytes that have to be read, and operations of the ternary products. */
+import type { CacheType } from '../arch/architecture.ts'
 import { roundUp } from '../lib/float.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { elementsOf, parametersOf } from '../model/parameters.ts'
@@ -19,7 +20,8 @@ export interface TokenCost {
   readonly operations: number
 }
 
-export function tokenCost(config: ModelConfig, form: ServingForm): TokenCost {
+/** @param cacheType element type of the KV cache */
+export function tokenCost(config: ModelConfig, form: ServingForm, cacheType: CacheType): TokenCost {
   let layerBytes = 0
   let headBytes = 0
   for (const part of servingParts(config, form)) {
@@ -30,5 +32,6 @@ export function tokenCost(config: ModelConfig, form: ServingForm): TokenCost {
     else if (!name.endsWith('_embedding')) layerBytes += bytes // of those one row is read
   }
   const ternary = parametersOf(config).filter(p => form.get(p.name)?.ternary).reduce((n, p) => n + elementsOf(p), 0)
-  return { head: headPacking(config, form).name, layerBytes, headBytes, positionBytes: positionBytes(config), operations: 2 * ternary }
+  const perPosition = positionBytes(config, cacheType)
+  return { head: headPacking(config, form).name, layerBytes, headBytes, positionBytes: perPosition, operations: 2 * ternary }
 }

@@ -2,7 +2,6 @@
 import { Command } from 'commander'
 import { measureWork } from '../bench/measure-work.ts'
 import type { Measurement } from '../bench/measure-work.ts'
-import { tokenCost } from '../bench/token-cost.ts'
 import { workDefaults } from '../bench/workload.ts'
 import type { WorkSize, Workload } from '../bench/workload.ts'
 import type { Executor } from '../exec/plan.ts'
@@ -10,17 +9,18 @@ import { VeritError } from '../lib/errors.ts'
 import { printable, printableJson } from '../lib/printable.ts'
 import { Progress } from '../lib/progress.ts'
 import { parameterCount } from '../model/parameters.ts'
-import { ternaryPacking } from '../model/weights.ts'
+import { headPacking, ternaryPacking } from '../model/weights.ts'
 import {
   loadBefore, loadWarning, machine, machineOptions, measuredModelOptions, number, openMeasured, rough, spreadText,
   times,
 } from './bench-shared.ts'
 import type { MeasuredModel, ModelFlags } from './bench-shared.ts'
-import { executorOf, packingOption } from './compute-options.ts'
+import { cacheTypeOption, executorOf, packingOption } from './compute-options.ts'
+import type { CacheFlags } from './compute-options.ts'
 import { BusyProcess } from './busy-process.ts'
 import { numberOption } from './prepare.ts'
 
-type Flags = ModelFlags & { tokens?: number; sequences?: number; top?: number; context?: number; underLoad?: true }
+type Flags = ModelFlags & CacheFlags & { tokens?: number; sequences?: number; top?: number; context?: number; underLoad?: true }
 
 const DESCRIPTIONS: Readonly<Record<Workload, string>> = {
   decode: 'Measures making one token after the other for one sequence.',
@@ -37,7 +37,7 @@ export function benchWork(workload: Workload): Command {
   c.option('--top <n>', 'of the largest logits, how many a step is asked for (0: all); faster for few where the head is screened (default: 40, as in a generation)', numberOption)
     .option('--context <n>', 'positions that the cache has room for (default: the tokens)', numberOption)
     .option('--under-load', 'measure it beside a program that keeps one core busy, too')
-  return machineOptions(packingOption(measuredModelOptions(c))).addHelpText('after', `
+  return machineOptions(cacheTypeOption(packingOption(measuredModelOptions(c)))).addHelpText('after', `
 Examples:
   verit bench ${workload} --shape bitnet-2b4t --threads 2 --json
   verit bench ${workload} --model model.gguf`)
@@ -53,6 +53,7 @@ async function run(workload: Workload, flags: Flags): Promise<void> {
   let progress: Progress | undefined
   const m = await measureWork(executor, model.config, model.weights, size, {
     context: whole('--context', flags.context, size.tokens, model.config.context),
+    cacheType: flags.kvCacheType,
     busy: busy && (() => busy.keepBusy()),
     onProgress: (done, total) => (progress ??= new Progress({ label: `bench ${workload}`, total })).update(done),
   })
@@ -75,7 +76,7 @@ function whole(option: string, value: number | undefined, low: number, high: num
 }
 
 const about = (executor: Executor, { name, config, weights: { form } }: MeasuredModel): Record<string, unknown> => ({
-  model: name, kind: config.kind, parameters: parameterCount(config), head: tokenCost(config, form).head, packing: ternaryPacking(form) ?? null, executor: executor.name, threads: executor.threads, processor: machine(), loadBefore,
+  model: name, kind: config.kind, parameters: parameterCount(config), head: headPacking(config, form).name, packing: ternaryPacking(form) ?? null, executor: executor.name, threads: executor.threads, processor: machine(), loadBefore,
 })
 
 function asJson(executor: Executor, model: MeasuredModel, size: WorkSize, m: Measurement): object {
@@ -85,7 +86,7 @@ function asJson(executor: Executor, model: MeasuredModel, size: WorkSize, m: Mea
     bytesPerToken: m.bytesPerToken, gbPerSecond: times(1e-9, m.bytesPerSecond),
     operationsPerToken: m.operationsPerToken, gopPerSecond: times(1e-9, m.operationsPerSecond),
     machine: { readBytes: limits.readBytes, gbPerSecond: times(1e-9, limits.bytesPerSecond), int8GopPerSecond: times(1e-9, limits.operationsPerSecond), emptyRunsPerSecond: limits.emptyRunsPerSecond },
-    steps: m.steps,
+    steps: m.steps, cacheType: m.cacheType,
     share: { bandwidth: share.bandwidth, int8: share.operations, emptyRuns: share.emptyRuns },
     ...(m.alone && { alone: m.alone }), ...(m.underLoad && { underLoad: m.underLoad }),
   }
@@ -96,7 +97,7 @@ function asText(executor: Executor, model: MeasuredModel, { workload, tokens, se
   const line = (label: string, text: string): string => `  ${label.padEnd(12)} ${text}\n`
   const each = sequences > 1 ? `${number(sequences)} sequences of ` : ''
   const ternary = m.operationsPerToken > 0
-  return `${printable(model.name)}: ${config.kind}, ${number(parameterCount(config))} parameters, head ${tokenCost(config, form).head}${ternary ? `, ternary weights ${ternaryPacking(form)}` : ''}; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
+  return `${printable(model.name)}: ${config.kind}, ${number(parameterCount(config))} parameters, head ${headPacking(config, form).name}, KV cache ${m.cacheType}${ternary ? `, ternary weights ${ternaryPacking(form)}` : ''}; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
     + `${workload}, ${each}${number(tokens)} tokens\n`
     + line('speed', spreadText(m.tokensPerSecond, 'tokens/s'))
     + line('reads', `${rough(m.bytesPerToken / 1e6)} MB a token: ${spreadText(times(1e-9, m.bytesPerSecond), 'GB/s')}, ${spreadText(times(100, share.bandwidth), '%')} of memory: ${spreadText(times(1e-9, limits.bytesPerSecond), 'GB/s')}`)

@@ -10,13 +10,14 @@ import { machine, machineOptions, measuredModelOptions, number, openMeasured } f
 import type { ModelFlags } from './bench-shared.ts'
 import { benchTrain } from './bench-train.ts'
 import { benchWork } from './bench-work.ts'
-import { executorOf, packingOption } from './compute-options.ts'
+import { cacheTypeOption, executorOf, packingOption } from './compute-options.ts'
+import type { CacheFlags } from './compute-options.ts'
 
 export function command(): Command {
-  const c = machineOptions(packingOption(measuredModelOptions(new Command('bench')
+  const c = machineOptions(cacheTypeOption(packingOption(measuredModelOptions(new Command('bench')
     .summary('measure the speed of a model here')
     .description('Measures how fast a model reads prompts and makes tokens here: median, least and most of five samples. '
-      + 'decode, prefill and batch measure one of these at length, beside the limits of the machine.'))))
+      + 'decode, prefill and batch measure one of these at length, beside the limits of the machine.')))))
   for (const workload of workloads) c.addCommand(benchWork(workload))
   return c.addCommand(benchTrain()).addHelpText('after', `
 Examples:
@@ -27,12 +28,15 @@ Examples:
     .action(serving)
 }
 
-async function serving(flags: ModelFlags): Promise<void> {
+async function serving(flags: ModelFlags & CacheFlags): Promise<void> {
   const executor = executorOf(flags)
   using model = await openMeasured(flags)
   const { name, config, weights } = await model.load(executor)
   let progress: Progress | undefined
-  const speed = await measureServing(executor, config, weights, (done, total) => (progress ??= new Progress({ label: 'bench', total })).update(done))
+  const speed = await measureServing(executor, config, weights, {
+    cacheType: flags.kvCacheType,
+    onProgress: (done, total) => (progress ??= new Progress({ label: 'bench', total })).update(done),
+  })
   progress?.clear()
   const parameters = parameterCount(config)
   if (flags.json) {

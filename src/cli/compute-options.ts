@@ -1,6 +1,11 @@
-/** The options of every command that computes: how many threads, where they run, which instructions, how ternary weights are kept. No result depends on them. */
+/**
+ * The options of every command that computes: threads, cores, instruction set, packing of ternary weights, output-head
+ * screening. No result depends on these. The type of the KV cache is the exception.
+ */
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
+import { cacheTypes } from '../engine/cache-size.ts'
+import type { CacheTypeOption } from '../engine/cache-size.ts'
 import { openExecutor } from '../exec/index.ts'
 import { packings } from '../exec/native.ts'
 import type { Executor } from '../exec/plan.ts'
@@ -12,6 +17,10 @@ export interface ComputeFlags {
   instructionSet?: string
   packing?: string
   headScreen?: keyof typeof SCREENING
+}
+
+export interface CacheFlags {
+  kvCacheType?: CacheTypeOption
 }
 
 /** By the words of the option. */
@@ -38,5 +47,11 @@ export const packingOption = (c: Command): Command =>
 export const headScreenOption = (c: Command): Command => c.addOption(new Option(
   '--head-screen <when>', 'a copy in 6 bits beside an f16 head that says which of its rows matter; on: or the model is refused (default: auto, where the head is 64 MiB or larger; no result depends on it)',
 ).choices(Object.keys(SCREENING)))
+
+export const cacheTypeOption = (c: Command): Command => c.addOption(new Option(
+  '--kv-cache-type <type>',
+  'element type of the KV cache; f16 takes half the memory and rounds keys and values, so results depend on it '
+  + '(default: auto, f32 for gpt and bitnet, f16 for others)',
+).choices(cacheTypes))
 
 export const executorOf = ({ threads, cores, instructionSet, packing }: ComputeFlags): Executor => openExecutor({ threads, cores, instructionSet, packing })

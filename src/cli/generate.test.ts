@@ -60,6 +60,19 @@ test('generate takes how to compute, and the text is the same', async () => {
   for (const { status, err } of counts) assert.deepEqual([status, /^error: option '--threads <n>' argument '.*' is invalid\. It must be a whole number from 0 to 1,024\./.test(err)], [2, true], err)
 })
 
+test('generate takes the type of the KV cache', async () => {
+  const options = ['generate', model, 'hello', '--seed', '7', '--max-tokens', '12', '--ignore-end-of-text', '--json', '--logprobs', '1']
+  const of = async (type: string): Promise<unknown> => {
+    const { status, out, err } = await verit([...options, '--kv-cache-type', type])
+    assert.equal(status, 0, err)
+    return (JSON.parse(out) as { tokens: unknown }).tokens
+  }
+  const [auto, f32, f16, wrong] = await Promise.all([of('auto'), of('f32'), of('f16'), refused(...options, '--kv-cache-type', 'q8_0')])
+  assert.deepEqual(auto, f32)
+  assert.notDeepEqual(f16, f32)
+  assert.deepEqual([wrong.status, /Allowed choices are auto, f16, f32/.test(wrong.err)], [2, true], wrong.err)
+})
+
 test('a wrong option, a prompt that is too long and a missing file are one clear sentence each', async () => {
   const [option, long, missing] = await Promise.all([
     refused('generate', model, 'x', '--top-p', '2'), verit(['generate', model, 'x'.repeat(64)]), refused('generate', join(folder, 'none.gguf'), 'x'),

@@ -12,8 +12,10 @@ import { defaultModelPath } from '../lib/default-model.ts'
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
-import { SCREENING, coresOption, headScreenOption, packingOption, setOption, threadsOption } from './compute-options.ts'
-import type { ComputeFlags } from './compute-options.ts'
+import {
+  SCREENING, cacheTypeOption, coresOption, headScreenOption, packingOption, setOption, threadsOption,
+} from './compute-options.ts'
+import type { CacheFlags, ComputeFlags } from './compute-options.ts'
 import { endTokenOption, overridesOf } from './conversation-options.ts'
 import type { ConversationFlags } from './conversation-options.ts'
 import { samplingParameters } from '../sampler/parameters.ts'
@@ -22,7 +24,7 @@ import { lockCommand } from './lock-command.ts'
 import { openCheckpoint } from './open-checkpoint.ts'
 import { numberOption, repeatedOption } from './prepare.ts'
 
-export interface ModelFlags extends ComputeFlags, ConversationFlags {
+export interface ModelFlags extends ComputeFlags, CacheFlags, ConversationFlags {
   context?: number
   speculate?: keyof typeof SPECULATION
 }
@@ -41,9 +43,9 @@ const SAMPLING: readonly (readonly [key: 'maxTokens' | keyof SamplingOptions, va
   ...(Object.keys(samplingParameters) as (keyof SamplingOptions)[]).map(key => [key, samplingParameters[key].value, samplingParameters[key].help] as const),
 ]
 
-/** Adds those of every command that computes, --end-token, --context and --speculate. */
+/** Adds those of every command that computes, --end-token, --kv-cache-type, --context and --speculate. */
 export function modelOptions(c: Command): Command {
-  return headScreenOption(packingOption(setOption(coresOption(threadsOption(endTokenOption(c))))))
+  return cacheTypeOption(headScreenOption(packingOption(setOption(coresOption(threadsOption(endTokenOption(c)))))))
     .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
     .addOption(new Option(
       '--speculate <when>', 'speculative decoding by prompt lookup (default: auto, on where it was measured to be faster; no result depends on it)',
@@ -82,7 +84,7 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   const given = path === undefined ? { path: model, pulled: undefined } : resolveModel(model, undefined, 'checkpoint')
   const { path: file, pulled } = given
   const { chatTemplate, endTokens } = overridesOf(flags)
-  const { threads, cores, instructionSet, packing, headScreen = 'auto', speculate = 'auto', context } = flags
+  const { threads, cores, instructionSet, packing, headScreen = 'auto', speculate = 'auto', context, kvCacheType } = flags
   const checkpoint = file.endsWith('.safetensors') ? await openCheckpoint(file) : undefined
   using opened = checkpoint ?? openRegular(file, 'the model')
   // Its threads are started, and tied to cores, before the lock.
@@ -92,6 +94,6 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
     ...more, ...defined({ chatTemplate: chatTemplate?.text, endTokens: endTokens?.tokens }),
     conversationSources: { chatTemplate: chatTemplate?.source, endTokens: endTokens?.source },
     expectedDigest: pulled?.digest, executor, headScreen: SCREENING[headScreen],
-    speculate: SPECULATION[speculate], context,
+    speculate: SPECULATION[speculate], context, cacheType: kvCacheType,
   })
 }

@@ -11,6 +11,7 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--trusted-proxy <address>', 'listen.trusted_proxies'], ['--allow-host <name>', 'listen.allow_hosts'], ['--allow-origin <origin>', 'listen.allow_origins'],
   ['--parallel <n>', 'inference.parallel'], ['--queue <n>', 'inference.queue'], ['--per-key <n>', 'keys.streams'],
   ['--request-timeout <seconds>', 'inference.request_timeout_seconds'], ['--context <tokens>', 'inference.context', 'the model\'s'],
+  ['--kv-cache-type <type>', 'inference.kv_cache_type', 'f32 for gpt and bitnet, f16 for others'],
   ['--chat-template <file>', 'inference.chat_template', 'the model\'s own'], ['--end-token <token>', 'inference.end_tokens'],
   ['--threads <n>', 'inference.threads'], ['--cores <list>', 'inference.cores', 'where the system puts them'],
   ['--packing <name>', 'inference.packing', 'the fastest here'], ['--instruction-set <name>', 'inference.instruction_set', 'the fastest here'],

@@ -1,12 +1,20 @@
 /** How large the key and value cache of a model is: pages that all sequences share, each of 16 positions of every layer. */
 import { VeritError } from '../lib/errors.ts'
 import { machineMemory } from '../lib/machine-memory.ts'
-import type { LayerCache, ModelConfig } from '../arch/architecture.ts'
+import type { CacheType, LayerCache, ModelConfig } from '../arch/architecture.ts'
 import { architecture } from '../arch/registry.ts'
 import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
-import type { CacheType } from '../model/graphs.ts'
+
+/** Values of the setting for the element type of the KV cache. 'auto': the default of the architecture. */
+export const cacheTypes = ['auto', 'f16', 'f32'] as const
+export type CacheTypeOption = (typeof cacheTypes)[number]
 
 export interface CacheOptions {
+  /**
+   * Element type of cached keys and values. f16 halves the cache's memory and rounds every key and value to nearest,
+   * ties to even: results depend on it. Default 'auto': f32 for the kinds gpt and bitnet, f16 for all others.
+   */
+  cacheType?: CacheTypeOption | undefined
   /** Positions of a sequence. Most: the model's context, which is also the default where its cache and rotary table stay small (see `defaultContext`). */
   context?: number | undefined
   /** Sequences that run side by side, 1 to 1,024. Default 64. */
@@ -21,6 +29,7 @@ export interface CacheOptions {
 }
 
 export interface CacheSize {
+  readonly cacheType: CacheType
   readonly context: number
   readonly slots: number
   readonly pages: number
@@ -34,8 +43,13 @@ export const CACHE_SHARE = 1 / 4
 /** Rows of a cache are numbered in 32 bits. */
 const MOST_PAGES = Math.floor((2 ** 31 - 1) / PAGE_ROWS)
 
-/** Of what all layers keep of one position: keys and values, or columns of short convolutions, which are f32 always. */
-export function positionBytes(config: ModelConfig, cacheType: CacheType = 'f32'): number {
+/** The element type that a setting gives for a model. */
+export function cacheTypeOf(config: ModelConfig, option: CacheTypeOption = 'auto'): CacheType {
+  return option === 'auto' ? architecture(config).cacheType : option
+}
+
+/** Bytes that all layers keep of one position: keys and values, or f32 columns of short convolutions. */
+export function positionBytes(config: ModelConfig, cacheType: CacheType): number {
   const element = cacheType === 'f16' ? 2 : 4
   const bytes = (c: LayerCache): number => (c.kind === 'conv' ? 4 * c.width : 2 * element * c.kvHeads * c.headDim)
   return architecture(config).caches(config).reduce((sum, cache) => sum + bytes(cache), 0)
@@ -45,16 +59,17 @@ export function positionBytes(config: ModelConfig, cacheType: CacheType = 'f32')
  * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes can claim a million positions.
  * Whoever wants more of them says so.
  */
-export function defaultContext(config: ModelConfig): number {
+export function defaultContext(config: ModelConfig, cacheType: CacheType): number {
   const rotary = ROTARY_PAIRS / architecture(config).rotaryPairs(config)
-  return Math.min(config.context, Math.max(2, Math.floor(Math.min(SEQUENCE_BYTES / positionBytes(config), rotary))))
+  return Math.min(config.context, Math.max(2, Math.floor(Math.min(SEQUENCE_BYTES / positionBytes(config, cacheType), rotary))))
 }
 
 /** @throws VeritError VERIT_REQUEST where `cacheBytes` does not hold `context` positions, or no two */
 export function cacheSize(config: ModelConfig, weightBytes: number, options: CacheOptions = {}): CacheSize {
   const { slots = 64, cacheBytes, memoryBytes = machineMemory() } = options
-  const pageBytes = PAGE_ROWS * positionBytes(config)
-  let context = Math.min(config.context, options.context ?? defaultContext(config))
+  const cacheType = cacheTypeOf(config, options.cacheType)
+  const pageBytes = PAGE_ROWS * positionBytes(config, cacheType)
+  let context = Math.min(config.context, options.context ?? defaultContext(config, cacheType))
   const asked = Math.floor((cacheBytes ?? Math.max(0, memoryBytes - weightBytes) * CACHE_SHARE) / pageBytes)
   if (cacheBytes !== undefined && asked < pagesOf(context)) {
     if (options.context !== undefined || asked === 0) {
@@ -63,5 +78,6 @@ export function cacheSize(config: ModelConfig, weightBytes: number, options: Cac
     }
     context = asked * PAGE_ROWS
   }
-  return { context, slots, pages: Math.min(Math.max(asked, pagesOf(context)), slots * pagesOf(context), MOST_PAGES) }
+  const pages = Math.min(Math.max(asked, pagesOf(context)), slots * pagesOf(context), MOST_PAGES)
+  return { cacheType, context, slots, pages }
 }

@@ -15,6 +15,7 @@ import { writeRandomModel } from '../bench/random-model.ts'
 const folder = mkdtempSync(join(tmpdir(), 'verit-engine-'))
 const path = join(folder, 'tiny.gguf')
 const gptPath = join(folder, 'tiny-gpt.gguf')
+const llamaPath = join(folder, 'tiny-llama.gguf')
 let engine: Engine
 
 before(async () => {
@@ -24,6 +25,7 @@ before(async () => {
     scale: 20, specials: ['<|end|>'], entries: [['tokenizer.chat_template', gguf.string('{{ messages[0].content }}<|end|>')]],
   })
   await writeRandomModel(gptPath, executor, parseModelConfig({ kind: 'gpt', ...shape }), { scale: 8 })
+  await writeRandomModel(llamaPath, executor, parseModelConfig({ kind: 'llama', ...shape, kvHeads: 2, ffn: 64, eps: 1e-5 }), { scale: 20 })
   engine = await loadModel(path, { threads: 2, slots: 3, queue: 2 })
 })
 after(async () => {
@@ -64,6 +66,51 @@ test('the same tokens on every instruction set and number of threads, alone and 
         assert.deepEqual(ids, expected ??= ids, `${file} ${instructionSet} ${threads}`)
       }
     }
+  }
+})
+
+test('with a cache of either type an answer has the same bits in a batch, in pieces and after reused pages', async () => {
+  const prompt = Array.from({ length: 40 }, (_, i) => (i * 37) % 257)
+  const request: GenerateRequest = { prompt, maxTokens: 12, seed: 3, logprobs: 3, ignoreEndOfText: true }
+  const first = new Map<string, GenerateEvent[]>()
+  for (const cacheType of ['f16', 'f32'] as const) {
+    for (const instructionSet of instructionSets()) {
+      // 7 rows: the prompt is run in pieces
+      await using e = await loadModel(llamaPath, { instructionSet, threads: 2, slots: 3, rows: 7, cacheType })
+      assert.equal(e.info.cacheType, cacheType)
+      let reused = 0
+      const answer = async (tenant?: string): Promise<GenerateEvent[]> => {
+        const [start, ...events] = await Array.fromAsync(e.generate(request, undefined, tenant))
+        reused = start?.type === 'start' ? start.cachedTokens : NaN
+        return events.filter(event => event.type === 'token')
+      }
+      const expected = first.get(cacheType) ?? await answer()
+      first.set(cacheType, expected)
+      assert.equal(expected.length, 12)
+      const others = requests.slice(0, 2).map(r => run(e, r))
+      assert.deepEqual(await answer('a'), expected, `${cacheType} ${instructionSet}: beside others`)
+      await Promise.all(others)
+      assert.equal(reused, 0)
+      assert.deepEqual(await answer('a'), expected, `${cacheType} ${instructionSet}: with reused pages`)
+      assert.equal(reused, 32)
+      await using whole = await loadModel(llamaPath, { instructionSet, threads: 1, slots: 1, cacheType })
+      const events = await Array.fromAsync(whole.generate(request))
+      assert.deepEqual(events.filter(event => event.type === 'token'), expected, `${cacheType} ${instructionSet}: in one piece`)
+    }
+  }
+  assert.notDeepEqual(first.get('f16'), first.get('f32'), 'f16 rounds')
+})
+
+test('the cache is f32 for models that Verit trains and f16 for others; an unknown type is refused', async () => {
+  assert.equal(engine.info.cacheType, 'f32')
+  for (const [file, type] of [[gptPath, 'f32'], [llamaPath, 'f16']] as const) {
+    await using plain = await loadModel(file, { threads: 1 })
+    await using auto = await loadModel(file, { threads: 1, cacheType: 'auto' })
+    assert.deepEqual([plain.info.cacheType, auto.info.cacheType], [type, type])
+  }
+  for (const cacheType of ['q8_0', 'F16', '', 16, null]) {
+    const problem = 'must be one of auto, f16, f32'
+    await assert.rejects(loadModel(path, { cacheType: cacheType as 'f16' }), { code: 'VERIT_REQUEST', fields: { field: 'cacheType', problem } })
   }
 })
 

@@ -2,6 +2,7 @@
  * What every engine offers. An engine runs one loaded model: text in, tokens out. Code above this folder depends on
  * this file and on `loadModel`, never on one engine. A new engine is one file with a loader and one row in engines.ts.
  */
+import type { CacheType } from '../arch/architecture.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 import type { Digest } from '../trust/digest.ts'
@@ -95,6 +96,8 @@ export interface ModelInfo {
   readonly context: number
   /** The model's own context length: more than `context` where an option or the cache limits it. */
   readonly modelContext: number
+  /** Element type of the KV cache. Results depend on it. */
+  readonly cacheType: CacheType
   /** SHA-256 of the file. */
   readonly digest: Digest
   /** The engine's name in engines.ts. */

@@ -2,13 +2,15 @@
  * A model ready to serve: its plan, its weights, and a key and value cache in pages. One run takes rows of any sequences, in any mixture; by the arithmetic contract the logits of a row
  * depend on the tokens of its own sequence alone, wherever its pages lie.
  */
+import type { CacheType } from '../arch/architecture.ts'
 import { PlanMemory } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { PAGE_ROWS, pagesOf, servingGraph } from '../model/graphs.ts'
 import type { PackedWeights } from '../model/weights.ts'
-import { defaultContext } from './cache-size.ts'
+import { cacheTypeOf, defaultContext } from './cache-size.ts'
+import type { CacheTypeOption } from './cache-size.ts'
 
 export interface ServingOptions {
   /** Positions of a sequence. Most: the model's context; default: `defaultContext`. */
@@ -21,6 +23,8 @@ export interface ServingOptions {
   pages?: number | undefined
   /** Rows of one run whose logits are wanted, at most. Default and least: `slots`. */
   outputs?: number | undefined
+  /** Element type of the KV cache. Default 'auto'. */
+  cacheType?: CacheTypeOption | undefined
 }
 
 /** One token at one place. */
@@ -38,6 +42,7 @@ export interface Row {
 export class ServingModel {
   readonly config: ModelConfig
   readonly context: number
+  readonly cacheType: CacheType
   readonly slots: number
   readonly rows: number
   #outputs: number
@@ -51,7 +56,8 @@ export class ServingModel {
   /** @param weights as `loadModel` of src/model gives them */
   constructor(executor: Executor, config: ModelConfig, weights: PackedWeights, options: ServingOptions = {}) {
     this.config = config
-    this.context = Math.min(config.context, options.context ?? defaultContext(config))
+    this.cacheType = cacheTypeOf(config, options.cacheType)
+    this.context = Math.min(config.context, options.context ?? defaultContext(config, this.cacheType))
     this.slots = options.slots ?? 1
     this.rows = Math.max(options.rows ?? 256, this.slots)
     this.#outputs = Math.max(options.outputs ?? 0, this.slots)
@@ -59,7 +65,10 @@ export class ServingModel {
     const own = (i: number): number => (i % this.#width) * this.slots + Math.floor(i / this.#width)
     this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) => (options.pages === undefined ? own(i) : 0))
     const cacheRows = PAGE_ROWS * (options.pages ?? this.#tables.length)
-    const { plan, constants } = servingGraph(config, { rows: this.rows, outputs: this.#outputs, cacheRows, sequences: this.slots, context: this.context }, weights.form)
+    const { plan, constants } = servingGraph(config, {
+      rows: this.rows, outputs: this.#outputs, cacheRows, sequences: this.slots, context: this.context,
+      cacheType: this.cacheType,
+    }, weights.form)
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
     this.#plan = executor.load(plan, true)
     this.#logits = this.#memory.f32('logits')

@@ -85,7 +85,7 @@ export class VeritEngine implements Engine {
     this.#ends = new Set(ends.filter(id => id !== undefined))
     this.info = {
       name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab,
-      context: this.#model.context, modelContext: config.context,
+      context: this.#model.context, modelContext: config.context, cacheType: this.#model.cacheType,
       digest: parts.digest, engine: NAME, capabilities: CAPABILITIES, executor: executor.name,
       threads: executor.threads, ...(chatTemplate !== undefined && { chatTemplate }),
       conversation: conversationInfo(conversation, this.#chat, tokenizer),

@@ -9,7 +9,7 @@ import { Graph } from '../graph/graph.ts'
 import type { Tensor } from '../graph/graph.ts'
 import type { Dim } from '../exec/plan.ts'
 import { PAGE_ROWS } from '../ops/attention.ts'
-import type { LayerCache, ModelConfig } from '../arch/architecture.ts'
+import type { CacheType, LayerCache, ModelConfig } from '../arch/architecture.ts'
 import type { LayerState, Placement } from '../arch/placement.ts'
 import { architecture } from '../arch/registry.ts'
 import { headPacking, latentWeights, servingWeights } from './weights.ts'
@@ -99,8 +99,6 @@ export interface ServingShape {
   /** Type of cached keys and values. Default f32. Columns of short convolutions are f32 always. */
   readonly cacheType?: CacheType
 }
-
-export type CacheType = 'f16' | 'f32'
 
 function layerState(g: Graph, layer: number, cache: LayerCache, { cacheRows, cacheType = 'f32' }: ServingShape): LayerState {
   const pages = cacheRows / PAGE_ROWS

@@ -69,6 +69,14 @@ test('what a runner says about conversations is bounded', () => {
   for (const conversation of bad)
     assert.throws(() => checkFromRunner(ready(conversation)), { code: 'VERIT_RUNNER_FRAME' })
   const load = { type: 'load', name: 'x' }
+  for (const cacheType of ['f16', 'f32']) {
+    checkToRunner({ ...load, cacheType })
+    checkFromRunner({ type: 'ready', info: { ...info, cacheType } })
+  }
+  for (const cacheType of ['auto', 'bf16', 16, null]) {
+    assert.throws(() => checkToRunner({ ...load, cacheType }), { code: 'VERIT_RUNNER_FRAME' })
+    assert.throws(() => checkFromRunner({ type: 'ready', info: { ...info, cacheType } }), { code: 'VERIT_RUNNER_FRAME' })
+  }
   checkToRunner({ ...load, chatTemplate: { text: 'x'.repeat(65_536), source: 'f' }, endTokens: Array(64).fill('x') })
   for (const more of [
     { chatTemplate: { text: 'x'.repeat(65_537), source: 'f' } },

@@ -24,7 +24,7 @@ protectProcess('runner')
 // The file is being hashed; only its size is used before the gateway has accepted it.
 const reserve = new Reserve(fstatSync(MODEL).size)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, chatTemplate, endTokens, digest }) => {
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, cacheType, memoryBytes, chatTemplate, endTokens, digest }) => {
   const file = new RegularFile(MODEL, name, false)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
   const own = openExecutor({ threads, instructionSet, packing, cores }), executor = { ...own, allocate: (bytes: number, sparse?: boolean) => (sparse === true ? undefined : reserve.take(bytes)) ?? own.allocate(bytes, sparse) }
@@ -33,6 +33,6 @@ await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), (
   if (reserved > ceiling / 4) reserve.drop()
   const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
   const conversation = { chatTemplate: chatTemplate?.text, endTokens, conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' } }
-  return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, memoryBytes, ...conversation, digest: digest as Digest | undefined }) }
+  return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, cacheType, memoryBytes, ...conversation, digest: digest as Digest | undefined }) }
 })
 process.exit(0)

@@ -25,6 +25,10 @@ const finite = Type.Number()
 const CalendarDate = Type.String({ pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' })
 const shortText = Type.String({ maxLength: 256 })
 
+/** Element type of the KV cache. */
+const CacheType = Type.Union([Type.Literal('f16'), Type.Literal('f32')])
+export type CacheType = Static<typeof CacheType>
+
 export const ChatMessage = Type.Object({
   role: Type.Union([Type.Literal('system'), Type.Literal('user'), Type.Literal('assistant')]), content: Type.String(),
 }, closed)
@@ -53,7 +57,7 @@ export type Prompt = Static<typeof Prompt>
 const ToRunner = Type.Union([
   Type.Object({
     type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count), cacheBytes: Type.Optional(count),
-    instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()),
+    cacheType: Type.Optional(CacheType), instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()),
     speculate: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count),
     chatTemplate: Type.Optional(Type.Object({ text: Type.String({ maxLength: 64 << 10 }), source: Type.String({ maxLength: 4096 }) }, closed)),
     endTokens: Type.Optional(Type.Array(shortText, { maxItems: 64 })),
@@ -122,6 +126,7 @@ const LoadedInfo = Type.Object({
   /** UTF-8 bytes of a prompt's text beyond which the runner refuses it unread; absent where only encoding can tell. */
   promptBytes: Type.Optional(count),
   conversation: Type.Optional(Conversation),
+  cacheType: Type.Optional(CacheType),
 }, closed)
 /** With what was locked before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }

@@ -14,7 +14,7 @@ import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, LOAD_LIMIT, encodeFrame, toRunnerLimit } from './frames.ts'
 import { checkFromRunner, checkToRunner } from './messages.ts'
-import type { CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
+import type { CacheType, CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
 import { readLog } from './read-log.ts'
 import { requireLock } from './sandbox-words.ts'
 
@@ -54,6 +54,8 @@ export interface RunnerOptions {
   slots?: number
   /** Size of the key and value cache. Default: see engine/cache-size.ts. */
   cacheBytes?: number
+  /** Element type of the KV cache. Default: that of the model's architecture. */
+  cacheType?: CacheType
   /** Chat template in place of the file's, with the name of its file. */
   chatTemplate?: { readonly text: string; readonly source: string }
   /** Tokens that end an answer besides those of the file. */
@@ -127,12 +129,12 @@ export class RunnerProcess {
 
   /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
   load(digest?: Digest): Promise<ModelInfo> {
-    const { name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, chatTemplate, endTokens, requireSandbox } = this.#options
+    const { name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, cacheType, memoryBytes, chatTemplate, endTokens, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
     const options = defined({
-      threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, memoryBytes, chatTemplate,
-      endTokens: endTokens && [...endTokens], digest, requireSandbox,
+      threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, cacheType, memoryBytes,
+      chatTemplate, endTokens: endTokens && [...endTokens], digest, requireSandbox,
     })
     this.#send({ type: 'load', name, frameBytes: this.#frameBytes, ...options })
     return this.ready

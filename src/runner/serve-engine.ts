@@ -102,11 +102,11 @@ class Session {
       await this.#deliver({ type: 'locked', sandbox })
       if (message.requireSandbox === true) requireLock(sandbox)
       const engine = this.#engine = await load()
-      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads, conversation, engine: kind, capabilities } = engine.info
+      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads, conversation, engine: kind, capabilities, cacheType } = engine.info
       const bytes = engine.mostPromptBytes
       const info = {
         name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads,
-        engine: kind, capabilities,
+        engine: kind, capabilities, cacheType,
         ...Number.isSafeInteger(bytes) && { promptBytes: bytes }, conversation: shortened(conversation),
       }
       await this.#send({ type: 'ready', info })

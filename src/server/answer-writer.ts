@@ -13,7 +13,7 @@ export interface AnswerHead {
   /** Seconds since 1970. */
   created: number
   model: string
-  /** `fp_` and the first 16 digits of the model's SHA-256. */
+  /** `fp_` and the first 16 digits of the model's SHA-256; `_f16` after them where the KV cache is f16. */
   system_fingerprint: string
 }
 

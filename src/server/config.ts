@@ -56,6 +56,7 @@ export const ServerConfig = Type.Object({
     promptTokens: limit(0, 'tokens of a prompt'),
     outputTokens: limit(0, 'tokens that one request may ask for'),
     cacheMib: whole(0, 1 << 24, 0, 'key and value cache in MiB, shared by the generations; one joins when there is room for its prompt and its longest answer; 0: a quarter of the memory that the weights leave free'),
+    kvCacheType: choice(['auto', 'f16', 'f32'], 'element type of the key and value cache; f16 takes half the memory and rounds keys and values, so answers depend on it (docs/generation.md); "auto": f32 for the models that Verit trains (gpt, bitnet), f16 for all others'),
     prefixReuse: flag(true, 'whether what was computed for the beginning of a prompt is used again for later prompts of the same owner (of the same key, where it has none); never for others'),
     memoryMib: whole(0, 1 << 24, 0, 'memory that the runner may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file, a quarter of the machine\'s for the key and value cache, and 2 GiB, at most the machine\'s'),
     chatTemplate: text('Jinja file of a chat template, at most 64 KiB, to use in place of the model\'s own; others must not be able to change it'),

@@ -193,8 +193,13 @@ function modelOf(context: GatewayContext, name: string | undefined): ServedModel
 function headOf({ request, model }: Answering): AnswerHead {
   return {
     id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id,
-    system_fingerprint: `fp_${model.runner.digest.slice(7, 23)}`,
+    system_fingerprint: fingerprintOf(model),
   }
+}
+
+/** Names all that decides an answer besides the request: the model, and the type of the KV cache where it rounds. */
+function fingerprintOf({ runner }: ServedModel): string {
+  return `fp_${runner.digest.slice(7, 23)}${runner.info.cacheType === 'f16' ? '_f16' : ''}`
 }
 
 /** The generation ended without an end: nothing to say to a client that left; else the reason is the answer. */

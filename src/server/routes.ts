@@ -61,11 +61,12 @@ function showModel({ model }: GatewayContext, request: FastifyRequest): object {
 }
 
 function shown(model: ServedModel): object {
-  const { architecture, executor, engine, capabilities, ...numbers } = model.runner.info
+  const { architecture, executor, engine, capabilities, cacheType, ...numbers } = model.runner.info
   const verit = {
     digest: model.runner.digest, name: printable(numbers.name), architecture: printable(architecture), parameters: numbers.parameters,
     vocabulary: numbers.vocabSize, context: numbers.context, executor: printable(executor),
     ...engine !== undefined && { engine: printable(engine) }, ...capabilities !== undefined && { capabilities },
+    ...cacheType !== undefined && { kv_cache_type: cacheType },
   }
   return { id: model.id, object: 'model', created: model.created, owned_by: 'verit', verit }
 }

@@ -9,7 +9,7 @@ type Settings = Pick<ServerConfig, 'inference' | 'http'>
 /** Leaves out each setting whose value means "automatic", so that the environment or the runner decides. */
 export function runnerOptions({ inference, http }: Settings, conversation: ConversationSettings): ModelRunnerOptions {
   const { parallel, context, cacheMib, memoryMib, requireSandbox, threads, cores } = inference
-  const { packing, headScreen, speculate, instructionSet } = inference
+  const { kvCacheType, packing, headScreen, speculate, instructionSet } = inference
   const given = <T>(value: T, automatic: T): T | undefined => (value === automatic ? undefined : value)
   const bytes = (mib: number): number | undefined => (mib === 0 ? undefined : mib * 2 ** 20)
   return {
@@ -20,6 +20,7 @@ export function runnerOptions({ inference, http }: Settings, conversation: Conve
     ...defined({
       context: given(context, 0),
       cacheBytes: bytes(cacheMib),
+      cacheType: kvCacheType === 'auto' ? undefined : kvCacheType,
       memoryBytes: bytes(memoryMib),
       threads: given(threads, 0),
       cores: given(cores, ''),

@@ -151,7 +151,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     })
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
-    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest, trust, ...overridden(conversation) } })
+    const { cacheType } = model.info
+    const settings = { ...cacheType !== undefined && { cacheType }, ...overridden(conversation) }
+    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest, trust, ...settings } })
     const firstKey = makeFirstKey ? await store.keys.createFirst('first key') : undefined
     const keyless = firstKey === undefined && (await store.keys.list()).length === 0
     await outbox.drain()
