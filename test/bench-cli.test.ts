@@ -29,10 +29,22 @@ test('bench decode and prefill say in words what they found', async () => {
   assert.match(prefill.out, /, KV cache f16.*\nprefill, 20 tokens\n.*\n.*\n +computes +[\d.]+ Gop a token: .* of int8: .*Gop\/s/)
 })
 
+test('bench decode measures a published shape in a mix of weight formats', async () => {
+  const { status, out, err } = await verit('bench', 'decode', '--shape', 'smollm2-135m', '--type', 'q4_k_m', '--vocab-size', '300', '--tokens', '2', '--threads', '1', '--json')
+  assert.equal(status, 0, err)
+  const { model, head, packing, operationsPerToken, bytesPerToken, share } = JSON.parse(out) as {
+    model: string; head: string; packing: null; operationsPerToken: number; bytesPerToken: number; share: { int8: { min: number } }
+  }
+  assert.deepEqual([model, head, packing], ['smollm2-135m q4_k_m (random weights)', 'q8_0', null])
+  const weights = 30 * (2 * 576 * 576 + 2 * 192 * 576 + 3 * 1536 * 576)
+  assert.equal(operationsPerToken, 2 * weights)
+  assert.ok(bytesPerToken > 0.5 * weights && bytesPerToken < weights && share.int8.min > 0)
+})
+
 test('wrong use of bench is told', async () => {
   for (const [problem, ...args] of [
     ['--tokens cannot be 0', 'decode', '--tokens', '0'], ['--tokens cannot be 65', 'prefill', '--shape', 'nano', '--tokens', '65'], ['--sequences cannot be 1.5', 'batch', '--shape', 'nano', '--sequences', '1.5'],
-    ['--head says something of a --shape', 'decode', '--head', 'f16'], ['cannot be screened', 'decode', '--shape', 'bitnet-small', '--head-screen', 'on'], ['--context cannot be 3', 'decode', '--shape', 'nano', '--tokens', '4', '--context', '3'], ['a q6_k head needs a multiple of 256', 'decode', '--shape', 'bitnet-nano', '--head', 'q6_k'],
+    ['--head belongs to --shape', 'decode', '--head', 'f16'], ['--type belongs to --shape', 'prefill', '--type', 'q8_0'], ['--type cannot be q8_0', 'decode', '--shape', 'bitnet-nano', '--type', 'q8_0'], ['cannot be screened', 'decode', '--shape', 'bitnet-small', '--head-screen', 'on'], ['--context cannot be 3', 'decode', '--shape', 'nano', '--tokens', '4', '--context', '3'], ['a q6_k head needs a multiple of 256', 'decode', '--shape', 'bitnet-nano', '--head', 'q6_k'],
   ] as const) {
     const { status, err } = await run(['bench', ...args])
     assert.deepEqual([status, err.includes(problem)], [2, true], err)

@@ -32,6 +32,8 @@ export interface ModelConfig {
    * finite.
    */
   readonly finalSoftcap?: number
+  /** Experts that a token is sent to. Absent: there are no experts. */
+  readonly expertsUsed?: number
   /** Share of elements dropped in training. Absent: none. */
   readonly dropout?: number
 }

@@ -52,8 +52,6 @@ export interface DecoderConfig extends ModelConfig {
   readonly ropeDivisorsLong?: readonly number[]
   readonly ropeDivisorsShort?: readonly number[]
   readonly experts?: number
-  /** Experts that a token is sent to. */
-  readonly expertsUsed?: number
   /** Width of an expert's feed-forward layer. */
   readonly expertFfn?: number
   /** Columns that a short convolution sees, its own included. */

@@ -3,11 +3,14 @@ import { test } from 'node:test'
 import { referenceExecutor } from '../exec/reference.ts'
 import { openExecutor } from '../exec/index.ts'
 import { parseModelConfig } from '../model/config.ts'
+import type { ModelConfig } from '../model/config.ts'
 import { modelOfShape } from '../model/measured-shapes.ts'
+import { typesOfMix } from '../model/mixed-types.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { measureWork } from './measure-work.ts'
 import { randomWeights } from '../model/random-weights.ts'
 import { servingForm, typesOf } from '../model/weights.ts'
+import type { MixName } from '../weights/type-mix.ts'
 import { tokenCost } from './token-cost.ts'
 import { bytesPerToken } from './workload.ts'
 import type { WorkSize } from './workload.ts'
@@ -60,8 +63,42 @@ test('a head of its own is read whole, the token embedding beside it by the row'
 })
 
 test('rows of one run share what they read', () => {
-  const cost = { head: 'f16', layerBytes: 1000, headBytes: 100, positionBytes: 2, operations: 0 }
+  const none = { expertBytes: 0, expertShare: 1 }
+  const cost = { head: 'f16', layerBytes: 1000, headBytes: 100, positionBytes: 2, operations: 0, ...none }
   assert.equal(bytesPerToken(cost, { workload: 'decode', tokens: 9, sequences: 1 }, 256), 1100 + 2 * 5)
   assert.equal(bytesPerToken(cost, { workload: 'batch', tokens: 9, sequences: 4 }, 256), 1100 / 4 + 2 * 5)
   assert.equal(bytesPerToken(cost, { workload: 'prefill', tokens: 8, sequences: 1 }, 4), (2 * 1000 + 100 + 2 * (4 + 8)) / 8)
+})
+
+test('experts are read by the share that rows are expected to choose', () => {
+  const cost = {
+    head: 'f16', layerBytes: 0, expertBytes: 800, expertShare: 1 / 4, headBytes: 0, positionBytes: 0, operations: 0,
+  }
+  assert.equal(bytesPerToken(cost, { workload: 'decode', tokens: 9, sequences: 1 }, 256), 200)
+  assert.equal(bytesPerToken(cost, { workload: 'batch', tokens: 9, sequences: 2 }, 256), 175)
+  assert.equal(bytesPerToken(cost, { workload: 'prefill', tokens: 3, sequences: 1 }, 2), (350 + 200) / 3)
+})
+
+test('operations count the weights of ternary and block-quantised matrices, and the experts that a token is sent to', () => {
+  const operations = (config: ModelConfig, mix: MixName): number =>
+    tokenCost(config, servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' }), 'f32').operations
+  const llama = modelOfShape('llama-1b')
+  const layers = 16 * (2 * 2048 * 2048 + 2 * 512 * 2048 + 3 * 8192 * 2048)
+  assert.deepEqual([operations(llama, 'Q4_K_M'), operations(llama, 'Q8_0'), operations(llama, 'F16')], [2 * layers, 2 * layers, 0])
+  const size = { layers: 1, hidden: 64, heads: 2, kvHeads: 1, ffn: 96, context: 64, vocab: 300, eps: 1e-5 }
+  const experts = parseModelConfig({ ...size, kind: 'qwen3moe', headDim: 32, experts: 8, expertsUsed: 2, expertFfn: 32 })
+  assert.equal(operations(experts, 'Q8_0'), 2 * (2 * 64 * 64 + 2 * 32 * 64 + 8 * 64 + 2 * 3 * 32 * 64))
+  const { expertShare, expertBytes } = tokenCost(experts, servingForm(experts, { type: typesOfMix(experts, 'Q8_0'), codes: 'two-bit' }), 'f32')
+  assert.equal(expertShare, 1 / 4)
+  assert.equal(expertBytes, 8 * (2 * 2 * 16 * 68 + 4 * 576)) // panels of 16 rows are multiples of 64 bytes
+})
+
+test('a token of Llama 3.2 1B as Q4_K_M reads the bytes of its blocks', () => {
+  const config = modelOfShape('llama-1b')
+  const { head, headBytes, layerBytes } = tokenCost(config, servingForm(config, { type: typesOfMix(config, 'Q4_K_M'), codes: 'two-bit' }), 'f32')
+  const six = 8 * (512 * 2048 + 2048 * 8192)
+  const four = 16 * (2 * 2048 * 2048 + 2 * 512 * 2048 + 3 * 8192 * 2048) - six
+  const blocks = (six * 210) / 256 + (four * 144) / 256
+  assert.ok(head === 'q6_k' && layerBytes > blocks && layerBytes < 1.03 * blocks) // scales take whole bytes
+  assert.ok(headBytes > (128_256 * 2048 * 210) / 256 && headBytes < 1.02 * ((128_256 * 2048 * 210) / 256))
 })

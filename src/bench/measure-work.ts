@@ -35,7 +35,7 @@ export interface Measurement {
   /** Least that has to be read for a token: weights, head, keys and values. */
   readonly bytesPerToken: number
   readonly bytesPerSecond: Rate
-  /** Of the ternary products: two for each ternary weight. */
+  /** Operations of the int8 products in the layers: two for each weight of a ternary or block-quantised matrix. */
   readonly operationsPerToken: number
   readonly operationsPerSecond: Rate
   /** The machine's limits with the same threads, in the same rounds. */

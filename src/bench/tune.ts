@@ -1,19 +1,20 @@
 /**
- * Finds the instruction set, the packing of ternary weights and the number of threads that are fastest here, by trying. A first look drops what is clearly slower; the others' trials take
+ * Finds the instruction set, the packing of any ternary weights and the number of threads that are fastest here, by trying. A first look drops what is clearly slower; the others' trials take
  * turns, so that a host whose speed drifts is fair to all of them. What is compared is the time of one usual request, so that neither prompts nor answers are forgotten.
  */
 import type { Executor } from '../exec/plan.ts'
 import type { Processors } from '../exec/processors.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { PackedWeights } from '../model/weights.ts'
-import { isTernaryModel } from '../model/parameters.ts'
+import { ternaryPacking } from '../model/weights.ts'
 import { spread } from './benchmark.ts'
 import { ServingModel } from '../engine/serving-model.ts'
 import { doWork } from './workload.ts'
 
 export interface Kernels {
   readonly instructionSet: string
-  readonly packing: Executor['ternary']
+  /** Of ternary weights; null for a model that has none. */
+  readonly packing: Executor['ternary'] | null
 }
 
 export interface Trial extends Kernels {
@@ -89,10 +90,10 @@ export const setOf = ({ name }: Pick<Executor, 'name'>): string => name.split(' 
 
 export async function tune({ executor, instructionSets, model, machine, seconds = 0.1, onProgress = () => {} }: TuneInput): Promise<Tuning> {
   const own = executor({}), first = await model(own)
-  const usual = { threads: own.threads, instructionSet: setOf(own), packing: own.ternary }
+  const usual = { threads: own.threads, instructionSet: setOf(own), packing: ternaryPacking(first.weights.form) ?? null }
   const executors = [own, ...instructionSets.filter(set => set !== usual.instructionSet).map(instructionSet => executor({ instructionSet }))]
   const models = [{ ...first, ternary: own.ternary }]
-  if (isTernaryModel(first.config)) {
+  if (usual.packing !== null) {
     const ternary = own.ternary === 'base3' ? 'two-bit' : 'base3'
     models.push({ ...await model({ ...own, ternary }), ternary })
   }
@@ -141,7 +142,7 @@ class Measuring {
   }
 }
 
-const kernelsOf = ({ executor }: Candidate): Kernels => ({ instructionSet: setOf(executor), packing: executor.ternary })
+const kernelsOf = ({ executor, weights }: Candidate): Kernels => ({ instructionSet: setOf(executor), packing: ternaryPacking(weights.form) ?? null })
 const opened = ({ executor, config, weights }: Candidate): ServingModel => new ServingModel(executor, config, weights, { slots: 1, context: Math.min(config.context, PREFILL) })
 const requestSeconds = (decode: number, prefill: number): number => REQUEST.answer / decode + REQUEST.prompt / prefill
 

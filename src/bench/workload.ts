@@ -41,11 +41,21 @@ export async function doWork(model: ServingModel, { workload, tokens, sequences,
 /** Runs of the plan that the work takes. @param rows of a run at most */
 export const runsOf = ({ workload, tokens }: WorkSize, rows: number): number => (workload === 'prefill' ? Math.ceil(tokens / rows) : tokens)
 
-/** Bytes read for each token, on average over the work: weights, head, and the keys and values of earlier positions. @param rows of a run at most */
-export function bytesPerToken({ layerBytes, headBytes, positionBytes }: TokenCost, size: WorkSize, rows: number): number {
-  const { workload, tokens, sequences } = size, runs = runsOf(size, rows)
-  if (workload !== 'prefill') return (layerBytes + headBytes) / sequences + (positionBytes * (tokens + 1)) / 2
+/**
+ * Bytes read for each token, on average over the work: weights, head, and the keys and values of earlier positions.
+ * Rows of a run choose their experts independently, so that experts count by the expected share that is chosen.
+ * @param rows of a run at most
+ */
+export function bytesPerToken(cost: TokenCost, size: WorkSize, rows: number): number {
+  const { layerBytes, expertBytes, expertShare, headBytes, positionBytes } = cost
+  const { workload, tokens, sequences } = size
+  const layersOf = (count: number): number => layerBytes + expertBytes * (1 - (1 - expertShare) ** count)
+  if (workload !== 'prefill') return (layersOf(sequences) + headBytes) / sequences + (positionBytes * (tokens + 1)) / 2
   // Rows of a run share what they read; the positions of earlier runs are counted once a run.
-  const positions = Array.from({ length: runs }, (_, r) => Math.min(tokens, (r + 1) * rows)).reduce((n, p) => n + p, 0)
-  return (runs * layerBytes + headBytes + positions * positionBytes) / tokens
+  let bytes = headBytes
+  for (let from = 0; from < tokens; from += rows) {
+    const to = Math.min(tokens, from + rows)
+    bytes += layersOf(to - from) + to * positionBytes
+  }
+  return bytes / tokens
 }

@@ -13,10 +13,14 @@ import { Progress, formatBytes } from '../lib/progress.ts'
 import { checkScreened } from '../model/check-screened.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
-import { measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
+import { isBlockShape, measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
 import type { MeasuredShape } from '../model/measured-shapes.ts'
-import { servingForm, typesOf } from '../model/weights.ts'
-import type { PackedWeights } from '../model/weights.ts'
+import { typesOfMix } from '../model/mixed-types.ts'
+import { isTernaryModel } from '../model/parameters.ts'
+import { headOf, servingForm, typesOf } from '../model/weights.ts'
+import type { FormOptions, PackedWeights } from '../model/weights.ts'
+import { mixNames } from '../weights/type-mix.ts'
+import type { MixName } from '../weights/type-mix.ts'
 import { SCREENING, coresOption, headScreenOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
 import { lockCommand } from './lock-command.ts'
@@ -32,8 +36,12 @@ export interface MachineFlags extends ComputeFlags {
 export interface ModelFlags extends MachineFlags {
   model?: string
   shape?: MeasuredShape
+  type?: string
   head?: (typeof HEADS)[number]
 }
+
+/** Mixes of weight formats by the names of `--type`. */
+const MIXES: ReadonlyMap<string, MixName> = new Map(mixNames.map(name => [name.toLowerCase(), name]))
 
 /** By their names in GGUF: what the head, which is the token embedding as well, is kept as. */
 const HEADS = ['q6_k', 'q8_0', 'f16'] as const
@@ -53,7 +61,8 @@ export function measuredModelOptions(c: Command): Command {
   c.option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
-    .addOption(new Option('--head <type>', 'with --shape: weights of the output head (default: q6_k where the width is a multiple of 256)').choices(HEADS))
+    .addOption(new Option('--type <mix>', 'with a --shape without ternary weights: its weight formats (default: q4_k_m for shapes of published models)').choices([...MIXES.keys()]))
+    .addOption(new Option('--head <type>', 'with --shape: weight format of the output head and the embedding (default: that of --type; else q6_k where the width is a multiple of 256)').choices(HEADS))
   return headScreenOption(c)
 }
 
@@ -68,14 +77,14 @@ export interface ModelToMeasure extends Disposable {
  * more than threads, and start other programs, before.
  */
 export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
-  const { model, shape, vocabSize, head, headScreen = 'auto' } = flags
+  const { model, shape, headScreen = 'auto' } = flags
   if (shape !== undefined) {
     return { load: executor => randomModel(executor, { ...flags, shape }), [Symbol.dispose]: () => undefined }
   }
-  const idle = vocabSize !== undefined ? '--vocab-size' : head !== undefined ? '--head' : undefined
+  const [idle] = (['vocab-size', 'type', 'head'] as const).filter(name => flags[name === 'vocab-size' ? 'vocabSize' : name] !== undefined)
   if (idle !== undefined) {
-    const problem = `${idle} says something of a --shape, and there is none`
-    throw new VeritError('VERIT_USAGE', { problem, hint: 'A file has both of its own' })
+    const problem = `--${idle} belongs to --shape, which is missing`
+    throw new VeritError('VERIT_USAGE', { problem, hint: 'Add --shape, or leave it out: a file has its own' })
   }
   const path = model ?? defaultModelPath()
   if (model === undefined && !existsSync(path)) throw new VeritError('VERIT_NO_MODEL', { path })
@@ -90,21 +99,37 @@ export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   return { load, [Symbol.dispose]: () => file.close() }
 }
 
-async function randomModel(
-  executor: Executor, { shape, vocabSize, head, headScreen = 'auto' }: ModelFlags & { shape: MeasuredShape },
-): Promise<MeasuredModel> {
+async function randomModel(executor: Executor, flags: ModelFlags & { shape: MeasuredShape }): Promise<MeasuredModel> {
+  const { shape, vocabSize, headScreen = 'auto' } = flags
   const screen = SCREENING[headScreen]
-  const config = modelOfShape(shape, vocabSize), six = config.hidden % 256 === 0
-  if (head === 'q6_k' && !six) {
-    throw new VeritError('VERIT_USAGE', { problem: `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`, hint: 'Use --head q8_0 or f16' })
-  }
-  const embedding = (head ?? (six ? 'q6_k' : 'f16')).toUpperCase()
-  const form = servingForm(config, { type: typesOf({ embedding }), codes: executor.ternary, screen })
+  const config = modelOfShape(shape, vocabSize)
+  const { type, mix } = randomTypes(config, flags)
+  const form = servingForm(config, { type, codes: executor.ternary, screen })
   if (screen === true) checkScreened(shape, config, form, 'add --head f16')
   const progress = new Progress({ label: 'random weights', format: formatBytes })
   const weights = await randomWeights(executor, config, form, done => progress.update(done))
   progress.clear()
-  return { name: `${shape} (random weights)`, config, weights }
+  return { name: `${mix === undefined ? shape : `${shape} ${mix}`} (random weights)`, config, weights }
+}
+
+/** The ggml types of a shape's matrices, and the mix that they come from, if any. */
+function randomTypes(
+  config: ModelConfig, { shape, type, head }: ModelFlags & { shape: MeasuredShape },
+): { type: FormOptions['type']; mix: string | undefined } {
+  const six = config.hidden % 256 === 0
+  if (head === 'q6_k' && !six) {
+    const problem = `The width of ${shape} is ${config.hidden}, and a q6_k head needs a multiple of 256`
+    throw new VeritError('VERIT_USAGE', { problem, hint: 'Use --head q8_0 or f16' })
+  }
+  if (type !== undefined && isTernaryModel(config)) {
+    const problem = `The layers of ${shape} are ternary, so --type cannot be ${type}`
+    throw new VeritError('VERIT_USAGE', { problem, hint: 'Leave out --type; --head sets the weight format of the output head' })
+  }
+  const mix = type ?? (isBlockShape(shape) ? 'q4_k_m' : undefined)
+  if (mix === undefined) return { type: typesOf({ embedding: (head ?? (six ? 'q6_k' : 'f16')).toUpperCase() }), mix }
+  const mixed = typesOfMix(config, MIXES.get(mix)!)
+  const outer = ['token_embedding', headOf(config)]
+  return { type: p => (head !== undefined && outer.includes(p.name) ? head.toUpperCase() : mixed(p)), mix }
 }
 
 export const number = (n: number, digits = 0): string => n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })

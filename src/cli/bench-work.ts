@@ -40,6 +40,7 @@ export function benchWork(workload: Workload): Command {
   return machineOptions(cacheTypeOption(packingOption(measuredModelOptions(c)))).addHelpText('after', `
 Examples:
   verit bench ${workload} --shape bitnet-2b4t --threads 2 --json
+  verit bench ${workload} --shape llama-1b --type q4_k_m
   verit bench ${workload} --model model.gguf`)
     .action((_: object, own: Command) => run(workload, own.optsWithGlobals()))
 }
@@ -96,12 +97,12 @@ function asText(executor: Executor, model: MeasuredModel, { workload, tokens, se
   const { config, weights: { form } } = model, { limits, share, alone, underLoad } = m
   const line = (label: string, text: string): string => `  ${label.padEnd(12)} ${text}\n`
   const each = sequences > 1 ? `${number(sequences)} sequences of ` : ''
-  const ternary = m.operationsPerToken > 0
-  return `${printable(model.name)}: ${config.kind}, ${number(parameterCount(config))} parameters, head ${headPacking(config, form).name}, KV cache ${m.cacheType}${ternary ? `, ternary weights ${ternaryPacking(form)}` : ''}; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
+  const ternary = ternaryPacking(form)
+  return `${printable(model.name)}: ${config.kind}, ${number(parameterCount(config))} parameters, head ${headPacking(config, form).name}, KV cache ${m.cacheType}${ternary !== undefined ? `, ternary weights ${ternary}` : ''}; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
     + `${workload}, ${each}${number(tokens)} tokens\n`
     + line('speed', spreadText(m.tokensPerSecond, 'tokens/s'))
     + line('reads', `${rough(m.bytesPerToken / 1e6)} MB a token: ${spreadText(times(1e-9, m.bytesPerSecond), 'GB/s')}, ${spreadText(times(100, share.bandwidth), '%')} of memory: ${spreadText(times(1e-9, limits.bytesPerSecond), 'GB/s')}`)
-    + (ternary ? line('computes', `${rough(m.operationsPerToken / 1e9)} Gop a token: ${spreadText(times(1e-9, m.operationsPerSecond), 'Gop/s')}, ${spreadText(times(100, share.operations), '%')} of int8: ${spreadText(times(1e-9, limits.operationsPerSecond), 'Gop/s')}`) : '')
+    + (m.operationsPerToken > 0 ? line('computes', `${rough(m.operationsPerToken / 1e9)} Gop a token: ${spreadText(times(1e-9, m.operationsPerSecond), 'Gop/s')}, ${spreadText(times(100, share.operations), '%')} of int8: ${spreadText(times(1e-9, limits.operationsPerSecond), 'Gop/s')}`) : '')
     + line('steps', `${number(m.steps)} a run; as many that do nothing take ${spreadText(times(100, share.emptyRuns), '%')} of its time: ${spreadText(limits.emptyRunsPerSecond, 'runs/s')}`)
     + (alone ? line('one alone', `${spreadText(alone.tokensPerSecond, 'tokens/s')}; all together ${spreadText(alone.times, 'times')} as fast`) : '')
     + (underLoad ? line('under load', `${spreadText(underLoad.tokensPerSecond, 'tokens/s')}, ${spreadText(times(100, underLoad.share), '%')} of the undisturbed speed`) : '')

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { encodeFields, models, piece, START } from '../../scripts/sentencepiece-writer.ts'
 import { veritSync } from '../../test/cli.ts'
 import { gguf } from '../formats/gguf-value.ts'
@@ -45,6 +46,17 @@ test('--json gives one object, --full the whole arrays', () => {
   assert.deepEqual(entry('tokens'), { key: 'tokens', type: 'string[]', value: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7'], length: 1000 })
   const full = JSON.parse(run('--json', '--full', model).stdout) as typeof report
   assert.equal((full.metadata.find(e => e.key === 'tokens')!.value as string[]).length, 1000)
+})
+
+test('the memory that a model needs is shown, or why Verit does not run it', () => {
+  const own = fileURLToPath(new URL('../../models/verit-sotu.gguf', import.meta.url))
+  assert.match(run(own).stdout, /\nMemory needed: weights 5\.0 MB; KV cache of one sequence 1\.0 MB for 256 tokens\n$/)
+  const { memory } = JSON.parse(run('--json', own).stdout) as { memory: { weights: number; cache: unknown } }
+  assert.deepEqual([memory.weights > 5e6, memory.cache], [true, [{ tokens: 256, bytes: 2 ** 20 }]])
+  const problem = /m\.gguf is not a model that Verit can run: its architecture is "gpt"; Verit runs bitnet, [^\n]*/
+  assert.match(run(model).stdout, new RegExp(`\nVerit does not run this file: .*${problem.source}\\.\n$`))
+  const other = JSON.parse(run('--json', model).stdout) as { memory?: unknown; notRun: string }
+  assert.ok(other.memory === undefined && problem.test(other.notRun))
 })
 
 test('a safetensors file is shown as well', () => {

@@ -2,6 +2,8 @@
 import { Command } from 'commander'
 import { ChatFormat } from '../engine/chat-format.ts'
 import { chatWarnings } from '../engine/check-chat.ts'
+import { memoryNeeded } from '../engine/memory-needed.ts'
+import type { MemoryNeeded } from '../engine/memory-needed.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { SafetensorsFile } from '../formats/safetensors.ts'
@@ -35,6 +37,10 @@ interface Report {
   conversation?: Conversation
   /** Elements of all tensors as stored: in a safetensors file with packed weights, fewer than the model has. */
   parameters: number
+  /** Memory for serving a GGUF model that Verit runs, in bytes. */
+  memory?: MemoryNeeded
+  /** Why Verit does not run a GGUF file. */
+  notRun?: string
 }
 
 const SHOWN = 8
@@ -43,7 +49,7 @@ export function command(): Command {
   return new Command('inspect')
     .summary('what is in a GGUF, safetensors or SentencePiece file, and what is wrong with it')
     .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of a SentencePiece model. '
-      + 'For a GGUF model also: its chat template, begin token and end tokens, with the key that each comes from, and warnings. Checks the whole structure; loads no weights.')
+      + 'For a GGUF model also: its chat template, begin token and end tokens, with the key that each comes from, warnings, and the memory that serving it needs. Checks the whole structure; loads no weights.')
     .argument('<file>', 'a .gguf, .safetensors or .model file, the name of a pulled model, or with --strict also a tokenizer.json')
     .option('--strict', 'check everything, values too: list every problem and end with status 1, or say that the file is good')
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
@@ -93,6 +99,16 @@ function ofGguf(source: ConstructorParameters<typeof GgufFile>[0], full: boolean
     metadata: [...g.metadata.entries].map(([key, value]) => ({ key, ...entryOf(value, full) })),
     tensors: g.tensors.map(t => ({ name: t.name, type: t.type, shape: t.shape, offset: t.offset, bytes: t.byteLength })),
     parameters: g.tensors.reduce((sum, t) => sum + t.elements, 0),
+    ...memoryOf(g),
+  }
+}
+
+function memoryOf(g: GgufFile): Pick<Report, 'memory' | 'notRun'> {
+  try {
+    return { memory: memoryNeeded(g) }
+  } catch (e) {
+    if (VeritError.is(e)) return { notRun: e.what }
+    throw e
   }
 }
 
@@ -159,6 +175,14 @@ function valueText(entry: Report['metadata'][number]): string {
   return `[${shown.join(', ')}${entry.length! > SHOWN ? `, … ${entry.length!.toLocaleString('en-US')} in all` : ''}]`
 }
 
+/** One line: the memory that the model needs, or why Verit does not run it. */
+function memoryText({ memory, notRun }: Report): string {
+  if (notRun !== undefined) return `Verit does not run this file: ${printable(notRun)}.\n`
+  if (memory === undefined) return ''
+  const cache = memory.cache.map(({ tokens, bytes }) => `${formatBytes(bytes)} for ${tokens.toLocaleString('en-US')} tokens`)
+  return `Memory needed: weights ${formatBytes(memory.weights)}; KV cache of one sequence ${cache.join(', ')}\n`
+}
+
 function render(r: Report): string {
   const format = r.format === 'gguf' ? `GGUF version ${r.version}, alignment ${r.alignment}` : r.format
   const types = new Map<string, { count: number; bytes: number }>()
@@ -175,4 +199,5 @@ function render(r: Report): string {
     + table(r.tensors.map(t => [printable(t.name), t.type, t.shape.join(' x ') || 'scalar', `${t.bytes.toLocaleString('en-US')} bytes`]))
     + `\n${r.parameters.toLocaleString('en-US')} ${r.format === 'gguf' ? 'parameters' : 'elements'}: `
     + `${[...types].map(([type, { count, bytes }]) => `${count} ${type} (${formatBytes(bytes)})`).join(', ') || 'none'}\n`
+    + memoryText(r)
 }

@@ -17,7 +17,7 @@ import { parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { packWeights } from './pack-weights.ts'
 import type { PackOptions } from './pack-weights.ts'
-import { readFloats, readTernary } from './read-tensor.ts'
+import { checkType, readFloats, readTernary } from './read-tensor.ts'
 import type { PackedWeights } from './weights.ts'
 
 export interface LoadedModel {
@@ -37,13 +37,22 @@ export interface LoadOptions extends PackOptions {
 
 /** @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_MEMORY, or VERIT_USAGE for a head that is to be screened and cannot be */
 export async function loadModel(file: GgufFile, executor: Executor, { memory = machineMemory(), ...options }: LoadOptions = {}): Promise<LoadedModel> {
+  const model = readModel(file)
+  return { ...model, weights: await packWeights(file, executor, model.config, memory, options) }
+}
+
+/**
+ * All of a model but its weights. It checks names, shapes and types of tensors, and reads none of their values.
+ * @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TOKENIZER_FILE
+ */
+export function readModel(file: GgufFile): Omit<LoadedModel, 'weights'> {
   const config = readConfig(file)
   const parameters = parametersOf(config)
   for (const fault of tensorFaults(file, config, parameters)) throw fault
+  for (const { name } of parameters) checkType(file, ggufName(config, name))
   const tokenizer = readTokenizer(file.name, file.metadata)
   checkVocabulary(file, tokenizer, config)
-
-  return { config, tokenizer, weights: await packWeights(file, executor, config, memory, options) }
+  return { config, tokenizer }
 }
 
 /** @throws VeritError VERIT_MODEL_FILE */

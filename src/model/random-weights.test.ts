@@ -8,6 +8,8 @@ import { servingForm, typesOf } from './weights.ts'
 import type { ServingForm } from './weights.ts'
 import { base3Byte, base3Code } from '../ops/base3.ts'
 import { base3CodeBytes, ternaryCodeBytes } from '../weights/random-fill.ts'
+import { mixNames } from '../weights/type-mix.ts'
+import { typesOfMix } from './mixed-types.ts'
 import { randomWeights } from './random-weights.ts'
 import { ServingModel } from '../engine/serving-model.ts'
 
@@ -25,12 +27,20 @@ const cases = (['two-bit', 'base3'] as const).flatMap(codes => ['F32', 'F16', 'Q
   return [...wide, { name: `gpt ${embedding} ${codes}`, config: gpt, form: formOf(gpt, embedding, codes) }]
 }))
 
+/** Rows of whole super-blocks, and rows that are none. */
+const plain = ([['llama', 256], ['qwen2', 64], ['qwen3', 64]] as const).map(([kind, hidden]) =>
+  parseModelConfig({ kind, layers: 2, hidden, heads: 4, kvHeads: 2, ffn: 2 * hidden, context: 32, vocab: 300, eps: 1e-5 }))
+const mixed = mixNames.flatMap(mix => plain.map(config => {
+  const form = servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' })
+  return { name: `${config.kind} ${mix}`, config, form }
+}))
+
 test('random weights of every form give a model whose logits are numbers, of many values, and the same on every executor', async () => {
   const logits = async (executor: Executor, config: typeof bitnet, form: ServingForm): Promise<number[]> => {
     using model = new ServingModel(executor, config, await randomWeights(executor, config, form), { slots: 1, rows: 4, context: 16 })
     return (await model.run([3, 299, 7].map((id, position) => ({ id, position, slot: 0, wanted: position === 2 })))).flatMap(row => [...row])
   }
-  for (const { name, config, form } of cases) {
+  for (const { name, config, form } of [...cases, ...mixed]) {
     const native = await logits(openExecutor({ threads: 2 }), config, form), slow = await logits(referenceExecutor(), config, form)
     assert.deepEqual(native, slow, name)
     assert.ok(native.every(Number.isFinite) && new Set(native).size > 200, name)

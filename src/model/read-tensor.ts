@@ -2,6 +2,7 @@
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
 import { isTernaryType, isWeightType, weightType, weightTypes } from '../weights/registry.ts'
+import type { WeightTypeName } from '../weights/registry.ts'
 import { decodeWeights } from '../weights/tensor.ts'
 import { decodeTernary } from '../weights/ternary-tensor.ts'
 import { scaleName } from './gguf-names.ts'
@@ -11,16 +12,21 @@ const wrong = (tensor: string, problem: string): never => {
   throw new VeritError('VERIT_TENSOR', { tensor, problem })
 }
 
+/** The type of a tensor. @throws VeritError VERIT_MODEL_FILE for a type without a row in the registry */
+export function checkType(file: GgufFile, name: string): WeightTypeName {
+  const { type } = file.tensor(name)
+  if (isWeightType(type)) return type
+  const supported = [...weightTypes.keys()].join(', ')
+  throw new VeritError('VERIT_MODEL_FILE', {
+    file: file.name,
+    problem: `tensor ${name} is of type ${type}; ${supported} are supported here`,
+  })
+}
+
 /** A tensor of any type of the registry, as f32, every value finite. F32 is read in place, because it may be large. */
 export function readFloats(file: GgufFile, name: string): Float32Array {
-  const { type, elements } = file.tensor(name)
-  if (!isWeightType(type)) {
-    const supported = [...weightTypes.keys()].join(', ')
-    throw new VeritError('VERIT_MODEL_FILE', {
-      file: file.name,
-      problem: `tensor ${name} is of type ${type}; ${supported} are supported here`,
-    })
-  }
+  const { elements } = file.tensor(name)
+  const type = checkType(file, name)
   const raw = file.readTensor(name)
   if (type !== 'F32') return decodeWeights(type, raw, new Float32Array(elements), name)
   const values = new Float32Array(raw.buffer)

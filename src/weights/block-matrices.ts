@@ -26,6 +26,7 @@ const smallBytes = Uint8Array.from({ length: 32 }, (_, i) => i)
 function blockPacking(f: BlockFormat): Packing {
   return {
     name: f.name.toLowerCase(),
+    int8: true,
     parts: ({ out, inputs }) => {
       const panels = Math.ceil(out / 16)
       return [{ part: 'w', dtype: 'u8', shape: [panels, packedBytes(f, out, inputs) / panels], rows: 16 }]

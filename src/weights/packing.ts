@@ -64,6 +64,8 @@ export interface Packing {
   readonly screened?: true
   /** Of ternary weights, whose activations are rounded to int8 by row: how many codes a byte holds, five or four. */
   readonly ternary?: 'base3' | 'two-bit'
+  /** Activations are rounded to one int8 each, so that a product takes one int8 operation of each kind for a weight. */
+  readonly int8?: true
   parts(size: MatrixSize): readonly PackedPart[]
   /**
    * x [N, inputs] times the transposed matrix, plus the bias [out] -> [N, out].

@@ -32,6 +32,7 @@ function ternaryPacking(base3: boolean): Packing {
   return {
     name: 'ternary',
     ternary: base3 ? 'base3' : 'two-bit',
+    int8: true,
     parts: ({ out, inputs }) => [
       { part: 't', dtype: 'u8', shape: [groupsOf(out, 16), groupsOf(inputs, perBlock), 16, 4], rows: 16 },
       { part: 'm', dtype: 'f32', shape: [1] },
