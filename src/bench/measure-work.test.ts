@@ -12,6 +12,7 @@ import { randomWeights } from '../model/random-weights.ts'
 import { servingForm, typesOf } from '../model/weights.ts'
 import type { MixName } from '../weights/type-mix.ts'
 import { tokenCost } from './token-cost.ts'
+import type { TokenCost } from './token-cost.ts'
 import { bytesPerToken } from './workload.ts'
 import type { WorkSize } from './workload.ts'
 
@@ -79,23 +80,24 @@ test('experts are read by the share that rows are expected to choose', () => {
   assert.equal(bytesPerToken(cost, { workload: 'prefill', tokens: 3, sequences: 1 }, 2), (350 + 200) / 3)
 })
 
-test('operations count the weights of ternary and block-quantised matrices, and the experts that a token is sent to', () => {
-  const operations = (config: ModelConfig, mix: MixName): number =>
-    tokenCost(config, servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' }), 'f32').operations
+const mixCost = (config: ModelConfig, mix: MixName): TokenCost =>
+  tokenCost(config, servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' }), 'f32')
+
+test('operations count the weights of block-quantised matrices, and the experts that a token is sent to', () => {
   const llama = modelOfShape('llama-1b')
   const layers = 16 * (2 * 2048 * 2048 + 2 * 512 * 2048 + 3 * 8192 * 2048)
-  assert.deepEqual([operations(llama, 'Q4_K_M'), operations(llama, 'Q8_0'), operations(llama, 'F16')], [2 * layers, 2 * layers, 0])
+  const operations = (['Q4_K_M', 'Q8_0', 'F16'] as const).map(mix => mixCost(llama, mix).operations)
+  assert.deepEqual(operations, [2 * layers, 2 * layers, 0])
   const size = { layers: 1, hidden: 64, heads: 2, kvHeads: 1, ffn: 96, context: 64, vocab: 300, eps: 1e-5 }
-  const experts = parseModelConfig({ ...size, kind: 'qwen3moe', headDim: 32, experts: 8, expertsUsed: 2, expertFfn: 32 })
-  assert.equal(operations(experts, 'Q8_0'), 2 * (2 * 64 * 64 + 2 * 32 * 64 + 8 * 64 + 2 * 3 * 32 * 64))
-  const { expertShare, expertBytes } = tokenCost(experts, servingForm(experts, { type: typesOfMix(experts, 'Q8_0'), codes: 'two-bit' }), 'f32')
-  assert.equal(expertShare, 1 / 4)
-  assert.equal(expertBytes, 8 * (2 * 2 * 16 * 68 + 4 * 576)) // panels of 16 rows are multiples of 64 bytes
+  const experts = { experts: 8, expertsUsed: 2, expertFfn: 32 }
+  const cost = mixCost(parseModelConfig({ ...size, ...experts, kind: 'qwen3moe', headDim: 32 }), 'Q8_0')
+  assert.equal(cost.operations, 2 * (2 * 64 * 64 + 2 * 32 * 64 + 8 * 64 + 2 * 3 * 32 * 64))
+  assert.equal(cost.expertShare, 1 / 4)
+  assert.equal(cost.expertBytes, 8 * (2 * 2 * 16 * 68 + 4 * 576)) // panels of 16 rows are multiples of 64 bytes
 })
 
 test('a token of Llama 3.2 1B as Q4_K_M reads the bytes of its blocks', () => {
-  const config = modelOfShape('llama-1b')
-  const { head, headBytes, layerBytes } = tokenCost(config, servingForm(config, { type: typesOfMix(config, 'Q4_K_M'), codes: 'two-bit' }), 'f32')
+  const { head, headBytes, layerBytes } = mixCost(modelOfShape('llama-1b'), 'Q4_K_M')
   const six = 8 * (512 * 2048 + 2048 * 8192)
   const four = 16 * (2 * 2048 * 2048 + 2 * 512 * 2048 + 3 * 8192 * 2048) - six
   const blocks = (six * 210) / 256 + (four * 144) / 256

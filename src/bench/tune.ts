@@ -1,5 +1,6 @@
 /**
- * Finds the instruction set, the packing of any ternary weights and the number of threads that are fastest here, by trying. A first look drops what is clearly slower; the others' trials take
+ * Finds the instruction set, the packing of ternary weights (if any) and the number of threads that are fastest here.
+ * A first look drops what is clearly slower; the others' trials take
  * turns, so that a host whose speed drifts is fair to all of them. What is compared is the time of one usual request, so that neither prompts nor answers are forgotten.
  */
 import type { Executor } from '../exec/plan.ts'
@@ -90,7 +91,8 @@ export const setOf = ({ name }: Pick<Executor, 'name'>): string => name.split(' 
 
 export async function tune({ executor, instructionSets, model, machine, seconds = 0.1, onProgress = () => {} }: TuneInput): Promise<Tuning> {
   const own = executor({}), first = await model(own)
-  const usual = { threads: own.threads, instructionSet: setOf(own), packing: ternaryPacking(first.weights.form) ?? null }
+  const packing = ternaryPacking(first.weights.form) ?? null
+  const usual = { threads: own.threads, instructionSet: setOf(own), packing }
   const executors = [own, ...instructionSets.filter(set => set !== usual.instructionSet).map(instructionSet => executor({ instructionSet }))]
   const models = [{ ...first, ternary: own.ternary }]
   if (usual.packing !== null) {
@@ -142,7 +144,8 @@ class Measuring {
   }
 }
 
-const kernelsOf = ({ executor, weights }: Candidate): Kernels => ({ instructionSet: setOf(executor), packing: ternaryPacking(weights.form) ?? null })
+const kernelsOf = ({ executor, weights }: Candidate): Kernels =>
+  ({ instructionSet: setOf(executor), packing: ternaryPacking(weights.form) ?? null })
 const opened = ({ executor, config, weights }: Candidate): ServingModel => new ServingModel(executor, config, weights, { slots: 1, context: Math.min(config.context, PREFILL) })
 const requestSeconds = (decode: number, prefill: number): number => REQUEST.answer / decode + REQUEST.prompt / prefill
 

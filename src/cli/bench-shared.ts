@@ -40,6 +40,10 @@ export interface ModelFlags extends MachineFlags {
   head?: (typeof HEADS)[number]
 }
 
+const TYPE = 'with a --shape that is not ternary: its weight formats (default: q4_k_m for shapes of published models)'
+const HEAD = 'with --shape: weight format of the output head and the embedding '
+  + '(default: that of --type; else q6_k where the width is a multiple of 256)'
+
 /** Mixes of weight formats by the names of `--type`. */
 const MIXES: ReadonlyMap<string, MixName> = new Map(mixNames.map(name => [name.toLowerCase(), name]))
 
@@ -61,8 +65,8 @@ export function measuredModelOptions(c: Command): Command {
   c.option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
     .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
     .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
-    .addOption(new Option('--type <mix>', 'with a --shape without ternary weights: its weight formats (default: q4_k_m for shapes of published models)').choices([...MIXES.keys()]))
-    .addOption(new Option('--head <type>', 'with --shape: weight format of the output head and the embedding (default: that of --type; else q6_k where the width is a multiple of 256)').choices(HEADS))
+    .addOption(new Option('--type <mix>', TYPE).choices([...MIXES.keys()]))
+    .addOption(new Option('--head <type>', HEAD).choices(HEADS))
   return headScreenOption(c)
 }
 
@@ -81,9 +85,11 @@ export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   if (shape !== undefined) {
     return { load: executor => randomModel(executor, { ...flags, shape }), [Symbol.dispose]: () => undefined }
   }
-  const [idle] = (['vocab-size', 'type', 'head'] as const).filter(name => flags[name === 'vocab-size' ? 'vocabSize' : name] !== undefined)
+  const { vocabSize, type, head } = flags
+  const ofShapes = Object.entries({ '--vocab-size': vocabSize, '--type': type, '--head': head })
+  const idle = ofShapes.find(([, value]) => value !== undefined)
   if (idle !== undefined) {
-    const problem = `--${idle} belongs to --shape, which is missing`
+    const problem = `${idle[0]} belongs to --shape, which is missing`
     throw new VeritError('VERIT_USAGE', { problem, hint: 'Add --shape, or leave it out: a file has its own' })
   }
   const path = model ?? defaultModelPath()
@@ -123,7 +129,8 @@ function randomTypes(
   }
   if (type !== undefined && isTernaryModel(config)) {
     const problem = `The layers of ${shape} are ternary, so --type cannot be ${type}`
-    throw new VeritError('VERIT_USAGE', { problem, hint: 'Leave out --type; --head sets the weight format of the output head' })
+    const hint = 'Leave out --type; --head sets the weight format of the output head'
+    throw new VeritError('VERIT_USAGE', { problem, hint })
   }
   const mix = type ?? (isBlockShape(shape) ? 'q4_k_m' : undefined)
   if (mix === undefined) return { type: typesOf({ embedding: (head ?? (six ? 'q6_k' : 'f16')).toUpperCase() }), mix }

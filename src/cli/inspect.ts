@@ -179,8 +179,9 @@ function valueText(entry: Report['metadata'][number]): string {
 function memoryText({ memory, notRun }: Report): string {
   if (notRun !== undefined) return `Verit does not run this file: ${printable(notRun)}.\n`
   if (memory === undefined) return ''
-  const cache = memory.cache.map(({ tokens, bytes }) => `${formatBytes(bytes)} for ${tokens.toLocaleString('en-US')} tokens`)
-  return `Memory needed: weights ${formatBytes(memory.weights)}; KV cache of one sequence ${cache.join(', ')}\n`
+  const at = (tokens: number): string => `for ${tokens.toLocaleString('en-US')} tokens`
+  const cache = memory.cache.map(({ tokens, bytes }) => `${formatBytes(bytes)} ${at(tokens)}`).join(', ')
+  return `Memory needed: weights ${formatBytes(memory.weights)}; KV cache of one sequence ${cache}\n`
 }
 
 function render(r: Report): string {

@@ -1,4 +1,4 @@
-/** `verit tune`: which instruction set, packing of any ternary weights and number of threads are fastest here, and why. */
+/** `verit tune`: which instruction set, number of threads and packing of ternary weights are fastest here, and why. */
 import { Command } from 'commander'
 import { REQUEST, sameKernels, tune } from '../bench/tune.ts'
 import type { Kernels, Trial, Tuning } from '../bench/tune.ts'
@@ -19,7 +19,8 @@ import { executorOf } from './compute-options.ts'
 export function command(): Command {
   const c = new Command('tune')
     .summary('find the settings that are fastest here')
-    .description('Tries instruction sets, packings of ternary weights where the model has such, and numbers of threads, and says which to take and why. Verit chooses all by itself; this shows whether it chose well here. No result depends on them.')
+    .description('Tries instruction sets, numbers of threads and, for ternary weights, their packings. Says which to take and why. '
+      + 'Verit chooses all by itself; this shows whether it chose well here. No result depends on them.')
   return reportOptions(measuredModelOptions(c)).addHelpText('after', `
 Examples:
   verit tune
@@ -102,7 +103,8 @@ function why({ kernels, dropped, threads, best, usual }: Tuning): string[] {
   const slower = threads.filter(t => t.threads !== best.threads).map(t => `${seconds(t)} on ${threadsOf(t)} (${longer(best, t)})`)
   sentences.push(`${same === undefined ? `A request of ${REQUEST.prompt} tokens and an answer of ${REQUEST.answer}` : 'It'} takes ${seconds(best)} on ${threadsOf(best)}${slower.length === 0 ? ': there is no other number to try' : `, ${list(slower)}`}.`)
   if (best.threads !== usual.threads) sentences.push(`Verit takes ${threadsOf(usual)} by itself.`)
-  if (!sameKernels(best, usual)) sentences.push(`Verit takes ${usual.instructionSet}${usual.packing === null ? '' : ` and ${usual.packing} packing`} by itself.`)
+  const packing = usual.packing === null ? '' : ` and ${usual.packing} packing`
+  if (!sameKernels(best, usual)) sentences.push(`Verit takes ${usual.instructionSet}${packing} by itself.`)
   return sentences
 }
 
@@ -112,7 +114,8 @@ function asText(name: string, here: Processors, tuning: Tuning, { automatic, opt
   const quota = here.quota === undefined ? '' : `, of whose time a control group leaves ${rough(here.quota)}`
   return `${printable(name)}; ${machine()}: ${plural(here.physical, 'core')}, ${plural(here.logical, 'hardware thread')}${quota}\n`
     + `  ${''.padEnd(18)} ${'answer'.padStart(8)} ${'prompt'.padStart(8)} ${'request'.padStart(10)}    (tokens/s, tokens/s, ${REQUEST.prompt} + ${REQUEST.answer} tokens)\n`
-    + kernels.map(t => row(t.packing === null ? t.instructionSet : `${t.instructionSet}, ${t.packing}`, t)).join('') + threads.map(t => row(threadsOf(t), t)).join('')
+    + kernels.map(t => row(t.packing === null ? t.instructionSet : `${t.instructionSet}, ${t.packing}`, t)).join('')
+    + threads.map(t => row(threadsOf(t), t)).join('')
     + why(tuning).map(sentence => `${sentence}\n`).join('')
     + (automatic ? `Verit takes ${threadsOf(best)} and these kernels by itself: no option is needed.\n`
       : `Take: ${[commandName, 'serve', ...options].join(' ')}    (chat, generate and eval take the same options)\n`

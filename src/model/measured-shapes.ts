@@ -11,7 +11,9 @@ const ternaryShapes = {
     ropeTheta: 500_000,
   },
   /** Of the class of GPT-2 small (124M), with its vocabulary: 123.6M parameters. */
-  'bitnet-125m': { kind: 'bitnet', layers: 12, heads: 12, kvHeads: 12, hidden: 768, ffn: 2048, context: 2048, vocab: 50_257 },
+  'bitnet-125m': {
+    kind: 'bitnet', layers: 12, heads: 12, kvHeads: 12, hidden: 768, ffn: 2048, context: 2048, vocab: 50_257,
+  },
 } as const
 
 const common = { context: 8192, eps: 1e-5, tied: true } as const
@@ -40,8 +42,8 @@ const blockShapes = {
   },
   /** Llama 3 and 3.1 8B: 8.03 · 10^9 parameters. */
   'llama-8b': {
-    ...common, kind: 'llama', layers: 32, heads: 32, kvHeads: 8, headDim: 128, hidden: 4096, ffn: 14_336, vocab: 128_256,
-    ropeTheta: 500_000, tied: false,
+    ...common, kind: 'llama', layers: 32, heads: 32, kvHeads: 8, headDim: 128, hidden: 4096, ffn: 14_336,
+    vocab: 128_256, ropeTheta: 500_000, tied: false,
   },
 } as const
 

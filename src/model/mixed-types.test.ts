@@ -27,14 +27,17 @@ test('in every shape and mix, blocks fit the rows of each matrix, and block type
 
 test('the shapes have the published numbers of parameters', () => {
   const millions = Object.fromEntries(blockShapeNames.map(s => [s, Math.round(parameterCount(modelOfShape(s)) / 1e6)]))
-  assert.deepEqual(millions, { 'llama-1b': 1236, 'qwen3-0.6b': 596, 'qwen2-0.5b': 494, 'smollm2-135m': 135, 'llama-8b': 8030 })
+  assert.deepEqual(millions, {
+    'llama-1b': 1236, 'qwen3-0.6b': 596, 'qwen2-0.5b': 494, 'smollm2-135m': 135, 'llama-8b': 8030,
+  })
 })
 
 test('Q4_K_M of Llama 3.2 1B has the types that llama.cpp gives it', () => {
   const config = modelOfShape('llama-1b')
-  const type = typesOfMix(config, 'Q4_K_M')
-  const count = new Map<string, number>()
-  for (const p of parametersOf(config).filter(p => p.shape.length > 1)) count.set(type(p), (count.get(type(p)) ?? 0) + 1)
-  assert.deepEqual(Object.fromEntries(count), { Q6_K: 17, Q4_K: 96 })
-  assert.deepEqual(['attn_v', 'attn_q'].map(m => type(parametersOf(config).find(p => p.name === `blocks.0.${m}.weight`)!)), ['Q6_K', 'Q4_K'])
+  const matrices = parametersOf(config).filter(p => p.shape.length > 1)
+  const types = new Map(matrices.map(p => [p.name, typesOfMix(config, 'Q4_K_M')(p)]))
+  const count = (type: string): number => [...types.values()].filter(t => t === type).length
+  assert.deepEqual([matrices.length, count('Q6_K'), count('Q4_K')], [113, 17, 96])
+  const first = ['attn_v', 'attn_q'].map(name => types.get(`blocks.0.${name}.weight`))
+  assert.deepEqual(first, ['Q6_K', 'Q4_K'])
 })

@@ -28,8 +28,9 @@ const cases = (['two-bit', 'base3'] as const).flatMap(codes => ['F32', 'F16', 'Q
 }))
 
 /** Rows of whole super-blocks, and rows that are none. */
+const size = { layers: 2, heads: 4, kvHeads: 2, context: 32, vocab: 300, eps: 1e-5 }
 const plain = ([['llama', 256], ['qwen2', 64], ['qwen3', 64]] as const).map(([kind, hidden]) =>
-  parseModelConfig({ kind, layers: 2, hidden, heads: 4, kvHeads: 2, ffn: 2 * hidden, context: 32, vocab: 300, eps: 1e-5 }))
+  parseModelConfig({ ...size, kind, hidden, ffn: 2 * hidden }))
 const mixed = mixNames.flatMap(mix => plain.map(config => {
   const form = servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' })
   return { name: `${config.kind} ${mix}`, config, form }
