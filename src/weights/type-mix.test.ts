@@ -12,6 +12,7 @@ test('Q4_K_M has Q6_K for the head, and for attn_v and ffn_down in the outer eig
   assert.deepEqual(six('ffn_down'), [0, 1, 4, 7, 10, 13, 14, 15])
   assert.deepEqual(six('attn_v'), six('ffn_down'))
   assert.deepEqual(new Set(types('Q4_K_M', 'attn_q')), new Set(['Q4_K']))
+  assert.deepEqual(new Set(types('Q4_K_M', 'ffn_gate_inp')), new Set(['F32']))
 })
 
 test('rows that are no whole super-block take the type of smaller blocks that llama.cpp takes', () => {

@@ -52,6 +52,8 @@ function isSensitive({ name, layer, layers }: MixedMatrix): boolean {
 
 /** The ggml type of a matrix in a mix. A row that does not divide into its blocks takes a type of smaller blocks, at last F16. */
 export function typeInMix(name: MixName, matrix: MixedMatrix): string {
+  // the router of experts is small, and its choice is sensitive
+  if (matrix.name === 'ffn_gate_inp') return 'F32'
   const mix: Mix = mixes[name]
   let type = mix.base
   if (matrix.name === 'token_embd' || matrix.name === 'output') type = mix.head
