@@ -104,6 +104,8 @@ INLINE void put_plane(const uint8_t *codes, uint8_t *c, int j, const int bits, c
 /* bits of the first plane */
 INLINE int low_bits(const int bits) { return bits == 8 ? 8 : bits >= 4 ? 4 : 2; }
 
+/* larger exponents are NaN, or overflow with the largest codes */
+enum { MXFP4_LARGEST = 252 };
 INLINE void repack_body(const int type, const op_t *o, int64_t chunk) {
   const block_size size = block_sizes[type];
   const int low = low_bits(size.bits), tail_size = tail_bytes(type),
@@ -118,6 +120,7 @@ INLINE void repack_body(const int type, const op_t *o, int64_t chunk) {
       const uint8_t *raw = (const uint8_t *)INPUT(repackQ4_0, raw) + ((chunk * 16 + j) * blocks + b) * size.bytes;
       block_parts p;
       read_block(type, raw, &p);
+      if (type == BLOCK_MXFP4) bad |= raw[0] > MXFP4_LARGEST;
       for (int i = 0; i < size.block / 32; i++) {
         uint8_t *c = codes + 64 * size.bits * i;
         put_plane(p.codes + 32 * i, c, j, low, 0);

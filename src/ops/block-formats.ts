@@ -33,6 +33,8 @@ export interface BlockFormat {
   readonly scaleBytes: 0 | 1 | 2
   /** Places of the f16 factors in a block of a file: d, then m or dmin. */
   readonly halves: readonly number[]
+  /** Largest byte of a group's scale that a file may have; larger ones are NaN or overflow. Default 255. */
+  readonly largestScale?: number
   /** The integer that a code stands for. */
   value(code: number): number
   /** The integer that a group's first byte stands for. */
@@ -193,7 +195,7 @@ export const blockFormats: readonly BlockFormat[] = [
     },
   },
   {
-    ...simple, name: 'MXFP4', bytes: 17, planes: [4], scaleBytes: 1, halves: [], value: code => E2M1[code]!,
+    ...simple, name: 'MXFP4', largestScale: 252, bytes: 17, planes: [4], scaleBytes: 1, halves: [], value: code => E2M1[code]!,
     weight: halfPowerOfTwo,
     read: (raw, at, { codes, scales }) => {
       readNibbles(raw, at + 1, codes)

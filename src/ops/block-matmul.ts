@@ -178,6 +178,8 @@ function repackOf(f: BlockFormat): Op {
     operands: a => ({ inputs: [u8(a.O, over(a.K, f.block) * f.bytes)], outputs: [packed(f, 1, a.O, a.K)] }),
     check: ([raw], { O, K }) => {
       for (let b = 0; b < (O * K) / f.block; b++) {
+        // only MXFP4 has a limit, and its scale is the block's first byte
+        if (raw[b * f.bytes] > (f.largestScale ?? 255)) return `the scale of block ${b} is too large`
         for (const h of f.halves) {
           const at = b * f.bytes + h
           const factor = f16Value(raw[at] | (raw[at + 1] << 8))
