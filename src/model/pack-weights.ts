@@ -114,17 +114,23 @@ class Packer implements Disposable {
     const matrices = matricesOf(p)
     const rowBytes = byteLength / size.out / matrices
     const first = index * size.out
+    // Rows in another order are those of a few small matrices: read whole, and put in order once.
+    let orderedRaw: Uint8Array<ArrayBuffer> | undefined
+    let orderedValues: Float32Array | undefined
     const byPart = new Map(parts.map(part => [part.part!, { part, place: places.get(part.name)! }]))
     return {
       ...size, tensor, type,
       raw: (from, rows) => {
         if (order === undefined) return this.#slice(tensor, (first + from) * rowBytes, rows * rowBytes)
-        // Rows in another order are those of a few small matrices: read whole, then put in order.
-        const whole = pickRows(this.#slice(tensor, 0, byteLength), order, rowBytes)
-        return whole.subarray(from * rowBytes, (from + rows) * rowBytes)
+        orderedRaw ??= pickRows(this.#slice(tensor, 0, byteLength), order, rowBytes)
+        return orderedRaw.subarray(from * rowBytes, (from + rows) * rowBytes)
       },
       values: (from, rows) => {
-        const values = readRows(file, tensor, first + from, rows, order)
+        if (order !== undefined) {
+          orderedValues ??= this.#floats(p, tensor)
+          return new Float32Array(orderedValues.subarray(from * size.inputs, (from + rows) * size.inputs))
+        }
+        const values = readRows(file, tensor, first + from, rows)
         this.#tell(this.#read + (first + from + rows) * rowBytes)
         return values
       },

@@ -34,17 +34,15 @@ export function readFloats(file: GgufFile, name: string): Float32Array {
 }
 
 /**
- * Rows of a matrix as f32, every value finite. @param order rows of the file, where the file has them in another order
+ * Rows of a matrix as f32, in the order of the file, every value finite.
  * @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE
  */
-export function readRows(file: GgufFile, name: string, from: number, rows: number, order?: Int32Array): Float32Array<ArrayBuffer> {
+export function readRows(file: GgufFile, name: string, from: number, rows: number): Float32Array<ArrayBuffer> {
   const { type, shape, byteLength } = file.tensor(name)
   const inputs = shape.at(-1)!
   const out = shape.reduce((n, d) => n * d, 1) / inputs
-  if (order !== undefined || !isWeightType(type) || weightType(type).tail > 0) {
-    const all = readFloats(file, name)
-    const picked = order === undefined ? all : pickRows(all, order, inputs)
-    return new Float32Array(picked.subarray(from * inputs, (from + rows) * inputs))
+  if (!isWeightType(type) || weightType(type).tail > 0) {
+    return new Float32Array(readFloats(file, name).subarray(from * inputs, (from + rows) * inputs))
   }
   const raw = new Uint8Array((byteLength / out) * rows)
   file.readTensorPart(name, (byteLength / out) * from, raw)
