@@ -25,7 +25,8 @@ In this checkout, type ${commandName} instead of verit (npm run -s keeps npm's o
 export async function runProgram(words: readonly string[]): Promise<void> {
   guardStandardStreams()
   const program = new Command('verit')
-    .description('Trains, verifies and serves small language models (GPT and 1.58-bit BitNet) on ordinary CPUs.')
+    .description('Trains, verifies and serves small language models on ordinary CPUs: GPT and BitNet of its own, '
+      + 'and GGUF files of Llama, Qwen, Gemma, Phi and others.')
     .version(VERSION)
     .addHelpText('after', inCheckout ? EXAMPLES + '\n' + IN_CHECKOUT : EXAMPLES)
   const [first, second] = words
