@@ -118,7 +118,7 @@ function ggufEntries(config: GptConfig): [string, GgufValue][] {
   ]
 }
 
-/** Of a model without biases: its file has zeros in their places. */
+/** The biases of a model without biases: its file has zeros in their places. */
 function fixedTensors(config: GptConfig): FixedTensor[] {
   if (config.bias) return []
   return parameters({ ...config, bias: true })

@@ -1,6 +1,6 @@
 /**
  * Scanners of GPT-2's rule and of those that split before it: contractions; letters, numbers or other signs, each with one
- * space before; whitespace, of which the last character is left for the next word.
+ * space before; whitespace, whose last character is left for the next word.
  */
 import { characterClass, isOf, LETTERS, NUMBER, PUNCTUATION, SIGNS, SPACE } from './classes.ts'
 import { contraction, runEnd, spaceWordEnd, spacesEnd, unitsOf } from './scan.ts'
