@@ -26,6 +26,7 @@ import { modelOfShape } from '../src/model/measured-shapes.ts'
 import { randomWeights } from '../src/model/random-weights.ts'
 import { servingForm, typesOf } from '../src/model/weights.ts'
 import { isTernaryModel } from '../src/model/parameters.ts'
+import { chooseTernaryPacking } from '../src/weights/ternary-packing.ts'
 
 const PROMPT = 512
 const executor = openExecutor({})
@@ -101,7 +102,7 @@ async function replays(): Promise<void> {
   using file = openGguf(process.argv[2] ?? defaultModelPath())
   const tokenizer = readTokenizer(file.name, file.metadata), encode = (text: string): number[] => [...tokenizer.encode(text)]
   const config = modelOfShape('bitnet-2b4t')
-  const weights = await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'Q6_K' }), codes: executor.ternary }))
+  const weights = await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'Q6_K' }), codes: chooseTernaryPacking(executor) }))
   using model = new ServingModel(executor, config, weights, { context: 1024, outputs: 1 + MOST_DRAFT_TOKENS })
   print(`bitnet-2b4t, ${executor.name}, threads: ${executor.threads}; prompts of ${PROMPT} tokens`)
   await rows(model)

@@ -17,11 +17,12 @@ import { modelOfShape } from '../src/model/measured-shapes.ts'
 import type { MeasuredShape } from '../src/model/measured-shapes.ts'
 import { randomWeights } from '../src/model/random-weights.ts'
 import { servingForm, typesOf } from '../src/model/weights.ts'
+import { chooseTernaryPacking } from '../src/weights/ternary-packing.ts'
 
 const [shape = 'bitnet-2b4t', cores = '0-1', rounds = '12'] = process.argv.slice(2)
 const SECONDS = 0.3, TOKENS = 16
 const all = usableCores(cores), config = modelOfShape(shape as MeasuredShape), usual = openExecutor({ threads: 1 })
-const weights = await randomWeights(usual, config, servingForm(config, { type: typesOf({ embedding: 'Q6_K' }), codes: usual.ternary }))
+const weights = await randomWeights(usual, config, servingForm(config, { type: typesOf({ embedding: 'Q6_K' }), codes: chooseTernaryPacking(usual) }))
 
 async function rate(model: ServingModel): Promise<number> {
   const start = performance.now()

@@ -15,6 +15,7 @@ import type { ModelConfig } from '../src/model/config.ts'
 import { ggufName } from '../src/model/gguf-config.ts'
 import { randomWeights } from '../src/model/random-weights.ts'
 import { servingForm } from '../src/model/weights.ts'
+import { chooseTernaryPacking } from '../src/weights/ternary-packing.ts'
 import { typeInMix } from '../src/weights/type-mix.ts'
 import type { MixName } from '../src/weights/type-mix.ts'
 
@@ -78,7 +79,7 @@ async function digests(executor: Executor, config: ModelConfig, mix: MixName, na
     const matrix = ggufName(config, name).replace(/^blk\.\d+\./, '').replace(/\.weight$/, '')
     return typeInMix(mix, { name: matrix, layer: Number(layer), layers: config.layers, inputs: dimensions.at(-1)! })
   }
-  const weights = await randomWeights(executor, config, servingForm(config, { type, codes: executor.ternary }))
+  const weights = await randomWeights(executor, config, servingForm(config, { type, codes: chooseTernaryPacking(executor) }))
   const found: string[] = []
   for (const name of names) {
     const options = { slots: 9, rows: 8 * TOKENS, outputs: 8 * TOKENS, context: 64, pages: 9 * PAGES, cacheType: 'f16' as const }

@@ -4,6 +4,7 @@ import { instructionSets, openExecutor } from '../exec/index.ts'
 import { parseModelConfig } from '../model/config.ts'
 import { randomWeights } from '../model/random-weights.ts'
 import { servingForm, typesOf } from '../model/weights.ts'
+import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
 import { bestOf, sameKernels, threadCandidates, tune } from './tune.ts'
 import type { Trial } from './tune.ts'
 
@@ -29,9 +30,9 @@ test('tuning tries every instruction set with both packings, and every number of
   const packings: string[] = [], told: number[][] = [], sets = instructionSets().slice(0, -1)
   const { kernels, dropped, threads, best, usual } = await tune({
     machine: { logical: 2, physical: 2, quota: undefined, threads: 2 }, instructionSets: sets, seconds: 0.02, executor: o => openExecutor({ threads: 2, ...o }), onProgress: (...at) => void told.push(at),
-    model: async executor => {
-      packings.push(executor.ternary)
-      return { config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: executor.ternary })) }
+    model: async (executor, codes = chooseTernaryPacking(executor)) => {
+      packings.push(codes)
+      return { config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes })) }
     },
   })
   assert.deepEqual([packings.toSorted(), threads.map(t => t.threads)], [['base3', 'two-bit'], [1, 2]])
@@ -49,7 +50,7 @@ test('what is many times slower is dropped after a first look', { skip: instruct
   const config = parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 256, heads: 2, kvHeads: 1, ffn: 512, context: 16, vocab: 300 })
   const { kernels, dropped, best } = await tune({
     machine: { logical: 1, physical: 1, quota: undefined, threads: 1 }, instructionSets: ['reference'], seconds: 0.02, executor: o => openExecutor({ threads: 1, ...o }),
-    model: async executor => ({ config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: executor.ternary })) }),
+    model: async (executor, codes = chooseTernaryPacking(executor)) => ({ config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes })) }),
   })
   assert.ok(dropped.filter(d => d.instructionSet === 'reference').length === 2 && kernels.every(k => k.instructionSet === best.instructionSet))
 })
@@ -58,7 +59,7 @@ test('a model without ternary weights has one packing, and one instruction set l
   const config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 32, heads: 2, context: 16, vocab: 300 })
   const { kernels, dropped, best, usual } = await tune({
     machine: { logical: 1, physical: 1, quota: undefined, threads: 1 }, instructionSets: [], seconds: 0.02, executor: o => openExecutor({ threads: 1, ...o }),
-    model: async executor => ({ config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: executor.ternary })) }),
+    model: async (executor, codes = chooseTernaryPacking(executor)) => ({ config, weights: await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes })) }),
   })
   assert.deepEqual([kernels, dropped, best.threads, best.packing], [[], [], 1, null])
   assert.equal(best.instructionSet, usual.instructionSet)

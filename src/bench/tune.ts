@@ -10,12 +10,13 @@ import type { PackedWeights } from '../model/weights.ts'
 import { ternaryPacking } from '../model/weights.ts'
 import { spread } from './benchmark.ts'
 import { ServingModel } from '../engine/serving-model.ts'
+import type { TernaryPacking } from '../weights/ternary-packing.ts'
 import { doWork } from './workload.ts'
 
 export interface Kernels {
   readonly instructionSet: string
   /** Of ternary weights; null for a model that has none. */
-  readonly packing: Executor['ternary'] | null
+  readonly packing: TernaryPacking | null
 }
 
 export interface Trial extends Kernels {
@@ -50,8 +51,8 @@ export interface TuneInput {
   readonly executor: (options: { threads?: number; instructionSet?: string }) => Executor
   /** Instruction sets to try, beside the usual one. */
   readonly instructionSets: readonly string[]
-  /** The model, its weights as an executor wants them. Asked for once for each packing. */
-  readonly model: (executor: Executor) => Promise<{ config: ModelConfig; weights: PackedWeights }>
+  /** The model. Called once for each packing of ternary weights; without one: with the usual. */
+  readonly model: (executor: Executor, packing?: TernaryPacking) => Promise<{ config: ModelConfig; weights: PackedWeights }>
   readonly machine: Processors
   /** Least length of a measurement in seconds. Default 0.1. */
   readonly seconds?: number
@@ -94,13 +95,10 @@ export async function tune({ executor, instructionSets, model, machine, seconds 
   const packing = ternaryPacking(first.weights.form) ?? null
   const usual = { threads: own.threads, instructionSet: setOf(own), packing }
   const executors = [own, ...instructionSets.filter(set => set !== usual.instructionSet).map(instructionSet => executor({ instructionSet }))]
-  const models = [{ ...first, ternary: own.ternary }]
-  if (usual.packing !== null) {
-    const ternary = own.ternary === 'base3' ? 'two-bit' : 'base3'
-    models.push({ ...await model({ ...own, ternary }), ternary })
-  }
+  const models = [first]
+  if (packing !== null) models.push(await model(own, packing === 'base3' ? 'two-bit' : 'base3'))
   // The usual one comes first: what is slower is soon seen to be.
-  const candidates = executors.flatMap(e => models.map(({ config, weights, ternary }): Candidate => ({ executor: { ...e, ternary }, config, weights })))
+  const candidates = executors.flatMap(e => models.map(({ config, weights }): Candidate => ({ executor: e, config, weights })))
   const counts = threadCandidates({ ...machine, threads: usual.threads })
 
   const measuring = new Measuring(seconds, onProgress, candidates.length + ROUNDS * (candidates.length + counts.length))
@@ -113,7 +111,7 @@ export async function tune({ executor, instructionSets, model, machine, seconds 
   const set = setOf(chosen.executor)
   const threads = await trials(counts.map(n => {
     const e = n === usual.threads ? chosen.executor : executor({ threads: n, instructionSet: set })
-    return { ...chosen, executor: { ...e, ternary: chosen.executor.ternary } }
+    return { ...chosen, executor: e }
   }), measuring)
   return { kernels, dropped, threads, best: bestOf(threads, t => t.threads === usual.threads), usual }
 }

@@ -19,6 +19,8 @@ import { typesOfMix } from '../model/mixed-types.ts'
 import { isTernaryModel } from '../model/parameters.ts'
 import { headOf, servingForm, typesOf } from '../model/weights.ts'
 import type { FormOptions, PackedWeights } from '../model/weights.ts'
+import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
+import type { TernaryPacking } from '../weights/ternary-packing.ts'
 import { mixNames } from '../weights/type-mix.ts'
 import type { MixName } from '../weights/type-mix.ts'
 import { SCREENING, coresOption, headScreenOption, setOption, threadsOption } from './compute-options.ts'
@@ -72,8 +74,8 @@ export function measuredModelOptions(c: Command): Command {
 
 /** What is measured, to be made or loaded. Dispose of it when all that is needed of it is loaded. */
 export interface ModelToMeasure extends Disposable {
-  /** Call for each executor that wants the weights in its own way. */
-  load(executor: Executor): Promise<MeasuredModel>
+  /** @param packing of ternary weights; default: the option, or see `chooseTernaryPacking` */
+  load(executor: Executor, packing?: TernaryPacking): Promise<MeasuredModel>
 }
 
 /**
@@ -83,7 +85,7 @@ export interface ModelToMeasure extends Disposable {
 export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   const { model, shape, headScreen = 'auto' } = flags
   if (shape !== undefined) {
-    return { load: executor => randomModel(executor, { ...flags, shape }), [Symbol.dispose]: () => undefined }
+    return { load: (executor, packing = flags.packing) => randomModel(executor, { ...flags, shape }, packing), [Symbol.dispose]: () => undefined }
   }
   const { vocabSize, type, head } = flags
   const ofShapes = Object.entries({ '--vocab-size': vocabSize, '--type': type, '--head': head })
@@ -97,20 +99,22 @@ export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   const file = await openModelFile(path, 'a GGUF model')
   lockCommand()
   const screen = SCREENING[headScreen]
-  const load = async (executor: Executor): Promise<MeasuredModel> => {
+  const load = async (executor: Executor, packing = flags.packing): Promise<MeasuredModel> => {
     const gguf = new GgufFile(file)
-    const loaded = await withByteProgress('load', onProgress => loadModel(gguf, executor, { screen, onProgress }))
+    const loaded = await withByteProgress('load', onProgress => loadModel(gguf, executor, { packing, screen, onProgress }))
     return { name: path, ...loaded }
   }
   return { load, [Symbol.dispose]: () => file.close() }
 }
 
-async function randomModel(executor: Executor, flags: ModelFlags & { shape: MeasuredShape }): Promise<MeasuredModel> {
+async function randomModel(
+  executor: Executor, flags: ModelFlags & { shape: MeasuredShape }, packing: string | undefined,
+): Promise<MeasuredModel> {
   const { shape, vocabSize, headScreen = 'auto' } = flags
   const screen = SCREENING[headScreen]
   const config = modelOfShape(shape, vocabSize)
   const { type, mix } = randomTypes(config, flags)
-  const form = servingForm(config, { type, codes: executor.ternary, screen })
+  const form = servingForm(config, { type, codes: chooseTernaryPacking(executor, packing), screen })
   if (screen === true) checkScreened(shape, config, form, 'add --head f16')
   const progress = new Progress({ label: 'random weights', format: formatBytes })
   const weights = await randomWeights(executor, config, form, done => progress.update(done))

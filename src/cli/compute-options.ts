@@ -7,8 +7,8 @@ import type { Command } from 'commander'
 import { cacheTypes } from '../engine/cache-size.ts'
 import type { CacheTypeOption } from '../engine/cache-size.ts'
 import { openExecutor } from '../exec/index.ts'
-import { packings } from '../exec/native.ts'
 import type { Executor } from '../exec/plan.ts'
+import { ternaryPackings } from '../lib/compute-settings.ts'
 import { numberOption } from './prepare.ts'
 
 export interface ComputeFlags {
@@ -42,7 +42,7 @@ export const coresOption = (c: Command): Command =>
   c.option('--cores <list>', 'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it sees fit)')
 
 export const packingOption = (c: Command): Command =>
-  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: auto, the best here; no result depends on it)').choices(['auto', ...packings]))
+  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: auto, the best here; no result depends on it)').choices(['auto', ...ternaryPackings]))
 
 export const headScreenOption = (c: Command): Command => c.addOption(new Option(
   '--head-screen <when>', 'a copy in 6 bits beside an f16 head that says which of its rows matter; on: or the model is refused (default: auto, where the head is 64 MiB or larger; no result depends on it)',
@@ -54,4 +54,5 @@ export const cacheTypeOption = (c: Command): Command => c.addOption(new Option(
   + '(default: auto, f32 for gpt and bitnet, f16 for others)',
 ).choices(cacheTypes))
 
-export const executorOf = ({ threads, cores, instructionSet, packing }: ComputeFlags): Executor => openExecutor({ threads, cores, instructionSet, packing })
+export const executorOf = ({ threads, cores, instructionSet }: ComputeFlags): Executor =>
+  openExecutor({ threads, cores, instructionSet })

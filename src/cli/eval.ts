@@ -14,6 +14,7 @@ import { Progress } from '../lib/progress.ts'
 import { isDatasetFolder, isFolder } from '../lib/run-files.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import type { LoadedModel } from '../model/load-gguf.ts'
+import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
 import { coresOption, executorOf, packingOption, setOption, threadsOption } from './compute-options.ts'
 import type { ComputeFlags } from './compute-options.ts'
 import { lockCommand } from './lock-command.ts'
@@ -59,11 +60,12 @@ Examples:
 
 async function evaluateModel(path: string, data: string, flags: Flags): Promise<Report> {
   const executor = executorOf(flags)
+  const packing = chooseTernaryPacking(executor, flags.packing)
   using opened = openData(data, flags)
   using source = await openModelFile(path, 'a GGUF model')
   lockCommand()
   const file = new GgufFile(source)
-  const model = await withByteProgress('load', onProgress => loadModel(file, executor, { onProgress }))
+  const model = await withByteProgress('load', onProgress => loadModel(file, executor, { packing, onProgress }))
   const tokenSource = opened.tokensFor(model)
   const { digest } = opened
   const trained = digest !== undefined && flags.split === 'validation' ? trainedWith(file.metadata, digest) : undefined

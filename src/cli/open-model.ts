@@ -88,12 +88,12 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   const checkpoint = file.endsWith('.safetensors') ? await openCheckpoint(file) : undefined
   using opened = checkpoint ?? openRegular(file, 'the model')
   // Its threads are started, and tied to cores, before the lock.
-  const executor = openExecutor({ threads, cores, instructionSet, packing })
+  const executor = openExecutor({ threads, cores, instructionSet })
   lockCommand()
   return await loadModel(opened, {
     ...more, ...defined({ chatTemplate: chatTemplate?.text, endTokens: endTokens?.tokens }),
     conversationSources: { chatTemplate: chatTemplate?.source, endTokens: endTokens?.source },
-    expectedDigest: pulled?.digest, executor, headScreen: SCREENING[headScreen],
+    expectedDigest: pulled?.digest, executor, packing, headScreen: SCREENING[headScreen],
     speculate: SPECULATION[speculate], context, cacheType: kvCacheType,
   })
 }

@@ -45,8 +45,8 @@ async function run(flags: ModelFlags): Promise<void> {
     machine: here,
     instructionSets: instructionSet === undefined ? instructionSets().filter(set => set !== 'reference') : [instructionSet],
     executor: chosen => executorOf(defined({ cores, instructionSet, threads: usual, ...chosen })),
-    model: async executor => {
-      const model: MeasuredModel = await opened.load(executor)
+    model: async (executor, packing) => {
+      const model: MeasuredModel = await opened.load(executor, packing)
       name = model.name
       return model
     },

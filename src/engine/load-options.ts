@@ -10,12 +10,17 @@ import { compileTemplate } from './check-chat.ts'
 import type { EngineName } from './engines.ts'
 import type { EngineOptions } from './verit-engine.ts'
 
-/** Results do not depend on those of `ExecutorOptions`. */
+/** Results do not depend on those of `ExecutorOptions`, nor on `packing`. */
 export interface LoadOptions extends EngineOptions, ExecutorOptions {
   /** The engine that runs the model. Default 'verit'. */
   engine?: EngineName | undefined
   /** The executor, where the caller has made it before. Default: one by the other options. */
   executor?: Executor | undefined
+  /**
+   * How ternary weights are kept: 'base3', five codes to a byte, or 'two-bit', four. Default, also as 'auto': the
+   * environment's VERIT_PACKING, or what is faster here.
+   */
+  packing?: string | undefined
   /**
    * Output-head screening: a 6-bit copy of an f16 head, 0.41 of its size, bounds the logits, and only rows that can
    * matter are computed, exactly. Default 'auto': on for heads of 64 MiB and more, where memory allows the copy. `true`

@@ -10,6 +10,7 @@ import { resolveConversation } from '../model/conversation.ts'
 import { ggufClaims } from '../model/gguf-conversation.ts'
 import { loadModel as loadGguf } from '../model/load-gguf.ts'
 import type { Digest } from '../trust/digest.ts'
+import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
 import { checkTemplate } from './check-chat.ts'
 import type { Engine } from './engine.ts'
 import { templateOf } from './load-options.ts'
@@ -23,10 +24,11 @@ import { VeritEngine } from './verit-engine.ts'
 export async function loadVerit(
   file: RegularFile, options: LoadOptions, takeDigest: () => Promise<Digest>,
 ): Promise<Engine> {
-  const { threads, instructionSet, packing, cores, executor: made, headScreen = 'auto', endTokens } = options
+  const { threads, instructionSet, cores, executor: made, headScreen = 'auto', endTokens } = options
   const template = templateOf(options), gguf = new GgufFile(file)
   // It reports what this machine lacks before a large file is hashed.
-  const executor = made ?? openExecutor({ threads, instructionSet, packing, cores })
+  const executor = made ?? openExecutor({ threads, instructionSet, cores })
+  const packing = chooseTernaryPacking(executor, options.packing)
   const digest = await takeDigest()
   let loading: ProgressReport | undefined
   const onProgress = (done: number, total: number): void => {
@@ -35,7 +37,7 @@ export async function loadVerit(
   }
   try {
     const progress = options.digest === undefined ? onProgress : undefined
-    const model = await loadGguf(gguf, executor, { screen: headScreen, onProgress: progress })
+    const model = await loadGguf(gguf, executor, { packing, screen: headScreen, onProgress: progress })
     file.checkUnchanged()
     const { metadata } = gguf
     const endSource = options.conversationSources?.endTokens ?? 'endTokens'

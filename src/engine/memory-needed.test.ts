@@ -23,8 +23,7 @@ test('the memory needed is that of the loaded weights and of whole cache pages',
     using file = openGguf(placeOf(path))
     const { weights, cache } = memoryNeeded(file)
     const executor = referenceExecutor()
-    assert.equal(executor.ternary, 'two-bit')
-    const loaded = await loadModel(file, executor, { screen: 'auto' })
+    const loaded = await loadModel(file, executor, { packing: 'two-bit', screen: 'auto' })
     assert.equal(weights, loaded.weights.bytes.length, path)
     const { context } = loaded.config
     assert.equal(context % 16, 0)

@@ -14,6 +14,7 @@ import { initialWeights } from '../model/initialise.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { randomWeights } from '../model/random-weights.ts'
 import { servingForm, typesOf } from '../model/weights.ts'
+import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
 import { writeRandomModel } from '../bench/random-model.ts'
 import { ServingModel } from './serving-model.ts'
 
@@ -75,7 +76,7 @@ for (const [kind, config] of Object.entries(models)) {
 
 test('of a cache and an arena for many long sequences, a short one takes little', { skip: process.platform !== 'linux' || openExecutor().name === 'reference' }, async () => {
   const config = parseModelConfig({ kind: 'bitnet', layers: 24, hidden: 256, heads: 4, kvHeads: 4, ffn: 512, context: 4096, vocab: 4096 }), executor = openExecutor({ threads: 1 })
-  const weights = await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: executor.ternary }))
+  const weights = await randomWeights(executor, config, servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: chooseTernaryPacking(executor) }))
   const before = process.memoryUsage.rss()
   using model = new ServingModel(executor, config, weights, { slots: 64, pages: 1024 })
   model.setPages(0, [0])

@@ -1,7 +1,8 @@
 /** Chooses an executor: the native one, or, where there is no usable addon, the reference with a warning. */
+import { givenSetting } from '../lib/compute-settings.ts'
 import { VeritError } from '../lib/errors.ts'
 import { PLATFORM, howToGetKernels } from './kernel-files.ts'
-import { addon, addonFailure, chosen, nativeExecutor, packings } from './native.ts'
+import { addon, addonFailure, nativeExecutor } from './native.ts'
 import type { ExecutorOptions } from './native.ts'
 import type { Executor } from './plan.ts'
 import { referenceExecutor } from './reference.ts'
@@ -17,19 +18,7 @@ let warned = false
 
 /** No result depends on any of the options. @throws VeritError VERIT_USAGE for what this machine cannot do, or there is not */
 export function openExecutor(options: ExecutorOptions = {}): Executor {
-  const packing = chosen(options.packing, 'VERIT_PACKING')
-  if (packing !== undefined && !isPacking(packing)) {
-    const source = packing !== options.packing ? 'VERIT_PACKING' : JSON.stringify(packing.slice(0, 100))
-    throw new VeritError('VERIT_USAGE', { problem: `${source} names no packing of ternary weights`, hint: `Use ${packings.join(' or ')}, or leave it out` })
-  }
-  const executor = kernels(options)
-  return packing === undefined ? executor : { ...executor, ternary: packing }
-}
-
-const isPacking = (name: string): name is Executor['ternary'] => (packings as readonly string[]).includes(name)
-
-function kernels(options: ExecutorOptions): Executor {
-  const set = chosen(options.instructionSet, 'VERIT_ISA'), cores = options.cores ?? process.env.VERIT_CORES
+  const set = givenSetting(options.instructionSet, 'VERIT_ISA'), cores = options.cores ?? process.env.VERIT_CORES
   const slow = set === 'reference' || process.env.VERIT_EXECUTOR === 'reference'
   const native = slow ? undefined : nativeExecutor({ ...options, instructionSet: set })
   if (native !== undefined) return native

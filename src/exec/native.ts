@@ -3,6 +3,8 @@
  * loop is never blocked. The only file that loads the addon.
  */
 import { createRequire } from 'node:module'
+import { givenSetting } from '../lib/compute-settings.ts'
+import type { InstructionSetName } from '../lib/compute-settings.ts'
 import { usableCores } from '../lib/cores.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { kernelFiles } from './kernel-files.ts'
@@ -10,15 +12,13 @@ import { symbols } from './plan.ts'
 import type { Attribute, Bindings, Buffers, Executor, LoadedPlan, Plan } from './plan.ts'
 import { processors } from './processors.ts'
 
-export type InstructionSet = 'avx512' | 'avx2vnni' | 'avx2' | 'neondot' | 'neon' | 'baseline'
+export type InstructionSet = Exclude<InstructionSetName, 'reference'>
 
 export interface ExecutorOptions {
   /** Worker threads, 0 to 1,024. Default, and 0: the environment's VERIT_THREADS, or one for each of `cores`, or for each core that the process may use. */
   threads?: number | undefined
   /** 'avx512', 'avx2vnni', 'avx2', 'neondot', 'neon', 'baseline' or 'reference'. Default, also as 'auto': the environment's VERIT_ISA, or the best here. */
   instructionSet?: string | undefined
-  /** How ternary weights are kept. Default, also as 'auto': the environment's VERIT_PACKING, or as the machine reads them fastest. */
-  packing?: string | undefined
   /** Processors that worker threads are tied to in turn, such as "0-3,5" (Linux). Default: none, or the environment's VERIT_CORES. */
   cores?: string | undefined
 }
@@ -174,22 +174,16 @@ class NativePlan implements LoadedPlan {
   }
 }
 
-/** Names of packings of ternary weights. */
-export const packings = ['base3', 'two-bit'] as const
-
-/** What was asked for, or else what a variable of the environment says; 'auto' says nothing. */
-export const chosen = (asked: string | undefined, variable: string): string | undefined => [asked, process.env[variable]].find(x => x !== undefined && x !== 'auto')
-
 /**
  * What is not given is taken from VERIT_THREADS, VERIT_ISA and VERIT_CORES; else it is one thread for each core that is named or that this process may use (processors.ts), the best set this
- * machine has, and no tying. Ternary weights are packed as the machine reads them fastest.
+ * machine has, and no tying.
  * @returns undefined where there is no addon
  * @throws VeritError VERIT_USAGE for a set that this machine lacks, a number of threads beyond 0 to 1024, cores that cannot be used
  */
 export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptions = {}): Executor | undefined {
   const native = addon()
   if (native === undefined) return undefined
-  const isa = chosen(instructionSet, 'VERIT_ISA') ?? native.instructionSets[0]!
+  const isa = givenSetting(instructionSet, 'VERIT_ISA') ?? native.instructionSets[0]!
   if (!native.instructionSets.includes(isa as InstructionSet)) {
     throw new VeritError('VERIT_USAGE', { problem: `This machine cannot run the instruction set ${isa}`, hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}` })
   }
@@ -208,7 +202,7 @@ export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptio
   return {
     name: `native ${isa}`,
     threads: count,
-    ternary: isa === 'avx512' && native.vbmi ? 'base3' : 'two-bit',
+    bytePermutes: isa === 'avx512' && native.vbmi,
     allocate(bytes, sparse = false) {
       try {
         return native.allocate(bytes, sparse)

@@ -58,8 +58,8 @@ export interface Executor {
   /** 'native avx512' and the like (native.ts has the names), or 'reference'. */
   readonly name: string
   readonly threads: number
-  /** How ternary weights are packed best for it: five to a byte, or four. Results do not depend on it. */
-  readonly ternary: 'base3' | 'two-bit'
+  /** Whether its kernels look bytes up in tables of 64 and 128 bytes in registers (AVX-512 VBMI). */
+  readonly bytePermutes: boolean
   /**
    * Zeroed memory, 64-byte aligned where the executor cares; it may be longer.
    * @param sparse whether perhaps only parts of it will be used: then it takes memory in the system's small pages, as they are touched. Default false: in large ones where there are any

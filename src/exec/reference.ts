@@ -15,8 +15,7 @@ const fail = (problem: string): never => {
 
 /** The TypeScript executor. Nothing needs freeing. */
 export function referenceExecutor(): Executor {
-  return { name: 'reference', threads: 1,
-    ternary: 'two-bit', allocate, load: plan => new ReferencePlan(plan) }
+  return { name: 'reference', threads: 1, bytePermutes: false, allocate, load: plan => new ReferencePlan(plan) }
 }
 
 function allocate(bytes: number): ArrayBuffer {

@@ -32,8 +32,3 @@ test('the system\'s own refusal is an error like any other', { skip: addon() ===
 test('the reference executor has no threads to tie', () => {
   assert.throws(() => openExecutor({ cores: '0', instructionSet: 'reference' }), refused(/reference executor has none/))
 })
-
-test('a packing can be chosen; one that there is not is refused', () => {
-  assert.deepEqual([openExecutor({ threads: 1, packing: 'base3' }).ternary, openExecutor({ threads: 1, packing: 'two-bit' }).ternary, openExecutor({ instructionSet: 'reference', packing: 'base3' }).ternary], ['base3', 'two-bit', 'base3'])
-  assert.throws(() => openExecutor({ packing: 'tight' }), refused(/"tight" names no packing/))
-})

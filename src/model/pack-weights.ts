@@ -11,6 +11,7 @@ import { VeritError } from '../lib/errors.ts'
 import type { PackJob } from '../weights/packing.ts'
 import { isTernaryType } from '../weights/registry.ts'
 import type { TernaryTypeName } from '../weights/registry.ts'
+import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
 import { decodeTernary, readScale, ternaryBytes } from '../weights/ternary-tensor.ts'
 import { checkScreened } from './check-screened.ts'
 import type { ModelConfig } from './config.ts'
@@ -25,6 +26,8 @@ import type { PackedWeights, Screening, ServingForm, ServingPart } from './weigh
 export type LoadProgress = (done: number, total: number) => void
 
 export interface PackOptions {
+  /** How ternary weights are kept. Default: see `chooseTernaryPacking`. */
+  readonly packing?: string | undefined
   /** Whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter; 'auto': where it can and gains by it. Default false. */
   readonly screen?: Screening | undefined
   /** See `FormOptions`. */
@@ -37,9 +40,10 @@ export interface PackOptions {
  * @param memory bytes that the weights may take
  * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_USAGE for a head that is to be screened and cannot be
  */
-export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, { screen = false, decoded = false, onProgress }: PackOptions = {}): Promise<PackedWeights> {
+export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, { packing, screen = false, decoded = false, onProgress }: PackOptions = {}): Promise<PackedWeights> {
+  const codes = chooseTernaryPacking(executor, packing)
   const formOf = (screen: Screening): ServingForm =>
-    servingForm(config, { type: p => file.tensor(ggufName(config, p.name)).type, codes: executor.ternary, screen, decoded })
+    servingForm(config, { type: p => file.tensor(ggufName(config, p.name)).type, codes, screen, decoded })
   const layoutOf = (form: ServingForm): Layout => {
     const g = new Graph()
     servingWeights(g, config, form)

@@ -9,6 +9,7 @@ import { packingOf } from '../weights/choose-packing.ts'
 import type { PackingChoice } from '../weights/choose-packing.ts'
 import { isTernaryType } from '../weights/registry.ts'
 import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
+import type { TernaryPacking } from '../weights/ternary-packing.ts'
 import type { ModelConfig, Parameter } from '../arch/architecture.ts'
 import type { Weights } from '../arch/weights.ts'
 import { parametersOf } from './parameters.ts'
@@ -58,7 +59,7 @@ export interface FormOptions {
   /** ggml type of a matrix. */
   readonly type: (p: Parameter) => string
   /** How codes of ternary weights are packed. */
-  readonly codes: 'base3' | 'two-bit'
+  readonly codes: TernaryPacking
   /** Default false. */
   readonly screen?: Screening
   /** Whether matrices, but ternary ones, are f32 with exactly the values that their blocks decode to. Default false. */
@@ -74,7 +75,7 @@ export function typesOf({ embedding, head = embedding, layers = 'F32' }: { embed
 }
 
 /** How ternary weights are packed; undefined where there are none. */
-export const ternaryPacking = (form: ServingForm): 'base3' | 'two-bit' | undefined =>
+export const ternaryPacking = (form: ServingForm): TernaryPacking | undefined =>
   [...form.values()].find(packing => packing.ternary !== undefined)?.ternary
 
 /** Whether a parameter is multiplied or looked up: everything else is read as f32 values. */

@@ -27,12 +27,12 @@ const reserve = new Reserve(fstatSync(MODEL).size)
 await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, cacheType, memoryBytes, chatTemplate, endTokens, digest }) => {
   const file = new RegularFile(MODEL, name, false)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
-  const own = openExecutor({ threads, instructionSet, packing, cores }), executor = { ...own, allocate: (bytes: number, sparse?: boolean) => (sparse === true ? undefined : reserve.take(bytes)) ?? own.allocate(bytes, sparse) }
+  const own = openExecutor({ threads, instructionSet, cores }), executor = { ...own, allocate: (bytes: number, sparse?: boolean) => (sparse === true ? undefined : reserve.take(bytes)) ?? own.allocate(bytes, sparse) }
   const ceiling = memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }), reserved = reserve.bytes
   // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
   if (reserved > ceiling / 4) reserve.drop()
   const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
   const conversation = { chatTemplate: chatTemplate?.text, endTokens, conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' } }
-  return { sandbox, load: () => loadModel(file, { executor, headScreen, speculate, context, slots, cacheBytes, cacheType, memoryBytes, ...conversation, digest: digest as Digest | undefined }) }
+  return { sandbox, load: () => loadModel(file, { executor, packing, headScreen, speculate, context, slots, cacheBytes, cacheType, memoryBytes, ...conversation, digest: digest as Digest | undefined }) }
 })
 process.exit(0)

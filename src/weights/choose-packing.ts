@@ -6,6 +6,7 @@ import type { Packing } from './packing.ts'
 import { isTernaryType } from './registry.ts'
 import { screenedHead } from './screened-head.ts'
 import { ternaryBase3, ternaryTwoBit } from './ternary-matrices.ts'
+import type { TernaryPacking } from './ternary-packing.ts'
 
 export interface PackingChoice {
   /**
@@ -16,7 +17,7 @@ export interface PackingChoice {
   /** Whether the matrix is multiplied as ternary weights whatever its type is. */
   readonly ternary: boolean
   /** How codes of ternary weights are packed. */
-  readonly codes: 'base3' | 'two-bit'
+  readonly codes: TernaryPacking
   /** Whether an f16 head gets a copy for output-head screening. */
   readonly screen: boolean
 }

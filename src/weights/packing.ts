@@ -4,6 +4,7 @@
  */
 import type { Plan } from '../exec/plan.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
+import type { TernaryPacking } from '../lib/compute-settings.ts'
 import type { DType } from '../ops/sizes.ts'
 
 /** Rows (outputs) and columns (inputs) of a matrix. */
@@ -63,7 +64,7 @@ export interface Packing {
   /** Whether a product needs to know how many of the largest outputs are wanted (output-head screening). */
   readonly screened?: true
   /** Of ternary weights, whose activations are rounded to int8 by row: how many codes a byte holds, five or four. */
-  readonly ternary?: 'base3' | 'two-bit'
+  readonly ternary?: TernaryPacking
   /** Activations are rounded to one int8 each, so that a product takes one int8 operation of each kind for a weight. */
   readonly int8?: true
   parts(size: MatrixSize): readonly PackedPart[]
