@@ -6,6 +6,7 @@
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
+import type { CacheType } from '../lib/compute-settings.ts'
 import type { Fields } from './fields.ts'
 import type { Placement } from './placement.ts'
 import type { Weights } from './weights.ts'
@@ -66,8 +67,7 @@ export type LayerCache =
   | { readonly kind: 'attention'; readonly kvHeads: number; readonly headDim: number }
   | { readonly kind: 'conv'; readonly width: number }
 
-/** Element type of cached keys and values. Columns of short convolutions are always f32. */
-export type CacheType = 'f16' | 'f32'
+export type { CacheType }
 
 /** A tensor of a file that is no parameter: its values are fixed by the configuration. */
 export interface FixedTensor {

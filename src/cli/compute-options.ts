@@ -4,11 +4,11 @@
  */
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
-import { cacheTypes } from '../engine/cache-size.ts'
+import { cacheTypeOptions } from '../engine/cache-size.ts'
 import type { CacheTypeOption } from '../engine/cache-size.ts'
 import { openExecutor } from '../exec/index.ts'
 import type { Executor } from '../exec/plan.ts'
-import { ternaryPackings } from '../lib/compute-settings.ts'
+import { instructionSetNames, ternaryPackings } from '../lib/compute-settings.ts'
 import { numberOption } from './prepare.ts'
 
 export interface ComputeFlags {
@@ -35,8 +35,10 @@ function threads(text: string): number {
   return n
 }
 
+const SETS = `auto, ${instructionSetNames.slice(0, -1).join(', ')} or ${instructionSetNames.at(-1)!}`
+
 export const setOption = (c: Command): Command =>
-  c.option('--instruction-set <name>', 'auto, avx512, avx2vnni, avx2, neondot, neon, baseline or reference (default: auto, the best here; no result depends on it)')
+  c.option('--instruction-set <name>', `${SETS} (default: auto, the best here; no result depends on it)`)
 
 export const coresOption = (c: Command): Command =>
   c.option('--cores <list>', 'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it sees fit)')
@@ -52,7 +54,7 @@ export const cacheTypeOption = (c: Command): Command => c.addOption(new Option(
   '--kv-cache-type <type>',
   'element type of the KV cache; f16 takes half the memory and rounds keys and values, so results depend on it '
   + '(default: auto, f32 for gpt and bitnet, f16 for others)',
-).choices(cacheTypes))
+).choices(cacheTypeOptions))
 
 export const executorOf = ({ threads, cores, instructionSet }: ComputeFlags): Executor =>
   openExecutor({ threads, cores, instructionSet })

@@ -1,4 +1,5 @@
 /** How large the key and value cache of a model is: pages that all sequences share, each of 16 positions of every layer. */
+import { cacheTypes } from '../lib/compute-settings.ts'
 import { VeritError } from '../lib/errors.ts'
 import { machineMemory } from '../lib/machine-memory.ts'
 import type { CacheType, LayerCache, ModelConfig } from '../arch/architecture.ts'
@@ -6,8 +7,8 @@ import { architecture } from '../arch/registry.ts'
 import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
 
 /** Values of the setting for the element type of the KV cache. 'auto': the default of the architecture. */
-export const cacheTypes = ['auto', 'f16', 'f32'] as const
-export type CacheTypeOption = (typeof cacheTypes)[number]
+export const cacheTypeOptions = ['auto', ...cacheTypes] as const
+export type CacheTypeOption = (typeof cacheTypeOptions)[number]
 
 export interface CacheOptions {
   /**

@@ -5,7 +5,7 @@ import { VeritError } from '../lib/errors.ts'
 import type { ProgressTarget } from '../lib/progress-report.ts'
 import type { Screening } from '../model/weights.ts'
 import type { Digest } from '../trust/digest.ts'
-import { cacheTypes } from './cache-size.ts'
+import { cacheTypeOptions } from './cache-size.ts'
 import { compileTemplate } from './check-chat.ts'
 import type { EngineName } from './engines.ts'
 import type { EngineOptions } from './verit-engine.ts'
@@ -92,8 +92,8 @@ function checkOptions(options: EngineOptions): void {
     }
   }
   const { cacheType, speculate } = options
-  if (cacheType !== undefined && !cacheTypes.includes(cacheType)) {
-    throw new VeritError('VERIT_REQUEST', { field: 'cacheType', problem: `must be one of ${cacheTypes.join(', ')}` })
+  if (cacheType !== undefined && !cacheTypeOptions.includes(cacheType)) {
+    throw new VeritError('VERIT_REQUEST', { field: 'cacheType', problem: `must be one of ${cacheTypeOptions.join(', ')}` })
   }
   if (typeof speculate === 'number' && !(speculate >= 0 && speculate <= 1)) {
     throw new VeritError('VERIT_REQUEST', { field: 'speculate', problem: 'must be true, false or a number from 0 to 1' })

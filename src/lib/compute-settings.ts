@@ -8,7 +8,7 @@ export type InstructionSetName = (typeof instructionSetNames)[number]
 export const ternaryPackings = ['base3', 'two-bit'] as const
 export type TernaryPacking = (typeof ternaryPackings)[number]
 
-/** Element types of the KV cache. */
+/** Element types of cached keys and values. Columns of short convolutions are always f32. */
 export const cacheTypes = ['f16', 'f32'] as const
 export type CacheType = (typeof cacheTypes)[number]
 

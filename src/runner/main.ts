@@ -7,10 +7,12 @@
 import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { loadModel } from '../engine/load.ts'
+import type { LoadOptions } from '../engine/load.ts'
 import { openExecutor } from '../exec/index.ts'
 import { Reserve } from '../exec/reserve.ts'
 import type { Digest } from '../trust/digest.ts'
 import { RegularFile } from '../lib/regular-file.ts'
+import { loadSettingsIn } from './load-settings.ts'
 import { memoryCeiling } from './memory-ceiling.ts'
 import { protectProcess } from './protect.ts'
 import { lockProcess } from './sandbox.ts'
@@ -24,15 +26,23 @@ protectProcess('runner')
 // The file is being hashed; only its size is used before the gateway has accepted it.
 const reserve = new Reserve(fstatSync(MODEL).size)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, cacheType, memoryBytes, chatTemplate, endTokens, digest }) => {
+await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, digest, chatTemplate, endTokens, ...message }) => {
   const file = new RegularFile(MODEL, name, false)
+  const settings = loadSettingsIn(message)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
-  const own = openExecutor({ threads, instructionSet, cores }), executor = { ...own, allocate: (bytes: number, sparse?: boolean) => (sparse === true ? undefined : reserve.take(bytes)) ?? own.allocate(bytes, sparse) }
-  const ceiling = memoryBytes ?? memoryCeiling(file.size, { cacheBytes, context }), reserved = reserve.bytes
+  const own = openExecutor(settings)
+  const allocate = (bytes: number, sparse?: boolean): ArrayBuffer =>
+    (sparse === true ? undefined : reserve.take(bytes)) ?? own.allocate(bytes, sparse)
+  const ceiling = settings.memoryBytes ?? memoryCeiling(file.size, settings)
+  const reserved = reserve.bytes
   // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
   if (reserved > ceiling / 4) reserve.drop()
   const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
-  const conversation = { chatTemplate: chatTemplate?.text, endTokens, conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' } }
-  return { sandbox, load: () => loadModel(file, { executor, packing, headScreen, speculate, context, slots, cacheBytes, cacheType, memoryBytes, ...conversation, digest: digest as Digest | undefined }) }
+  const options: LoadOptions = {
+    ...settings, executor: { ...own, allocate }, digest: digest as Digest | undefined,
+    chatTemplate: chatTemplate?.text, endTokens,
+    conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' },
+  }
+  return { sandbox, load: () => loadModel(file, options) }
 })
 process.exit(0)

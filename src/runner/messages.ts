@@ -9,6 +9,7 @@ import { VeritError } from '../lib/errors.ts'
 import { samplingParameters } from '../sampler/parameters.ts'
 import type { SamplingOptions } from '../sampler/parameters.ts'
 import { LOAD_LIMIT, MOST_BODY, toRunnerLimit } from './frames.ts'
+import { CacheTypeSchema, loadSettingFields } from './load-settings.ts'
 import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
 
 /** Longest text of a prompt, or of all messages of a conversation, in UTF-16 units: the engine takes no longer one, so it need not be sent. */
@@ -24,10 +25,6 @@ const TokenId = Type.Integer({ minimum: 0, maximum: 0x7fffffff })
 const finite = Type.Number()
 const CalendarDate = Type.String({ pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' })
 const shortText = Type.String({ maxLength: 256 })
-
-/** Element type of the KV cache. */
-const CacheType = Type.Union([Type.Literal('f16'), Type.Literal('f32')])
-export type CacheType = Static<typeof CacheType>
 
 export const ChatMessage = Type.Object({
   role: Type.Union([Type.Literal('system'), Type.Literal('user'), Type.Literal('assistant')]), content: Type.String(),
@@ -56,9 +53,7 @@ export type Prompt = Static<typeof Prompt>
 
 const ToRunner = Type.Union([
   Type.Object({
-    type: Type.Literal('load'), name: Type.String(), threads: Type.Optional(count), context: Type.Optional(count), slots: Type.Optional(count), cacheBytes: Type.Optional(count),
-    cacheType: Type.Optional(CacheType), instructionSet: Type.Optional(shortText), packing: Type.Optional(shortText), headScreen: Type.Optional(Type.Boolean()),
-    speculate: Type.Optional(Type.Boolean()), cores: Type.Optional(Type.String({ maxLength: 4096 })), memoryBytes: Type.Optional(count),
+    type: Type.Literal('load'), name: Type.String(), ...loadSettingFields,
     chatTemplate: Type.Optional(Type.Object({ text: Type.String({ maxLength: 64 << 10 }), source: Type.String({ maxLength: 4096 }) }, closed)),
     endTokens: Type.Optional(Type.Array(shortText, { maxItems: 64 })),
     digest: Type.Optional(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })), requireSandbox: Type.Optional(Type.Boolean()),
@@ -126,7 +121,7 @@ const LoadedInfo = Type.Object({
   /** UTF-8 bytes of a prompt's text beyond which the runner refuses it unread; absent where only encoding can tell. */
   promptBytes: Type.Optional(count),
   conversation: Type.Optional(Conversation),
-  cacheType: Type.Optional(CacheType),
+  cacheType: Type.Optional(CacheTypeSchema),
 }, closed)
 /** With what was locked before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }

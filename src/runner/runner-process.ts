@@ -13,8 +13,10 @@ import type { Digest } from '../trust/digest.ts'
 import { Call } from './call.ts'
 import { errorOf } from './failure.ts'
 import { FROM_RUNNER_LIMIT, FrameDecoder, LOAD_LIMIT, encodeFrame, toRunnerLimit } from './frames.ts'
+import { loadSettingsIn } from './load-settings.ts'
+import type { LoadSettings } from './load-settings.ts'
 import { checkFromRunner, checkToRunner } from './messages.ts'
-import type { CacheType, CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
+import type { CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandbox, ToRunner } from './messages.ts'
 import { readLog } from './read-log.ts'
 import { requireLock } from './sandbox-words.ts'
 
@@ -35,33 +37,15 @@ export const LATE_MS = 3000
 /** How long who asks for figures waits for them. */
 const FIGURES_MS = 1000
 
-export interface RunnerOptions {
+export interface RunnerOptions extends LoadSettings {
   /** Open descriptor of the model file. The caller keeps it; the process inherits a copy. */
   fd: number
   /** What to call the file in errors. */
   name: string
-  threads?: number
-  instructionSet?: string
-  /** How ternary weights are kept. */
-  packing?: string
-  headScreen?: boolean
-  /** Speculative decoding by prompt lookup. Default: see engine/row-cost.ts. */
-  speculate?: boolean
-  /** Processors that threads are tied to, such as "0-3,5". */
-  cores?: string
-  context?: number
-  /** Calls that run side by side. */
-  slots?: number
-  /** Size of the key and value cache. Default: see engine/cache-size.ts. */
-  cacheBytes?: number
-  /** Element type of the KV cache. Default: that of the model's architecture. */
-  cacheType?: CacheType
   /** Chat template in place of the file's, with the name of its file. */
   chatTemplate?: { readonly text: string; readonly source: string }
   /** Tokens that end an answer besides those of the file. */
   endTokens?: readonly string[]
-  /** Ceiling of the process's memory. Default: worked out from the file and the machine (memory-ceiling.ts). */
-  memoryBytes?: number
   /** Largest request body in bytes, from which the limit of messages to the process follows: 1 KiB to 64 MiB. Default 1 MiB. */
   bodyBytes?: number
   /** Whether it is an error that the process cannot be locked (docs/sandbox.md). Default false. */
@@ -129,14 +113,11 @@ export class RunnerProcess {
 
   /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
   load(digest?: Digest): Promise<ModelInfo> {
-    const { name, threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, cacheType, memoryBytes, chatTemplate, endTokens, requireSandbox } = this.#options
+    const { name, chatTemplate, endTokens, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
     this.#loadBy = performance.now() + 10 * this.#hangMs
-    const options = defined({
-      threads, instructionSet, packing, headScreen, speculate, cores, context, slots, cacheBytes, cacheType, memoryBytes,
-      chatTemplate, endTokens: endTokens && [...endTokens], digest, requireSandbox,
-    })
-    this.#send({ type: 'load', name, frameBytes: this.#frameBytes, ...options })
+    const options = defined({ chatTemplate, endTokens: endTokens && [...endTokens], digest, requireSandbox })
+    this.#send({ type: 'load', name, frameBytes: this.#frameBytes, ...loadSettingsIn(this.#options), ...options })
     return this.ready
   }
 

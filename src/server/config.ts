@@ -5,6 +5,7 @@
  */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
+import { cacheTypes, instructionSetNames, ternaryPackings } from '../lib/compute-settings.ts'
 
 const closed = { additionalProperties: false } as const
 const whole = (minimum: number, maximum: number, value: number, description: string) => Type.Integer({ minimum, maximum, default: value, description })
@@ -56,17 +57,17 @@ export const ServerConfig = Type.Object({
     promptTokens: limit(0, 'tokens of a prompt'),
     outputTokens: limit(0, 'tokens that one request may ask for'),
     cacheMib: whole(0, 1 << 24, 0, 'key and value cache in MiB, shared by the generations; one joins when there is room for its prompt and its longest answer; 0: a quarter of the memory that the weights leave free'),
-    kvCacheType: choice(['auto', 'f16', 'f32'], 'element type of the key and value cache; f16 takes half the memory and rounds keys and values, so answers depend on it (docs/generation.md); "auto": f32 for the models that Verit trains (gpt, bitnet), f16 for all others'),
+    kvCacheType: choice(['auto', ...cacheTypes], 'element type of the key and value cache; f16 takes half the memory and rounds keys and values, so answers depend on it (docs/generation.md); "auto": f32 for the models that Verit trains (gpt, bitnet), f16 for all others'),
     prefixReuse: flag(true, 'whether what was computed for the beginning of a prompt is used again for later prompts of the same owner (of the same key, where it has none); never for others'),
     memoryMib: whole(0, 1 << 24, 0, 'memory that the runner may take beyond Node\'s own, in MiB, touched or not (Linux); 0: four times the file, a quarter of the machine\'s for the key and value cache, and 2 GiB, at most the machine\'s'),
     chatTemplate: text('Jinja file of a chat template, at most 64 KiB, to use in place of the model\'s own; others must not be able to change it'),
     endTokens: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), { default: [], maxItems: 64, description: 'tokens that end an answer besides those of the model\'s file, each by its text or its id' }),
     threads: whole(0, 1024, 0, 'threads that compute; 0: one for each of the cores that are named, or for each core that the server may use'),
     cores: text('processors that these threads are tied to in turn, as the system numbers them, for example 0-3,5 (Linux); empty: the system moves them as it sees fit'),
-    packing: choice(['auto', 'base3', 'two-bit'], 'how ternary weights are kept; "auto": as this machine reads them fastest (`verit tune` measures it)'),
+    packing: choice(['auto', ...ternaryPackings], 'how ternary weights are kept; "auto": as this machine reads them fastest (`verit tune` measures it)'),
     headScreen: choice(['auto', 'on', 'off'], 'whether an f16 head gets a copy in 6 bits that says which of its rows can matter for a token, so that only these are computed, exactly (docs/screened-head.md); "auto": from 64 MiB on; "on": a model of which that cannot be is refused'),
     speculate: choice(['auto', 'on', 'off'], 'speculative decoding by prompt lookup: draft tokens from the prompt and the answer so far are verified in one run (docs/generation.md); "auto": where that was measured to be faster'),
-    instructionSet: choice(['auto', 'avx512', 'avx2vnni', 'avx2', 'neondot', 'neon', 'baseline', 'reference'], 'which of the processor\'s instructions compute; "auto": the fastest here'),
+    instructionSet: choice(['auto', ...instructionSetNames], 'which of the processor\'s instructions compute; "auto": the fastest here'),
     requireSandbox: flag(false, 'whether the server refuses to start where the runner cannot be locked completely (docs/sandbox.md)'),
   }, closed),
   keys: Type.Object({
