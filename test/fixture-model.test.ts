@@ -20,7 +20,7 @@ import { tokenizerEntries } from '../src/model/gguf-tokenizer.ts'
 import { noClaims } from '../src/model/conversation.ts'
 import { HfSource } from '../src/model/hf-source.ts'
 import type { BitnetConfig } from '../src/model/config.ts'
-import { parametersOf } from '../src/model/parameters.ts'
+import { isTernary, parametersOf } from '../src/model/parameters.ts'
 import { BitnetDefinition } from './bitnet-definition.ts'
 import { tensorDigest } from './tensor-digest.ts'
 
@@ -39,8 +39,8 @@ const { tokens, greedy } = JSON.parse(readFileSync(join(fixture, 'expected.json'
 function definition(embedding: (values: Float32Array) => Float32Array): BitnetDefinition {
   using source = open()
   const parameters = new Map(parametersOf(source.config).map(p => [p.name, p]))
-  const ternary = new Map([...parameters.values()].filter(p => p.ternary).map(p => [p.name, source.ternary(p)]))
-  const floats = new Map([...parameters.values()].filter(p => !p.ternary).map(p => [p.name, source.floats(p, 0, p.shape[0]!)]))
+  const ternary = new Map([...parameters.values()].filter(p => isTernary(p)).map(p => [p.name, source.ternary(p)]))
+  const floats = new Map([...parameters.values()].filter(p => !isTernary(p)).map(p => [p.name, source.floats(p, 0, p.shape[0]!)]))
   floats.set('token_embedding', embedding(floats.get('token_embedding')!))
   return new BitnetDefinition(source.config as BitnetConfig, { ternary: name => ternary.get(name)!, floats: name => floats.get(name)! })
 }

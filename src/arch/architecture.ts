@@ -51,8 +51,11 @@ export interface Parameter {
    * 'one' and 'zero': constants.
    */
   readonly init: 'normal' | 'residual' | 'one' | 'zero'
-  /** Multiplied as ternary weights by a BitLinear. */
-  readonly ternary: boolean
+  /**
+   * How training quantises the matrix at each step, and so what its products are made of. 'ternary': -1, 0 and 1 times
+   * one scale, with activations of 8 bits (BitLinear). Absent: it is not quantised.
+   */
+  readonly quantization?: 'ternary'
   /** A matrix that operations read as it is, not as rows of a table or columns of a product. */
   readonly whole?: true
   /** Elements [from, to) whose gradient is zero in exact arithmetic; see `clearZeroGradients`. */
@@ -88,11 +91,24 @@ export interface Training {
 export interface HfReader<C extends ModelConfig = ModelConfig> {
   /** Values of `model_type`. */
   readonly modelTypes: readonly string[]
+  /** Whether it reads this model, which has one of `modelTypes`. Absent: it reads each. */
+  claims?(json: Fields): boolean
   /** @throws VeritError VERIT_MODEL_CONFIG naming the field of `config.json` */
   read(json: Fields, has: (tensor: string) => boolean): C
-  tensorName(parameter: string): string
+  /** The names that the tensor of a parameter may have, the usual one first. */
+  tensorNames(parameter: string): readonly string[]
   /** What is added to each element of a parameter. */
   addend(parameter: string): number
+  /** Absent: no parameter is ternary. */
+  ternaryStorage?(json: Fields): TernaryStorage
+}
+
+/** How the ternary weights of a folder are stored: packed, or in floating point. */
+export interface TernaryStorage {
+  /** What `weight_scale` means beside packed weights: `bitlinear` divides by it, `autobitlinear` multiplies. */
+  readonly scale: 'divides' | 'multiplies'
+  /** Whether weights in floating point are latent ones, ternarised at each step, or ternary already. */
+  readonly latent: boolean
 }
 
 export interface Architecture<C extends ModelConfig = ModelConfig> {
@@ -106,8 +122,6 @@ export interface Architecture<C extends ModelConfig = ModelConfig> {
   claims?(file: GgufFile): boolean
   /** Absent: its models are only run. */
   readonly training?: Training
-  /** `general.file_type` of an exported model. */
-  readonly fileType: number
 
   /** Checks an untrusted configuration and fills in defaults. @throws VeritError VERIT_MODEL_CONFIG naming the field */
   parse(fields: Fields): C

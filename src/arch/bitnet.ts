@@ -9,6 +9,7 @@ import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
 import type { Architecture, ModelConfig, Parameter } from './architecture.ts'
+import { bitnetHf } from './bitnet-hf.ts'
 import { checkPlain } from './check-plain.ts'
 import { commonSizes, fail, flag, integer, onlyFields, real } from './fields.ts'
 import type { Fields } from './fields.ts'
@@ -52,7 +53,6 @@ const headDimOf = ({ hidden, heads }: BitnetConfig): number => hidden / heads
 export const bitnet: Architecture<BitnetConfig> = {
   kind: 'bitnet',
   ggufNames: Object.keys(variants),
-  fileType: 40,
   training: { rate: 4e-3, ofDepth },
   claims: file => file.metadata.string('general.architecture') !== 'llama' || isTernaryFile(file),
   parse,
@@ -70,6 +70,7 @@ export const bitnet: Architecture<BitnetConfig> = {
   fileRows,
   fixedTensors: () => [],
   llamaCppProblem,
+  hf: bitnetHf(parse),
   parameters,
   forward,
   logits: (_, __, w, x, top) => w.head(x, top),
@@ -211,8 +212,8 @@ function parameters(config: BitnetConfig): Parameter[] {
   const { layers, hidden, ffn, vocab, kvHeads, subNorms, tied } = config
   const keyWidth = kvHeads * headDimOf(config)
   const { list, put, linear, norm } = parameterList(false)
-  const ternary = { ternary: true }
-  const residual = { ternary: true, init: 'residual' } as const
+  const ternary = { quantization: 'ternary' } as const
+  const residual = { ...ternary, init: 'residual' } as const
   put('token_embedding', [vocab, hidden], 'normal')
   for (let l = 0; l < layers; l++) {
     const at = `blocks.${l}.`

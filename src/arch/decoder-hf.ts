@@ -78,10 +78,10 @@ export function readHfDecoder(json: Fields, has: (tensor: string) => boolean, d:
 
 /** Options that would make another model of the same tensors. */
 function checkOptions(json: Fields, { activation, only = {} }: HfDescription): void {
-  const act = json['hidden_activation'] ?? json['hidden_act'] ?? activation
-  if (act !== activation) fail('hidden_act', `is ${JSON.stringify(act)}, where ${activation} is supported`)
   if (json['quantization_config'] !== undefined)
     fail('quantization_config', 'is given, and quantised weights are not supported here')
+  const act = json['hidden_activation'] ?? json['hidden_act'] ?? activation
+  if (act !== activation) fail('hidden_act', `is ${JSON.stringify(act)}, where ${activation} is supported`)
   for (const [name, allowed] of Object.entries(only)) {
     const value = json[name] ?? null
     if (!allowed.includes(value)) fail(name, `is ${JSON.stringify(value)}, which is not supported`)

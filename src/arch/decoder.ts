@@ -22,7 +22,6 @@ export function decoder(d: Description): Architecture<DecoderConfig> {
   return {
     kind: d.kind,
     ggufNames: [d.kind],
-    fileType: 0,
     parse,
     readGguf: (file, vocab) => parse(readDecoder(file, vocab, d)),
     ggufName: () => d.kind,
@@ -49,7 +48,7 @@ function hfReader(
   return {
     modelTypes: hf.modelTypes,
     read: (json, has) => parse({ ...readHfDecoder(json, has, d) }),
-    tensorName: parameter => hfTensorName(parameter, hf),
+    tensorNames: parameter => [hfTensorName(parameter, hf)],
     addend: parameter => (hf.gainsLackOne === true && parameter.endsWith('norm.weight') ? 1 : 0),
   }
 }

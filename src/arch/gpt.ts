@@ -45,7 +45,6 @@ const names = tensorNames({
 export const gpt: Architecture<GptConfig> = {
   kind: 'gpt',
   ggufNames: ['gpt2'],
-  fileType: 0,
   training: {
     rate: 3e-3,
     ofDepth: depth => ({ layers: depth, heads: depth, hidden: 64 * depth }),

@@ -1,7 +1,7 @@
 /** Builds the list of a model's parameters. */
 import type { Parameter } from './architecture.ts'
 
-type Rest = Partial<Pick<Parameter, 'ternary' | 'whole' | 'zeroGradient'>>
+type Rest = Partial<Pick<Parameter, 'quantization' | 'whole' | 'zeroGradient'>>
 
 export interface ParameterList {
   readonly list: Parameter[]
@@ -20,14 +20,14 @@ export interface ParameterList {
 /** @param biased whether linear layers and norms have biases, unless one says otherwise */
 export function parameterList(biased: boolean): ParameterList {
   const list: Parameter[] = []
-  const put: ParameterList['put'] = (name, shape, init, { ternary = false, ...rest } = {}) => {
-    list.push({ name, shape, init, ternary, ...rest })
+  const put: ParameterList['put'] = (name, shape, init, rest = {}) => {
+    list.push({ name, shape, init, ...rest })
   }
   return {
     list,
     put,
-    linear: (name, out, inputs, { bias = biased, init = 'normal', ternary = false, zeroGradient } = {}) => {
-      put(`${name}.weight`, [out, inputs], init, { ternary })
+    linear: (name, out, inputs, { bias = biased, init = 'normal', quantization, zeroGradient } = {}) => {
+      put(`${name}.weight`, [out, inputs], init, quantization === undefined ? {} : { quantization })
       if (bias) put(`${name}.bias`, [out], 'zero', zeroGradient === undefined ? {} : { zeroGradient })
     },
     norm: (name, width, { bias = biased } = {}) => {

@@ -4,9 +4,10 @@
  */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
-import type { Architecture, ModelConfig } from './architecture.ts'
+import type { Architecture, HfReader, ModelConfig } from './architecture.ts'
 import { bitnet } from './bitnet.ts'
 import { fail } from './fields.ts'
+import type { Fields } from './fields.ts'
 import { gemma2 } from './gemma2.ts'
 import { gemma3 } from './gemma3.ts'
 import { gpt } from './gpt.ts'
@@ -68,11 +69,13 @@ export function parseModelConfig(value: unknown): ModelConfig {
 }
 
 /** Values of `model_type` that rows read. */
-export const hfModelTypes: readonly string[] = rows.flatMap(row => row.hf?.modelTypes ?? [])
+export const hfModelTypes: readonly string[] = [...new Set(rows.flatMap(row => row.hf?.modelTypes ?? []))]
 
-/** The row that reads a model of Hugging Face's transformers, by `model_type`. */
-export const architectureOfHf = (modelType: unknown): Architecture | undefined =>
-  rows.find(row => row.hf?.modelTypes.some(type => type === modelType))
+/** The reader of a model of Hugging Face's transformers, by its `config.json`. Of two, the first that claims it. */
+export const hfReaderOf = (json: Fields): HfReader | undefined =>
+  rows
+    .map(row => row.hf)
+    .find(hf => hf?.modelTypes.some(type => type === json['model_type']) === true && (hf.claims?.(json) ?? true))
 
 /**
  * The row that runs a file.

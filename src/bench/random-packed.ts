@@ -2,6 +2,7 @@
  * A BitNet file of random weights made as it is written, one tensor at a time in memory: for measuring at sizes where drawing and ternarising latent weights would
  * take minutes. Codes are uniform over -1, 0, 1; embeddings are near normal with deviation 0.02, as F16; norms are 1.
  */
+import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTensorInput } from '../formats/gguf-writer.ts'
 import { writeGguf } from '../formats/gguf-writer.ts'
 import { gguf } from '../formats/gguf-value.ts'
@@ -9,7 +10,7 @@ import { f16Bits } from '../lib/half.ts'
 import type { BitnetConfig } from '../model/config.ts'
 import { architectureOf, configEntries, ggufName } from '../model/gguf-config.ts'
 import { tokenizerEntries } from '../model/gguf-tokenizer.ts'
-import { elementsOf, parametersOf } from '../model/parameters.ts'
+import { elementsOf, isTernary, parametersOf } from '../model/parameters.ts'
 import type { Parameter } from '../model/parameters.ts'
 import { everyByte, fill, fillHalves, ternaryCodeBytes, xorshift } from '../weights/random-fill.ts'
 import type { Random } from '../weights/random-fill.ts'
@@ -27,7 +28,7 @@ export function writeRandomPacked(path: string, config: BitnetConfig, { embeddin
   const random = xorshift(seed)
   return writeGguf(path, {
     metadata: [
-      ['general.architecture', gguf.string(architectureOf(config))], ['general.name', gguf.string('random')], ['general.file_type', gguf.u32(40)],
+      ['general.architecture', gguf.string(architectureOf(config))], ['general.name', gguf.string('random')], ['general.file_type', gguf.u32(ggufTypes.I2_S.fileType!)],
       ['general.quantization_version', gguf.u32(2)], ...configEntries(config), ...tokenizerEntries(byteTokenizer(config.vocab)),
     ],
     tensors: parametersOf(config).map(p => tensor(config, p, embedding, random)),
@@ -36,7 +37,7 @@ export function writeRandomPacked(path: string, config: BitnetConfig, { embeddin
 
 function tensor(config: BitnetConfig, p: Parameter, embedding: 'F16' | 'Q6_K', random: Random): GgufTensorInput {
   const name = ggufName(config, p.name), shape = p.shape, elements = elementsOf(p)
-  if (p.ternary) return { name, shape, type: 'I2_S', data: () => randomI2s(elements, random) }
+  if (isTernary(p)) return { name, shape, type: 'I2_S', data: () => randomI2s(elements, random) }
   if (shape.length > 1) return { name, shape, type: embedding, data: () => (embedding === 'F16' ? randomF16 : randomQ6)(elements, random) }
   return { name, shape, type: 'F32', data: () => new Uint8Array(new Float32Array(elements).fill(1).buffer) }
 }

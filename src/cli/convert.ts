@@ -19,6 +19,7 @@ import type { FolderTokenizer } from '../model/hf-source.ts'
 import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
 import { isTernaryModel } from '../model/parameters.ts'
+import { encodedTypes, ternaryTypeNames } from '../weights/registry.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
 import { conversationLines } from './conversation-text.ts'
 import { chatTemplateOption, endTokenOption, overridesOf } from './conversation-options.ts'
@@ -28,11 +29,15 @@ import { interruptible } from './interruption.ts'
 import { checkOutput } from './model-shared.ts'
 import { openModelFile } from './open-model-file.ts'
 
-const TYPES = ['f32', 'f16', 'q8_0', 'q6_k'] as const
+const lower = <T extends string>(types: readonly T[]): Lowercase<T>[] =>
+  types.map(type => type.toLowerCase() as Lowercase<T>)
+
+const TYPES = lower(encodedTypes)
+const TERNARY = lower(ternaryTypeNames)
 
 interface Flags extends ConversationFlags {
   for?: 'llama.cpp'
-  ternary?: 'i2_s' | 'tq1_0' | 'tq2_0'
+  ternary?: (typeof TERNARY)[number]
   head?: (typeof TYPES)[number]
   matrices?: (typeof TYPES)[number]
   tokenizer?: string
@@ -55,7 +60,7 @@ export function command(): Command {
       new Option(
         '-t, --ternary <type>',
         'type of ternary matrices (default: i2_s, which keeps their scales to the bit)',
-      ).choices(['i2_s', 'tq1_0', 'tq2_0']),
+      ).choices(TERNARY),
     )
     .addOption(
       new Option('--head <type>', 'type of the token embedding and the head (default: unchanged)').choices(TYPES),

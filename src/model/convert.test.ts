@@ -20,7 +20,7 @@ import { architectureOf, ggufName } from './gguf-config.ts'
 import { initialWeights } from './initialise.ts'
 import { loadModel } from './load-gguf.ts'
 import { ggufSource } from './model-source.ts'
-import { parametersOf } from './parameters.ts'
+import { isTernary, parametersOf } from './parameters.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-convert-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -43,7 +43,7 @@ async function convert(from: string, to: string, options: ConvertOptions = {}): 
 function contents(name: string): Record<string, unknown> {
   using source = openGguf(file(name))
   const model = ggufSource(source)
-  return Object.fromEntries(parametersOf(model.config).map(p => [p.name, p.ternary ? model.ternary(p) : model.floats(p, 0, p.shape[0]!)]))
+  return Object.fromEntries(parametersOf(model.config).map(p => [p.name, isTernary(p) ? model.ternary(p) : model.floats(p, 0, p.shape[0]!)]))
 }
 
 test('a model is the same after it was written as I2_S with its tables as they are, in every architecture', async () => {

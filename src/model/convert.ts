@@ -1,6 +1,6 @@
 /**
- * Writes a model with other types: ternary matrices as I2_S, TQ1_0 or TQ2_0; embedding, head and the matrices of a
- * gpt as F32, F16, Q8_0 or Q6_K. Works on one tensor at a time, and says what precision that cost.
+ * Writes a model with other types: ternary matrices as a ternary type; embedding, head and other matrices as a type
+ * with an encoder in the registry. Works on one tensor at a time, and says what precision that cost.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { GgufContent, GgufSlowTensor } from '../formats/gguf-writer.ts'
@@ -21,20 +21,17 @@ import type { Conversation } from './conversation.ts'
 import { fixedBytes, fixedTensors } from './fixed-tensors.ts'
 import { architectureOf, configEntries, ggufName } from './gguf-config.ts'
 import type { ModelSource } from './model-source.ts'
-import { elementsOf, isTernaryModel, parametersOf } from './parameters.ts'
+import { elementsOf, isTernary, isTernaryModel, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { fileRows, placeRows } from './row-order.ts'
-
-/** Types that matrices which are not ternary can be written in. */
-export type MatrixType = 'F32' | 'F16' | 'Q8_0' | 'Q6_K'
 
 export interface ConvertOptions {
   /** Default I2_S, which keeps every scale to the bit; for llama.cpp TQ2_0. */
   readonly ternary?: TernaryTypeName
-  /** Of the token embedding, and of a head of its own. Default: what they are stored in. */
-  readonly head?: MatrixType
-  /** Of the linear layers of a gpt. Default: what they are stored in. */
-  readonly matrices?: MatrixType
+  /** Of the token embedding, and of a head of its own: one of `encodedTypes`. Default: what they are stored in. */
+  readonly head?: WeightTypeName
+  /** Of the linear layers of a model that is not ternary, as `head`. Default: what they are stored in. */
+  readonly matrices?: WeightTypeName
   /**
    * Writes only what the program's releases read, or refuses. Ternary rows that no whole blocks of `ternary` make
    * become F16.
@@ -74,9 +71,6 @@ export interface Conversion {
   /** In the order of the tensors; empty where every number is what it was. */
   readonly losses: readonly PrecisionLoss[]
 }
-
-/** llama.cpp's numbers of what most tensors are stored as (`general.file_type`). */
-const FILE_TYPES = { I2_S: 40, TQ1_0: 36, TQ2_0: 37, F32: 0, F16: 1, Q8_0: 7, Q6_K: 18 } as const
 
 /** Weights of a table that are worked on at a time, about. */
 const SLICE = 1 << 20
@@ -128,7 +122,7 @@ export async function convertModel(
   })
   const metadata: GgufContent['metadata'] = [
     ['general.architecture', gguf.string(name)],
-    ['general.file_type', gguf.u32(FILE_TYPES[isTernaryModel(config) ? ternary : (options.matrices ?? 'F32')])],
+    ['general.file_type', gguf.u32(ggufTypes[isTernaryModel(config) ? ternary : (options.matrices ?? 'F32')].fileType!)],
     ['general.quantization_version', gguf.u32(2)],
     ...configEntries(config),
     ...(source.entries as readonly (readonly [string, GgufValue])[]),
@@ -202,7 +196,7 @@ class Writer {
 
   /** The type of a parameter in the file. Vectors and positions become or stay what they are exactly. */
   typeOf(p: Parameter): GgufTypeName {
-    const type = p.ternary ? this.#ternaryType(p) : this.#floatType(p),
+    const type = isTernary(p) ? this.#ternaryType(p) : this.#floatType(p),
       name = ggufName(this.#source.config, p.name)
     const { block } = ggufTypes[type],
       [out = 1, inputs = 1] = p.shape,
@@ -233,7 +227,7 @@ class Writer {
 
   /** @param onWeights called with the number of weights that are done, and waited for */
   async data(p: Parameter, type: GgufTypeName, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
-    if (p.ternary) return this.#packTernary(p)
+    if (isTernary(p)) return this.#packTernary(p)
     return p.shape.length === 1
       ? bytesOf(this.#source.floats(p, 0, p.shape[0]!))
       : this.#matrix(p, type as WeightTypeName, onWeights)

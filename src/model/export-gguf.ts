@@ -3,19 +3,19 @@
  * used, everything else as f32, so that the loaded model gives the same loss to the last bit.
  */
 import type { Executor } from '../exec/plan.ts'
+import { ggufTypes } from '../formats/gguf-types.ts'
 import { writeGguf } from '../formats/gguf-writer.ts'
 import type { GgufTensorInput } from '../formats/gguf-writer.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { invariant } from '../lib/errors.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { architecture } from './config.ts'
 import { encodeTernary } from '../weights/ternary-tensor.ts'
 import type { ModelConfig } from './config.ts'
 import { fixedBytes, fixedTensors } from './fixed-tensors.ts'
 import { architectureOf, configEntries, ggufName } from './gguf-config.ts'
 import { tokenizerEntries } from './gguf-tokenizer.ts'
-import { elementsOf, parametersOf } from './parameters.ts'
+import { elementsOf, isTernary, isTernaryModel, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { codeBytes, ternarizePlan, unpackCodes } from '../weights/ternary-codes.ts'
 import { fileRows, placeRows } from './row-order.ts'
@@ -39,7 +39,7 @@ export async function exportGguf(
     metadata: [
       ['general.architecture', gguf.string(architectureOf(config))],
       ['general.name', gguf.string(options.name)],
-      ['general.file_type', gguf.u32(architecture(config).fileType)],
+      ['general.file_type', gguf.u32(ggufTypes[isTernaryModel(config) ? 'I2_S' : 'F32'].fileType!)],
       ['general.quantization_version', gguf.u32(2)],
       ...configEntries(config), ...tokenizerEntries(tokenizer), ...options.entries ?? [],
     ],
@@ -51,7 +51,7 @@ async function tensorOf(executor: Executor, config: ModelConfig, p: Parameter, v
   const plain = { name: ggufName(config, p.name), shape: p.shape }
   const bytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength)
   const order = fileRows(config, p.name)
-  if (!p.ternary) return { ...plain, type: 'F32', data: bytes(order === undefined ? values : placeRows(values, order, p.shape[1] ?? 1)) }
+  if (!isTernary(p)) return { ...plain, type: 'F32', data: bytes(order === undefined ? values : placeRows(values, order, p.shape[1] ?? 1)) }
   const { trits: ours, scale } = await ternarize(executor, p, values)
   const trits = order === undefined ? ours : placeRows(ours, order, p.shape[1]!)
   if (elementsOf(p) % 128 === 0) return { ...plain, type: 'I2_S', data: encodeTernary('I2_S', trits, Float32Array.of(scale)) }

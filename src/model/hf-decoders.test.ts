@@ -100,7 +100,7 @@ function folderOf(name: string, change: object = {}): string {
     const values = readFloats(file, ggufName(config, p.name))
     const order = fileRows(config, p.name)
     const ours = order === undefined ? values : pickRows(values, order, p.shape[1] ?? 1)
-    tensors.set(hf!.tensorName(p.name), { dtype: 'F32', shape: p.shape, data: ours.map(v => v - hf!.addend(p.name)) })
+    tensors.set(hf!.tensorNames(p.name)[0]!, { dtype: 'F32', shape: p.shape, data: ours.map(v => v - hf!.addend(p.name)) })
   }
   const path = join(folder, `${name}-${Math.random()}`)
   mkdirSync(path)

@@ -103,7 +103,9 @@ test('a Llama without inner norms and with a head of its own, and the names of 1
 
 test('a configuration that means another model, and tensors that do not fit it, are refused by name', () => {
   const cases: [RegExp, (c: Config, t: Tensors) => void][] = [
-    [/model_type is "qwen2"/, c => void (c['model_type'] = 'qwen2')], [/hidden_act is "gelu"/, c => void (c['hidden_act'] = 'gelu')],
+    [/model_type is "rwkv"/, c => void (c['model_type'] = 'rwkv')],
+    [/quantization_config is given, and quantised weights are not supported/, c => void (c['model_type'] = 'qwen2')],
+    [/hidden_act is "gelu"/, c => void (c['hidden_act'] = 'gelu')],
     [/attention_bias is true/, c => void (c['attention_bias'] = true)], [/rope_scaling/, c => void (c['rope_scaling'] = { factor: 8 })],
     [/rope_parameters\.rope_type is "llama3"/, c => void (c['rope_parameters'] = { rope_theta: 1e4, rope_type: 'llama3' })], [/rope_theta is missing/, c => void delete c['rope_parameters']],
     [/quant_method is "awq"/, c => void (quantization(c)['quant_method'] = 'awq')], [/use_rms_norm is true/, c => void (quantization(c)['use_rms_norm'] = true)],

@@ -5,9 +5,9 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { HfReader } from '../arch/architecture.ts'
+import type { HfReader, TernaryStorage } from '../arch/architecture.ts'
 import type { Fields } from '../arch/fields.ts'
-import { architectureOfHf } from '../arch/registry.ts'
+import { hfModelTypes, hfReaderOf } from '../arch/registry.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import { otherKind } from '../lib/other-kind.ts'
@@ -27,11 +27,9 @@ import type { ModelConfig } from './config.ts'
 import { joinClaims, noClaims, resolveConversation } from './conversation.ts'
 import type { Conversation, ConversationClaims, ConversationOverrides } from './conversation.ts'
 import { conversationEntries, isConversationKey, replaceEntries } from './gguf-conversation.ts'
-import { readHfConfig } from './hf-config.ts'
-import type { HfModel } from './hf-config.ts'
 import { folderClaims } from './hf-conversation.ts'
 import type { ModelSource } from './model-source.ts'
-import { parametersOf } from './parameters.ts'
+import { isTernary, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { codeBytes, unpackCodes } from '../weights/ternary-codes.ts'
 import { fileRows, placeRows } from './row-order.ts'
@@ -41,54 +39,31 @@ const MAX_CONFIG_BYTES = 1 << 20
 /** What transformers calls files of weights: one, or parts. */
 const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/
 
-/** Names inside `model.layers.N.`; 1bitLLM's models call the two inner norms otherwise. */
-const INNER: Readonly<Record<string, readonly string[]>> = {
-  attn_norm: ['input_layernorm'],
-  attn_q: ['self_attn.q_proj'],
-  attn_k: ['self_attn.k_proj'],
-  attn_v: ['self_attn.v_proj'],
-  attn_out: ['self_attn.o_proj'],
-  attn_sub_norm: ['self_attn.attn_sub_norm', 'self_attn.inner_attn_ln'],
-  mlp_norm: ['post_attention_layernorm'],
-  mlp_gate: ['mlp.gate_proj'],
-  mlp_up: ['mlp.up_proj'],
-  mlp_down: ['mlp.down_proj'],
-  mlp_sub_norm: ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm'],
-}
-
 /** Types that safetensors has by the same name as ggml. */
 type FloatName = keyof typeof floats
 
 const isFloat = (dtype: string): dtype is FloatName => Object.hasOwn(floats, dtype)
 
-/** The names that a parameter may have. */
-function hfNames(parameter: string): string[] {
-  const outer: Readonly<Record<string, string>> = {
-    token_embedding: 'model.embed_tokens.weight',
-    'head.weight': 'lm_head.weight',
-    'final_norm.weight': 'model.norm.weight',
-  }
-  if (outer[parameter] !== undefined) return [outer[parameter]]
-  const [, block, layer] = parameter.split('.') as [string, string, string]
-  return INNER[layer]!.map(name => `model.layers.${block}.${name}.weight`)
-}
-
-/**
- * The reader of a model with floating-point weights; undefined for what `readHfConfig` reads or refuses: a BitNet,
- * and a Llama with ternary weights.
- */
-function denseReader(json: unknown): HfReader | undefined {
-  const { model_type: type, quantization_config: quantization } = (json ?? {}) as Fields
-  return quantization === undefined ? architectureOfHf(type)?.hf : undefined
-}
-
-function readDense(file: string, json: Fields, reader: HfReader, has: (tensor: string) => boolean): ModelConfig {
+/** @throws VeritError VERIT_MODEL_FILE naming the field */
+function readConfig(file: string, json: Fields, reader: HfReader, has: (tensor: string) => boolean): ModelConfig {
   try {
     return reader.read(json, has)
   } catch (e) {
     if (!VeritError.is(e, 'VERIT_MODEL_CONFIG')) throw e
     throw new VeritError('VERIT_MODEL_FILE', { file, problem: `${e.fields.field} ${e.fields.problem}` }, e)
   }
+}
+
+/** The reader of a configuration. @throws VeritError VERIT_MODEL_FILE where there is none */
+function readerOf(file: string, json: unknown): { fields: Fields; reader: HfReader } {
+  const refuse = (problem: string): never => {
+    throw new VeritError('VERIT_MODEL_FILE', { file, problem })
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return refuse('its content is not an object')
+  const fields = json as Fields
+  const type = JSON.stringify(fields['model_type'])
+  const reader = hfReaderOf(fields) ?? refuse(`model_type is ${type}, where ${hfModelTypes.join(', ')} are supported`)
+  return { fields, reader }
 }
 
 /** The tokenizer of a folder, in GGUF's form and as an object. */
@@ -110,10 +85,8 @@ export class HfSource implements ModelSource, Disposable {
   readonly conversation: Conversation
   readonly notes: string[] = []
   /** How ternary weights are stored; undefined for a model that has none. */
-  #ternary: Omit<HfModel, 'config'> | undefined
-  /** Names that a parameter may have. */
-  #namesOf: (parameter: string) => readonly string[] = hfNames
-  #reader: HfReader | undefined
+  #storage: TernaryStorage | undefined
+  #reader: HfReader
   #files: SafetensorsFile[] = []
   #where = new Map<string, SafetensorsFile>()
   #names = new Map<string, string>()
@@ -130,18 +103,11 @@ export class HfSource implements ModelSource, Disposable {
       this.#open()
       const path = join(folder, 'config.json'),
         has = (name: string): boolean => this.#where.has(name)
-      const subNorms = hfNames('blocks.0.attn_sub_norm.weight').some(has)
       const json = readJson(path)
-      const reader = denseReader(json)
-      if (reader === undefined) {
-        const { config, ...ternary } = readHfConfig(path, json, { head: has('lm_head.weight'), subNorms })
-        this.config = config
-        this.#ternary = ternary
-      } else {
-        this.config = readDense(path, json as Fields, reader, has)
-        this.#reader = reader
-        this.#namesOf = parameter => [reader.tensorName(parameter)]
-      }
+      const { fields, reader } = readerOf(path, json)
+      this.#reader = reader
+      this.config = readConfig(path, fields, reader, has)
+      this.#storage = reader.ternaryStorage?.(fields)
       this.#match()
       const claims = joinClaims(
         folderClaims(folder, json, tokenizer.claims === undefined ? tokenizer.tokenizer : undefined),
@@ -192,13 +158,13 @@ export class HfSource implements ModelSource, Disposable {
       new Float32Array(rows * (p.shape[1] ?? 1)),
       this.#names.get(p.name)!,
     )
-    const addend = this.#reader?.addend(p.name) ?? 0
+    const addend = this.#reader.addend(p.name)
     return addend === 0 ? values : values.map(v => v + addend)
   }
 
   /** The rows of a float tensor in the order of GGUF files; ternary ones are put into it when they are written. */
   #inFileOrder(p: Parameter, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-    const order = p.ternary ? undefined : fileRows(this.config, p.name)
+    const order = isTernary(p) ? undefined : fileRows(this.config, p.name)
     return order === undefined ? bytes : placeRows(bytes, order, bytes.length / p.shape[0]!)
   }
 
@@ -207,7 +173,7 @@ export class HfSource implements ModelSource, Disposable {
       packed = this.#entry(p).dtype === 'U8'
     if (packed) return { trits: this.#unpack(p, out, inputs), scale: this.#scale(p) }
     const values = this.floats(p, 0, out)
-    if (this.#ternary?.latent !== true) {
+    if (this.#storage?.latent !== true) {
       if (!values.every(v => v === 0 || v === 1 || v === -1))
         this.#wrong(p, 'has values besides -1, 0 and 1, where quantization_mode is offline')
       return { trits: Int8Array.from(values), scale: this.#scale(p) }
@@ -252,19 +218,18 @@ export class HfSource implements ModelSource, Disposable {
   #match(): void {
     const used = new Set<string>()
     for (const p of parametersOf(this.config)) {
-      const name =
-        this.#namesOf(p.name).find(n => this.#where.has(n)) ??
-        this.#refuse(`there is no tensor ${this.#namesOf(p.name)[0]}`)
+      const names = this.#reader.tensorNames(p.name)
+      const name = names.find(n => this.#where.has(n)) ?? this.#refuse(`there is no tensor ${names[0]}`)
       this.#names.set(p.name, name)
       const scale = name.replace(/weight$/, 'weight_scale'),
         { dtype, shape } = this.#entry(p)
       const rows = dtype === 'U8' ? p.shape[0]! / 4 : p.shape[0]!
       if (shape.join() !== [rows, ...p.shape.slice(1)].join())
         this.#wrong(p, `is ${shape.join(' x ')}, where ${[rows, ...p.shape.slice(1)].join(' x ')} is expected`)
-      if (dtype === 'U8' && !p.ternary) this.#wrong(p, 'is packed, where floating-point numbers are expected')
+      if (dtype === 'U8' && !isTernary(p)) this.#wrong(p, 'is packed, where floating-point numbers are expected')
       if (dtype === 'U8' && !this.#where.has(scale)) this.#refuse(`there is no tensor ${scale}`)
       used.add(name)
-      if (p.ternary) used.add(scale)
+      if (isTernary(p)) used.add(scale)
     }
     for (const name of this.#where.keys()) {
       if (!used.has(name) && !name.endsWith('.rotary_emb.inv_freq'))
@@ -299,15 +264,14 @@ export class HfSource implements ModelSource, Disposable {
     if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || !isFloat(dtype))
       return this.#refuse(`tensor ${name} is not one floating-point number`)
     const s = decodeWeights(dtype, file.read(name), new Float32Array(1), name)[0]!
-    const m = Math.fround(this.#ternary?.scale === 'divides' ? 1 / s : s)
+    const m = Math.fround(this.#storage?.scale === 'divides' ? 1 / s : s)
     return m > 0 && m < Infinity ? m : this.#refuse(`tensor ${name} is ${s}, which gives no positive scale`)
   }
 
   /** Whether ternary matrices stand in the folder in floating point, as training has them. */
   get latent(): boolean {
-    return (
-      this.#ternary?.latent === true && parametersOf(this.config).some(p => p.ternary && this.#entry(p).dtype !== 'U8')
-    )
+    const packed = (p: Parameter): boolean => this.#entry(p).dtype === 'U8'
+    return this.#storage?.latent === true && parametersOf(this.config).some(p => isTernary(p) && !packed(p))
   }
 
   /**

@@ -13,7 +13,7 @@ import { fixedFault, fixedTensors } from './fixed-tensors.ts'
 import { ggufName, readConfig } from './gguf-config.ts'
 import { scaleName } from './gguf-names.ts'
 import { readTokenizer } from './gguf-tokenizer.ts'
-import { parametersOf } from './parameters.ts'
+import { isTernary, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { packWeights } from './pack-weights.ts'
 import type { PackOptions } from './pack-weights.ts'
@@ -76,7 +76,7 @@ export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: r
     }
   }
   const fixed = new Map(fixedTensors(config).map(t => [t.name, t]))
-  const factors = new Set([...expected].filter(([, p]) => p.ternary).map(([name]) => scaleName(name)))
+  const factors = new Set([...expected].filter(([, p]) => isTernary(p)).map(([name]) => scaleName(name)))
   for (const { name, type, shape } of file.tensors) {
     if (factors.has(name)) {
       if (type !== 'F32' || shape.join() !== '1') yield fault(`tensor ${name} is ${type} ${shape.join(' x ')}, where a factor of the weights is one F32`)
@@ -89,6 +89,6 @@ export function* tensorFaults(file: GgufFile, config: ModelConfig, parameters: r
 
 /** Looks at every value of a parameter whose shape was checked. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE */
 export function checkValues(file: GgufFile, config: ModelConfig, parameter: Parameter): void {
-  if (parameter.ternary) readTernary(file, ggufName(config, parameter.name))
+  if (isTernary(parameter)) readTernary(file, ggufName(config, parameter.name))
   else readFloats(file, ggufName(config, parameter.name))
 }

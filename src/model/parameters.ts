@@ -19,8 +19,11 @@ export const elementsOf = (parameter: Parameter): number => parameter.shape.redu
 /** Elements of all parameters; the tied head counts once. */
 export const parameterCount = (config: ModelConfig): number => parametersOf(config).reduce((n, p) => n + elementsOf(p), 0)
 
+/** Whether a matrix is multiplied as ternary weights, whatever the type it is stored in. */
+export const isTernary = ({ quantization }: Pick<Parameter, 'quantization'>): boolean => quantization === 'ternary'
+
 /** Whether the projections are trained and kept as ternary weights. */
-export const isTernaryModel = (config: ModelConfig): boolean => parametersOf(config).some(p => p.ternary)
+export const isTernaryModel = (config: ModelConfig): boolean => parametersOf(config).some(isTernary)
 
 /**
  * Sets to zero the gradients that are zero in exact arithmetic: those of a key bias, which adds the same to every score of a row, where softmax does

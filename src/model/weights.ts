@@ -12,7 +12,7 @@ import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
 import type { TernaryPacking } from '../weights/ternary-packing.ts'
 import type { ModelConfig, Parameter } from '../arch/architecture.ts'
 import type { Weights } from '../arch/weights.ts'
-import { parametersOf } from './parameters.ts'
+import { isTernary, parametersOf } from './parameters.ts'
 
 export type { Weights } from '../arch/weights.ts'
 
@@ -90,7 +90,7 @@ export function servingForm(config: ModelConfig, { type, codes, screen = false, 
     return name === 'token_embedding' ? 'table' : 'layer'
   }
   return new Map(parametersOf(config).filter(isMatrix).map(p => {
-    const choice = { role: roleOf(p), ternary: p.ternary, codes, screen: isScreened(config, screen) }
+    const choice = { role: roleOf(p), ternary: isTernary(p), codes, screen: isScreened(config, screen) }
     const kind = type(p)
     return [p.name, packingOf(decoded && !isTernaryType(kind) ? 'F32' : kind, choice)]
   }))

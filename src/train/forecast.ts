@@ -2,7 +2,7 @@
 import { statfsSync } from 'node:fs'
 import { machineMemory } from '../lib/machine-memory.ts'
 import { formatBytes, formatDuration } from '../lib/progress.ts'
-import { elementsOf, parameterCount, parametersOf } from '../model/parameters.ts'
+import { elementsOf, isTernary, parameterCount, parametersOf } from '../model/parameters.ts'
 import type { ModelConfig } from '../model/config.ts'
 import type { TrainOptions } from './options.ts'
 import type { MeasuredPace } from './pace.ts'
@@ -22,7 +22,7 @@ export const checkpointBytes = (config: ModelConfig): number => 12 * parameterCo
 
 /** Bytes of the model file, without its tokenizer: two bits a ternary weight, four bytes any other. */
 export function modelBytes(config: ModelConfig): number {
-  return parametersOf(config).reduce((sum, p) => sum + elementsOf(p) * (p.ternary ? 0.25 : 4), 0)
+  return parametersOf(config).reduce((sum, p) => sum + elementsOf(p) * (isTernary(p) ? 0.25 : 4), 0)
 }
 
 export interface Forecast {

@@ -18,6 +18,12 @@ export type TernaryTypeName = keyof typeof ternaryTypes
 /** All rows by name, simple types first. */
 export const weightTypes: ReadonlyMap<string, WeightType> = new Map(Object.entries(rows))
 
+/** Types that Verit writes besides the ternary ones. */
+export const encodedTypes: readonly WeightTypeName[] = (Object.keys(rows) as WeightTypeName[])
+  .filter(name => weightTypes.get(name)!.encode !== undefined)
+
+export const ternaryTypeNames = Object.keys(ternaryTypes) as TernaryTypeName[]
+
 /** The row of a type that has one. */
 export const weightType = (name: WeightTypeName): WeightType => rows[name]
 

@@ -8,7 +8,7 @@ import { invariant } from '../lib/errors.ts'
 import { f16Bits } from '../lib/half.ts'
 import { POWERS, i2sCode, packFive, tq1Byte, tq1Code, tq1Place, tq2Code } from '../lib/ternary-codes.ts'
 import { blockFault, blockType, checkLength, halfAt, scaleAt } from './weight-type.ts'
-import type { BlockDecoder, TernaryPacking, WeightType } from './weight-type.ts'
+import type { BlockDecoder, TernaryLayout, WeightType } from './weight-type.ts'
 
 /** Bytes 32h + l hold weights 128h + 32j + l in bits 2j and 2j + 1; d at the end. Weight d (q - 1), exact. */
 const tq2: BlockDecoder = (raw, at, out, first) => {
@@ -31,7 +31,7 @@ const tq1: BlockDecoder = (raw, at, out, first) => {
 }
 
 /** Scales in the last two bytes of each block. */
-const halfScales = (name: 'TQ1_0' | 'TQ2_0'): Pick<TernaryPacking, 'scales' | 'putScales'> => {
+const halfScales = (name: 'TQ1_0' | 'TQ2_0'): Pick<TernaryLayout, 'scales' | 'putScales'> => {
   const { bytes } = ggufTypes[name]
   return {
     scales: raw => Float32Array.from({ length: raw.length / bytes }, (_, b) => halfAt(raw, (b + 1) * bytes - 2)),

@@ -35,11 +35,11 @@ export interface WeightType {
    */
   readonly encode?: (values: Float32Array, raw: Uint8Array) => string | undefined
   /** Only for ternary types. */
-  readonly ternary?: TernaryPacking
+  readonly ternary?: TernaryLayout
 }
 
 /** How a type packs trits: -1, 0 and 1 as the codes 0, 1 and 2. A weight is a trit times a scale. */
-export interface TernaryPacking {
+export interface TernaryLayout {
   /** The code of weight i, or 3 for bits that no writer makes. */
   code(raw: Uint8Array, i: number): number
   /** Writes the codes of trits into bytes that are zero. */
