@@ -1,25 +1,15 @@
 /** Ops that work on each element alone: sums, scaling, activations, dropout. */
 import { INV_SQRT_2PI, SQRT1_2, erfCore, exp32, expCore } from '../lib/functions.ts'
 import { Philox } from '../lib/philox.ts'
-import { f32, flat, i32, op, type Value } from './op.ts'
-import type { Dim } from './sizes.ts'
+import { elementOp, inferFlat, rowsAndColumns } from './element-op.ts'
+import { f32, i32, op } from './op.ts'
 
 const fround = Math.fround
-const rowsAndColumns = { N: 'int', C: 'int' } as const
-const inferFlat = ([x]: readonly Value[]): { N: Dim | undefined; C: Dim | undefined } => flat(x)
 
-/** An op of `inputs` equal arrays to `outputs` arrays of the same shape. */
-const same = (inputs: number, outputs: number) => (a: { N: Dim; C: Dim }): { inputs: Value[]; outputs: Value[] } => ({
-  inputs: Array.from({ length: inputs }, () => f32(a.N, a.C)), outputs: Array.from({ length: outputs }, () => f32(a.N, a.C)),
-})
-
-export const add = op({
+export const add = elementOp({
   name: 'add',
   inputs: ['a', 'b'],
   outputs: ['y'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(2, 1),
   inPlace: [0, 1],
   gradient: b => [b.dy[0], b.dy[0]],
   run: ([a, b], [y], { N, C }) => {
@@ -64,13 +54,10 @@ export const scale = op({
 })
 
 /** The exact GELU x·Φ(x) (Hendrycks & Gimpel 2016), in f64 with one rounding. */
-export const gelu = op({
+export const gelu = elementOp({
   name: 'gelu',
   inputs: ['x'],
   outputs: ['y'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(1, 1),
   inPlace: [0],
   gradient: b => [b.dy[0] && b.apply('geluGrad', [b.inputs[0], b.dy[0]])[0]],
   run: ([x], [y], { N, C }) => {
@@ -78,13 +65,10 @@ export const gelu = op({
   },
 })
 
-export const geluGrad = op({
+export const geluGrad = elementOp({
   name: 'geluGrad',
   inputs: ['x', 'dy'],
   outputs: ['dx'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(2, 1),
   inPlace: [0, 1],
   run: ([xs, dy], [dx], { N, C }) => {
     for (let e = 0; e < N * C; e++) {
@@ -97,13 +81,10 @@ export const geluGrad = op({
 })
 
 /** relu(gate)²·up, the gate of BitNet's feed-forward. */
-export const reluSquareGate = op({
+export const reluSquareGate = elementOp({
   name: 'reluSquareGate',
   inputs: ['gate', 'up'],
   outputs: ['y'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(2, 1),
   inPlace: [0, 1],
   gradient: b => b.dy[0] ? b.apply('reluSquareGateGrad', [b.inputs[0], b.inputs[1], b.dy[0]]) : [null, null],
   run: ([gate, up], [y], { N, C }) => {
@@ -114,13 +95,10 @@ export const reluSquareGate = op({
   },
 })
 
-export const reluSquareGateGrad = op({
+export const reluSquareGateGrad = elementOp({
   name: 'reluSquareGateGrad',
   inputs: ['gate', 'up', 'dy'],
   outputs: ['dgate', 'dup'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(3, 2),
   run: ([gate, up, dy], [dgate, dup], { N, C }) => {
     for (let e = 0; e < N * C; e++) {
       const r = gate[e] > 0 ? gate[e] : 0
@@ -131,13 +109,10 @@ export const reluSquareGateGrad = op({
 })
 
 /** gate·σ(gate)·up, the gate of Llama's feed-forward (SwiGLU, Shazeer 2020). */
-export const siluGate = op({
+export const siluGate = elementOp({
   name: 'siluGate',
   inputs: ['gate', 'up'],
   outputs: ['y'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(2, 1),
   inPlace: [0, 1],
   gradient: b => b.dy[0] ? b.apply('siluGateGrad', [b.inputs[0], b.inputs[1], b.dy[0]]) : [null, null],
   run: ([gate, up], [y], { N, C }) => {
@@ -145,13 +120,10 @@ export const siluGate = op({
   },
 })
 
-export const siluGateGrad = op({
+export const siluGateGrad = elementOp({
   name: 'siluGateGrad',
   inputs: ['gate', 'up', 'dy'],
   outputs: ['dgate', 'dup'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(3, 2),
   run: ([gate, up, dy], [dgate, dup], { N, C }) => {
     for (let e = 0; e < N * C; e++) {
       const below = fround(1 + exp32(-gate[e])), a = fround(gate[e] / below), s = fround(1 / below)

@@ -1,14 +1,8 @@
 /** Elementwise ops made of tanh: the usual approximation of GELU, its gate (GEGLU, Shazeer 2020), and soft caps; and products. */
 import { tanh32, tanhCore } from '../lib/functions.ts'
-import { f32, flat, op, type Value } from './op.ts'
-import type { Dim } from './sizes.ts'
+import { elementOp } from './element-op.ts'
 
 const fround = Math.fround
-const rowsAndColumns = { N: 'int', C: 'int' } as const
-const inferFlat = ([x]: readonly Value[]): { N: Dim | undefined; C: Dim | undefined } => flat(x)
-const same = (inputs: number, outputs: number) => (a: { N: Dim; C: Dim }): { inputs: Value[]; outputs: Value[] } => ({
-  inputs: Array.from({ length: inputs }, () => f32(a.N, a.C)), outputs: Array.from({ length: outputs }, () => f32(a.N, a.C)),
-})
 
 /** √(2/π) */
 const ROOT = 0.7978845608028654
@@ -22,13 +16,10 @@ function slope(x: number): number {
 }
 
 /** The approximation of GELU with tanh (Hendrycks & Gimpel 2016), in f64 with one rounding. */
-export const geluTanh = op({
+export const geluTanh = elementOp({
   name: 'geluTanh',
   inputs: ['x'],
   outputs: ['y'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(1, 1),
   inPlace: [0],
   gradient: b => [b.dy[0] && b.apply('geluTanhGrad', [b.inputs[0], b.dy[0]])[0]],
   run: ([x], [y], { N, C }) => {
@@ -36,13 +27,10 @@ export const geluTanh = op({
   },
 })
 
-export const geluTanhGrad = op({
+export const geluTanhGrad = elementOp({
   name: 'geluTanhGrad',
   inputs: ['x', 'dy'],
   outputs: ['dx'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(2, 1),
   inPlace: [0, 1],
   run: ([x, dy], [dx], { N, C }) => {
     for (let e = 0; e < N * C; e++) dx[e] = dy[e] * slope(x[e])
@@ -50,13 +38,10 @@ export const geluTanhGrad = op({
 })
 
 /** geluTanh(gate)·up, the gate of Gemma's feed-forward. */
-export const geluTanhGate = op({
+export const geluTanhGate = elementOp({
   name: 'geluTanhGate',
   inputs: ['gate', 'up'],
   outputs: ['y'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(2, 1),
   inPlace: [0, 1],
   gradient: b => b.dy[0] ? b.apply('geluTanhGateGrad', [b.inputs[0], b.inputs[1], b.dy[0]]) : [null, null],
   run: ([gate, up], [y], { N, C }) => {
@@ -64,13 +49,10 @@ export const geluTanhGate = op({
   },
 })
 
-export const geluTanhGateGrad = op({
+export const geluTanhGateGrad = elementOp({
   name: 'geluTanhGateGrad',
   inputs: ['gate', 'up', 'dy'],
   outputs: ['dgate', 'dup'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(3, 2),
   run: ([gate, up, dy], [dgate, dup], { N, C }) => {
     for (let e = 0; e < N * C; e++) {
       dgate[e] = fround(fround(slope(gate[e])) * up[e]) * dy[e]
@@ -80,13 +62,12 @@ export const geluTanhGateGrad = op({
 })
 
 /** cap·tanh(x/cap). */
-export const softcap = op({
+export const softcap = elementOp({
   name: 'softcap',
   inputs: ['x'],
   outputs: ['y'],
-  attributes: { N: 'int', C: 'int', cap: 'f32' },
-  infer: ([x], { cap }) => ({ ...flat(x), cap: Number(cap) > 0 ? cap : undefined }),
-  operands: same(1, 1),
+  numbers: { cap: 'f32' },
+  inferNumbers: ({ cap }) => ({ cap: Number(cap) > 0 ? cap : undefined }),
   inPlace: [0],
   gradient: b => [b.dy[0] && b.apply('softcapGrad', [b.inputs[0], b.dy[0]], { cap: b.a.cap })[0]],
   run: ([x], [y], { N, C, cap }) => {
@@ -94,13 +75,11 @@ export const softcap = op({
   },
 })
 
-export const softcapGrad = op({
+export const softcapGrad = elementOp({
   name: 'softcapGrad',
   inputs: ['x', 'dy'],
   outputs: ['dx'],
-  attributes: { N: 'int', C: 'int', cap: 'f32' },
-  infer: ([x], { cap }) => ({ ...flat(x), cap }),
-  operands: same(2, 1),
+  numbers: { cap: 'f32' },
   inPlace: [0, 1],
   run: ([x, dy], [dx], { N, C, cap }) => {
     for (let e = 0; e < N * C; e++) {
@@ -110,13 +89,10 @@ export const softcapGrad = op({
   },
 })
 
-export const multiply = op({
+export const multiply = elementOp({
   name: 'multiply',
   inputs: ['a', 'b'],
   outputs: ['y'],
-  attributes: rowsAndColumns,
-  infer: inferFlat,
-  operands: same(2, 1),
   inPlace: [0, 1],
   gradient: b => [0, 1].map(i => (b.dy[0] && b.needs[i] ? b.apply('multiply', [b.dy[0], b.inputs[1 - i]])[0] : null)),
   run: ([a, b], [y], { N, C }) => {
