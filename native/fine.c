@@ -1,5 +1,5 @@
 /*
- * Rows of 14 bits, for heads of 6 and of 8 bits (src/ops/six-bit.ts, eight-bit.ts): a row is rounded to whole numbers of at most 8191, which are kept as 128 * high + low, two int8 of at most
+ * Rows of 14 bits, for heads of 6 and of 8 bits (src/ops/fine.ts): a row is rounded to whole numbers of at most 8191, which are kept as 128 * high + low, two int8 of at most
  * 64. A group of 16 inputs times 16 codes is a whole number below 2^24, exact in f32.
  */
 enum { FINE = 8191 };
@@ -46,20 +46,20 @@ typedef struct {
   const float *scale;
   int64_t groups;
 } fine_t;
-static int64_t fineMatmul_scratch(const op_t *o) { return FINE_ROWS * (2 * ATTR(sixBitMatmul, K) + ATTR(sixBitMatmul, K) / 4); }
+static int64_t fineMatmul_scratch(const op_t *o) { return FINE_ROWS * (2 * ATTR(fineMatmulQ6_K, K) + ATTR(fineMatmulQ6_K, K) / 4); }
 static fine_t fine_rows(const op_t *o, int64_t r0, int64_t rows, char *scratch) {
-  const int64_t k = ATTR(sixBitMatmul, K), groups = k / 16;
+  const int64_t k = ATTR(fineMatmulQ6_K, K), groups = k / 16;
   int8_t *q = (int8_t *)scratch;
   int32_t *sum = (int32_t *)(scratch + FINE_ROWS * 2 * k);
   for (int64_t r = 0; r < rows; r++) {
-    const int8_t *high = (const int8_t *)INPUT(sixBitMatmul, q) + 2 * (r0 + r) * k;
+    const int8_t *high = (const int8_t *)INPUT(fineMatmulQ6_K, q) + 2 * (r0 + r) * k;
     for (int64_t g = 0; g < groups; g++) {
       memcpy(q + (g * rows + r) * 32, high + g * 16, 16);
       memcpy(q + (g * rows + r) * 32 + 16, high + k + g * 16, 16);
-      sum[g * rows + r] = ((const int32_t *)INPUT(sixBitMatmul, sum))[(r0 + r) * groups + g];
+      sum[g * rows + r] = ((const int32_t *)INPUT(fineMatmulQ6_K, sum))[(r0 + r) * groups + g];
     }
   }
-  return (fine_t){.q = q, .sum = sum, .scale = (const float *)INPUT(sixBitMatmul, scale) + r0, .groups = groups};
+  return (fine_t){.q = q, .sum = sum, .scale = (const float *)INPUT(fineMatmulQ6_K, scale) + r0, .groups = groups};
 }
 /* four steps of four inputs */
 INLINE v16i fine_dots(v16i acc, const v16i *c, const int8_t *q, const int bits) {
@@ -137,15 +137,15 @@ enum {
   FINE_CHUNK = 64, /* blocks of 16 outputs */
   FINE_AHEAD = 4096, /* bytes that are asked for early */
 };
-static int64_t fineMatmul_chunks(const op_t *o) { return (ATTR(sixBitMatmul, O) + 16 * FINE_CHUNK - 1) / (16 * FINE_CHUNK) * (ATTR(sixBitMatmul, N) > 0); }
+static int64_t fineMatmul_chunks(const op_t *o) { return (ATTR(fineMatmulQ6_K, O) + 16 * FINE_CHUNK - 1) / (16 * FINE_CHUNK) * (ATTR(fineMatmulQ6_K, N) > 0); }
 INLINE void fine_matmul(const op_t *o, int64_t chunk, char *scratch, fine_kernel *const *kernels, weights_t (*block)(const op_t *o, int64_t b)) {
-  const int64_t n = ATTR(sixBitMatmul, N), outputs = ATTR(sixBitMatmul, O), b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
+  const int64_t n = ATTR(fineMatmulQ6_K, N), outputs = ATTR(fineMatmulQ6_K, O), b1 = at_most((chunk + 1) * FINE_CHUNK, (outputs + 15) / 16);
   for (int64_t r = 0, rows; r < n; r += rows) {
     rows = at_most(n - r, FINE_ROWS);
     const fine_t x = fine_rows(o, r, rows, scratch);
     for (int64_t b = chunk * FINE_CHUNK; b < b1; b++) {
       weights_t w = block(o, b);
-      w.y = (float *)OUTPUT(sixBitMatmul, y) + r * outputs + b * 16;
+      w.y = (float *)OUTPUT(fineMatmulQ6_K, y) + r * outputs + b * 16;
       w.ldy = outputs;
       kernels[rows](&x, w, (int)at_most(outputs - b * 16, 16));
     }

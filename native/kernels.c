@@ -16,8 +16,8 @@
 #include "base3.c"
 #include "repack.c"
 #include "fine.c"
-#include "sixbit.c"
-#include "eightbit.c"
+#include "fine_q6_k.c"
+#include "fine_q8_0.c"
 #include "screen.c"
 #include "blockrows.c"
 #include "blockstream.c"
@@ -87,18 +87,18 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_panelRows] = ONE(row_chunks, panelRows_run),
     [OP_ternaryMatmulBase3] = {.phases = {{ternaryMatmul_chunks, ternaryMatmulBase3_run}}, .scratch = ternaryMatmulBase3_scratch},
     [OP_quantizeFine] = ONE(row_chunks, quantizeFine_run),
-    [OP_sixBitMatmul] = {.phases = {{fineMatmul_chunks, sixBitMatmul_run}}, .scratch = fineMatmul_scratch},
-    [OP_sixBitRows] = ONE(row_chunks, sixBitRows_run),
-    [OP_repackSixBit] = ONE(block16_chunks, repackSixBit_run),
-    [OP_screenSixBit] = ONE(block16_chunks, screenSixBit_run),
+    [OP_fineMatmulQ6_K] = {.phases = {{fineMatmul_chunks, fineMatmulQ6_K_run}}, .scratch = fineMatmul_scratch},
+    [OP_fineRowsQ6_K] = ONE(row_chunks, fineRowsQ6_K_run),
+    [OP_fineRepackQ6_K] = ONE(block16_chunks, fineRepackQ6_K_run),
+    [OP_screenQ6_K] = ONE(block16_chunks, screenQ6_K_run),
     [OP_screenLimits] = ONE(screenLimits_chunks, screenLimits_run),
     [OP_screenedMatmul] = {.phases = {{screenedMatmul_chunks, screenedMatmul_run}}, .scratch = screenedMatmul_scratch},
     [OP_halfRows] = ONE(row_chunks, halfRows_run),
     [OP_readProbe] = ONE(readProbe_chunks, readProbe_run),
     [OP_dotProbe] = ONE(dotProbe_chunks, dotProbe_run),
-    [OP_eightBitMatmul] = {.phases = {{fineMatmul_chunks, eightBitMatmul_run}}, .scratch = fineMatmul_scratch},
-    [OP_eightBitRows] = ONE(row_chunks, eightBitRows_run),
-    [OP_repackEightBit] = ONE(block16_chunks, repackEightBit_run),
+    [OP_fineMatmulQ8_0] = {.phases = {{fineMatmul_chunks, fineMatmulQ8_0_run}}, .scratch = fineMatmul_scratch},
+    [OP_fineRowsQ8_0] = ONE(row_chunks, fineRowsQ8_0_run),
+    [OP_fineRepackQ8_0] = ONE(block16_chunks, fineRepackQ8_0_run),
     [OP_squareSum] = ONE(squareSum_chunks, squareSum_run),
     [OP_clipFactor] = ONE(one_chunk, clipFactor_run),
     [OP_adamw] = ONE(adamw_chunks, adamw_run),

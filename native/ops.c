@@ -273,7 +273,7 @@ NEED(quantizeFine) {
   return SIZES(2) && a->K > 0 && a->K <= LONGEST_ROW;
 }
 /* codes, scales and factors of a matrix of 6-bit weights */
-static int six_bit(wide_t O, wide_t K, wide_t *codes, wide_t *scales, wide_t *factors) {
+static int fine_q6_k(wide_t O, wide_t K, wide_t *codes, wide_t *scales, wide_t *factors) {
   if (O < 1 || K < 1 || K % 256 || K > LONGEST_ROW) return 0;
   const wide_t n = round_up((int64_t)O, 16) * K;
   *codes = n / 4 * 3;
@@ -281,21 +281,21 @@ static int six_bit(wide_t O, wide_t K, wide_t *codes, wide_t *scales, wide_t *fa
   *factors = F(n / 256);
   return 1;
 }
-NEED(sixBitMatmul) {
+NEED(fineMatmulQ6_K) {
   in->q = 2 * a->N * a->K;
   in->scale = F(a->N);
   in->sum = F(a->N * (a->K / 16));
   out->y = F(a->N * a->O);
-  return SIZES(3) && six_bit(a->O, a->K, &in->codes, &in->s, &in->d);
+  return SIZES(3) && fine_q6_k(a->O, a->K, &in->codes, &in->s, &in->d);
 }
-NEED(sixBitRows) {
+NEED(fineRowsQ6_K) {
   in->ids = F(a->N);
   out->y = F(a->N * a->K);
-  return SIZES(3) && six_bit(a->O, a->K, &in->codes, &in->s, &in->d);
+  return SIZES(3) && fine_q6_k(a->O, a->K, &in->codes, &in->s, &in->d);
 }
-NEED(repackSixBit) {
+NEED(fineRepackQ6_K) {
   in->raw = a->O * a->K / 256 * 210;
-  return SIZES(2) && six_bit(a->O, a->K, &out->codes, &out->s, &out->d);
+  return SIZES(2) && fine_q6_k(a->O, a->K, &out->codes, &out->s, &out->d);
 }
 NEED(readProbe) { in->x = a->N; out->y = F((a->N + (1 << 20) - 1) / (1 << 20)); return SIZES(1) && a->N % 64 == 0; }
 NEED(dotProbe) { /* 12 * 2 * 4 products of 3 * 128 at most a round */
@@ -305,36 +305,36 @@ NEED(dotProbe) { /* 12 * 2 * 4 products of 3 * 128 at most a round */
   return SIZES(2) && a->rounds <= 1 << 15;
 }
 /* codes and factors of a matrix of 8-bit weights */
-static int eight_bit(wide_t O, wide_t K, wide_t *codes, wide_t *factors) {
+static int fine_q8_0(wide_t O, wide_t K, wide_t *codes, wide_t *factors) {
   if (O < 1 || K < 1 || K % 32 || K > LONGEST_ROW) return 0;
   const wide_t n = round_up((int64_t)O, 16) * K;
   *codes = n;
   *factors = n / 16;
   return 1;
 }
-NEED(eightBitMatmul) {
+NEED(fineMatmulQ8_0) {
   in->q = 2 * a->N * a->K;
   in->scale = F(a->N);
   in->sum = F(a->N * (a->K / 16));
   out->y = F(a->N * a->O);
-  return SIZES(3) && eight_bit(a->O, a->K, &in->codes, &in->d);
+  return SIZES(3) && fine_q8_0(a->O, a->K, &in->codes, &in->d);
 }
-NEED(eightBitRows) {
+NEED(fineRowsQ8_0) {
   in->ids = F(a->N);
   out->y = F(a->N * a->K);
-  return SIZES(3) && eight_bit(a->O, a->K, &in->codes, &in->d);
+  return SIZES(3) && fine_q8_0(a->O, a->K, &in->codes, &in->d);
 }
-NEED(repackEightBit) {
+NEED(fineRepackQ8_0) {
   in->raw = a->O * a->K / 32 * 34;
-  return SIZES(2) && eight_bit(a->O, a->K, &out->codes, &out->d);
+  return SIZES(2) && fine_q8_0(a->O, a->K, &out->codes, &out->d);
 }
 /* a product's bound holds for rows of at most this many inputs */
 enum { LONGEST_SCREENED = 1 << 20 };
 static int screened(wide_t O, wide_t K) { return O > 0 && K > 0 && K % 256 == 0 && K <= LONGEST_SCREENED; }
-NEED(screenSixBit) {
+NEED(screenQ6_K) {
   in->w = 2 * (a->O * a->K);
   out->errors = F(round_up(a->O, 16) * 2);
-  return SIZES(2) && screened(a->O, a->K) && six_bit(a->O, a->K, &out->codes, &out->s, &out->d);
+  return SIZES(2) && screened(a->O, a->K) && fine_q6_k(a->O, a->K, &out->codes, &out->s, &out->d);
 }
 NEED(screenLimits) {
   in->x = F(a->N * a->K);

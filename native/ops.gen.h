@@ -57,12 +57,12 @@
   X(panelRows, 2, 1, 4) \
   X(repackTernary, 1, 1, 4) \
   X(quantizeFine, 1, 3, 2) \
-  X(sixBitMatmul, 6, 1, 3) \
-  X(sixBitRows, 4, 1, 3) \
-  X(repackSixBit, 1, 3, 2) \
-  X(eightBitMatmul, 5, 1, 3) \
-  X(eightBitRows, 3, 1, 3) \
-  X(repackEightBit, 1, 2, 2) \
+  X(fineMatmulQ6_K, 6, 1, 3) \
+  X(fineRowsQ6_K, 4, 1, 3) \
+  X(fineRepackQ6_K, 1, 3, 2) \
+  X(fineMatmulQ8_0, 5, 1, 3) \
+  X(fineRowsQ8_0, 3, 1, 3) \
+  X(fineRepackQ8_0, 1, 2, 2) \
   X(shortConv, 5, 1, 6) \
   X(shortConvGrad, 3, 2, 4) \
   X(topExperts, 2, 2, 7) \
@@ -71,7 +71,7 @@
   X(expertSumGrad, 3, 2, 4) \
   X(expertMatmul, 3, 1, 7) \
   X(expertMatmulGrad, 3, 1, 6) \
-  X(screenSixBit, 1, 4, 2) \
+  X(screenQ6_K, 1, 4, 2) \
   X(screenLimits, 5, 1, 3) \
   X(screenedMatmul, 5, 1, 3) \
   X(halfRows, 2, 1, 3) \
@@ -521,47 +521,47 @@ typedef struct { wide_t q, scale, sum; } quantizeFine_out;
 enum { AT_quantizeFine_N = 0, AT_quantizeFine_K = 1 };
 typedef struct { wide_t N, K; } quantizeFine_at;
 
-enum { IN_sixBitMatmul_q = 0, IN_sixBitMatmul_scale = 1, IN_sixBitMatmul_sum = 2, IN_sixBitMatmul_codes = 3, IN_sixBitMatmul_s = 4, IN_sixBitMatmul_d = 5 };
-typedef struct { wide_t q, scale, sum, codes, s, d; } sixBitMatmul_in;
-enum { OUT_sixBitMatmul_y = 0 };
-typedef struct { wide_t y; } sixBitMatmul_out;
-enum { AT_sixBitMatmul_N = 0, AT_sixBitMatmul_O = 1, AT_sixBitMatmul_K = 2 };
-typedef struct { wide_t N, O, K; } sixBitMatmul_at;
+enum { IN_fineMatmulQ6_K_q = 0, IN_fineMatmulQ6_K_scale = 1, IN_fineMatmulQ6_K_sum = 2, IN_fineMatmulQ6_K_codes = 3, IN_fineMatmulQ6_K_s = 4, IN_fineMatmulQ6_K_d = 5 };
+typedef struct { wide_t q, scale, sum, codes, s, d; } fineMatmulQ6_K_in;
+enum { OUT_fineMatmulQ6_K_y = 0 };
+typedef struct { wide_t y; } fineMatmulQ6_K_out;
+enum { AT_fineMatmulQ6_K_N = 0, AT_fineMatmulQ6_K_O = 1, AT_fineMatmulQ6_K_K = 2 };
+typedef struct { wide_t N, O, K; } fineMatmulQ6_K_at;
 
-enum { IN_sixBitRows_codes = 0, IN_sixBitRows_s = 1, IN_sixBitRows_d = 2, IN_sixBitRows_ids = 3 };
-typedef struct { wide_t codes, s, d, ids; } sixBitRows_in;
-enum { OUT_sixBitRows_y = 0 };
-typedef struct { wide_t y; } sixBitRows_out;
-enum { AT_sixBitRows_N = 0, AT_sixBitRows_O = 1, AT_sixBitRows_K = 2 };
-typedef struct { wide_t N, O, K; } sixBitRows_at;
+enum { IN_fineRowsQ6_K_codes = 0, IN_fineRowsQ6_K_s = 1, IN_fineRowsQ6_K_d = 2, IN_fineRowsQ6_K_ids = 3 };
+typedef struct { wide_t codes, s, d, ids; } fineRowsQ6_K_in;
+enum { OUT_fineRowsQ6_K_y = 0 };
+typedef struct { wide_t y; } fineRowsQ6_K_out;
+enum { AT_fineRowsQ6_K_N = 0, AT_fineRowsQ6_K_O = 1, AT_fineRowsQ6_K_K = 2 };
+typedef struct { wide_t N, O, K; } fineRowsQ6_K_at;
 
-enum { IN_repackSixBit_raw = 0 };
-typedef struct { wide_t raw; } repackSixBit_in;
-enum { OUT_repackSixBit_codes = 0, OUT_repackSixBit_s = 1, OUT_repackSixBit_d = 2 };
-typedef struct { wide_t codes, s, d; } repackSixBit_out;
-enum { AT_repackSixBit_O = 0, AT_repackSixBit_K = 1 };
-typedef struct { wide_t O, K; } repackSixBit_at;
+enum { IN_fineRepackQ6_K_raw = 0 };
+typedef struct { wide_t raw; } fineRepackQ6_K_in;
+enum { OUT_fineRepackQ6_K_codes = 0, OUT_fineRepackQ6_K_s = 1, OUT_fineRepackQ6_K_d = 2 };
+typedef struct { wide_t codes, s, d; } fineRepackQ6_K_out;
+enum { AT_fineRepackQ6_K_O = 0, AT_fineRepackQ6_K_K = 1 };
+typedef struct { wide_t O, K; } fineRepackQ6_K_at;
 
-enum { IN_eightBitMatmul_q = 0, IN_eightBitMatmul_scale = 1, IN_eightBitMatmul_sum = 2, IN_eightBitMatmul_codes = 3, IN_eightBitMatmul_d = 4 };
-typedef struct { wide_t q, scale, sum, codes, d; } eightBitMatmul_in;
-enum { OUT_eightBitMatmul_y = 0 };
-typedef struct { wide_t y; } eightBitMatmul_out;
-enum { AT_eightBitMatmul_N = 0, AT_eightBitMatmul_O = 1, AT_eightBitMatmul_K = 2 };
-typedef struct { wide_t N, O, K; } eightBitMatmul_at;
+enum { IN_fineMatmulQ8_0_q = 0, IN_fineMatmulQ8_0_scale = 1, IN_fineMatmulQ8_0_sum = 2, IN_fineMatmulQ8_0_codes = 3, IN_fineMatmulQ8_0_d = 4 };
+typedef struct { wide_t q, scale, sum, codes, d; } fineMatmulQ8_0_in;
+enum { OUT_fineMatmulQ8_0_y = 0 };
+typedef struct { wide_t y; } fineMatmulQ8_0_out;
+enum { AT_fineMatmulQ8_0_N = 0, AT_fineMatmulQ8_0_O = 1, AT_fineMatmulQ8_0_K = 2 };
+typedef struct { wide_t N, O, K; } fineMatmulQ8_0_at;
 
-enum { IN_eightBitRows_codes = 0, IN_eightBitRows_d = 1, IN_eightBitRows_ids = 2 };
-typedef struct { wide_t codes, d, ids; } eightBitRows_in;
-enum { OUT_eightBitRows_y = 0 };
-typedef struct { wide_t y; } eightBitRows_out;
-enum { AT_eightBitRows_N = 0, AT_eightBitRows_O = 1, AT_eightBitRows_K = 2 };
-typedef struct { wide_t N, O, K; } eightBitRows_at;
+enum { IN_fineRowsQ8_0_codes = 0, IN_fineRowsQ8_0_d = 1, IN_fineRowsQ8_0_ids = 2 };
+typedef struct { wide_t codes, d, ids; } fineRowsQ8_0_in;
+enum { OUT_fineRowsQ8_0_y = 0 };
+typedef struct { wide_t y; } fineRowsQ8_0_out;
+enum { AT_fineRowsQ8_0_N = 0, AT_fineRowsQ8_0_O = 1, AT_fineRowsQ8_0_K = 2 };
+typedef struct { wide_t N, O, K; } fineRowsQ8_0_at;
 
-enum { IN_repackEightBit_raw = 0 };
-typedef struct { wide_t raw; } repackEightBit_in;
-enum { OUT_repackEightBit_codes = 0, OUT_repackEightBit_d = 1 };
-typedef struct { wide_t codes, d; } repackEightBit_out;
-enum { AT_repackEightBit_O = 0, AT_repackEightBit_K = 1 };
-typedef struct { wide_t O, K; } repackEightBit_at;
+enum { IN_fineRepackQ8_0_raw = 0 };
+typedef struct { wide_t raw; } fineRepackQ8_0_in;
+enum { OUT_fineRepackQ8_0_codes = 0, OUT_fineRepackQ8_0_d = 1 };
+typedef struct { wide_t codes, d; } fineRepackQ8_0_out;
+enum { AT_fineRepackQ8_0_O = 0, AT_fineRepackQ8_0_K = 1 };
+typedef struct { wide_t O, K; } fineRepackQ8_0_at;
 
 enum { IN_shortConv_values = 0, IN_shortConv_w = 1, IN_shortConv_pages = 2, IN_shortConv_sequence = 3, IN_shortConv_length = 4 };
 typedef struct { wide_t values, w, pages, sequence, length; } shortConv_in;
@@ -619,12 +619,12 @@ typedef struct { wide_t dw; } expertMatmulGrad_out;
 enum { AT_expertMatmulGrad_N = 0, AT_expertMatmulGrad_O = 1, AT_expertMatmulGrad_K = 2, AT_expertMatmulGrad_E = 3, AT_expertMatmulGrad_k = 4, AT_expertMatmulGrad_shared = 5 };
 typedef struct { wide_t N, O, K, E, k, shared; } expertMatmulGrad_at;
 
-enum { IN_screenSixBit_w = 0 };
-typedef struct { wide_t w; } screenSixBit_in;
-enum { OUT_screenSixBit_codes = 0, OUT_screenSixBit_s = 1, OUT_screenSixBit_d = 2, OUT_screenSixBit_errors = 3 };
-typedef struct { wide_t codes, s, d, errors; } screenSixBit_out;
-enum { AT_screenSixBit_O = 0, AT_screenSixBit_K = 1 };
-typedef struct { wide_t O, K; } screenSixBit_at;
+enum { IN_screenQ6_K_w = 0 };
+typedef struct { wide_t w; } screenQ6_K_in;
+enum { OUT_screenQ6_K_codes = 0, OUT_screenQ6_K_s = 1, OUT_screenQ6_K_d = 2, OUT_screenQ6_K_errors = 3 };
+typedef struct { wide_t codes, s, d, errors; } screenQ6_K_out;
+enum { AT_screenQ6_K_O = 0, AT_screenQ6_K_K = 1 };
+typedef struct { wide_t O, K; } screenQ6_K_at;
 
 enum { IN_screenLimits_x = 0, IN_screenLimits_scale = 1, IN_screenLimits_y = 2, IN_screenLimits_errors = 3, IN_screenLimits_top = 4 };
 typedef struct { wide_t x, scale, y, errors, top; } screenLimits_in;

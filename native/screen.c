@@ -1,5 +1,5 @@
 /*
- * A certified head, src/ops/screen.ts: an f16 matrix kept by rows beside a 6-bit copy of it. The copy's product (sixbit.c) and a bound of its error say which
+ * A certified head, src/ops/screen.ts: an f16 matrix kept by rows beside a 6-bit copy of it. The copy's product (fine_q6_k.c) and a bound of its error say which
  * outputs can be among the largest; only those are computed from the f16, by the chain of rule R1.
  */
 
@@ -11,21 +11,21 @@ INLINE double d_total(v16d v) {
   return sum;
 }
 
-/* the 6-bit copy of 16 rows, as repackSixBit lays it out, and for each row what bounds the error of a product with it */
+/* the 6-bit copy of 16 rows, as fineRepackQ6_K lays it out, and for each row what bounds the error of a product with it */
 enum { CODE_MOST = 31, SCALE_MOST = 127 };
-static void screenSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
+static void screenQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = ATTR(screenSixBit, O), k = ATTR(screenSixBit, K), groups = k / 16;
-  uint8_t *codes = (uint8_t *)OUTPUT(screenSixBit, codes) + chunk * groups * 192;
-  int8_t *scales = (int8_t *)OUTPUT(screenSixBit, s) + chunk * k;
-  float *factors = (float *)OUTPUT(screenSixBit, d) + chunk * groups, *errors = (float *)OUTPUT(screenSixBit, errors) + chunk * 32;
+  const int64_t rows = ATTR(screenQ6_K, O), k = ATTR(screenQ6_K, K), groups = k / 16;
+  uint8_t *codes = (uint8_t *)OUTPUT(screenQ6_K, codes) + chunk * groups * 192;
+  int8_t *scales = (int8_t *)OUTPUT(screenQ6_K, s) + chunk * k;
+  float *factors = (float *)OUTPUT(screenQ6_K, d) + chunk * groups, *errors = (float *)OUTPUT(screenQ6_K, errors) + chunk * 32;
   memset(codes, 0, (size_t)groups * 192);
   memset(scales, 0, (size_t)k);
   memset(factors, 0, 4 * (size_t)groups);
   memset(errors, 0, 128);
   int bad = 0;
   for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++) {
-    const uint16_t *row = (const uint16_t *)INPUT(screenSixBit, w) + (chunk * 16 + j) * k;
+    const uint16_t *row = (const uint16_t *)INPUT(screenQ6_K, w) + (chunk * 16 + j) * k;
     v16d square = d_set1(0), lost = d_set1(0);
     for (int64_t b = 0; b < k / 256; b++) {
       float most[16], all = 0;

@@ -121,10 +121,10 @@ const fine: Fill = (data, _, pick) => {
 const fineSums: Fill = (data, _, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = pick(16 * 8191) - 8 * 8191
 }
-const sixBitBlocks: Fill = (data, _, pick) => {
+const q6KBlocks: Fill = (data, _, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = i % 210 === 209 ? pick(2) * 0x80 + pick(0x7c) : pick(256)
 }
-const eightBitBlocks: Fill = (data, _, pick) => {
+const q8_0Blocks: Fill = (data, _, pick) => {
   for (let i = 0; i < data.length; i++) data[i] = i % 34 === 1 ? pick(2) * 0x80 + pick(0x7c) : pick(256)
 }
 const squares: Fill = data => {
@@ -197,32 +197,32 @@ function specs(): Spec[] {
     // every number of rows that has a kernel of its own, and the next
     ...Array.from({ length: 13 }, (_, i) => i + 1).flatMap((N): Spec[] => [
       { op: 'ternaryMatmul', a: { N, O: 40, K: 48 }, fill: { q: codes8, t: ternary } }, { op: 'ternaryMatmulBase3', a: { N, O: 40, K: 100 }, fill: { q: codes8, t: base3 } },
-      { op: 'sixBitMatmul', a: { N, O: 20, K: 256 }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } }, { op: 'eightBitMatmul', a: { N, O: 20, K: 64 }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
+      { op: 'fineMatmulQ6_K', a: { N, O: 20, K: 256 }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } }, { op: 'fineMatmulQ8_0', a: { N, O: 20, K: 64 }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
     ]),
     // the largest sums that can be: some kernels add up products in 16 bits
     ...[1, 2, 3, 4, 5].flatMap((N): Spec[] => [
       ...[-128, 127].flatMap(x => [0xaa, 0xff].map((t): Spec => ({ op: 'ternaryMatmul', a: { N, O: 20, K: 1056 }, fill: { q: everywhere(x), t: everywhere(t) } }))), // 0xff: what no writer makes
       ...[-128, -64, 64, 127].flatMap((x): Spec[] => [
-        { op: 'sixBitMatmul', a: { N, O: 20, K: 256 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), s: everywhere(127) } },
-        { op: 'eightBitMatmul', a: { N, O: 20, K: 64 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), d: halves } },
+        { op: 'fineMatmulQ6_K', a: { N, O: 20, K: 256 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), s: everywhere(127) } },
+        { op: 'fineMatmulQ8_0', a: { N, O: 20, K: 64 }, fill: { q: everywhere(x), sum: fineSums, codes: everywhere(255), d: halves } },
       ]),
     ]),
     ...shapes.flatMap(([N, K]) => forValues(values => ({ op: 'quantizeFine', a: { N, K }, values }))),
     ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [9, 40, 768], [6, 1100, 256]].flatMap(([N, O, K]): Spec[] => [
-      { op: 'sixBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
-      { op: 'sixBitRows', a: { N, O, K }, fill: { codes: bytes, s: bytes, ids: below('O') } }, { op: 'repackSixBit', a: { O, K }, fill: { raw: sixBitBlocks } },
+      { op: 'fineMatmulQ6_K', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, s: bytes } },
+      { op: 'fineRowsQ6_K', a: { N, O, K }, fill: { codes: bytes, s: bytes, ids: below('O') } }, { op: 'fineRepackQ6_K', a: { O, K }, fill: { raw: q6KBlocks } },
     ]),
     ...[[1, 1, 256], [3, 16, 512], [4, 33, 256], [2, 1100, 256]].flatMap(([N, O, K], i): Spec[] => [
-      { op: 'screenSixBit', a: { O, K }, fill: { w: halves } }, { op: 'halfRows', a: { N, C: K + i, V: O }, fill: { w: halves, ids: below('V') } },
+      { op: 'screenQ6_K', a: { O, K }, fill: { w: halves } }, { op: 'halfRows', a: { N, C: K + i, V: O }, fill: { w: halves, ids: below('V') } },
       ...[0, 1, 5, 40].map((top): Spec => ({ op: 'screenLimits', a: { N, O, K }, values: top === 5 ? 'special' : 'plain', fill: { top: constant(...Array.from({ length: N }, (_, n) => top + n)) } })),
       ...(['plain', 'special'] as const).map((values): Spec => ({ op: 'screenedMatmul', a: { N, O, K }, values, fill: { w: halves, limits: constant(...Array.from({ length: 3 * N }, (_, j) => [0.25, 0.5, 0.75][j % 3])) } })),
     ]),
     ...[0, 64, 320, 576, (1 << 20) - 64, (2 << 20) + 448].map((N): Spec => ({ op: 'readProbe', a: { N }, fill: { x: bytes } })),
     ...[[1, 1], [3, 40], [7, 0], [2, 2000]].map(([N, rounds]): Spec => ({ op: 'dotProbe', a: { N, rounds }, fill: { c: bytes, q: bytes } })),
     ...[[1, 1, 32], [3, 16, 96], [4, 33, 256], [9, 40, 544], [6, 1100, 64]].flatMap(([N, O, K]): Spec[] => [
-      { op: 'eightBitMatmul', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
-      { op: 'eightBitMatmul', a: { N, O, K }, fill: { q: bytes, sum: fineSums, codes: bytes, d: halves } }, // what quantizeFine does not give
-      { op: 'eightBitRows', a: { N, O, K }, fill: { codes: bytes, d: halves, ids: below('O') } }, { op: 'repackEightBit', a: { O, K }, fill: { raw: eightBitBlocks } },
+      { op: 'fineMatmulQ8_0', a: { N, O, K }, fill: { q: fine, sum: fineSums, codes: bytes, d: halves } },
+      { op: 'fineMatmulQ8_0', a: { N, O, K }, fill: { q: bytes, sum: fineSums, codes: bytes, d: halves } }, // what quantizeFine does not give
+      { op: 'fineRowsQ8_0', a: { N, O, K }, fill: { codes: bytes, d: halves, ids: below('O') } }, { op: 'fineRepackQ8_0', a: { O, K }, fill: { raw: q8_0Blocks } },
     ]),
     ...[1, 17, 4096, 4097, 10000].map((P): Spec => ({ op: 'squareSum', a: { P }, values: P === 17 ? 'special' : 'plain' })),
     ...[[1, 0], [3, 1], [40, 100], [17, 0.5]].map(([S, maxNorm]): Spec => ({ op: 'clipFactor', a: { S, maxNorm }, fill: { s: squares } })),

@@ -36,8 +36,8 @@ const N = 3
 /** The logits of a screened head, those of the whole product, the estimates and their bounds. */
 async function both(w: Uint16Array, x: Float32Array, O: number, K: number, top: readonly number[], by = executor): Promise<Record<'screened' | 'whole' | 'y' | 'errors' | 'limits', number[]>> {
   const g = new Graph(), rows = g.input('w', 'f16', [O, K]), input = g.input('x', 'f32', [N, K]), most = g.input('top', 'i32', [N])
-  const [codes, s, d, errors] = g.apply('screenSixBit', [rows]), [q, scale, sum] = g.apply('quantizeFine', [input])
-  const [y] = g.apply('sixBitMatmul', [q!, scale!, sum!, codes!, s!, d!], { O, K })
+  const [codes, s, d, errors] = g.apply('screenQ6_K', [rows]), [q, scale, sum] = g.apply('quantizeFine', [input])
+  const [y] = g.apply('fineMatmulQ6_K', [q!, scale!, sum!, codes!, s!, d!], { O, K })
   const [limits] = g.apply('screenLimits', [input, scale!, y!, errors!, most])
   const parts: Record<string, Tensor> = { rows, codes: codes!, s: s!, d: d!, errors: errors! }
   const screened = screenedHead.linear(g, input, part => parts[part]!, { out: O, inputs: K }, undefined, most)
@@ -49,9 +49,9 @@ async function both(w: Uint16Array, x: Float32Array, O: number, K: number, top: 
 
 /** What the 6-bit copy of the first row lacks. */
 async function missing(w: Uint16Array, O: number, K: number): Promise<Float32Array> {
-  const g = new Graph(), rows = g.input('w', 'f16', [O, K]), [codes, s, d] = g.apply('screenSixBit', [rows])
+  const g = new Graph(), rows = g.input('w', 'f16', [O, K]), [codes, s, d] = g.apply('screenQ6_K', [rows])
   const ids = g.input('ids', 'i32', [1])
-  const copy = g.apply('sixBitRows', [codes!, s!, d!, ids], { O, K })[0]!, first = f16ToF32(w.slice(0, K))
+  const copy = g.apply('fineRowsQ6_K', [codes!, s!, d!, ids], { O, K })[0]!, first = f16ToF32(w.slice(0, K))
   const read = await runGraph(compile(g, { limits: { rows: 1, outputs: 1 }, outputs: { copy } }), { w, ids: [0] }, { executor })
   return Float32Array.from(read('copy'), (v, k) => first[k]! - v)
 }

@@ -1,5 +1,5 @@
 /**
- * A certified head: an f16 matrix w [O, K], kept by rows, beside a copy of it in 6 bits (six-bit.ts). The copy's product y and a bound of how far it can be from the exact one say which
+ * A certified head: an f16 matrix w [O, K], kept by rows, beside a copy of it in 6 bits (fine-q6-k.ts). The copy's product y and a bound of how far it can be from the exact one say which
  * outputs can be among the `top` largest; only those are computed, by the same chain as in any product (R1), and the others are -∞. So the `top` largest and all that equal the last of
  * them have the bits that a whole product would give them. docs/screened-head.md has the proof.
  *
@@ -11,7 +11,7 @@ import { f16Value } from '../lib/half.ts'
 import { indexProblem } from './columns.ts'
 import { ceilDiv, f16, f32, i32, op, type Data } from './op.ts'
 import type { Value } from './op.ts'
-import { codesShape, factorsShape, putCode, putScale, scalesShape } from './six-bit.ts'
+import { codesShape, factorsShape, putCode, putScale, scalesShape } from './fine-q6-k.ts'
 import type { Dim } from './sizes.ts'
 
 const fround = Math.fround
@@ -27,8 +27,8 @@ function length(value: (k: number) => number, K: number): number {
   return Math.sqrt(lanes.reduce((a, b) => a + b, 0))
 }
 
-export const screenSixBit = op({
-  name: 'screenSixBit',
+export const screenQ6_K = op({
+  name: 'screenQ6_K',
   inputs: ['w'],
   outputs: ['codes', 's', 'd', 'errors'],
   attributes: { O: 'int', K: 'int' },

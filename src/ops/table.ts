@@ -3,10 +3,12 @@ import { attention, attentionGrad, attentionSinkGrad, writeKeys, writeValues } f
 import { ternaryMatmulBase3 } from './base3.ts'
 import { blockOps, quantizeBlocks } from './block-matmul.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
-import { eightBitMatmul, eightBitRows, repackEightBit } from './eight-bit.ts'
 import { add, addBias, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
 import { expertMatmul, expertMatmulGrad } from './expert-matmul.ts'
 import { expertSum, expertSumGrad, topExperts, topExpertsGrad } from './experts.ts'
+import { fineMatmulQ6_K, fineRepackQ6_K, fineRowsQ6_K } from './fine-q6-k.ts'
+import { fineMatmulQ8_0, fineRepackQ8_0, fineRowsQ8_0 } from './fine-q8-0.ts'
+import { quantizeFine } from './fine.ts'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './layer-norm.ts'
 import { crossEntropy, crossEntropyGrad, mean, meanGrad } from './loss.ts'
 import { columnSum, matmul, panels } from './matmul.ts'
@@ -17,8 +19,7 @@ import { dotProbe, readProbe } from './probe.ts'
 import { repackTernary } from './repack.ts'
 import { rmsNorm, rmsNormGrad, rmsNormParamGrad } from './rms-norm.ts'
 import { rope } from './rope.ts'
-import { halfRows, screenLimits, screenSixBit, screenedMatmul } from './screen.ts'
-import { quantizeFine, repackSixBit, sixBitMatmul, sixBitRows } from './six-bit.ts'
+import { halfRows, screenLimits, screenQ6_K, screenedMatmul } from './screen.ts'
 import { shortConv, shortConvGrad } from './short-conv.ts'
 import { geluTanh, geluTanhGate, geluTanhGateGrad, geluTanhGrad, multiply, softcap, softcapGrad } from './tanh.ts'
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
@@ -28,8 +29,8 @@ export const opTable: ReadonlyMap<string, Op> = new Map([
   rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, geluTanh, geluTanhGrad, geluTanhGate, geluTanhGateGrad,
   softcap, softcapGrad, multiply, dropout, rope, writeKeys, writeValues, attention, attentionGrad, attentionSinkGrad, crossEntropy,
   crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
-  ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine, sixBitMatmul, sixBitRows, repackSixBit, eightBitMatmul, eightBitRows, repackEightBit,
-  shortConv, shortConvGrad,
+  ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine,
+  fineMatmulQ6_K, fineRowsQ6_K, fineRepackQ6_K, fineMatmulQ8_0, fineRowsQ8_0, fineRepackQ8_0, shortConv, shortConvGrad,
   topExperts, topExpertsGrad, expertSum, expertSumGrad, expertMatmul, expertMatmulGrad,
-  screenSixBit, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe, quantizeBlocks, ...blockOps,
+  screenQ6_K, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe, quantizeBlocks, ...blockOps,
 ].map(row => [row.name, row]))

@@ -1,7 +1,7 @@
 /** The packing of a matrix: by its ggml type, by what it is used for, and by what the machine reads fastest. */
 import { blockMatrices } from './block-matrices.ts'
 import { bf16Panels, floatPanels, halfPanels } from './panels.ts'
-import { headQ6K, headQ8 } from './head-blocks.ts'
+import { headQ6_K, headQ8_0 } from './head-blocks.ts'
 import type { Packing } from './packing.ts'
 import { isTernaryType } from './registry.ts'
 import { screenedHead } from './screened-head.ts'
@@ -22,7 +22,7 @@ export interface PackingChoice {
   readonly screen: boolean
 }
 
-const HEADS: Readonly<Record<string, Packing>> = { Q6_K: headQ6K, Q8_0: headQ8 }
+const HEADS: Readonly<Record<string, Packing>> = { Q6_K: headQ6_K, Q8_0: headQ8_0 }
 
 /** @param type ggml type, as in `ggufTypes` */
 export function packingOf(type: string, { role, ternary, codes, screen }: PackingChoice): Packing {

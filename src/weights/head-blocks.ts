@@ -60,9 +60,9 @@ function headPacking({ name, ops, parts, rowBytes }: HeadFormat): Packing {
   }
 }
 
-export const headQ6K = headPacking({
+export const headQ6_K = headPacking({
   name: 'q6_k',
-  ops: { matmul: 'sixBitMatmul', rows: 'sixBitRows', repack: 'repackSixBit' },
+  ops: { matmul: 'fineMatmulQ6_K', rows: 'fineRowsQ6_K', repack: 'fineRepackQ6_K' },
   parts: [
     { part: 'codes', dtype: 'u8', rest: inputs => [inputs / 16, 192] },
     { part: 's', dtype: 'i8', rest: inputs => [inputs / 16, 16] },
@@ -71,9 +71,9 @@ export const headQ6K = headPacking({
   rowBytes: inputs => (inputs / 256) * 210,
 })
 
-export const headQ8 = headPacking({
+export const headQ8_0 = headPacking({
   name: 'q8_0',
-  ops: { matmul: 'eightBitMatmul', rows: 'eightBitRows', repack: 'repackEightBit' },
+  ops: { matmul: 'fineMatmulQ8_0', rows: 'fineRowsQ8_0', repack: 'fineRepackQ8_0' },
   parts: [
     { part: 'codes', dtype: 'u8', rest: inputs => [inputs / 16, 256] },
     { part: 'd', dtype: 'f16', rest: inputs => [inputs / 32, 16] },

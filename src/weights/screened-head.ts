@@ -20,7 +20,7 @@ const parts = ({ out, inputs }: MatrixSize): PackedPart[] => [
 function copyPlan(out: number, inputs: number): Plan {
   const padded = groupsOf(out, 16) * 16
   const weights = padded * inputs
-  return singleOp('screenSixBit', {
+  return singleOp('screenQ6_K', {
     inputs: [{ name: 'raw', dtype: 'f16', bytes: out * inputs * 2 }],
     outputs: [
       { name: 'codes', dtype: 'u8', bytes: weights * 0.75 }, { name: 's', dtype: 'i8', bytes: weights / 16 },
@@ -38,7 +38,7 @@ export const screenedHead: Packing = {
     invariant(top !== undefined && bias === undefined, 'a screened head knows how many logits are needed, and has no bias')
     const [q, scale, sum] = g.apply('quantizeFine', [x])
     const operands = [q!, scale!, sum!, m('codes'), m('s'), m('d')]
-    const estimates = g.apply('sixBitMatmul', operands, { O: size.out, K: size.inputs })[0]!
+    const estimates = g.apply('fineMatmulQ6_K', operands, { O: size.out, K: size.inputs })[0]!
     const limits = g.apply('screenLimits', [x, scale!, estimates, m('errors'), top])[0]!
     return g.apply('screenedMatmul', [x, m('rows'), estimates, m('errors'), limits])[0]!
   },

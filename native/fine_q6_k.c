@@ -1,9 +1,9 @@
 /*
- * A head of 6-bit weights (ggml's Q6_K), src/ops/six-bit.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes: two vectors of low nibbles (inputs 0-3 | 4-7,
+ * A head of 6-bit weights (ggml's Q6_K), src/ops/fine-q6-k.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes: two vectors of low nibbles (inputs 0-3 | 4-7,
  * 8-11 | 12-15), one of the upper two bits. Rows of x: fine.c.
  */
 /* 16 outputs of `rows` rows */
-INLINE void six_body(const fine_t *x, weights_t w, const int rows, int last) {
+INLINE void q6_k_body(const fine_t *x, weights_t w, const int rows, int last) {
   const float *d = w.d;
   v16 acc[FINE_ROWS], factor = f_zero();
 #pragma GCC unroll 8
@@ -22,26 +22,26 @@ INLINE void six_body(const fine_t *x, weights_t w, const int rows, int last) {
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) f_store_n(w.y + r * w.ldy, f_mul(acc[r], f_set1(x->scale[r])), last);
 }
-FINE_KERNELS(six)
+FINE_KERNELS(q6_k)
 
-static weights_t six_block(const op_t *o, int64_t b) {
-  const int64_t groups = ATTR(sixBitMatmul, K) / 16;
-  return (weights_t){.codes = (const uint8_t *)INPUT(sixBitMatmul, codes) + b * groups * 192, .s = (const int8_t *)INPUT(sixBitMatmul, s) + b * groups * 16, .d = (const float *)INPUT(sixBitMatmul, d) + b * groups};
+static weights_t q6_k_block(const op_t *o, int64_t b) {
+  const int64_t groups = ATTR(fineMatmulQ6_K, K) / 16;
+  return (weights_t){.codes = (const uint8_t *)INPUT(fineMatmulQ6_K, codes) + b * groups * 192, .s = (const int8_t *)INPUT(fineMatmulQ6_K, s) + b * groups * 16, .d = (const float *)INPUT(fineMatmulQ6_K, d) + b * groups};
 }
-static void sixBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, six_kernels, six_block); }
+static void fineMatmulQ6_K_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, q6_k_kernels, q6_k_block); }
 
-static void sixBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
+static void fineRowsQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int32_t *ids = INPUT(sixBitRows, ids);
-  const int64_t v = ATTR(sixBitRows, O), k = ATTR(sixBitRows, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(sixBitRows, N));
+  const int32_t *ids = INPUT(fineRowsQ6_K, ids);
+  const int64_t v = ATTR(fineRowsQ6_K, O), k = ATTR(fineRowsQ6_K, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(fineRowsQ6_K, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
     const int64_t b = id / 16, j = id % 16;
-    const uint8_t *codes = (const uint8_t *)INPUT(sixBitRows, codes) + b * (k / 16) * 192;
-    const int8_t *s = (const int8_t *)INPUT(sixBitRows, s) + b * k + j;
-    const float *d = (const float *)INPUT(sixBitRows, d) + b * (k / 16) + j;
-    float *y = (float *)OUTPUT(sixBitRows, y) + r * k;
+    const uint8_t *codes = (const uint8_t *)INPUT(fineRowsQ6_K, codes) + b * (k / 16) * 192;
+    const int8_t *s = (const int8_t *)INPUT(fineRowsQ6_K, s) + b * k + j;
+    const float *d = (const float *)INPUT(fineRowsQ6_K, d) + b * (k / 16) + j;
+    float *y = (float *)OUTPUT(fineRowsQ6_K, y) + r * k;
     for (int64_t i = 0; i < k; i++) {
       const uint8_t *block = codes + i / 16 * 192 + j * 4 + i % 4;
       const int step = (int)(i % 16 / 4), code = (block[step / 2 * 64] >> step % 2 * 4 & 15) | (block[128] >> 2 * step & 3) << 4;
@@ -64,19 +64,19 @@ INLINE void put_six(const uint8_t *c, uint8_t *block) {
 
 /* a block of ggml's Q6_K (block_q6_K): low nibbles, upper bits, scales, factor */
 enum { Q6_LOW = 128, Q6_HIGH = 64, Q6_BLOCK = 210 };
-static void repackSixBit_run(const op_t *o, int64_t chunk, char *scratch) {
+static void fineRepackQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = ATTR(repackSixBit, O), k = ATTR(repackSixBit, K), groups = k / 16;
-  uint8_t *codes = (uint8_t *)OUTPUT(repackSixBit, codes) + chunk * groups * 192;
-  int8_t *s = (int8_t *)OUTPUT(repackSixBit, s) + chunk * k;
-  float *d = (float *)OUTPUT(repackSixBit, d) + chunk * groups;
+  const int64_t rows = ATTR(fineRepackQ6_K, O), k = ATTR(fineRepackQ6_K, K), groups = k / 16;
+  uint8_t *codes = (uint8_t *)OUTPUT(fineRepackQ6_K, codes) + chunk * groups * 192;
+  int8_t *s = (int8_t *)OUTPUT(fineRepackQ6_K, s) + chunk * k;
+  float *d = (float *)OUTPUT(fineRepackQ6_K, d) + chunk * groups;
   memset(codes, 0, (size_t)groups * 192);
   memset(s, 0, (size_t)k);
   memset(d, 0, 4 * (size_t)groups);
   unsigned bad = 0;
   for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++)
     for (int64_t b = 0; b < k / 256; b++) {
-      const uint8_t *raw = (const uint8_t *)INPUT(repackSixBit, raw) + ((chunk * 16 + j) * (k / 256) + b) * Q6_BLOCK, *high = raw + Q6_LOW, *scales = high + Q6_HIGH;
+      const uint8_t *raw = (const uint8_t *)INPUT(fineRepackQ6_K, raw) + ((chunk * 16 + j) * (k / 256) + b) * Q6_BLOCK, *high = raw + Q6_LOW, *scales = high + Q6_HIGH;
       uint8_t c[256];
       for (int h = 0; h < 2; h++)
         for (int l = 0; l < 32; l++) {

@@ -1,6 +1,7 @@
 /**
- * A head of 8-bit weights (ggml's Q8_0): w = d · (c - 128) with a code c of 8 bits and a factor d (f16) for 32 weights of a row. As with 6 bits (six-bit.ts) rows of x have 14 bits in two
- * int8, each group of 16 gives one integer, of at most 16 · 8191 · 128 < 2^24, and one chain of fused multiply-adds joins the groups. Codes lie in blocks of 16 outputs x 16 inputs.
+ * A head of ggml's Q8_0 over rows of 14 bits (fine.ts): w = d · (c - 128) with a code c of 8 bits and a factor d (f16) for
+ * 32 weights of a row. Each group of 16 gives one integer, of at most 16 · 8191 · 128 < 2^24, and one chain of fused
+ * multiply-adds joins the groups. Codes lie in blocks of 16 outputs x 16 inputs.
  */
 import { fma32 } from '../lib/float.ts'
 import { f16Value } from '../lib/half.ts'
@@ -18,8 +19,8 @@ const codeAt = (o: number, k: number, K: number): number => ((o >> 4) * (K >> 4)
 /** Where the factor of weight (o, k) is. */
 const factorAt = (o: number, k: number, K: number): number => ((o >> 4) * (K >> 5) + (k >> 5)) * 16 + (o & 15)
 
-export const eightBitMatmul = op({
-  name: 'eightBitMatmul',
+export const fineMatmulQ8_0 = op({
+  name: 'fineMatmulQ8_0',
   inputs: ['q', 'scale', 'sum', 'codes', 'd'],
   outputs: ['y'],
   attributes: { N: 'int', O: 'int', K: 'int' },
@@ -41,8 +42,8 @@ export const eightBitMatmul = op({
   },
 })
 
-export const eightBitRows = op({
-  name: 'eightBitRows',
+export const fineRowsQ8_0 = op({
+  name: 'fineRowsQ8_0',
   inputs: ['codes', 'd', 'ids'],
   outputs: ['y'],
   attributes: { N: 'int', O: 'int', K: 'int' },
@@ -60,8 +61,8 @@ export const eightBitRows = op({
 /** Bytes of a Q8_0 block: one f16, 32 signed codes (ggml-common.h, block_q8_0). */
 const BLOCK = 34
 
-export const repackEightBit = op({
-  name: 'repackEightBit',
+export const fineRepackQ8_0 = op({
+  name: 'fineRepackQ8_0',
   inputs: ['raw'],
   outputs: ['codes', 'd'],
   attributes: { O: 'int', K: 'int' },

@@ -1,9 +1,9 @@
 /*
- * A head of 8-bit weights (ggml's Q8_0), src/ops/eight-bit.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256 bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. Rows of x: fine.c;
+ * A head of 8-bit weights (ggml's Q8_0), src/ops/fine-q8-0.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256 bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. Rows of x: fine.c;
  * the factor of 32 weights counts for both of their groups.
  */
 /* 16 outputs of `rows` rows */
-INLINE void eight_body(const fine_t *x, weights_t w, const int rows, int last) {
+INLINE void q8_0_body(const fine_t *x, weights_t w, const int rows, int last) {
   const uint16_t *d = w.d;
   v16 acc[FINE_ROWS], factor = f_zero();
 #pragma GCC unroll 8
@@ -20,39 +20,39 @@ INLINE void eight_body(const fine_t *x, weights_t w, const int rows, int last) {
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) f_store_n(w.y + r * w.ldy, f_mul(acc[r], f_set1(x->scale[r])), last);
 }
-FINE_KERNELS(eight)
+FINE_KERNELS(q8_0)
 
-static weights_t eight_block(const op_t *o, int64_t b) { return (weights_t){.codes = (const uint8_t *)INPUT(eightBitMatmul, codes) + b * ATTR(eightBitMatmul, K) * 16, .d = (const uint16_t *)INPUT(eightBitMatmul, d) + b * (ATTR(eightBitMatmul, K) / 2)}; }
-static void eightBitMatmul_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, eight_kernels, eight_block); }
+static weights_t q8_0_block(const op_t *o, int64_t b) { return (weights_t){.codes = (const uint8_t *)INPUT(fineMatmulQ8_0, codes) + b * ATTR(fineMatmulQ8_0, K) * 16, .d = (const uint16_t *)INPUT(fineMatmulQ8_0, d) + b * (ATTR(fineMatmulQ8_0, K) / 2)}; }
+static void fineMatmulQ8_0_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, q8_0_kernels, q8_0_block); }
 
-static void eightBitRows_run(const op_t *o, int64_t chunk, char *scratch) {
+static void fineRowsQ8_0_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int32_t *ids = INPUT(eightBitRows, ids);
-  const int64_t v = ATTR(eightBitRows, O), k = ATTR(eightBitRows, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(eightBitRows, N));
+  const int32_t *ids = INPUT(fineRowsQ8_0, ids);
+  const int64_t v = ATTR(fineRowsQ8_0, O), k = ATTR(fineRowsQ8_0, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(fineRowsQ8_0, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
     const int64_t b = id / 16, j = id % 16;
-    const uint8_t *codes = (const uint8_t *)INPUT(eightBitRows, codes) + b * k * 16 + j * 4;
-    const uint16_t *d = (const uint16_t *)INPUT(eightBitRows, d) + b * (k / 2) + j;
-    float *y = (float *)OUTPUT(eightBitRows, y) + r * k;
+    const uint8_t *codes = (const uint8_t *)INPUT(fineRowsQ8_0, codes) + b * k * 16 + j * 4;
+    const uint16_t *d = (const uint16_t *)INPUT(fineRowsQ8_0, d) + b * (k / 2) + j;
+    float *y = (float *)OUTPUT(fineRowsQ8_0, y) + r * k;
     for (int64_t i = 0; i < k; i++) y[i] = half_1(d[i / 32 * 16]) * (float)((int)codes[i / 4 * 64 + i % 4] - 128);
   }
 }
 
 /* a block of ggml's Q8_0 (block_q8_0): factor, 32 signed codes */
 enum { Q8_BLOCK = 34 };
-static void repackEightBit_run(const op_t *o, int64_t chunk, char *scratch) {
+static void fineRepackQ8_0_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = ATTR(repackEightBit, O), k = ATTR(repackEightBit, K);
-  uint8_t *codes = (uint8_t *)OUTPUT(repackEightBit, codes) + chunk * k * 16;
-  uint16_t *d = (uint16_t *)OUTPUT(repackEightBit, d) + chunk * (k / 2);
+  const int64_t rows = ATTR(fineRepackQ8_0, O), k = ATTR(fineRepackQ8_0, K);
+  uint8_t *codes = (uint8_t *)OUTPUT(fineRepackQ8_0, codes) + chunk * k * 16;
+  uint16_t *d = (uint16_t *)OUTPUT(fineRepackQ8_0, d) + chunk * (k / 2);
   memset(codes, 0, (size_t)k * 16);
   memset(d, 0, (size_t)k);
   unsigned bad = 0;
   for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++)
     for (int64_t b = 0; b < k / 32; b++) {
-      const uint8_t *raw = (const uint8_t *)INPUT(repackEightBit, raw) + ((chunk * 16 + j) * (k / 32) + b) * Q8_BLOCK;
+      const uint8_t *raw = (const uint8_t *)INPUT(fineRepackQ8_0, raw) + ((chunk * 16 + j) * (k / 32) + b) * Q8_BLOCK;
       const uint16_t factor = (uint16_t)(raw[0] | raw[1] << 8);
       bad |= (factor & 0x7c00) == 0x7c00;
       d[b * 16 + j] = factor;

@@ -1,17 +1,16 @@
 /**
- * A head of 6-bit weights (ggml's Q6_K): w = (d · s) · (c - 32) with a code c of 6 bits, a scale s (int8) for 16 weights of a row and a factor d (f32) for 256. Rows of x are rounded to 14
- * bits, split into two int8, so that rounding them is not felt and products stay exact: each group of 16 gives one integer below 2^24, and the groups are joined by one
- * chain of fused multiply-adds (R3, then R1). Codes lie in blocks of 16 outputs x 16 inputs, 192 bytes: 64 + 64 of low nibbles, 64 of the upper two bits.
+ * A head of ggml's Q6_K over rows of 14 bits (fine.ts): w = (d · s) · (c - 32) with a code c of 6 bits, a scale s (int8)
+ * for 16 weights of a row and a factor d (f32) for 256. Each group of 16 gives one exact integer below 2^24, and one
+ * chain of fused multiply-adds joins the groups (R3, then R1). Codes lie in blocks of 16 outputs x 16 inputs, 192 bytes:
+ * 64 + 64 of low nibbles, 64 of the upper two bits.
  */
-import { TINY_SCALE, fma32, max32, rne } from '../lib/float.ts'
+import { fma32 } from '../lib/float.ts'
 import { f16Value } from '../lib/half.ts'
 import { indexProblem } from './columns.ts'
-import { ceilDiv, f32, i32, i8, op, u8, up16, type Data, type Value } from './op.ts'
-import { maxRow, scratch } from './reduce.ts'
+import { ceilDiv, f32, i32, i8, op, u8, type Data, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
 
 const fround = Math.fround
-const FINE = 8191
 
 const over = (a: Dim, b: number): number => (typeof a === 'number' && a % b === 0 ? a / b : NaN)
 export const codesShape = (O: Dim, K: Dim): Value => u8(ceilDiv(O, 16), over(K, 256) * 16, 192)
@@ -43,33 +42,8 @@ export function putScale(scales: Data, factors: Data, o: number, k: number, K: n
 const scaleOf = (scales: Data, factors: Data, o: number, k: number, K: number): number =>
   fround(factors[((o >> 4) * (K >> 8) + (k >> 8)) * 16 + (o & 15)] * scales[blockOf(o, k, K) * 16 + (o & 15)])
 
-export const quantizeFine = op({
-  name: 'quantizeFine',
-  inputs: ['x'],
-  outputs: ['q', 'scale', 'sum'],
-  attributes: { N: 'int', K: 'int' },
-  infer: ([x]) => ({ N: x.shape[0], K: x.shape[1] }),
-  operands: a => ({ inputs: [f32(a.N, a.K)], outputs: [i8(a.N, 2, up16(a.K)), f32(a.N), i32(a.N, ceilDiv(a.K, 16))] }),
-  run: ([x], [q, scale, sum], { N, K }) => {
-    const K16 = Math.ceil(K / 16) * 16, magnitude = scratch(0, K)
-    sum.fill(0)
-    for (let n = 0; n < N; n++) {
-      for (let k = 0; k < K; k++) magnitude[k] = Math.abs(x[n * K + k])
-      const a = max32(maxRow(magnitude, 0, K), TINY_SCALE), s = fround(FINE / a)
-      for (let k = 0; k < K16; k++) {
-        const y = k < K ? fround(x[n * K + k] * s) : 0
-        const v = y !== y ? 0 : Math.max(-FINE, Math.min(FINE, rne(y))), low = ((v + 64) & 127) - 64
-        q[2 * n * K16 + k] = (v - low) >> 7
-        q[(2 * n + 1) * K16 + k] = low
-        sum[(n * K16 + k) >> 4] += v
-      }
-      scale[n] = a / FINE
-    }
-  },
-})
-
-export const sixBitMatmul = op({
-  name: 'sixBitMatmul',
+export const fineMatmulQ6_K = op({
+  name: 'fineMatmulQ6_K',
   inputs: ['q', 'scale', 'sum', 'codes', 's', 'd'],
   outputs: ['y'],
   attributes: { N: 'int', O: 'int', K: 'int' },
@@ -93,8 +67,8 @@ export const sixBitMatmul = op({
   },
 })
 
-export const sixBitRows = op({
-  name: 'sixBitRows',
+export const fineRowsQ6_K = op({
+  name: 'fineRowsQ6_K',
   inputs: ['codes', 's', 'd', 'ids'],
   outputs: ['y'],
   attributes: { N: 'int', O: 'int', K: 'int' },
@@ -112,8 +86,8 @@ export const sixBitRows = op({
 /** Bytes of a Q6_K block: 128 of low nibbles, 64 of upper bits, 16 scales, one f16 (ggml-common.h, block_q6_K). */
 const BLOCK = 210
 
-export const repackSixBit = op({
-  name: 'repackSixBit',
+export const fineRepackQ6_K = op({
+  name: 'fineRepackQ6_K',
   inputs: ['raw'],
   outputs: ['codes', 's', 'd'],
   attributes: { O: 'int', K: 'int' },
