@@ -120,6 +120,11 @@ export interface Architecture<C extends ModelConfig = ModelConfig> {
    * taken.
    */
   claims?(file: GgufFile): boolean
+  /**
+   * The pre-tokenizer of byte-level BPE in files of one of `ggufNames` that do not name it. Absent, and undefined: the
+   * default of llama.cpp.
+   */
+  unnamedPretokenizer?(ggufName: string): string | undefined
   /** Absent: its models are only run. */
   readonly training?: Training
 

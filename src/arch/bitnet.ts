@@ -54,6 +54,8 @@ export const bitnet: Architecture<BitnetConfig> = {
   kind: 'bitnet',
   ggufNames: Object.keys(variants),
   training: { rate: 4e-3, ofDepth },
+  // The first files of BitNet b1.58 do not say that they have Llama 3's tokenizer.
+  unnamedPretokenizer: name => (name === 'llama' ? undefined : 'llama-bpe'),
   claims: file => file.metadata.string('general.architecture') !== 'llama' || isTernaryFile(file),
   parse,
   readGguf,

@@ -68,6 +68,10 @@ export function parseModelConfig(value: unknown): ModelConfig {
   return row === undefined ? fail('kind', `must be one of ${[...byKind.keys()].join(', ')}`) : row.parse(source)
 }
 
+/** The pre-tokenizer of byte-level BPE in files of a `general.architecture` that do not name it. */
+export const unnamedPretokenizer = (ggufName: string): string =>
+  rows.find(row => row.ggufNames.includes(ggufName))?.unnamedPretokenizer?.(ggufName) ?? 'default'
+
 /** Values of `model_type` that rows read. */
 export const hfModelTypes: readonly string[] = [...new Set(rows.flatMap(row => row.hf?.modelTypes ?? []))]
 

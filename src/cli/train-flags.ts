@@ -34,7 +34,7 @@ export interface TrainFlags extends Omit<ComputeFlags, 'packing'>, Partial<Recor
   out?: string
   preset?: string
   depth?: number
-  kind?: 'gpt' | 'bitnet'
+  kind?: string
   config?: string
   bias?: boolean
   schedule?: 'cosine' | 'two-stage'

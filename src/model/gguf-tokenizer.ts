@@ -2,6 +2,7 @@
  * A tokenizer as GGUF metadata (`tokenizer.ggml.*`) and back: byte-level BPE ("gpt2") and SentencePiece's BPE
  * ("llama").
  */
+import { unnamedPretokenizer } from '../arch/registry.ts'
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
@@ -123,9 +124,7 @@ function bytePairTypes(tokens: readonly string[], types: readonly number[]): num
 }
 
 function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[]): Tokenizer {
-  // The first files of BitNet b1.58 do not say that they have Llama 3's tokenizer. For others, llama.cpp takes its default.
-  const unsaid = m.string('general.architecture', '').startsWith('bitnet') ? 'llama-bpe' : 'default'
-  const name = m.string('tokenizer.ggml.pre', unsaid)
+  const name = m.string('tokenizer.ggml.pre', unnamedPretokenizer(m.string('general.architecture', '')))
   const tokenTypes = bytePairTypes(tokens, typesOf(m, tokens)),
     merges = m.strings('tokenizer.ggml.merges', []),
     characters = m.string(PRETOKENIZER, '') === 'character'

@@ -4,6 +4,7 @@
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
+import { trainableKinds } from '../model/config.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { modelOfDepth, modelOfPreset, modelPresets } from '../model/presets.ts'
@@ -13,15 +14,13 @@ import { optionsOfDepth, trainDefaults, trainPresets } from './presets.ts'
 import type { TrainPreset, TrainPresetName } from './presets.ts'
 import type { Fields, RunFile } from './run-file.ts'
 
-type Kind = keyof typeof DEFAULT_PRESETS
-
 export interface RunWishes {
-  /** A name of `trainPresets`. Default: 'gpt' or 'bitnet', by the kind. */
+  /** A name of `trainPresets`. Default: the preset with the name of the kind. */
   preset?: string | undefined
   /** The one dial, instead of a preset. */
   depth?: number | undefined
-  /** Kind of model. Default: that of the file, else of the preset, else 'bitnet'. */
-  kind?: Kind | undefined
+  /** Kind of model, one of `trainableKinds`. Default: that of the file, else of the preset, else 'bitnet'. */
+  kind?: string | undefined
   /** From a configuration file. */
   file?: RunFile | undefined
   /** Single fields of the model and of the training. */
@@ -29,14 +28,12 @@ export interface RunWishes {
   train: Fields
 }
 
-const DEFAULT_KIND: Kind = 'bitnet'
+const DEFAULT_KIND = 'bitnet'
 
-/** The preset of a run that names none, by the kind of its model. */
-const DEFAULT_PRESETS = { gpt: 'gpt', bitnet: 'bitnet' } as const satisfies Record<string, TrainPresetName>
+const isKind = (kind: unknown): kind is string => trainableKinds.includes(kind as string)
 
-const isKind = (kind: unknown): kind is Kind => typeof kind === 'string' && Object.hasOwn(DEFAULT_PRESETS, kind)
-
-export const DEFAULT_PRESET = DEFAULT_PRESETS[DEFAULT_KIND]
+/** The preset of a run that names neither preset nor kind. Each kind has a preset of its name. */
+export const DEFAULT_PRESET: TrainPresetName = DEFAULT_KIND
 
 /**
  * The preset that a run starts from; undefined with `depth`.
@@ -48,7 +45,7 @@ export function presetFor(wishes: RunWishes): TrainPreset | undefined {
     if (wishes.preset === undefined) return undefined
     throw new VeritError('VERIT_USAGE', { problem: 'Both --preset and --depth were given', hint: 'Give one of them' })
   }
-  const preset = namedPreset(wishes.preset ?? DEFAULT_PRESETS[kind ?? DEFAULT_KIND])
+  const preset = namedPreset(wishes.preset ?? kind ?? DEFAULT_PRESET)
   const own = modelPresets[preset.model].kind
   if (kind === undefined || kind === own) return preset
   const others = presetNames.filter(name => modelPresets[trainPresets[name].model].kind === kind)
@@ -67,11 +64,11 @@ function namedPreset(name: string): TrainPreset {
   throw new VeritError('VERIT_USAGE', { problem: `There is no preset ${JSON.stringify(name)}`, hint })
 }
 
-function kindOf(wishes: RunWishes): Kind | undefined {
+function kindOf(wishes: RunWishes): string | undefined {
   const kind = wishes.kind ?? wishes.file?.model['kind']
   if (kind === undefined || isKind(kind)) return kind
   const field = labelOf(wishes, 'model', 'kind')
-  throw new VeritError('VERIT_MODEL_CONFIG', { field, problem: `must be ${Object.keys(DEFAULT_PRESETS).map(kind => `'${kind}'`).join(' or ')}` })
+  throw new VeritError('VERIT_MODEL_CONFIG', { field, problem: `must be ${trainableKinds.map(kind => `'${kind}'`).join(' or ')}` })
 }
 
 /** The name of a field in errors: `--lr`, or `train.lr in run.json`. */
