@@ -14,7 +14,8 @@ const shortText = Type.String({ maxLength: 256 })
 /** Element type of the KV cache. */
 export const CacheTypeSchema = Type.Unsafe<CacheType>(Type.Union(cacheTypes.map(type => Type.Literal(type))))
 
-const settings = {
+/** For the schema of the message. */
+export const loadSettingFields = {
   /** Worker threads. Default: see `ExecutorOptions`. */
   threads: Type.Optional(count),
   /** Processors that threads are tied to, such as "0-3,5". Default: none. */
@@ -39,13 +40,10 @@ const settings = {
   memoryBytes: Type.Optional(count),
 } as const satisfies Record<string, TSchema>
 
-/** For the schema of the message. */
-export const loadSettingFields = settings
-
-const LoadSettings = Type.Object(settings)
+const LoadSettings = Type.Object(loadSettingFields)
 export type LoadSettings = Static<typeof LoadSettings>
 
-export const loadSettingNames = Object.keys(settings) as (keyof LoadSettings)[]
+export const loadSettingNames = Object.keys(loadSettingFields) as (keyof LoadSettings)[]
 
 /** The settings among the fields of an object; those that are absent or undefined are left out. */
 export function loadSettingsIn(fields: { readonly [K in keyof LoadSettings]?: LoadSettings[K] | undefined }): LoadSettings {
