@@ -1,8 +1,8 @@
 /*
  * Plain C: the baseline x86-64 and any other machine. v16 is four vectors of 16 bytes, which gcc and clang compile for
- * any machine; larger ones, or arrays, they keep in memory, which costs minutes to compile.
- * fma comes from f64: the product of two f32 is exact there, a two-sum finds what the addition lost, and rounding to odd keeps the
- * final rounding to f32 single (Boldo & Melquiond, IEEE TC 2008).
+ * any machine. Arrays of lanes would stay in memory, where analysing them takes gcc a minute.
+ * fma comes from f64: the product of two f32 is exact there, a two-sum finds what the addition lost, and rounding to
+ * odd keeps the final rounding to f32 single (Boldo & Melquiond, IEEE TC 2008).
  */
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
@@ -104,7 +104,10 @@ INLINE v16d d_select_gt(v16d a, v16d b, v16d x, v16d y) {
 INLINE v16d d_abs(v16d x) { return MAP1(v16d, ABS_64, x); }
 INLINE v16d d_sign_of(v16d x) { return MAP1(v16d, SIGN_OF, x); }
 
-/* what is no int8 comes only from tensors that share memory, which a plan by hand may have: then any value will do, but the conversion has to be defined */
+/*
+ * Values outside int8 come only from tensors that share memory, which a plan by hand may have: any result will do, but
+ * the conversion has to be defined.
+ */
 INLINE void f_store_i8(int8_t *p, v16 x) {
   float r[16];
   f_store(r, x);

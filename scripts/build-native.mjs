@@ -167,8 +167,7 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
       child.on('error', reject)
       child.on('close', status => (status === 0 ? done(process.stderr.write(text)) : reject(new Error(text || `${command.slice(0, 2).join(' ')} ended with status ${status}`))))
     })
-    // the largest first, as many at a time as there are processors
-    jobs.sort((x, y) => (x[0] === 'kernels-baseline' ? -1 : y[0] === 'kernels-baseline' ? 1 : 0))
+    // the kernels, which are the largest, first; as many at a time as there are processors
     const queue = jobs.map(([name, source, flags]) => [...common, ...flags, '-c', resolve(root, 'native', source), '-o', join(work, `${name}.o`)])
     await Promise.all(Array.from({ length: availableParallelism() }, async () => {
       for (let next = queue.shift(); next; next = queue.shift()) await run([...cc, ...next])
