@@ -28,15 +28,17 @@ const ZIG_TARGETS = {
   'linux-x64': 'x86_64-linux-gnu.2.28', 'linux-arm64': 'aarch64-linux-gnu.2.28', 'darwin-x64': 'x86_64-macos', 'darwin-arm64': 'aarch64-macos',
   'win32-x64': 'x86_64-windows-gnu',
 }
+/** Of simd_portable.h: only functions that are inlined take vectors, so their ABI does not matter. */
+const PORTABLE = ['-Wno-psabi']
 /** [name, macro, flags of gcc and clang, cpu of zig] of each instruction set that kernels.c is compiled for. */
 const SETS = {
   x64: [
     ['avx512', 'VERIT_AVX512', ['-march=x86-64-v4', '-mavx512vnni'], 'x86_64_v4+avx512vnni'],
     ['avx2vnni', 'VERIT_AVX2VNNI', ['-march=x86-64-v3', '-mavxvnni'], 'x86_64_v3+avxvnni'],
     ['avx2', 'VERIT_AVX2', ['-march=x86-64-v3'], 'x86_64_v3'],
-    ['baseline', 'VERIT_BASELINE', []],
+    ['baseline', 'VERIT_BASELINE', PORTABLE],
   ],
-  arm64: [['neondot', 'VERIT_NEONDOT', ['-march=armv8.2-a+dotprod'], 'generic+dotprod'], ['neon', 'VERIT_NEON', []], ['baseline', 'VERIT_BASELINE', []]],
+  arm64: [['neondot', 'VERIT_NEONDOT', ['-march=armv8.2-a+dotprod'], 'generic+dotprod'], ['neon', 'VERIT_NEON', []], ['baseline', 'VERIT_BASELINE', PORTABLE]],
 }
 
 const works = command => spawnSync(command[0], [...command.slice(1), '--version'], { stdio: 'ignore' }).status === 0
@@ -154,7 +156,7 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   const work = join(out, `.objects-${process.pid}`)
   mkdirSync(work)
   try {
-    const jobs = sets.map(([name, macro, flags, cpu]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig ? cpu ? [`-mcpu=${cpu}`] : [] : flags)]])
+    const jobs = sets.map(([name, macro, flags, cpu]) => [`kernels-${name}`, 'kernels.c', [`-D${macro}`, `-DVERIT_ISA=${name}`, ...(isZig && cpu ? [`-mcpu=${cpu}`] : flags)]])
     const plain = ['ops', 'plan', 'pool', ...(fuzz ? [] : ['protect', 'ring', 'sandbox', 'seccomp', 'addon'])]
     for (const f of plain) jobs.push([f, `${f}.c`, []])
     if (fuzz) jobs.push(['fuzz-native', fuzzer, [`-I${join(root, 'native')}`]])
@@ -165,8 +167,7 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
       child.on('error', reject)
       child.on('close', status => (status === 0 ? done(process.stderr.write(text)) : reject(new Error(text || `${command.slice(0, 2).join(' ')} ended with status ${status}`))))
     })
-    // the largest first, as many at a time as there are processors
-    jobs.sort((x, y) => (x[0] === 'kernels-baseline' ? -1 : y[0] === 'kernels-baseline' ? 1 : 0))
+    // the kernels, which are the largest, first; as many at a time as there are processors
     const queue = jobs.map(([name, source, flags]) => [...common, ...flags, '-c', resolve(root, 'native', source), '-o', join(work, `${name}.o`)])
     await Promise.all(Array.from({ length: availableParallelism() }, async () => {
       for (let next = queue.shift(); next; next = queue.shift()) await run([...cc, ...next])

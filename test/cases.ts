@@ -49,7 +49,8 @@ function fillNumbers(data: Data, random: Philox, values: Values): void {
   const pool = values === 'wild' ? WILD : SPECIAL
   const share = values === 'plain' ? 0 : values === 'special' ? 0.3 : 0.05
   for (let i = 0; i < data.length; i++) {
-    data[i] = random.uniform(i + 5000000) < share ? pool[random.word(i + 9000000) % pool.length] : random.normal(i)
+    const special = share > 0 && random.uniform(i + 5000000) < share
+    data[i] = special ? pool[random.word(i + 9000000) % pool.length] : random.normal(i)
   }
 }
 
