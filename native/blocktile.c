@@ -197,7 +197,7 @@ typedef void block_tile_kernel(const char *w, const char *x, int64_t blocks, flo
 #define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1}},
 #endif
 typedef struct { int rows; block_tile_kernel *run[PANELS_ABREAST]; } block_tile;
-typedef struct { int like; block_tile tiles[4]; } block_tiles; /* the rest are zeros */
+typedef struct { int like; block_tile tiles[3]; } block_tiles; /* the rest are zeros */
 #define X(name) TILES_OF(name)
 #define TILES_OF(name) TILES(name, TILE_OF)
 TILE_KINDS(X)
@@ -213,9 +213,9 @@ static const block_tile *block_tiles_for(int type) {
   return t->tiles;
 }
 
-/* the smallest tile for the rows that are left, or the largest */
+/* the smallest tile for the rows that are left, half of them where two of a size hold them better, or the largest */
 static const block_tile *block_tile_for(const block_tile *tiles, int64_t left) {
-  while (tiles->rows < left && tiles[1].rows) tiles++;
+  while (tiles->rows < left && tiles[1].rows && (tiles[1].rows >= left || 2 * tiles->rows < left)) tiles++;
   return tiles;
 }
 

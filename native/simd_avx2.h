@@ -163,7 +163,7 @@ INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
 #define STREAM_ROWS 4
 #define PANELS_ABREAST 1
 #define BLOCK_TILE_ROWS 6
-#define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
+#define TILES(name, X) X(name, 4) X(name, 6)
 INLINE v16i i_set1(int32_t x) { return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 INLINE v16i i_mul(v16i a, v16i b) { return (v16i){_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)}; }
 INLINE v16 i_to_f(v16i v) { return (v16){_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
