@@ -15,7 +15,7 @@ static void multiply_rows(const block_rows *x, int type, int64_t first, int64_t 
 
 static int64_t block_scratch(int type, int64_t k, int64_t rows) {
   return rows <= STREAM_ROWS ? (k + SLICE - 1) / SLICE * PREPARED * STREAM_ROWS
-                             : SLICE_BLOCKS * apart_bytes(type, block_sizes[type].joined, PANELS_ABREAST)
+                             : SLICE_BLOCKS * tile_bytes(type, PANELS_ABREAST)
                                  + PREPARED * (SLICE_ROWS + BLOCK_TILE_ROWS);
 }
 

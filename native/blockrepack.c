@@ -146,7 +146,7 @@ static int64_t blockRows_chunks(const op_t *o) {
  */
 static void block_rows_run(int type, const op_t *o, int64_t chunk) {
   const int block = block_sizes[type].block, group = block_sizes[type].group, joined = block_sizes[type].joined,
-      wide = code_steps(type) == 1 && EIGHT_OFFSET == 0;
+      is_signed = code_steps(type) == 1 && EIGHT_OFFSET == 0;
   const int32_t *ids = INPUT(rowsQ4_0, ids);
   const int64_t k = ATTR(rowsQ4_0, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(rowsQ4_0, N));
   for (int64_t r = chunk * per; r < end; r++) {
@@ -155,12 +155,12 @@ static void block_rows_run(int type, const op_t *o, int64_t chunk) {
     const uint8_t *panel = (const uint8_t *)INPUT(rowsQ4_0, w) + id / 16 * panel_bytes(type, k);
     float *y = (float *)OUTPUT(rowsQ4_0, y) + r * k, apart[8 * 16 * (8 + 3 + 2)];
     for (int64_t i = 0; i < k; i += 32) {
-      const char *at = (const char *)apart + i % block / 32 * apart_bytes(type, 0, 1);
+      const char *at = (const char *)apart + i % block / 32 * apart_bytes(type, 0, 0, 1);
       if (i % block == 0) apart_kernels[type](0, panel, k, i, i + block, 0, 1, (char *)apart);
       const float *w = (const float *)(at + 512) + id % 16, *addends = w + 16 * factor_count(type, 0);
       for (int j = 0; j < 32; j++) {
         const uint8_t byte = (uint8_t)at[j / 4 * 64 + id % 16 * 4 + j % 4];
-        const int code = wide ? (int8_t)byte : byte - code_offset(type), g = j / group;
+        const int code = is_signed ? (int8_t)byte : byte - code_offset(type), g = j / group;
         const float product = (joined ? w[32] * w[16 * g] : w[16 * g]) * (float)code;
         y[i + j] = addend_count(type) ? product + addends[16 * g] : product;
       }

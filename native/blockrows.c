@@ -47,14 +47,16 @@ INLINE int64_t pair_of(const block_rows *x, int64_t i) { return x->pairs ? x->pa
 enum { SLICE = 512, SLICE_BLOCKS = SLICE / 32, SLICE_ROWS = 192 };
 
 /*
- * A slice of the inputs of `tile` rows: int8 q[block][tile][32], then for each row and block int32
- * start[2][tile][block], float a[tile][block], float s[2][tile][block]: where the sums of the groups start, the scale,
- * and what minimums are multiplied by.
+ * A slice of the inputs of `tile` rows: for each row and block int32 start[2][tile][block] (WORD_SUMS: two int16), float
+ * a[tile][block], float s[2][tile][block]: where the sums of the groups start, the scale, and what minimums are
+ * multiplied by; then int8 q[block][tile][32], for wide kernels int16.
  */
-enum { PREPARED = SLICE + 5 * 4 * SLICE_BLOCKS }; /* bytes of a row */
-#define PREPARED_START(tile, g, r) (SLICE * (tile) + 64 * ((g) * (tile) + (r)))
-#define PREPARED_SCALE(tile, r) PREPARED_START(tile, 2, r)
-#define PREPARED_SUM(tile, g, r) PREPARED_START(tile, 3 + (g), r)
+enum { PREPARED_ARRAYS = 5, PREPARED = 64 * PREPARED_ARRAYS + SLICE * WIDEST_CODE }; /* PREPARED: bytes of a row */
+#define PREPARED_AT(tile, array, r) (64 * ((array) * (tile) + (r)))
+#define PREPARED_START(tile, g, r) PREPARED_AT(tile, g, r)
+#define PREPARED_SCALE(tile, r) PREPARED_AT(tile, 2, r)
+#define PREPARED_SUM(tile, g, r) PREPARED_AT(tile, 3 + (g), r)
+#define PREPARED_CODES(tile) PREPARED_AT(tile, PREPARED_ARRAYS, 0)
 INLINE v16i prepared_start(const char *x, const int tile, const int g, const int r) {
   return i_set1(*(const int32_t *)(x + PREPARED_START(tile, g, r)));
 }
@@ -83,55 +85,75 @@ static int slice_ok(const int8_t *q, const int32_t *sum, int64_t n) {
   return !wrong;
 }
 
+/* how rows are prepared for a kernel */
+typedef struct { int starts, offset, one_start, sums, one_sum, wide; } row_layout;
+INLINE row_layout layout_of(int type, int multiplied, int wide) {
+  return (row_layout){
+      .starts = has_starts(type, multiplied), .offset = block_offset(type, multiplied),
+      .one_start = block_groups(type, multiplied) == 1,
+      .sums = block_sizes[type].minimums, .one_sum = block_sizes[type].group == 32, .wide = wide};
+}
+
+/* row r of a tile; `blocks` is a constant where a slice is whole, so that the compiler takes many blocks at a time */
+INLINE void prepare_row(const row_layout l, const int8_t *q, const float *scale, const int32_t *sum, int tile, int r,
+    const int64_t blocks, char *to) {
+  int32_t *restrict start0 = (int32_t *)(to + PREPARED_START(tile, 0, r));
+  int32_t *restrict start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
+  float *restrict s0 = (float *)(to + PREPARED_SUM(tile, 0, r));
+  float *restrict s1 = (float *)(to + PREPARED_SUM(tile, 1, r));
+  char *codes = to + PREPARED_CODES(tile);
+  memcpy(to + PREPARED_SCALE(tile, r), scale, 4 * (size_t)blocks);
+#if defined(WORD_SUMS)
+  if (l.wide) for (int64_t b = 0; b < blocks; b++) widen_codes(codes + 64 * (b * tile + r), q + 32 * b);
+  else
+#endif
+    for (int64_t b = 0; b < blocks; b++) memcpy(codes + 32 * (b * tile + r), q + 32 * b, 32);
+  if (!l.starts && !l.sums) return;
+  uint32_t t[2][SLICE_BLOCKS], both[SLICE_BLOCKS];
+  for (int64_t b = 0; b < blocks; b++) {
+    t[0][b] = (uint32_t)sum[2 * b];
+    t[1][b] = (uint32_t)sum[2 * b + 1];
+    both[b] = t[0][b] + t[1][b];
+  }
+#if defined(WORD_SUMS)
+  for (int64_t b = 0; b < blocks && l.starts; b++) word_starts(q + 32 * b, l.offset, l.one_start, start0 + b, start1 + b);
+#else
+  const uint32_t *first_start = l.one_start ? both : t[0], by = (uint32_t)-l.offset;
+  for (int64_t b = 0; b < blocks && l.starts; b++) start0[b] = (int32_t)(first_start[b] * by);
+  for (int64_t b = 0; b < blocks && l.starts && !l.one_start; b++) start1[b] = (int32_t)(t[1][b] * by);
+#endif
+  const uint32_t *first_sum = l.one_sum ? both : t[0];
+  for (int64_t b = 0; b < blocks && l.sums; b++) s0[b] = (float)(int32_t)first_sum[b] * scale[b];
+  for (int64_t b = 0; b < blocks && l.sums && !l.one_sum; b++) s1[b] = (float)(int32_t)t[1][b] * scale[b];
+}
+
 /*
  * inputs k0 .. k1-1 of `rows` rows from the first on, and zeros for the rest of the tile. One of the chunks that read a
  * row checks it.
  */
-static void prepare(const block_rows *x, int type, int multiplied, int64_t first, int rows, int tile, int64_t k0,
-    int64_t k1, char *to) {
-  const int offset = block_offset(type, multiplied), one_start = block_groups(type, multiplied) == 1,
-      one_sum = block_sizes[type].group == 32;
-  const int64_t blocks = (k1 - k0) / 32;
+static void prepare(const block_rows *x, row_layout l, int64_t first, int rows, int tile, int64_t k0, int64_t k1,
+    char *to) {
+  static const int8_t no_codes[SLICE];
+  static const float no_scale[SLICE_BLOCKS];
+  static const int32_t no_sum[2 * SLICE_BLOCKS];
   for (int r = 0; r < tile; r++) {
-    int32_t *restrict start0 = (int32_t *)(to + PREPARED_START(tile, 0, r));
-    int32_t *restrict start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
-    float *restrict a = (float *)(to + PREPARED_SCALE(tile, r));
-    float *restrict s0 = (float *)(to + PREPARED_SUM(tile, 0, r));
-    float *restrict s1 = (float *)(to + PREPARED_SUM(tile, 1, r));
-    char *q_to = to + 32 * r;
-    if (r >= rows) {
-      for (int64_t b = 0; b < blocks; b++, q_to += 32 * tile) {
-        memset(q_to, 0, 32);
-        start0[b] = start1[b] = 0;
-        a[b] = s0[b] = s1[b] = 0;
-      }
-      continue;
-    }
-    const int64_t row = pair_of(x, first + r) / x->share;
-    const int8_t *q = x->q + row * x->k + k0;
-    const float *scale = x->scale + (row * x->k + k0) / 32;
-    const int32_t *sum = x->sum + (row * x->k + k0) / 16;
+    const int64_t row = r < rows ? pair_of(x, first + r) / x->share : 0, blocks = (k1 - k0) / 32;
+    const int8_t *q = r < rows ? x->q + row * x->k + k0 : no_codes;
+    const float *scale = r < rows ? x->scale + (row * x->k + k0) / 32 : no_scale;
+    const int32_t *sum = r < rows ? x->sum + (row * x->k + k0) / 16 : no_sum;
     if (x->check && !slice_ok(q, sum, k1 - k0)) atomic_store(x->error, 1);
-    for (int64_t b = 0; b < blocks; b++, q += 32, q_to += 32 * tile) memcpy(q_to, q, 32);
-    memcpy(a, scale, 4 * (size_t)blocks);
-    /* separate loops, so that the compiler takes many blocks at a time */
-    uint32_t t[2][SLICE_BLOCKS], both[SLICE_BLOCKS];
-    for (int64_t b = 0; b < blocks; b++) {
-      t[0][b] = (uint32_t)sum[2 * b];
-      t[1][b] = (uint32_t)sum[2 * b + 1];
-    }
-    for (int64_t b = 0; b < blocks; b++) both[b] = t[0][b] + t[1][b];
-    const uint32_t *first_start = one_start ? both : t[0], *first_sum = one_sum ? both : t[0];
-    if (offset) {
-      for (int64_t b = 0; b < blocks; b++) start0[b] = (int32_t)(first_start[b] * (uint32_t)-offset);
-      for (int64_t b = 0; b < blocks && !one_start; b++) start1[b] = (int32_t)(t[1][b] * (uint32_t)-offset);
-    } else {
-      memset(start0, 0, 4 * (size_t)blocks);
-      memset(start1, 0, 4 * (size_t)blocks);
-    }
-    if (!block_sizes[type].minimums) continue;
-    for (int64_t b = 0; b < blocks; b++) s0[b] = (float)(int32_t)first_sum[b] * scale[b];
-    for (int64_t b = 0; b < blocks && !one_sum; b++) s1[b] = (float)(int32_t)t[1][b] * scale[b];
+    if (blocks == SLICE_BLOCKS) prepare_row(l, q, scale, sum, tile, r, SLICE_BLOCKS, to);
+    else prepare_row(l, q, scale, sum, tile, r, blocks, to);
+  }
+}
+
+/* asks for what `prepare` will read */
+INLINE void fetch_rows(const block_rows *x, int64_t first, int rows, int64_t k0, int64_t k1) {
+  for (int r = 0; r < rows; r++) {
+    const int64_t row = pair_of(x, first + r) / x->share;
+    for (int64_t k = k0; k < k1; k += 64) __builtin_prefetch(x->q + row * x->k + k);
+    __builtin_prefetch(x->scale + (row * x->k + k0) / 32);
+    for (int64_t k = k0; k < k1; k += 256) __builtin_prefetch(x->sum + (row * x->k + k) / 16);
   }
 }
 

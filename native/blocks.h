@@ -28,16 +28,15 @@ INLINE int code_offset(const int type) {
 }
 
 /*
- * steps of four inputs whose products add up in 16 bits, two at a time and of at most 127 times the code; 1: codes of 8
- * bits, which are signed where this counts
+ * WORD_SUMS: steps of four inputs whose products add up in 16 bits, which hold sums of 2 * steps products of (code -
+ * offset) and at most 127; 1: codes of 8 bits, which are signed
  */
 INLINE int code_steps(const int type) {
   switch (type) {
     case BLOCK_Q8_0: case BLOCK_IQ4_NL: case BLOCK_IQ4_XS: return 1;
-    case BLOCK_Q6_K: return 2; /* 2 * 2 * 63 * 127 = 32004 */
-    case BLOCK_Q5_0: case BLOCK_Q5_1: case BLOCK_Q5_K: return 4; /* 4 * 2 * 31 * 127 = 31496 */
-    case BLOCK_MXFP4: case BLOCK_Q2_K: case BLOCK_Q3_K: return 4; /* codes of at most 24; groups of 16 */
-    default: return 8; /* 8 * 2 * 15 * 127 = 30480 */
+    case BLOCK_Q5_1: case BLOCK_Q5_K: return 4; /* 8 * 31 * 127 = 31496 */
+    case BLOCK_Q2_K: case BLOCK_Q3_K: case BLOCK_Q6_K: return 4; /* 8 * 32 * 127 = 32512 for Q6_K; groups of 16 */
+    default: return 8; /* 16 * 16 * 127 = 32512 for Q5_0 */
   }
 }
 
@@ -108,6 +107,15 @@ INLINE int block_offset(const int type, const int multiplied) {
 INLINE int block_steps(const int type, const int multiplied) {
   if (!multiplied) return code_steps(type);
   return type == BLOCK_Q3_K ? 1 : 2; /* 2 * 2 * 45 * 127 = 22860 */
+}
+/* whether kernels add starts of sums, where sums have to be smaller by the offset for each unit of input */
+INLINE int has_starts(const int type, const int multiplied) {
+#if defined(WORD_SUMS)
+  return block_offset(type, multiplied) != 0;
+#else
+  (void)multiplied;
+  return !block_sizes[type].minimums;
+#endif
 }
 /* what codes of a group are multiplied by, four at a time, and what is added */
 typedef struct { v16i by, more; } multiplier_t;

@@ -12,25 +12,28 @@ enum { BLOCK_AHEAD = 4096 }; /* bytes of codes that are asked for early */
 #define STREAM_MULTIPLIED(type, rows) (block_sizes[type].joined && (rows) >= 4)
 #endif
 
-/* sum[r] += codes of steps first .. first + steps - 1 . rows of 32 inputs each */
+/*
+ * sum[r] += codes of steps first .. first + steps - 1 . rows of 32 inputs each; where products add up in 16 bits, sum[r]
+ * is the start of such a sum
+ */
 INLINE void stream_dots(v16i *sum, const int type, const int multiplied, const uint8_t *codes, const multiplier_t *m,
     const int8_t *q, const int first, const int steps, const int rows) {
 #if defined(WORD_SUMS)
   if (block_steps(type, multiplied) > 1) {
-#pragma GCC unroll 4
-    for (int s0 = first; s0 < first + steps; s0 += block_steps(type, multiplied)) {
+    const int at_once = block_steps(type, multiplied);
+#pragma GCC unroll 2
+    for (int s0 = first; s0 < first + steps; s0 += at_once) {
       v16p part[STREAM_ROWS];
 #pragma GCC unroll 8
-      for (int r = 0; r < rows; r++) part[r] = p_zero();
+      for (int r = 0; r < rows; r++) part[r] = s0 == first ? sum[r] : p_zero();
 #pragma GCC unroll 8
-      for (int s = s0; s < s0 + block_steps(type, multiplied); s++) {
-        v16i c = block_codes(type, codes, s);
-        if (multiplied) c = multiply_codes(type, c, m[s / 4]);
+      for (int s = s0; s < s0 + at_once; s++) {
+        const v16i c = block_codes(type, codes, s);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) part[r] = p_dot4(part[r], c, q + 32 * r + 4 * s);
       }
 #pragma GCC unroll 8
-      for (int r = 0; r < rows; r++) sum[r] = p_add(sum[r], part[r]);
+      for (int r = 0; r < rows; r++) sum[r] = s0 == first ? p_widen(part[r]) : p_add(sum[r], part[r]);
     }
     return;
   }
@@ -72,7 +75,7 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
   v16 acc[STREAM_ROWS];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) acc[r] = f_zero();
-  const char *q = x, *rest = x; /* of rest, what is kept for each block is 4 bytes apart */
+  const char *q = x + PREPARED_CODES(rows), *rest = x; /* of rest, what is kept for each block is 4 bytes apart */
   for (int64_t done = 0; done < k; tail += tail_size) {
     const uint8_t *scales = tail, *halves = tail + tail_size - 32 * size.halves;
     for (int line = 0; line < tail_size; line += 64) __builtin_prefetch(tail + BLOCK_AHEAD / 4 + line);
@@ -91,7 +94,7 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
       for (int g = 0; g < groups; g++) {
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
-          sum[r] = block_offset(type, multiplied) ? prepared_start(rest, rows, g, r) : i_zero();
+          sum[r] = has_starts(type, multiplied) ? prepared_start(rest, rows, g, r) : i_zero();
         stream_dots(sum, type, multiplied, codes, m, (const int8_t *)q, g * 4, 8 / groups, rows);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
@@ -110,7 +113,8 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
     done += size.block;
     if (done % SLICE == 0) {
       x += PREPARED * rows;
-      q = rest = x;
+      rest = x;
+      q = x + PREPARED_CODES(rows);
     }
   }
 #pragma GCC unroll 8
@@ -150,7 +154,7 @@ static void stream_rows(const block_rows *x, int type, int64_t first, int rows, 
   const int tile = 1 << size, multiplied = STREAM_MULTIPLIED(type, tile);
   char *to = scratch;
   for (int64_t k0 = 0; k0 < x->k; k0 += SLICE, to += PREPARED * tile)
-    prepare(x, type, multiplied, first, rows, tile, k0, at_most(k0 + SLICE, x->k), to);
+    prepare(x, layout_of(type, multiplied, 0), first, rows, tile, k0, at_most(k0 + SLICE, x->k), to);
   for (int64_t p = p0; p < p1; p++) {
     float y[STREAM_ROWS * 16];
     stream_kernels[type][size](w + p * panel_bytes(type, x->k), scratch, x->k, y);

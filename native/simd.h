@@ -76,6 +76,12 @@ INLINE v16 f_load_half_n(const uint16_t *p, int n) {
   return f_load_half(t);
 }
 
+#if defined(WORD_SUMS) /* bytes of an activation's code in rows that are prepared for a kernel */
+enum { WIDEST_CODE = 2 };
+#else
+enum { WIDEST_CODE = 1 };
+#endif
+
 #ifndef PART_INPUTS /* sums of products with codes of two bits have 32 bits from the start */
 #define PART_INPUTS (INT64_MAX / 2)
 typedef v16i v16p;

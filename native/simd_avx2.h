@@ -163,7 +163,7 @@ INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
 #define STREAM_ROWS 4
 #define PANELS_ABREAST 1
 #define BLOCK_TILE_ROWS 6
-#define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
+#define TILES(name, X) X(name, 4) X(name, 6)
 INLINE v16i i_set1(int32_t x) { return (v16i){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 INLINE v16i i_mul(v16i a, v16i b) { return (v16i){_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)}; }
 INLINE v16 i_to_f(v16i v) { return (v16){_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
@@ -195,9 +195,51 @@ INLINE v16 exponents_to_f(const uint8_t *p) { return (v16){exponents8(BYTES_TO_I
 #if defined(VERIT_AVX2VNNI)
 INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) { return i_dot(acc, codes, i_set4(q)); }
 #else
-#define WORD_SUMS /* p_dot adds up in 16 bits, for as long as a code's bits allow */
+#define WORD_SUMS /* sums of p_dot4 start in 16 bits, and stay there for as long as a code's bits allow */
 #define SIGNED_CODES /* codes of 8 bits are signed */
 INLINE v16p p_dot4(v16p acc, v16i codes, const int8_t *q) { return p_dot(acc, codes, i_set4(q)); }
+/* the same from zero */
+INLINE v16p p_first4(v16i codes, const int8_t *q) {
+  const __m256i x = i_set4(q).a;
+  return (v16p){_mm256_maddubs_epi16(codes.a, x), _mm256_maddubs_epi16(codes.b, x)};
+}
+INLINE v16i p_widen(v16p part) {
+  const __m256i one = _mm256_set1_epi16(1);
+  return (v16i){_mm256_madd_epi16(part.a, one), _mm256_madd_epi16(part.b, one)};
+}
+/* minus `offset` times the two sums of words of p_dot4 with codes of 1, for 16 codes each, or in *first for all 32 */
+INLINE void word_starts(const int8_t *q, int offset, int one, int32_t *first, int32_t *second) {
+  __m256i t = _mm256_maddubs_epi16(_mm256_set1_epi8(1), _mm256_loadu_si256((const __m256i *)q));
+  t = _mm256_add_epi16(t, _mm256_shuffle_epi32(t, 0x4e));
+  t = _mm256_mullo_epi16(_mm256_add_epi16(t, _mm256_shuffle_epi32(t, 0xb1)), _mm256_set1_epi16((short)-offset));
+  const __m128i low = _mm256_castsi256_si128(t), high = _mm256_extracti128_si256(t, 1);
+  *first = _mm_cvtsi128_si32(one ? _mm_add_epi16(low, high) : low);
+  if (!one) *second = _mm_cvtsi128_si32(high);
+}
+/* 16 bits for each of four codes a lane: of codes 0 and 2, and of codes 1 and 3 */
+INLINE v16i i_even_words(v16i c) {
+  return (v16i){_mm256_srai_epi16(_mm256_slli_epi16(c.a, 8), 8), _mm256_srai_epi16(_mm256_slli_epi16(c.b, 8), 8)};
+}
+INLINE v16i i_odd_words(v16i c) { return (v16i){_mm256_srai_epi16(c.a, 8), _mm256_srai_epi16(c.b, 8)}; }
+/* 32 codes: the even words of their quads, then the odd ones */
+INLINE void widen_codes(void *to, const int8_t *q) {
+  const __m256i c = _mm256_loadu_si256((const __m256i *)q);
+  _mm256_storeu_si256((__m256i *)to, _mm256_srai_epi16(_mm256_slli_epi16(c, 8), 8));
+  _mm256_storeu_si256((__m256i *)to + 1, _mm256_srai_epi16(c, 8));
+}
+INLINE __m256i add_dword(__m256i x, __m256i y) {
+  __asm__("vpaddd %1, %0, %0" : "+x"(x) : "x"(y)); /* as add_word */
+  return x;
+}
+/* two codes of 16 bits a lane . the two at q, and acc + that */
+INLINE v16i i_first_words(v16i codes, const char *q) {
+  const __m256i x = i_set4((const int8_t *)q).a;
+  return (v16i){_mm256_madd_epi16(codes.a, x), _mm256_madd_epi16(codes.b, x)};
+}
+INLINE v16i i_dot_words(v16i acc, v16i codes, const char *q) {
+  const v16i t = i_first_words(codes, q);
+  return (v16i){add_dword(acc.a, t.a), add_dword(acc.b, t.b)};
+}
 INLINE v16i i_flip8(v16i v) {
   const __m256i top = _mm256_set1_epi8((char)128);
   return (v16i){_mm256_xor_si256(v.a, top), _mm256_xor_si256(v.b, top)};

@@ -133,7 +133,7 @@ INLINE void transpose16(const float *src, int64_t lds, float *dst, int64_t ldd) 
 #define STREAM_ROWS 8
 #define PANELS_ABREAST 2
 #define BLOCK_TILE_ROWS 6
-#define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
+#define TILES(name, X) X(name, 4) X(name, 6)
 INLINE v16i i_set1(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE v16i i_mul(v16i a, v16i b) { return _mm512_mullo_epi32(a, b); }
 INLINE v16 i_to_f(v16i v) { return _mm512_cvtepi32_ps(v); }

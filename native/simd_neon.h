@@ -145,7 +145,7 @@ INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { v16 v; EACH4 v.r[j] = vcvtq_f32
 #define STREAM_ROWS 2
 #define PANELS_ABREAST 1
 #define BLOCK_TILE_ROWS 6
-#define TILES(name, X) X(name, 2) X(name, 4) X(name, 6)
+#define TILES(name, X) X(name, 4) X(name, 6)
 #define SIGNED_CODES
 INLINE v16i i_set1(int32_t x) { v16i v; EACH4 v.r[j] = vdupq_n_s32(x); return v; }
 INLINE v16i i_mul(v16i a, v16i b) { EACH4 a.r[j] = vmulq_s32(a.r[j], b.r[j]); return a; }
