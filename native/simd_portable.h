@@ -5,6 +5,7 @@
  */
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
+#define EXPS 1 /* vectors whose exponentials are computed side by side */
 #define TERNARY_PAIRS 0
 
 typedef struct { float v[16]; } v16;
@@ -19,6 +20,7 @@ INLINE void f_store(float *p, v16 v) { memcpy(p, &v, 64); }
 INLINE v16 f_load_n(const float *p, int n) { v16 r = {{0}}; memcpy(&r, p, 4 * (size_t)n); return r; }
 INLINE void f_store_n(float *p, v16 v, int n) { memcpy(p, &v, 4 * (size_t)n); }
 INLINE v16 f_load_half(const uint16_t *p) { v16 r; EACH r.v[j] = half_1(p[j]); return r; }
+INLINE void f_store_half(uint16_t *p, v16 v) { EACH p[j] = half_bits(v.v[j]); }
 INLINE v16 f_load_bf16(const uint16_t *p) { v16 r; EACH r.v[j] = bf16_1(p[j]); return r; }
 INLINE v16 f_set1(float x) { v16 r; EACH r.v[j] = x; return r; }
 INLINE v16 f_zero(void) { return f_set1(0.0f); }
