@@ -119,9 +119,9 @@ INLINE void exp_scores(float *s, const int n, v16 m, v16 *l) {
 }
 
 /*
- * in place: scores of positions first .. n - 1 of row i -> probabilities, rule R2 from the first position of first's page
- * on. Whole vectors need no masks; the last one, if it is not whole, is worked on in a copy whose missing lanes are
- * hidden.
+ * in place: scores of positions first .. n - 1 of row i -> probabilities, rule R2 from the first position of first's
+ * page on. Whole vectors need no masks; the last one, if it is not whole, is worked on in a copy whose missing lanes
+ * are hidden.
  */
 static void softmax_row(const attend_t *t, int64_t i, int64_t first, int64_t n) {
   float *row = t->p + i * t->p_stride, *s = row + first / 16 * 16, tail[16];
@@ -224,7 +224,8 @@ typedef struct {
   int64_t longest; /* what follows `to` counts for rows that are long enough, up to here */
 } sum_t;
 
-INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load, const int half, const int ragged) {
+INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load,
+    const int half, const int ragged) {
   v16 acc[TILE_ROWS][FEW_VECTORS];
   const int tail = vectors - 1;
   const int64_t ps = t->p_stride, os = t->o_stride, d = t->d, size = half ? 2 : 4;
@@ -287,15 +288,25 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
 
 typedef void score_fn(const attend_t *t, const float *q, float *s, const int32_t *pages, int last);
 typedef void sum_fn(const attend_t *t, const sum_t *s, int last, int load);
+#define SCORE_OF(name, rows, vectors, last_, half) \
+  static void name(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { \
+    (void)last; \
+    score_body(t, q, s, pages, rows, vectors, last_, half); \
+  }
+#define SUM_OF(name, rows, vectors, last_, half, ragged) \
+  static void name(const attend_t *t, const sum_t *s, int last, int load) { \
+    (void)last; \
+    sum_body(t, s, rows, vectors, last_, load, half, ragged); \
+  }
 #define ATTEND(rows, half, kind) \
-  static void score_##rows##_full##kind(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { (void)last; score_body(t, q, s, pages, rows, TILE_VECTORS, 16, half); } \
-  static void score_##rows##_one##kind(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { score_body(t, q, s, pages, rows, 1, last, half); } \
-  static void sum_##rows##_full##kind(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, TILE_VECTORS, 16, load, half, RAGGED(rows)); } \
-  static void sum_##rows##_one##kind(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, 1, 16, load, half, 0); } \
-  static void sum_##rows##_tail##kind(const attend_t *t, const sum_t *s, int last, int load) { sum_body(t, s, rows, 1, last, load, half, 0); }
+  SCORE_OF(score_##rows##_full##kind, rows, TILE_VECTORS, 16, half) \
+  SCORE_OF(score_##rows##_one##kind, rows, 1, last, half) \
+  SUM_OF(sum_##rows##_full##kind, rows, TILE_VECTORS, 16, half, RAGGED(rows)) \
+  SUM_OF(sum_##rows##_one##kind, rows, 1, 16, half, 0) \
+  SUM_OF(sum_##rows##_tail##kind, rows, 1, last, half, 0)
 #define ATTEND_FEW(rows, half, kind) \
-  static void score_##rows##_few##kind(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { (void)last; score_body(t, q, s, pages, rows, FEW_VECTORS, 16, half); } \
-  static void sum_##rows##_few##kind(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, FEW_VECTORS, 16, load, half, 0); }
+  SCORE_OF(score_##rows##_few##kind, rows, FEW_VECTORS, 16, half) \
+  SUM_OF(sum_##rows##_few##kind, rows, FEW_VECTORS, 16, half, 0)
 ATTEND_FEW(1, 0, _f32)
 ATTEND_FEW(1, 1, _f16)
 ATTEND_FEW(2, 0, _f32)
@@ -344,7 +355,7 @@ static void scores(const attend_t *t, int64_t from, int64_t length) {
   }
 }
 
-/* `width` outputs from column c on of rows first .. first + rows - 1; load: go on from what the outputs hold */
+/* `width` outputs of these rows from column c on */
 static void sum_columns(const attend_t *t, int64_t c, int64_t width, int64_t first, int64_t rows, sum_t s, int load) {
   const int64_t full = TILE_VECTORS * 16;
   s.values = t->values + c * (t->half ? 2 : 4);
@@ -352,7 +363,8 @@ static void sum_columns(const attend_t *t, int64_t c, int64_t width, int64_t fir
     const int ragged = RAGGED(ATTENDS[k].rows) && width == full;
     s.p = t->p + i * t->p_stride;
     s.o = t->o + i * t->o_stride + c;
-    (width == full ? ATTENDS[k].kind[t->half].full : width == 16 ? ATTENDS[k].kind[t->half].one : ATTENDS[k].kind[t->half].tail)(t, &s, (int)width, load);
+    sum_fn *narrow = width == 16 ? ATTENDS[k].kind[t->half].one : ATTENDS[k].kind[t->half].tail;
+    (width == full ? ATTENDS[k].kind[t->half].full : narrow)(t, &s, (int)width, load);
     for (int64_t r = i; r < i + ATTENDS[k].rows && !ragged && s.longest > s.to; r++) {
       const int64_t length = t->length[r * t->length_stride];
       if (length > s.to) sum_columns(t, c, width, r, 1, (sum_t){.from = s.to, .to = length, .longest = length}, 1);
@@ -360,8 +372,12 @@ static void sum_columns(const attend_t *t, int64_t c, int64_t width, int64_t fir
   }
 }
 
-/* outputs of rows first .. first + rows - 1 over positions from .. to - 1, and of those behind what each row sees up to `longest` */
-static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t from, int64_t to, int64_t longest, int load) {
+/*
+ * outputs of rows first .. first + rows - 1 over positions from .. to - 1, and over those behind, up to `longest`, that
+ * a row sees; load: go on from what the outputs hold
+ */
+static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t from, int64_t to, int64_t longest,
+    int load) {
   const sum_t s = {.from = from, .to = to, .longest = longest};
   int64_t c = 0;
   for (; rows <= FEW_ROWS && longest == to && t->d - c >= FEW_VECTORS * 16; c += FEW_VECTORS * 16) {

@@ -28,7 +28,10 @@ static void round_blocks(const float *x, int64_t blocks, int8_t *q, float *scale
   memcpy(q, codes, 32 * (size_t)blocks);
   for (int64_t i = 0; i < 32 * blocks; i += 64)
     i_store(quads + i / 4, i_dot(i_zero(), i_set4(ones), i_load(codes + i)));
-  for (int64_t g = 0; g < 2 * blocks; g++) sum[g] = quads[4 * g] + quads[4 * g + 1] + quads[4 * g + 2] + quads[4 * g + 3];
+  for (int64_t g = 0; g < 2 * blocks; g++) {
+    const int32_t *t = quads + 4 * g;
+    sum[g] = t[0] + t[1] + t[2] + t[3];
+  }
 }
 
 static void quantizeBlocks_run(const op_t *o, int64_t chunk, char *scratch) {

@@ -131,7 +131,9 @@ plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, cons
 /* The memory that an op touches. */
 typedef struct { struct { const char *from, *to; } in[MAX_IN], out[MAX_OUT]; } touched_t;
 
-static int overlaps(const touched_t *a, int i, const char *from, const char *to) { return a->out[i].from < to && from < a->out[i].to; }
+static int overlaps(const touched_t *a, int i, const char *from, const char *to) {
+  return a->out[i].from < to && from < a->out[i].to;
+}
 
 /* whether an output of a is an input or output of b */
 static int reaches(const touched_t *a, const touched_t *b) {
@@ -148,11 +150,16 @@ static int reaches(const touched_t *a, const touched_t *b) {
 enum { GROUP = 4 };
 typedef struct { uint32_t first, count; touched_t touched[GROUP]; } group_t;
 
-/* Adds an item to the run, and to the group before it if it can be in it. One of a single chunk stays alone: pool.c has a shorter way for it. */
+/*
+ * Adds an item to the run, and to the group before it if it can be in it. One of a single chunk stays alone: pool.c has
+ * a shorter way for it.
+ */
 static void add_item(run_t *r, group_t *g, item_t item, const touched_t *touched) {
   item_t *first = &r->item[g->first];
-  int joins = g->count > 0 && g->count < GROUP && item.chunks > 1 && first->chunks > 1 && first->group_chunks < INT32_MAX - item.chunks;
-  for (uint32_t i = 0; i < g->count && joins; i++) joins = !reaches(&g->touched[i], touched) && !reaches(touched, &g->touched[i]);
+  int joins = g->count > 0 && g->count < GROUP && item.chunks > 1 && first->chunks > 1
+      && first->group_chunks < INT32_MAX - item.chunks;
+  for (uint32_t i = 0; i < g->count && joins; i++)
+    joins = !reaches(&g->touched[i], touched) && !reaches(touched, &g->touched[i]);
   item.group = 1;
   item.group_chunks = item.chunks;
   if (joins) {
@@ -197,7 +204,8 @@ run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, 
       if (op.out[j]) touched.out[j].to = (touched.out[j].from = op.out[j]) + (int64_t)z.out[j];
     if (k->scratch) r->scratch = at_least(r->scratch, k->scratch(&op));
     for (int f = 0; f < MAX_PHASES && k->phases[f].run; f++)
-      add_item(r, &group, (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)}, &touched);
+      add_item(r, &group,
+          (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)}, &touched);
   }
   return r;
 }

@@ -1,9 +1,9 @@
 /*
  * Chunks are claimed from one 64-bit word that holds a group of items and the next chunk, so a claim names both in one
  * atomic step. A group is finished when its last chunk is done, not when every thread has arrived: a thread that the
- * system has put aside (a busy machine) delays the others only if it holds a chunk. The thread that finishes a group runs
- * the items of a single chunk that follow by itself: nobody could help, and handing them out costs more than many take.
- * A thread with nothing to claim spins for about a tenth of a millisecond, then sleeps.
+ * system has put aside (a busy machine) delays the others only if it holds a chunk. The thread that finishes a group
+ * runs the items of a single chunk that follow by itself: nobody could help, and handing them out costs more than many
+ * take. A thread with nothing to claim spins for about a tenth of a millisecond, then sleeps.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "pool.h"

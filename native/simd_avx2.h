@@ -2,7 +2,7 @@
 #include "simd_x86.h"
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
-#define EXPS 1 /* vectors whose exponentials are computed side by side */
+#define EXPS 1
 #if defined(VERIT_AVX2VNNI)
 #define TERNARY_PAIRS 2
 #else

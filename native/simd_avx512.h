@@ -2,7 +2,7 @@
 #include "simd_x86.h"
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
-#define EXPS 4 /* vectors whose exponentials are computed side by side */
+#define EXPS 4
 #define TERNARY_PAIRS 12
 
 typedef __m512 v16;

@@ -2,7 +2,7 @@
 #include <arm_neon.h>
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
-#define EXPS 1 /* vectors whose exponentials are computed side by side */
+#define EXPS 1
 #define TERNARY_PAIRS 0
 
 typedef struct { float32x4_t r[4]; } v16;

@@ -5,7 +5,7 @@
  */
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
-#define EXPS 1 /* vectors whose exponentials are computed side by side */
+#define EXPS 1
 #define TERNARY_PAIRS 0
 
 typedef struct { float v[16]; } v16;
