@@ -6,36 +6,6 @@
  */
 enum { QUERIES = 48 };
 
-static int64_t rope_chunks(const op_t *o) {
-  const int64_t per = rows_per_chunk(ATTR(rope, H) * ATTR(rope, D));
-  return (ATTR(rope, N) + per - 1) / per;
-}
-static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
-  (void)scratch;
-  const int64_t heads = ATTR(rope, H), d = ATTR(rope, D), turned = ATTR(rope, R), half = turned / 2, per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, ATTR(rope, N));
-  const int32_t *positions = INPUT(rope, positions);
-  for (int64_t r = chunk * per; r < end; r++) {
-    const int64_t position = positions[r];
-    if (position < 0 || position >= ATTR(rope, T)) {
-      atomic_store(o->error, 1);
-      continue;
-    }
-    const float *c = (const float *)INPUT(rope, cos) + position * half, *s = (const float *)INPUT(rope, sin) + position * half;
-    for (int64_t h = 0; h < heads; h++) {
-      const float *x = (const float *)INPUT(rope, x) + (r * heads + h) * d;
-      float *y = (float *)OUTPUT(rope, y) + (r * heads + h) * d;
-      for (int64_t i = 0; i < half; i += 16) {
-        const int n = (int)at_most(half - i, 16);
-        v16 cv = f_load_n(c + i, n), sv = f_load_n(s + i, n), x0 = f_load_n(x + i, n), x1 = f_load_n(x + half + i, n);
-        if (ATTR(rope, inverse)) sv = f_neg(sv);
-        f_store_n(y + i, f_fma(f_neg(x1), sv, f_mul(x0, cv)), n);
-        f_store_n(y + half + i, f_fma(x0, sv, f_mul(x1, cv)), n);
-      }
-      memmove(y + turned, x + turned, 4 * (size_t)(d - turned));
-    }
-  }
-}
-
 static int64_t write_chunks(const op_t *o) {
   const int64_t per = rows_per_chunk(ATTR(writeKeys, G) * ATTR(writeKeys, D));
   return (ATTR(writeKeys, N) + per - 1) / per;
@@ -54,7 +24,14 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
       const float *x = (const float *)INPUT(writeKeys, k) + (n * groups + g) * d;
       if (half) {
         uint16_t *h = (uint16_t *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d + (keys ? r % 16 : r % 16 * d);
-        for (int64_t i = 0; i < d; i++) h[keys ? i * 16 : i] = half_bits(x[i]);
+        for (int64_t i = 0; i < d; i += 16) {
+          const int count = (int)at_most(d - i, 16);
+          uint16_t part[16];
+          f_store_half(part, f_load_n(x + i, count));
+          if (!keys) memcpy(h + i, part, 2 * (size_t)count);
+          else
+            for (int j = 0; j < count; j++) h[(i + j) * 16] = part[j];
+        }
         continue;
       }
       float *page = (float *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d;
@@ -92,78 +69,98 @@ typedef struct {
   int whole; /* somebody reads p: hidden positions are +0 */
 } attend_t;
 
-/* in place: scores of positions first .. n - 1 of row i -> probabilities, rule R2 from the first position of first's page on */
-static void softmax_row(const attend_t *t, int64_t i, int64_t first, int64_t n) {
-  float *row = t->p + i * t->p_stride, *s = row + first / 16 * 16;
-  const int64_t hidden = first % 16, seen = n - first / 16 * 16;
-  const v16 sv = f_set1(t->scale), cap = f_set1(t->softcap);
-  for (int64_t k = 0; k < seen; k += 16) {
-    const int left = (int)at_most(seen - k, 16);
-    v16 x = f_mul(f_load_n(s + k, left), sv);
-    if (t->softcap > 0) x = f_mul(cap, f_tanh(f_div(x, cap)));
-    f_store_n(s + k, x, left);
+/* a vector of scores, scaled and capped */
+INLINE v16 scaled_scores(const attend_t *t, v16 s) {
+  const v16 x = f_mul(s, f_set1(t->scale)), cap = f_set1(t->softcap);
+  return t->softcap > 0 ? f_mul(cap, f_tanh(f_div(x, cap))) : x;
+}
+
+/* in place: scores of n vectors, of which m is the largest, -> exponentials; l is their sum so far */
+INLINE void exp_scores(float *s, const int n, v16 m, v16 *l) {
+  v16 x[EXPS];
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) x[j] = f_sub(f_load(s + 16 * j), m);
+  f_exps(x, n, 1);
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) {
+    f_store(s + 16 * j, x[j]);
+    *l = f_add(*l, x[j]);
   }
-  for (int64_t k = 0; k < hidden; k++) s[k] = -INFINITY;
+}
+
+/*
+ * in place: scores of positions first .. n - 1 of row i -> probabilities, rule R2 from the first position of first's
+ * page on. Whole vectors need no masks; the last one, if it is not whole, is worked on in a copy whose missing lanes
+ * are hidden.
+ */
+static void softmax_row(const attend_t *t, int64_t i, int64_t first, int64_t n) {
+  float *row = t->p + i * t->p_stride, *s = row + first / 16 * 16, tail[16];
+  const int64_t hidden = first % 16, seen = n - first / 16 * 16, whole = seen / 16 * 16;
+  const int left = (int)(seen - whole);
   const float *sink = t->sinks ? t->sinks + i * t->sink_stride : NULL;
-  float largest = r2_max(s, seen);
+  v16 top = f_set1(-INFINITY), l = f_zero();
+  for (int64_t k = 0; k < whole; k += 16) {
+    const v16 x = scaled_scores(t, f_load(s + k));
+    f_store(s + k, x);
+    if (k >= hidden) top = f_max(top, x);
+    else {
+      for (int64_t h = 0; h < hidden; h++) s[h] = -INFINITY;
+      top = f_max(top, f_load(s));
+    }
+  }
+  if (left) {
+    f_store(tail, scaled_scores(t, f_load_n(s + whole, left)));
+    for (int j = left; j < 16; j++) tail[j] = -INFINITY;
+    for (int64_t h = 0; h < hidden && !whole; h++) tail[h] = -INFINITY;
+    top = f_max(top, f_load(tail));
+  }
+  float largest = f_hmax(top);
   if (sink) largest = largest > *sink ? largest : *sink;
   const v16 m = f_set1(largest);
-  v16 l = f_zero();
   int64_t k = 0;
-  if (hidden) { /* hidden positions count as absent */
-    const int left = (int)at_most(seen, 16);
-    f_store_n(s, f_exp(f_sub(f_load_n(s, left), m)), left);
-    memset(s, 0, 4 * (size_t)hidden);
-    l = f_load_n(s, left);
-    k = left;
-  }
-  for (; k + 16 <= seen; k += 16) {
-    v16 e = f_exp(f_sub(f_load(s + k), m));
-    f_store(s + k, e);
-    l = f_add(l, e);
-  }
-  if (k < seen) {
-    const int left = (int)(seen - k);
-    f_store_n(s + k, f_exp(f_sub(f_load_n(s + k, left), m)), left);
-    l = f_add(l, f_load_n(s + k, left));
-  }
+  for (; k + 16 * EXPS <= whole; k += 16 * EXPS) exp_scores(s + k, EXPS, m, &l);
+  for (; k < whole; k += 16) exp_scores(s + k, 1, m, &l);
+  if (left) exp_scores(tail, 1, m, &l);
   float sum = f_hsum(l);
   const float other = sink ? exp_1(*sink - largest) : 0.0f;
   if (sink) sum = sum + other;
   const float inverse = 1.0f / sum;
   if (t->rest) t->rest[i * t->rest_stride] = other * inverse;
-  for (k = 0; k < seen; k += 16) {
-    const int left = (int)at_most(seen - k, 16);
-    f_store_n(s + k, f_mul(f_load_n(s + k, left), f_set1(inverse)), left);
-  }
+  const v16 factor = f_set1(inverse);
+  for (k = 0; k < whole; k += 16) f_store(s + k, f_mul(f_load(s + k), factor));
+  if (left) f_store_n(s + whole, f_mul(f_load(tail), factor), left);
   if (t->whole) memset(row, 0, 4 * (size_t)first);
 }
-
 
 /* Pages lie anywhere: what the hardware's prefetcher cannot know is asked for this many pages ahead; the lists of pages are as much longer. */
 enum { AHEAD = 4 };
 
+/* one or two rows alone take more vectors at a time, so that there are sums enough to add to while one is not ready */
+enum { FEW_ROWS = 2, FEW_VECTORS = 2 * TILE_VECTORS };
+/* whether the kernel of full width goes on where rows end one by one: of the largest tile, which holds all rows */
+#define RAGGED(rows) ((rows) == TILE_ROWS)
+
 /* scores of some rows with `vectors` pages; the last is stored `last` lanes wide */
 INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_t *pages, const int rows, const int vectors, const int last, const int half) {
-  v16 acc[TILE_ROWS][TILE_VECTORS];
+  v16 acc[TILE_ROWS][FEW_VECTORS];
   const int64_t qs = t->q_stride, d = t->d;
   const int64_t size = half ? 2 : 4;
   const float *a[(TILE_ROWS + 2) / 3];
-  const char *b[TILE_VECTORS], *next[TILE_VECTORS];
-#pragma GCC unroll 2
+  const char *b[FEW_VECTORS], *next[FEW_VECTORS];
+#pragma GCC unroll 4
   for (int v = 0; v < vectors; v++) {
     b[v] = t->keys + pages[v] * t->page_stride * size;
     next[v] = t->keys + pages[v + AHEAD] * t->page_stride * size;
   }
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) acc[i][v] = f_zero();
 #pragma GCC unroll 4
   for (int g = 0; g < (rows + 2) / 3; g++) a[g] = q + 3 * g * qs;
   for (int64_t k = 0; k < d; k++) {
-    v16 bv[TILE_VECTORS];
-#pragma GCC unroll 2
+    v16 bv[FEW_VECTORS];
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
       bv[v] = half ? f_load_half((const uint16_t *)b[v] + k * 16) : f_load((const float *)b[v] + k * 16);
       __builtin_prefetch(next[v] + k * 16 * size);
@@ -171,13 +168,13 @@ INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
       v16 x = f_set1(a[i / 3][(i % 3) * qs + k]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int v = 0; v < vectors; v++) acc[i][v] = f_fma(x, bv[v], acc[i][v]);
     }
   }
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
       float *o = s + i * t->p_stride + v * 16;
       if (v == vectors - 1 && last < 16) f_store_n(o, acc[i][v], last);
@@ -185,21 +182,26 @@ INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_
     }
 }
 
-/* Part of the product of probabilities and values: rows x (vectors * 16) outputs over positions from .. to - 1, in registers from page to page. */
+/*
+ * Part of the product of probabilities and values: rows x (vectors * 16) outputs over positions from .. to - 1, in
+ * registers from page to page, and for the largest tile also the positions behind that only some of its rows see.
+ */
 typedef struct {
   const float *p; /* of the first row */
   const char *values; /* of the first column in page 0 */
   float *o;
   int64_t from, to;
+  int64_t longest; /* what follows `to` counts for rows that are long enough, up to here */
 } sum_t;
 
-INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load, const int half) {
-  v16 acc[TILE_ROWS][TILE_VECTORS];
+INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load,
+    const int half, const int ragged) {
+  v16 acc[TILE_ROWS][FEW_VECTORS];
   const int tail = vectors - 1;
   const int64_t ps = t->p_stride, os = t->o_stride, d = t->d, size = half ? 2 : 4;
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
       const float *o = s->o + i * os + v * 16;
       acc[i][v] = !load ? f_zero() : v == tail && last < 16 ? f_load_n(o, last) : f_load(o);
@@ -212,8 +214,8 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
     const char *b = s->values + (t->pages[j / 16] * t->page_stride + j % 16 * d) * size;
     const int64_t ahead = (t->pages[j / 16 + AHEAD] - t->pages[j / 16]) * t->page_stride * size;
     for (int64_t k = j; k < end; k++, b += d * size) {
-      v16 bv[TILE_VECTORS];
-#pragma GCC unroll 2
+      v16 bv[FEW_VECTORS];
+#pragma GCC unroll 4
       for (int v = 0; v < vectors; v++) {
         const char *x = b + v * 16 * size;
         const int part = v == tail && last < 16;
@@ -224,14 +226,29 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
 #pragma GCC unroll 12
       for (int i = 0; i < rows; i++) {
         v16 x = f_set1(p[i / 3][(i % 3) * ps + k]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < vectors; v++) acc[i][v] = f_fma(x, bv[v], acc[i][v]);
       }
     }
   }
+  if (ragged)
+    for (int64_t k = s->to; k < s->longest; k++) {
+      const char *b = s->values + (t->pages[k / 16] * t->page_stride + k % 16 * d) * size;
+      v16 bv[FEW_VECTORS];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; v++)
+        bv[v] = half ? f_load_half((const uint16_t *)b + v * 16) : f_load((const float *)b + v * 16);
+#pragma GCC unroll 12
+      for (int i = 0; i < rows; i++) {
+        if (k >= t->length[i * t->length_stride]) continue;
+        v16 x = f_set1(p[i / 3][(i % 3) * ps + k]);
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++) acc[i][v] = f_fma(x, bv[v], acc[i][v]);
+      }
+    }
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
       float *o = s->o + i * os + v * 16;
       if (v == tail && last < 16) f_store_n(o, acc[i][v], last);
@@ -241,12 +258,29 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
 
 typedef void score_fn(const attend_t *t, const float *q, float *s, const int32_t *pages, int last);
 typedef void sum_fn(const attend_t *t, const sum_t *s, int last, int load);
+#define SCORE_OF(name, rows, vectors, last_, half) \
+  static void name(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { \
+    (void)last; \
+    score_body(t, q, s, pages, rows, vectors, last_, half); \
+  }
+#define SUM_OF(name, rows, vectors, last_, half, ragged) \
+  static void name(const attend_t *t, const sum_t *s, int last, int load) { \
+    (void)last; \
+    sum_body(t, s, rows, vectors, last_, load, half, ragged); \
+  }
 #define ATTEND(rows, half, kind) \
-  static void score_##rows##_full##kind(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { (void)last; score_body(t, q, s, pages, rows, TILE_VECTORS, 16, half); } \
-  static void score_##rows##_one##kind(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { score_body(t, q, s, pages, rows, 1, last, half); } \
-  static void sum_##rows##_full##kind(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, TILE_VECTORS, 16, load, half); } \
-  static void sum_##rows##_one##kind(const attend_t *t, const sum_t *s, int last, int load) { (void)last; sum_body(t, s, rows, 1, 16, load, half); } \
-  static void sum_##rows##_tail##kind(const attend_t *t, const sum_t *s, int last, int load) { sum_body(t, s, rows, 1, last, load, half); }
+  SCORE_OF(score_##rows##_full##kind, rows, TILE_VECTORS, 16, half) \
+  SCORE_OF(score_##rows##_one##kind, rows, 1, last, half) \
+  SUM_OF(sum_##rows##_full##kind, rows, TILE_VECTORS, 16, half, RAGGED(rows)) \
+  SUM_OF(sum_##rows##_one##kind, rows, 1, 16, half, 0) \
+  SUM_OF(sum_##rows##_tail##kind, rows, 1, last, half, 0)
+#define ATTEND_FEW(rows, half, kind) \
+  SCORE_OF(score_##rows##_few##kind, rows, FEW_VECTORS, 16, half) \
+  SUM_OF(sum_##rows##_few##kind, rows, FEW_VECTORS, 16, half, 0)
+ATTEND_FEW(1, 0, _f32)
+ATTEND_FEW(1, 1, _f16)
+ATTEND_FEW(2, 0, _f32)
+ATTEND_FEW(2, 1, _f16)
 #define ATTEND_BOTH(rows) ATTEND(rows, 0, _f32) ATTEND(rows, 1, _f16)
 ATTEND_BOTH(1)
 ATTEND_BOTH(2)
@@ -269,6 +303,9 @@ static const struct { int rows; struct { score_fn *pages, *page; sum_fn *full, *
     ATTEND_ROW(6),
 #endif
     ATTEND_ROW(4), ATTEND_ROW(2), ATTEND_ROW(1)};
+#define FEW_KIND(R, kind) {score_##R##_few##kind, sum_##R##_few##kind}
+static const struct { score_fn *pages; sum_fn *full; } FEW[FEW_ROWS][2] = {
+    {FEW_KIND(1, _f32), FEW_KIND(1, _f16)}, {FEW_KIND(2, _f32), FEW_KIND(2, _f16)}};
 #define EACH_TILE(k, i, first, count) \
   int64_t i = first; \
   for (size_t k = 0; k < sizeof ATTENDS / sizeof ATTENDS[0]; k++) \
@@ -276,7 +313,10 @@ static const struct { int rows; struct { score_fn *pages, *page; sum_fn *full, *
 
 /* scores of all rows with positions from (the first of a page) .. length - 1; a page of keys is read whole: scores past a row's length are thrown away */
 static void scores(const attend_t *t, int64_t from, int64_t length) {
-  for (int64_t j = from; j < length;) {
+  int64_t j = from;
+  for (; t->rows <= FEW_ROWS && length - j >= FEW_VECTORS * 16; j += FEW_VECTORS * 16)
+    FEW[t->rows - 1][t->half].pages(t, t->q, t->p + j, t->pages + j / 16, 16);
+  while (j < length) {
     const int full = length - j >= TILE_VECTORS * 16;
     EACH_TILE(k, i, 0, t->rows) {
       (full ? ATTENDS[k].kind[t->half].pages : ATTENDS[k].kind[t->half].page)(t, t->q + i * t->q_stride, t->p + i * t->p_stride + j, t->pages + j / 16, (int)at_most(t->context - j, 16));
@@ -285,16 +325,41 @@ static void scores(const attend_t *t, int64_t from, int64_t length) {
   }
 }
 
-/* outputs of rows first .. first + rows - 1 over positions from .. to - 1; load: go on from what the outputs hold */
-static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t from, int64_t to, int load) {
-  for (int64_t c = 0; c < t->d;) {
-    const int full = t->d - c >= TILE_VECTORS * 16;
-    const int64_t width = full ? TILE_VECTORS * 16 : at_most(t->d - c, 16);
-    EACH_TILE(k, i, first, rows) {
-      const sum_t s = {.p = t->p + i * t->p_stride, .values = t->values + c * (t->half ? 2 : 4), .o = t->o + i * t->o_stride + c, .from = from, .to = to};
-      (full ? ATTENDS[k].kind[t->half].full : width == 16 ? ATTENDS[k].kind[t->half].one : ATTENDS[k].kind[t->half].tail)(t, &s, (int)width, load);
+/* `width` outputs of these rows from column c on */
+static void sum_columns(const attend_t *t, int64_t c, int64_t width, int64_t first, int64_t rows, sum_t s, int load) {
+  const int64_t full = TILE_VECTORS * 16;
+  s.values = t->values + c * (t->half ? 2 : 4);
+  EACH_TILE(k, i, first, rows) {
+    const int ragged = RAGGED(ATTENDS[k].rows) && width == full;
+    s.p = t->p + i * t->p_stride;
+    s.o = t->o + i * t->o_stride + c;
+    sum_fn *narrow = width == 16 ? ATTENDS[k].kind[t->half].one : ATTENDS[k].kind[t->half].tail;
+    (width == full ? ATTENDS[k].kind[t->half].full : narrow)(t, &s, (int)width, load);
+    for (int64_t r = i; r < i + ATTENDS[k].rows && !ragged && s.longest > s.to; r++) {
+      const int64_t length = t->length[r * t->length_stride];
+      if (length > s.to) sum_columns(t, c, width, r, 1, (sum_t){.from = s.to, .to = length, .longest = length}, 1);
     }
-    c += width;
+  }
+}
+
+/*
+ * outputs of rows first .. first + rows - 1 over positions from .. to - 1, and over those behind, up to `longest`, that
+ * a row sees; load: go on from what the outputs hold
+ */
+static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t from, int64_t to, int64_t longest,
+    int load) {
+  const sum_t s = {.from = from, .to = to, .longest = longest};
+  int64_t c = 0;
+  for (; rows <= FEW_ROWS && longest == to && t->d - c >= FEW_VECTORS * 16; c += FEW_VECTORS * 16) {
+    sum_t few = s;
+    few.p = t->p + first * t->p_stride;
+    few.o = t->o + first * t->o_stride + c;
+    few.values = t->values + c * (t->half ? 2 : 4);
+    FEW[rows - 1][t->half].full(t, &few, 16, load);
+  }
+  for (int64_t width; c < t->d; c += width) {
+    width = t->d - c >= TILE_VECTORS * 16 ? TILE_VECTORS * 16 : at_most(t->d - c, 16);
+    sum_columns(t, c, width, first, rows, s, load);
   }
 }
 
@@ -313,18 +378,14 @@ static void attend(const attend_t *t) {
     const int64_t length = t->length[i * t->length_stride];
     softmax_row(t, i, first_seen(t, length), length);
   }
-  /* what all rows see goes through together, the rest row by row; positions ascend */
+  /* what all rows see goes through together, then what follows it; positions ascend */
   const int64_t end = at_least(last, shortest);
   if (first < last)
     for (int64_t i = 0; i < t->rows; i++) {
-      const int64_t length = t->length[i * t->length_stride];
-      sum_values(t, i, 1, first_seen(t, length), at_most(last, length), 0);
+      const int64_t length = t->length[i * t->length_stride], to = at_most(last, length);
+      sum_values(t, i, 1, first_seen(t, length), to, to, 0);
     }
-  if (last < end) sum_values(t, 0, t->rows, last, end, first < last);
-  for (int64_t i = 0; i < t->rows; i++) {
-    const int64_t length = t->length[i * t->length_stride];
-    if (length > end) sum_values(t, i, 1, end, length, 1);
-  }
+  if (last < end || first < last) sum_values(t, 0, t->rows, last, end, longest, first < last);
 }
 
 /* queries of a chunk: fewer where there would be too few chunks for the threads (a batch of decoding sequences) */

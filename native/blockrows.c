@@ -4,27 +4,44 @@
  */
 #include "blocks.h"
 
+/* blocks that are rounded at a time, so that divisions and sums go through vectors */
+enum { ROUNDED_BLOCKS = 16 };
+
+static void round_blocks(const float *x, int64_t blocks, int8_t *q, float *scale, int32_t *sum) {
+  const v16 low = f_set1(-127.0f), high = f_set1(127.0f), endless = f_set1(INFINITY);
+  const int8_t ones[4] = {1, 1, 1, 1};
+  float largest[ROUNDED_BLOCKS] = {0}, factor[ROUNDED_BLOCKS];
+  int8_t codes[32 * ROUNDED_BLOCKS] = {0};
+  int32_t quads[8 * ROUNDED_BLOCKS];
+  for (int64_t b = 0; b < blocks; b++)
+    largest[b] = f_hmax(f_max(f_abs(f_load(x + 32 * b + 16)), f_max(f_abs(f_load(x + 32 * b)), f_zero())));
+  const v16 a = f_load(largest), inverse = f_div(high, a);
+  const m16 known = f_gt(endless, inverse);
+  f_store(factor, f_select(known, inverse, f_zero()));
+  f_store_n(scale, f_select(known, f_div(a, high), f_zero()), (int)blocks);
+  for (int64_t b = 0; b < blocks; b++)
+    for (int half = 0; half < 2; half++) {
+      v16 y = f_mul(f_load(x + 32 * b + 16 * half), f_set1(factor[b]));
+      y = f_select(f_nan(y), f_zero(), y);
+      f_store_i8(codes + 32 * b + 16 * half, f_max(f_min(y, high), low));
+    }
+  memcpy(q, codes, 32 * (size_t)blocks);
+  for (int64_t i = 0; i < 32 * blocks; i += 64)
+    i_store(quads + i / 4, i_dot(i_zero(), i_set4(ones), i_load(codes + i)));
+  for (int64_t g = 0; g < 2 * blocks; g++) {
+    const int32_t *t = quads + 4 * g;
+    sum[g] = t[0] + t[1] + t[2] + t[3];
+  }
+}
+
 static void quantizeBlocks_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const int64_t k = ATTR(quantizeBlocks, K), per = rows_per_chunk(k);
   const int64_t first = chunk * per * (k / 32), end = at_most((chunk + 1) * per, ATTR(quantizeBlocks, N)) * (k / 32);
-  for (int64_t b = first; b < end; b++) {
-    const float *x = (const float *)INPUT(quantizeBlocks, x) + 32 * b;
-    const v16 x0 = f_load(x), x1 = f_load(x + 16);
-    const float largest = f_hmax(f_max(f_abs(x1), f_max(f_abs(x0), f_zero()))), inverse = 127.0f / largest;
-    const int known = inverse < INFINITY;
-    const v16 s = f_set1(known ? inverse : 0.0f), low = f_set1(-127.0f), high = f_set1(127.0f);
-    int8_t *q = (int8_t *)OUTPUT(quantizeBlocks, q) + 32 * b;
-    for (int half = 0; half < 2; half++) {
-      v16 y = f_mul(half ? x1 : x0, s);
-      y = f_select(f_nan(y), f_zero(), y);
-      f_store_i8(q + 16 * half, f_max(f_min(y, high), low));
-      int32_t sum = 0;
-      for (int i = 0; i < 16; i++) sum += q[16 * half + i];
-      ((int32_t *)OUTPUT(quantizeBlocks, sum))[2 * b + half] = sum;
-    }
-    ((float *)OUTPUT(quantizeBlocks, scale))[b] = known ? largest / 127.0f : 0.0f;
-  }
+  for (int64_t b = first; b < end; b += ROUNDED_BLOCKS)
+    round_blocks((const float *)INPUT(quantizeBlocks, x) + 32 * b, at_most(end - b, ROUNDED_BLOCKS),
+        (int8_t *)OUTPUT(quantizeBlocks, q) + 32 * b, (float *)OUTPUT(quantizeBlocks, scale) + b,
+        (int32_t *)OUTPUT(quantizeBlocks, sum) + 2 * b);
 }
 
 /*

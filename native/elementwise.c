@@ -82,16 +82,31 @@ static void reluSquareGateGrad_run(const op_t *o, int64_t chunk, char *scratch) 
 #undef BODY
 }
 
+INLINE v16 load_lanes(const float *p, int lanes) { return lanes == 16 ? f_load(p) : f_load_n(p, lanes); }
+
+/* n vectors of which each has as many lanes */
+INLINE void silu_gate(const float *gate, const float *up, float *y, const int n, int lanes) {
+  v16 e[EXPS];
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) e[j] = f_neg(load_lanes(gate + 16 * j, lanes));
+  f_exps(e, n, 0);
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) {
+    const v16 g = f_div(load_lanes(gate + 16 * j, lanes), f_add(f_set1(1.0f), e[j]));
+    const v16 v = f_mul(g, load_lanes(up + 16 * j, lanes));
+    if (lanes == 16) f_store(y + 16 * j, v);
+    else f_store_n(y + 16 * j, v, lanes);
+  }
+}
 static void siluGate_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *gate = INPUT(siluGate, gate), *up = INPUT(siluGate, up);
   float *y = OUTPUT(siluGate, y);
-#define BODY(n) { \
-    const v16 g = GET(gate, n); \
-    PUT(y, f_mul(f_div(g, f_add(f_set1(1.0f), f_exp(f_neg(g)))), GET(up, n)), n); \
-  }
-  FLAT(o, chunk, BODY)
-#undef BODY
+  const int64_t end = at_most((chunk + 1) * RUN, ATTR(siluGate, N) * ATTR(siluGate, C));
+  int64_t i = chunk * RUN;
+  for (; i + 16 * EXPS <= end; i += 16 * EXPS) silu_gate(gate + i, up + i, y + i, EXPS, 16);
+  for (; i + 16 <= end; i += 16) silu_gate(gate + i, up + i, y + i, 1, 16);
+  if (i < end) silu_gate(gate + i, up + i, y + i, 1, (int)(end - i));
 }
 
 static void siluGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {

@@ -16,19 +16,44 @@ static const double ERF_C[19] = {
     0.0047468294006373455, -0.0029118389977216765, 0.001438018248864867, -0.00032430257864073347, 0.00015834105341817537,
     -0.000246708826385322, 9.735200507674453e-05};
 
+/* in place, of n <= EXPS numbers a lane, step by step for all, so that no step waits for the one before */
+INLINE void d_exps(v16d *x, const int n) {
+  const v16d magic = d_set1(ROUND_MAGIC);
+  v16d t[EXPS], p[EXPS];
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) t[j] = d_add(d_mul(x[j], d_set1(LOG2E)), magic);
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) x[j] = d_sub(x[j], d_mul(d_sub(t[j], magic), d_set1(LN2)));
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) p[j] = d_set1(EXP_C[10]);
+#pragma GCC unroll 10
+  for (int i = 9; i >= 0; i--)
+#pragma GCC unroll 4
+    for (int j = 0; j < n; j++) p[j] = d_add(d_mul(p[j], x[j]), d_set1(EXP_C[i]));
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) x[j] = d_scale(p[j], t[j]);
+}
 INLINE v16d d_exp(v16d x) {
-  v16d magic = d_set1(ROUND_MAGIC), t = d_add(d_mul(x, d_set1(LOG2E)), magic);
-  v16d r = d_sub(x, d_mul(d_sub(t, magic), d_set1(LN2))), p = d_set1(EXP_C[10]);
-  for (int i = 9; i >= 0; i--) p = d_add(d_mul(p, r), d_set1(EXP_C[i]));
-  return d_scale(p, t);
+  d_exps(&x, 1);
+  return x;
 }
 
+/* in place, of n <= EXPS vectors; `down`: no number is above 0, though there may be NaN */
+INLINE void f_exps(v16 *x, const int n, const int down) {
+  const v16 hi = f_set1(89.0f), lo = f_set1(-104.0f);
+  v16d d[EXPS];
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) d[j] = f_to_d(f_max(lo, down ? x[j] : f_min(hi, x[j])));
+  d_exps(d, n);
+#pragma GCC unroll 4
+  for (int j = 0; j < n; j++) {
+    const v16 e = f_select(f_gt(lo, x[j]), f_zero(), d_to_f(d[j]));
+    x[j] = down ? e : f_select(f_gt(x[j], hi), f_set1(INFINITY), e);
+  }
+}
 INLINE v16 f_exp(v16 x) {
-  v16 hi = f_set1(89.0f), lo = f_set1(-104.0f);
-  v16 r = d_to_f(d_exp(f_to_d(f_min(f_max(x, lo), hi))));
-  r = f_select(f_gt(x, hi), f_set1(INFINITY), r);
-  r = f_select(f_gt(lo, x), f_zero(), r);
-  return f_select(f_nan(x), x, r);
+  f_exps(&x, 1, 0);
+  return x;
 }
 
 INLINE v16d d_erf(v16d x) {

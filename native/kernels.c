@@ -7,6 +7,7 @@
 #include "panels.c"
 #include "matmul.c"
 #include "norm.c"
+#include "rope.c"
 #include "attention.c"
 #include "attentiongrad.c"
 #include "conv.c"

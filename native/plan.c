@@ -11,7 +11,7 @@ struct plan_t {
   step_t *steps;
   tensor_t *tensors;
   int64_t *buffer_bytes;
-  size_t step_count, tensor_count, buffer_count, symbol_count;
+  size_t step_count, item_count, tensor_count, buffer_count, symbol_count;
   int32_t limits[MAX_SYMBOLS];
 };
 
@@ -102,6 +102,7 @@ static const char *fill(plan_t *p, const int32_t *program, size_t words, const d
     sized_t sized;
     const char *problem = check_step(p, s, p->limits, &sized);
     if (problem) return problem;
+    for (int f = 0; f < MAX_PHASES && p->isa->kernels[s->kind].phases[f].run; f++) p->item_count++;
     w += length;
   }
   return NULL;
@@ -127,8 +128,54 @@ plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, cons
   return NULL;
 }
 
+/* The memory that an op touches. */
+typedef struct { struct { const char *from, *to; } in[MAX_IN], out[MAX_OUT]; } touched_t;
+
+static int overlaps(const touched_t *a, int i, const char *from, const char *to) {
+  return a->out[i].from < to && from < a->out[i].to;
+}
+
+/* whether an output of a is an input or output of b */
+static int reaches(const touched_t *a, const touched_t *b) {
+  for (int i = 0; i < MAX_OUT; i++) {
+    for (int j = 0; j < MAX_IN; j++)
+      if (overlaps(a, i, b->in[j].from, b->in[j].to)) return 1;
+    for (int j = 0; j < MAX_OUT; j++)
+      if (overlaps(a, i, b->out[j].from, b->out[j].to)) return 1;
+  }
+  return 0;
+}
+
+/* Items that follow one another and do not need one another. */
+enum { GROUP = 4 };
+typedef struct { uint32_t first, count; touched_t touched[GROUP]; } group_t;
+
+/*
+ * Adds an item to the run, and to the group before it if it can be in it. One of a single chunk stays alone: pool.c has
+ * a shorter way for it.
+ */
+static void add_item(run_t *r, group_t *g, item_t item, const touched_t *touched) {
+  item_t *first = &r->item[g->first];
+  int joins = g->count > 0 && g->count < GROUP && item.chunks > 1 && first->chunks > 1
+      && first->group_chunks < INT32_MAX - item.chunks;
+  for (uint32_t i = 0; i < g->count && joins; i++)
+    joins = !reaches(&g->touched[i], touched) && !reaches(touched, &g->touched[i]);
+  item.group = 1;
+  item.group_chunks = item.chunks;
+  if (joins) {
+    first->group++;
+    first->group_chunks += item.chunks;
+  } else {
+    g->first = r->items;
+    g->count = 0;
+  }
+  g->touched[g->count++] = *touched;
+  r->item[r->items++] = item;
+}
+
 run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads, const char **problem) {
-  run_t *r = calloc(1, sizeof *r + p->step_count * MAX_PHASES * sizeof(item_t));
+  run_t *r = calloc(1, sizeof *r + p->item_count * sizeof(item_t));
+  group_t group = {0};
   *problem = NULL;
   if (!r) return NULL;
   for (size_t i = 0; i < p->step_count; i++) {
@@ -150,9 +197,15 @@ run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, 
     for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j], z.in[j]);
     for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j], z.out[j]);
     for (int j = 0; j < info->attributes; j++) op.a[j] = (int64_t)z.a[j];
+    touched_t touched = {0};
+    for (int j = 0; j < info->inputs; j++)
+      if (op.in[j]) touched.in[j].to = (touched.in[j].from = op.in[j]) + (int64_t)z.in[j];
+    for (int j = 0; j < info->outputs; j++)
+      if (op.out[j]) touched.out[j].to = (touched.out[j].from = op.out[j]) + (int64_t)z.out[j];
     if (k->scratch) r->scratch = at_least(r->scratch, k->scratch(&op));
     for (int f = 0; f < MAX_PHASES && k->phases[f].run; f++)
-      r->item[r->items++] = (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)};
+      add_item(r, &group,
+          (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)}, &touched);
   }
   return r;
 }

@@ -1,7 +1,9 @@
 /*
- * Chunks are claimed from one 64-bit word that holds the item and the next chunk, so a claim names both in one atomic step. An item is
- * finished when its last chunk is done, not when every thread has arrived: a thread that the system has put aside (a busy machine) delays the
- * others only if it holds a chunk. A thread with nothing to claim spins for about a tenth of a millisecond, then sleeps.
+ * Chunks are claimed from one 64-bit word that holds a group of items and the next chunk, so a claim names both in one
+ * atomic step. A group is finished when its last chunk is done, not when every thread has arrived: a thread that the
+ * system has put aside (a busy machine) delays the others only if it holds a chunk. The thread that finishes a group
+ * runs the items of a single chunk that follow by itself: nobody could help, and handing them out costs more than many
+ * take. A thread with nothing to claim spins for about a tenth of a millisecond, then sleeps.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "pool.h"
@@ -98,10 +100,20 @@ static void finish(pool_t *p, run_t *run) {
   end(run);
 }
 
-/* the last chunk of `item` is done: open the next item that has chunks */
-static void advance(pool_t *p, run_t *run, uint32_t item) {
-  do item++;
-  while (item < run->items && run->item[item].chunks == 0);
+/* one of the chunks of the group that begins with `it`; after an error nothing more is computed */
+static void run_chunk(run_t *run, const item_t *it, uint32_t chunk, char *scratch) {
+  if (atomic_load_explicit(&run->error, memory_order_relaxed)) return;
+  for (; chunk >= it->chunks; it++) chunk -= it->chunks;
+  it->run(&it->op, chunk, scratch);
+}
+
+/* the last chunk of the group at `item` is done: run what follows in single chunks, and open the next group of more */
+static void advance(pool_t *p, run_t *run, uint32_t item, char *scratch) {
+  for (item += run->item[item].group; item < run->items; item += run->item[item].group) {
+    const item_t *it = &run->item[item];
+    if (it->group_chunks > 1) break;
+    if (it->group_chunks == 1) run_chunk(run, it, 0, scratch);
+  }
   atomic_store(&run->done, 0);
   atomic_store(&run->word, (uint64_t)item << 32);
   if (atomic_load(&run->sleepers) > 0) wake_all(p);
@@ -114,10 +126,9 @@ static void work(pool_t *p, run_t *run, char *scratch) {
     const uint32_t item = (uint32_t)(claim >> 32), chunk = (uint32_t)claim;
     if (item >= run->items) return;
     const item_t *it = &run->item[item];
-    if (chunk < it->chunks) {
-      /* after an error nothing more is computed; the run only has to come to its end */
-      if (!atomic_load_explicit(&run->error, memory_order_relaxed)) it->run(&it->op, chunk, scratch);
-      if (atomic_fetch_add(&run->done, 1) + 1 == it->chunks) advance(p, run, item);
+    if (chunk < it->group_chunks) {
+      run_chunk(run, it, chunk, scratch);
+      if (atomic_fetch_add(&run->done, 1) + 1 == it->group_chunks) advance(p, run, item, scratch);
       continue;
     }
     int spins = 0;
@@ -194,7 +205,7 @@ int pool_threads(const pool_t *p) { return p->threads; }
 void pool_submit(pool_t *p, run_t *run) {
   atomic_store(&run->references, 2); /* the pool's and the maker's */
   uint32_t first = 0;
-  while (first < run->items && run->item[first].chunks == 0) first++;
+  while (first < run->items && run->item[first].group_chunks == 0) first += run->item[first].group;
   atomic_store(&run->word, (uint64_t)first << 32);
   if (first == run->items) { /* nothing to do */
     end(run);

@@ -7,12 +7,14 @@ typedef struct {
   op_t op;
   void (*run)(const op_t *o, int64_t chunk, char *scratch);
   uint32_t chunks;
+  uint32_t group; /* items from this one on whose chunks are handed out together, for none needs another; 1 or more */
+  uint32_t group_chunks;
 } item_t;
 
 /* One run. It is freed (with free) when the last thread has left it and its maker has released it. */
 typedef struct run_t {
-  _Atomic uint64_t word; /* item index in the high half, next chunk in the low half */
-  _Atomic uint32_t done; /* chunks of the current item that are finished */
+  _Atomic uint64_t word; /* first item of a group in the high half, next of its chunks in the low half */
+  _Atomic uint32_t done; /* chunks of the current group that are finished */
   _Atomic int sleepers;
   _Atomic int references;
   atomic_int error;

@@ -4,7 +4,8 @@
  * fixes the 16 lanes (rule R2), so the width of the machine's registers never shows in a result.
  *
  * Every backend defines:
- *   f_load f_store f_load_n f_store_n f_load_half f_load_bf16 f_set1 f_zero (n: the first n lanes, 0 <= n <= 16; missing lanes read as +0)
+ *   f_load f_store f_load_n f_store_n f_load_half f_store_half f_load_bf16 f_set1 f_zero (n: the first n lanes,
+ *   0 <= n <= 16; missing lanes read as +0)
  *   f_add f_sub f_mul f_div f_sqrt f_fma f_max f_min f_abs f_neg
  *   f_gt f_nan f_select (m16 masks)                            f_hsum f_hmax: the tree 8-4-2-1
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
@@ -13,6 +14,7 @@
  *   for block-quantised weights (blocks.h): i_set1 i_to_f i_mul u8_to_i i_shift i_mask i_merge i_table exponents_to_f
  *   i_dot4; SIGNED_CODES and i_flip8 where codes of 8 bits are signed; WORD_SUMS, p_dot4, i_abs8 and i_dot_signed where
  *   sums of 16 bits pay; STREAM_ROWS: rows multiplied from registers; PANELS_ABREAST, BLOCK_TILE_ROWS, TILES: the tiles
+ *   EXPS: vectors whose exponentials are computed side by side
  *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators; TERNARY_PAIRS: up to how many rows two blocks of ternary outputs go through together
  */
 #ifndef VERIT_SIMD_H

@@ -2,6 +2,7 @@
 #include "simd_x86.h"
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
+#define EXPS 1
 #if defined(VERIT_AVX2VNNI)
 #define TERNARY_PAIRS 2
 #else
@@ -21,6 +22,10 @@ INLINE void f_store(float *p, v16 v) { _mm256_storeu_ps(p, v.a); _mm256_storeu_p
 INLINE v16 f_load_n(const float *p, int n) { return (v16){_mm256_maskload_ps(p, lane_mask(n)), _mm256_maskload_ps(p + 8, lane_mask(n - 8))}; }
 INLINE void f_store_n(float *p, v16 v, int n) { _mm256_maskstore_ps(p, lane_mask(n), v.a); _mm256_maskstore_ps(p + 8, lane_mask(n - 8), v.b); }
 INLINE v16 f_load_half(const uint16_t *p) { return (v16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))}; }
+INLINE void f_store_half(uint16_t *p, v16 v) {
+  _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(v.a, _MM_FROUND_TO_NEAREST_INT));
+  _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(v.b, _MM_FROUND_TO_NEAREST_INT));
+}
 INLINE __m256 bf16_8(const uint16_t *p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }

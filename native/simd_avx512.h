@@ -2,6 +2,7 @@
 #include "simd_x86.h"
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
+#define EXPS 4
 #define TERNARY_PAIRS 12
 
 typedef __m512 v16;
@@ -16,6 +17,9 @@ INLINE void f_store(float *p, v16 v) { _mm512_storeu_ps(p, v); }
 INLINE v16 f_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(LANES(n), p); }
 INLINE void f_store_n(float *p, v16 v, int n) { _mm512_mask_storeu_ps(p, LANES(n), v); }
 INLINE v16 f_load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+INLINE void f_store_half(uint16_t *p, v16 v) {
+  _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 INLINE v16 f_load_bf16(const uint16_t *p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }

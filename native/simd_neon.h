@@ -2,6 +2,7 @@
 #include <arm_neon.h>
 #define TILE_ROWS 6
 #define TILE_VECTORS 1
+#define EXPS 1
 #define TERNARY_PAIRS 0
 
 typedef struct { float32x4_t r[4]; } v16;
@@ -17,6 +18,9 @@ INLINE void f_store(float *p, v16 v) { EACH4 vst1q_f32(p + 4 * j, v.r[j]); }
 INLINE v16 f_load_n(const float *p, int n) { float t[16] = {0}; memcpy(t, p, 4 * (size_t)n); return f_load(t); }
 INLINE void f_store_n(float *p, v16 v, int n) { float t[16]; f_store(t, v); memcpy(p, t, 4 * (size_t)n); }
 INLINE v16 f_load_half(const uint16_t *p) { v16 v; EACH4 v.r[j] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * j))); return v; }
+INLINE void f_store_half(uint16_t *p, v16 v) {
+  EACH4 vst1_u16(p + 4 * j, vreinterpret_u16_f16(vcvt_f16_f32(v.r[j])));
+}
 INLINE v16 f_load_bf16(const uint16_t *p) {
   v16 v;
   EACH4 v.r[j] = vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16(p + 4 * j)), 16));

@@ -6,6 +6,7 @@
  */
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
+#define EXPS 1
 #define TERNARY_PAIRS 0
 
 typedef float f4 __attribute__((vector_size(16)));
@@ -36,6 +37,7 @@ INLINE void f_store(float *p, v16 x) { memcpy(p, &x, 64); }
 INLINE v16 f_load_n(const float *p, int n) { float r[16] = {0}; memcpy(r, p, 4 * (size_t)n); return f_load(r); }
 INLINE void f_store_n(float *p, v16 x, int n) { float r[16]; f_store(r, x); memcpy(p, r, 4 * (size_t)n); }
 INLINE v16 f_load_half(const uint16_t *p) { float r[16]; EACH r[j] = half_1(p[j]); return f_load(r); }
+INLINE void f_store_half(uint16_t *p, v16 x) { float r[16]; f_store(r, x); EACH p[j] = half_bits(r[j]); }
 INLINE v16 f_load_bf16(const uint16_t *p) { float r[16]; EACH r[j] = bf16_1(p[j]); return f_load(r); }
 INLINE v16 f_set1(float x) { const f4 r = EQUAL_4(x); return (v16){r, r, r, r}; }
 INLINE v16 f_zero(void) { return f_set1(0.0f); }
