@@ -47,14 +47,14 @@ interface Side {
 const folders = [resolve(other), resolve(import.meta.dirname, '..')]
 const executors = await Promise.all(folders.map(executorOf))
 const weights = await randomWeights(executors[0]!, config,
-  servingForm(config, { type: typesOfMix(config, mix), codes: executors[0]!.ternary }))
+  servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' }))
 
 async function sideOf(checkout: string, i: number): Promise<Side> {
   const from = (file: string): Promise<unknown> => import(join(checkout, 'src', file))
   const serving = await from('engine/serving-model.ts') as typeof import('../src/engine/serving-model.ts')
   const forms = await from('model/weights.ts') as typeof import('../src/model/weights.ts')
   const mixed = await from('model/mixed-types.ts') as typeof import('../src/model/mixed-types.ts')
-  const form = forms.servingForm(config, { type: mixed.typesOfMix(config, mix!), codes: executors[i]!.ternary })
+  const form = forms.servingForm(config, { type: mixed.typesOfMix(config, mix!), codes: 'two-bit' })
   const model = new serving.ServingModel(executors[i]!, config, { bytes: weights.bytes, form }, { context: tokens + 1 })
   return { model, wall: [], cpu: [] }
 }
