@@ -20,9 +20,7 @@ static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
       atomic_store(o->error, 1);
       continue;
     }
-    /* without rotated pairs there are no tables */
-    const float *c = half ? (const float *)INPUT(rope, cos) + position * half : NULL;
-    const float *s = half ? (const float *)INPUT(rope, sin) + position * half : NULL;
+    const float *c = (const float *)INPUT(rope, cos) + position * half, *s = (const float *)INPUT(rope, sin) + position * half;
     for (int64_t h = 0; h < heads; h++) {
       const float *x = (const float *)INPUT(rope, x) + (r * heads + h) * d;
       float *y = (float *)OUTPUT(rope, y) + (r * heads + h) * d;

@@ -59,6 +59,16 @@ export function seed({ plan, buffers, bindings }: OpCase, ops: readonly string[]
   return Buffer.from(bytes)
 }
 
+/** The same case with each size and flag 0 in turn: the check has to refuse it, or kernels get tensors without elements. */
+function zeroed(c: OpCase): OpCase[] {
+  const [step] = c.plan.steps
+  return step!.attributes.flatMap((a, i) => {
+    if ('f32' in a || a.int === 0) return []
+    const attributes = step!.attributes.map((b, j) => (i === j ? { int: 0 } : b))
+    return [{ ...c, plan: { ...c.plan, steps: [{ ...step!, attributes }] } }]
+  })
+}
+
 /** Contents of a tensor of its own: a kind, and what it takes; or the name of a tensor of an earlier step. */
 type Place = readonly [kind: number, parameter: number] | Uint8Array | string | null
 interface Step {
@@ -154,6 +164,7 @@ function modelChains(ops: readonly string[]): Buffer[] {
 
 /** @param ops names of the addon's ops, in its order */
 export function seeds(ops: readonly string[]): Buffer[] {
-  const cases = opCases().map((c, i) => seed(c, ops, i % 16)).filter(s => s !== undefined)
+  const all = opCases(), firsts = [...new Map(all.toReversed().map(c => [c.plan.steps[0]!.op, c])).values()]
+  const cases = [...all, ...firsts.flatMap(zeroed)].map((c, i) => seed(c, ops, i % 16)).filter(s => s !== undefined)
   return [...cases, ...blockFormats.flatMap((f, i) => blockChains(f, ops, i)), ...modelChains(ops)]
 }

@@ -63,7 +63,7 @@ export const hostileRows: readonly HostileRow[] = [
   { key: 'attn_logit_softcapping', values: [gguf.f32(0)], of: kind => kind === 'gemma2' },
   { key: 'final_logit_softcapping', values: [gguf.f32(0)], of: kind => kind === 'gemma2' },
   { key: 'attention.sliding_window', values: [gguf.u32(0)], of: kind => kind === 'gemma2' },
-  { key: 'expert_count', values: [gguf.u32(1024), ...noSize.slice(1)] },
+  { key: 'expert_count', values: [gguf.u32(1024), ...noSize.slice(1)], partners: ['expert_used_count'] },
   { key: 'expert_count', values: [gguf.u32(0)], of: kind => kind === 'qwen3moe' },
   { key: 'expert_count', values: [gguf.u32(1)], of: kind => kind === 'qwen3moe', partners: ['expert_used_count'] },
   { key: 'expert_used_count', values: [gguf.u32(5), gguf.u32(10 ** 6), ...noSize.slice(1)] },
