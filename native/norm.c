@@ -83,7 +83,7 @@ static int64_t rmsNormParamGrad_chunks(const op_t *o) { return (ATTR(rmsNormPara
 INLINE void norm_parameter_grad(const op_t *o, int64_t chunk, const int centred) {
   const int64_t heads = centred ? 1 : ATTR(rmsNormParamGrad, H), rows = ATTR(rmsNormParamGrad, N) * heads, c = ATTR(rmsNormParamGrad, C) / heads, c0 = chunk * COLUMNS, c1 = at_most(c0 + COLUMNS, c);
   const float *x = INPUT(rmsNormParamGrad, x), *stats = INPUT(rmsNormParamGrad, stats), *dy = INPUT(rmsNormParamGrad, dy);
-  float *db = centred ? OUTPUT(layerNormParamGrad, db) : NULL;
+  float *db = centred && ATTR(layerNormParamGrad, hasBias) ? OUTPUT(layerNormParamGrad, db) : NULL;
   v16 g[COLUMNS / 16], b[COLUMNS / 16];
   for (int v = 0; v < COLUMNS / 16; v++) g[v] = b[v] = f_zero();
   for (int64_t r = 0; r < rows; r++) {

@@ -405,7 +405,7 @@ NEED(adamw) {
   return SIZES(2) && a->decayed <= a->P;
 }
 
-#define X(name, inputs, outputs, attributes) \
+#define X(name, ...) \
   static int name##_plain(const wide_t *a, wide_t *in, wide_t *out) { \
     return name##_need((const name##_at *)a, (name##_in *)in, (name##_out *)out); \
   }
@@ -413,7 +413,7 @@ OPS(X)
 #undef X
 
 const op_info op_infos[OP_COUNT] = {
-#define X(name, in, out, attributes) {#name, in, out, attributes, name##_plain},
+#define X(name, ...) {#name, __VA_ARGS__, name##_plain},
     OPS(X)
 #undef X
 };

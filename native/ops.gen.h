@@ -2,134 +2,134 @@
 #ifndef VERIT_OPS_GEN_H
 #define VERIT_OPS_GEN_H
 
-/* name, inputs, outputs, attributes */
+/* name, inputs, outputs, attributes, bits of inputs and of outputs that may be absent */
 #define OPS(X) \
-  X(matmul, 3, 1, 6) \
-  X(panels, 1, 1, 3) \
-  X(columnSum, 1, 1, 2) \
-  X(add, 2, 1, 2) \
-  X(addBias, 2, 1, 2) \
-  X(embedding, 2, 1, 3) \
-  X(embeddingGrad, 2, 1, 3) \
-  X(split, 1, 3, 4) \
-  X(concat, 3, 1, 4) \
-  X(layerNorm, 3, 2, 4) \
-  X(layerNormGrad, 4, 1, 2) \
-  X(layerNormParamGrad, 3, 2, 3) \
-  X(rmsNorm, 2, 2, 4) \
-  X(rmsNormGrad, 4, 1, 3) \
-  X(rmsNormParamGrad, 3, 1, 3) \
-  X(gelu, 1, 1, 2) \
-  X(geluGrad, 2, 1, 2) \
-  X(reluSquareGate, 2, 1, 2) \
-  X(reluSquareGateGrad, 3, 2, 2) \
-  X(siluGate, 2, 1, 2) \
-  X(siluGateGrad, 3, 2, 2) \
-  X(geluTanh, 1, 1, 2) \
-  X(geluTanhGrad, 2, 1, 2) \
-  X(geluTanhGate, 2, 1, 2) \
-  X(geluTanhGateGrad, 3, 2, 2) \
-  X(softcap, 1, 1, 3) \
-  X(softcapGrad, 2, 1, 3) \
-  X(multiply, 2, 1, 2) \
-  X(dropout, 2, 1, 5) \
-  X(rope, 4, 1, 6) \
-  X(writeKeys, 2, 1, 5) \
-  X(writeValues, 2, 1, 5) \
-  X(attention, 7, 3, 12) \
-  X(attentionGrad, 6, 3, 7) \
-  X(attentionSinkGrad, 3, 1, 3) \
-  X(crossEntropy, 2, 2, 2) \
-  X(crossEntropyGrad, 4, 1, 2) \
-  X(mean, 1, 1, 1) \
-  X(meanGrad, 1, 1, 1) \
-  X(quantizeRows, 1, 3, 2) \
-  X(dequantizeRows, 2, 1, 2) \
-  X(ternarize, 1, 2, 2) \
-  X(unternarize, 2, 1, 2) \
-  X(ternaryMatmul, 5, 1, 3) \
-  X(squareSum, 1, 1, 1) \
-  X(clipFactor, 1, 1, 2) \
-  X(adamw, 6, 3, 2) \
-  X(scale, 2, 1, 2) \
-  X(ternaryMatmulBase3, 5, 1, 3) \
-  X(halfPanels, 1, 1, 3) \
-  X(panelRows, 2, 1, 4) \
-  X(repackTernary, 1, 1, 4) \
-  X(quantizeFine, 1, 3, 2) \
-  X(fineMatmulQ6_K, 6, 1, 3) \
-  X(fineRowsQ6_K, 4, 1, 3) \
-  X(fineRepackQ6_K, 1, 3, 2) \
-  X(fineMatmulQ8_0, 5, 1, 3) \
-  X(fineRowsQ8_0, 3, 1, 3) \
-  X(fineRepackQ8_0, 1, 2, 2) \
-  X(shortConv, 5, 1, 6) \
-  X(shortConvGrad, 3, 2, 4) \
-  X(topExperts, 2, 2, 7) \
-  X(topExpertsGrad, 3, 1, 6) \
-  X(expertSum, 2, 1, 4) \
-  X(expertSumGrad, 3, 2, 4) \
-  X(expertMatmul, 3, 1, 7) \
-  X(expertMatmulGrad, 3, 1, 6) \
-  X(screenQ6_K, 1, 4, 2) \
-  X(screenLimits, 5, 1, 3) \
-  X(screenedMatmul, 5, 1, 3) \
-  X(halfRows, 2, 1, 3) \
-  X(readProbe, 1, 1, 1) \
-  X(dotProbe, 2, 1, 2) \
-  X(quantizeBlocks, 1, 3, 2) \
-  X(matmulQ4_0, 4, 1, 3) \
-  X(expertMatmulQ4_0, 5, 1, 6) \
-  X(rowsQ4_0, 2, 1, 3) \
-  X(repackQ4_0, 1, 1, 2) \
-  X(matmulQ4_1, 4, 1, 3) \
-  X(expertMatmulQ4_1, 5, 1, 6) \
-  X(rowsQ4_1, 2, 1, 3) \
-  X(repackQ4_1, 1, 1, 2) \
-  X(matmulQ5_0, 4, 1, 3) \
-  X(expertMatmulQ5_0, 5, 1, 6) \
-  X(rowsQ5_0, 2, 1, 3) \
-  X(repackQ5_0, 1, 1, 2) \
-  X(matmulQ5_1, 4, 1, 3) \
-  X(expertMatmulQ5_1, 5, 1, 6) \
-  X(rowsQ5_1, 2, 1, 3) \
-  X(repackQ5_1, 1, 1, 2) \
-  X(matmulQ8_0, 4, 1, 3) \
-  X(expertMatmulQ8_0, 5, 1, 6) \
-  X(rowsQ8_0, 2, 1, 3) \
-  X(repackQ8_0, 1, 1, 2) \
-  X(matmulQ2_K, 4, 1, 3) \
-  X(expertMatmulQ2_K, 5, 1, 6) \
-  X(rowsQ2_K, 2, 1, 3) \
-  X(repackQ2_K, 1, 1, 2) \
-  X(matmulQ3_K, 4, 1, 3) \
-  X(expertMatmulQ3_K, 5, 1, 6) \
-  X(rowsQ3_K, 2, 1, 3) \
-  X(repackQ3_K, 1, 1, 2) \
-  X(matmulQ4_K, 4, 1, 3) \
-  X(expertMatmulQ4_K, 5, 1, 6) \
-  X(rowsQ4_K, 2, 1, 3) \
-  X(repackQ4_K, 1, 1, 2) \
-  X(matmulQ5_K, 4, 1, 3) \
-  X(expertMatmulQ5_K, 5, 1, 6) \
-  X(rowsQ5_K, 2, 1, 3) \
-  X(repackQ5_K, 1, 1, 2) \
-  X(matmulQ6_K, 4, 1, 3) \
-  X(expertMatmulQ6_K, 5, 1, 6) \
-  X(rowsQ6_K, 2, 1, 3) \
-  X(repackQ6_K, 1, 1, 2) \
-  X(matmulIQ4_NL, 4, 1, 3) \
-  X(expertMatmulIQ4_NL, 5, 1, 6) \
-  X(rowsIQ4_NL, 2, 1, 3) \
-  X(repackIQ4_NL, 1, 1, 2) \
-  X(matmulIQ4_XS, 4, 1, 3) \
-  X(expertMatmulIQ4_XS, 5, 1, 6) \
-  X(rowsIQ4_XS, 2, 1, 3) \
-  X(repackIQ4_XS, 1, 1, 2) \
-  X(matmulMXFP4, 4, 1, 3) \
-  X(expertMatmulMXFP4, 5, 1, 6) \
-  X(rowsMXFP4, 2, 1, 3) \
-  X(repackMXFP4, 1, 1, 2)
+  X(matmul, 3, 1, 6, 4, 0) \
+  X(panels, 1, 1, 3, 0, 0) \
+  X(columnSum, 1, 1, 2, 0, 0) \
+  X(add, 2, 1, 2, 0, 0) \
+  X(addBias, 2, 1, 2, 0, 0) \
+  X(embedding, 2, 1, 3, 0, 0) \
+  X(embeddingGrad, 2, 1, 3, 0, 0) \
+  X(split, 1, 3, 4, 0, 0) \
+  X(concat, 3, 1, 4, 7, 0) \
+  X(layerNorm, 3, 2, 4, 4, 0) \
+  X(layerNormGrad, 4, 1, 2, 0, 0) \
+  X(layerNormParamGrad, 3, 2, 3, 0, 0) \
+  X(rmsNorm, 2, 2, 4, 0, 0) \
+  X(rmsNormGrad, 4, 1, 3, 0, 0) \
+  X(rmsNormParamGrad, 3, 1, 3, 0, 0) \
+  X(gelu, 1, 1, 2, 0, 0) \
+  X(geluGrad, 2, 1, 2, 0, 0) \
+  X(reluSquareGate, 2, 1, 2, 0, 0) \
+  X(reluSquareGateGrad, 3, 2, 2, 0, 0) \
+  X(siluGate, 2, 1, 2, 0, 0) \
+  X(siluGateGrad, 3, 2, 2, 0, 0) \
+  X(geluTanh, 1, 1, 2, 0, 0) \
+  X(geluTanhGrad, 2, 1, 2, 0, 0) \
+  X(geluTanhGate, 2, 1, 2, 0, 0) \
+  X(geluTanhGateGrad, 3, 2, 2, 0, 0) \
+  X(softcap, 1, 1, 3, 0, 0) \
+  X(softcapGrad, 2, 1, 3, 0, 0) \
+  X(multiply, 2, 1, 2, 0, 0) \
+  X(dropout, 2, 1, 5, 0, 0) \
+  X(rope, 4, 1, 6, 0, 0) \
+  X(writeKeys, 2, 1, 5, 0, 0) \
+  X(writeValues, 2, 1, 5, 0, 0) \
+  X(attention, 7, 3, 12, 64, 6) \
+  X(attentionGrad, 6, 3, 7, 0, 0) \
+  X(attentionSinkGrad, 3, 1, 3, 0, 0) \
+  X(crossEntropy, 2, 2, 2, 0, 0) \
+  X(crossEntropyGrad, 4, 1, 2, 0, 0) \
+  X(mean, 1, 1, 1, 0, 0) \
+  X(meanGrad, 1, 1, 1, 0, 0) \
+  X(quantizeRows, 1, 3, 2, 0, 0) \
+  X(dequantizeRows, 2, 1, 2, 0, 0) \
+  X(ternarize, 1, 2, 2, 0, 0) \
+  X(unternarize, 2, 1, 2, 0, 0) \
+  X(ternaryMatmul, 5, 1, 3, 0, 0) \
+  X(squareSum, 1, 1, 1, 0, 0) \
+  X(clipFactor, 1, 1, 2, 0, 0) \
+  X(adamw, 6, 3, 2, 0, 0) \
+  X(scale, 2, 1, 2, 0, 0) \
+  X(ternaryMatmulBase3, 5, 1, 3, 0, 0) \
+  X(halfPanels, 1, 1, 3, 0, 0) \
+  X(panelRows, 2, 1, 4, 0, 0) \
+  X(repackTernary, 1, 1, 4, 0, 0) \
+  X(quantizeFine, 1, 3, 2, 0, 0) \
+  X(fineMatmulQ6_K, 6, 1, 3, 0, 0) \
+  X(fineRowsQ6_K, 4, 1, 3, 0, 0) \
+  X(fineRepackQ6_K, 1, 3, 2, 0, 0) \
+  X(fineMatmulQ8_0, 5, 1, 3, 0, 0) \
+  X(fineRowsQ8_0, 3, 1, 3, 0, 0) \
+  X(fineRepackQ8_0, 1, 2, 2, 0, 0) \
+  X(shortConv, 5, 1, 6, 0, 0) \
+  X(shortConvGrad, 3, 2, 4, 0, 0) \
+  X(topExperts, 2, 2, 7, 2, 0) \
+  X(topExpertsGrad, 3, 1, 6, 0, 0) \
+  X(expertSum, 2, 1, 4, 2, 0) \
+  X(expertSumGrad, 3, 2, 4, 3, 0) \
+  X(expertMatmul, 3, 1, 7, 0, 0) \
+  X(expertMatmulGrad, 3, 1, 6, 0, 0) \
+  X(screenQ6_K, 1, 4, 2, 0, 0) \
+  X(screenLimits, 5, 1, 3, 0, 0) \
+  X(screenedMatmul, 5, 1, 3, 0, 0) \
+  X(halfRows, 2, 1, 3, 0, 0) \
+  X(readProbe, 1, 1, 1, 0, 0) \
+  X(dotProbe, 2, 1, 2, 0, 0) \
+  X(quantizeBlocks, 1, 3, 2, 0, 0) \
+  X(matmulQ4_0, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ4_0, 5, 1, 6, 0, 0) \
+  X(rowsQ4_0, 2, 1, 3, 0, 0) \
+  X(repackQ4_0, 1, 1, 2, 0, 0) \
+  X(matmulQ4_1, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ4_1, 5, 1, 6, 0, 0) \
+  X(rowsQ4_1, 2, 1, 3, 0, 0) \
+  X(repackQ4_1, 1, 1, 2, 0, 0) \
+  X(matmulQ5_0, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ5_0, 5, 1, 6, 0, 0) \
+  X(rowsQ5_0, 2, 1, 3, 0, 0) \
+  X(repackQ5_0, 1, 1, 2, 0, 0) \
+  X(matmulQ5_1, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ5_1, 5, 1, 6, 0, 0) \
+  X(rowsQ5_1, 2, 1, 3, 0, 0) \
+  X(repackQ5_1, 1, 1, 2, 0, 0) \
+  X(matmulQ8_0, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ8_0, 5, 1, 6, 0, 0) \
+  X(rowsQ8_0, 2, 1, 3, 0, 0) \
+  X(repackQ8_0, 1, 1, 2, 0, 0) \
+  X(matmulQ2_K, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ2_K, 5, 1, 6, 0, 0) \
+  X(rowsQ2_K, 2, 1, 3, 0, 0) \
+  X(repackQ2_K, 1, 1, 2, 0, 0) \
+  X(matmulQ3_K, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ3_K, 5, 1, 6, 0, 0) \
+  X(rowsQ3_K, 2, 1, 3, 0, 0) \
+  X(repackQ3_K, 1, 1, 2, 0, 0) \
+  X(matmulQ4_K, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ4_K, 5, 1, 6, 0, 0) \
+  X(rowsQ4_K, 2, 1, 3, 0, 0) \
+  X(repackQ4_K, 1, 1, 2, 0, 0) \
+  X(matmulQ5_K, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ5_K, 5, 1, 6, 0, 0) \
+  X(rowsQ5_K, 2, 1, 3, 0, 0) \
+  X(repackQ5_K, 1, 1, 2, 0, 0) \
+  X(matmulQ6_K, 4, 1, 3, 0, 0) \
+  X(expertMatmulQ6_K, 5, 1, 6, 0, 0) \
+  X(rowsQ6_K, 2, 1, 3, 0, 0) \
+  X(repackQ6_K, 1, 1, 2, 0, 0) \
+  X(matmulIQ4_NL, 4, 1, 3, 0, 0) \
+  X(expertMatmulIQ4_NL, 5, 1, 6, 0, 0) \
+  X(rowsIQ4_NL, 2, 1, 3, 0, 0) \
+  X(repackIQ4_NL, 1, 1, 2, 0, 0) \
+  X(matmulIQ4_XS, 4, 1, 3, 0, 0) \
+  X(expertMatmulIQ4_XS, 5, 1, 6, 0, 0) \
+  X(rowsIQ4_XS, 2, 1, 3, 0, 0) \
+  X(repackIQ4_XS, 1, 1, 2, 0, 0) \
+  X(matmulMXFP4, 4, 1, 3, 0, 0) \
+  X(expertMatmulMXFP4, 5, 1, 6, 0, 0) \
+  X(rowsMXFP4, 2, 1, 3, 0, 0) \
+  X(repackMXFP4, 1, 1, 2, 0, 0)
 
 enum { MAX_IN = 7, MAX_OUT = 4 };
 enum { MAX_ATTRIBUTES = 12 };

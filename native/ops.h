@@ -11,13 +11,13 @@ typedef __int128 wide_t; /* attributes have 32 bits: no product of three overflo
 #include "ops.gen.h"
 
 enum {
-#define X(name, in, out, attributes) OP_##name,
+#define X(name, ...) OP_##name,
   OPS(X)
 #undef X
   OP_COUNT
 };
 
-/* One op of a run: pointers and sizes are bound. Absent tensors are NULL. */
+/* One op of a run: pointers and sizes are bound. Optional tensors that are absent are NULL; others are not, even those without elements. */
 typedef struct {
   int kind;
   const void *in[MAX_IN];
@@ -50,9 +50,9 @@ static inline int64_t at_most(int64_t x, int64_t high) { return x > high ? high 
 /* What a plan needs to know of an op. */
 typedef struct {
   const char *name;
-  int inputs, outputs, attributes;
+  int inputs, outputs, attributes, optional_inputs, optional_outputs; /* the last two: a bit for each that may be absent */
   /*
-   * Bytes each tensor must have for these attributes; 0 where it may be absent, and where its op gets no pointer to it. Returns 0 if the attributes
+   * Bytes each tensor must have for these attributes; 0 where it may be absent, and where its op gets no pointer into it. Returns 0 if the attributes
    * themselves are not allowed.
    */
   int (*need)(const wide_t *a, wide_t *in, wide_t *out);

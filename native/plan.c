@@ -173,6 +173,9 @@ static void add_item(run_t *r, group_t *g, item_t item, const touched_t *touched
   r->item[r->items++] = item;
 }
 
+/* where tensors without elements lie: kernels may add 0 to the address, which C forbids for NULL, and write nothing */
+static _Alignas(64) char nothing[1];
+
 run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads, const char **problem) {
   run_t *r = calloc(1, sizeof *r + p->item_count * sizeof(item_t));
   group_t group = {0};
@@ -193,9 +196,10 @@ run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, 
     wide_t written = 0;
     for (int j = 0; j < info->outputs; j++) written += z.out[j];
     if (!written) continue; /* rows without columns: nothing to do, and no pointers to do it with */
-#define POINTER(t, need) ((need) > 0 ? buffers[p->tensors[t].buffer] + p->tensors[t].offset : NULL)
-    for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j], z.in[j]);
-    for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j], z.out[j]);
+#define ABSENT(optional, j) ((optional) >> (j) & 1 ? NULL : nothing)
+#define POINTER(t, need, absent) ((need) > 0 ? buffers[p->tensors[t].buffer] + p->tensors[t].offset : (absent))
+    for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j], z.in[j], ABSENT(info->optional_inputs, j));
+    for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j], z.out[j], ABSENT(info->optional_outputs, j));
     for (int j = 0; j < info->attributes; j++) op.a[j] = (int64_t)z.a[j];
     touched_t touched = {0};
     for (int j = 0; j < info->inputs; j++)

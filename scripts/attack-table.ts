@@ -52,6 +52,10 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
     row('B7', 'NaN and infinity in norms, embeddings, scales', 'refused: every value is looked at'),
     row('B8', 'Reserved codes in ternary packings', 'refused'),
     row('B9', 'Missing and additional tensors', 'refused'),
+    row('B10', 'Hyperparameters that no model has, for every architecture', 'refused by their key, before anything is allocated'),
+    row('B11', 'Rotary divisors and factors that are 0, not finite, or leave the domain of sine', 'refused by their tensor or key'),
+    row('B12', 'Blocks of every weight format: scales that are NaN or infinite, bytes that do not match the shape', 'refused by the tensor; zero and subnormal scales are numbers like others'),
+    row('B13', 'Expert tensors of other ranks, counts and sizes', 'refused by the tensor'),
   ] },
   { title: 'C. Chat templates', attacks: [
     row('C1', 'Walks to constructors and prototypes', 'nothing, or an error of this conversation'),

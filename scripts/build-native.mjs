@@ -149,8 +149,8 @@ async function buildWith(cc, { platform, arch, sets, out, file, stamp }) {
   const isZig = cc[0].endsWith('zig')
   const began = performance.now()
   process.stderr.write(`verit: building the native kernels for ${target}${fuzz ? ', for fuzzing,' : ''} with ${isZig ? 'zig cc' : cc.join(' ')}\n`)
-  const sanitize = fuzz ? ['-fsanitize=fuzzer-no-link,address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-g'] : flag('--sanitize') ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g1'] : []
-  const common = ['-std=c11', fuzz ? '-O2' : '-O3', '-fPIC', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wall', '-Wextra', '-D_GNU_SOURCE',
+  const sanitize = fuzz ? ['-fsanitize=fuzzer-no-link,address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer', '-gline-tables-only'] : flag('--sanitize') ? ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined', '-fno-omit-frame-pointer', '-g1'] : []
+  const common = ['-std=c11', fuzz ? '-O1' : '-O3', '-fPIC', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-Wall', '-Wextra', '-D_GNU_SOURCE',
     arch === 'x64' ? '-DHAVE_X86' : '-DHAVE_NEON', `-I${nodeHeaders()}`, ...sanitize, ...(isZig ? ['-target', ZIG_TARGETS[target], '-fno-sanitize=all'] : [])]
   mkdirSync(out, { recursive: true })
   const work = join(out, `.objects-${process.pid}`)

@@ -4,6 +4,8 @@
  * an access outside of them; half of the runs put the buffers before pages that cannot be touched, for the vector instructions that it does not see.
  * Runs that gave no error must have given the same bits. scripts/fuzz-native.ts builds and runs it, scripts/fuzz-native-seeds.ts writes this format.
  *
+ * At the end it says how often each op was compared.
+ *
  * input: threads - 1 (2 bits), pool (bit 2), guard pages (bit 3); two sizes, each limit and value, numbers; steps until the input ends.
  * step: op; its attributes, numbers; for each input and output a place. Bytes that are not there are zeros.
  */
@@ -16,7 +18,7 @@
 #include "plan.h"
 
 enum { MAX_STEPS = 4, MAX_TENSORS = MAX_STEPS * (MAX_IN + MAX_OUT), SYMBOLS = 2, POOL_THREADS = 3 };
-enum { MOST_BYTES = 1 << 18, MOST_WORK = 1 << 18, PAGE = 4096 };
+enum { MOST_BYTES = 1 << 18, MOST_WORK = 1 << 21, PAGE = 4096 };
 
 #define MUST(condition) \
   do if (!(condition)) { fprintf(stderr, "fuzz-native: does not hold: %s\n", #condition); abort(); } while (0)
@@ -49,8 +51,9 @@ typedef struct {
   size_t words, tensor_count, buffer_count;
   int32_t limits[SYMBOLS], symbols[SYMBOLS];
   int must_refuse; /* a tensor is shorter than its op needs */
-  int comparable;  /* every tensor has its own memory and all that is written is defined */
+  int comparable;  /* every output has its own memory and all that is written is defined */
   int64_t work;
+  int ops[MAX_STEPS], op_count;
 } fuzzed_t;
 
 static int add_tensor(fuzzed_t *f, double buffer, double offset, double bytes) {
@@ -93,12 +96,12 @@ static char *next_content(input_t *in, int64_t bytes) {
   return content;
 }
 
-/* where a tensor lies that needs so many bytes: its index */
-static int next_place(input_t *in, fuzzed_t *f, wide_t need) {
+/* where a tensor lies that needs so many bytes: its index. Reading one again leaves a run comparable, writing does not. */
+static int next_place(input_t *in, fuzzed_t *f, wide_t need, int is_input) {
   const uint8_t kind = next(in) % 8;
   if (kind == 2) return -1;
   if (kind == 3 && f->tensor_count) {
-    f->comparable = 0;
+    f->comparable &= is_input;
     return next(in) % (int)f->tensor_count;
   }
   if (kind == 4 && f->buffer_count) {
@@ -120,18 +123,29 @@ static int next_place(input_t *in, fuzzed_t *f, wide_t need) {
   return add_tensor(f, (double)f->buffer_count++, (double)offset, (double)bytes);
 }
 
-/* attributes that say how much there is to do: the first ones */
-static int size_attributes(int op) {
-  switch (op) {
-    case OP_matmul: case OP_layerNorm: return 3;
-    case OP_panels: case OP_rmsNorm: case OP_dropout: case OP_halfPanels: return 2;
-    case OP_attention: case OP_attentionGrad: return 5;
-    case OP_topExperts: case OP_topExpertsGrad: return 3;
-    case OP_expertMatmul: case OP_expertMatmulGrad: return 5;
-    case OP_rope: return 4;
-    case OP_clipFactor: case OP_adamw: return 1;
-    default: return op_infos[op].attributes;
+/*
+ * How much there is to do at most, from the op's own size rule: elements of the first output, each a chain over the
+ * largest attribute on which the size of an operand depends.
+ */
+static int64_t work_of(int op, const wide_t *a, const wide_t *in, const wide_t *out) {
+  const op_info *info = &op_infos[op];
+  wide_t longest = op == OP_dotProbe ? 64 * a[AT_dotProbe_rounds] : 1; /* a round is some thousand operations */
+  for (int i = 0; i < info->attributes; i++) {
+    wide_t other[MAX_ATTRIBUTES], other_in[MAX_IN] = {0}, other_out[MAX_OUT] = {0};
+    memcpy(other, a, sizeof other);
+    other[i] = a[i] / 2;
+    info->need(other, other_in, other_out);
+    const int sized = memcmp(in, other_in, sizeof other_in) || memcmp(out, other_out, sizeof other_out);
+    if (sized && a[i] > longest) longest = a[i];
   }
+  const wide_t elements = (out[0] + 3) / 4;
+  return elements > MOST_WORK || longest > MOST_WORK ? MOST_WORK + 1 : at_most((int64_t)(elements * longest), MOST_WORK + 1);
+}
+
+/* whether adamw, which writes over its inputs, has four different ones */
+static int updates_apart(const int32_t *in, const int32_t *out) {
+  const int32_t w = in[IN_adamw_w], g = in[IN_adamw_g], m = in[IN_adamw_m], v = in[IN_adamw_v];
+  return out[OUT_adamw_w] == w && out[OUT_adamw_m] == m && out[OUT_adamw_v] == v && w != g && w != m && w != v && g != m && g != v && m != v;
 }
 
 static void next_step(input_t *in, fuzzed_t *f) {
@@ -143,23 +157,23 @@ static void next_step(input_t *in, fuzzed_t *f) {
   *w++ = info->outputs;
   *w++ = info->attributes;
   int32_t *attributes = w + info->inputs + info->outputs;
-  wide_t a[MAX_ATTRIBUTES], need_in[MAX_IN] = {0}, need_out[MAX_OUT] = {0};
-  int64_t work = 1;
+  wide_t a[MAX_ATTRIBUTES] = {0}, need_in[MAX_IN] = {0}, need_out[MAX_OUT] = {0};
   for (int i = 0; i < info->attributes; i++) {
     const number_t n = next_number(in);
     attributes[2 * i] = n.tag;
     attributes[2 * i + 1] = n.value;
-    const int64_t largest = n.tag ? f->limits[n.tag - 1] : n.value;
-    a[i] = largest;
-    if (i < size_attributes(op)) work = at_most(work * at_least(at_most(largest, MOST_WORK), 1), MOST_WORK + 1);
+    a[i] = n.tag ? f->limits[n.tag - 1] : n.value;
   }
-  if (op == OP_dotProbe) work = at_most(64 * work, MOST_WORK + 1); /* a round is some thousand operations */
-  f->work = at_least(f->work, work);
   if (!info->need(a, need_in, need_out)) f->must_refuse = 1;
-  for (int i = 0; i < info->inputs; i++) *w++ = next_place(in, f, need_in[i]);
-  for (int i = 0; i < info->outputs; i++) *w++ = next_place(in, f, op == OP_attention && i == 1 && in->at < in->end && *in->at % 8 == 2 ? 0 : need_out[i]);
+  else f->work = at_least(f->work, work_of(op, a, need_in, need_out));
+  f->ops[f->op_count++] = op;
+  for (int i = 0; i < info->inputs; i++) *w++ = next_place(in, f, need_in[i], 1);
+  int32_t *outputs = w;
+  const int comparable = f->comparable;
+  for (int i = 0; i < info->outputs; i++) *w++ = next_place(in, f, need_out[i], 0);
+  if (op == OP_adamw && updates_apart(outputs - info->inputs, outputs)) f->comparable = comparable;
   /* probabilities past a row's length are left as they are */
-  if (op == OP_attention && w[-1] >= 0) f->comparable = 0;
+  if (op == OP_attention && outputs[OUT_attention_p] >= 0) f->comparable = 0;
   f->words += (size_t)(4 + info->inputs + info->outputs + 2 * info->attributes);
 }
 
@@ -222,11 +236,23 @@ static void *copy(const void *data, size_t bytes) {
   return to;
 }
 
+/* how often each op was run on every instruction set and gave the same bits */
+static uint64_t compared[OP_COUNT];
+static void report(void) {
+  fprintf(stderr, "compared:");
+  for (int i = 0; i < OP_COUNT; i++) fprintf(stderr, " %s=%llu", op_infos[i].name, (unsigned long long)compared[i]);
+  fprintf(stderr, "\n");
+}
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  (void)argc, (void)argv;
+  return atexit(report);
+}
+
 static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int guard) {
   const isa_t *list[MAX_ISAS];
   const int isas = isa_list(list);
   char *first[MAX_TENSORS] = {0};
-  int first_error = 0, ran = 0;
+  int first_error = 0, ran = 0, finished = 0;
   for (int s = isas - 1; s >= 0; s--) { /* plain C first: the others are compared with it */
     const isa_t *isa = list[s];
     /* copies as long as they are: a check that reads on is seen */
@@ -265,8 +291,10 @@ static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int gu
       if (!guard) free(buffers[i]);
     }
     ran = 1;
+    finished += f->comparable && !error;
     plan_free(plan);
   }
+  for (int i = 0; i < f->op_count && finished == isas; i++) compared[f->ops[i]]++;
   for (size_t i = 0; i < f->buffer_count; i++) free(first[i]);
 }
 

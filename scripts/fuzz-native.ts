@@ -1,6 +1,7 @@
 /**
  * Fuzzes the native code that takes plans and data, under AddressSanitizer and UBSan with libFuzzer: `node scripts/fuzz-native.ts --minutes 30`.
  * Builds scripts/fuzz-native.c with clang, starts from the plans of test/cases.ts and what earlier runs found worth keeping (build/fuzz-native/corpus).
+ * It fails when no input ran an op to its end on every instruction set, so that no new op is forgotten.
  * A finding ends it with 1 and lies in build/fuzz-native/findings; `node scripts/fuzz-native.ts FILE` runs it again. Status 2: no clang, or wrong use.
  */
 import { spawn, spawnSync } from 'node:child_process'
@@ -41,10 +42,12 @@ const work = positionals.length > 0 ? positionals
 const began = performance.now()
 const fuzzer = spawn(join(folder, 'fuzz-native'), [...LIMITS, ...work], { stdio: ['ignore', 'inherit', 'pipe'] })
 const stats = new Map<string, string>()
+const compared = new Map<string, number>()
 let coverage = ''
 for await (const line of createInterface({ input: fuzzer.stderr })) {
   const [, name, value] = /^stat::(\w+): +(\d+)/.exec(line) ?? []
   if (name !== undefined) stats.set(name, value!)
+  else if (line.startsWith('compared:')) for (const [, op, count] of line.matchAll(/(\w+)=(\d+)/g)) compared.set(op!, Number(count))
   else if (/^#\d+\s+(pulse|INITED|DONE)/.test(line)) process.stderr.write(`${(coverage = line.trim().replaceAll(/\s+/g, ' '))}\n`)
   else if (!/^#\d|NEW_FUNC|^INFO|# Uses:|recommended dictionary/.test(line)) process.stderr.write(`${line}\n`)
 }
@@ -53,4 +56,8 @@ if (positionals.length === 0) {
   process.stdout.write(`${stats.get('number_of_executed_units') ?? '?'} inputs in ${((performance.now() - began) / 1000).toFixed(0)} s, from ${first.length} plans, seed ${seed}, `
     + `on ${native.instructionSets.join(', ')}: ${status === 0 ? 'nothing found' : 'a finding, see above'}; ${/cov: \d+/.exec(coverage)?.[0] ?? ''}\n`)
 }
-process.exitCode = status === 0 ? 0 : 1
+// an op that no input brings to its end is not fuzzed: its seeds are missing or wrong
+const missed = native.ops.filter(op => compared.get(op) === 0)
+const uncovered = positionals.length === 0 && status === 0 && missed.length > 0
+if (uncovered) process.stderr.write(`no input ran these ops to the end on every instruction set: ${missed.join(', ')}\n`)
+process.exitCode = status === 0 && !uncovered ? 0 : 1

@@ -10,6 +10,9 @@ import { opTable } from '../src/ops/table.ts'
 
 const path = fileURLToPath(new URL('../native/ops.gen.h', import.meta.url))
 
+/** A bit for each name that may be absent. */
+const optional = (names: readonly string[]): number => names.reduce((bits, name, i) => (name.endsWith('?') ? bits | 1 << i : bits), 0)
+
 const bare = (names: readonly string[]): string[] => names.map(name => name.replace('?', ''))
 
 /** One operand group of an op: the indices of its names, and a struct with a field for each. */
@@ -44,11 +47,11 @@ export function opHeader(): string {
     '#ifndef VERIT_OPS_GEN_H',
     '#define VERIT_OPS_GEN_H',
     '',
-    '/* name, inputs, outputs, attributes */',
+    '/* name, inputs, outputs, attributes, bits of inputs and of outputs that may be absent */',
     '#define OPS(X) \\',
     ...ops.map((op, i) => {
       const counts = `${op.inputs.length}, ${op.outputs.length}, ${attributes(op).length}`
-      return `  X(${op.name}, ${counts})${i < ops.length - 1 ? ' \\' : ''}`
+      return `  X(${op.name}, ${counts}, ${optional(op.inputs)}, ${optional(op.outputs)})${i < ops.length - 1 ? ' \\' : ''}`
     }),
     '',
     `enum { MAX_IN = ${most(op => op.inputs.length)}, MAX_OUT = ${most(op => op.outputs.length)} };`,

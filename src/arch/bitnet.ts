@@ -15,6 +15,7 @@ import { commonSizes, fail, flag, integer, onlyFields, real } from './fields.ts'
 import type { Fields } from './fields.ts'
 import { isTernaryFile } from './is-ternary-file.ts'
 import { parameterList } from './parameter-list.ts'
+import { namingKeys } from './gguf-keys.ts'
 import type { Placement } from './placement.ts'
 import { interleavedRows, rotaryTable } from './rotary.ts'
 import { tensorNames } from './tensor-names.ts'
@@ -147,7 +148,7 @@ function readGguf(file: GgufFile, vocab: number): BitnetConfig {
   const { activation, subNorms } = variants[architecture]
   const key = (name: string): string => `${architecture}.${name}`
   const heads = m.uint(key('attention.head_count'))
-  const config = parse({
+  const fields = {
     layers: m.uint(key('block_count')),
     hidden: m.uint(key('embedding_length')),
     heads,
@@ -156,11 +157,12 @@ function readGguf(file: GgufFile, vocab: number): BitnetConfig {
     kvHeads: m.uint(key('attention.head_count_kv'), heads),
     ffn: m.uint(key('feed_forward_length')),
     eps: m.float(key('attention.layer_norm_rms_epsilon')),
-    theta: activation === 'silu' ? m.float(key('rope.freq_base'), 10_000) : m.float(key('rope.freq_base')),
+    ropeTheta: activation === 'silu' ? m.float(key('rope.freq_base'), 10_000) : m.float(key('rope.freq_base')),
     activation,
     subNorms,
     tied: !file.has('output.weight'),
-  })
+  }
+  const config = namingKeys(m, architecture, 'rms', () => parse(fields))
   checkPlain(m, key, { headDim: headDimOf(config) })
   return config
 }

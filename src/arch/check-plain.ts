@@ -3,12 +3,14 @@
  * does anyhow.
  */
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
+import { fieldRules } from './decoder-config.ts'
 
 type Key = (name: string) => string
 
 /** What is known of the model. */
 interface Known {
   readonly headDim: number
+  readonly ropeDim?: number
   readonly context?: number
   readonly experts?: number
 }
@@ -67,8 +69,8 @@ export function refuseOthers(m: GgufMetadata, key: Key, used: ReadonlySet<string
   for (const name of unused(COUNTS)) {
     const count = m.uint(key(name))
     // A window over the whole context hides nothing.
-    if (count !== 0 && !(name === 'attention.sliding_window' && count >= (config.context ?? Infinity)))
-      refuse(name, String(count))
+    const harmless = name === 'attention.sliding_window' && count >= (config.context ?? Infinity)
+    if (count !== 0 && !(harmless && count <= fieldRules.window.high)) refuse(name, String(count))
   }
   for (const name of unused(FACTORS)) {
     const factor = m.float(key(name))
@@ -82,9 +84,13 @@ export function refuseOthers(m: GgufMetadata, key: Key, used: ReadonlySet<string
   checkRest(m, key, config)
 }
 
-function checkRest(m: GgufMetadata, key: Key, { headDim, experts }: Known): void {
-  const width = m.uint(key('attention.value_length'), headDim)
-  if (width !== headDim) m.refuse(key('attention.value_length'), `is ${width}, where each head is ${headDim} wide`)
+function checkRest(m: GgufMetadata, key: Key, { headDim, ropeDim = headDim, experts }: Known): void {
+  for (const name of ['attention.value_length', 'attention.key_length_swa', 'attention.value_length_swa']) {
+    const width = m.uint(key(name), headDim)
+    if (width !== headDim) m.refuse(key(name), `is ${width}, where each head is ${headDim} wide`)
+  }
+  const turned = m.uint(key('rope.dimension_count_swa'), ropeDim)
+  if (turned !== ropeDim) m.refuse(key('rope.dimension_count_swa'), `is ${turned}, where ${ropeDim} elements of each head are rotated`)
   if (!m.bool(key('attention.causal'), true))
     m.refuse(key('attention.causal'), 'is false: it looks at what follows, which is not supported')
   if (!m.bool(key('rope.scaling.finetuned'), true))

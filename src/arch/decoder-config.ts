@@ -7,6 +7,7 @@ import type { ModelConfig } from './architecture.ts'
 import type { Description } from './description.ts'
 import { fail } from './fields.ts'
 import type { Fields } from './fields.ts'
+import { frequencies, LARGEST_ANGLE } from './rotary.ts'
 import type { Rotary } from './rotary.ts'
 
 export interface DecoderConfig extends ModelConfig {
@@ -201,7 +202,28 @@ export function parseDecoder(fields: Fields, d: Description): DecoderConfig {
   const rope = d.positions === 'learned' ? {} : ropeFields(given, d, headDim, context)
   const conv =
     d.uses?.includes('convWidth') === true && given.convWidth === undefined ? fail('convWidth', 'is missing') : {}
-  return { ...given, ...conv, ...rope, kind: d.kind, kvHeads, headDim, ffn, tied, biases } as DecoderConfig
+  const config = { ...given, ...conv, ...rope, kind: d.kind, kvHeads, headDim, ffn, tied, biases } as DecoderConfig
+  if (d.positions !== 'learned') checkAngles(config)
+  return config
+}
+
+/** Refuses divisors and factors with which an angle leaves the domain of sine and cosine. */
+function checkAngles(c: DecoderConfig): void {
+  const { context, ropeOriginalContext: original = context } = c
+  for (const positions of new Set([context, Math.min(context, original)])) {
+    const rotary = rotaryOf(c, positions)
+    const place = frequencies(rotary).findIndex(f => !((positions - 1) * f <= LARGEST_ANGLE))
+    if (place < 0) continue
+    const list = (['ropeDivisors', 'ropeDivisorsLong', 'ropeDivisorsShort'] as const).find(
+      field => c[field] !== undefined && c[field] === rotary.divisors,
+    )
+    const value = list === undefined ? rotary.factor : rotary.divisors![place]
+    fail(
+      list ?? 'ropeFactor',
+      `${list === undefined ? 'is' : 'holds'} ${value}, with which ${positions} positions turn by more than ` +
+        `${LARGEST_ANGLE.toLocaleString('en-US')} radians`,
+    )
+  }
 }
 
 function checkExperts({ experts, expertsUsed, expertFfn }: Partial<DecoderConfig>, d: Description): void {
@@ -229,7 +251,8 @@ function ropeFields(
   context: number,
 ): Partial<DecoderConfig> {
   const { ropeDim = headDim, ropeTheta = 10_000, ropeScaling, ropeFactor = 1 } = given
-  if (ropeDim % 2 !== 0) fail('ropeDim', `is ${ropeDim}, where pairs are rotated`)
+  if (ropeDim % 2 !== 0)
+    fail(given.ropeDim === undefined ? 'headDim' : 'ropeDim', `is ${ropeDim}, where pairs of elements are rotated`)
   if (ropeDim > headDim) fail('ropeDim', `is ${ropeDim}, where each head is ${headDim} wide`)
   if (ropeDim !== headDim && d.partialRotary !== true)
     fail('ropeDim', `is ${ropeDim}, where each head is ${headDim} wide and is rotated as a whole`)
@@ -242,7 +265,7 @@ function ropeFields(
   }
   if ((given.ropeDivisorsLong === undefined) !== (given.ropeDivisorsShort === undefined))
     fail('ropeDivisorsLong', 'must be given with ropeDivisorsShort')
-  if (ropeScaling === 'yarn' && ropeTheta === 1) fail('ropeTheta', 'is 1, where YaRN divides by its logarithm')
+  if (ropeScaling === 'yarn' && Math.fround(ropeTheta) === 1) fail('ropeTheta', 'is 1, where YaRN divides by its logarithm')
   const factor = ropeFactor === 1 ? {} : { ropeScaling: ropeScaling ?? 'linear', ropeFactor }
   const needed = ropeScaling === 'yarn' || given.ropeDivisorsLong !== undefined || given.temperatureScale !== undefined
   const original = needed ? { ropeOriginalContext: given.ropeOriginalContext ?? context } : {}

@@ -9,14 +9,9 @@ import { refuseOthers } from './check-plain.ts'
 import { fieldRules, fieldsOf, parseDecoder } from './decoder-config.ts'
 import type { DecoderConfig, Field, FieldRule } from './decoder-config.ts'
 import type { Description } from './description.ts'
+import { fail } from './fields.ts'
 import type { Fields } from './fields.ts'
-
-const rule = (field: Field): FieldRule => fieldRules[field]
-
-/** The key of a field under the architecture's prefix. */
-function keyOf(field: Field, d: Description): string | undefined {
-  return field === 'eps' && d.norm === 'layer' ? 'attention.layer_norm_epsilon' : rule(field).key
-}
+import { fieldRule, keyOf, namingKeys } from './gguf-keys.ts'
 
 /** Tensors that hold divisors of rotary frequencies. */
 const DIVISORS = {
@@ -33,21 +28,34 @@ export function readDecoder(file: GgufFile, vocab: number, d: Description): Fiel
   const m = file.metadata
   const fields: Record<string, unknown> = { vocab, tied: !file.has('output.weight') }
   for (const field of fieldsOf(d)) {
-    const key = keyOf(field, d)
+    const key = keyOf(field, d.norm)
     if (key === undefined || field === 'vocab') continue
-    fields[field] = readField(m, `${d.kind}.${key}`, rule(field))
+    fields[field] = readField(m, `${d.kind}.${key}`, fieldRule(field))
   }
   fields['biases'] = (d.optionalBiases ?? []).filter(name => file.has(`blk.0.${name}.bias`))
-  try {
+  namingKeys(m, d.kind, d.norm, () => {
     Object.assign(fields, readScaling(m, fields, d), readDivisors(file, d), readLayers(fields, d))
-    for (const [field, value] of Object.entries(fields))
-      if (value === undefined || NEUTRAL[field]?.(value) === true) delete fields[field]
-    const config = parseDecoder(fields, d)
-    refuseOthers(m, name => `${d.kind}.${name}`, new Set(fieldsOf(d).map(field => keyOf(field, d) ?? '')), config)
-  } catch (e) {
-    throw VeritError.is(e, 'VERIT_MODEL_CONFIG') ? namingKey(e, m, d) : e
-  }
+    const config = namingTensors(() => parseDecoder(dropNeutral(fields), d))
+    refuseNeutral(m, config, d)
+    refuseOthers(m, name => `${d.kind}.${name}`, new Set(fieldsOf(d).map(field => keyOf(field, d.norm) ?? '')), config)
+  })
   return fields
+}
+
+/** Leaves out values that say that there is no such thing. */
+function dropNeutral(fields: Record<string, unknown>): Fields {
+  for (const [field, value] of Object.entries(fields))
+    if (value === undefined || NEUTRAL[field]?.(value) === true) delete fields[field]
+  return fields
+}
+
+/** A value that says that there is no such thing, where models of the architecture always have it. */
+function refuseNeutral(m: GgufMetadata, config: DecoderConfig, d: Description): void {
+  for (const [field, usual] of Object.entries(d.defaults?.(config) ?? {})) {
+    const key = keyOf(field as Field, d.norm)
+    if (config[field as Field] !== undefined || key === undefined || !m.has(`${d.kind}.${key}`)) continue
+    fail(field, `says that there is none, where models of the architecture ${d.kind} have one (usually ${String(usual)})`)
+  }
 }
 
 /** Values that say that there is no such thing. */
@@ -74,15 +82,15 @@ function readField(m: GgufMetadata, key: string, { type }: FieldRule): unknown {
   return m.entries.get(key)?.type === 'array' ? m.ints(key) : m.uint(key)
 }
 
-/** An error of a field as one of the metadata or tensor that it comes from. */
-function namingKey(e: VeritError, m: GgufMetadata, d: Description): unknown {
-  const { field, problem } = e.fields as { field: Field; problem: string }
-  if (Object.hasOwn(DIVISORS, field)) {
-    const tensor = DIVISORS[field as keyof typeof DIVISORS]
-    return new VeritError('VERIT_TENSOR', { tensor, problem }, e)
+/** An error of a field whose values lie in a tensor, as one of the tensor. */
+function namingTensors<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (e) {
+    if (!VeritError.is(e, 'VERIT_MODEL_CONFIG') || !Object.hasOwn(DIVISORS, e.fields.field)) throw e
+    const tensor = DIVISORS[e.fields.field as keyof typeof DIVISORS]
+    throw new VeritError('VERIT_TENSOR', { tensor, problem: e.fields.problem }, e)
   }
-  const key = Object.hasOwn(fieldRules, field) ? keyOf(field, d) : undefined
-  return key === undefined ? e : m.refuse(`${d.kind}.${key}`, problem)
 }
 
 /** How rotary frequencies are scaled: none, linear (which a factor alone means), or YaRN. */
@@ -135,30 +143,27 @@ function readLayers(fields: Fields, d: Description): Fields {
   // What is wrong with the number of layers itself is said later.
   if (typeof layers !== 'number' || layers < 1 || layers > fieldRules.layers.high) return read
   for (const [field, value] of Object.entries(fields)) {
-    if (!Array.isArray(value) || !Object.hasOwn(fieldRules, field) || rule(field as Field).type !== 'whole') continue
+    if (!Array.isArray(value) || !Object.hasOwn(fieldRules, field) || fieldRule(field as Field).type !== 'whole') continue
     if (value.length !== layers)
-      throw fieldError(field, `has ${value.length} elements, where there are ${String(layers)} layers`)
+      fail(field, `has ${value.length} elements, where there are ${String(layers)} layers`)
     const used =
       field === 'kvHeads' && d.uses?.includes('attentionLayers') === true ? value.filter(n => n !== 0) : value
     if (used.length === 0 || used.some(n => n !== used[0]))
-      throw fieldError(field, 'is not the same for every layer, which is not supported')
+      fail(field, 'is not the same for every layer, which is not supported')
     read[field] = used[0]
     if (used !== value) read['attentionLayers'] = value.flatMap((n, l) => (n === 0 ? [] : [l]))
   }
   return read
 }
 
-const fieldError = (field: string, problem: string): VeritError =>
-  new VeritError('VERIT_MODEL_CONFIG', { field, problem })
-
 /** Metadata of a configuration. */
 export function decoderEntries(config: DecoderConfig, d: Description): [string, GgufValue][] {
   const entries: [string, GgufValue][] = []
   for (const field of fieldsOf(d)) {
-    const key = keyOf(field, d)
+    const key = keyOf(field, d.norm)
     const value = config[field]
     if (key === undefined || value === undefined) continue
-    entries.push([`${d.kind}.${key}`, entryValue(value as number | string, rule(field))])
+    entries.push([`${d.kind}.${key}`, entryValue(value as number | string, fieldRule(field))])
   }
   entries.push([`${d.kind}.attention.value_length`, gguf.u32(config.headDim)])
   const { attentionLayers, layers, kvHeads } = config

@@ -8,8 +8,10 @@ import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
 import type { Architecture, FixedTensor, ModelConfig, Parameter } from './architecture.ts'
+import { checkPlain } from './check-plain.ts'
 import { commonSizes, fail, flag, integer, onlyFields, real } from './fields.ts'
 import type { Fields } from './fields.ts'
+import { namingKeys } from './gguf-keys.ts'
 import type { Placement } from './placement.ts'
 import { parameterList } from './parameter-list.ts'
 import { tensorNames } from './tensor-names.ts'
@@ -90,7 +92,7 @@ function readGguf(file: GgufFile, vocab: number): GptConfig {
   if (activation !== EXACT_GELU)
     m.refuse(ACTIVATION, `is ${JSON.stringify(activation)}, where ${EXACT_GELU} is supported`)
   const bias = file.has('output_norm.bias') && m.bool(HAS_BIAS, true)
-  return parse({
+  const fields = {
     layers: m.uint('gpt2.block_count'),
     hidden: m.uint('gpt2.embedding_length'),
     heads: m.uint('gpt2.attention.head_count'),
@@ -100,6 +102,11 @@ function readGguf(file: GgufFile, vocab: number): GptConfig {
     bias,
     dropout: 0,
     eps: m.float('gpt2.attention.layer_norm_epsilon'),
+  }
+  return namingKeys(m, 'gpt2', 'layer', () => {
+    const config = parse(fields)
+    checkPlain(m, name => `gpt2.${name}`, { headDim: config.hidden / config.heads })
+    return config
   })
 }
 

@@ -47,6 +47,9 @@ const rows: readonly Architecture[] = [
 
 const byKind: ReadonlyMap<string, Architecture> = new Map(rows.map(row => [row.kind, row]))
 
+/** All kinds, in the order of the rows. */
+export const kinds: readonly string[] = [...byKind.keys()]
+
 /** Kinds that can be trained. */
 export const trainableKinds: readonly string[] = rows.filter(row => row.training !== undefined).map(row => row.kind)
 
@@ -65,7 +68,7 @@ export function parseModelConfig(value: unknown): ModelConfig {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return fail('model', 'must be an object')
   const source = value as Record<string, unknown>
   const row = byKind.get(String(source['kind']))
-  return row === undefined ? fail('kind', `must be one of ${[...byKind.keys()].join(', ')}`) : row.parse(source)
+  return row === undefined ? fail('kind', `must be one of ${kinds.join(', ')}`) : row.parse(source)
 }
 
 /** The pre-tokenizer of byte-level BPE in files of a `general.architecture` that do not name it. */

@@ -36,6 +36,9 @@ export interface Rotary {
 
 const TAU = 6.283185307179586
 
+/** Radians up to which `sinCore` and `cosCore` are defined. */
+export const LARGEST_ANGLE = 1048576
+
 /** The frequency of each pair [dim/2]: theta^(-2i/dim), scaled. */
 export function frequencies({ theta, dim, divisors, factor = 1, yarn }: Rotary): Float64Array {
   const logTheta = logCore(Math.fround(theta))

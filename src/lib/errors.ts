@@ -293,7 +293,10 @@ export const errorTable = {
   }),
   VERIT_ENGINE_CLOSED: row<{ model: string }>({ what: f => `The model ${f.model} was closed`, next: () => 'Load it again', status: 503 }),
   VERIT_LOGITS: row<{ problem: string }>({
-    what: f => `The model's output cannot be used: ${f.problem}`, next: () => 'The file was damaged or its training diverged: compare its SHA-256 with its source',
+    what: f => `The model's output cannot be used: ${f.problem}`,
+    next: () => 'Keys and values of 65,520 or more overflow a KV cache of f16: choose f32 (kv_cache_type, --kv-cache-type, cacheType). '
+      + 'With f32, the file was damaged or its training diverged: compare its SHA-256 with its source',
+    overHttp: () => 'Tell the operator of the server',
   }),
   VERIT_CHAT: row<{ problem: string; /** The file of a template that is wrong. */ template?: string }>({
     what: f => typeof f.template === 'string' ? `The chat template ${f.template} ${f.problem}`

@@ -28,8 +28,9 @@ export function readConfig(file: GgufFile): ModelConfig {
   const row = architectureOfFile(file)
   const m = file.metadata
   const vocab = file.tensor('token_embd.weight').shape[0]!
-  const said = m.uint(`${m.string('general.architecture')}.vocab_size`, vocab)
-  if (said !== vocab) refuse(`its metadata says ${said} tokens, its embedding has ${vocab}`)
+  const key = `${m.string('general.architecture')}.vocab_size`
+  const said = m.uint(key, vocab)
+  if (said !== vocab) m.refuse(key, `is ${said}, where the embedding has ${vocab} rows`)
   try {
     return row.readGguf(file, vocab)
   } catch (e) {

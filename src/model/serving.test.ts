@@ -120,7 +120,7 @@ test('a file whose tensors or metadata do not make a model that Verit runs is re
   await refused(change('general.architecture', gguf.string('bitnet')), 'VERIT_GGUF')
   await refused(change('gpt2.block_count', gguf.u32(1)), 'VERIT_MODEL_FILE')
   await refused(change('gpt2.block_count', gguf.u32(3)), 'VERIT_GGUF')
-  await refused(change('gpt2.attention.head_count', gguf.u32(3)), 'VERIT_MODEL_FILE')
+  await refused(change('gpt2.attention.head_count', gguf.u32(3)), 'VERIT_GGUF')
   await refused(change('gpt2.context_length', gguf.u32(1 << 20)), 'VERIT_MODEL_FILE')
   await refused(change('tokenizer.ggml.tokens', gguf.strings(letters.slice(1))), 'VERIT_TOKENIZER_FILE')
   await refused(change('tokenizer.ggml.model', gguf.string('bert')), 'VERIT_MODEL_FILE')

@@ -1,0 +1,31 @@
+/** The GGUF keys of hyperparameters, and errors of fields as errors of the metadata that they come from. */
+import type { GgufMetadata } from '../formats/gguf-metadata.ts'
+import { VeritError } from '../lib/errors.ts'
+import { fieldRules } from './decoder-config.ts'
+import type { Field, FieldRule } from './decoder-config.ts'
+import type { Description } from './description.ts'
+
+export const fieldRule = (field: Field): FieldRule => fieldRules[field]
+
+/** The key of a field under the architecture's prefix. */
+export function keyOf(field: Field, norm: Description['norm']): string | undefined {
+  return field === 'eps' && norm === 'layer' ? 'attention.layer_norm_epsilon' : fieldRule(field).key
+}
+
+/**
+ * Runs what reads the fields of a file.
+ * @param prefix of the keys, without the point
+ * @throws VeritError VERIT_GGUF naming the key, for VERIT_MODEL_CONFIG of a field that has one
+ */
+export function namingKeys<T>(m: GgufMetadata, prefix: string, norm: Description['norm'], read: () => T): T {
+  try {
+    return read()
+  } catch (e) {
+    if (!VeritError.is(e, 'VERIT_MODEL_CONFIG') || !Object.hasOwn(fieldRules, e.fields.field)) throw e
+    const key = keyOf(e.fields.field as Field, norm)
+    if (key === undefined) throw e
+    // Where a factor has no key of its own, it comes from the older one.
+    const older = key === fieldRules.ropeFactor.key && !m.has(`${prefix}.${key}`)
+    return m.refuse(`${prefix}.${older ? 'rope.scale_linear' : key}`, e.fields.problem)
+  }
+}
