@@ -148,6 +148,23 @@ static int updates_apart(const int32_t *in, const int32_t *out) {
   return out[OUT_adamw_w] == w && out[OUT_adamw_m] == m && out[OUT_adamw_v] == v && w != g && w != m && w != v && g != m && g != v && m != v;
 }
 
+/*
+ * whether the rows of a cache that a step writes are different ones, as they have to be: of equal ones either may be
+ * written last. The tensor that names them has to be new in this step, from index `fresh` on, so that no op writes it.
+ */
+static int rows_apart(const fuzzed_t *f, size_t fresh, int32_t tensor, wide_t count) {
+  if (tensor < 0 || (size_t)tensor < fresh || (size_t)tensor >= f->tensor_count || count < 0 || count > 1024) return 0;
+  const double *t = f->tensors + 3 * tensor;
+  if (t[0] < 0 || t[0] >= (double)f->buffer_count || t[1] < 0) return 0;
+  const size_t buffer = (size_t)t[0];
+  if (t[1] + 4.0 * (double)count > f->bytes[buffer]) return 0;
+  const char *rows = f->content[buffer] + (size_t)t[1];
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t j = 0; j < i; j++)
+      if (memcmp(rows + 4 * i, rows + 4 * j, 4) == 0) return 0;
+  return 1;
+}
+
 static void next_step(input_t *in, fuzzed_t *f) {
   const int op = next(in) % OP_COUNT;
   const op_info *info = &op_infos[op];
@@ -167,6 +184,7 @@ static void next_step(input_t *in, fuzzed_t *f) {
   if (!info->need(a, need_in, need_out)) f->must_refuse = 1;
   else f->work = at_least(f->work, work_of(op, a, need_in, need_out));
   f->ops[f->op_count++] = op;
+  const size_t fresh = f->tensor_count;
   for (int i = 0; i < info->inputs; i++) *w++ = next_place(in, f, need_in[i], 1);
   int32_t *outputs = w;
   const int comparable = f->comparable;
@@ -174,6 +192,10 @@ static void next_step(input_t *in, fuzzed_t *f) {
   if (op == OP_adamw && updates_apart(outputs - info->inputs, outputs)) f->comparable = comparable;
   /* probabilities past a row's length are left as they are */
   if (op == OP_attention && outputs[OUT_attention_p] >= 0) f->comparable = 0;
+  if (op == OP_writeKeys)
+    f->comparable &= rows_apart(f, fresh, outputs[IN_writeKeys_cacheRow - info->inputs], a[AT_writeKeys_N]);
+  if (op == OP_writeValues)
+    f->comparable &= rows_apart(f, fresh, outputs[IN_writeValues_cacheRow - info->inputs], a[AT_writeValues_N]);
   f->words += (size_t)(4 + info->inputs + info->outputs + 2 * info->attributes);
 }
 
