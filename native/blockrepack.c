@@ -1,138 +1,166 @@
 /*
  * Block formats (src/ops/block-formats.ts): from the blocks of a file to packed memory, and rows of packed memory as
- * numbers. A further format is its case in read_block.
+ * numbers. A further format is its case in pack_block.
  */
-/* a block of a file, taken apart: a code for each weight, the bytes of each group's scales */
-typedef struct { uint8_t codes[256], scales[32]; } block_parts;
+#include "rowwords.h"
 
 /* low nibbles are the first 16 weights, high nibbles the others */
-INLINE void read_nibbles(const uint8_t *raw, uint8_t *codes) {
-  for (int j = 0; j < 16; j++) {
-    codes[j] = raw[j] & 15;
-    codes[16 + j] = raw[j] >> 4;
-  }
+INLINE void pack_nibbles(const row_set *r, int64_t at, uint8_t *c) {
+  v16i w[4];
+  read_words(r, at, 4, w);
+  put_nibbles(w, 2, 0, c);
+  put_nibbles(w, 2, 4, c + 128);
 }
-/* bit j of 32 is bit 4 of weight j */
-INLINE void read_fifth_bits(const uint8_t *raw, uint8_t *codes) {
-  for (int j = 0; j < 32; j++) codes[j] |= (uint8_t)((raw[j >> 3] >> (j & 7) & 1) << 4);
+/* each 32 bytes hold 32 weights in low nibbles, then 32 in high ones; packed memory has @step bytes for 32 weights */
+INLINE void pack_chunks(const row_set *r, int64_t at, uint8_t *c, const int step) {
+  for (int i = 0; i < 4; i++, c += 2 * step) {
+    v16i w[8];
+    read_words(r, at + 32 * i, 8, w);
+    put_nibbles(w, 4, 0, c);
+    put_nibbles(w, 4, 4, c + step);
+  }
 }
 /* two bits a weight in halves of 128: plane j of four holds weights 32j .. 32j + 31 of the half */
-INLINE void read_two_bits(const uint8_t *raw, uint8_t *codes) {
-  for (int b = 0; b < 8; b++)
-    for (int l = 0; l < 32; l++) codes[32 * b + l] = raw[b / 4 * 32 + l] >> 2 * (b & 3) & 3;
+INLINE void pack_two_bits(const row_set *r, int64_t at, uint8_t *c, const int step) {
+  for (int i = 0; i < 2; i++) {
+    v16i w[8];
+    read_words(r, at + 32 * i, 8, w);
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++) put_two_bits(w, 2, 2 * b, c + (4 * i + b) * step);
+  }
 }
-/* each 32 bytes hold 32 weights in low nibbles, then 32 in high ones */
-INLINE void read_chunks(const uint8_t *raw, uint8_t *codes) {
-  for (int b = 0; b < 8; b++)
-    for (int l = 0; l < 32; l++) codes[32 * b + l] = raw[b / 2 * 32 + l] >> 4 * (b & 1) & 15;
+/* bit b of byte l is the top bit of weight 32b + l */
+INLINE void pack_bit_planes(const row_set *r, int64_t at, uint8_t *c, const int step) {
+  v16i w[8];
+  read_words(r, at, 8, w);
+#pragma GCC unroll 8
+  for (int b = 0; b < 8; b++) put_bits(w, b, c + b * step);
 }
-/* bit b of byte l is bit `to` of weight 32b + l */
-INLINE void read_bit_planes(const uint8_t *raw, uint8_t *codes, const int to) {
-  for (int b = 0; b < 8; b++)
-    for (int l = 0; l < 32; l++) codes[32 * b + l] |= (uint8_t)((raw[l] >> b & 1) << to);
+/* bit 4s + b of a word is the top bit of weight 4s + b, and goes to bit s of byte b */
+INLINE void pack_fifth_bits(const row_set *r, int64_t at, uint8_t *c) {
+  const v16i word = one_word(r, at);
+  v16i all = i_zero();
+#pragma GCC unroll 4
+  for (int b = 0; b < 4; b++) {
+    v16i x = i_mask(i_shift(word, b), 17);
+    x = i_mask(i_add(x, i_shift(x, 3)), 3);
+    x = i_mask(i_add(x, i_shift(x, 6)), 15);
+    x = i_add(x, i_shift(x, 12)); /* its lowest byte is bit b of each four */
+    all = i_add(all, i_shift(i_shift(x, -24), 24 - 8 * b));
+  }
+  i_store(c, all);
+}
+INLINE void pack_bytes(const row_set *r, int64_t at, uint8_t *c) {
+  v16i w[8];
+  read_words(r, at, 8, w);
+#pragma GCC unroll 8
+  for (int s = 0; s < 8; s++) i_store(c + 64 * s, i_flip8(w[s]));
+}
+/* 32 weights are quarter b % 4 of half b / 4: nibble b % 4 / 2 of 32 bytes, and two bits of others */
+INLINE void pack_six_bits(const row_set *r, int64_t low, int64_t high, uint8_t *c, const int step) {
+  for (int h = 0; h < 2; h++, c += 4 * step) {
+    v16i w[16], top[8];
+    read_words(r, low + 64 * h, 16, w);
+    read_words(r, high + 32 * h, 8, top);
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++) {
+      put_nibbles(w + b % 2 * 8, 4, b / 2 * 4, c + b * step);
+      put_two_bits(top, 2, 2 * b, c + b * step + 256);
+    }
+  }
+}
+
+/* 16 scales of a byte */
+INLINE void pack_scales(const row_set *r, int64_t at, uint8_t *tail) {
+  v16i w[4];
+  read_words(r, at, 4, w);
+  for (int i = 0; i < 4; i++) put_bytes(w[i], tail + 64 * i, 16);
 }
 /* eight pairs of a scale and a minimum, six bits each, in 12 bytes */
-INLINE void read_pairs(const uint8_t *raw, uint8_t *scales) {
-  for (int j = 0; j < 4; j++) {
-    const uint8_t low = raw[j], high = raw[4 + j], rest = raw[8 + j];
-    scales[2 * j] = low & 63;
-    scales[2 * j + 1] = high & 63;
-    scales[8 + 2 * j] = (uint8_t)((rest & 15) | low >> 6 << 4);
-    scales[9 + 2 * j] = (uint8_t)(rest >> 4 | high >> 6 << 4);
+INLINE void pack_pairs(const row_set *r, int64_t at, uint8_t *tail) {
+  v16i w[4];
+  read_words(r, at, 4, w);
+  put_bytes(i_mask(w[0], 63), tail, 32);
+  put_bytes(i_mask(w[1], 63), tail + 16, 32);
+  put_bytes(i_merge(w[2], i_shift(w[0], 2), 15, 48), tail + 128, 32);
+  put_bytes(i_merge(i_shift(w[2], 4), i_shift(w[1], 2), 15, 48), tail + 144, 32);
+}
+/* 16 scales of six bits in 12 bytes, which end at @end */
+INLINE void pack_q3_scales(const row_set *r, int64_t end, uint8_t *tail) {
+  v16i w[4];
+  read_words(r, end - 16, 4, w);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    put_bytes(i_merge(i_shift(w[1 + i % 2], i / 2 * 4), i_shift(w[3], 2 * i - 4), 15, 48), tail + 64 * i, 16);
+}
+/* eight scales of six bits: nibbles, and two bits of a word of 16 */
+INLINE void pack_iq4_scales(const row_set *r, int64_t at, uint8_t *tail) {
+  for (int j = 0; j < 16; j++) {
+    const uint8_t *raw = r->at[j] + at;
+    const unsigned high = raw[2] | (unsigned)raw[3] << 8;
+    for (int g = 0; g < 8; g++)
+      tail[16 * g + j] = (uint8_t)((raw[4 + g / 2] >> 4 * (g & 1) & 15) | (high >> 2 * g & 3) << 4);
   }
 }
-INLINE void read_q3_scales(const uint8_t *raw, uint8_t *scales) {
-  for (int g = 0; g < 16; g++) {
-    const int low = raw[g & 7] >> 4 * (g >> 3) & 15, high = raw[8 + (g & 3)] >> 2 * (g >> 2) & 3;
-    scales[g] = (uint8_t)(low | high << 4);
-  }
-}
-INLINE void read_six_bits(const uint8_t *low, const uint8_t *high, uint8_t *codes) {
-  for (int b = 0; b < 8; b++) /* 32 weights: half b / 4, quarter b % 4 */
-    for (int l = 0; l < 32; l++) {
-      const int nibble = low[b / 4 * 64 + b % 2 * 32 + l] >> b % 4 / 2 * 4 & 15;
-      codes[32 * b + l] = (uint8_t)(nibble | (high[b / 4 * 32 + l] >> b % 4 * 2 & 3) << 4);
-    }
-}
-INLINE void read_iq4_groups(const uint8_t *raw, block_parts *p) {
-  for (int g = 0; g < 8; g++) {
-    read_nibbles(raw + 8 + 16 * g, p->codes + 32 * g);
-    p->scales[g] = (uint8_t)((raw[4 + g / 2] >> 4 * (g & 1) & 15) | ((raw[2] | raw[3] << 8) >> 2 * g & 3) << 4);
-  }
-}
-
-INLINE void read_block(const int type, const uint8_t *raw, block_parts *p) {
-  switch (type) {
-    case BLOCK_Q4_0: case BLOCK_IQ4_NL: read_nibbles(raw + 2, p->codes); break;
-    case BLOCK_Q4_1: read_nibbles(raw + 4, p->codes); break;
-    case BLOCK_Q5_0: read_nibbles(raw + 6, p->codes); read_fifth_bits(raw + 2, p->codes); break;
-    case BLOCK_Q5_1: read_nibbles(raw + 8, p->codes); read_fifth_bits(raw + 4, p->codes); break;
-    case BLOCK_Q8_0: for (int j = 0; j < 32; j++) p->codes[j] = raw[2 + j] ^ 128; break;
-    case BLOCK_Q2_K: read_two_bits(raw + 16, p->codes); memcpy(p->scales, raw, 16); break;
-    case BLOCK_Q3_K:
-      read_two_bits(raw + 32, p->codes);
-      read_bit_planes(raw, p->codes, 2);
-      read_q3_scales(raw + 96, p->scales);
-      break;
-    case BLOCK_Q4_K: read_chunks(raw + 16, p->codes); read_pairs(raw + 4, p->scales); break;
-    case BLOCK_Q5_K:
-      read_chunks(raw + 48, p->codes);
-      read_bit_planes(raw + 16, p->codes, 4);
-      read_pairs(raw + 4, p->scales);
-      break;
-    case BLOCK_Q6_K: read_six_bits(raw, raw + 128, p->codes); memcpy(p->scales, raw + 192, 16); break;
-    case BLOCK_IQ4_XS: read_iq4_groups(raw, p); break;
-    case BLOCK_MXFP4: read_nibbles(raw + 1, p->codes); p->scales[0] = raw[0]; break;
-  }
-}
-
-/* bits from .. from + bits - 1 of 32 codes of output j into their plane, whose bits are 0 */
-INLINE void put_plane(const uint8_t *codes, uint8_t *c, int j, const int bits, const int from) {
-  const int per = 8 / bits;
-  const uint32_t mask = ((1u << bits) - 1) * 0x01010101u;
-#pragma GCC unroll 8
-  for (int vector = 0; vector < bits; vector++) {
-    uint32_t word = 0, quad;
-#pragma GCC unroll 8
-    for (int s = 0; s < per; s++) {
-      memcpy(&quad, codes + 4 * (vector * per + s), 4);
-      word |= (quad >> from & mask) << bits * s;
-    }
-    memcpy(c + 64 * vector + 4 * j, &word, 4);
-  }
-}
-/* bits of the first plane */
-INLINE int low_bits(const int bits) { return bits == 8 ? 8 : bits >= 4 ? 4 : 2; }
 
 /* larger exponents are NaN, or overflow with the largest codes */
 enum { MXFP4_LARGEST = 252 };
+INLINE int pack_exponents(const row_set *r, int64_t at, uint8_t *tail) {
+  unsigned bad = 0;
+  for (int j = 0; j < 16; j++) {
+    tail[j] = r->at[j][at];
+    bad |= tail[j] > MXFP4_LARGEST;
+  }
+  return (int)bad;
+}
+
+/* codes and scales of the block at byte @at of 16 rows; whether a scale is not allowed */
+INLINE int pack_block(const int type, const row_set *r, int64_t at, uint8_t *c, uint8_t *tail) {
+  const int step = 64 * block_sizes[type].bits;
+  switch (type) {
+    case BLOCK_Q4_0: case BLOCK_IQ4_NL: pack_nibbles(r, at + 2, c); break;
+    case BLOCK_Q4_1: pack_nibbles(r, at + 4, c); break;
+    case BLOCK_Q5_0: pack_nibbles(r, at + 6, c); pack_fifth_bits(r, at + 2, c + 256); break;
+    case BLOCK_Q5_1: pack_nibbles(r, at + 8, c); pack_fifth_bits(r, at + 4, c + 256); break;
+    case BLOCK_Q8_0: pack_bytes(r, at + 2, c); break;
+    case BLOCK_Q2_K: pack_two_bits(r, at + 16, c, step); pack_scales(r, at, tail); break;
+    case BLOCK_Q3_K:
+      pack_two_bits(r, at + 32, c, step);
+      pack_bit_planes(r, at, c + 128, step);
+      pack_q3_scales(r, at + 108, tail);
+      break;
+    case BLOCK_Q4_K: pack_chunks(r, at + 16, c, step); pack_pairs(r, at + 4, tail); break;
+    case BLOCK_Q5_K:
+      pack_chunks(r, at + 48, c, step);
+      pack_bit_planes(r, at + 16, c + 256, step);
+      pack_pairs(r, at + 4, tail);
+      break;
+    case BLOCK_Q6_K: pack_six_bits(r, at, at + 128, c, step); pack_scales(r, at + 192, tail); break;
+    case BLOCK_IQ4_XS:
+      for (int g = 0; g < 8; g++) pack_nibbles(r, at + 8 + 16 * g, c + g * step);
+      pack_iq4_scales(r, at, tail);
+      break;
+    case BLOCK_MXFP4: pack_nibbles(r, at + 1, c); return pack_exponents(r, at, tail);
+  }
+  return 0;
+}
+
 INLINE void repack_body(const int type, const op_t *o, int64_t chunk) {
   const block_size size = block_sizes[type];
-  const int low = low_bits(size.bits), tail_size = tail_bytes(type),
-      scales = size.block / size.group * size.scale_bytes;
-  const int64_t rows = ATTR(repackQ4_0, O), k = ATTR(repackQ4_0, K), blocks = k / size.block;
-  uint8_t *w = (uint8_t *)OUTPUT(repackQ4_0, w) + chunk * panel_bytes(type, k);
-  uint8_t *codes = w, *tail = w + code_bytes(type, k);
-  memset(w, 0, (size_t)panel_bytes(type, k));
-  unsigned bad = 0;
-  for (int64_t b = 0; b < blocks; b++, codes += 2 * size.block * size.bits, tail += tail_size)
-    for (int j = 0; j < 16 && chunk * 16 + j < rows; j++) {
-      const uint8_t *raw = (const uint8_t *)INPUT(repackQ4_0, raw) + ((chunk * 16 + j) * blocks + b) * size.bytes;
-      block_parts p;
-      read_block(type, raw, &p);
-      if (type == BLOCK_MXFP4) bad |= raw[0] > MXFP4_LARGEST;
-      for (int i = 0; i < size.block / 32; i++) {
-        uint8_t *c = codes + 64 * size.bits * i;
-        put_plane(p.codes + 32 * i, c, j, low, 0);
-        if (size.bits > low) put_plane(p.codes + 32 * i, c + 64 * low, j, size.bits - low, low);
-      }
-      for (int g = 0; g < scales; g++) tail[16 * g + j] = p.scales[g];
-      for (int h = 0; h < size.halves; h++) {
-        const uint8_t *half = raw + size.halves_at + 2 * h;
-        bad |= (half[1] & 0x7c) == 0x7c;
-        memcpy(tail + 16 * scales + 32 * h + 2 * j, half, 2);
-      }
-    }
+  const int tail_size = tail_bytes(type), scales = 16 * (size.block / size.group * size.scale_bytes);
+  const int64_t k = ATTR(repackQ4_0, K), blocks = k / size.block, panel = panel_bytes(type, k);
+  const row_set rows = panel_rows(INPUT(repackQ4_0, raw), chunk, ATTR(repackQ4_0, O), blocks * size.bytes);
+  uint8_t *codes = (uint8_t *)OUTPUT(repackQ4_0, w) + chunk * panel, *tail = codes + code_bytes(type, k), *c = codes;
+  int bad = 0;
+  for (int64_t b = 0; b < blocks; b++, c += 2 * size.block * size.bits, tail += tail_size) {
+    bad |= pack_block(type, &rows, b * size.bytes, c, tail);
+    for (int h = 0; h < size.halves; h++)
+      bad |= put_halves(&rows, b * size.bytes + size.halves_at + 2 * h, tail + scales + 32 * h);
+    clear_rows(tail, scales, &rows, 1);
+    clear_rows(tail + scales, 32 * size.halves, &rows, 2);
+  }
+  clear_rows(codes, code_bytes(type, k), &rows, 4);
+  memset(tail, 0, (size_t)(codes + panel - tail));
   if (bad) atomic_store(o->error, 1);
 }
 

@@ -2,6 +2,8 @@
  * A head of 6-bit weights (ggml's Q6_K), src/ops/fine-q6-k.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes: two vectors of low nibbles (inputs 0-3 | 4-7,
  * 8-11 | 12-15), one of the upper two bits. Rows of x: fine.c.
  */
+#include "rowwords.h"
+
 /* 16 outputs of `rows` rows */
 INLINE void q6_k_body(const fine_t *x, weights_t w, const int rows, int last) {
   const float *d = w.d;
@@ -62,37 +64,41 @@ INLINE void put_six(const uint8_t *c, uint8_t *block) {
   memcpy(block + 128, &h, 4);
 }
 
-/* a block of ggml's Q6_K (block_q6_K): low nibbles, upper bits, scales, factor */
-enum { Q6_LOW = 128, Q6_HIGH = 64, Q6_BLOCK = 210 };
+/*
+ * A block of ggml's Q6_K (block_q6_K): low nibbles, upper bits, scales, factor. Quarter q of a half of 128 weights, which
+ * is two groups, is nibble q / 2 of 32 of its 64 bytes.
+ */
+enum { Q6_LOW = 128, Q6_HIGH = 64, Q6_SCALES = 16, Q6_BLOCK = 210 };
 static void fineRepackQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = ATTR(fineRepackQ6_K, O), k = ATTR(fineRepackQ6_K, K), groups = k / 16;
-  uint8_t *codes = (uint8_t *)OUTPUT(fineRepackQ6_K, codes) + chunk * groups * 192;
-  int8_t *s = (int8_t *)OUTPUT(fineRepackQ6_K, s) + chunk * k;
+  const int64_t k = ATTR(fineRepackQ6_K, K), groups = k / 16, blocks = k / 256;
+  const row_set rows = panel_rows(INPUT(fineRepackQ6_K, raw), chunk, ATTR(fineRepackQ6_K, O), blocks * Q6_BLOCK);
+  uint8_t *codes = (uint8_t *)OUTPUT(fineRepackQ6_K, codes) + chunk * groups * 192, *c = codes;
+  uint8_t *s = (uint8_t *)OUTPUT(fineRepackQ6_K, s) + chunk * k;
   float *d = (float *)OUTPUT(fineRepackQ6_K, d) + chunk * groups;
-  memset(codes, 0, (size_t)groups * 192);
-  memset(s, 0, (size_t)k);
-  memset(d, 0, 4 * (size_t)groups);
-  unsigned bad = 0;
-  for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++)
-    for (int64_t b = 0; b < k / 256; b++) {
-      const uint8_t *raw = (const uint8_t *)INPUT(fineRepackQ6_K, raw) + ((chunk * 16 + j) * (k / 256) + b) * Q6_BLOCK, *high = raw + Q6_LOW, *scales = high + Q6_HIGH;
-      uint8_t c[256];
-      for (int h = 0; h < 2; h++)
-        for (int l = 0; l < 32; l++) {
-          const uint8_t x = raw[h * 64 + l], y = raw[h * 64 + 32 + l], z = high[h * 32 + l];
-          c[h * 128 + l] = (uint8_t)((x & 15) | (z & 3) << 4);
-          c[h * 128 + 32 + l] = (uint8_t)((y & 15) | (z >> 2 & 3) << 4);
-          c[h * 128 + 64 + l] = (uint8_t)(x >> 4 | (z >> 4 & 3) << 4);
-          c[h * 128 + 96 + l] = (uint8_t)(y >> 4 | z >> 6 << 4);
-        }
-      for (int g = 0; g < 16; g++) {
-        put_six(c + g * 16, codes + (b * 16 + g) * 192 + j * 4);
-        s[(b * 16 + g) * 16 + j] = (int8_t)scales[g];
+  int bad = 0;
+  for (int64_t b = 0; b < blocks; b++) {
+    const int64_t at = b * Q6_BLOCK, scales = at + Q6_LOW + Q6_HIGH;
+    for (int h = 0; h < 2; h++) {
+      v16i low[16], high[8];
+      read_words(&rows, at + 64 * h, 16, low);
+      read_words(&rows, at + Q6_LOW + 32 * h, 8, high);
+#pragma GCC unroll 8
+      for (int g = 0; g < 8; g++, c += 192) {
+        const int quarter = g / 2, half = g % 2;
+        put_nibbles(low + quarter % 2 * 8 + half * 4, 2, quarter / 2 * 4, c);
+        put_two_bits(high + half * 4, 1, 2 * quarter, c + 128);
       }
-      const uint16_t factor = (uint16_t)(scales[16] | scales[17] << 8);
-      bad |= (factor & 0x7c00) == 0x7c00;
-      d[b * 16 + j] = half_1(factor);
     }
+    v16i w[4];
+    read_words(&rows, scales, 4, w);
+    for (int i = 0; i < 4; i++) put_bytes(w[i], s + b * 256 + 64 * i, 16);
+    uint16_t factors[16];
+    bad |= put_halves(&rows, scales + Q6_SCALES, (uint8_t *)factors);
+    for (int j = 0; j < 16; j++) d[b * 16 + j] = half_1(factors[j]);
+  }
+  clear_rows(codes, groups * 192, &rows, 4);
+  clear_rows(s, k, &rows, 1);
+  clear_rows(d, 4 * groups, &rows, 4);
   if (bad) atomic_store(o->error, 1);
 }

@@ -2,6 +2,8 @@
  * A head of 8-bit weights (ggml's Q8_0), src/ops/fine-q8-0.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256 bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. Rows of x: fine.c;
  * the factor of 32 weights counts for both of their groups.
  */
+#include "rowwords.h"
+
 /* 16 outputs of `rows` rows */
 INLINE void q8_0_body(const fine_t *x, weights_t w, const int rows, int last) {
   const uint16_t *d = w.d;
@@ -44,24 +46,19 @@ static void fineRowsQ8_0_run(const op_t *o, int64_t chunk, char *scratch) {
 enum { Q8_BLOCK = 34 };
 static void fineRepackQ8_0_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t rows = ATTR(fineRepackQ8_0, O), k = ATTR(fineRepackQ8_0, K);
+  const int64_t k = ATTR(fineRepackQ8_0, K), blocks = k / 32;
+  const row_set rows = panel_rows(INPUT(fineRepackQ8_0, raw), chunk, ATTR(fineRepackQ8_0, O), blocks * Q8_BLOCK);
   uint8_t *codes = (uint8_t *)OUTPUT(fineRepackQ8_0, codes) + chunk * k * 16;
   uint16_t *d = (uint16_t *)OUTPUT(fineRepackQ8_0, d) + chunk * (k / 2);
-  memset(codes, 0, (size_t)k * 16);
-  memset(d, 0, (size_t)k);
-  unsigned bad = 0;
-  for (int64_t j = 0; j < 16 && chunk * 16 + j < rows; j++)
-    for (int64_t b = 0; b < k / 32; b++) {
-      const uint8_t *raw = (const uint8_t *)INPUT(fineRepackQ8_0, raw) + ((chunk * 16 + j) * (k / 32) + b) * Q8_BLOCK;
-      const uint16_t factor = (uint16_t)(raw[0] | raw[1] << 8);
-      bad |= (factor & 0x7c00) == 0x7c00;
-      d[b * 16 + j] = factor;
-      for (int i = 0; i < 32; i += 4) {
-        uint32_t w;
-        memcpy(&w, raw + 2 + i, 4);
-        w ^= 0x80808080u; /* plus 128, modulo 256 */
-        memcpy(codes + (b * 8 + i / 4) * 64 + j * 4, &w, 4);
-      }
-    }
+  int bad = 0;
+  for (int64_t b = 0; b < blocks; b++) {
+    v16i w[8];
+    read_words(&rows, b * Q8_BLOCK + 2, 8, w);
+#pragma GCC unroll 8
+    for (int s = 0; s < 8; s++) i_store(codes + (b * 8 + s) * 64, i_flip8(w[s])); /* plus 128, modulo 256 */
+    bad |= put_halves(&rows, b * Q8_BLOCK, (uint8_t *)(d + b * 16));
+  }
+  clear_rows(codes, k * 16, &rows, 4);
+  clear_rows(d, k, &rows, 2);
   if (bad) atomic_store(o->error, 1);
 }

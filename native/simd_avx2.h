@@ -187,6 +187,10 @@ INLINE v16i i_merge(v16i low, v16i high, const int mask_low, const int mask_high
   const v16i l = i_mask(low, mask_low), h = i_mask(high, mask_high);
   return (v16i){_mm256_or_si256(l.a, h.a), _mm256_or_si256(l.b, h.b)};
 }
+INLINE v16i i_flip8(v16i v) {
+  const __m256i top = _mm256_set1_epi8((char)128);
+  return (v16i){_mm256_xor_si256(v.a, top), _mm256_xor_si256(v.b, top)};
+}
 INLINE v16i i_table(v16i nibbles, const uint8_t *table) {
   const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
   return (v16i){_mm256_shuffle_epi8(t, nibbles.a), _mm256_shuffle_epi8(t, nibbles.b)};
@@ -245,10 +249,6 @@ INLINE v16i i_dot_words(v16i acc, v16i codes, const char *q) {
   const v16i t = i_first_words(codes, q);
   return (v16i){add_dword(acc.a, t.a), add_dword(acc.b, t.b)};
 }
-INLINE v16i i_flip8(v16i v) {
-  const __m256i top = _mm256_set1_epi8((char)128);
-  return (v16i){_mm256_xor_si256(v.a, top), _mm256_xor_si256(v.b, top)};
-}
 INLINE v16i i_abs8(v16i v) { return (v16i){_mm256_abs_epi8(v.a), _mm256_abs_epi8(v.b)}; }
 /* acc + signed codes of 8 bits, whose magnitudes are given, . q, none of it -128: a pair of products is at most 2 * 128 * 127 */
 INLINE v16i i_dot_signed(v16i acc, v16i codes, v16i magnitudes, const int8_t *q) {
@@ -257,3 +257,26 @@ INLINE v16i i_dot_signed(v16i acc, v16i codes, v16i magnitudes, const int8_t *q)
                 _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(magnitudes.b, _mm256_sign_epi8(x, codes.b)), one))};
 }
 #endif
+
+/* for packing (rowwords.h): 16 bytes at byte @at of each of 16 rows as four vectors, one word of every row in each */
+INLINE void words8(const uint8_t *const *rows, int64_t at, __m256i *w) {
+  __m256i x[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    const __m128i low = _mm_loadu_si128((const __m128i *)(rows[i] + at));
+    x[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadu_si128((const __m128i *)(rows[4 + i] + at)), 1);
+  }
+  const __m256i a = _mm256_unpacklo_epi32(x[0], x[1]), b = _mm256_unpackhi_epi32(x[0], x[1]);
+  const __m256i c = _mm256_unpacklo_epi32(x[2], x[3]), d = _mm256_unpackhi_epi32(x[2], x[3]);
+  w[0] = _mm256_unpacklo_epi64(a, c);
+  w[1] = _mm256_unpackhi_epi64(a, c);
+  w[2] = _mm256_unpacklo_epi64(b, d);
+  w[3] = _mm256_unpackhi_epi64(b, d);
+}
+INLINE void i_words(const uint8_t *const *rows, int64_t at, v16i *w) {
+  __m256i a[4], b[4];
+  words8(rows, at, a);
+  words8(rows + 8, at, b);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) w[i] = (v16i){a[i], b[i]};
+}

@@ -162,3 +162,22 @@ INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) {
   __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(codes), "m"(*(const loose_int *)q));
   return acc;
 }
+
+/* for packing (rowwords.h): 16 bytes at byte @at of each of 16 rows as four vectors, one word of every row in each */
+INLINE void i_words(const uint8_t *const *rows, int64_t at, v16i *w) {
+  __m512i x[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    x[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(rows[i] + at)));
+    x[i] = _mm512_inserti32x4(x[i], _mm_loadu_si128((const __m128i *)(rows[4 + i] + at)), 1);
+    x[i] = _mm512_inserti32x4(x[i], _mm_loadu_si128((const __m128i *)(rows[8 + i] + at)), 2);
+    x[i] = _mm512_inserti32x4(x[i], _mm_loadu_si128((const __m128i *)(rows[12 + i] + at)), 3);
+  }
+  const __m512i a = _mm512_unpacklo_epi32(x[0], x[1]), b = _mm512_unpackhi_epi32(x[0], x[1]);
+  const __m512i c = _mm512_unpacklo_epi32(x[2], x[3]), d = _mm512_unpackhi_epi32(x[2], x[3]);
+  w[0] = _mm512_unpacklo_epi64(a, c);
+  w[1] = _mm512_unpackhi_epi64(a, c);
+  w[2] = _mm512_unpacklo_epi64(b, d);
+  w[3] = _mm512_unpackhi_epi64(b, d);
+}
+INLINE v16i i_flip8(v16i v) { return _mm512_xor_si512(v, _mm512_set1_epi8((char)128)); }

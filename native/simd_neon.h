@@ -193,3 +193,18 @@ INLINE v16 exponents_to_f(const uint8_t *p) {
 }
 INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) { return i_dot(acc, codes, i_set4(q)); }
 INLINE v16i i_flip8(v16i v) { EACH4 v.r[j] = veorq_s32(v.r[j], vreinterpretq_s32_u8(vdupq_n_u8(128))); return v; }
+
+/* for packing (rowwords.h): 16 bytes at byte @at of each of 16 rows as four vectors, one word of every row in each */
+INLINE void i_words(const uint8_t *const *rows, int64_t at, v16i *w) {
+  EACH4 {
+    int32x4_t x[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) x[i] = vreinterpretq_s32_u8(vld1q_u8(rows[4 * j + i] + at));
+    const int64x2_t a = vreinterpretq_s64_s32(vzip1q_s32(x[0], x[1])), b = vreinterpretq_s64_s32(vzip2q_s32(x[0], x[1]));
+    const int64x2_t c = vreinterpretq_s64_s32(vzip1q_s32(x[2], x[3])), d = vreinterpretq_s64_s32(vzip2q_s32(x[2], x[3]));
+    w[0].r[j] = vreinterpretq_s32_s64(vzip1q_s64(a, c));
+    w[1].r[j] = vreinterpretq_s32_s64(vzip2q_s64(a, c));
+    w[2].r[j] = vreinterpretq_s32_s64(vzip1q_s64(b, d));
+    w[3].r[j] = vreinterpretq_s32_s64(vzip2q_s64(b, d));
+  }
+}

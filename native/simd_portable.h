@@ -188,3 +188,14 @@ INLINE v16 exponents_to_f(const uint8_t *p) {
   return r;
 }
 INLINE v16i i_dot4(v16i acc, v16i codes, const int8_t *q) { return i_dot(acc, codes, i_set4(q)); }
+
+/* for packing (rowwords.h): 16 bytes at byte @at of each of 16 rows as four vectors, one word of every row in each */
+INLINE void i_words(const uint8_t *const *rows, int64_t at, v16i *w) {
+  uint32_t t[4][16];
+  EACH for (int i = 0; i < 4; i++) memcpy(&t[i][j], rows[j] + at + 4 * i, 4);
+  for (int i = 0; i < 4; i++) w[i] = i_load(t[i]);
+}
+INLINE v16i i_flip8(v16i v) {
+#define FLIP(x) (x ^ 0x80808080u)
+  return MAP1(v16i, FLIP, v);
+}

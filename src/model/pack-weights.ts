@@ -19,7 +19,7 @@ import { ggufName } from './gguf-config.ts'
 import { elementsOf, parametersOf } from './parameters.ts'
 import type { Parameter } from './parameters.ts'
 import { readFactor, readFloats, readRows, readTernary } from './read-tensor.ts'
-import { fileRows, pickRows } from './row-order.ts'
+import { fileRows, pickRows, pickRowsInto } from './row-order.ts'
 import { matricesOf, servingForm, servingParts, servingWeights, sizeOf } from './weights.ts'
 import type { PackedWeights, Screening, ServingForm, ServingPart } from './weights.ts'
 
@@ -76,6 +76,7 @@ class Packer implements Disposable {
   #running: Promise<void> = Promise.resolve()
   #staging = [new ArrayBuffer(0), new ArrayBuffer(0)]
   #turn = 0
+  #unordered = new Uint8Array(0)
   /** Of the tensors before this one. */
   #read = 0
   #tell: (read: number) => void
@@ -118,16 +119,14 @@ class Packer implements Disposable {
     const matrices = matricesOf(p)
     const rowBytes = byteLength / size.out / matrices
     const first = index * size.out
-    // Rows in another order are those of a few small matrices: read whole, and put in order once.
-    let orderedRaw: Uint8Array<ArrayBuffer> | undefined
+    // Values in another order are those of a few small matrices: read whole, and put in order once.
     let orderedValues: Float32Array | undefined
     const byPart = new Map(parts.map(part => [part.part!, { part, place: places.get(part.name)! }]))
     return {
       ...size, tensor, type,
       raw: (from, rows) => {
         if (order === undefined) return this.#slice(tensor, (first + from) * rowBytes, rows * rowBytes)
-        orderedRaw ??= pickRows(this.#slice(tensor, 0, byteLength), order, rowBytes)
-        return orderedRaw.subarray(from * rowBytes, (from + rows) * rowBytes)
+        return this.#orderedSlice(tensor, order.subarray(from, from + rows), rowBytes)
       },
       values: (from, rows) => {
         if (order !== undefined) {
@@ -172,11 +171,29 @@ class Packer implements Disposable {
 
   /** Bytes of a tensor, in one of two buffers by turns: the plan that runs now may still read the other. */
   #slice(name: string, from: number, length: number): Uint8Array<ArrayBuffer> {
-    const turn = (this.#turn = 1 - this.#turn)
-    if (this.#staging[turn]!.byteLength < length) this.#staging[turn] = new ArrayBuffer(length)
-    const raw = new Uint8Array(this.#staging[turn]!, 0, length)
+    const raw = this.#stage(length)
     this.#file.readTensorPart(name, from, raw)
     this.#tell(this.#read + from)
+    return raw
+  }
+
+  /** The next buffer. It is used again: the first use of fresh memory costs more than reading into it. */
+  #stage(length: number): Uint8Array<ArrayBuffer> {
+    const turn = (this.#turn = 1 - this.#turn)
+    if (this.#staging[turn]!.byteLength < length) this.#staging[turn] = new ArrayBuffer(length)
+    return new Uint8Array(this.#staging[turn]!, 0, length)
+  }
+
+  /** Rows of a tensor in order. An architecture moves rows within a head, so few rows beyond the slice are read. */
+  #orderedSlice(name: string, order: Int32Array, rowBytes: number): Uint8Array<ArrayBuffer> {
+    const first = order.reduce((a, b) => Math.min(a, b)), last = order.reduce((a, b) => Math.max(a, b))
+    const length = (last - first + 1) * rowBytes
+    if (this.#unordered.length < length) this.#unordered = new Uint8Array(length)
+    const read = this.#unordered.subarray(0, length)
+    this.#file.readTensorPart(name, first * rowBytes, read)
+    this.#tell(this.#read + first * rowBytes)
+    const raw = this.#stage(order.length * rowBytes)
+    pickRowsInto(raw, read, first, order)
     return raw
   }
 

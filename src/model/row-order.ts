@@ -18,6 +18,12 @@ export function pickRows<T extends Values>(values: T, order: Int32Array, size: n
   return picked
 }
 
+/** Rows in order, of which `values` holds those from `first` on: row r of the result is row order[r]. */
+export function pickRowsInto(picked: Uint8Array, values: Uint8Array, first: number, order: Int32Array): void {
+  const size = picked.length / order.length
+  for (const [r, from] of order.entries()) picked.set(values.subarray((from - first) * size, (from - first + 1) * size), r * size)
+}
+
 /** The inverse: row order[r] of the result is row r. */
 export function placeRows<T extends Values>(values: T, order: Int32Array, size: number): T {
   const placed = values.slice() as T
