@@ -1,6 +1,7 @@
 /** Loads a GGUF file into Verit's own engine. */
 import { basename } from 'node:path'
 import { openExecutor } from '../exec/index.ts'
+import { Reserve } from '../exec/reserve.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { defined } from '../lib/defined.ts'
 import { byteProgress } from '../lib/progress-report.ts'
@@ -29,15 +30,18 @@ export async function loadVerit(
   // It reports what this machine lacks before a large file is hashed.
   const executor = made ?? openExecutor({ threads, instructionSet, cores })
   const packing = chooseTernaryPacking(executor, options.packing)
-  const digest = await takeDigest()
+  const reserve = made === undefined ? new Reserve(file.size) : undefined
   let loading: ProgressReport | undefined
   const onProgress = (done: number, total: number): void => {
     loading ??= byteProgress('load', total, options.progress)
     loading.update(done)
   }
   try {
+    const digest = await takeDigest()
     const progress = options.digest === undefined ? onProgress : undefined
-    const model = await loadGguf(gguf, executor, { packing, screen: headScreen, onProgress: progress })
+    const model = await loadGguf(gguf, reserve?.before(executor) ?? executor, {
+      packing, screen: headScreen, onProgress: progress,
+    })
     file.checkUnchanged()
     const { metadata } = gguf
     const endSource = options.conversationSources?.endTokens ?? 'endTokens'
@@ -49,6 +53,7 @@ export async function loadVerit(
     const name = metadata.string('general.name', basename(file.name))
     return new VeritEngine(executor, { ...model, name, digest, conversation }, options)
   } finally {
+    reserve?.drop()
     loading?.clear()
   }
 }

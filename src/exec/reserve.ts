@@ -4,6 +4,7 @@
  */
 import { freemem } from 'node:os'
 import { addon } from './native.ts'
+import type { Executor } from './plan.ts'
 
 /** Smaller files are not worth it. */
 const LEAST = 2 ** 26
@@ -40,6 +41,13 @@ export class Reserve {
     if (memory !== undefined && bytes > this.#ready) addon()!.populate(memory, this.#ready, bytes)
     this.#memory = undefined
     return memory
+  }
+
+  /** An executor whose first allocation, the weights, takes the reserve. */
+  before(executor: Executor): Executor {
+    const allocate = (bytes: number, sparse?: boolean): ArrayBuffer =>
+      (sparse === true ? undefined : this.take(bytes)) ?? executor.allocate(bytes, sparse)
+    return { ...executor, allocate }
   }
 
   /** Gives the memory back to the system, when the event loop comes around: a collection of garbage may be far off. */

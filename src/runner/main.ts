@@ -31,15 +31,13 @@ await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), (
   const settings = loadSettingsIn(message)
   // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
   const own = openExecutor(settings)
-  const allocate = (bytes: number, sparse?: boolean): ArrayBuffer =>
-    (sparse === true ? undefined : reserve.take(bytes)) ?? own.allocate(bytes, sparse)
   const ceiling = settings.memoryBytes ?? memoryCeiling(file.size, settings)
   const reserved = reserve.bytes
   // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
   if (reserved > ceiling / 4) reserve.drop()
   const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
   const options: LoadOptions = {
-    ...settings, executor: { ...own, allocate }, digest: digest as Digest | undefined,
+    ...settings, executor: reserve.before(own), digest: digest as Digest | undefined,
     chatTemplate: chatTemplate?.text, endTokens,
     conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' },
   }
