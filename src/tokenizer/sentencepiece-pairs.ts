@@ -8,7 +8,7 @@ import { PairIndex } from './pairs.ts'
 import { NORMAL } from './parts.ts'
 import { isMergeable } from './sentencepiece-parts.ts'
 import type { SentencePieceParts } from './sentencepiece-parts.ts'
-import type { TokenIds } from './token-ids.ts'
+import { TokenIds } from './token-ids.ts'
 
 export interface SentencePiecePairs {
   readonly pairs: PairIndex
@@ -27,52 +27,78 @@ const PLANE = 0x10000
  * @throws VeritError VERIT_TOKENIZER_FILE for a merge of texts that are no pieces
  */
 export function pairsOf({ pieces, scores, types, merges }: SentencePieceParts, tokens: TokenIds, source: string): SentencePiecePairs {
-  // Where merges are given, only single characters are looked up.
-  const longest = merges === undefined ? Infinity : 2
-  const ids = new Map<string, number>()
-  for (let id = 0; id < pieces.length; id++) if (pieces[id]!.length <= longest && isMergeable(types[id]!) && !ids.has(pieces[id]!)) ids.set(pieces[id]!, id)
-
-  const characters = new Map<string, number>()
-  if (merges === undefined) for (const piece of ids.keys()) {
-    for (const character of piece) if (!ids.has(character) && !characters.has(character)) characters.set(character, pieces.length + characters.size)
-  }
-
-  const made = merges === undefined ? byScore(ids, characters, scores) : byRank(pieces, types, merges, tokens, source)
-
-  const other = pieces.length + characters.size
-  const low = new Int32Array(PLANE).fill(other), high = new Map<number, number>()
-  const all = [...characters].concat([...ids].filter(([piece]) => piece.length <= 2 && piece.length === (piece.codePointAt(0)! >= PLANE ? 2 : 1)))
-  for (const [character, symbol] of all) {
-    const p = character.codePointAt(0)!
+  const low = new Int32Array(PLANE).fill(-1), high = new Map<number, number>()
+  const symbolOf = (p: number): number => (p < PLANE ? low[p]! : high.get(p) ?? -1)
+  const name = (p: number, symbol: number): void => {
     if (p < PLANE) low[p] = symbol
     else high.set(p, symbol)
   }
+  for (let id = 0; id < pieces.length; id++) {
+    const p = pieces[id]!.codePointAt(0)
+    if (p === undefined || pieces[id]!.length !== unitsOf(p) || !isMergeable(types[id]!)) continue
+    if (symbolOf(p) < 0) name(p, id) // of pieces spelled alike, the first counts
+  }
+
+  const characters: string[] = []
+  if (merges === undefined) for (let id = 0; id < pieces.length; id++) {
+    const piece = pieces[id]!
+    if (!isMergeable(types[id]!)) continue
+    for (let i = 0; i < piece.length;) {
+      const p = piece.codePointAt(i)!
+      if (symbolOf(p) < 0) name(p, pieces.length + characters.push(String.fromCodePoint(p)) - 1)
+      i += unitsOf(p)
+    }
+  }
+
+  const made = merges === undefined
+    ? byScore(pieces, types, scores, characters) : byRank(pieces, types, merges, tokens, source)
+
+  const other = pieces.length + characters.length
+  for (let p = 0; p < PLANE; p++) if (low[p]! < 0) low[p] = other
   return {
     ...made,
     symbol: p => (p < PLANE ? low[p]! : high.get(p) ?? other),
   }
 }
 
+/** UTF-16 units of a code point. */
+const unitsOf = (p: number): number => (p >= PLANE ? 2 : 1)
+
 type Made = Pick<SentencePiecePairs, 'pairs' | 'results' | 'ranks'>
 
-/** Merges that pieces imply, best score first. @param characters symbols of characters that are no pieces */
-function byScore(ids: ReadonlyMap<string, number>, characters: ReadonlyMap<string, number>, scores: ArrayLike<number>): Made {
-  const rankOfScore = new Map([...new Set(Array.from(ids.values(), id => scores[id]!))].sort((a, b) => b - a).map((score, rank) => [score, rank]))
-  const pairs = new PairIndex(4 * ids.size)
+/** Merges that pieces imply, best score first. @param characters those that are no pieces, as the symbols after pieces */
+function byScore(
+  pieces: readonly string[], types: ArrayLike<number>, scores: ArrayLike<number>, characters: readonly string[],
+): Made {
+  const symbols = new TokenIds(pieces.map((piece, id) => (isMergeable(types[id]!) ? piece : '')).concat(characters))
+  const ids: number[] = []
+  for (let id = 0; id < pieces.length; id++) {
+    if (isMergeable(types[id]!) && symbols.get(pieces[id]!) === id) ids.push(id)
+  }
+  const sorted = Float64Array.from(ids, id => -scores[id]!).sort()
+  const distinct = sorted.filter((score, i) => i === 0 || score !== sorted[i - 1])
+  const pairs = new PairIndex(4 * ids.length)
   const results: number[] = [], ranks: number[] = []
-  const symbolOf = (text: string): number | undefined => ids.get(text) ?? characters.get(text)
-  for (const [piece, id] of ids) {
-    const rank = rankOfScore.get(scores[id]!)!
-    for (let i = 1; i < piece.length; i++) {
-      const left = symbolOf(piece.slice(0, i))
-      const right = left === undefined ? undefined : symbolOf(piece.slice(i))
-      if (right === undefined) continue
-      pairs.add(left!, right)
+  for (const id of ids) {
+    const rank = firstFrom(distinct, -scores[id]!)
+    symbols.splits(pieces[id]!, (left, right) => {
+      pairs.add(left, right)
       results.push(id)
       ranks.push(rank)
-    }
+    })
   }
   return { pairs, results: Int32Array.from(results), ranks: Int32Array.from(ranks) }
+}
+
+/** Index of the first of ascending values that is not below one. */
+function firstFrom(values: Float64Array, value: number): number {
+  let low = 0, high = values.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (values[middle]! < value) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** Merges that a file gives. Of merges of one pair, the first counts; one that makes no normal piece, or joins line feeds with others, is left out. */

@@ -80,6 +80,20 @@ export class TokenIds {
     }
   }
 
+  /** Calls `found` for each way to cut a text in two tokens, from the shortest left one on. */
+  splits(text: string, found: (left: number, right: number) => void): void {
+    const whole = hashOf(text, 0, text.length)
+    let prefix = 0
+    for (let i = 1; i < text.length; i++) {
+      prefix = fold(prefix, BASE, text.charCodeAt(i - 1) + 1)
+      const left = this.#table[this.#place(prefix, text, 0, i)]! - 1
+      if (left < 0) continue
+      const suffix = fold(PRIME - prefix, power(text.length - i), whole)
+      const right = this.#table[this.#place(suffix, text, i, text.length)]! - 1
+      if (right >= 0) found(left, right)
+    }
+  }
+
   /** The place of the token that is the text from `from` to `to`, or the free place for it. */
   #place(hash: number, text: string, from: number, to: number): number {
     for (let place = this.#start(hash); ; place = (place + 1) & this.#mask) {
