@@ -16,23 +16,36 @@ import { randomWeights } from '../src/model/random-weights.ts'
 import { servingForm } from '../src/model/weights.ts'
 import { mixNames } from '../src/weights/type-mix.ts'
 
-const { values: options, positionals: [other] } = parseArgs({ allowPositionals: true, options: {
-  shape: { type: 'string', default: 'qwen3-0.6b' }, type: { type: 'string', default: 'q4_k_m' },
-  workload: { type: 'string', default: 'prefill' }, tokens: { type: 'string', default: '512' },
-  layers: { type: 'string', default: '4' }, threads: { type: 'string', default: '1' },
-  'instruction-set': { type: 'string' }, rounds: { type: 'string', default: '9' },
-} })
+const {
+  values: options,
+  positionals: [other]
+} = parseArgs({
+  allowPositionals: true,
+  options: {
+    shape: { type: 'string', default: 'qwen3-0.6b' },
+    type: { type: 'string', default: 'q4_k_m' },
+    workload: { type: 'string', default: 'prefill' },
+    tokens: { type: 'string', default: '512' },
+    layers: { type: 'string', default: '4' },
+    threads: { type: 'string', default: '1' },
+    'instruction-set': { type: 'string' },
+    rounds: { type: 'string', default: '9' }
+  }
+})
 if (other === undefined) throw new Error('Name the folder of the other checkout.')
-const tokens = Number(options.tokens), set = options['instruction-set'], decode = options.workload === 'decode'
+const tokens = Number(options.tokens)
+const set = options['instruction-set']
+const decode = options.workload === 'decode'
 const mix = mixNames.find(name => name.toLowerCase() === options.type)
 if (mix === undefined) throw new Error(`--type cannot be ${options.type}.`)
 
 const config = { ...modelOfShape(options.shape as MeasuredShape), layers: Number(options.layers) }
 
 async function executorOf(checkout: string): Promise<import('../src/exec/plan.ts').Executor> {
-  const native = await import(join(checkout, 'src/exec/native.ts')) as typeof import('../src/exec/native.ts')
+  const native = (await import(join(checkout, 'src/exec/native.ts'))) as typeof import('../src/exec/native.ts')
   const executor = native.nativeExecutor({
-    threads: Number(options.threads), ...set !== undefined && { instructionSet: set },
+    threads: Number(options.threads),
+    ...(set !== undefined && { instructionSet: set })
   })
   if (!executor) throw new Error(`The native kernels of ${checkout} are not built.`)
   return executor
@@ -46,14 +59,17 @@ interface Side {
 
 const folders = [resolve(other), resolve(import.meta.dirname, '..')]
 const executors = await Promise.all(folders.map(executorOf))
-const weights = await randomWeights(executors[0]!, config,
-  servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' }))
+const weights = await randomWeights(
+  executors[0]!,
+  config,
+  servingForm(config, { type: typesOfMix(config, mix), codes: 'two-bit' })
+)
 
 async function sideOf(checkout: string, i: number): Promise<Side> {
   const from = (file: string): Promise<unknown> => import(join(checkout, 'src', file))
-  const serving = await from('engine/serving-model.ts') as typeof import('../src/engine/serving-model.ts')
-  const forms = await from('model/weights.ts') as typeof import('../src/model/weights.ts')
-  const mixed = await from('model/mixed-types.ts') as typeof import('../src/model/mixed-types.ts')
+  const serving = (await from('engine/serving-model.ts')) as typeof import('../src/engine/serving-model.ts')
+  const forms = (await from('model/weights.ts')) as typeof import('../src/model/weights.ts')
+  const mixed = (await from('model/mixed-types.ts')) as typeof import('../src/model/mixed-types.ts')
   const form = forms.servingForm(config, { type: mixed.typesOfMix(config, mix!), codes: 'two-bit' })
   const model = new serving.ServingModel(executors[i]!, config, { bytes: weights.bytes, form }, { context: tokens + 1 })
   return { model, wall: [], cpu: [] }
@@ -62,7 +78,10 @@ async function sideOf(checkout: string, i: number): Promise<Side> {
 const sides = await Promise.all(folders.map(sideOf))
 
 const rowAt = (position: number): Row => ({
-  id: (position * 31) % config.vocab, position, slot: 0, wanted: position === tokens - 1 || position === tokens,
+  id: (position * 31) % config.vocab,
+  position,
+  slot: 0,
+  wanted: position === tokens - 1 || position === tokens
 })
 
 /** Runs a prompt. Returns the logits after it. */
@@ -78,7 +97,8 @@ async function prompt({ model }: Side): Promise<Float32Array> {
 const next = async ({ model }: Side): Promise<Float32Array> => (await model.run([rowAt(tokens)]))[0]!
 
 async function timed(side: Side): Promise<void> {
-  const before = process.cpuUsage(), start = performance.now()
+  const before = process.cpuUsage()
+  const start = performance.now()
   await (decode ? next(side) : prompt(side))
   side.wall.push(performance.now() - start)
   const { user, system } = process.cpuUsage(before)

@@ -1,6 +1,7 @@
 /**
- * Whether the time to the first token tells one client what another has asked: a client with its own key asks for a prompt that another client has just
- * sent, or for one that nobody has; the area under the ROC curve of telling the two by time. 0.5 is chance.
+ * Whether the time to the first token tells one client what another has asked: a client with its own key asks for a
+ * prompt that another client has just sent, or for one that nobody has; the area under the ROC curve of telling the two
+ * by time. 0.5 is chance.
  *
  *     node bench/first-token.ts [pairs]
  */
@@ -18,15 +19,19 @@ const config = join(dir, 'verit.toml')
 writeFileSync(config, '[addresses]\nrequests_per_minute = 0\n[keys]\nrequests_per_minute = 0\n', { mode: 0o600 })
 const server = await served(await tinyModel(dir, 512), state, '--config', config)
 const store = await openStore({ stateFolder: state })
-const [victim, prober] = [(await store.keys.create({ name: 'victim' }, 'cli')).key!, (await store.keys.create({ name: 'prober' }, 'cli')).key!]
+const [victim, prober] = [
+  (await store.keys.create({ name: 'victim' }, 'cli')).key!,
+  (await store.keys.create({ name: 'prober' }, 'cli')).key!
+]
 await store.close()
 
 /** ms until the first token event has come. */
 async function firstToken(key: string, prompt: number[]): Promise<number> {
   const start = performance.now()
   const response = await fetch(`${server.url}/v1/completions`, {
-    method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ prompt, max_tokens: 2, stream: true, ignore_eos: true, logprobs: 0 }),
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt, max_tokens: 2, stream: true, ignore_eos: true, logprobs: 0 })
   })
   const reader = response.body!.getReader()
   await reader.read()
@@ -43,7 +48,8 @@ try {
   for (let i = 0; i < pairs; i++) {
     const [shared, own] = [randomPrompt(), randomPrompt()]
     await firstToken(victim, shared)
-    for (const hit of Math.random() < 0.5 ? [true, false] : [false, true]) (hit ? seen : unseen).push(await firstToken(prober, hit ? shared : own))
+    for (const hit of Math.random() < 0.5 ? [true, false] : [false, true])
+      (hit ? seen : unseen).push(await firstToken(prober, hit ? shared : own))
   }
   const all = [...seen.map(t => [t, 1] as const), ...unseen.map(t => [t, 0] as const)].sort((a, b) => a[0] - b[0])
   // Mann-Whitney: how often a seen prompt is faster than one that was not, ties counted half.
@@ -55,7 +61,9 @@ try {
   }
   const auc = wins / (seen.length * unseen.length)
   const median = (x: number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1]!
-  process.stdout.write(`${JSON.stringify({ pairs, promptTokens: PROMPT, medianMs: { seen: median(seen), unseen: median(unseen) }, auc: Number(auc.toFixed(4)) })}\n`)
+  process.stdout.write(
+    `${JSON.stringify({ pairs, promptTokens: PROMPT, medianMs: { seen: median(seen), unseen: median(unseen) }, auc: Number(auc.toFixed(4)) })}\n`
+  )
 } finally {
   killServers()
   rmSync(dir, { recursive: true })

@@ -1,8 +1,10 @@
 /**
- * Whether the time of a key check tells how near a guess is to a key: guesses that share all but the last two characters with a valid key against guesses
- * that share as many with a text that is no key, in random order, 10^6 of each sort and more. (Guesses that share nothing with one another are slower than
- * both: the processor learns to predict a text that it sees again and again. That tells a guesser what he sent.) Welch's t of the two samples, whole and
- * cropped at percentiles, as dudect does (Reparaz, Balasch, Verbauwhede 2017): below 4.5 in all of them, no difference was found.
+ * Whether the time of a key check tells how near a guess is to a key: guesses that share all but the last two
+ * characters with a valid key against guesses that share as many with a text that is no key, in random order, 10^6 of
+ * each sort and more. (Guesses that share nothing with one another are slower than both: the processor learns to
+ * predict a text that it sees again and again. That tells a guesser what he sent.) Welch's t of the two samples, whole
+ * and cropped at percentiles, as dudect does (Reparaz, Balasch, Verbauwhede 2017): below 4.5 in all of them, no
+ * difference was found.
  *
  *     node bench/key-timing.ts [samples]
  */
@@ -67,9 +69,22 @@ const sorted = Float64Array.from([...times[0], ...times[1]]).sort()
 const at = (p: number): number => sorted[Math.min(sorted.length - 1, Math.floor(p * sorted.length))]!
 const results = [1, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5].map(p => {
   const limit = p === 1 ? Infinity : at(p)
-  return { below: p, t: Number(welch(times[0].filter(v => v <= limit), times[1].filter(v => v <= limit)).toFixed(2)) }
+  return {
+    below: p,
+    t: Number(
+      welch(
+        times[0].filter(v => v <= limit),
+        times[1].filter(v => v <= limit)
+      ).toFixed(2)
+    )
+  }
 })
 const median = (x: Float64Array): number => Float64Array.from(x).sort()[x.length >> 1]!
-process.stdout.write(`${JSON.stringify({
-  samplesOfEach: samples, medianNs: { nearNothing: median(times[0]), nearKey: median(times[1]) }, welch: results, distinguishable: results.some(r => Math.abs(r.t) >= 4.5),
-})}\n`)
+process.stdout.write(
+  `${JSON.stringify({
+    samplesOfEach: samples,
+    medianNs: { nearNothing: median(times[0]), nearKey: median(times[1]) },
+    welch: results,
+    distinguishable: results.some(r => Math.abs(r.t) >= 4.5)
+  })}\n`
+)

@@ -1,6 +1,6 @@
 /**
- * What the store takes of each request, on SQLite and on PostgreSQL on this machine: finding a key, and the transactions that must be on disk, one after
- * the other and many at once.
+ * What the store takes of each request, on SQLite and on PostgreSQL on this machine: finding a key, and the
+ * transactions that must be on disk, one after the other and many at once.
  *
  *     node bench/store.ts
  */
@@ -27,14 +27,19 @@ async function alone(times: number, call: (i: number) => Promise<unknown>): Prom
 /** µs of a call, where `width` callers make one after the other. */
 async function together(times: number, width: number, call: (i: number) => Promise<unknown>): Promise<number> {
   const start = performance.now()
-  await Promise.all(Array.from({ length: width }, async (_, w) => {
-    for (let i = w; i < times; i += width) await call(i)
-  }))
-  return (performance.now() - start) / times * 1000
+  await Promise.all(
+    Array.from({ length: width }, async (_, w) => {
+      for (let i = w; i < times; i += width) await call(i)
+    })
+  )
+  return ((performance.now() - start) / times) * 1000
 }
 
 try {
-  for (const [name, databaseUrl] of [['SQLite', undefined], ['PostgreSQL', await postgres.createDatabase()]] as const) {
+  for (const [name, databaseUrl] of [
+    ['SQLite', undefined],
+    ['PostgreSQL', await postgres.createDatabase()]
+  ] as const) {
     const store = await openStore({ stateFolder: join(dir, name), databaseUrl })
     const made = await store.keys.create({ name: 'bench' }, 'cli')
     const { id } = made.record
@@ -44,7 +49,7 @@ try {
         const answer = await store.budgets.reserve(id, 100, { tokensPerDay: 1e12 }, new Date())
         if (answer.ok) await store.budgets.settle(answer.reservation, 10)
       },
-      'use a nonce': i => store.replay.use(made.credentialId, `${process.hrtime.bigint()}-${i}`, Date.now() + 1000),
+      'use a nonce': i => store.replay.use(made.credentialId, `${process.hrtime.bigint()}-${i}`, Date.now() + 1000)
     }
     for (const [what, call] of Object.entries(calls)) {
       await alone(600, call) // until SQLite's log has its size and code is compiled

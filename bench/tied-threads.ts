@@ -1,6 +1,7 @@
 /**
- * Whether it helps to tie threads to cores: tokens a second of one answer with tied threads and with threads that the system moves, by turns, with nothing else running and beside programs that
- * keep a core busy each. The ratio is that of neighbouring turns, since a host's speed drifts.
+ * Whether it helps to tie threads to cores: tokens a second of one answer with tied threads and with threads that the
+ * system moves, by turns, with nothing else running and beside programs that keep a core busy each. The ratio is that
+ * of neighbouring turns, since a host's speed drifts.
  *
  *     node bench/tied-threads.ts [SHAPE] [CORES] [ROUNDS]
  *
@@ -20,38 +21,56 @@ import { servingForm, typesOf } from '../src/model/weights.ts'
 import { chooseTernaryPacking } from '../src/weights/ternary-packing.ts'
 
 const [shape = 'bitnet-2b4t', cores = '0-1', rounds = '12'] = process.argv.slice(2)
-const SECONDS = 0.3, TOKENS = 16
-const all = usableCores(cores), config = modelOfShape(shape as MeasuredShape), usual = openExecutor({ threads: 1 })
-const weights = await randomWeights(usual, config, servingForm(config, { type: typesOf({ embedding: 'Q6_K' }), codes: chooseTernaryPacking(usual) }))
+const SECONDS = 0.3
+const TOKENS = 16
+const all = usableCores(cores)
+const config = modelOfShape(shape as MeasuredShape)
+const usual = openExecutor({ threads: 1 })
+const weights = await randomWeights(
+  usual,
+  config,
+  servingForm(config, { type: typesOf({ embedding: 'Q6_K' }), codes: chooseTernaryPacking(usual) })
+)
 
 async function rate(model: ServingModel): Promise<number> {
   const start = performance.now()
   let done = 0
-  while (performance.now() - start < SECONDS * 1000) await doWork(model, { workload: 'decode', tokens: TOKENS, sequences: 1 }, n => void (done += n))
+  while (performance.now() - start < SECONDS * 1000)
+    await doWork(model, { workload: 'decode', tokens: TOKENS, sequences: 1 }, n => void (done += n))
   return (done * 1000) / (performance.now() - start)
 }
 
 const load = loadavg()[0]!
-const text = ({ median, min, max }: ReturnType<typeof spread>, digits: number): string => `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
+const text = ({ median, min, max }: ReturnType<typeof spread>, digits: number): string =>
+  `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`
 for (const used of [all, all.slice(0, 1)]) {
   const open = (tied: boolean): ServingModel =>
-    new ServingModel(openExecutor({ threads: used.length, ...(tied && { cores: used.join() }) }), config, weights, { slots: 1, context: TOKENS })
+    new ServingModel(openExecutor({ threads: used.length, ...(tied && { cores: used.join() }) }), config, weights, {
+      slots: 1,
+      context: TOKENS
+    })
   using tied = open(true)
   using free = open(false)
   for (const busy of [0, 1, all.length]) {
     await using programs = new AsyncDisposableStack()
     for (let i = 0; i < busy; i++) await programs.use(await BusyProcess.start()).keepBusy()
-    const with_: number[] = [], without: number[] = [], ratios: number[] = []
+    const with_: number[] = []
+    const without: number[] = []
+    const ratios: number[] = []
     await rate(tied)
     await rate(free)
     for (let r = 0; r < Number(rounds); r++) {
       const first = r % 2 === 0
-      const a = await rate(first ? tied : free), b = await rate(first ? free : tied)
+      const a = await rate(first ? tied : free)
+      const b = await rate(first ? free : tied)
       with_.push(first ? a : b)
       without.push(first ? b : a)
       ratios.push(with_.at(-1)! / without.at(-1)!)
     }
-    process.stdout.write(`${used.length} threads, ${busy} busy programs: tied ${text(spread(with_), 1)}, free ${text(spread(without), 1)} tokens/s, ratio ${text(spread(ratios), 2)}\n`)
+    process.stdout.write(
+      `${used.length} threads, ${busy} busy programs: tied ${text(spread(with_), 1)}, free ` +
+        `${text(spread(without), 1)} tokens/s, ratio ${text(spread(ratios), 2)}\n`
+    )
   }
 }
 process.stdout.write(`load average before: ${load.toFixed(2)}\n`)

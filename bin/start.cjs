@@ -9,7 +9,7 @@ process.on('SIGUSR1', function () {})
 // Node 22 warns that its SQLite is new. The line would stand between the JSON lines of a server's log.
 var emitWarning = process.emitWarning
 process.emitWarning = function (warning, type) {
-  if (type === 'ExperimentalWarning' && /^SQLite is/.test(String(warning))) return
+  if (type === 'ExperimentalWarning' && String(warning).startsWith('SQLite is')) return
   return emitWarning.apply(process, arguments)
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /*
- * The command of the installed package. It is written in the oldest JavaScript, so that any Node can read it: one that is too old says
- * so in one sentence. The program itself is dist/cli/main.js.
+ * The command of the installed package. It is written in the oldest JavaScript, so that any Node can read it: one that
+ * is too old says so in one sentence. The program itself is dist/cli/main.js.
  */
 'use strict'
 
@@ -15,8 +15,12 @@ if (major >= 24 || (major === 22 && minor >= 16)) {
   require('./start.cjs')
 } else {
   process.stderr.write(
-    'verit: Verit needs ' + NEEDED + '; this is Node ' + process.versions.node + '. '
-    + 'Install a newer Node (https://nodejs.org/en/download) and run the same command again. [VERIT_NODE]\n'
+    'verit: Verit needs ' +
+      NEEDED +
+      '; this is Node ' +
+      process.versions.node +
+      '. ' +
+      'Install a newer Node (https://nodejs.org/en/download) and run the same command again. [VERIT_NODE]\n'
   )
   process.exitCode = 1
 }

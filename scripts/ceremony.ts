@@ -1,9 +1,9 @@
 /**
  * The key ceremony of docs/releases.md: makes release keys and signs the default model anew.
- *   node scripts/ceremony.ts --out FOLDER --next FOLDER     the keys of releases, current and next, on two media outside of the checkout
- *   node scripts/ceremony.ts --ephemeral                    a key for the default model alone, whose private half is never written
- * Both write models/verit.pub and the signature of the model, and put the fingerprints into README.md and docs/releases.md. Nothing is replaced outside
- * of the checkout.
+ *   node scripts/ceremony.ts --out FOLDER --next FOLDER     the keys of releases, current and next, on two media
+ *   outside of the checkout node scripts/ceremony.ts --ephemeral                    a key for the default model alone,
+ *   whose private half is never written Both write models/verit.pub and the signature of the model, and put the
+ *   fingerprints into README.md and docs/releases.md. Nothing is replaced outside of the checkout.
  */
 import { createPrivateKey, hash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
@@ -29,12 +29,16 @@ export interface Fingerprints {
 /** Of the files in the checkout. */
 export function fingerprints(root: string): Fingerprints {
   const path = join(root, 'models/verit.pub')
-  return { key: publicKeyFromPem(readFileSync(path, 'utf8'), path).hint, model: hash('sha256', readFileSync(join(root, 'models', `${DEFAULT_MODEL}.gguf`))) }
+  return {
+    key: publicKeyFromPem(readFileSync(path, 'utf8'), path).hint,
+    model: hash('sha256', readFileSync(join(root, 'models', `${DEFAULT_MODEL}.gguf`)))
+  }
 }
 
 /** The page with these fingerprints. @throws Error where the page has no place for them */
 export function withFingerprints(page: string, { key, model }: Fingerprints): string {
-  const from = page.indexOf(BEGIN), to = page.indexOf(END)
+  const from = page.indexOf(BEGIN)
+  const to = page.indexOf(END)
   if (from < 0 || to < from) throw new Error('the page has no place for the fingerprints')
   const block = `    sha256 ${model}  models/${DEFAULT_MODEL}.gguf\n    key    ${key}  models/verit.pub`
   return `${page.slice(0, from)}${BEGIN}\n\n${block}\n\n${page.slice(to)}`
@@ -51,13 +55,15 @@ function keyFolder(root: string, folder: string): string {
   const path = realpathSync(folder)
   refuseInside(path)
   const { mode } = statSync(path)
-  if (process.platform !== 'win32' && (mode & 0o077) !== 0) throw new Error(`Others can look into ${folder} (mode ${(mode & 0o777).toString(8)}). Run chmod 700 on it`)
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0)
+    throw new Error(`Others can look into ${folder} (mode ${(mode & 0o777).toString(8)}). Run chmod 700 on it`)
   return path
 }
 
 function writeKeys(folder: string, name: string): { privateKey: string; publicKey: string } {
   const files = { private: join(folder, `${name}.pem`), public: join(folder, `${name}.pub`) }
-  for (const file of Object.values(files)) if (existsSync(file)) throw new Error(`${file} exists already. A ceremony replaces no key`)
+  for (const file of Object.values(files))
+    if (existsSync(file)) throw new Error(`${file} exists already. A ceremony replaces no key`)
   const keys = newModelKey('p256')
   writeFileSync(files.private, keys.privateKey, { mode: 0o600, flag: 'wx' })
   writeFileSync(files.public, keys.publicKey, { flag: 'wx' })
@@ -86,17 +92,27 @@ Next, by hand (docs/releases.md has the reasons):
   4. Commit models/, README.md and docs/releases.md.
 `
 
-async function ceremony(root: string, out: string | undefined, next: string | undefined, ephemeral: boolean): Promise<void> {
+async function ceremony(
+  root: string,
+  out: string | undefined,
+  next: string | undefined,
+  ephemeral: boolean
+): Promise<void> {
   if (ephemeral) {
     const keys = newModelKey('p256')
     await signDefaultModel(root, keys.privateKey, keys.publicKey)
     const { key, model } = fingerprints(root)
-    process.stdout.write(`models/${DEFAULT_MODEL}.gguf is signed.\n  sha256 ${model}\n  key    ${key}\nThe private half was in memory alone and is gone: nothing else can be signed with it.\n`)
+    process.stdout.write(
+      `models/${DEFAULT_MODEL}.gguf is signed.\n  sha256 ${model}\n  key    ${key}\nThe private half was in ` +
+        `memory alone and is gone: nothing else can be signed with it.\n`
+    )
     return
   }
-  if (out === undefined || next === undefined) throw new Error('usage: node scripts/ceremony.ts --out FOLDER --next FOLDER, or --ephemeral')
+  if (out === undefined || next === undefined)
+    throw new Error('usage: node scripts/ceremony.ts --out FOLDER --next FOLDER, or --ephemeral')
   const folders = [keyFolder(root, out), keyFolder(root, next)] as const
-  if (folders[0] === folders[1]) throw new Error('The current and the next key lie in different places: who finds one must not have the other')
+  if (folders[0] === folders[1])
+    throw new Error('The current and the next key lie in different places: who finds one must not have the other')
   const current = writeKeys(folders[0], 'release')
   writeKeys(folders[1], 'release-next')
   await signDefaultModel(root, current.privateKey, current.publicKey)
@@ -106,9 +122,11 @@ async function ceremony(root: string, out: string | undefined, next: string | un
 if (import.meta.main) {
   const { values } = parseArgs({
     options: {
-      out: { type: 'string' }, next: { type: 'string' }, ephemeral: { type: 'boolean', default: false },
-      root: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) },
-    },
+      out: { type: 'string' },
+      next: { type: 'string' },
+      ephemeral: { type: 'boolean', default: false },
+      root: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) }
+    }
   })
   try {
     await ceremony(resolve(values.root), values.out, values.next, values.ephemeral)

@@ -1,6 +1,6 @@
 /**
- * Writes docs/configuration.md from the schema in src/server/config.ts: `node scripts/config-docs.ts`. With --check it only says whether the page is
- * current. The example below is read by the server's own reader before it is printed.
+ * Writes docs/configuration.md from the schema in src/server/config.ts: `node scripts/config-docs.ts`. With --check it
+ * only says whether the page is current. The example below is read by the server's own reader before it is printed.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { rangeOf, settings, snakeCase } from '../src/server/config-fields.ts'
@@ -15,12 +15,14 @@ const sections: Readonly<Record<string, string>> = {
   http: 'Limits on a request before anything in it counts.',
   inference: 'Limits on generations, and what computes them ([generation.md](generation.md)).',
   keys: 'Limits of a key that has none of its own (`verit keys create`, `verit keys show`).',
-  addresses: 'Limits of one client address, over all its keys. Its networks have larger ones ([limits.md](limits.md#addresses)).',
+  addresses:
+    'Limits of one client address, over all its keys. Its networks have larger ones ' +
+    '([limits.md](limits.md#addresses)).',
   signing: 'Signed requests and answers (RFC 9421).',
   audit: 'The audit log, in the state folder.',
   watch: 'What looks for unusual use.',
   trust: 'Which models may be served ([models.md](models.md)).',
-  security_txt: 'The answer of `GET /.well-known/security.txt` (RFC 9116).',
+  security_txt: 'The answer of `GET /.well-known/security.txt` (RFC 9116).'
 }
 
 /** A server for a team, behind no proxy. A test reads it as it stands, but for the files it names. */
@@ -56,12 +58,18 @@ contact = ["mailto:security@example.com", "https://example.com/security"]
 policy = "https://example.com/security/policy"
 `
 
-const code = (value: unknown): string => `\`${Array.isArray(value) ? '[]' : typeof value === 'string' ? JSON.stringify(value) : String(value)}\``
+const code = (value: unknown): string =>
+  `\`${Array.isArray(value) ? '[]' : typeof value === 'string' ? JSON.stringify(value) : String(value)}\``
 const cell = (text: string): string => text.replaceAll('|', '\\|')
 
 function tableOf(section: string): string {
-  const rows = settings.filter(s => snakeCase(s.section) === section).map((s: Setting) =>
-    `| \`${s.name.slice(section.length + 1)}\` | ${cell(rangeOf(s))} | ${code(s.schema.default)} | ${cell(s.schema.description)} |`)
+  const rows = settings
+    .filter(s => snakeCase(s.section) === section)
+    .map(
+      (s: Setting) =>
+        `| \`${s.name.slice(section.length + 1)}\` | ${cell(rangeOf(s))} | ${code(s.schema.default)} | ` +
+        `${cell(s.schema.description)} |`
+    )
   return ['| name | value | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 

@@ -1,5 +1,6 @@
 /**
- * Writes the security contact into SECURITY.md, from src/lib/security-contact.ts: `node scripts/contact.ts`. A test keeps the two equal.
+ * Writes the security contact into SECURITY.md, from src/lib/security-contact.ts: `node scripts/contact.ts`. A test
+ * keeps the two equal.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

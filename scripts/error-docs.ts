@@ -1,9 +1,9 @@
 /**
- * Writes docs/errors.md from the one table in src/lib/errors.ts: `node scripts/error-docs.ts`. With --check it only says whether the page is current.
- * The fields of a message appear as <name>.
+ * Writes docs/errors.md from the one table in src/lib/error-table.ts: `node scripts/error-docs.ts`. With --check it only
+ * says whether the page is current. The fields of a message appear as <name>.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { errorTable } from '../src/lib/errors.ts'
+import { errorTable } from '../src/lib/error-table.ts'
 
 const file = new URL('../docs/errors.md', import.meta.url)
 
@@ -13,8 +13,15 @@ const OPTIONAL = new Set<string | symbol>(['instead'])
 const fields: object = new Proxy({}, { get: (_, name) => (OPTIONAL.has(name) ? undefined : placeholder(String(name))) })
 function placeholder(name: string): unknown {
   return new Proxy(() => '', {
-    get: (_, key) => (key === Symbol.toPrimitive || key === 'toString' || key === 'toJSON' ? () => `<${name}>` : key === 'length' ? 0 : key === 'join' ? () => `<${name}>` : placeholder(name)),
-    apply: () => placeholder(name),
+    get: (_, key) =>
+      key === Symbol.toPrimitive || key === 'toString' || key === 'toJSON'
+        ? () => `<${name}>`
+        : key === 'length'
+          ? 0
+          : key === 'join'
+            ? () => `<${name}>`
+            : placeholder(name),
+    apply: () => placeholder(name)
   })
 }
 
@@ -29,7 +36,11 @@ export function errorPage(): string {
     const shown = text.replaceAll(/'(?:\.\/)?(<\w+>)'/g, '$1')
     return `## ${code}\n\n${shown} HTTP ${r.status ?? 500}, exit status ${r.exit ?? 1}.\n`
   })
-  return `# Errors\n\nEvery error Verit raises on purpose, by its stable code: what is wrong, what to do next, the HTTP status and the exit status of the command.\nMade from \`src/lib/errors.ts\` by \`node scripts/error-docs.ts\`.\n\n${rows.join('\n')}`
+  return (
+    `# Errors\n\nEvery error Verit raises on purpose, by its stable code: what is wrong, what to do next, ` +
+    `the HTTP status and the exit status of the command.\nMade from \`src/lib/error-table.ts\` by \`node ` +
+    `scripts/error-docs.ts\`.\n\n${rows.join('\n')}`
+  )
 }
 
 if (import.meta.main) {

@@ -1,6 +1,7 @@
 /**
- * Reads a reference folder: `fixture.json` (kind, configuration, optimizer, tokens, losses) and `tensors.safetensors` (`weight.*`, `logits`,
- * `grad.*`, `after.*`). What has a default may be missing; what does not fit together is refused by name.
+ * Reads a reference folder: `fixture.json` (kind, configuration, optimizer, tokens, losses) and `tensors.safetensors`
+ * (`weight.*`, `logits`, `grad.*`, `after.*`). What has a default may be missing; what does not fit together is refused
+ * by name.
  */
 import { join } from 'node:path'
 import { openSafetensors } from '../src/formats/safetensors.ts'
@@ -43,14 +44,19 @@ export class FixtureFolder implements Disposable {
     try {
       const { seed: _seed, batch: _batch, ...shape } = this.#object(fixture['config'], 'config')
       const biased = this.#file.tensors.has('weight.final_norm.bias')
-      this.config = parseModelConfig({ kind: fixture['kind'], ...(fixture['kind'] === 'gpt' ? { bias: biased } : {}), ...shape })
+      this.config = parseModelConfig({
+        kind: fixture['kind'],
+        ...(fixture['kind'] === 'gpt' ? { bias: biased } : {}),
+        ...shape
+      })
       this.optimizer = this.#optimizer(this.#object(fixture['optimizer'], 'optimizer'))
       this.tokens = this.#tokens(fixture['tokens'])
       this.batch = { batch: this.tokens[0]!.length, context: this.tokens[0]![0]!.length - 1 }
       this.losses = this.#losses(this.#object(fixture['f64'], 'f64')['losses'])
       const known = new Set(parametersOf(this.config).map(p => `weight.${p.name}`))
       for (const name of this.#file.tensors.keys()) {
-        if (name.startsWith('weight.') && !known.has(name)) throw this.#wrong(`configuration has no parameter for the tensor ${name}`)
+        if (name.startsWith('weight.') && !known.has(name))
+          throw this.#wrong(`configuration has no parameter for the tensor ${name}`)
       }
     } catch (e) {
       this.#file.close()
@@ -62,10 +68,14 @@ export class FixtureFolder implements Disposable {
   read(name: string, elements: number): Values {
     const dtype = this.#file.tensors.get(name)?.dtype
     const bytes = this.#file.read(name)
-    if (dtype !== 'F32' && dtype !== 'F64') throw new VeritError('VERIT_TENSOR', { tensor: name, problem: `its type is ${dtype}, not F32 or F64` })
+    if (dtype !== 'F32' && dtype !== 'F64')
+      throw new VeritError('VERIT_TENSOR', { tensor: name, problem: `its type is ${dtype}, not F32 or F64` })
     const values = dtype === 'F32' ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer)
     if (values.length !== elements) {
-      throw new VeritError('VERIT_TENSOR', { tensor: name, problem: `it has ${values.length} elements where the configuration needs ${elements}` })
+      throw new VeritError('VERIT_TENSOR', {
+        tensor: name,
+        problem: `it has ${values.length} elements where the configuration needs ${elements}`
+      })
     }
     return values
   }
@@ -76,7 +86,11 @@ export class FixtureFolder implements Disposable {
 
   #wrong(problem: string, cause?: unknown): VeritError {
     const hint = 'Compare it with test/fixtures/gpt/fixture.json'
-    return new VeritError('VERIT_USAGE', { problem: `${this.#path} is not a reference that can be checked: its ${problem}`, hint }, cause)
+    return new VeritError(
+      'VERIT_USAGE',
+      { problem: `${this.#path} is not a reference that can be checked: its ${problem}`, hint },
+      cause
+    )
   }
 
   #json(): unknown {
@@ -94,7 +108,8 @@ export class FixtureFolder implements Disposable {
   }
 
   #object(value: unknown, name: string): Record<string, unknown> {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.#wrong(`${name} is not an object`)
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw this.#wrong(`${name} is not an object`)
     return value as Record<string, unknown>
   }
 
@@ -105,19 +120,29 @@ export class FixtureFolder implements Disposable {
       return value
     }
     const betas = { beta1: number('beta1', 0.9), beta2: number('beta2', 0.95) }
-    return { lr: number('lr'), ...betas, eps: number('eps', 1e-8), weightDecay: number('weightDecay', 0), clip: number('clip', 0) }
+    return {
+      lr: number('lr'),
+      ...betas,
+      eps: number('eps', 1e-8),
+      weightDecay: number('weightDecay', 0),
+      clip: number('clip', 0)
+    }
   }
 
   #tokens(value: unknown): number[][][] {
     const { vocab, context } = this.config
     const lists = (x: unknown): x is unknown[] => Array.isArray(x) && x.length > 0
-    if (!lists(value) || !value.every(step => lists(step) && step.every(lists))) throw this.#wrong('tokens are not lists of [step][sequence][token]')
+    if (!lists(value) || !value.every(step => lists(step) && step.every(lists)))
+      throw this.#wrong('tokens are not lists of [step][sequence][token]')
     const tokens = value as number[][][]
     const [{ length: batch }, { length }] = [tokens[0]!, tokens[0]![0]!]
-    if (length < 2 || length - 1 > context) throw this.#wrong(`sequences have ${length} tokens; the context allows 2 to ${context + 1}`)
-    if (!tokens.every(step => step.length === batch && step.every(s => s.length === length))) throw this.#wrong('sequences are not all of one length')
+    if (length < 2 || length - 1 > context)
+      throw this.#wrong(`sequences have ${length} tokens; the context allows 2 to ${context + 1}`)
+    if (!tokens.every(step => step.length === batch && step.every(s => s.length === length)))
+      throw this.#wrong('sequences are not all of one length')
     const outside = tokens.flat(2).find(id => !Number.isInteger(id) || id < 0 || id >= vocab)
-    if (outside !== undefined) throw this.#wrong(`token ${JSON.stringify(outside)} is not in the vocabulary of ${vocab}`)
+    if (outside !== undefined)
+      throw this.#wrong(`token ${JSON.stringify(outside)} is not in the vocabulary of ${vocab}`)
     return tokens
   }
 

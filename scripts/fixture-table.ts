@@ -1,7 +1,8 @@
 /**
- * `node scripts/fixture-table.ts FOLDER [TYPE ...] [--decoded]`: compares every model below a folder (`ARCHITECTURE/TYPE.gguf` beside what a reference computed, in
- * `ARCHITECTURE/TYPE/`) as `npm run -s fixture` does, and prints one table. A file that cannot be compared has its error as its row.
- * With `--decoded`, matrices are multiplied as the f32 values that their blocks decode to.
+ * `node scripts/fixture-table.ts FOLDER [TYPE ...] [--decoded]`: compares every model below a folder
+ * (`ARCHITECTURE/TYPE.gguf` beside what a reference computed, in `ARCHITECTURE/TYPE/`) as `npm run -s fixture` does,
+ * and prints one table. A file that cannot be compared has its error as its row. With `--decoded`, matrices are
+ * multiplied as the f32 values that their blocks decode to.
  */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,11 +16,16 @@ if (folder === undefined) {
   process.exit(2)
 }
 
-process.stdout.write('| model | mean absolute difference | % of the deviation | greedy tokens, teacher-forced |\n|---|---|---|---|\n')
-for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(f => f.endsWith('.gguf')).sort()) {
+process.stdout.write(
+  '| model | mean absolute difference | % of the deviation | greedy tokens, teacher-forced |\n|---|---|---|---|\n'
+)
+for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  .filter(f => f.endsWith('.gguf'))
+  .sort()) {
   const name = path.replace(/\.gguf$/, '')
   const expected = join(folder, name)
-  if (!existsSync(join(expected, 'expected.json')) || (types.length > 0 && !types.includes(name.split('/').at(-1)!))) continue
+  if (!existsSync(join(expected, 'expected.json')) || (types.length > 0 && !types.includes(name.split('/').at(-1)!)))
+    continue
   process.stdout.write(`| ${name} | ${await row(join(folder, path), expected)} |\n`)
 }
 

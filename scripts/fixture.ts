@@ -1,9 +1,10 @@
 /**
- * `npm run -s fixture -- DIR`: trains the model of a reference folder (`fixture.json`, `tensors.safetensors`; made by PyTorch in float64) for its
- * steps and prints, as one JSON line, how far the logits, losses, gradients and weights are from the reference. Relative errors are per tensor,
- * the norm of the difference over the norm.
+ * `npm run -s fixture -- DIR`: trains the model of a reference folder (`fixture.json`, `tensors.safetensors`; made by
+ * PyTorch in float64) for its steps and prints, as one JSON line, how far the logits, losses, gradients and weights are
+ * from the reference. Relative errors are per tensor, the norm of the difference over the norm.
  *
- * `npm run -s fixture -- MODEL.gguf DIR`: compares a model with the logits and greedy tokens of a reference (fixture-model.ts), as one JSON line too.
+ * `npm run -s fixture -- MODEL.gguf DIR`: compares a model with the logits and greedy tokens of a reference
+ * (fixture-model.ts), as one JSON line too.
  */
 import { resolve } from 'node:path'
 import { openExecutor } from '../src/exec/index.ts'
@@ -26,7 +27,9 @@ if (first === undefined || more !== undefined) {
 }
 
 try {
-  process.stdout.write(`${JSON.stringify(second === undefined ? await check(first) : await compareModel(first, second))}\n`)
+  process.stdout.write(
+    `${JSON.stringify(second === undefined ? await check(first) : await compareModel(first, second))}\n`
+  )
 } catch (e) {
   if (!VeritError.is(e)) throw e
   process.stderr.write(`${e.message}\n`)
@@ -44,12 +47,19 @@ async function check(dir: string): Promise<Record<string, unknown>> {
   const memory = (): Uint8Array => new Uint8Array(executor.allocate(layout.bytes))
   const weights = memory()
   const gradients = memory()
-  const run = new PlanMemory(executor, plan, { weights, gradients }, { ...constants, ...batchInputs(batch), lossScale: Float32Array.of(1) })
+  const run = new PlanMemory(
+    executor,
+    plan,
+    { weights, gradients },
+    { ...constants, ...batchInputs(batch), lossScale: Float32Array.of(1) }
+  )
   const optimizer = new PlanMemory(executor, update.plan, { weights, gradients, adamM: memory(), adamV: memory() })
   const parameters = parametersOf(config)
   const offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
-  const view = (bytes: Uint8Array, p: Parameter): Float32Array => new Float32Array(bytes.buffer, offsets.get(p.name), elementsOf(p))
-  const reference = (kind: 'weight' | 'grad' | 'after', p: Parameter): Values => fixture.read(`${kind}.${p.name}`, elementsOf(p))
+  const view = (bytes: Uint8Array, p: Parameter): Float32Array =>
+    new Float32Array(bytes.buffer, offsets.get(p.name), elementsOf(p))
+  const reference = (kind: 'weight' | 'grad' | 'after', p: Parameter): Values =>
+    fixture.read(`${kind}.${p.name}`, elementsOf(p))
   for (const p of parameters) view(weights, p).set(reference('weight', p))
 
   const worst = { maxAbsLogits: 0, maxAbsLosses: 0, maxRelGradients: 0, maxRelWeightsAfter: 0, maxAbsWeightsAfter: 0 }

@@ -11,7 +11,8 @@ export interface Target {
   run(input: Buffer): void
 }
 
-export const choices = (seed: number, index: number): Choices => new Choices(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b))
+export const choices = (seed: number, index: number): Choices =>
+  new Choices(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b))
 
 /** Writes a file by our own code and reads its bytes. */
 export async function written(write: (path: string) => unknown): Promise<Buffer> {
@@ -28,9 +29,10 @@ export function binary(seeds: readonly { bytes: Buffer; focus: number }[], run: 
   return {
     run,
     input(seed, index) {
-      const c = choices(seed, index), { bytes, focus } = c.of(seeds)
+      const c = choices(seed, index)
+      const { bytes, focus } = c.of(seeds)
       return mutateBytes(bytes, c.of(seeds).bytes, focus, c)
-    },
+    }
   }
 }
 
@@ -41,6 +43,6 @@ export function textual(seeds: readonly string[], words: readonly string[], run:
     input(seed, index) {
       const c = choices(seed, index)
       return Buffer.from(mutatePieces(c.of(pieces), words, c))
-    },
+    }
   }
 }

@@ -1,8 +1,10 @@
 /**
- * Fuzzes what reads files and frames: `node scripts/fuzz.ts gguf|safetensors|tokenizer|sentencepiece|template|frames|all --seconds 60 --seed 1 --workers 2`, or until `--inputs 2000000` are done.
- * Counts inputs and findings: a crash (anything but a VeritError, or a worker that ends), a hang (over a second of processor time), an allocation (the heap and buffers of the
- * worker grow by more than the target's limit over one input). A finding is saved in test/fuzz-findings, which test/fuzz.test.ts runs again.
- * The same seed gives the same inputs: input n is made from the seed and n alone. Exit status 1 when something was found.
+ * Fuzzes what reads files and frames: `node scripts/fuzz.ts
+ * gguf|safetensors|tokenizer|sentencepiece|template|frames|all --seconds 60 --seed 1 --workers 2`, or until `--inputs
+ * 2000000` are done. Counts inputs and findings: a crash (anything but a VeritError, or a worker that ends), a hang
+ * (over a second of processor time), an allocation (the heap and buffers of the worker grow by more than the target's
+ * limit over one input). A finding is saved in test/fuzz-findings, which test/fuzz.test.ts runs again. The same seed
+ * gives the same inputs: input n is made from the seed and n alone. Exit status 1 when something was found.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -12,11 +14,19 @@ import { Progress } from '../src/lib/progress.ts'
 import { accepted, targets } from './fuzz-targets.ts'
 
 const HANG_MS = 1000
-/** Bytes one input may leave behind, and mebibytes of a worker's heap. A step of a template may make 512 Mi characters before it is refused. */
-const LIMITS = (target: string): { growth: number; heap: number } => (target === 'template' ? { growth: 2 ** 30, heap: 2048 } : { growth: 64 << 20, heap: 256 })
+/**
+ * Bytes one input may leave behind, and mebibytes of a worker's heap. A step of a template may make 512 Mi characters
+ * before it is refused.
+ */
+const LIMITS = (target: string): { growth: number; heap: number } =>
+  target === 'template' ? { growth: 2 ** 30, heap: 2048 } : { growth: 64 << 20, heap: 256 }
 
 /** Places in the memory that both sides see. */
-const INDEX = 0, STARTED = 1, DONE = 2, ACCEPTED = 3, STOP = 4
+const INDEX = 0
+const STARTED = 1
+const DONE = 2
+const ACCEPTED = 3
+const STOP = 4
 
 interface Task {
   target: string
@@ -43,7 +53,8 @@ const memory = (): number => {
 }
 
 async function work({ target: name, seed, first, step, cells }: Task): Promise<void> {
-  const target = await targets[name]!(), { growth } = LIMITS(name)
+  const target = await targets[name]!()
+  const { growth } = LIMITS(name)
   const report = (finding: Finding): void => parentPort!.postMessage(finding)
   for (let index = first; Atomics.load(cells, STOP) === 0; index += step) {
     const input = target.input(seed, index)
@@ -81,7 +92,8 @@ async function fuzz(name: string, { seed, seconds, most, workers, folder }: Run)
   const target = await targets[name]!()
   const total: Total = { inputs: 0, accepted: 0, findings: [] }
   const end = performance.now() + seconds * 1000
-  const running = new Set<Int32Array>(), progress = new Progress({ label: name, ...(Number.isFinite(most) && { total: most }) })
+  const running = new Set<Int32Array>()
+  const progress = new Progress({ label: name, ...(Number.isFinite(most) && { total: most }) })
   const doneSoFar = (): number => [...running].reduce((n, cells) => n + cells[DONE]!, total.inputs)
   const found = (finding: Finding): void => {
     total.findings.push(finding)
@@ -95,7 +107,10 @@ async function fuzz(name: string, { seed, seconds, most, workers, folder }: Run)
       const cells = new Int32Array(new SharedArrayBuffer(20))
       running.add(cells)
       const task: Task = { target: name, seed, first: next, step: workers, cells }
-      const worker = new Worker(new URL(import.meta.url), { workerData: task, resourceLimits: { maxOldGenerationSizeMb: LIMITS(name).heap } })
+      const worker = new Worker(new URL(import.meta.url), {
+        workerData: task,
+        resourceLimits: { maxOldGenerationSizeMb: LIMITS(name).heap }
+      })
       worker.on('message', found)
       const over = new Promise<void>(resolve => {
         worker.on('error', e => found({ index: cells[INDEX]!, kind: 'crash', text: `the worker ended: ${String(e)}` }))
@@ -105,9 +120,11 @@ async function fuzz(name: string, { seed, seconds, most, workers, folder }: Run)
       const watch = setInterval(() => {
         progress.update(doneSoFar())
         if (performance.now() >= end || doneSoFar() >= most) Atomics.store(cells, STOP, 1)
-        const started = Atomics.load(cells, STARTED), index = cells[INDEX]!
+        const started = Atomics.load(cells, STARTED)
+        const index = cells[INDEX]!
         if (seen.index !== index) seen = { index, cpu: cpuMs() }
-        // On a busy machine a worker may just not have had its turn: the time of the processors counts, of which each worker can take its share.
+        // On a busy machine a worker may just not have had its turn: the time of the processors counts, of which each
+        // worker can take its share.
         const waited = started === 0 ? 0 : now() - started
         if (waited < HANG_MS || (cpuMs() - seen.cpu < workers * HANG_MS && waited < 30 * HANG_MS)) return
         found({ index, kind: 'hang', text: `over ${HANG_MS} ms` })
@@ -130,14 +147,33 @@ async function fuzz(name: string, { seed, seconds, most, workers, folder }: Run)
 async function main(): Promise<void> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { seconds: { type: 'string' }, seed: { type: 'string', default: '1' }, workers: { type: 'string', default: '2' }, inputs: { type: 'string' }, save: { type: 'string' } },
+    options: {
+      seconds: { type: 'string' },
+      seed: { type: 'string', default: '1' },
+      workers: { type: 'string', default: '2' },
+      inputs: { type: 'string' },
+      save: { type: 'string' }
+    }
   })
   const [wanted = 'all'] = positionals
   const names = wanted === 'all' ? Object.keys(targets) : [wanted]
   const most = Number(values.inputs ?? Infinity)
-  const [seconds, seed, workers] = [values.seconds ?? (values.inputs === undefined ? 60 : 1e6), values.seed, values.workers].map(Number) as [number, number, number]
-  if (!names.every(n => Object.hasOwn(targets, n)) || !(seconds > 0) || !(most > 0) || !Number.isInteger(seed) || !(Number.isInteger(workers) && workers > 0 && workers <= 64)) {
-    process.stderr.write(`usage: node scripts/fuzz.ts [${Object.keys(targets).join('|')}|all] [--seconds N] [--inputs N] [--seed N] [--workers N] [--save FOLDER]\n`)
+  const [seconds, seed, workers] = [
+    values.seconds ?? (values.inputs === undefined ? 60 : 1e6),
+    values.seed,
+    values.workers
+  ].map(Number) as [number, number, number]
+  if (
+    !names.every(n => Object.hasOwn(targets, n)) ||
+    !(seconds > 0) ||
+    !(most > 0) ||
+    !Number.isInteger(seed) ||
+    !(Number.isInteger(workers) && workers > 0 && workers <= 64)
+  ) {
+    process.stderr.write(
+      `usage: node scripts/fuzz.ts [${Object.keys(targets).join('|')}|all] [--seconds N] [--inputs N] [--seed N] ` +
+        `[--workers N] [--save FOLDER]\n`
+    )
     process.exitCode = 2
     return
   }
@@ -146,8 +182,11 @@ async function main(): Promise<void> {
     const began = performance.now()
     const { inputs, accepted: good, findings } = await fuzz(name, { seed, seconds, most, workers, folder })
     const count = (kind: Finding['kind']): number => findings.filter(f => f.kind === kind).length
-    process.stdout.write(`${name}: ${inputs} inputs (${good} accepted) in ${((performance.now() - began) / 1000).toFixed(0)} s, seed ${seed}: `
-      + `${count('crash')} crashes, ${count('hang')} hangs, ${count('allocation')} allocations\n`)
+    process.stdout.write(
+      `${name}: ${inputs} inputs (${good} accepted) in ${((performance.now() - began) / 1000).toFixed(0)} s, seed ` +
+        `${seed}: ` +
+        `${count('crash')} crashes, ${count('hang')} hangs, ${count('allocation')} allocations\n`
+    )
     if (findings.length > 0) process.exitCode = 1
   }
 }

@@ -23,7 +23,7 @@ const GROUPS = {
   base: /^src\/(lib|formats|weights|ops|exec|graph|tokenizer|data|client|trust)\//,
   server: /^src\/(store|audit|watch|server|hub|doctor|runner)\//,
   models: /^src\/(arch|model|sampler|engine|bench|train|eval|cli)\//,
-  whole: /^test\//,
+  whole: /^test\//
 }
 
 const OWN = /^\/\/ own process: \S|from 'node:child_process'|\/served\.ts'|\/target\.ts'|\/cli\.ts'|\/hub-server\.ts'/m
@@ -53,10 +53,12 @@ for (const [group, pattern] of Object.entries(GROUPS)) {
   const parts = Math.ceil(members.length / MOST)
   for (let part = 0; part < parts; part++) {
     // Files of one folder weigh alike, so each part takes some of each.
-    const suites = members.filter((_, i) => i % parts === part).map(file => {
-      const url = pathToFileURL(join(root, file)).href
-      return `describe(${JSON.stringify(file)}, async () => void await import(${JSON.stringify(url)}))`
-    })
+    const suites = members
+      .filter((_, i) => i % parts === part)
+      .map(file => {
+        const url = pathToFileURL(join(root, file)).href
+        return `describe(${JSON.stringify(file)}, async () => void await import(${JSON.stringify(url)}))`
+      })
     const lines = [`import { describe } from 'node:test'`, '', ...suites]
     writeFileSync(join(out, `${group}-${part}.test.mjs`), `${lines.join('\n')}\n`)
   }

@@ -1,4 +1,7 @@
-/** The licences of the packages whose code is in dist/vendor/ and of Node's headers, as those licences ask for: name, version and whole text of each. */
+/**
+ * The licences of the packages whose code is in dist/vendor/ and of Node's headers, as those licences ask for: name,
+ * version and whole text of each.
+ */
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lock } from './sbom.ts'
@@ -19,8 +22,14 @@ export function licenceTexts(root: string, lock: Lock, places: readonly string[]
   const sections = places.toSorted().map(place => {
     const { version, license } = lock[place]!
     const name = place.slice(place.lastIndexOf('node_modules/') + 13)
-    const files = readdirSync(join(root, place)).filter(file => FILE.test(file)).toSorted()
-    const own = files.map(file => readFileSync(join(root, place, file), 'utf8').replaceAll('\r\n', '\n').trim())
+    const files = readdirSync(join(root, place))
+      .filter(file => FILE.test(file))
+      .toSorted()
+    const own = files.map(file =>
+      readFileSync(join(root, place, file), 'utf8')
+        .replaceAll('\r\n', '\n')
+        .trim()
+    )
     const texts = own.length > 0 ? own : licenceInReadme(join(root, place))
     return [`${name} ${version} (${license})`, ...texts].join('\n\n').concat('\n')
   })

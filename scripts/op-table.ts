@@ -1,6 +1,6 @@
 /**
- * Writes native/ops.gen.h from the op table of src/ops: for each op its counts, and the names of its operands and attributes in order, so that no kernel
- * counts positions by hand. `--check` compares instead of writing.
+ * Writes native/ops.gen.h from the op table of src/ops: for each op its counts, and the names of its operands and
+ * attributes in order, so that no kernel counts positions by hand. `--check` compares instead of writing.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,8 @@ import { opTable } from '../src/ops/table.ts'
 const path = fileURLToPath(new URL('../native/ops.gen.h', import.meta.url))
 
 /** A bit for each name that may be absent. */
-const optional = (names: readonly string[]): number => names.reduce((bits, name, i) => (name.endsWith('?') ? bits | 1 << i : bits), 0)
+const optional = (names: readonly string[]): number =>
+  names.reduce((bits, name, i) => (name.endsWith('?') ? bits | (1 << i) : bits), 0)
 
 const bare = (names: readonly string[]): string[] => names.map(name => name.replace('?', ''))
 
@@ -20,7 +21,7 @@ function group(prefix: string, op: string, names: readonly string[]): string[] {
   if (names.length === 0) return [`typedef struct { wide_t none; } ${op}_${prefix.toLowerCase()};`]
   return [
     `enum { ${names.map((name, i) => `${prefix}_${op}_${name} = ${i}`).join(', ')} };`,
-    `typedef struct { wide_t ${names.join(', ')}; } ${op}_${prefix.toLowerCase()};`,
+    `typedef struct { wide_t ${names.join(', ')}; } ${op}_${prefix.toLowerCase()};`
   ]
 }
 
@@ -28,12 +29,24 @@ function group(prefix: string, op: string, names: readonly string[]): string[] {
 function formats(): string[] {
   const rows = blockFormats.map(f => {
     const bits = f.planes.reduce<number>((a, b) => a + b, 0)
-    return [f.name, f.block, f.bytes, f.group, bits, f.scaleBytes, f.halves.length, f.halves[0] ?? 0, f.addend ? 1 : 0, f.joined ? 1 : 0]
+    return [
+      f.name,
+      f.block,
+      f.bytes,
+      f.group,
+      bits,
+      f.scaleBytes,
+      f.halves.length,
+      f.halves[0] ?? 0,
+      f.addend ? 1 : 0,
+      f.joined ? 1 : 0
+    ]
   })
   return [
-    '/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 factors, place of the first, minimums, groups joined */',
+    '/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 ' +
+      'factors, place of the first, minimums, groups joined */',
     '#define BLOCK_FORMATS(X) \\',
-    ...rows.map((row, i) => `  X(${row.join(', ')})${i < rows.length - 1 ? ' \\' : ''}`),
+    ...rows.map((row, i) => `  X(${row.join(', ')})${i < rows.length - 1 ? ' \\' : ''}`)
   ]
 }
 
@@ -51,7 +64,10 @@ export function opHeader(): string {
     '#define OPS(X) \\',
     ...ops.map((op, i) => {
       const counts = `${op.inputs.length}, ${op.outputs.length}, ${attributes(op).length}`
-      return `  X(${op.name}, ${counts}, ${optional(op.inputs)}, ${optional(op.outputs)})${i < ops.length - 1 ? ' \\' : ''}`
+      return (
+        `  X(${op.name}, ${counts}, ${optional(op.inputs)}, ` +
+        `${optional(op.outputs)})${i < ops.length - 1 ? ' \\' : ''}`
+      )
     }),
     '',
     `enum { MAX_IN = ${most(op => op.inputs.length)}, MAX_OUT = ${most(op => op.outputs.length)} };`,
@@ -60,11 +76,13 @@ export function opHeader(): string {
     ...formats(),
     '',
     ...ops.flatMap(op => [
-      ...group('IN', op.name, bare(op.inputs)), ...group('OUT', op.name, bare(op.outputs)),
-      ...group('AT', op.name, attributes(op)), '',
+      ...group('IN', op.name, bare(op.inputs)),
+      ...group('OUT', op.name, bare(op.outputs)),
+      ...group('AT', op.name, attributes(op)),
+      ''
     ]),
     '#endif',
-    '',
+    ''
   ].join('\n')
 }
 

@@ -1,6 +1,7 @@
 /**
- * Writes dist/files.json before packing: every file that package.json's `files` names, with its SHA-256, for `verit doctor`. It has to be the last step that
- * writes into the package: `node scripts/package-files.ts [FOLDER]`. Prints the digest of the list, which belongs into the notes of the release.
+ * Writes dist/files.json before packing: every file that package.json's `files` names, with its SHA-256, for `verit
+ * doctor`. It has to be the last step that writes into the package: `node scripts/package-files.ts [FOLDER]`. Prints
+ * the digest of the list, which belongs into the notes of the release.
  */
 import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,4 +26,5 @@ export async function writePackageFiles(root: string): Promise<string> {
   return digestBytes(text)
 }
 
-if (import.meta.main) process.stdout.write(`${await writePackageFiles(process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url)))}\n`)
+if (import.meta.main)
+  process.stdout.write(`${await writePackageFiles(process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url)))}\n`)

@@ -1,6 +1,7 @@
 /**
- * The package.json that is packed. That of the checkout also says how Verit is developed: its packages, workspaces and scripts. npm would install and
- * run those, or warn of them. While `npm pack` runs, the packed one stands in its place (scripts/prepack.ts, scripts/postpack.ts).
+ * The package.json that is packed. That of the checkout also says how Verit is developed: its packages, workspaces and
+ * scripts. npm would install and run those, or warn of them. While `npm pack` runs, the packed one stands in its place
+ * (scripts/prepack.ts, scripts/postpack.ts).
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -15,26 +16,34 @@ export interface Manifest {
 const OF_THE_CHECKOUT = ['dependencies', 'devDependencies', 'workspaces', 'scripts']
 const KEPT = 'build/package.json.checkout'
 
-/** @param kernels platforms whose kernels are packages of their own, such as `linux-x64`; undefined: the package has its own in prebuilds/ */
+/**
+ * @param kernels platforms whose kernels are packages of their own, such as `linux-x64`; undefined: the package has its
+ * own in prebuilds/
+ */
 export function packedManifest(own: Manifest, kernels?: readonly string[], contact = SECURITY_CONTACT): Manifest {
   const fields = Object.entries(own).filter(([field]) => !OF_THE_CHECKOUT.includes(field))
   const packed = Object.fromEntries(fields) as Manifest
-  if (contact !== '') packed['bugs'] = contact.startsWith('mailto:') ? { email: contact.slice('mailto:'.length) } : { url: contact }
+  if (contact !== '')
+    packed['bugs'] = contact.startsWith('mailto:') ? { email: contact.slice('mailto:'.length) } : { url: contact }
   packed.files = own.files.filter(entry => !entry.startsWith('prebuilds'))
   if (kernels === undefined) {
     // by name: an earlier build may have left kernels of other platforms there
     packed.files.push(`prebuilds/${process.platform}-${process.arch}/verit.node`)
     return packed
   }
-  packed['optionalDependencies'] = Object.fromEntries(kernels.toSorted().map(platform => [`@verit/kernels-${platform}`, own.version]))
+  packed['optionalDependencies'] = Object.fromEntries(
+    kernels.toSorted().map(platform => [`@verit/kernels-${platform}`, own.version])
+  )
   return packed
 }
 
-export const readManifest = (root: string): Manifest => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+export const readManifest = (root: string): Manifest =>
+  JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
 
 /** Puts the packed manifest in the place of the checkout's, which is kept. */
 export function swapManifest(root: string, kernels?: readonly string[]): void {
-  const path = join(root, 'package.json'), kept = join(root, KEPT)
+  const path = join(root, 'package.json')
+  const kept = join(root, KEPT)
   mkdirSync(dirname(kept), { recursive: true })
   writeFileSync(kept, readFileSync(path))
   writeFileSync(`${path}.new`, `${JSON.stringify(packedManifest(readManifest(root), kernels), null, 2)}\n`)

@@ -40,8 +40,8 @@ interface LlamaSequence {
 }
 
 const TOKENS = 30
-const ASCII = 'The cat sat.',
-  BEYOND = 'Thé “cät” sat — 🙂.'
+const ASCII = 'The cat sat.'
+const BEYOND = 'Thé “cät” sat — 🙂.'
 
 export interface Form {
   readonly vocabulary: 'characters' | 'characters beyond ASCII' | 'BPE'
@@ -50,8 +50,8 @@ export interface Form {
 export const forms: readonly Form[] = (['characters', 'characters beyond ASCII', 'BPE'] as const).flatMap(
   vocabulary => [
     { vocabulary, bias: true },
-    { vocabulary, bias: false },
-  ],
+    { vocabulary, bias: false }
+  ]
 )
 
 export interface SameText extends Form {
@@ -70,51 +70,51 @@ interface Continued {
 
 /** @param folder where node_modules/node-llama-cpp is. @param python an interpreter with transformers */
 export async function sameText(folder: string, form: Form, python?: string): Promise<SameText> {
-  const scratch = mkdtempSync(join(tmpdir(), 'verit-same-text-')),
-    path = join(scratch, 'm.gguf')
+  const scratch = mkdtempSync(join(tmpdir(), 'verit-same-text-'))
+  const path = join(scratch, 'm.gguf')
   try {
-    const text = form.vocabulary === 'characters beyond ASCII' ? BEYOND : ASCII,
-      tokenizer = vocabulary(form, text)
+    const text = form.vocabulary === 'characters beyond ASCII' ? BEYOND : ASCII
+    const tokenizer = vocabulary(form, text)
     const config = parseModelConfig({
-        kind: 'gpt',
-        layers: 3,
-        hidden: 64,
-        heads: 4,
-        context: 128,
-        vocab: tokenizer.vocabSize,
-        bias: form.bias,
-      }),
-      weights = initialWeights(config, 7)
+      kind: 'gpt',
+      layers: 3,
+      hidden: 64,
+      heads: 4,
+      context: 128,
+      vocab: tokenizer.vocabSize,
+      bias: form.bias
+    })
+    const weights = initialWeights(config, 7)
     await exportGguf(
       path,
       openExecutor({ threads: 1 }),
       config,
       tokenizer,
       p => (p.shape.length > 1 ? weights.get(p.name)!.map(v => 6 * v) : weights.get(p.name)!),
-      { name: 'random' },
+      { name: 'random' }
     )
     const texts = Array.from({ length: 6 }, (_, i) => [...text].slice(i, i + 6).join(''))
     const [own, llama] = [await byVerit(path, texts), await byLlama(folder, path, texts)]
     const equal = (a: readonly unknown[], b: readonly unknown[] | undefined): number =>
       a.filter((x, i) => JSON.stringify(x) === JSON.stringify(b?.[i])).length
-    const ids = own.map(c => c.ids),
-      tokens = own.map(c => c.tokens)
+    const ids = own.map(c => c.ids)
+    const tokens = own.map(c => c.tokens)
     const hf = python === undefined ? undefined : byTransformers(python, path, texts, ids)
     return {
       ...form,
       texts: texts.length,
       llamaIds: equal(
         ids,
-        llama.map(c => c.ids),
+        llama.map(c => c.ids)
       ),
       llamaTokens: equal(
         tokens,
-        llama.map(c => c.tokens),
+        llama.map(c => c.tokens)
       ),
       ...(hf !== undefined && {
         transformersIds: hf.refused ?? equal(ids, hf.ids),
-        transformersTokens: equal(tokens, hf.tokens),
-      }),
+        transformersTokens: equal(tokens, hf.tokens)
+      })
     }
   } finally {
     rmSync(scratch, { recursive: true })
@@ -132,8 +132,8 @@ async function byVerit(path: string, texts: readonly string[]): Promise<Continue
   await using model = await loadModel(path, { threads: 1 })
   const all: Continued[] = []
   for (const text of texts) {
-    const ids = [...model.tokenizer.encode(text)],
-      tokens: number[] = []
+    const ids = [...model.tokenizer.encode(text)]
+    const tokens: number[] = []
     for await (const event of model.generate({ prompt: ids, temperature: 0, maxTokens: TOKENS, ignoreEndOfText: true }))
       if (event.type === 'token') tokens.push(event.id)
     all.push({ ids, tokens })
@@ -145,13 +145,13 @@ async function byLlama(folder: string, path: string, texts: readonly string[]): 
   const { getLlama } = (await import(
     pathToFileURL(resolve(folder, 'node_modules/node-llama-cpp/dist/index.js')).href
   )) as NodeLlamaCpp
-  const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' }),
-    model = await llama.loadModel({ modelPath: path }),
-    all: Continued[] = []
+  const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' })
+  const model = await llama.loadModel({ modelPath: path })
+  const all: Continued[] = []
   for (const text of texts) {
-    const context = await model.createContext({ contextSize: 128, threads: 1, batchSize: 64 }),
-      ids = [...model.tokenize(text)],
-      tokens: number[] = []
+    const context = await model.createContext({ contextSize: 128, threads: 1, batchSize: 64 })
+    const ids = [...model.tokenize(text)]
+    const tokens: number[] = []
     for await (const token of context.getSequence().evaluate(ids, { temperature: 0, yieldEogToken: true }))
       if (tokens.push(token) === TOKENS) break
     all.push({ ids, tokens })
@@ -166,13 +166,13 @@ function byTransformers(
   python: string,
   path: string,
   texts: readonly string[],
-  ids: readonly unknown[],
+  ids: readonly unknown[]
 ): { ids?: unknown[]; refused?: string; tokens: unknown[] } {
   const script = fileURLToPath(new URL('transformers-greedy.py', import.meta.url))
   const out = execFileSync(
     python,
     [script, dirname(path), basename(path), JSON.stringify(texts), JSON.stringify(ids), String(TOKENS)],
-    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }
   )
   return JSON.parse(out.trim().split('\n').at(-1)!) as { ids?: unknown[]; refused?: string; tokens: unknown[] }
 }

@@ -1,13 +1,21 @@
 /**
  * Prints src/tokenizer/unicode-ranges.ts from the Unicode data of the Node that runs it:
  *   node scripts/unicode-ranges.ts > src/tokenizer/unicode-ranges.ts
- * Run it with another Unicode version only on purpose: it changes the words of texts that hold newly assigned characters.
+ * Run it with another Unicode version only on purpose: it changes the words of texts that hold newly assigned
+ * characters.
  */
 
 /** Codes of the table, and the general categories that each stands for. `o` is the rest. */
 const categories = [
-  ['u', /^\p{Lu}$/u], ['l', /^\p{Ll}$/u], ['t', /^\p{Lt}$/u], ['m', /^\p{Lm}$/u], ['x', /^\p{Lo}$/u],
-  ['k', /^\p{M}$/u], ['n', /^\p{N}$/u], ['p', /^\p{P}$/u], ['s', /^\p{S}$/u],
+  ['u', /^\p{Lu}$/u],
+  ['l', /^\p{Ll}$/u],
+  ['t', /^\p{Lt}$/u],
+  ['m', /^\p{Lm}$/u],
+  ['x', /^\p{Lo}$/u],
+  ['k', /^\p{M}$/u],
+  ['n', /^\p{N}$/u],
+  ['p', /^\p{P}$/u],
+  ['s', /^\p{S}$/u]
 ] as const
 
 const codeOf = (codePoint: number): string => {
@@ -15,7 +23,9 @@ const codeOf = (codePoint: number): string => {
   return categories.find(([, property]) => property.test(character))?.[0] ?? 'o'
 }
 
-/** Runs of equal codes in order of code point; a pair of runs that comes again at once is written once, with a count. */
+/**
+ * Runs of equal codes in order of code point; a pair of runs that comes again at once is written once, with a count.
+ */
 function words(): string[] {
   const runs: string[] = []
   for (let p = 0; p < 0x110000;) {
@@ -27,7 +37,12 @@ function words(): string[] {
   const out: string[] = []
   for (let i = 0; i < runs.length;) {
     let pairs = 1
-    while (runs[i + 2 * pairs] === runs[i] && runs[i + 2 * pairs + 1] === runs[i + 1] && i + 2 * pairs + 1 < runs.length) pairs++
+    while (
+      runs[i + 2 * pairs] === runs[i] &&
+      runs[i + 2 * pairs + 1] === runs[i + 1] &&
+      i + 2 * pairs + 1 < runs.length
+    )
+      pairs++
     if (pairs > 1) {
       out.push(`(${runs[i]}${runs[i + 1]})${pairs}`)
       i += 2 * pairs
@@ -58,5 +73,7 @@ process.stdout.write(`/**
 export const UNICODE_VERSION = '${process.versions['unicode']}'
 
 export const categoryRuns: readonly string[] = [
-${lines().map(line => `  '${line}',\n`).join('')}]
+${lines()
+  .map(line => `  '${line}',\n`)
+  .join('')}]
 `)

@@ -8,7 +8,8 @@
  *       if (event.type === 'token') process.stdout.write(event.text)
  *     }
  *
- * Everything here is checked on entry; what goes wrong is a `VeritError` with a code, what is wrong and what to do next.
+ * Everything here is checked on entry; what goes wrong is a `VeritError` with a code, what is wrong and what to do
+ * next.
  */
 import './lib/require-node.ts'
 
@@ -20,7 +21,15 @@ export { VERSION } from './lib/version.ts'
 export { loadModel } from './engine/load.ts'
 export type { LoadOptions } from './engine/load.ts'
 export type {
-  CacheFigures, ChatMessage, ConversationInfo, EndReason, Engine, EngineCapabilities, GenerateEvent, GenerateRequest, ModelInfo,
+  CacheFigures,
+  ChatMessage,
+  ConversationInfo,
+  EndReason,
+  Engine,
+  EngineCapabilities,
+  GenerateEvent,
+  GenerateRequest,
+  ModelInfo
 } from './engine/engine.ts'
 export type { ByteProgress, ProgressTarget } from './lib/progress-report.ts'
 export { defaultModelPath } from './lib/default-model.ts'

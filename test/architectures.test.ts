@@ -29,7 +29,7 @@ function asFloats(name: string): string {
     name: t.name,
     shape: t.shape,
     type: 'F32' as const,
-    data: new Uint8Array(readFloats(file, t.name).slice().buffer),
+    data: new Uint8Array(readFloats(file, t.name).slice().buffer)
   }))
   writeGguf(path, { metadata: [...file.metadata.entries], tensors })
   return path
@@ -39,7 +39,7 @@ function asFloats(name: string): string {
 async function logitsOf(
   path: string,
   lengths: readonly number[],
-  cacheType: CacheType = 'f32',
+  cacheType: CacheType = 'f32'
 ): Promise<Float32Array[]> {
   using file = openGguf(path)
   const { config, weights } = await loadModel(file, executor)
@@ -47,7 +47,7 @@ async function logitsOf(
     context: 48,
     rows: tokens.length,
     outputs: tokens.length,
-    cacheType,
+    cacheType
   })
   const logits: Float32Array[] = []
   for (const length of lengths) {
@@ -73,21 +73,21 @@ for (const name of [...plain, ...more]) {
       const logits = await logitsOf(path, [tokens.length])
       const vocab = logits[0]!.length
       const differences = logits.map(
-        (row, r) => row.reduce((sum, x, i) => sum + Math.abs(x - expected[r * vocab + i]!), 0) / vocab,
+        (row, r) => row.reduce((sum, x, i) => sum + Math.abs(x - expected[r * vocab + i]!), 0) / vocab
       )
       const mean = differences.reduce((a, b) => a + b, 0) / differences.length
       assert.ok(mean <= 2e-5, `the logits are ${mean} away on average`)
       assert.deepEqual(
         await logitsOf(
           path,
-          tokens.map(() => 1),
+          tokens.map(() => 1)
         ),
-        logits,
+        logits
       )
       assert.deepEqual(await logitsOf(path, [17, 1, 22]), logits)
       const rounded = await logitsOf(path, [tokens.length], 'f16')
       assert.notDeepEqual(rounded, logits)
       assert.deepEqual(await logitsOf(path, [1, 20, 19], 'f16'), rounded)
-    },
+    }
   )
 }

@@ -1,4 +1,7 @@
-/** Kills a writer of an audit log with SIGKILL at random moments, again and again, and checks what is left after each death. */
+/**
+ * Kills a writer of an audit log with SIGKILL at random moments, again and again, and checks what is left after each
+ * death.
+ */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,19 +13,27 @@ import { withLogFolder } from './audit-entries.ts'
 const writer = fileURLToPath(new URL('audit-writer-process.ts', import.meta.url))
 
 /**
- * After each kill: the log verifies, continues every checkpoint that was ever seen, and has every acknowledged entry at its index.
+ * After each kill: the log verifies, continues every checkpoint that was ever seen, and has every acknowledged entry at
+ * its index.
  * @param kills processes to kill
  * @param life longest time of one after its first entry, in ms
  */
-export async function crashWriter(kills: number, life: number): Promise<{ acknowledged: number; size: number; kept: number }> {
+export async function crashWriter(
+  kills: number,
+  life: number
+): Promise<{ acknowledged: number; size: number; kept: number }> {
   return withLogFolder(async folder => {
     const places = new Map<number, number>()
     const older: string[] = []
     let size = 0
     for (let i = 0; i < kills; i++) {
-      const child = spawn(process.execPath, [writer, folder, String(i * 1_000_000)], { stdio: ['ignore', 'pipe', 'pipe'] })
+      const child = spawn(process.execPath, [writer, folder, String(i * 1_000_000)], {
+        stdio: ['ignore', 'pipe', 'pipe']
+      })
       let [out, err] = ['', '']
-      child.stderr.on('data', chunk => { err += String(chunk) })
+      child.stderr.on('data', chunk => {
+        err += String(chunk)
+      })
       const started = new Promise<void>(resolve => {
         child.stdout.on('data', chunk => {
           out += String(chunk)
@@ -31,7 +42,8 @@ export async function crashWriter(kills: number, life: number): Promise<{ acknow
       })
       const ended = new Promise<NodeJS.Signals | null>(resolve => child.once('close', (_, signal) => resolve(signal)))
       await Promise.race([started, ended])
-      if (i % 3 === 2) assert.deepEqual((await verifyLog(folder, { older })).problems, [], 'a log is verified while it is written')
+      if (i % 3 === 2)
+        assert.deepEqual((await verifyLog(folder, { older })).problems, [], 'a log is verified while it is written')
       await sleep(Math.random() * life)
       child.kill('SIGKILL')
       assert.equal(await ended, 'SIGKILL', err)

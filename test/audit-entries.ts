@@ -7,8 +7,21 @@ import type { NewAuditEntry } from '../src/audit/entry.ts'
 /** A request entry that tells its number. */
 export function requestEntry(i: number): NewAuditEntry {
   return {
-    type: 'request', request: `req_${i}`, remote: '127.0.0.1', route: 'POST /v1/completions', key: 'key_0123456789ab', credential: 'cred_1', proof: 'secret',
-    status: 200, model: 'tiny', modelDigest: `sha256:${'ab'.repeat(32)}`, parameters: { temperature: 0.8, seed: i }, promptTokens: 12, completionTokens: i, finish: 'stop', ms: 1.5,
+    type: 'request',
+    request: `req_${i}`,
+    remote: '127.0.0.1',
+    route: 'POST /v1/completions',
+    key: 'key_0123456789ab',
+    credential: 'cred_1',
+    proof: 'secret',
+    status: 200,
+    model: 'tiny',
+    modelDigest: `sha256:${'ab'.repeat(32)}`,
+    parameters: { temperature: 0.8, seed: i },
+    promptTokens: 12,
+    completionTokens: i,
+    finish: 'stop',
+    ms: 1.5
   }
 }
 

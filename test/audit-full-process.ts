@@ -1,4 +1,7 @@
-/** Writes an audit log until three entries are refused, waits for the end of standard input, then writes twenty more: `node audit-full-process.ts FOLDER`. */
+/**
+ * Writes an audit log until three entries are refused, waits for the end of standard input, then writes twenty more:
+ * `node audit-full-process.ts FOLDER`.
+ */
 import { once } from 'node:events'
 import { openAuditLog } from '../src/audit/audit-log.ts'
 import { VeritError } from '../src/lib/errors.ts'

@@ -43,7 +43,10 @@ function verit(...args: string[]): string {
 const { audit: settings } = defaultConfig()
 const lines: string[] = []
 const log = createLog({ json: true, stream: { write: line => lines.push(line) } })
-const refused = (code: ErrorCode, what: RegExp) => (e: unknown): boolean => VeritError.is(e, code) && what.test(e.what)
+const refused =
+  (code: ErrorCode, what: RegExp) =>
+  (e: unknown): boolean =>
+    VeritError.is(e, code) && what.test(e.what)
 const entriesOf = (folder: string): AuditEntry[] => [...readEntries(folder)].map(({ entry }) => entry)
 const serverEvents = (folder: string): ServerEntry[] => entriesOf(folder).filter(entry => entry.type === 'server')
 
@@ -77,10 +80,11 @@ test('a server without a log says so, counts, and keeps its state folder; the ne
   await server.logged(/no audit log is kept \(audit\.enabled = false\)/)
   assert.match(server.stderr(), /^ {2}No audit log is kept \(audit\.enabled = false\)/m)
   const ask = await fetch(`${server.url}/v1/completions`, {
-    method: 'POST', headers: { 'authorization': `Bearer ${server.key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ prompt: [1, 2, 3], max_tokens: 4, ignore_eos: true }),
+    method: 'POST',
+    headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt: [1, 2, 3], max_tokens: 4, ignore_eos: true })
   })
-  assert.equal((await ask.json() as { usage: { total_tokens: number } }).usage.total_tokens, 7)
+  assert.equal(((await ask.json()) as { usage: { total_tokens: number } }).usage.total_tokens, 7)
   const second = verit('serve', model, '--state', state, '--port', '0', '--allow-unsigned')
   assert.match(second, /^1 .*Another server uses the state folder .*unaudited.*VERIT_STATE_LOCKED/)
   assert.equal(await server.stop(), 0)
@@ -105,12 +109,17 @@ test('a time without a log goes on over starts and kills until a log has it', as
   killed.count(5)
   const reason = 'audit.enabled = false'
   const once = { since, until: '', reason, requests: 1, tokens: 10 }
-  assert.deepEqual({ ...await store.evidence.unaudited(), until: '' }, once)
+  assert.deepEqual({ ...(await store.evidence.unaudited()), until: '' }, once)
   await killed[Symbol.asyncDispose]()
   await store.close()
   await kept(state)
-  const gaps = serverEvents(join(state, 'audit')).filter(e => e.event === 'gap').map(e => e.detail)
-  assert.deepEqual(gaps.map(detail => ({ ...detail, until: '' })), [{ ...once, requests: 2, tokens: 15 }])
+  const gaps = serverEvents(join(state, 'audit'))
+    .filter(e => e.event === 'gap')
+    .map(e => e.detail)
+  assert.deepEqual(
+    gaps.map(detail => ({ ...detail, until: '' })),
+    [{ ...once, requests: 2, tokens: 15 }]
+  )
 })
 
 test('a log that could not be written has a gap before its next entry, also after a restart', async () => {
@@ -153,9 +162,10 @@ test('a log whose folder alone was set back is not opened, verified or served; n
   await kept(state, 20)
   rmSync(folder, { recursive: true })
   copy(join(dir, 'earlier'), folder)
-  const bytes = (): string[] => readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(f => f.isFile() && f.name !== 'lock')
-    .map(f => `${f.name} ${readFileSync(join(f.parentPath, f.name)).toString('base64')}`)
+  const bytes = (): string[] =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter(f => f.isFile() && f.name !== 'lock')
+      .map(f => `${f.name} ${readFileSync(join(f.parentPath, f.name)).toString('base64')}`)
   const before = bytes()
   const setBack = refused('VERIT_AUDIT_ROLLBACK', /it has 21 entries, and the database has its signed checkpoint of 42/)
   await assert.rejects(kept(state), setBack)
@@ -176,7 +186,7 @@ test('a log whose folder alone was set back is not opened, verified or served; n
   const [start] = serverEvents(folder)
   assert.equal(start?.event, 'start')
   const key = readFileSync(join(dir, 'moved', 'verifier-key'), 'utf8').trim()
-  assert.deepEqual({ ...start.detail['before'] as object, root: '' }, { key, size: 42, root: '' })
+  assert.deepEqual({ ...(start.detail['before'] as object), root: '' }, { key, size: 42, root: '' })
 })
 
 test('the database may lag behind the log by any number of entries: only what contradicts it is refused', async () => {
@@ -198,7 +208,10 @@ test('the database may lag behind the log by any number of entries: only what co
   copy(folder, cut)
   writeFileSync(join(cut, 'checkpoint'), notes.at(-3)!)
   checkRemembered(cut, verifier, notes.at(-1)!)
-  assert.deepEqual([cut, folder].map(log => isUncovered(log, verifier, notes.at(-1)!)), [true, false])
+  assert.deepEqual(
+    [cut, folder].map(log => isUncovered(log, verifier, notes.at(-1)!)),
+    [true, false]
+  )
   const other = join(dir, 'lag-other')
   copy(folder, other)
   const more = await openAuditLog(other)

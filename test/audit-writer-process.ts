@@ -1,4 +1,7 @@
-/** A process that writes an audit log until it is killed: `node audit-writer-process.ts FOLDER FIRST`. Prints a line for each entry that was acknowledged. */
+/**
+ * A process that writes an audit log until it is killed: `node audit-writer-process.ts FOLDER FIRST`. Prints a line for
+ * each entry that was acknowledged.
+ */
 import { openAuditLog } from '../src/audit/audit-log.ts'
 import { requestEntry } from './audit-entries.ts'
 

@@ -1,6 +1,7 @@
 /**
- * A gateway under many requests on one key with a budget, killed with SIGKILL at a random moment, again and again. After each death: the budget was not
- * overshot, every request that was answered is in the audit log, and the log verifies, also against the checkpoint seen before.
+ * A gateway under many requests on one key with a budget, killed with SIGKILL at a random moment, again and again.
+ * After each death: the budget was not overshot, every request that was answered is in the audit log, and the log
+ * verifies, also against the checkpoint seen before.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -53,7 +54,14 @@ export async function crashWithBudget(rounds: number, requests: number): Promise
   const state = join(dir, 'state')
   const config = join(dir, 'verit.toml')
   writeFileSync(config, CONFIG, { mode: 0o600 })
-  const figures: CrashFigures = { rounds, answered: 0, refused: 0, lost: 0, tokens: { answered: 0, counted: 0, allowed: 0 }, entries: 0 }
+  const figures: CrashFigures = {
+    rounds,
+    answered: 0,
+    refused: 0,
+    lost: 0,
+    tokens: { answered: 0, counted: 0, allowed: 0 },
+    entries: 0
+  }
   try {
     const model = await tinyModel(dir, 64)
     let span = 1000
@@ -75,7 +83,7 @@ export async function crashWithBudget(rounds: number, requests: number): Promise
         span = performance.now() - begun
         assert.equal(await server.stop(), 0)
       } else await once(server)
-      older = [...await checkAfter(state, keyId, budget, answered, older, figures)]
+      older = [...(await checkAfter(state, keyId, budget, answered, older, figures))]
     }
     return figures
   } finally {
@@ -90,31 +98,59 @@ async function once(server: Served): Promise<void> {
 
 async function newKey(state: string, tokensPerDay: number): Promise<{ key: string; keyId: string }> {
   const store = await openStore({ stateFolder: state })
-  const { key, record } = await store.keys.create({ name: 'budget', limits: { tokensPerDay, streams: 100_000, requestsPerMinute: 10_000_000 } }, 'cli')
+  const { key, record } = await store.keys.create(
+    { name: 'budget', limits: { tokensPerDay, streams: 100_000, requestsPerMinute: 10_000_000 } },
+    'cli'
+  )
   await store.close()
   return { key: key!, keyId: record.id }
 }
 
-async function ask(server: Served, key: string, requests: number, answered: Answered[], figures: CrashFigures): Promise<void> {
-  await Promise.all(Array.from({ length: requests }, async (_, i) => {
-    try {
-      const body = JSON.stringify({ prompt: PROMPT, max_tokens: 1 + (i % MOST_TOKENS), stream: i % 3 === 0, stream_options: i % 3 === 0 ? { include_usage: true } : null })
-      const response = await fetch(`${server.url}/v1/completions`, {
-        method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body,
-      })
-      const text = await response.text()
-      if (response.status === 200 && (i % 3 !== 0 || text.trimEnd().endsWith('[DONE]'))) {
-        answered.push({ id: response.headers.get('x-request-id')!, tokens: Number(/"total_tokens":(\d+)/.exec(text)![1]) })
-      } else if (response.status === 429) figures.refused++
-      else figures.lost++
-    } catch {
-      figures.lost++
-    }
-  }))
+async function ask(
+  server: Served,
+  key: string,
+  requests: number,
+  answered: Answered[],
+  figures: CrashFigures
+): Promise<void> {
+  await Promise.all(
+    Array.from({ length: requests }, async (_, i) => {
+      try {
+        const body = JSON.stringify({
+          prompt: PROMPT,
+          max_tokens: 1 + (i % MOST_TOKENS),
+          stream: i % 3 === 0,
+          stream_options: i % 3 === 0 ? { include_usage: true } : null
+        })
+        const response = await fetch(`${server.url}/v1/completions`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+          body
+        })
+        const text = await response.text()
+        if (response.status === 200 && (i % 3 !== 0 || text.trimEnd().endsWith('[DONE]'))) {
+          answered.push({
+            id: response.headers.get('x-request-id')!,
+            tokens: Number(/"total_tokens":(\d+)/.exec(text)![1])
+          })
+        } else if (response.status === 429) figures.refused++
+        else figures.lost++
+      } catch {
+        figures.lost++
+      }
+    })
+  )
 }
 
 /** Gives the log's newest checkpoint. */
-async function checkAfter(state: string, keyId: string, budget: number, answered: Answered[], older: string[], figures: CrashFigures): Promise<string[]> {
+async function checkAfter(
+  state: string,
+  keyId: string,
+  budget: number,
+  answered: Answered[],
+  older: string[],
+  figures: CrashFigures
+): Promise<string[]> {
   const store = await openStore({ stateFolder: state })
   const { day } = await store.budgets.usage(keyId, new Date())
   await store.close()
@@ -131,7 +167,8 @@ async function checkAfter(state: string, keyId: string, budget: number, answered
     entries++
     if (entry.type === 'request') recorded.set(entry.request, (entry.promptTokens ?? 0) + (entry.completionTokens ?? 0))
   }
-  for (const { id, tokens: counted } of answered) assert.equal(recorded.get(id), counted, `${id} was answered and is not in the log`)
+  for (const { id, tokens: counted } of answered)
+    assert.equal(recorded.get(id), counted, `${id} was answered and is not in the log`)
   figures.answered += answered.length
   figures.tokens.answered += tokens
   figures.tokens.counted += day.used + day.reserved

@@ -8,7 +8,10 @@ const cases = opCases()
 
 test('the cases cover every op', () => {
   const covered = new Set(cases.flatMap(c => c.plan.steps.map(s => s.op)))
-  assert.deepEqual([...opTable.keys()].filter(name => !covered.has(name)), [])
+  assert.deepEqual(
+    [...opTable.keys()].filter(name => !covered.has(name)),
+    []
+  )
   assert.equal(new Set(cases.map(c => c.name)).size, cases.length)
 })
 

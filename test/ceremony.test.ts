@@ -1,8 +1,21 @@
-/** The key ceremony, in a small checkout of its own; and that the pages of this one show the fingerprints of what lies beside them. */
+/**
+ * The key ceremony, in a small checkout of its own; and that the pages of this one show the fingerprints of what lies
+ * beside them.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { hash } from 'node:crypto'
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -23,14 +36,29 @@ function checkout(name: string): string {
   writeFileSync(join(at, 'models/verit-sotu.gguf'), 'GGUF', { mode: 0o600 })
   return at
 }
-const ceremony = (at: string, ...args: string[]) => spawnSync(process.execPath, [script, '--root', at, ...args], { encoding: 'utf8' })
+const ceremony = (at: string, ...args: string[]) =>
+  spawnSync(process.execPath, [script, '--root', at, ...args], { encoding: 'utf8' })
 
 /** Whether the model of a checkout is trusted by the key beside it. */
 function trusted(at: string): boolean {
-  const pem = readFileSync(join(at, 'models/verit.pub'), 'utf8'), path = join(at, 'models/verit-sotu.gguf')
-  const policy = { source: 'here', file: {}, signers: [{ name: 'verit', key: publicKeyFromPem(pem, 'here'), models: ['verit-sotu'] }] }
+  const pem = readFileSync(join(at, 'models/verit.pub'), 'utf8')
+  const path = join(at, 'models/verit-sotu.gguf')
+  const policy = {
+    source: 'here',
+    file: {},
+    signers: [{ name: 'verit', key: publicKeyFromPem(pem, 'here'), models: ['verit-sotu'] }]
+  }
   const bundle = { bytes: readFileSync(`${path}.sig`), source: `${path}.sig` }
-  return decideTrust(policy, { path, name: 'verit-sotu', digest: `sha256:${hash('sha256', readFileSync(path))}`, bundle, signedAs: undefined, allowUnsigned: false }).by === 'signature'
+  return (
+    decideTrust(policy, {
+      path,
+      name: 'verit-sotu',
+      digest: `sha256:${hash('sha256', readFileSync(path))}`,
+      bundle,
+      signedAs: undefined,
+      allowUnsigned: false
+    }).by === 'signature'
+  )
 }
 
 test('README.md and docs/releases.md show the fingerprints of the key and the model in this checkout', () => {
@@ -43,7 +71,9 @@ test('README.md and docs/releases.md show the fingerprints of the key and the mo
 })
 
 test('a ceremony makes two keys in two places outside of the checkout, and signs the model with the first', () => {
-  const at = checkout('both'), out = join(dir, 'current'), next = join(dir, 'next')
+  const at = checkout('both')
+  const out = join(dir, 'current')
+  const next = join(dir, 'next')
   const done = ceremony(at, '--out', out, '--next', next)
   assert.equal(done.status, 0, done.stderr)
   const keys = [join(out, 'release'), join(next, 'release-next')]
@@ -57,14 +87,21 @@ test('a ceremony makes two keys in two places outside of the checkout, and signs
   assert.ok(PAGES.every(page => readFileSync(join(at, page), 'utf8').includes(fingerprints(at).key)))
 
   const before = readFileSync(`${keys[0]}.pem`)
-  assert.match(ceremony(at, '--out', out, '--next', join(dir, 'third')).stderr, /exists already\. A ceremony replaces no key/)
+  assert.match(
+    ceremony(at, '--out', out, '--next', join(dir, 'third')).stderr,
+    /exists already\. A ceremony replaces no key/
+  )
   assert.deepEqual(readFileSync(`${keys[0]}.pem`), before)
   const open = join(dir, 'open')
   mkdirSync(open)
   chmodSync(open, 0o755)
   const refused: [string[], RegExp][] = [
-    [['--out', join(at, 'keys'), '--next', next], /is in the checkout/], [['--out', join(dir, 'same'), '--next', join(dir, 'same')], /different places/], [[], /usage/],
-    ...(process.platform === 'win32' ? [] : [[['--out', open, '--next', next], /Others can look into/] as [string[], RegExp]]),
+    [['--out', join(at, 'keys'), '--next', next], /is in the checkout/],
+    [['--out', join(dir, 'same'), '--next', join(dir, 'same')], /different places/],
+    [[], /usage/],
+    ...(process.platform === 'win32'
+      ? []
+      : [[['--out', open, '--next', next], /Others can look into/] as [string[], RegExp]])
   ]
   for (const [args, says] of refused) {
     const { status, stderr } = ceremony(at, ...args)
@@ -79,7 +116,9 @@ test('an ephemeral ceremony signs the model and leaves no private key anywhere',
   const { status, stdout, stderr } = ceremony(at, '--ephemeral')
   assert.equal(status, 0, stderr)
   assert.ok(trusted(at))
-  const files = ['models/verit.pub', 'models/verit-sotu.gguf.sig', ...PAGES].map(file => readFileSync(join(at, file), 'utf8'))
+  const files = ['models/verit.pub', 'models/verit-sotu.gguf.sig', ...PAGES].map(file =>
+    readFileSync(join(at, file), 'utf8')
+  )
   assert.doesNotMatch([stdout, ...files].join(), /PRIVATE KEY-----/)
   const key = fingerprints(at).key
   assert.ok(stdout.includes(key))

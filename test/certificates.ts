@@ -1,4 +1,7 @@
-/** X.509 certificates (RFC 5280) made on the spot, on P-256: authorities, servers, clients, of any time and purpose. Enough DER for that and no more. */
+/**
+ * X.509 certificates (RFC 5280) made on the spot, on P-256: authorities, servers, clients, of any time and purpose.
+ * Enough DER for that and no more.
+ */
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
@@ -52,17 +55,33 @@ export function makeCertificate({ subject, issuer, purpose, names = [], from, to
   const day = 86_400_000
   const extensions = [
     extension(0x13, true, purpose === 'ca' ? sequence(TRUE) : sequence()),
-    ...(purpose === 'server' || purpose === 'client' ? [extension(0x25, false, keyPurpose(purpose === 'server' ? 1 : 2))] : []),
-    ...(names.length > 0 ? [extension(0x11, false, sequence(...names.map(alternative)))] : []),
+    ...(purpose === 'server' || purpose === 'client'
+      ? [extension(0x25, false, keyPurpose(purpose === 'server' ? 1 : 2))]
+      : []),
+    ...(names.length > 0 ? [extension(0x11, false, sequence(...names.map(alternative)))] : [])
   ]
   const body = sequence(
-    tlv(0xa0, Buffer.from([2, 1, 2])), tlv(0x02, Buffer.from([1]), randomBytes(8)), ECDSA_SHA256, name(issuer?.subject ?? subject),
-    sequence(time(from ?? new Date(Date.now() - day)), time(to ?? new Date(Date.now() + 90 * day))), name(subject),
-    publicKey.export({ type: 'spki', format: 'der' }), tlv(0xa3, sequence(...extensions)),
+    tlv(0xa0, Buffer.from([2, 1, 2])),
+    tlv(0x02, Buffer.from([1]), randomBytes(8)),
+    ECDSA_SHA256,
+    name(issuer?.subject ?? subject),
+    sequence(time(from ?? new Date(Date.now() - day)), time(to ?? new Date(Date.now() + 90 * day))),
+    name(subject),
+    publicKey.export({ type: 'spki', format: 'der' }),
+    tlv(0xa3, sequence(...extensions))
   )
-  const der = sequence(body, ECDSA_SHA256, tlv(0x03, Buffer.from([0]), sign('sha256', body, issuer?.privateKey ?? privateKey)))
+  const der = sequence(
+    body,
+    ECDSA_SHA256,
+    tlv(0x03, Buffer.from([0]), sign('sha256', body, issuer?.privateKey ?? privateKey))
+  )
   const cert = `-----BEGIN CERTIFICATE-----\n${der.toString('base64').replaceAll(/.{64}/g, '$&\n').trimEnd()}\n-----END CERTIFICATE-----\n`
   return {
-    cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, der, privateKey, subject, fingerprint: createHash('sha256').update(der).digest('hex'),
+    cert,
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    der,
+    privateKey,
+    subject,
+    fingerprint: createHash('sha256').update(der).digest('hex')
   }
 }

@@ -23,10 +23,24 @@ const config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 8, heads: 2, c
 const parameters = parametersOf(config)
 const evaluated = { step: 3, loss: 2, bitsPerByte: 1, tokens: 8 }
 const state: RunState = {
-  step: 3, config, options: parseTrainOptions({ ...trainDefaults, steps: 9, warmup: 1, batch: 2, microBatches: 1, lr: 1e-3, lrFloor: 1e-4, seed: 5 }),
-  dataset: 'sha256:0', tokenizer: 'sha256:1', best: evaluated, evaluations: [evaluated],
+  step: 3,
+  config,
+  options: parseTrainOptions({
+    ...trainDefaults,
+    steps: 9,
+    warmup: 1,
+    batch: 2,
+    microBatches: 1,
+    lr: 1e-3,
+    lrFloor: 1e-4,
+    seed: 5
+  }),
+  dataset: 'sha256:0',
+  tokenizer: 'sha256:1',
+  best: evaluated,
+  evaluations: [evaluated]
 }
-const fresh = (): (name: string, p: Parameter) => Float32Array => {
+const fresh = (): ((name: string, p: Parameter) => Float32Array) => {
   const all = new Map<string, Float32Array>()
   return (name, p) => {
     const key = `${name} ${p.name}`
@@ -54,7 +68,8 @@ test('2,000 flips, overwritten bytes and cuts of a checkpoint are each refused',
   const random = new Philox(1n, 99, 0)
   const header = Number(bytes.readBigUInt64LE()) + 8
   for (let i = 0; i < 2000; i++) {
-    const at = random.word(3 * i) % (i % 4 === 0 ? bytes.length : header), value = random.word(3 * i + 1) & 255
+    const at = random.word(3 * i) % (i % 4 === 0 ? bytes.length : header)
+    const value = random.word(3 * i + 1) & 255
     let damaged = Buffer.from(bytes)
     if (i % 3 === 0) damaged[at]! ^= 1 << (value & 7)
     else if (i % 3 === 1) damaged[at] = value
@@ -66,8 +81,22 @@ test('2,000 flips, overwritten bytes and cuts of a checkpoint are each refused',
 
 test('a state that is not what a run saves is refused, whatever it is', () => {
   const { best: _, ...withoutBest } = state
-  const lies: unknown[] = [null, 5, 'state', [], {}, withoutBest, { ...state, step: 4 }, { ...state, evaluations: [null] }, { ...state, evaluations: 3 }, { ...state, config: null },
-    { ...state, options: null }, { ...state, best: 'best' }, { ...state, dataset: {} }, { ...state, options: { ...state.options, steps: 2 } }]
+  const lies: unknown[] = [
+    null,
+    5,
+    'state',
+    [],
+    {},
+    withoutBest,
+    { ...state, step: 4 },
+    { ...state, evaluations: [null] },
+    { ...state, evaluations: 3 },
+    { ...state, config: null },
+    { ...state, options: null },
+    { ...state, best: 'best' },
+    { ...state, dataset: {} },
+    { ...state, options: { ...state.options, steps: 2 } }
+  ]
   for (const lie of lies) {
     writeSafetensors(path, new Map(), { format: 'verit-checkpoint-1', state: JSON.stringify(lie), sha256: '' })
     assert.ok(!loads(), JSON.stringify(lie))
@@ -77,6 +106,10 @@ test('a state that is not what a run saves is refused, whatever it is', () => {
 test('settings of a run that are not what a run saves are refused', () => {
   for (const lie of ['null', '3', '[]', '{}', '{"data":1}', '{', '']) {
     writeFileSync(join(folder, 'run.json'), lie)
-    assert.throws(() => readSettings(folder), e => VeritError.is(e) && e.code === 'VERIT_RESUME', lie)
+    assert.throws(
+      () => readSettings(folder),
+      e => VeritError.is(e) && e.code === 'VERIT_RESUME',
+      lie
+    )
   }
 })

@@ -40,7 +40,7 @@ function writeAll(bytes: Buffer): void {
 
 function capture(stream: NodeJS.WriteStream, pieces: Buffer[]): void {
   stream.write = ((data: string | Uint8Array, encoding?: unknown, then?: unknown) => {
-    const named = typeof encoding === 'string' ? encoding as BufferEncoding : 'utf8'
+    const named = typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8'
     pieces.push(typeof data === 'string' ? Buffer.from(data, named) : Buffer.from(data))
     const callback = typeof encoding === 'function' ? encoding : then
     if (typeof callback === 'function') queueMicrotask(() => callback())

@@ -128,8 +128,9 @@ export function verit(args: readonly string[], options: CliOptions = {}): Promis
   if (!needsProcess(args, options)) return (host ??= new Host()).run(args, options)
   const { cwd, env, input = '' } = options
   return new Promise(resolve => {
-    const child = execFile(process.execPath, [MAIN, ...args], { cwd, env: variables(env) },
-      (e, stdout, stderr) => resolve({ status: e === null ? 0 : Number(e.code), stdout, stderr }))
+    const child = execFile(process.execPath, [MAIN, ...args], { cwd, env: variables(env) }, (e, stdout, stderr) =>
+      resolve({ status: e === null ? 0 : Number(e.code), stdout, stderr })
+    )
     child.stdin!.on('error', () => undefined) // it may be over before it has read
     child.stdin!.end(input)
   })

@@ -52,13 +52,16 @@ test('a request that was recorded is answered once, whatever the clock does; the
   const env = { VERIT_TEST_CLOCK: clockFile, NODE_OPTIONS: `--import=${preload}` }
   const model = await tinyModel(dir)
   const server = await servedWith(env, model, state)
-  const ask = (headers: Record<string, string>): Promise<[number, string]> => new Promise((resolve, reject) => {
-    request(`${server.url}/v1/models`, { headers: { ...headers, host: 'localhost' }, agent: false }, response => {
-      let text = ''
-      response.setEncoding('utf8').on('data', chunk => (text += chunk))
-      response.on('end', () => resolve([response.statusCode!, /"code":"(\w+)"/.exec(text)?.[1] ?? '']))
-    }).on('error', reject).end()
-  })
+  const ask = (headers: Record<string, string>): Promise<[number, string]> =>
+    new Promise((resolve, reject) => {
+      request(`${server.url}/v1/models`, { headers: { ...headers, host: 'localhost' }, agent: false }, response => {
+        let text = ''
+        response.setEncoding('utf8').on('data', chunk => (text += chunk))
+        response.on('end', () => resolve([response.statusCode!, /"code":"(\w+)"/.exec(text)?.[1] ?? '']))
+      })
+        .on('error', reject)
+        .end()
+    })
   const bearer = (secret: string): Promise<[number, string]> => ask({ authorization: `Bearer ${secret}` })
 
   const recorded = sign(now())
@@ -82,7 +85,13 @@ test('a request that was recorded is answered once, whatever the clock does; the
   await setClock(10)
   assert.deepEqual(await ask(recorded), [503, 'VERIT_CLOCK'])
   assert.deepEqual(await ask(sign(now())), [503, 'VERIT_CLOCK'], 'an honest one')
-  assert.deepEqual([await bearer(key!), await bearer(short.key!)], [[200, ''], [401, 'VERIT_UNAUTHORIZED']])
+  assert.deepEqual(
+    [await bearer(key!), await bearer(short.key!)],
+    [
+      [200, ''],
+      [401, 'VERIT_UNAUTHORIZED']
+    ]
+  )
   await server.logged(/the clock is behind the latest time that the store has seen/)
 
   const accepted = veritSync(['keys', 'accept-clock', '--state', state])
@@ -91,8 +100,10 @@ test('a request that was recorded is answered once, whatever the clock does; the
   assert.deepEqual(await bearer(short.key!), [200, ''], 'the key ends when its time really comes')
   // until two windows later, for the nonces from before are gone
   assert.deepEqual(await ask(recorded), [503, 'VERIT_CLOCK'])
-  const events = (): string[] => [...readEntries(join(state, 'audit'))]
-    .flatMap(({ entry }) => (entry.type === 'key' && entry.event.startsWith('clock') ? [entry.event] : []))
+  const events = (): string[] =>
+    [...readEntries(join(state, 'audit'))].flatMap(({ entry }) =>
+      entry.type === 'key' && entry.event.startsWith('clock') ? [entry.event] : []
+    )
   // the server moves what another process did from the store to the audit log twice a second
   for (let i = 0; i < 500 && events().length === 0; i++) await sleep(20)
   assert.deepEqual(events(), ['clock.accept'])

@@ -1,4 +1,7 @@
-/** Kills a training process again and again, with SIGKILL at random moments, resumes it each time, and compares with a run left alone. */
+/**
+ * Kills a training process again and again, with SIGKILL at random moments, resumes it each time, and compares with a
+ * run left alone.
+ */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -22,9 +25,15 @@ export async function crashAndResume(kills: number, delay: number, steps: number
     const text = join(root, 'text.txt')
     writeFileSync(text, Array.from({ length: 3000 }, (_, i) => `${(i * 7919) % 1000} and ${(i * i) % 97}\n`).join(''))
     const data = join(root, 'data')
-    ok(spawnSync(process.execPath, [cli, 'prepare', text, '--out', data, '--tokenizer-kind', 'character'], { encoding: 'utf8' }))
-    const options = ('--preset shakespeare-bitnet --layers 1 --hidden 16 --heads 2 --kv-heads 1 --ffn 32 --context 16 --batch 2 '
-      + `--steps ${steps} --eval-every 20 --eval-tokens 256 --save-every 7`).split(' ')
+    ok(
+      spawnSync(process.execPath, [cli, 'prepare', text, '--out', data, '--tokenizer-kind', 'character'], {
+        encoding: 'utf8'
+      })
+    )
+    const options = (
+      '--preset shakespeare-bitnet --layers 1 --hidden 16 --heads 2 --kv-heads 1 --ffn 32 --context 16 --batch 2 ' +
+      `--steps ${steps} --eval-every 20 --eval-tokens 256 --save-every 7`
+    ).split(' ')
     const start = (run: string): string[] => verit(['train', data, '--out', run, ...options])
     const whole = join(root, 'whole')
     ok(spawnSync(process.execPath, start(whole), { encoding: 'utf8' }))
@@ -36,10 +45,13 @@ export async function crashAndResume(kills: number, delay: number, steps: number
       const ended = new Promise<NodeJS.Signals | null>(resolve => child.once('exit', (_, signal) => resolve(signal)))
       await Promise.race([sleep(300 + Math.random() * (delay - 300)), ended])
       child.kill('SIGKILL')
-      if (await ended === 'SIGKILL') killed++
+      if ((await ended) === 'SIGKILL') killed++
     }
-    if (!existsSync(join(run, 'record.json'))) ok(spawnSync(process.execPath, commandFor(run, start), { encoding: 'utf8' }))
-    const [a, b] = [whole, run].map(folder => JSON.parse(readFileSync(join(folder, 'record.json'), 'utf8')) as RecordFile) as [RecordFile, RecordFile]
+    if (!existsSync(join(run, 'record.json')))
+      ok(spawnSync(process.execPath, commandFor(run, start), { encoding: 'utf8' }))
+    const [a, b] = [whole, run].map(
+      folder => JSON.parse(readFileSync(join(folder, 'record.json'), 'utf8')) as RecordFile
+    ) as [RecordFile, RecordFile]
     assert.deepEqual(b.record, a.record)
     assert.equal(b.sha256, a.sha256)
     assert.equal(b.model.sha256, a.model.sha256)

@@ -24,8 +24,8 @@ export async function longestHold(work: () => Promise<unknown>): Promise<number>
 }
 
 /**
- * A hold below the ceiling, or else the least of some tries: a collection of garbage, or code that is not compiled yet, may
- * fall into any of them.
+ * A hold below the ceiling, or else the least of some tries: a collection of garbage, or code that is not compiled yet,
+ * may fall into any of them.
  */
 export async function leastHold(tries: number, ceiling: number, work: () => Promise<unknown>): Promise<number> {
   let least = Infinity

@@ -43,13 +43,17 @@ after(async () => {
   rmSync(dir, { recursive: true })
 })
 
-interface Answer { status: number; bytes: number; text: string }
+interface Answer {
+  status: number
+  bytes: number
+  text: string
+}
 
 /** Sends a body and gives the answer; of a long one only its length. */
 function send(path: string, body: string | Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const length = Buffer.byteLength(body)
-    const headers = { 'authorization': `Bearer ${key}`, 'content-type': 'application/json', 'content-length': length }
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'content-length': length }
     const sent = httpRequest({ host: '127.0.0.1', port, path, method: 'POST', headers }, response => {
       let bytes = 0
       let text = ''
@@ -124,7 +128,7 @@ const bodies: readonly [string, string, string | Buffer, number][] = [
   ['an ignored list', CHAT, message('[[[[[[[[]]]]]]]],', '{"role":"user","content":"x","annotations":[', ']}'), 400],
   ['marks on parts of messages', CHAT, marks, 200],
   ['a list of scopes', '/v1/admin/keys', fill('{"name":"x","scopes":[', '"infer",', ']}'), 400],
-  ['a list of addresses', '/v1/admin/keys', fill('{"name":"x","addresses":[', '[],', ']}'), 400],
+  ['a list of addresses', '/v1/admin/keys', fill('{"name":"x","addresses":[', '[],', ']}'), 400]
 ]
 
 for (const [what, path, text, status] of bodies) {
@@ -147,7 +151,7 @@ test('sixteen such bodies at once do not hold it either', async () => {
 const large = { max_tokens: 3000, ignore_eos: true, seed: 1 }
 const answers: readonly [string, object, number][] = [
   [CHAT, { ...large, messages: [{ role: 'user', content: 'x' }], logprobs: true, top_logprobs: 20 }, 3_000_000],
-  [COMPLETION, { ...large, prompt: 'x', logprobs: 20 }, 800_000],
+  [COMPLETION, { ...large, prompt: 'x', logprobs: 20 }, 800_000]
 ]
 for (const [path, body, least] of answers) {
   test(`a whole answer with log probabilities does not hold the event loop, however large (${path})`, async () => {

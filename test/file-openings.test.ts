@@ -17,9 +17,28 @@ const root = fileURLToPath(new URL('../src', import.meta.url))
  * tell no content.
  */
 const OPENERS = new Set([
-  'openSync', 'open', 'readFileSync', 'readFile', 'createReadStream', 'createWriteStream', 'openAsBlob', 'cpSync', 'cp',
-  'copyFileSync', 'copyFile', 'opendirSync', 'opendir', 'statSync', 'stat', 'lstatSync', 'lstat', 'accessSync',
-  'access', 'watch', 'watchFile', 'DatabaseSync',
+  'openSync',
+  'open',
+  'readFileSync',
+  'readFile',
+  'createReadStream',
+  'createWriteStream',
+  'openAsBlob',
+  'cpSync',
+  'cp',
+  'copyFileSync',
+  'copyFile',
+  'opendirSync',
+  'opendir',
+  'statSync',
+  'stat',
+  'lstatSync',
+  'lstat',
+  'accessSync',
+  'access',
+  'watch',
+  'watchFile',
+  'DatabaseSync'
 ])
 /** Our own that open without a check. */
 const OWN = new Set(['openRegular', 'readBounded'])
@@ -27,7 +46,7 @@ const DOOR = new Set(['openTrusted', 'readTrusted', 'readEvidence', 'secretSetti
 
 const INPUT = 'input that the user names: it is checked for its form, and nothing is trusted because of it'
 const LOG = 'evidence: checked by hashes and the signed checkpoint, wherever the folder lies'
-const SYSTEM = 'the kernel\'s own files'
+const SYSTEM = "the kernel's own files"
 const PACKAGE = 'a part of the package, as the code is'
 const STORE_FOLDER = 'in the store of models, whose folders are checked (0700); contents are known by their digests'
 const RUN = 'a training run; its result is a model like any other'
@@ -108,7 +127,7 @@ const openings: readonly (readonly [file: string, calls: Readonly<Record<string,
   ['train/run-overview.ts', { openRegular: 1 }, RUN],
   ['train/run-settings.ts', { readFileSync: 1 }, RUN],
   ['trust/digest.ts', { openRegular: 1 }, 'a digest of whatever the file holds: whoever compares it decides'],
-  ['trust/oms-files.ts', { lstatSync: 1, openRegular: 1 }, 'which files a model has; the door reads them'],
+  ['trust/oms-files.ts', { lstatSync: 1, openRegular: 1 }, 'which files a model has; the door reads them']
 ]
 
 /** Where the door is used, and the classes of the files opened there. */
@@ -144,15 +163,18 @@ const trusted: Readonly<Record<string, readonly string[]>> = {
   'trust/model-key.ts': ['decides', 'secret'], // as a public key first
   'trust/oms-files.ts': ['decides'], // every file of a model that is signed or verified
   'trust/trust-policy.ts': ['decides'], // trust.toml, the key of the default model
-  'watch/baseline-file.ts': ['state'],
+  'watch/baseline-file.ts': ['state']
 }
 
 /** The text of a source file without comments. */
 const source = (file: string): string =>
-  readFileSync(join(root, file), 'utf8').replaceAll(/\/\*[^]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '')
+  readFileSync(join(root, file), 'utf8')
+    .replaceAll(/\/\*[^]*?\*\//g, '')
+    .replaceAll(/(^|\s)\/\/.*$/gm, '')
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  .filter(f => f.endsWith('.ts') && !f.endsWith('.test.ts')).sort()
+  .filter(f => f.endsWith('.ts') && !f.endsWith('.test.ts'))
+  .sort()
 
 /** How often a file calls each of these functions, under whichever name it imports them. */
 function callsOf(text: string, wanted: ReadonlySet<string>): Record<string, number> {
@@ -171,34 +193,43 @@ function callsOf(text: string, wanted: ReadonlySet<string>): Record<string, numb
 /** Rows of two tables that are not the same: what was found, and what is listed. */
 function differences(found: Readonly<Record<string, unknown>>, listed: Readonly<Record<string, unknown>>): object[] {
   const names = [...new Set([...Object.keys(found), ...Object.keys(listed)])]
-  return names.filter(name => !isDeepStrictEqual(found[name], listed[name]))
+  return names
+    .filter(name => !isDeepStrictEqual(found[name], listed[name]))
     .map(name => ({ file: name, found: found[name], listed: listed[name] }))
 }
 
 test('every opening of a file is through the door, or in the table with a reason', () => {
   const wanted = new Set([...OPENERS, ...OWN])
-  const calls = files.map(file => [file, callsOf(source(file), wanted)] as const)
+  const calls = files
+    .map(file => [file, callsOf(source(file), wanted)] as const)
     .filter(([, c]) => Object.keys(c).length > 0)
   const wrong = differences(Object.fromEntries(calls), Object.fromEntries(openings.map(([file, c]) => [file, c])))
-  const next = 'An opening is new or gone. If the file holds a secret or decides something, open it with '
-    + 'lib/trusted-file.ts; otherwise list it here with the reason.'
+  const next =
+    'An opening is new or gone. If the file holds a secret or decides something, open it with ' +
+    'lib/trusted-file.ts; otherwise list it here with the reason.'
   assert.deepEqual(wrong, [], `${next}\n${JSON.stringify(wrong, null, 1)}`)
 })
 
 test('no source reaches the file system under another name', () => {
   const whole = /import\s+(\*|\w+\s+from)[^'\n]*'(node:)?(fs|fs\/promises|sqlite)'/
   const late = /import\(\s*'(node:)?(fs|sqlite)|require\('|getBuiltinModule\((?!'node:inspector'\))/
-  assert.deepEqual(files.filter(file => whole.test(source(file)) || late.test(source(file))), [])
+  assert.deepEqual(
+    files.filter(file => whole.test(source(file)) || late.test(source(file))),
+    []
+  )
 })
 
 test('each use of the door names the class that its file has', () => {
-  const found = files.filter(f => !f.startsWith('lib/')).map(file => {
-    const text = source(file)
-    if (Object.keys(callsOf(text, DOOR)).length === 0) return [file, []] as const
-    const named = text.matchAll(/(?<!join\([^)]*)'(secret|decides|state)'|\bsecretSetting\(/g)
-    const classes = [...named].map(([, name]) => name ?? 'secret')
-    return [file, [...new Set(classes)].sort()] as const
-  }).filter(([, classes]) => classes.length > 0)
+  const found = files
+    .filter(f => !f.startsWith('lib/'))
+    .map(file => {
+      const text = source(file)
+      if (Object.keys(callsOf(text, DOOR)).length === 0) return [file, []] as const
+      const named = text.matchAll(/(?<!join\([^)]*)'(secret|decides|state)'|\bsecretSetting\(/g)
+      const classes = [...named].map(([, name]) => name ?? 'secret')
+      return [file, [...new Set(classes)].sort()] as const
+    })
+    .filter(([, classes]) => classes.length > 0)
   const wrong = differences(Object.fromEntries(found), trusted)
   assert.deepEqual(wrong, [], JSON.stringify(wrong, null, 1))
 })

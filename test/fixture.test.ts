@@ -61,28 +61,42 @@ function changed<T>(kind: string, edit: (json: Json) => void, use: (folder: stri
 }
 
 test('a reference may hold F64 tensors, sequences shorter than the context, and leave out what has a default', () => {
-  assertClose(changed('bitnet', ({ config, optimizer }) => {
-    config['context'] = 64
-    for (const key of ['eps', 'theta', 'seed', 'batch']) delete config[key]
-    for (const key of ['beta1', 'beta2', 'eps']) delete optimizer[key]
-  }, run))
+  assertClose(
+    changed(
+      'bitnet',
+      ({ config, optimizer }) => {
+        config['context'] = 64
+        for (const key of ['eps', 'theta', 'seed', 'batch']) delete config[key]
+        for (const key of ['beta1', 'beta2', 'eps']) delete optimizer[key]
+      },
+      run
+    )
+  )
   assertClose(changed('gpt', ({ config }) => delete config['bias'], run))
 })
 
 test('a reference that does not fit together is refused in a sentence', () => {
   const cases: readonly [RegExp, (json: Json) => void][] = [
     [/configuration has no parameter for the tensor weight\..*\.bias/, ({ config }) => (config['bias'] = false)],
-    [/weight\.token_embedding: it has 2048 elements where the configuration needs 4096/, ({ config }) => (config['vocab'] = 128)],
+    [
+      /weight\.token_embedding: it has 2048 elements where the configuration needs 4096/,
+      ({ config }) => (config['vocab'] = 128)
+    ],
     [/sequences have 17 tokens; the context allows 2 to 9/, ({ config }) => (config['context'] = 8)],
     [/token 64 is not in the vocabulary of 64/, ({ tokens }) => (tokens[2]![1]![3] = 64)],
-    [/optimizer\.lr is not a number/, ({ optimizer }) => delete optimizer['lr']],
+    [/optimizer\.lr is not a number/, ({ optimizer }) => delete optimizer['lr']]
   ]
   for (const [expected, edit] of cases) {
     const read = (folder: string): void => {
       using fixture = new FixtureFolder(folder)
       fixture.read('weight.token_embedding', fixture.config.vocab * fixture.config.hidden)
     }
-    changed('gpt', edit, folder => assert.throws(() => read(folder), e => VeritError.is(e) && expected.test(e.message)))
+    changed('gpt', edit, folder =>
+      assert.throws(
+        () => read(folder),
+        e => VeritError.is(e) && expected.test(e.message)
+      )
+    )
   }
   const missing = run(join(tmpdir(), 'verit-no-such-folder'))
   assert.match(missing.stderr, /^There is no file or folder .*fixture\.json/)

@@ -1,4 +1,7 @@
-/** Builds GGUF bytes field by field for tests, true or false: nothing is checked, every count and offset can be made to lie. */
+/**
+ * Builds GGUF bytes field by field for tests, true or false: nothing is checked, every count and offset can be made to
+ * lie.
+ */
 
 export const u32 = (n: number): Buffer => {
   const b = Buffer.alloc(4)
@@ -19,7 +22,8 @@ export const str = (text: string | Buffer, claimed?: number | bigint): Buffer =>
 }
 
 /** A metadata entry: key, number of the value type, bytes of the value. */
-export const entry = (key: string | Buffer, type: number, ...value: Buffer[]): Buffer => Buffer.concat([str(key), u32(type), ...value])
+export const entry = (key: string | Buffer, type: number, ...value: Buffer[]): Buffer =>
+  Buffer.concat([str(key), u32(type), ...value])
 
 export const stringEntry = (key: string, value: string): Buffer => entry(key, 8, str(value))
 
@@ -35,7 +39,13 @@ export interface ForgedTensor {
 
 export const tensorEntry = (t: ForgedTensor): Buffer => {
   const ne = t.ne ?? [32]
-  return Buffer.concat([str(t.name ?? 'w'), u32(t.dimensions ?? ne.length), ...ne.map(u64), u32(t.type ?? 0), u64(t.offset ?? 0)])
+  return Buffer.concat([
+    str(t.name ?? 'w'),
+    u32(t.dimensions ?? ne.length),
+    ...ne.map(u64),
+    u32(t.type ?? 0),
+    u64(t.offset ?? 0)
+  ])
 }
 
 export interface Forged {
@@ -55,9 +65,17 @@ export function forge(f: Forged = {}): Buffer {
   const entries = f.entries ?? [stringEntry('general.architecture', 'none')]
   const tensors = f.tensors ?? [{}]
   const header = Buffer.concat([
-    Buffer.from(f.magic ?? 'GGUF'), u32(f.version ?? 3), u64(f.tensorCount ?? tensors.length), u64(f.entryCount ?? entries.length),
-    ...entries, ...tensors.map(tensorEntry),
+    Buffer.from(f.magic ?? 'GGUF'),
+    u32(f.version ?? 3),
+    u64(f.tensorCount ?? tensors.length),
+    u64(f.entryCount ?? entries.length),
+    ...entries,
+    ...tensors.map(tensorEntry)
   ])
   const alignment = f.alignment ?? 32
-  return Buffer.concat([header, Buffer.alloc(Math.ceil(header.length / alignment) * alignment - header.length), f.data ?? Buffer.alloc(128)])
+  return Buffer.concat([
+    header,
+    Buffer.alloc(Math.ceil(header.length / alignment) * alignment - header.length),
+    f.data ?? Buffer.alloc(128)
+  ])
 }

@@ -1,10 +1,20 @@
-/** A few thousand inputs of each fuzzer (scripts/fuzz.ts runs them for as long as one likes), and each input that was ever a finding. */
+/**
+ * A few thousand inputs of each fuzzer (scripts/fuzz.ts runs them for as long as one likes), and each input that was
+ * ever a finding.
+ */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { accepted, targets } from '../scripts/fuzz-targets.ts'
 
-const COUNTS: Readonly<Record<string, number>> = { gguf: 3000, safetensors: 5000, tokenizer: 1000, sentencepiece: 1500, template: 300, frames: 5000 }
+const COUNTS: Readonly<Record<string, number>> = {
+  gguf: 3000,
+  safetensors: 5000,
+  tokenizer: 1000,
+  sentencepiece: 1500,
+  template: 300,
+  frames: 5000
+}
 
 for (const [name, make] of Object.entries(targets)) {
   test(`${COUNTS[name]} mutated inputs of ${name} each end in order or in one clear error`, async () => {

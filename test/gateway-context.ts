@@ -1,4 +1,7 @@
-/** What a gateway needs, real but for a model, for tests that speak to it without one: store, rates and audit log in a folder of their own. */
+/**
+ * What a gateway needs, real but for a model, for tests that speak to it without one: store, rates and audit log in a
+ * folder of their own.
+ */
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { openAuditLog } from '../src/audit/audit-log.ts'
@@ -32,7 +35,10 @@ export interface TestGateway {
 }
 
 /** @param change edits the default configuration */
-export async function testGateway(state: string, change: (config: ServerConfig) => void = () => undefined): Promise<TestGateway> {
+export async function testGateway(
+  state: string,
+  change: (config: ServerConfig) => void = () => undefined
+): Promise<TestGateway> {
   const config = defaultConfig()
   change(config)
   const lines: string[] = []
@@ -41,16 +47,39 @@ export async function testGateway(state: string, change: (config: ServerConfig) 
   const audit = await openAuditLog(join(state, 'audit'), { log })
   const outbox = new OutboxDrain(store.outbox, audit, log)
   const { failuresPerMinute, allFailuresPerMinute } = config.addresses
-  const refusals = new Refusals({ perSource: failuresPerMinute, all: allFailuresPerMinute }, entry => audit.append(entry), log)
+  const refusals = new Refusals(
+    { perSource: failuresPerMinute, all: allFailuresPerMinute },
+    entry => audit.append(entry),
+    log
+  )
   const transport = createTransport(config, log)
   const context: GatewayContext = {
-    config, rules: httpRules(config), store, rates: new MemoryRateState(), audit, watch: undefined, metrics: new Metrics(), refusals, log, modelId: 'm',
-    model: undefined, admission: new Admission({ parallel: 1, queue: 1 }), heldAnswers: new HeldAnswers(), revocations: new Revocations(store.keys), serverKey: serverKey(state),
-    drainOutbox: () => outbox.drain(), onAlerts: () => undefined, stopping: new AbortController().signal,
+    config,
+    rules: httpRules(config),
+    store,
+    rates: new MemoryRateState(),
+    audit,
+    watch: undefined,
+    metrics: new Metrics(),
+    refusals,
+    log,
+    modelId: 'm',
+    model: undefined,
+    admission: new Admission({ parallel: 1, queue: 1 }),
+    heldAnswers: new HeldAnswers(),
+    revocations: new Revocations(store.keys),
+    serverKey: serverKey(state),
+    drainOutbox: () => outbox.drain(),
+    onAlerts: () => undefined,
+    stopping: new AbortController().signal
   }
   const app = buildGateway(context, transport)
   return {
-    app, context, audit, transport, lines,
+    app,
+    context,
+    audit,
+    transport,
+    lines,
     close: async () => {
       await app.close()
       transport.close()
@@ -58,6 +87,6 @@ export async function testGateway(state: string, change: (config: ServerConfig) 
       await refusals.close()
       await audit.close()
       await store.close()
-    },
+    }
   }
 }

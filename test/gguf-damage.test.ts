@@ -1,6 +1,7 @@
 /**
- * 10,000 seeded flips, overwritten fields and cuts of a valid GGUF file: each must end in one VeritError or in a file that opens and whose tensors
- * read. No other exception, no read beyond the file, and no buffer larger than the file itself.
+ * 10,000 seeded flips, overwritten fields and cuts of a valid GGUF file: each must end in one VeritError or in a file
+ * that opens and whose tensors read. No other exception, no read beyond the file, and no buffer larger than the file
+ * itself.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -25,19 +26,34 @@ after(() => rmSync(dir, { recursive: true }))
 function validFile(): { bytes: Buffer; header: number } {
   const path = join(dir, 'valid.gguf')
   const trits = Int8Array.from({ length: 512 }, (_, i) => (i % 3) - 1)
-  const ternary = (type: TernaryTypeName) => ({ name: `blk.0.${type}`, type, shape: [2, 256], data: encodeTernary(type, trits, Float32Array.of(0.5)) })
+  const ternary = (type: TernaryTypeName) => ({
+    name: `blk.0.${type}`,
+    type,
+    shape: [2, 256],
+    data: encodeTernary(type, trits, Float32Array.of(0.5))
+  })
   writeGguf(path, {
     metadata: [
-      ['general.architecture', gguf.string('bitnet-b1.58')], ['general.alignment', gguf.u32(32)], ['a.u8', gguf.u8(1)], ['a.u16', gguf.u16(1)],
-      ['a.i32', gguf.i32(-1)], ['a.u64', gguf.u64(1n)], ['a.f32', gguf.f32(1e-5)], ['a.bool', gguf.bool(true)],
+      ['general.architecture', gguf.string('bitnet-b1.58')],
+      ['general.alignment', gguf.u32(32)],
+      ['a.u8', gguf.u8(1)],
+      ['a.u16', gguf.u16(1)],
+      ['a.i32', gguf.i32(-1)],
+      ['a.u64', gguf.u64(1n)],
+      ['a.f32', gguf.f32(1e-5)],
+      ['a.bool', gguf.bool(true)],
       ['tokenizer.ggml.tokens', gguf.strings(Array.from({ length: 100 }, (_, i) => `Ġtoken${i}`))],
       ['tokenizer.ggml.token_type', gguf.i32s(Array.from({ length: 100 }, () => 1))],
-      ['tokenizer.ggml.scores', gguf.f32s([0.5, -1])], ['a.bools', { type: 'array', of: 'bool', value: [true, false] }],
+      ['tokenizer.ggml.scores', gguf.f32s([0.5, -1])],
+      ['a.bools', { type: 'array', of: 'bool', value: [true, false] }]
     ],
     tensors: [
-      { name: 'token_embd.weight', type: 'F16', shape: [16, 32], data: new Uint8Array(1024) }, ternary('I2_S'), ternary('TQ1_0'), ternary('TQ2_0'),
-      { name: 'output_norm.weight', type: 'F32', shape: [33], data: new Uint8Array(132) },
-    ],
+      { name: 'token_embd.weight', type: 'F16', shape: [16, 32], data: new Uint8Array(1024) },
+      ternary('I2_S'),
+      ternary('TQ1_0'),
+      ternary('TQ2_0'),
+      { name: 'output_norm.weight', type: 'F32', shape: [33], data: new Uint8Array(132) }
+    ]
   })
   const bytes = readFileSync(path)
   return { bytes, header: new GgufFile(watched(bytes)).dataOffset }
@@ -46,11 +62,15 @@ function validFile(): { bytes: Buffer; header: number } {
 /** Bytes in memory that refuse to fill a buffer larger than themselves or to read past their end. */
 function watched(bytes: Buffer): ByteSource {
   return {
-    name: 'damaged.gguf', size: bytes.length,
+    name: 'damaged.gguf',
+    size: bytes.length,
     read(position, target) {
-      assert.ok(Number.isSafeInteger(position) && position >= 0 && position + target.length <= bytes.length, 'a read beyond the file')
+      assert.ok(
+        Number.isSafeInteger(position) && position >= 0 && position + target.length <= bytes.length,
+        'a read beyond the file'
+      )
       target.set(bytes.subarray(position, position + target.length))
-    },
+    }
   }
 }
 
@@ -70,10 +90,21 @@ function survives(bytes: Buffer): boolean {
   }
 }
 
-test('10,000 flips, overwritten fields and cuts of a GGUF file each end in one clear error or a file that reads', () => {
+test('10,000 flips, overwritten fields and cuts of a GGUF file end in one clear error or a readable file', () => {
   const { bytes, header } = validFile()
   const next = numbers(20260101)
-  const extremes = [0n, 1n, 0x7fffffffn, 0xffffffffn, 2n ** 32n, 2n ** 40n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, BigInt(bytes.length)]
+  const extremes = [
+    0n,
+    1n,
+    0x7fffffffn,
+    0xffffffffn,
+    2n ** 32n,
+    2n ** 40n,
+    2n ** 63n - 1n,
+    2n ** 63n,
+    2n ** 64n - 1n,
+    BigInt(bytes.length)
+  ]
   assert.ok(survives(bytes))
   let refused = 0
   for (let i = 0; i < POSITIONS; i++) {

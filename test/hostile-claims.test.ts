@@ -1,6 +1,7 @@
 /**
- * A hostile process in the runner's place, behind a real gateway with real keys and budgets: whatever it claims, floods or leaves out, nobody gets more
- * tokens than were reserved, and the gateway answers everybody else meanwhile. What it may do to the machine: sandbox.test.ts.
+ * A hostile process in the runner's place, behind a real gateway with real keys and budgets: whatever it claims, floods
+ * or leaves out, nobody gets more tokens than were reserved, and the gateway answers everybody else meanwhile. What it
+ * may do to the machine: sandbox.test.ts.
  */
 // own process: all of it computes on the reference executor
 import assert from 'node:assert/strict'
@@ -17,11 +18,17 @@ import { testGateway } from './gateway-context.ts'
 
 process.env['VERIT_EXECUTOR'] = 'reference' // what computes does not matter here, and without native code a process starts in half the time
 const dir = mkdtempSync(join(tmpdir(), 'verit-claims-'))
-const file = join(dir, 'model.gguf'), script = join(dir, 'hostile.mjs')
+const file = join(dir, 'model.gguf')
+const script = join(dir, 'hostile.mjs')
 writeFileSync(file, 'no model', { mode: 0o600 })
 
-/** Loads at once and claims the context that stands in the name of the program; then each prompt names the behaviour of its call. */
-writeFileSync(script, `
+/**
+ * Loads at once and claims the context that stands in the name of the program; then each prompt names the behaviour of
+ * its call.
+ */
+writeFileSync(
+  script,
+  `
 import { Socket } from 'node:net'
 const context = ${JSON.stringify(0x7fffffff)}
 let claimed = context
@@ -74,7 +81,8 @@ socket.on('data', chunk => {
     else if (message.type === 'generate') ways[message.prompt.text ?? message.prompt.messages[0].content](message.id, message.sampling)
   }
 })
-`)
+`
+)
 
 const gateway = await testGateway(join(dir, 'state'), config => {
   config.keys.requestsPerMinute = 0
@@ -105,7 +113,10 @@ after(async () => {
 })
 
 async function newKey(tokensPerDay?: number): Promise<{ key: string; record: KeyRecord }> {
-  const { key, record } = await context.store.keys.create({ name: 'k', ...(tokensPerDay !== undefined && { limits: { tokensPerDay } }) }, 'cli')
+  const { key, record } = await context.store.keys.create(
+    { name: 'k', ...(tokensPerDay !== undefined && { limits: { tokensPerDay } }) },
+    'cli'
+  )
   return { key: key!, record }
 }
 const plenty = await newKey()
@@ -120,15 +131,20 @@ interface Answered {
 async function ask(way: string, body: object = {}, key = plenty.key): Promise<Answered> {
   const chat = 'messages' in body
   const response = await fetch(`${url}/v1/${chat ? 'chat/' : ''}completions`, {
-    method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ ...!chat && { prompt: way }, ...body }),
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...(!chat && { prompt: way }), ...body })
   })
   const text = await response.text()
-  const answer = (text.startsWith('{') ? JSON.parse(text) : {}) as { error?: { verit: string }; usage?: Answered['usage'] }
+  const answer = (text.startsWith('{') ? JSON.parse(text) : {}) as {
+    error?: { verit: string }
+    usage?: Answered['usage']
+  }
   return { status: response.status, code: answer.error?.verit, text, usage: answer.usage }
 }
 const used = async ({ record }: { record: KeyRecord }): Promise<{ used: number; reserved: number }> => {
-  for (let i = 0; i < 100; i++) { // the cost is settled while the answer goes out
+  for (let i = 0; i < 100; i++) {
+    // the cost is settled while the answer goes out
     const { day } = await context.store.budgets.usage(record.id, new Date())
     if (day.reserved === 0) return day
     await sleep(20)
@@ -140,7 +156,11 @@ test('a budget of 100 tokens gives no more than 100 to a process that claims a c
   const key = await newKey(100)
   await serve({ cores: '1' })
   let given = 0
-  for (const [way, stream] of [['gives what is asked', false], ['gives what is asked', true], ['gives 5,000 tokens', false]] as const) {
+  for (const [way, stream] of [
+    ['gives what is asked', false],
+    ['gives what is asked', true],
+    ['gives 5,000 tokens', false]
+  ] as const) {
     const { status, usage, text } = await ask(way, { max_tokens: 5000, stream }, key.key)
     given += usage?.total_tokens ?? 0
     assert.equal(status, way === 'gives 5,000 tokens' ? 502 : 200)
@@ -150,35 +170,55 @@ test('a budget of 100 tokens gives no more than 100 to a process that claims a c
   assert.ok(given <= 2 && day.used <= 3, `${given} given, ${JSON.stringify(day)} counted`)
 })
 
-test('nor does a claim of 2^31 - 1 give more; nobody is charged more for a prompt than was reserved, and what is echoed counts once', async () => {
-  await serve()
-  const key = await newKey(100)
-  let given = 0
-  for (const stream of [false, true]) {
-    const { usage, text } = await ask('gives what is asked', { max_tokens: 30, stream }, key.key)
-    given += usage?.total_tokens ?? 1 + [...text.matchAll(/"text":"x"/g)].length
+test(
+  'nor does a claim of 2^31 - 1 give more; nobody is charged more for a prompt than was reserved, and what is ' +
+    'echoed counts once',
+  async () => {
+    await serve()
+    const key = await newKey(100)
+    let given = 0
+    for (const stream of [false, true]) {
+      const { usage, text } = await ask('gives what is asked', { max_tokens: 30, stream }, key.key)
+      given += usage?.total_tokens ?? 1 + [...text.matchAll(/"text":"x"/g)].length
+    }
+    assert.equal((await ask('gives what is asked', { max_tokens: 5000 }, key.key)).code, 'VERIT_BUDGET')
+    assert.equal(given, 62)
+    const more = await ask('wants more for the prompt', { max_tokens: 5 }, key.key)
+    assert.deepEqual([more.status, more.code], [400, 'VERIT_PROMPT_LIMIT'])
+    const chat = await ask('', { messages: [{ role: 'user', content: 'wants more for the prompt' }], max_tokens: 5 })
+    assert.equal(chat.code, 'VERIT_PROMPT_LIMIT')
+    assert.equal((await ask('wants more after the start', { max_tokens: 5 }, key.key)).code, 'VERIT_PROMPT_LIMIT')
+    assert.deepEqual(
+      await used(key),
+      { used: 62 + 4, reserved: 0 },
+      'one token of the prompt and three of the answer came'
+    )
+    const echo = await newKey(100)
+    const { usage } = await ask('echoes what it claims', { max_tokens: 5, echo: true }, echo.key)
+    assert.deepEqual(usage, {
+      prompt_tokens: 15,
+      completion_tokens: 5,
+      total_tokens: 20,
+      prompt_tokens_details: { cached_tokens: 0 }
+    })
+    assert.match(
+      (await ask('echoes without end', { max_tokens: 5, echo: true, stream: true }, echo.key)).text,
+      /VERIT_RUNNER_DIED/
+    )
+    assert.deepEqual(await used(echo), { used: 40, reserved: 0 })
+    await serve()
+    const long = await ask('claims a long prompt', { max_tokens: 5 }, echo.key)
+    // it is sent to the next process once, which is the same
+    assert.ok(long.status === 502 || long.status === 504, long.text)
+    assert.deepEqual(await used(echo), { used: 40, reserved: 0 })
   }
-  assert.equal((await ask('gives what is asked', { max_tokens: 5000 }, key.key)).code, 'VERIT_BUDGET')
-  assert.equal(given, 62)
-  const more = await ask('wants more for the prompt', { max_tokens: 5 }, key.key)
-  assert.deepEqual([more.status, more.code], [400, 'VERIT_PROMPT_LIMIT'])
-  const chat = await ask('', { messages: [{ role: 'user', content: 'wants more for the prompt' }], max_tokens: 5 })
-  assert.equal(chat.code, 'VERIT_PROMPT_LIMIT')
-  assert.equal((await ask('wants more after the start', { max_tokens: 5 }, key.key)).code, 'VERIT_PROMPT_LIMIT')
-  assert.deepEqual(await used(key), { used: 62 + 4, reserved: 0 }, 'one token of the prompt and three of the answer came')
-  const echo = await newKey(100)
-  const { usage } = await ask('echoes what it claims', { max_tokens: 5, echo: true }, echo.key)
-  assert.deepEqual(usage, { prompt_tokens: 15, completion_tokens: 5, total_tokens: 20, prompt_tokens_details: { cached_tokens: 0 } })
-  assert.match((await ask('echoes without end', { max_tokens: 5, echo: true, stream: true }, echo.key)).text, /VERIT_RUNNER_DIED/)
-  assert.deepEqual(await used(echo), { used: 40, reserved: 0 })
-  await serve()
-  const long = await ask('claims a long prompt', { max_tokens: 5 }, echo.key)
-  assert.ok(long.status === 502 || long.status === 504, long.text) // it is sent to the next process once, which is the same
-  assert.deepEqual(await used(echo), { used: 40, reserved: 0 })
-})
+)
 
 test('text and alternatives beyond what was asked for end the process, and soon', async () => {
-  for (const [way, stream] of [['floods text', false], ['floods alternatives', true]] as const) {
+  for (const [way, stream] of [
+    ['floods text', false],
+    ['floods alternatives', true]
+  ] as const) {
     await serve()
     const { status, text } = await ask('', { messages: [{ role: 'user', content: way }], stream })
     assert.equal(status, stream ? 200 : 502)
@@ -189,7 +229,12 @@ test('text and alternatives beyond what was asked for end the process, and soon'
 
 test('an answer to a call that was not sent ends the process, a second end too, and so does no end', async () => {
   await serve({ packing: 'early' }).catch(() => undefined) // it may be ready before its early answer is read
-  for (let i = 0; i < 500 && !events.some(e => e.type === 'died' && /not open/.test(e.how)) && runner?.available === true; i++) await sleep(10)
+  for (
+    let i = 0;
+    i < 500 && !events.some(e => e.type === 'died' && /not open/.test(e.how)) && runner?.available === true;
+    i++
+  )
+    await sleep(10)
   assert.notEqual(runner?.available, true)
   await serve()
   const never = await ask('never ends')
@@ -198,7 +243,7 @@ test('an answer to a call that was not sent ends the process, a second end too, 
   assert.ok(events.some(e => e.type === 'died' && /did not end a cancelled request/.test(e.how)))
 })
 
-test('a flood of standard error costs the gateway nothing that others feel, and gives the log no more than 200 lines', async () => {
+test('a flood of standard error does not slow the gateway and gives at most 200 lines of log', async () => {
   await serve()
   const before = events.length
   assert.equal((await ask('floods standard error', { max_tokens: 1 })).status, 200)

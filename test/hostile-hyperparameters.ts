@@ -1,6 +1,6 @@
 /**
- * Hyperparameters that no model has, for the metadata of a file of each architecture (small-models.ts). The reader has to
- * refuse each by its key, or by a tensor whose shape then differs.
+ * Hyperparameters that no model has, for the metadata of a file of each architecture (small-models.ts). The reader has
+ * to refuse each by its key, or by a tensor whose shape then differs.
  */
 import { gguf } from '../src/formats/gguf-value.ts'
 import type { GgufValue } from '../src/formats/gguf-value.ts'
@@ -18,8 +18,18 @@ export interface HostileRow {
 const f64 = (value: number): GgufValue => ({ type: 'f64', value })
 /** Values of other types than a number's. */
 const others = [gguf.string('1'), gguf.bool(true), gguf.strings(['1']), gguf.f32s([1, NaN])]
-const noSize = [gguf.u32(0), gguf.u32(2 ** 31), gguf.u32(10 ** 9), gguf.u64(2n ** 62n), gguf.i32(-1), gguf.f32(2), ...others]
-const noFactor = [NaN, Infinity, -Infinity, -1, 1e-30].map(gguf.f32).concat(f64(1e300), f64(5e-324), gguf.u32(1), others)
+const noSize = [
+  gguf.u32(0),
+  gguf.u32(2 ** 31),
+  gguf.u32(10 ** 9),
+  gguf.u64(2n ** 62n),
+  gguf.i32(-1),
+  gguf.f32(2),
+  ...others
+]
+const noFactor = [NaN, Infinity, -Infinity, -1, 1e-30]
+  .map(gguf.f32)
+  .concat(f64(1e300), f64(5e-324), gguf.u32(1), others)
 
 const learned = ['gpt', 'gpt2']
 /** Read by the strict checks of architectures with few options. */
@@ -29,19 +39,22 @@ const scaled = (kind: string): boolean => !learned.includes(kind) && !plain.incl
 const partial = ['phi3', 'stablelm']
 
 export const hostileRows: readonly HostileRow[] = [
-  ...['block_count', 'embedding_length', 'context_length', 'attention.head_count'].map(key => ({ key, values: noSize })),
+  ...['block_count', 'embedding_length', 'context_length', 'attention.head_count'].map(key => ({
+    key,
+    values: noSize
+  })),
   { key: 'feed_forward_length', values: noSize, of: kind => kind !== 'qwen3moe' },
   { key: 'attention.head_count_kv', values: [gguf.u32(3), gguf.u32(8), ...noSize], of: kind => kind !== 'gpt' },
   {
     key: 'attention.head_count_kv',
     values: [gguf.i32s([2]), gguf.i32s([2, 1]), gguf.i32s([2, -2]), gguf.i32s([]), gguf.i32s([2, 2, 2])],
-    of: kind => kind !== 'gpt',
+    of: kind => kind !== 'gpt'
   },
   { key: 'attention.key_length', values: [gguf.u32(4097), ...noSize] },
   {
     key: 'attention.key_length',
     values: [gguf.u32(7)],
-    partners: ['rope.dimension_count', 'attention.value_length'],
+    partners: ['rope.dimension_count', 'attention.value_length']
   },
   { key: 'attention.value_length', values: [gguf.u32(7), gguf.u32(1024), ...noSize] },
   { key: 'attention.key_length_swa', values: [gguf.u32(7), ...noSize] },
@@ -58,8 +71,12 @@ export const hostileRows: readonly HostileRow[] = [
   { key: 'rope.scaling.yarn_beta_fast', values: [gguf.f32(0), ...noFactor], of: scaled },
   { key: 'rope.scaling.yarn_ext_factor', values: [gguf.f32(2), gguf.f32(NaN), gguf.f32(-1)], of: scaled },
   ...['attn_logit_softcapping', 'final_logit_softcapping', 'attention.scale', 'attention.temperature_scale'].map(
-    key => ({ key, values: noFactor })),
-  ...['logit_scale', 'residual_scale', 'embedding_scale', 'attention.clamp_kqv'].map(key => ({ key, values: noFactor })),
+    key => ({ key, values: noFactor })
+  ),
+  ...['logit_scale', 'residual_scale', 'embedding_scale', 'attention.clamp_kqv'].map(key => ({
+    key,
+    values: noFactor
+  })),
   { key: 'attn_logit_softcapping', values: [gguf.f32(0)], of: kind => kind === 'gemma2' },
   { key: 'final_logit_softcapping', values: [gguf.f32(0)], of: kind => kind === 'gemma2' },
   { key: 'attention.sliding_window', values: [gguf.u32(0)], of: kind => kind === 'gemma2' },
@@ -72,7 +89,7 @@ export const hostileRows: readonly HostileRow[] = [
   { key: 'expert_gating_func', values: [gguf.u32(77), gguf.u32(2), ...others], of: kind => kind === 'qwen3moe' },
   { key: 'expert_weights_scale', values: [gguf.f32(0.5), ...noFactor], of: kind => kind === 'qwen3moe' },
   { key: 'shortconv.l_cache', values: [gguf.u32(65), ...noSize.slice(1)] },
-  { key: 'shortconv.l_cache', values: [gguf.u32(0)], of: kind => kind === 'lfm2' },
+  { key: 'shortconv.l_cache', values: [gguf.u32(0)], of: kind => kind === 'lfm2' }
 ]
 
 /** The key of the epsilon of an architecture's norms, and values that it cannot have. */
@@ -80,5 +97,5 @@ export const hostileEpsilon = (kind: string): HostileRow => ({
   key: ['gpt', 'gpt2', 'starcoder2', 'stablelm'].includes(kind)
     ? 'attention.layer_norm_epsilon'
     : 'attention.layer_norm_rms_epsilon',
-  values: [gguf.f32(0), gguf.f32(1), ...noFactor],
+  values: [gguf.f32(0), gguf.f32(1), ...noFactor]
 })

@@ -1,6 +1,7 @@
 /**
- * For tests only: a runner that is the attacker's from the moment of its lock on. It is started and locked as the real one is, with the same
- * function, and then does what it is told: JSON in the place of the model's name. What the attempts returned is its answer, as the name of its model.
+ * For tests only: a runner that is the attacker's from the moment of its lock on. It is started and locked as the real
+ * one is, with the same function, and then does what it is told: JSON in the place of the model's name. What the
+ * attempts returned is its answer, as the name of its model.
  */
 import { constants } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -45,7 +46,16 @@ async function obey(message: ToRunner): Promise<void> {
   send({ type: 'locked', sandbox })
   const results: (number | string)[] = []
   for (const name of names) results.push(await attempts(native, { port, path, code })[name]!())
-  const info = { name: results.join(' '), architecture: 'x', parameters: 1, vocabSize: 1, context: 9, modelContext: 9, executor: 'x', threads: 1 }
+  const info = {
+    name: results.join(' '),
+    architecture: 'x',
+    parameters: 1,
+    vocabSize: 1,
+    context: 9,
+    modelContext: 9,
+    executor: 'x',
+    threads: 1
+  }
   send({ type: 'ready', info })
 }
 
@@ -55,7 +65,10 @@ const text = (s: string): Uint8Array => new Uint8Array(Buffer.from(`${s}\0`))
 const HERE = -100
 const RWX = 7
 
-function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [from, to] }: { port: number; path: string; code: [number, number] }): Record<string, () => number | string | Promise<number | string>> {
+function attempts(
+  { numbers: n, call, call32 }: Syscalls,
+  { port, path, code: [from, to] }: { port: number; path: string; code: [number, number] }
+): Record<string, () => number | string | Promise<number | string>> {
   const page = (): number => call(n['mmap']!, 0, 65536, 3, 0x22, -1, 0)
   const tcp = (): Uint8Array => new Uint8Array([2, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
   const tcpCall = (which: 'bind' | 'connect') => (): number => call(n[which]!, call(n['socket']!, 2, 1, 0), tcp(), 16)
@@ -66,16 +79,21 @@ function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [f
     'create a file': () => call(n['openat']!, HERE, text(path), 0o101, 0o600),
     'make a folder': () => call(n['mkdirat']!, HERE, text(path), 0o700),
     'ask whether a file exists': () => call(n['newfstatat']!, HERE, text('/etc/passwd'), new Uint8Array(256), 0),
-    'open through an older thread': () => open('/etc/passwd').then(() => 0, (e: NodeJS.ErrnoException) => e.errno!),
+    'open through an older thread': () =>
+      open('/etc/passwd').then(
+        () => 0,
+        (e: NodeJS.ErrnoException) => e.errno!
+      ),
     'make a socket': () => call(n['socket']!, 1, 1, 0),
-    'connect': tcpCall('connect'),
-    'bind': tcpCall('bind'),
+    connect: tcpCall('connect'),
+    bind: tcpCall('bind'),
     'connect to no socket': () => call(n['connect']!, 3, tcp(), 16),
     'run a program': () => call(n['execve']!, text('/bin/true'), 0, 0),
-    'fork': () => call(n['clone']!, 17, 0, 0, 0, 0),
+    fork: () => call(n['clone']!, 17, 0, 0, 0, 0),
     'clone without memory shared': () => call(n['clone']!, 0x100, 0, 0, 0, 0),
     'trace the parent': () => call(n['ptrace']!, 16, parent, 0, 0),
-    'read the memory of the parent': () => call(n['process_vm_readv']!, parent, new Uint8Array(16), 1, new Uint8Array(16), 1, 0),
+    'read the memory of the parent': () =>
+      call(n['process_vm_readv']!, parent, new Uint8Array(16), 1, new Uint8Array(16), 1, 0),
     'signal the parent': () => call(n['kill']!, parent, 0),
     'signal everyone': () => call(n['kill']!, -1, 0),
     'signal a thread of the parent': () => call(n['tgkill']!, parent, parent, 0),
@@ -89,17 +107,17 @@ function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [f
     'the engine makes its code executable': () => call(n['mprotect']!, from, 4096, RWX),
     'the engine compiles': () => Number(hot()),
     'an anonymous file': () => call(n['memfd_create']!, text('x'), 0),
-    'io_uring': () => call(n['io_uring_setup']!, 8, new Uint8Array(120)),
+    io_uring: () => call(n['io_uring_setup']!, 8, new Uint8Array(120)),
     'a ring': () => call(n['io_uring_enter']!, 5, 0, 0, 0, 0, 0),
-    'hang': () => {
+    hang: () => {
       for (;;) continue
     },
-    'bpf': () => call(n['bpf']!, 0, new Uint8Array(128), 128),
-    'userfaultfd': () => call(n['userfaultfd']!, 1),
-    'keyrings': () => call(n['keyctl']!, 0, -3, 0),
+    bpf: () => call(n['bpf']!, 0, new Uint8Array(128), 128),
+    userfaultfd: () => call(n['userfaultfd']!, 1),
+    keyrings: () => call(n['keyctl']!, 0, -3, 0),
     'a user namespace': () => call(n['unshare']!, 0x10000000),
     'another namespace': () => call(n['setns']!, 3, 0),
-    'mount': () => call(n['mount']!, text('none'), text('/tmp'), text('tmpfs'), 0, 0),
+    mount: () => call(n['mount']!, text('none'), text('/tmp'), text('tmpfs'), 0, 0),
     'performance counters': () => call(n['perf_event_open']!, new Uint8Array(128), 0, -1, -1, 0),
     'signals through a descriptor': () => call(n['fcntl']!, 3, 8, parent),
     'input to a terminal': () => call(n['ioctl']!, 2, 0x5412, text('x')),
@@ -135,7 +153,7 @@ function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [f
     'a frame that is no JSON': () => {
       socket.write(Buffer.from([3, 0, 0, 0, 1, 2, 3]))
       return new Promise(() => undefined)
-    },
+    }
   }
 }
 
@@ -143,9 +161,11 @@ function attempts({ numbers: n, call, call32 }: Syscalls, { port, path, code: [f
 function hot(): boolean {
   let sum = 0
   for (let f = 0; f < 200; f++) {
-    const make = new Function('n', `let s = ${f}; for (let i = 0; i < n; i++) s = (s * 31 + i) | 0; return s`) as (n: number) => number
+    const make = new Function('n', `let s = ${f}; for (let i = 0; i < n; i++) s = (s * 31 + i) | 0; return s`) as (
+      n: number
+    ) => number
     for (let i = 0; i < 50; i++) sum ^= make(2000)
-    sum ^= 'a'.repeat(300).replace(new RegExp(`(a{${f % 9 + 1}})b?`, 'g'), '$1c').length
+    sum ^= 'a'.repeat(300).replace(new RegExp(`(a{${(f % 9) + 1}})b?`, 'g'), '$1c').length
   }
   return Number.isInteger(sum)
 }

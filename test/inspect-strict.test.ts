@@ -33,7 +33,8 @@ type Parse = (source: ByteSource, found?: ProblemList) => unknown
 
 /** The first problem of the plain reader, or none; and all that the collecting one finds. */
 async function both(parse: Parse, bytes: Buffer): Promise<{ first: VeritError | undefined; found: ProblemList }> {
-  const found = new ProblemList(), source = bytesSource(bytes, 'x')
+  const found = new ProblemList()
+  const source = bytesSource(bytes, 'x')
   let first: VeritError | undefined
   try {
     parse(source)
@@ -41,7 +42,10 @@ async function both(parse: Parse, bytes: Buffer): Promise<{ first: VeritError | 
     assert.ok(VeritError.is(e) && e.code !== 'VERIT_INTERNAL', String(e))
     first = e
   }
-  await found.attempt(() => parse(source, found), e => ({ problem: (e.fields as { problem: string }).problem }))
+  await found.attempt(
+    () => parse(source, found),
+    e => ({ problem: (e.fields as { problem: string }).problem })
+  )
   return { first, found }
 }
 
@@ -49,37 +53,77 @@ test('every malformed file has the problem that opening ends with, and good file
   for (const [id, what, bytes] of ggufAttacks) {
     const { first, found } = await both(checkGguf, bytes)
     const { problem } = first!.fields as { problem: string }
-    assert.ok(found.shown.some(p => p.problem === problem), `${id} ${what}: ${problem} is not among ${JSON.stringify(found.shown)}`)
+    assert.ok(
+      found.shown.some(p => p.problem === problem),
+      `${id} ${what}: ${problem} is not among ${JSON.stringify(found.shown)}`
+    )
   }
   for (const f of ggufControls) assert.ok((await both(checkGguf, forge(f))).found.none)
 })
 
 test('a file that was cut has one problem that says so, first, and a few of those that follow from it', async () => {
-  const tensors = Array.from({ length: 10 }, (_, i) => ({ name: `t${i}`, type: 'F32' as const, shape: [8], data: new Uint8Array(32) }))
+  const tensors = Array.from({ length: 10 }, (_, i) => ({
+    name: `t${i}`,
+    type: 'F32' as const,
+    shape: [8],
+    data: new Uint8Array(32)
+  }))
   const path = join(dir, 'cut.gguf')
   writeGguf(path, { metadata: [['general.architecture', gguf.string('gpt')]], tensors })
-  const bytes = readFileSync(path), { first, found } = await both(checkGguf, bytes.subarray(0, bytes.length - 200))
+  const bytes = readFileSync(path)
+  const { first, found } = await both(checkGguf, bytes.subarray(0, bytes.length - 200))
   const cut = `the file is cut: it has ${bytes.length - 200} of ${bytes.length} bytes`
   assert.equal((first!.fields as { problem: string }).problem, cut)
-  assert.deepEqual(found.shown.map(p => p.problem.replace(/ has .* beyond/, ' beyond')), [
-    cut, ...['t3', 't4', 't5'].map(t => `tensor ${t} beyond the end of the file at ${bytes.length - 200}`), '4 more tensors end beyond it',
+  assert.deepEqual(
+    found.shown.map(p => p.problem.replace(/ has .* beyond/, ' beyond')),
+    [
+      cut,
+      ...['t3', 't4', 't5'].map(t => `tensor ${t} beyond the end of the file at ${bytes.length - 200}`),
+      '4 more tensors end beyond it'
+    ]
+  )
+  const unpadded = Buffer.concat([
+    Buffer.from('GGUF'),
+    u32(3),
+    u64(0),
+    u64(1),
+    stringEntry('general.architecture', 'none')
   ])
-  const unpadded = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(0), u64(1), stringEntry('general.architecture', 'none')])
-  assert.deepEqual((await both(checkGguf, unpadded)).found.shown, []) // without tensors nothing is missing behind the header
+  // without tensors nothing is missing behind the header
+  assert.deepEqual((await both(checkGguf, unpadded)).found.shown, [])
 })
 
 test('several faults of one file are all found, each with its byte', async () => {
   const bytes = forge({
-    entries: [stringEntry('', 'v'), stringEntry('a', 'v'), stringEntry('a', 'w'), entry('k', 7, Buffer.from([2])), entry('general.alignment', 4, u32(13))],
-    tensors: [{ type: 999 }, { name: 'b\n', offset: 4 }, { name: 'c', ne: [32, 0] }],
+    entries: [
+      stringEntry('', 'v'),
+      stringEntry('a', 'v'),
+      stringEntry('a', 'w'),
+      entry('k', 7, Buffer.from([2])),
+      entry('general.alignment', 4, u32(13))
+    ],
+    tensors: [{ type: 999 }, { name: 'b\n', offset: 4 }, { name: 'c', ne: [32, 0] }]
   })
   const { found } = await both(checkGguf, bytes)
   const texts = found.shown.map(p => p.problem)
-  for (const expected of [/key is empty/, /a stands twice/, /bool with the value 2/, /alignment is 13/, /type number 999/, /control characters: b\\n/, /offset 4, not a multiple/, /dimension of 0/]) {
-    assert.ok(texts.some(t => expected.test(t)), `${expected} in ${texts.join('; ')}`)
+  for (const expected of [
+    /key is empty/,
+    /a stands twice/,
+    /bool with the value 2/,
+    /alignment is 13/,
+    /type number 999/,
+    /control characters: b\\n/,
+    /offset 4, not a multiple/,
+    /dimension of 0/
+  ]) {
+    assert.ok(
+      texts.some(t => expected.test(t)),
+      `${expected} in ${texts.join('; ')}`
+    )
   }
   assert.ok(found.shown.every(p => p.offset! > 0 && p.offset! < bytes.length))
-  const json = '{"a":{"dtype":"F8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,1]},"c":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},"__metadata__":{"x":1}}'
+  const json =
+    '{"a":{"dtype":"F8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[2],"data_offsets":[0,1]},"c":{"dtype":"U8","shape":[9],"data_offsets":[0,9]},"__metadata__":{"x":1}}'
   const head = Buffer.alloc(8)
   head.writeBigUInt64LE(BigInt(json.length))
   const other = await both(parseSafetensorsHeader, Buffer.concat([head, Buffer.from(json)]))
@@ -87,52 +131,98 @@ test('several faults of one file are all found, each with its byte', async () =>
 })
 
 test('mutated files have problems exactly when opening refuses them', async () => {
-  for (const [name, parse] of [['gguf', checkGguf], ['safetensors', parseSafetensorsHeader]] as const) {
+  for (const [name, parse] of [
+    ['gguf', checkGguf],
+    ['safetensors', parseSafetensorsHeader]
+  ] as const) {
     const target = await targets[name]!()
     for (let i = 0; i < 2000; i++) {
       const { first, found } = await both(parse, target.input(42, i))
-      assert.equal(found.none, first === undefined, `${name} ${i}: ${first?.message} against ${JSON.stringify(found.shown)}`)
+      assert.equal(
+        found.none,
+        first === undefined,
+        `${name} ${i}: ${first?.message} against ${JSON.stringify(found.shown)}`
+      )
     }
   }
 })
 
-test('a model is examined to its values: everything that keeps it from being loaded is told, and a good one has its digest', async () => {
-  const path = join(dir, 'm.gguf')
-  await writeRandomModel(path, referenceExecutor(), parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, ffn: 32, context: 32, vocab: 260, bias: true }))
-  const good = run('--json', path)
-  assert.equal(good.status, 0, good.stderr)
-  assert.deepEqual(JSON.parse(good.stdout), { file: path, format: 'gguf', good: true, sha256: digestBytes(readFileSync(path)), problems: [], more: 0 })
+test(
+  'a model is examined to its values: everything that keeps it from being loaded is told, and a good one has ' +
+    'its digest',
+  async () => {
+    const path = join(dir, 'm.gguf')
+    await writeRandomModel(
+      path,
+      referenceExecutor(),
+      parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, ffn: 32, context: 32, vocab: 260, bias: true })
+    )
+    const good = run('--json', path)
+    assert.equal(good.status, 0, good.stderr)
+    assert.deepEqual(JSON.parse(good.stdout), {
+      file: path,
+      format: 'gguf',
+      good: true,
+      sha256: digestBytes(readFileSync(path)),
+      problems: [],
+      more: 0
+    })
 
-  const file = parseGguf(readFileSync(path))
-  const norm = new Float32Array(16).fill(NaN)
-  writeGguf(path, {
-    metadata: [...file.metadata.entries, ['tokenizer.ggml.mask_token_id', gguf.u32(999)], ['tokenizer.chat_template', gguf.string('{% for')]],
-    tensors: [
-      ...file.tensors.filter(t => t.name !== 'blk.0.ffn_up.bias').map(t => ({
-        name: t.name, type: t.type, shape: t.shape, data: t.name === 'output_norm.weight' ? new Uint8Array(norm.buffer) : file.readTensor(t.name),
-      })),
-      { name: 'more', type: 'F32', shape: [1], data: new Uint8Array(4) },
-    ],
-  })
-  const { status, stdout } = run(path)
-  assert.equal(status, 1)
-  for (const expected of [/5 problems \(GGUF file\)/, /at byte \d+: .*mask_token_id is 999/, /there is no tensor blk\.0\.ffn_up\.bias/, /it has a tensor more/,
-    /at byte \d+: tensor output_norm\.weight: it holds a value that is not a finite number/, /chat template refused it/]) assert.match(stdout, expected)
-  await assert.rejects(loadModel(parseGguf(readFileSync(path)), referenceExecutor()), (e: unknown) => VeritError.is(e))
-})
+    const file = parseGguf(readFileSync(path))
+    const norm = new Float32Array(16).fill(NaN)
+    writeGguf(path, {
+      metadata: [
+        ...file.metadata.entries,
+        ['tokenizer.ggml.mask_token_id', gguf.u32(999)],
+        ['tokenizer.chat_template', gguf.string('{% for')]
+      ],
+      tensors: [
+        ...file.tensors
+          .filter(t => t.name !== 'blk.0.ffn_up.bias')
+          .map(t => ({
+            name: t.name,
+            type: t.type,
+            shape: t.shape,
+            data: t.name === 'output_norm.weight' ? new Uint8Array(norm.buffer) : file.readTensor(t.name)
+          })),
+        { name: 'more', type: 'F32', shape: [1], data: new Uint8Array(4) }
+      ]
+    })
+    const { status, stdout } = run(path)
+    assert.equal(status, 1)
+    for (const expected of [
+      /5 problems \(GGUF file\)/,
+      /at byte \d+: .*mask_token_id is 999/,
+      /there is no tensor blk\.0\.ffn_up\.bias/,
+      /it has a tensor more/,
+      /at byte \d+: tensor output_norm\.weight: it holds a value that is not a finite number/,
+      /chat template refused it/
+    ])
+      assert.match(stdout, expected)
+    await assert.rejects(loadModel(parseGguf(readFileSync(path)), referenceExecutor()), (e: unknown) =>
+      VeritError.is(e)
+    )
+  }
+)
 
-test('a tokenizer is examined as well, and what is no file of a known kind, or claims exabytes, is refused at once', async () => {
+test('a tokenizer is examined too; unknown kinds of file and claims of exabytes are refused at once', async () => {
   const path = join(dir, 'tokenizer.json')
   writeFileSync(path, '{"model": {"type": "BPE", "type": "BPE", "vocab": {"a": 1e999, "\\ud800": 0}}}')
   const twice = run('--json', path)
   assert.equal(twice.status, 1)
   assert.deepEqual((JSON.parse(twice.stdout) as { format: string; problems: unknown[] }).problems, [
-    { problem: 'a name stands twice in one object', offset: 26 }, { problem: 'a number is too large', offset: 56 }, { problem: 'a string is not valid Unicode', offset: 63 },
+    { problem: 'a name stands twice in one object', offset: 26 },
+    { problem: 'a number is too large', offset: 56 },
+    { problem: 'a string is not valid Unicode', offset: 63 }
   ])
   const trainer = new TokenizerTrainer({ vocabSize: 280 })
   trainer.push('one two three '.repeat(9))
   trainer.end()
-  const form = JSON.parse(trainer.finish().toJSON()) as { normalizer: unknown; padding: unknown; model: { vocab: Record<string, unknown>; merges: unknown[] } }
+  const form = JSON.parse(trainer.finish().toJSON()) as {
+    normalizer: unknown
+    padding: unknown
+    model: { vocab: Record<string, unknown>; merges: unknown[] }
+  }
   writeFileSync(path, JSON.stringify(form))
   assert.equal(run(path).status, 0)
   form.normalizer = form.padding = {}
@@ -140,7 +230,14 @@ test('a tokenizer is examined as well, and what is no file of a known kind, or c
   form.model.merges.push(7)
   writeFileSync(path, JSON.stringify(form))
   const { stdout: list } = run(path)
-  for (const expected of [/it has padding/, /it normalizes text/, /the id of token "first"/, /share the id 1/, /merge \d+ is neither/]) assert.match(list, expected)
+  for (const expected of [
+    /it has padding/,
+    /it normalizes text/,
+    /the id of token "first"/,
+    /share the id 1/,
+    /merge \d+ is neither/
+  ])
+    assert.match(list, expected)
   form.normalizer = form.padding = undefined
   delete form.model.vocab['first']
   delete form.model.vocab['second']
@@ -157,7 +254,9 @@ test('a tokenizer is examined as well, and what is no file of a known kind, or c
 })
 
 test('examining and loading agree on mutated models', async () => {
-  const target = await targets['gguf']!(), executor = referenceExecutor(), path = join(dir, 'mutated.gguf')
+  const target = await targets['gguf']!()
+  const executor = referenceExecutor()
+  const path = join(dir, 'mutated.gguf')
   for (let i = 0; i < 300; i++) {
     const bytes = target.input(99, i)
     writeFileSync(path, bytes)

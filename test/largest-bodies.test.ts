@@ -1,6 +1,7 @@
 /**
- * No prompt, however large, keeps others waiting in the runner: while the worst of 1 MiB are worked on, two at once, another call has its one token soon
- * (VERIT_TEST_CEILING_MS on a slow machine). Over HTTP, on all routes: H12 in test/attacks; every body on every kind of tokenizer: test/full/largest-bodies.test.ts.
+ * No prompt, however large, keeps others waiting in the runner: while the worst of 1 MiB are worked on, two at once,
+ * another call has its one token soon (VERIT_TEST_CEILING_MS on a slow machine). Over HTTP, on all routes: H12 in
+ * test/attacks; every body on every kind of tokenizer: test/full/largest-bodies.test.ts.
  */
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
@@ -30,21 +31,29 @@ async function oneToken(): Promise<number> {
 
 for (const { name, body } of largestLoads(load => WORST.includes(load))) {
   test(`${name}: another call has its token soon`, async () => {
-    const { prompt: text, messages } = JSON.parse(body) as { prompt: string; messages: Extract<Prompt, { messages: unknown }>['messages'] }
+    const { prompt: text, messages } = JSON.parse(body) as {
+      prompt: string
+      messages: Extract<Prompt, { messages: unknown }>['messages']
+    }
     const tries: string[] = []
     // What the machine does besides can make any one of them slow.
     for (let i = 0; i < 3; i++) {
-      const before = ceiling(), waits: number[] = []
+      const before = ceiling()
+      const waits: number[] = []
       let refused = 0
       const load = async (): Promise<void> => {
-        await assert.rejects(Array.fromAsync(runner.generate(messages === undefined ? { text } : { messages }, { maxTokens: 1 })), { code: 'VERIT_PROMPT_LENGTH' })
+        await assert.rejects(
+          Array.fromAsync(runner.generate(messages === undefined ? { text } : { messages }, { maxTokens: 1 })),
+          { code: 'VERIT_PROMPT_LENGTH' }
+        )
         refused++
       }
       const all = Promise.all([load(), load()])
       do waits.push(await oneToken())
       while (refused < 2)
       await all
-      const most = Math.max(...waits), allowed = Math.max(before, ceiling())
+      const most = Math.max(...waits)
+      const allowed = Math.max(before, ceiling())
       if (most <= allowed) return
       tries.push(`${Math.round(most)} ms of ${Math.round(allowed)}`)
     }

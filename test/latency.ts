@@ -1,6 +1,6 @@
 /**
- * How long a client waits for one token while others send the largest bodies that the gateway takes: servers with one tokenizer of each kind, the bodies
- * that are the most work for them, and the clock of the client that waits.
+ * How long a client waits for one token while others send the largest bodies that the gateway takes: servers with one
+ * tokenizer of each kind, the bodies that are the most work for them, and the clock of the client that waits.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,30 +17,52 @@ import type { TestTokenizer } from './tokenizers.ts'
 const CEILING_MS = 250
 
 /**
- * Milliseconds that a client may wait for one token now: as many times more as a program that computes gets less than one processor, because the machine is
- * busy with other programs. VERIT_TEST_CEILING_MS, where it is set.
+ * Milliseconds that a client may wait for one token now: as many times more as a program that computes gets less than
+ * one processor, because the machine is busy with other programs. VERIT_TEST_CEILING_MS, where it is set.
  */
 export function ceiling(): number {
-  const began = performance.now(), before = process.cpuUsage()
+  const began = performance.now()
+  const before = process.cpuUsage()
   for (;;) {
-    const { user, system } = process.cpuUsage(before), computed = (user + system) / 1000
-    if (computed >= 40) return Number(process.env['VERIT_TEST_CEILING_MS'] ?? CEILING_MS * Math.max(1, (performance.now() - began) / computed))
+    const { user, system } = process.cpuUsage(before)
+    const computed = (user + system) / 1000
+    if (computed >= 40)
+      return Number(
+        process.env['VERIT_TEST_CEILING_MS'] ?? CEILING_MS * Math.max(1, (performance.now() - began) / computed)
+      )
   }
 }
 
 /** Default of `http.body_bytes`. */
 const BODY_BYTES = 1 << 20
 
-const TEMPLATE = `{% for message in messages %}{{ '<|user|>' + message['role'] + '\\n' + message['content'] | trim + '\\n' }}{% endfor %}`
+const TEMPLATE =
+  `{% for message in messages %}{{ '<|user|>' + message['role'] + '\\n' + message['content'] | ` +
+  `trim + '\\n' }}{% endfor %}`
 
-/** Writes DIR/NAME.gguf: a model of random weights with this tokenizer. @param context positions; default 8192, so that a body of 1 MiB could fit */
-export async function modelWith(dir: string, name: string, { tokenizer, entries }: TestTokenizer, context = 8192): Promise<string> {
+/**
+ * Writes DIR/NAME.gguf: a model of random weights with this tokenizer. @param context positions; default 8192, so that
+ * a body of 1 MiB could fit
+ */
+export async function modelWith(
+  dir: string,
+  name: string,
+  { tokenizer, entries }: TestTokenizer,
+  context = 8192
+): Promise<string> {
   const path = join(dir, `${name}.gguf`)
-  await writeRandomModel(path, referenceExecutor(), parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, context, vocab: tokenizer.vocabSize }))
+  await writeRandomModel(
+    path,
+    referenceExecutor(),
+    parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, context, vocab: tokenizer.vocabSize })
+  )
   const file = parseGguf(readFileSync(path))
   const metadata = [...file.metadata.entries].filter(([key]) => !key.startsWith('tokenizer.'))
   const own = [...entries, ['tokenizer.chat_template', gguf.string(TEMPLATE)] as const]
-  writeGguf(path, { metadata: [...metadata, ...own], tensors: file.tensors.map(({ name: n, type, shape }) => ({ name: n, type, shape, data: file.readTensor(n) })) })
+  writeGguf(path, {
+    metadata: [...metadata, ...own],
+    tensors: file.tensors.map(({ name: n, type, shape }) => ({ name: n, type, shape, data: file.readTensor(n) }))
+  })
   return path
 }
 
@@ -51,25 +73,35 @@ export interface Load {
 }
 
 /**
- * The largest bodies of each route: texts, conversations of one message and of many, token ids. Others can be added as rows.
+ * The largest bodies of each route: texts, conversations of one message and of many, token ids. Others can be added as
+ * rows.
  * @param wanted by name. Default: all
  */
 export function largestLoads(wanted: (name: string) => boolean = () => true): Load[] {
   const loads: Load[] = []
-  const add = (name: string, path: Load['path'], body: () => string): void => void (wanted(name) && loads.push({ name, path, body: body() }))
+  const add = (name: string, path: Load['path'], body: () => string): void =>
+    void (wanted(name) && loads.push({ name, path, body: body() }))
   const chat = (messages: readonly object[]): string => JSON.stringify({ messages, max_tokens: 1 })
   for (const [name, text] of worstTexts(BODY_BYTES)) {
     const prompt = (): string => shortened(text, BODY_BYTES - 100)
     add(`text: ${name}`, '/v1/completions', () => JSON.stringify({ prompt: prompt(), max_tokens: 1 }))
     add(`chat: ${name}`, '/v1/chat/completions', () => chat([{ role: 'user', content: prompt() }]))
   }
-  // The character that marks what messages say is the last that is tried: all the others are there, behind all the text.
-  const marks = String.fromCharCode(...Array.from({ length: 6399 }, (_, i) => 0xf8fe - i)), filler = Math.floor((BODY_BYTES - 200 - 3 * marks.length) / 3)
-  add('chat: every mark but one', '/v1/chat/completions', () => chat([{ role: 'user', content: '\uf8f7'.repeat(filler) + marks }]))
+  // The character that marks what messages say is the last that is tried: all the others are there, behind all the
+  // text.
+  const marks = String.fromCharCode(...Array.from({ length: 6399 }, (_, i) => 0xf8fe - i))
+  const filler = Math.floor((BODY_BYTES - 200 - 3 * marks.length) / 3)
+  add('chat: every mark but one', '/v1/chat/completions', () =>
+    chat([{ role: 'user', content: '\uf8f7'.repeat(filler) + marks }])
+  )
   const message = { role: 'user', content: 'x'.repeat(BODY_BYTES / 1024 - 40) }
   add('chat: 1,024 messages', '/v1/chat/completions', () => chat(Array(1024).fill(message)))
   for (const id of ['0', '1e9', '300']) {
-    add(`ids: ${id}`, '/v1/completions', () => `{"max_tokens":1,"prompt":[${`${id},`.repeat(Math.floor((BODY_BYTES - 100) / (id.length + 1)))}0]}`)
+    add(
+      `ids: ${id}`,
+      '/v1/completions',
+      () => `{"max_tokens":1,"prompt":[${`${id},`.repeat(Math.floor((BODY_BYTES - 100) / (id.length + 1)))}0]}`
+    )
   }
   return loads
 }
@@ -79,7 +111,7 @@ function shortened(text: string, bytes: number): string {
   for (let part = text; ;) {
     const size = Buffer.byteLength(JSON.stringify(part))
     if (size <= bytes) return part.toWellFormed()
-    part = part.slice(0, Math.min(part.length - 1, Math.floor(part.length * bytes / size)))
+    part = part.slice(0, Math.min(part.length - 1, Math.floor((part.length * bytes) / size)))
   }
 }
 
@@ -95,7 +127,11 @@ export interface Waits {
 }
 
 async function post(url: string, key: string, body: string): Promise<number> {
-  const response = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body })
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body
+  })
   await response.arrayBuffer()
   return response.status
 }
@@ -106,15 +142,25 @@ async function oneToken(url: string, key: string): Promise<number> {
   for (;;) {
     const status = await post(`${url}/v1/completions`, key, '{"prompt":[1],"max_tokens":1}')
     if (status === 200) return performance.now() - sent
-    if (status !== 408) throw new Error(`a request for one token is answered ${status}`) // on a busy machine, its own headers may be late
+    // on a busy machine, its own headers may be late
+    if (status !== 408) throw new Error(`a request for one token is answered ${status}`)
   }
 }
 
 /** Sends a body several times at once and measures another key's requests for one token until all are answered. */
-export async function waitsDuring(url: string, load: Load, keys: { loading: string; other: string }, atOnce = 1): Promise<Waits> {
-  const before = ceiling(), times: number[] = [], began = performance.now()
+export async function waitsDuring(
+  url: string,
+  load: Load,
+  keys: { loading: string; other: string },
+  atOnce = 1
+): Promise<Waits> {
+  const before = ceiling()
+  const times: number[] = []
+  const began = performance.now()
   let loadMs = 0
-  const all = Promise.all(Array.from({ length: atOnce }, () => post(url + load.path, keys.loading, load.body))).finally(() => void (loadMs = performance.now() - began))
+  const all = Promise.all(Array.from({ length: atOnce }, () => post(url + load.path, keys.loading, load.body))).finally(
+    () => void (loadMs = performance.now() - began)
+  )
   do times.push(await oneToken(url, keys.other))
   while (loadMs === 0)
   return { times: times.sort((a, b) => a - b), statuses: await all, loadMs, allowed: Math.max(before, ceiling()) }

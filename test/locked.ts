@@ -26,6 +26,9 @@ export async function locked(args: readonly string[], stdout: number | 'ignore')
   assert.match(status, /^NoNewPrivs:\s+1$/m)
   assert.match(status, /^CapPrm:\s+0+$/m)
   assert.match(read('cmdline'), /--disable-sigusr1/)
-  assert.deepEqual(open.filter(target => target.includes('io_uring')), [])
+  assert.deepEqual(
+    open.filter(target => target.includes('io_uring')),
+    []
+  )
   return child
 }

@@ -1,6 +1,6 @@
 /**
- * The recursive definitions of RFC 9162 (2.1.1, 2.1.3.1, 2.1.4.1), written down as they stand, over a list of leaves in memory: slow, and independent of
- * src/trust, which they check.
+ * The recursive definitions of RFC 9162 (2.1.1, 2.1.3.1, 2.1.4.1), written down as they stand, over a list of leaves in
+ * memory: slow, and independent of src/trust, which they check.
  */
 import { createHash } from 'node:crypto'
 
@@ -25,9 +25,12 @@ export function mth(d: readonly Uint8Array[], name: string, from = 0, to = d.len
   const known = memory.get(label)
   if (known !== undefined) return known
   const n = to - from
-  const h = n === 0 ? sha()
-    : n === 1 ? sha(Uint8Array.of(0), d[from]!)
-    : sha(Uint8Array.of(1), mth(d, name, from, from + k(n)), mth(d, name, from + k(n), to))
+  const h =
+    n === 0
+      ? sha()
+      : n === 1
+        ? sha(Uint8Array.of(0), d[from]!)
+        : sha(Uint8Array.of(1), mth(d, name, from, from + k(n)), mth(d, name, from + k(n), to))
   memory.set(label, h)
   return h
 }

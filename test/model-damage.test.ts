@@ -16,9 +16,24 @@ for (const kind of ['gpt', 'bitnet'] as const) {
   test(name, () => damage(kind, COUNT))
 
   test(`each number of a ${kind} model's metadata may lie: one clear error, or a model that answers`, async () => {
-    const bytes = await modelFile(kind), file = join(folder, 'lie.gguf')
-    const keys = ['context_length', 'block_count', 'embedding_length', 'feed_forward_length', 'head_count', 'head_count_kv', 'vocab_size', 'layer_norm_epsilon',
-      'layer_norm_rms_epsilon', 'freq_base', 'dimension_count', 'eot_token_id', 'eos_token_id', 'bos_token_id']
+    const bytes = await modelFile(kind)
+    const file = join(folder, 'lie.gguf')
+    const keys = [
+      'context_length',
+      'block_count',
+      'embedding_length',
+      'feed_forward_length',
+      'head_count',
+      'head_count_kv',
+      'vocab_size',
+      'layer_norm_epsilon',
+      'layer_norm_rms_epsilon',
+      'freq_base',
+      'dimension_count',
+      'eot_token_id',
+      'eos_token_id',
+      'bos_token_id'
+    ]
     const lies = [0, 1, 3, 33, 260, 1 << 20, 0x7fffffff, 0xffffffff, 0x7fc00000, 0x7f800000, 0xbf800000]
     for (const key of keys) {
       // behind the key stand the type of the value, four bytes, and the value
@@ -39,7 +54,11 @@ for (const kind of ['gpt', 'bitnet'] as const) {
 
 test('a small file that claims a million positions gets as many as are worth their memory', async () => {
   const path = join(folder, 'long.gguf')
-  await writeRandomModel(path, native, parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 1, ffn: 16, context: 1 << 20, vocab: 260 }))
+  await writeRandomModel(
+    path,
+    native,
+    parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 1, ffn: 16, context: 1 << 20, vocab: 260 })
+  )
   await using engine = await loadModel(path, { threads: 1 })
   assert.equal(engine.info.context, 2 ** 16)
 })

@@ -1,6 +1,6 @@
 /**
- * Damaged model files, loaded and asked for two tokens: flips, overwritten bytes and numbers, and cuts. Each ends in one
- * VeritError or in a model that answers; none takes memory out of proportion to the file.
+ * Damaged model files, loaded and asked for two tokens: flips, overwritten bytes and numbers, and cuts. Each ends in
+ * one VeritError or in a model that answers; none takes memory out of proportion to the file.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -19,7 +19,10 @@ import { parseModelConfig } from '../src/model/config.ts'
 import { loadModel as loadGguf } from '../src/model/load-gguf.ts'
 import { numbers } from './numbers.ts'
 
-/** No buffer may be larger, for files of some 40 kB: a flip of one bit may ask for 2^20 positions, of which the default takes fewer. */
+/**
+ * No buffer may be larger, for files of some 40 kB: a flip of one bit may ask for 2^20 positions, of which the default
+ * takes fewer.
+ */
 const LARGEST = 2 ** 31
 export const folder = mkdtempSync(join(tmpdir(), 'verit-model-damage-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -35,18 +38,30 @@ const executor: Executor = {
   load(plan, sparse) {
     small(plan.bufferBytes[0]!)
     return native.load(plan, sparse)
-  },
+  }
 }
 
 const configs = {
   gpt: parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, ffn: 32, context: 32, vocab: 260, bias: true }),
-  bitnet: parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 32, heads: 4, kvHeads: 2, ffn: 64, context: 32, vocab: 260 }),
+  bitnet: parseModelConfig({
+    kind: 'bitnet',
+    layers: 1,
+    hidden: 32,
+    heads: 4,
+    kvHeads: 2,
+    ffn: 64,
+    context: 32,
+    vocab: 260
+  })
 }
 
 export async function modelFile(kind: Kind): Promise<Buffer> {
   const path = join(folder, `${kind}.gguf`)
   await writeRandomModel(path, native, configs[kind], {
-    entries: [['tokenizer.chat_template', gguf.string('{% for m in messages %}{{ m.content }}{% endfor %}')], ['tokenizer.ggml.eot_token_id', gguf.u32(0)]],
+    entries: [
+      ['tokenizer.chat_template', gguf.string('{% for m in messages %}{{ m.content }}{% endfor %}')],
+      ['tokenizer.ggml.eot_token_id', gguf.u32(0)]
+    ]
   })
   return readFileSync(path)
 }
@@ -77,10 +92,25 @@ export type Kind = keyof typeof configs
 
 /** Damages a model of this kind `count` times, in places drawn from one seed. */
 export async function damage(kind: Kind, count: number): Promise<void> {
-  const bytes = await modelFile(kind), next = numbers(20260102)
+  const bytes = await modelFile(kind)
+  const next = numbers(20260102)
   const { dataOffset } = parseGguf(bytes)
-  const tokens = bytes.indexOf('tokenizer.ggml.tokens'), merges = bytes.indexOf('tokenizer.ggml.merges')
-  const extremes = [0, 1, 2, 3, 0x7fffffff, 0xffffffff, 1 << 20, 0x7fc00000, 0x7f800000, 0x00800000, 0x80000000, bytes.length]
+  const tokens = bytes.indexOf('tokenizer.ggml.tokens')
+  const merges = bytes.indexOf('tokenizer.ggml.merges')
+  const extremes = [
+    0,
+    1,
+    2,
+    3,
+    0x7fffffff,
+    0xffffffff,
+    1 << 20,
+    0x7fc00000,
+    0x7f800000,
+    0x00800000,
+    0x80000000,
+    bytes.length
+  ]
   // half of them in the configuration, an eighth behind the tokens, a quarter anywhere in the header
   const place = (): number => {
     const inHeader = [next(dataOffset), next(dataOffset)]
@@ -97,7 +127,7 @@ export async function damage(kind: Kind, count: number): Promise<void> {
     else if (i % 5 === 2) damaged.writeUInt32LE(extremes[next(extremes.length)]!, Math.min(at, bytes.length - 4))
     else if (i % 5 === 3) damaged = damaged.subarray(0, at)
     else for (const where of [at, place()]) damaged[where]! ^= 1 << next(8)
-    if (!await survives(() => open(damaged))) refused++
+    if (!(await survives(() => open(damaged)))) refused++
   }
   assert.ok(refused > count / 2 && refused < count, `${refused} of ${count} refused`)
 }

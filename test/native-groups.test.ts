@@ -18,15 +18,16 @@ const BYTES = 4 * ROWS * WIDTH
  * first chunk needs the last one of a step before, or what they read last is what a step behind writes first.
  */
 function mixture(seed: bigint, steps: number): Plan {
-  const random = new Philox(seed, 99, 0), builder = new PlanBuilder()
+  const random = new Philox(seed, 99, 0)
+  const builder = new PlanBuilder()
   let drawn = 0
   const below = (n: number): number => Math.floor(random.uniform(drawn++) * n)
-  const tensor = (at: number): number =>
-    builder.tensor(['first', 'second'][below(2)]!, 'f32', ROWS * WIDTH, at * BYTES)
+  const tensor = (at: number): number => builder.tensor(['first', 'second'][below(2)]!, 'f32', ROWS * WIDTH, at * BYTES)
   for (const name of ['first', 'second']) builder.tensor(name, 'f32', SLOTS * ROWS * WIDTH)
   const reverse = builder.tensor('reverse', 'i32', ROWS)
   for (let i = 0; i < steps; i++) {
-    const from = below(SLOTS), to = (from + 1 + below(SLOTS - 1)) % SLOTS
+    const from = below(SLOTS)
+    const to = (from + 1 + below(SLOTS - 1)) % SLOTS
     if (i % 2 === 0) builder.step('gelu', [tensor(from)], [tensor(to)], { N: ROWS, C: WIDTH })
     else builder.step('embedding', [tensor(from), reverse], [tensor(to)], { N: ROWS, C: WIDTH, V: ROWS })
   }

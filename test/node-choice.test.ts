@@ -22,7 +22,7 @@ function fake(folder: string, version: string): string {
 }
 
 const skip = process.platform === 'win32' && 'there is no sh'
-test('the system\'s Node is used from 24 on, else the one from npm, else a sentence says so', { skip }, () => {
+test("the system's Node is used from 24 on, else the one from npm, else a sentence says so", { skip }, () => {
   const own = fake('checkout/node_modules/.bin', 'v24.21.0')
   mkdirSync(join(dir, 'checkout/scripts'))
   cpSync(join(root, 'scripts/node.sh'), join(dir, 'checkout/scripts/node.sh'))

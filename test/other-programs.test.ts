@@ -29,8 +29,8 @@ import { TokenizerTrainer } from '../src/tokenizer/train-tokenizer.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-other-programs-'))
 after(() => rmSync(dir, { recursive: true }))
-const executor = referenceExecutor(),
-  file = (name: string): string => join(dir, `${name}.gguf`)
+const executor = referenceExecutor()
+const file = (name: string): string => join(dir, `${name}.gguf`)
 
 function characters(text: string): Tokenizer {
   const trainer = new TokenizerTrainer({ kind: 'character' })
@@ -57,7 +57,7 @@ const shapes = (
   hidden: number,
   ffn: number,
   vocab: number,
-  context: number,
+  context: number
 ): Record<string, string> => ({
   'token_embd.weight': `${vocab},${hidden}`,
   'position_embd.weight': `${context},${hidden}`,
@@ -71,13 +71,13 @@ const shapes = (
         attn_output: [hidden, hidden],
         ffn_norm: [hidden],
         ffn_up: [ffn, hidden],
-        ffn_down: [hidden, ffn],
+        ffn_down: [hidden, ffn]
       }).flatMap(([name, shape]) => [
         [`blk.${l}.${name}.weight`, shape.join()],
-        [`blk.${l}.${name}.bias`, String(shape[0])],
-      ]),
-    ).flat(),
-  ),
+        [`blk.${l}.${name}.bias`, String(shape[0])]
+      ])
+    ).flat()
+  )
 })
 
 test("a gpt has every tensor of llama.cpp's gpt2, with biases or without", async () => {
@@ -86,14 +86,14 @@ test("a gpt has every tensor of llama.cpp's gpt2, with biases or without", async
     using open = openGguf(file('gpt'))
     assert.deepEqual(
       Object.fromEntries(open.tensors.map(t => [t.name, t.shape.join()]).sort()),
-      Object.fromEntries(Object.entries(shapes(2, 8, 32, 257, 8)).sort()),
+      Object.fromEntries(Object.entries(shapes(2, 8, 32, 257, 8)).sort())
     )
     const { config } = await loadModel(open, executor)
     assert.deepEqual([config.kind, 'bias' in config && config.bias], ['gpt', bias])
     for (const { name } of open.tensors.filter(t => t.name.endsWith('.bias') && !bias))
       assert.ok(
         open.readTensor(name).every(b => b === 0),
-        name,
+        name
       )
   }
 })
@@ -106,7 +106,7 @@ test('an older file of a gpt opens to the same weights, and convert completes it
     metadata: entries,
     tensors: now.tensors
       .filter(t => !t.name.endsWith('.bias'))
-      .map(t => ({ name: t.name, type: t.type, shape: t.shape, data: now.readTensor(t.name) })),
+      .map(t => ({ name: t.name, type: t.type, shape: t.shape, data: now.readTensor(t.name) }))
   })
   using old = openGguf(file('old'))
   const [a, b] = [await loadModel(now, executor), await loadModel(old, executor)]
@@ -126,10 +126,10 @@ test('an older file of a gpt opens to the same weights, and convert completes it
           name: t.name,
           type: t.type,
           shape: t.shape,
-          data: t.name === name ? data : now.readTensor(t.name),
-        })),
+          data: t.name === name ? data : now.readTensor(t.name)
+        }))
       },
-      true,
+      true
     )
   }
   change('blk.1.ffn_up.bias', new Uint8Array(4 * 32).fill(1))
@@ -137,14 +137,14 @@ test('an older file of a gpt opens to the same weights, and convert completes it
   await assert.rejects(
     loadModel(bad, executor),
     (e: unknown) =>
-      VeritError.is(e, 'VERIT_MODEL_FILE') && /blk\.1\.ffn_up\.bias holds a value that is not zero/.test(e.message),
+      VeritError.is(e, 'VERIT_MODEL_FILE') && /blk\.1\.ffn_up\.bias holds a value that is not zero/.test(e.message)
   )
 })
 
 /** BPE as llama.cpp does it: merges are pairs of texts, and what they make need not be a token on the way. */
 function ids(tokens: readonly string[], merges: readonly string[], spelled: string): number[] {
-  const ranks = new Map(merges.map((merge, rank) => [merge, rank])),
-    symbols = [...spelled]
+  const ranks = new Map(merges.map((merge, rank) => [merge, rank]))
+  const symbols = [...spelled]
   for (;;) {
     let best = -1
     for (let i = 0; i + 1 < symbols.length; i++) {
@@ -161,20 +161,20 @@ test('a vocabulary of characters becomes byte-level BPE of the same ids, and is 
     const tokenizer = characters(alphabet)
     await write('characters', gpt(tokenizer), tokenizer)
     using open = openGguf(file('characters'))
-    const { metadata } = open,
-      merges = metadata.strings('tokenizer.ggml.merges')
+    const { metadata } = open
+    const merges = metadata.strings('tokenizer.ggml.merges')
     assert.equal(metadata.string('tokenizer.ggml.pre'), 'gpt-2')
     const { tokenizer: again } = await loadModel(open, executor)
     assert.equal(again.digest, tokenizer.digest)
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...alphabet), { maxLength: 12 }), letters => {
-        const text = letters.join(''),
-          own = [...tokenizer.encode(text)]
+        const text = letters.join('')
+        const own = [...tokenizer.encode(text)]
         assert.deepEqual([...again.encode(text)], own)
         const spelled = own.map(id => tokenizer.token(id)).join('')
         assert.deepEqual(ids(metadata.strings('tokenizer.ggml.tokens'), merges, spelled), own)
       }),
-      { numRuns: 30 },
+      { numRuns: 30 }
     )
   }
   // Files of before said 'character' and had no merges.
@@ -187,15 +187,15 @@ test('a vocabulary of characters becomes byte-level BPE of the same ids, and is 
       file('changed'),
       {
         metadata: [...changed],
-        tensors: open.tensors.map(t => ({ name: t.name, type: t.type, shape: t.shape, data: open.readTensor(t.name) })),
+        tensors: open.tensors.map(t => ({ name: t.name, type: t.type, shape: t.shape, data: open.readTensor(t.name) }))
       },
-      true,
+      true
     )
   }
   change([
     ['tokenizer.ggml.pre', gguf.string('character')],
     ['tokenizer.ggml.merges', gguf.strings([])],
-    ['verit.pretokenizer', gguf.string('')],
+    ['verit.pretokenizer', gguf.string('')]
   ])
   using old = openGguf(file('changed'))
   assert.equal((await loadModel(old, executor)).tokenizer.digest, tokenizer.digest)
@@ -214,12 +214,12 @@ test('the matrices of a gpt can be written smaller, are read back, and what that
   for (const [matrices, least, most] of [
     ['F16', 1e-5, 3e-4],
     ['Q8_0', 3e-3, 8e-3],
-    ['Q6_K', 0.01, 0.03],
+    ['Q6_K', 0.01, 0.03]
   ] as const) {
     const { losses } = await convertModel(ggufSource(source), file('small'), { matrices, overwrite: true })
     assert.deepEqual(
       losses.map(l => l.tensors),
-      ['matrices of the layers'],
+      ['matrices of the layers']
     )
     assert.ok(losses[0]!.relative > least && losses[0]!.relative < most)
     using small = openGguf(file('small'))
@@ -227,9 +227,9 @@ test('the matrices of a gpt can be written smaller, are read back, and what that
       [
         small.tensor('blk.0.ffn_up.weight').type,
         small.tensor('position_embd.weight').type,
-        small.tensor('token_embd.weight').type,
+        small.tensor('token_embd.weight').type
       ],
-      [matrices, 'F32', 'F32'],
+      [matrices, 'F32', 'F32']
     )
     await loadModel(small, executor)
   }
@@ -243,7 +243,7 @@ test('for llama.cpp a BitNet with SiLU is written in its types; one with another
   const type = (name: string): string => open.tensor(`blk.0.${name}.weight`).type
   assert.deepEqual(
     [open.metadata.string('general.architecture'), type('attn_q'), type('ffn_up'), type('ffn_down')],
-    ['bitnet', 'TQ2_0', 'TQ2_0', 'F16'],
+    ['bitnet', 'TQ2_0', 'TQ2_0', 'F16']
   )
   const { weights } = await loadModel(open, executor)
   await convert('silu-llama', 'back', { ternary: 'I2_S' })
@@ -254,7 +254,7 @@ test('for llama.cpp a BitNet with SiLU is written in its types; one with another
     convert('relu', 'x', { for: 'llama.cpp' }),
     (e: unknown) =>
       VeritError.is(e, 'VERIT_USAGE') &&
-      /computes SiLU, which is another model\. Run the file with microsoft\/BitNet/.test(e.message),
+      /computes SiLU, which is another model\. Run the file with microsoft\/BitNet/.test(e.message)
   )
   await assert.rejects(convert('silu', 'x', { for: 'llama.cpp', ternary: 'I2_S' }), /llama\.cpp does not read I2_S/)
   await write('gpt', gpt(bytes), bytes)

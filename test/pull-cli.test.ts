@@ -23,20 +23,54 @@ after(async () => {
 const run = (...args: string[]) => verit(place, hub, { HF_TOKEN: 'hf_secret' }, ...args)
 
 test('a model is pulled, trusted in one step, listed, run by its name, and given up', async () => {
-  const pulled = await run('pull', 'hf:owner/repo/model.gguf', '--name', 'mine', '--allow-private', '--sha256', sha256(MODEL).toUpperCase(), '--state', state)
+  const pulled = await run(
+    'pull',
+    'hf:owner/repo/model.gguf',
+    '--name',
+    'mine',
+    '--allow-private',
+    '--sha256',
+    sha256(MODEL).toUpperCase(),
+    '--state',
+    state
+  )
   assert.equal(pulled.status, 0, pulled.err)
-  assert.equal(pulled.out.replace(/commit [0-9a-f]{40}/, 'commit C'), `mine: 5.1 MB, ${DIGEST}\nfetched from hf:owner/repo@main/model.gguf, commit C\npinned in verit.lock\n`
-    + `not trusted: it is not signed\nverit serve refuses it; if you know that this digest is right, trust it:\n  verit model trust add --digest ${DIGEST} --name mine --state ${state}\n`)
+  assert.equal(
+    pulled.out.replace(/commit [0-9a-f]{40}/, 'commit C'),
+    `mine: 5.1 MB, ${DIGEST}\nfetched from hf:owner/repo@main/model.gguf, commit C\npinned in verit.lock\n` +
+      `not trusted: it is not signed\nverit serve refuses it; if you know that this digest is right, trust it:\n  ` +
+      `verit model trust add --digest ${DIGEST} --name mine --state ${state}\n`
+  )
   assert.deepEqual([hub.seen[0]!.headers.authorization, existsSync(state)], ['Bearer hf_secret', false])
-  const trusted = await run('pull', 'hf:owner/repo/model.gguf', '--name', 'mine', '--allow-private', '--state', state, '--trust', '--json')
+  const trusted = await run(
+    'pull',
+    'hf:owner/repo/model.gguf',
+    '--name',
+    'mine',
+    '--allow-private',
+    '--state',
+    state,
+    '--trust',
+    '--json'
+  )
   const { trust, fetched } = JSON.parse(trusted.out) as { trust: unknown; fetched: boolean }
   assert.deepEqual([trust, fetched], [{ by: 'digest' }, false])
   assert.match(readFileSync(join(state, 'trust.toml'), 'utf8'), new RegExp(`mine = \\[ "${DIGEST}" \\]`))
   const [listed] = JSON.parse((await run('models', 'list', '--json')).out) as { name: string; digest: string }[]
   assert.deepEqual([listed!.name, listed!.digest], ['mine', DIGEST])
   writeFileSync(join(place.folder, 'text.txt'), 'The state of the union')
-  const used = await Promise.all([['generate', 'mine', 'The', '--max-tokens', '2', '--seed', '1'], ['eval', 'mine', 'text.txt'], ['inspect', 'mine', '--json']].map(args => run(...args)))
-  assert.deepEqual(used.map(r => r.status), [0, 0, 0], used.map(r => r.err).join())
+  const used = await Promise.all(
+    [
+      ['generate', 'mine', 'The', '--max-tokens', '2', '--seed', '1'],
+      ['eval', 'mine', 'text.txt'],
+      ['inspect', 'mine', '--json']
+    ].map(args => run(...args))
+  )
+  assert.deepEqual(
+    used.map(r => r.status),
+    [0, 0, 0],
+    used.map(r => r.err).join()
+  )
   assert.equal((JSON.parse(used[2]!.out) as { sha256: string }).sha256, DIGEST)
   const absent = await run('bench', '--model', 'absent')
   assert.match(`${absent.status} ${absent.err}`, /^2 .*absent.*\[VERIT_FILE_NOT_FOUND\]/)

@@ -1,4 +1,7 @@
-/** `verit pull` against a server that behaves like a hub, and one that does not (test/hub-server.ts); attacks are in test/attacks/i-fetch.test.ts. */
+/**
+ * `verit pull` against a server that behaves like a hub, and one that does not (test/hub-server.ts); attacks are in
+ * test/attacks/i-fetch.test.ts.
+ */
 // long: hosts stall and time out
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -38,26 +41,39 @@ const fails = async (work: Promise<unknown>, code: ErrorCode): Promise<VeritErro
   }
   return assert.fail(`no ${code}`)
 }
-const inQuarantine = (place: Place): string[] => (existsSync(place.models) ? readdirSync(join(place.models, 'quarantine')) : [])
+const inQuarantine = (place: Place): string[] =>
+  existsSync(place.models) ? readdirSync(join(place.models, 'quarantine')) : []
 
-test('a first pull stores the file under its digest, names it, and pins commit, size and digest; a second one fetches nothing', async () => {
-  using place = new Place()
-  const first = await pull(SOURCE, place.options(hub))
-  const digest = sha256(MODEL)
-  assert.deepEqual([first.fetched, first.pinned, first.model.name, first.model.digest, first.model.revision], [true, true, 'model', `sha256:${digest}`, COMMIT])
-  assert.equal(first.path, join(place.models, 'sha256', digest.slice(0, 2), digest))
-  assert.deepEqual(readFileSync(first.path), MODEL)
-  assert.equal(statSync(first.path).mode & 0o777, 0o400)
-  assert.deepEqual(JSON.parse(readFileSync(place.lock, 'utf8')),
-    { version: 1, models: { 'hf:owner/repo@main/model.gguf': { revision: COMMIT, size: MODEL.length, sha256: digest } } })
-  assert.deepEqual(inQuarantine(place), [])
-  const asked = hub.seen.length
-  const second = await pull(SOURCE, place.options(hub))
-  assert.deepEqual([second.fetched, second.pinned, hub.seen.length], [false, false, asked])
-  assert.deepEqual(resolveModel('model', place.models), { path: first.path, pulled: { name: 'model', digest: `sha256:${digest}`, signature: undefined } })
-  assert.deepEqual(resolveModel('./model', place.models), { path: './model', pulled: undefined })
-  assert.deepEqual(resolveModel('unknown', place.models), { path: 'unknown', pulled: undefined })
-})
+test(
+  'a first pull stores the file under its digest, names it, and pins commit, size and digest; a second one ' +
+    'fetches nothing',
+  async () => {
+    using place = new Place()
+    const first = await pull(SOURCE, place.options(hub))
+    const digest = sha256(MODEL)
+    assert.deepEqual(
+      [first.fetched, first.pinned, first.model.name, first.model.digest, first.model.revision],
+      [true, true, 'model', `sha256:${digest}`, COMMIT]
+    )
+    assert.equal(first.path, join(place.models, 'sha256', digest.slice(0, 2), digest))
+    assert.deepEqual(readFileSync(first.path), MODEL)
+    assert.equal(statSync(first.path).mode & 0o777, 0o400)
+    assert.deepEqual(JSON.parse(readFileSync(place.lock, 'utf8')), {
+      version: 1,
+      models: { 'hf:owner/repo@main/model.gguf': { revision: COMMIT, size: MODEL.length, sha256: digest } }
+    })
+    assert.deepEqual(inQuarantine(place), [])
+    const asked = hub.seen.length
+    const second = await pull(SOURCE, place.options(hub))
+    assert.deepEqual([second.fetched, second.pinned, hub.seen.length], [false, false, asked])
+    assert.deepEqual(resolveModel('model', place.models), {
+      path: first.path,
+      pulled: { name: 'model', digest: `sha256:${digest}`, signature: undefined }
+    })
+    assert.deepEqual(resolveModel('./model', place.models), { path: './model', pulled: undefined })
+    assert.deepEqual(resolveModel('unknown', place.models), { path: 'unknown', pulled: undefined })
+  }
+)
 
 test('a pinned source is fetched at its commit; another file there is refused, and taken and pinned with --update', async () => {
   using place = new Place()
@@ -97,7 +113,7 @@ test('a file that gc removes while it is compared with its pin gets no name', as
   assert.ok((await pull(SOURCE, place.options(hub))).fetched)
 })
 
-test('a digest given by the user, or announced by the hub, must be the file\'s', async () => {
+test("a digest given by the user, or announced by the hub, must be the file's", async () => {
   using place = new Place()
   await fails(pull(SOURCE, place.options(hub, { digest: `sha256:${'0'.repeat(64)}` })), 'VERIT_PULL_DIGEST')
   hub.misbehave = (_, response, behave) => {
@@ -118,17 +134,24 @@ test('a connection that is cut again and again is gone on with, at the byte wher
   hub.misbehave = (request, response, behave) => {
     if (hub.seen.length > 4) return behave()
     const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
-    const whole = { 'Content-Length': MODEL.length - from, ETag: `"${sha256(MODEL)}"`, 'Content-Range': `bytes ${from}-${MODEL.length - 1}/${MODEL.length}` }
+    const whole = {
+      'Content-Length': MODEL.length - from,
+      ETag: `"${sha256(MODEL)}"`,
+      'Content-Range': `bytes ${from}-${MODEL.length - 1}/${MODEL.length}`
+    }
     response.writeHead(from > 0 ? 206 : 200, whole)
     response.write(MODEL.subarray(from, from + 1_000_000), () => setTimeout(() => response.destroy(), 20))
   }
   const { path } = await pull(SOURCE, place.options(hub))
   assert.deepEqual(readFileSync(path), MODEL)
   const starts = hub.seen.map(s => Number(/\d+/.exec(s.headers.range ?? '')?.[0] ?? 0))
-  assert.ok(starts.every((n, i) => i === 0 || n > starts[i - 1]!), String(starts))
+  assert.ok(
+    starts.every((n, i) => i === 0 || n > starts[i - 1]!),
+    String(starts)
+  )
 })
 
-test('what a failed pull leaves is gone on with by the next; a file that was changed meanwhile is begun anew', async () => {
+test('a failed pull is resumed by the next; a file that changed meanwhile starts over', async () => {
   const cut = (bytes: Buffer, n: number) => (_: unknown, response: import('node:http').ServerResponse) => {
     response.writeHead(200, { 'Content-Length': bytes.length, ETag: `"${sha256(bytes)}"` })
     response.write(bytes.subarray(0, n), () => setTimeout(() => response.destroy(), 20))
@@ -157,7 +180,10 @@ test('without a strong entity tag nothing is gone on with', async () => {
     else response.write(MODEL.subarray(0, 1000), () => setTimeout(() => response.destroy(), 20))
   }
   await pull(SOURCE, place.options(hub))
-  assert.deepEqual(hub.seen.map(s => s.headers.range), [undefined, undefined])
+  assert.deepEqual(
+    hub.seen.map(s => s.headers.range),
+    [undefined, undefined]
+  )
 })
 
 test('a host that goes on with other bytes, or says 416, gets asked for the whole file', async () => {
@@ -171,7 +197,9 @@ test('a host that goes on with other bytes, or says 416, gets asked for the whol
       }
       if (request.headers.range === undefined) return behave()
       if (answer === '416') return void response.writeHead(416).end()
-      response.writeHead(206, { 'Content-Length': 10, ETag: '"a"', 'Content-Range': `bytes 5-14/${MODEL.length}` }).end(MODEL.subarray(5, 15))
+      response
+        .writeHead(206, { 'Content-Length': 10, ETag: '"a"', 'Content-Range': `bytes 5-14/${MODEL.length}` })
+        .end(MODEL.subarray(5, 15))
     }
     assert.deepEqual(readFileSync((await pull(SOURCE, place.options(hub))).path), MODEL, answer)
   }
@@ -197,7 +225,11 @@ test('429 with Retry-After is waited for, within bounds', async () => {
 
 test('401, 404 and other refusals are told with what to do', async () => {
   using place = new Place()
-  for (const [status, text] of [[401, /HF_TOKEN/], [404, /revision/], [500, /status 500/]] as const) {
+  for (const [status, text] of [
+    [401, /HF_TOKEN/],
+    [404, /revision/],
+    [500, /status 500/]
+  ] as const) {
     hub.misbehave = (_, response) => void response.writeHead(status).end('secret page')
     const e = await fails(pull(SOURCE, place.options(hub)), 'VERIT_PULL_ANSWER')
     assert.match(e.message, text)
@@ -212,18 +244,27 @@ test('two pulls of one source at once do not disturb each other', async () => {
   assert.deepEqual(inQuarantine(place), [])
 })
 
-test('a name keeps its source until it is removed; gc removes what neither a name nor a lock file refers to', async () => {
+test('a name keeps its source until it is removed; gc removes what no name or lock file refers to', async () => {
   using place = new Place()
   const { path } = await pull(SOURCE, place.options(hub))
   hub.put('other/model.gguf', MODEL)
   await fails(pull('hf:owner/repo/other/model.gguf', place.options(hub)), 'VERIT_MODEL_NAME')
   using store = new ModelStore(place.models)
-  assert.deepEqual(store.kept().map(k => k.by), [['the name model', place.lock]])
+  assert.deepEqual(
+    store.kept().map(k => k.by),
+    [['the name model', place.lock]]
+  )
   assert.ok(store.remove('model'))
   assert.deepEqual(store.gc(false), [])
-  assert.deepEqual(store.kept().map(k => k.by), [[place.lock]])
+  assert.deepEqual(
+    store.kept().map(k => k.by),
+    [[place.lock]]
+  )
   writeFileSync(place.lock, '{"version":1,"models":{}}')
-  assert.deepEqual(store.gc(true).map(r => r.bytes), [MODEL.length])
+  assert.deepEqual(
+    store.gc(true).map(r => r.bytes),
+    [MODEL.length]
+  )
   assert.ok(existsSync(path))
   store.gc(false)
   assert.ok(!existsSync(path))
@@ -241,11 +282,24 @@ test('a process that is killed in the middle leaves no model, and its download i
     response.writeHead(200, { 'Content-Length': big.length, ETag: `"${sha256(big)}"` })
     response.write(big.subarray(0, 66 << 20))
   }
-  const args = (source: string): string[] => [new URL('../src/cli/main.ts', import.meta.url).pathname, 'pull', source, '--allow-private', '--endpoint',
-    plain.origin('127.0.0.1'), '--models', place.models, '--lock', place.lock, '--json']
+  const args = (source: string): string[] => [
+    new URL('../src/cli/main.ts', import.meta.url).pathname,
+    'pull',
+    source,
+    '--allow-private',
+    '--endpoint',
+    plain.origin('127.0.0.1'),
+    '--models',
+    place.models,
+    '--lock',
+    place.lock,
+    '--json'
+  ]
   const child = spawn(process.execPath, args('hf:owner/repo/big.bin'), { stdio: 'ignore' })
   const exited = once(child, 'exit')
-  const kept = (): boolean => existsSync(join(place.models, 'quarantine')) && inQuarantine(place).some(n => existsSync(join(place.models, 'quarantine', n, 'about.json')))
+  const kept = (): boolean =>
+    existsSync(join(place.models, 'quarantine')) &&
+    inQuarantine(place).some(n => existsSync(join(place.models, 'quarantine', n, 'about.json')))
   while (!kept()) await new Promise(resolve => setTimeout(resolve, 20))
   child.kill('SIGKILL')
   await exited

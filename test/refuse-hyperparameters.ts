@@ -1,6 +1,6 @@
 /**
- * Loads a file of each architecture with each hostile hyperparameter, in a process of its own so that its peak of memory
- * can be told. Writes JSON: how many files were refused, what went wrong, and by how many bytes the peak grew.
+ * Loads a file of each architecture with each hostile hyperparameter, in a process of its own so that its peak of
+ * memory can be told. Writes JSON: how many files were refused, what went wrong, and by how many bytes the peak grew.
  * `node test/refuse-hyperparameters.ts EVERY`: takes every EVERY-th value only.
  */
 import { kinds } from '../src/arch/registry.ts'
@@ -21,11 +21,12 @@ const watched = {
   allocate: (bytes: number, sparse?: boolean) => {
     taken.bytes += bytes
     return executor.allocate(bytes, sparse)
-  },
+  }
 }
 const peak = (): number => process.resourceUsage().maxRSS * 1024
 const problems: string[] = []
-const show = (v: GgufValue): string => `${v.type} ${typeof v.value === 'object' ? JSON.stringify(v.value) : String(v.value)}`
+const show = (v: GgufValue): string =>
+  `${v.type} ${typeof v.value === 'object' ? JSON.stringify(v.value) : String(v.value)}`
 
 async function load(bytes: Buffer, what: string, keys: readonly string[]): Promise<boolean> {
   taken.bytes = 0
@@ -44,9 +45,14 @@ async function load(bytes: Buffer, what: string, keys: readonly string[]): Promi
 const models = new Map<string, Buffer>()
 for (const kind of kinds) models.set(kind, await smallModel(kind))
 for (const bytes of models.values()) await loadModel(parseGguf(bytes), executor)
-await load(changedModel(models.get('gpt')!, p => void p.metadata.set('gpt2.block_count', gguf.u32(0))), '', ['block_count'])
+await load(
+  changedModel(models.get('gpt')!, p => void p.metadata.set('gpt2.block_count', gguf.u32(0))),
+  '',
+  ['block_count']
+)
 const before = peak()
-let refused = 0, count = 0
+let refused = 0
+let count = 0
 for (const [kind, bytes] of models) {
   const prefix = parseGguf(bytes).metadata.string('general.architecture')
   for (const { key, values, of = () => true, partners = [] } of [...hostileRows, hostileEpsilon(kind)]) {

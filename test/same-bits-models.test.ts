@@ -1,6 +1,6 @@
 /**
- * Models of other programs give one set of logits, whatever computes them: instruction set, threads, batch, pieces of the
- * prompt, and pages that another sequence has filled.
+ * Models of other programs give one set of logits, whatever computes them: instruction set, threads, batch, pieces of
+ * the prompt, and pages that another sequence has filled.
  */
 // long: every architecture and mix runs on every instruction set
 import assert from 'node:assert/strict'
@@ -21,12 +21,22 @@ import type { MixName } from '../src/weights/type-mix.ts'
 
 const TOKENS = 40
 const PAGES = 3
-const shape = { layers: 3, hidden: 256, heads: 4, kvHeads: 2, headDim: 64, ffn: 512, context: 64, vocab: 320, eps: 1e-6 }
+const shape = {
+  layers: 3,
+  hidden: 256,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 64,
+  ffn: 512,
+  context: 64,
+  vocab: 320,
+  eps: 1e-6
+}
 const configs = [
   parseModelConfig({ kind: 'llama', ...shape }),
   parseModelConfig({ kind: 'qwen3', ...shape }),
   parseModelConfig({ kind: 'gemma3', ...shape, window: 16, windowPeriod: 2 }),
-  parseModelConfig({ kind: 'qwen3moe', ...shape, experts: 8, expertsUsed: 2, expertFfn: 256 }),
+  parseModelConfig({ kind: 'qwen3moe', ...shape, experts: 8, expertsUsed: 2, expertFfn: 256 })
 ]
 const mixes: readonly MixName[] = ['Q4_K_M', 'Q8_0', 'F16']
 
@@ -51,10 +61,19 @@ class Digest {
 }
 
 /** Runs sequences side by side in pieces of so many tokens, from a position on. */
-async function run(model: ServingModel, slots: readonly number[], piece: number, into: Digest, from = 0): Promise<void> {
+async function run(
+  model: ServingModel,
+  slots: readonly number[],
+  piece: number,
+  into: Digest,
+  from = 0
+): Promise<void> {
   for (let at = from; at < TOKENS; at += piece) {
-    const rows = slots.flatMap(slot => prompt(slot % 8).slice(at, at + piece).map((id, i): Row =>
-      ({ id, position: at + i, slot, wanted: true })))
+    const rows = slots.flatMap(slot =>
+      prompt(slot % 8)
+        .slice(at, at + piece)
+        .map((id, i): Row => ({ id, position: at + i, slot, wanted: true }))
+    )
     const logits = await model.run(rows)
     for (const [r, { position, slot }] of rows.entries()) if (slot % 8 === 0) into.take(position, logits[r]!)
   }
@@ -70,21 +89,43 @@ const ways: Readonly<Record<string, (model: ServingModel, into: Digest) => Promi
     await run(model, [0], TOKENS, into)
     model.setPages(8, [0, 1, 26])
     await run(model, [8], 3, into, 32)
-  },
+  }
 }
 
-async function digests(executor: Executor, config: ModelConfig, mix: MixName, names: readonly string[]): Promise<string[]> {
+async function digests(
+  executor: Executor,
+  config: ModelConfig,
+  mix: MixName,
+  names: readonly string[]
+): Promise<string[]> {
   const type = ({ name, shape: dimensions }: { name: string; shape: readonly number[] }): string => {
     const [, layer = '-1'] = /^blocks\.(\d+)\./.exec(name) ?? []
-    const matrix = ggufName(config, name).replace(/^blk\.\d+\./, '').replace(/\.weight$/, '')
+    const matrix = ggufName(config, name)
+      .replace(/^blk\.\d+\./, '')
+      .replace(/\.weight$/, '')
     return typeInMix(mix, { name: matrix, layer: Number(layer), layers: config.layers, inputs: dimensions.at(-1)! })
   }
-  const weights = await randomWeights(executor, config, servingForm(config, { type, codes: chooseTernaryPacking(executor) }))
+  const weights = await randomWeights(
+    executor,
+    config,
+    servingForm(config, { type, codes: chooseTernaryPacking(executor) })
+  )
   const found: string[] = []
   for (const name of names) {
-    const options = { slots: 9, rows: 8 * TOKENS, outputs: 8 * TOKENS, context: 64, pages: 9 * PAGES, cacheType: 'f16' as const }
+    const options = {
+      slots: 9,
+      rows: 8 * TOKENS,
+      outputs: 8 * TOKENS,
+      context: 64,
+      pages: 9 * PAGES,
+      cacheType: 'f16' as const
+    }
     using model = new ServingModel(executor, config, weights, options)
-    for (let slot = 0; slot < 9; slot++) model.setPages(slot, [0, 1, 2].map(page => PAGES * slot + page))
+    for (let slot = 0; slot < 9; slot++)
+      model.setPages(
+        slot,
+        [0, 1, 2].map(page => PAGES * slot + page)
+      )
     const into = new Digest()
     await ways[name]!(model, into)
     found.push(into.hex)
@@ -95,18 +136,23 @@ async function digests(executor: Executor, config: ModelConfig, mix: MixName, na
 const sets = instructionSets().filter(set => set !== 'reference')
 
 for (const config of configs) {
-  test(`${config.kind} gives one set of logits`, { skip: sets.length === 0 ? 'the native kernels are not built' : false }, async () => {
-    for (const mix of mixes) {
-      const found = new Map<string, string>()
-      for (const instructionSet of sets) {
-        // plain C is slow, and differs in its instructions alone
-        for (const threads of instructionSet === 'baseline' ? [2] : [1, 2, 3]) {
-          const names = threads === 2 && instructionSet !== 'baseline' ? Object.keys(ways) : ['alone', 'whole']
-          const hex = await digests(openExecutor({ threads, instructionSet }), config, mix, names)
-          for (const [i, name] of names.entries()) found.set(`${instructionSet}, ${threads} threads, ${name}`, hex[i]!)
+  test(
+    `${config.kind} gives one set of logits`,
+    { skip: sets.length === 0 ? 'the native kernels are not built' : false },
+    async () => {
+      for (const mix of mixes) {
+        const found = new Map<string, string>()
+        for (const instructionSet of sets) {
+          // plain C is slow, and differs in its instructions alone
+          for (const threads of instructionSet === 'baseline' ? [2] : [1, 2, 3]) {
+            const names = threads === 2 && instructionSet !== 'baseline' ? Object.keys(ways) : ['alone', 'whole']
+            const hex = await digests(openExecutor({ threads, instructionSet }), config, mix, names)
+            for (const [i, name] of names.entries())
+              found.set(`${instructionSet}, ${threads} threads, ${name}`, hex[i]!)
+          }
         }
+        assert.equal(new Set(found.values()).size, 1, JSON.stringify([mix, ...found], null, 1))
       }
-      assert.equal(new Set(found.values()).size, 1, JSON.stringify([mix, ...found], null, 1))
     }
-  })
+  )
 }

@@ -9,8 +9,26 @@ import { trainDefaults } from '../src/train/presets.ts'
 import { Stepper } from '../src/train/stepper.ts'
 
 const models = {
-  gpt: parseModelConfig({ kind: 'gpt', layers: 2, hidden: 36, heads: 3, context: 19, vocab: 71, bias: true, dropout: 0.1 }),
-  bitnet: parseModelConfig({ kind: 'bitnet', layers: 2, hidden: 48, heads: 4, kvHeads: 2, ffn: 104, context: 19, vocab: 71 }),
+  gpt: parseModelConfig({
+    kind: 'gpt',
+    layers: 2,
+    hidden: 36,
+    heads: 3,
+    context: 19,
+    vocab: 71,
+    bias: true,
+    dropout: 0.1
+  }),
+  bitnet: parseModelConfig({
+    kind: 'bitnet',
+    layers: 2,
+    hidden: 48,
+    heads: 4,
+    kvHeads: 2,
+    ffn: 104,
+    context: 19,
+    vocab: 71
+  })
 }
 const tokens = tokensInMemory(Int32Array.from({ length: 3000 }, (_, i) => (i * i + (i >> 2)) % 71))
 const options = { ...trainDefaults, warmup: 3, lr: 3e-3, batch: 3, microBatches: 3 }

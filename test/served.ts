@@ -1,4 +1,7 @@
-/** A real `verit serve` for tests: its own process, a free port, a state folder of its own, and a small model of random weights made on the spot. */
+/**
+ * A real `verit serve` for tests: its own process, a free port, a state folder of its own, and a small model of random
+ * weights made on the spot.
+ */
 import { spawn } from 'node:child_process'
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,7 +17,12 @@ const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 /** Writes DIR/tiny.gguf. @param context positions, which bound how long an answer can go on */
 export async function tinyModel(dir: string, context = 512): Promise<string> {
   const path = join(dir, 'tiny.gguf')
-  await writeRandomModel(path, referenceExecutor(), parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, context, vocab: 257 }), { scale: 8 })
+  await writeRandomModel(
+    path,
+    referenceExecutor(),
+    parseModelConfig({ kind: 'gpt', layers: 1, hidden: 16, heads: 2, context, vocab: 257 }),
+    { scale: 8 }
+  )
   return path
 }
 
@@ -40,20 +48,30 @@ export function killServers(): void {
   for (const child of all) child.kill('SIGKILL')
 }
 
-export const served = (model: string, state: string, ...args: string[]): Promise<Served> => servedWith({}, model, state, ...args)
+export const served = (model: string, state: string, ...args: string[]): Promise<Served> =>
+  servedWith({}, model, state, ...args)
 
 /** @param env added to the environment: where secrets come from */
 export const servedWith = (
-  env: Record<string, string>, model: string, state: string, ...args: string[]
+  env: Record<string, string>,
+  model: string,
+  state: string,
+  ...args: string[]
 ): Promise<Served> => servedBy({ env }, model, state, ...args)
 
 type How = Pick<SpawnOptions, 'env' | 'uid' | 'gid' | 'cwd'>
 
 /** @param how another user or current folder; `env` is added to the environment */
 export async function servedBy({ env, ...how }: How, model: string, state: string, ...args: string[]): Promise<Served> {
-  const child = spawn(process.execPath, [MAIN, 'serve', model, '--port', '0', '--state', state, '--allow-unsigned', ...args], {
-    ...how, stdio: ['ignore', 'inherit', 'pipe'], env: { ...process.env, ...env },
-  })
+  const child = spawn(
+    process.execPath,
+    [MAIN, 'serve', model, '--port', '0', '--state', state, '--allow-unsigned', ...args],
+    {
+      ...how,
+      stdio: ['ignore', 'inherit', 'pipe'],
+      env: { ...process.env, ...env }
+    }
+  )
   all.push(child)
   let text = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
@@ -66,7 +84,8 @@ export async function servedBy({ env, ...how }: How, model: string, state: strin
   }
   await logged(/Try it:[^]*max_tokens/)
   return {
-    process: child, logged,
+    process: child,
+    logged,
     url: /at (https?:\/\/\S+)/.exec(text)![1]!,
     key: /^ {4}(verit_\w+)$/m.exec(text)?.[1] ?? '',
     stderr: () => text,
@@ -75,6 +94,6 @@ export async function servedBy({ env, ...how }: How, model: string, state: strin
       child.kill('SIGTERM')
       await gone
       return child.exitCode
-    },
+    }
   }
 }

@@ -1,4 +1,7 @@
-/** What a server does when it is asked for more than it gives: by one key, by all together, for too long, or in pieces that never end. */
+/**
+ * What a server does when it is asked for more than it gives: by one key, by all together, for too long, or in pieces
+ * that never end.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -33,31 +36,43 @@ after(() => {
   rmSync(dir, { recursive: true })
 })
 
-const ask = (key: string, body: object, signal?: AbortSignal): Promise<Response> => fetch(`${server.url}/v1/completions`, {
-  method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify({ prompt: 'x', ignore_eos: true, ...body }),
-  ...(signal !== undefined && { signal }),
-})
-const codeOf = async (response: Response): Promise<string> => (await response.json() as { error: { code: string } }).error.code
+const ask = (key: string, body: object, signal?: AbortSignal): Promise<Response> =>
+  fetch(`${server.url}/v1/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt: 'x', ignore_eos: true, ...body }),
+    ...(signal !== undefined && { signal })
+  })
+const codeOf = async (response: Response): Promise<string> =>
+  ((await response.json()) as { error: { code: string } }).error.code
 
-test('one key gets 429 at its limit, others 503 when the queue is full, both with Retry-After; an answer that takes too long ends with an error', async () => {
-  const endless = { max_tokens: 1 << 20, stream: true }
-  const running = await ask(server.key, endless)
-  const leave = new AbortController()
-  const two = [1, 2].map(() => ask(server.key, endless, leave.signal)) // whichever comes first waits, the other is refused at once
-  const refused = await Promise.race(two)
-  assert.deepEqual([refused.status, refused.headers.get('retry-after'), await codeOf(refused)], [429, '1', 'VERIT_TOO_MANY'])
-  const busy = await ask(other, { max_tokens: 1 })
-  assert.deepEqual([busy.status, busy.headers.get('retry-after'), await codeOf(busy)], [503, '2', 'VERIT_BUSY'])
-  leave.abort()
-  await Promise.allSettled(two)
-  const events = (await running.text()).trim().split('\n\n')
-  assert.match(events.at(-1)!, /VERIT_TIMEOUT/)
-  assert.doesNotMatch(events.join(''), /\[DONE\]/)
-  const next = await ask(other, { max_tokens: 1 })
-  assert.equal(next.status, 200)
-  const slow = await ask(other, { max_tokens: 1 << 20 })
-  assert.deepEqual([slow.status, await codeOf(slow)], [504, 'VERIT_TIMEOUT'])
-})
+test(
+  'one key gets 429 at its limit, others 503 when the queue is full, both with Retry-After; an answer that ' +
+    'takes too long ends with an error',
+  async () => {
+    const endless = { max_tokens: 1 << 20, stream: true }
+    const running = await ask(server.key, endless)
+    const leave = new AbortController()
+    // whichever comes first waits, the other is refused at once
+    const two = [1, 2].map(() => ask(server.key, endless, leave.signal))
+    const refused = await Promise.race(two)
+    assert.deepEqual(
+      [refused.status, refused.headers.get('retry-after'), await codeOf(refused)],
+      [429, '1', 'VERIT_TOO_MANY']
+    )
+    const busy = await ask(other, { max_tokens: 1 })
+    assert.deepEqual([busy.status, busy.headers.get('retry-after'), await codeOf(busy)], [503, '2', 'VERIT_BUSY'])
+    leave.abort()
+    await Promise.allSettled(two)
+    const events = (await running.text()).trim().split('\n\n')
+    assert.match(events.at(-1)!, /VERIT_TIMEOUT/)
+    assert.doesNotMatch(events.join(''), /\[DONE\]/)
+    const next = await ask(other, { max_tokens: 1 })
+    assert.equal(next.status, 200)
+    const slow = await ask(other, { max_tokens: 1 << 20 })
+    assert.deepEqual([slow.status, await codeOf(slow)], [504, 'VERIT_TIMEOUT'])
+  }
+)
 
 /** Takes the only place until the signal comes, or its time is up. */
 const takePlace = (key: string, signal?: AbortSignal): Promise<Response> =>
@@ -72,13 +87,18 @@ test('a stream that waits gets its head and comments, then its answer, signed, o
   const signed = veritFetch({ keyFile, serverKey: ed25519ToSpki(serverKey(state).privateKey).toString('base64') })
   let sent = ''
   const client = new OpenAI({
-    baseURL: `${server.url}/v1`, apiKey: 'unused', maxRetries: 0,
+    baseURL: `${server.url}/v1`,
+    apiKey: 'unused',
+    maxRetries: 0,
     fetch: async (url, init) => {
       const response = await signed(url as string, init as RequestInit)
       const copy = response.clone()
-      void copy.text().then(text => (sent = text), () => undefined)
+      void copy.text().then(
+        text => (sent = text),
+        () => undefined
+      )
       return response
-    },
+    }
   })
   const messages = [{ role: 'user' as const, content: 'x' }]
   const request = { model: 'tiny', messages, max_completion_tokens: 3, seed: 1, stream: true as const }
@@ -128,7 +148,10 @@ test('a key that is revoked while its request waits is refused when its turn com
 test('clients that break off at every byte of a request, or send it byte by byte, disturb nobody', async () => {
   const { port } = new URL(server.url)
   const body = '{"prompt":"x","max_tokens":1}'
-  const request = `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${server.key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
+  const request =
+    `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ` +
+    `${server.key}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: ` +
+    `close\r\n\r\n${body}`
   const send = async (text: string): Promise<void> => {
     const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined)
     await new Promise<void>(resolve => void socket.write(text, () => resolve()))
@@ -146,7 +169,10 @@ test('requests behind one another on a connection are answered in order, the bad
   const { port } = new URL(server.url)
   const socket = connect(Number(port), '127.0.0.1')
   const models = `GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${server.key}\r\n`
-  socket.write(`${models}\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n${models}Connection: close\r\n\r\n`)
+  socket.write(
+    `${models}\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\nGET /health HTTP/1.1\r\nHost: ` +
+      `localhost\r\n\r\n${models}Connection: close\r\n\r\n`
+  )
   const answer = Buffer.concat(await Array.fromAsync(socket as AsyncIterable<Buffer>)).toString()
   assert.deepEqual(answer.match(/HTTP\/1.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 401', 'HTTP/1.1 200', 'HTTP/1.1 200'])
 })

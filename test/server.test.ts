@@ -30,30 +30,51 @@ after(async () => {
 
 const messages = [{ role: 'user' as const, content: 'Hello' }]
 const verit = (...args: string[]): Ended => veritSync(args)
-const rejected = (status: number, code: string) => (e: unknown): boolean => e instanceof OpenAI.APIError && e.status === status && e.code === code
+const rejected =
+  (status: number, code: string) =>
+  (e: unknown): boolean =>
+    e instanceof OpenAI.APIError && e.status === status && e.code === code
 
 test('the models are listed with the digest of the file and what their engine can do', async () => {
   const { data } = await client.models.list()
-  assert.deepEqual(data.map(m => m.id), ['tiny'])
-  const { verit } = data[0] as unknown as { verit: { digest: string; engine: string; capabilities: object; kv_cache_type: string } }
+  assert.deepEqual(
+    data.map(m => m.id),
+    ['tiny']
+  )
+  const { verit } = data[0] as unknown as {
+    verit: { digest: string; engine: string; capabilities: object; kv_cache_type: string }
+  }
   assert.equal(verit.digest, await digestFile(model))
   assert.deepEqual([verit.engine, verit.kv_cache_type], ['verit', 'f32'])
-  assert.deepEqual(verit.capabilities, { bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false })
+  assert.deepEqual(verit.capabilities, {
+    bitExact: true,
+    logProbabilities: true,
+    constrainedOutput: false,
+    embeddings: false
+  })
 })
 
 test('a completion is what the engine makes of the same prompt and seed, whole and streamed', async () => {
   const engine = await loadModel(model)
   let expected = ''
-  for await (const e of engine.generate({ prompt: 'Once', maxTokens: 24, seed: 5 })) if (e.type === 'token') expected += e.text
+  for await (const e of engine.generate({ prompt: 'Once', maxTokens: 24, seed: 5 }))
+    if (e.type === 'token') expected += e.text
   await engine.close()
 
   const request = { model: 'tiny', prompt: 'Once', max_tokens: 24, seed: 5 } as const
   const whole = await client.completions.create(request)
   assert.equal(whole.choices[0]!.text, expected)
-  assert.deepEqual(whole.usage, { prompt_tokens: 4, completion_tokens: whole.usage!.completion_tokens, total_tokens: 4 + whole.usage!.completion_tokens, prompt_tokens_details: { cached_tokens: 0 } })
+  assert.deepEqual(whole.usage, {
+    prompt_tokens: 4,
+    completion_tokens: whole.usage!.completion_tokens,
+    total_tokens: 4 + whole.usage!.completion_tokens,
+    prompt_tokens_details: { cached_tokens: 0 }
+  })
   assert.match(whole.system_fingerprint ?? '', /^fp_[0-9a-f]{16}$/)
 
-  const chunks = await Array.fromAsync(await client.completions.create({ ...request, stream: true, stream_options: { include_usage: true } }))
+  const chunks = await Array.fromAsync(
+    await client.completions.create({ ...request, stream: true, stream_options: { include_usage: true } })
+  )
   assert.equal(chunks.map(c => c.choices[0]?.text ?? '').join(''), expected)
   assert.deepEqual(chunks.at(-1)!.choices, [])
   assert.deepEqual(chunks.at(-1)!.usage, whole.usage)
@@ -61,34 +82,53 @@ test('a completion is what the engine makes of the same prompt and seed, whole a
   assert.ok(chunks.every(c => c.id === chunks[0]!.id))
 })
 
-test('what a prompt shares with an earlier one of the same key is told in its usage, and the metrics tell how full the cache is', async () => {
-  const figures = async (): Promise<Record<string, number>> => {
-    const response = await fetch(`${server.url}/metrics`, { headers: { authorization: `Bearer ${metricsKey}` } })
-    const lines = (await response.text()).matchAll(/^verit_cache_(?:pages_)?(\w+) (\d+)$/gm)
-    return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]))
+test(
+  'what a prompt shares with an earlier one of the same key is told in its usage, and the metrics tell how ' +
+    'full the cache is',
+  async () => {
+    const figures = async (): Promise<Record<string, number>> => {
+      const response = await fetch(`${server.url}/metrics`, { headers: { authorization: `Bearer ${metricsKey}` } })
+      const lines = (await response.text()).matchAll(/^verit_cache_(?:pages_)?(\w+) (\d+)$/gm)
+      return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]))
+    }
+    const { key: metricsKey } = JSON.parse(
+      verit('keys', 'create', '--state', state, '--scope', 'metrics', '--json').stdout
+    ) as { key: string }
+    const before = await figures()
+    assert.deepEqual([before.held, before.promised], [0, 0])
+    const request = {
+      model: 'tiny',
+      messages: [{ role: 'user' as const, content: 'the words of a long beginning '.repeat(4) }],
+      max_completion_tokens: 4,
+      seed: 1
+    }
+    const first = await client.chat.completions.create(request)
+    const { prompt_tokens, prompt_tokens_details } = first.usage!
+    assert.deepEqual([prompt_tokens > 120, prompt_tokens_details], [true, { cached_tokens: 0 }])
+    const cached = Math.floor((prompt_tokens - 1) / 16) * 16
+    const chunks = await Array.fromAsync(
+      await client.chat.completions.create({ ...request, stream: true, stream_options: { include_usage: true } })
+    )
+    assert.deepEqual(chunks.at(-1)!.usage, { ...first.usage, prompt_tokens_details: { cached_tokens: cached } })
+    const after = await figures()
+    assert.deepEqual(after, {
+      ...before,
+      held: 0,
+      promised: 0,
+      kept: after.kept,
+      reused_tokens_total: before.reused_tokens_total! + cached
+    })
+    assert.ok(after.kept! >= before.kept! + cached / 16)
+    // Enough answers that their pages are seen before the last of them ends.
+    const long = Array.from({ length: 8 }, (_, seed) => ({ ...request, seed, max_completion_tokens: 300 }))
+    let answering = true
+    const all = Promise.all(long.map(each => client.chat.completions.create(each))).finally(() => (answering = false))
+    let held = 0
+    while (answering && held === 0) held = (await figures()).held!
+    await all
+    assert.ok(held >= cached / 16)
   }
-  const { key: metricsKey } = JSON.parse(verit('keys', 'create', '--state', state, '--scope', 'metrics', '--json').stdout) as { key: string }
-  const before = await figures()
-  assert.deepEqual([before.held, before.promised], [0, 0])
-  const request = { model: 'tiny', messages: [{ role: 'user' as const, content: 'the words of a long beginning '.repeat(4) }], max_completion_tokens: 4, seed: 1 }
-  const first = await client.chat.completions.create(request)
-  const { prompt_tokens, prompt_tokens_details } = first.usage!
-  assert.deepEqual([prompt_tokens > 120, prompt_tokens_details], [true, { cached_tokens: 0 }])
-  const cached = Math.floor((prompt_tokens - 1) / 16) * 16
-  const chunks = await Array.fromAsync(await client.chat.completions.create({ ...request, stream: true, stream_options: { include_usage: true } }))
-  assert.deepEqual(chunks.at(-1)!.usage, { ...first.usage, prompt_tokens_details: { cached_tokens: cached } })
-  const after = await figures()
-  assert.deepEqual(after, { ...before, held: 0, promised: 0, kept: after.kept, reused_tokens_total: before.reused_tokens_total! + cached })
-  assert.ok(after.kept! >= before.kept! + cached / 16)
-  // Enough answers that their pages are seen before the last of them ends.
-  const long = Array.from({ length: 8 }, (_, seed) => ({ ...request, seed, max_completion_tokens: 300 }))
-  let answering = true
-  const all = Promise.all(long.map(each => client.chat.completions.create(each))).finally(() => (answering = false))
-  let held = 0
-  while (answering && held === 0) held = (await figures()).held!
-  await all
-  assert.ok(held >= cached / 16)
-})
+)
 
 test('a chat is answered whole and streamed alike, with log probabilities when asked for', async () => {
   const request = { model: 'tiny', messages, max_completion_tokens: 16, seed: 9 } as const
@@ -116,15 +156,23 @@ test('generation stops at a stop string and at the number of tokens asked for', 
   assert.equal(stopped.finish_reason, 'stop')
   const one = await client.completions.create({ ...request, max_tokens: 1 })
   assert.deepEqual([one.usage!.completion_tokens, one.choices[0]!.finish_reason], [1, 'length'])
-  const greedy = await Promise.all([1, 2].map(async seed => (await client.completions.create({ ...request, temperature: 0, seed })).choices[0]!.text))
+  const greedy = await Promise.all(
+    [1, 2].map(async seed => (await client.completions.create({ ...request, temperature: 0, seed })).choices[0]!.text)
+  )
   assert.equal(greedy[0], greedy[1])
 })
 
 test('mistakes are told in the shape that the client understands', async () => {
   await assert.rejects(client.chat.completions.create({ model: 'other', messages }), rejected(404, 'VERIT_NOT_FOUND'))
   const misspelt = { model: 'tiny', messages, temprature: 1 } as OpenAI.ChatCompletionCreateParamsNonStreaming
-  await assert.rejects(client.chat.completions.create(misspelt), (e: unknown) => (e as { param: string }).param === 'temprature')
-  await assert.rejects(client.chat.completions.create({ model: 'tiny', messages, n: 2 }), (e: unknown) => rejected(400, 'VERIT_REQUEST')(e) && (e as { param: string }).param === 'n')
+  await assert.rejects(
+    client.chat.completions.create(misspelt),
+    (e: unknown) => (e as { param: string }).param === 'temprature'
+  )
+  await assert.rejects(
+    client.chat.completions.create({ model: 'tiny', messages, n: 2 }),
+    (e: unknown) => rejected(400, 'VERIT_REQUEST')(e) && (e as { param: string }).param === 'n'
+  )
   for (const stream of [false, true]) {
     const tooLong = client.completions.create({ model: 'tiny', prompt: 'x'.repeat(2000), stream })
     await assert.rejects(tooLong, (e: unknown) => {
@@ -136,12 +184,21 @@ test('mistakes are told in the shape that the client understands', async () => {
   }
   await assert.rejects(client.completions.create({ model: 'tiny', prompt: [999] }), rejected(400, 'VERIT_TOKEN_ID'))
   const stranger = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'sk-wrong', maxRetries: 0 })
-  await assert.rejects(stranger.models.list(), (e: unknown) => e instanceof OpenAI.AuthenticationError && e.code === 'VERIT_UNAUTHORIZED')
+  await assert.rejects(
+    stranger.models.list(),
+    (e: unknown) => e instanceof OpenAI.AuthenticationError && e.code === 'VERIT_UNAUTHORIZED'
+  )
 })
 
 test('a client that leaves stops its generation, and its place is free again', async () => {
   for (let i = 0; i < 5; i++) {
-    const stream = await client.completions.create({ model: 'tiny', prompt: 'x', max_tokens: 500, stream: true, ignore_eos: true } as OpenAI.CompletionCreateParamsStreaming)
+    const stream = await client.completions.create({
+      model: 'tiny',
+      prompt: 'x',
+      max_tokens: 500,
+      stream: true,
+      ignore_eos: true
+    } as OpenAI.CompletionCreateParamsStreaming)
     for await (const _ of stream) break
     stream.controller.abort()
   }
@@ -149,11 +206,15 @@ test('a client that leaves stops its generation, and its place is free again', a
   const pending = client.completions.create({ model: 'tiny', prompt: 'x', max_tokens: 500 }, { signal: abort.signal })
   setTimeout(() => abort.abort(), 20)
   await pending.catch((e: unknown) => assert.ok(e instanceof OpenAI.APIUserAbortError))
-  assert.equal((await client.completions.create({ model: 'tiny', prompt: 'x', max_tokens: 1 })).usage!.completion_tokens, 1)
+  assert.equal(
+    (await client.completions.create({ model: 'tiny', prompt: 'x', max_tokens: 1 })).usage!.completion_tokens,
+    1
+  )
 })
 
 test('many requests at once are all answered, each as if it were alone', async () => {
-  const ask = async (seed: number): Promise<string> => (await client.completions.create({ model: 'tiny', prompt: 'many', max_tokens: 8, seed })).choices[0]!.text
+  const ask = async (seed: number): Promise<string> =>
+    (await client.completions.create({ model: 'tiny', prompt: 'many', max_tokens: 8, seed })).choices[0]!.text
   const seeds = Array.from({ length: 12 }, (_, i) => i)
   const together = await Promise.all(seeds.map(ask))
   for (const seed of [0, 5, 11]) assert.equal(await ask(seed), together[seed])

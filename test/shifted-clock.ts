@@ -23,7 +23,7 @@ function shiftNow(): number {
 
 class ShiftedDate extends Real {
   constructor(...given: unknown[]) {
-    super(...(given.length === 0 ? [ShiftedDate.now()] : given) as [number])
+    super(...((given.length === 0 ? [ShiftedDate.now()] : given) as [number]))
   }
 
   static override now(): number {

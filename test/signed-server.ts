@@ -1,4 +1,7 @@
-/** A small HTTP server that checks requests by the profile and signs its answers, for tests of clients: no gateway, no model, one credential. */
+/**
+ * A small HTTP server that checks requests by the profile and signs its answers, for tests of clients: no gateway, no
+ * model, one credential.
+ */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,9 +19,16 @@ export interface SignedServerOptions {
   /** Seconds by which the clock of the server is ahead. */
   ahead?: number
   /** Changes what is sent, as someone between the two would. */
-  tamper?: { headers?: (headers: Record<string, string>) => void; body?: (body: string) => string; end?: (end: string) => string }
+  tamper?: {
+    headers?: (headers: Record<string, string>) => void
+    body?: (body: string) => string
+    end?: (end: string) => string
+  }
   sign?: boolean
-  /** Bodies by path: a text is sent whole, a list as a stream of events, a number as an error of that status. Default: an answer to a chat. */
+  /**
+   * Bodies by path: a text is sent whole, a list as a stream of events, a number as an error of that status. Default:
+   * an answer to a chat.
+   */
   answers?: Record<string, string | string[] | number>
 }
 
@@ -30,9 +40,15 @@ export interface SignedServer extends AsyncDisposable {
   readonly accepted: { nonce: string | undefined; body: string; headers: IncomingMessage['headers'] }[]
 }
 
-const chat = (fields: object): string => JSON.stringify({ id: 'c', object: 'chat.completion', created: 1, model: 'default', ...fields })
-const whole = chat({ choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'Hello there' } }] })
-const streamed = ['Hel', 'lo'].map(content => `data: ${chat({ object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content }, finish_reason: null }] })}\n\n`)
+const chat = (fields: object): string =>
+  JSON.stringify({ id: 'c', object: 'chat.completion', created: 1, model: 'default', ...fields })
+const whole = chat({
+  choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'Hello there' } }]
+})
+const streamed = ['Hel', 'lo'].map(
+  content =>
+    `data: ${chat({ object: 'chat.completion.chunk', choices: [{ index: 0, delta: { content }, finish_reason: null }] })}\n\n`
+)
 
 export async function signedServer(options: SignedServerOptions = {}): Promise<SignedServer> {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519')
@@ -51,18 +67,21 @@ export async function signedServer(options: SignedServerOptions = {}): Promise<S
     let error = ''
     try {
       if (options.credential === undefined) {
-        if (headers['content-digest'] !== undefined) binding = { ...binding, contentDigest: String(headers['content-digest']) }
+        if (headers['content-digest'] !== undefined)
+          binding = { ...binding, contentDigest: String(headers['content-digest']) }
       } else {
         const read = readRequestSignature(request.rawHeaders, method, authority, path, body.length > 0)
         binding = read
-        if (!verifyRequestSignature(read, options.credential)) throw new VeritError('VERIT_SIGNATURE', { problem: 'it does not hold' })
+        if (!verifyRequestSignature(read, options.credential))
+          throw new VeritError('VERIT_SIGNATURE', { problem: 'it does not hold' })
         checkCreated(read.created, 60, now)
-        if (accepted.some(a => a.nonce === read.nonce)) throw new VeritError('VERIT_SIGNATURE', { problem: 'its nonce has been used' })
+        if (accepted.some(a => a.nonce === read.nonce))
+          throw new VeritError('VERIT_SIGNATURE', { problem: 'its nonce has been used' })
         accepted.push({ nonce: read.nonce, body: body.toString(), headers })
       }
       if (binding.contentDigest !== undefined) checkContentDigest(binding.contentDigest, body)
       if (options.credential === undefined) accepted.push({ nonce: undefined, body: body.toString(), headers })
-      const asked = body.length > 0 ? JSON.parse(body.toString()) as { stream?: boolean } : {}
+      const asked = body.length > 0 ? (JSON.parse(body.toString()) as { stream?: boolean }) : {}
       answer = options.answers?.[path] ?? (asked.stream === true ? [...streamed, 'data: [DONE]\n\n'] : whole)
     } catch (e) {
       if (!VeritError.is(e)) throw e
@@ -72,13 +91,31 @@ export async function signedServer(options: SignedServerOptions = {}): Promise<S
     send(response, answer, error, binding, now)
   }
 
-  const send = (response: ServerResponse, answer: string | string[] | number, error: string, binding: RequestBinding, now: number): void => {
+  const send = (
+    response: ServerResponse,
+    answer: string | string[] | number,
+    error: string,
+    binding: RequestBinding,
+    now: number
+  ): void => {
     const tamper = options.tamper ?? {}
     const status = typeof answer === 'number' ? answer : 200
-    const text = typeof answer === 'number' ? JSON.stringify({ error: { message: error || 'refused', type: 'invalid_request_error', param: null, code: 'VERIT_TEST' } }) : answer
+    const text =
+      typeof answer === 'number'
+        ? JSON.stringify({
+            error: { message: error || 'refused', type: 'invalid_request_error', param: null, code: 'VERIT_TEST' }
+          })
+        : answer
     const type = { 'content-type': typeof text === 'string' ? 'application/json' : 'text/event-stream; charset=utf-8' }
-    const signed = options.sign === false ? undefined
-      : signResponse({ status, headers: type, ...(typeof text === 'string' ? { body: Buffer.from(text) } : {}) }, binding, key, now)
+    const signed =
+      options.sign === false
+        ? undefined
+        : signResponse(
+            { status, headers: type, ...(typeof text === 'string' ? { body: Buffer.from(text) } : {}) },
+            binding,
+            key,
+            now
+          )
     const headers: Record<string, string> = { ...type, ...signed?.headers, date: new Date(now * 1000).toUTCString() }
     tamper.headers?.(headers)
     response.writeHead(status, headers)
@@ -103,6 +140,6 @@ export async function signedServer(options: SignedServerOptions = {}): Promise<S
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise(resolve => server.close(resolve))
-    },
+    }
   }
 }

@@ -11,7 +11,12 @@ const page = readFileSync(new URL('../docs/signing.md', import.meta.url), 'utf8'
 
 function hasPython(): boolean {
   try {
-    return execFileSync('python3', ['-c', 'import sys; print(sys.version_info >= (3, 9))'], { encoding: 'utf8', stdio: 'pipe' }).trim() === 'True'
+    return (
+      execFileSync('python3', ['-c', 'import sys; print(sys.version_info >= (3, 9))'], {
+        encoding: 'utf8',
+        stdio: 'pipe'
+      }).trim() === 'True'
+    )
   } catch {
     return false
   }
@@ -21,11 +26,22 @@ test('the worked example of docs/signing.md is what the code makes now (node scr
   assert.equal(page, signingPage(page))
 })
 
-test('the Python client in docs/signing.md is understood', { skip: !hasPython() && 'there is no Python 3.9' }, async () => {
-  const key = 'verit_test'
-  await using server = await signedServer({ credential: { publicKey: undefined, signingSecret: signingSecret(key) }, answers: { '/v1/models': '{"object":"list"}' } })
-  const program = /```python\n([^]*?)```/.exec(page)![1]!
-  const { stdout } = await promisify(execFile)('python3', ['-c', program, new URL(server.url).host, 'key_0123456789ab.1'], { env: { ...process.env, VERIT_API_KEY: key } })
-  assert.match(stdout, /Hello there[^]*"object":"list"/)
-  assert.equal(server.accepted.length, 2)
-})
+test(
+  'the Python client in docs/signing.md is understood',
+  { skip: !hasPython() && 'there is no Python 3.9' },
+  async () => {
+    const key = 'verit_test'
+    await using server = await signedServer({
+      credential: { publicKey: undefined, signingSecret: signingSecret(key) },
+      answers: { '/v1/models': '{"object":"list"}' }
+    })
+    const program = /```python\n([^]*?)```/.exec(page)![1]!
+    const { stdout } = await promisify(execFile)(
+      'python3',
+      ['-c', program, new URL(server.url).host, 'key_0123456789ab.1'],
+      { env: { ...process.env, VERIT_API_KEY: key } }
+    )
+    assert.match(stdout, /Hello there[^]*"object":"list"/)
+    assert.equal(server.accepted.length, 2)
+  }
+)

@@ -21,7 +21,7 @@ const tokenizer = Tokenizer.fromParts({
   tokens: letters,
   tokenTypes: letters.map(() => 1),
   merges: [],
-  pretokenizer: 'character',
+  pretokenizer: 'character'
 })
 
 const sizes = { layers: 2, hidden: 32, heads: 4, ffn: 48, context: 64, vocab: letters.length, eps: Math.fround(1e-5) }
@@ -42,7 +42,7 @@ const fields: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     ropeDim: 6,
     ropeOriginalContext: 16,
     ropeDivisorsLong: [1, 2, 3],
-    ropeDivisorsShort: [1, 1, 1],
+    ropeDivisorsShort: [1, 1, 1]
   },
   smollm3: grouped,
   granite: { ...grouped, embeddingScale: 12, residualScale: Math.fround(0.22), logitScale: 4, attentionScale: 0.125 },
@@ -52,13 +52,13 @@ const fields: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     ropeFactor: 16,
     ropeOriginalContext: 16,
     temperatureScale: Math.fround(0.1),
-    yarnLogMultiplier: 1,
+    yarnLogMultiplier: 1
   },
   olmo2: { ...grouped, tied: false },
   gpt2: sizes,
   starcoder2: { ...grouped, biases: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down'] },
   stablelm: { ...grouped, ropeDim: 2 },
-  lfm2: { ...grouped, convWidth: 3, attentionLayers: [1] },
+  lfm2: { ...grouped, convWidth: 3, attentionLayers: [1] }
 }
 
 /** The bytes of a small model. @param more fields that differ from the usual ones of its kind */
@@ -85,7 +85,7 @@ export function changedModel(bytes: Buffer, change: (parts: ModelParts) => void)
   const file = parseGguf(bytes)
   const parts: ModelParts = {
     metadata: new Map(file.metadata.entries),
-    tensors: file.tensors.map(({ name, type, shape }) => ({ name, type, shape, data: file.readTensor(name) })),
+    tensors: file.tensors.map(({ name, type, shape }) => ({ name, type, shape, data: file.readTensor(name) }))
   }
   change(parts)
   writeGguf(path, { metadata: [...parts.metadata], tensors: parts.tensors })

@@ -39,7 +39,7 @@ test('output that cannot be written is an error, a reader that left is none', { 
   child.stdout.destroy()
   let text = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
-  assert.deepEqual([...await once(child, 'exit'), text], [0, null, ''])
+  assert.deepEqual([...(await once(child, 'exit')), text], [0, null, ''])
 })
 
 test('standard input that comes late over a pipe that does not block is waited for', async () => {
@@ -84,7 +84,7 @@ async function hungUp(name: string, stdin: number | 'ignore', startedBy = ''): P
   while (steps().length === 0 && child.exitCode === null && child.signalCode === null) await sleep(5)
   const before = Math.max(...steps())
   child.kill('SIGHUP')
-  const [status] = await once(child, 'exit') as [number | null]
+  const [status] = (await once(child, 'exit')) as [number | null]
   return { status, before, steps: steps(), lock: existsSync(join(out, 'lock')) }
 }
 
@@ -100,7 +100,11 @@ test('under nohup a hangup has no effect', { skip: !linux && 'it is seen on Linu
   assert.deepEqual([status, lock, existsSync(join(dir, 'nohup', 'model.gguf'))], [0, false, true])
 })
 
-test('so it is where standard input was /dev/null already, by the variable that shells set', { skip: windows }, async () => {
-  const { status, lock } = await hungUp('shell', 'ignore', '/usr/bin/nohup')
-  assert.deepEqual([status, lock, existsSync(join(dir, 'shell', 'model.gguf'))], [0, false, true])
-})
+test(
+  'so it is where standard input was /dev/null already, by the variable that shells set',
+  { skip: windows },
+  async () => {
+    const { status, lock } = await hungUp('shell', 'ignore', '/usr/bin/nohup')
+    assert.deepEqual([status, lock, existsSync(join(dir, 'shell', 'model.gguf'))], [0, false, true])
+  }
+)

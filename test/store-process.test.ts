@@ -1,4 +1,7 @@
-/** What the store in SQLite has answered stays true when its process is killed at any moment, when two processes use it at once, and when the disk is full. */
+/**
+ * What the store in SQLite has answered stays true when its process is killed at any moment, when two processes use it
+ * at once, and when the disk is full.
+ */
 // long: it kills processes in the midst of writes
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
@@ -66,9 +69,13 @@ async function check(folder: string, keyId: string, all: readonly Answers[], und
   const store = await openStore({ stateFolder: folder })
   const reserved = all.reduce((n, a) => n + a.reserved, 0)
   const { day, month } = await store.budgets.usage(keyId, new Date())
-  assert.ok(month.reserved >= reserved && month.reserved <= reserved + underway, `${month.reserved} are reserved, ${reserved} were answered`)
+  assert.ok(
+    month.reserved >= reserved && month.reserved <= reserved + underway,
+    `${month.reserved} are reserved, ${reserved} were answered`
+  )
   assert.ok(day.reserved <= month.reserved)
-  for (const nonce of all.flatMap(a => a.nonces)) assert.equal(await store.replay.use(`${keyId}.1`, nonce, Date.now() + 3_600_000), false, nonce)
+  for (const nonce of all.flatMap(a => a.nonces))
+    assert.equal(await store.replay.use(`${keyId}.1`, nonce, Date.now() + 3_600_000), false, nonce)
   await store.close()
 }
 
@@ -76,30 +83,49 @@ test('a process that is killed at any moment has lost nothing that it answered, 
   const { folder, keyId } = await newStore('killed')
   const all: Answers[] = []
   for (let round = 0; round < 3; round++) {
-    all.push(...await Promise.all([0, 1].map(i => {
-      const child = run(process.execPath, [program, folder, keyId])
-      const most = 50 + Math.floor(Math.random() * 400) + 100 * i
-      return answersOf(child, answers => {
-        if (answers.nonces.length === most) child.kill('SIGKILL')
-      })
-    })))
+    all.push(
+      ...(await Promise.all(
+        [0, 1].map(i => {
+          const child = run(process.execPath, [program, folder, keyId])
+          const most = 50 + Math.floor(Math.random() * 400) + 100 * i
+          return answersOf(child, answers => {
+            if (answers.nonces.length === most) child.kill('SIGKILL')
+          })
+        })
+      ))
+    )
   }
-  assert.deepEqual(all.flatMap(a => a.refused), [])
+  assert.deepEqual(
+    all.flatMap(a => a.refused),
+    []
+  )
   await check(folder, keyId, all, 16 * all.length)
 })
 
-test('a full disk refuses, changes nothing that was answered, and is survived without a restart', { skip: !limited }, async () => {
-  const { folder, keyId } = await newStore('full')
-  // The soft limit only: it can be raised again from outside. The signal of the limit is ignored, so that writes fail instead.
-  const child = run('bash', ['-c', 'trap "" XFSZ; ulimit -S -f 600; exec "$0" "$@"', process.execPath, program, folder, keyId])
-  let before = 0
-  const answers = await answersOf(child, ({ refused, nonces }) => {
-    if (refused.length < 3 || before > 0) return
-    before = nonces.length
-    assert.equal(spawnSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited:unlimited']).status, 0)
-    child.stdin.end() // tells it that there is room again
-  })
-  assert.ok(before > 20 && answers.nonces.length >= before + 20, `${before} before, ${answers.nonces.length} in all`)
-  assert.deepEqual(new Set(answers.refused), new Set(['VERIT_STORE']))
-  await check(folder, keyId, [answers], 16)
-})
+test(
+  'a full disk refuses, changes nothing that was answered, and is survived without a restart',
+  { skip: !limited },
+  async () => {
+    const { folder, keyId } = await newStore('full')
+    // The soft limit only: it can be raised again from outside. The signal of the limit is ignored, so that writes fail
+    // instead.
+    const child = run('bash', [
+      '-c',
+      'trap "" XFSZ; ulimit -S -f 600; exec "$0" "$@"',
+      process.execPath,
+      program,
+      folder,
+      keyId
+    ])
+    let before = 0
+    const answers = await answersOf(child, ({ refused, nonces }) => {
+      if (refused.length < 3 || before > 0) return
+      before = nonces.length
+      assert.equal(spawnSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited:unlimited']).status, 0)
+      child.stdin.end() // tells it that there is room again
+    })
+    assert.ok(before > 20 && answers.nonces.length >= before + 20, `${before} before, ${answers.nonces.length} in all`)
+    assert.deepEqual(new Set(answers.refused), new Set(['VERIT_STORE']))
+    await check(folder, keyId, [answers], 16)
+  }
+)

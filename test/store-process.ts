@@ -1,7 +1,7 @@
 /**
- * Uses a store in a process of its own: `node store-process.ts FOLDER KEY`. 16 callers reserve a token each time and use a nonce, and each success is a
- * line `nonce NAME` or `reserved`; what is refused is `refused CODE`. After three refusals it waits for the end of standard input, makes 20 more
- * rounds, and ends.
+ * Uses a store in a process of its own: `node store-process.ts FOLDER KEY`. 16 callers reserve a token each time and
+ * use a nonce, and each success is a line `nonce NAME` or `reserved`; what is refused is `refused CODE`. After three
+ * refusals it waits for the end of standard input, makes 20 more rounds, and ends.
  */
 import { once } from 'node:events'
 import { VeritError } from '../src/lib/errors.ts'
@@ -25,9 +25,11 @@ async function round(): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: 16 }, async () => {
-  while (refused < 3) await round()
-}))
+await Promise.all(
+  Array.from({ length: 16 }, async () => {
+    while (refused < 3) await round()
+  })
+)
 process.stdin.resume()
 await once(process.stdin, 'end')
 for (let i = 0; i < 20; i++) await round()

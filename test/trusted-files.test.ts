@@ -5,7 +5,15 @@
  */
 import assert from 'node:assert/strict'
 import {
-  chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,8 +51,9 @@ const at = (name: string, content: string | Buffer): string => {
 const certificate = makeCertificate({ subject: 'server', purpose: 'server' })
 const authority = makeCertificate({ subject: 'authority', purpose: 'ca' })
 const tls = {
-  tlsCert: at('cert.pem', certificate.cert), tlsKey: at('key.pem', certificate.key),
-  tlsClientCa: at('ca.pem', authority.cert),
+  tlsCert: at('cert.pem', certificate.cert),
+  tlsKey: at('key.pem', certificate.key),
+  tlsClientCa: at('ca.pem', authority.cert)
 }
 const texts = at('texts.pub', newTextsKey().publicKey)
 const trust = at('trust.toml', '')
@@ -105,11 +114,12 @@ const files: readonly (readonly [name: string, path: string, read: () => unknown
   ['the secret of the server', join(state, 'secret'), openState, 'state'],
   ['the database', join(state, 'verit.sqlite'), openState, 'state'],
   ['the key that signs answers', join(state, 'server-key.pem'), () => serverKey(state), 'state'],
-  ['the key of the audit log', join(audit, 'key'), async () => (await openAuditLog(audit)).close(), 'state'],
+  ['the key of the audit log', join(audit, 'key'), async () => (await openAuditLog(audit)).close(), 'state']
 ]
 const forbidden = {
-  secret: [0o644, 0o640, 0o604, 0o660, 0o666, 0o602], decides: [0o666, 0o664, 0o620, 0o602],
-  state: [0o644, 0o640, 0o604, 0o666],
+  secret: [0o644, 0o640, 0o604, 0o660, 0o666, 0o602],
+  decides: [0o666, 0o664, 0o620, 0o602],
+  state: [0o644, 0o640, 0o604, 0o666]
 }
 
 /** The message of the refusal; '' where there is none. */
@@ -168,7 +178,7 @@ test('a command that is given a file others can use or change says so, and does 
   for (const [args, env, pattern] of [
     [['call', '/x', '--url', 'http://127.0.0.1:1'], { VERIT_API_KEY_FILE: openKey }, /^1 .*holds a secret.*mode 644/],
     [['audit', 'verify', '--state', state, '--key', openVerifier], {}, /^1 .*mode 662.*VERIT_OTHERS_WRITE/],
-    [['serve', '--state', fresh, '--check'], { VERIT_RATE_URL_FILE: openRate }, /^1 .*mode 644.*VERIT_OTHERS_READ/],
+    [['serve', '--state', fresh, '--check'], { VERIT_RATE_URL_FILE: openRate }, /^1 .*mode 644.*VERIT_OTHERS_READ/]
   ] as const) {
     const said = verit([...args], env)
     assert.match(said, pattern, args.join(' '))

@@ -59,15 +59,23 @@ const make = async (limits: KeyLimits): Promise<{ id: string; key: string }> => 
   const { record, key } = await store.keys.create({ name: 'shared', limits }, 'cli')
   return { id: record.id, key: key! }
 }
-const ask = (i: number, key: string, body: object): Promise<Response> => fetch(`${gateways[i % 2]!.url}/v1/completions`, {
-  method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify({ prompt: [1], ignore_eos: true, ...body }),
-})
-const codeOf = async (response: Response): Promise<string> => (await response.json() as { error: { code: string } }).error.code
+const ask = (i: number, key: string, body: object): Promise<Response> =>
+  fetch(`${gateways[i % 2]!.url}/v1/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt: [1], ignore_eos: true, ...body })
+  })
+const codeOf = async (response: Response): Promise<string> =>
+  ((await response.json()) as { error: { code: string } }).error.code
 
 test('one budget is held by both together', async () => {
   const { id, key } = await make({ tokensPerDay: 200, streams: 1000, requestsPerMinute: 100_000 })
   const answers = await Promise.all(Array.from({ length: 60 }, (_, i) => ask(i, key, { max_tokens: 9 })))
-  const tokens = await Promise.all(answers.filter(a => a.status === 200).map(async a => (await a.json() as { usage: { total_tokens: number } }).usage.total_tokens))
+  const tokens = await Promise.all(
+    answers
+      .filter(a => a.status === 200)
+      .map(async a => ((await a.json()) as { usage: { total_tokens: number } }).usage.total_tokens)
+  )
   assert.ok(answers.every(a => a.status === 200 || a.status === 429))
   const total = tokens.reduce((a, b) => a + b, 0)
   assert.ok(total > 0 && total <= 200, `${total} of 200`)
@@ -77,16 +85,27 @@ test('one budget is held by both together', async () => {
 
 test('one rate, and one number of streams, is held by both together', { skip: noValkey }, async () => {
   const { key } = await make({ requestsPerMinute: 10 })
-  const statuses = (await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i, key, { max_tokens: 1 })))).map(a => a.status)
+  const statuses = (await Promise.all(Array.from({ length: 30 }, (_, i) => ask(i, key, { max_tokens: 1 })))).map(
+    a => a.status
+  )
   const allowed = statuses.filter(s => s === 200).length
   assert.ok(allowed >= 10 && allowed <= 11, `${allowed} of 10 in a minute`) // one more where 6 s have passed
   const few = await make({ streams: 2, requestsPerMinute: 1000 })
   const leave = new AbortController()
-  const open = await Promise.all([0, 1].map(i => fetch(`${gateways[i]!.url}/v1/completions`, {
-    method: 'POST', headers: { authorization: `Bearer ${few.key}`, 'content-type': 'application/json' }, signal: leave.signal,
-    body: JSON.stringify({ prompt: [1], ignore_eos: true, max_tokens: 30_000, stream: true }),
-  })))
-  assert.deepEqual(open.map(o => o.status), [200, 200])
+  const open = await Promise.all(
+    [0, 1].map(i =>
+      fetch(`${gateways[i]!.url}/v1/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${few.key}`, 'content-type': 'application/json' },
+        signal: leave.signal,
+        body: JSON.stringify({ prompt: [1], ignore_eos: true, max_tokens: 30_000, stream: true })
+      })
+    )
+  )
+  assert.deepEqual(
+    open.map(o => o.status),
+    [200, 200]
+  )
   for (const i of [0, 1]) {
     const refused = await ask(i, few.key, { max_tokens: 1 })
     assert.deepEqual([refused.status, await codeOf(refused)], [429, 'VERIT_TOO_MANY'])
@@ -109,11 +128,14 @@ test('a key that is revoked ends its open streams at both; a signature is good a
   // behind one name, so that the same request would do for either
   const unsigned = { method: 'GET', authority: 'localhost', path: '/v1/models', headers: {} }
   const sign = (): Record<string, string> => signRequest(unsigned, signer).headers
-  const send = ({ url }: Served, headers: Record<string, string>): Promise<number> => new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(url)
-    const options = { hostname, port, path: '/v1/models', headers: { ...headers, host: 'localhost' } }
-    request(options, r => resolve(r.resume().statusCode!)).on('error', reject).end()
-  })
+  const send = ({ url }: Served, headers: Record<string, string>): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const { hostname, port } = new URL(url)
+      const options = { hostname, port, path: '/v1/models', headers: { ...headers, host: 'localhost' } }
+      request(options, r => resolve(r.resume().statusCode!))
+        .on('error', reject)
+        .end()
+    })
   for (const [first, second] of [gateways, gateways.toReversed()] as [Served, Served][]) {
     const headers = sign()
     assert.deepEqual([await send(first, headers), await send(second, headers)], [200, 401])
@@ -126,7 +148,8 @@ test('without the database both refuse, and both come back with it', async () =>
   for (const i of [0, 1]) assert.equal((await ask(i, key, { max_tokens: 1 })).status, 503)
   await postgres.start()
   for (const i of [0, 1]) {
-    for (let tries = 0; tries < 50 && (await ask(i, key, { max_tokens: 1 })).status !== 200; tries++) await new Promise(resolve => setTimeout(resolve, 100))
+    for (let tries = 0; tries < 50 && (await ask(i, key, { max_tokens: 1 })).status !== 200; tries++)
+      await new Promise(resolve => setTimeout(resolve, 100))
     assert.equal((await ask(i, key, { max_tokens: 1 })).status, 200)
   }
 })

@@ -1,6 +1,6 @@
 /**
- * A real Valkey or Redis server for tests: from PATH, on a free loopback port, with a random password, which it reads from standard input, and without
- * files. It ends with the test process.
+ * A real Valkey or Redis server for tests: from PATH, on a free loopback port, with a random password, which it reads
+ * from standard input, and without files. It ends with the test process.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -12,7 +12,8 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { once } from 'node:events'
 
-const binary = ['valkey-server', 'redis-server'].flatMap(name => (process.env['PATH'] ?? '').split(delimiter).map(folder => join(folder, name)))
+const binary = ['valkey-server', 'redis-server']
+  .flatMap(name => (process.env['PATH'] ?? '').split(delimiter).map(folder => join(folder, name)))
   .find(path => {
     try {
       accessSync(path, constants.X_OK)
@@ -23,8 +24,9 @@ const binary = ['valkey-server', 'redis-server'].flatMap(name => (process.env['P
   })
 
 /** Why tests with a server are left out, or false. */
-export const noValkey: string | false = binary === undefined
-  && 'neither valkey-server nor redis-server is in PATH: install the package valkey or redis-server to run this'
+export const noValkey: string | false =
+  binary === undefined &&
+  'neither valkey-server nor redis-server is in PATH: install the package valkey or redis-server to run this'
 
 export class Valkey {
   readonly port: number

@@ -20,7 +20,7 @@ const INNER: Readonly<Record<string, readonly string[]>> = {
   mlp_gate: ['mlp.gate_proj'],
   mlp_up: ['mlp.up_proj'],
   mlp_down: ['mlp.down_proj'],
-  mlp_sub_norm: ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm'],
+  mlp_sub_norm: ['mlp.ffn_sub_norm', 'mlp.ffn_layernorm']
 }
 
 const HEAD = 'lm_head.weight'
@@ -28,7 +28,7 @@ const HEAD = 'lm_head.weight'
 const OUTER: Readonly<Record<string, string>> = {
   token_embedding: 'model.embed_tokens.weight',
   'head.weight': HEAD,
-  'final_norm.weight': 'model.norm.weight',
+  'final_norm.weight': 'model.norm.weight'
 }
 
 function tensorNames(parameter: string): readonly string[] {
@@ -46,7 +46,7 @@ export function bitnetHf(parse: (fields: Fields) => BitnetConfig): HfReader<Bitn
     read: (json, has) => read(json, has, parse),
     tensorNames,
     addend: () => 0,
-    ternaryStorage: json => storageOf(quantizationOf(json)),
+    ternaryStorage: json => storageOf(quantizationOf(json))
   }
 }
 
@@ -56,25 +56,18 @@ const object = (value: unknown, name: string): Fields =>
     : fail(name, 'is not an object')
 
 const quantizationOf = (json: Fields): Fields =>
-  object(
-    json['quantization_config'] ?? { quant_method: 'bitnet', quantization_mode: 'online' },
-    'quantization_config',
-  )
+  object(json['quantization_config'] ?? { quant_method: 'bitnet', quantization_mode: 'online' }, 'quantization_config')
 
 const storageOf = (quantization: Fields): TernaryStorage => ({
   scale: quantization['linear_class'] === 'autobitlinear' ? 'multiplies' : 'divides',
-  latent: quantization['quantization_mode'] === 'online',
+  latent: quantization['quantization_mode'] === 'online'
 })
 
 function only(name: string, value: unknown, allowed: readonly unknown[]): void {
   if (!allowed.includes(value ?? null)) fail(name, `is ${JSON.stringify(value)}, which is not supported`)
 }
 
-function read(
-  json: Fields,
-  has: (tensor: string) => boolean,
-  parse: (fields: Fields) => BitnetConfig,
-): BitnetConfig {
+function read(json: Fields, has: (tensor: string) => boolean, parse: (fields: Fields) => BitnetConfig): BitnetConfig {
   const field = (name: string, fallback?: unknown): unknown => json[name] ?? fallback ?? fail(name, 'is missing')
   const activation = field('hidden_act', json['model_type'] === 'bitnet' ? 'relu2' : 'silu')
   only('hidden_act', activation, ['relu2', 'silu'])
@@ -109,7 +102,7 @@ function read(
     ropeTheta: rope['rope_theta'] ?? field('rope_theta'),
     activation,
     subNorms: tensorNames('blocks.0.attn_sub_norm.weight').some(has),
-    tied,
+    tied
   })
   only('head_dim', json['head_dim'], [null, config.hidden / config.heads])
   return config

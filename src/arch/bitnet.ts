@@ -46,7 +46,7 @@ const variants = {
   'bitnet-b1.58': { activation: 'relu2', subNorms: true },
   'bitnet-25': { activation: 'relu2', subNorms: true },
   bitnet: { activation: 'silu', subNorms: true },
-  llama: { activation: 'silu', subNorms: false },
+  llama: { activation: 'silu', subNorms: false }
 } as const satisfies Record<string, Pick<BitnetConfig, 'activation' | 'subNorms'>>
 
 const headDimOf = ({ hidden, heads }: BitnetConfig): number => hidden / heads
@@ -68,7 +68,7 @@ export const bitnet: Architecture<BitnetConfig> = {
     mlp_gate: 'ffn_gate',
     mlp_up: 'ffn_up',
     mlp_sub_norm: 'ffn_sub_norm',
-    mlp_down: 'ffn_down',
+    mlp_down: 'ffn_down'
   }),
   fileRows,
   fixedTensors: () => [],
@@ -81,10 +81,10 @@ export const bitnet: Architecture<BitnetConfig> = {
     Array.from({ length: config.layers }, () => ({
       kind: 'attention',
       kvHeads: config.kvHeads,
-      headDim: headDimOf(config),
+      headDim: headDimOf(config)
     })),
   cacheType: 'f32',
-  rotaryPairs: config => headDimOf(config) / 2,
+  rotaryPairs: config => headDimOf(config) / 2
 }
 
 /**
@@ -111,7 +111,7 @@ const FIELDS = [
   'theta',
   'activation',
   'subNorms',
-  'tied',
+  'tied'
 ]
 
 function parse(fields: Fields): BitnetConfig {
@@ -138,7 +138,7 @@ function parse(fields: Fields): BitnetConfig {
     ropeTheta,
     activation,
     subNorms,
-    tied: flag(fields, 'tied', true),
+    tied: flag(fields, 'tied', true)
   }
 }
 
@@ -160,7 +160,7 @@ function readGguf(file: GgufFile, vocab: number): BitnetConfig {
     ropeTheta: activation === 'silu' ? m.float(key('rope.freq_base'), 10_000) : m.float(key('rope.freq_base')),
     activation,
     subNorms,
-    tied: !file.has('output.weight'),
+    tied: !file.has('output.weight')
   }
   const config = namingKeys(m, architecture, 'rms', () => parse(fields))
   checkPlain(m, key, { headDim: headDimOf(config) })
@@ -184,7 +184,7 @@ function ggufEntries(config: BitnetConfig): [string, GgufValue][] {
     [key('rope.dimension_count'), gguf.u32(headDimOf(config))],
     [key('attention.head_count_kv'), gguf.u32(config.kvHeads)],
     [key('attention.layer_norm_rms_epsilon'), gguf.f32(config.eps)],
-    [key('rope.freq_base'), gguf.f32(config.ropeTheta)],
+    [key('rope.freq_base'), gguf.f32(config.ropeTheta)]
   ]
 }
 
@@ -202,13 +202,13 @@ function llamaCppProblem({ activation, subNorms, tied }: BitnetConfig): { proble
       problem: 'has no BitNet with the squared ReLU: its architecture bitnet computes SiLU, which is another model',
       hint:
         'Run the file with microsoft/BitNet or ik_llama.cpp, which read it with I2_S, or train with ' +
-        '{"model": {"activation": "silu"}} in --config; docs/formats.md says which program reads what',
+        '{"model": {"activation": "silu"}} in --config; docs/formats.md says which program reads what'
     }
   }
   if (!subNorms || tied) return undefined
   return {
     problem: 'has no BitNet with a head of its own and norms before the output projections',
-    hint: 'No other form of this model is readable there',
+    hint: 'No other form of this model is readable there'
   }
 }
 
@@ -265,7 +265,7 @@ function forward(g: Graph, config: BitnetConfig, w: Weights, at: Placement): Ten
       pages,
       sequence,
       length,
-      ...at.cache?.(l),
+      ...at.cache?.(l)
     })
     x = g.add(x, project(subNorm(a, `${block}attn_sub_norm`), 'attn_out'))
     const m = norm(x, `${block}mlp_norm`)

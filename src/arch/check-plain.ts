@@ -39,7 +39,7 @@ const COUNTS = [
   'pooling_type',
   'token_shift_count',
   'n_deepstack_layers',
-  'attention.indexer.head_count',
+  'attention.indexer.head_count'
 ]
 const FACTORS = [
   'attention.clamp_kqv',
@@ -53,7 +53,7 @@ const FACTORS = [
   'logit_scale',
   'residual_scale',
   'embedding_scale',
-  'rope.scaling.yarn_log_multiplier',
+  'rope.scaling.yarn_log_multiplier'
 ]
 const SCALES = ['logit_scale', 'residual_scale', 'embedding_scale']
 const FLAGS = ['use_parallel_residual', 'swin_norm', 'expert_weights_norm', 'attention.sliding_window_pattern']
@@ -90,7 +90,8 @@ function checkRest(m: GgufMetadata, key: Key, { headDim, ropeDim = headDim, expe
     if (width !== headDim) m.refuse(key(name), `is ${width}, where each head is ${headDim} wide`)
   }
   const turned = m.uint(key('rope.dimension_count_swa'), ropeDim)
-  if (turned !== ropeDim) m.refuse(key('rope.dimension_count_swa'), `is ${turned}, where ${ropeDim} elements of each head are rotated`)
+  if (turned !== ropeDim)
+    m.refuse(key('rope.dimension_count_swa'), `is ${turned}, where ${ropeDim} elements of each head are rotated`)
   if (!m.bool(key('attention.causal'), true))
     m.refuse(key('attention.causal'), 'is false: it looks at what follows, which is not supported')
   if (!m.bool(key('rope.scaling.finetuned'), true))

@@ -118,7 +118,7 @@ export const fieldRules = {
   convWidth: whole('shortconv.l_cache', 1, 64),
   tied: { type: 'flag' },
   biases: { type: 'list' },
-  attentionLayers: { type: 'list' },
+  attentionLayers: { type: 'list' }
 } as const satisfies Partial<Record<keyof DecoderConfig, FieldRule>>
 
 export type Field = keyof typeof fieldRules
@@ -134,7 +134,7 @@ const COMMON: readonly Field[] = [
   'vocab',
   'eps',
   'tied',
-  'biases',
+  'biases'
 ]
 const ROTARY: readonly Field[] = [
   'ropeDim',
@@ -145,14 +145,14 @@ const ROTARY: readonly Field[] = [
   'ropeOriginalContext',
   'yarnBetaFast',
   'yarnBetaSlow',
-  'yarnExtFactor',
+  'yarnExtFactor'
 ]
 
 /** The fields that a model of an architecture may have. */
 export const fieldsOf = (d: Description): readonly Field[] => [
   ...COMMON,
   ...(d.positions === 'learned' ? [] : ROTARY),
-  ...(d.uses ?? []),
+  ...(d.uses ?? [])
 ]
 
 /** What each field may be, checked. Others are refused. */
@@ -183,7 +183,7 @@ function checkField(field: string, value: unknown, { type, low = 0, high = 0 }: 
 export function parseDecoder(fields: Fields, d: Description): DecoderConfig {
   checkFields(fields, d)
   const given = Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
+    Object.entries(fields).filter(([, value]) => value !== undefined)
   ) as Partial<DecoderConfig>
   for (const field of ['layers', 'hidden', 'heads', 'context', 'vocab', 'eps'] as const)
     if (given[field] === undefined) fail(field, 'is missing')
@@ -215,13 +215,13 @@ function checkAngles(c: DecoderConfig): void {
     const place = frequencies(rotary).findIndex(f => !((positions - 1) * f <= LARGEST_ANGLE))
     if (place < 0) continue
     const list = (['ropeDivisors', 'ropeDivisorsLong', 'ropeDivisorsShort'] as const).find(
-      field => c[field] !== undefined && c[field] === rotary.divisors,
+      field => c[field] !== undefined && c[field] === rotary.divisors
     )
     const value = list === undefined ? rotary.factor : rotary.divisors![place]
     fail(
       list ?? 'ropeFactor',
       `${list === undefined ? 'is' : 'holds'} ${value}, with which ${positions} positions turn by more than ` +
-        `${LARGEST_ANGLE.toLocaleString('en-US')} radians`,
+        `${LARGEST_ANGLE.toLocaleString('en-US')} radians`
     )
   }
 }
@@ -239,7 +239,7 @@ function checkExperts({ experts, expertsUsed, expertFfn }: Partial<DecoderConfig
 
 function checkLayers({ attentionLayers = [] }: Partial<DecoderConfig>, layers: number): void {
   const sound = attentionLayers.every(
-    (l, i) => Number.isInteger(l) && l >= 0 && l < layers && (i === 0 || l > attentionLayers[i - 1]!),
+    (l, i) => Number.isInteger(l) && l >= 0 && l < layers && (i === 0 || l > attentionLayers[i - 1]!)
   )
   if (!sound) fail('attentionLayers', `must be numbers from 0 to ${layers - 1} in ascending order`)
 }
@@ -248,7 +248,7 @@ function ropeFields(
   given: Partial<DecoderConfig>,
   d: Description,
   headDim: number,
-  context: number,
+  context: number
 ): Partial<DecoderConfig> {
   const { ropeDim = headDim, ropeTheta = 10_000, ropeScaling, ropeFactor = 1 } = given
   if (ropeDim % 2 !== 0)
@@ -265,7 +265,8 @@ function ropeFields(
   }
   if ((given.ropeDivisorsLong === undefined) !== (given.ropeDivisorsShort === undefined))
     fail('ropeDivisorsLong', 'must be given with ropeDivisorsShort')
-  if (ropeScaling === 'yarn' && Math.fround(ropeTheta) === 1) fail('ropeTheta', 'is 1, where YaRN divides by its logarithm')
+  if (ropeScaling === 'yarn' && Math.fround(ropeTheta) === 1)
+    fail('ropeTheta', 'is 1, where YaRN divides by its logarithm')
   const factor = ropeFactor === 1 ? {} : { ropeScaling: ropeScaling ?? 'linear', ropeFactor }
   const needed = ropeScaling === 'yarn' || given.ropeDivisorsLong !== undefined || given.temperatureScale !== undefined
   const original = needed ? { ropeOriginalContext: given.ropeOriginalContext ?? context } : {}
@@ -282,7 +283,7 @@ export function rotaryOf(c: DecoderConfig, context: number): Rotary {
     ropeTheta: theta = 10_000,
     ropeScaling,
     ropeFactor = 1,
-    ropeOriginalContext = c.context,
+    ropeOriginalContext = c.context
   } = c
   const divisors = c.ropeDivisors ?? (context > ropeOriginalContext ? c.ropeDivisorsLong : c.ropeDivisorsShort)
   const own = c.ropeAttentionFactor ?? 1
@@ -291,7 +292,7 @@ export function rotaryOf(c: DecoderConfig, context: number): Rotary {
     yarnBetaFast: betaFast = 32,
     yarnBetaSlow: betaSlow = 1,
     yarnExtFactor: extFactor = 1,
-    yarnLogMultiplier = 0,
+    yarnLogMultiplier = 0
   } = c
   const scale = (multiplier: number): number => 1 + 0.1 * multiplier * logCore(Math.max(1, ropeFactor))
   const magnitude = (own * scale(1)) / scale(yarnLogMultiplier)
@@ -301,6 +302,6 @@ export function rotaryOf(c: DecoderConfig, context: number): Rotary {
     divisors,
     factor: ropeFactor,
     magnitude,
-    yarn: { originalContext: ropeOriginalContext, betaFast, betaSlow, extFactor },
+    yarn: { originalContext: ropeOriginalContext, betaFast, betaSlow, extFactor }
   }
 }

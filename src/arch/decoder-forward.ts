@@ -33,7 +33,7 @@ export function decoderForward(g: Graph, c: DecoderConfig, d: Description, w: We
 function temperature({
   temperatureScale = 0,
   ropeOriginalContext,
-  context,
+  context
 }: DecoderConfig): (position: number) => number {
   return position => 1 + temperatureScale * logCore(1 + Math.floor(position / (ropeOriginalContext ?? context)))
 }
@@ -108,8 +108,8 @@ class ForwardPass {
         ...this.#at.cache?.(layer),
         ...(attentionScale === undefined ? {} : { scale: attentionScale }),
         ...(attentionSoftcap === undefined ? {} : { softcap: attentionSoftcap }),
-        ...(windowed ? { window } : {}),
-      },
+        ...(windowed ? { window } : {})
+      }
     )
     return this.#w.linear(a, `${block}attn_output`)
   }
@@ -121,7 +121,7 @@ class ForwardPass {
     return this.#g.split(project('attn_qkv'), [heads * headDim, kvHeads * headDim, kvHeads * headDim]) as [
       Tensor,
       Tensor,
-      Tensor,
+      Tensor
     ]
   }
 
@@ -167,7 +167,7 @@ class ForwardPass {
     const [b, c, x] = this.#g.split(this.#w.linear(n, `${block}shortconv.in_proj`), [hidden, hidden, hidden]) as [
       Tensor,
       Tensor,
-      Tensor,
+      Tensor
     ]
     const states = this.#at.cache?.(layer).values
     const mixed = this.#g.shortConv(this.#g.multiply(b, x), this.#w.tensor(`${block}shortconv.conv.weight`), {
@@ -177,7 +177,7 @@ class ForwardPass {
       pages,
       sequence,
       length,
-      ...(states === undefined ? {} : { state: states }),
+      ...(states === undefined ? {} : { state: states })
     })
     return this.#w.linear(this.#g.multiply(c, mixed), `${block}shortconv.out_proj`)
   }
@@ -202,7 +202,7 @@ class ForwardPass {
     const router = this.#w.linear(n, `${block}ffn_gate_inp`)
     const { experts, weights } = this.#g.topExperts(router, this.#c.expertsUsed!, {
       normalise: true,
-      gating: 'softmax',
+      gating: 'softmax'
     })
     const of = (x: Tensor, name: string): Tensor => this.#w.expertLinear(x, `${block}${name}`, experts)
     const hidden = this.#gate(of(n, 'ffn_gate_exps'), of(n, 'ffn_up_exps'))

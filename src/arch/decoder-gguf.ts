@@ -17,7 +17,7 @@ import { fieldRule, keyOf, namingKeys } from './gguf-keys.ts'
 const DIVISORS = {
   ropeDivisors: 'rope_freqs.weight',
   ropeDivisorsLong: 'rope_factors_long.weight',
-  ropeDivisorsShort: 'rope_factors_short.weight',
+  ropeDivisorsShort: 'rope_factors_short.weight'
 } as const satisfies Partial<Record<Field, string>>
 
 /**
@@ -54,7 +54,10 @@ function refuseNeutral(m: GgufMetadata, config: DecoderConfig, d: Description): 
   for (const [field, usual] of Object.entries(d.defaults?.(config) ?? {})) {
     const key = keyOf(field as Field, d.norm)
     if (config[field as Field] !== undefined || key === undefined || !m.has(`${d.kind}.${key}`)) continue
-    fail(field, `says that there is none, where models of the architecture ${d.kind} have one (usually ${String(usual)})`)
+    fail(
+      field,
+      `says that there is none, where models of the architecture ${d.kind} have one (usually ${String(usual)})`
+    )
   }
 }
 
@@ -72,7 +75,7 @@ const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
   window: isZero,
   experts: isZero,
   expertsUsed: isZero,
-  ropeAttentionFactor: isOne,
+  ropeAttentionFactor: isOne
 }
 
 function readField(m: GgufMetadata, key: string, { type }: FieldRule): unknown {
@@ -116,7 +119,7 @@ function readScaling(m: GgufMetadata, fields: Fields, d: Description): Fields {
 function readDivisors(file: GgufFile, d: Description): Fields {
   const wanted = (Object.keys(DIVISORS) as (keyof typeof DIVISORS)[]).filter(field => d.uses?.includes(field) === true)
   return Object.fromEntries(
-    wanted.filter(field => file.has(DIVISORS[field])).map(field => [field, readVector(file, DIVISORS[field])]),
+    wanted.filter(field => file.has(DIVISORS[field])).map(field => [field, readVector(file, DIVISORS[field])])
   )
 }
 
@@ -128,7 +131,7 @@ function readVector(file: GgufFile, name: string): number[] {
   if (type !== 'F32' || elements > MOST_PAIRS)
     throw new VeritError('VERIT_TENSOR', {
       tensor: name,
-      problem: `it is ${type} with ${elements} elements, where F32 with one for each rotated pair is expected`,
+      problem: `it is ${type} with ${elements} elements, where F32 with one for each rotated pair is expected`
     })
   return [...new Float32Array(file.readTensor(name).buffer)]
 }
@@ -143,9 +146,9 @@ function readLayers(fields: Fields, d: Description): Fields {
   // What is wrong with the number of layers itself is said later.
   if (typeof layers !== 'number' || layers < 1 || layers > fieldRules.layers.high) return read
   for (const [field, value] of Object.entries(fields)) {
-    if (!Array.isArray(value) || !Object.hasOwn(fieldRules, field) || fieldRule(field as Field).type !== 'whole') continue
-    if (value.length !== layers)
-      fail(field, `has ${value.length} elements, where there are ${String(layers)} layers`)
+    if (!Array.isArray(value) || !Object.hasOwn(fieldRules, field) || fieldRule(field as Field).type !== 'whole')
+      continue
+    if (value.length !== layers) fail(field, `has ${value.length} elements, where there are ${String(layers)} layers`)
     const used =
       field === 'kvHeads' && d.uses?.includes('attentionLayers') === true ? value.filter(n => n !== 0) : value
     if (used.length === 0 || used.some(n => n !== used[0]))

@@ -17,7 +17,7 @@ const USUAL: Readonly<Partial<Record<Field, string>>> = {
   ffn: 'intermediate_size',
   context: 'max_position_embeddings',
   vocab: 'vocab_size',
-  eps: 'rms_norm_eps',
+  eps: 'rms_norm_eps'
 }
 
 /** Names inside `model.layers.N.`. */
@@ -33,13 +33,13 @@ const INNER: Readonly<Record<string, string>> = {
   ffn_norm: 'post_attention_layernorm',
   ffn_gate: 'mlp.gate_proj',
   ffn_up: 'mlp.up_proj',
-  ffn_down: 'mlp.down_proj',
+  ffn_down: 'mlp.down_proj'
 }
 
 const OUTER: Readonly<Record<string, string>> = {
   token_embedding: 'model.embed_tokens.weight',
   'head.weight': 'lm_head.weight',
-  'final_norm.weight': 'model.norm.weight',
+  'final_norm.weight': 'model.norm.weight'
 }
 
 /** 'blocks.3.attn_q.weight' -> 'model.layers.3.self_attn.q_proj.weight'. */
@@ -115,7 +115,7 @@ function ropeFields(json: Fields, config: DecoderConfig, hf: HfDescription): Fie
     const original = number('original_max_position_embeddings')
     return {
       ...base,
-      ropeDivisors: llama3Divisors(frequencies({ theta, dim: ropeDim }), ropeFactor, low, high, original),
+      ropeDivisors: llama3Divisors(frequencies({ theta, dim: ropeDim }), ropeFactor, low, high, original)
     }
   }
   if (type !== 'yarn') return fail('rope_scaling.rope_type', `is ${JSON.stringify(type)}, which is not supported`)

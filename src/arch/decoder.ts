@@ -36,20 +36,20 @@ export function decoder(d: Description): Architecture<DecoderConfig> {
     logits: decoderLogits,
     caches: config => Array.from({ length: config.layers }, (_, l) => cacheOf(config, l)),
     cacheType: 'f16',
-    rotaryPairs: config => rotaryPairs(config, d),
+    rotaryPairs: config => rotaryPairs(config, d)
   }
 }
 
 function hfReader(
   hf: HfDescription,
   d: Description,
-  parse: (fields: Fields) => DecoderConfig,
+  parse: (fields: Fields) => DecoderConfig
 ): HfReader<DecoderConfig> {
   return {
     modelTypes: hf.modelTypes,
     read: (json, has) => parse({ ...readHfDecoder(json, has, d) }),
     tensorNames: parameter => [hfTensorName(parameter, hf)],
-    addend: parameter => (hf.gainsLackOne === true && parameter.endsWith('norm.weight') ? 1 : 0),
+    addend: parameter => (hf.gainsLackOne === true && parameter.endsWith('norm.weight') ? 1 : 0)
   }
 }
 
@@ -73,6 +73,6 @@ function fileRows(config: DecoderConfig, parameter: string, d: Description): Int
   return interleavedRows(
     which === 'q' ? config.heads : config.kvHeads,
     config.headDim,
-    config.ropeDim ?? config.headDim,
+    config.ropeDim ?? config.headDim
   )
 }

@@ -38,7 +38,7 @@ export function onlyFields(source: Fields, kind: string, known: readonly string[
 
 /** The sizes that every model has. */
 export function commonSizes(
-  source: Fields,
+  source: Fields
 ): Record<'layers' | 'hidden' | 'heads' | 'context' | 'vocab' | 'eps', number> {
   return {
     layers: integer(source, 'layers', 1, 1024),
@@ -46,6 +46,6 @@ export function commonSizes(
     heads: integer(source, 'heads', 1, 1024),
     context: integer(source, 'context', 1, 1 << 20),
     vocab: integer(source, 'vocab', 2, 1 << 21),
-    eps: real(source, 'eps', 1e-12, 1, 1e-5),
+    eps: real(source, 'eps', 1e-12, 1, 1e-5)
   }
 }

@@ -22,7 +22,7 @@ export const gemma2 = decoder({
     finalSoftcap: 30,
     window: 4096,
     embeddingScale: Math.fround(Math.sqrt(hidden)),
-    ...(layers === 46 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {}),
+    ...(layers === 46 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {})
   }),
   hf: {
     modelTypes: ['gemma2'],
@@ -30,17 +30,17 @@ export const gemma2 = decoder({
     fields: {
       window: 'sliding_window',
       finalSoftcap: 'final_logit_softcapping',
-      attentionSoftcap: 'attn_logit_softcapping',
+      attentionSoftcap: 'attn_logit_softcapping'
     },
     names: {
       post_attention_norm: 'post_attention_layernorm',
       ffn_norm: 'pre_feedforward_layernorm',
-      post_ffw_norm: 'post_feedforward_layernorm',
+      post_ffw_norm: 'post_feedforward_layernorm'
     },
     only: { attention_bias: [null, false] },
     gainsLackOne: true,
-    derive: queryScale,
-  },
+    derive: queryScale
+  }
 })
 
 /** The scale of the scores, where it is not that of the width of a head. */

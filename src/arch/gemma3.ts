@@ -23,7 +23,7 @@ export const gemma3 = decoder({
     ropeThetaLocal: 10_000,
     windowPeriod: 6,
     embeddingScale: Math.fround(Math.sqrt(hidden)),
-    ...(layers === 62 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {}),
+    ...(layers === 62 ? { attentionScale: Math.fround(1 / Math.sqrt(hidden / heads)) } : {})
   }),
   hf: {
     modelTypes: ['gemma3_text'],
@@ -32,18 +32,18 @@ export const gemma3 = decoder({
     names: {
       post_attention_norm: 'post_attention_layernorm',
       ffn_norm: 'pre_feedforward_layernorm',
-      post_ffw_norm: 'post_feedforward_layernorm',
+      post_ffw_norm: 'post_feedforward_layernorm'
     },
     only: {
       attn_logit_softcapping: [null],
       attention_bias: [null, false],
       use_bidirectional_attention: [null, false],
-      sliding_window_pattern: [null, 6],
+      sliding_window_pattern: [null, 6]
     },
     rope: 'full_attention',
     gainsLackOne: true,
-    derive: gemma3Fields,
-  },
+    derive: gemma3Fields
+  }
 })
 
 function gemma3Fields(json: Fields): Fields {

@@ -41,7 +41,7 @@ const names = tensorNames({
   attn_out: 'attn_output',
   mlp_norm: 'ffn_norm',
   mlp_up: 'ffn_up',
-  mlp_down: 'ffn_down',
+  mlp_down: 'ffn_down'
 })
 
 export const gpt: Architecture<GptConfig> = {
@@ -49,7 +49,7 @@ export const gpt: Architecture<GptConfig> = {
   ggufNames: ['gpt2'],
   training: {
     rate: 3e-3,
-    ofDepth: depth => ({ layers: depth, heads: depth, hidden: 64 * depth }),
+    ofDepth: depth => ({ layers: depth, heads: depth, hidden: 64 * depth })
   },
   claims: file => file.metadata.has(ACTIVATION),
   parse,
@@ -66,7 +66,7 @@ export const gpt: Architecture<GptConfig> = {
   caches: ({ layers, heads, hidden }) =>
     Array.from({ length: layers }, () => ({ kind: 'attention', kvHeads: heads, headDim: hidden / heads })),
   cacheType: 'f32',
-  rotaryPairs: () => 0,
+  rotaryPairs: () => 0
 }
 
 const FIELDS = ['kind', 'layers', 'hidden', 'heads', 'ffn', 'context', 'vocab', 'bias', 'dropout', 'eps']
@@ -82,7 +82,7 @@ function parse(fields: Fields): GptConfig {
     ffn,
     bias: flag(fields, 'bias', false),
     dropout: real(fields, 'dropout', 0, 1, 0),
-    eps,
+    eps
   }
 }
 
@@ -101,7 +101,7 @@ function readGguf(file: GgufFile, vocab: number): GptConfig {
     ffn: m.uint('gpt2.feed_forward_length'),
     bias,
     dropout: 0,
-    eps: m.float('gpt2.attention.layer_norm_epsilon'),
+    eps: m.float('gpt2.attention.layer_norm_epsilon')
   }
   return namingKeys(m, 'gpt2', 'layer', () => {
     const config = parse(fields)
@@ -120,7 +120,7 @@ function ggufEntries(config: GptConfig): [string, GgufValue][] {
     ['gpt2.attention.head_count', gguf.u32(config.heads)],
     ['gpt2.attention.layer_norm_epsilon', gguf.f32(config.eps)],
     [ACTIVATION, gguf.string(EXACT_GELU)],
-    ...(config.bias ? [] : [[HAS_BIAS, gguf.bool(false)] as [string, GgufValue]]),
+    ...(config.bias ? [] : [[HAS_BIAS, gguf.bool(false)] as [string, GgufValue]])
   ]
 }
 
@@ -171,7 +171,7 @@ function forward(g: Graph, config: GptConfig, w: Weights, at: Placement): Tensor
       pages,
       sequence,
       length,
-      ...at.cache?.(l),
+      ...at.cache?.(l)
     })
     x = g.add(x, drop(w.linear(a, `${block}attn_out`)))
     const up = g.gelu(w.linear(norm(x, `${block}mlp_norm`), `${block}mlp_up`))

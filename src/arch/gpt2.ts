@@ -12,5 +12,5 @@ export const gpt2 = decoder({
   fusedQkv: true,
   mlp: 'plain',
   activation: 'geluTanh',
-  biases: ['attn_qkv', 'attn_output', 'ffn_up', 'ffn_down'],
+  biases: ['attn_qkv', 'attn_output', 'ffn_up', 'ffn_down']
 })

@@ -20,7 +20,7 @@ export const granite = decoder({
       embeddingScale: 'embedding_multiplier',
       attentionScale: 'attention_multiplier',
       residualScale: 'residual_multiplier',
-      logitScale: 'logits_scaling',
-    },
-  },
+      logitScale: 'logits_scaling'
+    }
+  }
 })

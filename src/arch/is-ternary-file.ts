@@ -1,4 +1,6 @@
-/** Tells files of the architecture `llama` with ternary projections, which are models of another kind, from all others. */
+/**
+ * Tells files of the architecture `llama` with ternary projections, which are models of another kind, from all others.
+ */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
 import { isTernaryType, isWeightType, weightType } from '../weights/registry.ts'

@@ -13,5 +13,5 @@ export const lfm2 = decoder({
   mlp: 'gated',
   activation: 'silu',
   uses: ['convWidth', 'attentionLayers'],
-  names: { 'final_norm.weight': 'token_embd_norm.weight' },
+  names: { 'final_norm.weight': 'token_embd_norm.weight' }
 })

@@ -14,5 +14,5 @@ export const llama = decoder({
   activation: 'silu',
   optionalBiases: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down'],
   uses: ['attentionScale', 'ropeDivisors', 'experts', 'expertsUsed'],
-  hf: { modelTypes: ['llama', 'mistral'], activation: 'silu', only: { sliding_window: [null] } },
+  hf: { modelTypes: ['llama', 'mistral'], activation: 'silu', only: { sliding_window: [null] } }
 })

@@ -11,5 +11,5 @@ export const mistral3 = decoder({
   positions: 'neighbours',
   mlp: 'gated',
   activation: 'silu',
-  uses: ['attentionScale', 'ropeDivisors', 'yarnLogMultiplier', 'temperatureScale'],
+  uses: ['attentionScale', 'ropeDivisors', 'yarnLogMultiplier', 'temperatureScale']
 })

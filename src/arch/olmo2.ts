@@ -13,6 +13,6 @@ export const olmo2 = decoder({
     modelTypes: ['olmo2'],
     activation: 'silu',
     names: { post_attention_norm: 'post_attention_layernorm', post_ffw_norm: 'post_feedforward_layernorm' },
-    only: { clip_qkv: [null], attention_bias: [null, false] },
-  },
+    only: { clip_qkv: [null], attention_bias: [null, false] }
+  }
 })

@@ -11,7 +11,7 @@ export interface ParameterList {
     name: string,
     out: number,
     inputs: number,
-    rest?: Rest & { readonly bias?: boolean; readonly init?: Parameter['init'] },
+    rest?: Rest & { readonly bias?: boolean; readonly init?: Parameter['init'] }
   ): void
   /** `name.weight` [width] and, where there are biases, `name.bias` [width]. */
   norm(name: string, width: number, options?: { readonly bias?: boolean }): void
@@ -33,6 +33,6 @@ export function parameterList(biased: boolean): ParameterList {
     norm: (name, width, { bias = biased } = {}) => {
       put(`${name}.weight`, [width], 'one')
       if (bias) put(`${name}.bias`, [width], 'zero')
-    },
+    }
   }
 }

@@ -19,6 +19,6 @@ export const phi3 = decoder({
     modelTypes: ['phi3'],
     activation: 'silu',
     fields: { window: 'sliding_window' },
-    names: { ffn_up: 'mlp.gate_up_proj' },
-  },
+    names: { ffn_up: 'mlp.gate_up_proj' }
+  }
 })

@@ -9,5 +9,5 @@ export const qwen2 = decoder({
   mlp: 'gated',
   activation: 'silu',
   biases: ['attn_q', 'attn_k', 'attn_v'],
-  hf: { modelTypes: ['qwen2'], activation: 'silu', only: { use_sliding_window: [null, false] } },
+  hf: { modelTypes: ['qwen2'], activation: 'silu', only: { use_sliding_window: [null, false] } }
 })

@@ -15,6 +15,6 @@ export const qwen3 = decoder({
   hf: {
     modelTypes: ['qwen3'],
     activation: 'silu',
-    only: { use_sliding_window: [null, false], attention_bias: [null, false] },
-  },
+    only: { use_sliding_window: [null, false], attention_bias: [null, false] }
+  }
 })

@@ -12,5 +12,5 @@ export const qwen3moe = decoder({
   positions: 'halves',
   mlp: 'experts',
   activation: 'silu',
-  uses: ['experts', 'expertsUsed', 'expertFfn'],
+  uses: ['experts', 'expertsUsed', 'expertFfn']
 })

@@ -42,7 +42,7 @@ const rows: readonly Architecture[] = [
   gpt2,
   starcoder2,
   stablelm,
-  lfm2,
+  lfm2
 ]
 
 const byKind: ReadonlyMap<string, Architecture> = new Map(rows.map(row => [row.kind, row]))
@@ -95,6 +95,6 @@ export function architectureOfFile(file: GgufFile): Architecture {
   const known = [...new Set(rows.flatMap(r => r.ggufNames))].sort()
   throw new VeritError('VERIT_MODEL_FILE', {
     file: file.name,
-    problem: `its architecture is ${JSON.stringify(name)}; Verit runs ${known.join(', ')}`,
+    problem: `its architecture is ${JSON.stringify(name)}; Verit runs ${known.join(', ')}`
   })
 }

@@ -44,7 +44,7 @@ export function frequencies({ theta, dim, divisors, factor = 1, yarn }: Rotary):
   const logTheta = logCore(Math.fround(theta))
   const plain = Float64Array.from(
     { length: dim / 2 },
-    (_, i) => expCore(((-2 * i) / dim) * logTheta) / (divisors?.[i] ?? 1),
+    (_, i) => expCore(((-2 * i) / dim) * logTheta) / (divisors?.[i] ?? 1)
   )
   if (yarn === undefined) return factor === 1 ? plain : plain.map(f => f / factor)
   const ramp = yarnRamp(yarn, dim, logTheta)
@@ -58,7 +58,7 @@ export function frequencies({ theta, dim, divisors, factor = 1, yarn }: Rotary):
 function yarnRamp(
   { originalContext, betaFast, betaSlow, extFactor }: Yarn,
   dim: number,
-  logTheta: number,
+  logTheta: number
 ): Float64Array {
   const place = (beta: number): number => (dim * logCore(originalContext / (TAU * beta))) / (2 * logTheta)
   const low = Math.max(0, Math.floor(place(betaFast)))

@@ -12,6 +12,6 @@ export const smollm3 = decoder({
   hf: {
     modelTypes: ['smollm3'],
     activation: 'silu',
-    only: { use_sliding_window: [null, false], no_rope_layer_interval: [null, 4] },
-  },
+    only: { use_sliding_window: [null, false], no_rope_layer_interval: [null, 4] }
+  }
 })

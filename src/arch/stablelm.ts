@@ -12,5 +12,5 @@ export const stablelm = decoder({
   partialRotary: true,
   mlp: 'gated',
   activation: 'silu',
-  optionalBiases: ['attn_q', 'attn_k', 'attn_v'],
+  optionalBiases: ['attn_q', 'attn_k', 'attn_v']
 })

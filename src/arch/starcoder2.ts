@@ -8,5 +8,5 @@ export const starcoder2 = decoder({
   positions: 'halves',
   mlp: 'plain',
   activation: 'geluTanh',
-  optionalBiases: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down'],
+  optionalBiases: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down']
 })

@@ -6,7 +6,7 @@ const OUTER: Readonly<Record<string, string>> = {
   'head.weight': 'output.weight',
   'head.bias': 'output.bias',
   'final_norm.weight': 'output_norm.weight',
-  'final_norm.bias': 'output_norm.bias',
+  'final_norm.bias': 'output_norm.bias'
 }
 
 /**

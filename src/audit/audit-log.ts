@@ -1,6 +1,6 @@
 /**
- * The audit log of a gateway (AuditLog of entry.ts) in a folder. Entries that arrive while a group is being written form the next group, so that many
- * requests share two syncs of the disk. docs/audit.md describes the files.
+ * The audit log of a gateway (AuditLog of entry.ts) in a folder. Entries that arrive while a group is being written
+ * form the next group, so that many requests share two syncs of the disk. docs/audit.md describes the files.
  */
 import type { KeyObject } from 'node:crypto'
 import { rm } from 'node:fs/promises'
@@ -21,7 +21,9 @@ import { readTextsKey, sealTexts } from './sealed-texts.ts'
 import { TextsFile } from './texts-file.ts'
 
 export interface AuditLogOptions {
-  /** Name of the log in its checkpoints; '' or absent takes what it has, for a new one `verit/` and digits of its key. */
+  /**
+   * Name of the log in its checkpoints; '' or absent takes what it has, for a new one `verit/` and digits of its key.
+   */
   origin?: string
   /** File of an X25519 public key in PEM: texts are kept, sealed to it. Absent or '': no texts are kept. */
   textsKey?: string
@@ -37,8 +39,9 @@ export interface AuditLogOptions {
 /** What a folder's log can do beyond the interface that the gateway uses. */
 export interface FolderAuditLog extends AuditLog {
   /**
-   * Deletes the texts of days that ended more than `days` days ago, and the secrets with which guesses of them could be proved; entries stay. What is
-   * deleted is said in an entry (`texts-deleted`) first. @returns the days deleted, for example ['2026-10-01']
+   * Deletes the texts of days that ended more than `days` days ago, and the secrets with which guesses of them could be
+   * proved; entries stay. What is deleted is said in an entry (`texts-deleted`) first. @returns the days deleted, for
+   * example ['2026-10-01']
    */
   deleteTexts(days: number): Promise<string[]>
   /** The newest checkpoint that a power cut would not take back. */
@@ -64,7 +67,8 @@ const QUEUED_TEXT = 64 << 20
  * (it does not continue the checkpoint that is remembered), VERIT_STATE (others can use the folder)
  */
 export async function openAuditLog(folder: string, options: AuditLogOptions = {}): Promise<FolderAuditLog> {
-  const textsKey = options.textsKey === undefined || options.textsKey === '' ? undefined : loadTextsKey(options.textsKey)
+  const textsKey =
+    options.textsKey === undefined || options.textsKey === '' ? undefined : loadTextsKey(options.textsKey)
   openLogFolder(folder)
   const lock = lockLog(folder)
   try {
@@ -72,7 +76,8 @@ export async function openAuditLog(folder: string, options: AuditLogOptions = {}
     const known = await options.known?.(signer.verifier.text)
     const { writer, state } = await LogWriter.open(folder, signer, known)
     const kept = state.tree.size - state.checkpoint.size
-    if (state.cut > 0 || kept > 0) options.log?.warn({ cutBytes: state.cut, keptEntries: kept }, 'the audit log was completed after a crash')
+    if (state.cut > 0 || kept > 0)
+      options.log?.warn({ cutBytes: state.cut, keptEntries: kept }, 'the audit log was completed after a crash')
     return new OpenAuditLog({ folder, lock, signer, writer, textsKey, log: options.log, lastTime: state.lastTime })
   } catch (e) {
     lock.release()
@@ -84,7 +89,7 @@ function lockLog(folder: string): ExclusiveLock {
   const path = join(folder, 'lock')
   return new ExclusiveLock(path, {
     held: cause => new VeritError('VERIT_AUDIT_LOCKED', { folder }, cause),
-    damaged: (problem, cause) => new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem }, cause),
+    damaged: (problem, cause) => new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem }, cause)
   })
 }
 
@@ -94,10 +99,11 @@ function lockLog(folder: string): ExclusiveLock {
  * VERIT_OTHERS_OWN and those of reading
  */
 export function loadTextsKey(path: string): KeyObject {
-  const unfit = (): VeritError => new VeritError('VERIT_USAGE', {
-    problem: `${path} is not an X25519 public key in PEM`,
-    hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file',
-  })
+  const unfit = (): VeritError =>
+    new VeritError('VERIT_USAGE', {
+      problem: `${path} is not an X25519 public key in PEM`,
+      hint: 'Make a pair with `verit audit texts-key FILE`, and name the public file'
+    })
   const pem = readTrusted(path, { kind: 'decides', purpose: 'audit.texts_key', limit: 10_000, tooLong: unfit })
   const key = readTextsKey(pem.toString('utf8'), 'public')
   if (key === undefined) throw unfit()
@@ -174,12 +180,21 @@ class OpenAuditLog implements FolderAuditLog {
     const { folder } = this.#parts
     // A day that a clock once far ahead has named goes by the age of its file.
     const [tomorrow, oldest] = [dayOf(new Date(Date.now() + 86_400_000).toISOString()), Date.now() - days * 86_400_000]
-    const isOld = (kind: string, day: string): boolean => day < before || (day > tomorrow && statSync(join(folder, kind, day)).mtimeMs < oldest)
-    const files = ['salts', 'texts'].flatMap(kind => list(join(folder, kind)).filter(day => isDay(day) && isOld(kind, day)).map(day => ({ kind, day })))
+    const isOld = (kind: string, day: string): boolean =>
+      day < before || (day > tomorrow && statSync(join(folder, kind, day)).mtimeMs < oldest)
+    const files = ['salts', 'texts'].flatMap(kind =>
+      list(join(folder, kind))
+        .filter(day => isDay(day) && isOld(kind, day))
+        .map(day => ({ kind, day }))
+    )
     if (files.length === 0) return []
     const gone = [...new Set(files.map(f => f.day))].toSorted()
     // Said first: a crash in between leaves an entry too many, never a deletion that nobody was told of.
-    await this.append({ type: 'server', event: 'texts-deleted', detail: { before, days: gone.length, first: gone[0], last: gone.at(-1) } })
+    await this.append({
+      type: 'server',
+      event: 'texts-deleted',
+      detail: { before, days: gone.length, first: gone[0], last: gone.at(-1) }
+    })
     for (const { kind, day } of files) await rm(join(folder, kind, day), { force: true })
     return gone
   }
@@ -194,11 +209,18 @@ class OpenAuditLog implements FolderAuditLog {
     return this.#closed
   }
 
-  /** The time of an entry that comes now. Where the clock has gone back, time stands still until the clock has caught up. */
+  /**
+   * The time of an entry that comes now. Where the clock has gone back, time stands still until the clock has caught
+   * up.
+   */
   #now(): string {
     const now = new Date().toISOString()
     const back = now < this.#lastTime
-    if (back && !this.#clockIsBack) this.#parts.log?.warn({ clock: now, lastEntry: this.#lastTime }, 'the clock went back: entries keep the time of the last one until it has caught up')
+    if (back && !this.#clockIsBack)
+      this.#parts.log?.warn(
+        { clock: now, lastEntry: this.#lastTime },
+        'the clock went back: entries keep the time of the last one until it has caught up'
+      )
     this.#clockIsBack = back
     if (!back) this.#lastTime = now
     return this.#lastTime
@@ -214,8 +236,12 @@ class OpenAuditLog implements FolderAuditLog {
       try {
         await this.#parts.writer.write(await this.#encode(group, first))
       } catch (e) {
-        this.#parts.log?.error({ err: e instanceof Error ? e.message : String(e), entries: group.length }, 'the audit log cannot be written')
-        for (const waiting of group) waiting.reject(new VeritError('VERIT_AUDIT', { problem: 'the audit log cannot be written' }, e))
+        this.#parts.log?.error(
+          { err: e instanceof Error ? e.message : String(e), entries: group.length },
+          'the audit log cannot be written'
+        )
+        for (const waiting of group)
+          waiting.reject(new VeritError('VERIT_AUDIT', { problem: 'the audit log cannot be written' }, e))
         continue
       }
       this.groups++
@@ -245,7 +271,9 @@ class OpenAuditLog implements FolderAuditLog {
     if (reader === undefined) return
     const byDay = Map.groupBy(group.entries(), ([, waiting]) => dayOf(waiting.draft.time))
     for (const [day, some] of byDay) {
-      const lines = some.flatMap(([i, { draft }]) => (draft.texts === undefined ? [] : [sealTexts(draft.texts, reader, this.origin, first + i, draft.request ?? '')]))
+      const lines = some.flatMap(([i, { draft }]) =>
+        draft.texts === undefined ? [] : [sealTexts(draft.texts, reader, this.origin, first + i, draft.request ?? '')]
+      )
       if (lines.length > 0) await this.#texts.append(day, lines)
     }
   }

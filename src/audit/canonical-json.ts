@@ -1,6 +1,7 @@
 /**
- * JSON in one form: names sorted by UTF-16 code units, no spaces, numbers and strings as JSON.stringify writes them (RFC 8785 does the same), so that the
- * same facts are the same bytes. Text that is not well-formed Unicode is refused, for it has no UTF-8 form.
+ * JSON in one form: names sorted by UTF-16 code units, no spaces, numbers and strings as JSON.stringify writes them
+ * (RFC 8785 does the same), so that the same facts are the same bytes. Text that is not well-formed Unicode is refused,
+ * for it has no UTF-8 form.
  */
 import { utf8FirstInvalid } from '../lib/utf8.ts'
 
@@ -25,7 +26,11 @@ export function canonicalJson(value: unknown, depth = DEPTH): string {
   }
   if (Array.isArray(value)) return `[${value.map(item => canonicalJson(item, depth - 1)).join(',')}]`
   if (typeof value !== 'object') throw new CanonicalError(`it holds a ${typeof value}`)
-  return canonicalObject(Object.entries(value).filter(([, v]) => v !== undefined).map(([name, v]) => [name, canonicalJson(v, depth - 1)]))
+  return canonicalObject(
+    Object.entries(value)
+      .filter(([, v]) => v !== undefined)
+      .map(([name, v]) => [name, canonicalJson(v, depth - 1)])
+  )
 }
 
 /** An object of names and values that are canonical already. */
@@ -34,7 +39,10 @@ export function canonicalObject(fields: [name: string, json: string][]): string 
   return `{${sorted.map(([name, json]) => `${canonicalJson(name)}:${json}`).join(',')}}`
 }
 
-/** Reads bytes that `canonicalJson` wrote, and nothing else: no other order, spelling, spaces or repeated names. @throws CanonicalError */
+/**
+ * Reads bytes that `canonicalJson` wrote, and nothing else: no other order, spelling, spaces or repeated names. @throws
+ * CanonicalError
+ */
 export function parseCanonical(bytes: Uint8Array): unknown {
   if (utf8FirstInvalid(bytes) >= 0) throw new CanonicalError('it is not UTF-8')
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')

@@ -11,7 +11,10 @@ export const IN_DATABASE = 'The checkpoint in the database'
  * @throws VeritError VERIT_AUDIT_ROLLBACK
  */
 export function checkContinues(
-  folder: string, known: Checkpoint, size: number, rootAt: (size: number) => Uint8Array,
+  folder: string,
+  known: Checkpoint,
+  size: number,
+  rootAt: (size: number) => Uint8Array
 ): void {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_AUDIT_ROLLBACK', { folder, problem })

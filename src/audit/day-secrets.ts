@@ -1,7 +1,7 @@
 /**
- * Commitments to texts: `sha256-hmac:` and HMAC-SHA-256 of the text under the salt of its entry. The salt is HMAC-SHA-256 of the entry's index (8 bytes,
- * big-endian) under the secret of the day, 32 random bytes in `salts/2026-11-22`. Who has the secret can check a guess of a text; once it is deleted,
- * nobody can.
+ * Commitments to texts: `sha256-hmac:` and HMAC-SHA-256 of the text under the salt of its entry. The salt is
+ * HMAC-SHA-256 of the entry's index (8 bytes, big-endian) under the secret of the day, 32 random bytes in
+ * `salts/2026-11-22`. Who has the secret can check a guess of a text; once it is deleted, nobody can.
  */
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -26,16 +26,25 @@ function saltOf(daySecret: KeyObject, index: number): KeyObject {
   return createSecretKey(createHmac('sha256', daySecret).update(place).digest())
 }
 
-const under = (salt: KeyObject, text: string): Commitment => `sha256-hmac:${createHmac('sha256', salt).update(text, 'utf8').digest('hex')}`
+const under = (salt: KeyObject, text: string): Commitment =>
+  `sha256-hmac:${createHmac('sha256', salt).update(text, 'utf8').digest('hex')}`
 
-export const commitmentTo = (text: string, daySecret: KeyObject, index: number): Commitment => under(saltOf(daySecret, index), text)
+export const commitmentTo = (text: string, daySecret: KeyObject, index: number): Commitment =>
+  under(saltOf(daySecret, index), text)
 
-export function commitmentsTo({ prompt, answer }: RequestTexts, daySecret: KeyObject, index: number): { prompt: Commitment; answer: Commitment } {
+export function commitmentsTo(
+  { prompt, answer }: RequestTexts,
+  daySecret: KeyObject,
+  index: number
+): { prompt: Commitment; answer: Commitment } {
   const salt = saltOf(daySecret, index)
   return { prompt: under(salt, prompt), answer: under(salt, answer) }
 }
 
-/** The secret of a day, or undefined when there is none: it was deleted, or this is a copy without secrets. @throws VeritError */
+/**
+ * The secret of a day, or undefined when there is none: it was deleted, or this is a copy without secrets. @throws
+ * VeritError
+ */
 export function readDaySecret(folder: string, day: string): KeyObject | undefined {
   const path = join(folder, 'salts', day)
   if (!existsSync(path)) return undefined

@@ -1,4 +1,7 @@
-/** An entry on its way into the log: checked when it is handed over, and made bytes when its index is known, on which its commitments depend. */
+/**
+ * An entry on its way into the log: checked when it is handed over, and made bytes when its index is known, on which
+ * its commitments depend.
+ */
 import { invariant } from '../lib/errors.ts'
 import { canonicalJson, canonicalObject } from './canonical-json.ts'
 import type { Commitment, NewAuditEntry, RequestTexts } from './entry.ts'
@@ -17,7 +20,8 @@ const SAMPLE: Commitment = `sha256-hmac:${'0'.repeat(64)}`
 
 /**
  * Checks an entry and takes a copy of it.
- * @throws VeritError VERIT_INTERNAL when it does not fit the schema, is too long, or holds what JSON cannot say: our own code makes entries
+ * @throws VeritError VERIT_INTERNAL when it does not fit the schema, is too long, or holds what JSON cannot say: our
+ *   own code makes entries
  */
 export function draftEntry(entry: NewAuditEntry, time: string, texts: RequestTexts | undefined): Draft {
   const whole = { ...entry, time, ...(texts === undefined ? {} : { prompt: SAMPLE, answer: SAMPLE }) }
@@ -38,6 +42,12 @@ export function draftEntry(entry: NewAuditEntry, time: string, texts: RequestTex
 
 /** The bytes of an entry, given the commitments to its texts. */
 export function entryBytes(draft: Draft, commitments: { prompt: Commitment; answer: Commitment } | undefined): Buffer {
-  const added: [string, string][] = commitments === undefined ? [] : [['prompt', JSON.stringify(commitments.prompt)], ['answer', JSON.stringify(commitments.answer)]]
+  const added: [string, string][] =
+    commitments === undefined
+      ? []
+      : [
+          ['prompt', JSON.stringify(commitments.prompt)],
+          ['answer', JSON.stringify(commitments.answer)]
+        ]
   return Buffer.from(canonicalObject([...draft.fields, ...added]), 'utf8')
 }

@@ -21,23 +21,55 @@ function kind<K extends string, P extends TProperties>(type: K, properties: P) {
 }
 
 const kinds = {
-  auth: kind('auth', { request: text, result: Type.Literal('refused'), code: text, remote: text, route: text, key: optional(text) }),
+  auth: kind('auth', {
+    request: text,
+    result: Type.Literal('refused'),
+    code: text,
+    remote: text,
+    route: text,
+    key: optional(text)
+  }),
   'auth.summary': kind('auth.summary', { remote: text, refused: count, seconds: Type.Number({ minimum: 0 }) }),
   request: kind('request', {
-    request: text, remote: text, route: text, key: text, credential: text,
-    proof: Type.Union([Type.Literal('secret'), Type.Literal('ed25519'), Type.Literal('hmac-sha256'), Type.Literal('certificate')]),
-    status: count, code: optional(text), model: optional(text), modelDigest: optional(text), parameters: optional(detail), promptTokens: optional(count),
-    completionTokens: optional(count), finish: optional(text), prompt: optional(commitment), answer: optional(commitment), ms: Type.Number({ minimum: 0 }),
+    request: text,
+    remote: text,
+    route: text,
+    key: text,
+    credential: text,
+    proof: Type.Union([
+      Type.Literal('secret'),
+      Type.Literal('ed25519'),
+      Type.Literal('hmac-sha256'),
+      Type.Literal('certificate')
+    ]),
+    status: count,
+    code: optional(text),
+    model: optional(text),
+    modelDigest: optional(text),
+    parameters: optional(detail),
+    promptTokens: optional(count),
+    completionTokens: optional(count),
+    finish: optional(text),
+    prompt: optional(commitment),
+    answer: optional(commitment),
+    ms: Type.Number({ minimum: 0 })
   }),
   key: kind('key', { event: text, outbox: count, actor: text, at: text, detail }),
   server: kind('server', {
     event: Type.Union([
-      Type.Literal('start'), Type.Literal('stop'), Type.Literal('model'), Type.Literal('refused'), Type.Literal('runner-died'), Type.Literal('tls-reload'), Type.Literal('texts-deleted'), Type.Literal('gap'),
+      Type.Literal('start'),
+      Type.Literal('stop'),
+      Type.Literal('model'),
+      Type.Literal('refused'),
+      Type.Literal('runner-died'),
+      Type.Literal('tls-reload'),
+      Type.Literal('texts-deleted'),
+      Type.Literal('gap')
     ]),
-    detail,
+    detail
   }),
   config: kind('config', { digest: text, detail }),
-  alert: kind('alert', { key: text, rule: text, detail }),
+  alert: kind('alert', { key: text, rule: text, detail })
 }
 
 export type EntryType = keyof typeof kinds
@@ -46,7 +78,8 @@ export const entryTypes = Object.keys(kinds) as EntryType[]
 // The schema and the interface say the same: each kind of the one is a kind of the other.
 type Schemas = { [K in EntryType]: Static<(typeof kinds)[K]> }[EntryType]
 type Same<A, B> = [A] extends [B] ? true : never
-export const schemaCoversInterface: Same<AuditEntry['type'], Schemas['type']> & Same<Schemas['type'], AuditEntry['type']> = true
+export const schemaCoversInterface: Same<AuditEntry['type'], Schemas['type']> &
+  Same<Schemas['type'], AuditEntry['type']> = true
 
 const checks = new Map(Object.entries(kinds).map(([type, schema]) => [type, Compile(schema)]))
 
@@ -61,12 +94,16 @@ export function entryProblem(value: unknown): string | undefined {
     return !Number.isNaN(ms) && new Date(ms).toISOString() === written ? undefined : 'its time is none'
   }
   const [error] = check.Errors(value)
-  return `${error?.instancePath === '' || error === undefined ? 'it' : error.instancePath} ${error?.message ?? 'does not fit'}`
+  return (
+    `${error?.instancePath === '' || error === undefined ? 'it' : error.instancePath} ` +
+    `${error?.message ?? 'does not fit'}`
+  )
 }
 
 /** Reads an entry from its bytes, strictly. @throws CanonicalError saying what is wrong */
 export function parseEntry(bytes: Uint8Array): AuditEntry {
-  if (bytes.length > ENTRY_BYTES) throw new CanonicalError(`it has ${bytes.length} bytes, and entries have at most ${ENTRY_BYTES}`)
+  if (bytes.length > ENTRY_BYTES)
+    throw new CanonicalError(`it has ${bytes.length} bytes, and entries have at most ${ENTRY_BYTES}`)
   const value = parseCanonical(bytes)
   const problem = entryProblem(value)
   if (problem !== undefined) throw new CanonicalError(problem)

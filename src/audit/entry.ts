@@ -1,9 +1,12 @@
 /**
- * The entries of the audit log. An entry is one JSON object in UTF-8, names sorted, without spaces (so the same facts give the same bytes), of at most
- * 60,000 bytes. It holds no prompt, answer or credential: of texts a salted commitment, of keys the public id.
+ * The entries of the audit log. An entry is one JSON object in UTF-8, names sorted, without spaces (so the same facts
+ * give the same bytes), of at most 60,000 bytes. It holds no prompt, answer or credential: of texts a salted
+ * commitment, of keys the public id.
  */
 
-/** SHA-256 commitment to a text: `sha256-hmac:` and HMAC-SHA-256 (hexadecimal) of the text under the salt of the entry. */
+/**
+ * SHA-256 commitment to a text: `sha256-hmac:` and HMAC-SHA-256 (hexadecimal) of the text under the salt of the entry.
+ */
 export type Commitment = string
 
 interface Common {
@@ -11,7 +14,10 @@ interface Common {
   time: string
 }
 
-/** A request that was refused before it had a key, or whose key was not allowed. Floods of them are counted in `auth.summary`. */
+/**
+ * A request that was refused before it had a key, or whose key was not allowed. Floods of them are counted in
+ * `auth.summary`.
+ */
 export interface AuthEntry extends Common {
   type: 'auth'
   request: string
@@ -70,8 +76,8 @@ export interface KeyEntry extends Common {
 export interface ServerEntry extends Common {
   type: 'server'
   /**
-   * `refused`: the server did not start, for its model is not trusted or could not be loaded. `gap`: the log could not be written for a while, and no
-   * generation was begun.
+   * `refused`: the server did not start, for its model is not trusted or could not be loaded. `gap`: the log could not
+   * be written for a while, and no generation was begun.
    */
   event: 'start' | 'stop' | 'model' | 'refused' | 'runner-died' | 'tls-reload' | 'texts-deleted' | 'gap'
   detail: Record<string, unknown>
@@ -105,8 +111,9 @@ export interface RequestTexts {
 /** The log as the gateway uses it. */
 export interface AuditLog {
   /**
-   * Appends an entry. Resolves with its index when it is on disk (synced) and covered by a signed checkpoint; entries that come together share
-   * the cost (group commit). `texts` become the commitments `prompt` and `answer` of a request.
+   * Appends an entry. Resolves with its index when it is on disk (synced) and covered by a signed checkpoint; entries
+   * that come together share the cost (group commit). `texts` become the commitments `prompt` and `answer` of a
+   * request.
    * @throws VeritError VERIT_AUDIT when it cannot be written: the request must then fail
    */
   append(entry: NewAuditEntry, texts?: RequestTexts): Promise<number>

@@ -1,6 +1,6 @@
 /**
- * Copies a log, as far as its checkpoint reaches, into a folder that any web server can offer: checkpoint, hash tiles and entry bundles, with partial ones,
- * as C2SP tlog-tiles lays them out; without keys, salts or texts.
+ * Copies a log, as far as its checkpoint reaches, into a folder that any web server can offer: checkpoint, hash tiles
+ * and entry bundles, with partial ones, as C2SP tlog-tiles lays them out; without keys, salts or texts.
  */
 import { cpSync, existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -14,9 +14,15 @@ import { NodeReader, readCheckpoint, readEntries } from './reader.ts'
 
 type OnProgress = (done: number, total: number) => void
 
-/** Exports the log in `folder` to the new or empty folder `out`; gives the number of entries. @throws VeritError VERIT_FILE_EXISTS, VERIT_AUDIT_DAMAGED */
+/**
+ * Exports the log in `folder` to the new or empty folder `out`; gives the number of entries. @throws VeritError
+ * VERIT_FILE_EXISTS, VERIT_AUDIT_DAMAGED
+ */
 export function exportLog(folder: string, out: string, onProgress?: OnProgress): number {
-  const { checkpoint: { size }, note } = readCheckpoint(folder)
+  const {
+    checkpoint: { size },
+    note
+  } = readCheckpoint(folder)
   if (existsSync(out) && readdirSync(out).length > 0) throw new VeritError('VERIT_FILE_EXISTS', { path: out })
   try {
     const nodes = new NodeReader(folder, size)
@@ -29,12 +35,21 @@ export function exportLog(folder: string, out: string, onProgress?: OnProgress):
         onProgress?.(index * TILE_WIDTH, size)
       }
       const rest = width % TILE_WIDTH
-      if (rest > 0) put(out, tilePath({ level, index: full, width: rest }), Buffer.concat(Array.from({ length: rest }, (_, i) => nodes.node(8 * level, full * TILE_WIDTH + i))))
+      if (rest > 0)
+        put(
+          out,
+          tilePath({ level, index: full, width: rest }),
+          Buffer.concat(Array.from({ length: rest }, (_, i) => nodes.node(8 * level, full * TILE_WIDTH + i)))
+        )
     }
     const rest = size % TILE_WIDTH
     if (rest > 0) {
       const entries = [...readEntries(folder, { from: size - rest, to: size })]
-      put(out, tilePath({ level: 'entries', index: Math.floor(size / TILE_WIDTH), width: rest }), Buffer.concat(entries.map(e => frameEntry(e.bytes))))
+      put(
+        out,
+        tilePath({ level: 'entries', index: Math.floor(size / TILE_WIDTH), width: rest }),
+        Buffer.concat(entries.map(e => frameEntry(e.bytes)))
+      )
     }
     makeFolder(out)
     const cosigned = readNoteFile(cosignedPath(folder))
@@ -57,11 +72,14 @@ export function exportLines(folder: string, out: string, onProgress?: OnProgress
   return size
 }
 
-/** Full tiles and bundles never change: they are copied as they are. The last full bundle may not have got its name yet. */
+/**
+ * Full tiles and bundles never change: they are copied as they are. The last full bundle may not have got its name yet.
+ */
 function copy(folder: string, out: string, path: string): void {
   makeFolder(dirname(join(out, path)))
   const from = [path, `${path}.open`].map(name => join(folder, name)).find(name => existsSync(name))
-  if (from === undefined) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: join(folder, path), problem: 'it is missing' })
+  if (from === undefined)
+    throw new VeritError('VERIT_AUDIT_DAMAGED', { file: join(folder, path), problem: 'it is missing' })
   cpSync(from, join(out, path), { errorOnExist: true, force: false })
 }
 

@@ -1,4 +1,7 @@
-/** Looks for files that a log of a given size does not have: nothing may lie in its folder that `verify` has not looked at. */
+/**
+ * Looks for files that a log of a given size does not have: nothing may lie in its folder that `verify` has not looked
+ * at.
+ */
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { TILE_WIDTH, parseTilePath, splitBundle } from '../trust/tiles.ts'
@@ -9,12 +12,21 @@ import { readCheckpoint } from './reader.ts'
 const TOP = new Set(['key', 'verifier-key', 'checkpoint', 'checkpoint.synced', 'cosigned', 'lock', 'lock-journal'])
 const TEMPORARY = /^\.verit-\d+-[0-9a-f]{16}\.tmp$/
 
-/** Paths (relative) of files that do not belong. `live` is a log's own folder, in contrast to an exported copy, which has partial tiles. */
+/**
+ * Paths (relative) of files that do not belong. `live` is a log's own folder, in contrast to an exported copy, which
+ * has partial tiles.
+ */
 export function foreignFiles(folder: string, live: boolean): string[] {
   const paths = [...walk(folder, '')]
   // Looked at after the names: a log that grows meanwhile has no name that its checkpoint does not explain.
   const { size } = readCheckpoint(folder).checkpoint
-  return paths.filter(path => !path.endsWith('!') && !belongs(path, size, live, folder) && lstatSync(join(folder, path), { throwIfNoEntry: false }) !== undefined)
+  return paths
+    .filter(
+      path =>
+        !path.endsWith('!') &&
+        !belongs(path, size, live, folder) &&
+        lstatSync(join(folder, path), { throwIfNoEntry: false }) !== undefined
+    )
     .concat(paths.filter(path => path.endsWith('!')).map(path => path.slice(0, -1)))
 }
 
@@ -36,7 +48,11 @@ function belongs(path: string, size: number, live: boolean, folder: string): boo
   const place = parseTilePath(path)
   if (place === undefined) return false
   const span = TILE_WIDTH ** (place.level === 'entries' ? 1 : place.level + 1)
-  if (place.width === undefined) return (place.index + 1) * span <= size || (live && place.level !== 'entries' && isUnderWay(place.index, span, size, folder))
+  if (place.width === undefined)
+    return (
+      (place.index + 1) * span <= size ||
+      (live && place.level !== 'entries' && isUnderWay(place.index, span, size, folder))
+    )
   const tile = span / TILE_WIDTH
   return !live && place.index === Math.floor(size / span) && place.width === Math.floor(size / tile) % TILE_WIDTH
 }

@@ -1,6 +1,7 @@
 /**
- * What lies in the folder of a log: `key` (private), `verifier-key`, `checkpoint`, `checkpoint.synced`, `cosigned` (the newest checkpoint with cosignatures), `lock`, `tile/`
- * as C2SP tlog-tiles has it, where the bundle that is being filled is `tile/entries/N.open`, `salts/` and `texts/`.
+ * What lies in the folder of a log: `key` (private), `verifier-key`, `checkpoint`, `checkpoint.synced`, `cosigned` (the
+ * newest checkpoint with cosignatures), `lock`, `tile/` as C2SP tlog-tiles has it, where the bundle that is being
+ * filled is `tile/entries/N.open`, `salts/` and `texts/`.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,10 +16,14 @@ import { ENTRY_BYTES } from './entry-schema.ts'
 export const BUNDLE_BYTES = TILE_WIDTH * (2 + ENTRY_BYTES)
 export const TILE_BYTES = TILE_WIDTH * 32
 
-export const openBundlePath = (folder: string, index: number): string => join(folder, `${tilePath({ level: 'entries', index })}.open`)
+export const openBundlePath = (folder: string, index: number): string =>
+  join(folder, `${tilePath({ level: 'entries', index })}.open`)
 export const bundlePath = (folder: string, index: number): string => join(folder, tilePath({ level: 'entries', index }))
 export const checkpointPath = (folder: string): string => join(folder, 'checkpoint')
-/** A checkpoint that is synced to disk, at most about a second older than `checkpoint`, which a power cut may leave empty. */
+/**
+ * A checkpoint that is synced to disk, at most about a second older than `checkpoint`, which a power cut may leave
+ * empty.
+ */
 export const syncedPath = (folder: string): string => join(folder, 'checkpoint.synced')
 export const cosignedPath = (folder: string): string => join(folder, 'cosigned')
 
@@ -45,14 +50,20 @@ export function readBounded(path: string, limit: number): Buffer | 'unfit' | und
   }
 }
 
-/** The file of the newest checkpoint: where a power cut has left nothing of it, the one that was synced before. Entries beyond it are there, and kept. */
+/**
+ * The file of the newest checkpoint: where a power cut has left nothing of it, the one that was synced before. Entries
+ * beyond it are there, and kept.
+ */
 export function newestNotePath(folder: string): string {
   const newest = checkpointPath(folder)
   const left = readNoteFile(newest)
   return left !== undefined && left.every(b => b === 0) && existsSync(syncedPath(folder)) ? syncedPath(folder) : newest
 }
 
-/** A note's bytes, read until they are the same twice, for its writer may be at it; undefined when there is no such file or it cannot be one. */
+/**
+ * A note's bytes, read until they are the same twice, for its writer may be at it; undefined when there is no such file
+ * or it cannot be one.
+ */
 export function readNoteFile(path: string): Buffer | undefined {
   for (let tries = 0; ; tries++) {
     const [bytes, again] = [readBounded(path, NOTE_LIMIT), readBounded(path, NOTE_LIMIT)]

@@ -1,6 +1,6 @@
 /**
- * The key of a log, and a log's beginning. A new log is made so that a crash on the way leaves nothing that looks like a log without its past: the signed
- * checkpoint of the empty tree comes first, the key last.
+ * The key of a log, and a log's beginning. A new log is made so that a crash on the way leaves nothing that looks like
+ * a log without its past: the signed checkpoint of the empty tree comes first, the key last.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -19,7 +19,8 @@ import type { SignerKey } from '../trust/note-key.ts'
 import { formatNote, parseNote, signNote } from '../trust/signed-note.ts'
 import { checkpointPath, newestNotePath, readNoteFile } from './log-files.ts'
 
-const damaged = (file: string, problem: string, cause?: unknown): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
+const damaged = (file: string, problem: string, cause?: unknown): VeritError =>
+  new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
 
 /** Makes the folder where there is none, and refuses one that others can use. */
 export function openLogFolder(folder: string): void {
@@ -35,11 +36,15 @@ function ownOrigin(key: KeyObject): string {
 /**
  * Opens the key of the log in `folder`, or begins a new log there.
  * @param wanted name of the log; '' takes what it has, or makes one from the key
- * @throws VeritError VERIT_AUDIT_ORIGIN when it has another name, VERIT_AUDIT_DAMAGED when key or checkpoint are missing or damaged, VERIT_STATE when others can read the key
+ * @throws VeritError VERIT_AUDIT_ORIGIN when it has another name, VERIT_AUDIT_DAMAGED when key or checkpoint are
+ *   missing or damaged, VERIT_STATE when others can read the key
  */
 export function openLogKey(folder: string, wanted: string): SignerKey {
   if (wanted !== '' && !isKeyName(wanted)) {
-    throw new VeritError('VERIT_USAGE', { problem: 'The origin of the audit log must be 1 to 200 characters without spaces and plus', hint: 'Choose another, for example verit.example/gpu1' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: 'The origin of the audit log must be 1 to 200 characters without spaces and plus',
+      hint: 'Choose another, for example verit.example/gpu1'
+    })
   }
   const [keyPath, notePath] = [join(folder, 'key'), newestNotePath(folder)]
   if (!existsSync(keyPath)) return beginLog(folder, wanted)

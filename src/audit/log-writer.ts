@@ -1,8 +1,9 @@
 /**
- * Writes a log, one group of entries after another. A group never crosses the end of a bundle, so it is: bytes to the end of one file, sync; the tiles it
- * filled; a checkpoint, signed and written. The checkpoint itself is synced about once a second, beside the answers that wait for entries: a
- * power cut may bring back an older one, beyond which entries are kept. A full bundle gets its final name at the start of the next group. When anything
- * fails, the file is cut back to the last good length before the next attempt, and until that works, nothing is written.
+ * Writes a log, one group of entries after another. A group never crosses the end of a bundle, so it is: bytes to the
+ * end of one file, sync; the tiles it filled; a checkpoint, signed and written. The checkpoint itself is synced about
+ * once a second, beside the answers that wait for entries: a power cut may bring back an older one, beyond which
+ * entries are kept. A full bundle gets its final name at the start of the next group. When anything fails, the file is
+ * cut back to the last good length before the next attempt, and until that works, nothing is written.
  */
 import { closeSync, constants, existsSync, fstatSync, ftruncateSync, lstatSync, openSync, writeSync } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
@@ -53,7 +54,9 @@ export class LogWriter {
 
   /** Opens the log of a folder whose lock this process holds. @param known a signed checkpoint that it must continue */
   static async open(
-    folder: string, signer: SignerKey, known?: string,
+    folder: string,
+    signer: SignerKey,
+    known?: string
   ): Promise<{ writer: LogWriter; state: Recovered }> {
     const state = recover(folder, signer.verifier, known)
     removeStale(folder, state.bundle)
@@ -92,7 +95,10 @@ export class LogWriter {
     return TILE_WIDTH - (this.#tree.size % TILE_WIDTH)
   }
 
-  /** Appends a group of 1 to `room` entries. When it resolves, they are on disk and covered by the checkpoint. @throws what the file system throws */
+  /**
+   * Appends a group of 1 to `room` entries. When it resolves, they are on disk and covered by the checkpoint. @throws
+   * what the file system throws
+   */
   async write(entries: readonly Uint8Array[]): Promise<void> {
     if (this.#failed !== undefined) await this.#repair()
     if (this.#tree.size === (this.#bundle + 1) * TILE_WIDTH) await this.#roll()
@@ -100,12 +106,16 @@ export class LogWriter {
     const bytes = Buffer.concat(entries.map(frameEntry))
     this.#failed = full
     const file = this.#file!
-    for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done, bytes.length - done, this.#length + done)).bytesWritten
+    for (let done = 0; done < bytes.length;)
+      done += (await file.write(bytes, done, bytes.length - done, this.#length + done)).bytesWritten
     if (DURABLE === undefined) await file.datasync()
     await this.#cover(tree, full)
     this.#failed = undefined
     this.#length += bytes.length
-    if (performance.now() - this.#synced.at > SYNC_EVERY_MS) this.#syncing ??= this.#syncCheckpoint().catch(() => undefined).finally(() => (this.#syncing = undefined))
+    if (performance.now() - this.#synced.at > SYNC_EVERY_MS)
+      this.#syncing ??= this.#syncCheckpoint()
+        .catch(() => undefined)
+        .finally(() => (this.#syncing = undefined))
   }
 
   async close(): Promise<void> {
@@ -131,8 +141,8 @@ export class LogWriter {
   }
 
   /**
-   * Some 200 bytes in one call, in the place of those before: a rename would wait for the disk. Who reads meanwhile reads twice (readNoteFile). Where
-   * someone has put another file in its place, that one is written.
+   * Some 200 bytes in one call, in the place of those before: a rename would wait for the disk. Who reads meanwhile
+   * reads twice (readNoteFile). Where someone has put another file in its place, that one is written.
    */
   #writeNote(note: string): void {
     const path = checkpointPath(this.#folder)
@@ -187,7 +197,11 @@ export class LogWriter {
   async #openBundle(): Promise<void> {
     const path = openBundlePath(this.#folder, this.#bundle)
     await this.#makeFolder(dirname(path))
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (DURABLE ?? 0), 0o600)
+    const file = await open(
+      path,
+      constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0) | (DURABLE ?? 0),
+      0o600
+    )
     try {
       await syncFolder(dirname(path))
       if (this.#bundle > 0) await syncFolder(dirname(bundlePath(this.#folder, this.#bundle - 1)))

@@ -54,7 +54,12 @@ export function differenceOf(entries: readonly Uint8Array[], tile: readonly Uint
   const [a, b] = [entries, tile].map(list => list.map(h => Buffer.from(h).toString('hex'))) as [string[], string[]]
   const at = a.findIndex((h, i) => h !== b[i])
   if (at < 0 && a.length === b.length) return undefined
-  if (at < 0) return { kind: a.length < b.length ? 'truncated' : 'inserted', at: Math.min(a.length, b.length), count: Math.abs(a.length - b.length) }
+  if (at < 0)
+    return {
+      kind: a.length < b.length ? 'truncated' : 'inserted',
+      at: Math.min(a.length, b.length),
+      count: Math.abs(a.length - b.length)
+    }
   const count = a.filter((h, i) => h !== b[i]).length
   const begins = (list: string[], start: number, other: string[], from: number): boolean =>
     list.slice(start).every((h, i) => other[from + i] === undefined || h === other[from + i]) && list.length > start

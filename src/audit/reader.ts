@@ -1,6 +1,6 @@
 /**
- * Reads a log from its folder, or from an exported copy, while it may be written: entries, hashes of the tree, the checkpoint. Needs no key, and believes
- * the files; verify.ts is what checks them.
+ * Reads a log from its folder, or from an exported copy, while it may be written: entries, hashes of the tree, the
+ * checkpoint. Needs no key, and believes the files; verify.ts is what checks them.
  */
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
@@ -12,7 +12,15 @@ import { TILE_WIDTH, splitBundle, tilePath } from '../trust/tiles.ts'
 import { CanonicalError } from './canonical-json.ts'
 import type { AuditEntry } from './entry.ts'
 import { parseEntry } from './entry-schema.ts'
-import { BUNDLE_BYTES, TILE_BYTES, bundlePath, checkpointPath, openBundlePath, readBounded, readNoteFile } from './log-files.ts'
+import {
+  BUNDLE_BYTES,
+  TILE_BYTES,
+  bundlePath,
+  checkpointPath,
+  openBundlePath,
+  readBounded,
+  readNoteFile
+} from './log-files.ts'
 import { subtreeRoot, tileHashes } from './tile-tree.ts'
 
 export interface ReadEntry {
@@ -28,18 +36,28 @@ const damaged = (file: string, problem: string): VeritError => new VeritError('V
 export function readCheckpoint(folder: string): { checkpoint: Checkpoint; note: string } {
   const path = checkpointPath(folder)
   const note = readNoteFile(path)
-  if (note === undefined) throw new VeritError('VERIT_FILE_NOT_FOUND', { path, purpose: 'the checkpoint of an audit log' })
+  if (note === undefined)
+    throw new VeritError('VERIT_FILE_NOT_FOUND', { path, purpose: 'the checkpoint of an audit log' })
   return { checkpoint: parseCheckpoint(parseNote(note, path).text, path), note: note.toString('utf8') }
 }
 
 /**
- * A bundle under whichever name it has now: full, being filled, or partial with `width` entries. Undefined when it has none, 'unfit' when it is longer
- * than any bundle, or not a regular file.
+ * A bundle under whichever name it has now: full, being filled, or partial with `width` entries. Undefined when it has
+ * none, 'unfit' when it is longer than any bundle, or not a regular file.
  */
-export function readBundle(folder: string, index: number, width: number): { path: string; bytes: Buffer | 'unfit' } | undefined {
+export function readBundle(
+  folder: string,
+  index: number,
+  width: number
+): { path: string; bytes: Buffer | 'unfit' } | undefined {
   const full = bundlePath(folder, index)
   // The first is looked at twice: the writer may be giving the bundle its final name.
-  const paths = [full, openBundlePath(folder, index), full, ...(width < TILE_WIDTH ? [join(folder, tilePath({ level: 'entries', index, width }))] : [])]
+  const paths = [
+    full,
+    openBundlePath(folder, index),
+    full,
+    ...(width < TILE_WIDTH ? [join(folder, tilePath({ level: 'entries', index, width }))] : [])
+  ]
   for (const path of paths) {
     const bytes = readBounded(path, BUNDLE_BYTES + 2 + 0xffff)
     if (bytes !== undefined) return { path, bytes }
@@ -51,7 +69,8 @@ export function readBundle(folder: string, index: number, width: number): { path
 function bundleEntries(folder: string, index: number, count: number): { path: string; entries: Buffer[] } {
   const found = readBundle(folder, index, count)
   const path = found?.path ?? bundlePath(folder, index)
-  if (found === undefined || found.bytes === 'unfit') throw damaged(path, found === undefined ? 'it is missing' : 'it is too long, or not a regular file')
+  if (found === undefined || found.bytes === 'unfit')
+    throw damaged(path, found === undefined ? 'it is missing' : 'it is too long, or not a regular file')
   const entries = splitBundle(found.bytes).entries.slice(0, count)
   if (entries.length < count) throw damaged(path, `it holds ${entries.length} whole entries, not ${count}`)
   return { path, entries }
@@ -68,7 +87,10 @@ export interface ReadRange {
   onProgress?: (done: number) => void
 }
 
-/** The entries that the checkpoint covers, in order, a bundle at a time in memory. @throws VeritError VERIT_AUDIT_DAMAGED where one cannot be read */
+/**
+ * The entries that the checkpoint covers, in order, a bundle at a time in memory. @throws VeritError
+ * VERIT_AUDIT_DAMAGED where one cannot be read
+ */
 export function* readEntries(folder: string, range: ReadRange = {}): Generator<ReadEntry> {
   const { size } = readCheckpoint(folder).checkpoint
   const [from, to] = [range.from ?? 0, Math.min(range.to ?? size, size)]
@@ -76,7 +98,9 @@ export function* readEntries(folder: string, range: ReadRange = {}): Generator<R
   for (let step = 0; first + step <= last; step++) {
     const bundle = range.backwards === true ? last - step : first + step
     const { path, entries } = bundleEntries(folder, bundle, Math.min(TILE_WIDTH, size - bundle * TILE_WIDTH))
-    const places = entries.map((bytes, i) => ({ index: bundle * TILE_WIDTH + i, bytes })).filter(({ index }) => index >= from && index < to)
+    const places = entries
+      .map((bytes, i) => ({ index: bundle * TILE_WIDTH + i, bytes }))
+      .filter(({ index }) => index >= from && index < to)
     for (const { index, bytes } of range.backwards === true ? places.toReversed() : places) {
       try {
         yield { index, entry: parseEntry(bytes), bytes }
@@ -88,7 +112,10 @@ export function* readEntries(folder: string, range: ReadRange = {}): Generator<R
   }
 }
 
-/** Hashes of whole nodes of the tree of `size` leaves, from tiles, or from entries where a tile is not full. Keeps what it has read. */
+/**
+ * Hashes of whole nodes of the tree of `size` leaves, from tiles, or from entries where a tile is not full. Keeps what
+ * it has read.
+ */
 export class NodeReader {
   #folder: string
   #size: number
@@ -121,7 +148,8 @@ export class NodeReader {
   #full(level: number, index: number): readonly Uint8Array[] {
     const path = join(this.#folder, tilePath({ level, index }))
     const bytes = readBounded(path, TILE_BYTES)
-    if (bytes === undefined || bytes === 'unfit' || bytes.length !== TILE_BYTES) throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
+    if (bytes === undefined || bytes === 'unfit' || bytes.length !== TILE_BYTES)
+      throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
     return tileHashes(bytes)
   }
 

@@ -1,7 +1,8 @@
 /**
- * The state of a log when its writer starts: what the signed checkpoint promises must be there, to the bit; whole entries beyond it (a crash between
- * sync and checkpoint) are kept; a torn end beyond it is cut off. Anything else is damage, and then nothing is signed any more: a log must never sign
- * two checkpoints of which one does not continue the other.
+ * The state of a log when its writer starts: what the signed checkpoint promises must be there, to the bit; whole
+ * entries beyond it (a crash between sync and checkpoint) are kept; a torn end beyond it is cut off. Anything else is
+ * damage, and then nothing is signed any more: a log must never sign two checkpoints of which one does not continue the
+ * other.
  */
 import { existsSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +15,15 @@ import { TILE_WIDTH, splitBundle, tilePath } from '../trust/tiles.ts'
 import { CanonicalError } from './canonical-json.ts'
 import { IN_DATABASE, checkContinues } from './continues.ts'
 import { parseEntry } from './entry-schema.ts'
-import { BUNDLE_BYTES, TILE_BYTES, bundlePath, newestNotePath, openBundlePath, readBounded, readNoteFile } from './log-files.ts'
+import {
+  BUNDLE_BYTES,
+  TILE_BYTES,
+  bundlePath,
+  newestNotePath,
+  openBundlePath,
+  readBounded,
+  readNoteFile
+} from './log-files.ts'
 import { NodeReader } from './reader.ts'
 import { TileTree } from './tile-tree.ts'
 import type { FullTile } from './tile-tree.ts'
@@ -37,7 +46,8 @@ export interface Recovered {
   readonly cut: number
 }
 
-const damaged = (file: string, problem: string, cause?: unknown): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
+const damaged = (file: string, problem: string, cause?: unknown): VeritError =>
+  new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
 
 /**
  * Finds the state of the log in `folder` and cuts off a torn end.
@@ -50,7 +60,11 @@ export function recover(folder: string, log: VerifierKey, known?: string, repair
   let bundle = Math.floor(checkpoint.size / TILE_WIDTH)
   // The checkpoint of a full bundle comes before its final name.
   if (checkpoint.size % TILE_WIDTH === 0 && bundle > 0 && !existsSync(bundlePath(folder, bundle - 1))) bundle--
-  if (existsSync(bundlePath(folder, bundle))) throw damaged(bundlePath(folder, bundle), `the checkpoint covers ${checkpoint.size} entries, and this bundle lies beyond it`)
+  if (existsSync(bundlePath(folder, bundle)))
+    throw damaged(
+      bundlePath(folder, bundle),
+      `the checkpoint covers ${checkpoint.size} entries, and this bundle lies beyond it`
+    )
   const before = TileTree.load(bundle, (level, index) => readTile(folder, level, index))
   const promised = checkpoint.size - bundle * TILE_WIDTH
 
@@ -58,7 +72,8 @@ export function recover(folder: string, log: VerifierKey, known?: string, repair
   const bytes = readBounded(path, BUNDLE_BYTES + 2 + 0xffff) ?? Buffer.alloc(0)
   if (bytes === 'unfit') throw damaged(path, 'it is too long, or not a regular file')
   const { entries, times, length } = wholeEntries(bytes, promised, path)
-  if (entries.length < promised) throw damaged(path, `it holds ${entries.length} whole entries, and the checkpoint promises ${promised}`)
+  if (entries.length < promised)
+    throw damaged(path, `it holds ${entries.length} whole entries, and the checkpoint promises ${promised}`)
   if (known !== undefined) {
     const rootAt = (size: number): Uint8Array => {
       if (size < before.size) return rootOf(size, new NodeReader(folder, before.size).node)
@@ -78,7 +93,16 @@ export function recover(folder: string, log: VerifierKey, known?: string, repair
   }
   const { tree, full } = promisedTree.grow(entries.slice(promised).map(leafHash))
   const lastTime = times.at(-1) ?? lastTimeOf(folder, bundle - 1)
-  return { tree, bundle, length, full: [...promisedFull, ...full], lastTime, checkpoint, note, cut: bytes.length - length }
+  return {
+    tree,
+    bundle,
+    length,
+    full: [...promisedFull, ...full],
+    lastTime,
+    checkpoint,
+    note,
+    cut: bytes.length - length
+  }
 }
 
 function readCheckpoint(folder: string, log: VerifierKey): { checkpoint: Checkpoint; note: string } {
@@ -95,15 +119,20 @@ function readCheckpoint(folder: string, log: VerifierKey): { checkpoint: Checkpo
 function readTile(folder: string, level: number, index: number): Buffer {
   const path = join(folder, tilePath({ level, index }))
   const bytes = readBounded(path, TILE_BYTES)
-  if (bytes === undefined || bytes.length !== TILE_BYTES) throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
+  if (bytes === undefined || bytes.length !== TILE_BYTES)
+    throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
   return bytes as Buffer
 }
 
 /**
- * The whole entries at the start of a bundle. Beyond what the checkpoint promises, the first that does not parse ends them: a crash may leave
- * blocks of zeros or of something else. The promised ones are judged by their hashes.
+ * The whole entries at the start of a bundle. Beyond what the checkpoint promises, the first that does not parse ends
+ * them: a crash may leave blocks of zeros or of something else. The promised ones are judged by their hashes.
  */
-function wholeEntries(bytes: Buffer, promised: number, path: string): { entries: Buffer[]; times: string[]; length: number } {
+function wholeEntries(
+  bytes: Buffer,
+  promised: number,
+  path: string
+): { entries: Buffer[]; times: string[]; length: number } {
   const { entries } = splitBundle(bytes)
   const times: string[] = []
   let length = 0

@@ -1,8 +1,17 @@
 /**
- * Texts that only the holder of a private key can read: one JSON line each in `texts/2026-11-22`. The key of a line is HKDF-SHA-256 of an X25519 secret
- * shared between a fresh key pair and the reader's public key; AES-256-GCM binds it to the log's origin and the entry's index.
+ * Texts that only the holder of a private key can read: one JSON line each in `texts/2026-11-22`. The key of a line is
+ * HKDF-SHA-256 of an X25519 secret shared between a fresh key pair and the reader's public key; AES-256-GCM binds it to
+ * the log's origin and the entry's index.
  */
-import { createCipheriv, createDecipheriv, createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  hkdfSync
+} from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { RequestTexts } from './entry.ts'
 
@@ -20,7 +29,10 @@ export interface SealedLine {
   sealed: string
 }
 
-/** Key (32 bytes) and nonce (12) of one line; the salt names both public keys and the info the entry, so that no two lines share them. */
+/**
+ * Key (32 bytes) and nonce (12) of one line; the salt names both public keys and the info the entry, so that no two
+ * lines share them.
+ */
 function secrets(own: KeyObject, other: KeyObject, salt: Uint8Array, aad: string): { key: Buffer; nonce: Buffer } {
   const shared = diffieHellman({ privateKey: own, publicKey: other })
   const bytes = Buffer.from(hkdfSync('sha256', shared, salt, `${INFO}\n${aad}`, 44))
@@ -31,7 +43,13 @@ const spki = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki
 const aadOf = (origin: string, index: number): string => `${origin}\n${index}`
 
 /** Seals texts to a public key (X25519). */
-export function sealTexts(texts: RequestTexts, reader: KeyObject, origin: string, index: number, request: string): SealedLine {
+export function sealTexts(
+  texts: RequestTexts,
+  reader: KeyObject,
+  origin: string,
+  index: number,
+  request: string
+): SealedLine {
   const fresh = generateKeyPairSync('x25519')
   const aad = aadOf(origin, index)
   const { key, nonce } = secrets(fresh.privateKey, reader, Buffer.concat([spki(fresh.publicKey), spki(reader)]), aad)
@@ -56,7 +74,8 @@ export function openTexts(line: SealedLine, reader: KeyObject, origin: string): 
     const { prompt, answer } = JSON.parse(plain) as { prompt?: unknown; answer?: unknown }
     return typeof prompt === 'string' && typeof answer === 'string' ? { prompt, answer } : undefined
   } catch {
-    return undefined // a key that is none, a tag that does not hold, bytes that are no texts: all mean that this line is not for us
+    // a key that is none, a tag that does not hold, bytes that are no texts: all mean that this line is not for us
+    return undefined
   }
 }
 
@@ -65,11 +84,14 @@ export function newTextsKey(): { privateKey: string; publicKey: string } {
   const pair = generateKeyPairSync('x25519')
   return {
     privateKey: pair.privateKey.export({ format: 'pem', type: 'pkcs8' }) as string,
-    publicKey: pair.publicKey.export({ format: 'pem', type: 'spki' }) as string,
+    publicKey: pair.publicKey.export({ format: 'pem', type: 'spki' }) as string
   }
 }
 
-/** Reads a PEM as an X25519 key of the wanted half; undefined when it is anything else. A private key is never taken for a public one. */
+/**
+ * Reads a PEM as an X25519 key of the wanted half; undefined when it is anything else. A private key is never taken for
+ * a public one.
+ */
 export function readTextsKey(pem: string, half: 'public' | 'private'): KeyObject | undefined {
   try {
     if (pem.includes('PRIVATE') !== (half === 'private')) return undefined

@@ -1,4 +1,7 @@
-/** Finds entries by what they say. Commitments to texts are checked with the secrets of their days, where these have not been deleted. */
+/**
+ * Finds entries by what they say. Commitments to texts are checked with the secrets of their days, where these have not
+ * been deleted.
+ */
 import type { KeyObject } from 'node:crypto'
 import { dayOf, commitmentTo, readDaySecret } from './day-secrets.ts'
 import type { AuditEntry } from './entry.ts'
@@ -27,7 +30,12 @@ export interface SearchReport {
 }
 
 /** The entries that meet all criteria, in order. */
-export function* searchEntries(folder: string, criteria: Criteria, report: SearchReport, onProgress?: (done: number, total: number) => void): Generator<ReadEntry> {
+export function* searchEntries(
+  folder: string,
+  criteria: Criteria,
+  report: SearchReport,
+  onProgress?: (done: number, total: number) => void
+): Generator<ReadEntry> {
   const { size } = readCheckpoint(folder).checkpoint
   const from = criteria.since === undefined ? 0 : firstAt(folder, criteria.since, size)
   const secrets = new Map<string, KeyObject | undefined>()
@@ -54,14 +62,26 @@ function firstAt(folder: string, time: string, size: number): number {
 }
 
 function meets(entry: AuditEntry, { key, type, since, code, model, request }: Criteria): boolean {
-  const field = (name: string): unknown => (name in entry ? (entry as unknown as Record<string, unknown>)[name] : undefined)
-  const isOf = (wanted: string): boolean => field('key') === wanted || (entry.type === 'key' && Object.values(entry.detail).includes(wanted))
-  return (type === undefined || entry.type === type) && (since === undefined || entry.time >= since) && (key === undefined || isOf(key))
-    && (code === undefined || field('code') === code) && (model === undefined || field('model') === model || field('modelDigest') === model)
-    && (request === undefined || field('request') === request)
+  const field = (name: string): unknown =>
+    name in entry ? (entry as unknown as Record<string, unknown>)[name] : undefined
+  const isOf = (wanted: string): boolean =>
+    field('key') === wanted || (entry.type === 'key' && Object.values(entry.detail).includes(wanted))
+  return (
+    (type === undefined || entry.type === type) &&
+    (since === undefined || entry.time >= since) &&
+    (key === undefined || isOf(key)) &&
+    (code === undefined || field('code') === code) &&
+    (model === undefined || field('model') === model || field('modelDigest') === model) &&
+    (request === undefined || field('request') === request)
+  )
 }
 
-function textsMeet({ index, entry }: ReadEntry, { prompt, answer }: Criteria, secretOf: (day: string) => KeyObject | undefined, report: SearchReport): boolean {
+function textsMeet(
+  { index, entry }: ReadEntry,
+  { prompt, answer }: Criteria,
+  secretOf: (day: string) => KeyObject | undefined,
+  report: SearchReport
+): boolean {
   if (prompt === undefined && answer === undefined) return true
   if (entry.type !== 'request' || entry.prompt === undefined || entry.answer === undefined) return false
   const secret = secretOf(dayOf(entry.time))
@@ -69,11 +89,15 @@ function textsMeet({ index, entry }: ReadEntry, { prompt, answer }: Criteria, se
     report.undecided++
     return false
   }
-  return (prompt === undefined || commitmentTo(prompt, secret, index) === entry.prompt) && (answer === undefined || commitmentTo(answer, secret, index) === entry.answer)
+  return (
+    (prompt === undefined || commitmentTo(prompt, secret, index) === entry.prompt) &&
+    (answer === undefined || commitmentTo(answer, secret, index) === entry.answer)
+  )
 }
 
 /** The newest entry of a request; undefined when the log has none. */
 export function findRequest(folder: string, request: string): ReadEntry | undefined {
-  for (const found of readEntries(folder, { backwards: true })) if ('request' in found.entry && found.entry.request === request) return found
+  for (const found of readEntries(folder, { backwards: true }))
+    if ('request' in found.entry && found.entry.request === request) return found
   return undefined
 }

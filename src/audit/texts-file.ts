@@ -1,4 +1,7 @@
-/** The files of sealed texts, `texts/2026-11-22`: one JSON line a text, appended and synced. A line that a crash has torn is passed over by readers. */
+/**
+ * The files of sealed texts, `texts/2026-11-22`: one JSON line a text, appended and synced. A line that a crash has
+ * torn is passed over by readers.
+ */
 import { constants, existsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
@@ -37,7 +40,11 @@ export class TextsFile {
   async #open(day: string): Promise<void> {
     await this.close()
     if (makeFolder(this.#folder, { ownerOnly: true }) !== undefined) await syncFolder(join(this.#folder, '..'))
-    const file = await open(join(this.#folder, day), constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o600)
+    const file = await open(
+      join(this.#folder, day),
+      constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0),
+      0o600
+    )
     try {
       await syncFolder(this.#folder)
       if ((await file.stat()).size > 0) await file.appendFile('\n') // ends a line that a crash may have torn
@@ -82,6 +89,12 @@ function sealedLine(text: string): SealedLine | undefined {
   }
   if (typeof value !== 'object' || value === null) return undefined
   const { index, request, key, sealed } = value as Record<string, unknown>
-  if (!Number.isSafeInteger(index) || typeof request !== 'string' || typeof key !== 'string' || typeof sealed !== 'string') return undefined
+  if (
+    !Number.isSafeInteger(index) ||
+    typeof request !== 'string' ||
+    typeof key !== 'string' ||
+    typeof sealed !== 'string'
+  )
+    return undefined
   return { index: index as number, request, key, sealed }
 }

@@ -4,7 +4,7 @@ import { CompactRange, leafHash } from '../trust/merkle.ts'
 import { tilePath } from '../trust/tiles.ts'
 import { TileTree } from './tile-tree.ts'
 
-test('a tree of 70,000 leaves fills the tiles that C2SP tlog-tiles lists, and is the same when it is loaded from them', () => {
+test('a tree of 70,000 leaves fills the tiles of C2SP tlog-tiles and is the same after loading', () => {
   const files = new Map<string, Buffer>()
   const range = new CompactRange()
   let tree = TileTree.empty()
@@ -21,7 +21,14 @@ test('a tree of 70,000 leaves fills the tiles that C2SP tlog-tiles lists, and is
     assert.deepEqual(loaded.grow(leaves.slice(bundles * 256, tree.size)).tree.root(), range.root())
   }
   assert.deepEqual(tree.root(), range.root())
-  // The example of the specification: 273 full tiles at level 0 and one partial of 112; one full at level 1 and one of 17; one of 1 at level 2.
-  assert.deepEqual([0, 1].map(level => [...files.keys()].filter(path => path.startsWith(`tile/${level}/`)).length), [273, 1])
-  assert.deepEqual([0, 1, 2].map(level => tree.open(level).length), [112, 17, 1])
+  // The example of the specification: 273 full tiles at level 0 and one partial of 112; one full at level 1 and one of
+  // 17; one of 1 at level 2.
+  assert.deepEqual(
+    [0, 1].map(level => [...files.keys()].filter(path => path.startsWith(`tile/${level}/`)).length),
+    [273, 1]
+  )
+  assert.deepEqual(
+    [0, 1, 2].map(level => tree.open(level).length),
+    [112, 17, 1]
+  )
 })

@@ -1,6 +1,7 @@
 /**
- * The tree of a log as its writer holds it: the right edge, and of each level the hashes of the tile that is not full yet. Growing gives a new tree and
- * the tiles that became full, so that a write that fails leaves the old tree as it was.
+ * The tree of a log as its writer holds it: the right edge, and of each level the hashes of the tile that is not full
+ * yet. Growing gives a new tree and the tiles that became full, so that a write that fails leaves the old tree as it
+ * was.
  */
 import { CompactRange, nodeHash } from '../trust/merkle.ts'
 import { TILE_WIDTH } from '../trust/tiles.ts'

@@ -1,6 +1,6 @@
 /**
- * Walks through the bundles and tiles of a log and rebuilds its tree, twice where they disagree: once from the entries, once from the hash tiles. The one
- * that gives the signed root is the one that was not changed.
+ * Walks through the bundles and tiles of a log and rebuilds its tree, twice where they disagree: once from the entries,
+ * once from the hash tiles. The one that gives the signed root is the one that was not changed.
  */
 import { join, relative } from 'node:path'
 import type { Checkpoint } from '../trust/checkpoint.ts'
@@ -14,7 +14,10 @@ import type { Difference, Problem } from './problems.ts'
 import { readBundle, readCheckpoint } from './reader.ts'
 import { TileTree, tileHashes } from './tile-tree.ts'
 
-/** One of the two trees: undefined from the bundle on where its leaves are not known. Tiles that are not as it says are noted. */
+/**
+ * One of the two trees: undefined from the bundle on where its leaves are not known. Tiles that are not as it says are
+ * noted.
+ */
 interface Side {
   tree: TileTree | undefined
   roots: Map<number, Uint8Array>
@@ -39,7 +42,13 @@ export class TreeCheck {
    * @param live whether this is a log's own folder, where partial tiles are not kept
    * @param sizes at which roots are wanted
    */
-  constructor(folder: string, checkpoint: Checkpoint, live: boolean, sizes: readonly number[], report: (problem: Problem) => void) {
+  constructor(
+    folder: string,
+    checkpoint: Checkpoint,
+    live: boolean,
+    sizes: readonly number[],
+    report: (problem: Problem) => void
+  ) {
     this.#folder = folder
     this.#checkpoint = checkpoint
     this.#live = live
@@ -57,15 +66,20 @@ export class TreeCheck {
     const tile = this.#tile(0, bundle, count)
     if (leaves === undefined && tile === undefined) return this.#stop()
     const difference = leaves !== undefined && tile !== undefined ? differenceOf(leaves.hashes, tile) : undefined
-    if (difference !== undefined) this.#differences.push({ file: leaves!.file, tile: tileFile(0, bundle, count), bundle, difference })
+    if (difference !== undefined)
+      this.#differences.push({ file: leaves!.file, tile: tileFile(0, bundle, count), bundle, difference })
     if (leaves?.hashes.length !== count || difference !== undefined) this.#part()
     this.#grow(this.#entries, leaves?.hashes.length === count ? leaves.hashes : undefined)
-    if (this.#tiles !== this.#entries) this.#grow(this.#tiles, tile ?? (leaves?.hashes.length === count ? leaves.hashes : undefined))
+    if (this.#tiles !== this.#entries)
+      this.#grow(this.#tiles, tile ?? (leaves?.hashes.length === count ? leaves.hashes : undefined))
     this.#size += count
     return this.#size
   }
 
-  /** Nothing is known of a bundle: nothing after it can be judged, and a checkpoint that is a lie may promise any number of them. */
+  /**
+   * Nothing is known of a bundle: nothing after it can be judged, and a checkpoint that is a lie may promise any number
+   * of them.
+   */
   #stop(): number {
     for (const side of [this.#entries, this.#tiles]) side.tree = undefined
     this.#size = this.#checkpoint.size
@@ -80,36 +94,59 @@ export class TreeCheck {
     const right = [this.#entries, this.#tiles].find(isRight)
     for (const { file, tile, bundle, difference } of this.#differences) {
       const index = bundle * TILE_WIDTH + difference.at
-      if (right === this.#entries) this.#report({ kind: 'changed-tile', message: 'its hashes are not those of the entries, which give the signed root', file: tile, index })
+      if (right === this.#entries)
+        this.#report({
+          kind: 'changed-tile',
+          message: 'its hashes are not those of the entries, which give the signed root',
+          file: tile,
+          index
+        })
       else this.#report({ ...sentence(difference, right === undefined), file, index })
     }
     for (const problem of (right ?? this.#tiles).tiles) this.#report(problem)
     const complete = [this.#entries, this.#tiles].some(side => side.tree !== undefined)
     if (right === undefined && complete && this.#differences.length === 0) this.#reportUnknownPlace()
-    else if (right === undefined && complete) this.#report({ kind: 'root', message: 'neither the entries nor the hash tiles give the signed root' })
+    else if (right === undefined && complete)
+      this.#report({ kind: 'root', message: 'neither the entries nor the hash tiles give the signed root' })
     const side = right ?? this.#entries
     return { isSigned: right !== undefined, rootAt: n => side.roots.get(n), uncovered: this.#uncovered }
   }
 
-  /** Entries and tiles agree with each other, yet not with the signed root: what changed is where there is no full tile, or both were changed. */
+  /**
+   * Entries and tiles agree with each other, yet not with the signed root: what changed is where there is no full tile,
+   * or both were changed.
+   */
   #reportUnknownPlace(): void {
     const { size } = this.#checkpoint
     const from = size - (size % TILE_WIDTH)
-    const where = from < size ? `most likely one or more of the entries ${from} to ${size - 1}, for which there is no full tile` : 'tiles were changed along with the entries'
+    const where =
+      from < size
+        ? `most likely one or more of the entries ${from} to ${size - 1}, for which there is no full tile`
+        : 'tiles were changed along with the entries'
     const file = tilePath({ level: 'entries', index: Math.floor((size - 1) / TILE_WIDTH) })
-    this.#report({ kind: 'edited', message: `the entries do not give the signed root: ${where}`, ...(size === 0 ? {} : { file, index: from < size ? from : 0 }) })
+    this.#report({
+      kind: 'edited',
+      message: `the entries do not give the signed root: ${where}`,
+      ...(size === 0 ? {} : { file, index: from < size ? from : 0 })
+    })
   }
 
   /** From here on, two trees. */
   #part(): void {
-    if (this.#tiles === this.#entries) this.#tiles = { tree: this.#entries.tree, roots: new Map(this.#entries.roots), tiles: [...this.#entries.tiles] }
+    if (this.#tiles === this.#entries)
+      this.#tiles = { tree: this.#entries.tree, roots: new Map(this.#entries.roots), tiles: [...this.#entries.tiles] }
   }
 
   #leaves(bundle: number, count: number): { file: string; hashes: Buffer[] } | undefined {
     const first = bundle * TILE_WIDTH
     const found = readBundle(this.#folder, bundle, count)
     if (found === undefined) {
-      this.#report({ kind: 'truncated', message: `entries ${first} to ${first + count - 1} are missing with their file`, file: tilePath({ level: 'entries', index: bundle }), index: first })
+      this.#report({
+        kind: 'truncated',
+        message: `entries ${first} to ${first + count - 1} are missing with their file`,
+        file: tilePath({ level: 'entries', index: bundle }),
+        index: first
+      })
       return undefined
     }
     const file = relative(this.#folder, found.path)
@@ -120,18 +157,36 @@ export class TreeCheck {
     const { entries, end } = splitBundle(found.bytes)
     const isOpen = file.endsWith('.open')
     if (end < found.bytes.length && (entries.length < count || !isOpen)) {
-      this.#report({ kind: 'torn', message: entries.length < count ? `entry ${first + entries.length} is torn` : 'bytes follow its last entry', file, index: first + entries.length })
+      this.#report({
+        kind: 'torn',
+        message: entries.length < count ? `entry ${first + entries.length} is torn` : 'bytes follow its last entry',
+        file,
+        index: first + entries.length
+      })
     } else if (entries.length < count) {
-      this.#report({ kind: 'truncated', message: `it holds ${entries.length} entries, and the checkpoint covers ${count} of it`, file, index: first + entries.length })
+      this.#report({
+        kind: 'truncated',
+        message: `it holds ${entries.length} entries, and the checkpoint covers ${count} of it`,
+        file,
+        index: first + entries.length
+      })
     } else if (entries.length > count && !isOpen && !this.#hasGrown(first + entries.length)) {
-      this.#report({ kind: 'inserted', message: `it holds ${entries.length} entries, and the checkpoint covers ${count} of it`, file, index: first + count })
+      this.#report({
+        kind: 'inserted',
+        message: `it holds ${entries.length} entries, and the checkpoint covers ${count} of it`,
+        file,
+        index: first + count
+      })
     }
     if (isOpen) this.#uncovered = Math.max(0, entries.length - count)
     for (const [i, entry] of entries.slice(0, count).entries()) this.#checkEntry(entry, first + i, file)
     return { file, hashes: entries.slice(0, count).map(leafHash) }
   }
 
-  /** Whether the log has grown to `size` since its checkpoint was read: then a bundle may hold more than that checkpoint covers. */
+  /**
+   * Whether the log has grown to `size` since its checkpoint was read: then a bundle may hold more than that checkpoint
+   * covers.
+   */
   #hasGrown(size: number): boolean {
     return this.#live && readCheckpoint(this.#folder).checkpoint.size >= size
   }
@@ -139,7 +194,13 @@ export class TreeCheck {
   #checkEntry(bytes: Buffer, index: number, file: string): void {
     try {
       const { time } = parseEntry(bytes)
-      if (time < this.#time) this.#report({ kind: 'time-order', message: `entry ${index} has the time ${time}, and the one before it ${this.#time}`, file, index })
+      if (time < this.#time)
+        this.#report({
+          kind: 'time-order',
+          message: `entry ${index} has the time ${time}, and the one before it ${this.#time}`,
+          file,
+          index
+        })
       this.#time = time
     } catch (e) {
       if (!(e instanceof CanonicalError)) throw e
@@ -153,7 +214,11 @@ export class TreeCheck {
     const file = tileFile(level, index, width)
     const bytes = readBounded(join(this.#folder, file), TILE_BYTES)
     if (bytes instanceof Buffer && bytes.length === width * 32) return tileHashes(bytes)
-    this.#report(bytes === undefined ? { kind: 'missing-tile', message: 'it is missing', file } : { kind: 'changed-tile', message: `it does not hold ${width} hashes`, file })
+    this.#report(
+      bytes === undefined
+        ? { kind: 'missing-tile', message: 'it is missing', file }
+        : { kind: 'changed-tile', message: `it does not hold ${width} hashes`, file }
+    )
     return undefined
   }
 
@@ -175,7 +240,8 @@ export class TreeCheck {
     const { size } = this.#checkpoint
     for (let level = 1; side.tree !== undefined && TILE_WIDTH ** level <= size; level++) {
       const hashes = side.tree.open(level)
-      if (hashes.length > 0) this.#compare(side, level, Math.floor(size / TILE_WIDTH ** (level + 1)), Buffer.concat(hashes))
+      if (hashes.length > 0)
+        this.#compare(side, level, Math.floor(size / TILE_WIDTH ** (level + 1)), Buffer.concat(hashes))
     }
   }
 
@@ -185,7 +251,8 @@ export class TreeCheck {
     const file = tileFile(level, index, width)
     const bytes = readBounded(join(this.#folder, file), TILE_BYTES)
     if (bytes === undefined) side.tiles.push({ kind: 'missing-tile', message: 'it is missing', file })
-    else if (bytes === 'unfit' || !bytes.equals(expected)) side.tiles.push({ kind: 'changed-tile', message: 'its hashes are not those of the tiles below', file })
+    else if (bytes === 'unfit' || !bytes.equals(expected))
+      side.tiles.push({ kind: 'changed-tile', message: 'its hashes are not those of the tiles below', file })
   }
 }
 
@@ -195,8 +262,11 @@ function tileFile(level: number, index: number, width: number): string {
 
 function sentence({ kind, count }: Difference, unsure: boolean): { kind: Problem['kind']; message: string } {
   const message = {
-    deleted: 'an entry was taken out here', inserted: 'an entry was put in here', edited: `${count} of its entries are not those that were logged`,
-    reordered: `${count} of its entries change places`, truncated: `${count} entries are missing at its end`,
+    deleted: 'an entry was taken out here',
+    inserted: 'an entry was put in here',
+    edited: `${count} of its entries are not those that were logged`,
+    reordered: `${count} of its entries change places`,
+    truncated: `${count} entries are missing at its end`
   }[kind]
   return { kind, message: unsure ? `${message}, or its hash tile was changed` : message }
 }

@@ -1,6 +1,7 @@
 /**
- * Verifies a whole log with only its public key: every bundle, tile, entry, time, signature and root, and that it continues every older checkpoint.
- * Works on the folder while it is written, or on an exported copy; holds one bundle at a time. docs/audit.md says what it finds and what it cannot.
+ * Verifies a whole log with only its public key: every bundle, tile, entry, time, signature and root, and that it
+ * continues every older checkpoint. Works on the folder while it is written, or on an exported copy; holds one bundle
+ * at a time. docs/audit.md says what it finds and what it cannot.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -64,35 +65,74 @@ export async function verifyLog(folder: string, options: VerifyOptions = {}): Pr
   const current = notes.read('The checkpoint', readNoteFile(checkpointPath(folder)), 'checkpoint')
   const known = gatherKnown(folder, options.older ?? [], notes)
   notes.checkWitnesses()
-  if (current === undefined) return { origin: key.name, size: 0, root: Buffer.alloc(0), key: key.text, problems, cosigned, continued: 0, uncovered: 0 }
+  if (current === undefined)
+    return {
+      origin: key.name,
+      size: 0,
+      root: Buffer.alloc(0),
+      key: key.text,
+      problems,
+      cosigned,
+      continued: 0,
+      uncovered: 0
+    }
 
   const live = existsSync(join(folder, 'verifier-key'))
-  const check = new TreeCheck(folder, current, live, known.map(k => k.checkpoint.size), report)
+  const check = new TreeCheck(
+    folder,
+    current,
+    live,
+    known.map(k => k.checkpoint.size),
+    report
+  )
   for (let done = 0; done < current.size; done = check.next()) {
     options.onProgress?.(done, current.size)
     await turn()
   }
   const { isSigned, rootAt, uncovered } = check.finish()
   let continued = 0
-  for (const { source, checkpoint: { size, root } } of known) {
+  for (const {
+    source,
+    checkpoint: { size, root }
+  } of known) {
     const here = rootAt(size)
     if (size > current.size) {
-      report({ kind: 'rollback', message: `${source} covers ${size} entries, and the log has ${current.size}: it was set back, or the rest deleted`, index: current.size })
+      report({
+        kind: 'rollback',
+        message:
+          `${source} covers ${size} entries, and the log has ${current.size}: it was set back, or the rest ` +
+          'deleted',
+        index: current.size
+      })
     } else if (here !== undefined && Buffer.compare(here, root) === 0) {
       continued++
     } else if (here !== undefined) {
-      const message = isSigned ? `${source} has another root for the first ${size} entries, though both are signed: the log shows different histories`
+      const message = isSigned
+        ? `${source} has another root for the first ${size} entries, though both are signed: the log shows ` +
+          'different histories'
         : `the first ${size} entries do not give the root of ${source.replace(/^The /, 'the ')}`
       report({ kind: isSigned ? 'fork' : 'root', message, index: 0 })
     }
   }
-  for (const file of foreignFiles(folder, live)) report({ kind: 'foreign-file', message: 'it does not belong to the log, or is not a regular file', file })
-  return { origin: current.origin, size: current.size, root: current.root, key: key.text, problems, cosigned, continued, uncovered }
+  for (const file of foreignFiles(folder, live))
+    report({ kind: 'foreign-file', message: 'it does not belong to the log, or is not a regular file', file })
+  return {
+    origin: current.origin,
+    size: current.size,
+    root: current.root,
+    key: key.text,
+    problems,
+    cosigned,
+    continued,
+    uncovered
+  }
 }
 
 /** The checkpoints that the log must continue: those given, and the one that witnesses have cosigned. */
 function gatherKnown(folder: string, older: NonNullable<VerifyOptions['older']>, notes: NoteCheck): Known[] {
-  const given = older.map((one, i) => (typeof one === 'string' ? { source: `Older checkpoint ${i + 1}`, text: one } : one))
+  const given = older.map((one, i) =>
+    typeof one === 'string' ? { source: `Older checkpoint ${i + 1}`, text: one } : one
+  )
   const known = given.map(({ source, text }) => ({ source, checkpoint: notes.read(source, text) }))
   if (existsSync(cosignedPath(folder))) {
     const source = 'The cosigned checkpoint'
@@ -116,7 +156,8 @@ class NoteCheck {
 
   /** What a note says, whether or not its signatures hold; undefined when it says nothing. */
   read(source: string, data: Buffer | string | undefined, file?: string): Checkpoint | undefined {
-    const add = (kind: Problem['kind'], message: string): void => this.#report({ kind, message, ...(file === undefined ? {} : { file }) })
+    const add = (kind: Problem['kind'], message: string): void =>
+      this.#report({ kind, message, ...(file === undefined ? {} : { file }) })
     if (data === undefined) {
       add('checkpoint', `${source} is missing`)
       return undefined
@@ -133,7 +174,12 @@ class NoteCheck {
     }
   }
 
-  #checkSignatures(note: Note, { origin, size }: Checkpoint, source: string, add: (kind: Problem['kind'], message: string) => void): void {
+  #checkSignatures(
+    note: Note,
+    { origin, size }: Checkpoint,
+    source: string,
+    add: (kind: Problem['kind'], message: string) => void
+  ): void {
     const key = this.#key
     try {
       const signatures = verifyNote(note, [key, ...this.#witnesses], source)
@@ -148,7 +194,8 @@ class NoteCheck {
 
   checkWitnesses(): void {
     for (const { name, id } of this.#witnesses) {
-      if (!this.cosigned.some(c => c.name === name)) this.#report({ kind: 'witness', message: `there is no cosignature of ${name}+${id}` })
+      if (!this.cosigned.some(c => c.name === name))
+        this.#report({ kind: 'witness', message: `there is no cosignature of ${name}+${id}` })
     }
   }
 }
@@ -157,6 +204,10 @@ class NoteCheck {
 function keyIn(folder: string): VerifierKey {
   const path = join(folder, 'verifier-key')
   const data = readNoteFile(path)
-  if (data === undefined) throw new VeritError('VERIT_USAGE', { problem: `${folder} holds no key to verify with`, hint: 'Give the key of the log with --key; `verit audit key` shows it on the server' })
+  if (data === undefined)
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${folder} holds no key to verify with`,
+      hint: 'Give the key of the log with --key; `verit audit key` shows it on the server'
+    })
   return parseVerifierKey(data.toString('utf8').trim(), path)
 }

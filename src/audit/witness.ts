@@ -1,6 +1,6 @@
 /**
- * A witness (C2SP tlog-cosignature): cosigns a checkpoint only if it continues the last one it has seen, which it keeps in a file. A log that shows
- * different histories to different people cannot get cosignatures for both.
+ * A witness (C2SP tlog-cosignature): cosigns a checkpoint only if it continues the last one it has seen, which it keeps
+ * in a file. A log that shows different histories to different people cannot get cosignatures for both.
  */
 import { existsSync } from 'node:fs'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
@@ -24,7 +24,10 @@ export interface WitnessRequest {
   witness: SignerKey
   /** File of the last checkpoint this witness has cosigned for this log; made at the first. */
   lastFile: string
-  /** Proof (a file of proofs.ts) that the new tree begins with the last one. Not needed for the first, or for the same size. */
+  /**
+   * Proof (a file of proofs.ts) that the new tree begins with the last one. Not needed for the first, or for the same
+   * size.
+   */
   proof?: string
   /** Seconds since 1970. Default now. */
   time?: number
@@ -32,7 +35,8 @@ export interface WitnessRequest {
 
 /**
  * Checks, remembers, signs: gives the checkpoint with the log's signature and the witness's cosignature.
- * @throws VeritError VERIT_WITNESS when it does not continue the last one (rollback, fork, no proof), or what `openCheckpoint` throws
+ * @throws VeritError VERIT_WITNESS when it does not continue the last one (rollback, fork, no proof), or what
+ *   `openCheckpoint` throws
  */
 export function cosign(request: WitnessRequest): string {
   const { note, source, log, witness, lastFile } = request
@@ -55,34 +59,53 @@ function checkContinues(last: OpenedCheckpoint, next: OpenedCheckpoint, { proof,
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_WITNESS', { source, problem })
   }
-  if (b.size < a.size) refuse(`it covers ${b.size} entries, and one of ${a.size} was cosigned before: the log was set back`)
+  if (b.size < a.size)
+    refuse(`it covers ${b.size} entries, and one of ${a.size} was cosigned before: the log was set back`)
   if (b.size === a.size) {
-    if (!a.root.equals(b.root)) refuse(`it has another root for ${a.size} entries than the one cosigned before: the log shows different histories`)
+    if (!a.root.equals(b.root))
+      refuse(
+        `it has another root for ${a.size} entries than the one cosigned before: the log shows different histories`
+      )
     return
   }
   if (a.size === 0 && a.root.equals(emptyRoot)) return
-  if (proof === undefined) refuse(`it covers ${b.size} entries, and there is no proof that it continues the ${a.size} cosigned before`)
+  if (proof === undefined)
+    refuse(`it covers ${b.size} entries, and there is no proof that it continues the ${a.size} cosigned before`)
   const file = parseProof(proof!, 'The proof of consistency')
-  if (file.kind !== 'consistency' || file.oldSize !== a.size) refuse(`the proof is not one of consistency with ${a.size} entries`)
-  else if (!verifyConsistency(a.size, b.size, a.root, b.root, file.proof)) refuse(`the proof does not hold: the log does not continue the ${a.size} entries cosigned before`)
+  if (file.kind !== 'consistency' || file.oldSize !== a.size)
+    refuse(`the proof is not one of consistency with ${a.size} entries`)
+  else if (!verifyConsistency(a.size, b.size, a.root, b.root, file.proof))
+    refuse(`the proof does not hold: the log does not continue the ${a.size} entries cosigned before`)
 }
 
 /**
- * Adds the cosignatures of a note to the log's newest cosigned checkpoint, the file `cosigned`. The writer's `checkpoint` is never touched: only the
- * writer may replace it.
+ * Adds the cosignatures of a note to the log's newest cosigned checkpoint, the file `cosigned`. The writer's
+ * `checkpoint` is never touched: only the writer may replace it.
  * @returns the stored note
- * @throws VeritError VERIT_WITNESS when it is older than the one stored, or bears no cosignature; VERIT_NOTE_UNSIGNED when the log has not signed it
+ * @throws VeritError VERIT_WITNESS when it is older than the one stored, or bears no cosignature; VERIT_NOTE_UNSIGNED
+ *   when the log has not signed it
  */
-export function addCosignature(folder: string, log: VerifierKey, note: string, source: string, witnesses: readonly VerifierKey[] = []): string {
+export function addCosignature(
+  folder: string,
+  log: VerifierKey,
+  note: string,
+  source: string,
+  witnesses: readonly VerifierKey[] = []
+): string {
   const opened = openCheckpoint(note, log, source, witnesses)
   const current = openCheckpoint(readNoteFile(checkpointPath(folder)) ?? '', log, checkpointPath(folder))
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_WITNESS', { source, problem })
   }
-  if (opened.checkpoint.size > current.checkpoint.size) refuse(`it covers ${opened.checkpoint.size} entries, more than the log has`)
-  const stored = existsSync(cosignedPath(folder)) ? parseNote(readNoteFile(cosignedPath(folder)) ?? '', cosignedPath(folder)) : undefined
-  const before = stored === undefined ? undefined : openCheckpoint(formatNote(stored), log, cosignedPath(folder)).checkpoint
-  if (before !== undefined && opened.checkpoint.size < before.size) refuse(`it covers ${opened.checkpoint.size} entries, and the cosigned one stored covers ${before.size}`)
+  if (opened.checkpoint.size > current.checkpoint.size)
+    refuse(`it covers ${opened.checkpoint.size} entries, more than the log has`)
+  const stored = existsSync(cosignedPath(folder))
+    ? parseNote(readNoteFile(cosignedPath(folder)) ?? '', cosignedPath(folder))
+    : undefined
+  const before =
+    stored === undefined ? undefined : openCheckpoint(formatNote(stored), log, cosignedPath(folder)).checkpoint
+  if (before !== undefined && opened.checkpoint.size < before.size)
+    refuse(`it covers ${opened.checkpoint.size} entries, and the cosigned one stored covers ${before.size}`)
   const isLog = (s: NoteSignature): boolean => s.name === log.name && s.id === log.id
   const lines = [...(stored?.text === opened.note.text ? stored.signatures : []), ...opened.note.signatures]
   const unique = lines.filter((s, i) => lines.findIndex(t => t.name === s.name && t.id === s.id) === i)

@@ -69,22 +69,36 @@ export interface ServingMeasureOptions {
 
 /** Measures a model; takes about five seconds, more for one that needs longer than 0.3 s for a pass. */
 export async function measureServing(
-  executor: Executor, config: ModelConfig, weights: PackedWeights, options: ServingMeasureOptions = {},
+  executor: Executor,
+  config: ModelConfig,
+  weights: PackedWeights,
+  options: ServingMeasureOptions = {}
 ): Promise<ServingSpeed> {
   const { cacheType, onProgress = () => {} } = options
   using model = new ServingModel(executor, config, weights, { slots: BATCH, cacheType })
   const promptTokens = Math.min(model.rows, model.context)
   const decodeTokens = Math.min(64, model.context)
-  const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % config.vocab, position, slot, wanted, top: requestNumbers.topK.fallback })
+  const row = (position: number, slot: number, wanted: boolean): Row => ({
+    id: (position * 31 + slot) % config.vocab,
+    position,
+    slot,
+    wanted,
+    top: requestNumbers.topK.fallback
+  })
   const prompt = Array.from({ length: promptTokens }, (_, i) => row(i, 0, i === promptTokens - 1))
   const decode = (sequences: number) => async (): Promise<void> => {
-    for (let i = 0; i < decodeTokens; i++) await model.run(Array.from({ length: sequences }, (_, slot) => row(i, slot, true)))
+    for (let i = 0; i < decodeTokens; i++)
+      await model.run(Array.from({ length: sequences }, (_, slot) => row(i, slot, true)))
   }
   let samples = 0
   const tell = (): void => onProgress(++samples, 3 * SAMPLES)
   return {
-    cacheType: model.cacheType, promptTokens, prefill: await rate(promptTokens, async () => void (await model.run(prompt)), tell),
-    decodeTokens, decode: await rate(decodeTokens, decode(1), tell),
-    batch: BATCH, batchDecode: await rate(BATCH * decodeTokens, decode(BATCH), tell),
+    cacheType: model.cacheType,
+    promptTokens,
+    prefill: await rate(promptTokens, async () => void (await model.run(prompt)), tell),
+    decodeTokens,
+    decode: await rate(decodeTokens, decode(1), tell),
+    batch: BATCH,
+    batchDecode: await rate(BATCH * decodeTokens, decode(BATCH), tell)
   }
 }

@@ -16,23 +16,49 @@ import type { TokenCost } from './token-cost.ts'
 import { bytesPerToken } from './workload.ts'
 import type { WorkSize } from './workload.ts'
 
-const config = parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 64, heads: 2, kvHeads: 1, ffn: 96, context: 64, vocab: 300 })
+const config = parseModelConfig({
+  kind: 'bitnet',
+  layers: 1,
+  hidden: 64,
+  heads: 2,
+  kvHeads: 1,
+  ffn: 96,
+  context: 64,
+  vocab: 300
+})
 const form = servingForm(config, { type: typesOf({ embedding: 'F16' }), codes: 'two-bit' })
 
 test('each kind of work gives rates that belong together, and tells all of its tokens', async () => {
-  const executor = openExecutor({ threads: 1 }), weights = await randomWeights(executor, config, form)
+  const executor = openExecutor({ threads: 1 })
+  const weights = await randomWeights(executor, config, form)
   let busy = 0
   const started = async (): Promise<AsyncDisposable> => {
     busy++
     return { [Symbol.asyncDispose]: async () => void busy-- }
   }
-  for (const size of [{ workload: 'decode', tokens: 5, sequences: 1 }, { workload: 'prefill', tokens: 40, sequences: 1 }, { workload: 'batch', tokens: 4, sequences: 3 }] satisfies WorkSize[]) {
+  for (const size of [
+    { workload: 'decode', tokens: 5, sequences: 1 },
+    { workload: 'prefill', tokens: 40, sequences: 1 },
+    { workload: 'batch', tokens: 4, sequences: 3 }
+  ] satisfies WorkSize[]) {
     let last: number[] = []
-    const m = await measureWork(executor, config, weights, size, { rounds: 2, readBytes: 4 << 20, busy: started, onProgress: (...at) => void (last = at) })
+    const m = await measureWork(executor, config, weights, size, {
+      rounds: 2,
+      readBytes: 4 << 20,
+      busy: started,
+      onProgress: (...at) => void (last = at)
+    })
     assert.equal(busy, 0)
     const all = 2 * size.tokens * (2 * size.sequences + (size.sequences > 1 ? 1 : 0))
     assert.deepEqual(last, [all, all])
-    for (const { min, median, max } of [m.tokensPerSecond, m.share.bandwidth, m.share.operations, m.share.emptyRuns, m.underLoad!.share]) assert.ok(0 < min && min <= median && median <= max)
+    for (const { min, median, max } of [
+      m.tokensPerSecond,
+      m.share.bandwidth,
+      m.share.operations,
+      m.share.emptyRuns,
+      m.underLoad!.share
+    ])
+      assert.ok(0 < min && min <= median && median <= max)
     assert.equal(m.bytesPerSecond.max, m.tokensPerSecond.max * m.bytesPerToken)
     assert.equal(m.alone !== undefined, size.workload === 'batch')
   }
@@ -40,18 +66,27 @@ test('each kind of work gives rates that belong together, and tells all of its t
 
 test('the reference executor can be measured, too', async () => {
   const executor = referenceExecutor()
-  const { tokensPerSecond } = await measureWork(executor, config, await randomWeights(executor, config, form), { workload: 'decode', tokens: 2, sequences: 1 }, { rounds: 1, readBytes: 1 << 20 })
+  const { tokensPerSecond } = await measureWork(
+    executor,
+    config,
+    await randomWeights(executor, config, form),
+    { workload: 'decode', tokens: 2, sequences: 1 },
+    { rounds: 1, readBytes: 1 << 20 }
+  )
   assert.ok(tokensPerSecond.median > 0)
 })
 
 test('a token of the 2B-4T shape costs what its weights say', () => {
-  const model = modelOfShape('bitnet-2b4t'), ternary = 30 * (2 * 2560 * 2560 + 2 * 640 * 2560 + 3 * 6912 * 2560)
-  const two = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'F16' }), codes: 'two-bit' }), 'f32'), five = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'Q6_K' }), codes: 'base3' }), 'f16')
+  const model = modelOfShape('bitnet-2b4t')
+  const ternary = 30 * (2 * 2560 * 2560 + 2 * 640 * 2560 + 3 * 6912 * 2560)
+  const two = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'F16' }), codes: 'two-bit' }), 'f32')
+  const five = tokenCost(model, servingForm(model, { type: typesOf({ embedding: 'Q6_K' }), codes: 'base3' }), 'f16')
   assert.deepEqual([two.operations, five.operations], [2 * ternary, 2 * ternary])
   assert.deepEqual([two.head, five.head], ['f16', 'q6_k'])
   assert.equal(two.headBytes, 128_256 * 2560 * 2)
   assert.ok(Math.abs(five.headBytes / (128_256 * 2560) - 0.75 - 1 / 16 - 1 / 64) < 1e-9)
-  const more = (bytes: number, least: number): boolean => bytes > least && bytes < 1.01 * least // norms and what rounds up
+  // norms and what rounds up
+  const more = (bytes: number, least: number): boolean => bytes > least && bytes < 1.01 * least
   assert.ok(more(two.layerBytes, ternary / 4) && more(five.layerBytes, ternary / 5))
   assert.deepEqual([two.positionBytes, five.positionBytes], [30 * 2 * 640 * 4, 30 * 2 * 640 * 2])
   assert.equal(parameterCount(model), ternary + 128_256 * 2560 + 30 * (3 * 2560 + 6912) + 2560)
@@ -59,8 +94,17 @@ test('a token of the 2B-4T shape costs what its weights say', () => {
 })
 
 test('a head of its own is read whole, the token embedding beside it by the row', () => {
-  const own = parseModelConfig({ ...config, tied: false }), tied = tokenCost(config, form, 'f32'), { head, headBytes, layerBytes } = tokenCost(own, servingForm(own, { type: typesOf({ embedding: 'F16', head: 'F32' }), codes: 'two-bit' }), 'f32')
-  assert.deepEqual([tied.head, tied.headBytes, head, headBytes, layerBytes], ['f16', 320 * 64 * 2, 'f32', 320 * 64 * 4, tied.layerBytes])
+  const own = parseModelConfig({ ...config, tied: false })
+  const tied = tokenCost(config, form, 'f32')
+  const { head, headBytes, layerBytes } = tokenCost(
+    own,
+    servingForm(own, { type: typesOf({ embedding: 'F16', head: 'F32' }), codes: 'two-bit' }),
+    'f32'
+  )
+  assert.deepEqual(
+    [tied.head, tied.headBytes, head, headBytes, layerBytes],
+    ['f16', 320 * 64 * 2, 'f32', 320 * 64 * 4, tied.layerBytes]
+  )
 })
 
 test('rows of one run share what they read', () => {
@@ -68,12 +112,21 @@ test('rows of one run share what they read', () => {
   const cost = { head: 'f16', layerBytes: 1000, headBytes: 100, positionBytes: 2, operations: 0, ...none }
   assert.equal(bytesPerToken(cost, { workload: 'decode', tokens: 9, sequences: 1 }, 256), 1100 + 2 * 5)
   assert.equal(bytesPerToken(cost, { workload: 'batch', tokens: 9, sequences: 4 }, 256), 1100 / 4 + 2 * 5)
-  assert.equal(bytesPerToken(cost, { workload: 'prefill', tokens: 8, sequences: 1 }, 4), (2 * 1000 + 100 + 2 * (4 + 8)) / 8)
+  assert.equal(
+    bytesPerToken(cost, { workload: 'prefill', tokens: 8, sequences: 1 }, 4),
+    (2 * 1000 + 100 + 2 * (4 + 8)) / 8
+  )
 })
 
 test('experts are read by the share that rows are expected to choose', () => {
   const cost = {
-    head: 'f16', layerBytes: 0, expertBytes: 800, expertShare: 1 / 4, headBytes: 0, positionBytes: 0, operations: 0,
+    head: 'f16',
+    layerBytes: 0,
+    expertBytes: 800,
+    expertShare: 1 / 4,
+    headBytes: 0,
+    positionBytes: 0,
+    operations: 0
   }
   assert.equal(bytesPerToken(cost, { workload: 'decode', tokens: 9, sequences: 1 }, 256), 200)
   assert.equal(bytesPerToken(cost, { workload: 'batch', tokens: 9, sequences: 2 }, 256), 175)

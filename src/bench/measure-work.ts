@@ -1,6 +1,7 @@
 /**
- * Speed beside the machine's limits: each round measures memory, dot products, steps that do nothing, the work, and memory again, one after the other, so that
- * a share compares what was measured within seconds; a shared host can change its speed by a third within minutes.
+ * Speed beside the machine's limits: each round measures memory, dot products, steps that do nothing, the work, and
+ * memory again, one after the other, so that a share compares what was measured within seconds; a shared host can
+ * change its speed by a third within minutes.
  */
 import type { CacheType } from '../arch/architecture.ts'
 import type { CacheTypeOption } from '../engine/cache-size.ts'
@@ -24,7 +25,10 @@ export interface MeasureOptions {
   readonly cacheType?: CacheTypeOption | undefined
   /** Bytes of a pass over memory; see `MachineLimits`. */
   readonly readBytes?: number
-  /** Starts a second program that is busy on one core; the work is then measured beside it, too. Disposing of it ends it. */
+  /**
+   * Starts a second program that is busy on one core; the work is then measured beside it, too. Disposing of it ends
+   * it.
+   */
   readonly busy?: (() => Promise<AsyncDisposable>) | undefined
   /** Told the tokens done, and of how many. */
   readonly onProgress?: (done: number, of: number) => void
@@ -39,7 +43,12 @@ export interface Measurement {
   readonly operationsPerToken: number
   readonly operationsPerSecond: Rate
   /** The machine's limits with the same threads, in the same rounds. */
-  readonly limits: { readonly readBytes: number; readonly bytesPerSecond: Rate; readonly operationsPerSecond: Rate; readonly emptyRunsPerSecond: Rate }
+  readonly limits: {
+    readonly readBytes: number
+    readonly bytesPerSecond: Rate
+    readonly operationsPerSecond: Rate
+    readonly emptyRunsPerSecond: Rate
+  }
   /** Steps of a run of the model's plan; `emptyRunsPerSecond` are of a plan of as many that do nothing. */
   readonly steps: number
   /** Element type of the KV cache. */
@@ -61,40 +70,77 @@ interface Round {
   readonly loaded: number
 }
 
-export async function measureWork(executor: Executor, config: ModelConfig, weights: PackedWeights, size: WorkSize, options: MeasureOptions = {}): Promise<Measurement> {
+export async function measureWork(
+  executor: Executor,
+  config: ModelConfig,
+  weights: PackedWeights,
+  size: WorkSize,
+  options: MeasureOptions = {}
+): Promise<Measurement> {
   const { rounds = 5, busy, onProgress = () => {} } = options
   using model = new ServingModel(executor, config, weights, {
-    slots: size.sequences, context: Math.max(size.tokens, options.context ?? 0), cacheType: options.cacheType,
+    slots: size.sequences,
+    context: Math.max(size.tokens, options.context ?? 0),
+    cacheType: options.cacheType
   })
   using limits = new MachineLimits(executor, model.steps, options.readBytes)
-  const several = size.sequences > 1, single: WorkSize = { ...size, sequences: 1 }
+  const several = size.sequences > 1
+  const single: WorkSize = { ...size, sequences: 1 }
   const perRound = size.tokens * (size.sequences * (busy === undefined ? 1 : 2) + (several ? 1 : 0))
   let done = 0
   const timed = async (work: WorkSize): Promise<number> => {
     const start = performance.now()
-    await doWork(model, work, n => onProgress(done += n, rounds * perRound))
+    await doWork(model, work, n => onProgress((done += n), rounds * perRound))
     return (work.tokens * work.sequences * 1000) / (performance.now() - start)
   }
   // Pages of the cache and what the system does on first use do not belong to the speed.
-  await doWork(model, { ...size, tokens: Math.min(size.tokens, size.workload === 'prefill' ? model.rows : 8) }, () => {})
+  await doWork(
+    model,
+    { ...size, tokens: Math.min(size.tokens, size.workload === 'prefill' ? model.rows : 8) },
+    () => {}
+  )
   const all: Round[] = []
   while (all.length < rounds) {
-    const before = await limits.readRate(), dots = await limits.dotRate(), empty = await limits.emptyRate(), speed = await timed(size)
-    const read = (before + await limits.readRate()) / 2, alone = several ? await timed(single) : NaN
-    all.push({ read, dots, empty, speed, alone, loaded: busy === undefined ? NaN : await beside(busy, () => timed(size)) })
+    const before = await limits.readRate()
+    const dots = await limits.dotRate()
+    const empty = await limits.emptyRate()
+    const speed = await timed(size)
+    const read = (before + (await limits.readRate())) / 2
+    const alone = several ? await timed(single) : NaN
+    all.push({
+      read,
+      dots,
+      empty,
+      speed,
+      alone,
+      loaded: busy === undefined ? NaN : await beside(busy, () => timed(size))
+    })
   }
   const of = (value: (r: Round) => number): Rate => spread(all.map(value))
-  const cost = tokenCost(config, weights.form, model.cacheType), bytes = bytesPerToken(cost, size, model.rows)
+  const cost = tokenCost(config, weights.form, model.cacheType)
+  const bytes = bytesPerToken(cost, size, model.rows)
   const runsPerToken = runsOf(size, model.rows) / (size.tokens * size.sequences)
   return {
     tokensPerSecond: of(r => r.speed),
-    bytesPerToken: bytes, bytesPerSecond: of(r => r.speed * bytes),
-    operationsPerToken: cost.operations, operationsPerSecond: of(r => r.speed * cost.operations),
-    limits: { readBytes: limits.readBytes, bytesPerSecond: of(r => r.read), operationsPerSecond: of(r => r.dots), emptyRunsPerSecond: of(r => r.empty) },
-    steps: model.steps, cacheType: model.cacheType,
-    share: { bandwidth: of(r => (r.speed * bytes) / r.read), operations: of(r => (r.speed * cost.operations) / r.dots), emptyRuns: of(r => (r.speed * runsPerToken) / r.empty) },
+    bytesPerToken: bytes,
+    bytesPerSecond: of(r => r.speed * bytes),
+    operationsPerToken: cost.operations,
+    operationsPerSecond: of(r => r.speed * cost.operations),
+    limits: {
+      readBytes: limits.readBytes,
+      bytesPerSecond: of(r => r.read),
+      operationsPerSecond: of(r => r.dots),
+      emptyRunsPerSecond: of(r => r.empty)
+    },
+    steps: model.steps,
+    cacheType: model.cacheType,
+    share: {
+      bandwidth: of(r => (r.speed * bytes) / r.read),
+      operations: of(r => (r.speed * cost.operations) / r.dots),
+      emptyRuns: of(r => (r.speed * runsPerToken) / r.empty)
+    },
     ...(several && { alone: { tokensPerSecond: of(r => r.alone), times: of(r => r.speed / r.alone) } }),
-    ...(busy !== undefined && { underLoad: { tokensPerSecond: of(r => r.loaded), share: of(r => r.loaded / r.speed) } }),
+    ...(busy !== undefined && { underLoad: { tokensPerSecond: of(r => r.loaded), share: of(r => r.loaded / r.speed) } })
   }
 }
 

@@ -1,4 +1,7 @@
-/** A model of any shape with random weights as a GGUF file: to measure speed, which does not depend on what a model has learned, and to test with. */
+/**
+ * A model of any shape with random weights as a GGUF file: to measure speed, which does not depend on what a model has
+ * learned, and to test with.
+ */
 import type { Executor } from '../exec/plan.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
 import type { ModelConfig } from '../model/config.ts'
@@ -8,13 +11,19 @@ import { byteSpelling } from '../tokenizer/bytes.ts'
 import { CONTROL, NORMAL } from '../tokenizer/parts.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 
-/** A tokenizer of single bytes, the end of text, special tokens, and as many unused ordinary ones as make up the vocabulary, at least 257. */
+/**
+ * A tokenizer of single bytes, the end of text, special tokens, and as many unused ordinary ones as make up the
+ * vocabulary, at least 257.
+ */
 export function byteTokenizer(vocab: number, specials: readonly string[] = []): Tokenizer {
   const names = ['<|endoftext|>', ...specials]
   const special = names.length
   while (byteSpelling.length + names.length < vocab) names.push(`<|unused${names.length}|>`)
   const tokens = [...names, ...byteSpelling]
-  return Tokenizer.fromParts({ tokens, tokenTypes: tokens.map((_, id) => (id < special ? CONTROL : NORMAL)), merges: [], pretokenizer: 'gpt-2' }, 'the byte tokenizer')
+  return Tokenizer.fromParts(
+    { tokens, tokenTypes: tokens.map((_, id) => (id < special ? CONTROL : NORMAL)), merges: [], pretokenizer: 'gpt-2' },
+    'the byte tokenizer'
+  )
 }
 
 /**
@@ -22,8 +31,15 @@ export function byteTokenizer(vocab: number, specials: readonly string[] = []): 
  * @param options.scale factor on the starting values; above 1 the choices of an untrained model are less alike
  */
 export async function writeRandomModel(
-  path: string, executor: Executor, config: ModelConfig,
-  options: { seed?: number; scale?: number; specials?: readonly string[]; entries?: readonly [string, GgufValue][] } = {},
+  path: string,
+  executor: Executor,
+  config: ModelConfig,
+  options: {
+    seed?: number
+    scale?: number
+    specials?: readonly string[]
+    entries?: readonly [string, GgufValue][]
+  } = {}
 ): Promise<number> {
   const { seed = 1, scale = 1, specials = [], entries = [] } = options
   const weights = initialWeights(config, seed)

@@ -1,6 +1,7 @@
 /**
- * A BitNet file of random weights made as it is written, one tensor at a time in memory: for measuring at sizes where drawing and ternarising latent weights would
- * take minutes. Codes are uniform over -1, 0, 1; embeddings are near normal with deviation 0.02, as F16; norms are 1.
+ * A BitNet file of random weights made as it is written, one tensor at a time in memory: for measuring at sizes where
+ * drawing and ternarising latent weights would take minutes. Codes are uniform over -1, 0, 1; embeddings are near
+ * normal with deviation 0.02, as F16; norms are 1.
  */
 import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTensorInput } from '../formats/gguf-writer.ts'
@@ -23,22 +24,36 @@ export interface RandomPackedOptions {
   readonly seed?: number
 }
 
-/** Writes the file, projections as I2_S, and returns its size in bytes. Every projection has to hold a multiple of 128 weights. */
-export function writeRandomPacked(path: string, config: BitnetConfig, { embedding = 'F16', seed = 1 }: RandomPackedOptions = {}): number {
+/**
+ * Writes the file, projections as I2_S, and returns its size in bytes. Every projection has to hold a multiple of 128
+ * weights.
+ */
+export function writeRandomPacked(
+  path: string,
+  config: BitnetConfig,
+  { embedding = 'F16', seed = 1 }: RandomPackedOptions = {}
+): number {
   const random = xorshift(seed)
   return writeGguf(path, {
     metadata: [
-      ['general.architecture', gguf.string(architectureOf(config))], ['general.name', gguf.string('random')], ['general.file_type', gguf.u32(ggufTypes.I2_S.fileType!)],
-      ['general.quantization_version', gguf.u32(2)], ...configEntries(config), ...tokenizerEntries(byteTokenizer(config.vocab)),
+      ['general.architecture', gguf.string(architectureOf(config))],
+      ['general.name', gguf.string('random')],
+      ['general.file_type', gguf.u32(ggufTypes.I2_S.fileType!)],
+      ['general.quantization_version', gguf.u32(2)],
+      ...configEntries(config),
+      ...tokenizerEntries(byteTokenizer(config.vocab))
     ],
-    tensors: parametersOf(config).map(p => tensor(config, p, embedding, random)),
+    tensors: parametersOf(config).map(p => tensor(config, p, embedding, random))
   })
 }
 
 function tensor(config: BitnetConfig, p: Parameter, embedding: 'F16' | 'Q6_K', random: Random): GgufTensorInput {
-  const name = ggufName(config, p.name), shape = p.shape, elements = elementsOf(p)
+  const name = ggufName(config, p.name)
+  const shape = p.shape
+  const elements = elementsOf(p)
   if (isTernary(p)) return { name, shape, type: 'I2_S', data: () => randomI2s(elements, random) }
-  if (shape.length > 1) return { name, shape, type: embedding, data: () => (embedding === 'F16' ? randomF16 : randomQ6)(elements, random) }
+  if (shape.length > 1)
+    return { name, shape, type: embedding, data: () => (embedding === 'F16' ? randomF16 : randomQ6)(elements, random) }
   return { name, shape, type: 'F32', data: () => new Uint8Array(new Float32Array(elements).fill(1).buffer) }
 }
 
@@ -57,7 +72,8 @@ function randomF16(values: number, random: Random): Uint8Array {
 
 /** Codes and scales are uniform. */
 function randomQ6(values: number, random: Random): Uint8Array {
-  const bytes = new Uint8Array((values / 256) * 210), factor = f16Bits(0.02 / 18.5 / 74) // the deviations of a code and of a scale
+  const bytes = new Uint8Array((values / 256) * 210)
+  const factor = f16Bits(0.02 / 18.5 / 74) // the deviations of a code and of a scale
   fill(bytes, bytes.length, everyByte, random)
   for (let end = 210; end <= bytes.length; end += 210) {
     bytes[end - 2] = factor & 255

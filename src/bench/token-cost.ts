@@ -45,10 +45,12 @@ export function tokenCost(config: ModelConfig, form: ServingForm, cacheType: Cac
   const weights = (p: Parameter): number => elementsOf(p) * shareOf(config, p)
   return {
     head: headPacking(config, form).name,
-    layerBytes: bytes.layer, expertBytes: bytes.expert, headBytes: bytes.head,
+    layerBytes: bytes.layer,
+    expertBytes: bytes.expert,
+    headBytes: bytes.head,
     expertShare: Math.min(1, ...parametersOf(config).map(p => shareOf(config, p))),
     positionBytes: positionBytes(config, cacheType),
-    operations: 2 * inLayers.filter(p => form.get(p.name)?.int8).reduce((n, p) => n + weights(p), 0),
+    operations: 2 * inLayers.filter(p => form.get(p.name)?.int8).reduce((n, p) => n + weights(p), 0)
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * Finds the instruction set, the packing of ternary weights (if any) and the number of threads that are fastest here.
  * A first look drops what is clearly slower; the others' trials take
- * turns, so that a host whose speed drifts is fair to all of them. What is compared is the time of one usual request, so that neither prompts nor answers are forgotten.
+ * turns, so that a host whose speed drifts is fair to all of them. What is compared is the time of one usual request,
+ * so that neither prompts nor answers are forgotten.
  */
 import type { Executor } from '../exec/plan.ts'
 import type { Processors } from '../exec/processors.ts'
@@ -52,7 +53,10 @@ export interface TuneInput {
   /** Instruction sets to try, beside the usual one. */
   readonly instructionSets: readonly string[]
   /** The model. Called once for each packing of ternary weights; without one: with the usual. */
-  readonly model: (executor: Executor, packing?: TernaryPacking) => Promise<{ config: ModelConfig; weights: PackedWeights }>
+  readonly model: (
+    executor: Executor,
+    packing?: TernaryPacking
+  ) => Promise<{ config: ModelConfig; weights: PackedWeights }>
   readonly machine: Processors
   /** Least length of a measurement in seconds. Default 0.1. */
   readonly seconds?: number
@@ -67,12 +71,16 @@ const ROUNDS = 3
 const DECODE = 16
 const PREFILL = 128
 /**
- * The first look: runs of a few tokens and of a short prompt, the fastest of those that fit half a measurement, since other programs may have got in the way. Who takes so many times as long as the fastest is
- * not looked at further; by the first token alone, which finds the caches cold, only who takes long, and many times as long.
+ * The first look: runs of a few tokens and of a short prompt, the fastest of those that fit half a measurement, since
+ * other programs may have got in the way. Who takes so many times as long as the fastest is not looked at further; by
+ * the first token alone, which finds the caches cold, only who takes long, and many times as long.
  */
 const LOOK = { decode: 2, prefill: 16, slow: 1.5, first: 4 }
 
-/** 1, 2, 4 … up to the cores, the cores, the hardware threads and what is usual; but no more than a control group leaves. */
+/**
+ * 1, 2, 4 … up to the cores, the cores, the hardware threads and what is usual; but no more than a control group
+ * leaves.
+ */
 export function threadCandidates({ logical, physical, quota, threads }: Processors): number[] {
   const most = Math.max(1, Math.min(1024, Math.ceil(quota ?? Infinity)))
   const counts = [threads, physical, logical]
@@ -80,7 +88,9 @@ export function threadCandidates({ logical, physical, quota, threads }: Processo
   return [...new Set(counts.filter(n => n <= most))].sort((a, b) => a - b)
 }
 
-/** The trial with the shortest time; the usual one, or else the fewest threads, where the difference is within noise. */
+/**
+ * The trial with the shortest time; the usual one, or else the fewest threads, where the difference is within noise.
+ */
 export function bestOf(trials: readonly Trial[], usual: (t: Trial) => boolean): Trial {
   const least = Math.min(...trials.map(t => t.seconds))
   const near = trials.filter(t => t.seconds <= least * (1 + NOISE))
@@ -90,15 +100,28 @@ export function bestOf(trials: readonly Trial[], usual: (t: Trial) => boolean): 
 /** An executor's instruction set, or 'reference'. */
 export const setOf = ({ name }: Pick<Executor, 'name'>): string => name.split(' ').at(-1)!
 
-export async function tune({ executor, instructionSets, model, machine, seconds = 0.1, onProgress = () => {} }: TuneInput): Promise<Tuning> {
-  const own = executor({}), first = await model(own)
+export async function tune({
+  executor,
+  instructionSets,
+  model,
+  machine,
+  seconds = 0.1,
+  onProgress = () => {}
+}: TuneInput): Promise<Tuning> {
+  const own = executor({})
+  const first = await model(own)
   const packing = ternaryPacking(first.weights.form) ?? null
   const usual = { threads: own.threads, instructionSet: setOf(own), packing }
-  const executors = [own, ...instructionSets.filter(set => set !== usual.instructionSet).map(instructionSet => executor({ instructionSet }))]
+  const executors = [
+    own,
+    ...instructionSets.filter(set => set !== usual.instructionSet).map(instructionSet => executor({ instructionSet }))
+  ]
   const models = [first]
   if (packing !== null) models.push(await model(own, packing === 'base3' ? 'two-bit' : 'base3'))
   // The usual one comes first: what is slower is soon seen to be.
-  const candidates = executors.flatMap(e => models.map(({ config, weights }): Candidate => ({ executor: e, config, weights })))
+  const candidates = executors.flatMap(e =>
+    models.map(({ config, weights }): Candidate => ({ executor: e, config, weights }))
+  )
   const counts = threadCandidates({ ...machine, threads: usual.threads })
 
   const measuring = new Measuring(seconds, onProgress, candidates.length + ROUNDS * (candidates.length + counts.length))
@@ -109,14 +132,18 @@ export async function tune({ executor, instructionSets, model, machine, seconds 
   const chosen = rounds.length === 0 ? left[0]! : left[kernels.indexOf(bestOf(kernels, t => sameKernels(t, usual)))]!
   candidates.length = models.length = left.length = rounds.length = 0 // frees the weights of the other packing
   const set = setOf(chosen.executor)
-  const threads = await trials(counts.map(n => {
-    const e = n === usual.threads ? chosen.executor : executor({ threads: n, instructionSet: set })
-    return { ...chosen, executor: e }
-  }), measuring)
+  const threads = await trials(
+    counts.map(n => {
+      const e = n === usual.threads ? chosen.executor : executor({ threads: n, instructionSet: set })
+      return { ...chosen, executor: e }
+    }),
+    measuring
+  )
   return { kernels, dropped, threads, best: bestOf(threads, t => t.threads === usual.threads), usual }
 }
 
-export const sameKernels = (a: Kernels, b: Kernels): boolean => a.instructionSet === b.instructionSet && a.packing === b.packing
+export const sameKernels = (a: Kernels, b: Kernels): boolean =>
+  a.instructionSet === b.instructionSet && a.packing === b.packing
 
 interface Candidate {
   readonly executor: Executor
@@ -142,12 +169,18 @@ class Measuring {
   }
 }
 
-const kernelsOf = ({ executor, weights }: Candidate): Kernels =>
-  ({ instructionSet: setOf(executor), packing: ternaryPacking(weights.form) ?? null })
-const opened = ({ executor, config, weights }: Candidate): ServingModel => new ServingModel(executor, config, weights, { slots: 1, context: Math.min(config.context, PREFILL) })
+const kernelsOf = ({ executor, weights }: Candidate): Kernels => ({
+  instructionSet: setOf(executor),
+  packing: ternaryPacking(weights.form) ?? null
+})
+const opened = ({ executor, config, weights }: Candidate): ServingModel =>
+  new ServingModel(executor, config, weights, { slots: 1, context: Math.min(config.context, PREFILL) })
 const requestSeconds = (decode: number, prefill: number): number => REQUEST.answer / decode + REQUEST.prompt / prefill
 
-/** Seconds of a request by few tokens, and by no more than it takes to see that it is slow; then it is at least so long. @param fastest so far */
+/**
+ * Seconds of a request by few tokens, and by no more than it takes to see that it is slow; then it is at least so long.
+ * @param fastest so far
+ */
 async function look(candidate: Candidate, fastest: number, seconds: number): Promise<number> {
   using model = opened(candidate)
   const once = async (workload: 'decode' | 'prefill', tokens: number): Promise<number> => {
@@ -159,30 +192,45 @@ async function look(candidate: Candidate, fastest: number, seconds: number): Pro
   const best = async (workload: 'decode' | 'prefill', most: number): Promise<number> => {
     const tokens = Math.min(most, model.context)
     let least = Infinity
-    for (let spent = 0, one; spent < seconds; spent += one) least = Math.min(least, one = await once(workload, tokens))
+    for (let spent = 0, one; spent < seconds; spent += one)
+      least = Math.min(least, (one = await once(workload, tokens)))
     return tokens / least
   }
   const first = await once('decode', 1)
   if (first > seconds && first * REQUEST.answer > LOOK.first * fastest) return first * REQUEST.answer
   const decode = await best('decode', LOOK.decode)
-  return REQUEST.answer / decode > LOOK.slow * fastest ? REQUEST.answer / decode : requestSeconds(decode, await best('prefill', LOOK.prefill))
+  return REQUEST.answer / decode > LOOK.slow * fastest
+    ? REQUEST.answer / decode
+    : requestSeconds(decode, await best('prefill', LOOK.prefill))
 }
 
-async function firstLook(candidates: readonly Candidate[], measuring: Measuring): Promise<{ left: Candidate[]; dropped: Dropped[] }> {
+async function firstLook(
+  candidates: readonly Candidate[],
+  measuring: Measuring
+): Promise<{ left: Candidate[]; dropped: Dropped[] }> {
   const looks: { candidate: Candidate; seconds: number }[] = []
   for (const candidate of candidates) {
-    looks.push({ candidate, seconds: await look(candidate, Math.min(Infinity, ...looks.map(l => l.seconds)), measuring.seconds / 2) })
+    looks.push({
+      candidate,
+      seconds: await look(candidate, Math.min(Infinity, ...looks.map(l => l.seconds)), measuring.seconds / 2)
+    })
     measuring.next()
   }
-  const fastest = Math.min(...looks.map(l => l.seconds)), slow = looks.filter(l => l.seconds > LOOK.slow * fastest)
+  const fastest = Math.min(...looks.map(l => l.seconds))
+  const slow = looks.filter(l => l.seconds > LOOK.slow * fastest)
   return {
     left: looks.filter(l => !slow.includes(l)).map(l => l.candidate),
-    dropped: slow.map(({ candidate, seconds }) => ({ ...kernelsOf(candidate), times: seconds / fastest })),
+    dropped: slow.map(({ candidate, seconds }) => ({ ...kernelsOf(candidate), times: seconds / fastest }))
   }
 }
 
 async function trials(candidates: readonly Candidate[], measuring: Measuring): Promise<Trial[]> {
-  const open = candidates.map(candidate => ({ candidate, model: opened(candidate), decode: [] as number[], prefill: [] as number[] }))
+  const open = candidates.map(candidate => ({
+    candidate,
+    model: opened(candidate),
+    decode: [] as number[],
+    prefill: [] as number[]
+  }))
   try {
     for (let round = 0; round < ROUNDS; round++) {
       for (const { model, decode, prefill } of open) {
@@ -196,15 +244,28 @@ async function trials(candidates: readonly Candidate[], measuring: Measuring): P
     for (const { model } of open) model[Symbol.dispose]()
   }
   return open.map(({ candidate, ...rates }) => {
-    const decode = spread(rates.decode).median, prefill = spread(rates.prefill).median
-    return { ...kernelsOf(candidate), threads: candidate.executor.threads, decode, prefill, seconds: requestSeconds(decode, prefill) }
+    const decode = spread(rates.decode).median
+    const prefill = spread(rates.prefill).median
+    return {
+      ...kernelsOf(candidate),
+      threads: candidate.executor.threads,
+      decode,
+      prefill,
+      seconds: requestSeconds(decode, prefill)
+    }
   })
 }
 
 /** Tokens a second, over at least so long. */
-async function rate(model: ServingModel, workload: 'decode' | 'prefill', tokens: number, least: number): Promise<number> {
+async function rate(
+  model: ServingModel,
+  workload: 'decode' | 'prefill',
+  tokens: number,
+  least: number
+): Promise<number> {
   const start = performance.now()
-  let done = 0, seconds = 0
+  let done = 0
+  let seconds = 0
   do {
     await doWork(model, { workload, tokens, sequences: 1 }, n => void (done += n))
     seconds = (performance.now() - start) / 1000

@@ -1,4 +1,7 @@
-/** The three kinds of work that a model is measured at. No tokens are chosen: what runs is the plan, from token numbers to logits. */
+/**
+ * The three kinds of work that a model is measured at. No tokens are chosen: what runs is the plan, from token numbers
+ * to logits.
+ */
 import { requestNumbers } from '../engine/request.ts'
 import type { Row, ServingModel } from '../engine/serving-model.ts'
 import type { TokenCost } from './token-cost.ts'
@@ -12,18 +15,33 @@ export interface WorkSize {
   readonly tokens: number
   /** 1 but for 'batch'. */
   readonly sequences: number
-  /** Of the largest logits of a row, how many are needed (0: all); where the head is screened, it is faster for few. Default: what a generation asks for without a word, 40. */
+  /**
+   * Of the largest logits of a row, how many are needed (0: all); where the head is screened, it is faster for few.
+   * Default: what a generation asks for without a word, 40.
+   */
   readonly top?: number
 }
 
 /** Tokens and sequences unless something else is asked for. */
 export const workDefaults: Readonly<Record<Workload, { tokens: number; sequences: number }>> = {
-  decode: { tokens: 128, sequences: 1 }, prefill: { tokens: 512, sequences: 1 }, batch: { tokens: 64, sequences: 8 },
+  decode: { tokens: 128, sequences: 1 },
+  prefill: { tokens: 512, sequences: 1 },
+  batch: { tokens: 64, sequences: 8 }
 }
 
 /** All rows of a run after the other: of 'prefill' as many in a run as the model takes, else one of each sequence. */
-export async function doWork(model: ServingModel, { workload, tokens, sequences, top = requestNumbers.topK.fallback }: WorkSize, onTokens: (done: number) => void): Promise<void> {
-  const row = (position: number, slot: number, wanted: boolean): Row => ({ id: (position * 31 + slot) % model.config.vocab, position, slot, wanted, top })
+export async function doWork(
+  model: ServingModel,
+  { workload, tokens, sequences, top = requestNumbers.topK.fallback }: WorkSize,
+  onTokens: (done: number) => void
+): Promise<void> {
+  const row = (position: number, slot: number, wanted: boolean): Row => ({
+    id: (position * 31 + slot) % model.config.vocab,
+    position,
+    slot,
+    wanted,
+    top
+  })
   if (workload === 'prefill') {
     for (let from = 0; from < tokens; from += model.rows) {
       const count = Math.min(model.rows, tokens - from)
@@ -39,7 +57,8 @@ export async function doWork(model: ServingModel, { workload, tokens, sequences,
 }
 
 /** Runs of the plan that the work takes. @param rows of a run at most */
-export const runsOf = ({ workload, tokens }: WorkSize, rows: number): number => (workload === 'prefill' ? Math.ceil(tokens / rows) : tokens)
+export const runsOf = ({ workload, tokens }: WorkSize, rows: number): number =>
+  workload === 'prefill' ? Math.ceil(tokens / rows) : tokens
 
 /**
  * Bytes read for each token, on average over the work: weights, head, and the keys and values of earlier positions.

@@ -28,13 +28,20 @@ export async function checkpointInDatabase(state: string, key: string | undefine
       return none('there is no database here to compare with')
     }
     if (key === undefined) return none('the folder has no key by which the database would know the log')
-    return await withStore(state, async ({ evidence }) => {
-      const text = await evidence.checkpoint(key)
-      if (text !== undefined) return { text, note: '' }
-      const last = await evidence.lastLog()
-      return none(last === undefined ? 'the database knows no checkpoint of this log yet'
-        : `the database knows another log (${printable(last.key)}): if nobody moved that away, it was replaced`)
-    }, { warn: false })
+    return await withStore(
+      state,
+      async ({ evidence }) => {
+        const text = await evidence.checkpoint(key)
+        if (text !== undefined) return { text, note: '' }
+        const last = await evidence.lastLog()
+        return none(
+          last === undefined
+            ? 'the database knows no checkpoint of this log yet'
+            : `the database knows another log (${printable(last.key)}): if nobody moved that away, it was replaced`
+        )
+      },
+      { warn: false }
+    )
   } catch (e) {
     if (!VeritError.is(e)) throw e
     return none(`the database could not be asked: ${e.what}`)

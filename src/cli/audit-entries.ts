@@ -23,7 +23,10 @@ export function tailCommand(): Command {
     .option('-n, --lines <count>', 'how many', '20')
     .option('--follow', 'go on with each entry as it comes')
     .option('--json', 'print JSON lines: {"index":0,"entry":{...}}')
-    .addHelpText('after', '\nExamples:\n  verit audit tail\n  verit audit tail -n 100 --json | jq .entry.code\n  verit audit tail --follow')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit audit tail\n  verit audit tail -n 100 --json | jq .entry.code\n  verit audit tail --follow'
+    )
     .action(async ({ lines, follow, json, ...where }: Where & { lines: string; follow?: boolean; json?: boolean }) => {
       const folder = logFolder(where)
       let { size } = readCheckpoint(folder).checkpoint
@@ -57,30 +60,51 @@ interface SearchOptions extends Where {
 /** A time given as a day, a time, or anything else that ISO 8601 has. */
 function timeOf(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
-  const ms = /^[0-9]{4}-/.test(text) ? Date.parse(/(Z|[+-][0-9]{2}:[0-9]{2})$/.test(text) || text.length <= 10 ? text : `${text}Z`) : NaN
-  if (Number.isNaN(ms)) throw new VeritError('VERIT_USAGE', { problem: `${printable(text, 80)} is not a time`, hint: 'Write it like 2026-11-22 or 2026-11-22T08:30:00 (UTC)' })
+  const ms = /^[0-9]{4}-/.test(text)
+    ? Date.parse(/(Z|[+-][0-9]{2}:[0-9]{2})$/.test(text) || text.length <= 10 ? text : `${text}Z`)
+    : NaN
+  if (Number.isNaN(ms))
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${printable(text, 80)} is not a time`,
+      hint: 'Write it like 2026-11-22 or 2026-11-22T08:30:00 (UTC)'
+    })
   return new Date(ms).toISOString()
 }
 
 export function searchCommand(): Command {
   return located(new Command('search').summary('entries by key, time, request, text ...'))
     .description('Show the entries that meet all of the given conditions, oldest first.')
-    .option('--key <id>', 'public id of a key').addOption(new Option('--type <type>', 'kind of entry').choices(entryTypes))
-    .option('--since <time>', 'at or after, UTC').option('--until <time>', 'before, UTC').option('--code <code>', 'error code, such as VERIT_UNAUTHORIZED')
-    .option('--model <name>', 'name or digest of a model').option('--request <id>', 'id of a request')
+    .option('--key <id>', 'public id of a key')
+    .addOption(new Option('--type <type>', 'kind of entry').choices(entryTypes))
+    .option('--since <time>', 'at or after, UTC')
+    .option('--until <time>', 'before, UTC')
+    .option('--code <code>', 'error code, such as VERIT_UNAUTHORIZED')
+    .option('--model <name>', 'name or digest of a model')
+    .option('--request <id>', 'id of a request')
     .option('--prompt-file <file>', 'the prompt was exactly the text in this file (its commitment is checked)')
     .option('--answer-file <file>', 'the answer was exactly the text in this file')
-    .option('-n, --lines <count>', 'stop after so many').option('--json', 'print JSON lines: {"index":0,"entry":{...}}')
-    .addHelpText('after', '\nExamples:\n  verit audit search --key key_0123456789ab --since 2026-11-01\n  verit audit search --type auth --code VERIT_UNAUTHORIZED --json\n  verit audit search --answer-file leaked.txt')
+    .option('-n, --lines <count>', 'stop after so many')
+    .option('--json', 'print JSON lines: {"index":0,"entry":{...}}')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit audit search --key key_0123456789ab --since 2026-11-01\n  verit audit search --type ' +
+        'auth --code VERIT_UNAUTHORIZED --json\n  verit audit search --answer-file leaked.txt'
+    )
     .action(async (options: SearchOptions) => {
       const { key, type, code, model, request, json } = options
       const limit = options.lines === undefined ? Infinity : wholeNumber(options.lines, 'a number of lines')
       const report = { undecided: 0 }
       let shown = 0
       const criteria = defined({
-        key, type, code, model, request, since: timeOf(options.since), until: timeOf(options.until),
+        key,
+        type,
+        code,
+        model,
+        request,
+        since: timeOf(options.since),
+        until: timeOf(options.until),
         prompt: options.promptFile === undefined ? undefined : readText(options.promptFile, 'the text of a prompt'),
-        answer: options.answerFile === undefined ? undefined : readText(options.answerFile, 'the text of an answer'),
+        answer: options.answerFile === undefined ? undefined : readText(options.answerFile, 'the text of an answer')
       })
       await withProgress('search', onProgress => {
         for (const found of searchEntries(logFolder(options), criteria, report, onProgress)) {
@@ -89,45 +113,79 @@ export function searchCommand(): Command {
         }
       })
       if (shown === 0) process.stderr.write('No entry meets these conditions.\n')
-      if (report.undecided > 0) process.stderr.write(`${report.undecided} entries could not be compared: the secrets of their days were deleted.\n`)
+      if (report.undecided > 0)
+        process.stderr.write(
+          `${report.undecided} entries could not be compared: the secrets of their days were deleted.\n`
+        )
     })
 }
 
 export function textsKeyCommand(): Command {
-  return new Command('texts-key').summary('a key pair for sealed texts')
-    .description('Make a key pair: the server seals the texts of requests to FILE.pub ([audit] texts_key), and only the holder of FILE can read them. Keep FILE off the server.')
+  return new Command('texts-key')
+    .summary('a key pair for sealed texts')
+    .description(
+      'Make a key pair: the server seals the texts of requests to FILE.pub ([audit] texts_key), and only the ' +
+        'holder of FILE can read them. Keep FILE off the server.'
+    )
     .argument('<file>', 'where to write the private key; the public one goes to <file>.pub')
     .addHelpText('after', '\nExample:\n  verit audit texts-key audit-texts.pem')
     .action((file: string) => {
       const { privateKey, publicKey } = newTextsKey()
       writeFileAtomic(file, privateKey, { mode: 0o600, overwrite: false })
       writeFileAtomic(`${file}.pub`, publicKey, { mode: 0o644, overwrite: false })
-      process.stdout.write(`${printable(file)}.pub goes to the server; ${printable(file)} reads the texts: keep it elsewhere.\n`)
+      process.stdout.write(
+        `${printable(file)}.pub goes to the server; ${printable(file)} reads the texts: keep it elsewhere.\n`
+      )
     })
 }
 
 export function textsCommand(): Command {
   return located(new Command('texts').summary('the texts of a request, with the private key'))
-    .description('Open the sealed prompt and answer of a request, and check that they are those the log has committed to.')
-    .requiredOption('--key <file>', 'private key, made by `verit audit texts-key`').requiredOption('--request <id>', 'id of the request')
+    .description(
+      'Open the sealed prompt and answer of a request, and check that they are those the log has committed to.'
+    )
+    .requiredOption('--key <file>', 'private key, made by `verit audit texts-key`')
+    .requiredOption('--request <id>', 'id of the request')
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  verit audit texts --key audit-texts.pem --request req_0123456789ab')
     .action(({ key, request, json, ...where }: Where & { key: string; request: string; json?: boolean }) => {
       const folder = logFolder(where)
       const reader = readTextsKey(readEvidence(key, 'the private key of texts', 'secret'), 'private')
-      if (reader === undefined) throw new VeritError('VERIT_USAGE', { problem: `${printable(key)} is not an X25519 private key in PEM`, hint: 'Give the private file that `verit audit texts-key` made' })
+      if (reader === undefined)
+        throw new VeritError('VERIT_USAGE', {
+          problem: `${printable(key)} is not an X25519 private key in PEM`,
+          hint: 'Give the private file that `verit audit texts-key` made'
+        })
       const found = findRequest(folder, request)
-      if (found === undefined) throw new VeritError('VERIT_USAGE', { problem: `The log has no request ${printable(request, 80)}`, hint: 'Find it with `verit audit search`' })
+      if (found === undefined)
+        throw new VeritError('VERIT_USAGE', {
+          problem: `The log has no request ${printable(request, 80)}`,
+          hint: 'Find it with `verit audit search`'
+        })
       const { index, entry } = found
       const { origin } = readCheckpoint(folder).checkpoint
       const secret = readDaySecret(folder, dayOf(entry.time))
-      const none = (problem: string): VeritError => new VeritError('VERIT_USAGE', { problem, hint: 'Texts are kept only while texts_key is set, and deleted after texts_days' })
-      if (entry.type !== 'request' || entry.prompt === undefined || secret === undefined) throw none('There are no texts of this request, or they were deleted')
+      const none = (problem: string): VeritError =>
+        new VeritError('VERIT_USAGE', {
+          problem,
+          hint: 'Texts are kept only while texts_key is set, and deleted after texts_days'
+        })
+      if (entry.type !== 'request' || entry.prompt === undefined || secret === undefined)
+        throw none('There are no texts of this request, or they were deleted')
       // A crash may leave a line for an entry that was not written then: the commitments tell which is the right one.
       for (const line of readTextsFile(folder, dayOf(entry.time))) {
         const texts = line.index === index ? openTexts(line, reader, origin) : undefined
-        if (texts === undefined || commitmentTo(texts.prompt, secret, index) !== entry.prompt || commitmentTo(texts.answer, secret, index) !== entry.answer) continue
-        process.stdout.write(json === true ? `${printableJson({ index, request, ...texts })}\n` : `${safe(texts.prompt)}\n-----\n${safe(texts.answer)}\n`)
+        if (
+          texts === undefined ||
+          commitmentTo(texts.prompt, secret, index) !== entry.prompt ||
+          commitmentTo(texts.answer, secret, index) !== entry.answer
+        )
+          continue
+        process.stdout.write(
+          json === true
+            ? `${printableJson({ index, request, ...texts })}\n`
+            : `${safe(texts.prompt)}\n-----\n${safe(texts.answer)}\n`
+        )
         return
       }
       throw none('No text of this request opens with this key and meets its commitment')
@@ -135,4 +193,8 @@ export function textsCommand(): Command {
 }
 
 /** Text of several lines for a terminal. */
-const safe = (text: string): string => text.split('\n').map(line => printable(line)).join('\n')
+const safe = (text: string): string =>
+  text
+    .split('\n')
+    .map(line => printable(line))
+    .join('\n')

@@ -22,9 +22,14 @@ export interface Where {
 }
 
 /** Adds the options that say which log is meant. */
-export const located = (command: Command): Command => command
-  .addOption(new Option('--state <folder>', 'state folder of the server; the log is in its folder audit').default(defaultStateFolder()))
-  .option('--folder <folder>', 'folder of the log itself, or of an exported copy, instead')
+export const located = (command: Command): Command =>
+  command
+    .addOption(
+      new Option('--state <folder>', 'state folder of the server; the log is in its folder audit').default(
+        defaultStateFolder()
+      )
+    )
+    .option('--folder <folder>', 'folder of the log itself, or of an exported copy, instead')
 
 export const logFolder = ({ state, folder }: Where): string => folder ?? join(namedFolder(state), 'audit')
 
@@ -43,7 +48,8 @@ export const readEvidence = (path: string, purpose: string, kind: FileClass = 'd
 
 /** A verifier key as it stands, or the file that holds it. */
 export function keyArgument(given: string): VerifierKey {
-  return existsSync(given) ? parseVerifierKey(readEvidence(given, 'a verifier key').trim(), given)
+  return existsSync(given)
+    ? parseVerifierKey(readEvidence(given, 'a verifier key').trim(), given)
     : parseVerifierKey(given.trim(), `The key given, which is no file either (${printable(given, 100)}),`)
 }
 
@@ -66,12 +72,19 @@ export const collect = (value: string, list: string[] | undefined): string[] => 
 /** A whole number of an argument. @throws VeritError VERIT_USAGE */
 export function wholeNumber(text: string, what: string): number {
   const n = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN
-  if (Number.isNaN(n)) throw new VeritError('VERIT_USAGE', { problem: `${printable(text, 80)} is not ${what}`, hint: 'Give a whole number, counted from 0' })
+  if (Number.isNaN(n))
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${printable(text, 80)} is not ${what}`,
+      hint: 'Give a whole number, counted from 0'
+    })
   return n
 }
 
 /** Runs work with a bar that appears when it takes long. */
-export async function withProgress<T>(label: string, work: (onProgress: (done: number, total: number) => void) => T | Promise<T>): Promise<T> {
+export async function withProgress<T>(
+  label: string,
+  work: (onProgress: (done: number, total: number) => void) => T | Promise<T>
+): Promise<T> {
   let bar: Progress | undefined
   try {
     return await work((done, total) => {

@@ -1,4 +1,7 @@
-/** `verit audit witness`, `witness-key`, `add-cosignature`: a second party that vouches that the log shows everyone the same history. */
+/**
+ * `verit audit witness`, `witness-key`, `add-cosignature`: a second party that vouches that the log shows everyone the
+ * same history.
+ */
 import { Command } from 'commander'
 import { proveConsistency } from '../audit/proofs.ts'
 import { readCheckpoint } from '../audit/reader.ts'
@@ -16,12 +19,18 @@ import { collect, keyArgument, located, logFolder, ownKey, readEvidence, readTex
 import type { Where } from './audit-shared.ts'
 
 export function witnessKeyCommand(): Command {
-  return new Command('witness-key').summary('a key for a witness')
-    .description('Make the key of a witness and print its verifier key. It belongs on another machine than the log\'s.')
-    .argument('<file>', 'where to write the private key').requiredOption('--name <name>', 'name of the witness, for example witness.example/w1')
+  return new Command('witness-key')
+    .summary('a key for a witness')
+    .description("Make the key of a witness and print its verifier key. It belongs on another machine than the log's.")
+    .argument('<file>', 'where to write the private key')
+    .requiredOption('--name <name>', 'name of the witness, for example witness.example/w1')
     .addHelpText('after', '\nExample:\n  verit audit witness-key w1.key --name witness.example/w1 > w1.vkey')
     .action((file: string, { name }: { name: string }) => {
-      if (!isKeyName(name)) throw new VeritError('VERIT_USAGE', { problem: 'The name of a witness must be 1 to 200 characters without spaces and plus', hint: 'Choose another with --name' })
+      if (!isKeyName(name))
+        throw new VeritError('VERIT_USAGE', {
+          problem: 'The name of a witness must be 1 to 200 characters without spaces and plus',
+          hint: 'Choose another with --name'
+        })
       const signer = newSignerKey(name, NOTE_COSIGNATURE)
       writeFileAtomic(file, `${formatSignerKey(signer)}\n`, { mode: 0o600, overwrite: false })
       process.stdout.write(`${signer.verifier.text}\n`)
@@ -38,48 +47,91 @@ interface WitnessOptions {
 }
 
 export function witnessCommand(): Command {
-  return new Command('witness').summary('cosign a checkpoint that continues the last one')
-    .description('Cosign a checkpoint as a witness, if it continues the last one that this witness has cosigned; print it with the cosignature. The log is set back or shows '
-      + 'another history: refused.')
-    .requiredOption('--key <file>', 'private key, made by `verit audit witness-key`').requiredOption('--log-key <key>', 'verifier key of the log, or a file with it')
+  return new Command('witness')
+    .summary('cosign a checkpoint that continues the last one')
+    .description(
+      'Cosign a checkpoint as a witness, if it continues the last one that this witness has cosigned; print it ' +
+        'with the cosignature. The log is set back or shows ' +
+        'another history: refused.'
+    )
+    .requiredOption('--key <file>', 'private key, made by `verit audit witness-key`')
+    .requiredOption('--log-key <key>', 'verifier key of the log, or a file with it')
     .option('--checkpoint <file>', 'the checkpoint to cosign (default: the one in the proof or folder)')
     .option('--proof <file>', 'proof that it continues the last one: `verit audit prove --consistency` makes it')
-    .option('--folder <folder>', 'a copy of the log (`verit audit export`), from which the proof is made').option('--last <file>', 'where the last checkpoint is kept (default: <key>.last)')
-    .addHelpText('after', '\nExamples:\n  verit audit witness --key w1.key --log-key log.vkey --checkpoint first.txt > cosigned.txt\n'
-      + '  verit audit witness --key w1.key --log-key log.vkey --proof growth.proof > cosigned.txt')
+    .option('--folder <folder>', 'a copy of the log (`verit audit export`), from which the proof is made')
+    .option('--last <file>', 'where the last checkpoint is kept (default: <key>.last)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit audit witness --key w1.key --log-key log.vkey --checkpoint first.txt > cosigned.txt\n' +
+        '  verit audit witness --key w1.key --log-key log.vkey --proof growth.proof > cosigned.txt'
+    )
     .action((options: WitnessOptions) => {
       const text = readEvidence(options.key, 'the key of a witness', 'secret').trim()
       const witness = parseSignerKey(text, printable(options.key))
-      if (witness.verifier.type !== NOTE_COSIGNATURE) throw new VeritError('VERIT_USAGE', { problem: `${printable(options.key)} is not the key of a witness`, hint: 'Make one with `verit audit witness-key`' })
+      if (witness.verifier.type !== NOTE_COSIGNATURE)
+        throw new VeritError('VERIT_USAGE', {
+          problem: `${printable(options.key)} is not the key of a witness`,
+          hint: 'Make one with `verit audit witness-key`'
+        })
       const lastFile = options.last ?? `${options.key}.last`
       const { note, source, proof } = gather(options, lastFile)
-      process.stdout.write(cosign(defined({ note, source, proof, log: keyArgument(options.logKey), witness, lastFile })))
+      process.stdout.write(
+        cosign(defined({ note, source, proof, log: keyArgument(options.logKey), witness, lastFile }))
+      )
     })
 }
 
 const sizeOf = (note: string, source: string): number => parseCheckpoint(parseNote(note, source).text, source).size
 
 /** The checkpoint to cosign, and the proof, from whichever of them was given. */
-function gather({ checkpoint, proof, folder }: WitnessOptions, lastFile: string): { note: string; source: string; proof: string | undefined } {
+function gather(
+  { checkpoint, proof, folder }: WitnessOptions,
+  lastFile: string
+): { note: string; source: string; proof: string | undefined } {
   if (folder !== undefined) {
     const note = checkpoint === undefined ? readCheckpoint(folder).note : readText(checkpoint, 'a checkpoint')
     const last = existsSync(lastFile) ? sizeOf(readEvidence(lastFile, 'the last checkpoint'), lastFile) : 0
     const size = sizeOf(note, 'The checkpoint')
-    return { note, source: printable(checkpoint ?? folder), proof: last > 0 && last < size ? proveConsistency(folder, last, note) : undefined }
+    return {
+      note,
+      source: printable(checkpoint ?? folder),
+      proof: last > 0 && last < size ? proveConsistency(folder, last, note) : undefined
+    }
   }
   const text = proof === undefined ? undefined : readText(proof, 'a proof of consistency')
-  if (checkpoint !== undefined) return { note: readText(checkpoint, 'a checkpoint'), source: printable(checkpoint), proof: text }
-  if (text === undefined) throw new VeritError('VERIT_USAGE', { problem: 'There is nothing to cosign', hint: 'Give --checkpoint, --proof or --folder' })
+  if (checkpoint !== undefined)
+    return { note: readText(checkpoint, 'a checkpoint'), source: printable(checkpoint), proof: text }
+  if (text === undefined)
+    throw new VeritError('VERIT_USAGE', {
+      problem: 'There is nothing to cosign',
+      hint: 'Give --checkpoint, --proof or --folder'
+    })
   return { note: parseProof(text, printable(proof!)).checkpoint, source: printable(proof!), proof: text }
 }
 
 export function addCosignatureCommand(): Command {
-  return located(new Command('add-cosignature').summary('take a witness\'s cosignature into the log'))
-    .description('Keep a cosigned checkpoint with the log (file `cosigned`), merged with cosignatures of the same checkpoint that are there already.')
-    .argument('<file>', 'the checkpoint with the cosignature').option('--witness <key>', 'verifier key of a witness, or a file with it: its cosignature is checked; may be repeated', collect)
+  return located(new Command('add-cosignature').summary("take a witness's cosignature into the log"))
+    .description(
+      'Keep a cosigned checkpoint with the log (file `cosigned`), merged with cosignatures of the same checkpoint ' +
+        'that are there already.'
+    )
+    .argument('<file>', 'the checkpoint with the cosignature')
+    .option(
+      '--witness <key>',
+      'verifier key of a witness, or a file with it: its cosignature is checked; may be repeated',
+      collect
+    )
     .addHelpText('after', '\nExample:\n  verit audit add-cosignature cosigned.txt --witness w1.vkey')
     .action((file: string, { witness, ...where }: Where & { witness?: string[] }) => {
       const folder = logFolder(where)
-      process.stdout.write(addCosignature(folder, ownKey(folder), readText(file, 'a cosigned checkpoint'), printable(file), (witness ?? []).map(keyArgument)))
+      process.stdout.write(
+        addCosignature(
+          folder,
+          ownKey(folder),
+          readText(file, 'a cosigned checkpoint'),
+          printable(file),
+          (witness ?? []).map(keyArgument)
+        )
+      )
     })
 }

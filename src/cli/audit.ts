@@ -5,12 +5,30 @@ import { checkpointCommand, exportCommand, keyCommand, proveCommand, verifyComma
 import { addCosignatureCommand, witnessCommand, witnessKeyCommand } from './audit-witness.ts'
 
 export function command(): Command {
-  const audit = new Command('audit').summary('read, prove and verify the audit log')
-    .description('Read, prove and verify the audit log of a server: a Merkle tree of all that was asked, refused and changed, signed by the server. docs/audit.md describes it.')
-    .addHelpText('after', '\nExamples:\n  verit audit tail --follow\n  verit audit key > log.vkey\n  verit audit verify --key log.vkey --checkpoint last-month.txt')
+  const audit = new Command('audit')
+    .summary('read, prove and verify the audit log')
+    .description(
+      'Read, prove and verify the audit log of a server: a Merkle tree of all that was asked, refused and ' +
+        'changed, signed by the server. docs/audit.md describes it.'
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit audit tail --follow\n  verit audit key > log.vkey\n  verit audit verify --key ' +
+        'log.vkey --checkpoint last-month.txt'
+    )
   const parts = [
-    tailCommand, searchCommand, verifyCommand, proveCommand, keyCommand, checkpointCommand, exportCommand, witnessKeyCommand, witnessCommand, addCosignatureCommand,
-    textsKeyCommand, textsCommand,
+    tailCommand,
+    searchCommand,
+    verifyCommand,
+    proveCommand,
+    keyCommand,
+    checkpointCommand,
+    exportCommand,
+    witnessKeyCommand,
+    witnessCommand,
+    addCosignatureCommand,
+    textsKeyCommand,
+    textsCommand
   ]
   for (const part of parts) audit.addCommand(part())
   return audit

@@ -43,8 +43,9 @@ export interface ModelFlags extends MachineFlags {
 }
 
 const TYPE = 'with a --shape that is not ternary: its weight formats (default: q4_k_m for shapes of published models)'
-const HEAD = 'with --shape: weight format of the output head and the embedding '
-  + '(default: that of --type; else q6_k where the width is a multiple of 256)'
+const HEAD =
+  'with --shape: weight format of the output head and the embedding ' +
+  '(default: that of --type; else q6_k where the width is a multiple of 256)'
 
 /** Mixes of weight formats by the names of `--type`. */
 const MIXES: ReadonlyMap<string, MixName> = new Map(mixNames.map(name => [name.toLowerCase(), name]))
@@ -61,12 +62,24 @@ export interface MeasuredModel {
 export const machineOptions = (c: Command): Command => reportOptions(threadsOption(c))
 
 /** Those of `machineOptions` without the threads. */
-export const reportOptions = (c: Command): Command => setOption(coresOption(c)).option('--json', 'print one JSON object')
+export const reportOptions = (c: Command): Command =>
+  setOption(coresOption(c)).option('--json', 'print one JSON object')
 
 export function measuredModelOptions(c: Command): Command {
-  c.option('-m, --model <file>', 'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)')
-    .addOption(new Option('--shape <name>', 'instead: random weights of this shape, made in memory').choices(measuredShapes).conflicts('model'))
-    .option('--vocab-size <n>', 'with --shape: tokens of the vocabulary (default: the shape\'s, 4096 for presets)', numberOption)
+  c.option(
+    '-m, --model <file>',
+    'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)'
+  )
+    .addOption(
+      new Option('--shape <name>', 'instead: random weights of this shape, made in memory')
+        .choices(measuredShapes)
+        .conflicts('model')
+    )
+    .option(
+      '--vocab-size <n>',
+      "with --shape: tokens of the vocabulary (default: the shape's, 4096 for presets)",
+      numberOption
+    )
     .addOption(new Option('--type <mix>', TYPE).choices([...MIXES.keys()]))
     .addOption(new Option('--head <type>', HEAD).choices(HEADS))
   return headScreenOption(c)
@@ -85,7 +98,10 @@ export interface ModelToMeasure extends Disposable {
 export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   const { model, shape, headScreen = 'auto' } = flags
   if (shape !== undefined) {
-    return { load: (executor, packing = flags.packing) => randomModel(executor, { ...flags, shape }, packing), [Symbol.dispose]: () => undefined }
+    return {
+      load: (executor, packing = flags.packing) => randomModel(executor, { ...flags, shape }, packing),
+      [Symbol.dispose]: () => undefined
+    }
   }
   const { vocabSize, type, head } = flags
   const ofShapes = Object.entries({ '--vocab-size': vocabSize, '--type': type, '--head': head })
@@ -101,14 +117,18 @@ export async function openMeasured(flags: ModelFlags): Promise<ModelToMeasure> {
   const screen = SCREENING[headScreen]
   const load = async (executor: Executor, packing = flags.packing): Promise<MeasuredModel> => {
     const gguf = new GgufFile(file)
-    const loaded = await withByteProgress('load', onProgress => loadModel(gguf, executor, { packing, screen, onProgress }))
+    const loaded = await withByteProgress('load', onProgress =>
+      loadModel(gguf, executor, { packing, screen, onProgress })
+    )
     return { name: path, ...loaded }
   }
   return { load, [Symbol.dispose]: () => file.close() }
 }
 
 async function randomModel(
-  executor: Executor, flags: ModelFlags & { shape: MeasuredShape }, packing: string | undefined,
+  executor: Executor,
+  flags: ModelFlags & { shape: MeasuredShape },
+  packing: string | undefined
 ): Promise<MeasuredModel> {
   const { shape, vocabSize, headScreen = 'auto' } = flags
   const screen = SCREENING[headScreen]
@@ -124,7 +144,8 @@ async function randomModel(
 
 /** The ggml types of a shape's matrices, and the mix that they come from, if any. */
 function randomTypes(
-  config: ModelConfig, { shape, type, head }: ModelFlags & { shape: MeasuredShape },
+  config: ModelConfig,
+  { shape, type, head }: ModelFlags & { shape: MeasuredShape }
 ): { type: FormOptions['type']; mix: string | undefined } {
   const six = config.hidden % 256 === 0
   if (head === 'q6_k' && !six) {
@@ -143,17 +164,27 @@ function randomTypes(
   return { type: p => (head !== undefined && outer.includes(p.name) ? head.toUpperCase() : mixed(p)), mix }
 }
 
-export const number = (n: number, digits = 0): string => n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+export const number = (n: number, digits = 0): string =>
+  n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
 /** Of about three digits. */
 export const rough = (n: number): string => number(n, n < 0.1 ? 4 : n < 1 ? 3 : n < 10 ? 2 : n < 100 ? 1 : 0)
 export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`
 const processor = cpus()[0]?.model.trim() ?? 'unknown processor' // asked before the process is locked
 export const machine = (): string => processor
 /** Median, and least to most. */
-export const spreadText = ({ median, min, max }: Rate, unit: string): string => `${rough(median)} ${unit} (${rough(min)} to ${rough(max)})`
+export const spreadText = ({ median, min, max }: Rate, unit: string): string =>
+  `${rough(median)} ${unit} (${rough(min)} to ${rough(max)})`
 /** A rate in other units. */
-export const times = (factor: number, { median, min, max }: Rate): Rate => ({ median: factor * median, min: factor * min, max: factor * max })
+export const times = (factor: number, { median, min, max }: Rate): Rate => ({
+  median: factor * median,
+  min: factor * min,
+  max: factor * max
+})
 
 /** Processors that programs kept busy in the last minute, before we began. Of a quiet machine it is below 0.5. */
 export const loadBefore = loadavg()[0]!
-export const loadWarning = loadBefore < 0.5 ? '' : `Other programs kept about ${rough(loadBefore)} processors busy in the minute before this (load average): figures are lower than on a quiet machine, and vary more.\n`
+export const loadWarning =
+  loadBefore < 0.5
+    ? ''
+    : `Other programs kept about ${rough(loadBefore)} processors busy in the minute before this (load average): ` +
+      `figures are lower than on a quiet machine, and vary more.\n`

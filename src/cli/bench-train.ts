@@ -18,18 +18,36 @@ import { numberOption } from './prepare.ts'
 export function benchTrain(): Command {
   const c = new Command('train')
     .description('Measures training steps of a preset on random tokens.')
-    .addOption(new Option('-p, --preset <name>', 'model and options').choices(Object.keys(trainPresets)).default('shakespeare'))
+    .addOption(
+      new Option('-p, --preset <name>', 'model and options').choices(Object.keys(trainPresets)).default('shakespeare')
+    )
     .option('--steps <n>', 'steps that are timed', numberOption, 50)
-    .option('--vocab-size <n>', 'tokens of the vocabulary (default: 65 for the Shakespeare presets, else 4096)', numberOption)
-  return machineOptions(c).addHelpText('after', '\nExamples:\n  verit bench train --preset shakespeare --steps 50\n  verit bench train --preset bitnet --threads 4 --json')
+    .option(
+      '--vocab-size <n>',
+      'tokens of the vocabulary (default: 65 for the Shakespeare presets, else 4096)',
+      numberOption
+    )
+  return machineOptions(c)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit bench train --preset shakespeare --steps 50\n  verit bench train --preset bitnet ' +
+        '--threads 4 --json'
+    )
     .action((_: object, own: Command) => training(own.optsWithGlobals()))
 }
 
 async function training(flags: MachineFlags & { preset: TrainPresetName; steps: number }): Promise<void> {
   const { preset, steps } = flags
-  if (!(Number.isInteger(steps) && steps >= 1 && steps <= 1e6)) throw new VeritError('VERIT_TRAIN_OPTION', { option: '--steps', problem: 'must be a whole number from 1 to 1000000' })
+  if (!(Number.isInteger(steps) && steps >= 1 && steps <= 1e6))
+    throw new VeritError('VERIT_TRAIN_OPTION', {
+      option: '--steps',
+      problem: 'must be a whole number from 1 to 1000000'
+    })
   const executor = executorOf(flags)
-  const config = modelOfPreset(trainPresets[preset].model, flags.vocabSize ?? (preset.startsWith('shakespeare') ? 65 : 4096))
+  const config = modelOfPreset(
+    trainPresets[preset].model,
+    flags.vocabSize ?? (preset.startsWith('shakespeare') ? 65 : 4096)
+  )
   const options = parseTrainOptions({ ...trainDefaults, ...trainPresets[preset].options })
   const progress = new Progress({ label: 'bench', total: steps })
   const speed = await measureTraining(executor, config, options, steps, done => progress.update(done))
@@ -40,10 +58,23 @@ async function training(flags: MachineFlags & { preset: TrainPresetName; steps: 
   const parameters = parameterCount(config)
   if (flags.json) {
     const { tokensPerStep, loss } = speed
-    const about = { preset, kind: config.kind, parameters, executor: executor.name, threads: executor.threads, processor: machine() }
-    return void process.stdout.write(`${printableJson({ ...about, steps, tokensPerStep, millisecondsPerStep: ms, tokensPerSecond, gflops, loss })}\n`)
+    const about = {
+      preset,
+      kind: config.kind,
+      parameters,
+      executor: executor.name,
+      threads: executor.threads,
+      processor: machine()
+    }
+    return void process.stdout.write(
+      `${printableJson({ ...about, steps, tokensPerStep, millisecondsPerStep: ms, tokensPerSecond, gflops, loss })}\n`
+    )
   }
-  process.stdout.write(`${preset}: ${config.kind}, ${number(parameters)} parameters; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
-    + `  ${number(ms.median, 2)} ms a step of ${number(speed.tokensPerStep)} tokens (${number(ms.min, 2)} to ${number(ms.max, 2)}, ${steps} steps)\n`
-    + `  ${number(tokensPerSecond)} tokens/s, ${number(gflops, 1)} GFLOP/s (6 x parameters x tokens)\n`)
+  process.stdout.write(
+    `${preset}: ${config.kind}, ${number(parameters)} parameters; ${executor.name}, threads: ${executor.threads}; ` +
+      `${machine()}\n` +
+      `  ${number(ms.median, 2)} ms a step of ${number(speed.tokensPerStep)} tokens (${number(ms.min, 2)} to ` +
+      `${number(ms.max, 2)}, ${steps} steps)\n` +
+      `  ${number(tokensPerSecond)} tokens/s, ${number(gflops, 1)} GFLOP/s (6 x parameters x tokens)\n`
+  )
 }

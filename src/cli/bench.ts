@@ -14,17 +14,33 @@ import { cacheTypeOption, executorOf, packingOption } from './compute-options.ts
 import type { CacheFlags } from './compute-options.ts'
 
 export function command(): Command {
-  const c = machineOptions(cacheTypeOption(packingOption(measuredModelOptions(new Command('bench')
-    .summary('measure the speed of a model here')
-    .description('Measures how fast a model reads prompts and makes tokens here: median, least and most of five samples. '
-      + 'decode, prefill and batch measure one of these at length, beside the limits of the machine.')))))
+  const c = machineOptions(
+    cacheTypeOption(
+      packingOption(
+        measuredModelOptions(
+          new Command('bench')
+            .summary('measure the speed of a model here')
+            .description(
+              'Measures how fast a model reads prompts and makes tokens here: median, least and most of five ' +
+                'samples. ' +
+                'decode, prefill and batch measure one of these at length, beside the limits of the machine.'
+            )
+        )
+      )
+    )
+  )
   for (const workload of workloads) c.addCommand(benchWork(workload))
-  return c.addCommand(benchTrain()).addHelpText('after', `
+  return c
+    .addCommand(benchTrain())
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit bench
   verit bench --shape bitnet-small --threads 2 --json
   verit bench decode --shape bitnet-2b4t
-  verit bench train --preset shakespeare --steps 50`)
+  verit bench train --preset shakespeare --steps 50`
+    )
     .action(serving)
 }
 
@@ -35,14 +51,22 @@ async function serving(flags: ModelFlags & CacheFlags): Promise<void> {
   let progress: Progress | undefined
   const speed = await measureServing(executor, config, weights, {
     cacheType: flags.kvCacheType,
-    onProgress: (done, total) => (progress ??= new Progress({ label: 'bench', total })).update(done),
+    onProgress: (done, total) => (progress ??= new Progress({ label: 'bench', total })).update(done)
   })
   progress?.clear()
   const parameters = parameterCount(config)
   if (flags.json) {
-    return void process.stdout.write(`${printableJson({ model: name, kind: config.kind, parameters, executor: executor.name, threads: executor.threads, processor: machine(), ...speed })}\n`)
+    const { name: executorName, threads } = executor
+    const facts = { model: name, kind: config.kind, parameters, executor: executorName, threads, processor: machine() }
+    return void process.stdout.write(`${printableJson({ ...facts, ...speed })}\n`)
   }
-  const line = (label: string, r: Rate): string => `  ${label.padEnd(34)} ${number(r.median).padStart(9)} tokens/s  (${number(r.min)} to ${number(r.max)})\n`
-  process.stdout.write(`${printable(name)}: ${config.kind}, ${number(parameters)} parameters; ${executor.name}, threads: ${executor.threads}; ${machine()}\n`
-    + line(`read a prompt of ${speed.promptTokens} tokens`, speed.prefill) + line('make tokens', speed.decode) + line(`make tokens, ${speed.batch} answers at once`, speed.batchDecode))
+  const line = (label: string, r: Rate): string =>
+    `  ${label.padEnd(34)} ${number(r.median).padStart(9)} tokens/s  (${number(r.min)} to ${number(r.max)})\n`
+  process.stdout.write(
+    `${printable(name)}: ${config.kind}, ${number(parameters)} parameters; ${executor.name}, threads: ` +
+      `${executor.threads}; ${machine()}\n` +
+      line(`read a prompt of ${speed.promptTokens} tokens`, speed.prefill) +
+      line('make tokens', speed.decode) +
+      line(`make tokens, ${speed.batch} answers at once`, speed.batchDecode)
+  )
 }

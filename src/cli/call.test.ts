@@ -49,7 +49,7 @@ test('requests are signed, bodies come from the option, a file or standard input
     call(['GET', `${server.url}/v1/models`, '--key-file', keyFile, '--server-key', serverFile, '--json']),
     call(['/x', '--data', '{"a":1}', ...common]),
     call(['put', '/x', '--data', '-', ...common], '{"b":1}'),
-    call(['/x', '--data', `@${join(folder, 'body.json')}`, ...common]),
+    call(['/x', '--data', `@${join(folder, 'body.json')}`, ...common])
   ])
   for (const { status, err } of results) assert.deepEqual([status, err], [0, ''])
   assert.match(results[0]!.out, /^200 OK\n[^]*signature-input: verit=[^]*\n\n\{"object": "list"\}$/)
@@ -60,16 +60,27 @@ test('requests are signed, bodies come from the option, a file or standard input
 test('--prompt prints the text as it comes, or with --json the whole answer', async () => {
   await using server = await signing()
   const common = ['--url', server.url, '--key-file', keyFile, '--server-key', server.serverKey]
-  const [text, json, piped] = await Promise.all([call(['--prompt', 'Hi', ...common]), call(['-p', 'Hi', '--json', ...common]), call(['-p', '-', ...common], 'from a pipe')])
+  const [text, json, piped] = await Promise.all([
+    call(['--prompt', 'Hi', ...common]),
+    call(['-p', 'Hi', '--json', ...common]),
+    call(['-p', '-', ...common], 'from a pipe')
+  ])
   assert.deepEqual(text, { status: 0, out: 'Hello\n', err: '' })
-  assert.equal((JSON.parse(json.out) as { choices: { message: { content: string } }[] }).choices[0]!.message.content, 'Hello there')
+  assert.equal(
+    (JSON.parse(json.out) as { choices: { message: { content: string } }[] }).choices[0]!.message.content,
+    'Hello there'
+  )
   assert.equal(piped.out, 'Hello\n')
-  assert.ok(server.accepted.some(a => a.body === '{"messages":[{"role":"user","content":"from a pipe"}],"stream":true}'))
+  assert.ok(
+    server.accepted.some(a => a.body === '{"messages":[{"role":"user","content":"from a pipe"}],"stream":true}')
+  )
 })
 
 test('a plain key comes from the environment', async () => {
   await using server = await signedServer()
-  const { status } = await call(['/v1/models', '--url', server.url, '--server-key', server.serverKey], undefined, { VERIT_API_KEY: 'verit_x' })
+  const { status } = await call(['/v1/models', '--url', server.url, '--server-key', server.serverKey], undefined, {
+    VERIT_API_KEY: 'verit_x'
+  })
   assert.equal(status, 0)
   assert.equal(server.accepted[0]!.headers.authorization, 'Bearer verit_x')
 })
@@ -80,7 +91,9 @@ test('errors of the server and broken streams are one clear sentence and exit st
   await using cut = await signing({ tamper: { end: () => '' } })
   const common = ['--url', server.url, '--key-file', keyFile]
   const [refused, died, broken] = await Promise.all([
-    call(['/no', '--json', ...common]), call(['-p', 'Hi', ...common]), call(['-p', 'Hi', '--url', cut.url, '--key-file', keyFile, '--server-key', cut.serverKey]),
+    call(['/no', '--json', ...common]),
+    call(['-p', 'Hi', ...common]),
+    call(['-p', 'Hi', '--url', cut.url, '--key-file', keyFile, '--server-key', cut.serverKey])
   ])
   assert.match(refused.err, /^verit: The server answered 403: refused\. .*\[VERIT_CALL\]\n$/)
   assert.equal((JSON.parse(refused.out) as { error: { code: string } }).error.code, 'VERIT_TEST')
@@ -108,11 +121,15 @@ test('wrong uses are refused before anything is sent', async () => {
     [['http://u:p@127.0.0.1/x'], 'VERIT_USAGE', /no place for a password/],
     [['/x', '-p', 'Hi'], 'VERIT_USAGE', /makes its own/],
     [['/x?a=b', ...common], 'VERIT_CLIENT', /query/],
-    [['/x', '--key-file', join(folder, 'none.json')], 'VERIT_FILE_NOT_FOUND', /There is no file/],
+    [['/x', '--key-file', join(folder, 'none.json')], 'VERIT_FILE_NOT_FOUND', /There is no file/]
   ]
   if (process.platform !== 'win32') cases.push([['/x', '--key-file', open], 'VERIT_KEY_FILE', /others can use it/])
   for (const [args, code, message] of cases) {
-    await assert.rejects(command().parseAsync(args, { from: 'user' }), e => VeritError.is(e, code) && message.test(e.message) && !e.message.includes('SECRET'), args.join(' '))
+    await assert.rejects(
+      command().parseAsync(args, { from: 'user' }),
+      e => VeritError.is(e, code) && message.test(e.message) && !e.message.includes('SECRET'),
+      args.join(' ')
+    )
   }
   assert.equal(server.accepted.length, 0)
 })

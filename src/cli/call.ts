@@ -39,25 +39,32 @@ interface Call {
 export function command(): Command {
   return new Command('call')
     .summary('send a (signed) request to a server')
-    .description('Sends one request to a server and prints the answer; a stream as it comes. With --key-file the request is signed '
-      + '(docs/signing.md); else the key in VERIT_API_KEY, or in the file that VERIT_API_KEY_FILE names, is sent where there is one.')
+    .description(
+      'Sends one request to a server and prints the answer; a stream as it comes. With --key-file the request is ' +
+        'signed ' +
+        '(docs/signing.md); else the key in VERIT_API_KEY, or in the file that VERIT_API_KEY_FILE names, is sent ' +
+        'where there is one.'
+    )
     .argument('[method]', 'default: GET, or POST with --data')
     .argument('[path]', 'for example /v1/models, or a whole URL')
     .option('--data <json>', 'the body: JSON, @file, or - for standard input')
-    .option('-p, --prompt <text>', 'ask in a chat and print the answer\'s text as it comes; - for standard input')
+    .option('-p, --prompt <text>', "ask in a chat and print the answer's text as it comes; - for standard input")
     .option('--key-file <file>', 'sign with this key')
     .option('--server-key <key>', 'public key of the server, or a file with it: refuse answers that it did not sign')
     .option('--url <url>', 'the server (default: "http://127.0.0.1:8081", or with --socket "http://localhost")')
     .option('--socket <path>', 'the Unix socket that the server listens on')
     .option('--json', 'print the JSON of the answer in one line, errors too')
     .option('--include', 'print status and header fields first')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit call /v1/models --key-file laptop.json
   verit call --prompt "What is a union?" --key-file laptop.json
   verit call /v1/completions --data '{"prompt": "The union", "stream": true}'
   verit call --socket /run/verit/verit.sock /v1/models --key-file laptop.json
-  verit call POST https://verit.example/v1/chat/completions --data @request.json --server-key server.pem --json`)
+  verit call POST https://verit.example/v1/chat/completions --data @request.json --server-key server.pem --json`
+    )
     .action(run)
 }
 
@@ -79,21 +86,36 @@ function usage(problem: string, hint: string): never {
   throw new VeritError('VERIT_USAGE', { problem, hint })
 }
 
-function callOf(first: string | undefined, second: string | undefined, { data, prompt, socket, json, ...flags }: Flags): Call {
+function callOf(
+  first: string | undefined,
+  second: string | undefined,
+  { data, prompt, socket, json, ...flags }: Flags
+): Call {
   const url = flags.url ?? (socket === undefined ? 'http://127.0.0.1:8081' : 'http://localhost')
   if (prompt !== undefined) {
-    if (first !== undefined || data !== undefined) usage('--prompt makes its own request', 'Leave out the path and --data, or --prompt')
+    if (first !== undefined || data !== undefined)
+      usage('--prompt makes its own request', 'Leave out the path and --data, or --prompt')
     const messages = [{ role: 'user', content: prompt === '-' ? readText(0, 'standard input') : prompt }]
-    return { method: 'POST', url: new URL('/v1/chat/completions', base(url)), body: JSON.stringify({ messages, stream: json !== true }) }
+    return {
+      method: 'POST',
+      url: new URL('/v1/chat/completions', base(url)),
+      body: JSON.stringify({ messages, stream: json !== true })
+    }
   }
   const path = second ?? first ?? usage('There is no address to call', 'Give a path: verit call /v1/models')
   const method = second === undefined ? (data === undefined ? 'GET' : 'POST') : first!.toUpperCase()
-  if (!/^[A-Z]+$/.test(method)) usage(`${printable(method, 40)} is not a method`, 'Give it before the path: verit call GET /v1/models')
+  if (!/^[A-Z]+$/.test(method))
+    usage(`${printable(method, 40)} is not a method`, 'Give it before the path: verit call GET /v1/models')
   const absolute = /^https?:\/\//i.test(path)
   if (!absolute && !/^\/(?!\/)/.test(path)) {
     usage(`${printable(path, 80)} is neither a path nor a URL`, 'Begin it with one slash, or with http:// or https://')
   }
-  const body = data === '-' ? readText(0, 'standard input') : data?.startsWith('@') === true ? readText(data.slice(1), data.slice(1)) : data
+  const body =
+    data === '-'
+      ? readText(0, 'standard input')
+      : data?.startsWith('@') === true
+        ? readText(data.slice(1), data.slice(1))
+        : data
   return { method, url: absolute ? base(path) : new URL(path, base(url)), body }
 }
 
@@ -102,7 +124,8 @@ function base(text: string): URL {
   if (url === null || !/^https?:$/.test(url.protocol)) {
     usage(`${printable(text, 80)} is not an http or https address`, 'Give one like http://127.0.0.1:8081')
   }
-  if (url.username !== '' || url.password !== '') usage('A URL is no place for a password', 'Put the key into VERIT_API_KEY, or use --key-file')
+  if (url.username !== '' || url.password !== '')
+    usage('A URL is no place for a password', 'Put the key into VERIT_API_KEY, or use --key-file')
   return url
 }
 
@@ -123,13 +146,21 @@ const serverKeyFile = (path: string): string => {
 
 async function send({ method, url, body }: Call, { keyFile, serverKey, socket }: Flags): Promise<Response> {
   const secret = keyFile === undefined ? secretSetting('VERIT_API_KEY') : undefined
-  if (secret !== undefined && socket === undefined && url.protocol === 'http:' && !/^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname)) {
-    process.stderr.write('verit: the key goes over the network unencrypted; use https, or sign requests with --key-file\n')
+  if (
+    secret !== undefined &&
+    socket === undefined &&
+    url.protocol === 'http:' &&
+    !/^(127(\.\d+){3}|localhost|\[::1\])$/.test(url.hostname)
+  ) {
+    process.stderr.write(
+      'verit: the key goes over the network unencrypted; use https, or sign requests with --key-file\n'
+    )
   }
   const key = serverKey !== undefined && existsSync(serverKey) ? serverKeyFile(serverKey) : serverKey
   const request = veritFetch(defined({ keyFile, serverKey: key, url: url.origin, socket }))
   const headers = defined({
-    'content-type': body === undefined ? undefined : 'application/json', 'authorization': secret === undefined ? undefined : `Bearer ${secret}`,
+    'content-type': body === undefined ? undefined : 'application/json',
+    authorization: secret === undefined ? undefined : `Bearer ${secret}`
   })
   try {
     return await request(url, { method, headers, body: body ?? null })
@@ -137,7 +168,10 @@ async function send({ method, url, body }: Call, { keyFile, serverKey, socket }:
     if (!(e instanceof TypeError)) throw e
     const cause = e.cause instanceof Error ? e.cause : e
     const code = (cause as NodeJS.ErrnoException).code
-    const reason = cause.message === 'unexpected redirect' ? 'it answers with a redirect, which is not followed' : code ?? cause.message
+    const reason =
+      cause.message === 'unexpected redirect'
+        ? 'it answers with a redirect, which is not followed'
+        : (code ?? cause.message)
     throw new VeritError('VERIT_CONNECT', { url: socket ?? url.origin, reason }, e)
   }
 }
@@ -145,7 +179,10 @@ async function send({ method, url, body }: Call, { keyFile, serverKey, socket }:
 /** @throws VeritError VERIT_ANSWER for one that is longer: a hostile server's may never end */
 async function wholeText(response: Response, limit: number): Promise<string> {
   const bytes = await readWhole(response.body, limit)
-  if (bytes === undefined) throw new VeritError('VERIT_ANSWER', { problem: `its body has more than ${limit} bytes (status ${response.status})` })
+  if (bytes === undefined)
+    throw new VeritError('VERIT_ANSWER', {
+      problem: `its body has more than ${limit} bytes (status ${response.status})`
+    })
   return new TextDecoder().decode(bytes)
 }
 
@@ -161,7 +198,10 @@ async function fail(response: Response, flags: Flags): Promise<never> {
   const text = await wholeText(response, MOST_ERROR_BYTES)
   const error = errorOf(text)
   if (flags.json && error !== undefined) process.stdout.write(oneLine(text))
-  throw new VeritError('VERIT_CALL', { status: response.status, problem: said(error?.message ?? (response.statusText || 'nothing more')) })
+  throw new VeritError('VERIT_CALL', {
+    status: response.status,
+    problem: said(error?.message ?? (response.statusText || 'nothing more'))
+  })
 }
 
 /** What the server says, fit for a sentence and a terminal. */
@@ -181,7 +221,8 @@ async function printText(response: Response): Promise<void> {
   for await (const data of serverEvents(response.body ?? new Blob([]).stream())) {
     if (data === '[DONE]') done = true
     const error = errorOf(data)
-    if (error !== undefined) throw new VeritError('VERIT_CALL', { status: response.status, problem: said(error.message) })
+    if (error !== undefined)
+      throw new VeritError('VERIT_CALL', { status: response.status, problem: said(error.message) })
     const text = done ? '' : textOf(data)
     process.stdout.write(forTerminal(text))
   }
@@ -191,7 +232,8 @@ async function printText(response: Response): Promise<void> {
 
 function textOf(data: string): string {
   try {
-    const text: unknown = (JSON.parse(data) as { choices: { delta: { content?: unknown } }[] }).choices[0]?.delta.content
+    const text: unknown = (JSON.parse(data) as { choices: { delta: { content?: unknown } }[] }).choices[0]?.delta
+      .content
     return typeof text === 'string' ? text : ''
   } catch (e) {
     throw new VeritError('VERIT_ANSWER', { problem: 'an event of the stream is not a part of a chat answer' }, e)

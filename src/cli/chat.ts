@@ -13,22 +13,31 @@ interface Flags extends ModelFlags, SamplingFlags {
   system?: string
 }
 
-const HELP = '/clear forgets the conversation, /exit ends it. Ctrl-C stops an answer; between answers it ends the conversation.\n'
+const HELP =
+  '/clear forgets the conversation, /exit ends it. Ctrl-C stops an answer; between answers it ends the conversation.\n'
 
 export function command(): Command {
   const c = new Command('chat')
     .summary('talk with a model')
-    .description('Talks with a model. Its chat template writes the conversation as a prompt; --chat-template replaces '
-      + 'that template. A model that was not trained on conversations only continues them as text.')
-    .argument('[model]', 'a .gguf file, a training run, or the name of a pulled model '
-      + '(default: the model that comes with Verit)')
+    .description(
+      'Talks with a model. Its chat template writes the conversation as a prompt; --chat-template replaces ' +
+        'that template. A model that was not trained on conversations only continues them as text.'
+    )
+    .argument(
+      '[model]',
+      'a .gguf file, a training run, or the name of a pulled model ' + '(default: the model that comes with Verit)'
+    )
     .option('--system <text>', 'system message at the start of the conversation')
-  return modelOptions(samplingOptions(chatTemplateOption(c))).addHelpText('after', `
+  return modelOptions(samplingOptions(chatTemplateOption(c)))
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit chat
   verit chat model.gguf --system "Answer briefly." --temperature 0.5
   verit chat model.gguf --chat-template chat.jinja --end-token "<|eot_id|>"
-  echo "What is a union?" | verit chat model.gguf --seed 1`)
+  echo "What is a union?" | verit chat model.gguf --seed 1`
+    )
     .action(run)
 }
 
@@ -37,7 +46,7 @@ async function run(path: string | undefined, flags: Flags): Promise<void> {
   for (const warning of engine.info.conversation.warnings) process.stderr.write(`verit: warning: ${warning}.\n`)
   const conversation = new Conversation(engine, flags)
   const terminal = process.stdin.isTTY && process.stdout.isTTY
-  if (!process.stdin.isTTY && !await checkStandardInput()) return
+  if (!process.stdin.isTTY && !(await checkStandardInput())) return
   const lines = createInterface({ input: process.stdin, ...(terminal ? { output: process.stdout, prompt: '> ' } : {}) })
   const interrupt = (): void => {
     if (conversation.stop()) return
@@ -46,7 +55,10 @@ async function run(path: string | undefined, flags: Flags): Promise<void> {
   }
   lines.on('SIGINT', interrupt)
   process.on('SIGINT', interrupt)
-  if (terminal) process.stderr.write(`${forTerminal(engine.info.name)}, ${engine.info.context} tokens of context. /help tells the commands.\n`)
+  if (terminal)
+    process.stderr.write(
+      `${forTerminal(engine.info.name)}, ${engine.info.context} tokens of context. /help tells the commands.\n`
+    )
   if (engine.info.chatTemplate === undefined) {
     process.stderr.write('This model has no chat template: it only continues the conversation as a text.\n')
   }
@@ -110,7 +122,10 @@ class Conversation {
     const sampling = samplingOf(this.#flags)
     const stop = [...this.#engine.chatStop, ...sampling.stop]
     let answer = ''
-    for await (const event of this.#engine.generate({ ...sampling, stop, prompt: this.#prompt(sampling.maxTokens ?? 128) }, signal)) {
+    for await (const event of this.#engine.generate(
+      { ...sampling, stop, prompt: this.#prompt(sampling.maxTokens ?? 128) },
+      signal
+    )) {
       if (event.type !== 'token') continue
       const text = answer === '' ? event.text.trimStart() : event.text
       process.stdout.write(forTerminal(text))
@@ -123,7 +138,8 @@ class Conversation {
   /** Forgets the oldest turns once the context cannot hold them and an answer, and says so. */
   #prompt(maxTokens: number): number[] {
     const { context } = this.#engine.info
-    const system: ChatMessage[] = this.#flags.system === undefined ? [] : [{ role: 'system', content: this.#flags.system }]
+    const system: ChatMessage[] =
+      this.#flags.system === undefined ? [] : [{ role: 'system', content: this.#flags.system }]
     const room = context - Math.min(maxTokens, context >> 2)
     let kept = this.#messages
     let ids = this.#engine.chatPrompt([...system, ...kept])
@@ -135,7 +151,9 @@ class Conversation {
     // A message that does not fit alone will be refused, and costs none of the others.
     if (forgotten > 0 && ids.length < context) {
       this.#messages = kept
-      process.stderr.write(`(The context of ${context} tokens is full: the oldest ${forgotten} messages are forgotten.)\n`)
+      process.stderr.write(
+        `(The context of ${context} tokens is full: the oldest ${forgotten} messages are forgotten.)\n`
+      )
     }
     return ids
   }

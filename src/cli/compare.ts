@@ -22,16 +22,21 @@ const MOST_RUNS = 8
 export function command(): Command {
   return new Command('compare')
     .summary('training runs side by side')
-    .description('Compares training runs, finished or not: a table of sizes, steps and held-out losses, and one '
-      + 'picture of their losses. Runs with different tokenizers are drawn in bits per byte.')
+    .description(
+      'Compares training runs, finished or not: a table of sizes, steps and held-out losses, and one ' +
+        'picture of their losses. Runs with different tokenizers are drawn in bits per byte.'
+    )
     .argument('<run...>', 'folders of training runs')
     .option('-o, --out <file>', 'picture to write (SVG)', 'compare.svg')
     .option('--json', 'print one JSON object')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit compare runs/small runs/large
   verit compare runs/* --out losses.svg
-  verit compare runs/a runs/b --json | jq '.runs[].best.loss'`)
+  verit compare runs/a runs/b --json | jq '.runs[].best.loss'`
+    )
     .action(compare)
 }
 
@@ -44,7 +49,10 @@ function compare(folders: string[], flags: Flags): void {
   const runs = folders.map(overviewOf)
   const unit = same(runs, r => r.start.tokenizer) ? 'loss' : 'bitsPerByte'
   const labels = labelsOf(folders)
-  const svg = comparePlot(runs.map(({ rows }, i) => ({ label: labels[i]!, rows })), unit)
+  const svg = comparePlot(
+    runs.map(({ rows }, i) => ({ label: labels[i]!, rows })),
+    unit
+  )
   if (svg !== undefined) writeFileAtomic(flags.out, svg)
   const picture = svg === undefined ? undefined : flags.out
   if (flags.json !== true) return void process.stdout.write(asText(runs, labels, unit, picture))
@@ -72,15 +80,35 @@ function labelsOf(folders: readonly string[]): string[] {
 const count = (n: number): string => n.toLocaleString('en-US')
 
 const HEAD = [
-  'run', 'model', 'parameters', 'steps', 'tokens', 'lr', 'best held-out', 'bits/byte', 'last held-out', 'time',
+  'run',
+  'model',
+  'parameters',
+  'steps',
+  'tokens',
+  'lr',
+  'best held-out',
+  'bits/byte',
+  'last held-out',
+  'time'
 ] as const
 
 function asText(
-  runs: readonly RunOverview[], labels: readonly string[], unit: string, picture: string | undefined,
+  runs: readonly RunOverview[],
+  labels: readonly string[],
+  unit: string,
+  picture: string | undefined
 ): string {
   const rows = [HEAD, ...runs.map((run, i) => cellsOf(run, labels[i]!))]
   const widths = HEAD.map((_, c) => Math.max(...rows.map(row => row[c]!.length)))
-  const table = rows.map(row => `${row.map((cell, c) => cell.padEnd(widths[c]!)).join('  ').trimEnd()}\n`).join('')
+  const table = rows
+    .map(
+      row =>
+        `${row
+          .map((cell, c) => cell.padEnd(widths[c]!))
+          .join('  ')
+          .trimEnd()}\n`
+    )
+    .join('')
   return table + notes(runs, unit) + (picture === undefined ? '' : `Picture: ${picture}\n`)
 }
 
@@ -89,8 +117,16 @@ function cellsOf(run: RunOverview, label: string): string[] {
   const held = (h: Held | undefined): string => (h === undefined ? '-' : `${h.loss.toFixed(4)} (step ${count(h.step)})`)
   const bits = best?.bitsPerByte.toFixed(4) ?? '-'
   return [
-    label, start.config.kind, count(parameters), `${count(step)}/${count(steps)}`, count(tokens),
-    String(start.options.lr), held(best), bits, held(last), formatDuration(seconds),
+    label,
+    start.config.kind,
+    count(parameters),
+    `${count(step)}/${count(steps)}`,
+    count(tokens),
+    String(start.options.lr),
+    held(best),
+    bits,
+    held(last),
+    formatDuration(seconds)
   ]
 }
 

@@ -26,12 +26,14 @@ export interface CacheFlags {
 /** By the words of the option. */
 export const SCREENING = { auto: 'auto', on: true, off: false } as const
 
-export const threadsOption = (c: Command): Command => c.option('--threads <n>', 'threads; 0, the default: one for each core, or for each of --cores', threads)
+export const threadsOption = (c: Command): Command =>
+  c.option('--threads <n>', 'threads; 0, the default: one for each core, or for each of --cores', threads)
 
 /** The range of the setting of `verit serve`. */
 function threads(text: string): number {
   const n = numberOption(text)
-  if (!Number.isInteger(n) || n < 0 || n > 1024) throw new InvalidArgumentError('It must be a whole number from 0 to 1,024.')
+  if (!Number.isInteger(n) || n < 0 || n > 1024)
+    throw new InvalidArgumentError('It must be a whole number from 0 to 1,024.')
   return n
 }
 
@@ -41,20 +43,37 @@ export const setOption = (c: Command): Command =>
   c.option('--instruction-set <name>', `${SETS} (default: auto, the best here; no result depends on it)`)
 
 export const coresOption = (c: Command): Command =>
-  c.option('--cores <list>', 'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it sees fit)')
+  c.option(
+    '--cores <list>',
+    'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it ' +
+      'sees fit)'
+  )
 
 export const packingOption = (c: Command): Command =>
-  c.addOption(new Option('--packing <name>', 'how ternary weights are kept (default: auto, the best here; no result depends on it)').choices(['auto', ...ternaryPackings]))
+  c.addOption(
+    new Option(
+      '--packing <name>',
+      'how ternary weights are kept (default: auto, the best here; no result depends on it)'
+    ).choices(['auto', ...ternaryPackings])
+  )
 
-export const headScreenOption = (c: Command): Command => c.addOption(new Option(
-  '--head-screen <when>', 'a copy in 6 bits beside an f16 head that says which of its rows matter; on: or the model is refused (default: auto, where the head is 64 MiB or larger; no result depends on it)',
-).choices(Object.keys(SCREENING)))
+export const headScreenOption = (c: Command): Command =>
+  c.addOption(
+    new Option(
+      '--head-screen <when>',
+      'a copy in 6 bits beside an f16 head that says which of its rows matter; on: or the model is refused ' +
+        '(default: auto, where the head is 64 MiB or larger; no result depends on it)'
+    ).choices(Object.keys(SCREENING))
+  )
 
-export const cacheTypeOption = (c: Command): Command => c.addOption(new Option(
-  '--kv-cache-type <type>',
-  'element type of the KV cache; f16 takes half the memory and rounds keys and values, so results depend on it '
-  + '(default: auto, f32 for gpt and bitnet, f16 for others)',
-).choices(cacheTypeOptions))
+export const cacheTypeOption = (c: Command): Command =>
+  c.addOption(
+    new Option(
+      '--kv-cache-type <type>',
+      'element type of the KV cache; f16 takes half the memory and rounds keys and values, so results depend on it ' +
+        '(default: auto, f32 for gpt and bitnet, f16 for others)'
+    ).choices(cacheTypeOptions)
+  )
 
 export const executorOf = ({ threads, cores, instructionSet }: ComputeFlags): Executor =>
   openExecutor({ threads, cores, instructionSet })

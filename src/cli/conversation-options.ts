@@ -15,7 +15,7 @@ export interface ConversationFlags {
 /** Adds --chat-template. @param meaning what the command does with it */
 export const chatTemplateOption = (
   c: Command,
-  meaning = 'use this Jinja chat template in place of the one in the file',
+  meaning = 'use this Jinja chat template in place of the one in the file'
 ): Command => c.option('--chat-template <file>', `${meaning} (at most 64 KiB)`)
 
 /** Adds --end-token. */
@@ -23,17 +23,17 @@ export const endTokenOption = (c: Command): Command =>
   c.addOption(
     new Option(
       '--end-token <token>',
-      'token that ends an answer, besides those of the file: its text or its id; may be repeated',
+      'token that ends an answer, besides those of the file: its text or its id; may be repeated'
     )
       .argParser(repeatedOption)
-      .default([], 'none'),
+      .default([], 'none')
   )
 
 /** @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_CHAT for a template file that cannot be used */
 export function overridesOf({ chatTemplate, endToken }: ConversationFlags): ConversationOverrides {
   return {
     ...(chatTemplate !== undefined && { chatTemplate: { text: templateIn(chatTemplate), source: chatTemplate } }),
-    ...(endToken.length > 0 && { endTokens: { tokens: endToken, source: '--end-token' } }),
+    ...(endToken.length > 0 && { endTokens: { tokens: endToken, source: '--end-token' } })
   }
 }
 

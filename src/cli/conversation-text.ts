@@ -12,7 +12,7 @@ export function conversationLines({
   begin,
   addsBegin,
   ends,
-  warnings,
+  warnings
 }: Conversation): string {
   const shown =
     template === undefined
@@ -26,7 +26,7 @@ export function conversationLines({
   const rows: [string, string][] = [
     ['chat template', shown],
     ['begin token', begins],
-    ['end tokens', ends.length === 0 ? 'none known' : ends.map(token).join('\n                 ')],
+    ['end tokens', ends.length === 0 ? 'none known' : ends.map(token).join('\n                 ')]
   ]
   if (otherTemplates.length > 0)
     rows.push(['not used', otherTemplates.map(t => `template ${printable(t.name, 64)}`).join(', ')])
@@ -42,7 +42,7 @@ export const conversationJson = ({
   addsBegin,
   addsEnd,
   ends,
-  warnings,
+  warnings
 }: Conversation): object => ({
   chatTemplate: template === undefined ? null : { source: template.source, characters: template.text.length },
   otherTemplates: otherTemplates.map(t => t.name),
@@ -51,5 +51,5 @@ export const conversationJson = ({
   addsBeginSource: addsBegin.source,
   addsEnd,
   endTokens: ends.map(({ id, text, source }) => ({ id, text, source })),
-  warnings,
+  warnings
 })

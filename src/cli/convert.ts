@@ -52,28 +52,28 @@ export function command(): Command {
       'Writes a model as GGUF. Reads GGUF files and Hugging Face folders with a BitNet model (config.json, ' +
         '*.safetensors). Keeps weights as they are unless an option names another type. Writes the chat template and ' +
         'the begin and end tokens that it finds in all files of the model. Says what precision was lost ' +
-        'and what was left out. docs/formats.md says which program opens which file.',
+        'and what was left out. docs/formats.md says which program opens which file.'
     )
     .argument('<model>', 'a .gguf file, the name of a pulled model, or a folder')
     .argument('<output>', 'the file to write; its name ends in .gguf')
     .addOption(
       new Option(
         '-t, --ternary <type>',
-        'type of ternary matrices (default: i2_s, which keeps their scales to the bit)',
-      ).choices(TERNARY),
+        'type of ternary matrices (default: i2_s, which keeps their scales to the bit)'
+      ).choices(TERNARY)
     )
     .addOption(
-      new Option('--head <type>', 'type of the token embedding and the head (default: unchanged)').choices(TYPES),
+      new Option('--head <type>', 'type of the token embedding and the head (default: unchanged)').choices(TYPES)
     )
     .addOption(
-      new Option('--matrices <type>', 'type of the linear layers of a GPT (default: unchanged)').choices(TYPES),
+      new Option('--matrices <type>', 'type of the linear layers of a GPT (default: unchanged)').choices(TYPES)
     )
     .addOption(
-      new Option('--for <program>', 'write only what releases of this program read, or refuse').choices(['llama.cpp']),
+      new Option('--for <program>', 'write only what releases of this program read, or refuse').choices(['llama.cpp'])
     )
     .option(
       '--tokenizer <file>',
-      'for a folder: a tokenizer.json, or a .gguf file with the tokenizer (default: tokenizer.json in the folder)',
+      'for a folder: a tokenizer.json, or a .gguf file with the tokenizer (default: tokenizer.json in the folder)'
     )
   return endTokenOption(chatTemplateOption(c, 'write this chat template into the file'))
     .option('--force', 'replace the output if it exists')
@@ -86,7 +86,7 @@ Examples:
   verit convert runs/book/model.gguf book-q8.gguf --head q8_0 --matrices q8_0
   verit convert runs/book/model.gguf book-llama.gguf --for llama.cpp
   verit convert bitnet-hf/ model.gguf --tokenizer other.gguf --force
-  verit convert model.gguf chat.gguf --chat-template chat.jinja --end-token "<|eot_id|>"`,
+  verit convert model.gguf chat.gguf --chat-template chat.jinja --end-token "<|eot_id|>"`
     )
     .action(run)
 }
@@ -99,14 +99,14 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
   if (flags.tokenizer !== undefined && !folder)
     throw new VeritError('VERIT_USAGE', {
       problem: '--tokenizer is for folders',
-      hint: 'A GGUF file has its tokenizer: leave the option out',
+      hint: 'A GGUF file has its tokenizer: leave the option out'
     })
   if (folder) {
     refusePickle(model)
     if (!existsSync(join(model, 'config.json'))) {
       throw new VeritError('VERIT_USAGE', {
         problem: `${model} has no config.json: it is no folder of a Hugging Face model`,
-        hint: 'Name one, or a .gguf file',
+        hint: 'Name one, or a .gguf file'
       })
     }
     using source = new HfSource(model, folderTokenizer(model, flags.tokenizer), overrides)
@@ -124,7 +124,7 @@ function checkName(output: string): void {
   const name = ending === '' ? output : output.slice(0, -ending.length)
   throw new VeritError('VERIT_USAGE', {
     problem: `verit convert writes GGUF, and ${printable(output)} is ${asked}`,
-    hint: `Give the output a name that ends in .gguf, such as ${printable(name)}.gguf`,
+    hint: `Give the output a name that ends in .gguf, such as ${printable(name)}.gguf`
   })
 }
 
@@ -134,13 +134,13 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
   if (flags.ternary !== undefined && !isTernaryModel(source.config)) {
     throw new VeritError('VERIT_USAGE', {
       problem: `${source.name} is a ${source.config.kind} model: it has no ternary matrices`,
-      hint: 'Leave --ternary out',
+      hint: 'Leave --ternary out'
     })
   }
   if (flags.matrices !== undefined && isTernaryModel(source.config)) {
     throw new VeritError('VERIT_USAGE', {
       problem: `${source.name} is a ${source.config.kind} model: its matrices are ternary`,
-      hint: 'Use --ternary in place of --matrices',
+      hint: 'Use --ternary in place of --matrices'
     })
   }
   let progress: Progress | undefined
@@ -149,8 +149,8 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
     stop.abort(
       new VeritError('VERIT_INTERRUPTED', {
         saved: 'nothing was written',
-        resume: 'Run the same command again to start over',
-      }),
+        resume: 'Run the same command again to start over'
+      })
     )
   const result = await interruptible(interrupt, () =>
     convertModel(source, output, {
@@ -158,17 +158,17 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
         for: flags.for,
         ternary: upper(flags.ternary),
         head: upper(flags.head),
-        matrices: upper(flags.matrices),
+        matrices: upper(flags.matrices)
       }),
       overwrite: flags.force === true,
       onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done),
-      signal: stop.signal,
-    }),
+      signal: stop.signal
+    })
   ).finally(() => progress?.clear())
   process.stdout.write(
     flags.json
       ? `${printableJson({ output, ...result })}\n`
-      : described(output, result, source instanceof HfSource || flags.endToken.length > 0),
+      : described(output, result, source instanceof HfSource || flags.endToken.length > 0)
   )
 }
 
@@ -184,7 +184,7 @@ function described(output: string, result: Conversion, always: boolean): string 
     `${printable(output)}: ${architecture}, ${tensors} tensors, ${formatBytes(bytes)}\n`,
     losses.length === 0 ? `${exact}\n` : `Precision lost:\n${losses.map(lossLine).join('')}`,
     ...notes.map(note => `Note: ${note}.\n`),
-    chats ? conversationLines(conversation) : '',
+    chats ? conversationLines(conversation) : ''
   ].join('')
 }
 
@@ -202,19 +202,19 @@ function folderTokenizer(folder: string, named: string | undefined): FolderToken
   if (named === undefined && !existsSync(path)) {
     throw new VeritError('VERIT_USAGE', {
       problem: `${folder} has no tokenizer.json`,
-      hint: 'Name one, or a .gguf file with the same tokenizer, with --tokenizer',
+      hint: 'Name one, or a .gguf file with the same tokenizer, with --tokenizer'
     })
   }
   using source = openRegular(path, 'the tokenizer')
   const format = formatOf(source)
   checkTokenizerKind(source, format)
   if (format === 'gguf') {
-    const { metadata } = new GgufFile(source),
-      tokenizer = readTokenizer(path, metadata)
+    const { metadata } = new GgufFile(source)
+    const tokenizer = readTokenizer(path, metadata)
     return {
       entries: [...metadata.entries].filter(([key]) => key.startsWith('tokenizer.') || key === PRETOKENIZER),
       tokenizer,
-      claims: ggufClaims(metadata, tokenizer),
+      claims: ggufClaims(metadata, tokenizer)
     }
   }
   if (format === 'tokenizer.json') {
@@ -223,6 +223,6 @@ function folderTokenizer(folder: string, named: string | undefined): FolderToken
   }
   throw new VeritError('VERIT_USAGE', {
     problem: `${path} is a ${format}`,
-    hint: 'Give a tokenizer.json or a .gguf file',
+    hint: 'Give a tokenizer.json or a .gguf file'
   })
 }

@@ -1,4 +1,7 @@
-/** `verit doctor`: looks over a server's machine, configuration, state, keys and audit log, and says what to mend and how. */
+/**
+ * `verit doctor`: looks over a server's machine, configuration, state, keys and audit log, and says what to mend and
+ * how.
+ */
 import { Command } from 'commander'
 import { levels } from '../doctor/finding.ts'
 import type { Finding, Level } from '../doctor/finding.ts'
@@ -25,23 +28,29 @@ interface Options {
 
 export function command(): Command {
   return new Command('doctor')
-    .summary('look for what is wrong or weak in a server\'s setting, and say how to mend it')
-    .description('Look over this machine, the configuration, the state folder, the keys, the audit log and the dependencies of a server. It changes nothing. '
-      + 'Run it as the user and in the environment of the server. The exit status is 1 where there is a problem.')
+    .summary("look for what is wrong or weak in a server's setting, and say how to mend it")
+    .description(
+      'Look over this machine, the configuration, the state folder, the keys, the audit log and the dependencies ' +
+        'of a server. It changes nothing. ' +
+        'Run it as the user and in the environment of the server. The exit status is 1 where there is a problem.'
+    )
     .option('--state <folder>', 'state folder of the server', defaultStateFolder())
     .option('--config <file>', 'its TOML file of settings (default: the settings that hold without one)')
     .option('--model <file>', 'the model that it serves: a file, or the name of a pulled one', defaultModelPath())
     .option('--strict', 'exit with 1 on warnings, too')
     .option('--quiet', 'leave out what is in order')
     .option('--json', 'print one JSON object')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Levels: ok; note, worth knowing; warning, weakens the server or soon will; problem, it does not work or is open.
 
 Examples:
   verit doctor
   verit doctor --config /etc/verit/verit.toml --state /var/lib/verit --quiet
   verit doctor --model my-model.gguf
-  verit doctor --strict --json | jq '.findings[] | select(.level == "problem")'`)
+  verit doctor --strict --json | jq '.findings[] | select(.level == "problem")'`
+    )
     .action(run)
 }
 
@@ -53,8 +62,13 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
     if (done === total) progress.clear()
   }
   const findings = await examine({
-    state: namedFolder(state), config, kernels: instructionSets(), model: { ...resolveModel(model), onDigestProgress },
-    inspect: lookThrough, env: process.env, now: Date.now(),
+    state: namedFolder(state),
+    config,
+    kernels: instructionSets(),
+    model: { ...resolveModel(model), onDigestProgress },
+    inspect: lookThrough,
+    env: process.env,
+    now: Date.now()
   })
   progress?.clear()
   const count = (level: Level): number => findings.filter(f => f.level === level).length
@@ -75,17 +89,27 @@ async function lookThrough(path: string, found: ProblemList): Promise<void> {
 
 const some = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
 
-const summary = (count: (level: Level) => number): string => `\n${some(count('problem'), 'problem')}, ${some(count('warning'), 'warning')}, ${some(count('note'), 'note')}.\n`
+const summary = (count: (level: Level) => number): string =>
+  `\n${some(count('problem'), 'problem')}, ${some(count('warning'), 'warning')}, ${some(count('note'), 'note')}.\n`
 
 const COLUMNS = 80
 const INDENT = 10
 
 function text(findings: readonly Finding[]): string {
-  return findings.map(({ level, says, fix }) =>
-    level.padEnd(INDENT) + lines(`${printable(says)}.`) + (fix === undefined ? '' : `${' '.repeat(INDENT)}Mend: ${lines(`${printable(fix)}.`, 6)}`)).join('')
+  return findings
+    .map(
+      ({ level, says, fix }) =>
+        level.padEnd(INDENT) +
+        lines(`${printable(says)}.`) +
+        (fix === undefined ? '' : `${' '.repeat(INDENT)}Mend: ${lines(`${printable(fix)}.`, 6)}`)
+    )
+    .join('')
 }
 
-/** Broken at spaces to fit, each further line indented. @param used columns of the first line that are taken beyond the indent */
+/**
+ * Broken at spaces to fit, each further line indented. @param used columns of the first line that are taken beyond the
+ * indent
+ */
 function lines(sentence: string, used = 0): string {
   const out: string[] = ['']
   for (const word of sentence.split(' ')) {

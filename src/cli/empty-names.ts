@@ -28,6 +28,6 @@ export function refuseEmptyNames(command: Command): void {
 function refuse(what: string): never {
   throw new VeritError('VERIT_USAGE', {
     problem: `The name given for ${what} is empty`,
-    hint: 'Give the name of a file or folder; a shell variable in its place may be unset',
+    hint: 'Give the name of a file or folder; a shell variable in its place may be unset'
   })
 }

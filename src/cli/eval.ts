@@ -33,25 +33,40 @@ interface Flags extends ComputeFlags, TextFlags {
 interface Report extends Evaluation {
   model: string
   data: string
-  /** Whether this is the measurement of the training run, and gave its loss to the last bit; absent when it is another one. */
+  /**
+   * Whether this is the measurement of the training run, and gave its loss to the last bit; absent when it is another
+   * one.
+   */
   reproducesTraining?: boolean
 }
 
 export function command(): Command {
   const c = new Command('eval')
     .summary('loss, perplexity and bits per byte of a model')
-    .description('Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. On the data that a '
-      + 'model was trained with it repeats the evaluation of the training run, to the last bit.')
+    .description(
+      'Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. ' +
+        'On the data that a ' +
+        'model was trained with it repeats the evaluation of the training run, to the last bit.'
+    )
     .argument('<model>', 'a GGUF file, a training run or one of its checkpoints, or the name of a pulled model')
     .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
-    .addOption(new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation'))
-    .option('--tokens <n>', 'tokens to predict (default: as in training on the data of the training run, else all)', numberOption)
+    .addOption(
+      new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation')
+    )
+    .option(
+      '--tokens <n>',
+      'tokens to predict (default: as in training on the data of the training run, else all)',
+      numberOption
+    )
   return packingOption(setOption(coresOption(threadsOption(asTextOption(separatorOption(c))))))
     .option('--json', 'print one JSON object')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit eval runs/book data/book
-  verit eval model.gguf chapter.txt --json | jq .bitsPerByte`)
+  verit eval model.gguf chapter.txt --json | jq .bitsPerByte`
+    )
     .action(async (path: string, data: string, flags: Flags) => {
       const report = await evaluateModel(path, data, flags)
       process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : render(report))
@@ -74,9 +89,14 @@ async function evaluateModel(path: string, data: string, flags: Flags): Promise<
   const progress = new Progress({ label: 'evaluate', total: tokens || tokenSource.length - 1 })
   try {
     const onProgress = (done: number): void => progress.update(done)
-    const result = await evaluator.evaluate(tokenSource, { tokens, bytesOf: bytesOf(model.tokenizer), name: data, onProgress })
+    const result = await evaluator.evaluate(tokenSource, {
+      tokens,
+      bytesOf: bytesOf(model.tokenizer),
+      name: data,
+      onProgress
+    })
     const same = trained !== undefined && result.tokens === trained.tokens
-    return { model: path, data, ...result, ...same && { reproducesTraining: result.loss === trained.loss } }
+    return { model: path, data, ...result, ...(same && { reproducesTraining: result.loss === trained.loss }) }
   } finally {
     progress.clear()
   }
@@ -105,8 +125,9 @@ function openData(path: string, { split, asText, separator }: Flags): OpenData {
   tokens.hold()
   const tokensFor = ({ tokenizer }: LoadedModel): TokenSource => {
     if (manifest.tokenizer.sha256 === tokenizer.digest) return tokens
-    const fix = 'Give the dataset of the model\'s training run, or prepare the text anew with the model\'s tokenizer '
-      + '(verit prepare --tokenizer FILE takes the tokenizer.json of that dataset), or give the text file itself'
+    const fix =
+      "Give the dataset of the model's training run, or prepare the text anew with the model's tokenizer " +
+      '(verit prepare --tokenizer FILE takes the tokenizer.json of that dataset), or give the text file itself'
     throw new VeritError('VERIT_EVAL_DATA', { source: path, problem: 'its tokenizer is not that of the model', fix })
   }
   return { digest, tokensFor, [Symbol.dispose]: () => dataset.close() }
@@ -119,9 +140,12 @@ function trainedWith(m: GgufMetadata, dataset: string): { loss: number; tokens: 
 }
 
 function render({ data, loss, perplexity, bitsPerByte, tokens, reproducesTraining }: Report): string {
-  const note = reproducesTraining === undefined ? '' : reproducesTraining
-    ? 'training       the same loss as at the end of training, to the last bit\n'
-    : 'training       NOT the loss that the model file says it had at the end of training\n'
+  const note =
+    reproducesTraining === undefined
+      ? ''
+      : reproducesTraining
+        ? 'training       the same loss as at the end of training, to the last bit\n'
+        : 'training       NOT the loss that the model file says it had at the end of training\n'
   return `${data}: ${tokens.toLocaleString('en-US')} tokens
 loss           ${loss.toFixed(6)} nats a token
 perplexity     ${perplexity.toFixed(4)}

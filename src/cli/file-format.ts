@@ -16,7 +16,7 @@ const FORMATS: Readonly<Record<string, FileFormat>> = {
   gguf: 'gguf',
   safetensors: 'safetensors',
   sentencepiece: 'SentencePiece model',
-  json: 'tokenizer.json',
+  json: 'tokenizer.json'
 }
 
 /**
@@ -37,8 +37,8 @@ export function formatOf(source: RegularFile): FileFormat {
  */
 export function checkTokenizerKind(source: RegularFile, format: FileFormat): void {
   if (format !== 'tokenizer.json' && format !== 'SentencePiece model') return
-  const other = format === 'tokenizer.json' ? otherKind(source, 'json') ?? otherJson(source)
-    : otherKind(source, 'sentencepiece')
+  const other =
+    format === 'tokenizer.json' ? (otherKind(source, 'json') ?? otherJson(source)) : otherKind(source, 'sentencepiece')
   if (other !== undefined) throw new VeritError('VERIT_TOKENIZER_FILE', { source: source.name, ...other })
 }
 

@@ -21,39 +21,63 @@ interface Flags extends ModelFlags, SamplingFlags {
 export function command(): Command {
   const c = new Command('generate')
     .summary('continue a text')
-    .description('Continues a text. The same model, prompt, options and seed give the same text on every machine. docs/generation.md explains the options.')
-    .argument('[model]', 'a .gguf file, a training run or one of its checkpoints, or the name of a pulled model '
-      + '(default: the model that comes with Verit)')
+    .description(
+      'Continues a text. The same model, prompt, options and seed give the same text on every machine. ' +
+        'docs/generation.md explains the options.'
+    )
+    .argument(
+      '[model]',
+      'a .gguf file, a training run or one of its checkpoints, or the name of a pulled model ' +
+        '(default: the model that comes with Verit)'
+    )
     .argument('[prompt]', 'text to continue; - or none: standard input')
   samplingOptions(c)
     .option('-p, --prompt <text>', 'the prompt, where it could be taken for a file or an option')
     .option('--echo', 'print the prompt first')
     .option('--ignore-end-of-text', 'go on after the end-of-text token')
-    .option('--logprobs <n>', 'with --json: log probabilities of the tokens and of the n most probable, 0 to 20', requestOption('logprobs'))
+    .option(
+      '--logprobs <n>',
+      'with --json: log probabilities of the tokens and of the n most probable, 0 to 20',
+      requestOption('logprobs')
+    )
     .option('--json', 'print one JSON object at the end')
-  return modelOptions(c).addHelpText('after', `
+  return modelOptions(c)
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit generate "The state of the union is"
   verit generate model.gguf "Once upon a time" --seed 7 --max-tokens 200
   verit generate model.gguf "Question: why?" --end-token "<|eot_id|>" --stop "Question:"
   verit generate runs/book "It was"                    (its newest checkpoint while it is being trained)
-  echo -n "def main" | verit generate model.gguf --temperature 0 --json`)
+  echo -n "def main" | verit generate model.gguf --temperature 0 --json`
+    )
     .action(run)
 }
 
 async function run(first: string | undefined, second: string | undefined, flags: Flags): Promise<void> {
   if (flags.logprobs !== undefined && flags.json !== true) {
-    throw new VeritError('VERIT_USAGE', { problem: '--logprobs says what --json prints, and that was not asked for', hint: 'Add --json' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: '--logprobs says what --json prints, and that was not asked for',
+      hint: 'Add --json'
+    })
   }
   const named = second !== undefined || flags.prompt !== undefined || (first !== undefined && isModelPath(first))
   const [model, given] = named ? [first, flags.prompt ?? second] : [undefined, first]
   const prompt = given === undefined || (given === '-' && flags.prompt === undefined) ? readInput() : given
   await using engine = await openModel(model, flags, { slots: 1 })
   const request: GenerateRequest = {
-    ...samplingOf(flags), prompt, echo: flags.echo ?? false, ignoreEndOfText: flags.ignoreEndOfText ?? false, logprobs: flags.logprobs,
+    ...samplingOf(flags),
+    prompt,
+    echo: flags.echo ?? false,
+    ignoreEndOfText: flags.ignoreEndOfText ?? false,
+    logprobs: flags.logprobs
   }
   const abort = new AbortController()
-  await interruptible(() => abort.abort(), () => (flags.json ? asJson : asText)(engine, request, abort.signal))
+  await interruptible(
+    () => abort.abort(),
+    () => (flags.json ? asJson : asText)(engine, request, abort.signal)
+  )
 }
 
 /** Whether a lone argument is a model rather than a prompt. */
@@ -112,7 +136,10 @@ async function asJson(engine: Engine, request: GenerateRequest, signal: AbortSig
 
 function readInput(): string {
   if (process.stdin.isTTY) {
-    throw new VeritError('VERIT_USAGE', { problem: 'There is no prompt', hint: 'Give a text: verit generate "Once upon a time", or pipe one in' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: 'There is no prompt',
+      hint: 'Give a text: verit generate "Once upon a time", or pipe one in'
+    })
   }
   return readStandardText()
 }

@@ -8,7 +8,11 @@ export function tokenFrom(...names: readonly string[]): string | undefined {
     const token = secretSetting(name)
     if (token === undefined) continue
     if (/^[\x21-\x7e]+$/.test(token)) return token
-    throw new VeritError('VERIT_CONFIG', { source: 'the environment', field: name, problem: 'holds characters that no token has' })
+    throw new VeritError('VERIT_CONFIG', {
+      source: 'the environment',
+      field: name,
+      problem: 'holds characters that no token has'
+    })
   }
   return undefined
 }

@@ -1,4 +1,7 @@
-/** `verit inspect --strict`: everything that is wrong with a model file or tokenizer, or that it is good and which file it is. */
+/**
+ * `verit inspect --strict`: everything that is wrong with a model file or tokenizer, or that it is good and which file
+ * it is.
+ */
 import { isUtf8 } from 'node:buffer'
 import { ChatTemplate } from '../engine/chat-template.ts'
 import { parseSafetensorsHeader } from '../formats/safetensors-header.ts'
@@ -19,7 +22,8 @@ import type { FileFormat } from './file-format.ts'
 
 /** Prints the verdict; true when the file is good. The digest is that of the bytes that were examined. */
 export async function inspectStrictly(source: RegularFile, json: boolean): Promise<boolean> {
-  const format = formatOf(source), found = new ProblemList()
+  const format = formatOf(source)
+  const found = new ProblemList()
   checkInspectable(source, format)
   const reading = new Progress({ label: 'check', total: source.size, format: formatBytes })
   if (format === 'gguf') await examineModel(source, found, done => reading.update(done))
@@ -28,13 +32,22 @@ export async function inspectStrictly(source: RegularFile, json: boolean): Promi
   else await found.attempt(() => examineTokenizer(source, found), placed)
   reading.clear()
   const hashing = new Progress({ label: 'hash', total: source.size, format: formatBytes })
-  const sha256 = source.size > HASHED ? undefined : await digestDescriptor(source.fd, source.name, { onProgress: done => hashing.update(done) })
+  const sha256 =
+    source.size > HASHED
+      ? undefined
+      : await digestDescriptor(source.fd, source.name, { onProgress: done => hashing.update(done) })
   hashing.clear()
   source.checkUnchanged()
-  const { shown, more } = found, good = found.none
-  process.stdout.write(json
-    ? `${printableJson({ file: source.name, format, good, ...(sha256 !== undefined && { sha256 }), problems: shown, more })}\n`
-    : good ? `${printable(source.name)}: good ${formatName(format)}\n${sha256}\n` : listed(source.name, format, found))
+  const { shown, more } = found
+  const good = found.none
+  const digest = sha256 === undefined ? {} : { sha256 }
+  process.stdout.write(
+    json
+      ? `${printableJson({ file: source.name, format, good, ...digest, problems: shown, more })}\n`
+      : good
+        ? `${printable(source.name)}: good ${formatName(format)}\n${sha256}\n`
+        : listed(source.name, format, found)
+  )
   return good
 }
 
@@ -47,12 +60,25 @@ const placed = (e: VeritError): { problem: string; offset?: number } => {
 }
 
 /** A GGUF file, its chat template too. */
-export async function examineModel(source: RegularFile, found: ProblemList, onProgress: (bytes: number) => void): Promise<void> {
+export async function examineModel(
+  source: RegularFile,
+  found: ProblemList,
+  onProgress: (bytes: number) => void
+): Promise<void> {
   const file = await examineGguf(source, found, onProgress)
   const key = 'tokenizer.chat_template'
   if (file?.metadata.has(key) !== true) return
   const messages = [{ role: 'user', content: 'Hello' }]
-  await found.attempt(() => new ChatTemplate(file.metadata.string(key)).render({ messages, bos_token: '', eos_token: '', add_generation_prompt: true }), placed)
+  await found.attempt(
+    () =>
+      new ChatTemplate(file.metadata.string(key)).render({
+        messages,
+        bos_token: '',
+        eos_token: '',
+        add_generation_prompt: true
+      }),
+    placed
+  )
 }
 
 function examineTokenizer(source: RegularFile, found: ProblemList): void {
@@ -78,5 +104,8 @@ function examineSentencePiece(source: RegularFile, found: ProblemList): void {
 function listed(name: string, format: FileFormat, { shown, more }: ProblemList): string {
   const count = shown.length + more
   const lines = shown.map(p => `  ${p.offset === undefined ? '' : `at byte ${p.offset}: `}${p.problem}\n`)
-  return `${printable(name)}: ${count} problem${count === 1 ? '' : 's'} (${formatName(format)})\n${lines.join('')}${more > 0 ? `  and ${more} more\n` : ''}`
+  return (
+    `${printable(name)}: ${count} problem${count === 1 ? '' : 's'} ` +
+    `(${formatName(format)})\n${lines.join('')}${more > 0 ? `  and ${more} more\n` : ''}`
+  )
 }

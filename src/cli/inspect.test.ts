@@ -18,13 +18,19 @@ const run = (...args: string[]) => veritSync(['inspect', ...args])
 const model = join(dir, 'm.gguf')
 writeGguf(model, {
   metadata: [
-    ['general.architecture', gguf.string('gpt')], ['evil', gguf.string('\x1b[2J\u202eback\nnext')], ['eps', gguf.f32(1e-5)], ['big', gguf.u64(2n ** 63n)],
-    ['tokens', gguf.strings(Array.from({ length: 1000 }, (_, i) => `t${i}`))],
+    ['general.architecture', gguf.string('gpt')],
+    ['evil', gguf.string('\x1b[2J\u202eback\nnext')],
+    ['eps', gguf.f32(1e-5)],
+    ['big', gguf.u64(2n ** 63n)],
+    ['tokens', gguf.strings(Array.from({ length: 1000 }, (_, i) => `t${i}`))]
   ],
-  tensors: [{ name: 'w', type: 'F32', shape: [3, 5], data: new Uint8Array(60) }, { name: 'v', type: 'F16', shape: [4], data: new Uint8Array(8) }],
+  tensors: [
+    { name: 'w', type: 'F32', shape: [3, 5], data: new Uint8Array(60) },
+    { name: 'v', type: 'F16', shape: [4], data: new Uint8Array(8) }
+  ]
 })
 
-test('a GGUF file is shown with its digest, abbreviated arrays and totals, and nothing that a terminal would act on', () => {
+test('a GGUF file is shown with digest, abbreviated arrays and totals, without control characters', () => {
   const { status, stdout, stderr } = run(model)
   assert.equal(status, 0, stderr)
   assert.ok(stdout.includes(digestBytes(readFileSync(model))))
@@ -37,13 +43,22 @@ test('a GGUF file is shown with its digest, abbreviated arrays and totals, and n
 })
 
 test('--json gives one object, --full the whole arrays', () => {
-  const report = JSON.parse(run('--json', model).stdout) as { metadata: { key: string; value: unknown; length?: number }[]; parameters: number; sha256: string }
+  const report = JSON.parse(run('--json', model).stdout) as {
+    metadata: { key: string; value: unknown; length?: number }[]
+    parameters: number
+    sha256: string
+  }
   assert.equal(report.parameters, 19)
   assert.equal(report.sha256, digestBytes(readFileSync(model)))
   const entry = (key: string) => report.metadata.find(e => e.key === key)
   assert.equal(entry('evil')!.value, '\x1b[2J\u202eback\nnext')
   assert.equal(entry('big')!.value, '9223372036854775808')
-  assert.deepEqual(entry('tokens'), { key: 'tokens', type: 'string[]', value: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7'], length: 1000 })
+  assert.deepEqual(entry('tokens'), {
+    key: 'tokens',
+    type: 'string[]',
+    value: ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7'],
+    length: 1000
+  })
   const full = JSON.parse(run('--json', '--full', model).stdout) as typeof report
   assert.equal((full.metadata.find(e => e.key === 'tokens')!.value as string[]).length, 1000)
 })
@@ -78,11 +93,17 @@ test('a SentencePiece model is shown as well, by its content and under any name'
   assert.match(stdout, /byte_fallback +bool +true\n/)
   assert.match(stdout, /byte_pieces +count +256\n/)
   assert.match(stdout, /pieces +string\[\] +\["<unk>", "<s>", .* 700 in all\]\n/)
-  const report = JSON.parse(run('--json', '--full', path).stdout) as { format: string; metadata: { key: string; value: unknown }[] }
+  const report = JSON.parse(run('--json', '--full', path).stdout) as {
+    format: string
+    metadata: { key: string; value: unknown }[]
+  }
   assert.equal(report.format, 'SentencePiece model')
   assert.equal((report.metadata.find(e => e.key === 'scores')!.value as number[]).length, 700)
   writeFileSync(path, readFileSync(path).subarray(0, 5004))
-  assert.match(run(path).stderr, /cannot be used as a SentencePiece model: at byte \d+, the file is cut: it has 5004 of at least 5012 bytes \(field 1 has \d+ bytes, where \d+ are left\).* \[VERIT_SENTENCEPIECE\]\n$/)
+  assert.match(
+    run(path).stderr,
+    /cannot be used as a SentencePiece model: at byte \d+, the file is cut: it has 5004 of at least 5012 bytes \(field 1 has \d+ bytes, where \d+ are left\).* \[VERIT_SENTENCEPIECE\]\n$/
+  )
 })
 
 test('--strict says that a SentencePiece model is good, or lists what is wrong with it and where', () => {
@@ -97,11 +118,15 @@ test('--strict says that a SentencePiece model is good, or lists what is wrong w
   assert.equal(status, 1)
   const at = (n: number): number => encodeFields(wrong.slice(0, n)).length
   assert.deepEqual((JSON.parse(stdout) as { problems: unknown }).problems, [
-    { problem: 'its model type is unigram, which Verit does not encode; it encodes bpe', offset: 0 }, { problem: 'piece 3 ("a") has the score NaN', offset: at(3) },
-    { problem: 'piece 5 is "<0x-1>", where a byte piece is <0x00> to <0xFF>', offset: at(5) },
+    { problem: 'its model type is unigram, which Verit does not encode; it encodes bpe', offset: 0 },
+    { problem: 'piece 3 ("a") has the score NaN', offset: at(3) },
+    { problem: 'piece 5 is "<0x-1>", where a byte piece is <0x00> to <0xFF>', offset: at(5) }
   ])
   writeFileSync(path, 'no model at all')
-  assert.match(run('--strict', path).stdout, /1 problem \(SentencePiece model\)\n {2}at byte 0: field 13 has the wire type 6/)
+  assert.match(
+    run('--strict', path).stdout,
+    /1 problem \(SentencePiece model\)\n {2}at byte 0: field 13 has the wire type 6/
+  )
 })
 
 test('a tokenizer.json is not taken for a damaged model: it is checked with --strict', () => {
@@ -125,12 +150,18 @@ test('a damaged file and a missing one end in one clear sentence and a failing e
 
 test('JSON that is no tokenizer.json is named for what it is, with and without --strict', () => {
   const others: [string, RegExp][] = [
-    ['{"architectures": ["LlamaForCausalLM"], "hidden_size": 64}', /it is the configuration of a Hugging Face model.*convert the folder/],
-    ['{"metadata": {"total_size": 4}, "weight_map": {"model": "model-00001-of-00002.safetensors"}}', /an index of safetensors shards/],
+    [
+      '{"architectures": ["LlamaForCausalLM"], "hidden_size": 64}',
+      /it is the configuration of a Hugging Face model.*convert the folder/
+    ],
+    [
+      '{"metadata": {"total_size": 4}, "weight_map": {"model": "model-00001-of-00002.safetensors"}}',
+      /an index of safetensors shards/
+    ],
     ['{"tokenizer_class": "LlamaTokenizer", "bos_token": {"content": "<s>"}}', /the settings of a tokenizer/],
     ['{"do_sample": true, "eos_token_id": 2}', /the generation settings/],
     ['[{"model": 1}]', /a JSON file, but not a tokenizer\.json/],
-    ['{"a": {"model": 1}, "b": "\\"model\\": 1"}', /a JSON file, but not a tokenizer\.json/],
+    ['{"a": {"model": 1}, "b": "\\"model\\": 1"}', /a JSON file, but not a tokenizer\.json/]
   ]
   const path = join(dir, 'some.json')
   for (const [content, pattern] of others) {

@@ -1,4 +1,7 @@
-/** `verit inspect`: what a GGUF, safetensors or SentencePiece file holds, without loading it. All text from the file is escaped before it is printed. */
+/**
+ * `verit inspect`: what a GGUF, safetensors or SentencePiece file holds, without loading it. All text from the file is
+ * escaped before it is printed.
+ */
 import { Command } from 'commander'
 import { ChatFormat } from '../engine/chat-format.ts'
 import { chatWarnings } from '../engine/check-chat.ts'
@@ -48,23 +51,40 @@ const SHOWN = 8
 export function command(): Command {
   return new Command('inspect')
     .summary('what is in a GGUF, safetensors or SentencePiece file, and what is wrong with it')
-    .description('Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of a SentencePiece model. '
-      + 'For a GGUF model also: its chat template, begin token and end tokens, with the key that each comes from, warnings, and the memory that serving it needs. Checks the whole structure; loads no weights.')
-    .argument('<file>', 'a .gguf, .safetensors or .model file, the name of a pulled model, or with --strict also a tokenizer.json')
-    .option('--strict', 'check everything, values too: list every problem and end with status 1, or say that the file is good')
+    .description(
+      'Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of ' +
+        'a SentencePiece model. ' +
+        'For a GGUF model also: its chat template, begin token and end tokens, with the key that each comes from, ' +
+        'warnings, and the memory that serving it needs. Checks the whole structure; loads no weights.'
+    )
+    .argument(
+      '<file>',
+      'a .gguf, .safetensors or .model file, the name of a pulled model, or with --strict also a tokenizer.json'
+    )
+    .option(
+      '--strict',
+      'check everything, values too: list every problem and end with status 1, or say that the file is good'
+    )
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
     .option('--full', 'with --json: print arrays whole')
-    .addHelpText('after', '\nExamples:\n  verit inspect model.gguf\n  verit inspect --json model.gguf | jq .sha256\n  verit inspect checkpoint.safetensors'
-      + '\n  verit inspect --strict model.gguf || echo "not this one"\n  verit inspect --strict tokenizer.json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit inspect model.gguf\n  verit inspect --json model.gguf | jq .sha256\n  verit inspect ' +
+        'checkpoint.safetensors' +
+        '\n  verit inspect --strict model.gguf || echo "not this one"\n  verit inspect --strict tokenizer.json'
+    )
     .action(async (path: string, options: { json?: boolean; full?: boolean; strict?: boolean }) => {
       if (options.strict === true) {
         using source = await openModelFile(path, 'the file to inspect', 'file')
-        if (!await inspectStrictly(source, options.json === true)) process.exitCode = 1
+        if (!(await inspectStrictly(source, options.json === true))) process.exitCode = 1
         return
       }
       const report = await inspect(path, options.full === true)
       const { conversation, ...rest } = report
-      const json = (): object => ({ ...rest, ...conversation !== undefined && { conversation: conversationJson(conversation) } })
+      const json = (): object => ({
+        ...rest,
+        ...(conversation !== undefined && { conversation: conversationJson(conversation) })
+      })
       process.stdout.write(options.json === true ? `${printableJson(json())}\n` : render(report))
     })
 }
@@ -76,7 +96,11 @@ async function inspect(path: string, full: boolean): Promise<Report> {
     const format = formatOf(source)
     checkInspectable(source, format)
     checkTokenizerKind(source, format)
-    if (format === 'tokenizer.json') throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} is a tokenizer.json, which is checked but not shown`, hint: 'Add --strict' })
+    if (format === 'tokenizer.json')
+      throw new VeritError('VERIT_USAGE', {
+        problem: `${printable(path)} is a tokenizer.json, which is checked but not shown`,
+        hint: 'Add --strict'
+      })
     const read = format === 'safetensors' ? ofSafetensors : format === 'SentencePiece model' ? ofSentencePiece : ofGguf
     const details = read(source, full)
     const progress = new Progress({ label: 'hash', total: source.size, format: formatBytes })
@@ -92,14 +116,23 @@ async function inspect(path: string, full: boolean): Promise<Report> {
 type Details = Omit<Report, 'file' | 'bytes' | 'sha256'>
 
 function ofGguf(source: ConstructorParameters<typeof GgufFile>[0], full: boolean): Details {
-  const g = new GgufFile(source), conversation = conversationOf(g)
+  const g = new GgufFile(source)
+  const conversation = conversationOf(g)
   return {
-    ...conversation !== undefined && { conversation },
-    format: 'gguf', version: g.version, alignment: g.alignment,
+    ...(conversation !== undefined && { conversation }),
+    format: 'gguf',
+    version: g.version,
+    alignment: g.alignment,
     metadata: [...g.metadata.entries].map(([key, value]) => ({ key, ...entryOf(value, full) })),
-    tensors: g.tensors.map(t => ({ name: t.name, type: t.type, shape: t.shape, offset: t.offset, bytes: t.byteLength })),
+    tensors: g.tensors.map(t => ({
+      name: t.name,
+      type: t.type,
+      shape: t.shape,
+      offset: t.offset,
+      bytes: t.byteLength
+    })),
     parameters: g.tensors.reduce((sum, t) => sum + t.elements, 0),
-    ...memoryOf(g),
+    ...memoryOf(g)
   }
 }
 
@@ -116,8 +149,15 @@ function memoryOf(g: GgufFile): Pick<Report, 'memory' | 'notRun'> {
 function conversationOf({ name, metadata }: GgufFile): Conversation | undefined {
   if (!metadata.has('tokenizer.ggml.model')) return undefined
   try {
-    const tokenizer = readTokenizer(name, metadata), conversation = resolveConversation(ggufClaims(metadata, tokenizer), tokenizer)
-    return { ...conversation, warnings: [...conversation.warnings, ...chatWarnings(conversation, new ChatFormat(conversation.template?.text, tokenizer), tokenizer)] }
+    const tokenizer = readTokenizer(name, metadata)
+    const conversation = resolveConversation(ggufClaims(metadata, tokenizer), tokenizer)
+    return {
+      ...conversation,
+      warnings: [
+        ...conversation.warnings,
+        ...chatWarnings(conversation, new ChatFormat(conversation.template?.text, tokenizer), tokenizer)
+      ]
+    }
   } catch (e) {
     if (VeritError.is(e)) return undefined
     throw e
@@ -131,12 +171,17 @@ function ofSafetensors(source: ConstructorParameters<typeof SafetensorsFile>[0])
     format: 'safetensors',
     metadata: Object.keys(s.metadata).map(key => ({ key, type: 'string', value: s.metadata[key] })),
     tensors: tensors.map(t => ({ name: t.name, type: t.dtype, shape: t.shape, offset: t.offset, bytes: t.byteLength })),
-    parameters: tensors.reduce((sum, t) => sum + t.byteLength / safetensorsDtypes[t.dtype], 0),
+    parameters: tensors.reduce((sum, t) => sum + t.byteLength / safetensorsDtypes[t.dtype], 0)
   }
 }
 
 function ofSentencePiece(source: ByteSource, full: boolean): Details {
-  return { format: 'SentencePiece model', metadata: sentencePieceEntries(source, full ? Infinity : SHOWN), tensors: [], parameters: 0 }
+  return {
+    format: 'SentencePiece model',
+    metadata: sentencePieceEntries(source, full ? Infinity : SHOWN),
+    tensors: [],
+    parameters: 0
+  }
 }
 
 /** 64-bit integers become strings, for JSON has no place for them; so do floats that are not finite. */
@@ -155,12 +200,15 @@ function entryOf(v: GgufValue, full: boolean): { type: string; value: unknown; l
 function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = []
   for (const row of rows) row.forEach((cell, i) => void (widths[i] = Math.max(widths[i] ?? 0, cell.length)))
-  return rows.map(row => `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ')}\n`).join('')
+  return rows
+    .map(row => `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ')}\n`)
+    .join('')
 }
 
 /** A binary32 by the fewest digits that round to it: 0.00001, not 0.000009999999747378752. */
 function shortest(value: number): string {
-  for (let digits = 1; digits < 9; digits++) if (Math.fround(Number(value.toPrecision(digits))) === value) return String(Number(value.toPrecision(digits)))
+  for (let digits = 1; digits < 9; digits++)
+    if (Math.fround(Number(value.toPrecision(digits))) === value) return String(Number(value.toPrecision(digits)))
   return String(value)
 }
 
@@ -184,6 +232,11 @@ function memoryText({ memory, notRun }: Report): string {
   return `Memory needed: weights ${formatBytes(memory.weights)}; KV cache of one sequence ${cache}\n`
 }
 
+function typeList(types: ReadonlyMap<string, { count: number; bytes: number }>): string {
+  const parts = [...types].map(([type, { count, bytes }]) => `${count} ${type} (${formatBytes(bytes)})`)
+  return parts.join(', ') || 'none'
+}
+
 function render(r: Report): string {
   const format = r.format === 'gguf' ? `GGUF version ${r.version}, alignment ${r.alignment}` : r.format
   const types = new Map<string, { count: number; bytes: number }>()
@@ -191,14 +244,25 @@ function render(r: Report): string {
     const sum = types.get(t.type) ?? { count: 0, bytes: 0 }
     types.set(t.type, { count: sum.count + 1, bytes: sum.bytes + t.bytes })
   }
-  const head = `${printable(r.file)}: ${format}, ${r.bytes.toLocaleString('en-US')} bytes (${formatBytes(r.bytes)})\n${r.sha256}\n`
-    + `\nMetadata (${r.metadata.length})\n`
-    + table(r.metadata.map(e => [printable(e.key), e.type, valueText(e)]))
+  const head =
+    `${printable(r.file)}: ${format}, ${r.bytes.toLocaleString('en-US')} bytes ` +
+    `(${formatBytes(r.bytes)})\n${r.sha256}\n` +
+    `\nMetadata (${r.metadata.length})\n` +
+    table(r.metadata.map(e => [printable(e.key), e.type, valueText(e)]))
   if (r.format === 'SentencePiece model') return head
   const conversation = r.conversation === undefined ? '' : `\n${conversationLines(r.conversation)}`
-  return `${head}${conversation}\nTensors (${r.tensors.length})\n`
-    + table(r.tensors.map(t => [printable(t.name), t.type, t.shape.join(' x ') || 'scalar', `${t.bytes.toLocaleString('en-US')} bytes`]))
-    + `\n${r.parameters.toLocaleString('en-US')} ${r.format === 'gguf' ? 'parameters' : 'elements'}: `
-    + `${[...types].map(([type, { count, bytes }]) => `${count} ${type} (${formatBytes(bytes)})`).join(', ') || 'none'}\n`
-    + memoryText(r)
+  return (
+    `${head}${conversation}\nTensors (${r.tensors.length})\n` +
+    table(
+      r.tensors.map(t => [
+        printable(t.name),
+        t.type,
+        t.shape.join(' x ') || 'scalar',
+        `${t.bytes.toLocaleString('en-US')} bytes`
+      ])
+    ) +
+    `\n${r.parameters.toLocaleString('en-US')} ${r.format === 'gguf' ? 'parameters' : 'elements'}: ` +
+    `${typeList(types)}\n` +
+    memoryText(r)
+  )
 }

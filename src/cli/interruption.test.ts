@@ -4,7 +4,10 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 
-/** A process whose work ends with `status` after `times` interruptions; signals come one after the other. Its exit status. */
+/**
+ * A process whose work ends with `status` after `times` interruptions; signals come one after the other. Its exit
+ * status.
+ */
 async function interrupted(status: number, times: number, ...signals: NodeJS.Signals[]): Promise<number | null> {
   const script = `import { interruptible } from ${JSON.stringify(new URL('interruption.ts', import.meta.url).href)}
 let left = ${times}, done
@@ -15,21 +18,25 @@ await interruptible(() => { process.stdout.write('!'); if (--left === 0) done() 
 }))
 process.exitCode = ${status}`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, _: '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, _: '' }
   })
   for (const signal of signals) {
     await once(child.stdout, 'data')
     await setTimeout(500) // not the same one
     child.kill(signal)
   }
-  const [code] = await once(child, 'exit') as [number | null]
+  const [code] = (await once(child, 'exit')) as [number | null]
   return code
 }
 
 test('an interrupted command ends with 128 and the number of the signal', async () => {
   const runs = [
-    interrupted(130, 1, 'SIGINT'), interrupted(130, 1, 'SIGTERM'), interrupted(130, 1, 'SIGHUP'),
-    interrupted(130, 2, 'SIGINT', 'SIGTERM'), interrupted(130, 1, 'SIGQUIT'),
+    interrupted(130, 1, 'SIGINT'),
+    interrupted(130, 1, 'SIGTERM'),
+    interrupted(130, 1, 'SIGHUP'),
+    interrupted(130, 2, 'SIGINT', 'SIGTERM'),
+    interrupted(130, 1, 'SIGQUIT')
   ]
   assert.deepEqual(await Promise.all(runs), [130, 143, 129, 143, 131])
 })

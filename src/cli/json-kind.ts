@@ -10,7 +10,14 @@ import { veritCommand } from '../lib/shell-word.ts'
 
 /** Fields that tokenizer.json has (Hugging Face tokenizers), one of them near its beginning. */
 const TOKENIZER: readonly string[] = [
-  'model', 'added_tokens', 'truncation', 'padding', 'normalizer', 'pre_tokenizer', 'post_processor', 'decoder',
+  'model',
+  'added_tokens',
+  'truncation',
+  'padding',
+  'normalizer',
+  'pre_tokenizer',
+  'post_processor',
+  'decoder'
 ]
 
 /** Kinds by a field that only they have. */
@@ -18,7 +25,7 @@ const KINDS: readonly (readonly [fields: readonly string[], what: string])[] = [
   [['weight_map'], 'an index of safetensors shards'],
   [['tokenizer_class', 'added_tokens_decoder', 'chat_template'], 'the settings of a tokenizer (tokenizer_config.json)'],
   [['architectures', 'model_type', 'hidden_size'], 'the configuration of a Hugging Face model (config.json)'],
-  [['do_sample', 'max_new_tokens', 'eos_token_id'], 'the generation settings of a model (generation_config.json)'],
+  [['do_sample', 'max_new_tokens', 'eos_token_id'], 'the generation settings of a model (generation_config.json)']
 ]
 
 /** What a JSON file is that is no tokenizer.json; undefined where it may be one. */

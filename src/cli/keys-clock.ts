@@ -7,27 +7,37 @@ import type { Common } from './keys-options.ts'
 const shown = (time: Date): string => `${time.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
 export function acceptClockCommand(): Command {
-  return shared(new Command('accept-clock')
-    .summary('set the store\'s time back to the clock, after the clock was ahead by mistake')
-    .description('Set the time of the store back to the clock. The store keeps the latest time it has seen, so that '
-      + 'what has expired stays expired. If the clock was ahead by mistake, signed requests are refused and keys seem '
-      + 'to expire until it has caught up. Set the clock right first.'))
-    .addHelpText('after', `
+  return shared(
+    new Command('accept-clock')
+      .summary("set the store's time back to the clock, after the clock was ahead by mistake")
+      .description(
+        'Set the time of the store back to the clock. The store keeps the latest time it has seen, so that ' +
+          'what has expired stays expired. If the clock was ahead by mistake, signed requests are refused and ' +
+          'keys seem ' +
+          'to expire until it has caught up. Set the clock right first.'
+      )
+  )
+    .addHelpText(
+      'after',
+      `
 The change is an entry of the audit log. Keys that expired meanwhile are valid again
 until their end. Nonces of signed requests that were made while the clock was ahead are
 forgotten: rotate the keys that signed then (docs/keys.md).
 
 Example:
-  verit keys accept-clock`)
+  verit keys accept-clock`
+    )
     .action(async ({ state, json }: Common) => {
       const accepted = await withStore(state, store => store.clock.accept('cli'), { warn: false })
       if (json === true) return void process.stdout.write(`${printableJson(accepted ?? { unchanged: true })}\n`)
       if (accepted === undefined) {
-        return void process.stdout.write('The store\'s time is not ahead of the clock: nothing was changed.\n')
+        return void process.stdout.write("The store's time is not ahead of the clock: nothing was changed.\n")
       }
       const { before, after } = accepted
-      process.stdout.write(`The store's time was ${shown(before)} and is now ${shown(after)}. `
-        + 'A running server takes it over within 5 seconds.\nRotate the keys that signed requests while the clock was '
-        + 'ahead: verit audit search --type request, then verit keys rotate ID\n')
+      process.stdout.write(
+        `The store's time was ${shown(before)} and is now ${shown(after)}. ` +
+          'A running server takes it over within 5 seconds.\nRotate the keys that signed requests while the clock was ' +
+          'ahead: verit audit search --type request, then verit keys rotate ID\n'
+      )
     })
 }

@@ -1,4 +1,7 @@
-/** What the commands of `verit keys` share: the store they open, the options that describe a key, and how these are read. */
+/**
+ * What the commands of `verit keys` share: the store they open, the options that describe a key, and how these are
+ * read.
+ */
 import { X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -54,13 +57,14 @@ const limitOptions: readonly (readonly [string, keyof KeyLimits, string])[] = [
   ['--tokens-per-day', 'tokensPerDay', 'budget of a UTC day'],
   ['--tokens-per-month', 'tokensPerMonth', 'budget of a UTC month'],
   ['--prompt-tokens', 'promptTokens', 'longest prompt'],
-  ['--output-tokens', 'outputTokens', 'longest answer'],
+  ['--output-tokens', 'outputTokens', 'longest answer']
 ]
 
 const limit = (text: string): LimitOption => {
   if (text === 'none') return text
   const n = Number(text)
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number of at least 1, or none.')
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(n) || n < 1)
+    throw new InvalidArgumentError('It must be a whole number of at least 1, or none.')
   return n
 }
 
@@ -79,17 +83,21 @@ const expiry = (text: string): string => {
 /** Several, separated by spaces or commas. */
 const scopeList = (text: string, before: Scope[] | undefined): Scope[] => {
   const named = text.split(',').map(name => allScopes.find(s => s === name))
-  if (named.includes(undefined)) throw new InvalidArgumentError(`It must be any of ${allScopes.join(', ')}, separated by spaces or commas.`)
-  return [...(before ?? []), ...named as Scope[]]
+  if (named.includes(undefined))
+    throw new InvalidArgumentError(`It must be any of ${allScopes.join(', ')}, separated by spaces or commas.`)
+  return [...(before ?? []), ...(named as Scope[])]
 }
 
 export function shared(command: Command): Command {
-  return command.option('--state <folder>', 'folder of keys and the server\'s secret', defaultStateFolder()).option('--json', 'print JSON')
+  return command
+    .option('--state <folder>', "folder of keys and the server's secret", defaultStateFolder())
+    .option('--json', 'print JSON')
 }
 
 /** The options of create and change. */
 export function policyOptions(command: Command): Command {
-  command.option('--owner <text>', 'who answers for it')
+  command
+    .option('--owner <text>', 'who answers for it')
     .option('--scope <scopes...>', `what it may do: any of ${allScopes.join(' ')}`, scopeList)
     .option('--model <names...>', 'models it may use')
     .option('--address <addresses...>', 'addresses and CIDR blocks it may come from')
@@ -101,14 +109,23 @@ export function policyOptions(command: Command): Command {
 
 /** The limits among the options, over those that a key has. Undefined where none was given. */
 export function limitsOf(options: Policy, before: KeyLimits = {}): KeyLimits | undefined {
-  const given = limitOptions.map(([, field]) => [field, options[field]] as const).filter(([, value]) => value !== undefined)
+  const given = limitOptions
+    .map(([, field]) => [field, options[field]] as const)
+    .filter(([, value]) => value !== undefined)
   if (given.length === 0) return undefined
   const all: Record<string, LimitOption | undefined> = { ...before, ...Object.fromEntries(given) }
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== 'none')) as KeyLimits
 }
 
 /** Options to the store's names, but for limits and the end. */
-export function fieldsOf({ name, owner, scope, model, address, signing }: Policy): Omit<KeyChange, 'limits' | 'expires'> {
+export function fieldsOf({
+  name,
+  owner,
+  scope,
+  model,
+  address,
+  signing
+}: Policy): Omit<KeyChange, 'limits' | 'expires'> {
   return defined({ name, owner, scopes: scope, models: model, addresses: address, signing })
 }
 
@@ -124,7 +141,9 @@ interface StoreUse {
 
 /** Opens the store that a server with this state folder and environment uses, and closes it again. */
 export async function withStore<T>(
-  state: string, work: (store: Store) => Promise<T>, { begin = false, warn = true }: StoreUse = {},
+  state: string,
+  work: (store: Store) => Promise<T>,
+  { begin = false, warn = true }: StoreUse = {}
 ): Promise<T> {
   const url = databaseUrl()
   if (!begin && url === undefined) checkBegun(state) // a database has its own check of the secret
@@ -142,15 +161,18 @@ function warnOfClock({ clock }: Store): void {
   const behind = clock.behind()
   if (behind <= CLOCK_TOLERANCE_MS) return
   const latest = new Date(Date.now() + behind).toISOString()
-  process.stderr.write(`verit: the clock is ${formatDuration(behind / 1000)} behind the latest time that the store has `
-    + `seen (${latest}), by which keys expire. If the clock is right now: verit keys accept-clock\n`)
+  process.stderr.write(
+    `verit: the clock is ${formatDuration(behind / 1000)} behind the latest time that the store has ` +
+      `seen (${latest}), by which keys expire. If the clock is right now: verit keys accept-clock\n`
+  )
 }
 
 /** @throws VeritError VERIT_STATE where no server or `verit keys create` has used the folder */
 export function checkBegun(state: string): void {
   const folder = namedFolder(state)
   if (existsSync(join(folder, 'secret'))) return
-  const fix = 'Name the folder of the server with --state (sudo has another home), or make a first key with `verit keys create`'
+  const fix =
+    'Name the folder of the server with --state (sudo has another home), or make a first key with `verit keys create`'
   throw new VeritError('VERIT_STATE', { path: state, problem: 'no server and no key has been there', fix })
 }
 
@@ -169,17 +191,23 @@ export function readCertificate(path: string): Uint8Array {
   try {
     return new X509Certificate(bytes).raw
   } catch {
-    throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} holds no X.509 certificate`, hint: 'Give a file in PEM or DER' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${printable(path)} holds no X.509 certificate`,
+      hint: 'Give a file in PEM or DER'
+    })
   }
 }
 
 export function noSuchKey(id: string): VeritError {
-  return new VeritError('VERIT_USAGE', { problem: `There is no key ${printable(id, 80)}`, hint: '`verit keys list` shows the ids; --state names the folder of the server where it is another' })
+  return new VeritError('VERIT_USAGE', {
+    problem: `There is no key ${printable(id, 80)}`,
+    hint: '`verit keys list` shows the ids; --state names the folder of the server where it is another'
+  })
 }
 
 export function notValid(id: string): VeritError {
   return new VeritError('VERIT_USAGE', {
     problem: `There is no valid key ${printable(id, 80)}`,
-    hint: '`verit keys list` shows which there are; one that is revoked or expired stays so: make another',
+    hint: '`verit keys list` shows which there are; one that is revoked or expired stays so: make another'
   })
 }

@@ -10,8 +10,12 @@ import { commands } from './commands.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
-test('wrong use ends with 2 and names the help, in commands of commands, too: 1 is what `audit verify` says of a log', () => {
-  for (const args of [['audit', 'verify', '--tpyo'], ['keys', 'lst'], ['serve', '--port', 'x']]) {
+test('wrong usage of any command ends with status 2 and points to its help; status 1 means a failed check', () => {
+  for (const args of [
+    ['audit', 'verify', '--tpyo'],
+    ['keys', 'lst'],
+    ['serve', '--port', 'x']
+  ]) {
     const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
     assert.deepEqual([status, stderr.includes('--help')], [2, true], args.join(' '))
   }
@@ -21,8 +25,8 @@ test('wrong use ends with 2 and names the help, in commands of commands, too: 1 
 test('the list of commands has the summary of each', () => {
   for (const [name, { summary }] of Object.entries(commands)) {
     const source = readFileSync(new URL(`${name}.ts`, import.meta.url), 'utf8')
-    const [, literal] = /\.summary\('((?:[^'\\]|\\.)*)'\)/.exec(source)!
-    assert.equal(literal!.replaceAll('\\', ''), summary, name)
+    const [, literal] = /\.summary\(\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")/.exec(source)!
+    assert.equal(literal!.slice(1, -1).replaceAll('\\', ''), summary, name)
   }
 })
 
@@ -44,7 +48,9 @@ function loadedBy(...args: string[]): { files: string[]; text: string; status: n
 test('lists, the version and typos load no command, and a command loads no other', () => {
   const isCommand = (file: string): boolean => Object.keys(commands).some(name => file === `cli/${name}.ts`)
   const light = [
-    [['--help'], /^ {2}tune /m, 0], [['--version'], /^\d+\.\d+\.\d+/m, 0], [['trian'], /Did you mean train\?/, 2],
+    [['--help'], /^ {2}tune /m, 0],
+    [['--version'], /^\d+\.\d+\.\d+/m, 0],
+    [['trian'], /Did you mean train\?/, 2]
   ] as const
   for (const [args, expected, status] of light) {
     const { files, text, ...ended } = loadedBy(...args)
@@ -67,22 +73,43 @@ test('a current folder that was removed is one sentence', { skip: process.platfo
 
 test('an empty name of a file or folder is refused by every command that takes one', () => {
   for (const args of [
-    ['prepare', 'x.txt', '--out', ''], ['train', 'x.txt', '--out', ''], ['prepare', '', '--out', 'x'], ['prepare', 'x.txt', '', '--out', 'x'],
-    ['generate', '', 'x'], ['chat', ''], ['eval', '', 'x'], ['inspect', ''], ['inspect', '--strict', ''],
-    ['convert', '', 'x.gguf'], ['convert', 'x.gguf', ''], ['serve', '', '--check'], ['serve', '--config', ''],
-    ['tokenizer', 'encode', '-t', '', '--text', 'x'], ['doctor', '--model', ''], ['model', 'digest', ''],
+    ['prepare', 'x.txt', '--out', ''],
+    ['train', 'x.txt', '--out', ''],
+    ['prepare', '', '--out', 'x'],
+    ['prepare', 'x.txt', '', '--out', 'x'],
+    ['generate', '', 'x'],
+    ['chat', ''],
+    ['eval', '', 'x'],
+    ['inspect', ''],
+    ['inspect', '--strict', ''],
+    ['convert', '', 'x.gguf'],
+    ['convert', 'x.gguf', ''],
+    ['serve', '', '--check'],
+    ['serve', '--config', ''],
+    ['tokenizer', 'encode', '-t', '', '--text', 'x'],
+    ['doctor', '--model', ''],
+    ['model', 'digest', '']
   ]) {
     const { status, stderr } = veritSync(args, { refusedEarly: true })
-    assert.match(`${status} ${stderr}`, /^2 verit: The name given for \S+ is empty\. .*\[VERIT_USAGE\]\n$/, args.join(' '))
+    assert.match(
+      `${status} ${stderr}`,
+      /^2 verit: The name given for \S+ is empty\. .*\[VERIT_USAGE\]\n$/,
+      args.join(' ')
+    )
   }
 })
 
 test('a path that the file system refuses is one clear sentence in every command that looks at it', () => {
   const long = 'x'.repeat(300)
   for (const args of [
-    ['tokenizer', 'encode', '-t', long, '--text', 'x'], ['prepare', 'package.json', '--out', long],
-    ['model', 'verify', long, '--policy', 'none'], ['doctor', '--model', long, '--state', 'none'],
-    ['inspect', long], ['convert', long, 'x.gguf'], ['train', '--resume', long], ['serve', long, '--check'],
+    ['tokenizer', 'encode', '-t', long, '--text', 'x'],
+    ['prepare', 'package.json', '--out', long],
+    ['model', 'verify', long, '--policy', 'none'],
+    ['doctor', '--model', long, '--state', 'none'],
+    ['inspect', long],
+    ['convert', long, 'x.gguf'],
+    ['train', '--resume', long],
+    ['serve', long, '--check']
   ]) {
     const { stderr } = veritSync(args)
     assert.match(stderr, /^verit: .*\[VERIT_\w+\]\n$/, args.join(' '))

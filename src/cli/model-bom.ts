@@ -23,10 +23,10 @@ const digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$' })
 const Record = Type.Object({
   record: Type.Object({
     dataset: Type.Object({ manifest: digest, tokenizer: digest, trainTokens: Type.Integer({ minimum: 0 }) }),
-    exported: Type.Object({ validation: Type.Union([Type.Null(), Type.Object({ loss: Type.Number() })]) }),
+    exported: Type.Object({ validation: Type.Union([Type.Null(), Type.Object({ loss: Type.Number() })]) })
   }),
   sha256: digest,
-  model: Type.Object({ sha256: digest }),
+  model: Type.Object({ sha256: digest })
 })
 
 interface Options {
@@ -38,13 +38,21 @@ interface Options {
 export function bomCommand(): Command {
   return new Command('bom')
     .summary('write the bill of materials of a model')
-    .description('Write the bill of materials of a GGUF file (CycloneDX 1.6): its digest, architecture, parameters, types of tensors, tokenizer, and the digest '
-      + 'of its data, where a training record that belongs to it or the file itself has that. The same file gives the same bill.')
+    .description(
+      'Write the bill of materials of a GGUF file (CycloneDX 1.6): its digest, architecture, parameters, types of ' +
+        'tensors, tokenizer, and the digest ' +
+        'of its data, where a training record that belongs to it or the file itself has that. The same file gives ' +
+        'the same bill.'
+    )
     .argument('<model>', 'a .gguf file')
     .option('-o, --output <file>', 'file to write (default: standard output)')
     .option('--record <file>', 'training record of the model (default: MODEL.record.json or record.json beside it)')
     .option('--force', 'replace a file that is there')
-    .addHelpText('after', '\nExamples:\n  verit model bom model.gguf -o model.cdx.json\n  verit model bom model.gguf --record runs/a/record.json | jq .metadata.component.hashes')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit model bom model.gguf -o model.cdx.json\n  verit model bom model.gguf --record ' +
+        'runs/a/record.json | jq .metadata.component.hashes'
+    )
     .action(run)
 }
 
@@ -58,7 +66,14 @@ async function run(path: string, options: Options): Promise<void> {
     progress.clear()
     source.checkUnchanged()
     const origin = originOf(path, sha256, options.record)
-    const text = modelBom({ file: basename(path), bytes: source.size, digest: sha256, metadata, tensors, ...(origin !== undefined && { origin }) })
+    const text = modelBom({
+      file: basename(path),
+      bytes: source.size,
+      digest: sha256,
+      metadata,
+      tensors,
+      ...(origin !== undefined && { origin })
+    })
     if (options.output === undefined) process.stdout.write(text)
     else writeFileAtomic(options.output, text, { overwrite: options.force === true })
   } finally {
@@ -66,24 +81,41 @@ async function run(path: string, options: Options): Promise<void> {
   }
 }
 
-/** What a training record says of the file. One that was named must belong to it; one that only lies beside it is left out where it does not. */
+/**
+ * What a training record says of the file. One that was named must belong to it; one that only lies beside it is left
+ * out where it does not.
+ */
 function originOf(model: string, sha256: Digest, named: string | undefined): Origin | undefined {
-  const beside = [`${model.replace(/\.gguf$/, '')}.record.json`, join(dirname(model), 'record.json')].find(path => existsSync(path))
+  const beside = [`${model.replace(/\.gguf$/, '')}.record.json`, join(dirname(model), 'record.json')].find(path =>
+    existsSync(path)
+  )
   const path = named ?? beside
   if (path === undefined) return undefined
   const file = readRecord(path)
   const { record } = file ?? {}
-  const problem = file === undefined || record === undefined ? 'is no training record'
-    : file.model.sha256 !== sha256 ? 'is of another model file'
-      : digestBytes(JSON.stringify(record)) !== file.sha256 ? 'was changed: its digest is another' : undefined
+  const problem =
+    file === undefined || record === undefined
+      ? 'is no training record'
+      : file.model.sha256 !== sha256
+        ? 'is of another model file'
+        : digestBytes(JSON.stringify(record)) !== file.sha256
+          ? 'was changed: its digest is another'
+          : undefined
   if (problem === undefined) {
     const { dataset, exported } = record!
     return {
-      record: file!.sha256 as Digest, dataset: dataset.manifest as Digest, tokenizer: dataset.tokenizer as Digest, trainTokens: dataset.trainTokens,
-      validationLoss: exported.validation?.loss,
+      record: file!.sha256 as Digest,
+      dataset: dataset.manifest as Digest,
+      tokenizer: dataset.tokenizer as Digest,
+      trainTokens: dataset.trainTokens,
+      validationLoss: exported.validation?.loss
     }
   }
-  if (named !== undefined) throw new VeritError('VERIT_USAGE', { problem: `${printable(path)} ${problem}`, hint: 'Give the record.json that `verit train` wrote beside this very file, or leave --record out' })
+  if (named !== undefined)
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${printable(path)} ${problem}`,
+      hint: 'Give the record.json that `verit train` wrote beside this very file, or leave --record out'
+    })
   process.stderr.write(`${printable(path)} ${problem}: the bill does not repeat it.\n`)
   return undefined
 }

@@ -18,7 +18,10 @@ export function byteProgress(label = 'hash'): { update: (done: number, total: nu
 }
 
 /** Runs `work` with such a bar, which is gone when that ends or fails. */
-export async function withByteProgress<T>(label: string, work: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
+export async function withByteProgress<T>(
+  label: string,
+  work: (onProgress: (done: number, total: number) => void) => Promise<T>
+): Promise<T> {
   const { update, clear } = byteProgress(label)
   try {
     return await work(update)
@@ -35,14 +38,20 @@ const readSmall = (path: string, purpose: string, limit: number): Buffer =>
   readTrusted(path, { kind: 'decides', purpose, limit })
 
 export const readBundle = (path: string): Buffer => readSmall(path, 'the signature of a model', MAX_BUNDLE_BYTES)
-export const readPublicKey = (path: string): ModelKey => publicKeyFromPem(readSmall(path, 'the public key of a signer', 16_384).toString('utf8'), path)
+export const readPublicKey = (path: string): ModelKey =>
+  publicKeyFromPem(readSmall(path, 'the public key of a signer', 16_384).toString('utf8'), path)
 
 /**
  * What is written about a model never takes the place of the model, and that of another file only when `force` says so.
  * @param hint how another file is named
  * @throws VeritError VERIT_USAGE, VERIT_FILE_EXISTS
  */
-export function checkOutput(output: string, model: string, force: boolean, hint = 'Name another file with --output'): void {
+export function checkOutput(
+  output: string,
+  model: string,
+  force: boolean,
+  hint = 'Name another file with --output'
+): void {
   if (!existsSync(output)) return
   if (existsSync(model) && realpathSync(output) === realpathSync(model)) {
     throw new VeritError('VERIT_USAGE', { problem: `${output} is the model itself`, hint })

@@ -12,13 +12,19 @@ import { collect } from './audit-shared.ts'
 import { byteProgress, checkOutput } from './model-shared.ts'
 
 /** Where the signature of a model lies unless something else is said: beside a file, in a folder. */
-export const bundlePath = (model: string): string => (lstatSync(model, { throwIfNoEntry: false })?.isDirectory() === true ? join(model, 'model.sig') : `${model}.sig`)
+export const bundlePath = (model: string): string =>
+  lstatSync(model, { throwIfNoEntry: false })?.isDirectory() === true ? join(model, 'model.sig') : `${model}.sig`
 
 export function digestCommand(): Command {
-  return new Command('digest').summary('SHA-256 of every file of a model')
-    .description('Show the SHA-256 of every file of a model, as trust policies and verit pull --sha256 take it.').argument('<model>', 'a file, or a folder')
+  return new Command('digest')
+    .summary('SHA-256 of every file of a model')
+    .description('Show the SHA-256 of every file of a model, as trust policies and verit pull --sha256 take it.')
+    .argument('<model>', 'a file, or a folder')
     .option('--json', 'print one JSON object: path, sha256 and bytes of each file')
-    .addHelpText('after', '\nExamples:\n  verit model digest my-model.gguf\n  verit model digest --json model-folder | jq .')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit model digest my-model.gguf\n  verit model digest --json model-folder | jq .'
+    )
     .action(async (model: string, { json }: { json?: boolean }) => {
       const { single, files } = findModelFiles(model)
       const { update, clear } = byteProgress()
@@ -31,15 +37,26 @@ export function digestCommand(): Command {
         before += file.bytes
       }
       clear()
-      process.stdout.write(json === true ? `${printableJson({ files: shown })}\n` : shown.map(f => `${f.sha256}  ${printable(f.path)}\n`).join(''))
+      process.stdout.write(
+        json === true
+          ? `${printableJson({ files: shown })}\n`
+          : shown.map(f => `${f.sha256}  ${printable(f.path)}\n`).join('')
+      )
     })
 }
 
 export function keygenCommand(): Command {
-  return new Command('keygen').summary('make a key pair to sign models with')
-    .description('Make a key pair: the private key in FILE (mode 0600), the public one beside it, with the ending .pub.')
+  return new Command('keygen')
+    .summary('make a key pair to sign models with')
+    .description(
+      'Make a key pair: the private key in FILE (mode 0600), the public one beside it, with the ending .pub.'
+    )
     .addArgument(new Argument('<file>', 'where to write the private key (PEM)'))
-    .addOption(new Option('--type <type>', 'ed25519 is outside the specification: verifiers have to allow it').choices([...newKeyKinds]).default('p256'))
+    .addOption(
+      new Option('--type <type>', 'ed25519 is outside the specification: verifiers have to allow it')
+        .choices([...newKeyKinds])
+        .default('p256')
+    )
     .addHelpText('after', '\nExamples:\n  verit model keygen signer.pem\n  verit model keygen --type p384 signer.pem')
     .action((file: string, { type }: { type: (typeof newKeyKinds)[number] }) => {
       const publicFile = `${file.replace(/\.(?:pem|key)$/, '')}.pub`
@@ -47,18 +64,37 @@ export function keygenCommand(): Command {
       const { privateKey, publicKey } = newModelKey(type)
       writeFileAtomic(file, privateKey, { mode: 0o600, overwrite: false })
       writeFileAtomic(publicFile, publicKey, { overwrite: false })
-      process.stdout.write(`Private key: ${file} (keep it secret, and a copy in a safe place)\nPublic key:  ${publicFile} (SHA-256 ${publicKeyFromPem(publicKey, publicFile).hint})\n`)
+      process.stdout.write(
+        `Private key: ${file} (keep it secret, and a copy in a safe place)\nPublic key:  ${publicFile} (SHA-256 ` +
+          `${publicKeyFromPem(publicKey, publicFile).hint})\n`
+      )
     })
 }
 
 export function signCommand(): Command {
-  return new Command('sign').summary('sign a model')
-    .description('Sign a model: the digest of every file goes into a signature beside it. Sign again, with --force, what has changed.').argument('<model>', 'a file, or a folder with all below it; links are refused')
-    .requiredOption('--key <file>', 'private key in PEM (verit model keygen): ECDSA on P-256, P-384 or P-521, or Ed25519')
+  return new Command('sign')
+    .summary('sign a model')
+    .description(
+      'Sign a model: the digest of every file goes into a signature beside it. Sign again, with --force, what has ' +
+        'changed.'
+    )
+    .argument('<model>', 'a file, or a folder with all below it; links are refused')
+    .requiredOption(
+      '--key <file>',
+      'private key in PEM (verit model keygen): ECDSA on P-256, P-384 or P-521, or Ed25519'
+    )
     .option('-o, --output <file>', 'where to write the signature (default: MODEL.sig, or model.sig in the folder)')
-    .option('--ignore <path>', 'path in the folder to leave out, with all below it (repeatable); the signature says so', collect)
+    .option(
+      '--ignore <path>',
+      'path in the folder to leave out, with all below it (repeatable); the signature says so',
+      collect
+    )
     .option('--force', 'replace a signature that is there')
-    .addHelpText('after', '\nExamples:\n  verit model sign my-model.gguf --key signer.pem\n  verit model sign model-folder --key signer.pem --ignore cache -o model-folder.sig')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit model sign my-model.gguf --key signer.pem\n  verit model sign model-folder --key ' +
+        'signer.pem --ignore cache -o model-folder.sig'
+    )
     .action(async (model: string, options: { key: string; output?: string; ignore?: string[]; force?: boolean }) => {
       const key = readPrivateModelKey(options.key)
       const output = options.output ?? bundlePath(model)
@@ -68,6 +104,10 @@ export function signCommand(): Command {
       clear()
       writeFileAtomic(output, bundle, { overwrite: options.force === true })
       process.stdout.write(`Signed: ${output} (key ${key.hint})\n`)
-      if (key.kind === 'ed25519') process.stderr.write('Ed25519 is outside OpenSSF Model Signing 1.0: other verifiers refuse it, and Verit takes it only where it is allowed.\n')
+      if (key.kind === 'ed25519')
+        process.stderr.write(
+          'Ed25519 is outside OpenSSF Model Signing 1.0: other verifiers refuse it, and Verit takes it only where ' +
+            'it is allowed.\n'
+        )
     })
 }

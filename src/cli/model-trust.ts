@@ -26,37 +26,75 @@ interface Change extends Where {
   allowEd25519?: boolean
 }
 
-export const located = (command: Command): Command => command
-  .option('--state <folder>', 'state folder of the server; the policy is trust.toml in it', defaultStateFolder())
-  .option('--policy <file>', 'another file (the server takes it from trust.policy)')
+export const located = (command: Command): Command =>
+  command
+    .option('--state <folder>', 'state folder of the server; the policy is trust.toml in it', defaultStateFolder())
+    .option('--policy <file>', 'another file (the server takes it from trust.policy)')
 
 export const policyPath = ({ state, policy }: Where): string => policy ?? join(namedFolder(state), 'trust.toml')
 
 export function trustCommand(): Command {
-  const trust = new Command('trust').summary('which models the server may serve')
-    .description('Say which models the server may serve: by digest, by the signer of their name, or by name without a signature. Kept in trust.toml in the state folder.')
-    .addHelpText('after', '\nExamples:\n  verit model trust add --digest sha256:... --name my-model\n  verit model trust add --signer team --public-key team.pub --model \'team-*\'\n  verit model trust list')
-  trust.addCommand(located(new Command('add')).summary('trust a digest, a signer, or a name without a signature')
-    .description('Trust a digest under a name, a signer for names, or a name without a signature. A running server takes it at its next start.')
-    .option('--digest <sha256>', 'sha256:... as verit model digest shows it; with --name', digestOption)
-    .option('--name <name>', 'the model that may have this digest: its file\'s name without .gguf; it may then have no other, even signed')
-    .option('--signer <name>', 'what to call a signer; with --public-key and --model')
-    .option('--public-key <file>', 'public key of the signer, in PEM')
-    .option('--model <name>', 'a model that this signer may sign; * stands for any characters (repeatable)', collect)
-    .option('--unsigned <name>', 'a name that may be served without a signature; * stands for any characters')
-    .option('--allow-ed25519', 'let signatures with Ed25519 count, which is outside the specification')
-    .addHelpText('after', '\nExamples:\n  verit model trust add --digest sha256:... --name my-model\n  verit model trust add --signer team --public-key team.pub --model \'team-*\'\n  verit model trust add --unsigned \'scratch-*\'')
-    .action((options: Change) => changeWith(options, add)))
-  trust.addCommand(located(new Command('remove')).summary('trust something no longer')
-    .description('Trust a name, one of its digests, or a signer no longer. A running server takes it at its next start.')
-    .option('--name <name>', 'the name whose digests are trusted no longer; with --digest, that one only')
-    .option('--digest <sha256>', 'with --name', digestOption).option('--signer <name>', 'a signer').option('--unsigned <name>', 'a name as it was given')
-    .addHelpText('after', '\nExamples:\n  verit model trust remove --name my-model\n  verit model trust remove --signer team')
-    .action((options: Change) => changeWith(options, remove)))
-  trust.addCommand(located(new Command('list')).summary('all that is trusted')
-    .description('List the signers, digests and names that are trusted, and what holds for all others.').option('--json', 'print one JSON object')
-    .addHelpText('after', '\nExamples:\n  verit model trust list\n  verit model trust list --json | jq .signers')
-    .action((options: Where & { json?: boolean }) => list(loadTrustPolicy(policyPath(options), options.policy === undefined), options.json === true)))
+  const trust = new Command('trust')
+    .summary('which models the server may serve')
+    .description(
+      'Say which models the server may serve: by digest, by the signer of their name, or by name without a ' +
+        'signature. Kept in trust.toml in the state folder.'
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit model trust add --digest sha256:... --name my-model\n  verit model trust add --signer ' +
+        "team --public-key team.pub --model 'team-*'\n  verit model trust list"
+    )
+  trust.addCommand(
+    located(new Command('add'))
+      .summary('trust a digest, a signer, or a name without a signature')
+      .description(
+        'Trust a digest under a name, a signer for names, or a name without a signature. A running server takes ' +
+          'it at its next start.'
+      )
+      .option('--digest <sha256>', 'sha256:... as verit model digest shows it; with --name', digestOption)
+      .option(
+        '--name <name>',
+        "the model that may have this digest: its file's name without .gguf; it may then have no other, even signed"
+      )
+      .option('--signer <name>', 'what to call a signer; with --public-key and --model')
+      .option('--public-key <file>', 'public key of the signer, in PEM')
+      .option('--model <name>', 'a model that this signer may sign; * stands for any characters (repeatable)', collect)
+      .option('--unsigned <name>', 'a name that may be served without a signature; * stands for any characters')
+      .option('--allow-ed25519', 'let signatures with Ed25519 count, which is outside the specification')
+      .addHelpText(
+        'after',
+        '\nExamples:\n  verit model trust add --digest sha256:... --name my-model\n  verit model trust add ' +
+          "--signer team --public-key team.pub --model 'team-*'\n  verit model trust add --unsigned 'scratch-*'"
+      )
+      .action((options: Change) => changeWith(options, add))
+  )
+  trust.addCommand(
+    located(new Command('remove'))
+      .summary('trust something no longer')
+      .description(
+        'Trust a name, one of its digests, or a signer no longer. A running server takes it at its next start.'
+      )
+      .option('--name <name>', 'the name whose digests are trusted no longer; with --digest, that one only')
+      .option('--digest <sha256>', 'with --name', digestOption)
+      .option('--signer <name>', 'a signer')
+      .option('--unsigned <name>', 'a name as it was given')
+      .addHelpText(
+        'after',
+        '\nExamples:\n  verit model trust remove --name my-model\n  verit model trust remove --signer team'
+      )
+      .action((options: Change) => changeWith(options, remove))
+  )
+  trust.addCommand(
+    located(new Command('list'))
+      .summary('all that is trusted')
+      .description('List the signers, digests and names that are trusted, and what holds for all others.')
+      .option('--json', 'print one JSON object')
+      .addHelpText('after', '\nExamples:\n  verit model trust list\n  verit model trust list --json | jq .signers')
+      .action((options: Where & { json?: boolean }) =>
+        list(loadTrustPolicy(policyPath(options), options.policy === undefined), options.json === true)
+      )
+  )
   return trust
 }
 
@@ -79,20 +117,36 @@ export function trustDigest(where: Where, name: string, digest: Digest): void {
 
 const usage = (problem: string, hint: string): VeritError => new VeritError('VERIT_USAGE', { problem, hint })
 
-function add(file: PolicyFile, { name, digest, signer, publicKey, model, unsigned, allowEd25519 }: Change): Partial<PolicyFile> {
+function add(
+  file: PolicyFile,
+  { name, digest, signer, publicKey, model, unsigned, allowEd25519 }: Change
+): Partial<PolicyFile> {
   const given = [digest ?? name, signer ?? publicKey ?? model, unsigned, allowEd25519].filter(v => v !== undefined)
-  if (given.length === 0) throw usage('There is nothing to trust', 'Give --digest with --name, --signer with --public-key and --model, or --unsigned')
+  if (given.length === 0)
+    throw usage(
+      'There is nothing to trust',
+      'Give --digest with --name, --signer with --public-key and --model, or --unsigned'
+    )
   const change: Partial<PolicyFile> = {}
   if (digest !== undefined || name !== undefined) {
-    if (digest === undefined || name === undefined) throw usage('A digest is trusted under a name', 'Give --digest and --name')
-    change.digests = { ...file.digests, [name]: [...new Set([...own(file.digests, name) ?? [], digest])] }
+    if (digest === undefined || name === undefined)
+      throw usage('A digest is trusted under a name', 'Give --digest and --name')
+    change.digests = { ...file.digests, [name]: [...new Set([...(own(file.digests, name) ?? []), digest])] }
   }
   if (signer !== undefined || publicKey !== undefined || model !== undefined) {
-    if (signer === undefined || publicKey === undefined || model === undefined) throw usage('A signer has a name, a key and models', 'Give --signer, --public-key and --model')
-    if (own(file.signers, signer) !== undefined) throw usage(`There is a signer ${printable(signer)}`, 'Remove it first (verit model trust remove), or choose another name')
-    change.signers = { ...file.signers, [signer]: { public_key: publicPem(readPublicKey(publicKey).publicKey), models: model } }
+    if (signer === undefined || publicKey === undefined || model === undefined)
+      throw usage('A signer has a name, a key and models', 'Give --signer, --public-key and --model')
+    if (own(file.signers, signer) !== undefined)
+      throw usage(
+        `There is a signer ${printable(signer)}`,
+        'Remove it first (verit model trust remove), or choose another name'
+      )
+    change.signers = {
+      ...file.signers,
+      [signer]: { public_key: publicPem(readPublicKey(publicKey).publicKey), models: model }
+    }
   }
-  if (unsigned !== undefined) change.allow_unsigned = [...new Set([...file.allow_unsigned ?? [], unsigned])]
+  if (unsigned !== undefined) change.allow_unsigned = [...new Set([...(file.allow_unsigned ?? []), unsigned])]
   if (allowEd25519 === true) change.allow_ed25519 = true
   return change
 }
@@ -101,7 +155,8 @@ function remove(file: PolicyFile, { name, digest, signer, unsigned }: Change): P
   const missing = (what: string): never => {
     throw usage(`The policy does not have ${what}`, 'See verit model trust list')
   }
-  if (name === undefined && signer === undefined && unsigned === undefined) throw usage('There is nothing to remove', 'Give --name, --signer or --unsigned')
+  if (name === undefined && signer === undefined && unsigned === undefined)
+    throw usage('There is nothing to remove', 'Give --name, --signer or --unsigned')
   const change: Partial<PolicyFile> = {}
   if (name !== undefined) {
     const digests = own(file.digests, name) ?? missing(`the name ${printable(name)}`)
@@ -122,19 +177,25 @@ function remove(file: PolicyFile, { name, digest, signer, unsigned }: Change): P
   return change
 }
 
-const own = <T>(record: Record<string, T> | undefined, key: string): T | undefined => (record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined)
+const own = <T>(record: Record<string, T> | undefined, key: string): T | undefined =>
+  record !== undefined && Object.hasOwn(record, key) ? record[key] : undefined
 
 function list({ source, file, signers }: TrustPolicy, json: boolean): void {
   const { unsigned = 'refuse', allow_unsigned: without = [], allow_ed25519: ed25519 = false, digests = {} } = file
   if (json) {
     const shown = signers.map(s => ({ name: s.name, kind: s.key.kind, hint: s.key.hint, models: s.models }))
-    return void process.stdout.write(`${printableJson({ source, unsigned, allowUnsigned: without, allowEd25519: ed25519, signers: shown, digests })}\n`)
+    return void process.stdout.write(
+      `${printableJson({ source, unsigned, allowUnsigned: without, allowEd25519: ed25519, signers: shown, digests })}\n`
+    )
   }
   const lines = [
-    ...signers.map(s => `signer ${s.name}  ${s.key.kind} ${s.key.hint}  may sign: ${s.models.map(m => printable(m)).join(', ')}`),
+    ...signers.map(
+      s => `signer ${s.name}  ${s.key.kind} ${s.key.hint}  may sign: ${s.models.map(m => printable(m)).join(', ')}`
+    ),
     ...Object.entries(digests).flatMap(([name, all]) => all.map(d => `digest ${d}  ${printable(name)}`)),
     ...without.map(n => `unsigned  ${printable(n)}`),
-    `Other unsigned models: ${unsigned === 'allow' ? 'allowed' : 'refused'}. Ed25519: ${ed25519 ? 'allowed' : 'refused'}. Policy: ${source}`,
+    `Other unsigned models: ${unsigned === 'allow' ? 'allowed' : 'refused'}. Ed25519: ` +
+      `${ed25519 ? 'allowed' : 'refused'}. Policy: ${source}`
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
 }

@@ -24,20 +24,32 @@ interface Options {
 }
 
 export function verifyCommand(): Command {
-  return new Command('verify').summary('verify a model against its signature')
-    .description('Verify a model against its signature: first the signature, then every file. A file that is not in the signature is an error, too.')
+  return new Command('verify')
+    .summary('verify a model against its signature')
+    .description(
+      'Verify a model against its signature: first the signature, then every file. A file that is not in the ' +
+        'signature is an error, too.'
+    )
     .argument('<model>', 'a file, or a folder')
     .option('--bundle <file>', 'the signature (default: MODEL.sig, or model.sig in the folder)')
     .option('--public-key <file>', 'public key of the signer, in PEM, got from someone you trust')
-    .option('--policy <file>', 'or a trust policy (trust.toml): its digests for a file of this name, or else its signers who may sign it')
+    .option(
+      '--policy <file>',
+      'or a trust policy (trust.toml): its digests for a file of this name, or else its signers who may sign it'
+    )
     .option('--allow-ed25519', 'accept a signature with Ed25519, which is outside the specification')
     .option('--json', 'print one JSON object')
-    .addHelpText('after', '\nExamples:\n  verit model verify my-model.gguf --public-key signer.pub\n  verit model verify model-folder --bundle model-folder.sig --policy trust.toml --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit model verify my-model.gguf --public-key signer.pub\n  verit model verify model-folder ' +
+        '--bundle model-folder.sig --policy trust.toml --json'
+    )
     .action(async (model: string, options: Options) => {
       try {
         await verify(model, options)
       } catch (e) {
-        if (options.json === true && VeritError.is(e)) process.stdout.write(`${printableJson({ ok: false, code: e.code, problem: e.what })}\n`)
+        if (options.json === true && VeritError.is(e))
+          process.stdout.write(`${printableJson({ ok: false, code: e.code, problem: e.what })}\n`)
         throw e
       }
     })
@@ -46,49 +58,90 @@ export function verifyCommand(): Command {
 async function verify(model: string, { bundle: named, json, ...from }: Options): Promise<void> {
   const { trusted, allowEd25519, policy } = trustedFor(model, from)
   const bundle = named ?? bundlePath(model)
-  if (policy !== undefined && named === undefined && lstatSync(model, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (
+    policy !== undefined &&
+    named === undefined &&
+    lstatSync(model, { throwIfNoEntry: false })?.isDirectory() !== true
+  ) {
     const digest = await trustedDigest(model, policy, existsSync(bundle) ? undefined : bundle)
     if (digest !== undefined) {
-      return void process.stdout.write(json === true ? `${printableJson({ ok: true, verified: true, by: 'digest', digest, name: trustName(model) })}\n`
-        : `Trusted by digest: ${printable(policy.source)} has ${digest} for the name ${printable(trustName(model))}\n`)
+      return void process.stdout.write(
+        json === true
+          ? `${printableJson({ ok: true, verified: true, by: 'digest', digest, name: trustName(model) })}\n`
+          : `Trusted by digest: ${printable(policy.source)} has ${digest} for the name ${printable(trustName(model))}\n`
+      )
     }
   }
   const { update, clear } = byteProgress()
-  const { signer, model: signed } = await verifyModel(model, { bundle: { bytes: readBundle(bundle), source: bundle }, trusted, allowEd25519, onProgress: update }).finally(clear)
+  const { signer, model: signed } = await verifyModel(model, {
+    bundle: { bytes: readBundle(bundle), source: bundle },
+    trusted,
+    allowEd25519,
+    onProgress: update
+  }).finally(clear)
   const files = new Set(signed.parts.map(p => p.path)).size
   const { hint: key } = trusted.find(t => t.name === signer)!.key
-  process.stdout.write(json === true ? `${printableJson({ ok: true, verified: true, by: 'signature', signer, key, name: signed.name, files, ignored: signed.ignored })}\n`
-    : `Verified: ${files === 1 ? '1 file is' : `${files} files are`} as ${printable(signer)} signed ${files === 1 ? 'it' : 'them'} (key ${key})\n`)
+  const { name, ignored } = signed
+  process.stdout.write(
+    json === true
+      ? `${printableJson({ ok: true, verified: true, by: 'signature', signer, key, name, files, ignored })}\n`
+      : `Verified: ${files === 1 ? '1 file is' : `${files} files are`} as ${printable(signer)} signed ` +
+          `${files === 1 ? 'it' : 'them'} (key ${key})\n`
+  )
 }
 
 /**
- * The digest by which a policy trusts a file: where its name has any, they alone decide, as they do for `verit serve`. Undefined: a signature has to.
- * @param missing path of the signature, where there is none @throws VeritError VERIT_UNTRUSTED, VERIT_USAGE, VERIT_OTHERS_WRITE and those of reading
+ * The digest by which a policy trusts a file: where its name has any, they alone decide, as they do for `verit serve`.
+ * Undefined: a signature has to.
+ * @param missing path of the signature, where there is none @throws VeritError VERIT_UNTRUSTED, VERIT_USAGE,
+ *   VERIT_OTHERS_WRITE and those of reading
  */
-async function trustedDigest(model: string, { source, file: { digests = {} } }: TrustPolicy, missing: string | undefined): Promise<Digest | undefined> {
-  const name = trustName(model), has = Object.hasOwn(digests, name)
+async function trustedDigest(
+  model: string,
+  { source, file: { digests = {} } }: TrustPolicy,
+  missing: string | undefined
+): Promise<Digest | undefined> {
+  const name = trustName(model)
+  const has = Object.hasOwn(digests, name)
   if (!has && missing === undefined) return undefined
   using file = openTrusted(model, { kind: 'decides', purpose: 'the model to verify' })
   if (!has) {
     throw new VeritError('VERIT_USAGE', {
-      problem: `There is no signature ${printable(missing!)}, and ${printable(source)} has no digest for the name ${printable(name)}`,
-      hint: `Give the signature with --bundle, or see whether the server takes the model without one: verit serve ${shellPath(model)} --check`,
+      problem:
+        `There is no signature ${printable(missing!)}, and ${printable(source)} has no digest for the name ` +
+        `${printable(name)}`,
+      hint:
+        'Give the signature with --bundle, or see whether the server takes the model without one: verit serve ' +
+        `${shellPath(model)} --check`
     })
   }
   const { update, clear } = byteProgress()
   const digest = await digestDescriptor(file.fd, model, { onProgress: update }).finally(clear)
   if (digests[name]!.includes(digest)) return digest
   throw new VeritError('VERIT_UNTRUSTED', {
-    model: printable(model), problem: `its SHA-256 is ${digest}, which is not one of those that ${printable(source)} trusts under the name ${printable(name)}`,
-    fix: `If it was meant to change, run: ${trustCommand(digest, name)} --policy ${shellWord(source)}`,
+    model: printable(model),
+    problem:
+      `its SHA-256 is ${digest}, which is not one of those that ${printable(source)} trusts under the name ` +
+      `${printable(name)}`,
+    fix: `If it was meant to change, run: ${trustCommand(digest, name)} --policy ${shellWord(source)}`
   })
 }
 
-function trustedFor(model: string, { publicKey, policy, allowEd25519 = false }: Options): { trusted: readonly TrustedSigner[]; allowEd25519: boolean; policy?: TrustPolicy } {
+function trustedFor(
+  model: string,
+  { publicKey, policy, allowEd25519 = false }: Options
+): { trusted: readonly TrustedSigner[]; allowEd25519: boolean; policy?: TrustPolicy } {
   if ((publicKey === undefined) === (policy === undefined)) {
-    throw new VeritError('VERIT_USAGE', { problem: 'It has to be said whose signature counts', hint: 'Give --public-key or --policy, one of the two' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: 'It has to be said whose signature counts',
+      hint: 'Give --public-key or --policy, one of the two'
+    })
   }
   if (publicKey !== undefined) return { trusted: [{ name: publicKey, key: readPublicKey(publicKey) }], allowEd25519 }
   const loaded = loadTrustPolicy(policy!)
-  return { trusted: loaded.signers.filter(s => fitsAny(trustName(model), s.models)), allowEd25519: allowEd25519 || loaded.file.allow_ed25519 === true, policy: loaded }
+  return {
+    trusted: loaded.signers.filter(s => fitsAny(trustName(model), s.models)),
+    allowEd25519: allowEd25519 || loaded.file.allow_ed25519 === true,
+    policy: loaded
+  }
 }

@@ -6,9 +6,19 @@ import { trustCommand } from './model-trust.ts'
 import { verifyCommand } from './model-verify.ts'
 
 export function command(): Command {
-  const model = new Command('model').summary('sign models, verify their signatures, say which are trusted')
-    .description('Sign models and verify their signatures, offline, as OpenSSF Model Signing 1.0 has it, and say which the server may serve. docs/models.md describes it. (verit models lists pulled ones.)')
-    .addHelpText('after', '\nExamples:\n  verit model keygen signer.pem\n  verit model sign my-model.gguf --key signer.pem\n  verit model verify my-model.gguf --public-key signer.pub\n  verit model digest my-model.gguf\n  verit model trust add --signer team --public-key signer.pub --model \'my-*\'')
-  for (const part of [digestCommand, keygenCommand, signCommand, verifyCommand, trustCommand, bomCommand]) model.addCommand(part())
+  const model = new Command('model')
+    .summary('sign models, verify their signatures, say which are trusted')
+    .description(
+      'Sign models and verify their signatures, offline, as OpenSSF Model Signing 1.0 has it, and say which the ' +
+        'server may serve. docs/models.md describes it. (verit models lists pulled ones.)'
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit model keygen signer.pem\n  verit model sign my-model.gguf --key signer.pem\n  verit ' +
+        'model verify my-model.gguf --public-key signer.pub\n  verit model digest my-model.gguf\n  verit model ' +
+        "trust add --signer team --public-key signer.pub --model 'my-*'"
+    )
+  for (const part of [digestCommand, keygenCommand, signCommand, verifyCommand, trustCommand, bomCommand])
+    model.addCommand(part())
   return model
 }

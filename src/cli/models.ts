@@ -18,15 +18,42 @@ interface Options {
 export function command(): Command {
   const models = new Command('models')
     .summary('list and remove pulled models')
-    .description('The store of pulled models: files under the digests of their contents, and the names that stand for them.')
-    .addHelpText('after', '\nExamples:\n  verit models list\n  verit models show mine\n  verit models remove mine\n  verit models gc --dry-run')
-  const part = (name: string, text: string, examples: string): Command => models.command(name).description(text).addOption(modelsOption())
-    .option('--json', 'print JSON').addHelpText('after', `\nExamples:\n${examples}`)
-  part('list', 'List names, sizes, digests and sources.', '  verit models list\n  verit models list --json').action(list)
-  part('show', 'Show one model: its digest, source and path.', '  verit models show mine\n  verit models show mine --json | jq -r .digest').argument('<name>').action(show)
-  part('remove', 'Take a name away. Its file stays until gc.', '  verit models remove mine').argument('<name>').action(remove)
-  part('gc', 'Remove files that no name and no known verit.lock refers to, and downloads that nobody goes on with; say what holds the others.', '  verit models gc --dry-run\n  verit models gc')
-    .option('--dry-run', 'only say what would be removed').action(gc)
+    .description(
+      'The store of pulled models: files under the digests of their contents, and the names that stand for them.'
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  verit models list\n  verit models show mine\n  verit models remove mine\n  verit models gc ' +
+        '--dry-run'
+    )
+  const part = (name: string, text: string, examples: string): Command =>
+    models
+      .command(name)
+      .description(text)
+      .addOption(modelsOption())
+      .option('--json', 'print JSON')
+      .addHelpText('after', `\nExamples:\n${examples}`)
+  part('list', 'List names, sizes, digests and sources.', '  verit models list\n  verit models list --json').action(
+    list
+  )
+  part(
+    'show',
+    'Show one model: its digest, source and path.',
+    '  verit models show mine\n  verit models show mine --json | jq -r .digest'
+  )
+    .argument('<name>')
+    .action(show)
+  part('remove', 'Take a name away. Its file stays until gc.', '  verit models remove mine')
+    .argument('<name>')
+    .action(remove)
+  part(
+    'gc',
+    'Remove files that no name and no known verit.lock refers to, and downloads that nobody goes on with; say ' +
+      'what holds the others.',
+    '  verit models gc --dry-run\n  verit models gc'
+  )
+    .option('--dry-run', 'only say what would be removed')
+    .action(gc)
   return models
 }
 
@@ -41,15 +68,23 @@ function list({ models, json }: Options): void {
   using store = existing(models)
   const all = store?.list() ?? []
   if (json === true) return line(all)
-  if (all.length === 0) process.stdout.write(`No model was pulled into ${printable(models)} yet: verit pull fetches one.\n`)
+  if (all.length === 0)
+    process.stdout.write(`No model was pulled into ${printable(models)} yet: verit pull fetches one.\n`)
   const width = Math.max(...all.map(m => m.name.length), 0)
-  for (const m of all) process.stdout.write(`${m.name.padEnd(width)}  ${formatBytes(m.size).padStart(8)}  ${m.digest.slice(7, 19)}  ${printable(m.source)}\n`)
+  for (const m of all)
+    process.stdout.write(
+      `${m.name.padEnd(width)}  ${formatBytes(m.size).padStart(8)}  ${m.digest.slice(7, 19)}  ${printable(m.source)}\n`
+    )
 }
 
 function find(store: ModelStore | undefined, name: string): StoredModel {
   const model = store?.find(name)
   if (model !== undefined) return model
-  throw new VeritError('VERIT_MODEL_NAME', { name: printable(name, 100), problem: 'stands for no pulled model', hint: '`verit models list` shows them all' })
+  throw new VeritError('VERIT_MODEL_NAME', {
+    name: printable(name, 100),
+    problem: 'stands for no pulled model',
+    hint: '`verit models list` shows them all'
+  })
 }
 
 function show(name: string, { models, json }: Options): void {
@@ -57,8 +92,16 @@ function show(name: string, { models, json }: Options): void {
   const model = find(store, name)
   const path = store!.path(model.digest)
   if (json === true) return line({ ...model, path })
-  process.stdout.write(`${model.name}\n  digest    ${model.digest}\n  size      ${model.size.toLocaleString('en-US')} bytes (${formatBytes(model.size)})\n`
-    + `  source    ${printable(model.source)}\n${model.revision === undefined ? '' : `  commit    ${model.revision}\n`}  pulled    ${model.pulled}\n${model.signature === undefined ? '' : `  signature ${model.signature.digest}, of ${printable(model.signature.signedAs)}\n`}  path      ${printable(path)}\n`)
+  const { signature } = model
+  process.stdout.write(
+    `${model.name}\n  digest    ${model.digest}\n  size      ${model.size.toLocaleString('en-US')} bytes ` +
+      `(${formatBytes(model.size)})\n` +
+      `  source    ${printable(model.source)}\n` +
+      (model.revision === undefined ? '' : `  commit    ${model.revision}\n`) +
+      `  pulled    ${model.pulled}\n` +
+      (signature === undefined ? '' : `  signature ${signature.digest}, of ${printable(signature.signedAs)}\n`) +
+      `  path      ${printable(path)}\n`
+  )
 }
 
 function remove(name: string, { models, json }: Options): void {
@@ -71,11 +114,16 @@ function remove(name: string, { models, json }: Options): void {
 
 function gc({ models, json, dryRun }: Options): void {
   using store = existing(models)
-  const removed = store?.gc(dryRun === true) ?? [], kept = store?.kept() ?? []
+  const removed = store?.gc(dryRun === true) ?? []
+  const kept = store?.kept() ?? []
   if (json === true) return line({ removed, kept })
   for (const { path, bytes } of removed) process.stdout.write(`${path}  ${formatBytes(bytes)}\n`)
   const sum = formatBytes(removed.reduce((n, r) => n + r.bytes, 0))
-  process.stdout.write(`${removed.length} ${removed.length === 1 ? 'file' : 'files'}, ${sum} ${dryRun === true ? 'would be' : 'were'} removed\n`)
+  process.stdout.write(
+    `${removed.length} ${removed.length === 1 ? 'file' : 'files'}, ${sum} ` +
+      `${dryRun === true ? 'would be' : 'were'} removed\n`
+  )
   if (kept.length > 0) process.stdout.write(`Kept, and what refers to each (verit models remove takes a name away):\n`)
-  for (const { path, bytes, by } of kept) process.stdout.write(`${path}  ${formatBytes(bytes)}\n  ${by.map(each => printable(each)).join(', ')}\n`)
+  for (const { path, bytes, by } of kept)
+    process.stdout.write(`${path}  ${formatBytes(bytes)}\n  ${by.map(each => printable(each)).join(', ')}\n`)
 }

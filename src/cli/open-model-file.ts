@@ -13,7 +13,9 @@ import { openCheckpoint } from './open-checkpoint.ts'
  * @throws VeritError VERIT_MODEL_STORE, VERIT_STATE and those of opening
  */
 export async function openModelFile(
-  nameOrPath: string, purpose: string, checkpoints: 'model' | 'file' = 'model',
+  nameOrPath: string,
+  purpose: string,
+  checkpoints: 'model' | 'file' = 'model'
 ): Promise<RegularFile> {
   const { path, pulled } = resolveModel(nameOrPath, undefined, 'checkpoint')
   const ofRun = checkpoints === 'model' && path.endsWith('.safetensors') ? await openCheckpoint(path) : undefined

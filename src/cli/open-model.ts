@@ -13,7 +13,13 @@ import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import {
-  SCREENING, cacheTypeOption, coresOption, headScreenOption, packingOption, setOption, threadsOption,
+  SCREENING,
+  cacheTypeOption,
+  coresOption,
+  headScreenOption,
+  packingOption,
+  setOption,
+  threadsOption
 } from './compute-options.ts'
 import type { CacheFlags, ComputeFlags } from './compute-options.ts'
 import { endTokenOption, overridesOf } from './conversation-options.ts'
@@ -40,24 +46,33 @@ export interface SamplingFlags extends SamplingRequest {
 /** Name, placeholder and meaning of each option of sampling. */
 const SAMPLING: readonly (readonly [key: 'maxTokens' | keyof SamplingOptions, value: string, text: string])[] = [
   ['maxTokens', 'n', 'tokens to make at most'],
-  ...(Object.keys(samplingParameters) as (keyof SamplingOptions)[]).map(key => [key, samplingParameters[key].value, samplingParameters[key].help] as const),
+  ...(Object.keys(samplingParameters) as (keyof SamplingOptions)[]).map(
+    key => [key, samplingParameters[key].value, samplingParameters[key].help] as const
+  )
 ]
 
 /** Adds those of every command that computes, --end-token, --kv-cache-type, --context and --speculate. */
 export function modelOptions(c: Command): Command {
   return cacheTypeOption(headScreenOption(packingOption(setOption(coresOption(threadsOption(endTokenOption(c)))))))
-    .option('--context <n>', 'positions of a sequence (default: the model\'s)', numberOption)
-    .addOption(new Option(
-      '--speculate <when>', 'speculative decoding by prompt lookup (default: auto, on where it was measured to be faster; no result depends on it)',
-    ).choices(Object.keys(SPECULATION)))
+    .option('--context <n>', "positions of a sequence (default: the model's)", numberOption)
+    .addOption(
+      new Option(
+        '--speculate <when>',
+        'speculative decoding by prompt lookup (default: auto, on where it was measured to be faster; no result ' +
+          'depends on it)'
+      ).choices(Object.keys(SPECULATION))
+    )
 }
 
 /** Reads a number of a request in its range, before a model is loaded for it. */
-export const requestOption = (key: keyof typeof requestNumbers) => (text: string): number => {
-  const { low, high, whole } = requestNumbers[key], n = numberOption(text)
-  if (n >= low && n <= high && (whole !== true || Number.isInteger(n))) return n
-  throw new InvalidArgumentError(`It must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}.`)
-}
+export const requestOption =
+  (key: keyof typeof requestNumbers) =>
+  (text: string): number => {
+    const { low, high, whole } = requestNumbers[key]
+    const n = numberOption(text)
+    if (n >= low && n <= high && (whole !== true || Number.isInteger(n))) return n
+    throw new InvalidArgumentError(`It must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}.`)
+  }
 
 /** Adds the options of sampling. */
 export function samplingOptions(c: Command): Command {
@@ -66,7 +81,11 @@ export function samplingOptions(c: Command): Command {
     const flag = key.replace(/[A-Z]/g, l => `-${l.toLowerCase()}`)
     c.option(`--${flag} <${value}>`, key === 'seed' ? text : `${text} (default: ${fallback})`, requestOption(key))
   }
-  return c.addOption(new Option('--stop <text>', 'text that ends the answer; may be repeated').argParser(repeatedOption).default([], 'none'))
+  return c.addOption(
+    new Option('--stop <text>', 'text that ends the answer; may be repeated')
+      .argParser(repeatedOption)
+      .default([], 'none')
+  )
 }
 
 /** The part of a request that the options of sampling say. */
@@ -84,16 +103,31 @@ export async function openModel(path: string | undefined, flags: ModelFlags, mor
   const given = path === undefined ? { path: model, pulled: undefined } : resolveModel(model, undefined, 'checkpoint')
   const { path: file, pulled } = given
   const { chatTemplate, endTokens } = overridesOf(flags)
-  const { threads, cores, instructionSet, packing, headScreen = 'auto', speculate = 'auto', context, kvCacheType } = flags
+  const {
+    threads,
+    cores,
+    instructionSet,
+    packing,
+    headScreen = 'auto',
+    speculate = 'auto',
+    context,
+    kvCacheType
+  } = flags
   const checkpoint = file.endsWith('.safetensors') ? await openCheckpoint(file) : undefined
   using opened = checkpoint ?? openRegular(file, 'the model')
   // Its threads are started, and tied to cores, before the lock.
   const executor = openExecutor({ threads, cores, instructionSet })
   lockCommand()
   return await loadModel(opened, {
-    ...more, ...defined({ chatTemplate: chatTemplate?.text, endTokens: endTokens?.tokens }),
+    ...more,
+    ...defined({ chatTemplate: chatTemplate?.text, endTokens: endTokens?.tokens }),
     conversationSources: { chatTemplate: chatTemplate?.source, endTokens: endTokens?.source },
-    expectedDigest: pulled?.digest, executor, packing, headScreen: SCREENING[headScreen],
-    speculate: SPECULATION[speculate], context, cacheType: kvCacheType,
+    expectedDigest: pulled?.digest,
+    executor,
+    packing,
+    headScreen: SCREENING[headScreen],
+    speculate: SPECULATION[speculate],
+    context,
+    cacheType: kvCacheType
   })
 }

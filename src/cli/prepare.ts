@@ -22,7 +22,11 @@ export function numberOption(text: string): number {
 
 /** Reads ".txt,md" as ['.txt', '.md']. */
 export function extensionsOption(text: string): string[] {
-  return text.split(',').map(e => e.trim()).filter(e => e !== '').map(e => e.startsWith('.') ? e : `.${e}`)
+  return text
+    .split(',')
+    .map(e => e.trim())
+    .filter(e => e !== '')
+    .map(e => (e.startsWith('.') ? e : `.${e}`))
 }
 
 /** Collects an option that may be repeated. (A list after one flag would swallow the inputs.) */
@@ -54,32 +58,52 @@ interface Flags extends TextFlags {
 export function command(): Command {
   const c = new Command('prepare')
     .summary('text files to a dataset: clean, deduplicate, split, tokenize')
-    .description('Turns text files into a dataset to train on: cleaned, without duplicates, split into train and validation, tokenized. '
-      + 'Everything is recorded in manifest.json; the same input gives the same bytes. Formats and rules: docs/data.md.')
+    .description(
+      'Turns text files into a dataset to train on: cleaned, without duplicates, split into train and validation, ' +
+        'tokenized. ' +
+        'Everything is recorded in manifest.json; the same input gives the same bytes. Formats and rules: docs/data.md.'
+    )
     .argument('<input...>', 'text files (UTF-8), or folders of them')
     .requiredOption('-o, --out <folder>', 'folder to make')
-    .addOption(new Option('--format <format>', 'what a document is: a file, a line, or text between blank lines')
-      .choices(['text', 'lines', 'paragraphs']).default('text'))
+    .addOption(
+      new Option('--format <format>', 'what a document is: a file, a line, or text between blank lines')
+        .choices(['text', 'lines', 'paragraphs'])
+        .default('text')
+    )
   return asTextOption(separatorOption(c))
-    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [...DEFAULT_EXTENSIONS])
+    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [
+      ...DEFAULT_EXTENSIONS
+    ])
     .option('--collapse-whitespace', 'make each run of whitespace one space, or one or two line feeds')
     .option('--replace-invalid', 'read bytes that are not UTF-8 as U+FFFD instead of refusing them')
     .option('--min-chars <n>', 'drop shorter documents', numberOption, 1)
     .option('--no-dedup', 'keep documents that were there before')
     .option('--validation <share>', 'share of the validation side', numberOption, 0.1)
-    .addOption(new Option('--split <rule>', 'by content (the same text is never on both sides) or the tail of the text; auto: by content, unless there are few documents')
-      .choices(['auto', 'content', 'tail']).default('auto'))
+    .addOption(
+      new Option(
+        '--split <rule>',
+        'by content (the same text is never on both sides) or the tail of the text; auto: by content, unless ' +
+          'there are few documents'
+      )
+        .choices(['auto', 'content', 'tail'])
+        .default('auto')
+    )
     .option('--seed <n>', 'seed of the split by content', numberOption, 0)
     .option('--tokenizer <file>', 'use this tokenizer.json instead of training one')
     .addOption(new Option('--tokenizer-kind <kind>', 'what to train').choices(['bpe', 'character']).default('bpe'))
     .option('--vocab-size <n>', 'tokens of the BPE vocabulary, 257 to 131072', numberOption, 4096)
     .option('--single-digits', 'let no token hold two digits')
-    .addOption(new Option('--special <token>', `special token besides ${END_OF_TEXT}, for instance "<|user|>"; may be repeated`)
-      .argParser(repeatedOption).default([], 'none'))
+    .addOption(
+      new Option('--special <token>', `special token besides ${END_OF_TEXT}, for instance "<|user|>"; may be repeated`)
+        .argParser(repeatedOption)
+        .default([], 'none')
+    )
     .option('--shard-tokens <n>', 'most tokens in a shard', numberOption, 1 << 26)
     .option('--force', 'replace a dataset that is there')
     .option('--json', 'print the manifest as JSON')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit prepare book.txt --out data/book
   verit prepare articles/ notes.md --out data/mine --format paragraphs --vocab-size 8192
@@ -87,10 +111,14 @@ Examples:
   verit prepare shakespeare.txt --out data/shakespeare --tokenizer-kind character --split tail
 
 A file is known by its content. Named files that are not plain text in UTF-8 are refused with the next step; in folders
-they are skipped, as are hidden files, and the counts are shown.`)
+they are skipped, as are hidden files, and the counts are shown.`
+    )
     .action(async (inputs: string[], flags: Flags) => {
       const controller = new AbortController()
-      const manifest = await interruptible(() => controller.abort(), () => prepare(inputs, toOptions(flags, controller.signal)))
+      const manifest = await interruptible(
+        () => controller.abort(),
+        () => prepare(inputs, toOptions(flags, controller.signal))
+      )
       process.stdout.write(flags.json ? `${JSON.stringify(manifest)}\n` : summary(manifest, flags))
     })
 }
@@ -114,11 +142,13 @@ function toOptions(flags: Flags, signal: AbortSignal): PrepareOptions {
     seed: flags.seed,
     ...(flags.tokenizer !== undefined && { tokenizer: flags.tokenizer }),
     training: {
-      kind: flags.tokenizerKind, vocabSize: flags.vocabSize, singleDigits: flags.singleDigits ?? false,
-      specials: [...character ? [] : [END_OF_TEXT], ...flags.special.filter(s => character || s !== END_OF_TEXT)],
+      kind: flags.tokenizerKind,
+      vocabSize: flags.vocabSize,
+      singleDigits: flags.singleDigits ?? false,
+      specials: [...(character ? [] : [END_OF_TEXT]), ...flags.special.filter(s => character || s !== END_OF_TEXT)]
     },
     shardTokens: flags.shardTokens,
-    signal,
+    signal
   }
 }
 
@@ -126,7 +156,10 @@ const count = (n: number): string => n.toLocaleString('en-US')
 const plural = (n: number, one: string): string => `${count(n)} ${one}${n === 1 ? '' : 's'}`
 
 function summary(m: Manifest, flags: Flags): string {
-  const { splits, documents: { read, short, duplicates, kept } } = m
+  const {
+    splits,
+    documents: { read, short, duplicates, kept }
+  } = m
   // By position, the border can fall inside a document: then both sides count their part of it.
   const cut = splits.train.documents + splits.validation.documents > kept
   const side = (name: 'train' | 'validation'): string => {

@@ -25,8 +25,10 @@ In this checkout, type ${commandName} instead of verit (npm run -s keeps npm's o
 export async function runProgram(words: readonly string[]): Promise<void> {
   guardStandardStreams()
   const program = new Command('verit')
-    .description('Trains, verifies and serves small language models on ordinary CPUs: GPT and BitNet of its own, '
-      + 'and GGUF files of Llama, Qwen, Gemma, Phi and others.')
+    .description(
+      'Trains, verifies and serves small language models on ordinary CPUs: GPT and BitNet of its own, ' +
+        'and GGUF files of Llama, Qwen, Gemma, Phi and others.'
+    )
     .version(VERSION)
     .addHelpText('after', inCheckout ? EXAMPLES + '\n' + IN_CHECKOUT : EXAMPLES)
   const [first, second] = words

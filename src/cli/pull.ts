@@ -34,25 +34,37 @@ interface Options extends Where {
 }
 
 export function command(): Command {
-  return located(new Command('pull')
-    .summary('fetch a model, check it and keep it')
-    .description('Fetch a file of a model from a hub or an https address. It is downloaded aside, compared with its pin in verit.lock, checked, and then stored under its digest. '
-      + 'A signature beside it is fetched, too, and compared with the trust policy.')
-    .argument('<source>', 'hf:OWNER/REPO[@REVISION]/FILE or https://HOST/PATH')
-    .option('--name <name>', 'name to use it by (default: the file\'s, without .gguf)')
-    .option('--lock <file>', 'file of pins; made at the first pull', 'verit.lock')
-    .option('--sha256 <digest>', 'what its SHA-256 must be', digestOption)
-    .option('--trust', 'let verit serve run this file under its name: records its digest in the trust policy')
-    .option('--update', 'take what the source holds now, and pin that')
-    .option('--endpoint <url>', `hub to ask, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
-    .option('--allow-private', 'allow addresses in private networks, and http on this machine')
-    .addOption(new Option('--max-size <size>', 'refuse a larger file').argParser(sizeOption).default(64 * 2 ** 30, '64GiB'))
-    .addOption(new Option('--timeout <duration>', 'for the whole download').argParser(durationOption).default(86_400, '24h'))
-    .addOption(modelsOption())
-    .option('--json', 'print one JSON object'))
-    .addHelpText('after', `
-A download that broke off goes on where it was when the command is given again. No proxy is used. The hub's token comes from the environment, or from the
-file that NAME_FILE names; it goes to the hub and nowhere else:
+  return located(
+    new Command('pull')
+      .summary('fetch a model, check it and keep it')
+      .description(
+        'Fetch a file of a model from a hub or an https address. It is downloaded aside, compared with its pin in ' +
+          'verit.lock, checked, and then stored under its digest. ' +
+          'A signature beside it is fetched, too, and compared with the trust policy.'
+      )
+      .argument('<source>', 'hf:OWNER/REPO[@REVISION]/FILE or https://HOST/PATH')
+      .option('--name <name>', "name to use it by (default: the file's, without .gguf)")
+      .option('--lock <file>', 'file of pins; made at the first pull', 'verit.lock')
+      .option('--sha256 <digest>', 'what its SHA-256 must be', digestOption)
+      .option('--trust', 'let verit serve run this file under its name: records its digest in the trust policy')
+      .option('--update', 'take what the source holds now, and pin that')
+      .option('--endpoint <url>', `hub to ask, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
+      .option('--allow-private', 'allow addresses in private networks, and http on this machine')
+      .addOption(
+        new Option('--max-size <size>', 'refuse a larger file').argParser(sizeOption).default(64 * 2 ** 30, '64GiB')
+      )
+      .addOption(
+        new Option('--timeout <duration>', 'for the whole download').argParser(durationOption).default(86_400, '24h')
+      )
+      .addOption(modelsOption())
+      .option('--json', 'print one JSON object')
+  )
+    .addHelpText(
+      'after',
+      `
+Run the command again to resume a download that broke off. No proxy is used. The
+token of the hub comes from the environment or from the file that NAME_FILE names.
+It goes to the hub only:
   VERIT_HUB_TOKEN   for repositories that need one; HF_TOKEN, where it is not set
 
 Examples:
@@ -61,7 +73,8 @@ Examples:
   verit pull https://example.org/model.gguf --sha256 DIGEST
   verit pull hf:OWNER/REPO/model.gguf --update
   verit pull hf:OWNER/REPO/model.gguf --name mine --sha256 DIGEST --trust
-  verit serve mine`)
+  verit serve mine`
+    )
     .action(run)
 }
 
@@ -70,28 +83,45 @@ async function run(source: string, options: Options): Promise<void> {
   let bar: Progress | undefined
   let label = ''
   let first = 0
-  const show = (what: string) => (done: number, total: number): void => {
-    if (what !== label) {
-      bar?.clear()
-      first = what === 'download' ? done : 0 // what an earlier download left took no time now
-      bar = new Progress({ label: what, total: total - first, format: formatBytes })
+  const show =
+    (what: string) =>
+    (done: number, total: number): void => {
+      if (what !== label) {
+        bar?.clear()
+        first = what === 'download' ? done : 0 // what an earlier download left took no time now
+        bar = new Progress({ label: what, total: total - first, format: formatBytes })
+      }
+      label = what
+      bar!.update(done - first, `${formatBytes(Math.round((done - first) / Math.max(bar!.seconds, 0.001)))}/s`)
     }
-    label = what
-    bar!.update(done - first, `${formatBytes(Math.round((done - first) / Math.max(bar!.seconds, 0.001)))}/s`)
-  }
   const stop = new AbortController()
   const interrupt = (): void => {
     if (label === 'check' || stop.signal.aborted) process.exit(130)
-    stop.abort(new VeritError('VERIT_INTERRUPTED', { saved: 'what has come is kept where the host allows to go on', resume: 'Run the same command again to go on' }))
+    stop.abort(
+      new VeritError('VERIT_INTERRUPTED', {
+        saved: 'what has come is kept where the host allows to go on',
+        resume: 'Run the same command again to go on'
+      })
+    )
   }
   const endpoint = options.endpoint ?? (process.env['HF_ENDPOINT'] || DEFAULT_ENDPOINT)
-  const { model, path, fetched, pinned, trust, signatureProblem } = await interruptible(interrupt, () => pull(source, {
-    models: options.models, lock: options.lock, endpoint, update: options.update === true, allowPrivate: options.allowPrivate === true,
-    policy: loadTrustPolicy(policyPath(options), options.policy === undefined || options.trust === true),
-    maxSize: options.maxSize, totalMs: options.timeout * 1000, signal: stop.signal, onProgress: show('download'), onHash: show('check'),
-    onWait: (s, reason) => process.stderr.write(`${printable(reason)}; again in ${Math.ceil(s)} s\n`),
-    ...defined({ name: options.name, digest: options.sha256, token }),
-  })).finally(() => bar?.clear())
+  const { model, path, fetched, pinned, trust, signatureProblem } = await interruptible(interrupt, () =>
+    pull(source, {
+      models: options.models,
+      lock: options.lock,
+      endpoint,
+      update: options.update === true,
+      allowPrivate: options.allowPrivate === true,
+      policy: loadTrustPolicy(policyPath(options), options.policy === undefined || options.trust === true),
+      maxSize: options.maxSize,
+      totalMs: options.timeout * 1000,
+      signal: stop.signal,
+      onProgress: show('download'),
+      onHash: show('check'),
+      onWait: (s, reason) => process.stderr.write(`${printable(reason)}; again in ${Math.ceil(s)} s\n`),
+      ...defined({ name: options.name, digest: options.sha256, token })
+    })
+  ).finally(() => bar?.clear())
   if (options.trust === true) trustDigest(options, model.name, model.digest)
   const now: PulledTrust = options.trust === true ? { by: 'digest' } : trust!
   const command = trustCommandFor(options, model)
@@ -99,21 +129,34 @@ async function run(source: string, options: Options): Promise<void> {
     const shown = { ...now, ...defined({ signatureProblem }), ...(now.by === 'nothing' && { command }) }
     return void process.stdout.write(`${printableJson({ ...model, path, fetched, pinned, trust: shown })}\n`)
   }
-  process.stdout.write(`${printable(model.name)}: ${formatBytes(model.size)}, ${model.digest}\n`
-    + `${fetched ? 'fetched from' : 'here already, as pulled from'} ${printable(model.source)}${model.revision === undefined ? '' : `, commit ${model.revision}`}\n`
-    + `${pinned ? `pinned in ${options.lock}` : `as ${options.lock} pins it`}\n`
-    + (signatureProblem === undefined ? '' : `a signature could not be had: ${printable(signatureProblem)}\n`) + trustText(now, model, options, command))
+  process.stdout.write(
+    `${printable(model.name)}: ${formatBytes(model.size)}, ${model.digest}\n` +
+      `${fetched ? 'fetched from' : 'here already, as pulled from'} ` +
+      `${printable(model.source)}${model.revision === undefined ? '' : `, commit ${model.revision}`}\n` +
+      `${pinned ? `pinned in ${options.lock}` : `as ${options.lock} pins it`}\n` +
+      (signatureProblem === undefined ? '' : `a signature could not be had: ${printable(signatureProblem)}\n`) +
+      trustText(now, model, options, command)
+  )
 }
 
 /** What it takes for `verit serve NAME`. */
 function trustText(trust: PulledTrust, { name, digest }: StoredModel, options: Options, command: string): string {
   if (trust.by === 'signature') return `trusted: signed by ${printable(trust.signer)}\n`
   if (trust.by === 'digest') return `trusted: ${printable(policyPath(options))} has ${digest} for the name ${name}\n`
-  if (trust.by === 'unsigned') return `trusted without a signature: ${printable(policyPath(options))} allows that for the name ${name}\n`
-  return `not trusted: ${printable(trust.problem)}\nverit serve refuses it; if you know that this digest is right, trust it:\n  ${command}\n`
+  if (trust.by === 'unsigned')
+    return `trusted without a signature: ${printable(policyPath(options))} allows that for the name ${name}\n`
+  return (
+    `not trusted: ${printable(trust.problem)}\nverit serve refuses it; if you know that this digest is ` +
+    `right, trust it:\n  ${command}\n`
+  )
 }
 
 function trustCommandFor({ state, policy }: Where, { name, digest }: StoredModel): string {
-  const where = policy !== undefined ? ` --policy ${shellWord(policy)}` : state === defaultStateFolder() ? '' : ` --state ${shellWord(state)}`
+  const where =
+    policy !== undefined
+      ? ` --policy ${shellWord(policy)}`
+      : state === defaultStateFolder()
+        ? ''
+        : ` --state ${shellWord(state)}`
   return trustCommand(digest, name) + where
 }

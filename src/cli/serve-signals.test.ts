@@ -13,7 +13,9 @@ const url = (name: string): string => JSON.stringify(new URL(name, import.meta.u
 
 /** A start that goes on until a signal ends it, and then writes the status it would end with. */
 const program = join(dir, 'start.mjs')
-writeFileSync(program, `import { writeFileSync } from 'node:fs'
+writeFileSync(
+  program,
+  `import { writeFileSync } from 'node:fs'
 import { createLog } from ${url('../lib/log.ts')}
 import { ServeSignals } from ${url('serve-signals.ts')}
 const signals = new ServeSignals(createLog({ json: true }), 1)
@@ -22,7 +24,8 @@ signals.starting.addEventListener('abort', () => {
   clearInterval(alive)
   writeFileSync(process.argv[2], String(signals.status))
 })
-writeFileSync(process.argv[2] + '.pid', String(process.pid))`)
+writeFileSync(process.argv[2] + '.pid', String(process.pid))`
+)
 const comes = async (file: string): Promise<string> => {
   while (!existsSync(file) || readFileSync(file, 'utf8') === '') await sleep(10)
   return readFileSync(file, 'utf8')

@@ -57,10 +57,13 @@ export class ServeSignals {
     }
     const graceSeconds = this.#graceSeconds
     this.#log.info({ signal, graceSeconds }, 'stopping; answers under way may end, a second signal stops at once')
-    this.#server.close(graceSeconds * 1000).then(() => process.exit(0), (e: unknown) => {
-      this.#log.fatal({ cause: String(e) }, 'the server did not stop in order')
-      process.exit(1)
-    })
+    this.#server.close(graceSeconds * 1000).then(
+      () => process.exit(0),
+      (e: unknown) => {
+        this.#log.fatal({ cause: String(e) }, 'the server did not stop in order')
+        process.exit(1)
+      }
+    )
   }
 
   /** A terminal that closes sends SIGHUP, too: a server that was started in it ends with it. */

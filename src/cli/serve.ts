@@ -40,34 +40,49 @@ interface Options {
   allowDebugger?: boolean
 }
 
-const whole = (low: number, high: number) => (text: string): number => {
-  const n = Number(text)
-  if (!/^\d+$/.test(text) || n < low || n > high) throw new InvalidArgumentError(`It must be a whole number from ${low} to ${high}.`)
-  return n
-}
+const whole =
+  (low: number, high: number) =>
+  (text: string): number => {
+    const n = Number(text)
+    if (!/^\d+$/.test(text) || n < low || n > high)
+      throw new InvalidArgumentError(`It must be a whole number from ${low} to ${high}.`)
+    return n
+  }
 const modelId = (text: string): string => {
   if (!/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$/.test(text)) {
-    throw new InvalidArgumentError('It must be 1 to 100 letters, digits, dots, dashes, underscores, colons and slashes.')
+    throw new InvalidArgumentError(
+      'It must be 1 to 100 letters, digits, dots, dashes, underscores, colons and slashes.'
+    )
   }
   return text
 }
 
 export function command(): Command {
   const serve = new Command('serve')
-    .summary('serve a model over HTTP with OpenAI\'s API')
-    .description('Serve a model over HTTP with OpenAI\'s API. Every request needs a key; the first start makes one and shows it once.')
-    .argument('[model]', 'a .gguf file, a training run, or the name of a pulled model '
-      + '(default: the model that comes with Verit)')
+    .summary("serve a model over HTTP with OpenAI's API")
+    .description(
+      "Serve a model over HTTP with OpenAI's API. Every request needs a key; the first start makes one and shows " +
+        'it once.'
+    )
+    .argument(
+      '[model]',
+      'a .gguf file, a training run, or the name of a pulled model ' + '(default: the model that comes with Verit)'
+    )
     .option('--config <file>', 'TOML file of settings; flags come after it (docs/configuration.md)')
-    .option('--check', 'check what a start would refuse (settings, files, state, model, store, rates, audit log), and stop')
+    .option(
+      '--check',
+      'check what a start would refuse (settings, files, state, model, store, rates, audit log), and stop'
+    )
     .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
-    .option('--state <folder>', 'folder of keys, the server\'s secret and the audit log', defaultStateFolder())
-    .option('--model-name <name>', 'name by which clients ask for the model (default: its file\'s or run\'s)', modelId)
+    .option('--state <folder>', "folder of keys, the server's secret and the audit log", defaultStateFolder())
+    .option('--model-name <name>', "name by which clients ask for the model (default: its file's or run's)", modelId)
   return addSettingFlags(serve)
     .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
     .option('--log-json', 'write nothing but JSON lines to standard error; no first key is made then')
     .option('--allow-debugger', 'start although an option of Node, such as --inspect, opens this process to others')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Secrets come from the environment, or from the file that NAME_FILE names:
   VERIT_DATABASE_URL    postgresql://..., for several gateways (default: SQLite in the state folder)
   VERIT_RATE_URL        redis:// or rediss://..., for limits that several gateways share
@@ -81,7 +96,8 @@ Examples:
   verit serve --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
   verit serve --socket /run/verit/verit.sock
   verit serve --config verit.toml --check
-  verit keys create --name laptop`)
+  verit keys create --name laptop`
+    )
     .action(run)
 }
 
@@ -137,8 +153,11 @@ async function check({ path, config, state, model }: ToServe, file: string | und
   const { served: running } = await checkStart({ config, state, ...secrets })
   const { pulled } = model
   await checkModel({
-    model: model.path, config, state, ...defined({ trustedAs: pulled }),
-    runner: { onDigestProgress: hashing().onProgress, ...defined({ expectedDigest: pulled?.digest }) },
+    model: model.path,
+    config,
+    state,
+    ...defined({ trustedAs: pulled }),
+    runner: { onDigestProgress: hashing().onProgress, ...defined({ expectedDigest: pulled?.digest }) }
   })
   const served = path === undefined ? '' : `, and ${printable(path)} may be served`
   const more = running ? ' A server runs on the state folder: this one would start once that has stopped.' : ''
@@ -157,9 +176,15 @@ async function start({ config, state, model: resolved }: ToServe, options: Optio
   const { onProgress: onDigestProgress, end } = json ? silent : hashing(process.stderr.isTTY)
   try {
     const server = await serve({
-      model, state, config, log, ...secrets, makeFirstKey: !json, signal: signals.starting,
+      model,
+      state,
+      config,
+      log,
+      ...secrets,
+      makeFirstKey: !json,
+      signal: signals.starting,
       ...defined({ modelName: options.modelName ?? pulled?.name ?? runName, trustedAs: pulled }),
-      runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) },
+      runner: { onDigestProgress, ...defined({ expectedDigest: pulled?.digest }) }
     }).finally(end)
     signals.serves(server)
     if (json) announce(log, server, config, protection, state)
@@ -198,7 +223,11 @@ function hashing(tell = false): Hashing {
 function readSecrets(config: ServerConfig): { databaseUrl?: string; rateUrl?: string; webhookSecrets: string[] } {
   const webhookSecrets = secretSetting('VERIT_WEBHOOK_SECRET')?.split(/\s+/) ?? []
   if (config.watch.webhookUrl !== '' && webhookSecrets.length === 0) {
-    throw new VeritError('VERIT_CONFIG', { source: 'the environment', field: 'VERIT_WEBHOOK_SECRET', problem: 'is missing: watch.webhook_url needs it, for alerts are signed' })
+    throw new VeritError('VERIT_CONFIG', {
+      source: 'the environment',
+      field: 'VERIT_WEBHOOK_SECRET',
+      problem: 'is missing: watch.webhook_url needs it, for alerts are signed'
+    })
   }
   webhookSecrets.forEach(webhookSigner)
   return { ...defined({ databaseUrl: databaseUrl(), rateUrl: rateUrl() }), webhookSecrets }

@@ -11,10 +11,11 @@ export const asTextOption = (c: Command): Command =>
   c.option('--as-text', 'read JSON, CSV, HTML and the like as plain text instead of refusing them')
 
 /** Adds --separator. */
-export const separatorOption = (c: Command): Command => c.option(
-  '--separator <text>',
-  'text that ends a document, or none (default: auto, <|endoftext|> or <|end_of_text|> on a line of its own)',
-)
+export const separatorOption = (c: Command): Command =>
+  c.option(
+    '--separator <text>',
+    'text that ends a document, or none (default: auto, <|endoftext|> or <|end_of_text|> on a line of its own)'
+  )
 
 /** Prints a notice as a line on standard error. */
 export function printNotice(notice: string): void {

@@ -20,20 +20,26 @@ interface EncodeFlags {
 
 export function encodeCommand(): Command {
   const c = new Command('encode')
-    .description('Prints the token ids of a text: one line of numbers. A file or standard input is read as verit '
-      + 'prepare reads it: without byte order mark and control characters, CR LF as LF. --text is taken as it is.')
+    .description(
+      'Prints the token ids of a text: one line of numbers. A file or standard input is read as verit ' +
+        'prepare reads it: without byte order mark and control characters, CR LF as LF. --text is taken as it is.'
+    )
     .argument('[file]', 'text to encode; - or none: standard input')
     .requiredOption('-t, --tokenizer <file>', TOKENIZER)
     .option('--text <text>', 'encode this text instead of a file')
     .option('--no-clean', 'encode every character of the file as it is')
     .option('--allow-special', 'read special tokens in the text as such; otherwise they are plain text')
     .option('--json', 'print an object with ids, tokens and counts')
-  return asTextOption(c).addHelpText('after', `
+  return asTextOption(c)
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit tokenizer encode --tokenizer tokenizer.json --text "Hello there"
   verit tokenizer encode --tokenizer data/book book.txt --json
   verit tokenizer encode --tokenizer data/book page.html --as-text
-  verit tokenizer encode --tokenizer llama.model --text "Hello there" --json`)
+  verit tokenizer encode --tokenizer llama.model --text "Hello there" --json`
+    )
     .action(encode)
 }
 
@@ -67,13 +73,21 @@ export function decodeCommand(): Command {
     .requiredOption('-t, --tokenizer <file>', TOKENIZER)
     .option('--skip-special', 'leave out special tokens')
     .option('--json', 'print an object with the text')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   verit tokenizer decode --tokenizer tokenizer.json 314 15 92
-  verit tokenizer encode --tokenizer t.json book.txt | verit tokenizer decode --tokenizer t.json`)
+  verit tokenizer encode --tokenizer t.json book.txt | verit tokenizer decode --tokenizer t.json`
+    )
     .action((words: string[], flags: { tokenizer: string; skipSpecial?: true; json?: true }) => {
       const tokenizer = openTokenizer(flags.tokenizer)
-      const given = words.length > 0 ? words : readStandardText().split(/[\s,[\]]+/).filter(w => w !== '')
+      const given =
+        words.length > 0
+          ? words
+          : readStandardText()
+              .split(/[\s,[\]]+/)
+              .filter(w => w !== '')
       const ids = given.map(word => {
         if (/^\d{1,9}$/.test(word)) return Number(word)
         const problem = `${JSON.stringify(word.slice(0, 40))} is not a token id`

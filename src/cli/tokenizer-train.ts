@@ -31,31 +31,43 @@ export function trainCommand(): Command {
     .description('Learns a vocabulary from text. The result depends only on the text and the options.')
     .argument('<input...>', 'text files (UTF-8), or folders of them')
     .requiredOption('-o, --out <file>', 'tokenizer.json to write')
-    .addOption(new Option('--kind <kind>', 'byte-level BPE, or one token a character')
-      .choices(['bpe', 'character']).default('bpe'))
+    .addOption(
+      new Option('--kind <kind>', 'byte-level BPE, or one token a character')
+        .choices(['bpe', 'character'])
+        .default('bpe')
+    )
     .option('--vocab-size <n>', 'tokens of the BPE vocabulary, 257 to 131072', numberOption, 4096)
     .option('--single-digits', 'let no token hold two digits')
-    .addOption(new Option('--special <token>', `special token; bpe has ${END_OF_TEXT} anyway; may be repeated`)
-      .argParser(repeatedOption).default([], 'none'))
+    .addOption(
+      new Option('--special <token>', `special token; bpe has ${END_OF_TEXT} anyway; may be repeated`)
+        .argParser(repeatedOption)
+        .default([], 'none')
+    )
   return asTextOption(separatorOption(c))
-    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption,
-      [...DEFAULT_EXTENSIONS])
+    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [
+      ...DEFAULT_EXTENSIONS
+    ])
     .option('--replace-invalid', 'read bytes that are not UTF-8 as U+FFFD instead of refusing them')
     .option('--force', 'replace the file if it is there')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 A file called tokenizer.json gets tokenizer_config.json and special_tokens_map.json beside it, for transformers.
 
 Examples:
   verit tokenizer train book.txt --out tokenizer.json --vocab-size 8192
-  verit tokenizer train texts/ --out chat.json --special "<|user|>" --special "<|assistant|>"`)
+  verit tokenizer train texts/ --out chat.json --special "<|user|>" --special "<|assistant|>"`
+    )
     .action(train)
 }
 
 async function train(inputs: string[], flags: Flags): Promise<void> {
   const trainer = new TokenizerTrainer({
-    kind: flags.kind, vocabSize: flags.vocabSize, singleDigits: flags.singleDigits ?? false,
-    specials: flags.kind === 'bpe' ? [END_OF_TEXT, ...flags.special.filter(s => s !== END_OF_TEXT)] : flags.special,
+    kind: flags.kind,
+    vocabSize: flags.vocabSize,
+    singleDigits: flags.singleDigits ?? false,
+    specials: flags.kind === 'bpe' ? [END_OF_TEXT, ...flags.special.filter(s => s !== END_OF_TEXT)] : flags.special
   })
   const overwrite = flags.force ?? false
   const { asText = false, replaceInvalid = false, separator, extensions } = flags
@@ -70,8 +82,12 @@ async function train(inputs: string[], flags: Flags): Promise<void> {
   for (const [path, text] of companions) writeFileAtomic(path, text, { overwrite })
   const { kind, vocabSize, digest } = tokenizer
   const fewer = kind === 'bpe' && vocabSize < flags.vocabSize ? ' (the text has no more pairs that repeat)' : ''
-  process.stdout.write(flags.json ? `${JSON.stringify({ file: flags.out, kind, vocabSize, digest })}\n`
-    : `${kind} tokenizer with ${vocabSize.toLocaleString('en-US')} tokens${fewer} written to ${flags.out}\n${digest}\n`)
+  process.stdout.write(
+    flags.json
+      ? `${JSON.stringify({ file: flags.out, kind, vocabSize, digest })}\n`
+      : `${kind} tokenizer with ${vocabSize.toLocaleString('en-US')} tokens${fewer} written to ` +
+          `${flags.out}\n${digest}\n`
+  )
 }
 
 /** Files to write beside the tokenizer. Under another name it could be one of several in its folder. */

@@ -19,7 +19,9 @@ const vectors = new URL('../../test/vectors/sentencepiece/', import.meta.url)
 test('a SentencePiece model encodes and decodes, under any name', () => {
   const path = join(dir, 'spiece.bin')
   writeFileSync(path, readFileSync(new URL('bytes.model', vectors)))
-  const { bytes } = JSON.parse(readFileSync(new URL('expected.json', vectors), 'utf8')) as { bytes: { encode: [string, number[]][] } }
+  const { bytes } = JSON.parse(readFileSync(new URL('expected.json', vectors), 'utf8')) as {
+    bytes: { encode: [string, number[]][] }
+  }
   const [text, ids] = bytes.encode.find(([t]) => t.startsWith('Fellow-Citizens'))!
   const encoded = run('encode', '--tokenizer', path, '--text', text, '--json')
   assert.equal(encoded.status, 0, encoded.stderr)
@@ -52,13 +54,23 @@ test('a file is encoded as prepare reads it, unless every character is asked for
   assert.equal((JSON.parse(encoded('--no-clean')) as { bytes: number }).bytes, 8)
 })
 
-test('a text is refused by its kind from a file and from standard input alike, in every command that reads it', async () => {
+test('every command refuses a text of the wrong kind, from a file and from standard input', async () => {
   const [json, model] = [join(dir, 'kinds.json'), join(dir, 'kinds.gguf')]
   writeFileSync(json, new TokenizerTrainer({ vocabSize: 257 }).finish().toJSON())
-  await writeRandomModel(model, referenceExecutor(), parseModelConfig({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257 }))
+  await writeRandomModel(
+    model,
+    referenceExecutor(),
+    parseModelConfig({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257 })
+  )
   const encode = ['tokenizer', 'encode', '-t', json]
-  const readers = [[...encode, '-'], ['tokenizer', 'decode', '-t', json], ['generate', model, '-'],
-    ['chat', model], ['call', '--prompt', '-'], ['call', '/v1/completions', '--data', '-']]
+  const readers = [
+    [...encode, '-'],
+    ['tokenizer', 'decode', '-t', json],
+    ['generate', model, '-'],
+    ['chat', model],
+    ['call', '--prompt', '-'],
+    ['call', '/v1/completions', '--data', '-']
+  ]
   const gzip = gzipSync('some words')
   const piped = await Promise.all(readers.map(words => verit(words, { input: gzip })))
   for (const [i, { status, stderr }] of piped.entries()) {
@@ -73,7 +85,10 @@ test('a text is refused by its kind from a file and from standard input alike, i
     assert.equal(ended.status, 2)
     assert.match(ended.stderr, /is a JSON Lines file, not plain text.*--as-text/)
   }
-  const [read, inputRead] = [await verit([...encode, file, '--as-text']), await verit([...encode, '--as-text'], { input: records })]
+  const [read, inputRead] = [
+    await verit([...encode, file, '--as-text']),
+    await verit([...encode, '--as-text'], { input: records })
+  ]
   assert.deepEqual([read.status, inputRead.stdout], [0, read.stdout])
   const damaged = await verit(encode, { input: Buffer.concat([Buffer.from('caf\u00e9 '), Buffer.of(0xff)]) })
   assert.deepEqual([damaged.status, /replace-invalid/.test(damaged.stderr)], [1, false], damaged.stderr)
@@ -89,7 +104,11 @@ test('a conversation on standard input is read line by line, and an empty one en
 
 test('the tokenizer of a GGUF model encodes; a file that is none is refused', async () => {
   const path = join(dir, 'm.gguf')
-  await writeRandomModel(path, referenceExecutor(), parseModelConfig({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257 }))
+  await writeRandomModel(
+    path,
+    referenceExecutor(),
+    parseModelConfig({ kind: 'gpt', layers: 1, hidden: 4, heads: 2, ffn: 4, context: 8, vocab: 257 })
+  )
   const { status, stdout, stderr } = run('encode', '--tokenizer', path, '--text', 'ab')
   assert.equal(status, 0, stderr)
   assert.match(stdout, /^\d+ \d+\n$/)

@@ -12,20 +12,30 @@ import { asTextOption, separatorOption } from './text-options.ts'
 
 /** Options that set one field each: field, value, text. */
 const MODEL = [
-  ['layers', 'n', 'blocks'], ['hidden', 'n', 'width of the residual stream'], ['heads', 'n', 'attention heads'],
-  ['kvHeads', 'n', 'key and value heads (bitnet)'], ['ffn', 'n', 'width of the feed-forward layer'],
-  ['context', 'n', 'context length in tokens'], ['dropout', 'p', 'dropout after the embedding and each branch (gpt)'],
-  ['theta', 'x', 'base of the rotary angles (bitnet)'],
+  ['layers', 'n', 'blocks'],
+  ['hidden', 'n', 'width of the residual stream'],
+  ['heads', 'n', 'attention heads'],
+  ['kvHeads', 'n', 'key and value heads (bitnet)'],
+  ['ffn', 'n', 'width of the feed-forward layer'],
+  ['context', 'n', 'context length in tokens'],
+  ['dropout', 'p', 'dropout after the embedding and each branch (gpt)'],
+  ['theta', 'x', 'base of the rotary angles (bitnet)']
 ] as const
 const TRAIN = [
-  ['steps', 'n', 'optimizer steps'], ['batch', 'n', 'sequences of a micro-batch'],
-  ['microBatches', 'n', 'micro-batches of a step (gradient accumulation)'], ['lr', 'x', 'peak learning rate'],
+  ['steps', 'n', 'optimizer steps'],
+  ['batch', 'n', 'sequences of a micro-batch'],
+  ['microBatches', 'n', 'micro-batches of a step (gradient accumulation)'],
+  ['lr', 'x', 'peak learning rate'],
   ['lrFloor', 'x', 'learning rate at the end (default: a tenth of the peak)'],
   ['warmup', 'n', 'steps of linear warm-up'],
-  ['weightDecay', 'x', 'AdamW weight decay of matrices'], ['beta1', 'x', 'AdamW first moment'],
-  ['beta2', 'x', 'AdamW second moment'], ['eps', 'x', 'AdamW epsilon'],
-  ['clip', 'x', 'largest norm of the gradient, 0 for any'], ['seed', 'n', 'seed of weights, batches and dropout'],
-  ['evalEvery', 'n', 'steps between evaluations'], ['evalTokens', 'n', 'held-out tokens of an evaluation, 0 for all'],
+  ['weightDecay', 'x', 'AdamW weight decay of matrices'],
+  ['beta1', 'x', 'AdamW first moment'],
+  ['beta2', 'x', 'AdamW second moment'],
+  ['eps', 'x', 'AdamW epsilon'],
+  ['clip', 'x', 'largest norm of the gradient, 0 for any'],
+  ['seed', 'n', 'seed of weights, batches and dropout'],
+  ['evalEvery', 'n', 'steps between evaluations'],
+  ['evalTokens', 'n', 'held-out tokens of an evaluation, 0 for all']
 ] as const
 
 type NumberField = (typeof MODEL)[number][0] | (typeof TRAIN)[number][0]
@@ -53,7 +63,16 @@ export interface TrainFlags extends Omit<ComputeFlags, 'packing'>, Partial<Recor
 
 /** Flags that only a new run can have. */
 export const START_FLAGS = [
-  'preset', 'depth', 'kind', 'config', 'out', 'name', 'vocabSize', 'tokenizerKind', 'asText', 'separator',
+  'preset',
+  'depth',
+  'kind',
+  'config',
+  'out',
+  'name',
+  'vocabSize',
+  'tokenizerKind',
+  'asText',
+  'separator'
 ] as const
 
 /** Flags for preparing a text: a dataset is prepared already. */
@@ -64,10 +83,15 @@ const presetList = Object.keys(trainPresets).join(', ')
 /** Adds all options. */
 export function trainOptions(c: Command): Command {
   c.option('-o, --out <folder>', 'folder of the run (default: runs/ and the name of the data)')
-    .option('-p, --preset <name>',
-      `where the options start from: ${presetList} (default: ${DEFAULT_PRESET}, or gpt with --kind gpt)`)
-    .option('--depth <n>', 'instead of a preset: width, heads, learning rate and length of the run follow from it',
-      numberOption)
+    .option(
+      '-p, --preset <name>',
+      `where the options start from: ${presetList} (default: ${DEFAULT_PRESET}, or gpt with --kind gpt)`
+    )
+    .option(
+      '--depth <n>',
+      'instead of a preset: width, heads, learning rate and length of the run follow from it',
+      numberOption
+    )
     .addOption(new Option('--kind <kind>', 'kind of model (default: bitnet)').choices(trainableKinds))
     .option('--config <file>', 'JSON with the objects model and train, laid over the preset')
     .option('-r, --resume <folder>', 'go on with a run that was stopped or killed')
@@ -77,8 +101,12 @@ export function trainOptions(c: Command): Command {
     .option('--keep <n>', 'newest checkpoints to keep, beside the best', numberOption, 2)
     .option('--stop-at <n>', 'save and stop after this many steps of the run', numberOption)
     .option('--vocab-size <n>', 'tokens to learn from a text file (default: 4096)', numberOption)
-    .addOption(new Option('--tokenizer-kind <kind>',
-      'tokenizer to learn from a text file (default: that of the preset)').choices(['bpe', 'character']))
+    .addOption(
+      new Option(
+        '--tokenizer-kind <kind>',
+        'tokenizer to learn from a text file (default: that of the preset)'
+      ).choices(['bpe', 'character'])
+    )
   asTextOption(separatorOption(c)).option('--json', 'print the record as one JSON object')
   setOption(coresOption(threadsOption(c)))
   for (const [key, value, text] of MODEL) c.option(`${optionFlag(key)} <${value}>`, `model: ${text}`, numberOption)
@@ -90,12 +118,12 @@ export function trainOptions(c: Command): Command {
 type FieldTable = readonly (readonly [NumberField, string, string])[]
 
 const fieldsOf = (flags: TrainFlags, table: FieldTable): Record<string, unknown> =>
-  Object.fromEntries(table.flatMap(([key]) => flags[key] === undefined ? [] : [[key, flags[key]]]))
+  Object.fromEntries(table.flatMap(([key]) => (flags[key] === undefined ? [] : [[key, flags[key]]])))
 
 /** Fields of the model and of the training that the command line sets. */
 export function fieldsOfFlags(flags: TrainFlags): Pick<RunWishes, 'model' | 'train'> {
   return {
-    model: { ...fieldsOf(flags, MODEL), ...flags.bias !== undefined && { bias: flags.bias } },
-    train: { ...fieldsOf(flags, TRAIN), ...flags.schedule !== undefined && { schedule: flags.schedule } },
+    model: { ...fieldsOf(flags, MODEL), ...(flags.bias !== undefined && { bias: flags.bias }) },
+    train: { ...fieldsOf(flags, TRAIN), ...(flags.schedule !== undefined && { schedule: flags.schedule }) }
   }
 }

@@ -71,7 +71,10 @@ function temporaryPlace(): { path: string } & Disposable {
 
 /** Goes on with a run. */
 export async function resumeRun(
-  path: string, data: string | undefined, flags: TrainFlags, signal: AbortSignal,
+  path: string,
+  data: string | undefined,
+  flags: TrainFlags,
+  signal: AbortSignal
 ): Promise<Ended> {
   const { model, train: training } = fieldsOfFlags(flags)
   const others = START_FLAGS.filter(key => flags[key] !== undefined)
@@ -103,24 +106,34 @@ function stateOf(run: RunFolder, step: number): RunStart {
 type Plan = Pick<PlannedRun, 'run' | 'settings' | 'config' | 'options' | 'resume'>
 
 function setupOf<P extends Plan>(
-  plan: P, dataset: Dataset, flags: TrainFlags, signal: AbortSignal,
+  plan: P,
+  dataset: Dataset,
+  flags: TrainFlags,
+  signal: AbortSignal
 ): P & Omit<PlannedRun, keyof Plan> {
   const { stopAt } = flags
   const tokenizer = loadTokenizer(dataset.tokenizerPath)
   const [learn, validation] = [dataset.split('train'), dataset.split('validation')]
   const data = { train: learn, validation, tokenizer, digest: dataset.digest }
-  return { ...plan, executor: executorOf(flags), data, signal, ...stopAt !== undefined && { stopAt } }
+  return { ...plan, executor: executorOf(flags), data, signal, ...(stopAt !== undefined && { stopAt }) }
 }
 
 async function showPlan(
-  plan: Plan, from: number, dataset: Dataset, flags: TrainFlags, signal: AbortSignal,
+  plan: Plan,
+  from: number,
+  dataset: Dataset,
+  flags: TrainFlags,
+  signal: AbortSignal
 ): Promise<undefined> {
   const lines = await dryRun(setupOf(plan, dataset, flags, signal), from)
   process.stdout.write(`${lines.join('\n')}\nNothing was trained or written.\n`)
 }
 
 async function runIt(
-  plan: Plan & Pick<TrainSetup, 'run'>, dataset: Dataset, flags: TrainFlags, signal: AbortSignal,
+  plan: Plan & Pick<TrainSetup, 'run'>,
+  dataset: Dataset,
+  flags: TrainFlags,
+  signal: AbortSignal
 ): Promise<Ended> {
   const setup = setupOf(plan, dataset, flags, signal)
   const { state, record } = await train(setup)
@@ -153,14 +166,23 @@ function ownTokenizer(data: string, flags: TrainFlags): string {
 
 /** Prepares a text into the folder of the run. */
 async function prepared(
-  data: string, run: string, wishes: RunWishes, flags: TrainFlags, signal: AbortSignal,
+  data: string,
+  run: string,
+  wishes: RunWishes,
+  flags: TrainFlags,
+  signal: AbortSignal
 ): Promise<string> {
   const out = join(run, OWN_DATA)
   const kind = flags.tokenizerKind ?? (presetFor(wishes)?.characters === true ? 'character' : 'bpe')
   const specials = kind === 'character' ? [] : [END_OF_TEXT]
   await prepare([data], {
-    out, force: true, training: { kind, vocabSize: flags.vocabSize ?? 4096, specials }, signal,
-    separator: flags.separator, asText: flags.asText ?? false, onNotice: printNotice,
+    out,
+    force: true,
+    training: { kind, vocabSize: flags.vocabSize ?? 4096, specials },
+    signal,
+    separator: flags.separator,
+    asText: flags.asText ?? false,
+    onNotice: printNotice
   })
   return out
 }

@@ -14,8 +14,13 @@ after(() => rmSync(root, { recursive: true }))
 const verit = (...args: string[]): Ended => veritSync(args, { cwd: root })
 const refused = (...args: string[]): Ended => veritSync(args, { cwd: root, refusedEarly: true })
 
-writeFileSync(join(root, 'text.txt'), Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 1000} or ${(i * i) % 97}\n`).join(''))
-const small = '--preset shakespeare --layers 1 --hidden 16 --heads 2 --context 16 --threads 1 --eval-tokens 500'.split(' ')
+writeFileSync(
+  join(root, 'text.txt'),
+  Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 1000} or ${(i * i) % 97}\n`).join('')
+)
+const small = '--preset shakespeare --layers 1 --hidden 16 --heads 2 --context 16 --threads 1 --eval-tokens 500'.split(
+  ' '
+)
 
 test('a text file becomes a model in one command, and eval finds the loss of training again', () => {
   const trained = verit('train', 'text.txt', '--out', 'run', ...small, '--steps', '20', '--json')
@@ -46,7 +51,9 @@ test('Ctrl-C saves, says how to resume, and exits with 130; what resumes is the 
     await new Promise(resolve => setTimeout(resolve, 50))
     try {
       steps = readFileSync(join(root, 'stopped/log.jsonl'), 'utf8').split('\n').length
-    } catch { /* not begun */ }
+    } catch {
+      /* not begun */
+    }
     assert.equal(child.exitCode, null, stderr)
   }
   child.kill('SIGINT')
@@ -60,12 +67,20 @@ test('Ctrl-C saves, says how to resume, and exits with 130; what resumes is the 
 
 test('mistakes are one sentence and exit status 2', () => {
   for (const [args, message] of [
-    [['train'], /nothing to train on/], [['train', 'none.txt'], /There is no file or folder none\.txt/],
+    [['train'], /nothing to train on/],
+    [['train', 'none.txt'], /There is no file or folder none\.txt/],
     [['train', 'text.txt', '--preset', 'giant', '--out', 'x'], /no preset "giant"/],
-    [['train', 'text.txt', '--hidden', '17', '--tokenizer-kind', 'character', '--out', 'x'], /hidden must be a multiple of heads/],
-    [['train', 'text.txt', '--lr', '-1', '--tokenizer-kind', 'character', '--out', 'x'], /--lr must be a number above 0/],
-    [['train', '--resume', 'nowhere'], /nowhere/], [['eval', 'none.gguf', 'text.txt'], /There is no file or folder none\.gguf/],
-    [['eval', 'run/model.gguf', 'none.txt'], /There is no file or folder none\.txt/],
+    [
+      ['train', 'text.txt', '--hidden', '17', '--tokenizer-kind', 'character', '--out', 'x'],
+      /hidden must be a multiple of heads/
+    ],
+    [
+      ['train', 'text.txt', '--lr', '-1', '--tokenizer-kind', 'character', '--out', 'x'],
+      /--lr must be a number above 0/
+    ],
+    [['train', '--resume', 'nowhere'], /nowhere/],
+    [['eval', 'none.gguf', 'text.txt'], /There is no file or folder none\.gguf/],
+    [['eval', 'run/model.gguf', 'none.txt'], /There is no file or folder none\.txt/]
   ] as const) {
     const { status, stderr } = refused(...args)
     assert.equal(status, 2, stderr)
@@ -77,14 +92,24 @@ test('mistakes are one sentence and exit status 2', () => {
 })
 
 test('what a dataset or a resumed run has settled already cannot be asked for again', () => {
-  assert.match(verit('train', 'data', '--out', 'other', '--vocab-size', '300').stderr, /--vocab-size cannot be given with a dataset/)
-  assert.match(verit('train', '--resume', 'stopped', '--tokenizer-kind', 'bpe').stderr, /--tokenizer-kind cannot be given with --resume/)
+  assert.match(
+    verit('train', 'data', '--out', 'other', '--vocab-size', '300').stderr,
+    /--vocab-size cannot be given with a dataset/
+  )
+  assert.match(
+    verit('train', '--resume', 'stopped', '--tokenizer-kind', 'bpe').stderr,
+    /--tokenizer-kind cannot be given with --resume/
+  )
   assert.match(verit('train', 'missing.txt', '--out', 'never').stderr, /no file or folder missing\.txt/)
   assert.equal(existsSync(join(root, 'never')), false)
 })
 
 test('commands that are suggested can be typed: inside npm scripts of the checkout they go through npm', () => {
   const env = { ...process.env, npm_lifecycle_event: 'verit', npm_package_name: 'verit' }
-  const ran = spawnSync(process.execPath, [MAIN, 'prepare', 'text.txt', '--out', 'typed', '--tokenizer-kind', 'character'], { encoding: 'utf8', cwd: root, env })
+  const ran = spawnSync(
+    process.execPath,
+    [MAIN, 'prepare', 'text.txt', '--out', 'typed', '--tokenizer-kind', 'character'],
+    { encoding: 'utf8', cwd: root, env }
+  )
   assert.match(ran.stdout, /Train on it: npm run verit -- train typed\n$/)
 })

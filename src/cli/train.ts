@@ -10,14 +10,20 @@ import { trainSummary } from './train-summary.ts'
 export function command(): Command {
   const c = new Command('train')
     .summary('train a model from scratch')
-    .description('Trains a GPT or a 1.58-bit BitNet from scratch and writes model.gguf, and record.json with all that '
-      + 'fixed the run. The same data, options and seed give the same bits on every machine. Ctrl-C saves; --resume '
-      + 'goes on to the same bits. All options: docs/training.md.')
+    .description(
+      'Trains a GPT or a 1.58-bit BitNet from scratch and writes model.gguf, and record.json with all that ' +
+        'fixed the run. The same data, options and seed give the same bits on every machine. Ctrl-C saves; --resume ' +
+        'goes on to the same bits. All options: docs/training.md.'
+    )
     .argument('[data]', 'a dataset made by verit prepare, or a text file or folder (UTF-8), prepared into OUT/data')
   return trainOptions(c)
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Presets:
-${Object.entries(trainPresets).map(([name, { about }]) => `  ${name.padEnd(20)}${about}`).join('\n')}
+${Object.entries(trainPresets)
+  .map(([name, { about }]) => `  ${name.padEnd(20)}${about}`)
+  .join('\n')}
 
 Examples:
   verit train book.txt --out runs/book
@@ -25,7 +31,8 @@ Examples:
   verit train data/mine --depth 6 --steps 3000
   verit train data/mine --preset small --dry-run
   verit train --resume runs/book
-  verit compare runs/book runs/other`)
+  verit compare runs/book runs/other`
+    )
     .action(run)
 }
 

@@ -1,20 +1,31 @@
-/** A wrong clock is the usual reason why good signatures are refused, and nobody looks for it there: so the answer is made to say it. */
+/**
+ * A wrong clock is the usual reason why good signatures are refused, and nobody looks for it there: so the answer is
+ * made to say it.
+ */
 import { readWhole } from './read-body.ts'
 
 /** Seconds between two clocks that are worth telling. */
 const NOTABLE = 30
 const MAX_BYTES = 65_536
 
-/** A sentence about how far this computer's clock is from the server's, by the Date field; undefined where it is not, or the server does not say. */
+/**
+ * A sentence about how far this computer's clock is from the server's, by the Date field; undefined where it is not, or
+ * the server does not say.
+ */
 export function clockSkew(headers: Headers, now = Date.now()): string | undefined {
   const server = Date.parse(headers.get('date') ?? '')
   const seconds = Math.round((now - server) / 1000)
   if (!(Math.abs(seconds) >= NOTABLE)) return undefined
-  return `The clock of this computer is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} the server's: set it right`
+  return (
+    `The clock of this computer is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} the ` +
+    `server's: set it right`
+  )
 }
 
 /** The error message of an answer in OpenAI's form, and its code. */
-export function errorOf(text: string): { body: { error: Record<string, unknown> }; message: string; code: string | undefined } | undefined {
+export function errorOf(
+  text: string
+): { body: { error: Record<string, unknown> }; message: string; code: string | undefined } | undefined {
   try {
     const body = JSON.parse(text) as { error: Record<string, unknown> }
     const { message, code } = body.error
@@ -34,5 +45,9 @@ export async function withClockSkew(response: Response): Promise<Response> {
   const headers = new Headers(response.headers)
   for (const name of ['content-length', 'content-digest', 'signature', 'signature-input']) headers.delete(name)
   if (error !== undefined) error.body.error['message'] = `${error.message} ${skew}.`
-  return new Response(error === undefined ? bytes : JSON.stringify(error.body), { status: response.status, statusText: response.statusText, headers })
+  return new Response(error === undefined ? bytes : JSON.stringify(error.body), {
+    status: response.status,
+    statusText: response.statusText,
+    headers
+  })
 }

@@ -1,4 +1,7 @@
-/** `verit/client`: signed requests to a Verit server from programs, and answers that are known to be its own. docs/signing.md. */
+/**
+ * `verit/client`: signed requests to a Verit server from programs, and answers that are known to be its own.
+ * docs/signing.md.
+ */
 import '../lib/require-node.ts'
 
 export { VeritError } from '../lib/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * A credential in a file of its owner's (mode 0600): an Ed25519 private key, or the secret text of a key, with the credential's id. JSON, so that
- * other programs can read it:
+ * A credential in a file of its owner's (mode 0600): an Ed25519 private key, or the secret text of a key, with the
+ * credential's id. JSON, so that other programs can read it:
  *   { "kind": "ed25519", "keyid": "key_0123456789ab.1", "privateKey": "-----BEGIN PRIVATE KEY-----..." }
  *   { "kind": "hmac-sha256", "keyid": "key_0123456789ab.1", "key": "verit_..." }
  */
@@ -15,7 +15,11 @@ import type { Signer } from '../trust/request-profile.ts'
 import { signingSecret } from '../trust/signing-secret.ts'
 
 export type KeyFile =
-  | { readonly kind: 'ed25519'; readonly keyid: string; /** PKCS #8, PEM, not encrypted. */ readonly privateKey: string }
+  | {
+      readonly kind: 'ed25519'
+      readonly keyid: string
+      /** PKCS #8, PEM, not encrypted. */ readonly privateKey: string
+    }
   | { readonly kind: 'hmac-sha256'; readonly keyid: string; /** `verit_...` */ readonly key: string }
 
 const MAX_BYTES = 16_384
@@ -23,29 +27,41 @@ const MAX_BYTES = 16_384
 /** A new Ed25519 key pair: the private key for a key file (PEM), the public one to register (DER SPKI). */
 export function newKeyPair(): { privateKey: string; publicKey: Buffer } {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  return { privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), publicKey: ed25519ToSpki(publicKey) }
+  return {
+    privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    publicKey: ed25519ToSpki(publicKey)
+  }
 }
 
 /**
  * Reads a key file.
- * @throws VeritError VERIT_KEY_FILE where it is malformed, another user's, or open to others; VERIT_FILE_NOT_FOUND, VERIT_FILE_KIND, VERIT_FILE_IO
+ * @throws VeritError VERIT_KEY_FILE where it is malformed, another user's, or open to others; VERIT_FILE_NOT_FOUND,
+ *   VERIT_FILE_KIND, VERIT_FILE_IO
  */
 export function readKeyFile(path: string): KeyFile {
   const bytes = readTrusted(path, {
-    kind: 'secret', purpose: 'the key to sign with', limit: MAX_BYTES,
+    kind: 'secret',
+    purpose: 'the key to sign with',
+    limit: MAX_BYTES,
     tooLong: () => keyError(path, `it has more than ${MAX_BYTES} bytes`),
     refuse: ({ clause, command }) =>
-      keyError(path, clause, `If nobody else has used it, run ${command}; otherwise revoke the key and make a new one`),
+      keyError(path, clause, `If nobody else has used it, run ${command}; otherwise revoke the key and make a new one`)
   })
   return parse(path, bytes.toString('utf8'))
 }
 
-/** Writes a key file, mode 0600, whole or not at all. @throws VeritError VERIT_FILE_EXISTS unless `overwrite`, VERIT_FILE_IO */
+/**
+ * Writes a key file, mode 0600, whole or not at all. @throws VeritError VERIT_FILE_EXISTS unless `overwrite`,
+ * VERIT_FILE_IO
+ */
 export function writeKeyFile(path: string, content: KeyFile, overwrite = false): void {
   writeFileAtomic(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600, overwrite })
 }
 
-/** What signs requests with the credential. @throws VeritError VERIT_KEY_FILE where it is malformed; `path` is what to call it */
+/**
+ * What signs requests with the credential. @throws VeritError VERIT_KEY_FILE where it is malformed; `path` is what to
+ * call it
+ */
 export function signerOf(content: KeyFile, path = 'given in the program'): Signer {
   const { keyid, kind } = content
   if (typeof keyid !== 'string' || !CREDENTIAL_ID.test(keyid)) {
@@ -70,7 +86,8 @@ function privateKeyOf(path: string, pem: string): KeyObject {
   } catch {
     refuse(path, 'privateKey is not an unencrypted private key in PEM') // no cause: it may quote the key
   }
-  if (key.asymmetricKeyType !== 'ed25519') refuse(path, `privateKey is ${key.asymmetricKeyType ?? 'of another kind'}, not Ed25519`)
+  if (key.asymmetricKeyType !== 'ed25519')
+    refuse(path, `privateKey is ${key.asymmetricKeyType ?? 'of another kind'}, not Ed25519`)
   return key
 }
 

@@ -2,7 +2,10 @@
 import { VeritError } from '../lib/errors.ts'
 
 /** The bytes of a stream. Gives undefined, and cancels the stream, where it has more than `limit`. */
-export async function readWhole(stream: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+export async function readWhole(
+  stream: ReadableStream<Uint8Array> | null,
+  limit: number
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of stream ?? []) {
@@ -22,11 +25,17 @@ export async function readWhole(stream: ReadableStream<Uint8Array> | null, limit
 /** The body of a request to be signed. @throws VeritError VERIT_CLIENT where it is a form or too long */
 export async function requestBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   if (request.headers.get('content-type')?.startsWith('multipart/form-data') === true) {
-    throw new VeritError('VERIT_CLIENT', { problem: 'a body that is a form (FormData) cannot be signed', fix: 'Send JSON' })
+    throw new VeritError('VERIT_CLIENT', {
+      problem: 'a body that is a form (FormData) cannot be signed',
+      fix: 'Send JSON'
+    })
   }
   const body = await readWhole(request.body, limit)
   if (body === undefined) {
-    throw new VeritError('VERIT_CLIENT', { problem: `its body has more than ${limit} bytes`, fix: 'Send a smaller one, or raise bodyLimit' })
+    throw new VeritError('VERIT_CLIENT', {
+      problem: `its body has more than ${limit} bytes`,
+      fix: 'Send a smaller one, or raise bodyLimit'
+    })
   }
   return body
 }

@@ -1,4 +1,7 @@
-/** Responses that are handed on only when the server's signature fits them: a whole body once it is checked, a stream as it comes, checked at its end. */
+/**
+ * Responses that are handed on only when the server's signature fits them: a whole body once it is checked, a stream as
+ * it comes, checked at its end.
+ */
 import type { KeyObject } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
 import { checkContentDigest } from '../trust/content-digest.ts'
@@ -21,17 +24,28 @@ function trusted<T>(work: () => T): T {
   }
 }
 
-/** What an answer claims that cannot be trusted, for an error: its status and code, which can do no harm, never its text; and a wrong clock. */
+/**
+ * What an answer claims that cannot be trusted, for an error: its status and code, which can do no harm, never its
+ * text; and a wrong clock.
+ */
 async function untrusted(response: Response, problem: string, cause?: unknown): Promise<VeritError> {
   const text = response.ok ? undefined : await readWhole(response.body, ERROR_BYTES)
   const code = text === undefined ? undefined : errorOf(new TextDecoder().decode(text))?.code
   const skew = response.status === 401 ? clockSkew(response.headers) : undefined
   const claim = `${response.status}${code === undefined ? '' : ` ${code}`}`
-  return new VeritError('VERIT_ANSWER', { problem: `${problem} (it says ${claim})${skew === undefined ? '' : `. ${skew}`}` }, cause)
+  return new VeritError(
+    'VERIT_ANSWER',
+    { problem: `${problem} (it says ${claim})${skew === undefined ? '' : `. ${skew}`}` },
+    cause
+  )
 }
 
 /** The signature of the head. */
-async function verifiedHead(response: Response, request: RequestBinding, serverKey: KeyObject): Promise<VerifiedResponse> {
+async function verifiedHead(
+  response: Response,
+  request: RequestBinding,
+  serverKey: KeyObject
+): Promise<VerifiedResponse> {
   const { status, headers } = response
   if (!headers.has('signature')) throw await untrusted(response, 'it is not signed')
   try {
@@ -42,15 +56,21 @@ async function verifiedHead(response: Response, request: RequestBinding, serverK
   }
 }
 
-function streamed(body: ReadableStream<Uint8Array>, signature: Uint8Array, serverKey: KeyObject): ReadableStream<Uint8Array> {
+function streamed(
+  body: ReadableStream<Uint8Array>,
+  signature: Uint8Array,
+  serverKey: KeyObject
+): ReadableStream<Uint8Array> {
   const checker = new StreamChecker(signature, serverKey)
-  return body.pipeThrough(new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      const passed = trusted(() => checker.push(chunk))
-      if (passed.length > 0) controller.enqueue(passed)
-    },
-    flush: () => trusted(() => checker.end()),
-  }))
+  return body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        const passed = trusted(() => checker.push(chunk))
+        if (passed.length > 0) controller.enqueue(passed)
+      },
+      flush: () => trusted(() => checker.end())
+    })
+  )
 }
 
 /**
@@ -58,7 +78,12 @@ function streamed(body: ReadableStream<Uint8Array>, signature: Uint8Array, serve
  * @param limit longest whole body, in bytes
  * @throws VeritError VERIT_ANSWER; for a stream, reading it fails with that
  */
-export async function verifiedResponse(response: Response, request: RequestBinding, serverKey: KeyObject, limit: number): Promise<Response> {
+export async function verifiedResponse(
+  response: Response,
+  request: RequestBinding,
+  serverKey: KeyObject,
+  limit: number
+): Promise<Response> {
   const { status, statusText, headers } = response
   try {
     const { signature, contentDigest } = await verifiedHead(response, request, serverKey)
@@ -67,7 +92,8 @@ export async function verifiedResponse(response: Response, request: RequestBindi
       body = streamed(response.body ?? new Blob([]).stream(), signature, serverKey)
     } else {
       const whole = await readWhole(response.body, limit)
-      if (whole === undefined) throw new VeritError('VERIT_ANSWER', { problem: `its body has more than ${limit} bytes` })
+      if (whole === undefined)
+        throw new VeritError('VERIT_ANSWER', { problem: `its body has more than ${limit} bytes` })
       trusted(() => checkContentDigest(contentDigest, whole))
       body = whole
     }

@@ -16,29 +16,43 @@ import { socketFetch } from './socket-fetch.ts'
 import { verifiedResponse } from './verified-response.ts'
 
 export interface VeritFetchOptions {
-  /** Path of a key file (docs/signing.md), or what is in one. Absent: requests are sent unsigned, with the headers they have. */
+  /**
+   * Path of a key file (docs/signing.md), or what is in one. Absent: requests are sent unsigned, with the headers they
+   * have.
+   */
   readonly keyFile?: string | KeyFile
-  /** The server, for example `https://verit.example`: requests to any other are refused. Default: the server of the first request. */
+  /**
+   * The server, for example `https://verit.example`: requests to any other are refused. Default: the server of the
+   * first request.
+   */
   readonly url?: string
-  /** The server's public key (PEM or base64). With it, an answer that the server did not sign, for this very request, is an error. */
+  /**
+   * The server's public key (PEM or base64). With it, an answer that the server did not sign, for this very request, is
+   * an error.
+   */
   readonly serverKey?: string
   /** Longest body of a request, and of an answer that is checked, in bytes. Default 64 MiB. */
   readonly bodyLimit?: number
-  /** Path of a Unix socket that the server listens on; `url` then names the Host alone, for example `http://localhost`. Default: none. */
+  /**
+   * Path of a Unix socket that the server listens on; `url` then names the Host alone, for example `http://localhost`.
+   * Default: none.
+   */
   readonly socket?: string
   /** Sends the requests. Default: the global fetch, or one over `socket`. */
   readonly fetch?: typeof fetch
 }
 
-/** Fields that must come from here alone, and proofs of identity that an SDK may have added, which a signature replaces. */
+/**
+ * Fields that must come from here alone, and proofs of identity that an SDK may have added, which a signature replaces.
+ */
 const OWN = ['content-digest', 'signature', 'signature-input', 'host']
 const REPLACED = ['authorization', 'x-api-key', 'cookie']
 
 /**
- * Makes a `fetch` for one server. Redirects are never followed: they are errors, or given back with `redirect: 'manual'`. Each attempt of an SDK that
- * tries again is signed anew.
- * @throws VeritError VERIT_KEY_FILE, VERIT_PUBLIC_KEY and those of reading a file. The function it gives rejects with VERIT_CLIENT where a request
- * cannot be signed, VERIT_ANSWER where an answer cannot be trusted, and as fetch does
+ * Makes a `fetch` for one server. Redirects are never followed: they are errors, or given back with `redirect:
+ * 'manual'`. Each attempt of an SDK that tries again is signed anew.
+ * @throws VeritError VERIT_KEY_FILE, VERIT_PUBLIC_KEY and those of reading a file. The function it gives rejects with
+ *   VERIT_CLIENT where a request cannot be signed, VERIT_ANSWER where an answer cannot be trusted, and as fetch does
  */
 export function veritFetch(options: VeritFetchOptions): typeof fetch {
   const { keyFile, serverKey: keyText, bodyLimit = 64 << 20 } = options
@@ -52,7 +66,8 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
     const url = new URL(request.url)
     origin ??= url.origin
     if (url.origin !== origin) refuse(`it goes to ${url.origin}, not to ${origin}`, 'Make a veritFetch for each server')
-    if (signer !== undefined && url.search !== '') refuse('its address has a query, which would not be signed', 'Leave the query out')
+    if (signer !== undefined && url.search !== '')
+      refuse('its address has a query, which would not be signed', 'Leave the query out')
     const body = await requestBody(request, bodyLimit)
     const headers = new Headers(request.headers)
     for (const name of signer === undefined ? OWN : [...OWN, ...REPLACED]) headers.delete(name)
@@ -60,8 +75,12 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
     if (serverKey !== undefined) headers.set('accept-encoding', 'identity')
     const binding = bind(request.method, url, headers, body, signer, serverKey)
     const response = await send(url, {
-      ...init, method: request.method, headers, signal: request.signal, redirect: request.redirect === 'manual' ? 'manual' : 'error',
-      body: body.length === 0 ? null : body,
+      ...init,
+      method: request.method,
+      headers,
+      signal: request.signal,
+      redirect: request.redirect === 'manual' ? 'manual' : 'error',
+      body: body.length === 0 ? null : body
     })
     if (serverKey === undefined) return withClockSkew(response)
     return withClockSkew(await verifiedResponse(response, binding, serverKey, bodyLimit))
@@ -70,7 +89,12 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
 
 /** Adds the signature, or what an answer can be bound to without one. */
 function bind(
-  method: string, url: URL, headers: Headers, body: Uint8Array, signer: Signer | undefined, serverKey: KeyObject | undefined,
+  method: string,
+  url: URL,
+  headers: Headers,
+  body: Uint8Array,
+  signer: Signer | undefined,
+  serverKey: KeyObject | undefined
 ): RequestBinding {
   const target = { method, authority: url.host, path: url.pathname }
   if (signer === undefined) {
@@ -78,7 +102,8 @@ function bind(
     if (digest !== undefined) headers.set('content-digest', digest)
     return { ...target, contentDigest: digest, signature: undefined }
   }
-  if (body.length > 0 && !headers.has('content-type')) refuse('its body has no content-type', 'Set the content-type header')
+  if (body.length > 0 && !headers.has('content-type'))
+    refuse('its body has no content-type', 'Set the content-type header')
   const signed = signRequest({ ...target, headers: Object.fromEntries(headers), body }, signer)
   for (const [name, value] of Object.entries(signed.headers)) headers.set(name, value)
   return signed.binding

@@ -27,9 +27,11 @@ export interface AdmitOptions extends TextRules {
 }
 
 /** Ended by Ctrl-C before anything was written. */
-export const interrupted = (): VeritError<'VERIT_INTERRUPTED'> => new VeritError('VERIT_INTERRUPTED', {
-  saved: 'nothing was written', resume: 'Run the same command again to start over',
-})
+export const interrupted = (): VeritError<'VERIT_INTERRUPTED'> =>
+  new VeritError('VERIT_INTERRUPTED', {
+    saved: 'nothing was written',
+    resume: 'Run the same command again to start over'
+  })
 
 /** @throws VeritError VERIT_DATA_KIND, VERIT_FILE_KIND ... for a named file, VERIT_DATA_EMPTY where nothing is left */
 export async function admitInputs(listing: Listing, options: AdmitOptions): Promise<Admission> {
@@ -41,7 +43,7 @@ export async function admitInputs(listing: Listing, options: AdmitOptions): Prom
   const promises = new Map<string, number>()
   try {
     for (const file of listing.files) {
-      const reason = await reasonAgainst(file, options, bytes => progress.update(done += bytes), promises)
+      const reason = await reasonAgainst(file, options, bytes => progress.update((done += bytes)), promises)
       if (signal?.aborted === true) throw interrupted()
       if (reason === undefined) admission.files.push(file)
       else admission.passedOver.push({ name: file.name, reason, wanted: true })
@@ -60,14 +62,17 @@ export async function admitInputs(listing: Listing, options: AdmitOptions): Prom
 
 /** Why a file found in a folder is passed over; undefined where it is read. Throws for a file that was named. */
 async function reasonAgainst(
-  file: InputFile, rules: AdmitOptions, onBytes: (n: number) => void, promises: Map<string, number>,
+  file: InputFile,
+  rules: AdmitOptions,
+  onBytes: (n: number) => void,
+  promises: Map<string, number>
 ): Promise<string | undefined> {
   try {
     const kind = kindAt(file.path)
     if (!file.found) checkKind(file.path, rules)
     else if (!isReadable(kind, rules)) return kind.kind
     // The reader says where the first invalid byte of a named file is.
-    if (file.found && rules.replaceInvalid !== true && !await isUtf8File(file.path, onBytes)) return 'invalid UTF-8'
+    if (file.found && rules.replaceInvalid !== true && !(await isUtf8File(file.path, onBytes))) return 'invalid UTF-8'
     if (kind.promised !== undefined) promises.set(kind.promised, (promises.get(kind.promised) ?? 0) + 1)
     return undefined
   } catch (e) {
@@ -103,6 +108,6 @@ function nothingLeft({ files: [first] }: Listing, { passedOver }: Listing, optio
   const others = passedOver.length === 0 ? '' : ` (skipped: ${countsOf(passedOver)})`
   return new VeritError('VERIT_DATA_EMPTY', {
     what: `no file ends in ${extensions.join(', ')}${others}`,
-    hint: 'Name a file to see why it is skipped, or give the endings of text files with --extensions',
+    hint: 'Name a file to see why it is skipped, or give the endings of text files with --extensions'
   })
 }

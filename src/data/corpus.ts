@@ -34,7 +34,7 @@ export class Corpus {
   }
 
   /** Name, size and digest of each input, once a pass was made. */
-  get records(): { name: string, bytes: number, sha256: string }[] {
+  get records(): { name: string; bytes: number; sha256: string }[] {
     return this.#seen.map((s, i) => ({ name: this.#inputs[i]!.name, bytes: s.bytes, sha256: s.sha256 }))
   }
 
@@ -44,13 +44,13 @@ export class Corpus {
   }
 
   /** Invalid sequences of bytes that the first pass read as U+FFFD, by input. */
-  get replaced(): { name: string, sequences: number }[] {
+  get replaced(): { name: string; sequences: number }[] {
     const all = this.#seen.map((s, i) => ({ name: this.#inputs[i]!.name, sequences: s.replaced }))
     return all.filter(r => r.sequences > 0)
   }
 
   /** Control characters that cleaning removed in the first pass, and the files that had some. */
-  get removed(): { characters: number, files: number } {
+  get removed(): { characters: number; files: number } {
     const some = this.#seen.filter(s => s.removed > 0)
     return { characters: some.reduce((sum, s) => sum + s.removed, 0), files: some.length }
   }
@@ -63,7 +63,7 @@ export class Corpus {
     let done = 0
     try {
       for (const [index, input] of this.#inputs.entries()) {
-        const result = await this.#file(input, sink, units => progress.update(done += units))
+        const result = await this.#file(input, sink, units => progress.update((done += units)))
         const before = this.#seen[index]
         if (before && before.sha256 !== result.sha256) throw new VeritError('VERIT_DATA_CHANGED', { path: input.path })
         this.#seen[index] = result

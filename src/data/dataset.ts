@@ -1,6 +1,7 @@
 /**
- * A prepared dataset, opened for reading: the manifest is checked, each shard is hashed against it when it is first needed, and token
- * ids are copied from any position. Small shards stay in memory; of larger ones only the bytes asked for are read.
+ * A prepared dataset, opened for reading: the manifest is checked, each shard is hashed against it when it is first
+ * needed, and token ids are copied from any position. Small shards stay in memory; of larger ones only the bytes asked
+ * for are read.
  */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
@@ -50,7 +51,10 @@ export class DatasetSplit {
    * @throws VERIT_DATASET when a shard is not what the manifest says, or holds an id outside the vocabulary.
    */
   read(start: number, count: number, out: Int32Array, offset = 0): void {
-    invariant(start >= 0 && count >= 0 && start + count <= this.length, `tokens ${start} to ${start + count} of ${this.length}`)
+    invariant(
+      start >= 0 && count >= 0 && start + count <= this.length,
+      `tokens ${start} to ${start + count} of ${this.length}`
+    )
     invariant(offset >= 0 && offset + count <= out.length, `room for ${count} tokens at ${offset} of ${out.length}`)
     let low = 0
     for (let high = this.#starts.length; high - low > 1;) {
@@ -111,7 +115,11 @@ class Shard {
       throw new VeritError('VERIT_DATASET', { path: this.#path, problem })
     }
     const header = readShardHeader(file)
-    if (header.tokens !== this.tokens || header.width !== tokenWidth(this.#vocabSize) || file.size !== this.#record.bytes) {
+    if (
+      header.tokens !== this.tokens ||
+      header.width !== tokenWidth(this.#vocabSize) ||
+      file.size !== this.#record.bytes
+    ) {
       refuse('its size or width is not what the manifest says')
     }
     if (this.#verify && hashOpen(file) !== this.#record.sha256) refuse('its SHA-256 is not that of the manifest')
@@ -119,7 +127,7 @@ class Shard {
       this.#bytes = Buffer.alloc(file.size - SHARD_HEADER)
       file.read(SHARD_HEADER, this.#bytes)
     }
-    return this.#file = file
+    return (this.#file = file)
   }
 
   read(start: number, count: number, out: Int32Array, offset: number): void {
@@ -134,7 +142,10 @@ class Shard {
     for (let i = 0; i < count; i++) {
       const id = width === 2 ? bytes.readUInt16LE(2 * i) : bytes.readUInt32LE(4 * i)
       if (id >= this.#vocabSize) {
-        throw new VeritError('VERIT_DATASET', { path: this.#path, problem: `token ${start + i} is ${id}, outside the vocabulary of ${this.#vocabSize}` })
+        throw new VeritError('VERIT_DATASET', {
+          path: this.#path,
+          problem: `token ${start + i} is ${id}, outside the vocabulary of ${this.#vocabSize}`
+        })
       }
       out[offset + i] = id
     }
@@ -164,9 +175,13 @@ export class Dataset implements Disposable {
     this.vocabSize = this.manifest.tokenizer.vocabSize
     this.tokenizerPath = join(folder, 'tokenizer.json')
     if (verify && hashFile(this.tokenizerPath).sha256 !== this.manifest.tokenizer.sha256) {
-      throw new VeritError('VERIT_DATASET', { path: this.tokenizerPath, problem: 'its SHA-256 is not that of the manifest' })
+      throw new VeritError('VERIT_DATASET', {
+        path: this.tokenizerPath,
+        problem: 'its SHA-256 is not that of the manifest'
+      })
     }
-    const split = (name: SplitName): DatasetSplit => new DatasetSplit(name, this.manifest.splits[name], folder, this.vocabSize, verify)
+    const split = (name: SplitName): DatasetSplit =>
+      new DatasetSplit(name, this.manifest.splits[name], folder, this.vocabSize, verify)
     this.#splits = { train: split('train'), validation: split('validation') }
   }
 

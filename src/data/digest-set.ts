@@ -1,6 +1,6 @@
 /**
- * A set of SHA-256 digests that keeps the first 128 bits of each: 32 to 64 bytes a document at most, where a JavaScript Set takes several times
- * as much. Two texts whose digests agree in 128 bits are beyond reach of chance and of search.
+ * A set of SHA-256 digests that keeps the first 128 bits of each: 32 to 64 bytes a document at most, where a JavaScript
+ * Set takes several times as much. Two texts whose digests agree in 128 bits are beyond reach of chance and of search.
  */
 export class DigestSet {
   #words = new Uint32Array(4 * 1024)
@@ -10,7 +10,12 @@ export class DigestSet {
   /** Adds a digest. @returns false when it was there already. */
   add(digest: Buffer): boolean {
     if (2 * this.size >= this.#used.length) this.#grow()
-    const [a, b, c, d] = [digest.readUInt32LE(0), digest.readUInt32LE(4), digest.readUInt32LE(8), digest.readUInt32LE(12)]
+    const [a, b, c, d] = [
+      digest.readUInt32LE(0),
+      digest.readUInt32LE(4),
+      digest.readUInt32LE(8),
+      digest.readUInt32LE(12)
+    ]
     return this.#insert(a, b, c, d)
   }
 
@@ -36,6 +41,7 @@ export class DigestSet {
     this.#words = new Uint32Array(2 * words.length)
     this.#used = new Uint8Array(2 * used.length)
     this.size = 0
-    for (let i = 0; i < used.length; i++) if (used[i] === 1) this.#insert(words[4 * i]!, words[4 * i + 1]!, words[4 * i + 2]!, words[4 * i + 3]!)
+    for (let i = 0; i < used.length; i++)
+      if (used[i] === 1) this.#insert(words[4 * i]!, words[4 * i + 1]!, words[4 * i + 2]!, words[4 * i + 3]!)
   }
 }

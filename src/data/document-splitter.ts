@@ -1,7 +1,7 @@
 /**
- * Cuts the text of a file into documents, piece by piece. `text`: the file is one document, as it is. `lines`: each line with something
- * on it is one. `paragraphs`: blank lines (empty, or whitespace only) stand between documents. Documents of the last two
- * begin and end without whitespace.
+ * Cuts the text of a file into documents, piece by piece. `text`: the file is one document, as it is. `lines`: each
+ * line with something on it is one. `paragraphs`: blank lines (empty, or whitespace only) stand between documents.
+ * Documents of the last two begin and end without whitespace.
  */
 
 export type DataFormat = 'text' | 'lines' | 'paragraphs'
@@ -25,7 +25,9 @@ export class DocumentSplitter {
   #newlines = 0
   #open = false
 
-  /** @param collapse each run of whitespace becomes one space, one line feed if it holds one, or two if it holds more. */
+  /**
+   * @param collapse each run of whitespace becomes one space, one line feed if it holds one, or two if it holds more.
+   */
   constructor(format: DataFormat, collapse: boolean, sink: DocumentSink) {
     this.#format = format
     this.#collapse = collapse
@@ -46,7 +48,8 @@ export class DocumentSplitter {
       const end = match.index + run.length
       const newlines = countNewlines(run)
       // Inside a piece, a run that stays as it is needs no cut.
-      if (match.index > from && end < piece.length && !this.#separates(newlines) && this.#shown(run, newlines) === run) continue
+      if (match.index > from && end < piece.length && !this.#separates(newlines) && this.#shown(run, newlines) === run)
+        continue
       this.#word(piece.slice(from, match.index))
       this.#run = (this.#run + run).slice(0, LONGEST_RUN)
       this.#newlines += newlines
@@ -68,7 +71,7 @@ export class DocumentSplitter {
   }
 
   #shown(run: string, newlines: number): string {
-    return this.#collapse ? newlines === 0 ? ' ' : newlines === 1 ? '\n' : '\n\n' : run
+    return this.#collapse ? (newlines === 0 ? ' ' : newlines === 1 ? '\n' : '\n\n') : run
   }
 
   #word(text: string): void {

@@ -1,4 +1,7 @@
-/** Cleaning, cutting into documents and what makes documents equal: each must not depend on how the text was cut into pieces. */
+/**
+ * Cleaning, cutting into documents and what makes documents equal: each must not depend on how the text was cut into
+ * pieces.
+ */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
@@ -10,8 +13,30 @@ import { DocumentSplitter } from './document-splitter.ts'
 import type { DataFormat } from './document-splitter.ts'
 import { characterIndex, contentSide, countCharacters, tailTrainCharacters } from './split.ts'
 
-const text = fc.array(fc.constantFrom('a', 'bc', 'é', '👍', ' ', '  ', '\n', '\n\n', '\r\n', '\r', '\t', '\u2003', '\ufeff', '\u0000', '\u0085'), { maxLength: 30 })
-const pieces = fc.array(text.map(t => t.join('')), { maxLength: 5 })
+const text = fc.array(
+  fc.constantFrom(
+    'a',
+    'bc',
+    'é',
+    '👍',
+    ' ',
+    '  ',
+    '\n',
+    '\n\n',
+    '\r\n',
+    '\r',
+    '\t',
+    '\u2003',
+    '\ufeff',
+    '\u0000',
+    '\u0085'
+  ),
+  { maxLength: 30 }
+)
+const pieces = fc.array(
+  text.map(t => t.join('')),
+  { maxLength: 5 }
+)
 
 function clean(list: readonly string[]): string {
   const cleaner = new Cleaner()
@@ -28,7 +53,7 @@ function split(list: readonly string[], format: DataFormat, collapse = false): s
     end: () => {
       out.push(open)
       open = ''
-    },
+    }
   })
   for (const piece of list) splitter.push(piece)
   splitter.end()
@@ -36,11 +61,13 @@ function split(list: readonly string[], format: DataFormat, collapse = false): s
 }
 
 test('cleaning does not depend on the pieces, and clean text stays as it is', () => {
-  fc.assert(fc.property(pieces, list => {
-    const whole = clean([list.join('')])
-    assert.equal(clean(list), whole)
-    if (!whole.startsWith('\ufeff')) assert.equal(clean([whole]), whole)
-  }))
+  fc.assert(
+    fc.property(pieces, list => {
+      const whole = clean([list.join('')])
+      assert.equal(clean(list), whole)
+      if (!whole.startsWith('\ufeff')) assert.equal(clean([whole]), whole)
+    })
+  )
 })
 
 test('cleaning takes out what is no text and nothing else', () => {
@@ -50,9 +77,11 @@ test('cleaning takes out what is no text and nothing else', () => {
 test('documents do not depend on the pieces', () => {
   for (const format of ['text', 'lines', 'paragraphs'] as const) {
     for (const collapse of [false, true]) {
-      fc.assert(fc.property(pieces, list => {
-        assert.deepEqual(split(list, format, collapse), split([list.join('')], format, collapse))
-      }))
+      fc.assert(
+        fc.property(pieces, list => {
+          assert.deepEqual(split(list, format, collapse), split([list.join('')], format, collapse))
+        })
+      )
     }
   }
 })
@@ -69,14 +98,19 @@ test('documents are what the format says', () => {
 })
 
 test('documents are the same when only whitespace tells them apart', () => {
-  fc.assert(fc.property(pieces, list => {
-    const key = new DocumentKey()
-    for (const piece of list) key.push(piece)
-    const words = list.join('').split(/\p{White_Space}+/u).filter(w => w !== '')
-    const expected = words.length === 0 ? undefined : createHash('sha256').update(words.join(' ')).digest()
-    assert.deepEqual(key.end(), expected)
-    assert.equal(key.end(), undefined) // and the next document starts anew
-  }))
+  fc.assert(
+    fc.property(pieces, list => {
+      const key = new DocumentKey()
+      for (const piece of list) key.push(piece)
+      const words = list
+        .join('')
+        .split(/\p{White_Space}+/u)
+        .filter(w => w !== '')
+      const expected = words.length === 0 ? undefined : createHash('sha256').update(words.join(' ')).digest()
+      assert.deepEqual(key.end(), expected)
+      assert.equal(key.end(), undefined) // and the next document starts anew
+    })
+  )
 })
 
 test('a set of digests knows what it has seen', () => {
@@ -89,26 +123,33 @@ test('a set of digests knows what it has seen', () => {
   assert.ok(!set.add(Buffer.alloc(32)))
 })
 
-test('the split by content follows the share, changes with the seed, and moves no document from validation when the share grows', () => {
-  const keys = Array.from({ length: 4000 }, (_, n) => createHash('sha256').update(`k${n}`).digest())
-  const chosen = (seed: number, share: number): number[] => keys.flatMap((k, i) => contentSide(k, seed, share) === 'validation' ? [i] : [])
-  const tenth = chosen(0, 0.1)
-  assert.ok(Math.abs(tenth.length - 400) < 80)
-  const fifth = new Set(chosen(0, 0.2))
-  assert.ok(tenth.every(i => fifth.has(i)))
-  assert.notDeepEqual(chosen(1, 0.1), tenth)
-  assert.equal(chosen(0, 0).length, 0)
-})
+test(
+  'the split by content follows the share, changes with the seed, and moves no document from validation when ' +
+    'the share grows',
+  () => {
+    const keys = Array.from({ length: 4000 }, (_, n) => createHash('sha256').update(`k${n}`).digest())
+    const chosen = (seed: number, share: number): number[] =>
+      keys.flatMap((k, i) => (contentSide(k, seed, share) === 'validation' ? [i] : []))
+    const tenth = chosen(0, 0.1)
+    assert.ok(Math.abs(tenth.length - 400) < 80)
+    const fifth = new Set(chosen(0, 0.2))
+    assert.ok(tenth.every(i => fifth.has(i)))
+    assert.notDeepEqual(chosen(1, 0.1), tenth)
+    assert.equal(chosen(0, 0).length, 0)
+  }
+)
 
 test("nanoGPT's Shakespeare split", () => {
   assert.equal(tailTrainCharacters(1_115_394, 0.1), 1_003_854)
 })
 
 test('characters are code points', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary' }), fc.nat(), (s, n) => {
-    const points = [...s]
-    assert.equal(countCharacters(s), points.length)
-    const k = points.length === 0 ? 0 : n % points.length
-    assert.equal(s.slice(0, characterIndex(s, k)), points.slice(0, k).join(''))
-  }))
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.nat(), (s, n) => {
+      const points = [...s]
+      assert.equal(countCharacters(s), points.length)
+      const k = points.length === 0 ? 0 : n % points.length
+      assert.equal(s.slice(0, characterIndex(s, k)), points.slice(0, k).join(''))
+    })
+  )
 })

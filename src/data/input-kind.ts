@@ -28,7 +28,11 @@ export function refusalOf(path: string, kind: FileKind, head: string): VeritErro
 
 /** The same for standard input. Commands in the next step name the file that it came from FILE. */
 export function refusalOfInput(kind: FileKind, head: string): VeritError {
-  return new VeritError('VERIT_DATA_KIND', { path: 'standard input', what: kind.what, next: stepOf('FILE', kind, head) })
+  return new VeritError('VERIT_DATA_KIND', {
+    path: 'standard input',
+    what: kind.what,
+    next: stepOf('FILE', kind, head)
+  })
 }
 
 /** Ends the sentence for text that can also be read as it is. */
@@ -41,17 +45,30 @@ function stepOf(path: string, kind: FileKind, head: string): string {
   const file = shellPath(path)
   const out = shellPath(`${path.replace(/\.[A-Za-z0-9]{1,8}$/, '')}.out.txt`)
   switch (kind.kind) {
-    case 'jsonl': return `${jsonLinesStep(file, out, head)}. ${AS_TEXT}`
-    case 'json': return `Extract its texts to a text file first, for example with jq. ${AS_TEXT}`
-    case 'csv': case 'tsv': return `${tableStep(file, out, kind.kind, head)}. ${AS_TEXT}`
-    case 'html': return `Extract its text first: pandoc -f html -t plain ${file} -o ${out}. ${AS_TEXT}`
-    case 'rtf': return `Extract its text first: pandoc -f rtf -t plain ${file} -o ${out}. ${AS_TEXT}`
-    case 'pdf': return `Extract its text first: pdftotext ${file} ${out}`
-    case 'epub': return `Extract its text first: pandoc -f epub -t plain ${file} -o ${out}`
-    case 'office': case 'opendocument': return `Save it as plain text first, or run pandoc -t plain ${file} -o ${out}`
-    case 'verit-tokens': return 'Name the folder of its dataset'
-    case 'binary': return 'Name a text file. If it is compressed or encrypted, unpack it first'
-    default: return ofGroup(kind)
+    case 'jsonl':
+      return `${jsonLinesStep(file, out, head)}. ${AS_TEXT}`
+    case 'json':
+      return `Extract its texts to a text file first, for example with jq. ${AS_TEXT}`
+    case 'csv':
+    case 'tsv':
+      return `${tableStep(file, out, kind.kind, head)}. ${AS_TEXT}`
+    case 'html':
+      return `Extract its text first: pandoc -f html -t plain ${file} -o ${out}. ${AS_TEXT}`
+    case 'rtf':
+      return `Extract its text first: pandoc -f rtf -t plain ${file} -o ${out}. ${AS_TEXT}`
+    case 'pdf':
+      return `Extract its text first: pdftotext ${file} ${out}`
+    case 'epub':
+      return `Extract its text first: pandoc -f epub -t plain ${file} -o ${out}`
+    case 'office':
+    case 'opendocument':
+      return `Save it as plain text first, or run pandoc -t plain ${file} -o ${out}`
+    case 'verit-tokens':
+      return 'Name the folder of its dataset'
+    case 'binary':
+      return 'Name a text file. If it is compressed or encrypted, unpack it first'
+    default:
+      return ofGroup(kind)
   }
 }
 
@@ -79,7 +96,12 @@ function jsonLinesStep(file: string, out: string, head: string): string {
 
 function firstRecord(head: string): unknown {
   try {
-    return JSON.parse(head.replace(/^\ufeff/, '').trimStart().split('\n', 1)[0]!)
+    return JSON.parse(
+      head
+        .replace(/^\ufeff/, '')
+        .trimStart()
+        .split('\n', 1)[0]!
+    )
   } catch {
     return undefined // the line is longer than what was read
   }

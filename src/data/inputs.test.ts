@@ -38,8 +38,16 @@ function file(name: string, content: string | Uint8Array): string {
 
 const prose = Array.from({ length: 60 }, (_, i) => `Line ${i}: the caf\u00e9 opens, the sun is up.\n`).join('')
 const latin1 = Buffer.from(prose, 'latin1')
-const records = prose.trim().split('\n').map((text, id) => JSON.stringify({ id, text })).join('\n')
-const csv = `id,text\n${prose.trim().split('\n').map((text, id) => `${id},"${text}"`).join('\n')}\n`
+const records = prose
+  .trim()
+  .split('\n')
+  .map((text, id) => JSON.stringify({ id, text }))
+  .join('\n')
+const csv = `id,text\n${prose
+  .trim()
+  .split('\n')
+  .map((text, id) => `${id},"${text}"`)
+  .join('\n')}\n`
 const html = `<!doctype html>\n<html><body><p>${prose}</p></body></html>`
 
 const noise = Buffer.from(Array.from({ length: 3000 }, (_, i) => (i * i * 31 + 7) & 255))
@@ -59,16 +67,36 @@ const REFUSED: readonly [name: string, content: string | Uint8Array, what: RegEx
   ['wide-without-mark.txt', Buffer.from(prose, 'utf16le'), /text in UTF-16/, /iconv -f UTF-16LE/],
   ['old.txt', latin1, /probably Latin-1/, /iconv -f ISO-8859-1 -t UTF-8/],
   ['late.txt', Buffer.concat([Buffer.alloc(1_100_000, 'plain words '), latin1]), /probably Latin-1/, /iconv/],
-  ['i.png', Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR', 'latin1'), noise]), /a PNG image/, /Name a text file/],
-  ['model.pkl', Buffer.from('\x80\x04\x95\x1a\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94K\x01u.', 'latin1'), /a Python pickle/, /Name a text file/],
+  [
+    'i.png',
+    Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR', 'latin1'), noise]),
+    /a PNG image/,
+    /Name a text file/
+  ],
+  [
+    'model.pkl',
+    Buffer.from('\x80\x04\x95\x1a\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94K\x01u.', 'latin1'),
+    /a Python pickle/,
+    /Name a text file/
+  ],
   ['paper.txt', '%PDF-1.7\n%...', /a PDF document/, /pdftotext/],
   ['noise.txt', noise, /binary data/, /Name a text/],
-  ['pointer.txt', 'version https://git-lfs.github.com/spec/v1\noid sha256:1\n', /a Git LFS pointer/, /git lfs pull/],
+  ['pointer.txt', 'version https://git-lfs.github.com/spec/v1\noid sha256:1\n', /a Git LFS pointer/, /git lfs pull/]
 ]
 
 /** Those of them that no option reads as text. */
-const BINARY = ['book.txt.gz', 'my book.txt', 'book.zst', 'a.parquet', 'i.png', 'wide.txt', 'wide-without-mark.txt', 'model.pkl',
-  'paper.txt', 'noise.txt']
+const BINARY = [
+  'book.txt.gz',
+  'my book.txt',
+  'book.zst',
+  'a.parquet',
+  'i.png',
+  'wide.txt',
+  'wide-without-mark.txt',
+  'model.pkl',
+  'paper.txt',
+  'noise.txt'
+]
 
 test('a named file that is not plain text is refused by its kind, with the next step', async () => {
   for (const [name, content, what, next] of REFUSED) {
@@ -84,7 +112,8 @@ test('a named file that is not plain text is refused by its kind, with the next 
     // Replacements would turn a compressed file into noise.
     const latin = ['old.txt', 'late.txt'].includes(name)
     if (!latin) await assert.rejects(prepared(path, { replaceInvalid: true }), refused, name)
-    if (BINARY.includes(name)) await assert.rejects(prepared(path, { replaceInvalid: true, asText: true }), refused, name)
+    if (BINARY.includes(name))
+      await assert.rejects(prepared(path, { replaceInvalid: true, asText: true }), refused, name)
     await assert.rejects(pushTexts([path], new TokenizerTrainer(), { progress: silent }), refused)
   }
 })
@@ -111,7 +140,10 @@ test('control characters that cleaning removes are counted', async () => {
 test('source code and a text whose name promises another format are read, the latter with a notice', async () => {
   const code = await prepared(file('code.py', `import json\nx = {"a": [1, 2]}\n${prose}`))
   assert.deepEqual(code.notices, [])
-  const uneven = prose.split('\n').map((line, i) => line + ','.repeat(i % 3)).join('\n')
+  const uneven = prose
+    .split('\n')
+    .map((line, i) => line + ','.repeat(i % 3))
+    .join('\n')
   const { notices } = await prepared(file('notes.csv', uneven))
   assert.deepEqual(notices, ['1 file is read as plain text: by name CSV, by content not'])
 })
@@ -140,16 +172,26 @@ function oddFolder(): string {
 
 test('one odd file or name never stops a folder: it is passed over, counted by kind, and recorded', async () => {
   const { manifest, notices } = await prepared(oddFolder())
-  assert.deepEqual(manifest.inputs.map(i => i.name), ['texts/book.txt', 'texts/deep/more.md'])
+  assert.deepEqual(
+    manifest.inputs.map(i => i.name),
+    ['texts/book.txt', 'texts/deep/more.md']
+  )
   const [counts, ...named] = notices
-  assert.equal(counts, 'Skipped 15 files in folders: .jsonl 2, symbolic link 2, .csv 1, .html 1, gzip 1, hidden 1, '
-    + 'hidden folder 1, invalid UTF-8 1, iso-8859-1 1, jsonl 1, name not UTF-8 1, no ending 1, no regular file 1')
+  assert.equal(
+    counts,
+    'Skipped 15 files in folders: .jsonl 2, symbolic link 2, .csv 1, .html 1, gzip 1, hidden 1, ' +
+      'hidden folder 1, invalid UTF-8 1, iso-8859-1 1, jsonl 1, name not UTF-8 1, no ending 1, no regular file 1'
+  )
   assert.equal(named.length, 6) // five names, and how many more
   const reasons = Object.fromEntries(manifest.passedOver!.map(p => [p.name, p.reason]))
   assert.deepEqual(reasons, {
-    'texts/._book.txt': 'hidden', 'texts/caf\ufffd.txt': 'name not UTF-8', 'texts/pipe.txt': 'no regular file',
-    'texts/damaged.txt': 'invalid UTF-8', 'texts/old.txt': 'iso-8859-1', 'texts/packed.txt': 'gzip',
-    'texts/records.txt': 'jsonl',
+    'texts/._book.txt': 'hidden',
+    'texts/caf\ufffd.txt': 'name not UTF-8',
+    'texts/pipe.txt': 'no regular file',
+    'texts/damaged.txt': 'invalid UTF-8',
+    'texts/old.txt': 'iso-8859-1',
+    'texts/packed.txt': 'gzip',
+    'texts/records.txt': 'jsonl'
   })
 })
 
@@ -170,8 +212,9 @@ test('stories between lines of <|endoftext|> are documents, each with a real end
   const { manifest, notices } = await prepared(path)
   assert.equal(manifest.documents.read, 40)
   assert.equal(manifest.options.separator, 'auto')
-  assert.deepEqual(notices, ['Documents end at lines that hold only an end-of-text name: 39 found; '
-    + '--separator none reads them as text'])
+  assert.deepEqual(notices, [
+    'Documents end at lines that hold only an end-of-text name: 39 found; ' + '--separator none reads them as text'
+  ])
   const bytes = Buffer.byteLength(stories.join(''))
   assert.equal(manifest.splits.train.bytes + manifest.splits.validation.bytes, bytes)
   const asText = await prepared(path, { separator: 'none' })

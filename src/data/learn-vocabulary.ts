@@ -25,7 +25,9 @@ export interface LearnOptions extends TextRules {
 
 /** Pushes every document of the inputs. @throws VeritError as `prepare` does for its inputs */
 export async function pushTexts(
-  inputs: readonly string[], trainer: TokenizerTrainer, options: LearnOptions = {},
+  inputs: readonly string[],
+  trainer: TokenizerTrainer,
+  options: LearnOptions = {}
 ): Promise<void> {
   const { separator = 'auto', extensions = DEFAULT_EXTENSIONS, signal, progress: stream } = options
   const { asText = false, replaceInvalid = false, onNotice = () => undefined } = options
@@ -44,7 +46,7 @@ export async function pushTexts(
     end: () => {
       names.end()
       trainer.end()
-    },
+    }
   })
   textNotices(corpus, separator, names).forEach(onNotice)
 }

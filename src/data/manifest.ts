@@ -1,6 +1,7 @@
 /**
- * `manifest.json` of a dataset: what went in, what was done, what came out, with the SHA-256 of every file. It holds no time, no absolute
- * path and no machine, so that the same inputs and options give the same bytes. Its own SHA-256 names the dataset.
+ * `manifest.json` of a dataset: what went in, what was done, what came out, with the SHA-256 of every file. It holds no
+ * time, no absolute path and no machine, so that the same inputs and options give the same bytes. Its own SHA-256 names
+ * the dataset.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { DataFormat } from './document-splitter.ts'
@@ -30,17 +31,17 @@ export interface Manifest {
     replaceInvalid: boolean
     minCharacters: number
     deduplicate: boolean
-    split: { rule: SplitRule, validation: number, seed: number }
+    split: { rule: SplitRule; validation: number; seed: number }
     shardTokens: number
     /** Records and markup were read as plain text. Absent: they were refused. */
     asText?: true
     /** The separator of documents where one was found or named: 'auto', 'none' or a text. */
     separator?: string
   }
-  inputs: { name: string, bytes: number, sha256: string }[]
+  inputs: { name: string; bytes: number; sha256: string }[]
   /** Files in folders that have a wanted name and are not in the dataset, and why. Absent: none. */
-  passedOver?: { name: string, reason: string }[]
-  documents: { read: number, short: number, duplicates: number, kept: number }
+  passedOver?: { name: string; reason: string }[]
+  documents: { read: number; short: number; duplicates: number; kept: number }
   tokenizer: {
     file: 'tokenizer.json'
     bytes: number
@@ -65,7 +66,8 @@ const isCount = (v: unknown): v is number => typeof v === 'number' && Number.isS
 const isDigest = (v: unknown): v is string => typeof v === 'string' && /^sha256:[0-9a-f]{64}$/.test(v)
 
 /**
- * Reads a manifest and checks everything that opening a dataset relies on: names that stay in the folder, counts that add up, digests.
+ * Reads a manifest and checks everything that opening a dataset relies on: names that stay in the folder, counts that
+ * add up, digests.
  * @param path name of the file in errors.
  */
 export function parseManifest(text: string, path: string): Manifest {
@@ -78,29 +80,55 @@ export function parseManifest(text: string, path: string): Manifest {
   } catch {
     root = undefined
   }
-  if (!isObject(root) || root['format'] !== MANIFEST_FORMAT) throw new VeritError('VERIT_DATASET', { path, problem: 'it is not the manifest of a dataset' })
-  need(root['version'] === MANIFEST_VERSION, `its version is ${JSON.stringify(root['version'])?.slice(0, 40)}, where this program reads ${MANIFEST_VERSION}`)
-  need(isObject(root['options']) && Array.isArray(root['inputs']) && isObject(root['documents']), 'it has no options, inputs or documents')
+  if (!isObject(root) || root['format'] !== MANIFEST_FORMAT)
+    throw new VeritError('VERIT_DATASET', { path, problem: 'it is not the manifest of a dataset' })
+  need(
+    root['version'] === MANIFEST_VERSION,
+    `its version is ${JSON.stringify(root['version'])?.slice(0, 40)}, where this program reads ${MANIFEST_VERSION}`
+  )
+  need(
+    isObject(root['options']) && Array.isArray(root['inputs']) && isObject(root['documents']),
+    'it has no options, inputs or documents'
+  )
   const t = root['tokenizer']
-  if (!isObject(t) || t['file'] !== 'tokenizer.json' || !isCount(t['bytes']) || !isDigest(t['sha256']) || !isCount(t['vocabSize'])
-    || !(t['endOfText'] === null || (isCount(t['endOfText']) && t['endOfText'] < t['vocabSize']))) {
+  if (
+    !isObject(t) ||
+    t['file'] !== 'tokenizer.json' ||
+    !isCount(t['bytes']) ||
+    !isDigest(t['sha256']) ||
+    !isCount(t['vocabSize']) ||
+    !(t['endOfText'] === null || (isCount(t['endOfText']) && t['endOfText'] < t['vocabSize']))
+  ) {
     throw new VeritError('VERIT_DATASET', { path, problem: 'its tokenizer record is incomplete' })
   }
   const splits = root['splits']
   for (const name of ['train', 'validation'] as const) {
     const split = isObject(splits) ? splits[name] : undefined
-    if (!isObject(split) || !['documents', 'bytes', 'characters', 'tokens'].every(k => isCount(split[k])) || !Array.isArray(split['shards'])) {
+    if (
+      !isObject(split) ||
+      !['documents', 'bytes', 'characters', 'tokens'].every(k => isCount(split[k])) ||
+      !Array.isArray(split['shards'])
+    ) {
       throw new VeritError('VERIT_DATASET', { path, problem: `its ${name} split is incomplete` })
     }
     let tokens = 0
     for (const [i, shard] of (split['shards'] as unknown[]).entries()) {
       const file = `${name}-${String(i).padStart(5, '0')}.tokens`
-      if (!isObject(shard) || shard['file'] !== file || !isCount(shard['tokens']) || !isCount(shard['bytes']) || !isDigest(shard['sha256'])) {
+      if (
+        !isObject(shard) ||
+        shard['file'] !== file ||
+        !isCount(shard['tokens']) ||
+        !isCount(shard['bytes']) ||
+        !isDigest(shard['sha256'])
+      ) {
         throw new VeritError('VERIT_DATASET', { path, problem: `its record of ${file} is incomplete` })
       }
       tokens += shard['tokens']
     }
-    need(tokens === split['tokens'], `the shards of its ${name} split hold ${tokens} tokens, not ${JSON.stringify(split['tokens'])}`)
+    need(
+      tokens === split['tokens'],
+      `the shards of its ${name} split hold ${tokens} tokens, not ${JSON.stringify(split['tokens'])}`
+    )
   }
   return root as unknown as Manifest
 }

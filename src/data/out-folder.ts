@@ -14,8 +14,8 @@ export class OutFolder {
   #replaces: boolean
 
   /**
-   * Makes the temporary folder. What stands at `path` already is refused; with `force` a dataset there will be replaced, and anything
-   * else is still refused, since replacing means deleting.
+   * Makes the temporary folder. What stands at `path` already is refused; with `force` a dataset there will be
+   * replaced, and anything else is still refused, since replacing means deleting.
    */
   constructor(path: string, force: boolean) {
     this.#path = resolve(path)
@@ -56,9 +56,14 @@ function occupied(path: string, shown: string, force: boolean): boolean {
   let format: unknown
   try {
     format = (JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8')) as { format?: unknown } | null)?.format
-  } catch { /* not a dataset: refused below */ }
+  } catch {
+    /* not a dataset: refused below */
+  }
   if (!entry.isDirectory() || format !== MANIFEST_FORMAT) {
-    throw new VeritError('VERIT_USAGE', { problem: `${shown} is not a dataset made by verit prepare, so it is not replaced`, hint: 'Choose another --out' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${shown} is not a dataset made by verit prepare, so it is not replaced`,
+      hint: 'Choose another --out'
+    })
   }
   return true
 }

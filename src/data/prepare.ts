@@ -84,17 +84,27 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
   const shardTokens = options.shardTokens ?? 1 << 26
   const separator = options.separator ?? 'auto'
   const settings = {
-    minCharacters: options.minCharacters ?? 1, deduplicate: options.deduplicate ?? true, seed: options.seed ?? 0,
-    validation: share,
+    minCharacters: options.minCharacters ?? 1,
+    deduplicate: options.deduplicate ?? true,
+    seed: options.seed ?? 0,
+    validation: share
   }
   if (!(share >= 0 && share < 1)) {
-    throw new VeritError('VERIT_USAGE', { problem: `A validation share of ${share} is not possible`, hint: 'Give a number from 0 to below 1' })
+    throw new VeritError('VERIT_USAGE', {
+      problem: `A validation share of ${share} is not possible`,
+      hint: 'Give a number from 0 to below 1'
+    })
   }
   for (const [name, value, least] of [
-    ['seed', settings.seed, 0], ['smallest document', settings.minCharacters, 0], ['shard size', shardTokens, 1],
+    ['seed', settings.seed, 0],
+    ['smallest document', settings.minCharacters, 0],
+    ['shard size', shardTokens, 1]
   ] as const) {
     if (Number.isSafeInteger(value) && value >= least) continue
-    throw new VeritError('VERIT_USAGE', { problem: `A ${name} of ${value} is not possible`, hint: `Give a whole number, at least ${least}` })
+    throw new VeritError('VERIT_USAGE', {
+      problem: `A ${name} of ${value} is not possible`,
+      hint: `Give a whole number, at least ${least}`
+    })
   }
   checkSeparator(separator)
   const { asText = false, replaceInvalid = false, collapseWhitespace = false } = options
@@ -133,19 +143,36 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
       format: MANIFEST_FORMAT,
       version: MANIFEST_VERSION,
       options: {
-        cleaning: CLEANING_VERSION, format, collapseWhitespace, replaceInvalid, minCharacters: settings.minCharacters,
-        deduplicate: settings.deduplicate, split: { rule, validation: share, seed: settings.seed }, shardTokens,
+        cleaning: CLEANING_VERSION,
+        format,
+        collapseWhitespace,
+        replaceInvalid,
+        minCharacters: settings.minCharacters,
+        deduplicate: settings.deduplicate,
+        split: { rule, validation: share, seed: settings.seed },
+        shardTokens,
         // Only where they are used: the digests of datasets that do without them stay what they were.
-        ...(asText && { asText }), ...((separated || separator !== 'auto') && { separator }),
+        ...(asText && { asText }),
+        ...((separated || separator !== 'auto') && { separator })
       },
       inputs: corpus.records,
       ...recordOf(admitted.passedOver),
-      documents: { read: documents.read, short: documents.short, duplicates: documents.duplicates, kept: documents.kept },
-      tokenizer: {
-        file: 'tokenizer.json', bytes: Buffer.byteLength(json), sha256: tokenizer!.digest, kind: tokenizer!.kind,
-        vocabSize: tokenizer!.vocabSize, endOfText: tokenizer!.endOfText ?? null, source: given ? 'given' : 'trained',
+      documents: {
+        read: documents.read,
+        short: documents.short,
+        duplicates: documents.duplicates,
+        kept: documents.kept
       },
-      splits: sides.records,
+      tokenizer: {
+        file: 'tokenizer.json',
+        bytes: Buffer.byteLength(json),
+        sha256: tokenizer!.digest,
+        kind: tokenizer!.kind,
+        vocabSize: tokenizer!.vocabSize,
+        endOfText: tokenizer!.endOfText ?? null,
+        source: given ? 'given' : 'trained'
+      },
+      splits: sides.records
     }
     writeFileAtomic(join(folder.temporary, 'manifest.json'), manifestText(manifest))
     folder.commit()
@@ -171,40 +198,55 @@ function recordOf(passedOver: readonly PassedOver[]): Pick<Manifest, 'passedOver
 function chooseRule(s: Survey, share: number, wanted: SplitRule | 'auto'): SplitRule {
   if (s.kept === 0) {
     throw new VeritError('VERIT_DATA_EMPTY', {
-      what: s.read === 0 ? 'the inputs are empty' : `all ${s.read} documents were dropped`, hint: 'Check the inputs, or lower --min-chars',
+      what: s.read === 0 ? 'the inputs are empty' : `all ${s.read} documents were dropped`,
+      hint: 'Check the inputs, or lower --min-chars'
     })
   }
   const enough = s.kept * share >= EXPECTED_VALIDATION_DOCUMENTS
-  const rule = wanted === 'auto' ? share === 0 || enough ? 'content' : 'tail' : wanted
-  const [train, validation] = rule === 'content'
-    ? [s.kept - s.validation, s.validation]
-    : [tailTrainCharacters(s.characters, share), s.characters - tailTrainCharacters(s.characters, share)]
+  const rule = wanted === 'auto' ? (share === 0 || enough ? 'content' : 'tail') : wanted
+  const [train, validation] =
+    rule === 'content'
+      ? [s.kept - s.validation, s.validation]
+      : [tailTrainCharacters(s.characters, share), s.characters - tailTrainCharacters(s.characters, share)]
   if (train === 0 || (validation === 0 && share > 0)) {
     throw new VeritError('VERIT_DATA_EMPTY', {
       what: `of ${s.kept} documents none fell on the ${train === 0 ? 'train' : 'validation'} side`,
-      hint: 'Use --split tail, --format paragraphs or lines, another --seed, or --validation 0',
+      hint: 'Use --split tail, --format paragraphs or lines, another --seed, or --validation 0'
     })
   }
   return rule
 }
 
-/** BPE learns from the train side alone; a character vocabulary takes in both, or validation text could not be encoded. */
+/**
+ * BPE learns from the train side alone; a character vocabulary takes in both, or validation text could not be encoded.
+ */
 async function train(
-  trainer: TokenizerTrainer, corpus: Corpus, decisions: Uint8Array, trainCharacters: number | undefined, joiner: string,
-  options: PrepareOptions,
+  trainer: TokenizerTrainer,
+  corpus: Corpus,
+  decisions: Uint8Array,
+  trainCharacters: number | undefined,
+  joiner: string,
+  options: PrepareOptions
 ): Promise<Tokenizer> {
   const both = options.training?.kind === 'character'
   const joined = both && !(options.training?.specials ?? []).includes(END_OF_TEXT)
-  await corpus.pass('count', new Router(decisions, trainCharacters, {
-    text: (side, piece) => {
-      if (both || side === 'train') trainer.push(piece)
-    },
-    end: side => {
-      if (both || side === 'train') trainer.end()
-      if (joined) trainer.push(joiner)
-    },
-  }))
-  const progress = new Progress({ label: 'learn the vocabulary', total: options.training?.vocabSize ?? 4096, ...(options.progress && { stream: options.progress }) })
+  await corpus.pass(
+    'count',
+    new Router(decisions, trainCharacters, {
+      text: (side, piece) => {
+        if (both || side === 'train') trainer.push(piece)
+      },
+      end: side => {
+        if (both || side === 'train') trainer.end()
+        if (joined) trainer.push(joiner)
+      }
+    })
+  )
+  const progress = new Progress({
+    label: 'learn the vocabulary',
+    total: options.training?.vocabSize ?? 4096,
+    ...(options.progress && { stream: options.progress })
+  })
   try {
     return trainer.finish(progress)
   } finally {

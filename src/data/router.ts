@@ -1,6 +1,6 @@
 /**
- * Sends the documents that were kept to the side of the split they are on, by the decisions of the first pass. By position, the document
- * in which the border falls is cut there.
+ * Sends the documents that were kept to the side of the split they are on, by the decisions of the first pass. By
+ * position, the document in which the border falls is cut there.
  */
 import type { DocumentSink } from './document-splitter.ts'
 import { characterIndex, countCharacters } from './split.ts'
@@ -25,7 +25,8 @@ export class Router implements DocumentSink {
 
   /**
    * @param decisions by number of the document.
-   * @param trainCharacters characters that go to the train side when the split is by position; undefined when it is by content.
+   * @param trainCharacters characters that go to the train side when the split is by position; undefined when it is by
+   *   content.
    */
   constructor(decisions: Uint8Array, trainCharacters: number | undefined, sink: SplitSink) {
     this.#decisions = decisions

@@ -11,7 +11,7 @@ function cut(pieces: readonly string[], separator = 'auto'): { parts: string[]; 
       assert.notEqual(piece, '')
       parts[parts.length - 1] += piece
     },
-    cut: () => void parts.push(''),
+    cut: () => void parts.push('')
   })
   for (const piece of pieces) cutter.push(piece)
   cutter.end()
@@ -31,7 +31,7 @@ test('an end-of-text name alone on a line separates documents; elsewhere it is t
     [`It ends with ${end} here.\n`, [`It ends with ${end} here.\n`]],
     [`one\n${end} two\n${end}.\n`, [`one\n${end} two\n${end}.\n`]],
     [`one\n${' '.repeat(65)}${end}\ntwo`, [`one\n${' '.repeat(65)}${end}\ntwo`]],
-    ['one \n\n', ['one \n\n']],
+    ['one \n\n', ['one \n\n']]
   ]
   for (const [text, parts] of cases) assert.deepEqual(cut([text]), { parts, found: parts.length - 1 }, text)
 })
@@ -47,23 +47,37 @@ test('a named separator counts wherever it stands, and none counts with none', (
 })
 
 const TOKENS = [
-  '<|endoftext|>', '<|end', 'oftext|>', '<|end_of_text|>', '\n', '\n\n', ' ', '\t', 'a', 'bc', '<|', '\u00a0', '👍',
+  '<|endoftext|>',
+  '<|end',
+  'oftext|>',
+  '<|end_of_text|>',
+  '\n',
+  '\n\n',
+  ' ',
+  '\t',
+  'a',
+  'bc',
+  '<|',
+  '\u00a0',
+  '👍'
 ]
 const text = fc.array(fc.constantFrom(...TOKENS), { maxLength: 25 }).map(t => t.join(''))
 const places = fc.array(fc.nat(), { maxLength: 6 })
 
 test('parts do not depend on the pieces, and hold all that is neither separator nor whitespace', () => {
   for (const separator of ['auto', '<|endoftext|>', '\na']) {
-    fc.assert(fc.property(text, places, (whole, at) => {
-      const borders = [...new Set([0, ...at.map(n => n % (whole.length + 1)), whole.length])].sort((a, b) => a - b)
-      const pieces = borders.slice(1).map((end, i) => whole.slice(borders[i], end))
-      const expected = cut([whole], separator)
-      assert.deepEqual(cut(pieces, separator), expected)
-      const solid = (s: string): string => s.replace(/\s/g, '')
-      if (separator === '<|endoftext|>') {
-        assert.deepEqual(expected.parts.map(solid), whole.split(separator).map(solid))
-      }
-      if (separator === 'auto' && expected.found === 0) assert.deepEqual(expected.parts, [whole])
-    }))
+    fc.assert(
+      fc.property(text, places, (whole, at) => {
+        const borders = [...new Set([0, ...at.map(n => n % (whole.length + 1)), whole.length])].sort((a, b) => a - b)
+        const pieces = borders.slice(1).map((end, i) => whole.slice(borders[i], end))
+        const expected = cut([whole], separator)
+        assert.deepEqual(cut(pieces, separator), expected)
+        const solid = (s: string): string => s.replace(/\s/g, '')
+        if (separator === '<|endoftext|>') {
+          assert.deepEqual(expected.parts.map(solid), whole.split(separator).map(solid))
+        }
+        if (separator === 'auto' && expected.found === 0) assert.deepEqual(expected.parts, [whole])
+      })
+    )
   }
 })

@@ -29,8 +29,9 @@ export function checkSeparator(separator: Separator): void {
   if (separator.trim() !== '' && separator.length <= LONGEST_SEPARATOR && clean === separator) return
   throw new VeritError('VERIT_USAGE', {
     problem: `${JSON.stringify(separator.slice(0, 80))} cannot separate documents`,
-    hint: `Give 1 to ${LONGEST_SEPARATOR} characters that are not all whitespace, such as "<|endoftext|>"; `
-      + 'blank lines separate documents with --format paragraphs',
+    hint:
+      `Give 1 to ${LONGEST_SEPARATOR} characters that are not all whitespace, such as "<|endoftext|>"; ` +
+      'blank lines separate documents with --format paragraphs'
   })
 }
 

@@ -1,6 +1,7 @@
 /**
- * Token shards: files of packed token ids. A 32-byte header (magic "VERITTOK", u32 version 1, u32 bytes a token (2 or 4), u64
- * number of tokens, u64 zero), then the ids, unsigned; everything little-endian. The file ends with the last id.
+ * Token shards: files of packed token ids. A 32-byte header (magic "VERITTOK", u32 version 1, u32 bytes a token (2 or
+ * 4), u64 number of tokens, u64 zero), then the ids, unsigned; everything little-endian. The file ends with the last
+ * id.
  */
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
@@ -42,7 +43,7 @@ function header(width: TokenWidth, tokens: number): Buffer {
 }
 
 /** Checks a shard's header against the file's size and returns what it says. */
-export function readShardHeader(file: RegularFile): { width: TokenWidth, tokens: number } {
+export function readShardHeader(file: RegularFile): { width: TokenWidth; tokens: number } {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_DATASET', { path: file.name, problem })
   }
@@ -55,12 +56,13 @@ export function readShardHeader(file: RegularFile): { width: TokenWidth, tokens:
   if (h.readUInt32LE(8) !== VERSION || (width !== 2 && width !== 4) || h.readBigUInt64LE(24) !== 0n) {
     return refuse('its header is of an unknown version or width')
   }
-  if (BigInt(file.size - SHARD_HEADER) !== tokens * BigInt(width)) refuse(`its header says ${tokens} tokens, which is not its size`)
+  if (BigInt(file.size - SHARD_HEADER) !== tokens * BigInt(width))
+    refuse(`its header says ${tokens} tokens, which is not its size`)
   return { width, tokens: Number(tokens) }
 }
 
 /** Size and digest of a file, in bounded memory. */
-export function hashFile(path: string): { bytes: number, sha256: string } {
+export function hashFile(path: string): { bytes: number; sha256: string } {
   const file = openRegular(path, 'a file of the dataset')
   try {
     return { bytes: file.size, sha256: hashOpen(file) }

@@ -27,7 +27,7 @@ export class SplitEncoder implements SplitSink {
     const side = (name: SplitName): Side => ({
       record: { documents: 0, bytes: 0, characters: 0, tokens: 0, shards: [] },
       writer: new ShardWriter(folder, name, tokenWidth(tokenizer.vocabSize), shardTokens),
-      stream: tokenizer.encodeStream(),
+      stream: tokenizer.encodeStream()
     })
     this.#sides = { train: side('train'), validation: side('validation') }
     this.#endOfText = tokenizer.endOfText
@@ -36,7 +36,8 @@ export class SplitEncoder implements SplitSink {
 
   text(name: SplitName, piece: string): void {
     const side = this.#sides[name]
-    if (this.#open === undefined && this.#endOfText === undefined && side.record.documents > 0) this.#add(side, this.#joiner)
+    if (this.#open === undefined && this.#endOfText === undefined && side.record.documents > 0)
+      this.#add(side, this.#joiner)
     this.#open = name
     this.#add(side, piece)
   }

@@ -1,17 +1,22 @@
 /**
- * Which side of the train/validation split a document is on. By content: a hash of the document's key and the seed decides, so that the
- * same text is never on both sides, whatever else is in the corpus. By position (tail): the last share of the characters.
+ * Which side of the train/validation split a document is on. By content: a hash of the document's key and the seed
+ * decides, so that the same text is never on both sides, whatever else is in the corpus. By position (tail): the last
+ * share of the characters.
  */
 import { createHash } from 'node:crypto'
 
 export type SplitName = 'train' | 'validation'
 export type SplitRule = 'content' | 'tail'
 
-/** Content splitting is the default when this many documents are expected on the validation side; with fewer, one side may stay empty. */
+/**
+ * Content splitting is the default when this many documents are expected on the validation side; with fewer, one side
+ * may stay empty.
+ */
 export const EXPECTED_VALIDATION_DOCUMENTS = 20
 
 /**
- * The side of a document by content: validation when the first 48 bits of SHA-256("verit-split-1", seed, key) are below share.
+ * The side of a document by content: validation when the first 48 bits of SHA-256("verit-split-1", seed, key) are below
+ * share.
  * @param key 32 bytes from `DocumentKey`.
  * @param seed whole number.
  * @param share of validation, 0 to 1.

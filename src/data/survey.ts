@@ -1,4 +1,7 @@
-/** The first pass: decides about every document (too short, a duplicate, train or validation) from its key and counts what there is. */
+/**
+ * The first pass: decides about every document (too short, a duplicate, train or validation) from its key and counts
+ * what there is.
+ */
 import type { Corpus } from './corpus.ts'
 import { DigestSet } from './digest-set.ts'
 import { DocumentKey } from './document-key.ts'
@@ -34,7 +37,15 @@ export interface Survey {
 export async function survey(corpus: Corpus, options: SurveyOptions): Promise<Survey> {
   const digests = new DigestSet()
   const key = new DocumentKey()
-  const result: Survey = { decisions: new Uint8Array(1024), read: 0, short: 0, duplicates: 0, kept: 0, validation: 0, characters: 0 }
+  const result: Survey = {
+    decisions: new Uint8Array(1024),
+    read: 0,
+    short: 0,
+    duplicates: 0,
+    kept: 0,
+    validation: 0,
+    characters: 0
+  }
   let characters = 0
   const decide = (digest: Buffer | undefined): number => {
     if (digest === undefined || characters < options.minCharacters) {
@@ -66,7 +77,7 @@ export async function survey(corpus: Corpus, options: SurveyOptions): Promise<Su
       result.decisions[result.read++] = decide(key.end())
       options.names.end()
       characters = 0
-    },
+    }
   })
   return result
 }

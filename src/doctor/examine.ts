@@ -1,4 +1,7 @@
-/** All checks of `verit doctor`, in the order in which they are shown. It only looks: nothing is made, changed or repaired. */
+/**
+ * All checks of `verit doctor`, in the order in which they are shown. It only looks: nothing is made, changed or
+ * repaired.
+ */
 import { existsSync } from 'node:fs'
 import { release } from 'node:os'
 import { join } from 'node:path'
@@ -49,22 +52,27 @@ export async function examine({ state, config, kernels, model, inspect, env, now
     ...checkPlatform({ node: process.versions.node, kernels, uid: process.geteuid?.(), umask, env }),
     checkGateway(protection),
     // A process that is not dumpable leaves no core, whatever the host does with others.
-    ...host.filter(f => f.check !== 'host.core' || !protection.notDumpable),
+    ...host.filter(f => f.check !== 'host.core' || !protection.notDumpable)
   ]
   const settings = readConfig(config, findings)
   const { inference } = settings ?? defaultConfig()
   findings.push(await checkSandbox(inference.requireSandbox, serverMemory(inference, model.path)))
   findings.push(...checkWebhookSecret(env))
-  if (settings !== undefined) findings.push(...await checkModel(model, settings.trust, state, inspect), ...checkListening(settings, env, now))
+  if (settings !== undefined)
+    findings.push(...(await checkModel(model, settings.trust, state, inspect)), ...checkListening(settings, env, now))
   const files = checkStateFiles(state)
   findings.push(...files)
   const usable = existsSync(state) && !files.some(f => f.level === 'problem' && f.check === 'state.private')
   const store = await checkStore(state, usable, env)
-  findings.push(...store.findings, ...(store.keys === undefined ? [] : checkKeys(store.keys, now)), await checkRateState(env))
+  findings.push(
+    ...store.findings,
+    ...(store.keys === undefined ? [] : checkKeys(store.keys, now)),
+    await checkRateState(env)
+  )
   const { remembered } = store
   if (usable && settings?.audit.enabled !== false) findings.push(...checkLog(join(state, 'audit'), now, remembered))
   if (remembered !== undefined) findings.push(...checkUnaudited(remembered))
-  return [...findings, ...checkAdvisories(now), checkContact(), ...await checkPackage()]
+  return [...findings, ...checkAdvisories(now), checkContact(), ...(await checkPackage())]
 }
 
 function readConfig(file: string | undefined, findings: Finding[]): ServerConfig | undefined {

@@ -1,6 +1,9 @@
 /** What a check of `verit doctor` says: how grave, about what, and what to do. */
 
-/** `note`: worth knowing; `warning`: weakens the server or soon will; `problem`: it does not work, or anyone can reach or read what they should not. */
+/**
+ * `note`: worth knowing; `warning`: weakens the server or soon will; `problem`: it does not work, or anyone can reach
+ * or read what they should not.
+ */
 export const levels = ['ok', 'note', 'warning', 'problem'] as const
 export type Level = (typeof levels)[number]
 
@@ -15,6 +18,11 @@ export interface Finding {
 }
 
 export const ok = (check: string, says: string): Finding => ({ check, level: 'ok', says })
-export const note = (check: string, says: string, fix?: string): Finding => ({ check, level: 'note', says, ...(fix !== undefined && { fix }) })
+export const note = (check: string, says: string, fix?: string): Finding => ({
+  check,
+  level: 'note',
+  says,
+  ...(fix !== undefined && { fix })
+})
 export const warning = (check: string, says: string, fix: string): Finding => ({ check, level: 'warning', says, fix })
 export const problem = (check: string, says: string, fix: string): Finding => ({ check, level: 'problem', says, fix })

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { cosignedPath, readBounded } from '../audit/log-files.ts'
 import { NodeReader, readCheckpoint, readEntries } from '../audit/reader.ts'
 import { checkRemembered } from '../audit/remembered.ts'
-import { VeritError, plural } from '../lib/errors.ts'
+import { VeritError } from '../lib/errors.ts'
+import { plural } from '../lib/error-table.ts'
 import type { KnownLog, UnauditedPeriod } from '../store/store.ts'
 import { openCheckpoint } from '../trust/checkpoint.ts'
 import { leafHash, rootOf } from '../trust/merkle.ts'
@@ -45,14 +46,22 @@ export function checkLog(folder: string, now: number, remembered?: Remembered): 
     return [warning('audit.replaced', `There is no audit log, and the database knows one (${last.key})`, REPLACED)]
   }
   if (!existsSync(join(folder, 'key'))) {
-    return [problem('audit.key', `The audit log ${folder} has lost its key: nothing can be added to it`, 'Restore the file `key` from a backup, or move the folder away to begin a new log')]
+    return [
+      problem(
+        'audit.key',
+        `The audit log ${folder} has lost its key: nothing can be added to it`,
+        'Restore the file `key` from a backup, or move the folder away to begin a new log'
+      )
+    ]
   }
   try {
     return [quickCheck(folder, now, remembered?.checkpoint), ...replaced(folder, last), kept(folder)]
   } catch (e) {
     if (!VeritError.is(e)) throw e
     // Some errors of the log say that already.
-    const first = /evidence/i.test(e.next) ? 'Run `verit audit verify`' : 'Run `verit audit verify` and keep the folder as evidence'
+    const first = /evidence/i.test(e.next)
+      ? 'Run `verit audit verify`'
+      : 'Run `verit audit verify` and keep the folder as evidence'
     return [problem('audit.log', e.what, `${first}. ${e.next}`)]
   }
 }
@@ -67,32 +76,46 @@ function replaced(folder: string, last: KnownLog | undefined): Finding[] {
 function keyIn(folder: string): VerifierKey {
   const path = join(folder, 'verifier-key')
   const text = readBounded(path, 10_000)
-  if (!(text instanceof Buffer)) throw new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: 'it is missing, or no regular file' })
+  if (!(text instanceof Buffer))
+    throw new VeritError('VERIT_AUDIT_DAMAGED', { file: path, problem: 'it is missing, or no regular file' })
   return parseVerifierKey(text.toString('utf8').trim(), path)
 }
 
 function quickCheck(folder: string, now: number, known: string | undefined): Finding {
   const key = keyIn(folder)
-  const { checkpoint: { size, root } } = openCheckpoint(readCheckpoint(folder).note, key, 'The checkpoint')
+  const {
+    checkpoint: { size, root }
+  } = openCheckpoint(readCheckpoint(folder).note, key, 'The checkpoint')
   const nodes = new NodeReader(folder, size)
   const damaged = (problem: string): VeritError => new VeritError('VERIT_AUDIT_DAMAGED', { file: folder, problem })
-  if (Buffer.compare(rootOf(size, nodes.node), root) !== 0) throw damaged(`its tiles do not give the root of the checkpoint of ${size} entries`)
+  if (Buffer.compare(rootOf(size, nodes.node), root) !== 0)
+    throw damaged(`its tiles do not give the root of the checkpoint of ${size} entries`)
   if (known !== undefined) checkRemembered(folder, key, known)
   if (size === 0) return ok('audit.log', `The audit log ${key.name} has begun and has no entries yet`)
   // Of a full last bundle the root says nothing but through its tile: so each entry is compared with it.
   let newest = ''
-  for (const { index, entry, bytes } of readEntries(folder, { from: Math.floor((size - 1) / TILE_WIDTH) * TILE_WIDTH })) {
-    if (Buffer.compare(leafHash(bytes), nodes.node(0, index)) !== 0) throw damaged(`entry ${index} is not the one that was signed`)
+  for (const { index, entry, bytes } of readEntries(folder, {
+    from: Math.floor((size - 1) / TILE_WIDTH) * TILE_WIDTH
+  })) {
+    if (Buffer.compare(leafHash(bytes), nodes.node(0, index)) !== 0)
+      throw damaged(`entry ${index} is not the one that was signed`)
     newest = entry.time
   }
   const hours = Math.max(0, Math.floor((now - Date.parse(newest)) / 3_600_000))
   const age = hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`
-  return ok('audit.log', `The audit log ${key.name} has ${size} entries, the newest ${age} old; its checkpoint and last entries hold. ${IN_FULL}`)
+  return ok(
+    'audit.log',
+    `The audit log ${key.name} has ${size} entries, the newest ${age} old; its checkpoint and last entries hold. ` +
+      `${IN_FULL}`
+  )
 }
 
 /** Whether the log's past can be told from a new one that its holder has written. */
 function kept(folder: string): Finding {
   if (existsSync(cosignedPath(folder))) return ok('audit.kept', 'A witness has cosigned the log')
-  return note('audit.kept', 'Whether a checkpoint was kept elsewhere cannot be seen here; without one, a log that was written anew looks whole',
-    'Copy `verit audit checkpoint` to another machine every day, or let a witness cosign (docs/audit.md)')
+  return note(
+    'audit.kept',
+    'Whether a checkpoint was kept elsewhere cannot be seen here; without one, a log that was written anew looks whole',
+    'Copy `verit audit checkpoint` to another machine every day, or let a witness cosign (docs/audit.md)'
+  )
 }

@@ -24,7 +24,11 @@ const MIB = 2 ** 20
  */
 export async function checkSandbox(required: boolean, memoryBytes?: number): Promise<Finding> {
   const path = defaultModelPath()
-  if (!existsSync(path)) return note('sandbox', 'How far the runner can be locked was not tried: the model that comes with Verit is not there')
+  if (!existsSync(path))
+    return note(
+      'sandbox',
+      'How far the runner can be locked was not tried: the model that comes with Verit is not there'
+    )
   try {
     return judge(await reached(path, memoryBytes ?? memoryCeiling(statSync(path).size, {})), required)
   } catch (e) {

@@ -1,4 +1,7 @@
-/** Whether the server may serve a model, and why: the same question that `verit serve` asks before it starts (trust-check.ts); then, whether the file is whole. */
+/**
+ * Whether the server may serve a model, and why: the same question that `verit serve` asks before it starts
+ * (trust-check.ts); then, whether the file is whole.
+ */
 import { statSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
 import { ProblemList } from '../lib/problem-list.ts'
@@ -20,14 +23,41 @@ const LOOKED_THROUGH = 8 * 2 ** 30
  * @param state where the policy is unless the configuration names one
  * @param inspect default: what is in the file is not looked at; it never is in one that is not trusted
  */
-export async function checkModel(model: ModelToServe, trust: ServerConfig['trust'], state: string, inspect?: InspectModel): Promise<Finding[]> {
+export async function checkModel(
+  model: ModelToServe,
+  trust: ServerConfig['trust'],
+  state: string,
+  inspect?: InspectModel
+): Promise<Finding[]> {
   const { path } = model
   const found = trust.allowUnsigned
-    ? [warning('model.allow-unsigned', 'Models that nobody vouches for are served (trust.allow_unsigned)', 'Leave it out, and trust what you know: `verit model trust add`')] : []
+    ? [
+        warning(
+          'model.allow-unsigned',
+          'Models that nobody vouches for are served (trust.allow_unsigned)',
+          'Leave it out, and trust what you know: `verit model trust add`'
+        )
+      ]
+    : []
   try {
     const { by, ...more } = await askTrust(model, trust, state)
-    if (by === 'unsigned') found.push(warning('model.trust', `${path} is served without a signature, and without a digest to hold it to`, 'Sign it (`verit model sign`), or trust its digest (`verit model trust add --digest`)'))
-    else found.push(ok('model.trust', 'signer' in more ? `${path} is signed by ${more.signer}, who is trusted` : `${path} has the digest that is trusted`))
+    if (by === 'unsigned')
+      found.push(
+        warning(
+          'model.trust',
+          `${path} is served without a signature, and without a digest to hold it to`,
+          'Sign it (`verit model sign`), or trust its digest (`verit model trust add --digest`)'
+        )
+      )
+    else
+      found.push(
+        ok(
+          'model.trust',
+          'signer' in more
+            ? `${path} is signed by ${more.signer}, who is trusted`
+            : `${path} has the digest that is trusted`
+        )
+      )
     if (inspect !== undefined) found.push(await checkContents(path, inspect))
   } catch (e) {
     if (!VeritError.is(e)) throw e
@@ -37,12 +67,19 @@ export async function checkModel(model: ModelToServe, trust: ServerConfig['trust
 }
 
 async function checkContents(path: string, inspect: InspectModel): Promise<Finding> {
-  const command = `\`verit inspect --strict ${shellPath(path)}\``, { size } = statSync(path)
-  if (size > LOOKED_THROUGH) return note('model.contents', `${path} has ${formatBytes(size)} and was not looked through`, `${command} does it`)
+  const command = `\`verit inspect --strict ${shellPath(path)}\``
+  const { size } = statSync(path)
+  if (size > LOOKED_THROUGH)
+    return note('model.contents', `${path} has ${formatBytes(size)} and was not looked through`, `${command} does it`)
   const list = new ProblemList()
   await inspect(path, list)
   const [first] = list.shown
   if (first === undefined) return ok('model.contents', `${path} is a good model file, down to its values`)
-  const count = list.shown.length + list.more, at = first.offset === undefined ? '' : `at byte ${first.offset}, `
-  return problem('model.contents', `${path} has ${count === 1 ? 'a fault' : `${count} faults, the first`}: ${at}${first.problem}`, `${command} shows all; get the file again from its source`)
+  const count = list.shown.length + list.more
+  const at = first.offset === undefined ? '' : `at byte ${first.offset}, `
+  return problem(
+    'model.contents',
+    `${path} has ${count === 1 ? 'a fault' : `${count} faults, the first`}: ${at}${first.problem}`,
+    `${command} shows all; get the file again from its source`
+  )
 }

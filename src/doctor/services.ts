@@ -1,4 +1,7 @@
-/** Whether the store and the rate state that the environment names can be reached. Nothing is made: a state folder without a secret is left as it is. */
+/**
+ * Whether the store and the rate state that the environment names can be reached. Nothing is made: a state folder
+ * without a secret is left as it is.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { readBounded } from '../audit/log-files.ts'
@@ -33,13 +36,23 @@ export async function checkStore(state: string, usable: boolean, env: NodeJS.Pro
     const url = databaseUrl(env)
     const kind = url === undefined ? 'SQLite, in the state folder' : 'PostgreSQL'
     if (!usable || !hasBegun(state) || (url === undefined && !existsSync(join(state, 'verit.sqlite')))) {
-      return { findings: [note('store', `The key store (${kind}) was not opened: the state folder is not ready for it`)], keys: undefined }
+      return {
+        findings: [note('store', `The key store (${kind}) was not opened: the state folder is not ready for it`)],
+        keys: undefined
+      }
     }
     const store = await openStore({ stateFolder: state, databaseUrl: url, ...briefly })
     try {
       const [keys, waiting] = [await store.keys.list(), await store.outbox.pending()]
       const findings = [ok('store', `The key store (${kind}) answers`)]
-      if (waiting > 0) findings.push(note('store.outbox', `${waiting} changes of keys are not in the audit log yet: a running server takes them over within seconds, the next start otherwise`))
+      if (waiting > 0)
+        findings.push(
+          note(
+            'store.outbox',
+            `${waiting} changes of keys are not in the audit log yet: a running server takes them over within ` +
+              'seconds, the next start otherwise'
+          )
+        )
       findings.push(...clock(store))
       return { findings, keys, remembered: await remembered(store, join(state, 'audit')) }
     } finally {
@@ -54,8 +67,9 @@ export async function checkStore(state: string, usable: boolean, env: NodeJS.Pro
 function clock({ clock }: Store): Finding[] {
   const behind = clock.behind()
   if (behind <= CLOCK_TOLERANCE_MS) return []
-  const says = `The clock is ${formatDuration(behind / 1000)} behind the latest time that the store has seen: `
-    + 'signed requests are refused, and keys expire by that time'
+  const says =
+    `The clock is ${formatDuration(behind / 1000)} behind the latest time that the store has seen: ` +
+    'signed requests are refused, and keys expire by that time'
   const fix = 'Set the clock right; if it is right, and was once ahead, run `verit keys accept-clock`'
   return [warning('store.clock', says, fix)]
 }
@@ -82,8 +96,13 @@ export async function checkRateState(env: NodeJS.ProcessEnv): Promise<Finding> {
     const url = rateUrl(env)
     if (url === undefined) {
       const several = (env['VERIT_DATABASE_URL'] ?? '') + (env['VERIT_DATABASE_URL_FILE'] ?? '') !== ''
-      return several ? note('rates', 'Keys are in PostgreSQL, but rates are counted by each gateway for itself', 'Set VERIT_RATE_URL where several gateways share the keys')
-        : ok('rates', 'Rates are counted in the server\'s own process')
+      return several
+        ? note(
+            'rates',
+            'Keys are in PostgreSQL, but rates are counted by each gateway for itself',
+            'Set VERIT_RATE_URL where several gateways share the keys'
+          )
+        : ok('rates', "Rates are counted in the server's own process")
     }
     await (await openRateState(url)).close()
     return ok('rates', 'The rate state (Valkey or Redis) answers')

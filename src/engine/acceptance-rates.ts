@@ -33,7 +33,10 @@ export class AcceptanceRates {
    * @param rowCost time of one more row in a run, in runs of one row
    */
   draftLength(length: number, most: number, rowCost: number): number {
-    let tokens = 1, likely = 1, best = 1, count = 0
+    let tokens = 1
+    let likely = 1
+    let best = 1
+    let count = 0
     for (let n = 1; n <= most; n++) {
       likely *= this.#rate[Math.min(length + n - 1, LONGEST)]!
       tokens += likely

@@ -9,7 +9,7 @@ import { loadModel } from '../model/load-gguf.ts'
 import type { CacheTypeOption } from './cache-size.ts'
 import { VeritEngine } from './verit-engine.ts'
 
-test('values beyond f16 end an answer with an error that names the type of the KV cache, and f32 runs the model', async () => {
+test('values beyond f16 end an answer with an error that names the KV cache type; f32 runs the model', async () => {
   const executor = openExecutor({ threads: 1 })
   const large = changedModel(await smallModel('qwen3'), p => {
     for (const t of p.tensors.filter(({ name }) => name.endsWith('attn_v.weight'))) {
@@ -18,7 +18,11 @@ test('values beyond f16 end an answer with an error that names the type of the K
   })
   const answer = async (cacheType: CacheTypeOption): Promise<unknown> => {
     const model = await loadModel(parseGguf(large), executor)
-    const engine = new VeritEngine(executor, { ...model, name: 'large', digest: `sha256:${'0'.repeat(64)}` }, { cacheType })
+    const engine = new VeritEngine(
+      executor,
+      { ...model, name: 'large', digest: `sha256:${'0'.repeat(64)}` },
+      { cacheType }
+    )
     try {
       return (await Array.fromAsync(engine.generate({ prompt: 'ab', maxTokens: 2, temperature: 0 }))).length
     } catch (e) {
@@ -31,5 +35,5 @@ test('values beyond f16 end an answer with an error that names the type of the K
   assert.ok(VeritError.is(failed, 'VERIT_LOGITS'), String(failed))
   assert.match(failed.message, /not a number|largest logit/)
   assert.match(failed.message, /kv_cache_type/)
-  assert.equal(typeof await answer('f32'), 'number')
+  assert.equal(typeof (await answer('f32')), 'number')
 })

@@ -1,4 +1,6 @@
-/** How large the key and value cache of a model is: pages that all sequences share, each of 16 positions of every layer. */
+/**
+ * How large the key and value cache of a model is: pages that all sequences share, each of 16 positions of every layer.
+ */
 import { cacheTypes } from '../lib/compute-settings.ts'
 import { VeritError } from '../lib/errors.ts'
 import { machineMemory } from '../lib/machine-memory.ts'
@@ -16,13 +18,17 @@ export interface CacheOptions {
    * ties to even: results depend on it. Default 'auto': f32 for the kinds gpt and bitnet, f16 for all others.
    */
   cacheType?: CacheTypeOption | undefined
-  /** Positions of a sequence. Most: the model's context, which is also the default where its cache and rotary table stay small (see `defaultContext`). */
+  /**
+   * Positions of a sequence. Most: the model's context, which is also the default where its cache and rotary table stay
+   * small (see `defaultContext`).
+   */
   context?: number | undefined
   /** Sequences that run side by side, 1 to 1,024. Default 64. */
   slots?: number | undefined
   /**
-   * Bytes of the cache, which has to hold one sequence. Default: a quarter of the memory that the weights leave free, at least one sequence of `context` positions. Never more than
-   * all slots can use. What no sequence has used takes no memory.
+   * Bytes of the cache, which has to hold one sequence. Default: a quarter of the memory that the weights leave free,
+   * at least one sequence of `context` positions. Never more than all slots can use. What no sequence has used takes no
+   * memory.
    */
   cacheBytes?: number | undefined
   /** Bytes that the process may use, for the default of `cacheBytes`. Default: the machine's, or its container's. */
@@ -36,7 +42,10 @@ export interface CacheSize {
   readonly pages: number
 }
 
-/** Most for one sequence where nobody asked for a context: a cache of 2 GiB, a rotary table that is worked out in about a second. */
+/**
+ * Most for one sequence where nobody asked for a context: a cache of 2 GiB, a rotary table that is worked out in about
+ * a second.
+ */
 export const SEQUENCE_BYTES = 2 ** 31
 const ROTARY_PAIRS = 2 ** 23
 /** Of the memory that the weights leave free. */
@@ -53,16 +62,21 @@ export function cacheTypeOf(config: ModelConfig, option: CacheTypeOption = 'auto
 export function positionBytes(config: ModelConfig, cacheType: CacheType): number {
   const element = cacheType === 'f16' ? 2 : 4
   const bytes = (c: LayerCache): number => (c.kind === 'conv' ? 4 * c.width : 2 * element * c.kvHeads * c.headDim)
-  return architecture(config).caches(config).reduce((sum, cache) => sum + bytes(cache), 0)
+  return architecture(config)
+    .caches(config)
+    .reduce((sum, cache) => sum + bytes(cache), 0)
 }
 
 /**
- * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes can claim a million positions.
- * Whoever wants more of them says so.
+ * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes
+ * can claim a million positions. Whoever wants more of them says so.
  */
 export function defaultContext(config: ModelConfig, cacheType: CacheType): number {
   const rotary = ROTARY_PAIRS / architecture(config).rotaryPairs(config)
-  return Math.min(config.context, Math.max(2, Math.floor(Math.min(SEQUENCE_BYTES / positionBytes(config, cacheType), rotary))))
+  return Math.min(
+    config.context,
+    Math.max(2, Math.floor(Math.min(SEQUENCE_BYTES / positionBytes(config, cacheType), rotary)))
+  )
 }
 
 /** @throws VeritError VERIT_REQUEST where `cacheBytes` does not hold `context` positions, or no two */
@@ -75,7 +89,12 @@ export function cacheSize(config: ModelConfig, weightBytes: number, options: Cac
   if (cacheBytes !== undefined && asked < pagesOf(context)) {
     if (options.context !== undefined || asked === 0) {
       const bytes = pagesOf(context) * pageBytes
-      throw new VeritError('VERIT_REQUEST', { field: 'cacheBytes', problem: `must be at least ${bytes} (cache_mib = ${Math.ceil(bytes / 2 ** 20)} in the configuration of the server): ${context} positions of this model take that` })
+      throw new VeritError('VERIT_REQUEST', {
+        field: 'cacheBytes',
+        problem:
+          `must be at least ${bytes} (cache_mib = ${Math.ceil(bytes / 2 ** 20)} in the configuration of ` +
+          `the server): ${context} positions of this model take that`
+      })
     }
     context = asked * PAGE_ROWS
   }

@@ -1,6 +1,7 @@
 /**
- * A conversation as tokens, by the Jinja template of the model's file. Two things from outside meet here, the template and the messages: the template
- * runs in bounded time and size, and text of a message never becomes a special token, whatever it spells.
+ * A conversation as tokens, by the Jinja template of the model's file. Two things from outside meet here, the template
+ * and the messages: the template runs in bounded time and size, and text of a message never becomes a special token,
+ * whatever it spells.
  */
 import { VeritError } from '../lib/errors.ts'
 import { finish } from '../lib/steps.ts'
@@ -20,7 +21,9 @@ export interface ChatMessage {
 
 /** What a template is given besides the messages. */
 export interface ChatOptions {
-  /** `tools`, `enable_thinking` and the like: up to 64 values that JSON has. No text in them becomes a special token. */
+  /**
+   * `tools`, `enable_thinking` and the like: up to 64 values that JSON has. No text in them becomes a special token.
+   */
   readonly variables?: TemplateVariables | undefined
   /** The date of `strftime_now`; says afterwards whether the template asked for it. Default: today in UTC. */
   readonly date?: TemplateDate | undefined
@@ -68,21 +71,41 @@ export class ChatFormat {
 
   /**
    * `prompt` in steps, for a thread that serves others meanwhile. The one long step is the template's.
-   * @param limit tokens. Where there are more, or the messages have more bytes than so many can stand for, the result is undefined. Default: any number
+   * @param limit tokens. Where there are more, or the messages have more bytes than so many can stand for, the result
+   *   is undefined. Default: any number
    */
-  *prompting(messages: readonly ChatMessage[], limit = Infinity, { variables = {}, date }: ChatOptions = {}): Steps<number[] | undefined> {
+  *prompting(
+    messages: readonly ChatMessage[],
+    limit = Infinity,
+    { variables = {}, date }: ChatOptions = {}
+  ): Steps<number[] | undefined> {
     const texts: string[] = []
-    if (checkVariables(variables, text => texts.push(text)) > MAX_TEXT) return fail(`its template variables have more than ${MAX_TEXT} characters`)
-    const checked = checkMessages(messages), most = this.#tokenizer.mostBytes(limit)
-    if (checked.reduce((n, m) => n + m.content.length, 0) > most || checked.reduce((n, m) => n + Buffer.byteLength(m.content), 0) > most) return undefined
-    const mark = yield* freeMark([this.#template.source, this.#begin, this.#end, ...checked.map(m => m.content), ...texts])
+    if (checkVariables(variables, text => texts.push(text)) > MAX_TEXT)
+      return fail(`its template variables have more than ${MAX_TEXT} characters`)
+    const checked = checkMessages(messages)
+    const most = this.#tokenizer.mostBytes(limit)
+    if (
+      checked.reduce((n, m) => n + m.content.length, 0) > most ||
+      checked.reduce((n, m) => n + Buffer.byteLength(m.content), 0) > most
+    )
+      return undefined
+    const mark = yield* freeMark([
+      this.#template.source,
+      this.#begin,
+      this.#end,
+      ...checked.map(m => m.content),
+      ...texts
+    ])
     const turns: ChatMessage[] = []
     for (const { role, content } of checked) {
       turns.push({ role, content: yield* marked(content, mark) })
       yield
     }
     const given = markVariables(variables, mark, [...this.#tokenizer.specials.keys()])
-    const rendered = this.#template.render({ ...given, messages: turns, bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true }, date)
+    const rendered = this.#template.render(
+      { ...given, messages: turns, bos_token: this.#begin, eos_token: this.#end, add_generation_prompt: true },
+      date
+    )
     yield
     return yield* this.#read(rendered, mark, limit)
   }
@@ -112,7 +135,8 @@ export class ChatFormat {
 }
 
 function checkMessages(messages: unknown): ChatMessage[] {
-  if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES) return fail(`it must be a list of 1 to ${MAX_MESSAGES} messages`)
+  if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES)
+    return fail(`it must be a list of 1 to ${MAX_MESSAGES} messages`)
   let length = 0
   return messages.map((m: unknown, i) => {
     const { role, content } = (typeof m === 'object' && m !== null ? m : {}) as { role?: unknown; content?: unknown }

@@ -1,6 +1,7 @@
 /**
- * A Jinja template from a model file, rendered without trust: at most 64 KiB of source, two seconds, 4 Mi characters of text; it sees the values it
- * is given, a short `range` and nothing of this machine but the date, which is an input, too.
+ * A Jinja template from a model file, rendered without trust: at most 64 KiB of source, two seconds, 4 Mi characters of
+ * text; it sees the values it is given, a short `range` and nothing of this machine but the date, which is an input,
+ * too.
  */
 import { createContext, Script } from 'node:vm'
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
@@ -40,7 +41,11 @@ export class ChatTemplate {
     const refuse = (problem: string, cause?: unknown): VeritError =>
       new VeritError('VERIT_CHAT', { template: printable(source), problem }, cause)
     if (this.source.length > MAX_SOURCE) throw refuse(`is longer than ${MAX_SOURCE} characters`)
-    bounded(this.#limit, () => this.#parse(), (reason, cause) => refuse(`cannot be read: ${reason}`, cause))
+    bounded(
+      this.#limit,
+      () => this.#parse(),
+      (reason, cause) => refuse(`cannot be read: ${reason}`, cause)
+    )
   }
 
   #parse(): ReturnType<typeof parse> {
@@ -53,15 +58,25 @@ export class ChatTemplate {
    * @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for what it raises itself
    */
   render(values: Readonly<Record<string, unknown>>, date: TemplateDate = new TemplateDate()): string {
-    if (this.source.length > MAX_SOURCE) throw new VeritError('VERIT_CHAT', { problem: `the model's chat template is longer than ${MAX_SOURCE} characters` })
-    const output = bounded(this.#limit, () => {
-      const parsed = this.#parse()
-      const env = new Environment()
-      for (const [name, value] of Object.entries({ ...globals, strftime_now: date.strftime, ...values })) env.set(name, value)
-      return new BoundedInterpreter(env).run(parsed).value
-    }, refused)
+    if (this.source.length > MAX_SOURCE)
+      throw new VeritError('VERIT_CHAT', {
+        problem: `the model's chat template is longer than ${MAX_SOURCE} characters`
+      })
+    const output = bounded(
+      this.#limit,
+      () => {
+        const parsed = this.#parse()
+        const env = new Environment()
+        for (const [name, value] of Object.entries({ ...globals, strftime_now: date.strftime, ...values }))
+          env.set(name, value)
+        return new BoundedInterpreter(env).run(parsed).value
+      },
+      refused
+    )
     if (typeof output !== 'string' || output.length > MAX_OUTPUT) {
-      throw new VeritError('VERIT_CHAT', { problem: `the model's chat template makes more than ${MAX_OUTPUT} characters of it` })
+      throw new VeritError('VERIT_CHAT', {
+        problem: `the model's chat template makes more than ${MAX_OUTPUT} characters of it`
+      })
     }
     return output
   }
@@ -74,8 +89,9 @@ const TypedInterpreter = Interpreter as unknown as new (environment: unknown) =>
 }
 
 /**
- * What a template makes on its way is bounded, too, not only what it gives back: else a dozen lines that double a text take all memory in less time than
- * they have. One step can still make a text as long as V8 allows, 512 Mi characters, before it is refused.
+ * What a template makes on its way is bounded, too, not only what it gives back: else a dozen lines that double a text
+ * take all memory in less time than they have. One step can still make a text as long as V8 allows, 512 Mi characters,
+ * before it is refused.
  */
 class BoundedInterpreter extends TypedInterpreter {
   #elements = 0
@@ -83,14 +99,16 @@ class BoundedInterpreter extends TypedInterpreter {
 
   override evaluate(node: { type: string } | undefined, environment: unknown): { value: unknown } {
     const result = super.evaluate(node, environment)
-    const kind = node?.type ?? '', { value } = result
+    const kind = node?.type ?? ''
+    const { value } = result
     if (typeof value === 'string') {
       if (COPYING.has(kind)) this.#characters += value.length
       if (value.length > MAX_OUTPUT || this.#characters > MAX_ALL_TEXT) throw new Error('it makes too much text')
     } else if (kind !== 'Identifier') {
       const size = Array.isArray(value) ? value.length : value instanceof Map ? value.size : 0
       this.#elements += size
-      if (size > MAX_ELEMENTS || this.#elements > MAX_ALL_ELEMENTS) throw new Error('it makes lists of too many elements')
+      if (size > MAX_ELEMENTS || this.#elements > MAX_ALL_ELEMENTS)
+        throw new Error('it makes lists of too many elements')
     }
     return result
   }
@@ -101,18 +119,25 @@ const COPYING: ReadonlySet<string> = new Set(['FilterExpression', 'CallExpressio
 
 const globals = {
   // Hugging Face's libraries give these two to every template.
-  tools: null, documents: null,
-  true: true, false: false, none: null, True: true, False: false, None: null,
+  tools: null,
+  documents: null,
+  true: true,
+  false: false,
+  none: null,
+  True: true,
+  False: false,
+  None: null,
   raise_exception: (message: unknown): never => {
     throw new Error(String(message))
   },
   range: (...args: unknown[]): number[] => {
     const numbers = args.filter(a => typeof a === 'number' || typeof a === 'bigint').map(Number)
-    const [start, stop, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 1]
+    const [start, stop, step] =
+      numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 1]
     const length = Math.max(0, Math.ceil((stop - start) / step))
     if (!(length <= MAX_RANGE)) throw new Error(`range of ${length} numbers`)
     return Array.from({ length }, (_, i) => start + i * step)
-  },
+  }
 }
 
 /** Runs in this realm, but under the virtual machine's clock, which stops synchronous code wherever it is. */
@@ -122,7 +147,9 @@ function bounded<T>(limit: number, work: () => T, refuse: (reason: string, cause
     return new Script('work()').runInContext(context, { timeout: limit }) as T
   } catch (e) {
     const late = (e as { code?: unknown } | null)?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
-    const reason = late ? `it ran longer than ${limit} ms` : printable(e instanceof Error ? e.message : 'it failed', 200)
+    const reason = late
+      ? `it ran longer than ${limit} ms`
+      : printable(e instanceof Error ? e.message : 'it failed', 200)
     throw refuse(reason, e)
   }
 }

@@ -34,13 +34,13 @@ export function chatWarnings(conversation: Conversation, format: ChatFormat, tok
   if (last !== undefined) {
     warnings.push(
       `${source} ends the prompt with ${printable(last.text, 60)}, which ends a text: ` +
-        'models are not trained on such prompts, and --chat-template replaces the template',
+        'models are not trained on such prompts, and --chat-template replaces the template'
     )
   }
   if (begin !== undefined && ids[0] === begin.id && ids[1] === begin.id)
     warnings.push(`${source} begins the prompt with ${printable(begin.text, 60)} twice`)
-  const plain = plainText(ids, tokenizer),
-    names = [...new Set(plain.match(LOOKS_SPECIAL))]
+  const plain = plainText(ids, tokenizer)
+  const names = [...new Set(plain.match(LOOKS_SPECIAL))]
   if (names.length > 0) {
     const listed = names
       .slice(0, MOST_NAMES)
@@ -48,7 +48,7 @@ export function chatWarnings(conversation: Conversation, format: ChatFormat, tok
       .join(', ')
     warnings.push(
       `${source} writes ${listed}${names.length > MOST_NAMES ? ' and more' : ''}, ` +
-        `which ${names.length === 1 ? 'is no token' : 'are no tokens'} of the vocabulary but plain text`,
+        `which ${names.length === 1 ? 'is no token' : 'are no tokens'} of the vocabulary but plain text`
     )
   }
   if (!plain.includes(SAMPLE[0].content)) warnings.push(`${source} leaves the text of a message out of the prompt`)
@@ -74,7 +74,10 @@ export function checkTemplate({ text, source }: GivenTemplate, { begin, ends }: 
   const end = ends[0]?.text ?? ''
   try {
     void new ChatTemplate(text).render({
-      messages: SAMPLE, bos_token: begin?.text ?? '', eos_token: end, add_generation_prompt: true,
+      messages: SAMPLE,
+      bos_token: begin?.text ?? '',
+      eos_token: end,
+      add_generation_prompt: true
     })
   } catch (e) {
     if (!VeritError.is(e, 'VERIT_CHAT')) throw e

@@ -26,20 +26,48 @@ import { Scheduler } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
 import { ServingModel } from './serving-model.ts'
 
-const VOCAB = 1500, CONTEXT = 96
-const folder = mkdtempSync(join(tmpdir(), 'verit-constraint-')), path = join(folder, 'm.gguf')
+const VOCAB = 1500
+const CONTEXT = 96
+const folder = mkdtempSync(join(tmpdir(), 'verit-constraint-'))
+const path = join(folder, 'm.gguf')
 after(() => rmSync(folder, { recursive: true }))
-writeRandomPacked(path, parseModelConfig({ kind: 'bitnet', layers: 1, hidden: 256, heads: 4, kvHeads: 2, ffn: 256, context: CONTEXT, vocab: VOCAB }) as BitnetConfig)
+writeRandomPacked(
+  path,
+  parseModelConfig({
+    kind: 'bitnet',
+    layers: 1,
+    hidden: 256,
+    heads: 4,
+    kvHeads: 2,
+    ffn: 256,
+    context: CONTEXT,
+    vocab: VOCAB
+  }) as BitnetConfig
+)
 const executor = openExecutor({ threads: 1 })
 
 /**
  * A few tokens in turn by the length of the answer, so that texts repeat themselves and drafts are accepted and cut.
  */
-const few: TokenConstraint = { maskAfter: (ids, promptTokens) => maskOf(VOCAB, [0, 1].map(n => 300 + (((ids.length - promptTokens) % 5) * 2 + n))) }
+const few: TokenConstraint = {
+  maskAfter: (ids, promptTokens) =>
+    maskOf(
+      VOCAB,
+      [0, 1].map(n => 300 + (((ids.length - promptTokens) % 5) * 2 + n))
+    )
+}
 /** All tokens but some, so that screening still asks for few logits. */
-const most: TokenConstraint = { maskAfter: ids => maskOf(VOCAB, Array.from({ length: VOCAB }, (_, id) => id).filter(id => (id + ids.length) % 3 !== 0)) }
+const most: TokenConstraint = {
+  maskAfter: ids =>
+    maskOf(
+      VOCAB,
+      Array.from({ length: VOCAB }, (_, id) => id).filter(id => (id + ids.length) % 3 !== 0)
+    )
+}
 /** All tokens at every other position. */
-const halfTheTime: TokenConstraint = { maskAfter: (ids, promptTokens) => (ids.length % 2 === 0 ? undefined : few.maskAfter(ids, promptTokens)) }
+const halfTheTime: TokenConstraint = {
+  maskAfter: (ids, promptTokens) => (ids.length % 2 === 0 ? undefined : few.maskAfter(ids, promptTokens))
+}
 
 interface Setup {
   screen: boolean
@@ -47,35 +75,63 @@ interface Setup {
 }
 
 /** The events of each answer, all side by side, without times. */
-async function answers({ screen, rowCost }: Setup, requests: readonly [GenerateRequest, TokenConstraint | undefined][]): Promise<{ events: GenerateEvent[][]; drafted: number; accepted: number }> {
+async function answers(
+  { screen, rowCost }: Setup,
+  requests: readonly [GenerateRequest, TokenConstraint | undefined][]
+): Promise<{ events: GenerateEvent[][]; drafted: number; accepted: number }> {
   using file = openGguf(path)
   const { config, weights, tokenizer } = await loadModel(file, executor, { screen })
-  using model = new ServingModel(executor, config, weights, { slots: 2, context: CONTEXT, outputs: 2 + MOST_DRAFT_TOKENS, pages: 2 * CONTEXT / 16 })
-  const scheduler = new Scheduler(model, new PageCache(2 * CONTEXT / 16), 64, rowCost), chat = new ChatFormat(undefined, tokenizer)
-  const events = await Promise.all(requests.map(async ([request, constraint]) => {
-    const checked = { ...finish(checkRequest(request, { tokenizer, chat, context: CONTEXT })), ...constraint && { constraint } }
-    const sequence = new Sequence(checked, tokenizer, new Set(), CONTEXT, () => scheduler.wake())
-    scheduler.submit(sequence)
-    const all = await Array.fromAsync(sequence.events)
-    return all.map((e): GenerateEvent => (e.type === 'end' ? { ...e, timings: { promptMs: 0, predictedMs: 0 } } : e))
-  }))
+  using model = new ServingModel(executor, config, weights, {
+    slots: 2,
+    context: CONTEXT,
+    outputs: 2 + MOST_DRAFT_TOKENS,
+    pages: (2 * CONTEXT) / 16
+  })
+  const scheduler = new Scheduler(model, new PageCache((2 * CONTEXT) / 16), 64, rowCost)
+  const chat = new ChatFormat(undefined, tokenizer)
+  const events = await Promise.all(
+    requests.map(async ([request, constraint]) => {
+      const checked = {
+        ...finish(checkRequest(request, { tokenizer, chat, context: CONTEXT })),
+        ...(constraint && { constraint })
+      }
+      const sequence = new Sequence(checked, tokenizer, new Set(), CONTEXT, () => scheduler.wake())
+      scheduler.submit(sequence)
+      const all = await Array.fromAsync(sequence.events)
+      return all.map((e): GenerateEvent => (e.type === 'end' ? { ...e, timings: { promptMs: 0, predictedMs: 0 } } : e))
+    })
+  )
   return { events, ...scheduler.drafts }
 }
 
 const prompt = [5, 6, 7, 5, 6, 7]
-const requests = [few, most, halfTheTime, undefined].flatMap(constraint => ([
-  { temperature: 0 }, { temperature: 0, topK: 0, logprobs: 5 }, { topK: 0, seed: 3 }, { topK: 40, seed: 4, temperature: 2 }, { seed: 5, repetitionPenalty: 1.3, presencePenalty: 0.5 },
-  { seed: 6, topK: 3, topP: 0.9, minP: 0.1, logprobs: 20 },
-] satisfies Partial<GenerateRequest>[]).map((more): [GenerateRequest, TokenConstraint | undefined] => [{ prompt, seed: 1, maxTokens: 40, ignoreEndOfText: true, ...more }, constraint]))
+const requests = [few, most, halfTheTime, undefined].flatMap(constraint =>
+  (
+    [
+      { temperature: 0 },
+      { temperature: 0, topK: 0, logprobs: 5 },
+      { topK: 0, seed: 3 },
+      { topK: 40, seed: 4, temperature: 2 },
+      { seed: 5, repetitionPenalty: 1.3, presencePenalty: 0.5 },
+      { seed: 6, topK: 3, topP: 0.9, minP: 0.1, logprobs: 20 }
+    ] satisfies Partial<GenerateRequest>[]
+  ).map((more): [GenerateRequest, TokenConstraint | undefined] => [
+    { prompt, seed: 1, maxTokens: 40, ignoreEndOfText: true, ...more },
+    constraint
+  ])
+)
 
 test('a constraint holds for every token; drafts and output-head screening change no event', async () => {
   const plain = await answers({ screen: false }, requests)
   for (const [r, [, constraint]] of requests.entries()) {
-    const tokens = plain.events[r]!.filter(e => e.type === 'token'), ids = [...prompt]
+    const tokens = plain.events[r]!.filter(e => e.type === 'token')
+    const ids = [...prompt]
     assert.equal(tokens.length, 40)
     for (const { id, top } of tokens) {
       const mask = constraint?.maskAfter(ids, prompt.length)
-      if (mask !== undefined) for (const t of [id, ...top?.map(one => one.id) ?? []]) assert.ok((mask[t >> 5]! >>> (t & 31)) & 1, `token ${t} of request ${r} is allowed`)
+      if (mask !== undefined)
+        for (const t of [id, ...(top?.map(one => one.id) ?? [])])
+          assert.ok((mask[t >> 5]! >>> (t & 31)) & 1, `token ${t} of request ${r} is allowed`)
       ids.push(id)
     }
   }
@@ -83,7 +139,10 @@ test('a constraint holds for every token; drafts and output-head screening chang
   for (const screen of [false, true]) {
     const drafting = await answers({ screen, rowCost: 0 }, requests)
     for (const [r, events] of drafting.events.entries()) assert.deepEqual(events, plain.events[r], `request ${r}`)
-    assert.ok(drafting.accepted > 20 && drafting.drafted > drafting.accepted, `${drafting.accepted} of ${drafting.drafted} draft tokens were accepted`)
+    assert.ok(
+      drafting.accepted > 20 && drafting.drafted > drafting.accepted,
+      `${drafting.accepted} of ${drafting.drafted} draft tokens were accepted`
+    )
   }
   assert.deepEqual((await answers({ screen: true }, requests.toReversed())).events.toReversed(), plain.events)
 })
@@ -91,8 +150,14 @@ test('a constraint holds for every token; drafts and output-head screening chang
 test('a draft ends before the first token that the mask excludes', async () => {
   using file = openGguf(path)
   const { tokenizer } = await loadModel(file, executor)
-  const request = finish(checkRequest({ prompt: [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2, 3], maxTokens: 40 }, { tokenizer, chat: new ChatFormat(undefined, tokenizer), context: CONTEXT }))
-  const draft = (constraint?: TokenConstraint): number[] => new Sequence({ ...request, ...constraint && { constraint } }, tokenizer, new Set(), CONTEXT, () => {}).draft(4, 0)
+  const request = finish(
+    checkRequest(
+      { prompt: [1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 1, 2, 3], maxTokens: 40 },
+      { tokenizer, chat: new ChatFormat(undefined, tokenizer), context: CONTEXT }
+    )
+  )
+  const draft = (constraint?: TokenConstraint): number[] =>
+    new Sequence({ ...request, ...(constraint && { constraint }) }, tokenizer, new Set(), CONTEXT, () => {}).draft(4, 0)
   assert.deepEqual(draft(), [4, 5, 1, 2])
   assert.deepEqual(draft({ maskAfter: ids => maskOf(VOCAB, ids.at(-1) === 5 ? [9] : [4, 5, 1, 2]) }), [4, 5])
   assert.deepEqual(draft({ maskAfter: () => maskOf(VOCAB, [9]) }), [])

@@ -28,8 +28,8 @@ const dir = mkdtempSync(join(tmpdir(), 'verit-engine-conversation-'))
 after(() => rmSync(dir, { recursive: true }))
 const executor = openExecutor({ threads: 1 })
 
-const SPECIALS = ['<|begin|>', '<|end_of_text|>', '<|eot_id|>'],
-  [BEGIN, END, TURN] = [256, 257, 258] as const
+const SPECIALS = ['<|begin|>', '<|end_of_text|>', '<|eot_id|>']
+const [BEGIN, END, TURN] = [256, 257, 258] as const
 /**
  * The last two of 300 tokens are unused: the second last and the last row of the embedding are large and opposite, so
  * that one of them would win everywhere.
@@ -43,12 +43,12 @@ const tokenizer = Tokenizer.fromParts({
   merges: [],
   pretokenizer: 'gpt-2',
   endOfText: END,
-  beginOfText: BEGIN,
+  beginOfText: BEGIN
 })
 async function write(name: string, entries: readonly [string, GgufValue][] = []): Promise<string> {
-  const weights = initialWeights(config, 5),
-    embedding = weights.get('token_embedding')!,
-    { hidden } = config
+  const weights = initialWeights(config, 5)
+  const embedding = weights.get('token_embedding')!
+  const { hidden } = config
   for (let i = 0; i < hidden; i++) {
     embedding[298 * hidden + i] = i % 2 === 0 ? 9 : -9
     embedding[299 * hidden + i] = -embedding[298 * hidden + i]!
@@ -62,17 +62,17 @@ const open = (path: string, options: LoadOptions = {}): Promise<Engine> =>
 
 async function answer(
   engine: Engine,
-  request: Partial<GenerateRequest> = {},
+  request: Partial<GenerateRequest> = {}
 ): Promise<{ ids: number[]; top: number[]; reason: string }> {
-  const ids: number[] = [],
-    top: number[] = []
+  const ids: number[] = []
+  const top: number[] = []
   let reason = ''
   for await (const event of engine.generate({
     prompt: 'abc',
     maxTokens: 20,
     seed: 1,
     ignoreEndOfText: true,
-    ...request,
+    ...request
   })) {
     if (event.type === 'token') {
       ids.push(event.id)
@@ -92,7 +92,7 @@ test('unused tokens are never chosen, however large their logits are, by any sam
   for (const [path, headScreen] of [
     [plain, false],
     [half, true],
-    [half, false],
+    [half, false]
   ] as const) {
     await using engine = await open(path, { headScreen })
     assert.deepEqual([...engine.tokenizer.unused], [298, 299])
@@ -102,7 +102,7 @@ test('unused tokens are never chosen, however large their logits are, by any sam
       { topK: 1 },
       { topK: 40, repetitionPenalty: 1.3 },
       { frequencyPenalty: -2 },
-      { logprobs: 20 },
+      { logprobs: 20 }
     ]) {
       const { ids, top } = await answer(engine, request)
       assert.equal(ids.length, 20)
@@ -125,32 +125,32 @@ test('screened and whole heads choose the same tokens in a vocabulary with unuse
 })
 
 test('an answer ends at end tokens of the file, at given ones, and at a stop string that spells one', async () => {
-  await using engine = await open(plain),
-    more = await open(plain, { endTokens: ['x0x', '97'] })
+  await using engine = await open(plain)
+  await using more = await open(plain, { endTokens: ['x0x', '97'] })
   assert.deepEqual(
     engine.info.conversation.endTokens.map(t => t.id),
-    [END, TURN],
+    [END, TURN]
   )
   const first = (await answer(engine, { temperature: 1.5, topK: 0, maxTokens: 60 })).ids
   const given = (await answer(more, { temperature: 1.5, topK: 0, maxTokens: 60, ignoreEndOfText: false })).ids
   assert.deepEqual(
     more.info.conversation.endTokens.map(t => t.id),
-    [END, tokenizer.tokenId('x0x')!, 97, TURN],
+    [END, tokenizer.tokenId('x0x')!, 97, TURN]
   )
   const ends = (id: number): boolean => more.info.conversation.endTokens.some(t => t.id === id)
   assert.deepEqual(given, first.slice(0, 1 + first.findIndex(ends)) || first)
   // The special token that the model happens to choose first is what a stop string names.
   let found = 0
   for (let seed = 0; seed < 40 && found < 2; seed++) {
-    const request = { temperature: 1.5, topK: 0, maxTokens: 60, seed },
-      { ids } = await answer(engine, request),
-      at = ids.indexOf(BEGIN)
+    const request = { temperature: 1.5, topK: 0, maxTokens: 60, seed }
+    const { ids } = await answer(engine, request)
+    const at = ids.indexOf(BEGIN)
     if (at < 0) continue
     found++
     assert.deepEqual(await answer(engine, { ...request, stop: ['<|begin|>'] }), {
       ids: ids.slice(0, at + 1),
       top: [],
-      reason: 'stop',
+      reason: 'stop'
     })
   }
   assert.ok(found > 0, 'some seed chooses the token')
@@ -170,11 +170,11 @@ test('a conversation begins with the begin token exactly once, whatever the temp
         assert.equal(ids.filter(id => id === BEGIN).length, adds || writes ? 1 : 0)
         assert.equal(ids[0] === BEGIN, adds || writes)
       }),
-      { numRuns: 30 },
+      { numRuns: 30 }
     )
     assert.equal(
       new ChatFormat(undefined, wanting).prompt([{ role: 'user', content: 'Hi' }]).filter(id => id === BEGIN).length,
-      1,
+      1
     )
   }
 })
@@ -193,21 +193,21 @@ test('a template that does not fit its model is warned of, in words that no term
     ["{{ raise_exception('No system role') }}", /No system role/],
     ['no message', /leaves the text of a message out/],
     [`\x1b[2J${turn}<|\u202eback|>`, /<\|\\u\{202e\}back\|>/],
-    [`<|begin|><|begin|>${turn}`, /<\|begin\|> twice/],
+    [`<|begin|><|begin|>${turn}`, /<\|begin\|> twice/]
   ]
   for (const [text, words] of cases) {
-    const begin = { token: BEGIN, source: 'key' },
-      ends = [{ token: END, source: 'key', role: 'eos' as const }]
+    const begin = { token: BEGIN, source: 'key' }
+    const ends = [{ token: END, source: 'key', role: 'eos' as const }]
     const conversation = resolveConversation(
       { ...noClaims, begin: [begin], ends, templates: [{ name: 'default', text, source: 'key' }] },
-      tokenizer,
+      tokenizer
     )
     const warnings = chatWarnings(conversation, new ChatFormat(text, tokenizer), tokenizer)
     if (words === undefined) assert.deepEqual(warnings, [], text)
     else
       assert.ok(
         warnings.some(w => words.test(w)),
-        `${String(words)} in ${warnings.join('\n')}`,
+        `${String(words)} in ${warnings.join('\n')}`
       )
     assert.doesNotMatch(warnings.join(''), /\p{C}/u)
   }
@@ -218,11 +218,11 @@ test("a template and end tokens that are given take the place of the file's, or 
   await using engine = await open(path, { chatTemplate: body })
   assert.deepEqual(
     [engine.info.conversation.templateSource, engine.info.conversation.warnings, engine.info.chatTemplate],
-    ['chatTemplate', [], body],
+    ['chatTemplate', [], body]
   )
   assert.equal(
     engine.tokenizer.decode(engine.chatPrompt([{ role: 'user', content: 'Hi' }])),
-    'user: Hi<|eot_id|>assistant:',
+    'user: Hi<|eot_id|>assistant:'
   )
   await using broken = await open(path)
   assert.match(broken.info.conversation.warnings.join(), /fails on a short conversation/)
@@ -232,7 +232,7 @@ test("a template and end tokens that are given take the place of the file's, or 
     [{ endTokens: ['no such token'] }, 'VERIT_USAGE'],
     [{ endTokens: [300] }, 'VERIT_USAGE'],
     [{ endTokens: Array(65).fill(1) as number[] }, 'VERIT_REQUEST'],
-    [{ endTokens: [''] }, 'VERIT_REQUEST'],
+    [{ endTokens: [''] }, 'VERIT_REQUEST']
   ]
   for (const [options, code] of refused)
     await assert.rejects(open(plain, options), (e: unknown) => VeritError.is(e) && e.code === code, code)

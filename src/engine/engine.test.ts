@@ -22,10 +22,17 @@ before(async () => {
   const executor = openExecutor({ threads: 1 })
   const shape = { layers: 2, hidden: 32, heads: 4, context: 64, vocab: 260 }
   await writeRandomModel(path, executor, parseModelConfig({ kind: 'bitnet', ...shape, kvHeads: 2, ffn: 64 }), {
-    scale: 20, specials: ['<|end|>'], entries: [['tokenizer.chat_template', gguf.string('{{ messages[0].content }}<|end|>')]],
+    scale: 20,
+    specials: ['<|end|>'],
+    entries: [['tokenizer.chat_template', gguf.string('{{ messages[0].content }}<|end|>')]]
   })
   await writeRandomModel(gptPath, executor, parseModelConfig({ kind: 'gpt', ...shape }), { scale: 8 })
-  await writeRandomModel(llamaPath, executor, parseModelConfig({ kind: 'llama', ...shape, kvHeads: 2, ffn: 64, eps: 1e-5 }), { scale: 20 })
+  await writeRandomModel(
+    llamaPath,
+    executor,
+    parseModelConfig({ kind: 'llama', ...shape, kvHeads: 2, ffn: 64, eps: 1e-5 }),
+    { scale: 20 }
+  )
   engine = await loadModel(path, { threads: 2, slots: 3, queue: 2 })
 })
 after(async () => {
@@ -36,7 +43,10 @@ after(async () => {
 type Token = Extract<GenerateEvent, { type: 'token' }>
 type End = Extract<GenerateEvent, { type: 'end' }>
 
-async function run(e: Engine, request: GenerateRequest): Promise<{ ids: number[]; text: string; tokens: Token[]; end: End }> {
+async function run(
+  e: Engine,
+  request: GenerateRequest
+): Promise<{ ids: number[]; text: string; tokens: Token[]; end: End }> {
   const events = await Array.fromAsync(e.generate(request))
   const tokens = events.filter(v => v.type === 'token')
   assert.equal(events[0]!.type, 'start')
@@ -49,27 +59,33 @@ const requests: GenerateRequest[] = [
   { prompt: 'To be, or not to be', seed: 5, maxTokens: 30 },
   { prompt: 'that', seed: 6, maxTokens: 20, temperature: 1.5, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1.2 },
   { prompt: [9, 8, 7], seed: 7, maxTokens: 25, temperature: 0, presencePenalty: 1 },
-  { prompt: 'is the question: whether it is nobler', seed: 8, maxTokens: 12, frequencyPenalty: 0.5 },
+  { prompt: 'is the question: whether it is nobler', seed: 8, maxTokens: 12, frequencyPenalty: 0.5 }
 ]
 
 test('the same tokens on every instruction set and number of threads, alone and together with others', async () => {
   const alone: number[][] = []
   for (const r of requests) alone.push((await run(engine, r)).ids)
   assert.ok(new Set(alone.map(String)).size === 4 && alone.every(ids => ids.length > 0))
-  assert.deepEqual((await Promise.all(requests.map(r => run(engine, r)))).map(r => r.ids), alone)
-  for (const [file, first] of [[path, alone], [gptPath, undefined]] as const) {
+  assert.deepEqual(
+    (await Promise.all(requests.map(r => run(engine, r)))).map(r => r.ids),
+    alone
+  )
+  for (const [file, first] of [
+    [path, alone],
+    [gptPath, undefined]
+  ] as const) {
     let expected = first
     for (const instructionSet of instructionSets()) {
       for (const threads of instructionSet === 'reference' ? [1] : [1, 2]) {
         await using other = await loadModel(file, { instructionSet, threads, slots: threads + 1, rows: 7 })
         const ids = (await Promise.all(requests.map(r => run(other, r)))).map(r => r.ids)
-        assert.deepEqual(ids, expected ??= ids, `${file} ${instructionSet} ${threads}`)
+        assert.deepEqual(ids, (expected ??= ids), `${file} ${instructionSet} ${threads}`)
       }
     }
   }
 })
 
-test('with a cache of either type an answer has the same bits in a batch, in pieces and after reused pages', async () => {
+test('an answer has the same bits alone, in a batch, in pieces and on reused pages, with f16 and f32', async () => {
   const prompt = Array.from({ length: 40 }, (_, i) => (i * 37) % 257)
   const request: GenerateRequest = { prompt, maxTokens: 12, seed: 3, logprobs: 3, ignoreEndOfText: true }
   const first = new Map<string, GenerateEvent[]>()
@@ -84,7 +100,7 @@ test('with a cache of either type an answer has the same bits in a batch, in pie
         reused = start?.type === 'start' ? start.cachedTokens : NaN
         return events.filter(event => event.type === 'token')
       }
-      const expected = first.get(cacheType) ?? await answer()
+      const expected = first.get(cacheType) ?? (await answer())
       first.set(cacheType, expected)
       assert.equal(expected.length, 12)
       const others = requests.slice(0, 2).map(r => run(e, r))
@@ -95,7 +111,11 @@ test('with a cache of either type an answer has the same bits in a batch, in pie
       assert.equal(reused, 32)
       await using whole = await loadModel(llamaPath, { instructionSet, threads: 1, slots: 1, cacheType })
       const events = await Array.fromAsync(whole.generate(request))
-      assert.deepEqual(events.filter(event => event.type === 'token'), expected, `${cacheType} ${instructionSet}: in one piece`)
+      assert.deepEqual(
+        events.filter(event => event.type === 'token'),
+        expected,
+        `${cacheType} ${instructionSet}: in one piece`
+      )
     }
   }
   assert.notDeepEqual(first.get('f16'), first.get('f32'), 'f16 rounds')
@@ -103,21 +123,27 @@ test('with a cache of either type an answer has the same bits in a batch, in pie
 
 test('the cache is f32 for models that Verit trains and f16 for others; an unknown type is refused', async () => {
   assert.equal(engine.info.cacheType, 'f32')
-  for (const [file, type] of [[gptPath, 'f32'], [llamaPath, 'f16']] as const) {
+  for (const [file, type] of [
+    [gptPath, 'f32'],
+    [llamaPath, 'f16']
+  ] as const) {
     await using plain = await loadModel(file, { threads: 1 })
     await using auto = await loadModel(file, { threads: 1, cacheType: 'auto' })
     assert.deepEqual([plain.info.cacheType, auto.info.cacheType], [type, type])
   }
   for (const cacheType of ['q8_0', 'F16', '', 16, null]) {
     const problem = 'must be one of auto, f16, f32'
-    await assert.rejects(loadModel(path, { cacheType: cacheType as 'f16' }), { code: 'VERIT_REQUEST', fields: { field: 'cacheType', problem } })
+    await assert.rejects(loadModel(path, { cacheType: cacheType as 'f16' }), {
+      code: 'VERIT_REQUEST',
+      fields: { field: 'cacheType', problem }
+    })
   }
 })
 
 test('a seed repeats a generation, another one changes it, and one that is not given is told', async () => {
   const free = { prompt: 'Once', maxTokens: 30, temperature: 1, topK: 0, topP: 1, minP: 0 }
   const [start] = await Array.fromAsync(engine.generate(free))
-  assert.ok(start!.type === 'start' && Number.isSafeInteger(start.seed))
+  assert.ok(start!.type === 'start' && Number.isSafeInteger(start!.seed))
   const { ids } = await run(engine, { ...free, seed: 1 })
   assert.deepEqual((await run(engine, { ...free, seed: 1 })).ids, ids)
   assert.notDeepEqual((await run(engine, { ...free, seed: 2 })).ids, ids)
@@ -144,8 +170,14 @@ test('the end-of-text token ends an answer and gives no text; ignoring it goes o
     const { ids, tokens, end } = await run(engine, { ...request, seed })
     if (end.reason !== 'stop') continue
     found++
-    assert.ok([engine.tokenizer.endOfText, engine.tokenizer.tokenId('<|end|>')].includes(ids.at(-1)!)) // the name of the second says that it ends a turn
-    assert.ok(!tokens.map(t => t.text).join('').includes('endoftext'))
+    // the name of the second says that it ends a turn
+    assert.ok([engine.tokenizer.endOfText, engine.tokenizer.tokenId('<|end|>')].includes(ids.at(-1)!))
+    assert.ok(
+      !tokens
+        .map(t => t.text)
+        .join('')
+        .includes('endoftext')
+    )
     const on = await run(engine, { ...request, seed, ignoreEndOfText: true })
     assert.deepEqual(on.ids.slice(0, ids.length), ids)
     assert.equal(on.end.completionTokens, 60)
@@ -156,7 +188,10 @@ test('the end-of-text token ends an answer and gives no text; ignoring it goes o
 test('text comes in whole characters, and echo gives the prompt first', async () => {
   const { text, tokens } = await run(engine, { prompt: 'né👍', maxTokens: 2, seed: 1, echo: true })
   assert.ok(text.startsWith('né👍'))
-  assert.deepEqual(tokens.slice(0, 7).map(t => t.text), ['n', '', 'é', '', '', '', '👍'])
+  assert.deepEqual(
+    tokens.slice(0, 7).map(t => t.text),
+    ['n', '', 'é', '', '', '', '👍']
+  )
   assert.ok(tokens.every(t => t.text.isWellFormed()))
 })
 
@@ -196,7 +231,10 @@ test('one request too many is refused, and cancelling frees a place at once', as
   assert.ok(last.every(e => e === undefined || (e.type === 'end' && e.reason === 'cancelled')))
   assert.equal((await run(engine, { prompt: 'x', maxTokens: 3, ignoreEndOfText: true })).ids.length, 3)
   const aborted = await Array.fromAsync(engine.generate(endless, AbortSignal.abort()))
-  assert.deepEqual(aborted.map(e => e.type === 'end' && e.reason), ['cancelled'])
+  assert.deepEqual(
+    aborted.map(e => e.type === 'end' && e.reason),
+    ['cancelled']
+  )
 })
 
 test('a reader that falls behind pauses its generation, not those of others', async () => {
@@ -204,21 +242,40 @@ test('a reader that falls behind pauses its generation, not those of others', as
   const slow = wide.generate({ prompt: [1], maxTokens: 62, ignoreEndOfText: true, seed: 1, logprobs: 0 })
   await slow.next()
   const quick = await run(wide, { prompt: [1], maxTokens: 62, ignoreEndOfText: true, seed: 1, logprobs: 0 })
-  assert.deepEqual((await Array.fromAsync(slow)).filter(e => e.type === 'token'), quick.tokens)
+  assert.deepEqual(
+    (await Array.fromAsync(slow)).filter(e => e.type === 'token'),
+    quick.tokens
+  )
   await wide.close()
   await assert.rejects(wide.generate({ prompt: 'x' }).next(), { code: 'VERIT_ENGINE_CLOSED' })
 })
 
 test('every parameter is checked, whatever it is', async () => {
   const wrong: [string, unknown[]][] = [
-    ['temperature', [-1, NaN, 11, Infinity, '1', null, true]], ['topK', [-1, 1.5, 2e9, NaN, '4']], ['topP', [-0.1, 1.1, NaN]], ['minP', [-1, 2]],
-    ['repetitionPenalty', [0, -1, 11, NaN]], ['repetitionWindow', [-1, 0.5]], ['presencePenalty', [-3, 3, NaN]], ['frequencyPenalty', [2.5, {}]],
-    ['seed', [-1, 0.5, 2 ** 53, NaN, 5n]], ['maxTokens', [-1, 1.5, 1e9, NaN]], ['logprobs', [-1, 21, 1.5]], ['stop', ['x', [''], [5], Array(17).fill('x'), ['x'.repeat(257)], ['\ud800']]],
-    ['echo', [1, 'yes']], ['ignoreEndOfText', [0]], ['prompt', [undefined, null, 5, {}, ['x'], [1.5], 'x'.repeat((1 << 20) + 1)]], ['unknown', [1]],
+    ['temperature', [-1, NaN, 11, Infinity, '1', null, true]],
+    ['topK', [-1, 1.5, 2e9, NaN, '4']],
+    ['topP', [-0.1, 1.1, NaN]],
+    ['minP', [-1, 2]],
+    ['repetitionPenalty', [0, -1, 11, NaN]],
+    ['repetitionWindow', [-1, 0.5]],
+    ['presencePenalty', [-3, 3, NaN]],
+    ['frequencyPenalty', [2.5, {}]],
+    ['seed', [-1, 0.5, 2 ** 53, NaN, 5n]],
+    ['maxTokens', [-1, 1.5, 1e9, NaN]],
+    ['logprobs', [-1, 21, 1.5]],
+    ['stop', ['x', [''], [5], Array(17).fill('x'), ['x'.repeat(257)], ['\ud800']]],
+    ['echo', [1, 'yes']],
+    ['ignoreEndOfText', [0]],
+    ['prompt', [undefined, null, 5, {}, ['x'], [1.5], 'x'.repeat((1 << 20) + 1)]],
+    ['unknown', [1]]
   ]
   for (const [field, values] of wrong) {
     for (const value of values) {
-      await assert.rejects(engine.generate({ prompt: 'x', [field]: value } as GenerateRequest).next(), { code: 'VERIT_REQUEST', status: 400 }, `${field} ${String(value)}`)
+      await assert.rejects(
+        engine.generate({ prompt: 'x', [field]: value } as GenerateRequest).next(),
+        { code: 'VERIT_REQUEST', status: 400 },
+        `${field} ${String(value)}`
+      )
     }
   }
   await assert.rejects(engine.generate({ prompt: [260] }).next(), { code: 'VERIT_TOKEN_ID', status: 400 })
@@ -227,26 +284,45 @@ test('every parameter is checked, whatever it is', async () => {
   await assert.rejects(loadModel(path, { slots: 0 }), { code: 'VERIT_REQUEST' })
 })
 
-test('what was loaded is told, from an open file as from a path, and the chat template is the file\'s', async () => {
+test("what was loaded is told, from an open file as from a path, and the chat template is the file's", async () => {
   const handle = await open(path)
   await using other = await loadModel(handle, { threads: 1, context: 32 })
   assert.deepEqual({ ...other.info, context: 64, threads: 2 }, { ...engine.info })
   assert.equal(other.info.context, 32)
   assert.match(engine.info.digest, /^sha256:[0-9a-f]{64}$/)
-  assert.deepEqual(engine.chatPrompt([{ role: 'user', content: '<|end|>' }]), [...engine.tokenizer.encode('<|end|>'), engine.tokenizer.tokenId('<|end|>')!])
+  assert.deepEqual(engine.chatPrompt([{ role: 'user', content: '<|end|>' }]), [
+    ...engine.tokenizer.encode('<|end|>'),
+    engine.tokenizer.tokenId('<|end|>')!
+  ])
   assert.deepEqual(engine.chatStop, [])
   await handle.close()
 })
 
 test('an engine names itself and its capabilities, and refuses what it lacks', async () => {
   assert.equal(engine.info.engine, 'verit')
-  assert.deepEqual(engine.info.capabilities, { bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false })
-  await assert.rejects(engine.embed(['x']), { code: 'VERIT_UNSUPPORTED', status: 400, message: /engine verit does not support embeddings yet/ })
+  assert.deepEqual(engine.info.capabilities, {
+    bitExact: true,
+    logProbabilities: true,
+    constrainedOutput: false,
+    embeddings: false
+  })
+  await assert.rejects(engine.embed(['x']), {
+    code: 'VERIT_UNSUPPORTED',
+    status: 400,
+    message: /engine verit does not support embeddings yet/
+  })
   for (const capability of ['constrainedOutput', 'embeddings'] as const) {
-    assert.throws(() => requireCapability(engine.info, capability, 'it'), { code: 'VERIT_UNSUPPORTED', fields: { what: 'it', engine: 'verit' } })
+    assert.throws(() => requireCapability(engine.info, capability, 'it'), {
+      code: 'VERIT_UNSUPPORTED',
+      fields: { what: 'it', engine: 'verit' }
+    })
   }
   requireCapability(engine.info, 'logProbabilities', 'it')
-  for (const name of ['other', 'toString', 5]) await assert.rejects(loadModel(path, { engine: name as 'verit' }), { code: 'VERIT_REQUEST', fields: { field: 'engine', problem: 'must be one of verit' } })
+  for (const name of ['other', 'toString', 5])
+    await assert.rejects(loadModel(path, { engine: name as 'verit' }), {
+      code: 'VERIT_REQUEST',
+      fields: { field: 'engine', problem: 'must be one of verit' }
+    })
   await using same = await loadModel(path, { engine: 'verit', threads: 1 })
   assert.equal(same.info.digest, engine.info.digest)
 })

@@ -135,9 +135,12 @@ export type GenerateEvent =
    */
   | { type: 'token'; id: number; text: string; logprob?: number; top?: { id: number; text: string; logprob: number }[] }
   | {
-    type: 'end'; reason: EndReason; promptTokens: number; completionTokens: number
-    timings: { promptMs: number; predictedMs: number }
-  }
+      type: 'end'
+      reason: EndReason
+      promptTokens: number
+      completionTokens: number
+      timings: { promptMs: number; predictedMs: number }
+    }
 
 /** 'stop': an end token or a stop string; 'length': `maxTokens` or the context is used up. */
 export type EndReason = 'stop' | 'length' | 'cancelled'
@@ -147,7 +150,9 @@ export type EndReason = 'stop' | 'length' | 'cancelled'
  * @param what the feature, for the message
  */
 export function requireCapability(
-  { engine, capabilities }: Pick<ModelInfo, 'engine' | 'capabilities'>, capability: keyof EngineCapabilities, what: string,
+  { engine, capabilities }: Pick<ModelInfo, 'engine' | 'capabilities'>,
+  capability: keyof EngineCapabilities,
+  what: string
 ): void {
   if (!capabilities[capability]) throw new VeritError('VERIT_UNSUPPORTED', { what, engine })
 }

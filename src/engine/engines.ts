@@ -14,7 +14,7 @@ import { loadVerit } from './load-verit.ts'
 export type EngineLoader = (file: RegularFile, options: LoadOptions, digest: () => Promise<Digest>) => Promise<Engine>
 
 export const engines = {
-  verit: loadVerit,
+  verit: loadVerit
 } as const satisfies Readonly<Record<string, EngineLoader>>
 
 export type EngineName = keyof typeof engines

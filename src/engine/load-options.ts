@@ -32,10 +32,12 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
   /** Tokens that end an answer besides those of the file: the text of a token, or its id; at most 64. */
   endTokens?: readonly (string | number)[] | undefined
   /** Where these two come from, for messages. Default: 'chatTemplate' and 'endTokens'. */
-  conversationSources?: {
-    readonly chatTemplate?: string | undefined
-    readonly endTokens?: string | undefined
-  } | undefined
+  conversationSources?:
+    | {
+        readonly chatTemplate?: string | undefined
+        readonly endTokens?: string | undefined
+      }
+    | undefined
   /**
    * Where the progress of loading goes: `false` for nowhere, a stream for lines, a function for numbers.
    * Default: standard error, after half a second. An error that the function throws ends the loading.
@@ -62,7 +64,8 @@ export function checkLoadOptions(options: LoadOptions): void {
 }
 
 /** Longest template and longest list of end tokens that are taken. */
-const MOST_TEMPLATE = 1 << 16, MOST_ENDS = 64
+const MOST_TEMPLATE = 1 << 16
+const MOST_ENDS = 64
 
 function checkOverrides({ chatTemplate, endTokens }: Pick<LoadOptions, 'chatTemplate' | 'endTokens'>): void {
   const refuse = (field: string, problem: string): never => {
@@ -81,8 +84,12 @@ function checkOverrides({ chatTemplate, endTokens }: Pick<LoadOptions, 'chatTemp
 
 function checkOptions(options: EngineOptions): void {
   const ranges = {
-    context: [2, 1 << 20], slots: [1, 1024], rows: [1, 4096], queue: [0, 1 << 20],
-    cacheBytes: [1, Number.MAX_SAFE_INTEGER], memoryBytes: [1, Number.MAX_SAFE_INTEGER],
+    context: [2, 1 << 20],
+    slots: [1, 1024],
+    rows: [1, 4096],
+    queue: [0, 1 << 20],
+    cacheBytes: [1, Number.MAX_SAFE_INTEGER],
+    memoryBytes: [1, Number.MAX_SAFE_INTEGER]
   } as const
   for (const [field, [low, high]] of Object.entries(ranges)) {
     const value = options[field as keyof typeof ranges]
@@ -93,9 +100,15 @@ function checkOptions(options: EngineOptions): void {
   }
   const { cacheType, speculate } = options
   if (cacheType !== undefined && !cacheTypeOptions.includes(cacheType)) {
-    throw new VeritError('VERIT_REQUEST', { field: 'cacheType', problem: `must be one of ${cacheTypeOptions.join(', ')}` })
+    throw new VeritError('VERIT_REQUEST', {
+      field: 'cacheType',
+      problem: `must be one of ${cacheTypeOptions.join(', ')}`
+    })
   }
   if (typeof speculate === 'number' && !(speculate >= 0 && speculate <= 1)) {
-    throw new VeritError('VERIT_REQUEST', { field: 'speculate', problem: 'must be true, false or a number from 0 to 1' })
+    throw new VeritError('VERIT_REQUEST', {
+      field: 'speculate',
+      problem: 'must be true, false or a number from 0 to 1'
+    })
   }
 }

@@ -23,10 +23,13 @@ import { VeritEngine } from './verit-engine.ts'
  * @throws VeritError VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_CHAT, VERIT_USAGE
  */
 export async function loadVerit(
-  file: RegularFile, options: LoadOptions, takeDigest: () => Promise<Digest>,
+  file: RegularFile,
+  options: LoadOptions,
+  takeDigest: () => Promise<Digest>
 ): Promise<Engine> {
   const { threads, instructionSet, cores, executor: made, headScreen = 'auto', endTokens } = options
-  const template = templateOf(options), gguf = new GgufFile(file)
+  const template = templateOf(options)
+  const gguf = new GgufFile(file)
   // It reports what this machine lacks before a large file is hashed.
   const executor = made ?? openExecutor({ threads, instructionSet, cores })
   const packing = chooseTernaryPacking(executor, options.packing)
@@ -40,15 +43,21 @@ export async function loadVerit(
     const digest = await takeDigest()
     const progress = options.digest === undefined ? onProgress : undefined
     const model = await loadGguf(gguf, reserve?.before(executor) ?? executor, {
-      packing, screen: headScreen, onProgress: progress,
+      packing,
+      screen: headScreen,
+      onProgress: progress
     })
     file.checkUnchanged()
     const { metadata } = gguf
     const endSource = options.conversationSources?.endTokens ?? 'endTokens'
-    const conversation = resolveConversation(ggufClaims(metadata, model.tokenizer), model.tokenizer, defined({
-      chatTemplate: template,
-      endTokens: endTokens === undefined ? undefined : { tokens: endTokens, source: endSource },
-    }))
+    const conversation = resolveConversation(
+      ggufClaims(metadata, model.tokenizer),
+      model.tokenizer,
+      defined({
+        chatTemplate: template,
+        endTokens: endTokens === undefined ? undefined : { tokens: endTokens, source: endSource }
+      })
+    )
     if (template !== undefined) checkTemplate(template, conversation)
     const name = metadata.string('general.name', basename(file.name))
     return new VeritEngine(executor, { ...model, name, digest, conversation }, options)

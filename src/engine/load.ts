@@ -23,12 +23,16 @@ export type { LoadOptions } from './load-options.ts'
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
   const { engine = 'verit' } = options
   if (!Object.hasOwn(engines, engine)) {
-    throw new VeritError('VERIT_REQUEST', { field: 'engine', problem: `must be one of ${Object.keys(engines).join(', ')}` })
+    throw new VeritError('VERIT_REQUEST', {
+      field: 'engine',
+      problem: `must be one of ${Object.keys(engines).join(', ')}`
+    })
   }
   checkLoadOptions(options)
-  const { expectedDigest, digest: known, progress } = options, file = open(source)
+  const { expectedDigest, digest: known, progress } = options
+  const file = open(source)
   const takeDigest = async (): Promise<Digest> => {
-    const digest = known ?? await hashed(file, progress)
+    const digest = known ?? (await hashed(file, progress))
     if (expectedDigest !== undefined) checkPulled(file.name, digest, expectedDigest)
     return digest
   }

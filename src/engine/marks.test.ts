@@ -5,14 +5,25 @@ import { finish } from '../lib/steps.ts'
 import { freeMark, marked, unmarked } from './marks.ts'
 
 test('each character but white space has a mark behind it, and without the marks the text is what it was', () => {
-  const part = fc.oneof(fc.string({ unit: 'binary', maxLength: 20 }), fc.constantFrom(' \n\t', '\u00a0\u2003\ufeff', '👍👩‍👩‍👧', 'a'.repeat(20_000)))
-  fc.assert(fc.property(fc.array(part, { maxLength: 6 }), parts => {
-    const text = parts.join(''), mark = finish(freeMark([text])), character = String.fromCharCode(mark)
-    assert.ok(!text.includes(character))
-    const changed = finish(marked(text, mark))
-    assert.equal(changed, text.replace(/\S/gu, c => c + character))
-    assert.equal(finish(unmarked(changed, mark)), text)
-  }), { numRuns: 60 })
+  const part = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 20 }),
+    fc.constantFrom(' \n\t', '\u00a0\u2003\ufeff', '👍👩‍👩‍👧', 'a'.repeat(20_000))
+  )
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 6 }), parts => {
+      const text = parts.join('')
+      const mark = finish(freeMark([text]))
+      const character = String.fromCharCode(mark)
+      assert.ok(!text.includes(character))
+      const changed = finish(marked(text, mark))
+      assert.equal(
+        changed,
+        text.replace(/\S/gu, c => c + character)
+      )
+      assert.equal(finish(unmarked(changed, mark)), text)
+    }),
+    { numRuns: 60 }
+  )
 })
 
 test('the free mark is the first that no text has; one pass over the texts finds it, and none left is an error', () => {

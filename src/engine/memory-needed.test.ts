@@ -28,18 +28,27 @@ test('the memory needed is that of the loaded weights and of whole cache pages',
     const { context } = loaded.config
     assert.equal(context % 16, 0)
     const tokens = context > 4096 ? [4096, context] : [context]
-    assert.deepEqual(cache, tokens.map(n => ({ tokens: n, bytes: n * positionBytes(loaded.config, cacheTypeOf(loaded.config)) })))
+    assert.deepEqual(
+      cache,
+      tokens.map(n => ({ tokens: n, bytes: n * positionBytes(loaded.config, cacheTypeOf(loaded.config)) }))
+    )
   }
 })
 
 test('a type that has no decoder is refused with the name of the tensor', () => {
   const path = join(folder, 'm.gguf')
   using source = openGguf(placeOf(fixtures[0]!))
-  const tensors = source.tensors.map(({ name, type, shape, elements }) => (name === 'blk.1.attn_v.weight'
-    ? { name, shape, type: 'NVFP4' as const, data: new Uint8Array((elements / 64) * 36) }
-    : { name, shape, type, data: source.readTensor(name) }))
+  const tensors = source.tensors.map(({ name, type, shape, elements }) =>
+    name === 'blk.1.attn_v.weight'
+      ? { name, shape, type: 'NVFP4' as const, data: new Uint8Array((elements / 64) * 36) }
+      : { name, shape, type, data: source.readTensor(name) }
+  )
   writeGguf(path, { metadata: [...source.metadata.entries], tensors })
   using file = openGguf(path)
-  assert.throws(() => memoryNeeded(file), (e: unknown) =>
-    VeritError.is(e, 'VERIT_MODEL_FILE') && e.fields.problem.startsWith('tensor blk.1.attn_v.weight is of type NVFP4; '))
+  assert.throws(
+    () => memoryNeeded(file),
+    (e: unknown) =>
+      VeritError.is(e, 'VERIT_MODEL_FILE') &&
+      e.fields.problem.startsWith('tensor blk.1.attn_v.weight is of type NVFP4; ')
+  )
 })

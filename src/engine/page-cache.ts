@@ -73,10 +73,18 @@ export class PageCache {
     for (const kept of found) this.#hold(kept)
     this.#promised += more
     this.#reusedTokens += found.length * PAGE_ROWS
-    return new SequencePages({
-      take: () => this.#take(), free: page => void this.#free.push(page), hold: kept => this.#hold(kept), release: kept => this.#release(kept),
-      forgo: n => void (this.#promised -= n), root: () => (tenant === undefined ? undefined : this.#root(tenant)),
-    }, found, more)
+    return new SequencePages(
+      {
+        take: () => this.#take(),
+        free: page => void this.#free.push(page),
+        hold: kept => this.#hold(kept),
+        release: kept => this.#release(kept),
+        forgo: n => void (this.#promised -= n),
+        root: () => (tenant === undefined ? undefined : this.#root(tenant))
+      },
+      found,
+      more
+    )
   }
 
   /** Kept pages that hold the beginning of a prompt. Its last token is always run: what follows it is wanted. */
@@ -92,7 +100,7 @@ export class PageCache {
 
   #root(tenant: string): Root {
     let root = this.#tenants.get(tenant)
-    if (root === undefined) this.#tenants.set(tenant, root = { tenant, children: new Map(), idle: new Set() })
+    if (root === undefined) this.#tenants.set(tenant, (root = { tenant, children: new Map(), idle: new Set() }))
     return root
   }
 
@@ -174,9 +182,12 @@ export class SequencePages {
     const root = this.#owner.root()
     if (root === undefined) return
     for (let b = this.#kept.length; (b + 1) * PAGE_ROWS <= evaluated; b++) {
-      const parent = this.#kept[b - 1] ?? root, tokens = tokensOf(ids, b), page = this.list[b]!
+      const parent = this.#kept[b - 1] ?? root
+      const tokens = tokensOf(ids, b)
+      const page = this.list[b]!
       let kept = parent.children.get(tokens)
-      if (kept === undefined) parent.children.set(tokens, kept = { page, tokens, parent, root, children: new Map(), holders: 1 })
+      if (kept === undefined)
+        parent.children.set(tokens, (kept = { page, tokens, parent, root, children: new Map(), holders: 1 }))
       else {
         // Another sequence was faster: the same bits are there, and one page is enough.
         this.#owner.hold(kept)
@@ -197,4 +208,5 @@ export class SequencePages {
   }
 }
 
-const tokensOf = (ids: readonly number[], page: number): string => ids.slice(page * PAGE_ROWS, (page + 1) * PAGE_ROWS).join()
+const tokensOf = (ids: readonly number[], page: number): string =>
+  ids.slice(page * PAGE_ROWS, (page + 1) * PAGE_ROWS).join()

@@ -13,10 +13,15 @@ const draftOf = (ids: number[], count = 5): number[] => {
 /** Texts of few different tokens repeat themselves. */
 const text = fc.integer({ min: 1, max: 4 }).chain(kinds => fc.array(fc.nat(kinds), { maxLength: 45 }))
 
-/** The same by looking at the whole text each time: a place that was right stays; else, from 8 tokens to 2, where as many stood last. */
+/**
+ * The same by looking at the whole text each time: a place that was right stays; else, from 8 tokens to 2, where as
+ * many stood last.
+ */
 function obvious(ids: readonly number[], count: number): { length: number; draft: number[] } {
-  let place = 0, length = 0
-  const same = (a: number, b: number, n: number): boolean => n <= a && Array.from({ length: n }, (_, i) => ids[a - 1 - i] === ids[b - 1 - i]).every(Boolean)
+  let place = 0
+  let length = 0
+  const same = (a: number, b: number, n: number): boolean =>
+    n <= a && Array.from({ length: n }, (_, i) => ids[a - 1 - i] === ids[b - 1 - i]).every(Boolean)
   for (let end = 1; end <= ids.length; end++) {
     const stays = length > 0 && ids[place] === ids[end - 1]
     place = stays ? place + 1 : 0
@@ -47,34 +52,51 @@ test('the draft is what followed the longest earlier match of the last tokens, a
 })
 
 test('drafts are those of the obvious search, token by token as well as at once', () => {
-  fc.assert(fc.property(text, fc.integer({ min: 0, max: 9 }), (ids, count) => {
-    const grown: number[] = [], lookup = new PromptLookup(grown, 1 << 17)
-    for (const id of ids) {
-      grown.push(id)
-      lookup.update()
-      lookup.update()
-    }
-    const want = obvious(ids, count)
-    assert.deepEqual({ length: lookup.length, draft: lookup.draft(count) }, want)
-    assert.deepEqual(draftOf(ids, count), want.draft)
-  }), { numRuns: 400, seed: 5 }) // another seed might find a text whose hashes fall together
+  fc.assert(
+    fc.property(text, fc.integer({ min: 0, max: 9 }), (ids, count) => {
+      const grown: number[] = []
+      const lookup = new PromptLookup(grown, 1 << 17)
+      for (const id of ids) {
+        grown.push(id)
+        lookup.update()
+        lookup.update()
+      }
+      const want = obvious(ids, count)
+      assert.deepEqual({ length: lookup.length, draft: lookup.draft(count) }, want)
+      assert.deepEqual(draftOf(ids, count), want.draft)
+    }),
+    { numRuns: 400, seed: 5 }
+  ) // another seed might find a text whose hashes fall together
 })
 
 test('in small tables, too, a draft follows what the last tokens followed', () => {
-  fc.assert(fc.property(fc.array(fc.nat(30), { maxLength: 600 }), fc.integer({ min: 1, max: 9 }), (ids, count) => {
-    const lookup = new PromptLookup(ids, 1)
-    lookup.update()
-    const { length } = lookup, draft = lookup.draft(count)
-    if (length === 0) return assert.deepEqual(draft, [])
-    assert.ok(length >= 2 && length <= 16 && draft.length === count)
-    const all = [...ids, ...draft], end = ids.length
-    assert.ok(Array.from({ length: end - 1 }, (_, i) => i + 1).some(place =>
-      place >= length && all.slice(place - length, place).join() === ids.slice(end - length).join() && all.slice(place, place + count).join() === draft.join()))
-  }), { numRuns: 300 })
+  fc.assert(
+    fc.property(fc.array(fc.nat(30), { maxLength: 600 }), fc.integer({ min: 1, max: 9 }), (ids, count) => {
+      const lookup = new PromptLookup(ids, 1)
+      lookup.update()
+      const { length } = lookup
+      const draft = lookup.draft(count)
+      if (length === 0) return assert.deepEqual(draft, [])
+      assert.ok(length >= 2 && length <= 16 && draft.length === count)
+      const all = [...ids, ...draft]
+      const end = ids.length
+      assert.ok(
+        Array.from({ length: end - 1 }, (_, i) => i + 1).some(
+          place =>
+            place >= length &&
+            all.slice(place - length, place).join() === ids.slice(end - length).join() &&
+            all.slice(place, place + count).join() === draft.join()
+        )
+      )
+    }),
+    { numRuns: 300 }
+  )
 })
 
 test('no draft pays before matches were right; then longer ones do, up to the limit, and failures end it', () => {
-  const ids: number[] = [], lookup = new PromptLookup(ids, 10_000), next = (id: number): number => {
+  const ids: number[] = []
+  const lookup = new PromptLookup(ids, 10_000)
+  const next = (id: number): number => {
     ids.push(id)
     lookup.update()
     return lookup.draftLength(MOST_DRAFT_TOKENS, 1 / 3)
@@ -82,7 +104,11 @@ test('no draft pays before matches were right; then longer ones do, up to the li
   const counts = Array.from({ length: 60 }, (_, i) => next(i % 5))
   assert.ok(counts.findIndex(n => n > 0) > 5 && counts.some(n => n > 0 && n < MOST_DRAFT_TOKENS), counts.join())
   assert.equal(counts.at(-1), MOST_DRAFT_TOKENS)
-  assert.deepEqual([0, 1, 2, 6].map(room => lookup.draftLength(room, 1 / 3)), [0, 1, 2, 6], 'no more than the limit')
+  assert.deepEqual(
+    [0, 1, 2, 6].map(room => lookup.draftLength(room, 1 / 3)),
+    [0, 1, 2, 6],
+    'no more than the limit'
+  )
   // two tokens that stood before, and then another one each time
   const vain = Array.from({ length: 400 }, (_, i) => next([1000, 1001, 2000 + i][i % 3]!))
   assert.deepEqual(new Set(vain.slice(10)), new Set([0]))
@@ -90,7 +116,8 @@ test('no draft pays before matches were right; then longer ones do, up to the li
 
 test('a long text is taken in pieces, be it of one token, of one pair, or of many', () => {
   for (const id of [() => 1, (i: number) => i & 1, (i: number) => i, (i: number) => (i * i) % 65_521]) {
-    const ids = Array.from({ length: 150_000 }, (_, i) => id(i)), lookup = new PromptLookup(ids, ids.length)
+    const ids = Array.from({ length: 150_000 }, (_, i) => id(i))
+    const lookup = new PromptLookup(ids, ids.length)
     let pieces = 1
     while (!lookup.update()) pieces++
     assert.equal(pieces, Math.ceil(ids.length / 8192))

@@ -62,9 +62,11 @@ export class PromptLookup {
    * own tokens, so a loop repeats.
    */
   draft(count: number): number[] {
-    const draft: number[] = [], end = this.#taken
+    const draft: number[] = []
+    const end = this.#taken
     if (this.#length === 0) return draft
-    for (let place = this.#place; draft.length < count; place++) draft.push(place < end ? this.#ids[place]! : draft[place - end]!)
+    for (let place = this.#place; draft.length < count; place++)
+      draft.push(place < end ? this.#ids[place]! : draft[place - end]!)
     return draft
   }
 
@@ -79,7 +81,9 @@ export class PromptLookup {
     const end = ++this.#taken
     for (const [o, order] of ORDERS.entries()) {
       if (order > end) continue
-      const table = this.#tables[o]!, slot = this.#hash(order), place = table[slot]!
+      const table = this.#tables[o]!
+      const slot = this.#hash(order)
+      const place = table[slot]!
       table[slot] = end
       if (place === 0 || this.#length >= order) continue
       const length = this.#common(place)
@@ -89,14 +93,16 @@ export class PromptLookup {
 
   #hash(order: number): number {
     let hash = 0
-    for (let i = this.#taken - order; i < this.#taken; i++) hash = Math.imul(hash ^ this.#ids[i]!, 0x9e3779b1) ^ (hash >>> 15)
+    for (let i = this.#taken - order; i < this.#taken; i++)
+      hash = Math.imul(hash ^ this.#ids[i]!, 0x9e3779b1) ^ (hash >>> 15)
     return Math.imul(hash, 0x85ebca6b) >>> (32 - this.#bits)
   }
 
   /** How many tokens before a place are those at the end, up to LONGEST. */
   #common(place: number): number {
     let length = 0
-    while (length < Math.min(LONGEST, place) && this.#ids[place - 1 - length] === this.#ids[this.#taken - 1 - length]) length++
+    while (length < Math.min(LONGEST, place) && this.#ids[place - 1 - length] === this.#ids[this.#taken - 1 - length])
+      length++
     return length
   }
 }

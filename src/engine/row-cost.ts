@@ -18,10 +18,20 @@ const AVX2 = 2 / 3
  * @param ternary whether the projections are ternary
  * @param speculate true: wherever; false: never; a number: this is the cost; undefined: where it was measured to pay
  */
-export function rowCost(executor: string, ternary: boolean, speculate: boolean | number | undefined): number | undefined {
+export function rowCost(
+  executor: string,
+  ternary: boolean,
+  speculate: boolean | number | undefined
+): number | undefined {
   if (speculate === false) return undefined
   if (typeof speculate === 'number') return speculate
   if (executor === 'native avx512') return AVX512
-  const measured = !ternary ? undefined : executor === 'native avx2vnni' ? AVX2VNNI : executor === 'native avx2' ? AVX2 : undefined
+  const measured = !ternary
+    ? undefined
+    : executor === 'native avx2vnni'
+      ? AVX2VNNI
+      : executor === 'native avx2'
+        ? AVX2
+        : undefined
   return measured ?? (speculate === true ? AVX2 : undefined)
 }

@@ -82,7 +82,8 @@ export class Scheduler {
     const { running, waiting } = this.load
     this.#waiting.add(sequence)
     this.#admit()
-    if (this.#waiting.size > this.#queue && this.#waiting.delete(sequence)) throw new VeritError('VERIT_BUSY', { running, waiting })
+    if (this.#waiting.size > this.#queue && this.#waiting.delete(sequence))
+      throw new VeritError('VERIT_BUSY', { running, waiting })
     this.wake()
   }
 
@@ -189,8 +190,10 @@ export class Scheduler {
    * the prompts.
    */
   #batch(): Part[] {
-    const ready = [...this.#active].filter(s => !s.paused), left = (s: Sequence): number => s.ids.length - s.evaluated
-    const answers = ready.filter(s => left(s) === 1), prompts = ready.filter(s => left(s) > 1)
+    const ready = [...this.#active].filter(s => !s.paused)
+    const left = (s: Sequence): number => s.ids.length - s.evaluated
+    const answers = ready.filter(s => left(s) === 1)
+    const prompts = ready.filter(s => left(s) > 1)
     const room = Math.min(this.#model.rows - answers.length, answers.length > 0 ? PROMPT_ROWS : Infinity)
     const drafts = prompts.length === 0 ? draftLimit(answers.length, this.#model.rows) : 0
     return [...answers.map(sequence => this.#part(sequence, 1, drafts)), ...this.#pieces(prompts, room, left)]
@@ -216,7 +219,9 @@ export class Scheduler {
 
   /** @param drafts most draft tokens after the others */
   #part(sequence: Sequence, count: number, drafts = 0): Part {
-    const { ids, slot, evaluated: from } = sequence, pages = sequence.pages!, cost = this.#rowCost
+    const { ids, slot, evaluated: from } = sequence
+    const pages = sequence.pages!
+    const cost = this.#rowCost
     const draft = cost === undefined || drafts === 0 ? [] : sequence.draft(drafts, cost)
     const run = [...ids.slice(from, from + count), ...draft]
     pages.grow(from + run.length)
@@ -224,10 +229,11 @@ export class Scheduler {
     return {
       sequence,
       rows: run.map((id, i): Row => {
-        const position = from + i, wanted = position >= ids.length - 1
+        const position = from + i
+        const wanted = position >= ids.length - 1
         const top = wanted ? sequence.neededLogits(draft.slice(0, position + 1 - ids.length)) : 0
         return { id, position, slot, wanted, top }
-      }),
+      })
     }
   }
 }

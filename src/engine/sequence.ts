@@ -46,7 +46,14 @@ export class Sequence {
   #finished = false
 
   /** @param ends tokens that end a text. @param onRead see EventQueue */
-  constructor(request: CheckedRequest, tokenizer: TextTokenizer, ends: ReadonlySet<number>, context: number, onRead: () => void, tenant?: string) {
+  constructor(
+    request: CheckedRequest,
+    tokenizer: TextTokenizer,
+    ends: ReadonlySet<number>,
+    context: number,
+    onRead: () => void,
+    tenant?: string
+  ) {
     this.request = request
     this.tenant = tenant
     this.ids = [...request.prompt]
@@ -84,7 +91,13 @@ export class Sequence {
     this.pages = pages
     this.evaluated = pages.reused
     this.#begun = performance.now()
-    this.events.push({ type: 'start', promptTokens: this.promptTokens, cachedTokens: pages.reused, seed: this.request.seed, ...(this.request.date !== undefined && { date: this.request.date }) })
+    this.events.push({
+      type: 'start',
+      promptTokens: this.promptTokens,
+      cachedTokens: pages.reused,
+      seed: this.request.seed,
+      ...(this.request.date !== undefined && { date: this.request.date })
+    })
     // A character that the prompt leaves incomplete may be completed by the answer.
     const from = this.request.echo ? 0 : Math.max(0, this.promptTokens - 8)
     for (const id of this.ids.slice(from)) {
@@ -99,22 +112,27 @@ export class Sequence {
    * @param rowCost see `rowCost`
    */
   draft(most: number, rowCost: number): number[] {
-    const lookup = this.#lookup ??= new PromptLookup(this.ids, this.mostPositions + 1)
+    const lookup = (this.#lookup ??= new PromptLookup(this.ids, this.mostPositions + 1))
     if (!lookup.update()) return []
     const limit = Math.min(most, this.mostPositions - this.ids.length, BACKLOG - 1 - this.events.backlog)
     const draft = lookup.draft(lookup.draftLength(limit, rowCost))
-    const excluded = this.request.constraint === undefined ? -1 : draft.findIndex((id, i) => {
-      const mask = this.#maskAfter(draft.slice(0, i))
-      return mask !== undefined && !allows(mask, id)
-    })
+    const excluded =
+      this.request.constraint === undefined
+        ? -1
+        : draft.findIndex((id, i) => {
+            const mask = this.#maskAfter(draft.slice(0, i))
+            return mask !== undefined && !allows(mask, id)
+          })
     return excluded < 0 ? draft : draft.slice(0, excluded)
   }
 
   /** How many of the largest logits the choice after its tokens and some draft tokens reads; 0: all. */
   neededLogits(draft: readonly number[]): number {
-    const { request, promptTokens, ids } = this, mask = this.#maskAfter(draft)
+    const { request, promptTokens, ids } = this
+    const mask = this.#maskAfter(draft)
     const excluded = this.#unused.length + (mask === undefined ? 0 : excludedBy(mask, this.#tokenizer.vocabSize))
-    const position = ids.length + draft.length, logprobs = request.logprobs >= 0
+    const position = ids.length + draft.length
+    const logprobs = request.logprobs >= 0
     return neededLogits(request, { position, promptTokens, excluded, logprobs })
   }
 
@@ -129,7 +147,8 @@ export class Sequence {
     const { request, ids } = this
     if (ids.length === this.promptTokens) this.#firstToken = performance.now()
     for (const unused of this.#unused) logits[unused] = -Infinity
-    const mask = this.#maskAfter([]), id = this.#sampler.choose(logits, ids, this.promptTokens, mask)
+    const mask = this.#maskAfter([])
+    const id = this.#sampler.choose(logits, ids, this.promptTokens, mask)
     const logprobs = request.logprobs >= 0 ? this.#logprobs(logits, id, mask) : {}
     ids.push(id)
     const ended = (!request.ignoreEndOfText && this.#ends.has(id)) || request.stopTokens.includes(id)
@@ -143,7 +162,9 @@ export class Sequence {
   }
 
   #logprobs(
-    logits: Float32Array, id: number, mask: TokenMask | undefined,
+    logits: Float32Array,
+    id: number,
+    mask: TokenMask | undefined
   ): { logprob: number; top: { id: number; text: string; logprob: number }[] } {
     const { logprob, top } = logprobsOf(logits, id, this.request.logprobs, mask)
     return { logprob, top: top.map(t => ({ ...t, text: Buffer.from(this.#tokenizer.tokenBytes(t.id)).toString() })) }
@@ -156,8 +177,11 @@ export class Sequence {
     const begun = this.#begun || now
     const first = this.#firstToken || now
     this.events.push({
-      type: 'end', reason, promptTokens: this.promptTokens, completionTokens: this.ids.length - this.promptTokens,
-      timings: { promptMs: first - begun, predictedMs: now - first },
+      type: 'end',
+      reason,
+      promptTokens: this.promptTokens,
+      completionTokens: this.ids.length - this.promptTokens,
+      timings: { promptMs: first - begun, predictedMs: now - first }
     })
     this.events.end()
   }

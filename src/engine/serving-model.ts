@@ -1,6 +1,7 @@
 /**
- * A model ready to serve: its plan, its weights, and a key and value cache in pages. One run takes rows of any sequences, in any mixture; by the arithmetic contract the logits of a row
- * depend on the tokens of its own sequence alone, wherever its pages lie.
+ * A model ready to serve: its plan, its weights, and a key and value cache in pages. One run takes rows of any
+ * sequences, in any mixture; by the arithmetic contract the logits of a row depend on the tokens of its own sequence
+ * alone, wherever its pages lie.
  */
 import type { CacheType } from '../arch/architecture.ts'
 import { PlanMemory } from '../exec/plan-memory.ts'
@@ -19,7 +20,10 @@ export interface ServingOptions {
   slots?: number | undefined
   /** Rows of one run at most. Default 256, at least `slots`. */
   rows?: number | undefined
-  /** Pages of the cache, to be handed out with `setPages`. Default: as many as all slots can use, each slot with its own. */
+  /**
+   * Pages of the cache, to be handed out with `setPages`. Default: as many as all slots can use, each slot with its
+   * own.
+   */
   pages?: number | undefined
   /** Rows of one run whose logits are wanted, at most. Default and least: `slots`. */
   outputs?: number | undefined
@@ -35,7 +39,10 @@ export interface Row {
   readonly slot: number
   /** Whether the logits of what follows are wanted. */
   readonly wanted: boolean
-  /** How many of the largest logits are needed, where they are wanted: at most 1,024. The others may come out as -∞. Default, and 0: all of them. */
+  /**
+   * How many of the largest logits are needed, where they are wanted: at most 1,024. The others may come out as -∞.
+   * Default, and 0: all of them.
+   */
   readonly top?: number
 }
 
@@ -63,19 +70,37 @@ export class ServingModel {
     this.#outputs = Math.max(options.outputs ?? 0, this.slots)
     // Without others' say, first pages lie beside first pages: little memory is touched while sequences are short.
     const own = (i: number): number => (i % this.#width) * this.slots + Math.floor(i / this.#width)
-    this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) => (options.pages === undefined ? own(i) : 0))
+    this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) =>
+      options.pages === undefined ? own(i) : 0
+    )
     const cacheRows = PAGE_ROWS * (options.pages ?? this.#tables.length)
-    const { plan, constants } = servingGraph(config, {
-      rows: this.rows, outputs: this.#outputs, cacheRows, sequences: this.slots, context: this.context,
-      cacheType: this.cacheType,
-    }, weights.form)
+    const { plan, constants } = servingGraph(
+      config,
+      {
+        rows: this.rows,
+        outputs: this.#outputs,
+        cacheRows,
+        sequences: this.slots,
+        context: this.context,
+        cacheType: this.cacheType
+      },
+      weights.form
+    )
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
     this.#plan = executor.load(plan, true)
     this.#logits = this.#memory.f32('logits')
     // A model without positions of one kind or another has no such input: its numbers go nowhere.
-    const input = (name: string): Int32Array => (this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows))
+    const input = (name: string): Int32Array =>
+      this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows)
     this.#inputs = {
-      ids: input('ids'), positions: input('positions'), cacheRow: input('cacheRow'), pages: input('pages'), sequence: input('sequence'), length: input('length'), outputRows: input('outputRows'), top: input('top'),
+      ids: input('ids'),
+      positions: input('positions'),
+      cacheRow: input('cacheRow'),
+      pages: input('pages'),
+      sequence: input('sequence'),
+      length: input('length'),
+      outputRows: input('outputRows'),
+      top: input('top')
     }
   }
 

@@ -37,10 +37,20 @@ test('a stop string is found over every way to cut the text, and no part of it i
 
 test('for any text, stop strings and cuts the outcome is that of the whole text', () => {
   const letters = fc.string({ unit: fc.constantFrom('a', 'b', '👍'), maxLength: 12 })
-  fc.assert(fc.property(fc.array(letters), fc.array(letters.filter(s => s.length > 0), { minLength: 1, maxLength: 4 }), (pieces, stops) => {
-    const { text, stopped } = run(pieces, stops)
-    assert.deepEqual({ text, stopped }, expected(pieces.join(''), stops))
-  }), { numRuns: 3000 })
+  fc.assert(
+    fc.property(
+      fc.array(letters),
+      fc.array(
+        letters.filter(s => s.length > 0),
+        { minLength: 1, maxLength: 4 }
+      ),
+      (pieces, stops) => {
+        const { text, stopped } = run(pieces, stops)
+        assert.deepEqual({ text, stopped }, expected(pieces.join(''), stops))
+      }
+    ),
+    { numRuns: 3000 }
+  )
 })
 
 test('text that cannot begin a stop string is given out at once', () => {

@@ -1,6 +1,7 @@
 /**
- * Finds stop strings in a text that arrives in pieces. What could be the beginning of a stop string is held back until it cannot be, so that no part
- * of one is ever given out; and the outcome does not depend on how the text is cut: the stop string that ends first wins.
+ * Finds stop strings in a text that arrives in pieces. What could be the beginning of a stop string is held back until
+ * it cannot be, so that no part of one is ever given out; and the outcome does not depend on how the text is cut: the
+ * stop string that ends first wins.
  */
 export class StopFilter {
   #stops: readonly string[]

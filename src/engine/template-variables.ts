@@ -1,6 +1,6 @@
 /**
- * Variables that a request gives its chat template besides the messages: `tools`, `enable_thinking`, `reasoning_effort` and others. They are copied, bounded
- * and marked, so that no text in them becomes a special token.
+ * Variables that a request gives its chat template besides the messages: `tools`, `enable_thinking`, `reasoning_effort`
+ * and others. They are copied, bounded and marked, so that no text in them becomes a special token.
  */
 import { VeritError } from '../lib/errors.ts'
 import { finish } from '../lib/steps.ts'
@@ -14,13 +14,41 @@ const MOST_VALUES = 16_384
 const DEPTH = 32
 /** Names that are the engine's. */
 const RESERVED: ReadonlySet<string> = new Set([
-  'messages', 'bos_token', 'eos_token', 'add_generation_prompt', 'strftime_now', 'raise_exception', 'range', 'namespace', 'loop', 'true', 'false', 'none',
-  'True', 'False', 'None', '__proto__',
+  'messages',
+  'bos_token',
+  'eos_token',
+  'add_generation_prompt',
+  'strftime_now',
+  'raise_exception',
+  'range',
+  'namespace',
+  'loop',
+  'true',
+  'false',
+  'none',
+  'True',
+  'False',
+  'None',
+  '__proto__'
 ])
 /** Names and types of JSON schemas, which templates compare with. They stay as they are. */
 const SCHEMA: ReadonlySet<string> = new Set([
-  'type', 'function', 'name', 'description', 'parameters', 'properties', 'required', 'items', 'enum', 'object', 'string', 'integer', 'number', 'boolean', 'array',
-  'null',
+  'type',
+  'function',
+  'name',
+  'description',
+  'parameters',
+  'properties',
+  'required',
+  'items',
+  'enum',
+  'object',
+  'string',
+  'integer',
+  'number',
+  'boolean',
+  'array',
+  'null'
 ])
 
 const fail = (problem: string): never => {
@@ -36,7 +64,8 @@ export function checkVariables(variables: TemplateVariables, visit: (text: strin
   const names = Object.keys(variables)
   if (names.length > MOST_VARIABLES) return fail(`it has more than ${MOST_VARIABLES} template variables`)
   for (const name of names) {
-    if (!/^[A-Za-z_]\w{0,63}$/.test(name)) return fail('the name of a template variable must be an identifier of at most 64 characters')
+    if (!/^[A-Za-z_]\w{0,63}$/.test(name))
+      return fail('the name of a template variable must be an identifier of at most 64 characters')
     if (RESERVED.has(name)) return fail(`the template variable ${name} is not the request's to set`)
   }
   let values = 0
@@ -46,7 +75,8 @@ export function checkVariables(variables: TemplateVariables, visit: (text: strin
     visit(value)
   }
   const walk = (value: unknown, depth: number): void => {
-    if (++values > MOST_VALUES || depth > DEPTH) return fail(`its template variables have more than ${MOST_VALUES} values or ${DEPTH} levels`)
+    if (++values > MOST_VALUES || depth > DEPTH)
+      return fail(`its template variables have more than ${MOST_VALUES} values or ${DEPTH} levels`)
     if (typeof value === 'string') return text(value)
     if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return
     if (Array.isArray(value)) return value.forEach(entry => walk(entry, depth + 1))
@@ -61,16 +91,25 @@ export function checkVariables(variables: TemplateVariables, visit: (text: strin
 }
 
 /**
- * A copy of checked variables in which texts that could become part of a special token are marked. A text that is in no special token, and has no character
- * that one begins or ends with, cannot, in whatever case: it stays as it is, so that a template can compare it.
+ * A copy of checked variables in which texts that could become part of a special token are marked. A text that is in no
+ * special token, and has no character that one begins or ends with, cannot, in whatever case: it stays as it is, so
+ * that a template can compare it.
  * @param specials texts of special tokens
  */
-export function markVariables(variables: TemplateVariables, mark: number, specials: readonly string[]): Record<string, unknown> {
+export function markVariables(
+  variables: TemplateVariables,
+  mark: number,
+  specials: readonly string[]
+): Record<string, unknown> {
   const names = specials.map(special => special.toLowerCase())
   const edges = new Set(names.flatMap(name => [name.at(0), name.at(-1)]))
   const isHarmless = (text: string): boolean => {
     const plain = text.trim().toLowerCase()
-    return SCHEMA.has(text) || (!plain.split('').some(unit => edges.has(unit)) && !(plain.length <= LONGEST && names.some(name => name.includes(plain))))
+    return (
+      SCHEMA.has(text) ||
+      (!plain.split('').some(unit => edges.has(unit)) &&
+        !(plain.length <= LONGEST && names.some(name => name.includes(plain))))
+    )
   }
   const guarded = (text: string): string => {
     const wellFormed = text.toWellFormed()
@@ -89,4 +128,7 @@ export function markVariables(variables: TemplateVariables, mark: number, specia
 const LONGEST = 4096
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)

@@ -51,14 +51,21 @@ export interface EngineParts extends LoadedModel {
 
 /** The only event of a generation that was cancelled while its prompt was encoded. */
 const CANCELLED: GenerateEvent = {
-  type: 'end', reason: 'cancelled', promptTokens: 0, completionTokens: 0, timings: { promptMs: 0, predictedMs: 0 },
+  type: 'end',
+  reason: 'cancelled',
+  promptTokens: 0,
+  completionTokens: 0,
+  timings: { promptMs: 0, predictedMs: 0 }
 }
 
 /** Its name in engines.ts. */
 const NAME = 'verit'
 
 const CAPABILITIES: EngineCapabilities = {
-  bitExact: true, logProbabilities: true, constrainedOutput: false, embeddings: false,
+  bitExact: true,
+  logProbabilities: true,
+  constrainedOutput: false,
+  embeddings: false
 }
 
 export class VeritEngine implements Engine {
@@ -72,23 +79,34 @@ export class VeritEngine implements Engine {
   #closed = false
 
   constructor(executor: Executor, parts: EngineParts, options: EngineOptions = {}) {
-    const { config, tokenizer, conversation } = parts, chatTemplate = conversation?.template?.text
+    const { config, tokenizer, conversation } = parts
+    const chatTemplate = conversation?.template?.text
     this.tokenizer = tokenizer
-    const weightBytes = parts.weights.bytes.byteLength, size = cacheSize(config, weightBytes, options)
+    const weightBytes = parts.weights.bytes.byteLength
+    const size = cacheSize(config, weightBytes, options)
     const cost = rowCost(executor.name, isTernaryModel(config), options.speculate)
     const outputs = cost === undefined ? undefined : MOST_DRAFT_TOKENS + 1
     this.#model = new ServingModel(executor, config, parts.weights, { ...size, rows: options.rows, outputs })
     this.#cache = new PageCache(size.pages)
     this.#scheduler = new Scheduler(this.#model, this.#cache, options.queue ?? 64, cost)
     this.#chat = new ChatFormat(chatTemplate, tokenizer)
-    const ends = [tokenizer.endOfText, ...conversation?.ends.map(t => t.id) ?? [], ...parts.ends ?? []]
+    const ends = [tokenizer.endOfText, ...(conversation?.ends.map(t => t.id) ?? []), ...(parts.ends ?? [])]
     this.#ends = new Set(ends.filter(id => id !== undefined))
     this.info = {
-      name: parts.name, architecture: config.kind, parameters: parameterCount(config), vocabSize: config.vocab,
-      context: this.#model.context, modelContext: config.context, cacheType: this.#model.cacheType,
-      digest: parts.digest, engine: NAME, capabilities: CAPABILITIES, executor: executor.name,
-      threads: executor.threads, ...(chatTemplate !== undefined && { chatTemplate }),
-      conversation: conversationInfo(conversation, this.#chat, tokenizer),
+      name: parts.name,
+      architecture: config.kind,
+      parameters: parameterCount(config),
+      vocabSize: config.vocab,
+      context: this.#model.context,
+      modelContext: config.context,
+      cacheType: this.#model.cacheType,
+      digest: parts.digest,
+      engine: NAME,
+      capabilities: CAPABILITIES,
+      executor: executor.name,
+      threads: executor.threads,
+      ...(chatTemplate !== undefined && { chatTemplate }),
+      conversation: conversationInfo(conversation, this.#chat, tokenizer)
     }
   }
 
@@ -114,16 +132,25 @@ export class VeritEngine implements Engine {
   }
 
   async *generate(
-    request: GenerateRequest, signal?: AbortSignal, tenant?: string,
+    request: GenerateRequest,
+    signal?: AbortSignal,
+    tenant?: string
   ): AsyncGenerator<GenerateEvent, void> {
     this.#checkOpen()
     const target = { tokenizer: this.tokenizer, chat: this.#chat, context: this.info.context }
     const checked = await inTurns(checkRequest(request, target), { size: sizeOf(request), signal })
     this.#checkOpen()
     if (checked === undefined) return yield CANCELLED
-    const sequence: Sequence = new Sequence(checked, this.tokenizer, this.#ends, this.info.context, () => {
-      if (!sequence.finished) this.#scheduler.wake()
-    }, tenant)
+    const sequence: Sequence = new Sequence(
+      checked,
+      this.tokenizer,
+      this.#ends,
+      this.info.context,
+      () => {
+        if (!sequence.finished) this.#scheduler.wake()
+      },
+      tenant
+    )
     const cancel = (): void => this.#scheduler.cancel(sequence)
     signal?.addEventListener('abort', cancel)
     try {
@@ -164,13 +191,17 @@ export class VeritEngine implements Engine {
 }
 
 function conversationInfo(
-  conversation: Conversation | undefined, format: ChatFormat, tokenizer: TextTokenizer,
+  conversation: Conversation | undefined,
+  format: ChatFormat,
+  tokenizer: TextTokenizer
 ): ConversationInfo {
   if (conversation === undefined) return { addsBegin: tokenizer.addsBegin, endTokens: [], warnings: [] }
   const { template, begin, addsBegin, ends, warnings } = conversation
   return {
-    ...template !== undefined && { templateSource: template.source }, ...begin !== undefined && { beginToken: begin },
-    addsBegin: addsBegin.value, endTokens: ends.map(({ id, text, source }) => ({ id, text, source })),
-    warnings: [...warnings, ...chatWarnings(conversation, format, tokenizer)],
+    ...(template !== undefined && { templateSource: template.source }),
+    ...(begin !== undefined && { beginToken: begin }),
+    addsBegin: addsBegin.value,
+    endTokens: ends.map(({ id, text, source }) => ({ id, text, source })),
+    warnings: [...warnings, ...chatWarnings(conversation, format, tokenizer)]
   }
 }

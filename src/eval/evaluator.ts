@@ -1,8 +1,9 @@
 /**
- * Loss of a model over held-out tokens: the mean negative log-likelihood of each token given those before it in its window. Windows stand side
- * by side from the first token (window i predicts tokens i·context + 1 … (i + 1)·context from its `context` inputs), the last one may be shorter;
- * the losses of the tokens, f32, are added in order in f64. The result is independent of how many windows run at once, of the machine and of
- * whether the weights are those of training or of a model file made from them.
+ * Loss of a model over held-out tokens: the mean negative log-likelihood of each token given those before it in its
+ * window. Windows stand side by side from the first token (window i predicts tokens i·context + 1 … (i + 1)·context
+ * from its `context` inputs), the last one may be shorter; the losses of the tokens, f32, are added in order in f64.
+ * The result is independent of how many windows run at once, of the machine and of whether the weights are those of
+ * training or of a model file made from them.
  */
 import { PlanMemory, ownBytes } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
@@ -58,13 +59,21 @@ export class Evaluator implements Disposable {
   constructor(executor: Executor, config: ModelConfig, weights: Uint8Array | PackedWeights, windows = 64) {
     const { context, vocab } = config
     this.#config = config
-    this.#batch = Math.max(1, Math.min(windows, Math.floor(MAX_ROWS / context), Math.floor(MAX_LOGITS / (context * vocab))))
+    this.#batch = Math.max(
+      1,
+      Math.min(windows, Math.floor(MAX_ROWS / context), Math.floor(MAX_LOGITS / (context * vocab)))
+    )
     const shape = { batch: this.#batch, context }
     const { plan, constants } = evaluationGraph(config, shape, weights instanceof Uint8Array ? 'latent' : weights.form)
     this.#plan = executor.load(plan)
     this.#window = new Int32Array(context + 1)
     this.bytes = ownBytes(plan, ['weights'])
-    this.#memory = new PlanMemory(executor, plan, { weights: weights instanceof Uint8Array ? weights : weights.bytes }, { ...constants, ...batchInputs(shape) })
+    this.#memory = new PlanMemory(
+      executor,
+      plan,
+      { weights: weights instanceof Uint8Array ? weights : weights.bytes },
+      { ...constants, ...batchInputs(shape) }
+    )
   }
 
   /** @throws VeritError VERIT_EVAL_DATA when there are not two tokens */

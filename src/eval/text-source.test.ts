@@ -33,8 +33,12 @@ async function bothReadings(name: string, content: string, kind: 'bpe' | 'charac
 
 const lines = Array.from({ length: 40 }, (_, i) => `The ${i}th line of a caf\u00e9.`)
 const TEXTS = {
-  plain: lines.join('\n'), mark: `\ufeff${lines.join('\n')}`, crlf: `\ufeff${lines.join('\r\n')}\r\n`,
-  cr: lines.join('\r'), controls: lines.join('\u0000\n\u0007'), separated: lines.join('\n<|endoftext|>\n'),
+  plain: lines.join('\n'),
+  mark: `\ufeff${lines.join('\n')}`,
+  crlf: `\ufeff${lines.join('\r\n')}\r\n`,
+  cr: lines.join('\r'),
+  controls: lines.join('\u0000\n\u0007'),
+  separated: lines.join('\n<|endoftext|>\n')
 }
 
 for (const kind of ['bpe', 'character'] as const) {

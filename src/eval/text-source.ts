@@ -46,7 +46,7 @@ function encoded(text: readonly string[], tokenizer: TextTokenizer, separator: S
     cut: () => {
       if (endOfText === undefined) pieces.push(stream.push(JOINER))
       else pieces.push(stream.end(), Int32Array.of(endOfText))
-    },
+    }
   })
   for (const piece of text) cutter.push(piece)
   cutter.end()

@@ -11,8 +11,14 @@ export interface TokenSource {
 
 /** A source over ids in memory. */
 export function tokensInMemory(ids: Int32Array): TokenSource {
-  return { length: ids.length, read: (start, count, out, offset = 0) => out.set(ids.subarray(start, start + count), offset) }
+  return {
+    length: ids.length,
+    read: (start, count, out, offset = 0) => out.set(ids.subarray(start, start + count), offset)
+  }
 }
 
 /** Bytes of text that a token stands for; special tokens stand for none. */
-export const bytesOf = (tokenizer: TextTokenizer) => (id: number): number => (tokenizer.isSpecial(id) ? 0 : tokenizer.tokenBytes(id).length)
+export const bytesOf =
+  (tokenizer: TextTokenizer) =>
+  (id: number): number =>
+    tokenizer.isSpecial(id) ? 0 : tokenizer.tokenBytes(id).length

@@ -16,17 +16,28 @@ export function instructionSets(): string[] {
 
 let warned = false
 
-/** No result depends on any of the options. @throws VeritError VERIT_USAGE for what this machine cannot do, or there is not */
+/**
+ * No result depends on any of the options. @throws VeritError VERIT_USAGE for what this machine cannot do, or there is
+ * not
+ */
 export function openExecutor(options: ExecutorOptions = {}): Executor {
-  const set = givenSetting(options.instructionSet, 'VERIT_ISA'), cores = options.cores ?? process.env.VERIT_CORES
+  const set = givenSetting(options.instructionSet, 'VERIT_ISA')
+  const cores = options.cores ?? process.env.VERIT_CORES
   const slow = set === 'reference' || process.env.VERIT_EXECUTOR === 'reference'
   const native = slow ? undefined : nativeExecutor({ ...options, instructionSet: set })
   if (native !== undefined) return native
-  if (cores !== undefined) throw new VeritError('VERIT_USAGE', { problem: 'Cores are for the threads of the native kernels, and the reference executor has none', hint: 'Leave the cores out' })
+  if (cores !== undefined)
+    throw new VeritError('VERIT_USAGE', {
+      problem: 'Cores are for the threads of the native kernels, and the reference executor has none',
+      hint: 'Leave the cores out'
+    })
   if (slow) return referenceExecutor()
   if (set !== undefined) {
     const problem = `The instruction set ${set} needs native kernels, and there are none for this machine`
-    throw new VeritError('VERIT_USAGE', { problem, hint: `Use the instruction set reference; or, to get kernels, ${howToGetKernels()}` })
+    throw new VeritError('VERIT_USAGE', {
+      problem,
+      hint: `Use the instruction set reference; or, to get kernels, ${howToGetKernels()}`
+    })
   }
   if (!warned) process.stderr.write(`verit: ${slowWarning()}\n`)
   warned = true
@@ -35,6 +46,9 @@ export function openExecutor(options: ExecutorOptions = {}): Executor {
 
 function slowWarning(): string {
   const failure = addonFailure()
-  const reason = failure === undefined ? `There are no native kernels for ${PLATFORM}` : `The native kernels cannot be used: ${failure}`
+  const reason =
+    failure === undefined
+      ? `There are no native kernels for ${PLATFORM}`
+      : `The native kernels cannot be used: ${failure}`
   return `${reason}. Models run in plain TypeScript, a few hundred times slower. To fix this, ${howToGetKernels()}.`
 }

@@ -1,6 +1,7 @@
 /**
- * Where the native kernels lie: in the package itself, where they were built or packed for one machine, or in the platform's own package
- * (@verit/kernels-linux-x64 and its like), which npm installs beside a release. Only files are named here; native.ts loads them.
+ * Where the native kernels lie: in the package itself, where they were built or packed for one machine, or in the
+ * platform's own package (@verit/kernels-linux-x64 and its like), which npm installs beside a release. Only files are
+ * named here; native.ts loads them.
  */
 import { hash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -15,14 +16,17 @@ const FILE = 'verit.node'
 /** Files that hold kernels for this platform, the preferred one first. */
 export function kernelFiles(): string[] {
   const root = packageRoot()
-  const own = root === undefined ? [] : ['build', 'prebuilds'].map(folder => join(root, folder, PLATFORM, FILE)).filter(existsSync)
+  const own =
+    root === undefined
+      ? []
+      : ['build', 'prebuilds'].map(folder => join(root, folder, PLATFORM, FILE)).filter(existsSync)
   const released = releasedFile()
   return released === undefined ? own : [...own, released]
 }
 
 /**
- * The file in the platform's package. Another package is another publisher's until its bytes say otherwise: only the file whose digest
- * came with this release is loaded.
+ * The file in the platform's package. Another package is another publisher's until its bytes say otherwise: only the
+ * file whose digest came with this release is loaded.
  */
 function releasedFile(): string | undefined {
   const digest = KERNEL_DIGESTS[PLATFORM]
@@ -40,7 +44,9 @@ interface Surroundings {
   readonly musl: boolean
 }
 
-/** Whether this Node is linked with musl, as on Alpine Linux: the platform packages are for glibc, and npm refuses them. */
+/**
+ * Whether this Node is linked with musl, as on Alpine Linux: the platform packages are for glibc, and npm refuses them.
+ */
 function usesMusl(): boolean {
   if (process.platform !== 'linux') return false
   const report = process.report as typeof process.report & { excludeNetwork: boolean }
@@ -51,14 +57,23 @@ function usesMusl(): boolean {
   return header !== undefined && header.glibcVersionRuntime === undefined
 }
 
-const here = (): Surroundings => ({ root: packageRoot(), source: runsFromSource, digests: KERNEL_DIGESTS, musl: usesMusl() })
+const here = (): Surroundings => ({
+  root: packageRoot(),
+  source: runsFromSource,
+  digests: KERNEL_DIGESTS,
+  musl: usesMusl()
+})
 
 /** How to get kernels here: a clause in the imperative, for after "To fix this, ". @param where for tests */
 export function howToGetKernels(where: Surroundings = here()): string {
   const { root, source, digests, musl } = where
   if (source) return 'run `npm run native`, which builds them'
-  const compile = root === undefined ? undefined : `with a C compiler installed, run \`node "${join(root, 'scripts', 'build-native.mjs')}"\``
-  if (digests[PLATFORM] === undefined || musl) return compile ?? 'install verit, with kernels for this platform, where the bundle runs'
+  const compile =
+    root === undefined
+      ? undefined
+      : `with a C compiler installed, run \`node "${join(root, 'scripts', 'build-native.mjs')}"\``
+  if (digests[PLATFORM] === undefined || musl)
+    return compile ?? 'install verit, with kernels for this platform, where the bundle runs'
   const install = `run \`npm install @verit/kernels-${PLATFORM}@${VERSION}\``
   return compile === undefined ? `${install} where the bundle runs` : `${install}; or, ${compile}`
 }

@@ -1,7 +1,7 @@
 /**
- * What this machine can do at most with an executor's threads, measured: bytes a second read from memory, int8 operations a second on registers, and runs a second of a
- * plan whose steps do nothing, which bounds small models. The probes run through plan and
- * pool as a model does, on memory of the allocator that its weights use.
+ * What this machine can do at most with an executor's threads, measured: bytes a second read from memory, int8
+ * operations a second on registers, and runs a second of a plan whose steps do nothing, which bounds small models. The
+ * probes run through plan and pool as a model does, on memory of the allocator that its weights use.
  */
 import { totalmem } from 'node:os'
 import { roundUp } from '../lib/float.ts'
@@ -36,7 +36,9 @@ export class MachineLimits implements Disposable {
     this.#dot = new Probe(executor, dotPlan(DOT_ROWS, this.#dotRounds))
     this.#empty = new Probe(executor, repeated(dotPlan(executor.threads, 0), steps))
     // Pages that nobody has written to may all be the same one.
-    for (const probe of [this.#read, this.#dot]) for (const view of Object.values(probe.memory.buffers)) new Uint32Array(view.buffer, view.byteOffset, view.byteLength >> 2).fill(0x01020102)
+    for (const probe of [this.#read, this.#dot])
+      for (const view of Object.values(probe.memory.buffers))
+        new Uint32Array(view.buffer, view.byteOffset, view.byteLength >> 2).fill(0x01020102)
   }
 
   /** Bytes a second, over at least 0.08 s. */
@@ -45,11 +47,15 @@ export class MachineLimits implements Disposable {
     return (passes * this.readBytes) / seconds
   }
 
-  /** Multiplications and additions a second of the int8 dot products that the kernels of this instruction set use, over at least 0.02 s. */
+  /**
+   * Multiplications and additions a second of the int8 dot products that the kernels of this instruction set use, over
+   * at least 0.02 s.
+   */
   async dotRate(): Promise<number> {
     for (;;) {
       const { passes, seconds } = await this.#dot.repeat(0, this.#dotRows)
-      if (seconds >= SHORT_SECONDS || this.#dotRows >= DOT_ROWS) return (passes * this.#dotRows * this.#dotRounds * DOT_OPERATIONS) / seconds
+      if (seconds >= SHORT_SECONDS || this.#dotRows >= DOT_ROWS)
+        return (passes * this.#dotRows * this.#dotRounds * DOT_OPERATIONS) / seconds
       this.#dotRows = Math.min(DOT_ROWS, this.#dotRows * 2)
     }
   }
@@ -71,18 +77,30 @@ export class MachineLimits implements Disposable {
 const DOT_ROWS = 1 << 17
 
 /** One step, each of its tensors in a buffer of its own. */
-function probePlan(op: string, inputs: Record<string, [PlanTensor['dtype'], bytes: number]>, outputBytes: number, attributes: Step['attributes'], rows: number): Plan {
+function probePlan(
+  op: string,
+  inputs: Record<string, [PlanTensor['dtype'], bytes: number]>,
+  outputBytes: number,
+  attributes: Step['attributes'],
+  rows: number
+): Plan {
   const parts = Object.entries({ ...inputs, y: ['i32', outputBytes] as const })
   const tensors = parts.map(([, [dtype, bytes]], i) => ({ dtype, bytes, buffer: i + 1, offset: 0 }))
-  const names = parts.map(([name]) => name), indices = names.map((_, i) => i)
+  const names = parts.map(([name]) => name)
+  const indices = names.map((_, i) => i)
   return {
-    tensors, buffers: ['arena', ...names], bufferBytes: [0, ...tensors.map(t => roundUp(t.bytes, 64))], limits: { rows, outputs: 1 },
-    steps: [{ op, inputs: indices.slice(0, -1), outputs: indices.slice(-1), attributes }],
+    tensors,
+    buffers: ['arena', ...names],
+    bufferBytes: [0, ...tensors.map(t => roundUp(t.bytes, 64))],
+    limits: { rows, outputs: 1 },
+    steps: [{ op, inputs: indices.slice(0, -1), outputs: indices.slice(-1), attributes }]
   }
 }
 
-const readPlan = (bytes: number): Plan => probePlan('readProbe', { x: ['u8', bytes] }, 4 * Math.ceil(bytes / READ_CHUNK), [{ int: bytes }], 1)
-const dotPlan = (rows: number, rounds: number): Plan => probePlan('dotProbe', { c: ['u8', 128], q: ['i8', 112] }, 64 * rows, [{ int: 'rows' }, { int: rounds }], rows)
+const readPlan = (bytes: number): Plan =>
+  probePlan('readProbe', { x: ['u8', bytes] }, 4 * Math.ceil(bytes / READ_CHUNK), [{ int: bytes }], 1)
+const dotPlan = (rows: number, rounds: number): Plan =>
+  probePlan('dotProbe', { c: ['u8', 128], q: ['i8', 112] }, 64 * rows, [{ int: 'rows' }, { int: rounds }], rows)
 
 const repeated = (plan: Plan, times: number): Plan => ({ ...plan, steps: Array<Step>(times).fill(plan.steps[0]!) })
 
@@ -94,13 +112,18 @@ class Probe {
     this.plan = executor.load(plan)
     // In the pages that weights have, not in those of a cache.
     const buffers = plan.buffers.map((name, b) => [name, b] as const).slice(1)
-    this.memory = new PlanMemory(executor, plan, Object.fromEntries(buffers.map(([name, b]) => [name, new Uint8Array(executor.allocate(plan.bufferBytes[b]!))])))
+    this.memory = new PlanMemory(
+      executor,
+      plan,
+      Object.fromEntries(buffers.map(([name, b]) => [name, new Uint8Array(executor.allocate(plan.bufferBytes[b]!))]))
+    )
   }
 
   /** Runs until the time is over, at least once. */
   async repeat(atLeast: number, rows?: number): Promise<{ passes: number; seconds: number }> {
     const start = performance.now()
-    let passes = 0, seconds = 0
+    let passes = 0
+    let seconds = 0
     do {
       await this.plan.run(this.memory.buffers, rows === undefined ? {} : { rows })
       passes++

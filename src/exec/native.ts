@@ -1,6 +1,6 @@
 /**
- * The native executor: hands a whole plan to the addon in one call. Its threads walk the ops; the promise settles when the last is done and the event
- * loop is never blocked. The only file that loads the addon.
+ * The native executor: hands a whole plan to the addon in one call. Its threads walk the ops; the promise settles when
+ * the last is done and the event loop is never blocked. The only file that loads the addon.
  */
 import { createRequire } from 'node:module'
 import { givenSetting } from '../lib/compute-settings.ts'
@@ -15,11 +15,20 @@ import { processors } from './processors.ts'
 export type InstructionSet = Exclude<InstructionSetName, 'reference'>
 
 export interface ExecutorOptions {
-  /** Worker threads, 0 to 1,024. Default, and 0: the environment's VERIT_THREADS, or one for each of `cores`, or for each core that the process may use. */
+  /**
+   * Worker threads, 0 to 1,024. Default, and 0: the environment's VERIT_THREADS, or one for each of `cores`, or for
+   * each core that the process may use.
+   */
   threads?: number | undefined
-  /** 'avx512', 'avx2vnni', 'avx2', 'neondot', 'neon', 'baseline' or 'reference'. Default, also as 'auto': the environment's VERIT_ISA, or the best here. */
+  /**
+   * 'avx512', 'avx2vnni', 'avx2', 'neondot', 'neon', 'baseline' or 'reference'. Default, also as 'auto': the
+   * environment's VERIT_ISA, or the best here.
+   */
   instructionSet?: string | undefined
-  /** Processors that worker threads are tied to in turn, such as "0-3,5" (Linux). Default: none, or the environment's VERIT_CORES. */
+  /**
+   * Processors that worker threads are tied to in turn, such as "0-3,5" (Linux). Default: none, or the environment's
+   * VERIT_CORES.
+   */
   cores?: string | undefined
 }
 
@@ -30,11 +39,23 @@ interface Addon {
   /** Whether the processor looks bytes up in registers (AVX-512 VBMI). */
   readonly vbmi: boolean
   allocate(bytes: number, sparse: boolean): ArrayBuffer
-  /** Has the system make a part of what `allocate` gave ready for use, on a thread of Node's; where it cannot, it comes as it is used. */
+  /**
+   * Has the system make a part of what `allocate` gave ready for use, on a thread of Node's; where it cannot, it comes
+   * as it is used.
+   */
   populate(memory: ArrayBuffer, from: number, to: number): void
-  /** @param cores numbers of processors, of which thread i runs on the one at i modulo their number alone; none: where the system puts it */
+  /**
+   * @param cores numbers of processors, of which thread i runs on the one at i modulo their number alone; none: where
+   * the system puts it
+   */
   createPool(threads: number, cores: Int32Array): object
-  createPlan(set: string, program: Int32Array, tensors: Float64Array, bufferBytes: Float64Array, limits: Int32Array): object
+  createPlan(
+    set: string,
+    program: Int32Array,
+    tensors: Float64Array,
+    bufferBytes: Float64Array,
+    limits: Int32Array
+  ): object
   run(pool: object, plan: object, buffers: (ArrayBufferView | ArrayBuffer)[], symbols: Int32Array): Promise<void>
   /**
    * Locks the process (native/sandbox.c). `landlock`: version of the interface, 0 for none; the others: 1 for locked,
@@ -42,7 +63,9 @@ interface Addon {
    * @param command whether this is a user's command, which also writes to open files and sets up its terminal
    */
   lock(
-    memoryBytes: number, withSeccomp: boolean, command: boolean,
+    memoryBytes: number,
+    withSeccomp: boolean,
+    command: boolean
   ): Record<'noNewPrivs' | 'landlock' | 'seccomp' | 'codeRange' | 'memory' | 'noRing', number>
   /**
    * Protects the process (native/protect.c). 1: the protection holds; 0: not on this system. @param ignored signal
@@ -95,12 +118,14 @@ function encodeAttribute(a: Attribute): [tag: number, value: number] {
     return [0, scratch.getInt32(0)]
   }
   if (typeof a.int === 'string') return [1 + symbols.indexOf(a.int), 0]
-  if (!Number.isInteger(a.int) || a.int < 0 || a.int > 0xffffffff) throw new VeritError('VERIT_PLAN', { problem: `the attribute ${a.int} is not an unsigned 32-bit integer` })
+  if (!Number.isInteger(a.int) || a.int < 0 || a.int > 0xffffffff)
+    throw new VeritError('VERIT_PLAN', { problem: `the attribute ${a.int} is not an unsigned 32-bit integer` })
   return [0, a.int | 0]
 }
 
 function tensorIndex(i: number): number {
-  if (!Number.isInteger(i) || i < -1 || i > 0x7fffffff) throw new VeritError('VERIT_PLAN', { problem: `the tensor index ${i} is out of range` })
+  if (!Number.isInteger(i) || i < -1 || i > 0x7fffffff)
+    throw new VeritError('VERIT_PLAN', { problem: `the tensor index ${i} is out of range` })
   return i
 }
 
@@ -108,10 +133,18 @@ function encode(plan: Plan, ops: readonly string[]): Int32Array {
   const program: number[] = []
   for (const step of plan.steps) {
     const op = ops.indexOf(step.op)
-    if (op < 0) throw new VeritError('VERIT_PLAN', { problem: `the addon has no op ${step.op}: it was built from other sources` })
+    if (op < 0)
+      throw new VeritError('VERIT_PLAN', { problem: `the addon has no op ${step.op}: it was built from other sources` })
     const { inputs, outputs, attributes } = step
-    program.push(op, inputs.length, outputs.length, attributes.length, ...inputs.map(tensorIndex), ...outputs.map(tensorIndex),
-      ...attributes.flatMap(encodeAttribute))
+    program.push(
+      op,
+      inputs.length,
+      outputs.length,
+      attributes.length,
+      ...inputs.map(tensorIndex),
+      ...outputs.map(tensorIndex),
+      ...attributes.flatMap(encodeAttribute)
+    )
   }
   return Int32Array.from(program)
 }
@@ -120,7 +153,12 @@ function encode(plan: Plan, ops: readonly string[]): Int32Array {
 function translate(e: unknown): never {
   const { code, message } = e as { code?: string; message?: string }
   if (code === 'VERIT_MEMORY') throw new VeritError('VERIT_MEMORY', { problem: message ?? 'out of memory' }, e)
-  if (code === 'VERIT_USAGE') throw new VeritError('VERIT_USAGE', { problem: `The system refuses: ${message ?? ''}`, hint: 'Name other cores, or none' }, e)
+  if (code === 'VERIT_USAGE')
+    throw new VeritError(
+      'VERIT_USAGE',
+      { problem: `The system refuses: ${message ?? ''}`, hint: 'Name other cores, or none' },
+      e
+    )
   if (code === 'VERIT_PLAN') throw new VeritError('VERIT_PLAN', { problem: message ?? '' }, e)
   throw new VeritError('VERIT_INTERNAL', { problem: `native: ${message ?? String(e)}` }, e)
 }
@@ -138,8 +176,13 @@ class NativePlan implements LoadedPlan {
     this.#addon = native
     this.#pool = pool
     try {
-      this.#handle = native.createPlan(set, encode(plan, native.ops), Float64Array.from(plan.tensors.flatMap(t => [t.buffer, t.offset, t.bytes])),
-        Float64Array.from(plan.bufferBytes), Int32Array.from(symbols, s => plan.limits[s]))
+      this.#handle = native.createPlan(
+        set,
+        encode(plan, native.ops),
+        Float64Array.from(plan.tensors.flatMap(t => [t.buffer, t.offset, t.bytes])),
+        Float64Array.from(plan.bufferBytes),
+        Int32Array.from(symbols, s => plan.limits[s])
+      )
       this.#arena = native.allocate(plan.bufferBytes[0]!, sparse)
     } catch (e) {
       if (VeritError.is(e)) throw e
@@ -163,7 +206,12 @@ class NativePlan implements LoadedPlan {
       list.push(b)
     }
     try {
-      await this.#addon.run(this.#pool, this.#handle, list, Int32Array.from(symbols, s => bindings[s] ?? plan.limits[s]))
+      await this.#addon.run(
+        this.#pool,
+        this.#handle,
+        list,
+        Int32Array.from(symbols, s => bindings[s] ?? plan.limits[s])
+      )
     } catch (e) {
       translate(e)
     }
@@ -175,23 +223,34 @@ class NativePlan implements LoadedPlan {
 }
 
 /**
- * What is not given is taken from VERIT_THREADS, VERIT_ISA and VERIT_CORES; else it is one thread for each core that is named or that this process may use (processors.ts), the best set this
- * machine has, and no tying.
+ * What is not given is taken from VERIT_THREADS, VERIT_ISA and VERIT_CORES; else it is one thread for each core that is
+ * named or that this process may use (processors.ts), the best set this machine has, and no tying.
  * @returns undefined where there is no addon
- * @throws VeritError VERIT_USAGE for a set that this machine lacks, a number of threads beyond 0 to 1024, cores that cannot be used
+ * @throws VeritError VERIT_USAGE for a set that this machine lacks, a number of threads beyond 0 to 1024, cores that
+ *   cannot be used
  */
 export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptions = {}): Executor | undefined {
   const native = addon()
   if (native === undefined) return undefined
   const isa = givenSetting(instructionSet, 'VERIT_ISA') ?? native.instructionSets[0]!
   if (!native.instructionSets.includes(isa as InstructionSet)) {
-    throw new VeritError('VERIT_USAGE', { problem: `This machine cannot run the instruction set ${isa}`, hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}` })
+    throw new VeritError('VERIT_USAGE', {
+      problem: `This machine cannot run the instruction set ${isa}`,
+      hint: `Use one of ${[...native.instructionSets, 'reference'].join(', ')}`
+    })
   }
-  const named = cores ?? process.env.VERIT_CORES, tied = named === undefined ? [] : usableCores(named)
-  const { VERIT_THREADS = '0' } = process.env, asked = threads === undefined || threads === 0 ? Number(VERIT_THREADS) : threads
+  const named = cores ?? process.env.VERIT_CORES
+  const tied = named === undefined ? [] : usableCores(named)
+  const { VERIT_THREADS = '0' } = process.env
+  const asked = threads === undefined || threads === 0 ? Number(VERIT_THREADS) : threads
   const count = asked !== 0 ? asked : tied.length > 0 ? Math.min(tied.length, 1024) : processors().threads
   if (!Number.isInteger(count) || count < 1 || count > 1024) {
-    throw new VeritError('VERIT_USAGE', { problem: `${Object.is(asked, threads) ? threads : `VERIT_THREADS=${VERIT_THREADS.slice(0, 100)}`} is not a number of threads`, hint: 'Use 1 to 1024, or 0 for one a core' })
+    throw new VeritError('VERIT_USAGE', {
+      problem:
+        `${Object.is(asked, threads) ? threads : `VERIT_THREADS=${VERIT_THREADS.slice(0, 100)}`} is not a ` +
+        'number of threads',
+      hint: 'Use 1 to 1024, or 0 for one a core'
+    })
   }
   let pool: object
   try {
@@ -210,6 +269,6 @@ export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptio
         return translate(e)
       }
     },
-    load: (plan, sparse = false) => new NativePlan(native, pool, isa, plan, sparse),
+    load: (plan, sparse = false) => new NativePlan(native, pool, isa, plan, sparse)
   }
 }

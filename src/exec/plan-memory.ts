@@ -1,6 +1,8 @@
 /**
- * The buffers of one plan, allocated as long as the plan wants them (whole multiples of 64 bytes), with typed views to fill and read them. They are as long as the largest run needs, and
- * caches as the longest sequences: most of it is never touched, and takes no memory. All lie in one allocation: after some of that size each, V8 would collect garbage every time.
+ * The buffers of one plan, allocated as long as the plan wants them (whole multiples of 64 bytes), with typed views to
+ * fill and read them. They are as long as the largest run needs, and caches as the longest sequences: most of it is
+ * never touched, and takes no memory. All lie in one allocation: after some of that size each, V8 would collect garbage
+ * every time.
  */
 import { invariant } from '../lib/errors.ts'
 import { roundUp } from '../lib/float.ts'
@@ -23,7 +25,10 @@ export class PlanMemory {
    * @param values copied into the new buffers of their names: constants, inputs that never change
    */
   constructor(
-    executor: Executor, plan: Plan, shared: Readonly<Record<string, Uint8Array>> = {}, values: Readonly<Record<string, ArrayBufferView>> = {},
+    executor: Executor,
+    plan: Plan,
+    shared: Readonly<Record<string, Uint8Array>> = {},
+    values: Readonly<Record<string, ArrayBufferView>> = {}
   ) {
     const places = plan.bufferBytes.map(() => 0)
     let end = 0
@@ -36,9 +41,11 @@ export class PlanMemory {
     this.buffers = {}
     for (const [b, name] of plan.buffers.entries()) {
       if (b === 0) continue
-      const given = shared[name], value = values[name]
-      const bytes = this.buffers[name] = given ?? new Uint8Array(memory, places[b]!, plan.bufferBytes[b]!)
-      if (given === undefined && value !== undefined) bytes.set(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
+      const given = shared[name]
+      const value = values[name]
+      const bytes = (this.buffers[name] = given ?? new Uint8Array(memory, places[b]!, plan.bufferBytes[b]!))
+      if (given === undefined && value !== undefined)
+        bytes.set(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
     }
   }
 

@@ -1,6 +1,7 @@
 /**
- * A plan: the flat program a graph compiles to, and the interface of what runs it. Both executors (native.ts, reference.ts) take the
- * same plan and give the same bits; `docs/arithmetic.md` section 4 says what each op computes and lists its inputs, outputs and attributes.
+ * A plan: the flat program a graph compiles to, and the interface of what runs it. Both executors (native.ts,
+ * reference.ts) take the same plan and give the same bits; `docs/arithmetic.md` section 4 says what each op computes
+ * and lists its inputs, outputs and attributes.
  */
 
 import type { Attribute, DType, SymbolName } from '../ops/sizes.ts'
@@ -20,7 +21,9 @@ export interface PlanTensor {
 
 export interface Step {
   readonly op: string
-  /** Tensor indices in the op's documented order, as many as the op has operands; -1 where an optional one is absent. */
+  /**
+   * Tensor indices in the op's documented order, as many as the op has operands; -1 where an optional one is absent.
+   */
   readonly inputs: readonly number[]
   readonly outputs: readonly number[]
   readonly attributes: readonly Attribute[]
@@ -37,7 +40,10 @@ export interface Plan {
   readonly limits: Readonly<Record<SymbolName, number>>
 }
 
-/** Buffers of a run: plain bytes, at least `bufferBytes` long each. Any typed array over them may be used to fill or read them. */
+/**
+ * Buffers of a run: plain bytes, at least `bufferBytes` long each. Any typed array over them may be used to fill or
+ * read them.
+ */
 export type Buffers = Readonly<Record<string, ArrayBufferView>>
 
 /** Values of the symbols for one run; an absent one takes its limit. */
@@ -46,7 +52,8 @@ export type Bindings = Partial<Record<SymbolName, number>>
 export interface LoadedPlan {
   readonly plan: Plan
   /**
-   * Runs every step once. The buffers must not be touched until the promise settles. Runs of one loaded plan are queued, never interleaved.
+   * Runs every step once. The buffers must not be touched until the promise settles. Runs of one loaded plan are
+   * queued, never interleaved.
    * @throws VeritError VERIT_PLAN for missing or short buffers, sizes over the limits or an index out of range
    */
   run(buffers: Buffers, bindings?: Bindings): Promise<void>
@@ -62,7 +69,8 @@ export interface Executor {
   readonly bytePermutes: boolean
   /**
    * Zeroed memory, 64-byte aligned where the executor cares; it may be longer.
-   * @param sparse whether perhaps only parts of it will be used: then it takes memory in the system's small pages, as they are touched. Default false: in large ones where there are any
+   * @param sparse whether perhaps only parts of it will be used: then it takes memory in the system's small pages, as
+   *   they are touched. Default false: in large ones where there are any
    */
   allocate(bytes: number, sparse?: boolean): ArrayBuffer
   /** @param sparse of the arena, as in `allocate`: for a plan whose runs mostly are much smaller than its limits */

@@ -1,8 +1,10 @@
 /**
- * How many threads compute best here by default: one for each physical core that this process may use, and no more than its share of processors. Two hardware
- * threads of a core share what the kernels need (the vector units, the way to memory), so a second one adds next to nothing to decoding and can take from it.
- * Read on Linux from /sys/devices/system/cpu (Documentation/ABI/testing/sysfs-devices-system-cpu), /proc/self/status (Cpus_allowed_list) and the control groups of both
- * versions (cpu.max; cpu.cfs_quota_us); elsewhere, or where a file cannot be read, each processor counts as a core.
+ * How many threads compute best here by default: one for each physical core that this process may use, and no more than
+ * its share of processors. Two hardware threads of a core share what the kernels need (the vector units, the way to
+ * memory), so a second one adds next to nothing to decoding and can take from it. Read on Linux from
+ * /sys/devices/system/cpu (Documentation/ABI/testing/sysfs-devices-system-cpu), /proc/self/status (Cpus_allowed_list)
+ * and the control groups of both versions (cpu.max; cpu.cfs_quota_us); elsewhere, or where a file cannot be read, each
+ * processor counts as a core.
  */
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -30,10 +32,12 @@ export function processors(root = '/', counted: number = availableParallelism())
     }
   }
   const allowed = processorList(allowedProcessors(root).allowed) ?? Array.from({ length: counted }, (_, i) => i)
-  const cores = new Set(allowed.map(cpu => {
-    const folder = `sys/devices/system/cpu/cpu${cpu}/topology`
-    return read(folder, 'core_cpus_list') ?? read(folder, 'thread_siblings_list') ?? `cpu ${cpu}`
-  }))
+  const cores = new Set(
+    allowed.map(cpu => {
+      const folder = `sys/devices/system/cpu/cpu${cpu}/topology`
+      return read(folder, 'core_cpus_list') ?? read(folder, 'thread_siblings_list') ?? `cpu ${cpu}`
+    })
+  )
   const quota = quotaOf(read)
   const threads = Math.max(1, Math.min(cores.size, counted, Math.floor(quota ?? Infinity)))
   return { logical: allowed.length, physical: cores.size, quota, threads }
@@ -44,11 +48,18 @@ function quotaOf(read: (...path: string[]) => string | undefined): number | unde
   const limits: number[] = []
   for (const line of (read('proc/self/cgroup') ?? '').split('\n')) {
     const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
-    if (path === undefined || path.includes('..') || !(controllers === '' || controllers!.split(',').includes('cpu'))) continue
+    if (path === undefined || path.includes('..') || !(controllers === '' || controllers!.split(',').includes('cpu')))
+      continue
     // A container sees its own group at the top, whatever path the line says.
     for (let folder = path; ; folder = folder.slice(0, folder.lastIndexOf('/'))) {
       if (controllers === '') limits.push(ratio((read('sys/fs/cgroup', folder, 'cpu.max') ?? '').split(' ')))
-      else limits.push(ratio([read('sys/fs/cgroup/cpu', folder, 'cpu.cfs_quota_us'), read('sys/fs/cgroup/cpu', folder, 'cpu.cfs_period_us')]))
+      else
+        limits.push(
+          ratio([
+            read('sys/fs/cgroup/cpu', folder, 'cpu.cfs_quota_us'),
+            read('sys/fs/cgroup/cpu', folder, 'cpu.cfs_period_us')
+          ])
+        )
       if (folder.lastIndexOf('/') < 0) break
     }
   }

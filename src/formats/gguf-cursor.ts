@@ -1,6 +1,7 @@
 /**
- * Reads the header of a GGUF file in order, through a window of bounded size. Nothing is allocated or looped over on the word of the file:
- * every length and count is compared with its limit and with the bytes that are left first. What is only checked is not kept: `keep` says which.
+ * Reads the header of a GGUF file in order, through a window of bounded size. Nothing is allocated or looped over on
+ * the word of the file: every length and count is compared with its limit and with the bytes that are left first. What
+ * is only checked is not kept: `keep` says which.
  */
 import { isUtf8 } from 'node:buffer'
 import { VeritError } from '../lib/errors.ts'
@@ -63,16 +64,36 @@ export class GgufCursor {
     }
   }
 
-  u8(): number { return this.#window.readUInt8(this.#take(1)) }
-  i8(): number { return this.#window.readInt8(this.#take(1)) }
-  u16(): number { return this.#window.readUInt16LE(this.#take(2)) }
-  i16(): number { return this.#window.readInt16LE(this.#take(2)) }
-  u32(): number { return this.#window.readUInt32LE(this.#take(4)) }
-  i32(): number { return this.#window.readInt32LE(this.#take(4)) }
-  f32(): number { return this.#window.readFloatLE(this.#take(4)) }
-  u64(): bigint { return this.#window.readBigUInt64LE(this.#take(8)) }
-  i64(): bigint { return this.#window.readBigInt64LE(this.#take(8)) }
-  f64(): number { return this.#window.readDoubleLE(this.#take(8)) }
+  u8(): number {
+    return this.#window.readUInt8(this.#take(1))
+  }
+  i8(): number {
+    return this.#window.readInt8(this.#take(1))
+  }
+  u16(): number {
+    return this.#window.readUInt16LE(this.#take(2))
+  }
+  i16(): number {
+    return this.#window.readInt16LE(this.#take(2))
+  }
+  u32(): number {
+    return this.#window.readUInt32LE(this.#take(4))
+  }
+  i32(): number {
+    return this.#window.readInt32LE(this.#take(4))
+  }
+  f32(): number {
+    return this.#window.readFloatLE(this.#take(4))
+  }
+  u64(): bigint {
+    return this.#window.readBigUInt64LE(this.#take(8))
+  }
+  i64(): bigint {
+    return this.#window.readBigInt64LE(this.#take(8))
+  }
+  f64(): number {
+    return this.#window.readDoubleLE(this.#take(8))
+  }
 
   /** A u64 as a number: exact up to 2^53, and not below 2^53 when it is more. */
   uint(): number {
@@ -138,7 +159,10 @@ export class GgufCursor {
     this.at += length
   }
 
-  /** A copy of the next `length` bytes, at the start of an ArrayBuffer of its own. The caller has compared `length` with its limit. */
+  /**
+   * A copy of the next `length` bytes, at the start of an ArrayBuffer of its own. The caller has compared `length` with
+   * its limit.
+   */
   bytes(length: number): Buffer {
     this.#check(length)
     const copy = Buffer.from(new ArrayBuffer(length))
@@ -148,12 +172,14 @@ export class GgufCursor {
   }
 
   /**
-   * Passes over strings that stand whole in the window, and says how many; less than 0 for that many of which one is not UTF-8, and nothing was passed over.
-   * Their bytes are judged together: with the lengths between them made ASCII (that is what blanking them in the window is for), the whole is UTF-8 exactly
-   * when each of them is. One by one, a million calls would cost a tenth of a second.
+   * Passes over strings that stand whole in the window, and says how many; less than 0 for that many of which one is
+   * not UTF-8, and nothing was passed over. Their bytes are judged together: with the lengths between them made ASCII
+   * (that is what blanking them in the window is for), the whole is UTF-8 exactly when each of them is. One by one, a
+   * million calls would cost a tenth of a second.
    */
   #run(most: number, limit: number, keep: string[] | undefined): number {
-    const first = this.at - this.#start, ends = this.#ends
+    const first = this.at - this.#start
+    const ends = this.#ends
     const n = followStrings(this.#view, first, this.#filled, most, limit, ends)
     if (n === 0) return 0
     const end = ends[n - 1]!
@@ -161,7 +187,9 @@ export class GgufCursor {
       this.#fill()
       return -n
     }
-    if (keep !== undefined) for (let i = 0, from = first; i < n; from = ends[i++]!) keep.push(this.#window.toString('utf8', from + 8, ends[i]))
+    if (keep !== undefined)
+      for (let i = 0, from = first; i < n; from = ends[i++]!)
+        keep.push(this.#window.toString('utf8', from + 8, ends[i]))
     this.at += end - first
     return n
   }
@@ -173,7 +201,8 @@ export class GgufCursor {
 
   #check(n: number): void {
     if (n > this.left) this.fail(`the file ends ${n - this.left} bytes too early`)
-    if (this.at + n > ggufLimits.headerBytes) this.fail(`the header is longer than the limit of ${ggufLimits.headerBytes} bytes`)
+    if (this.at + n > ggufLimits.headerBytes)
+      this.fail(`the header is longer than the limit of ${ggufLimits.headerBytes} bytes`)
   }
 
   /** Passes over the next `n` bytes, n <= WINDOW, and gives the place in the window where they stand. */
@@ -191,11 +220,23 @@ export class GgufCursor {
   }
 }
 
-/** Follows at most `most` strings from `first` on, blanks lengths that are not ASCII, sets where each string ends, and says how many stand whole before `filled`. */
-function followStrings(view: DataView, first: number, filled: number, most: number, limit: number, ends: Int32Array): number {
-  let i = first, n = 0
+/**
+ * Follows at most `most` strings from `first` on, blanks lengths that are not ASCII, sets where each string ends, and
+ * says how many stand whole before `filled`.
+ */
+function followStrings(
+  view: DataView,
+  first: number,
+  filled: number,
+  most: number,
+  limit: number,
+  ends: Int32Array
+): number {
+  let i = first
+  let n = 0
   for (; n < most && i + 8 <= filled; n++) {
-    const length = view.getInt32(i, true), end = i + 8 + length
+    const length = view.getInt32(i, true)
+    const end = i + 8 + length
     if (view.getInt32(i + 4, true) !== 0 || length < 0 || length > limit || end > filled) break
     if (length > 0x7f) view.setUint32(i, 0)
     ends[n] = i = end

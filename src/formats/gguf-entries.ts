@@ -1,6 +1,6 @@
 /**
- * Walks the metadata of a GGUF file: keys, types, lengths, UTF-8, what stands twice. The same walk checks a file that is not trusted yet, keeping next to
- * nothing, and takes the values of one that was admitted.
+ * Walks the metadata of a GGUF file: keys, types, lengths, UTF-8, what stands twice. The same walk checks a file that
+ * is not trusted yet, keeping next to nothing, and takes the values of one that was admitted.
  */
 import { printable } from '../lib/printable.ts'
 import type { GgufCursor, Name } from './gguf-cursor.ts'
@@ -11,10 +11,16 @@ import type { GgufElementType, GgufNumbers, GgufValue } from './gguf-value.ts'
 import { NameSet } from './name-set.ts'
 
 /** Entries that say something about the file itself. */
-export const containerKeys: ReadonlySet<string> = new Set(['general.alignment', 'split.count', 'split.no', 'split.tensors.count'])
+export const containerKeys: ReadonlySet<string> = new Set([
+  'general.alignment',
+  'split.count',
+  'split.no',
+  'split.tensors.count'
+])
 
 /**
- * @param keep 'all' takes every value; 'container' only those of `containerKeys`, and of arrays only the type: for a file that is not admitted yet
+ * @param keep 'all' takes every value; 'container' only those of `containerKeys`, and of arrays only the type: for a
+ *   file that is not admitted yet
  */
 export function readEntries(c: GgufCursor, file: string, count: number, keep: 'all' | 'container'): GgufMetadata {
   const entries = new Map<string, GgufValue>()
@@ -37,7 +43,10 @@ export function readEntries(c: GgufCursor, file: string, count: number, keep: 'a
   return new GgufMetadata(file, entries, offsets)
 }
 
-/** A key or tensor name: not empty, and without control characters, which other programs would cut or print. The bytes stand until the next read. */
+/**
+ * A key or tensor name: not empty, and without control characters, which other programs would cut or print. The bytes
+ * stand until the next read.
+ */
 export function readName(c: GgufCursor, what: Name, limit: number): Buffer {
   const offset = c.at
   const name = c.text(what, limit)
@@ -58,12 +67,20 @@ function hasControl(text: Uint8Array): boolean {
 /** What stands for a value that is not kept. */
 const dropped: GgufValue = { type: 'bool', value: false }
 
-function readValue(c: GgufCursor, key: Name, budget: { elements: number }, keep: boolean, keepElements: boolean): GgufValue {
+function readValue(
+  c: GgufCursor,
+  key: Name,
+  budget: { elements: number },
+  keep: boolean,
+  keepElements: boolean
+): GgufValue {
   const offset = c.at
   const type = ggufValueTypes[c.u32()]
   switch (type) {
-    case undefined: return c.fail(`metadata ${key()} has a value type that is not known`, offset)
-    case 'array': return readArray(c, key, budget, keepElements)
+    case undefined:
+      return c.fail(`metadata ${key()} has a value type that is not known`, offset)
+    case 'array':
+      return readArray(c, key, budget, keepElements)
     case 'bool': {
       const value: boolean[] = []
       c.bools(1, key, value)
@@ -73,8 +90,11 @@ function readValue(c: GgufCursor, key: Name, budget: { elements: number }, keep:
       const bytes = c.text(() => `metadata ${key()}`, ggufLimits.stringBytes)
       return keep ? { type, value: bytes.toString('utf8') } : dropped
     }
-    case 'u64': case 'i64': return { type, value: c[type]() }
-    default: return { type, value: c[type]() }
+    case 'u64':
+    case 'i64':
+      return { type, value: c[type]() }
+    default:
+      return { type, value: c[type]() }
   }
 }
 
@@ -104,4 +124,5 @@ function readArray(c: GgufCursor, key: Name, budget: { elements: number }, keep:
 }
 
 /** Bytes that an element takes at least. */
-const elementBytes = (of: GgufElementType): number => (of === 'string' ? 8 : of === 'bool' ? 1 : ggufArrays[of].BYTES_PER_ELEMENT)
+const elementBytes = (of: GgufElementType): number =>
+  of === 'string' ? 8 : of === 'bool' ? 1 : ggufArrays[of].BYTES_PER_ELEMENT

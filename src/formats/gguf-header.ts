@@ -1,6 +1,7 @@
 /**
- * The header of a GGUF file (version 2 or 3, little-endian): counts, metadata, tensor list. `checkGguf` admits a file or refuses it, in bounded memory;
- * only then are structures made of it, by the same walk. Source: ggml's `docs/gguf.md`.
+ * The header of a GGUF file (version 2 or 3, little-endian): counts, metadata, tensor list. `checkGguf` admits a file
+ * or refuses it, in bounded memory; only then are structures made of it, by the same walk. Source: ggml's
+ * `docs/gguf.md`.
  */
 import { endianness } from 'node:os'
 import { VeritError, invariant } from '../lib/errors.ts'
@@ -38,20 +39,28 @@ export interface GgufOutline {
 const PREAMBLE = 24
 
 /**
- * Checks everything about a header, and that the tensors fill the file, without making anything of it: a window of the file and some typed arrays are all the
- * memory it takes.
+ * Checks everything about a header, and that the tensors fill the file, without making anything of it: a window of the
+ * file and some typed arrays are all the memory it takes.
  * @param found collects every fault after which the bytes can still be followed; default: the first one is thrown
  * @throws VeritError VERIT_GGUF, VERIT_FILE_IO
  */
 export function checkGguf(source: ByteSource, found?: ProblemList): GgufOutline {
   invariant(endianness() === 'LE', 'Verit runs on little-endian machines only')
   if (source.size > ggufLimits.fileBytes) {
-    throw new VeritError('VERIT_GGUF', { file: source.name, offset: 0, problem: `the file claims ${source.size} bytes, more than the limit` })
+    throw new VeritError('VERIT_GGUF', {
+      file: source.name,
+      offset: 0,
+      problem: `the file claims ${source.size} bytes, more than the limit`
+    })
   }
   const c = new GgufCursor(source, found)
   const begins = source.size >= 4 && c.u32() === 0x46554747
   if (!begins) c.fail('it does not begin with GGUF and a header', 0, otherKind(source, 'gguf'))
-  if (source.size < PREAMBLE) c.fail(`it is cut: it does not begin with GGUF and a header of ${PREAMBLE} bytes, but has ${source.size} bytes in all`, 0)
+  if (source.size < PREAMBLE)
+    c.fail(
+      `it is cut: it does not begin with GGUF and a header of ${PREAMBLE} bytes, but has ${source.size} bytes in all`,
+      0
+    )
   const version = c.u32()
   if (version !== 0 && (version & 0xffff) === 0) c.fail(BIG_ENDIAN.problem, 4, BIG_ENDIAN)
   if (version !== 2 && version !== 3) c.fail(`the version is ${version}; versions 2 and 3 are supported`, 4)
@@ -86,12 +95,25 @@ function alignmentOf(metadata: GgufMetadata): number {
   const { value } = entry
   const { minAlignment, maxAlignment } = ggufLimits
   const ok = value >= minAlignment && value <= maxAlignment && (value & (value - 1)) === 0
-  return ok ? value : metadata.refuse(key, `is ${value}; it must be a power of two from ${minAlignment} to ${maxAlignment}`)
+  return ok
+    ? value
+    : metadata.refuse(key, `is ${value}; it must be a power of two from ${minAlignment} to ${maxAlignment}`)
 }
 
 /** One part of a model in several files must not pass for the whole. */
 function refuseSplit(metadata: GgufMetadata, tensors: number): void {
-  if (metadata.uint('split.count', 1) > 1) metadata.refuse('split.count', 'says that this is one part of several; join the parts into one file first (llama-gguf-split --merge FIRST-PART.gguf WHOLE.gguf)')
-  if (metadata.uint('split.no', 0) > 0) metadata.refuse('split.no', 'says that this is a later part of a model; join its parts into one file first (llama-gguf-split --merge FIRST-PART.gguf WHOLE.gguf)')
-  if (metadata.uint('split.tensors.count', tensors) !== tensors) metadata.refuse('split.tensors.count', `does not match the ${tensors} tensors listed`)
+  if (metadata.uint('split.count', 1) > 1)
+    metadata.refuse(
+      'split.count',
+      'says that this is one part of several; join the parts into one file first (llama-gguf-split --merge ' +
+        'FIRST-PART.gguf WHOLE.gguf)'
+    )
+  if (metadata.uint('split.no', 0) > 0)
+    metadata.refuse(
+      'split.no',
+      'says that this is a later part of a model; join its parts into one file first (llama-gguf-split --merge ' +
+        'FIRST-PART.gguf WHOLE.gguf)'
+    )
+  if (metadata.uint('split.tensors.count', tensors) !== tensors)
+    metadata.refuse('split.tensors.count', `does not match the ${tensors} tensors listed`)
 }

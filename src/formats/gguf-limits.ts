@@ -1,6 +1,7 @@
 /**
- * What a GGUF file may claim before Verit refuses it. Each limit is far above what real models use; together they bound the memory and
- * time that opening a file can cost. Source of the format: ggml's `docs/gguf.md` (versions 2 and 3, little-endian).
+ * What a GGUF file may claim before Verit refuses it. Each limit is far above what real models use; together they bound
+ * the memory and time that opening a file can cost. Source of the format: ggml's `docs/gguf.md` (versions 2 and 3,
+ * little-endian).
  */
 export const ggufLimits = {
   /** Metadata entries. Real models: 20 to 60. */
@@ -14,7 +15,10 @@ export const ggufLimits = {
   writtenNameBytes: 63,
   /** Bytes of one string value, or of one string in an array. */
   stringBytes: 1 << 20,
-  /** Elements of all metadata arrays together. The largest vocabularies (200 k to 260 k tokens, with their types, scores or merges) have about 0.85 M. */
+  /**
+   * Elements of all metadata arrays together. The largest vocabularies (200 k to 260 k tokens, with their types, scores
+   * or merges) have about 0.85 M.
+   */
   arrayElements: 1 << 21,
   /** Bytes before the tensor data: everything that is parsed. With the largest vocabularies about 13 MB. */
   headerBytes: 1 << 25,
@@ -24,5 +28,5 @@ export const ggufLimits = {
   /** Bytes of one tensor, which is what `readTensor` allocates. */
   tensorBytes: 2 ** 34,
   /** Bytes of the file. */
-  fileBytes: 2 ** 40,
+  fileBytes: 2 ** 40
 } as const

@@ -6,8 +6,8 @@ import type { GgufArray, GgufValue } from './gguf-value.ts'
 const describe = (v: GgufValue): string => (v.type === 'array' ? `an array of ${v.of}` : `${v.type}`)
 
 /**
- * Each accessor takes a key and, for an entry that may be absent, a fallback; without one, absence is an error. An entry of another type is
- * always an error. Integers of any width are read by `uint`, both widths of float by `float`.
+ * Each accessor takes a key and, for an entry that may be absent, a fallback; without one, absence is an error. An
+ * entry of another type is always an error. Integers of any width are read by `uint`, both widths of float by `float`.
  */
 export class GgufMetadata {
   readonly entries: ReadonlyMap<string, GgufValue>
@@ -64,7 +64,8 @@ export class GgufMetadata {
   ints(key: string, fallback?: readonly number[]): readonly number[] {
     const v = this.#get(key, fallback)
     if (v === undefined) return fallback!
-    if (v.type !== 'array' || ['string', 'bool', 'f32', 'f64'].includes(v.of)) return this.#wrong(key, v, 'an array of integers')
+    if (v.type !== 'array' || ['string', 'bool', 'f32', 'f64'].includes(v.of))
+      return this.#wrong(key, v, 'an array of integers')
     const numbers = toNumbers(v.value as ArrayLike<number | bigint>)
     return numbers.every(Number.isSafeInteger) ? numbers : this.#wrong(key, v, 'an array of integers below 2^53')
   }
@@ -80,7 +81,11 @@ export class GgufMetadata {
 
   /** Throws the error of this file for an entry that has the right type but a value that makes no sense. */
   refuse(key: string, problem: string): never {
-    throw new VeritError('VERIT_GGUF', { file: this.#file, offset: this.#offsets.get(key) ?? 0, problem: `metadata ${printable(key)} ${problem}` })
+    throw new VeritError('VERIT_GGUF', {
+      file: this.#file,
+      offset: this.#offsets.get(key) ?? 0,
+      problem: `metadata ${printable(key)} ${problem}`
+    })
   }
 
   #get(key: string, fallback: unknown): GgufValue | undefined {

@@ -35,7 +35,10 @@ export class GgufFile implements GgufHeader, Disposable {
     this.#byName = new Map(header.tensors.map(t => [t.name, t]))
   }
 
-  /** The descriptor of a file opened by path or descriptor, for hashing the very bytes that were parsed; undefined for bytes in memory. */
+  /**
+   * The descriptor of a file opened by path or descriptor, for hashing the very bytes that were parsed; undefined for
+   * bytes in memory.
+   */
   get fd(): number | undefined {
     return this.#source instanceof RegularFile ? this.#source.fd : undefined
   }
@@ -47,13 +50,18 @@ export class GgufFile implements GgufHeader, Disposable {
   /** The tensor with a name; an error when there is none. */
   tensor(name: string): GgufTensor {
     const tensor = this.#byName.get(name)
-    if (tensor === undefined) throw new VeritError('VERIT_GGUF', { file: this.name, offset: this.dataOffset, problem: `there is no tensor ${printable(name)}` })
+    if (tensor === undefined)
+      throw new VeritError('VERIT_GGUF', {
+        file: this.name,
+        offset: this.dataOffset,
+        problem: `there is no tensor ${printable(name)}`
+      })
     return tensor
   }
 
   /**
-   * The bytes of a tensor as they are in the file, in a buffer of their own (aligned, so that typed arrays can view it). A file whose length or
-   * modification time changed since it was opened is an error.
+   * The bytes of a tensor as they are in the file, in a buffer of their own (aligned, so that typed arrays can view
+   * it). A file whose length or modification time changed since it was opened is an error.
    */
   readTensor(name: string): Uint8Array<ArrayBuffer> {
     const { offset, byteLength } = this.tensor(name)
@@ -84,7 +92,11 @@ function allocate(length: number, file: string, offset: number): Uint8Array<Arra
   try {
     return new Uint8Array(length)
   } catch (e) {
-    throw new VeritError('VERIT_GGUF', { file, offset, problem: `a tensor of ${length} bytes does not fit into memory` }, e)
+    throw new VeritError(
+      'VERIT_GGUF',
+      { file, offset, problem: `a tensor of ${length} bytes does not fit into memory` },
+      e
+    )
   }
 }
 
@@ -102,7 +114,10 @@ export function openGguf(path: string): GgufFile {
   return openSource(openRegular(path, 'a GGUF model'))
 }
 
-/** Reads through a descriptor that someone else opened (and hashed), and that stays theirs to close. `name` is for errors. */
+/**
+ * Reads through a descriptor that someone else opened (and hashed), and that stays theirs to close. `name` is for
+ * errors.
+ */
 export function openGgufDescriptor(fd: number, name: string): GgufFile {
   return openSource(new RegularFile(fd, name, false))
 }

@@ -1,6 +1,6 @@
 /**
- * The list of tensors of a GGUF file, in typed arrays until the file is admitted: read, then placed. The tensors must lie inside the file, aligned, without
- * overlap, and no byte of the file may belong to nothing.
+ * The list of tensors of a GGUF file, in typed arrays until the file is admitted: read, then placed. The tensors must
+ * lie inside the file, aligned, without overlap, and no byte of the file may belong to nothing.
  */
 import { printable } from '../lib/printable.ts'
 import type { GgufCursor } from './gguf-cursor.ts'
@@ -61,25 +61,38 @@ export class TensorList {
   }
 
   /**
-   * Checks that every tensor lies in the file, begins at a multiple of the alignment, and, in order of position, where the one before it ends, padded.
+   * Checks that every tensor lies in the file, begins at a multiple of the alignment, and, in order of position, where
+   * the one before it ends, padded.
    * @param size of the file in bytes
    */
   place(c: GgufCursor, dataOffset: number, alignment: number, size: number): void {
     // a tensor without a size or outside the file: what lies between the others is unknown
-    let closed = !this.#bytes.includes(NONE), outside = 0
+    let closed = !this.#bytes.includes(NONE)
+    let outside = 0
     const whole = closed ? this.#wholeSize(dataOffset, alignment) : undefined
     const cut = whole !== undefined && whole > size
     if (cut) c.flag(`the file is cut: it has ${size} of ${whole} bytes`, size)
     for (let i = 0; i < this.count; i++) {
       if (this.#bytes[i] === NONE) continue
-      const relative = this.#relative[i]!, bytes = this.#bytes[i]!
-      const beyond = relative <= Number.MAX_SAFE_INTEGER ? relative % alignment : Number(c.exactly(this.#offsets[i]!) % BigInt(alignment))
+      const relative = this.#relative[i]!
+      const bytes = this.#bytes[i]!
+      const beyond =
+        relative <= Number.MAX_SAFE_INTEGER
+          ? relative % alignment
+          : Number(c.exactly(this.#offsets[i]!) % BigInt(alignment))
       if (beyond !== 0) {
-        c.flag(`tensor ${this.#shown(i)} has the offset ${c.exactly(this.#offsets[i]!)}, not a multiple of ${alignment}`, this.#entries[i])
+        c.flag(
+          `tensor ${this.#shown(i)} has the offset ${c.exactly(this.#offsets[i]!)}, not a multiple of ${alignment}`,
+          this.#entries[i]
+        )
       }
       if (dataOffset + relative + bytes <= size) continue
       const offset = c.exactly(this.#offsets[i]!)
-      if (!cut || ++outside <= NAMED) c.flag(`tensor ${this.#shown(i)} has ${bytes} bytes at offset ${offset}, beyond the end of the file at ${size}`, this.#entries[i])
+      if (!cut || ++outside <= NAMED)
+        c.flag(
+          `tensor ${this.#shown(i)} has ${bytes} bytes at offset ${offset}, beyond the end of the file at ${size}`,
+          this.#entries[i]
+        )
       this.#bytes[i] = NONE
       closed = false
     }
@@ -89,7 +102,8 @@ export class TensorList {
       if (this.#bytes[i] === NONE) continue
       const offset = this.#relative[i]!
       if (offset < expected) c.flag(`tensor ${this.#shown(i)} overlaps another one`, this.#entries[i])
-      if (offset > expected && closed) c.flag(`${offset - expected} bytes before tensor ${this.#shown(i)} belong to no tensor`, this.#entries[i])
+      if (offset > expected && closed)
+        c.flag(`${offset - expected} bytes before tensor ${this.#shown(i)} belong to no tensor`, this.#entries[i])
       expected = Math.max(expected, offset + align(this.#bytes[i]!, alignment))
     }
     const padded = dataOffset + expected
@@ -101,13 +115,21 @@ export class TensorList {
     return Array.from({ length: this.count }, (_, i) => {
       const ne = [...this.#ne.subarray(i * ggufLimits.dimensions, i * ggufLimits.dimensions + this.#dimensions[i]!)]
       return {
-        name: this.#names.text(i), type: ggufTypeName(this.#types[i]!)!, ne, shape: ne.toReversed(), elements: ne.reduce((product, n) => product * n, 1),
-        byteLength: this.#bytes[i]!, offset: dataOffset + this.#relative[i]!,
+        name: this.#names.text(i),
+        type: ggufTypeName(this.#types[i]!)!,
+        ne,
+        shape: ne.toReversed(),
+        elements: ne.reduce((product, n) => product * n, 1),
+        byteLength: this.#bytes[i]!,
+        offset: dataOffset + this.#relative[i]!
       }
     })
   }
 
-  /** Bytes of a file with these tensors, all of known size; undefined where there are none or they do not lie one after the other. */
+  /**
+   * Bytes of a file with these tensors, all of known size; undefined where there are none or they do not lie one after
+   * the other.
+   */
   #wholeSize(dataOffset: number, alignment: number): number | undefined {
     let end = 0
     for (const i of this.#inOrder()) {
@@ -119,18 +141,22 @@ export class TensorList {
 
   #read(c: GgufCursor, i: number): void {
     const entry = c.at
-    if (!this.#names.add(readName(c, () => `the name of tensor ${i}`, ggufLimits.nameBytes))) c.flag(`the tensor ${this.#shown(i)} stands twice`, entry)
+    if (!this.#names.add(readName(c, () => `the name of tensor ${i}`, ggufLimits.nameBytes)))
+      c.flag(`the tensor ${this.#shown(i)} stands twice`, entry)
     const dimensions = c.u32()
-    if (dimensions < 1 || dimensions > ggufLimits.dimensions) c.fail(`tensor ${this.#shown(i)} has ${dimensions} dimensions; 1 to 4 are allowed`, entry)
+    if (dimensions < 1 || dimensions > ggufLimits.dimensions)
+      c.fail(`tensor ${this.#shown(i)} has ${dimensions} dimensions; 1 to 4 are allowed`, entry)
     const ne: number[] = []
     for (let d = 0; d < dimensions; d++) {
       const n = c.uint()
-      if (n === 0 || n > Number.MAX_SAFE_INTEGER) c.flag(`tensor ${this.#shown(i)} has a dimension of ${c.exactly(c.at - 8)}`, c.at - 8)
+      if (n === 0 || n > Number.MAX_SAFE_INTEGER)
+        c.flag(`tensor ${this.#shown(i)} has a dimension of ${c.exactly(c.at - 8)}`, c.at - 8)
       else ne.push(n)
     }
     const id = c.u32()
     const type = ggufTypeName(id)
-    if (type === undefined) c.flag(`tensor ${this.#shown(i)} has type number ${id}, which Verit does not support`, c.at - 4)
+    if (type === undefined)
+      c.flag(`tensor ${this.#shown(i)} has type number ${id}, which Verit does not support`, c.at - 4)
     const size = type !== undefined && ne.length === dimensions ? ggufTensorSize(type, ne) : undefined
     if (typeof size === 'string') c.flag(`tensor ${this.#shown(i)}: ${size}`, entry)
     this.#offsets[i] = c.at
@@ -151,6 +177,8 @@ export class TensorList {
   #inOrder(): Uint32Array {
     const relative = this.#relative
     const order = Uint32Array.from({ length: this.count }, (_, i) => i)
-    return relative.every((n, i) => i === 0 || relative[i - 1]! <= n) ? order : order.sort((a, b) => relative[a]! - relative[b]! || a - b)
+    return relative.every((n, i) => i === 0 || relative[i - 1]! <= n)
+      ? order
+      : order.sort((a, b) => relative[a]! - relative[b]! || a - b)
   }
 }

@@ -2,12 +2,34 @@
 import { invariant } from '../lib/errors.ts'
 
 /** Element types in the order of their numbers in the file; 9 is an array. */
-export const ggufValueTypes = ['u8', 'i8', 'u16', 'i16', 'u32', 'i32', 'f32', 'bool', 'string', 'array', 'u64', 'i64', 'f64'] as const
+export const ggufValueTypes = [
+  'u8',
+  'i8',
+  'u16',
+  'i16',
+  'u32',
+  'i32',
+  'f32',
+  'bool',
+  'string',
+  'array',
+  'u64',
+  'i64',
+  'f64'
+] as const
 
 export type GgufNumberType = 'u8' | 'i8' | 'u16' | 'i16' | 'u32' | 'i32' | 'f32' | 'f64'
 export type GgufElementType = GgufNumberType | 'u64' | 'i64' | 'bool' | 'string'
 
-export type GgufNumbers = Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array | Float64Array
+export type GgufNumbers =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array
 
 export type GgufArray =
   | { readonly type: 'array'; readonly of: GgufNumberType; readonly value: GgufNumbers }
@@ -25,8 +47,16 @@ export type GgufValue =
 
 /** Typed array of each numeric element type; its element size is the size in the file. */
 export const ggufArrays = {
-  u8: Uint8Array, i8: Int8Array, u16: Uint16Array, i16: Int16Array, u32: Uint32Array, i32: Int32Array, f32: Float32Array, f64: Float64Array,
-  u64: BigUint64Array, i64: BigInt64Array,
+  u8: Uint8Array,
+  i8: Int8Array,
+  u16: Uint16Array,
+  i16: Int16Array,
+  u32: Uint32Array,
+  i32: Int32Array,
+  f32: Float32Array,
+  f64: Float64Array,
+  u64: BigUint64Array,
+  i64: BigInt64Array
 } as const
 
 function integer(type: 'u8' | 'u16' | 'u32' | 'i32', low: number, high: number) {
@@ -47,6 +77,14 @@ export const gguf = {
   bool: (value: boolean): GgufValue => ({ type: 'bool', value }),
   string: (value: string): GgufValue => ({ type: 'string', value }),
   strings: (value: readonly string[]): GgufValue => ({ type: 'array', of: 'string', value }),
-  i32s: (value: readonly number[] | Int32Array): GgufValue => ({ type: 'array', of: 'i32', value: Int32Array.from(value) }),
-  f32s: (value: readonly number[] | Float32Array): GgufValue => ({ type: 'array', of: 'f32', value: Float32Array.from(value) }),
+  i32s: (value: readonly number[] | Int32Array): GgufValue => ({
+    type: 'array',
+    of: 'i32',
+    value: Int32Array.from(value)
+  }),
+  f32s: (value: readonly number[] | Float32Array): GgufValue => ({
+    type: 'array',
+    of: 'f32',
+    value: Float32Array.from(value)
+  })
 }

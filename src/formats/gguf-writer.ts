@@ -1,6 +1,6 @@
 /**
- * Writes GGUF version 3: the same content gives the same bytes. Before the first byte reaches the disk the header is parsed by our own reader,
- * so that nothing is written that could not be read again.
+ * Writes GGUF version 3: the same content gives the same bytes. Before the first byte reaches the disk the header is
+ * parsed by our own reader, so that nothing is written that could not be read again.
  */
 import { AtomicFile } from '../lib/atomic-file.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
@@ -21,7 +21,9 @@ export interface GgufTensorHead {
 }
 
 export interface GgufTensorInput extends GgufTensorHead {
-  /** The packed bytes, or a function that makes them when their turn comes, so that one tensor at a time is in memory. */
+  /**
+   * The packed bytes, or a function that makes them when their turn comes, so that one tensor at a time is in memory.
+   */
   data: Uint8Array | (() => Uint8Array)
 }
 
@@ -35,11 +37,17 @@ export interface GgufContent<Tensor extends GgufTensorHead = GgufTensorInput> {
   metadata: ReadonlyMap<string, GgufValue> | readonly (readonly [string, GgufValue])[]
   /** Written in the order given. */
   tensors: readonly Tensor[]
-  /** Bytes to which tensors are aligned: a power of two, 8 to 65,536. Default 32. Recorded as general.alignment unless 32. */
+  /**
+   * Bytes to which tensors are aligned: a power of two, 8 to 65,536. Default 32. Recorded as general.alignment unless
+   * 32.
+   */
   alignment?: number
 }
 
-/** Writes the file atomically: it appears whole or not at all. Returns its size in bytes. @param overwrite whether an existing file is replaced; default true */
+/**
+ * Writes the file atomically: it appears whole or not at all. Returns its size in bytes. @param overwrite whether an
+ * existing file is replaced; default true
+ */
 export function writeGguf(path: string, content: GgufContent, overwrite = true): number {
   using output = new Output(path, content, overwrite)
   for (const { data } of content.tensors) output.add(typeof data === 'function' ? data() : data)
@@ -47,7 +55,11 @@ export function writeGguf(path: string, content: GgufContent, overwrite = true):
 }
 
 /** The same of slow tensors. What the making of one throws leaves no trace of the file. */
-export async function writeGgufSlowly(path: string, content: GgufContent<GgufSlowTensor>, overwrite = true): Promise<number> {
+export async function writeGgufSlowly(
+  path: string,
+  content: GgufContent<GgufSlowTensor>,
+  overwrite = true
+): Promise<number> {
   using output = new Output(path, content, overwrite)
   for (const { data } of content.tensors) output.add(await data())
   return output.commit()
@@ -72,7 +84,10 @@ class Output implements Disposable {
 
   add(data: Uint8Array): void {
     const i = this.#added++
-    invariant(data.length === this.#sizes[i], `tensor ${this.#tensors[i]?.name} has ${data.length} bytes; its type and shape need ${this.#sizes[i]}`)
+    invariant(
+      data.length === this.#sizes[i],
+      `tensor ${this.#tensors[i]?.name} has ${data.length} bytes; its type and shape need ${this.#sizes[i]}`
+    )
     this.#file.write(data)
     this.#file.write(new Uint8Array(align(data.length, this.#alignment) - data.length))
   }
@@ -89,7 +104,10 @@ class Output implements Disposable {
 }
 
 /** The header with its padding, and the byte length of each tensor. */
-function layout(path: string, content: GgufContent<GgufTensorHead>): { header: Uint8Array; sizes: number[]; alignment: number } {
+function layout(
+  path: string,
+  content: GgufContent<GgufTensorHead>
+): { header: Uint8Array; sizes: number[]; alignment: number } {
   const alignment = content.alignment ?? 32
   const sizes = content.tensors.map(t => sizeOf(path, t))
   const bytes = encodeHeader(content, sizes, alignment)
@@ -97,9 +115,14 @@ function layout(path: string, content: GgufContent<GgufTensorHead>): { header: U
   header.set(bytes)
   const size = sizes.reduce((sum, n) => sum + align(n, alignment), header.length)
   try {
-    checkGguf({ name: path, size, read: (position, target) => target.set(header.subarray(position, position + target.length)) })
+    checkGguf({
+      name: path,
+      size,
+      read: (position, target) => target.set(header.subarray(position, position + target.length))
+    })
   } catch (e) {
-    if (VeritError.is(e, 'VERIT_GGUF')) throw new VeritError('VERIT_MODEL_WRITE', { file: path, problem: e.fields.problem }, e)
+    if (VeritError.is(e, 'VERIT_GGUF'))
+      throw new VeritError('VERIT_MODEL_WRITE', { file: path, problem: e.fields.problem }, e)
     throw e
   }
   return { header, sizes, alignment }
@@ -109,7 +132,8 @@ function sizeOf(path: string, t: GgufTensorHead): number {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_MODEL_WRITE', { file: path, problem: `tensor ${t.name}: ${problem}` })
   }
-  if (Buffer.byteLength(t.name) > ggufLimits.writtenNameBytes) refuse(`its name is longer than ${ggufLimits.writtenNameBytes} bytes`)
+  if (Buffer.byteLength(t.name) > ggufLimits.writtenNameBytes)
+    refuse(`its name is longer than ${ggufLimits.writtenNameBytes} bytes`)
   if (!t.shape.every(n => Number.isSafeInteger(n) && n > 0)) refuse(`its shape is [${t.shape.join(', ')}]`)
   const size = ggufTensorSize(t.type, t.shape.toReversed())
   return typeof size === 'string' ? refuse(size) : size.bytes
@@ -117,7 +141,8 @@ function sizeOf(path: string, t: GgufTensorHead): number {
 
 function encodeHeader(content: GgufContent<GgufTensorHead>, sizes: readonly number[], alignment: number): Buffer {
   const entries = [...content.metadata]
-  if (alignment !== 32 && !entries.some(([key]) => key === 'general.alignment')) entries.push(['general.alignment', gguf.u32(alignment)])
+  if (alignment !== 32 && !entries.some(([key]) => key === 'general.alignment'))
+    entries.push(['general.alignment', gguf.u32(alignment)])
   const out = new Bytes()
   out.u32(0x46554747)
   out.u32(3)
@@ -144,8 +169,10 @@ function encodeValue(out: Bytes, v: GgufValue): void {
   if (v.type !== 'array') return encodeElement(out, v.type, v.value)
   out.u32(ggufValueTypes.indexOf(v.of))
   out.u64(v.value.length)
-  // numbers as the bytes they are (little-endian, as the reader insists): a NaN that passes through a JavaScript number loses its payload
-  if (ArrayBuffer.isView(v.value)) return out.raw(new Uint8Array(v.value.buffer, v.value.byteOffset, v.value.byteLength))
+  // numbers as the bytes they are (little-endian, as the reader insists): a NaN that passes through a JavaScript number
+  // loses its payload
+  if (ArrayBuffer.isView(v.value))
+    return out.raw(new Uint8Array(v.value.buffer, v.value.byteOffset, v.value.byteLength))
   for (const element of v.value) encodeElement(out, v.of, element)
 }
 
@@ -157,8 +184,16 @@ function encodeElement(out: Bytes, type: GgufElementType, value: string | boolea
 
 const WIDTHS = { u8: 1, i8: 1, u16: 2, i16: 2, u32: 4, i32: 4, f32: 4, u64: 8, i64: 8, f64: 8 } as const
 const SETTERS = {
-  u8: 'setUint8', i8: 'setInt8', u16: 'setUint16', i16: 'setInt16', u32: 'setUint32', i32: 'setInt32', f32: 'setFloat32', f64: 'setFloat64',
-  u64: 'setBigUint64', i64: 'setBigInt64',
+  u8: 'setUint8',
+  i8: 'setInt8',
+  u16: 'setUint16',
+  i16: 'setInt16',
+  u32: 'setUint32',
+  i32: 'setInt32',
+  f32: 'setFloat32',
+  f64: 'setFloat64',
+  u64: 'setBigUint64',
+  i64: 'setBigInt64'
 } as const
 
 /** A growing buffer of little-endian values. */
@@ -168,13 +203,17 @@ class Bytes {
 
   scalar(type: keyof typeof WIDTHS, value: number | bigint): void {
     this.#room(WIDTHS[type])
-    const view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset + this.#length);
-    (view[SETTERS[type]] as (at: number, value: number | bigint, little: boolean) => void).call(view, 0, value, true)
+    const view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset + this.#length)
+    ;(view[SETTERS[type]] as (at: number, value: number | bigint, little: boolean) => void).call(view, 0, value, true)
     this.#length += WIDTHS[type]
   }
 
-  u32(value: number): void { this.scalar('u32', value) }
-  u64(value: number): void { this.scalar('u64', BigInt(value)) }
+  u32(value: number): void {
+    this.scalar('u32', value)
+  }
+  u64(value: number): void {
+    this.scalar('u64', BigInt(value))
+  }
 
   string(text: string): void {
     invariant(text.isWellFormed(), 'a string to be written is valid Unicode')

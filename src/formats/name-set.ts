@@ -1,6 +1,7 @@
 /**
- * Names seen so far, as bytes in typed arrays: finds the one that stands twice without a JavaScript object for each. The hash is multilinear with random
- * keys drawn for each set (Lemire and Kaser, "Strongly universal string hashing is fast"): no choice of names makes more of them collide than chance does.
+ * Names seen so far, as bytes in typed arrays: finds the one that stands twice without a JavaScript object for each.
+ * The hash is multilinear with random keys drawn for each set (Lemire and Kaser, "Strongly universal string hashing is
+ * fast"): no choice of names makes more of them collide than chance does.
  */
 import { randomFillSync } from 'node:crypto'
 
@@ -17,7 +18,10 @@ export class NameSet {
   #shift: number
   #count = 0
 
-  /** @param most names @param longest bytes of a name, at most 256. Memory is taken for all of them; what is not used is not touched. */
+  /**
+   * @param most names @param longest bytes of a name, at most 256. Memory is taken for all of them; what is not used is
+   * not touched.
+   */
   constructor(most: number, longest: number) {
     const bits = Math.max(1, Math.ceil(Math.log2(most + 1)))
     this.#longest = longest
@@ -32,7 +36,10 @@ export class NameSet {
 
   /** Takes the next name, and says whether it is a new one. */
   add(name: Uint8Array): boolean {
-    const index = this.#count++, start = this.#ends[index]!, hash = this.#hash(name), slot = hash >>> this.#shift
+    const index = this.#count++
+    const start = this.#ends[index]!
+    const hash = this.#hash(name)
+    const slot = hash >>> this.#shift
     const isNew = !this.#holds(name, hash, this.#slots[slot]!)
     this.#bytes.set(name, start)
     this.#ends[index + 1] = start + name.length
@@ -44,7 +51,9 @@ export class NameSet {
 
   /** The name that was taken at a place in the order, as text. */
   text(index: number): string {
-    return Buffer.from(this.#bytes.buffer, this.#ends[index]!, this.#ends[index + 1]! - this.#ends[index]!).toString('utf8')
+    return Buffer.from(this.#bytes.buffer, this.#ends[index]!, this.#ends[index + 1]! - this.#ends[index]!).toString(
+      'utf8'
+    )
   }
 
   #hash(name: Uint8Array): number {
@@ -62,7 +71,8 @@ export class NameSet {
   }
 
   #same(name: Uint8Array, index: number): boolean {
-    const bytes = this.#bytes, start = this.#ends[index]!
+    const bytes = this.#bytes
+    const start = this.#ends[index]!
     if (this.#ends[index + 1]! - start !== name.length) return false
     for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name[i]) return false
     return true

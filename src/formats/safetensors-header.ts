@@ -1,6 +1,6 @@
 /**
- * Checks the header of a safetensors file: u64 length, JSON, then tensor data that the entries must cover exactly, without gap or
- * overlap. Source of the format: huggingface/safetensors, README "Format".
+ * Checks the header of a safetensors file: u64 length, JSON, then tensor data that the entries must cover exactly,
+ * without gap or overlap. Source of the format: huggingface/safetensors, README "Format".
  */
 import { endianness } from 'node:os'
 import { isUtf8 } from 'node:buffer'
@@ -21,11 +21,22 @@ export const safetensorsLimits = {
   nameBytes: 1024,
   dimensions: 8,
   tensorBytes: 2 ** 34,
-  fileBytes: 2 ** 40,
+  fileBytes: 2 ** 40
 } as const
 
 /** Bytes an element. */
-export const safetensorsDtypes = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 } as const
+export const safetensorsDtypes = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1
+} as const
 
 export type SafetensorsDtype = keyof typeof safetensorsDtypes
 
@@ -50,7 +61,10 @@ type Fail = (problem: string, offset?: number) => never
 /** Says that something is wrong, and may come back. */
 type Flag = (problem: string, offset?: number) => void
 
-/** @param found collects the faults of single tensors, after which the others can still be checked; default: the first one is thrown */
+/**
+ * @param found collects the faults of single tensors, after which the others can still be checked; default: the first
+ * one is thrown
+ */
 export function parseSafetensorsHeader(source: ByteSource, found?: ProblemList): SafetensorsHeader {
   invariant(endianness() === 'LE', 'Verit runs on little-endian machines only')
   const fail: Fail = (problem, offset = 8) => {
@@ -66,9 +80,11 @@ export function parseSafetensorsHeader(source: ByteSource, found?: ProblemList):
   if (source.size < 10) failBegin('the file is too short for a header')
   source.read(0, prefix)
   const claimed = prefix.readBigUInt64LE()
-  if (claimed > BigInt(safetensorsLimits.headerBytes)) failBegin(`the header claims ${claimed} bytes, more than the limit of ${safetensorsLimits.headerBytes}`)
+  if (claimed > BigInt(safetensorsLimits.headerBytes))
+    failBegin(`the header claims ${claimed} bytes, more than the limit of ${safetensorsLimits.headerBytes}`)
   const length = Number(claimed)
-  if (length < 2 || length > source.size - 8) failBegin(`the header claims ${length} bytes of the ${source.size - 8} that follow`)
+  if (length < 2 || length > source.size - 8)
+    failBegin(`the header claims ${length} bytes of the ${source.size - 8} that follow`)
   if (prefix[8] !== 0x7b) failBegin('the header does not begin with {', 8)
   const bytes = Buffer.alloc(length)
   source.read(8, bytes)
@@ -77,7 +93,8 @@ export function parseSafetensorsHeader(source: ByteSource, found?: ProblemList):
   const root = parseHeaderJson(text, (problem, index) => fail(problem, 8 + Buffer.byteLength(text.slice(0, index))))
   invariant(root instanceof Map, 'text that begins with { is an object')
   const data = { start: 8 + length, size: source.size }
-  if (found === undefined) return { metadata: readMetadata(root.get('__metadata__'), fail), tensors: readTensors(root, data, fail, fail) }
+  if (found === undefined)
+    return { metadata: readMetadata(root.get('__metadata__'), fail), tensors: readTensors(root, data, fail, fail) }
   const flag: Flag = (problem, offset = 8) => found.add(problem, offset)
   const attempt = <T>(read: () => T): T | undefined => {
     try {
@@ -87,7 +104,10 @@ export function parseSafetensorsHeader(source: ByteSource, found?: ProblemList):
       return void flag(e.fields.problem, e.fields.offset)
     }
   }
-  return { metadata: attempt(() => readMetadata(root.get('__metadata__'), fail)) ?? {}, tensors: readTensors(root, data, fail, flag, attempt) }
+  return {
+    metadata: attempt(() => readMetadata(root.get('__metadata__'), fail)) ?? {},
+    tensors: readTensors(root, data, fail, flag, attempt)
+  }
 }
 
 function readMetadata(entry: HeaderValue | undefined, fail: Fail): Readonly<Record<string, string>> {
@@ -102,10 +122,14 @@ function readMetadata(entry: HeaderValue | undefined, fail: Fail): Readonly<Reco
 }
 
 function readTensors(
-  root: ReadonlyMap<string, HeaderValue>, { start, size }: { start: number; size: number }, fail: Fail, flag: Flag,
-  attempt: <T>(read: () => T) => T | undefined = read => read(),
+  root: ReadonlyMap<string, HeaderValue>,
+  { start, size }: { start: number; size: number },
+  fail: Fail,
+  flag: Flag,
+  attempt: <T>(read: () => T) => T | undefined = read => read()
 ): ReadonlyMap<string, SafetensorsEntry> {
-  if (root.size > safetensorsLimits.tensors + 1) fail(`there are ${root.size} entries, more than the limit of ${safetensorsLimits.tensors} tensors`)
+  if (root.size > safetensorsLimits.tensors + 1)
+    fail(`there are ${root.size} entries, more than the limit of ${safetensorsLimits.tensors} tensors`)
   const entries: SafetensorsEntry[] = []
   let whole = true
   for (const [name, value] of root) {
@@ -120,7 +144,8 @@ function readTensors(
   for (const t of entries) {
     const shown = printable(t.name, 80)
     if (t.offset < expected) flag(`tensor ${shown} overlaps another one`, t.offset)
-    if (t.offset > expected && whole) flag(`${t.offset - expected} bytes before tensor ${shown} belong to no tensor`, expected)
+    if (t.offset > expected && whole)
+      flag(`${t.offset - expected} bytes before tensor ${shown} belong to no tensor`, expected)
     const end = t.offset + t.byteLength
     if (end > size) flag(`tensor ${shown} ends at byte ${end}, beyond the end of the file at ${size}`, t.offset)
     expected = Math.max(expected, Math.min(end, size))
@@ -132,21 +157,31 @@ function readTensors(
 function readEntry(name: string, value: HeaderValue, start: number, fail: Fail): SafetensorsEntry {
   const tensor = `tensor ${printable(name, 80)}`
   if (name === '' || /\p{Cc}/u.test(name)) fail(`${tensor} has a name that is empty or holds control characters`)
-  if (Buffer.byteLength(name) > safetensorsLimits.nameBytes) fail(`${tensor} has a name of more than ${safetensorsLimits.nameBytes} bytes`)
-  const fields = value instanceof Map ? value as ReadonlyMap<string, HeaderValue> : fail(`${tensor} is not described by an object`)
-  for (const key of fields.keys()) if (!['dtype', 'shape', 'data_offsets'].includes(key)) fail(`${tensor} has an unknown field ${printable(key, 80)}`)
+  if (Buffer.byteLength(name) > safetensorsLimits.nameBytes)
+    fail(`${tensor} has a name of more than ${safetensorsLimits.nameBytes} bytes`)
+  const fields =
+    value instanceof Map ? (value as ReadonlyMap<string, HeaderValue>) : fail(`${tensor} is not described by an object`)
+  for (const key of fields.keys())
+    if (!['dtype', 'shape', 'data_offsets'].includes(key)) fail(`${tensor} has an unknown field ${printable(key, 80)}`)
   const dtype = fields.get('dtype')
   if (typeof dtype !== 'string' || !Object.hasOwn(safetensorsDtypes, dtype)) {
-    return fail(`${tensor} has the dtype ${typeof dtype === 'string' ? printable(dtype, 20) : 'missing'}, which is not supported`)
+    return fail(
+      `${tensor} has the dtype ${typeof dtype === 'string' ? printable(dtype, 20) : 'missing'}, which is not supported`
+    )
   }
   const shape = integers(fields.get('shape')) ?? fail(`${tensor} has no shape`)
-  if (shape.length > safetensorsLimits.dimensions) fail(`${tensor} has ${shape.length} dimensions; at most ${safetensorsLimits.dimensions} are allowed`)
+  if (shape.length > safetensorsLimits.dimensions)
+    fail(`${tensor} has ${shape.length} dimensions; at most ${safetensorsLimits.dimensions} are allowed`)
   const offsets = integers(fields.get('data_offsets'))
   if (offsets?.length !== 2) return fail(`${tensor} has no data_offsets`)
   const [begin, end] = offsets as [number, number]
   const byteLength = safetensorsBytes(dtype as SafetensorsDtype, shape)
-  if (byteLength === undefined) return fail(`${tensor} has the shape [${shape.join(', ')}], more than the ${safetensorsLimits.tensorBytes} bytes allowed`)
-  if (end - begin !== byteLength) fail(`${tensor} has the offsets ${begin} to ${end}, but its shape needs ${byteLength} bytes`)
+  if (byteLength === undefined)
+    return fail(
+      `${tensor} has the shape [${shape.join(', ')}], more than the ${safetensorsLimits.tensorBytes} bytes allowed`
+    )
+  if (end - begin !== byteLength)
+    fail(`${tensor} has the offsets ${begin} to ${end}, but its shape needs ${byteLength} bytes`)
   return { name, dtype: dtype as SafetensorsDtype, shape, offset: start + begin, byteLength }
 }
 

@@ -44,10 +44,17 @@ export class SafetensorsFile implements SafetensorsHeader, Disposable {
     return this.#source instanceof RegularFile ? this.#source.fd : undefined
   }
 
-  /** The bytes of one tensor; an error when there is none of that name, or when the file changed since it was opened. */
+  /**
+   * The bytes of one tensor; an error when there is none of that name, or when the file changed since it was opened.
+   */
   read(name: string): Uint8Array<ArrayBuffer> {
     const entry = this.tensors.get(name)
-    if (entry === undefined) throw new VeritError('VERIT_SAFETENSORS', { file: this.name, offset: 8, problem: `there is no tensor ${printable(name)}` })
+    if (entry === undefined)
+      throw new VeritError('VERIT_SAFETENSORS', {
+        file: this.name,
+        offset: 8,
+        problem: `there is no tensor ${printable(name)}`
+      })
     if (this.#source instanceof RegularFile) this.#source.checkUnchanged()
     let bytes: Uint8Array<ArrayBuffer>
     try {
@@ -86,7 +93,10 @@ export function parseSafetensors(bytes: Uint8Array, name = 'safetensors bytes'):
 }
 
 /** Reads a whole file. Tensors come in the order of their position. */
-export function readSafetensors(path: string): { metadata: Readonly<Record<string, string>>; tensors: Map<string, SafetensorsTensor> } {
+export function readSafetensors(path: string): {
+  metadata: Readonly<Record<string, string>>
+  tensors: Map<string, SafetensorsTensor>
+} {
   using file = openSafetensors(path)
   const tensors = new Map<string, SafetensorsTensor>()
   for (const { name, dtype, shape } of file.tensors.values()) tensors.set(name, { dtype, shape, data: file.read(name) })
@@ -94,20 +104,28 @@ export function readSafetensors(path: string): { metadata: Readonly<Record<strin
 }
 
 /**
- * Writes a file atomically, one tensor at a time; returns its size in bytes. The same content gives the same bytes, whatever the order of the
- * map: tensors stand by width of their element (widest first, so that each is aligned), then by name; metadata by key.
+ * Writes a file atomically, one tensor at a time; returns its size in bytes. The same content gives the same bytes,
+ * whatever the order of the map: tensors stand by width of their element (widest first, so that each is aligned), then
+ * by name; metadata by key.
  */
 export function writeSafetensors(
-  path: string, tensors: ReadonlyMap<string, SafetensorsInput>, metadata: Readonly<Record<string, string>> = {},
+  path: string,
+  tensors: ReadonlyMap<string, SafetensorsInput>,
+  metadata: Readonly<Record<string, string>> = {}
 ): number {
-  const names = [...tensors.keys()].sort((a, b) => safetensorsDtypes[tensors.get(b)!.dtype] - safetensorsDtypes[tensors.get(a)!.dtype] || (a < b ? -1 : 1))
+  const names = [...tensors.keys()].sort(
+    (a, b) => safetensorsDtypes[tensors.get(b)!.dtype] - safetensorsDtypes[tensors.get(a)!.dtype] || (a < b ? -1 : 1)
+  )
   const { header, lengths } = encodeHeader(path, names, tensors, metadata)
   using file = new AtomicFile(path)
   file.write(header)
   names.forEach((name, i) => {
     const { data } = tensors.get(name)!
     const view = typeof data === 'function' ? data() : data
-    invariant(view.byteLength === lengths[i], `tensor ${name} has ${view.byteLength} bytes; its dtype and shape need ${lengths[i]}`)
+    invariant(
+      view.byteLength === lengths[i],
+      `tensor ${name} has ${view.byteLength} bytes; its dtype and shape need ${lengths[i]}`
+    )
     file.write(new Uint8Array(view.buffer, view.byteOffset, view.byteLength))
   })
   file.commit()
@@ -115,20 +133,27 @@ export function writeSafetensors(
 }
 
 function encodeHeader(
-  path: string, names: readonly string[], tensors: ReadonlyMap<string, SafetensorsInput>, metadata: Readonly<Record<string, string>>,
+  path: string,
+  names: readonly string[],
+  tensors: ReadonlyMap<string, SafetensorsInput>,
+  metadata: Readonly<Record<string, string>>
 ): { header: Uint8Array; lengths: number[] } {
   const members: string[] = []
   const keys = Object.keys(metadata).sort()
-  if (keys.length > 0) members.push(`"__metadata__":{${keys.map(k => `${JSON.stringify(k)}:${JSON.stringify(metadata[k])}`).join(',')}}`)
+  if (keys.length > 0)
+    members.push(`"__metadata__":{${keys.map(k => `${JSON.stringify(k)}:${JSON.stringify(metadata[k])}`).join(',')}}`)
   const refuse = (problem: string, cause?: unknown): never => {
     throw new VeritError('VERIT_MODEL_WRITE', { file: path, problem }, cause)
   }
   let end = 0
   const lengths = names.map(name => {
     const { dtype, shape } = tensors.get(name)!
-    if (!shape.every(n => Number.isSafeInteger(n) && n >= 0)) refuse(`tensor ${name} has the shape [${shape.join(', ')}]`)
-    const length = safetensorsBytes(dtype, shape) ?? refuse(`tensor ${name} with the shape [${shape.join(', ')}] is too large`)
-    members.push(`${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${end},${end + length}]}`)
+    if (!shape.every(n => Number.isSafeInteger(n) && n >= 0))
+      refuse(`tensor ${name} has the shape [${shape.join(', ')}]`)
+    const length =
+      safetensorsBytes(dtype, shape) ?? refuse(`tensor ${name} with the shape [${shape.join(', ')}] is too large`)
+    const offsets = `[${end},${end + length}]`
+    members.push(`${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":${offsets}}`)
     end += length
     return length
   })
@@ -137,9 +162,14 @@ function encodeHeader(
   const header = Buffer.alloc(8 + length, ' ')
   header.writeBigUInt64LE(BigInt(length))
   header.write(json, 8)
-  try { // What we write, we can read.
+  try {
+    // What we write, we can read.
     const size = header.length + end
-    parseSafetensorsHeader({ name: path, size, read: (position, target) => target.set(header.subarray(position, position + target.length)) })
+    parseSafetensorsHeader({
+      name: path,
+      size,
+      read: (position, target) => target.set(header.subarray(position, position + target.length))
+    })
   } catch (e) {
     if (VeritError.is(e, 'VERIT_SAFETENSORS')) refuse(e.fields.problem, e)
     throw e

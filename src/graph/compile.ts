@@ -1,7 +1,8 @@
 /**
- * Graph to plan: drops what no output needs, keeps the order in which ops were added (a topological one), gives every tensor its place. Parameters
- * lie in 'weights', their gradients at the same offsets in 'gradients', every input, state, constant and output in a buffer of its own name, all
- * else in the arena, where lifetimes decide what shares memory.
+ * Graph to plan: drops what no output needs, keeps the order in which ops were added (a topological one), gives every
+ * tensor its place. Parameters lie in 'weights', their gradients at the same offsets in 'gradients', every input,
+ * state, constant and output in a buffer of its own name, all else in the arena, where lifetimes decide what shares
+ * memory.
  */
 import type { Plan } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
@@ -41,7 +42,10 @@ export interface CompileOptions {
 }
 
 /** Compiles what the outputs, gradients and states of a graph need. */
-export function compile(graph: Graph, { limits, outputs, gradients = new Map(), reuse = true }: CompileOptions): Compiled {
+export function compile(
+  graph: Graph,
+  { limits, outputs, gradients = new Map(), reuse = true }: CompileOptions
+): Compiled {
   const layout = weightLayout(graph)
   const places = new Map<Tensor, Place>()
   const directory = new Map<string, Place>()
@@ -68,10 +72,12 @@ export function compile(graph: Graph, { limits, outputs, gradients = new Map(), 
     if (t.kind === 'state' && (read.has(t) || nodes.some(n => n.outputs.includes(t)))) put(t.name, t, t.name)
   }
 
-  const elements = (t: Tensor): number => t.shape.reduce<number>((n, d) => n * (typeof d === 'number' ? d : limits[d]), 1)
+  const elements = (t: Tensor): number =>
+    t.shape.reduce<number>((n, d) => n * (typeof d === 'number' ? d : limits[d]), 1)
   const builder = new PlanBuilder()
   const arena = placeIntermediates(nodes, places, t => elements(t) * elementBytes[t.dtype], reuse)
-  if (layout.bytes > 0) builder.tensor('weights', 'f32', layout.bytes / 4) // the whole of it, so that the buffer is as long as the layout
+  // the whole of it, so that the buffer is as long as the layout
+  if (layout.bytes > 0) builder.tensor('weights', 'f32', layout.bytes / 4)
   if (gradients.size > 0) builder.tensor('gradients', 'f32', layout.bytes / 4)
   const indices = new Map<Tensor, number>()
   const indexOf = (t: Tensor | null): number => {
@@ -79,15 +85,19 @@ export function compile(graph: Graph, { limits, outputs, gradients = new Map(), 
     let index = indices.get(t)
     if (index === undefined) {
       const place = places.get(t) ?? { buffer: 'arena', offset: arena.get(t)! }
-      indices.set(t, index = builder.tensor(place.buffer, t.dtype, elements(t), place.offset))
+      indices.set(t, (index = builder.tensor(place.buffer, t.dtype, elements(t), place.offset)))
     }
     return index
   }
   for (const n of nodes) {
-    const kept = n.outputs.map((t, i) => t && n.op.outputs[i].endsWith('?') && !read.has(t) && !places.has(t) ? null : t)
+    const kept = n.outputs.map((t, i) =>
+      t && n.op.outputs[i]!.endsWith('?') && !read.has(t) && !places.has(t) ? null : t
+    )
     builder.step(n.op.name, n.inputs.map(indexOf), kept.map(indexOf), n.a)
   }
-  const constants = Object.fromEntries([...graph.constants].filter(([t]) => places.has(t)).map(([t, data]) => [t.name, data]))
+  const constants = Object.fromEntries(
+    [...graph.constants].filter(([t]) => places.has(t)).map(([t, data]) => [t.name, data])
+  )
   return { plan: builder.build(limits), directory, layout, constants }
 }
 
@@ -102,20 +112,34 @@ function liveNodes(graph: Graph, live: Set<Tensor>): Node[] {
   return kept.reverse()
 }
 
-/** Arena offsets of the tensors that have no place yet. An op that works element by element takes over the memory of an input that ends with it. */
-function placeIntermediates(nodes: readonly Node[], places: ReadonlyMap<Tensor, Place>, bytesOf: (t: Tensor) => number, reuse: boolean): Map<Tensor, number> {
+/**
+ * Arena offsets of the tensors that have no place yet. An op that works element by element takes over the memory of an
+ * input that ends with it.
+ */
+function placeIntermediates(
+  nodes: readonly Node[],
+  places: ReadonlyMap<Tensor, Place>,
+  bytesOf: (t: Tensor) => number,
+  reuse: boolean
+): Map<Tensor, number> {
   const lastUse = new Map<Tensor, number>()
   for (const [step, n] of nodes.entries()) for (const t of [...n.inputs, ...n.outputs]) if (t) lastUse.set(t, step)
   const blocks: Block[] = []
   const blockOf = new Map<Tensor, number>()
   for (const [step, n] of nodes.entries()) {
     for (const [i, t] of n.outputs.entries()) {
-      if (!t || places.has(t) || (n.op.outputs[i].endsWith('?') && lastUse.get(t) === step)) continue
-      const bytes = bytesOf(t), last = lastUse.get(t)!
-      const over = i > 0 || !reuse ? undefined : n.op.inPlace?.map(k => n.inputs[k]!).find(x => blockOf.has(x) && lastUse.get(x) === step && bytesOf(x) === bytes)
+      if (!t || places.has(t) || (n.op.outputs[i]!.endsWith('?') && lastUse.get(t) === step)) continue
+      const bytes = bytesOf(t)
+      const last = lastUse.get(t)!
+      const over =
+        i > 0 || !reuse
+          ? undefined
+          : n.op.inPlace
+              ?.map(k => n.inputs[k]!)
+              .find(x => blockOf.has(x) && lastUse.get(x) === step && bytesOf(x) === bytes)
       if (over) {
         const block = blockOf.get(over)!
-        blocks[block].last = last
+        blocks[block]!.last = last
         blockOf.set(t, block)
       } else {
         blockOf.set(t, blocks.push({ bytes, first: step, last }) - 1)
@@ -123,5 +147,5 @@ function placeIntermediates(nodes: readonly Node[], places: ReadonlyMap<Tensor, 
     }
   }
   const { offsets } = planArena(blocks, reuse)
-  return new Map([...blockOf].map(([t, block]) => [t, offsets[block]]))
+  return new Map([...blockOf].map(([t, block]) => [t, offsets[block]!]))
 }

@@ -1,6 +1,9 @@
-/** Reverse-mode differentiation: walks a graph backwards and adds the ops that compute the loss's derivative by each parameter. */
+/**
+ * Reverse-mode differentiation: walks a graph backwards and adds the ops that compute the loss's derivative by each
+ * parameter.
+ */
 import { VeritError, invariant } from '../lib/errors.ts'
-import { shapeText, type Value } from '../ops/op.ts'
+import { shapeText, type AtLeast, type Value } from '../ops/op.ts'
 import type { Graph, Node, Tensor } from './graph.ts'
 
 export interface Gradients {
@@ -17,7 +20,12 @@ export interface Gradients {
  * @param lossScale f32 [1]; default a new input 'lossScale'
  * @throws VeritError VERIT_SHAPE for an op that has no gradient
  */
-export function gradient(graph: Graph, loss: Tensor, parameters?: readonly Tensor[], { lossScale }: { lossScale?: Tensor } = {}): Gradients {
+export function gradient(
+  graph: Graph,
+  loss: Tensor,
+  parameters?: readonly Tensor[],
+  { lossScale }: { lossScale?: Tensor } = {}
+): Gradients {
   const wanted = parameters ?? graph.parameters.filter(p => p.dtype === 'f32')
   const seed = lossScale ?? graph.input('lossScale', 'f32', [1])
   const needed = dependents(graph, wanted)
@@ -39,7 +47,8 @@ export function gradient(graph: Graph, loss: Tensor, parameters?: readonly Tenso
   for (const p of wanted) {
     const d = derivatives.get(p)
     if (!d) continue
-    const own = d.kind === 'computed' && !used.has(d) ? d : copy(graph, d) // each parameter's gradient has its own place in memory
+    // each parameter's gradient has its own place in memory
+    const own = d.kind === 'computed' && !used.has(d) ? d : copy(graph, d)
     used.add(own)
     gradients.set(p, own)
   }
@@ -56,9 +65,18 @@ function dependents(graph: Graph, roots: readonly Tensor[]): Set<Tensor> {
   return found
 }
 
-function derive(graph: Graph, node: Node, dy: readonly (Tensor | null)[], needed: ReadonlySet<Tensor>): (Tensor | null)[] {
+function derive(
+  graph: Graph,
+  node: Node,
+  dy: readonly (Tensor | null)[],
+  needed: ReadonlySet<Tensor>
+): (Tensor | null)[] {
   if (!node.op.gradient) {
-    throw new VeritError('VERIT_SHAPE', { op: node.op.name, problem: 'it has no gradient', shapes: node.inputs.map(shapeText).join(', ') })
+    throw new VeritError('VERIT_SHAPE', {
+      op: node.op.name,
+      problem: 'it has no gradient',
+      shapes: node.inputs.map(shapeText).join(', ')
+    })
   }
   return node.op.gradient({
     a: node.a,
@@ -66,8 +84,9 @@ function derive(graph: Graph, node: Node, dy: readonly (Tensor | null)[], needed
     outputs: node.outputs as readonly Value[],
     dy,
     needs: node.inputs.map(t => t !== null && needed.has(t)),
-    apply: (op, inputs, given) => graph.apply(op, inputs as readonly (Tensor | null)[], given) as Value[],
-    producer: value => graph.producer(value as Tensor)?.inputs as readonly Value[] ?? null,
+    apply: (op, inputs, given) =>
+      graph.apply(op, inputs as readonly (Tensor | null)[], given) as unknown as AtLeast<Value>,
+    producer: value => (graph.producer(value as Tensor)?.inputs as readonly Value[]) ?? null
   }) as (Tensor | null)[]
 }
 

@@ -1,6 +1,7 @@
 /**
- * A model written once, as operations on tensors. Building checks shapes and computes nothing; `gradient` adds the backward ops, `compile` turns a graph
- * into a plan. Activations are [tokens, width], linear weights [out, in]. Equal ops on equal inputs are made once.
+ * A model written once, as operations on tensors. Building checks shapes and computes nothing; `gradient` adds the
+ * backward ops, `compile` turns a graph into a plan. Activations are [tokens, width], linear weights [out, in]. Equal
+ * ops on equal inputs are made once.
  */
 import { invariant } from '../lib/errors.ts'
 import { panelLayouts } from '../ops/matmul.ts'
@@ -51,13 +52,19 @@ export interface AttentionOptions {
   readonly softcap?: number
   /** f32 [heads]: scores that join the softmax of every row, without a value. */
   readonly sinks?: Tensor
-  /** States of f32 or f16, [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D], that outlive the run. Default: a cache of this run alone. */
+  /**
+   * States of f32 or f16, [cacheRows/16, kvHeads, D, 16] and [cacheRows/16, kvHeads, 16, D], that outlive the run.
+   * Default: a cache of this run alone.
+   */
   readonly keys?: Tensor
   readonly values?: Tensor
 }
 
 /** Where the rows of a batch read and write the cache of a short convolution; see `AttentionOptions`. */
-export interface ShortConvOptions extends Pick<AttentionOptions, 'context' | 'cacheRows' | 'cacheRow' | 'pages' | 'sequence' | 'length'> {
+export interface ShortConvOptions extends Pick<
+  AttentionOptions,
+  'context' | 'cacheRows' | 'cacheRow' | 'pages' | 'sequence' | 'length'
+> {
   /** State [cacheRows/16, 1, 16, C] that outlives the run. Default: a cache of this run alone. */
   readonly state?: Tensor
 }
@@ -80,7 +87,9 @@ export interface ChosenExperts {
   readonly weights: Tensor
 }
 
-/** Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4], or with base3 [⌈O/16⌉, ⌈K/20⌉, 16, 4], and m f32 [1]. */
+/**
+ * Ternary weights of a BitLinear: t u8 [⌈O/16⌉, ⌈K/16⌉, 16, 4], or with base3 [⌈O/16⌉, ⌈K/20⌉, 16, 4], and m f32 [1].
+ */
 export interface TernaryWeights {
   /** Five weights to a byte. Default false: four. */
   readonly base3?: boolean
@@ -115,7 +124,10 @@ export class Graph {
 
   /** Data known now; `Compiled.constants` hands it to the runs. */
   constant(name: string, data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
-    invariant(data.length === shape.reduce((n, d) => n * d, 1), `constant ${name} has ${data.length} elements, not [${shape.join(', ')}]`)
+    invariant(
+      data.length === shape.reduce((n, d) => n * d, 1),
+      `constant ${name} has ${data.length} elements, not [${shape.join(', ')}]`
+    )
     const tensor = this.#leaf(name, 'constant', data instanceof Float32Array ? 'f32' : 'i32', shape)
     this.constants.set(tensor, data)
     return tensor
@@ -138,14 +150,24 @@ export class Graph {
    * @returns all outputs; null for an absent one
    * @throws VeritError VERIT_SHAPE
    */
-  apply(name: string, inputs: readonly (Tensor | null)[], given: Given = {}, { into, fresh = false }: { into?: Tensor; fresh?: boolean } = {}): (Tensor | null)[] {
+  apply(
+    name: string,
+    inputs: readonly (Tensor | null)[],
+    given: Given = {},
+    { into, fresh = false }: { into?: Tensor; fresh?: boolean } = {}
+  ): (Tensor | null)[] {
     const op = opTable.get(name)
     invariant(op, `there is no op ${name}`)
     const { a, outputs } = applyShapeRule(op, inputs, given)
-    const key = into || fresh || inputs.some(t => t?.kind === 'state') ? null : `${name} ${inputs.map(t => t?.id ?? '-').join()} ${Object.values(a).join()}`
+    const key =
+      into || fresh || inputs.some(t => t?.kind === 'state')
+        ? null
+        : `${name} ${inputs.map(t => t?.id ?? '-').join()} ${Object.values(a).join()}`
     const made = key === null ? undefined : this.#made.get(key)
     if (made) return [...made.outputs]
-    const tensors = outputs.map((o, i) => o && (into ?? this.#tensor('computed', `${name}.${this.nodes.length}.${i}`, o.dtype, o.shape)))
+    const tensors = outputs.map(
+      (o, i) => o && (into ?? this.#tensor('computed', `${name}.${this.nodes.length}.${i}`, o.dtype, o.shape))
+    )
     const node: Node = { op, a, inputs: op.inputs.map((_, i) => inputs[i] ?? null), outputs: tensors }
     this.nodes.push(node)
     if (key !== null) this.#made.set(key, node)
@@ -154,7 +176,11 @@ export class Graph {
   }
 
   /** a·b (+ bias): a [M, K] ([K, M] with transposeA), b [K, Nc] or, with layoutB 1, [Nc, K] → [M, Nc]. */
-  matmul(a: Tensor, b: Tensor, { bias, transposeA = 0, layoutB = 0 }: { bias?: Tensor | undefined; transposeA?: 0 | 1; layoutB?: 0 | 1 } = {}): Tensor {
+  matmul(
+    a: Tensor,
+    b: Tensor,
+    { bias, transposeA = 0, layoutB = 0 }: { bias?: Tensor | undefined; transposeA?: 0 | 1; layoutB?: 0 | 1 } = {}
+  ): Tensor {
     return this.#one('matmul', [a, b, bias ?? null], { transposeA, layoutB })
   }
 
@@ -163,12 +189,18 @@ export class Graph {
     return this.matmul(x, w, { bias, layoutB: 1 })
   }
 
-  /** `linear` over a weight stored as panels [⌈out/32⌉, in, 32] of f32, f16 or bf16, the layout that products read fastest; serving only. */
+  /**
+   * `linear` over a weight stored as panels [⌈out/32⌉, in, 32] of f32, f16 or bf16, the layout that products read
+   * fastest; serving only.
+   */
   packedLinear(x: Tensor, panels: Tensor, out: number, bias?: Tensor): Tensor {
     return this.#one('matmul', [x, panels, bias ?? null], { layoutB: panelLayouts[panels.dtype] ?? NaN, Nc: out })
   }
 
-  /** Rows ids [N] of a table of `rows` rows stored as panels [⌈rows/32⌉, C, 32] of f32, f16 or bf16 → [N, C]; serving only. */
+  /**
+   * Rows ids [N] of a table of `rows` rows stored as panels [⌈rows/32⌉, C, 32] of f32, f16 or bf16 → [N, C]; serving
+   * only.
+   */
   packedEmbedding(panels: Tensor, ids: Tensor, rows: number): Tensor {
     return this.#one('panelRows', [panels, ids], { V: rows })
   }
@@ -254,7 +286,10 @@ export class Graph {
     return this.#one('dropout', [x, rng], { purpose: 16 + site, threshold, scale: Math.fround(1 / (1 - probability)) })
   }
 
-  /** Rotates pairs (i, i + R/2) of the first R dimensions of each head, R ≤ D; x [N, heads·D], positions i32 [N], cos and sin [T, R/2]. */
+  /**
+   * Rotates pairs (i, i + R/2) of the first R dimensions of each head, R ≤ D; x [N, heads·D], positions i32 [N], cos
+   * and sin [T, R/2].
+   */
   rope(x: Tensor, positions: Tensor, cos: Tensor, sin: Tensor, heads: number): Tensor {
     return this.#one('rope', [x, positions, cos, sin], { H: heads })
   }
@@ -271,22 +306,32 @@ export class Graph {
   }
 
   /**
-   * Attention of q [N, heads·D] over keys and values k, v [N, kvHeads·D], which are first written to the cache rows given → [N, heads·D].
-   * To be differentiated, N must be whole sequences of `context` rows, row i of sequence b with length i + 1.
+   * Attention of q [N, heads·D] over keys and values k, v [N, kvHeads·D], which are first written to the cache rows
+   * given → [N, heads·D]. To be differentiated, N must be whole sequences of `context` rows, row i of sequence b with
+   * length i + 1.
    */
   attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
     const { heads, kvHeads = heads, context, cacheRows, cacheRow, pages, sequence, length } = options
     const cache = { G: kvHeads, R: cacheRows, half: options.keys?.dtype === 'f16' ? 1 : 0 }
     const { window = 0, softcap = 0, sinks = null } = options
-    const write = (op: string, x: Tensor, into?: Tensor): Tensor => this.apply(op, [x, cacheRow], cache, into ? { into } : {})[0]!
-    const keys = write('writeKeys', k, options.keys), values = write('writeValues', v, options.values)
-    const given = { H: heads, T: context, window, softcap, ...(options.scale === undefined ? {} : { scale: options.scale }) }
+    const write = (op: string, x: Tensor, into?: Tensor): Tensor =>
+      this.apply(op, [x, cacheRow], cache, into ? { into } : {})[0]!
+    const keys = write('writeKeys', k, options.keys)
+    const values = write('writeValues', v, options.values)
+    const given = {
+      H: heads,
+      T: context,
+      window,
+      softcap,
+      ...(options.scale === undefined ? {} : { scale: options.scale })
+    }
     return this.#one('attention', [q, keys, values, pages, sequence, length, sinks], given)
   }
 
   /**
-   * Depthwise causal convolution over time: x [N, C], w [C, L], the last tap for a row itself → [N, C]. Rows of x are first written to the cache;
-   * positions before a sequence count as absent. For a gradient the rows must be as `attention` demands.
+   * Depthwise causal convolution over time: x [N, C], w [C, L], the last tap for a row itself → [N, C]. Rows of x are
+   * first written to the cache; positions before a sequence count as absent. For a gradient the rows must be as
+   * `attention` demands.
    */
   shortConv(x: Tensor, w: Tensor, options: ShortConvOptions): Tensor {
     const { context, cacheRows, cacheRow, pages, sequence, length, state } = options
@@ -296,14 +341,19 @@ export class Graph {
   }
 
   /** The `used` experts of the largest probabilities for each row of logits [N, experts]; the lower one of equals. */
-  topExperts(logits: Tensor, used: number, { gating = 'softmax', normalise = false, scale = 1, bias }: ExpertChoice = {}): ChosenExperts {
+  topExperts(
+    logits: Tensor,
+    used: number,
+    { gating = 'softmax', normalise = false, scale = 1, bias }: ExpertChoice = {}
+  ): ChosenExperts {
     const given = { k: used, gating: gatings.indexOf(gating), normalise: normalise ? 1 : 0, scale }
     const [experts, weights] = this.apply('topExperts', [logits, bias ?? null], given)
     return { experts: experts!, weights: weights! }
   }
 
   /**
-   * Products with the matrices of each row's experts: x [N, in], or [N, used·in] with an input for each expert → [N, used·out].
+   * Products with the matrices of each row's experts: x [N, in], or [N, used·in] with an input for each expert → [N,
+   * used·out].
    * @param w [count·out, in], or for serving panels [count·⌈out/32⌉, in, 32] of f32, f16 or bf16
    * @param experts i32 [N, used]
    */
@@ -316,13 +366,18 @@ export class Graph {
     return this.#one('expertSum', [y, weights])
   }
 
-  /** x·wᵀ with x rounded to int8 by row and w to -1, 0, 1 with one scale: x [N, K], w latent [O, K] or ternary → [N, O]. */
+  /**
+   * x·wᵀ with x rounded to int8 by row and w to -1, 0, 1 with one scale: x [N, K], w latent [O, K] or ternary → [N, O].
+   */
   bitLinear(x: Tensor, w: Tensor | TernaryWeights): Tensor {
     const [q, scale, sum] = this.apply('quantizeRows', [x])
     const K = x.shape[1]
     const latent = 'kind' in w
     const [t, m] = latent ? this.apply('ternarize', [w]) : [w.t, w.m]
-    return this.#one(!latent && w.base3 ? 'ternaryMatmulBase3' : 'ternaryMatmul', [q, scale, sum, t, m], { O: latent ? w.shape[0] : w.out ?? (w.t.shape[0] as number) * 16, K })
+    return this.#one(!latent && w.base3 ? 'ternaryMatmulBase3' : 'ternaryMatmul', [q!, scale!, sum!, t!, m!], {
+      O: latent ? w.shape[0]! : (w.out ?? (w.t.shape[0] as number) * 16),
+      K: K!
+    })
   }
 
   /** -log softmax(logits [N, V])[targets i32 [N]] → [N]; a target of -1 counts as loss 0. */

@@ -1,6 +1,7 @@
 /**
- * Where parameters lie in the buffer 'weights' (and their gradients and optimizer moments in buffers of the same form): matrices first, so that
- * "decays" is one element count, then the rest; declared order within both; each begins at a multiple of 64 bytes.
+ * Where parameters lie in the buffer 'weights' (and their gradients and optimizer moments in buffers of the same form):
+ * matrices first, so that "decays" is one element count, then the rest; declared order within both; each begins at a
+ * multiple of 64 bytes.
  */
 import { roundUp } from '../lib/float.ts'
 import { elementBytes, type DType } from '../ops/sizes.ts'
@@ -26,8 +27,14 @@ export interface Layout {
 }
 
 export function weightLayout(graph: Graph): Layout {
-  const all = graph.parameters.map(p => ({ name: p.name, dtype: p.dtype, shape: p.shape as readonly number[], matrix: p.dtype === 'f32' && p.shape.length === 2 }))
-  let end = 0, matrixBytes = 0
+  const all = graph.parameters.map(p => ({
+    name: p.name,
+    dtype: p.dtype,
+    shape: p.shape as readonly number[],
+    matrix: p.dtype === 'f32' && p.shape.length === 2
+  }))
+  let end = 0
+  let matrixBytes = 0
   const entries = [...all.filter(p => p.matrix), ...all.filter(p => !p.matrix)].map(p => {
     const bytes = p.shape.reduce((n, d) => n * d, elementBytes[p.dtype])
     const entry = { ...p, offset: end, bytes }

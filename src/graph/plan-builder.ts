@@ -1,4 +1,6 @@
-/** Assembles a plan: names buffers, places tensors, encodes steps. Checks nothing that an executor checks on loading. */
+/**
+ * Assembles a plan: names buffers, places tensors, encodes steps. Checks nothing that an executor checks on loading.
+ */
 import type { Plan, PlanTensor, Step } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
 import { roundUp } from '../lib/float.ts'
@@ -12,7 +14,10 @@ export class PlanBuilder {
   readonly #buffers = ['arena']
   readonly #bytes = [0]
 
-  /** The tensor's index. A buffer comes into being with its first tensor and is as long as its tensors need, rounded up to 64 bytes. */
+  /**
+   * The tensor's index. A buffer comes into being with its first tensor and is as long as its tensors need, rounded up
+   * to 64 bytes.
+   */
   tensor(buffer: string, dtype: DType, elements: number, offset = 0): number {
     let at = this.#buffers.indexOf(buffer)
     if (at < 0) {
@@ -20,7 +25,7 @@ export class PlanBuilder {
       this.#bytes.push(0)
     }
     const bytes = elements * elementBytes[dtype]
-    this.#bytes[at] = Math.max(this.#bytes[at], roundUp(offset + bytes, 64))
+    this.#bytes[at] = Math.max(this.#bytes[at]!, roundUp(offset + bytes, 64))
     return this.#tensors.push({ dtype, bytes, buffer: at, offset }) - 1
   }
 
@@ -28,12 +33,19 @@ export class PlanBuilder {
   step(op: string, inputs: readonly number[], outputs: readonly number[], a: Readonly<Record<string, Dim>>): void {
     const row = opTable.get(op)
     invariant(row, `there is no op ${op}`)
-    const all = (given: readonly number[], { length }: readonly string[]): number[] => Array.from({ length }, (_, i) => given[i] ?? -1)
+    const all = (given: readonly number[], { length }: readonly string[]): number[] =>
+      Array.from({ length }, (_, i) => given[i] ?? -1)
     const attributes = encodeAttributes(row, a)
     this.#steps.push({ op, inputs: all(inputs, row.inputs), outputs: all(outputs, row.outputs), attributes })
   }
 
   build(limits: Readonly<Record<SymbolName, number>> = { rows: 1, outputs: 1 }): Plan {
-    return { tensors: this.#tensors, steps: this.#steps, buffers: this.#buffers, bufferBytes: this.#bytes, limits: { ...limits } }
+    return {
+      tensors: this.#tensors,
+      steps: this.#steps,
+      buffers: this.#buffers,
+      bufferBytes: this.#bytes,
+      limits: { ...limits }
+    }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The check between quarantine and store, on the descriptor that was downloaded to: digest first, then the structure of the formats that are known. A
- * file of another kind is kept by its digest alone; nothing here runs or unpacks it.
+ * The check between quarantine and store, on the descriptor that was downloaded to: digest first, then the structure of
+ * the formats that are known. A file of another kind is kept by its digest alone; nothing here runs or unpacks it.
  */
 import { GgufFile } from '../formats/gguf-reader.ts'
 import { parseSafetensorsHeader } from '../formats/safetensors-header.ts'
@@ -8,7 +8,10 @@ import { RegularFile } from '../lib/regular-file.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 
-/** @param name what to call it in errors; its ending, or the file's first bytes, say the format @throws VeritError VERIT_GGUF, VERIT_SAFETENSORS, VERIT_FILE_IO */
+/**
+ * @param name what to call it in errors; its ending, or the file's first bytes, say the format @throws VeritError
+ * VERIT_GGUF, VERIT_SAFETENSORS, VERIT_FILE_IO
+ */
 export function admit(fd: number, name: string): void {
   const file = new RegularFile(fd, name, false)
   const magic = Buffer.alloc(Math.min(4, file.size))
@@ -18,6 +21,10 @@ export function admit(fd: number, name: string): void {
 }
 
 /** The digest of what the descriptor holds now. */
-export function digestOf(fd: number, name: string, onProgress?: (done: number, total: number) => void): Promise<Digest> {
+export function digestOf(
+  fd: number,
+  name: string,
+  onProgress?: (done: number, total: number) => void
+): Promise<Digest> {
   return digestDescriptor(fd, name, onProgress === undefined ? {} : { onProgress })
 }

@@ -1,6 +1,7 @@
 /**
- * Downloads one file into the quarantine: bounded in size and time, gone on with where the host allows it (Range with If-Range), repeated a few times when
- * the connection breaks or the host asks to wait. What comes out is complete by its announced length, and still not trusted.
+ * Downloads one file into the quarantine: bounded in size and time, gone on with where the host allows it (Range with
+ * If-Range), repeated a few times when the connection breaks or the host asks to wait. What comes out is complete by
+ * its announced length, and still not trusted.
  */
 import { statfsSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -50,7 +51,12 @@ const LOOK_BYTES = 64 << 20
  * @param revision asked instead of the source's own: a commit
  * @throws VeritError VERIT_PULL_* ; what has come stays in `partial`
  */
-export async function download(source: ModelSource, revision: string | undefined, partial: Partial, options: DownloadOptions): Promise<Downloaded> {
+export async function download(
+  source: ModelSource,
+  revision: string | undefined,
+  partial: Partial,
+  options: DownloadOptions
+): Promise<Downloaded> {
   const url = source.url(revision)
   const total = AbortSignal.timeout(options.totalMs ?? 24 * HOUR_MS)
   const rules = { ...options, signal: options.signal === undefined ? total : AbortSignal.any([options.signal, total]) }
@@ -62,12 +68,26 @@ export async function download(source: ModelSource, revision: string | undefined
     try {
       const done = await attempt(source, url, partial, rules, () => void (answered = true))
       if (typeof done !== 'number') return done
-      problem = new VeritError('VERIT_PULL_ANSWER', { host: url.host, problem: 'it asks to wait, again and again', hint: 'Try again later' })
+      problem = new VeritError('VERIT_PULL_ANSWER', {
+        host: url.host,
+        problem: 'it asks to wait, again and again',
+        hint: 'Try again later'
+      })
       wait = Math.max(wait, done)
-      if (wait > LONGEST_WAIT_S) throw new VeritError('VERIT_PULL_ANSWER', { host: url.host, problem: `it asks to wait ${Math.ceil(wait)} s`, hint: 'Try again after that time' })
+      if (wait > LONGEST_WAIT_S)
+        throw new VeritError('VERIT_PULL_ANSWER', {
+          host: url.host,
+          problem: `it asks to wait ${Math.ceil(wait)} s`,
+          hint: 'Try again after that time'
+        })
     } catch (e) {
       problem = e
-      if (total.aborted) throw new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: 'the time for the whole download was over' }, e)
+      if (total.aborted)
+        throw new VeritError(
+          'VERIT_PULL_CONNECTION',
+          { host: url.host, reason: 'the time for the whole download was over' },
+          e
+        )
       // a host that never answered is more likely mistyped than out of breath
       if (!answered || !VeritError.is(e, 'VERIT_PULL_CONNECTION')) throw e
     }
@@ -76,17 +96,30 @@ export async function download(source: ModelSource, revision: string | undefined
     if (failures >= ATTEMPTS) throw problem
     if (wait >= 1) options.onWait?.(wait, problem instanceof VeritError ? problem.what : '')
     await pause(wait * 1000, undefined, { signal: rules.signal }).catch((e: unknown) => {
-      throw total.aborted ? new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: 'the time for the whole download was over' }, e) : rules.signal.reason
+      throw total.aborted
+        ? new VeritError(
+            'VERIT_PULL_CONNECTION',
+            { host: url.host, reason: 'the time for the whole download was over' },
+            e
+          )
+        : rules.signal.reason
     })
   }
 }
 
 /** One request. A number: the host asks to wait so many seconds. */
-async function attempt(source: ModelSource, url: URL, partial: Partial, options: DownloadOptions, onAnswer: () => void): Promise<Downloaded | number> {
+async function attempt(
+  source: ModelSource,
+  url: URL,
+  partial: Partial,
+  options: DownloadOptions,
+  onAnswer: () => void
+): Promise<Downloaded | number> {
   const kept = partial.about
   const asked: Asked = {
-    url, ...(options.token !== undefined && source.kind === 'hub' && { token: options.token }),
-    ...(kept !== undefined && { from: { byte: partial.bytes, etag: kept.etag } }),
+    url,
+    ...(options.token !== undefined && source.kind === 'hub' && { token: options.token }),
+    ...(kept !== undefined && { from: { byte: partial.bytes, etag: kept.etag } })
   }
   const found = await follow(asked, options)
   onAnswer()
@@ -102,7 +135,11 @@ async function attempt(source: ModelSource, url: URL, partial: Partial, options:
     const size = checkHead(found, source, partial, options)
     await body(found, source, partial, size, options)
     const { commit, sha256 } = found.facts
-    return { size, revision: source.kind === 'hub' ? commit : undefined, announced: source.kind === 'hub' ? sha256 : undefined }
+    return {
+      size,
+      revision: source.kind === 'hub' ? commit : undefined,
+      announced: source.kind === 'hub' ? sha256 : undefined
+    }
   } finally {
     response.on('error', () => undefined).destroy()
   }
@@ -118,30 +155,52 @@ function retryAfter(response: IncomingMessage): number {
 
 function refused({ response, url }: Found, source: ModelSource): VeritError {
   const status = response.statusCode ?? 0
-  const answer = (problem: string, hint: string): VeritError => new VeritError('VERIT_PULL_ANSWER', { host: url.host, problem, hint })
+  const answer = (problem: string, hint: string): VeritError =>
+    new VeritError('VERIT_PULL_ANSWER', { host: url.host, problem, hint })
   if (status === 401 || status === 403) {
-    return answer(`it wants permission (status ${status})`,
-      source.kind === 'hub' ? 'Accept the terms of the repository on the hub, if it has any, and give a token that may read it in HF_TOKEN or HF_TOKEN_FILE' : 'Use a source that needs no password')
+    return answer(
+      `it wants permission (status ${status})`,
+      source.kind === 'hub'
+        ? 'Accept the terms of the repository on the hub, if it has any, and give a token that may read it in ' +
+            'HF_TOKEN or HF_TOKEN_FILE'
+        : 'Use a source that needs no password'
+    )
   }
-  if (status === 404 || status === 410) return answer(`it has no such file (status ${status})`, 'Check owner, repository, revision and file')
+  if (status === 404 || status === 410)
+    return answer(`it has no such file (status ${status})`, 'Check owner, repository, revision and file')
   return answer(`status ${status}`, 'Try again later, or use another source')
 }
 
-/** Checks length, coding and range before a byte is kept, and makes `partial` ready to go on at the right place. @returns bytes of the whole file */
-function checkHead({ response, url, facts }: Found, source: ModelSource, partial: Partial, options: DownloadOptions): number {
+/**
+ * Checks length, coding and range before a byte is kept, and makes `partial` ready to go on at the right place.
+ * @returns bytes of the whole file
+ */
+function checkHead(
+  { response, url, facts }: Found,
+  source: ModelSource,
+  partial: Partial,
+  options: DownloadOptions
+): number {
   const wrong = (problem: string, hint = 'Use another source, or tell its operator'): never => {
     throw new VeritError('VERIT_PULL_ANSWER', { host: url.host, problem, hint })
   }
   const { headers, statusCode } = response
-  if (!['', 'identity'].includes((headers['content-encoding'] ?? '').toLowerCase())) wrong('it sends it compressed, which was not asked for')
-  if (headers['transfer-encoding'] !== undefined || !/^\d{1,15}$/.test(headers['content-length'] ?? '')) wrong('it does not say how long the file is')
+  if (!['', 'identity'].includes((headers['content-encoding'] ?? '').toLowerCase()))
+    wrong('it sends it compressed, which was not asked for')
+  if (headers['transfer-encoding'] !== undefined || !/^\d{1,15}$/.test(headers['content-length'] ?? ''))
+    wrong('it does not say how long the file is')
   const length = Number(headers['content-length'])
   const etag = String(headers.etag ?? '')
   let size = length
   if (statusCode === 206) {
     const range = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(headers['content-range'] ?? '')
     const [first, last, whole] = range?.slice(1).map(Number) ?? []
-    const fits = first === partial.bytes && last === whole! - 1 && whole === first + length && whole === partial.about?.size && etag === partial.about.etag
+    const fits =
+      first === partial.bytes &&
+      last === whole! - 1 &&
+      whole === first + length &&
+      whole === partial.about?.size &&
+      etag === partial.about.etag
     if (!fits) {
       // the file was changed, or the host mixes things up: nothing of what is there may be used
       partial.restart(undefined)
@@ -149,7 +208,8 @@ function checkHead({ response, url, facts }: Found, source: ModelSource, partial
     }
     size = whole!
   }
-  if (source.kind === 'hub' && facts.size !== undefined && facts.size !== size) wrong(`the hub announces ${facts.size} bytes, and the answer ${size}`)
+  if (source.kind === 'hub' && facts.size !== undefined && facts.size !== size)
+    wrong(`the hub announces ${facts.size} bytes, and the answer ${size}`)
   const limit = options.maxSize ?? 64 * 2 ** 30
   if (size > limit) throw new VeritError('VERIT_PULL_SIZE', { source: source.id, size, limit, by: 'limit' })
   checkRoom(source, partial, length)
@@ -158,12 +218,13 @@ function checkHead({ response, url, facts }: Found, source: ModelSource, partial
 }
 
 /**
- * Bytes that a download may add to a disk: 1 GiB or 5 % of it, whichever is less, stay free, for the audit log and the state may lie there too.
+ * Bytes that a download may add to a disk: 1 GiB or 5 % of it, whichever is less, stay free, for the audit log and the
+ * state may lie there too.
  * @param folder any on that disk
  */
 export function roomFor(folder: string): number {
   const { bavail, blocks, bsize } = statfsSync(folder)
-  return Math.max(0, Math.floor(bavail * bsize - Math.min(2 ** 30, blocks * bsize / 20)))
+  return Math.max(0, Math.floor(bavail * bsize - Math.min(2 ** 30, (blocks * bsize) / 20)))
 }
 
 /** @throws VeritError VERIT_PULL_SIZE */
@@ -173,7 +234,13 @@ function checkRoom(source: ModelSource, partial: Partial, size: number): void {
 }
 
 /** The parser of HTTP ends the body at its announced length, and reports one that is shorter. */
-async function body({ response, url }: Found, source: ModelSource, partial: Partial, size: number, options: DownloadOptions): Promise<void> {
+async function body(
+  { response, url }: Found,
+  source: ModelSource,
+  partial: Partial,
+  size: number,
+  options: DownloadOptions
+): Promise<void> {
   let looked = partial.bytes
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -188,6 +255,9 @@ async function body({ response, url }: Found, source: ModelSource, partial: Part
     throw options.signal?.aborted === true ? options.signal.reason : connectionError(url, e)
   }
   if (partial.bytes !== size) {
-    throw new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: `the answer ended after ${formatBytes(partial.bytes)} of ${formatBytes(size)}` })
+    throw new VeritError('VERIT_PULL_CONNECTION', {
+      host: url.host,
+      reason: `the answer ended after ${formatBytes(partial.bytes)} of ${formatBytes(size)}`
+    })
   }
 }

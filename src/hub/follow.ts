@@ -1,6 +1,7 @@
 /**
- * Asks for a file and follows redirects, at most five, each judged like the first address. A token goes to the hub's origin and nowhere else; a download
- * that began on a public address never goes on to a private one, even where the user allowed those, nor from https to http.
+ * Asks for a file and follows redirects, at most five, each judged like the first address. A token goes to the hub's
+ * origin and nowhere else; a download that began on a public address never goes on to a private one, even where the
+ * user allowed those, nor from https to http.
  */
 import type { IncomingMessage } from 'node:http'
 import { VeritError } from '../lib/errors.ts'
@@ -46,7 +47,8 @@ export async function follow(asked: Asked, rules: RequestRules): Promise<Found> 
     const status = response.statusCode ?? 0
     if (![301, 302, 303, 307, 308].includes(status)) return { response, url, facts }
     response.on('error', () => undefined).destroy()
-    if (hops === REDIRECTS) throw new VeritError('VERIT_PULL_REDIRECT', { host: url.host, problem: `more than ${REDIRECTS} redirects` })
+    if (hops === REDIRECTS)
+      throw new VeritError('VERIT_PULL_REDIRECT', { host: url.host, problem: `more than ${REDIRECTS} redirects` })
     url = next(url, response.headers.location)
     allowPrivate &&= fromPrivate
   }
@@ -55,7 +57,7 @@ export async function follow(asked: Asked, rules: RequestRules): Promise<Found> 
 function headersFor(asked: Asked, url: URL): Record<string, string> {
   return {
     ...(asked.token !== undefined && url.origin === asked.url.origin && { authorization: `Bearer ${asked.token}` }),
-    ...(asked.from !== undefined && { range: `bytes=${asked.from.byte}-`, 'if-range': asked.from.etag }),
+    ...(asked.from !== undefined && { range: `bytes=${asked.from.byte}-`, 'if-range': asked.from.etag })
   }
 }
 

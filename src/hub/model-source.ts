@@ -1,6 +1,6 @@
 /**
- * Where a model comes from, as a user writes it: `hf:OWNER/REPO[@REVISION]/FILE` for a file of a repository on a hub with Hugging Face's addresses
- * (ENDPOINT/OWNER/REPO/resolve/REVISION/FILE), or the https address of a file.
+ * Where a model comes from, as a user writes it: `hf:OWNER/REPO[@REVISION]/FILE` for a file of a repository on a hub
+ * with Hugging Face's addresses (ENDPOINT/OWNER/REPO/resolve/REVISION/FILE), or the https address of a file.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -19,7 +19,10 @@ export interface ModelSource {
   url(revision?: string): URL
   /** Of a hub: its origin, OWNER/REPO, and the path of the file in it. */
   readonly repository: { readonly origin: string; readonly name: string; readonly path: string } | undefined
-  /** Where signatures are looked for, in this order: FILE.sig, and in a repository model.sig at its top, which signs all of it. */
+  /**
+   * Where signatures are looked for, in this order: FILE.sig, and in a repository model.sig at its top, which signs all
+   * of it.
+   */
   readonly signatures: readonly SignaturePlace[]
 }
 
@@ -46,22 +49,40 @@ export function parseSource(text: string, endpoint: URL): ModelSource {
 }
 
 function hubSource(text: string, endpoint: URL): ModelSource {
-  const [, owner = '', repository = '', revision = 'main', path = ''] = HUB.exec(text) ?? fail(text, 'does not have the form hf:OWNER/REPO/FILE or hf:OWNER/REPO@REVISION/FILE')
-  if (!PART.test(owner) || !PART.test(repository)) fail(text, 'names no repository: letters, digits, dots, dashes and underscores are allowed')
-  if (!REVISION.test(revision) || revision.includes('..')) fail(text, 'names no revision: give a branch, a tag or a commit; write a slash in it as %2F')
+  const [, owner = '', repository = '', revision = 'main', path = ''] =
+    HUB.exec(text) ?? fail(text, 'does not have the form hf:OWNER/REPO/FILE or hf:OWNER/REPO@REVISION/FILE')
+  if (!PART.test(owner) || !PART.test(repository))
+    fail(text, 'names no repository: letters, digits, dots, dashes and underscores are allowed')
+  if (!REVISION.test(revision) || revision.includes('..'))
+    fail(text, 'names no revision: give a branch, a tag or a commit; write a slash in it as %2F')
   const parts = path.split('/')
-  if (parts.length > 20 || parts.some(p => p === '' || p === '.' || p === '..' || /[\\\p{C}%?#]/u.test(p))) fail(text, 'names no file of a repository')
+  if (parts.length > 20 || parts.some(p => p === '' || p === '.' || p === '..' || /[\\\p{C}%?#]/u.test(p)))
+    fail(text, 'names no file of a repository')
   const file = parts.at(-1)!
-  const at = (where: string) => (other = revision) => new URL(`${endpoint.origin}/${owner}/${repository}/resolve/${other}/${where.split('/').map(encodeURIComponent).join('/')}`)
+  const at =
+    (where: string) =>
+    (other = revision) => {
+      const path = where.split('/').map(encodeURIComponent).join('/')
+      return new URL(`${endpoint.origin}/${owner}/${repository}/resolve/${other}/${path}`)
+    }
   return {
-    id: `hf:${owner}/${repository}@${revision}/${path}`, kind: 'hub', file, revision,
-    repository: { origin: endpoint.origin, name: `${owner}/${repository}`, path }, url: at(path), signatures: [{ url: at(`${path}.sig`), signedAs: file }, { url: at('model.sig'), signedAs: path }],
+    id: `hf:${owner}/${repository}@${revision}/${path}`,
+    kind: 'hub',
+    file,
+    revision,
+    repository: { origin: endpoint.origin, name: `${owner}/${repository}`, path },
+    url: at(path),
+    signatures: [
+      { url: at(`${path}.sig`), signedAs: file },
+      { url: at('model.sig'), signedAs: path }
+    ]
   }
 }
 
 function urlSource(text: string): ModelSource {
   const url = parseUrl(text) ?? fail(text, 'is neither hf:OWNER/REPO/FILE nor an https address')
-  if (url.search !== '' || text.includes('?')) fail(text, 'has a query, which would be written to verit.lock and may hold a secret')
+  if (url.search !== '' || text.includes('?'))
+    fail(text, 'has a query, which would be written to verit.lock and may hold a secret')
   if (url.hash !== '' || text.includes('#')) fail(text, 'has a part after #')
   let file = ''
   try {
@@ -70,12 +91,21 @@ function urlSource(text: string): ModelSource {
     fail(text, 'has a % in its path that stands for nothing')
   }
   if (file === '' || file === '.' || file === '..' || /[\\/\p{C}]/u.test(file)) fail(text, 'ends in no name of a file')
-  return { id: url.href, kind: 'url', file, revision: undefined, repository: undefined, url: () => new URL(url), signatures: [{ url: () => new URL(`${url.href}.sig`), signedAs: file }] }
+  return {
+    id: url.href,
+    kind: 'url',
+    file,
+    revision: undefined,
+    repository: undefined,
+    url: () => new URL(url),
+    signatures: [{ url: () => new URL(`${url.href}.sig`), signedAs: file }]
+  }
 }
 
 /**
- * An http or https address without user, password and doubtful characters, as the WHATWG URL Standard reads it; undefined for anything else. Which
- * schemes, hosts and addresses may be asked is decided for every hop in `requestRules`.
+ * An http or https address without user, password and doubtful characters, as the WHATWG URL Standard reads it;
+ * undefined for anything else. Which schemes, hosts and addresses may be asked is decided for every hop in
+ * `requestRules`.
  */
 export function parseUrl(text: string, base?: URL): URL | undefined {
   if (DOUBTFUL.test(text) || !URL.canParse(text, base?.href)) return undefined
@@ -87,6 +117,7 @@ export function parseUrl(text: string, base?: URL): URL | undefined {
 /** Origin of a hub: an address without path, query and user. @throws VeritError VERIT_PULL_SOURCE */
 export function parseEndpoint(text: string): URL {
   const url = parseUrl(text)
-  if (url === undefined || url.pathname !== '/' || url.search !== '' || url.hash !== '') return fail(text, 'is not the address of a hub, for example https://huggingface.co')
+  if (url === undefined || url.pathname !== '/' || url.search !== '' || url.hash !== '')
+    return fail(text, 'is not the address of a hub, for example https://huggingface.co')
   return url
 }

@@ -1,10 +1,20 @@
 /**
- * The store of pulled models: files under the digest of their content (`sha256/ab/abcd...`), and an index of names in SQLite. A file is named only after
- * it was checked and lies in its place; both happen in one transaction, which also keeps other processes out, so that a crash leaves at worst a file
- * without a name, for `gc`.
+ * The store of pulled models: files under the digest of their content (`sha256/ab/abcd...`), and an index of names in
+ * SQLite. A file is named only after it was checked and lies in its place; both happen in one transaction, which also
+ * keeps other processes out, so that a crash leaves at worst a file without a name, for `gc`.
  */
 import { DatabaseSync } from 'node:sqlite'
-import { chmodSync, closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
@@ -48,7 +58,10 @@ export interface Kept extends Removable {
 }
 
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS names (name TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, source TEXT NOT NULL, revision TEXT, pulled TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS names (
+    name TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, source TEXT NOT NULL, revision TEXT,
+    pulled TEXT NOT NULL
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS locks (path TEXT PRIMARY KEY) STRICT;
   PRAGMA user_version = 1;`
 /** Version 2: signatures. */
@@ -57,7 +70,10 @@ const SIGNATURES = `
   ALTER TABLE names ADD COLUMN signed_as TEXT;
   PRAGMA user_version = 2;`
 
-/** 1 to 100 letters, digits, dots, dashes and underscores; no ending of a model file, so that a name is never taken for a path. */
+/**
+ * 1 to 100 letters, digits, dots, dashes and underscores; no ending of a model file, so that a name is never taken for
+ * a path.
+ */
 export function isModelName(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(text) && !/\.(gguf|safetensors)$/i.test(text)
 }
@@ -77,7 +93,8 @@ export class ModelStore implements Disposable {
     }
     try {
       this.#db = new DatabaseSync(path, { timeout: 30_000 })
-      if (this.#version() > 2) throw new VeritError('VERIT_MODEL_STORE', { path, problem: 'was written by a newer version of Verit' })
+      if (this.#version() > 2)
+        throw new VeritError('VERIT_MODEL_STORE', { path, problem: 'was written by a newer version of Verit' })
       if (this.#version() < 2) this.exclusively(() => this.#upgrade())
     } catch (e) {
       throw broken(e, path)
@@ -151,8 +168,23 @@ export class ModelStore implements Disposable {
   /** Gives a name, in place of what it stood for. */
   name(model: StoredModel): void {
     invariant(isModelName(model.name), 'the name was checked')
-    this.#guard(() => this.#db.prepare('INSERT OR REPLACE INTO names (name, digest, size, source, revision, pulled, signature, signed_as) VALUES (?, ?, ?, ?, ?, ?, ?, ?)')
-      .run(model.name, model.digest, model.size, model.source, model.revision ?? null, model.pulled, model.signature?.digest ?? null, model.signature?.signedAs ?? null))
+    this.#guard(() =>
+      this.#db
+        .prepare(
+          'INSERT OR REPLACE INTO names (name, digest, size, source, revision, pulled, signature, signed_as) ' +
+            'VALUES (?, ?, ?, ?, ?, ?, ?, ?)'
+        )
+        .run(
+          model.name,
+          model.digest,
+          model.size,
+          model.source,
+          model.revision ?? null,
+          model.pulled,
+          model.signature?.digest ?? null,
+          model.signature?.signedAs ?? null
+        )
+    )
   }
 
   /** Notes a lock file, whose models `gc` then keeps as long as it is there. @param path absolute */
@@ -165,11 +197,16 @@ export class ModelStore implements Disposable {
     return this.#guard(() => this.#db.prepare('DELETE FROM names WHERE name = ?').run(name)).changes > 0
   }
 
-  /** Removes the files that no name and no lock file refers to, and downloads that nobody goes on with. @param dryRun only says which */
+  /**
+   * Removes the files that no name and no lock file refers to, and downloads that nobody goes on with. @param dryRun
+   * only says which
+   */
   gc(dryRun: boolean): Removable[] {
     return this.exclusively(() => {
       const wanted = this.#wanted()
-      const removable: Removable[] = this.#files().filter(f => !wanted.has(f[1])).map(f => this.#described(f))
+      const removable: Removable[] = this.#files()
+        .filter(f => !wanted.has(f[1]))
+        .map(f => this.#described(f))
       for (const name of readdirSync(this.quarantine).filter(each => isAbandoned(this.quarantine, each))) {
         const path = join('quarantine', name)
         removable.push({ path, bytes: statSync(join(this.folder, path, 'data'), { throwIfNoEntry: false })?.size ?? 0 })
@@ -183,10 +220,12 @@ export class ModelStore implements Disposable {
   kept(): Kept[] {
     return this.exclusively(() => {
       const wanted = this.#wanted()
-      return this.#files().flatMap(f => {
-        const by = wanted.get(f[1])
-        return by === undefined ? [] : [{ ...this.#described(f), by: [...by] }]
-      }).toSorted((a, b) => (a.path < b.path ? -1 : 1))
+      return this.#files()
+        .flatMap(f => {
+          const by = wanted.get(f[1])
+          return by === undefined ? [] : [{ ...this.#described(f), by: [...by] }]
+        })
+        .toSorted((a, b) => (a.path < b.path ? -1 : 1))
     })
   }
 
@@ -219,7 +258,9 @@ export class ModelStore implements Disposable {
   #files(): [folder: string, name: string][] {
     const root = join(this.folder, 'sha256')
     if (!existsSync(root)) return []
-    return readdirSync(root).filter(f => /^[0-9a-f]{2}$/.test(f)).flatMap(f => readdirSync(join(root, f)).map((n): [string, string] => [f, n]))
+    return readdirSync(root)
+      .filter(f => /^[0-9a-f]{2}$/.test(f))
+      .flatMap(f => readdirSync(join(root, f)).map((n): [string, string] => [f, n]))
   }
 
   #version(): number {
@@ -243,17 +284,27 @@ export class ModelStore implements Disposable {
 
 function fromRow(row: Record<string, unknown>): StoredModel {
   const { name, digest, size, source, revision, pulled, signature, signed_as: signedAs } = row
-  if (!isDigest(digest) || (signature !== null && !isDigest(signature))) throw new VeritError('VERIT_MODEL_STORE', { path: 'index.db', problem: 'holds a digest that is none' })
+  if (!isDigest(digest) || (signature !== null && !isDigest(signature)))
+    throw new VeritError('VERIT_MODEL_STORE', { path: 'index.db', problem: 'holds a digest that is none' })
   return {
-    name: String(name), digest, size: Number(size), source: String(source), revision: revision === null ? undefined : String(revision), pulled: String(pulled),
-    signature: signature === null ? undefined : { digest: signature, signedAs: String(signedAs) },
+    name: String(name),
+    digest,
+    size: Number(size),
+    source: String(source),
+    revision: revision === null ? undefined : String(revision),
+    pulled: String(pulled),
+    signature: signature === null ? undefined : { digest: signature, signedAs: String(signedAs) }
   }
 }
 
 function broken(e: unknown, path: string): unknown {
   if (VeritError.is(e) || !(e instanceof Error)) return e
   const { errcode } = e as { errcode?: number }
-  return new VeritError('VERIT_MODEL_STORE', { path, problem: errcode === 5 ? 'is in use by another process' : `says: ${e.message}` }, e)
+  return new VeritError(
+    'VERIT_MODEL_STORE',
+    { path, problem: errcode === 5 ? 'is in use by another process' : `says: ${e.message}` },
+    e
+  )
 }
 
 function syncFolder(path: string): void {

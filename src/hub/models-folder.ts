@@ -17,7 +17,10 @@ export function defaultModelsFolder(env: NodeJS.ProcessEnv = process.env): strin
   return base === undefined ? '' : join(base, 'verit', 'models')
 }
 
-/** Makes a folder (0700) where there is none and checks that it belongs to this user alone. @throws VeritError VERIT_STATE, VERIT_FILE_IO */
+/**
+ * Makes a folder (0700) where there is none and checks that it belongs to this user alone. @throws VeritError
+ * VERIT_STATE, VERIT_FILE_IO
+ */
 export function privateFolder(path: string): string {
   if (path === '') {
     const problem = 'names no folder, and this user has no home folder'

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
@@ -25,17 +35,21 @@ const found = (address = 'address'): [number, string | undefined] => {
   return [partial.bytes, partial.about?.etag]
 }
 
-test('what was left is taken over for the same address, less the last byte of a whole file; without a tag nothing is left', () => {
-  left('four', { etag: '"a"', size: 10 })
-  assert.deepEqual(found('another'), [0, undefined])
-  assert.deepEqual(found(), [4, '"a"'])
-  left('0123456789', { etag: '"b"', size: 10 })
-  assert.deepEqual(found(), [9, '"b"'])
-  left('x', undefined)
-  assert.deepEqual(readdirSync(quarantine), [])
-})
+test(
+  'what was left is taken over for the same address, less the last byte of a whole file; without a tag nothing ' +
+    'is left',
+  () => {
+    left('four', { etag: '"a"', size: 10 })
+    assert.deepEqual(found('another'), [0, undefined])
+    assert.deepEqual(found(), [4, '"a"'])
+    left('0123456789', { etag: '"b"', size: 10 })
+    assert.deepEqual(found(), [9, '"b"'])
+    left('x', undefined)
+    assert.deepEqual(readdirSync(quarantine), [])
+  }
+)
 
-test('two at once have a file each, and the one that ends last leaves nothing behind where the other left its bytes', () => {
+test('two downloads at once use separate files, and the last one leaves nothing behind', () => {
   const first = new Partial(quarantine, 'address')
   const second = new Partial(quarantine, 'address')
   assert.notEqual(first.path, second.path)
@@ -48,22 +62,35 @@ test('two at once have a file each, and the one that ends last leaves nothing be
   assert.deepEqual(found(), [3, '"a"'])
 })
 
-test('a folder of a process that is gone is taken over, at the bytes that were synced; notes that make no sense begin anew', () => {
-  left('abcdef', { etag: '"a"', size: 10 })
-  const [key] = readdirSync(quarantine) as [string]
-  const dead = join(quarantine, `${key}.${thisHost}-${2 ** 22 + 1}-${'0'.repeat(16)}`)
-  renameSync(join(quarantine, key), dead)
-  writeFileSync(join(dead, 'data'), 'abcdefnot synced')
-  assert.deepEqual(found(), [6, '"a"'])
-  for (const about of ['', 'null', '[]', '{"etag":"a","size":10,"bytes":3}', '{"etag":"\\"a\\"","size":0,"bytes":0}', '{"etag":"\\"a\\"","size":10,"bytes":-1}', '{"etag":"\\"a\\"","size":1e99,"bytes":1}',
-    '{"etag":"\\"a\\"","size":99,"bytes":98}', '{"etag":"\\"a\\r\\nx: y\\"","size":10,"bytes":3}']) {
+test(
+  'a folder of a process that is gone is taken over, at the bytes that were synced; notes that make no sense ' +
+    'begin anew',
+  () => {
     left('abcdef', { etag: '"a"', size: 10 })
-    writeFileSync(join(quarantine, key, 'about.json'), about)
-    assert.deepEqual(found(), [0, undefined], about)
+    const [key] = readdirSync(quarantine) as [string]
+    const dead = join(quarantine, `${key}.${thisHost}-${2 ** 22 + 1}-${'0'.repeat(16)}`)
+    renameSync(join(quarantine, key), dead)
+    writeFileSync(join(dead, 'data'), 'abcdefnot synced')
+    assert.deepEqual(found(), [6, '"a"'])
+    for (const about of [
+      '',
+      'null',
+      '[]',
+      '{"etag":"a","size":10,"bytes":3}',
+      '{"etag":"\\"a\\"","size":0,"bytes":0}',
+      '{"etag":"\\"a\\"","size":10,"bytes":-1}',
+      '{"etag":"\\"a\\"","size":1e99,"bytes":1}',
+      '{"etag":"\\"a\\"","size":99,"bytes":98}',
+      '{"etag":"\\"a\\r\\nx: y\\"","size":10,"bytes":3}'
+    ]) {
+      left('abcdef', { etag: '"a"', size: 10 })
+      writeFileSync(join(quarantine, key, 'about.json'), about)
+      assert.deepEqual(found(), [0, undefined], about)
+    }
   }
-})
+)
 
-test('a folder of another host, where process numbers mean something else, is taken over only after a day without growth', () => {
+test('a partial file of another host is taken over after a day without growth', () => {
   left('abcdef', { etag: '"a"', size: 10 })
   const [key] = readdirSync(quarantine) as [string]
   for (const claim of [`${'0'.repeat(16)}-${2 ** 22 + 1}`, `${'0'.repeat(16)}-${process.pid}`, String(2 ** 22 + 1)]) {
@@ -90,7 +117,8 @@ test('a folder of another host, where process numbers mean something else, is ta
     assert.ok(Date.now() - statSync(mine.folder).mtimeMs < 3_600_000) // others see that it is new
     mine[Symbol.dispose]()
   }
-  assert.equal(isAbandoned(quarantine, `${'0'.repeat(32)}.${'0'.repeat(16)}-1-${'0'.repeat(16)}`), false) // gone meanwhile
+  // gone meanwhile
+  assert.equal(isAbandoned(quarantine, `${'0'.repeat(32)}.${'0'.repeat(16)}-1-${'0'.repeat(16)}`), false)
 })
 
 test('a restart forgets the bytes on disk, too', () => {
@@ -103,5 +131,14 @@ test('a restart forgets the bytes on disk, too', () => {
 })
 
 test('strong entity tags are told from weak and malformed ones', () => {
-  assert.deepEqual(['"a"', '""', 'W/"a"', 'a', '"a', '"a"b"', '"a b"', `"${'a'.repeat(201)}"`].map(isStrong), [true, false, false, false, false, false, false, false])
+  assert.deepEqual(['"a"', '""', 'W/"a"', 'a', '"a', '"a"b"', '"a b"', `"${'a'.repeat(201)}"`].map(isStrong), [
+    true,
+    false,
+    false,
+    false,
+    false,
+    false,
+    false,
+    false
+  ])
 })

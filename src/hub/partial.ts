@@ -1,11 +1,27 @@
 /**
- * A file that is being downloaded, in a folder of its own under `quarantine`: `data`, and `about.json` with what is needed to go on later. The folder's
- * name says which process of which host has it; a rename takes one over that nobody has, or whose process is gone, so that two downloads never write to one file. Whether
- * a process of another host (another container that shares the store) is gone cannot be seen: its folder counts as left once it has not grown for a day.
- * Bytes count as kept only when they were synced first: after a crash, the rest is fetched again.
+ * A file that is being downloaded, in a folder of its own under `quarantine`: `data`, and `about.json` with what is
+ * needed to go on later. The folder's name says which process of which host has it; a rename takes one over that nobody
+ * has, or whose process is gone, so that two downloads never write to one file. Whether a process of another host
+ * (another container that shares the store) is gone cannot be seen: its folder counts as left once it has not grown for
+ * a day. Bytes count as kept only when they were synced first: after a crash, the rest is fetched again.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -36,7 +52,10 @@ export class Partial implements Disposable {
   #quarantine: string
   #open = true
 
-  /** Takes over what an earlier download from `address` left, or begins anew. @param quarantine an existing private folder */
+  /**
+   * Takes over what an earlier download from `address` left, or begins anew. @param quarantine an existing private
+   * folder
+   */
   constructor(quarantine: string, address: string) {
     this.#quarantine = quarantine
     this.#key = createHash('sha256').update(address).digest('hex').slice(0, 32)
@@ -78,7 +97,8 @@ export class Partial implements Disposable {
 
   append(chunk: Uint8Array): void {
     try {
-      for (let done = 0; done < chunk.length;) done += writeSync(this.fd, chunk, done, chunk.length - done, this.bytes + done)
+      for (let done = 0; done < chunk.length;)
+        done += writeSync(this.fd, chunk, done, chunk.length - done, this.bytes + done)
       this.bytes += chunk.length
       if (this.bytes - this.#synced >= SYNC_BYTES) this.#keep()
     } catch (e) {
@@ -98,7 +118,10 @@ export class Partial implements Disposable {
   #keep(): void {
     fdatasyncSync(this.fd)
     this.#synced = this.bytes
-    if (this.#about !== undefined) writeFileAtomic(join(this.folder, 'about.json'), JSON.stringify({ ...this.#about, bytes: this.bytes }), { mode: 0o600 })
+    if (this.#about !== undefined)
+      writeFileAtomic(join(this.folder, 'about.json'), JSON.stringify({ ...this.#about, bytes: this.bytes }), {
+        mode: 0o600
+      })
   }
 
   /** Leaves what can be gone on with for a later download, and removes the rest. Harmless after `discard()`. */
@@ -160,7 +183,15 @@ function touch(folder: string): void {
 function readAbout(path: string): { about: About; bytes: number } | undefined {
   try {
     const { etag, size, bytes } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
-    if (typeof etag !== 'string' || !isStrong(etag) || !Number.isSafeInteger(size) || !Number.isSafeInteger(bytes) || (bytes as number) < 0 || (size as number) < 1) return undefined
+    if (
+      typeof etag !== 'string' ||
+      !isStrong(etag) ||
+      !Number.isSafeInteger(size) ||
+      !Number.isSafeInteger(bytes) ||
+      (bytes as number) < 0 ||
+      (size as number) < 1
+    )
+      return undefined
     // of a whole file, the last byte is asked again: the host then says whether it is still that file
     return { about: { etag, size: size as number }, bytes: Math.min(bytes as number, (size as number) - 1) }
   } catch {

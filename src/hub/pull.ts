@@ -1,6 +1,7 @@
 /**
- * `verit pull`: download into quarantine, compare digests (asked for, pinned, announced), admit, fetch the signature, and only then store and name; the pin
- * is written last. A source that is pinned is fetched at the commit of its pin and must be the same file.
+ * `verit pull`: download into quarantine, compare digests (asked for, pinned, announced), admit, fetch the signature,
+ * and only then store and name; the pin is written last. A source that is pinned is fetched at the commit of its pin
+ * and must be the same file.
  */
 import { resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
@@ -56,7 +57,10 @@ export interface Pulled {
   readonly signatureProblem: string | undefined
 }
 
-/** @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED (the signature of a trusted signer does not hold), VERIT_PULL_*, VERIT_LOCK_FILE, VERIT_MODEL_*, VERIT_GGUF, VERIT_SAFETENSORS, VERIT_STATE, VERIT_FILE_* */
+/**
+ * @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED (the signature of a trusted signer does not hold),
+ * VERIT_PULL_*, VERIT_LOCK_FILE, VERIT_MODEL_*, VERIT_GGUF, VERIT_SAFETENSORS, VERIT_STATE, VERIT_FILE_*
+ */
 export async function pull(text: string, options: PullOptions): Promise<Pulled> {
   const source = parseSource(text, parseEndpoint(options.endpoint ?? DEFAULT_ENDPOINT))
   const lock = resolve(options.lock ?? 'verit.lock')
@@ -64,12 +68,19 @@ export async function pull(text: string, options: PullOptions): Promise<Pulled> 
   const pinned = readLock(lock).get(source.id)
   const expected = options.update === true ? undefined : pinned
   if (expected !== undefined && options.digest !== undefined && options.digest !== expected.digest) {
-    throw new VeritError('VERIT_PULL_PINNED', { source: source.id, lock, pinned: expected.digest, asked: options.digest })
+    throw new VeritError('VERIT_PULL_PINNED', {
+      source: source.id,
+      lock,
+      pinned: expected.digest,
+      asked: options.digest
+    })
   }
   using store = new ModelStore(options.models)
   checkName(store, name, source)
-  if (expected !== undefined && await isWhole(store, expected.digest, options)) {
-    const found = storedSignature(store, name, expected.digest) ?? await signatureOf(source, expected.revision, name, expected.digest, options)
+  if (expected !== undefined && (await isWhole(store, expected.digest, options))) {
+    const found =
+      storedSignature(store, name, expected.digest) ??
+      (await signatureOf(source, expected.revision, name, expected.digest, options))
     return finish(store, source, lock, name, expected, undefined, found, options)
   }
 
@@ -96,14 +107,29 @@ export async function pull(text: string, options: PullOptions): Promise<Pulled> 
   return done
 }
 
-async function check(source: ModelSource, partial: Partial, got: Downloaded, want: { lock: string; pinned: Pin | undefined; asked: Digest | undefined }, options: PullOptions): Promise<Digest> {
+async function check(
+  source: ModelSource,
+  partial: Partial,
+  got: Downloaded,
+  want: { lock: string; pinned: Pin | undefined; asked: Digest | undefined },
+  options: PullOptions
+): Promise<Digest> {
   const commit = want.pinned?.revision ?? (/^[0-9a-f]{40}$/.test(source.revision ?? '') ? source.revision : undefined)
   if (commit !== undefined && got.revision !== undefined && got.revision !== commit) {
-    throw new VeritError('VERIT_PULL_ANSWER', { host: source.url().host, problem: `it answers for the commit ${got.revision}, not ${commit}`, hint: 'Use another mirror, or tell its operator' })
+    throw new VeritError('VERIT_PULL_ANSWER', {
+      host: source.url().host,
+      problem: `it answers for the commit ${got.revision}, not ${commit}`,
+      hint: 'Use another mirror, or tell its operator'
+    })
   }
   const digest = await digestOf(partial.fd, source.id, options.onHash)
   if (want.pinned !== undefined && want.pinned.digest !== digest) {
-    throw new VeritError('VERIT_PULL_LOCK', { source: source.id, lock: want.lock, wanted: want.pinned.digest, got: digest })
+    throw new VeritError('VERIT_PULL_LOCK', {
+      source: source.id,
+      lock: want.lock,
+      wanted: want.pinned.digest,
+      got: digest
+    })
   }
   if (want.asked !== undefined) checkDigest(source, want.asked, digest, '--sha256')
   if (got.announced !== undefined) checkDigest(source, `sha256:${got.announced}`, digest, 'the hub')
@@ -111,13 +137,30 @@ async function check(source: ModelSource, partial: Partial, got: Downloaded, wan
   return digest
 }
 
-/** Looks for a signature, by a trusted signer if there is one. @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED */
-function signatureOf(source: ModelSource, revision: string | undefined, name: string, digest: Digest, options: PullOptions): Promise<FoundSignature> {
+/**
+ * Looks for a signature, by a trusted signer if there is one. @throws VeritError VERIT_MODEL_SIGNATURE,
+ * VERIT_MODEL_CHANGED
+ */
+function signatureOf(
+  source: ModelSource,
+  revision: string | undefined,
+  name: string,
+  digest: Digest,
+  options: PullOptions
+): Promise<FoundSignature> {
   const { policy } = options
-  return findSignature(source, revision, options, signed => policy === undefined || judgePulled(policy, name, digest, signed).by === 'signature')
+  return findSignature(
+    source,
+    revision,
+    options,
+    signed => policy === undefined || judgePulled(policy, name, digest, signed).by === 'signature'
+  )
 }
 
-/** The signature that was fetched with the model, when that is what the name stands for already; undefined: it has to be looked for. */
+/**
+ * The signature that was fetched with the model, when that is what the name stands for already; undefined: it has to be
+ * looked for.
+ */
 function storedSignature(store: ModelStore, name: string, digest: Digest): FoundSignature | undefined {
   const model = store.find(name)
   if (model === undefined || model.digest !== digest) return undefined
@@ -130,7 +173,16 @@ function storedSignature(store: ModelStore, name: string, digest: Digest): Found
 }
 
 /** Stores what was downloaded (if anything was), names it and pins it, while nobody else changes the store. */
-function finish(store: ModelStore, source: ModelSource, lock: string, name: string, pin: Pin, partial: Partial | undefined, found: FoundSignature, options: PullOptions): Pulled {
+function finish(
+  store: ModelStore,
+  source: ModelSource,
+  lock: string,
+  name: string,
+  pin: Pin,
+  partial: Partial | undefined,
+  found: FoundSignature,
+  options: PullOptions
+): Pulled {
   const { signed, problem } = found
   const trust = options.policy === undefined ? undefined : judgePulled(options.policy, name, pin.digest, signed)
   return store.exclusively(() => {
@@ -141,14 +193,31 @@ function finish(store: ModelStore, source: ModelSource, lock: string, name: stri
       throw new VeritError('VERIT_PULL_LOCK', { source: source.id, lock, wanted: before.digest, got: pin.digest })
     }
     if (partial !== undefined) store.promote(partial.path, pin.digest)
-    else if (!store.has(pin.digest)) throw new VeritError('VERIT_MODEL_STORE', { path: store.path(pin.digest), problem: 'was removed meanwhile' })
-    const signature = signed === undefined ? undefined : { digest: store.keep(signed.bundle.bytes), signedAs: signed.signedAs }
-    const model = { name, digest: pin.digest, size: pin.size, source: source.id, revision: pin.revision, pulled: new Date().toISOString(), signature }
+    else if (!store.has(pin.digest))
+      throw new VeritError('VERIT_MODEL_STORE', { path: store.path(pin.digest), problem: 'was removed meanwhile' })
+    const signature =
+      signed === undefined ? undefined : { digest: store.keep(signed.bundle.bytes), signedAs: signed.signedAs }
+    const model = {
+      name,
+      digest: pin.digest,
+      size: pin.size,
+      source: source.id,
+      revision: pin.revision,
+      pulled: new Date().toISOString(),
+      signature
+    }
     store.name(model)
     store.noteLock(lock)
     const changed = before?.digest !== pin.digest || before.revision !== pin.revision
     if (changed) writeLock(lock, pins.set(source.id, pin))
-    return { model, path: store.path(pin.digest), fetched: partial !== undefined, pinned: changed, trust, signatureProblem: problem }
+    return {
+      model,
+      path: store.path(pin.digest),
+      fetched: partial !== undefined,
+      pinned: changed,
+      trust,
+      signatureProblem: problem
+    }
   })
 }
 
@@ -156,7 +225,11 @@ function nameFor(source: ModelSource, asked: string | undefined): string {
   const name = asked ?? source.file.replace(/\.(gguf|safetensors)$/i, '')
   if (isModelName(name)) return name
   throw new VeritError('VERIT_MODEL_NAME', {
-    name: JSON.stringify(name), problem: 'cannot be given: letters, digits, dots, dashes and underscores are allowed, at most 100, and no .gguf at the end', hint: 'Choose one with --name',
+    name: JSON.stringify(name),
+    problem:
+      'cannot be given: letters, digits, dots, dashes and underscores are allowed, at most 100, and no .gguf at ' +
+      'the end',
+    hint: 'Choose one with --name'
   })
 }
 
@@ -164,7 +237,11 @@ function nameFor(source: ModelSource, asked: string | undefined): string {
 function checkName(store: ModelStore, name: string, source: ModelSource): void {
   const other = store.find(name)
   if (other === undefined || other.source === source.id) return
-  throw new VeritError('VERIT_MODEL_NAME', { name, problem: `belongs to ${other.source}`, hint: 'Choose another with --name, or give it up with `verit models remove`' })
+  throw new VeritError('VERIT_MODEL_NAME', {
+    name,
+    problem: `belongs to ${other.source}`,
+    hint: 'Choose another with --name, or give it up with `verit models remove`'
+  })
 }
 
 function checkDigest(source: ModelSource, wanted: Digest, got: Digest, by: string): void {
@@ -175,5 +252,5 @@ function checkDigest(source: ModelSource, wanted: Digest, got: Digest, by: strin
 async function isWhole(store: ModelStore, digest: Digest, options: PullOptions): Promise<boolean> {
   if (!store.has(digest)) return false
   using file = openTrusted(store.path(digest), { kind: 'decides', purpose: 'the stored model' })
-  return await digestOf(file.fd, file.name, options.onHash) === digest
+  return (await digestOf(file.fd, file.name, options.onHash)) === digest
 }

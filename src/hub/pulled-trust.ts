@@ -1,6 +1,6 @@
 /**
- * What a trust policy says of a pulled model: the question of `verit serve`, asked when the model is pulled, so that the answer is known before it is needed.
- * Of several signatures, one by a trusted signer counts before the others.
+ * What a trust policy says of a pulled model: the question of `verit serve`, asked when the model is pulled, so that
+ * the answer is known before it is needed. Of several signatures, one by a trusted signer counts before the others.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { Digest } from '../trust/digest.ts'
@@ -21,10 +21,25 @@ export interface Signed {
   readonly signedAs: string
 }
 
-/** @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED where a trusted signer's signature does not hold for this file */
-export function judgePulled(policy: TrustPolicy, name: string, digest: Digest, signed: Signed | undefined): PulledTrust {
+/**
+ * @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED where a trusted signer's signature does not hold for
+ * this file
+ */
+export function judgePulled(
+  policy: TrustPolicy,
+  name: string,
+  digest: Digest,
+  signed: Signed | undefined
+): PulledTrust {
   try {
-    return decideTrust(policy, { path: name, name, digest, bundle: signed?.bundle, signedAs: signed?.signedAs, allowUnsigned: false })
+    return decideTrust(policy, {
+      path: name,
+      name,
+      digest,
+      bundle: signed?.bundle,
+      signedAs: signed?.signedAs,
+      allowUnsigned: false
+    })
   } catch (e) {
     if (!VeritError.is(e, 'VERIT_UNTRUSTED')) throw e
     return { by: 'nothing', problem: e.fields.problem.replace(/, and its SHA-256 is not trusted$/, '') }
@@ -38,11 +53,15 @@ export interface FoundSignature {
 }
 
 /**
- * Looks where signatures of the file may lie. One that cannot be had is as good as none: a hub that wants to hide it can say that there is none.
+ * Looks where signatures of the file may lie. One that cannot be had is as good as none: a hub that wants to hide it
+ * can say that there is none.
  * @param isTrusted ends the search @throws VeritError what `isTrusted` throws; the reason of `rules.signal`
  */
 export async function findSignature(
-  source: ModelSource, revision: string | undefined, rules: RequestRules & { readonly token?: string | undefined; readonly signatureMs?: number }, isTrusted: (signed: Signed) => boolean,
+  source: ModelSource,
+  revision: string | undefined,
+  rules: RequestRules & { readonly token?: string | undefined; readonly signatureMs?: number },
+  isTrusted: (signed: Signed) => boolean
 ): Promise<FoundSignature> {
   let first: Signed | undefined
   let problem: string | undefined
@@ -51,7 +70,12 @@ export async function findSignature(
     const name = decodeURIComponent(at.pathname.split('/').at(-1)!)
     let bytes: Buffer | undefined
     try {
-      bytes = await fetchSignature(at, source.kind === 'hub' ? rules.token : undefined, rules, rules.signatureMs ?? 60_000)
+      bytes = await fetchSignature(
+        at,
+        source.kind === 'hub' ? rules.token : undefined,
+        rules,
+        rules.signatureMs ?? 60_000
+      )
     } catch (e) {
       if (rules.signal?.aborted === true || !VeritError.is(e)) throw e
       problem ??= e.what

@@ -1,6 +1,6 @@
 /**
- * A file that is pushed: opened once, hashed through its descriptor, and sent through the same one. What is sent is hashed again on its way, so that a file
- * that changed meanwhile is an error and not another model.
+ * A file that is pushed: opened once, hashed through its descriptor, and sent through the same one. What is sent is
+ * hashed again on its way, so that a file that changed meanwhile is an error and not another model.
  */
 import { createHash } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
@@ -28,7 +28,11 @@ export class PushFile implements Disposable {
   }
 
   /** @throws VeritError those of opening, VERIT_FILE_IO */
-  static async open(from: string, path: string, onHash: (done: number, total: number) => void = () => undefined): Promise<PushFile> {
+  static async open(
+    from: string,
+    path: string,
+    onHash: (done: number, total: number) => void = () => undefined
+  ): Promise<PushFile> {
     const file = openRegular(from, 'the file to push')
     try {
       return new PushFile(from, path, await digestDescriptor(file.fd, from, { onProgress: onHash }), file)
@@ -86,6 +90,10 @@ export class PushFile implements Disposable {
   }
 
   #changed(): VeritError {
-    return new VeritError('VERIT_FILE_IO', { path: this.from, action: 'read', reason: 'it was changed while it was pushed' })
+    return new VeritError('VERIT_FILE_IO', {
+      path: this.from,
+      action: 'read',
+      reason: 'it was changed while it was pushed'
+    })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Requests that send something to a hub: under the rules of every request, without redirects, with answers of bounded size and time. A token goes to the
- * origin of the hub and nowhere else.
+ * Requests that send something to a hub: under the rules of every request, without redirects, with answers of bounded
+ * size and time. A token goes to the origin of the hub and nowhere else.
  */
 import type { IncomingMessage } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -29,21 +29,37 @@ export const refusePush = (host: string, problem: string, hint = 'Try again late
 }
 
 const ADVICE: Readonly<Record<number, [problem: string, hint: string]>> = {
-  401: ['it wants permission (status 401)', 'Give a token that may write there: VERIT_HUB_TOKEN or HF_TOKEN for a hub, VERIT_PUT_TOKEN for an address'],
+  401: [
+    'it wants permission (status 401)',
+    'Give a token that may write there: VERIT_HUB_TOKEN or HF_TOKEN for a hub, VERIT_PUT_TOKEN for an address'
+  ],
   403: ['the token may not write there (status 403)', 'Give a token that may write to this repository'],
-  404: ['there is no such repository or branch (status 404)', 'Create it on the hub first, and check owner, repository and branch'],
-  409: ['the branch was changed meanwhile, or it is in use (status 409)', 'Look at what is there, and run the same command again'],
+  404: [
+    'there is no such repository or branch (status 404)',
+    'Create it on the hub first, and check owner, repository and branch'
+  ],
+  409: [
+    'the branch was changed meanwhile, or it is in use (status 409)',
+    'Look at what is there, and run the same command again'
+  ],
   412: ['the branch was changed meanwhile (status 412)', 'Look at what is there, and run the same command again'],
-  413: ['it is too large for it (status 413)', 'Ask its operator for more room'],
+  413: ['it is too large for it (status 413)', 'Ask its operator for more room']
 }
 
 /**
- * Sends, waits where the host asks to (429, 503), and gives the answer of status 200 to 299; its body has to be read or destroyed.
+ * Sends, waits where the host asks to (429, 503), and gives the answer of status 200 to 299; its body has to be read or
+ * destroyed.
  * @param outgoing made anew for each attempt
  * @throws VeritError VERIT_PUSH_ANSWER, VERIT_PUSH_CONNECTION, VERIT_PULL_ADDRESS; the reason of `rules.signal`
  */
-export async function sendTo(url: URL, headers: Readonly<Record<string, string>>, outgoing: () => Outgoing, rules: PushRules): Promise<Answer> {
-  const own: Record<string, string> = rules.token !== undefined && url.origin === rules.origin ? { authorization: `Bearer ${rules.token}` } : {}
+export async function sendTo(
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  outgoing: () => Outgoing,
+  rules: PushRules
+): Promise<Answer> {
+  const own: Record<string, string> =
+    rules.token !== undefined && url.origin === rules.origin ? { authorization: `Bearer ${rules.token}` } : {}
   for (let attempt = 1; ; attempt++) {
     const answer = await request(url, { ...headers, ...own }, rules, outgoing()).catch((e: unknown) => {
       throw asPush(e)
@@ -51,10 +67,19 @@ export async function sendTo(url: URL, headers: Readonly<Record<string, string>>
     const status = answer.response.statusCode ?? 0
     if (status >= 200 && status < 300) return answer
     answer.response.on('error', () => undefined).destroy()
-    if (status >= 300 && status < 400) refusePush(url.host, 'it redirects, which is not followed with a model and a token', 'Give the address that it should go to')
-    if (status !== 429 && status !== 503) refusePush(url.host, ...(ADVICE[status] ?? [`status ${status}`]))
+    if (status >= 300 && status < 400)
+      refusePush(
+        url.host,
+        'it redirects, which is not followed with a model and a token',
+        'Give the address that it should go to'
+      )
+    if (status !== 429 && status !== 503) {
+      const [problem, hint] = ADVICE[status] ?? [`status ${status}`]
+      refusePush(url.host, problem, hint)
+    }
     const wait = secondsOf(answer.response)
-    if (attempt === ATTEMPTS || wait > LONGEST_WAIT_S) refusePush(url.host, `it asks to wait ${Math.ceil(wait)} s (status ${status})`, 'Try again after that time')
+    if (attempt === ATTEMPTS || wait > LONGEST_WAIT_S)
+      refusePush(url.host, `it asks to wait ${Math.ceil(wait)} s (status ${status})`, 'Try again after that time')
     if (wait >= 1) rules.onWait?.(wait, `${url.host} asks to wait`)
     await pause(wait * 1000, undefined, rules.signal === undefined ? {} : { signal: rules.signal }).catch(() => {
       throw rules.signal!.reason
@@ -68,28 +93,44 @@ const secondsOf = (response: IncomingMessage): number => {
 }
 
 /** Sends a small text, and gives the answer as JSON of this form. @throws VeritError as `sendTo` */
-export async function askHub<S extends TSchema>(url: URL, type: string, body: string, schema: S, rules: PushRules): Promise<Static<S> & { fromPrivate: boolean }> {
+export async function askHub<S extends TSchema>(
+  url: URL,
+  type: string,
+  body: string,
+  schema: S,
+  rules: PushRules
+): Promise<Static<S> & { fromPrivate: boolean }> {
   const bytes = Buffer.from(body)
   const total = AbortSignal.timeout(rules.answerMs ?? 300_000)
   const signal = rules.signal === undefined ? total : AbortSignal.any([rules.signal, total])
   let text: Buffer
   let fromPrivate: boolean
   try {
-    const answer = await sendTo(url, { 'content-type': type, accept: type.endsWith('ndjson') ? 'application/json' : type }, () => ({ method: 'POST', chunks: [bytes], bytes: bytes.length }), { ...rules, signal })
+    const answer = await sendTo(
+      url,
+      { 'content-type': type, accept: type.endsWith('ndjson') ? 'application/json' : type },
+      () => ({ method: 'POST', chunks: [bytes], bytes: bytes.length }),
+      { ...rules, signal }
+    )
     text = await readSmall(answer.response, url.host)
     ;({ fromPrivate } = answer)
   } catch (e) {
     if (rules.signal?.aborted === true) throw rules.signal.reason
-    throw total.aborted ? new VeritError('VERIT_PUSH_CONNECTION', { host: url.host, reason: 'no whole answer came in time' }, e) : asPush(connectionError(url, e))
+    throw total.aborted
+      ? new VeritError('VERIT_PUSH_CONNECTION', { host: url.host, reason: 'no whole answer came in time' }, e)
+      : asPush(connectionError(url, e))
   }
   let value: unknown
   try {
     value = parseStrictJson(text)
   } catch (e) {
-    return refusePush(url.host, `its answer cannot be read: ${VeritError.is(e) ? printable(e.what, 200) : 'it is no JSON'}`)
+    return refusePush(
+      url.host,
+      `its answer cannot be read: ${VeritError.is(e) ? printable(e.what, 200) : 'it is no JSON'}`
+    )
   }
   if (!Value.Check(schema, value)) return refusePush(url.host, 'its answer is not what a hub answers')
-  return { ...value as object, fromPrivate } as Static<S> & { fromPrivate: boolean }
+  return { ...(value as object), fromPrivate } as Static<S> & { fromPrivate: boolean }
 }
 
 async function readSmall(response: IncomingMessage, host: string): Promise<Buffer> {
@@ -108,4 +149,7 @@ async function readSmall(response: IncomingMessage, host: string): Promise<Buffe
 }
 
 /** An upload that breaks off is none of a download. */
-const asPush = (e: unknown): unknown => (VeritError.is(e, 'VERIT_PULL_CONNECTION') ? new VeritError('VERIT_PUSH_CONNECTION', { host: e.fields.host, reason: e.fields.reason }, e) : e)
+const asPush = (e: unknown): unknown =>
+  VeritError.is(e, 'VERIT_PULL_CONNECTION')
+    ? new VeritError('VERIT_PUSH_CONNECTION', { host: e.fields.host, reason: e.fields.reason }, e)
+    : e

@@ -1,7 +1,8 @@
 /**
- * One request to an address that was checked: the name is resolved once, every address it has is judged, and the connection goes to those addresses
- * and no others, so that a name server that answers differently a moment later changes nothing (DNS rebinding). No proxy, cookie, cache, kept
- * connection or decompression; settings of the environment that would weaken TLS do not hold here.
+ * One request to an address that was checked: the name is resolved once, every address it has is judged, and the
+ * connection goes to those addresses and no others, so that a name server that answers differently a moment later
+ * changes nothing (DNS rebinding). No proxy, cookie, cache, kept connection or decompression; settings of the
+ * environment that would weaken TLS do not hold here.
  */
 import { lookup as systemLookup } from 'node:dns/promises'
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
@@ -49,7 +50,8 @@ export interface Answer {
   readonly fromPrivate: boolean
 }
 
-const systemAddresses = async (host: string): Promise<readonly string[]> => (await systemLookup(host, { all: true })).map(a => a.address)
+const systemAddresses = async (host: string): Promise<readonly string[]> =>
+  (await systemLookup(host, { all: true })).map(a => a.address)
 const bare = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '')
 const refuse = (host: string, problem: string): never => {
   throw new VeritError('VERIT_PULL_ADDRESS', { host, problem })
@@ -59,7 +61,10 @@ const refuse = (host: string, problem: string): never => {
 async function judge(url: URL, rules: RequestRules): Promise<{ addresses: string[]; fromPrivate: boolean }> {
   const host = bare(url)
   const literal = isIP(host) !== 0
-  if (url.protocol !== 'https:' && !(rules.allowPrivate && (host === 'localhost' || (literal && isLoopbackAddress(host))))) {
+  if (
+    url.protocol !== 'https:' &&
+    !(rules.allowPrivate && (host === 'localhost' || (literal && isLoopbackAddress(host))))
+  ) {
     refuse(url.host, 'it would be asked over http, without encryption')
   }
   const problemOf = rules.judgeAddress ?? notPublic
@@ -67,8 +72,10 @@ async function judge(url: URL, rules: RequestRules): Promise<{ addresses: string
   const addresses = found.map(text => {
     const address = parseAddress(text) ?? refuse(url.host, 'its name stands for something that is no address')
     const problem = problemOf(text)
-    if (problem !== undefined && !rules.allowPrivate) refuse(url.host, literal ? `it is ${problem}` : `its name stands for ${formatAddress(address)}, ${problem}`)
-    if (url.protocol === 'http:' && !isLoopbackAddress(text)) refuse(url.host, 'it would be asked over http, without encryption')
+    if (problem !== undefined && !rules.allowPrivate)
+      refuse(url.host, literal ? `it is ${problem}` : `its name stands for ${formatAddress(address)}, ${problem}`)
+    if (url.protocol === 'http:' && !isLoopbackAddress(text))
+      refuse(url.host, 'it would be asked over http, without encryption')
     return formatAddress(address)
   })
   if (addresses.length === 0) refuse(url.host, 'its name stands for no address')
@@ -79,7 +86,12 @@ async function judge(url: URL, rules: RequestRules): Promise<{ addresses: string
  * Resolves when the head of the answer is there, whatever its status; the body has to be read or destroyed.
  * @throws VeritError VERIT_PULL_ADDRESS, VERIT_PULL_CONNECTION
  */
-export async function request(url: URL, headers: Readonly<Record<string, string>>, rules: RequestRules, outgoing?: Outgoing): Promise<Answer> {
+export async function request(
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  rules: RequestRules,
+  outgoing?: Outgoing
+): Promise<Answer> {
   const deadline = AbortSignal.timeout(rules.connectMs ?? 30_000)
   try {
     const { addresses, fromPrivate } = await before(deadline, judge(url, rules))
@@ -89,27 +101,38 @@ export async function request(url: URL, headers: Readonly<Record<string, string>
   }
 }
 
-const before = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => new Promise((resolve, reject) => {
-  signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
-  work.then(resolve, reject)
-})
+const before = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    work.then(resolve, reject)
+  })
 
 function send(
-  url: URL, headers: Readonly<Record<string, string>>, addresses: readonly string[], rules: RequestRules, deadline: AbortSignal, outgoing: Outgoing | undefined,
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  addresses: readonly string[],
+  rules: RequestRules,
+  deadline: AbortSignal,
+  outgoing: Outgoing | undefined
 ): Promise<IncomingMessage> {
   const secure = url.protocol === 'https:'
   const list = addresses.map(address => ({ address, family: isIP(address) }))
   const options: RequestOptions & { ca?: string; rejectUnauthorized: true } = {
     method: outgoing?.method ?? 'GET',
     headers: {
-      'user-agent': 'verit', accept: '*/*', 'accept-encoding': 'identity', connection: 'close', ...headers, ...(outgoing !== undefined && { 'content-length': outgoing.bytes }),
+      'user-agent': 'verit',
+      accept: '*/*',
+      'accept-encoding': 'identity',
+      connection: 'close',
+      ...headers,
+      ...(outgoing !== undefined && { 'content-length': outgoing.bytes })
     },
     agent: secure ? new HttpsAgent({ keepAlive: false }) : new HttpAgent({ keepAlive: false }),
     maxHeaderSize: HEADER_BYTES,
     rejectUnauthorized: true,
     lookup: (_host, how, done) => (how.all === true ? done(null, list) : done(null, list[0]!.address, list[0]!.family)),
     ...(rules.ca !== undefined && { ca: rules.ca }),
-    ...(rules.signal !== undefined && { signal: rules.signal }),
+    ...(rules.signal !== undefined && { signal: rules.signal })
   }
   return new Promise((resolve, reject) => {
     const sent = secure ? httpsRequest(url, options) : httpRequest(url, options)
@@ -118,10 +141,13 @@ function send(
     const idleMs = rules.idleMs ?? 30_000
     sent.setTimeout(idleMs, () => sent.destroy(new Error('nothing came for too long')))
     let slow: NodeJS.Timeout | undefined
-    sent.on('socket', socket => socket.once('connect', () => {
-      const peer = parseAddress(socket.remoteAddress ?? '')
-      if (peer === undefined || !addresses.includes(formatAddress(peer))) sent.destroy(new Error('the connection went to another address'))
-    }))
+    sent.on('socket', socket =>
+      socket.once('connect', () => {
+        const peer = parseAddress(socket.remoteAddress ?? '')
+        if (peer === undefined || !addresses.includes(formatAddress(peer)))
+          sent.destroy(new Error('the connection went to another address'))
+      })
+    )
     sent.on('error', reject)
     sent.on('close', () => clearTimeout(slow))
     sent.on('response', response => {
@@ -132,7 +158,9 @@ function send(
     })
     if (outgoing === undefined) return void sent.end()
     // a body takes the time it takes, as long as bytes go; then the answer has its own
-    sent.on('socket', socket => socket.once(secure ? 'secureConnect' : 'connect', () => deadline.removeEventListener('abort', late)))
+    sent.on('socket', socket =>
+      socket.once(secure ? 'secureConnect' : 'connect', () => deadline.removeEventListener('abort', late))
+    )
     sent.on('finish', () => {
       sent.setTimeout(0)
       slow = setTimeout(() => sent.destroy(new Error('no answer came in time')), rules.answerMs ?? 300_000)
@@ -142,13 +170,25 @@ function send(
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'there is no such host', EAI_AGAIN: 'its name could not be looked up', ECONNREFUSED: 'nothing listens there',
-  ECONNRESET: 'the connection was cut off', EPIPE: 'the connection was cut off', HPE_HEADER_OVERFLOW: 'the head of its answer is too large', TimeoutError: 'no answer came in time',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'its name could not be looked up',
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection was cut off',
+  EPIPE: 'the connection was cut off',
+  HPE_HEADER_OVERFLOW: 'the head of its answer is too large',
+  TimeoutError: 'no answer came in time'
 }
 
-/** What went wrong, without paths and queries: those of a redirect may be secrets. Errors of the table are given back as they are. */
+/**
+ * What went wrong, without paths and queries: those of a redirect may be secrets. Errors of the table are given back as
+ * they are.
+ */
 export function connectionError(url: URL, e: unknown): unknown {
   if (VeritError.is(e) || !(e instanceof Error)) return e
   const code = 'code' in e && typeof e.code === 'string' ? e.code : e.name
-  return new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: REASONS[code] ?? (code === 'Error' ? e.message : code) }, e)
+  return new VeritError(
+    'VERIT_PULL_CONNECTION',
+    { host: url.host, reason: REASONS[code] ?? (code === 'Error' ? e.message : code) },
+    e
+  )
 }

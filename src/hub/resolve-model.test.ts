@@ -30,8 +30,13 @@ test('a run that has not ended stands for its newest checkpoint where that is wa
   const names = ['7', '12', '100000000'].map(n => `checkpoints/step-${n.padStart(8, '0')}.safetensors`)
   const run = folder('open', 'run.json', ...names, 'checkpoints/.verit-1.tmp')
   assert.equal(resolveModel(run, none, 'checkpoint').path, join(run, names[2]!))
-  assert.throws(() => resolveModel(run, none), (e: unknown) => VeritError.is(e, 'VERIT_USAGE')
-    && e.what.includes('has a checkpoint of step 100,000,000') && e.next.includes(`train --resume ${run}`))
+  assert.throws(
+    () => resolveModel(run, none),
+    (e: unknown) =>
+      VeritError.is(e, 'VERIT_USAGE') &&
+      e.what.includes('has a checkpoint of step 100,000,000') &&
+      e.next.includes(`train --resume ${run}`)
+  )
 })
 
 test('a text that names nothing, or nothing that can be examined, stays a path for the command to open', () => {
@@ -45,9 +50,10 @@ test('other folders are named for what they are', () => {
   const dataset = folder('dataset')
   writeFileSync(join(dataset, 'manifest.json'), '{\n  "format": "verit-dataset",')
   const cases: [string, RegExp][] = [
-    [dataset, /is a dataset, not a model\. Train on it/], [folder('begun', 'run.json'), /without a checkpoint so far/],
+    [dataset, /is a dataset, not a model\. Train on it/],
+    [folder('begun', 'run.json'), /without a checkpoint so far/],
     [folder('hf', 'config.json'), /Hugging Face model\. Convert it first: verit convert/],
-    [folder('empty'), /without a model/],
+    [folder('empty'), /without a model/]
   ]
   for (const [path, message] of cases) {
     const named = (e: unknown): boolean => VeritError.is(e, 'VERIT_USAGE') && message.test(e.message)

@@ -29,7 +29,9 @@ export type Unfinished = 'refuse' | 'checkpoint'
  * @throws VeritError VERIT_STATE, VERIT_MODEL_STORE; VERIT_USAGE for a folder without a model
  */
 export function resolveModel(
-  nameOrPath: string, folder: string = defaultModelsFolder(), unfinished: Unfinished = 'refuse',
+  nameOrPath: string,
+  folder: string = defaultModelsFolder(),
+  unfinished: Unfinished = 'refuse'
 ): ResolvedModel {
   return pulledModel(nameOrPath, folder) ?? modelAt(nameOrPath, unfinished)
 }

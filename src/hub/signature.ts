@@ -1,6 +1,6 @@
 /**
- * Fetches the signature of a model: one small file beside it, asked for under the rules of every other download, within its own bounds of size and time. What
- * comes is text of a stranger until a trusted key has signed it.
+ * Fetches the signature of a model: one small file beside it, asked for under the rules of every other download, within
+ * its own bounds of size and time. What comes is text of a stranger until a trusted key has signed it.
  */
 import { VeritError } from '../lib/errors.ts'
 import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
@@ -11,16 +11,24 @@ import type { RequestRules } from './request.ts'
 /**
  * The bytes, or undefined where the host has no such file.
  * @param token for the origin of `url` only @param totalMs for all of it
- * @throws VeritError VERIT_PULL_ADDRESS, VERIT_PULL_REDIRECT, VERIT_PULL_CONNECTION, VERIT_PULL_ANSWER, VERIT_BUNDLE (too large); and the reason of `rules.signal`
+ * @throws VeritError VERIT_PULL_ADDRESS, VERIT_PULL_REDIRECT, VERIT_PULL_CONNECTION, VERIT_PULL_ANSWER, VERIT_BUNDLE
+ *   (too large); and the reason of `rules.signal`
  */
-export async function fetchSignature(url: URL, token: string | undefined, rules: RequestRules, totalMs: number): Promise<Buffer | undefined> {
+export async function fetchSignature(
+  url: URL,
+  token: string | undefined,
+  rules: RequestRules,
+  totalMs: number
+): Promise<Buffer | undefined> {
   const late = AbortSignal.timeout(totalMs)
   const signal = rules.signal === undefined ? late : AbortSignal.any([rules.signal, late])
   try {
     return await read(url, token, { ...rules, signal })
   } catch (e) {
     if (rules.signal?.aborted === true) throw rules.signal.reason
-    throw late.aborted ? new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: 'the time for a signature was over' }, e) : e
+    throw late.aborted
+      ? new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: 'the time for a signature was over' }, e)
+      : e
   }
 }
 
@@ -30,13 +38,17 @@ async function read(url: URL, token: string | undefined, rules: RequestRules): P
     throw new VeritError('VERIT_PULL_ANSWER', { host: at.host, problem, hint: 'Try again later, or tell its operator' })
   }
   const tooLarge = (): never => {
-    throw new VeritError('VERIT_BUNDLE', { source: url.pathname.split('/').at(-1)!, problem: `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes` })
+    throw new VeritError('VERIT_BUNDLE', {
+      source: url.pathname.split('/').at(-1)!,
+      problem: `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes`
+    })
   }
   try {
     const { statusCode: status, headers } = response
     if (status === 404 || status === 410) return undefined
     if (status !== 200) wrong(`status ${status}`)
-    if (!['', 'identity'].includes((headers['content-encoding'] ?? '').toLowerCase())) wrong('it sends it compressed, which was not asked for')
+    if (!['', 'identity'].includes((headers['content-encoding'] ?? '').toLowerCase()))
+      wrong('it sends it compressed, which was not asked for')
     if (Number(headers['content-length'] ?? 0) > MAX_BUNDLE_BYTES) tooLarge()
     const chunks: Buffer[] = []
     let bytes = 0

@@ -1,6 +1,7 @@
 /**
- * IP addresses and blocks of them in CIDR notation (RFC 4632, RFC 4291). An IPv4 address mapped into IPv6 (::ffff:192.0.2.1) is the IPv4 address, so
- * that a rule holds whichever way a connection came. Zone ids (fe80::1%eth0) are refused: they mean something on one machine only.
+ * IP addresses and blocks of them in CIDR notation (RFC 4632, RFC 4291). An IPv4 address mapped into IPv6
+ * (::ffff:192.0.2.1) is the IPv4 address, so that a rule holds whichever way a connection came. Zone ids (fe80::1%eth0)
+ * are refused: they mean something on one machine only.
  */
 import { isIP } from 'node:net'
 
@@ -31,7 +32,10 @@ function ipv6(text: string): bigint {
     return ipv6(`${dotted[1]!}${(low >> 16n).toString(16)}:${(low & 0xffffn).toString(16)}`)
   }
   const [head, tail] = text.split('::').map(side => (side === '' ? [] : side.split(':')))
-  const groups = tail === undefined ? head! : [...head!, ...Array.from({ length: 8 - head!.length - tail.length }, () => '0'), ...tail]
+  const groups =
+    tail === undefined
+      ? head!
+      : [...head!, ...Array.from({ length: 8 - head!.length - tail.length }, () => '0'), ...tail]
   return groups.reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n)
 }
 
@@ -53,7 +57,8 @@ export function parseAddress(text: string): Address | undefined {
 export function parseBlock(text: string): AddressBlock | undefined {
   const [address = '', prefix, ...more] = text.split('/')
   const parsed = parse(address)
-  if (parsed === undefined || more.length > 0 || (prefix !== undefined && !/^(0|[1-9]\d{0,2})$/.test(prefix))) return undefined
+  if (parsed === undefined || more.length > 0 || (prefix !== undefined && !/^(0|[1-9]\d{0,2})$/.test(prefix)))
+    return undefined
   const { version } = parsed.address
   // a prefix beside a mapped address counts from the IPv6 side: ::ffff:192.0.2.0/120 is 192.0.2.0/24
   const bits = prefix === undefined ? width(version) : Number(prefix) - (parsed.mapped ? 96 : 0)

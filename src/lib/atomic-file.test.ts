@@ -11,13 +11,19 @@ const root = mkdtempSync(join(tmpdir(), 'verit-atomic-'))
 after(() => rmSync(root, { recursive: true }))
 let count = 0
 const folder = (): string => mkdtempSync(join(root, `${count++}-`))
-const code = (expected: string) => (e: unknown): boolean => VeritError.is(e) && e.code === expected
+const code =
+  (expected: string) =>
+  (e: unknown): boolean =>
+    VeritError.is(e) && e.code === expected
 
 test('a file appears whole on commit and leaves no temporary file', () => {
   const dir = folder()
   const file = new AtomicFile(join(dir, 'a'))
   file.write(Buffer.from('one '))
-  assert.deepEqual(readdirSync(dir).filter(n => n === 'a'), [])
+  assert.deepEqual(
+    readdirSync(dir).filter(n => n === 'a'),
+    []
+  )
   file.write(Buffer.from('two'))
   assert.equal(file.position, 7)
   file.commit()
@@ -63,10 +69,18 @@ test('a link is kept and its target replaced; folders, pipes and dangling links 
   assert.throws(() => writeFileAtomic(join(dir, 'pipe'), ''), code('VERIT_FILE_KIND'))
 })
 
-test('a folder that takes no files is named with the file, not called missing', { skip: process.platform !== 'linux' }, () => {
-  assert.throws(() => writeFileAtomic('/proc/y.gguf', ''), (e: unknown) =>
-    VeritError.is(e, 'VERIT_FILE_IO') && /\/proc\/y\.gguf.*: (no file can be made there|permission denied)/.test(e.message))
-})
+test(
+  'a folder that takes no files is named with the file, not called missing',
+  { skip: process.platform !== 'linux' },
+  () => {
+    assert.throws(
+      () => writeFileAtomic('/proc/y.gguf', ''),
+      (e: unknown) =>
+        VeritError.is(e, 'VERIT_FILE_IO') &&
+        /\/proc\/y\.gguf.*: (no file can be made there|permission denied)/.test(e.message)
+    )
+  }
+)
 
 test('a missing folder is a clear error', () => {
   assert.throws(() => writeFileAtomic(join(root, 'none', 'a'), ''), code('VERIT_FILE_NOT_FOUND'))

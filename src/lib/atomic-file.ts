@@ -1,9 +1,22 @@
 /**
- * Writes a file so that a reader, or a crash at any moment, sees either the old file or the whole new one: a temporary file with an
- * exclusive name in the same folder, fsync, rename, fsync of the folder. A failure removes the temporary file; kill -9 leaves it
- * behind under a name that `removeStaleTemporaries` recognises.
+ * Writes a file so that a reader, or a crash at any moment, sees either the old file or the whole new one: a temporary
+ * file with an exclusive name in the same folder, fsync, rename, fsync of the folder. A failure removes the temporary
+ * file; kill -9 leaves it behind under a name that `removeStaleTemporaries` recognises.
  */
-import { closeSync, constants, existsSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, realpathSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  unlinkSync,
+  writeSync
+} from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { VeritError, invariant } from './errors.ts'
@@ -19,17 +32,24 @@ export interface AtomicOptions {
 
 const TEMPORARY = /^\.verit-(\d+)-[0-9a-f]{16}\.tmp$/
 
-/** Where the bytes go: a link is followed, so that the link stays and its target is replaced; anything but a regular file is refused. */
+/**
+ * Where the bytes go: a link is followed, so that the link stays and its target is replaced; anything but a regular
+ * file is refused.
+ */
 function targetOf(path: string, overwrite: boolean): string {
   const entry = lstatSync(path, { throwIfNoEntry: false })
   if (entry === undefined) return path
   if (!overwrite) throw new VeritError('VERIT_FILE_EXISTS', { path })
   const target = entry.isSymbolicLink() ? realpathSync(path) : path
-  if (!lstatSync(target).isFile()) throw new VeritError('VERIT_FILE_KIND', { path, kind: entry.isDirectory() ? 'a folder' : 'not a regular file' })
+  if (!lstatSync(target).isFile())
+    throw new VeritError('VERIT_FILE_KIND', { path, kind: entry.isDirectory() ? 'a folder' : 'not a regular file' })
   return target
 }
 
-/** A file being written. `commit()` makes it appear; `abort()`, or leaving a `using` block uncommitted, removes every trace. */
+/**
+ * A file being written. `commit()` makes it appear; `abort()`, or leaving a `using` block uncommitted, removes every
+ * trace.
+ */
 export class AtomicFile implements Disposable {
   /** Bytes written so far. */
   position = 0
@@ -45,7 +65,11 @@ export class AtomicFile implements Disposable {
     try {
       this.#target = targetOf(path, this.#overwrite)
       this.#temporary = join(dirname(this.#target), `.verit-${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
-      this.#fd = openSync(this.#temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0), options.mode ?? 0o644)
+      this.#fd = openSync(
+        this.#temporary,
+        constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0),
+        options.mode ?? 0o644
+      )
     } catch (e) {
       throw openingError(e, path)
     }
@@ -55,7 +79,8 @@ export class AtomicFile implements Disposable {
   write(bytes: Uint8Array): void {
     invariant(this.#fd >= 0, `${this.#path} is written after it was closed`)
     this.#guard(() => {
-      for (let done = 0; done < bytes.length;) done += writeSync(this.#fd, bytes, done, Math.min(bytes.length - done, 1 << 30))
+      for (let done = 0; done < bytes.length;)
+        done += writeSync(this.#fd, bytes, done, Math.min(bytes.length - done, 1 << 30))
     })
     this.position += bytes.length
   }
@@ -90,7 +115,8 @@ export class AtomicFile implements Disposable {
     try {
       linkSync(this.#temporary, this.#target)
     } catch (e) {
-      if ((e as NodeJS.ErrnoException).code === 'EEXIST') throw new VeritError('VERIT_FILE_EXISTS', { path: this.#path }, e)
+      if ((e as NodeJS.ErrnoException).code === 'EEXIST')
+        throw new VeritError('VERIT_FILE_EXISTS', { path: this.#path }, e)
       throw e
     }
     unlinkQuietly(this.#temporary)
@@ -117,7 +143,11 @@ function openingError(e: unknown, path: string): unknown {
 }
 
 /** Writes one file whole. Strings are UTF-8; an iterable is written chunk by chunk. */
-export function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<Uint8Array>, options: AtomicOptions = {}): void {
+export function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array | Iterable<Uint8Array>,
+  options: AtomicOptions = {}
+): void {
   using file = new AtomicFile(path, options)
   if (typeof data === 'string') file.write(Buffer.from(data, 'utf8'))
   else if (data instanceof Uint8Array) file.write(data)
@@ -126,8 +156,8 @@ export function writeFileAtomic(path: string, data: string | Uint8Array | Iterab
 }
 
 /**
- * Removes temporary files that killed processes left in a folder, and gives their number. A file is removed when no process on this
- * machine has the number in its name; so call it only on folders that one machine writes.
+ * Removes temporary files that killed processes left in a folder, and gives their number. A file is removed when no
+ * process on this machine has the number in its name; so call it only on folders that one machine writes.
  */
 export function removeStaleTemporaries(folder: string): number {
   let removed = 0
@@ -148,7 +178,10 @@ function unlinkQuietly(path: string): void {
   }
 }
 
-/** A rename is durable only once its folder is. Some file systems and Windows cannot sync a folder: there is nothing more to do then. */
+/**
+ * A rename is durable only once its folder is. Some file systems and Windows cannot sync a folder: there is nothing
+ * more to do then.
+ */
 function syncFolder(folder: string): void {
   let fd: number
   try {

@@ -15,14 +15,21 @@ const machine = (name: string, files: Readonly<Record<string, string>>): string 
   }
   return join(dir, name)
 }
-const eight = machine('eight', { 'proc/self/status': 'Cpus_allowed_list:\t0-3,6', 'sys/devices/system/cpu/present': '0-7' })
-const refused = (pattern: RegExp) => (e: unknown): boolean => VeritError.is(e, 'VERIT_USAGE') && pattern.test(e.message)
+const eight = machine('eight', {
+  'proc/self/status': 'Cpus_allowed_list:\t0-3,6',
+  'sys/devices/system/cpu/present': '0-7'
+})
+const refused =
+  (pattern: RegExp) =>
+  (e: unknown): boolean =>
+    VeritError.is(e, 'VERIT_USAGE') && pattern.test(e.message)
 
 test('cores are those that the machine has and the process may use', () => {
   assert.deepEqual(usableCores('2-3,0', eight, 'linux'), [0, 2, 3])
   assert.throws(() => usableCores('0,8', eight, 'linux'), refused(/no processor 8\. Choose among 0-7/))
   assert.throws(() => usableCores('3-6', eight, 'linux'), refused(/may not run on processor 4\. Choose among 0-3,6/))
-  for (const text of ['', 'all', '3-1', '0,', '9999']) assert.throws(() => usableCores(text, eight, 'linux'), refused(/are no list of processors/), text)
+  for (const text of ['', 'all', '3-1', '0,', '9999'])
+    assert.throws(() => usableCores(text, eight, 'linux'), refused(/are no list of processors/), text)
   assert.throws(() => usableCores('0', eight, 'darwin'), refused(/on Linux only/))
 })
 

@@ -1,6 +1,7 @@
 /**
- * The part of CycloneDX 1.6 (ECMA-424, https://cyclonedx.org/docs/1.6/json/) that Verit writes: bills of materials of the package and of models. The same
- * contents give the same bytes: no time, unless one is given, and a serial number that follows from the contents.
+ * The part of CycloneDX 1.6 (ECMA-424, https://cyclonedx.org/docs/1.6/json/) that Verit writes: bills of materials of
+ * the package and of models. The same contents give the same bytes: no time, unless one is given, and a serial number
+ * that follows from the contents.
  */
 import { hash } from 'node:crypto'
 
@@ -48,12 +49,21 @@ export function formatBom({ timestamp, subject, components, dependencies, tool }
     metadata: {
       ...(timestamp !== undefined && { timestamp }),
       tools: { components: [{ type: 'application', ...tool }] },
-      component: subject,
+      component: subject
     },
-    components, dependencies,
+    components,
+    dependencies
   }
   // A UUID of version 8 (RFC 9562, section 5.8): 122 bits of the SHA-256 of the contents.
   const digest = hash('sha256', JSON.stringify(body))
-  const uuid = `${digest.slice(0, 8)}-${digest.slice(8, 12)}-8${digest.slice(13, 16)}-${'89ab'[Number.parseInt(digest[16]!, 16) & 3]}${digest.slice(17, 20)}-${digest.slice(20, 32)}`
-  return `${JSON.stringify({ bomFormat: 'CycloneDX', specVersion: '1.6', serialNumber: `urn:uuid:${uuid}`, ...body }, null, 2)}\n`
+  const variant = '89ab'[Number.parseInt(digest[16]!, 16) & 3]!
+  const uuid = [
+    digest.slice(0, 8),
+    digest.slice(8, 12),
+    `8${digest.slice(13, 16)}`,
+    variant + digest.slice(17, 20),
+    digest.slice(20, 32)
+  ].join('-')
+  const bom = { bomFormat: 'CycloneDX', specVersion: '1.6', serialNumber: `urn:uuid:${uuid}`, ...body }
+  return `${JSON.stringify(bom, null, 2)}\n`
 }

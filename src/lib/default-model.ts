@@ -1,4 +1,7 @@
-/** Where the model that ships with the package lies, and the key of its signer. Only the paths: their readers find out whether the files are there. */
+/**
+ * Where the model that ships with the package lies, and the key of its signer. Only the paths: their readers find out
+ * whether the files are there.
+ */
 import { join } from 'node:path'
 import { VeritError } from './errors.ts'
 import { packageRoot } from './package-root.ts'

@@ -1,6 +1,6 @@
 /**
- * `DisposableStack` and `AsyncDisposableStack` of ECMAScript 2026 (sections 27.3 and 27.4), as far as Verit uses them. Node 22
- * has neither. Steps run once each, last first. A step that fails does not stop the others.
+ * `DisposableStack` and `AsyncDisposableStack` of ECMAScript 2026 (sections 27.3 and 27.4), as far as Verit uses them.
+ * Node 22 has neither. Steps run once each, last first. A step that fails does not stop the others.
  */
 
 type Step = () => unknown

@@ -2,13 +2,35 @@
 import { VeritError } from './errors.ts'
 
 const REASONS: Readonly<Record<string, string>> = {
-  EACCES: 'permission denied', EPERM: 'operation not permitted', ENOSPC: 'no space left on the disk', EROFS: 'the file system is read-only',
-  EISDIR: 'it is a folder', ENOTDIR: 'a part of the path is not a folder', EMFILE: 'too many open files', ENAMETOOLONG: 'the name is too long',
-  ELOOP: 'too many symbolic links', EFBIG: 'the file would be too large', EDQUOT: 'the disk quota is used up', EIO: 'the disk reports an error',
-  ENXIO: 'it is not a regular file', EBADF: 'it is not open',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  ENOSPC: 'no space left on the disk',
+  EROFS: 'the file system is read-only',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of the path is not a folder',
+  EMFILE: 'too many open files',
+  ENAMETOOLONG: 'the name is too long',
+  ELOOP: 'too many symbolic links',
+  EFBIG: 'the file would be too large',
+  EDQUOT: 'the disk quota is used up',
+  EIO: 'the disk reports an error',
+  ENXIO: 'it is not a regular file',
+  EBADF: 'it is not open'
 }
 
-const WRITING = new Set(['mkdir', 'rmdir', 'rename', 'unlink', 'link', 'symlink', 'write', 'ftruncate', 'chmod', 'chown', 'copyfile'])
+const WRITING = new Set([
+  'mkdir',
+  'rmdir',
+  'rename',
+  'unlink',
+  'link',
+  'symlink',
+  'write',
+  'ftruncate',
+  'chmod',
+  'chown',
+  'copyfile'
+])
 
 /** An error of the file system that nobody has put into words, by the path that it names; others as they are. */
 export function unnamedFileError(e: unknown): unknown {
@@ -20,7 +42,12 @@ export function unnamedFileError(e: unknown): unknown {
  * `action` completes "Could not ... PATH"; `purpose` says what the path was for, for a path that does not exist.
  * Anything that is not a system error is given back as it is.
  */
-export function fileError(e: unknown, path: string, action: 'read' | 'write', purpose = `needed to ${action}`): unknown {
+export function fileError(
+  e: unknown,
+  path: string,
+  action: 'read' | 'write',
+  purpose = `needed to ${action}`
+): unknown {
   const code = e instanceof Error && 'code' in e ? String(e.code) : ''
   if (code === 'ENOENT') return new VeritError('VERIT_FILE_NOT_FOUND', { path, purpose }, e)
   if (!/^E[A-Z0-9]+$/.test(code)) return e

@@ -72,15 +72,19 @@ const SAMPLES: Readonly<Record<string, readonly (Uint8Array | string)[]>> = {
   other: [bytes('\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0!\n'.repeat(9))],
   'utf-8-damaged': [Buffer.concat([Buffer.from(prose), bytes('\xe2\x82'), Buffer.from(prose)]), bytes('a\xe2\x82')],
   json: [
-    '{"a": 1}', '[{"text": "x"}]', `{\n  "text": "${'long '.repeat(20_000)}"\n}`, '{"a": 1}\n{\n"b": 2}',
-    `[${'{"text": "a"},'.repeat(9000)}`,
+    '{"a": 1}',
+    '[{"text": "x"}]',
+    `{\n  "text": "${'long '.repeat(20_000)}"\n}`,
+    '{"a": 1}\n{\n"b": 2}',
+    `[${'{"text": "a"},'.repeat(9000)}`
   ],
   jsonl: [
     lines(i => JSON.stringify({ text: `Line ${i}` })),
-    `\ufeff${lines(i => JSON.stringify({ n: i, messages: [] })).replaceAll('\n', '\r\n')}`,
+    `\ufeff${lines(i => JSON.stringify({ n: i, messages: [] })).replaceAll('\n', '\r\n')}`
   ],
   csv: [
-    lines(i => (i === 0 ? 'id,text,score' : `${i},"a, ""b""\nc",0.5`)), lines(i => (i === 0 ? 'id;text' : `${i};abc`)),
+    lines(i => (i === 0 ? 'id,text,score' : `${i},"a, ""b""\nc",0.5`)),
+    lines(i => (i === 0 ? 'id;text' : `${i};abc`))
   ],
   tsv: [lines(i => (i === 0 ? 'id\ttext' : `${i}\tabc, def`))],
   html: ['<!doctype html>\n<p>x', '\n<!-- made by -->\n<HTML lang="en">', '<?xml version="1.0"?><!DOCTYPE html>'],
@@ -89,16 +93,23 @@ const SAMPLES: Readonly<Record<string, readonly (Uint8Array | string)[]>> = {
   'lfs-pointer': ['version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n'],
   'json-error': ['{"error":"Entry not found"}', '{"message": "Not Found", "status": "404"}\n'],
   'plain-error': [
-    'Entry not found', 'Invalid username or password.', '404: Not Found', '403 Forbidden\n', 'Not Found',
-    'Unauthorized', 'HTTP 500 Internal Server Error',
-    'HTTP/1.1 503 Service Unavailable', 'Access to model o/m is restricted. You must be authenticated to access it.',
-    '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>', 'Error 502: Bad Gateway',
-    '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Key>m.gguf</Key></Error>\n',
+    'Entry not found',
+    'Invalid username or password.',
+    '404: Not Found',
+    '403 Forbidden\n',
+    'Not Found',
+    'Unauthorized',
+    'HTTP 500 Internal Server Error',
+    'HTTP/1.1 503 Service Unavailable',
+    'Access to model o/m is restricted. You must be authenticated to access it.',
+    '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>',
+    'Error 502: Bad Gateway',
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Key>m.gguf</Key></Error>\n'
   ],
   'hub-page': [
     '<!doctype html><html><head><title>model.gguf \u00b7 Hugging Face</title>',
-    '<html><head><link rel="canonical" href="https://huggingface.co/o/r/blob/main/x">',
-  ],
+    '<html><head><link rel="canonical" href="https://huggingface.co/o/r/blob/main/x">'
+  ]
 }
 
 test('a file is known by its content, whatever its name', () => {
@@ -121,17 +132,33 @@ test('the ending of a name confirms CSV and HTML, and a promise that the content
 })
 
 const TEXTS = [
-  'Roses, red, are fine,\nviolets, blue, are mine,\nsugar, sweet, and wine,\nsay, I, am thine,\nnow, all, in line,\n'
-    + 'the, end, is nine\n',
-  'a,b,c\n1,2,3\n', '{a: 1}\n', '{ "a": 1 }\nand so on\n', '1\n2\n3\n', '"quoted"\n"again"\n', 'TODO: {\n', '{\\rtfm',
-  '[link](https://example.org) is how a line of Markdown begins\n', '[1] A footnote.\n[2] Another.\n',
-  '# Title\n\n<h1 align="center">x</h1>\n<!doctype html> is how pages begin\n', '| a | b |\n|---|---|\n| 1 | 2 |\n',
-  'import json\nx = {"a": 1}\n', '{{ template }}\n', '\nZ\nAbout nothing\n', 'GGUF is a format of models.\n',
-  'GIF89a is another.\n', 'BZh is a name.\n', 'PAR1 stands at both ends.\n', `${'x'.repeat(257)}ustar begins\n`,
+  'Roses, red, are fine,\nviolets, blue, are mine,\nsugar, sweet, and wine,\nsay, I, am thine,\nnow, all, in line,\n' +
+    'the, end, is nine\n',
+  'a,b,c\n1,2,3\n',
+  '{a: 1}\n',
+  '{ "a": 1 }\nand so on\n',
+  '1\n2\n3\n',
+  '"quoted"\n"again"\n',
+  'TODO: {\n',
+  '{\\rtfm',
+  '[link](https://example.org) is how a line of Markdown begins\n',
+  '[1] A footnote.\n[2] Another.\n',
+  '# Title\n\n<h1 align="center">x</h1>\n<!doctype html> is how pages begin\n',
+  '| a | b |\n|---|---|\n| 1 | 2 |\n',
+  'import json\nx = {"a": 1}\n',
+  '{{ template }}\n',
+  '\nZ\nAbout nothing\n',
+  'GGUF is a format of models.\n',
+  'GIF89a is another.\n',
+  'BZh is a name.\n',
+  'PAR1 stands at both ends.\n',
+  `${'x'.repeat(257)}ustar begins\n`,
   '\u001b[31mred\u001b[0m and a zero \u0000 byte in a long line of text that is fine otherwise, all of it\n',
   '500 Days of Summer',
-  'Not found, they said, and left.\n', '404 pages about bread\nand more\n', 'Entry not found\nis what it said.\n',
-  'hello\tbonjour\nworld\tmonde\nsun\tsoleil\nsea\tmer\ncat\tchat\ndog\tchien\ncow\tvache\n',
+  'Not found, they said, and left.\n',
+  '404 pages about bread\nand more\n',
+  'Entry not found\nis what it said.\n',
+  'hello\tbonjour\nworld\tmonde\nsun\tsoleil\nsea\tmer\ncat\tchat\ndog\tchien\ncow\tvache\n'
 ]
 
 test('a text that resembles records or markup is plain text', () => {
@@ -154,35 +181,67 @@ test('documents, source code and speeches are plain text', () => {
 })
 
 const WORDS = [
-  'the', 'a', 'sun,', 'sea;', 'caf\u00e9', '"so"', '{x}', '[y]', '<i>', '</i>', '\n', '\n', '\t', '1', '2.5', '\u5929',
-  '\ud83d\udc4d', '-', ':',
+  'the',
+  'a',
+  'sun,',
+  'sea;',
+  'caf\u00e9',
+  '"so"',
+  '{x}',
+  '[y]',
+  '<i>',
+  '</i>',
+  '\n',
+  '\n',
+  '\t',
+  '1',
+  '2.5',
+  '\u5929',
+  '\ud83d\udc4d',
+  '-',
+  ':'
 ]
 const words = fc.array(fc.constantFrom(...WORDS), { minLength: 40, maxLength: 200 })
 const some = fc.constantFrom('the', 'sun', 'caf\u00e9', 'na\u00efve', 'rose', 'and', 'set,', 'again.', '\n')
 const sentence = fc.array(some, { minLength: 60, maxLength: 120 }).map(w => w.join(' '))
 
 test('mixed words are plain text; sentences as records or in another encoding are not', () => {
-  fc.assert(fc.property(words, list => {
-    assert.equal(kindOf(`It was so: ${list.join(' ')}`, 'a.txt'), 'text')
-  }))
-  fc.assert(fc.property(fc.array(sentence, { minLength: 2, maxLength: 5 }), fc.boolean(), (texts, crlf) => {
-    const end = crlf ? '\r\n' : '\n'
-    assert.equal(kindOf(texts.map((text, id) => JSON.stringify({ id, text }) + end).join('')), 'jsonl')
-    assert.equal(kindOf(JSON.stringify(texts.map(text => ({ text })), null, 1)), 'json')
-    assert.equal(kindOf(`id,text${end}${texts.map((text, id) => `${id},"${text}"`).join(end)}`, 'x.csv'), 'csv')
-    const all = texts.join(' \u00e9 ')
-    assert.equal(kindOf(utf16le(all)), 'utf-16le')
-    assert.equal(kindOf(utf16be(all)), 'utf-16be')
-    assert.equal(kindOf(Buffer.from(all, 'latin1')), 'iso-8859-1')
-    assert.equal(kindOf(all), 'text')
-  }))
+  fc.assert(
+    fc.property(words, list => {
+      assert.equal(kindOf(`It was so: ${list.join(' ')}`, 'a.txt'), 'text')
+    })
+  )
+  fc.assert(
+    fc.property(fc.array(sentence, { minLength: 2, maxLength: 5 }), fc.boolean(), (texts, crlf) => {
+      const end = crlf ? '\r\n' : '\n'
+      assert.equal(kindOf(texts.map((text, id) => JSON.stringify({ id, text }) + end).join('')), 'jsonl')
+      assert.equal(
+        kindOf(
+          JSON.stringify(
+            texts.map(text => ({ text })),
+            null,
+            1
+          )
+        ),
+        'json'
+      )
+      assert.equal(kindOf(`id,text${end}${texts.map((text, id) => `${id},"${text}"`).join(end)}`, 'x.csv'), 'csv')
+      const all = texts.join(' \u00e9 ')
+      assert.equal(kindOf(utf16le(all)), 'utf-16le')
+      assert.equal(kindOf(utf16be(all)), 'utf-16be')
+      assert.equal(kindOf(Buffer.from(all, 'latin1')), 'iso-8859-1')
+      assert.equal(kindOf(all), 'text')
+    })
+  )
 })
 
 test('any bytes have a kind, also when they are cut off in the middle', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(1000), (content, more) => {
-    const kind = kindOfBytes(content, content.length + more, 'a.csv')
-    assert.ok(kind.kind !== '' && kind.what !== '')
-  }))
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(1000), (content, more) => {
+      const kind = kindOfBytes(content, content.length + more, 'a.csv')
+      assert.ok(kind.kind !== '' && kind.what !== '')
+    })
+  )
   const whole = Buffer.from(lines(i => JSON.stringify({ text: `Ein \u00dcberblick ${i}` })))
   for (let cut = 40; cut < whole.length; cut += 7) {
     assert.match(kindOfBytes(whole.subarray(0, cut), whole.length).kind, /^jsonl?$/, String(cut))
@@ -195,7 +254,7 @@ test('next steps are commands that can be pasted', () => {
     ['gzip', '-x', 'Unpack it first: gunzip -c ./-x > ./-x.unpacked'],
     ['utf-16le', 'a.txt', 'Convert it first: iconv -f UTF-16LE -t UTF-8 a.txt > a.utf8.txt'],
     ['iso-8859-1', 'folder.d/a', 'Convert it first: iconv -f ISO-8859-1 -t UTF-8 folder.d/a > folder.d/a.utf8'],
-    ['pdf', 'a.pdf', undefined],
+    ['pdf', 'a.pdf', undefined]
   ] as const
   for (const [kind, path, step] of steps) assert.equal(nextStepOf({ kind }, path), step)
   assert.equal(spawnSync('sh', ['-c', 'gunzip -c'], { input: gzipSync(prose) }).stdout.toString(), prose)

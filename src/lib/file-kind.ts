@@ -33,7 +33,7 @@ const ENCODINGS: Readonly<Record<Exclude<TextEncodingName, 'utf-8' | 'binary'>, 
   'utf-32be': 'text in UTF-32 (big-endian)',
   'windows-1252': 'text in an 8-bit encoding, probably Windows-1252',
   'iso-8859-1': 'text in an 8-bit encoding, probably Latin-1 (ISO-8859-1)',
-  'other': 'text in another encoding than UTF-8',
+  other: 'text in another encoding than UTF-8'
 }
 
 const ofEncoding = (kind: keyof typeof ENCODINGS): FileKind => ({ kind, group: 'encoding', what: ENCODINGS[kind] })
@@ -68,13 +68,22 @@ export function kindOfFile(file: ByteSource): FileKind {
 type Table = Readonly<Record<string, string>>
 
 const UNPACK: Table = {
-  gzip: 'gunzip -c', compress: 'uncompress -c', bzip2: 'bunzip2 -c', xz: 'unxz -c', lzma: 'unlzma -c', zstd: 'zstd -dc',
-  lz4: 'lz4 -dc',
+  gzip: 'gunzip -c',
+  compress: 'uncompress -c',
+  bzip2: 'bunzip2 -c',
+  xz: 'unxz -c',
+  lzma: 'unlzma -c',
+  zstd: 'zstd -dc',
+  lz4: 'lz4 -dc'
 }
 const EXTRACT: Table = { zip: 'unzip', '7z': '7z x', rar: 'unrar x', tar: 'tar xf' }
 const ICONV: Table = {
-  'utf-16le': 'UTF-16LE', 'utf-16be': 'UTF-16BE', 'utf-32le': 'UTF-32LE', 'utf-32be': 'UTF-32BE',
-  'windows-1252': 'WINDOWS-1252', 'iso-8859-1': 'ISO-8859-1',
+  'utf-16le': 'UTF-16LE',
+  'utf-16be': 'UTF-16BE',
+  'utf-32le': 'UTF-32LE',
+  'utf-32be': 'UTF-32BE',
+  'windows-1252': 'WINDOWS-1252',
+  'iso-8859-1': 'ISO-8859-1'
 }
 const READ_ERROR = 'Read the message: the address may be wrong, or a token missing. Then download the file again'
 const FETCH: Table = {
@@ -82,7 +91,7 @@ const FETCH: Table = {
   'annex-pointer': 'Fetch the file itself: run git annex get in its repository',
   'hub-page': 'Download the file itself: its address has /resolve/ or /raw/ where that of the page has /blob/',
   'json-error': READ_ERROR,
-  'plain-error': READ_ERROR,
+  'plain-error': READ_ERROR
 }
 
 /**

@@ -50,7 +50,10 @@ const noText: Evidence = head => head.subarray(0, 512).some(byte => byte < 8)
 const riff: Evidence = head => latin1(head, 0, 4) === 'RIFF'
 
 /** The name of the first file of a ZIP archive, and its first bytes where it is stored uncompressed. */
-const firstZipped = (pattern: RegExp): Evidence => head => pattern.test(latin1(head, 30, 200))
+const firstZipped =
+  (pattern: RegExp): Evidence =>
+  head =>
+    pattern.test(latin1(head, 30, 200))
 
 /** A u64 length, then the JSON header (github.com/huggingface/safetensors). A length above 2^48 is text. */
 const safetensors: Evidence = head => head[7] === 0 && head[6] === 0 && [0x20, 0x22, 0x7d].includes(head[9]!)
@@ -65,7 +68,7 @@ const onnx: Evidence = head => {
 /** SentencePiece (sentencepiece_model.proto): field 1 is a piece: its text (field 1), then its score or type. */
 const sentencePiece: Evidence = head => {
   const long = head[1]! >= 0x80 ? 1 : 0
-  const message = head[1]! % 0x80 + 0x80 * (long === 1 ? head[2]! : 0)
+  const message = (head[1]! % 0x80) + 0x80 * (long === 1 ? head[2]! : 0)
   const piece = head.subarray(2 + long)
   const length = piece[1]!
   const fits = piece[0] === 0x0a && length > 0 && length + 2 <= message
@@ -77,8 +80,14 @@ const ZIP = 'PK\x03\x04'
 const rows: readonly Row[] = [
   ['gguf', 'model', 'a GGUF model', 'GGUF', 0, noText],
   ['gguf', 'model', 'a big-endian GGUF model', 'FUGG', 0, noText],
-  ...['lmgg', 'fmgg', 'tjgg', 'algg'].map((magic): Row =>
-    ['ggml', 'model', 'a GGML model, the format before GGUF', magic, 0, noText]),
+  ...['lmgg', 'fmgg', 'tjgg', 'algg'].map((magic): Row => [
+    'ggml',
+    'model',
+    'a GGML model, the format before GGUF',
+    magic,
+    0,
+    noText
+  ]),
   ['safetensors', 'model', 'a safetensors file', '{', 8, safetensors],
   ['verit-tokens', 'table', 'a token shard of a dataset', 'VERITTOK', 0, noText],
   ['pytorch', 'model', 'a PyTorch checkpoint', ZIP, 0, firstZipped(/^[^\0]{0,99}?\/?(data\.pkl|byteorder|\.data\/)/)],
@@ -137,17 +146,27 @@ const rows: readonly Row[] = [
   ['matroska', 'media', 'a Matroska or WebM film', '\x1a\x45\xdf\xa3'],
   ['elf', 'program', 'a program (ELF)', '\x7fELF'],
   ['pe', 'program', 'a Windows program', 'MZ', 0, noText],
-  ...['\xfe\xed\xfa\xce', '\xfe\xed\xfa\xcf', '\xce\xfa\xed\xfe', '\xcf\xfa\xed\xfe'].map((magic): Row =>
-    ['mach-o', 'program', 'a macOS program', magic]),
+  ...['\xfe\xed\xfa\xce', '\xfe\xed\xfa\xcf', '\xce\xfa\xed\xfe', '\xcf\xfa\xed\xfe'].map((magic): Row => [
+    'mach-o',
+    'program',
+    'a macOS program',
+    magic
+  ]),
   ['java', 'program', 'a Java class or universal macOS program', '\xca\xfe\xba\xbe'],
   ['wasm', 'program', 'a WebAssembly module', '\x00asm'],
   ['python-bytecode', 'program', 'compiled Python', '\x0d\x0d\x0a', 1, noText],
   ['appledouble', 'binary', 'an AppleDouble file, which macOS makes', '\x00\x05\x16\x07'],
-  ['ds-store', 'binary', 'a .DS_Store file, which macOS makes', 'Bud1', 4, noText],
+  ['ds-store', 'binary', 'a .DS_Store file, which macOS makes', 'Bud1', 4, noText]
 ]
 
-const signatures = rows.map(([kind, group, what, bytes, at = 0, also = () => true]): Signature =>
-  ({ kind, group, what, bytes, at, also }))
+const signatures = rows.map(([kind, group, what, bytes, at = 0, also = () => true]): Signature => ({
+  kind,
+  group,
+  what,
+  bytes,
+  at,
+  also
+}))
 
 /** The first row that fits. @param head the first 512 bytes or more, or the whole file */
 export function signatureOf(head: Uint8Array): Signature | undefined {

@@ -1,11 +1,15 @@
 /**
- * Binary32 arithmetic in a language whose numbers are binary64 (docs/arithmetic.md, section 1). A single +, -, *, / or sqrt is exact through
- * Math.fround (binary64 has more than 2·24 + 1 bits); a fused multiply-add is not, because fround(a * b + c) rounds twice.
+ * Binary32 arithmetic in a language whose numbers are binary64 (docs/arithmetic.md, section 1). A single +, -, *, / or
+ * sqrt is exact through Math.fround (binary64 has more than 2·24 + 1 bits); a fused multiply-add is not, because
+ * fround(a * b + c) rounds twice.
  */
 
 const fround = Math.fround
 
-/** 1.5·2⁵²: adding and subtracting it rounds a binary64 number of magnitude up to 2⁵¹ to the nearest integer, ties to even. */
+/**
+ * 1.5·2⁵²: adding and subtracting it rounds a binary64 number of magnitude up to 2⁵¹ to the nearest integer, ties to
+ * even.
+ */
 export const ROUND = 6755399441055744
 
 /** 1e-5 as the nearest f32: the floor of quantisation scales. */
@@ -18,9 +22,9 @@ const OVERFLOW_TIE = 3.4028235677973366e38
 /**
  * a·b + c of three f32 numbers with one rounding.
  *
- * The product is exact in binary64 and TwoSum (Knuth) gives the sum as s + e. Rounding s to f32 differs from rounding s + e only where s lies exactly
- * halfway between two f32 neighbours f and g and e is not zero; the sign of e then says which one is nearer. That is the value the round-to-odd
- * recipe of the contract yields, without looking at bits.
+ * The product is exact in binary64 and TwoSum (Knuth) gives the sum as s + e. Rounding s to f32 differs from rounding s
+ * + e only where s lies exactly halfway between two f32 neighbours f and g and e is not zero; the sign of e then says
+ * which one is nearer. That is the value the round-to-odd recipe of the contract yields, without looking at bits.
  */
 export function fma32(a: number, b: number, c: number): number {
   const p = a * b
@@ -33,7 +37,7 @@ export function fma32(a: number, b: number, c: number): number {
 
 function breakTie(p: number, c: number, s: number, f: number, g: number): number {
   const back = s - p
-  const e = (p - (s - back)) + (c - back)
+  const e = p - (s - back) + (c - back)
   if (e === 0) return f
   if (f === Infinity) return s === OVERFLOW_TIE && e < 0 ? F32_MAX : f
   if (f === -Infinity) return s === -OVERFLOW_TIE && e > 0 ? -F32_MAX : f
@@ -42,7 +46,7 @@ function breakTie(p: number, c: number, s: number, f: number, g: number): number
 
 /** The nearest integer, ties to even. NaN and infinities stay. */
 export function rne(a: number): number {
-  return Math.abs(a) < 2 ** 51 ? (a + ROUND) - ROUND : a
+  return Math.abs(a) < 2 ** 51 ? a + ROUND - ROUND : a
 }
 
 /** The larger one; b where they are equal or a is NaN. */

@@ -1,7 +1,8 @@
 /**
- * The elementary functions of docs/arithmetic.md section 3: evaluated in binary64 without fma, in the order written there, rounded once to f32.
- * Math.exp, Math.log and the like are not used anywhere a result can reach a model: their bits differ between engines and machines.
- * Largest errors measured by `node scripts/ulp.ts`: about half a unit in the last place of f32 for all of them.
+ * The elementary functions of docs/arithmetic.md section 3: evaluated in binary64 without fma, in the order written
+ * there, rounded once to f32. Math.exp, Math.log and the like are not used anywhere a result can reach a model: their
+ * bits differ between engines and machines. Largest errors measured by `node scripts/ulp.ts`: about half a unit in the
+ * last place of f32 for all of them.
  */
 import { ROUND } from './float.ts'
 
@@ -25,10 +26,25 @@ const SIN = Float64Array.from({ length: 7 }, (_, k) => (k % 2 === 0 ? 1 : -1) * 
 const COS = Float64Array.from({ length: 8 }, (_, k) => (k % 2 === 0 ? 1 : -1) * inverseFactorial(2 * k))
 /** Chebyshev interpolation of erf(√t)/√t on [0, 16], in u = t/8 - 1, ascending powers. */
 const ERF = Float64Array.of(
-  0.3535309956188321, -0.17657623587308224, 0.1316751217802348, -0.10771028937936981, 0.09020883404928404, -0.07473053609826187,
-  0.059888935444079985, -0.04574400173257201, 0.03304758579765117, -0.02256359769822736, 0.014397568196491002, -0.00838207414610365,
-  0.0047468294006373455, -0.0029118389977216765, 0.001438018248864867, -0.00032430257864073347, 0.00015834105341817537,
-  -0.000246708826385322, 9.735200507674453e-05,
+  0.3535309956188321,
+  -0.17657623587308224,
+  0.1316751217802348,
+  -0.10771028937936981,
+  0.09020883404928404,
+  -0.07473053609826187,
+  0.059888935444079985,
+  -0.04574400173257201,
+  0.03304758579765117,
+  -0.02256359769822736,
+  0.014397568196491002,
+  -0.00838207414610365,
+  0.0047468294006373455,
+  -0.0029118389977216765,
+  0.001438018248864867,
+  -0.00032430257864073347,
+  0.00015834105341817537,
+  -0.000246708826385322,
+  9.735200507674453e-5
 )
 
 /** 2ⁿ at index n + 1022, n = -1022 … 1023: exact, where Math.pow is not specified to be. */
@@ -49,10 +65,20 @@ const LN_2 = LN2
 
 /** eˣ in f64 for |x| ≤ 700. */
 export function expCore(x: number): number {
-  const n = (x * LOG2E + SHIFT) - SHIFT
+  const n = x * LOG2E + SHIFT - SHIFT
   const r = x - n * LN_2
   // horner over 1/k!, k = 0 … 10, written out: sampling takes it of the whole vocabulary for each token.
-  const p = (((((((((1 / 3628800 * r + 1 / 362880) * r + 1 / 40320) * r + 1 / 5040) * r + 1 / 720) * r + 1 / 120) * r + 1 / 24) * r + 1 / 6) * r + 1 / 2) * r + 1) * r + 1
+  const p =
+    ((((((((((1 / 3628800) * r + 1 / 362880) * r + 1 / 40320) * r + 1 / 5040) * r + 1 / 720) * r + 1 / 120) * r +
+      1 / 24) *
+      r +
+      1 / 6) *
+      r +
+      1 / 2) *
+      r +
+      1) *
+      r +
+    1
   return p * POW2[n + 1022]!
 }
 
@@ -68,7 +94,8 @@ const bits = new DataView(new ArrayBuffer(8))
 /** ln x in f64 for finite x > 0. */
 export function logCore(x: number): number {
   let e = 0
-  if (x < 2.2250738585072014e-308) { // an f64 subnormal: scale it up first
+  if (x < 2.2250738585072014e-308) {
+    // an f64 subnormal: scale it up first
     x *= 18014398509481984
     e = -54
   }
@@ -121,8 +148,8 @@ export function tanh32(x: number): number {
 }
 
 function sinCos(x: number, turn: 0 | 1): number {
-  const n = (x * TWO_OVER_PI + ROUND) - ROUND
-  const r = (x - n * PIO2_HI) - n * PIO2_LO
+  const n = x * TWO_OVER_PI + ROUND - ROUND
+  const r = x - n * PIO2_HI - n * PIO2_LO
   const s = r * r
   const q = (((n + turn) % 4) + 4) % 4 // cos is sin a quarter turn ahead
   const y = q % 2 === 0 ? r * horner(SIN, s) : horner(COS, s)

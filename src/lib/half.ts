@@ -1,6 +1,6 @@
 /**
- * binary16 and bfloat16 <-> binary32, on arrays of bit patterns, in integer arithmetic only: round to nearest, ties to even;
- * subnormals, infinities and NaN kept (a NaN keeps its top payload bits and never turns into an infinity).
+ * binary16 and bfloat16 <-> binary32, on arrays of bit patterns, in integer arithmetic only: round to nearest, ties to
+ * even; subnormals, infinities and NaN kept (a NaN keeps its top payload bits and never turns into an infinity).
  */
 
 const one = new Float32Array(1)

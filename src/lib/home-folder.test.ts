@@ -15,9 +15,12 @@ const posix = process.platform !== 'win32'
 test('XDG_STATE_HOME, then HOME, then the password database; relative ones do not count', { skip: !posix }, () => {
   const registered = join(userInfo().homedir, '.local/state')
   const cases: [NodeJS.ProcessEnv, string][] = [
-    [{ XDG_STATE_HOME: '/s', HOME: '/h' }, '/s'], [{ XDG_STATE_HOME: 's', HOME: '/h' }, '/h/.local/state'],
+    [{ XDG_STATE_HOME: '/s', HOME: '/h' }, '/s'],
+    [{ XDG_STATE_HOME: 's', HOME: '/h' }, '/h/.local/state'],
     [{ HOME: '/' }, '/.local/state'],
-    [{ HOME: '' }, registered], [{ HOME: 'h' }, registered], [{}, registered],
+    [{ HOME: '' }, registered],
+    [{ HOME: 'h' }, registered],
+    [{}, registered]
   ]
   for (const [env, expected] of cases) assert.equal(stateBase(env), expected, JSON.stringify(env))
   assert.ok(isAbsolute(registered))

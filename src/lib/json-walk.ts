@@ -9,9 +9,15 @@ export interface JsonRules {
   readonly depth: number
   /** Whether an escape may stand for half a character. Default false. */
   readonly loneSurrogates?: boolean
-  /** Default 'any': numbers as JSON has them, true, false and null. 'counts': integers from 0 to 2^53 - 1, and no other value but texts. */
+  /**
+   * Default 'any': numbers as JSON has them, true, false and null. 'counts': integers from 0 to 2^53 - 1, and no other
+   * value but texts.
+   */
   readonly scalars?: 'any' | 'counts'
-  /** Names in one object and in all, where the walk ends at one more; names and texts such as "17". Default: not bounded. */
+  /**
+   * Names in one object and in all, where the walk ends at one more; names and texts such as "17". Default: not
+   * bounded.
+   */
   readonly names?: number
   readonly allNames?: number
   readonly indices?: number
@@ -33,7 +39,10 @@ export interface JsonVisitor {
   end(): void
 }
 
-/** @param problem part of a sentence @param index in UTF-16 units, never below that of the fault before. If it comes back the walk goes on, as long as it is known where the next value stands. */
+/**
+ * @param problem part of a sentence @param index in UTF-16 units, never below that of the fault before. If it comes
+ * back the walk goes on, as long as it is known where the next value stands.
+ */
 export type JsonFault = (problem: string, index: number) => void
 
 /** @param visit is told of texts, and of numbers when they are counts; default: nothing is made of the text */
@@ -46,7 +55,11 @@ export function walkJson(text: string, rules: JsonRules, fault: JsonFault, visit
  * Long strings and white space are cut, too; numbers are not: bound them with `numberLength`.
  */
 export function walkJsonInSlices(
-  text: string, rules: JsonRules, fault: JsonFault, visit: JsonVisitor | undefined, slice: number,
+  text: string,
+  rules: JsonRules,
+  fault: JsonFault,
+  visit: JsonVisitor | undefined,
+  slice: number
 ): Generator<undefined, void> {
   return new Walk(text, rules, fault, visit).run(slice)
 }
@@ -56,18 +69,39 @@ export const byteOf = (text: string, index: number): number => Buffer.byteLength
 
 /** What telling of one value takes, in characters walked. */
 const VALUE_COST = 32
-const QUOTE = 0x22, PLUS = 0x2b, COMMA = 0x2c, MINUS = 0x2d, POINT = 0x2e, ZERO = 0x30, NINE = 0x39, COLON = 0x3a, ARRAY = 0x5b, BACKSLASH = 0x5c, END_ARRAY = 0x5d,
-  OBJECT = 0x7b, END_OBJECT = 0x7d
+const QUOTE = 0x22
+const PLUS = 0x2b
+const COMMA = 0x2c
+const MINUS = 0x2d
+const POINT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
+const COLON = 0x3a
+const ARRAY = 0x5b
+const BACKSLASH = 0x5c
+const END_ARRAY = 0x5d
+const OBJECT = 0x7b
+const END_OBJECT = 0x7d
 const ESCAPED = Uint8Array.from({ length: 128 }, (_, code) => ('"\\/bfnrt'.includes(String.fromCharCode(code)) ? 1 : 0))
 const FOUR_HEX = /^[\da-f]{4}$/i
-const LITERALS: readonly (readonly [string, boolean | null])[] = [['true', true], ['false', false], ['null', null]]
+const LITERALS: readonly (readonly [string, boolean | null])[] = [
+  ['true', true],
+  ['false', false],
+  ['null', null]
+]
 /** V8 keeps these apart from other texts, under hashes that anyone can make collide. */
 const INDEX = /^\d{1,10}$/
 /** The longest way to write ten characters. */
 const LONGEST_INDEX = 60
 
 /** States of the walk: what it expects next. FIRST_VALUE and FIRST_NAME also accept the end of the array or object. */
-const NOTHING = 0, VALUE = 1, FIRST_VALUE = 2, NAME = 3, FIRST_NAME = 4, AFTER_NAME = 5, AFTER_VALUE = 6
+const NOTHING = 0
+const VALUE = 1
+const FIRST_VALUE = 2
+const NAME = 3
+const FIRST_NAME = 4
+const AFTER_NAME = 5
+const AFTER_VALUE = 6
 
 class Walk {
   #text: string
@@ -192,8 +226,13 @@ class Walk {
 
   /** Passes over a string, up to its end or the end of the slice. */
   #readString(): void {
-    const text = this.#text, end = Math.min(text.length, this.#pause)
-    let i = this.#at, good = this.#good, escaped = this.#escaped, halves = this.#halves, c = 0
+    const text = this.#text
+    const end = Math.min(text.length, this.#pause)
+    let i = this.#at
+    let good = this.#good
+    let escaped = this.#escaped
+    let halves = this.#halves
+    let c = 0
     for (; i < end; i++) {
       c = text.charCodeAt(i)
       if (c > BACKSLASH) halves ||= (c & 0xf800) === 0xd800 // most letters
@@ -237,7 +276,8 @@ class Walk {
     const short = indices !== undefined && end - start - 1 <= LONGEST_INDEX
     const judged = loneSurrogates !== true && this.#halves
     if (!isName && !short && !judged && this.#visit === undefined) return
-    const text = this.#escaped ? this.#decoded + decode(this.#text.slice(this.#from, end))
+    const text = this.#escaped
+      ? this.#decoded + decode(this.#text.slice(this.#from, end))
       : this.#text.slice(start + 1, end)
     if (judged && !text.isWellFormed()) this.#fault('a string is not valid Unicode', start)
     if (short && INDEX.test(text) && ++this.#indices === indices + 1) {
@@ -291,7 +331,8 @@ class Walk {
 
   /** Passes over digits, and says whether there was one. A number that is too long ends the walk. */
   #digits(start: number): boolean {
-    const from = this.#at, limit = start + (this.#rules.numberLength ?? Infinity)
+    const from = this.#at
+    const limit = start + (this.#rules.numberLength ?? Infinity)
     const text = this.#text
     for (let c = text.charCodeAt(from); c >= ZERO && c <= NINE && this.#at <= limit;) c = text.charCodeAt(++this.#at)
     if (this.#at > limit) {
@@ -304,7 +345,8 @@ class Walk {
   #count(): void {
     const start = this.#at
     this.#digits(start)
-    const digits = this.#text.slice(start, this.#at), value = Number(digits)
+    const digits = this.#text.slice(start, this.#at)
+    const value = Number(digits)
     if (digits === '') return this.#end('a non-negative integer, a string, an array or an object is expected', start)
     if (digits.length > 1 && digits[0] === '0') return this.#end('a number begins with 0', start)
     if (!Number.isSafeInteger(value)) return this.#end('a number is too large', start)
@@ -313,7 +355,8 @@ class Walk {
 
   /** Passes over white space. False where the slice ends in it. */
   #skipSpace(): boolean {
-    const text = this.#text, end = Math.min(text.length, this.#pause)
+    const text = this.#text
+    const end = Math.min(text.length, this.#pause)
     for (; this.#at < end; this.#at++) {
       const c = text.charCodeAt(this.#at)
       if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return true

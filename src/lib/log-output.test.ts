@@ -29,11 +29,21 @@ test('a reader that does not read holds nothing up; lines beyond the bound are l
   let text = ''
   child.stderr!.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
   while (!text.includes('log lines were lost')) await sleep(20)
-  interface Line { n?: number; lines?: number; reason?: string }
-  const entries = text.trimEnd().split('\n').map(line => JSON.parse(line) as Line)
+  interface Line {
+    n?: number
+    lines?: number
+    reason?: string
+  }
+  const entries = text
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Line)
   const report = entries.find(e => e.lines !== undefined)!
   const kept = entries.filter(e => e.n !== undefined).map(e => e.n!)
-  assert.deepEqual(kept, Array.from({ length: kept.length }, (_, i) => i)) // whole lines, in order
+  assert.deepEqual(
+    kept,
+    Array.from({ length: kept.length }, (_, i) => i)
+  ) // whole lines, in order
   assert.equal(kept.length + report.lines!, LINES)
   assert.equal(report.reason, 'EAGAIN')
   child.stdin!.end()

@@ -38,6 +38,8 @@ const logTo = (write: (line: string) => void): Log =>
 /** `12:03:04 POST /v1/completions  status=200 ms=153` */
 function lineOf(json: string): string {
   const { level, time, msg, ...fields } = JSON.parse(json) as { level: number; time: string; msg?: string }
-  const rest = Object.entries(fields).map(([k, v]) => `${k}=${printable(typeof v === 'string' ? v : JSON.stringify(v), 300)}`).join(' ')
+  const rest = Object.entries(fields)
+    .map(([k, v]) => `${k}=${printable(typeof v === 'string' ? v : JSON.stringify(v), 300)}`)
+    .join(' ')
   return `${time.slice(11, 19)} ${LEVELS[level] ?? ''}${printable(msg ?? '', 500)}${rest === '' ? '' : `  ${rest}`}\n`
 }

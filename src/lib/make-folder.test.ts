@@ -33,8 +33,8 @@ const skip = process.platform !== 'linux' && 'there is no procfs here'
 test('commands that make a folder where mkdir says ENOENT end with an error', { skip }, () => {
   writeFileSync(join(dir, 'text.txt'), 'Some words to learn from. '.repeat(100))
   const commands = [
-    ['keys', 'create', '--name', 'a', '--state', '/proc/x/y'], ['prepare', join(dir, 'text.txt'), '--out', '/proc/x/y'],
-
+    ['keys', 'create', '--name', 'a', '--state', '/proc/x/y'],
+    ['prepare', join(dir, 'text.txt'), '--out', '/proc/x/y']
   ]
   for (const args of commands) {
     const ended = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8', timeout: 20_000 })

@@ -1,10 +1,16 @@
 /** The name that was probably meant, for messages about names that do not exist. */
 
-/** The nearest of `names` within a third of the length (at least two) insertions, deletions, replacements and swaps of neighbours; undefined: none. */
+/**
+ * The nearest of `names` within a third of the length (at least two) insertions, deletions, replacements and swaps of
+ * neighbours; undefined: none.
+ */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   const limit = Math.max(2, Math.floor(name.length / 3))
   if (name.length > 64) return undefined
-  return names.map(n => ({ n, distance: distance(name, n) })).filter(c => c.distance <= limit).sort((a, b) => a.distance - b.distance)[0]?.n
+  return names
+    .map(n => ({ n, distance: distance(name, n) }))
+    .filter(c => c.distance <= limit)
+    .sort((a, b) => a.distance - b.distance)[0]?.n
 }
 
 /** Optimal string alignment distance. */

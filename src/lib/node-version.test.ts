@@ -1,4 +1,7 @@
-/** The oldest Node is named in three places, and the version of the package in two: they agree. What each place does on an older Node is tried with a Node that says it is one. */
+/**
+ * The oldest Node is named in three places, and the version of the package in two: they agree. What each place does on
+ * an older Node is tried with a Node that says it is one.
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -8,7 +11,11 @@ import { NODE_NEEDED, NODE_RANGE, runsHere } from './node-version.ts'
 import { VERSION } from './version.ts'
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
-const own = JSON.parse(readFileSync(at('package.json'), 'utf8')) as { version: string; engines: { node: string }; bin: { verit: string } }
+const own = JSON.parse(readFileSync(at('package.json'), 'utf8')) as {
+  version: string
+  engines: { node: string }
+  bin: { verit: string }
+}
 const command = readFileSync(at(own.bin.verit), 'utf8')
 
 test('package.json, the command and the library want the same Node, and the version constant is that of package.json', () => {
@@ -21,8 +28,12 @@ const runs = ['22.16.0', '22.100.0', '24.0.0', '24.21.0', '25.1.0', '100.1.0']
 const not = ['0.10.48', '9.11.2', '18.20.8', '20.20.2', '22.9.0', '22.15.1', '23.0.0', '23.11.1']
 
 /** Runs code on this Node with another version number. */
-const pretending = (version: string, code: string) => spawnSync(
-  process.execPath, ['-e', `Object.defineProperty(process.versions, 'node', { value: '${version}' }); ${code}`], { encoding: 'utf8' })
+const pretending = (version: string, code: string) =>
+  spawnSync(
+    process.execPath,
+    ['-e', `Object.defineProperty(process.versions, 'node', { value: '${version}' }); ${code}`],
+    { encoding: 'utf8' }
+  )
 
 test('the command and the library take the same versions', () => {
   // the condition of the command, with the program left out
@@ -36,7 +47,9 @@ test('the command and the library take the same versions', () => {
 })
 
 test('an older Node gets one sentence from the command and a VERIT_NODE error from the library', () => {
-  const says = `Verit needs ${NODE_NEEDED}; this is Node 20.20.2. Install a newer Node (https://nodejs.org/en/download) and run the same command again.`
+  const says =
+    `Verit needs ${NODE_NEEDED}; this is Node 20.20.2. Install a newer Node ` +
+    '(https://nodejs.org/en/download) and run the same command again.'
   const { status, stdout, stderr } = pretending('20.20.2', `require(${JSON.stringify(at(own.bin.verit))})`)
   assert.deepEqual([status, stdout, stderr], [1, '', `verit: ${says} [VERIT_NODE]\n`])
   for (const entry of ['src/index.ts', 'src/client/index.ts', 'src/cli/main.ts']) {

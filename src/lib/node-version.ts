@@ -1,11 +1,15 @@
 /**
- * Which Node runs Verit. `engines` in package.json and bin/verit.cjs, which any Node can read, say the same; a test compares the three.
+ * Which Node runs Verit. `engines` in package.json and bin/verit.cjs, which any Node can read, say the same; a test
+ * compares the three.
  */
 
 /** The oldest Node of line 22 with all that is used here of node:sqlite, `--permission` and `--disable-sigusr1`. */
 const LEAST_22 = '22.16.0'
 
-/** The versions that run Verit, as package.json has them. Line 23 never had long-term support, and its releases lack some of that. */
+/**
+ * The versions that run Verit, as package.json has them. Line 23 never had long-term support, and its releases lack
+ * some of that.
+ */
 export const NODE_RANGE = `^${LEAST_22} || >=24.0.0`
 
 /** The same in words. */

@@ -22,7 +22,7 @@ export interface OtherKind {
 
 export const BIG_ENDIAN: OtherKind = {
   problem: 'the file is big-endian, which is not supported',
-  fix: 'Get the little-endian file, or convert this one with gguf_convert_endian.py of llama.cpp',
+  fix: 'Get the little-endian file, or convert this one with gguf_convert_endian.py of llama.cpp'
 }
 
 /** Kinds of lib/file-kind.ts that each format is or may be. */
@@ -30,12 +30,12 @@ const FITTING: Readonly<Record<WantedFormat, readonly string[]>> = {
   gguf: ['binary'],
   safetensors: ['safetensors', 'binary'],
   json: ['json', 'jsonl', 'text', 'utf-8-damaged'],
-  sentencepiece: ['sentencepiece', 'text', 'binary'],
+  sentencepiece: ['sentencepiece', 'text', 'binary']
 }
 
 /**
- * Refuses a file that does not begin as a GGUF file does. Reads its first bytes only, and parses nothing: for processes that
- * must not parse a model, before they ask whether it is trusted.
+ * Refuses a file that does not begin as a GGUF file does. Reads its first bytes only, and parses nothing: for processes
+ * that must not parse a model, before they ask whether it is trusted.
  * @throws VeritError VERIT_GGUF, VERIT_FILE_IO
  */
 export function refuseOtherThanGguf(source: ByteSource): void {
@@ -61,7 +61,7 @@ const NAMES: Readonly<Record<WantedFormat, string>> = {
   gguf: 'a .gguf file',
   safetensors: 'a .safetensors file',
   json: 'a JSON file',
-  sentencepiece: 'a SentencePiece model (tokenizer.model)',
+  sentencepiece: 'a SentencePiece model (tokenizer.model)'
 }
 
 /** A text in UTF-16 becomes JSON in UTF-8, but never a model. */

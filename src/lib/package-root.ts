@@ -1,13 +1,16 @@
 /**
- * Where the package's own files lie: models, kernels, documents. A bundler moves code away from them; the package is then looked for in the
- * node_modules folders above the bundle.
+ * Where the package's own files lie: models, kernels, documents. A bundler moves code away from them; the package is
+ * then looked for in the node_modules folders above the bundle.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-/** URL of the file that this code runs from. A bundle in the CommonJS format has no `import.meta.url`, but a `__filename`. */
+/**
+ * URL of the file that this code runs from. A bundle in the CommonJS format has no `import.meta.url`, but a
+ * `__filename`.
+ */
 export const codeUrl: string = import.meta.url ?? pathToFileURL(__filename).href
 
 let found: string | undefined | null = null

@@ -1,6 +1,7 @@
 /**
- * Random numbers that depend on position, never on call order: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11),
- * keyed by a seed, with the counter (block low, block high, stream, purpose). docs/arithmetic.md section 3 gives the purposes in use.
+ * Random numbers that depend on position, never on call order: Philox 4x32-10 (Salmon et al., "Parallel random numbers:
+ * as easy as 1, 2, 3", SC'11), keyed by a seed, with the counter (block low, block high, stream, purpose).
+ * docs/arithmetic.md section 3 gives the purposes in use.
  */
 import { cosCore, logCore } from './functions.ts'
 
@@ -9,7 +10,10 @@ export const purpose = { initialisation: 1, batches: 2, sampling: 3, dropout: 16
 
 /** The high 32 bits of a·b, both unsigned 32-bit. */
 function mulHigh(a: number, b: number): number {
-  const al = a & 0xffff, ah = a >>> 16, bl = b & 0xffff, bh = b >>> 16
+  const al = a & 0xffff
+  const ah = a >>> 16
+  const bl = b & 0xffff
+  const bh = b >>> 16
   const low = al * bl
   const mid = ah * bl + (low >>> 16) // below 2³³: exact, but not a 32-bit integer
   const mid2 = al * bh + (mid % 65536)
@@ -20,10 +24,20 @@ function mulHigh(a: number, b: number): number {
  * One block: four 32-bit words for a counter of four words and a key of two.
  * @param out receives the words; length 4
  */
-export function philoxBlock(c0: number, c1: number, c2: number, c3: number, k0: number, k1: number, out: Uint32Array): void {
+export function philoxBlock(
+  c0: number,
+  c1: number,
+  c2: number,
+  c3: number,
+  k0: number,
+  k1: number,
+  out: Uint32Array
+): void {
   for (let round = 0; round < 10; round++) {
-    const high0 = mulHigh(0xd2511f53, c0 >>> 0), low0 = Math.imul(0xd2511f53, c0)
-    const high1 = mulHigh(0xcd9e8d57, c2 >>> 0), low1 = Math.imul(0xcd9e8d57, c2)
+    const high0 = mulHigh(0xd2511f53, c0 >>> 0)
+    const low0 = Math.imul(0xd2511f53, c0)
+    const high1 = mulHigh(0xcd9e8d57, c2 >>> 0)
+    const low1 = Math.imul(0xcd9e8d57, c2)
     c0 = high1 ^ c1 ^ k0
     c1 = low1
     c2 = high0 ^ c3 ^ k1
@@ -63,7 +77,15 @@ export class Philox {
   word(i: number): number {
     const block = Math.floor(i / 4)
     if (block !== this.#block) {
-      philoxBlock(block | 0, Math.floor(block / 4294967296), this.#stream, this.#purpose, this.#k0, this.#k1, this.#words)
+      philoxBlock(
+        block | 0,
+        Math.floor(block / 4294967296),
+        this.#stream,
+        this.#purpose,
+        this.#k0,
+        this.#k1,
+        this.#words
+      )
       this.#block = block
     }
     return this.#words[i - block * 4]!

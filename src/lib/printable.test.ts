@@ -19,15 +19,19 @@ test('long text is cut and says how long it was', () => {
 })
 
 test('no output holds a character that a terminal would act on', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary' }), fc.nat(40), (text, limit) => {
-    assert.doesNotMatch(printable(text, limit), /[\p{C}\p{Zl}\p{Zp}]/u)
-  }))
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.nat(40), (text, limit) => {
+      assert.doesNotMatch(printable(text, limit), /[\p{C}\p{Zl}\p{Zp}]/u)
+    })
+  )
 })
 
 test('printable JSON reads back as the same value and holds nothing a terminal would act on', () => {
-  fc.assert(fc.property(fc.array(fc.string({ unit: 'binary' })), value => {
-    const json = printableJson(value)
-    assert.doesNotMatch(json, /[\p{C}\p{Zl}\p{Zp}]/u)
-    assert.deepEqual(JSON.parse(json), value)
-  }))
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit: 'binary' })), value => {
+      const json = printableJson(value)
+      assert.doesNotMatch(json, /[\p{C}\p{Zl}\p{Zp}]/u)
+      assert.deepEqual(JSON.parse(json), value)
+    })
+  )
 })

@@ -9,8 +9,8 @@ import { fileError } from './file-error.ts'
 import { notRegular, objectionTo } from './trusted-file.ts'
 
 /**
- * Throws unless `path` is a folder or regular file, not a link, that belongs to this user and that no one else can read or write.
- * Windows has no such bits: there the folder's access list must be set by the administrator.
+ * Throws unless `path` is a folder or regular file, not a link, that belongs to this user and that no one else can read
+ * or write. Windows has no such bits: there the folder's access list must be set by the administrator.
  * @throws VeritError VERIT_STATE, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO
  */
 export function checkPrivate(path: string, kind: 'folder' | 'file'): void {

@@ -1,4 +1,7 @@
-/** What is wrong with a file, for readers that go on after a fault where they can: `verit inspect --strict` shows all of it. */
+/**
+ * What is wrong with a file, for readers that go on after a fault where they can: `verit inspect --strict` shows all of
+ * it.
+ */
 import { VeritError } from './errors.ts'
 
 export interface Problem {
@@ -26,7 +29,10 @@ export class ProblemList {
   }
 
   /** Runs one check; an error of ours that it ends with becomes a problem, anything else is thrown. */
-  async attempt<T>(check: () => T | Promise<T>, describe: (e: VeritError) => Problem = e => ({ problem: e.what })): Promise<T | undefined> {
+  async attempt<T>(
+    check: () => T | Promise<T>,
+    describe: (e: VeritError) => Problem = e => ({ problem: e.what })
+  ): Promise<T | undefined> {
     try {
       return await check()
     } catch (e) {

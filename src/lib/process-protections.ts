@@ -51,7 +51,7 @@ export const signalReactions: Readonly<Record<string, { readonly gateway: Reacti
   SIGSEGV: { gateway: 'end', runner: 'end' },
   SIGSYS: { gateway: 'end', runner: 'end' },
   SIGTRAP: { gateway: 'end', runner: 'end' },
-  SIGKILL: { gateway: 'end', runner: 'end' },
+  SIGKILL: { gateway: 'end', runner: 'end' }
 }
 
 /** Real-time signals, which have no names in Node. Their default is to end the process; here they are ignored. */
@@ -80,7 +80,7 @@ const exposing: readonly (readonly [RegExp, string])[] = [
   [/^--inspect(-brk|-wait|-brk-node)?(=|$)/, 'opens a debugger: whoever reaches its port runs code in this process'],
   [/^--heapsnapshot-(signal|near-heap-limit)(=|$)/, 'writes all that is in memory to a file'],
   [/^--report-(on-signal|on-fatalerror|uncaught-exception)$/, 'writes the environment to a file'],
-  [/^--tls-keylog(=|$)/, 'writes the keys of TLS connections to a file'],
+  [/^--tls-keylog(=|$)/, 'writes the keys of TLS connections to a file']
 ]
 
 export interface Exposure {

@@ -1,13 +1,19 @@
-/** Processors as Linux writes them in its files and takes them in its settings (Documentation/admin-guide/cputopology.rst): "0-3,5". */
+/**
+ * Processors as Linux writes them in its files and takes them in its settings
+ * (Documentation/admin-guide/cputopology.rst): "0-3,5".
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** As many as Linux can be made for. */
 const PROCESSORS = 8192
 
-/** "0-3,8" -> 0, 1, 2, 3, 8: each once, ascending. Undefined for what is no such list, or names a processor beyond 8191. */
+/**
+ * "0-3,8" -> 0, 1, 2, 3, 8: each once, ascending. Undefined for what is no such list, or names a processor beyond 8191.
+ */
 export function processorList(text: string | undefined): number[] | undefined {
-  if (text === undefined || text.length > 40_000 || !/^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/.test(text)) return undefined
+  if (text === undefined || text.length > 40_000 || !/^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/.test(text))
+    return undefined
   const listed = new Set<number>()
   for (const part of text.split(',')) {
     const [from, to = from] = part.split('-').map(Number) as [number, number?]
@@ -17,7 +23,10 @@ export function processorList(text: string | undefined): number[] | undefined {
   return [...listed].sort((a, b) => a - b)
 }
 
-/** Lists of the processors that this process may run on, and of those that the machine has. Undefined where that cannot be told. @param root the folder that holds proc and sys, for tests */
+/**
+ * Lists of the processors that this process may run on, and of those that the machine has. Undefined where that cannot
+ * be told. @param root the folder that holds proc and sys, for tests
+ */
 export function allowedProcessors(root = '/'): { allowed: string | undefined; present: string | undefined } {
   const read = (path: string): string => {
     try {
@@ -27,5 +36,8 @@ export function allowedProcessors(root = '/'): { allowed: string | undefined; pr
     }
   }
   const list = (text: string | undefined): string | undefined => (processorList(text) === undefined ? undefined : text)
-  return { allowed: list(/^Cpus_allowed_list:\s*(\S+)/m.exec(read('proc/self/status'))?.[1]), present: list(read('sys/devices/system/cpu/present')) }
+  return {
+    allowed: list(/^Cpus_allowed_list:\s*(\S+)/m.exec(read('proc/self/status'))?.[1]),
+    present: list(read('sys/devices/system/cpu/present'))
+  }
 }

@@ -1,4 +1,7 @@
-/** Progress of an operation of the library, where the caller wants it: nowhere, as lines in a stream, or as numbers in a function. */
+/**
+ * Progress of an operation of the library, where the caller wants it: nowhere, as lines in a stream, or as numbers in a
+ * function.
+ */
 import { Progress, formatBytes } from './progress.ts'
 import type { ProgressOptions } from './progress.ts'
 
@@ -10,7 +13,10 @@ export interface ByteProgress {
   readonly total: number
 }
 
-/** `false`: nowhere. A stream gets lines, or a bar where it is a terminal, after half a second. A function is called with numbers, often. */
+/**
+ * `false`: nowhere. A stream gets lines, or a bar where it is a terminal, after half a second. A function is called
+ * with numbers, often.
+ */
 export type ProgressTarget = false | NonNullable<ProgressOptions['stream']> | ((progress: ByteProgress) => void)
 
 export interface ProgressReport {
@@ -20,7 +26,11 @@ export interface ProgressReport {
 }
 
 /** @param target default: standard error */
-export function byteProgress(stage: ByteProgress['stage'], total: number, target: ProgressTarget = process.stderr): ProgressReport {
+export function byteProgress(
+  stage: ByteProgress['stage'],
+  total: number,
+  target: ProgressTarget = process.stderr
+): ProgressReport {
   if (target === false) return { update: () => undefined, clear: () => undefined }
   if (typeof target === 'function') return { update: done => target({ stage, done, total }), clear: () => undefined }
   return new Progress({ label: stage, total, format: formatBytes, stream: target })

@@ -1,6 +1,6 @@
 /**
- * Progress of anything that may take more than two seconds, on standard error: one redrawn line on a terminal, a plain line
- * every few seconds otherwise. Nothing is printed before 0.5 s, so short work stays silent.
+ * Progress of anything that may take more than two seconds, on standard error: one redrawn line on a terminal, a plain
+ * line every few seconds otherwise. Nothing is printed before 0.5 s, so short work stays silent.
  */
 
 /** 3,661 s -> "1 h 01 min"; 75 -> "1 min 15 s"; 4.2 -> "4 s". */
@@ -15,7 +15,12 @@ export function formatDuration(seconds: number): string {
 
 /** 1,234,567 -> "1.2 MB" (powers of 1000). */
 export function formatBytes(n: number): string {
-  for (const [unit, size] of [['GB', 1e9], ['MB', 1e6], ['kB', 1e3]] as const) if (n >= size) return `${(n / size).toFixed(1)} ${unit}`
+  for (const [unit, size] of [
+    ['GB', 1e9],
+    ['MB', 1e6],
+    ['kB', 1e3]
+  ] as const)
+    if (n >= size) return `${(n / size).toFixed(1)} ${unit}`
   return `${n} B`
 }
 
@@ -54,7 +59,10 @@ export class Progress {
     return this.#stream.columns || 120
   }
 
-  /** Reports `done` units; `note` is appended, for example "loss 1.92  21,300 tokens/s". Time left is added when a total is known. */
+  /**
+   * Reports `done` units; `note` is appended, for example "loss 1.92  21,300 tokens/s". Time left is added when a total
+   * is known.
+   */
   update(done: number, note = ''): void {
     const now = performance.now()
     const tty = this.#stream.isTTY === true
@@ -71,7 +79,9 @@ export class Progress {
       const { from = 0 } = this.#o
       const share = Math.min(1, done / total)
       const left = done > from ? (this.seconds * Math.max(0, total - done)) / (done - from) : Infinity
-      const rest = `${format(done)}/${format(total)} ${Math.floor(share * 100)} %${note ? `  ${note}` : ''}  ${formatDuration(left)} left`
+      const rest =
+        `${format(done)}/${format(total)} ${Math.floor(share * 100)} %${note ? `  ${note}` : ''}  ` +
+        `${formatDuration(left)} left`
       // the bar gives way to the words on a narrow terminal
       const width = tty ? Math.max(0, Math.min(20, this.#columns - 3 - line.length - rest.length)) : 20
       const filled = Math.round(share * width)

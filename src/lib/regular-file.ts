@@ -1,7 +1,7 @@
 /**
- * Opens a regular file for reading, and nothing else: a FIFO, device, socket or folder is refused before a byte is read (opening does
- * not block on a FIFO). A symbolic link to a regular file is followed. Every read is positional, on one descriptor, so that a file
- * can be hashed, checked and parsed without its path being resolved twice.
+ * Opens a regular file for reading, and nothing else: a FIFO, device, socket or folder is refused before a byte is read
+ * (opening does not block on a FIFO). A symbolic link to a regular file is followed. Every read is positional, on one
+ * descriptor, so that a file can be hashed, checked and parsed without its path being resolved twice.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
@@ -19,7 +19,15 @@ export interface ByteSource {
 }
 
 const kindOf = (s: BigIntStats): string =>
-  s.isDirectory() ? 'a folder' : s.isFIFO() ? 'a pipe' : s.isSocket() ? 'a socket' : s.isCharacterDevice() || s.isBlockDevice() ? 'a device' : 'not a file'
+  s.isDirectory()
+    ? 'a folder'
+    : s.isFIFO()
+      ? 'a pipe'
+      : s.isSocket()
+        ? 'a socket'
+        : s.isCharacterDevice() || s.isBlockDevice()
+          ? 'a device'
+          : 'not a file'
 
 export class RegularFile implements ByteSource, Disposable {
   readonly name: string
@@ -32,7 +40,8 @@ export class RegularFile implements ByteSource, Disposable {
   constructor(fd: number, name: string, own: boolean) {
     const s = fstatSync(fd, { bigint: true })
     if (!s.isFile()) throw new VeritError('VERIT_FILE_KIND', { path: name, kind: kindOf(s) })
-    if (s.size > BigInt(Number.MAX_SAFE_INTEGER)) throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: `it claims ${s.size} bytes` })
+    if (s.size > BigInt(Number.MAX_SAFE_INTEGER))
+      throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: `it claims ${s.size} bytes` })
     this.name = name
     this.size = Number(s.size)
     this.#fd = fd
@@ -54,7 +63,12 @@ export class RegularFile implements ByteSource, Disposable {
       } catch (e) {
         throw VeritError.is(e) ? e : fileError(e, this.name, 'read')
       }
-      if (n === 0) throw new VeritError('VERIT_FILE_IO', { path: this.name, action: 'read', reason: `it ends at byte ${position + done}` })
+      if (n === 0)
+        throw new VeritError('VERIT_FILE_IO', {
+          path: this.name,
+          action: 'read',
+          reason: `it ends at byte ${position + done}`
+        })
       done += n
     }
   }
@@ -91,7 +105,7 @@ export class RegularFile implements ByteSource, Disposable {
  * @param follow whether a link is followed
  */
 export function openRegular(path: string, purpose: string, follow = true): RegularFile {
-  const flags = follow ? 0 : constants.O_NOFOLLOW ?? 0
+  const flags = follow ? 0 : (constants.O_NOFOLLOW ?? 0)
   let fd: number
   try {
     fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0) | flags)
@@ -114,6 +128,6 @@ export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
     read(position, target) {
       invariant(position >= 0 && position + target.length <= bytes.length, `read past the end of ${name}`)
       target.set(bytes.subarray(position, position + target.length))
-    },
+    }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Writes a file so that a reader, or a crash at any moment, sees either the old file or the whole new one, as atomic-file.ts does, but without holding up
- * the event loop: for servers, which write while they answer.
+ * Writes a file so that a reader, or a crash at any moment, sees either the old file or the whole new one, as
+ * atomic-file.ts does, but without holding up the event loop: for servers, which write while they answer.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -15,12 +15,21 @@ export interface ReplaceOptions {
 }
 
 /**
- * Puts `data` in the place of `path`. The temporary file has a name that `removeStaleTemporaries` recognises, and is removed on failure.
+ * Puts `data` in the place of `path`. The temporary file has a name that `removeStaleTemporaries` recognises, and is
+ * removed on failure.
  * @throws what the file system throws
  */
-export async function replaceFile(path: string, data: Uint8Array | string, options: ReplaceOptions = {}): Promise<void> {
+export async function replaceFile(
+  path: string,
+  data: Uint8Array | string,
+  options: ReplaceOptions = {}
+): Promise<void> {
   const temporary = join(dirname(path), `.verit-${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
-  const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0), options.mode ?? 0o600)
+  const file = await open(
+    temporary,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | (constants.O_NOFOLLOW ?? 0),
+    options.mode ?? 0o600
+  )
   try {
     try {
       await file.writeFile(data)
@@ -36,7 +45,10 @@ export async function replaceFile(path: string, data: Uint8Array | string, optio
   if (options.syncFolder ?? true) await syncFolder(dirname(path))
 }
 
-/** Makes the names in a folder durable. Some file systems and Windows cannot sync a folder: there is nothing more to do then. */
+/**
+ * Makes the names in a folder durable. Some file systems and Windows cannot sync a folder: there is nothing more to do
+ * then.
+ */
 export async function syncFolder(folder: string): Promise<void> {
   let handle
   try {

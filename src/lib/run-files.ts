@@ -57,6 +57,8 @@ export function isDatasetFolder(folder: string): boolean {
 
 /** A run's name: that of its folder, in characters that a client may ask for. */
 export function runName(folder: string): string {
-  const name = basename(resolve(folder)).replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '')
+  const name = basename(resolve(folder))
+    .replaceAll(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
   return name.slice(0, 100) || 'model'
 }

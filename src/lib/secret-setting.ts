@@ -16,22 +16,37 @@ const MAX_BYTES = 16_384
  * VERIT_FILE_NOT_FOUND, VERIT_FILE_IO, VERIT_FILE_KIND
  */
 export function secretSetting(
-  name: string, env: NodeJS.ProcessEnv = process.env, refuse?: TrustedOptions['refuse'],
+  name: string,
+  env: NodeJS.ProcessEnv = process.env,
+  refuse?: TrustedOptions['refuse']
 ): string | undefined {
   const direct = env[name] ?? ''
   const path = env[`${name}_FILE`] ?? ''
   if (path === '') return check(name, direct)
-  if (direct !== '') throw new VeritError('VERIT_CONFIG', { source: 'the environment', field: `${name}_FILE`, problem: `is set, and ${name} too: set one` })
+  if (direct !== '')
+    throw new VeritError('VERIT_CONFIG', {
+      source: 'the environment',
+      field: `${name}_FILE`,
+      problem: `is set, and ${name} too: set one`
+    })
   const problem = `has more than ${MAX_BYTES} bytes`
   const bytes = readTrusted(path, {
-    kind: 'secret', purpose: `named by ${name}_FILE`, limit: MAX_BYTES, refuse,
-    tooLong: () => new VeritError('VERIT_CONFIG', { source: path, field: name, problem }),
+    kind: 'secret',
+    purpose: `named by ${name}_FILE`,
+    limit: MAX_BYTES,
+    refuse,
+    tooLong: () => new VeritError('VERIT_CONFIG', { source: path, field: name, problem })
   })
   return check(`${name}_FILE`, bytes.toString('utf8'))
 }
 
 function check(field: string, text: string): string | undefined {
   const value = text.trim()
-  if (/[\p{Cc}\uFFFD]/u.test(value)) throw new VeritError('VERIT_CONFIG', { source: 'the environment', field, problem: 'holds more than one line of text' })
+  if (/[\p{Cc}\uFFFD]/u.test(value))
+    throw new VeritError('VERIT_CONFIG', {
+      source: 'the environment',
+      field,
+      problem: 'holds more than one line of text'
+    })
   return value === '' ? undefined : value
 }

@@ -1,7 +1,7 @@
 /**
- * Where weaknesses of Verit are reported. Maintainers set it here and nowhere else: SECURITY.md (`node scripts/contact.ts`), the package.json of a
- * release and `verit doctor` take it from here, and `scripts/release.ts` makes no release while it is empty. It is not the contact of who runs a
- * server: that one is `security_txt.contact`.
+ * Where weaknesses of Verit are reported. Maintainers set it here and nowhere else: SECURITY.md (`node
+ * scripts/contact.ts`), the package.json of a release and `verit doctor` take it from here, and `scripts/release.ts`
+ * makes no release while it is empty. It is not the contact of who runs a server: that one is `security_txt.contact`.
  */
 
 /** A `mailto:` or `https:` URI that a person reads. Empty: not set yet. */
@@ -15,7 +15,8 @@ const RESERVED = /(^|\.)(example|invalid|test|localhost)$|(^|\.)example\.(com|ne
 export function contactProblem(contact: string): string | undefined {
   if (contact === '') return 'no security contact is set'
   const url = URL.parse(contact)
-  if (url === null || !FORM.test(contact)) return `${JSON.stringify(contact)} is neither a mailto: address nor an https: URL`
+  if (url === null || !FORM.test(contact))
+    return `${JSON.stringify(contact)} is neither a mailto: address nor an https: URL`
   const host = url.protocol === 'mailto:' ? contact.slice(contact.lastIndexOf('@') + 1) : url.hostname
   return RESERVED.test(host) ? `${contact} is an example, which nobody reads` : undefined
 }

@@ -6,8 +6,27 @@ import fc from 'fast-check'
 import { shellPath, shellWord } from './shell-word.ts'
 
 const HARD = [
-  '', 'my run', "it's", '$(rm -rf x)', '`x`', 'a;b', '~', '*', '-x', '--', '\\', 'a\\', '!!', '#', 'a=b', '\n', 'a\tb',
-  '\u001b[2J', '\u202e', "'\n'", 'ÄÖ 語',
+  '',
+  'my run',
+  "it's",
+  '$(rm -rf x)',
+  '`x`',
+  'a;b',
+  '~',
+  '*',
+  '-x',
+  '--',
+  '\\',
+  'a\\',
+  '!!',
+  '#',
+  'a=b',
+  '\n',
+  'a\tb',
+  '\u001b[2J',
+  '\u202e',
+  "'\n'",
+  'ÄÖ 語'
 ]
 
 test('a shell reads each word as the text it was made from, and a word holds nothing that a terminal acts on', () => {
@@ -31,14 +50,27 @@ test('a path is never an option', () => {
 })
 
 /** Values in commands that are words of a shell whatever they hold: ids, digests, names from a list. */
-const WORDS = ['after.id', 'key.id', 'digest', 'workload', 'body', 'f.user', 'user', 'mend', "kind === 'folder' ? '700' : '600'"]
+const WORDS = [
+  'after.id',
+  'key.id',
+  'digest',
+  'workload',
+  'body',
+  'f.user',
+  'user',
+  'mend',
+  "kind === 'folder' ? '700' : '600'"
+]
 
 test('every command in a message quotes the paths in it', () => {
   const src = new URL('../', import.meta.url)
   const sources = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(f => /(?<!\.test)\.ts$/.test(f))
   // From the command to the first value in it, within one literal. A comma belongs to a sentence.
   const command = /(?:\bverit [a-z]+|\bchmod|\bchown|\$\{commandName\} [a-z]+)[^`'"\n$\\,]*\$\{([^}]*)\}/g
-  const bare = sources.flatMap(file => [...readFileSync(new URL(file, src), 'utf8').matchAll(command)]
-    .filter(([, value]) => !/^shell(Path|Word)\(/.test(value!) && !WORDS.includes(value!)).map(m => `${file}: ${m[0]}`))
+  const bare = sources.flatMap(file =>
+    [...readFileSync(new URL(file, src), 'utf8').matchAll(command)]
+      .filter(([, value]) => !/^shell(Path|Word)\(/.test(value!) && !WORDS.includes(value!))
+      .map(m => `${file}: ${m[0]}`)
+  )
   assert.deepEqual(bare, [])
 })

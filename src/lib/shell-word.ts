@@ -12,7 +12,7 @@ const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/u
  */
 export function shellWord(text: string): string {
   if (PLAIN.test(text)) return text
-  if (!HIDDEN.test(text)) return `'${text.replaceAll('\'', '\'\\\'\'')}'`
+  if (!HIDDEN.test(text)) return `'${text.replaceAll("'", "'\\''")}'`
   return `$'${text.replace(/[\p{C}\p{Zl}\p{Zp}\\']/gu, octal)}'`
 }
 

@@ -1,6 +1,7 @@
 /**
- * Work in steps: a generator that yields every few hundred units of work and returns the result. The caller decides whether to run it at once (`finish`) or
- * in turns with others on the same thread (`inTurns`). A step takes less than a millisecond or so, whatever the input.
+ * Work in steps: a generator that yields every few hundred units of work and returns the result. The caller decides
+ * whether to run it at once (`finish`) or in turns with others on the same thread (`inTurns`). A step takes less than a
+ * millisecond or so, whatever the input.
  */
 import { Mutex } from './mutex.ts'
 import { turn } from './turns.ts'
@@ -22,13 +23,19 @@ const SLICE_MS = 2
 const long = new Mutex()
 
 export interface TurnOptions {
-  /** Units of work, for example UTF-16 units of a text. Up to 4,096, it begins at once; beyond 65,536, it waits for other work as long. Default 0 */
+  /**
+   * Units of work, for example UTF-16 units of a text. Up to 4,096, it begins at once; beyond 65,536, it waits for
+   * other work as long. Default 0
+   */
   size?: number
   /** Ends the work before its next step. The promise is then resolved with undefined. */
   signal?: AbortSignal | undefined
 }
 
-/** Runs all steps, a slice of about two milliseconds in each turn. @returns a promise that rejects with what a step throws */
+/**
+ * Runs all steps, a slice of about two milliseconds in each turn. @returns a promise that rejects with what a step
+ * throws
+ */
 export function inTurns<T>(steps: Steps<T>, { size = 0, signal }: TurnOptions = {}): Promise<T | undefined> {
   const work = async (): Promise<T | undefined> => {
     if (size > 4096) await turn()
@@ -47,7 +54,9 @@ export function inTurns<T>(steps: Steps<T>, { size = 0, signal }: TurnOptions = 
 /** UTF-16 units of a text that one step of simple work (copying, comparing) may take. */
 const UNITS = 1 << 14
 
-/** A text changed piece by piece, never cut inside a surrogate pair. @param change of a piece; the results are joined */
+/**
+ * A text changed piece by piece, never cut inside a surrogate pair. @param change of a piece; the results are joined
+ */
 export function* inPieces(text: string, change: (piece: string) => string): Steps<string> {
   if (text.length <= UNITS) return change(text)
   const parts: string[] = []

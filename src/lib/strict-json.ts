@@ -1,8 +1,8 @@
 /**
- * JSON as a server should read it: UTF-8 only, no byte order mark, bounded nesting, no name twice in one object, no `__proto__`, `constructor` or
- * `prototype` as a name. One walk over the text finds all of that before or while it builds.
- * The number of names is bounded, and that of short texts that look like array indices: V8 keeps both in one table, under hashes of indices that
- * anyone can make collide (CVE-2026-21717).
+ * JSON as a server should read it: UTF-8 only, no byte order mark, bounded nesting, no name twice in one object, no
+ * `__proto__`, `constructor` or `prototype` as a name. One walk over the text finds all of that before or while it
+ * builds. The number of names is bounded, and that of short texts that look like array indices: V8 keeps both in one
+ * table, under hashes of indices that anyone can make collide (CVE-2026-21717).
  */
 import { TextDecoder } from 'node:util'
 import { VeritError } from './errors.ts'
@@ -30,11 +30,16 @@ const SLICE = 1 << 17
 const DECODED = 1 << 20
 
 const rules: Omit<JsonRules, 'depth'> = {
-  loneSurrogates: true, names: JSON_NAMES, allNames: JSON_ALL_NAMES, indices: JSON_INDICES,
-  forbidden: new Set(['__proto__', 'constructor', 'prototype']),
+  loneSurrogates: true,
+  names: JSON_NAMES,
+  allNames: JSON_ALL_NAMES,
+  indices: JSON_INDICES,
+  forbidden: new Set(['__proto__', 'constructor', 'prototype'])
 }
 
-/** @param depth deepest nesting accepted. @throws VeritError VERIT_JSON, VERIT_CONTENT_TYPE when the bytes are not UTF-8 */
+/**
+ * @param depth deepest nesting accepted. @throws VeritError VERIT_JSON, VERIT_CONTENT_TYPE when the bytes are not UTF-8
+ */
 export function parseStrictJson(bytes: Uint8Array, depth = JSON_DEPTH): unknown {
   const text = decode(newDecoder(), bytes)
   walkJson(text, { ...rules, depth }, refuse(text))
@@ -56,8 +61,11 @@ export async function readJsonBody(bytes: Uint8Array, { depth, numbers }: JsonBo
   if (bytes.length > SLICE) await turn()
   const text = await decodeInSlices(bytes)
   const limits = {
-    ...rules, depth, values: JSON_VALUES + (numbers?.most ?? 0),
-    nameLength: JSON_NAME_LENGTH, numberLength: JSON_NUMBER_LENGTH,
+    ...rules,
+    depth,
+    values: JSON_VALUES + (numbers?.most ?? 0),
+    nameLength: JSON_NAME_LENGTH,
+    numberLength: JSON_NUMBER_LENGTH
   }
   const builder = new JsonBuilder(numbers)
   for (const _ of walkJsonInSlices(text, limits, refuse(text), builder, SLICE)) await turn()
@@ -86,6 +94,8 @@ function decode(decoder: TextDecoder, bytes: Uint8Array, stream = false): string
   }
 }
 
-const refuse = (text: string): JsonFault => (problem, index) => {
-  throw new VeritError('VERIT_JSON', { problem: `at byte ${byteOf(text, index)}, ${problem}` })
-}
+const refuse =
+  (text: string): JsonFault =>
+  (problem, index) => {
+    throw new VeritError('VERIT_JSON', { problem: `at byte ${byteOf(text, index)}, ${problem}` })
+  }

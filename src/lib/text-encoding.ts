@@ -5,8 +5,12 @@ export type TextEncodingName =
   | 'utf-8'
   /** UTF-8 with some bytes that are not. */
   | 'utf-8-damaged'
-  | 'utf-16le' | 'utf-16be' | 'utf-32le' | 'utf-32be'
-  | 'windows-1252' | 'iso-8859-1'
+  | 'utf-16le'
+  | 'utf-16be'
+  | 'utf-32le'
+  | 'utf-32be'
+  | 'windows-1252'
+  | 'iso-8859-1'
   /** Another encoding, of one byte or several bytes a character. */
   | 'other'
   /** Not text. */

@@ -29,8 +29,19 @@ export function textKindOf(text: string, whole: boolean, name: string): TextKind
 
 /** The formats that endings of names promise. */
 const PROMISED: Readonly<Record<string, string>> = {
-  '.json': 'JSON', '.ipynb': 'JSON', '.jsonl': 'JSON Lines', '.ndjson': 'JSON Lines', '.csv': 'CSV', '.tsv': 'TSV',
-  '.tab': 'TSV', '.html': 'HTML', '.htm': 'HTML', '.xhtml': 'HTML', '.xml': 'XML', '.svg': 'XML', '.rtf': 'RTF',
+  '.json': 'JSON',
+  '.ipynb': 'JSON',
+  '.jsonl': 'JSON Lines',
+  '.ndjson': 'JSON Lines',
+  '.csv': 'CSV',
+  '.tsv': 'TSV',
+  '.tab': 'TSV',
+  '.html': 'HTML',
+  '.htm': 'HTML',
+  '.xhtml': 'HTML',
+  '.xml': 'XML',
+  '.svg': 'XML',
+  '.rtf': 'RTF'
 }
 
 /** The format that a name promises, if any. */
@@ -52,9 +63,19 @@ function standIn(text: string, whole: boolean): TextKind | undefined {
 const STATUS = '(?:http(?:/\\d(?:\\.\\d)?)? )?(?:error )?[45]\\d\\d(?: ?[:-] ?| )'
 /** Reason phrases (RFC 9110, section 15). */
 const PHRASES = [
-  'bad request', 'unauthorized', 'forbidden', 'access denied', 'permission denied', 'not found', 'gone',
-  'method not allowed', 'too many requests', 'internal server error', 'bad gateway',
-  'service (?:temporarily )?unavailable', '(?:gateway|request) time-?out',
+  'bad request',
+  'unauthorized',
+  'forbidden',
+  'access denied',
+  'permission denied',
+  'not found',
+  'gone',
+  'method not allowed',
+  'too many requests',
+  'internal server error',
+  'bad gateway',
+  'service (?:temporarily )?unavailable',
+  '(?:gateway|request) time-?out'
 ].join('|')
 
 /** Whole bodies of errors: of model hubs and code hosts, of web servers, of S3 and its kin (XML). */
@@ -63,7 +84,7 @@ const PLAIN_ERRORS: readonly RegExp[] = [
   new RegExp(`^(?:${STATUS})?(?:${PHRASES})\\.?$`, 'i'),
   /^invalid (?:username or password|credentials|token|api key)\b[^\n]{0,200}$/i,
   /^access to (?:model|dataset|repository) \S{1,200} is restricted\b[^\n]{0,400}$/i,
-  /^(?:<\?xml[^>]{0,200}>\s*)?<Error(?: xmlns="[^"]{1,200}")?>\s*<Code>\w{1,100}<\/Code>[\s\S]*<\/Error>$/,
+  /^(?:<\?xml[^>]{0,200}>\s*)?<Error(?: xmlns="[^"]{1,200}")?>\s*<Code>\w{1,100}<\/Code>[\s\S]*<\/Error>$/
 ]
 
 const ERROR_NAMES = ['error', 'errors', 'message', 'detail']
@@ -83,7 +104,8 @@ const HTML = /^\s*(?:<\?xml[^>]*>\s*)?(?:<!--[\s\S]{0,4000}?-->\s*)*(?:<!doctype
 function markup(text: string, ending: string): TextKind | undefined {
   const named = ['.html', '.htm', '.xhtml'].includes(ending) && /^\s*<[a-z!]/i.test(text)
   if (named || HTML.test(text)) {
-    return isHubPage(text) ? kind('hub-page', 'stand-in', 'a web page about a file, not the file itself')
+    return isHubPage(text)
+      ? kind('hub-page', 'stand-in', 'a web page about a file, not the file itself')
       : kind('html', 'markup', 'an HTML page')
   }
   if (/^\s*<\?xml[\s?]/.test(text)) return kind('xml', 'markup', 'an XML file')
@@ -110,7 +132,9 @@ function json(text: string, whole: boolean): TextKind | undefined {
 const DEPTH = 512
 /** The walk of the text goes on after these faults. */
 const HARMLESS: ReadonlySet<string> = new Set([
-  'a name stands twice in one object', 'a number is too large', 'a string holds a control character or a wrong escape',
+  'a name stands twice in one object',
+  'a number is too large',
+  'a string holds a control character or a wrong escape'
 ])
 
 /** Whether the text is one object or array after another, up to where it was cut off. */
@@ -138,7 +162,10 @@ const isCutOff = (problem: string, rest: string): boolean =>
 function completeLines(text: string, whole: boolean): string[] {
   const lines = text.split('\n')
   if (!whole) lines.pop()
-  return lines.map(line => line.trim()).filter(line => line !== '').slice(0, 1000)
+  return lines
+    .map(line => line.trim())
+    .filter(line => line !== '')
+    .slice(0, 1000)
 }
 
 /** The object or array that a text is, else undefined. */

@@ -37,7 +37,7 @@ test('each class refuses the permissions it forbids, and says which and what to 
     [0o644, 'VERIT_OTHERS_READ', 'ok', 'VERIT_STATE'],
     [0o620, 'VERIT_OTHERS_READ', 'VERIT_OTHERS_WRITE', 'VERIT_STATE'],
     [0o602, 'VERIT_OTHERS_READ', 'VERIT_OTHERS_WRITE', 'VERIT_STATE'],
-    [0o666, 'VERIT_OTHERS_READ', 'VERIT_OTHERS_WRITE', 'VERIT_STATE'],
+    [0o666, 'VERIT_OTHERS_READ', 'VERIT_OTHERS_WRITE', 'VERIT_STATE']
   ] as const
   for (const [mode, ...expected] of table) {
     chmodSync(path, mode)
@@ -51,7 +51,8 @@ test('each class refuses the permissions it forbids, and says which and what to 
       return (e as Error).message
     }
   }
-  const secret = /holds a secret, and other users can read or change it \(mode 666\)\..* chmod 600 '.*a file'; otherwise/
+  const secret =
+    /holds a secret, and other users can read or change it \(mode 666\)\..* chmod 600 '.*a file'; otherwise/
   assert.match(says('secret'), secret)
   assert.match(says('decides'), /Other users can change .* \(mode 666\)\. .* run chmod go-w '.*a file'\./)
   assert.match(says('state'), /others can use it \(mode 666\)\..* run chmod 600 '.*a file'; otherwise start with/)
@@ -75,7 +76,12 @@ test('a file of this user or of root may be used, one of another user may not, b
     }
   }
   chmodSync(path, 0o644)
-  for (const [owner, user] of [[0, 0], [0, 12345], [12345, 12345]] as const) assert.equal(said(owner, user), 'ok')
+  for (const [owner, user] of [
+    [0, 0],
+    [0, 12345],
+    [12345, 12345]
+  ] as const)
+    assert.equal(said(owner, user), 'ok')
   assert.match(said(12346, 12345), /belongs to another user \(user id 12346\).*chown 12345 /s)
   assert.match(said(12345, 0), /chown 0 /)
   chmodSync(path, 0o600)
@@ -85,21 +91,23 @@ test('who may own and use a file of each class, for any mode, owner and user', (
   const user = 12345
   const mode = fc.integer({ min: 0, max: 0o777 })
   const subject = fc.record({ mode, uid: fc.constantFrom(0, user, 12346), mounted: fc.boolean() })
-  fc.assert(fc.property(subject, ({ mode, uid, mounted }) => {
-    const may = (kind: FileClass): boolean =>
-      objectionTo(kind, { path, mode, uid, user, mounted: () => mounted }) === undefined
-    const [secret, decides, state] = [may('secret'), may('decides'), may('state')]
-    const [othersWrite, groupReads, allRead] = [(mode & 0o022) !== 0, (mode & 0o040) !== 0, (mode & 0o004) !== 0]
-    if (uid === 12346) assert.ok(!secret && !decides && !state)
-    if (othersWrite) assert.ok(!secret && !decides && !state)
-    assert.equal(decides, uid !== 12346 && !othersWrite)
-    if (allRead) assert.equal(secret, uid === 0 && mounted && !othersWrite)
-    if (groupReads && secret) assert.equal(uid, 0)
-    assert.equal(state, uid === user && (mode & 0o077) === 0)
-  }))
+  fc.assert(
+    fc.property(subject, ({ mode, uid, mounted }) => {
+      const may = (kind: FileClass): boolean =>
+        objectionTo(kind, { path, mode, uid, user, mounted: () => mounted }) === undefined
+      const [secret, decides, state] = [may('secret'), may('decides'), may('state')]
+      const [othersWrite, groupReads, allRead] = [(mode & 0o022) !== 0, (mode & 0o040) !== 0, (mode & 0o004) !== 0]
+      if (uid === 12346) assert.ok(!secret && !decides && !state)
+      if (othersWrite) assert.ok(!secret && !decides && !state)
+      assert.equal(decides, uid !== 12346 && !othersWrite)
+      if (allRead) assert.equal(secret, uid === 0 && mounted && !othersWrite)
+      if (groupReads && secret) assert.equal(uid, 0)
+      assert.equal(state, uid === user && (mode & 0o077) === 0)
+    })
+  )
 })
 
-test('a secret of root\'s may be read by one group, or by all where a container engine mounted it', () => {
+test("a secret of root's may be read by one group, or by all where a container engine mounted it", () => {
   const may = (mode: number, user: number, mounted: boolean): boolean =>
     objectionTo('secret', { path, mode, uid: 0, user, mounted: () => mounted }) === undefined
   assert.ok(may(0o440, 10001, false), 'systemd credentials, fsGroup')

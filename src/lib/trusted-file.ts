@@ -134,14 +134,18 @@ export function checkTrusted(fd: number, path: string, { kind, refuse }: Omit<Tr
 
 /** What speaks against a file, or a folder of state; undefined: nothing. */
 export function objectionTo(
-  kind: FileClass, subject: Subject, what: 'file' | 'folder' = 'file',
+  kind: FileClass,
+  subject: Subject,
+  what: 'file' | 'folder' = 'file'
 ): Objection | undefined {
   const { path, mode, uid, user } = subject
   const owners = kind === 'state' ? [user] : [user, 0, codeOwner]
   if (!owners.includes(uid)) {
     const clause = `it belongs to another user (user id ${uid})`
-    const error = kind === 'state' ? stateError(path, clause, 'Run as its owner, or choose another folder with --state')
-      : new VeritError('VERIT_OTHERS_OWN', { path, owner: uid, user })
+    const error =
+      kind === 'state'
+        ? stateError(path, clause, 'Run as its owner, or choose another folder with --state')
+        : new VeritError('VERIT_OTHERS_OWN', { path, owner: uid, user })
     return { problem: clause.slice('it '.length), clause, command: `chown ${user} ${shellPath(path)}`, error }
   }
   if ((mode & forbidden[kind] & ~allowedOf(kind, subject)) === 0) return undefined
@@ -153,8 +157,12 @@ export function objectionTo(
   const errors: Readonly<Record<FileClass, () => VeritError>> = {
     secret: () => new VeritError('VERIT_OTHERS_READ', { path, mode: octal, command }),
     decides: () => new VeritError('VERIT_OTHERS_WRITE', { path, mode: octal, command }),
-    state: () => stateError(path, clause,
-      `If nobody else has used it, run ${command}; otherwise start with a new folder and new keys`),
+    state: () =>
+      stateError(
+        path,
+        clause,
+        `If nobody else has used it, run ${command}; otherwise start with a new folder and new keys`
+      )
   }
   return { problem: `can be ${done} by others (mode ${octal})`, clause, command, error: errors[kind]() }
 }

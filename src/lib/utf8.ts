@@ -1,11 +1,12 @@
 /**
- * UTF-8, one sequence at a time: what a decoder that works in pieces needs to know. The legal sequences are those of the Unicode
- * Standard, table 3-7 (no overlong forms, no surrogates, nothing above U+10FFFF).
+ * UTF-8, one sequence at a time: what a decoder that works in pieces needs to know. The legal sequences are those of
+ * the Unicode Standard, table 3-7 (no overlong forms, no surrogates, nothing above U+10FFFF).
  */
 
 /**
  * Looks at the sequence that starts at `bytes[i]` and may not reach `end`.
- * @returns its length (1 to 4) when complete, 0 when it can never be completed, -1 when it is legal so far but cut off by `end`.
+ * @returns its length (1 to 4) when complete, 0 when it can never be completed, -1 when it is legal so far but cut off
+ *   by `end`.
  */
 export function utf8Sequence(bytes: Uint8Array, i: number, end: number): number {
   const lead = bytes[i]!

@@ -1,4 +1,7 @@
-/** Refuses output-head screening (docs/screened-head.md) that was asked for and is not possible, as an instruction set that a machine lacks is refused. */
+/**
+ * Refuses output-head screening (docs/screened-head.md) that was asked for and is not possible, as an instruction set
+ * that a machine lacks is refused.
+ */
 import { VeritError } from '../lib/errors.ts'
 import type { ModelConfig } from '../arch/architecture.ts'
 import { headPacking } from './weights.ts'
@@ -9,7 +12,10 @@ export function checkScreened(name: string, config: ModelConfig, form: ServingFo
   const head = headPacking(config, form)
   if (head.screened) return
   const hint = `Leave the screening of the head at auto${head.name === 'f16' ? '' : `, or ${otherwise}`}`
-  throw new VeritError('VERIT_USAGE', { problem: `The head of ${name} cannot be screened: ${reason(config, head.name)}`, hint })
+  throw new VeritError('VERIT_USAGE', {
+    problem: `The head of ${name} cannot be screened: ${reason(config, head.name)}`,
+    hint
+  })
 }
 
 function reason({ hidden, finalSoftcap }: ModelConfig, head: string): string {

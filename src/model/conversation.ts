@@ -77,7 +77,7 @@ export function joinClaims(first: ConversationClaims, second: ConversationClaims
     begin: [...first.begin, ...second.begin],
     ends: [...first.ends, ...second.ends],
     addsBegin: [...first.addsBegin, ...second.addsBegin],
-    addsEnd: [...first.addsEnd, ...second.addsEnd],
+    addsEnd: [...first.addsEnd, ...second.addsEnd]
   }
 }
 
@@ -91,11 +91,11 @@ const shown = (text: string): string => printable(text, 60)
 export function resolveConversation(
   claims: ConversationClaims,
   tokenizer: TextTokenizer,
-  overrides: ConversationOverrides = {},
+  overrides: ConversationOverrides = {}
 ): Conversation {
   const warnings: string[] = []
-  const begin = beginOf(claims, tokenizer, warnings),
-    ends = endsOf(claims, tokenizer, overrides, warnings)
+  const begin = beginOf(claims, tokenizer, warnings)
+  const ends = endsOf(claims, tokenizer, overrides, warnings)
   const addsBegin = flagOf(claims.addsBegin, 'begins with the begin token', warnings)
   if (addsBegin.value && begin === undefined)
     warnings.push(`${addsBegin.source} asks for a begin token before each text, and no source names one`)
@@ -103,16 +103,16 @@ export function resolveConversation(
   if (addsEnd)
     warnings.push(
       `${claims.addsEnd[0]!.source} asks for an end token behind each prompt: ` +
-        'Verit adds none, because an answer would begin after the end',
+        'Verit adds none, because an answer would begin after the end'
     )
   const template = templateOf(claims, overrides, warnings)
   const otherTemplates = claims.templates.filter(
-    (t, i, all) => t.name !== 'default' && all.findIndex(u => u.name === t.name) === i,
+    (t, i, all) => t.name !== 'default' && all.findIndex(u => u.name === t.name) === i
   )
   if (template === undefined && otherTemplates.length > 0) {
     warnings.push(
       'no chat template is called default; conversations are written as plain turns ' +
-        `(templates: ${otherTemplates.map(t => shown(t.name)).join(', ')})`,
+        `(templates: ${otherTemplates.map(t => shown(t.name)).join(', ')})`
     )
   }
   if (template !== undefined && ends.length === 0)
@@ -124,14 +124,14 @@ export function resolveConversation(
     addsBegin: { ...addsBegin, value: addsBegin.value && begin !== undefined },
     addsEnd,
     ends,
-    warnings,
+    warnings
   }
 }
 
 function templateOf(
   { templates }: ConversationClaims,
   { chatTemplate }: ConversationOverrides,
-  warnings: string[],
+  warnings: string[]
 ): Conversation['template'] {
   if (chatTemplate !== undefined) return chatTemplate
   const [first, ...others] = templates.filter(t => t.name === 'default')
@@ -145,14 +145,14 @@ function templateOf(
 function flagOf(
   claims: ConversationClaims['addsBegin'],
   what: string,
-  warnings: string[],
+  warnings: string[]
 ): { value: boolean; source: string } {
   const [first] = claims
   const other = claims.find(c => c.value !== first!.value)
   if (first !== undefined && other !== undefined) {
     warnings.push(
       `${first.source} and ${other.source} disagree on whether a text ${what}: ` +
-        `${first.source} decides (${String(first.value)})`,
+        `${first.source} decides (${String(first.value)})`
     )
   }
   return first ?? { value: false, source: 'no source' }
@@ -161,15 +161,15 @@ function flagOf(
 function beginOf(
   { begin }: ConversationClaims,
   tokenizer: TextTokenizer,
-  warnings: string[],
+  warnings: string[]
 ): SourcedToken | undefined {
   const found = begin.flatMap(claim => sourced(claim, 'begin', tokenizer, warnings) ?? [])
-  const [first] = found,
-    other = found.find(t => t.id !== first!.id)
+  const [first] = found
+  const other = found.find(t => t.id !== first!.id)
   if (first !== undefined && other !== undefined) {
     warnings.push(
       `${first.source} names ${shown(first.text)} as the begin token, ${other.source} ${shown(other.text)}: ` +
-        `${first.source} decides`,
+        `${first.source} decides`
     )
   }
   return first
@@ -179,7 +179,7 @@ function endsOf(
   { ends }: ConversationClaims,
   tokenizer: TextTokenizer,
   { endTokens }: ConversationOverrides,
-  warnings: string[],
+  warnings: string[]
 ): EndToken[] {
   const found = new Map<number, EndToken>()
   const put = (token: EndToken): void => {
@@ -206,13 +206,13 @@ function sourced(
   { token, source }: TokenClaim,
   what: string,
   tokenizer: TextTokenizer,
-  warnings: string[],
+  warnings: string[]
 ): SourcedToken | undefined {
   const id = typeof token === 'number' ? token : tokenizer.tokenId(token)
   if (id !== undefined && id >= 0 && id < tokenizer.vocabSize) return { id, text: tokenizer.token(id), source }
   warnings.push(
     `${source} names ${typeof token === 'number' ? token : `"${shown(token)}"`} as ${what} token, ` +
-      'which is no token of the vocabulary',
+      'which is no token of the vocabulary'
   )
   return undefined
 }
@@ -237,7 +237,7 @@ function endTokenId(token: string | number, tokenizer: TextTokenizer, source: st
     problem: `${source} is ${printable(JSON.stringify(token), 80)}, which is no token of this model`,
     hint:
       `Give the text of one token or an id from 0 to ${tokenizer.vocabSize - 1}; ` +
-      '`verit inspect` shows the tokens that end an answer',
+      '`verit inspect` shows the tokens that end an answer'
   })
 }
 

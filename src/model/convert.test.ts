@@ -24,15 +24,24 @@ import { isTernary, parametersOf } from './parameters.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-convert-'))
 after(() => rmSync(folder, { recursive: true }))
-const executor = referenceExecutor(), file = (name: string): string => join(folder, `${name}.gguf`)
+const executor = referenceExecutor()
+const file = (name: string): string => join(folder, `${name}.gguf`)
 const shape = { kind: 'bitnet', layers: 1, hidden: 256, heads: 4, kvHeads: 2, ffn: 256, context: 16, vocab: 300 }
 const configs: ModelConfig[] = [
-  parseModelConfig(shape), parseModelConfig({ ...shape, activation: 'silu' }), parseModelConfig({ ...shape, activation: 'silu', subNorms: false, tied: false }),
-  parseModelConfig({ kind: 'gpt', layers: 1, hidden: 256, heads: 2, context: 16, vocab: 300, bias: true }),
+  parseModelConfig(shape),
+  parseModelConfig({ ...shape, activation: 'silu' }),
+  parseModelConfig({ ...shape, activation: 'silu', subNorms: false, tied: false }),
+  parseModelConfig({ kind: 'gpt', layers: 1, hidden: 256, heads: 2, context: 16, vocab: 300, bias: true })
 ]
 for (const config of configs) {
   const weights = initialWeights(config, 9)
-  await exportGguf(file(architectureOf(config)), executor, config, byteTokenizer(300), p => weights.get(p.name)!, { name: 'test', entries: [['general.license', gguf.string('mit')], ['tokenizer.chat_template', gguf.string('{{ x }}')]] })
+  await exportGguf(file(architectureOf(config)), executor, config, byteTokenizer(300), p => weights.get(p.name)!, {
+    name: 'test',
+    entries: [
+      ['general.license', gguf.string('mit')],
+      ['tokenizer.chat_template', gguf.string('{{ x }}')]
+    ]
+  })
 }
 
 async function convert(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
@@ -43,7 +52,9 @@ async function convert(from: string, to: string, options: ConvertOptions = {}): 
 function contents(name: string): Record<string, unknown> {
   using source = openGguf(file(name))
   const model = ggufSource(source)
-  return Object.fromEntries(parametersOf(model.config).map(p => [p.name, isTernary(p) ? model.ternary(p) : model.floats(p, 0, p.shape[0]!)]))
+  return Object.fromEntries(
+    parametersOf(model.config).map(p => [p.name, isTernary(p) ? model.ternary(p) : model.floats(p, 0, p.shape[0]!)])
+  )
 }
 
 test('a model is the same after it was written as I2_S with its tables as they are, in every architecture', async () => {
@@ -52,19 +63,32 @@ test('a model is the same after it was written as I2_S with its tables as they a
     assert.deepEqual((await convert(name, 'a')).losses, [])
     assert.deepEqual(contents('a'), contents(name))
     using copy = openGguf(file('a'))
-    assert.deepEqual([copy.metadata.string('general.architecture'), copy.metadata.string('general.license'), copy.metadata.string('tokenizer.chat_template')], [name, 'mit', '{{ x }}'])
+    assert.deepEqual(
+      [
+        copy.metadata.string('general.architecture'),
+        copy.metadata.string('general.license'),
+        copy.metadata.string('tokenizer.chat_template')
+      ],
+      [name, 'mit', '{{ x }}']
+    )
     assert.deepEqual((await loadModel(copy, executor)).config, { ...config, eps: Math.fround(config.eps) })
   }
 })
 
-test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16, which is told; the way back loses nothing more', async () => {
+test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16; the way back is exact', async () => {
   for (const name of ['bitnet-b1.58', 'llama']) {
     for (const ternary of ['TQ1_0', 'TQ2_0'] as const) {
       const { losses } = await convert(name, 'a', { ternary })
-      assert.deepEqual(losses.map(({ tensors, to }) => [tensors, to]), [['scales of the ternary matrices', 'F16']])
+      assert.deepEqual(
+        losses.map(({ tensors, to }) => [tensors, to]),
+        [['scales of the ternary matrices', 'F16']]
+      )
       assert.ok(losses[0]!.relative > 0 && losses[0]!.relative < 2 ** -11)
       const [rounded, exact] = [contents('a'), contents(name)] as Record<string, { trits: Int8Array; scale: number }>[]
-      assert.deepEqual(rounded!['blocks.0.attn_q.weight'], { trits: exact!['blocks.0.attn_q.weight']!.trits, scale: f16Value(f16Bits(exact!['blocks.0.attn_q.weight']!.scale)) })
+      assert.deepEqual(rounded!['blocks.0.attn_q.weight'], {
+        trits: exact!['blocks.0.attn_q.weight']!.trits,
+        scale: f16Value(f16Bits(exact!['blocks.0.attn_q.weight']!.scale))
+      })
       assert.deepEqual((await convert('a', 'b')).losses, [])
       assert.deepEqual(contents('b'), rounded)
       assert.deepEqual((await convert('b', 'c', { ternary })).losses, [])
@@ -74,10 +98,23 @@ test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16, which is
 })
 
 test('embedding and head become F16, Q8_0 or Q6_K with the loss that is told, and are copied as they are afterwards', async () => {
-  for (const [head, least, most] of [['F16', 1e-5, 3e-4], ['Q8_0', 3e-3, 8e-3], ['Q6_K', 0.01, 0.03]] as const) {
+  for (const [head, least, most] of [
+    ['F16', 1e-5, 3e-4],
+    ['Q8_0', 3e-3, 8e-3],
+    ['Q6_K', 0.01, 0.03]
+  ] as const) {
     const { losses } = await convert('llama', 'a', { head })
-    assert.deepEqual(losses.map(l => [l.tensors, l.from, l.to]), [['token_embd.weight', 'F32', head], ['output.weight', 'F32', head]])
-    assert.ok(losses.every(l => l.relative > least && l.relative < most), JSON.stringify(losses))
+    assert.deepEqual(
+      losses.map(l => [l.tensors, l.from, l.to]),
+      [
+        ['token_embd.weight', 'F32', head],
+        ['output.weight', 'F32', head]
+      ]
+    )
+    assert.ok(
+      losses.every(l => l.relative > least && l.relative < most),
+      JSON.stringify(losses)
+    )
     assert.deepEqual((await convert('a', 'b')).losses, [])
     assert.deepEqual(readFileSync(file('b')), readFileSync(file('a')))
     assert.deepEqual((await convert('a', 'c', { head: 'F32' })).losses, []) // numbers of any type are numbers of F32
@@ -88,31 +125,59 @@ test('progress ends with all weights; a file that is there is replaced only when
   const told: number[][] = []
   await convert('bitnet', 'a', { head: 'F16', onProgress: (done, of) => void told.push([done, of]) })
   assert.deepEqual(told.at(-1), [told[0]![1], told[0]![1]])
-  await assert.rejects(convert('bitnet', 'a', { overwrite: false }), (e: unknown) => VeritError.is(e, 'VERIT_FILE_EXISTS'))
+  await assert.rejects(convert('bitnet', 'a', { overwrite: false }), (e: unknown) =>
+    VeritError.is(e, 'VERIT_FILE_EXISTS')
+  )
 })
 
 test('what a type cannot hold is refused by the name of the tensor, and nothing is written', async () => {
-  const config = parseModelConfig({ ...shape, hidden: 128, heads: 2, ffn: 100 }), weights = initialWeights(config, 1)
+  const config = parseModelConfig({ ...shape, hidden: 128, heads: 2, ffn: 100 })
+  const weights = initialWeights(config, 1)
   await exportGguf(file('odd'), executor, config, byteTokenizer(300), p => weights.get(p.name)!, { name: 'odd' })
   const refused = async (options: ConvertOptions, words: RegExp): Promise<void> => {
-    await assert.rejects(convert('odd', 'none', options), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && words.test(e.message))
+    await assert.rejects(
+      convert('odd', 'none', options),
+      (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && words.test(e.message)
+    )
   }
-  await refused({ ternary: 'TQ2_0' }, /TQ2_0 packs 256 weights a block, which does not divide the rows of 128 weights of blk\.0\.attn_q\.weight/)
+  await refused(
+    { ternary: 'TQ2_0' },
+    /TQ2_0 packs 256 weights a block, which does not divide the rows of 128 weights of blk\.0\.attn_q\.weight/
+  )
   await refused({ head: 'Q6_K' }, /token_embd\.weight/)
-  const large = initialWeights(configs[0]!, 1), name = ggufName({ kind: 'bitnet' }, 'blocks.0.mlp_up.weight')
-  await exportGguf(file('large'), executor, configs[0]!, byteTokenizer(300), p => (p.name === 'blocks.0.mlp_up.weight' ? large.get(p.name)!.map(v => v * 1e8) : large.get(p.name)!), { name: 'large' })
-  await assert.rejects(convert('large', 'none', { ternary: 'TQ1_0' }), (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && e.message.includes(`of ${name} is beyond the range`))
-  assert.throws(() => openGguf(file('none')), (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND'))
+  const large = initialWeights(configs[0]!, 1)
+  const name = ggufName({ kind: 'bitnet' }, 'blocks.0.mlp_up.weight')
+  await exportGguf(
+    file('large'),
+    executor,
+    configs[0]!,
+    byteTokenizer(300),
+    p => (p.name === 'blocks.0.mlp_up.weight' ? large.get(p.name)!.map(v => v * 1e8) : large.get(p.name)!),
+    { name: 'large' }
+  )
+  await assert.rejects(
+    convert('large', 'none', { ternary: 'TQ1_0' }),
+    (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && e.message.includes(`of ${name} is beyond the range`)
+  )
+  assert.throws(
+    () => openGguf(file('none')),
+    (e: unknown) => VeritError.is(e, 'VERIT_FILE_NOT_FOUND')
+  )
 })
 
 test('a conversion that is interrupted, at any turn, leaves nothing and throws why', async () => {
-  const reason = new Error('enough'), target = join(folder, 'interrupted')
+  const reason = new Error('enough')
+  const target = join(folder, 'interrupted')
   mkdirSync(target)
   let turns = 0
   const interrupted = (at: number): Promise<unknown> => {
     const stop = new AbortController()
     turns = 0
-    return convert('llama', 'interrupted/a', { head: 'F16', signal: stop.signal, onProgress: () => void (turns++ === at && stop.abort(reason)) })
+    return convert('llama', 'interrupted/a', {
+      head: 'F16',
+      signal: stop.signal,
+      onProgress: () => void (turns++ === at && stop.abort(reason))
+    })
   }
   await interrupted(Infinity)
   assert.ok(turns > 5)
@@ -124,9 +189,12 @@ test('a conversion that is interrupted, at any turn, leaves nothing and throws w
 })
 
 test('a ternary table is copied where its rows are blocks, and written as F32 where they are not', async () => {
-  for (const [type, kept] of [['TQ2_0', 'TQ2_0'], ['I2_S', 'F32']] as const) {
+  for (const [type, kept] of [
+    ['TQ2_0', 'TQ2_0'],
+    ['I2_S', 'F32']
+  ] as const) {
     using source = openGguf(file('bitnet-b1.58'))
-    const trits = Int8Array.from({ length: 300 * 256 }, (_, i) => (i % 7) % 3 - 1)
+    const trits = Int8Array.from({ length: 300 * 256 }, (_, i) => ((i % 7) % 3) - 1)
     const table = { type, data: encodeTernary(type, trits, Float32Array.of(0.5)) }
     const tensors = source.tensors.map(t => {
       const plain = { name: t.name, shape: t.shape, type: t.type, data: source.readTensor(t.name) }
@@ -137,6 +205,9 @@ test('a ternary table is copied where its rows are blocks, and written as F32 wh
     using copy = openGguf(file('kept'))
     assert.equal(copy.tensor('token_embd.weight').type, kept)
     assert.deepEqual(contents('kept'), contents('ternary-table'))
-    assert.deepEqual(contents('kept')['token_embedding'], Float32Array.from(trits, t => t * 0.5))
+    assert.deepEqual(
+      contents('kept')['token_embedding'],
+      Float32Array.from(trits, t => t * 0.5)
+    )
   }
 })

@@ -84,12 +84,12 @@ const SLICE = 1 << 20
 export async function convertModel(
   source: ModelSource,
   path: string,
-  options: ConvertOptions = {},
+  options: ConvertOptions = {}
 ): Promise<Conversion> {
-  const { config } = source,
-    { overwrite = false } = options,
-    parameters = parametersOf(config),
-    name = architectureOf(config)
+  const { config } = source
+  const { overwrite = false } = options
+  const parameters = parametersOf(config)
+  const name = architectureOf(config)
   checkWritable(source, parameters)
   const ternary = options.ternary ?? (options.for === undefined ? 'I2_S' : 'TQ2_0')
   if (options.for !== undefined) checkForLlamaCpp(config, ternary)
@@ -105,7 +105,7 @@ export async function convertModel(
     name: t.name,
     shape: [t.values.length],
     type: 'F32',
-    data: () => Promise.resolve(fixedBytes(t)),
+    data: () => Promise.resolve(fixedBytes(t))
   }))
   const tensors = parameters.map((p): GgufSlowTensor => {
     const type = writer.typeOf(p)
@@ -117,19 +117,30 @@ export async function convertModel(
         const data = await writer.data(p, type, within => progress(before + within))
         await progress((before += elementsOf(p)))
         return data
-      },
+      }
     }
   })
   const metadata: GgufContent['metadata'] = [
     ['general.architecture', gguf.string(name)],
-    ['general.file_type', gguf.u32(ggufTypes[isTernaryModel(config) ? ternary : (options.matrices ?? 'F32')].fileType!)],
+    [
+      'general.file_type',
+      gguf.u32(ggufTypes[isTernaryModel(config) ? ternary : (options.matrices ?? 'F32')].fileType!)
+    ],
     ['general.quantization_version', gguf.u32(2)],
     ...configEntries(config),
-    ...(source.entries as readonly (readonly [string, GgufValue])[]),
+    ...(source.entries as readonly (readonly [string, GgufValue])[])
   ]
   const bytes = await writeGgufSlowly(path, { metadata, tensors: [...tensors, ...fixed] }, overwrite)
   const { conversation, latent, notes } = source
-  return { bytes, tensors: tensors.length + fixed.length, architecture: name, conversation, latent, notes, losses: writer.losses() }
+  return {
+    bytes,
+    tensors: tensors.length + fixed.length,
+    architecture: name,
+    conversation,
+    latent,
+    notes,
+    losses: writer.losses()
+  }
 }
 
 /**
@@ -152,7 +163,7 @@ function checkWritable({ name, config }: ModelSource, parameters: readonly Param
   if (parameters.every(p => p.shape.length < 3)) return
   throw new VeritError('VERIT_USAGE', {
     problem: `${name} is a ${config.kind} model with experts, which verit convert does not write`,
-    hint: 'Run it as it is',
+    hint: 'Run it as it is'
   })
 }
 
@@ -187,7 +198,7 @@ class Writer {
       tensors,
       from,
       to,
-      relative: Math.sqrt(difference / square),
+      relative: Math.sqrt(difference / square)
     }))
     return this.#scales === 0
       ? losses
@@ -196,15 +207,15 @@ class Writer {
 
   /** The type of a parameter in the file. Vectors and positions become or stay what they are exactly. */
   typeOf(p: Parameter): GgufTypeName {
-    const type = isTernary(p) ? this.#ternaryType(p) : this.#floatType(p),
-      name = ggufName(this.#source.config, p.name)
-    const { block } = ggufTypes[type],
-      [out = 1, inputs = 1] = p.shape,
-      unit = type === 'I2_S' ? out * inputs : inputs
+    const type = isTernary(p) ? this.#ternaryType(p) : this.#floatType(p)
+    const name = ggufName(this.#source.config, p.name)
+    const { block } = ggufTypes[type]
+    const [out = 1, inputs = 1] = p.shape
+    const unit = type === 'I2_S' ? out * inputs : inputs
     if (p.shape.length > 1 && unit % block !== 0) {
       this.#refuse(
         `${type} packs ${block} weights a block, which does not divide ` +
-          `the ${type === 'I2_S' ? '' : 'rows of '}${unit} weights of ${name}`,
+          `the ${type === 'I2_S' ? '' : 'rows of '}${unit} weights of ${name}`
       )
     }
     return type
@@ -217,8 +228,8 @@ class Writer {
 
   #floatType(p: Parameter): GgufTypeName {
     if (p.shape.length === 1) return 'F32'
-    const stored = this.#source.typeOf(p),
-      { head, matrices } = this.#options
+    const stored = this.#source.typeOf(p)
+    const { head, matrices } = this.#options
     const wanted = isTable(p) ? head : matrices
     if (wanted !== undefined && p.name !== 'position_embedding') return wanted
     // Tables are copied row by row, which the tail of I2_S does not allow.
@@ -234,10 +245,10 @@ class Writer {
   }
 
   #packTernary(p: Parameter): Uint8Array {
-    const { config } = this.#source,
-      { trits, scale } = this.#source.ternary(p),
-      order = fileRows(config, p.name),
-      name = ggufName(config, p.name)
+    const { config } = this.#source
+    const { trits, scale } = this.#source.ternary(p)
+    const order = fileRows(config, p.name)
+    const name = ggufName(config, p.name)
     const type = this.#ternaryType(p)
     const rows = order === undefined ? trits : placeRows(trits, order, p.shape[1]!)
     if (type !== 'I2_S') {
@@ -252,19 +263,19 @@ class Writer {
   }
 
   async #matrix(p: Parameter, type: WeightTypeName, onWeights: (done: number) => Promise<void>): Promise<Uint8Array> {
-    const [out, inputs] = p.shape as [number, number],
-      stored = this.#source.typeOf(p),
-      name = ggufName(this.#source.config, p.name)
-    const { block, bytes } = ggufTypes[type],
-      row = (inputs / block) * bytes,
-      data = new Uint8Array(out * row),
-      most = Math.max(1, Math.floor(SLICE / inputs))
-    let difference = 0,
-      square = 0
+    const [out, inputs] = p.shape as [number, number]
+    const stored = this.#source.typeOf(p)
+    const name = ggufName(this.#source.config, p.name)
+    const { block, bytes } = ggufTypes[type]
+    const row = (inputs / block) * bytes
+    const data = new Uint8Array(out * row)
+    const most = Math.max(1, Math.floor(SLICE / inputs))
+    let difference = 0
+    let square = 0
     for (let from = 0; from < out; from += most) {
-      const rows = Math.min(most, out - from),
-        values = this.#source.floats(p, from, rows),
-        part = data.subarray(from * row, (from + rows) * row)
+      const rows = Math.min(most, out - from)
+      const values = this.#source.floats(p, from, rows)
+      const part = data.subarray(from * row, (from + rows) * row)
       if (stored === type) part.set(this.#source.rows(p, from, rows))
       else {
         part.set(encodeWeights(type, values, name))
@@ -281,7 +292,7 @@ class Writer {
         from: stored ?? 'F32',
         to: type,
         difference,
-        square,
+        square
       })
     return data
   }

@@ -29,7 +29,7 @@ const tokenizer = Tokenizer.fromParts({
   tokens: letters,
   tokenTypes: letters.map(() => 1),
   merges: [],
-  pretokenizer: 'character',
+  pretokenizer: 'character'
 })
 
 const shape = {
@@ -40,7 +40,7 @@ const shape = {
   ffn: 48,
   context: 64,
   vocab: letters.length,
-  eps: Math.fround(1e-5),
+  eps: Math.fround(1e-5)
 }
 const experts = { experts: 4, expertsUsed: 2, expertFfn: 16 }
 /** What each kind adds to the shape. */
@@ -59,13 +59,13 @@ const kinds: Record<string, Record<string, unknown>> = {
     ropeFactor: 16,
     ropeOriginalContext: 16,
     temperatureScale: Math.fround(0.1),
-    yarnLogMultiplier: 1,
+    yarnLogMultiplier: 1
   },
   olmo2: { tied: false },
   gpt2: { kvHeads: 4 },
   starcoder2: { biases: ['attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_up', 'ffn_down'] },
   stablelm: { ropeDim: 2 },
-  lfm2: { convWidth: 3, attentionLayers: [1] },
+  lfm2: { convWidth: 3, attentionLayers: [1] }
 }
 
 interface Parts {
@@ -87,7 +87,7 @@ function read(kind: string, change: (parts: Parts) => void): ModelConfig {
   const file = parseGguf(files[kind]!)
   const parts: Parts = {
     metadata: new Map(file.metadata.entries),
-    tensors: file.tensors.map(({ name, type, shape: of }) => ({ name, type, shape: of, data: file.readTensor(name) })),
+    tensors: file.tensors.map(({ name, type, shape: of }) => ({ name, type, shape: of, data: file.readTensor(name) }))
   }
   change(parts)
   writeGguf(path, { metadata: [...parts.metadata], tensors: parts.tensors })
@@ -104,7 +104,7 @@ function refused(kind: string, expected: RegExp, change: (parts: Parts) => void)
       assert.ok(VeritError.is(e) && e.code !== 'VERIT_INTERNAL', String(e))
       assert.match(e.message, expected)
       return true
-    },
+    }
   )
 }
 const set =
@@ -115,7 +115,7 @@ const vector = (name: string, ...values: number[]): Parts['tensors'][number] => 
   name,
   type: 'F32',
   shape: [values.length],
-  data: new Uint8Array(Float32Array.from(values).buffer),
+  data: new Uint8Array(Float32Array.from(values).buffer)
 })
 
 test('a file of each architecture describes the model that was written', () => {
@@ -123,7 +123,7 @@ test('a file of each architecture describes the model that was written', () => {
     assert.deepEqual(
       read(kind, () => {}),
       config,
-      kind,
+      kind
     )
   for (const config of Object.values(configs))
     assert.deepEqual(parseModelConfig(JSON.parse(JSON.stringify(config))), config)
@@ -134,7 +134,7 @@ test('an architecture that Verit does not run is refused by its name, with a lis
     refused(
       'llama',
       new RegExp(`architecture is "${name}"; Verit runs bitnet, .*, llama, .*qwen3moe`),
-      set('general.architecture', gguf.string(name)),
+      set('general.architecture', gguf.string(name))
     )
   }
 })
@@ -146,7 +146,7 @@ test('every hyperparameter that cannot be is refused by its key', () => {
     'attention.head_count',
     'attention.head_count_kv',
     'attention.key_length',
-    'context_length',
+    'context_length'
   ]
   for (const kind of ['llama', 'gpt2', 'lfm2']) {
     for (const name of numbers) {
@@ -181,7 +181,7 @@ test('every hyperparameter that cannot be is refused by its key', () => {
     ['lfm2', 'attention.head_count_kv', gguf.i32s([0, 2, 0]), gguf.i32s([2, 1]), gguf.i32s([0, 0]), gguf.i32s([0, -2])],
     ['qwen3', 'attention.head_count', gguf.i32s([4, 2]), gguf.i32s([4])],
     ['qwen3', 'attention.value_length', gguf.u32(8)],
-    ['stablelm', 'use_parallel_residual', gguf.bool(true)],
+    ['stablelm', 'use_parallel_residual', gguf.bool(true)]
   ] as const) {
     for (const value of values)
       refused(kind, new RegExp(`${kind}\\.${name.replaceAll('.', '\\.')}`), set(`${kind}.${name}`, value as GgufValue))
@@ -199,7 +199,7 @@ test('a key that would change a model is refused where its architecture does not
     ['attention.clamp_kqv', gguf.f32(8)],
     ['attention.causal', gguf.bool(false)],
     ['expert_count', gguf.u32(8)],
-    ['attention.temperature_scale', gguf.f32(0.1)],
+    ['attention.temperature_scale', gguf.f32(0.1)]
   ] as const)
     refused('qwen2', new RegExp(`qwen2\\.${name.replaceAll('.', '\\.')}`), set(`qwen2.${name}`, value))
   // These change nothing.
@@ -207,7 +207,7 @@ test('a key that would change a model is refused where its architecture does not
     ['attention.sliding_window', gguf.u32(64)],
     ['logit_scale', gguf.f32(1)],
     ['expert_count', gguf.u32(0)],
-    ['rope.scaling.type', gguf.string('none')],
+    ['rope.scaling.type', gguf.string('none')]
   ] as const)
     assert.deepEqual(read('qwen2', set(`qwen2.${name}`, value)), configs['qwen2'])
 })
@@ -216,44 +216,44 @@ test('a tensor that would be left out is refused by its name, and so are divisor
   refused(
     'qwen3',
     /has a tensor blk\.0\.attn_q\.bias/,
-    p => void p.tensors.push(vector('blk.0.attn_q.bias', ...Array<number>(64).fill(0))),
+    p => void p.tensors.push(vector('blk.0.attn_q.bias', ...Array<number>(64).fill(0)))
   )
   refused('qwen2', /has a tensor rope_freqs\.weight/, p => void p.tensors.push(vector('rope_freqs.weight', 1, 1, 1, 1)))
   refused(
     'llama',
     /no tensor blk\.1\.attn_q\.bias/,
-    p => void (p.tensors = p.tensors.filter(t => t.name !== 'blk.1.attn_q.bias')),
+    p => void (p.tensors = p.tensors.filter(t => t.name !== 'blk.1.attn_q.bias'))
   )
   const divisors =
     (...values: number[]) =>
     (p: Parts): void =>
       void (p.tensors = [
         ...p.tensors.filter(t => t.name !== 'rope_freqs.weight'),
-        vector('rope_freqs.weight', ...values),
+        vector('rope_freqs.weight', ...values)
       ])
   for (const bad of [
     [1, 1, 1],
     [1, 1, 1, 0],
     [1, 1, 1, -1],
     [1, 1, NaN, 1],
-    [Infinity, 1, 1, 1],
+    [Infinity, 1, 1, 1]
   ])
     refused('llama', /rope_freqs\.weight/, divisors(...bad))
   refused(
     'phi3',
     /rope_factors_short|ropeDivisorsLong|rope_factors_long/,
-    p => void (p.tensors = p.tensors.filter(t => t.name !== 'rope_factors_short.weight')),
+    p => void (p.tensors = p.tensors.filter(t => t.name !== 'rope_factors_short.weight'))
   )
 })
 
 test('each layer says what it keeps of earlier positions', () => {
   assert.deepEqual(architecture(configs['lfm2']!).caches(configs['lfm2']!), [
     { kind: 'conv', width: 32 },
-    { kind: 'attention', kvHeads: 2, headDim: 8 },
+    { kind: 'attention', kvHeads: 2, headDim: 8 }
   ])
   assert.deepEqual(
     architecture(configs['qwen3']!).caches(configs['qwen3']!),
-    Array(2).fill({ kind: 'attention', kvHeads: 2, headDim: 16 }),
+    Array(2).fill({ kind: 'attention', kvHeads: 2, headDim: 16 })
   )
 })
 
@@ -262,17 +262,18 @@ test('rotary frequencies follow divisors, a linear factor and YaRN', () => {
   for (const [i, f] of plain.entries()) assert.ok(Math.abs(f / 10_000 ** (-i / 4) - 1) < 1e-14)
   assert.deepEqual(
     [...frequencies({ theta: 10_000, dim: 8, divisors: [1, 2, 4, 8], factor: 2 })],
-    plain.map((f, i) => f / 2 ** i / 2),
+    plain.map((f, i) => f / 2 ** i / 2)
   )
-  // YaRN of 64 elements from 4,096 positions: pairs of more than 32 turns keep their frequency, those of less than one are divided.
+  // YaRN of 64 elements from 4,096 positions: pairs of more than 32 turns keep their frequency, those of less than one
+  // are divided.
   const yarn = { originalContext: 4096, betaFast: 32, betaSlow: 1, extFactor: 1 }
   const [whole, scaled] = [
     frequencies({ theta: 10_000, dim: 64 }),
-    frequencies({ theta: 10_000, dim: 64, factor: 4, yarn }),
+    frequencies({ theta: 10_000, dim: 64, factor: 4, yarn })
   ]
   const [low, high] = [
     Math.floor((32 * Math.log(4096 / (64 * Math.PI))) / Math.log(10_000)),
-    Math.ceil((32 * Math.log(4096 / (2 * Math.PI))) / Math.log(10_000)),
+    Math.ceil((32 * Math.log(4096 / (2 * Math.PI))) / Math.log(10_000))
   ]
   for (const [i, f] of scaled.entries()) {
     const kept = 1 - Math.min(1, Math.max(0, (i - low) / (high - low)))
@@ -281,7 +282,7 @@ test('rotary frequencies follow divisors, a linear factor and YaRN', () => {
   const { cos } = rotaryTable({ theta: 10_000, dim: 4, magnitude: 2 }, 3, p => p + 1)
   assert.deepEqual(
     [...cos],
-    [2, 2, 4 * Math.cos(1), 4 * Math.cos(0.01), 6 * Math.cos(2), 6 * Math.cos(0.02)].map(Math.fround),
+    [2, 2, 4 * Math.cos(1), 4 * Math.cos(0.01), 6 * Math.cos(2), 6 * Math.cos(0.02)].map(Math.fround)
   )
 })
 

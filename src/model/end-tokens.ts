@@ -15,7 +15,7 @@ export const turnEnds: readonly string[] = [
   '<EOT>',
   '_<EOT>',
   '[EOT]',
-  '<|return|>',
+  '<|return|>'
 ]
 
 /** The token that ends a message which a tool's answer follows. */
@@ -44,7 +44,7 @@ export const endTexts: readonly string[] = [
   '<|repo_name|>',
   '<fim-repo>',
   '<reponame>',
-  '<|file_sep|>',
+  '<|file_sep|>'
 ]
 
 const known: ReadonlySet<string> = new Set(endTexts)
@@ -61,6 +61,6 @@ export function endTextsAmong(present: (text: string) => boolean): string[] {
     (present('<|return|>') && (present('<|call|>') || present('<|calls|>'))) ||
     ((present('<|call|>') || present('<|calls|>')) && present('<|flush|>'))
   return endTexts.filter(
-    text => present(text) && !(text === '<|end|>' && separates) && !(text === '</s>' && present('<|tool_response>')),
+    text => present(text) && !(text === '<|end|>' && separates) && !(text === '</s>' && present('<|tool_response>'))
   )
 }

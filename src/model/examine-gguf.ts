@@ -1,6 +1,6 @@
 /**
- * Looks for everything that keeps a GGUF file from being run, where loading stops at the first: its structure, its configuration, its tokenizer, its list of
- * tensors, and every value in them.
+ * Looks for everything that keeps a GGUF file from being run, where loading stops at the first: its structure, its
+ * configuration, its tokenizer, its list of tensors, and every value in them.
  */
 import { checkGguf } from '../formats/gguf-header.ts'
 import { GgufFile } from '../formats/gguf-reader.ts'
@@ -15,7 +15,10 @@ import { parametersOf } from './parameters.ts'
 /** The words of an error without the name of the file, and its byte where it has one. */
 function described(e: VeritError): Problem {
   const { problem, offset, fix } = e.fields as { problem?: string; offset?: number; fix?: string }
-  return { problem: fix === undefined ? problem ?? e.what : `${problem}. ${fix}`, ...(offset !== undefined && { offset }) }
+  return {
+    problem: fix === undefined ? (problem ?? e.what) : `${problem}. ${fix}`,
+    ...(offset !== undefined && { offset })
+  }
 }
 
 /**
@@ -23,7 +26,11 @@ function described(e: VeritError): Problem {
  * @param onProgress is told of the bytes of tensors that were looked at
  * @returns the file, when its structure is sound
  */
-export async function examineGguf(source: RegularFile, found: ProblemList, onProgress: (bytes: number) => void = () => {}): Promise<GgufFile | undefined> {
+export async function examineGguf(
+  source: RegularFile,
+  found: ProblemList,
+  onProgress: (bytes: number) => void = () => {}
+): Promise<GgufFile | undefined> {
   await found.attempt(() => checkGguf(source, found), described)
   if (!found.none) return undefined // what is read wrongly cannot be judged further
   const file = new GgufFile(source)
@@ -41,11 +48,14 @@ export async function examineGguf(source: RegularFile, found: ProblemList, onPro
     const name = ggufName(config, p.name)
     if (!file.has(name) || file.tensor(name).shape.join() !== p.shape.join()) continue
     const { offset, byteLength } = file.tensor(name)
-    await found.attempt(() => checkValues(file, config, p), e => {
-      const { problem } = described(e)
-      return { problem: e.code === 'VERIT_TENSOR' ? `tensor ${name}: ${problem}` : problem, offset }
-    })
-    onProgress(done += byteLength)
+    await found.attempt(
+      () => checkValues(file, config, p),
+      e => {
+        const { problem } = described(e)
+        return { problem: e.code === 'VERIT_TENSOR' ? `tensor ${name}: ${problem}` : problem, offset }
+      }
+    )
+    onProgress((done += byteLength))
   }
   return file
 }

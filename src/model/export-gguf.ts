@@ -1,6 +1,7 @@
 /**
- * Writes a trained model with its tokenizer as one GGUF file. A ternary matrix is stored as the codes and the scale that its forward pass in training
- * used, everything else as f32, so that the loaded model gives the same loss to the last bit.
+ * Writes a trained model with its tokenizer as one GGUF file. A ternary matrix is stored as the codes and the scale
+ * that its forward pass in training used, everything else as f32, so that the loaded model gives the same loss to the
+ * last bit.
  */
 import type { Executor } from '../exec/plan.ts'
 import { ggufTypes } from '../formats/gguf-types.ts'
@@ -29,38 +30,61 @@ export interface ExportOptions {
 
 /** Writes the file atomically and returns its size in bytes. @param values the latent f32 values of a parameter */
 export async function exportGguf(
-  path: string, executor: Executor, config: ModelConfig, tokenizer: Tokenizer, values: (p: Parameter) => Float32Array, options: ExportOptions,
+  path: string,
+  executor: Executor,
+  config: ModelConfig,
+  tokenizer: Tokenizer,
+  values: (p: Parameter) => Float32Array,
+  options: ExportOptions
 ): Promise<number> {
   invariant(tokenizer.vocabSize === config.vocab, 'the tokenizer has the vocabulary of the model')
   const tensors: GgufTensorInput[] = []
   for (const p of parametersOf(config)) tensors.push(await tensorOf(executor, config, p, values(p)))
-  for (const t of fixedTensors(config)) tensors.push({ name: t.name, shape: [t.values.length], type: 'F32', data: () => fixedBytes(t) })
+  for (const t of fixedTensors(config))
+    tensors.push({ name: t.name, shape: [t.values.length], type: 'F32', data: () => fixedBytes(t) })
   return writeGguf(path, {
     metadata: [
       ['general.architecture', gguf.string(architectureOf(config))],
       ['general.name', gguf.string(options.name)],
       ['general.file_type', gguf.u32(ggufTypes[isTernaryModel(config) ? 'I2_S' : 'F32'].fileType!)],
       ['general.quantization_version', gguf.u32(2)],
-      ...configEntries(config), ...tokenizerEntries(tokenizer), ...options.entries ?? [],
+      ...configEntries(config),
+      ...tokenizerEntries(tokenizer),
+      ...(options.entries ?? [])
     ],
-    tensors,
+    tensors
   })
 }
 
-async function tensorOf(executor: Executor, config: ModelConfig, p: Parameter, values: Float32Array): Promise<GgufTensorInput> {
+async function tensorOf(
+  executor: Executor,
+  config: ModelConfig,
+  p: Parameter,
+  values: Float32Array
+): Promise<GgufTensorInput> {
   const plain = { name: ggufName(config, p.name), shape: p.shape }
   const bytes = (a: Float32Array): Uint8Array => new Uint8Array(a.buffer, a.byteOffset, a.byteLength)
   const order = fileRows(config, p.name)
-  if (!isTernary(p)) return { ...plain, type: 'F32', data: bytes(order === undefined ? values : placeRows(values, order, p.shape[1] ?? 1)) }
+  if (!isTernary(p))
+    return {
+      ...plain,
+      type: 'F32',
+      data: bytes(order === undefined ? values : placeRows(values, order, p.shape[1] ?? 1))
+    }
   const { trits: ours, scale } = await ternarize(executor, p, values)
   const trits = order === undefined ? ours : placeRows(ours, order, p.shape[1]!)
-  if (elementsOf(p) % 128 === 0) return { ...plain, type: 'I2_S', data: encodeTernary('I2_S', trits, Float32Array.of(scale)) }
+  if (elementsOf(p) % 128 === 0)
+    return { ...plain, type: 'I2_S', data: encodeTernary('I2_S', trits, Float32Array.of(scale)) }
   // I2_S holds whole blocks of 128 weights; what does not fill them is kept as the values -m, 0 and m.
   return { ...plain, type: 'F32', data: bytes(Float32Array.from(trits, t => t * scale)) }
 }
 
 /** The ternary form of a latent matrix, by the operation that its forward pass uses. */
-export async function ternarize(executor: Executor, p: Parameter, values: Float32Array): Promise<{ trits: Int8Array; scale: number }> {
+export async function ternarize(
+  executor: Executor,
+  p: Parameter,
+  values: Float32Array
+): Promise<{ trits: Int8Array; scale: number }> {
   const [out, inputs] = p.shape as [number, number]
   const plan = executor.load(ternarizePlan(out, inputs))
   const codes = new Uint8Array(codeBytes(out, inputs))

@@ -1,6 +1,6 @@
 /**
- * A model's configuration as GGUF metadata and back. Keys are those other programs read (docs/training.md has the table); what GGUF has no key for
- * stands under `verit.`.
+ * A model's configuration as GGUF metadata and back. Keys are those other programs read (docs/training.md has the
+ * table); what GGUF has no key for stands under `verit.`.
  */
 import type { ModelConfig } from '../arch/architecture.ts'
 import { architecture, architectureOfFile } from '../arch/registry.ts'
@@ -15,11 +15,13 @@ export const architectureOf = (config: ModelConfig): string => architecture(conf
 export const configEntries = (config: ModelConfig): [string, GgufValue][] => architecture(config).ggufEntries(config)
 
 /** The GGUF name of a parameter: 'blocks.3.attn_out.weight' -> 'blk.3.attn_output.weight'. */
-export const ggufName = (config: Pick<ModelConfig, 'kind'>, parameter: string): string => architecture(config).tensorName(parameter)
+export const ggufName = (config: Pick<ModelConfig, 'kind'>, parameter: string): string =>
+  architecture(config).tensorName(parameter)
 
 /**
  * The configuration that a file describes.
- * @throws VeritError VERIT_MODEL_FILE for an architecture or option that Verit does not run, VERIT_GGUF for metadata that is missing or of another type
+ * @throws VeritError VERIT_MODEL_FILE for an architecture or option that Verit does not run, VERIT_GGUF for metadata
+ *   that is missing or of another type
  */
 export function readConfig(file: GgufFile): ModelConfig {
   const refuse = (problem: string, cause?: unknown): never => {

@@ -10,8 +10,8 @@ import { MESSAGE_END, turnEnds } from './end-tokens.ts'
 const TEMPLATE = 'tokenizer.chat_template'
 /** Names of further templates, as gguf-py writes them beside `tokenizer.chat_template.NAME`. */
 const TEMPLATES = 'tokenizer.chat_templates'
-const ADD_BEGIN = 'tokenizer.ggml.add_bos_token',
-  ADD_END = 'tokenizer.ggml.add_eos_token'
+const ADD_BEGIN = 'tokenizer.ggml.add_bos_token'
+const ADD_END = 'tokenizer.ggml.add_eos_token'
 /** End tokens that have none of GGUF's three roles. */
 export const OTHER_ENDS = 'verit.end_token_ids'
 const MOST_OTHER_ENDS = 64
@@ -40,20 +40,20 @@ export function ggufClaims(m: GgufMetadata, tokenizer: TextTokenizer): Conversat
     begin: ids('bos').map(token => ({ token, source: idKey('bos') })),
     ends: [
       ...(['eos', 'eot', 'eom'] as const).flatMap(role =>
-        ids(role).map(token => ({ token, source: idKey(role), role })),
+        ids(role).map(token => ({ token, source: idKey(role), role }))
       ),
       ...['fim_pad', 'fim_rep', 'fim_sep'].flatMap(role =>
-        m.has(idKey(role)) ? [{ token: m.uint(idKey(role)), source: idKey(role), role: 'other' as const }] : [],
+        m.has(idKey(role)) ? [{ token: m.uint(idKey(role)), source: idKey(role), role: 'other' as const }] : []
       ),
       ...(byDefault ? [{ token: tokenizer.endOfText!, source: BY_NAME, role: 'eos' as const }] : []),
-      ...others.map(token => ({ token, source: OTHER_ENDS, role: 'other' as const })),
+      ...others.map(token => ({ token, source: OTHER_ENDS, role: 'other' as const }))
     ],
     addsBegin: [
       m.has(ADD_BEGIN)
         ? { value: m.bool(ADD_BEGIN), source: ADD_BEGIN }
-        : { value: tokenizer.addsBegin, source: `the kind of tokenizer (no ${ADD_BEGIN})` },
+        : { value: tokenizer.addsBegin, source: `the kind of tokenizer (no ${ADD_BEGIN})` }
     ],
-    addsEnd: m.has(ADD_END) ? [{ value: m.bool(ADD_END), source: ADD_END }] : [],
+    addsEnd: m.has(ADD_END) ? [{ value: m.bool(ADD_END), source: ADD_END }] : []
   }
 }
 
@@ -64,7 +64,7 @@ export function conversationEntries({
   begin,
   addsBegin,
   addsEnd,
-  ends,
+  ends
 }: Conversation): Entry[] {
   const { eos, eot, eom, others } = rolesOf(ends)
   const id = (role: string, token: { id: number } | undefined): Entry[] =>
@@ -81,7 +81,7 @@ export function conversationEntries({
       : []),
     ...(template === undefined ? [] : [[TEMPLATE, gguf.string(template.text)] as const]),
     ...(otherTemplates.length > 0 ? [[TEMPLATES, gguf.strings(otherTemplates.map(t => t.name))] as const] : []),
-    ...otherTemplates.map((t): Entry => [`${TEMPLATE}.${t.name}`, gguf.string(t.text)]),
+    ...otherTemplates.map((t): Entry => [`${TEMPLATE}.${t.name}`, gguf.string(t.text)])
   ]
 }
 
@@ -116,6 +116,6 @@ export function replaceEntries(entries: readonly Entry[], written: readonly Entr
   const had = new Set(entries.map(([key]) => key))
   return [
     ...entries.map(([key, value]): [string, GgufValue] => [key, news.get(key) ?? value]),
-    ...written.filter(([key]) => !had.has(key)).map(([key, value]): [string, GgufValue] => [key, value]),
+    ...written.filter(([key]) => !had.has(key)).map(([key, value]): [string, GgufValue] => [key, value])
   ]
 }

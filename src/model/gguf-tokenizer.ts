@@ -25,7 +25,7 @@ export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
       ? []
       : [
           ['tokenizer.ggml.bos_token_id', gguf.u32(endOfText)],
-          ['tokenizer.ggml.eos_token_id', gguf.u32(endOfText)],
+          ['tokenizer.ggml.eos_token_id', gguf.u32(endOfText)]
         ]
   const entries: [string, GgufValue][] = [
     ['tokenizer.ggml.model', gguf.string('gpt2')],
@@ -34,7 +34,7 @@ export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
     ['tokenizer.ggml.token_type', gguf.i32s(tokenTypes)],
     ['tokenizer.ggml.merges', gguf.strings(merges)],
     ...end,
-    ['tokenizer.ggml.add_bos_token', gguf.bool(false)],
+    ['tokenizer.ggml.add_bos_token', gguf.bool(false)]
   ]
   return replaceEntries(entries, characterEntries(tokenizer))
 }
@@ -53,7 +53,7 @@ export function characterEntries(tokenizer: TextTokenizer): [string, GgufValue][
   return [
     ['tokenizer.ggml.pre', gguf.string('gpt-2')],
     ['tokenizer.ggml.merges', gguf.strings(characterMerges(tokens, tokenTypes))],
-    [PRETOKENIZER, gguf.string('character')],
+    [PRETOKENIZER, gguf.string('character')]
   ]
 }
 
@@ -78,7 +78,9 @@ function characterMerges(tokens: readonly string[], types: readonly number[]): s
 export function readTokenizer(file: string, m: GgufMetadata): TextTokenizer {
   const model = m.string('tokenizer.ggml.model')
   if (model !== 'gpt2' && model !== 'llama' && model !== 'gemma4') {
-    const problem = `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE (gpt2), SentencePiece (llama) and gemma4`
+    const problem =
+      `its tokenizer is of the kind ${JSON.stringify(model)}, where Verit reads byte-level BPE ` +
+      '(gpt2), SentencePiece (llama) and gemma4'
     throw new VeritError('VERIT_MODEL_FILE', { file, problem })
   }
   const tokens = m.strings('tokenizer.ggml.tokens')
@@ -125,14 +127,16 @@ function bytePairTypes(tokens: readonly string[], types: readonly number[]): num
 
 function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[]): Tokenizer {
   const name = m.string('tokenizer.ggml.pre', unnamedPretokenizer(m.string('general.architecture', '')))
-  const tokenTypes = bytePairTypes(tokens, typesOf(m, tokens)),
-    merges = m.strings('tokenizer.ggml.merges', []),
-    characters = m.string(PRETOKENIZER, '') === 'character'
+  const tokenTypes = bytePairTypes(tokens, typesOf(m, tokens))
+  const merges = m.strings('tokenizer.ggml.merges', [])
+  const characters = m.string(PRETOKENIZER, '') === 'character'
   if (characters && merges.join('\n') !== characterMerges(tokens, tokenTypes).join('\n'))
     m.refuse(PRETOKENIZER, 'is character, and the merges are not those of its characters')
   const rule = pretokenizer(characters ? 'character' : name)
   if (rule === undefined) {
-    const problem = `${printable(JSON.stringify(name), 80)} is no pre-tokenizer that Verit has. It has ${pretokenizerNames.join(', ')}`
+    const problem =
+      `${printable(JSON.stringify(name), 80)} is no pre-tokenizer that Verit has. It has ` +
+      `${pretokenizerNames.join(', ')}`
     m.refuse('tokenizer.ggml.pre', problem)
   }
   const beginOfText = idOf(m, 'bos')
@@ -144,9 +148,9 @@ function readBytePairs(file: string, m: GgufMetadata, tokens: readonly string[])
       pretokenizer: rule.name,
       endOfText: idOf(m, 'eos'),
       beginOfText,
-      addsBegin: m.bool('tokenizer.ggml.add_bos_token', rule.addsBegin) && beginOfText !== undefined,
+      addsBegin: m.bool('tokenizer.ggml.add_bos_token', rule.addsBegin) && beginOfText !== undefined
     },
-    file,
+    file
   )
 }
 
@@ -155,7 +159,7 @@ function readSentencePieces(
   file: string,
   m: GgufMetadata,
   tokens: readonly string[],
-  ranked: boolean,
+  ranked: boolean
 ): SentencePieceTokenizer {
   if (m.has('tokenizer.ggml.precompiled_charsmap'))
     m.refuse('tokenizer.ggml.precompiled_charsmap', 'rewrites text by rules, which Verit does not do')
@@ -178,9 +182,9 @@ function readSentencePieces(
       unknownSurface: ' \u2047 ',
       beginOfText,
       endOfText: idOf(m, 'eos'),
-      addsBegin: (ranked || m.bool('tokenizer.ggml.add_bos_token', true)) && beginOfText !== undefined,
+      addsBegin: (ranked || m.bool('tokenizer.ggml.add_bos_token', true)) && beginOfText !== undefined
     },
-    file,
+    file
   )
 }
 

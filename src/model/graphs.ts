@@ -1,6 +1,7 @@
 /**
- * The graphs of a model: training (loss and gradients), evaluation (the loss of each token) and serving (logits of the rows that are wanted,
- * over a key and value cache that lasts). All three run one forward pass, so their numbers agree to the bit.
+ * The graphs of a model: training (loss and gradients), evaluation (the loss of each token) and serving (logits of the
+ * rows that are wanted, over a key and value cache that lasts). All three run one forward pass, so their numbers agree
+ * to the bit.
  */
 import { compile } from '../graph/compile.ts'
 import type { Compiled } from '../graph/compile.ts'
@@ -26,7 +27,8 @@ export function forward(g: Graph, config: ModelConfig, w: Weights, at: Placement
 }
 
 /** Rows of the final norm -> logits [N, vocab]. @param top see `Weights.head` */
-const logitsOf = (g: Graph, config: ModelConfig, w: Weights, x: Tensor, top?: Tensor): Tensor => architecture(config).logits(g, config, w, x, top)
+const logitsOf = (g: Graph, config: ModelConfig, w: Weights, x: Tensor, top?: Tensor): Tensor =>
+  architecture(config).logits(g, config, w, x, top)
 
 /** Sequences side by side, each `context` rows long. */
 export interface BatchShape {
@@ -38,29 +40,50 @@ export interface BatchShape {
 function placementInputs(g: Graph, rows: Dim, sequences: number, cacheRows: number, context: number): Placement {
   const row = (name: string): Tensor => g.input(name, 'i32', [rows])
   const pages = g.input('pages', 'i32', [sequences, pagesOf(context)])
-  return { ids: row('ids'), positions: row('positions'), cacheRow: row('cacheRow'), pages, sequence: row('sequence'), length: row('length'), cacheRows, context }
+  return {
+    ids: row('ids'),
+    positions: row('positions'),
+    cacheRow: row('cacheRow'),
+    pages,
+    sequence: row('sequence'),
+    length: row('length'),
+    cacheRows,
+    context
+  }
 }
 
 function batchPlacement(g: Graph, shape: BatchShape): Placement {
-  return placementInputs(g, shape.batch * shape.context, shape.batch, shape.batch * pagesOf(shape.context) * PAGE_ROWS, shape.context)
+  return placementInputs(
+    g,
+    shape.batch * shape.context,
+    shape.batch,
+    shape.batch * pagesOf(shape.context) * PAGE_ROWS,
+    shape.context
+  )
 }
 
 /** The inputs of a batch of whole sequences that are the same for every batch. */
-export function batchInputs({ batch, context }: BatchShape): Record<'positions' | 'cacheRow' | 'pages' | 'sequence' | 'length', Int32Array<ArrayBuffer>> {
+export function batchInputs({
+  batch,
+  context
+}: BatchShape): Record<'positions' | 'cacheRow' | 'pages' | 'sequence' | 'length', Int32Array<ArrayBuffer>> {
   const rows = batch * context
   const make = (value: (sequence: number, i: number) => number): Int32Array<ArrayBuffer> =>
     Int32Array.from({ length: rows }, (_, r) => value(Math.floor(r / context), r % context))
   const width = pagesOf(context)
   return {
-    positions: make((_, i) => i), cacheRow: make((b, i) => b * width * PAGE_ROWS + i), pages: Int32Array.from({ length: batch * width }, (_, i) => i),
-    sequence: make(b => b), length: make((_, i) => i + 1),
+    positions: make((_, i) => i),
+    cacheRow: make((b, i) => b * width * PAGE_ROWS + i),
+    pages: Int32Array.from({ length: batch * width }, (_, i) => i),
+    sequence: make(b => b),
+    length: make((_, i) => i + 1)
   }
 }
 
 /**
- * Forward and backward over a micro-batch. Inputs: `ids`, `targets`, those of `batchInputs`, `lossScale` f32[1] (dLoss: 1 / micro-batches),
- * and `rng` i32[3] where the model has dropout. Outputs: `loss` f32[1] (the mean), `logits` on request; the gradients fill the buffer
- * 'gradients', laid out like 'weights'.
+ * Forward and backward over a micro-batch. Inputs: `ids`, `targets`, those of `batchInputs`, `lossScale` f32[1] (dLoss:
+ * 1 / micro-batches), and `rng` i32[3] where the model has dropout. Outputs: `loss` f32[1] (the mean), `logits` on
+ * request; the gradients fill the buffer 'gradients', laid out like 'weights'.
  */
 export function trainingGraph(config: ModelConfig, shape: BatchShape, options: { logits?: boolean } = {}): Compiled {
   const g = new Graph()
@@ -74,8 +97,9 @@ export function trainingGraph(config: ModelConfig, shape: BatchShape, options: {
 }
 
 /**
- * The loss of each token of a batch, without dropout. `weights` says which parameters it runs over: 'latent' those of training, a form those
- * of `servingParts`. Inputs as in training; a target of -1 gives a loss of 0. Outputs: `losses` f32[batch · context].
+ * The loss of each token of a batch, without dropout. `weights` says which parameters it runs over: 'latent' those of
+ * training, a form those of `servingParts`. Inputs as in training; a target of -1 gives a loss of 0. Outputs: `losses`
+ * f32[batch · context].
  */
 export function evaluationGraph(config: ModelConfig, shape: BatchShape, weights: 'latent' | ServingForm): Compiled {
   const g = new Graph()
@@ -100,20 +124,26 @@ export interface ServingShape {
   readonly cacheType?: CacheType
 }
 
-function layerState(g: Graph, layer: number, cache: LayerCache, { cacheRows, cacheType = 'f32' }: ServingShape): LayerState {
+function layerState(
+  g: Graph,
+  layer: number,
+  cache: LayerCache,
+  { cacheRows, cacheType = 'f32' }: ServingShape
+): LayerState {
   const pages = cacheRows / PAGE_ROWS
   if (cache.kind === 'conv') return { values: g.state(`values.${layer}`, [pages, 1, PAGE_ROWS, cache.width]) }
   const { kvHeads, headDim } = cache
   return {
     keys: g.state(`keys.${layer}`, [pages, kvHeads, headDim, PAGE_ROWS], cacheType),
-    values: g.state(`values.${layer}`, [pages, kvHeads, PAGE_ROWS, headDim], cacheType),
+    values: g.state(`values.${layer}`, [pages, kvHeads, PAGE_ROWS, headDim], cacheType)
   }
 }
 
 /**
- * Serving over a lasting cache. Inputs [rows] i32: `ids`, `positions`, `cacheRow`, `sequence`, `length` and `pages` i32[sequences, ⌈context/16⌉] (see
- * `Placement`); `outputRows` i32[outputs]: the rows whose logits are wanted; `top` i32[outputs] where the head is screened: how many of the largest are (0: all). States: `keys.L` and `values.L` for each layer L, zero at first. Output: `logits`
- * f32[outputs, vocab]. Parameters: `servingParts(config, form)`.
+ * Serving over a lasting cache. Inputs [rows] i32: `ids`, `positions`, `cacheRow`, `sequence`, `length` and `pages`
+ * i32[sequences, ⌈context/16⌉] (see `Placement`); `outputRows` i32[outputs]: the rows whose logits are wanted; `top`
+ * i32[outputs] where the head is screened: how many of the largest are (0: all). States: `keys.L` and `values.L` for
+ * each layer L, zero at first. Output: `logits` f32[outputs, vocab]. Parameters: `servingParts(config, form)`.
  */
 export function servingGraph(config: ModelConfig, shape: ServingShape, form: ServingForm): Compiled {
   const g = new Graph()

@@ -34,20 +34,20 @@ const refuse = (file: string, problem: string): never => {
 export function folderClaims(
   folder: string,
   config: unknown,
-  tokenizer: TextTokenizer | undefined,
+  tokenizer: TextTokenizer | undefined
 ): ConversationClaims {
   const names = readdirSync(folder)
-  const tokens = readJson(folder, names, 'tokenizer_config.json'),
-    map = readJson(folder, names, 'special_tokens_map.json')
-  const generation = readJson(folder, names, 'generation_config.json'),
-    model = isObject(config) ? config : undefined
+  const tokens = readJson(folder, names, 'tokenizer_config.json')
+  const map = readJson(folder, names, 'special_tokens_map.json')
+  const generation = readJson(folder, names, 'generation_config.json')
+  const model = isObject(config) ? config : undefined
   const files = [
     ['tokenizer_config.json', tokens],
-    ['special_tokens_map.json', map],
+    ['special_tokens_map.json', map]
   ] as const
   const numbers = [
     ['generation_config.json', generation],
-    ['config.json', model],
+    ['config.json', model]
   ] as const
   const post = 'tokenizer.json post_processor'
   return {
@@ -55,23 +55,23 @@ export function folderClaims(
     begin: [
       ...files.flatMap(([file, json]) => texts(file, json, 'bos_token')),
       ...numbers.flatMap(([file, json]) => ids(file, json, 'bos_token_id')),
-      ...(tokenizer?.addsBegin === true ? [{ token: tokenizer.beginOfText!, source: post }] : []),
+      ...(tokenizer?.addsBegin === true ? [{ token: tokenizer.beginOfText!, source: post }] : [])
     ],
     ends: [
       ...[
         ...files.flatMap(([file, json]) => texts(file, json, 'eos_token')),
-        ...numbers.flatMap(([file, json]) => ids(file, json, 'eos_token_id')),
+        ...numbers.flatMap(([file, json]) => ids(file, json, 'eos_token_id'))
       ].map((claim): TokenClaim & { role: EndRole } => ({ ...claim, role: 'eos' })),
       // `eot_token` and `eom_token` are no names of transformers; some publishers write them.
       ...(['eot', 'eom'] as const).flatMap(role =>
-        files.flatMap(([file, json]) => texts(file, json, `${role}_token`)).map(claim => ({ ...claim, role })),
-      ),
+        files.flatMap(([file, json]) => texts(file, json, `${role}_token`)).map(claim => ({ ...claim, role }))
+      )
     ],
     addsBegin: [
       ...flags('tokenizer_config.json', tokens, 'add_bos_token'),
-      ...(tokenizer === undefined ? [] : [{ value: tokenizer.addsBegin, source: post }]),
+      ...(tokenizer === undefined ? [] : [{ value: tokenizer.addsBegin, source: post }])
     ],
-    addsEnd: flags('tokenizer_config.json', tokens, 'add_eos_token'),
+    addsEnd: flags('tokenizer_config.json', tokens, 'add_eos_token')
   }
 }
 
@@ -79,7 +79,7 @@ export function folderClaims(
 function templatesOf(
   folder: string,
   names: readonly string[],
-  tokens: Json | undefined,
+  tokens: Json | undefined
 ): ConversationClaims['templates'] {
   const found: { name: string; text: string; source: string }[] = []
   const file = (name: string, path: string): void => {
@@ -95,7 +95,7 @@ function templatesOf(
       file(path.slice(0, -'.jinja'.length), join(more, path))
   for (const [source, json] of [
     ['chat_template.json', readJson(folder, names, 'chat_template.json')],
-    ['tokenizer_config.json', tokens],
+    ['tokenizer_config.json', tokens]
   ] as const) {
     for (const { name, text } of inJson(source, json?.['chat_template'] ?? null))
       found.push({ name, text, source: `${source} chat_template` })

@@ -38,7 +38,7 @@ const common = {
   num_attention_heads: 4,
   num_key_value_heads: 2,
   rms_norm_eps: 1e-6,
-  hidden_act: 'silu',
+  hidden_act: 'silu'
 }
 const rope = (theta: number): object => ({ rope_parameters: { rope_theta: theta, rope_type: 'default' } })
 const gemma = { hidden_act: undefined, hidden_activation: 'gelu_pytorch_tanh', sliding_window: 16 }
@@ -53,8 +53,8 @@ const models: Record<string, object> = {
       factor: 8,
       low_freq_factor: 1,
       high_freq_factor: 4,
-      original_max_position_embeddings: 64,
-    },
+      original_max_position_embeddings: 64
+    }
   },
   qwen2: rope(1_000_000),
   qwen3: { head_dim: 32, ...rope(1_000_000) },
@@ -64,7 +64,7 @@ const models: Record<string, object> = {
     query_pre_attn_scalar: 16,
     attn_logit_softcapping: 50,
     final_logit_softcapping: 30,
-    ...rope(10_000),
+    ...rope(10_000)
   },
   gemma3: {
     ...gemma,
@@ -75,8 +75,8 @@ const models: Record<string, object> = {
     layer_types: Array.from({ length: 7 }, (_, l) => (l % 6 < 5 ? 'sliding_attention' : 'full_attention')),
     rope_parameters: {
       full_attention: { rope_theta: 1_000_000, rope_type: 'default' },
-      sliding_attention: { rope_theta: 10_000, rope_type: 'default' },
-    },
+      sliding_attention: { rope_theta: 10_000, rope_type: 'default' }
+    }
   },
   phi3: { partial_rotary_factor: 0.75, tie_word_embeddings: false, ...rope(10_000) },
   smollm3: rope(2_000_000),
@@ -85,9 +85,9 @@ const models: Record<string, object> = {
     attention_multiplier: 0.03,
     residual_multiplier: 0.22,
     logits_scaling: 4,
-    ...rope(10_000),
+    ...rope(10_000)
   },
-  olmo2: { tie_word_embeddings: false, ...rope(500_000) },
+  olmo2: { tie_word_embeddings: false, ...rope(500_000) }
 }
 
 /** A folder with the weights of a fixture, as transformers names and orders them. */
@@ -100,7 +100,11 @@ function folderOf(name: string, change: object = {}): string {
     const values = readFloats(file, ggufName(config, p.name))
     const order = fileRows(config, p.name)
     const ours = order === undefined ? values : pickRows(values, order, p.shape[1] ?? 1)
-    tensors.set(hf!.tensorNames(p.name)[0]!, { dtype: 'F32', shape: p.shape, data: ours.map(v => v - hf!.addend(p.name)) })
+    tensors.set(hf!.tensorNames(p.name)[0]!, {
+      dtype: 'F32',
+      shape: p.shape,
+      data: ours.map(v => v - hf!.addend(p.name))
+    })
   }
   const path = join(folder, `${name}-${Math.random()}`)
   mkdirSync(path)
@@ -122,7 +126,7 @@ for (const name of Object.keys(models)) {
       ...config,
       ropeDivisors: undefined,
       ropeOriginalContext: undefined,
-      windowPeriod: undefined,
+      windowPeriod: undefined
     })
     assert.deepEqual(plain(ours), plain(theirs))
     assert.deepEqual(made.tensors.map(t => t.name).sort(), wanted.tensors.map(t => t.name).sort())
@@ -130,7 +134,7 @@ for (const name of Object.keys(models)) {
       const [a, b] = [readFloats(made, tensor), readFloats(wanted, tensor)]
       assert.ok(
         a.length === b.length && a.every((v, i) => Math.abs(v - b[i]!) <= 1e-6 * Math.max(1, Math.abs(b[i]!))),
-        tensor,
+        tensor
       )
     }
   })
@@ -149,12 +153,12 @@ test('what would make another model is refused by its name', () => {
     ['qwen2', { use_sliding_window: true }, /use_sliding_window/],
     ['gemma3', { layer_types: ['full_attention'] }, /layer_types/],
     ['granite', { logits_scaling: -1 }, /logits_scaling/],
-    ['phi3', { model_type: 'phi4' }, /model_type is "phi4"/],
+    ['phi3', { model_type: 'phi4' }, /model_type is "phi4"/]
   ] as const) {
     assert.throws(
       () => new HfSource(folderOf(name, change), described),
       (e: unknown) => VeritError.is(e, 'VERIT_MODEL_FILE') && expected.test(e.message),
-      `${name} ${JSON.stringify(change)}`,
+      `${name} ${JSON.stringify(change)}`
     )
   }
 })

@@ -101,8 +101,8 @@ export class HfSource implements ModelSource, Disposable {
     this.name = folder
     try {
       this.#open()
-      const path = join(folder, 'config.json'),
-        has = (name: string): boolean => this.#where.has(name)
+      const path = join(folder, 'config.json')
+      const has = (name: string): boolean => this.#where.has(name)
       const json = readJson(path)
       const { fields, reader } = readerOf(path, json)
       this.#reader = reader
@@ -111,24 +111,24 @@ export class HfSource implements ModelSource, Disposable {
       this.#match()
       const claims = joinClaims(
         folderClaims(folder, json, tokenizer.claims === undefined ? tokenizer.tokenizer : undefined),
-        tokenizer.claims ?? noClaims,
+        tokenizer.claims ?? noClaims
       )
       this.conversation = resolveConversation(claims, tokenizer.tokenizer, overrides)
       const name: readonly [string, GgufValue] = [
         'general.name',
-        gguf.string(folder.split('/').findLast(part => part !== '') ?? folder),
+        gguf.string(folder.split('/').findLast(part => part !== '') ?? folder)
       ]
       this.entries = [
         name,
         ...replaceEntries(
           this.#padded(tokenizer.entries.filter(([key]) => !isConversationKey(key))),
-          conversationEntries(this.conversation),
-        ),
+          conversationEntries(this.conversation)
+        )
       ]
       if (this.latent)
         this.notes.push(
           'the weights were made ternary, as each forward pass of the model does: ' +
-            'the file runs the same model, and training cannot go on from it',
+            'the file runs the same model, and training cannot go on from it'
         )
     } catch (e) {
       this[Symbol.dispose]()
@@ -156,7 +156,7 @@ export class HfSource implements ModelSource, Disposable {
       type,
       this.rows(p, from, rows),
       new Float32Array(rows * (p.shape[1] ?? 1)),
-      this.#names.get(p.name)!,
+      this.#names.get(p.name)!
     )
     const addend = this.#reader.addend(p.name)
     return addend === 0 ? values : values.map(v => v + addend)
@@ -169,8 +169,8 @@ export class HfSource implements ModelSource, Disposable {
   }
 
   ternary(p: Parameter): { trits: Int8Array; scale: number } {
-    const [out, inputs] = p.shape as [number, number],
-      packed = this.#entry(p).dtype === 'U8'
+    const [out, inputs] = p.shape as [number, number]
+    const packed = this.#entry(p).dtype === 'U8'
     if (packed) return { trits: this.#unpack(p, out, inputs), scale: this.#scale(p) }
     const values = this.floats(p, 0, out)
     if (this.#storage?.latent !== true) {
@@ -179,8 +179,8 @@ export class HfSource implements ModelSource, Disposable {
       return { trits: Int8Array.from(values), scale: this.#scale(p) }
     }
     // The reference of the operation that training and online quantisation use: the same bits as every executor.
-    const codes = new Uint8Array(codeBytes(out, inputs)),
-      m = new Float32Array(1)
+    const codes = new Uint8Array(codeBytes(out, inputs))
+    const m = new Float32Array(1)
     opTable.get('ternarize')!.run([values], [codes, m], { O: out, K: inputs })
     return { trits: unpackCodes(codes, out, inputs), scale: m[0]! }
   }
@@ -202,7 +202,7 @@ export class HfSource implements ModelSource, Disposable {
     if (names.length === 0)
       throw new VeritError('VERIT_FILE_NOT_FOUND', {
         path: join(this.name, 'model.safetensors'),
-        purpose: 'the weights of the model',
+        purpose: 'the weights of the model'
       })
     for (const name of names) {
       const file = openSafetensors(join(this.name, name))
@@ -221,8 +221,8 @@ export class HfSource implements ModelSource, Disposable {
       const names = this.#reader.tensorNames(p.name)
       const name = names.find(n => this.#where.has(n)) ?? this.#refuse(`there is no tensor ${names[0]}`)
       this.#names.set(p.name, name)
-      const scale = name.replace(/weight$/, 'weight_scale'),
-        { dtype, shape } = this.#entry(p)
+      const scale = name.replace(/weight$/, 'weight_scale')
+      const { dtype, shape } = this.#entry(p)
       const rows = dtype === 'U8' ? p.shape[0]! / 4 : p.shape[0]!
       if (shape.join() !== [rows, ...p.shape.slice(1)].join())
         this.#wrong(p, `is ${shape.join(' x ')}, where ${[rows, ...p.shape.slice(1)].join(' x ')} is expected`)
@@ -242,9 +242,9 @@ export class HfSource implements ModelSource, Disposable {
    * 1, 2.
    */
   #unpack(p: Parameter, out: number, inputs: number): Int8Array {
-    const bytes = this.rows(p, 0, out),
-      quarter = (out / 4) * inputs,
-      trits = new Int8Array(out * inputs)
+    const bytes = this.rows(p, 0, out)
+    const quarter = (out / 4) * inputs
+    const trits = new Int8Array(out * inputs)
     for (let field = 0; field < 4; field++) {
       for (let i = 0; i < quarter; i++) {
         const code = (bytes[i]! >> (2 * field)) & 3
@@ -256,9 +256,9 @@ export class HfSource implements ModelSource, Disposable {
   }
 
   #scale(p: Parameter): number {
-    const name = this.#names.get(p.name)!.replace(/weight$/, 'weight_scale'),
-      file = this.#where.get(name),
-      entry = file?.tensors.get(name)
+    const name = this.#names.get(p.name)!.replace(/weight$/, 'weight_scale')
+    const file = this.#where.get(name)
+    const entry = file?.tensors.get(name)
     if (file === undefined || entry === undefined) return this.#refuse(`there is no tensor ${name}`)
     const { dtype } = entry
     if (entry.shape.reduce((a, b) => a * b, 1) !== 1 || !isFloat(dtype))
@@ -280,21 +280,21 @@ export class HfSource implements ModelSource, Disposable {
    */
   #padded(entries: FolderTokenizer['entries']): FolderTokenizer['entries'] {
     const tokens = entries.find(([key]) => key === 'tokenizer.ggml.tokens')?.[1]
-    const texts = tokens?.type === 'array' && tokens.of === 'string' ? tokens.value : [],
-      { vocab } = this.config,
-      spare = vocab - texts.length
+    const texts = tokens?.type === 'array' && tokens.of === 'string' ? tokens.value : []
+    const { vocab } = this.config
+    const spare = vocab - texts.length
     if (spare < 0) this.#refuse(`its tokenizer has ${texts.length} tokens, its embedding ${vocab}`)
     if (spare === 0) return entries
     this.notes.push(
       `the embedding has ${vocab} rows and the tokenizer ${texts.length} tokens: ` +
-        `${spare} unused tokens were added, which no answer holds`,
+        `${spare} unused tokens were added, which no answer holds`
     )
-    const taken = new Set(texts),
-      pads = Array.from({ length: spare }, (_, i) => freeName(`[PAD${texts.length + i}]`, taken))
+    const taken = new Set(texts)
+    const pads = Array.from({ length: spare }, (_, i) => freeName(`[PAD${texts.length + i}]`, taken))
     const longer: Readonly<Record<string, (value: GgufValue) => GgufValue>> = {
       'tokenizer.ggml.tokens': () => gguf.strings([...texts, ...pads]),
       'tokenizer.ggml.token_type': value => gguf.i32s([...numbersOf(value), ...pads.map(() => UNUSED)]),
-      'tokenizer.ggml.scores': value => gguf.f32s([...numbersOf(value), ...pads.map(() => UNUSED_SCORE)]),
+      'tokenizer.ggml.scores': value => gguf.f32s([...numbersOf(value), ...pads.map(() => UNUSED_SCORE)])
     }
     return entries.map(([key, value]) => [key, longer[key]?.(value) ?? value] as const)
   }
@@ -333,7 +333,7 @@ export function refusePickle(folder: string): void {
   throw new VeritError('VERIT_MODEL_FILE', {
     file: folder,
     problem: `it holds PyTorch weights (${printable(pickle)}, a pickle, which can run code), which Verit does not read`,
-    fix: 'Get the model as safetensors from its source',
+    fix: 'Get the model as safetensors from its source'
   })
 }
 

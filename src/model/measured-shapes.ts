@@ -7,13 +7,27 @@ import type { ModelPreset } from './presets.ts'
 const ternaryShapes = {
   /** microsoft/bitnet-b1.58-2B-4T: 2.41 · 10^9 parameters, of which 2.08 · 10^9 are ternary. */
   'bitnet-2b4t': {
-    kind: 'bitnet', layers: 30, heads: 20, kvHeads: 5, hidden: 2560, ffn: 6912, context: 4096, vocab: 128_256,
-    ropeTheta: 500_000,
+    kind: 'bitnet',
+    layers: 30,
+    heads: 20,
+    kvHeads: 5,
+    hidden: 2560,
+    ffn: 6912,
+    context: 4096,
+    vocab: 128_256,
+    ropeTheta: 500_000
   },
   /** Of the class of GPT-2 small (124M), with its vocabulary: 123.6M parameters. */
   'bitnet-125m': {
-    kind: 'bitnet', layers: 12, heads: 12, kvHeads: 12, hidden: 768, ffn: 2048, context: 2048, vocab: 50_257,
-  },
+    kind: 'bitnet',
+    layers: 12,
+    heads: 12,
+    kvHeads: 12,
+    hidden: 768,
+    ffn: 2048,
+    context: 2048,
+    vocab: 50_257
+  }
 } as const
 
 const common = { context: 8192, eps: 1e-5, tied: true } as const
@@ -22,29 +36,70 @@ const common = { context: 8192, eps: 1e-5, tied: true } as const
 const blockShapes = {
   /** Llama 3.2 1B: 1.24 · 10^9 parameters. */
   'llama-1b': {
-    ...common, kind: 'llama', layers: 16, heads: 32, kvHeads: 8, headDim: 64, hidden: 2048, ffn: 8192, vocab: 128_256,
-    ropeTheta: 500_000,
+    ...common,
+    kind: 'llama',
+    layers: 16,
+    heads: 32,
+    kvHeads: 8,
+    headDim: 64,
+    hidden: 2048,
+    ffn: 8192,
+    vocab: 128_256,
+    ropeTheta: 500_000
   },
   /** Qwen 3 0.6B: 0.60 · 10^9 parameters. */
   'qwen3-0.6b': {
-    ...common, kind: 'qwen3', layers: 28, heads: 16, kvHeads: 8, headDim: 128, hidden: 1024, ffn: 3072, vocab: 151_936,
-    ropeTheta: 1_000_000,
+    ...common,
+    kind: 'qwen3',
+    layers: 28,
+    heads: 16,
+    kvHeads: 8,
+    headDim: 128,
+    hidden: 1024,
+    ffn: 3072,
+    vocab: 151_936,
+    ropeTheta: 1_000_000
   },
   /** Qwen 2 and 2.5 0.5B: 0.49 · 10^9 parameters. */
   'qwen2-0.5b': {
-    ...common, kind: 'qwen2', layers: 24, heads: 14, kvHeads: 2, headDim: 64, hidden: 896, ffn: 4864, vocab: 151_936,
-    ropeTheta: 1_000_000,
+    ...common,
+    kind: 'qwen2',
+    layers: 24,
+    heads: 14,
+    kvHeads: 2,
+    headDim: 64,
+    hidden: 896,
+    ffn: 4864,
+    vocab: 151_936,
+    ropeTheta: 1_000_000
   },
   /** SmolLM 2 135M: 134.5M parameters. */
   'smollm2-135m': {
-    ...common, kind: 'llama', layers: 30, heads: 9, kvHeads: 3, headDim: 64, hidden: 576, ffn: 1536, vocab: 49_152,
-    ropeTheta: 100_000,
+    ...common,
+    kind: 'llama',
+    layers: 30,
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    hidden: 576,
+    ffn: 1536,
+    vocab: 49_152,
+    ropeTheta: 100_000
   },
   /** Llama 3 and 3.1 8B: 8.03 · 10^9 parameters. */
   'llama-8b': {
-    ...common, kind: 'llama', layers: 32, heads: 32, kvHeads: 8, headDim: 128, hidden: 4096, ffn: 14_336,
-    vocab: 128_256, ropeTheta: 500_000, tied: false,
-  },
+    ...common,
+    kind: 'llama',
+    layers: 32,
+    heads: 32,
+    kvHeads: 8,
+    headDim: 128,
+    hidden: 4096,
+    ffn: 14_336,
+    vocab: 128_256,
+    ropeTheta: 500_000,
+    tied: false
+  }
 } as const
 
 const shapes: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { ...ternaryShapes, ...blockShapes }

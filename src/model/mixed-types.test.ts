@@ -28,7 +28,11 @@ test('in every shape and mix, blocks fit the rows of each matrix, and block type
 test('the shapes have the published numbers of parameters', () => {
   const millions = Object.fromEntries(blockShapeNames.map(s => [s, Math.round(parameterCount(modelOfShape(s)) / 1e6)]))
   assert.deepEqual(millions, {
-    'llama-1b': 1236, 'qwen3-0.6b': 596, 'qwen2-0.5b': 494, 'smollm2-135m': 135, 'llama-8b': 8030,
+    'llama-1b': 1236,
+    'qwen3-0.6b': 596,
+    'qwen2-0.5b': 494,
+    'smollm2-135m': 135,
+    'llama-8b': 8030
   })
 })
 

@@ -1,7 +1,7 @@
 /**
- * The bill of materials of a model (an ML-BOM: CycloneDX 1.6, component type machine-learning-model): what the file is by digest, what it holds, and what it
- * was made from, by a training record that belongs to it, or else by the digest of its data that the file carries. Texts of the file are escaped, for a bill
- * is read on terminals.
+ * The bill of materials of a model (an ML-BOM: CycloneDX 1.6, component type machine-learning-model): what the file is
+ * by digest, what it holds, and what it was made from, by a training record that belongs to it, or else by the digest
+ * of its data that the file carries. Texts of the file are escaped, for a bill is read on terminals.
  */
 import { hash } from 'node:crypto'
 import type { GgufHeader } from '../formats/gguf-header.ts'
@@ -44,32 +44,64 @@ export function modelBom(model: BomModel): string {
   const tokenizer = tokenizerDigest(metadata.entries)
   if (tokenizer !== undefined) {
     const kind = text('tokenizer.ggml.model')
-    parts.push({ type: 'data', 'bom-ref': `tokenizer:${tokenizer}`, name: 'tokenizer', ...(kind !== undefined && { description: kind }), hashes: sha256(tokenizer) })
+    parts.push({
+      type: 'data',
+      'bom-ref': `tokenizer:${tokenizer}`,
+      name: 'tokenizer',
+      ...(kind !== undefined && { description: kind }),
+      hashes: sha256(tokenizer)
+    })
   }
   const dataset = origin?.dataset ?? datasetOf(metadata.entries)
   if (dataset !== undefined) {
-    const properties = origin === undefined ? [{ name: 'verit:said-by', value: 'verit.dataset of the model file' }]
-      : [{ name: 'verit:train-tokens', value: String(origin.trainTokens) }, { name: 'verit:tokenizer-file', value: origin.tokenizer }]
-    parts.push({ type: 'data', 'bom-ref': `dataset:${dataset}`, name: 'dataset', description: 'the manifest of the training data (verit prepare)', hashes: sha256(dataset), properties })
+    const properties =
+      origin === undefined
+        ? [{ name: 'verit:said-by', value: 'verit.dataset of the model file' }]
+        : [
+            { name: 'verit:train-tokens', value: String(origin.trainTokens) },
+            { name: 'verit:tokenizer-file', value: origin.tokenizer }
+          ]
+    parts.push({
+      type: 'data',
+      'bom-ref': `dataset:${dataset}`,
+      name: 'dataset',
+      description: 'the manifest of the training data (verit prepare)',
+      hashes: sha256(dataset),
+      properties
+    })
   }
   const [description, version] = [text('general.description'), text('general.version')]
   const licenses = licensesOf(text)
   const ancestors = baseModels(metadata.entries, text)
   const subject: Component = {
-    type: 'machine-learning-model', 'bom-ref': digest, name: text('general.name') ?? printable(model.file, LONGEST), ...(version !== undefined && { version }),
-    ...(description !== undefined && { description }), hashes: sha256(digest), ...(licenses.length > 0 && { licenses }),
+    type: 'machine-learning-model',
+    'bom-ref': digest,
+    name: text('general.name') ?? printable(model.file, LONGEST),
+    ...(version !== undefined && { version }),
+    ...(description !== undefined && { description }),
+    hashes: sha256(digest),
+    ...(licenses.length > 0 && { licenses }),
     ...(ancestors.length > 0 && { pedigree: { ancestors } }),
-    modelCard: card(text('general.architecture'), dataset, origin), properties: properties(model),
+    modelCard: card(text('general.architecture'), dataset, origin),
+    properties: properties(model)
   }
   return formatBom({
-    subject, components: parts, tool: { name: 'verit', version: VERSION },
-    dependencies: [{ ref: digest, dependsOn: parts.map(p => p['bom-ref']) }, ...parts.map(p => ({ ref: p['bom-ref'], dependsOn: [] }))],
+    subject,
+    components: parts,
+    tool: { name: 'verit', version: VERSION },
+    dependencies: [
+      { ref: digest, dependsOn: parts.map(p => p['bom-ref']) },
+      ...parts.map(p => ({ ref: p['bom-ref'], dependsOn: [] }))
+    ]
   })
 }
 
 type Text = (key: string) => string | undefined
 
-/** The licence that the file names: an identifier (`general.license`), or a name and a link where it is a licence of its own. */
+/**
+ * The licence that the file names: an identifier (`general.license`), or a name and a link where it is a licence of its
+ * own.
+ */
 function licensesOf(text: Text): License[] {
   const name = text('general.license.name') ?? text('general.license')
   if (name === undefined) return []
@@ -86,11 +118,15 @@ function baseModels(entries: ReadonlyMap<string, GgufValue>, text: Text): Omit<C
     const name = field('name')
     if (name === undefined) return []
     const [version, organization, url] = [field('version'), field('organization'), webAddress(field('repo_url'))]
-    return [{
-      type: 'machine-learning-model' as const, name, ...(version !== undefined && { version }),
-      ...(organization !== undefined && { description: `by ${organization}` }),
-      ...(url !== undefined && { externalReferences: [{ type: 'distribution' as const, url }] }),
-    }]
+    return [
+      {
+        type: 'machine-learning-model' as const,
+        name,
+        ...(version !== undefined && { version }),
+        ...(organization !== undefined && { description: `by ${organization}` }),
+        ...(url !== undefined && { externalReferences: [{ type: 'distribution' as const, url }] })
+      }
+    ]
   })
 }
 
@@ -107,13 +143,21 @@ function webAddress(text: string | undefined): string | undefined {
 function card(architecture: string | undefined, dataset: Digest | undefined, origin: Origin | undefined): object {
   return {
     modelParameters: {
-      ...(origin !== undefined && { approach: { type: 'self-supervised' } }), task: 'text-generation', architectureFamily: 'transformer',
-      ...(architecture !== undefined && { modelArchitecture: architecture }), ...(dataset !== undefined && { datasets: [{ ref: `dataset:${dataset}` }] }),
-      inputs: [{ format: 'text' }], outputs: [{ format: 'text' }],
+      ...(origin !== undefined && { approach: { type: 'self-supervised' } }),
+      task: 'text-generation',
+      architectureFamily: 'transformer',
+      ...(architecture !== undefined && { modelArchitecture: architecture }),
+      ...(dataset !== undefined && { datasets: [{ ref: `dataset:${dataset}` }] }),
+      inputs: [{ format: 'text' }],
+      outputs: [{ format: 'text' }]
     },
     ...(origin?.validationLoss !== undefined && {
-      quantitativeAnalysis: { performanceMetrics: [{ type: 'cross-entropy, nats for each token', value: String(origin.validationLoss), slice: 'held-out text' }] },
-    }),
+      quantitativeAnalysis: {
+        performanceMetrics: [
+          { type: 'cross-entropy, nats for each token', value: String(origin.validationLoss), slice: 'held-out text' }
+        ]
+      }
+    })
   }
 }
 
@@ -131,16 +175,24 @@ function properties({ file, bytes, tensors, origin }: BomModel): Property[] {
     types.set(t.type, { count: sum.count + 1, elements: sum.elements + t.elements })
   }
   const list: [string, string | number][] = [
-    ['file', printable(file, LONGEST)], ['bytes', bytes], ['format', 'gguf'], ['parameters', tensors.reduce((n, t) => n + t.elements, 0)],
-    ...[...types].sort(([a], [b]) => (a < b ? -1 : 1)).map(([type, { count, elements }]): [string, string] => [`tensors:${type}`, `${count} tensors, ${elements} elements`]),
-    ...(origin === undefined ? [] : [['training-record', origin.record] as [string, string]]),
+    ['file', printable(file, LONGEST)],
+    ['bytes', bytes],
+    ['format', 'gguf'],
+    ['parameters', tensors.reduce((n, t) => n + t.elements, 0)],
+    ...[...types]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([type, { count, elements }]): [string, string] => [
+        `tensors:${type}`,
+        `${count} tensors, ${elements} elements`
+      ]),
+    ...(origin === undefined ? [] : [['training-record', origin.record] as [string, string]])
   ]
   return list.map(([name, value]) => ({ name: `verit:${name}`, value: String(value) }))
 }
 
 /**
- * SHA-256 of what the file says about its tokenizer: for each metadata key under `tokenizer.`, in order of the keys, the line JSON gives for [key, type, value],
- * 64-bit integers as decimal text. Undefined where there are none.
+ * SHA-256 of what the file says about its tokenizer: for each metadata key under `tokenizer.`, in order of the keys,
+ * the line JSON gives for [key, type, value], 64-bit integers as decimal text. Undefined where there are none.
  */
 export function tokenizerDigest(entries: ReadonlyMap<string, GgufValue>): Digest | undefined {
   const keys = [...entries.keys()].filter(key => key.startsWith('tokenizer.')).sort()

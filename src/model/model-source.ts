@@ -54,19 +54,19 @@ const OWN = /^(general\.(architecture|file_type|quantization_version|alignment)|
  * tensors, VERIT_USAGE for an override that names no token
  */
 export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}): ModelSource {
-  const { metadata } = file,
-    config = readConfig(file)
+  const { metadata } = file
+  const config = readConfig(file)
   for (const fault of tensorFaults(file, config, parametersOf(config))) throw fault
   const tokenizer = readTokenizer(file.name, metadata)
   checkVocabulary(file, tokenizer, config)
   const conversation = resolveConversation(ggufClaims(metadata, tokenizer), tokenizer, overrides)
-  const architecture = metadata.string('general.architecture'),
-    nameOf = (p: Parameter): string => ggufName(config, p.name)
+  const architecture = metadata.string('general.architecture')
+  const nameOf = (p: Parameter): string => ggufName(config, p.name)
   const rows = (p: Parameter, from: number, count: number): Uint8Array => {
-    const { type } = file.tensor(nameOf(p)),
-      { block, bytes } = ggufTypes[type]
-    const row = ((p.shape[1] ?? 1) / block) * bytes,
-      part = new Uint8Array(count * row)
+    const { type } = file.tensor(nameOf(p))
+    const { block, bytes } = ggufTypes[type]
+    const row = ((p.shape[1] ?? 1) / block) * bytes
+    const part = new Uint8Array(count * row)
     file.readTensorPart(nameOf(p), from * row, part)
     return part
   }
@@ -79,18 +79,19 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
     notes: leftOut(metadata, architecture, config),
     entries: replaceEntries(
       [...metadata.entries].filter(([key]) => !OWN.test(key) && !key.startsWith(`${architecture}.`)),
-      [...characterEntries(tokenizer), ...conversationEntries(conversation)],
+      [...characterEntries(tokenizer), ...conversationEntries(conversation)]
     ),
     typeOf: p => file.tensor(nameOf(p)).type,
     ternary: p => readTernary(file, nameOf(p), fileRows(config, p.name)),
     floats: (p, from, count) => {
-      const { type } = file.tensor(nameOf(p)),
-        name = nameOf(p)
-      if (p.shape.length === 1 || !isWeightType(type)) return readFloats(file, name) // which says what is wrong with a type
+      const { type } = file.tensor(nameOf(p))
+      const name = nameOf(p)
+      // which says what is wrong with a type
+      if (p.shape.length === 1 || !isWeightType(type)) return readFloats(file, name)
       const inputs = p.shape[1] ?? 1
       if (weightType(type).tail > 0) return readFloats(file, name).subarray(from * inputs, (from + count) * inputs)
       return decodeWeights(type, rows(p, from, count), new Float32Array(count * inputs), name)
-    },
+    }
   }
 }
 
@@ -98,8 +99,10 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
  * Keys of an architecture that `readConfig` has found to say what Verit does anyhow: leaving them out changes
  * nothing.
  */
-const SAID_ANYHOW =
-  /^(rope\.(scaling\..+|scale_linear|dimension_count)|attention\.(key_length|value_length|causal|sliding_window)|expert_(used_)?count)$/
+const IMPLIED_KEYS = new RegExp(
+  '^(rope\\.(scaling\\..+|scale_linear|dimension_count)|' +
+    'attention\\.(key_length|value_length|causal|sliding_window)|expert_(used_)?count)$'
+)
 
 /** Keys of the architecture that are not written again, by name. */
 function leftOut(metadata: GgufMetadata, architecture: string, config: ModelConfig): string[] {
@@ -107,11 +110,11 @@ function leftOut(metadata: GgufMetadata, architecture: string, config: ModelConf
   const keys = [...metadata.entries.keys()]
     .filter(key => key.startsWith(`${architecture}.`))
     .map(key => key.slice(architecture.length + 1))
-  const lost = keys.filter(key => !written.has(key) && !SAID_ANYHOW.test(key))
+  const lost = keys.filter(key => !written.has(key) && !IMPLIED_KEYS.test(key))
   return lost.length === 0
     ? []
     : [
         'left out, because Verit does not know these keys: ' +
-          lost.map(key => printable(`${architecture}.${key}`, 80)).join(', '),
+          lost.map(key => printable(`${architecture}.${key}`, 80)).join(', ')
       ]
 }

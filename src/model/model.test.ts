@@ -43,28 +43,49 @@ test('a configuration that cannot be is refused by the name of its field', () =>
     return 'accepted'
   }
   for (const [change, expected] of [
-    [{ kind: 'mamba' }, 'kind'], [{ layers: 0 }, 'layers'], [{ layers: 1.5 }, 'layers'], [{ hidden: 9 }, 'hidden'], [{ hidden: 6 }, 'hidden'],
-    [{ heads: '2' }, 'heads'], [{ kvHeads: 3 }, 'kvHeads'], [{ ffn: undefined }, 'ffn'], [{ vocab: 1 }, 'vocab'], [{ context: 2 ** 40 }, 'context'],
-    [{ eps: 0 }, 'eps'], [{ eps: NaN }, 'eps'], [{ theta: -1 }, 'theta'], [{ dropout: 0.1 }, 'dropout'], [{ __proto__x: 1 }, '__proto__x'],
-  ] as const) assert.equal(field({ ...good, ...change }), expected)
+    [{ kind: 'mamba' }, 'kind'],
+    [{ layers: 0 }, 'layers'],
+    [{ layers: 1.5 }, 'layers'],
+    [{ hidden: 9 }, 'hidden'],
+    [{ hidden: 6 }, 'hidden'],
+    [{ heads: '2' }, 'heads'],
+    [{ kvHeads: 3 }, 'kvHeads'],
+    [{ ffn: undefined }, 'ffn'],
+    [{ vocab: 1 }, 'vocab'],
+    [{ context: 2 ** 40 }, 'context'],
+    [{ eps: 0 }, 'eps'],
+    [{ eps: NaN }, 'eps'],
+    [{ theta: -1 }, 'theta'],
+    [{ dropout: 0.1 }, 'dropout'],
+    [{ __proto__x: 1 }, '__proto__x']
+  ] as const)
+    assert.equal(field({ ...good, ...change }), expected)
   for (const value of [null, 1, 'gpt', []]) assert.equal(field(value), 'model')
 })
 
-test('matrices come before vectors, names are distinct in GGUF too, and starting values depend on the seed and place alone', () => {
-  for (const config of [modelOfPreset('nano', 65, { bias: true }), modelOfPreset('bitnet-nano', 65)]) {
-    const parameters = parametersOf(config)
-    const firstVector = parameters.findIndex(p => p.shape.length === 1)
-    assert.ok(parameters.slice(firstVector).every(p => p.shape.length === 1))
-    assert.equal(new Set(parameters.map(p => ggufName(config, p.name))).size, parameters.length)
+test(
+  'matrices come before vectors, names are distinct in GGUF too, and starting values depend on the seed and ' +
+    'place alone',
+  () => {
+    for (const config of [modelOfPreset('nano', 65, { bias: true }), modelOfPreset('bitnet-nano', 65)]) {
+      const parameters = parametersOf(config)
+      const firstVector = parameters.findIndex(p => p.shape.length === 1)
+      assert.ok(parameters.slice(firstVector).every(p => p.shape.length === 1))
+      assert.equal(new Set(parameters.map(p => ggufName(config, p.name))).size, parameters.length)
+    }
+    const [a, b] = [1, 2].map(layers => initialWeights(modelOfPreset('nano', 65, { layers }), 7)) as [
+      Map<string, Float32Array>,
+      Map<string, Float32Array>
+    ]
+    assert.deepEqual(a.get('blocks.0.attn_qkv.weight'), b.get('blocks.0.attn_qkv.weight'))
+    // scaled by the number of layers
+    assert.notDeepEqual(a.get('blocks.0.attn_out.weight'), b.get('blocks.0.attn_out.weight'))
+    const values = a.get('token_embedding')!
+    const deviation = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length)
+    assert.ok(Math.abs(deviation - 0.02) < 0.0005, String(deviation))
+    assert.ok(a.get('final_norm.weight')!.every(v => v === 1))
   }
-  const [a, b] = [1, 2].map(layers => initialWeights(modelOfPreset('nano', 65, { layers }), 7)) as [Map<string, Float32Array>, Map<string, Float32Array>]
-  assert.deepEqual(a.get('blocks.0.attn_qkv.weight'), b.get('blocks.0.attn_qkv.weight'))
-  assert.notDeepEqual(a.get('blocks.0.attn_out.weight'), b.get('blocks.0.attn_out.weight')) // scaled by the number of layers
-  const values = a.get('token_embedding')!
-  const deviation = Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length)
-  assert.ok(Math.abs(deviation - 0.02) < 0.0005, String(deviation))
-  assert.ok(a.get('final_norm.weight')!.every(v => v === 1))
-})
+)
 
 test('the rotary table holds the cosines and sines of position times theta to the power -2i/D', () => {
   const { cos, sin } = rotaryTable({ theta: 500_000, dim: 8 }, 50)
@@ -79,10 +100,13 @@ test('the rotary table holds the cosines and sines of position times theta to th
 
 test('ternary codes unpack to the trits that were packed', () => {
   const size = fc.integer({ min: 1, max: 40 })
-  fc.assert(fc.property(size, size, fc.infiniteStream(fc.integer({ min: -1, max: 1 })), (out, inputs, stream) => {
-    const trits = Int8Array.from({ length: out * inputs }, () => stream.next().value as number)
-    const codes = new Uint8Array(codeBytes(out, inputs))
-    packCodes(trits, out, inputs, codes)
-    assert.deepEqual(unpackCodes(codes, out, inputs), trits)
-  }), { numRuns: 30 })
+  fc.assert(
+    fc.property(size, size, fc.infiniteStream(fc.integer({ min: -1, max: 1 })), (out, inputs, stream) => {
+      const trits = Int8Array.from({ length: out * inputs }, () => stream.next().value as number)
+      const codes = new Uint8Array(codeBytes(out, inputs))
+      packCodes(trits, out, inputs, codes)
+      assert.deepEqual(unpackCodes(codes, out, inputs), trits)
+    }),
+    { numRuns: 30 }
+  )
 })

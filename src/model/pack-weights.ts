@@ -1,6 +1,6 @@
 /**
- * A file's parameters in the form that the serving graph reads, made by the executor's threads while the next slice is read. Every value is
- * looked at: reserved codes and what is no finite number are refused.
+ * A file's parameters in the form that the serving graph reads, made by the executor's threads while the next slice is
+ * read. Every value is looked at: reserved codes and what is no finite number are refused.
  */
 import type { Executor, LoadedPlan, Plan } from '../exec/plan.ts'
 import type { GgufFile } from '../formats/gguf-reader.ts'
@@ -28,7 +28,10 @@ export type LoadProgress = (done: number, total: number) => void
 export interface PackOptions {
   /** How ternary weights are kept. Default: see `chooseTernaryPacking`. */
   readonly packing?: string | undefined
-  /** Whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter; 'auto': where it can and gains by it. Default false. */
+  /**
+   * Whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter; 'auto': where it can and gains by
+   * it. Default false.
+   */
   readonly screen?: Screening | undefined
   /** See `FormOptions`. */
   readonly decoded?: boolean | undefined
@@ -38,9 +41,16 @@ export interface PackOptions {
 
 /**
  * @param memory bytes that the weights may take
- * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_USAGE for a head that is to be screened and cannot be
+ * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_USAGE for a head that is to be screened and
+ *   cannot be
  */
-export async function packWeights(file: GgufFile, executor: Executor, config: ModelConfig, memory: number, { packing, screen = false, decoded = false, onProgress }: PackOptions = {}): Promise<PackedWeights> {
+export async function packWeights(
+  file: GgufFile,
+  executor: Executor,
+  config: ModelConfig,
+  memory: number,
+  { packing, screen = false, decoded = false, onProgress }: PackOptions = {}
+): Promise<PackedWeights> {
   const codes = chooseTernaryPacking(executor, packing)
   const formOf = (screen: Screening): ServingForm =>
     servingForm(config, { type: p => file.tensor(ggufName(config, p.name)).type, codes, screen, decoded })
@@ -52,14 +62,24 @@ export async function packWeights(file: GgufFile, executor: Executor, config: Mo
   let form = formOf(screen)
   // The copy is for speed: where there is no room for it, it is left out, unless it was asked for.
   if (screen !== false && layoutOf(form).bytes > memory) form = formOf(false)
-  if (screen === true) checkScreened(file.name, config, form, 'write the model with another head: verit convert MODEL NEW.gguf --head f16')
+  if (screen === true)
+    checkScreened(file.name, config, form, 'write the model with another head: verit convert MODEL NEW.gguf --head f16')
   const { bytes, entries } = layoutOf(form)
-  // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than say no.
-  if (bytes > memory) throw new VeritError('VERIT_MEMORY', { problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}` })
+  // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than
+  // say no.
+  if (bytes > memory)
+    throw new VeritError('VERIT_MEMORY', {
+      problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}`
+    })
   const arena = executor.allocate(bytes)
   const places = new Map(entries.map(e => [e.name, new Uint8Array(arena, e.offset, e.bytes)]))
   const total = file.tensors.reduce((n, { byteLength }) => n + byteLength, 0)
-  using packer = new Packer(file, executor, p => fileRows(config, p.name), read => onProgress?.(read, total))
+  using packer = new Packer(
+    file,
+    executor,
+    p => fileRows(config, p.name),
+    read => onProgress?.(read, total)
+  )
   const parts = Map.groupBy(servingParts(config, form), part => part.of.name)
   for (const p of parametersOf(config)) await packer.put(p, ggufName(config, p.name), parts.get(p.name)!, places)
   await packer.settle()
@@ -81,14 +101,24 @@ class Packer implements Disposable {
   #read = 0
   #tell: (read: number) => void
 
-  constructor(file: GgufFile, executor: Executor, order: (p: Parameter) => Int32Array | undefined, tell: (read: number) => void) {
+  constructor(
+    file: GgufFile,
+    executor: Executor,
+    order: (p: Parameter) => Int32Array | undefined,
+    tell: (read: number) => void
+  ) {
     this.#tell = tell
     this.#file = file
     this.#executor = executor
     this.#order = order
   }
 
-  async put(p: Parameter, name: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>): Promise<void> {
+  async put(
+    p: Parameter,
+    name: string,
+    parts: readonly ServingPart[],
+    places: ReadonlyMap<string, Uint8Array>
+  ): Promise<void> {
     const { packing } = parts[0]!
     if (packing === undefined) {
       const place = places.get(p.name)!
@@ -96,7 +126,7 @@ class Packer implements Disposable {
     } else {
       for (let m = 0; m < matricesOf(p); m++) await packing.pack(this.#job(p, name, parts, places, m))
     }
-    this.#tell(this.#read += this.#file.tensor(name).byteLength)
+    this.#tell((this.#read += this.#file.tensor(name).byteLength))
   }
 
   /** Values of a tensor, rows in the model's order. */
@@ -111,7 +141,13 @@ class Packer implements Disposable {
     return this.#running
   }
 
-  #job(p: Parameter, tensor: string, parts: readonly ServingPart[], places: ReadonlyMap<string, Uint8Array>, index: number): PackJob {
+  #job(
+    p: Parameter,
+    tensor: string,
+    parts: readonly ServingPart[],
+    places: ReadonlyMap<string, Uint8Array>,
+    index: number
+  ): PackJob {
     const file = this.#file
     const size = sizeOf(p)
     const { type, byteLength } = file.tensor(tensor)
@@ -123,7 +159,9 @@ class Packer implements Disposable {
     let orderedValues: Float32Array | undefined
     const byPart = new Map(parts.map(part => [part.part!, { part, place: places.get(part.name)! }]))
     return {
-      ...size, tensor, type,
+      ...size,
+      tensor,
+      type,
       raw: (from, rows) => {
         if (order === undefined) return this.#slice(tensor, (first + from) * rowBytes, rows * rowBytes)
         return this.#orderedSlice(tensor, order.subarray(from, from + rows), rowBytes)
@@ -145,24 +183,33 @@ class Packer implements Disposable {
         const { part, place: all } = byPart.get(name)!
         const bytes = all.byteLength / matrices
         const place = all.subarray(index * bytes, (index + 1) * bytes)
-        return from === 0 && rows === size.out ? place : groupRange(part.shape[0]! / matrices, part.rows!, place, from, rows)
+        return from === 0 && rows === size.out
+          ? place
+          : groupRange(part.shape[0]! / matrices, part.rows!, place, from, rows)
       },
       ternary: () => readTernary(file, tensor, order),
       ternaryCodes: () => this.#ternaryCodes(tensor, type, size.inputs, order),
       run: (key, make, buffers, refused) => this.#run(key, make, buffers, refused),
       notFinite: () => wrong(tensor, 'it holds a value that is not a finite number'),
       badScale: () => wrong(tensor, 'the scale of one of its blocks is not a finite number'),
-      reservedCode: () => reserved(type as TernaryTypeName, file.readTensor(tensor), file.tensor(tensor).elements, tensor),
+      reservedCode: () =>
+        reserved(type as TernaryTypeName, file.readTensor(tensor), file.tensor(tensor).elements, tensor)
     }
   }
 
   /** Raw codes with one scale; undefined for floats, blocks with scales of their own, or something wrong. */
-  #ternaryCodes(name: string, type: string, inputs: number, order: Int32Array | undefined): { raw: Uint8Array<ArrayBuffer>; scale: number } | undefined {
+  #ternaryCodes(
+    name: string,
+    type: string,
+    inputs: number,
+    order: Int32Array | undefined
+  ): { raw: Uint8Array<ArrayBuffer>; scale: number } | undefined {
     // Blocks of I2_S that reach over the ends of rows have to be taken apart when the rows move.
     if (!isTernaryType(type) || (order !== undefined && type === 'I2_S' && inputs % 128 !== 0)) return undefined
     const { byteLength, elements } = this.#file.tensor(name)
     const whole = this.#slice(name, 0, byteLength)
-    const raw = order === undefined ? whole : pickRows(whole, order, type === 'I2_S' ? inputs / 4 : ternaryBytes(type, inputs))
+    const raw =
+      order === undefined ? whole : pickRows(whole, order, type === 'I2_S' ? inputs / 4 : ternaryBytes(type, inputs))
     const single = readScale(type, raw, elements)
     if (single === undefined) return undefined
     const scale = Math.fround(single * readFactor(this.#file, name))
@@ -186,7 +233,8 @@ class Packer implements Disposable {
 
   /** Rows of a tensor in order. An architecture moves rows within a head, so few rows beyond the slice are read. */
   #orderedSlice(name: string, order: Int32Array, rowBytes: number): Uint8Array<ArrayBuffer> {
-    const first = order.reduce((a, b) => Math.min(a, b)), last = order.reduce((a, b) => Math.max(a, b))
+    const first = order.reduce((a, b) => Math.min(a, b))
+    const last = order.reduce((a, b) => Math.max(a, b))
     const length = (last - first + 1) * rowBytes
     if (this.#unordered.length < length) this.#unordered = new Uint8Array(length)
     const read = this.#unordered.subarray(0, length)
@@ -198,10 +246,15 @@ class Packer implements Disposable {
   }
 
   /** Waits for the plan before, then starts this one. `refused` says what was wrong with the data. */
-  async #run(key: string, make: () => Plan, buffers: Record<string, ArrayBufferView>, refused?: () => never): Promise<void> {
+  async #run(
+    key: string,
+    make: () => Plan,
+    buffers: Record<string, ArrayBufferView>,
+    refused?: () => never
+  ): Promise<void> {
     await this.#running
     let plan = this.#plans.get(key)
-    if (plan === undefined) this.#plans.set(key, plan = this.#executor.load(make()))
+    if (plan === undefined) this.#plans.set(key, (plan = this.#executor.load(make())))
     this.#running = plan.run(buffers).catch((e: unknown) => {
       if (refused !== undefined && VeritError.is(e, 'VERIT_PLAN')) refused()
       throw e

@@ -1,6 +1,7 @@
 /**
- * Random weights of a configuration directly in the form that serving reads them in, without a file: speed does not depend on what a model has
- * learned. Codes are uniform; other matrices are near normal with deviation 0.02; norms are 1. Five hundred megabytes take about a second.
+ * Random weights of a configuration directly in the form that serving reads them in, without a file: speed does not
+ * depend on what a model has learned. Codes are uniform; other matrices are near normal with deviation 0.02; norms are
+ * 1. Five hundred megabytes take about a second.
  */
 import type { Executor } from '../exec/plan.ts'
 import { Graph } from '../graph/graph.ts'
@@ -16,7 +17,12 @@ import type { PackedWeights, ServingForm, ServingPart } from './weights.ts'
  * @param onProgress told the bytes that are made, and of how many
  * @throws VeritError VERIT_MEMORY
  */
-export async function randomWeights(executor: Executor, config: ModelConfig, form: ServingForm, onProgress: (done: number, of: number) => void = () => {}): Promise<PackedWeights> {
+export async function randomWeights(
+  executor: Executor,
+  config: ModelConfig,
+  form: ServingForm,
+  onProgress: (done: number, of: number) => void = () => {}
+): Promise<PackedWeights> {
   const g = new Graph()
   servingWeights(g, config, form)
   const { bytes, entries } = weightLayout(g)
@@ -27,13 +33,17 @@ export async function randomWeights(executor: Executor, config: ModelConfig, for
   let done = 0
   for (const { name, bytes: size } of entries) {
     put(parts.get(name)!, places.get(name)!, random)
-    onProgress(done += size, bytes)
+    onProgress((done += size), bytes)
   }
   for (const p of parametersOf(config)) {
     const derived = form.get(p.name)?.derive?.(sizeOf(p))
     if (derived === undefined) continue
     const plan = executor.load(derived.plan)
-    await plan.run(Object.fromEntries(Object.entries(derived.buffers).map(([buffer, part]) => [buffer, places.get(`${p.name}.${part}`)!])))
+    await plan.run(
+      Object.fromEntries(
+        Object.entries(derived.buffers).map(([buffer, part]) => [buffer, places.get(`${p.name}.${part}`)!])
+      )
+    )
     plan.dispose()
   }
   return { bytes: new Uint8Array(arena), form }

@@ -28,6 +28,10 @@ test('a tensor of every weight type is read as numbers, and one of another type 
     weightTypes.get(name)!.decode(data, expected)
     assert.deepEqual(readFloats(file, name), expected, name)
   }
-  assert.throws(() => readFloats(file, 'Q8_K'), (e: unknown) =>
-    VeritError.is(e, 'VERIT_MODEL_FILE') && /Q8_K is of type Q8_K; F32, F16, BF16, .*Q5_K.* are supported here/.test(e.message))
+  assert.throws(
+    () => readFloats(file, 'Q8_K'),
+    (e: unknown) =>
+      VeritError.is(e, 'VERIT_MODEL_FILE') &&
+      /Q8_K is of type Q8_K; F32, F16, BF16, .*Q5_K.* are supported here/.test(e.message)
+  )
 })

@@ -1,4 +1,7 @@
-/** Tensors of a file as numbers, every value looked at. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE for what is not as it has to be */
+/**
+ * Tensors of a file as numbers, every value looked at. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE for what is
+ * not as it has to be
+ */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'
 import { isTernaryType, isWeightType, weightType, weightTypes } from '../weights/registry.ts'
@@ -19,7 +22,7 @@ export function checkType(file: GgufFile, name: string): WeightTypeName {
   const supported = [...weightTypes.keys()].join(', ')
   throw new VeritError('VERIT_MODEL_FILE', {
     file: file.name,
-    problem: `tensor ${name} is of type ${type}; ${supported} are supported here`,
+    problem: `tensor ${name} is of type ${type}; ${supported} are supported here`
   })
 }
 
@@ -57,25 +60,32 @@ export function readFactor(file: GgufFile, matrix: string): number {
   return file.has(name) ? positive(readFloats(file, name)[0]!, name) : 1
 }
 
-/** A ternary matrix with one scale, its factor included: packed, or floats that are all -m, 0 or m. @param order rows of the file, where the file has them in another order */
+/**
+ * A ternary matrix with one scale, its factor included: packed, or floats that are all -m, 0 or m. @param order rows of
+ * the file, where the file has them in another order
+ */
 export function readTernary(file: GgufFile, name: string, order?: Int32Array): { trits: Int8Array; scale: number } {
   const { trits, scale } = read(file, name)
   return { trits: order === undefined ? trits : pickRows(trits, order, trits.length / order.length), scale }
 }
 
 function read(file: GgufFile, name: string): { trits: Int8Array; scale: number } {
-  const { type, elements } = file.tensor(name), factor = readFactor(file, name)
+  const { type, elements } = file.tensor(name)
+  const factor = readFactor(file, name)
   if (isTernaryType(type)) {
     const { trits, scales, block } = decodeTernary(type, file.readTensor(name), elements, name)
     // A block of zeros may carry any scale.
     const used = scales.filter((_, b) => trits.subarray(b * block, (b + 1) * block).some(t => t !== 0))
-    if (used.some(s => s !== used[0])) return wrong(name, 'its blocks have different scales, where Verit runs one for a matrix')
+    if (used.some(s => s !== used[0]))
+      return wrong(name, 'its blocks have different scales, where Verit runs one for a matrix')
     return { trits, scale: positive(Math.fround((used[0] ?? 1) * factor), name) }
   }
   const values = readFloats(file, name)
   const scale = Math.abs(values.find(v => v !== 0) ?? 1)
-  if (!values.every(v => v === 0 || Math.abs(v) === scale)) return wrong(name, 'it is not ternary: its values have different magnitudes')
+  if (!values.every(v => v === 0 || Math.abs(v) === scale))
+    return wrong(name, 'it is not ternary: its values have different magnitudes')
   return { trits: Int8Array.from(values, Math.sign), scale: positive(Math.fround(scale * factor), name) }
 }
 
-const positive = (scale: number, name: string): number => (scale > 0 && scale < Infinity ? scale : wrong(name, `its scale is ${scale}, where a positive number is expected`))
+const positive = (scale: number, name: string): number =>
+  scale > 0 && scale < Infinity ? scale : wrong(name, `its scale is ${scale}, where a positive number is expected`)

@@ -1,6 +1,6 @@
 /**
- * How a model's operations reach its parameters. The same sequence of operations runs over the latent f32 weights of training and over the
- * packed ones of serving: where these hold the same numbers, both give the same bits.
+ * How a model's operations reach its parameters. The same sequence of operations runs over the latent f32 weights of
+ * training and over the packed ones of serving: where these hold the same numbers, both give the same bits.
  */
 import { elementBytes } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
@@ -20,7 +20,8 @@ export type { Weights } from '../arch/weights.ts'
 export function latentWeights(g: Graph, config: ModelConfig): Weights {
   const parameters = new Map(parametersOf(config).map(p => [p.name, p]))
   // the matrices of experts stand one below the other
-  const flat = (p: Parameter): readonly number[] => (p.shape.length === 3 ? [matricesOf(p) * sizeOf(p).out, sizeOf(p).inputs] : p.shape)
+  const flat = (p: Parameter): readonly number[] =>
+    p.shape.length === 3 ? [matricesOf(p) * sizeOf(p).out, sizeOf(p).inputs] : p.shape
   const tensors = new Map([...parameters.values()].map(p => [p.name, g.parameter(p.name, flat(p))]))
   return {
     embed: ids => g.embedding(known(tensors, 'token_embedding'), ids),
@@ -32,18 +33,25 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
     expertLinear: (x, name, experts) => {
       const p = parameters.get(`${name}.weight`)!
       return g.expertLinear(x, known(tensors, p.name), experts, { out: sizeOf(p).out, count: matricesOf(p) })
-    },
+    }
   }
 }
 
 /** The parameter that is the head. */
 export const headOf = (config: ModelConfig): string => (config.tied === false ? 'head.weight' : 'token_embedding')
 
-/** Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches, since one that is not gains nothing by it. */
+/**
+ * Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches,
+ * since one that is not gains nothing by it.
+ */
 export type Screening = boolean | 'auto'
 
 export const isScreened = ({ vocab, hidden, finalSoftcap }: ModelConfig, screen: Screening): boolean =>
-  screen !== false && finalSoftcap === undefined && hidden % 256 === 0 && hidden <= 1 << 20 && (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
+  screen !== false &&
+  finalSoftcap === undefined &&
+  hidden % 256 === 0 &&
+  hidden <= 1 << 20 &&
+  (screen === true || 2 * vocab * hidden >= SCREENED_BYTES)
 const SCREENED_BYTES = 2 ** 26
 
 /** How each matrix of a model is packed, by the name of its parameter. Parameters that are not in it are f32 values. */
@@ -66,8 +74,19 @@ export interface FormOptions {
   readonly decoded?: boolean
 }
 
-/** ggml types for `FormOptions`: of the token embedding, of a head of its own (default: the embedding's), of the layers (default: F32). */
-export function typesOf({ embedding, head = embedding, layers = 'F32' }: { embedding: string; head?: string; layers?: string }): FormOptions['type'] {
+/**
+ * ggml types for `FormOptions`: of the token embedding, of a head of its own (default: the embedding's), of the layers
+ * (default: F32).
+ */
+export function typesOf({
+  embedding,
+  head = embedding,
+  layers = 'F32'
+}: {
+  embedding: string
+  head?: string
+  layers?: string
+}): FormOptions['type'] {
   return ({ name }) => {
     if (name === 'token_embedding') return embedding
     return name === 'head.weight' ? head : layers
@@ -82,18 +101,25 @@ export const ternaryPacking = (form: ServingForm): TernaryPacking | undefined =>
 const isMatrix = ({ shape, whole }: Parameter): boolean => shape.length > 1 && whole !== true
 
 /** Chooses the packing of each matrix. */
-export function servingForm(config: ModelConfig, { type, codes, screen = false, decoded = false }: FormOptions): ServingForm {
+export function servingForm(
+  config: ModelConfig,
+  { type, codes, screen = false, decoded = false }: FormOptions
+): ServingForm {
   const head = headOf(config)
   const roleOf = ({ name, shape }: Parameter): PackingChoice['role'] => {
     if (shape.length === 3) return 'experts'
     if (name === head) return 'head'
     return name === 'token_embedding' ? 'table' : 'layer'
   }
-  return new Map(parametersOf(config).filter(isMatrix).map(p => {
-    const choice = { role: roleOf(p), ternary: isTernary(p), codes, screen: isScreened(config, screen) }
-    const kind = type(p)
-    return [p.name, packingOf(decoded && !isTernaryType(kind) ? 'F32' : kind, choice)]
-  }))
+  return new Map(
+    parametersOf(config)
+      .filter(isMatrix)
+      .map(p => {
+        const choice = { role: roleOf(p), ternary: isTernary(p), codes, screen: isScreened(config, screen) }
+        const kind = type(p)
+        return [p.name, packingOf(decoded && !isTernaryType(kind) ? 'F32' : kind, choice)]
+      })
+  )
 }
 
 /** The packing of the output head. */
@@ -120,7 +146,9 @@ export function servingParts(config: ModelConfig, form: ServingForm): ServingPar
     const packing = form.get(of.name)
     if (packing === undefined) return [{ name: of.name, of, dtype: 'f32', shape: of.shape }]
     const stacked = ([groups, ...rest]: readonly number[]): number[] => [groups! * matricesOf(of), ...rest]
-    return packing.parts(sizeOf(of)).map(p => ({ ...p, shape: stacked(p.shape), name: `${of.name}.${p.part}`, of, packing }))
+    return packing
+      .parts(sizeOf(of))
+      .map(p => ({ ...p, shape: stacked(p.shape), name: `${of.name}.${p.part}`, of, packing }))
   })
 }
 
@@ -135,7 +163,12 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
     const packing = form.get(name)
     invariant(packing !== undefined, `the model has no matrix ${name}`)
     const of = parameters.get(name)!
-    return { packing, size: sizeOf(of), count: matricesOf(of), part: (p: string): Tensor => known(tensors, `${name}.${p}`) }
+    return {
+      packing,
+      size: sizeOf(of),
+      count: matricesOf(of),
+      part: (p: string): Tensor => known(tensors, `${name}.${p}`)
+    }
   }
   const linear = (x: Tensor, name: string, bias?: Tensor, top?: Tensor): Tensor => {
     const { packing, size, part } = matrix(name)
@@ -156,7 +189,7 @@ export function servingWeights(g: Graph, config: ModelConfig, form: ServingForm)
       const { packing, size, part, count } = matrix(`${name}.weight`)
       invariant(packing.experts !== undefined, `experts of ${packing.name} matrices`)
       return packing.experts(g, x, part, experts, { ...size, count })
-    },
+    }
   }
 }
 

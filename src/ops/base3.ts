@@ -1,7 +1,8 @@
 /**
- * Ternary weights with five to a byte, for machines that unpack them by table faster than memory gives them: a fifth less to read than at two bits. The product is that
- * of ternaryMatmul, to the bit; only the places of the codes differ. A byte holds the codes c0 … c4 (trit + 1) of weights k, k+4, …, k+16 as
- * c0 + 3 c1 + 9 c2 + 27 c3 + 82 c4: with 82 in the place of 81, the last code can be told from the upper seven bits.
+ * Ternary weights with five to a byte, for machines that unpack them by table faster than memory gives them: a fifth
+ * less to read than at two bits. The product is that of ternaryMatmul, to the bit; only the places of the codes differ.
+ * A byte holds the codes c0 … c4 (trit + 1) of weights k, k+4, …, k+16 as c0 + 3 c1 + 9 c2 + 27 c3 + 82 c4: with 82 in
+ * the place of 81, the last code can be told from the upper seven bits.
  */
 import { roundUp } from '../lib/float.ts'
 import { ceilDiv, f32, i32, i8, op, u8, up16, type Data, type Value } from './op.ts'
@@ -16,13 +17,15 @@ export const base3Bytes = (O: number, K: number): number => Math.ceil(O / 16) * 
 const WORTH = [1, 3, 9, 27, 82] as const
 
 /** The byte of weight (o, k), and which of its five codes it is. */
-const placeOf = (o: number, k: number, K: number): [byte: number, digit: number] =>
-  [(((o >> 4) * Math.ceil(K / 20) + Math.floor(k / 20)) * 16 + (o & 15)) * 4 + (k & 3), Math.floor((k % 20) / 4)]
+const placeOf = (o: number, k: number, K: number): [byte: number, digit: number] => [
+  (((o >> 4) * Math.ceil(K / 20) + Math.floor(k / 20)) * 16 + (o & 15)) * 4 + (k & 3),
+  Math.floor((k % 20) / 4)
+]
 
 /** Puts the code of weight (o, k), where none is yet. */
 export function putBase3(t: Data, o: number, k: number, K: number, code: number): void {
   const [byte, digit] = placeOf(o, k, K)
-  t[byte] += WORTH[digit]! * code
+  t[byte]! += WORTH[digit]! * code
 }
 
 /** The byte of five codes, each 0, 1 or 2. */
@@ -40,9 +43,13 @@ export const ternaryMatmulBase3 = op({
   outputs: ['y'],
   attributes: { N: 'int', O: 'int', K: 'int' },
   infer: ([q], { O, K }) => ({ N: q.shape[0], O, K }),
-  operands: a => ({ inputs: [i8(a.N, up16(a.K)), f32(a.N), i32(a.N), base3Shape(a.O, a.K), f32(1)], outputs: [f32(a.N, a.O)] }),
-  run: ([q, scale, , t, m], [y], { N, O, K }) => ternaryProduct(q, scale, m, y, { N, O, K, K16: roundUp(K, 16) }, (o, k) => {
-    const [byte, digit] = placeOf(o, k, K)
-    return base3Code(t[byte], digit) - 1
+  operands: a => ({
+    inputs: [i8(a.N, up16(a.K)), f32(a.N), i32(a.N), base3Shape(a.O, a.K), f32(1)],
+    outputs: [f32(a.N, a.O)]
   }),
+  run: ([q, scale, , t, m], [y], { N, O, K }) =>
+    ternaryProduct(q, scale, m, y, { N, O, K, K16: roundUp(K, 16) }, (o, k) => {
+      const [byte, digit] = placeOf(o, k, K)
+      return base3Code(t[byte]!, digit) - 1
+    })
 })

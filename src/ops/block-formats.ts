@@ -55,37 +55,42 @@ const E2M1 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 /** Low nibbles are the first 16 weights, high nibbles the others. */
 function readNibbles(raw: Data, at: number, codes: Uint8Array, to = 0): void {
   for (let j = 0; j < 16; j++) {
-    codes[to + j] = raw[at + j] & 15
-    codes[to + 16 + j] = raw[at + j] >> 4
+    codes[to + j] = raw[at + j]! & 15
+    codes[to + 16 + j] = raw[at + j]! >> 4
   }
 }
 
 /** Bit j of 32 is bit 4 of weight j. */
 function readFifthBits(raw: Data, at: number, codes: Uint8Array): void {
-  for (let j = 0; j < 32; j++) codes[j] |= ((raw[at + (j >> 3)] >> (j & 7)) & 1) << 4
+  for (let j = 0; j < 32; j++) codes[j]! |= ((raw[at + (j >> 3)]! >> (j & 7)) & 1) << 4
 }
 
 /** Two bits a weight in halves of 128: plane j of four holds weights 32j … 32j + 31 of the half. */
 function readTwoBits(raw: Data, at: number, codes: Uint8Array): void {
-  for (let k = 0; k < 256; k++) codes[k] = (raw[at + 32 * (k >> 7) + (k & 31)] >> (2 * ((k >> 5) & 3))) & 3
+  for (let k = 0; k < 256; k++) codes[k] = (raw[at + 32 * (k >> 7) + (k & 31)]! >> (2 * ((k >> 5) & 3))) & 3
 }
 
 /** Each 32 bytes hold 32 weights in low nibbles, then 32 in high ones. */
 function readChunks(raw: Data, at: number, codes: Uint8Array): void {
-  for (let k = 0; k < 256; k++) codes[k] = (raw[at + 32 * (k >> 6) + (k & 31)] >> (4 * ((k >> 5) & 1))) & 15
+  for (let k = 0; k < 256; k++) codes[k] = (raw[at + 32 * (k >> 6) + (k & 31)]! >> (4 * ((k >> 5) & 1))) & 15
 }
 
 /** Eight pairs of a scale and a minimum, six bits each, in 12 bytes. */
 function readPairs(raw: Data, at: number, scales: Uint8Array): void {
   for (let j = 0; j < 8; j++) {
-    const low = raw[at + (j & 3)], high = raw[at + 4 + (j & 3)], rest = raw[at + 8 + (j & 3)]
-    scales[2 * j] = j < 4 ? low & 63 : (rest & 15) | ((low >> 6) << 4)
-    scales[2 * j + 1] = j < 4 ? high & 63 : (rest >> 4) | ((high >> 6) << 4)
+    const low = raw[at + (j & 3)]
+    const high = raw[at + 4 + (j & 3)]
+    const rest = raw[at + 8 + (j & 3)]
+    scales[2 * j] = j < 4 ? low! & 63 : (rest! & 15) | ((low! >> 6) << 4)
+    scales[2 * j + 1] = j < 4 ? high! & 63 : (rest! >> 4) | ((high! >> 6) << 4)
   }
 }
 
 const same = (code: number): number => code
-const less = (offset: number) => (code: number): number => code - offset
+const less =
+  (offset: number) =>
+  (code: number): number =>
+    code - offset
 const asInt8 = (byte: number): number => (byte << 24) >> 24
 const one = (): number => 1
 const plainMinimum = (m: number): number => m
@@ -99,109 +104,195 @@ const kQuant = { block: 256 } as const
 
 export const blockFormats: readonly BlockFormat[] = [
   {
-    ...simple, name: 'Q4_0', bytes: 18, planes: [4], halves: [0], value: less(8),
-    read: (raw, at, { codes }) => readNibbles(raw, at + 2, codes),
+    ...simple,
+    name: 'Q4_0',
+    bytes: 18,
+    planes: [4],
+    halves: [0],
+    value: less(8),
+    read: (raw, at, { codes }) => readNibbles(raw, at + 2, codes)
   },
   {
-    ...simple, name: 'Q4_1', bytes: 20, planes: [4], halves: [0, 2], value: same, addend: plainMinimum,
-    read: (raw, at, { codes }) => readNibbles(raw, at + 4, codes),
+    ...simple,
+    name: 'Q4_1',
+    bytes: 20,
+    planes: [4],
+    halves: [0, 2],
+    value: same,
+    addend: plainMinimum,
+    read: (raw, at, { codes }) => readNibbles(raw, at + 4, codes)
   },
   {
-    ...simple, name: 'Q5_0', bytes: 22, planes: [4, 1], halves: [0], value: less(16),
+    ...simple,
+    name: 'Q5_0',
+    bytes: 22,
+    planes: [4, 1],
+    halves: [0],
+    value: less(16),
     read: (raw, at, { codes }) => {
       readNibbles(raw, at + 6, codes)
       readFifthBits(raw, at + 2, codes)
-    },
+    }
   },
   {
-    ...simple, name: 'Q5_1', bytes: 24, planes: [4, 1], halves: [0, 2], value: same, addend: plainMinimum,
+    ...simple,
+    name: 'Q5_1',
+    bytes: 24,
+    planes: [4, 1],
+    halves: [0, 2],
+    value: same,
+    addend: plainMinimum,
     read: (raw, at, { codes }) => {
       readNibbles(raw, at + 8, codes)
       readFifthBits(raw, at + 4, codes)
-    },
+    }
   },
   {
-    ...simple, name: 'Q8_0', bytes: 34, planes: [8], halves: [0], value: less(128),
+    ...simple,
+    name: 'Q8_0',
+    bytes: 34,
+    planes: [8],
+    halves: [0],
+    value: less(128),
     read: (raw, at, { codes }) => {
-      for (let j = 0; j < 32; j++) codes[j] = raw[at + 2 + j] ^ 128
-    },
+      for (let j = 0; j < 32; j++) codes[j] = raw[at + 2 + j]! ^ 128
+    }
   },
   {
-    ...kQuant, name: 'Q2_K', bytes: 84, group: 16, joined: true, planes: [2], scaleBytes: 1, halves: [80, 82],
+    ...kQuant,
+    name: 'Q2_K',
+    bytes: 84,
+    group: 16,
+    joined: true,
+    planes: [2],
+    scaleBytes: 1,
+    halves: [80, 82],
     value: same,
-    scale: byte => byte & 15, addend: (m, [byte]) => -fround(m * (byte! >> 4)),
+    scale: byte => byte & 15,
+    addend: (m, [byte]) => -fround(m * (byte! >> 4)),
     read: (raw, at, { codes, scales }) => {
       readTwoBits(raw, at + 16, codes)
-      for (let g = 0; g < 16; g++) scales[g] = raw[at + g]
-    },
+      for (let g = 0; g < 16; g++) scales[g] = raw[at + g]!
+    }
   },
   {
-    ...kQuant, name: 'Q3_K', bytes: 110, group: 16, joined: true, planes: [2, 1], scaleBytes: 1, halves: [108],
+    ...kQuant,
+    name: 'Q3_K',
+    bytes: 110,
+    group: 16,
+    joined: true,
+    planes: [2, 1],
+    scaleBytes: 1,
+    halves: [108],
     value: less(4),
     scale: byte => (byte & 63) - 32,
     read: (raw, at, { codes, scales }) => {
       readTwoBits(raw, at + 32, codes)
-      for (let k = 0; k < 256; k++) codes[k] |= ((raw[at + (k & 31)] >> (k >> 5)) & 1) << 2
+      for (let k = 0; k < 256; k++) codes[k]! |= ((raw[at + (k & 31)]! >> (k >> 5)) & 1) << 2
       for (let g = 0; g < 16; g++) {
-        const low = (raw[at + 96 + (g & 7)] >> (4 * (g >> 3))) & 15
-        const high = (raw[at + 104 + (g & 3)] >> (2 * (g >> 2))) & 3
+        const low = (raw[at + 96 + (g & 7)]! >> (4 * (g >> 3))) & 15
+        const high = (raw[at + 104 + (g & 3)]! >> (2 * (g >> 2))) & 3
         scales[g] = low | (high << 4)
       }
-    },
+    }
   },
   {
-    ...kQuant, name: 'Q4_K', bytes: 144, group: 32, planes: [4], scaleBytes: 2, halves: [0, 2], value: same,
-    scale: same, addend: scaledMinimum,
+    ...kQuant,
+    name: 'Q4_K',
+    bytes: 144,
+    group: 32,
+    planes: [4],
+    scaleBytes: 2,
+    halves: [0, 2],
+    value: same,
+    scale: same,
+    addend: scaledMinimum,
     read: (raw, at, { codes, scales }) => {
       readChunks(raw, at + 16, codes)
       readPairs(raw, at + 4, scales)
-    },
+    }
   },
   {
-    ...kQuant, name: 'Q5_K', bytes: 176, group: 32, planes: [4, 1], scaleBytes: 2, halves: [0, 2], value: same,
-    scale: same, addend: scaledMinimum,
+    ...kQuant,
+    name: 'Q5_K',
+    bytes: 176,
+    group: 32,
+    planes: [4, 1],
+    scaleBytes: 2,
+    halves: [0, 2],
+    value: same,
+    scale: same,
+    addend: scaledMinimum,
     read: (raw, at, { codes, scales }) => {
       readChunks(raw, at + 48, codes)
-      for (let k = 0; k < 256; k++) codes[k] |= ((raw[at + 16 + (k & 31)] >> (k >> 5)) & 1) << 4
+      for (let k = 0; k < 256; k++) codes[k]! |= ((raw[at + 16 + (k & 31)]! >> (k >> 5)) & 1) << 4
       readPairs(raw, at + 4, scales)
-    },
+    }
   },
   {
-    ...kQuant, name: 'Q6_K', bytes: 210, group: 16, planes: [4, 2], scaleBytes: 1, halves: [208], value: less(32),
+    ...kQuant,
+    name: 'Q6_K',
+    bytes: 210,
+    group: 16,
+    planes: [4, 2],
+    scaleBytes: 1,
+    halves: [208],
+    value: less(32),
     scale: asInt8,
     read: (raw, at, { codes, scales }) => {
       for (let k = 0; k < 256; k++) {
-        const half = k >> 7, quarter = (k >> 5) & 3, l = k & 31
-        const low = (raw[at + 64 * half + 32 * (quarter & 1) + l] >> (4 * (quarter >> 1))) & 15
-        codes[k] = low | (((raw[at + 128 + 32 * half + l] >> (2 * quarter)) & 3) << 4)
+        const half = k >> 7
+        const quarter = (k >> 5) & 3
+        const l = k & 31
+        const low = (raw[at + 64 * half + 32 * (quarter & 1) + l]! >> (4 * (quarter >> 1))) & 15
+        codes[k] = low | (((raw[at + 128 + 32 * half + l]! >> (2 * quarter)) & 3) << 4)
       }
-      for (let g = 0; g < 16; g++) scales[g] = raw[at + 192 + g]
-    },
+      for (let g = 0; g < 16; g++) scales[g] = raw[at + 192 + g]!
+    }
   },
   {
-    ...simple, name: 'IQ4_NL', bytes: 18, planes: [4], halves: [0], value: code => IQ4[code]!,
-    read: (raw, at, { codes }) => readNibbles(raw, at + 2, codes),
+    ...simple,
+    name: 'IQ4_NL',
+    bytes: 18,
+    planes: [4],
+    halves: [0],
+    value: code => IQ4[code]!,
+    read: (raw, at, { codes }) => readNibbles(raw, at + 2, codes)
   },
   {
-    ...kQuant, name: 'IQ4_XS', bytes: 136, group: 32, planes: [4], scaleBytes: 1, halves: [0],
-    value: code => IQ4[code]!, scale: less(32),
+    ...kQuant,
+    name: 'IQ4_XS',
+    bytes: 136,
+    group: 32,
+    planes: [4],
+    scaleBytes: 1,
+    halves: [0],
+    value: code => IQ4[code]!,
+    scale: less(32),
     read: (raw, at, { codes, scales }) => {
       for (let g = 0; g < 8; g++) {
         readNibbles(raw, at + 8 + 16 * g, codes, 32 * g)
-        const low = (raw[at + 4 + (g >> 1)] >> (4 * (g & 1))) & 15
-        const high = ((raw[at + 2] | (raw[at + 3] << 8)) >> (2 * g)) & 3
+        const low = (raw[at + 4 + (g >> 1)]! >> (4 * (g & 1))) & 15
+        const high = ((raw[at + 2]! | (raw[at + 3]! << 8)) >> (2 * g)) & 3
         scales[g] = low | (high << 4)
       }
-    },
+    }
   },
   {
-    ...simple, name: 'MXFP4', largestScale: 252, bytes: 17, planes: [4], scaleBytes: 1, halves: [], value: code => E2M1[code]!,
+    ...simple,
+    name: 'MXFP4',
+    largestScale: 252,
+    bytes: 17,
+    planes: [4],
+    scaleBytes: 1,
+    halves: [],
+    value: code => E2M1[code]!,
     weight: halfPowerOfTwo,
     read: (raw, at, { codes, scales }) => {
       readNibbles(raw, at + 1, codes)
-      scales[0] = raw[at]
-    },
-  },
+      scales[0] = raw[at]!
+    }
+  }
 ]
 
 /** A format by its ggml type. */
@@ -231,7 +322,8 @@ export function packedBytes(f: BlockFormat, O: number, K: number): number {
 type EachPlane = (byte: number, shift: number, mask: number, from: number) => void
 function forPlanes(f: BlockFormat, o: number, k: number, K: number, each: EachPlane): void {
   const quad = (k & 31) >> 2
-  let at = (o >> 4) * panelBytes(f, K) + (k >> 5) * 64 * codeBits(f), from = 0
+  let at = (o >> 4) * panelBytes(f, K) + (k >> 5) * 64 * codeBits(f)
+  let from = 0
   for (const bits of f.planes) {
     const perByte = 8 / bits
     each(at + 64 * Math.floor(quad / perByte) + 4 * (o & 15) + (k & 3), bits * (quad % perByte), (1 << bits) - 1, from)
@@ -252,12 +344,12 @@ const halfAt = (f: BlockFormat, o: number, k: number, K: number, i: number): num
 
 /** Puts a block of a file, the one of weight (o, k), into its place in packed memory, whose bits are 0. */
 export function packBlock(f: BlockFormat, raw: Data, at: number, w: Data, o: number, k: number, K: number): void {
-  const halves = Uint16Array.from(f.halves, h => raw[at + h] | (raw[at + h + 1] << 8))
+  const halves = Uint16Array.from(f.halves, h => raw[at + h]! | (raw[at + h + 1]! << 8))
   const parts = { codes: new Uint8Array(256), scales: new Uint8Array(32), halves }
   f.read(raw, at, parts)
   for (let i = 0; i < f.block; i++) {
     forPlanes(f, o, k + i, K, (byte, shift, mask, from) => {
-      w[byte] |= ((parts.codes[i]! >> from) & mask) << shift
+      w[byte]! |= ((parts.codes[i]! >> from) & mask) << shift
     })
   }
   for (let g = 0; g < f.block / f.group; g++) {
@@ -284,12 +376,16 @@ export interface BlockRow {
 
 /** Row `o` of the matrix at byte `from` of packed memory. */
 export function unpackRow(f: BlockFormat, w: Data, from: number, o: number, K: number): BlockRow {
-  const groups = K / f.group, values = new Int32Array(K), scales = new Int32Array(groups)
-  const d = new Float32Array(groups), weights = new Float32Array(groups), addends = new Float32Array(groups)
+  const groups = K / f.group
+  const values = new Int32Array(K)
+  const scales = new Int32Array(groups)
+  const d = new Float32Array(groups)
+  const weights = new Float32Array(groups)
+  const addends = new Float32Array(groups)
   for (let k = 0; k < K; k++) {
     let code = 0
     forPlanes(f, o, k, K, (byte, shift, mask, place) => {
-      code |= ((w[from + byte] >> shift) & mask) << place
+      code |= ((w[from + byte]! >> shift) & mask) << place
     })
     values[k] = f.value(code)
   }
@@ -297,9 +393,9 @@ export function unpackRow(f: BlockFormat, w: Data, from: number, o: number, K: n
     const k = g * f.group
     const half = (i: number): number => {
       const at = from + halfAt(f, o, k, K, i)
-      return f16Value(w[at] | (w[at + 1] << 8))
+      return f16Value(w[at]! | (w[at + 1]! << 8))
     }
-    const bytes = Array.from({ length: f.scaleBytes }, (_, i): number => w[from + scaleAt(f, o, k, K, i)])
+    const bytes = Array.from({ length: f.scaleBytes }, (_, i): number => w[from + scaleAt(f, o, k, K, i)]!)
     scales[g] = f.scale(bytes[0] ?? 0)
     d[g] = f.halves.length > 0 ? half(0) : 1
     weights[g] = f.weight?.(d[g]!, bytes[0]!) ?? d[g]! * scales[g]!

@@ -35,16 +35,17 @@ export const quantizeBlocks = op({
     sum.fill(0)
     for (let b = 0; b < (N * K) / 32; b++) {
       let largest = 0
-      for (let i = 32 * b; i < 32 * b + 32; i++) if (Math.abs(x[i]) > largest) largest = Math.abs(x[i])
-      const inverse = fround(127 / largest), known = inverse < Infinity
+      for (let i = 32 * b; i < 32 * b + 32; i++) if (Math.abs(x[i]!) > largest) largest = Math.abs(x[i]!)
+      const inverse = fround(127 / largest)
+      const known = inverse < Infinity
       scale[b] = known ? largest / 127 : 0
       for (let i = 32 * b; i < 32 * b + 32; i++) {
-        const y = known ? fround(x[i] * inverse) : 0
+        const y = known ? fround(x[i]! * inverse) : 0
         q[i] = y !== y ? 0 : Math.max(-127, Math.min(127, rne(y)))
-        sum[i >> 4] += q[i]
+        sum[i >> 4]! += q[i]!
       }
     }
-  },
+  }
 })
 
 /** What is wrong with activations; null if nothing. Kernels rely on both. */
@@ -53,7 +54,7 @@ function activationProblem(q: Data, sum: Data): string | null {
     let whole = 0
     for (let i = 16 * g; i < 16 * g + 16; i++) {
       if (q[i] === -128) return `q[${i}] is -128, not in -127 … 127`
-      whole += q[i]
+      whole += q[i]!
     }
     if (whole !== sum[g]) return `sum[${g}] is ${sum[g]}, not ${whole}`
   }
@@ -68,8 +69,14 @@ interface Activations {
 
 /** y[n] of `rows` [source row, place in y] pairs by the matrix at byte `from` of w. */
 function multiply(
-  f: BlockFormat, x: Activations, w: Data, from: number, y: Data, O: number, K: number,
-  rows: readonly (readonly [number, number])[],
+  f: BlockFormat,
+  x: Activations,
+  w: Data,
+  from: number,
+  y: Data,
+  O: number,
+  K: number,
+  rows: readonly (readonly [number, number])[]
 ): void {
   const perBlock = 32 / f.group
   for (let o = 0; o < O; o++) {
@@ -81,16 +88,16 @@ function multiply(
         let joined = 0
         for (let g = b * perBlock; g < (b + 1) * perBlock; g++) {
           let whole = 0
-          for (let k = g * f.group; k < (g + 1) * f.group; k++) whole += values[k]! * x.q[n * K + k]
+          for (let k = g * f.group; k < (g + 1) * f.group; k++) whole += values[k]! * x.q[n * K + k]!
           if (f.joined) joined += scales[g]! * whole
-          else acc = fma32(whole, fround(weights[g]! * a), acc)
+          else acc = fma32(whole, fround(weights[g]! * a!), acc)
         }
-        if (f.joined) acc = fma32(joined, fround(d[b * perBlock]! * a), acc)
+        if (f.joined) acc = fma32(joined, fround(d[b * perBlock]! * a!), acc)
         if (!f.addend) continue
         for (let g = b * perBlock; g < (b + 1) * perBlock; g++) {
           let sum = 0
-          for (let i = (n * K + g * f.group) / 16; i < (n * K + (g + 1) * f.group) / 16; i++) sum += x.sum[i]
-          acc = fma32(addends[g]!, fround(sum * a), acc)
+          for (let i = (n * K + g * f.group) / 16; i < (n * K + (g + 1) * f.group) / 16; i++) sum += x.sum[i]!
+          acc = fma32(addends[g]!, fround(sum * a!), acc)
         }
       }
       y[to + o] = acc
@@ -108,7 +115,16 @@ function matmulOf(f: BlockFormat): Op {
     operands: a => ({ inputs: [...activations(a.N, a.K), packed(f, 1, a.O, a.K)], outputs: [f32(a.N, a.O)] }),
     check: ([q, , sum]) => activationProblem(q, sum),
     run: ([q, scale, sum, w], [y], { N, O, K }) =>
-      multiply(f, { q, scale, sum }, w, 0, y, O, K, Array.from({ length: N }, (_, n) => [n, n * O])),
+      multiply(
+        f,
+        { q, scale, sum },
+        w,
+        0,
+        y,
+        O,
+        K,
+        Array.from({ length: N }, (_, n) => [n, n * O])
+      )
   })
 }
 
@@ -127,7 +143,7 @@ function expertMatmulOf(f: BlockFormat): Op {
     },
     operands: a => ({
       inputs: [...activations(a.N, times(a.U, a.K)), i32(a.N, a.k), packed(f, a.E, a.O, a.K)],
-      outputs: [f32(a.N, times(a.k, a.O))],
+      outputs: [f32(a.N, times(a.k, a.O))]
     }),
     check: ([q, , sum, experts], { E }) => indexProblem('experts', experts, 0, E) ?? activationProblem(q, sum),
     run: ([q, scale, sum, experts, w], [y], { N, O, K, E, k, U }) => {
@@ -136,7 +152,7 @@ function expertMatmulOf(f: BlockFormat): Op {
         for (let i = 0; i < N * k; i++) if (experts[i] === e) rows.push([U === 1 ? Math.floor(i / k) : i, i * O])
         if (rows.length > 0) multiply(f, { q, scale, sum }, w, e * packedBytes(f, O, K), y, O, K, rows)
       }
-    },
+    }
   })
 }
 
@@ -158,13 +174,14 @@ function rowsOf(f: BlockFormat): Op {
     check: ([, ids], { O }) => indexProblem('ids', ids, 0, O),
     run: ([w, ids], [y], { N, K }) => {
       for (let n = 0; n < N; n++) {
-        const { values, weights, addends } = unpackRow(f, w, 0, ids[n], K)
+        const { values, weights, addends } = unpackRow(f, w, 0, ids[n]!, K)
         for (let k = 0; k < K; k++) {
-          const g = Math.floor(k / f.group), product = fround(weights[g]! * values[k]!)
+          const g = Math.floor(k / f.group)
+          const product = fround(weights[g]! * values[k]!)
           y[n * K + k] = f.addend ? product + addends[g]! : product
         }
       }
-    },
+    }
   })
 }
 
@@ -179,10 +196,10 @@ function repackOf(f: BlockFormat): Op {
     check: ([raw], { O, K }) => {
       for (let b = 0; b < (O * K) / f.block; b++) {
         // only MXFP4 has a limit, and its scale is the block's first byte
-        if (raw[b * f.bytes] > (f.largestScale ?? 255)) return `the scale of block ${b} is too large`
+        if (raw[b * f.bytes]! > (f.largestScale ?? 255)) return `the scale of block ${b} is too large`
         for (const h of f.halves) {
           const at = b * f.bytes + h
-          const factor = f16Value(raw[at] | (raw[at + 1] << 8))
+          const factor = f16Value(raw[at]! | (raw[at + 1]! << 8))
           if (!Number.isFinite(factor)) return `a factor of block ${b} is not a finite number`
         }
       }
@@ -193,7 +210,7 @@ function repackOf(f: BlockFormat): Op {
       for (let o = 0; o < O; o++) {
         for (let k = 0; k < K; k += f.block) packBlock(f, raw, ((o * K + k) / f.block) * f.bytes, w, o, k, K)
       }
-    },
+    }
   })
 }
 

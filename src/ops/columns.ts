@@ -6,7 +6,7 @@ import type { Dim } from './sizes.ts'
 /** What is wrong with an index list; null if all lie in [low, high). */
 export function indexProblem(name: string, list: ArrayLike<number>, low: number, high: number): string | null {
   for (let n = 0; n < list.length; n++) {
-    if (list[n] < low || list[n] >= high) return `${name}[${n}] is ${list[n]}, not in ${low} … ${high - 1}`
+    if (list[n]! < low || list[n]! >= high) return `${name}[${n}] is ${list[n]}, not in ${low} … ${high - 1}`
   }
   return null
 }
@@ -23,9 +23,9 @@ export const embedding = op({
   check: ([, ids], { V }) => indexProblem('ids', ids, 0, V),
   run: ([table, ids], [y], { N, C }) => {
     for (let n = 0; n < N; n++) {
-      for (let c = 0; c < C; c++) y[n * C + c] = table[ids[n] * C + c]
+      for (let c = 0; c < C; c++) y[n * C + c] = table[ids[n]! * C + c]!
     }
-  },
+  }
 })
 
 export const embeddingGrad = op({
@@ -39,14 +39,15 @@ export const embeddingGrad = op({
   run: ([dy, ids], [dtable], { N, C }) => {
     dtable.fill(0)
     for (let n = 0; n < N; n++) {
-      for (let c = 0; c < C; c++) dtable[ids[n] * C + c] += dy[n * C + c]
+      for (let c = 0; c < C; c++) dtable[ids[n]! * C + c]! += dy[n * C + c]!
     }
-  },
+  }
 })
 
 type Widths = Record<'N' | 'w0' | 'w1' | 'w2', Dim>
-const total = (a: Widths): number => [a.w0, a.w1, a.w2].reduce<number>((s, w) => s + (typeof w === 'number' ? w : NaN), 0)
-const parts = (a: Widths): (Value | null)[] => [a.w0, a.w1, a.w2].map(w => w === 0 ? null : f32(a.N, w))
+const total = (a: Widths): number =>
+  [a.w0, a.w1, a.w2].reduce<number>((s, w) => s + (typeof w === 'number' ? w : NaN), 0)
+const parts = (a: Widths): (Value | null)[] => [a.w0, a.w1, a.w2].map(w => (w === 0 ? null : f32(a.N, w)))
 
 /** Columns of a row as up to three parts; a width of 0 is a part that is absent. */
 export const split = op({
@@ -60,7 +61,11 @@ export const split = op({
     const absent = [b.a.w0, b.a.w1, b.a.w2].map(w => w === 0)
     if (b.dy.every(d => !d)) return [null]
     if (b.dy.some((d, i) => !d && !absent[i])) {
-      throw new VeritError('VERIT_SHAPE', { op: 'split', problem: 'a part is not used by the loss, so its gradient is not defined', shapes: b.inputs.map(shapeText).join() })
+      throw new VeritError('VERIT_SHAPE', {
+        op: 'split',
+        problem: 'a part is not used by the loss, so its gradient is not defined',
+        shapes: b.inputs.map(shapeText).join()
+      })
     }
     return [b.apply('concat', b.dy)[0]]
   },
@@ -69,11 +74,11 @@ export const split = op({
     let from = 0
     for (const [i, w] of [w0, w1, w2].entries()) {
       for (let n = 0; n < N; n++) {
-        for (let c = 0; c < w; c++) outputs[i][n * w + c] = x[n * P + from + c]
+        for (let c = 0; c < w; c++) outputs[i]![n * w + c] = x[n * P + from + c]!
       }
       from += w
     }
-  },
+  }
 })
 
 export const concat = op({
@@ -82,19 +87,19 @@ export const concat = op({
   outputs: ['y'],
   attributes: { N: 'int', w0: 'int', w1: 'int', w2: 'int' },
   infer: inputs => {
-    const [w0, w1, w2] = [0, 1, 2].map(i => inputs[i] ? inputs[i].shape[1] : 0)
+    const [w0, w1, w2] = [0, 1, 2].map(i => (inputs[i] ? inputs[i].shape[1] : 0))
     return { N: inputs.find(Boolean)?.shape[0], w0, w1, w2 }
   },
   operands: a => ({ inputs: parts(a), outputs: [f32(a.N, total(a))] }),
-  gradient: b => b.dy[0] ? b.apply('split', [b.dy[0]], { w0: b.a.w0, w1: b.a.w1, w2: b.a.w2 }) : [null, null, null],
+  gradient: b => (b.dy[0] ? b.apply('split', [b.dy[0]], { w0: b.a.w0, w1: b.a.w1, w2: b.a.w2 }) : [null, null, null]),
   run: (inputs, [y], { N, w0, w1, w2 }) => {
     const P = w0 + w1 + w2
     let from = 0
     for (const [i, w] of [w0, w1, w2].entries()) {
       for (let n = 0; n < N; n++) {
-        for (let c = 0; c < w; c++) y[n * P + from + c] = inputs[i][n * w + c]
+        for (let c = 0; c < w; c++) y[n * P + from + c] = inputs[i]![n * w + c]!
       }
       from += w
     }
-  },
+  }
 })

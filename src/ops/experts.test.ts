@@ -9,8 +9,14 @@ interface Choice {
   readonly bias?: readonly number[]
 }
 
-function choose(logits: readonly number[], k: number, { gating = 'softmax', normalise = 0, scale = 1, bias }: Choice = {}): { experts: number[]; weights: number[] } {
-  const experts = new Int32Array(k), weights = new Float32Array(k), E = logits.length
+function choose(
+  logits: readonly number[],
+  k: number,
+  { gating = 'softmax', normalise = 0, scale = 1, bias }: Choice = {}
+): { experts: number[]; weights: number[] } {
+  const experts = new Int32Array(k)
+  const weights = new Float32Array(k)
+  const E = logits.length
   const inputs = [Float32Array.from(logits), ...(bias ? [Float32Array.from(bias)] : [])]
   const a = { N: 1, E, k, gating: gatings.indexOf(gating), normalise, hasBias: bias ? 1 : 0, scale }
   topExperts.run(inputs, [experts, weights], a)
@@ -22,7 +28,8 @@ function near(got: readonly number[], want: readonly number[]): void {
   for (const [i, w] of want.entries()) assert.ok(Math.abs(got[i]! - w) < 1e-6, `element ${i}: ${got[i]}, not ${w}`)
 }
 
-const logits = [0.5, 2, -1, 2, 1], total = logits.reduce((s, x) => s + Math.exp(x), 0)
+const logits = [0.5, 2, -1, 2, 1]
+const total = logits.reduce((s, x) => s + Math.exp(x), 0)
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
 test('experts come in descending order, the lower index first of equals, and NaN last', () => {

@@ -11,29 +11,40 @@ export const layerNorm = op({
   outputs: ['y', 'stats'],
   attributes: { N: 'int', C: 'int', hasBias: 'int', eps: 'f32' },
   infer: ([x, , b]) => ({ N: x.shape[0], C: x.shape[1], hasBias: b ? 1 : 0 }),
-  operands: a => ({ inputs: [f32(a.N, a.C), f32(a.C), a.hasBias ? f32(a.C) : null], outputs: [f32(a.N, a.C), f32(a.N, 2)] }),
+  operands: a => ({
+    inputs: [f32(a.N, a.C), f32(a.C), a.hasBias ? f32(a.C) : null],
+    outputs: [f32(a.N, a.C), f32(a.N, 2)]
+  }),
   gradient: b => {
-    const [x, g] = b.inputs, stats = b.outputs[1], dy = b.dy[0]
+    const [x, g] = b.inputs
+    const stats = b.outputs[1]
+    const dy = b.dy[0]
     if (!dy) return [null, null, null]
-    const parameters = b.needs[1] || b.needs[2] ? b.apply('layerNormParamGrad', [x, stats, dy], { hasBias: b.a.hasBias }) : []
-    return [b.needs[0] ? b.apply('layerNormGrad', [x, g, stats, dy])[0] : null, parameters[0] ?? null, parameters[1] ?? null]
+    const parameters =
+      b.needs[1] || b.needs[2] ? b.apply('layerNormParamGrad', [x, stats, dy], { hasBias: b.a.hasBias }) : []
+    return [
+      b.needs[0] ? b.apply('layerNormGrad', [x, g, stats, dy])[0] : null,
+      parameters[0] ?? null,
+      parameters[1] ?? null
+    ]
   },
   run: ([x, g, b], [y, stats], { N, C, hasBias, eps }) => {
-    const d = scratch(0, C), size = fround(C)
+    const d = scratch(0, C)
+    const size = fround(C)
     for (let n = 0; n < N; n++) {
       const o = n * C
       const mean = fround(sumRow(x, o, C) / size)
-      for (let c = 0; c < C; c++) d[c] = x[o + c] - mean
+      for (let c = 0; c < C; c++) d[c] = x[o + c]! - mean
       const variance = fround(dotRow(d, 0, d, 0, C) / size)
       const rstd = fround(1 / fround(Math.sqrt(fround(variance + eps))))
       for (let c = 0; c < C; c++) {
-        const xhat = fround(d[c] * rstd)
-        y[o + c] = hasBias ? fma32(xhat, g[c], b[c]) : xhat * g[c]
+        const xhat = fround(d[c]! * rstd)
+        y[o + c] = hasBias ? fma32(xhat, g[c]!, b![c]!) : xhat * g[c]!
       }
       stats[2 * n] = mean
       stats[2 * n + 1] = rstd
     }
-  },
+  }
 })
 
 export const layerNormGrad = op({
@@ -44,18 +55,22 @@ export const layerNormGrad = op({
   infer: ([x]) => ({ N: x.shape[0], C: x.shape[1] }),
   operands: a => ({ inputs: [f32(a.N, a.C), f32(a.C), f32(a.N, 2), f32(a.N, a.C)], outputs: [f32(a.N, a.C)] }),
   run: ([x, g, stats, dy], [dx], { N, C }) => {
-    const xhat = scratch(0, C), h = scratch(1, C), size = fround(C)
+    const xhat = scratch(0, C)
+    const h = scratch(1, C)
+    const size = fround(C)
     for (let n = 0; n < N; n++) {
-      const o = n * C, mean = stats[2 * n], rstd = stats[2 * n + 1]
+      const o = n * C
+      const mean = stats[2 * n]
+      const rstd = stats[2 * n + 1]
       for (let i = 0; i < C; i++) {
-        xhat[i] = fround(x[o + i] - mean) * rstd
-        h[i] = dy[o + i] * g[i]
+        xhat[i] = fround(x[o + i]! - mean!) * rstd!
+        h[i] = dy[o + i]! * g[i]!
       }
       const a = fround(sumRow(h, 0, C) / size)
       const c = fround(dotRow(h, 0, xhat, 0, C) / size)
-      for (let i = 0; i < C; i++) dx[o + i] = rstd * fma32(-xhat[i], c, fround(h[i] - a))
+      for (let i = 0; i < C; i++) dx[o + i] = rstd! * fma32(-xhat[i]!, c, fround(h[i]! - a))
     }
-  },
+  }
 })
 
 export const layerNormParamGrad = op({
@@ -64,16 +79,21 @@ export const layerNormParamGrad = op({
   outputs: ['dg', 'db'],
   attributes: { N: 'int', C: 'int', hasBias: 'int' },
   infer: ([x]) => ({ N: x.shape[0], C: x.shape[1] }),
-  operands: a => ({ inputs: [f32(a.N, a.C), f32(a.N, 2), f32(a.N, a.C)], outputs: [f32(a.C), a.hasBias ? f32(a.C) : null] }),
+  operands: a => ({
+    inputs: [f32(a.N, a.C), f32(a.N, 2), f32(a.N, a.C)],
+    outputs: [f32(a.C), a.hasBias ? f32(a.C) : null]
+  }),
   run: ([x, stats, dy], [dg, db], { N, C, hasBias }) => {
     dg.fill(0)
     if (hasBias) db.fill(0)
     for (let n = 0; n < N; n++) {
-      const o = n * C, mean = stats[2 * n], rstd = stats[2 * n + 1]
+      const o = n * C
+      const mean = stats[2 * n]
+      const rstd = stats[2 * n + 1]
       for (let c = 0; c < C; c++) {
-        dg[c] = fma32(dy[o + c], fround(fround(x[o + c] - mean) * rstd), dg[c])
-        if (hasBias) db[c] += dy[o + c]
+        dg[c] = fma32(dy[o + c]!, fround(fround(x[o + c]! - mean!) * rstd!), dg[c]!)
+        if (hasBias) db[c]! += dy[o + c]!
       }
     }
-  },
+  }
 })

@@ -21,13 +21,13 @@ export const crossEntropy = op({
     for (let n = 0; n < N; n++) {
       const o = n * V
       const mx = maxRow(x, o, V)
-      for (let j = 0; j < V; j++) e[j] = exp32(fround(x[o + j] - mx))
+      for (let j = 0; j < V; j++) e[j] = exp32(fround(x[o + j]! - mx))
       const l = sumRow(e, 0, V)
-      loss[n] = targets[n] < 0 ? 0 : log32(l) - fround(x[o + targets[n]] - mx)
+      loss[n] = targets[n]! < 0 ? 0 : log32(l) - fround(x[o + targets[n]!]! - mx)
       stats[2 * n] = mx
       stats[2 * n + 1] = 1 / l
     }
-  },
+  }
 })
 
 export const crossEntropyGrad = op({
@@ -40,13 +40,16 @@ export const crossEntropyGrad = op({
   check: ([, targets], { V }) => indexProblem('targets', targets, -1, V),
   run: ([x, targets, stats, dloss], [dx], { N, V }) => {
     for (let n = 0; n < N; n++) {
-      const o = n * V, mx = stats[2 * n], inv = stats[2 * n + 1], t = targets[n]
+      const o = n * V
+      const mx = stats[2 * n]
+      const inv = stats[2 * n + 1]
+      const t = targets[n]
       for (let j = 0; j < V; j++) {
-        const p = fround(exp32(fround(x[o + j] - mx)) * inv)
-        dx[o + j] = t < 0 ? 0 : (j === t ? fround(p - 1) : p) * dloss[n]
+        const p = fround(exp32(fround(x[o + j]! - mx!)) * inv!)
+        dx[o + j] = t! < 0 ? 0 : (j === t ? fround(p - 1) : p) * dloss[n]!
       }
     }
-  },
+  }
 })
 
 export const mean = op({
@@ -59,7 +62,7 @@ export const mean = op({
   gradient: b => [b.dy[0] && b.apply('meanGrad', [b.dy[0]], { N: b.a.N })[0]],
   run: ([x], [y], { N }) => {
     y[0] = sumRow(x, 0, N) / fround(N)
-  },
+  }
 })
 
 export const meanGrad = op({
@@ -70,6 +73,6 @@ export const meanGrad = op({
   infer: (_, { N }) => ({ N }),
   operands: a => ({ inputs: [f32(1)], outputs: [f32(a.N)] }),
   run: ([dy], [dx], { N }) => {
-    for (let n = 0; n < N; n++) dx[n] = dy[0] / fround(N)
-  },
+    for (let n = 0; n < N; n++) dx[n] = dy[0]! / fround(N)
+  }
 })

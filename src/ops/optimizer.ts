@@ -1,4 +1,7 @@
-/** AdamW with decoupled decay (Loshchilov & Hutter 2019) over one flat buffer, and clipping by the global norm of the gradient. */
+/**
+ * AdamW with decoupled decay (Loshchilov & Hutter 2019) over one flat buffer, and clipping by the global norm of the
+ * gradient.
+ */
 import { fma32 } from '../lib/float.ts'
 import { ceilDiv, f32, op } from './op.ts'
 import { dotRow, sumRow } from './reduce.ts'
@@ -15,7 +18,7 @@ export const squareSum = op({
   operands: a => ({ inputs: [f32(a.P)], outputs: [f32(ceilDiv(a.P, 4096))] }),
   run: ([x], [s], { P }) => {
     for (let i = 0; i * 4096 < P; i++) s[i] = dotRow(x, i * 4096, x, i * 4096, Math.min(4096, P - i * 4096))
-  },
+  }
 })
 
 /** The norm of all gradients, and the factor that brings it down to maxNorm (1 where it is below, or maxNorm is 0). */
@@ -30,29 +33,36 @@ export const clipFactor = op({
     const norm = fround(Math.sqrt(sumRow(s, 0, S)))
     f[0] = norm
     f[1] = maxNorm > 0 && norm > maxNorm ? maxNorm / fround(norm + fround(1e-6)) : 1
-  },
+  }
 })
 
-/** One step in place; hyper = (β₁, β₂, decayFactor, step, rootInv, eps), see docs/arithmetic.md. The first `decayed` elements decay. */
+/**
+ * One step in place; hyper = (β₁, β₂, decayFactor, step, rootInv, eps), see docs/arithmetic.md. The first `decayed`
+ * elements decay.
+ */
 export const adamw = op({
   name: 'adamw',
   inputs: ['w', 'g', 'm', 'v', 'f', 'hyper'],
   outputs: ['w', 'm', 'v'],
   attributes: { P: 'int', decayed: 'int' },
   infer: ([w]) => ({ P: w.shape[0] }),
-  operands: a => ({ inputs: [f32(a.P), f32(a.P), f32(a.P), f32(a.P), f32(2), f32(6)], outputs: [f32(a.P), f32(a.P), f32(a.P)] }),
+  operands: a => ({
+    inputs: [f32(a.P), f32(a.P), f32(a.P), f32(a.P), f32(2), f32(6)],
+    outputs: [f32(a.P), f32(a.P), f32(a.P)]
+  }),
   run: ([w, g, m, v, f, hyper], [wOut, mOut, vOut], { P, decayed }) => {
     const [beta1, beta2, decayFactor, step, rootInv, eps] = hyper
-    const rest1 = fround(1 - beta1), rest2 = fround(1 - beta2)
+    const rest1 = fround(1 - beta1!)
+    const rest2 = fround(1 - beta2!)
     for (let e = 0; e < P; e++) {
-      const grad = fround(g[e] * f[1])
-      const m1 = fma32(beta1, m[e], fround(rest1 * grad))
-      const v1 = fma32(beta2, v[e], fround(rest2 * fround(grad * grad)))
-      const w1 = e < decayed ? fround(w[e] * decayFactor) : w[e]
-      const root = fround(fround(fround(Math.sqrt(v1)) * rootInv) + eps)
-      wOut[e] = w1 - fround(step * fround(m1 / root))
+      const grad = fround(g[e]! * f[1]!)
+      const m1 = fma32(beta1!, m[e]!, fround(rest1 * grad))
+      const v1 = fma32(beta2!, v[e]!, fround(rest2 * fround(grad * grad)))
+      const w1 = e < decayed ? fround(w[e]! * decayFactor!) : w[e]
+      const root = fround(fround(fround(Math.sqrt(v1)) * rootInv!) + eps!)
+      wOut[e] = w1! - fround(step! * fround(m1 / root))
       mOut[e] = m1
       vOut[e] = v1
     }
-  },
+  }
 })

@@ -1,6 +1,7 @@
 /**
- * Matrices in panels of 32 columns, [⌈V/32⌉, K, 32]: the layout that products read fastest. A tied embedding is kept in this form alone: the head multiplies
- * by it, and rows are read out of it. Values may be f16 or bf16: they are widened exactly.
+ * Matrices in panels of 32 columns, [⌈V/32⌉, K, 32]: the layout that products read fastest. A tied embedding is kept in
+ * this form alone: the head multiplies by it, and rows are read out of it. Values may be f16 or bf16: they are widened
+ * exactly.
  */
 import { bf16Value, f16Value } from '../lib/half.ts'
 import { indexProblem } from './columns.ts'
@@ -9,7 +10,7 @@ import type { Dim } from './sizes.ts'
 
 /** Element types by the attribute `half`. */
 const kinds = [f32, f16, bf16] as const
-const kindOf = (half: Dim): (typeof kinds)[number] | undefined => typeof half === 'number' ? kinds[half] : undefined
+const kindOf = (half: Dim): (typeof kinds)[number] | undefined => (typeof half === 'number' ? kinds[half] : undefined)
 
 const panelsOf = (half: Dim, V: Dim, K: Dim): Value => {
   const kind = kindOf(half)
@@ -39,8 +40,8 @@ export const halfPanels = op({
   },
   run: ([w], [p], { Nc, K }) => {
     p.fill(0)
-    for (let j = 0; j < Nc; j++) for (let k = 0; k < K; k++) p[panelIndex(k, j, K)] = w[j * K + k]
-  },
+    for (let j = 0; j < Nc; j++) for (let k = 0; k < K; k++) p[panelIndex(k, j, K)] = w[j * K + k]!
+  }
 })
 
 export const panelRows = op({
@@ -53,12 +54,12 @@ export const panelRows = op({
   check: ([, ids], { V }) => indexProblem('ids', ids, 0, V),
   run: ([p, ids], [y], { N, C, half }) => {
     const value = valueOf(p, half === 2)
-    for (let n = 0; n < N; n++) for (let c = 0; c < C; c++) y[n * C + c] = value(panelIndex(c, ids[n], C))
-  },
+    for (let n = 0; n < N; n++) for (let c = 0; c < C; c++) y[n * C + c] = value(panelIndex(c, ids[n]!, C))
+  }
 })
 
 /** Element i of f32, f16 or bf16 data as a number. */
 export function valueOf(data: Data, isBf16 = false): (i: number) => number {
-  if (!(data instanceof Uint16Array)) return i => data[i]
-  return isBf16 ? i => bf16Value(data[i]) : i => f16Value(data[i])
+  if (!(data instanceof Uint16Array)) return i => data[i]!
+  return isBf16 ? i => bf16Value(data[i]!) : i => f16Value(data[i]!)
 }

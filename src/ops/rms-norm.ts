@@ -1,6 +1,9 @@
-/** Root-mean-square normalisation (Zhang & Sennrich 2019) and its derivatives: of each row, or of each of the H heads of a row. */
+/**
+ * Root-mean-square normalisation (Zhang & Sennrich 2019) and its derivatives: of each row, or of each of the H heads of
+ * a row.
+ */
 import { fma32 } from '../lib/float.ts'
-import { f32, op, type Value } from './op.ts'
+import { f32, op, type AtLeast, type Value } from './op.ts'
 import { dotRow, scratch } from './reduce.ts'
 import type { Dim } from './sizes.ts'
 
@@ -8,7 +11,10 @@ const fround = Math.fround
 
 const gain = (a: { C: Dim; H: Dim }): Value => f32(Number(a.C) / Number(a.H))
 const stats = (a: { N: Dim; H: Dim }): Value => f32(a.N, a.H)
-function infer([x]: readonly Value[], { H = 1 }: Readonly<Record<string, Dim>>): { N: Dim | undefined; C: Dim | undefined; H: Dim | undefined } {
+function infer(
+  [x]: AtLeast<Value>,
+  { H = 1 }: Readonly<Record<string, Dim>>
+): { N: Dim | undefined; C: Dim | undefined; H: Dim | undefined } {
   return { N: x.shape[0], C: x.shape[1], H: Number(x.shape[1]) % Number(H) === 0 ? H : undefined }
 }
 
@@ -20,20 +26,27 @@ export const rmsNorm = op({
   infer,
   operands: a => ({ inputs: [f32(a.N, a.C), gain(a)], outputs: [f32(a.N, a.C), stats(a)] }),
   gradient: b => {
-    const [x, g] = b.inputs, rates = b.outputs[1], dy = b.dy[0], heads = { H: b.a.H }
+    const [x, g] = b.inputs
+    const rates = b.outputs[1]
+    const dy = b.dy[0]
+    const heads = { H: b.a.H }
     if (!dy) return [null, null]
-    return [b.needs[0] ? b.apply('rmsNormGrad', [x, g, rates, dy], heads)[0] : null, b.needs[1] ? b.apply('rmsNormParamGrad', [x, rates, dy], heads)[0] : null]
+    return [
+      b.needs[0] ? b.apply('rmsNormGrad', [x, g, rates, dy], heads)[0] : null,
+      b.needs[1] ? b.apply('rmsNormParamGrad', [x, rates, dy], heads)[0] : null
+    ]
   },
   run: ([x, g], [y, rates], { N, C, H, eps }) => {
-    const D = C / H, size = fround(D)
+    const D = C / H
+    const size = fround(D)
     for (let n = 0; n < N * H; n++) {
       const o = n * D
       const square = fround(dotRow(x, o, x, o, D) / size)
       const r = fround(1 / fround(Math.sqrt(fround(square + eps))))
-      for (let c = 0; c < D; c++) y[o + c] = fround(x[o + c] * r) * g[c]
+      for (let c = 0; c < D; c++) y[o + c] = fround(x[o + c]! * r) * g[c]!
       rates[n] = r
     }
-  },
+  }
 })
 
 export const rmsNormGrad = op({
@@ -44,17 +57,21 @@ export const rmsNormGrad = op({
   infer,
   operands: a => ({ inputs: [f32(a.N, a.C), gain(a), stats(a), f32(a.N, a.C)], outputs: [f32(a.N, a.C)] }),
   run: ([x, g, rates, dy], [dx], { N, C, H }) => {
-    const D = C / H, xhat = scratch(0, D), h = scratch(1, D), size = fround(D)
+    const D = C / H
+    const xhat = scratch(0, D)
+    const h = scratch(1, D)
+    const size = fround(D)
     for (let n = 0; n < N * H; n++) {
-      const o = n * D, r = rates[n]
+      const o = n * D
+      const r = rates[n]
       for (let i = 0; i < D; i++) {
-        xhat[i] = x[o + i] * r
-        h[i] = dy[o + i] * g[i]
+        xhat[i] = x[o + i]! * r!
+        h[i] = dy[o + i]! * g[i]!
       }
       const c = fround(dotRow(h, 0, xhat, 0, D) / size)
-      for (let i = 0; i < D; i++) dx[o + i] = r * fma32(-xhat[i], c, h[i])
+      for (let i = 0; i < D; i++) dx[o + i] = r! * fma32(-xhat[i]!, c, h[i]!)
     }
-  },
+  }
 })
 
 export const rmsNormParamGrad = op({
@@ -68,7 +85,7 @@ export const rmsNormParamGrad = op({
     const D = C / H
     dg.fill(0)
     for (let n = 0; n < N * H; n++) {
-      for (let c = 0; c < D; c++) dg[c] = fma32(dy[n * D + c], fround(x[n * D + c] * rates[n]), dg[c])
+      for (let c = 0; c < D; c++) dg[c] = fma32(dy[n * D + c]!, fround(x[n * D + c]! * rates[n]!), dg[c]!)
     }
-  },
+  }
 })

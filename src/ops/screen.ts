@@ -1,10 +1,12 @@
 /**
- * A certified head: an f16 matrix w [O, K], kept by rows, beside a copy of it in 6 bits (fine-q6-k.ts). The copy's product y and a bound of how far it can be from the exact one say which
- * outputs can be among the `top` largest; only those are computed, by the same chain as in any product (R1), and the others are -∞. So the `top` largest and all that equal the last of
- * them have the bits that a whole product would give them. docs/screened-head.md has the proof.
+ * A certified head: an f16 matrix w [O, K], kept by rows, beside a copy of it in 6 bits (fine-q6-k.ts). The copy's
+ * product y and a bound of how far it can be from the exact one say which outputs can be among the `top` largest; only
+ * those are computed, by the same chain as in any product (R1), and the others are -∞. So the `top` largest and all
+ * that equal the last of them have the bits that a whole product would give them. docs/screened-head.md has the proof.
  *
- * For a row x with ‖x‖ and step δ of its rounding to 14 bits, |exact - y| <= e·‖x‖ + n·δ, where e covers |w - copy| and the roundings of both products, and n is |copy|, as lengths of
- * rows. Errors lie in blocks of 16 outputs: 16 times e, 16 times n.
+ * For a row x with ‖x‖ and step δ of its rounding to 14 bits, |exact - y| <= e·‖x‖ + n·δ, where e covers |w - copy| and
+ * the roundings of both products, and n is |copy|, as lengths of rows. Errors lie in blocks of 16 outputs: 16 times e,
+ * 16 times n.
  */
 import { fma32, rne } from '../lib/float.ts'
 import { f16Value } from '../lib/half.ts'
@@ -33,7 +35,10 @@ export const screenQ6_K = op({
   outputs: ['codes', 's', 'd', 'errors'],
   attributes: { O: 'int', K: 'int' },
   infer: ([w]) => ({ O: w.shape[0], K: w.shape[1] }),
-  operands: a => ({ inputs: [f16(a.O, width(a.K))], outputs: [codesShape(a.O, a.K), scalesShape(a.O, a.K), factorsShape(a.O, a.K), errorsShape(a.O)] }),
+  operands: a => ({
+    inputs: [f16(a.O, width(a.K))],
+    outputs: [codesShape(a.O, a.K), scalesShape(a.O, a.K), factorsShape(a.O, a.K), errorsShape(a.O)]
+  }),
   check: ([w]) => {
     const bad = (w as Uint16Array).findIndex(h => (h & 0x7c00) === 0x7c00)
     return bad < 0 ? null : `w[${bad}] is not a finite number`
@@ -41,30 +46,39 @@ export const screenQ6_K = op({
   run: ([w], [codes, s, d, errors], { O, K }) => {
     for (const part of [codes, s, d, errors]) part.fill(0)
     for (let o = 0; o < O; o++) {
-      const row = Float64Array.from({ length: K }, (_, k) => f16Value(w[o * K + k])), copy = new Float64Array(K)
-      const most = (from: number, n: number): number => row.subarray(from, from + n).reduce((m, x) => Math.max(m, Math.abs(x)), 0)
+      const row = Float64Array.from({ length: K }, (_, k) => f16Value(w[o * K + k]!))
+      const copy = new Float64Array(K)
+      const most = (from: number, n: number): number =>
+        row.subarray(from, from + n).reduce((m, x) => Math.max(m, Math.abs(x)), 0)
       for (let k = 0; k < K; k++) {
-        const factor = fround(most(k & ~255, 256) / (31 * 127)), unit = fround(factor * 31)
-        const scale = unit > 0 ? Math.min(127, Math.ceil(fround(most(k & ~15, 16) / unit))) : 0, step = fround(factor * scale)
+        const factor = fround(most(k & ~255, 256) / (31 * 127))
+        const unit = fround(factor * 31)
+        const scale = unit > 0 ? Math.min(127, Math.ceil(fround(most(k & ~15, 16) / unit))) : 0
+        const step = fround(factor * scale)
         const code = rne(fround(row[k]! * (step > 0 ? fround(1 / step) : 0)))
         putScale(s, d, o, k, K, scale, factor)
         putCode(codes, o, k, K, code + 32)
         copy[k] = step * code
       }
-      const norm = length(k => row[k]!, K), apart = length(k => row[k]! - copy[k]!, K), at = (o >> 4) * 32 + (o & 15)
+      const norm = length(k => row[k]!, K)
+      const apart = length(k => row[k]! - copy[k]!, K)
+      const at = (o >> 4) * 32 + (o & 15)
       errors[at] = (apart + (K + 64) * 2 ** -23 * (norm + apart)) * SLACK + 2 ** -60
       errors[at + 16] = (norm + apart) * SLACK
     }
-  },
+  }
 })
 
 /** Largest error of the estimate of output o. */
 function bound(errors: Data, limits: Data, n: number, o: number): number {
   const at = (o >> 4) * 32 + (o & 15)
-  return fround(fround(errors[at] * limits[n * 3]) + fround(errors[at + 16] * limits[n * 3 + 1]))
+  return fround(fround(errors[at]! * limits[n * 3]!) + fround(errors[at + 16]! * limits[n * 3 + 1]!))
 }
 
-/** With a longer row of x, a sum of f16 weights can pass f32's range on the way, whatever it comes to: then all is computed. */
+/**
+ * With a longer row of x, a sum of f16 weights can pass f32's range on the way, whatever it comes to: then all is
+ * computed.
+ */
 const LONGEST_ROW = 2 ** 100
 /** A larger `top` asks for all. */
 export const MOST_TOP = 1024
@@ -75,18 +89,23 @@ export const screenLimits = op({
   outputs: ['limits'],
   attributes: { N: 'int', O: 'int', K: 'int' },
   infer: ([x, , y]) => ({ N: x.shape[0], O: y.shape[1], K: x.shape[1] }),
-  operands: a => ({ inputs: [f32(a.N, width(a.K)), f32(a.N), f32(a.N, a.O), errorsShape(a.O), i32(a.N)], outputs: [f32(a.N, 3)] }),
+  operands: a => ({
+    inputs: [f32(a.N, width(a.K)), f32(a.N), f32(a.N, a.O), errorsShape(a.O), i32(a.N)],
+    outputs: [f32(a.N, 3)]
+  }),
   run: ([x, scale, y, errors, top], [limits], { N, O, K }) => {
     for (let n = 0; n < N; n++) {
-      const norm = length(k => x[n * K + k], K) * SLACK
+      const norm = length(k => x[n * K + k]!, K) * SLACK
       limits[n * 3] = norm > LONGEST_ROW ? Infinity : norm < 2 ** -40 ? 2 ** -40 : norm
-      limits[n * 3 + 1] = scale[n] * (0.501 * Math.sqrt(K))
+      limits[n * 3 + 1] = scale[n]! * (0.501 * Math.sqrt(K))
       limits[n * 3 + 2] = -Infinity
-      if (top[n] < 1 || top[n] > MOST_TOP || top[n] >= O) continue
-      const low = Float32Array.from({ length: O }, (_, o) => y[n * O + o] - bound(errors, limits, n, o)).map(x => (x !== x ? -Infinity : x))
-      limits[n * 3 + 2] = low.sort()[O - top[n]]!
+      if (top[n]! < 1 || top[n]! > MOST_TOP || top[n]! >= O) continue
+      const low = Float32Array.from({ length: O }, (_, o) => y[n * O + o]! - bound(errors, limits, n, o)).map(x =>
+        x !== x ? -Infinity : x
+      )
+      limits[n * 3 + 2] = low.sort()[O - top[n]!]!
     }
-  },
+  }
 })
 
 export const screenedMatmul = op({
@@ -95,20 +114,23 @@ export const screenedMatmul = op({
   outputs: ['logits'],
   attributes: { N: 'int', O: 'int', K: 'int' },
   infer: ([x, w]) => ({ N: x.shape[0], O: w.shape[0], K: x.shape[1] }),
-  operands: a => ({ inputs: [f32(a.N, width(a.K)), f16(a.O, a.K), f32(a.N, a.O), errorsShape(a.O), f32(a.N, 3)], outputs: [f32(a.N, a.O)] }),
+  operands: a => ({
+    inputs: [f32(a.N, width(a.K)), f16(a.O, a.K), f32(a.N, a.O), errorsShape(a.O), f32(a.N, 3)],
+    outputs: [f32(a.N, a.O)]
+  }),
   inPlace: [2],
   run: ([x, w, y, errors, limits], [logits], { N, O, K }) => {
     for (let n = 0; n < N; n++) {
       for (let o = 0; o < O; o++) {
-        if (fround(y[n * O + o] + bound(errors, limits, n, o)) < limits[n * 3 + 2]) logits[n * O + o] = -Infinity
+        if (fround(y[n * O + o]! + bound(errors, limits, n, o)) < limits[n * 3 + 2]!) logits[n * O + o] = -Infinity
         else {
           let acc = 0
-          for (let k = 0; k < K; k++) acc = fma32(x[n * K + k], f16Value(w[o * K + k]), acc)
+          for (let k = 0; k < K; k++) acc = fma32(x[n * K + k]!, f16Value(w[o * K + k]!), acc)
           logits[n * O + o] = acc
         }
       }
     }
-  },
+  }
 })
 
 export const halfRows = op({
@@ -120,6 +142,6 @@ export const halfRows = op({
   operands: a => ({ inputs: [f16(a.V, a.C), i32(a.N)], outputs: [f32(a.N, a.C)] }),
   check: ([, ids], { V }) => indexProblem('ids', ids, 0, V),
   run: ([w, ids], [y], { N, C }) => {
-    for (let n = 0; n < N; n++) for (let c = 0; c < C; c++) y[n * C + c] = f16Value(w[ids[n] * C + c])
-  },
+    for (let n = 0; n < N; n++) for (let c = 0; c < C; c++) y[n * C + c] = f16Value(w[ids[n]! * C + c]!)
+  }
 })

@@ -3,7 +3,18 @@ import { attention, attentionGrad, attentionSinkGrad, writeKeys, writeValues } f
 import { ternaryMatmulBase3 } from './base3.ts'
 import { blockOps, quantizeBlocks } from './block-matmul.ts'
 import { concat, embedding, embeddingGrad, split } from './columns.ts'
-import { add, addBias, dropout, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, scale, siluGate, siluGateGrad } from './elementwise.ts'
+import {
+  add,
+  addBias,
+  dropout,
+  gelu,
+  geluGrad,
+  reluSquareGate,
+  reluSquareGateGrad,
+  scale,
+  siluGate,
+  siluGateGrad
+} from './elementwise.ts'
 import { expertMatmul, expertMatmulGrad } from './expert-matmul.ts'
 import { expertSum, expertSumGrad, topExperts, topExpertsGrad } from './experts.ts'
 import { fineMatmulQ6_K, fineRepackQ6_K, fineRowsQ6_K } from './fine-q6-k.ts'
@@ -24,13 +35,82 @@ import { shortConv, shortConvGrad } from './short-conv.ts'
 import { geluTanh, geluTanhGate, geluTanhGateGrad, geluTanhGrad, multiply, softcap, softcapGrad } from './tanh.ts'
 import { dequantizeRows, quantizeRows, ternarize, ternaryMatmul, unternarize } from './ternary.ts'
 
-export const opTable: ReadonlyMap<string, Op> = new Map([
-  matmul, panels, columnSum, add, addBias, embedding, embeddingGrad, split, concat, layerNorm, layerNormGrad, layerNormParamGrad, rmsNorm, rmsNormGrad,
-  rmsNormParamGrad, gelu, geluGrad, reluSquareGate, reluSquareGateGrad, siluGate, siluGateGrad, geluTanh, geluTanhGrad, geluTanhGate, geluTanhGateGrad,
-  softcap, softcapGrad, multiply, dropout, rope, writeKeys, writeValues, attention, attentionGrad, attentionSinkGrad, crossEntropy,
-  crossEntropyGrad, mean, meanGrad, quantizeRows, dequantizeRows, ternarize, unternarize, ternaryMatmul, squareSum, clipFactor, adamw, scale,
-  ternaryMatmulBase3, halfPanels, panelRows, repackTernary, quantizeFine,
-  fineMatmulQ6_K, fineRowsQ6_K, fineRepackQ6_K, fineMatmulQ8_0, fineRowsQ8_0, fineRepackQ8_0, shortConv, shortConvGrad,
-  topExperts, topExpertsGrad, expertSum, expertSumGrad, expertMatmul, expertMatmulGrad,
-  screenQ6_K, screenLimits, screenedMatmul, halfRows, readProbe, dotProbe, quantizeBlocks, ...blockOps,
-].map(row => [row.name, row]))
+export const opTable: ReadonlyMap<string, Op> = new Map(
+  [
+    matmul,
+    panels,
+    columnSum,
+    add,
+    addBias,
+    embedding,
+    embeddingGrad,
+    split,
+    concat,
+    layerNorm,
+    layerNormGrad,
+    layerNormParamGrad,
+    rmsNorm,
+    rmsNormGrad,
+    rmsNormParamGrad,
+    gelu,
+    geluGrad,
+    reluSquareGate,
+    reluSquareGateGrad,
+    siluGate,
+    siluGateGrad,
+    geluTanh,
+    geluTanhGrad,
+    geluTanhGate,
+    geluTanhGateGrad,
+    softcap,
+    softcapGrad,
+    multiply,
+    dropout,
+    rope,
+    writeKeys,
+    writeValues,
+    attention,
+    attentionGrad,
+    attentionSinkGrad,
+    crossEntropy,
+    crossEntropyGrad,
+    mean,
+    meanGrad,
+    quantizeRows,
+    dequantizeRows,
+    ternarize,
+    unternarize,
+    ternaryMatmul,
+    squareSum,
+    clipFactor,
+    adamw,
+    scale,
+    ternaryMatmulBase3,
+    halfPanels,
+    panelRows,
+    repackTernary,
+    quantizeFine,
+    fineMatmulQ6_K,
+    fineRowsQ6_K,
+    fineRepackQ6_K,
+    fineMatmulQ8_0,
+    fineRowsQ8_0,
+    fineRepackQ8_0,
+    shortConv,
+    shortConvGrad,
+    topExperts,
+    topExpertsGrad,
+    expertSum,
+    expertSumGrad,
+    expertMatmul,
+    expertMatmulGrad,
+    screenQ6_K,
+    screenLimits,
+    screenedMatmul,
+    halfRows,
+    readProbe,
+    dotProbe,
+    quantizeBlocks,
+    ...blockOps
+  ].map(row => [row.name, row])
+)

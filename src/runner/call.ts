@@ -1,6 +1,7 @@
 /**
- * One call as the gateway sees it: events in the one order that makes sense (start, tokens, end), no more tokens and text than were asked and paid for, and
- * a queue of at most UNREAD tokens that a slower reader empties. The runner is not trusted to keep to that: whatever breaks it is a bad frame.
+ * One call as the gateway sees it: events in the one order that makes sense (start, tokens, end), no more tokens and
+ * text than were asked and paid for, and a queue of at most UNREAD tokens that a slower reader empties. The runner is
+ * not trusted to keep to that: whatever breaks it is a bad frame.
  */
 import { VeritError } from '../lib/errors.ts'
 import { UNREAD } from './messages.ts'
@@ -63,7 +64,8 @@ export class Call {
   /** @throws VeritError VERIT_RUNNER_FRAME */
   accept(event: CallEvent): void {
     if (this.#neverBegan(event)) this.#finish()
-    else if (this.#state !== (event.type === 'start' ? 'sent' : 'started')) refuse(`an event "${event.type}" out of order`)
+    else if (this.#state !== (event.type === 'start' ? 'sent' : 'started'))
+      refuse(`an event "${event.type}" out of order`)
     else if (event.type === 'start') this.#start(event.promptTokens, event.cachedTokens)
     else if (event.type === 'token') this.#checkToken(event)
     else this.#end(event)
@@ -109,7 +111,8 @@ export class Call {
 
   #start(promptTokens: number, cachedTokens: number): void {
     const { maxPromptTokens = Infinity, mostTokens = Infinity } = this.#limits
-    if (cachedTokens > 0 && cachedTokens >= promptTokens) refuse('more tokens from the cache than a prompt can have there')
+    if (cachedTokens > 0 && cachedTokens >= promptTokens)
+      refuse('more tokens from the cache than a prompt can have there')
     if (promptTokens > Math.min(maxPromptTokens, mostTokens)) refuse('a longer prompt than was allowed')
     this.#promptTokens = promptTokens
     this.#state = 'started'
@@ -117,9 +120,11 @@ export class Call {
 
   #checkToken({ text, logprob, top }: Token): void {
     const { maxTokens, mostTokens = Infinity, logprobs } = this.#limits
-    if (++this.#tokens > Math.min(maxTokens, mostTokens - this.#promptTokens) + this.#echoed) refuse('more tokens than were asked for')
+    if (++this.#tokens > Math.min(maxTokens, mostTokens - this.#promptTokens) + this.#echoed)
+      refuse('more tokens than were asked for')
     if (++this.#unread + this.#taken > UNREAD) refuse('more tokens than the reader has room for')
-    if (logprobs === undefined ? (logprob ?? top) !== undefined : (top ?? []).length > logprobs) refuse('log probabilities that were not asked for')
+    if (logprobs === undefined ? (logprob ?? top) !== undefined : (top ?? []).length > logprobs)
+      refuse('log probabilities that were not asked for')
     if (!this.#text.take(text, top)) refuse('more text than tokens can have')
   }
 
@@ -127,7 +132,8 @@ export class Call {
   #end({ reason, promptTokens, completionTokens }: End): void {
     // one that was cancelled is charged by what has come of it
     const given = reason === 'cancelled' || completionTokens === this.#tokens - this.#echoed
-    if (promptTokens !== this.#promptTokens || completionTokens > this.#limits.maxTokens || !given) refuse('counts of tokens that contradict one another')
+    if (promptTokens !== this.#promptTokens || completionTokens > this.#limits.maxTokens || !given)
+      refuse('counts of tokens that contradict one another')
     this.#finish()
   }
 

@@ -1,12 +1,15 @@
 /**
- * Frames between gateway and runner: four bytes of length (little-endian, of what follows), then that many bytes of UTF-8 JSON. The decoder
- * trusts nothing: a length is compared with the limit before a byte is kept for it, and any defect ends the connection, for there is no way to
- * find the next frame after a bad one.
+ * Frames between gateway and runner: four bytes of length (little-endian, of what follows), then that many bytes of
+ * UTF-8 JSON. The decoder trusts nothing: a length is compared with the limit before a byte is kept for it, and any
+ * defect ends the connection, for there is no way to find the next frame after a bad one.
  */
 import { VeritError } from '../lib/errors.ts'
 import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
 
-/** Largest frame to a runner that has not been told to load, in bytes: the settings of a load, a chat template among them. */
+/**
+ * Largest frame to a runner that has not been told to load, in bytes: the settings of a load, a chat template among
+ * them.
+ */
 export const LOAD_LIMIT = 1 << 20
 
 /**
@@ -20,7 +23,8 @@ export const toRunnerLimit = (bodyBytes: number): number => 3 * bodyBytes + LOAD
 export const MOST_BODY = 64 << 20
 
 /** Bytes of a UTF-16 unit in JSON at most (`\u0001`), and of what a frame has beside texts. */
-const ESCAPED = 6, REST = 8192
+const ESCAPED = 6
+const REST = 8192
 /** Largest frame from a runner in bytes: one token with its alternatives. */
 export const FROM_RUNNER_LIMIT = ESCAPED * (EVENT_TEXT + ALTERNATIVES * TOKEN_TEXT) + REST
 
@@ -29,7 +33,10 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function encodeFrame(message: unknown, limit: number): Buffer {
   const body = Buffer.from(JSON.stringify(message), 'utf8')
-  if (body.length > limit) throw new VeritError('VERIT_RUNNER_FRAME', { problem: `a message of ${body.length} bytes exceeds the limit of ${limit}` })
+  if (body.length > limit)
+    throw new VeritError('VERIT_RUNNER_FRAME', {
+      problem: `a message of ${body.length} bytes exceeds the limit of ${limit}`
+    })
   const frame = Buffer.allocUnsafe(HEAD + body.length)
   frame.writeUInt32LE(body.length, 0)
   body.copy(frame, HEAD)
@@ -57,7 +64,10 @@ export class FrameDecoder {
     return this.#held
   }
 
-  /** Takes bytes as they come and yields each message that is now whole. @throws VeritError VERIT_RUNNER_FRAME; nothing can be decoded afterwards */
+  /**
+   * Takes bytes as they come and yields each message that is now whole. @throws VeritError VERIT_RUNNER_FRAME; nothing
+   * can be decoded afterwards
+   */
   *push(chunk: Uint8Array): Generator<unknown> {
     if (this.#dead) throw bad('the stream was given up after an earlier bad frame')
     this.#chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))

@@ -1,7 +1,7 @@
 /**
- * How the runner is to run its model: the settings of the message `load`. The gateway passes each one that it has to the
- * runner, and the runner to the engine, whose option has the same name. A new setting is a row here and, for
- * `verit serve`, a row in server/config.ts.
+ * How the runner is to run its model: the settings of the message `load`. The gateway passes each one that it has to
+ * the runner, and the runner to the engine, whose option has the same name. A new setting is a row here and, for `verit
+ * serve`, a row in server/config.ts.
  */
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
@@ -36,8 +36,10 @@ export const loadSettingFields = {
   cacheBytes: Type.Optional(count),
   /** Element type of the KV cache. Default: that of the model's architecture. */
   cacheType: Type.Optional(CacheTypeSchema),
-  /** Ceiling of the process's memory in bytes. Default: worked out from the file and the machine (memory-ceiling.ts). */
-  memoryBytes: Type.Optional(count),
+  /**
+   * Ceiling of the process's memory in bytes. Default: worked out from the file and the machine (memory-ceiling.ts).
+   */
+  memoryBytes: Type.Optional(count)
 } as const satisfies Record<string, TSchema>
 
 const LoadSettings = Type.Object(loadSettingFields)
@@ -46,7 +48,9 @@ export type LoadSettings = Static<typeof LoadSettings>
 export const loadSettingNames = Object.keys(loadSettingFields) as (keyof LoadSettings)[]
 
 /** The settings among the fields of an object; those that are absent or undefined are left out. */
-export function loadSettingsIn(fields: { readonly [K in keyof LoadSettings]?: LoadSettings[K] | undefined }): LoadSettings {
+export function loadSettingsIn(fields: {
+  readonly [K in keyof LoadSettings]?: LoadSettings[K] | undefined
+}): LoadSettings {
   const given = loadSettingNames.filter(name => fields[name] !== undefined)
   return Object.fromEntries(given.map(name => [name, fields[name]]))
 }

@@ -1,8 +1,8 @@
 /**
- * The runner. It is given two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file, whose digest the gateway
- * has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte of the file, and ends
- * when the gateway does. A terminal or a service manager sends signals to both: only the gateway follows them, so
- * that answers under way can end.
+ * The runner. It is given two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file,
+ * whose digest the gateway has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte
+ * of the file, and ends when the gateway does. A terminal or a service manager sends signals to both: only the gateway
+ * follows them, so that answers under way can end.
  */
 import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -26,21 +26,28 @@ protectProcess('runner')
 // The file is being hashed; only its size is used before the gateway has accepted it.
 const reserve = new Reserve(fstatSync(MODEL).size)
 
-await serveEngine(new Socket({ fd: GATEWAY, readable: true, writable: true }), ({ name, digest, chatTemplate, endTokens, ...message }) => {
-  const file = new RegularFile(MODEL, name, false)
-  const settings = loadSettingsIn(message)
-  // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are then out of reach.
-  const own = openExecutor(settings)
-  const ceiling = settings.memoryBytes ?? memoryCeiling(file.size, settings)
-  const reserved = reserve.bytes
-  // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
-  if (reserved > ceiling / 4) reserve.drop()
-  const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
-  const options: LoadOptions = {
-    ...settings, executor: reserve.before(own), digest: digest as Digest | undefined,
-    chatTemplate: chatTemplate?.text, endTokens,
-    conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' },
+await serveEngine(
+  new Socket({ fd: GATEWAY, readable: true, writable: true }),
+  ({ name, digest, chatTemplate, endTokens, ...message }) => {
+    const file = new RegularFile(MODEL, name, false)
+    const settings = loadSettingsIn(message)
+    // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are
+    // then out of reach.
+    const own = openExecutor(settings)
+    const ceiling = settings.memoryBytes ?? memoryCeiling(file.size, settings)
+    const reserved = reserve.bytes
+    // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
+    if (reserved > ceiling / 4) reserve.drop()
+    const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
+    const options: LoadOptions = {
+      ...settings,
+      executor: reserve.before(own),
+      digest: digest as Digest | undefined,
+      chatTemplate: chatTemplate?.text,
+      endTokens,
+      conversationSources: { chatTemplate: chatTemplate?.source, endTokens: 'inference.end_tokens' }
+    }
+    return { sandbox, load: () => loadModel(file, options) }
   }
-  return { sandbox, load: () => loadModel(file, options) }
-})
+)
 process.exit(0)

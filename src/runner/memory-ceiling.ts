@@ -9,12 +9,21 @@ const OF_WEIGHTS = 4
 const REST = 2 * GIB
 
 /**
- * @param cacheBytes of the key and value cache that was asked for; default: the most that the engine takes by itself (engine/cache-size.ts)
- * @param context positions that were asked for: then, without a size of the cache, only the machine's memory is the ceiling, for what a position takes stands in the file
- * @returns bytes of private writable memory, touched or not. Read before the process is locked: a container's share stands in files.
+ * @param cacheBytes of the key and value cache that was asked for; default: the most that the engine takes by itself
+ *   (engine/cache-size.ts)
+ * @param context positions that were asked for: then, without a size of the cache, only the machine's memory is the
+ *   ceiling, for what a position takes stands in the file
+ * @returns bytes of private writable memory, touched or not. Read before the process is locked: a container's share
+ *   stands in files.
  */
-export function memoryCeiling(fileBytes: number, { cacheBytes, context }: { cacheBytes?: number | undefined; context?: number | undefined }): number {
+export function memoryCeiling(
+  fileBytes: number,
+  { cacheBytes, context }: { cacheBytes?: number | undefined; context?: number | undefined }
+): number {
   const machine = machineMemory()
   if (context !== undefined && cacheBytes === undefined) return machine
-  return Math.min(OF_WEIGHTS * fileBytes + (cacheBytes ?? Math.max(machine * CACHE_SHARE, SEQUENCE_BYTES)) + REST, machine)
+  return Math.min(
+    OF_WEIGHTS * fileBytes + (cacheBytes ?? Math.max(machine * CACHE_SHARE, SEQUENCE_BYTES)) + REST,
+    machine
+  )
 }

@@ -1,6 +1,7 @@
 /**
- * A model that stays available: one runner process at a time, started again with growing pauses when it dies. The file is opened once; its digest is
- * taken on that descriptor before each start, and the process inherits the same descriptor, so that what was checked is what is parsed.
+ * A model that stays available: one runner process at a time, started again with growing pauses when it dies. The file
+ * is opened once; its digest is taken on that descriptor before each start, and the process inherits the same
+ * descriptor, so that what was checked is what is parsed.
  */
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -53,7 +54,10 @@ export class ModelRunner {
     this.#ready.promise.catch(() => undefined)
   }
 
-  /** Opens the file, hashes it while its process starts, and has the process load it. Resolves when the model is loaded. @throws VeritError when it cannot be */
+  /**
+   * Opens the file, hashes it while its process starts, and has the process load it. Resolves when the model is loaded.
+   * @throws VeritError when it cannot be
+   */
   static async start(path: string, options: ModelRunnerOptions = {}): Promise<ModelRunner> {
     const file = openTrusted(path, { kind: 'decides', purpose: 'the model to serve' })
     let runner: ModelRunner | undefined
@@ -83,9 +87,11 @@ export class ModelRunner {
     return this.#available
   }
 
-  /** Milliseconds that the oldest ping to the runner has waited for its answer; 0 when none waits, or no process runs. */
+  /**
+   * Milliseconds that the oldest ping to the runner has waited for its answer; 0 when none waits, or no process runs.
+   */
   get lateMs(): number {
-    return this.#available ? this.#process?.lateMs ?? 0 : 0
+    return this.#available ? (this.#process?.lateMs ?? 0) : 0
   }
 
   /** Whether a process is ready and answers pings within 3 s: `/health` says "unavailable" otherwise. */
@@ -99,11 +105,17 @@ export class ModelRunner {
   }
 
   /**
-   * Runs one call. If the process dies before the first event, the call is sent once more to the next process; after that, or once an event was
-   * given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way; if that fails, the call ends with VERIT_UNAVAILABLE.
+   * Runs one call. If the process dies before the first event, the call is sent once more to the next process; after
+   * that, or once an event was given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way; if
+   * that fails, the call ends with VERIT_UNAVAILABLE.
    * @throws VeritError VERIT_BODY_TOO_LARGE for a prompt that no frame takes
    */
-  async *generate(prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, options?: CallOptions): AsyncGenerator<CallEvent> {
+  async *generate(
+    prompt: Prompt,
+    sampling: Sampling & { maxTokens: number },
+    signal?: AbortSignal,
+    options?: CallOptions
+  ): AsyncGenerator<CallEvent> {
     for (let attempt = 0; ; attempt++) {
       const process = await this.#next(signal)
       if (process === undefined) return
@@ -120,7 +132,10 @@ export class ModelRunner {
     }
   }
 
-  /** How full its key and value cache is, and how many draft tokens were run since it was started; undefined while no process is there to say so. */
+  /**
+   * How full its key and value cache is, and how many draft tokens were run since it was started; undefined while no
+   * process is there to say so.
+   */
   async figures(): Promise<Figures | undefined> {
     return this.#available ? this.#process?.figures() : undefined
   }
@@ -150,7 +165,12 @@ export class ModelRunner {
   /** Starts a process, which waits; hashes the file meanwhile; has it loaded once the digest is accepted. */
   async #launch(): Promise<void> {
     const { onEvent = () => undefined, onDigestProgress: _, expectedDigest: __, onDigest: ___, ...rest } = this.#options
-    const process = new RunnerProcess({ ...rest, fd: this.#file.fd, name: this.#file.name, onLog: line => onEvent({ type: 'log', line }) })
+    const process = new RunnerProcess({
+      ...rest,
+      fd: this.#file.fd,
+      name: this.#file.name,
+      onLog: line => onEvent({ type: 'log', line })
+    })
     this.#process = process
     try {
       await this.#checkDigest()
@@ -175,14 +195,19 @@ export class ModelRunner {
 
   /** The first digest is the caller's to accept; later ones have to be the same. */
   async #checkDigest(): Promise<void> {
-    const { fd, name } = this.#file, { onDigestProgress, expectedDigest, onDigest } = this.#options
+    const { fd, name } = this.#file
+    const { onDigestProgress, expectedDigest, onDigest } = this.#options
     if (this.#digest === undefined) {
       const digest = await digestDescriptor(fd, name, defined({ onProgress: onDigestProgress }))
       if (expectedDigest !== undefined) checkPulled(name, digest, expectedDigest)
       onDigest?.(digest)
       this.#digest = digest
-    } else if (await digestDescriptor(fd, name) !== this.#digest) {
-      throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: 'its content is no longer what it was at the start' })
+    } else if ((await digestDescriptor(fd, name)) !== this.#digest) {
+      throw new VeritError('VERIT_FILE_IO', {
+        path: name,
+        action: 'read',
+        reason: 'its content is no longer what it was at the start'
+      })
     }
   }
 
@@ -203,7 +228,8 @@ export class ModelRunner {
       await this.#launch()
     } catch (error) {
       if (this.#stopped) return
-      this.#ready.reject(new VeritError('VERIT_UNAVAILABLE', { what: 'runner' })) // who waits should not wait for more tries
+      // who waits should not wait for more tries
+      this.#ready.reject(new VeritError('VERIT_UNAVAILABLE', { what: 'runner' }))
       this.#renewReady()
       this.#options.onEvent?.({ type: 'failed', error, restartInMs: this.#schedule() })
     }

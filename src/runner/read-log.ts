@@ -1,4 +1,7 @@
-/** The lines that a runner writes to its standard error, as far as they are worth the gateway's time: a process that writes without end waits on its own pipe. */
+/**
+ * The lines that a runner writes to its standard error, as far as they are worth the gateway's time: a process that
+ * writes without end waits on its own pipe.
+ */
 import type { Readable } from 'node:stream'
 import { printable } from '../lib/printable.ts'
 
@@ -11,7 +14,9 @@ const BYTES_PER_SECOND = 64 << 10
 
 /** @param onLine takes a line, escaped and cut to 1,000 characters */
 export function readLog(stderr: Readable, onLine: (line: string) => void): void {
-  let rest = '', lines = 0, bytes = 0
+  let rest = ''
+  let lines = 0
+  let bytes = 0
   const emit = (line: string): void => {
     if (++lines <= LINES && line !== '') onLine(printable(line, LONGEST))
   }
@@ -31,8 +36,12 @@ export function readLog(stderr: Readable, onLine: (line: string) => void): void 
       stderr.resume()
     }, 1000).unref()
   }
-  stderr.setEncoding('utf8').on('data', (text: string) => {
-    if (lines < LINES) take(text)
-    if ((bytes += text.length) >= BYTES_PER_SECOND) wait()
-  }).on('end', () => emit(rest)).on('error', () => undefined)
+  stderr
+    .setEncoding('utf8')
+    .on('data', (text: string) => {
+      if (lines < LINES) take(text)
+      if ((bytes += text.length) >= BYTES_PER_SECOND) wait()
+    })
+    .on('end', () => emit(rest))
+    .on('error', () => undefined)
 }

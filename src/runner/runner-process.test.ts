@@ -1,4 +1,7 @@
-/** Real processes in the runner's place that break the agreement, each in one way: every one is killed, its call ends with an error, and nothing else happens. */
+/**
+ * Real processes in the runner's place that break the agreement, each in one way: every one is killed, its call ends
+ * with an error, and nothing else happens.
+ */
 import assert from 'node:assert/strict'
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +19,10 @@ after(() => {
   rmSync(dir, { recursive: true })
 })
 
-/** What every hostile program starts with: it says that it is ready, then does its worst with `send`, `raw` and the id of the call it is given. */
+/**
+ * What every hostile program starts with: it says that it is ready, then does its worst with `send`, `raw` and the id
+ * of the call it is given.
+ */
 const PROLOGUE = `
 import { Socket } from 'node:net'
 const socket = new Socket({ fd: 3 })
@@ -60,7 +66,7 @@ const WORST: Readonly<Record<string, string>> = {
   'a pong for no ping': `misbehave = () => send({ type: 'pong', id: 77 })`,
   'an error of an unknown code': `misbehave = id => send({ type: 'error', id, code: 'VERIT_NONE', fields: {} })`,
   'a closed connection': `misbehave = () => { socket.end(); setInterval(() => {}, 1000) }`,
-  'an exit': `misbehave = () => process.exit(3)`,
+  'an exit': `misbehave = () => process.exit(3)`
 }
 
 for (const [what, worst] of Object.entries(WORST)) {
@@ -69,7 +75,8 @@ for (const [what, worst] of Object.entries(WORST)) {
     await runner.ready
     const read = async (): Promise<void> => {
       const maxTokens = what.includes('room') ? 1000 : 2
-      for await (const event of runner.generate({ text: 'x' }, { maxTokens })) assert.ok(['start', 'token', 'end'].includes(event.type))
+      for await (const event of runner.generate({ text: 'x' }, { maxTokens }))
+        assert.ok(['start', 'token', 'end'].includes(event.type))
     }
     if (what === 'an event after the end') await read()
     else await assert.rejects(read(), (e: unknown) => VeritError.is(e, 'VERIT_RUNNER_DIED'))
@@ -86,13 +93,16 @@ test('a process that ignores a cancellation is killed', async () => {
   assert.match(await runner.exited, /did not end a cancelled request/)
 })
 
-test('a prompt that no frame takes ends its call at once; the process hears nothing of it, and nothing waits for it', async () => {
+test('a prompt too long for a frame ends its call at once, without a word to the runner', async () => {
   const script = join(dir, `${n++}.mjs`)
   writeFileSync(script, `${PROLOGUE}\nmisbehave = id => { send(start(id)); send(token(id)); send(end(id)) }`)
   const runner = loading(new RunnerProcess({ fd, name: 'x', script, hangMs: 8000, bodyBytes: 1024 }))
   await runner.ready
   const began = performance.now()
-  await assert.rejects(Array.fromAsync(runner.generate({ text: 'x'.repeat(5 << 20) }, { maxTokens: 1 })), { code: 'VERIT_BODY_TOO_LARGE', status: 413 })
+  await assert.rejects(Array.fromAsync(runner.generate({ text: 'x'.repeat(5 << 20) }, { maxTokens: 1 })), {
+    code: 'VERIT_BODY_TOO_LARGE',
+    status: 413
+  })
   assert.ok(performance.now() - began < 8000)
   assert.equal((await Array.fromAsync(runner.generate({ text: 'x' }, { maxTokens: 1 }))).length, 3)
   await runner.close(0)
@@ -105,8 +115,17 @@ test('a process that ends before it is ready, or never gets ready, is told apart
     return loading(new RunnerProcess({ fd, name: 'x', script }))
   }
   await assert.rejects(bare('process.exit(5)').ready, /exit status 5/)
-  const why = bare(PROLOGUE.replace('send(ready)', `send({ type: 'failed', code: 'VERIT_GGUF', fields: { file: 'a\\u001b[2J', offset: 7, problem: 'p' } })`))
-  await assert.rejects(why.ready, (e: unknown) => VeritError.is(e, 'VERIT_GGUF') && e.message.includes('a\\u{1b}[2J cannot be used as a GGUF file: at byte 7, p'))
+  const why = bare(
+    PROLOGUE.replace(
+      'send(ready)',
+      `send({ type: 'failed', code: 'VERIT_GGUF', fields: { file: 'a\\u001b[2J', offset: 7, problem: 'p' } })`
+    )
+  )
+  await assert.rejects(
+    why.ready,
+    (e: unknown) =>
+      VeritError.is(e, 'VERIT_GGUF') && e.message.includes('a\\u{1b}[2J cannot be used as a GGUF file: at byte 7, p')
+  )
   await why.close(0)
 })
 
@@ -119,30 +138,40 @@ test('a process says once, before its model is ready, what it has locked', async
   const honest = told('send(locked); send(ready)')
   assert.equal((await honest.ready).sandbox.seccomp, false)
   await honest.close(0)
-  for (const text of ['send(ready)', 'send(locked); send(locked); send(ready)', 'send({ ...ready, info: { ...ready.info, sandbox: locked.sandbox } })']) {
+  for (const text of [
+    'send(ready)',
+    'send(locked); send(locked); send(ready)',
+    'send({ ...ready, info: { ...ready.info, sandbox: locked.sandbox } })'
+  ]) {
     await assert.rejects(told(text).ready, (e: unknown) => VeritError.is(e, 'VERIT_RUNNER_DIED'), text)
   }
 })
 
-test('a process that must be locked and is not is killed, though it goes on and says later that all is well', async () => {
+test('a runner that must be locked and is not is killed, even if it claims success later', async () => {
   const script = join(dir, `${n++}.mjs`)
   writeFileSync(script, PROLOGUE.replace('send(locked)', 'send(locked)\nsetInterval(() => undefined, 1000)'))
   const runner = loading(new RunnerProcess({ fd, name: 'x', script, requireSandbox: true }))
-  await assert.rejects(runner.ready, (e: unknown) => VeritError.is(e, 'VERIT_SANDBOX') && /nothing is locked/.test(e.message))
+  await assert.rejects(
+    runner.ready,
+    (e: unknown) => VeritError.is(e, 'VERIT_SANDBOX') && /nothing is locked/.test(e.message)
+  )
   assert.match(await runner.exited, /it could not be locked; signal SIGKILL/)
 })
 
 test('JavaScript in a process cannot write files, start processes or threads', async () => {
   const lines: string[] = []
   const script = join(dir, 'reaching.mjs')
-  writeFileSync(script, `${PROLOGUE}
+  writeFileSync(
+    script,
+    `${PROLOGUE}
     import { writeFileSync } from 'node:fs'
     import { spawnSync } from 'node:child_process'
     import { Worker } from 'node:worker_threads'
     for (const reach of [() => writeFileSync(${JSON.stringify(join(dir, 'written'))}, ''), () => spawnSync('id'), () => new Worker('', { eval: true })]) {
       try { reach(); console.error('reached') } catch (e) { console.error(e.code) }
     }
-    misbehave = () => process.exit()`)
+    misbehave = () => process.exit()`
+  )
   const runner = loading(new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) }))
   await runner.ready
   while (lines.length < 3) await sleep(5)
@@ -150,29 +179,39 @@ test('JavaScript in a process cannot write files, start processes or threads', a
   assert.deepEqual(lines, ['ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED', 'ERR_ACCESS_DENIED'])
 })
 
-test('what a process writes to its standard error is escaped, cut and bounded, and it sees nothing of the environment', async () => {
-  const lines: string[] = []
-  const script = join(dir, 'noisy.mjs')
-  writeFileSync(script, `${PROLOGUE}
+test(
+  'what a process writes to its standard error is escaped, cut and bounded, and it sees nothing of the ' +
+    'environment',
+  async () => {
+    const lines: string[] = []
+    const script = join(dir, 'noisy.mjs')
+    writeFileSync(
+      script,
+      `${PROLOGUE}
     console.error(Object.keys(process.env).join() || 'nothing')
     console.error('\\x1b[2J' + 'y'.repeat(5000))
     for (let i = 0; i < 1000; i++) console.error(i)
-    misbehave = () => process.exit()`)
-  process.env['VERIT_TEST_SECRET'] = 'secret'
-  const runner = loading(new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) }))
-  await runner.ready
-  while (lines.length < 200) await sleep(5)
-  await runner.close(0)
-  assert.doesNotMatch(lines[0]!, /SECRET|PATH|HOME/)
-  assert.ok(lines[1]!.startsWith('\\u{1b}[2J') && lines[1]!.length < 1100)
-  assert.equal(lines.length, 200)
-})
+    misbehave = () => process.exit()`
+    )
+    process.env['VERIT_TEST_SECRET'] = 'secret'
+    const runner = loading(new RunnerProcess({ fd, name: 'x', script, onLog: line => lines.push(line) }))
+    await runner.ready
+    while (lines.length < 200) await sleep(5)
+    await runner.close(0)
+    assert.doesNotMatch(lines[0]!, /SECRET|PATH|HOME/)
+    assert.ok(lines[1]!.startsWith('\\u{1b}[2J') && lines[1]!.length < 1100)
+    assert.equal(lines.length, 200)
+  }
+)
 
 test('a process that leaves a ping unanswered is late from then on, until it answers', async () => {
-  const runner = hostile(`
+  const runner = hostile(
+    `
     let asked = 0
     socket.on('data', b => { for (const [, id] of b.toString().matchAll(/"ping","id":(\\d+)/g)) if (asked++ > 0) setTimeout(() => send({ type: 'pong', id: Number(id) }), 50) })
-    setTimeout(() => send({ type: 'pong', id: 1 }), 1500)`, 60_000)
+    setTimeout(() => send({ type: 'pong', id: 1 }), 1500)`,
+    60_000
+  )
   await runner.ready
   assert.equal(runner.lateMs, 0)
   while (runner.lateMs < 300) await sleep(10)

@@ -1,6 +1,7 @@
 /**
- * One runner, seen from the gateway: started with a fresh environment and two descriptors (socket, model file), watched, and killed at the
- * first message that is not as agreed. It is not started again here; `ModelRunner` does that.
+ * One runner, seen from the gateway: started with a fresh environment and two descriptors (socket, model file),
+ * watched, and killed at the first message that is not as agreed. It is not started again here; `ModelRunner` does
+ * that.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -24,14 +25,24 @@ import { requireLock } from './sandbox-words.ts'
 const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_PACKING', 'VERIT_CORES', 'VERIT_EXECUTOR']
 const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.ts' : './first.js', import.meta.url))
 /**
- * JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but by the lock (sandbox.ts). It makes little garbage for each token: new objects
- * have room in 2 MiB, where V8 would let them have 16.
+ * JavaScript there cannot write files, start processes or threads, or be debugged. Native code is not bound by it, but
+ * by the lock (sandbox.ts). It makes little garbage for each token: new objects have room in 2 MiB, where V8 would let
+ * them have 16.
  */
 const NODE_FLAGS = [
-  '--permission', '--allow-fs-read=*', '--allow-addons', '--disable-warning=PERM0001',
-  '--disable-warning=SecurityWarning', '--disable-proto=delete', NO_DEBUGGER, '--max-semi-space-size=2',
+  '--permission',
+  '--allow-fs-read=*',
+  '--allow-addons',
+  '--disable-warning=PERM0001',
+  '--disable-warning=SecurityWarning',
+  '--disable-proto=delete',
+  NO_DEBUGGER,
+  '--max-semi-space-size=2'
 ]
-/** A ping is sent this long after the answer to the last one; one that waits longer than LATE_MS means that calls wait, too. */
+/**
+ * A ping is sent this long after the answer to the last one; one that waits longer than LATE_MS means that calls wait,
+ * too.
+ */
 const PING_MS = 1000
 export const LATE_MS = 3000
 /** How long who asks for figures waits for them. */
@@ -46,22 +57,34 @@ export interface RunnerOptions extends LoadSettings {
   chatTemplate?: { readonly text: string; readonly source: string }
   /** Tokens that end an answer besides those of the file. */
   endTokens?: readonly string[]
-  /** Largest request body in bytes, from which the limit of messages to the process follows: 1 KiB to 64 MiB. Default 1 MiB. */
+  /**
+   * Largest request body in bytes, from which the limit of messages to the process follows: 1 KiB to 64 MiB. Default 1
+   * MiB.
+   */
   bodyBytes?: number
   /** Whether it is an error that the process cannot be locked (docs/sandbox.md). Default false. */
   requireSandbox?: boolean
-  /** Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed. Default 120,000. */
+  /**
+   * Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed.
+   * Default 120,000.
+   */
   hangMs?: number
   /** Another program in the runner's place: for tests of hostile ones. */
   script?: string
-  /** Takes a line that the process wrote to its standard error, escaped and cut to 1,000 characters; after 200 lines no more are passed on. */
+  /**
+   * Takes a line that the process wrote to its standard error, escaped and cut to 1,000 characters; after 200 lines no
+   * more are passed on.
+   */
   onLog?: (line: string) => void
 }
 
 export interface CallOptions {
   /** Whose earlier prompts may save work for this one. Default: nobody's. */
   tenant?: string | undefined
-  /** Tokens of prompt and answer that were reserved: the call has no more, whatever the process says. Default: any number. */
+  /**
+   * Tokens of prompt and answer that were reserved: the call has no more, whatever the process says. Default: any
+   * number.
+   */
   mostTokens?: number | undefined
 }
 
@@ -100,9 +123,15 @@ export class RunnerProcess {
     this.#frameBytes = toRunnerLimit(options.bodyBytes ?? 1 << 20)
     this.ready = this.#whenReady.promise
     this.ready.catch(() => undefined)
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, FIRST, ...(options.script === undefined ? [] : [options.script])], {
-      env: environment(), stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd], windowsHide: true,
-    })
+    this.#child = spawn(
+      process.execPath,
+      [...NODE_FLAGS, FIRST, ...(options.script === undefined ? [] : [options.script])],
+      {
+        env: environment(),
+        stdio: ['ignore', 'ignore', 'pipe', 'pipe', options.fd],
+        windowsHide: true
+      }
+    )
     this.#socket = this.#child.stdio[3] as Duplex
     this.exited = this.#watchExit()
     readLog(this.#child.stderr!, options.onLog ?? (() => undefined))
@@ -111,7 +140,10 @@ export class RunnerProcess {
     this.#watchHangs()
   }
 
-  /** Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once. @param digest of the file, so that the process need not take it again */
+  /**
+   * Has the process lock itself and load the model. Before, it only starts. Resolves and rejects as `ready`. Call once.
+   * @param digest of the file, so that the process need not take it again
+   */
   load(digest?: Digest): Promise<ModelInfo> {
     const { name, chatTemplate, endTokens, requireSandbox } = this.#options
     if (this.#state === 'starting') this.#state = 'loading'
@@ -135,11 +167,15 @@ export class RunnerProcess {
   }
 
   /**
-   * Runs one call. Ending the iteration, or the signal, cancels it; the iteration then ends only once the process has let go of it.
+   * Runs one call. Ending the iteration, or the signal, cancels it; the iteration then ends only once the process has
+   * let go of it.
    * @throws VeritError VERIT_BODY_TOO_LARGE for a prompt that no frame takes: the process hears nothing of it
    */
   async *generate(
-    prompt: Prompt, sampling: Sampling & { maxTokens: number }, signal?: AbortSignal, { tenant, mostTokens }: CallOptions = {},
+    prompt: Prompt,
+    sampling: Sampling & { maxTokens: number },
+    signal?: AbortSignal,
+    { tenant, mostTokens }: CallOptions = {}
   ): AsyncGenerator<CallEvent> {
     if (this.#state === 'dead') throw this.#death()
     if (signal?.aborted === true) return
@@ -174,10 +210,14 @@ export class RunnerProcess {
     }
   }
 
-  /** How full the key and value cache is, and how many draft tokens were run; undefined where the process does not say so within a second. */
+  /**
+   * How full the key and value cache is, and how many draft tokens were run; undefined where the process does not say
+   * so within a second.
+   */
   async figures(): Promise<Figures | undefined> {
     if (this.#state !== 'ready') return undefined
-    const { pong } = this.#ping ?? this.#sendPing(), late = Promise.withResolvers<undefined>()
+    const { pong } = this.#ping ?? this.#sendPing()
+    const late = Promise.withResolvers<undefined>()
     const timer = setTimeout(() => late.resolve(undefined), FIGURES_MS)
     try {
       return await Promise.race([pong.promise, late.promise])
@@ -235,27 +275,34 @@ export class RunnerProcess {
   #receive(message: FromRunner): void {
     if (message.type === 'locked') return this.#acceptLock(message.sandbox)
     if (message.type === 'ready' || message.type === 'failed') {
-      if (this.#state !== 'loading') throw new VeritError('VERIT_RUNNER_FRAME', { problem: this.#state === 'starting' ? 'it loaded unasked' : 'it loaded twice' })
+      if (this.#state !== 'loading')
+        throw new VeritError('VERIT_RUNNER_FRAME', {
+          problem: this.#state === 'starting' ? 'it loaded unasked' : 'it loaded twice'
+        })
       if (message.type === 'failed') return this.#whenReady.reject(errorOf(message))
-      if (this.#sandbox === undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it did not say what it has locked' })
+      if (this.#sandbox === undefined)
+        throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it did not say what it has locked' })
       this.#state = 'ready'
       return this.#whenReady.resolve({ ...message.info, sandbox: this.#sandbox })
     }
     if (message.type === 'pong') {
-      if (this.#ping?.id !== message.id) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an answer to a ping that was not sent' })
+      if (this.#ping?.id !== message.id)
+        throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an answer to a ping that was not sent' })
       this.#ping.pong.resolve(message.figures)
       this.#ping = undefined
       return
     }
     const call = this.#calls.get(message.id)
-    if (call === undefined || call.over) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an event of a call that is not open' })
+    if (call === undefined || call.over)
+      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'an event of a call that is not open' })
     if (message.type === 'error') call.fail(errorOf(message))
     else call.accept(message)
   }
 
   /** A process that is not locked as it has to be is ended here, whether or not it refuses by itself. */
   #acceptLock(sandbox: Sandbox): void {
-    if (this.#state !== 'loading' || this.#sandbox !== undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it said unasked what it has locked' })
+    if (this.#state !== 'loading' || this.#sandbox !== undefined)
+      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it said unasked what it has locked' })
     this.#sandbox = sandbox
     if (this.#options.requireSandbox !== true) return
     try {

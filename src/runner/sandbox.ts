@@ -12,7 +12,10 @@ export interface LockOptions {
   memoryBytes: number
   /** Of what it has now, bytes that count among `memoryBytes`. Default 0. */
   reserved?: number
-  /** Whether the list of system calls is locked too. Default true; a test leaves it out to see what Landlock alone stops. */
+  /**
+   * Whether the list of system calls is locked too. Default true; a test leaves it out to see what Landlock alone
+   * stops.
+   */
   seccomp?: boolean
   /**
    * Whether this is a user's command, which also writes to files that are open, sets up its terminal, waits for its
@@ -22,16 +25,21 @@ export interface LockOptions {
 }
 
 /**
- * Locks this process, all its threads and those it will start. It cannot be undone. What Node would read from files later must be loaded before.
+ * Locks this process, all its threads and those it will start. It cannot be undone. What Node would read from files
+ * later must be loaded before.
  */
 export function lockProcess({ memoryBytes, reserved = 0, seccomp = true, command = false }: LockOptions): Sandbox {
   warmUp()
   const reached = addon()?.lock(memoryBytes === 0 ? 0 : Math.max(1, memoryBytes - reserved), seccomp, command)
   return {
-    native: reached !== undefined, noNewPrivs: reached?.noNewPrivs === 1, landlock: reached?.landlock ?? 0, seccomp: reached?.seccomp === 1,
-    codeRange: reached?.codeRange === 1, noRing: reached?.noRing === 1,
+    native: reached !== undefined,
+    noNewPrivs: reached?.noNewPrivs === 1,
+    landlock: reached?.landlock ?? 0,
+    seccomp: reached?.seccomp === 1,
+    codeRange: reached?.codeRange === 1,
+    noRing: reached?.noRing === 1,
     ownDescriptors: reached !== undefined && wasRestarted(),
-    memoryBytes: reached?.memory === 1 ? memoryBytes : 0,
+    memoryBytes: reached?.memory === 1 ? memoryBytes : 0
   }
 }
 

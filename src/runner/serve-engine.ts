@@ -1,6 +1,6 @@
 /**
- * The runner's side of the conversation: locks itself, says what it has locked and loads the model when told to, answers calls side by side, and stops at the first message it cannot
- * accept.
+ * The runner's side of the conversation: locks itself, says what it has locked and loads the model when told to,
+ * answers calls side by side, and stops at the first message it cannot accept.
  */
 import type { Socket } from 'node:net'
 import type { ConversationInfo, Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts'
@@ -90,7 +90,12 @@ class Session {
     else if (message.type === 'generate') void this.#generate(message)
     else if (message.type === 'cancel') this.#calls.get(message.id)?.abort()
     else if (message.type === 'more') this.#calls.get(message.id)?.more(message.tokens)
-    else void this.#send({ type: 'pong', id: message.id, ...(this.#engine !== undefined && { figures: figuresOf(this.#engine) }) })
+    else
+      void this.#send({
+        type: 'pong',
+        id: message.id,
+        ...(this.#engine !== undefined && { figures: figuresOf(this.#engine) })
+      })
   }
 
   async #start(message: Load): Promise<void> {
@@ -101,13 +106,36 @@ class Session {
       const { sandbox, load } = this.#lock(message)
       await this.#deliver({ type: 'locked', sandbox })
       if (message.requireSandbox === true) requireLock(sandbox)
-      const engine = this.#engine = await load()
-      const { name, architecture, parameters, vocabSize, context, modelContext, executor, threads, conversation, engine: kind, capabilities, cacheType } = engine.info
+      const engine = (this.#engine = await load())
+      const {
+        name,
+        architecture,
+        parameters,
+        vocabSize,
+        context,
+        modelContext,
+        executor,
+        threads,
+        conversation,
+        engine: kind,
+        capabilities,
+        cacheType
+      } = engine.info
       const bytes = engine.mostPromptBytes
       const info = {
-        name: name.slice(0, 256), architecture, parameters, vocabSize, context, modelContext, executor, threads,
-        engine: kind, capabilities, cacheType,
-        ...Number.isSafeInteger(bytes) && { promptBytes: bytes }, conversation: shortened(conversation),
+        name: name.slice(0, 256),
+        architecture,
+        parameters,
+        vocabSize,
+        context,
+        modelContext,
+        executor,
+        threads,
+        engine: kind,
+        capabilities,
+        cacheType,
+        ...(Number.isSafeInteger(bytes) && { promptBytes: bytes }),
+        conversation: shortened(conversation)
       }
       await this.#send({ type: 'ready', info })
     } catch (e) {
@@ -120,7 +148,8 @@ class Session {
     this.#calls.set(id, call)
     try {
       const engine = this.#engine
-      if (engine === undefined) throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a call came before the model was loaded' })
+      if (engine === undefined)
+        throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'a call came before the model was loaded' })
       const text = new TextBudget()
       for await (const event of engine.generate({ ...sampling, prompt: promptOf(prompt) }, call.signal, tenant)) {
         if (event.type === 'token') {
@@ -139,7 +168,9 @@ class Session {
 
   /** Waits until the system has it: what is loaded then can no longer change it. */
   async #deliver(message: FromRunner): Promise<void> {
-    await new Promise<void>((resolve, reject) => this.#socket.write(encodeFrame(message, FROM_RUNNER_LIMIT), e => (e ? reject(e) : resolve())))
+    await new Promise<void>((resolve, reject) =>
+      this.#socket.write(encodeFrame(message, FROM_RUNNER_LIMIT), e => (e ? reject(e) : resolve()))
+    )
   }
 
   /** Waits while the gateway is slow to read, so that no more than one message a call is held here. */
@@ -157,11 +188,20 @@ class Session {
 
 /** Within the limits of the message. */
 const shortened = ({ templateSource, addsBegin, endTokens, warnings }: ConversationInfo): LoadedConversation => ({
-  ...templateSource !== undefined && { templateSource: templateSource.slice(0, 256) }, addsBegin,
-  endTokens: endTokens.slice(0, 16).map(t => `${t.text.slice(0, 100)} (${t.id})`), warnings: warnings.slice(0, 8).map(w => w.slice(0, 512)),
+  ...(templateSource !== undefined && { templateSource: templateSource.slice(0, 256) }),
+  addsBegin,
+  endTokens: endTokens.slice(0, 16).map(t => `${t.text.slice(0, 100)} (${t.id})`),
+  warnings: warnings.slice(0, 8).map(w => w.slice(0, 512))
 })
 
-const figuresOf = ({ cache: { pages, held, promised, kept }, drafts: { drafted, accepted } }: Engine): Figures => ({ pages, held, promised, kept, drafted, accepted })
+const figuresOf = ({ cache: { pages, held, promised, kept }, drafts: { drafted, accepted } }: Engine): Figures => ({
+  pages,
+  held,
+  promised,
+  kept,
+  drafted,
+  accepted
+})
 
 function promptOf(prompt: Prompt): GenerateRequest['prompt'] {
   if ('text' in prompt) return prompt.text
@@ -175,10 +215,22 @@ function toMessage(id: number, e: GenerateEvent): FromRunner {
   }
   if (e.type === 'end') {
     const { promptMs, predictedMs } = e.timings
-    return { type: 'end', id, reason: e.reason, promptTokens: e.promptTokens, completionTokens: e.completionTokens, promptMs, predictedMs }
+    return {
+      type: 'end',
+      id,
+      reason: e.reason,
+      promptTokens: e.promptTokens,
+      completionTokens: e.completionTokens,
+      promptMs,
+      predictedMs
+    }
   }
   return {
-    type: 'token', id, token: e.id, text: e.text, ...(e.logprob !== undefined && { logprob: e.logprob }),
-    ...(e.top !== undefined && { top: e.top.map(t => ({ token: t.id, text: t.text, logprob: t.logprob })) }),
+    type: 'token',
+    id,
+    token: e.id,
+    text: e.text,
+    ...(e.logprob !== undefined && { logprob: e.logprob }),
+    ...(e.top !== undefined && { top: e.top.map(t => ({ token: t.id, text: t.text, logprob: t.logprob })) })
   }
 }

@@ -1,16 +1,26 @@
 /**
- * How much text a runner may send. Both sides count in the same way: the runner ends a call that would have more, so only one that is not honest is
- * ended for it. The limits follow from what a call asked for, never from what the runner says of its model.
+ * How much text a runner may send. Both sides count in the same way: the runner ends a call that would have more, so
+ * only one that is not honest is ended for it. The limits follow from what a call asked for, never from what the runner
+ * says of its model.
  */
 
-/** Longest text of one token, in UTF-16 units: no tokenizer has a longer one (MAX_TOKEN_LENGTH in src/tokenizer/parts.ts). */
+/**
+ * Longest text of one token, in UTF-16 units: no tokenizer has a longer one (MAX_TOKEN_LENGTH in
+ * src/tokenizer/parts.ts).
+ */
 export const TOKEN_TEXT = 4096
-/** Longest text of one event: a token with what was held back before it, up to 3 bytes of a character and 255 units that could have begun a stop string. */
+/**
+ * Longest text of one event: a token with what was held back before it, up to 3 bytes of a character and 255 units that
+ * could have begun a stop string.
+ */
 export const EVENT_TEXT = TOKEN_TEXT + 512
 /** Most alternatives of one token. */
 export const ALTERNATIVES = 20
 
-/** Text of a token or alternative on average: the longest tokens of the vocabularies in use (GPT-2, Llama 3, Qwen) have 128 characters. */
+/**
+ * Text of a token or alternative on average: the longest tokens of the vocabularies in use (GPT-2, Llama 3, Qwen) have
+ * 128 characters.
+ */
 const MEAN_TEXT = 128
 /** Beyond the mean: an answer may begin with some of the longest tokens. */
 const SLACK = 64 << 10

@@ -7,7 +7,8 @@ import type { Candidates } from './truncation.ts'
 /** @param uniform the share, 0 to 1 (excluded). @returns the id of the token */
 export function draw({ ids, weight, total }: Candidates, uniform: number): number {
   const target = uniform * total
-  let sum = 0, last = 0
+  let sum = 0
+  let last = 0
   for (let i = 0; i < weight.length; i++) {
     if (weight[i] === 0) continue
     sum += weight[i]!

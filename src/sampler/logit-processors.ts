@@ -5,7 +5,8 @@
 import type { SamplingOptions } from './parameters.ts'
 
 export type Penalties = Pick<
-  SamplingOptions, 'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty'
+  SamplingOptions,
+  'repetitionPenalty' | 'repetitionWindow' | 'presencePenalty' | 'frequencyPenalty'
 >
 
 /** Whether any processor can change a score. */

@@ -25,7 +25,8 @@ export interface Logprobs {
 export function logprobsOf(logits: Float32Array, id: number, count: number, mask?: TokenMask): Logprobs {
   const allowed = mask === undefined ? logits : logits.slice()
   if (mask !== undefined) applyMask(allowed, mask)
-  const best = bestLogits(allowed, Math.max(count, 1)), max = allowed[best[0]!]!
+  const best = bestLogits(allowed, Math.max(count, 1))
+  const max = allowed[best[0]!]!
   const log = logCore(sumOfWeights(allowed, max))
   const of = (i: number): number => Math.max(allowed[i]! - max - log, -Number.MAX_VALUE)
   const shown = mask === undefined ? best : best.filter(i => allowed[i]! > -Infinity)

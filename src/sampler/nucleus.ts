@@ -32,7 +32,8 @@ export interface Weighed {
 
 /** Sets the weights of tokens outside the nucleus to 0. @param share 0 to 1 */
 export function keepNucleus(tokens: Weighed, share: number): void {
-  const { score, weight, temperature } = tokens, enough = share * tokens.total
+  const { score, weight, temperature } = tokens
+  const enough = share * tokens.total
   const quick = score.length > FEW ? lastOf(tokens, enough, FINENESS / temperature) : undefined
   const [least, ties] = quick ?? lastOf(tokens, enough, 0)!
   let left = ties
@@ -49,7 +50,8 @@ function lastOf(tokens: Weighed, enough: number, scale: number): [least: number,
   const { score, weight, max, temperature, total } = tokens
   const sums = new Float64Array(scale === 0 ? 1 : STEPS)
   for (let i = 0; i < score.length; i++) sums[stepOf(score[i]!, max, scale)]! += weight[i]!
-  let step = 0, sofar = 0
+  let step = 0
+  let sofar = 0
   while (step < sums.length - 1 && sofar + sums[step]! < enough) sofar += sums[step++]!
   const inside: number[] = []
   for (let i = 0; i < score.length; i++) if (stepOf(score[i]!, max, scale) === step) inside.push(score[i]!)
@@ -57,7 +59,9 @@ function lastOf(tokens: Weighed, enough: number, scale: number): [least: number,
   // A sum of n numbers that are not negative is wrong by less than n / 2^52 of it, in any order; this is four times as
   // much. In the first step the order is that of the definition.
   const slack = step === 0 ? 0 : score.length * 2 ** -50 * total
-  let at = sorted.length, ties = 0, least = Infinity
+  let at = sorted.length
+  let ties = 0
+  let least = Infinity
   do {
     if (at === 0) return scale === 0 ? [-Infinity, score.length] : undefined
     if (step > 0 && Math.abs(sofar - enough) <= slack) return undefined

@@ -20,34 +20,51 @@ export const samplingParameters = {
   temperature: { low: 0, high: 10, fallback: 0.8, value: 'x', help: '0 always takes the most probable token' },
   /** Keeps this many of the most probable tokens, 0 (off) to 2^20. Default 40. */
   topK: {
-    low: 0, high: 1 << 20, fallback: 40, whole: true,
-    value: 'n', help: 'choose among the n most probable tokens, 0 for all',
+    low: 0,
+    high: 1 << 20,
+    fallback: 40,
+    whole: true,
+    value: 'n',
+    help: 'choose among the n most probable tokens, 0 for all'
   },
   /**
    * Keeps the most probable tokens until they hold this share of the probability, 0 to 1 (off). At least one stays.
    * Default 0.95.
    */
   topP: {
-    low: 0, high: 1, fallback: 0.95,
-    value: 'p', help: 'choose among those that hold this share of the probability',
+    low: 0,
+    high: 1,
+    fallback: 0.95,
+    value: 'p',
+    help: 'choose among those that hold this share of the probability'
   },
   /** Keeps tokens at least this many times as probable as the most probable one, 0 (off) to 1. Default 0.05. */
   minP: {
-    low: 0, high: 1, fallback: 0.05,
-    value: 'p', help: 'choose among those at least this many times as probable as the best',
+    low: 0,
+    high: 1,
+    fallback: 0.05,
+    value: 'p',
+    help: 'choose among those at least this many times as probable as the best'
   },
   /**
    * Divides positive logits and multiplies the others, for tokens among the last `repetitionWindow` of prompt and
    * answer, 0.1 to 10; 1 is off. Default 1.
    */
   repetitionPenalty: {
-    low: 0.1, high: 10, fallback: 1,
-    value: 'x', help: 'factor against tokens that occurred lately',
+    low: 0.1,
+    high: 10,
+    fallback: 1,
+    value: 'x',
+    help: 'factor against tokens that occurred lately'
   },
   /** Tokens the repetition penalty considers, 0 (off) to 2^20. Default 64. */
   repetitionWindow: {
-    low: 0, high: 1 << 20, fallback: 64, whole: true,
-    value: 'n', help: 'tokens the repetition penalty considers',
+    low: 0,
+    high: 1 << 20,
+    fallback: 64,
+    whole: true,
+    value: 'n',
+    help: 'tokens the repetition penalty considers'
   },
   /** Subtracted from the logit of each token that the answer holds, -2 to 2. Default 0. */
   presencePenalty: { low: -2, high: 2, fallback: 0, value: 'x', help: 'against tokens the answer has' },
@@ -55,9 +72,13 @@ export const samplingParameters = {
   frequencyPenalty: { low: -2, high: 2, fallback: 0, value: 'x', help: 'the same for each time it has them' },
   /** 0 to 2^53 - 1. The same seed repeats an answer. Default: a random one, which the start event tells. */
   seed: {
-    low: 0, high: Number.MAX_SAFE_INTEGER, fallback: -1, whole: true,
-    value: 'n', help: 'repeats an answer (default: random, and told)',
-  },
+    low: 0,
+    high: Number.MAX_SAFE_INTEGER,
+    fallback: -1,
+    whole: true,
+    value: 'n',
+    help: 'repeats an answer (default: random, and told)'
+  }
 } as const satisfies Readonly<Record<string, SamplingParameter>>
 
 type Names = typeof samplingParameters

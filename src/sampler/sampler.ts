@@ -39,9 +39,14 @@ export class Sampler {
 
   /** Stages 1 to 3. */
   #candidates(
-    logits: Float32Array, ids: readonly number[], promptTokens: number, mask: TokenMask | undefined,
+    logits: Float32Array,
+    ids: readonly number[],
+    promptTokens: number,
+    mask: TokenMask | undefined
   ): Candidates {
-    const options = this.#options, few = keepsFew(options, logits.length), changed = changesLogits(options)
+    const options = this.#options
+    const few = keepsFew(options, logits.length)
+    const changed = changesLogits(options)
     if (few && !changed && mask === undefined) return truncateFew(logits, options)
     if (scratch.scores.length !== logits.length) {
       scratch = { scores: new Float64Array(logits.length), weights: new Float64Array(logits.length) }

@@ -37,7 +37,8 @@ export function applyMask(scores: Float32Array | Float64Array, mask: TokenMask):
   checkSize(mask, scores.length)
   let any = false
   for (let word = 0, from = 0; from < scores.length; word++, from += 32) {
-    const bits = mask[word]!, until = Math.min(from + 32, scores.length)
+    const bits = mask[word]!
+    const until = Math.min(from + 32, scores.length)
     if (bits === 0) scores.fill(-Infinity, from, until)
     else {
       for (let id = from; id < until; id++) {

@@ -30,7 +30,8 @@ export function bestLogits(logits: Float32Array | Float64Array, count: number): 
  */
 export function largestLogits(logits: Float32Array | Float64Array, count: number): Int32Array | undefined {
   /** The last of the order at its root: the one to beat. */
-  const n = Math.min(count, logits.length), heap = new Int32Array(n)
+  const n = Math.min(count, logits.length)
+  const heap = new Int32Array(n)
   for (let i = 0; i < n; i++) {
     if (logits[i]! !== logits[i]!) return undefined
     heap[i] = i

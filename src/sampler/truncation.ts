@@ -33,7 +33,8 @@ export function truncateFew(scores: Float32Array | Float64Array, options: Trunca
   ids.sort()
   const score = new Float64Array(ids.length)
   for (let i = 0; i < ids.length; i++) score[i] = scores[ids[i]!]!
-  const weight = new Float64Array(ids.length), total = weigh(score, weight, max, temperature)
+  const weight = new Float64Array(ids.length)
+  const total = weigh(score, weight, max, temperature)
   return { ids, weight, total: cut({ score, weight, max, temperature, total }, options) }
 }
 

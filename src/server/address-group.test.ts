@@ -3,7 +3,10 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { addressGroup, addressGroups, wideGroup } from './address-group.ts'
 
-const shown = (text: string): string => addressGroups(text).map(({ name, factor }) => `${name} x${factor}`).join(', ')
+const shown = (text: string): string =>
+  addressGroups(text)
+    .map(({ name, factor }) => `${name} x${factor}`)
+    .join(', ')
 
 test('an address is counted in groups of growing size, however it is written', () => {
   assert.equal(shown('192.0.2.1'), '192.0.2.1 x1, 192.0.2.0/24 x8')
@@ -33,12 +36,16 @@ test('refusals of many sources are told by /16 and /32', () => {
 test('addresses of one group share every wider group, and factors grow with the group', () => {
   const near = fc.oneof(
     fc.tuple(fc.nat(2), fc.nat(255)).map(([c, d]) => `192.0.${c}.${d}`),
-    fc.tuple(fc.nat(2), fc.nat(0x3ff)).map(([c, d]) => `2001:db8:${c}:${d.toString(16)}::1`), fc.ipV4(), fc.ipV6(),
+    fc.tuple(fc.nat(2), fc.nat(0x3ff)).map(([c, d]) => `2001:db8:${c}:${d.toString(16)}::1`),
+    fc.ipV4(),
+    fc.ipV6()
   )
-  fc.assert(fc.property(near, near, (a, b) => {
-    const [one, other] = [addressGroups(a), addressGroups(b)]
-    const shared = one.findIndex(group => other.some(o => o.name === group.name))
-    if (shared >= 0) assert.deepEqual(one.slice(shared), other.slice(shared))
-    for (const [i, group] of one.entries()) if (i > 0) assert.ok(group.factor > one[i - 1]!.factor)
-  }))
+  fc.assert(
+    fc.property(near, near, (a, b) => {
+      const [one, other] = [addressGroups(a), addressGroups(b)]
+      const shared = one.findIndex(group => other.some(o => o.name === group.name))
+      if (shared >= 0) assert.deepEqual(one.slice(shared), other.slice(shared))
+      for (const [i, group] of one.entries()) if (i > 0) assert.ok(group.factor > one[i - 1]!.factor)
+    })
+  )
 })

@@ -1,6 +1,8 @@
 /**
- * The groups that limits of addresses count a client in. A limit for each address alone bounds nobody who has many: every user of a machine owns
- * 127.0.0.0/8, and an IPv6 customer owns a /56 or a /48. So each address is counted in several groups, and wider groups have larger limits.
+ * The groups that limits of addresses count a client in. A limit for each address alone bounds nobody who has many:
+ * every user of a machine owns
+ * 127.0.0.0/8, and an IPv6 customer owns a /56 or a /48. So each address is counted in several groups, and wider groups
+ * have larger limits.
  */
 import { blockAround, contains, formatAddress, formatBlock, parseAddress, parseBlock } from '../lib/address.ts'
 import type { Address, AddressBlock } from '../lib/address.ts'
@@ -18,8 +20,15 @@ const LOOPBACK = 'loopback'
 
 /** Prefix lengths, narrowest group first, and their factors. */
 const LEVELS: Readonly<Record<4 | 6, readonly (readonly [bits: number, factor: number])[]>> = {
-  4: [[32, 1], [24, 8]],
-  6: [[64, 1], [56, 2], [48, 4]],
+  4: [
+    [32, 1],
+    [24, 8]
+  ],
+  6: [
+    [64, 1],
+    [56, 2],
+    [48, 4]
+  ]
 }
 /** Blocks in which refusals are counted when there are too many sources to count each. */
 const WIDE_BITS = { 4: 16, 6: 32 } as const
@@ -31,8 +40,8 @@ const isLoopback = (address: Address): boolean =>
   contains(LOOPBACK_V4, address) || (address.version === 6 && address.value === LOOPBACK_V6.value)
 
 /**
- * The groups of an address, narrowest first: an IPv4 address and its /24; an IPv6 /64, /56 and /48; all of loopback (127.0.0.0/8, ::1) as one group.
- * A text that is no address, such as `unix`, is a group of its own.
+ * The groups of an address, narrowest first: an IPv4 address and its /24; an IPv6 /64, /56 and /48; all of loopback
+ * (127.0.0.0/8, ::1) as one group. A text that is no address, such as `unix`, is a group of its own.
  */
 export function addressGroups(text: string): readonly AddressGroup[] {
   const address = parseAddress(text)
@@ -51,4 +60,5 @@ export function wideGroup(text: string): string {
   return isLoopback(address) ? LOOPBACK : nameOf(blockAround(address, WIDE_BITS[address.version]))
 }
 
-const nameOf = (block: AddressBlock): string => (block.version === 4 && block.bits === 32 ? formatAddress(block) : formatBlock(block))
+const nameOf = (block: AddressBlock): string =>
+  block.version === 4 && block.bits === 32 ? formatAddress(block) : formatBlock(block)

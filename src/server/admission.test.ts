@@ -4,7 +4,10 @@ import { VeritError } from '../lib/errors.ts'
 import { Admission } from './admission.ts'
 
 const never = new AbortController().signal
-const code = (expected: string) => (e: unknown): boolean => VeritError.is(e) && e.code === expected
+const code =
+  (expected: string) =>
+  (e: unknown): boolean =>
+    VeritError.is(e) && e.code === expected
 
 test('places pass on in order of arrival, and the queue has an end', async () => {
   const admission = new Admission({ parallel: 1, queue: 2 })

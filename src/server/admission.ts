@@ -1,6 +1,7 @@
 /**
- * How many generations run and wait at once: a few run, some wait, the rest are told to come back. A free place goes to the key that has the fewest
- * running, of those to who came first: a key that asks for much waits for itself, not others for it.
+ * How many generations run and wait at once: a few run, some wait, the rest are told to come back. A free place goes to
+ * the key that has the fewest running, of those to who came first: a key that asks for much waits for itself, not
+ * others for it.
  */
 import { VeritError } from '../lib/errors.ts'
 
@@ -49,7 +50,7 @@ export class Admission {
         change(this.#runningPerKey, keyId, -1)
         this.#running--
         this.#admitNext()
-      },
+      }
     }
   }
 

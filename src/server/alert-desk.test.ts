@@ -13,15 +13,27 @@ import { AlertDesk } from './alert-desk.ts'
 import { Metrics } from './metrics.ts'
 
 const observation = (i: number): Observation => ({
-  keyId: 'key_0123456789ab', at: Date.UTC(2026, 10, 22) + i, route: 'POST /v1/completions', remote: '192.0.2.1', status: 200, code: undefined,
-  promptTokens: 10, completionTokens: 10, prompt: 'private words of a client', promptIds: undefined, parameters: { temperature: i / 100 },
+  keyId: 'key_0123456789ab',
+  at: Date.UTC(2026, 10, 22) + i,
+  route: 'POST /v1/completions',
+  remote: '192.0.2.1',
+  status: 200,
+  code: undefined,
+  promptTokens: 10,
+  completionTokens: 10,
+  prompt: 'private words of a client',
+  promptIds: undefined,
+  parameters: { temperature: i / 100 }
 })
 
-test('an alert reaches log, metrics, audit log and webhook, without the words of the client, and what is usual is kept', async t => {
+test('an alert reaches log, metrics, audit log and webhook without the words of the client', async t => {
   const state = mkdtempSync(join(tmpdir(), 'verit-'))
   const bodies: string[] = []
   const server = createServer((request, response) => {
-    request.setEncoding('utf8').on('data', (chunk: string) => bodies.push(chunk)).on('end', () => response.end())
+    request
+      .setEncoding('utf8')
+      .on('data', (chunk: string) => bodies.push(chunk))
+      .on('end', () => response.end())
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(() => {
@@ -29,19 +41,33 @@ test('an alert reaches log, metrics, audit log and webhook, without the words of
     server.close()
     rmSync(state, { recursive: true })
   })
-  const config = { enabled: true, throttle: true, webhookUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` }
+  const config = {
+    enabled: true,
+    throttle: true,
+    webhookUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  }
   const metrics = new Metrics()
   const entries: NewAuditEntry[] = []
   const audit = { append: (entry: NewAuditEntry) => Promise.resolve(entries.push(entry)) } as unknown as AuditLog
   let lines = ''
   const log = createLog({ json: true, stream: { write: (text: string) => (lines += text) } })
-  const desk = await AlertDesk.open(config, state, [`whsec_${Buffer.alloc(32, 7).toString('base64')}`], { log, metrics, audit })
+  const desk = await AlertDesk.open(config, state, [`whsec_${Buffer.alloc(32, 7).toString('base64')}`], {
+    log,
+    metrics,
+    audit
+  })
   const alerts = Array.from({ length: 24 }, (_, i) => desk.watch!.observe(observation(i))).flat()
-  assert.deepEqual(alerts.map(a => a.rule), ['sweep'])
+  assert.deepEqual(
+    alerts.map(a => a.rule),
+    ['sweep']
+  )
   desk.tell(alerts)
-  while (!(await metrics.text()).includes('verit_webhook_total{result="sent"} 1')) await new Promise(resolve => setTimeout(resolve, 5))
+  while (!(await metrics.text()).includes('verit_webhook_total{result="sent"} 1'))
+    await new Promise(resolve => setTimeout(resolve, 5))
   assert.match(await metrics.text(), /verit_alerts_total\{rule="sweep"\} 1/)
-  assert.deepEqual(entries, [{ type: 'alert', key: 'key_0123456789ab', rule: 'sweep', detail: { settings: 24, seeds: 0 } }])
+  assert.deepEqual(entries, [
+    { type: 'alert', key: 'key_0123456789ab', rule: 'sweep', detail: { settings: 24, seeds: 0 } }
+  ])
   assert.equal(desk.watch!.factor('key_0123456789ab', alerts[0]!.at), 0.1)
   for (const text of [lines, bodies.join(''), JSON.stringify(entries)]) {
     assert.match(text, /sweep/)

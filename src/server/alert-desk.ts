@@ -1,4 +1,7 @@
-/** Where alerts of unusual use go: the log, the metrics, the audit log and the webhook. What is usual is kept over a restart. */
+/**
+ * Where alerts of unusual use go: the log, the metrics, the audit log and the webhook. What is usual is kept over a
+ * restart.
+ */
 import { join } from 'node:path'
 import type { AuditLog } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
@@ -34,14 +37,29 @@ export class AlertDesk {
     this.#saving = setInterval(() => void this.#save(), SAVE_MS).unref()
   }
 
-  /** @param state folder @param secrets of the webhook @throws VeritError VERIT_CONFIG for secrets that are missing or none */
-  static async open(config: ServerConfig['watch'], state: string, secrets: readonly string[], targets: AlertTargets): Promise<AlertDesk> {
+  /**
+   * @param state folder @param secrets of the webhook @throws VeritError VERIT_CONFIG for secrets that are missing or
+   * none
+   */
+  static async open(
+    config: ServerConfig['watch'],
+    state: string,
+    secrets: readonly string[],
+    targets: AlertTargets
+  ): Promise<AlertDesk> {
     const { log, metrics } = targets
     const file = join(state, 'usual.json')
     const watch = config.enabled ? new Watch({ throttle: config.throttle }) : undefined
     if (watch !== undefined) loadBaselines(file, watch, log)
-    const webhook = watch === undefined || config.webhookUrl === '' ? undefined
-      : new Webhook({ url: config.webhookUrl, signers: secrets.map(webhookSigner), log, onResult: result => metrics.webhook(result) })
+    const webhook =
+      watch === undefined || config.webhookUrl === ''
+        ? undefined
+        : new Webhook({
+            url: config.webhookUrl,
+            signers: secrets.map(webhookSigner),
+            log,
+            onResult: result => metrics.webhook(result)
+          })
     return new AlertDesk(watch, webhook, file, targets)
   }
 
@@ -51,7 +69,9 @@ export class AlertDesk {
       const { keyId, rule, message, detail } = alert
       log.warn({ key: keyId, rule, ...detail }, message)
       metrics.alerted(rule)
-      audit?.append({ type: 'alert', key: keyId, rule, detail }).catch((e: unknown) => log.error({ cause: String(e) }, 'an alert is not in the audit log'))
+      audit
+        ?.append({ type: 'alert', key: keyId, rule, detail })
+        .catch((e: unknown) => log.error({ cause: String(e) }, 'an alert is not in the audit log'))
       this.#webhook?.send(alert)
     }
   }

@@ -1,4 +1,7 @@
-/** How one kind of completion turns the events of a generation into the objects that its clients expect, whole or piece by piece. */
+/**
+ * How one kind of completion turns the events of a generation into the objects that its clients expect, whole or piece
+ * by piece.
+ */
 import type { CallEvent } from '../runner/messages.ts'
 import type { JsonPieces } from './json-pieces.ts'
 
@@ -32,17 +35,26 @@ export interface AnswerWriter {
   whole(start: StartEvent, end: EndEvent, entry?: number): JsonPieces
 }
 
-/** What was computed before is told of this very request: it came from earlier ones of the same owner, or of the same key. */
+/**
+ * What was computed before is told of this very request: it came from earlier ones of the same owner, or of the same
+ * key.
+ */
 export const usageOf = (start: StartEvent, end: EndEvent): object => ({
-  prompt_tokens: end.promptTokens, completion_tokens: end.completionTokens, total_tokens: end.promptTokens + end.completionTokens,
-  prompt_tokens_details: { cached_tokens: start.cachedTokens },
+  prompt_tokens: end.promptTokens,
+  completion_tokens: end.completionTokens,
+  total_tokens: end.promptTokens + end.completionTokens,
+  prompt_tokens_details: { cached_tokens: start.cachedTokens }
 })
 
 /** What is needed to repeat an answer, and what it cost: our own addition. */
 export const extensionOf = (start: StartEvent, end: EndEvent, entry?: number): object => ({
   verit: {
-    seed: start.seed, ...(start.date !== undefined && { date: start.date }), prompt_ms: Math.round(end.promptMs), predicted_ms: Math.round(end.predictedMs), ...(entry !== undefined && { audit_entry: entry }),
-  },
+    seed: start.seed,
+    ...(start.date !== undefined && { date: start.date }),
+    prompt_ms: Math.round(end.promptMs),
+    predicted_ms: Math.round(end.predictedMs),
+    ...(entry !== undefined && { audit_entry: entry })
+  }
 })
 
 export const finishReason = (end: EndEvent): 'stop' | 'length' => (end.reason === 'length' ? 'length' : 'stop')

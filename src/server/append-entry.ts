@@ -9,7 +9,9 @@ import type { GatewayContext } from './context.ts'
 
 /** Appends, and measures. Undefined where no log is kept. @throws VeritError VERIT_AUDIT */
 export async function appendEntry(
-  context: GatewayContext, entry: NewAuditEntry, texts?: RequestTexts,
+  context: GatewayContext,
+  entry: NewAuditEntry,
+  texts?: RequestTexts
 ): Promise<number | undefined> {
   const { audit } = context
   if (audit === undefined) return undefined

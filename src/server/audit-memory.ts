@@ -25,7 +25,10 @@ export interface KeptLog extends AsyncDisposable {
  * @throws VeritError VERIT_AUDIT_ROLLBACK and those of openAuditLog
  */
 export async function openKeptLog(
-  config: ServerConfig['audit'], state: string, evidence: Evidence, log: Log,
+  config: ServerConfig['audit'],
+  state: string,
+  evidence: Evidence,
+  log: Log
 ): Promise<KeptLog> {
   const { origin, textsKey } = config
   const known = (key: string): Promise<string | undefined> => evidence.checkpoint(key)
@@ -45,7 +48,7 @@ export async function openKeptLog(
     async [Symbol.asyncDispose]() {
       await audit.close()
       await saving.close()
-    },
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * Who is asking. Every way to fail to prove a key gives the same answer; a store that fails gives 503, never a way in. Three proofs: the secret in
- * `Authorization: Bearer KEY`, a signature over the request (RFC 9421), or a TLS client certificate where neither of those was sent.
+ * Who is asking. Every way to fail to prove a key gives the same answer; a store that fails gives 503, never a way in.
+ * Three proofs: the secret in `Authorization: Bearer KEY`, a signature over the request (RFC 9421), or a TLS client
+ * certificate where neither of those was sent.
  */
 import type { FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -17,7 +18,11 @@ import { readSignature, verifySignature } from './signatures.ts'
  * @throws VeritError VERIT_UNAUTHORIZED, VERIT_SIGNATURE, VERIT_FORBIDDEN (the key may not be used from there),
  * VERIT_UNAVAILABLE (the store failed), VERIT_CLOCK (a signed request while the clock is behind)
  */
-export async function authenticate(context: GatewayContext, request: FastifyRequest, hasBody: boolean): Promise<Caller> {
+export async function authenticate(
+  context: GatewayContext,
+  request: FastifyRequest,
+  hasBody: boolean
+): Promise<Caller> {
   const caller = await prove(context, request, hasBody)
   if (!mayComeFrom(caller.record, request.verit.remote)) {
     throw new VeritError('VERIT_FORBIDDEN', { problem: 'the key may not be used from this address' })
@@ -44,7 +49,8 @@ async function bySecret({ store }: GatewayContext, header: string): Promise<Call
   if (secret === undefined) throw unauthorized(NOT_VALID)
   const credential = await ask(() => store.keys.bySecret(secret))
   if (credential === undefined) throw unauthorized(NOT_VALID)
-  if (credential.record.signing === 'required') throw unauthorized('requests of this key must be signed, and the key itself not be sent')
+  if (credential.record.signing === 'required')
+    throw unauthorized('requests of this key must be signed, and the key itself not be sent')
   return { record: credential.record, credentialId: credential.id, proof: 'secret', signature: undefined }
 }
 
@@ -53,7 +59,8 @@ async function bySignature(context: GatewayContext, request: FastifyRequest, has
   const credential = await ask(() => context.store.keys.byId(signature.keyId))
   verifySignature(signature, credential, context.config.signing.windowSeconds, context.store.clock)
   const { record, id } = credential as Credential
-  // Only now, so that nobody without the key can fill the store: each nonce counts once, as long as its signature is in the window.
+  // Only now, so that nobody without the key can fill the store: each nonce counts once, as long as its signature is in
+  // the window.
   const expires = (signature.created + context.config.signing.windowSeconds + 1) * 1000
   if (!(await ask(() => context.store.replay.use(id, signature.nonce, expires)))) {
     throw new VeritError('VERIT_SIGNATURE', { problem: 'its nonce has been used before, or its time is over' })
@@ -63,7 +70,8 @@ async function bySignature(context: GatewayContext, request: FastifyRequest, has
 
 /** @throws VeritError VERIT_FORBIDDEN */
 export function authorize(record: KeyRecord, scope: Scope): void {
-  if (!record.scopes.includes(scope)) throw new VeritError('VERIT_FORBIDDEN', { problem: `the key does not have the scope "${scope}"` })
+  if (!record.scopes.includes(scope))
+    throw new VeritError('VERIT_FORBIDDEN', { problem: `the key does not have the scope "${scope}"` })
 }
 
 /** Whether the key may be used from an address now; an empty list allows all. */
@@ -71,22 +79,32 @@ export function mayComeFrom(record: KeyRecord, remote: string): boolean {
   return record.addresses.length === 0 || new AddressList(record.addresses).has(remote)
 }
 
-export const mayUse = (record: KeyRecord, model: string): boolean => record.models.length === 0 || record.models.includes(model)
+export const mayUse = (record: KeyRecord, model: string): boolean =>
+  record.models.length === 0 || record.models.includes(model)
 
 /**
  * Whether the key, as it is now, still lets its caller do what needs a scope, by the credential that proved it.
  * @param now what the store says of a valid key
  */
 export function stillMay({ credentialId, proof }: Caller, now: KeyRecord, scope: Scope, remote: string): boolean {
-  return now.scopes.includes(scope) && mayComeFrom(now, remote) && now.credentials.some(c => c.id === credentialId)
-    && (proof !== 'secret' || now.signing !== 'required')
+  return (
+    now.scopes.includes(scope) &&
+    mayComeFrom(now, remote) &&
+    now.credentials.some(c => c.id === credentialId) &&
+    (proof !== 'secret' || now.signing !== 'required')
+  )
 }
 
 /**
  * Asks the store again about a caller that was let in a while ago; gives the key's record as it is now.
  * @throws VeritError VERIT_UNAUTHORIZED, VERIT_UNAVAILABLE
  */
-export async function checkStillMay({ store }: GatewayContext, caller: Caller, scope: Scope, remote: string): Promise<KeyRecord> {
+export async function checkStillMay(
+  { store }: GatewayContext,
+  caller: Caller,
+  scope: Scope,
+  remote: string
+): Promise<KeyRecord> {
   const { id } = caller.record
   const now = (await ask(() => store.keys.valid([id]))).get(id)
   if (now === undefined || !stillMay(caller, now, scope, remote)) throw noLonger()

@@ -1,6 +1,7 @@
 /**
- * New certificates without a restart: the files are looked at every few seconds and on SIGHUP. What changed is read and checked as a whole first; a pair
- * that is not good leaves the old one in use and says so in the log. Connections that are open keep the certificate they began with.
+ * New certificates without a restart: the files are looked at every few seconds and on SIGHUP. What changed is read and
+ * checked as a whole first; a pair that is not good leaves the old one in use and says so in the log. Connections that
+ * are open keep the certificate they began with.
  */
 import { statSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
@@ -23,7 +24,11 @@ export class CertificateWatch {
   #check = (): void => this.check()
 
   /** Reads the files for the first time. @param use given what is read later. @throws VeritError VERIT_CONFIG */
-  static start(files: TlsFiles, log: Log, use: (material: TlsMaterial) => void): { material: TlsMaterial; watch: CertificateWatch } {
+  static start(
+    files: TlsFiles,
+    log: Log,
+    use: (material: TlsMaterial) => void
+  ): { material: TlsMaterial; watch: CertificateWatch } {
     const stamp = stampOf(files)
     const material = readTls(files)
     return { material, watch: new CertificateWatch(files, log, use, stamp, material.expires) }
@@ -52,7 +57,10 @@ export class CertificateWatch {
         this.#warned = -Infinity
         this.#log.info({ expires: new Date(material.expires).toISOString() }, 'the certificate was replaced')
       } catch (e) {
-        this.#log.error({ reason: VeritError.is(e) ? e.what : String(e) }, 'the new certificate cannot be used; the old one stays')
+        this.#log.error(
+          { reason: VeritError.is(e) ? e.what : String(e) },
+          'the new certificate cannot be used; the old one stays'
+        )
       }
     }
     this.#warn()
@@ -62,7 +70,10 @@ export class CertificateWatch {
     const left = this.#expires - Date.now()
     if (left > WARN_DAYS * DAY_MS || Date.now() - this.#warned < DAY_MS) return
     this.#warned = Date.now()
-    this.#log.warn({ expires: new Date(this.#expires).toISOString() }, left > 0 ? 'the certificate expires soon' : 'the certificate has expired')
+    this.#log.warn(
+      { expires: new Date(this.#expires).toISOString() },
+      left > 0 ? 'the certificate expires soon' : 'the certificate has expired'
+    )
   }
 
   close(): void {
@@ -73,8 +84,10 @@ export class CertificateWatch {
 
 /** What changes when a file is replaced, rewritten, or its link is set to another. */
 function stampOf(files: TlsFiles): string {
-  return [files.tlsCert, files.tlsKey, files.tlsClientCa].map(path => {
-    const s = path === '' ? undefined : statSync(path, { bigint: true, throwIfNoEntry: false })
-    return s === undefined ? '-' : `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`
-  }).join(' ')
+  return [files.tlsCert, files.tlsKey, files.tlsClientCa]
+    .map(path => {
+      const s = path === '' ? undefined : statSync(path, { bigint: true, throwIfNoEntry: false })
+      return s === undefined ? '-' : `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`
+    })
+    .join(' ')
 }

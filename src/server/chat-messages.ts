@@ -10,12 +10,16 @@ const MOST_MESSAGES = 1024
 const MOST_PARTS = 256
 
 const ROLES: Readonly<Record<string, ChatMessage['role']>> = {
-  system: 'system', developer: 'system', user: 'user', assistant: 'assistant',
+  system: 'system',
+  developer: 'system',
+  user: 'user',
+  assistant: 'assistant'
 }
 /** Roles of tool calls, in the past and now. */
 const TOOL_ROLES = new Set(['tool', 'function'])
-const NO_TOOL_CALLS = 'This server offers no tools yet; leave out tool_calls and the messages of role "tool", '
-  + 'or send their content as text of the user'
+const NO_TOOL_CALLS =
+  'This server offers no tools yet; leave out tool_calls and the messages of role "tool", ' +
+  'or send their content as text of the user'
 
 const anything = Type.Unknown({ description: 'any value' })
 const text = Type.String({ description: 'a text' })
@@ -23,8 +27,11 @@ const text = Type.String({ description: 'a text' })
 /** What clients keep with a message, and send back with it. */
 const kept = {
   id: Type.Union([shortText, Type.Number()], { description: 'a number or a text of at most 512 characters' }),
-  index: Type.Number({ description: 'a number' }), annotations: anything, citations: anything,
-  cache_control: fewSettings, prompt_cache_breakpoint: fewSettings,
+  index: Type.Number({ description: 'a number' }),
+  annotations: anything,
+  citations: anything,
+  cache_control: fewSettings,
+  prompt_cache_breakpoint: fewSettings
 } as const
 
 export const messageFields: Dialect = {
@@ -32,13 +39,29 @@ export const messageFields: Dialect = {
   // read apart
   honoured: { role: anything, content: Type.Unknown({ description: 'a text, or a list of parts of type "text"' }) },
   neutral: {
-    ...kept, name: Type.String({ maxLength: 64, description: 'a text of at most 64 characters' }),
+    ...kept,
+    name: Type.String({ maxLength: 64, description: 'a text of at most 64 characters' }),
     // how an answer came about
-    reasoning_content: text, reasoning: anything, reasoning_details: anything, thinking: anything, logprobs: anything,
-    finish_reason: shortText, status: shortText, type: shortText, object: shortText, model: shortText, phase: shortText,
-    created: anything, created_at: anything, createdAt: anything, timestamp: anything, metadata: anything,
-    usage: anything, provider_specific_fields: anything, provider_metadata: anything,
-    experimental_providerMetadata: anything,
+    reasoning_content: text,
+    reasoning: anything,
+    reasoning_details: anything,
+    thinking: anything,
+    logprobs: anything,
+    finish_reason: shortText,
+    status: shortText,
+    type: shortText,
+    object: shortText,
+    model: shortText,
+    phase: shortText,
+    created: anything,
+    created_at: anything,
+    createdAt: anything,
+    timestamp: anything,
+    metadata: anything,
+    usage: anything,
+    provider_specific_fields: anything,
+    provider_metadata: anything,
+    experimental_providerMetadata: anything
   },
   refused: {
     tool_calls: { instead: NO_TOOL_CALLS, unless: emptyList },
@@ -50,11 +73,13 @@ export const messageFields: Dialect = {
     files: { instead: 'This server reads no files; put their text into the content', unless: emptyList },
     images: { instead: 'The models here read text only; leave images out', unless: emptyList },
     prefix: { instead: 'An answer always begins a new turn; leave the field out', unless: only(false) },
-    partial: { instead: 'An answer always begins a new turn; leave the field out', unless: only(false) },
-  },
+    partial: { instead: 'An answer always begins a new turn; leave the field out', unless: only(false) }
+  }
 }
 export const partFields: Dialect = {
-  at: 'messages[].content[]', honoured: { type: text, text }, neutral: { ...kept, metadata: anything },
+  at: 'messages[].content[]',
+  honoured: { type: text, text },
+  neutral: { ...kept, metadata: anything }
 }
 
 const readMessageFields = fieldReader(messageFields)
@@ -88,7 +113,7 @@ function readMessage(value: unknown, path: string, reading: Reading): ChatMessag
  * answer that consists of tool calls is refused for these.
  */
 const withText = (value: Readonly<Record<string, unknown>>, role: ChatMessage['role']): object =>
-  (role === 'assistant' && value['content'] === null ? { ...value, content: '' } : value)
+  role === 'assistant' && value['content'] === null ? { ...value, content: '' } : value
 
 function readContent(content: unknown, path: string, reading: Reading): string {
   if (typeof content === 'string') return content

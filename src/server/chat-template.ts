@@ -19,11 +19,11 @@ export interface ConversationSettings {
  */
 export function conversationSettings(
   { chatTemplate, endTokens }: { chatTemplate: string; endTokens: readonly string[] },
-  source: string,
+  source: string
 ): ConversationSettings {
   return {
     ...(chatTemplate !== '' && { chatTemplate: { text: templateIn(chatTemplate, source), source: chatTemplate } }),
-    ...(endTokens.length > 0 && { endTokens }),
+    ...(endTokens.length > 0 && { endTokens })
   }
 }
 
@@ -35,8 +35,12 @@ function templateIn(path: string, source: string): string {
     if (VeritError.is(e, 'VERIT_CHAT'))
       throw new VeritError(
         'VERIT_CONFIG',
-        { source, field: 'inference.chat_template', problem: `cannot be used: the chat template ${printable(path)} ${e.fields.problem}` },
-        e,
+        {
+          source,
+          field: 'inference.chat_template',
+          problem: `cannot be used: the chat template ${printable(path)} ${e.fields.problem}`
+        },
+        e
       )
     throw e
   }

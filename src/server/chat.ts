@@ -12,16 +12,19 @@ import { flag, only } from './surplus-fields.ts'
 
 const DEFAULT_TOKENS = 1024
 
-export const chatDialect = completionDialect({
-  // read apart, message by message
-  messages: Type.Unknown({ description: 'a list of messages, each with a role and a content' }),
-  max_completion_tokens: commonFields.max_tokens,
-  logprobs: Type.Optional(flag),
-  top_logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: 'a whole number from 0 to 20' })),
-}, {
-  prompt: { instead: 'Send messages, or the prompt to /v1/completions' },
-  echo: { instead: 'Only /v1/completions can repeat a prompt', unless: only(false) },
-})
+export const chatDialect = completionDialect(
+  {
+    // read apart, message by message
+    messages: Type.Unknown({ description: 'a list of messages, each with a role and a content' }),
+    max_completion_tokens: commonFields.max_tokens,
+    logprobs: Type.Optional(flag),
+    top_logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: 'a whole number from 0 to 20' }))
+  },
+  {
+    prompt: { instead: 'Send messages, or the prompt to /v1/completions' },
+    echo: { instead: 'Only /v1/completions can repeat a prompt', unless: only(false) }
+  }
+)
 const read = bodyReader(chatDialect)
 
 /** @throws VeritError VERIT_JSON, VERIT_REQUEST */
@@ -31,14 +34,21 @@ export function readChat(value: unknown, reading = newReading()): GenerationCall
   if ((body.top_logprobs ?? 0) > 0 && body.logprobs !== true) {
     throw fieldError('top_logprobs', 'is only for log probabilities', 'Leave it out, or set logprobs to true')
   }
-  if (body.max_tokens !== undefined && body.max_completion_tokens !== undefined && body.max_tokens !== body.max_completion_tokens) {
+  if (
+    body.max_tokens !== undefined &&
+    body.max_completion_tokens !== undefined &&
+    body.max_tokens !== body.max_completion_tokens
+  ) {
     throw fieldError('max_tokens', 'differs from max_completion_tokens', 'Send one of them')
   }
-  const logprobs = body.logprobs === true ? body.top_logprobs ?? 0 : undefined
+  const logprobs = body.logprobs === true ? (body.top_logprobs ?? 0) : undefined
   return {
-    ...callOf(body), prompt: { messages }, sampling: { ...samplingOf(body), ...defined({ logprobs }) },
-    askedTokens: body.max_completion_tokens ?? body.max_tokens, defaultTokens: DEFAULT_TOKENS,
-    writer: head => new ChatWriter(head, logprobs !== undefined),
+    ...callOf(body),
+    prompt: { messages },
+    sampling: { ...samplingOf(body), ...defined({ logprobs }) },
+    askedTokens: body.max_completion_tokens ?? body.max_tokens,
+    defaultTokens: DEFAULT_TOKENS,
+    writer: head => new ChatWriter(head, logprobs !== undefined)
   }
 }
 
@@ -67,7 +77,10 @@ class ChatWriter implements AnswerWriter {
   }
 
   closing(start: StartEvent, end: EndEvent, entry?: number): object {
-    return { ...this.#chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: finishReason(end) }]), ...extensionOf(start, end, entry) }
+    return {
+      ...this.#chunk([{ index: 0, delta: {}, logprobs: null, finish_reason: finishReason(end) }]),
+      ...extensionOf(start, end, entry)
+    }
   }
 
   usage(start: StartEvent, end: EndEvent): object {
@@ -84,8 +97,12 @@ class ChatWriter implements AnswerWriter {
     const logprobs = this.#logprobs ? jsonObject({ content: this.#kept, refusal: null }) : null
     const choice = jsonObject({ index: 0, message, logprobs, finish_reason: finishReason(end) })
     return jsonObject({
-      id: this.#id, object: 'chat.completion', ...this.#rest, choices: new JsonPieces().add('[').add(choice).add(']'),
-      usage: usageOf(start, end), ...extensionOf(start, end, entry),
+      id: this.#id,
+      object: 'chat.completion',
+      ...this.#rest,
+      choices: new JsonPieces().add('[').add(choice).add(']'),
+      usage: usageOf(start, end),
+      ...extensionOf(start, end, entry)
     })
   }
 
@@ -94,8 +111,10 @@ class ChatWriter implements AnswerWriter {
   }
 }
 
-const logprobOf = ({ text, logprob, top = [] }: TokenEvent): object =>
-  ({ ...oneLogprob(text, logprob), top_logprobs: top.map(a => oneLogprob(a.text, a.logprob)) })
+const logprobOf = ({ text, logprob, top = [] }: TokenEvent): object => ({
+  ...oneLogprob(text, logprob),
+  top_logprobs: top.map(a => oneLogprob(a.text, a.logprob))
+})
 
 /** A token that is part of a character has no text of its own, and its bytes are not told. */
 function oneLogprob(text: string, logprob: number | undefined): object {

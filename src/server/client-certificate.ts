@@ -1,6 +1,7 @@
 /**
- * Client certificates. Where authorities are configured a certificate is asked for: one that does not verify ends the connection, none at all does so
- * only if the operator requires one. A verified certificate proves a key whose fingerprint is that of the certificate.
+ * Client certificates. Where authorities are configured a certificate is asked for: one that does not verify ends the
+ * connection, none at all does so only if the operator requires one. A verified certificate proves a key whose
+ * fingerprint is that of the certificate.
  */
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'

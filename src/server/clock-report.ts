@@ -6,8 +6,9 @@ import type { Log } from '../lib/log.ts'
 import type { StoreClock } from '../store/store.ts'
 
 const EVERY_MS = 5000
-const BEHIND = 'the clock is behind the latest time that the store has seen: '
-  + 'signed requests are refused until it has caught up (docs/keys.md)'
+const BEHIND =
+  'the clock is behind the latest time that the store has seen: ' +
+  'signed requests are refused until it has caught up (docs/keys.md)'
 const CAUGHT_UP = 'the clock has caught up with the time of the store: signed requests are answered'
 
 /** @param toleranceMs by how much the clock may be behind while signed requests are answered */

@@ -13,13 +13,18 @@ import { flag } from './surplus-fields.ts'
 const DEFAULT_TOKENS = 128
 
 const Ids = Type.Array(Type.Integer({ minimum: 0, maximum: 0x7fffffff }))
-export const completionsDialect = completionDialect({
-  prompt: Type.Union([Type.String(), Ids, Type.Array(Type.String()), Type.Array(Ids)], { description: 'a text, or a list of token ids' }),
-  logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: 'a whole number from 0 to 20' })),
-  echo: Type.Optional(flag),
-}, {
-  messages: { instead: 'Send a prompt, or the messages to /v1/chat/completions' },
-})
+export const completionsDialect = completionDialect(
+  {
+    prompt: Type.Union([Type.String(), Ids, Type.Array(Type.String()), Type.Array(Ids)], {
+      description: 'a text, or a list of token ids'
+    }),
+    logprobs: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, description: 'a whole number from 0 to 20' })),
+    echo: Type.Optional(flag)
+  },
+  {
+    messages: { instead: 'Send a prompt, or the messages to /v1/chat/completions' }
+  }
+)
 const read = bodyReader(completionsDialect)
 type Body = ReturnType<typeof read>
 
@@ -31,8 +36,12 @@ export function readCompletion(value: unknown, reading = newReading()): Generati
     throw fieldError('echo', 'cannot be combined with logprobs', 'Leave out one of them; prompts are not scored yet')
   }
   return {
-    ...callOf(body), prompt: promptOf(body.prompt), sampling: { ...samplingOf(body), ...defined({ logprobs, echo }) },
-    askedTokens: body.max_tokens, defaultTokens: DEFAULT_TOKENS, writer: head => new CompletionWriter(head, logprobs),
+    ...callOf(body),
+    prompt: promptOf(body.prompt),
+    sampling: { ...samplingOf(body), ...defined({ logprobs, echo }) },
+    askedTokens: body.max_tokens,
+    defaultTokens: DEFAULT_TOKENS,
+    writer: head => new CompletionWriter(head, logprobs)
   }
 }
 
@@ -58,7 +67,10 @@ class CompletionWriter implements AnswerWriter {
   /** Of an answer that is given whole. */
   #text = ''
   #kept = {
-    tokens: new JsonList(), token_logprobs: new JsonList(), text_offset: new JsonList(), top_logprobs: new JsonList(),
+    tokens: new JsonList(),
+    token_logprobs: new JsonList(),
+    text_offset: new JsonList(),
+    top_logprobs: new JsonList()
   }
 
   constructor({ id, ...rest }: AnswerHead, logprobs: number | undefined) {
@@ -74,13 +86,19 @@ class CompletionWriter implements AnswerWriter {
     if (event.text === '' && this.#logprobs === undefined) return undefined
     const { text, logprob, offset, top } = this.#logprobOf(event)
     const alternatives = this.#logprobs === 0 ? null : [top]
-    const logprobs = this.#logprobs === undefined ? null
-      : { tokens: [text], token_logprobs: [logprob], text_offset: [offset], top_logprobs: alternatives }
+    const logprobs =
+      this.#logprobs === undefined
+        ? null
+        : { tokens: [text], token_logprobs: [logprob], text_offset: [offset], top_logprobs: alternatives }
     return { ...this.#head, choices: [{ index: 0, text, logprobs, finish_reason: null }] }
   }
 
   closing(start: StartEvent, end: EndEvent, entry?: number): object {
-    return { ...this.#head, choices: [{ index: 0, text: '', logprobs: null, finish_reason: finishReason(end) }], ...extensionOf(start, end, entry) }
+    return {
+      ...this.#head,
+      choices: [{ index: 0, text: '', logprobs: null, finish_reason: finishReason(end) }],
+      ...extensionOf(start, end, entry)
+    }
   }
 
   usage(start: StartEvent, end: EndEvent): object {
@@ -99,12 +117,16 @@ class CompletionWriter implements AnswerWriter {
 
   whole(start: StartEvent, end: EndEvent, entry?: number): JsonPieces {
     const { tokens, token_logprobs, text_offset, top_logprobs } = this.#kept
-    const logprobs = this.#logprobs === undefined ? null
-      : jsonObject({ tokens, token_logprobs, text_offset, top_logprobs: this.#logprobs === 0 ? null : top_logprobs })
+    const logprobs =
+      this.#logprobs === undefined
+        ? null
+        : jsonObject({ tokens, token_logprobs, text_offset, top_logprobs: this.#logprobs === 0 ? null : top_logprobs })
     const choice = jsonObject({ index: 0, text: this.#text, logprobs, finish_reason: finishReason(end) })
     return jsonObject({
-      ...this.#head, choices: new JsonPieces().add('[').add(choice).add(']'),
-      usage: usageOf(start, end), ...extensionOf(start, end, entry),
+      ...this.#head,
+      choices: new JsonPieces().add('[').add(choice).add(']'),
+      usage: usageOf(start, end),
+      ...extensionOf(start, end, entry)
     })
   }
 

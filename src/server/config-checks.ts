@@ -15,13 +15,20 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
   }
   const { listen, keys, inference, securityTxt, audit, trust } = config
   if ((listen.tlsCert === '') !== (listen.tlsKey === '')) {
-    fail(listen.tlsCert === '' ? 'listen.tls_cert' : 'listen.tls_key', `is missing: ${listen.tlsCert === '' ? 'listen.tls_key' : 'listen.tls_cert'} is of no use without it`)
+    fail(
+      listen.tlsCert === '' ? 'listen.tls_cert' : 'listen.tls_key',
+      `is missing: ${listen.tlsCert === '' ? 'listen.tls_key' : 'listen.tls_cert'} is of no use without it`
+    )
   }
   checkSocket(listen, fail)
-  if (listen.tlsClientCa !== '' && listen.tlsCert === '') fail('listen.tls_client_ca', 'needs listen.tls_cert and listen.tls_key')
-  if (listen.tlsClientRequired && listen.tlsClientCa === '') fail('listen.tls_client_required', 'needs listen.tls_client_ca')
-  if (keys.tokensPerDay > keys.tokensPerMonth && keys.tokensPerMonth !== 0) fail('keys.tokens_per_day', 'must not be more than keys.tokens_per_month')
-  if (inference.promptTokens > inference.context && inference.context !== 0) fail('inference.prompt_tokens', 'must not be more than inference.context')
+  if (listen.tlsClientCa !== '' && listen.tlsCert === '')
+    fail('listen.tls_client_ca', 'needs listen.tls_cert and listen.tls_key')
+  if (listen.tlsClientRequired && listen.tlsClientCa === '')
+    fail('listen.tls_client_required', 'needs listen.tls_client_ca')
+  if (keys.tokensPerDay > keys.tokensPerMonth && keys.tokensPerMonth !== 0)
+    fail('keys.tokens_per_day', 'must not be more than keys.tokens_per_month')
+  if (inference.promptTokens > inference.context && inference.context !== 0)
+    fail('inference.prompt_tokens', 'must not be more than inference.context')
   if (securityTxt.expires !== '') {
     const expires = Date.parse(securityTxt.expires)
     if (expires <= now) fail('security_txt.expires', 'lies in the past')
@@ -39,7 +46,8 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
 function checkSocket(listen: ServerConfig['listen'], fail: (field: string, problem: string) => never): void {
   const normal = defaultConfig().listen
   if (listen.socket === '') {
-    if (listen.trustedProxies.includes('unix')) fail('listen.trusted_proxies', 'names "unix", but listen.socket is not set')
+    if (listen.trustedProxies.includes('unix'))
+      fail('listen.trusted_proxies', 'names "unix", but listen.socket is not set')
     return
   }
   if (process.platform === 'win32') fail('listen.socket', 'is not supported on Windows')

@@ -1,6 +1,7 @@
 /**
- * The effective configuration: defaults, then a TOML file, then flags of the command. A file says what it means or is refused: an unknown name, a
- * value of another kind, a secret, a file that others may write to. Format: TOML 1.0, sections and names of config.ts in snake_case.
+ * The effective configuration: defaults, then a TOML file, then flags of the command. A file says what it means or is
+ * refused: an unknown name, a value of another kind, a secret, a file that others may write to. Format: TOML 1.0,
+ * sections and names of config.ts in snake_case.
  */
 import { TomlError, parse } from 'smol-toml'
 import { VeritError } from '../lib/errors.ts'
@@ -18,8 +19,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** What people take for settings: secrets, which a file that is copied and committed must not hold. */
 const SECRETS: readonly [RegExp, string][] = [
-  [/database|postgres|dsn/, 'VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE'], [/redis|valkey|rate_url/, 'VERIT_RATE_URL or VERIT_RATE_URL_FILE'],
-  [/webhook.*secret|secret.*webhook/, 'VERIT_WEBHOOK_SECRET or VERIT_WEBHOOK_SECRET_FILE'],
+  [/database|postgres|dsn/, 'VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE'],
+  [/redis|valkey|rate_url/, 'VERIT_RATE_URL or VERIT_RATE_URL_FILE'],
+  [/webhook.*secret|secret.*webhook/, 'VERIT_WEBHOOK_SECRET or VERIT_WEBHOOK_SECRET_FILE']
 ]
 
 export interface ConfigSources {
@@ -54,9 +56,11 @@ function readFile(path: string): string {
   const refused = (problem: string): VeritError =>
     new VeritError('VERIT_CONFIG', { source: path, field: 'the file', problem })
   const bytes = readTrusted(path, {
-    kind: 'decides', purpose: 'the configuration', limit: MOST_BYTES,
+    kind: 'decides',
+    purpose: 'the configuration',
+    limit: MOST_BYTES,
     refuse: ({ problem, command }) => refused(`${problem}: run ${command}`),
-    tooLong: size => refused(`has ${digits(size)} bytes, more than ${digits(MOST_BYTES)}`),
+    tooLong: size => refused(`has ${digits(size)} bytes, more than ${digits(MOST_BYTES)}`)
   })
   try {
     return utf8.decode(bytes)
@@ -74,7 +78,10 @@ function apply(config: ServerConfig, text: string, source: string): void {
     table = parse(text, { maxDepth: 8 }) as Record<string, unknown>
   } catch (e) {
     if (!(e instanceof TomlError)) throw e
-    return fail(`line ${e.line}`, `is not TOML: ${printable(e.message.split('\n')[0]!.replace('Invalid TOML document: ', ''), 200)}`)
+    return fail(
+      `line ${e.line}`,
+      `is not TOML: ${printable(e.message.split('\n')[0]!.replace('Invalid TOML document: ', ''), 200)}`
+    )
   }
   const sections = new Set(settings.map(s => s.section))
   const bySection = new Map([...sections].map(s => [snakeCase(s), settings.filter(x => x.section === s)]))
@@ -86,7 +93,15 @@ function apply(config: ServerConfig, text: string, source: string): void {
     }
     for (const [key, value] of Object.entries(values)) {
       const found = known.find(s => s.name === `${name}.${key}`)
-      if (found === undefined) return fail(`${name}.${shown(key)}`, unknown(key, known.map(s => s.name.slice(name.length + 1)), 'setting'))
+      if (found === undefined)
+        return fail(
+          `${name}.${shown(key)}`,
+          unknown(
+            key,
+            known.map(s => s.name.slice(name.length + 1)),
+            'setting'
+          )
+        )
       set(config, found, value, source)
     }
   }
@@ -96,7 +111,8 @@ const shown = (name: string): string => printable(name, 60)
 
 function unknown(name: string, known: readonly string[], kind: string): string {
   const secret = SECRETS.find(([pattern]) => pattern.test(name.toLowerCase()))
-  if (secret !== undefined) return `is not taken from a file, for it holds a secret: set ${secret[1]} in the environment`
+  if (secret !== undefined)
+    return `is not taken from a file, for it holds a secret: set ${secret[1]} in the environment`
   const elsewhere = settings.find(s => s.name.endsWith(`.${name}`))
   if (elsewhere !== undefined) return `is not a ${kind}; perhaps ${elsewhere.name} is meant`
   const near = nearest(name, known)
@@ -120,12 +136,19 @@ export function formatConfig(config: ServerConfig): string {
   for (const s of settings) {
     if (s.section !== section) lines.push(...(section === '' ? [] : ['']), `[${snakeCase(s.section)}]`)
     section = s.section
-    lines.push(`${snakeCase(s.key)} = ${s.name === 'watch.webhook_url' ? withoutPath(config.watch.webhookUrl) : toml(valueOf(config, s))}`)
+    lines.push(
+      `${snakeCase(s.key)} = ` +
+        `${s.name === 'watch.webhook_url' ? withoutPath(config.watch.webhookUrl) : toml(valueOf(config, s))}`
+    )
   }
   return `${lines.join('\n')}\n`
 }
 
-/** JSON's texts, numbers and lists are TOML's, once control characters (which no setting may hold) are out of the way. */
-const toml = (value: SettingValue): string => (Array.isArray(value) ? `[${value.map(v => JSON.stringify(v)).join(', ')}]` : JSON.stringify(value))
+/**
+ * JSON's texts, numbers and lists are TOML's, once control characters (which no setting may hold) are out of the way.
+ */
+const toml = (value: SettingValue): string =>
+  Array.isArray(value) ? `[${value.map(v => JSON.stringify(v)).join(', ')}]` : JSON.stringify(value)
 
-const withoutPath = (url: string): string => (url === '' || new URL(url).pathname === '/' ? toml(url) : `${toml(new URL(url).origin)} # its path is not shown`)
+const withoutPath = (url: string): string =>
+  url === '' || new URL(url).pathname === '/' ? toml(url) : `${toml(new URL(url).origin)} # its path is not shown`

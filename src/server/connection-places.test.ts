@@ -26,7 +26,10 @@ function places(connections: number, perAddress = connections) {
     return place === undefined ? undefined : { name, place }
   }
   return {
-    all, open, pass, enterNew,
+    all,
+    open,
+    pass,
+    enterNew,
     /** Enters, and is no longer new; undefined where it is ended for that. */
     enter: (address: string, name?: string): Held | undefined => {
       const held = enterNew(address, name)
@@ -39,7 +42,7 @@ function places(connections: number, perAddress = connections) {
       if (valid) all.proved(place)
       all.worked(place)
       all.answered(place)
-    },
+    }
   }
 }
 
@@ -69,27 +72,35 @@ test('a crowd of idle proven connections makes room for a new client, the least 
   const p = places(4)
   const held = ['a', 'b', 'c', 'd'].map((name, i) => p.enter(`192.0.${i}.1`, name)!)
   for (const h of held) p.ask(h, true)
-  assert.deepEqual([...p.open], ['b', 'c', 'd'], 'the fourth stranger took the place of the first, which had proved nothing yet')
+  assert.deepEqual(
+    [...p.open],
+    ['b', 'c', 'd'],
+    'the fourth stranger took the place of the first, which had proved nothing yet'
+  )
   p.ask(p.enter('192.0.9.1', 'e')!, true)
   p.ask(held[1]!, true)
   assert.ok(p.enter('192.0.10.1', 'f') !== undefined)
   assert.ok(p.open.has('b') && !p.open.has('c'))
 })
 
-test('an answer to a proven key, and the first answer of a new connection, are never cut off: then the newest is refused', () => {
-  const p = places(4)
-  const [one, two, three] = [p.enter('192.0.1.1')!, p.enter('192.0.2.1')!, p.enter('192.0.3.1')!]
-  for (const { place } of [one, two, three]) p.all.began(place)
-  assert.equal(p.enter('192.0.4.1'), undefined)
-  const late = p.enterNew('192.0.6.1')!
-  p.all.began(late.place)
-  p.pass(100)
-  assert.ok(!p.open.has(late.name), 'being answered does not help the newest where the others are, too')
-  assert.deepEqual([p.all.refused, p.all.ended], [1, 1])
-  p.all.proved(one.place)
-  assert.ok(p.enter('192.0.5.1') !== undefined, 'proven, it is one stranger fewer')
-  assert.ok(p.open.has(one.name))
-})
+test(
+  'an answer to a proven key, and the first answer of a new connection, are never cut off: then the newest is ' +
+    'refused',
+  () => {
+    const p = places(4)
+    const [one, two, three] = [p.enter('192.0.1.1')!, p.enter('192.0.2.1')!, p.enter('192.0.3.1')!]
+    for (const { place } of [one, two, three]) p.all.began(place)
+    assert.equal(p.enter('192.0.4.1'), undefined)
+    const late = p.enterNew('192.0.6.1')!
+    p.all.began(late.place)
+    p.pass(100)
+    assert.ok(!p.open.has(late.name), 'being answered does not help the newest where the others are, too')
+    assert.deepEqual([p.all.refused, p.all.ended], [1, 1])
+    p.all.proved(one.place)
+    assert.ok(p.enter('192.0.5.1') !== undefined, 'proven, it is one stranger fewer')
+    assert.ok(p.open.has(one.name))
+  }
+)
 
 test('a stranger who always has another request waiting is protected for the first alone', () => {
   const p = places(4)
@@ -159,57 +170,80 @@ test('new connections are limited, too: the oldest of them is no longer new', ()
   assert.ok(q.open.size <= 4 + 16, String(q.open.size))
 })
 
-test('whatever comes in whatever order: no limit is passed, nothing is counted that is gone, and a newcomer is refused only by what is in use', () => {
-  const address = fc.oneof(
-    fc.nat(7).map(n => `127.0.0.${n + 1}`), fc.nat(40).map(n => `192.0.2.${n}`), fc.nat(40).map(n => `2001:db8:1:${n.toString(16)}::1`),
-  )
-  const step = fc.oneof(
-    { weight: 6, arbitrary: fc.record({ do: fc.constant('enter' as const), address }) },
-    { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('began', 'worked', 'answered', 'proved', 'leave'), which: fc.nat(30) }) },
-    fc.record({ do: fc.constant('pass' as const), ms: fc.nat(200) }),
-  )
-  fc.assert(fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 6 }), fc.array(step, { maxLength: 200 }), (most, each, steps) => {
-    const p = places(most, each)
-    const held: (Held & { address: string; began: number; worked: number })[] = []
-    for (const s of steps) {
-      if ('ms' in s) p.pass(s.ms)
-      else if ('address' in s) {
-        const entered = p.enterNew(s.address)
-        if (entered !== undefined) held.push({ ...entered, address: s.address, began: 0, worked: 0 })
-      } else if (held.length > 0) {
-        const h = held[s.which % held.length]!
-        if (s.do === 'began') {
-          p.all.began(h.place)
-          h.began++
-          h.worked++
-        } else if (s.do === 'worked' && h.worked > 0) {
-          p.all.worked(h.place)
-          h.worked--
-        } else if (s.do === 'answered' && h.began > h.worked) {
-          p.all.answered(h.place)
-          h.began--
-        } else if (s.do === 'proved') p.all.proved(h.place)
-        else if (s.do === 'leave') {
-          p.all.leave(h.place)
-          p.open.delete(h.name)
+test(
+  'whatever comes in whatever order: no limit is passed, nothing is counted that is gone, and a newcomer is ' +
+    'refused only by what is in use',
+  () => {
+    const address = fc.oneof(
+      fc.nat(7).map(n => `127.0.0.${n + 1}`),
+      fc.nat(40).map(n => `192.0.2.${n}`),
+      fc.nat(40).map(n => `2001:db8:1:${n.toString(16)}::1`)
+    )
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ do: fc.constant('enter' as const), address }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          do: fc.constantFrom('began', 'worked', 'answered', 'proved', 'leave'),
+          which: fc.nat(30)
+        })
+      },
+      fc.record({ do: fc.constant('pass' as const), ms: fc.nat(200) })
+    )
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.array(step, { maxLength: 200 }),
+        (most, each, steps) => {
+          const p = places(most, each)
+          const held: (Held & { address: string; began: number; worked: number })[] = []
+          for (const s of steps) {
+            if ('ms' in s) p.pass(s.ms)
+            else if ('address' in s) {
+              const entered = p.enterNew(s.address)
+              if (entered !== undefined) held.push({ ...entered, address: s.address, began: 0, worked: 0 })
+            } else if (held.length > 0) {
+              const h = held[s.which % held.length]!
+              if (s.do === 'began') {
+                p.all.began(h.place)
+                h.began++
+                h.worked++
+              } else if (s.do === 'worked' && h.worked > 0) {
+                p.all.worked(h.place)
+                h.worked--
+              } else if (s.do === 'answered' && h.began > h.worked) {
+                p.all.answered(h.place)
+                h.began--
+              } else if (s.do === 'proved') p.all.proved(h.place)
+              else if (s.do === 'leave') {
+                p.all.leave(h.place)
+                p.open.delete(h.name)
+              }
+            }
+            const open = held.filter(h => p.open.has(h.name))
+            assert.equal(p.all.open, open.length)
+            assert.ok(open.length <= 5 * most)
+            const settled = open.filter(h => !h.place.isNew)
+            assert.ok(settled.filter(h => !h.place.proven).length <= most - Math.floor(most / 4))
+            const names = new Set(open.flatMap(h => addressGroups(h.address).map(g => g.name)))
+            assert.equal(p.all.groups, names.size)
+            for (const name of names) {
+              const inIt = open.filter(h => addressGroups(h.address).some(g => g.name === name))
+              const limit = each * addressGroups(inIt[0]!.address).find(g => g.name === name)!.factor
+              assert.ok(inIt.length <= 5 * limit, name)
+              assert.ok(
+                inIt.filter(h => !h.place.isNew && !h.place.proven).length <= limit - Math.floor(limit / 4),
+                name
+              )
+            }
+          }
         }
-      }
-      const open = held.filter(h => p.open.has(h.name))
-      assert.equal(p.all.open, open.length)
-      assert.ok(open.length <= 5 * most)
-      const settled = open.filter(h => !h.place.isNew)
-      assert.ok(settled.filter(h => !h.place.proven).length <= most - Math.floor(most / 4))
-      const names = new Set(open.flatMap(h => addressGroups(h.address).map(g => g.name)))
-      assert.equal(p.all.groups, names.size)
-      for (const name of names) {
-        const inIt = open.filter(h => addressGroups(h.address).some(g => g.name === name))
-        const limit = each * addressGroups(inIt[0]!.address).find(g => g.name === name)!.factor
-        assert.ok(inIt.length <= 5 * limit, name)
-        assert.ok(inIt.filter(h => !h.place.isNew && !h.place.proven).length <= limit - Math.floor(limit / 4), name)
-      }
-    }
-  }), { numRuns: 200 })
-})
+      ),
+      { numRuns: 200 }
+    )
+  }
+)
 
 test('a proven connection whose body takes long makes room, and proven ones alone never fill all places', () => {
   const p = places(8)

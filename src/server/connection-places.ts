@@ -1,14 +1,19 @@
 /**
- * Which connections are kept when more come than there are places. A connection is free to open, so a limit that refuses the newest lets whoever comes
- * first lock out everybody else. Here the newest gets a place and the oldest one that has not proved a key loses its own.
+ * Which connections are kept when more come than there are places. A connection is free to open, so a limit that
+ * refuses the newest lets whoever comes first lock out everybody else. Here the newest gets a place and the oldest one
+ * that has not proved a key loses its own.
  *
- * A connection is proven when a request on it was authenticated. Neither side can take everything: proven and unproven connections may each always have
- * a quarter of the places. The same holds within each group of addresses (address-group.ts). A new connection has a moment beyond the limits, in which
- * its first request can arrive; otherwise those who connect fastest would push out all others before they have said anything.
+ * A connection is proven when a request on it was authenticated. Neither side can take everything: proven and unproven
+ * connections may each always have a quarter of the places. The same holds within each group of addresses
+ * (address-group.ts). A new connection has a moment beyond the limits, in which its first request can arrive; otherwise
+ * those who connect fastest would push out all others before they have said anything.
  */
 import type { AddressGroup } from './address-group.ts'
 
-/** An unauthenticated connection ends after so many requests, or so long after it was opened, at the end of the answer under way. */
+/**
+ * An unauthenticated connection ends after so many requests, or so long after it was opened, at the end of the answer
+ * under way.
+ */
 const UNPROVEN_REQUESTS = 100
 const UNPROVEN_MS = 60_000
 /** Where few connections are unproven, idle proven ones make room first for those that are no older than this. */
@@ -17,7 +22,10 @@ const TIME_TO_PROVE_MS = 1000
 const BODY_MS = 1000
 /** How long a connection is new. */
 const NEW_MS = 100
-/** New connections at once: so many times the places of their group, and in all at most so many. Beyond, the oldest of them is no longer new. */
+/**
+ * New connections at once: so many times the places of their group, and in all at most so many. Beyond, the oldest of
+ * them is no longer new.
+ */
 const NEW_FACTOR = 4
 const MOST_NEW = 512
 
@@ -37,7 +45,10 @@ export class Place {
   isNew = true
   proven = false
   left = false
-  /** Requests that have come, those being worked on, and answers on their way: the last includes what the client has not yet taken. */
+  /**
+   * Requests that have come, those being worked on, and answers on their way: the last includes what the client has not
+   * yet taken.
+   */
   requests = 0
   working = 0
   answering = 0
@@ -155,7 +166,9 @@ export class ConnectionPlaces {
   readonly #all: Pool
   readonly #groups = new Map<string, Pool>()
   #timer: NodeJS.Timeout | undefined
-  /** Connections that were ended to make room for others, and those for which no room could be made, since the start. */
+  /**
+   * Connections that were ended to make room for others, and those for which no room could be made, since the start.
+   */
   ended = 0
   refused = 0
 

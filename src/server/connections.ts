@@ -1,6 +1,6 @@
 /**
- * The listening side: plain or TLS, with the limits that hold before a request exists: time to shake hands, to send headers, to send a request, and
- * how many connections there may be (connection-places.ts).
+ * The listening side: plain or TLS, with the limits that hold before a request exists: time to shake hands, to send
+ * headers, to send a request, and how many connections there may be (connection-places.ts).
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
@@ -75,38 +75,50 @@ export function createTransport(config: ServerConfig, log: Log): Transport {
     }))
   }
   const options = {
-    maxHeaderSize: http.headerBytes, headersTimeout: Math.min(http.headerSeconds, http.requestSeconds) * 1000,
-    requestTimeout: http.requestSeconds * 1000, keepAliveTimeout: http.idleSeconds * 1000, connectionsCheckingInterval: CHECK_MS,
+    maxHeaderSize: http.headerBytes,
+    headersTimeout: Math.min(http.headerSeconds, http.requestSeconds) * 1000,
+    requestTimeout: http.requestSeconds * 1000,
+    keepAliveTimeout: http.idleSeconds * 1000,
+    connectionsCheckingInterval: CHECK_MS,
     // A request without Host is refused by http-checks.ts, with Verit's headers and the shape of its errors.
-    requireHostHeader: false, insecureHTTPParser: false,
+    requireHostHeader: false,
+    insecureHTTPParser: false
   }
   const inTurn = new OneAtATime(() => connections.refuse(), http.slowReaderSeconds * 1000)
   const serverFactory = (listener: RequestListener): Server => {
     const handler = connections.listener(inTurn.listener(listener))
-    const server = material === undefined ? createServer(options, handler)
-      : createSecureServer({ ...options, ...tlsOptions(material) }, handler) as unknown as Server
+    const server =
+      material === undefined
+        ? createServer(options, handler)
+        : (createSecureServer({ ...options, ...tlsOptions(material) }, handler) as unknown as Server)
     if (secure) {
       guardHandshakes(server as unknown as SecureServer, {
-        required: listen.tlsClientRequired, log, failed: () => connections.handshakeFailed(),
-        done: (socket, connection) => connections.same(socket, connection),
+        required: listen.tlsClientRequired,
+        log,
+        failed: () => connections.handshakeFailed(),
+        done: (socket, connection) => connections.same(socket, connection)
       })
       tickets?.add(server as unknown as SecureServer)
     }
     guard(server, 'connection', (socket: Socket) => connections.admit(socket))
     // Node would say "continue" to anyone and refuse other expectations by itself: both are decided where all else is.
-    for (const event of ['checkContinue', 'checkExpectation']) server.on(event, (...args) => void server.emit('request', ...args))
+    for (const event of ['checkContinue', 'checkExpectation'])
+      server.on(event, (...args) => void server.emit('request', ...args))
     servers.push(server)
     return server
   }
   return {
     options: { serverFactory, bodyLimit: http.bodyBytes, forceCloseConnections: 'idle' },
-    scheme: secure ? 'https' : 'http', hsts: secure && listen.hstsSeconds > 0 ? `max-age=${listen.hstsSeconds}` : undefined,
-    counts: connections, answers: socket => inTurn.answers(socket), proved: socket => connections.proved(socket),
+    scheme: secure ? 'https' : 'http',
+    hsts: secure && listen.hstsSeconds > 0 ? `max-age=${listen.hstsSeconds}` : undefined,
+    counts: connections,
+    answers: socket => inTurn.answers(socket),
+    proved: socket => connections.proved(socket),
     rotateTicketKeys: () => tickets?.rotate(),
     close: () => {
       watch?.close()
       tickets?.close()
-    },
+    }
   }
 }
 
@@ -173,12 +185,15 @@ class Connections implements TransportCounts {
     if (place !== undefined) this.#places.proved(place)
   }
 
-  /** Notes requests and answers of each connection; targets in absolute form become paths before anything reads them. */
+  /**
+   * Notes requests and answers of each connection; targets in absolute form become paths before anything reads them.
+   */
   listener(next: RequestListener): RequestListener {
     return (request: IncomingMessage, response: ServerResponse) => {
       if (request.socket.destroyed) return // the parser goes on with the rest of the packet
       toOriginForm(request)
-      // An upgrade is ignored, but Node's parser drops what came with it in one packet: no later bytes may be taken for a request.
+      // An upgrade is ignored, but Node's parser drops what came with it in one packet: no later bytes may be taken for
+      // a request.
       if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
       const place = this.#placeOf.get(request.socket)
       if (place !== undefined) this.#note(place, request, response)

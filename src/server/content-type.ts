@@ -1,7 +1,14 @@
-/** Whether a Content-Type announces JSON in UTF-8. Parameters that JSON does not define are ignored (RFC 2045 section 1; RFC 8259 section 11). */
+/**
+ * Whether a Content-Type announces JSON in UTF-8. Parameters that JSON does not define are ignored (RFC 2045 section 1;
+ * RFC 8259 section 11).
+ */
 
-/** RFC 9110 section 5.6.6: each parameter is a name and a token or a quoted text; one between two semicolons may be missing. */
-const PARAMETER = /[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|"((?:[^"\\]|\\.)*)"))?/y
+/**
+ * RFC 9110 section 5.6.6: each parameter is a name and a token or a quoted text; one between two semicolons may be
+ * missing.
+ */
+const PARAMETER =
+  /[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|"((?:[^"\\]|\\.)*)"))?/y
 const JSON_TYPE = 'application/json'
 /** Names of UTF-8, and of what is a part of it. */
 const UTF8 = new Set(['utf-8', 'utf8', 'us-ascii'])

@@ -50,8 +50,10 @@ export class IgnoredFields {
   }
 }
 
-export const newReading = (unknownFields: Reading['unknownFields'] = 'refuse'): Reading =>
-  ({ unknownFields, ignored: new IgnoredFields() })
+export const newReading = (unknownFields: Reading['unknownFields'] = 'refuse'): Reading => ({
+  unknownFields,
+  ignored: new IgnoredFields()
+})
 
 /** @param instead what to do: a sentence without its final stop. Default: to correct it */
 export const fieldError = (field: string, problem: string, instead?: string): VeritError =>
@@ -70,9 +72,12 @@ type Judge = (value: unknown, body: Readonly<Record<string, unknown>>, path: str
  * A reader of objects with these fields. It takes them in their order: the error names the first that is wrong.
  * @throws VeritError (the reader) VERIT_REQUEST
  */
-export function fieldReader<P extends TProperties>(
-  { at = '', honoured, neutral = {}, refused = {} }: Dialect<P>,
-): (value: object, path: string, reading: Reading) => Static<TObject<P>> {
+export function fieldReader<P extends TProperties>({
+  at = '',
+  honoured,
+  neutral = {},
+  refused = {}
+}: Dialect<P>): (value: object, path: string, reading: Reading) => Static<TObject<P>> {
   const judges = new Map<string, Judge>()
   const names = Object.keys(honoured)
   const required = names.filter(name => !('~optional' in honoured[name]!))
@@ -104,7 +109,7 @@ function judgeOf(name: string, schema: TSchema): Judge {
   const check = compiledLater(schema)
   return (value, _body, path) => {
     if (check().Check(value)) return
-    const where = isSmall(value) ? check().Errors(value)[0]?.instancePath ?? '' : ''
+    const where = isSmall(value) ? (check().Errors(value)[0]?.instancePath ?? '') : ''
     const field = pathOf(path, name)
     const place = where === '' ? '' : ` (see ${JSON.stringify(field + inner(where))})`
     throw fieldError(field, `must be ${describe(schema)}${place}`)

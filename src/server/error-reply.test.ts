@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VeritError, errorTable } from '../lib/errors.ts'
+import { VeritError } from '../lib/errors.ts'
+import { errorTable } from '../lib/error-table.ts'
 import type { ErrorCode } from '../lib/errors.ts'
 import { fieldError } from './dialect.ts'
 import { errorReply } from './error-reply.ts'
 
 const headersOf = (e: VeritError): Record<string, string> => errorReply(e, 'req_1').headers
-const rate = (retryAfter: number): VeritError => new VeritError('VERIT_RATE_LIMIT', { what: 'tokens of this key', limit: 200, seconds: 60, retryAfter })
-const budget = (retryAfter: number): VeritError => new VeritError('VERIT_BUDGET', { window: 'day', asked: 160, left: 94, retryAfter })
+const rate = (retryAfter: number): VeritError =>
+  new VeritError('VERIT_RATE_LIMIT', { what: 'tokens of this key', limit: 200, seconds: 60, retryAfter })
+const budget = (retryAfter: number): VeritError =>
+  new VeritError('VERIT_BUDGET', { window: 'day', asked: 160, left: 94, retryAfter })
 
 test('a rate says when to come back, and a client may wait for it by itself', () => {
   assert.deepEqual(headersOf(rate(60)), { 'retry-after': '60' })
@@ -33,10 +36,14 @@ test('a 429 that knows no time, and a 503, say soon', () => {
 test('a prompt that is too long has the code and the words on which clients act, and the code of the table', () => {
   const errors = [
     new VeritError('VERIT_PROMPT_LENGTH', { tokens: 412, context: 256 }),
-    new VeritError('VERIT_PROMPT_LIMIT', { tokens: 412, limit: 256 }),
+    new VeritError('VERIT_PROMPT_LIMIT', { tokens: 412, limit: 256 })
   ]
   for (const e of errors) {
-    const { status, code, body: { error } } = errorReply(e, 'req_1')
+    const {
+      status,
+      code,
+      body: { error }
+    } = errorReply(e, 'req_1')
     assert.deepEqual([status, code, error.verit], [400, e.code, e.code])
     assert.deepEqual([error.code, error.type], ['context_length_exceeded', 'invalid_request_error'])
     assert.match(error.message, /412 tokens.*maximum context length.* is 256 tokens/)
@@ -49,7 +56,11 @@ test('a prompt that is too long has the code and the words on which clients act,
 test('no message for a client cites files or options that only the operator has', () => {
   const fields = new Proxy({}, { get: (_, name) => (name === 'instead' ? undefined : '7') })
   for (const code of Object.keys(errorTable) as ErrorCode[]) {
-    const { status, code: told, body: { error } } = errorReply(new VeritError(code, fields as never), 'req_1')
+    const {
+      status,
+      code: told,
+      body: { error }
+    } = errorReply(new VeritError(code, fields as never), 'req_1')
     if (told === 'VERIT_INTERNAL' || told !== code) continue // not written for clients
     assert.ok(status >= 400 && error.verit === code)
     assert.doesNotMatch(error.message, /docs\/|(?<!\w)--?[a-z]/, code)

@@ -4,7 +4,8 @@
  * every other failure the client learns the request id; the log has the rest.
  */
 import { STATUS_CODES } from 'node:http'
-import { VeritError, errorTable } from '../lib/errors.ts'
+import { VeritError } from '../lib/errors.ts'
+import { errorTable } from '../lib/error-table.ts'
 import type { ErrorCode } from '../lib/errors.ts'
 
 export interface ErrorReply {
@@ -17,28 +18,33 @@ export interface ErrorReply {
 
 /** Codes on which clients act, in OpenAI's words. All other errors have the code of Verit's table. */
 const CLIENT_CODES: Partial<Record<ErrorCode, string>> = {
-  VERIT_PROMPT_LENGTH: 'context_length_exceeded', VERIT_PROMPT_LIMIT: 'context_length_exceeded',
+  VERIT_PROMPT_LENGTH: 'context_length_exceeded',
+  VERIT_PROMPT_LIMIT: 'context_length_exceeded'
 }
 
 const TYPES: Readonly<Record<number, string>> = {
-  401: 'authentication_error', 403: 'permission_error', 404: 'not_found_error', 429: 'rate_limit_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  429: 'rate_limit_error'
 }
 const HEADERS: Readonly<Record<number, Record<string, string>>> = {
-  401: { 'www-authenticate': 'Bearer realm="verit"' }, 503: { 'retry-after': '2' },
+  401: { 'www-authenticate': 'Bearer realm="verit"' },
+  503: { 'retry-after': '2' }
 }
 /** No rate takes longer to refill. */
 const RETRY_SECONDS = 60
 
 /**
- * When to come back. OpenAI's clients sleep for as long as `Retry-After` says, half a day if need be, and the program behind them seems to hang;
- * `x-should-retry: false` is how such a server tells them to fail at once.
+ * When to come back. OpenAI's clients sleep for as long as `Retry-After` says, half a day if need be, and the program
+ * behind them seems to hang; `x-should-retry: false` is how such a server tells them to fail at once.
  * @param seconds undefined: an error that knows no time; infinite: waiting does not help
  */
 function waiting(seconds: unknown, status: number): Record<string, string> {
   if (typeof seconds !== 'number') return status === 429 ? { 'retry-after': '1' } : {}
   return {
     ...(Number.isFinite(seconds) && { 'retry-after': String(seconds) }),
-    ...(seconds > RETRY_SECONDS && { 'x-should-retry': 'false' }),
+    ...(seconds > RETRY_SECONDS && { 'x-should-retry': 'false' })
   }
 }
 
@@ -67,9 +73,13 @@ export function errorReply(e: unknown, requestId: string, bodyLimit = 0): ErrorR
 function asVeritError(e: unknown, bodyLimit: number): VeritError | undefined {
   if (VeritError.is(e, 'VERIT_STORE')) return new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e)
   if (VeritError.is(e)) return (errorTable[e.code] as { status?: number }).status === undefined ? undefined : e
-  const status = e instanceof Error && 'statusCode' in e && 'code' in e && String(e.code).startsWith('FST_') ? Number(e.statusCode) : 500
+  const status =
+    e instanceof Error && 'statusCode' in e && 'code' in e && String(e.code).startsWith('FST_')
+      ? Number(e.statusCode)
+      : 500
   if (status === 413) return new VeritError('VERIT_BODY_TOO_LARGE', { limit: bodyLimit })
   if (status === 415) return new VeritError('VERIT_CONTENT_TYPE', { problem: 'its type is not accepted' })
-  if (status >= 400 && status < 500) return new VeritError('VERIT_HTTP', { problem: STATUS_CODES[status] ?? 'it is malformed' })
+  if (status >= 400 && status < 500)
+    return new VeritError('VERIT_HTTP', { problem: STATUS_CODES[status] ?? 'it is malformed' })
   return undefined
 }

@@ -11,7 +11,10 @@ const PAD = 512
 /** OpenAI's name of a field that clients ignore. */
 const FIELD = ',"obfuscation":""'
 
-/** An object as JSON with a last field that makes it a multiple of PAD bytes with what an event adds (`data: ` and two line feeds). */
+/**
+ * An object as JSON with a last field that makes it a multiple of PAD bytes with what an event adds (`data: ` and two
+ * line feeds).
+ */
 function padded(json: string): string {
   const bytes = Buffer.byteLength(json) + FIELD.length + 'data: \n\n'.length
   return `${json.slice(0, -1)}${FIELD.slice(0, -1)}${'x'.repeat((PAD - (bytes % PAD)) % PAD)}"}`
@@ -47,7 +50,10 @@ export class EventStream implements Disposable {
     return this.#begun
   }
 
-  /** @param pad whether to fill the event up to a multiple of PAD bytes, so that its size does not tell the length of its token's text */
+  /**
+   * @param pad whether to fill the event up to a multiple of PAD bytes, so that its size does not tell the length of
+   * its token's text
+   */
   send(value: object, pad = false): Promise<void> {
     const json = JSON.stringify(value)
     return this.#sendText(`data: ${pad ? padded(json) : json}\n\n`)

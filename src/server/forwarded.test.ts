@@ -8,7 +8,10 @@ import { AddressList, ProxyList, clientAddress, normalAddress, peerOf } from './
 const ENTRIES = ['10.0.0.0/8', '2001:db8::5', '::ffff:192.0.2.0/120']
 const proxies = new AddressList(ENTRIES)
 const message = (remoteAddress: string | undefined, forwarded?: string): IncomingMessage =>
-  ({ socket: { remoteAddress }, headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } }) as unknown as IncomingMessage
+  ({
+    socket: { remoteAddress },
+    headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }
+  }) as unknown as IncomingMessage
 const from = (remoteAddress: string | undefined, forwarded?: string): string =>
   clientAddress(message(remoteAddress, forwarded), { proxies: new ProxyList(ENTRIES), unix: false })
 
@@ -36,27 +39,66 @@ test('from a declared proxy the client is the right-most address that is none of
 })
 
 test('a declared proxy that names no address, or too many proxies, is refused', () => {
-  for (const header of ['', 'unknown', '203.0.113.9,', '203.0.113.9, , 10.2.2.2', '1.2.3', '1.2.3.4.5', '0x7f.1', '[::1', '10.0.0.1/8', 'fe80::1%eth0 x', Array(40).fill('10.0.0.1').join(',')]) {
-    assert.throws(() => from('10.1.1.1', header), (e: unknown) => VeritError.is(e, 'VERIT_HTTP'), header)
+  for (const header of [
+    '',
+    'unknown',
+    '203.0.113.9,',
+    '203.0.113.9, , 10.2.2.2',
+    '1.2.3',
+    '1.2.3.4.5',
+    '0x7f.1',
+    '[::1',
+    '10.0.0.1/8',
+    'fe80::1%eth0 x',
+    Array(40).fill('10.0.0.1').join(',')
+  ]) {
+    assert.throws(
+      () => from('10.1.1.1', header),
+      (e: unknown) => VeritError.is(e, 'VERIT_HTTP'),
+      header
+    )
   }
 })
 
 test('whatever a client writes at the left, its own address at the right is the answer', () => {
-  fc.assert(fc.property(fc.string({ unit: 'grapheme-ascii' }), fc.ipV4(), (text, address) => {
-    fc.pre(!proxies.has(address))
-    assert.equal(from('10.1.1.1', `${text}, ${address}, 10.3.3.3`), address)
-  }))
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme-ascii' }), fc.ipV4(), (text, address) => {
+      fc.pre(!proxies.has(address))
+      assert.equal(from('10.1.1.1', `${text}, ${address}, 10.3.3.3`), address)
+    })
+  )
 })
 
 test('each address has one form', () => {
-  for (const [text, form] of [['192.0.2.1', '192.0.2.1'], ['::FFFF:192.0.2.1', '192.0.2.1'], ['::ffff:c000:201', '192.0.2.1'], ['2001:DB8:0:0::1', '2001:db8::1'], ['x', undefined], ['', undefined]] as const) {
+  for (const [text, form] of [
+    ['192.0.2.1', '192.0.2.1'],
+    ['::FFFF:192.0.2.1', '192.0.2.1'],
+    ['::ffff:c000:201', '192.0.2.1'],
+    ['2001:DB8:0:0::1', '2001:db8::1'],
+    ['x', undefined],
+    ['', undefined]
+  ] as const) {
     assert.equal(normalAddress(text), form)
   }
 })
 
 test('a list of addresses takes blocks, but not everyone', () => {
-  for (const entry of ['10.0.0.5', '10.0.0.0/8', '::1', '2001:db8::/32', '::ffff:192.0.2.0/120']) assert.ok(AddressList.isEntry(entry), entry)
-  for (const entry of ['', 'x', '0.0.0.0/0', '::/0', '10.0.0.0/33', '10.0.0.0/', '10.0.0.0/-1', '10.0.0/8', '10.0.0.0/8/8', '::ffff:192.0.2.0/96', ' 10.0.0.1', 'localhost']) {
+  for (const entry of ['10.0.0.5', '10.0.0.0/8', '::1', '2001:db8::/32', '::ffff:192.0.2.0/120'])
+    assert.ok(AddressList.isEntry(entry), entry)
+  for (const entry of [
+    '',
+    'x',
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.0/33',
+    '10.0.0.0/',
+    '10.0.0.0/-1',
+    '10.0.0/8',
+    '10.0.0.0/8/8',
+    '::ffff:192.0.2.0/96',
+    ' 10.0.0.1',
+    'localhost'
+  ]) {
     assert.ok(!AddressList.isEntry(entry), entry)
   }
   assert.ok(proxies.has('192.0.2.200') && !proxies.has('192.0.3.1') && !proxies.has('::') && !proxies.has(''))
@@ -74,5 +116,9 @@ test('whoever connects to the Unix socket is believed only where "unix" is decla
   assert.equal(peerOf({ remoteAddress: undefined }, false), undefined)
   assert.ok(!AddressList.isEntry('unix'), 'a key cannot be bound to it')
   assert.ok(ProxyList.isEntry('unix'))
-  assert.throws(() => through(['unix'], 'unix'), (e: unknown) => VeritError.is(e, 'VERIT_HTTP'), 'no header can name it')
+  assert.throws(
+    () => through(['unix'], 'unix'),
+    (e: unknown) => VeritError.is(e, 'VERIT_HTTP'),
+    'no header can name it'
+  )
 })

@@ -1,7 +1,8 @@
 /**
- * Whose request it is when a reverse proxy stands between. X-Forwarded-For is believed only on a connection from a proxy that the operator declared,
- * and only as far as declared proxies wrote it: from the right, the first address that is none of them. The client wrote everything left of it.
- * The other headers of this family (Forwarded, X-Real-IP, X-Forwarded-Proto, ...) are not read.
+ * Whose request it is when a reverse proxy stands between. X-Forwarded-For is believed only on a connection from a
+ * proxy that the operator declared, and only as far as declared proxies wrote it: from the right, the first address
+ * that is none of them. The client wrote everything left of it. The other headers of this family (Forwarded, X-Real-IP,
+ * X-Forwarded-Proto, ...) are not read.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -42,7 +43,9 @@ export class AddressList {
   }
 }
 
-/** Reverse proxies that the operator declared: addresses, blocks, and `unix` for whoever connects to the Unix socket. */
+/**
+ * Reverse proxies that the operator declared: addresses, blocks, and `unix` for whoever connects to the Unix socket.
+ */
 export class ProxyList {
   readonly #addresses: AddressList
   readonly #unix: boolean
@@ -64,7 +67,8 @@ export class ProxyList {
 }
 
 /**
- * The other end of a connection: its address as normalAddress writes it, or `unix`. Undefined: the connection is gone already.
+ * The other end of a connection: its address as normalAddress writes it, or `unix`. Undefined: the connection is gone
+ * already.
  * @param unix whether the server listens on a Unix socket, whose clients have no address
  */
 export function peerOf({ remoteAddress }: Pick<Socket, 'remoteAddress'>, unix: boolean): string | undefined {

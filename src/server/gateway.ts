@@ -1,6 +1,7 @@
 /**
- * The gateway's HTTP side. Order for every request, known address or not: security headers, the shape of the request, Host and Origin, the key and
- * its scope, rates, and only then the body. Routes that need no key are answered before (open-routes.ts). Nothing here reads a model.
+ * The gateway's HTTP side. Order for every request, known address or not: security headers, the shape of the request,
+ * Host and Origin, the key and its scope, rates, and only then the body. Routes that need no key are answered before
+ * (open-routes.ts). Nothing here reads a model.
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -26,7 +27,8 @@ import { routeTable } from './routes.ts'
 import { signReply } from './signatures.ts'
 
 const PARSER_STATUS: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout'
 }
 
 const keyRoutes = routeTable.filter(row => row.requires !== 'nothing')
@@ -37,22 +39,34 @@ const PROMPT_MS = 100
 /** Builds the gateway; it does not listen yet. */
 export function buildGateway(context: GatewayContext, transport: Transport): FastifyInstance {
   const open = new OpenRoutes(context, transport.hsts)
-  const serverFactory: Transport['options']['serverFactory'] = handler => transport.options.serverFactory((raw, response) => {
-    if (!open.answer(raw, response)) handler(raw, response)
-  })
+  const serverFactory: Transport['options']['serverFactory'] = handler =>
+    transport.options.serverFactory((raw, response) => {
+      if (!open.answer(raw, response)) handler(raw, response)
+    })
   const app = fastify({
-    ...transport.options, serverFactory, logger: false, genReqId: () => `req_${randomBytes(12).toString('hex')}`,
-    requestIdHeader: false, trustProxy: false, routerOptions: { caseSensitive: true, ignoreTrailingSlash: false }, exposeHeadRoutes: false,
-    onProtoPoisoning: 'error', onConstructorPoisoning: 'error', clientErrorHandler: (error, socket) => refuseConnection(error, socket, transport),
+    ...transport.options,
+    serverFactory,
+    logger: false,
+    genReqId: () => `req_${randomBytes(12).toString('hex')}`,
+    requestIdHeader: false,
+    trustProxy: false,
+    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false },
+    exposeHeadRoutes: false,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    clientErrorHandler: (error, socket) => refuseConnection(error, socket, transport),
     // An address that cannot be decoded comes here past every hook: it is checked like any other, and matches no row.
-    frameworkErrors: (_error, request, reply) => void refuseAddress(context, transport, request, reply).catch(() => reply.raw.destroy()),
+    frameworkErrors: (_error, request, reply) =>
+      void refuseAddress(context, transport, request, reply).catch(() => reply.raw.destroy())
   })
   app.decorateRequest('verit')
   app.addHook('onRoute', route => {
     const known = keyRoutes.some(r => methodsOf(r).join() === [route.method].flat().join() && r.path === route.url)
     invariant(known, `${String(route.method)} ${route.url} is not in the route table`)
   })
-  app.addHook('onRequest', async (request, reply) => (await admit(context, transport, request, reply) ? undefined : reply))
+  app.addHook('onRequest', async (request, reply) =>
+    (await admit(context, transport, request, reply)) ? undefined : reply
+  )
   app.addHook('preHandler', request => readmit(context, request))
   app.addHook('onSend', (request, reply, payload) => finish(context, request, reply, payload))
   app.removeAllContentTypeParsers()
@@ -60,22 +74,36 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
   const parse = (request: FastifyRequest, body: Buffer): Promise<unknown> => readBody(context, request, body)
   app.addContentTypeParser('*', { parseAs: 'buffer' }, parse)
   for (const route of keyRoutes) {
-    app.route({ method: [...methodsOf(route)], url: route.path, handler: (request, reply) => route.handle(context, request, reply) as Promise<unknown> })
+    app.route({
+      method: [...methodsOf(route)],
+      url: route.path,
+      handler: (request, reply) => route.handle(context, request, reply) as Promise<unknown>
+    })
   }
   app.setNotFoundHandler(request => Promise.reject(refusalOf(request)))
   app.setErrorHandler((e, request, reply) => sendError(context, e, request, reply))
   return app
 }
 
-/** Everything that is asked of a request before its body is read; false when it is answered already. @throws VeritError the refusal */
-async function admit(context: GatewayContext, transport: Transport, request: FastifyRequest, reply: FastifyReply): Promise<boolean> {
+/**
+ * Everything that is asked of a request before its body is read; false when it is answered already. @throws VeritError
+ * the refusal
+ */
+async function admit(
+  context: GatewayContext,
+  transport: Transport,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<boolean> {
   const { raw } = request
   begin(context, transport, request, reply)
   checkHttp(raw, context.rules)
   request.verit.remote = clientAddress(raw, context.rules)
   void reply.headers(corsHeaders(raw, context.rules))
   if (answerPreflight(request, reply, context.rules)) return false
-  const route = request.is404 ? undefined : keyRoutes.find(r => answers(r, request.method) && matches(r.path, raw.url ?? ''))
+  const route = request.is404
+    ? undefined
+    : keyRoutes.find(r => answers(r, request.method) && matches(r.path, raw.url ?? ''))
   request.verit.route = route
   const hasBody = route?.takesBody ?? (raw.headers['content-length'] ?? '0') !== '0'
   const caller = await callerOf(context, request, hasBody)
@@ -98,8 +126,8 @@ function waitsForContinue({ headers, httpVersion }: IncomingMessage): boolean {
 }
 
 /**
- * A body may take as long as its sender likes, within the limit: what was true of the key before it need not be true behind it. Otherwise who holds
- * requests open could use a key, even make new ones with it, after it was revoked.
+ * A body may take as long as its sender likes, within the limit: what was true of the key before it need not be true
+ * behind it. Otherwise who holds requests open could use a key, even make new ones with it, after it was revoked.
  */
 async function readmit(context: GatewayContext, { verit }: FastifyRequest): Promise<void> {
   const { route, caller, remote, start } = verit
@@ -119,16 +147,31 @@ async function callerOf(context: GatewayContext, request: FastifyRequest, hasBod
 
 function begin(context: GatewayContext, transport: Transport, request: FastifyRequest, reply: FastifyReply): void {
   request.verit = {
-    start: performance.now(), route: undefined, remote: peerOf(request.raw.socket, context.rules.unix) ?? '', caller: undefined, generation: undefined,
-    promptTokens: undefined, cachedTokens: undefined, completionTokens: undefined, error: undefined, ignored: undefined,
-    counted: false, recorded: false, entry: undefined,
+    start: performance.now(),
+    route: undefined,
+    remote: peerOf(request.raw.socket, context.rules.unix) ?? '',
+    caller: undefined,
+    generation: undefined,
+    promptTokens: undefined,
+    cachedTokens: undefined,
+    completionTokens: undefined,
+    error: undefined,
+    ignored: undefined,
+    counted: false,
+    recorded: false,
+    entry: undefined
   }
   logWhenDone(context, request, reply)
   void reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id })
   if (transport.hsts !== undefined) void reply.header('strict-transport-security', transport.hsts)
 }
 
-async function refuseAddress(context: GatewayContext, transport: Transport, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+async function refuseAddress(
+  context: GatewayContext,
+  transport: Transport,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<void> {
   try {
     if (await admit(context, transport, request, reply)) throw refusalOf(request)
   } catch (e) {
@@ -137,8 +180,16 @@ async function refuseAddress(context: GatewayContext, transport: Transport, requ
   }
 }
 
-/** Before an answer goes out: its entry is on disk, and it is signed where it should be. An answer that cannot be recorded is not given. */
-async function finish(context: GatewayContext, request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> {
+/**
+ * Before an answer goes out: its entry is on disk, and it is signed where it should be. An answer that cannot be
+ * recorded is not given.
+ */
+async function finish(
+  context: GatewayContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown
+): Promise<unknown> {
   if (request.verit === undefined) return payload
   let body = payload
   try {
@@ -175,7 +226,12 @@ function sendingError(context: GatewayContext, e: unknown, request: FastifyReque
   if (VeritError.is(e, 'VERIT_UNAVAILABLE')) context.lastFailure = performance.now()
   // A body that was not read would have to be read to its end before the connection could serve again.
   // And behind a request of the wrong form, nobody knows what is a request (RFC 9112, section 11.2).
-  if ((request.body === undefined && request.raw.method !== 'GET' && request.raw.method !== 'HEAD') || VeritError.is(e, 'VERIT_HTTP') || VeritError.is(e, 'VERIT_EXPECTATION')) void reply.header('connection', 'close')
+  if (
+    (request.body === undefined && request.raw.method !== 'GET' && request.raw.method !== 'HEAD') ||
+    VeritError.is(e, 'VERIT_HTTP') ||
+    VeritError.is(e, 'VERIT_EXPECTATION')
+  )
+    void reply.header('connection', 'close')
   void reply.code(status).headers(headers).removeHeader('content-length')
   return body
 }
@@ -187,9 +243,14 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket, tran
   // Behind a request that is being answered, a refusal would be taken for its answer, or stand in the middle of it.
   if (error.code === 'ECONNRESET' || !socket.writable || transport.answers(socket)) return void socket.destroy()
   const status = PARSER_STATUS[error.code ?? ''] ?? '400 Bad Request'
-  const body = JSON.stringify(errorReply(new VeritError('VERIT_HTTP', { problem: status.slice(4).toLowerCase() }), '').body)
+  const body = JSON.stringify(
+    errorReply(new VeritError('VERIT_HTTP', { problem: status.slice(4).toLowerCase() }), '').body
+  )
   const headers = Object.entries({
-    ...SECURITY_HEADERS, 'connection': 'close', 'content-type': JSON_TYPE, 'content-length': String(Buffer.byteLength(body)),
+    ...SECURITY_HEADERS,
+    connection: 'close',
+    'content-type': JSON_TYPE,
+    'content-length': String(Buffer.byteLength(body))
   }).map(([name, value]) => `${name}: ${value}`)
   socket.end([`HTTP/1.1 ${status}`, ...headers, '', body].join('\r\n'))
 }

@@ -1,6 +1,7 @@
 /**
- * Runs one generation for a client: holds what it may cost, waits for a place, sends it to the model's process, answers whole or as server-sent
- * events, settles the cost and records it before the answer ends, and stops when the client leaves or its key is revoked.
+ * Runs one generation for a client: holds what it may cost, waits for a place, sends it to the model's process, answers
+ * whole or as server-sent events, settles the cost and records it before the answer ends, and stops when the client
+ * leaves or its key is revoked.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DisposableStack } from '../lib/disposable-stack.ts'
@@ -52,7 +53,12 @@ interface Answering {
   out: EventStream | undefined
 }
 
-export async function answer(context: GatewayContext, call: GenerationCall, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+export async function answer(
+  context: GatewayContext,
+  call: GenerationCall,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<unknown> {
   const caller = request.verit.caller!
   const key = caller.record
   const model = modelOf(context, call.model)
@@ -86,11 +92,19 @@ async function attempts(a: Answering, plan: GenerationPlan): Promise<JsonPieces 
   const { context, request, reply } = a
   const key = request.verit.caller!.record
   for (const [i, bound] of plan.promptBounds.entries()) {
-    const spending = await Spending.hold(context, key, request.verit.remote, worstCase(plan, bound), `${request.id}.${i}`, reply)
+    const spending = await Spending.hold(
+      context,
+      key,
+      request.verit.remote,
+      worstCase(plan, bound),
+      `${request.id}.${i}`,
+      reply
+    )
     try {
       return await attempt(a, plan, bound, spending)
     } catch (e) {
-      // The prompt has more tokens than were reserved for it, as a chat template can make them: reserve the most it can have.
+      // The prompt has more tokens than were reserved for it, as a chat template can make them: reserve the most it can
+      // have.
       const began = request.verit.promptTokens !== undefined
       if (began || !VeritError.is(e, 'VERIT_PROMPT_LIMIT') || i === plan.promptBounds.length - 1) throw e
     } finally {
@@ -104,7 +118,10 @@ const spent = ({ verit }: FastifyRequest): number => (verit.promptTokens ?? 0) +
 
 /** @param bound tokens of the prompt that were reserved, at most */
 async function attempt(
-  a: Answering, plan: GenerationPlan, bound: number, spending: Spending,
+  a: Answering,
+  plan: GenerationPlan,
+  bound: number,
+  spending: Spending
 ): Promise<JsonPieces | FastifyReply> {
   const { context, call, model, request, ending } = a
   const { signal } = ending
@@ -126,17 +143,26 @@ async function attempt(
     request.verit.promptTokens = start.promptTokens
     request.verit.cachedTokens = start.cachedTokens
     a.notes.parameters = {
-      ...a.notes.parameters, max_tokens: plan.maxTokens, seed: start.seed, ...(start.date !== undefined && { date: start.date }),
+      ...a.notes.parameters,
+      max_tokens: plan.maxTokens,
+      seed: start.seed,
+      ...(start.date !== undefined && { date: start.date })
     }
     return await (a.out === undefined ? whole(a, start, events, spending) : stream(a, a.out, start, events, spending))
   } finally {
     // The process may be slow to let go of a call: its place is held until then, its client need not wait.
     const places = held.move()
-    void generation.return(undefined).catch(() => undefined).finally(() => places.dispose())
+    void generation
+      .return(undefined)
+      .catch(() => undefined)
+      .finally(() => places.dispose())
   }
 }
 
-/** Whose earlier prompts may save work for this key's: those of its owner, or, where nobody is named, its own. Each is told apart by what it is, so that no owner can be called like a key. */
+/**
+ * Whose earlier prompts may save work for this key's: those of its owner, or, where nobody is named, its own. Each is
+ * told apart by what it is, so that no owner can be called like a key.
+ */
 function tenantOf({ config }: GatewayContext, { id, owner }: { id: string; owner: string }): string | undefined {
   if (!config.inference.prefixReuse) return undefined
   return owner === '' ? `key ${id}` : `owner ${owner}`
@@ -158,15 +184,22 @@ function notesOf({ prompt, sampling, askedTokens, defaultTokens }: GenerationCal
   return {
     // stop strings are texts of the client: only their number is recorded
     parameters: { ...sampling, ...(stop !== undefined && { stop: stop.length }) },
-    prompt: promptText(prompt), promptIds: 'tokens' in prompt ? prompt.tokens : undefined, answer: '', finish: undefined,
-    observed: Object.fromEntries(Object.entries({ temperature, topP, topK, seed, logprobs, maxTokens }).filter(([, v]) => v !== undefined)),
+    prompt: promptText(prompt),
+    promptIds: 'tokens' in prompt ? prompt.tokens : undefined,
+    answer: '',
+    finish: undefined,
+    observed: Object.fromEntries(
+      Object.entries({ temperature, topP, topK, seed, logprobs, maxTokens }).filter(([, v]) => v !== undefined)
+    )
   }
 }
 
 /** What stands for the prompt in the audit log: the text, or the token ids or messages as JSON. */
 function promptText(prompt: Prompt): string {
   if ('text' in prompt) return prompt.text
-  return JSON.stringify('tokens' in prompt ? prompt.tokens : prompt.messages.map(({ role, content }) => ({ role, content })))
+  return JSON.stringify(
+    'tokens' in prompt ? prompt.tokens : prompt.messages.map(({ role, content }) => ({ role, content }))
+  )
 }
 
 /** The events until the signal comes, which ends them at once. */
@@ -192,8 +225,10 @@ function modelOf(context: GatewayContext, name: string | undefined): ServedModel
 
 function headOf({ request, model }: Answering): AnswerHead {
   return {
-    id: request.id.replace(/^req_/, ''), created: Math.floor(Date.now() / 1000), model: model.id,
-    system_fingerprint: fingerprintOf(model),
+    id: request.id.replace(/^req_/, ''),
+    created: Math.floor(Date.now() / 1000),
+    model: model.id,
+    system_fingerprint: fingerprintOf(model)
   }
 }
 
@@ -222,7 +257,10 @@ function note(a: Answering, event: CallEvent): void {
 }
 
 async function whole(
-  a: Answering, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending,
+  a: Answering,
+  start: StartEvent,
+  events: AsyncGenerator<CallEvent>,
+  spending: Spending
 ): Promise<JsonPieces | FastifyReply> {
   const { context, request, reply, call } = a
   const writer = call.writer(headOf(a))
@@ -244,20 +282,25 @@ async function whole(
 function eventStream(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): EventStream {
   const { slowReaderSeconds, keepAliveSeconds } = context.config.http
   return new EventStream(reply.raw, {
-    slowMs: slowReaderSeconds * 1000, keepAliveMs: keepAliveSeconds * 1000,
+    slowMs: slowReaderSeconds * 1000,
+    keepAliveMs: keepAliveSeconds * 1000,
     open: () => {
       reply.hijack()
       const own = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' }
-      const headers = { ...reply.getHeaders() as Record<string, string>, ...own }
+      const headers = { ...(reply.getHeaders() as Record<string, string>), ...own }
       const signing = signStream(context, request, 200, headers)
       reply.raw.writeHead(200, { ...headers, ...signing?.headers })
       return signing?.signer
-    },
+    }
   })
 }
 
 async function stream(
-  a: Answering, out: EventStream, start: StartEvent, events: AsyncGenerator<CallEvent>, spending: Spending,
+  a: Answering,
+  out: EventStream,
+  start: StartEvent,
+  events: AsyncGenerator<CallEvent>,
+  spending: Spending
 ): Promise<FastifyReply> {
   const { context, reply, request, call } = a
   const writer = call.writer(headOf(a))

@@ -1,4 +1,7 @@
-/** TLS handshakes: failed ones are counted and told, those under way end with the server, and each finished one is tied to its connection. */
+/**
+ * TLS handshakes: failed ones are counted and told, those under way end with the server, and each finished one is tied
+ * to its connection.
+ */
 import type { Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Socket } from 'node:net'
@@ -20,7 +23,11 @@ export interface HandshakeRules {
 }
 
 /** Puts a check before whatever else listens to an event: nobody sees a socket that it refuses. */
-export function guard<S extends Socket>(server: Server, event: 'connection' | 'secureConnection', admit: (socket: S) => boolean): void {
+export function guard<S extends Socket>(
+  server: Server,
+  event: 'connection' | 'secureConnection',
+  admit: (socket: S) => boolean
+): void {
   const next = server.listeners(event)
   server.removeAllListeners(event)
   server.on(event, (socket: S) => {
@@ -29,14 +36,18 @@ export function guard<S extends Socket>(server: Server, event: 'connection' | 's
   })
 }
 
-/** HTTP does not know connections that have not shaken hands: here they end with the idle ones, and their errors stay here. */
+/**
+ * HTTP does not know connections that have not shaken hands: here they end with the idle ones, and their errors stay
+ * here.
+ */
 export function guardHandshakes(server: SecureServer, rules: HandshakeRules): void {
   const shaking = new Map<string, Socket>()
   const nameOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress}`
   let told = -Infinity
   const failed = (reason: string, remote: string | undefined): void => {
     const count = rules.failed()
-    if (performance.now() - told < TELL_MS) return // anyone can fail, as often as they like: the log must not grow with it
+    // anyone can fail, as often as they like: the log must not grow with it
+    if (performance.now() - told < TELL_MS) return
     told = performance.now()
     rules.log.info({ reason, remote, failed: count }, 'a TLS handshake failed')
   }

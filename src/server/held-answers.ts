@@ -1,4 +1,7 @@
-/** The memory that answers take which are kept whole until they are complete: all together no more than a limit, beyond which the largest is ended. */
+/**
+ * The memory that answers take which are kept whole until they are complete: all together no more than a limit, beyond
+ * which the largest is ended.
+ */
 import { VeritError } from '../lib/errors.ts'
 import type { TokenEvent } from './answer-writer.ts'
 
@@ -18,7 +21,11 @@ export class HeldAnswers {
 
   /** @param end called when this answer, as the largest, has to make room */
   open(end: (why: VeritError) => void): HeldAnswer {
-    const answer: HeldAnswer = new HeldAnswer(more => this.#grow(more), () => this.#close(answer), end)
+    const answer: HeldAnswer = new HeldAnswer(
+      more => this.#grow(more),
+      () => this.#close(answer),
+      end
+    )
     this.#answers.add(answer)
     return answer
   }

@@ -11,20 +11,30 @@ import type { ServerConfig } from './config.ts'
 const SOCKET_MODE = 0o660
 
 const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the address is in use', EACCES: 'this user may not use it', EADDRNOTAVAIL: 'this machine has no such address',
-  ENOTFOUND: 'there is no such host', ENOENT: 'its folder does not exist', ENOTDIR: 'its folder does not exist',
+  EADDRINUSE: 'the address is in use',
+  EACCES: 'this user may not use it',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'there is no such host',
+  ENOENT: 'its folder does not exist',
+  ENOTDIR: 'its folder does not exist'
 }
 
 /**
- * Begins to listen and gives the URL: `http://127.0.0.1:8081`; for a Unix socket `http://localhost`, which names it to no program by itself.
+ * Begins to listen and gives the URL: `http://127.0.0.1:8081`; for a Unix socket `http://localhost`, which names it to
+ * no program by itself.
  * @throws VeritError VERIT_LISTEN
  */
-export async function startListening(app: FastifyInstance, { socket, host, port }: ServerConfig['listen'], scheme: string): Promise<string> {
+export async function startListening(
+  app: FastifyInstance,
+  { socket, host, port }: ServerConfig['listen'],
+  scheme: string
+): Promise<string> {
   if (socket !== '') {
     await listenOnSocket(app, socket)
     return 'http://localhost'
   }
-  const address = host === 'localhost' ? '127.0.0.1' : host // the name may mean two addresses: this server listens on one
+  // the name may mean two addresses: this server listens on one
+  const address = host === 'localhost' ? '127.0.0.1' : host
   const shown = address.includes(':') ? `[${address}]` : address
   try {
     await app.listen({ host: address, port })
@@ -34,7 +44,9 @@ export async function startListening(app: FastifyInstance, { socket, host, port 
   return `${scheme}://${shown}:${(app.server.address() as AddressInfo).port}`
 }
 
-/** Whether a socket may be made there, without making it; gives its path without links. @throws VeritError VERIT_LISTEN */
+/**
+ * Whether a socket may be made there, without making it; gives its path without links. @throws VeritError VERIT_LISTEN
+ */
 export function checkSocketFolder(socket: string): string {
   try {
     const folder = realpathSync(dirname(socket))
@@ -57,8 +69,9 @@ async function listenOnSocket(app: FastifyInstance, socket: string): Promise<voi
 }
 
 /**
- * Whoever can write to the folder, or rename it, could put a socket of their own there and collect keys while the server is down: each folder must
- * belong to root or to this user. Above the last one, others may write where the sticky bit keeps them from renaming what is not theirs.
+ * Whoever can write to the folder, or rename it, could put a socket of their own there and collect keys while the
+ * server is down: each folder must belong to root or to this user. Above the last one, others may write where the
+ * sticky bit keeps them from renaming what is not theirs.
  */
 function checkFolders(folder: string, socket: string): void {
   for (let at = folder; ; at = dirname(at)) {
@@ -66,7 +79,8 @@ function checkFolders(folder: string, socket: string): void {
     if (uid !== 0 && uid !== process.geteuid!()) refuse(socket, `the folder ${at} belongs to another user`)
     const shared = (mode & 0o022) !== 0
     const sticky = (mode & 0o1000) !== 0
-    if (shared && (at === folder || !sticky)) refuse(socket, `others may write to the folder ${at} (mode ${(mode & 0o7777).toString(8)})`)
+    if (shared && (at === folder || !sticky))
+      refuse(socket, `others may write to the folder ${at} (mode ${(mode & 0o7777).toString(8)})`)
     if (at === dirname(at)) return
   }
 }
@@ -89,7 +103,9 @@ function answers(path: string): Promise<boolean> {
       resolve(is)
     }
     // Any other error than "nobody listens" may come from a server that is busy.
-    socket.once('connect', () => tell(true)).once('error', (e: NodeJS.ErrnoException) => tell(e.code !== 'ECONNREFUSED'))
+    socket
+      .once('connect', () => tell(true))
+      .once('error', (e: NodeJS.ErrnoException) => tell(e.code !== 'ECONNREFUSED'))
   })
 }
 

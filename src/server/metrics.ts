@@ -1,6 +1,6 @@
 /**
- * Metrics for Prometheus. No label holds a key, an address, a prompt or anything else a client chose: routes are rows of the table, codes rows of the
- * error table. So nothing here tells one tenant of another.
+ * Metrics for Prometheus. No label holds a key, an address, a prompt or anything else a client chose: routes are rows
+ * of the table, codes rows of the error table. So nothing here tells one tenant of another.
  */
 import { readdirSync } from 'node:fs'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
@@ -30,16 +30,37 @@ export class Metrics {
   #requests = this.#counter('verit_requests_total', 'Requests by route and status', ['route', 'status'])
   #refused = this.#counter('verit_errors_total', 'Requests that failed, by code of the error table', ['code'])
   #tokens = this.#counter('verit_tokens_total', 'Tokens of prompts and answers', ['kind'])
-  #reused = this.#counter('verit_cache_reused_tokens_total', 'Tokens of prompts that had not to be computed, for an earlier prompt of the same owner had begun with them')
-  #ignored = this.#counter('verit_fields_ignored_total',
-    'Fields of requests that changed nothing, by name; "other": names that Verit does not know', ['field'])
-  #seconds = this.#histogram('verit_request_seconds', 'Time of a request, from its headers to the end of its answer', SECONDS, ['route'])
-  #firstToken = this.#histogram('verit_first_token_seconds', 'Time from the headers of a request to the first token of its answer', SECONDS)
-  #audit = this.#histogram('verit_audit_append_seconds', 'Time until an entry of the audit log is durable', SYNC_SECONDS)
+  #reused = this.#counter(
+    'verit_cache_reused_tokens_total',
+    'Tokens of prompts that had not to be computed, for an earlier prompt of the same owner had begun with them'
+  )
+  #ignored = this.#counter(
+    'verit_fields_ignored_total',
+    'Fields of requests that changed nothing, by name; "other": names that Verit does not know',
+    ['field']
+  )
+  #seconds = this.#histogram(
+    'verit_request_seconds',
+    'Time of a request, from its headers to the end of its answer',
+    SECONDS,
+    ['route']
+  )
+  #firstToken = this.#histogram(
+    'verit_first_token_seconds',
+    'Time from the headers of a request to the first token of its answer',
+    SECONDS
+  )
+  #audit = this.#histogram(
+    'verit_audit_append_seconds',
+    'Time until an entry of the audit log is durable',
+    SYNC_SECONDS
+  )
   #alerts = this.#counter('verit_alerts_total', 'Alerts of unusual use, by rule', ['rule'])
   #webhooks = this.#counter('verit_webhook_total', 'Alerts sent to the webhook, by result', ['result'])
-  #openLimited = this.#counter('verit_open_limited_total',
-    'Requests to routes without a key, beyond the limit of their address: their connection was ended')
+  #openLimited = this.#counter(
+    'verit_open_limited_total',
+    'Requests to routes without a key, beyond the limit of their address: their connection was ended'
+  )
   #deaths = this.#counter('verit_runner_deaths_total', 'Deaths of the runner')
 
   get contentType(): string {
@@ -51,7 +72,15 @@ export class Metrics {
     return this.#registry.metrics()
   }
 
-  requestEnded({ route, status, code, seconds, promptTokens = 0, cachedTokens = 0, completionTokens = 0 }: EndedRequest): void {
+  requestEnded({
+    route,
+    status,
+    code,
+    seconds,
+    promptTokens = 0,
+    cachedTokens = 0,
+    completionTokens = 0
+  }: EndedRequest): void {
     this.#requests.inc({ route, status: String(status) })
     if (code !== undefined) this.#refused.inc({ code })
     this.#tokens.inc({ kind: 'prompt' }, promptTokens)
@@ -101,18 +130,37 @@ export class Metrics {
   watch(counts: TransportCounts, admission: Admission): void {
     this.#gauge('verit_connections', 'Connections now', () => counts.open)
     this.#gauge('verit_connections_proven', 'Authenticated connections, now', () => counts.proven)
-    this.#gauge('verit_connections_refused', 'Connections ended at once because every place was in use, since the start', () => counts.refused)
-    this.#gauge('verit_connections_ended', 'Unauthenticated or idle connections, ended to make room for others, since the start', () => counts.ended)
-    this.#gauge('verit_tls_handshakes_failed', 'TLS handshakes that failed, since the start', () => counts.handshakesFailed)
+    this.#gauge(
+      'verit_connections_refused',
+      'Connections ended at once because every place was in use, since the start',
+      () => counts.refused
+    )
+    this.#gauge(
+      'verit_connections_ended',
+      'Unauthenticated or idle connections, ended to make room for others, since the start',
+      () => counts.ended
+    )
+    this.#gauge(
+      'verit_tls_handshakes_failed',
+      'TLS handshakes that failed, since the start',
+      () => counts.handshakesFailed
+    )
     this.#gauge('verit_log_lines_lost', 'Log lines that could not be written, since the start', lostLogLines)
     this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
     this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
-    // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage do
-    this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the runner', () => process.memoryUsage.rss())
+    // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage
+    // do
+    this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the runner', () =>
+      process.memoryUsage.rss()
+    )
     if (process.platform === 'linux') {
       this.#gauge('process_open_fds', 'Open descriptors of the gateway', () => readdirSync('/proc/self/fd').length - 1)
     }
-    this.#gauge('process_start_time_seconds', 'Start of the gateway, seconds since 1970', () => performance.timeOrigin / 1000)
+    this.#gauge(
+      'process_start_time_seconds',
+      'Start of the gateway, seconds since 1970',
+      () => performance.timeOrigin / 1000
+    )
     this.#gauge('process_cpu_seconds_total', 'Time that the gateway computed, since the start', () => {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6
@@ -121,11 +169,16 @@ export class Metrics {
 
   /** Asks the runner whenever the metrics are asked for, once for all of these. While it does not answer they are 0. */
   watchEngine(read: () => Promise<Figures | undefined>): void {
-    const gauge = (name: string, help: string, field: keyof Figures): void => this.#gauge(name, help, async () => (await read())?.[field] ?? 0)
+    const gauge = (name: string, help: string, field: keyof Figures): void =>
+      this.#gauge(name, help, async () => (await read())?.[field] ?? 0)
     gauge('verit_cache_pages', 'Pages of the key and value cache, of 16 positions each', 'pages')
     gauge('verit_cache_pages_held', 'Of them, those that generations hold', 'held')
     gauge('verit_cache_pages_promised', 'Of the others, those that generations may still take', 'promised')
-    gauge('verit_cache_pages_kept', 'Of the others, those that are kept for prompts to come, until there is need of them', 'kept')
+    gauge(
+      'verit_cache_pages_kept',
+      'Of the others, those that are kept for prompts to come, until there is need of them',
+      'kept'
+    )
     gauge('verit_guessed_tokens_total', 'Draft tokens that the model checked, since the runner was started', 'drafted')
     gauge('verit_guessed_tokens_accepted_total', 'Of them, those that were accepted', 'accepted')
   }
@@ -140,10 +193,12 @@ export class Metrics {
 
   #gauge(name: string, help: string, read: () => number | Promise<number>): void {
     void new Gauge({
-      name, help, registers: [this.#registry],
+      name,
+      help,
+      registers: [this.#registry],
       async collect() {
         this.set(await read())
-      },
+      }
     })
   }
 }

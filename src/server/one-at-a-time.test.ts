@@ -14,11 +14,13 @@ const SLOW_MS = 200
 const LARGE = 32 << 20
 
 /** A connection to a server that gives this answer, and the server's end of it. */
-async function connected(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<{ client: Socket; server: Socket; close: () => void }> {
+async function connected(
+  answer: (request: IncomingMessage, response: ServerResponse) => void
+): Promise<{ client: Socket; server: Socket; close: () => void }> {
   const server = createServer(new OneAtATime(() => undefined, SLOW_MS).listener(answer)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
-  const [socket] = await once(server, 'connection') as [Socket]
+  const [socket] = (await once(server, 'connection')) as [Socket]
   const close = (): void => {
     client.destroy()
     server.closeAllConnections()
@@ -50,11 +52,15 @@ test('a client that is slow but takes something gets the whole answer', async ()
 })
 
 test('an answer that takes its time is waited for, also behind another on the same connection', async () => {
-  const { client, close } = await connected((request, response) => void setTimeout(() => response.end(request.url), request.url === '/slow' ? 4 * SLOW_MS : 0))
+  const { client, close } = await connected(
+    (request, response) => void setTimeout(() => response.end(request.url), request.url === '/slow' ? 4 * SLOW_MS : 0)
+  )
   client.write(get('/quick') + get('/slow'))
   let text = ''
   client.setEncoding('utf8').on('data', (chunk: string) => void (text += chunk))
   const gone = once(client, 'close')
-  while (!text.includes('/slow')) if (await Promise.race([gone.then(() => true), sleep(20)]) === true) assert.fail(`the connection was ended: ${text}`)
+  while (!text.includes('/slow'))
+    if ((await Promise.race([gone.then(() => true), sleep(20)])) === true)
+      assert.fail(`the connection was ended: ${text}`)
   close()
 })

@@ -1,9 +1,10 @@
 /**
- * One request of a connection at a time. HTTP/1.1 lets a client send requests behind one another without waiting (RFC 9112, section 9.3.2), and Node
- * hands all that have arrived to the program at once. Here the next begins when the answer before it has gone out, for three reasons: what follows a
- * refused request may be a part of it that two programs counted differently, and must never run; thousands of small requests in one packet would all
- * take memory at once; and an answer that waits behind another is not told by Node when its client leaves.
- * An answer that is complete and of which its client takes nothing is given up after a while: Node would keep it, and its connection, for ever.
+ * One request of a connection at a time. HTTP/1.1 lets a client send requests behind one another without waiting (RFC
+ * 9112, section 9.3.2), and Node hands all that have arrived to the program at once. Here the next begins when the
+ * answer before it has gone out, for three reasons: what follows a refused request may be a part of it that two
+ * programs counted differently, and must never run; thousands of small requests in one packet would all take memory at
+ * once; and an answer that waits behind another is not told by Node when its client leaves. An answer that is complete
+ * and of which its client takes nothing is given up after a while: Node would keep it, and its connection, for ever.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -31,7 +32,10 @@ export class OneAtATime {
     this.#slowMs = slowMs
   }
 
-  /** Whether an answer to this connection may be on its way: a request has been read to its end, or its answer has begun. */
+  /**
+   * Whether an answer to this connection may be on its way: a request has been read to its end, or its answer has
+   * begun.
+   */
   answers(socket: Duplex): boolean {
     const current = this.#exchanges.get(socket)?.[0]
     return current !== undefined && (current.request.complete || current.response.headersSent)
@@ -42,8 +46,8 @@ export class OneAtATime {
     const begin = ({ request, response }: Exchange): void => {
       const { socket } = request
       response.once('close', () => next(socket))
-      // The socket's own timer, which starts anew whenever a piece goes out. Node sets it for idle connections when the answer has gone, and clears it
-      // when a request comes; for one that has waited here, that is done below.
+      // The socket's own timer, which starts anew whenever a piece goes out. Node sets it for idle connections when the
+      // answer has gone, and clears it when a request comes; for one that has waited here, that is done below.
       response.once('prefinish', () => void socket.setTimeout(this.#slowMs))
       handler(request, response)
     }

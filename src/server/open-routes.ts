@@ -1,8 +1,9 @@
 /**
- * The routes that need no key, answered before Fastify sees the request: from texts made beforehand, with the checks of its shape and nothing else.
- * Anyone may ask them as often as they like, so they must cost next to nothing. Host is not checked: a balancer's probe has the address of this
- * machine there, or (HTTP/1.0) nothing, and these answers say nothing that Host protects. They have no entry in the audit log and no line in the log. A
- * query is ignored: monitors add one so that no cache answers.
+ * The routes that need no key, answered before Fastify sees the request: from texts made beforehand, with the checks of
+ * its shape and nothing else. Anyone may ask them as often as they like, so they must cost next to nothing. Host is not
+ * checked: a balancer's probe has the address of this machine there, or (HTTP/1.0) nothing, and these answers say
+ * nothing that Host protects. They have no entry in the audit log and no line in the log. A query is ignored: monitors
+ * add one so that no cache answers.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MemoryRateState } from '../store/memory-rate-state.ts'
@@ -48,7 +49,8 @@ export class OpenRoutes {
       checkMessage(raw, rules, { query: 'ignored' })
       checkOrigin(raw, rules)
       checkBodyHeaders(raw, false)
-      // Whoever asks too often is told the truth all the same: other clients of the same address may rely on it. But the connection ends.
+      // Whoever asks too often is told the truth all the same: other clients of the same address may rely on it. But
+      // the connection ends.
       if (!this.#take(clientAddress(raw, rules))) {
         response.shouldKeepAlive = false
         metrics.openLimited()
@@ -65,9 +67,20 @@ export class OpenRoutes {
     return true
   }
 
-  #send(raw: IncomingMessage, response: ServerResponse, { status, type, body, headers }: OpenAnswer, more: Record<string, string>): void {
+  #send(
+    raw: IncomingMessage,
+    response: ServerResponse,
+    { status, type, body, headers }: OpenAnswer,
+    more: Record<string, string>
+  ): void {
     const length = String(Buffer.byteLength(body))
-    response.writeHead(status, { ...this.#headers, ...more, ...headers, 'content-type': type, 'content-length': length })
+    response.writeHead(status, {
+      ...this.#headers,
+      ...more,
+      ...headers,
+      'content-type': type,
+      'content-length': length
+    })
     response.end(raw.method === 'HEAD' ? undefined : body)
   }
 
@@ -77,7 +90,12 @@ export class OpenRoutes {
     if (requestsPerMinute === 0) return true
     const groups = addressGroups(remote)
     try {
-      const buckets = groups.map(({ name, factor }) => ({ name, limit: requestsPerMinute * factor, seconds: MINUTE, cost: 1 }))
+      const buckets = groups.map(({ name, factor }) => ({
+        name,
+        limit: requestsPerMinute * factor,
+        seconds: MINUTE,
+        cost: 1
+      }))
       return this.#rates.takeNow(buckets).refused === undefined
     } catch {
       return false // no room for another bucket

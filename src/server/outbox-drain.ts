@@ -1,4 +1,7 @@
-/** Moves changes of keys from the store, where each stands since the transaction that made it, to the audit log: at once when asked, else twice a second. */
+/**
+ * Moves changes of keys from the store, where each stands since the transaction that made it, to the audit log: at once
+ * when asked, else twice a second.
+ */
 import type { AuditLog } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
 import type { Outbox } from '../store/store.ts'
@@ -36,9 +39,15 @@ export class OutboxDrain {
   async #drain(): Promise<void> {
     const audit = this.#audit
     if (audit === undefined) return
-    while (await this.#outbox.drain(async events => {
-      await Promise.all(events.map(({ id, time, actor, type, detail }) => audit.append({ type: 'key', event: type, outbox: id, actor, at: time, detail })))
-    }) > 0);
+    while (
+      (await this.#outbox.drain(async events => {
+        await Promise.all(
+          events.map(({ id, time, actor, type, detail }) =>
+            audit.append({ type: 'key', event: type, outbox: id, actor, at: time, detail })
+          )
+        )
+      })) > 0
+    );
   }
 
   async #try(): Promise<void> {
@@ -46,7 +55,11 @@ export class OutboxDrain {
       if (this.#running === undefined) await this.drain()
       this.#failing = false
     } catch (e) {
-      if (!this.#failing) this.#log.error({ cause: e instanceof Error ? e.message : String(e) }, 'changes of keys could not be moved to the audit log')
+      if (!this.#failing)
+        this.#log.error(
+          { cause: e instanceof Error ? e.message : String(e) },
+          'changes of keys could not be moved to the audit log'
+        )
       this.#failing = true
     }
   }

@@ -1,6 +1,7 @@
 /**
- * What a generation can be at most, decided before anything is spent on it: how long its answer, how long its prompt, how many tokens in all. What the runner
- * says of its model can make these bounds smaller and refuse a prompt early; the call is then held to them, so a false number costs the runner's own answers.
+ * What a generation can be at most, decided before anything is spent on it: how long its answer, how long its prompt,
+ * how many tokens in all. What the runner says of its model can make these bounds smaller and refuse a prompt early;
+ * the call is then held to them, so a false number costs the runner's own answers.
  */
 import { VeritError } from '../lib/errors.ts'
 import { MOST_PROMPT_TEXT } from '../runner/messages.ts'
@@ -17,7 +18,10 @@ export interface GenerationRequest {
 
 export interface GenerationPlan {
   maxTokens: number
-  /** Prompt lengths to hold tokens for, shorter first: the first is what the prompt should need, the last what it may need at most. */
+  /**
+   * Prompt lengths to hold tokens for, shorter first: the first is what the prompt should need, the last what it may
+   * need at most.
+   */
   promptBounds: readonly number[]
   /** Tokens of prompt and answer together, at most. */
   context: number
@@ -35,7 +39,10 @@ export interface PlanLimits {
 const MOST_CONTEXT = 1 << 20
 
 /** @param operator the context that the configuration allows; 0: the model's */
-export function modelLimits(operator: number, { context, promptBytes }: Pick<ModelInfo, 'context' | 'promptBytes'>): Pick<PlanLimits, 'context' | 'promptBytes'> {
+export function modelLimits(
+  operator: number,
+  { context, promptBytes }: Pick<ModelInfo, 'context' | 'promptBytes'>
+): Pick<PlanLimits, 'context' | 'promptBytes'> {
   return { context: Math.min(context, operator === 0 ? MOST_CONTEXT : operator), promptBytes }
 }
 
@@ -43,42 +50,60 @@ export function modelLimits(operator: number, { context, promptBytes }: Pick<Mod
 const TEMPLATE_TOKENS = 256
 const MESSAGE_TOKENS = 32
 
-/** @throws VeritError VERIT_REQUEST when more tokens are asked for than the key may have; VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT for a prompt that cannot fit */
+/**
+ * @throws VeritError VERIT_REQUEST when more tokens are asked for than the key may have; VERIT_PROMPT_LENGTH,
+ * VERIT_PROMPT_LIMIT for a prompt that cannot fit
+ */
 export function planOf(request: GenerationRequest, limits: PlanLimits): GenerationPlan {
   const { askedTokens, defaultTokens, prompt } = request
   const most = limits.outputTokens ?? Infinity
   if (askedTokens !== undefined && askedTokens > most) {
-    throw new VeritError('VERIT_REQUEST', { field: 'max_tokens', problem: `must be at most ${most}: the key or the server has that limit` })
+    throw new VeritError('VERIT_REQUEST', {
+      field: 'max_tokens',
+      problem: `must be at most ${most}: the key or the server has that limit`
+    })
   }
   checkSize(prompt, limits)
   const longest = Math.max(1, Math.min(limits.promptTokens ?? Infinity, limits.context))
   const bounds = tokenBounds(prompt).map(n => Math.min(longest, n))
-  return { maxTokens: Math.min(askedTokens ?? defaultTokens, most), promptBounds: [...new Set(bounds)], context: limits.context }
+  return {
+    maxTokens: Math.min(askedTokens ?? defaultTokens, most),
+    promptBounds: [...new Set(bounds)],
+    context: limits.context
+  }
 }
 
 /** Refuses what cannot fit before it costs anything: neither a reservation nor a turn of the runner. */
 function checkSize(prompt: Prompt, { promptTokens = Infinity, context, promptBytes = Infinity }: PlanLimits): void {
   const limit = Math.min(promptTokens, context - 1)
   const tooLong = (size: { tokens: number; orMore?: boolean }): VeritError =>
-    (limit < context - 1 ? new VeritError('VERIT_PROMPT_LIMIT', { ...size, limit }) : new VeritError('VERIT_PROMPT_LENGTH', { ...size, context }))
+    limit < context - 1
+      ? new VeritError('VERIT_PROMPT_LIMIT', { ...size, limit })
+      : new VeritError('VERIT_PROMPT_LENGTH', { ...size, context })
   if ('tokens' in prompt) {
     if (prompt.tokens.length > limit) throw tooLong({ tokens: prompt.tokens.length })
     return
   }
-  const texts = textsOf(prompt), sum = (of: (text: string) => number): number => texts.reduce((n, text) => n + of(text), 0)
+  const texts = textsOf(prompt)
+  const sum = (of: (text: string) => number): number => texts.reduce((n, text) => n + of(text), 0)
   const units = sum(text => text.length)
   if (units > MOST_PROMPT_TEXT) {
-    if ('text' in prompt) throw new VeritError('VERIT_REQUEST', { field: 'prompt', problem: `must be at most ${MOST_PROMPT_TEXT} characters long` })
+    if ('text' in prompt)
+      throw new VeritError('VERIT_REQUEST', {
+        field: 'prompt',
+        problem: `must be at most ${MOST_PROMPT_TEXT} characters long`
+      })
     throw new VeritError('VERIT_CHAT', { problem: `its messages have more than ${MOST_PROMPT_TEXT} characters` })
   }
   if (units > promptBytes || sum(Buffer.byteLength) > promptBytes) throw tooLong({ tokens: limit + 1, orMore: true })
 }
 
-const textsOf = (prompt: Exclude<Prompt, { tokens: unknown }>): string[] => ('text' in prompt ? [prompt.text] : prompt.messages.map(m => m.content))
+const textsOf = (prompt: Exclude<Prompt, { tokens: unknown }>): string[] =>
+  'text' in prompt ? [prompt.text] : prompt.messages.map(m => m.content)
 
 /**
- * What a prompt should have at most, and what it can have. A token stands for at least one byte of text; besides, a text may get a token before it and a
- * space that becomes one, and a chat template may add any number.
+ * What a prompt should have at most, and what it can have. A token stands for at least one byte of text; besides, a
+ * text may get a token before it and a space that becomes one, and a chat template may add any number.
  */
 function tokenBounds(prompt: Prompt): number[] {
   if ('tokens' in prompt) return [Math.max(1, prompt.tokens.length)]
@@ -87,5 +112,8 @@ function tokenBounds(prompt: Prompt): number[] {
   return [bytes + MESSAGE_TOKENS * prompt.messages.length + TEMPLATE_TOKENS, Infinity]
 }
 
-/** The most tokens, prompt and answer together, with a prompt of at most `bound`: what is reserved, and what the call may have. */
+/**
+ * The most tokens, prompt and answer together, with a prompt of at most `bound`: what is reserved, and what the call
+ * may have.
+ */
 export const worstCase = (plan: GenerationPlan, bound: number): number => Math.min(plan.context, bound + plan.maxTokens)

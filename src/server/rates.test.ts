@@ -33,10 +33,15 @@ const many = (n: number, name: (i: number) => string): string[] => Array.from({ 
 
 test('a network has more than an address, but not for each of its addresses', async () => {
   for (const [addresses, most] of [
-    [many(100, () => '192.0.2.1'), 10], [many(256, i => `192.0.2.${i}`), 80], [many(255, i => `127.0.0.${i + 1}`), 10],
-    [many(100, i => `2001:db8::${i}`), 10], [many(256, i => `2001:db8:0:${i.toString(16)}::1`), 20],
-    [many(1000, i => `2001:db8:0:${(64 * i).toString(16)}::1`), 40], [many(100, () => 'unix'), 10],
-  ] as const) assert.equal(await taken(still(10).context, addresses), most, addresses[1])
+    [many(100, () => '192.0.2.1'), 10],
+    [many(256, i => `192.0.2.${i}`), 80],
+    [many(255, i => `127.0.0.${i + 1}`), 10],
+    [many(100, i => `2001:db8::${i}`), 10],
+    [many(256, i => `2001:db8:0:${i.toString(16)}::1`), 20],
+    [many(1000, i => `2001:db8:0:${(64 * i).toString(16)}::1`), 40],
+    [many(100, () => 'unix'), 10]
+  ] as const)
+    assert.equal(await taken(still(10).context, addresses), most, addresses[1])
 })
 
 test('strangers with any number of addresses fill few buckets', async () => {

@@ -11,26 +11,39 @@ import type { GatewayContext } from './context.ts'
 const MINUTE = 60
 
 /** The key's own limits where it has them, the server's defaults where not; undefined: none. */
-export function limitsOf(record: KeyRecord, config: ServerConfig): { [K in keyof Required<KeyLimits>]: number | undefined } {
+export function limitsOf(
+  record: KeyRecord,
+  config: ServerConfig
+): { [K in keyof Required<KeyLimits>]: number | undefined } {
   const own = record.limits
   const { keys, inference } = config
   return {
-    requestsPerMinute: own.requestsPerMinute ?? some(keys.requestsPerMinute), tokensPerMinute: own.tokensPerMinute ?? some(keys.tokensPerMinute),
-    streams: own.streams ?? keys.streams, tokensPerDay: own.tokensPerDay ?? some(keys.tokensPerDay), tokensPerMonth: own.tokensPerMonth ?? some(keys.tokensPerMonth),
-    promptTokens: least(own.promptTokens, some(inference.promptTokens)), outputTokens: least(own.outputTokens, some(inference.outputTokens)),
+    requestsPerMinute: own.requestsPerMinute ?? some(keys.requestsPerMinute),
+    tokensPerMinute: own.tokensPerMinute ?? some(keys.tokensPerMinute),
+    streams: own.streams ?? keys.streams,
+    tokensPerDay: own.tokensPerDay ?? some(keys.tokensPerDay),
+    tokensPerMonth: own.tokensPerMonth ?? some(keys.tokensPerMonth),
+    promptTokens: least(own.promptTokens, some(inference.promptTokens)),
+    outputTokens: least(own.outputTokens, some(inference.outputTokens))
   }
 }
 
 /** In the configuration, 0 stands for no limit. */
 const some = (limit: number): number | undefined => (limit === 0 ? undefined : limit)
-const least = (a: number | undefined, b: number | undefined): number | undefined => (a === undefined || b === undefined ? a ?? b : Math.min(a, b))
+const least = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : Math.min(a, b)
 
-const bucket = (name: string, limit: number | undefined, cost: number): Bucket[] => (limit === undefined ? [] : [{ name, limit, seconds: MINUTE, cost }])
+const bucket = (name: string, limit: number | undefined, cost: number): Bucket[] =>
+  limit === undefined ? [] : [{ name, limit, seconds: MINUTE, cost }]
 
 /** A key that draws alerts may be slowed down: its limits, not its budgets, shrink. */
-const slowed = (limit: number | undefined, factor: number): number | undefined => (limit === undefined ? undefined : Math.max(1, Math.floor(limit * factor)))
+const slowed = (limit: number | undefined, factor: number): number | undefined =>
+  limit === undefined ? undefined : Math.max(1, Math.floor(limit * factor))
 
-/** All strangers together may ask as often as this many addresses. So the buckets that they can fill are few, however many addresses they have. */
+/**
+ * All strangers together may ask as often as this many addresses. So the buckets that they can fill are few, however
+ * many addresses they have.
+ */
 const STRANGERS = { name: 'all', factor: 64 }
 
 /**
@@ -65,7 +78,11 @@ const bytesBucket = ({ config, watch }: GatewayContext, { id }: KeyRecord, cost:
  * @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE
  */
 export async function takeRequest(
-  context: GatewayContext, record: KeyRecord, remote: string, bodyBytes: number, reply: FastifyReply,
+  context: GatewayContext,
+  record: KeyRecord,
+  remote: string,
+  bodyBytes: number,
+  reply: FastifyReply
 ): Promise<void> {
   const limits = limitsOf(record, context.config)
   const factor = context.watch?.factor(record.id, Date.now()) ?? 1
@@ -74,7 +91,10 @@ export async function takeRequest(
   const address = addressBuckets(remote, 'requests', context.config.addresses.requestsPerMinute, 1)
   const buckets = [...requests, ...bytes, ...address]
   const answer = await take(context, buckets, [], undefined)
-  for (const [unit, [own]] of [['requests', requests], ['bytes', bytes]] as const) {
+  for (const [unit, [own]] of [
+    ['requests', requests],
+    ['bytes', bytes]
+  ] as const) {
     if (own === undefined) continue
     const i = buckets.indexOf(own)
     tellLimit(reply, unit, own.limit, answer.left[i]!, answer.reset[i]!)
@@ -113,9 +133,17 @@ export interface Held {
   release(used: number): Promise<void>
 }
 
-/** Takes the most tokens that a generation can need, and its places. @throws VeritError VERIT_RATE_LIMIT, VERIT_TOO_MANY, VERIT_UNAVAILABLE */
+/**
+ * Takes the most tokens that a generation can need, and its places. @throws VeritError VERIT_RATE_LIMIT,
+ * VERIT_TOO_MANY, VERIT_UNAVAILABLE
+ */
 export async function takeTokens(
-  context: GatewayContext, record: KeyRecord, remote: string, tokens: number, lease: string, reply: FastifyReply,
+  context: GatewayContext,
+  record: KeyRecord,
+  remote: string,
+  tokens: number,
+  lease: string,
+  reply: FastifyReply
 ): Promise<Held> {
   const limits = limitsOf(record, context.config)
   const { addresses } = context.config
@@ -124,7 +152,10 @@ export async function takeTokens(
   const buckets = [...own, ...addressBuckets(remote, 'tokens', addresses.tokensPerMinute, tokens)]
   const places: Places[] = [
     { name: `key:${record.id}:streams`, limit: limits.streams! },
-    ...addressGroups(remote).map(({ name, factor }) => ({ name: `address:${name}:streams`, limit: addresses.streams * factor })),
+    ...addressGroups(remote).map(({ name, factor }) => ({
+      name: `address:${name}:streams`,
+      limit: addresses.streams * factor
+    }))
   ]
   const answer = await take(context, buckets, places, lease)
   if (own.length > 0) tellLimit(reply, 'tokens', own[0]!.limit, answer.left[0]!, answer.reset[0]!)
@@ -137,11 +168,16 @@ export async function takeTokens(
     release: async used => {
       const back = buckets.map(b => context.rates.giveBack(b, tokens - Math.min(used, tokens)))
       await Promise.all([...back, context.rates.release(lease, places)])
-    },
+    }
   }
 }
 
-async function take(context: GatewayContext, buckets: Bucket[], places: Places[], lease: string | undefined): Promise<RateAnswer> {
+async function take(
+  context: GatewayContext,
+  buckets: Bucket[],
+  places: Places[],
+  lease: string | undefined
+): Promise<RateAnswer> {
   try {
     return await context.rates.take(buckets, places, lease)
   } catch (e) {
@@ -155,7 +191,11 @@ const UNITS: Readonly<Record<string, string>> = { tokens: 'tokens', bytes: 'byte
 function refusal(answer: RateAnswer, buckets: readonly Bucket[]): VeritError {
   const { name, limit, seconds } = buckets.find(b => b.name === answer.refused)!
   const unit = UNITS[name.slice(name.lastIndexOf(':') + 1)] ?? 'requests'
-  const of = name.startsWith('key:') ? 'of this key' : name.endsWith(':keyless') ? 'without a valid key' : 'of this address or its network'
+  const of = name.startsWith('key:')
+    ? 'of this key'
+    : name.endsWith(':keyless')
+      ? 'without a valid key'
+      : 'of this address or its network'
   const what = `${unit} ${of}`
   return new VeritError('VERIT_RATE_LIMIT', { what, limit, seconds, retryAfter: answer.retryAfter })
 }
@@ -165,7 +205,11 @@ const POLICY_UNIT = { requests: '', tokens: ';verit-unit="tokens"', bytes: ';qu=
 
 /** OpenAI's headers, which know no bytes, and those of draft-ietf-httpapi-ratelimit-headers-10. */
 export function tellLimit(
-  reply: FastifyReply, unit: keyof typeof POLICY_UNIT, limit: number, left: number, reset: number,
+  reply: FastifyReply,
+  unit: keyof typeof POLICY_UNIT,
+  limit: number,
+  left: number,
+  reset: number
 ): void {
   if (unit !== 'bytes') {
     void reply.header(`x-ratelimit-limit-${unit}`, limit).header(`x-ratelimit-remaining-${unit}`, left)
@@ -176,7 +220,14 @@ export function tellLimit(
 }
 
 /** A budget, told the same way. @param seconds length of its window @param reset seconds until it ends */
-export function tellBudget(reply: FastifyReply, window: 'day' | 'month', limit: number, left: number, seconds: number, reset: number): void {
+export function tellBudget(
+  reply: FastifyReply,
+  window: 'day' | 'month',
+  limit: number,
+  left: number,
+  seconds: number,
+  reset: number
+): void {
   addItem(reply, 'ratelimit-policy', `"tokens-${window}";q=${limit};w=${seconds};verit-unit="tokens"`)
   addItem(reply, 'ratelimit', `"tokens-${window}";r=${left};t=${reset}`)
 }

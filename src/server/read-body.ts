@@ -32,16 +32,18 @@ export async function readBody(context: GatewayContext, request: FastifyRequest,
 /** Refuses a prompt at the first token that the key may not use, or that the model has no position for. */
 function promptLimit(context: GatewayContext, record: KeyRecord): NumberLimit {
   const { model, config } = context
-  const positions = model === undefined ? WHILE_LOADING
-    : modelLimits(config.inference.context, model.runner.info).context
+  const positions =
+    model === undefined ? WHILE_LOADING : modelLimits(config.inference.context, model.runner.info).context
   const allowed = limitsOf(record, config).promptTokens ?? Infinity
   const most = Math.min(positions, allowed)
   const more = { tokens: most + 1, orMore: true }
   return {
-    field: PROMPT, most,
+    field: PROMPT,
+    most,
     refuse: () => {
-      throw allowed < positions ? new VeritError('VERIT_PROMPT_LIMIT', { ...more, limit: allowed })
+      throw allowed < positions
+        ? new VeritError('VERIT_PROMPT_LIMIT', { ...more, limit: allowed })
         : new VeritError('VERIT_PROMPT_LENGTH', { ...more, context: positions })
-    },
+    }
   }
 }

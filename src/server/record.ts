@@ -1,4 +1,7 @@
-/** The audit entry of a request: made once, and on disk before the last byte of the answer is sent. What the watch is told goes the same way. */
+/**
+ * The audit entry of a request: made once, and on disk before the last byte of the answer is sent. What the watch is
+ * told goes the same way.
+ */
 import type { FastifyRequest } from 'fastify'
 import type { RequestEntry } from '../audit/entry.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -8,12 +11,17 @@ import { errorReply } from './error-reply.ts'
 import { nameOf } from './route.ts'
 
 /**
- * Refusals that say something of who asked; what is wrong with a request before that is the log's matter. VERIT_RATE_LIMIT stands here for requests
- * without a valid key that came too often, VERIT_NONCES for signed ones.
+ * Refusals that say something of who asked; what is wrong with a request before that is the log's matter.
+ * VERIT_RATE_LIMIT stands here for requests without a valid key that came too often, VERIT_NONCES for signed ones.
  */
 const AUTH_CODES = new Set([
-  'VERIT_UNAUTHORIZED', 'VERIT_SIGNATURE', 'VERIT_FORBIDDEN', 'VERIT_UNAVAILABLE', 'VERIT_CLOCK', 'VERIT_RATE_LIMIT',
-  'VERIT_NONCES',
+  'VERIT_UNAUTHORIZED',
+  'VERIT_SIGNATURE',
+  'VERIT_FORBIDDEN',
+  'VERIT_UNAVAILABLE',
+  'VERIT_CLOCK',
+  'VERIT_RATE_LIMIT',
+  'VERIT_NONCES'
 ])
 /** Refusals that cost nothing to provoke, again and again, with a valid key. */
 const LIMIT_CODES = new Set(['VERIT_RATE_LIMIT', 'VERIT_TOO_MANY', 'VERIT_BUDGET', 'VERIT_BUSY'])
@@ -37,7 +45,11 @@ export async function record(context: GatewayContext, request: FastifyRequest, s
   }
 }
 
-async function recordRefusal(context: GatewayContext, request: FastifyRequest, code: string | undefined): Promise<void> {
+async function recordRefusal(
+  context: GatewayContext,
+  request: FastifyRequest,
+  code: string | undefined
+): Promise<void> {
   const { remote } = request.verit
   if (code === undefined || !AUTH_CODES.has(code)) return
   request.verit.counted = !context.refusals.ofStranger(remote)
@@ -47,7 +59,13 @@ async function recordRefusal(context: GatewayContext, request: FastifyRequest, c
   request.verit.entry = await appendEntry(context, entry)
 }
 
-async function recordRequest(context: GatewayContext, request: FastifyRequest, caller: Caller, status: number, code: string | undefined): Promise<void> {
+async function recordRequest(
+  context: GatewayContext,
+  request: FastifyRequest,
+  caller: Caller,
+  status: number,
+  code: string | undefined
+): Promise<void> {
   const { remote, generation, promptTokens, completionTokens, start } = request.verit
   const model = context.model
   context.unaudited?.count((promptTokens ?? 0) + (completionTokens ?? 0))
@@ -58,19 +76,33 @@ async function recordRequest(context: GatewayContext, request: FastifyRequest, c
     if (request.verit.counted) return
   }
   const entry: Omit<RequestEntry, 'time'> = {
-    type: 'request', request: request.id, remote, route: nameOf(request), key: caller.record.id, credential: caller.credentialId, proof: caller.proof,
-    status, ms: Math.round(performance.now() - start), ...(code !== undefined && { code }),
-    ...(promptTokens !== undefined && { promptTokens }), ...(completionTokens !== undefined && { completionTokens }),
-    ...(generation !== undefined && model !== undefined && {
-      model: model.id, modelDigest: model.runner.digest, parameters: generation.parameters, ...(generation.finish !== undefined && { finish: generation.finish }),
-    }),
+    type: 'request',
+    request: request.id,
+    remote,
+    route: nameOf(request),
+    key: caller.record.id,
+    credential: caller.credentialId,
+    proof: caller.proof,
+    status,
+    ms: Math.round(performance.now() - start),
+    ...(code !== undefined && { code }),
+    ...(promptTokens !== undefined && { promptTokens }),
+    ...(completionTokens !== undefined && { completionTokens }),
+    ...(generation !== undefined &&
+      model !== undefined && {
+        model: model.id,
+        modelDigest: model.runner.digest,
+        parameters: generation.parameters,
+        ...(generation.finish !== undefined && { finish: generation.finish })
+      })
   }
   const texts = generation === undefined ? undefined : { prompt: generation.prompt, answer: generation.answer }
   request.verit.entry = await appendEntry(context, entry, texts)
 }
 
 /**
- * Begins no generation while the log cannot be written: its text would be on its way before anybody knew that it cannot be recorded.
+ * Begins no generation while the log cannot be written: its text would be on its way before anybody knew that it cannot
+ * be recorded.
  * @throws VeritError VERIT_UNAVAILABLE
  */
 export async function checkRecords(context: GatewayContext): Promise<void> {
@@ -81,11 +113,26 @@ export async function checkRecords(context: GatewayContext): Promise<void> {
   }
 }
 
-function observe(context: GatewayContext, request: FastifyRequest, { record: { id } }: Caller, status: number, code: string | undefined): void {
+function observe(
+  context: GatewayContext,
+  request: FastifyRequest,
+  { record: { id } }: Caller,
+  status: number,
+  code: string | undefined
+): void {
   const { remote, generation, promptTokens = 0, completionTokens = 0 } = request.verit
   const alerts = context.watch?.observe({
-    keyId: id, at: Date.now(), route: nameOf(request), remote, status, code, promptTokens, completionTokens,
-    prompt: generation?.promptIds === undefined ? generation?.prompt ?? '' : '', promptIds: generation?.promptIds, parameters: generation?.observed ?? {},
+    keyId: id,
+    at: Date.now(),
+    route: nameOf(request),
+    remote,
+    status,
+    code,
+    promptTokens,
+    completionTokens,
+    prompt: generation?.promptIds === undefined ? (generation?.prompt ?? '') : '',
+    promptIds: generation?.promptIds,
+    parameters: generation?.observed ?? {}
   })
   if (alerts !== undefined && alerts.length > 0) context.onAlerts(alerts)
 }

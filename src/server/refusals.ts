@@ -1,9 +1,11 @@
 /**
- * Refused requests, for the audit log and the log: each has an entry and a line, until one source has had its share of a minute, or all strangers
- * together theirs. From then on they are counted, and told together. So every refusal is in the log, and nobody can fill the disk with them.
+ * Refused requests, for the audit log and the log: each has an entry and a line, until one source has had its share of
+ * a minute, or all strangers together theirs. From then on they are counted, and told together. So every refusal is in
+ * the log, and nobody can fill the disk with them.
  *
- * Addresses are free (address-group.ts), so the number of summaries is limited, too: where more sources are to be told than that, the largest are told
- * by themselves and the rest by /16 (IPv4) or /32 (IPv6). Keys are not free, and have their own share.
+ * Addresses are free (address-group.ts), so the number of summaries is limited, too: where more sources are to be told
+ * than that, the largest are told by themselves and the rest by /16 (IPv4) or /32 (IPv6). Keys are not free, and have
+ * their own share.
  */
 import type { NewAuditEntry } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
@@ -12,7 +14,10 @@ import { addressGroup, wideGroup } from './address-group.ts'
 const MINUTE_MS = 60_000
 /** Sources counted at once; beyond, they are counted by /16 or /32, and beyond twice as many in one. */
 const MOST_SOURCES = 10_000
-/** Summaries of one round, of which there are four a minute: so many sources by themselves, so many blocks, and one for the rest. */
+/**
+ * Summaries of one round, of which there are four a minute: so many sources by themselves, so many blocks, and one for
+ * the rest.
+ */
 const MOST_SUMMARIES = 50
 const REST = '(others)'
 
@@ -103,7 +108,10 @@ export class Refusals {
     return this.#strangers.has(wide) || this.#strangers.size < 2 * MOST_SOURCES ? wide : REST
   }
 
-  /** Tells and forgets the counts that began before a time. What cannot be told now is kept for the next round: the log may have room again. */
+  /**
+   * Tells and forgets the counts that began before a time. What cannot be told now is kept for the next round: the log
+   * may have room again.
+   */
   async summarize(before: number): Promise<void> {
     const now = performance.now()
     if (this.#unlogged > 0) {
@@ -172,7 +180,8 @@ function fewer(due: ReadonlyMap<string, Count>): ReadonlyMap<string, Count> {
   return told
 }
 
-const largestFirst = (counts: ReadonlyMap<string, Count>): [string, Count][] => [...counts].sort(([, a], [, b]) => b.more - a.more)
+const largestFirst = (counts: ReadonlyMap<string, Count>): [string, Count][] =>
+  [...counts].sort(([, a], [, b]) => b.more - a.more)
 
 function merge(counts: Map<string, Count>, name: string, { since, entries, more }: Count): void {
   const known = counts.get(name)

@@ -22,39 +22,52 @@ const StopText = Type.String({ minLength: 1, maxLength: 256 })
 
 /** The fields that both kinds of completion share. */
 export const commonFields = {
-  model: Type.Optional(Type.String({ maxLength: 200, ...described('the name of a model, as GET /v1/models lists it') })),
+  model: Type.Optional(
+    Type.String({ maxLength: 200, ...described('the name of a model, as GET /v1/models lists it') })
+  ),
   stream: flag(),
-  stream_options: Type.Optional(Type.Object({ include_usage: flag(), include_obfuscation: flag() }, {
-    additionalProperties: false, ...described('an object that may hold include_usage and include_obfuscation'),
-  })),
+  stream_options: Type.Optional(
+    Type.Object(
+      { include_usage: flag(), include_obfuscation: flag() },
+      {
+        additionalProperties: false,
+        ...described('an object that may hold include_usage and include_obfuscation')
+      }
+    )
+  ),
   max_tokens: whole(0, 1 << 20),
   temperature: number(0, 2),
   top_p: number(0, 1),
   presence_penalty: number(-2, 2),
   frequency_penalty: number(-2, 2),
   seed: whole(0, Number.MAX_SAFE_INTEGER),
-  stop: Type.Optional(Type.Union([StopText, Type.Array(StopText, { maxItems: 8 })], {
-    description: 'a text of 1 to 256 characters, or a list of at most 8',
-  })),
+  stop: Type.Optional(
+    Type.Union([StopText, Type.Array(StopText, { maxItems: 8 })], {
+      description: 'a text of 1 to 256 characters, or a list of at most 8'
+    })
+  ),
   top_k: whole(0, 1 << 20),
   min_p: number(0, 1),
   repetition_penalty: number(0.1, 10),
-  ignore_eos: flag(),
+  ignore_eos: flag()
 } as const
 export type CommonBody = Static<TObject<typeof commonFields>>
 
 /** The three classes of fields that both kinds of completion share, with those of one kind. */
 export function completionDialect<P extends TProperties>(
-  honoured: P, refused: Readonly<Record<string, Refusal>>,
+  honoured: P,
+  refused: Readonly<Record<string, Refusal>>
 ): Dialect<typeof commonFields & P> {
   return {
-    honoured: { ...commonFields, ...honoured }, neutral: neutralFields, refused: { ...refusedFields, ...refused },
+    honoured: { ...commonFields, ...honoured },
+    neutral: neutralFields,
+    refused: { ...refusedFields, ...refused }
   }
 }
 
 /** @throws VeritError (the reader) VERIT_JSON for what is not an object, VERIT_REQUEST for a field */
 export function bodyReader<P extends TProperties>(
-  dialect: Dialect<P>,
+  dialect: Dialect<P>
 ): (value: unknown, reading: Reading) => Static<TObject<P>> {
   const read = fieldReader(dialect)
   return (value, reading) => {
@@ -68,9 +81,16 @@ export function bodyReader<P extends TProperties>(
 /** The common fields as the engine calls them. */
 export function samplingOf(body: CommonBody): Sampling {
   return defined({
-    temperature: body.temperature, topP: body.top_p, topK: body.top_k, minP: body.min_p, repetitionPenalty: body.repetition_penalty,
-    presencePenalty: body.presence_penalty, frequencyPenalty: body.frequency_penalty, seed: body.seed, ignoreEndOfText: body.ignore_eos,
-    stop: typeof body.stop === 'string' ? [body.stop] : body.stop,
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k,
+    minP: body.min_p,
+    repetitionPenalty: body.repetition_penalty,
+    presencePenalty: body.presence_penalty,
+    frequencyPenalty: body.frequency_penalty,
+    seed: body.seed,
+    ignoreEndOfText: body.ignore_eos,
+    stop: typeof body.stop === 'string' ? [body.stop] : body.stop
   })
 }
 

@@ -29,8 +29,17 @@ export function logWhenDone(context: GatewayContext, request: FastifyRequest, re
     const fields = { id: request.id, status, ms, remote, key: caller?.record.id, ...counts }
     context.log[level](fields, nameOf(request))
     if (ignored !== undefined) context.metrics.fieldsIgnored(ignored.known, ignored.unknown.size)
-    context.metrics.requestEnded({ route: nameOf(request), status, code, seconds: ms / 1000, promptTokens, cachedTokens, completionTokens })
-    if (!quiet && code !== undefined && OWN_FAILURES.has(code)) context.log.error({ id: request.id, cause: causeOf(error) }, 'a request failed')
+    context.metrics.requestEnded({
+      route: nameOf(request),
+      status,
+      code,
+      seconds: ms / 1000,
+      promptTokens,
+      cachedTokens,
+      completionTokens
+    })
+    if (!quiet && code !== undefined && OWN_FAILURES.has(code))
+      context.log.error({ id: request.id, cause: causeOf(error) }, 'a request failed')
     // Everything that was answered has its entry by now; this one was not answered.
     record(context, request, status).catch((e: unknown) => {
       if (!quiet) context.log.error({ id: request.id, cause: causeOf(e) }, 'a request could not be recorded')

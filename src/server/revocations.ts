@@ -1,6 +1,6 @@
 /**
- * Ends generations whose key is revoked, expires, or may no longer do what they do: the keys of all that run are read again four times a second. A
- * store that cannot be read for a while counts as a no.
+ * Ends generations whose key is revoked, expires, or may no longer do what they do: the keys of all that run are read
+ * again four times a second. A store that cannot be read for a while counts as a no.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { KeyRecord, KeyStore } from '../store/key-store.ts'
@@ -15,7 +15,8 @@ interface Running {
   end: (why: VeritError) => void
 }
 
-export const noLonger = (): VeritError => new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' })
+export const noLonger = (): VeritError =>
+  new VeritError('VERIT_UNAUTHORIZED', { problem: 'the one sent is no longer valid' })
 
 export class Revocations {
   #keys: Pick<KeyStore, 'valid'>
@@ -49,7 +50,8 @@ export class Revocations {
         if (record === undefined || !r.permits(record)) this.#end(r, noLonger())
       }
     } catch (e) {
-      if (++this.#failures >= MOST_FAILURES) for (const r of running) this.#end(r, new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e))
+      if (++this.#failures >= MOST_FAILURES)
+        for (const r of running) this.#end(r, new VeritError('VERIT_UNAVAILABLE', { what: 'key store' }, e))
     }
     this.#scheduled = false
     if (this.#running.size > 0) this.#schedule()

@@ -3,15 +3,24 @@ import type { FastifyRequest } from 'fastify'
 import type { OpenRoute, Route } from './context.ts'
 import { isPlainPath } from './http-checks.ts'
 
-/** Whether an address, as it was sent, is that of a path of the table. Nothing is decoded: what only matches after decoding has no row. */
+/**
+ * Whether an address, as it was sent, is that of a path of the table. Nothing is decoded: what only matches after
+ * decoding has no row.
+ */
 export function matches(path: string, url: string): boolean {
   if (!isPlainPath(url)) return false
   const [want, have] = [path.split('/'), url.split('/')]
-  return want.length === have.length && want.every((segment, i) => segment === have[i] || (segment.startsWith(':') && /^[A-Za-z0-9_.-]{1,64}$/.test(have[i]!)))
+  return (
+    want.length === have.length &&
+    want.every(
+      (segment, i) => segment === have[i] || (segment.startsWith(':') && /^[A-Za-z0-9_.-]{1,64}$/.test(have[i]!))
+    )
+  )
 }
 
 /** The methods of a row: HEAD is answered wherever GET is (RFC 9110 section 9.1). */
-export const methodsOf = ({ method }: Route | OpenRoute): readonly string[] => (method === 'GET' ? ['GET', 'HEAD'] : [method])
+export const methodsOf = ({ method }: Route | OpenRoute): readonly string[] =>
+  method === 'GET' ? ['GET', 'HEAD'] : [method]
 
 export const answers = (row: Route, method: string): boolean => methodsOf(row).includes(method)
 

@@ -1,6 +1,6 @@
 /**
- * The one table of routes. What a route requires stands in its row and nowhere else; a gateway refuses to start with a route that has no row. A
- * request that matches no row needs a valid key before it is told so.
+ * The one table of routes. What a route requires stands in its row and nowhere else; a gateway refuses to start with a
+ * route that has no row. A request that matches no row needs a valid key before it is told so.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -20,18 +20,30 @@ import { securityTxt } from './security-txt.ts'
 
 export const routeTable: readonly (Route | OpenRoute)[] = [
   { method: 'GET', path: '/health', requires: 'nothing', takesBody: false, tell: health },
-  { method: 'GET', path: '/.well-known/security.txt', requires: 'nothing', takesBody: false, tell: tellSecurityContact },
+  {
+    method: 'GET',
+    path: '/.well-known/security.txt',
+    requires: 'nothing',
+    takesBody: false,
+    tell: tellSecurityContact
+  },
   { method: 'GET', path: '/v1/models', requires: 'models', takesBody: false, handle: listModels },
   { method: 'GET', path: '/v1/models/:id', requires: 'models', takesBody: false, handle: showModel },
   {
-    method: 'POST', path: '/v1/completions', requires: 'infer', takesBody: true,
+    method: 'POST',
+    path: '/v1/completions',
+    requires: 'infer',
+    takesBody: true,
     handle: (context, request, reply) =>
-      answer(context, readCompletion(request.body, readingFor(context, request)), request, reply),
+      answer(context, readCompletion(request.body, readingFor(context, request)), request, reply)
   },
   {
-    method: 'POST', path: '/v1/chat/completions', requires: 'infer', takesBody: true,
+    method: 'POST',
+    path: '/v1/chat/completions',
+    requires: 'infer',
+    takesBody: true,
     handle: (context, request, reply) =>
-      answer(context, readChat(request.body, readingFor(context, request)), request, reply),
+      answer(context, readChat(request.body, readingFor(context, request)), request, reply)
   },
   { method: 'GET', path: '/v1/admin/keys', requires: 'admin', takesBody: false, handle: listKeys },
   { method: 'POST', path: '/v1/admin/keys', requires: 'admin', takesBody: true, handle: createKey },
@@ -40,7 +52,7 @@ export const routeTable: readonly (Route | OpenRoute)[] = [
   { method: 'POST', path: '/v1/admin/keys/:id/rotate', requires: 'admin', takesBody: true, handle: rotateKey },
   { method: 'POST', path: '/v1/admin/keys/:id/revoke', requires: 'admin', takesBody: false, handle: revokeKey },
   { method: 'GET', path: '/v1/audit/checkpoint', requires: 'audit', takesBody: false, handle: tellCheckpoint },
-  { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics },
+  { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics }
 ]
 
 /** How a body is read; what is ignored in it is noted even where it is then refused. */
@@ -51,22 +63,32 @@ function readingFor({ config }: GatewayContext, { verit }: FastifyRequest): Read
 }
 
 function listModels({ model }: GatewayContext, request: FastifyRequest): object {
-  return { object: 'list', data: model === undefined || !mayUse(request.verit.caller!.record, model.id) ? [] : [shown(model)] }
+  return {
+    object: 'list',
+    data: model === undefined || !mayUse(request.verit.caller!.record, model.id) ? [] : [shown(model)]
+  }
 }
 
 function showModel({ model }: GatewayContext, request: FastifyRequest): object {
   const { id } = request.params as { id: string }
-  if (model?.id !== id || !mayUse(request.verit.caller!.record, id)) throw new VeritError('VERIT_NOT_FOUND', { what: 'model of that name' })
+  if (model?.id !== id || !mayUse(request.verit.caller!.record, id))
+    throw new VeritError('VERIT_NOT_FOUND', { what: 'model of that name' })
   return shown(model)
 }
 
 function shown(model: ServedModel): object {
   const { architecture, executor, engine, capabilities, cacheType, ...numbers } = model.runner.info
   const verit = {
-    digest: model.runner.digest, name: printable(numbers.name), architecture: printable(architecture), parameters: numbers.parameters,
-    vocabulary: numbers.vocabSize, context: numbers.context, executor: printable(executor),
-    ...engine !== undefined && { engine: printable(engine) }, ...capabilities !== undefined && { capabilities },
-    ...cacheType !== undefined && { kv_cache_type: cacheType },
+    digest: model.runner.digest,
+    name: printable(numbers.name),
+    architecture: printable(architecture),
+    parameters: numbers.parameters,
+    vocabulary: numbers.vocabSize,
+    context: numbers.context,
+    executor: printable(executor),
+    ...(engine !== undefined && { engine: printable(engine) }),
+    ...(capabilities !== undefined && { capabilities }),
+    ...(cacheType !== undefined && { kv_cache_type: cacheType })
   }
   return { id: model.id, object: 'model', created: model.created, owned_by: 'verit', verit }
 }
@@ -87,7 +109,11 @@ function tellSecurityContact({ config }: GatewayContext): OpenAnswer {
   return { status, type: JSON_TYPE, body: JSON.stringify(body) }
 }
 
-async function tellMetrics({ metrics }: GatewayContext, _request: FastifyRequest, reply: FastifyReply): Promise<string> {
+async function tellMetrics(
+  { metrics }: GatewayContext,
+  _request: FastifyRequest,
+  reply: FastifyReply
+): Promise<string> {
   void reply.type(metrics.contentType)
   return metrics.text()
 }

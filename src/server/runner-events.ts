@@ -9,7 +9,9 @@ export function noteRunner({ log, metrics, audit }: GatewayContext, event: Runne
   else if (event.type === 'died') {
     log.error({ how: event.how, restartInMs: event.restartInMs }, 'the runner died')
     metrics.runnerDied()
-    audit?.append({ type: 'server', event: 'runner-died', detail: { how: event.how } }).catch((e: unknown) => log.error({ cause: String(e) }, 'not recorded'))
+    audit
+      ?.append({ type: 'server', event: 'runner-died', detail: { how: event.how } })
+      .catch((e: unknown) => log.error({ cause: String(e) }, 'not recorded'))
   } else if (event.type === 'log') log.warn({ line: event.line }, 'the runner wrote')
   else {
     const reason = event.error instanceof Error ? event.error.message : String(event.error)
@@ -20,5 +22,6 @@ export function noteRunner({ log, metrics, audit }: GatewayContext, event: Runne
 function noteReady(log: GatewayContext['log'], { pid, info }: Extract<RunnerEvent, { type: 'ready' }>): void {
   const level = notLocked(info.sandbox).length === 0 ? 'info' : 'warn'
   log[level]({ pid, sandbox: describeSandbox(info.sandbox) }, 'the runner is ready')
-  for (const warning of info.conversation?.warnings ?? []) log.warn({ warning: printable(warning, 512) }, 'conversations of this model')
+  for (const warning of info.conversation?.warnings ?? [])
+    log.warn({ warning: printable(warning, 512) }, 'conversations of this model')
 }

@@ -10,12 +10,17 @@ test('the runner is told the type of the KV cache where the configuration gives 
   assert.deepEqual(['', '[inference]\nkv_cache_type = "auto"\n'].map(told), [undefined, undefined])
   for (const type of ['f16', 'f32']) assert.equal(told(`[inference]\nkv_cache_type = "${type}"\n`), type)
   for (const value of ['"q8_0"', '"F16"', '16']) {
-    assert.throws(() => told(`[inference]\nkv_cache_type = ${value}\n`), { code: 'VERIT_CONFIG', message: /kv_cache_type/ })
+    assert.throws(() => told(`[inference]\nkv_cache_type = ${value}\n`), {
+      code: 'VERIT_CONFIG',
+      message: /kv_cache_type/
+    })
   }
 })
 
 test('the configuration gives every setting of the runner, each as the runner takes it', () => {
-  const all = runnerOptions(parseConfig(`[inference]
+  const all = runnerOptions(
+    parseConfig(
+      `[inference]
 parallel = 3
 context = 256
 cache_mib = 4
@@ -29,11 +34,24 @@ speculate = "off"
 instruction_set = "baseline"
 end_tokens = ["</s>"]
 require_sandbox = true
-`, 'x'), {})
+`,
+      'x'
+    ),
+    {}
+  )
   const { requireSandbox, bodyBytes, ...settings } = all
   const expected = {
-    slots: 3, context: 256, cacheBytes: 4 << 20, cacheType: 'f16', memoryBytes: 512 << 20, threads: 2, cores: '0-1',
-    packing: 'base3', headScreen: true, speculate: false, instructionSet: 'baseline',
+    slots: 3,
+    context: 256,
+    cacheBytes: 4 << 20,
+    cacheType: 'f16',
+    memoryBytes: 512 << 20,
+    threads: 2,
+    cores: '0-1',
+    packing: 'base3',
+    headScreen: true,
+    speculate: false,
+    instructionSet: 'baseline'
   }
   assert.deepEqual([requireSandbox, bodyBytes, settings], [true, 1 << 20, expected])
   assert.deepEqual(Object.keys(expected).toSorted(), loadSettingNames.toSorted())

@@ -10,7 +10,11 @@ type Settings = Pick<ServerConfig, 'inference' | 'http'>
 
 /** Values by which the configuration leaves a setting to the environment or the runner, and its words for a boolean. */
 const words: ReadonlyMap<unknown, boolean | undefined> = new Map<unknown, boolean | undefined>([
-  [0, undefined], ['', undefined], ['auto', undefined], ['on', true], ['off', false],
+  [0, undefined],
+  ['', undefined],
+  ['auto', undefined],
+  ['on', true],
+  ['off', false]
 ])
 
 const plain = (value: unknown): unknown => (words.has(value) ? words.get(value) : value)
@@ -27,6 +31,10 @@ export function runnerOptions({ inference, http }: Settings, conversation: Conve
   const given: Readonly<Record<string, unknown>> = inference
   const same = loadSettingsIn(Object.fromEntries(loadSettingNames.map(name => [name, plain(given[name])])))
   return {
-    requireSandbox: inference.requireSandbox, bodyBytes: http.bodyBytes, ...conversation, ...same, ...renamed(inference),
+    requireSandbox: inference.requireSandbox,
+    bodyBytes: http.bodyBytes,
+    ...conversation,
+    ...same,
+    ...renamed(inference)
   }
 }

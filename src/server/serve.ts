@@ -1,4 +1,7 @@
-/** Starts a server: state, keys and logs, the listening gateway, the model's process; and stops it again, ending what is under way within a limit. */
+/**
+ * Starts a server: state, keys and logs, the listening gateway, the model's process; and stops it again, ending what is
+ * under way within a limit.
+ */
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import type { FastifyInstance } from 'fastify'
@@ -49,7 +52,10 @@ export interface ServeOptions {
   model: string
   /** Name by which clients ask for it. Default: the file's name without its ending. */
   modelName?: string
-  /** Name and signature by which a pulled model must be trusted. Default: its file's name without its ending, and the signature beside it. */
+  /**
+   * Name and signature by which a pulled model must be trusted. Default: its file's name without its ending, and the
+   * signature beside it.
+   */
   trustedAs?: TrustedAs
   config: ServerConfig
   /** State folder. */
@@ -85,7 +91,10 @@ export interface RunningServer {
   /** Whether others than this machine can reach it. */
   readonly exposed: boolean
   readonly audit: AuditLog | undefined
-  /** Takes no more requests, lets those under way end for `graceMs` (default 10,000), then ends them with an error, then the model's process. */
+  /**
+   * Takes no more requests, lets those under way end for `graceMs` (default 10,000), then ends them with an error, then
+   * the model's process.
+   */
   close(graceMs?: number): Promise<void>
 }
 
@@ -111,7 +120,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const { audit, unaudited } = await openLog(config.audit, state, store, undo, log)
     const { failuresPerMinute, allFailuresPerMinute } = config.addresses
     const refusals = new Refusals(
-      { perSource: failuresPerMinute, all: allFailuresPerMinute }, entry => audit?.append(entry) ?? Promise.resolve(), log,
+      { perSource: failuresPerMinute, all: allFailuresPerMinute },
+      entry => audit?.append(entry) ?? Promise.resolve(),
+      log
     )
     undo.defer(() => refusals.close())
     const metrics = new Metrics()
@@ -120,12 +131,28 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     const outbox = new OutboxDrain(store.outbox, audit, log)
     undo.defer(() => outbox.close())
     const stopping = new AbortController()
-    const { parallel, queue } = config.inference, conversation = conversationSettings(config.inference, 'the configuration')
+    const { parallel, queue } = config.inference
+    const conversation = conversationSettings(config.inference, 'the configuration')
     const context: GatewayContext = {
-      config, rules: httpRules(config), store, rates, audit, unaudited, watch: desk.watch, metrics, refusals, log,
-      modelId, model: undefined,
-      admission: new Admission({ parallel, queue }), heldAnswers: new HeldAnswers(), revocations: new Revocations(store.keys), serverKey: serverKey(state),
-      drainOutbox: () => outbox.drain(), onAlerts: alerts => desk.tell(alerts), stopping: stopping.signal,
+      config,
+      rules: httpRules(config),
+      store,
+      rates,
+      audit,
+      unaudited,
+      watch: desk.watch,
+      metrics,
+      refusals,
+      log,
+      modelId,
+      model: undefined,
+      admission: new Admission({ parallel, queue }),
+      heldAnswers: new HeldAnswers(),
+      revocations: new Revocations(store.keys),
+      serverKey: serverKey(state),
+      drainOutbox: () => outbox.drain(),
+      onAlerts: alerts => desk.tell(alerts),
+      stopping: stopping.signal
     }
     const app = buildGateway(context, transport)
     metrics.watch(transport.counts, context.admission)
@@ -134,26 +161,38 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     await outbox.drain()
     await audit?.append({ type: 'config', digest: digestOf(config), detail: shownConfig(config) })
     const url = await startListening(app, config.listen, transport.scheme)
-    let trust: ModelTrust | undefined, digest: Digest | undefined
+    let trust: ModelTrust | undefined
+    let digest: Digest | undefined
     const start = ModelRunner.start(options.model, {
-      onDigest: taken => void (trust = check(digest = taken)),
-      ...runnerOptions(config, conversation), ...options.runner,
-      onEvent: event => noteRunner(context, event),
+      onDigest: taken => void (trust = check((digest = taken))),
+      ...runnerOptions(config, conversation),
+      ...options.runner,
+      onEvent: event => noteRunner(context, event)
     })
     const model = await Promise.race([start, interrupted]).catch(async (e: unknown) => {
       if (VeritError.is(e, 'VERIT_INTERRUPTED')) {
         await noteStop(audit, log)
         throw e
       }
-      const detail = { model: modelId, ...(digest !== undefined && { digest }), reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL' }
-      await audit?.append({ type: 'server', event: 'refused', detail }).catch((why: unknown) => log.error({ cause: String(why) }, 'the refusal is not in the audit log'))
+      const detail = {
+        model: modelId,
+        ...(digest !== undefined && { digest }),
+        reason: VeritError.is(e) ? e.code : 'VERIT_INTERNAL'
+      }
+      await audit
+        ?.append({ type: 'server', event: 'refused', detail })
+        .catch((why: unknown) => log.error({ cause: String(why) }, 'the refusal is not in the audit log'))
       throw e
     })
     undo.defer(() => model.close())
     context.model = { id: modelId, created: Math.floor(Date.now() / 1000), runner: model }
     const { cacheType } = model.info
-    const settings = { ...cacheType !== undefined && { cacheType }, ...overridden(conversation) }
-    await audit?.append({ type: 'server', event: 'model', detail: { model: modelId, digest: model.digest, trust, ...settings } })
+    const settings = { ...(cacheType !== undefined && { cacheType }), ...overridden(conversation) }
+    await audit?.append({
+      type: 'server',
+      event: 'model',
+      detail: { model: modelId, digest: model.digest, trust, ...settings }
+    })
     const firstKey = makeFirstKey ? await store.keys.createFirst('first key') : undefined
     const keyless = firstKey === undefined && (await store.keys.list()).length === 0
     await outbox.drain()
@@ -185,20 +224,31 @@ function rejectsAt(signal: AbortSignal | undefined): Promise<never> {
 }
 
 async function noteStop(audit: AuditLog | undefined, log: Log): Promise<void> {
-  await audit?.append({ type: 'server', event: 'stop', detail: {} })
+  await audit
+    ?.append({ type: 'server', event: 'stop', detail: {} })
     .catch((e: unknown) => log.error({ cause: String(e) }, 'the stop is not in the audit log'))
 }
 
-/** What the operator has put in place of the file's: the prompts of conversations depend on it, so the audit log names it. */
+/**
+ * What the operator has put in place of the file's: the prompts of conversations depend on it, so the audit log names
+ * it.
+ */
 function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<string, unknown> {
   return {
-    ...chatTemplate !== undefined && { chatTemplate: `sha256:${createHash('sha256').update(chatTemplate.text).digest('hex')}` }, ...endTokens !== undefined && { endTokens },
+    ...(chatTemplate !== undefined && {
+      chatTemplate: `sha256:${createHash('sha256').update(chatTemplate.text).digest('hex')}`
+    }),
+    ...(endTokens !== undefined && { endTokens })
   }
 }
 
 /** The audit log, or, where the operator switched it off, what counts the time without one. */
 async function openLog(
-  config: ServerConfig['audit'], state: string, { evidence, clock }: Store, undo: AsyncDisposableStack, log: Log,
+  config: ServerConfig['audit'],
+  state: string,
+  { evidence, clock }: Store,
+  undo: AsyncDisposableStack,
+  log: Log
 ): Promise<{ audit: FolderAuditLog | undefined; unaudited: UnauditedTime | undefined }> {
   if (!config.enabled) {
     return { audit: undefined, unaudited: undo.use(await UnauditedTime.begin(evidence, 'audit.enabled = false', log)) }
@@ -214,14 +264,15 @@ function shownConfig(config: ServerConfig): Record<string, unknown> {
   return { ...config, watch: { ...config.watch, webhookUrl: webhookUrl === '' ? '' : new URL(webhookUrl).origin } }
 }
 
-const digestOf = (config: ServerConfig): string => `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}`
+const digestOf = (config: ServerConfig): string =>
+  `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}`
 
 /** No more requests; those under way may end. */
 async function endGently(app: FastifyInstance, stopping: AbortController, graceMs: number): Promise<void> {
   const timers = [
     setTimeout(() => stopping.abort(), graceMs),
     setTimeout(() => app.server.closeAllConnections(), graceMs + LAST_WORDS_MS),
-    setInterval(() => app.server.closeIdleConnections(), 50), // an answer that ends now leaves its connection open
+    setInterval(() => app.server.closeIdleConnections(), 50) // an answer that ends now leaves its connection open
   ]
   await app.close()
   timers.forEach(clearTimeout)
@@ -229,5 +280,10 @@ async function endGently(app: FastifyInstance, stopping: AbortController, graceM
 
 /** `models/verit-sotu.gguf` -> verit-sotu; characters that would need escaping somewhere become dashes. */
 function nameOf(path: string): string {
-  return basename(path).replace(/\.gguf$/i, '').replaceAll(/[^A-Za-z0-9._-]+/g, '-').slice(0, 100) || 'model'
+  return (
+    basename(path)
+      .replace(/\.gguf$/i, '')
+      .replaceAll(/[^A-Za-z0-9._-]+/g, '-')
+      .slice(0, 100) || 'model'
+  )
 }

@@ -1,4 +1,7 @@
-/** The key that signs answers: Ed25519, in the state folder, made at the first start. Clients that know its public half can check who answered them. */
+/**
+ * The key that signs answers: Ed25519, in the state folder, made at the first start. Clients that know its public half
+ * can check who answered them.
+ */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +20,10 @@ export function serverKey(state: string): ServerKey {
   if (!existsSync(path)) {
     const { privateKey } = generateKeyPairSync('ed25519')
     try {
-      writeFileAtomic(path, Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' })), { mode: 0o600, overwrite: false })
+      writeFileAtomic(path, Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' })), {
+        mode: 0o600,
+        overwrite: false
+      })
     } catch (e) {
       if (!VeritError.is(e, 'VERIT_FILE_EXISTS')) throw e // another process made it meanwhile: use that one
     }

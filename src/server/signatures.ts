@@ -1,4 +1,7 @@
-/** Signatures of requests and answers (docs/signing.md) where they meet HTTP: what is read from a request, what is added to an answer. */
+/**
+ * Signatures of requests and answers (docs/signing.md) where they meet HTTP: what is read from a request, what is added
+ * to an answer.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
 import type { Credential } from '../store/key-store.ts'
@@ -24,7 +27,10 @@ export function readSignature({ raw }: FastifyRequest, hasBody: boolean): Reques
  * window
  */
 export function verifySignature(
-  signature: RequestSignature, credential: Credential | undefined, windowSeconds: number, clock: StoreClock,
+  signature: RequestSignature,
+  credential: Credential | undefined,
+  windowSeconds: number,
+  clock: StoreClock
 ): asserts credential is Credential {
   if (credential === undefined || !verifyRequestSignature(signature, credential)) {
     throw new VeritError('VERIT_SIGNATURE', { problem: 'it does not fit the request, or its key is not valid' })
@@ -61,21 +67,35 @@ export async function checkDigest({ raw }: FastifyRequest, body: Buffer): Promis
 /** What an answer is bound to; undefined where it is not to be signed. */
 function bindingOf({ config }: GatewayContext, { raw, verit }: FastifyRequest): RequestBinding | undefined {
   const signature = verit.caller?.signature
-  if (config.signing.responses === 'none' || (config.signing.responses === 'signed' && signature === undefined)) return undefined
+  if (config.signing.responses === 'none' || (config.signing.responses === 'signed' && signature === undefined))
+    return undefined
   if (signature !== undefined) return signature
   const digest = raw.headers['content-digest']
   return {
-    method: raw.method ?? '', authority: raw.headers.host ?? '', path: raw.url ?? '', contentDigest: digest === undefined ? undefined : String(digest), signature: undefined,
+    method: raw.method ?? '',
+    authority: raw.headers.host ?? '',
+    path: raw.url ?? '',
+    contentDigest: digest === undefined ? undefined : String(digest),
+    signature: undefined
   }
 }
 
 /** Signs a whole answer, once everything else about it is known. */
-export function signReply(context: GatewayContext, request: FastifyRequest, reply: FastifyReply, payload: string | Buffer): void {
+export function signReply(
+  context: GatewayContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: string | Buffer
+): void {
   const binding = bindingOf(context, request)
   if (binding === undefined || !isSignable(binding)) return
   const type = reply.getHeader('content-type')
   const body = Buffer.from(payload as string)
-  const { headers } = signResponse({ status: reply.statusCode, headers: type === undefined ? {} : { 'content-type': String(type) }, body }, binding, context.serverKey)
+  const { headers } = signResponse(
+    { status: reply.statusCode, headers: type === undefined ? {} : { 'content-type': String(type) }, body },
+    binding,
+    context.serverKey
+  )
   void reply.headers(headers)
 }
 
@@ -84,7 +104,10 @@ export function signReply(context: GatewayContext, request: FastifyRequest, repl
  * @param digest gives its content-digest
  */
 export async function signWhole(
-  context: GatewayContext, request: FastifyRequest, contentType: string, digest: () => Promise<string>,
+  context: GatewayContext,
+  request: FastifyRequest,
+  contentType: string,
+  digest: () => Promise<string>
 ): Promise<Record<string, string>> {
   const binding = bindingOf(context, request)
   if (binding === undefined) return {}
@@ -93,10 +116,19 @@ export async function signWhole(
 }
 
 /** Signs the head of a stream; the end of it is signed by what is returned. */
-export function signStream(context: GatewayContext, request: FastifyRequest, status: number, headers: Record<string, string>): StreamSigning | undefined {
+export function signStream(
+  context: GatewayContext,
+  request: FastifyRequest,
+  status: number,
+  headers: Record<string, string>
+): StreamSigning | undefined {
   const binding = bindingOf(context, request)
   if (binding === undefined) return undefined
-  const signed = signResponse({ status, headers: { 'content-type': headers['content-type']! } }, binding, context.serverKey)
+  const signed = signResponse(
+    { status, headers: { 'content-type': headers['content-type']! } },
+    binding,
+    context.serverKey
+  )
   return { headers: signed.headers, signer: new StreamSigner(signed.signature, context.serverKey.privateKey) }
 }
 

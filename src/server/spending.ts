@@ -1,6 +1,7 @@
 /**
- * What a generation may cost, held before any work and settled after it: tokens of the minute, places, and the budgets of the day and the month. The
- * most that a request can take is held, so that a budget cannot be overshot; what was not used is given back.
+ * What a generation may cost, held before any work and settled after it: tokens of the minute, places, and the budgets
+ * of the day and the month. The most that a request can take is held, so that a budget cannot be overshot; what was not
+ * used is given back.
  */
 import type { FastifyReply } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -32,17 +33,37 @@ export class Spending {
    * @param lease unique name of the request
    * @throws VeritError VERIT_RATE_LIMIT, VERIT_TOO_MANY, VERIT_BUDGET, VERIT_UNAVAILABLE; nothing is held then
    */
-  static async hold(context: GatewayContext, key: KeyRecord, remote: string, tokens: number, lease: string, reply: FastifyReply): Promise<Spending> {
+  static async hold(
+    context: GatewayContext,
+    key: KeyRecord,
+    remote: string,
+    tokens: number,
+    lease: string,
+    reply: FastifyReply
+  ): Promise<Spending> {
     const { tokensPerDay, tokensPerMonth } = limitsOf(key, context.config)
     const held = await takeTokens(context, key, remote, tokens, lease, reply)
-    if (tokensPerDay === undefined && tokensPerMonth === undefined) return new Spending(context, key.id, held, undefined)
+    if (tokensPerDay === undefined && tokensPerMonth === undefined)
+      return new Spending(context, key.id, held, undefined)
     try {
       const now = context.store.clock.now()
-      const answer = await ask(() => context.store.budgets.reserve(key.id, tokens, { tokensPerDay, tokensPerMonth }, now))
-      const left = (limit: number, w: { used: number; reserved: number }): number => Math.max(0, limit - w.used - w.reserved)
+      const answer = await ask(() =>
+        context.store.budgets.reserve(key.id, tokens, { tokensPerDay, tokensPerMonth }, now)
+      )
+      const left = (limit: number, w: { used: number; reserved: number }): number =>
+        Math.max(0, limit - w.used - w.reserved)
       const ends = windowEnds(now)
-      if (tokensPerDay !== undefined) tellBudget(reply, 'day', tokensPerDay, left(tokensPerDay, answer.usage.day), DAY_SECONDS, ends.day)
-      if (tokensPerMonth !== undefined) tellBudget(reply, 'month', tokensPerMonth, left(tokensPerMonth, answer.usage.month), ends.monthLength, ends.month)
+      if (tokensPerDay !== undefined)
+        tellBudget(reply, 'day', tokensPerDay, left(tokensPerDay, answer.usage.day), DAY_SECONDS, ends.day)
+      if (tokensPerMonth !== undefined)
+        tellBudget(
+          reply,
+          'month',
+          tokensPerMonth,
+          left(tokensPerMonth, answer.usage.month),
+          ends.monthLength,
+          ends.month
+        )
       if (!answer.ok) {
         const budget = answer.window === 'day' ? tokensPerDay : tokensPerMonth
         const retryAfter = tokens > (budget ?? 0) ? Infinity : ends[answer.window]
@@ -55,18 +76,25 @@ export class Spending {
     }
   }
 
-  /** Settles what was used, once; later calls wait for the first. A failure is logged: what is held then stays counted. */
+  /**
+   * Settles what was used, once; later calls wait for the first. A failure is logged: what is held then stays counted.
+   */
   settle(used: number): Promise<void> {
     this.#settled ??= this.#settle(used).catch((e: unknown) => {
-      this.#context.log.error({ key: this.#keyId, cause: e instanceof Error ? e.message : String(e) }, 'tokens that were not used could not be given back')
+      this.#context.log.error(
+        { key: this.#keyId, cause: e instanceof Error ? e.message : String(e) },
+        'tokens that were not used could not be given back'
+      )
     })
     return this.#settled
   }
 
   async #settle(used: number): Promise<void> {
     const { budgets, clock } = this.#context.store
-    const counted = this.#reservation === undefined
-      ? budgets.count(this.#keyId, used, clock.now()) : budgets.settle(this.#reservation, used)
+    const counted =
+      this.#reservation === undefined
+        ? budgets.count(this.#keyId, used, clock.now())
+        : budgets.settle(this.#reservation, used)
     const [stored, released] = await Promise.allSettled([counted, this.#held.release(used)])
     if (stored.status === 'rejected') throw stored.reason
     if (released.status === 'rejected') throw released.reason
@@ -77,5 +105,9 @@ export class Spending {
 function windowEnds(now: Date): { day: number; month: number; monthLength: number } {
   const [y, m, d] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()]
   const seconds = (until: number): number => Math.max(1, Math.ceil((until - now.getTime()) / 1000))
-  return { day: seconds(Date.UTC(y, m, d + 1)), month: seconds(Date.UTC(y, m + 1, 1)), monthLength: (Date.UTC(y, m + 1, 1) - Date.UTC(y, m, 1)) / 1000 }
+  return {
+    day: seconds(Date.UTC(y, m, d + 1)),
+    month: seconds(Date.UTC(y, m + 1, 1)),
+    monthLength: (Date.UTC(y, m + 1, 1) - Date.UTC(y, m, 1)) / 1000
+  }
 }

@@ -60,7 +60,8 @@ function removeEmpty(folder: string): void {
     rmdirSync(folder)
   } catch (e) {
     const { code = '' } = e as NodeJS.ErrnoException
-    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENAMETOOLONG'].includes(code)) throw fileError(e, folder, 'write')
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'ENAMETOOLONG'].includes(code))
+      throw fileError(e, folder, 'write')
   }
 }
 

@@ -13,15 +13,19 @@ const number = Type.Number({ description: 'a number' })
 const textOrNumber = described(Type.Union([shortText, number]), 'a number or a text of at most 512 characters')
 /** As OpenAI has it. */
 const metadata = Type.Unsafe({
-  type: 'object', maxProperties: 16, propertyNames: { maxLength: 64 },
+  type: 'object',
+  maxProperties: 16,
+  propertyNames: { maxLength: 64 },
   additionalProperties: { type: 'string', maxLength: 512 },
-  description: 'an object of at most 16 texts of at most 512 characters, with names of at most 64',
+  description: 'an object of at most 16 texts of at most 512 characters, with names of at most 64'
 })
 /** Settings of something that is not here: a few values, one level deep. */
 export const fewSettings = Type.Unsafe({
-  type: 'object', maxProperties: 16, propertyNames: { maxLength: 64 },
+  type: 'object',
+  maxProperties: 16,
+  propertyNames: { maxLength: 64 },
   additionalProperties: { anyOf: [{ type: ['boolean', 'number', 'null'] }, { type: 'string', maxLength: 512 }] },
-  description: 'an object of at most 16 numbers, flags and texts of at most 512 characters',
+  description: 'an object of at most 16 numbers, flags and texts of at most 512 characters'
 })
 
 const scalar = { anyOf: [{ type: ['boolean', 'number', 'null'] }, { type: 'string', maxLength: 4096 }] }
@@ -34,8 +38,11 @@ const nested = (levels: number): object => {
 }
 /** Settings of a gateway or an interface in front: lists and objects in an object. */
 const settings = Type.Unsafe({
-  type: 'object', maxProperties: 64, propertyNames: { maxLength: 64 }, additionalProperties: nested(4),
-  description: 'an object of at most 64 values, 5 levels deep, with texts of at most 4,096 characters',
+  type: 'object',
+  maxProperties: 64,
+  propertyNames: { maxLength: 64 },
+  additionalProperties: nested(4),
+  description: 'an object of at most 64 values, 5 levels deep, with texts of at most 4,096 characters'
 })
 
 /** The values of a list, whatever their types. */
@@ -46,33 +53,60 @@ const emptyObject = closed({})
 const emptyText = Type.Literal('')
 /** Switches of functions that are all off. */
 const allOff = Type.Unsafe({
-  type: 'object', maxProperties: 64, propertyNames: { maxLength: 64 },
-  additionalProperties: { enum: [false, null] },
+  type: 'object',
+  maxProperties: 64,
+  propertyNames: { maxLength: 64 },
+  additionalProperties: { enum: [false, null] }
 })
 /** Ollama's options of the machine and of the context length: they decide no token of the answer. */
 const machineOptions = Type.Unsafe({
-  type: 'object', additionalProperties: false,
-  properties: Object.fromEntries([
-    'num_ctx', 'num_batch', 'num_gpu', 'main_gpu', 'num_thread', 'low_vram', 'numa', 'use_mmap', 'use_mlock',
-  ].map(name => [name, { type: ['number', 'boolean', 'null'] }])),
+  type: 'object',
+  additionalProperties: false,
+  properties: Object.fromEntries(
+    ['num_ctx', 'num_batch', 'num_gpu', 'main_gpu', 'num_thread', 'low_vram', 'numa', 'use_mmap', 'use_mlock'].map(
+      name => [name, { type: ['number', 'boolean', 'null'] }]
+    )
+  )
 })
 
 export const neutralFields: Readonly<Record<string, TSchema>> = {
   // OpenAI: whom a request is for, where it is kept and what it is billed as
-  user: shortText, safety_identifier: shortText, metadata, store: flag, service_tier: shortText,
+  user: shortText,
+  safety_identifier: shortText,
+  metadata,
+  store: flag,
+  service_tier: shortText,
   parallel_tool_calls: flag,
-  prompt_cache_key: shortText, prompt_cache_retention: shortText, prompt_cache_options: fewSettings,
+  prompt_cache_key: shortText,
+  prompt_cache_retention: shortText,
+  prompt_cache_options: fewSettings,
   // llama.cpp, Ollama, vLLM, gateways: Verit's prefix cache and queue have no settings of a request
-  cache_prompt: flag, cache_control: fewSettings, cache_salt: shortText, keep_alive: textOrNumber, priority: number,
-  request_id: shortText, session_id: shortText, num_ctx: number,
+  cache_prompt: flag,
+  cache_control: fewSettings,
+  cache_salt: shortText,
+  keep_alive: textOrNumber,
+  priority: number,
+  request_id: shortText,
+  session_id: shortText,
+  num_ctx: number,
   // routing and tracking by gateways (OpenRouter, LiteLLM)
-  provider: settings, litellm_metadata: settings, litellm_session_id: shortText, litellm_trace_id: shortText,
-  litellm_call_id: shortText, drop_params: flag,
+  provider: settings,
+  litellm_metadata: settings,
+  litellm_session_id: shortText,
+  litellm_trace_id: shortText,
+  litellm_call_id: shortText,
+  drop_params: flag,
   // Open WebUI: what its own interface and its own background tasks need
-  chat_id: shortText, id: shortText, message_id: shortText, parent_id: shortText, variables: settings,
-  model_item: settings, background_tasks: settings,
+  chat_id: shortText,
+  id: shortText,
+  message_id: shortText,
+  parent_id: shortText,
+  variables: settings,
+  model_item: settings,
+  background_tasks: settings,
   // how reasoning is shown, by models that do not show any
-  include_reasoning: flag, reasoning_format: shortText,
+  include_reasoning: flag,
+  reasoning_format: shortText
 }
 
 const ONE_ANSWER = 'Send one request for each answer, each with its own seed'
@@ -85,7 +119,7 @@ const PROMPT_AS_IT_IS = 'Put everything that the model is to read into the promp
 const WHOLE_TEXT = 'This server chooses among all tokens, and answers with their text; leave the field out'
 
 const refused = (instead: string, unless?: TSchema): Refusal =>
-  (unless === undefined ? { instead } : { instead, unless })
+  unless === undefined ? { instead } : { instead, unless }
 
 export const refusedFields: Readonly<Record<string, Refusal>> = {
   n: refused(ONE_ANSWER, only(1)),
@@ -111,17 +145,26 @@ export const refusedFields: Readonly<Record<string, Refusal>> = {
   files: refused('This server reads no files; put their text into the prompt', emptyList),
   moderation: refused('This server judges no texts; leave the field out'),
   // reasoning, as others name it
-  reasoning: refused(NO_REASONING, Type.Union([
-    emptyObject, closed({ enabled: Type.Literal(false) }), closed({ effort: only('none', 'minimal', 'low') }),
-  ])),
+  reasoning: refused(
+    NO_REASONING,
+    Type.Union([
+      emptyObject,
+      closed({ enabled: Type.Literal(false) }),
+      closed({ effort: only('none', 'minimal', 'low') })
+    ])
+  ),
   thinking: refused(NO_REASONING, Type.Union([Type.Literal(false), closed({ type: Type.Literal('disabled') })])),
   think: refused(NO_REASONING, only(false)),
   enable_thinking: refused(NO_REASONING, only(false)),
   thinking_budget: refused(NO_REASONING, only(0)),
-  chat_template_kwargs: refused('The variables of the chat template cannot be set; leave the field out', closed({
-    enable_thinking: Type.Optional(only(false)), thinking: Type.Optional(only(false)),
-    add_generation_prompt: Type.Optional(only(true)),
-  })),
+  chat_template_kwargs: refused(
+    'The variables of the chat template cannot be set; leave the field out',
+    closed({
+      enable_thinking: Type.Optional(only(false)),
+      thinking: Type.Optional(only(false)),
+      add_generation_prompt: Type.Optional(only(true))
+    })
+  ),
   chat_template: refused('The chat template comes with the model; leave the field out', emptyText),
   add_generation_prompt: refused('An answer always begins a new turn; leave the field out', only(true)),
   continue_final_message: refused('An answer always begins a new turn; leave the field out', only(false)),
@@ -140,7 +183,7 @@ export const refusedFields: Readonly<Record<string, Refusal>> = {
   random_seed: refused('Use seed'),
   repeat_penalty: refused('Use repetition_penalty', only(1)),
   n_probs: refused('Use logprobs', only(0)),
-  options: refused('Put the parameters at the top of the request, under their names in OpenAI\'s API', machineOptions),
+  options: refused("Put the parameters at the top of the request, under their names in OpenAI's API", machineOptions),
   extra_body: refused('Put what it holds at the top of the request, as client libraries do', emptyObject),
   usage: refused('Use stream_options.include_usage', closed({ include: Type.Literal(false) })),
   // samplers that Verit does not have, unless they are off
@@ -174,5 +217,5 @@ export const refusedFields: Readonly<Record<string, Refusal>> = {
   id_slot: refused('The server chooses the slot; leave the field out', only(-1)),
   lora: refused('This server loads no adapters; leave the field out', emptyList),
   safe_prompt: refused(PROMPT_AS_IT_IS, only(false)),
-  transforms: refused('Verit cuts no prompt; leave the field out', emptyList),
+  transforms: refused('Verit cuts no prompt; leave the field out', emptyList)
 }

@@ -1,7 +1,8 @@
 /**
- * Keys of TLS session tickets. A TLS 1.2 session that is resumed by a ticket has no secrecy beyond the ticket's key: whoever reads that key from memory
- * can decrypt every recorded session that it resumed. OpenSSL keeps one key for the life of the process. Here it is replaced every hour; a ticket under
- * an older key then costs its client a full handshake, nothing more (RFC 5077 section 5.5, RFC 9325 section 3.4).
+ * Keys of TLS session tickets. A TLS 1.2 session that is resumed by a ticket has no secrecy beyond the ticket's key:
+ * whoever reads that key from memory can decrypt every recorded session that it resumed. OpenSSL keeps one key for the
+ * life of the process. Here it is replaced every hour; a ticket under an older key then costs its client a full
+ * handshake, nothing more (RFC 5077 section 5.5, RFC 9325 section 3.4).
  */
 import { randomBytes } from 'node:crypto'
 import type { Server } from 'node:tls'

@@ -1,4 +1,7 @@
-/** The gateway's question whether it may serve a model: policy and signature are read before anything starts, and asked once the digest is known. */
+/**
+ * The gateway's question whether it may serve a model: policy and signature are read before anything starts, and asked
+ * once the digest is known.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
@@ -24,13 +27,28 @@ export interface ModelToServe {
 /**
  * @param as of a pulled model; default: the name of its file, and the signature beside it
  * @returns says why a file of this digest may be served, or throws
- * @throws VeritError VERIT_TRUST, VERIT_OTHERS_WRITE and those of reading; later VERIT_UNTRUSTED, VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
+ * @throws VeritError VERIT_TRUST, VERIT_OTHERS_WRITE and those of reading; later VERIT_UNTRUSTED,
+ *   VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
  */
-export function trustCheck(model: string, as: TrustedAs | undefined, config: ServerConfig['trust'], state: string): (digest: Digest) => ModelTrust {
-  const policy = config.policy === '' ? loadTrustPolicy(join(state, 'trust.toml'), true) : loadTrustPolicy(config.policy)
+export function trustCheck(
+  model: string,
+  as: TrustedAs | undefined,
+  config: ServerConfig['trust'],
+  state: string
+): (digest: Digest) => ModelTrust {
+  const policy =
+    config.policy === '' ? loadTrustPolicy(join(state, 'trust.toml'), true) : loadTrustPolicy(config.policy)
   const signature = as === undefined ? `${model}.sig` : as.signature?.path
   const bundle = signature === undefined ? undefined : readBundle(signature)
-  const decide = (digest: Digest): ModelTrust => decideTrust(policy, { path: as?.name ?? model, name: as?.name ?? trustName(model), digest, bundle, signedAs: as?.signature?.signedAs, allowUnsigned: config.allowUnsigned })
+  const decide = (digest: Digest): ModelTrust =>
+    decideTrust(policy, {
+      path: as?.name ?? model,
+      name: as?.name ?? trustName(model),
+      digest,
+      bundle,
+      signedAs: as?.signature?.signedAs,
+      allowUnsigned: config.allowUnsigned
+    })
   return digest => {
     try {
       return decide(digest)
@@ -49,9 +67,14 @@ function nameOther(model: string): void {
 
 /**
  * The whole question, as a start asks it: takes the digest of the file, and starts nothing.
- * @throws VeritError as `trustCheck` and what it returns do, those of reading, and of a pulled model that is not as it was pulled
+ * @throws VeritError as `trustCheck` and what it returns do, those of reading, and of a pulled model that is not as it
+ *   was pulled
  */
-export async function askTrust({ path, pulled, onDigestProgress }: ModelToServe, config: ServerConfig['trust'], state: string): Promise<ModelTrust> {
+export async function askTrust(
+  { path, pulled, onDigestProgress }: ModelToServe,
+  config: ServerConfig['trust'],
+  state: string
+): Promise<ModelTrust> {
   const decide = trustCheck(path, pulled, config, state)
   using file = openTrusted(path, { kind: 'decides', purpose: 'the model to serve' })
   const digest = await digestDescriptor(file.fd, path, { onProgress: done => onDigestProgress?.(done, file.size) })
@@ -63,8 +86,10 @@ function readBundle(path: string): BundleInput | undefined {
   if (!existsSync(path)) return undefined
   const problem = `it has more than ${MAX_BUNDLE_BYTES.toLocaleString('en-US')} bytes`
   const bytes = readTrusted(path, {
-    kind: 'decides', purpose: 'the signature of the model', limit: MAX_BUNDLE_BYTES,
-    tooLong: () => new VeritError('VERIT_BUNDLE', { source: path, problem }),
+    kind: 'decides',
+    purpose: 'the signature of the model',
+    limit: MAX_BUNDLE_BYTES,
+    tooLong: () => new VeritError('VERIT_BUNDLE', { source: path, problem })
   })
   return { bytes, source: path }
 }

@@ -39,16 +39,19 @@ test('an answer that has to make room while nobody takes it is cut, so that its 
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const clients = await Promise.all(Array.from({ length: 4 }, async () => {
-    const socket = connect(port, '127.0.0.1').pause()
-    await once(socket, 'connect')
-    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
-    return socket
-  }))
-  const open = async (): Promise<number> => await new Promise((resolve, reject) => {
-    server.getConnections((e, n) => (e === null ? resolve(n) : reject(e)))
-  })
-  while (await open() > 2) await new Promise(resolve => setTimeout(resolve, 10))
+  const clients = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const socket = connect(port, '127.0.0.1').pause()
+      await once(socket, 'connect')
+      socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+      return socket
+    })
+  )
+  const open = async (): Promise<number> =>
+    await new Promise((resolve, reject) => {
+      server.getConnections((e, n) => (e === null ? resolve(n) : reject(e)))
+    })
+  while ((await open()) > 2) await new Promise(resolve => setTimeout(resolve, 10))
   for (const socket of clients) socket.destroy()
   server.close()
 })

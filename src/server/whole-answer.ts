@@ -42,7 +42,11 @@ const SLOWEST = 16 << 10
  * @throws VeritError of the ending, before the first byte is sent
  */
 export async function sendWhole(
-  context: GatewayContext, request: FastifyRequest, reply: FastifyReply, answer: JsonPieces, ending: Ending,
+  context: GatewayContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answer: JsonPieces,
+  ending: Ending
 ): Promise<FastifyReply> {
   const { pieces, bytes } = answer
   const signature = await signWhole(context, request, TYPE, () => digestOf(pieces))
@@ -50,11 +54,11 @@ export async function sendWhole(
   reply.hijack()
   const raw = reply.raw
   const own = { 'content-type': TYPE, 'content-length': String(bytes) }
-  raw.writeHead(200, { ...reply.getHeaders() as Record<string, string>, ...own, ...signature })
+  raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...own, ...signature })
   const slowMs = context.config.http.slowReaderSeconds * 1000
   const cut = (): void => void raw.destroy()
   ending.signal.addEventListener('abort', cut, { once: true })
-  const timer = setTimeout(cut, slowMs + bytes / SLOWEST * 1000)
+  const timer = setTimeout(cut, slowMs + (bytes / SLOWEST) * 1000)
   try {
     for await (const piece of inTurns(pieces)) await writePatiently(raw, piece, slowMs)
     raw.end()

@@ -1,7 +1,8 @@
 /**
- * The arithmetic of token buckets, in whole numbers only, so that the version in memory and the script in Valkey agree to the last unit. A bucket of
- * `limit` that refills within S ms is kept as what is missing from it, in units of which one piece of `limit` has S: each millisecond then brings
- * back exactly `limit` units. All products stay below 2^53, where doubles (JavaScript's and Lua's) are exact.
+ * The arithmetic of token buckets, in whole numbers only, so that the version in memory and the script in Valkey agree
+ * to the last unit. A bucket of `limit` that refills within S ms is kept as what is missing from it, in units of which
+ * one piece of `limit` has S: each millisecond then brings back exactly `limit` units. All products stay below 2^53,
+ * where doubles (JavaScript's and Lua's) are exact.
  */
 import { invariant } from '../lib/errors.ts'
 import type { Bucket, Places, RateAnswer } from './rate-state.ts'
@@ -29,7 +30,8 @@ export function sizeOf(bucket: Omit<Bucket, 'cost'>): BucketSize {
 }
 
 /** As many units as `amount` stands for, or as any bucket can miss. */
-export const unitsOf = ({ unit }: BucketSize, amount: number): number => Math.min(amount, Math.floor(MAX_UNITS / unit)) * unit
+export const unitsOf = ({ unit }: BucketSize, amount: number): number =>
+  Math.min(amount, Math.floor(MAX_UNITS / unit)) * unit
 
 /** A bucket as it was last written. */
 export interface Level {
@@ -40,8 +42,8 @@ export interface Level {
 }
 
 /**
- * Units missing now. Where the limit changed since the bucket was written, it refills by the larger one: by that it may have been forgotten as full.
- * A clock that went back refills nothing.
+ * Units missing now. Where the limit changed since the bucket was written, it refills by the larger one: by that it may
+ * have been forgotten as full. A clock that went back refills nothing.
  */
 export function missingNow(level: Level | undefined, limit: number, now: number): number {
   if (level === undefined) return 0
@@ -51,7 +53,8 @@ export function missingNow(level: Level | undefined, limit: number, now: number)
 }
 
 /** Whole pieces that are left. */
-export const leftOf = ({ limit, unit }: BucketSize, missing: number): number => Math.max(0, Math.floor((limit * unit - missing) / unit))
+export const leftOf = ({ limit, unit }: BucketSize, missing: number): number =>
+  Math.max(0, Math.floor((limit * unit - missing) / unit))
 
 /** Seconds until the bucket is full, rounded up. */
 export const resetOf = ({ limit }: BucketSize, missing: number): number => Math.ceil(Math.ceil(missing / limit) / 1000)
@@ -71,10 +74,16 @@ export interface Found {
 }
 
 /**
- * The answer to a call, given what was found. Where several are short, the one that takes longest is named: who waits for it need not wait again.
+ * The answer to a call, given what was found. Where several are short, the one that takes longest is named: who waits
+ * for it need not wait again.
  * @param held for each of the places: how many are held by other leases
  */
-export function answerOf(buckets: readonly Bucket[], found: readonly Found[], places: readonly Places[], held: readonly number[]): RateAnswer {
+export function answerOf(
+  buckets: readonly Bucket[],
+  found: readonly Found[],
+  places: readonly Places[],
+  held: readonly number[]
+): RateAnswer {
   let refused: string | undefined
   let retryAfter = 0
   const refuse = (name: string, wait: number): void => {
@@ -85,16 +94,19 @@ export function answerOf(buckets: readonly Bucket[], found: readonly Found[], pl
   const take = refused === undefined
   const missing = buckets.map(({ cost }, i) => found[i]!.missing + (take ? cost * found[i]!.size.unit : 0))
   return {
-    refused, retryAfter,
+    refused,
+    retryAfter,
     left: [
       ...missing.map((units, i) => leftOf(found[i]!.size, units)),
-      ...places.map(({ limit }, i) => Math.max(0, limit - held[i]! - (take ? 1 : 0))),
+      ...places.map(({ limit }, i) => Math.max(0, limit - held[i]! - (take ? 1 : 0)))
     ],
-    reset: missing.map((units, i) => resetOf(found[i]!.size, units)),
+    reset: missing.map((units, i) => resetOf(found[i]!.size, units))
   }
 }
 
-/** What a caller must hold to; a breach is a defect of ours, for limits and costs are checked where they are configured. */
+/**
+ * What a caller must hold to; a breach is a defect of ours, for limits and costs are checked where they are configured.
+ */
 export function checkCall(buckets: readonly Bucket[], places: readonly Places[], lease: string | undefined): void {
   invariant(buckets.length <= 64 && places.length <= 64, 'more than 64 buckets or places in one call')
   for (const { cost } of buckets) checkAmount(cost)

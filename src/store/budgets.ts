@@ -1,6 +1,7 @@
 /**
- * The arithmetic of budgets, apart from any database: given the counters that a transaction holds locked, what each reservation and each end of one
- * does to them. For every key and window, used + reserved never exceeds the limit given with the reservation that was granted last.
+ * The arithmetic of budgets, apart from any database: given the counters that a transaction holds locked, what each
+ * reservation and each end of one does to them. For every key and window, used + reserved never exceeds the limit given
+ * with the reservation that was granted last.
  */
 import { invariant } from '../lib/errors.ts'
 import type { BudgetAnswer, BudgetLimits, BudgetUsage, BudgetWindow, Reservation } from './store.ts'
@@ -41,15 +42,22 @@ export function apply(op: BudgetOp, counterOf: CounterOf): BudgetAnswer | undefi
 }
 
 function reserve(reservation: Reservation, limits: BudgetLimits, day: Counter, month: Counter): BudgetAnswer {
-  const left = (counter: Counter, limit: number | undefined): number => (limit ?? Infinity) - counter.used - counter.reserved
+  const left = (counter: Counter, limit: number | undefined): number =>
+    (limit ?? Infinity) - counter.used - counter.reserved
   const usage = (): BudgetUsage => ({ day: copy(day), month: copy(month) })
-  const lefts = [['day', left(day, limits.tokensPerDay)], ['month', left(month, limits.tokensPerMonth)]] as const
+  const lefts = [
+    ['day', left(day, limits.tokensPerDay)],
+    ['month', left(month, limits.tokensPerMonth)]
+  ] as const
   for (const [window, rest] of lefts) {
     if (reservation.tokens > rest) return { ok: false, window, left: Math.max(0, rest), usage: usage() }
   }
   day.reserved += reservation.tokens
   month.reserved += reservation.tokens
-  invariant(Number.isSafeInteger(day.used + day.reserved) && Number.isSafeInteger(month.used + month.reserved), 'a budget counter is too large')
+  invariant(
+    Number.isSafeInteger(day.used + day.reserved) && Number.isSafeInteger(month.used + month.reserved),
+    'a budget counter is too large'
+  )
   return { ok: true, reservation, usage: usage() }
 }
 

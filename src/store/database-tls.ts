@@ -9,7 +9,11 @@ import type { FileClass } from '../lib/trusted-file.ts'
 
 const MAX_BYTES = 256 << 10
 /** Parameters of the address, the field of TLS that each fills, and the class of its file. */
-const files = [['sslrootcert', 'ca', 'decides'], ['sslcert', 'cert', 'decides'], ['sslkey', 'key', 'secret']] as const
+const files = [
+  ['sslrootcert', 'ca', 'decides'],
+  ['sslcert', 'cert', 'decides'],
+  ['sslkey', 'key', 'secret']
+] as const
 
 export interface DatabaseConnection {
   readonly connectionString: string
@@ -26,10 +30,12 @@ export function connectionOf(url: string): DatabaseConnection {
   const { searchParams } = parsed
   const mode = searchParams.get('sslmode')
   if (mode === null && !files.some(([name]) => searchParams.has(name))) return { connectionString: url }
-  const ssl = Object.fromEntries(files.flatMap(([name, field, kind]) => {
-    const path = searchParams.get(name)
-    return path === null ? [] : [[field, readPem(path, name, kind)]]
-  }))
+  const ssl = Object.fromEntries(
+    files.flatMap(([name, field, kind]) => {
+      const path = searchParams.get(name)
+      return path === null ? [] : [[field, readPem(path, name, kind)]]
+    })
+  )
   for (const name of ['sslmode', ...files.map(([file]) => file)]) searchParams.delete(name)
   return { connectionString: parsed.href, ssl: mode === 'disable' ? false : ssl }
 }
@@ -39,9 +45,11 @@ function readPem(path: string, name: string, kind: FileClass): string {
     new VeritError('VERIT_DATABASE_URL', { problem: `the file of its parameter ${name} ${problem}` })
   try {
     return readTrusted(path, {
-      kind, purpose: name, limit: MAX_BYTES,
+      kind,
+      purpose: name,
+      limit: MAX_BYTES,
       tooLong: () => bad(`has more than ${MAX_BYTES.toLocaleString('en-US')} bytes`),
-      refuse: ({ problem, command }) => bad(`${problem}: run ${command.split(' ').slice(0, 2).join(' ')} on it`),
+      refuse: ({ problem, command }) => bad(`${problem}: run ${command.split(' ').slice(0, 2).join(' ')} on it`)
     }).toString('utf8')
   } catch (e) {
     throw VeritError.is(e, 'VERIT_DATABASE_URL') ? e : bad('cannot be read')

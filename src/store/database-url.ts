@@ -1,6 +1,7 @@
 /**
- * Where PostgreSQL is, if it is used: VERIT_DATABASE_URL, or the file that VERIT_DATABASE_URL_FILE names, never an argument, which every process of
- * the machine could read. Of what `pg` would take from such a URL, only what is listed here is accepted, so that none of it turns off a check.
+ * Where PostgreSQL is, if it is used: VERIT_DATABASE_URL, or the file that VERIT_DATABASE_URL_FILE names, never an
+ * argument, which every process of the machine could read. Of what `pg` would take from such a URL, only what is listed
+ * here is accepted, so that none of it turns off a check.
  */
 import { VeritError } from '../lib/errors.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
@@ -13,7 +14,10 @@ function bad(problem: string): never {
   throw new VeritError('VERIT_DATABASE_URL', { problem })
 }
 
-/** The URL, checked, or undefined where the environment has none. @throws VeritError VERIT_DATABASE_URL, VERIT_STATE (a file that others can read) */
+/**
+ * The URL, checked, or undefined where the environment has none. @throws VeritError VERIT_DATABASE_URL, VERIT_STATE (a
+ * file that others can read)
+ */
 export function databaseUrl(env: NodeJS.ProcessEnv = process.env): string | undefined {
   const text = env['VERIT_DATABASE_URL'] ?? ''
   const file = env['VERIT_DATABASE_URL_FILE'] ?? ''
@@ -40,7 +44,8 @@ export function checkDatabaseUrl(text: string): void {
   if (url === null || !['postgres:', 'postgresql:'].includes(url.protocol)) {
     bad('it must begin with postgresql:// and be a URL, with special characters of the password escaped (%40 for @)')
   }
-  if (url.pathname.length < 2 || url.pathname.lastIndexOf('/') > 0) bad('it must name one database: postgresql://USER:PASSWORD@HOST:PORT/DATABASE')
+  if (url.pathname.length < 2 || url.pathname.lastIndexOf('/') > 0)
+    bad('it must name one database: postgresql://USER:PASSWORD@HOST:PORT/DATABASE')
   if (url.hash !== '') bad('a # in it must be escaped (%23)')
   const query = [...url.searchParams.keys()]
   const unknown = query.filter(name => !parameters.includes(name))
@@ -54,6 +59,9 @@ export function checkDatabaseUrl(text: string): void {
     bad('sslmode is verify-full or disable: every other mode lets someone between the two pass for the database')
   }
   if (mode === null && socket === null && !loopback.has(url.hostname)) {
-    bad('its host is another machine, so it must have sslmode=verify-full, or sslmode=disable where the network itself is trusted')
+    bad(
+      'its host is another machine, so it must have sslmode=verify-full, or sslmode=disable where the network ' +
+        'itself is trusted'
+    )
   }
 }

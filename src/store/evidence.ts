@@ -68,7 +68,8 @@ export class SqlEvidence implements Evidence {
 
   async #read<S extends TSchema>(name: string, schema: S): Promise<Static<S> | undefined> {
     const row = await this.#database.run(db =>
-      db.selectFrom('verit_meta').select('value').where('name', '=', name).executeTakeFirst())
+      db.selectFrom('verit_meta').select('value').where('name', '=', name).executeTakeFirst()
+    )
     if (row === undefined) return undefined
     let value: unknown
     try {
@@ -85,8 +86,13 @@ export class SqlEvidence implements Evidence {
   async #write(names: readonly string[], value: object, durable: boolean): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(value), 'utf8')
     const rows = names.map(name => ({ name, value: bytes }))
-    await this.#database[durable ? 'transaction' : 'lazyTransaction'](tx => tx.insertInto('verit_meta').values(rows)
-      .onConflict(c => c.column('name').doUpdateSet(eb => ({ value: eb.ref('excluded.value') }))).execute())
+    await this.#database[durable ? 'transaction' : 'lazyTransaction'](tx =>
+      tx
+        .insertInto('verit_meta')
+        .values(rows)
+        .onConflict(c => c.column('name').doUpdateSet(eb => ({ value: eb.ref('excluded.value') })))
+        .execute()
+    )
   }
 
   /** The name of this gateway's rows: of several on one PostgreSQL each has one in its state folder. */
@@ -106,7 +112,7 @@ export class SqlEvidence implements Evidence {
     const bytes = readTrusted(path, { kind: 'state', purpose: 'the name of the gateway', limit: 100 })
     const name = bytes.toString('latin1').trim()
     if (NAME.test(name)) return name
-    const fix = 'Restore it from a backup, or remove it; then the database no longer knows this gateway\'s audit log'
+    const fix = "Restore it from a backup, or remove it; then the database no longer knows this gateway's audit log"
     throw new VeritError('VERIT_STATE', { path, problem: 'it is not the name of a gateway', fix })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Group commit: calls that come while a transaction is under way wait and share the next one, so that the cost of making it durable is paid once for
- * all of them. Under no load a call waits for nobody.
+ * Group commit: calls that come while a transaction is under way wait and share the next one, so that the cost of
+ * making it durable is paid once for all of them. Under no load a call waits for nobody.
  */
 import { invariant } from '../lib/errors.ts'
 
@@ -19,7 +19,8 @@ export class GroupCommit<Op, Answer> {
   #running: Promise<void> | undefined
 
   /**
-   * @param work does all of it in one transaction, in order, and gives an answer to each; if it throws, all are rejected
+   * @param work does all of it in one transaction, in order, and gives an answer to each; if it throws, all are
+   *   rejected
    * @param most the most that share a transaction
    */
   constructor(work: (ops: readonly Op[]) => Promise<readonly Answer[]>, most: number) {

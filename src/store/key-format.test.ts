@@ -15,9 +15,12 @@ test('a new key has the form, and no two are the same', () => {
 
 test('a key with any one character changed, its case included, is not one', () => {
   const key = newKey()
-  fc.assert(fc.property(fc.nat(KEY_LENGTH - 1), fc.string({ minLength: 1, maxLength: 1 }), (at, c) => {
-    const other = key.slice(0, at) + c + key.slice(at + 1)
-    return isKey(other) === (other === key)
-  }))
-  for (const other of ['', key.toUpperCase(), key.toLowerCase(), ` ${key}`, `${key}\n`, key + key, key.slice(0, -1)]) assert.equal(isKey(other), false)
+  fc.assert(
+    fc.property(fc.nat(KEY_LENGTH - 1), fc.string({ minLength: 1, maxLength: 1 }), (at, c) => {
+      const other = key.slice(0, at) + c + key.slice(at + 1)
+      return isKey(other) === (other === key)
+    })
+  )
+  for (const other of ['', key.toUpperCase(), key.toLowerCase(), ` ${key}`, `${key}\n`, key + key, key.slice(0, -1)])
+    assert.equal(isKey(other), false)
 })

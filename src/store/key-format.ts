@@ -1,6 +1,7 @@
 /**
- * API keys as text: `verit_`, 43 base-62 digits of 256 random bits, `_`, 6 base-62 digits of a checksum. The prefix lets secret scanners find
- * a leaked key; the checksum lets a program tell a mistyped key without asking the store. Neither adds to its strength: the 256 bits do.
+ * API keys as text: `verit_`, 43 base-62 digits of 256 random bits, `_`, 6 base-62 digits of a checksum. The prefix
+ * lets secret scanners find a leaked key; the checksum lets a program tell a mistyped key without asking the store.
+ * Neither adds to its strength: the 256 bits do.
  */
 import { createHash, randomBytes } from 'node:crypto'
 
@@ -19,7 +20,8 @@ function base62(bytes: Uint8Array, digits: number): string {
   return text
 }
 
-const checksum = (body: string): string => base62(createHash('sha256').update(`verit key ${body}`).digest().subarray(0, 8), 6)
+const checksum = (body: string): string =>
+  base62(createHash('sha256').update(`verit key ${body}`).digest().subarray(0, 8), 6)
 
 /** A new key from 256 bits of the system's generator. */
 export function newKey(): string {

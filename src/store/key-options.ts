@@ -1,6 +1,6 @@
 /**
- * Checks what a person or a program asks of a key before any of it is stored: each field has a range, and what is not known is refused.
- * Everything that comes out is in the one form in which it is stored.
+ * Checks what a person or a program asks of a key before any of it is stored: each field has a range, and what is not
+ * known is refused. Everything that comes out is in the one form in which it is stored.
  */
 import { X509Certificate, createHash } from 'node:crypto'
 import { formatBlock, parseBlock } from '../lib/address.ts'
@@ -12,7 +12,13 @@ import type { KeyChange, KeyKind, KeyLimits, NewKeyOptions, Scope, SigningRule }
 
 /** The limits a key can have. */
 const keyLimits: readonly string[] = [
-  'requestsPerMinute', 'tokensPerMinute', 'streams', 'tokensPerDay', 'tokensPerMonth', 'promptTokens', 'outputTokens',
+  'requestsPerMinute',
+  'tokensPerMinute',
+  'streams',
+  'tokensPerDay',
+  'tokensPerMonth',
+  'promptTokens',
+  'outputTokens'
 ] satisfies (keyof KeyLimits)[]
 
 const MODELS = 100
@@ -52,7 +58,8 @@ function label(value: unknown, field: string, least: number, most: number): stri
 }
 
 function list(value: unknown, field: string, most: number): readonly string[] {
-  if (!Array.isArray(value) || value.length > most || value.some(v => typeof v !== 'string')) bad(field, `must be a list of at most ${most} texts`)
+  if (!Array.isArray(value) || value.length > most || value.some(v => typeof v !== 'string'))
+    bad(field, `must be a list of at most ${most} texts`)
   return [...new Set(value as string[])]
 }
 
@@ -70,25 +77,36 @@ function checkScopes(value: unknown): readonly Scope[] {
 
 function checkModels(value: unknown): readonly string[] {
   const given = list(value, 'models', MODELS)
-  for (const name of given) if (!MODEL_NAME.test(name)) bad('models', `has ${JSON.stringify(printable(name, 100))}, which cannot be the name of a model`)
+  for (const name of given)
+    if (!MODEL_NAME.test(name))
+      bad('models', `has ${JSON.stringify(printable(name, 100))}, which cannot be the name of a model`)
   return given
 }
 
 function checkAddresses(value: unknown): readonly string[] {
-  return [...new Set(list(value, 'addresses', ADDRESSES).map(text => {
-    const block = parseBlock(text)
-    if (block === undefined) {
-      bad('addresses', `has ${JSON.stringify(printable(text, 60))}, which is neither an IP address nor a CIDR block such as 192.0.2.0/24`)
-    }
-    return formatBlock(block)
-  }))]
+  return [
+    ...new Set(
+      list(value, 'addresses', ADDRESSES).map(text => {
+        const block = parseBlock(text)
+        if (block === undefined) {
+          bad(
+            'addresses',
+            `has ${JSON.stringify(printable(text, 60))}, which is neither an IP address nor a CIDR block such as ` +
+              '192.0.2.0/24'
+          )
+        }
+        return formatBlock(block)
+      })
+    )
+  ]
 }
 
 function checkLimits(value: unknown): KeyLimits {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) bad('limits', 'must be an object')
   const limits: Partial<Record<keyof KeyLimits, number>> = {}
   for (const [name, limit] of Object.entries(value)) {
-    if (!keyLimits.includes(name)) bad(`limits.${printable(name, 40)}`, `is not a limit; there are ${keyLimits.join(', ')}`)
+    if (!keyLimits.includes(name))
+      bad(`limits.${printable(name, 40)}`, `is not a limit; there are ${keyLimits.join(', ')}`)
     if (limit === undefined) continue
     if (!Number.isSafeInteger(limit) || limit < 1) bad(`limits.${name}`, 'must be a whole number of at least 1')
     limits[name as keyof KeyLimits] = limit as number
@@ -109,8 +127,10 @@ function checkExpires(value: unknown, now: Date): string | undefined {
 function checkSigning(value: unknown, kind: KeyKind): SigningRule {
   const natural = kind === 'ed25519' ? 'required' : 'never'
   const rule = oneOf(value ?? natural, signingRules, 'signing')
-  if (kind === 'ed25519' && rule !== 'required') bad('signing', 'must be required for a key of kind ed25519: its signatures are its proof')
-  if (kind === 'certificate' && rule !== 'never') bad('signing', 'must be never for a key of kind certificate: there is no secret to sign with')
+  if (kind === 'ed25519' && rule !== 'required')
+    bad('signing', 'must be required for a key of kind ed25519: its signatures are its proof')
+  if (kind === 'certificate' && rule !== 'never')
+    bad('signing', 'must be never for a key of kind certificate: there is no secret to sign with')
   return rule
 }
 
@@ -120,12 +140,18 @@ export function checkPublic(kind: KeyKind, bytes: unknown, now: Date): CheckedPu
     if (bytes !== undefined) bad('public', 'is not for keys of kind secret')
     return undefined
   }
-  if (!(bytes instanceof Uint8Array)) bad('public', kind === 'ed25519' ? 'must be an Ed25519 public key (DER SPKI)' : 'must be a certificate (DER)')
+  if (!(bytes instanceof Uint8Array))
+    bad('public', kind === 'ed25519' ? 'must be an Ed25519 public key (DER SPKI)' : 'must be a certificate (DER)')
   if (kind === 'ed25519') {
     try {
       ed25519FromSpki(bytes)
     } catch (e) {
-      bad('public', VeritError.is(e) && 'problem' in e.fields ? `cannot be used: ${e.fields.problem}` : 'must be an Ed25519 public key (DER SPKI)')
+      bad(
+        'public',
+        VeritError.is(e) && 'problem' in e.fields
+          ? `cannot be used: ${e.fields.problem}`
+          : 'must be an Ed25519 public key (DER SPKI)'
+      )
     }
     return { publicKey: new Uint8Array(bytes), fingerprint: fingerprint(bytes) }
   }
@@ -136,17 +162,28 @@ export function checkPublic(kind: KeyKind, bytes: unknown, now: Date): CheckedPu
     bad('public', 'must be an X.509 certificate (DER)')
   }
   if (!certificate.raw.equals(bytes)) bad('public', 'must be one X.509 certificate (DER) and nothing else')
-  if (certificate.validToDate <= now) bad('public', `is a certificate that expired on ${certificate.validToDate.toISOString()}`)
+  if (certificate.validToDate <= now)
+    bad('public', `is a certificate that expired on ${certificate.validToDate.toISOString()}`)
   return { publicKey: undefined, fingerprint: createHash('sha256').update(bytes).digest('hex') }
 }
 
 const optionNames: readonly string[] = [
-  'name', 'kind', 'owner', 'scopes', 'models', 'addresses', 'signing', 'limits', 'expires', 'public',
+  'name',
+  'kind',
+  'owner',
+  'scopes',
+  'models',
+  'addresses',
+  'signing',
+  'limits',
+  'expires',
+  'public'
 ] satisfies (keyof NewKeyOptions)[]
 
 /** @throws VeritError VERIT_KEY_OPTION, which names the field */
 export function checkNewKey(options: NewKeyOptions, now: Date): CheckedKey {
-  for (const field of Object.keys(options)) if (!optionNames.includes(field)) bad(printable(field, 40), 'is not an option of a key')
+  for (const field of Object.keys(options))
+    if (!optionNames.includes(field)) bad(printable(field, 40), 'is not an option of a key')
   const kind = oneOf(options.kind ?? 'secret', keyKinds, 'kind')
   return {
     kind,
@@ -158,7 +195,7 @@ export function checkNewKey(options: NewKeyOptions, now: Date): CheckedKey {
     signing: checkSigning(options.signing, kind),
     limits: checkLimits(options.limits ?? {}),
     expires: checkExpires(options.expires, now),
-    public: checkPublic(kind, options.public, now),
+    public: checkPublic(kind, options.public, now)
   }
 }
 
@@ -172,10 +209,12 @@ export function checkChange(change: KeyChange, kind: KeyKind, now: Date): KeyCha
     addresses: checkAddresses,
     signing: v => checkSigning(v, kind),
     limits: checkLimits,
-    expires: v => checkExpires(v, now),
+    expires: v => checkExpires(v, now)
   }
-  return Object.fromEntries(Object.entries(change).map(([field, value]) => {
-    if (!Object.hasOwn(checks, field)) bad(printable(field, 40), 'cannot be changed')
-    return [field, checks[field as keyof KeyChange](value)]
-  }))
+  return Object.fromEntries(
+    Object.entries(change).map(([field, value]) => {
+      if (!Object.hasOwn(checks, field)) bad(printable(field, 40), 'cannot be changed')
+      return [field, checks[field as keyof KeyChange](value)]
+    })
+  )
 }

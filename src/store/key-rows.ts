@@ -1,4 +1,7 @@
-/** Rows of the tables to records and back. What the database holds is checked again where a wrong value would open something. */
+/**
+ * Rows of the tables to records and back. What the database holds is checked again where a wrong value would open
+ * something.
+ */
 import { VeritError } from '../lib/errors.ts'
 import { keyKinds, scopes as allScopes, signingRules } from './key-store.ts'
 import type { CredentialRecord, KeyChange, KeyKind, KeyLimits, KeyRecord, Scope, SigningRule } from './key-store.ts'
@@ -11,7 +14,8 @@ export interface KeyWithCredentials {
 }
 
 /** Whether a time (ISO 8601, UTC) has been reached; null and undefined never are. */
-export const reached = (time: string | null | undefined, now: Date): boolean => typeof time === 'string' && time <= now.toISOString()
+export const reached = (time: string | null | undefined, now: Date): boolean =>
+  typeof time === 'string' && time <= now.toISOString()
 
 /** Neither revoked nor expired. */
 export function isValidKey(key: KeyRow, now: Date): boolean {
@@ -34,7 +38,10 @@ function parse<T>(text: string, key: KeyRow, isRight: (value: unknown) => boolea
 
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(v => typeof v === 'string')
 const isLimits = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(v => Number.isSafeInteger(v) && (v as number) >= 1)
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.values(value).every(v => Number.isSafeInteger(v) && (v as number) >= 1)
 
 /** Credentials whose overlap has ended are left out. */
 export function toRecord({ key, credentials }: KeyWithCredentials, now: Date): KeyRecord {
@@ -46,13 +53,15 @@ export function toRecord({ key, credentials }: KeyWithCredentials, now: Date): K
     scopes: parse<Scope[]>(key.scopes, key, isTexts).filter(scope => allScopes.includes(scope)),
     models: parse<string[]>(key.models, key, isTexts),
     addresses: parse<string[]>(key.addresses, key, isTexts),
-    signing: parse<SigningRule>(JSON.stringify(key.signing), key, v => (signingRules as readonly unknown[]).includes(v)),
+    signing: parse<SigningRule>(JSON.stringify(key.signing), key, v =>
+      (signingRules as readonly unknown[]).includes(v)
+    ),
     limits: parse<KeyLimits>(key.limits, key, isLimits),
     created: key.created,
     expires: key.expires ?? undefined,
     revoked: key.revoked ?? undefined,
     lastUsed: key.last_used ?? undefined,
-    credentials: credentials.filter(c => !reached(c.expires, now)).map(c => toCredentialRecord(c, key)),
+    credentials: credentials.filter(c => !reached(c.expires, now)).map(c => toCredentialRecord(c, key))
   }
 }
 
@@ -63,6 +72,10 @@ function toCredentialRecord(row: CredentialRow, key: KeyRow): CredentialRecord {
 
 /** The columns of the fields that are there. */
 export function toColumns(change: KeyChange): Partial<KeyRow> {
-  return Object.fromEntries(Object.entries(change).map(([field, value]) =>
-    [field, typeof value === 'object' ? JSON.stringify(value) : value ?? null]))
+  return Object.fromEntries(
+    Object.entries(change).map(([field, value]) => [
+      field,
+      typeof value === 'object' ? JSON.stringify(value) : (value ?? null)
+    ])
+  )
 }

@@ -1,6 +1,7 @@
 /**
- * What is kept of API keys, and the interface behind which it is kept. A key is who may do what (its record); it is proved by one of its
- * credentials: a secret text, an Ed25519 key pair, or a client certificate. Secrets are never stored: only their HMAC under the server's secret.
+ * What is kept of API keys, and the interface behind which it is kept. A key is who may do what (its record); it is
+ * proved by one of its credentials: a secret text, an Ed25519 key pair, or a client certificate. Secrets are never
+ * stored: only their HMAC under the server's secret.
  */
 
 /** What a key may do. Each route names the scope it requires. */
@@ -9,11 +10,16 @@ export type Scope = (typeof scopes)[number]
 /** What a key may do unless its maker says otherwise: use models, nothing else. */
 export const defaultScopes: readonly Scope[] = ['infer', 'embed', 'models']
 
-/** `secret`: `verit_...`; `ed25519`: proof of possession, every request is signed; `certificate`: a TLS client certificate. */
+/**
+ * `secret`: `verit_...`; `ed25519`: proof of possession, every request is signed; `certificate`: a TLS client
+ * certificate.
+ */
 export const keyKinds = ['secret', 'ed25519', 'certificate'] as const
 export type KeyKind = (typeof keyKinds)[number]
 
-/** Whether requests of a key of kind `secret` may or must be signed (HMAC-SHA-256). Keys of kind `ed25519` always must. */
+/**
+ * Whether requests of a key of kind `secret` may or must be signed (HMAC-SHA-256). Keys of kind `ed25519` always must.
+ */
 export const signingRules = ['never', 'optional', 'required'] as const
 export type SigningRule = (typeof signingRules)[number]
 
@@ -87,12 +93,17 @@ export interface NewKey {
   readonly record: KeyRecord
   /** The credential just made. */
   readonly credentialId: string
-  /** The secret text. This is the only moment at which it exists outside its owner's hands. Undefined for the other kinds. */
+  /**
+   * The secret text. This is the only moment at which it exists outside its owner's hands. Undefined for the other
+   * kinds.
+   */
   readonly key: string | undefined
 }
 
 /** Fields that can be changed while the key lives. */
-export type KeyChange = Partial<Pick<KeyRecord, 'name' | 'owner' | 'scopes' | 'models' | 'addresses' | 'signing' | 'limits' | 'expires'>>
+export type KeyChange = Partial<
+  Pick<KeyRecord, 'name' | 'owner' | 'scopes' | 'models' | 'addresses' | 'signing' | 'limits' | 'expires'>
+>
 
 /** A valid credential of a valid key. */
 export interface Credential {
@@ -100,7 +111,10 @@ export interface Credential {
   readonly id: string
   /** ed25519: DER SPKI. */
   readonly publicKey: Uint8Array | undefined
-  /** secret, where signing is allowed: the 32 bytes that HMAC signatures are made with, derived from the key (signingSecret). */
+  /**
+   * secret, where signing is allowed: the 32 bytes that HMAC signatures are made with, derived from the key
+   * (signingSecret).
+   */
   readonly signingSecret: Uint8Array | undefined
 }
 
@@ -108,12 +122,16 @@ export interface Credential {
 export type Actor = string
 
 /**
- * Every method rejects with VERIT_STORE when the store cannot be used: never take that for an answer. "Valid" means not revoked, not expired,
- * now, by the time of the store. Each change leaves, in the same transaction, an event for the audit log (Outbox).
+ * Every method rejects with VERIT_STORE when the store cannot be used: never take that for an answer. "Valid" means not
+ * revoked, not expired, now, by the time of the store. Each change leaves, in the same transaction, an event for the
+ * audit log (Outbox).
  */
 export interface KeyStore {
   create(options: NewKeyOptions, actor: Actor): Promise<NewKey>
-  /** Makes a key if the store has never held one, in one transaction, so that of two servers that start together one makes it. */
+  /**
+   * Makes a key if the store has never held one, in one transaction, so that of two servers that start together one
+   * makes it.
+   */
   createFirst(name: string): Promise<NewKey | undefined>
   /** Every key, revoked ones too, oldest first. */
   list(): Promise<KeyRecord[]>
@@ -121,9 +139,16 @@ export interface KeyStore {
   /** Of these ids, the records of those that are valid now. */
   valid(ids: readonly string[]): Promise<Map<string, KeyRecord>>
   /** A new credential; those before it stay valid for `overlapSeconds`. Undefined where there is no such valid key. */
-  rotate(id: string, options: { overlapSeconds: number; public?: Uint8Array }, actor: Actor): Promise<NewKey | undefined>
+  rotate(
+    id: string,
+    options: { overlapSeconds: number; public?: Uint8Array },
+    actor: Actor
+  ): Promise<NewKey | undefined>
   change(id: string, change: KeyChange, actor: Actor): Promise<KeyRecord | undefined>
-  /** Revokes a key at once; gives its record, or undefined where there is no such key. A key already revoked keeps its date. */
+  /**
+   * Revokes a key at once; gives its record, or undefined where there is no such key. A key already revoked keeps its
+   * date.
+   */
   revoke(id: string, actor: Actor): Promise<KeyRecord | undefined>
   /** The credential with that secret text, if valid. Compares in constant time. */
   bySecret(key: string): Promise<Credential | undefined>

@@ -1,4 +1,7 @@
-/** What may be lost in a crash and is therefore written seldom: when keys were last used, and the tokens of keys without a budget. */
+/**
+ * What may be lost in a crash and is therefore written seldom: when keys were last used, and the tokens of keys without
+ * a budget.
+ */
 import { periodsOf } from './budgets.ts'
 import type { Reservation } from './store.ts'
 import type { Database } from './tables.ts'
@@ -48,11 +51,24 @@ export class LazyCounts {
       await this.#database.transaction(async tx => {
         const part = ids.slice(i, i + 500)
         // locked in order, against deadlocks with other gateways
-        const rows = await tx.selectFrom('verit_key').select(['id', 'last_used']).where('id', 'in', part).orderBy('id')
-          .$if(this.#database.dialect === 'postgresql', q => q.forNoKeyUpdate()).execute()
+        const rows = await tx
+          .selectFrom('verit_key')
+          .select(['id', 'last_used'])
+          .where('id', 'in', part)
+          .orderBy('id')
+          .$if(this.#database.dialect === 'postgresql', q => q.forNoKeyUpdate())
+          .execute()
         const older = rows.filter(row => (row.last_used ?? '') < uses.get(row.id)!)
         for (const [minute, group] of Map.groupBy(older, row => uses.get(row.id)!)) {
-          await tx.updateTable('verit_key').set({ last_used: minute }).where('id', 'in', group.map(row => row.id)).execute()
+          await tx
+            .updateTable('verit_key')
+            .set({ last_used: minute })
+            .where(
+              'id',
+              'in',
+              group.map(row => row.id)
+            )
+            .execute()
         }
       })
     }

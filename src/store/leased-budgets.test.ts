@@ -15,43 +15,58 @@ const open = (): Promise<Store> => openStore({ stateFolder: join(dir, 'state') }
 const LIMIT = 20_000
 const limits = { tokensPerDay: LIMIT, tokensPerMonth: 1_000_000 }
 
-test('whatever is reserved and settled, by two gateways and in any order, no budget is overshot, and what is used is counted to the token', async () => {
-  const stores = [await open(), await open()]
-  let n = 0
-  await fc.assert(fc.asyncProperty(fc.array(fc.tuple(fc.nat(1), fc.integer({ min: 0, max: 3000 }), fc.nat(3000), fc.boolean()), { maxLength: 40 }), async steps => {
-    const key = `key_${String(n++).padStart(12, '0')}`
-    let granted = 0
-    let used = 0
-    const held: { at: number; reservation: Reservation; used: number }[] = []
-    for (const [at, tokens, spent, parallel] of steps) {
-      await stores[1 - at]!.budgets.usage(key, AT) // as it happens five times a second: the other keeps no more than a hundredth
-      const asked = await Promise.all(Array.from({ length: parallel ? 3 : 1 }, () => stores[at]!.budgets.reserve(key, tokens, limits, AT)))
-      for (const answer of asked) {
-        if (answer.ok) {
-          granted += tokens
-          held.push({ at, reservation: answer.reservation, used: Math.min(spent, tokens) })
-        } else assert.ok(granted + tokens > LIMIT * 0.98, `${tokens} refused at ${granted}, with ${answer.left} left`) // 1 % may lie ahead at the other
-      }
-      assert.ok(granted <= LIMIT)
-      if (held.length > 3) {
-        const { at: by, reservation, used: really } = held.shift()!
-        await stores[by]!.budgets.settle(reservation, really)
-        await stores[by]!.budgets.settle(reservation, really)
-        granted -= reservation.tokens - really
-        used += really
-      }
-    }
-    for (const { at, reservation, used: really } of held) {
-      await stores[at]!.budgets.settle(reservation, really)
-      used += really
-    }
-    for (const store of stores) await store.budgets.usage(key, AT)
-    assert.deepEqual((await stores[0]!.budgets.usage(key, AT)).day, { used, reserved: 0 })
-  }), { numRuns: 60 })
-  for (const store of stores) await store.close()
-})
+test(
+  'whatever is reserved and settled, by two gateways and in any order, no budget is overshot, and what is used ' +
+    'is counted to the token',
+  async () => {
+    const stores = [await open(), await open()]
+    let n = 0
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat(1), fc.integer({ min: 0, max: 3000 }), fc.nat(3000), fc.boolean()), { maxLength: 40 }),
+        async steps => {
+          const key = `key_${String(n++).padStart(12, '0')}`
+          let granted = 0
+          let used = 0
+          const held: { at: number; reservation: Reservation; used: number }[] = []
+          for (const [at, tokens, spent, parallel] of steps) {
+            // as it happens five times a second: the other keeps no more than a hundredth
+            await stores[1 - at]!.budgets.usage(key, AT)
+            const asked = await Promise.all(
+              Array.from({ length: parallel ? 3 : 1 }, () => stores[at]!.budgets.reserve(key, tokens, limits, AT))
+            )
+            for (const answer of asked) {
+              if (answer.ok) {
+                granted += tokens
+                held.push({ at, reservation: answer.reservation, used: Math.min(spent, tokens) })
+              } else
+                // 1 % may lie ahead at the other
+                assert.ok(granted + tokens > LIMIT * 0.98, `${tokens} refused at ${granted}, with ${answer.left} left`)
+            }
+            assert.ok(granted <= LIMIT)
+            if (held.length > 3) {
+              const { at: by, reservation, used: really } = held.shift()!
+              await stores[by]!.budgets.settle(reservation, really)
+              await stores[by]!.budgets.settle(reservation, really)
+              granted -= reservation.tokens - really
+              used += really
+            }
+          }
+          for (const { at, reservation, used: really } of held) {
+            await stores[at]!.budgets.settle(reservation, really)
+            used += really
+          }
+          for (const store of stores) await store.budgets.usage(key, AT)
+          assert.deepEqual((await stores[0]!.budgets.usage(key, AT)).day, { used, reserved: 0 })
+        }
+      ),
+      { numRuns: 60 }
+    )
+    for (const store of stores) await store.close()
+  }
+)
 
-test('one gateway alone gives out its budget to the last token, and what it holds ahead is back after a rest or a close', async () => {
+test('one gateway spends its budget to the last token; an unused lease returns after a rest or a close', async () => {
   const [a, b] = [await open(), await open()]
   const reserve = (store: Store, tokens: number) => store.budgets.reserve('key_aaaaaaaaaaaa', tokens, limits, AT)
   const first = await reserve(a, 100)
@@ -86,7 +101,8 @@ test('what a killed gateway held ahead stays counted, and is at most a hundredth
 
 test('a budget that is changed gives nothing out under the old one', async () => {
   const a = await open()
-  const reserve = (tokens: number, tokensPerDay: number) => a.budgets.reserve('key_cccccccccccc', tokens, { tokensPerDay }, AT)
+  const reserve = (tokens: number, tokensPerDay: number) =>
+    a.budgets.reserve('key_cccccccccccc', tokens, { tokensPerDay }, AT)
   const one = await reserve(1000, 100_000)
   assert.ok(one.ok)
   const two = await reserve(1, 1000)

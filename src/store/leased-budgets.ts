@@ -1,8 +1,10 @@
 /**
- * Budgets without a wait for the disk in most requests: tokens are reserved in the database a little ahead of need, and handed out from memory. What is
- * handed out has been durable since it was reserved, so nothing can be overshot; a crash costs what was reserved ahead, at most 1 % of the smaller
- * budget, besides the requests that were under way or have just ended. What is used is told to the database five times a second; a key that rests gives back what it has ahead.
- * Small budgets are counted in the database alone, request by request: there, a token that another gateway could have is worth more than time.
+ * Budgets without a wait for the disk in most requests: tokens are reserved in the database a little ahead of need, and
+ * handed out from memory. What is handed out has been durable since it was reserved, so nothing can be overshot; a
+ * crash costs what was reserved ahead, at most 1 % of the smaller budget, besides the requests that were under way or
+ * have just ended. What is used is told to the database five times a second; a key that rests gives back what it has
+ * ahead. Small budgets are counted in the database alone, request by request: there, a token that another gateway could
+ * have is worth more than time.
  */
 import { invariant } from '../lib/errors.ts'
 import { periodsOf } from './budgets.ts'
@@ -24,7 +26,10 @@ interface Waiting {
   readonly reject: (e: unknown) => void
 }
 
-/** What this gateway holds of a key's budgets of one day. Of the tokens that the database has reserved for it, each is in one of three places. */
+/**
+ * What this gateway holds of a key's budgets of one day. Of the tokens that the database has reserved for it, each is
+ * in one of three places.
+ */
 interface Lease {
   readonly keyId: string
   readonly day: string
@@ -92,7 +97,11 @@ export class LeasedBudgets implements BudgetStore {
   }
 
   async usage(keyId: string, at: Date): Promise<BudgetUsage> {
-    await Promise.all([...this.#leases.values()].filter(l => l.keyId === keyId).map(lease => this.#tell(lease, isIdle(lease) ? 0 : mostAhead(lease.limits))))
+    await Promise.all(
+      [...this.#leases.values()]
+        .filter(l => l.keyId === keyId)
+        .map(lease => this.#tell(lease, isIdle(lease) ? 0 : mostAhead(lease.limits)))
+    )
     return this.#inner.usage(keyId, at)
   }
 
@@ -108,7 +117,18 @@ export class LeasedBudgets implements BudgetStore {
     const found = this.#leases.get(idOf(keyId, day))
     if (found !== undefined) return found
     const lease: Lease = {
-      keyId, day, month, at, limits, free: 0, out: 0, used: 0, usage: { day: NONE, month: NONE }, waiting: [], busy: false, lastUse: performance.now(),
+      keyId,
+      day,
+      month,
+      at,
+      limits,
+      free: 0,
+      out: 0,
+      used: 0,
+      usage: { day: NONE, month: NONE },
+      waiting: [],
+      busy: false,
+      lastUse: performance.now()
     }
     this.#leases.set(idOf(keyId, day), lease)
     this.#schedule()
@@ -157,7 +177,7 @@ export class LeasedBudgets implements BudgetStore {
     if (wanted <= 0) return undefined
     const refused = await this.#ask(lease, wanted)
     if (refused === undefined || refused.left === 0) return refused
-    return await this.#ask(lease, refused.left) ?? { ...refused, left: 0 }
+    return (await this.#ask(lease, refused.left)) ?? { ...refused, left: 0 }
   }
 
   /** @param full what the database has just said of a budget without room */
@@ -165,7 +185,8 @@ export class LeasedBudgets implements BudgetStore {
     if (lease.free < tokens || lease.free === 0) {
       const more = Math.max(0, tokens - lease.free)
       const refused = full !== undefined && more > full.left ? full : await this.#ask(lease, more)
-      if (refused !== undefined) return { ok: false, window: refused.window, left: refused.left + lease.free, usage: shown(lease) }
+      if (refused !== undefined)
+        return { ok: false, window: refused.window, left: refused.left + lease.free, usage: shown(lease) }
     }
     return this.#grant(lease, tokens)
   }
@@ -179,16 +200,25 @@ export class LeasedBudgets implements BudgetStore {
     return undefined
   }
 
-  /** Tells the database what was used, and gives back what is ahead but for `keep`. A failure leaves both reserved there: more is counted then, not less. */
+  /**
+   * Tells the database what was used, and gives back what is ahead but for `keep`. A failure leaves both reserved
+   * there: more is counted then, not less.
+   */
   async #tell(lease: Lease, keep: number): Promise<void> {
     const { used } = lease
     const free = Math.max(0, lease.free - keep)
     lease.used = 0
     lease.free -= free
     if (used + free === 0) return
-    const after = (w: { used: number; reserved: number }): { used: number; reserved: number } => ({ used: w.used + used, reserved: w.reserved - used - free })
+    const after = (w: { used: number; reserved: number }): { used: number; reserved: number } => ({
+      used: w.used + used,
+      reserved: w.reserved - used - free
+    })
     lease.usage = { day: after(lease.usage.day), month: after(lease.usage.month) }
-    await this.#inner.settle(Object.freeze({ keyId: lease.keyId, tokens: used + free, day: lease.day, month: lease.month }), used)
+    await this.#inner.settle(
+      Object.freeze({ keyId: lease.keyId, tokens: used + free, day: lease.day, month: lease.month }),
+      used
+    )
   }
 
   #schedule(): void {
@@ -217,6 +247,9 @@ const isIdle = (lease: Lease): boolean => lease.out === 0 && !lease.busy && leas
 
 /** What a key has used and holds, as a client should be told it: without what is only ahead. */
 function shown({ usage, used, free }: Lease): BudgetUsage {
-  const of = (w: { used: number; reserved: number }): { used: number; reserved: number } => ({ used: w.used + used, reserved: Math.max(0, w.reserved - used - free) })
+  const of = (w: { used: number; reserved: number }): { used: number; reserved: number } => ({
+    used: w.used + used,
+    reserved: Math.max(0, w.reserved - used - free)
+  })
   return { day: of(usage.day), month: of(usage.month) }
 }

@@ -1,6 +1,7 @@
 /**
- * What must be durable before a request goes on: nonces that have been used and tokens that are reserved. Both share transactions (GroupCommit).
- * Every transaction takes its rows in the same order, counters first, each table by its key: so two gateways wait for each other, but never in a circle.
+ * What must be durable before a request goes on: nonces that have been used and tokens that are reserved. Both share
+ * transactions (GroupCommit). Every transaction takes its rows in the same order, counters first, each table by its
+ * key: so two gateways wait for each other, but never in a circle.
  */
 import { VeritError, invariant } from '../lib/errors.ts'
 import { apply, periodsOf } from './budgets.ts'
@@ -17,7 +18,9 @@ const AT_ONCE = 256
 /** An expired nonce is kept this much longer. */
 const NONCE_GRACE_MS = 60_000
 
-type Op = BudgetOp | { readonly type: 'nonce'; readonly credentialId: string; readonly nonce: string; readonly expires: number }
+type Op =
+  | BudgetOp
+  | { readonly type: 'nonce'; readonly credentialId: string; readonly nonce: string; readonly expires: number }
 type Answer = BudgetAnswer | boolean | undefined
 
 /** Counters held locked, by idOf. */
@@ -53,14 +56,19 @@ export class Ledger implements BudgetStore, ReplayStore {
 
   async reserve(keyId: string, tokens: number, limits: BudgetLimits, at: Date): Promise<BudgetAnswer> {
     invariant(Number.isSafeInteger(tokens) && tokens >= 0, 'a reservation is a whole number of tokens')
-    const answer = await this.#group.add({ type: 'reserve', reservation: Object.freeze({ keyId, tokens, ...periodsOf(at) }), limits })
+    const answer = await this.#group.add({
+      type: 'reserve',
+      reservation: Object.freeze({ keyId, tokens, ...periodsOf(at) }),
+      limits
+    })
     invariant(typeof answer === 'object', 'a reservation has an answer')
     return answer
   }
 
   async settle(reservation: Reservation, used: number): Promise<void> {
     invariant(Number.isSafeInteger(used) && used >= 0, 'what was used is a whole number of tokens')
-    // Once only, also after a failure: nobody can say whether a transaction whose answer was lost has taken place, and what stays reserved is safe.
+    // Once only, also after a failure: nobody can say whether a transaction whose answer was lost has taken place, and
+    // what stays reserved is safe.
     if (this.#settled.has(reservation)) return
     this.#settled.add(reservation)
     await this.#group.add({ type: 'settle', reservation, used })
@@ -80,7 +88,13 @@ export class Ledger implements BudgetStore, ReplayStore {
     await this.#flush()
     const { day, month } = periodsOf(at)
     const rows = await this.#database.run(db =>
-      db.selectFrom('verit_budget').selectAll().where('key_id', '=', keyId).where('period', 'in', [day, month]).execute())
+      db
+        .selectFrom('verit_budget')
+        .selectAll()
+        .where('key_id', '=', keyId)
+        .where('period', 'in', [day, month])
+        .execute()
+    )
     const of = (period: string): Counter => {
       const { used, reserved } = rows.find(row => row.period === period) ?? { used: 0, reserved: 0 }
       return { used, reserved }
@@ -90,9 +104,12 @@ export class Ledger implements BudgetStore, ReplayStore {
 
   async use(credentialId: string, nonce: string, expires: number): Promise<boolean> {
     // one that the database refused would take down all that share its transaction
-    invariant(/^[\x20-\x7e]{1,512}$/.test(nonce) && isCredentialId(credentialId) && Number.isSafeInteger(expires), 'a nonce has 1 to 512 ASCII characters')
+    invariant(
+      /^[\x20-\x7e]{1,512}$/.test(nonce) && isCredentialId(credentialId) && Number.isSafeInteger(expires),
+      'a nonce has 1 to 512 ASCII characters'
+    )
     await this.#quota.take(credentialId)
-    return await this.#group.add({ type: 'nonce', credentialId, nonce, expires }) === true
+    return (await this.#group.add({ type: 'nonce', credentialId, nonce, expires })) === true
   }
 
   /** Resolves when nothing is under way. */
@@ -115,7 +132,10 @@ export class Ledger implements BudgetStore, ReplayStore {
       if ('answers' in done) return done.answers
       await this.#makeRows(done.missing)
     }
-    throw new VeritError('VERIT_STORE', { path: this.#database.name, reason: 'rows of budgets vanish as soon as they are made' })
+    throw new VeritError('VERIT_STORE', {
+      path: this.#database.name,
+      reason: 'rows of budgets vanish as soon as they are made'
+    })
   }
 
   /**
@@ -132,47 +152,95 @@ export class Ledger implements BudgetStore, ReplayStore {
     }
     if (first.size === 0) return () => false
     const expired = this.#clock.now().getTime() - NONCE_GRACE_MS
-    const values = [...first].sort(([a], [b]) => order(a, b)).map(([, op]) => ({ credential_id: op.credentialId, nonce: op.nonce, expires: op.expires }))
-    const made = await tx.insertInto('verit_nonce').values(values)
-      .onConflict(c => c.columns(['credential_id', 'nonce'])
-        .doUpdateSet(eb => ({ expires: eb.ref('excluded.expires') })).where('verit_nonce.expires', '<', expired))
-      .returning(['credential_id', 'nonce']).execute()
+    const values = [...first]
+      .sort(([a], [b]) => order(a, b))
+      .map(([, op]) => ({ credential_id: op.credentialId, nonce: op.nonce, expires: op.expires }))
+    const made = await tx
+      .insertInto('verit_nonce')
+      .values(values)
+      .onConflict(c =>
+        c
+          .columns(['credential_id', 'nonce'])
+          .doUpdateSet(eb => ({ expires: eb.ref('excluded.expires') }))
+          .where('verit_nonce.expires', '<', expired)
+      )
+      .returning(['credential_id', 'nonce'])
+      .execute()
     const now = await this.#clock.within(tx)
-    const won = new Set(made.map(row => first.get(JSON.stringify([row.credential_id, row.nonce])))
-      .filter(op => op !== undefined && op.expires >= now))
+    const won = new Set(
+      made
+        .map(row => first.get(JSON.stringify([row.credential_id, row.nonce])))
+        .filter(op => op !== undefined && op.expires >= now)
+    )
     return op => won.has(op as Op & { type: 'nonce' })
   }
 
   async #applyBudgets(tx: Tx, ops: readonly BudgetOp[], locked: Locked): Promise<Map<Op, BudgetAnswer | undefined>> {
     const answers = new Map<Op, BudgetAnswer | undefined>()
-    for (const op of ops) answers.set(op, apply(op, (keyId, period) => locked.get(idOf(keyId, period))!.counter))
-    const changed = [...locked.values()].filter(({ counter, was }) => counter.used !== was.used || counter.reserved !== was.reserved)
+    for (const op of ops)
+      answers.set(
+        op,
+        apply(op, (keyId, period) => locked.get(idOf(keyId, period))!.counter)
+      )
+    const changed = [...locked.values()].filter(
+      ({ counter, was }) => counter.used !== was.used || counter.reserved !== was.reserved
+    )
     if (changed.length > 0) {
-      await tx.insertInto('verit_budget').values(changed.map(({ keyId, period, counter }) => ({ key_id: keyId, period, ...counter })))
-        .onConflict(c => c.columns(['key_id', 'period'])
-          .doUpdateSet(eb => ({ used: eb.ref('excluded.used'), reserved: eb.ref('excluded.reserved') }))).execute()
+      await tx
+        .insertInto('verit_budget')
+        .values(changed.map(({ keyId, period, counter }) => ({ key_id: keyId, period, ...counter })))
+        .onConflict(c =>
+          c
+            .columns(['key_id', 'period'])
+            .doUpdateSet(eb => ({ used: eb.ref('excluded.used'), reserved: eb.ref('excluded.reserved') }))
+        )
+        .execute()
     }
     return answers
   }
 
-  /** The counters of these ops, which nobody else changes until the transaction ends, and those that do not exist yet. */
+  /**
+   * The counters of these ops, which nobody else changes until the transaction ends, and those that do not exist yet.
+   */
   async #lockCounters(tx: Tx, ops: readonly BudgetOp[]): Promise<{ locked: Locked; missing: readonly Row[] }> {
     if (ops.length === 0) return { locked: new Map(), missing: [] }
-    const wanted = new Map(ops.flatMap(({ reservation: { keyId, day, month } }) =>
-      [day, month].map(period => [idOf(keyId, period), [keyId, period] as const])))
+    const wanted = new Map(
+      ops.flatMap(({ reservation: { keyId, day, month } }) =>
+        [day, month].map(period => [idOf(keyId, period), [keyId, period] as const])
+      )
+    )
     const keys = [...new Set(ops.map(op => op.reservation.keyId))]
     const periods = [...new Set(ops.flatMap(op => [op.reservation.day, op.reservation.month]))]
-    const rows = await tx.selectFrom('verit_budget').selectAll().where('key_id', 'in', keys).where('period', 'in', periods)
-      .orderBy('key_id').orderBy('period').$if(this.#database.dialect === 'postgresql', q => q.forUpdate()).execute()
-    const locked: Locked = new Map(rows.map(({ key_id: keyId, period, used, reserved }) =>
-      [idOf(keyId, period), { keyId, period, counter: { used, reserved }, was: { used, reserved } }]))
+    const rows = await tx
+      .selectFrom('verit_budget')
+      .selectAll()
+      .where('key_id', 'in', keys)
+      .where('period', 'in', periods)
+      .orderBy('key_id')
+      .orderBy('period')
+      .$if(this.#database.dialect === 'postgresql', q => q.forUpdate())
+      .execute()
+    const locked: Locked = new Map(
+      rows.map(({ key_id: keyId, period, used, reserved }) => [
+        idOf(keyId, period),
+        { keyId, period, counter: { used, reserved }, was: { used, reserved } }
+      ])
+    )
     return { locked, missing: [...wanted].filter(([id]) => !locked.has(id)).map(([, row]) => row) }
   }
 
   /** In a transaction of its own, for rows that do not exist cannot be locked. Once a day for a key. */
   async #makeRows(rows: readonly Row[]): Promise<void> {
-    const values = [...rows].sort((a, b) => order(idOf(...a), idOf(...b))).map(([key_id, period]) => ({ key_id, period, used: 0, reserved: 0 }))
-    await this.#database.transaction(tx => tx.insertInto('verit_budget').values(values).onConflict(c => c.doNothing()).execute())
+    const values = [...rows]
+      .sort((a, b) => order(idOf(...a), idOf(...b)))
+      .map(([key_id, period]) => ({ key_id, period, used: 0, reserved: 0 }))
+    await this.#database.transaction(tx =>
+      tx
+        .insertInto('verit_budget')
+        .values(values)
+        .onConflict(c => c.doNothing())
+        .execute()
+    )
   }
 }
 
@@ -184,7 +252,10 @@ export async function purge(database: Database, clock: SqlClock): Promise<void> 
   await database.transaction(async tx => {
     const now = new Date(await clock.save(tx))
     const oldest = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 13, 1)).toISOString().slice(0, 7)
-    await tx.deleteFrom('verit_nonce').where('expires', '<', now.getTime() - NONCE_GRACE_MS).execute()
+    await tx
+      .deleteFrom('verit_nonce')
+      .where('expires', '<', now.getTime() - NONCE_GRACE_MS)
+      .execute()
     await tx.deleteFrom('verit_budget').where('period', '<', oldest).execute()
   })
 }

@@ -1,8 +1,9 @@
 /**
- * Rates and places of one gateway, in its memory; a restart begins with full buckets. Bounded: a full bucket is as good as none, so each call also
- * looks at a few old names and drops those that are full. A bucket that is not full is never dropped, for that would lift its limit: where `names` of
- * them are kept, calls that would need one more reject. (One request of 1,200 a minute keeps a bucket for 50 ms, so that takes millions of
- * requests per second from different addresses.)
+ * Rates and places of one gateway, in its memory; a restart begins with full buckets. Bounded: a full bucket is as good
+ * as none, so each call also looks at a few old names and drops those that are full. A bucket that is not full is never
+ * dropped, for that would lift its limit: where `names` of them are kept, calls that would need one more reject. (One
+ * request of 1,200 a minute keeps a bucket for 50 ms, so that takes millions of requests per second from different
+ * addresses.)
  */
 import { VeritError } from '../lib/errors.ts'
 import type { BucketSize, Found, Level } from './bucket-math.ts'
@@ -113,9 +114,13 @@ export class MemoryRateState implements RateState {
     }
   }
 
-  /** @throws VeritError VERIT_RATE_STATE where new names find no room; the work is bounded, so that a flood cannot make each request slow */
+  /**
+   * @throws VeritError VERIT_RATE_STATE where new names find no room; the work is bounded, so that a flood cannot make
+   * each request slow
+   */
   #makeRoom(buckets: readonly Bucket[], now: number): void {
-    const needed = (): number => buckets.reduce((n, bucket) => n + (bucket.cost > 0 && !this.#levels.has(keyOf(bucket)) ? 1 : 0), 0)
+    const needed = (): number =>
+      buckets.reduce((n, bucket) => n + (bucket.cost > 0 && !this.#levels.has(keyOf(bucket)) ? 1 : 0), 0)
     if (this.#levels.size + needed() <= this.#names) return
     this.#drop(1000, now)
     if (this.#levels.size + needed() <= this.#names) return

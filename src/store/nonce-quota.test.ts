@@ -15,8 +15,13 @@ test('a credential that has used too many nonces is refused until some have expi
   context.mock.timers.enable({ apis: ['Date'], now })
   const database = openSqlite(join(dir, 'verit.sqlite'))
   const quota = new NonceQuota(database, 10)
-  const fill = (count: number, expires: number): Promise<unknown> => database.run(db =>
-    db.insertInto('verit_nonce').values(Array.from({ length: count }, (_, i) => ({ credential_id: 'a', nonce: `${expires} ${i}`, expires }))).execute())
+  const fill = (count: number, expires: number): Promise<unknown> =>
+    database.run(db =>
+      db
+        .insertInto('verit_nonce')
+        .values(Array.from({ length: count }, (_, i) => ({ credential_id: 'a', nonce: `${expires} ${i}`, expires })))
+        .execute()
+    )
   await fill(7, now + 5000)
   for (let i = 0; i < 3; i++) await quota.take('a')
   await fill(3, now + 9000)

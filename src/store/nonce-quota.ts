@@ -1,6 +1,6 @@
 /**
- * A bound on what one credential may make the store remember. The rows of a credential are counted now and then, not at each request, so the bound
- * holds within a hundredth of it for each gateway.
+ * A bound on what one credential may make the store remember. The rows of a credential are counted now and then, not at
+ * each request, so the bound holds within a hundredth of it for each gateway.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { Database } from './tables.ts'
@@ -34,7 +34,7 @@ export class NonceQuota {
 
   /** @throws VeritError VERIT_NONCES when the credential has too many that have not expired */
   async take(credentialId: string): Promise<void> {
-    const estimate = this.#estimates.get(credentialId) ?? await this.#count(credentialId)
+    const estimate = this.#estimates.get(credentialId) ?? (await this.#count(credentialId))
     if (estimate.fullSince !== undefined && this.#now() < estimate.fullSince + AGAIN_MS) {
       throw new VeritError('VERIT_NONCES', { limit: this.#most })
     }
@@ -46,8 +46,14 @@ export class NonceQuota {
 
   async #count(credentialId: string): Promise<Estimate> {
     const now = this.#now()
-    const { n } = await this.#database.run(db => db.selectFrom('verit_nonce').select(eb => eb.fn.countAll<number>().as('n'))
-      .where('credential_id', '=', credentialId).where('expires', '>=', now).executeTakeFirstOrThrow())
+    const { n } = await this.#database.run(db =>
+      db
+        .selectFrom('verit_nonce')
+        .select(eb => eb.fn.countAll<number>().as('n'))
+        .where('credential_id', '=', credentialId)
+        .where('expires', '>=', now)
+        .executeTakeFirstOrThrow()
+    )
     const room = this.#most - n
     const estimate = { left: Math.min(room, STEP), fullSince: room > 0 ? undefined : now }
     if (this.#estimates.size >= REMEMBERED) this.#estimates.clear()

@@ -4,7 +4,8 @@ import type { RateState } from './rate-state.ts'
 
 /**
  * @param url of rateUrl(); undefined: in memory
- * @throws VeritError VERIT_RATE_STATE where the server at that address does not answer within 5 s or refuses the password
+ * @throws VeritError VERIT_RATE_STATE where the server at that address does not answer within 5 s or refuses the
+ *   password
  */
 export async function openRateState(url?: string): Promise<RateState> {
   if (url === undefined) return new MemoryRateState()

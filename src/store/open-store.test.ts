@@ -1,5 +1,17 @@
 import assert from 'node:assert/strict'
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -13,7 +25,10 @@ const dir = mkdtempSync(join(tmpdir(), 'verit-store-'))
 after(() => rmSync(dir, { recursive: true }))
 let n = 0
 const fresh = (): string => join(dir, `s${n++}`, 'state')
-const refused = (code: string) => (e: unknown): boolean => VeritError.is(e) && e.code === code
+const refused =
+  (code: string) =>
+  (e: unknown): boolean =>
+    VeritError.is(e) && e.code === code
 const openAndClose = async (stateFolder: string): Promise<void> => (await openStore({ stateFolder })).close()
 
 /** A folder of mode 0700 with these files of mode 0600. */
@@ -58,10 +73,13 @@ test('a state that others can read, that is a link, damaged, or of a newer versi
   await assert.rejects(openAndClose(wide), refused('VERIT_STATE'))
   await assert.rejects(openAndClose(folderOf({ secret: 'too short' })), refused('VERIT_STATE'))
   const garbage = 'this is not a database, but it is long enough to look like one'.repeat(50)
-  await assert.rejects(openAndClose(folderOf({ secret: Buffer.alloc(32), 'verit.sqlite': garbage })), refused('VERIT_STORE'))
+  await assert.rejects(
+    openAndClose(folderOf({ secret: Buffer.alloc(32), 'verit.sqlite': garbage })),
+    refused('VERIT_STORE')
+  )
 })
 
-test('keys without their secret are refused, not given another secret; an empty or occupied path is no state folder', async () => {
+test('keys without their secret are refused; an empty or occupied path is no state folder', async () => {
   const folder = fresh()
   await openAndClose(folder)
   rmSync(join(folder, 'secret'))
@@ -85,8 +103,10 @@ test('the default folder follows XDG_STATE_HOME', () => {
 
 test('a database of version 1, as Verit 0.1.0 wrote it, migrates with every key as it was', async () => {
   const fixture = fileURLToPath(new URL('../../test/fixtures/store-v1', import.meta.url))
-  const { records, keys } = JSON.parse(readFileSync(join(fixture, 'keys.json'), 'utf8')) as
-    { records: { id: string; name: string; scopes: string[]; created: string; revoked?: string }[]; keys: string[] }
+  const { records, keys } = JSON.parse(readFileSync(join(fixture, 'keys.json'), 'utf8')) as {
+    records: { id: string; name: string; scopes: string[]; created: string; revoked?: string }[]
+    keys: string[]
+  }
   const stateFolder = folderOf({})
   for (const name of ['secret', 'verit.sqlite']) {
     cpSync(join(fixture, name), join(stateFolder, name))
@@ -96,18 +116,33 @@ test('a database of version 1, as Verit 0.1.0 wrote it, migrates with every key 
     // two processes that start at once, then one that comes later
     const stores = await Promise.all([openStore({ stateFolder }), openStore({ stateFolder })])
     for (const { keys: store } of stores) {
-      assert.deepEqual(await store.list(), records.map(record => ({
-        ...record, revoked: record.revoked, kind: 'secret', owner: '', models: [], addresses: [], signing: 'never', limits: {}, expires: undefined, lastUsed: undefined,
-        credentials: [{ id: `${record.id}.1`, created: record.created, expires: undefined, fingerprint: undefined }],
-      })))
+      assert.deepEqual(
+        await store.list(),
+        records.map(record => ({
+          ...record,
+          revoked: record.revoked,
+          kind: 'secret',
+          owner: '',
+          models: [],
+          addresses: [],
+          signing: 'never',
+          limits: {},
+          expires: undefined,
+          lastUsed: undefined,
+          credentials: [{ id: `${record.id}.1`, created: record.created, expires: undefined, fingerprint: undefined }]
+        }))
+      )
       const found = await Promise.all(keys.map(key => store.bySecret(key)))
-      assert.deepEqual(found.map(c => c?.id), [`${records[0]!.id}.1`, `${records[1]!.id}.1`, undefined])
+      assert.deepEqual(
+        found.map(c => c?.id),
+        [`${records[0]!.id}.1`, `${records[1]!.id}.1`, undefined]
+      )
     }
     assert.equal(await stores[0].keys.createFirst('x'), undefined)
     for (const store of stores) await store.close()
   }
   const db = new DatabaseSync(join(stateFolder, 'verit.sqlite'))
   assert.deepEqual({ ...db.prepare('PRAGMA user_version').get() }, { user_version: 2 })
-  assert.equal(db.prepare('SELECT count(*) AS n FROM sqlite_schema WHERE name = \'api_key\'').get()?.['n'], 0)
+  assert.equal(db.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'api_key'").get()?.['n'], 0)
   db.close()
 })

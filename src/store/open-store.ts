@@ -1,4 +1,7 @@
-/** Opens the store: SQLite in the state folder, or PostgreSQL where a URL is given; the server's secret is in the state folder in both cases. */
+/**
+ * Opens the store: SQLite in the state folder, or PostgreSQL where a URL is given; the server's secret is in the state
+ * folder in both cases.
+ */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -33,7 +36,10 @@ const FLUSH_MS = 5000
 const PURGE_MS = 60_000
 const CHECK = 'secret-check'
 
-/** @throws VeritError VERIT_STATE (secret or database cannot be used), VERIT_STORE (it cannot be reached), VERIT_DATABASE_URL */
+/**
+ * @throws VeritError VERIT_STATE (secret or database cannot be used), VERIT_STORE (it cannot be reached),
+ * VERIT_DATABASE_URL
+ */
 export async function openStore({ stateFolder, databaseUrl = '', ...clock }: StoreOptions): Promise<Store> {
   const folder = openStateFolder(stateFolder)
   const file = join(folder, 'verit.sqlite')
@@ -51,7 +57,10 @@ const storedCheck = (database: Database): Promise<{ value: Uint8Array } | undefi
   database.run(db => db.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirst())
 
 async function start(
-  database: Database, secretFor: (used: boolean) => Buffer, folder: string, options: ClockOptions,
+  database: Database,
+  secretFor: (used: boolean) => Buffer,
+  folder: string,
+  options: ClockOptions
 ): Promise<Store> {
   try {
     const known = await storedCheck(database)
@@ -71,14 +80,14 @@ async function start(
  */
 export async function peekStore(
   { stateFolder, databaseUrl = '' }: Pick<StoreOptions, 'stateFolder' | 'databaseUrl'>,
-  look: (evidence: Evidence) => Promise<void>,
+  look: (evidence: Evidence) => Promise<void>
 ): Promise<void> {
   const folder = resolve(stateFolder)
   if (existsSync(folder)) checkPrivate(folder, 'folder')
   const file = join(folder, 'verit.sqlite')
   if (databaseUrl === '' && !existsSync(file)) return
-  const database = databaseUrl === '' ? peekSqlite(file)
-    : await (await import('./postgresql.ts')).peekPostgresql(databaseUrl)
+  const database =
+    databaseUrl === '' ? peekSqlite(file) : await (await import('./postgresql.ts')).peekPostgresql(databaseUrl)
   try {
     const known = database === undefined ? undefined : await storedCheck(database)
     if (known === undefined && databaseUrl !== '') return // a new database takes any secret
@@ -93,18 +102,25 @@ export async function peekStore(
 /** With another secret every key would be refused, and nobody would know why. */
 async function checkSecret(database: Database, secrets: SealedSecrets): Promise<void> {
   const stored = await database.transaction(async tx => {
-    await tx.insertInto('verit_meta').values({ name: CHECK, value: secrets.check() }).onConflict(c => c.doNothing()).execute()
+    await tx
+      .insertInto('verit_meta')
+      .values({ name: CHECK, value: secrets.check() })
+      .onConflict(c => c.doNothing())
+      .execute()
     return tx.selectFrom('verit_meta').select('value').where('name', '=', CHECK).executeTakeFirstOrThrow()
   })
   if (secrets.isCheck(stored.value)) return
   throw anotherSecret(database.name)
 }
 
-const anotherSecret = (path: string): VeritError => new VeritError('VERIT_STATE', {
-  path, problem: 'its keys were made with another secret than the one in this state folder',
-  fix: 'Copy the file `secret` from the state folder of a gateway that uses this database (mode 600), '
-    + 'or restore it from a backup',
-})
+const anotherSecret = (path: string): VeritError =>
+  new VeritError('VERIT_STATE', {
+    path,
+    problem: 'its keys were made with another secret than the one in this state folder',
+    fix:
+      'Copy the file `secret` from the state folder of a gateway that uses this database (mode 600), ' +
+      'or restore it from a backup'
+  })
 
 class SqlStore implements Store {
   readonly clock: SqlClock
@@ -133,11 +149,12 @@ class SqlStore implements Store {
     this.replay = ledger
     this.outbox = new SqlOutbox(database)
     // What fails here is tried again the next time; whoever needs the store meanwhile is told by its own call.
-    const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout => setInterval(() => void work().catch(() => {}), ms).unref()
+    const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout =>
+      setInterval(() => void work().catch(() => {}), ms).unref()
     this.#timers = [
       every(FLUSH_MS, () => this.#flush()),
       every(FLUSH_MS, () => clock.exchange()),
-      every(PURGE_MS, () => this.#purge()),
+      every(PURGE_MS, () => this.#purge())
     ]
   }
 

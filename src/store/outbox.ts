@@ -1,6 +1,7 @@
 /**
- * Changes of keys on their way to the audit log. An event is written in the transaction of its change, so that neither exists without the other;
- * it is deleted once the log has it. A crash between the two hands it over again, under the same number.
+ * Changes of keys on their way to the audit log. An event is written in the transaction of its change, so that neither
+ * exists without the other; it is deleted once the log has it. A crash between the two hands it over again, under the
+ * same number.
  */
 import { randomBytes } from 'node:crypto'
 import { giveLeaseBack, takeLease } from './lease.ts'
@@ -14,7 +15,10 @@ const LEASE = 'outbox'
 
 /** Writes an event in the transaction of a change. @param detail public facts only */
 export async function record(tx: Tx, actor: string, type: string, detail: Record<string, unknown>): Promise<void> {
-  await tx.insertInto('verit_outbox').values({ time: new Date().toISOString(), actor, type, detail: JSON.stringify(detail) }).execute()
+  await tx
+    .insertInto('verit_outbox')
+    .values({ time: new Date().toISOString(), actor, type, detail: JSON.stringify(detail) })
+    .execute()
 }
 
 export class SqlOutbox implements Outbox {
@@ -30,7 +34,7 @@ export class SqlOutbox implements Outbox {
     if (this.#draining) return 0
     this.#draining = true // a lease is one process's: within it, this is what keeps a second caller out
     try {
-      if (await this.pending() === 0 || !await takeLease(this.#database, LEASE, this.#owner, LEASE_MS)) return 0
+      if ((await this.pending()) === 0 || !(await takeLease(this.#database, LEASE, this.#owner, LEASE_MS))) return 0
       try {
         return await this.#handOver(log)
       } finally {
@@ -42,15 +46,31 @@ export class SqlOutbox implements Outbox {
   }
 
   async pending(): Promise<number> {
-    const row = await this.#database.run(db => db.selectFrom('verit_outbox').select(eb => eb.fn.countAll<number>().as('n')).executeTakeFirstOrThrow())
+    const row = await this.#database.run(db =>
+      db
+        .selectFrom('verit_outbox')
+        .select(eb => eb.fn.countAll<number>().as('n'))
+        .executeTakeFirstOrThrow()
+    )
     return row.n
   }
 
   async #handOver(log: (events: readonly OutboxEvent[]) => Promise<void>): Promise<number> {
-    const rows = await this.#database.run(db => db.selectFrom('verit_outbox').selectAll().orderBy('id').limit(AT_ONCE).execute())
+    const rows = await this.#database.run(db =>
+      db.selectFrom('verit_outbox').selectAll().orderBy('id').limit(AT_ONCE).execute()
+    )
     if (rows.length === 0) return 0
     await log(rows.map(row => ({ ...row, detail: JSON.parse(row.detail) as Record<string, unknown> })))
-    await this.#database.transaction(tx => tx.deleteFrom('verit_outbox').where('id', 'in', rows.map(row => row.id)).execute())
+    await this.#database.transaction(tx =>
+      tx
+        .deleteFrom('verit_outbox')
+        .where(
+          'id',
+          'in',
+          rows.map(row => row.id)
+        )
+        .execute()
+    )
     return rows.length
   }
 }

@@ -1,4 +1,6 @@
-/** The store's database in PostgreSQL (14 and later), for several gateways at once. Loaded only where a URL is given. */
+/**
+ * The store's database in PostgreSQL (14 and later), for several gateways at once. Loaded only where a URL is given.
+ */
 import pg from 'pg'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { VeritError, invariant } from '../lib/errors.ts'
@@ -21,26 +23,48 @@ const HAS_SCHEMA = "SELECT to_regclass('verit_schema') IS NOT NULL AS made"
 
 /** SQLSTATE classes and codes whose messages name no values of ours. */
 const reasons: Readonly<Record<string, string>> = {
-  '08': 'the connection broke', '28': 'it does not let this user in', '3D': 'there is no such database', '40': 'transactions were in each other\'s way',
-  '42501': 'the user lacks a permission there', '53': 'it has no resources left', '53100': 'its disk is full', '53300': 'it has too many connections',
-  '55P03': 'a lock was not free in time', '57': 'an operator ended the query', '57014': 'a query took too long', '57P01': 'it is being shut down',
-  '57P03': 'it is starting or stopping', '25006': 'it is read-only',
+  '08': 'the connection broke',
+  '28': 'it does not let this user in',
+  '3D': 'there is no such database',
+  '40': "transactions were in each other's way",
+  '42501': 'the user lacks a permission there',
+  '53': 'it has no resources left',
+  '53100': 'its disk is full',
+  '53300': 'it has too many connections',
+  '55P03': 'a lock was not free in time',
+  '57': 'an operator ended the query',
+  '57014': 'a query took too long',
+  '57P01': 'it is being shut down',
+  '57P03': 'it is starting or stopping',
+  '25006': 'it is read-only'
 }
 const networkReasons: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'it refuses connections', ENOTFOUND: 'its host is not known', EAI_AGAIN: 'its host cannot be looked up',
-  ECONNRESET: 'the connection broke', EPIPE: 'the connection broke', ETIMEDOUT: 'it does not answer', EHOSTUNREACH: 'its host cannot be reached',
-  ENOENT: 'its socket is not there', EACCES: 'its socket may not be used',
+  ECONNREFUSED: 'it refuses connections',
+  ENOTFOUND: 'its host is not known',
+  EAI_AGAIN: 'its host cannot be looked up',
+  ECONNRESET: 'the connection broke',
+  EPIPE: 'the connection broke',
+  ETIMEDOUT: 'it does not answer',
+  EHOSTUNREACH: 'its host cannot be reached',
+  ENOENT: 'its socket is not there',
+  EACCES: 'its socket may not be used'
 }
 
-/** Says what went wrong without the URL, the SQL or its values, which messages of the database and its client may hold: so there is no `cause`. */
+/**
+ * Says what went wrong without the URL, the SQL or its values, which messages of the database and its client may hold:
+ * so there is no `cause`.
+ */
 function failed(e: unknown): unknown {
   if (VeritError.is(e)) return e
   const code = typeof e === 'object' && e !== null && 'code' in e ? String(e.code) : ''
   const sqlState = /^[0-9A-Z]{5}$/.test(code) && e instanceof pg.DatabaseError
   const untrusted = code.startsWith('ERR_TLS') || code.includes('CERT') ? 'its certificate is not accepted' : undefined
-  const known = sqlState ? reasons[code] ?? reasons[code.slice(0, 2)] : networkReasons[code] ?? untrusted
+  const known = sqlState ? (reasons[code] ?? reasons[code.slice(0, 2)]) : (networkReasons[code] ?? untrusted)
   const message = e instanceof Error && code === '' ? ownMessage(e.message) : undefined
-  const reason = known === undefined ? message ?? `it reports ${sqlState ? 'SQLSTATE ' : ''}${code || 'an error'}` : `${known} (${code})`
+  const reason =
+    known === undefined
+      ? (message ?? `it reports ${sqlState ? 'SQLSTATE ' : ''}${code || 'an error'}`)
+      : `${known} (${code})`
   return new VeritError('VERIT_STORE', { path: NAME, reason })
 }
 
@@ -94,7 +118,7 @@ async function connect(url: string, prepare: (pool: pg.Pool) => Promise<boolean>
     await pool.end()
   }
   try {
-    if (!await guard(() => prepare(pool))) {
+    if (!(await guard(() => prepare(pool)))) {
       await close()
       return undefined
     }
@@ -103,34 +127,56 @@ async function connect(url: string, prepare: (pool: pg.Pool) => Promise<boolean>
     throw e
   }
   return {
-    dialect: 'postgresql', name: NAME,
+    dialect: 'postgresql',
+    name: NAME,
     run: work => guard(() => work(db)),
-    transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().setIsolationLevel('read committed').execute(work)),
-    lazyTransaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().setIsolationLevel('read committed').execute(async tx => {
-      await sql`SET LOCAL synchronous_commit TO off`.execute(tx)
-      return work(tx)
-    })),
-    close,
+    transaction: <T>(work: (tx: Tx) => Promise<T>) =>
+      guard(() => db.transaction().setIsolationLevel('read committed').execute(work)),
+    lazyTransaction: <T>(work: (tx: Tx) => Promise<T>) =>
+      guard(() =>
+        db
+          .transaction()
+          .setIsolationLevel('read committed')
+          .execute(async tx => {
+            await sql`SET LOCAL synchronous_commit TO off`.execute(tx)
+            return work(tx)
+          })
+      ),
+    close
   }
 }
 
 function poolOptions(connection: DatabaseConnection): pg.PoolConfig {
   return {
-    ...connection, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, idleTimeoutMillis: 60_000, keepAlive: true,
+    ...connection,
+    max: CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_MS,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
     allowExitOnIdle: true,
-    statement_timeout: STATEMENT_MS, query_timeout: ANSWER_MS, lock_timeout: STATEMENT_MS, idle_in_transaction_session_timeout: STATEMENT_MS,
+    statement_timeout: STATEMENT_MS,
+    query_timeout: ANSWER_MS,
+    lock_timeout: STATEMENT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_MS,
     application_name: 'verit',
     types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },
-    // A commit that is answered is on disk, whatever the default of this database; stricter settings of its operator stay.
+    // A commit that is answered is on disk, whatever the default of this database; stricter settings of its operator
+    // stay.
     onConnect: async client => {
-      client.on('error', () => {}) // a connection that breaks rejects its query and is dropped; without a listener it would end this process
+      // a connection that breaks rejects its query and is dropped; without a listener it would end this process
+      client.on('error', () => {})
       endWhenSilent(client)
-      await client.query("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')")
-    },
+      await client.query(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN " +
+          "('off', 'local')"
+      )
+    }
   }
 }
 
-/** A connection whose answer did not come in time goes on waiting for it, and would make whoever gets it next wait, too. */
+/**
+ * A connection whose answer did not come in time goes on waiting for it, and would make whoever gets it next wait, too.
+ */
 function endWhenSilent(client: pg.ClientBase): void {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown
   client.query = ((...args: unknown[]) => {
@@ -145,7 +191,7 @@ function endWhenSilent(client: pg.ClientBase): void {
 }
 
 const typeParser = (id: number, format?: 'text' | 'binary'): unknown =>
-  (id === INT8 && format !== 'binary' ? wholeNumber : pg.types.getTypeParser(id, format))
+  id === INT8 && format !== 'binary' ? wholeNumber : pg.types.getTypeParser(id, format)
 
 function wholeNumber(text: string): number {
   const n = Number(text)
@@ -154,28 +200,39 @@ function wholeNumber(text: string): number {
 }
 
 async function isCurrent(pool: pg.Pool): Promise<boolean> {
-  const { rows: [schema] } = await pool.query<{ made: boolean }>(HAS_SCHEMA)
+  const {
+    rows: [schema]
+  } = await pool.query<{ made: boolean }>(HAS_SCHEMA)
   if (schema?.made !== true) return false
-  const { rows: [row] } = await pool.query<{ version: number }>('SELECT version FROM verit_schema')
+  const {
+    rows: [row]
+  } = await pool.query<{ version: number }>('SELECT version FROM verit_schema')
   if ((row?.version ?? 0) > migrations.length) throw newerVersion(NAME)
   return row?.version === migrations.length
 }
 
-/** One transaction from whatever version it has, under a lock: of two gateways that start together, the second finds the work done. */
+/**
+ * One transaction from whatever version it has, under a lock: of two gateways that start together, the second finds the
+ * work done.
+ */
 async function migrate(pool: pg.Pool): Promise<void> {
   const client = await pool.connect()
   let broken = true
   try {
     await client.query('BEGIN')
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
-    const { rows: [schema] } = await client.query<{ made: boolean }>(HAS_SCHEMA)
-    if (schema?.made !== true) await client.query('CREATE TABLE verit_schema (version BIGINT NOT NULL)') // a right that is needed the first time only
+    const {
+      rows: [schema]
+    } = await client.query<{ made: boolean }>(HAS_SCHEMA)
+    // a right that is needed the first time only
+    if (schema?.made !== true) await client.query('CREATE TABLE verit_schema (version BIGINT NOT NULL)')
     const { rows } = await client.query<{ version: number }>('SELECT version FROM verit_schema')
     const version = rows[0]?.version ?? 0
     if (version > migrations.length) throw newerVersion(NAME)
     for (const step of migrations.slice(version).flatMap(m => m.postgresql)) await client.query(step)
     if (rows.length === 0) await client.query('INSERT INTO verit_schema VALUES ($1)', [migrations.length])
-    else if (version < migrations.length) await client.query('UPDATE verit_schema SET version = $1', [migrations.length])
+    else if (version < migrations.length)
+      await client.query('UPDATE verit_schema SET version = $1', [migrations.length])
     await client.query('COMMIT')
     broken = false
   } finally {

@@ -1,6 +1,7 @@
 /**
- * What runs inside Valkey or Redis: each call is one script, so that what it finds and what it takes cannot be parted. The arithmetic is that of
- * bucket-math.ts, in whole numbers below 2^53. Time is the server's: gateways whose clocks differ agree. Needs Redis 5, or any Valkey.
+ * What runs inside Valkey or Redis: each call is one script, so that what it finds and what it takes cannot be parted.
+ * The arithmetic is that of bucket-math.ts, in whole numbers below 2^53. Time is the server's: gateways whose clocks
+ * differ agree. Needs Redis 5, or any Valkey.
  */
 
 /** ARGV[1] is the time in ms, or empty: the server's. */
@@ -16,7 +17,8 @@ local function put(key, limit, missing)
   if missing <= 0 then
     redis.call('DEL', key)
   else
-    redis.call('SET', key, whole(missing) .. ' ' .. whole(now) .. ' ' .. whole(limit), 'PX', whole(math.ceil(missing / limit) + 5000))
+    local value = whole(missing) .. ' ' .. whole(now) .. ' ' .. whole(limit)
+    redis.call('SET', key, value, 'PX', whole(math.ceil(missing / limit) + 5000))
   end
 end
 -- units missing from a bucket, as missingNow() has it
@@ -37,8 +39,9 @@ end
 `
 
 /**
- * KEYS: buckets, places. ARGV: time, ms that a lease lasts, lease, number of buckets, then limit, unit and cost of each bucket, then the limit
- * of each of the places. Gives 1 or 0 (taken or not), the units that were missing from each bucket, the number of each place's leases of others.
+ * KEYS: buckets, places. ARGV: time, ms that a lease lasts, lease, number of buckets, then limit, unit and cost of each
+ * bucket, then the limit of each of the places. Gives 1 or 0 (taken or not), the units that were missing from each
+ * bucket, the number of each place's leases of others.
  */
 export const TAKE = `${NOW}
 local lasts, lease, buckets = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -85,8 +88,8 @@ return 1
 `
 
 /**
- * KEYS: one place for each lease. ARGV: time, ms that a lease lasts, leases. A lease that has gone (the server lost its memory, or the gateway slept)
- * comes back: what it stands for still runs.
+ * KEYS: one place for each lease. ARGV: time, ms that a lease lasts, leases. A lease that has gone (the server lost its
+ * memory, or the gateway slept) comes back: what it stands for still runs.
  */
 export const RENEW = `${NOW}
 local lasts = tonumber(ARGV[2])

@@ -18,7 +18,10 @@ export interface Places {
 export interface RateAnswer {
   /** Undefined: taken. Else the name of the bucket or places that had too little; nothing was taken from any. */
   readonly refused: string | undefined
-  /** Seconds until the refused cost could be taken, rounded up to whole seconds, at least 1; for places 1. Infinity where the cost exceeds the limit. */
+  /**
+   * Seconds until the refused cost could be taken, rounded up to whole seconds, at least 1; for places 1. Infinity
+   * where the cost exceeds the limit.
+   */
   readonly retryAfter: number
   /** For each bucket, then each place, in order: what is left after this call, whole. */
   readonly left: readonly number[]

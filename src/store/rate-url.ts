@@ -1,11 +1,17 @@
 /**
- * Where several gateways count together: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]`, with TLS `rediss://` (also `valkey://`,
- * `valkeys://`). It holds a password, so it comes from VERIT_RATE_URL or the file that VERIT_RATE_URL_FILE names, and is never shown.
+ * Where several gateways count together: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]`, with TLS `rediss://` (also
+ * `valkey://`, `valkeys://`). It holds a password, so it comes from VERIT_RATE_URL or the file that VERIT_RATE_URL_FILE
+ * names, and is never shown.
  */
 import { VeritError } from '../lib/errors.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
 
-const SCHEMES: Readonly<Record<string, boolean>> = { 'redis:': false, 'valkey:': false, 'rediss:': true, 'valkeys:': true }
+const SCHEMES: Readonly<Record<string, boolean>> = {
+  'redis:': false,
+  'valkey:': false,
+  'rediss:': true,
+  'valkeys:': true
+}
 
 export interface RateAddress {
   readonly host: string
@@ -41,7 +47,11 @@ export function parseRateUrl(text: string): RateAddress {
     }
   }
   return {
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? 6379 : Number(url.port), database: Number(database), tls,
-    username: decoded(url.username), password: decoded(url.password),
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? 6379 : Number(url.port),
+    database: Number(database),
+    tls,
+    username: decoded(url.username),
+    password: decoded(url.password)
   }
 }

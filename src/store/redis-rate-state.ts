@@ -1,7 +1,8 @@
 /**
- * Rates and places of several gateways, in one Valkey or Redis server. Every call is one script (rate-scripts.ts) and one round trip; the server's
- * clock counts. Places are leases that last 30 s and are renewed every 10 s, so that those of a gateway that dies become free. When the server
- * cannot be reached, every call rejects at once, or after a second; the connection is made anew by itself.
+ * Rates and places of several gateways, in one Valkey or Redis server. Every call is one script (rate-scripts.ts) and
+ * one round trip; the server's clock counts. Places are leases that last 30 s and are renewed every 10 s, so that those
+ * of a gateway that dies become free. When the server cannot be reached, every call rejects at once, or after a second;
+ * the connection is made anew by itself.
  */
 import { createHash } from 'node:crypto'
 import type { Redis as RedisClient } from 'ioredis'
@@ -45,16 +46,26 @@ export class RedisRateState implements RateState {
     redis.on('ready', () => void this.#renew()) // a server that lost its memory learns what is held
   }
 
-  /** @throws VeritError VERIT_CONFIG for a wrong URL; VERIT_RATE_STATE where the server does not answer within 5 s or refuses */
+  /**
+   * @throws VeritError VERIT_CONFIG for a wrong URL; VERIT_RATE_STATE where the server does not answer within 5 s or
+   * refuses
+   */
   static async open(url: string, options: RedisRateOptions = {}): Promise<RedisRateState> {
     const { host, port, database, tls, username, password } = parseRateUrl(url)
     const { Redis } = await import('ioredis')
     const redis = new Redis({
       ...defined({ host, port, db: database, username, password, tls: tls ? {} : undefined }),
-      lazyConnect: true, protocol: 2, disableClientInfo: true, enableReadyCheck: false,
-      enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, // nothing is taken later than asked, or twice
-      connectTimeout: OPEN_MS, commandTimeout: COMMAND_MS, socketTimeout: 2 * COMMAND_MS,
-      retryStrategy: times => Math.min(50 * 2 ** Math.min(times, 5), 1000),
+      lazyConnect: true,
+      protocol: 2,
+      disableClientInfo: true,
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0, // nothing is taken later than asked, or twice
+      connectTimeout: OPEN_MS,
+      commandTimeout: COMMAND_MS,
+      socketTimeout: 2 * COMMAND_MS,
+      retryStrategy: times => Math.min(50 * 2 ** Math.min(times, 5), 1000)
     })
     let problem: unknown
     redis.on('error', e => (problem = e))
@@ -77,11 +88,20 @@ export class RedisRateState implements RateState {
     const sizes = buckets.map(sizeOf)
     const keys = [...buckets.map(bucketKey), ...places.map(placeKey)]
     const numbers = buckets.flatMap(({ cost }, i) => [sizes[i]!.limit, sizes[i]!.unit, cost])
-    const reply = await this.#run('veritTake', keys, LEASE_MS, lease, buckets.length, ...numbers, ...places.map(p => p.limit))
+    const reply = await this.#run(
+      'veritTake',
+      keys,
+      LEASE_MS,
+      lease,
+      buckets.length,
+      ...numbers,
+      ...places.map(p => p.limit)
+    )
     const [taken, ...rest] = replyNumbers(reply, 1 + keys.length)
     const found: Found[] = sizes.map((size, i) => ({ size, missing: rest[i]! }))
     const answer = answerOf(buckets, found, places, rest.slice(buckets.length))
-    if ((taken === 1) !== (answer.refused === undefined)) throw failure(new Error('the script and the gateway do not agree'))
+    if ((taken === 1) !== (answer.refused === undefined))
+      throw failure(new Error('the script and the gateway do not agree'))
     if (taken === 1) for (const place of places) this.#held.set(heldKey(lease, place), { lease, key: placeKey(place) })
     return answer
   }
@@ -122,7 +142,15 @@ export class RedisRateState implements RateState {
       // released meanwhile: renewing would take the place again
       const batch = all.slice(i, i + RENEW_BATCH).filter(h => this.#held.has(`${h.lease} ${h.key}`))
       if (batch.length === 0) continue
-      const renewed = await this.#run('veritRenew', batch.map(h => h.key), LEASE_MS, ...batch.map(h => h.lease)).then(() => true, () => false)
+      const renewed = await this.#run(
+        'veritRenew',
+        batch.map(h => h.key),
+        LEASE_MS,
+        ...batch.map(h => h.lease)
+      ).then(
+        () => true,
+        () => false
+      )
       if (!renewed) return
     }
   }
@@ -137,18 +165,22 @@ const heldKey = (lease: string, place: Places): string => `${lease} ${placeKey(p
 /** The server is another program: its answers are checked. */
 function replyNumbers(reply: unknown, count: number): number[] {
   const numbers = Array.isArray(reply) ? reply.map(Number) : []
-  if (numbers.length !== count || !numbers.every(n => Number.isSafeInteger(n) && n >= 0)) throw failure(new Error('its answer is not one of the script'))
+  if (numbers.length !== count || !numbers.every(n => Number.isSafeInteger(n) && n >= 0))
+    throw failure(new Error('its answer is not one of the script'))
   return numbers
 }
 
 /**
- * The reason is for the operator; clients learn only that counting does not work. The cause is made anew, for the library's own error holds the command
- * with its arguments, which may be the password.
+ * The reason is for the operator; clients learn only that counting does not work. The cause is made anew, for the
+ * library's own error holds the command with its arguments, which may be the password.
  */
 function failure(e: unknown): VeritError {
   invariant(e instanceof Error, 'ioredis rejects with an error')
-  const what = /timed out|timeout/i.test(e.message) ? 'Valkey did not answer in time'
-    : e.name === 'ReplyError' ? 'Valkey refused the command' : 'there is no connection to Valkey'
+  const what = /timed out|timeout/i.test(e.message)
+    ? 'Valkey did not answer in time'
+    : e.name === 'ReplyError'
+      ? 'Valkey refused the command'
+      : 'there is no connection to Valkey'
   const { code } = e as NodeJS.ErrnoException
   const detail = printable(code === undefined || e.message.includes(code) ? e.message : `${code}: ${e.message}`, 300)
   return new VeritError('VERIT_RATE_STATE', { reason: `${what} (${detail})` }, new Error(detail))

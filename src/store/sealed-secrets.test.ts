@@ -22,10 +22,11 @@ test('what is sealed opens with the same secret and id, unchanged, and not other
     changed[at]! ^= 1
     refused(() => secrets.open(changed, 'key_a.1'))
   }
-  for (const length of [0, 11, 12, 27, 28, sealed.length - 1]) refused(() => secrets.open(sealed.subarray(0, length), 'key_a.1'))
+  for (const length of [0, 11, 12, 27, 28, sealed.length - 1])
+    refused(() => secrets.open(sealed.subarray(0, length), 'key_a.1'))
 })
 
-test('digests are as version 1 made them, and the check is only this secret\'s', () => {
+test("digests are as version 1 made them, and the check is only this secret's", () => {
   const key = newKey()
   assert.deepEqual(secrets.digest(key), createHmac('sha256', secret).update(key).digest())
   assert.ok(secrets.isCheck(secrets.check()))

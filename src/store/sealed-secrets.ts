@@ -1,8 +1,17 @@
 /**
- * What the server's secret is used for: the digests of keys, the check that a database belongs to this secret, and the encryption of the secrets that
- * HMAC signatures are made with. Each use has a key of its own (RFC 5869), but for digests, which are as Verit 0.1 made them.
+ * What the server's secret is used for: the digests of keys, the check that a database belongs to this secret, and the
+ * encryption of the secrets that HMAC signatures are made with. Each use has a key of its own (RFC 5869), but for
+ * digests, which are as Verit 0.1 made them.
  */
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual
+} from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
 
@@ -10,7 +19,10 @@ const IV = 12
 const TAG = 16
 
 export class SealedSecrets {
-  /** As an object of the crypto module: from bytes, it would be made anew for each digest, which takes four times as long. */
+  /**
+   * As an object of the crypto module: from bytes, it would be made anew for each digest, which takes four times as
+   * long.
+   */
   #secret: KeyObject
   #encryption: Buffer
 
@@ -51,7 +63,15 @@ export class SealedSecrets {
       return Buffer.concat([decipher.update(sealed.subarray(IV, -TAG)), decipher.final()])
     } catch (e) {
       const problem = `the signing secret of ${credentialId} was changed`
-      throw new VeritError('VERIT_STATE', { path: 'in its database', problem, fix: 'Rotate or revoke that key, and find out who can write to the database' }, e)
+      throw new VeritError(
+        'VERIT_STATE',
+        {
+          path: 'in its database',
+          problem,
+          fix: 'Rotate or revoke that key, and find out who can write to the database'
+        },
+        e
+      )
     }
   }
 }

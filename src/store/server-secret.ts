@@ -1,6 +1,6 @@
 /**
- * The server's secret: 256 random bits in a file of mode 0600, under which keys are hashed. Whoever has the key table alone can neither use nor
- * guess a key.
+ * The server's secret: 256 random bits in a file of mode 0600, under which keys are hashed. Whoever has the key table
+ * alone can neither use nor guess a key.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -12,16 +12,22 @@ import { readTrusted } from '../lib/trusted-file.ts'
 const BYTES = 32
 
 /**
- * Reads the secret of a state folder, or makes it in a new one. Where the database has been used with a secret (`used`) that is not there, no key of
- * it can ever be valid again, and going on would hide that.
+ * Reads the secret of a state folder, or makes it in a new one. Where the database has been used with a secret (`used`)
+ * that is not there, no key of it can ever be valid again, and going on would hide that.
  * @throws VeritError VERIT_STATE where it is missing, damaged or open to others
  */
 export function serverSecret(folder: string, used: boolean): Buffer {
   const path = join(folder, 'secret')
   if (!existsSync(path)) {
     if (used) {
-      const fix = 'Restore it from a backup, or copy it from another gateway of the same database; without it, begin with a new database and new keys'
-      throw new VeritError('VERIT_STATE', { path, problem: 'it is missing, and the keys can be checked only with it', fix })
+      const fix =
+        'Restore it from a backup, or copy it from another gateway of the same database; without it, begin with a ' +
+        'new database and new keys'
+      throw new VeritError('VERIT_STATE', {
+        path,
+        problem: 'it is missing, and the keys can be checked only with it',
+        fix
+      })
     }
     try {
       writeFileAtomic(path, randomBytes(BYTES), { mode: 0o600, overwrite: false })

@@ -1,4 +1,7 @@
-/** Keys in the database. Nothing is remembered between calls: each check reads the database, so that a revocation anywhere counts at once. */
+/**
+ * Keys in the database. Nothing is remembered between calls: each check reads the database, so that a revocation
+ * anywhere counts at once.
+ */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import type { CompiledQuery, Kysely } from 'kysely'
@@ -9,7 +12,17 @@ import { checkChange, checkNewKey, checkPublic } from './key-options.ts'
 import type { CheckedKey, CheckedPublic } from './key-options.ts'
 import { isValidKey, reached, toColumns, toRecord } from './key-rows.ts'
 import type { KeyWithCredentials } from './key-rows.ts'
-import type { Actor, Credential, KeyChange, KeyKind, KeyRecord, KeyStore, NewKey, NewKeyOptions, SigningRule } from './key-store.ts'
+import type {
+  Actor,
+  Credential,
+  KeyChange,
+  KeyKind,
+  KeyRecord,
+  KeyStore,
+  NewKey,
+  NewKeyOptions,
+  SigningRule
+} from './key-store.ts'
 import { record as recordEvent } from './outbox.ts'
 import type { SealedSecrets } from './sealed-secrets.ts'
 import type { StoreClock } from './store.ts'
@@ -51,9 +64,13 @@ export class SqlKeyStore implements KeyStore {
     const key = checkNewKey({ name }, this.#clock.now())
     return this.#database.transaction(async tx => {
       // the row that every database of ours has: who holds it is alone here
-      await tx.selectFrom('verit_meta').select('name').where('name', '=', 'secret-check')
-        .$if(this.#database.dialect === 'postgresql', q => q.forUpdate()).execute()
-      if (await tx.selectFrom('verit_key').select('id').limit(1).executeTakeFirst() !== undefined) return undefined
+      await tx
+        .selectFrom('verit_meta')
+        .select('name')
+        .where('name', '=', 'secret-check')
+        .$if(this.#database.dialect === 'postgresql', q => q.forUpdate())
+        .execute()
+      if ((await tx.selectFrom('verit_key').select('id').limit(1).executeTakeFirst()) !== undefined) return undefined
       return this.#insert(tx, key, 'server')
     })
   }
@@ -76,13 +93,23 @@ export class SqlKeyStore implements KeyStore {
   async valid(ids: readonly string[]): Promise<Map<string, KeyRecord>> {
     if (ids.length === 0) return new Map()
     const now = this.#clock.now()
-    const rows = await this.#database.run(db => joined(db).where('verit_key.id', 'in', [...new Set(ids)]).execute())
-    const records = [...Map.groupBy(rows, row => row.key_id).values()].map(split)
-      .filter(({ key }) => isValidKey(key, now)).map(found => toRecord(found, now))
+    const rows = await this.#database.run(db =>
+      joined(db)
+        .where('verit_key.id', 'in', [...new Set(ids)])
+        .execute()
+    )
+    const records = [...Map.groupBy(rows, row => row.key_id).values()]
+      .map(split)
+      .filter(({ key }) => isValidKey(key, now))
+      .map(found => toRecord(found, now))
     return new Map(records.map(record => [record.id, record]))
   }
 
-  async rotate(id: string, { overlapSeconds, public: bytes }: { overlapSeconds: number; public?: Uint8Array }, actor: Actor): Promise<NewKey | undefined> {
+  async rotate(
+    id: string,
+    { overlapSeconds, public: bytes }: { overlapSeconds: number; public?: Uint8Array },
+    actor: Actor
+  ): Promise<NewKey | undefined> {
     if (!Number.isSafeInteger(overlapSeconds) || overlapSeconds < 0 || overlapSeconds > MAX_OVERLAP_S) {
       throw new VeritError('VERIT_KEY_OPTION', { field: 'overlap', problem: 'must be from 0 seconds to 366 days' })
     }
@@ -92,14 +119,31 @@ export class SqlKeyStore implements KeyStore {
       if (found === undefined) return undefined
       const { key, credentials } = found
       const number = credentials.at(-1)!.number + 1
-      const proof = this.#prove(key.kind as KeyKind, key.signing as SigningRule, checkPublic(key.kind as KeyKind, bytes, now), `${id}.${number}`)
+      const proof = this.#prove(
+        key.kind as KeyKind,
+        key.signing as SigningRule,
+        checkPublic(key.kind as KeyKind, bytes, now),
+        `${id}.${number}`
+      )
       await this.#assertNew(tx, proof)
       const overlapUntil = new Date(now.getTime() + overlapSeconds * 1000).toISOString()
       // an older overlap that ends sooner still does
-      await tx.updateTable('verit_credential').set({ expires: overlapUntil }).where('key_id', '=', id)
-        .where(eb => eb.or([eb('expires', 'is', null), eb('expires', '>', overlapUntil)])).execute()
-      await tx.insertInto('verit_credential').values(credentialRow(id, number, now, proof)).execute()
-      await recordEvent(tx, actor, 'key.rotate', { key: id, credential: `${id}.${number}`, overlapUntil, ...publicFacts(proof) })
+      await tx
+        .updateTable('verit_credential')
+        .set({ expires: overlapUntil })
+        .where('key_id', '=', id)
+        .where(eb => eb.or([eb('expires', 'is', null), eb('expires', '>', overlapUntil)]))
+        .execute()
+      await tx
+        .insertInto('verit_credential')
+        .values(credentialRow(id, number, now, proof))
+        .execute()
+      await recordEvent(tx, actor, 'key.rotate', {
+        key: id,
+        credential: `${id}.${number}`,
+        overlapUntil,
+        ...publicFacts(proof)
+      })
       return { record: toRecord((await load(tx, id))!, now), credentialId: `${id}.${number}`, key: proof.secret }
     })
   }
@@ -111,12 +155,19 @@ export class SqlKeyStore implements KeyStore {
       if (found === undefined) return undefined
       const before = toRecord(found, now)
       const checked = checkChange(change, before.kind, now)
-      const changed = (Object.keys(checked) as (keyof KeyChange)[]).filter(field => !isDeepStrictEqual(checked[field], before[field]))
+      const changed = (Object.keys(checked) as (keyof KeyChange)[]).filter(
+        field => !isDeepStrictEqual(checked[field], before[field])
+      )
       if (changed.length === 0) return before
       if (changed.includes('signing')) await this.#changeSigning(tx, found, checked.signing!, now)
-      await tx.updateTable('verit_key').set(toColumns(Object.fromEntries(changed.map(field => [field, checked[field]])))).where('id', '=', id).execute()
+      await tx
+        .updateTable('verit_key')
+        .set(toColumns(Object.fromEntries(changed.map(field => [field, checked[field]]))))
+        .where('id', '=', id)
+        .execute()
       const after = toRecord((await load(tx, id))!, now)
-      const facts = (record: KeyRecord): object => Object.fromEntries(changed.map(field => [field, record[field] ?? null]))
+      const facts = (record: KeyRecord): object =>
+        Object.fromEntries(changed.map(field => [field, record[field] ?? null]))
       await recordEvent(tx, actor, 'key.change', { key: id, before: facts(before), after: facts(after) })
       return after
     })
@@ -126,18 +177,28 @@ export class SqlKeyStore implements KeyStore {
     const now = this.#clock.now()
     const found = await this.#database.transaction(async tx => {
       if (!isKeyId(id)) return undefined
-      const { numUpdatedRows } = await tx.updateTable('verit_key').set({ revoked: now.toISOString() })
-        .where('id', '=', id).where('revoked', 'is', null).executeTakeFirst()
+      const { numUpdatedRows } = await tx
+        .updateTable('verit_key')
+        .set({ revoked: now.toISOString() })
+        .where('id', '=', id)
+        .where('revoked', 'is', null)
+        .executeTakeFirst()
       if (numUpdatedRows > 0n) await recordEvent(tx, actor, 'key.revoke', { key: id })
       return load(tx, id)
     })
-    return found === undefined ? undefined : toRecord(found, now) // outside, so that a row that is damaged can be revoked
+    // outside, so that a row that is damaged can be revoked
+    return found === undefined ? undefined : toRecord(found, now)
   }
 
   async bySecret(key: string): Promise<Credential | undefined> {
     const digest = this.#secrets.digest(key)
-    // The index compares digests under a secret, whose timing tells an attacker nothing of a key; the comparison that decides is in constant time.
-    return this.#find('digest', isKey(key) ? digest : undefined, row => row.digest !== null && timingSafeEqual(row.digest, digest))
+    // The index compares digests under a secret, whose timing tells an attacker nothing of a key; the comparison that
+    // decides is in constant time.
+    return this.#find(
+      'digest',
+      isKey(key) ? digest : undefined,
+      row => row.digest !== null && timingSafeEqual(row.digest, digest)
+    )
   }
 
   async byId(credentialId: string): Promise<Credential | undefined> {
@@ -154,11 +215,17 @@ export class SqlKeyStore implements KeyStore {
   }
 
   /**
-   * One query gives the key and all its credentials; `is` says which of them was meant. Where there is no value, for what was sent has not its form,
-   * nothing is found, but a store that is closed says so.
+   * One query gives the key and all its credentials; `is` says which of them was meant. Where there is no value, for
+   * what was sent has not its form, nothing is found, but a store that is closed says so.
    */
-  async #find(column: Column, value: string | Uint8Array | undefined, is: (row: CredentialRow, key: KeyRow) => boolean): Promise<Credential | undefined> {
-    const rows = await this.#database.run(async db => (value === undefined ? [] : (await db.executeQuery(this.#queryBy(db, column, value))).rows))
+  async #find(
+    column: Column,
+    value: string | Uint8Array | undefined,
+    is: (row: CredentialRow, key: KeyRow) => boolean
+  ): Promise<Credential | undefined> {
+    const rows = await this.#database.run(async db =>
+      value === undefined ? [] : (await db.executeQuery(this.#queryBy(db, column, value))).rows
+    )
     if (rows.length === 0) return undefined
     const now = this.#clock.now()
     const found = split(rows)
@@ -166,8 +233,13 @@ export class SqlKeyStore implements KeyStore {
     if (row === undefined || !isValidKey(found.key, now) || reached(row.expires, now)) return undefined
     const record = toRecord(found, now)
     return {
-      record, id: row.id, publicKey: row.public_key ?? undefined,
-      signingSecret: record.signing === 'never' || row.signing_secret === null ? undefined : this.#secrets.open(row.signing_secret, row.id),
+      record,
+      id: row.id,
+      publicKey: row.public_key ?? undefined,
+      signingSecret:
+        record.signing === 'never' || row.signing_secret === null
+          ? undefined
+          : this.#secrets.open(row.signing_secret, row.id)
     }
   }
 
@@ -176,7 +248,10 @@ export class SqlKeyStore implements KeyStore {
     const known = this.#queries.get(column)
     if (known !== undefined) return { ...known, parameters: [value] }
     const compiled = joined(db)
-      .where('verit_key.id', '=', eb => eb.selectFrom('verit_credential as wanted').select('wanted.key_id').where(`wanted.${column}`, '=', value)).compile()
+      .where('verit_key.id', '=', eb =>
+        eb.selectFrom('verit_credential as wanted').select('wanted.key_id').where(`wanted.${column}`, '=', value)
+      )
+      .compile()
     this.#queries.set(column, compiled)
     return compiled
   }
@@ -184,26 +259,46 @@ export class SqlKeyStore implements KeyStore {
   /** The key if it is valid; no other transaction changes it until this one ends. */
   async #lock(tx: Tx, id: string, now: Date): Promise<KeyWithCredentials | undefined> {
     if (!isKeyId(id)) return undefined
-    const key = await tx.selectFrom('verit_key').selectAll().where('id', '=', id)
-      .$if(this.#database.dialect === 'postgresql', q => q.forUpdate()).executeTakeFirst()
+    const key = await tx
+      .selectFrom('verit_key')
+      .selectAll()
+      .where('id', '=', id)
+      .$if(this.#database.dialect === 'postgresql', q => q.forUpdate())
+      .executeTakeFirst()
     return key === undefined || !isValidKey(key, now) ? undefined : load(tx, id)
   }
 
   #prove(kind: KeyKind, signing: SigningRule, given: CheckedPublic | undefined, credentialId: string): Proof {
     if (kind !== 'secret') {
       invariant(given !== undefined, 'a key pair or certificate without its public part')
-      return { secret: undefined, columns: { digest: null, public_key: given.publicKey ?? null, fingerprint: given.fingerprint, signing_secret: null } }
+      return {
+        secret: undefined,
+        columns: {
+          digest: null,
+          public_key: given.publicKey ?? null,
+          fingerprint: given.fingerprint,
+          signing_secret: null
+        }
+      }
     }
     const secret = newKey()
     const sealed = signing === 'never' ? null : this.#secrets.seal(signingSecret(secret), credentialId)
-    return { secret, columns: { digest: this.#secrets.digest(secret), public_key: null, fingerprint: null, signing_secret: sealed } }
+    return {
+      secret,
+      columns: { digest: this.#secrets.digest(secret), public_key: null, fingerprint: null, signing_secret: sealed }
+    }
   }
 
   /** What was once registered stays taken: a revoked certificate does not come back under another name. */
   async #assertNew(tx: Tx, { columns: { fingerprint } }: Proof): Promise<void> {
     if (fingerprint === null) return
-    const taken = await tx.selectFrom('verit_credential').select('id').where('fingerprint', '=', fingerprint).executeTakeFirst()
-    if (taken !== undefined) throw new VeritError('VERIT_KEY_OPTION', { field: 'public', problem: `is registered already, as ${taken.id}` })
+    const taken = await tx
+      .selectFrom('verit_credential')
+      .select('id')
+      .where('fingerprint', '=', fingerprint)
+      .executeTakeFirst()
+    if (taken !== undefined)
+      throw new VeritError('VERIT_KEY_OPTION', { field: 'public', problem: `is registered already, as ${taken.id}` })
   }
 
   async #insert(tx: Tx, key: CheckedKey, actor: Actor): Promise<NewKey> {
@@ -213,39 +308,85 @@ export class SqlKeyStore implements KeyStore {
     await this.#assertNew(tx, proof)
     const { kind, public: _, ...policy } = key
     const columns = toColumns(policy) as Omit<KeyRow, 'id' | 'kind' | 'created'>
-    await tx.insertInto('verit_key').values({ id, kind, ...columns, created: now.toISOString() }).execute()
-    await tx.insertInto('verit_credential').values(credentialRow(id, 1, now, proof)).execute()
-    await recordEvent(tx, actor, 'key.create', { key: id, credential: `${id}.1`, kind, ...policy, ...publicFacts(proof) })
+    await tx
+      .insertInto('verit_key')
+      .values({ id, kind, ...columns, created: now.toISOString() })
+      .execute()
+    await tx
+      .insertInto('verit_credential')
+      .values(credentialRow(id, 1, now, proof))
+      .execute()
+    await recordEvent(tx, actor, 'key.create', {
+      key: id,
+      credential: `${id}.1`,
+      kind,
+      ...policy,
+      ...publicFacts(proof)
+    })
     return { record: toRecord((await load(tx, id))!, now), credentialId: `${id}.1`, key: proof.secret }
   }
 
   /** Signing needs a secret that is stored only while signing is allowed, so it begins with a rotation. */
-  async #changeSigning(tx: Tx, { key, credentials }: KeyWithCredentials, signing: SigningRule, now: Date): Promise<void> {
-    if (signing === 'never') await tx.updateTable('verit_credential').set({ signing_secret: null }).where('key_id', '=', key.id).execute()
+  async #changeSigning(
+    tx: Tx,
+    { key, credentials }: KeyWithCredentials,
+    signing: SigningRule,
+    now: Date
+  ): Promise<void> {
+    if (signing === 'never')
+      await tx.updateTable('verit_credential').set({ signing_secret: null }).where('key_id', '=', key.id).execute()
     if (signing !== 'required' || credentials.some(c => !reached(c.expires, now) && c.signing_secret !== null)) return
-    const hint = `Run \`verit keys change ${key.id} --signing optional\`, then \`verit keys rotate ${key.id}\`; with the new secret it can be required`
-    throw new VeritError('VERIT_USAGE', { problem: `${key.id} was made without signing and has no secret to sign with: it must be rotated first`, hint })
+    const hint =
+      `Run \`verit keys change ${key.id} --signing optional\`, then \`verit keys rotate ${key.id}\`; ` +
+      'with the new secret it can be required'
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${key.id} was made without signing and has no secret to sign with: it must be rotated first`,
+      hint
+    })
   }
 }
 
 const credentialColumns = [
-  'verit_credential.id as credential_id', 'verit_credential.key_id', 'verit_credential.number', 'verit_credential.created as credential_created',
-  'verit_credential.expires as credential_expires', 'verit_credential.digest', 'verit_credential.public_key', 'verit_credential.fingerprint',
-  'verit_credential.signing_secret',
+  'verit_credential.id as credential_id',
+  'verit_credential.key_id',
+  'verit_credential.number',
+  'verit_credential.created as credential_created',
+  'verit_credential.expires as credential_expires',
+  'verit_credential.digest',
+  'verit_credential.public_key',
+  'verit_credential.fingerprint',
+  'verit_credential.signing_secret'
 ] as const
 
 function joined(db: Kysely<Tables>) {
-  return db.selectFrom('verit_key').innerJoin('verit_credential', 'verit_credential.key_id', 'verit_key.id').selectAll('verit_key').select(credentialColumns)
-    .orderBy('verit_key.id').orderBy('verit_credential.number')
+  return db
+    .selectFrom('verit_key')
+    .innerJoin('verit_credential', 'verit_credential.key_id', 'verit_key.id')
+    .selectAll('verit_key')
+    .select(credentialColumns)
+    .orderBy('verit_key.id')
+    .orderBy('verit_credential.number')
 }
 
-type Joined = KeyRow & Omit<CredentialRow, 'id' | 'created' | 'expires'>
-  & { credential_id: string; credential_created: string; credential_expires: string | null }
+type Joined = KeyRow &
+  Omit<CredentialRow, 'id' | 'created' | 'expires'> & {
+    credential_id: string
+    credential_created: string
+    credential_expires: string | null
+  }
 
 /** Rows of one key, apart. */
 function split(rows: readonly Joined[]): KeyWithCredentials {
   const credentials = rows.map(({ key_id, number, digest, public_key, fingerprint, signing_secret, ...row }) => ({
-    id: row.credential_id, created: row.credential_created, expires: row.credential_expires, key_id, number, digest, public_key, fingerprint, signing_secret,
+    id: row.credential_id,
+    created: row.credential_created,
+    expires: row.credential_expires,
+    key_id,
+    number,
+    digest,
+    public_key,
+    fingerprint,
+    signing_secret
   }))
   return { key: rows[0]!, credentials }
 }

@@ -1,11 +1,20 @@
 /**
- * Kysely over node:sqlite, which runs in this thread: a query is done when its call returns. Transactions take the write lock when they begin, so
- * that none fails half way because another process wrote in between.
+ * Kysely over node:sqlite, which runs in this thread: a query is done when its call returns. Transactions take the
+ * write lock when they begin, so that none fails half way because another process wrote in between.
  */
 import { DatabaseSync } from 'node:sqlite'
 import type { SQLInputValue, StatementSync } from 'node:sqlite'
 import { CompiledQuery, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
-import type { DatabaseConnection, DatabaseIntrospector, Dialect, DialectAdapter, Driver, Kysely, QueryCompiler, QueryResult } from 'kysely'
+import type {
+  DatabaseConnection,
+  DatabaseIntrospector,
+  Dialect,
+  DialectAdapter,
+  Driver,
+  Kysely,
+  QueryCompiler,
+  QueryResult
+} from 'kysely'
 import { VeritError } from '../lib/errors.ts'
 
 const STATEMENTS = 128

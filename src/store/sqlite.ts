@@ -1,4 +1,7 @@
-/** The store's database in one file, `verit.sqlite` in the state folder. Its version is SQLite's `user_version`; it only ever moves forward. */
+/**
+ * The store's database in one file, `verit.sqlite` in the state folder. Its version is SQLite's `user_version`; it only
+ * ever moves forward.
+ */
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
@@ -11,8 +14,8 @@ import { checkPrivate } from './state-folder.ts'
 import type { Database, Tables, Tx } from './tables.ts'
 
 /**
- * Stores of one process on one file take turns: SQLite waits for a lock by blocking this very thread, on which the other would have to go on.
- * Processes wait for each other in SQLite.
+ * Stores of one process on one file take turns: SQLite waits for a lock by blocking this very thread, on which the
+ * other would have to go on. Processes wait for each other in SQLite.
  */
 const turns = new Map<string, { mutex: Mutex; stores: number }>()
 
@@ -43,21 +46,27 @@ function readOnly(path: string, db: Kysely<Tables>, failed: (e: unknown) => unkn
   const problem = 'a store that is only looked at was written to'
   const refuse = (): Promise<never> => Promise.reject(new VeritError('VERIT_INTERNAL', { problem }))
   return {
-    dialect: 'sqlite', name: path, transaction: refuse, lazyTransaction: refuse, close: () => db.destroy(),
+    dialect: 'sqlite',
+    name: path,
+    transaction: refuse,
+    lazyTransaction: refuse,
+    close: () => db.destroy(),
     run: async work => {
       try {
         return await work(db)
       } catch (e) {
         throw failed(e)
       }
-    },
+    }
   }
 }
 
-const failure = (path: string) => (e: unknown): unknown => {
-  const reason = e instanceof Error ? e.message : String(e)
-  return VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason }, e)
-}
+const failure =
+  (path: string) =>
+  (e: unknown): unknown => {
+    const reason = e instanceof Error ? e.message : String(e)
+    return VeritError.is(e) ? e : new VeritError('VERIT_STORE', { path, reason }, e)
+  }
 
 /** @throws VeritError VERIT_STATE (open to others, or of a newer version), VERIT_STORE */
 export function openSqlite(path: string): Database {
@@ -74,7 +83,9 @@ export function openSqlite(path: string): Database {
     throw failed(e)
   }
   try {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON')
+    database.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON'
+    )
     migrate(database, path)
   } catch (e) {
     database.close()
@@ -96,28 +107,32 @@ export function openSqlite(path: string): Database {
     }
   }
   return {
-    dialect: 'sqlite', name: path,
+    dialect: 'sqlite',
+    name: path,
     run: work => guard(() => work(db)),
     transaction: <T>(work: (tx: Tx) => Promise<T>) => guard(() => db.transaction().execute(work)),
-    lazyTransaction: <T>(work: (tx: Tx) => Promise<T>) => guard(async () => {
-      database.exec('PRAGMA synchronous = NORMAL')
-      try {
-        return await db.transaction().execute(work)
-      } finally {
-        database.exec('PRAGMA synchronous = FULL')
-      }
-    }),
+    lazyTransaction: <T>(work: (tx: Tx) => Promise<T>) =>
+      guard(async () => {
+        database.exec('PRAGMA synchronous = NORMAL')
+        try {
+          return await db.transaction().execute(work)
+        } finally {
+          database.exec('PRAGMA synchronous = FULL')
+        }
+      }),
     close: async () => {
       if (!open) return
       open = false
       await turn.mutex.run(() => db.destroy())
       if (database.isOpen) database.close() // Kysely closes only what it has used
       if (--turn.stores === 0) turns.delete(path)
-    },
+    }
   }
 }
 
-/** One transaction from whatever version it has: of two processes that start together, the second finds the work done. */
+/**
+ * One transaction from whatever version it has: of two processes that start together, the second finds the work done.
+ */
 function migrate(database: DatabaseSync, path: string): void {
   database.exec('BEGIN IMMEDIATE')
   try {

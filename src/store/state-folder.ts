@@ -1,6 +1,6 @@
 /**
- * The folder of what a server must remember: keys and its secret. Only its owner may enter it (0700) or read its files (0600); a folder or file
- * that others could read is refused, not repaired, for nobody can say who has read it.
+ * The folder of what a server must remember: keys and its secret. Only its owner may enter it (0700) or read its files
+ * (0600); a folder or file that others could read is refused, not repaired, for nobody can say who has read it.
  */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -30,7 +30,10 @@ export function namedFolder(path: string): string {
   throw new VeritError('VERIT_STATE', { path: '""', problem: 'its path is empty', fix })
 }
 
-/** Makes the folder where there is none and checks it; gives its absolute path. @throws VeritError VERIT_STATE, VERIT_FILE_IO */
+/**
+ * Makes the folder where there is none and checks it; gives its absolute path. @throws VeritError VERIT_STATE,
+ * VERIT_FILE_IO
+ */
 export function openStateFolder(path: string): string {
   const folder = namedFolder(path)
   if (!existsSync(folder)) makeFolder(folder, { ownerOnly: true })

@@ -23,6 +23,6 @@ export function lockState(state: string): ExclusiveLock {
   const fix = 'Remove that file: it holds nothing, and the next start makes it'
   return new ExclusiveLock(path, {
     held: cause => new VeritError('VERIT_STATE_LOCKED', { folder }, cause),
-    damaged: (problem, cause) => new VeritError('VERIT_STATE', { path, problem, fix }, cause),
+    damaged: (problem, cause) => new VeritError('VERIT_STATE', { path, problem, fix }, cause)
   })
 }

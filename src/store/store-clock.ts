@@ -31,14 +31,17 @@ export interface ClockOptions {
 }
 
 /** The row, as JSON. */
-const Stored = Type.Object({
-  /** How often an operator has set the time back. */
-  epoch: Type.Integer({ minimum: 0 }),
-  /** ms since 1970. */
-  time: Type.Integer({ minimum: 0 }),
-  /** To which time it was set back last; 0: never. */
-  accepted: Type.Integer({ minimum: 0 }),
-}, { additionalProperties: false })
+const Stored = Type.Object(
+  {
+    /** How often an operator has set the time back. */
+    epoch: Type.Integer({ minimum: 0 }),
+    /** ms since 1970. */
+    time: Type.Integer({ minimum: 0 }),
+    /** To which time it was set back last; 0: never. */
+    accepted: Type.Integer({ minimum: 0 })
+  },
+  { additionalProperties: false }
+)
 type Stored = Static<typeof Stored>
 
 export class SqlClock implements StoreClock {
@@ -109,7 +112,11 @@ export class SqlClock implements StoreClock {
     const time = this.#advance()
     const value = valueOf({ epoch: this.#epoch, time, accepted: this.#accepted })
     if (stored === undefined) {
-      await tx.insertInto('verit_meta').values({ name: ROW, value }).onConflict(c => c.doNothing()).execute()
+      await tx
+        .insertInto('verit_meta')
+        .values({ name: ROW, value })
+        .onConflict(c => c.doNothing())
+        .execute()
     } else if (time > stored.time) {
       await tx.updateTable('verit_meta').set({ value }).where('name', '=', ROW).execute()
     }
@@ -135,7 +142,11 @@ export class SqlClock implements StoreClock {
       const time = this.#source()
       if (stored === undefined || stored.time - time < STEP_MS) return undefined
       const next = { epoch: stored.epoch + 1, time, accepted: time }
-      await tx.updateTable('verit_meta').set({ value: valueOf(next) }).where('name', '=', ROW).execute()
+      await tx
+        .updateTable('verit_meta')
+        .set({ value: valueOf(next) })
+        .where('name', '=', ROW)
+        .execute()
       const [before, after] = [new Date(stored.time), new Date(time)]
       await record(tx, actor, 'clock.accept', { before: before.toISOString(), after: after.toISOString() })
       this.#adopt(next)
@@ -161,8 +172,12 @@ export class SqlClock implements StoreClock {
 }
 
 async function read(db: Kysely<Tables>, lock = false): Promise<Stored | undefined> {
-  const row = await db.selectFrom('verit_meta').select('value').where('name', '=', ROW)
-    .$if(lock, q => q.forUpdate()).executeTakeFirst()
+  const row = await db
+    .selectFrom('verit_meta')
+    .select('value')
+    .where('name', '=', ROW)
+    .$if(lock, q => q.forUpdate())
+    .executeTakeFirst()
   if (row === undefined) return undefined
   let value: unknown
   try {
@@ -179,6 +194,8 @@ const valueOf = (stored: Stored): Buffer => Buffer.from(JSON.stringify(stored), 
 
 async function databaseTime(db: Kysely<Tables>): Promise<number> {
   const query = sql<{ ms: number }>`SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS ms`
-  const { rows: [row] } = await query.execute(db)
+  const {
+    rows: [row]
+  } = await query.execute(db)
   return row!.ms
 }

@@ -1,4 +1,7 @@
-/** All that a gateway remembers, behind one interface with two implementations of the database: SQLite (default) and PostgreSQL. */
+/**
+ * All that a gateway remembers, behind one interface with two implementations of the database: SQLite (default) and
+ * PostgreSQL.
+ */
 import type { KeyStore } from './key-store.ts'
 
 /** Tokens reserved for one request, in the day and the month in which it began. */
@@ -18,7 +21,9 @@ export interface BudgetLimits {
 export interface BudgetWindow {
   /** Tokens of requests that have ended. */
   readonly used: number
-  /** Tokens held for requests under way, or for requests whose gateway died: these stay counted until the window ends. */
+  /**
+   * Tokens held for requests under way, or for requests whose gateway died: these stay counted until the window ends.
+   */
   readonly reserved: number
 }
 
@@ -28,12 +33,14 @@ export interface BudgetUsage {
 }
 
 /** A refusal names the window that is full; `left` is what it still has. */
-export type BudgetAnswer = { ok: true; reservation: Reservation; usage: BudgetUsage } | { ok: false; window: 'day' | 'month'; left: number; usage: BudgetUsage }
+export type BudgetAnswer =
+  | { ok: true; reservation: Reservation; usage: BudgetUsage }
+  | { ok: false; window: 'day' | 'month'; left: number; usage: BudgetUsage }
 
 /**
- * Token budgets. For every key and window, used + reserved never exceeds the limit given with the reservation that was granted last: it is checked and
- * added in one transaction, over all gateways of the database. A granted reservation is durable (synced to disk) when the promise resolves.
- * Many calls at once share a transaction (group commit).
+ * Token budgets. For every key and window, used + reserved never exceeds the limit given with the reservation that was
+ * granted last: it is checked and added in one transaction, over all gateways of the database. A granted reservation is
+ * durable (synced to disk) when the promise resolves. Many calls at once share a transaction (group commit).
  */
 export interface BudgetStore {
   reserve(keyId: string, tokens: number, limits: BudgetLimits, at: Date): Promise<BudgetAnswer>
@@ -66,7 +73,10 @@ export interface OutboxEvent {
 }
 
 export interface Outbox {
-  /** Hands the oldest events (at most 256) to `log` and deletes them when it resolves. Gives their number. One caller at a time over all gateways. */
+  /**
+   * Hands the oldest events (at most 256) to `log` and deletes them when it resolves. Gives their number. One caller at
+   * a time over all gateways.
+   */
   drain(log: (events: readonly OutboxEvent[]) => Promise<void>): Promise<number>
   /** Events that wait. */
   pending(): Promise<number>

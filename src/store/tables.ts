@@ -1,4 +1,7 @@
-/** The tables of the store, the same in both databases, and the handle through which every part of the store reaches them. */
+/**
+ * The tables of the store, the same in both databases, and the handle through which every part of the store reaches
+ * them.
+ */
 import type { Generated, Kysely, Transaction } from 'kysely'
 
 /** Times are ISO 8601 in UTC (so that they sort as text), lists and objects are JSON. */

@@ -1,6 +1,7 @@
 /**
- * The spelling of bytes in byte-level tokenizers (GPT-2, Hugging Face's ByteLevel, GGUF's "gpt2" model): each of the 256 bytes
- * is one printable character. Printable Latin-1 bytes are themselves; the other 68 are U+0100, U+0101, ... in byte order.
+ * The spelling of bytes in byte-level tokenizers (GPT-2, Hugging Face's ByteLevel, GGUF's "gpt2" model): each of the
+ * 256 bytes is one printable character. Printable Latin-1 bytes are themselves; the other 68 are U+0100, U+0101, ... in
+ * byte order.
  */
 
 const printable = (b: number): boolean => (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae

@@ -1,4 +1,7 @@
-/** Classes of Unicode characters that pre-tokenizers tell apart, from a table of our own: the same on every version of Node. */
+/**
+ * Classes of Unicode characters that pre-tokenizers tell apart, from a table of our own: the same on every version of
+ * Node.
+ */
 import { categoryRuns } from './unicode-ranges.ts'
 
 /** General categories; White_Space is a class of its own, whatever category its characters have. */
@@ -38,7 +41,8 @@ for (const [, runs, pairs, run] of categoryRuns.join('').matchAll(/\(([a-z0-9]+)
 // A lone surrogate is what it becomes: U+FFFD, a symbol.
 classes.fill(SYMBOL, 0xd800, 0xe000)
 // White_Space, which Unicode has kept as it is since 2013 (version 6.3).
-for (const p of [9, 10, 11, 12, 13, 0x20, 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000]) classes[p] = SPACE
+for (const p of [9, 10, 11, 12, 13, 0x20, 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000])
+  classes[p] = SPACE
 classes.fill(SPACE, 0x2000, 0x200b)
 
 /** Class of a code point, 0 to 0x10ffff. */

@@ -1,11 +1,15 @@
 /**
- * Counts the words of a text for training, in bounded memory: words are cut at `LONGEST_WORD` units, and when the table is full, the
- * rarest words go (all of count 1, then 2, ... until half of it is free). The result depends on the text and its order alone.
+ * Counts the words of a text for training, in bounded memory: words are cut at `LONGEST_WORD` units, and when the table
+ * is full, the rarest words go (all of count 1, then 2, ... until half of it is free). The result depends on the text
+ * and its order alone.
  */
 import type { Pretokenizer } from './pretokenizer.ts'
 import { WordStream } from './words.ts'
 
-/** Longest word that training looks at, in UTF-16 units: no token gets longer, and no word costs more than a line of text. */
+/**
+ * Longest word that training looks at, in UTF-16 units: no token gets longer, and no word costs more than a line of
+ * text.
+ */
 const LONGEST_WORD = 64
 
 /** A copy that does not keep the text it was cut from alive (V8 makes slices of 13 units or more as views). */
@@ -21,7 +25,10 @@ export class WordCounter {
   /** UTF-16 units of all words kept: at most 16 times the capacity. */
   #units = 0
 
-  /** @param capacity most distinct words kept. Default 1,000,000 (up to 600 MB while training on words no text has, a quarter on prose). */
+  /**
+   * @param capacity most distinct words kept. Default 1,000,000 (up to 600 MB while training on words no text has, a
+   * quarter on prose).
+   */
   constructor(pretokenizer: Pretokenizer, capacity = 1_000_000) {
     this.#capacity = capacity
     this.#words = new WordStream(pretokenizer, (text, start, end) => {

@@ -9,25 +9,42 @@ const bytesOnly = new TokenizerTrainer({ vocabSize: 257 }).finish()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 test('text that arrives byte by byte comes out whole, a character at a time', () => {
-  fc.assert(fc.property(anyText, text => {
-    const stream = bytesOnly.decodeStream()
-    const pieces = [...bytesOnly.encode(text)].map(id => stream.push(id))
-    assert.equal(stream.end(), '')
-    assert.equal(pieces.join(''), text)
-    assert.deepEqual(pieces.filter(p => p !== ''), [...text])
-  }))
+  fc.assert(
+    fc.property(anyText, text => {
+      const stream = bytesOnly.decodeStream()
+      const pieces = [...bytesOnly.encode(text)].map(id => stream.push(id))
+      assert.equal(stream.end(), '')
+      assert.equal(pieces.join(''), text)
+      assert.deepEqual(
+        pieces.filter(p => p !== ''),
+        [...text]
+      )
+    })
+  )
 })
 
 test('any bytes, cut anywhere, decode to what the Encoding Standard says of the whole', () => {
-  const tokens = fc.array(fc.oneof(fc.uint8Array({ maxLength: 5 }), fc.string({ unit: 'binary', maxLength: 2 }).chain(s => {
-    const bytes = Buffer.from(s)
-    return fc.nat(bytes.length).map(n => new Uint8Array(bytes.subarray(0, n)))
-  })), { maxLength: 8 })
-  fc.assert(fc.property(tokens, list => {
-    const stream = new DecodeStream(id => list[id]!, () => false)
-    const text = list.map((_, id) => stream.push(id)).join('') + stream.end()
-    assert.equal(text, decoder.decode(Buffer.concat(list)))
-  }), { numRuns: 2000 })
+  const tokens = fc.array(
+    fc.oneof(
+      fc.uint8Array({ maxLength: 5 }),
+      fc.string({ unit: 'binary', maxLength: 2 }).chain(s => {
+        const bytes = Buffer.from(s)
+        return fc.nat(bytes.length).map(n => new Uint8Array(bytes.subarray(0, n)))
+      })
+    ),
+    { maxLength: 8 }
+  )
+  fc.assert(
+    fc.property(tokens, list => {
+      const stream = new DecodeStream(
+        id => list[id]!,
+        () => false
+      )
+      const text = list.map((_, id) => stream.push(id)).join('') + stream.end()
+      assert.equal(text, decoder.decode(Buffer.concat(list)))
+    }),
+    { numRuns: 2000 }
+  )
 })
 
 test('every cut of a text of all lengths of characters', () => {
@@ -35,7 +52,10 @@ test('every cut of a text of all lengths of characters', () => {
   for (let i = 0; i <= bytes.length; i++) {
     for (let j = i; j <= bytes.length; j++) {
       const parts = [bytes.subarray(0, i), bytes.subarray(i, j), bytes.subarray(j)]
-      const stream = new DecodeStream(id => parts[id]!, () => false)
+      const stream = new DecodeStream(
+        id => parts[id]!,
+        () => false
+      )
       const pieces = [stream.push(0), stream.push(1), stream.push(2)]
       assert.ok(pieces.every(p => p.isWellFormed() && !p.includes('\ufffd')))
       assert.equal(pieces.join(''), bytes.toString())

@@ -1,6 +1,7 @@
 /**
- * Decodes tokens one by one. A character whose bytes have not all arrived is held back; bytes that no later byte could complete
- * become U+FFFD at once, as the WHATWG Encoding Standard's decoder replaces them. The pieces joined equal `decode` of all ids.
+ * Decodes tokens one by one. A character whose bytes have not all arrived is held back; bytes that no later byte could
+ * complete become U+FFFD at once, as the WHATWG Encoding Standard's decoder replaces them. The pieces joined equal
+ * `decode` of all ids.
  */
 import { utf8Pending } from '../lib/utf8.ts'
 

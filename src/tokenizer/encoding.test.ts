@@ -1,4 +1,7 @@
-/** Encoding in steps: for every kind of tokenizer the same ids as by the definition, no step that is long, and an end soon after the limit. */
+/**
+ * Encoding in steps: for every kind of tokenizer the same ids as by the definition, no step that is long, and an end
+ * soon after the limit.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Tokenizer as HuggingFace } from '@huggingface/tokenizers'
@@ -10,8 +13,33 @@ import { Tokenizer } from './tokenizer.ts'
 
 const kinds = testTokenizers()
 /** Runs of what tokenizers tell apart, many longer than a word may be that is merged at once. */
-const run = fc.tuple(fc.constantFrom('a', 'the', ' ', '\n', 'a  ', '<tag>', '<ta', '<|user|>', '7', '\u0001', '中', '👍', '\u2581', 'e the', "'s", '!'), fc.nat(700))
-const longText = fc.array(run.map(([text, times]) => text.repeat(times)), { maxLength: 4 }).map(runs => runs.join(''))
+const run = fc.tuple(
+  fc.constantFrom(
+    'a',
+    'the',
+    ' ',
+    '\n',
+    'a  ',
+    '<tag>',
+    '<ta',
+    '<|user|>',
+    '7',
+    '\u0001',
+    '中',
+    '👍',
+    '\u2581',
+    'e the',
+    "'s",
+    '!'
+  ),
+  fc.nat(700)
+)
+const longText = fc
+  .array(
+    run.map(([text, times]) => text.repeat(times)),
+    { maxLength: 4 }
+  )
+  .map(runs => runs.join(''))
 
 function steps(tokenizer: TextTokenizer, text: string, limit?: number): { steps: number; ids: Int32Array | undefined } {
   const encoding = tokenizer.encoding(text, limit)
@@ -24,26 +52,36 @@ function steps(tokenizer: TextTokenizer, text: string, limit?: number): { steps:
 for (const [name, { tokenizer }] of kinds) {
   test(`${name}: long words have the ids that they have in a stream, and stand for their text`, () => {
     const lossless = !name.startsWith('pieces')
-    fc.assert(fc.property(name === 'character' ? longText.map(t => t.replaceAll('👍', '\u{1f600}')) : longText, text => {
-      const ids = tokenizer.encode(text)
-      assert.deepEqual(finish(tokenizer.encoding(text)), ids)
-      if (lossless) assert.equal(tokenizer.decode(ids), text)
-      if (name === 'added') return // in a stream, added tokens are plain text
-      const stream = tokenizer.encodeStream()
-      assert.deepEqual([...stream.push(text), ...stream.end()], [...ids])
-    }), { numRuns: 12 })
+    fc.assert(
+      fc.property(name === 'character' ? longText.map(t => t.replaceAll('👍', '\u{1f600}')) : longText, text => {
+        const ids = tokenizer.encode(text)
+        assert.deepEqual(finish(tokenizer.encoding(text)), ids)
+        if (lossless) assert.equal(tokenizer.decode(ids), text)
+        if (name === 'added') return // in a stream, added tokens are plain text
+        const stream = tokenizer.encodeStream()
+        assert.deepEqual([...stream.push(text), ...stream.end()], [...ids])
+      }),
+      { numRuns: 12 }
+    )
   })
 
-  test(`${name}: encoding stops with more ids than the limit, and only then; no text is longer than its ids can stand for`, () => {
-    const text = name === 'character' ? longText.map(t => t.replaceAll('👍', '\u{1f600}')) : longText
-    fc.assert(fc.property(text, fc.nat(200), (t, limit) => {
-      const whole = tokenizer.encode(t)
-      for (const at of [limit, whole.length, whole.length - 1]) {
-        assert.deepEqual(finish(tokenizer.encoding(t, at)), whole.length > at ? undefined : whole)
-      }
-      assert.ok(Buffer.byteLength(t) <= tokenizer.mostBytes(whole.length) || whole.length === 0)
-    }), { numRuns: 12 })
-  })
+  test(
+    `${name}: encoding stops with more ids than the limit, and only then; no text is longer than its ids can ` +
+      'stand for',
+    () => {
+      const text = name === 'character' ? longText.map(t => t.replaceAll('👍', '\u{1f600}')) : longText
+      fc.assert(
+        fc.property(text, fc.nat(200), (t, limit) => {
+          const whole = tokenizer.encode(t)
+          for (const at of [limit, whole.length, whole.length - 1]) {
+            assert.deepEqual(finish(tokenizer.encoding(t, at)), whole.length > at ? undefined : whole)
+          }
+          assert.ok(Buffer.byteLength(t) <= tokenizer.mostBytes(whole.length) || whole.length === 0)
+        }),
+        { numRuns: 12 }
+      )
+    }
+  )
 
   test(`${name}: a long text is encoded in many steps, whatever it says, and given up soon after the limit`, () => {
     for (const [what, text] of worstTexts(1 << 13)) {
@@ -63,10 +101,15 @@ test('long words have the ids that @huggingface/tokenizers gives them', () => {
   for (const name of ['gpt-2', 'smollm', 'llama-bpe']) {
     const tokenizer = kinds.get(name)!.tokenizer as Tokenizer
     const other = new HuggingFace(JSON.parse(tokenizer.toJSON()) as object, { clean_up_tokenization_spaces: false })
-    const word = fc.array(fc.constantFrom('a', 'the', 'e', 'aa', 'x', 'end', 'ö'), { minLength: 400, maxLength: 500 }).map(parts => parts.join(''))
-    fc.assert(fc.property(word, text => {
-      assert.deepEqual([...tokenizer.encode(text)], other.encode(text, { add_special_tokens: false }).ids)
-    }), { numRuns: 20 })
+    const word = fc
+      .array(fc.constantFrom('a', 'the', 'e', 'aa', 'x', 'end', 'ö'), { minLength: 400, maxLength: 500 })
+      .map(parts => parts.join(''))
+    fc.assert(
+      fc.property(word, text => {
+        assert.deepEqual([...tokenizer.encode(text)], other.encode(text, { add_special_tokens: false }).ids)
+      }),
+      { numRuns: 20 }
+    )
   }
 })
 

@@ -20,7 +20,9 @@ const companionsOf = (tokenizer: Tokenizer): Record<string, Contents> =>
 test('the files beside tokenizer.json name the roles of its special tokens', () => {
   const files = companionsOf(trained(['<|endoftext|>', '<|user|>']))
   const roles = {
-    bos_token: '<|endoftext|>', eos_token: '<|endoftext|>', additional_special_tokens: ['<|user|>'],
+    bos_token: '<|endoftext|>',
+    eos_token: '<|endoftext|>',
+    additional_special_tokens: ['<|user|>']
   }
   assert.deepEqual(files['special_tokens_map.json'], roles)
   const config = { tokenizer_class: 'PreTrainedTokenizerFast', clean_up_tokenization_spaces: false }

@@ -9,11 +9,14 @@ export function companionFiles(tokenizer: Tokenizer): [name: string, text: strin
   const { beginOfText, endOfText, specials } = tokenizer
   const roles = {
     ...(beginOfText !== undefined && { bos_token: tokenizer.token(beginOfText) }),
-    ...(endOfText !== undefined && { eos_token: tokenizer.token(endOfText) }),
+    ...(endOfText !== undefined && { eos_token: tokenizer.token(endOfText) })
   }
   const others = [...specials].filter(([, id]) => id !== beginOfText && id !== endOfText).map(([name]) => name)
   const map = { ...roles, ...(others.length > 0 && { additional_special_tokens: others }) }
   const config = { tokenizer_class: 'PreTrainedTokenizerFast', clean_up_tokenization_spaces: false, ...map }
   const text = (value: object): string => `${JSON.stringify(value, null, 2)}\n`
-  return [['tokenizer_config.json', text(config)], ['special_tokens_map.json', text(map)]]
+  return [
+    ['tokenizer_config.json', text(config)],
+    ['special_tokens_map.json', text(map)]
+  ]
 }

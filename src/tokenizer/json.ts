@@ -1,38 +1,69 @@
 /**
- * `tokenizer.json`, the form of Hugging Face's tokenizers. Written canonically: a function of the parts alone, vocabulary in order of
- * id, so that its SHA-256 names the tokenizer. Read strictly: what Verit does not do exactly is refused, not approximated.
+ * `tokenizer.json`, the form of Hugging Face's tokenizers. Written canonically: a function of the parts alone,
+ * vocabulary in order of id, so that its SHA-256 names the tokenizer. Read strictly: what Verit does not do exactly is
+ * refused, not approximated.
  */
 import { VeritError } from '../lib/errors.ts'
 import { walkJson } from '../lib/json-walk.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
 import { CONTROL, MAX_TOKENS, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
 import type { TokenizerParts } from './parts.ts'
-import { BYTE_LEVEL, DIGIT_RUNS, DIGITS, pretokenizer, pretokenizerOfPatterns, PUNCTUATION_RUNS } from './pretokenizer.ts'
+import {
+  BYTE_LEVEL,
+  DIGIT_RUNS,
+  DIGITS,
+  pretokenizer,
+  pretokenizerOfPatterns,
+  PUNCTUATION_RUNS
+} from './pretokenizer.ts'
 import type { Pretokenizer, PretokenizerName } from './pretokenizer.ts'
 
 /**
- * Writes parts as canonical JSON text, which ends with a line feed. Unused tokens at the end of the vocabulary pad an embedding and are left out: the
- * tokenizer is the same without them. The format has no name for other unused tokens; they become special ones, which no plain text encodes to.
+ * Writes parts as canonical JSON text, which ends with a line feed. Unused tokens at the end of the vocabulary pad an
+ * embedding and are left out: the tokenizer is the same without them. The format has no name for other unused tokens;
+ * they become special ones, which no plain text encodes to.
  */
 export function partsToJson(parts: TokenizerParts & { pretokenizer: PretokenizerName }): string {
   const { tokenTypes, merges } = parts
   const named = new Set<string>()
   // Of tokens spelled alike, the first is in use; the format has no second one.
-  const tokens = parts.tokens.slice(0, 1 + tokenTypes.findLastIndex(type => type !== UNUSED))
+  const tokens = parts.tokens
+    .slice(0, 1 + tokenTypes.findLastIndex(type => type !== UNUSED))
     .map((token, id) => (named.size < named.add(token).size ? token : `[DUPLICATE_${id}]`))
-  const added = tokens.flatMap((content, id) => tokenTypes[id] === NORMAL ? [] : [{
-    id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: tokenTypes[id] !== USER_DEFINED,
-  }])
-  const splits = pretokenizer(parts.pretokenizer)!.patterns.map(Regex => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }))
+  const added = tokens.flatMap((content, id) =>
+    tokenTypes[id] === NORMAL
+      ? []
+      : [
+          {
+            id,
+            content,
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: false,
+            special: tokenTypes[id] !== USER_DEFINED
+          }
+        ]
+  )
+  const splits = pretokenizer(parts.pretokenizer)!.patterns.map(Regex => ({
+    type: 'Split',
+    pattern: { Regex },
+    behavior: 'Isolated',
+    invert: false
+  }))
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false }
   // By hand, since an object would put tokens that look like numbers first.
-  const lines = (rows: string[], close: string): string => rows.length === 0 ? close : `\n${rows.join(',\n')}\n${close}`
+  const lines = (rows: string[], close: string): string =>
+    rows.length === 0 ? close : `\n${rows.join(',\n')}\n${close}`
   const vocabulary = tokens.map((t, id) => `${JSON.stringify(t)}: ${id}`)
   return `{
 "version": "1.0",
 "truncation": null,
 "padding": null,
-"added_tokens": [${lines(added.map(a => JSON.stringify(a)), ']')},
+"added_tokens": [${lines(
+    added.map(a => JSON.stringify(a)),
+    ']'
+  )},
 "normalizer": null,
 "pre_tokenizer": ${JSON.stringify({ type: 'Sequence', pretokenizers: [...splits, byteLevel] })},
 "post_processor": null,
@@ -47,7 +78,10 @@ export function partsToJson(parts: TokenizerParts & { pretokenizer: Pretokenizer
 "byte_fallback": false,
 "ignore_merges": ${pretokenizer(parts.pretokenizer)!.ignoreMerges},
 "vocab": {${lines(vocabulary, '}')},
-"merges": [${lines(merges.map(m => JSON.stringify(m)), ']')}
+"merges": [${lines(
+    merges.map(m => JSON.stringify(m)),
+    ']'
+  )}
 }
 }
 `
@@ -104,7 +138,8 @@ interface Faults {
 /**
  * Reads tokenizer.json into parts, which `checkParts` must then check.
  * @param source name of the file in errors.
- * @param found collects what is wrong, as far as the rest can still be judged; default: the first fault is thrown. The result is of use when there is none.
+ * @param found collects what is wrong, as far as the rest can still be judged; default: the first fault is thrown. The
+ *   result is of use when there is none.
  * @throws VeritError VERIT_TOKENIZER_FILE
  */
 export function partsFromJson(text: string, source: string, found?: ProblemList): TokenizerParts {
@@ -114,7 +149,8 @@ export function partsFromJson(text: string, source: string, found?: ProblemList)
   const faults: Faults = { refuse, flag: problem => (found === undefined ? refuse(problem) : found.add(problem)) }
   if (text.length > MAX_JSON) refuse(`it has ${text.length} characters, more than the limit of ${MAX_JSON}`)
   walk(text, refuse, found)
-  if (found?.none === false) return { tokens: [], tokenTypes: [], merges: [], pretokenizer: '' } // other programs could read something else
+  // other programs could read something else
+  if (found?.none === false) return { tokens: [], tokenTypes: [], merges: [], pretokenizer: '' }
   const root: unknown = JSON.parse(text)
   if (!isObject(root)) return refuse('it is not a JSON object')
   const model = root['model']
@@ -126,19 +162,24 @@ export function partsFromJson(text: string, source: string, found?: ProblemList)
   const { tokens, types } = readTokens(model['vocab'], root['added_tokens'] ?? [], faults)
   const merges = model['merges'].map((m, rank) => {
     if (typeof m === 'string') return m
-    if (Array.isArray(m) && m.length === 2 && typeof m[0] === 'string' && typeof m[1] === 'string') return `${m[0]} ${m[1]}`
+    if (Array.isArray(m) && m.length === 2 && typeof m[0] === 'string' && typeof m[1] === 'string')
+      return `${m[0]} ${m[1]}`
     faults.flag(`merge ${rank} is neither "a b" nor ["a", "b"]`)
     return ''
   })
   return {
-    tokens, tokenTypes: tokens.map((_, id) => types.get(id) ?? NORMAL), merges, pretokenizer,
-    ...around.begin !== undefined && { beginOfText: around.begin, addsBegin: true },
-    ...around.end !== undefined && { endOfText: around.end, addsEnd: true },
+    tokens,
+    tokenTypes: tokens.map((_, id) => types.get(id) ?? NORMAL),
+    merges,
+    pretokenizer,
+    ...(around.begin !== undefined && { beginOfText: around.begin, addsBegin: true }),
+    ...(around.end !== undefined && { endOfText: around.end, addsEnd: true })
   }
 }
 
 function walk(text: string, refuse: Faults['refuse'], found: ProblemList | undefined): void {
-  let last = 0, byte = 0
+  let last = 0
+  let byte = 0
   walkJson(text, { depth: DEPTH, names: MAX_TOKENS, allNames: 2 * MAX_TOKENS, values: VALUES }, (problem, index) => {
     byte += Buffer.byteLength(text.slice(last, index)) // faults are told in their order
     last = index
@@ -148,8 +189,9 @@ function walk(text: string, refuse: Faults['refuse'], found: ProblemList | undef
 }
 
 /**
- * Ids of the tokens that a `post_processor` puts before and behind a text. `encode` adds neither; a prompt gets the first (`addsBegin`). ByteLevel adds none;
- * TemplateProcessing may add one at each end; a Sequence may hold both. Its rule for pairs of texts is not used.
+ * Ids of the tokens that a `post_processor` puts before and behind a text. `encode` adds neither; a prompt gets the
+ * first (`addsBegin`). ByteLevel adds none; TemplateProcessing may add one at each end; a Sequence may hold both. Its
+ * rule for pairs of texts is not used.
  */
 function readPostProcessor(value: Json, { flag }: Faults): { begin?: number; end?: number } {
   const list = isObject(value) && value['type'] === 'Sequence' ? value['processors'] : undefined
@@ -185,7 +227,8 @@ function templateId(piece: Json, specials: Json | undefined): number | undefined
   if (!isObject(piece)) return undefined
   if (isObject(piece['Sequence'])) return piece['Sequence']['id'] === 'A' ? TEXT : undefined
   const name = isObject(piece['SpecialToken']) ? piece['SpecialToken']['id'] : undefined
-  const entry = typeof name === 'string' && isObject(specials) && Object.hasOwn(specials, name) ? specials[name] : undefined
+  const entry =
+    typeof name === 'string' && isObject(specials) && Object.hasOwn(specials, name) ? specials[name] : undefined
   const ids = isObject(entry) ? entry['ids'] : undefined
   const id = Array.isArray(ids) && ids.length === 1 ? ids[0] : undefined
   return typeof id === 'number' && Number.isInteger(id) && id >= 0 ? id : undefined
@@ -201,19 +244,25 @@ function readSettings(root: JsonObject, model: JsonObject, { flag }: Faults): st
   const ignoreMerges = model['ignore_merges'] === true
   const rule = readPretokenizer(root['pre_tokenizer'], ignoreMerges)
   if (rule === undefined) flag('its pre-tokenizer is not one that Verit knows')
-  else if (ignoreMerges !== rule.ignoreMerges) flag(`its ignore_merges does not go with its pre-tokenizer (${rule.name})`)
+  else if (ignoreMerges !== rule.ignoreMerges)
+    flag(`its ignore_merges does not go with its pre-tokenizer (${rule.name})`)
   return rule?.name ?? ''
 }
 
 /** Tokens by id, and the types of those that are not normal. */
-function readTokens(vocabulary: JsonObject, added: Json, { refuse, flag }: Faults): { tokens: string[]; types: ReadonlyMap<number, number> } {
+function readTokens(
+  vocabulary: JsonObject,
+  added: Json,
+  { refuse, flag }: Faults
+): { tokens: string[]; types: ReadonlyMap<number, number> } {
   const tokens: string[] = []
   const put = (token: string, id: Json | undefined): void => {
     if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MAX_TOKENS) {
       return flag(`the id of token ${JSON.stringify(token).slice(0, 80)} is not a whole number below ${MAX_TOKENS}`)
     }
     const other = tokens[id]
-    if (other !== undefined && other !== token) flag(`tokens ${JSON.stringify(other)} and ${JSON.stringify(token)} share the id ${id}`)
+    if (other !== undefined && other !== token)
+      flag(`tokens ${JSON.stringify(other)} and ${JSON.stringify(token)} share the id ${id}`)
     tokens[id] = token
   }
   for (const token of Object.keys(vocabulary)) put(token, vocabulary[token])
@@ -224,7 +273,8 @@ function readTokens(vocabulary: JsonObject, added: Json, { refuse, flag }: Fault
       flag('an added token has no content')
       continue
     }
-    for (const key of ['single_word', 'lstrip', 'rstrip']) if (entry[key]) flag(`an added token uses ${key}, which Verit does not do`)
+    for (const key of ['single_word', 'lstrip', 'rstrip'])
+      if (entry[key]) flag(`an added token uses ${key}, which Verit does not do`)
     const { content, id } = entry
     const other = Object.hasOwn(vocabulary, content as string) ? vocabulary[content as string] : id
     if (other !== id) flag(`tokens ${String(other)} and ${String(id)} are both ${JSON.stringify(content).slice(0, 80)}`)

@@ -11,7 +11,8 @@ const MAX_BYTES = 1 << 26
 export function loadTokenizer(path: string): Tokenizer {
   const file = openRegular(path, 'the tokenizer')
   try {
-    if (file.size > MAX_BYTES) throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is larger than 64 MiB' })
+    if (file.size > MAX_BYTES)
+      throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is larger than 64 MiB' })
     const bytes = file.readAll()
     if (!isUtf8(bytes)) throw new VeritError('VERIT_TOKENIZER_FILE', { source: path, problem: 'it is not UTF-8' })
     return Tokenizer.fromJSON(bytes.toString('utf8'), path)

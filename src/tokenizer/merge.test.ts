@@ -16,21 +16,24 @@ const merges = fc.array(fc.tuple(fc.nat(), fc.nat()), { minLength: 1, maxLength:
 })
 
 test('the heap merges as the definition does: the lowest rank, the leftmost first, again and again', () => {
-  fc.assert(fc.property(merges, fc.array(fc.nat(2), { maxLength: 40 }), ({ pairs, result }, word) => {
-    const slow = [...word]
-    for (;;) {
-      let best = -1
-      for (let i = 0; i + 1 < slow.length; i++) {
-        const rank = pairs.get(slow[i]!, slow[i + 1]!)
-        if (rank >= 0 && (best < 0 || rank < pairs.get(slow[best]!, slow[best + 1]!))) best = i
+  fc.assert(
+    fc.property(merges, fc.array(fc.nat(2), { maxLength: 40 }), ({ pairs, result }, word) => {
+      const slow = [...word]
+      for (;;) {
+        let best = -1
+        for (let i = 0; i + 1 < slow.length; i++) {
+          const rank = pairs.get(slow[i]!, slow[i + 1]!)
+          if (rank >= 0 && (best < 0 || rank < pairs.get(slow[best]!, slow[best + 1]!))) best = i
+        }
+        if (best < 0) break
+        slow.splice(best, 2, result[pairs.get(slow[best]!, slow[best + 1]!)]!)
       }
-      if (best < 0) break
-      slow.splice(best, 2, result[pairs.get(slow[best]!, slow[best + 1]!)]!)
-    }
-    const ids = Int32Array.from(word)
-    const n = new WordMerger(pairs, result).merge(ids, ids.length)
-    assert.deepEqual([...ids.subarray(0, n)], slow)
-  }), { numRuns: 2000 })
+      const ids = Int32Array.from(word)
+      const n = new WordMerger(pairs, result).merge(ids, ids.length)
+      assert.deepEqual([...ids.subarray(0, n)], slow)
+    }),
+    { numRuns: 2000 }
+  )
 })
 
 test('an index of pairs keeps every pair it was given while it grows', () => {

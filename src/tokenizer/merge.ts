@@ -1,13 +1,16 @@
 /**
- * Byte-pair encoding of one word: of all adjacent pairs that have a merge, the one of lowest rank is merged, the leftmost first,
- * until none is left (Sennrich et al. 2016; the order of Hugging Face's and llama.cpp's encoders). A heap makes it
- * O(n log n), so that a word of a million letters is no attack; a long word is merged in steps, so that it holds up nobody else.
+ * Byte-pair encoding of one word: of all adjacent pairs that have a merge, the one of lowest rank is merged, the
+ * leftmost first, until none is left (Sennrich et al. 2016; the order of Hugging Face's and llama.cpp's encoders). A
+ * heap makes it O(n log n), so that a word of a million letters is no attack; a long word is merged in steps, so that
+ * it holds up nobody else.
  */
 import { finish } from '../lib/steps.ts'
 import type { Steps } from '../lib/steps.ts'
 import type { PairIndex } from './pairs.ts'
 
-/** Ranks times this plus a position is a heap key: exact in a double for ranks below 2^21 and words below 2^31 symbols. */
+/**
+ * Ranks times this plus a position is a heap key: exact in a double for ranks below 2^21 and words below 2^31 symbols.
+ */
 const POSITIONS = 2 ** 31
 /** Symbols or merges of one step: each takes up to a microsecond. */
 const STEP = 512
@@ -96,7 +99,8 @@ export class WordMerger {
       if (this.#rank === undefined) {
         if (a !== this.#pairs.left(rank) || ids[j] !== this.#pairs.right(rank)) continue
       } else {
-        // Another pair of the same rank that stands there by now has an entry of its own with this very key: either may serve it.
+        // Another pair of the same rank that stands there by now has an entry of its own with this very key: either may
+        // serve it.
         pair = this.#pairs.get(a, ids[j]!)
         if (pair < 0 || this.#rank[pair] !== rank) continue
       }

@@ -1,4 +1,7 @@
-/** A map from pairs of token ids to dense indices 0, 1, 2, ...: open addressing on typed arrays, a tenth of a Map's memory and time. */
+/**
+ * A map from pairs of token ids to dense indices 0, 1, 2, ...: open addressing on typed arrays, a tenth of a Map's
+ * memory and time.
+ */
 export class PairIndex {
   #left: Int32Array
   #right: Int32Array

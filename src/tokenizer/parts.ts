@@ -1,6 +1,6 @@
 /**
- * What a tokenizer consists of, in the form that GGUF and tokenizer.json share, and the one gate through which every tokenizer
- * from outside passes: after `checkParts`, encoding and decoding can rely on each rule listed there.
+ * What a tokenizer consists of, in the form that GGUF and tokenizer.json share, and the one gate through which every
+ * tokenizer from outside passes: after `checkParts`, encoding and decoding can rely on each rule listed there.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
@@ -21,15 +21,24 @@ export const USER_DEFINED = 4
 export const UNUSED = 5
 
 export interface TokenizerParts {
-  /** By id. Normal tokens in the byte-to-character spelling ("Ġthe"), special and added ones as they read ("<|endoftext|>"). */
+  /**
+   * By id. Normal tokens in the byte-to-character spelling ("Ġthe"), special and added ones as they read
+   * ("<|endoftext|>").
+   */
   tokens: readonly string[]
   /** By id: 1 normal, 3 control, 4 user-defined, 5 unused. */
   tokenTypes: readonly number[]
   /** "left right", spelled, in order of rank. */
   merges: readonly string[]
-  /** A name of the table in pretokenizer.ts: GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2' (see `checkParts`). */
+  /**
+   * A name of the table in pretokenizer.ts: GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2'
+   * (see `checkParts`).
+   */
   pretokenizer: string
-  /** Id of the end-of-text token. Default: the control token `<|endoftext|>`, `<|end_of_text|>` or `</s>`, if there is one. */
+  /**
+   * Id of the end-of-text token. Default: the control token `<|endoftext|>`, `<|end_of_text|>` or `</s>`, if there is
+   * one.
+   */
   endOfText?: number | undefined
   /** Id of the token that stands before a text. Default: `endOfText`, as these vocabularies were trained. */
   beginOfText?: number | undefined
@@ -42,7 +51,9 @@ export interface TokenizerParts {
 export const MAX_TOKENS = 1 << 20
 const MAX_MERGES = 1 << 21
 export const MAX_TOKEN_LENGTH = 4096
-/** Special and added tokens, and their characters together: they become a trie, which takes memory for each character. */
+/**
+ * Special and added tokens, and their characters together: they become a trie, which takes memory for each character.
+ */
 export const MAX_SPECIALS = 16_384
 const MAX_SPECIAL_CHARACTERS = 1 << 18
 
@@ -68,11 +79,15 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Bytes without which no vocabulary is of use. Some in use lack others: those that UTF-8 never has, control characters, and those that begin characters of
- * the high planes. Text that holds such a character is refused.
+ * Bytes without which no vocabulary is of use. Some in use lack others: those that UTF-8 never has, control characters,
+ * and those that begin characters of the high planes. Text that holds such a character is refused.
  */
 const isNeeded = (byte: number): boolean =>
-  (byte >= 0x20 && byte < 0x7f) || (byte >= 0x80 && byte < 0xf1 && byte !== 0xc0 && byte !== 0xc1) || byte === 9 || byte === 10 || byte === 13
+  (byte >= 0x20 && byte < 0x7f) ||
+  (byte >= 0x80 && byte < 0xf1 && byte !== 0xc0 && byte !== 0xc1) ||
+  byte === 9 ||
+  byte === 10 ||
+  byte === 13
 
 function isOneCharacter(bytes: Uint8Array): boolean {
   try {
@@ -84,10 +99,12 @@ function isOneCharacter(bytes: Uint8Array): boolean {
 }
 
 /**
- * Checks every rule that encoding relies on: tokens are not empty, each merge joins two tokens into a third, and either the single bytes of text are tokens
- * (any text can be encoded but for rare characters) or the vocabulary is one of characters (no merges, one character a token; recognised by that when the pre-tokenizer says 'gpt-2').
+ * Checks every rule that encoding relies on: tokens are not empty, each merge joins two tokens into a third, and either
+ * the single bytes of text are tokens (any text can be encoded but for rare characters) or the vocabulary is one of
+ * characters (no merges, one character a token; recognised by that when the pre-tokenizer says 'gpt-2').
  * @param source file or key that is named in errors.
- * @param found collects what is wrong with single tokens and merges; default: the first fault is thrown. The result is of use when there is none.
+ * @param found collects what is wrong with single tokens and merges; default: the first fault is thrown. The result is
+ *   of use when there is none.
  * @throws VeritError VERIT_TOKENIZER_FILE
  */
 export function checkParts(parts: TokenizerParts, source: string, found?: ProblemList): CheckedParts {
@@ -96,17 +113,20 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
   }
   const flag = (problem: string): void => (found === undefined ? refuse(problem) : found.add(problem))
   const { tokens, tokenTypes, merges } = parts
-  if (tokens.length === 0 || tokens.length > MAX_TOKENS) refuse(`it has ${tokens.length} tokens, where 1 to ${MAX_TOKENS} are allowed`)
+  if (tokens.length === 0 || tokens.length > MAX_TOKENS)
+    refuse(`it has ${tokens.length} tokens, where 1 to ${MAX_TOKENS} are allowed`)
   if (tokenTypes.length !== tokens.length) refuse(`it has ${tokens.length} tokens but ${tokenTypes.length} token types`)
   if (merges.length > MAX_MERGES) refuse(`it has ${merges.length} merges, where ${MAX_MERGES} are allowed`)
 
   const ids = new TokenIds(tokens)
   const bytes = new TokenBytes(tokens.length)
   let characters = true
-  let specials = 0, specialCharacters = 0
+  let specials = 0
+  let specialCharacters = 0
   for (let id = 0; id < tokens.length; id++) {
     const token = tokens[id]!
-    if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_LENGTH) flag(`token ${id} is empty or too long`)
+    if (typeof token !== 'string' || token.length === 0 || token.length > MAX_TOKEN_LENGTH)
+      flag(`token ${id} is empty or too long`)
     const type = tokenTypes[id]
     if (type === NORMAL) {
       // A token of other characters comes out of no text; as other programs do, it is decoded to itself.
@@ -121,18 +141,26 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
       bytes.push(encoder.encode(token))
       specialCharacters += token.length
       if (++specials > MAX_SPECIALS || specialCharacters > MAX_SPECIAL_CHARACTERS) {
-        refuse(`it has more than ${MAX_SPECIALS} special and added tokens, or ${MAX_SPECIAL_CHARACTERS} characters in them`)
+        refuse(
+          `it has more than ${MAX_SPECIALS} special and added tokens, or ${MAX_SPECIAL_CHARACTERS} characters in them`
+        )
       }
-    } else flag(`token ${id} has type ${String(type)}, where 1 (normal), 3 (control), 4 (user-defined) and 5 (unused) are known in byte-level BPE`)
+    } else
+      flag(
+        `token ${id} has type ${String(type)}, where 1 (normal), 3 (control), 4 (user-defined) and 5 (unused) are ` +
+          'known in byte-level BPE'
+      )
   }
   const isNormal = (token: string): boolean => tokenTypes[ids.get(token) ?? -1] === NORMAL
   const missing = byteSpelling.findIndex((s, byte) => isNeeded(byte) && !isNormal(s))
 
-  let name = pretokenizer(parts.pretokenizer)?.name
-    ?? refuse(`its pre-tokenizer ${JSON.stringify(parts.pretokenizer).slice(0, 80)} is not one that Verit knows`)
+  let name =
+    pretokenizer(parts.pretokenizer)?.name ??
+    refuse(`its pre-tokenizer ${JSON.stringify(parts.pretokenizer).slice(0, 80)} is not one that Verit knows`)
   if (name === 'gpt-2' && merges.length === 0 && missing >= 0) name = 'character'
   if (name === 'character') {
-    if (merges.length > 0 || !characters) refuse('it splits text into characters, but has merges or a token of more than one character')
+    if (merges.length > 0 || !characters)
+      refuse('it splits text into characters, but has merges or a token of more than one character')
     if (!tokenTypes.includes(NORMAL)) refuse('it has no character')
   } else if (missing >= 0) flag(`no token stands for the byte ${missing}, so that not every text could be encoded`)
 
@@ -140,24 +168,45 @@ export function checkParts(parts: TokenizerParts, source: string, found?: Proble
 
   let endOfText = parts.endOfText
   if (endOfText === undefined) {
-    endOfText = ['<|endoftext|>', '<|end_of_text|>', '</s>'].map(t => ids.get(t)).find(id => id !== undefined && tokenTypes[id] === CONTROL)
+    endOfText = ['<|endoftext|>', '<|end_of_text|>', '</s>']
+      .map(t => ids.get(t))
+      .find(id => id !== undefined && tokenTypes[id] === CONTROL)
   } else if (!Number.isInteger(endOfText) || endOfText < 0 || endOfText >= tokens.length) {
     flag(`its end-of-text token ${endOfText} is not one of its ${tokens.length} tokens`)
   }
   const beginOfText = parts.beginOfText ?? endOfText
-  if (beginOfText !== undefined && !(Number.isInteger(beginOfText) && beginOfText >= 0 && beginOfText < tokens.length)) {
+  if (
+    beginOfText !== undefined &&
+    !(Number.isInteger(beginOfText) && beginOfText >= 0 && beginOfText < tokens.length)
+  ) {
     refuse(`its begin-of-text token ${beginOfText} is not one of its ${tokens.length} tokens`)
   }
   if (parts.addsBegin === true && beginOfText === undefined) refuse('it wants a token before each text, and names none')
-  return { tokens, tokenTypes, pretokenizer: name, bytes, ids, pairs, results, endOfText, beginOfText, addsBegin: parts.addsBegin === true, addsEnd: parts.addsEnd === true }
+  return {
+    tokens,
+    tokenTypes,
+    pretokenizer: name,
+    bytes,
+    ids,
+    pairs,
+    results,
+    endOfText,
+    beginOfText,
+    addsBegin: parts.addsBegin === true,
+    addsEnd: parts.addsEnd === true
+  }
 }
 
 /**
- * Merges as pairs of ids, by rank. Of merges of one pair, the first counts. One that makes a special or unused token, or one of other bytes, is left out: text
- * must never become such a token.
+ * Merges as pairs of ids, by rank. Of merges of one pair, the first counts. One that makes a special or unused token,
+ * or one of other bytes, is left out: text must never become such a token.
  */
 function readMerges(
-  merges: readonly string[], ids: TokenIds, tokenTypes: readonly number[], bytes: TokenBytes, flag: (problem: string) => void,
+  merges: readonly string[],
+  ids: TokenIds,
+  tokenTypes: readonly number[],
+  bytes: TokenBytes,
+  flag: (problem: string) => void
 ): { pairs: PairIndex; results: Int32Array } {
   const pairs = new PairIndex(merges.length)
   const results = new Int32Array(merges.length)
@@ -172,7 +221,8 @@ function readMerges(
       continue
     }
     const type = tokenTypes[result]
-    if (type !== NORMAL && (type !== USER_DEFINED || bytes.length(result) !== bytes.length(left) + bytes.length(right))) continue
+    if (type !== NORMAL && (type !== USER_DEFINED || bytes.length(result) !== bytes.length(left) + bytes.length(right)))
+      continue
     const next = pairs.size
     if (pairs.add(left, right) === next) results[next] = result
   }

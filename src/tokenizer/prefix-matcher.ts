@@ -1,4 +1,7 @@
-/** Finds the longest of many strings that stands at a place of a text: a trie over UTF-16 units, in time that depends on the match and not on how many there are. */
+/**
+ * Finds the longest of many strings that stands at a place of a text: a trie over UTF-16 units, in time that depends on
+ * the match and not on how many there are.
+ */
 import type { Steps } from '../lib/steps.ts'
 import { PairIndex } from './pairs.ts'
 
@@ -32,7 +35,10 @@ export class PrefixMatcher {
     this.empty = this.#ids.size === 0
   }
 
-  /** Id of the longest string that `text` has at `start`, or -1. @param unless UTF-16 unit: a string that it follows does not count */
+  /**
+   * Id of the longest string that `text` has at `start`, or -1. @param unless UTF-16 unit: a string that it follows
+   * does not count
+   */
   at(text: string, start: number, unless = -1): number {
     if (this.#first[text.charCodeAt(start)] !== 1) return -1
     let found = -1
@@ -47,7 +53,9 @@ export class PrefixMatcher {
     return found
   }
 
-  /** The first place, from `start` on, where one of the strings stands, and the longest there. @param unless as in `at` */
+  /**
+   * The first place, from `start` on, where one of the strings stands, and the longest there. @param unless as in `at`
+   */
   *find(text: string, start: number, unless = -1): Steps<Found | undefined> {
     if (this.empty) return undefined
     for (let index = start; index < text.length; index++) {

@@ -6,8 +6,22 @@ import { anyText, brokenText, cut } from '../../test/texts.ts'
 import { WordStream } from './words.ts'
 
 const names = [
-  'gpt-2', 'smollm', 'falcon', 'default', 'llama-bpe', 'dbrx', 'minicpm5', 'qwen2', 'qwen35', 'seed-coder', 'tekken', 'gpt-4o',
-  'deepseek-llm', 'deepseek-coder', 'deepseek-v3', 'character',
+  'gpt-2',
+  'smollm',
+  'falcon',
+  'default',
+  'llama-bpe',
+  'dbrx',
+  'minicpm5',
+  'qwen2',
+  'qwen35',
+  'seed-coder',
+  'tekken',
+  'gpt-4o',
+  'deepseek-llm',
+  'deepseek-coder',
+  'deepseek-v3',
+  'character'
 ] as const
 
 function words(name: string, text: string): string[] {
@@ -23,10 +37,16 @@ function words(name: string, text: string): string[] {
 /** An expression as JavaScript spells it, where \s is not quite White_Space, and where a set in braces begins a set. */
 function expression(source: string): RegExp {
   // (?i: ) would also fold U+017F, which Hugging Face's JavaScript and llama.cpp do not.
-  const folded = source.replaceAll("(?i:'s|'t|'re|'ve|'m|'ll|'d)", "(?:'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL]))")
-    .replace('[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]', '[!-\\/:-@\\[-`\\{-~]').replaceAll('\\-', '-').replace('\\`', '`')
+  const folded = source
+    .replaceAll("(?i:'s|'t|'re|'ve|'m|'ll|'d)", "(?:'(?:[sStTmMdD]|[rR][eE]|[vV][eE]|[lL][lL]))")
+    .replace('[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]', '[!-\\/:-@\\[-`\\{-~]')
+    .replaceAll('\\-', '-')
+    .replace('\\`', '`')
     .replaceAll(/\\([<>=~])/g, '$1')
-  return new RegExp(source === '[\\s\\S]' ? source : folded.replaceAll('\\s', '\\p{White_Space}').replaceAll('\\S', '\\P{White_Space}'), 'gu')
+  return new RegExp(
+    source === '[\\s\\S]' ? source : folded.replaceAll('\\s', '\\p{White_Space}').replaceAll('\\S', '\\P{White_Space}'),
+    'gu'
+  )
 }
 
 /** A text split by an expression: what it matches, and what lies between. */
@@ -43,23 +63,33 @@ function split(text: string, by: RegExp): string[] {
 }
 
 const expected = (name: string, text: string): string[] =>
-  pretokenizer(name)!.patterns.map(expression).reduce((pieces, by) => pieces.flatMap(piece => split(piece, by)), text === '' ? [] : [text])
+  pretokenizer(name)!
+    .patterns.map(expression)
+    .reduce((pieces, by) => pieces.flatMap(piece => split(piece, by)), text === '' ? [] : [text])
 
 for (const name of names) {
   test(`the ${name} scanner cuts every text as its expression does`, () => {
-    fc.assert(fc.property(brokenText, text => {
-      assert.deepEqual(words(name, text).map(w => w.toWellFormed()), expected(name, text.toWellFormed()))
-    }), { numRuns: 3000 })
+    fc.assert(
+      fc.property(brokenText, text => {
+        assert.deepEqual(
+          words(name, text).map(w => w.toWellFormed()),
+          expected(name, text.toWellFormed())
+        )
+      }),
+      { numRuns: 3000 }
+    )
   })
 
   test(`a text in pieces has the same ${name} words as in one`, () => {
-    fc.assert(fc.property(anyText, fc.array(fc.nat(), { maxLength: 8 }), (text, at) => {
-      const out: string[] = []
-      const stream = new WordStream(pretokenizer(name)!, (t, start, end) => out.push(t.slice(start, end)))
-      for (const piece of cut(text, at)) stream.push(piece)
-      stream.end()
-      assert.deepEqual(out, words(name, text))
-    }))
+    fc.assert(
+      fc.property(anyText, fc.array(fc.nat(), { maxLength: 8 }), (text, at) => {
+        const out: string[] = []
+        const stream = new WordStream(pretokenizer(name)!, (t, start, end) => out.push(t.slice(start, end)))
+        for (const piece of cut(text, at)) stream.push(piece)
+        stream.end()
+        assert.deepEqual(out, words(name, text))
+      })
+    )
   })
 }
 
@@ -85,13 +115,37 @@ test('a word that never ends is cut at the limit, not inside a character', () =>
 
 test("smollm's one expression equals two splits in turn, digits first, as llama.cpp does it", () => {
   const [digits, gpt2] = pretokenizer('smollm')!.spellings[0]!.map(expression)
-  fc.assert(fc.property(anyText, text => {
-    assert.deepEqual(words('smollm', text), text === '' ? [] : split(text, digits!).flatMap(part => split(part, gpt2!)))
-  }), { numRuns: 1000 })
+  fc.assert(
+    fc.property(anyText, text => {
+      assert.deepEqual(
+        words('smollm', text),
+        text === '' ? [] : split(text, digits!).flatMap(part => split(part, gpt2!))
+      )
+    }),
+    { numRuns: 1000 }
+  )
 })
 
 test('the time of a scanner is in proportion to the text', () => {
-  const units = ['\u2190$', '\u4e00a', ' \u2003', '\u20ac  ', 'A\u4e00', 'A', '\u4e00', '\u0301A', '\u0000', '\u0000\u4e00', '\u3002\u3000', '1', '\u00bd', "'S", '\r ', '/\n', '. ']
+  const units = [
+    '\u2190$',
+    '\u4e00a',
+    ' \u2003',
+    '\u20ac  ',
+    'A\u4e00',
+    'A',
+    '\u4e00',
+    '\u0301A',
+    '\u0000',
+    '\u0000\u4e00',
+    '\u3002\u3000',
+    '1',
+    '\u00bd',
+    "'S",
+    '\r ',
+    '/\n',
+    '. '
+  ]
   const slow: string[] = []
   for (const name of names) {
     for (const unit of units) {
@@ -108,7 +162,8 @@ test('the time of a scanner is in proportion to the text', () => {
 test('expressions from a file are known or they are nothing', () => {
   for (const name of names) {
     const { patterns, spellings, ignoreMerges } = pretokenizer(name)!
-    for (const spelling of [patterns, ...spellings]) assert.equal(pretokenizerOfPatterns(spelling, ignoreMerges)?.name, name)
+    for (const spelling of [patterns, ...spellings])
+      assert.equal(pretokenizerOfPatterns(spelling, ignoreMerges)?.name, name)
   }
   assert.equal(pretokenizerOfPatterns(['(a+)+$'], false), undefined)
   assert.equal(pretokenizerOfPatterns([], false), undefined)

@@ -1,21 +1,44 @@
 /**
  * Pre-tokenizers: they cut text into words, and no token crosses the border of a word. Each is given twice: as regular
- * expressions (what `tokenizer.json` says, what Hugging Face's libraries run) and as a scanner that is faster, works in linear
- * time without a backtracking stack, and is tested to be equal. Expressions read from a file are compared with this table and
- * never run. A scanner cuts ill-formed text as the text with U+FFFD in place of lone surrogates.
+ * expressions (what `tokenizer.json` says, what Hugging Face's libraries run) and as a scanner that is faster, works in
+ * linear time without a backtracking stack, and is tested to be equal. Expressions read from a file are compared with
+ * this table and never run. A scanner cuts ill-formed text as the text with U+FFFD in place of lone surrogates.
  *
- * Where several expressions stand, each splits the pieces of the one before, and what it does not match is a piece, too.
- * The classes are Unicode's, as in the original tokenizers; llama.cpp approximates those of case by ASCII tests.
+ * Where several expressions stand, each splits the pieces of the one before, and what it does not match is a piece,
+ * too. The classes are Unicode's, as in the original tokenizers; llama.cpp approximates those of case by ASCII tests.
  */
 import { SPACE, LETTERS, MARK, SIGNS } from './classes.ts'
-import { coderRule, deepseekEnd, deepseekV3End, IDEOGRAPHS, llmRule, LLM_LETTERS, LLM_SIGNS, WIDE } from './scan-deepseek.ts'
+import {
+  coderRule,
+  deepseekEnd,
+  deepseekV3End,
+  IDEOGRAPHS,
+  llmRule,
+  LLM_LETTERS,
+  LLM_SIGNS,
+  WIDE
+} from './scan-deepseek.ts'
 import { falconEnd, gpt2End } from './scan-gpt2.ts'
 import { CAPITALS, casedEnd, llamaEnd } from './scan-llama.ts'
 import { unitsOf } from './scan.ts'
 
 export type PretokenizerName =
-  | 'gpt-2' | 'smollm' | 'falcon' | 'default' | 'llama-bpe' | 'dbrx' | 'minicpm5' | 'qwen2' | 'qwen35' | 'seed-coder' | 'tekken' | 'gpt-4o'
-  | 'deepseek-llm' | 'deepseek-coder' | 'deepseek-v3' | 'character'
+  | 'gpt-2'
+  | 'smollm'
+  | 'falcon'
+  | 'default'
+  | 'llama-bpe'
+  | 'dbrx'
+  | 'minicpm5'
+  | 'qwen2'
+  | 'qwen35'
+  | 'seed-coder'
+  | 'tekken'
+  | 'gpt-4o'
+  | 'deepseek-llm'
+  | 'deepseek-coder'
+  | 'deepseek-v3'
+  | 'character'
 
 export interface Pretokenizer {
   /** As GGUF's `tokenizer.ggml.pre` has it. */
@@ -30,16 +53,25 @@ export interface Pretokenizer {
   ignoreMerges: boolean
   /** A GGUF file with this rule that does not say so wants a begin token before each text. */
   addsBegin: boolean
-  /** Set of classes whose characters, far behind a word, can still belong to it: its end is certain only once something else was seen. */
+  /**
+   * Set of classes whose characters, far behind a word, can still belong to it: its end is certain only once something
+   * else was seen.
+   */
   looksThrough: number
-  /** End of the word that starts at `start` in `text` (UTF-16 units; `start` < text.length). Looks at most 4 units past it (and past `looksThrough`). */
+  /**
+   * End of the word that starts at `start` in `text` (UTF-16 units; `start` < text.length). Looks at most 4 units past
+   * it (and past `looksThrough`).
+   */
   wordEnd: (text: string, start: number) => number
 }
 
 /** Radford et al. 2019, encoder.py; `\s` is Unicode's White_Space. */
 const GPT2 = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 const GPT2_LONG = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-/** The expression that `ByteLevel` of a tokenizer.json has of its own, and how `Digits` and `Punctuation` are written as expressions. */
+/**
+ * The expression that `ByteLevel` of a tokenizer.json has of its own, and how `Digits` and `Punctuation` are written as
+ * expressions.
+ */
 export const BYTE_LEVEL = GPT2_LONG
 export const DIGITS = '\\p{N}'
 export const DIGIT_RUNS = '\\p{N}+'
@@ -56,13 +88,19 @@ const llama = (numbers: string): string =>
 /** Qwen 3.5's: a letter takes its marks with it. */
 const MARKED = `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${SPACES}`
 const SEED_CODER = `${CONTRACTIONS}|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|\\s+(?!\\S)|\\s+`
-/** o200k_base of tiktoken and the tokenizer.json of gpt-oss, Phi-4-mini and Llama 4; Mistral's tekken has no contractions and single digits. */
+/**
+ * o200k_base of tiktoken and the tokenizer.json of gpt-oss, Phi-4-mini and Llama 4; Mistral's tekken has no
+ * contractions and single digits.
+ */
 const cased = (contractions: string, numbers: string): string =>
-  `[^\\r\\n\\p{L}\\p{N}]?${CAPITAL}*${SMALL}+${contractions}|[^\\r\\n\\p{L}\\p{N}]?${CAPITAL}+${SMALL}*${contractions}|${numbers}` +
+  `[^\\r\\n\\p{L}\\p{N}]?${CAPITAL}*${SMALL}+${contractions}` +
+  `|[^\\r\\n\\p{L}\\p{N}]?${CAPITAL}+${SMALL}*${contractions}|${numbers}` +
   `| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|${SPACES}`
 /** From the tokenizer.json of DeepSeek V3. */
 const DEEPSEEK_V3 =
-  '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|' + SPACES
+  '[!"#$%&\'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ' +
+  '?[\\p{P}\\p{S}]+[\\r\\n]*|' +
+  SPACES
 
 const none = { aliases: [], spellings: [], ignoreMerges: false, addsBegin: false, looksThrough: 0 } as const
 const SPACED = 1 << SPACE
@@ -79,12 +117,31 @@ const rows: readonly Pretokenizer[] = [
     ...none,
     name: 'gpt-2',
     aliases: [
-      'mpt', 'phi-2', 'olmo', 'jais', 'trillion', 'exaone4', 'gigachat', 'a.x-4.0', 'mellum', 'modern-bert', 'granite-docling', 'jina-es', 'jina-de',
-      'jina-v2-es', 'jina-v2-de', 'jina-v1-en', 'jina-v2-code', 'roberta-bpe',
+      'mpt',
+      'phi-2',
+      'olmo',
+      'jais',
+      'trillion',
+      'exaone4',
+      'gigachat',
+      'a.x-4.0',
+      'mellum',
+      'modern-bert',
+      'granite-docling',
+      'jina-es',
+      'jina-de',
+      'jina-v2-es',
+      'jina-v2-de',
+      'jina-v1-en',
+      'jina-v2-code',
+      'roberta-bpe'
     ],
     patterns: [GPT2],
-    spellings: [[GPT2_LONG], ["'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s"]],
-    wordEnd: (text, start) => gpt2End(text, start, false),
+    spellings: [
+      [GPT2_LONG],
+      ["'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s"]
+    ],
+    wordEnd: (text, start) => gpt2End(text, start, false)
   },
   {
     ...none,
@@ -92,20 +149,20 @@ const rows: readonly Pretokenizer[] = [
     aliases: ['starcoder', 'refact', 'command-r', 'codeshell', 'exaone', 'minerva-7b', 'mellum2'],
     patterns: ["'(?:[sdmt]|ll|ve|re)| ?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+|\\s+(?![^\\s\\p{N}])|\\s+"],
     spellings: [[DIGITS, GPT2_LONG]],
-    wordEnd: (text, start) => gpt2End(text, start, true),
+    wordEnd: (text, start) => gpt2End(text, start, true)
   },
   {
     ...none,
     name: 'falcon',
     patterns: [PUNCTUATION_RUNS, GPT2_LONG, '[0-9][0-9][0-9]'],
-    wordEnd: (text, start) => falconEnd(text, start, false),
+    wordEnd: (text, start) => falconEnd(text, start, false)
   },
   {
     // llama.cpp's rule for files that name none.
     ...none,
     name: 'default',
     patterns: ['[\\p{P}\\$\\+<=>\\^~\\|]+', GPT2_LONG, DIGIT_RUNS, '[0-9][0-9][0-9]'],
-    wordEnd: (text, start) => falconEnd(text, start, true),
+    wordEnd: (text, start) => falconEnd(text, start, true)
   },
   {
     ...none,
@@ -115,7 +172,7 @@ const rows: readonly Pretokenizer[] = [
     ignoreMerges: true,
     addsBegin: true,
     looksThrough: SPACED,
-    wordEnd: (text, start) => llamaEnd(text, start, llama3Rule),
+    wordEnd: (text, start) => llamaEnd(text, start, llama3Rule)
   },
   {
     ...none,
@@ -123,7 +180,7 @@ const rows: readonly Pretokenizer[] = [
     aliases: ['smaug-bpe', 'glm4', 'chatglm-bpe'],
     patterns: [llama('\\p{N}{1,3}')],
     looksThrough: SPACED,
-    wordEnd: (text, start) => llamaEnd(text, start, llama3Rule),
+    wordEnd: (text, start) => llamaEnd(text, start, llama3Rule)
   },
   {
     ...none,
@@ -131,7 +188,7 @@ const rows: readonly Pretokenizer[] = [
     patterns: ['\\p{N}{1,3}', llama('\\p{N}+')],
     ignoreMerges: true,
     looksThrough: SPACED,
-    wordEnd: (text, start) => llamaEnd(text, start, minicpmRule),
+    wordEnd: (text, start) => llamaEnd(text, start, minicpmRule)
   },
   {
     ...none,
@@ -139,21 +196,21 @@ const rows: readonly Pretokenizer[] = [
     aliases: ['deepseek-r1-qwen', 'megrez', 'kormo', 'f2llmv2', 'stablelm2', 'hunyuan', 'solar-open', 'grok-2'],
     patterns: [llama('\\p{N}')],
     looksThrough: SPACED,
-    wordEnd: (text, start) => llamaEnd(text, start, qwenRule),
+    wordEnd: (text, start) => llamaEnd(text, start, qwenRule)
   },
   {
     ...none,
     name: 'qwen35',
     patterns: [MARKED],
     looksThrough: SPACED,
-    wordEnd: (text, start) => llamaEnd(text, start, markedRule),
+    wordEnd: (text, start) => llamaEnd(text, start, markedRule)
   },
   {
     ...none,
     name: 'seed-coder',
     patterns: [SEED_CODER],
     looksThrough: SPACED,
-    wordEnd: (text, start) => llamaEnd(text, start, seedRule),
+    wordEnd: (text, start) => llamaEnd(text, start, seedRule)
   },
   {
     ...none,
@@ -162,7 +219,7 @@ const rows: readonly Pretokenizer[] = [
     ignoreMerges: true,
     addsBegin: true,
     looksThrough: SPACED | CAPITALS,
-    wordEnd: (text, start) => casedEnd(text, start, 1, false),
+    wordEnd: (text, start) => casedEnd(text, start, 1, false)
   },
   {
     ...none,
@@ -170,20 +227,20 @@ const rows: readonly Pretokenizer[] = [
     aliases: ['llama4', 'kanana2', 'talkie', 'minimax-m2'],
     patterns: [cased(`${CONTRACTIONS}?`, '\\p{N}{1,3}')],
     looksThrough: SPACED | CAPITALS,
-    wordEnd: (text, start) => casedEnd(text, start, 3, true),
+    wordEnd: (text, start) => casedEnd(text, start, 3, true)
   },
   {
     ...none,
     name: 'deepseek-llm',
     patterns: ['[\r\n]', `\\s?[${LLM_LETTERS}]+`, `\\s?[${LLM_SIGNS}]+`, '\\s+$', `[${WIDE}]+`, DIGITS],
     looksThrough: SPACED,
-    wordEnd: (text, start) => deepseekEnd(text, start, llmRule),
+    wordEnd: (text, start) => deepseekEnd(text, start, llmRule)
   },
   {
     ...none,
     name: 'deepseek-coder',
     patterns: ['[\r\n]', '\\s?\\p{L}+', '\\s?\\p{P}+', `[${WIDE}]+`, DIGITS],
-    wordEnd: (text, start) => deepseekEnd(text, start, coderRule),
+    wordEnd: (text, start) => deepseekEnd(text, start, coderRule)
   },
   {
     ...none,
@@ -191,15 +248,15 @@ const rows: readonly Pretokenizer[] = [
     aliases: ['hunyuan-dense', 'joyai-llm', 'hy_v4'],
     patterns: ['\\p{N}{1,3}', `[${IDEOGRAPHS}]+`, DEEPSEEK_V3],
     looksThrough: SPACED,
-    wordEnd: deepseekV3End,
+    wordEnd: deepseekV3End
   },
   {
     ...none,
     name: 'character',
     patterns: ['[\\s\\S]'],
     ignoreMerges: true,
-    wordEnd: (text, start) => start + unitsOf(text.codePointAt(start)!),
-  },
+    wordEnd: (text, start) => start + unitsOf(text.codePointAt(start)!)
+  }
 ]
 
 const byName = new Map(rows.flatMap(row => [row.name, ...row.aliases].map(name => [name, row] as const)))

@@ -1,6 +1,7 @@
 /**
- * Reads the wire format of protocol buffers (protobuf.dev, "Encoding"): fields of a message in file order, each a number, a wire type and a value. Nothing is
- * believed: every varint ends within 64 bits and the message, every length within the message around it. Groups, which were given up in 2008, are refused.
+ * Reads the wire format of protocol buffers (protobuf.dev, "Encoding"): fields of a message in file order, each a
+ * number, a wire type and a value. Nothing is believed: every varint ends within 64 bits and the message, every length
+ * within the message around it. Groups, which were given up in 2008, are refused.
  */
 
 export const VARINT = 0
@@ -8,7 +9,12 @@ export const FIXED64 = 1
 export const BYTES = 2
 export const FIXED32 = 5
 
-const KINDS: Readonly<Record<number, string>> = { [VARINT]: 'a varint', [FIXED64]: '8 bytes', [BYTES]: 'bytes with a length', [FIXED32]: '4 bytes' }
+const KINDS: Readonly<Record<number, string>> = {
+  [VARINT]: 'a varint',
+  [FIXED64]: '8 bytes',
+  [BYTES]: 'bytes with a length',
+  [FIXED32]: '4 bytes'
+}
 
 /** Throws the error of the file for what is wrong at a byte. */
 export type Refuse = (problem: string, offset: number) => never
@@ -45,10 +51,15 @@ export class ProtobufReader {
   next(): Field | undefined {
     if (this.at === this.end) return undefined
     const offset = this.at
-    const tag = this.#unsigned('a field\'s tag', 2 ** 32 - 1)
-    const number = Math.floor(tag / 8), wire = tag % 8
+    const tag = this.#unsigned("a field's tag", 2 ** 32 - 1)
+    const number = Math.floor(tag / 8)
+    const wire = tag % 8
     if (number === 0) this.#refuse('a field has the number 0', offset)
-    if (!(wire in KINDS)) this.#refuse(`field ${number} has the wire type ${wire}, which is not one of varint, 64 bits, bytes and 32 bits`, offset)
+    if (!(wire in KINDS))
+      this.#refuse(
+        `field ${number} has the wire type ${wire}, which is not one of varint, 64 bits, bytes and 32 bits`,
+        offset
+      )
     return { number, wire, offset }
   }
 
@@ -65,7 +76,8 @@ export class ProtobufReader {
     const at = this.at
     this.#varint()
     const value = BigInt.asIntN(64, this.#value())
-    if (value !== BigInt.asIntN(32, value)) this.#refuse(`field ${field.number} is ${value}, which does not fit into 32 bits`, at)
+    if (value !== BigInt.asIntN(32, value))
+      this.#refuse(`field ${field.number} is ${value}, which does not fit into 32 bits`, at)
     return Number(value)
   }
 
@@ -87,7 +99,8 @@ export class ProtobufReader {
   bytes(field: Field, limit: number): Buffer {
     this.#expect(field, BYTES)
     const length = this.#length(field)
-    if (length > limit) this.#refuse(`field ${field.number} has ${length} bytes, more than the limit of ${limit}`, field.offset)
+    if (length > limit)
+      this.#refuse(`field ${field.number} has ${length} bytes, more than the limit of ${limit}`, field.offset)
     this.at += length
     return this.#bytes.subarray(this.at - length, this.at)
   }
@@ -101,7 +114,11 @@ export class ProtobufReader {
   }
 
   #expect(field: Field, wire: number): void {
-    if (field.wire !== wire) this.#refuse(`field ${field.number} is stored as ${KINDS[field.wire]}, where ${KINDS[wire]} is expected`, field.offset)
+    if (field.wire !== wire)
+      this.#refuse(
+        `field ${field.number} is stored as ${KINDS[field.wire]}, where ${KINDS[wire]} is expected`,
+        field.offset
+      )
   }
 
   /** The length before bytes, which are there. */
@@ -112,7 +129,10 @@ export class ProtobufReader {
     if (length > left) {
       const problem = `field ${field.number} has ${length} bytes, where ${left} are left`
       const cut = this.#outermost && field.offset > 0 // after a field that is whole
-      this.#refuse(cut ? `the file is cut: it has ${this.end} of at least ${this.at + length} bytes (${problem})` : problem, at)
+      this.#refuse(
+        cut ? `the file is cut: it has ${this.end} of at least ${this.at + length} bytes (${problem})` : problem,
+        at
+      )
     }
     return length
   }
@@ -135,19 +155,25 @@ export class ProtobufReader {
 
   /** The varint that was read last. */
   #value(): bigint {
-    return BigInt(this.#high) << 56n | BigInt(this.#middle) << 28n | BigInt(this.#low)
+    return (BigInt(this.#high) << 56n) | (BigInt(this.#middle) << 28n) | BigInt(this.#low)
   }
 
-  /** Reads one into three numbers: a file may hold millions that nobody asks for, and BigInts for all of them would take seconds. */
+  /**
+   * Reads one into three numbers: a file may hold millions that nobody asks for, and BigInts for all of them would take
+   * seconds.
+   */
   #varint(): void {
     const start = this.at
-    let low = 0, middle = 0, high = 0
+    let low = 0
+    let middle = 0
+    let high = 0
     for (let i = 0; i < 10; i++) {
       if (this.at === this.end) this.#refuse('a varint does not end before its message', start)
-      const byte = this.#bytes[this.at++]!, bits = byte & 0x7f
-      if (i < 4) low |= bits << 7 * i
-      else if (i < 8) middle |= bits << 7 * (i - 4)
-      else high |= bits << 7 * (i - 8)
+      const byte = this.#bytes[this.at++]!
+      const bits = byte & 0x7f
+      if (i < 4) low |= bits << (7 * i)
+      else if (i < 8) middle |= bits << (7 * (i - 4))
+      else high |= bits << (7 * (i - 8))
       if (byte >= 0x80) continue
       if (high > 0xff) this.#refuse('a varint has more than 64 bits', start)
       this.#low = low

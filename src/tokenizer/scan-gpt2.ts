@@ -1,6 +1,6 @@
 /**
- * Scanners of GPT-2's rule and of those that split before it: contractions; letters, numbers or other signs, each with one
- * space before; whitespace, whose last character is left for the next word.
+ * Scanners of GPT-2's rule and of those that split before it: contractions; letters, numbers or other signs, each with
+ * one space before; whitespace, whose last character is left for the next word.
  */
 import { characterClass, isOf, LETTERS, NUMBER, PUNCTUATION, SIGNS, SPACE } from './classes.ts'
 import { contraction, runEnd, spaceWordEnd, spacesEnd, unitsOf } from './scan.ts'
@@ -24,15 +24,19 @@ export function gpt2End(text: string, start: number, digitsSingly: boolean): num
   if (c === NUMBER) return digitsSingly ? i + unitsOf(p) : runEnd(text, i, 1 << NUMBER)
   if (c !== SPACE) return runEnd(text, i, isOf(p, LETTERS) ? LETTERS : SIGNS)
   const end = spacesEnd(text, i)
-  return spaceWordEnd(start, end, end === text.length || (digitsSingly && characterClass(text.codePointAt(end)!) === NUMBER))
+  return spaceWordEnd(
+    start,
+    end,
+    end === text.length || (digitsSingly && characterClass(text.codePointAt(end)!) === NUMBER)
+  )
 }
 
 /** Falcon's first split takes these signs with the punctuation. */
 const FALCON_SIGNS = new Set([...'$+<=>^~|`'].map(c => c.charCodeAt(0)))
 
 /**
- * Falcon's rule and llama.cpp's `default`: runs of punctuation, then GPT-2's rule, then groups of three digits. An apostrophe is punctuation, so no
- * contraction is left.
+ * Falcon's rule and llama.cpp's `default`: runs of punctuation, then GPT-2's rule, then groups of three digits. An
+ * apostrophe is punctuation, so no contraction is left.
  * @param numbersApart `default`: numbers are split from the space before them, and a backtick is no punctuation
  */
 export function falconEnd(text: string, start: number, numbersApart: boolean): number {
@@ -66,7 +70,10 @@ export function falconEnd(text: string, start: number, numbersApart: boolean): n
 
 const isDigit = (p: number): boolean => p >= 0x30 && p <= 0x39
 
-/** `[0-9]{3}` in a word of numbers from `i` on: the end of a group at `start`, else the place where the first one starts, else the word's end. */
+/**
+ * `[0-9]{3}` in a word of numbers from `i` on: the end of a group at `start`, else the place where the first one
+ * starts, else the word's end.
+ */
 function threeDigitsEnd(text: string, start: number, i: number): number {
   for (let digits = 0; i < text.length;) {
     const p = text.codePointAt(i)!

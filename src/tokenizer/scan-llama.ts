@@ -1,9 +1,32 @@
 /**
- * Scanners of Llama 3's rule and its kin: contractions in either case; letters with any one sign before; groups of number characters; signs with the line
- * ends after them; whitespace up to its last line end.
+ * Scanners of Llama 3's rule and its kin: contractions in either case; letters with any one sign before; groups of
+ * number characters; signs with the line ends after them; whitespace up to its last line end.
  */
-import { characterClass, isOf, LETTERS, LOWERCASE, MARK, MODIFIER, NUMBER, OTHER_LETTER, setOf, SIGNS, TITLECASE, UPPERCASE } from './classes.ts'
-import { contractionInAnyCase, isLineEnd, lastLineEnd, lineEndsEnd, numbersEnd, runEnd, spaceWordEnd, spacesEnd, unitsOf } from './scan.ts'
+import {
+  characterClass,
+  isOf,
+  LETTERS,
+  LOWERCASE,
+  MARK,
+  MODIFIER,
+  NUMBER,
+  OTHER_LETTER,
+  setOf,
+  SIGNS,
+  TITLECASE,
+  UPPERCASE
+} from './classes.ts'
+import {
+  contractionInAnyCase,
+  isLineEnd,
+  lastLineEnd,
+  lineEndsEnd,
+  numbersEnd,
+  runEnd,
+  spaceWordEnd,
+  spacesEnd,
+  unitsOf
+} from './scan.ts'
 
 export interface LlamaRule {
   /** Number characters of a group. */
@@ -46,7 +69,8 @@ const CASELESS = setOf(MODIFIER, OTHER_LETTER, MARK)
 const SMALL = setOf(LOWERCASE, MODIFIER, OTHER_LETTER, MARK)
 
 /**
- * The rule of tekken and of o200k: as Llama's, but a word is capitals and then small letters, and a slash goes with signs as a line end does.
+ * The rule of tekken and of o200k: as Llama's, but a word is capitals and then small letters, and a slash goes with
+ * signs as a line end does.
  * @param contractions a contraction belongs to the word before it
  */
 export function casedEnd(text: string, start: number, digits: number, contractions: boolean): number {
@@ -68,13 +92,14 @@ export function casedEnd(text: string, start: number, digits: number, contractio
 }
 
 /**
- * `[CAPITALS]*[SMALL]+|[CAPITALS]+[SMALL]*` from `start`, or `start` where neither matches. Where no small letter follows the capitals, the first
- * expression gives back as many of them as it must: it ends behind the last one that is small, too.
+ * `[CAPITALS]*[SMALL]+|[CAPITALS]+[SMALL]*` from `start`, or `start` where neither matches. Where no small letter
+ * follows the capitals, the first expression gives back as many of them as it must: it ends behind the last one that is
+ * small, too.
  */
 function casedWordEnd(text: string, start: number): number {
   let i = start
   let caseless = 0
-  for (let p; i < text.length; ) {
+  for (let p; i < text.length;) {
     p = text.codePointAt(i)!
     if (!isOf(p, CAPITALS)) {
       if (characterClass(p) === LOWERCASE) return runEnd(text, i, SMALL)

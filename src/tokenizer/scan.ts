@@ -30,7 +30,8 @@ const SPACES = 1 << SPACE
 export const spacesEnd = (text: string, i: number): number => runEnd(text, i, SPACES)
 
 /**
- * `\s+(?!\S)|\s+` for the whitespace from `start` to `end`: all of it at the end of a piece, else all but the last character, which belongs to what follows.
+ * `\s+(?!\S)|\s+` for the whitespace from `start` to `end`: all of it at the end of a piece, else all but the last
+ * character, which belongs to what follows.
  * @param closed whether a piece ends at `end`
  */
 export function spaceWordEnd(start: number, end: number, closed: boolean): number {

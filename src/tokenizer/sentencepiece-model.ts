@@ -1,6 +1,7 @@
 /**
- * Reads a SentencePiece `.model` file: a ModelProto of sentencepiece_model.proto (google/sentencepiece 0.2). Every length is compared with the bytes that are
- * there, and what Verit would do otherwise than the file says is refused: models other than BPE, and rules that rewrite text before it is cut.
+ * Reads a SentencePiece `.model` file: a ModelProto of sentencepiece_model.proto (google/sentencepiece 0.2). Every
+ * length is compared with the bytes that are there, and what Verit would do otherwise than the file says is refused:
+ * models other than BPE, and rules that rewrite text before it is cut.
  */
 import { isUtf8 } from 'node:buffer'
 import { VeritError } from '../lib/errors.ts'
@@ -45,7 +46,9 @@ interface Normalizer {
 }
 
 const ROLES = ['unk', 'bos', 'eos', 'pad'] as const
-const FIRST_ID = 40, FIRST_NAME = 45, NAMES: Readonly<Record<string, string>> = { unk: '<unk>', bos: '<s>', eos: '</s>', pad: '<pad>' }
+const FIRST_ID = 40
+const FIRST_NAME = 45
+const NAMES: Readonly<Record<string, string>> = { unk: '<unk>', bos: '<s>', eos: '</s>', pad: '<pad>' }
 
 class ModelReader {
   readonly pieces: string[] = []
@@ -53,8 +56,21 @@ class ModelReader {
   readonly types: number[] = []
   /** Where each piece stands. */
   readonly offsets: number[] = []
-  readonly trainer: Trainer = { type: 1, byteFallback: false, spaceAfter: false, surface: SURFACE, ids: new Map(), names: new Map() }
-  readonly normalizer: Normalizer = { name: '', rules: 0, addDummyPrefix: true, removeExtraWhitespaces: true, escapeWhitespaces: true }
+  readonly trainer: Trainer = {
+    type: 1,
+    byteFallback: false,
+    spaceAfter: false,
+    surface: SURFACE,
+    ids: new Map(),
+    names: new Map()
+  }
+  readonly normalizer: Normalizer = {
+    name: '',
+    rules: 0,
+    addDummyPrefix: true,
+    removeExtraWhitespaces: true,
+    escapeWhitespaces: true
+  }
   denormalizerRules = 0
   /** Where the settings begin: of `trainer_spec`, `normalizer_spec` and `denormalizer_spec`, by field. */
   readonly places = new Map<number, number>()
@@ -79,25 +95,34 @@ class ModelReader {
 
   read(bytes: Buffer): void {
     const reader = new ProtobufReader(bytes, this.refuse)
-    const settings = (read: (message: ProtobufReader) => void) => (field: Field): void => {
-      this.places.set(field.number, field.offset)
-      read(reader.message(field))
-    }
-    this.#fields(reader, {
-      1: field => this.#piece(reader.message(field), field.offset),
-      2: settings(message => this.#trainer(message)), 3: settings(message => this.#normalizer(message)), 5: settings(message => this.#denormalizer(message)),
-    }, 1)
+    const settings =
+      (read: (message: ProtobufReader) => void) =>
+      (field: Field): void => {
+        this.places.set(field.number, field.offset)
+        read(reader.message(field))
+      }
+    this.#fields(
+      reader,
+      {
+        1: field => this.#piece(reader.message(field), field.offset),
+        2: settings(message => this.#trainer(message)),
+        3: settings(message => this.#normalizer(message)),
+        5: settings(message => this.#denormalizer(message))
+      },
+      1
+    )
   }
 
   /**
-   * Walks a message and passes over the fields that mean nothing here. One that means something and stands twice is a fault, but for `repeated`: programs
-   * could differ about which one counts.
+   * Walks a message and passes over the fields that mean nothing here. One that means something and stands twice is a
+   * fault, but for `repeated`: programs could differ about which one counts.
    */
   #fields(reader: ProtobufReader, take: Readonly<Record<number, (field: Field) => void>>, repeated?: number): void {
     const seen = new Set<number>()
     for (let field = reader.next(); field !== undefined; field = reader.next()) {
       const { number, offset } = field
-      if (++this.#fieldCount > limits.fields) this.refuse(`it has more fields than the limit of ${limits.fields}`, offset)
+      if (++this.#fieldCount > limits.fields)
+        this.refuse(`it has more fields than the limit of ${limits.fields}`, offset)
       const known = take[number]
       if (known === undefined) reader.skip(field)
       else {
@@ -115,11 +140,15 @@ class ModelReader {
   }
 
   #piece(reader: ProtobufReader, offset: number): void {
-    if (this.pieces.length === limits.pieces) this.refuse(`it has more pieces than the limit of ${limits.pieces}`, offset)
-    let piece = '', score = 0, type: number = NORMAL
+    if (this.pieces.length === limits.pieces)
+      this.refuse(`it has more pieces than the limit of ${limits.pieces}`, offset)
+    let piece = ''
+    let score = 0
+    let type: number = NORMAL
     this.#fields(reader, {
       1: field => void (piece = this.#text(reader, field, `piece ${this.pieces.length}`, 3 * limits.pieceUnits)),
-      2: field => void (score = reader.float(field)), 3: field => void (type = reader.int32(field)),
+      2: field => void (score = reader.float(field)),
+      3: field => void (type = reader.int32(field))
     })
     this.pieces.push(piece)
     this.scores.push(score)
@@ -131,12 +160,18 @@ class ModelReader {
     const { trainer } = this
     const roles = ROLES.flatMap((role, i): [number, (field: Field) => void][] => [
       [FIRST_ID + i, field => void trainer.ids.set(role, { id: reader.int32(field), offset: field.offset })],
-      [FIRST_NAME + i, field => void trainer.names.set(role, this.#text(reader, field, `the name of its ${role} piece`, limits.nameBytes))],
+      [
+        FIRST_NAME + i,
+        field =>
+          void trainer.names.set(role, this.#text(reader, field, `the name of its ${role} piece`, limits.nameBytes))
+      ]
     ])
     this.#fields(reader, {
-      3: field => void (trainer.type = reader.int32(field)), 24: field => void (trainer.spaceAfter = reader.bool(field)),
+      3: field => void (trainer.type = reader.int32(field)),
+      24: field => void (trainer.spaceAfter = reader.bool(field)),
       35: field => void (trainer.byteFallback = reader.bool(field)),
-      44: field => void (trainer.surface = this.#text(reader, field, 'the text of an unknown piece', limits.nameBytes)), ...Object.fromEntries(roles),
+      44: field => void (trainer.surface = this.#text(reader, field, 'the text of an unknown piece', limits.nameBytes)),
+      ...Object.fromEntries(roles)
     })
   }
 
@@ -144,8 +179,10 @@ class ModelReader {
     const { normalizer } = this
     this.#fields(reader, {
       1: field => void (normalizer.name = this.#text(reader, field, 'the name of its normalizer', limits.nameBytes)),
-      2: field => void (normalizer.rules = reader.bytes(field, limits.fileBytes).length), 3: field => void (normalizer.addDummyPrefix = reader.bool(field)),
-      4: field => void (normalizer.removeExtraWhitespaces = reader.bool(field)), 5: field => void (normalizer.escapeWhitespaces = reader.bool(field)),
+      2: field => void (normalizer.rules = reader.bytes(field, limits.fileBytes).length),
+      3: field => void (normalizer.addDummyPrefix = reader.bool(field)),
+      4: field => void (normalizer.removeExtraWhitespaces = reader.bool(field)),
+      5: field => void (normalizer.escapeWhitespaces = reader.bool(field))
     })
   }
 
@@ -158,17 +195,29 @@ class ModelReader {
     const { trainer, normalizer, places } = this
     const trained = places.get(2) ?? 0
     if (trainer.type !== 2) {
-      this.flag(`its model type is ${MODEL_TYPES[trainer.type] ?? trainer.type}, which Verit does not encode; it encodes bpe`, trained)
+      this.flag(
+        `its model type is ${MODEL_TYPES[trainer.type] ?? trainer.type}, which Verit does not encode; it encodes bpe`,
+        trained
+      )
     }
     if (trainer.spaceAfter) this.flag('it puts spaces after words, not before them, which Verit does not do', trained)
     if (normalizer.rules > 0) {
-      this.flag(`its normalizer (${printable(normalizer.name, 40)}) rewrites text by ${normalizer.rules} bytes of rules, which Verit does not do; identity has none`, places.get(3)!)
+      this.flag(
+        `its normalizer (${printable(normalizer.name, 40)}) rewrites text by ${normalizer.rules} bytes of rules, ` +
+          'which Verit does not do; identity has none',
+        places.get(3)!
+      )
     }
-    if (this.denormalizerRules > 0) this.flag(`it rewrites decoded text by ${this.denormalizerRules} bytes of rules, which Verit does not do`, places.get(5)!)
+    if (this.denormalizerRules > 0)
+      this.flag(
+        `it rewrites decoded text by ${this.denormalizerRules} bytes of rules, which Verit does not do`,
+        places.get(5)!
+      )
   }
 
   /**
-   * The id of a role: the unknown piece by its type, the others by name, as SentencePiece itself finds them. An id in the settings that says otherwise is a fault.
+   * The id of a role: the unknown piece by its type, the others by name, as SentencePiece itself finds them. An id in
+   * the settings that says otherwise is a fault.
    */
   role(role: (typeof ROLES)[number]): number | undefined {
     const name = this.trainer.names.get(role) ?? NAMES[role]!
@@ -178,7 +227,11 @@ class ModelReader {
     if (given !== undefined && (given.id < -1 || given.id >= this.pieces.length)) {
       this.flag(`its ${role} id is ${given.id}, which is not one of the ${this.pieces.length} pieces`, given.offset)
     } else if (given !== undefined && given.id >= 0 && given.id !== found) {
-      this.flag(`its ${role} id is ${given.id}, where ${found === undefined ? 'no piece has that role' : `piece ${found} has that role`}`, given.offset)
+      this.flag(
+        `its ${role} id is ${given.id}, where ` +
+          `${found === undefined ? 'no piece has that role' : `piece ${found} has that role`}`,
+        given.offset
+      )
     }
     return found
   }
@@ -191,7 +244,8 @@ class ModelReader {
  */
 export function readSentencePieceModel(source: ByteSource, found?: ProblemList): SentencePieceModel {
   const reader = new ModelReader(source.name, found)
-  if (source.size > limits.fileBytes) reader.refuse(`it has ${source.size} bytes, more than the limit of ${limits.fileBytes}`, 0)
+  if (source.size > limits.fileBytes)
+    reader.refuse(`it has ${source.size} bytes, more than the limit of ${limits.fileBytes}`, 0)
   const bytes = Buffer.alloc(source.size)
   source.read(0, bytes)
   reader.read(bytes)
@@ -201,10 +255,20 @@ export function readSentencePieceModel(source: ByteSource, found?: ProblemList):
   if (pieces.length > 0 && unknowns !== 1) reader.flag(`it has ${unknowns} unknown pieces, where one is expected`, 0)
   reader.role('pad')
   const parts: SentencePieceParts = {
-    pieces, scores, types, byteFallback: trainer.byteFallback, addDummyPrefix: normalizer.addDummyPrefix, removeExtraWhitespaces: normalizer.removeExtraWhitespaces,
-    escapeWhitespaces: normalizer.escapeWhitespaces, unknown: reader.role('unk'), unknownSurface: trainer.surface,
-    beginOfText: reader.role('bos'), endOfText: reader.role('eos'), addsBegin: false,
+    pieces,
+    scores,
+    types,
+    byteFallback: trainer.byteFallback,
+    addDummyPrefix: normalizer.addDummyPrefix,
+    removeExtraWhitespaces: normalizer.removeExtraWhitespaces,
+    escapeWhitespaces: normalizer.escapeWhitespaces,
+    unknown: reader.role('unk'),
+    unknownSurface: trainer.surface,
+    beginOfText: reader.role('bos'),
+    endOfText: reader.role('eos'),
+    addsBegin: false
   }
-  for (const { problem, piece } of partsFaults(parts)) reader.flag(problem, piece === undefined ? 0 : reader.offsets[piece]!)
+  for (const { problem, piece } of partsFaults(parts))
+    reader.flag(problem, piece === undefined ? 0 : reader.offsets[piece]!)
   return { parts, normalizer: normalizer.name }
 }

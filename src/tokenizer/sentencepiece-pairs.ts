@@ -1,6 +1,7 @@
 /**
- * The merges that a list of pieces implies: a and b, each a piece or a single character, can be merged when a followed by b is a piece. Symbols are numbered:
- * pieces by their ids, then the characters that occur in pieces without being one, then one number for every other character.
+ * The merges that a list of pieces implies: a and b, each a piece or a single character, can be merged when a followed
+ * by b is a piece. Symbols are numbered: pieces by their ids, then the characters that occur in pieces without being
+ * one, then one number for every other character.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -26,9 +27,14 @@ const PLANE = 0x10000
  * @param source what errors name
  * @throws VeritError VERIT_TOKENIZER_FILE for a merge of texts that are no pieces
  */
-export function pairsOf({ pieces, scores, types, merges }: SentencePieceParts, tokens: TokenIds, source: string): SentencePiecePairs {
-  const low = new Int32Array(PLANE).fill(-1), high = new Map<number, number>()
-  const symbolOf = (p: number): number => (p < PLANE ? low[p]! : high.get(p) ?? -1)
+export function pairsOf(
+  { pieces, scores, types, merges }: SentencePieceParts,
+  tokens: TokenIds,
+  source: string
+): SentencePiecePairs {
+  const low = new Int32Array(PLANE).fill(-1)
+  const high = new Map<number, number>()
+  const symbolOf = (p: number): number => (p < PLANE ? low[p]! : (high.get(p) ?? -1))
   const name = (p: number, symbol: number): void => {
     if (p < PLANE) low[p] = symbol
     else high.set(p, symbol)
@@ -40,24 +46,25 @@ export function pairsOf({ pieces, scores, types, merges }: SentencePieceParts, t
   }
 
   const characters: string[] = []
-  if (merges === undefined) for (let id = 0; id < pieces.length; id++) {
-    const piece = pieces[id]!
-    if (!isMergeable(types[id]!)) continue
-    for (let i = 0; i < piece.length;) {
-      const p = piece.codePointAt(i)!
-      if (symbolOf(p) < 0) name(p, pieces.length + characters.push(String.fromCodePoint(p)) - 1)
-      i += unitsOf(p)
+  if (merges === undefined)
+    for (let id = 0; id < pieces.length; id++) {
+      const piece = pieces[id]!
+      if (!isMergeable(types[id]!)) continue
+      for (let i = 0; i < piece.length;) {
+        const p = piece.codePointAt(i)!
+        if (symbolOf(p) < 0) name(p, pieces.length + characters.push(String.fromCodePoint(p)) - 1)
+        i += unitsOf(p)
+      }
     }
-  }
 
-  const made = merges === undefined
-    ? byScore(pieces, types, scores, characters) : byRank(pieces, types, merges, tokens, source)
+  const made =
+    merges === undefined ? byScore(pieces, types, scores, characters) : byRank(pieces, types, merges, tokens, source)
 
   const other = pieces.length + characters.length
   for (let p = 0; p < PLANE; p++) if (low[p]! < 0) low[p] = other
   return {
     ...made,
-    symbol: p => (p < PLANE ? low[p]! : high.get(p) ?? other),
+    symbol: p => (p < PLANE ? low[p]! : (high.get(p) ?? other))
   }
 }
 
@@ -66,9 +73,14 @@ const unitsOf = (p: number): number => (p >= PLANE ? 2 : 1)
 
 type Made = Pick<SentencePiecePairs, 'pairs' | 'results' | 'ranks'>
 
-/** Merges that pieces imply, best score first. @param characters those that are no pieces, as the symbols after pieces */
+/**
+ * Merges that pieces imply, best score first. @param characters those that are no pieces, as the symbols after pieces
+ */
 function byScore(
-  pieces: readonly string[], types: ArrayLike<number>, scores: ArrayLike<number>, characters: readonly string[],
+  pieces: readonly string[],
+  types: ArrayLike<number>,
+  scores: ArrayLike<number>,
+  characters: readonly string[]
 ): Made {
   const symbols = new TokenIds(pieces.map((piece, id) => (isMergeable(types[id]!) ? piece : '')).concat(characters))
   const ids: number[] = []
@@ -78,7 +90,8 @@ function byScore(
   const sorted = Float64Array.from(ids, id => -scores[id]!).sort()
   const distinct = sorted.filter((score, i) => i === 0 || score !== sorted[i - 1])
   const pairs = new PairIndex(4 * ids.length)
-  const results: number[] = [], ranks: number[] = []
+  const results: number[] = []
+  const ranks: number[] = []
   for (const id of ids) {
     const rank = firstFrom(distinct, -scores[id]!)
     symbols.splits(pieces[id]!, (left, right) => {
@@ -92,7 +105,8 @@ function byScore(
 
 /** Index of the first of ascending values that is not below one. */
 function firstFrom(values: Float64Array, value: number): number {
-  let low = 0, high = values.length
+  let low = 0
+  let high = values.length
   while (low < high) {
     const middle = (low + high) >>> 1
     if (values[middle]! < value) low = middle + 1
@@ -101,8 +115,17 @@ function firstFrom(values: Float64Array, value: number): number {
   return low
 }
 
-/** Merges that a file gives. Of merges of one pair, the first counts; one that makes no normal piece, or joins line feeds with others, is left out. */
-function byRank(pieces: readonly string[], types: ArrayLike<number>, merges: readonly string[], ids: TokenIds, source: string): Made {
+/**
+ * Merges that a file gives. Of merges of one pair, the first counts; one that makes no normal piece, or joins line
+ * feeds with others, is left out.
+ */
+function byRank(
+  pieces: readonly string[],
+  types: ArrayLike<number>,
+  merges: readonly string[],
+  ids: TokenIds,
+  source: string
+): Made {
   const pairs = new PairIndex(merges.length)
   const results = new Int32Array(merges.length)
   for (let rank = 0; rank < merges.length; rank++) {
@@ -112,7 +135,10 @@ function byRank(pieces: readonly string[], types: ArrayLike<number>, merges: rea
     const right = space < 0 ? -1 : ids.find(merge, space + 1, merge.length)
     const result = left < 0 || right < 0 ? -1 : ids.joined(left, right)
     if (result < 0) {
-      throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem: `merge ${rank} ("${printable(merge, 80)}") does not join two tokens into a third` })
+      throw new VeritError('VERIT_TOKENIZER_FILE', {
+        source,
+        problem: `merge ${rank} ("${printable(merge, 80)}") does not join two tokens into a third`
+      })
     }
     if (types[result] !== NORMAL || (merge.includes('\n') && /[^\n]/.test(pieces[result]!))) continue
     const next = pairs.size

@@ -1,6 +1,6 @@
 /**
- * What a SentencePiece tokenizer consists of, in the form that a `.model` file and GGUF's "llama" tokenizer share, and everything that can be wrong with it:
- * a tokenizer is only made of parts without a fault.
+ * What a SentencePiece tokenizer consists of, in the form that a `.model` file and GGUF's "llama" tokenizer share, and
+ * everything that can be wrong with it: a tokenizer is only made of parts without a fault.
  */
 import { printable } from '../lib/printable.ts'
 import { CONTROL, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
@@ -21,7 +21,10 @@ export interface SentencePieceParts {
   scores: ArrayLike<number>
   /** By id: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
   types: ArrayLike<number>
-  /** Gemma 4: "left right" in order of rank, which decide in the place of scores; and no merge crosses the border of a run of line feeds. */
+  /**
+   * Gemma 4: "left right" in order of rank, which decide in the place of scores; and no merge crosses the border of a
+   * run of line feeds.
+   */
   merges?: readonly string[] | undefined
   /** Characters without a piece become bytes, not the unknown piece. */
   byteFallback: boolean
@@ -47,10 +50,17 @@ export interface PartsFault {
   readonly piece?: number
 }
 
-/** The byte that a byte piece stands for, or -1 when it is not spelled `<0x00>` to `<0xFF>`: upper case, no sign, two digits. */
-export const byteOfPiece = (piece: string): number => (/^<0x[0-9A-F]{2}>$/.test(piece) ? Number.parseInt(piece.slice(3, 5), 16) : -1)
+/**
+ * The byte that a byte piece stands for, or -1 when it is not spelled `<0x00>` to `<0xFF>`: upper case, no sign, two
+ * digits.
+ */
+export const byteOfPiece = (piece: string): number =>
+  /^<0x[0-9A-F]{2}>$/.test(piece) ? Number.parseInt(piece.slice(3, 5), 16) : -1
 
-/** Whether text is made of pieces of this type by merging. An unused piece is never in the result of encoding, but merges go through it. */
+/**
+ * Whether text is made of pieces of this type by merging. An unused piece is never in the result of encoding, but
+ * merges go through it.
+ */
 export const isMergeable = (type: number): boolean => type === NORMAL || type === UNUSED
 
 const shown = (piece: string): string => `"${printable(piece, 40)}"`
@@ -59,8 +69,12 @@ const shown = (piece: string): string => `"${printable(piece, 40)}"`
 export function* partsFaults(parts: SentencePieceParts): Generator<PartsFault> {
   const { pieces, scores, types } = parts
   const count = pieces.length
-  if (count === 0 || count > limits.pieces) return yield { problem: `it has ${count} pieces, where 1 to ${limits.pieces} are allowed` }
-  for (const [what, list] of [['scores', scores], ['types', types]] as const) {
+  if (count === 0 || count > limits.pieces)
+    return yield { problem: `it has ${count} pieces, where 1 to ${limits.pieces} are allowed` }
+  for (const [what, list] of [
+    ['scores', scores],
+    ['types', types]
+  ] as const) {
     if (list.length !== count) return yield { problem: `it has ${count} pieces but ${list.length} ${what}` }
   }
   yield* pieceFaults(parts)
@@ -69,9 +83,12 @@ export function* partsFaults(parts: SentencePieceParts): Generator<PartsFault> {
 }
 
 function* pieceFaults({ pieces, scores, types, removeExtraWhitespaces }: SentencePieceParts): Generator<PartsFault> {
-  let specials = 0, specialUnits = 0, units = 0
+  let specials = 0
+  let specialUnits = 0
+  let units = 0
   for (let id = 0; id < pieces.length; id++) {
-    const text = pieces[id]!, type = types[id]!
+    const text = pieces[id]!
+    const type = types[id]!
     const fault = (problem: string): PartsFault => ({ problem: `piece ${id} ${problem}`, piece: id })
     if (text === '') yield fault('is empty')
     if (!text.isWellFormed()) yield fault('is not well-formed Unicode')
@@ -79,16 +96,25 @@ function* pieceFaults({ pieces, scores, types, removeExtraWhitespaces }: Sentenc
     if (type === CONTROL || type === USER_DEFINED) {
       specials++
       specialUnits += text.length
-      if (text.length > limits.specialUnits) yield fault(`has ${text.length} characters, more than the limit of ${limits.specialUnits}`)
-      if (type === USER_DEFINED && removeExtraWhitespaces && text.includes(' ')) yield fault(`(${shown(text)}) keeps spaces where the file removes them, which is not supported`)
+      if (text.length > limits.specialUnits)
+        yield fault(`has ${text.length} characters, more than the limit of ${limits.specialUnits}`)
+      if (type === USER_DEFINED && removeExtraWhitespaces && text.includes(' '))
+        yield fault(`(${shown(text)}) keeps spaces where the file removes them, which is not supported`)
     } else if (isMergeable(type)) {
       units += text.length
-      if (text.length > limits.pieceUnits) yield fault(`has ${text.length} characters, more than the limit of ${limits.pieceUnits}`)
-    } else if (type !== BYTE && type !== UNKNOWN) yield fault(`(${shown(text)}) has the type ${type}, where 1 to 6 are known`)
+      if (text.length > limits.pieceUnits)
+        yield fault(`has ${text.length} characters, more than the limit of ${limits.pieceUnits}`)
+    } else if (type !== BYTE && type !== UNKNOWN)
+      yield fault(`(${shown(text)}) has the type ${type}, where 1 to 6 are known`)
   }
-  if (units > limits.allPieceUnits) yield { problem: `its pieces have ${units} characters together, more than the limit of ${limits.allPieceUnits}` }
+  if (units > limits.allPieceUnits)
+    yield { problem: `its pieces have ${units} characters together, more than the limit of ${limits.allPieceUnits}` }
   if (specials > limits.specials || specialUnits > limits.allSpecialUnits) {
-    yield { problem: `it has ${specials} control and user-defined pieces with ${specialUnits} characters, where ${limits.specials} and ${limits.allSpecialUnits} are allowed` }
+    yield {
+      problem:
+        `it has ${specials} control and user-defined pieces with ${specialUnits} characters, where ` +
+        `${limits.specials} and ${limits.allSpecialUnits} are allowed`
+    }
   }
 }
 
@@ -97,20 +123,41 @@ function* byteFaults({ pieces, types, byteFallback }: SentencePieceParts): Gener
   for (let id = 0; id < pieces.length; id++) {
     if (types[id] !== BYTE) continue
     const byte = byteOfPiece(pieces[id]!)
-    if (byte < 0) yield { problem: `piece ${id} is ${shown(pieces[id]!)}, where a byte piece is <0x00> to <0xFF>`, piece: id }
-    else if (!byteFallback) yield { problem: `piece ${id} (${shown(pieces[id]!)}) is a byte piece, and the file says that it uses none`, piece: id }
+    if (byte < 0)
+      yield { problem: `piece ${id} is ${shown(pieces[id]!)}, where a byte piece is <0x00> to <0xFF>`, piece: id }
+    else if (!byteFallback)
+      yield {
+        problem: `piece ${id} (${shown(pieces[id]!)}) is a byte piece, and the file says that it uses none`,
+        piece: id
+      }
     found.add(byte)
   }
   if (!byteFallback) return
   const missing = Array.from({ length: 256 }, (_, b) => b).filter(b => !found.has(b))
-  if (missing.length > 0) yield { problem: `${missing.length} of its 256 byte pieces are missing, the first for the byte ${missing[0]}` }
+  if (missing.length > 0)
+    yield { problem: `${missing.length} of its 256 byte pieces are missing, the first for the byte ${missing[0]}` }
 }
 
-function* roleFaults({ pieces, types, byteFallback, unknown, beginOfText, endOfText, addsBegin }: SentencePieceParts): Generator<PartsFault> {
-  for (const [what, id] of [['unknown', unknown], ['begin-of-text', beginOfText], ['end-of-text', endOfText]] as const) {
-    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < pieces.length)) yield { problem: `its ${what} piece ${id} is not one of its ${pieces.length} pieces` }
+function* roleFaults({
+  pieces,
+  types,
+  byteFallback,
+  unknown,
+  beginOfText,
+  endOfText,
+  addsBegin
+}: SentencePieceParts): Generator<PartsFault> {
+  for (const [what, id] of [
+    ['unknown', unknown],
+    ['begin-of-text', beginOfText],
+    ['end-of-text', endOfText]
+  ] as const) {
+    if (id !== undefined && !(Number.isInteger(id) && id >= 0 && id < pieces.length))
+      yield { problem: `its ${what} piece ${id} is not one of its ${pieces.length} pieces` }
   }
-  if (unknown === undefined && !byteFallback) yield { problem: 'it has neither byte pieces nor an unknown piece, so that not every text could be encoded' }
+  if (unknown === undefined && !byteFallback)
+    yield { problem: 'it has neither byte pieces nor an unknown piece, so that not every text could be encoded' }
   if (addsBegin && beginOfText === undefined) yield { problem: 'it wants a piece before each text, and names none' }
-  if (!Array.from(types).some(t => isMergeable(t) || t === BYTE)) yield { problem: 'it has no piece that text is made of' }
+  if (!Array.from(types).some(t => isMergeable(t) || t === BYTE))
+    yield { problem: 'it has no piece that text is made of' }
 }

@@ -1,4 +1,7 @@
-/** Encodes with a SentencePiece tokenizer a text that arrives in pieces: it is cut before spaces, where no merge crosses, once enough has come. */
+/**
+ * Encodes with a SentencePiece tokenizer a text that arrives in pieces: it is cut before spaces, where no merge
+ * crosses, once enough has come.
+ */
 import type { EncodeStream } from './text-tokenizer.ts'
 
 /** A part is encoded when this many UTF-16 units have come, and cut anywhere when this many have no place to cut. */

@@ -1,6 +1,6 @@
 /**
- * Where a text can be cut without changing what a SentencePiece tokenizer makes of it: no merge and no user-defined piece reaches over the cut. What lies
- * between two cuts is a word, and words come again and again.
+ * Where a text can be cut without changing what a SentencePiece tokenizer makes of it: no merge and no user-defined
+ * piece reaches over the cut. What lies between two cuts is a word, and words come again and again.
  */
 import { USER_DEFINED } from './parts.ts'
 import { isMergeable, SPACE_MARK } from './sentencepiece-parts.ts'
@@ -9,12 +9,14 @@ import type { SentencePieceParts } from './sentencepiece-parts.ts'
 const MARK = SPACE_MARK.charCodeAt(0)
 const LINE_FEED = 10
 /** Kinds of UTF-16 units: within longer pieces; a space or its mark; in none but pieces of one character. */
-const INNER = 0, SPACE = 1, ALONE = 2
+const INNER = 0
+const SPACE = 1
+const ALONE = 2
 
 export class SentencePieceWords {
   /**
-   * Whether a text can be cut before each space that follows something else. Not so when a piece has a space after another character; and with pieces that are
-   * not used it matters what stands elsewhere in a text.
+   * Whether a text can be cut before each space that follows something else. Not so when a piece has a space after
+   * another character; and with pieces that are not used it matters what stands elsewhere in a text.
    */
   readonly atSpaces: boolean
   #kinds = new Uint8Array(0x10000).fill(ALONE)

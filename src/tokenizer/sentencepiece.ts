@@ -1,8 +1,9 @@
 /**
- * A tokenizer of SentencePiece's kind: BPE over characters in which the piece of highest score is merged first (the leftmost of equals), spaces are characters
- * like any other (U+2581), and what has no piece becomes bytes or one unknown piece. Its ids are those of google/sentencepiece 0.2 for the same file, in
- * O(n log n). Differences, on purpose: control pieces are matched on request only, one that is a single character never comes out of plain text, and bytes that
- * are no UTF-8 are decoded as the WHATWG Encoding Standard says.
+ * A tokenizer of SentencePiece's kind: BPE over characters in which the piece of highest score is merged first (the
+ * leftmost of equals), spaces are characters like any other (U+2581), and what has no piece becomes bytes or one
+ * unknown piece. Its ids are those of google/sentencepiece 0.2 for the same file, in O(n log n). Differences, on
+ * purpose: control pieces are matched on request only, one that is a single character never comes out of plain text,
+ * and bytes that are no UTF-8 are decoded as the WHATWG Encoding Standard says.
  */
 import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
@@ -29,7 +30,10 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const MARK = SPACE_MARK.charCodeAt(0)
-/** UTF-16 units of text, in words of up to as many, that one step encodes: they take 2 µs each at most. Longer words are merged in steps of their own. */
+/**
+ * UTF-16 units of text, in words of up to as many, that one step encodes: they take 2 µs each at most. Longer words are
+ * merged in steps of their own.
+ */
 const STEP = 512
 /** Symbols of a merged word that one step looks up. */
 const SYMBOLS = 2048
@@ -49,7 +53,9 @@ export class SentencePieceTokenizer implements TextTokenizer {
   #words: SentencePieceWords
   /** By piece that is not used: the last pair that could have made it. Undefined when there is none such. */
   #unmade: Int32Array | undefined
-  /** UTF-8 bytes of the longest piece that text can become; Infinity where one may stand for any number of characters. */
+  /**
+   * UTF-8 bytes of the longest piece that text can become; Infinity where one may stand for any number of characters.
+   */
   #longest: number
   #cache = new WordCache()
   #symbols = new IdList(STEP)
@@ -60,7 +66,9 @@ export class SentencePieceTokenizer implements TextTokenizer {
     const { pieces, types } = parts
     this.#parts = parts
     this.#ids = new TokenIds(pieces)
-    const unused: number[] = [], control: [string, number][] = [], always: [string, number][] = []
+    const unused: number[] = []
+    const control: [string, number][] = []
+    const always: [string, number][] = []
     for (let id = 0; id < pieces.length; id++) {
       const type = types[id]!
       if (type === UNUSED) unused.push(id)
@@ -74,7 +82,8 @@ export class SentencePieceTokenizer implements TextTokenizer {
     this.#control = new PrefixMatcher(control)
     this.#always = new PrefixMatcher(always)
     this.#pairs = pairsOf(parts, this.#ids, source)
-    // Most unused pieces only fill places: where no merge makes one, texts can be cut, and nothing needs to be taken apart again.
+    // Most unused pieces only fill places: where no merge makes one, texts can be cut, and nothing needs to be taken
+    // apart again.
     const made = this.#pairs.results.some(id => types[id] === UNUSED)
     this.#words = new SentencePieceWords(parts, made)
     this.#unmade = made ? new Int32Array(pieces.length) : undefined
@@ -84,8 +93,15 @@ export class SentencePieceTokenizer implements TextTokenizer {
 
   get digest(): string {
     const { scores, types, merges, ...rest } = this.#parts
-    const names = Object.entries({ ...rest, ...(merges !== undefined && { merges }), scores: Array.from(scores), types: Array.from(types) }).sort(([a], [b]) => (a < b ? -1 : 1))
-    return `sha256:${createHash('sha256').update(JSON.stringify(['sentencepiece-bpe', names])).digest('hex')}`
+    const names = Object.entries({
+      ...rest,
+      ...(merges !== undefined && { merges }),
+      scores: Array.from(scores),
+      types: Array.from(types)
+    }).sort(([a], [b]) => (a < b ? -1 : 1))
+    return `sha256:${createHash('sha256')
+      .update(JSON.stringify(['sentencepiece-bpe', names]))
+      .digest('hex')}`
   }
 
   get vocabSize(): number {
@@ -105,7 +121,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   tokenBytes(id: number): Uint8Array {
-    return this.#bytes[id] ??= pieceBytes(this.#parts, this.token(id), id)
+    return (this.#bytes[id] ??= pieceBytes(this.#parts, this.token(id), id))
   }
 
   token(id: number): string {
@@ -122,7 +138,10 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return this.#parts.types[id] === CONTROL
   }
 
-  /** Encodes a text. With `allowSpecial`, the text after a control piece begins anew, with a space before it where the file asks for one, as in llama.cpp. */
+  /**
+   * Encodes a text. With `allowSpecial`, the text after a control piece begins anew, with a space before it where the
+   * file asks for one, as in llama.cpp.
+   */
   encode(text: string, options: { allowSpecial?: boolean } = {}): Int32Array<ArrayBuffer> {
     return finish(this.#encoding(text, options.allowSpecial === true ? this.#control : NONE, Infinity))!
   }
@@ -188,7 +207,10 @@ export class SentencePieceTokenizer implements TextTokenizer {
     }
   }
 
-  /** Encodes a text, or a part of one that begins and ends where no merge crosses. Says whether the ids are still within the limit. */
+  /**
+   * Encodes a text, or a part of one that begins and ends where no merge crosses. Says whether the ids are still within
+   * the limit.
+   */
   *#encodePlain(text: string, first: boolean, last: boolean, ids: IdList, limit: number): Steps<boolean> {
     const normal = yield* this.#normalize(text.toWellFormed(), first, last)
     for (let start = 0, due = STEP; start < normal.length && ids.length <= limit;) {
@@ -204,14 +226,18 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return ids.length <= limit
   }
 
-  /** The text with its spaces as they are to be, not yet as marks: most texts are looked up faster without a character beyond Latin-1. */
+  /**
+   * The text with its spaces as they are to be, not yet as marks: most texts are looked up faster without a character
+   * beyond Latin-1.
+   */
   *#normalize(text: string, first: boolean, last: boolean): Steps<string> {
     const { addDummyPrefix, removeExtraWhitespaces, escapeWhitespaces } = this.#parts
     let body = text
     if (removeExtraWhitespaces) {
       let spaced = first
       body = yield* inPieces(text, piece => {
-        const single = piece.replace(/ {2,}/g, ' '), kept = spaced && single.startsWith(' ') ? single.slice(1) : single
+        const single = piece.replace(/ {2,}/g, ' ')
+        const kept = spaced && single.startsWith(' ') ? single.slice(1) : single
         spaced = kept === '' ? spaced : kept.endsWith(' ')
         return kept
       })
@@ -220,19 +246,23 @@ export class SentencePieceTokenizer implements TextTokenizer {
     if (first && addDummyPrefix) body = ` ${body}`
     if (removeExtraWhitespaces && last) {
       let end = body.length
-      while (end > 0 && (body.charCodeAt(end - 1) === 0x20 || (escapeWhitespaces && body.charCodeAt(end - 1) === MARK))) end--
+      while (end > 0 && (body.charCodeAt(end - 1) === 0x20 || (escapeWhitespaces && body.charCodeAt(end - 1) === MARK)))
+        end--
       body = body.slice(0, end)
     }
     return body
   }
 
   #encodeShort(word: string, ids: IdList): void {
-    let known = this.#words.areShort ? this.#cache.get(word) ?? this.#wholeLines(word) : undefined
+    let known = this.#words.areShort ? (this.#cache.get(word) ?? this.#wholeLines(word)) : undefined
     if (known === undefined) {
-      const text = this.#escape(word), symbols = this.#symbols, unmade = this.#unmade?.fill(-1)
+      const text = this.#escape(word)
+      const symbols = this.#symbols
+      const unmade = this.#unmade?.fill(-1)
       symbols.clear()
       this.#read(text, 0, text.length, symbols)
-      const n = this.#merger.merge(symbols.array, symbols.length, this.#noting(unmade)), made = new IdList(n)
+      const n = this.#merger.merge(symbols.array, symbols.length, this.#noting(unmade))
+      const made = new IdList(n)
       const at = this.#spellOut(symbols.array, 0, n, text, 0, unmade, made)
       invariant(at === text.length, 'every character is in a piece')
       known = Array.from(made.take())
@@ -249,12 +279,14 @@ export class SentencePieceTokenizer implements TextTokenizer {
 
   /** The ids of a word, or the first of them where there are more than `limit`. */
   *#mergeLong(word: string, limit: number): Steps<Int32Array> {
-    const text = yield* inPieces(word, piece => this.#escape(piece)), symbols = new IdList(text.length)
+    const text = yield* inPieces(word, piece => this.#escape(piece))
+    const symbols = new IdList(text.length)
     for (let from = 0; from < text.length;) {
       from = this.#read(text, from, Math.min(text.length, from + STEP), symbols)
       yield
     }
-    const unmade = this.#unmade?.slice().fill(-1), ids = new IdList(0)
+    const unmade = this.#unmade?.slice().fill(-1)
+    const ids = new IdList(0)
     const n = yield* this.#merger.merging(symbols.array, symbols.length, this.#noting(unmade))
     let at = 0
     for (let i = 0; i < n && ids.length <= limit; i += SYMBOLS) {
@@ -270,7 +302,10 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return text.length > STEP ? replaceUnit(text, 0x20, MARK) : text.replaceAll(' ', SPACE_MARK)
   }
 
-  /** Adds the symbols of the characters that begin between `from` and `to`, and returns where the last one ends: a user-defined piece may reach further. */
+  /**
+   * Adds the symbols of the characters that begin between `from` and `to`, and returns where the last one ends: a
+   * user-defined piece may reach further.
+   */
   #read(text: string, from: number, to: number, symbols: IdList): number {
     let i = from
     while (i < to) {
@@ -293,8 +328,19 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return unmade === undefined ? undefined : pair => void (unmade[results[pair]!] = pair)
   }
 
-  /** Adds the ids of the symbols from `from` to `to`, the first of which stands at `at` in the text, and returns where the last one ends. */
-  #spellOut(symbols: Int32Array, from: number, to: number, text: string, at: number, unmade: Int32Array | undefined, ids: IdList): number {
+  /**
+   * Adds the ids of the symbols from `from` to `to`, the first of which stands at `at` in the text, and returns where
+   * the last one ends.
+   */
+  #spellOut(
+    symbols: Int32Array,
+    from: number,
+    to: number,
+    text: string,
+    at: number,
+    unmade: Int32Array | undefined,
+    ids: IdList
+  ): number {
     let end = at
     for (let i = from; i < to; i++) end = this.#emit(symbols[i]!, text, end, unmade, ids)
     return end
@@ -320,7 +366,8 @@ export class SentencePieceTokenizer implements TextTokenizer {
 
   /** Adds the byte pieces of a character's UTF-8. */
   #addBytes(p: number, ids: IdList): void {
-    const add = (byte: number): void => ids.add(this.#byteIds[byte]!), rest = (shift: number): void => add(0x80 | ((p >> shift) & 0x3f))
+    const add = (byte: number): void => ids.add(this.#byteIds[byte]!)
+    const rest = (shift: number): void => add(0x80 | ((p >> shift) & 0x3f))
     if (p < 0x80) return add(p)
     if (p < 0x800) add(0xc0 | (p >> 6))
     else {
@@ -336,7 +383,8 @@ export class SentencePieceTokenizer implements TextTokenizer {
 
   /** Unknown pieces next to each other are one. */
   #join(more: ArrayLike<number>, ids: IdList, limit: number): void {
-    const { unknown, byteFallback } = this.#parts, from = !byteFallback && ids.last === unknown && more[0] === unknown ? 1 : 0
+    const { unknown, byteFallback } = this.#parts
+    const from = !byteFallback && ids.last === unknown && more[0] === unknown ? 1 : 0
     if (more instanceof Int32Array) ids.pushUpTo(limit, more, more.length, from)
     else ids.push(more, more.length, from)
   }
@@ -348,7 +396,10 @@ const NONE = new PrefixMatcher([])
 /** A file that removes spaces, or makes one unknown piece of many characters, can take texts of any length. */
 function longestOf({ pieces, types, byteFallback, removeExtraWhitespaces }: SentencePieceParts): number {
   if (removeExtraWhitespaces || !byteFallback) return Infinity
-  return pieces.reduce((longest, piece, id) => (isText(types[id]!) ? Math.max(longest, Buffer.byteLength(piece)) : longest), 1)
+  return pieces.reduce(
+    (longest, piece, id) => (isText(types[id]!) ? Math.max(longest, Buffer.byteLength(piece)) : longest),
+    1
+  )
 }
 
 const isText = (type: number): boolean => type === NORMAL || type === USER_DEFINED || type === UNUSED

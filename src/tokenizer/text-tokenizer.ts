@@ -1,4 +1,7 @@
-/** What the engine and evaluation ask of a tokenizer, of whatever kind: `Tokenizer` (byte-level BPE, characters) or `SentencePieceTokenizer`. */
+/**
+ * What the engine and evaluation ask of a tokenizer, of whatever kind: `Tokenizer` (byte-level BPE, characters) or
+ * `SentencePieceTokenizer`.
+ */
 import type { Steps } from '../lib/steps.ts'
 import type { DecodeStream } from './decode-stream.ts'
 
@@ -25,7 +28,10 @@ export interface TextTokenizer {
   readonly beginOfText: number | undefined
   /** Whether a text that is to be continued gets `beginOfText` in front. Chat templates write it themselves. */
   readonly addsBegin: boolean
-  /** Bytes of a token: what it adds to the middle of a decoded text; of a special token, its name in UTF-8. The caller must not change them. @throws VERIT_TOKEN_ID */
+  /**
+   * Bytes of a token: what it adds to the middle of a decoded text; of a special token, its name in UTF-8. The caller
+   * must not change them. @throws VERIT_TOKEN_ID
+   */
   tokenBytes(id: number): Uint8Array
   /** Spelling of a token in the vocabulary ("Ġthe", "▁the", "<|endoftext|>"). @throws VERIT_TOKEN_ID */
   token(id: number): string
@@ -34,18 +40,25 @@ export interface TextTokenizer {
   isSpecial(id: number): boolean
   /**
    * Encodes a text; nothing is put before or after it. Lone surrogates become U+FFFD, as in TextEncoder.
-   * @param options.allowSpecial special tokens written out in the text become their ids. Default false: they are plain text.
+   * @param options.allowSpecial special tokens written out in the text become their ids. Default false: they are plain
+   *   text.
    */
   encode(text: string, options?: { allowSpecial?: boolean }): Int32Array<ArrayBuffer>
   /**
-   * `encode` in steps, for a thread that serves others meanwhile: the same ids, or undefined where there would be more than `limit`, found without encoding
-   * the rest of the text.
+   * `encode` in steps, for a thread that serves others meanwhile: the same ids, or undefined where there would be more
+   * than `limit`, found without encoding the rest of the text.
    * @param limit ids. Default: any number
    */
   encoding(text: string, limit?: number): Steps<Int32Array<ArrayBuffer> | undefined>
-  /** UTF-8 bytes of the longest text that `tokens` ids can stand for: a longer one need not be encoded. Infinity where an id may stand for any number of characters. */
+  /**
+   * UTF-8 bytes of the longest text that `tokens` ids can stand for: a longer one need not be encoded. Infinity where
+   * an id may stand for any number of characters.
+   */
   mostBytes(tokens: number): number
-  /** Encodes a text that arrives in pieces, in bounded memory and to the same ids (unless a word is longer than 2^20 UTF-16 units). Special tokens are plain text here. */
+  /**
+   * Encodes a text that arrives in pieces, in bounded memory and to the same ids (unless a word is longer than 2^20
+   * UTF-16 units). Special tokens are plain text here.
+   */
   encodeStream(): EncodeStream
   /**
    * Decodes ids. Bytes that are not UTF-8 become U+FFFD.

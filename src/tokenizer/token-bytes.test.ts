@@ -4,12 +4,17 @@ import fc from 'fast-check'
 import { TokenBytes } from './token-bytes.ts'
 
 test('each token has the bytes that were given for it, and there are no others', () => {
-  fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 700 }), { maxLength: 60 }), lists => {
-    const tokens = new TokenBytes(lists.length)
-    for (const bytes of lists) tokens.push(bytes)
-    assert.deepEqual(lists.map((_, id) => tokens.at(id)), lists)
-    for (const id of [-1, lists.length, 0.5, NaN, Infinity]) assert.equal(tokens.at(id), undefined)
-  }))
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 700 }), { maxLength: 60 }), lists => {
+      const tokens = new TokenBytes(lists.length)
+      for (const bytes of lists) tokens.push(bytes)
+      assert.deepEqual(
+        lists.map((_, id) => tokens.at(id)),
+        lists
+      )
+      for (const id of [-1, lists.length, 0.5, NaN, Infinity]) assert.equal(tokens.at(id), undefined)
+    })
+  )
 })
 
 test('bytes of all tokens lie in one buffer', () => {

@@ -1,4 +1,7 @@
-/** Bytes of the tokens of a vocabulary, by id, in one piece of memory: an array for each of 128,000 would take twenty megabytes more. */
+/**
+ * Bytes of the tokens of a vocabulary, by id, in one piece of memory: an array for each of 128,000 would take twenty
+ * megabytes more.
+ */
 import { byteOf } from './bytes.ts'
 
 export class TokenBytes {
@@ -44,7 +47,9 @@ export class TokenBytes {
 
   /** A view, which the caller must not change; undefined where there is no such token. */
   at(id: number): Uint8Array | undefined {
-    return Number.isInteger(id) && id >= 0 && id < this.#count ? this.#bytes.subarray(this.#end(id - 1), this.#end(id)) : undefined
+    return Number.isInteger(id) && id >= 0 && id < this.#count
+      ? this.#bytes.subarray(this.#end(id - 1), this.#end(id))
+      : undefined
   }
 
   /** Number of bytes of a token that there is. */

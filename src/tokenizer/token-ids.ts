@@ -1,10 +1,13 @@
 /**
- * Ids of the tokens of a vocabulary by their texts: open addressing on typed arrays. A Map of 262,144 texts takes four times as long, and can look up
- * neither a part of a text nor two tokens joined without making a string of them first.
+ * Ids of the tokens of a vocabulary by their texts: open addressing on typed arrays. A Map of 262,144 texts takes four
+ * times as long, and can look up neither a part of a text nor two tokens joined without making a string of them first.
  */
 import { randomInt } from 'node:crypto'
 
-/** Hashes are polynomials modulo a prime below 2^26, so that products are exact in a double. The base is drawn, so that no file can aim at collisions. */
+/**
+ * Hashes are polynomials modulo a prime below 2^26, so that products are exact in a double. The base is drawn, so that
+ * no file can aim at collisions.
+ */
 const PRIME = 2 ** 26 - 5
 const INVERSE = 1 / PRIME
 const BASE = randomInt(2 ** 24, PRIME)

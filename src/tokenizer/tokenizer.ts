@@ -1,7 +1,8 @@
 /**
- * A byte-level BPE or character tokenizer: text to token ids and back. For BPE, `decode(encode(s)) === s` for every well-formed
- * string that the vocabulary has the bytes of, and encoding takes time in proportion to the text (times the logarithm of its longest word). Special tokens in the text
- * are plain text unless the caller allows them, so that nobody can forge the end of a turn by typing it.
+ * A byte-level BPE or character tokenizer: text to token ids and back. For BPE, `decode(encode(s)) === s` for every
+ * well-formed string that the vocabulary has the bytes of, and encoding takes time in proportion to the text (times the
+ * logarithm of its longest word). Special tokens in the text are plain text unless the caller allows them, so that
+ * nobody can forge the end of a turn by typing it.
  */
 import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
@@ -24,7 +25,10 @@ import { WordStream } from './words.ts'
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** UTF-16 units of text, in words of up to as many, that one step encodes: they take 1.5 µs each at most. Longer words are merged in steps of their own. */
+/**
+ * UTF-16 units of text, in words of up to as many, that one step encodes: they take 1.5 µs each at most. Longer words
+ * are merged in steps of their own.
+ */
 const STEP = 512
 
 export class Tokenizer implements TextTokenizer {
@@ -50,7 +54,9 @@ export class Tokenizer implements TextTokenizer {
     this.#merger = new WordMerger(parts.pairs, parts.results)
     if (this.kind === 'bpe') this.#byteId = Int32Array.from(byteSpelling, s => normalId(parts, s))
     const { tokens, tokenTypes, ids, bytes } = parts
-    const unused: number[] = [], always: [string, number][] = [], allowed: [string, number][] = []
+    const unused: number[] = []
+    const always: [string, number][] = []
+    const allowed: [string, number][] = []
     for (let id = 0; id < tokens.length; id++) {
       const type = tokenTypes[id]!
       if (type !== CONTROL) this.#longest = Math.max(this.#longest, bytes.length(id))
@@ -87,13 +93,16 @@ export class Tokenizer implements TextTokenizer {
   /** The parts, as GGUF stores them; `fromParts` gives back an equal tokenizer. */
   toParts(): TokenizerParts & { pretokenizer: PretokenizerName } {
     const { tokens, tokenTypes, pairs, endOfText, beginOfText, addsBegin, addsEnd, pretokenizer } = this.#parts
-    const merges = Array.from({ length: pairs.size }, (_, rank) => `${tokens[pairs.left(rank)]} ${tokens[pairs.right(rank)]}`)
+    const merges = Array.from(
+      { length: pairs.size },
+      (_, rank) => `${tokens[pairs.left(rank)]} ${tokens[pairs.right(rank)]}`
+    )
     return { tokens, tokenTypes, merges, endOfText, beginOfText, addsBegin, addsEnd, pretokenizer }
   }
 
   /** SHA-256 of the canonical tokenizer.json (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
   get digest(): string {
-    return this.#digest ??= `sha256:${createHash('sha256').update(this.toJSON()).digest('hex')}`
+    return (this.#digest ??= `sha256:${createHash('sha256').update(this.toJSON()).digest('hex')}`)
   }
 
   get kind(): 'bpe' | 'character' {
@@ -109,7 +118,8 @@ export class Tokenizer implements TextTokenizer {
   get specials(): ReadonlyMap<string, number> {
     const { tokens, tokenTypes, ids } = this.#parts
     const found = new Map<string, number>()
-    for (let id = 0; id < tokens.length; id++) if (tokenTypes[id] === CONTROL && ids.get(tokens[id]!) === id) found.set(tokens[id]!, id)
+    for (let id = 0; id < tokens.length; id++)
+      if (tokenTypes[id] === CONTROL && ids.get(tokens[id]!) === id) found.set(tokens[id]!, id)
     return found
   }
 
@@ -128,7 +138,10 @@ export class Tokenizer implements TextTokenizer {
     return this.#parts.addsBegin
   }
 
-  /** Bytes of a token: what it adds to a decoded text; of a special token, its name in UTF-8. The caller must not change them. */
+  /**
+   * Bytes of a token: what it adds to a decoded text; of a special token, its name in UTF-8. The caller must not change
+   * them.
+   */
   tokenBytes(id: number): Uint8Array {
     const bytes = this.#parts.bytes.at(id)
     if (bytes === undefined) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: this.vocabSize })
@@ -152,9 +165,10 @@ export class Tokenizer implements TextTokenizer {
   }
 
   /**
-   * Encodes a text. Lone surrogates become U+FFFD, as in TextEncoder. A character tokenizer throws VERIT_TOKENIZER_CHARACTER on a
-   * character it does not have.
-   * @param options.allowSpecial special tokens written out in the text become their ids. Default false: they are plain text.
+   * Encodes a text. Lone surrogates become U+FFFD, as in TextEncoder. A character tokenizer throws
+   * VERIT_TOKENIZER_CHARACTER on a character it does not have.
+   * @param options.allowSpecial special tokens written out in the text become their ids. Default false: they are plain
+   *   text.
    */
   encode(text: string, options: { allowSpecial?: boolean } = {}): Int32Array<ArrayBuffer> {
     return finish(this.#encoding(text, options.allowSpecial === true ? this.#allowed : this.#always, Infinity))!
@@ -182,8 +196,8 @@ export class Tokenizer implements TextTokenizer {
   }
 
   /**
-   * Encodes a text that arrives in pieces, in bounded memory and to the same ids as in one piece (unless a word is longer than 2^20
-   * UTF-16 units). Special and added tokens are plain text here.
+   * Encodes a text that arrives in pieces, in bounded memory and to the same ids as in one piece (unless a word is
+   * longer than 2^20 UTF-16 units). Special and added tokens are plain text here.
    */
   encodeStream(): EncodeStream {
     let ids = new IdList(0)
@@ -205,7 +219,7 @@ export class Tokenizer implements TextTokenizer {
       end: () => {
         words.end()
         return take()
-      },
+      }
     }
   }
 
@@ -251,7 +265,8 @@ export class Tokenizer implements TextTokenizer {
 
   *#encodeLong(word: string, ids: IdList, limit: number): Steps<void> {
     yield
-    const bytes = encoder.encode(word), whole = this.#wholeWord(bytes, bytes.length)
+    const bytes = encoder.encode(word)
+    const whole = this.#wholeWord(bytes, bytes.length)
     if (whole >= 0) return ids.add(whole)
     const symbols = new Int32Array(bytes.length)
     for (let i = 0; i < bytes.length; i++) {
@@ -261,7 +276,9 @@ export class Tokenizer implements TextTokenizer {
     ids.pushUpTo(limit, symbols, yield* this.#merger.merging(symbols, bytes.length))
   }
 
-  /** The id of a byte of a word. @throws VERIT_TOKENIZER_CHARACTER naming the character, where the vocabulary lacks it */
+  /**
+   * The id of a byte of a word. @throws VERIT_TOKENIZER_CHARACTER naming the character, where the vocabulary lacks it
+   */
   #symbol(bytes: Uint8Array, i: number): number {
     const id = this.#byteId[bytes[i]!]!
     if (id < 0) throw new VeritError('VERIT_TOKENIZER_CHARACTER', { character: characterAt(bytes, i) })
@@ -306,7 +323,10 @@ export class Tokenizer implements TextTokenizer {
   /** Decodes token by token without ever emitting half a character. Options as in `decode`. */
   decodeStream(options: { skipSpecial?: boolean } = {}): DecodeStream {
     const skip = options.skipSpecial === true
-    return new DecodeStream(id => this.tokenBytes(id), id => skip && this.isSpecial(id))
+    return new DecodeStream(
+      id => this.tokenBytes(id),
+      id => skip && this.isSpecial(id)
+    )
   }
 }
 

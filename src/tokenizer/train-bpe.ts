@@ -1,8 +1,9 @@
 /**
- * Learns the merges of a byte-level BPE from word counts. At each step the most frequent adjacent pair of tokens is merged; of pairs
- * that are equally frequent, the one whose left token, then whose right token, comes first as a byte string. The rule does
- * not depend on the order in which words or pairs were met. Counts are kept up to date word by word (an index from
- * each pair to the words that hold it) and the maximum in a heap whose outdated entries are corrected when they surface.
+ * Learns the merges of a byte-level BPE from word counts. At each step the most frequent adjacent pair of tokens is
+ * merged; of pairs that are equally frequent, the one whose left token, then whose right token, comes first as a byte
+ * string. The rule does not depend on the order in which words or pairs were met. Counts are kept up to date word by
+ * word (an index from each pair to the words that hold it) and the maximum in a heap whose outdated entries are
+ * corrected when they surface.
  */
 import type { Progress } from '../lib/progress.ts'
 import { unspell } from './bytes.ts'
@@ -40,10 +41,13 @@ class Ints {
 }
 
 /**
- * @returns `tokens`: byte string (one Latin-1 character a byte) of every token, the 256 bytes first; `merges` in order of rank.
- * Fewer tokens than wanted come back when no pair is left that occurs `minCount` times.
+ * @returns `tokens`: byte string (one Latin-1 character a byte) of every token, the 256 bytes first; `merges` in order
+ *   of rank. Fewer tokens than wanted come back when no pair is left that occurs `minCount` times.
  */
-export function trainBpe(counts: ReadonlyMap<string, number>, options: TrainBpeOptions): { tokens: string[], merges: Merge[] } {
+export function trainBpe(
+  counts: ReadonlyMap<string, number>,
+  options: TrainBpeOptions
+): { tokens: string[]; merges: Merge[] } {
   const tokens = Array.from({ length: 256 }, (_, b) => String.fromCharCode(b))
   const merges: Merge[] = []
   const reserved = new Set<string>()
@@ -66,7 +70,8 @@ export function trainBpe(counts: ReadonlyMap<string, number>, options: TrainBpeO
     for (const b of bytes) syms.push(b)
   }
 
-  // The pairs: how often each occurs, and a linked list of the words it may occur in (a word may be listed twice, or in vain).
+  // The pairs: how often each occurs, and a linked list of the words it may occur in (a word may be listed twice, or in
+  // vain).
   const pairs = new PairIndex(1 << 16)
   const count: number[] = []
   const head = new Ints()
@@ -138,7 +143,11 @@ export function trainBpe(counts: ReadonlyMap<string, number>, options: TrainBpeO
     for (;;) {
       let child = 2 * i + 1
       if (child >= n) break
-      if (child + 1 < n && before(heapPair.data[child + 1]!, heapCount[child + 1]!, heapPair.data[child]!, heapCount[child]!)) child++
+      if (
+        child + 1 < n &&
+        before(heapPair.data[child + 1]!, heapCount[child + 1]!, heapPair.data[child]!, heapCount[child]!)
+      )
+        child++
       if (!before(heapPair.data[child]!, heapCount[child]!, pair, c)) break
       heapPair.data[i] = heapPair.data[child]!
       heapCount[i] = heapCount[child]!

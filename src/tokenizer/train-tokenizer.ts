@@ -1,6 +1,7 @@
 /**
- * Trains a tokenizer on a text that is pushed in pieces. BPE: special tokens first (ids 0, 1, ...), then the 256 bytes in order, then
- * the merged tokens in the order they were learned. Character: special tokens, then the distinct characters by code point.
+ * Trains a tokenizer on a text that is pushed in pieces. BPE: special tokens first (ids 0, 1, ...), then the 256 bytes
+ * in order, then the merged tokens in the order they were learned. Character: special tokens, then the distinct
+ * characters by code point.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { Progress } from '../lib/progress.ts'
@@ -44,17 +45,21 @@ export class TokenizerTrainer {
     this.#pretokenizer = this.#kind === 'character' ? 'character' : options.singleDigits === true ? 'smollm' : 'gpt-2'
     this.#words = new WordCounter(pretokenizer(this.#pretokenizer)!, options.wordCapacity)
     const smallest = 256 + this.#specials.length
-    if (this.#kind === 'bpe' && !(Number.isInteger(this.#vocabSize) && this.#vocabSize >= smallest && this.#vocabSize <= 131_072)) {
+    if (
+      this.#kind === 'bpe' &&
+      !(Number.isInteger(this.#vocabSize) && this.#vocabSize >= smallest && this.#vocabSize <= 131_072)
+    ) {
       throw new VeritError('VERIT_USAGE', {
         problem: `A vocabulary of ${this.#vocabSize} tokens cannot be trained`,
-        hint: `Ask for ${smallest} (256 bytes and ${this.#specials.length} special) to 131072 tokens`,
+        hint: `Ask for ${smallest} (256 bytes and ${this.#specials.length} special) to 131072 tokens`
       })
     }
     for (const special of this.#specials) {
       const twice = this.#specials.indexOf(special) !== this.#specials.lastIndexOf(special)
       if (special.length >= 2 && special.length <= 256 && special.isWellFormed() && !twice) continue
       throw new VeritError('VERIT_USAGE', {
-        problem: `${JSON.stringify(special)} cannot be a special token`, hint: 'Give each once, 2 to 256 characters long, such as "<|user|>"',
+        problem: `${JSON.stringify(special)} cannot be a special token`,
+        hint: 'Give each once, 2 to 256 characters long, such as "<|user|>"'
       })
     }
   }
@@ -97,20 +102,24 @@ export class TokenizerTrainer {
     let merges: string[] = []
     if (this.#kind === 'character') {
       // A lone surrogate is encoded as U+FFFD.
-      const points = new Set([...this.#characters].map(p => p >= 0xd800 && p <= 0xdfff ? 0xfffd : p))
+      const points = new Set([...this.#characters].map(p => (p >= 0xd800 && p <= 0xdfff ? 0xfffd : p)))
       words = [...points].sort((a, b) => a - b).map(p => spell(Buffer.from(String.fromCodePoint(p))))
     } else {
       const trained = trainBpe(this.#words.counts, {
-        tokens: this.#vocabSize - specials.length, reserved: new Set(specials), ...(progress && { progress }),
+        tokens: this.#vocabSize - specials.length,
+        reserved: new Set(specials),
+        ...(progress && { progress })
       })
-      words = trained.tokens.map(t => t.length === 1 ? byteSpelling[t.charCodeAt(0)]! : spell(Buffer.from(t, 'latin1')))
+      words = trained.tokens.map(t =>
+        t.length === 1 ? byteSpelling[t.charCodeAt(0)]! : spell(Buffer.from(t, 'latin1'))
+      )
       merges = trained.merges.map(m => `${words[m.left]} ${words[m.right]}`)
     }
     return Tokenizer.fromParts({
       tokens: [...specials, ...words],
       tokenTypes: [...specials.map(() => CONTROL), ...words.map(() => NORMAL)],
       merges,
-      pretokenizer: this.#pretokenizer,
+      pretokenizer: this.#pretokenizer
     })
   }
 }

@@ -1,4 +1,7 @@
-/** The ids of words that came lately, in two generations: when the young one is full, it becomes the old one, and what was not asked for since is forgotten. */
+/**
+ * The ids of words that came lately, in two generations: when the young one is full, it becomes the old one, and what
+ * was not asked for since is forgotten.
+ */
 import { detach } from './count.ts'
 
 /** Words kept in each generation, and the longest word that is kept, in UTF-16 units. */

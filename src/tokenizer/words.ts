@@ -1,7 +1,7 @@
 /**
- * Cuts a text that arrives in pieces into the same words as if it had come in one piece, in bounded memory: a word is handed
- * out once the characters after it that could change its end have been seen. A word longer than `longest` UTF-16 units is cut
- * there, which is the one case in which pieces and whole could differ.
+ * Cuts a text that arrives in pieces into the same words as if it had come in one piece, in bounded memory: a word is
+ * handed out once the characters after it that could change its end have been seen. A word longer than `longest` UTF-16
+ * units is cut there, which is the one case in which pieces and whole could differ.
  */
 import { isOf } from './classes.ts'
 import type { Pretokenizer } from './pretokenizer.ts'
@@ -20,7 +20,10 @@ export class WordStream {
   #sink: WordSink
   #longest: number
   #rest = ''
-  /** Length at which the rest is looked at again: doubled, so that a long word in tiny pieces is not scanned once a piece. */
+  /**
+   * Length at which the rest is looked at again: doubled, so that a long word in tiny pieces is not scanned once a
+   * piece.
+   */
   #threshold = 0
 
   /** @param longest longest word in UTF-16 units. Default 1,048,576. */

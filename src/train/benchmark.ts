@@ -21,13 +21,19 @@ export interface TrainingSpeed {
 
 /** Two steps to warm up, then `steps` that are timed. @param onStep called after each with the number done */
 export async function measureTraining(
-  executor: Executor, config: ModelConfig, options: TrainOptions, steps: number, onStep: (done: number) => void = () => {},
+  executor: Executor,
+  config: ModelConfig,
+  options: TrainOptions,
+  steps: number,
+  onStep: (done: number) => void = () => {}
 ): Promise<TrainingSpeed> {
   using stepper = new Stepper(executor, config, options)
   const initial = initialWeights(config, options.seed)
   for (const p of stepper.parameters) stepper.values('weights', p).set(initial.get(p.name)!)
   const random = new Philox(1, 0, 0)
-  const data = tokensInMemory(Int32Array.from({ length: 64 * config.context + 1 }, (_, i) => Math.floor(random.uniform(i) * config.vocab)))
+  const data = tokensInMemory(
+    Int32Array.from({ length: 64 * config.context + 1 }, (_, i) => Math.floor(random.uniform(i) * config.vocab))
+  )
   const milliseconds: number[] = []
   let loss = NaN
   for (let step = 0; step < steps + 2; step++) {

@@ -1,7 +1,7 @@
 /**
- * Checkpoints: one safetensors file each, `step-00001000.safetensors`, with the weights and both moments of every parameter and, as JSON in
- * the metadata, the state of the run and a SHA-256 over both. A file appears by one rename after fsync, so that a crash at any moment leaves the
- * files that were there before, or those and the whole new one.
+ * Checkpoints: one safetensors file each, `step-00001000.safetensors`, with the weights and both moments of every
+ * parameter and, as JSON in the metadata, the state of the run and a SHA-256 over both. A file appears by one rename
+ * after fsync, so that a crash at any moment leaves the files that were there before, or those and the whole new one.
  */
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
@@ -59,7 +59,8 @@ const PREFIX: Readonly<Record<StateName, string>> = { weights: 'weight.', adamM:
 export type Values = (state: StateName, parameter: Parameter) => Float32Array
 
 const fileOf = (folder: string, step: number): string => join(folder, checkpointName(step))
-const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+const bytesOf = (values: Float32Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 
 function digestOf(state: string, parameters: readonly Parameter[], values: Values): string {
   const hash = createHash('sha256').update(`${Buffer.byteLength(state)}\n${state}`)
@@ -67,20 +68,33 @@ function digestOf(state: string, parameters: readonly Parameter[], values: Value
   return hash.digest('hex')
 }
 
-/** SHA-256 of weights: of each parameter in order its name, a zero byte, its shape as "a,b", a zero byte, its values as little-endian f32. */
+/**
+ * SHA-256 of weights: of each parameter in order its name, a zero byte, its shape as "a,b", a zero byte, its values as
+ * little-endian f32.
+ */
 export function weightsDigest(parameters: readonly Parameter[], values: (p: Parameter) => Float32Array): string {
   const hash = createHash('sha256')
   for (const p of parameters) hash.update(`${p.name}\0${p.shape.join(',')}\0`).update(bytesOf(values(p)))
   return `sha256:${hash.digest('hex')}`
 }
 
-/** Writes the checkpoint of `state.step`, then removes those that are neither among the newest `keep` (at least 1) nor the best. Returns its path. */
-export function saveCheckpoint(folder: string, state: RunState, parameters: readonly Parameter[], values: Values, keep: number): string {
+/**
+ * Writes the checkpoint of `state.step`, then removes those that are neither among the newest `keep` (at least 1) nor
+ * the best. Returns its path.
+ */
+export function saveCheckpoint(
+  folder: string,
+  state: RunState,
+  parameters: readonly Parameter[],
+  values: Values,
+  keep: number
+): string {
   makeFolder(folder)
   const json = JSON.stringify(state)
   const tensors = new Map<string, SafetensorsInput>()
   for (const name of stateNames) {
-    for (const p of parameters) tensors.set(PREFIX[name] + p.name, { dtype: 'F32', shape: p.shape, data: () => values(name, p) })
+    for (const p of parameters)
+      tensors.set(PREFIX[name] + p.name, { dtype: 'F32', shape: p.shape, data: () => values(name, p) })
   }
   const path = fileOf(folder, state.step)
   writeSafetensors(path, tensors, { format: FORMAT, state: json, sha256: digestOf(json, parameters, values) })
@@ -134,16 +148,19 @@ export class Checkpoint implements Disposable {
 
   /** Fills the vectors of a run with the same configuration, and checks the digest over all of them. */
   load(parameters: readonly Parameter[], values: Values): void {
-    if (this.#file.tensors.size !== stateNames.length * parameters.length) this.#refuse('it does not hold the tensors of its configuration')
+    if (this.#file.tensors.size !== stateNames.length * parameters.length)
+      this.#refuse('it does not hold the tensors of its configuration')
     for (const name of stateNames) for (const p of parameters) values(name, p).set(this.#read(name, p))
     const digest = digestOf(this.#json, parameters, values)
-    if (digest !== this.#file.metadata['sha256']) this.#refuse('its content does not have the SHA-256 it was saved with')
+    if (digest !== this.#file.metadata['sha256'])
+      this.#refuse('its content does not have the SHA-256 it was saved with')
   }
 
   #read(name: StateName, p: Parameter): Float32Array {
     const tensor = PREFIX[name] + p.name
     const entry = this.#file.tensors.get(tensor)
-    if (entry?.dtype !== 'F32' || entry.shape.join() !== p.shape.join()) this.#refuse(`tensor ${tensor} is missing or has another shape`)
+    if (entry?.dtype !== 'F32' || entry.shape.join() !== p.shape.join())
+      this.#refuse(`tensor ${tensor} is missing or has another shape`)
     return new Float32Array(this.#file.read(tensor).buffer)
   }
 
@@ -159,8 +176,14 @@ export class Checkpoint implements Disposable {
     const options = parseTrainOptions({ ...state.options })
     const evaluated = (e: Partial<Record<keyof EvaluatedStep, unknown>> | null | undefined): boolean =>
       !!e && (['step', 'loss', 'bitsPerByte', 'tokens'] as const).every(key => typeof e[key] === 'number')
-    const well = state.step === step && step <= options.steps && typeof state.dataset === 'string' && typeof state.tokenizer === 'string'
-      && Array.isArray(state.evaluations) && state.evaluations.every(evaluated) && (state.best === null || evaluated(state.best))
+    const well =
+      state.step === step &&
+      step <= options.steps &&
+      typeof state.dataset === 'string' &&
+      typeof state.tokenizer === 'string' &&
+      Array.isArray(state.evaluations) &&
+      state.evaluations.every(evaluated) &&
+      (state.best === null || evaluated(state.best))
     return well ? { ...state, config, options } : this.#refuse('its state is incomplete')
   }
 

@@ -31,9 +31,10 @@ interface Series {
  */
 export function comparePlot(runs: readonly ComparedRun[], unit: 'loss' | 'bitsPerByte'): string | undefined {
   const series = runs.map((run, i): Series => ({
-    label: run.label, colour: COLOURS[i % COLOURS.length]!,
+    label: run.label,
+    colour: COLOURS[i % COLOURS.length]!,
     training: unit === 'loss' ? runningMean(thin(pointsOf(run.rows, 'loss'))) : [],
-    held: pointsOf(run.rows, unit === 'loss' ? 'heldOutLoss' : 'bitsPerByte'),
+    held: pointsOf(run.rows, unit === 'loss' ? 'heldOutLoss' : 'bitsPerByte')
   }))
   const points = series.flatMap(s => [...s.training, ...s.held])
   if (points.length === 0) return undefined
@@ -49,13 +50,17 @@ function legendEntry(frame: PlotFrame, { label, colour }: Series, i: number): st
   const x = frame.left + (i % 3) * LABEL_WIDTH
   const y = 46 + Math.floor(i / 3) * LINE_HEIGHT
   const shown = label.length > 36 ? `${label.slice(0, 35)}\u2026` : label
-  return `<rect x="${x}" y="${y - 5}" width="18" height="3" fill="${colour}"/>`
-    + `<circle cx="${x + 9}" cy="${y - 3.5}" r="4" fill="${colour}"/>`
-    + `<text x="${x + 26}" y="${y}">${escapeXml(shown)}</text>`
+  return (
+    `<rect x="${x}" y="${y - 5}" width="18" height="3" fill="${colour}"/>` +
+    `<circle cx="${x + 9}" cy="${y - 3.5}" r="4" fill="${colour}"/>` +
+    `<text x="${x + 26}" y="${y}">${escapeXml(shown)}</text>`
+  )
 }
 
 function lines(frame: PlotFrame, { colour, training, held }: Series): string {
-  return `<g fill="none" stroke="${colour}"><polyline points="${frame.path(training)}" stroke-opacity="0.4"/>`
-    + `<polyline points="${frame.path(held)}" stroke-width="2"/>`
-    + `<g fill="${colour}" stroke="none">${frame.dots(held, 3.5)}</g></g>`
+  return (
+    `<g fill="none" stroke="${colour}"><polyline points="${frame.path(training)}" stroke-opacity="0.4"/>` +
+    `<polyline points="${frame.path(held)}" stroke-width="2"/>` +
+    `<g fill="${colour}" stroke="none">${frame.dots(held, 3.5)}</g></g>`
+  )
 }

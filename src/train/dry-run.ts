@@ -28,7 +28,7 @@ export async function dryRun(setup: PlannedRun, from: number): Promise<string[]>
   const forecast = { setup, from, bytes: stepper.bytes + evaluator.bytes + moreGradients * 4 * parameterCount(config) }
   const pace = await measure(stepper, setup, microBatches)
   const seconds = pace && (pace.seconds * options.microBatches) / microBatches
-  return [...forecastLines(forecast), ...seconds === undefined ? [] : [timeLine(forecast, { ...pace!, seconds })]]
+  return [...forecastLines(forecast), ...(seconds === undefined ? [] : [timeLine(forecast, { ...pace!, seconds })])]
 }
 
 async function measure(stepper: Stepper, setup: PlannedRun, microBatches: number): Promise<MeasuredPace | undefined> {

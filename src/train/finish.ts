@@ -19,7 +19,10 @@ interface Finished extends TrainSetup {
   readonly seconds: number
 }
 
-/** Writes `model.gguf` and `record.json` with the weights of the lowest held-out loss (the last ones where nothing is held out). */
+/**
+ * Writes `model.gguf` and `record.json` with the weights of the lowest held-out loss (the last ones where nothing is
+ * held out).
+ */
 export async function finishRun({ state, stepper, from, seconds, ...setup }: Finished): Promise<RecordFile> {
   const { run, data, executor, config, settings } = setup
   const digest = (): string => weightsDigest(stepper.parameters, p => stepper.values('weights', p))
@@ -31,19 +34,32 @@ export async function finishRun({ state, stepper, from, seconds, ...setup }: Fin
   const exported: TrainingRecord['exported'] = {
     step: state.best?.step ?? state.step,
     weights: digest(),
-    validation: state.best && { loss: state.best.loss, bitsPerByte: state.best.bitsPerByte, tokens: state.best.tokens },
+    validation: state.best && { loss: state.best.loss, bitsPerByte: state.best.bitsPerByte, tokens: state.best.tokens }
   }
-  const record = makeRecord(state, { name: settings.name, final, exported, trainTokens: data.train.length, validationTokens: data.validation.length })
+  const record = makeRecord(state, {
+    name: settings.name,
+    final,
+    exported,
+    trainTokens: data.train.length,
+    validationTokens: data.validation.length
+  })
   const sha256 = recordDigest(record)
   const bytes = await exportGguf(run.model, executor, config, data.tokenizer, p => stepper.values('weights', p), {
-    name: settings.name, entries: originEntries(record, sha256),
+    name: settings.name,
+    entries: originEntries(record, sha256)
   })
   const file: RecordFile = {
-    record, sha256, model: { file: 'model.gguf', bytes, sha256: await digestFile(run.model) },
+    record,
+    sha256,
+    model: { file: 'model.gguf', bytes, sha256: await digestFile(run.model) },
     environment: {
-      executor: executor.name, threads: executor.threads, node: process.version, platform: `${process.platform}-${process.arch}`,
-      seconds: Math.round(seconds), fromStep: from,
-    },
+      executor: executor.name,
+      threads: executor.threads,
+      node: process.version,
+      platform: `${process.platform}-${process.arch}`,
+      seconds: Math.round(seconds),
+      fromStep: from
+    }
   }
   writeRecord(run.record, file)
   return file
@@ -57,10 +73,12 @@ function originEntries(record: TrainingRecord, sha256: string): [string, GgufVal
     ['verit.training_record', gguf.string(sha256)],
     ['verit.arithmetic', gguf.u32(record.arithmetic)],
     ['verit.dataset', gguf.string(record.dataset.manifest)],
-    ...validation === null ? [] : [
-      ['verit.validation_loss', f64(validation.loss)],
-      ['verit.bits_per_byte', f64(validation.bitsPerByte)],
-      ['verit.validation_tokens', gguf.u64(BigInt(validation.tokens))],
-    ] as [string, GgufValue][],
+    ...(validation === null
+      ? []
+      : ([
+          ['verit.validation_loss', f64(validation.loss)],
+          ['verit.bits_per_byte', f64(validation.bitsPerByte)],
+          ['verit.validation_tokens', gguf.u64(BigInt(validation.tokens))]
+        ] as [string, GgufValue][]))
   ]
 }

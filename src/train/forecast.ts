@@ -43,7 +43,7 @@ export function forecastLines({ setup, from, bytes }: Forecast): string[] {
     `run      ${runLine(setup, from)}`,
     `machine  ${executor.name}, ${plural(executor.threads, 'thread')}`,
     `memory   about ${formatBytes(PROCESS_BYTES + bytes)}${memoryWarning(bytes)}`,
-    `disk     ${diskLine(setup)}`,
+    `disk     ${diskLine(setup)}`
   ]
 }
 
@@ -60,8 +60,10 @@ function runLine({ config, options, data, stopAt }: PlannedRun, from: number): s
   const micro = options.microBatches === 1 ? '' : ` in ${options.microBatches} micro-batches`
   const stop = stopAt === undefined || stopAt >= options.steps ? '' : `, stopping after step ${count(stopAt)}`
   const resumed = from === 0 ? '' : `; ${plural(from, 'step')} done`
-  return `${plural(options.steps, 'step')} of ${count(each)} tokens${micro}: ${count(tokens)} tokens, `
-    + `${count(Number(passes))} passes over the data${resumed}${stop}`
+  return (
+    `${plural(options.steps, 'step')} of ${count(each)} tokens${micro}: ${count(tokens)} tokens, ` +
+    `${count(Number(passes))} passes over the data${resumed}${stop}`
+  )
 }
 
 function memoryWarning(bytes: number): string {
@@ -75,8 +77,10 @@ function diskLine({ config, settings, run }: PlannedRun): string {
   const all = one * (settings.keep + 2) + modelBytes(config)
   const free = freeBytes(run.path)
   const short = free !== undefined && free < all ? `, more than the ${formatBytes(free)} that are free` : ''
-  return `about ${formatBytes(all)} at most${short}: checkpoints of ${formatBytes(one)}, `
-    + `a model file of ${formatBytes(modelBytes(config))}`
+  return (
+    `about ${formatBytes(all)} at most${short}: checkpoints of ${formatBytes(one)}, ` +
+    `a model file of ${formatBytes(modelBytes(config))}`
+  )
 }
 
 function freeBytes(path: string): number | undefined {

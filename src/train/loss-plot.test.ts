@@ -5,7 +5,9 @@ import { lossPlot } from './loss-plot.ts'
 import { tickLabels, ticks } from './plot-frame.ts'
 
 test('a run becomes a picture with its losses, its held-out points and its name', () => {
-  const rows = Array.from({ length: 3000 }, (_, i) => (i % 1000 === 999 ? { step: i + 1, heldOutLoss: 4 - i / 1000 } : { step: i + 1, loss: 5 - i / 1000 }))
+  const rows = Array.from({ length: 3000 }, (_, i) =>
+    i % 1000 === 999 ? { step: i + 1, heldOutLoss: 4 - i / 1000 } : { step: i + 1, loss: 5 - i / 1000 }
+  )
   const svg = lossPlot(rows, 'a <b> & "c"')!
   assert.equal(svg.match(/<circle/g)!.length, 4)
   assert.ok(svg.includes('a &#60;b&#62; &#38; &#34;c&#34;'))
@@ -16,7 +18,15 @@ test('a run becomes a picture with its losses, its held-out points and its name'
 
 test('a run without two steps has no picture; equal losses have one', () => {
   assert.equal(lossPlot([{ step: 1, loss: 3 }], 'x'), undefined)
-  assert.ok(!lossPlot([{ step: 1, loss: 3 }, { step: 2, loss: 3 }], 'x')!.includes('NaN'))
+  assert.ok(
+    !lossPlot(
+      [
+        { step: 1, loss: 3 },
+        { step: 2, loss: 3 }
+      ],
+      'x'
+    )!.includes('NaN')
+  )
 })
 
 test('labels of ticks have the same number of decimals', () => {
@@ -25,9 +35,17 @@ test('labels of ticks have the same number of decimals', () => {
 })
 
 test('ticks are round, ascending and inside', () => {
-  fc.assert(fc.property(fc.double({ min: -1e6, max: 1e6, noNaN: true }), fc.double({ min: 1e-3, max: 1e6, noNaN: true }), (low, width) => {
-    const t = ticks(low, low + width, 6)
-    assert.ok(t.length >= 1 && t.length <= 40)
-    assert.ok(t.every((v, i) => v >= low - width * 1e-6 && v <= low + width * (1 + 1e-6) && (i === 0 || v > t[i - 1]!)))
-  }))
+  fc.assert(
+    fc.property(
+      fc.double({ min: -1e6, max: 1e6, noNaN: true }),
+      fc.double({ min: 1e-3, max: 1e6, noNaN: true }),
+      (low, width) => {
+        const t = ticks(low, low + width, 6)
+        assert.ok(t.length >= 1 && t.length <= 40)
+        assert.ok(
+          t.every((v, i) => v >= low - width * 1e-6 && v <= low + width * (1 + 1e-6) && (i === 0 || v > t[i - 1]!))
+        )
+      }
+    )
+  )
 })

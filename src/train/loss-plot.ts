@@ -35,9 +35,11 @@ ${best(frame, held)}`)
 }
 
 function legend({ width }: PlotFrame): string {
-  return `<g><rect x="${width - 300}" y="17" width="18" height="3" fill="${TRAINING}"/>`
-    + `<text x="${width - 276}" y="22">training loss (running mean)</text>`
-    + `<circle cx="${width - 94}" cy="18" r="4" fill="${HELD_OUT}"/><text x="${width - 84}" y="22">held-out</text></g>`
+  return (
+    `<g><rect x="${width - 300}" y="17" width="18" height="3" fill="${TRAINING}"/>` +
+    `<text x="${width - 276}" y="22">training loss (running mean)</text>` +
+    `<circle cx="${width - 94}" cy="18" r="4" fill="${HELD_OUT}"/><text x="${width - 84}" y="22">held-out</text></g>`
+  )
 }
 
 /** The lowest held-out loss in figures. */

@@ -1,6 +1,6 @@
 /**
- * The options of a training run that decide its result, checked and complete. They are part of the training record; what cannot change a
- * bit of the result (threads, folders, how often the bar moves) is not here.
+ * The options of a training run that decide its result, checked and complete. They are part of the training record;
+ * what cannot change a bit of the result (threads, folders, how often the bar moves) is not here.
  */
 import { VeritError } from '../lib/errors.ts'
 import { nearest } from '../lib/nearest.ts'
@@ -25,7 +25,9 @@ export interface TrainOptions extends ScheduleOptions {
   readonly evalTokens: number
 }
 
-const RANGES: Readonly<Record<Exclude<keyof TrainOptions, 'schedule'>, { low: number; high: number; whole?: true; above?: true }>> = {
+const RANGES: Readonly<
+  Record<Exclude<keyof TrainOptions, 'schedule'>, { low: number; high: number; whole?: true; above?: true }>
+> = {
   steps: { low: 1, high: 2 ** 31, whole: true },
   warmup: { low: 0, high: 2 ** 31, whole: true },
   lr: { low: 0, high: 10, above: true },
@@ -39,7 +41,7 @@ const RANGES: Readonly<Record<Exclude<keyof TrainOptions, 'schedule'>, { low: nu
   clip: { low: 0, high: 1e6 },
   seed: { low: 0, high: Number.MAX_SAFE_INTEGER, whole: true },
   evalEvery: { low: 1, high: 2 ** 31, whole: true },
-  evalTokens: { low: 0, high: 2 ** 40, whole: true },
+  evalTokens: { low: 0, high: 2 ** 40, whole: true }
 }
 
 /** Every option. */
@@ -63,7 +65,12 @@ export function parseTrainOptions(source: Readonly<Record<string, unknown>>, lab
   const numbers: Record<string, number> = {}
   for (const [key, { low, high, whole, above }] of Object.entries(RANGES)) {
     const value = source[key]
-    if (typeof value !== 'number' || !(value >= low && value <= high) || (above && value === low) || (whole && !Number.isInteger(value))) {
+    if (
+      typeof value !== 'number' ||
+      !(value >= low && value <= high) ||
+      (above && value === low) ||
+      (whole && !Number.isInteger(value))
+    ) {
       const range = `${low} to ${high.toLocaleString('en-US', { maximumSignificantDigits: 17 })}`
       return fail(key, `must be a ${whole ? 'whole ' : ''}number ${above ? 'above' : 'from'} ${range}`)
     }

@@ -11,11 +11,14 @@ const tokens = (length: number): PlannedRun['data']['train'] => ({ length, read:
 
 function planned(rest: Partial<PlannedRun> = {}): PlannedRun {
   return {
-    run: { path: '.' }, settings: { data: 'data', name: 'x', saveEvery: 10, keep: 2 }, resume: false,
+    run: { path: '.' },
+    settings: { data: 'data', name: 'x', saveEvery: 10, keep: 2 },
+    resume: false,
     config: parseModelConfig({ kind: 'gpt', layers: 2, hidden: 64, heads: 2, context: 32, vocab: 300 }),
     options: parseTrainOptions({ ...trainDefaults, steps: 2000, batch: 4, microBatches: 2, evalEvery: 500 }),
     data: { train: tokens(10_000), validation: tokens(1000) } as PlannedRun['data'],
-    executor: { name: 'native', threads: 2 } as PlannedRun['executor'], ...rest,
+    executor: { name: 'native', threads: 2 } as PlannedRun['executor'],
+    ...rest
   }
 }
 
@@ -24,8 +27,11 @@ test('the lines before the first step have the numbers of the run', () => {
   const [model, data, run, machine, memory, disk] = lines
   assert.equal(model, 'model    gpt, 2 layers, 2 heads, width 64, context 32, vocabulary 300: 119,872 parameters')
   assert.equal(data, 'data     10,000 tokens to train on, 1,000 held out')
-  assert.equal(run, 'run      2,000 steps of 256 tokens in 2 micro-batches: 512,000 tokens, 51 passes over the data; '
-    + '39 steps done, stopping after step 60')
+  assert.equal(
+    run,
+    'run      2,000 steps of 256 tokens in 2 micro-batches: 512,000 tokens, 51 passes over the data; ' +
+      '39 steps done, stopping after step 60'
+  )
   assert.equal(machine, 'machine  native, 2 threads')
   assert.equal(memory, 'memory   about 125.0 MB')
   assert.match(disk!, /^disk {5}about 6\.2 MB at most.*: checkpoints of 1\.4 MB, a model file of 479\.5 kB$/)

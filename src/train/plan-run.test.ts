@@ -13,8 +13,11 @@ const root = mkdtempSync(join(tmpdir(), 'verit-plan-'))
 after(() => rmSync(root, { recursive: true }))
 
 const plan = (wishes: Partial<RunWishes>): ModelConfig => planRun({ model: {}, train: {}, ...wishes }, 300, 1e6).config
-const file = (model: object, train: object = {}): RunWishes['file'] =>
-  ({ path: 'my run.json', model: { ...model }, train: { ...train } })
+const file = (model: object, train: object = {}): RunWishes['file'] => ({
+  path: 'my run.json',
+  model: { ...model },
+  train: { ...train }
+})
 
 function refusal(wishes: Partial<RunWishes>): string {
   try {
@@ -55,7 +58,7 @@ test('an error names what was given: the option, or the field and its file', () 
     [{ kind: 'gpt', model: { kvHeads: 2 } }, /--kv-heads is not a field of a gpt model/],
     [{ file: file({ steps: 5 }) }, /model\.steps in my run\.json is not a field.*; it belongs under train/],
     [{ preset: 'shakespeare', model: { hidden: 17 } }, /--hidden must be a multiple of heads/],
-    [{ file: file({ heads: 3 }), preset: 'shakespeare', model: { hidden: 100 } }, /--hidden must be/],
+    [{ file: file({ heads: 3 }), preset: 'shakespeare', model: { hidden: 100 } }, /--hidden must be/]
   ]
   for (const [wishes, message] of cases) assert.match(refusal(wishes), message)
 })
@@ -63,8 +66,10 @@ test('an error names what was given: the option, or the field and its file', () 
 test('a configuration file that cannot be used is named with what is wrong in it', () => {
   const path = join(root, 'config.json')
   const cases = {
-    '{': /is not JSON/, '[]': /is not an object/, '{"train": 3}': /a train that/,
-    '{"patience": 3}': /has the field "patience" beside model and train/,
+    '{': /is not JSON/,
+    '[]': /is not an object/,
+    '{"train": 3}': /a train that/,
+    '{"patience": 3}': /has the field "patience" beside model and train/
   }
   for (const [content, message] of Object.entries(cases)) {
     writeFileSync(path, content)

@@ -52,7 +52,7 @@ export function presetFor(wishes: RunWishes): TrainPreset | undefined {
   const label = labelOf(wishes, 'model', 'kind')
   throw new VeritError('VERIT_USAGE', {
     problem: `The preset ${wishes.preset} is a ${own} model, and ${label} asks for a ${kind} model`,
-    hint: `Leave one of them out, or choose a ${kind} preset: ${others.join(', ')}`,
+    hint: `Leave one of them out, or choose a ${kind} preset: ${others.join(', ')}`
   })
 }
 
@@ -68,7 +68,10 @@ function kindOf(wishes: RunWishes): string | undefined {
   const kind = wishes.kind ?? wishes.file?.model['kind']
   if (kind === undefined || isKind(kind)) return kind
   const field = labelOf(wishes, 'model', 'kind')
-  throw new VeritError('VERIT_MODEL_CONFIG', { field, problem: `must be ${trainableKinds.map(kind => `'${kind}'`).join(' or ')}` })
+  throw new VeritError('VERIT_MODEL_CONFIG', {
+    field,
+    problem: `must be ${trainableKinds.map(kind => `'${kind}'`).join(' or ')}`
+  })
 }
 
 /** The name of a field in errors: `--lr`, or `train.lr in run.json`. */
@@ -85,7 +88,9 @@ function labelOf(wishes: RunWishes, part: 'model' | 'train', key: string): strin
  * @throws VeritError VERIT_USAGE, VERIT_MODEL_CONFIG, VERIT_TRAIN_OPTION
  */
 export function planRun(
-  wishes: RunWishes, vocab: number, trainTokens: number,
+  wishes: RunWishes,
+  vocab: number,
+  trainTokens: number
 ): { config: ModelConfig; options: TrainOptions } {
   const preset = presetFor(wishes)
   const config = modelOf(wishes, preset, vocab)
@@ -104,9 +109,14 @@ function modelOf(wishes: RunWishes, preset: TrainPreset | undefined, vocab: numb
     if (!VeritError.is(e, 'VERIT_MODEL_CONFIG')) throw e
     const { field, problem } = e.fields
     const known = field === 'depth' || Object.hasOwn(model, field)
-    throw new VeritError('VERIT_MODEL_CONFIG', {
-      field: known ? labelOf(wishes, 'model', field) : field, problem: problem + elsewhere(field, problem),
-    }, e)
+    throw new VeritError(
+      'VERIT_MODEL_CONFIG',
+      {
+        field: known ? labelOf(wishes, 'model', field) : field,
+        problem: problem + elsewhere(field, problem)
+      },
+      e
+    )
   }
 }
 
@@ -122,9 +132,10 @@ function over(options: TrainOptions, fields: Fields): TrainOptions {
   const { lr, lrFloor, steps, warmup } = fields
   return {
     ...options,
-    ...typeof lr === 'number' && lrFloor === undefined && { lrFloor: lr / 10 },
-    ...typeof steps === 'number' && warmup === undefined && { warmup: Math.min(options.warmup, Math.ceil(steps / 20)) },
-    ...fields,
+    ...(typeof lr === 'number' && lrFloor === undefined && { lrFloor: lr / 10 }),
+    ...(typeof steps === 'number' &&
+      warmup === undefined && { warmup: Math.min(options.warmup, Math.ceil(steps / 20)) }),
+    ...fields
   }
 }
 

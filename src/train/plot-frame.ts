@@ -103,12 +103,16 @@ ${body}
     const values = ticks(this.#low, this.#high, 6)
     const rows = tickLabels(values).map((label, i) => {
       const y = this.y(values[i]!)
-      return `<line x1="${this.left}" x2="${this.right}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}" stroke="#e3e3e3"/>`
-        + `<text x="${this.left - 8}" y="${(y + 4).toFixed(1)}" text-anchor="end">${label}</text>`
+      return (
+        `<line x1="${this.left}" x2="${this.right}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}" stroke="#e3e3e3"/>` +
+        `<text x="${this.left - 8}" y="${(y + 4).toFixed(1)}" text-anchor="end">${label}</text>`
+      )
     })
     const steps = ticks(0, this.#last, 8)
-    const columns = tickLabels(steps).map((label, i) =>
-      `<text x="${this.x(steps[i]!).toFixed(1)}" y="${this.bottom + 20}" text-anchor="middle">${label}</text>`)
+    const columns = tickLabels(steps).map(
+      (label, i) =>
+        `<text x="${this.x(steps[i]!).toFixed(1)}" y="${this.bottom + 20}" text-anchor="middle">${label}</text>`
+    )
     return [...rows, ...columns].join('\n')
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The training record: everything that fixed a run and what came of it, so that someone else can repeat it and compare. Its digest covers the JSON text
- * of `record`; nothing in there depends on the machine or the time. `environment` tells where and how fast it ran, and proves nothing.
+ * The training record: everything that fixed a run and what came of it, so that someone else can repeat it and compare.
+ * Its digest covers the JSON text of `record`; nothing in there depends on the machine or the time. `environment` tells
+ * where and how fast it ran, and proves nothing.
  */
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VERSION } from '../lib/version.ts'
@@ -23,7 +24,12 @@ export interface TrainingRecord {
   readonly model: ModelConfig
   readonly parameters: number
   readonly options: TrainOptions
-  readonly dataset: { readonly manifest: string; readonly tokenizer: string; readonly trainTokens: number; readonly validationTokens: number }
+  readonly dataset: {
+    readonly manifest: string
+    readonly tokenizer: string
+    readonly trainTokens: number
+    readonly validationTokens: number
+  }
   readonly evaluations: readonly EvaluatedStep[]
   /** SHA-256 of the weights after the last step, and of those in the model file with the loss measured on them. */
   readonly final: { readonly step: number; readonly weights: string }
@@ -56,10 +62,18 @@ type Parts = Pick<TrainingRecord, 'name' | 'final' | 'exported'> & { trainTokens
 export function makeRecord(state: RunState, parts: Parts): TrainingRecord {
   const { name, final, exported, trainTokens, validationTokens } = parts
   return {
-    format: 'verit-training-record', version: 1, verit: VERSION, arithmetic: ARITHMETIC_CONTRACT, name,
-    model: state.config, parameters: parameterCount(state.config), options: state.options,
+    format: 'verit-training-record',
+    version: 1,
+    verit: VERSION,
+    arithmetic: ARITHMETIC_CONTRACT,
+    name,
+    model: state.config,
+    parameters: parameterCount(state.config),
+    options: state.options,
     dataset: { manifest: state.dataset, tokenizer: state.tokenizer, trainTokens, validationTokens },
-    evaluations: state.evaluations, final, exported,
+    evaluations: state.evaluations,
+    final,
+    exported
   }
 }
 

@@ -46,6 +46,8 @@ test('of several datasets the one with the right digest counts; the error withou
   assert.equal(findData(run, { data: join(root, 'other') }, digest), join(run, 'data'))
   rmSync(join(run, 'data'), { recursive: true })
   assert.equal(findData(run, { data: join(root, 'other') }, digest), join(root, 'other'))
-  assert.throws(() => findData(run, { data: join(root, 'gone') }, digest), (e: unknown) =>
-    VeritError.is(e, 'VERIT_RESUME_DATA') && e.next.endsWith(`train DATASET --resume '${run}'`))
+  assert.throws(
+    () => findData(run, { data: join(root, 'gone') }, digest),
+    (e: unknown) => VeritError.is(e, 'VERIT_RESUME_DATA') && e.next.endsWith(`train DATASET --resume '${run}'`)
+  )
 })

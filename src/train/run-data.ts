@@ -31,7 +31,7 @@ export function dataPlace(run: string, data: string): DataPlace {
  * @throws VeritError VERIT_RESUME where there is none
  */
 export function findData(run: string, { data, nearby }: DataPlace, digest: string): string {
-  const places = [resolve(run, data), ...nearby === undefined ? [] : [resolve(run, nearby)], join(run, OWN_DATA)]
+  const places = [resolve(run, data), ...(nearby === undefined ? [] : [resolve(run, nearby)]), join(run, OWN_DATA)]
   const there = places.filter(place => existsSync(join(place, DATASET_MANIFEST)))
   const right = there.find(place => hashFile(join(place, DATASET_MANIFEST)).sha256 === digest)
   if (right !== undefined) return right

@@ -24,7 +24,12 @@ export function readRunFile(path: string): RunFile {
   if (file.size > MOST_BYTES) refuse('is larger than 1 MiB')
   let value: unknown
   try {
-    value = JSON.parse(file.readAll().toString('utf8').replace(/^\ufeff/, ''))
+    value = JSON.parse(
+      file
+        .readAll()
+        .toString('utf8')
+        .replace(/^\ufeff/, '')
+    )
   } catch (e) {
     return refuse(e instanceof SyntaxError ? `is not JSON (${printable(e.message, 120)})` : 'cannot be read')
   }

@@ -123,7 +123,10 @@ export class RunFolder implements Disposable {
         if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(e, this.#lock, 'write')
         const pid = Number(readFileSync(this.#lock, 'utf8'))
         if (attempt > 0 || (pid > 0 && alive(pid, this.#lock))) {
-          throw new VeritError('VERIT_RESUME', { run: this.path, problem: `process ${pid} is training in it (if not, remove ${this.#lock})` })
+          throw new VeritError('VERIT_RESUME', {
+            run: this.path,
+            problem: `process ${pid} is training in it (if not, remove ${this.#lock})`
+          })
         }
         rmSync(this.#lock, { force: true })
       }
@@ -131,7 +134,10 @@ export class RunFolder implements Disposable {
   }
 }
 
-/** Locks of this process: a lock with its number that is not among them was left by an earlier process (numbers repeat in containers). */
+/**
+ * Locks of this process: a lock with its number that is not among them was left by an earlier process (numbers repeat
+ * in containers).
+ */
 const held = new Set<string>()
 
 const alive = (pid: number, lock: string): boolean => (pid === process.pid ? held.has(lock) : isAlive(pid))

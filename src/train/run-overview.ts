@@ -50,10 +50,17 @@ export function overviewOf(folder: string): RunOverview {
   const held = rows.flatMap(heldOf)
   const [first, ...others] = held
   return {
-    folder, name: settings.name, start, parameters: parameterCount(start.config),
-    step, steps: start.options.steps, tokens: each * step,
+    folder,
+    name: settings.name,
+    start,
+    parameters: parameterCount(start.config),
+    step,
+    steps: start.options.steps,
+    tokens: each * step,
     seconds: steps.reduce((sum, row) => sum + (row.tokensPerSecond ? each / row.tokensPerSecond : 0), 0),
-    best: first && others.reduce((b, h) => (h.loss < b.loss ? h : b), first), last: held.at(-1), rows,
+    best: first && others.reduce((b, h) => (h.loss < b.loss ? h : b), first),
+    last: held.at(-1),
+    rows
   }
 }
 

@@ -27,7 +27,8 @@ test('in two stages the rate drops to a lower line at half the steps, where weig
 })
 
 test('a run as long as its warm-up has a rate at each step', () => {
-  for (const steps of [1, 2, 100]) for (let step = 0; step < steps; step++) assert.ok(scheduleAt({ ...cosine, steps }, step).lr > 0)
+  for (const steps of [1, 2, 100])
+    for (let step = 0; step < steps; step++) assert.ok(scheduleAt({ ...cosine, steps }, step).lr > 0)
 })
 
 test('the numbers of AdamW correct the bias of the moments', () => {

@@ -1,8 +1,8 @@
 /**
  * The learning rate and weight decay of a step, in f64 with our own cosine, so that every machine computes the same.
- * 'cosine': linear warm-up, then half a cosine down to a floor (as nanoGPT). 'two-stage': the BitNet b1.58 recipe (microsoft/unilm,
- * "The Era of 1-bit LLMs: Training Tips, Code and FAQ"): linear decay from the peak; at half the steps the rate falls to the line that
- * starts from a lower peak and weight decay ends.
+ * 'cosine': linear warm-up, then half a cosine down to a floor (as nanoGPT). 'two-stage': the BitNet b1.58 recipe
+ * (microsoft/unilm, "The Era of 1-bit LLMs: Training Tips, Code and FAQ"): linear decay from the peak; at half the
+ * steps the rate falls to the line that starts from a lower peak and weight decay ends.
  */
 import { cosCore } from '../lib/functions.ts'
 

@@ -1,6 +1,6 @@
 /**
- * One optimizer step: the gradients of the micro-batches, their average by a binary tree (docs/arithmetic.md, end of section 4), the norm, the
- * AdamW update. Owns the weights and moments of a run.
+ * One optimizer step: the gradients of the micro-batches, their average by a binary tree (docs/arithmetic.md, end of
+ * section 4), the norm, the AdamW update. Owns the weights and moments of a run.
  */
 import { PlanMemory, ownBytes } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
@@ -57,7 +57,11 @@ export class Stepper implements Disposable {
     this.#options = options
     const shape = { batch: options.batch, context: config.context }
     const { plan, layout, constants } = trainingGraph(config, shape)
-    this.#memory = { weights: executor.allocate(layout.bytes), adamM: executor.allocate(layout.bytes), adamV: executor.allocate(layout.bytes) }
+    this.#memory = {
+      weights: executor.allocate(layout.bytes),
+      adamM: executor.allocate(layout.bytes),
+      adamV: executor.allocate(layout.bytes)
+    }
     this.#offsets = new Map(layout.entries.map(e => [e.name, e.offset]))
     const levels = gradientLevels(options.microBatches)
     this.#gradients = Array.from({ length: levels }, () => executor.allocate(layout.bytes))
@@ -65,7 +69,11 @@ export class Stepper implements Disposable {
     this.#add = levels > 1 ? executor.load(addPlan(layout.bytes)) : undefined
     this.#update = executor.load(optimizerPlan(layout, options.clip))
     this.#window = new Int32Array(config.context + 1)
-    const [weights, adamM, adamV] = stateNames.map(name => new Uint8Array(this.#memory[name])) as [Uint8Array, Uint8Array, Uint8Array]
+    const [weights, adamM, adamV] = stateNames.map(name => new Uint8Array(this.#memory[name])) as [
+      Uint8Array,
+      Uint8Array,
+      Uint8Array
+    ]
     const gradients = new Uint8Array(this.#gradients[0]!)
     const fixed = { ...constants, ...batchInputs(shape), lossScale: Float32Array.of(1 / options.microBatches) }
     this.#run = new PlanMemory(executor, plan, { weights, gradients }, fixed)
@@ -98,7 +106,9 @@ export class Stepper implements Disposable {
   async step(step: number, data: TokenSource, onMicroBatch: (done: number) => void = () => {}): Promise<StepResult> {
     const o = this.#options
     const sampler = new Sampler(o.seed, data.length, this.config.context)
-    /** Gradients waiting to be paired, with the number of micro-batches in each: the levels of the tree, largest first. */
+    /**
+     * Gradients waiting to be paired, with the number of micro-batches in each: the levels of the tree, largest first.
+     */
     const stack: { memory: ArrayBuffer; size: number }[] = []
     const free = [...this.#gradients]
     let loss = 0
@@ -127,7 +137,13 @@ export class Stepper implements Disposable {
     return { loss, norm: this.#optimizer.f32('clip')[0]!, lr }
   }
 
-  async #microBatch(step: number, micro: number, sampler: Sampler, data: TokenSource, gradients: ArrayBuffer): Promise<number> {
+  async #microBatch(
+    step: number,
+    micro: number,
+    sampler: Sampler,
+    data: TokenSource,
+    gradients: ArrayBuffer
+  ): Promise<number> {
     const { batch, microBatches, seed } = this.#options
     const { context } = this.config
     const index = step * microBatches + micro
@@ -151,7 +167,12 @@ export class Stepper implements Disposable {
 }
 
 /** The six numbers of `adamw` in docs/arithmetic.md, in f64; powers by repeated multiplication. @param step from 0 */
-export function adamHyper(o: Pick<StepOptions, 'beta1' | 'beta2' | 'eps'>, step: number, lr: number, weightDecay: number): number[] {
+export function adamHyper(
+  o: Pick<StepOptions, 'beta1' | 'beta2' | 'eps'>,
+  step: number,
+  lr: number,
+  weightDecay: number
+): number[] {
   let power1 = 1
   let power2 = 1
   for (let t = 0; t <= step; t++) {

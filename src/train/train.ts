@@ -1,6 +1,7 @@
 /**
- * A training run from its start or its newest checkpoint to a model file: steps, evaluations, checkpoints, log and progress. Whatever stops it
- * and however often, the weights and the record are the same bits as those of a run that was never stopped.
+ * A training run from its start or its newest checkpoint to a model file: steps, evaluations, checkpoints, log and
+ * progress. Whatever stops it and however often, the weights and the record are the same bits as those of a run that
+ * was never stopped.
  */
 import { Evaluator } from '../eval/evaluator.ts'
 import type { Evaluation } from '../eval/evaluator.ts'
@@ -49,7 +50,15 @@ class Loop implements Disposable {
     this.#setup = setup
     this.#stepper = new Stepper(executor, config, options)
     this.#evaluator = new Evaluator(executor, config, this.#stepper.weights)
-    this.#state = { step: 0, config, options, dataset: data.digest, tokenizer: data.tokenizer.digest, best: null, evaluations: [] }
+    this.#state = {
+      step: 0,
+      config,
+      options,
+      dataset: data.digest,
+      tokenizer: data.tokenizer.digest,
+      best: null,
+      evaluations: []
+    }
     if (setup.resume) this.#restore()
     else this.#begin()
     this.#start = this.#state.step
@@ -57,8 +66,11 @@ class Loop implements Disposable {
     // The bar counts to where this process stops.
     const total = Math.min(options.steps, stopAt)
     this.#progress = new Progress({
-      label: total < options.steps ? `train to step ${count(total)}` : 'train', total, from: this.#start,
-      format: n => count(Math.floor(n)), ...(setup.progress && { stream: setup.progress }),
+      label: total < options.steps ? `train to step ${count(total)}` : 'train',
+      total,
+      from: this.#start,
+      format: n => count(Math.floor(n)),
+      ...(setup.progress && { stream: setup.progress })
     })
     this.#forecast = { setup, from: this.#start, bytes: this.#stepper.bytes + this.#evaluator.bytes }
     this.#pace = new Pace(options.microBatches)
@@ -129,7 +141,13 @@ class Loop implements Disposable {
       }
       await this.#step()
     }
-    const record = await finishRun({ ...this.#setup, state: this.#state, stepper: this.#stepper, from: this.#start, seconds: this.#progress.seconds })
+    const record = await finishRun({
+      ...this.#setup,
+      state: this.#state,
+      stepper: this.#stepper,
+      from: this.#start,
+      seconds: this.#progress.seconds
+    })
     this.#progress.clear()
     this.#setup.run.plot(settings.name)
     return { state: this.#state, record }
@@ -146,7 +164,13 @@ class Loop implements Disposable {
     this.#checkFinite(step + 1, result)
     this.#state = { ...this.#state, step: step + 1 }
     this.#dirty = true
-    this.#setup.run.log({ step: step + 1, loss: result.loss, norm: result.norm, lr: result.lr, tokensPerSecond: Math.round(tokens / seconds) })
+    this.#setup.run.log({
+      step: step + 1,
+      loss: result.loss,
+      norm: result.norm,
+      lr: result.lr,
+      tokensPerSecond: Math.round(tokens / seconds)
+    })
     this.#tellTime()
     const rate = count(Math.round((tokens * (step + 1 - this.#start)) / this.#seconds))
     const held = this.#lastLoss ? `  held-out ${this.#lastLoss.loss.toFixed(4)}` : ''
@@ -179,11 +203,19 @@ class Loop implements Disposable {
     throw new VeritError('VERIT_DIVERGED', { step, what, saved })
   }
 
-  /** Whether this step is to be evaluated and was not: a run that was stopped while it evaluated does so when it goes on. */
+  /**
+   * Whether this step is to be evaluated and was not: a run that was stopped while it evaluated does so when it goes
+   * on.
+   */
   #evaluationDue(): boolean {
     const { step, evaluations } = this.#state
     const { evalEvery, steps } = this.#setup.options
-    return this.#setup.data.validation.length > 1 && step > 0 && (step % evalEvery === 0 || step === steps) && evaluations.at(-1)?.step !== step
+    return (
+      this.#setup.data.validation.length > 1 &&
+      step > 0 &&
+      (step % evalEvery === 0 || step === steps) &&
+      evaluations.at(-1)?.step !== step
+    )
   }
 
   async #evaluate(): Promise<void> {
@@ -192,8 +224,11 @@ class Loop implements Disposable {
     let result: Evaluation
     try {
       result = await this.#evaluator.evaluate(data.validation, {
-        tokens: options.evalTokens, bytesOf: bytesOf(data.tokenizer), name: 'the validation split', ...(signal && { signal }),
-        onProgress: (tokens, all) => this.#progress.update(step, `evaluating ${Math.floor((100 * tokens) / all)} %`),
+        tokens: options.evalTokens,
+        bytesOf: bytesOf(data.tokenizer),
+        name: 'the validation split',
+        ...(signal && { signal }),
+        onProgress: (tokens, all) => this.#progress.update(step, `evaluating ${Math.floor((100 * tokens) / all)} %`)
       })
     } catch (e) {
       if (signal?.aborted) return
@@ -203,7 +238,11 @@ class Loop implements Disposable {
     this.#lastLoss = result
     const { loss, bitsPerByte, tokens } = result
     const evaluated = { step, loss, bitsPerByte: bitsPerByte!, tokens }
-    this.#state = { ...this.#state, evaluations: [...evaluations, evaluated], best: best === null || loss < best.loss ? evaluated : best }
+    this.#state = {
+      ...this.#state,
+      evaluations: [...evaluations, evaluated],
+      best: best === null || loss < best.loss ? evaluated : best
+    }
     this.#dirty = true
     run.log({ step, heldOutLoss: loss, perplexity: result.perplexity, bitsPerByte: bitsPerByte! })
     this.#progress.line(`step ${count(step)}: held-out loss ${loss.toFixed(4)}, ${bitsPerByte!.toFixed(4)} bits a byte`)
@@ -213,7 +252,13 @@ class Loop implements Disposable {
   #save(): void {
     if (!this.#dirty) return
     const { run, settings } = this.#setup
-    saveCheckpoint(run.checkpoints, this.#state, this.#stepper.parameters, (name, p) => this.#stepper.values(name, p), settings.keep)
+    saveCheckpoint(
+      run.checkpoints,
+      this.#state,
+      this.#stepper.parameters,
+      (name, p) => this.#stepper.values(name, p),
+      settings.keep
+    )
     this.#dirty = false
     this.#saved = this.#state.step
   }

@@ -1,6 +1,6 @@
 /**
- * Checkpoints of a log (C2SP tlog-checkpoint): a signed note whose text is the log's origin, the size of its tree in decimal, the base64 of its root,
- * and possibly more lines.
+ * Checkpoints of a log (C2SP tlog-checkpoint): a signed note whose text is the log's origin, the size of its tree in
+ * decimal, the base64 of its root, and possibly more lines.
  */
 import { VeritError } from '../lib/errors.ts'
 import { strictBase64 } from '../lib/strict-base64.ts'
@@ -32,7 +32,8 @@ export function strictInteger(text: string): number | undefined {
 export function parseCheckpoint(text: string, source: string): Checkpoint {
   const refuse = (problem: string): VeritError => new VeritError('VERIT_NOTE', { source, problem })
   const lines = text.slice(0, -1).split('\n')
-  if (!text.endsWith('\n') || lines.length < 3 || lines.some(l => l === '')) throw refuse('a checkpoint is three lines or more, none empty: origin, size, root')
+  if (!text.endsWith('\n') || lines.length < 3 || lines.some(l => l === ''))
+    throw refuse('a checkpoint is three lines or more, none empty: origin, size, root')
   const size = strictInteger(lines[1]!)
   if (size === undefined) throw refuse('its second line is not a size')
   const root = strictBase64(lines[2]!)
@@ -49,13 +50,20 @@ export interface OpenedCheckpoint {
 
 /**
  * Reads a checkpoint that `log` has signed, with the cosignatures of known witnesses.
- * @throws VeritError VERIT_NOTE (form, or another log), VERIT_NOTE_UNSIGNED (not signed by `log`), VERIT_NOTE_SIGNATURE (a signature does not hold)
+ * @throws VeritError VERIT_NOTE (form, or another log), VERIT_NOTE_UNSIGNED (not signed by `log`), VERIT_NOTE_SIGNATURE
+ *   (a signature does not hold)
  */
-export function openCheckpoint(data: Uint8Array | string, log: VerifierKey, source: string, witnesses: readonly VerifierKey[] = []): OpenedCheckpoint {
+export function openCheckpoint(
+  data: Uint8Array | string,
+  log: VerifierKey,
+  source: string,
+  witnesses: readonly VerifierKey[] = []
+): OpenedCheckpoint {
   const note = parseNote(data, source)
   const checkpoint = parseCheckpoint(note.text, source)
   const signatures = verifyNote(note, [log, ...witnesses], source)
   if (!signatures.some(s => s.key === log)) throw new VeritError('VERIT_NOTE_UNSIGNED', { source, key: log.text })
-  if (checkpoint.origin !== log.name) throw new VeritError('VERIT_NOTE', { source, problem: `it is of the log ${checkpoint.origin}, not ${log.name}` })
+  if (checkpoint.origin !== log.name)
+    throw new VeritError('VERIT_NOTE', { source, problem: `it is of the log ${checkpoint.origin}, not ${log.name}` })
   return { note, checkpoint, signatures: signatures.filter(s => s.key !== log) }
 }

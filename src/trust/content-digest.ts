@@ -1,6 +1,6 @@
 /**
- * Content-Digest (RFC 9530): the digest of a body as it is sent. sha-256 and sha-512 only: the others of the registry are broken or mere checksums
- * and are never trusted, though they may stand beside one that is.
+ * Content-Digest (RFC 9530): the digest of a body as it is sent. sha-256 and sha-512 only: the others of the registry
+ * are broken or mere checksums and are never trusted, though they may stand beside one that is.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { refuseSignature } from './http-message.ts'
@@ -10,7 +10,8 @@ export const digestAlgorithms = ['sha-256', 'sha-512'] as const
 export type DigestAlgorithm = (typeof digestAlgorithms)[number]
 
 const hashes: Readonly<Record<DigestAlgorithm, { name: string; bytes: number }>> = {
-  'sha-256': { name: 'sha256', bytes: 32 }, 'sha-512': { name: 'sha512', bytes: 64 },
+  'sha-256': { name: 'sha256', bytes: 32 },
+  'sha-512': { name: 'sha512', bytes: 64 }
 }
 /** Longest value that is looked at. */
 const LIMIT = 1024
@@ -27,7 +28,8 @@ export function contentDigest(body: Uint8Array, algorithm: DigestAlgorithm = 'sh
 
 /**
  * The trusted digests of a field value; at least one.
- * @throws VeritError VERIT_SIGNATURE for a value that is malformed, not canonical (RFC 9651), or without a trusted algorithm
+ * @throws VeritError VERIT_SIGNATURE for a value that is malformed, not canonical (RFC 9651), or without a trusted
+ *   algorithm
  */
 export function parseContentDigest(value: string): Map<DigestAlgorithm, Buffer> {
   const digests = new Map<DigestAlgorithm, Buffer>()
@@ -36,14 +38,17 @@ export function parseContentDigest(value: string): Map<DigestAlgorithm, Buffer> 
     const algorithm = digestAlgorithms.find(a => a === name)
     if (algorithm === undefined) continue
     if (parameters.size > 0) refuseSignature(`${algorithm} in content-digest has parameters`)
-    if (bare.byteLength !== hashes[algorithm].bytes) refuseSignature(`${algorithm} in content-digest has ${bare.byteLength} bytes`)
+    if (bare.byteLength !== hashes[algorithm].bytes)
+      refuseSignature(`${algorithm} in content-digest has ${bare.byteLength} bytes`)
     digests.set(algorithm, Buffer.from(bare))
   }
   if (digests.size === 0) refuseSignature('content-digest has neither sha-256 nor sha-512')
   return digests
 }
 
-/** @throws VeritError VERIT_SIGNATURE unless every trusted digest in the value, and there is one, is that of the body */
+/**
+ * @throws VeritError VERIT_SIGNATURE unless every trusted digest in the value, and there is one, is that of the body
+ */
 export function checkContentDigest(value: string, body: Uint8Array): void {
   for (const [algorithm, digest] of parseContentDigest(value)) {
     compare(algorithm, createHash(hashes[algorithm].name).update(body).digest(), digest)
@@ -58,7 +63,9 @@ const SLICE = 1 << 20
  * @param pause resolves when the next slice may be hashed
  */
 export async function checkContentDigestInSlices(
-  value: string, body: Uint8Array, pause: () => Promise<void>,
+  value: string,
+  body: Uint8Array,
+  pause: () => Promise<void>
 ): Promise<void> {
   for (const [algorithm, digest] of parseContentDigest(value)) {
     const hash = createHash(hashes[algorithm].name)

@@ -40,5 +40,6 @@ test('a file that grows while it is hashed, a pipe and a missing file are errors
 
 test('only the exact form is a digest', () => {
   assert.ok(isDigest(digestBytes('')))
-  for (const bad of ['', 'sha256:', `sha256:${'A'.repeat(64)}`, `sha256:${'0'.repeat(64)}\n`, '0'.repeat(64), 1]) assert.equal(isDigest(bad), false)
+  for (const bad of ['', 'sha256:', `sha256:${'A'.repeat(64)}`, `sha256:${'0'.repeat(64)}\n`, '0'.repeat(64), 1])
+    assert.equal(isDigest(bad), false)
 })

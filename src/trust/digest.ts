@@ -1,6 +1,7 @@
 /**
- * SHA-256 digests in the form used by every record of Verit: `sha256:` and 64 lower-case hexadecimal digits. A file is hashed through
- * an open descriptor, in bounded memory, so that the bytes that were hashed are the bytes that are parsed afterwards.
+ * SHA-256 digests in the form used by every record of Verit: `sha256:` and 64 lower-case hexadecimal digits. A file is
+ * hashed through an open descriptor, in bounded memory, so that the bytes that were hashed are the bytes that are
+ * parsed afterwards.
  */
 import { createHash } from 'node:crypto'
 import { fstatSync, read as fsRead } from 'node:fs'
@@ -26,14 +27,17 @@ export function digestBytes(data: Uint8Array | string): Digest {
 }
 
 /**
- * The digest of a whole open file, from its first byte, whatever the descriptor's position, which does not move. One chunk is read while the one before it is
- * hashed. Memory: 4 MiB; the event loop runs on between chunks. A file whose length changes meanwhile is an error. `name` is used in errors only.
+ * The digest of a whole open file, from its first byte, whatever the descriptor's position, which does not move. One
+ * chunk is read while the one before it is hashed. Memory: 4 MiB; the event loop runs on between chunks. A file whose
+ * length changes meanwhile is an error. `name` is used in errors only.
  */
 export async function digestDescriptor(fd: number, name: string, options: DigestOptions = {}): Promise<Digest> {
   const hash = createHash('sha256')
   try {
     const total = fstatSync(fd).size
-    let free = Buffer.allocUnsafe(CHUNK), done = 0, next = read(fd, Buffer.allocUnsafe(CHUNK), 0, CHUNK, 0)
+    let free = Buffer.allocUnsafe(CHUNK)
+    let done = 0
+    let next = read(fd, Buffer.allocUnsafe(CHUNK), 0, CHUNK, 0)
     while (done <= total) {
       const { bytesRead, buffer } = await next
       if (bytesRead === 0) break
@@ -45,7 +49,12 @@ export async function digestDescriptor(fd: number, name: string, options: Digest
       options.onProgress?.(done, total)
     }
     await next // of a file that grows: its descriptor may be closed when this ends
-    if (done !== total) throw new VeritError('VERIT_FILE_IO', { path: name, action: 'read', reason: 'its length changed while it was hashed' })
+    if (done !== total)
+      throw new VeritError('VERIT_FILE_IO', {
+        path: name,
+        action: 'read',
+        reason: 'its length changed while it was hashed'
+      })
   } catch (e) {
     throw VeritError.is(e) ? e : fileError(e, name, 'read')
   }
@@ -64,7 +73,11 @@ export async function digestFile(path: string, options: DigestOptions = {}): Pro
 
 /** That a pulled model still is what it was pulled as. @throws VeritError VERIT_MODEL_STORE */
 export function checkPulled(path: string, digest: Digest, pulled: Digest): void {
-  if (digest !== pulled) throw new VeritError('VERIT_MODEL_STORE', { path, problem: `was changed: its digest is ${digest}, and not that of the model that was pulled` })
+  if (digest !== pulled)
+    throw new VeritError('VERIT_MODEL_STORE', {
+      path,
+      problem: `was changed: its digest is ${digest}, and not that of the model that was pulled`
+    })
 }
 
 /** Whether text has the form of a digest. */

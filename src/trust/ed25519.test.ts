@@ -8,10 +8,13 @@ const { publicKey, privateKey } = generateKeyPairSync('ed25519')
 const spki = ed25519ToSpki(publicKey)
 const refused = (f: () => unknown): void => assert.throws(f, e => VeritError.is(e, 'VERIT_PUBLIC_KEY'))
 const weakKeys = [
-  '0000000000000000000000000000000000000000000000000000000000000000', '0100000000000000000000000000000000000000000000000000000000000000',
-  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f', 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
-  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05', 'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
-  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  '0000000000000000000000000000000000000000000000000000000000000000',
+  '0100000000000000000000000000000000000000000000000000000000000000',
+  'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+  'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'
 ].map(hex => Buffer.from(hex, 'hex'))
 
 test('a public key goes to DER SPKI and back, from either half', () => {
@@ -42,8 +45,16 @@ test('points of small order, under which one signature can fit many messages, ar
 
 test('a public key is read from PEM, base64 of the DER, and base64 of the 32 bytes; nothing else', () => {
   const pem = publicKey.export({ format: 'pem', type: 'spki' }).toString()
-  for (const text of [pem, `\n${pem}\n`, spki.toString('base64'), spki.subarray(12).toString('base64')]) assert.deepEqual(ed25519FromText(text), spki)
-  for (const text of ['', 'abc', privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), spki.toString('hex'), `${spki.toString('base64')}=`, `${pem}${pem}`]) {
+  for (const text of [pem, `\n${pem}\n`, spki.toString('base64'), spki.subarray(12).toString('base64')])
+    assert.deepEqual(ed25519FromText(text), spki)
+  for (const text of [
+    '',
+    'abc',
+    privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    spki.toString('hex'),
+    `${spki.toString('base64')}=`,
+    `${pem}${pem}`
+  ]) {
     refused(() => ed25519FromText(text))
   }
 })

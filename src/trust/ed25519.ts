@@ -1,6 +1,7 @@
 /**
- * Ed25519 public keys as bytes: DER SubjectPublicKeyInfo (RFC 8410), which has one form only, 44 bytes. Anything else, another type of key included,
- * is refused, so that a key has one fingerprint. Weak keys (points of small order), under which one signature can fit many messages, are refused too.
+ * Ed25519 public keys as bytes: DER SubjectPublicKeyInfo (RFC 8410), which has one form only, 44 bytes. Anything else,
+ * another type of key included, is refused, so that a key has one fingerprint. Weak keys (points of small order), under
+ * which one signature can fit many messages, are refused too.
  */
 import { createHash, createPublicKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -11,11 +12,18 @@ import { strictBase64 } from '../lib/strict-base64.ts'
 const prefix = Buffer.from('302a300506032b6570032100', 'hex')
 const P = (1n << 255n) - 19n
 
-/** The y coordinates of the eight points of small order: 0, 1, -1 and two of order 8; also with p added, where that fits. */
+/**
+ * The y coordinates of the eight points of small order: 0, 1, -1 and two of order 8; also with p added, where that
+ * fits.
+ */
 const weak = new Set([
-  0n, 1n, P - 1n, P, P + 1n,
+  0n,
+  1n,
+  P - 1n,
+  P,
+  P + 1n,
   0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n,
-  0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n,
+  0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n
 ])
 
 function badKey(problem: string): VeritError {
@@ -23,12 +31,16 @@ function badKey(problem: string): VeritError {
 }
 
 function checkBytes(spki: Uint8Array): void {
-  if (spki.length !== 44 || !prefix.equals(spki.subarray(0, 12))) throw badKey('it is not an Ed25519 public key (DER SPKI of 44 bytes)')
+  if (spki.length !== 44 || !prefix.equals(spki.subarray(0, 12)))
+    throw badKey('it is not an Ed25519 public key (DER SPKI of 44 bytes)')
   const y = BigInt(`0x${Buffer.from(spki.subarray(12)).reverse().toString('hex')}`) & ((1n << 255n) - 1n)
   if (weak.has(y)) throw badKey('it is a point of small order, which proves nothing')
 }
 
-/** @throws VeritError VERIT_PUBLIC_KEY when these are not exactly the 44 bytes of an Ed25519 public key, or it is a weak one */
+/**
+ * @throws VeritError VERIT_PUBLIC_KEY when these are not exactly the 44 bytes of an Ed25519 public key, or it is a weak
+ * one
+ */
 export function ed25519FromSpki(spki: Uint8Array): KeyObject {
   checkBytes(spki)
   try {
@@ -46,7 +58,10 @@ export function ed25519ToSpki(key: KeyObject): Buffer {
   return spki
 }
 
-/** Reads a public key as people hand it over: PEM (`BEGIN PUBLIC KEY`), or the base64 of the DER or of the 32 bytes alone. Gives DER SPKI. */
+/**
+ * Reads a public key as people hand it over: PEM (`BEGIN PUBLIC KEY`), or the base64 of the DER or of the 32 bytes
+ * alone. Gives DER SPKI.
+ */
 export function ed25519FromText(text: string): Buffer {
   const body = /^\s*-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]*)-----END PUBLIC KEY-----\s*$/.exec(text)?.[1] ?? text
   const base64 = body.replace(/\s+/g, '')

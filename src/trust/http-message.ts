@@ -1,4 +1,7 @@
-/** An HTTP message as signatures see it (RFC 9421): lines of fields in their order, and what the first line of a request or response says. */
+/**
+ * An HTTP message as signatures see it (RFC 9421): lines of fields in their order, and what the first line of a request
+ * or response says.
+ */
 import { VeritError } from '../lib/errors.ts'
 
 /** Field lines in the order of the message; names in any case, values as received. */

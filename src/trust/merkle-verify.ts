@@ -1,6 +1,6 @@
 /**
- * Checks inclusion and consistency proofs of Merkle trees, step by step as RFC 9162 sections 2.1.3.2 and 2.1.4.2 write it down. Whatever is
- * malformed (sizes, indexes, lengths of hashes) is simply not a proof.
+ * Checks inclusion and consistency proofs of Merkle trees, step by step as RFC 9162 sections 2.1.3.2 and 2.1.4.2 write
+ * it down. Whatever is malformed (sizes, indexes, lengths of hashes) is simply not a proof.
  */
 import { HASH_BYTES, emptyRoot, nodeHash } from './merkle.ts'
 
@@ -15,8 +15,17 @@ function isPowerOfTwo(n: number): boolean {
   return rest === 1
 }
 
-/** Whether `proof` shows that the leaf with hash `leaf` is number `index` of the tree of `size` leaves whose root is `root`. */
-export function verifyInclusion(index: number, size: number, leaf: Uint8Array, proof: readonly Uint8Array[], root: Uint8Array): boolean {
+/**
+ * Whether `proof` shows that the leaf with hash `leaf` is number `index` of the tree of `size` leaves whose root is
+ * `root`.
+ */
+export function verifyInclusion(
+  index: number,
+  size: number,
+  leaf: Uint8Array,
+  proof: readonly Uint8Array[],
+  root: Uint8Array
+): boolean {
   if (!isSize(index) || !isSize(size) || index >= size || !areHashes([leaf, root, ...proof])) return false
   let fn = index
   let sn = size - 1
@@ -38,8 +47,17 @@ export function verifyInclusion(index: number, size: number, leaf: Uint8Array, p
   return sn === 0 && equal(r, root)
 }
 
-/** Whether `proof` shows that the tree of `newer` leaves with root `newRoot` begins with the tree of `older` leaves with root `oldRoot`. */
-export function verifyConsistency(older: number, newer: number, oldRoot: Uint8Array, newRoot: Uint8Array, proof: readonly Uint8Array[]): boolean {
+/**
+ * Whether `proof` shows that the tree of `newer` leaves with root `newRoot` begins with the tree of `older` leaves with
+ * root `oldRoot`.
+ */
+export function verifyConsistency(
+  older: number,
+  newer: number,
+  oldRoot: Uint8Array,
+  newRoot: Uint8Array,
+  proof: readonly Uint8Array[]
+): boolean {
   if (!isSize(older) || !isSize(newer) || older > newer || !areHashes([oldRoot, newRoot, ...proof])) return false
   if (older === newer) return proof.length === 0 && equal(oldRoot, newRoot) && (older > 0 || equal(oldRoot, emptyRoot))
   if (older === 0) return proof.length === 0 && equal(oldRoot, emptyRoot)

@@ -1,7 +1,9 @@
 /**
- * Merkle trees over SHA-256 as RFC 6962 section 2.1 and RFC 9162 section 2.1 define them: a leaf is SHA-256(0x00 data), a node SHA-256(0x01 left right),
- * the empty tree SHA-256 of nothing. Sizes and indexes are integers from 0 to 2^53 - 1; a node (level, index) covers the leaves
- * [index * 2^level, (index + 1) * 2^level). Proofs are checked in merkle-verify.ts, which shares nothing with how they are made.
+ * Merkle trees over SHA-256 as RFC 6962 section 2.1 and RFC 9162 section 2.1 define them: a leaf is SHA-256(0x00 data),
+ * a node SHA-256(0x01 left right), the empty tree SHA-256 of nothing. Sizes and indexes are integers from 0 to 2^53 -
+ * 1; a node (level, index) covers the leaves
+ * [index * 2^level, (index + 1) * 2^level). Proofs are checked in merkle-verify.ts, which shares nothing with how they
+ * are made.
  */
 import { hash } from 'node:crypto'
 import { invariant } from '../lib/errors.ts'
@@ -47,7 +49,8 @@ export class CompactRange {
   append(subtree: Uint8Array, level = 0): void {
     invariant(this.#size % 2 ** level === 0, `a subtree of level ${level} cannot follow ${this.#size} leaves`)
     let node = subtree
-    for (let place = Math.floor(this.#size / 2 ** level); place % 2 === 1; place = Math.floor(place / 2)) node = nodeHash(this.#hashes.pop()!, node)
+    for (let place = Math.floor(this.#size / 2 ** level); place % 2 === 1; place = Math.floor(place / 2))
+      node = nodeHash(this.#hashes.pop()!, node)
     this.#hashes.push(node)
     this.#size += 2 ** level
     invariant(Number.isSafeInteger(this.#size), 'a tree has at most 2^53 - 1 leaves')
@@ -71,7 +74,9 @@ export function rootOf(size: number, source: NodeSource): Uint8Array {
   return size === 0 ? emptyRoot : hashFrom(0, size, source)
 }
 
-/** Hash of the leaves [start, end), where start is a multiple of the least power of two that is not below end - start. */
+/**
+ * Hash of the leaves [start, end), where start is a multiple of the least power of two that is not below end - start.
+ */
 function hashFrom(start: number, end: number, source: NodeSource): Uint8Array {
   const parts: Uint8Array[] = []
   for (let at = start; at < end;) {
@@ -83,7 +88,10 @@ function hashFrom(start: number, end: number, source: NodeSource): Uint8Array {
   return parts.reduceRight((right, left) => nodeHash(left, right))
 }
 
-/** Siblings on the way from a whole node up to the root of a tree of `size` leaves. Where the right edge has none, the level is left out. */
+/**
+ * Siblings on the way from a whole node up to the root of a tree of `size` leaves. Where the right edge has none, the
+ * level is left out.
+ */
 function pathFrom(level: number, index: number, size: number, source: NodeSource): Uint8Array[] {
   const path: Uint8Array[] = []
   for (let l = level, i = index; 2 ** l < size; l++, i = Math.floor(i / 2)) {
@@ -100,7 +108,10 @@ export function inclusionProof(index: number, size: number, source: NodeSource):
   return pathFrom(0, index, size, source)
 }
 
-/** Proof that the tree of `newer` leaves begins with the tree of `older` leaves (RFC 9162, 2.1.4.1). From 0, or between equal sizes, it is empty. */
+/**
+ * Proof that the tree of `newer` leaves begins with the tree of `older` leaves (RFC 9162, 2.1.4.1). From 0, or between
+ * equal sizes, it is empty.
+ */
 export function consistencyProof(older: number, newer: number, source: NodeSource): Uint8Array[] {
   invariant(older >= 0 && older <= newer, `a tree of ${newer} leaves does not begin with ${older}`)
   if (older === 0 || older === newer) return []

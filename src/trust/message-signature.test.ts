@@ -15,34 +15,63 @@ const component = (identifier: string): Component => {
   const [name, parameters] = parseItem(identifier)
   return { name: name as string, parameters: [...parameters] as [string, string | true][] }
 }
-const base = (message: HttpMessage, ...identifiers: string[]): string => signatureBase(identifiers.map(component), new Map(), message)
+const base = (message: HttpMessage, ...identifiers: string[]): string =>
+  signatureBase(identifiers.map(component), new Map(), message)
 const refused = (f: () => unknown, problem?: RegExp): void =>
   assert.throws(f, e => VeritError.is(e, 'VERIT_SIGNATURE') && (problem === undefined || problem.test(e.message)))
-const request = (target = '/', headers: [string, string][] = []): RequestMessage => ({ method: 'GET', scheme: 'https', authority: 'a.example', target, headers })
-const read = (input: string, signature: string): ReadSignature => readSignature([['Signature-Input', input], ['SIGNATURE', signature]])
+const request = (target = '/', headers: [string, string][] = []): RequestMessage => ({
+  method: 'GET',
+  scheme: 'https',
+  authority: 'a.example',
+  target,
+  headers
+})
+const read = (input: string, signature: string): ReadSignature =>
+  readSignature([
+    ['Signature-Input', input],
+    ['SIGNATURE', signature]
+  ])
 
 function holds(vector: Vector, text: string, signature: Buffer): boolean {
   const data = Buffer.from(text, 'latin1')
   switch (vector.key) {
-    case 'ed25519': return verifyBase(text, signature, { alg: 'ed25519', publicKey: createPublicKey(keys.ed25519) })
-    case 'hmac-sha256': return verifyBase(text, signature, { alg: 'hmac-sha256', secret: Buffer.from(keys.shared, 'base64') })
-    case 'ecdsa-p256-sha256': return verify('sha256', data, { key: keys.p256, dsaEncoding: 'ieee-p1363' }, signature)
-    case 'rsa-pss-sha512': return verify('sha512', data, { key: keys.rsaPss, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 64 }, signature)
+    case 'ed25519':
+      return verifyBase(text, signature, { alg: 'ed25519', publicKey: createPublicKey(keys.ed25519) })
+    case 'hmac-sha256':
+      return verifyBase(text, signature, { alg: 'hmac-sha256', secret: Buffer.from(keys.shared, 'base64') })
+    case 'ecdsa-p256-sha256':
+      return verify('sha256', data, { key: keys.p256, dsaEncoding: 'ieee-p1363' }, signature)
+    case 'rsa-pss-sha512':
+      return verify(
+        'sha512',
+        data,
+        { key: keys.rsaPss, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 64 },
+        signature
+      )
   }
 }
 
 for (const vector of vectors) {
-  test(`RFC 9421 ${vector.section}: ${vector.input.slice(0, 60)}... ${vector.valid === false ? 'no longer verifies' : 'verifies'}`, () => {
-    const { label, components: covered, parameters, signature } = read(vector.input, vector.signature)
-    const text = signatureBase(covered, parameters, vector.message)
-    if (vector.lines !== undefined) {
-      assert.equal(text, [...vector.lines, `"@signature-params": ${vector.input.slice(label.length + 1)}`].join('\n'))
+  test(
+    `RFC 9421 ${vector.section}: ${vector.input.slice(0, 60)}... ` +
+      `${vector.valid === false ? 'no longer verifies' : 'verifies'}`,
+    () => {
+      const { label, components: covered, parameters, signature } = read(vector.input, vector.signature)
+      const text = signatureBase(covered, parameters, vector.message)
+      if (vector.lines !== undefined) {
+        assert.equal(text, [...vector.lines, `"@signature-params": ${vector.input.slice(label.length + 1)}`].join('\n'))
+      }
+      assert.equal(`${label}=${signatureParams(covered, parameters)}`, vector.input)
+      assert.equal(holds(vector, text, signature), vector.valid !== false)
+      if (vector.section === 'B.2.5')
+        assert.deepEqual(signBase(text, { alg: 'hmac-sha256', secret: Buffer.from(keys.shared, 'base64') }), signature)
+      if (vector.section === 'B.2.6')
+        assert.deepEqual(
+          signBase(text, { alg: 'ed25519', privateKey: createPrivateKey(keys.ed25519Private) }),
+          signature
+        )
     }
-    assert.equal(`${label}=${signatureParams(covered, parameters)}`, vector.input)
-    assert.equal(holds(vector, text, signature), vector.valid !== false)
-    if (vector.section === 'B.2.5') assert.deepEqual(signBase(text, { alg: 'hmac-sha256', secret: Buffer.from(keys.shared, 'base64') }), signature)
-    if (vector.section === 'B.2.6') assert.deepEqual(signBase(text, { alg: 'ed25519', privateKey: createPrivateKey(keys.ed25519Private) }), signature)
-  })
+  )
 }
 
 for (const [section, message, identifier, value] of components) {
@@ -67,7 +96,10 @@ test('an empty path is /, and an absolute target has the same path and query as 
 })
 
 test('a base is refused where a component is missing, repeated, unknown, misplaced or not printable', () => {
-  const dict: [string, string][] = [['x-dict', 'a=1'], ['content-digest', 'a=:AA==:']]
+  const dict: [string, string][] = [
+    ['x-dict', 'a=1'],
+    ['content-digest', 'a=:AA==:']
+  ]
   const cases: [HttpMessage, string[], RegExp][] = [
     [request(), ['"missing"'], /not there/],
     [request(), ['"@method"', '"@method"'], /twice/],
@@ -102,7 +134,7 @@ test('a base is refused where a component is missing, repeated, unknown, misplac
     [{ status: 200, headers: [] }, ['"@method"'], /requests only/],
     [{ status: 200, headers: [] }, ['"@method";req'], /request of this response/],
     [{ status: 20, headers: [] }, ['"@status"'], /three digits/],
-    [{ status: 200, headers: [], request: request() }, ['"@status";req'], /responses only/],
+    [{ status: 200, headers: [], request: request() }, ['"@status";req'], /responses only/]
   ]
   for (const [message, identifiers, problem] of cases) refused(() => base(message, ...identifiers), problem)
   const { scheme: _, ...unknown } = request()
@@ -114,7 +146,10 @@ test('a field named like a derived component is never taken for it', () => {
 })
 
 test('only one signature in canonical form, with known parameters of the right types, is read', () => {
-  const good: [string, string] = ['s=("@method");created=1;keyid="k";nonce="n";alg="ed25519";tag="t";expires=2', 's=:AAAA:']
+  const good: [string, string] = [
+    's=("@method");created=1;keyid="k";nonce="n";alg="ed25519";tag="t";expires=2',
+    's=:AAAA:'
+  ]
   assert.equal(read(...good).signature.length, 3)
   const wrong: [string, string, RegExp][] = [
     ['s=("@method")', 't=:AAAA:', /different labels/],
@@ -145,28 +180,70 @@ test('only one signature in canonical form, with known parameters of the right t
     ['s=("a");alg=:AAAA:', 's=:AAAA:', /wrong type/],
     [`s=(${Array.from({ length: 33 }, (_, i) => `"a${i}"`).join(' ')})`, 's=:AAAA:', /more than 32/],
     [`s=("${'a'.repeat(2048)}")`, 's=:AAAA:', /more than 2048/],
-    ['s=("a")', `s=:${'A'.repeat(1024)}:`, /more than 1024/],
+    ['s=("a")', `s=:${'A'.repeat(1024)}:`, /more than 1024/]
   ]
   for (const [input, signature, problem] of wrong) refused(() => read(input, signature), problem)
   refused(() => readSignature([]), /no signature-input/)
   refused(() => readSignature([['signature-input', good[0]]]), /no signature field/)
-  refused(() => readSignature([['signature-input', good[0]], ['Signature-Input', good[0]], ['signature', good[1]]]), /2 signature-input/)
-  refused(() => readSignature([['signature-input', good[0]], ['Signature', good[1]], ['signature', good[1]]]), /2 signature fields/)
+  refused(
+    () =>
+      readSignature([
+        ['signature-input', good[0]],
+        ['Signature-Input', good[0]],
+        ['signature', good[1]]
+      ]),
+    /2 signature-input/
+  )
+  refused(
+    () =>
+      readSignature([
+        ['signature-input', good[0]],
+        ['Signature', good[1]],
+        ['signature', good[1]]
+      ]),
+    /2 signature fields/
+  )
 })
 
 test('hostile fields are refused with an error of the table and nothing else', () => {
-  const piece = fc.constantFrom('s', '=', '(', ')', '"', '"a"', ';', 'created', '1', ':', 'AAAA', ',', ' ', '?1', '\\', '@', '%"', '\u0000', '"@method"', 'é', '-', '.')
+  const piece = fc.constantFrom(
+    's',
+    '=',
+    '(',
+    ')',
+    '"',
+    '"a"',
+    ';',
+    'created',
+    '1',
+    ':',
+    'AAAA',
+    ',',
+    ' ',
+    '?1',
+    '\\',
+    '@',
+    '%"',
+    '\u0000',
+    '"@method"',
+    'é',
+    '-',
+    '.'
+  )
   const field = fc.array(piece, { maxLength: 20 }).map(parts => parts.join(''))
-  fc.assert(fc.property(field, field, (input, signature) => {
-    try {
-      const got = read(input, signature)
-      assert.equal(`${got.label}=${signatureParams(got.components, got.parameters)}`, input)
-      got.components.map(componentId)
-      signatureBase(got.components, got.parameters, request())
-    } catch (e) {
-      if (!VeritError.is(e, 'VERIT_SIGNATURE')) throw e
-    }
-  }), { numRuns: 500 })
+  fc.assert(
+    fc.property(field, field, (input, signature) => {
+      try {
+        const got = read(input, signature)
+        assert.equal(`${got.label}=${signatureParams(got.components, got.parameters)}`, input)
+        got.components.map(componentId)
+        signatureBase(got.components, got.parameters, request())
+      } catch (e) {
+        if (!VeritError.is(e, 'VERIT_SIGNATURE')) throw e
+      }
+    }),
+    { numRuns: 500 }
+  )
 })
 
 test('a signature of one kind or key never verifies as another', () => {
@@ -178,7 +255,12 @@ test('a signature of one kind or key never verifies as another', () => {
   assert.ok(!verifyBase('base', signed, { alg: 'hmac-sha256', secret }))
   assert.ok(!verifyBase('base', signBase('base', { alg: 'hmac-sha256', secret }), { alg: 'ed25519', publicKey }))
   assert.ok(!verifyBase('base', signBase('base', { alg: 'hmac-sha256', secret: raw }), { alg: 'ed25519', publicKey }))
-  assert.ok(!verifyBase('base', signBase('base', { alg: 'hmac-sha256', secret }), { alg: 'hmac-sha256', secret: randomBytes(32) }))
+  assert.ok(
+    !verifyBase('base', signBase('base', { alg: 'hmac-sha256', secret }), {
+      alg: 'hmac-sha256',
+      secret: randomBytes(32)
+    })
+  )
   const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   assert.ok(!verifyBase('base', signed, { alg: 'ed25519', publicKey: p256.publicKey }))
   assert.throws(() => signBase('base', { alg: 'ed25519', privateKey: p256.privateKey }))
@@ -190,7 +272,10 @@ test('an Ed25519 signature has one form: S plus the order of the group is refuse
   const signature = signBase('base', { alg: 'ed25519', privateKey })
   const order = (1n << 252n) + 27742317777372353535851937790883648493n
   const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString('hex')}`) + order
-  const other = Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse()])
+  const other = Buffer.concat([
+    signature.subarray(0, 32),
+    Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse()
+  ])
   assert.ok(verifyBase('base', signature, { alg: 'ed25519', publicKey }))
   assert.ok(!verifyBase('base', other, { alg: 'ed25519', publicKey }))
 })

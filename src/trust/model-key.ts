@@ -1,6 +1,7 @@
 /**
- * Keys that sign models. The specification (OpenSSF Model Signing 1.0, algorithm registry) has ECDSA on P-256, P-384 and P-521, each with the hash of
- * its strength, signatures in DER. Ed25519 is an extension of ours, which a verifier accepts only when it is told to.
+ * Keys that sign models. The specification (OpenSSF Model Signing 1.0, algorithm registry) has ECDSA on P-256, P-384
+ * and P-521, each with the hash of its strength, signatures in DER. Ed25519 is an extension of ours, which a verifier
+ * accepts only when it is told to.
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -14,30 +15,43 @@ export type ModelKeyKind = 'p256' | 'p384' | 'p521' | 'ed25519'
 export const newKeyKinds = ['p256', 'p384', 'ed25519'] as const
 
 const CURVES = { p256: 'prime256v1', p384: 'secp384r1', p521: 'secp521r1' } as const
-const HASHES: Readonly<Record<ModelKeyKind, string | null>> = { p256: 'sha256', p384: 'sha384', p521: 'sha512', ed25519: null }
+const HASHES: Readonly<Record<ModelKeyKind, string | null>> = {
+  p256: 'sha256',
+  p384: 'sha384',
+  p521: 'sha512',
+  ed25519: null
+}
 const MAX_KEY_BYTES = 16_384
 
 export interface ModelKey {
   readonly kind: ModelKeyKind
   /** The public key, also where a private one was given. */
   readonly publicKey: KeyObject
-  /** SHA-256 (hexadecimal) of the PEM text, which a bundle carries so that the key is found: the reference implementation's form. */
+  /**
+   * SHA-256 (hexadecimal) of the PEM text, which a bundle carries so that the key is found: the reference
+   * implementation's form.
+   */
   readonly hint: string
 }
 
 /** A new key pair, both halves in PEM (PKCS #8, SPKI). */
 export function newModelKey(kind: (typeof newKeyKinds)[number]): { privateKey: string; publicKey: string } {
-  const { privateKey, publicKey } = kind === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: CURVES[kind] })
+  const { privateKey, publicKey } =
+    kind === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: CURVES[kind] })
   return { privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(), publicKey: publicPem(publicKey) }
 }
 
 /** The one PEM text of a public key, with a final line break. */
 export const publicPem = (key: KeyObject): string => key.export({ format: 'pem', type: 'spki' }).toString()
 
-/** @param source what to call it in errors. @throws VeritError VERIT_KEY_FILE when it is of a kind that does not sign models */
+/**
+ * @param source what to call it in errors. @throws VeritError VERIT_KEY_FILE when it is of a kind that does not sign
+ * models
+ */
 export function modelKey(publicKey: KeyObject, source: string): ModelKey {
   const kind = kindOf(publicKey)
-  if (kind === undefined) refuse(source, 'it is neither ECDSA on P-256, P-384 or P-521 nor Ed25519', 'Make one with verit model keygen')
+  if (kind === undefined)
+    refuse(source, 'it is neither ECDSA on P-256, P-384 or P-521 nor Ed25519', 'Make one with verit model keygen')
   if (kind === 'ed25519') ed25519FromSpki(publicKey.export({ format: 'der', type: 'spki' })) // refuses weak keys
   return { kind, publicKey, hint: createHash('sha256').update(publicPem(publicKey)).digest('hex') }
 }
@@ -45,7 +59,11 @@ export function modelKey(publicKey: KeyObject, source: string): ModelKey {
 /** Reads a public key: one PEM block (BEGIN PUBLIC KEY). @throws VeritError VERIT_KEY_FILE, VERIT_PUBLIC_KEY */
 export function publicKeyFromPem(pem: string, source: string): ModelKey {
   if (!/^\s*-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*$/.test(pem)) {
-    refuse(source, 'it is not one public key in PEM (BEGIN PUBLIC KEY)', 'Give the file that verit model keygen wrote beside the private key')
+    refuse(
+      source,
+      'it is not one public key in PEM (BEGIN PUBLIC KEY)',
+      'Give the file that verit model keygen wrote beside the private key'
+    )
   }
   let key: KeyObject
   try {
@@ -56,19 +74,26 @@ export function publicKeyFromPem(pem: string, source: string): ModelKey {
   return modelKey(key, source)
 }
 
-/** A private key file: PKCS #8 or SEC 1 in PEM, not encrypted, its owner's alone. @throws VeritError VERIT_KEY_FILE and those of reading */
+/**
+ * A private key file: PKCS #8 or SEC 1 in PEM, not encrypted, its owner's alone. @throws VeritError VERIT_KEY_FILE and
+ * those of reading
+ */
 export function readPrivateModelKey(path: string): ModelKey & { readonly privateKey: KeyObject } {
-  const refused = ({ clause, command }: Objection): VeritError => new VeritError('VERIT_KEY_FILE', {
-    path, problem: clause, fix: `If nobody else has used it, run ${command}; otherwise make a new key`,
-  })
+  const refused = ({ clause, command }: Objection): VeritError =>
+    new VeritError('VERIT_KEY_FILE', {
+      path,
+      problem: clause,
+      fix: `If nobody else has used it, run ${command}; otherwise make a new key`
+    })
   // As a public key first, so that somebody who names the wrong file of a pair hears that.
   const file = openTrusted(path, { kind: 'decides', purpose: 'the private key to sign with', refuse: refused })
   try {
     if (file.size > MAX_KEY_BYTES) refuse(path, `it has more than ${MAX_KEY_BYTES} bytes`, 'Give a private key in PEM')
     const bytes = file.readAll()
     if (bytes.includes('-----BEGIN PUBLIC KEY-----') && !bytes.includes('PRIVATE KEY-----')) {
-      const fix = 'Give the private key that belongs to it (BEGIN PRIVATE KEY): '
-        + 'verit model keygen makes both, NAME.pem and NAME.pub'
+      const fix =
+        'Give the private key that belongs to it (BEGIN PRIVATE KEY): ' +
+        'verit model keygen makes both, NAME.pem and NAME.pub'
       refuse(path, 'it is a public key, and only the private one signs', fix)
     }
     checkTrusted(file.fd, path, { kind: 'secret', refuse: refused })
@@ -76,7 +101,8 @@ export function readPrivateModelKey(path: string): ModelKey & { readonly private
     try {
       privateKey = createPrivateKey({ key: bytes, format: 'pem' })
     } catch {
-      return refuse(path, 'it is not an unencrypted private key in PEM', 'Make one with verit model keygen') // no cause: it may quote the key
+      // no cause: it may quote the key
+      return refuse(path, 'it is not an unencrypted private key in PEM', 'Make one with verit model keygen')
     }
     return { ...modelKey(createPublicKey(privateKey), path), privateKey }
   } finally {

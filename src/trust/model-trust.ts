@@ -10,13 +10,19 @@ import { fitsAny, trustName } from './trust-policy.ts'
 import type { TrustPolicy } from './trust-policy.ts'
 
 /** Why it may be served. */
-export type ModelTrust = { readonly by: 'signature'; readonly signer: string } | { readonly by: 'digest' } | { readonly by: 'unsigned' }
+export type ModelTrust =
+  | { readonly by: 'signature'; readonly signer: string }
+  | { readonly by: 'digest' }
+  | { readonly by: 'unsigned' }
 
 /** A file out of the store of pulled models, which lies under another name than it was signed with. */
 export interface TrustedAs {
   /** Name under which it must be trusted. */
   readonly name: string
-  /** The signature that was fetched with it, and the path that the file has in what was signed; that may list other files, too. */
+  /**
+   * The signature that was fetched with it, and the path that the file has in what was signed; that may list other
+   * files, too.
+   */
   readonly signature?: { readonly path: string; readonly signedAs: string } | undefined
 }
 
@@ -28,43 +34,62 @@ export interface TrustQuestion {
   digest: Digest
   /** The signature beside it, if there is one. */
   bundle: BundleInput | undefined
-  /** Path of the file in what was signed, which may list others, too. Default: its name, and it must be the only one. */
+  /**
+   * Path of the file in what was signed, which may list others, too. Default: its name, and it must be the only one.
+   */
   signedAs?: string | undefined
   /** Whether it may go without, whatever the policy says of unsigned models. */
   allowUnsigned: boolean
 }
 
 /**
- * A name that has digests may have no other digest. Then counts a signature, by a signer who may sign that name; one that does not hold is refused even
- * where unsigned models are allowed. Last, whether it may go without.
+ * A name that has digests may have no other digest. Then counts a signature, by a signer who may sign that name; one
+ * that does not hold is refused even where unsigned models are allowed. Last, whether it may go without.
  * @throws VeritError VERIT_UNTRUSTED, VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
  */
-export function decideTrust(policy: TrustPolicy, { path, name = trustName(path), digest, bundle, signedAs, allowUnsigned }: TrustQuestion): ModelTrust {
+export function decideTrust(
+  policy: TrustPolicy,
+  { path, name = trustName(path), digest, bundle, signedAs, allowUnsigned }: TrustQuestion
+): ModelTrust {
   const digests = policy.file.digests ?? {}
   const command = trustCommand(digest, name)
   if (Object.hasOwn(digests, name)) {
     if (digests[name]!.includes(digest)) return { by: 'digest' }
     throw new VeritError('VERIT_UNTRUSTED', {
-      model: printable(path), problem: `its SHA-256 is ${digest}, which is not one of those trusted under the name ${printable(name)}`, fix: `If it was meant to change, run: ${command}`,
+      model: printable(path),
+      problem: `its SHA-256 is ${digest}, which is not one of those trusted under the name ${printable(name)}`,
+      fix: `If it was meant to change, run: ${command}`
     })
   }
   let problem = 'it is not signed'
   if (bundle !== undefined) {
     try {
       const trusted = policy.signers.filter(s => fitsAny(name, s.models))
-      const { signer } = verifyModelFile({ bundle, trusted, fileName: signedAs ?? basename(path), among: signedAs !== undefined, allowEd25519: policy.file.allow_ed25519 === true }, digest)
+      const { signer } = verifyModelFile(
+        {
+          bundle,
+          trusted,
+          fileName: signedAs ?? basename(path),
+          among: signedAs !== undefined,
+          allowEd25519: policy.file.allow_ed25519 === true
+        },
+        digest
+      )
       return { by: 'signature', signer }
     } catch (e) {
       if (!VeritError.is(e, 'VERIT_SIGNER') && !VeritError.is(e, 'VERIT_BUNDLE')) throw e
       problem = e.what
     }
   }
-  if (allowUnsigned || policy.file.unsigned === 'allow' || fitsAny(name, policy.file.allow_unsigned ?? [])) return { by: 'unsigned' }
+  if (allowUnsigned || policy.file.unsigned === 'allow' || fitsAny(name, policy.file.allow_unsigned ?? []))
+    return { by: 'unsigned' }
   throw new VeritError('VERIT_UNTRUSTED', {
-    model: printable(path), problem: `${problem}, and its SHA-256 is not trusted`,
-    fix: `If you trust it, run: ${command} (with the same --state, if you gave one); or start with --allow-unsigned`,
+    model: printable(path),
+    problem: `${problem}, and its SHA-256 is not trusted`,
+    fix: `If you trust it, run: ${command} (with the same --state, if you gave one); or start with --allow-unsigned`
   })
 }
 
 /** The command that trusts a digest under a name. */
-export const trustCommand = (digest: Digest, name: string): string => `verit model trust add --digest ${digest} --name ${shellWord(name)}`
+export const trustCommand = (digest: Digest, name: string): string =>
+  `verit model trust add --digest ${digest} --name ${shellWord(name)}`

@@ -1,7 +1,8 @@
 /**
- * Keys that sign notes (C2SP signed-note): a verifier key is `name+hash+base64(type, 32 bytes)`, with hash the first four bytes of
- * SHA-256(name LF type key) in hexadecimal. Type 0x01 is Ed25519 over the text of the note, type 0x04 a witness's timestamped cosignature
- * (C2SP tlog-cosignature). A private key is `PRIVATE+KEY+name+hash+base64(type, 32-byte seed)`, as the note tools of Go have it.
+ * Keys that sign notes (C2SP signed-note): a verifier key is `name+hash+base64(type, 32 bytes)`, with hash the first
+ * four bytes of SHA-256(name LF type key) in hexadecimal. Type 0x01 is Ed25519 over the text of the note, type 0x04 a
+ * witness's timestamped cosignature (C2SP tlog-cosignature). A private key is `PRIVATE+KEY+name+hash+base64(type,
+ * 32-byte seed)`, as the note tools of Go have it.
  */
 import { createPrivateKey, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -31,7 +32,10 @@ export interface SignerKey {
 /** Everything of a private key in PKCS#8 (RFC 8410) before its 32-byte seed. */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
 
-/** Whether a name can stand in a signature line: not empty, no spaces, no plus, no control characters, at most 200 characters. */
+/**
+ * Whether a name can stand in a signature line: not empty, no spaces, no plus, no control characters, at most 200
+ * characters.
+ */
 export function isKeyName(name: string): boolean {
   return name.length > 0 && name.length <= 200 && name.isWellFormed() && !/[\s\u0085+\p{Cc}]/u.test(name)
 }
@@ -49,9 +53,11 @@ function parts(text: string, source: string): { name: string; id: string; type: 
   const refuse = (problem: string): VeritError => new VeritError('VERIT_NOTE', { source, problem })
   const match = /^([^+]*)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(text)
   const bytes = strictBase64(match?.[3] ?? '')
-  if (match === null || bytes === undefined || !isKeyName(match[1]!)) throw refuse('it is not a key of the form name+hash+base64')
+  if (match === null || bytes === undefined || !isKeyName(match[1]!))
+    throw refuse('it is not a key of the form name+hash+base64')
   const type = bytes[0]
-  if (type !== NOTE_ED25519 && type !== NOTE_COSIGNATURE) throw refuse(`its type is ${type}, and only 1 (Ed25519) and 4 (cosignature) are known`)
+  if (type !== NOTE_ED25519 && type !== NOTE_COSIGNATURE)
+    throw refuse(`its type is ${type}, and only 1 (Ed25519) and 4 (cosignature) are known`)
   if (bytes.length !== 33) throw refuse(`it has ${bytes.length - 1} bytes of key, not 32`)
   return { name: match[1]!, id: match[2]!, type, bytes: bytes.subarray(1) }
 }
@@ -60,7 +66,8 @@ function parts(text: string, source: string): { name: string; id: string; type: 
 export function parseVerifierKey(text: string, source = 'the verifier key'): VerifierKey {
   const { name, id, type, bytes } = parts(text, source)
   const key = verifierKey(name, ed25519FromSpki(ed25519FromText(bytes.toString('base64'))), type)
-  if (key.id !== id) throw new VeritError('VERIT_NOTE', { source, problem: 'its hash does not belong to its name and key' })
+  if (key.id !== id)
+    throw new VeritError('VERIT_NOTE', { source, problem: 'its hash does not belong to its name and key' })
   return key
 }
 
@@ -84,6 +91,7 @@ export function parseSignerKey(text: string, source: string): SignerKey {
   const { name, id, type, bytes } = parts(body, source)
   const key = createPrivateKey({ key: Buffer.concat([PKCS8, bytes]), format: 'der', type: 'pkcs8' })
   const verifier = verifierKey(name, key, type)
-  if (verifier.id !== id) throw new VeritError('VERIT_NOTE', { source, problem: 'its hash does not belong to its name and key' })
+  if (verifier.id !== id)
+    throw new VeritError('VERIT_NOTE', { source, problem: 'its hash does not belong to its name and key' })
   return { verifier, key }
 }

@@ -1,7 +1,8 @@
 /**
- * The file in which a signature travels: a Sigstore bundle (v0.3) with a DSSE envelope, as OpenSSF Model Signing 1.0 section 4 takes it. Read strictly,
- * in bounded memory. Methods: `key`, and `certificate` where the key of its first certificate is itself a trusted key. Bundles of the method `sigstore`
- * (short-lived certificates and a transparency log) are told apart and refused: what they prove takes roots of trust that do not come with Verit.
+ * The file in which a signature travels: a Sigstore bundle (v0.3) with a DSSE envelope, as OpenSSF Model Signing 1.0
+ * section 4 takes it. Read strictly, in bounded memory. Methods: `key`, and `certificate` where the key of its first
+ * certificate is itself a trusted key. Bundles of the method `sigstore` (short-lived certificates and a transparency
+ * log) are told apart and refused: what they prove takes roots of trust that do not come with Verit.
  */
 import { X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -21,26 +22,56 @@ export const MAX_BUNDLE_BYTES = 16 << 20
 const base64 = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: '^[A-Za-z0-9+/]+={0,2}$' })
 const closed = { additionalProperties: false } as const
 const Certificate = Type.Object({ rawBytes: base64(65_536) })
-const nothing = { tlogEntries: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 0 })), timestampVerificationData: Type.Optional(Type.Unknown()) }
-const Bundle = Type.Object({
-  mediaType: Type.Literal(MEDIA_TYPE),
-  verificationMaterial: Type.Union([
-    Type.Object({
-      publicKey: Type.Object({
-        hint: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })), rawBytes: Type.Optional(base64(16_384)), keyDetails: Type.Optional(Type.String({ maxLength: 256 })),
-      }, closed),
-      ...nothing,
-    }, closed),
-    Type.Object({ x509CertificateChain: Type.Object({ certificates: Type.Array(Certificate, { minItems: 1, maxItems: 16 }) }), ...nothing }, closed),
-  ]),
-  dsseEnvelope: Type.Object({
-    payload: base64(MAX_BUNDLE_BYTES),
-    payloadType: Type.Literal(PAYLOAD_TYPE),
-    signatures: Type.Array(Type.Object({
-      sig: base64(1024), keyid: Type.Optional(Type.Union([Type.Null(), Type.String({ maxLength: 256 })])),
-    }, closed), { minItems: 1, maxItems: 1 }),
-  }, closed),
-}, closed)
+const nothing = {
+  tlogEntries: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 0 })),
+  timestampVerificationData: Type.Optional(Type.Unknown())
+}
+const Bundle = Type.Object(
+  {
+    mediaType: Type.Literal(MEDIA_TYPE),
+    verificationMaterial: Type.Union([
+      Type.Object(
+        {
+          publicKey: Type.Object(
+            {
+              hint: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+              rawBytes: Type.Optional(base64(16_384)),
+              keyDetails: Type.Optional(Type.String({ maxLength: 256 }))
+            },
+            closed
+          ),
+          ...nothing
+        },
+        closed
+      ),
+      Type.Object(
+        {
+          x509CertificateChain: Type.Object({ certificates: Type.Array(Certificate, { minItems: 1, maxItems: 16 }) }),
+          ...nothing
+        },
+        closed
+      )
+    ]),
+    dsseEnvelope: Type.Object(
+      {
+        payload: base64(MAX_BUNDLE_BYTES),
+        payloadType: Type.Literal(PAYLOAD_TYPE),
+        signatures: Type.Array(
+          Type.Object(
+            {
+              sig: base64(1024),
+              keyid: Type.Optional(Type.Union([Type.Null(), Type.String({ maxLength: 256 })]))
+            },
+            closed
+          ),
+          { minItems: 1, maxItems: 1 }
+        )
+      },
+      closed
+    )
+  },
+  closed
+)
 
 export interface OmsBundle {
   /** Which key the signer says it was; to be matched with trusted keys, never trusted itself. */
@@ -54,7 +85,11 @@ export function formatBundle(hint: string, payload: Uint8Array, signature: Uint8
   const bundle: Static<typeof Bundle> = {
     mediaType: MEDIA_TYPE,
     verificationMaterial: { publicKey: { hint }, tlogEntries: [] },
-    dsseEnvelope: { payload: Buffer.from(payload).toString('base64'), payloadType: PAYLOAD_TYPE, signatures: [{ sig: Buffer.from(signature).toString('base64'), keyid: '' }] },
+    dsseEnvelope: {
+      payload: Buffer.from(payload).toString('base64'),
+      payloadType: PAYLOAD_TYPE,
+      signatures: [{ sig: Buffer.from(signature).toString('base64'), keyid: '' }]
+    }
   }
   return `${JSON.stringify(bundle)}\n`
 }
@@ -72,14 +107,25 @@ export function parseBundle(bytes: Uint8Array, source: string): OmsBundle {
     return fail(VeritError.is(e) ? e.what : String(e))
   }
   if (!Value.Check(Bundle, value)) return fail(problemOf(value))
-  const { verificationMaterial: material, dsseEnvelope: { payload, signatures } } = value
-  const claimed = 'publicKey' in material ? claimedKey(material.publicKey, fail) : { certificate: certificateOf(material.x509CertificateChain.certificates[0]!.rawBytes, fail) }
+  const {
+    verificationMaterial: material,
+    dsseEnvelope: { payload, signatures }
+  } = value
+  const claimed =
+    'publicKey' in material
+      ? claimedKey(material.publicKey, fail)
+      : { certificate: certificateOf(material.x509CertificateChain.certificates[0]!.rawBytes, fail) }
   return { claimed, payload: bytesOf(payload, fail), signature: bytesOf(signatures[0]!.sig, fail) }
 }
 
-function claimedKey({ hint, rawBytes }: { hint?: string; rawBytes?: string }, fail: (problem: string) => never): OmsBundle['claimed'] {
+function claimedKey(
+  { hint, rawBytes }: { hint?: string; rawBytes?: string },
+  fail: (problem: string) => never
+): OmsBundle['claimed'] {
   if (hint !== undefined) return { hint }
-  return rawBytes === undefined ? fail('it does not say which key signed it') : { pem: bytesOf(rawBytes, fail).toString('utf8') }
+  return rawBytes === undefined
+    ? fail('it does not say which key signed it')
+    : { pem: bytesOf(rawBytes, fail).toString('utf8') }
 }
 
 function certificateOf(rawBytes: string, fail: (problem: string) => never): X509Certificate {
@@ -94,12 +140,24 @@ function certificateOf(rawBytes: string, fail: (problem: string) => never): X509
   return key === undefined ? fail('its first certificate has no key') : certificate
 }
 
-const bytesOf = (text: string, fail: (problem: string) => never): Buffer => strictBase64(text) ?? fail('it holds base64 that is not canonical')
+const bytesOf = (text: string, fail: (problem: string) => never): Buffer =>
+  strictBase64(text) ?? fail('it holds base64 that is not canonical')
 
 function problemOf(value: unknown): string {
-  const { mediaType, verificationMaterial: material } = (value ?? {}) as { mediaType?: unknown; verificationMaterial?: object | null }
-  if (mediaType !== MEDIA_TYPE) return `its media type is ${typeof mediaType === 'string' ? printable(mediaType, 100) : 'missing'}, not ${MEDIA_TYPE}`
-  if (typeof material === 'object' && material !== null && 'certificate' in material) return 'it was signed through Sigstore, which is not supported: ask the signer for a signature with a key'
+  const { mediaType, verificationMaterial: material } = (value ?? {}) as {
+    mediaType?: unknown
+    verificationMaterial?: object | null
+  }
+  if (mediaType !== MEDIA_TYPE)
+    return (
+      `its media type is ${typeof mediaType === 'string' ? printable(mediaType, 100) : 'missing'}, not ` +
+      `${MEDIA_TYPE}`
+    )
+  if (typeof material === 'object' && material !== null && 'certificate' in material)
+    return 'it was signed through Sigstore, which is not supported: ask the signer for a signature with a key'
   const first = Value.Errors(Bundle, value).find(e => e.keyword !== 'anyOf')
-  return `it is not a bundle of OpenSSF Model Signing 1.0${first === undefined ? '' : `: ${printable(first.instancePath, 100)} ${printable(first.message, 200)}`}`
+  return (
+    'it is not a bundle of OpenSSF Model Signing ' +
+    `1.0${first === undefined ? '' : `: ${printable(first.instancePath, 100)} ${printable(first.message, 200)}`}`
+  )
 }

@@ -1,6 +1,7 @@
 /**
- * The files of a model: one file, or all those in a folder and its folders, in the order of their names (OpenSSF Model Signing 1.0, section 6.1). Links,
- * pipes and devices are refused, names that are not UTF-8 too, and files that others may change. Each file is hashed through one open descriptor.
+ * The files of a model: one file, or all those in a folder and its folders, in the order of their names (OpenSSF Model
+ * Signing 1.0, section 6.1). Links, pipes and devices are refused, names that are not UTF-8 too, and files that others
+ * may change. Each file is hashed through one open descriptor.
  */
 import { createHash } from 'node:crypto'
 import { lstatSync, readdirSync } from 'node:fs'
@@ -35,10 +36,15 @@ export interface ModelFiles {
 }
 
 /**
- * Finds the files. `ignored`: paths in the model, each with all below it; `except`: files (bundles) to leave out, wherever they are.
+ * Finds the files. `ignored`: paths in the model, each with all below it; `except`: files (bundles) to leave out,
+ * wherever they are.
  * @throws VeritError VERIT_MODEL_FILES, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO
  */
-export function findModelFiles(model: string, ignored: readonly string[] = [], except: readonly string[] = []): ModelFiles {
+export function findModelFiles(
+  model: string,
+  ignored: readonly string[] = [],
+  except: readonly string[] = []
+): ModelFiles {
   const root = resolve(model)
   const name = basename(root)
   if (!statOf(model).isDirectory()) {
@@ -50,16 +56,36 @@ export function findModelFiles(model: string, ignored: readonly string[] = [], e
   const leftFiles = new Set(except.map(e => resolve(e)))
   const files: ModelFile[] = []
   const walk = (folder: string, prefix: string, depth: number): void => {
-    if (depth > MAX_DEPTH) throw unfit(folder, `it is nested more than ${MAX_DEPTH} folders deep`, 'Sign and check the folder of the model itself')
+    if (depth > MAX_DEPTH)
+      throw unfit(
+        folder,
+        `it is nested more than ${MAX_DEPTH} folders deep`,
+        'Sign and check the folder of the model itself'
+      )
     for (const raw of namesIn(folder)) {
-      if (utf8FirstInvalid(raw) >= 0) throw unfit(folder, `the name "${printable(raw.toString('latin1'), 200)}" in it is not UTF-8`, 'Rename that file')
+      if (utf8FirstInvalid(raw) >= 0)
+        throw unfit(
+          folder,
+          `the name "${printable(raw.toString('latin1'), 200)}" in it is not UTF-8`,
+          'Rename that file'
+        )
       const entry = raw.toString('utf8')
       const [path, at] = [prefix + entry, join(folder, entry)]
       if (left.has(path) || leftFiles.has(at)) continue
       const s = statOf(at)
       if (s.isDirectory()) walk(at, `${path}/`, depth + 1)
-      else if (!s.isFile()) throw unfit(printable(at), s.isSymbolicLink() ? 'it is a symbolic link' : 'it is not a regular file', 'Put the file itself there, or take it away')
-      else if (files.push({ path, at, bytes: s.size }) > MAX_FILES) throw unfit(model, `it has more than ${MAX_FILES.toLocaleString('en-US')} files`, 'Sign the folder of the model itself')
+      else if (!s.isFile())
+        throw unfit(
+          printable(at),
+          s.isSymbolicLink() ? 'it is a symbolic link' : 'it is not a regular file',
+          'Put the file itself there, or take it away'
+        )
+      else if (files.push({ path, at, bytes: s.size }) > MAX_FILES)
+        throw unfit(
+          model,
+          `it has more than ${MAX_FILES.toLocaleString('en-US')} files`,
+          'Sign the folder of the model itself'
+        )
     }
   }
   walk(root, '', 1)
@@ -67,14 +93,21 @@ export function findModelFiles(model: string, ignored: readonly string[] = [], e
 }
 
 /**
- * SHA-256 of a whole file or, with `shardSize`, of each range of that many bytes; each 64 hexadecimal digits. An empty file has one digest whole, none in ranges.
+ * SHA-256 of a whole file or, with `shardSize`, of each range of that many bytes; each 64 hexadecimal digits. An empty
+ * file has one digest whole, none in ranges.
  * @param follow whether a link is followed: for a model that is one file, whose name is the link's
  * @throws VeritError VERIT_OTHERS_WRITE, VERIT_FILE_IO and those of opening
  */
-export async function hashModelFile(file: ModelFile, shardSize: number | undefined, follow: boolean, onBytes: (done: number) => void = () => undefined): Promise<string[]> {
+export async function hashModelFile(
+  file: ModelFile,
+  shardSize: number | undefined,
+  follow: boolean,
+  onBytes: (done: number) => void = () => undefined
+): Promise<string[]> {
   const open = openTrusted(file.at, { kind: 'decides', purpose: 'a file of the model', follow })
   try {
-    if (shardSize === undefined) return [(await digestDescriptor(open.fd, file.at, { onProgress: onBytes })).slice('sha256:'.length)]
+    if (shardSize === undefined)
+      return [(await digestDescriptor(open.fd, file.at, { onProgress: onBytes })).slice('sha256:'.length)]
     const digests: string[] = []
     const buffer = Buffer.allocUnsafe(Math.min(CHUNK, shardSize))
     for (let start = 0; start < open.size; start += shardSize) {
@@ -113,4 +146,5 @@ function namesIn(folder: string): Buffer[] {
   }
 }
 
-const unfit = (path: string, problem: string, fix: string): VeritError => new VeritError('VERIT_MODEL_FILES', { path, problem, fix })
+const unfit = (path: string, problem: string, fix: string): VeritError =>
+  new VeritError('VERIT_MODEL_FILES', { path, problem, fix })

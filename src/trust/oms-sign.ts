@@ -1,4 +1,6 @@
-/** Signs a model: hashes every file and puts the signed statement in a bundle (OpenSSF Model Signing 1.0, section 6). */
+/**
+ * Signs a model: hashes every file and puts the signed statement in a bundle (OpenSSF Model Signing 1.0, section 6).
+ */
 import type { KeyObject } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -22,15 +24,27 @@ export interface SignOptions {
  * Gives the text of the bundle. A folder may not be empty.
  * @throws VeritError VERIT_MODEL_FILES, VERIT_OTHERS_WRITE and those of reading files
  */
-export async function signModel(model: string, key: ModelKey & { readonly privateKey: KeyObject }, options: SignOptions = {}): Promise<string> {
+export async function signModel(
+  model: string,
+  key: ModelKey & { readonly privateKey: KeyObject },
+  options: SignOptions = {}
+): Promise<string> {
   const { ignore = [], except = [], onProgress } = options
   for (const path of ignore) {
     if (/[*?[]/.test(path) || pathProblem(path) !== undefined) {
-      throw new VeritError('VERIT_USAGE', { problem: `"${printable(path, 200)}" is not the path of something in the model`, hint: 'Give it relative to the model, with /, and without wildcards' })
+      throw new VeritError('VERIT_USAGE', {
+        problem: `"${printable(path, 200)}" is not the path of something in the model`,
+        hint: 'Give it relative to the model, with /, and without wildcards'
+      })
     }
   }
   const { name, single, files } = findModelFiles(model, ignore, except)
-  if (files.length === 0) throw new VeritError('VERIT_MODEL_FILES', { path: model, problem: 'it holds no files', fix: 'Name the folder or the file of a model' })
+  if (files.length === 0)
+    throw new VeritError('VERIT_MODEL_FILES', {
+      path: model,
+      problem: 'it holds no files',
+      fix: 'Name the folder or the file of a model'
+    })
   const total = files.reduce((sum, f) => sum + f.bytes, 0)
   let before = 0
   const signed: { path: string; digest: string }[] = []

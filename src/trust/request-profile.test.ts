@@ -12,11 +12,12 @@ import { signingSecret } from './signing-secret.ts'
 const keyId = 'key_0123456789ab.1'
 const { publicKey, privateKey } = generateKeyPairSync('ed25519')
 const credentials = {
-  'ed25519': { publicKey: ed25519ToSpki(publicKey), signingSecret: undefined },
-  'hmac-sha256': { publicKey: undefined, signingSecret: signingSecret('verit_test') },
+  ed25519: { publicKey: ed25519ToSpki(publicKey), signingSecret: undefined },
+  'hmac-sha256': { publicKey: undefined, signingSecret: signingSecret('verit_test') }
 }
 const signers: Record<'ed25519' | 'hmac-sha256', Signer> = {
-  'ed25519': { alg: 'ed25519', keyId, privateKey }, 'hmac-sha256': { alg: 'hmac-sha256', keyId, secret: signingSecret('verit_test') },
+  ed25519: { alg: 'ed25519', keyId, privateKey },
+  'hmac-sha256': { alg: 'hmac-sha256', keyId, secret: signingSecret('verit_test') }
 }
 const algorithms = ['ed25519', 'hmac-sha256'] as const
 
@@ -29,12 +30,24 @@ interface Sent {
   fields: Record<string, string>
 }
 const body = Buffer.from('{"model":"default"}')
-const withBody: RequestToSign = { method: 'POST', authority: 'verit.example:8081', path: '/v1/completions', headers: { 'content-type': 'application/json' }, body }
+const withBody: RequestToSign = {
+  method: 'POST',
+  authority: 'verit.example:8081',
+  path: '/v1/completions',
+  headers: { 'content-type': 'application/json' },
+  body
+}
 const withoutBody: RequestToSign = { method: 'GET', authority: 'verit.example:8081', path: '/v1/models', headers: {} }
 
 function send(request: RequestToSign, signer: Signer): Sent {
   const { method, authority, path, headers } = request
-  return { method, authority, path, hasBody: request.body !== undefined, fields: { accept: '*/*', ...headers, ...signRequest(request, signer).headers } }
+  return {
+    method,
+    authority,
+    path,
+    hasBody: request.body !== undefined,
+    fields: { accept: '*/*', ...headers, ...signRequest(request, signer).headers }
+  }
 }
 const read = (sent: Sent): RequestSignature =>
   readRequestSignature(Object.entries(sent.fields).flat(), sent.method, sent.authority, sent.path, sent.hasBody)
@@ -60,14 +73,18 @@ test('a signature for one kind of credential never holds for another', () => {
     const got = read(send(withBody, signers[alg]))
     assert.ok(!verifyRequestSignature(got, credentials[alg === 'ed25519' ? 'hmac-sha256' : 'ed25519']))
     assert.ok(!verifyRequestSignature(got, { publicKey: undefined, signingSecret: undefined }))
-    const renamed = { ...got, alg: alg === 'ed25519' ? 'hmac-sha256' as const : 'ed25519' as const }
+    const renamed = { ...got, alg: alg === 'ed25519' ? ('hmac-sha256' as const) : ('ed25519' as const) }
     assert.ok(!verifyRequestSignature(renamed, credentials[alg]))
   }
   // the public key as an HMAC secret, which anybody could use
   const spki = credentials.ed25519.publicKey
-  assert.ok(!verifyRequestSignature(read(send(withBody, { alg: 'hmac-sha256', keyId, secret: spki })), credentials.ed25519))
+  assert.ok(
+    !verifyRequestSignature(read(send(withBody, { alg: 'hmac-sha256', keyId, secret: spki })), credentials.ed25519)
+  )
   const other = ed25519ToSpki(generateKeyPairSync('ed25519').publicKey)
-  assert.ok(!verifyRequestSignature(read(send(withBody, signers.ed25519)), { publicKey: other, signingSecret: undefined }))
+  assert.ok(
+    !verifyRequestSignature(read(send(withBody, signers.ed25519)), { publicKey: other, signingSecret: undefined })
+  )
 })
 
 test('a change of any covered component, parameter, label or byte of the signature makes it fail', () => {
@@ -86,40 +103,75 @@ test('a change of any covered component, parameter, label or byte of the signatu
     const c = String.fromCharCode(0x20 + ((value.charCodeAt(i) - 0x20 + by) % 95))
     return value.slice(0, i) + c + value.slice(i + 1)
   }
-  const where = fc.constantFrom('method', 'path', 'authority', 'content-type', 'content-digest', 'signature-input', 'signature', 'body')
-  fc.assert(fc.property(fc.constantFrom(...algorithms), fc.boolean(), where, fc.nat(), fc.integer({ min: 1, max: 94 }), (alg, hasBody, place, at, by) => {
-    const sent = send(hasBody ? withBody : withoutBody, signers[alg])
-    assert.ok(holds(sent, alg, body))
-    let text = body
-    if (place === 'body') {
-      text = Buffer.from(change(body.toString(), at, by))
-      if (!hasBody) return
-    } else if (place === 'method' || place === 'path') {
-      sent[place] = change(sent[place], at, by)
-    } else if (place === 'authority') {
-      sent.authority = change(sent.authority, at, by)
-      if (sent.authority.toLowerCase() === 'verit.example:8081') return
-    } else if (sent.fields[place] === undefined) {
-      return
-    } else {
-      sent.fields[place] = change(sent.fields[place], at, by)
-      // white space around a value is not part of it
-      if (place === 'content-type' && sent.fields[place].trim() === 'application/json') return
-    }
-    assert.ok(!holds(sent, alg, text), `${place} was changed to ${JSON.stringify(place === 'body' ? text.toString() : sent)}`)
-  }), { numRuns: 1000 })
+  const where = fc.constantFrom(
+    'method',
+    'path',
+    'authority',
+    'content-type',
+    'content-digest',
+    'signature-input',
+    'signature',
+    'body'
+  )
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...algorithms),
+      fc.boolean(),
+      where,
+      fc.nat(),
+      fc.integer({ min: 1, max: 94 }),
+      (alg, hasBody, place, at, by) => {
+        const sent = send(hasBody ? withBody : withoutBody, signers[alg])
+        assert.ok(holds(sent, alg, body))
+        let text = body
+        if (place === 'body') {
+          text = Buffer.from(change(body.toString(), at, by))
+          if (!hasBody) return
+        } else if (place === 'method' || place === 'path') {
+          sent[place] = change(sent[place], at, by)
+        } else if (place === 'authority') {
+          sent.authority = change(sent.authority, at, by)
+          if (sent.authority.toLowerCase() === 'verit.example:8081') return
+        } else if (sent.fields[place] === undefined) {
+          return
+        } else {
+          sent.fields[place] = change(sent.fields[place], at, by)
+          // white space around a value is not part of it
+          if (place === 'content-type' && sent.fields[place].trim() === 'application/json') return
+        }
+        assert.ok(
+          !holds(sent, alg, text),
+          `${place} was changed to ${JSON.stringify(place === 'body' ? text.toString() : sent)}`
+        )
+      }
+    ),
+    { numRuns: 1000 }
+  )
 })
 
 test('covered fields and signatures that are there twice or under another label are refused', () => {
   for (const name of ['content-type', 'content-digest', 'signature', 'signature-input']) {
     const sent = send(withBody, signers.ed25519)
-    refused(() => read({ ...sent, fields: { ...sent.fields, [name.toUpperCase()]: sent.fields[name]! } }), /there are 2/)
+    refused(
+      () => read({ ...sent, fields: { ...sent.fields, [name.toUpperCase()]: sent.fields[name]! } }),
+      /there are 2/
+    )
     const { [name]: _, ...fields } = sent.fields
     refused(() => read({ ...sent, fields }))
   }
   const sent = send(withoutBody, signers.ed25519)
   const relabel = (text: string): string => text.replace(/^verit=/, 'other=')
-  refused(() => read({ ...sent, fields: { 'signature': relabel(sent.fields['signature']!), 'signature-input': relabel(sent.fields['signature-input']!) } }), /label/)
+  refused(
+    () =>
+      read({
+        ...sent,
+        fields: {
+          signature: relabel(sent.fields['signature']!),
+          'signature-input': relabel(sent.fields['signature-input']!)
+        }
+      }),
+    /label/
+  )
 })
 
 test('each deviation from the profile is refused by name', () => {
@@ -162,7 +214,10 @@ test('what cannot be signed is refused by the signer', () => {
 })
 
 test('a body of no bytes is no body', () => {
-  assert.deepEqual(Object.keys(signRequest({ ...withBody, body: Buffer.alloc(0) }, signers.ed25519).headers), ['signature-input', 'signature'])
+  assert.deepEqual(Object.keys(signRequest({ ...withBody, body: Buffer.alloc(0) }, signers.ed25519).headers), [
+    'signature-input',
+    'signature'
+  ])
 })
 
 test('created may lie within the window on both sides and not beyond', () => {

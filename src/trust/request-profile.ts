@@ -1,6 +1,7 @@
 /**
- * How requests to Verit are signed: one choice from RFC 9421 with nothing left open (docs/signing.md). One signature with the label `verit`; covered
- * are always the same components in the same order; five parameters, each required, no others. Queries are not signed, so a path with one is refused.
+ * How requests to Verit are signed: one choice from RFC 9421 with nothing left open (docs/signing.md). One signature
+ * with the label `verit`; covered are always the same components in the same order; five parameters, each required, no
+ * others. Queries are not signed, so a path with one is refused.
  */
 import { randomBytes } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
@@ -69,10 +70,14 @@ export interface SignedRequest {
 }
 
 /** The two fields of a signature. */
-export function signatureFields(components: readonly Component[], parameters: SignatureParameters, signature: Uint8Array): Record<string, string> {
+export function signatureFields(
+  components: readonly Component[],
+  parameters: SignatureParameters,
+  signature: Uint8Array
+): Record<string, string> {
   return {
     'signature-input': `${LABEL}=${signatureParams(components, parameters)}`,
-    'signature': `${LABEL}=:${Buffer.from(signature).toString('base64')}:`,
+    signature: `${LABEL}=:${Buffer.from(signature).toString('base64')}:`
   }
 }
 
@@ -85,12 +90,14 @@ export function covers(signature: ReadSignature, components: readonly Component[
 export function checkParameters({ label, parameters }: ReadSignature, names: readonly string[], tag: string): void {
   if (label !== LABEL) refuseSignature(`its label is not ${LABEL}`)
   for (const name of names) if (!parameters.has(name)) refuseSignature(`the parameter ${name} is missing`)
-  for (const name of parameters.keys()) if (!names.includes(name)) refuseSignature(`the parameter ${name} is not allowed`)
+  for (const name of parameters.keys())
+    if (!names.includes(name)) refuseSignature(`the parameter ${name} is not allowed`)
   if (parameters.get('tag') !== tag) refuseSignature(`the parameter tag is not "${tag}"`)
 }
 
 function message(method: string, authority: string, path: string, headers: FieldLines): RequestMessage {
-  if (!path.startsWith('/') || /[?#]/.test(path)) refuseSignature('the path has a query, which is not signed, or is no path')
+  if (!path.startsWith('/') || /[?#]/.test(path))
+    refuseSignature('the path has a query, which is not signed, or is no path')
   if (authority === '') refuseSignature('there is no host')
   return { method, authority, target: path, headers }
 }
@@ -101,7 +108,10 @@ function message(method: string, authority: string, path: string, headers: Field
  * @throws VeritError VERIT_SIGNATURE when it cannot be signed: a query, or a body without content-type
  */
 export function signRequest(
-  request: RequestToSign, signer: Signer, at = Math.floor(Date.now() / 1000), nonce = randomBytes(32).toString('base64url'),
+  request: RequestToSign,
+  signer: Signer,
+  at = Math.floor(Date.now() / 1000),
+  nonce = randomBytes(32).toString('base64url')
 ): SignedRequest {
   const { method, authority, path, body } = request
   const hasBody = body !== undefined && body.length > 0
@@ -111,33 +121,46 @@ export function signRequest(
     headers.push(['content-type', type], ['content-digest', contentDigest(body)])
   }
   const components = hasBody ? withBody : withoutBody
-  const parameters = new Map<string, string | number>(
-    [['created', at], ['nonce', nonce], ['keyid', signer.keyId], ['alg', signer.alg], ['tag', REQUEST_TAG]],
-  )
+  const parameters = new Map<string, string | number>([
+    ['created', at],
+    ['nonce', nonce],
+    ['keyid', signer.keyId],
+    ['alg', signer.alg],
+    ['tag', REQUEST_TAG]
+  ])
   const signature = signBase(signatureBase(components, parameters, message(method, authority, path, headers)), signer)
   const digest = hasBody ? headers[1]![1] : undefined
   return {
-    headers: { ...(digest === undefined ? {} : { 'content-digest': digest }), ...signatureFields(components, parameters, signature) },
-    binding: { method, authority, path, contentDigest: digest, signature },
+    headers: {
+      ...(digest === undefined ? {} : { 'content-digest': digest }),
+      ...signatureFields(components, parameters, signature)
+    },
+    binding: { method, authority, path, contentDigest: digest, signature }
   }
 }
 
 /**
- * Reads the signature of a request by the rules of the profile. Proves nothing yet: next come verifyRequestSignature, checkCreated, the nonce's first
- * use, and, when the body is there, checkContentDigest.
+ * Reads the signature of a request by the rules of the profile. Proves nothing yet: next come verifyRequestSignature,
+ * checkCreated, the nonce's first use, and, when the body is there, checkContentDigest.
  * @param rawHeaders as Node gives them: name, value, name, value ...
  * @param hasBody whether content-length is above 0 or there is a transfer coding
  * @throws VeritError VERIT_SIGNATURE saying which rule does not hold
  */
 export function readRequestSignature(
-  rawHeaders: readonly string[], method: string, authority: string, path: string, hasBody: boolean,
+  rawHeaders: readonly string[],
+  method: string,
+  authority: string,
+  path: string,
+  hasBody: boolean
 ): RequestSignature {
   const lines = fieldLines(rawHeaders)
   const read = readSignature(lines)
   checkParameters(read, PARAMETERS, REQUEST_TAG)
   const components = hasBody ? withBody : withoutBody
   if (!covers(read, components)) {
-    refuseSignature(`a request ${hasBody ? 'with' : 'without'} a body covers exactly ${components.map(componentId).join(' ')}`)
+    refuseSignature(
+      `a request ${hasBody ? 'with' : 'without'} a body covers exactly ${components.map(componentId).join(' ')}`
+    )
   }
   const digest = singleField(lines, 'content-digest')
   if (hasBody) {
@@ -151,24 +174,41 @@ export function readRequestSignature(
   if (alg === undefined) refuseSignature('the parameter alg is neither "ed25519" nor "hmac-sha256"')
   const keyId = parameters.get('keyid') as string
   const nonce = parameters.get('nonce') as string
-  if (!CREDENTIAL_ID.test(keyId)) refuseSignature('the parameter keyid is not the id of a credential (key_..., a dot and a number)')
+  if (!CREDENTIAL_ID.test(keyId))
+    refuseSignature('the parameter keyid is not the id of a credential (key_..., a dot and a number)')
   if (!NONCE.test(nonce)) refuseSignature('the parameter nonce is not 22 to 64 characters of base64url')
   if (signature.length !== (alg === 'ed25519' ? 64 : 32)) refuseSignature(`the signature has ${signature.length} bytes`)
   const base = signatureBase(components, parameters, message(method, authority, path, lines))
-  return { keyId, alg, created: parameters.get('created') as number, nonce, signature, base, method, authority, path, contentDigest: digest }
+  return {
+    keyId,
+    alg,
+    created: parameters.get('created') as number,
+    nonce,
+    signature,
+    base,
+    method,
+    authority,
+    path,
+    contentDigest: digest
+  }
 }
 
 /**
- * Whether the signature is that of the credential. A credential has a public key or an HMAC secret; a signature of the other kind never holds.
+ * Whether the signature is that of the credential. A credential has a public key or an HMAC secret; a signature of the
+ * other kind never holds.
  * @throws VeritError VERIT_PUBLIC_KEY when the credential's public key cannot be used
  */
 export function verifyRequestSignature(
-  read: RequestSignature, credential: { readonly publicKey: Uint8Array | undefined; readonly signingSecret: Uint8Array | undefined },
+  read: RequestSignature,
+  credential: { readonly publicKey: Uint8Array | undefined; readonly signingSecret: Uint8Array | undefined }
 ): boolean {
   const { publicKey, signingSecret } = credential
   const { alg, base, signature } = read
-  if (publicKey !== undefined) return alg === 'ed25519' && verifyBase(base, signature, { alg, publicKey: ed25519FromSpki(publicKey) })
-  return signingSecret !== undefined && alg === 'hmac-sha256' && verifyBase(base, signature, { alg, secret: signingSecret })
+  if (publicKey !== undefined)
+    return alg === 'ed25519' && verifyBase(base, signature, { alg, publicKey: ed25519FromSpki(publicKey) })
+  return (
+    signingSecret !== undefined && alg === 'hmac-sha256' && verifyBase(base, signature, { alg, secret: signingSecret })
+  )
 }
 
 /**
@@ -179,6 +219,8 @@ export function verifyRequestSignature(
 export function checkCreated(created: number, windowSeconds: number, now = Math.floor(Date.now() / 1000)): void {
   const off = created - now
   if (Math.abs(off) <= windowSeconds) return
-  const problem = `it was created ${Math.abs(off)} s ${off < 0 ? 'before' : 'after'} now by the clock of the server, which allows ${windowSeconds} s`
+  const problem =
+    `it was created ${Math.abs(off)} s ${off < 0 ? 'before' : 'after'} now by the clock of the ` +
+    `server, which allows ${windowSeconds} s`
   throw new VeritError('VERIT_SIGNATURE', { problem })
 }

@@ -1,7 +1,7 @@
 /**
- * How answers of Verit are signed (docs/signing.md): by the server's Ed25519 key, over the status, the content type and digest, and the request that
- * is answered, its signature included; so an answer can be moved neither to another request nor to another body. A stream has no digest at its head:
- * stream-signature.ts signs its end.
+ * How answers of Verit are signed (docs/signing.md): by the server's Ed25519 key, over the status, the content type and
+ * digest, and the request that is answered, its signature included; so an answer can be moved neither to another
+ * request nor to another body. A stream has no digest at its head: stream-signature.ts signs its end.
  */
 import type { KeyObject } from 'node:crypto'
 import { invariant } from '../lib/errors.ts'
@@ -17,7 +17,10 @@ import { signatureBase } from './signature-base.ts'
 export const RESPONSE_TAG = 'verit-response'
 const PARAMETERS = ['created', 'keyid', 'alg', 'tag']
 const STREAM = /^text\/event-stream *(;|$)/
-/** How far `created` of an answer to an unsigned request may be from the client's clock, in seconds: nothing else says that it is new. */
+/**
+ * How far `created` of an answer to an unsigned request may be from the client's clock, in seconds: nothing else says
+ * that it is new.
+ */
 const WINDOW = 300
 
 /** The server's own key pair. */
@@ -59,10 +62,14 @@ export function serverKeyId(key: KeyObject): string {
 function components(contentType: boolean, whole: boolean, request: RequestBinding): Component[] {
   const of = (name: string, ...parameters: [string, string | true][]): Component => ({ name, parameters })
   return [
-    of('@status'), ...(contentType ? [of('content-type')] : []), ...(whole ? [of('content-digest')] : []),
-    of('@method', ['req', true]), of('@authority', ['req', true]), of('@path', ['req', true]),
+    of('@status'),
+    ...(contentType ? [of('content-type')] : []),
+    ...(whole ? [of('content-digest')] : []),
+    of('@method', ['req', true]),
+    of('@authority', ['req', true]),
+    of('@path', ['req', true]),
     ...(request.signature === undefined ? [] : [of('signature', ['key', LABEL], ['req', true])]),
-    ...(request.contentDigest === undefined ? [] : [of('content-digest', ['req', true])]),
+    ...(request.contentDigest === undefined ? [] : [of('content-digest', ['req', true])])
   ]
 }
 
@@ -78,7 +85,12 @@ function message(status: number, headers: FieldLines, request: RequestBinding): 
  * Signs an answer; for a stream, its head.
  * @param at Unix time in seconds, now unless given
  */
-export function signResponse(response: ResponseToSign, request: RequestBinding, key: ServerKey, at = Math.floor(Date.now() / 1000)): SignedResponse {
+export function signResponse(
+  response: ResponseToSign,
+  request: RequestBinding,
+  key: ServerKey,
+  at = Math.floor(Date.now() / 1000)
+): SignedResponse {
   const { status, body } = response
   const digest = response.digest ?? (body === undefined ? undefined : contentDigest(body))
   const type = response.headers['content-type']
@@ -88,21 +100,37 @@ export function signResponse(response: ResponseToSign, request: RequestBinding, 
   if (type !== undefined) headers.push(['content-type', type])
   if (digest !== undefined) headers.push(['content-digest', digest])
   const covered = components(type !== undefined, digest !== undefined, request)
-  const parameters = new Map<string, string | number>([['created', at], ['keyid', key.keyId], ['alg', 'ed25519'], ['tag', RESPONSE_TAG]])
-  const signature = signBase(signatureBase(covered, parameters, message(status, headers, request)), { alg: 'ed25519', privateKey: key.privateKey })
-  return { headers: { ...(digest === undefined ? {} : { 'content-digest': digest }), ...signatureFields(covered, parameters, signature) }, signature }
+  const parameters = new Map<string, string | number>([
+    ['created', at],
+    ['keyid', key.keyId],
+    ['alg', 'ed25519'],
+    ['tag', RESPONSE_TAG]
+  ])
+  const signature = signBase(signatureBase(covered, parameters, message(status, headers, request)), {
+    alg: 'ed25519',
+    privateKey: key.privateKey
+  })
+  return {
+    headers: {
+      ...(digest === undefined ? {} : { 'content-digest': digest }),
+      ...signatureFields(covered, parameters, signature)
+    },
+    signature
+  }
 }
 
 /**
- * Checks an answer against the request it must be the answer to. Give `body` where it is there already; else check it afterwards: with
- * checkContentDigest, or for a stream with StreamChecker.
+ * Checks an answer against the request it must be the answer to. Give `body` where it is there already; else check it
+ * afterwards: with checkContentDigest, or for a stream with StreamChecker.
  * @param serverKey the server's public key
  * @param now Unix time in seconds
  * @throws VeritError VERIT_SIGNATURE saying what does not hold
  */
 export function verifyResponse(
-  response: { readonly status: number; readonly headers: FieldLines; readonly body?: Uint8Array }, request: RequestBinding, serverKey: KeyObject,
-  now = Math.floor(Date.now() / 1000),
+  response: { readonly status: number; readonly headers: FieldLines; readonly body?: Uint8Array },
+  request: RequestBinding,
+  serverKey: KeyObject,
+  now = Math.floor(Date.now() / 1000)
 ): VerifiedResponse {
   const { status, headers, body } = response
   const read = readSignature(headers)
@@ -117,9 +145,11 @@ export function verifyResponse(
   const covered = components(type !== undefined, digest !== undefined, request)
   if (!covers(read, covered)) refuseSignature('it does not cover what an answer to this request covers')
   const base = signatureBase(covered, parameters, message(status, headers, request))
-  if (!verifyBase(base, signature, { alg: 'ed25519', publicKey: serverKey })) refuseSignature('it does not fit this answer to this request')
+  if (!verifyBase(base, signature, { alg: 'ed25519', publicKey: serverKey }))
+    refuseSignature('it does not fit this answer to this request')
   const created = parameters.get('created') as number
-  if (request.signature === undefined && Math.abs(created - now) > WINDOW) refuseSignature(`it was created ${Math.abs(created - now)} s from now`)
+  if (request.signature === undefined && Math.abs(created - now) > WINDOW)
+    refuseSignature(`it was created ${Math.abs(created - now)} s from now`)
   if (digest !== undefined) parseContentDigest(digest)
   if (body !== undefined) checkContentDigest(digest ?? refuseSignature('a whole body has no content-digest'), body)
   return { created, signature, contentDigest: digest }

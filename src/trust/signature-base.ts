@@ -1,6 +1,7 @@
 /**
- * The signature base (RFC 9421, 2.5): the text that is signed, one line a covered component and a last one with the signature's parameters. Fails
- * rather than guess: on a component that is missing, unknown, repeated, or whose value is not printable ASCII in one line.
+ * The signature base (RFC 9421, 2.5): the text that is signed, one line a covered component and a last one with the
+ * signature's parameters. Fails rather than guess: on a component that is missing, unknown, repeated, or whose value is
+ * not printable ASCII in one line.
  */
 import { serializeInnerList, serializeItem } from 'structured-headers'
 import type { BareItem } from 'structured-headers'
@@ -10,13 +11,16 @@ import { fieldValues, refuseSignature } from './http-message.ts'
 import { memberOf, reserialise } from './structured-field.ts'
 
 /**
- * Parameters of a signature (`created`, `keyid` ...), in their order. Their values are bare items (RFC 9651, 3.3). The type does not say so:
- * it is part of the types of `verit/client`, and those name no other package.
+ * Parameters of a signature (`created`, `keyid` ...), in their order. Their values are bare items (RFC 9651, 3.3). The
+ * type does not say so: it is part of the types of `verit/client`, and those name no other package.
  */
 export type SignatureParameters = ReadonlyMap<string, unknown>
 
 const knownTypes: Readonly<Record<string, FieldType>> = {
-  'content-digest': 'dictionary', 'repr-digest': 'dictionary', 'signature': 'dictionary', 'signature-input': 'dictionary',
+  'content-digest': 'dictionary',
+  'repr-digest': 'dictionary',
+  signature: 'dictionary',
+  'signature-input': 'dictionary'
 }
 const NAME = /^[a-z0-9!#$%&'*+\-.^_`|~]+$/
 const FLAGS = ['sf', 'bs', 'tr', 'req']
@@ -28,9 +32,14 @@ export function componentId(component: Component): string {
   return serializeItem([component.name, map(component)])
 }
 
-/** The value of @signature-params: the covered components and the parameters, as in Signature-Input behind the label. */
+/**
+ * The value of @signature-params: the covered components and the parameters, as in Signature-Input behind the label.
+ */
 export function signatureParams(components: readonly Component[], parameters: SignatureParameters): string {
-  return serializeInnerList([components.map(c => [c.name, map(c)]), new Map(parameters as ReadonlyMap<string, BareItem>)])
+  return serializeInnerList([
+    components.map(c => [c.name, map(c)]),
+    new Map(parameters as ReadonlyMap<string, BareItem>)
+  ])
 }
 
 /** A field line's value: obsolete folds become one space, white space around it goes (RFC 9421, 2.1). */
@@ -43,9 +52,11 @@ function fieldValue(component: Component, message: HttpMessage): string {
   if (!NAME.test(name)) refuseSignature('a covered component has a name that no field can have')
   const parameters = map(component)
   const key = parameters.get('key')
-  if (parameters.has('name') || key === true) refuseSignature(`the component ${name} has a parameter that it cannot have`)
-  if (parameters.has('bs') && (parameters.has('sf') || key !== undefined)) refuseSignature(`the component ${name} has bs beside sf or key`)
-  const lines = fieldValues(parameters.has('tr') ? message.trailers ?? [] : message.headers, name).map(canonicalLine)
+  if (parameters.has('name') || key === true)
+    refuseSignature(`the component ${name} has a parameter that it cannot have`)
+  if (parameters.has('bs') && (parameters.has('sf') || key !== undefined))
+    refuseSignature(`the component ${name} has bs beside sf or key`)
+  const lines = fieldValues(parameters.has('tr') ? (message.trailers ?? []) : message.headers, name).map(canonicalLine)
   if (lines.length === 0) refuseSignature(`the covered field ${name} is not there`)
   if (parameters.has('bs')) return lines.map(line => `:${Buffer.from(line, 'latin1').toString('base64')}:`).join(', ')
   const value = lines.join(', ')
@@ -72,7 +83,11 @@ function componentValue(component: Component, message: HttpMessage): string {
 }
 
 /** The signature base. `parameters` of the signature are taken as they are: their rules are the reader's. */
-export function signatureBase(components: readonly Component[], parameters: SignatureParameters, message: HttpMessage): string {
+export function signatureBase(
+  components: readonly Component[],
+  parameters: SignatureParameters,
+  message: HttpMessage
+): string {
   const seen = new Set<string>()
   const lines = components.map(component => {
     if (component.name === '@signature-params') refuseSignature('@signature-params cannot be covered')

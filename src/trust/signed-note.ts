@@ -1,7 +1,7 @@
 /**
- * Signed notes (C2SP signed-note): a text that ends in a line feed, an empty line, then one line a signature: an em dash, the name of the key, and the
- * base64 of four bytes of key id and the signature. Cosignatures of witnesses (C2SP tlog-cosignature, Ed25519) carry the time and sign
- * `cosignature/v1`, `time T` and the text.
+ * Signed notes (C2SP signed-note): a text that ends in a line feed, an empty line, then one line a signature: an em
+ * dash, the name of the key, and the base64 of four bytes of key id and the signature. Cosignatures of witnesses (C2SP
+ * tlog-cosignature, Ed25519) carry the time and sign `cosignature/v1`, `time T` and the text.
  */
 import { sign, verify } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
@@ -39,7 +39,8 @@ const SIGNATURES = 100
 /** Reads a note, checking its form but no signature. @throws VeritError VERIT_NOTE naming `source` */
 export function parseNote(data: Uint8Array | string, source: string): Note {
   const refuse = (problem: string): VeritError => new VeritError('VERIT_NOTE', { source, problem })
-  const bytes = typeof data === 'string' ? Buffer.from(data, 'utf8') : Buffer.from(data.buffer, data.byteOffset, data.length)
+  const bytes =
+    typeof data === 'string' ? Buffer.from(data, 'utf8') : Buffer.from(data.buffer, data.byteOffset, data.length)
   if (bytes.length > NOTE_LIMIT) throw refuse(`it has ${bytes.length} bytes, and notes have at most ${NOTE_LIMIT}`)
   const bad = utf8FirstInvalid(bytes)
   if (bad >= 0) throw refuse(`it is not UTF-8 at byte ${bad}`)
@@ -57,13 +58,15 @@ export function parseNote(data: Uint8Array | string, source: string): Note {
 function parseLine(line: string, refuse: (problem: string) => VeritError): NoteSignature {
   const match = /^— (\S+) ([A-Za-z0-9+/]+=*)$/u.exec(line)
   const bytes = strictBase64(match?.[2] ?? '')
-  if (match === null || bytes === undefined || bytes.length < 5 || !isKeyName(match[1]!)) throw refuse('a signature line is malformed')
+  if (match === null || bytes === undefined || bytes.length < 5 || !isKeyName(match[1]!))
+    throw refuse('a signature line is malformed')
   return { name: match[1]!, id: bytes.toString('hex', 0, 4), signature: bytes.subarray(4) }
 }
 
 /** Writes a note; the bytes that `parseNote` reads. */
 export function formatNote(note: Note): string {
-  const line = (s: NoteSignature): string => `— ${s.name} ${Buffer.concat([Buffer.from(s.id, 'hex'), s.signature]).toString('base64')}\n`
+  const line = (s: NoteSignature): string =>
+    `— ${s.name} ${Buffer.concat([Buffer.from(s.id, 'hex'), s.signature]).toString('base64')}\n`
   return `${note.text}\n${note.signatures.map(line).join('')}`
 }
 
@@ -85,12 +88,16 @@ export function signNote(text: string, signer: SignerKey, time = Math.floor(Date
 /** Checks one signature line against its key. Gives undefined when it does not hold. */
 function check(text: string, line: NoteSignature, key: VerifierKey): VerifiedSignature | undefined {
   if (key.type !== NOTE_COSIGNATURE) {
-    return line.signature.length === 64 && verify(null, Buffer.from(text, 'utf8'), key.key, line.signature) ? { key, time: undefined } : undefined
+    return line.signature.length === 64 && verify(null, Buffer.from(text, 'utf8'), key.key, line.signature)
+      ? { key, time: undefined }
+      : undefined
   }
   if (line.signature.length !== 72) return undefined
   const time = line.signature.readBigUInt64BE(0)
   if (time > BigInt(Number.MAX_SAFE_INTEGER)) return undefined
-  return verify(null, cosigned(text, time), key.key, line.signature.subarray(8)) ? { key, time: Number(time) } : undefined
+  return verify(null, cosigned(text, time), key.key, line.signature.subarray(8))
+    ? { key, time: Number(time) }
+    : undefined
 }
 
 /**

@@ -1,7 +1,8 @@
 /**
- * The signed end of a stream of server-sent events (docs/signing.md). Its last line is a comment, which readers of events skip:
- * `: verit-end sha-256=:DIGEST: SIGNATURE` and an empty line. The digest is that of all bytes before; signed is a text that holds it and the
- * signature of the answer's head, so that neither can be moved to another stream, and a stream cut short has no end.
+ * The signed end of a stream of server-sent events (docs/signing.md). Its last line is a comment, which readers of
+ * events skip: `: verit-end sha-256=:DIGEST: SIGNATURE` and an empty line. The digest is that of all bytes before;
+ * signed is a text that holds it and the signature of the answer's head, so that neither can be moved to another
+ * stream, and a stream cut short has no end.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -82,7 +83,8 @@ export class StreamChecker {
     if (match === null) refuseSignature('the stream was cut short: it has no signed end')
     const [, digest, signature] = match
     const actual = Buffer.from(digestField(this.#hash.digest()))
-    if (!timingSafeEqual(actual, Buffer.from(digest!))) refuseSignature('the stream does not have the digest that its end says')
+    if (!timingSafeEqual(actual, Buffer.from(digest!)))
+      refuseSignature('the stream does not have the digest that its end says')
     const bytes = strictBase64(signature!)
     const key = { alg: 'ed25519', publicKey: this.#publicKey } as const
     if (bytes === undefined || !verifyBase(streamEndBase(digest!, this.#head), bytes, key)) {

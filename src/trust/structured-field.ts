@@ -1,9 +1,17 @@
 /**
- * Structured fields (RFC 9651), read strictly: a value is taken only if it is written exactly as the RFC would write it. So one value has one form;
- * members or parameters given twice, bits in the padding of base64 and the like, on which readers may differ, are refused.
+ * Structured fields (RFC 9651), read strictly: a value is taken only if it is written exactly as the RFC would write
+ * it. So one value has one form; members or parameters given twice, bits in the padding of base64 and the like, on
+ * which readers may differ, are refused.
  */
 import {
-  isInnerList, parseDictionary, parseItem, parseList, serializeDictionary, serializeInnerList, serializeItem, serializeList,
+  isInnerList,
+  parseDictionary,
+  parseItem,
+  parseList,
+  serializeDictionary,
+  serializeInnerList,
+  serializeItem,
+  serializeList
 } from 'structured-headers'
 import type { Dictionary } from 'structured-headers'
 import type { FieldType } from './http-message.ts'
@@ -22,7 +30,9 @@ export function strictDictionary(name: string, value: string, limit: number): Di
   if (value.length > limit) refuseSignature(`the ${name} field has more than ${limit} characters`)
   const dictionary = attempt(name, () => parseDictionary(value))
   if (attempt(name, () => serializeDictionary(dictionary)) !== value) {
-    refuseSignature(`the ${name} field is not written in the canonical form of RFC 9651, or names a member or parameter twice`)
+    refuseSignature(
+      `the ${name} field is not written in the canonical form of RFC 9651, or names a member or parameter twice`
+    )
   }
   return dictionary
 }

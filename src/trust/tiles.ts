@@ -1,6 +1,7 @@
 /**
- * The files of a tiled log (C2SP tlog-tiles): hash tiles `tile/L/N` of 256 hashes and entry bundles `tile/entries/N` of 256 entries, each entry after its
- * length in two bytes, big-endian. N is written in groups of three digits, all but the last behind an x; `.p/W` marks the W first of a partial one.
+ * The files of a tiled log (C2SP tlog-tiles): hash tiles `tile/L/N` of 256 hashes and entry bundles `tile/entries/N` of
+ * 256 entries, each entry after its length in two bytes, big-endian. N is written in groups of three digits, all but
+ * the last behind an x; `.p/W` marks the W first of a partial one.
  */
 import { VeritError, invariant } from '../lib/errors.ts'
 import { strictInteger } from './checkpoint.ts'
@@ -22,7 +23,10 @@ export interface TilePlace {
 export function tileNumber(index: number): string {
   invariant(Number.isSafeInteger(index) && index >= 0, `a tile has no number ${index}`)
   const digits = String(index).padStart(Math.ceil(String(index).length / 3) * 3, '0')
-  return digits.match(/.{3}/g)!.map((group, i, all) => (i < all.length - 1 ? `x${group}` : group)).join('/')
+  return digits
+    .match(/.{3}/g)!
+    .map((group, i, all) => (i < all.length - 1 ? `x${group}` : group))
+    .join('/')
 }
 
 /** `tile/0/x001/234`, or `tile/entries/000.p/12`. */
@@ -52,7 +56,10 @@ export function frameEntry(entry: Uint8Array): Buffer {
   return framed
 }
 
-/** Cuts a bundle into its whole entries, at most 256; `end` is where they end: less than the length when the rest is torn or too much. */
+/**
+ * Cuts a bundle into its whole entries, at most 256; `end` is where they end: less than the length when the rest is
+ * torn or too much.
+ */
 export function splitBundle(bytes: Uint8Array): { entries: Buffer[]; end: number } {
   const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const entries: Buffer[] = []
@@ -70,7 +77,10 @@ export function splitBundle(bytes: Uint8Array): { entries: Buffer[]; end: number
 export function parseBundle(bytes: Uint8Array, count: number, source: string): Buffer[] {
   const { entries, end } = splitBundle(bytes)
   if (entries.length !== count || end !== bytes.length) {
-    throw new VeritError('VERIT_NOTE', { source, problem: `it holds ${entries.length} whole entries in ${end} of ${bytes.length} bytes, not ${count}` })
+    throw new VeritError('VERIT_NOTE', {
+      source,
+      problem: `it holds ${entries.length} whole entries in ${end} of ${bytes.length} bytes, not ${count}`
+    })
   }
   return entries
 }

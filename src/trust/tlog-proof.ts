@@ -1,6 +1,7 @@
 /**
- * Proofs in a file, to be checked without the log. That an entry is in it: C2SP tlog-proof, with the entry itself as the `extra` data. That one tree
- * begins with another: our own form after its pattern, `verit/consistency-proof@v1`, `old SIZE ROOT`, the hashes, an empty line and the newer checkpoint.
+ * Proofs in a file, to be checked without the log. That an entry is in it: C2SP tlog-proof, with the entry itself as
+ * the `extra` data. That one tree begins with another: our own form after its pattern, `verit/consistency-proof@v1`,
+ * `old SIZE ROOT`, the hashes, an empty line and the newer checkpoint.
  */
 import { VeritError } from '../lib/errors.ts'
 import { strictBase64 } from '../lib/strict-base64.ts'
@@ -34,9 +35,10 @@ export interface ConsistencyFile {
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 export function formatProof(file: InclusionFile | ConsistencyFile): string {
-  const head = file.kind === 'inclusion'
-    ? [INCLUSION, ...(file.extra === undefined ? [] : [`extra ${base64(file.extra)}`]), `index ${file.index}`]
-    : [CONSISTENCY, `old ${file.oldSize} ${base64(file.oldRoot)}`]
+  const head =
+    file.kind === 'inclusion'
+      ? [INCLUSION, ...(file.extra === undefined ? [] : [`extra ${base64(file.extra)}`]), `index ${file.index}`]
+      : [CONSISTENCY, `old ${file.oldSize} ${base64(file.oldRoot)}`]
   return `${[...head, ...file.proof.map(base64), ''].join('\n')}\n${file.checkpoint}`
 }
 
@@ -57,7 +59,7 @@ export function parseProof(text: string, source: string): InclusionFile | Consis
     })
   }
   if (first === INCLUSION) {
-    const extra = lines[0]?.startsWith('extra ') === true ? strictBase64(lines.shift()!.slice(6)) ?? null : undefined
+    const extra = lines[0]?.startsWith('extra ') === true ? (strictBase64(lines.shift()!.slice(6)) ?? null) : undefined
     if (extra === null) throw refuse('its extra data is not base64')
     const index = strictInteger(/^index (.*)$/.exec(lines.shift() ?? '')?.[1] ?? '')
     if (index === undefined) throw refuse('it has no index')

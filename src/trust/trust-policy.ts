@@ -1,7 +1,7 @@
 /**
- * Which models may be served: `trust.toml`. Signers with the names of models that count when they signed them, digests with the names they are trusted
- * under, and whether a model may go without. What is not said is refused; what is not understood makes the whole file unusable.
- *   unsigned = "refuse"                  # or "allow"
+ * Which models may be served: `trust.toml`. Signers with the names of models that count when they signed them, digests
+ * with the names they are trusted under, and whether a model may go without. What is not said is refused; what is not
+ * understood makes the whole file unusable. unsigned = "refuse"                  # or "allow"
  *   allow_unsigned = ["scratch-*"]       # names that may go without
  *   allow_ed25519 = false
  *   default_model = true                 # the model that comes with Verit, signed by its makers
@@ -30,14 +30,33 @@ const closed = { additionalProperties: false } as const
 /** No control characters: names are shown. */
 const name = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: '^[^\\x00-\\x1f\\x7f]+$' })
 const names = Type.Array(name(200), { maxItems: 1000 })
-const PolicyFile = Type.Object({
-  unsigned: Type.Optional(Type.Union([Type.Literal('refuse'), Type.Literal('allow')])),
-  allow_unsigned: Type.Optional(names),
-  allow_ed25519: Type.Optional(Type.Boolean()),
-  default_model: Type.Optional(Type.Boolean()),
-  signers: Type.Optional(Type.Record(Type.String(), Type.Object({ public_key: Type.String({ maxLength: 16_384 }), models: Type.Array(name(200), { minItems: 1, maxItems: 1000 }) }, closed))),
-  digests: Type.Optional(Type.Record(Type.String(), Type.Array(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }), { minItems: 1, maxItems: 1000 }))),
-}, closed)
+const PolicyFile = Type.Object(
+  {
+    unsigned: Type.Optional(Type.Union([Type.Literal('refuse'), Type.Literal('allow')])),
+    allow_unsigned: Type.Optional(names),
+    allow_ed25519: Type.Optional(Type.Boolean()),
+    default_model: Type.Optional(Type.Boolean()),
+    signers: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Object(
+          {
+            public_key: Type.String({ maxLength: 16_384 }),
+            models: Type.Array(name(200), { minItems: 1, maxItems: 1000 })
+          },
+          closed
+        )
+      )
+    ),
+    digests: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Array(Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }), { minItems: 1, maxItems: 1000 })
+      )
+    )
+  },
+  closed
+)
 /** As the file has it. */
 export type PolicyFile = Static<typeof PolicyFile>
 
@@ -60,12 +79,17 @@ export const DEFAULT_SIGNER = 'verit'
 /** The name under which a model is trusted: its file's, without `.gguf`; of a folder its own. */
 export const trustName = (path: string): string => basename(path).replace(/\.gguf$/i, '')
 
-/** The policy in a file; where there is none and `optional`, that of nothing said. @throws VeritError VERIT_TRUST, VERIT_OTHERS_OWN, VERIT_OTHERS_WRITE and those of opening */
+/**
+ * The policy in a file; where there is none and `optional`, that of nothing said. @throws VeritError VERIT_TRUST,
+ * VERIT_OTHERS_OWN, VERIT_OTHERS_WRITE and those of opening
+ */
 export function loadTrustPolicy(path: string, optional = false): TrustPolicy {
   if (optional && !existsSync(path)) return parseTrustPolicy('', path)
   const bytes = readTrusted(path, {
-    kind: 'decides', purpose: 'the trust policy', limit: MAX_BYTES,
-    tooLong: () => new VeritError('VERIT_TRUST', { path, problem: `it has more than ${MAX_BYTES} bytes` }),
+    kind: 'decides',
+    purpose: 'the trust policy',
+    limit: MAX_BYTES,
+    tooLong: () => new VeritError('VERIT_TRUST', { path, problem: `it has more than ${MAX_BYTES} bytes` })
   })
   let text: string
   try {
@@ -83,7 +107,10 @@ export function parseTrustPolicy(text: string, source: string): TrustPolicy {
     value = parse(text, { maxDepth: 8 })
   } catch (e) {
     if (!(e instanceof TomlError)) throw e
-    return fail(source, `line ${e.line} is not TOML: ${printable(e.message.split('\n')[0]!.replace('Invalid TOML document: ', ''), 200)}`)
+    return fail(
+      source,
+      `line ${e.line} is not TOML: ${printable(e.message.split('\n')[0]!.replace('Invalid TOML document: ', ''), 200)}`
+    )
   }
   if (!Value.Check(PolicyFile, value)) return fail(source, schemaProblem(value))
   return policyOf(value, source)
@@ -95,12 +122,18 @@ export const changeTrustPolicy = (policy: TrustPolicy, change: Partial<PolicyFil
 
 /** Replaces the file; comments in it are lost. @throws VeritError VERIT_FILE_IO */
 export function writeTrustPolicy(policy: TrustPolicy): void {
-  writeFileAtomic(policy.source, `# Which models are trusted: docs/models.md\n${stringify(policy.file)}`, { mode: 0o600 })
+  writeFileAtomic(policy.source, `# Which models are trusted: docs/models.md\n${stringify(policy.file)}`, {
+    mode: 0o600
+  })
 }
 
 function policyOf(file: PolicyFile, source: string): TrustPolicy {
   const signers = Object.entries(file.signers ?? {}).map(([signer, { public_key: pem, models }]): PolicySigner => {
-    if (!/^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$/.test(signer)) fail(source, `"${printable(signer, 100)}" is not a name for a signer (letters, digits, dots, dashes, underscores, @)`)
+    if (!/^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$/.test(signer))
+      fail(
+        source,
+        `"${printable(signer, 100)}" is not a name for a signer (letters, digits, dots, dashes, underscores, @)`
+      )
     if (signer === DEFAULT_SIGNER) fail(source, `the name ${DEFAULT_SIGNER} is that of the signer of the default model`)
     return { name: signer, key: publicKeyFromPem(pem, `${source}, signer ${signer}`), models }
   })
@@ -135,7 +168,9 @@ function fits(model: string, pattern: string): boolean {
 
 function schemaProblem(value: unknown): string {
   const first = Value.Errors(PolicyFile, value).find(e => e.keyword !== 'anyOf')
-  return first === undefined ? 'it says something that a policy cannot say' : `${printable(first.instancePath, 100) || 'it'} ${printable(first.message, 200)}`
+  return first === undefined
+    ? 'it says something that a policy cannot say'
+    : `${printable(first.instancePath, 100) || 'it'} ${printable(first.message, 200)}`
 }
 
 function fail(path: string, problem: string): never {

@@ -1,6 +1,7 @@
 /**
- * Keeps what was usual for each key over a restart, in a file of the state folder that only its owner can read. It holds key ids and counts, no
- * texts. It is a convenience: a file that is damaged or not private is left alone, and the watch learns anew.
+ * Keeps what was usual for each key over a restart, in a file of the state folder that only its owner can read. It
+ * holds key ids and counts, no texts. It is a convenience: a file that is damaged or not private is left alone, and the
+ * watch learns anew.
  */
 import { existsSync } from 'node:fs'
 import { Type } from 'typebox'
@@ -21,14 +22,23 @@ const closed = { additionalProperties: false } as const
 const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 const amount = Type.Number({ minimum: 0, maximum: 1e30 })
 const baseline = Type.Object({ count, mean: amount, variance: amount, peak: amount }, closed)
-const history = Type.Object({
-  first: count, last: count,
-  week: Type.Object({
-    hours: Type.Array(amount, { minItems: hoursOfWeek, maxItems: hoursOfWeek }), week: count, days: count,
-    lastDay: Type.Integer({ minimum: -1, maximum: 1e9 }),
-  }, closed),
-  baselines: Type.Object(Object.fromEntries(baselineNames.map(name => [name, baseline])), closed),
-}, closed)
+const history = Type.Object(
+  {
+    first: count,
+    last: count,
+    week: Type.Object(
+      {
+        hours: Type.Array(amount, { minItems: hoursOfWeek, maxItems: hoursOfWeek }),
+        week: count,
+        days: count,
+        lastDay: Type.Integer({ minimum: -1, maximum: 1e9 })
+      },
+      closed
+    ),
+    baselines: Type.Object(Object.fromEntries(baselineNames.map(name => [name, baseline])), closed)
+  },
+  closed
+)
 const keys = Type.Record(Type.String({ pattern: '^key_[0-9a-f]{12}$' }), history, closed)
 const BaselineFile = Type.Object({ version: Type.Literal(1), keys }, closed)
 
@@ -41,7 +51,10 @@ export function loadBaselines(path: string, watch: Watch, log: Log): void {
     if (!Value.Check(BaselineFile, parsed)) throw new Error('it is not a file of baselines, version 1')
     watch.restore((parsed as unknown as { keys: Record<string, HistoryNumbers> }).keys)
   } catch (e) {
-    log.warn({ path, problem: VeritError.is(e) ? e.what : (e as Error).message }, 'what was usual for keys cannot be read: the watch learns it anew')
+    log.warn(
+      { path, problem: VeritError.is(e) ? e.what : (e as Error).message },
+      'what was usual for keys cannot be read: the watch learns it anew'
+    )
   }
 }
 

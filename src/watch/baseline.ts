@@ -19,7 +19,8 @@ export class Baseline {
   #peak = 0
 
   constructor(from?: BaselineNumbers) {
-    if (from !== undefined) [this.#count, this.#mean, this.#variance, this.#peak] = [from.count, from.mean, from.variance, from.peak]
+    if (from !== undefined)
+      [this.#count, this.#mean, this.#variance, this.#peak] = [from.count, from.mean, from.variance, from.peak]
   }
 
   get count(): number {
@@ -39,7 +40,10 @@ export class Baseline {
     this.#peak = Math.max(value, this.#peak * PEAK_DECAY)
   }
 
-  /** What a value must exceed to be unusual: four times the mean, the mean and eight deviations, twice the recent peak, and `least`. */
+  /**
+   * What a value must exceed to be unusual: four times the mean, the mean and eight deviations, twice the recent peak,
+   * and `least`.
+   */
   bound(least: number): number {
     return Math.max(least, 4 * this.#mean, this.#mean + 8 * Math.sqrt(this.#variance), 2 * this.#peak)
   }

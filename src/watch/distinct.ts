@@ -1,5 +1,6 @@
 /**
- * Counts distinct things in a fixed number of bits (linear counting, Whang et al. 1990): about 3 % off while at most as many things as bits are counted.
+ * Counts distinct things in a fixed number of bits (linear counting, Whang et al. 1990): about 3 % off while at most as
+ * many things as bits are counted.
  */
 export class Distinct {
   #bits: Uint32Array

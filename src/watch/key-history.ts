@@ -1,4 +1,7 @@
-/** What is remembered of one key: counts of the five minutes and the hour under way, what was usual before, and sketches of its last prompts. */
+/**
+ * What is remembered of one key: counts of the five minutes and the hour under way, what was usual before, and sketches
+ * of its last prompts.
+ */
 import { Baseline } from './baseline.ts'
 import type { BaselineNumbers } from './baseline.ts'
 import { Distinct } from './distinct.ts'
@@ -16,7 +19,15 @@ const MIN_SHARE_OF = 10
 /** Longest text that may be a single token. */
 const SINGLE_CHARACTERS = 16
 
-export const baselineNames = ['requests', 'tokens', 'errorShare', 'refusedShare', 'nearShare', 'probes', 'singles'] as const
+export const baselineNames = [
+  'requests',
+  'tokens',
+  'errorShare',
+  'refusedShare',
+  'nearShare',
+  'probes',
+  'singles'
+] as const
 export type BaselineName = (typeof baselineNames)[number]
 
 export interface HistoryNumbers {
@@ -38,7 +49,10 @@ export class KeyHistory {
   readonly usual: Readonly<Record<BaselineName, Baseline>>
   /** Of the five minutes under way. */
   interval = { index: -1, requests: 0, tokens: 0, errors: 0, refused: 0 }
-  /** Of the hour under way: requests, those with a prompt, prompts near an earlier one, requests for log probabilities of at most one token. */
+  /**
+   * Of the hour under way: requests, those with a prompt, prompts near an earlier one, requests for log probabilities
+   * of at most one token.
+   */
   hour = { index: -1, requests: 0, prompts: 0, near: 0, probes: 0 }
   readonly probed = new Distinct(1024)
   readonly singles = new Distinct(4096)
@@ -53,7 +67,10 @@ export class KeyHistory {
     this.first = from?.first ?? at
     this.last = from?.last ?? at
     this.week = new Week(from?.week)
-    this.usual = Object.fromEntries(baselineNames.map(name => [name, new Baseline(from?.baselines[name])])) as Record<BaselineName, Baseline>
+    this.usual = Object.fromEntries(baselineNames.map(name => [name, new Baseline(from?.baselines[name])])) as Record<
+      BaselineName,
+      Baseline
+    >
     this.#window = new TokenWindow(salt)
     this.#salt = salt
   }
@@ -83,11 +100,17 @@ export class KeyHistory {
       this.hour.probes++
       this.probed.add(hash)
     }
-    if (promptIds === undefined ? prompt.length <= SINGLE_CHARACTERS && !/\S\s+\S/.test(prompt) : promptIds.length === 1) this.singles.add(hash)
+    if (
+      promptIds === undefined ? prompt.length <= SINGLE_CHARACTERS && !/\S\s+\S/.test(prompt) : promptIds.length === 1
+    )
+      this.singles.add(hash)
     if (promptIds !== undefined) this.agreement = this.#window.add(promptIds)
   }
 
-  /** What has ended becomes part of what is usual; at most as much as would have drawn an alert, so that one attack does not hide the next. */
+  /**
+   * What has ended becomes part of what is usual; at most as much as would have drawn an alert, so that one attack does
+   * not hide the next.
+   */
   #roll(): void {
     const { usual } = this
     const i = this.interval
@@ -119,7 +142,10 @@ export class KeyHistory {
 
   /** What is worth keeping over a restart; no sketches. */
   toJSON(): HistoryNumbers {
-    const baselines = Object.fromEntries(baselineNames.map(name => [name, this.usual[name].toJSON()])) as Record<BaselineName, BaselineNumbers>
+    const baselines = Object.fromEntries(baselineNames.map(name => [name, this.usual[name].toJSON()])) as Record<
+      BaselineName,
+      BaselineNumbers
+    >
     return { first: this.first, last: this.last, week: this.week.toJSON(), baselines }
   }
 }

@@ -1,4 +1,7 @@
-/** What the gateway tells the watch of each request that had a valid key. Texts are looked at and forgotten: only hashes of them are kept. */
+/**
+ * What the gateway tells the watch of each request that had a valid key. Texts are looked at and forgotten: only hashes
+ * of them are kept.
+ */
 export interface Observation {
   readonly keyId: string
   /** ms since 1970. */

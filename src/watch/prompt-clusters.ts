@@ -1,4 +1,7 @@
-/** Groups of near-identical prompts of one key, and which parameters each was sent with: a sweep asks the same thing again and again, otherwise. */
+/**
+ * Groups of near-identical prompts of one key, and which parameters each was sent with: a sweep asks the same thing
+ * again and again, otherwise.
+ */
 import { Distinct } from './distinct.ts'
 import type { Observation } from './observation.ts'
 import type { Sketch } from './sketch.ts'

@@ -1,17 +1,23 @@
 /**
- * 64-bit sketches of prompts: near-identical texts have sketches that differ in few bits, and no text can be had from one. One-permutation MinHash
- * (Li, Owen, Zhang 2012) with one bit kept of each minimum (b-bit minwise hashing, Li and König 2010) over shingles of five characters or tokens.
+ * 64-bit sketches of prompts: near-identical texts have sketches that differ in few bits, and no text can be had from
+ * one. One-permutation MinHash (Li, Owen, Zhang 2012) with one bit kept of each minimum (b-bit minwise hashing, Li and
+ * König 2010) over shingles of five characters or tokens.
  */
 
 const BINS = 64
 const SHINGLE = 5
-/** Of a longer prompt, so many characters at its beginning and as many at its end are looked at: the cost of a request is bounded. */
+/**
+ * Of a longer prompt, so many characters at its beginning and as many at its end are looked at: the cost of a request
+ * is bounded.
+ */
 const PART = 2048
 /** Shorter prompts have too few shingles to be alike by more than chance: they must be equal. */
 const FEW = 32
 /** Of the rolling hash of a shingle (Karp and Rabin 1987), modulo 2^32. */
 const BASE = 0x9e3779b1 | 0
-const BASE_TO_SHINGLE = Array<number>(SHINGLE).fill(BASE).reduce((product, b) => Math.imul(product, b), 1)
+const BASE_TO_SHINGLE = Array<number>(SHINGLE)
+  .fill(BASE)
+  .reduce((product, b) => Math.imul(product, b), 1)
 /** Bits in which near-identical prompts may differ: about four fifths of their shingles are the same. */
 const NEAR_BITS = 6
 
@@ -24,9 +30,16 @@ export interface Sketch {
 
 /** @param salt of this process: without it, nobody can make prompts that share a sketch */
 export function sketchOf(prompt: string | readonly number[], salt: number): Sketch {
-  const at = typeof prompt === 'string' ? (i: number): number => prompt.charCodeAt(i) : (i: number): number => prompt[i]!
+  const at =
+    typeof prompt === 'string' ? (i: number): number => prompt.charCodeAt(i) : (i: number): number => prompt[i]!
   const minima = new Uint32Array(BINS).fill(0xffffffff)
-  const parts = prompt.length <= 2 * PART ? [[0, prompt.length]] : [[0, PART], [prompt.length - PART, prompt.length]]
+  const parts =
+    prompt.length <= 2 * PART
+      ? [[0, prompt.length]]
+      : [
+          [0, PART],
+          [prompt.length - PART, prompt.length]
+        ]
   let shingles = 0
   const put = (rolling: number): void => {
     const h = mix(rolling ^ salt)
@@ -37,8 +50,8 @@ export function sketchOf(prompt: string | readonly number[], salt: number): Sket
   for (const [start, end] of parts as [number, number][]) {
     let h = 0
     for (let i = start; i < end; i++) {
-      h = Math.imul(h, BASE) + at(i) | 0
-      if (i - start >= SHINGLE) h = h - Math.imul(BASE_TO_SHINGLE, at(i - SHINGLE)) | 0
+      h = (Math.imul(h, BASE) + at(i)) | 0
+      if (i - start >= SHINGLE) h = (h - Math.imul(BASE_TO_SHINGLE, at(i - SHINGLE))) | 0
       if (i - start >= SHINGLE - 1) put(h)
     }
     if (end - start < SHINGLE) put(h)

@@ -1,6 +1,6 @@
 /**
- * Whether prompts of token ids look like text. In text a few tokens are very frequent: two picked at random are the same one in about 1 of 100 cases
- * or more. Ids drawn evenly from a vocabulary of V agree in 1 of V cases.
+ * Whether prompts of token ids look like text. In text a few tokens are very frequent: two picked at random are the
+ * same one in about 1 of 100 cases or more. Ids drawn evenly from a vocabulary of V agree in 1 of V cases.
  */
 import { mix } from './sketch.ts'
 
@@ -39,5 +39,5 @@ function agreement(hashes: Uint32Array): number {
     run = sorted[i] === sorted[i - 1] ? run + 1 : 0
     pairs += run
   }
-  return pairs / (sorted.length * (sorted.length - 1) / 2)
+  return pairs / ((sorted.length * (sorted.length - 1)) / 2)
 }

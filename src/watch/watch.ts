@@ -1,6 +1,7 @@
 /**
- * Looks for unusual use, key by key: what a key does is held against what it used to do, and against patterns of attack (rules.ts). It decides
- * nothing about a request; where the operator wants it, a key that draws an alert is slowed down for a while. Time is that of the observations.
+ * Looks for unusual use, key by key: what a key does is held against what it used to do, and against patterns of attack
+ * (rules.ts). It decides nothing about a request; where the operator wants it, a key that draws an alert is slowed down
+ * for a while. Time is that of the observations.
  */
 import { randomInt } from 'node:crypto'
 import { KeyHistory } from './key-history.ts'
@@ -78,8 +79,11 @@ export class Watch {
 
   /** Takes up where another process stopped; keys that were seen already keep what they have. */
   restore(baselines: Readonly<Record<string, HistoryNumbers>>): void {
-    const oldest = Object.entries(baselines).sort(([, a], [, b]) => a.last - b.last).slice(-this.#maxKeys)
-    for (const [id, numbers] of oldest) if (!this.#keys.has(id)) this.#keys.set(id, new KeyHistory(numbers.last, this.#salt, numbers))
+    const oldest = Object.entries(baselines)
+      .sort(([, a], [, b]) => a.last - b.last)
+      .slice(-this.#maxKeys)
+    for (const [id, numbers] of oldest)
+      if (!this.#keys.has(id)) this.#keys.set(id, new KeyHistory(numbers.last, this.#salt, numbers))
   }
 
   #forget(keyId: string): void {

@@ -1,7 +1,7 @@
 /**
- * Sends alerts to an address of the operator's, signed as Standard Webhooks 1.0 has it. Alerts wait in memory, at most 100; one is sent at a time; what
- * fails is sent again, later, under the same id. Redirects are not followed. The address is the operator's own setting, never a client's, so it
- * may lie in a private network.
+ * Sends alerts to an address of the operator's, signed as Standard Webhooks 1.0 has it. Alerts wait in memory, at most
+ * 100; one is sent at a time; what fails is sent again, later, under the same id. Redirects are not followed. The
+ * address is the operator's own setting, never a client's, so it may lie in a private network.
  */
 import { randomUUID } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'
@@ -44,7 +44,11 @@ export class Webhook {
 
   constructor(options: WebhookOptions) {
     if (options.signers.length === 0) {
-      throw new VeritError('VERIT_CONFIG', { source: 'the environment', field: 'VERIT_WEBHOOK_SECRET', problem: 'is missing: alerts are signed' })
+      throw new VeritError('VERIT_CONFIG', {
+        source: 'the environment',
+        field: 'VERIT_WEBHOOK_SECRET',
+        problem: 'is missing: alerts are signed'
+      })
     }
     this.#options = options
   }
@@ -79,7 +83,10 @@ export class Webhook {
     this.#timer = setTimeout(() => void this.#next(), Math.max(0, due - performance.now())).unref()
   }
 
-  /** Takes the message that is due first out of those that wait, sends it, and puts it back if it failed and may be tried again. */
+  /**
+   * Takes the message that is due first out of those that wait, sends it, and puts it back if it failed and may be
+   * tried again.
+   */
   async #next(): Promise<void> {
     const first = this.#waiting.reduce((a, b) => (b.due < a.due ? b : a))
     this.#waiting.splice(this.#waiting.indexOf(first), 1)
@@ -93,7 +100,10 @@ export class Webhook {
       this.#options.log.error({ id: first.id, attempts: first.attempts, problem }, 'an alert did not reach the webhook')
       this.#options.onResult('failed')
     } else {
-      this.#options.log.warn({ id: first.id, attempts: first.attempts, problem, againInMs: wait }, 'an alert did not reach the webhook yet')
+      this.#options.log.warn(
+        { id: first.id, attempts: first.attempts, problem, againInMs: wait },
+        'an alert did not reach the webhook yet'
+      )
       first.due = performance.now() + wait
       this.#put(first)
     }
@@ -105,7 +115,11 @@ export class Webhook {
     const timestamp = String(Math.floor(Date.now() / 1000))
     const signature = this.#options.signers.map(sign => sign(`${id}.${timestamp}.${body}`)).join(' ')
     const headers = {
-      'content-type': 'application/json', 'user-agent': 'verit', 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature,
+      'content-type': 'application/json',
+      'user-agent': 'verit',
+      'webhook-id': id,
+      'webhook-timestamp': timestamp,
+      'webhook-signature': signature
     }
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(this.#options.timeoutMs ?? TIMEOUT_MS)])
     try {

@@ -50,7 +50,9 @@ export class Week {
     this.#lastDay = Math.max(day, this.#lastDay)
   }
 
-  /** Share of the requests that fell into this hour of the week or the ones beside it; 1 where there were none at all. */
+  /**
+   * Share of the requests that fell into this hour of the week or the ones beside it; 1 where there were none at all.
+   */
   share(hour: number): number {
     const total = this.total
     if (total === 0) return 1
@@ -58,7 +60,12 @@ export class Week {
   }
 
   toJSON(): WeekNumbers {
-    return { hours: this.#hours.map(n => Math.round(1000 * n) / 1000), week: this.#week, days: this.#days, lastDay: this.#lastDay }
+    return {
+      hours: this.#hours.map(n => Math.round(1000 * n) / 1000),
+      week: this.#week,
+      days: this.#days,
+      lastDay: this.#lastDay
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Packings of block-quantised matrices: activations are rounded to int8 in blocks of 32, products with the codes are exact integers
- * (docs/arithmetic.md). One packing for each row of `blockFormats`.
+ * Packings of block-quantised matrices: activations are rounded to int8 in blocks of 32, products with the codes are
+ * exact integers (docs/arithmetic.md). One packing for each row of `blockFormats`.
  */
 import type { Plan } from '../exec/plan.ts'
 import { blockFormats, packedBytes } from '../ops/block-formats.ts'
@@ -16,7 +16,7 @@ function repackPlan(f: BlockFormat, out: number, inputs: number): Plan {
   return singleOp(`repack${f.name}`, {
     inputs: [{ name: 'raw', dtype: 'u8', bytes: out * rowBytes(f, inputs) }],
     outputs: [{ name: 'w', dtype: 'u8', bytes: packedBytes(f, out, inputs) }],
-    attributes: { O: out, K: inputs },
+    attributes: { O: out, K: inputs }
   })
 }
 
@@ -47,7 +47,7 @@ function blockPacking(f: BlockFormat): Packing {
         await job.run(`${f.name} ${count} ${job.inputs}`, () => repackPlan(f, count, job.inputs), buffers, job.badScale)
       }
     },
-    random: (_, place, draw) => fill(place, place.length, smallBytes, draw),
+    random: (_, place, draw) => fill(place, place.length, smallBytes, draw)
   }
 }
 

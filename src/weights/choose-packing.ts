@@ -10,8 +10,8 @@ import type { TernaryPacking } from './ternary-packing.ts'
 
 export interface PackingChoice {
   /**
-   * `layer`: a projection. `experts`: the same projection of each expert. `head`: the output head, also where it is the token embedding. `table`: a token embedding that
-   * is not the head.
+   * `layer`: a projection. `experts`: the same projection of each expert. `head`: the output head, also where it is the
+   * token embedding. `table`: a token embedding that is not the head.
    */
   readonly role: 'layer' | 'experts' | 'head' | 'table'
   /** Whether the matrix is multiplied as ternary weights whatever its type is. */

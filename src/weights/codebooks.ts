@@ -27,10 +27,13 @@ const iq4NL: BlockDecoder = (raw, at, out, first) => {
  * IQ4_NL. Weight (d (s - 32)) T[q]: the first product is exact, the second is rounded once.
  */
 const iq4XS: BlockDecoder = (raw, at, out, first) => {
-  const d = halfAt(raw, at), high = raw[at + 2]! | (raw[at + 3]! << 8)
+  const d = halfAt(raw, at)
+  const high = raw[at + 2]! | (raw[at + 3]! << 8)
   for (let group = 0; group < 8; group++) {
     const s = ((raw[at + 4 + (group >> 1)]! >> ((group & 1) * 4)) & 15) | (((high >> (2 * group)) & 3) << 4)
-    const scale = d * (s - 32), codes = at + 8 + group * 16, to = first + group * 32
+    const scale = d * (s - 32)
+    const codes = at + 8 + group * 16
+    const to = first + group * 32
     for (let i = 0; i < 16; i++) {
       const byte = raw[codes + i]!
       out[to + i] = scale * iq4Values[byte & 15]!
@@ -41,7 +44,7 @@ const iq4XS: BlockDecoder = (raw, at, out, first) => {
 
 /** Half of 2^(e - 127), for the doubled table: 2^(e - 128). The first two are subnormal, hence made of their bits. */
 const e8m0Halved = new Float32Array(
-  Uint32Array.from({ length: 256 }, (_, e) => (e < 2 ? 0x200000 << e : (e - 1) << 23)).buffer,
+  Uint32Array.from({ length: 256 }, (_, e) => (e < 2 ? 0x200000 << e : (e - 1) << 23)).buffer
 )
 
 /** From this exponent on the largest code, 12 x 2^(e - 128), is beyond binary32; 255 is NaN in the specification. */
@@ -58,7 +61,8 @@ const mxfp4: BlockDecoder = (raw, at, out, first) => {
 }
 
 function mxfp4Fault(raw: Uint8Array): string | undefined {
-  const blocks = wholeBlocks('MXFP4', raw), { bytes } = ggufTypes.MXFP4
+  const blocks = wholeBlocks('MXFP4', raw)
+  const { bytes } = ggufTypes.MXFP4
   for (let b = 0; b < blocks; b++) {
     const e = raw[b * bytes]!
     if (e === 255) return blockFault('MXFP4', 'scale', b, NaN)
@@ -71,5 +75,5 @@ function mxfp4Fault(raw: Uint8Array): string | undefined {
 export const codebooks = {
   IQ4_NL: blockType('IQ4_NL', [scaleAt(0)], iq4NL),
   IQ4_XS: blockType('IQ4_XS', [scaleAt(0)], iq4XS),
-  MXFP4: { ...blockType('MXFP4', [], mxfp4), scaleFault: mxfp4Fault } satisfies WeightType,
+  MXFP4: { ...blockType('MXFP4', [], mxfp4), scaleFault: mxfp4Fault } satisfies WeightType
 }

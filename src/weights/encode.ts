@@ -60,7 +60,8 @@ function packQ8(weights: Float32Array, bytes: Uint8Array): boolean {
   const exact = largest(weights) / 127
   if (exact > LARGEST_HALF) return false
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const bits = halfAbove(exact), d = f16Value(bits)
+  const bits = halfAbove(exact)
+  const d = f16Value(bits)
   view.setUint16(0, bits, true)
   if (d > 0) weights.forEach((w, i) => view.setInt8(2 + i, nearest(w / d, -127, 127)))
   return true
@@ -71,7 +72,8 @@ function packQ6(weights: Float32Array, bytes: Uint8Array): boolean {
   const exact = scales.reduce((most, s) => Math.max(most, Math.abs(s)), 0) / 127
   if (exact > LARGEST_HALF) return false
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const bits = halfAbove(exact), d = f16Value(bits)
+  const bits = halfAbove(exact)
+  const d = f16Value(bits)
   view.setUint16(208, bits, true)
   for (let g = 0; g < scales.length; g++) {
     const s = d > 0 ? nearest(scales[g]! / d, -127, 127) : 0
@@ -97,10 +99,12 @@ function groupScale(weights: Float32Array): number {
   let extreme = 0
   for (const w of weights) if (Math.abs(w) > Math.abs(extreme)) extreme = w
   if (extreme === 0) return 0
-  let best = 0, least = Infinity
+  let best = 0
+  let least = Infinity
   for (const end of EXTREMES) {
     const scale = extreme / end
-    let wq = 0, qq = 0
+    let wq = 0
+    let qq = 0
     for (const w of weights) {
       const q = nearest(w / scale, -32, 31)
       wq += w * q

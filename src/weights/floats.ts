@@ -27,12 +27,13 @@ function floatType<Bits extends Uint16Array | Uint32Array>(
   bits: (raw: Uint8Array) => Bits,
   exponent: number,
   convert: (bits: Bits, out: Float32Array) => void,
-  write?: (values: Float32Array, raw: Uint8Array) => void,
+  write?: (values: Float32Array, raw: Uint8Array) => void
 ): WeightType {
   const { block, bytes } = ggufTypes[name]
   const scaleFault = (raw: Uint8Array): string | undefined => {
     wholeBlocks(name, raw)
-    const all = bits(raw), i = firstOdd(all, exponent)
+    const all = bits(raw)
+    const i = firstOdd(all, exponent)
     if (i < 0) return undefined
     const value = new Float32Array(1)
     convert(all.subarray(i, i + 1) as Bits, value)
@@ -53,7 +54,7 @@ function floatType<Bits extends Uint16Array | Uint32Array>(
       convert(bits(raw), out)
     },
     scaleFault,
-    ...(write === undefined ? {} : { encode }),
+    ...(write === undefined ? {} : { encode })
   }
 }
 
@@ -68,5 +69,5 @@ export const floats = {
   F32: floatType('F32', floatBits, 0x7f800000, copyBits, (values, raw) => raw.set(bytesOf(values))),
   // Rounds to the nearest, ties to even. Values from 65520 on become infinite, which is a fault.
   F16: floatType('F16', halfBits, 0x7c00, f16ToF32, (values, raw) => raw.set(bytesOf(f32ToF16(values)))),
-  BF16: floatType('BF16', halfBits, 0x7f80, bf16ToF32),
+  BF16: floatType('BF16', halfBits, 0x7f80, bf16ToF32)
 }

@@ -1,6 +1,6 @@
 /**
- * Packings of an output head of Q6_K or Q8_0: activations are rounded to 14 bits, so that the logits keep what the layers
- * have computed. Matrices of the layers have the packings of block-matrices.ts.
+ * Packings of an output head of Q6_K or Q8_0: activations are rounded to 14 bits, so that the logits keep what the
+ * layers have computed. Matrices of the layers have the packings of block-matrices.ts.
  */
 import type { Plan } from '../exec/plan.ts'
 import { f16Bits } from '../lib/half.ts'
@@ -24,7 +24,11 @@ interface HeadFormat {
   readonly name: string
   readonly ops: { readonly matmul: string; readonly rows: string; readonly repack: string }
   /** Parts, each with its bytes for a weight of a row. */
-  readonly parts: readonly { readonly part: string; readonly dtype: DType; readonly rest: (inputs: number) => number[] }[]
+  readonly parts: readonly {
+    readonly part: string
+    readonly dtype: DType
+    readonly rest: (inputs: number) => number[]
+  }[]
   /** Bytes of a row in the file. */
   readonly rowBytes: (inputs: number) => number
 }
@@ -34,12 +38,16 @@ const BYTES: Partial<Record<DType, number>> = { u8: 1, i8: 1, f16: 2, f32: 4 }
 function headPacking({ name, ops, parts, rowBytes }: HeadFormat): Packing {
   const partsOf = ({ out, inputs }: MatrixSize): PackedPart[] =>
     parts.map(({ part, dtype, rest }) => ({ part, dtype, shape: [groupsOf(out, 16), ...rest(inputs)], rows: 16 }))
-  const planOf = (out: number, inputs: number): Plan => singleOp(ops.repack, {
-    inputs: [{ name: 'raw', dtype: 'u8', bytes: out * rowBytes(inputs) }],
-    outputs: partsOf({ out, inputs }).map(({ part, dtype, shape }) =>
-      ({ name: part, dtype, bytes: shape.reduce((n, d) => n * d, BYTES[dtype]!) })),
-    attributes: { O: out, K: inputs },
-  })
+  const planOf = (out: number, inputs: number): Plan =>
+    singleOp(ops.repack, {
+      inputs: [{ name: 'raw', dtype: 'u8', bytes: out * rowBytes(inputs) }],
+      outputs: partsOf({ out, inputs }).map(({ part, dtype, shape }) => ({
+        name: part,
+        dtype,
+        bytes: shape.reduce((n, d) => n * d, BYTES[dtype]!)
+      })),
+      attributes: { O: out, K: inputs }
+    })
   return {
     name,
     parts: partsOf,
@@ -48,7 +56,8 @@ function headPacking({ name, ops, parts, rowBytes }: HeadFormat): Packing {
       const y = g.apply(ops.matmul, [q!, scale!, sum!, ...parts.map(p => m(p.part))], { O: out, K: inputs })[0]!
       return bias === undefined ? y : g.addBias(y, bias)
     },
-    rows: (g, m, ids, { out, inputs }) => g.apply(ops.rows, [...parts.map(p => m(p.part)), ids], { O: out, K: inputs })[0]!,
+    rows: (g, m, ids, { out, inputs }) =>
+      g.apply(ops.rows, [...parts.map(p => m(p.part)), ids], { O: out, K: inputs })[0]!,
     pack: async job => {
       for (const [from, count] of rowSlices(job.out, rowBytes(job.inputs), 16)) {
         const places = Object.fromEntries(parts.map(({ part }) => [part, job.place(part, from, count)]))
@@ -56,7 +65,7 @@ function headPacking({ name, ops, parts, rowBytes }: HeadFormat): Packing {
         await job.run(`${name} ${count} ${job.inputs}`, () => planOf(count, job.inputs), buffers, job.badScale)
       }
     },
-    random,
+    random
   }
 }
 
@@ -66,9 +75,9 @@ export const headQ6_K = headPacking({
   parts: [
     { part: 'codes', dtype: 'u8', rest: inputs => [inputs / 16, 192] },
     { part: 's', dtype: 'i8', rest: inputs => [inputs / 16, 16] },
-    { part: 'd', dtype: 'f32', rest: inputs => [inputs / 256, 16] },
+    { part: 'd', dtype: 'f32', rest: inputs => [inputs / 256, 16] }
   ],
-  rowBytes: inputs => (inputs / 256) * 210,
+  rowBytes: inputs => (inputs / 256) * 210
 })
 
 export const headQ8_0 = headPacking({
@@ -76,7 +85,7 @@ export const headQ8_0 = headPacking({
   ops: { matmul: 'fineMatmulQ8_0', rows: 'fineRowsQ8_0', repack: 'fineRepackQ8_0' },
   parts: [
     { part: 'codes', dtype: 'u8', rest: inputs => [inputs / 16, 256] },
-    { part: 'd', dtype: 'f16', rest: inputs => [inputs / 32, 16] },
+    { part: 'd', dtype: 'f16', rest: inputs => [inputs / 32, 16] }
   ],
-  rowBytes: inputs => (inputs / 32) * 34,
+  rowBytes: inputs => (inputs / 32) * 34
 })

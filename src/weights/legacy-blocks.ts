@@ -19,7 +19,8 @@ const q4_0: BlockDecoder = (raw, at, out, first) => {
 
 /** d, m, codes. Weight d q + m: the product is exact, the sum is rounded. */
 const q4_1: BlockDecoder = (raw, at, out, first) => {
-  const d = halfAt(raw, at), m = halfAt(raw, at + 2)
+  const d = halfAt(raw, at)
+  const m = halfAt(raw, at + 2)
   for (let i = 0; i < 16; i++) {
     const byte = raw[at + 4 + i]!
     out[first + i] = d * (byte & 15) + m
@@ -33,7 +34,8 @@ const fifthBits = (raw: Uint8Array, at: number): number =>
 
 /** d, fifth bits, codes. Weight d (q - 16), exact. */
 const q5_0: BlockDecoder = (raw, at, out, first) => {
-  const d = halfAt(raw, at), fifth = fifthBits(raw, at + 2)
+  const d = halfAt(raw, at)
+  const fifth = fifthBits(raw, at + 2)
   for (let i = 0; i < 16; i++) {
     const byte = raw[at + 6 + i]!
     out[first + i] = d * (((byte & 15) | (((fifth >>> i) & 1) << 4)) - 16)
@@ -43,7 +45,9 @@ const q5_0: BlockDecoder = (raw, at, out, first) => {
 
 /** d, m, fifth bits, codes. Weight d q + m: the product is exact, the sum is rounded. */
 const q5_1: BlockDecoder = (raw, at, out, first) => {
-  const d = halfAt(raw, at), m = halfAt(raw, at + 2), fifth = fifthBits(raw, at + 4)
+  const d = halfAt(raw, at)
+  const m = halfAt(raw, at + 2)
+  const fifth = fifthBits(raw, at + 4)
   for (let i = 0; i < 16; i++) {
     const byte = raw[at + 8 + i]!
     out[first + i] = d * ((byte & 15) | (((fifth >>> i) & 1) << 4)) + m
@@ -64,5 +68,5 @@ export const legacyBlocks = {
   Q4_1: blockType('Q4_1', scaleAndMinimum, q4_1),
   Q5_0: blockType('Q5_0', [scaleAt(0)], q5_0),
   Q5_1: blockType('Q5_1', scaleAndMinimum, q5_1),
-  Q8_0: blockType('Q8_0', [scaleAt(0)], q8_0, encodeQ8_0),
+  Q8_0: blockType('Q8_0', [scaleAt(0)], q8_0, encodeQ8_0)
 }

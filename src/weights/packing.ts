@@ -1,6 +1,7 @@
 /**
- * How a matrix lies in memory for serving, and what can be done with it there. A packing is chosen for each tensor by its
- * ggml type (choose-packing.ts); no other file knows types. The decoders of the types themselves are in registry.ts.
+ * How a matrix lies in memory for serving, and what can be done with it there. A packing is chosen for each tensor by
+ * its ggml type (choose-packing.ts); no other file knows types. The decoders of the types themselves are in
+ * registry.ts.
  */
 import type { Plan } from '../exec/plan.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
@@ -76,10 +77,16 @@ export interface Packing {
   /** Rows ids i32[N] -> f32 [N, inputs]; absent where a packing has no such op. */
   rows?(g: Graph, m: PackedTensors, ids: Tensor, size: MatrixSize): Tensor
   /**
-   * Products with the matrices that rows chose of `count` matrices of this size, one after the other: x [N, inputs], the
-   * same for each choice, or [N, k · inputs]; experts i32 [N, k] -> [N, k · out]. Absent where there is no such op.
+   * Products with the matrices that rows chose of `count` matrices of this size, one after the other: x [N, inputs],
+   * the same for each choice, or [N, k · inputs]; experts i32 [N, k] -> [N, k · out]. Absent where there is no such op.
    */
-  experts?(g: Graph, x: Tensor, m: PackedTensors, experts: Tensor, size: MatrixSize & { readonly count: number }): Tensor
+  experts?(
+    g: Graph,
+    x: Tensor,
+    m: PackedTensors,
+    experts: Tensor,
+    size: MatrixSize & { readonly count: number }
+  ): Tensor
   /** Fills the parts from a file. */
   pack(job: PackJob): Promise<void>
   readonly random: RandomFill

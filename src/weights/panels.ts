@@ -9,7 +9,11 @@ const shapeOf = ({ out, inputs }: MatrixSize): readonly number[] => [groupsOf(ou
 
 const random: RandomFill = ({ dtype }, place, draw) => {
   if (dtype === 'f32') fillFloats(new Float32Array(place.buffer, place.byteOffset, place.byteLength / 4), draw)
-  else (dtype === 'f16' ? fillHalves : fillBrainHalves)(new Uint16Array(place.buffer, place.byteOffset, place.byteLength / 2), draw)
+  else
+    (dtype === 'f16' ? fillHalves : fillBrainHalves)(
+      new Uint16Array(place.buffer, place.byteOffset, place.byteLength / 2),
+      draw
+    )
 }
 
 const linear: Packing['linear'] = (g, x, m, { out }, bias) => g.packedLinear(x, m('panels'), out, bias)
@@ -24,7 +28,7 @@ function floatPlan(count: number, inputs: number): Plan {
   return singleOp('panels', {
     inputs: [{ name: 'values', dtype: 'f32', bytes: count * inputs * 4 }],
     outputs: [{ name: 'panels', dtype: 'f32', bytes: groupsOf(count, 32) * inputs * 128 }],
-    attributes: { Nc: count, K: inputs, layoutB: 1 },
+    attributes: { Nc: count, K: inputs, layoutB: 1 }
   })
 }
 
@@ -33,7 +37,7 @@ function halfPlan(dtype: 'f16' | 'bf16', count: number, inputs: number): Plan {
   return singleOp('halfPanels', {
     inputs: [{ name: 'raw', dtype, bytes: count * inputs * 2 }],
     outputs: [{ name: 'panels', dtype, bytes: groupsOf(count, 32) * inputs * 64 }],
-    attributes: { Nc: count, K: inputs, half: dtype === 'f16' ? 1 : 2 },
+    attributes: { Nc: count, K: inputs, half: dtype === 'f16' ? 1 : 2 }
   })
 }
 
@@ -50,7 +54,7 @@ export const floatPanels: Packing = {
       await job.run(`panels ${count} ${job.inputs}`, () => floatPlan(count, job.inputs), buffers)
     }
   },
-  random,
+  random
 }
 
 const sixteenBits = (dtype: 'f16' | 'bf16'): Packing => ({
@@ -65,7 +69,7 @@ const sixteenBits = (dtype: 'f16' | 'bf16'): Packing => ({
       await job.run(`${dtype} ${count} ${job.inputs}`, () => halfPlan(dtype, count, job.inputs), buffers, job.notFinite)
     }
   },
-  random,
+  random
 })
 
 /** Values of f16, widened exactly as they are read. */

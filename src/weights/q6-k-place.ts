@@ -5,11 +5,13 @@
  * block's byte 128 on). Within a group of 16 weights only the bytes move on.
  */
 export function q6KPlace(i: number): { low: number; lowShift: number; high: number; highShift: number } {
-  const half = i >> 7, quarter = (i >> 5) & 3, column = i & 31
+  const half = i >> 7
+  const quarter = (i >> 5) & 3
+  const column = i & 31
   return {
     low: half * 64 + (quarter & 1) * 32 + column,
     lowShift: (quarter >> 1) * 4,
     high: half * 32 + column,
-    highShift: quarter * 2,
+    highShift: quarter * 2
   }
 }

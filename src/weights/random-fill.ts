@@ -1,4 +1,6 @@
-/** Random bytes of the kinds that weights are kept in, fast and of no other merit: for models whose speed is measured. */
+/**
+ * Random bytes of the kinds that weights are kept in, fast and of no other merit: for models whose speed is measured.
+ */
 import { f16Bits, f32ToBf16 } from '../lib/half.ts'
 import { invariant } from '../lib/errors.ts'
 import { base3Byte } from '../ops/base3.ts'
@@ -30,10 +32,15 @@ export function fill(bytes: Uint8Array, length: number, table: Uint8Array, rando
 export const everyByte = Uint8Array.from({ length: 256 }, (_, i) => i)
 
 /** The 81 bytes of four codes, each 0, 1 or 2. */
-export const ternaryCodeBytes = Uint8Array.from({ length: 81 }, (_, v) => (v % 3) | (Math.floor(v / 3) % 3) << 2 | (Math.floor(v / 9) % 3) << 4 | Math.floor(v / 27) << 6)
+export const ternaryCodeBytes = Uint8Array.from(
+  { length: 81 },
+  (_, v) => (v % 3) | ((Math.floor(v / 3) % 3) << 2) | ((Math.floor(v / 9) % 3) << 4) | (Math.floor(v / 27) << 6)
+)
 
 /** The 243 bytes of five codes (src/ops/base3.ts). */
-export const base3CodeBytes = Uint8Array.from({ length: 243 }, (_, v) => base3Byte([0, 1, 2, 3, 4].map(i => Math.floor(v / 3 ** i) % 3)))
+export const base3CodeBytes = Uint8Array.from({ length: 243 }, (_, v) =>
+  base3Byte([0, 1, 2, 3, 4].map(i => Math.floor(v / 3 ** i) % 3))
+)
 
 /** 4,096 near normal numbers of a deviation: sums of four uniform ones. */
 function nearNormal(deviation: number, random: Random): number[] {

@@ -13,9 +13,25 @@ import type { WeightType } from './weight-type.ts'
 
 /** Bytes of a block where its binary16 scales and minima begin. */
 const halves: Readonly<Record<WeightTypeName, readonly number[]>> = {
-  F32: [], F16: [0], BF16: [], I2_S: [], MXFP4: [],
-  Q4_0: [0], Q4_1: [0, 2], Q5_0: [0], Q5_1: [0, 2], Q8_0: [0], IQ4_NL: [0], IQ4_XS: [0],
-  Q2_K: [80, 82], Q3_K: [108], Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], TQ1_0: [52], TQ2_0: [64],
+  F32: [],
+  F16: [0],
+  BF16: [],
+  I2_S: [],
+  MXFP4: [],
+  Q4_0: [0],
+  Q4_1: [0, 2],
+  Q5_0: [0],
+  Q5_1: [0, 2],
+  Q8_0: [0],
+  IQ4_NL: [0],
+  IQ4_XS: [0],
+  Q2_K: [80, 82],
+  Q3_K: [108],
+  Q4_K: [0, 2],
+  Q5_K: [0, 2],
+  Q6_K: [208],
+  TQ1_0: [52],
+  TQ2_0: [64]
 }
 
 /**
@@ -41,7 +57,7 @@ const digests: Readonly<Record<WeightTypeName, string>> = {
   MXFP4: '138389ca8a4ab17ea3f4a0e90a0cad23b741fc111c665a6eb2093e993d649145',
   I2_S: '54d26bc6ba9ccd337c1acdfa70d7f43d3aa9a4648c6e0fa52cf709bc2e642d0b',
   TQ1_0: 'cd5c0f19fd4224bc7da086e7542dd8da0b8a585b0e743d5ee9b679deef96cd6e',
-  TQ2_0: 'eeaf6a58ebba5af825cc59bef5d9869fa1d65645ecc8d5a8bda8f1ae0869d531',
+  TQ2_0: 'eeaf6a58ebba5af825cc59bef5d9869fa1d65645ecc8d5a8bda8f1ae0869d531'
 }
 
 const BLOCKS = 64
@@ -96,7 +112,8 @@ const bitsOf = (a: Float32Array): Uint32Array => new Uint32Array(a.buffer, a.byt
 
 for (const type of weightTypes.values()) {
   test(`${type.name}: random blocks decode to the bits of gguf-py, from any byte offset`, () => {
-    const raw = randomBlocks(type), weights = decoded(type, raw)
+    const raw = randomBlocks(type)
+    const weights = decoded(type, raw)
     const { length } = weights
     const digest = createHash('sha256').update(new Uint8Array(weights.buffer)).digest('hex')
     assert.equal(digest, digests[type.name as WeightTypeName])
@@ -110,10 +127,13 @@ for (const type of weightTypes.values()) {
   })
 
   test(`${type.name}: bytes that are not exactly those of the weights are refused`, () => {
-    const raw = randomBlocks(type), weights = BLOCKS * type.block
-    fc.assert(fc.property(fc.nat(raw.length - 1), length => {
-      assert.throws(() => type.decode(raw.subarray(0, length), new Float32Array(weights)), internal)
-    }))
+    const raw = randomBlocks(type)
+    const weights = BLOCKS * type.block
+    fc.assert(
+      fc.property(fc.nat(raw.length - 1), length => {
+        assert.throws(() => type.decode(raw.subarray(0, length), new Float32Array(weights)), internal)
+      })
+    )
     assert.throws(() => type.decode(new Uint8Array(raw.length + 1), new Float32Array(weights)), internal)
     for (const size of [weights + 1, weights - 1]) {
       assert.throws(() => type.decode(raw, new Float32Array(size)), internal)
@@ -132,7 +152,10 @@ test('a row has the size that the file format gives its type', () => {
     assert.deepEqual([type.name, type.block, type.bytes, type.tail], [name, block, bytes, tail])
   }
   assert.deepEqual([...weightTypes.keys()].filter(isTernaryType), ['I2_S', 'TQ1_0', 'TQ2_0'])
-  assert.deepEqual([...weightTypes].filter(([, t]) => t.encode).map(([name]) => name), ['F32', 'F16', 'Q8_0', 'Q6_K'])
+  assert.deepEqual(
+    [...weightTypes].filter(([, t]) => t.encode).map(([name]) => name),
+    ['F32', 'F16', 'Q8_0', 'Q6_K']
+  )
   for (const name of ['Q8_K', 'I32', 'toString', '']) assert.ok(!isWeightType(name))
 })
 
@@ -140,28 +163,40 @@ test('a scale that is not finite is named with its block, in whichever block it 
   const types = [...weightTypes.values()].filter(t => halves[t.name as WeightTypeName].length > 0 && t.name !== 'F16')
   const odd = fc.constantFrom([0x7c00, 'Infinity'] as const, [0xfc00, '-Infinity'] as const, [0xfc01, 'NaN'] as const)
   const anywhere = [fc.constantFrom(...types), fc.nat(BLOCKS - 1), odd, fc.boolean()] as const
-  fc.assert(fc.property(...anywhere, (type, block, [bits, value], second) => {
-    const places = halves[type.name as WeightTypeName], i = second ? places.length - 1 : 0
-    const raw = randomBlocks(type)
-    assert.equal(type.scaleFault(raw), undefined)
-    raw.set(littleEndian(bits), block * type.bytes + places[i]!)
-    const place = i === 0 ? 'scale' : 'minimum'
-    assert.equal(type.scaleFault(raw), `the ${place} of block ${block}, at weight ${block * type.block}, is ${value}`)
-  }))
+  fc.assert(
+    fc.property(...anywhere, (type, block, [bits, value], second) => {
+      const places = halves[type.name as WeightTypeName]
+      const i = second ? places.length - 1 : 0
+      const raw = randomBlocks(type)
+      assert.equal(type.scaleFault(raw), undefined)
+      raw.set(littleEndian(bits), block * type.bytes + places[i]!)
+      const place = i === 0 ? 'scale' : 'minimum'
+      assert.equal(type.scaleFault(raw), `the ${place} of block ${block}, at weight ${block * type.block}, is ${value}`)
+    })
+  )
 })
 
 test('floats that are not finite and MXFP4 exponents that overflow are named with their place', () => {
   const row = (name: string): WeightType => weightTypes.get(name)!
   const cases = [
-    ['F16', [0, 0, 0, 0xfc], 'weight 1 is -Infinity'], ['F16', [1, 0x7c], 'weight 0 is NaN'],
-    ['BF16', [0x80, 0x7f], 'weight 0 is Infinity'], ['BF16', [0, 0, 0xc0, 0xff], 'weight 1 is NaN'],
-    ['F32', [0, 0, 0x80, 0xff], 'weight 0 is -Infinity'], ['F32', [0, 0, 0, 0, 1, 0, 0x80, 0x7f], 'weight 1 is NaN'],
-    ['F32', [255, 255, 0x7f, 0x7f], undefined], ['BF16', [0x7f, 0x7f], undefined], ['F16', [255, 0x7b], undefined],
+    ['F16', [0, 0, 0, 0xfc], 'weight 1 is -Infinity'],
+    ['F16', [1, 0x7c], 'weight 0 is NaN'],
+    ['BF16', [0x80, 0x7f], 'weight 0 is Infinity'],
+    ['BF16', [0, 0, 0xc0, 0xff], 'weight 1 is NaN'],
+    ['F32', [0, 0, 0x80, 0xff], 'weight 0 is -Infinity'],
+    ['F32', [0, 0, 0, 0, 1, 0, 0x80, 0x7f], 'weight 1 is NaN'],
+    ['F32', [255, 255, 0x7f, 0x7f], undefined],
+    ['BF16', [0x7f, 0x7f], undefined],
+    ['F16', [255, 0x7b], undefined]
   ] as const
   for (const [name, raw, fault] of cases) assert.equal(row(name).scaleFault(Uint8Array.from(raw)), fault)
   const raw = new Uint8Array(2 * 17)
-  for (const [e, fault] of [[252, undefined], [253, /^the scale of block 1, at weight 32, is 8\.5\d+e\+37, too large/],
-    [254, /too large/], [255, /^the scale of block 1, at weight 32, is NaN$/]] as const) {
+  for (const [e, fault] of [
+    [252, undefined],
+    [253, /^the scale of block 1, at weight 32, is 8\.5\d+e\+37, too large/],
+    [254, /too large/],
+    [255, /^the scale of block 1, at weight 32, is NaN$/]
+  ] as const) {
     raw[17] = e
     if (fault === undefined) assert.equal(row('MXFP4').scaleFault(raw), undefined)
     else assert.match(row('MXFP4').scaleFault(raw)!, fault)
@@ -171,20 +206,25 @@ test('floats that are not finite and MXFP4 exponents that overflow are named wit
 
 test('any bytes are finite weights or refused with the name of the tensor', () => {
   const types = [...weightTypes.values()]
-  fc.assert(fc.property(fc.constantFrom(...types), fc.infiniteStream(fc.nat(255)), (type, stream) => {
-    const name = type.name as WeightTypeName, weights = Math.max(256, type.block)
-    const raw = Uint8Array.from({ length: weightBytes(name, weights) }, () => stream.next().value as number)
-    try {
-      assert.ok(decodeWeights(name, raw, new Float32Array(weights), 'w').every(Number.isFinite))
-    } catch (e) {
-      assert.ok(VeritError.is(e, 'VERIT_TENSOR') && e.fields.tensor === 'w', String(e))
-    }
-  }), { numRuns: 300 })
+  fc.assert(
+    fc.property(fc.constantFrom(...types), fc.infiniteStream(fc.nat(255)), (type, stream) => {
+      const name = type.name as WeightTypeName
+      const weights = Math.max(256, type.block)
+      const raw = Uint8Array.from({ length: weightBytes(name, weights) }, () => stream.next().value as number)
+      try {
+        assert.ok(decodeWeights(name, raw, new Float32Array(weights), 'w').every(Number.isFinite))
+      } catch (e) {
+        assert.ok(VeritError.is(e, 'VERIT_TENSOR') && e.fields.tensor === 'w', String(e))
+      }
+    }),
+    { numRuns: 300 }
+  )
 })
 
 /** A block of zeros with some bytes set, from each given place on. */
 function block(name: WeightTypeName, parts: Readonly<Record<number, readonly number[]>>): Float32Array {
-  const type = weightTypes.get(name)!, raw = new Uint8Array(type.bytes)
+  const type = weightTypes.get(name)!
+  const raw = new Uint8Array(type.bytes)
   for (const [at, bytes] of Object.entries(parts)) raw.set(bytes, Number(at))
   return decoded(type, raw)
 }

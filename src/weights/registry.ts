@@ -19,8 +19,9 @@ export type TernaryTypeName = keyof typeof ternaryTypes
 export const weightTypes: ReadonlyMap<string, WeightType> = new Map(Object.entries(rows))
 
 /** Types that Verit writes besides the ternary ones. */
-export const encodedTypes: readonly WeightTypeName[] = (Object.keys(rows) as WeightTypeName[])
-  .filter(name => weightTypes.get(name)!.encode !== undefined)
+export const encodedTypes: readonly WeightTypeName[] = (Object.keys(rows) as WeightTypeName[]).filter(
+  name => weightTypes.get(name)!.encode !== undefined
+)
 
 export const ternaryTypeNames = Object.keys(ternaryTypes) as TernaryTypeName[]
 

@@ -13,7 +13,7 @@ const parts = ({ out, inputs }: MatrixSize): PackedPart[] => [
   { part: 'codes', dtype: 'u8', shape: [groupsOf(out, 16), inputs / 16, 192], rows: 16 },
   { part: 's', dtype: 'i8', shape: [groupsOf(out, 16), inputs / 16, 16], rows: 16 },
   { part: 'd', dtype: 'f32', shape: [groupsOf(out, 16), inputs / 256, 16], rows: 16 },
-  { part: 'errors', dtype: 'f32', shape: [groupsOf(out, 16), 2, 16], rows: 16 },
+  { part: 'errors', dtype: 'f32', shape: [groupsOf(out, 16), 2, 16], rows: 16 }
 ]
 
 /** `raw` f16 rows [out, inputs] -> the parts of the copy. */
@@ -23,10 +23,12 @@ function copyPlan(out: number, inputs: number): Plan {
   return singleOp('screenQ6_K', {
     inputs: [{ name: 'raw', dtype: 'f16', bytes: out * inputs * 2 }],
     outputs: [
-      { name: 'codes', dtype: 'u8', bytes: weights * 0.75 }, { name: 's', dtype: 'i8', bytes: weights / 16 },
-      { name: 'd', dtype: 'f32', bytes: weights / 64 }, { name: 'errors', dtype: 'f32', bytes: padded * 8 },
+      { name: 'codes', dtype: 'u8', bytes: weights * 0.75 },
+      { name: 's', dtype: 'i8', bytes: weights / 16 },
+      { name: 'd', dtype: 'f32', bytes: weights / 64 },
+      { name: 'errors', dtype: 'f32', bytes: padded * 8 }
     ],
-    attributes: { O: out, K: inputs },
+    attributes: { O: out, K: inputs }
   })
 }
 
@@ -35,7 +37,10 @@ export const screenedHead: Packing = {
   screened: true,
   parts,
   linear: (g, x, m, size, bias, top) => {
-    invariant(top !== undefined && bias === undefined, 'a screened head knows how many logits are needed, and has no bias')
+    invariant(
+      top !== undefined && bias === undefined,
+      'a screened head knows how many logits are needed, and has no bias'
+    )
     const [q, scale, sum] = g.apply('quantizeFine', [x])
     const operands = [q!, scale!, sum!, m('codes'), m('s'), m('d')]
     const estimates = g.apply('fineMatmulQ6_K', operands, { O: size.out, K: size.inputs })[0]!
@@ -56,6 +61,6 @@ export const screenedHead: Packing = {
   },
   derive: ({ out, inputs }) => ({
     plan: copyPlan(out, inputs),
-    buffers: { raw: 'rows', ...Object.fromEntries(COPY.map(part => [part, part])) },
-  }),
+    buffers: { raw: 'rows', ...Object.fromEntries(COPY.map(part => [part, part])) }
+  })
 }

@@ -21,14 +21,16 @@ interface SingleOp {
 export function singleOp(op: string, { inputs, outputs, attributes }: SingleOp): Plan {
   const operands = [...inputs, ...outputs]
   const step = {
-    op, inputs: inputs.map((_, i) => i), outputs: outputs.map((_, i) => inputs.length + i),
-    attributes: encodeAttributes(opTable.get(op)!, attributes),
+    op,
+    inputs: inputs.map((_, i) => i),
+    outputs: outputs.map((_, i) => inputs.length + i),
+    attributes: encodeAttributes(opTable.get(op)!, attributes)
   }
   return {
     tensors: operands.map(({ dtype, bytes }, i) => ({ dtype, bytes, buffer: i + 1, offset: 0 })),
     steps: [step],
     buffers: ['arena', ...operands.map(({ name }) => name)],
     bufferBytes: [0, ...operands.map(({ bytes }) => bytes)],
-    limits: { rows: 1, outputs: 1 },
+    limits: { rows: 1, outputs: 1 }
   }
 }

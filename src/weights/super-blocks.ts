@@ -13,10 +13,15 @@ import type { BlockDecoder } from './weight-type.ts'
  * Code of weight 128h + 32j + l: bits 2j and 2j + 1 of byte 32h + l. Weight (d s) q - dmin m, rounded once.
  */
 const q2K: BlockDecoder = (raw, at, out, first) => {
-  const d = halfAt(raw, at + 80), dmin = halfAt(raw, at + 82)
+  const d = halfAt(raw, at + 80)
+  const dmin = halfAt(raw, at + 82)
   for (let group = 0; group < 16; group++) {
-    const pair = raw[at + group]!, scale = d * (pair & 15), minimum = dmin * (pair >> 4)
-    const codes = at + 16 + (group >> 3) * 32 + (group & 1) * 16, shift = group & 6, to = first + group * 16
+    const pair = raw[at + group]!
+    const scale = d * (pair & 15)
+    const minimum = dmin * (pair >> 4)
+    const codes = at + 16 + (group >> 3) * 32 + (group & 1) * 16
+    const shift = group & 6
+    const to = first + group * 16
     for (let i = 0; i < 16; i++) out[to + i] = scale * ((raw[codes + i]! >> shift) & 3) - minimum
   }
 }
@@ -32,8 +37,12 @@ const q3Scale = (raw: Uint8Array, at: number, i: number): number =>
 const q3K: BlockDecoder = (raw, at, out, first) => {
   const d = halfAt(raw, at + 108)
   for (let group = 0; group < 16; group++) {
-    const scale = d * q3Scale(raw, at + 96, group), column = (group & 1) * 16
-    const high = at + column, third = group >> 1, low = at + 32 + (group >> 3) * 32 + column, shift = group & 6
+    const scale = d * q3Scale(raw, at + 96, group)
+    const column = (group & 1) * 16
+    const high = at + column
+    const third = group >> 1
+    const low = at + 32 + (group >> 3) * 32 + column
+    const shift = group & 6
     const to = first + group * 16
     for (let i = 0; i < 16; i++) {
       const code = ((raw[low + i]! >> shift) & 3) | (((raw[high + i]! >> third) & 1) << 2)
@@ -55,20 +64,29 @@ const q4Minimum = (raw: Uint8Array, at: number, g: number): number =>
  * the low half of byte 32k + i, weights 64k + 32 + i in the high half. Weight (d s) q - dmin m, rounded once.
  */
 const q4K: BlockDecoder = (raw, at, out, first) => {
-  const d = halfAt(raw, at), dmin = halfAt(raw, at + 2)
+  const d = halfAt(raw, at)
+  const dmin = halfAt(raw, at + 2)
   for (let group = 0; group < 8; group++) {
-    const scale = d * q4Scale(raw, at + 4, group), minimum = dmin * q4Minimum(raw, at + 4, group)
-    const codes = at + 16 + (group >> 1) * 32, shift = (group & 1) * 4, to = first + group * 32
+    const scale = d * q4Scale(raw, at + 4, group)
+    const minimum = dmin * q4Minimum(raw, at + 4, group)
+    const codes = at + 16 + (group >> 1) * 32
+    const shift = (group & 1) * 4
+    const to = first + group * 32
     for (let i = 0; i < 32; i++) out[to + i] = scale * ((raw[codes + i]! >> shift) & 15) - minimum
   }
 }
 
 /** As Q4_K, with 32 bytes of fifth bits before the codes: bit g of byte i for weight i of group g. */
 const q5K: BlockDecoder = (raw, at, out, first) => {
-  const d = halfAt(raw, at), dmin = halfAt(raw, at + 2), high = at + 16
+  const d = halfAt(raw, at)
+  const dmin = halfAt(raw, at + 2)
+  const high = at + 16
   for (let group = 0; group < 8; group++) {
-    const scale = d * q4Scale(raw, at + 4, group), minimum = dmin * q4Minimum(raw, at + 4, group)
-    const low = at + 48 + (group >> 1) * 32, shift = (group & 1) * 4, to = first + group * 32
+    const scale = d * q4Scale(raw, at + 4, group)
+    const minimum = dmin * q4Minimum(raw, at + 4, group)
+    const low = at + 48 + (group >> 1) * 32
+    const shift = (group & 1) * 4
+    const to = first + group * 32
     for (let i = 0; i < 32; i++) {
       const code = ((raw[low + i]! >> shift) & 15) | (((raw[high + i]! >> group) & 1) << 4)
       out[to + i] = scale * code - minimum
@@ -83,8 +101,11 @@ const q5K: BlockDecoder = (raw, at, out, first) => {
 const q6K: BlockDecoder = (raw, at, out, first) => {
   const d = halfAt(raw, at + 208)
   for (let group = 0; group < 16; group++) {
-    const scale = d * ((raw[at + 192 + group]! << 24) >> 24), { low, lowShift, high, highShift } = groupPlaces[group]!
-    const lows = at + low, highs = at + 128 + high, to = first + group * 16
+    const scale = d * ((raw[at + 192 + group]! << 24) >> 24)
+    const { low, lowShift, high, highShift } = groupPlaces[group]!
+    const lows = at + low
+    const highs = at + 128 + high
+    const to = first + group * 16
     for (let i = 0; i < 16; i++) {
       const code = ((raw[lows + i]! >> lowShift) & 15) | (((raw[highs + i]! >> highShift) & 3) << 4)
       out[to + i] = scale * (code - 32)
@@ -101,5 +122,5 @@ export const superBlocks = {
   Q3_K: blockType('Q3_K', [scaleAt(108)], q3K),
   Q4_K: blockType('Q4_K', [scaleAt(0), minimumAt(2)], q4K),
   Q5_K: blockType('Q5_K', [scaleAt(0), minimumAt(2)], q5K),
-  Q6_K: blockType('Q6_K', [scaleAt(208)], q6K, encodeQ6K),
+  Q6_K: blockType('Q6_K', [scaleAt(208)], q6K, encodeQ6K)
 }

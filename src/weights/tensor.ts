@@ -20,10 +20,11 @@ export function decodeWeights<T extends Float32Array>(
   type: WeightTypeName,
   raw: Uint8Array,
   target: T,
-  name: string,
+  name: string
 ): T {
   checkLength(type, raw, target.length)
-  const row = weightType(type), fault = row.scaleFault(raw) ?? reservedCode(row, raw, target.length)
+  const row = weightType(type)
+  const fault = row.scaleFault(raw) ?? reservedCode(row, raw, target.length)
   if (fault !== undefined) refuse(name, fault)
   row.decode(raw, target)
   return target
@@ -37,7 +38,8 @@ export function decodeWeights<T extends Float32Array>(
 export function encodeWeights(type: WeightTypeName, weights: Float32Array, name: string): Uint8Array {
   const { encode } = weightType(type)
   invariant(encode !== undefined, `Verit does not write ${type}`)
-  const raw = new Uint8Array(weightBytes(type, weights.length)), fault = encode(weights, raw)
+  const raw = new Uint8Array(weightBytes(type, weights.length))
+  const fault = encode(weights, raw)
   return fault === undefined ? raw : refuse(name, fault)
 }
 

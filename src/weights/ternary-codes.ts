@@ -1,4 +1,7 @@
-/** Ternary codes as `ternaryMatmul` reads them (docs/arithmetic.md, ternarize): two bits each, blocks of 16 rows x 16 columns. */
+/**
+ * Ternary codes as `ternaryMatmul` reads them (docs/arithmetic.md, ternarize): two bits each, blocks of 16 rows x 16
+ * columns.
+ */
 import type { Plan } from '../exec/plan.ts'
 import { singleOp } from './single-op.ts'
 
@@ -6,8 +9,10 @@ import { singleOp } from './single-op.ts'
 export const codeBytes = (out: number, inputs: number): number => Math.ceil(out / 16) * Math.ceil(inputs / 16) * 64
 
 /** Place of weight (o, k) in the codes: the byte, and how far its two bits are shifted. */
-const placeOf = (o: number, k: number, blocks: number): [byte: number, shift: number] =>
-  [(((o >> 4) * blocks + (k >> 4)) * 16 + (o & 15)) * 4 + (k & 3), 2 * ((k & 15) >> 2)]
+const placeOf = (o: number, k: number, blocks: number): [byte: number, shift: number] => [
+  (((o >> 4) * blocks + (k >> 4)) * 16 + (o & 15)) * 4 + (k & 3),
+  2 * ((k & 15) >> 2)
+]
 
 /** Codes -> trits -1, 0, 1, row-major [out, inputs]. */
 export function unpackCodes(codes: Uint8Array, out: number, inputs: number): Int8Array {
@@ -38,7 +43,10 @@ export function packCodes(trits: Int8Array, out: number, inputs: number, codes: 
 export function ternarizePlan(out: number, inputs: number): Plan {
   return singleOp('ternarize', {
     inputs: [{ name: 'values', dtype: 'f32', bytes: out * inputs * 4 }],
-    outputs: [{ name: 'codes', dtype: 'u8', bytes: codeBytes(out, inputs) }, { name: 'scale', dtype: 'f32', bytes: 4 }],
-    attributes: { O: out, K: inputs },
+    outputs: [
+      { name: 'codes', dtype: 'u8', bytes: codeBytes(out, inputs) },
+      { name: 'scale', dtype: 'f32', bytes: 4 }
+    ],
+    attributes: { O: out, K: inputs }
   })
 }

@@ -1,4 +1,7 @@
-/** Packings of ternary matrices: four codes to a byte, or five. Both give the same bits; machines differ in what is faster. */
+/**
+ * Packings of ternary matrices: four codes to a byte, or five. Both give the same bits; machines differ in what is
+ * faster.
+ */
 import type { Plan } from '../exec/plan.ts'
 import { ternaryBytes } from './ternary-tensor.ts'
 import type { TernaryTypeName } from './registry.ts'
@@ -23,7 +26,7 @@ function repackPlan(out: number, inputs: number, type: TernaryTypeName, base3: b
   return singleOp('repackTernary', {
     inputs: [{ name: 'raw', dtype: 'u8', bytes: ternaryBytes(type, out * inputs) }],
     outputs: [{ name: 'codes', dtype: 'u8', bytes: (base3 ? base3Bytes : codeBytes)(out, inputs) }],
-    attributes: { O: out, K: inputs, format: ternaryFormats.indexOf(type), base3: base3 ? 1 : 0 },
+    attributes: { O: out, K: inputs, format: ternaryFormats.indexOf(type), base3: base3 ? 1 : 0 }
   })
 }
 
@@ -35,7 +38,7 @@ function ternaryPacking(base3: boolean): Packing {
     int8: true,
     parts: ({ out, inputs }) => [
       { part: 't', dtype: 'u8', shape: [groupsOf(out, 16), groupsOf(inputs, perBlock), 16, 4], rows: 16 },
-      { part: 'm', dtype: 'f32', shape: [1] },
+      { part: 'm', dtype: 'f32', shape: [1] }
     ],
     linear: (g, x, m, { out }, bias) => {
       const y = g.bitLinear(x, { t: m('t'), m: m('m'), out, base3 })
@@ -62,7 +65,7 @@ function ternaryPacking(base3: boolean): Packing {
     random: ({ part }, place, draw) => {
       if (part === 't') fill(place, place.length, base3 ? base3CodeBytes : ternaryCodeBytes, draw)
       else new Float32Array(place.buffer, place.byteOffset, 1).fill(1 / 64)
-    },
+    }
   }
 }
 

@@ -13,7 +13,10 @@ const isPacking = (name: string): name is TernaryPacking => (ternaryPackings as 
  * @param option default, also as 'auto': the environment's VERIT_PACKING, or what is faster for the executor
  * @throws VeritError VERIT_USAGE for another name
  */
-export function chooseTernaryPacking({ bytePermutes }: Pick<Executor, 'bytePermutes'>, option?: string): TernaryPacking {
+export function chooseTernaryPacking(
+  { bytePermutes }: Pick<Executor, 'bytePermutes'>,
+  option?: string
+): TernaryPacking {
   const packing = givenSetting(option, 'VERIT_PACKING')
   if (packing === undefined) return bytePermutes ? 'base3' : 'two-bit'
   if (isPacking(packing)) return packing

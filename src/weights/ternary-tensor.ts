@@ -22,10 +22,12 @@ export interface TernaryTensor {
  */
 export function decodeTernary(type: TernaryTypeName, raw: Uint8Array, weights: number, name: string): TernaryTensor {
   checkLength(type, raw, weights)
-  const row = ternaryTypes[type], fault = reservedCode(row, raw, weights) ?? row.scaleFault(raw)
+  const row = ternaryTypes[type]
+  const fault = reservedCode(row, raw, weights) ?? row.scaleFault(raw)
   if (fault !== undefined) throw new VeritError('VERIT_TENSOR', { tensor: printable(name), problem: fault })
   const { code, scales: read } = row.ternary!
-  const trits = new Int8Array(weights), scales = read(raw)
+  const trits = new Int8Array(weights)
+  const scales = read(raw)
   for (let i = 0; i < weights; i++) trits[i] = code(raw, i) - 1
   return { trits, scales, block: weights / scales.length }
 }
@@ -35,8 +37,12 @@ export function decodeTernary(type: TernaryTypeName, raw: Uint8Array, weights: n
  * rounded to binary16. The same trits and scales give the same bytes.
  */
 export function encodeTernary(type: TernaryTypeName, trits: Int8Array, scales: Float32Array): Uint8Array {
-  const raw = new Uint8Array(ternaryBytes(type, trits.length)), { pack, putScales } = ternaryTypes[type].ternary!
-  invariant(trits.every(t => t >= -1 && t <= 1), 'a trit is -1, 0 or 1')
+  const raw = new Uint8Array(ternaryBytes(type, trits.length))
+  const { pack, putScales } = ternaryTypes[type].ternary!
+  invariant(
+    trits.every(t => t >= -1 && t <= 1),
+    'a trit is -1, 0 or 1'
+  )
   invariant(scales.every(Number.isFinite), 'a scale is finite')
   const count = type === 'I2_S' ? 1 : trits.length / ternaryTypes[type].block
   invariant(scales.length === 1 || scales.length === count, `${type} has one scale for all blocks, or one a block`)
@@ -57,7 +63,8 @@ export function ternaryBytes(type: TernaryTypeName, weights: number): number {
  */
 export function readScale(type: TernaryTypeName, raw: Uint8Array, weights: number): number | undefined {
   checkLength(type, raw, weights)
-  const scales = ternaryTypes[type].ternary!.scales(raw), first = scales[0]!
+  const scales = ternaryTypes[type].ternary!.scales(raw)
+  const first = scales[0]!
   return scales.every(s => s === first) && first > 0 && first < Infinity ? first : undefined
 }
 

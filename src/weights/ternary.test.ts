@@ -40,35 +40,40 @@ for (const type of types) {
 
   test(`${type}: any trits and scales come back as they were`, () => {
     const block = blockOf(type)
-    const tensors = fc.integer({ min: 1, max: 4 })
+    const tensors = fc
+      .integer({ min: 1, max: 4 })
       .chain(n => fc.tuple(trits(n * block), fc.array(scale, { minLength: n, maxLength: n })))
-    fc.assert(fc.property(tensors, ([values, all]) => {
-      const scales = Float32Array.from(type === 'I2_S' ? all.slice(0, 1) : all.map(s => f16Value(f16Bits(s))))
-      const bytes = encodeTernary(type, values, scales)
-      assert.equal(bytes.length, ternaryBytes(type, values.length))
-      const decoded = decodeTernary(type, bytes, values.length, 't')
-      assert.deepEqual(decoded.trits, values)
-      assert.deepEqual(decoded.scales, scales)
-    }))
+    fc.assert(
+      fc.property(tensors, ([values, all]) => {
+        const scales = Float32Array.from(type === 'I2_S' ? all.slice(0, 1) : all.map(s => f16Value(f16Bits(s))))
+        const bytes = encodeTernary(type, values, scales)
+        assert.equal(bytes.length, ternaryBytes(type, values.length))
+        const decoded = decodeTernary(type, bytes, values.length, 't')
+        assert.deepEqual(decoded.trits, values)
+        assert.deepEqual(decoded.scales, scales)
+      })
+    )
   })
 
   test(`${type}: any bytes either decode, and then encode to the same bytes, or are refused`, () => {
     const length = ternaryBytes(type, blockOf(type))
-    fc.assert(fc.property(fc.uint8Array({ minLength: length, maxLength: length }), fc.boolean(), (bytes, plausible) => {
-      const withoutReserved = (b: number): number => {
-        if (type === 'TQ1_0') return Math.ceil(((b % 81) * 3 * 256) / 243)
-        return b & (b >> 1) & 0x55 ? b & 0xaa : b
-      }
-      if (plausible) bytes = bytes.map(withoutReserved)
-      if (type === 'I2_S') bytes.fill(0, 36)
-      let decoded
-      try {
-        decoded = decodeTernary(type, bytes, blockOf(type), 't')
-      } catch (e) {
-        return assert.ok(VeritError.is(e, 'VERIT_TENSOR'))
-      }
-      assert.deepEqual(encodeTernary(type, decoded.trits, decoded.scales), bytes)
-    }))
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: length, maxLength: length }), fc.boolean(), (bytes, plausible) => {
+        const withoutReserved = (b: number): number => {
+          if (type === 'TQ1_0') return Math.ceil(((b % 81) * 3 * 256) / 243)
+          return b & (b >> 1) & 0x55 ? b & 0xaa : b
+        }
+        if (plausible) bytes = bytes.map(withoutReserved)
+        if (type === 'I2_S') bytes.fill(0, 36)
+        let decoded
+        try {
+          decoded = decodeTernary(type, bytes, blockOf(type), 't')
+        } catch (e) {
+          return assert.ok(VeritError.is(e, 'VERIT_TENSOR'))
+        }
+        assert.deepEqual(encodeTernary(type, decoded.trits, decoded.scales), bytes)
+      })
+    )
   })
 
   test(`${type}: a scale that is NaN or infinite is refused`, () => {

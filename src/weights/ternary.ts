@@ -37,12 +37,13 @@ const halfScales = (name: 'TQ1_0' | 'TQ2_0'): Pick<TernaryLayout, 'scales' | 'pu
     scales: raw => Float32Array.from({ length: raw.length / bytes }, (_, b) => halfAt(raw, (b + 1) * bytes - 2)),
     putScales(scales, raw) {
       scales.forEach((scale, b) => {
-        const half = f16Bits(scale), at = (b + 1) * bytes - 2
+        const half = f16Bits(scale)
+        const at = (b + 1) * bytes - 2
         invariant((half & 0x7fff) < 0x7c00, 'a scale is within the range of binary16')
         raw[at] = half & 255
         raw[at + 1] = half >> 8
       })
-    },
+    }
   }
 }
 
@@ -93,18 +94,18 @@ const i2s: WeightType = {
     code: i2sCode,
     pack: packI2s,
     scales: raw => Float32Array.of(i2sScale(raw).getFloat32(0, true)),
-    putScales: (scales, raw) => i2sScale(raw).setFloat32(0, scales[0]!, true),
-  },
+    putScales: (scales, raw) => i2sScale(raw).setFloat32(0, scales[0]!, true)
+  }
 }
 
 export const ternaryTypes = {
   I2_S: i2s,
   TQ1_0: {
     ...blockType('TQ1_0', [scaleAt(52)], tq1),
-    ternary: { code: tq1Code, pack: packTq1, ...halfScales('TQ1_0') },
+    ternary: { code: tq1Code, pack: packTq1, ...halfScales('TQ1_0') }
   },
   TQ2_0: {
     ...blockType('TQ2_0', [scaleAt(64)], tq2),
-    ternary: { code: tq2Code, pack: packTq2, ...halfScales('TQ2_0') },
-  },
+    ternary: { code: tq2Code, pack: packTq2, ...halfScales('TQ2_0') }
+  }
 }

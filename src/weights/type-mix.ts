@@ -31,7 +31,7 @@ const mixes = {
   Q6_K: { base: 'Q6_K', head: 'Q6_K' },
   Q5_K_M: { base: 'Q5_K', head: 'Q6_K', sensitive: 'Q6_K' },
   Q4_K_M: { base: 'Q4_K', head: 'Q6_K', sensitive: 'Q6_K' },
-  Q4_0: { base: 'Q4_0', head: 'Q6_K' },
+  Q4_0: { base: 'Q4_0', head: 'Q6_K' }
 } as const satisfies Record<string, Mix>
 
 export type MixName = keyof typeof mixes
@@ -40,7 +40,12 @@ export const mixNames = Object.keys(mixes) as MixName[]
 
 /** What a type of super-blocks becomes where a row is no whole number of them. */
 const FALLBACKS: Readonly<Record<string, string>> = {
-  Q2_K: 'Q4_0', Q3_K: 'Q4_0', Q4_K: 'Q5_0', Q5_K: 'Q5_1', Q6_K: 'Q8_0', IQ4_XS: 'IQ4_NL',
+  Q2_K: 'Q4_0',
+  Q3_K: 'Q4_0',
+  Q4_K: 'Q5_0',
+  Q5_K: 'Q5_1',
+  Q6_K: 'Q8_0',
+  IQ4_XS: 'IQ4_NL'
 }
 
 /** The first and last eighth of the layers, and every third of the others. */
@@ -50,7 +55,10 @@ function isSensitive({ name, layer, layers }: MixedMatrix): boolean {
   return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2
 }
 
-/** The ggml type of a matrix in a mix. A row that does not divide into its blocks takes a type of smaller blocks, at last F16. */
+/**
+ * The ggml type of a matrix in a mix. A row that does not divide into its blocks takes a type of smaller blocks, at
+ * last F16.
+ */
 export function typeInMix(name: MixName, matrix: MixedMatrix): string {
   // the router of experts is small, and its choice is sensitive
   if (matrix.name === 'ffn_gate_inp') return 'F32'

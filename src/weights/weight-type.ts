@@ -93,7 +93,7 @@ export function blockType(
   name: GgufTypeName,
   halves: readonly HalfPlace[],
   read: BlockDecoder,
-  encode?: WeightType['encode'],
+  encode?: WeightType['encode']
 ): WeightType {
   const { block, bytes, tail = 0 } = ggufTypes[name]
   return {
@@ -115,6 +115,6 @@ export function blockType(
       }
       return undefined
     },
-    ...(encode === undefined ? {} : { encode }),
+    ...(encode === undefined ? {} : { encode })
   }
 }

@@ -1,4 +1,7 @@
-/** Class G, case 12: the store fails in the middle of everything. That is never a way in: 503, and once the store is back all goes on. */
+/**
+ * Class G, case 12: the store fails in the middle of everything. That is never a way in: 503, and once the store is
+ * back all goes on.
+ */
 import assert from 'node:assert/strict'
 import { openSync, readdirSync, writeSync, closeSync, statSync } from 'node:fs'
 import { join } from 'node:path'

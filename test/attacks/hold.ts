@@ -22,8 +22,10 @@ export function hold(port: number, addresses: number, each: number, how: Hold): 
   let ended = false
   const keep = (localAddress: string): void => {
     const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => undefined)
-    const ask = (): unknown => socket.writable && how !== 'silent'
-      && socket.write(how === 'health' ? 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n' : 'X: y\r\n')
+    const ask = (): unknown =>
+      socket.writable &&
+      how !== 'silent' &&
+      socket.write(how === 'health' ? 'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n' : 'X: y\r\n')
     if (how === 'headers') socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\n')
     socket.once('connect', ask).resume()
     const timer = setInterval(ask, SIGN_MS)
@@ -42,7 +44,7 @@ export function hold(port: number, addresses: number, each: number, how: Hold): 
     [Symbol.dispose]: () => {
       ended = true
       for (const socket of sockets) socket.destroy()
-    },
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * A server to attack: a real `verit serve` with a tiny model, raw sockets to it, and what is asked after every attack: does it still answer, how much
- * memory has it taken, how many connections are open, how many generations run, how many entries has its log.
+ * A server to attack: a real `verit serve` with a tiny model, raw sockets to it, and what is asked after every attack:
+ * does it still answer, how much memory has it taken, how many connections are open, how many generations run, how many
+ * entries has its log.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -21,9 +22,16 @@ export type Sections = Record<string, Record<string, unknown>>
 
 /** No rate stands in the way of an attack, and no connection lasts long. */
 const OPEN: Sections = {
-  http: { connections_per_address: 4096, connections: 4096, header_seconds: 1, request_seconds: 2, idle_seconds: 1, slow_reader_seconds: 1 },
+  http: {
+    connections_per_address: 4096,
+    connections: 4096,
+    header_seconds: 1,
+    request_seconds: 2,
+    idle_seconds: 1,
+    slow_reader_seconds: 1
+  },
   keys: { requests_per_minute: 0, streams: 10_000 },
-  addresses: { requests_per_minute: 0, streams: 100_000 },
+  addresses: { requests_per_minute: 0, streams: 100_000 }
 }
 
 export interface Answer {
@@ -44,7 +52,14 @@ export class Target {
   readonly all: NewKey & { key: string }
   #sections: Sections
 
-  private constructor(dir: string, model: string, store: Store, server: Served, all: NewKey & { key: string }, sections: Sections) {
+  private constructor(
+    dir: string,
+    model: string,
+    store: Store,
+    server: Served,
+    all: NewKey & { key: string },
+    sections: Sections
+  ) {
     this.dir = dir
     this.state = join(dir, 'state')
     this.model = model
@@ -54,7 +69,10 @@ export class Target {
     this.#sections = sections
   }
 
-  /** @param sections settings, in place of those of OPEN @param context positions of the model: how long an answer can go on @param databaseUrl PostgreSQL in place of SQLite */
+  /**
+   * @param sections settings, in place of those of OPEN @param context positions of the model: how long an answer can
+   * go on @param databaseUrl PostgreSQL in place of SQLite
+   */
   static async start(sections: Sections = {}, context = 512, databaseUrl = ''): Promise<Target> {
     const dir = mkdtempSync(join(tmpdir(), 'verit-attack-'))
     const model = await tinyModel(dir, context)
@@ -63,14 +81,23 @@ export class Target {
     const all = await makeKey(store, { name: 'all', scopes: ['infer', 'embed', 'models', 'admin', 'metrics', 'audit'] })
     const merged = merge(OPEN, sections)
     if (databaseUrl !== '') process.env['VERIT_DATABASE_URL'] = databaseUrl
-    const server = await served(model, state, '--config', configFile(dir, merged)).finally(() => delete process.env['VERIT_DATABASE_URL'])
+    const server = await served(model, state, '--config', configFile(dir, merged)).finally(
+      () => delete process.env['VERIT_DATABASE_URL']
+    )
     return new Target(dir, model, store, server, all, merged)
   }
 
   /** Starts it again after it has ended, over the same state and on the same port. */
   async restart(sections: Sections = {}): Promise<void> {
     this.#sections = merge(this.#sections, sections)
-    this.server = await served(this.model, this.state, '--config', configFile(this.dir, this.#sections), '--port', String(this.port))
+    this.server = await served(
+      this.model,
+      this.state,
+      '--config',
+      configFile(this.dir, this.#sections),
+      '--port',
+      String(this.port)
+    )
   }
 
   async stop(): Promise<void> {
@@ -90,13 +117,20 @@ export class Target {
 
   fetch(path: string, init: RequestInit & { key?: string } = {}): Promise<Response> {
     const { key = this.all.key, headers, ...rest } = init
-    const own = { ...(key !== '' && { authorization: `Bearer ${key}` }), ...(rest.body !== undefined && { 'content-type': 'application/json' }) }
-    return fetch(this.server.url + path, { ...rest, headers: { ...own, ...headers as Record<string, string> } })
+    const own = {
+      ...(key !== '' && { authorization: `Bearer ${key}` }),
+      ...(rest.body !== undefined && { 'content-type': 'application/json' })
+    }
+    return fetch(this.server.url + path, { ...rest, headers: { ...own, ...(headers as Record<string, string>) } })
   }
 
   /** POST of a completion; what `body` does not say is a prompt of one letter and one token. */
   complete(body: object = {}, init: RequestInit & { key?: string } = {}): Promise<Response> {
-    return this.fetch('/v1/completions', { method: 'POST', body: JSON.stringify({ prompt: 'x', max_tokens: 1, ...body }), ...init })
+    return this.fetch('/v1/completions', {
+      method: 'POST',
+      body: JSON.stringify({ prompt: 'x', max_tokens: 1, ...body }),
+      ...init
+    })
   }
 
   /** What must hold after every case. */
@@ -131,8 +165,14 @@ export class Target {
 
   /** A request as text: the first line, the usual headers, those given, a body. */
   request(first: string, headers: readonly string[] = [], body = '', key = this.all.key): string {
-    return [`${first} HTTP/1.1`, `Host: 127.0.0.1:${this.port}`, ...(key === '' ? [] : [`Authorization: Bearer ${key}`]), ...headers, '',
-      body].join('\r\n')
+    return [
+      `${first} HTTP/1.1`,
+      `Host: 127.0.0.1:${this.port}`,
+      ...(key === '' ? [] : [`Authorization: Bearer ${key}`]),
+      ...headers,
+      '',
+      body
+    ].join('\r\n')
   }
 
   async gauge(name: string): Promise<number> {
@@ -142,8 +182,13 @@ export class Target {
 
   /** Waits until nothing runs or waits and the connections are gone; fails where that does not come. */
   async quiet(): Promise<void> {
-    await eventually(async () => (await this.gauge('verit_generations_running')) === 0 && (await this.gauge('verit_generations_waiting')) === 0
-      && (await this.gauge('verit_connections')) <= 4, 'generations and connections are not given back')
+    await eventually(
+      async () =>
+        (await this.gauge('verit_generations_running')) === 0 &&
+        (await this.gauge('verit_generations_waiting')) === 0 &&
+        (await this.gauge('verit_connections')) <= 4,
+      'generations and connections are not given back'
+    )
   }
 
   /** Entries of the audit log. */
@@ -173,21 +218,25 @@ export async function eventually(holds: () => Promise<boolean> | boolean, otherw
 /** Runs work over items, a few at a time, so that tests do not open hundreds of connections unless they mean to. */
 export async function each<T>(items: readonly T[], work: (item: T) => Promise<void>, atOnce = 16): Promise<void> {
   const left = items.values()
-  await Promise.all(Array.from({ length: atOnce }, async () => {
-    for (const item of left) await work(item)
-  }))
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      for (const item of left) await work(item)
+    })
+  )
 }
 
 /** The code of Verit's own table. */
 export const codeOf = async (response: Response): Promise<string | undefined> =>
-  (await response.json() as { error?: { verit: string } }).error?.verit
+  ((await response.json()) as { error?: { verit: string } }).error?.verit
 
 async function makeKey(store: Store, options: NewKeyOptions): Promise<NewKey & { key: string }> {
-  return await store.keys.create(options, 'cli') as NewKey & { key: string }
+  return (await store.keys.create(options, 'cli')) as NewKey & { key: string }
 }
 
 function merge(base: Sections, over: Sections): Sections {
-  return Object.fromEntries([...new Set([...Object.keys(base), ...Object.keys(over)])].map(name => [name, { ...base[name], ...over[name] }]))
+  return Object.fromEntries(
+    [...new Set([...Object.keys(base), ...Object.keys(over)])].map(name => [name, { ...base[name], ...over[name] }])
+  )
 }
 
 function configFile(dir: string, sections: Sections): string {

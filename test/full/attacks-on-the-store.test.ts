@@ -1,4 +1,6 @@
-/** Attacks that wait for a database: class G, case 12, with a lock that is not given back and a PostgreSQL that dies. */
+/**
+ * Attacks that wait for a database: class G, case 12, with a lock that is not given back and a PostgreSQL that dies.
+ */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { join } from 'node:path'
@@ -16,14 +18,23 @@ after(killServers)
 test('G12 a nonce that cannot be written is a request refused', async () => {
   const t = await Target.start({ http: { header_seconds: 60, request_seconds: 60 } })
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
-  const { credentialId } = await t.store.keys.create({ name: 'signer', kind: 'ed25519', public: ed25519ToSpki(publicKey) }, 'cli')
-  const signed = (): Promise<Response> => t.fetch('/v1/models',
-    { key: '', headers: signRequest({ method: 'GET', authority: `127.0.0.1:${t.port}`, path: '/v1/models', headers: {} },
-    { alg: 'ed25519', keyId: credentialId, privateKey }).headers })
+  const { credentialId } = await t.store.keys.create(
+    { name: 'signer', kind: 'ed25519', public: ed25519ToSpki(publicKey) },
+    'cli'
+  )
+  const signed = (): Promise<Response> =>
+    t.fetch('/v1/models', {
+      key: '',
+      headers: signRequest(
+        { method: 'GET', authority: `127.0.0.1:${t.port}`, path: '/v1/models', headers: {} },
+        { alg: 'ed25519', keyId: credentialId, privateKey }
+      ).headers
+    })
   assert.equal((await signed()).status, 200)
   const database = new DatabaseSync(join(t.state, 'verit.sqlite'))
   database.exec('BEGIN IMMEDIATE')
-  assert.equal((await signed()).status, 503) // SQLite waits for a lock for seconds, and what else must be written waits with it
+  // SQLite waits for a lock for seconds, and what else must be written waits with it
+  assert.equal((await signed()).status, 503)
   database.exec('ROLLBACK')
   database.close()
   assert.equal((await signed()).status, 200)
@@ -31,7 +42,7 @@ test('G12 a nonce that cannot be written is a request refused', async () => {
   await t.stop()
 })
 
-test('G12 a PostgreSQL that dies in the middle means 503 for everyone, and everyone is served again when it is back', async () => {
+test('G12 a PostgreSQL that dies means 503 for everyone, and everyone is served again when it is back', async () => {
   const postgres = await startPostgres()
   const at = await Target.start({}, 512, await postgres.createDatabase())
   await at.survives()

@@ -13,7 +13,7 @@ let t: Target
 before(async () => {
   t = await Target.start({
     http: { connections: 1024, connections_per_address: 64, idle_seconds: 5, header_seconds: 10, request_seconds: 30 },
-    addresses: { requests_per_minute: 1200 },
+    addresses: { requests_per_minute: 1200 }
   })
 })
 after(async () => {
@@ -23,14 +23,20 @@ after(async () => {
 
 test('H10 1,024 connections of 16 addresses, held in every way, leave a valid key its answer: 10 of 10', async () => {
   for (const how of ['health', 'silent', 'headers']) {
-    const strangers = spawn(process.execPath, [HOLD, String(t.port), '16', '64', how], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const strangers = spawn(process.execPath, [HOLD, String(t.port), '16', '64', how], {
+      stdio: ['pipe', 'pipe', 'inherit']
+    })
     const gone = once(strangers, 'exit')
     let open = 0
     strangers.stdout.setEncoding('utf8').on('data', (line: string) => void (open = Math.max(open, parseInt(line))))
     await eventually(() => open > 700, 'they hold what they can')
     for (let i = 0; i < 10; i++) {
       const answer = await t.complete({}, { headers: { connection: 'close' } })
-      assert.deepEqual([answer.status, (await answer.text()).includes('"choices"')], [200, true], `${how}, request ${i + 1}`)
+      assert.deepEqual(
+        [answer.status, (await answer.text()).includes('"choices"')],
+        [200, true],
+        `${how}, request ${i + 1}`
+      )
     }
     strangers.kill()
     await gone

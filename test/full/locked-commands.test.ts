@@ -17,8 +17,11 @@ writeFileSync(text, 'Some text to be measured. '.repeat(4000))
 const skip = process.platform !== 'linux' || addon() === undefined ? 'nothing is locked here' : false
 /** Long enough to be looked at. */
 const words: Readonly<Record<string, readonly string[]>> = {
-  generate: [model, 'x', '--ignore-end-of-text', '--max-tokens', '16000'], chat: [model], eval: [model, text],
-  bench: ['--model', model], tune: ['--model', model],
+  generate: [model, 'x', '--ignore-end-of-text', '--max-tokens', '16000'],
+  chat: [model],
+  eval: [model, text],
+  bench: ['--model', model],
+  tune: ['--model', model]
 }
 
 for (const name of lockedCommands) {

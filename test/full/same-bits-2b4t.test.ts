@@ -1,6 +1,7 @@
 /**
- * One set of bits at the size that people use: random weights of the shape of BitNet b1.58 2B-4T through a file, on every instruction set, with one and two threads and in both
- * packings of ternary weights; a prompt, single tokens and three sequences at once. Takes 1.2 GB of disk and about three of memory.
+ * One set of bits at the size that people use: random weights of the shape of BitNet b1.58 2B-4T through a file, on
+ * every instruction set, with one and two threads and in both packings of ternary weights; a prompt, single tokens and
+ * three sequences at once. Takes 1.2 GB of disk and about three of memory.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -30,15 +31,34 @@ async function bits(executor: Executor, { packing = 'auto', screen = false, top 
   using model = new ServingModel(executor, config, weights, { slots: 3, rows: 16, context: 64 })
   const hash = createHash('sha256')
   const run = async (rows: readonly [slot: number, position: number][]): Promise<void> => {
-    const logits = await model.run(rows.map(([slot, position]) => ({ id: (position * 7919 + slot * 104_729 + 5) % config.vocab, position, slot, wanted: true })).map((row, i, all) => ({ ...row, wanted: i >= all.length - 3, top })))
+    const logits = await model.run(
+      rows
+        .map(([slot, position]) => ({
+          id: (position * 7919 + slot * 104_729 + 5) % config.vocab,
+          position,
+          slot,
+          wanted: true
+        }))
+        .map((row, i, all) => ({ ...row, wanted: i >= all.length - 3, top }))
+    )
     for (const all of logits) {
       const row = top === 0 ? all : largest(all, top)
       hash.update(new Uint8Array(row.buffer, row.byteOffset, row.byteLength))
     }
   }
-  await run([[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]])
+  await run([
+    [0, 0],
+    [0, 1],
+    [0, 2],
+    [0, 3],
+    [0, 4]
+  ])
   await run([[0, 5]])
-  await run([[1, 0], [0, 6], [2, 0]])
+  await run([
+    [1, 0],
+    [0, 6],
+    [2, 0]
+  ])
   return hash.digest('hex')
 }
 
@@ -46,29 +66,40 @@ async function bits(executor: Executor, { packing = 'auto', screen = false, top 
 const largest = (logits: Float32Array, top: number): Float64Array =>
   Float64Array.from([...bestLogits(logits, top).sort()].flatMap(id => [id, logits[id]!]))
 
-test('the shape of 2B-4T gives one set of logits, whatever computes it', { skip: instructionSets().length < 2 ? 'the native kernels are not built' : false }, async () => {
-  writeRandomPacked(path, modelOfShape('bitnet-2b4t') as BitnetConfig, { embedding: 'Q6_K' })
-  const found = new Map<string, string>()
-  for (const instructionSet of instructionSets().filter(set => set !== 'reference')) {
-    for (const threads of instructionSet === 'baseline' ? [2] : [1, 2]) {
-      const executor = openExecutor({ threads, instructionSet })
-      for (const packing of new Set([chooseTernaryPacking(executor), 'two-bit'])) {
-        found.set(`${instructionSet}, ${threads} threads, ${packing}`, await bits(executor, { packing }))
+test(
+  'the shape of 2B-4T gives one set of logits, whatever computes it',
+  { skip: instructionSets().length < 2 ? 'the native kernels are not built' : false },
+  async () => {
+    writeRandomPacked(path, modelOfShape('bitnet-2b4t') as BitnetConfig, { embedding: 'Q6_K' })
+    const found = new Map<string, string>()
+    for (const instructionSet of instructionSets().filter(set => set !== 'reference')) {
+      for (const threads of instructionSet === 'baseline' ? [2] : [1, 2]) {
+        const executor = openExecutor({ threads, instructionSet })
+        for (const packing of new Set([chooseTernaryPacking(executor), 'two-bit'])) {
+          found.set(`${instructionSet}, ${threads} threads, ${packing}`, await bits(executor, { packing }))
+        }
       }
     }
+    assert.equal(new Set(found.values()).size, 1, JSON.stringify([...found], null, 1))
+    assert.ok(found.size >= 3)
   }
-  assert.equal(new Set(found.values()).size, 1, JSON.stringify([...found], null, 1))
-  assert.ok(found.size >= 3)
-})
+)
 
-test('an f16 head of that size has the same 40 largest logits, screened and whole', { skip: instructionSets().length < 2 ? 'the native kernels are not built' : false }, async () => {
-  writeRandomPacked(path, modelOfShape('bitnet-2b4t') as BitnetConfig, { embedding: 'F16' })
-  const found = new Map<string, string>()
-  for (const instructionSet of instructionSets().filter(set => set !== 'reference')) {
-    for (const threads of instructionSet === 'baseline' ? [2] : [1, 2]) {
-      found.set(`${instructionSet}, ${threads} threads`, await bits(openExecutor({ threads, instructionSet }), { screen: true, top: 40 }))
+test(
+  'an f16 head of that size has the same 40 largest logits, screened and whole',
+  { skip: instructionSets().length < 2 ? 'the native kernels are not built' : false },
+  async () => {
+    writeRandomPacked(path, modelOfShape('bitnet-2b4t') as BitnetConfig, { embedding: 'F16' })
+    const found = new Map<string, string>()
+    for (const instructionSet of instructionSets().filter(set => set !== 'reference')) {
+      for (const threads of instructionSet === 'baseline' ? [2] : [1, 2]) {
+        found.set(
+          `${instructionSet}, ${threads} threads`,
+          await bits(openExecutor({ threads, instructionSet }), { screen: true, top: 40 })
+        )
+      }
     }
+    found.set('whole', await bits(openExecutor(), { top: 40 }))
+    assert.equal(new Set(found.values()).size, 1, JSON.stringify([...found], null, 1))
   }
-  found.set('whole', await bits(openExecutor(), { top: 40 }))
-  assert.equal(new Set(found.values()).size, 1, JSON.stringify([...found], null, 1))
-})
+)

@@ -25,13 +25,15 @@ const locks = notLocked(honest.info.sandbox).length === 0
 await honest.close()
 const skip = locks && compileHostile(addon) ? false : 'needs a system that can lock, and a C compiler'
 
-test('each system call that only an attacker makes ends the process at once', { skip }, () => expectDeaths(DEADLY, attempt => {
-  const script = fileURLToPath(new URL('../hostile-runner.ts', import.meta.url))
-  const name = JSON.stringify({ addon, port: 9, path: join(dir, 'made'), attempts: [attempt] })
-  const runner = new RunnerProcess({ fd, name, script, memoryBytes: 2 ** 31 })
-  runner.load().catch(() => undefined)
-  return runner
-}))
+test('each system call that only an attacker makes ends the process at once', { skip }, () =>
+  expectDeaths(DEADLY, attempt => {
+    const script = fileURLToPath(new URL('../hostile-runner.ts', import.meta.url))
+    const name = JSON.stringify({ addon, port: 9, path: join(dir, 'made'), attempts: [attempt] })
+    const runner = new RunnerProcess({ fd, name, script, memoryBytes: 2 ** 31 })
+    runner.load().catch(() => undefined)
+    return runner
+  })
+)
 
 test('each of 40 runners is locked, however the threads of four that start at once come and go', { skip }, async () => {
   for (let i = 0; i < 10; i++) {
