@@ -12,8 +12,13 @@
 #include "plan.h"
 #include "sandbox.h"
 
-#define CHECK(call, text) \
-  do if ((call) != napi_ok) { napi_throw_error(env, "VERIT_INTERNAL", text); return NULL; } while (0)
+#define CHECK(call, text)                            \
+  do                                                 \
+    if ((call) != napi_ok) {                         \
+      napi_throw_error(env, "VERIT_INTERNAL", text); \
+      return NULL;                                   \
+    }                                                \
+  while (0)
 enum { MAX_BUFFERS = 1024, MAX_THREADS = 1024 };
 
 typedef struct {
@@ -30,8 +35,8 @@ typedef struct job_t {
 } job_t;
 
 /*
- * Runs under way in all environments. A reference keeps a run's buffers alive, but an environment that closes (a worker thread that is terminated)
- * frees them nevertheless: it has to end the run first.
+ * Runs under way in all environments. A reference keeps a run's buffers alive, but an environment that closes (a worker
+ * thread that is terminated) frees them nevertheless: it has to end the run first.
  */
 static pthread_mutex_t jobs_lock = PTHREAD_MUTEX_INITIALIZER;
 static job_t *jobs;
@@ -78,7 +83,8 @@ static napi_value fail(napi_env env, const char *code, const char *text) {
 static int external(napi_env env, napi_value v, napi_type_tag tag, void **p) {
   napi_valuetype t;
   bool same = false;
-  return napi_typeof(env, v, &t) == napi_ok && t == napi_external && napi_check_object_type_tag(env, v, &tag, &same) == napi_ok && same &&
+  return napi_typeof(env, v, &t) == napi_ok && t == napi_external &&
+         napi_check_object_type_tag(env, v, &tag, &same) == napi_ok && same &&
          napi_get_value_external(env, v, p) == napi_ok && *p;
 }
 static const napi_type_tag POOL_TAG = {0x7665726974706f6fULL, 1}, PLAN_TAG = {0x7665726974706c61ULL, 1};
@@ -86,7 +92,8 @@ static const napi_type_tag POOL_TAG = {0x7665726974706f6fULL, 1}, PLAN_TAG = {0x
 static int typed(napi_env env, napi_value v, napi_typedarray_type want, void **data, size_t *length) {
   napi_typedarray_type type;
   bool is = false;
-  return napi_is_typedarray(env, v, &is) == napi_ok && is && napi_get_typedarray_info(env, v, &type, length, data, NULL, NULL) == napi_ok && type == want;
+  return napi_is_typedarray(env, v, &is) == napi_ok && is &&
+         napi_get_typedarray_info(env, v, &type, length, data, NULL, NULL) == napi_ok && type == want;
 }
 
 /* bytes of any typed array or ArrayBuffer */
@@ -95,11 +102,14 @@ static int bytes_of(napi_env env, napi_value v, char **data, size_t *length) {
   if (napi_is_typedarray(env, v, &is) == napi_ok && is) {
     static const unsigned char size[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
     napi_typedarray_type type;
-    if (napi_get_typedarray_info(env, v, &type, length, (void **)data, NULL, NULL) != napi_ok || (unsigned)type >= sizeof size) return 0;
+    if (napi_get_typedarray_info(env, v, &type, length, (void **)data, NULL, NULL) != napi_ok ||
+        (unsigned)type >= sizeof size)
+      return 0;
     *length *= size[type];
     return 1;
   }
-  if (napi_is_arraybuffer(env, v, &is) == napi_ok && is) return napi_get_arraybuffer_info(env, v, (void **)data, length) == napi_ok;
+  if (napi_is_arraybuffer(env, v, &is) == napi_ok && is)
+    return napi_get_arraybuffer_info(env, v, (void **)data, length) == napi_ok;
   return 0;
 }
 
@@ -111,14 +121,16 @@ static void unmap(napi_env env, void *data, void *hint) {
   pages_free(data, (size_t)(intptr_t)hint);
 }
 
-/* allocate(bytes, whether perhaps only parts of it will be used): pages of 2 MiB make large memory faster, but the first byte of each takes all of it */
+/* allocate(bytes, whether perhaps only parts of it will be used): pages of 2 MiB make large memory faster, but the
+ * first byte of each takes all of it */
 static napi_value allocate(napi_env env, napi_callback_info info) {
   size_t argc = 2;
   napi_value argv[2], result;
   double bytes;
   bool sparse;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 2 || napi_get_value_double(env, argv[0], &bytes) != napi_ok || !(bytes >= 0 && bytes < 1e15)) return fail(env, "VERIT_INTERNAL", "allocate: size");
+  if (argc < 2 || napi_get_value_double(env, argv[0], &bytes) != napi_ok || !(bytes >= 0 && bytes < 1e15))
+    return fail(env, "VERIT_INTERNAL", "allocate: size");
   CHECK(napi_get_value_bool(env, argv[1], &sparse), "allocate: sparse");
   size_t size = (size_t)round_up((int64_t)at_least((int64_t)bytes, 64), 4096);
   void *data = pages_alloc(size, sparse);
@@ -133,10 +145,12 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
 }
 
 /*
- * Memory that will be written soon is touched by a thread of Node's, so that pages are there by then: the system clears each before it gives it away. What is
- * given back meanwhile is refused by the system, or is other memory of this process by then, which is ready sooner: nothing is written.
+ * Memory that will be written soon is touched by a thread of Node's, so that pages are there by then: the system clears
+ * each before it gives it away. What is given back meanwhile is refused by the system, or is other memory of this
+ * process by then, which is ready sooner: nothing is written.
  */
-/* a step is short: the lock waits two seconds for a thread to answer its signal (sandbox.c), and none answers within a step */
+/* a step is short: the lock waits two seconds for a thread to answer its signal (sandbox.c), and none answers within a
+ * step */
 enum { POPULATE_STEP = 4 << 20, POPULATE_WRITE = 23 /* MADV_POPULATE_WRITE, Linux 5.14 */ };
 typedef struct {
   napi_async_work work;
@@ -167,16 +181,19 @@ static napi_value populate(napi_env env, napi_callback_info info) {
   void *data;
   double from, to;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 3 || napi_get_arraybuffer_info(env, argv[0], &data, &length) != napi_ok || napi_get_value_double(env, argv[1], &from) != napi_ok ||
-      napi_get_value_double(env, argv[2], &to) != napi_ok || !(from >= 0 && from <= to && to <= (double)length))
+  if (argc < 3 || napi_get_arraybuffer_info(env, argv[0], &data, &length) != napi_ok ||
+      napi_get_value_double(env, argv[1], &from) != napi_ok || napi_get_value_double(env, argv[2], &to) != napi_ok ||
+      !(from >= 0 && from <= to && to <= (double)length))
     return fail(env, "VERIT_INTERNAL", "populate");
   populate_t *p = calloc(1, sizeof *p);
   if (!p) return NULL;
   const size_t begin = (size_t)from / 4096 * 4096;
   p->data = (char *)data + begin;
   p->size = (size_t)to / 4096 * 4096 - begin;
-  if (napi_create_reference(env, argv[0], 1, &p->array) != napi_ok || napi_create_string_utf8(env, "verit", 5, &name) != napi_ok ||
-      napi_create_async_work(env, NULL, name, populate_execute, populate_complete, p, &p->work) != napi_ok || napi_queue_async_work(env, p->work) != napi_ok) {
+  if (napi_create_reference(env, argv[0], 1, &p->array) != napi_ok ||
+      napi_create_string_utf8(env, "verit", 5, &name) != napi_ok ||
+      napi_create_async_work(env, NULL, name, populate_execute, populate_complete, p, &p->work) != napi_ok ||
+      napi_queue_async_work(env, p->work) != napi_ok) {
     free(p);
     return fail(env, "VERIT_INTERNAL", "populate");
   }
@@ -185,7 +202,8 @@ static napi_value populate(napi_env env, napi_callback_info info) {
 
 /* ---- pool ---- */
 static void free_pool(napi_env env, void *pool, void *hint) {
-  (void)env; (void)hint;
+  (void)env;
+  (void)hint;
   pool_destroy(pool);
 }
 static napi_value create_pool(napi_env env, napi_callback_info info) {
@@ -195,8 +213,10 @@ static napi_value create_pool(napi_env env, napi_callback_info info) {
   int untied;
   void *cores = NULL;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 1 || napi_get_value_int32(env, argv[0], &threads) != napi_ok || threads < 1 || threads > MAX_THREADS) return fail(env, "VERIT_INTERNAL", "createPool: threads");
-  if (argc > 1 && (!typed(env, argv[1], napi_int32_array, &cores, &count) || count > POOL_CORES)) return fail(env, "VERIT_INTERNAL", "createPool: cores");
+  if (argc < 1 || napi_get_value_int32(env, argv[0], &threads) != napi_ok || threads < 1 || threads > MAX_THREADS)
+    return fail(env, "VERIT_INTERNAL", "createPool: threads");
+  if (argc > 1 && (!typed(env, argv[1], napi_int32_array, &cores, &count) || count > POOL_CORES))
+    return fail(env, "VERIT_INTERNAL", "createPool: cores");
   pool_t *pool = pool_create(threads, cores, (int)count, &untied);
   if (!pool && untied) return fail(env, "VERIT_USAGE", "a thread cannot be tied to one of these processors");
   if (!pool) return fail(env, "VERIT_MEMORY", "threads cannot be started");
@@ -210,7 +230,8 @@ static napi_value create_pool(napi_env env, napi_callback_info info) {
 
 /* ---- plan ---- */
 static void free_plan(napi_env env, void *plan, void *hint) {
-  (void)env; (void)hint;
+  (void)env;
+  (void)hint;
   plan_free(plan);
 }
 static napi_value create_plan(napi_env env, napi_callback_info info) {
@@ -219,8 +240,10 @@ static napi_value create_plan(napi_env env, napi_callback_info info) {
   char name[32] = "";
   void *program, *places, *sizes, *limits;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 5 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, NULL) != napi_ok || !typed(env, argv[1], napi_int32_array, &program, &words) ||
-      !typed(env, argv[2], napi_float64_array, &places, &tensors) || !typed(env, argv[3], napi_float64_array, &sizes, &buffers) ||
+  if (argc < 5 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, NULL) != napi_ok ||
+      !typed(env, argv[1], napi_int32_array, &program, &words) ||
+      !typed(env, argv[2], napi_float64_array, &places, &tensors) ||
+      !typed(env, argv[3], napi_float64_array, &sizes, &buffers) ||
       !typed(env, argv[4], napi_int32_array, &limits, &symbols) || tensors % 3 || buffers < 1 || buffers > MAX_BUFFERS)
     return fail(env, "VERIT_INTERNAL", "createPlan: arguments");
   const isa_t *isa = isa_find(name);
@@ -270,7 +293,8 @@ static void settle(napi_env env, napi_value callback, void *context, void *data)
     napi_resolve_deferred(env, job->deferred, value);
   } else {
     napi_create_string_utf8(env, error == RUN_NO_MEMORY ? "VERIT_MEMORY" : "VERIT_PLAN", NAPI_AUTO_LENGTH, &code);
-    static const char *const texts[] = {"", "an index in the input is out of range", "out of memory", "a buffer was taken away while it ran"};
+    static const char *const texts[] = {"", "an index in the input is out of range", "out of memory",
+                                        "a buffer was taken away while it ran"};
     napi_create_string_utf8(env, texts[error], NAPI_AUTO_LENGTH, &text);
     napi_create_error(env, code, text, &value);
     napi_reject_deferred(env, job->deferred, value);
@@ -286,7 +310,8 @@ static napi_value run_plan(napi_env env, napi_callback_info info) {
   uint32_t count;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, (void **)&state), "arguments");
   if (argc < 4 || !external(env, argv[0], POOL_TAG, &pool) || !external(env, argv[1], PLAN_TAG, &plan) ||
-      napi_get_array_length(env, argv[2], &count) != napi_ok || !typed(env, argv[3], napi_int32_array, &values, &symbols))
+      napi_get_array_length(env, argv[2], &count) != napi_ok ||
+      !typed(env, argv[3], napi_int32_array, &values, &symbols))
     return fail(env, "VERIT_INTERNAL", "run: arguments");
   if (count != plan_buffers(plan)) return fail(env, "VERIT_PLAN", "the number of buffers is not the plan's");
   if (!plan_symbols_ok(plan, values, symbols)) return fail(env, "VERIT_PLAN", "a size is over its limit");
@@ -304,8 +329,10 @@ static napi_value run_plan(napi_env env, napi_callback_info info) {
   job_t *job = calloc(1, sizeof *job);
   const char *problem = NULL;
   run_t *run = job ? plan_bind(plan, buffers, values, pool_threads(pool), &problem) : NULL;
-  if (!run || napi_set_element(env, keep, 0, argv[0]) != napi_ok || napi_set_element(env, keep, 1, argv[1]) != napi_ok ||
-      napi_create_reference(env, keep, 1, &job->keep) != napi_ok || napi_add_env_cleanup_hook(env, abandon, job) != napi_ok ||
+  if (!run || napi_set_element(env, keep, 0, argv[0]) != napi_ok ||
+      napi_set_element(env, keep, 1, argv[1]) != napi_ok ||
+      napi_create_reference(env, keep, 1, &job->keep) != napi_ok ||
+      napi_add_env_cleanup_hook(env, abandon, job) != napi_ok ||
       napi_create_promise(env, &job->deferred, &promise) != napi_ok) {
     if (run) napi_remove_env_cleanup_hook(env, abandon, job);
     free(run);
@@ -332,8 +359,10 @@ static napi_value functions(napi_env env, napi_callback_info info) {
   int32_t which;
   void *x, *y;
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 4 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, NULL) != napi_ok || napi_get_value_int32(env, argv[1], &which) != napi_ok || which < 0 || which > 5 ||
-      !typed(env, argv[2], napi_float32_array, &x, &nx) || !typed(env, argv[3], napi_float32_array, &y, &ny) || nx != ny || !(isa = isa_find(name)))
+  if (argc < 4 || napi_get_value_string_utf8(env, argv[0], name, sizeof name, NULL) != napi_ok ||
+      napi_get_value_int32(env, argv[1], &which) != napi_ok || which < 0 || which > 5 ||
+      !typed(env, argv[2], napi_float32_array, &x, &nx) || !typed(env, argv[3], napi_float32_array, &y, &ny) ||
+      nx != ny || !(isa = isa_find(name)))
     return fail(env, "VERIT_INTERNAL", "functions: arguments");
   isa->functions(which, x, y, (int64_t)nx);
   return NULL;
@@ -367,9 +396,9 @@ static napi_value lock(napi_env env, napi_callback_info info) {
     return fail(env, "VERIT_INTERNAL", "lock: arguments");
   const int flags = (with_seccomp ? LOCK_SECCOMP : 0) | (command ? LOCK_COMMAND : 0);
   const sandbox_t reached = sandbox_lock((uint64_t)memory, flags);
-  const field_t fields[] = {
-      {"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock}, {"seccomp", reached.seccomp}, {"codeRange", reached.code_range}, {"memory", reached.memory},
-      {"noRing", reached.no_ring}};
+  const field_t fields[] = {{"noNewPrivs", reached.no_new_privs}, {"landlock", reached.landlock},
+                            {"seccomp", reached.seccomp},         {"codeRange", reached.code_range},
+                            {"memory", reached.memory},           {"noRing", reached.no_ring}};
   return numbers(env, fields, sizeof fields / sizeof *fields);
 }
 
@@ -400,11 +429,14 @@ static napi_value restart(napi_env env, napi_callback_info info) {
   static char text[MOST][4096];
   char *arguments[MOST + 1] = {NULL};
   CHECK(napi_get_cb_info(env, info, &argc, argv, NULL, NULL), "arguments");
-  if (argc < 2 || napi_get_array_length(env, argv[0], &n) != napi_ok || n < 1 || n > MOST || napi_get_value_int32(env, argv[1], &descriptors) != napi_ok || descriptors < 0 || descriptors > 16)
+  if (argc < 2 || napi_get_array_length(env, argv[0], &n) != napi_ok || n < 1 || n > MOST ||
+      napi_get_value_int32(env, argv[1], &descriptors) != napi_ok || descriptors < 0 || descriptors > 16)
     return fail(env, "VERIT_INTERNAL", "restart: arguments");
   for (uint32_t i = 0; i < n; i++) {
     CHECK(napi_get_element(env, argv[0], i, &item), "argument");
-    if (napi_get_value_string_utf8(env, item, text[i], sizeof text[i], &length) != napi_ok || length >= sizeof text[i] - 1) return fail(env, "VERIT_INTERNAL", "restart: an argument");
+    if (napi_get_value_string_utf8(env, item, text[i], sizeof text[i], &length) != napi_ok ||
+        length >= sizeof text[i] - 1)
+      return fail(env, "VERIT_INTERNAL", "restart: an argument");
     arguments[i] = text[i];
   }
   const int own = text[0][0] == 0;
@@ -424,7 +456,8 @@ static napi_value strings(napi_env env, const char *const *list, size_t n) {
 }
 
 static void free_state(napi_env env, void *state, void *hint) {
-  (void)env; (void)hint; /* the threadsafe function closes with the environment */
+  (void)env;
+  (void)hint; /* the threadsafe function closes with the environment */
   free(state);
 }
 
@@ -433,7 +466,8 @@ NAPI_MODULE_INIT() {
   napi_value name;
   if (!state) return fail(env, "VERIT_MEMORY", "out of memory");
   CHECK(napi_create_string_utf8(env, "verit", NAPI_AUTO_LENGTH, &name), "name");
-  CHECK(napi_create_threadsafe_function(env, NULL, NULL, name, 0, 1, NULL, NULL, NULL, settle, &state->done), "threadsafe function");
+  CHECK(napi_create_threadsafe_function(env, NULL, NULL, name, 0, 1, NULL, NULL, NULL, settle, &state->done),
+        "threadsafe function");
   CHECK(napi_unref_threadsafe_function(env, state->done), "unref");
   CHECK(napi_set_instance_data(env, state, free_state, NULL), "state");
   const char *ops[OP_COUNT], *sets[MAX_ISAS];

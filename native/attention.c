@@ -1,8 +1,9 @@
 /*
- * Attention over a key/value cache: scores, softmax in two passes, values, each a chain of rule R1 or a reduction of rule R2. Queries that look at
- * the same sequence share a tile of the micro-kernel; a lone query (decoding) shares one with the other heads of its group. The cache is made of
- * pages of 16 positions, keys [page][head][dimension][16], so that the lanes of a vector are neighbouring positions, values [page][head][16][dimension];
- * a table names the pages of each sequence in order.
+ * Attention over a key/value cache: scores, softmax in two passes, values, each a chain of rule R1 or a reduction of
+ * rule R2. Queries that look at the same sequence share a tile of the micro-kernel; a lone query (decoding) shares one
+ * with the other heads of its group. The cache is made of pages of 16 positions, keys [page][head][dimension][16], so
+ * that the lanes of a vector are neighbouring positions, values [page][head][16][dimension]; a table names the pages of
+ * each sequence in order.
  */
 enum { QUERIES = 48 };
 
@@ -11,7 +12,8 @@ static int64_t write_chunks(const op_t *o) {
   return (ATTR(writeKeys, N) + per - 1) / per;
 }
 INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
-  const int64_t groups = ATTR(writeKeys, G), d = ATTR(writeKeys, D), rows = ATTR(writeKeys, R), half = ATTR(writeKeys, half);
+  const int64_t groups = ATTR(writeKeys, G), d = ATTR(writeKeys, D), rows = ATTR(writeKeys, R),
+                half = ATTR(writeKeys, half);
   const int64_t per = rows_per_chunk(groups * d), end = at_most((chunk + 1) * per, ATTR(writeKeys, N));
   const int32_t *cache_row = INPUT(writeKeys, cacheRow);
   for (int64_t n = chunk * per; n < end; n++) {
@@ -23,19 +25,22 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
     for (int64_t g = 0; g < groups; g++) {
       const float *x = (const float *)INPUT(writeKeys, k) + (n * groups + g) * d;
       if (half) {
-        uint16_t *h = (uint16_t *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d + (keys ? r % 16 : r % 16 * d);
+        uint16_t *h =
+            (uint16_t *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d + (keys ? r % 16 : r % 16 * d);
         for (int64_t i = 0; i < d; i += 16) {
           const int count = (int)at_most(d - i, 16);
           uint16_t part[16];
           f_store_half(part, f_load_n(x + i, count));
-          if (!keys) memcpy(h + i, part, 2 * (size_t)count);
+          if (!keys)
+            memcpy(h + i, part, 2 * (size_t)count);
           else
             for (int j = 0; j < count; j++) h[(i + j) * 16] = part[j];
         }
         continue;
       }
       float *page = (float *)OUTPUT(writeKeys, cache) + (r / 16 * groups + g) * 16 * d;
-      if (!keys) memmove(page + r % 16 * d, x, 4 * (size_t)d);
+      if (!keys)
+        memmove(page + r % 16 * d, x, 4 * (size_t)d);
       else {
         float *k = page + r % 16;
         for (int64_t i = 0; i < d; i++) k[i * 16] = x[i];
@@ -43,16 +48,22 @@ INLINE void write_cache(const op_t *o, int64_t chunk, const int keys) {
     }
   }
 }
-static void writeKeys_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; write_cache(o, chunk, 1); }
-static void writeValues_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; write_cache(o, chunk, 0); }
+static void writeKeys_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  write_cache(o, chunk, 1);
+}
+static void writeValues_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  write_cache(o, chunk, 0);
+}
 
 /* rows of queries against keys and values of one head group: everything a tile of rows needs */
 typedef struct {
   const float *q;
   int64_t q_stride;
   const char *keys, *values; /* of this head in page 0 */
-  int half; /* they are f16 */
-  const int32_t *pages; /* of the sequence, as many as the longest row needs, and AHEAD more */
+  int half;                  /* they are f16 */
+  const int32_t *pages;      /* of the sequence, as many as the longest row needs, and AHEAD more */
   int64_t page_stride, d, context, rows;
   int64_t length[TILE_ROWS]; /* of each row; of all of them the first where the rows are heads of one query */
   int64_t length_stride;
@@ -61,8 +72,8 @@ typedef struct {
   float *o;
   int64_t o_stride;
   float scale, softcap; /* 0: no cap */
-  int64_t window; /* 0: all positions */
-  const float *sinks; /* of the first row; NULL for none */
+  int64_t window;       /* 0: all positions */
+  const float *sinks;   /* of the first row; NULL for none */
   int64_t sink_stride;
   float *rest; /* what the sinks took; NULL where nobody asks */
   int64_t rest_stride;
@@ -102,7 +113,8 @@ static void softmax_row(const attend_t *t, int64_t i, int64_t first, int64_t n) 
   for (int64_t k = 0; k < whole; k += 16) {
     const v16 x = scaled_scores(t, f_load(s + k));
     f_store(s + k, x);
-    if (k >= hidden) top = f_max(top, x);
+    if (k >= hidden)
+      top = f_max(top, x);
     else {
       for (int64_t h = 0; h < hidden; h++) s[h] = -INFINITY;
       top = f_max(top, f_load(s));
@@ -132,7 +144,8 @@ static void softmax_row(const attend_t *t, int64_t i, int64_t first, int64_t n) 
   if (t->whole) memset(row, 0, 4 * (size_t)first);
 }
 
-/* Pages lie anywhere: what the hardware's prefetcher cannot know is asked for this many pages ahead; the lists of pages are as much longer. */
+/* Pages lie anywhere: what the hardware's prefetcher cannot know is asked for this many pages ahead; the lists of pages
+ * are as much longer. */
 enum { AHEAD = 4 };
 
 /* one or two rows alone take more vectors at a time, so that there are sums enough to add to while one is not ready */
@@ -141,7 +154,8 @@ enum { FEW_ROWS = 2, FEW_VECTORS = 2 * TILE_VECTORS };
 #define RAGGED(rows) ((rows) == TILE_ROWS)
 
 /* scores of some rows with `vectors` pages; the last is stored `last` lanes wide */
-INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_t *pages, const int rows, const int vectors, const int last, const int half) {
+INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_t *pages, const int rows,
+                       const int vectors, const int last, const int half) {
   v16 acc[TILE_ROWS][FEW_VECTORS];
   const int64_t qs = t->q_stride, d = t->d;
   const int64_t size = half ? 2 : 4;
@@ -177,8 +191,10 @@ INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
       float *o = s + i * t->p_stride + v * 16;
-      if (v == vectors - 1 && last < 16) f_store_n(o, acc[i][v], last);
-      else f_store(o, acc[i][v]);
+      if (v == vectors - 1 && last < 16)
+        f_store_n(o, acc[i][v], last);
+      else
+        f_store(o, acc[i][v]);
     }
 }
 
@@ -187,7 +203,7 @@ INLINE void score_body(const attend_t *t, const float *q, float *s, const int32_
  * registers from page to page, and for the largest tile also the positions behind that only some of its rows see.
  */
 typedef struct {
-  const float *p; /* of the first row */
+  const float *p;     /* of the first row */
   const char *values; /* of the first column in page 0 */
   float *o;
   int64_t from, to;
@@ -195,7 +211,7 @@ typedef struct {
 } sum_t;
 
 INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const int vectors, const int last, int load,
-    const int half, const int ragged) {
+                     const int half, const int ragged) {
   v16 acc[TILE_ROWS][FEW_VECTORS];
   const int tail = vectors - 1;
   const int64_t ps = t->p_stride, os = t->o_stride, d = t->d, size = half ? 2 : 4;
@@ -219,8 +235,10 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
       for (int v = 0; v < vectors; v++) {
         const char *x = b + v * 16 * size;
         const int part = v == tail && last < 16;
-        if (half) bv[v] = part ? f_load_half_n((const uint16_t *)x, last) : f_load_half((const uint16_t *)x);
-        else bv[v] = part ? f_load_n((const float *)x, last) : f_load((const float *)x);
+        if (half)
+          bv[v] = part ? f_load_half_n((const uint16_t *)x, last) : f_load_half((const uint16_t *)x);
+        else
+          bv[v] = part ? f_load_n((const float *)x, last) : f_load((const float *)x);
         __builtin_prefetch(x + ahead);
       }
 #pragma GCC unroll 12
@@ -251,30 +269,32 @@ INLINE void sum_body(const attend_t *t, const sum_t *s, const int rows, const in
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
       float *o = s->o + i * os + v * 16;
-      if (v == tail && last < 16) f_store_n(o, acc[i][v], last);
-      else f_store(o, acc[i][v]);
+      if (v == tail && last < 16)
+        f_store_n(o, acc[i][v], last);
+      else
+        f_store(o, acc[i][v]);
     }
 }
 
 typedef void score_fn(const attend_t *t, const float *q, float *s, const int32_t *pages, int last);
 typedef void sum_fn(const attend_t *t, const sum_t *s, int last, int load);
-#define SCORE_OF(name, rows, vectors, last_, half) \
+#define SCORE_OF(name, rows, vectors, last_, half)                                                \
   static void name(const attend_t *t, const float *q, float *s, const int32_t *pages, int last) { \
-    (void)last; \
-    score_body(t, q, s, pages, rows, vectors, last_, half); \
+    (void)last;                                                                                   \
+    score_body(t, q, s, pages, rows, vectors, last_, half);                                       \
   }
-#define SUM_OF(name, rows, vectors, last_, half, ragged) \
+#define SUM_OF(name, rows, vectors, last_, half, ragged)                    \
   static void name(const attend_t *t, const sum_t *s, int last, int load) { \
-    (void)last; \
-    sum_body(t, s, rows, vectors, last_, load, half, ragged); \
+    (void)last;                                                             \
+    sum_body(t, s, rows, vectors, last_, load, half, ragged);               \
   }
-#define ATTEND(rows, half, kind) \
-  SCORE_OF(score_##rows##_full##kind, rows, TILE_VECTORS, 16, half) \
-  SCORE_OF(score_##rows##_one##kind, rows, 1, last, half) \
+#define ATTEND(rows, half, kind)                                              \
+  SCORE_OF(score_##rows##_full##kind, rows, TILE_VECTORS, 16, half)           \
+  SCORE_OF(score_##rows##_one##kind, rows, 1, last, half)                     \
   SUM_OF(sum_##rows##_full##kind, rows, TILE_VECTORS, 16, half, RAGGED(rows)) \
-  SUM_OF(sum_##rows##_one##kind, rows, 1, 16, half, 0) \
+  SUM_OF(sum_##rows##_one##kind, rows, 1, 16, half, 0)                        \
   SUM_OF(sum_##rows##_tail##kind, rows, 1, last, half, 0)
-#define ATTEND_FEW(rows, half, kind) \
+#define ATTEND_FEW(rows, half, kind)                              \
   SCORE_OF(score_##rows##_few##kind, rows, FEW_VECTORS, 16, half) \
   SUM_OF(sum_##rows##_few##kind, rows, FEW_VECTORS, 16, half, 0)
 ATTEND_FEW(1, 0, _f32)
@@ -292,10 +312,20 @@ ATTEND_BOTH(6)
 ATTEND_BOTH(12)
 #endif
 
-#define ATTEND_KIND(R, kind) {score_##R##_full##kind, score_##R##_one##kind, sum_##R##_full##kind, sum_##R##_one##kind, sum_##R##_tail##kind}
-#define ATTEND_ROW(R) {R, {ATTEND_KIND(R, _f32), ATTEND_KIND(R, _f16)}}
+#define ATTEND_KIND(R, kind) \
+  { score_##R##_full##kind, score_##R##_one##kind, sum_##R##_full##kind, sum_##R##_one##kind, sum_##R##_tail##kind }
+#define ATTEND_ROW(R)                                 \
+  {                                                   \
+    R, { ATTEND_KIND(R, _f32), ATTEND_KIND(R, _f16) } \
+  }
 /* of f32 and of f16 */
-static const struct { int rows; struct { score_fn *pages, *page; sum_fn *full, *one, *tail; } kind[2]; } ATTENDS[] = {
+static const struct {
+  int rows;
+  struct {
+    score_fn *pages, *page;
+    sum_fn *full, *one, *tail;
+  } kind[2];
+} ATTENDS[] = {
 #if TILE_ROWS >= 12
     ATTEND_ROW(12),
 #endif
@@ -303,15 +333,19 @@ static const struct { int rows; struct { score_fn *pages, *page; sum_fn *full, *
     ATTEND_ROW(6),
 #endif
     ATTEND_ROW(4), ATTEND_ROW(2), ATTEND_ROW(1)};
-#define FEW_KIND(R, kind) {score_##R##_few##kind, sum_##R##_few##kind}
-static const struct { score_fn *pages; sum_fn *full; } FEW[FEW_ROWS][2] = {
-    {FEW_KIND(1, _f32), FEW_KIND(1, _f16)}, {FEW_KIND(2, _f32), FEW_KIND(2, _f16)}};
-#define EACH_TILE(k, i, first, count) \
-  int64_t i = first; \
+#define FEW_KIND(R, kind) \
+  { score_##R##_few##kind, sum_##R##_few##kind }
+static const struct {
+  score_fn *pages;
+  sum_fn *full;
+} FEW[FEW_ROWS][2] = {{FEW_KIND(1, _f32), FEW_KIND(1, _f16)}, {FEW_KIND(2, _f32), FEW_KIND(2, _f16)}};
+#define EACH_TILE(k, i, first, count)                             \
+  int64_t i = first;                                              \
   for (size_t k = 0; k < sizeof ATTENDS / sizeof ATTENDS[0]; k++) \
     for (; i + ATTENDS[k].rows <= first + count; i += ATTENDS[k].rows)
 
-/* scores of all rows with positions from (the first of a page) .. length - 1; a page of keys is read whole: scores past a row's length are thrown away */
+/* scores of all rows with positions from (the first of a page) .. length - 1; a page of keys is read whole: scores past
+ * a row's length are thrown away */
 static void scores(const attend_t *t, int64_t from, int64_t length) {
   int64_t j = from;
   for (; t->rows <= FEW_ROWS && length - j >= FEW_VECTORS * 16; j += FEW_VECTORS * 16)
@@ -319,7 +353,8 @@ static void scores(const attend_t *t, int64_t from, int64_t length) {
   while (j < length) {
     const int full = length - j >= TILE_VECTORS * 16;
     EACH_TILE(k, i, 0, t->rows) {
-      (full ? ATTENDS[k].kind[t->half].pages : ATTENDS[k].kind[t->half].page)(t, t->q + i * t->q_stride, t->p + i * t->p_stride + j, t->pages + j / 16, (int)at_most(t->context - j, 16));
+      (full ? ATTENDS[k].kind[t->half].pages : ATTENDS[k].kind[t->half].page)(
+          t, t->q + i * t->q_stride, t->p + i * t->p_stride + j, t->pages + j / 16, (int)at_most(t->context - j, 16));
     }
     j += full ? TILE_VECTORS * 16 : 16;
   }
@@ -347,7 +382,7 @@ static void sum_columns(const attend_t *t, int64_t c, int64_t width, int64_t fir
  * a row sees; load: go on from what the outputs hold
  */
 static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t from, int64_t to, int64_t longest,
-    int load) {
+                       int load) {
   const sum_t s = {.from = from, .to = to, .longest = longest};
   int64_t c = 0;
   for (; rows <= FEW_ROWS && longest == to && t->d - c >= FEW_VECTORS * 16; c += FEW_VECTORS * 16) {
@@ -364,7 +399,9 @@ static void sum_values(const attend_t *t, int64_t first, int64_t rows, int64_t f
 }
 
 /* the first position that a row of that length sees */
-INLINE int64_t first_seen(const attend_t *t, int64_t length) { return t->window > 0 && length > t->window ? length - t->window : 0; }
+INLINE int64_t first_seen(const attend_t *t, int64_t length) {
+  return t->window > 0 && length > t->window ? length - t->window : 0;
+}
 
 static void attend(const attend_t *t) {
   int64_t longest = 0, shortest = t->context;
@@ -397,7 +434,9 @@ static int64_t attention_chunks(const op_t *o) {
   const int64_t queries = attention_queries(o);
   return (ATTR(attention, N) + queries - 1) / queries * ATTR(attention, G);
 }
-static int64_t attention_score_rows(const op_t *o) { return OUTPUT(attention, p) ? 0 : at_least(TILE_ROWS, ATTR(attention, H) / ATTR(attention, G)); }
+static int64_t attention_score_rows(const op_t *o) {
+  return OUTPUT(attention, p) ? 0 : at_least(TILE_ROWS, ATTR(attention, H) / ATTR(attention, G));
+}
 static int64_t attention_scratch(const op_t *o) {
   const int64_t context = round_up(ATTR(attention, T), 16);
   return 4 * (attention_score_rows(o) * context + round_up(context / 16 + AHEAD, 16));
@@ -417,7 +456,8 @@ static int sequence_pages(const op_t *o, int64_t sequence, int64_t length, int32
 }
 
 static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t heads = ATTR(attention, H), groups = ATTR(attention, G), d = ATTR(attention, D), context = ATTR(attention, T), per = heads / groups, queries = attention_queries(o);
+  const int64_t heads = ATTR(attention, H), groups = ATTR(attention, G), d = ATTR(attention, D),
+                context = ATTR(attention, T), per = heads / groups, queries = attention_queries(o);
   const int64_t g = chunk % groups, n0 = chunk / groups * queries, n1 = at_most(n0 + queries, ATTR(attention, N));
   const int32_t *sequence = INPUT(attention, sequence), *length = INPUT(attention, length);
   int32_t *pages = (int32_t *)scratch + attention_score_rows(o) * round_up(context, 16);
@@ -439,8 +479,16 @@ static void attention_run(const op_t *o, int64_t chunk, char *scratch) {
     const int64_t size = ATTR(attention, half) ? 2 : 4;
     const float *sinks = INPUT(attention, sinks);
     float *rest = OUTPUT(attention, rest);
-    attend_t t = {.keys = (const char *)INPUT(attention, keys) + g * 16 * d * size, .values = (const char *)INPUT(attention, values) + g * 16 * d * size, .pages = pages, .page_stride = groups * 16 * d,
-                  .half = (int)ATTR(attention, half), .d = d, .context = context, .scale = FLOAT(attention, scale), .softcap = FLOAT(attention, softcap), .window = ATTR(attention, window),
+    attend_t t = {.keys = (const char *)INPUT(attention, keys) + g * 16 * d * size,
+                  .values = (const char *)INPUT(attention, values) + g * 16 * d * size,
+                  .pages = pages,
+                  .page_stride = groups * 16 * d,
+                  .half = (int)ATTR(attention, half),
+                  .d = d,
+                  .context = context,
+                  .scale = FLOAT(attention, scale),
+                  .softcap = FLOAT(attention, softcap),
+                  .window = ATTR(attention, window),
                   .whole = OUTPUT(attention, p) != NULL};
     memcpy(t.length, lengths, (size_t)(e - n) * sizeof *lengths);
     const float *q = (const float *)INPUT(attention, q) + (n * heads + g * per) * d;

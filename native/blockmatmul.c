@@ -3,7 +3,7 @@
  * mixture.
  */
 static void multiply_rows(const block_rows *x, int type, int64_t first, int64_t end, const uint8_t *w, int64_t p0,
-    int64_t p1, char *scratch) {
+                          int64_t p1, char *scratch) {
 #if STREAM_ROWS > 0
   if (end - first <= STREAM_ROWS) {
     stream_rows(x, type, first, (int)(end - first), w, p0, p1, scratch);
@@ -14,9 +14,9 @@ static void multiply_rows(const block_rows *x, int type, int64_t first, int64_t 
 }
 
 static int64_t block_scratch(int type, int64_t k, int64_t rows) {
-  return rows <= STREAM_ROWS ? (k + SLICE - 1) / SLICE * PREPARED * STREAM_ROWS
-                             : SLICE_BLOCKS * tile_bytes(type, PANELS_ABREAST)
-                                 + PREPARED * (SLICE_ROWS + BLOCK_TILE_ROWS);
+  return rows <= STREAM_ROWS
+             ? (k + SLICE - 1) / SLICE * PREPARED * STREAM_ROWS
+             : SLICE_BLOCKS * tile_bytes(type, PANELS_ABREAST) + PREPARED * (SLICE_ROWS + BLOCK_TILE_ROWS);
 }
 
 /*
@@ -42,10 +42,15 @@ static void block_matmul(const op_t *o, int type, int64_t chunk, char *scratch) 
   const int64_t panels = (ATTR(matmulQ4_0, O) + 15) / 16, per = matmul_per_chunk(o), groups = (panels + per - 1) / per;
   const int64_t first = chunk / groups * SLICE_ROWS, p0 = chunk % groups * per;
   const int64_t end = at_most(first + SLICE_ROWS, ATTR(matmulQ4_0, N));
-  const block_rows x = {
-      .q = INPUT(matmulQ4_0, q), .scale = INPUT(matmulQ4_0, scale), .sum = INPUT(matmulQ4_0, sum), .share = 1,
-      .k = ATTR(matmulQ4_0, K), .outputs = ATTR(matmulQ4_0, O), .y = OUTPUT(matmulQ4_0, y), .check = p0 == 0,
-      .error = o->error};
+  const block_rows x = {.q = INPUT(matmulQ4_0, q),
+                        .scale = INPUT(matmulQ4_0, scale),
+                        .sum = INPUT(matmulQ4_0, sum),
+                        .share = 1,
+                        .k = ATTR(matmulQ4_0, K),
+                        .outputs = ATTR(matmulQ4_0, O),
+                        .y = OUTPUT(matmulQ4_0, y),
+                        .check = p0 == 0,
+                        .error = o->error};
   multiply_rows(&x, type, first, end, INPUT(matmulQ4_0, w), p0, at_most(p0 + per, panels), scratch);
 }
 
@@ -71,9 +76,9 @@ static int64_t expert_scratch(const op_t *o, int type) {
 /* all choices of the expert that is the slot-th to be named, by some panels of its matrix */
 static void expert_matmul(const op_t *o, int type, int64_t chunk, char *scratch) {
   const int64_t k = ATTR(expertMatmulQ4_0, K), panels = (ATTR(expertMatmulQ4_0, O) + 15) / 16,
-      per = expert_per_chunk(o), groups = (panels + per - 1) / per;
+                per = expert_per_chunk(o), groups = (panels + per - 1) / per;
   const int64_t count = expert_pairs(o), experts = ATTR(expertMatmulQ4_0, E), slot = chunk / groups,
-      p0 = chunk % groups * per;
+                p0 = chunk % groups * per;
   const int64_t room = expert_room(o, type);
   const int32_t *named = INPUT(expertMatmulQ4_0, experts);
   int32_t *pairs = (int32_t *)(scratch + room);
@@ -89,10 +94,16 @@ static void expert_matmul(const op_t *o, int type, int64_t chunk, char *scratch)
     }
     if (id == expert) pairs[n++] = (int32_t)i;
   }
-  const block_rows x = {
-      .q = INPUT(expertMatmulQ4_0, q), .scale = INPUT(expertMatmulQ4_0, scale), .sum = INPUT(expertMatmulQ4_0, sum),
-      .pairs = pairs, .share = ATTR(expertMatmulQ4_0, U) == 1 ? ATTR(expertMatmulQ4_0, k) : 1, .k = k,
-      .outputs = ATTR(expertMatmulQ4_0, O), .y = OUTPUT(expertMatmulQ4_0, y), .check = p0 == 0, .error = o->error};
+  const block_rows x = {.q = INPUT(expertMatmulQ4_0, q),
+                        .scale = INPUT(expertMatmulQ4_0, scale),
+                        .sum = INPUT(expertMatmulQ4_0, sum),
+                        .pairs = pairs,
+                        .share = ATTR(expertMatmulQ4_0, U) == 1 ? ATTR(expertMatmulQ4_0, k) : 1,
+                        .k = k,
+                        .outputs = ATTR(expertMatmulQ4_0, O),
+                        .y = OUTPUT(expertMatmulQ4_0, y),
+                        .check = p0 == 0,
+                        .error = o->error};
   const uint8_t *w = (const uint8_t *)INPUT(expertMatmulQ4_0, w) + at_least(expert, 0) * panels * panel_bytes(type, k);
   for (int64_t first = 0; first < n; first += SLICE_ROWS) {
     const int64_t end = at_most(first + SLICE_ROWS, n);
@@ -104,14 +115,14 @@ static int64_t matmul_scratch_of(const op_t *o, int type) {
   return block_scratch(type, ATTR(matmulQ4_0, K), at_most(ATTR(matmulQ4_0, N), SLICE_ROWS));
 }
 
-#define X(name, ...) \
-  static int64_t matmul##name##_scratch(const op_t *o) { return matmul_scratch_of(o, BLOCK_##name); } \
-  static void matmul##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
-    block_matmul(o, BLOCK_##name, chunk, scratch); \
-  } \
+#define X(name, ...)                                                                                     \
+  static int64_t matmul##name##_scratch(const op_t *o) { return matmul_scratch_of(o, BLOCK_##name); }    \
+  static void matmul##name##_run(const op_t *o, int64_t chunk, char *scratch) {                          \
+    block_matmul(o, BLOCK_##name, chunk, scratch);                                                       \
+  }                                                                                                      \
   static int64_t expertMatmul##name##_scratch(const op_t *o) { return expert_scratch(o, BLOCK_##name); } \
-  static void expertMatmul##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
-    expert_matmul(o, BLOCK_##name, chunk, scratch); \
+  static void expertMatmul##name##_run(const op_t *o, int64_t chunk, char *scratch) {                    \
+    expert_matmul(o, BLOCK_##name, chunk, scratch);                                                      \
   }
 BLOCK_FORMATS(X)
 #undef X

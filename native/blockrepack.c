@@ -118,29 +118,45 @@ INLINE int pack_exponents(const row_set *r, int64_t at, uint8_t *tail) {
 INLINE int pack_block(const int type, const row_set *r, int64_t at, uint8_t *c, uint8_t *tail) {
   const int step = 64 * block_sizes[type].bits;
   switch (type) {
-    case BLOCK_Q4_0: case BLOCK_IQ4_NL: pack_nibbles(r, at + 2, c); break;
-    case BLOCK_Q4_1: pack_nibbles(r, at + 4, c); break;
-    case BLOCK_Q5_0: pack_nibbles(r, at + 6, c); pack_fifth_bits(r, at + 2, c + 256); break;
-    case BLOCK_Q5_1: pack_nibbles(r, at + 8, c); pack_fifth_bits(r, at + 4, c + 256); break;
-    case BLOCK_Q8_0: pack_bytes(r, at + 2, c); break;
-    case BLOCK_Q2_K: pack_two_bits(r, at + 16, c, step); pack_scales(r, at, tail); break;
-    case BLOCK_Q3_K:
-      pack_two_bits(r, at + 32, c, step);
-      pack_bit_planes(r, at, c + 128, step);
-      pack_q3_scales(r, at + 108, tail);
-      break;
-    case BLOCK_Q4_K: pack_chunks(r, at + 16, c, step); pack_pairs(r, at + 4, tail); break;
-    case BLOCK_Q5_K:
-      pack_chunks(r, at + 48, c, step);
-      pack_bit_planes(r, at + 16, c + 256, step);
-      pack_pairs(r, at + 4, tail);
-      break;
-    case BLOCK_Q6_K: pack_six_bits(r, at, at + 128, c, step); pack_scales(r, at + 192, tail); break;
-    case BLOCK_IQ4_XS:
-      for (int g = 0; g < 8; g++) pack_nibbles(r, at + 8 + 16 * g, c + g * step);
-      pack_iq4_scales(r, at, tail);
-      break;
-    case BLOCK_MXFP4: pack_nibbles(r, at + 1, c); return pack_exponents(r, at, tail);
+  case BLOCK_Q4_0:
+  case BLOCK_IQ4_NL: pack_nibbles(r, at + 2, c); break;
+  case BLOCK_Q4_1: pack_nibbles(r, at + 4, c); break;
+  case BLOCK_Q5_0:
+    pack_nibbles(r, at + 6, c);
+    pack_fifth_bits(r, at + 2, c + 256);
+    break;
+  case BLOCK_Q5_1:
+    pack_nibbles(r, at + 8, c);
+    pack_fifth_bits(r, at + 4, c + 256);
+    break;
+  case BLOCK_Q8_0: pack_bytes(r, at + 2, c); break;
+  case BLOCK_Q2_K:
+    pack_two_bits(r, at + 16, c, step);
+    pack_scales(r, at, tail);
+    break;
+  case BLOCK_Q3_K:
+    pack_two_bits(r, at + 32, c, step);
+    pack_bit_planes(r, at, c + 128, step);
+    pack_q3_scales(r, at + 108, tail);
+    break;
+  case BLOCK_Q4_K:
+    pack_chunks(r, at + 16, c, step);
+    pack_pairs(r, at + 4, tail);
+    break;
+  case BLOCK_Q5_K:
+    pack_chunks(r, at + 48, c, step);
+    pack_bit_planes(r, at + 16, c + 256, step);
+    pack_pairs(r, at + 4, tail);
+    break;
+  case BLOCK_Q6_K:
+    pack_six_bits(r, at, at + 128, c, step);
+    pack_scales(r, at + 192, tail);
+    break;
+  case BLOCK_IQ4_XS:
+    for (int g = 0; g < 8; g++) pack_nibbles(r, at + 8 + 16 * g, c + g * step);
+    pack_iq4_scales(r, at, tail);
+    break;
+  case BLOCK_MXFP4: pack_nibbles(r, at + 1, c); return pack_exponents(r, at, tail);
   }
   return 0;
 }
@@ -174,7 +190,7 @@ static int64_t blockRows_chunks(const op_t *o) {
  */
 static void block_rows_run(int type, const op_t *o, int64_t chunk) {
   const int block = block_sizes[type].block, group = block_sizes[type].group, joined = block_sizes[type].joined,
-      is_signed = code_steps(type) == 1 && EIGHT_OFFSET == 0;
+            is_signed = code_steps(type) == 1 && EIGHT_OFFSET == 0;
   const int32_t *ids = INPUT(rowsQ4_0, ids);
   const int64_t k = ATTR(rowsQ4_0, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(rowsQ4_0, N));
   for (int64_t r = chunk * per; r < end; r++) {
@@ -196,14 +212,14 @@ static void block_rows_run(int type, const op_t *o, int64_t chunk) {
   }
 }
 
-#define X(name, ...) \
+#define X(name, ...)                                                            \
   static void repack##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
-    (void)scratch; \
-    repack_body(BLOCK_##name, o, chunk); \
-  } \
-  static void rows##name##_run(const op_t *o, int64_t chunk, char *scratch) { \
-    (void)scratch; \
-    block_rows_run(BLOCK_##name, o, chunk); \
+    (void)scratch;                                                              \
+    repack_body(BLOCK_##name, o, chunk);                                        \
+  }                                                                             \
+  static void rows##name##_run(const op_t *o, int64_t chunk, char *scratch) {   \
+    (void)scratch;                                                              \
+    block_rows_run(BLOCK_##name, o, chunk);                                     \
   }
 BLOCK_FORMATS(X)
 #undef X

@@ -40,8 +40,8 @@ static void quantizeBlocks_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t first = chunk * per * (k / 32), end = at_most((chunk + 1) * per, ATTR(quantizeBlocks, N)) * (k / 32);
   for (int64_t b = first; b < end; b += ROUNDED_BLOCKS)
     round_blocks((const float *)INPUT(quantizeBlocks, x) + 32 * b, at_most(end - b, ROUNDED_BLOCKS),
-        (int8_t *)OUTPUT(quantizeBlocks, q) + 32 * b, (float *)OUTPUT(quantizeBlocks, scale) + b,
-        (int32_t *)OUTPUT(quantizeBlocks, sum) + 2 * b);
+                 (int8_t *)OUTPUT(quantizeBlocks, q) + 32 * b, (float *)OUTPUT(quantizeBlocks, scale) + b,
+                 (int32_t *)OUTPUT(quantizeBlocks, sum) + 2 * b);
 }
 
 /*
@@ -64,8 +64,8 @@ INLINE int64_t pair_of(const block_rows *x, int64_t i) { return x->pairs ? x->pa
 enum { SLICE = 512, SLICE_BLOCKS = SLICE / 32, SLICE_ROWS = 192 };
 
 /*
- * A slice of the inputs of `tile` rows: for each row and block int32 start[2][tile][block] (WORD_SUMS: two int16), float
- * a[tile][block], float s[2][tile][block]: where the sums of the groups start, the scale, and what minimums are
+ * A slice of the inputs of `tile` rows: for each row and block int32 start[2][tile][block] (WORD_SUMS: two int16),
+ * float a[tile][block], float s[2][tile][block]: where the sums of the groups start, the scale, and what minimums are
  * multiplied by; then int8 q[block][tile][32], for wide kernels int16.
  */
 enum { PREPARED_ARRAYS = 5, PREPARED = 64 * PREPARED_ARRAYS + SLICE * WIDEST_CODE }; /* PREPARED: bytes of a row */
@@ -103,17 +103,21 @@ static int slice_ok(const int8_t *q, const int32_t *sum, int64_t n) {
 }
 
 /* how rows are prepared for a kernel */
-typedef struct { int starts, offset, one_start, sums, one_sum, wide; } row_layout;
+typedef struct {
+  int starts, offset, one_start, sums, one_sum, wide;
+} row_layout;
 INLINE row_layout layout_of(int type, int multiplied, int wide) {
-  return (row_layout){
-      .starts = has_starts(type, multiplied), .offset = block_offset(type, multiplied),
-      .one_start = block_groups(type, multiplied) == 1,
-      .sums = block_sizes[type].minimums, .one_sum = block_sizes[type].group == 32, .wide = wide};
+  return (row_layout){.starts = has_starts(type, multiplied),
+                      .offset = block_offset(type, multiplied),
+                      .one_start = block_groups(type, multiplied) == 1,
+                      .sums = block_sizes[type].minimums,
+                      .one_sum = block_sizes[type].group == 32,
+                      .wide = wide};
 }
 
 /* row r of a tile; `blocks` is a constant where a slice is whole, so that the compiler takes many blocks at a time */
 INLINE void prepare_row(const row_layout l, const int8_t *q, const float *scale, const int32_t *sum, int tile, int r,
-    const int64_t blocks, char *to) {
+                        const int64_t blocks, char *to) {
   int32_t *restrict start0 = (int32_t *)(to + PREPARED_START(tile, 0, r));
   int32_t *restrict start1 = (int32_t *)(to + PREPARED_START(tile, 1, r));
   float *restrict s0 = (float *)(to + PREPARED_SUM(tile, 0, r));
@@ -121,7 +125,8 @@ INLINE void prepare_row(const row_layout l, const int8_t *q, const float *scale,
   char *codes = to + PREPARED_CODES(tile);
   memcpy(to + PREPARED_SCALE(tile, r), scale, 4 * (size_t)blocks);
 #if defined(WORD_SUMS)
-  if (l.wide) for (int64_t b = 0; b < blocks; b++) widen_codes(codes + 64 * (b * tile + r), q + 32 * b);
+  if (l.wide)
+    for (int64_t b = 0; b < blocks; b++) widen_codes(codes + 64 * (b * tile + r), q + 32 * b);
   else
 #endif
     for (int64_t b = 0; b < blocks; b++) memcpy(codes + 32 * (b * tile + r), q + 32 * b, 32);
@@ -133,7 +138,8 @@ INLINE void prepare_row(const row_layout l, const int8_t *q, const float *scale,
     both[b] = t[0][b] + t[1][b];
   }
 #if defined(WORD_SUMS)
-  for (int64_t b = 0; b < blocks && l.starts; b++) word_starts(q + 32 * b, l.offset, l.one_start, start0 + b, start1 + b);
+  for (int64_t b = 0; b < blocks && l.starts; b++)
+    word_starts(q + 32 * b, l.offset, l.one_start, start0 + b, start1 + b);
 #else
   const uint32_t *first_start = l.one_start ? both : t[0], by = (uint32_t)-l.offset;
   for (int64_t b = 0; b < blocks && l.starts; b++) start0[b] = (int32_t)(first_start[b] * by);
@@ -149,7 +155,7 @@ INLINE void prepare_row(const row_layout l, const int8_t *q, const float *scale,
  * row checks it.
  */
 static void prepare(const block_rows *x, row_layout l, int64_t first, int rows, int tile, int64_t k0, int64_t k1,
-    char *to) {
+                    char *to) {
   static const int8_t no_codes[SLICE];
   static const float no_scale[SLICE_BLOCKS];
   static const int32_t no_sum[2 * SLICE_BLOCKS];
@@ -159,8 +165,10 @@ static void prepare(const block_rows *x, row_layout l, int64_t first, int rows, 
     const float *scale = r < rows ? x->scale + (row * x->k + k0) / 32 : no_scale;
     const int32_t *sum = r < rows ? x->sum + (row * x->k + k0) / 16 : no_sum;
     if (x->check && !slice_ok(q, sum, k1 - k0)) atomic_store(x->error, 1);
-    if (blocks == SLICE_BLOCKS) prepare_row(l, q, scale, sum, tile, r, SLICE_BLOCKS, to);
-    else prepare_row(l, q, scale, sum, tile, r, blocks, to);
+    if (blocks == SLICE_BLOCKS)
+      prepare_row(l, q, scale, sum, tile, r, SLICE_BLOCKS, to);
+    else
+      prepare_row(l, q, scale, sum, tile, r, blocks, to);
   }
 }
 
@@ -177,6 +185,8 @@ INLINE void fetch_rows(const block_rows *x, int64_t first, int rows, int64_t k0,
 /* 16 outputs of a pair, or as many as there are */
 INLINE v16 load_outputs(const float *y, int64_t left) { return left >= 16 ? f_load(y) : f_load_n(y, (int)left); }
 INLINE void store_outputs(float *y, v16 v, int64_t left) {
-  if (left >= 16) f_store(y, v);
-  else f_store_n(y, v, (int)left);
+  if (left >= 16)
+    f_store(y, v);
+  else
+    f_store_n(y, v, (int)left);
 }

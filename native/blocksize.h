@@ -7,7 +7,7 @@ enum {
 #define X(name, ...) BLOCK_##name,
   BLOCK_FORMATS(X)
 #undef X
-  BLOCK_COUNT
+      BLOCK_COUNT
 };
 
 typedef struct {

@@ -13,11 +13,11 @@ enum { BLOCK_AHEAD = 4096 }; /* bytes of codes that are asked for early */
 #endif
 
 /*
- * sum[r] += codes of steps first .. first + steps - 1 . rows of 32 inputs each; where products add up in 16 bits, sum[r]
- * is the start of such a sum
+ * sum[r] += codes of steps first .. first + steps - 1 . rows of 32 inputs each; where products add up in 16 bits,
+ * sum[r] is the start of such a sum
  */
 INLINE void stream_dots(v16i *sum, const int type, const int multiplied, const uint8_t *codes, const multiplier_t *m,
-    const int8_t *q, const int first, const int steps, const int rows) {
+                        const int8_t *q, const int first, const int steps, const int rows) {
 #if defined(WORD_SUMS)
   if (block_steps(type, multiplied) > 1) {
     const int at_once = block_steps(type, multiplied);
@@ -79,8 +79,8 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
   for (int64_t done = 0; done < k; tail += tail_size) {
     const uint8_t *scales = tail, *halves = tail + tail_size - 32 * size.halves;
     for (int line = 0; line < tail_size; line += 64) __builtin_prefetch(tail + BLOCK_AHEAD / 4 + line);
-    for (int b = 0; b < size.block / 32; b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes,
-        q += 32 * rows, rest += 4) {
+    for (int b = 0; b < size.block / 32;
+         b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes, q += 32 * rows, rest += 4) {
 #pragma GCC unroll 8
       for (int line = 0; line < size.bits; line++) __builtin_prefetch(codes + BLOCK_AHEAD + 64 * line);
       const factors_t f = block_factors(type, multiplied, halves, scales);
@@ -99,16 +99,18 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
           const v16 part = i_to_f(sum[r]), scale = prepared_scale(rest, rows, r);
-          if (!size.joined || multiplied) acc[r] = f_fma(part, f_mul(f.w[g], scale), acc[r]);
-          else if (g == 0) t[r] = f_mul(part, f.w[0]);
-          else acc[r] = f_fma(f_fma(part, f.w[1], t[r]), f_mul(f.w[2], scale), acc[r]); /* exact, but for the last */
+          if (!size.joined || multiplied)
+            acc[r] = f_fma(part, f_mul(f.w[g], scale), acc[r]);
+          else if (g == 0)
+            t[r] = f_mul(part, f.w[0]);
+          else
+            acc[r] = f_fma(f_fma(part, f.w[1], t[r]), f_mul(f.w[2], scale), acc[r]); /* exact, but for the last */
         }
       }
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int g = 0; g < addend_count(type); g++)
-          acc[r] = f_fma(f.b[g], prepared_sum(rest, rows, g, r), acc[r]);
+        for (int g = 0; g < addend_count(type); g++) acc[r] = f_fma(f.b[g], prepared_sum(rest, rows, g, r), acc[r]);
     }
     done += size.block;
     if (done % SLICE == 0) {
@@ -122,9 +124,9 @@ INLINE void stream_body(const int type, const int rows, const uint8_t *panel, co
 }
 
 typedef void stream_kernel(const uint8_t *panel, const char *x, int64_t k, float *y);
-#define STREAM_OF(name, R) \
+#define STREAM_OF(name, R)                                                                    \
   static void stream_##name##_##R(const uint8_t *panel, const char *x, int64_t k, float *y) { \
-    stream_body(BLOCK_##name, R, panel, x, k, y); \
+    stream_body(BLOCK_##name, R, panel, x, k, y);                                             \
   }
 #if STREAM_ROWS >= 8
 enum { STREAM_SIZES = 4 };
@@ -148,7 +150,7 @@ static stream_kernel *const stream_kernels[BLOCK_COUNT][STREAM_SIZES] = {BLOCK_F
 
 /* at most STREAM_ROWS pairs by panels p0 .. p1-1 */
 static void stream_rows(const block_rows *x, int type, int64_t first, int rows, const uint8_t *w, int64_t p0,
-    int64_t p1, char *scratch) {
+                        int64_t p1, char *scratch) {
   int size = 0;
   while (1 << size < rows) size++;
   const int tile = 1 << size, multiplied = STREAM_MULTIPLIED(type, tile);

@@ -19,7 +19,7 @@ INLINE int tile_bytes(const int type, const int panels) {
 
 /* takes the blocks of inputs k0 .. k1-1 of a panel apart, as panel v of `panels` */
 INLINE void apart_body(const int type, const int multiplied, const int wide, const uint8_t *panel, int64_t k,
-    int64_t k0, int64_t k1, int v, int panels, char *to) {
+                       int64_t k0, int64_t k1, int v, int panels, char *to) {
   const block_size size = block_sizes[type];
   const int tail_size = tail_bytes(type);
   const uint8_t *codes = panel + code_bytes(type, k0);
@@ -27,7 +27,7 @@ INLINE void apart_body(const int type, const int multiplied, const int wide, con
   for (int64_t left = (k1 - k0) / size.block; left > 0; left--, tail += tail_size) {
     const uint8_t *scales = tail, *halves = tail + tail_size - 32 * size.halves;
     for (int b = 0; b < size.block / 32; b++, codes += 64 * size.bits, scales += 512 / size.group * size.scale_bytes,
-        to += apart_bytes(type, multiplied, wide, panels)) {
+             to += apart_bytes(type, multiplied, wide, panels)) {
       char *at = to + 64 * v;
 #pragma GCC unroll 8
       for (int s = 0; s < 8; s++, at += 64 * panels) {
@@ -52,13 +52,15 @@ INLINE void apart_body(const int type, const int multiplied, const int wide, con
 }
 /* for_tiles: as tiles multiply them; otherwise codes and factors as they are */
 typedef void apart_kernel(int for_tiles, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels,
-    char *to);
-#define X(name, ...) \
-  static void apart_##name(int for_tiles, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, \
-      int panels, char *to) { \
-    const int joined = block_sizes[BLOCK_##name].joined, wide = TILE_WIDE(BLOCK_##name); \
-    if (for_tiles && (joined || wide)) apart_body(BLOCK_##name, joined, wide, panel, k, k0, k1, v, panels, to); \
-    else apart_body(BLOCK_##name, 0, 0, panel, k, k0, k1, v, panels, to); \
+                          char *to);
+#define X(name, ...)                                                                                                  \
+  static void apart_##name(int for_tiles, const uint8_t *panel, int64_t k, int64_t k0, int64_t k1, int v, int panels, \
+                           char *to) {                                                                                \
+    const int joined = block_sizes[BLOCK_##name].joined, wide = TILE_WIDE(BLOCK_##name);                              \
+    if (for_tiles && (joined || wide))                                                                                \
+      apart_body(BLOCK_##name, joined, wide, panel, k, k0, k1, v, panels, to);                                        \
+    else                                                                                                              \
+      apart_body(BLOCK_##name, 0, 0, panel, k, k0, k1, v, panels, to);                                                \
   }
 BLOCK_FORMATS(X)
 #undef X
@@ -67,11 +69,11 @@ static apart_kernel *const apart_kernels[BLOCK_COUNT] = {BLOCK_FORMATS(X)};
 #undef X
 
 /*
- * sum += codes of steps first .. first + steps - 1 . rows of 32 inputs each; where products add up in 16 bits, sum is the
- * start of such a sum
+ * sum += codes of steps first .. first + steps - 1 . rows of 32 inputs each; where products add up in 16 bits, sum is
+ * the start of such a sum
  */
 INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const char *codes, const char *q,
-    const int first, const int steps, const int rows, const int panels) {
+                            const int first, const int steps, const int rows, const int panels) {
 #if defined(WORD_SUMS)
   (void)panels;
   const int at_once = block_steps(type, block_sizes[type].joined);
@@ -132,7 +134,7 @@ INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const c
  * codes
  */
 INLINE void block_tile_body(const int type, const int rows, const int panels, const char *w, const char *x,
-    int64_t blocks, float *acc, int64_t ld, int more) {
+                            int64_t blocks, float *acc, int64_t ld, int more) {
   const int joined = block_sizes[type].joined, groups = block_groups(type, joined);
   const char *q = x + PREPARED_CODES(rows);
   const int code = TILE_WIDE(type) ? 2 : 1;
@@ -149,7 +151,8 @@ INLINE void block_tile_body(const int type, const int rows, const int panels, co
 #pragma GCC unroll 12
       for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
-        for (int v = 0; v < panels; v++) sum[r][v] = has_starts(type, joined) ? prepared_start(x, rows, g, r) : i_zero();
+        for (int v = 0; v < panels; v++)
+          sum[r][v] = has_starts(type, joined) ? prepared_start(x, rows, g, r) : i_zero();
       block_tile_dots(sum, type, w, q, 4 * g, 8 / groups, rows, panels);
       KEEP_ORDER();
 #pragma GCC unroll 12
@@ -184,20 +187,32 @@ INLINE void block_tile_body(const int type, const int rows, const int panels, co
 #endif
 typedef void block_tile_kernel(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, int more);
 #if PANELS_ABREAST > 1
-#define TILE_OF(name, R) \
+#define TILE_OF(name, R)                                                                                        \
   static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, \
-      int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); } \
+                                          int more) {                                                           \
+    block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more);                                           \
+  }                                                                                                             \
   static void block_tile_##name##_##R##_2(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, \
-      int more) { block_tile_body(BLOCK_##name, R, 2, w, x, blocks, acc, ld, more); }
+                                          int more) {                                                           \
+    block_tile_body(BLOCK_##name, R, 2, w, x, blocks, acc, ld, more);                                           \
+  }
 #define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1, block_tile_##name##_##R##_2}},
 #else
-#define TILE_OF(name, R) \
+#define TILE_OF(name, R)                                                                                        \
   static void block_tile_##name##_##R##_1(const char *w, const char *x, int64_t blocks, float *acc, int64_t ld, \
-      int more) { block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more); }
+                                          int more) {                                                           \
+    block_tile_body(BLOCK_##name, R, 1, w, x, blocks, acc, ld, more);                                           \
+  }
 #define TILE_ENTRY(name, R) {R, {block_tile_##name##_##R##_1}},
 #endif
-typedef struct { int rows; block_tile_kernel *run[PANELS_ABREAST]; } block_tile;
-typedef struct { int like; block_tile tiles[3]; } block_tiles; /* the rest are zeros */
+typedef struct {
+  int rows;
+  block_tile_kernel *run[PANELS_ABREAST];
+} block_tile;
+typedef struct {
+  int like;
+  block_tile tiles[3];
+} block_tiles; /* the rest are zeros */
 #define X(name) TILES_OF(name)
 #define TILES_OF(name) TILES(name, TILE_OF)
 TILE_KINDS(X)
@@ -208,8 +223,9 @@ static const block_tiles block_tile_kinds[] = {TILE_KINDS(X)};
 
 static const block_tile *block_tiles_for(int type) {
   const block_tiles *t = block_tile_kinds;
-  while (block_groups(t->like, block_sizes[t->like].joined) != block_groups(type, block_sizes[type].joined)
-      || addend_count(t->like) != addend_count(type) || !SAME_STEPS(t->like, type)) t++;
+  while (block_groups(t->like, block_sizes[t->like].joined) != block_groups(type, block_sizes[type].joined) ||
+         addend_count(t->like) != addend_count(type) || !SAME_STEPS(t->like, type))
+    t++;
   return t->tiles;
 }
 
@@ -223,8 +239,8 @@ static const block_tile *block_tile_for(const block_tile *tiles, int64_t left) {
  * a tile of pairs from `first` on, of which `rows` are there, by panels p .. p + panels - 1 of some blocks; y holds the
  * accumulators of the blocks before
  */
-static void tile_run(const block_rows *x, const block_tile *t, int64_t first, int rows, int64_t p, int panels,
-    int more, const char *w, const char *prepared, int64_t blocks) {
+static void tile_run(const block_rows *x, const block_tile *t, int64_t first, int rows, int64_t p, int panels, int more,
+                     const char *w, const char *prepared, int64_t blocks) {
   if (!x->pairs && rows == t->rows && x->outputs - 16 * p >= 16 * panels) {
     t->run[panels - 1](w, prepared, blocks, x->y + first * x->outputs + 16 * p, x->outputs, more);
     return;
@@ -244,7 +260,9 @@ static void tile_run(const block_rows *x, const block_tile *t, int64_t first, in
 }
 
 /* memory that is asked for a few lines at a time, while something else is done */
-typedef struct { const uint8_t *from, *end; } fetch_range;
+typedef struct {
+  const uint8_t *from, *end;
+} fetch_range;
 enum { FETCH_RANGES = 2 * PANELS_ABREAST };
 INLINE void fetch_lines(fetch_range *ranges, int64_t lines) {
   for (int i = 0; i < FETCH_RANGES; i++)
@@ -253,7 +271,7 @@ INLINE void fetch_lines(fetch_range *ranges, int64_t lines) {
 }
 /* codes and tails of inputs k0 .. k1-1 of panels p .. p + panels - 1; returns how many lines they are */
 static int64_t weight_ranges(int type, const uint8_t *w, int64_t k, int64_t k0, int64_t k1, int64_t p, int64_t panels,
-    fetch_range *ranges) {
+                             fetch_range *ranges) {
   const int64_t block = block_sizes[type].block, tail = tail_bytes(type);
   int64_t bytes = 0;
   for (int v = 0; v < PANELS_ABREAST; v++) {
@@ -267,7 +285,7 @@ static int64_t weight_ranges(int type, const uint8_t *w, int64_t k, int64_t k0, 
 
 /* pairs first .. end-1, at most SLICE_ROWS, by panels p0 .. p1-1; y holds the accumulators between slices */
 static void block_tile_rows(const block_rows *x, int type, int64_t first, int64_t end, const uint8_t *w, int64_t p0,
-    int64_t p1, char *scratch) {
+                            int64_t p1, char *scratch) {
   const block_tile *tiles = block_tiles_for(type);
   const int joined = block_sizes[type].joined;
   const row_layout layout = layout_of(type, joined, TILE_WIDE(type));
@@ -291,7 +309,8 @@ static void block_tile_rows(const block_rows *x, int type, int64_t first, int64_
       const int last = p + panels >= p1;
       const int64_t next = last ? p0 : p + panels, n0 = last ? k1 : k0, n1 = at_most(n0 + (k1 - k0), x->k);
       fetch_range ahead[FETCH_RANGES];
-      const int64_t lines = weight_ranges(type, w, x->k, n0, n1, next, n0 < n1 ? at_most(p1 - next, PANELS_ABREAST) : 0, ahead);
+      const int64_t lines =
+          weight_ranges(type, w, x->k, n0, n1, next, n0 < n1 ? at_most(p1 - next, PANELS_ABREAST) : 0, ahead);
       const int64_t lines_a_row = lines / (end - first) + 1;
       const char *from = prepared;
       for (int64_t r = first; r < end;) {

@@ -1,6 +1,7 @@
 /*
- * The short causal convolution. A chunk is a block of channels and a run of rows; its weights are transposed first, so that the channels of a tap are
- * neighbours. Earlier positions lie in pages of 16 rows, as the values of one head of attention.
+ * The short causal convolution. A chunk is a block of channels and a run of rows; its weights are transposed first, so
+ * that the channels of a tap are neighbours. Earlier positions lie in pages of 16 rows, as the values of one head of
+ * attention.
  */
 enum { CONV_CHANNELS = 64, CONV_ROWS = 64 };
 
@@ -17,10 +18,12 @@ static void conv_weights(const float *w, int64_t taps, int64_t channels, float *
 }
 
 static void shortConv_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t c = ATTR(shortConv, C), taps = ATTR(shortConv, L), context = ATTR(shortConv, T), width = (context + 15) / 16;
+  const int64_t c = ATTR(shortConv, C), taps = ATTR(shortConv, L), context = ATTR(shortConv, T),
+                width = (context + 15) / 16;
   const int64_t blocks = conv_blocks(c), c0 = chunk % blocks * CONV_CHANNELS, channels = at_most(c - c0, CONV_CHANNELS);
   const int64_t n0 = chunk / blocks * CONV_ROWS, n1 = at_most(n0 + CONV_ROWS, ATTR(shortConv, N));
-  const int32_t *pages = INPUT(shortConv, pages), *sequence = INPUT(shortConv, sequence), *length = INPUT(shortConv, length);
+  const int32_t *pages = INPUT(shortConv, pages), *sequence = INPUT(shortConv, sequence),
+                *length = INPUT(shortConv, length);
   const float *values = (const float *)INPUT(shortConv, values) + c0;
   float *t = (float *)scratch;
   conv_weights((const float *)INPUT(shortConv, w) + c0 * taps, taps, channels, t);
@@ -53,7 +56,8 @@ static void shortConv_run(const op_t *o, int64_t chunk, char *scratch) {
 static int64_t shortConvGrad_chunks(const op_t *o) { return conv_blocks(ATTR(shortConvGrad, C)); }
 static int64_t shortConvGrad_scratch(const op_t *o) { return 2 * 4 * CONV_CHANNELS * ATTR(shortConvGrad, L); }
 static void shortConvGrad_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t rows = ATTR(shortConvGrad, N), c = ATTR(shortConvGrad, C), taps = ATTR(shortConvGrad, L), context = ATTR(shortConvGrad, T);
+  const int64_t rows = ATTR(shortConvGrad, N), c = ATTR(shortConvGrad, C), taps = ATTR(shortConvGrad, L),
+                context = ATTR(shortConvGrad, T);
   const int64_t c0 = chunk * CONV_CHANNELS, channels = at_most(c - c0, CONV_CHANNELS);
   const float *x = (const float *)INPUT(shortConvGrad, x) + c0, *dy = (const float *)INPUT(shortConvGrad, dy) + c0;
   float *dx = (float *)OUTPUT(shortConvGrad, dx) + c0, *dw = (float *)OUTPUT(shortConvGrad, dw) + c0 * taps;

@@ -4,10 +4,15 @@ enum { RUN = 16384 };
 static int64_t flat_chunks(const op_t *o) { return (ROWS(o) * WIDTH(o) + RUN - 1) / RUN; }
 
 /* calls BODY(n) with i the element index, full vectors first, then the n left */
-#define FLAT(o, chunk, BODY) \
-  int64_t i = (chunk) * RUN, end_ = at_most(i + RUN, (o)->a[0] * (o)->a[1]); \
-  for (; i + 16 <= end_; i += 16) { BODY(16) } \
-  if (i < end_) { const int left_ = (int)(end_ - i); BODY(left_) }
+#define FLAT(o, chunk, BODY)                                               \
+  int64_t i = (chunk)*RUN, end_ = at_most(i + RUN, (o)->a[0] * (o)->a[1]); \
+  for (; i + 16 <= end_; i += 16) {                                        \
+    BODY(16)                                                               \
+  }                                                                        \
+  if (i < end_) {                                                          \
+    const int left_ = (int)(end_ - i);                                     \
+    BODY(left_)                                                            \
+  }
 #define GET(p, n) ((n) == 16 ? f_load((p) + i) : f_load_n((p) + i, n))
 #define PUT(p, v, n) ((n) == 16 ? f_store((p) + i, v) : f_store_n((p) + i, v, n))
 
@@ -34,9 +39,10 @@ static void gelu_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *x = INPUT(gelu, x);
   float *z = OUTPUT(gelu, y);
-#define BODY(n) { \
+#define BODY(n)                                                                             \
+  {                                                                                         \
     v16d d = f_to_d(GET(x, n)), phi = d_add(d_set1(1.0), d_erf(d_mul(d, d_set1(SQRT1_2)))); \
-    PUT(z, d_to_f(d_mul(d_mul(d_set1(0.5), d), phi)), n); \
+    PUT(z, d_to_f(d_mul(d_mul(d_set1(0.5), d), phi)), n);                                   \
   }
   FLAT(o, chunk, BODY)
 #undef BODY
@@ -46,12 +52,13 @@ static void geluGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *x = INPUT(geluGrad, x), *dy = INPUT(geluGrad, dy);
   float *dx = OUTPUT(geluGrad, dx);
-#define BODY(n) { \
-    v16d d = f_to_d(GET(x, n)); \
+#define BODY(n)                                                                        \
+  {                                                                                    \
+    v16d d = f_to_d(GET(x, n));                                                        \
     v16d F = d_mul(d_set1(0.5), d_add(d_set1(1.0), d_erf(d_mul(d, d_set1(SQRT1_2))))); \
-    v16d f = d_mul(d_exp(d_mul(d_mul(d, d), d_set1(-0.5))), d_set1(INV_SQRT_2PI)); \
-    f = d_select_gt(d_abs(d), d_set1(30.0), d_set1(0.0), f); \
-    PUT(dx, d_to_f(d_mul(f_to_d(GET(dy, n)), d_add(F, d_mul(d, f)))), n); \
+    v16d f = d_mul(d_exp(d_mul(d_mul(d, d), d_set1(-0.5))), d_set1(INV_SQRT_2PI));     \
+    f = d_select_gt(d_abs(d), d_set1(30.0), d_set1(0.0), f);                           \
+    PUT(dx, d_to_f(d_mul(f_to_d(GET(dy, n)), d_add(F, d_mul(d, f)))), n);              \
   }
   FLAT(o, chunk, BODY)
 #undef BODY
@@ -61,8 +68,9 @@ static void reluSquareGate_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *gate = INPUT(reluSquareGate, gate), *up = INPUT(reluSquareGate, up);
   float *y = OUTPUT(reluSquareGate, y);
-#define BODY(n) { \
-    v16 r = f_max(GET(gate, n), f_zero()); \
+#define BODY(n)                                \
+  {                                            \
+    v16 r = f_max(GET(gate, n), f_zero());     \
     PUT(y, f_mul(f_mul(r, r), GET(up, n)), n); \
   }
   FLAT(o, chunk, BODY)
@@ -71,12 +79,14 @@ static void reluSquareGate_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void reluSquareGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *gate = INPUT(reluSquareGateGrad, gate), *up = INPUT(reluSquareGateGrad, up), *dy = INPUT(reluSquareGateGrad, dy);
+  const float *gate = INPUT(reluSquareGateGrad, gate), *up = INPUT(reluSquareGateGrad, up),
+              *dy = INPUT(reluSquareGateGrad, dy);
   float *dgate = OUTPUT(reluSquareGateGrad, dgate), *dup = OUTPUT(reluSquareGateGrad, dup);
-#define BODY(n) { \
+#define BODY(n)                                                            \
+  {                                                                        \
     v16 r = f_max(GET(gate, n), f_zero()), u = GET(up, n), d = GET(dy, n); \
-    PUT(dgate, f_mul(f_mul(f_add(r, r), u), d), n); \
-    PUT(dup, f_mul(f_mul(r, r), d), n); \
+    PUT(dgate, f_mul(f_mul(f_add(r, r), u), d), n);                        \
+    PUT(dup, f_mul(f_mul(r, r), d), n);                                    \
   }
   FLAT(o, chunk, BODY)
 #undef BODY
@@ -94,8 +104,10 @@ INLINE void silu_gate(const float *gate, const float *up, float *y, const int n,
   for (int j = 0; j < n; j++) {
     const v16 g = f_div(load_lanes(gate + 16 * j, lanes), f_add(f_set1(1.0f), e[j]));
     const v16 v = f_mul(g, load_lanes(up + 16 * j, lanes));
-    if (lanes == 16) f_store(y + 16 * j, v);
-    else f_store_n(y + 16 * j, v, lanes);
+    if (lanes == 16)
+      f_store(y + 16 * j, v);
+    else
+      f_store_n(y + 16 * j, v, lanes);
   }
 }
 static void siluGate_run(const op_t *o, int64_t chunk, char *scratch) {
@@ -113,10 +125,12 @@ static void siluGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *gate = INPUT(siluGateGrad, gate), *up = INPUT(siluGateGrad, up), *dy = INPUT(siluGateGrad, dy);
   float *dgate = OUTPUT(siluGateGrad, dgate), *dup = OUTPUT(siluGateGrad, dup);
-#define BODY(n) { \
-    const v16 g = GET(gate, n), u = GET(up, n), d = GET(dy, n), one = f_set1(1.0f), below = f_add(one, f_exp(f_neg(g))), a = f_div(g, below), s = f_div(one, below); \
-    PUT(dgate, f_mul(f_mul(f_add(s, f_mul(a, f_sub(one, s))), u), d), n); \
-    PUT(dup, f_mul(a, d), n); \
+#define BODY(n)                                                                                \
+  {                                                                                            \
+    const v16 g = GET(gate, n), u = GET(up, n), d = GET(dy, n), one = f_set1(1.0f),            \
+              below = f_add(one, f_exp(f_neg(g))), a = f_div(g, below), s = f_div(one, below); \
+    PUT(dgate, f_mul(f_mul(f_add(s, f_mul(a, f_sub(one, s))), u), d), n);                      \
+    PUT(dup, f_mul(a, d), n);                                                                  \
   }
   FLAT(o, chunk, BODY)
 #undef BODY
@@ -175,7 +189,8 @@ static int64_t split_chunks(const op_t *o) {
 }
 static void split_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t width = ATTR(split, w0) + ATTR(split, w1) + ATTR(split, w2), per = rows_per_chunk(width), end = at_most((chunk + 1) * per, ATTR(split, N));
+  const int64_t width = ATTR(split, w0) + ATTR(split, w1) + ATTR(split, w2), per = rows_per_chunk(width),
+                end = at_most((chunk + 1) * per, ATTR(split, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const float *x = (const float *)INPUT(split, x) + r * width;
     /* not memcpy, here and elsewhere: a plan may lay its tensors over one another */
@@ -185,7 +200,8 @@ static void split_run(const op_t *o, int64_t chunk, char *scratch) {
 }
 static void concat_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t width = ATTR(concat, w0) + ATTR(concat, w1) + ATTR(concat, w2), per = rows_per_chunk(width), end = at_most((chunk + 1) * per, ATTR(concat, N));
+  const int64_t width = ATTR(concat, w0) + ATTR(concat, w1) + ATTR(concat, w2), per = rows_per_chunk(width),
+                end = at_most((chunk + 1) * per, ATTR(concat, N));
   for (int64_t r = chunk * per; r < end; r++) {
     float *y = (float *)OUTPUT(concat, y) + r * width;
     for (int p = 0; p < 3; y += o->a[1 + p], p++)
@@ -204,7 +220,8 @@ static void embedding_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *table = INPUT(embedding, table);
   const int32_t *ids = INPUT(embedding, ids);
-  const int64_t c = ATTR(embedding, C), v = ATTR(embedding, V), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(embedding, N));
+  const int64_t c = ATTR(embedding, C), v = ATTR(embedding, V), per = rows_per_chunk(c),
+                end = at_most((chunk + 1) * per, ATTR(embedding, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
@@ -219,7 +236,8 @@ static void embeddingGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   const float *dy = INPUT(embeddingGrad, dy);
   const int32_t *ids = INPUT(embeddingGrad, ids);
   float *d = OUTPUT(embeddingGrad, dtable);
-  const int64_t rows = ATTR(embeddingGrad, N), c = ATTR(embeddingGrad, C), v = ATTR(embeddingGrad, V), c0 = chunk * 64, c1 = at_most(c0 + 64, c);
+  const int64_t rows = ATTR(embeddingGrad, N), c = ATTR(embeddingGrad, C), v = ATTR(embeddingGrad, V), c0 = chunk * 64,
+                c1 = at_most(c0 + 64, c);
   for (int64_t r = 0; r < v; r++) memset(d + r * c + c0, 0, 4 * (size_t)(c1 - c0));
   for (int64_t r = 0; r < rows; r++) {
     const int64_t id = ids[r];

@@ -1,6 +1,7 @@
 /*
- * Mixture of experts. The choice of experts is cheap and plain. Products are grouped by expert: a chunk is one expert and some of its columns, and
- * takes the rows that chose it, gathered in blocks, so that a matrix is read once for each block.
+ * Mixture of experts. The choice of experts is cheap and plain. Products are grouped by expert: a chunk is one expert
+ * and some of its columns, and takes the rows that chose it, gathered in blocks, so that a matrix is read once for each
+ * block.
  */
 enum { CHOICE_ROWS = 8, EXPERT_ROWS = 96, EXPERT_COLUMNS = 64 };
 #define LEAST_SUM 6.103515625e-5f
@@ -36,7 +37,8 @@ static float chain_sum(const float *x, int64_t n) {
 }
 
 static void topExperts_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t e = ATTR(topExperts, E), k = ATTR(topExperts, k), gating = ATTR(topExperts, gating), width = round_up(e, 16);
+  const int64_t e = ATTR(topExperts, E), k = ATTR(topExperts, k), gating = ATTR(topExperts, gating),
+                width = round_up(e, 16);
   const int64_t end = at_most((chunk + 1) * CHOICE_ROWS, ATTR(topExperts, N));
   const float *bias = INPUT(topExperts, bias), scale = FLOAT(topExperts, scale);
   float *p = (float *)scratch, *rank = p + width, *q = rank + width, *taken = q + width;
@@ -67,7 +69,8 @@ INLINE float fma_1(float a, float b, float c) {
 }
 
 static void topExpertsGrad_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t e = ATTR(topExpertsGrad, E), k = ATTR(topExpertsGrad, k), gating = ATTR(topExpertsGrad, gating), width = round_up(e, 16);
+  const int64_t e = ATTR(topExpertsGrad, E), k = ATTR(topExpertsGrad, k), gating = ATTR(topExpertsGrad, gating),
+                width = round_up(e, 16);
   const int64_t end = at_most((chunk + 1) * CHOICE_ROWS, ATTR(topExpertsGrad, N));
   float *p = (float *)scratch, *q = p + width, *d = q + width;
   for (int64_t n = chunk * CHOICE_ROWS; n < end; n++) {
@@ -102,7 +105,8 @@ static void topExpertsGrad_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void expertSum_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t c = ATTR(expertSum, C), k = ATTR(expertSum, k), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(expertSum, N));
+  const int64_t c = ATTR(expertSum, C), k = ATTR(expertSum, k), per = rows_per_chunk(c),
+                end = at_most((chunk + 1) * per, ATTR(expertSum, N));
   const float *weights = INPUT(expertSum, weights);
   for (int64_t n = chunk * per; n < end; n++) {
     const float *y = (const float *)INPUT(expertSum, y) + n * k * c, *w = weights ? weights + n * k : NULL;
@@ -122,7 +126,8 @@ static void expertSum_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void expertSumGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t c = ATTR(expertSumGrad, C), k = ATTR(expertSumGrad, k), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(expertSumGrad, N));
+  const int64_t c = ATTR(expertSumGrad, C), k = ATTR(expertSumGrad, k), per = rows_per_chunk(c),
+                end = at_most((chunk + 1) * per, ATTR(expertSumGrad, N));
   const float *weights = INPUT(expertSumGrad, weights), *y = INPUT(expertSumGrad, y);
   float *dweights = OUTPUT(expertSumGrad, dweights);
   for (int64_t i = chunk * per * k; i < end * k; i++) {
@@ -138,12 +143,15 @@ static void expertSumGrad_run(const op_t *o, int64_t chunk, char *scratch) {
 }
 
 /* The next rows, at most EXPERT_ROWS, that chose an expert: which of the N * k they are. Looks on from *from. */
-static int64_t rows_of_expert(const op_t *o, const int32_t *experts, int64_t n, int64_t count, int64_t expert, int64_t *from, int64_t *rows) {
+static int64_t rows_of_expert(const op_t *o, const int32_t *experts, int64_t n, int64_t count, int64_t expert,
+                              int64_t *from, int64_t *rows) {
   int64_t found = 0, i = *from;
   for (; i < n && found < EXPERT_ROWS; i++) {
     const int64_t id = experts[i];
-    if (id == expert) rows[found++] = i;
-    else if (id < 0 || id >= count) atomic_store(o->error, 1);
+    if (id == expert)
+      rows[found++] = i;
+    else if (id < 0 || id >= count)
+      atomic_store(o->error, 1);
   }
   *from = i;
   return found;
@@ -155,7 +163,9 @@ static int64_t expert_parts(const op_t *o) {
   const int64_t panels = (ATTR(expertMatmul, O) + PANEL - 1) / PANEL;
   return o->threads > 1 ? at_most((16 * o->threads + active - 1) / active, panels) : 1;
 }
-static int64_t expert_rows(const op_t *o) { return at_most(ATTR(expertMatmul, N) * ATTR(expertMatmul, k), EXPERT_ROWS); }
+static int64_t expert_rows(const op_t *o) {
+  return at_most(ATTR(expertMatmul, N) * ATTR(expertMatmul, k), EXPERT_ROWS);
+}
 static int64_t expertMatmul_chunks(const op_t *o) { return ATTR(expertMatmul, E) * expert_parts(o); }
 static int64_t expertMatmul_scratch(const op_t *o) {
   const int64_t rows = expert_rows(o);
@@ -163,14 +173,17 @@ static int64_t expertMatmul_scratch(const op_t *o) {
 }
 
 static void expertMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t n = ATTR(expertMatmul, O), kk = ATTR(expertMatmul, K), k = ATTR(expertMatmul, k), all = ATTR(expertMatmul, N) * k;
-  const int64_t count = ATTR(expertMatmul, E), parts = expert_parts(o), expert = chunk / parts, panels = (n + PANEL - 1) / PANEL;
+  const int64_t n = ATTR(expertMatmul, O), kk = ATTR(expertMatmul, K), k = ATTR(expertMatmul, k),
+                all = ATTR(expertMatmul, N) * k;
+  const int64_t count = ATTR(expertMatmul, E), parts = expert_parts(o), expert = chunk / parts,
+                panels = (n + PANEL - 1) / PANEL;
   const int64_t per = (panels + parts - 1) / parts, p0 = chunk % parts * per, p1 = at_most(p0 + per, panels);
   const int layout = (int)ATTR(expertMatmul, layoutB), half = layout >= 3 ? layout - 2 : WHOLE;
   const int64_t size = (layout >= 2 ? panels * PANEL : n) * kk, most = expert_rows(o);
   const char *w = (const char *)INPUT(expertMatmul, w) + expert * size * (half ? 2 : 4);
   const float *x = INPUT(expertMatmul, x);
-  float *y = OUTPUT(expertMatmul, y), *panel = (float *)scratch, *c = panel + KC * PANEL, *a = c + most * PANEL, *two = a + most * kk;
+  float *y = OUTPUT(expertMatmul, y), *panel = (float *)scratch, *c = panel + KC * PANEL, *a = c + most * PANEL,
+        *two = a + most * kk;
   int64_t rows[EXPERT_ROWS], from = 0;
 #define X_ROW(i) (x + (ATTR(expertMatmul, shared) ? rows[i] / k : rows[i]) * kk)
   for (;;) {
@@ -192,9 +205,12 @@ static void expertMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
       for (int64_t k0 = 0; k0 < kk; k0 += KC) {
         const int64_t nk = at_most(kk - k0, KC), at = (p * kk + k0) * PANEL;
         tile_t t = {.a = a + k0, .rs = kk, .cs = 1, .b = panel, .ldb = PANEL, .c = c, .ldc = PANEL, .k = nk};
-        if (layout == 2) t.b = (const float *)w + at;
-        else if (half) widen_panel((const uint16_t *)w + at, half, nk, panel);
-        else pack_panel((const float *)w, n, kk, layout, p * PANEL, k0, nk, panel);
+        if (layout == 2)
+          t.b = (const float *)w + at;
+        else if (half)
+          widen_panel((const uint16_t *)w + at, half, nk, panel);
+        else
+          pack_panel((const float *)w, n, kk, layout, p * PANEL, k0, nk, panel);
         outer(t, found, width, k0 > 0);
       }
       for (int64_t i = 0; i < found; i++) memcpy(y + rows[i] * n + p * PANEL, c + i * PANEL, 4 * (size_t)width);
@@ -204,17 +220,25 @@ static void expertMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
 }
 
 /* Gradient by the matrices: an expert and some of its outputs a chunk; rows ascend. */
-static int64_t expert_blocks(const op_t *o) { return (ATTR(expertMatmulGrad, O) + EXPERT_COLUMNS - 1) / EXPERT_COLUMNS; }
+static int64_t expert_blocks(const op_t *o) {
+  return (ATTR(expertMatmulGrad, O) + EXPERT_COLUMNS - 1) / EXPERT_COLUMNS;
+}
 static int64_t expertMatmulGrad_chunks(const op_t *o) { return ATTR(expertMatmulGrad, E) * expert_blocks(o); }
-static int64_t expertMatmulGrad_scratch(const op_t *o) { return 4 * EXPERT_ROWS * (EXPERT_COLUMNS + ATTR(expertMatmulGrad, K)); }
+static int64_t expertMatmulGrad_scratch(const op_t *o) {
+  return 4 * EXPERT_ROWS * (EXPERT_COLUMNS + ATTR(expertMatmulGrad, K));
+}
 static void expertMatmulGrad_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t n = ATTR(expertMatmulGrad, O), kk = ATTR(expertMatmulGrad, K), k = ATTR(expertMatmulGrad, k), all = ATTR(expertMatmulGrad, N) * k;
-  const int64_t blocks = expert_blocks(o), expert = chunk / blocks, j0 = chunk % blocks * EXPERT_COLUMNS, width = at_most(n - j0, EXPERT_COLUMNS);
+  const int64_t n = ATTR(expertMatmulGrad, O), kk = ATTR(expertMatmulGrad, K), k = ATTR(expertMatmulGrad, k),
+                all = ATTR(expertMatmulGrad, N) * k;
+  const int64_t blocks = expert_blocks(o), expert = chunk / blocks, j0 = chunk % blocks * EXPERT_COLUMNS,
+                width = at_most(n - j0, EXPERT_COLUMNS);
   const float *x = INPUT(expertMatmulGrad, x), *dy = INPUT(expertMatmulGrad, dy);
-  float *dw = (float *)OUTPUT(expertMatmulGrad, dw) + (expert * n + j0) * kk, *a = (float *)scratch, *b = a + EXPERT_ROWS * EXPERT_COLUMNS;
+  float *dw = (float *)OUTPUT(expertMatmulGrad, dw) + (expert * n + j0) * kk, *a = (float *)scratch,
+        *b = a + EXPERT_ROWS * EXPERT_COLUMNS;
   int64_t rows[EXPERT_ROWS], from = 0;
   for (int load = 0;; load = 1) {
-    const int64_t found = rows_of_expert(o, INPUT(expertMatmulGrad, experts), all, ATTR(expertMatmulGrad, E), expert, &from, rows);
+    const int64_t found =
+        rows_of_expert(o, INPUT(expertMatmulGrad, experts), all, ATTR(expertMatmulGrad, E), expert, &from, rows);
     if (!found && !load) memset(dw, 0, 4 * (size_t)(width * kk));
     if (!found) return;
     for (int64_t i = 0; i < found; i++) {

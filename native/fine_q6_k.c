@@ -1,6 +1,6 @@
 /*
- * A head of 6-bit weights (ggml's Q6_K), src/ops/fine-q6-k.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes: two vectors of low nibbles (inputs 0-3 | 4-7,
- * 8-11 | 12-15), one of the upper two bits. Rows of x: fine.c.
+ * A head of 6-bit weights (ggml's Q6_K), src/ops/fine-q6-k.ts: codes in blocks of 16 outputs x 16 inputs, 192 bytes:
+ * two vectors of low nibbles (inputs 0-3 | 4-7, 8-11 | 12-15), one of the upper two bits. Rows of x: fine.c.
  */
 #include "rowwords.h"
 
@@ -28,14 +28,19 @@ FINE_KERNELS(q6_k)
 
 static weights_t q6_k_block(const op_t *o, int64_t b) {
   const int64_t groups = ATTR(fineMatmulQ6_K, K) / 16;
-  return (weights_t){.codes = (const uint8_t *)INPUT(fineMatmulQ6_K, codes) + b * groups * 192, .s = (const int8_t *)INPUT(fineMatmulQ6_K, s) + b * groups * 16, .d = (const float *)INPUT(fineMatmulQ6_K, d) + b * groups};
+  return (weights_t){.codes = (const uint8_t *)INPUT(fineMatmulQ6_K, codes) + b * groups * 192,
+                     .s = (const int8_t *)INPUT(fineMatmulQ6_K, s) + b * groups * 16,
+                     .d = (const float *)INPUT(fineMatmulQ6_K, d) + b * groups};
 }
-static void fineMatmulQ6_K_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, q6_k_kernels, q6_k_block); }
+static void fineMatmulQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
+  fine_matmul(o, chunk, scratch, q6_k_kernels, q6_k_block);
+}
 
 static void fineRowsQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const int32_t *ids = INPUT(fineRowsQ6_K, ids);
-  const int64_t v = ATTR(fineRowsQ6_K, O), k = ATTR(fineRowsQ6_K, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(fineRowsQ6_K, N));
+  const int64_t v = ATTR(fineRowsQ6_K, O), k = ATTR(fineRowsQ6_K, K), per = rows_per_chunk(k),
+                end = at_most((chunk + 1) * per, ATTR(fineRowsQ6_K, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
@@ -46,7 +51,8 @@ static void fineRowsQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
     float *y = (float *)OUTPUT(fineRowsQ6_K, y) + r * k;
     for (int64_t i = 0; i < k; i++) {
       const uint8_t *block = codes + i / 16 * 192 + j * 4 + i % 4;
-      const int step = (int)(i % 16 / 4), code = (block[step / 2 * 64] >> step % 2 * 4 & 15) | (block[128] >> 2 * step & 3) << 4;
+      const int step = (int)(i % 16 / 4),
+                code = (block[step / 2 * 64] >> step % 2 * 4 & 15) | (block[128] >> 2 * step & 3) << 4;
       y[i] = d[i / 256 * 16] * (float)s[i / 16 * 16] * (float)(code - 32);
     }
   }
@@ -58,15 +64,16 @@ INLINE void put_six(const uint8_t *c, uint8_t *block) {
   memcpy(w, c, 16);
   const uint32_t nibbles = 0x0f0f0f0fu, upper = 0x03030303u;
   const uint32_t l0 = (w[0] & nibbles) | (w[1] & nibbles) << 4, l1 = (w[2] & nibbles) | (w[3] & nibbles) << 4;
-  const uint32_t h = (w[0] >> 4 & upper) | (w[1] >> 4 & upper) << 2 | (w[2] >> 4 & upper) << 4 | (w[3] >> 4 & upper) << 6;
+  const uint32_t h =
+      (w[0] >> 4 & upper) | (w[1] >> 4 & upper) << 2 | (w[2] >> 4 & upper) << 4 | (w[3] >> 4 & upper) << 6;
   memcpy(block, &l0, 4);
   memcpy(block + 64, &l1, 4);
   memcpy(block + 128, &h, 4);
 }
 
 /*
- * A block of ggml's Q6_K (block_q6_K): low nibbles, upper bits, scales, factor. Quarter q of a half of 128 weights, which
- * is two groups, is nibble q / 2 of 32 of its 64 bytes.
+ * A block of ggml's Q6_K (block_q6_K): low nibbles, upper bits, scales, factor. Quarter q of a half of 128 weights,
+ * which is two groups, is nibble q / 2 of 32 of its 64 bytes.
  */
 enum { Q6_LOW = 128, Q6_HIGH = 64, Q6_SCALES = 16, Q6_BLOCK = 210 };
 static void fineRepackQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {

@@ -1,6 +1,7 @@
 /*
- * A head of 8-bit weights (ggml's Q8_0), src/ops/fine-q8-0.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256 bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. Rows of x: fine.c;
- * the factor of 32 weights counts for both of their groups.
+ * A head of 8-bit weights (ggml's Q8_0), src/ops/fine-q8-0.ts: codes plus 128 in blocks of 16 outputs x 16 inputs, 256
+ * bytes: vectors of inputs 0-3 | 4-7 | 8-11 | 12-15. Rows of x: fine.c; the factor of 32 weights counts for both of
+ * their groups.
  */
 #include "rowwords.h"
 
@@ -24,13 +25,19 @@ INLINE void q8_0_body(const fine_t *x, weights_t w, const int rows, int last) {
 }
 FINE_KERNELS(q8_0)
 
-static weights_t q8_0_block(const op_t *o, int64_t b) { return (weights_t){.codes = (const uint8_t *)INPUT(fineMatmulQ8_0, codes) + b * ATTR(fineMatmulQ8_0, K) * 16, .d = (const uint16_t *)INPUT(fineMatmulQ8_0, d) + b * (ATTR(fineMatmulQ8_0, K) / 2)}; }
-static void fineMatmulQ8_0_run(const op_t *o, int64_t chunk, char *scratch) { fine_matmul(o, chunk, scratch, q8_0_kernels, q8_0_block); }
+static weights_t q8_0_block(const op_t *o, int64_t b) {
+  return (weights_t){.codes = (const uint8_t *)INPUT(fineMatmulQ8_0, codes) + b * ATTR(fineMatmulQ8_0, K) * 16,
+                     .d = (const uint16_t *)INPUT(fineMatmulQ8_0, d) + b * (ATTR(fineMatmulQ8_0, K) / 2)};
+}
+static void fineMatmulQ8_0_run(const op_t *o, int64_t chunk, char *scratch) {
+  fine_matmul(o, chunk, scratch, q8_0_kernels, q8_0_block);
+}
 
 static void fineRowsQ8_0_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const int32_t *ids = INPUT(fineRowsQ8_0, ids);
-  const int64_t v = ATTR(fineRowsQ8_0, O), k = ATTR(fineRowsQ8_0, K), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(fineRowsQ8_0, N));
+  const int64_t v = ATTR(fineRowsQ8_0, O), k = ATTR(fineRowsQ8_0, K), per = rows_per_chunk(k),
+                end = at_most((chunk + 1) * per, ATTR(fineRowsQ8_0, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;

@@ -1,4 +1,5 @@
-/* All kernels for one instruction set: this file is compiled once for each, with VERIT_ISA the name and one of the VERIT_<set> macros defined. */
+/* All kernels for one instruction set: this file is compiled once for each, with VERIT_ISA the name and one of the
+ * VERIT_<set> macros defined. */
 #include "ops.h"
 #include "functions.h"
 
@@ -28,7 +29,10 @@
 #include "optimizer.c"
 #include "probe.c"
 
-#define ONE(chunks_, run_) {.phases = {{chunks_, run_}}}
+#define ONE(chunks_, run_)        \
+  {                               \
+    .phases = { {chunks_, run_} } \
+  }
 static const op_kernel KERNELS[OP_COUNT] = {
     [OP_matmul] = {.phases = {{matmul_chunks, matmul_run}}, .scratch = matmul_scratch},
     [OP_panels] = ONE(panels_chunks, panels_run),
@@ -73,20 +77,24 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_expertSum] = ONE(row_chunks, expertSum_run),
     [OP_expertSumGrad] = ONE(row_chunks, expertSumGrad_run),
     [OP_expertMatmul] = {.phases = {{expertMatmul_chunks, expertMatmul_run}}, .scratch = expertMatmul_scratch},
-    [OP_expertMatmulGrad] = {.phases = {{expertMatmulGrad_chunks, expertMatmulGrad_run}}, .scratch = expertMatmulGrad_scratch},
+    [OP_expertMatmulGrad] = {.phases = {{expertMatmulGrad_chunks, expertMatmulGrad_run}},
+                             .scratch = expertMatmulGrad_scratch},
     [OP_crossEntropy] = ONE(row_chunks, crossEntropy_run),
     [OP_crossEntropyGrad] = ONE(row_chunks, crossEntropyGrad_run),
     [OP_mean] = ONE(one_chunk, mean_run),
     [OP_meanGrad] = ONE(one_chunk, meanGrad_run),
     [OP_quantizeRows] = ONE(row_chunks, quantizeRows_run),
     [OP_dequantizeRows] = ONE(row_chunks, dequantizeRows_run),
-    [OP_ternarize] = {.phases = {{block16_chunks, ternarize_sums}, {one_chunk, ternarize_scale}, {block16_chunks, ternarize_codes}}},
+    [OP_ternarize] = {.phases = {{block16_chunks, ternarize_sums},
+                                 {one_chunk, ternarize_scale},
+                                 {block16_chunks, ternarize_codes}}},
     [OP_unternarize] = ONE(block16_chunks, unternarize_run),
     [OP_ternaryMatmul] = ONE(ternaryMatmul_chunks, ternaryMatmul_run),
     [OP_repackTernary] = {.phases = {{block16_chunks, repackTernary_run}}, .scratch = repackTernary_scratch},
     [OP_halfPanels] = ONE(halfPanels_chunks, halfPanels_run),
     [OP_panelRows] = ONE(row_chunks, panelRows_run),
-    [OP_ternaryMatmulBase3] = {.phases = {{ternaryMatmul_chunks, ternaryMatmulBase3_run}}, .scratch = ternaryMatmulBase3_scratch},
+    [OP_ternaryMatmulBase3] = {.phases = {{ternaryMatmul_chunks, ternaryMatmulBase3_run}},
+                               .scratch = ternaryMatmulBase3_scratch},
     [OP_quantizeFine] = ONE(row_chunks, quantizeFine_run),
     [OP_fineMatmulQ6_K] = {.phases = {{fineMatmul_chunks, fineMatmulQ6_K_run}}, .scratch = fineMatmul_scratch},
     [OP_fineRowsQ6_K] = ONE(row_chunks, fineRowsQ6_K_run),
@@ -104,11 +112,12 @@ static const op_kernel KERNELS[OP_COUNT] = {
     [OP_clipFactor] = ONE(one_chunk, clipFactor_run),
     [OP_adamw] = ONE(adamw_chunks, adamw_run),
     [OP_quantizeBlocks] = ONE(row_chunks, quantizeBlocks_run),
-#define X(name, ...) \
-    [OP_matmul##name] = {.phases = {{blockMatmul_chunks, matmul##name##_run}}, .scratch = matmul##name##_scratch}, \
-    [OP_expertMatmul##name] = {.phases = {{blockExperts_chunks, expertMatmul##name##_run}}, .scratch = expertMatmul##name##_scratch}, \
-    [OP_rows##name] = ONE(blockRows_chunks, rows##name##_run), \
-    [OP_repack##name] = ONE(block16_chunks, repack##name##_run),
+#define X(name, ...)                                                                                                  \
+  [OP_matmul##name] = {.phases = {{blockMatmul_chunks, matmul##name##_run}}, .scratch = matmul##name##_scratch},      \
+  [OP_expertMatmul##                                                                                                  \
+      name] = {.phases = {{blockExperts_chunks, expertMatmul##name##_run}}, .scratch = expertMatmul##name##_scratch}, \
+  [OP_rows##name] = ONE(blockRows_chunks, rows##name##_run),                                                          \
+  [OP_repack##name] = ONE(block16_chunks, repack##name##_run),
     BLOCK_FORMATS(X)
 #undef X
 };
@@ -118,9 +127,12 @@ static void functions_run(int which, const float *x, float *y, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) {
     const int left = (int)at_most(n - i, 16);
     v16 v = f_load_n(x + i, left);
-    if (which == 0) f_store_n(y + i, f_exp(v), left);
-    else if (which == 2) f_store_n(y + i, f_tanh(v), left);
-    else if (which == 3) f_store_n(y + i, d_to_f(d_erf(f_to_d(v))), left);
+    if (which == 0)
+      f_store_n(y + i, f_exp(v), left);
+    else if (which == 2)
+      f_store_n(y + i, f_tanh(v), left);
+    else if (which == 3)
+      f_store_n(y + i, d_to_f(d_erf(f_to_d(v))), left);
     else
       for (int j = 0; j < left; j++) {
         const float s = x[i + j];

@@ -1,7 +1,8 @@
 /* Cross entropy over the vocabulary, one row at a time, and means. */
 static void crossEntropy_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t v = ATTR(crossEntropy, V), per = rows_per_chunk(v), end = at_most((chunk + 1) * per, ATTR(crossEntropy, N));
+  const int64_t v = ATTR(crossEntropy, V), per = rows_per_chunk(v),
+                end = at_most((chunk + 1) * per, ATTR(crossEntropy, N));
   const int32_t *targets = INPUT(crossEntropy, targets);
   for (int64_t r = chunk * per; r < end; r++) {
     const float *x = (const float *)INPUT(crossEntropy, logits) + r * v;
@@ -29,10 +30,12 @@ static void crossEntropy_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void crossEntropyGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t v = ATTR(crossEntropyGrad, V), per = rows_per_chunk(v), end = at_most((chunk + 1) * per, ATTR(crossEntropyGrad, N));
+  const int64_t v = ATTR(crossEntropyGrad, V), per = rows_per_chunk(v),
+                end = at_most((chunk + 1) * per, ATTR(crossEntropyGrad, N));
   const int32_t *targets = INPUT(crossEntropyGrad, targets);
   for (int64_t r = chunk * per; r < end; r++) {
-    const float *x = (const float *)INPUT(crossEntropyGrad, logits) + r * v, *stats = (const float *)INPUT(crossEntropyGrad, stats) + r * 2;
+    const float *x = (const float *)INPUT(crossEntropyGrad, logits) + r * v,
+                *stats = (const float *)INPUT(crossEntropyGrad, stats) + r * 2;
     float *dx = (float *)OUTPUT(crossEntropyGrad, dlogits) + r * v;
     const int32_t t = targets[r];
     if (t < -1 || t >= v) {
@@ -54,13 +57,18 @@ static void crossEntropyGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 
-static int64_t one_chunk(const op_t *o) { (void)o; return 1; }
+static int64_t one_chunk(const op_t *o) {
+  (void)o;
+  return 1;
+}
 static void mean_run(const op_t *o, int64_t chunk, char *scratch) {
-  (void)chunk; (void)scratch;
+  (void)chunk;
+  (void)scratch;
   *(float *)OUTPUT(mean, y) = r2_sum(INPUT(mean, x), ATTR(mean, N)) / (float)ATTR(mean, N);
 }
 static void meanGrad_run(const op_t *o, int64_t chunk, char *scratch) {
-  (void)chunk; (void)scratch;
+  (void)chunk;
+  (void)scratch;
   const float d = *(const float *)INPUT(meanGrad, dy) / (float)ATTR(meanGrad, N);
   for (int64_t i = 0; i < ATTR(meanGrad, N); i++) ((float *)OUTPUT(meanGrad, dx))[i] = d;
 }

@@ -1,7 +1,8 @@
 /*
- * matmul and panels. Rule R1 makes every output one chain over K, so the kernel is an outer product: TILE_ROWS x (TILE_VECTORS * 16) accumulators
- * stay in registers while k runs; K is cut in blocks of KC (accumulators stored and reloaded) so that a panel of B stays in the first-level cache.
- * B is repacked to panels of 32 columns once per chunk; A is read in place (rows) or repacked (columns, transposeA).
+ * matmul and panels. Rule R1 makes every output one chain over K, so the kernel is an outer product: TILE_ROWS x
+ * (TILE_VECTORS * 16) accumulators stay in registers while k runs; K is cut in blocks of KC (accumulators stored and
+ * reloaded) so that a panel of B stays in the first-level cache. B is repacked to panels of 32 columns once per chunk;
+ * A is read in place (rows) or repacked (columns, transposeA).
  */
 enum { KC = 256, CHUNK_ROWS = 240, CHUNK_COLUMNS = 480 };
 
@@ -47,15 +48,23 @@ INLINE void tile_body(const tile_t *t, const int rows, const int vectors, const 
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
       float *c = t->c + i * t->ldc + v * 16;
-      if (v == tail && last < 16) f_store_n(c, acc[i][v], last);
-      else f_store(c, acc[i][v]);
+      if (v == tail && last < 16)
+        f_store_n(c, acc[i][v], last);
+      else
+        f_store(c, acc[i][v]);
     }
 }
 
 typedef void tile_fn(const tile_t *t, int last, int load);
-#define TILE(R) \
-  static void tile_##R##_full(const tile_t *t, int last, int load) { (void)last; tile_body(t, R, TILE_VECTORS, 16, load); } \
-  static void tile_##R##_one(const tile_t *t, int last, int load) { (void)last; tile_body(t, R, 1, 16, load); } \
+#define TILE(R)                                                      \
+  static void tile_##R##_full(const tile_t *t, int last, int load) { \
+    (void)last;                                                      \
+    tile_body(t, R, TILE_VECTORS, 16, load);                         \
+  }                                                                  \
+  static void tile_##R##_one(const tile_t *t, int last, int load) {  \
+    (void)last;                                                      \
+    tile_body(t, R, 1, 16, load);                                    \
+  }                                                                  \
   static void tile_##R##_tail(const tile_t *t, int last, int load) { tile_body(t, R, 1, last, load); }
 TILE(1)
 TILE(2)
@@ -67,8 +76,12 @@ TILE(6)
 TILE(12)
 #endif
 
-static const struct { int rows; tile_fn *full, *one, *tail; } TILES[] = {
-#define ROW(R) {R, tile_##R##_full, tile_##R##_one, tile_##R##_tail}
+static const struct {
+  int rows;
+  tile_fn *full, *one, *tail;
+} TILES[] = {
+#define ROW(R) \
+  { R, tile_##R##_full, tile_##R##_one, tile_##R##_tail }
 #if TILE_ROWS >= 12
     ROW(12),
 #endif
@@ -114,7 +127,8 @@ INLINE void transpose_block(const float *src, int64_t lds, float *dst, int64_t l
 }
 
 /* columns j0 .. j0+31 of B, rows k0 .. k0+nk-1, as panel[nk][32] */
-static void pack_panel(const float *b, int64_t n, int64_t kk, int layout, int64_t j0, int64_t k0, int64_t nk, float *p) {
+static void pack_panel(const float *b, int64_t n, int64_t kk, int layout, int64_t j0, int64_t k0, int64_t nk,
+                       float *p) {
   const int nj = (int)at_most(n - j0, PANEL);
   if (layout == 0) {
     for (int64_t k = 0; k < nk; k++) {
@@ -122,7 +136,8 @@ static void pack_panel(const float *b, int64_t n, int64_t kk, int layout, int64_
       /* the next panel's part of the row is a neighbour, but no hardware prefetcher sees that */
       __builtin_prefetch(row + PANEL);
       __builtin_prefetch(row + PANEL + 16);
-      if (nj == PANEL) memmove(p + k * PANEL, row, 4 * PANEL);
+      if (nj == PANEL)
+        memmove(p + k * PANEL, row, 4 * PANEL);
       else
         for (int j = 0; j < PANEL; j++) p[k * PANEL + j] = j < nj ? row[j] : 0.0f;
     }
@@ -149,7 +164,9 @@ static void pack_columns(const float *a, int64_t lda, int64_t rows, int64_t nk, 
 }
 
 /* chunk grid: column panels are kept together unless there are too few rows to keep every thread busy */
-typedef struct { int64_t rows, row_chunks, panels, column_chunks; } grid_t;
+typedef struct {
+  int64_t rows, row_chunks, panels, column_chunks;
+} grid_t;
 static grid_t matmul_grid(const op_t *o) {
   const int64_t m = ATTR(matmul, M), n = ATTR(matmul, Nc), k = ATTR(matmul, K), panels = (n + PANEL - 1) / PANEL;
   grid_t g;
@@ -158,7 +175,8 @@ static grid_t matmul_grid(const op_t *o) {
   g.rows = g.row_chunks ? round_up((m + g.row_chunks - 1) / g.row_chunks, TILE_ROWS) : 0;
   g.row_chunks = g.rows ? (m + g.rows - 1) / g.rows : 0;
   /* three chunks a thread where that leaves 2 Mflop or more to each: every further one packs A or B once more */
-  int64_t want = at_most(2 * m * n * k / 2000000 + 1, o->threads > 1 ? (ATTR(matmul, layoutB) >= 2 ? 16 : 3) * o->threads : 1);
+  int64_t want =
+      at_most(2 * m * n * k / 2000000 + 1, o->threads > 1 ? (ATTR(matmul, layoutB) >= 2 ? 16 : 3) * o->threads : 1);
   g.column_chunks = at_least(at_most(g.row_chunks ? (want + g.row_chunks - 1) / g.row_chunks : 0, panels), 1);
   g.panels = (panels + g.column_chunks - 1) / g.column_chunks;
   g.column_chunks = g.panels ? (panels + g.panels - 1) / g.panels : 0;
@@ -191,17 +209,18 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
     if (transpose_a) pack_columns(a + k0 * m + i0, m, i1 - i0, nk, columns);
     for (int64_t p = p0; p < p1; p++) {
       const int64_t width = at_most(n - p * PANEL, PANEL);
-      if (layout == 2) t.b = b + (p * kk + k0) * PANEL;
+      if (layout == 2)
+        t.b = b + (p * kk + k0) * PANEL;
       else if (half) {
         widen_panel((const uint16_t *)INPUT(matmul, b) + (p * kk + k0) * PANEL, half, nk, panel);
         t.b = panel;
-      }
-      else {
+      } else {
         pack_panel(b, n, kk, layout, p * PANEL, k0, nk, panel);
         t.b = panel;
       }
       t.c = c + i0 * n + p * PANEL;
-      if (!transpose_a) outer(t, i1 - i0, width, k0 > 0);
+      if (!transpose_a)
+        outer(t, i1 - i0, width, k0 > 0);
       else
         for (int64_t i = i0; i < i1; i += TILE_ROWS) {
           tile_t s = t;
@@ -219,12 +238,14 @@ static void matmul_run(const op_t *o, int64_t chunk, char *scratch) {
     float *row = c + i * n;
     int64_t j = p0 * PANEL;
     for (; j + 16 <= end; j += 16) f_store(row + j, f_add(f_load(row + j), f_load(bias + j)));
-    if (j < end) f_store_n(row + j, f_add(f_load_n(row + j, (int)(end - j)), f_load_n(bias + j, (int)(end - j))), (int)(end - j));
+    if (j < end)
+      f_store_n(row + j, f_add(f_load_n(row + j, (int)(end - j)), f_load_n(bias + j, (int)(end - j))), (int)(end - j));
   }
 }
 
 static int64_t panels_chunks(const op_t *o) { return (ATTR(panels, Nc) + PANEL - 1) / PANEL; }
 static void panels_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  pack_panel(INPUT(panels, b), ATTR(panels, Nc), ATTR(panels, K), (int)ATTR(panels, layoutB), chunk * PANEL, 0, ATTR(panels, K), (float *)OUTPUT(panels, p) + chunk * ATTR(panels, K) * PANEL);
+  pack_panel(INPUT(panels, b), ATTR(panels, Nc), ATTR(panels, K), (int)ATTR(panels, layoutB), chunk * PANEL, 0,
+             ATTR(panels, K), (float *)OUTPUT(panels, p) + chunk * ATTR(panels, K) * PANEL);
 }

@@ -1,4 +1,5 @@
-/* layerNorm and rmsNorm with their gradients. Row ops cut by rows; parameter gradients are chains over rows, cut by blocks of columns. */
+/* layerNorm and rmsNorm with their gradients. Row ops cut by rows; parameter gradients are chains over rows, cut by
+ * blocks of columns. */
 enum { COLUMNS = 64 };
 
 static void layerNorm_run(const op_t *o, int64_t chunk, char *scratch) {
@@ -36,7 +37,8 @@ static void layerNorm_run(const op_t *o, int64_t chunk, char *scratch) {
 static void rmsNorm_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *g = INPUT(rmsNorm, g), eps = FLOAT(rmsNorm, eps);
-  const int64_t heads = ATTR(rmsNorm, H), c = ATTR(rmsNorm, C) / heads, per = rows_per_chunk(c * heads), end = at_most((chunk + 1) * per, ATTR(rmsNorm, N)) * heads;
+  const int64_t heads = ATTR(rmsNorm, H), c = ATTR(rmsNorm, C) / heads, per = rows_per_chunk(c * heads),
+                end = at_most((chunk + 1) * per, ATTR(rmsNorm, N)) * heads;
   for (int64_t r = chunk * per * heads; r < end; r++) {
     const float *x = (const float *)INPUT(rmsNorm, x) + r * c;
     float *y = (float *)OUTPUT(rmsNorm, y) + r * c;
@@ -52,7 +54,8 @@ static void rmsNorm_run(const op_t *o, int64_t chunk, char *scratch) {
 /* dx = rstd * fma(-xhat, c, h - a); a = 0 is left out for rmsNorm. centred: subtract the mean. */
 INLINE void norm_grad(const op_t *o, int64_t chunk, const int centred) {
   const float *g = INPUT(rmsNormGrad, g);
-  const int64_t heads = centred ? 1 : ATTR(rmsNormGrad, H), c = ATTR(rmsNormGrad, C) / heads, per = rows_per_chunk(c * heads), end = at_most((chunk + 1) * per, ATTR(rmsNormGrad, N)) * heads;
+  const int64_t heads = centred ? 1 : ATTR(rmsNormGrad, H), c = ATTR(rmsNormGrad, C) / heads,
+                per = rows_per_chunk(c * heads), end = at_most((chunk + 1) * per, ATTR(rmsNormGrad, N)) * heads;
   for (int64_t r = chunk * per * heads; r < end; r++) {
     const float *x = (const float *)INPUT(rmsNormGrad, x) + r * c, *dy = (const float *)INPUT(rmsNormGrad, dy) + r * c;
     const float *stats = (const float *)INPUT(rmsNormGrad, stats) + r * (centred ? 2 : 1);
@@ -75,14 +78,24 @@ INLINE void norm_grad(const op_t *o, int64_t chunk, const int centred) {
 #undef XHAT
   }
 }
-static void layerNormGrad_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; norm_grad(o, chunk, 1); }
-static void rmsNormGrad_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; norm_grad(o, chunk, 0); }
+static void layerNormGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  norm_grad(o, chunk, 1);
+}
+static void rmsNormGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  norm_grad(o, chunk, 0);
+}
 
 static int64_t block_chunks(const op_t *o) { return (WIDTH(o) + COLUMNS - 1) / COLUMNS; }
-static int64_t rmsNormParamGrad_chunks(const op_t *o) { return (ATTR(rmsNormParamGrad, C) / ATTR(rmsNormParamGrad, H) + COLUMNS - 1) / COLUMNS; }
+static int64_t rmsNormParamGrad_chunks(const op_t *o) {
+  return (ATTR(rmsNormParamGrad, C) / ATTR(rmsNormParamGrad, H) + COLUMNS - 1) / COLUMNS;
+}
 INLINE void norm_parameter_grad(const op_t *o, int64_t chunk, const int centred) {
-  const int64_t heads = centred ? 1 : ATTR(rmsNormParamGrad, H), rows = ATTR(rmsNormParamGrad, N) * heads, c = ATTR(rmsNormParamGrad, C) / heads, c0 = chunk * COLUMNS, c1 = at_most(c0 + COLUMNS, c);
-  const float *x = INPUT(rmsNormParamGrad, x), *stats = INPUT(rmsNormParamGrad, stats), *dy = INPUT(rmsNormParamGrad, dy);
+  const int64_t heads = centred ? 1 : ATTR(rmsNormParamGrad, H), rows = ATTR(rmsNormParamGrad, N) * heads,
+                c = ATTR(rmsNormParamGrad, C) / heads, c0 = chunk * COLUMNS, c1 = at_most(c0 + COLUMNS, c);
+  const float *x = INPUT(rmsNormParamGrad, x), *stats = INPUT(rmsNormParamGrad, stats),
+              *dy = INPUT(rmsNormParamGrad, dy);
   float *db = centred && ATTR(layerNormParamGrad, hasBias) ? OUTPUT(layerNormParamGrad, db) : NULL;
   v16 g[COLUMNS / 16], b[COLUMNS / 16];
   for (int v = 0; v < COLUMNS / 16; v++) g[v] = b[v] = f_zero();
@@ -102,5 +115,11 @@ INLINE void norm_parameter_grad(const op_t *o, int64_t chunk, const int centred)
     if (db) f_store_n(db + i, b[(i - c0) / 16], n);
   }
 }
-static void layerNormParamGrad_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; norm_parameter_grad(o, chunk, 1); }
-static void rmsNormParamGrad_run(const op_t *o, int64_t chunk, char *scratch) { (void)scratch; norm_parameter_grad(o, chunk, 0); }
+static void layerNormParamGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  norm_parameter_grad(o, chunk, 1);
+}
+static void rmsNormParamGrad_run(const op_t *o, int64_t chunk, char *scratch) {
+  (void)scratch;
+  norm_parameter_grad(o, chunk, 0);
+}

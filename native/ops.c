@@ -1,6 +1,7 @@
 /*
- * What each op needs: the bytes of every tensor for given attributes. A plan is refused when one of its tensors is shorter, so that no kernel can
- * read or write outside its buffers whatever the plan says. Attributes here are the largest the plan allows.
+ * What each op needs: the bytes of every tensor for given attributes. A plan is refused when one of its tensors is
+ * shorter, so that no kernel can read or write outside its buffers whatever the plan says. Attributes here are the
+ * largest the plan allows.
  */
 #include "ops.h"
 #include "blocksize.h"
@@ -42,12 +43,37 @@ NEED(panelRows) {
   out->y = F(a->N * a->C);
   return SIZES(4) && a->half <= 2;
 }
-NEED(columnSum) { in->x = F(a->N * a->C); out->y = F(a->C); return SIZES(2); }
-NEED(add) { in->a = in->b = out->y = F(a->N * a->C); return SIZES(2); }
-NEED(addBias) { in->x = out->y = F(a->N * a->C); in->bias = F(a->C); return SIZES(2); }
-NEED(scale) { in->x = out->y = F(a->N * a->C); in->s = 4; return SIZES(2); }
-NEED(embedding) { in->table = F(a->V * a->C); in->ids = F(a->N); out->y = F(a->N * a->C); return SIZES(3); }
-NEED(embeddingGrad) { in->dy = F(a->N * a->C); in->ids = F(a->N); out->dtable = F(a->V * a->C); return SIZES(3); }
+NEED(columnSum) {
+  in->x = F(a->N * a->C);
+  out->y = F(a->C);
+  return SIZES(2);
+}
+NEED(add) {
+  in->a = in->b = out->y = F(a->N * a->C);
+  return SIZES(2);
+}
+NEED(addBias) {
+  in->x = out->y = F(a->N * a->C);
+  in->bias = F(a->C);
+  return SIZES(2);
+}
+NEED(scale) {
+  in->x = out->y = F(a->N * a->C);
+  in->s = 4;
+  return SIZES(2);
+}
+NEED(embedding) {
+  in->table = F(a->V * a->C);
+  in->ids = F(a->N);
+  out->y = F(a->N * a->C);
+  return SIZES(3);
+}
+NEED(embeddingGrad) {
+  in->dy = F(a->N * a->C);
+  in->ids = F(a->N);
+  out->dtable = F(a->V * a->C);
+  return SIZES(3);
+}
 static int parts(const wide_t *a, wide_t *whole, wide_t *part) {
   if (!SIZES(4)) return 0;
   *whole = F(a[0] * (a[1] + a[2] + a[3]));
@@ -96,10 +122,22 @@ NEED(rmsNormParamGrad) {
   out->dg = F(head_width(a->C, a->H));
   return SIZES(3) && out->dg > 0;
 }
-NEED(gelu) { in->x = out->y = F(a->N * a->C); return SIZES(2); }
-NEED(geluGrad) { in->x = in->dy = out->dx = F(a->N * a->C); return SIZES(2); }
-NEED(reluSquareGate) { in->gate = in->up = out->y = F(a->N * a->C); return SIZES(2); }
-NEED(reluSquareGateGrad) { in->gate = in->up = in->dy = out->dgate = out->dup = F(a->N * a->C); return SIZES(2); }
+NEED(gelu) {
+  in->x = out->y = F(a->N * a->C);
+  return SIZES(2);
+}
+NEED(geluGrad) {
+  in->x = in->dy = out->dx = F(a->N * a->C);
+  return SIZES(2);
+}
+NEED(reluSquareGate) {
+  in->gate = in->up = out->y = F(a->N * a->C);
+  return SIZES(2);
+}
+NEED(reluSquareGateGrad) {
+  in->gate = in->up = in->dy = out->dgate = out->dup = F(a->N * a->C);
+  return SIZES(2);
+}
 NEED(siluGate) { return NEED_AS(siluGate, reluSquareGate); }
 NEED(siluGateGrad) { return NEED_AS(siluGateGrad, reluSquareGateGrad); }
 NEED(geluTanh) { return NEED_AS(geluTanh, gelu); }
@@ -109,7 +147,11 @@ NEED(geluTanhGateGrad) { return NEED_AS(geluTanhGateGrad, reluSquareGateGrad); }
 NEED(softcap) { return NEED_AS(softcap, gelu); }
 NEED(softcapGrad) { return NEED_AS(softcapGrad, geluGrad); }
 NEED(multiply) { return NEED_AS(multiply, add); }
-NEED(dropout) { in->x = out->y = F(a->N * a->C); in->rng = 12; return SIZES(2); }
+NEED(dropout) {
+  in->x = out->y = F(a->N * a->C);
+  in->rng = 12;
+  return SIZES(2);
+}
 NEED(rope) {
   in->x = out->y = F(a->N * a->H * a->D);
   in->positions = F(a->N);
@@ -215,9 +257,18 @@ NEED(crossEntropyGrad) {
   in->stats = F(a->N * 2);
   return SIZES(2) && a->V > 0;
 }
-NEED(mean) { in->x = F(a->N); out->y = 4; return SIZES(1) && a->N > 0; }
-NEED(meanGrad) { in->dy = 4; out->dx = F(a->N); return SIZES(1) && a->N > 0; }
-/* 768 times as many is below 2^31: the sum of products with codes stays within an int32, also with code 3, and that of half of them with fourfold codes (AVX2, one row) */
+NEED(mean) {
+  in->x = F(a->N);
+  out->y = 4;
+  return SIZES(1) && a->N > 0;
+}
+NEED(meanGrad) {
+  in->dy = 4;
+  out->dx = F(a->N);
+  return SIZES(1) && a->N > 0;
+}
+/* 768 times as many is below 2^31: the sum of products with codes stays within an int32, also with code 3, and that of
+ * half of them with fourfold codes (AVX2, one row) */
 enum { LONGEST_ROW = 1 << 21 };
 NEED(quantizeRows) {
   in->x = F(a->N * a->K);
@@ -262,7 +313,8 @@ NEED(repackTernary) {
   const wide_t n = a->O * a->K;
   in->raw = a->format == 0 ? n / 4 + 32 : n / 256 * (a->format == 1 ? 66 : 54);
   out->t = a->base3 ? base3(a->O, a->K) : packed(a->O, a->K);
-  return SIZES(4) && a->O > 0 && a->K > 0 && a->format <= 2 && a->base3 <= 1 && (a->format == 0 ? n % 128 : a->K % 256) == 0; /* TQ1_0 and TQ2_0: whole blocks in each row */
+  return SIZES(4) && a->O > 0 && a->K > 0 && a->format <= 2 && a->base3 <= 1 &&
+         (a->format == 0 ? n % 128 : a->K % 256) == 0; /* TQ1_0 and TQ2_0: whole blocks in each row */
 }
 NEED(quantizeFine) {
   const wide_t k16 = round_up((int64_t)a->K, 16);
@@ -297,7 +349,11 @@ NEED(fineRepackQ6_K) {
   in->raw = a->O * a->K / 256 * 210;
   return SIZES(2) && fine_q6_k(a->O, a->K, &out->codes, &out->s, &out->d);
 }
-NEED(readProbe) { in->x = a->N; out->y = F((a->N + (1 << 20) - 1) / (1 << 20)); return SIZES(1) && a->N % 64 == 0; }
+NEED(readProbe) {
+  in->x = a->N;
+  out->y = F((a->N + (1 << 20) - 1) / (1 << 20));
+  return SIZES(1) && a->N % 64 == 0;
+}
 NEED(dotProbe) { /* 12 * 2 * 4 products of 3 * 128 at most a round */
   in->c = 128;
   in->q = 28 * 4;
@@ -352,7 +408,12 @@ NEED(screenedMatmul) {
   in->limits = F(a->N * 3);
   return SIZES(3) && screened(a->O, a->K);
 }
-NEED(halfRows) { in->w = 2 * (a->V * a->C); in->ids = F(a->N); out->y = F(a->N * a->C); return SIZES(3); }
+NEED(halfRows) {
+  in->w = 2 * (a->V * a->C);
+  in->ids = F(a->N);
+  out->y = F(a->N * a->C);
+  return SIZES(3);
+}
 /* activations for products with block-quantised weights: codes, a scale for 32, a sum for 16 */
 static void block_rows(wide_t n, wide_t k, wide_t *q, wide_t *scale, wide_t *sum) {
   *q = n * k;
@@ -364,40 +425,52 @@ NEED(quantizeBlocks) {
   block_rows(a->N, a->K, &out->q, &out->scale, &out->sum);
   return SIZES(2) && a->K > 0 && a->K % 32 == 0 && a->K <= LONGEST_ROW;
 }
-static int block_matrix(int type, wide_t O, wide_t K) { return O > 0 && K > 0 && K % block_sizes[type].block == 0 && K <= LONGEST_ROW; }
-#define X(name, ...) \
-  NEED(matmul##name) { \
-    if (!SIZES(3) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0; \
-    block_rows(a->N, a->K, &in->q, &in->scale, &in->sum); \
-    in->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
-    out->y = F(a->N * a->O); \
-    return 1; \
-  } \
-  NEED(expertMatmul##name) { \
-    if (!SIZES(6) || !block_matrix(BLOCK_##name, a->O, a->K) || a->N * a->k > INT32_MAX || (a->U != 1 && a->U != a->k)) return 0; \
-    block_rows(a->N * a->U, a->K, &in->q, &in->scale, &in->sum); \
-    in->experts = F(a->N * a->k); \
-    in->w = a->E * packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
-    out->y = F(a->N * a->k * a->O); \
-    return 1; \
-  } \
-  NEED(rows##name) { \
-    if (!SIZES(3) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0; \
-    in->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
-    in->ids = F(a->N); \
-    out->y = F(a->N * a->K); \
-    return 1; \
-  } \
-  NEED(repack##name) { \
-    if (!SIZES(2) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0; \
+static int block_matrix(int type, wide_t O, wide_t K) {
+  return O > 0 && K > 0 && K % block_sizes[type].block == 0 && K <= LONGEST_ROW;
+}
+#define X(name, ...)                                                                             \
+  NEED(matmul##name) {                                                                           \
+    if (!SIZES(3) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0;                          \
+    block_rows(a->N, a->K, &in->q, &in->scale, &in->sum);                                        \
+    in->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K);                            \
+    out->y = F(a->N * a->O);                                                                     \
+    return 1;                                                                                    \
+  }                                                                                              \
+  NEED(expertMatmul##name) {                                                                     \
+    if (!SIZES(6) || !block_matrix(BLOCK_##name, a->O, a->K) || a->N * a->k > INT32_MAX ||       \
+        (a->U != 1 && a->U != a->k))                                                             \
+      return 0;                                                                                  \
+    block_rows(a->N * a->U, a->K, &in->q, &in->scale, &in->sum);                                 \
+    in->experts = F(a->N * a->k);                                                                \
+    in->w = a->E * packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K);                     \
+    out->y = F(a->N * a->k * a->O);                                                              \
+    return 1;                                                                                    \
+  }                                                                                              \
+  NEED(rows##name) {                                                                             \
+    if (!SIZES(3) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0;                          \
+    in->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K);                            \
+    in->ids = F(a->N);                                                                           \
+    out->y = F(a->N * a->K);                                                                     \
+    return 1;                                                                                    \
+  }                                                                                              \
+  NEED(repack##name) {                                                                           \
+    if (!SIZES(2) || !block_matrix(BLOCK_##name, a->O, a->K)) return 0;                          \
     in->raw = a->O * (a->K / block_sizes[BLOCK_##name].block) * block_sizes[BLOCK_##name].bytes; \
-    out->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K); \
-    return 1; \
+    out->w = packed_bytes(BLOCK_##name, (int64_t)a->O, (int64_t)a->K);                           \
+    return 1;                                                                                    \
   }
 BLOCK_FORMATS(X)
 #undef X
-NEED(squareSum) { in->x = F(a->P); out->s = F((a->P + 4095) / 4096); return SIZES(1); }
-NEED(clipFactor) { in->s = F(a->S); out->f = 8; return SIZES(1); }
+NEED(squareSum) {
+  in->x = F(a->P);
+  out->s = F((a->P + 4095) / 4096);
+  return SIZES(1);
+}
+NEED(clipFactor) {
+  in->s = F(a->S);
+  out->f = 8;
+  return SIZES(1);
+}
 NEED(adamw) {
   in->w = in->g = in->m = in->v = out->w = out->m = out->v = F(a->P);
   in->f = 8;
@@ -405,8 +478,8 @@ NEED(adamw) {
   return SIZES(2) && a->decayed <= a->P;
 }
 
-#define X(name, ...) \
-  static int name##_plain(const wide_t *a, wide_t *in, wide_t *out) { \
+#define X(name, ...)                                                              \
+  static int name##_plain(const wide_t *a, wide_t *in, wide_t *out) {             \
     return name##_need((const name##_at *)a, (name##_in *)in, (name##_out *)out); \
   }
 OPS(X)
@@ -433,8 +506,8 @@ ISA(baseline)
 #ifdef HAVE_X86
 #include <cpuid.h>
 /*
- * 4: AVX-512 with VNNI; 3: AVX2 with FMA; 1: neither. The feature bits are those of the x86-64 levels that kernels.c is compiled for (Intel SDM vol. 2,
- * CPUID), and the system must save the wide registers (XGETBV).
+ * 4: AVX-512 with VNNI; 3: AVX2 with FMA; 1: neither. The feature bits are those of the x86-64 levels that kernels.c is
+ * compiled for (Intel SDM vol. 2, CPUID), and the system must save the wide registers (XGETBV).
  */
 static int x86_level(void) {
   unsigned a, b, c, d, b7, c7, cx, xcr0, high;
@@ -443,9 +516,9 @@ static int x86_level(void) {
   if ((c & basic) != basic) return 1;
   __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
   if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d) || !__get_cpuid(0x80000001, &a, &b, &cx, &d)) return 1;
-  const unsigned wide = 1u << 3 | 1u << 5 | 1u << 8; /* BMI1, AVX2, BMI2 */
-  if ((b7 & wide) != wide || !(cx & 1u << 5) || (xcr0 & 6) != 6) return 1; /* LZCNT; YMM saved */
-  const unsigned wider = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* AVX-512 F, DQ, CD, BW, VL */
+  const unsigned wide = 1u << 3 | 1u << 5 | 1u << 8;                                /* BMI1, AVX2, BMI2 */
+  if ((b7 & wide) != wide || !(cx & 1u << 5) || (xcr0 & 6) != 6) return 1;          /* LZCNT; YMM saved */
+  const unsigned wider = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;      /* AVX-512 F, DQ, CD, BW, VL */
   return (b7 & wider) == wider && (c7 & 1u << 11) && (xcr0 & 0xe6) == 0xe6 ? 4 : 3; /* VNNI; ZMM saved */
 }
 static atomic_int vbmi = -1; /* asked once: a guest's CPUID is slow */

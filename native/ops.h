@@ -1,4 +1,5 @@
-/* The ops a plan may hold: docs/arithmetic.md section 4 says what each computes. ops.gen.h names their operands and attributes. */
+/* The ops a plan may hold: docs/arithmetic.md section 4 says what each computes. ops.gen.h names their operands and
+ * attributes. */
 #ifndef VERIT_OPS_H
 #define VERIT_OPS_H
 #include <stdatomic.h>
@@ -14,16 +15,17 @@ enum {
 #define X(name, ...) OP_##name,
   OPS(X)
 #undef X
-  OP_COUNT
+      OP_COUNT
 };
 
-/* One op of a run: pointers and sizes are bound. Optional tensors that are absent are NULL; others are not, even those without elements. */
+/* One op of a run: pointers and sizes are bound. Optional tensors that are absent are NULL; others are not, even those
+ * without elements. */
 typedef struct {
   int kind;
   const void *in[MAX_IN];
   void *out[MAX_OUT];
   int64_t a[MAX_ATTRIBUTES];
-  int threads; /* for cutting work to size; no result may depend on it */
+  int threads;       /* for cutting work to size; no result may depend on it */
   atomic_int *error; /* set to 1 by a kernel that meets an index out of range */
 } op_t;
 
@@ -32,7 +34,8 @@ typedef struct {
 #define INPUT(op, name) (o->in[IN_##op##_##name])
 #define OUTPUT(op, name) (o->out[OUT_##op##_##name])
 #define FLOAT(op, name) op_float(o, AT_##op##_##name)
-/* For helpers that several ops share: their first attribute is the number of rows, the second, where it is used, the width. */
+/* For helpers that several ops share: their first attribute is the number of rows, the second, where it is used, the
+ * width. */
 #define ROWS(o) ((o)->a[0])
 #define WIDTH(o) ((o)->a[1])
 
@@ -50,28 +53,30 @@ static inline int64_t at_most(int64_t x, int64_t high) { return x > high ? high 
 /* What a plan needs to know of an op. */
 typedef struct {
   const char *name;
-  int inputs, outputs, attributes, optional_inputs, optional_outputs; /* the last two: a bit for each that may be absent */
+  int inputs, outputs, attributes, optional_inputs,
+      optional_outputs; /* the last two: a bit for each that may be absent */
   /*
-   * Bytes each tensor must have for these attributes; 0 where it may be absent, and where its op gets no pointer into it. Returns 0 if the attributes
-   * themselves are not allowed.
+   * Bytes each tensor must have for these attributes; 0 where it may be absent, and where its op gets no pointer into
+   * it. Returns 0 if the attributes themselves are not allowed.
    */
   int (*need)(const wide_t *a, wide_t *in, wide_t *out);
 } op_info;
 extern const op_info op_infos[OP_COUNT];
 
-/* What the pool needs: an op is cut into chunks that write disjoint outputs, so that any thread may take any chunk at any time. */
+/* What the pool needs: an op is cut into chunks that write disjoint outputs, so that any thread may take any chunk at
+ * any time. */
 typedef struct {
   int64_t (*chunks)(const op_t *o);
   void (*run)(const op_t *o, int64_t chunk, char *scratch);
 } op_phase;
 enum { MAX_PHASES = 3 };
 typedef struct {
-  op_phase phases[MAX_PHASES]; /* one after the other; every chunk of one is done before the next begins */
+  op_phase phases[MAX_PHASES];       /* one after the other; every chunk of one is done before the next begins */
   int64_t (*scratch)(const op_t *o); /* bytes a thread needs; NULL for none */
 } op_kernel;
 typedef struct {
   const char *name;
-  const op_kernel *kernels; /* OP_COUNT of them */
+  const op_kernel *kernels;                                          /* OP_COUNT of them */
   void (*functions)(int which, const float *x, float *y, int64_t n); /* for tests */
 } isa_t;
 

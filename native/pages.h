@@ -12,13 +12,15 @@
 #endif
 #endif
 
-/* sparse: perhaps only parts will be used, so no pages of 2 MiB, whose first byte takes all of them. NULL: out of memory */
+/* sparse: perhaps only parts will be used, so no pages of 2 MiB, whose first byte takes all of them. NULL: out of
+ * memory */
 static inline void *pages_alloc(size_t size, int sparse) {
 #if defined(_WIN32)
   (void)sparse;
   return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
 #else
-  void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (sparse ? MAP_NORESERVE : 0), -1, 0);
+  void *data =
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (sparse ? MAP_NORESERVE : 0), -1, 0);
   if (data == MAP_FAILED) return NULL;
 #ifdef MADV_HUGEPAGE
   if (size >= (4u << 20)) madvise(data, size, sparse ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);

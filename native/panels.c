@@ -1,6 +1,7 @@
 /*
- * Matrices kept in panels of 32 columns, f32, f16 or bf16 (widened exactly): making them, reading rows out of them, and the product of very few rows with them, which
- * is bound by reading the panels: each is read once, several side by side so that the chains of rule R1 hide one another's latency.
+ * Matrices kept in panels of 32 columns, f32, f16 or bf16 (widened exactly): making them, reading rows out of them, and
+ * the product of very few rows with them, which is bound by reading the panels: each is read once, several side by side
+ * so that the chains of rule R1 hide one another's latency.
  */
 enum { PANEL = 32 };
 
@@ -32,7 +33,8 @@ static void halfPanels_run(const op_t *o, int64_t chunk, char *scratch) {
 static void panelRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const int32_t *ids = INPUT(panelRows, ids);
-  const int64_t c = ATTR(panelRows, C), v = ATTR(panelRows, V), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(panelRows, N));
+  const int64_t c = ATTR(panelRows, C), v = ATTR(panelRows, V), per = rows_per_chunk(c),
+                end = at_most((chunk + 1) * per, ATTR(panelRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;
@@ -68,7 +70,8 @@ enum { ABREAST = 2 };
 #endif
 
 /* rows x (panels * 32) outputs over all of k; the last panel `last` columns wide */
-INLINE void few_body(const float *a, int64_t kk, const char *b, const int half, float *c, int64_t n, const int rows, const int panels, int64_t last) {
+INLINE void few_body(const float *a, int64_t kk, const char *b, const int half, float *c, int64_t n, const int rows,
+                     const int panels, int64_t last) {
   v16 acc[2][ABREAST][2];
   const int64_t element = half ? 2 : 4, panel = kk * PANEL * element;
 #pragma GCC unroll 2
@@ -98,11 +101,14 @@ INLINE void few_body(const float *a, int64_t kk, const char *b, const int half, 
       if (width > 16) f_store_n(y + 16, acc[r][p][1], (int)width - 16);
     }
 }
-#define FEW(R, P) \
+#define FEW(R, P)                                                                                                     \
   static void few_##R##_##P(const float *a, int64_t kk, const char *b, int half, float *c, int64_t n, int64_t last) { \
-    if (half == HALF) few_body(a, kk, b, HALF, c, n, R, P, last); \
-    else if (half) few_body(a, kk, b, BRAIN_HALF, c, n, R, P, last); \
-    else few_body(a, kk, b, WHOLE, c, n, R, P, last); \
+    if (half == HALF)                                                                                                 \
+      few_body(a, kk, b, HALF, c, n, R, P, last);                                                                     \
+    else if (half)                                                                                                    \
+      few_body(a, kk, b, BRAIN_HALF, c, n, R, P, last);                                                               \
+    else                                                                                                              \
+      few_body(a, kk, b, WHOLE, c, n, R, P, last);                                                                    \
   }
 FEW(1, 1)
 FEW(1, ABREAST)
@@ -119,15 +125,18 @@ enum { ABREAST_2 = 1 };
 #endif
 
 /* one or two rows by panels p0 .. p1-1 */
-static void few_rows(const float *a, int64_t rows, int64_t kk, const void *b, int half, float *c, int64_t n, int64_t p0, int64_t p1) {
+static void few_rows(const float *a, int64_t rows, int64_t kk, const void *b, int half, float *c, int64_t n, int64_t p0,
+                     int64_t p1) {
   const int64_t many = rows == 1 ? ABREAST : ABREAST_2, bytes = kk * PANEL * (half ? 2 : 4);
   for (int64_t p = p0; p < p1;) {
     const int full = p1 - p >= many;
     const int64_t step = full ? many : 1, last = at_most(n - (p + step - 1) * PANEL, PANEL);
     const char *from = (const char *)b + p * bytes;
     float *to = c + p * PANEL;
-    if (rows == 1) (full ? few_1_many : few_1_1)(a, kk, from, half, to, n, last);
-    else (full ? few_2_many : few_2_1)(a, kk, from, half, to, n, last);
+    if (rows == 1)
+      (full ? few_1_many : few_1_1)(a, kk, from, half, to, n, last);
+    else
+      (full ? few_2_many : few_2_1)(a, kk, from, half, to, n, last);
     p += step;
   }
 }

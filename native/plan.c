@@ -4,8 +4,13 @@
 
 enum { MAX_SYMBOLS = 4 };
 
-typedef struct { int32_t kind, in[MAX_IN], out[MAX_OUT], tag[MAX_ATTRIBUTES], value[MAX_ATTRIBUTES]; } step_t;
-typedef struct { int32_t buffer; int64_t offset, bytes; } tensor_t;
+typedef struct {
+  int32_t kind, in[MAX_IN], out[MAX_OUT], tag[MAX_ATTRIBUTES], value[MAX_ATTRIBUTES];
+} step_t;
+typedef struct {
+  int32_t buffer;
+  int64_t offset, bytes;
+} tensor_t;
 struct plan_t {
   const isa_t *isa;
   step_t *steps;
@@ -33,7 +38,9 @@ int plan_symbols_ok(const plan_t *p, const int32_t *symbols, size_t n) {
   return 1;
 }
 
-static int64_t attribute(const step_t *s, int i, const int32_t *symbols) { return s->tag[i] ? symbols[s->tag[i] - 1] : s->value[i]; }
+static int64_t attribute(const step_t *s, int i, const int32_t *symbols) {
+  return s->tag[i] ? symbols[s->tag[i] - 1] : s->value[i];
+}
 
 static const char *check_tensor(const plan_t *p, int32_t t, wide_t need) {
   if (t < -1 || t >= (int64_t)p->tensor_count) return "a tensor index is out of range";
@@ -42,10 +49,13 @@ static const char *check_tensor(const plan_t *p, int32_t t, wide_t need) {
 }
 
 /* The step at these sizes: its attributes, and which tensors it needs (the others get no pointer). */
-typedef struct { wide_t a[MAX_ATTRIBUTES], in[MAX_IN], out[MAX_OUT]; } sized_t;
+typedef struct {
+  wide_t a[MAX_ATTRIBUTES], in[MAX_IN], out[MAX_OUT];
+} sized_t;
 
 static int adamw_in_place(const step_t *s) {
-  return s->out[OUT_adamw_w] == s->in[IN_adamw_w] && s->out[OUT_adamw_m] == s->in[IN_adamw_m] && s->out[OUT_adamw_v] == s->in[IN_adamw_v];
+  return s->out[OUT_adamw_w] == s->in[IN_adamw_w] && s->out[OUT_adamw_m] == s->in[IN_adamw_m] &&
+         s->out[OUT_adamw_v] == s->in[IN_adamw_v];
 }
 
 static const char *check_step(const plan_t *p, const step_t *s, const int32_t *symbols, sized_t *z) {
@@ -64,7 +74,8 @@ static const char *check_step(const plan_t *p, const step_t *s, const int32_t *s
   return problem;
 }
 
-static const char *fill(plan_t *p, const int32_t *program, size_t words, const double *tensors, const double *buffer_bytes, const int32_t *limits) {
+static const char *fill(plan_t *p, const int32_t *program, size_t words, const double *tensors,
+                        const double *buffer_bytes, const int32_t *limits) {
   const double largest = 9007199254740992.0;
   for (size_t i = 0; i < p->symbol_count; i++) {
     if (limits[i] < 0) return "a limit is negative";
@@ -76,9 +87,11 @@ static const char *fill(plan_t *p, const int32_t *program, size_t words, const d
   }
   for (size_t i = 0; i < p->tensor_count; i++) {
     const double b = tensors[3 * i], offset = tensors[3 * i + 1], bytes = tensors[3 * i + 2];
-    if (!(b >= 0 && b < (double)p->buffer_count && offset >= 0 && offset < largest && bytes >= 0 && bytes < largest)) return "a tensor has no proper place";
+    if (!(b >= 0 && b < (double)p->buffer_count && offset >= 0 && offset < largest && bytes >= 0 && bytes < largest))
+      return "a tensor has no proper place";
     p->tensors[i] = (tensor_t){(int32_t)b, (int64_t)offset, (int64_t)bytes};
-    if (p->tensors[i].offset % 4 || p->tensors[i].offset + p->tensors[i].bytes > p->buffer_bytes[p->tensors[i].buffer]) return "a tensor lies outside its buffer";
+    if (p->tensors[i].offset % 4 || p->tensors[i].offset + p->tensors[i].bytes > p->buffer_bytes[p->tensors[i].buffer])
+      return "a tensor lies outside its buffer";
   }
   size_t w = 0;
   for (; w < words; p->step_count++) {
@@ -87,7 +100,8 @@ static const char *fill(plan_t *p, const int32_t *program, size_t words, const d
     const int32_t *h = program + w;
     if (h[0] < 0 || h[0] >= OP_COUNT) return "an op is unknown";
     const op_info *info = &op_infos[h[0]];
-    if (h[1] != info->inputs || h[2] != info->outputs || h[3] != info->attributes) return "an op has the wrong number of tensors or attributes";
+    if (h[1] != info->inputs || h[2] != info->outputs || h[3] != info->attributes)
+      return "an op has the wrong number of tensors or attributes";
     const size_t length = 4 + (size_t)(h[1] + h[2] + 2 * h[3]);
     if (words - w < length) return "the program ends inside a step";
     s->kind = h[0];
@@ -108,8 +122,9 @@ static const char *fill(plan_t *p, const int32_t *program, size_t words, const d
   return NULL;
 }
 
-plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, const double *tensors, size_t tensor_count, const double *buffer_bytes,
-                    size_t buffer_count, const int32_t *limits, size_t symbol_count, const char **problem) {
+plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, const double *tensors, size_t tensor_count,
+                    const double *buffer_bytes, size_t buffer_count, const int32_t *limits, size_t symbol_count,
+                    const char **problem) {
   plan_t *p = calloc(1, sizeof *p);
   *problem = "out of memory";
   if (!p) return NULL;
@@ -129,7 +144,11 @@ plan_t *plan_create(const isa_t *isa, const int32_t *program, size_t words, cons
 }
 
 /* The memory that an op touches. */
-typedef struct { struct { const char *from, *to; } in[MAX_IN], out[MAX_OUT]; } touched_t;
+typedef struct {
+  struct {
+    const char *from, *to;
+  } in[MAX_IN], out[MAX_OUT];
+} touched_t;
 
 static int overlaps(const touched_t *a, int i, const char *from, const char *to) {
   return a->out[i].from < to && from < a->out[i].to;
@@ -148,7 +167,10 @@ static int reaches(const touched_t *a, const touched_t *b) {
 
 /* Items that follow one another and do not need one another. */
 enum { GROUP = 4 };
-typedef struct { uint32_t first, count; touched_t touched[GROUP]; } group_t;
+typedef struct {
+  uint32_t first, count;
+  touched_t touched[GROUP];
+} group_t;
 
 /*
  * Adds an item to the run, and to the group before it if it can be in it. One of a single chunk stays alone: pool.c has
@@ -156,8 +178,8 @@ typedef struct { uint32_t first, count; touched_t touched[GROUP]; } group_t;
  */
 static void add_item(run_t *r, group_t *g, item_t item, const touched_t *touched) {
   item_t *first = &r->item[g->first];
-  int joins = g->count > 0 && g->count < GROUP && item.chunks > 1 && first->chunks > 1
-      && first->group_chunks < INT32_MAX - item.chunks;
+  int joins = g->count > 0 && g->count < GROUP && item.chunks > 1 && first->chunks > 1 &&
+              first->group_chunks < INT32_MAX - item.chunks;
   for (uint32_t i = 0; i < g->count && joins; i++)
     joins = !reaches(&g->touched[i], touched) && !reaches(touched, &g->touched[i]);
   item.group = 1;
@@ -196,7 +218,7 @@ run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, 
     wide_t written = 0;
     for (int j = 0; j < info->outputs; j++) written += z.out[j];
     if (!written) continue; /* rows without columns: nothing to do, and no pointers to do it with */
-#define ABSENT(optional, j) ((optional) >> (j) & 1 ? NULL : nothing)
+#define ABSENT(optional, j) ((optional) >> (j)&1 ? NULL : nothing)
 #define POINTER(t, need, absent) ((need) > 0 ? buffers[p->tensors[t].buffer] + p->tensors[t].offset : (absent))
     for (int j = 0; j < info->inputs; j++) op.in[j] = POINTER(s->in[j], z.in[j], ABSENT(info->optional_inputs, j));
     for (int j = 0; j < info->outputs; j++) op.out[j] = POINTER(s->out[j], z.out[j], ABSENT(info->optional_outputs, j));
@@ -208,8 +230,8 @@ run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, 
       if (op.out[j]) touched.out[j].to = (touched.out[j].from = op.out[j]) + (int64_t)z.out[j];
     if (k->scratch) r->scratch = at_least(r->scratch, k->scratch(&op));
     for (int f = 0; f < MAX_PHASES && k->phases[f].run; f++)
-      add_item(r, &group,
-          (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)}, &touched);
+      add_item(r, &group, (item_t){.op = op, .run = k->phases[f].run, .chunks = (uint32_t)k->phases[f].chunks(&op)},
+               &touched);
   }
   return r;
 }

@@ -180,7 +180,8 @@ static int tie(pthread_t thread, int32_t core) {
   set[(size_t)core / bits] = 1ul << ((size_t)core % bits);
   return pthread_setaffinity_np(thread, sizeof set, (const cpu_set_t *)(const void *)set) == 0;
 #else
-  (void)thread; (void)core;
+  (void)thread;
+  (void)core;
   return 0;
 #endif
 }
@@ -213,8 +214,10 @@ void pool_submit(pool_t *p, run_t *run) {
   }
   pthread_mutex_lock(&p->lock);
   run->next = NULL;
-  if (p->tail) p->tail->next = run;
-  else p->head = run;
+  if (p->tail)
+    p->tail->next = run;
+  else
+    p->head = run;
   p->tail = run;
   atomic_fetch_add(&p->runs, 1);
   pthread_cond_broadcast(&p->wake);

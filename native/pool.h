@@ -32,8 +32,9 @@ enum { RUN_OK = 0, RUN_BAD_INDEX = 1, RUN_NO_MEMORY = 2, RUN_CANCELLED = 3 };
 typedef struct pool_t pool_t;
 enum { POOL_CORES = 8192 };
 /*
- * @cores on Linux, numbers of processors below POOL_CORES, of which thread i may run on the one at i modulo @count alone; with @count 0 they run where the system puts them.
- * NULL if threads cannot be started or, with *untied set, the system refuses one of the processors.
+ * @cores on Linux, numbers of processors below POOL_CORES, of which thread i may run on the one at i modulo @count
+ * alone; with @count 0 they run where the system puts them. NULL if threads cannot be started or, with *untied set, the
+ * system refuses one of the processors.
  */
 pool_t *pool_create(int threads, const int32_t *cores, int count, int *untied);
 int pool_threads(const pool_t *pool);
@@ -42,5 +43,5 @@ void run_cancel(run_t *run); /* of a submitted run: skips what it has not begun,
 void run_hold(run_t *run);
 void run_release(run_t *run);
 int run_uses(const run_t *run, const char *data, size_t bytes); /* whether an op of it reads or writes there */
-void pool_destroy(pool_t *pool); /* waits for runs in progress */
+void pool_destroy(pool_t *pool);                                /* waits for runs in progress */
 #endif

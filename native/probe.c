@@ -1,6 +1,7 @@
 /*
- * What the machine can do at most, for `verit bench` to compare with: memory read once from end to end, and int8 dot products whose operands stay in registers (or the
- * nearest cache). No model has these ops. They run through plan and pool like any other, so threads, memory and instruction set are those of the model.
+ * What the machine can do at most, for `verit bench` to compare with: memory read once from end to end, and int8 dot
+ * products whose operands stay in registers (or the nearest cache). No model has these ops. They run through plan and
+ * pool like any other, so threads, memory and instruction set are those of the model.
  */
 enum { READ_CHUNK = 1 << 20 };
 #if defined(VERIT_AVX512)
@@ -48,7 +49,8 @@ static void dotProbe_run(const op_t *o, int64_t chunk, char *scratch) {
         for (int i = 0; i < DOT_PART; i++) sums[i] = p_zero();
         end = at_most(ATTR(dotProbe, rounds), r + PART_INPUTS / 4);
         for (int64_t j = r; j < end; j++) {
-          const int8_t *x = q + 4 * (j % 16 + part); /* another place each round, so that no product can be taken out of the loop */
+          const int8_t *x =
+              q + 4 * (j % 16 + part); /* another place each round, so that no product can be taken out of the loop */
 #pragma GCC unroll 12
           for (int i = 0; i < DOT_PART; i++) sums[i] = p_dot(sums[i], c, i_set4(x + 4 * i));
         }

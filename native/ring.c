@@ -1,7 +1,8 @@
 /*
- * Node's event loop opens an io_uring before the first line of a program runs, and operations that are put into a ring do not pass the list of system
- * calls (seccomp.c). The ring cannot be given back while the loop uses it. So the runner is started twice: the first time only to forbid the
- * making of rings, for good, and to run the same program again in its place, whose loop then does without one.
+ * Node's event loop opens an io_uring before the first line of a program runs, and operations that are put into a ring
+ * do not pass the list of system calls (seccomp.c). The ring cannot be given back while the loop uses it. So the runner
+ * is started twice: the first time only to forbid the making of rings, for good, and to run the same program again in
+ * its place, whose loop then does without one.
  */
 #include "sandbox.h"
 #ifdef __linux__
@@ -75,7 +76,8 @@ int ring_restart(const char *program, char *const arguments[], int descriptors) 
   if (!open) return errno;
   for (struct dirent *d; (d = readdir(open));) {
     const int fd = atoi(d->d_name), flags = fcntl(fd, F_GETFD);
-    if (d->d_name[0] != '.' && flags >= 0) fcntl(fd, F_SETFD, fd < descriptors ? flags & ~FD_CLOEXEC : flags | FD_CLOEXEC);
+    if (d->d_name[0] != '.' && flags >= 0)
+      fcntl(fd, F_SETFD, fd < descriptors ? flags & ~FD_CLOEXEC : flags | FD_CLOEXEC);
   }
   closedir(open);
   execv(program ? program : "/proc/self/exe", arguments);

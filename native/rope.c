@@ -5,7 +5,8 @@ static int64_t rope_chunks(const op_t *o) {
 }
 static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t heads = ATTR(rope, H), d = ATTR(rope, D), turned = ATTR(rope, R), half = turned / 2, per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, ATTR(rope, N));
+  const int64_t heads = ATTR(rope, H), d = ATTR(rope, D), turned = ATTR(rope, R), half = turned / 2,
+                per = rows_per_chunk(heads * d), end = at_most((chunk + 1) * per, ATTR(rope, N));
   const int32_t *positions = INPUT(rope, positions);
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t position = positions[r];
@@ -13,7 +14,8 @@ static void rope_run(const op_t *o, int64_t chunk, char *scratch) {
       atomic_store(o->error, 1);
       continue;
     }
-    const float *c = (const float *)INPUT(rope, cos) + position * half, *s = (const float *)INPUT(rope, sin) + position * half;
+    const float *c = (const float *)INPUT(rope, cos) + position * half,
+                *s = (const float *)INPUT(rope, sin) + position * half;
     for (int64_t h = 0; h < heads; h++) {
       const float *x = (const float *)INPUT(rope, x) + (r * heads + h) * d;
       float *y = (float *)OUTPUT(rope, y) + (r * heads + h) * d;

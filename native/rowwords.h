@@ -7,7 +7,10 @@
 #include "simd.h"
 
 /* the rows of a panel in a file, @have of them; the first replaces those beyond the end until `clear_rows` */
-typedef struct { const uint8_t *at[16]; int have; } row_set;
+typedef struct {
+  const uint8_t *at[16];
+  int have;
+} row_set;
 
 INLINE row_set panel_rows(const void *raw, int64_t panel, int64_t rows, int64_t row_bytes) {
   const int64_t left = rows - panel * 16;

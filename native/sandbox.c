@@ -1,7 +1,8 @@
 /*
- * Locks the process for good, before it reads a model: no new rights, no capabilities, low limits, no path, no port and no foreign process (Landlock),
- * and only the system calls that a running Node needs (seccomp.c). Threads that exist already are locked too: Landlock and capabilities belong to
- * a thread, so each takes them itself, in the handler of a signal. docs/sandbox.md says what this is worth.
+ * Locks the process for good, before it reads a model: no new rights, no capabilities, low limits, no path, no port and
+ * no foreign process (Landlock), and only the system calls that a running Node needs (seccomp.c). Threads that exist
+ * already are locked too: Landlock and capabilities belong to a thread, so each takes them itself, in the handler of a
+ * signal. docs/sandbox.md says what this is worth.
  */
 #include "sandbox.h"
 #ifndef __linux__
@@ -33,9 +34,15 @@ static atomic_int unlocked_caps, unlocked_landlock, answered;
 
 /* takes capabilities and Landlock on the calling thread; only raw calls, for it runs in a signal's handler */
 static void lock_thread(void) {
-  struct { uint32_t version; int pid; } header = {0x20080522, 0};
-  struct { uint32_t effective, permitted, inheritable; } none[2] = {{0, 0, 0}, {0, 0, 0}};
-  if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, none)) atomic_store(&unlocked_caps, 1);
+  struct {
+    uint32_t version;
+    int pid;
+  } header = {0x20080522, 0};
+  struct {
+    uint32_t effective, permitted, inheritable;
+  } none[2] = {{0, 0, 0}, {0, 0, 0}};
+  if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, none))
+    atomic_store(&unlocked_caps, 1);
   if (ruleset >= 0 && syscall(NR_LANDLOCK_RESTRICT, ruleset, 0)) atomic_store(&unlocked_landlock, 1);
 }
 
@@ -110,20 +117,24 @@ static int lock_other_threads(void) {
       const int tid = atoi(d->d_name);
       if (tid <= 0 || tid == self || known(done, n, tid)) continue;
       const enum blocked blocked = blocks(tid, number);
-      if (n == MAX_LOCKED || blocked == BLOCKED_FOR_GOOD) ok = 0;
-      else if (blocked == BLOCKED_NOW) busy = fresh = 1;
+      if (n == MAX_LOCKED || blocked == BLOCKED_FOR_GOOD)
+        ok = 0;
+      else if (blocked == BLOCKED_NOW)
+        busy = fresh = 1;
       else if (syscall(SYS_tgkill, getpid(), tid, number) == 0) {
         want++;
         done[n++] = tid;
         fresh = 1;
-      } else if (errno != ESRCH) ok = 0;
+      } else if (errno != ESRCH)
+        ok = 0;
     }
     if (tasks) closedir(tasks);
     ok = wait_for(want) && ok;
     if (busy) {
       nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
       waits++;
-    } else rounds++;
+    } else
+      rounds++;
   }
   sigaction(number, &before, NULL);
   return ok && !fresh;
@@ -131,24 +142,33 @@ static int lock_other_threads(void) {
 
 /* A ruleset that handles all that this kernel can handle and allows nothing. */
 static int open_ruleset(int *abi) {
-  struct { uint64_t files, ports, scopes; } all;
+  struct {
+    uint64_t files, ports, scopes;
+  } all;
   const long version = syscall(NR_LANDLOCK_CREATE, NULL, 0, 1);
   if (version < 1) return -1;
-  all.files = version >= 5 ? 0xffff : version >= 3 ? 0x7fff : version == 2 ? 0x3fff : 0x1fff; /* 13 rights; then refer, truncate, devices' ioctl */
-  all.ports = 3;                                                                              /* bind and connect with TCP, from 4 on */
-  all.scopes = 3;                                                                             /* abstract Unix sockets and signals, from 6 on */
+  all.files = version >= 5   ? 0xffff
+              : version >= 3 ? 0x7fff
+              : version == 2 ? 0x3fff
+                             : 0x1fff; /* 13 rights; then refer, truncate, devices' ioctl */
+  all.ports = 3;                       /* bind and connect with TCP, from 4 on */
+  all.scopes = 3;                      /* abstract Unix sockets and signals, from 6 on */
   *abi = (int)version;
   return (int)syscall(NR_LANDLOCK_CREATE, &all, version >= 6 ? 24 : version >= 4 ? 16 : 8, 0);
 }
 
 /*
- * Where the JavaScript engine keeps code: executable memory that is not of a file, with what lies between without a gap (it maps its built-in
- * functions into the range). An engine that has opened only pieces of its range so far has the rest reserved next to them.
+ * Where the JavaScript engine keeps code: executable memory that is not of a file, with what lies between without a gap
+ * (it maps its built-in functions into the range). An engine that has opened only pieces of its range so far has the
+ * rest reserved next to them.
  */
 static int read_code_ranges(ranges_t *ranges) {
   FILE *maps = fopen("/proc/self/maps", "re");
   if (!maps) return 0;
-  struct { uint64_t from, to; int open, anonymous; } chain = {0};
+  struct {
+    uint64_t from, to;
+    int open, anonymous;
+  } chain = {0};
   char line[512];
   int complete = 1;
   ranges->count = 0;
@@ -165,7 +185,8 @@ static int read_code_ranges(ranges_t *ranges) {
       continue;
     }
     if (chain.open && chain.anonymous) {
-      if (ranges->count == 4 || chain.to - chain.from >= (1ull << 31)) complete = 0;
+      if (ranges->count == 4 || chain.to - chain.from >= (1ull << 31))
+        complete = 0;
       else {
         ranges->at[ranges->count].from = chain.from;
         ranges->at[ranges->count++].to = chain.to;

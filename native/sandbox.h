@@ -33,9 +33,9 @@ protection_t process_protect(const int *ignored, int count);
 /* Whether this process has an io_uring open: 1, 0, or -1 where that cannot be told. */
 int ring_open(void);
 /*
- * Runs `program` in the place of this process, with no io_uring to be had, keeping its environment and its descriptors 0 to `descriptors` - 1. Returns only if that
- * fails, with the number of the error. arguments: ends with NULL. program: NULL runs this one, with `arguments` after
- * its name and then those it was given.
+ * Runs `program` in the place of this process, with no io_uring to be had, keeping its environment and its descriptors
+ * 0 to `descriptors` - 1. Returns only if that fails, with the number of the error. arguments: ends with NULL. program:
+ * NULL runs this one, with `arguments` after its name and then those it was given.
  */
 int ring_restart(const char *program, char *const arguments[], int descriptors);
 
@@ -43,7 +43,9 @@ int ring_restart(const char *program, char *const arguments[], int descriptors);
 /* Ranges of addresses in which memory may be made executable. */
 typedef struct {
   int count;
-  struct { uint64_t from, to; } at[4];
+  struct {
+    uint64_t from, to;
+  } at[4];
 } ranges_t;
 /*
  * Whether the list of system calls now holds on every thread. code: NULL leaves executable memory alone; ring:

@@ -1,6 +1,7 @@
 /*
- * A certified head, src/ops/screen.ts: an f16 matrix kept by rows beside a 6-bit copy of it. The copy's product (fine_q6_k.c) and a bound of its error say which
- * outputs can be among the largest; only those are computed from the f16, by the chain of rule R1.
+ * A certified head, src/ops/screen.ts: an f16 matrix kept by rows beside a 6-bit copy of it. The copy's product
+ * (fine_q6_k.c) and a bound of its error say which outputs can be among the largest; only those are computed from the
+ * f16, by the chain of rule R1.
  */
 
 /* Sums of squares in f64: lane k mod 16 takes every sixteenth, then the lanes from the first to the last. */
@@ -11,14 +12,16 @@ INLINE double d_total(v16d v) {
   return sum;
 }
 
-/* the 6-bit copy of 16 rows, as fineRepackQ6_K lays it out, and for each row what bounds the error of a product with it */
+/* the 6-bit copy of 16 rows, as fineRepackQ6_K lays it out, and for each row what bounds the error of a product with it
+ */
 enum { CODE_MOST = 31, SCALE_MOST = 127 };
 static void screenQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const int64_t rows = ATTR(screenQ6_K, O), k = ATTR(screenQ6_K, K), groups = k / 16;
   uint8_t *codes = (uint8_t *)OUTPUT(screenQ6_K, codes) + chunk * groups * 192;
   int8_t *scales = (int8_t *)OUTPUT(screenQ6_K, s) + chunk * k;
-  float *factors = (float *)OUTPUT(screenQ6_K, d) + chunk * groups, *errors = (float *)OUTPUT(screenQ6_K, errors) + chunk * 32;
+  float *factors = (float *)OUTPUT(screenQ6_K, d) + chunk * groups,
+        *errors = (float *)OUTPUT(screenQ6_K, errors) + chunk * 32;
   memset(codes, 0, (size_t)groups * 192);
   memset(scales, 0, (size_t)k);
   memset(factors, 0, 4 * (size_t)groups);
@@ -42,7 +45,8 @@ static void screenQ6_K_run(const op_t *o, int64_t chunk, char *scratch) {
       const float factor = all / (float)(CODE_MOST * SCALE_MOST), unit = factor * (float)CODE_MOST;
       factors[b * 16 + j] = factor;
       for (int g = 0; g < 16; g++) {
-        const float steps = unit > 0 ? ceilf(most[g] / unit) : 0, s = steps < SCALE_MOST ? steps : SCALE_MOST, step = factor * s;
+        const float steps = unit > 0 ? ceilf(most[g] / unit) : 0, s = steps < SCALE_MOST ? steps : SCALE_MOST,
+                    step = factor * s;
         const v16 w = f_load_half(row + b * 256 + g * 16);
         int8_t q[16];
         uint8_t c[16];
@@ -83,7 +87,8 @@ static int64_t screenLimits_chunks(const op_t *o) { return ATTR(screenLimits, N)
 static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
   (void)scratch;
   const int64_t outputs = ATTR(screenLimits, O), k = ATTR(screenLimits, K);
-  const float *x = (const float *)INPUT(screenLimits, x) + n * k, *y = (const float *)INPUT(screenLimits, y) + n * outputs, *errors = INPUT(screenLimits, errors);
+  const float *x = (const float *)INPUT(screenLimits, x) + n * k,
+              *y = (const float *)INPUT(screenLimits, y) + n * outputs, *errors = INPUT(screenLimits, errors);
   float *limits = (float *)OUTPUT(screenLimits, limits) + n * 3, heap[MOST_TOP];
   v16d square = d_set1(0);
   for (int64_t i = 0; i < k; i += 16) {
@@ -111,7 +116,8 @@ static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
   limits[2] = heap[0];
 }
 
-/* two finite f16 a lane, as f32: lane by lane the lower and the upper; their bits in the places of an f32's are the value times 2^-112 */
+/* two finite f16 a lane, as f32: lane by lane the lower and the upper; their bits in the places of an f32's are the
+ * value times 2^-112 */
 INLINE void widen_pairs(const float *pairs, v16 *lower, v16 *upper) {
   uint32_t d[16], l[16], u[16];
   float f[16], g[16];
@@ -152,7 +158,8 @@ static void pack_half_rows(const uint16_t *const *w, const uint16_t *const *next
 }
 
 /* one row of x by 32 rows of f16, or 16 */
-INLINE void half_rows(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y, const int two) {
+INLINE void half_rows(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y,
+                      const int two) {
   v16 a = f_zero(), b = f_zero();
   for (int64_t k = 0; k < kk; k += 32) {
     float first[16 * 16], second[16 * 16];
@@ -171,12 +178,20 @@ INLINE void half_rows(const float *x, const uint16_t *const *w, const uint16_t *
   f_store(y, a);
   if (two) f_store(y + 16, b);
 }
-static void half_rows_32(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) { half_rows(x, w, next, kk, y, 1); }
-static void half_rows_16(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) { half_rows(x, w, next, kk, y, 0); }
+static void half_rows_32(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) {
+  half_rows(x, w, next, kk, y, 1);
+}
+static void half_rows_16(const float *x, const uint16_t *const *w, const uint16_t *const *next, int64_t kk, float *y) {
+  half_rows(x, w, next, kk, y, 0);
+}
 
 enum { SCREEN_CHUNK = 512 }; /* outputs */
-static int64_t screenedMatmul_chunks(const op_t *o) { return (ATTR(screenedMatmul, O) + SCREEN_CHUNK - 1) / SCREEN_CHUNK * (ATTR(screenedMatmul, N) > 0); }
-static int64_t screenedMatmul_scratch(const op_t *o) { return 4 * (KC * PANEL + ATTR(screenedMatmul, N) * PANEL) + ATTR(screenedMatmul, N); }
+static int64_t screenedMatmul_chunks(const op_t *o) {
+  return (ATTR(screenedMatmul, O) + SCREEN_CHUNK - 1) / SCREEN_CHUNK * (ATTR(screenedMatmul, N) > 0);
+}
+static int64_t screenedMatmul_scratch(const op_t *o) {
+  return 4 * (KC * PANEL + ATTR(screenedMatmul, N) * PANEL) + ATTR(screenedMatmul, N);
+}
 /* which of `width` outputs a row wants; how many */
 static int64_t screen_wanted(const float *y, const float *errors, const float *limits, int64_t width, uint8_t *wanted) {
   int64_t n = 0;
@@ -189,7 +204,9 @@ static int64_t screen_wanted(const float *y, const float *errors, const float *l
   return n;
 }
 /* rows of w that are computed together, and those after them; beyond the end the last one again */
-typedef struct { const uint16_t *from[PANEL], *next[PANEL]; } screen_rows_t;
+typedef struct {
+  const uint16_t *from[PANEL], *next[PANEL];
+} screen_rows_t;
 static screen_rows_t screen_rows(const uint16_t *w, int64_t kk, const int32_t *list, int64_t i, int64_t n) {
   screen_rows_t rows;
   for (int64_t j = 0; j < PANEL; j++) {
@@ -199,25 +216,31 @@ static screen_rows_t screen_rows(const uint16_t *w, int64_t kk, const int32_t *l
   return rows;
 }
 /*
- * A row of x that wants few outputs has them computed by itself. Those that want most of a chunk (log-probabilities are asked for, or limits say little) share the turning around of w.
+ * A row of x that wants few outputs has them computed by itself. Those that want most of a chunk (log-probabilities are
+ * asked for, or limits say little) share the turning around of w.
  */
 static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
-  const int64_t rows = ATTR(screenedMatmul, N), outputs = ATTR(screenedMatmul, O), kk = ATTR(screenedMatmul, K), o0 = chunk * SCREEN_CHUNK, width = at_most(SCREEN_CHUNK, outputs - o0);
-  const float *x = INPUT(screenedMatmul, x), *errors = (const float *)INPUT(screenedMatmul, errors) + o0 * 2, *limits = INPUT(screenedMatmul, limits), *y = (const float *)INPUT(screenedMatmul, y) + o0;
+  const int64_t rows = ATTR(screenedMatmul, N), outputs = ATTR(screenedMatmul, O), kk = ATTR(screenedMatmul, K),
+                o0 = chunk * SCREEN_CHUNK, width = at_most(SCREEN_CHUNK, outputs - o0);
+  const float *x = INPUT(screenedMatmul, x), *errors = (const float *)INPUT(screenedMatmul, errors) + o0 * 2,
+              *limits = INPUT(screenedMatmul, limits), *y = (const float *)INPUT(screenedMatmul, y) + o0;
   const uint16_t *w = (const uint16_t *)INPUT(screenedMatmul, w) + o0 * kk;
   float *panel = (float *)scratch, *products = panel + KC * PANEL, *out = (float *)OUTPUT(screenedMatmul, logits) + o0;
   uint8_t wanted[SCREEN_CHUNK], *most = (uint8_t *)(products + rows * PANEL);
   int32_t list[SCREEN_CHUNK];
   int64_t together = 0;
-  for (int64_t r = 0; r < rows; r++) together += most[r] = 2 * screen_wanted(y + r * outputs, errors, limits + r * 3, width, wanted) > width;
+  for (int64_t r = 0; r < rows; r++)
+    together += most[r] = 2 * screen_wanted(y + r * outputs, errors, limits + r * 3, width, wanted) > width;
   for (int64_t r = 0; r < rows; r++) {
     if (together > 1 && most[r]) continue;
     float *to = out + r * outputs;
     int64_t n = 0;
     screen_wanted(y + r * outputs, errors, limits + r * 3, width, wanted);
     for (int64_t i = 0; i < width; i++) {
-      if (wanted[i]) list[n++] = (int32_t)i;
-      else to[i] = -INFINITY;
+      if (wanted[i])
+        list[n++] = (int32_t)i;
+      else
+        to[i] = -INFINITY;
     }
     for (int64_t i = 0; i < n; i += PANEL) {
       const screen_rows_t part = screen_rows(w, kk, list, i, n);
@@ -232,7 +255,8 @@ static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
     for (int64_t k0 = 0; k0 < kk; k0 += KC) {
       const int64_t nk = at_most(kk - k0, KC);
       pack_half_rows(part.from, part.next, k0, nk, panel);
-      outer((tile_t){.a = x + k0, .rs = kk, .cs = 1, .b = panel, .ldb = PANEL, .c = products, .ldc = PANEL, .k = nk}, rows, PANEL, k0 > 0);
+      outer((tile_t){.a = x + k0, .rs = kk, .cs = 1, .b = panel, .ldb = PANEL, .c = products, .ldc = PANEL, .k = nk},
+            rows, PANEL, k0 > 0);
     }
     for (int64_t r = 0; r < rows; r++) {
       if (!most[r]) continue;
@@ -247,7 +271,8 @@ static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
 static void halfRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const int32_t *ids = INPUT(halfRows, ids);
-  const int64_t c = ATTR(halfRows, C), v = ATTR(halfRows, V), per = rows_per_chunk(c), end = at_most((chunk + 1) * per, ATTR(halfRows, N));
+  const int64_t c = ATTR(halfRows, C), v = ATTR(halfRows, V), per = rows_per_chunk(c),
+                end = at_most((chunk + 1) * per, ATTR(halfRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int64_t id = ids[r];
     if (!known_id(o, id, v)) continue;

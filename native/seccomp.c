@@ -1,6 +1,7 @@
 /*
- * The system calls that are left (a classic BPF program over the call's number and arguments). Three answers: allowed; an error, where Node or the C
- * library may ask and can do without; and the end of the process, where only an attacker asks. What is not named here gets an error.
+ * The system calls that are left (a classic BPF program over the call's number and arguments). Three answers: allowed;
+ * an error, where Node or the C library may ask and can do without; and the end of the process, where only an attacker
+ * asks. What is not named here gets an error.
  */
 #include "sandbox.h"
 #if defined(__linux__)
@@ -35,49 +36,161 @@
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 /* what came after the headers of our oldest systems; one number on every architecture */
-enum { NR_IO_URING_SETUP = 425, NR_IO_URING_ENTER, NR_IO_URING_REGISTER, NR_PIDFD_OPEN = 434, NR_CLONE3, NR_PIDFD_GETFD = 438, NR_EPOLL_PWAIT2 = 441 };
+enum {
+  NR_IO_URING_SETUP = 425,
+  NR_IO_URING_ENTER,
+  NR_IO_URING_REGISTER,
+  NR_PIDFD_OPEN = 434,
+  NR_CLONE3,
+  NR_PIDFD_GETFD = 438,
+  NR_EPOLL_PWAIT2 = 441
+};
 
 static const int allowed[] = {
     /* descriptors that are open */
-    SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_preadv, SYS_close, SYS_fstat, SYS_lseek, SYS_shutdown, SYS_getsockopt, SYS_getsockname, SYS_getpeername,
+    SYS_read,
+    SYS_write,
+    SYS_readv,
+    SYS_writev,
+    SYS_pread64,
+    SYS_preadv,
+    SYS_close,
+    SYS_fstat,
+    SYS_lseek,
+    SYS_shutdown,
+    SYS_getsockopt,
+    SYS_getsockname,
+    SYS_getpeername,
     /* event loops; a time limit on JavaScript makes one */
-    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, NR_EPOLL_PWAIT2, SYS_eventfd2, SYS_pipe2, SYS_ppoll,
+    SYS_epoll_create1,
+    SYS_epoll_ctl,
+    SYS_epoll_pwait,
+    NR_EPOLL_PWAIT2,
+    SYS_eventfd2,
+    SYS_pipe2,
+    SYS_ppoll,
     /* memory; mmap and mprotect have rules of their own */
-    SYS_brk, SYS_munmap, SYS_mremap, SYS_madvise, SYS_mincore, SYS_membarrier,
+    SYS_brk,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_mincore,
+    SYS_membarrier,
     /* threads; clone has a rule of its own */
-    SYS_futex, SYS_set_robust_list, SYS_get_robust_list, SYS_set_tid_address, SYS_sched_yield, SYS_sched_getaffinity, SYS_getcpu, SYS_exit, SYS_exit_group,
+    SYS_futex,
+    SYS_set_robust_list,
+    SYS_get_robust_list,
+    SYS_set_tid_address,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_getcpu,
+    SYS_exit,
+    SYS_exit_group,
 #ifdef SYS_rseq
     SYS_rseq,
 #endif
-    SYS_sched_getparam, SYS_sched_getscheduler, /* asked by the JavaScript engine's locks */
+    SYS_sched_getparam,
+    SYS_sched_getscheduler, /* asked by the JavaScript engine's locks */
     /* signals to itself */
-    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack, SYS_restart_syscall,
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_sigaltstack,
+    SYS_restart_syscall,
     /* clocks, random numbers, who am I */
-    SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getrandom, SYS_getpid, SYS_gettid, SYS_getppid, SYS_getuid, SYS_geteuid,
-    SYS_getgid, SYS_getegid, SYS_getrusage, SYS_times, SYS_sysinfo, SYS_uname,
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    SYS_gettimeofday,
+    SYS_getrandom,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_getppid,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+    SYS_getrusage,
+    SYS_times,
+    SYS_sysinfo,
+    SYS_uname,
 #ifdef __x86_64__
-    SYS_epoll_wait, SYS_poll, SYS_time,
+    SYS_epoll_wait,
+    SYS_poll,
+    SYS_time,
 #endif
 };
 
 /* No program that serves a model calls these: the process ends at the first. */
 static const int deadly[] = {
-    SYS_execve, SYS_execveat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, NR_PIDFD_OPEN, NR_PIDFD_GETFD, SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo,
-    424 /* pidfd_send_signal */, SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4, SYS_sendmsg, SYS_sendmmsg, SYS_sendto,
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, 428 /* open_tree */, 429 /* move_mount */, 430 /* fsopen */, 431 /* fsconfig */, 432 /* fsmount */, 433 /* fspick */,
-    442 /* mount_setattr */, SYS_bpf, SYS_perf_event_open, NR_IO_URING_REGISTER, SYS_userfaultfd, SYS_keyctl, SYS_add_key, SYS_request_key,
-    SYS_unshare, SYS_setns, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_memfd_create, SYS_shmat, SYS_personality,
-    SYS_open_by_handle_at, SYS_name_to_handle_at,
+    SYS_execve,
+    SYS_execveat,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_kcmp,
+    NR_PIDFD_OPEN,
+    NR_PIDFD_GETFD,
+    SYS_tkill,
+    SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
+    424 /* pidfd_send_signal */,
+    SYS_socket,
+    SYS_socketpair,
+    SYS_connect,
+    SYS_bind,
+    SYS_listen,
+    SYS_accept,
+    SYS_accept4,
+    SYS_sendmsg,
+    SYS_sendmmsg,
+    SYS_sendto,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    428 /* open_tree */,
+    429 /* move_mount */,
+    430 /* fsopen */,
+    431 /* fsconfig */,
+    432 /* fsmount */,
+    433 /* fspick */,
+    442 /* mount_setattr */,
+    SYS_bpf,
+    SYS_perf_event_open,
+    NR_IO_URING_REGISTER,
+    SYS_userfaultfd,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_unshare,
+    SYS_setns,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_kexec_load,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_memfd_create,
+    SYS_shmat,
+    SYS_personality,
+    SYS_open_by_handle_at,
+    SYS_name_to_handle_at,
 #ifdef __x86_64__
-    SYS_fork, SYS_vfork, SYS_modify_ldt,
+    SYS_fork,
+    SYS_vfork,
+    SYS_modify_ldt,
 #endif
 };
 
 /* Paths, which Node may probe. */
 static const int paths[] = {
-    SYS_openat, 437 /* openat2 */, SYS_faccessat, 439 /* faccessat2 */, SYS_newfstatat, SYS_readlinkat,
+    SYS_openat,     437 /* openat2 */, SYS_faccessat, 439 /* faccessat2 */,
+    SYS_newfstatat, SYS_readlinkat,
 #ifdef __x86_64__
-    SYS_open, SYS_creat, SYS_access, SYS_stat, SYS_lstat, SYS_readlink,
+    SYS_open,       SYS_creat,         SYS_access,    SYS_stat,
+    SYS_lstat,      SYS_readlink,
 #endif
 };
 
@@ -85,7 +198,8 @@ static struct sock_filter program[1024];
 static int length;
 
 static void emit(unsigned code, unsigned yes, unsigned no, uint32_t k) {
-  if (length < (int)COUNT(program)) program[length] = (struct sock_filter){(uint16_t)code, (uint8_t)yes, (uint8_t)no, k};
+  if (length < (int)COUNT(program))
+    program[length] = (struct sock_filter){(uint16_t)code, (uint8_t)yes, (uint8_t)no, k};
   length++;
 }
 static void answer(uint32_t a) { emit(BPF_RET | BPF_K, 0, 0, a); }
@@ -123,7 +237,8 @@ static void one_of(int call, int i, const uint32_t *list, size_t n, uint32_t oth
   end(rule);
 }
 
-/* Executable only from a to b - 1, less than 2 GiB (arguments 0: address, 1: length). What is outside falls through; 17 instructions. */
+/* Executable only from a to b - 1, less than 2 GiB (arguments 0: address, 1: length). What is outside falls through; 17
+ * instructions. */
 static void inside(uint64_t a, uint64_t b) {
   const uint32_t al = (uint32_t)a, ah = (uint32_t)(a >> 32), size = (uint32_t)(b - a);
   low(0);
@@ -158,7 +273,8 @@ static void protect(int call, const ranges_t *code) {
 /* only clone with these flags makes a thread of this process and nothing else */
 static void threads_only(void) {
   const uint32_t must = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND;
-  const uint32_t never = CLONE_PTRACE | CLONE_VFORK | CLONE_UNTRACED | CLONE_PARENT | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PIDFD;
+  const uint32_t never = CLONE_PTRACE | CLONE_VFORK | CLONE_UNTRACED | CLONE_PARENT | CLONE_NEWNS | CLONE_NEWCGROUP |
+                         CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_PIDFD;
   const int rule = on(SYS_clone);
   low(0);
   emit(BPF_ALU | BPF_AND | BPF_K, 0, 0, must | never);
@@ -169,7 +285,8 @@ static void threads_only(void) {
 }
 
 /*
- * New memory that the ceiling (RLIMIT_DATA) counts: private, and no stack. Node asks for no other; of files it is the model that can be mapped, to be read.
+ * New memory that the ceiling (RLIMIT_DATA) counts: private, and no stack. Node asks for no other; of files it is the
+ * model that can be mapped, to be read.
  */
 static void map(const ranges_t *code) {
   const int rule = on(SYS_mmap);
@@ -187,7 +304,8 @@ static void map(const ranges_t *code) {
 }
 
 /*
- * The gateway and every later process read the model through the same open file: its flags are theirs, too. With O_DIRECT they could read it no more.
+ * The gateway and every later process read the model through the same open file: its flags are theirs, too. With
+ * O_DIRECT they could read it no more.
  */
 static void descriptor_flags(void) {
   const int rule = on(SYS_fcntl);
@@ -246,7 +364,8 @@ int seccomp_lock(const ranges_t *code, int ring, int command) {
   descriptor_flags();
   all(deadly, COUNT(deadly), KILL);
   all(paths, COUNT(paths), ERROR(EACCES));
-  all((const int[]){NR_CLONE3, SYS_statx, NR_IO_URING_SETUP}, 3, ERROR(ENOSYS)); /* the C library and libuv then take clone, fstat and epoll */
+  all((const int[]){NR_CLONE3, SYS_statx, NR_IO_URING_SETUP}, 3,
+      ERROR(ENOSYS)); /* the C library and libuv then take clone, fstat and epoll */
   answer(ERROR(EPERM));
   if (length > (int)COUNT(program)) return 0;
   const struct sock_fprog p = {.len = (unsigned short)length, .filter = program};

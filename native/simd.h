@@ -1,7 +1,8 @@
 /*
- * One vector type for every instruction set: 16 lanes of f32 (v16), with 16 lanes of f64 (v16d) for the functions and of int32 (v16i) for
- * the integer products. A kernel is written once on these; kernels.c is compiled once per instruction set. docs/arithmetic.md section 2
- * fixes the 16 lanes (rule R2), so the width of the machine's registers never shows in a result.
+ * One vector type for every instruction set: 16 lanes of f32 (v16), with 16 lanes of f64 (v16d) for the functions and
+ * of int32 (v16i) for the integer products. A kernel is written once on these; kernels.c is compiled once per
+ * instruction set. docs/arithmetic.md section 2 fixes the 16 lanes (rule R2), so the width of the machine's registers
+ * never shows in a result.
  *
  * Every backend defines:
  *   f_load f_store f_load_n f_store_n f_load_half f_store_half f_load_bf16 f_set1 f_zero (n: the first n lanes,
@@ -9,13 +10,13 @@
  *   f_add f_sub f_mul f_div f_sqrt f_fma f_max f_min f_abs f_neg
  *   f_gt f_nan f_select (m16 masks)                            f_hsum f_hmax: the tree 8-4-2-1
  *   f_to_d d_to_f d_set1 d_add d_sub d_mul d_div d_scale d_select_gt d_abs d_sign_of
- *   f_store_i8 (round to nearest even, 16 int8), i_zero i_add i_load i_store i_set4 i_dot i_dot8 i_codes i_six i_to_f_minus
- *   i_join (but AVX-512), p_zero p_dot p_add and PART_INPUTS (where sums of 16 bits pay)
- *   for block-quantised weights (blocks.h): i_set1 i_to_f i_mul u8_to_i i_shift i_mask i_merge i_table exponents_to_f
- *   i_dot4; SIGNED_CODES and i_flip8 where codes of 8 bits are signed; WORD_SUMS, p_dot4, i_abs8 and i_dot_signed where
- *   sums of 16 bits pay; STREAM_ROWS: rows multiplied from registers; PANELS_ABREAST, BLOCK_TILE_ROWS, TILES: the tiles
- *   EXPS: vectors whose exponentials are computed side by side
- *   TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's accumulators; TERNARY_PAIRS: up to how many rows two blocks of ternary outputs go through together
+ *   f_store_i8 (round to nearest even, 16 int8), i_zero i_add i_load i_store i_set4 i_dot i_dot8 i_codes i_six
+ * i_to_f_minus i_join (but AVX-512), p_zero p_dot p_add and PART_INPUTS (where sums of 16 bits pay) for block-quantised
+ * weights (blocks.h): i_set1 i_to_f i_mul u8_to_i i_shift i_mask i_merge i_table exponents_to_f i_dot4; SIGNED_CODES
+ * and i_flip8 where codes of 8 bits are signed; WORD_SUMS, p_dot4, i_abs8 and i_dot_signed where sums of 16 bits pay;
+ * STREAM_ROWS: rows multiplied from registers; PANELS_ABREAST, BLOCK_TILE_ROWS, TILES: the tiles EXPS: vectors whose
+ * exponentials are computed side by side TILE_ROWS, TILE_VECTORS: rows and v16 of the matrix micro-kernel's
+ * accumulators; TERNARY_PAIRS: up to how many rows two blocks of ternary outputs go through together
  */
 #ifndef VERIT_SIMD_H
 #define VERIT_SIMD_H
@@ -26,7 +27,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* an f16 as f32, exact: its bits in the place of an f32's are the value times 2^-112, but for infinities and NaN, which have all bits of the exponent */
+/* an f16 as f32, exact: its bits in the place of an f32's are the value times 2^-112, but for infinities and NaN, which
+ * have all bits of the exponent */
 INLINE float half_1(uint16_t h) {
   const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13, endless = magnitude | 0x7f800000u;
   float f, e;

@@ -8,7 +8,9 @@
 typedef __m512 v16;
 typedef __m512i v16i;
 typedef __mmask16 m16;
-typedef struct { __m512d a, b; } v16d;
+typedef struct {
+  __m512d a, b;
+} v16d;
 
 #define LANES(n) ((__mmask16)((1u << (n)) - 1u))
 
@@ -48,8 +50,12 @@ INLINE float f_hmax(v16 v) {
   return tree4(_mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)), 1);
 }
 
-INLINE v16d f_to_d(v16 v) { return (v16d){_mm512_cvtps_pd(_mm512_castps512_ps256(v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))}; }
-INLINE v16 d_to_f(v16d v) { return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(v.a)), _mm512_cvtpd_ps(v.b), 1); }
+INLINE v16d f_to_d(v16 v) {
+  return (v16d){_mm512_cvtps_pd(_mm512_castps512_ps256(v)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))};
+}
+INLINE v16 d_to_f(v16d v) {
+  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(v.a)), _mm512_cvtpd_ps(v.b), 1);
+}
 INLINE v16d d_set1(double x) { return (v16d){_mm512_set1_pd(x), _mm512_set1_pd(x)}; }
 INLINE v16d d_add(v16d x, v16d y) { return (v16d){_mm512_add_pd(x.a, y.a), _mm512_add_pd(x.b, y.b)}; }
 INLINE v16d d_sub(v16d x, v16d y) { return (v16d){_mm512_sub_pd(x.a, y.a), _mm512_sub_pd(x.b, y.b)}; }
@@ -72,15 +78,23 @@ INLINE v16d d_sign_of(v16d x) {
   return (v16d){_mm512_or_pd(_mm512_and_pd(x.a, s), one), _mm512_or_pd(_mm512_and_pd(x.b, s), one)};
 }
 
-INLINE void f_store_i8(int8_t *p, v16 v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v))); }
-INLINE v16 i8_to_f(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
+INLINE void f_store_i8(int8_t *p, v16 v) {
+  _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+INLINE v16 i8_to_f(const int8_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 INLINE void i_store(void *p, v16i v) { _mm512_storeu_si512(p, v); }
 INLINE v16i i_zero(void) { return _mm512_setzero_si512(); }
 INLINE v16i i_add(v16i a, v16i b) { return _mm512_add_epi32(a, b); }
 INLINE v16i i_load(const void *p) { return _mm512_loadu_si512(p); }
 /* bits 2s, 2s+1 of every byte: codes 0, 1, 2 of k-group s */
 #define i_codes(w, s) _mm512_and_si512(_mm512_srli_epi32(w, 2 * (s)), _mm512_set1_epi8(3))
-INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); return _mm512_set1_epi32(x); }
+INLINE v16i i_set4(const int8_t *q) {
+  int32_t x;
+  memcpy(&x, q, 4);
+  return _mm512_set1_epi32(x);
+}
 /* acc + codes (4 unsigned a lane) . q (4 signed a lane) */
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
   /* not the intrinsic: gcc 12 moves every accumulator to another register and back */
@@ -90,12 +104,17 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
 #define i_dot8 i_dot /* the same with codes of 8 bits */
 /* codes of 6 bits, inputs 4s .. 4s+3: nibble s % 2 of l, bits 2s, 2s+1 of h above them */
 INLINE v16i i_six(v16i l, v16i h, const int s) {
-  const v16i low = s & 1 ? _mm512_srli_epi32(l, 4) : l, high = s == 0 ? _mm512_slli_epi32(h, 4) : s == 1 ? _mm512_slli_epi32(h, 2) : s == 2 ? h : _mm512_srli_epi32(h, 2);
+  const v16i low = s & 1 ? _mm512_srli_epi32(l, 4) : l, high = s == 0   ? _mm512_slli_epi32(h, 4)
+                                                               : s == 1 ? _mm512_slli_epi32(h, 2)
+                                                               : s == 2 ? h
+                                                                        : _mm512_srli_epi32(h, 2);
   /* low where the mask has ones, high elsewhere */
   return _mm512_and_si512(_mm512_ternarylogic_epi32(_mm512_set1_epi8(15), low, high, 0xca), _mm512_set1_epi8(63));
 }
 /* 128 a + b - c */
-INLINE v16 i_to_f_minus(v16i acc, int32_t sum) { return _mm512_cvtepi32_ps(_mm512_sub_epi32(acc, _mm512_set1_epi32(sum))); }
+INLINE v16 i_to_f_minus(v16i acc, int32_t sum) {
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(acc, _mm512_set1_epi32(sum)));
+}
 
 /* dst[k][j] = src[j][k], 16 x 16: exchange 32-bit neighbours, 64-bit pairs, then 128-bit quarters twice */
 INLINE void transpose16(const float *src, int64_t lds, float *dst, int64_t ldd) {
@@ -143,18 +162,23 @@ INLINE v16i i_mul(v16i a, v16i b) { return _mm512_mullo_epi32(a, b); }
 INLINE v16 i_to_f(v16i v) { return _mm512_cvtepi32_ps(v); }
 INLINE v16i u8_to_i(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 /* shifted to the right, to the left where n is negative */
-INLINE v16i i_shift(v16i v, const int n) { return n >= 0 ? _mm512_srli_epi32(v, (unsigned)n) : _mm512_slli_epi32(v, (unsigned)-n); }
+INLINE v16i i_shift(v16i v, const int n) {
+  return n >= 0 ? _mm512_srli_epi32(v, (unsigned)n) : _mm512_slli_epi32(v, (unsigned)-n);
+}
 INLINE v16i i_mask(v16i v, const int mask) { return _mm512_and_si512(v, _mm512_set1_epi8((char)mask)); }
 /* low & mask_low | high & mask_high, masks without a common bit */
 INLINE v16i i_merge(v16i low, v16i high, const int mask_low, const int mask_high) {
   return i_mask(_mm512_ternarylogic_epi32(_mm512_set1_epi8((char)mask_low), low, high, 0xca), mask_low | mask_high);
 }
-INLINE v16i i_table(v16i nibbles, const uint8_t *table) { return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), nibbles); }
+INLINE v16i i_table(v16i nibbles, const uint8_t *table) {
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), nibbles);
+}
 /* 2^(e-128) */
 INLINE v16 exponents_to_f(const uint8_t *p) {
   const __m512i e = u8_to_i(p), tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
   const __mmask16 small = _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2));
-  return _mm512_castsi512_ps(_mm512_mask_blend_epi32(small, _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23), tiny));
+  return _mm512_castsi512_ps(
+      _mm512_mask_blend_epi32(small, _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23), tiny));
 }
 /* acc + codes . the four bytes at q */
 typedef int32_t loose_int __attribute__((may_alias, aligned(1)));

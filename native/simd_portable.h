@@ -17,35 +17,79 @@ typedef uint16_t w8 __attribute__((vector_size(16)));
 typedef double d4 __attribute__((vector_size(32)));
 typedef uint64_t q4 __attribute__((vector_size(32)));
 
-typedef struct { f4 a, b, c, d; } v16;
-typedef struct { u4 a, b, c, d; } v16i;
-typedef struct { i4 a, b, c, d; } m16;
-typedef struct { d4 a, b, c, d; } v16d;
+typedef struct {
+  f4 a, b, c, d;
+} v16;
+typedef struct {
+  u4 a, b, c, d;
+} v16i;
+typedef struct {
+  i4 a, b, c, d;
+} m16;
+typedef struct {
+  d4 a, b, c, d;
+} v16d;
 
-#define MAP1(type, of, x) (type){of(x.a), of(x.b), of(x.c), of(x.d)}
-#define MAP2(type, of, x, y) (type){of(x.a, y.a), of(x.b, y.b), of(x.c, y.c), of(x.d, y.d)}
-#define MAP3(type, of, x, y, z) (type){of(x.a, y.a, z.a), of(x.b, y.b, z.b), of(x.c, y.c, z.c), of(x.d, y.d, z.d)}
+#define MAP1(type, of, x) \
+  (type) { of(x.a), of(x.b), of(x.c), of(x.d) }
+#define MAP2(type, of, x, y) \
+  (type) { of(x.a, y.a), of(x.b, y.b), of(x.c, y.c), of(x.d, y.d) }
+#define MAP3(type, of, x, y, z) \
+  (type) { of(x.a, y.a, z.a), of(x.b, y.b, z.b), of(x.c, y.c, z.c), of(x.d, y.d, z.d) }
 #define ADD(x, y) ((x) + (y))
 #define SUB(x, y) ((x) - (y))
 #define MUL(x, y) ((x) * (y))
 #define DIV(x, y) ((x) / (y))
-#define EQUAL_4(x) {x, x, x, x}
+#define EQUAL_4(x) \
+  { x, x, x, x }
 #define EACH for (int j = 0; j < 16; j++)
 
-INLINE v16 f_load(const float *p) { v16 r; memcpy(&r, p, 64); return r; }
+INLINE v16 f_load(const float *p) {
+  v16 r;
+  memcpy(&r, p, 64);
+  return r;
+}
 INLINE void f_store(float *p, v16 x) { memcpy(p, &x, 64); }
-INLINE v16 f_load_n(const float *p, int n) { float r[16] = {0}; memcpy(r, p, 4 * (size_t)n); return f_load(r); }
-INLINE void f_store_n(float *p, v16 x, int n) { float r[16]; f_store(r, x); memcpy(p, r, 4 * (size_t)n); }
-INLINE v16 f_load_half(const uint16_t *p) { float r[16]; EACH r[j] = half_1(p[j]); return f_load(r); }
-INLINE void f_store_half(uint16_t *p, v16 x) { float r[16]; f_store(r, x); EACH p[j] = half_bits(r[j]); }
-INLINE v16 f_load_bf16(const uint16_t *p) { float r[16]; EACH r[j] = bf16_1(p[j]); return f_load(r); }
-INLINE v16 f_set1(float x) { const f4 r = EQUAL_4(x); return (v16){r, r, r, r}; }
+INLINE v16 f_load_n(const float *p, int n) {
+  float r[16] = {0};
+  memcpy(r, p, 4 * (size_t)n);
+  return f_load(r);
+}
+INLINE void f_store_n(float *p, v16 x, int n) {
+  float r[16];
+  f_store(r, x);
+  memcpy(p, r, 4 * (size_t)n);
+}
+INLINE v16 f_load_half(const uint16_t *p) {
+  float r[16];
+  EACH r[j] = half_1(p[j]);
+  return f_load(r);
+}
+INLINE void f_store_half(uint16_t *p, v16 x) {
+  float r[16];
+  f_store(r, x);
+  EACH p[j] = half_bits(r[j]);
+}
+INLINE v16 f_load_bf16(const uint16_t *p) {
+  float r[16];
+  EACH r[j] = bf16_1(p[j]);
+  return f_load(r);
+}
+INLINE v16 f_set1(float x) {
+  const f4 r = EQUAL_4(x);
+  return (v16){r, r, r, r};
+}
 INLINE v16 f_zero(void) { return f_set1(0.0f); }
 INLINE v16 f_add(v16 x, v16 y) { return MAP2(v16, ADD, x, y); }
 INLINE v16 f_sub(v16 x, v16 y) { return MAP2(v16, SUB, x, y); }
 INLINE v16 f_mul(v16 x, v16 y) { return MAP2(v16, MUL, x, y); }
 INLINE v16 f_div(v16 x, v16 y) { return MAP2(v16, DIV, x, y); }
-INLINE v16 f_sqrt(v16 x) { float r[16]; f_store(r, x); EACH r[j] = sqrtf(r[j]); return f_load(r); }
+INLINE v16 f_sqrt(v16 x) {
+  float r[16];
+  f_store(r, x);
+  EACH r[j] = sqrtf(r[j]);
+  return f_load(r);
+}
 
 INLINE f4 select_4(i4 m, f4 x, f4 y) { return (f4)((m & (i4)x) | (~m & (i4)y)); }
 INLINE f4 max_4(f4 x, f4 y) { return select_4(x > y, x, y); }
@@ -93,7 +137,10 @@ INLINE d4 select_gt_4(d4 a, d4 b, d4 x, d4 y) {
 }
 INLINE v16d f_to_d(v16 x) { return MAP1(v16d, WIDEN, x); }
 INLINE v16 d_to_f(v16d x) { return MAP1(v16, NARROW, x); }
-INLINE v16d d_set1(double x) { const d4 r = EQUAL_4(x); return (v16d){r, r, r, r}; }
+INLINE v16d d_set1(double x) {
+  const d4 r = EQUAL_4(x);
+  return (v16d){r, r, r, r};
+}
 INLINE v16d d_add(v16d x, v16d y) { return MAP2(v16d, ADD, x, y); }
 INLINE v16d d_sub(v16d x, v16d y) { return MAP2(v16d, SUB, x, y); }
 INLINE v16d d_mul(v16d x, v16d y) { return MAP2(v16d, MUL, x, y); }
@@ -101,7 +148,7 @@ INLINE v16d d_div(v16d x, v16d y) { return MAP2(v16d, DIV, x, y); }
 INLINE v16d d_scale(v16d p, v16d t) { return MAP2(v16d, SCALE, p, t); }
 INLINE v16d d_select_gt(v16d a, v16d b, v16d x, v16d y) {
   return (v16d){select_gt_4(a.a, b.a, x.a, y.a), select_gt_4(a.b, b.b, x.b, y.b), select_gt_4(a.c, b.c, x.c, y.c),
-      select_gt_4(a.d, b.d, x.d, y.d)};
+                select_gt_4(a.d, b.d, x.d, y.d)};
 }
 INLINE v16d d_abs(v16d x) { return MAP1(v16d, ABS_64, x); }
 INLINE v16d d_sign_of(v16d x) { return MAP1(v16d, SIGN_OF, x); }
@@ -118,11 +165,22 @@ INLINE void f_store_i8(int8_t *p, v16 x) {
     p[j] = y >= -128 && y <= 127 ? (int8_t)y : 0;
   }
 }
-INLINE v16 i8_to_f(const int8_t *p) { float r[16]; EACH r[j] = (float)p[j]; return f_load(r); }
+INLINE v16 i8_to_f(const int8_t *p) {
+  float r[16];
+  EACH r[j] = (float)p[j];
+  return f_load(r);
+}
 
-INLINE v16i i_load(const void *p) { v16i r; memcpy(&r, p, 64); return r; }
+INLINE v16i i_load(const void *p) {
+  v16i r;
+  memcpy(&r, p, 64);
+  return r;
+}
 INLINE void i_store(void *p, v16i x) { memcpy(p, &x, 64); }
-INLINE v16i i_set1(int32_t x) { const u4 r = EQUAL_4((uint32_t)x); return (v16i){r, r, r, r}; }
+INLINE v16i i_set1(int32_t x) {
+  const u4 r = EQUAL_4((uint32_t)x);
+  return (v16i){r, r, r, r};
+}
 INLINE v16i i_zero(void) { return i_set1(0); }
 INLINE v16i i_add(v16i x, v16i y) { return MAP2(v16i, ADD, x, y); }
 INLINE v16i i_mul(v16i x, v16i y) { return MAP2(v16i, MUL, x, y); }
@@ -132,7 +190,11 @@ INLINE v16i i_codes(v16i w, int s) {
 #define CODES(x) (x >> (2 * s) & 0x03030303u)
   return MAP1(v16i, CODES, w);
 }
-INLINE v16i i_set4(const int8_t *q) { int32_t x; memcpy(&x, q, 4); return i_set1(x); }
+INLINE v16i i_set4(const int8_t *q) {
+  int32_t x;
+  memcpy(&x, q, 4);
+  return i_set1(x);
+}
 /* the bytes of each lane, every other one as 16 bits; products are 16 bits, too */
 INLINE u4 dot_4(u4 sum, u4 codes, u4 q) {
   const w8 even_codes = (w8)codes & 255, odd_codes = (w8)codes >> 8;
@@ -159,7 +221,11 @@ INLINE v16 i_to_f_minus(v16i x, int32_t sum) { return i_to_f(i_add(x, i_set1((in
 #define PANELS_ABREAST 1
 #define BLOCK_TILE_ROWS 2
 #define TILES(name, X) X(name, 2)
-INLINE v16i u8_to_i(const uint8_t *p) { uint32_t r[16]; EACH r[j] = p[j]; return i_load(r); }
+INLINE v16i u8_to_i(const uint8_t *p) {
+  uint32_t r[16];
+  EACH r[j] = p[j];
+  return i_load(r);
+}
 /* shifted to the right, to the left where n is negative */
 INLINE v16i i_shift(v16i v, const int n) {
 #define SHIFT(x) (n >= 0 ? x >> (n & 31) : x << (-n & 31))

@@ -16,8 +16,9 @@ static void geluTanh_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *x = INPUT(geluTanh, x);
   float *y = OUTPUT(geluTanh, y);
-#define BODY(n) { \
-    const v16d d = f_to_d(GET(x, n)); \
+#define BODY(n)                              \
+  {                                          \
+    const v16d d = f_to_d(GET(x, n));        \
     PUT(y, gelu_value(d, gelu_inner(d)), n); \
   }
   FLAT(o, chunk, BODY)
@@ -28,8 +29,9 @@ static void geluTanhGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *x = INPUT(geluTanhGrad, x), *dy = INPUT(geluTanhGrad, dy);
   float *dx = OUTPUT(geluTanhGrad, dx);
-#define BODY(n) { \
-    const v16d d = f_to_d(GET(x, n)); \
+#define BODY(n)                                                                  \
+  {                                                                              \
+    const v16d d = f_to_d(GET(x, n));                                            \
     PUT(dx, d_to_f(d_mul(f_to_d(GET(dy, n)), gelu_slope(d, gelu_inner(d)))), n); \
   }
   FLAT(o, chunk, BODY)
@@ -40,8 +42,9 @@ static void geluTanhGate_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
   const float *gate = INPUT(geluTanhGate, gate), *up = INPUT(geluTanhGate, up);
   float *y = OUTPUT(geluTanhGate, y);
-#define BODY(n) { \
-    const v16d d = f_to_d(GET(gate, n)); \
+#define BODY(n)                                                 \
+  {                                                             \
+    const v16d d = f_to_d(GET(gate, n));                        \
     PUT(y, f_mul(gelu_value(d, gelu_inner(d)), GET(up, n)), n); \
   }
   FLAT(o, chunk, BODY)
@@ -50,13 +53,15 @@ static void geluTanhGate_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void geluTanhGateGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const float *gate = INPUT(geluTanhGateGrad, gate), *up = INPUT(geluTanhGateGrad, up), *dy = INPUT(geluTanhGateGrad, dy);
+  const float *gate = INPUT(geluTanhGateGrad, gate), *up = INPUT(geluTanhGateGrad, up),
+              *dy = INPUT(geluTanhGateGrad, dy);
   float *dgate = OUTPUT(geluTanhGateGrad, dgate), *dup = OUTPUT(geluTanhGateGrad, dup);
-#define BODY(n) { \
-    const v16d d = f_to_d(GET(gate, n)), t = gelu_inner(d); \
-    const v16 u = GET(up, n), e = GET(dy, n); \
+#define BODY(n)                                                  \
+  {                                                              \
+    const v16d d = f_to_d(GET(gate, n)), t = gelu_inner(d);      \
+    const v16 u = GET(up, n), e = GET(dy, n);                    \
     PUT(dgate, f_mul(f_mul(d_to_f(gelu_slope(d, t)), u), e), n); \
-    PUT(dup, f_mul(gelu_value(d, t), e), n); \
+    PUT(dup, f_mul(gelu_value(d, t), e), n);                     \
   }
   FLAT(o, chunk, BODY)
 #undef BODY
@@ -77,8 +82,9 @@ static void softcapGrad_run(const op_t *o, int64_t chunk, char *scratch) {
   const float *x = INPUT(softcapGrad, x), *dy = INPUT(softcapGrad, dy);
   float *dx = OUTPUT(softcapGrad, dx);
   const v16 cap = f_set1(FLOAT(softcapGrad, cap));
-#define BODY(n) { \
-    const v16 t = f_tanh(f_div(GET(x, n), cap)); \
+#define BODY(n)                                                      \
+  {                                                                  \
+    const v16 t = f_tanh(f_div(GET(x, n), cap));                     \
     PUT(dx, f_mul(f_sub(f_set1(1.0f), f_mul(t, t)), GET(dy, n)), n); \
   }
   FLAT(o, chunk, BODY)

@@ -1,10 +1,12 @@
 /*
- * BitLinear (b1.58): activations to int8 by row, weights to -1, 0, 1 by matrix, their product exact in int32 (rule R3). The packed weights hold 16
- * outputs x 16 inputs in 64 bytes, two bits each: a 16-lane vector of bytes shifted by 0, 2, 4, 6 is four groups of four inputs for 16 outputs.
+ * BitLinear (b1.58): activations to int8 by row, weights to -1, 0, 1 by matrix, their product exact in int32 (rule R3).
+ * The packed weights hold 16 outputs x 16 inputs in 64 bytes, two bits each: a 16-lane vector of bytes shifted by 0, 2,
+ * 4, 6 is four groups of four inputs for 16 outputs.
  */
 static void quantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t k = ATTR(quantizeRows, K), k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(quantizeRows, N));
+  const int64_t k = ATTR(quantizeRows, K), k16 = round_up(k, 16), per = rows_per_chunk(k),
+                end = at_most((chunk + 1) * per, ATTR(quantizeRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const float *x = (const float *)INPUT(quantizeRows, x) + r * k;
     int8_t *q = (int8_t *)OUTPUT(quantizeRows, q) + r * k16;
@@ -33,11 +35,13 @@ static void quantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
 
 static void dequantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t k = ATTR(dequantizeRows, K), k16 = round_up(k, 16), per = rows_per_chunk(k), end = at_most((chunk + 1) * per, ATTR(dequantizeRows, N));
+  const int64_t k = ATTR(dequantizeRows, K), k16 = round_up(k, 16), per = rows_per_chunk(k),
+                end = at_most((chunk + 1) * per, ATTR(dequantizeRows, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const int8_t *q = (const int8_t *)INPUT(dequantizeRows, q) + r * k16;
     const v16 s = f_set1(((const float *)INPUT(dequantizeRows, scale))[r]);
-    for (int64_t i = 0; i < k; i += 16) f_store_n((float *)OUTPUT(dequantizeRows, xhat) + r * k + i, f_mul(i8_to_f(q + i), s), (int)at_most(k - i, 16));
+    for (int64_t i = 0; i < k; i += 16)
+      f_store_n((float *)OUTPUT(dequantizeRows, xhat) + r * k + i, f_mul(i8_to_f(q + i), s), (int)at_most(k - i, 16));
   }
 }
 
@@ -56,7 +60,8 @@ static void ternarize_sums(const op_t *o, int64_t chunk, char *scratch) {
   }
 }
 static void ternarize_scale(const op_t *o, int64_t chunk, char *scratch) {
-  (void)chunk; (void)scratch;
+  (void)chunk;
+  (void)scratch;
   const int64_t rows = ATTR(ternarize, O), k16 = round_up(ATTR(ternarize, K), 16);
   v16 l = f_zero();
   for (int64_t b = 0; b * 16 < rows; b++) {
@@ -84,7 +89,8 @@ static void ternarize_codes(const op_t *o, int64_t chunk, char *scratch) {
       v16 y = f_mul(f_load_n((const float *)INPUT(ternarize, w) + r * k + k0, (int)at_most(k - k0, 16)), inverse);
       y = f_select(f_nan(y), f_zero(), y);
       f_store_i8(c, f_max(f_min(y, f_set1(1.0f)), f_set1(-1.0f)));
-      for (int b = 0; b < 4; b++) byte[b] = (uint8_t)((c[b] + 1) | (c[4 + b] + 1) << 2 | (c[8 + b] + 1) << 4 | (c[12 + b] + 1) << 6);
+      for (int b = 0; b < 4; b++)
+        byte[b] = (uint8_t)((c[b] + 1) | (c[4 + b] + 1) << 2 | (c[8 + b] + 1) << 4 | (c[12 + b] + 1) << 6);
     }
 }
 
@@ -140,18 +146,20 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
     for (int64_t i = k; i < end; i += 16, t0 += 64, t1 += 64) {
       __builtin_prefetch(t0 + STREAM_AHEAD);
       if (blocks > 1) __builtin_prefetch(t1 + STREAM_AHEAD);
-#define STEP(s) { \
-        const v16i c0 = i_codes(i_load(t0), s), c1 = blocks > 1 ? i_codes(i_load(t1), s) : c0; \
-        _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++) { \
-          const v16i v = i_set4(q[r / 3] + (r % 3) * k16 + 4 * (s)); \
-          part[r][0] = p_dot(part[r][0], c0, v); \
-          if (blocks > 1) part[r][blocks - 1] = p_dot(part[r][blocks - 1], c1, v); \
-        } \
-      }
-      STEP(0) STEP(1) STEP(2) STEP(3)
+#define STEP(s)                                                                            \
+  {                                                                                        \
+    const v16i c0 = i_codes(i_load(t0), s), c1 = blocks > 1 ? i_codes(i_load(t1), s) : c0; \
+    _Pragma("GCC unroll 12") for (int r = 0; r < rows; r++) {                              \
+      const v16i v = i_set4(q[r / 3] + (r % 3) * k16 + 4 * (s));                           \
+      part[r][0] = p_dot(part[r][0], c0, v);                                               \
+      if (blocks > 1) part[r][blocks - 1] = p_dot(part[r][blocks - 1], c1, v);             \
+    }                                                                                      \
+  }
+      STEP(0)
+      STEP(1) STEP(2) STEP(3)
 #undef STEP
 #pragma GCC unroll 4
-      for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
+          for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
     }
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
@@ -163,7 +171,7 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
 #pragma GCC unroll 2
     for (int b = 0; b < blocks; b++) ternary_store(x, r, b, acc[r][b], b == blocks - 1 ? last : 16);
 }
-#define TERNARY(R) \
+#define TERNARY(R)                                                                           \
   static void ternary_##R##_2(const ternary_t *x, int last) { ternary_body(x, R, 2, last); } \
   static void ternary_##R##_1(const ternary_t *x, int last) { ternary_body(x, R, 1, last); }
 TERNARY(2)
@@ -182,7 +190,8 @@ static void ternary_1_1(const ternary_t *x, int last) {
   const int8_t *q = x->q;
   const uint8_t *t = x->t;
 #if defined(VERIT_AVX2) && !defined(VERIT_AVX2VNNI)
-  /* codes of steps 1 and 3 stay where they lie, as four times their value, which saves shifts; their sums are as large as four of the others */
+  /* codes of steps 1 and 3 stay where they lie, as four times their value, which saves shifts; their sums are as large
+   * as four of the others */
   const __m256i low = _mm256_set1_epi8(3), high = _mm256_set1_epi8(12);
   v16i once = i_zero(), fourfold = i_zero();
   for (int64_t k = 0, end; k < x->k16; k = end) {
@@ -216,17 +225,25 @@ static void ternary_1_1(const ternary_t *x, int last) {
 }
 
 /* as many of `left` rows as one kernel takes, for one block, and for two where that pays */
-typedef struct { int rows; void (*one)(const ternary_t *, int), (*two)(const ternary_t *, int); } ternary_rows_t;
+typedef struct {
+  int rows;
+  void (*one)(const ternary_t *, int), (*two)(const ternary_t *, int);
+} ternary_rows_t;
 static ternary_rows_t ternary_rows(int64_t left) {
   static const ternary_rows_t known[] = {
 #define KNOWN(R) {R, ternary_##R##_1, R <= TERNARY_PAIRS ? ternary_##R##_2 : NULL}
 #if TILE_ROWS >= 12
-      KNOWN(12), KNOWN(8),
+    KNOWN(12),
+    KNOWN(8),
 #endif
 #if TILE_ROWS >= 12 || defined(VERIT_AVX2VNNI)
-      KNOWN(6),
+    KNOWN(6),
 #endif
-      KNOWN(4), KNOWN(3), KNOWN(2), {1, ternary_1_1, NULL}};
+    KNOWN(4),
+    KNOWN(3),
+    KNOWN(2),
+    {1, ternary_1_1, NULL}
+  };
 #undef KNOWN
   int i = 0;
   while (known[i].rows > left) i++;
@@ -234,8 +251,10 @@ static ternary_rows_t ternary_rows(int64_t left) {
 }
 
 enum { TERNARY_ROWS = 192 };
-static int64_t ternary_groups(const op_t *o) { /* blocks of 16 outputs in a chunk: about 2 Mop or more, but eight chunks a thread where there are so many */
-  const int64_t blocks = (ATTR(ternaryMatmul, O) + 15) / 16, rows = at_most(ATTR(ternaryMatmul, N), TERNARY_ROWS), even = round_up((blocks + 8 * o->threads - 1) / (8 * o->threads), 2);
+static int64_t ternary_groups(const op_t *o) { /* blocks of 16 outputs in a chunk: about 2 Mop or more, but eight chunks
+                                                  a thread where there are so many */
+  const int64_t blocks = (ATTR(ternaryMatmul, O) + 15) / 16, rows = at_most(ATTR(ternaryMatmul, N), TERNARY_ROWS),
+                even = round_up((blocks + 8 * o->threads - 1) / (8 * o->threads), 2);
   const int64_t enough = round_up(1000000 / at_least(rows * ATTR(ternaryMatmul, K) * 16, 1), 2);
   return at_most(at_least(at_most(enough, even), 2), at_least(blocks, 1));
 }
@@ -245,18 +264,25 @@ static int64_t ternaryMatmul_chunks(const op_t *o) {
 }
 static void ternaryMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   (void)scratch;
-  const int64_t outputs = ATTR(ternaryMatmul, O), k16 = round_up(ATTR(ternaryMatmul, K), 16), blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
+  const int64_t outputs = ATTR(ternaryMatmul, O), k16 = round_up(ATTR(ternaryMatmul, K), 16),
+                blocks = (outputs + 15) / 16, per = ternary_groups(o), groups = (blocks + per - 1) / per;
   const int64_t r0 = chunk / groups * TERNARY_ROWS, r1 = at_most(r0 + TERNARY_ROWS, ATTR(ternaryMatmul, N));
   const int64_t b0 = chunk % groups * per, b1 = at_most(b0 + per, blocks);
   for (int64_t b = b0; b < b1; b += 2) {
     const int two = b + 1 < b1, last = (int)at_most(outputs - (b + two) * 16, 16);
     for (int64_t r = r0, step; r < r1; r += step) {
-      ternary_t x = {.q = (const int8_t *)INPUT(ternaryMatmul, q) + r * k16, .t = (const uint8_t *)INPUT(ternaryMatmul, t) + b * k16 * 4, .k16 = k16, .ldy = outputs,
-                     .y = (float *)OUTPUT(ternaryMatmul, y) + r * outputs + b * 16, .scale = (const float *)INPUT(ternaryMatmul, scale) + r,
-                     .sum = (const int32_t *)INPUT(ternaryMatmul, sum) + r, .m = *(const float *)INPUT(ternaryMatmul, m)};
+      ternary_t x = {.q = (const int8_t *)INPUT(ternaryMatmul, q) + r * k16,
+                     .t = (const uint8_t *)INPUT(ternaryMatmul, t) + b * k16 * 4,
+                     .k16 = k16,
+                     .ldy = outputs,
+                     .y = (float *)OUTPUT(ternaryMatmul, y) + r * outputs + b * 16,
+                     .scale = (const float *)INPUT(ternaryMatmul, scale) + r,
+                     .sum = (const int32_t *)INPUT(ternaryMatmul, sum) + r,
+                     .m = *(const float *)INPUT(ternaryMatmul, m)};
       const ternary_rows_t kernel = ternary_rows(r1 - r);
       step = kernel.rows;
-      if (two && kernel.two) kernel.two(&x, last);
+      if (two && kernel.two)
+        kernel.two(&x, last);
       else {
         kernel.one(&x, two ? 16 : last);
         if (two) {

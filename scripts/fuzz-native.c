@@ -1,13 +1,16 @@
 /*
- * A libFuzzer target for the native code that takes plans and data: the input is decoded into a plan, which goes through the very check that the addon
- * uses (native/plan.c); what it admits is run on every instruction set of the machine, over buffers that end where the plan says. AddressSanitizer sees
- * an access outside of them; half of the runs put the buffers before pages that cannot be touched, for the vector instructions that it does not see.
- * Runs that gave no error must have given the same bits. scripts/fuzz-native.ts builds and runs it, scripts/fuzz-native-seeds.ts writes this format.
+ * A libFuzzer target for the native code that takes plans and data: the input is decoded into a plan, which goes
+ * through the very check that the addon uses (native/plan.c); what it admits is run on every instruction set of the
+ * machine, over buffers that end where the plan says. AddressSanitizer sees an access outside of them; half of the runs
+ * put the buffers before pages that cannot be touched, for the vector instructions that it does not see. Runs that gave
+ * no error must have given the same bits. scripts/fuzz-native.ts builds and runs it, scripts/fuzz-native-seeds.ts
+ * writes this format.
  *
  * At the end it says how often each op was compared.
  *
- * input: threads - 1 (2 bits), pool (bit 2), guard pages (bit 3); two sizes, each limit and value, numbers; steps until the input ends.
- * step: op; its attributes, numbers; for each input and output a place. Bytes that are not there are zeros.
+ * input: threads - 1 (2 bits), pool (bit 2), guard pages (bit 3); two sizes, each limit and value, numbers; steps until
+ * the input ends. step: op; its attributes, numbers; for each input and output a place. Bytes that are not there are
+ * zeros.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,10 +23,17 @@
 enum { MAX_STEPS = 4, MAX_TENSORS = MAX_STEPS * (MAX_IN + MAX_OUT), SYMBOLS = 2, POOL_THREADS = 3 };
 enum { MOST_BYTES = 1 << 18, MOST_WORK = 1 << 21, PAGE = 4096 };
 
-#define MUST(condition) \
-  do if (!(condition)) { fprintf(stderr, "fuzz-native: does not hold: %s\n", #condition); abort(); } while (0)
+#define MUST(condition)                                                \
+  do                                                                   \
+    if (!(condition)) {                                                \
+      fprintf(stderr, "fuzz-native: does not hold: %s\n", #condition); \
+      abort();                                                         \
+    }                                                                  \
+  while (0)
 
-typedef struct { const uint8_t *at, *end; } input_t;
+typedef struct {
+  const uint8_t *at, *end;
+} input_t;
 static uint8_t next(input_t *in) { return in->at < in->end ? *in->at++ : 0; }
 static int32_t next_word(input_t *in) {
   uint32_t w = 0;
@@ -32,10 +42,41 @@ static int32_t next_word(input_t *in) {
 }
 
 /* below 0xc0 itself; below 0xe0 one of these; below 0xf0 a size of the run; else the next four bytes */
-static const int32_t SPECIAL[32] = {
-    -1, -2, INT32_MIN, INT32_MAX, INT32_MAX - 1, INT32_MAX - 15, INT32_MAX - 31, 1 << 30, 1 << 24, (1 << 24) - 1, (1 << 23) + 1, 1 << 23, 1 << 20, 1 << 16, (1 << 16) + 1, 46341,
-    4096, 1024, 255, 256, 257, 320, 400, 0x7fc00000, (int32_t)0xffc00000, 0x7f800000, (int32_t)0xff800000, 0x7f7fffff, 1, (int32_t)0x80000000, 0x3f800000, 0x358637bd};
-typedef struct { int32_t tag, value; } number_t;
+static const int32_t SPECIAL[32] = {-1,
+                                    -2,
+                                    INT32_MIN,
+                                    INT32_MAX,
+                                    INT32_MAX - 1,
+                                    INT32_MAX - 15,
+                                    INT32_MAX - 31,
+                                    1 << 30,
+                                    1 << 24,
+                                    (1 << 24) - 1,
+                                    (1 << 23) + 1,
+                                    1 << 23,
+                                    1 << 20,
+                                    1 << 16,
+                                    (1 << 16) + 1,
+                                    46341,
+                                    4096,
+                                    1024,
+                                    255,
+                                    256,
+                                    257,
+                                    320,
+                                    400,
+                                    0x7fc00000,
+                                    (int32_t)0xffc00000,
+                                    0x7f800000,
+                                    (int32_t)0xff800000,
+                                    0x7f7fffff,
+                                    1,
+                                    (int32_t)0x80000000,
+                                    0x3f800000,
+                                    0x358637bd};
+typedef struct {
+  int32_t tag, value;
+} number_t;
 static number_t next_number(input_t *in) {
   const uint8_t b = next(in);
   if (b < 0xc0) return (number_t){0, b};
@@ -66,7 +107,8 @@ static int add_tensor(fuzzed_t *f, double buffer, double offset, double bytes) {
 
 /* a kind (3 bits) and a parameter (5 bits); kind 5 is followed by a length and that many bytes, which repeat */
 static char *next_content(input_t *in, int64_t bytes) {
-  static const float VALUES[] = {0, -0.0f, 1, -1, 0.5f, -2.5f, 1e-45f, -5e-39f, 1e-30f, 127, 1e19f, -1e19f, 3.4e38f, -3.4e38f, INFINITY, -INFINITY, NAN, 16777216};
+  static const float VALUES[] = {0,   -0.0f, 1,      -1,      0.5f,     -2.5f,    1e-45f,    -5e-39f, 1e-30f,
+                                 127, 1e19f, -1e19f, 3.4e38f, -3.4e38f, INFINITY, -INFINITY, NAN,     16777216};
   char *content = calloc((size_t)at_least(bytes, 1), 1);
   const uint8_t b = next(in);
   const int kind = b & 7, parameter = b >> 3;
@@ -83,20 +125,26 @@ static char *next_content(input_t *in, int64_t bytes) {
     random = random * 1664525u + 1013904223u;
     int32_t word = 0;
     float value = 0;
-    if (kind == 1) word = (int32_t)((random >> 8) % (uint32_t)(parameter + 1));
+    if (kind == 1)
+      word = (int32_t)((random >> 8) % (uint32_t)(parameter + 1));
     else if (kind == 2 || kind == 5) {
       for (int j = 0; j < 4 && length; j++) word |= (int32_t)((uint32_t)literal[(size_t)(i + j) % length] << 8 * j);
-    } else if (kind == 3) value = (float)(int32_t)random * 0x1p-30f;
-    else if (kind == 4) value = VALUES[(random >> 8) % (sizeof VALUES / sizeof *VALUES)];
-    else if (kind == 6) word = (int32_t)random;
-    else if (kind == 7) word = (int32_t)(16 * ((random >> 8) % (uint32_t)(parameter + 1)));
+    } else if (kind == 3)
+      value = (float)(int32_t)random * 0x1p-30f;
+    else if (kind == 4)
+      value = VALUES[(random >> 8) % (sizeof VALUES / sizeof *VALUES)];
+    else if (kind == 6)
+      word = (int32_t)random;
+    else if (kind == 7)
+      word = (int32_t)(16 * ((random >> 8) % (uint32_t)(parameter + 1)));
     if (kind == 3 || kind == 4) memcpy(&word, &value, 4);
     memcpy(content + i, &word, (size_t)at_most(4, bytes - i));
   }
   return content;
 }
 
-/* where a tensor lies that needs so many bytes: its index. Reading one again leaves a run comparable, writing does not. */
+/* where a tensor lies that needs so many bytes: its index. Reading one again leaves a run comparable, writing does not.
+ */
 static int next_place(input_t *in, fuzzed_t *f, wide_t need, int is_input) {
   const uint8_t kind = next(in) % 8;
   if (kind == 2) return -1;
@@ -139,13 +187,15 @@ static int64_t work_of(int op, const wide_t *a, const wide_t *in, const wide_t *
     if (sized && a[i] > longest) longest = a[i];
   }
   const wide_t elements = (out[0] + 3) / 4;
-  return elements > MOST_WORK || longest > MOST_WORK ? MOST_WORK + 1 : at_most((int64_t)(elements * longest), MOST_WORK + 1);
+  return elements > MOST_WORK || longest > MOST_WORK ? MOST_WORK + 1
+                                                     : at_most((int64_t)(elements * longest), MOST_WORK + 1);
 }
 
 /* whether adamw, which writes over its inputs, has four different ones */
 static int updates_apart(const int32_t *in, const int32_t *out) {
   const int32_t w = in[IN_adamw_w], g = in[IN_adamw_g], m = in[IN_adamw_m], v = in[IN_adamw_v];
-  return out[OUT_adamw_w] == w && out[OUT_adamw_m] == m && out[OUT_adamw_v] == v && w != g && w != m && w != v && g != m && g != v && m != v;
+  return out[OUT_adamw_w] == w && out[OUT_adamw_m] == m && out[OUT_adamw_v] == v && w != g && w != m && w != v &&
+         g != m && g != v && m != v;
 }
 
 /*
@@ -181,8 +231,10 @@ static void next_step(input_t *in, fuzzed_t *f) {
     attributes[2 * i + 1] = n.value;
     a[i] = n.tag ? f->limits[n.tag - 1] : n.value;
   }
-  if (!info->need(a, need_in, need_out)) f->must_refuse = 1;
-  else f->work = at_least(f->work, work_of(op, a, need_in, need_out));
+  if (!info->need(a, need_in, need_out))
+    f->must_refuse = 1;
+  else
+    f->work = at_least(f->work, work_of(op, a, need_in, need_out));
   f->ops[f->op_count++] = op;
   const size_t fresh = f->tensor_count;
   for (int i = 0; i < info->inputs; i++) *w++ = next_place(in, f, need_in[i], 1);
@@ -231,7 +283,8 @@ static int carry_out(run_t *run, int with_pool) {
     void *scratch = NULL;
     MUST(run->scratch >= 0 && (run->scratch == 0 || posix_memalign(&scratch, 64, (size_t)run->scratch) == 0));
     for (uint32_t i = 0; i < run->items; i++)
-      for (uint32_t chunk = 0; chunk < run->item[i].chunks && !atomic_load(&run->error); chunk++) run->item[i].run(&run->item[i].op, chunk, scratch);
+      for (uint32_t chunk = 0; chunk < run->item[i].chunks && !atomic_load(&run->error); chunk++)
+        run->item[i].run(&run->item[i].op, chunk, scratch);
     free(scratch);
     atomic_store(&run->references, 1);
   }
@@ -281,7 +334,8 @@ static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int gu
     int32_t *program = copy(f->program, 4 * f->words), *limits = copy(f->limits, sizeof f->limits);
     double *tensors = copy(f->tensors, 24 * f->tensor_count), *bytes = copy(f->bytes, 8 * f->buffer_count);
     const char *problem;
-    plan_t *plan = plan_create(isa, program, f->words, tensors, f->tensor_count, bytes, f->buffer_count, limits, SYMBOLS, &problem);
+    plan_t *plan = plan_create(isa, program, f->words, tensors, f->tensor_count, bytes, f->buffer_count, limits,
+                               SYMBOLS, &problem);
     free(program);
     free(limits);
     free(tensors);
@@ -296,8 +350,10 @@ static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int gu
     for (size_t i = 0; i < f->buffer_count; i++) {
       const size_t n = (size_t)f->bytes[i];
       MUST(plan_buffer_bytes(plan, i) == (int64_t)n);
-      if (guard) memcpy(buffers[i] = guarded(i, n), f->content[i], n);
-      else buffers[i] = copy(f->content[i], n);
+      if (guard)
+        memcpy(buffers[i] = guarded(i, n), f->content[i], n);
+      else
+        buffers[i] = copy(f->content[i], n);
     }
     run_t *run = plan_bind(plan, buffers, f->symbols, (threads + s) % POOL_THREADS + 1, &problem);
     const int error = run ? carry_out(run, with_pool) : -1;
@@ -305,7 +361,8 @@ static void run_everywhere(const fuzzed_t *f, int threads, int with_pool, int gu
     MUST(error == first_error);
     for (size_t i = 0; i < f->buffer_count; i++) {
       const size_t n = (size_t)f->bytes[i];
-      if (!ran) first[i] = copy(buffers[i], n);
+      if (!ran)
+        first[i] = copy(buffers[i], n);
       else if (f->comparable && !error && !same(first[i], buffers[i], n)) {
         fprintf(stderr, "fuzz-native: %s gives other bits than %s in buffer %zu\n", isa->name, list[isas - 1]->name, i);
         abort();

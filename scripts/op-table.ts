@@ -16,11 +16,31 @@ const optional = (names: readonly string[]): number =>
 
 const bare = (names: readonly string[]): string[] => names.map(name => name.replace('?', ''))
 
+/** Names with commas between, on lines of at most 120 characters. */
+function list(before: string, names: readonly string[], after: string): string[] {
+  const lines: string[] = []
+  let line = before
+  for (const [i, name] of names.entries()) {
+    const piece = name + (i === names.length - 1 ? after : ',')
+    if (i > 0 && line.length + piece.length + 1 > 120) {
+      lines.push(line)
+      line = `  ${piece}`
+    } else {
+      line += i === 0 ? piece : ` ${piece}`
+    }
+  }
+  return [...lines, line]
+}
+
 /** One operand group of an op: the indices of its names, and a struct with a field for each. */
 function group(prefix: string, op: string, names: readonly string[]): string[] {
   if (names.length === 0) return [`typedef struct { wide_t none; } ${op}_${prefix.toLowerCase()};`]
   return [
-    `enum { ${names.map((name, i) => `${prefix}_${op}_${name} = ${i}`).join(', ')} };`,
+    ...list(
+      'enum { ',
+      names.map(name => `${prefix}_${op}_${name}`),
+      ' };'
+    ),
     `typedef struct { wide_t ${names.join(', ')}; } ${op}_${prefix.toLowerCase()};`
   ]
 }
@@ -43,8 +63,8 @@ function formats(): string[] {
     ]
   })
   return [
-    '/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales, f16 ' +
-      'factors, place of the first, minimums, groups joined */',
+    '/* ggml type, weights and bytes of a block, weights of a group, bits of a code, bytes of its scales,',
+    ' * f16 factors, place of the first, minimums, groups joined */',
     '#define BLOCK_FORMATS(X) \\',
     ...rows.map((row, i) => `  X(${row.join(', ')})${i < rows.length - 1 ? ' \\' : ''}`)
   ]
@@ -57,6 +77,7 @@ export function opHeader(): string {
   const most = (count: (op: Op) => number): number => Math.max(...ops.map(count))
   return [
     '/* Written by scripts/op-table.ts from src/ops; do not edit. */',
+    '/* clang-format off */',
     '#ifndef VERIT_OPS_GEN_H',
     '#define VERIT_OPS_GEN_H',
     '',

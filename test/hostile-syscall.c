@@ -1,6 +1,7 @@
 /*
- * For tests only, never shipped: system calls by number, as a hostile model that has taken over native code would make them. call(number, ...arguments)
- * gives the result, or minus the error's number; an argument is a number or a typed array, of which the address is passed.
+ * For tests only, never shipped: system calls by number, as a hostile model that has taken over native code would make
+ * them. call(number, ...arguments) gives the result, or minus the error's number; an argument is a number or a typed
+ * array, of which the address is passed.
  */
 #define NAPI_VERSION 8
 #define _GNU_SOURCE
@@ -27,8 +28,10 @@ static napi_value call(napi_env env, napi_callback_info info) {
     double d = 0;
     void *data = NULL;
     napi_is_typedarray(env, argv[i], &typed);
-    if (typed) napi_get_typedarray_info(env, argv[i], NULL, NULL, &data, NULL, NULL), a[i] = (long)data;
-    else napi_get_value_double(env, argv[i], &d), a[i] = (long)d;
+    if (typed)
+      napi_get_typedarray_info(env, argv[i], NULL, NULL, &data, NULL, NULL), a[i] = (long)data;
+    else
+      napi_get_value_double(env, argv[i], &d), a[i] = (long)d;
   }
   const long r = syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
   return number(env, r == -1 ? -(double)errno : (double)r);
@@ -51,7 +54,9 @@ static napi_value code(napi_env env, napi_callback_info info) {
   char line[512], rights[8];
   unsigned long long from, to, inode, first = 0, last = 0;
   while (f && fgets(line, sizeof line, f)) {
-    if (sscanf(line, "%llx-%llx %7s %*s %*s %llu", &from, &to, rights, &inode) != 4 || rights[2] != 'x' || inode || strchr(line, '[')) continue;
+    if (sscanf(line, "%llx-%llx %7s %*s %*s %llu", &from, &to, rights, &inode) != 4 || rights[2] != 'x' || inode ||
+        strchr(line, '['))
+      continue;
     if (!first) first = from;
     last = to;
   }
@@ -63,11 +68,47 @@ static napi_value code(napi_env env, napi_callback_info info) {
   return list;
 }
 
-#define N(name) {#name, SYS_##name}
-static const struct { const char *name; long value; } numbers[] = {
-    N(openat), N(mkdirat), N(newfstatat), N(socket), N(connect), N(bind), N(execve), N(clone), N(ptrace), N(kill), N(tgkill), N(process_vm_readv), N(mmap), N(mprotect),
-    N(bpf), N(userfaultfd), N(keyctl), N(unshare), N(setns), N(mount), N(perf_event_open), N(memfd_create), N(fcntl), N(ioctl), N(prlimit64), N(prctl), N(getpid), N(getppid), N(dup),
-    N(munmap), N(pipe2), {"io_uring_setup", 425}, {"io_uring_enter", 426}, {"pidfd_open", 434}, {"openat2", 437},
+#define N(name) \
+  { #name, SYS_##name }
+static const struct {
+  const char *name;
+  long value;
+} numbers[] = {
+    N(openat),
+    N(mkdirat),
+    N(newfstatat),
+    N(socket),
+    N(connect),
+    N(bind),
+    N(execve),
+    N(clone),
+    N(ptrace),
+    N(kill),
+    N(tgkill),
+    N(process_vm_readv),
+    N(mmap),
+    N(mprotect),
+    N(bpf),
+    N(userfaultfd),
+    N(keyctl),
+    N(unshare),
+    N(setns),
+    N(mount),
+    N(perf_event_open),
+    N(memfd_create),
+    N(fcntl),
+    N(ioctl),
+    N(prlimit64),
+    N(prctl),
+    N(getpid),
+    N(getppid),
+    N(dup),
+    N(munmap),
+    N(pipe2),
+    {"io_uring_setup", 425},
+    {"io_uring_enter", 426},
+    {"pidfd_open", 434},
+    {"openat2", 437},
 };
 
 NAPI_MODULE_INIT() {
@@ -79,7 +120,8 @@ NAPI_MODULE_INIT() {
   napi_create_function(env, "code", NAPI_AUTO_LENGTH, code, NULL, &f);
   napi_set_named_property(env, exports, "code", f);
   napi_create_object(env, &object);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) napi_set_named_property(env, object, numbers[i].name, number(env, (double)numbers[i].value));
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    napi_set_named_property(env, object, numbers[i].name, number(env, (double)numbers[i].value));
   napi_set_named_property(env, exports, "numbers", object);
   return exports;
 }
