@@ -53,23 +53,29 @@ static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t length, const u
     for (int p = 0; p < PLANES; p++) s[b][p] = i_zero();
   int64_t k = 0;
 #define FIELD(w, p) _mm512_and_si512((p) ? _mm512_srli_epi16(w, 2 * (p)) : (w), three)
-#define FOUR(b, w, p) s[b][p] = i_dot(s[b][p], FIELD(w, p), i_set4(q + k + BASE3_K * (b) + 4 * (p)));
+#define FOUR(b, w, p) s[b][p] = i_dot(s[b][p], FIELD(w, p), i_set4(q + k + BASE3_K * (b) + 4 * (p)))
   for (; k + 2 * BASE3_K <= length; k += 2 * BASE3_K, t += 128) {
     _mm_prefetch((const char *)t + STREAM_AHEAD, _MM_HINT_T0);
     _mm_prefetch((const char *)t + STREAM_AHEAD + 64, _MM_HINT_T0);
     const __m512i v0 = _mm512_loadu_si512(t), v1 = _mm512_loadu_si512(t + 64), w0 = lookup_four(&tables, v0),
                   w1 = lookup_four(&tables, v1);
-    FOUR(0, w0, 0)
-    FOUR(1, w1, 0) FOUR(0, w0, 1) FOUR(1, w1, 1) FOUR(0, w0, 2) FOUR(1, w1, 2) FOUR(0, w0, 3) FOUR(1, w1, 3) s[0][4] =
-        i_dot(s[0][4], lookup_fifth(&tables, v0), i_set4(q + k + 16));
+    FOUR(0, w0, 0);
+    FOUR(1, w1, 0);
+    FOUR(0, w0, 1);
+    FOUR(1, w1, 1);
+    FOUR(0, w0, 2);
+    FOUR(1, w1, 2);
+    FOUR(0, w0, 3);
+    FOUR(1, w1, 3);
+    s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v0), i_set4(q + k + 16));
     s[1][4] = i_dot(s[1][4], lookup_fifth(&tables, v1), i_set4(q + k + BASE3_K + 16));
   }
   for (; k < length; k += BASE3_K, t += 64) { /* what is left ends after 4, 8, 12, 16 or 20 inputs */
     const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
-    FOUR(0, w, 0)
-    if (k + 4 < length) FOUR(0, w, 1)
-    if (k + 8 < length) FOUR(0, w, 2)
-    if (k + 12 < length) FOUR(0, w, 3)
+    FOUR(0, w, 0);
+    if (k + 4 < length) FOUR(0, w, 1);
+    if (k + 8 < length) FOUR(0, w, 2);
+    if (k + 12 < length) FOUR(0, w, 3);
     if (k + 16 < length) s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v), i_set4(q + k + 16));
   }
 #undef FOUR

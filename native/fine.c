@@ -135,18 +135,19 @@ typedef void fine_kernel(const fine_t *x, weights_t w, int last);
 /* name_kernels[rows]: name_body for so many rows */
 #define FINE_OF(name, R) \
   static void name##_##R(const fine_t *x, weights_t w, int last) { name##_body(x, w, R, last); }
+/* clang-format off */
 #if defined(VERIT_AVX512)
-#define FINE_KERNELS(name)                                                                                             \
-  FINE_OF(name, 1)                                                                                                     \
-  FINE_OF(name, 2) FINE_OF(name, 3) FINE_OF(name, 4) FINE_OF(name, 5) FINE_OF(name, 6) FINE_OF(name, 7)                \
-      FINE_OF(name, 8) static fine_kernel *const name##_kernels[] = {NULL,     name##_1, name##_2, name##_3, name##_4, \
-                                                                     name##_5, name##_6, name##_7, name##_8};
+#define FINE_KERNELS(name)                                            \
+  FINE_OF(name, 1) FINE_OF(name, 2) FINE_OF(name, 3) FINE_OF(name, 4) \
+  FINE_OF(name, 5) FINE_OF(name, 6) FINE_OF(name, 7) FINE_OF(name, 8) \
+  static fine_kernel *const name##_kernels[] = {                      \
+    NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8};
 #else
-#define FINE_KERNELS(name)          \
-  FINE_OF(name, 1)                  \
-  FINE_OF(name, 2) FINE_OF(name, 3) \
-      FINE_OF(name, 4) static fine_kernel *const name##_kernels[] = {NULL, name##_1, name##_2, name##_3, name##_4};
+#define FINE_KERNELS(name)                                            \
+  FINE_OF(name, 1) FINE_OF(name, 2) FINE_OF(name, 3) FINE_OF(name, 4) \
+  static fine_kernel *const name##_kernels[] = {NULL, name##_1, name##_2, name##_3, name##_4};
 #endif
+/* clang-format on */
 
 enum {
   FINE_CHUNK = 64,   /* blocks of 16 outputs */

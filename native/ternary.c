@@ -155,11 +155,13 @@ INLINE void ternary_body(const ternary_t *x, const int rows, const int blocks, i
       if (blocks > 1) part[r][blocks - 1] = p_dot(part[r][blocks - 1], c1, v);             \
     }                                                                                      \
   }
-      STEP(0)
-      STEP(1) STEP(2) STEP(3)
+      STEP(0);
+      STEP(1);
+      STEP(2);
+      STEP(3);
 #undef STEP
 #pragma GCC unroll 4
-          for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
+      for (int g = 0; g < (rows + 2) / 3; g++) q[g] += 16;
     }
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
