@@ -1,7 +1,7 @@
 /**
- * What a screened head (docs/screened-head.md) leaves to be computed, and what it gains: the share of rows of the head
- * that are computed for the 1, 40 and 256 largest logits at the positions of a text, and tokens a second with and
- * without it, by turns. Without a text the tokens are drawn.
+ * What a screened head (docs/internals/output-head-screening.md) leaves to be computed, and what it gains: the share of
+ * rows of the head that are computed for the 1, 40 and 256 largest logits at the positions of a text, and tokens a
+ * second with and without it, by turns. Without a text the tokens are drawn.
  *
  *     node bench/screened-head.ts MODEL.gguf [TEXT]
  *

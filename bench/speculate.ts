@@ -1,7 +1,7 @@
 /**
- * What draft tokens gain and cost (docs/generation.md, "Draft tokens"): `node bench/speculate.ts [VOCABULARY.gguf]`, 1
- * to 2 minutes. Medians of the ratios of rounds, in each of which everything is measured without and with drafts, one
- * after the other; on a machine that others use, those of processor time tell more.
+ * What draft tokens gain and cost (docs/internals/generation.md, "Draft tokens"): `node bench/speculate.ts
+ * [VOCABULARY.gguf]`, 1 to 2 minutes. Medians of the ratios of rounds, in each of which everything is measured without
+ * and with drafts, one after the other; on a machine that others use, those of processor time tell more.
  *
  * 1. What a run of more rows of one sequence takes, in runs of one row.
  * 2. Texts replayed on random weights of the 2B-4T shape: each step runs what the scheduler would, and the text says
@@ -152,7 +152,7 @@ async function replays(): Promise<void> {
   const texts: readonly (readonly [string, number[], number])[] = [
     ['code again, with names changed', [...code, ...edited], 192],
     ['the rest of a source file', encode(source), 64],
-    ['the rest of a page of documentation', encode(repository('docs/arithmetic.md')), 64],
+    ['the rest of a page of documentation', encode(repository('docs/internals/arithmetic.md')), 64],
     ['the rest of a speech', encode(speech), 64]
   ]
   for (const [name, ids, answer] of texts) {

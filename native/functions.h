@@ -1,4 +1,4 @@
-/* exp, log, erf, tanh and the random numbers of docs/arithmetic.md section 3, to the bit. */
+/* exp, log, erf, tanh and the random numbers of docs/internals/arithmetic.md section 3, to the bit. */
 #ifndef VERIT_FUNCTIONS_H
 #define VERIT_FUNCTIONS_H
 #include "simd.h"

@@ -1,4 +1,4 @@
-/* The ops a plan may hold: docs/arithmetic.md section 4 says what each computes. ops.gen.h names their operands and
+/* The ops a plan may hold: docs/internals/arithmetic.md section 4 says what each computes. ops.gen.h names their operands and
  * attributes. */
 #ifndef VERIT_OPS_H
 #define VERIT_OPS_H

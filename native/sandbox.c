@@ -2,7 +2,7 @@
  * Locks the process for good, before it reads a model: no new rights, no capabilities, low limits, no path, no port and
  * no foreign process (Landlock), and only the system calls that a running Node needs (seccomp.c). Threads that exist
  * already are locked too: Landlock and capabilities belong to a thread, so each takes them itself, in the handler of a
- * signal. docs/sandbox.md says what this is worth.
+ * signal. docs/internals/sandbox.md says what this is worth.
  */
 #include "sandbox.h"
 #ifndef __linux__

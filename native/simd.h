@@ -1,7 +1,7 @@
 /*
  * One vector type for every instruction set: 16 lanes of f32 (v16), with 16 lanes of f64 (v16d) for the functions and
  * of int32 (v16i) for the integer products. A kernel is written once on these; kernels.c is compiled once per
- * instruction set. docs/arithmetic.md section 2 fixes the 16 lanes (rule R2), so the width of the machine's registers
+ * instruction set. docs/internals/arithmetic.md section 2 fixes the 16 lanes (rule R2), so the width of the machine's registers
  * never shows in a result.
  *
  * Every backend defines:

@@ -1,12 +1,12 @@
 /**
- * Writes docs/attacks.md: each attack that is known against servers of this kind, what happens here, and the tests that
- * show it, read from their sources: `node scripts/attack-table.ts`. With --check it only says whether the page is
- * current. A test belongs to an attack when its name begins with its id.
+ * Writes docs/evidence/attacks.md: each attack that is known against servers of this kind, what happens here, and the
+ * tests that show it, read from their sources: `node scripts/attack-table.ts`. With --check it only says whether the
+ * page is current. A test belongs to an attack when its name begins with its id.
  */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 
 const root = new URL('../', import.meta.url)
-const file = new URL('docs/attacks.md', root)
+const file = new URL('docs/evidence/attacks.md', root)
 
 interface Attack {
   readonly id: string
@@ -53,7 +53,7 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
       row(
         'A14',
         'Unknown tensor types, numbers that mean other things elsewhere',
-        'refused, or taken as docs/formats.md says'
+        'refused, or taken as docs/internals/formats.md says'
       ),
       row(
         'A15',
@@ -433,9 +433,9 @@ export function attackPage(): string {
       .map(
         t =>
           `${cell(t.name.slice(t.id.length + 1))} ` +
-          `([${t.file.split('/').at(-1)!.replace('.test.ts', '')}](../${t.file}))`
+          `([${t.file.split('/').at(-1)!.replace('.test.ts', '')}](../../${t.file}))`
       )
-    own.push(...attack.shownBy.map(path => `[${path.split('/').at(-1)!.replace('.test.ts', '')}](../${path})`))
+    own.push(...attack.shownBy.map(path => `[${path.split('/').at(-1)!.replace('.test.ts', '')}](../../${path})`))
     return `| ${attack.id} | ${cell(attack.attack)} | ${cell(attack.happens)} | ${own.join('<br>')} |`
   }
   return `# Attacks
@@ -447,9 +447,9 @@ Attacks that are known against servers of language models and what happens when 
     node --test "test/full/attacks-*.test.ts"    # those that wait for a database
 
 After each case the server must still answer \`/health\` and a valid request; ceilings are of memory, connections and entries, never of time. Limits are
-tried on both sides of their edges in [limits.test.ts](../test/attacks/limits.test.ts). Who might do this, and what is not covered, is in
+tried on both sides of their edges in [limits.test.ts](../../test/attacks/limits.test.ts). Who might do this, and what is not covered, is in
 [threat-model.md](threat-model.md).
-${classes.map(({ title, attacks }) => `\n## ${title}\n\n| id | attack | what happens | tests |\n|---|---|---|---|\n${attacks.map(lines).join('\n')}\n`).join('')}`
+${classes.map(({ title, attacks }) => `\n## ${title}\n\n| id | attack | what happens | tests ` + `|\n|---|---|---|---|\n${attacks.map(lines).join('\n')}\n`).join('')}`
 }
 
 if (import.meta.main) {
@@ -457,7 +457,7 @@ if (import.meta.main) {
   const current = readFileSync(file, { encoding: 'utf8', flag: 'a+' }) === page
   if (!process.argv.includes('--check')) writeFileSync(file, page)
   else if (!current) {
-    process.stderr.write('docs/attacks.md is not current: run `node scripts/attack-table.ts`.\n')
+    process.stderr.write('docs/evidence/attacks.md is not current: run `node scripts/attack-table.ts`.\n')
     process.exitCode = 1
   }
 }

@@ -1,27 +1,28 @@
 /**
- * Writes docs/configuration.md from the schema in src/server/config.ts: `node scripts/config-docs.ts`. With --check it
- * only says whether the page is current. The example below is read by the server's own reader before it is printed.
+ * Writes docs/reference/configuration.md from the schema in src/server/config.ts: `node scripts/config-docs.ts`. With
+ * --check it only says whether the page is current. The example below is read by the server's own reader before it is
+ * printed.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { rangeOf, settings, snakeCase } from '../src/server/config-fields.ts'
 import type { Setting } from '../src/server/config-fields.ts'
 import { parseConfig } from '../src/server/config-file.ts'
 
-const file = new URL('../docs/configuration.md', import.meta.url)
+const file = new URL('../docs/reference/configuration.md', import.meta.url)
 
 /** What a section is about, where its name does not say it. */
 const sections: Readonly<Record<string, string>> = {
-  listen: 'Where the server listens, how the connection is protected, and which names and web pages are accepted.',
-  http: 'Limits on a request before anything in it counts.',
-  inference: 'Limits on generations, and what computes them ([generation.md](generation.md)).',
-  keys: 'Limits of a key that has none of its own (`verit keys create`, `verit keys show`).',
+  listen: 'Address, TLS, and the accepted host names and origins.',
+  http: 'Limits of requests and connections.',
+  inference: 'Limits of generations, and how they are computed ([generation.md](../internals/generation.md)).',
+  keys: 'Default limits of a key (`verit keys create`, `verit keys show`).',
   addresses:
-    'Limits of one client address, over all its keys. Its networks have larger ones ' +
+    'Limits of one client address over all its keys; its networks have larger limits ' +
     '([limits.md](limits.md#addresses)).',
   signing: 'Signed requests and answers (RFC 9421).',
   audit: 'The audit log, in the state folder.',
-  watch: 'What looks for unusual use.',
-  trust: 'Which models may be served ([models.md](models.md)).',
+  watch: 'Detection of unusual use ([alerts.md](alerts.md)).',
+  trust: 'Models that may be served ([model-signing.md](../internals/model-signing.md)).',
   security_txt: 'The answer of `GET /.well-known/security.txt` (RFC 9116).'
 }
 
@@ -85,25 +86,27 @@ Every setting of \`verit serve\`. Made from \`src/server/config.ts\` by \`node s
     verit serve --config verit.toml --check     # reads it, the files it names and the secrets; starts nothing
     verit serve --config verit.toml --print-config   # all settings as they would hold
 
-The file is TOML, UTF-8, at most 64 KiB. It must be a regular file that belongs to the user who runs the server, or to root, and that nobody else may write to.
-Unknown names, wrong kinds of value and values out of range are refused when the server starts, with the name of the setting. Nothing in it is executed. It is read once: a change takes a
-restart, except for the certificate files themselves (see [security.md](security.md)).
+The file is TOML in UTF-8, at most 64 KiB. It must be a regular file of the user who runs the server, or of root, and
+nobody else may have write access. The server refuses unknown names, wrong types and values out of range when it
+starts, and names the setting. It reads the file once, so changes need a restart. Only the certificate files are read
+again when they change ([security.md](../guide/security.md)).
 
-Flags come after the file: a flag replaces what the file says; a list given by flags replaces the file's list. \`verit serve --help\` names them. The model, its name and the state folder
-are not settings of the file: they belong to the command. What computes may also be said by the environment, for all commands; it counts where neither a flag nor the file says anything:
-\`VERIT_THREADS\`, \`VERIT_CORES\`, \`VERIT_PACKING\`, \`VERIT_ISA\` (the instruction set).
+Flags override the file; a list of flags replaces the list of the file. The model, its name and the state folder are
+arguments of the command, not settings. \`VERIT_THREADS\`, \`VERIT_CORES\`, \`VERIT_PACKING\` and \`VERIT_ISA\` (the
+instruction set) apply to all commands, unless a flag or the file sets the same.
 
 There is no setting that switches authentication off.
 
 ## Secrets
 
-Secrets do not stand in the file or on the command line. They come from the environment, or from a file that the environment names, as Docker, Kubernetes and systemd hand them over. Give one of the two.
+Secrets are neither in the file nor on the command line. They come from an environment variable, or from a file that
+another variable names, as Docker, Kubernetes and systemd provide them. Set one of the two.
 
 | variable | file | meaning |
 |---|---|---|
 | \`VERIT_DATABASE_URL\` | \`VERIT_DATABASE_URL_FILE\` | \`postgresql://USER:PASSWORD@HOST/DATABASE\`, for several gateways; default: SQLite in the state folder |
-| \`VERIT_RATE_URL\` | \`VERIT_RATE_URL_FILE\` | \`redis://\` or \`rediss://\` (also \`valkey://\`, \`valkeys://\`), for limits that several gateways share; default: counted in this process |
-| \`VERIT_WEBHOOK_SECRET\` | \`VERIT_WEBHOOK_SECRET_FILE\` | \`whsec_...\` or \`whsk_...\` (Standard Webhooks), with which alerts are signed; two with a space between during rotation |
+| \`VERIT_RATE_URL\` | \`VERIT_RATE_URL_FILE\` | \`redis://\` or \`rediss://\` (also \`valkey://\`, \`valkeys://\`), for limits that several gateways share; default: memory of this process |
+| \`VERIT_WEBHOOK_SECRET\` | \`VERIT_WEBHOOK_SECRET_FILE\` | \`whsec_...\` or \`whsk_...\` (Standard Webhooks), signs alerts; two, separated by a space, during rotation |
 
 ${parts.join('\n')}
 ## Example

@@ -1,11 +1,11 @@
 /**
- * Writes docs/errors.md from the one table in src/lib/error-table.ts: `node scripts/error-docs.ts`. With --check it only
- * says whether the page is current. The fields of a message appear as <name>.
+ * Writes docs/reference/errors.md from the one table in src/lib/error-table.ts: `node scripts/error-docs.ts`. With
+ * --check it only says whether the page is current. The fields of a message appear as <name>.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { errorTable } from '../src/lib/error-table.ts'
 
-const file = new URL('../docs/errors.md', import.meta.url)
+const file = new URL('../docs/reference/errors.md', import.meta.url)
 
 /** Fields that replace other words where they are there. */
 const OPTIONAL = new Set<string | symbol>(['instead'])

@@ -3,7 +3,7 @@
  * [--builder URI]` packs a clean checkout twice, compares the tarballs byte by byte, and writes them with their signed
  * provenance (TARBALL.intoto.jsonl). Every key given signs. `node scripts/release.ts --verify TARBALL --key
  * RELEASE.pub` says where a tarball came from; it ends with 1 where the tarball is not what was signed.
- * docs/releases.md.
+ * docs/internals/releases.md.
  */
 import { execFileSync } from 'node:child_process'
 import {

@@ -1,6 +1,7 @@
 /**
- * Writes the worked example of docs/signing.md, between its two marks: `node scripts/signing-example.ts`. Keys, time
- * and nonce are fixed, and both algorithms are deterministic, so that every implementation gets the same bytes.
+ * Writes the worked example of docs/reference/request-signing.md, between its two marks: `node
+ * scripts/signing-example.ts`. Keys, time and nonce are fixed, and both algorithms are deterministic, so that every
+ * implementation gets the same bytes.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -10,7 +11,7 @@ import { serverKeyId, signResponse } from '../src/trust/response-profile.ts'
 import { signingSecret } from '../src/trust/signing-secret.ts'
 import { StreamSigner, streamEndBase } from '../src/trust/stream-signature.ts'
 
-const file = new URL('../docs/signing.md', import.meta.url)
+const file = new URL('../docs/reference/request-signing.md', import.meta.url)
 const marks = ['<!-- example: node scripts/signing-example.ts -->', '<!-- end of example -->'] as const
 
 const at = 1_800_000_000
@@ -112,7 +113,7 @@ export function signingExample(): string {
 /** The page with the example in its place. */
 export function signingPage(page: string): string {
   const [from, to] = [page.indexOf(marks[0]), page.indexOf(marks[1])]
-  if (from < 0 || to < from) throw new Error('docs/signing.md has lost the marks of the example')
+  if (from < 0 || to < from) throw new Error('docs/reference/request-signing.md has lost the marks of the example')
   return `${page.slice(0, from)}${marks[0]}\n\n${signingExample()}\n${page.slice(to)}`
 }
 

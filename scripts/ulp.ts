@@ -1,7 +1,7 @@
 /**
- * Measures the largest error of the functions of docs/arithmetic.md, in units in the last place of f32, over a dense
- * sample of their domain. The oracle is the engine's binary64 function (its error is below 2⁻²⁸ ulp of f32) or, for
- * erf, its series in binary64. Run: node scripts/ulp.ts
+ * Measures the largest error of the functions of docs/internals/arithmetic.md, in units in the last place of f32, over
+ * a dense sample of their domain. The oracle is the engine's binary64 function (its error is below 2⁻²⁸ ulp of f32) or,
+ * for erf, its series in binary64. Run: node scripts/ulp.ts
  */
 import { cos32, erf32, exp32, log32, sin32, tanh32 } from '../src/lib/functions.ts'
 

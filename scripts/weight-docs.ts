@@ -1,5 +1,5 @@
 /**
- * Writes the table of tensor types in docs/formats.md from `ggufTypes` and the registry of weight formats.
+ * Writes the table of tensor types in docs/internals/formats.md from `ggufTypes` and the registry of weight formats.
  * `node scripts/weight-docs.ts`; test/weight-docs.test.ts compares the page with the code.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -50,11 +50,11 @@ export function typeTable(): string {
 export function withTypeTable(page: string): string {
   const from = page.indexOf(BEGIN)
   const to = page.indexOf(END)
-  if (from < 0 || to < from) throw new Error('docs/formats.md lacks the marks of the table of types')
+  if (from < 0 || to < from) throw new Error('docs/internals/formats.md lacks the marks of the table of types')
   return `${page.slice(0, from)}${BEGIN}\n${typeTable()}\n${page.slice(to)}`
 }
 
 if (import.meta.main) {
-  const path = new URL('../docs/formats.md', import.meta.url)
+  const path = new URL('../docs/internals/formats.md', import.meta.url)
   writeFileSync(path, withTypeTable(readFileSync(path, 'utf8')))
 }

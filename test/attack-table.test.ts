@@ -25,14 +25,14 @@ test('each attack has its row and at least one test, and each test of an attack 
   )
 })
 
-test('docs/attacks.md is made from the tests as they are now (node scripts/attack-table.ts)', () => {
-  assert.equal(readFileSync(new URL('../docs/attacks.md', import.meta.url), 'utf8'), attackPage())
+test('docs/evidence/attacks.md is made from the tests as they are now (node scripts/attack-table.ts)', () => {
+  assert.equal(readFileSync(new URL('../docs/evidence/attacks.md', import.meta.url), 'utf8'), attackPage())
 })
 
 test('the threat model names no test, document or source that is not there, and every class of attacks', () => {
-  const page = readFileSync(new URL('../docs/threat-model.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../docs/evidence/threat-model.md', import.meta.url), 'utf8')
   for (const [, path] of page.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g))
-    assert.ok(readFileSync(new URL(path!, new URL('../docs/', import.meta.url))), path)
+    assert.ok(readFileSync(new URL(path!, new URL('../docs/evidence/', import.meta.url))), path)
   const named = new Set(
     [...page.matchAll(/\b([A-EGHIJKLM])(\d+)(?:-\1?(\d+))?\b/g)].flatMap(([, letter, from, to]) =>
       Array.from({ length: Number(to ?? from) - Number(from) + 1 }, (_, i) => `${letter}${Number(from) + i}`)

@@ -175,25 +175,28 @@ test('a truncated log is found by its checkpoint, or by an older one if the chec
   )
 })
 
-test('a fork by the holder of the signing key is found with an older checkpoint, larger, equal or smaller', async () => {
-  for (const size of [301, 600, 700]) {
-    const problems = await found(
-      async folder => {
-        const log = await openAuditLog(folder)
-        await Promise.all(Array.from({ length: size - 300 }, (_, i) => log.append(requestEntry(100_000 + i))))
-        await log.close()
-      },
-      { older },
-      at300
-    )
-    assert.deepEqual(
-      problems.map(p => p.kind),
-      [size < 600 ? 'rollback' : 'fork']
-    )
+test(
+  'a fork by the holder of the signing key is found with an older checkpoint, larger, equal or ' + 'smaller',
+  async () => {
+    for (const size of [301, 600, 700]) {
+      const problems = await found(
+        async folder => {
+          const log = await openAuditLog(folder)
+          await Promise.all(Array.from({ length: size - 300 }, (_, i) => log.append(requestEntry(100_000 + i))))
+          await log.close()
+        },
+        { older },
+        at300
+      )
+      assert.deepEqual(
+        problems.map(p => p.kind),
+        [size < 600 ? 'rollback' : 'fork']
+      )
+    }
+    // Without an older checkpoint from elsewhere it cannot be found: this is what docs/internals/audit-log.md says.
+    assert.deepEqual(await found(() => 0, {}, at300), [])
   }
-  // Without an older checkpoint from elsewhere it cannot be found: this is what docs/audit.md says.
-  assert.deepEqual(await found(() => 0, {}, at300), [])
-})
+)
 
 test('another key, a changed signature and a checkpoint that is none are told apart', async () => {
   const stranger = newSignerKey('verit.test/log', NOTE_ED25519)

@@ -3,6 +3,6 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { configPage } from '../scripts/config-docs.ts'
 
-test('docs/configuration.md is made from the settings as they are now (node scripts/config-docs.ts)', () => {
-  assert.equal(readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8'), configPage())
+test('docs/reference/configuration.md is made from the settings as they are now (node scripts/config-docs.ts)', () => {
+  assert.equal(readFileSync(new URL('../docs/reference/configuration.md', import.meta.url), 'utf8'), configPage())
 })

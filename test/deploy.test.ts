@@ -251,7 +251,7 @@ test('the systemd unit starts what there is, with what the sandbox needs', () =>
 })
 
 test('wherever a server is started, Node does not open its debugger at SIGUSR1', () => {
-  const places = ['deploy/systemd/verit.service', 'deploy/Dockerfile', 'docs/deploy.md', 'package.json']
+  const places = ['deploy/systemd/verit.service', 'deploy/Dockerfile', 'docs/guide/deploy.md', 'package.json']
   const files = places.map(file => readFileSync(join(root, file), 'utf8')).join('\n')
   const starts = files.split('\n').filter(line => /^(ExecStart|ENTRYPOINT)|"start":|"verit": "exec/.test(line))
   assert.ok(starts.length >= 6)

@@ -94,16 +94,19 @@ test(
   }
 )
 
-test('with the weights as they are, Verit gives the logits and all 40 greedy tokens that PyTorch computed', async () => {
-  await convert({ head: 'F32' })
-  const {
-    sameGreedy,
-    sequences: [first, second]
-  } = await compareModel(path, fixture)
-  assert.equal(sameGreedy, true)
-  assert.ok(first!.meanAbsLogits < 1e-6 && first!.maxAbsLogits < 1e-5, String(first!.meanAbsLogits))
-  assert.ok(second!.meanAbsLogits < 0.015, String(second!.meanAbsLogits)) // one tie that falls the other way in f32
-})
+test(
+  'with the weights as they are, Verit gives the logits and all 40 greedy tokens that PyTorch ' + 'computed',
+  async () => {
+    await convert({ head: 'F32' })
+    const {
+      sameGreedy,
+      sequences: [first, second]
+    } = await compareModel(path, fixture)
+    assert.equal(sameGreedy, true)
+    assert.ok(first!.meanAbsLogits < 1e-6 && first!.maxAbsLogits < 1e-5, String(first!.meanAbsLogits))
+    assert.ok(second!.meanAbsLogits < 0.015, String(second!.meanAbsLogits)) // one tie that falls the other way in f32
+  }
+)
 
 test('with the embedding in binary16, Verit gives the logits and 40 greedy tokens of the definition', async () => {
   await convert({ head: 'F16' })

@@ -1,7 +1,7 @@
 /**
  * HTTP as clients really send it: what RFC 9110 and RFC 9112 make a server accept or let it ignore is accepted or
- * ignored. Where Verit is stricter, it is so on purpose, and docs/threat-model.md says what that protects: the rows of
- * its table are those of the second list here.
+ * ignored. Where Verit is stricter, it is so on purpose, and docs/evidence/threat-model.md says what that protects: the
+ * rows of its table are those of the second list here.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -228,7 +228,7 @@ test('a health check needs no key, Host or GET, and leaves no audit entry and no
   )
 })
 
-/** What it is, as docs/threat-model.md calls it, requests, and the status of each. */
+/** What it is, as docs/evidence/threat-model.md calls it, requests, and the status of each. */
 const strict: readonly (readonly [string, readonly string[], number])[] = [
   [
     'a body whose length can be read in two ways',
@@ -267,17 +267,20 @@ const strict: readonly (readonly [string, readonly string[], number])[] = [
   ['OPTIONS that is no preflight', [get().replace('GET', 'OPTIONS'), get().replace('GET /v1/models', 'OPTIONS *')], 405]
 ]
 
-test('where Verit is stricter than the standards, it refuses, and the threat model says what that protects', async () => {
-  for (const [what, texts, status] of strict) {
-    for (const text of texts) assert.deepEqual(statuses(await raw(text)), [status], `${what}: ${text.slice(0, 80)}`)
+test(
+  'where Verit is stricter than the standards, it refuses, and the threat model says what that ' + 'protects',
+  async () => {
+    for (const [what, texts, status] of strict) {
+      for (const text of texts) assert.deepEqual(statuses(await raw(text)), [status], `${what}: ${text.slice(0, 80)}`)
+    }
+    const page = readFileSync(new URL('../docs/evidence/threat-model.md', import.meta.url), 'utf8')
+    const rows = /### Stricter than the standards[^]*?\n\|---.*\n([^]*?)\n\n/
+      .exec(page)![1]!
+      .split('\n')
+      .map(row => row.split('|')[1]!.trim())
+    assert.deepEqual(
+      rows,
+      strict.map(([what]) => what)
+    )
   }
-  const page = readFileSync(new URL('../docs/threat-model.md', import.meta.url), 'utf8')
-  const rows = /### Stricter than the standards[^]*?\n\|---.*\n([^]*?)\n\n/
-    .exec(page)![1]!
-    .split('\n')
-    .map(row => row.split('|')[1]!.trim())
-  assert.deepEqual(
-    rows,
-    strict.map(([what]) => what)
-  )
-})
+)

@@ -144,7 +144,7 @@ test(
   }
 )
 
-test('no file is over 500 lines and the median is under 150', () => {
+test('no file is over 600 lines and the median is under 150', () => {
   const native = readdirSync(join(root, 'native')).map(f => `../native/${f}`)
   const lengths = [...sources.filter(f => !isTest(f)), ...native].map(f => ({
     f,
@@ -153,7 +153,7 @@ test('no file is over 500 lines and the median is under 150', () => {
   // The first two are generated, the last is one table.
   const tables = ['tokenizer/unicode-ranges.ts', '../native/ops.gen.h', 'lib/error-table.ts']
   assert.deepEqual(
-    lengths.filter(l => l.lines > 500 && !tables.includes(l.f)),
+    lengths.filter(l => l.lines > 600 && !tables.includes(l.f)),
     []
   )
   const sorted = lengths.map(l => l.lines).sort((a, b) => a - b)

@@ -46,9 +46,9 @@ function problems(lock: Lock, mayInstall: readonly string[]): string[] {
   return found
 }
 
-/** The allow-list in docs/dependencies.md. */
+/** The allow-list in docs/internals/dependencies.md. */
 function allowed(): string[] {
-  const page = readFileSync(join(root, 'docs/dependencies.md'), 'utf8')
+  const page = readFileSync(join(root, 'docs/internals/dependencies.md'), 'utf8')
   const section = /## Install scripts\n([^]*?)(?=\n## |$)/.exec(page)?.[1] ?? ''
   return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(m => m[1]!)
 }

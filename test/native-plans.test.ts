@@ -254,28 +254,34 @@ if (!isMainThread) {
     }
   )
 
-  test('block-quantised weights whose rows are not whole blocks, and factors that are not finite, are refused', async () => {
-    const raw = new Uint8Array(4096)
-    const w = new Uint8Array(8192)
-    const tensors: Triple[] = [
-      [0, 0, 4096],
-      [1, 0, 8192]
-    ]
-    for (const [name, K] of [
-      ['Q4_0', 48],
-      ['Q4_K', 128],
-      ['IQ4_XS', 32],
-      ['MXFP4', 16]
-    ] as const) {
+  test(
+    'block-quantised weights whose rows are not whole blocks, and factors that are not finite, are ' + 'refused',
+    async () => {
+      const raw = new Uint8Array(4096)
+      const w = new Uint8Array(8192)
+      const tensors: Triple[] = [
+        [0, 0, 4096],
+        [1, 0, 8192]
+      ]
+      for (const [name, K] of [
+        ['Q4_0', 48],
+        ['Q4_K', 128],
+        ['IQ4_XS', 32],
+        ['MXFP4', 16]
+      ] as const) {
+        await assert.rejects(
+          async () => run(`repack${name}`, [0], [1], [1, K], tensors, [raw, w]),
+          refused(/not allowed/)
+        )
+      }
+      await run('repackQ4_K', [0], [1], [1, 256], tensors, [raw, w])
+      raw[3] = 0x7c // dmin is infinite
       await assert.rejects(
-        async () => run(`repack${name}`, [0], [1], [1, K], tensors, [raw, w]),
-        refused(/not allowed/)
+        async () => run('repackQ4_K', [0], [1], [1, 256], tensors, [raw, w]),
+        refused(/out of range/)
       )
     }
-    await run('repackQ4_K', [0], [1], [1, 256], tensors, [raw, w])
-    raw[3] = 0x7c // dmin is infinite
-    await assert.rejects(async () => run('repackQ4_K', [0], [1], [1, 256], tensors, [raw, w]), refused(/out of range/))
-  })
+  )
 
   test('rows that are not whole sequences are refused by the gradient of attention', async () => {
     const buffers = [new Float32Array(1024), new Float32Array(64), new Float32Array(64), new Float32Array(64)]
@@ -469,50 +475,53 @@ if (!isMainThread) {
     }
   })
 
-  test('bf16 values of every kind are widened exactly, and panels of values that are not finite are refused', async () => {
-    const bits = Uint16Array.from(
-      { length: 32 },
-      (_, i) => [0x3f80, 0x7f80, 0xff80, 0x7fc0, 0x7f81, 0x0001, 0x8000][i % 7]!
-    )
-    const want = Array.from(bits, (_, i) => [1, Infinity, -Infinity, NaN, NaN, 2 ** -133, 0][i % 7]!)
-    for (const set of native.instructionSets) {
-      const y = new Float32Array(96)
-      await run(
-        'matmul',
-        [0, 1, -1],
-        [2],
-        [3, 32, 1, 0, 4, 0],
-        [
-          [0, 0, 12],
-          [1, 0, 64],
-          [2, 0, 384]
-        ],
-        [new Float32Array(3).fill(1), bits, y],
-        [1, 1],
-        set
+  test(
+    'bf16 values of every kind are widened exactly, and panels of values that are not finite are ' + 'refused',
+    async () => {
+      const bits = Uint16Array.from(
+        { length: 32 },
+        (_, i) => [0x3f80, 0x7f80, 0xff80, 0x7fc0, 0x7f81, 0x0001, 0x8000][i % 7]!
       )
-      assert.deepEqual([...y], [...want, ...want, ...want], set)
-      const pack = (value: number, half: number): Promise<void> =>
-        run(
-          'halfPanels',
-          [0],
-          [1],
-          [2, 1, half],
+      const want = Array.from(bits, (_, i) => [1, Infinity, -Infinity, NaN, NaN, 2 ** -133, 0][i % 7]!)
+      for (const set of native.instructionSets) {
+        const y = new Float32Array(96)
+        await run(
+          'matmul',
+          [0, 1, -1],
+          [2],
+          [3, 32, 1, 0, 4, 0],
           [
-            [0, 0, 4],
-            [1, 0, 64]
+            [0, 0, 12],
+            [1, 0, 64],
+            [2, 0, 384]
           ],
-          [Uint16Array.of(0, value), new Uint16Array(32)],
+          [new Float32Array(3).fill(1), bits, y],
           [1, 1],
           set
         )
-      for (const value of [0x7f80, 0xff80, 0x7f81])
-        await assert.rejects(async () => pack(value, 2), refused(/out of range/))
-      await pack(0x7f7f, 2)
-      await pack(0x7c00, 2)
-      await assert.rejects(async () => pack(0x7c00, 1), refused(/out of range/))
+        assert.deepEqual([...y], [...want, ...want, ...want], set)
+        const pack = (value: number, half: number): Promise<void> =>
+          run(
+            'halfPanels',
+            [0],
+            [1],
+            [2, 1, half],
+            [
+              [0, 0, 4],
+              [1, 0, 64]
+            ],
+            [Uint16Array.of(0, value), new Uint16Array(32)],
+            [1, 1],
+            set
+          )
+        for (const value of [0x7f80, 0xff80, 0x7f81])
+          await assert.rejects(async () => pack(value, 2), refused(/out of range/))
+        await pack(0x7f7f, 2)
+        await pack(0x7c00, 2)
+        await assert.rejects(async () => pack(0x7c00, 1), refused(/out of range/))
+      }
     }
-  })
+  )
 
   test('a list of buffers may change while a run is under way', async () => {
     const n = 1 << 20

@@ -75,13 +75,13 @@ async function freePort(): Promise<number> {
   return port
 }
 
-test('every signal of this system has its row, and docs/security.md has it, too', () => {
+test('every signal of this system has its row, and docs/guide/security.md has it, too', () => {
   const aliases = new Set(['SIGIOT', 'SIGPOLL', 'SIGBREAK', 'SIGINFO', 'SIGEMT', 'SIGLOST', 'SIGUNUSED'])
   assert.deepEqual(
     Object.keys(constants.signals).filter(name => !aliases.has(name) && !(name in signalReactions)),
     []
   )
-  const docs = readFileSync(new URL('../docs/security.md', import.meta.url), 'utf8')
+  const docs = readFileSync(new URL('../docs/guide/security.md', import.meta.url), 'utf8')
   const section = docs.slice(docs.indexOf('## Signals'))
   assert.deepEqual(
     Object.keys(signalReactions).filter(name => !section.includes(`\`${name}\``)),

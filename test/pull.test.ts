@@ -75,21 +75,24 @@ test(
   }
 )
 
-test('a pinned source is fetched at its commit; another file there is refused, and taken and pinned with --update', async () => {
-  using place = new Place()
-  const { path } = await pull(SOURCE, place.options(hub))
-  using elsewhere = new Place()
-  hub.put('model.gguf', Buffer.concat([MODEL.subarray(0, -1), Buffer.from([1])]))
-  hub.seen.length = 0
-  const e = await fails(pull(SOURCE, elsewhere.options(hub, { lock: place.lock })), 'VERIT_PULL_LOCK')
-  assert.match(e.message, /--update/)
-  assert.equal(hub.seen[0]!.path, `/owner/repo/resolve/${COMMIT}/model.gguf`)
-  assert.deepEqual(readdirSync(join(elsewhere.models, 'quarantine')), [])
-  assert.ok(!existsSync(join(elsewhere.models, 'sha256')))
-  const updated = await pull(SOURCE, place.options(hub, { update: true }))
-  assert.ok(updated.pinned && updated.path !== path)
-  assert.equal(resolveModel('model', place.models).path, updated.path)
-})
+test(
+  'a pinned source is fetched at its commit; another file there is refused, and taken and pinned with ' + '--update',
+  async () => {
+    using place = new Place()
+    const { path } = await pull(SOURCE, place.options(hub))
+    using elsewhere = new Place()
+    hub.put('model.gguf', Buffer.concat([MODEL.subarray(0, -1), Buffer.from([1])]))
+    hub.seen.length = 0
+    const e = await fails(pull(SOURCE, elsewhere.options(hub, { lock: place.lock })), 'VERIT_PULL_LOCK')
+    assert.match(e.message, /--update/)
+    assert.equal(hub.seen[0]!.path, `/owner/repo/resolve/${COMMIT}/model.gguf`)
+    assert.deepEqual(readdirSync(join(elsewhere.models, 'quarantine')), [])
+    assert.ok(!existsSync(join(elsewhere.models, 'sha256')))
+    const updated = await pull(SOURCE, place.options(hub, { update: true }))
+    assert.ok(updated.pinned && updated.path !== path)
+    assert.equal(resolveModel('model', place.models).path, updated.path)
+  }
+)
 
 test('a file that was changed in the store is fetched again', async () => {
   using place = new Place()

@@ -1,6 +1,6 @@
 /**
- * The lock of the runner (docs/sandbox.md), attacked from inside: a runner that is started and locked like the real one
- * makes raw system calls, and each is refused or ends it, while another model goes on answering.
+ * The lock of the runner (docs/internals/sandbox.md), attacked from inside: a runner that is started and locked like
+ * the real one makes raw system calls, and each is refused or ends it, while another model goes on answering.
  */
 // long: it starts some 30 runners, and ends most of them
 import assert from 'node:assert/strict'

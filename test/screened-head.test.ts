@@ -1,6 +1,6 @@
 /**
- * The certificate of a screened head (docs/screened-head.md): what it leaves out can never be among the largest,
- * whatever weights and rows are, and a generation never differs by it.
+ * The certificate of a screened head (docs/internals/output-head-screening.md): what it leaves out can never be among
+ * the largest, whatever weights and rows are, and a generation never differs by it.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -169,44 +169,47 @@ test('where a sum could pass the range of f32 on its way, all is computed: no es
   }
 })
 
-test('a generation is the same with a screened head and with a whole one: greedy, sampled, with penalties', async () => {
-  const config = parseModelConfig({
-    kind: 'bitnet',
-    layers: 1,
-    hidden: 256,
-    heads: 4,
-    kvHeads: 2,
-    ffn: 256,
-    context: 64,
-    vocab: 3000
-  }) as BitnetConfig
-  const path = join(folder, 'm.gguf')
-  writeRandomPacked(path, config)
-  await using screened = await loadModel(path, { threads: 2, slots: 4, headScreen: true })
-  await using whole = await loadModel(path, { threads: 1, slots: 1, headScreen: false })
-  const next = numbers(5)
-  const pick = <T>(...of: T[]): T => of[next(of.length)]!
-  const requests = Array.from({ length: 60 }, (): GenerateRequest => ({
-    prompt: Array.from({ length: 1 + next(8) }, () => next(3000)),
-    maxTokens: 12,
-    seed: next(1000),
-    temperature: pick(0, 0, 0.3, 1, 3),
-    topK: pick(0, 1, 2, 40, 300),
-    topP: pick(1, 0.95),
-    minP: pick(0, 0.05),
-    repetitionPenalty: pick(1, 1, 1.4, 0.7),
-    repetitionWindow: pick(0, 4, 64),
-    presencePenalty: pick(0, 0, 1, -1),
-    frequencyPenalty: pick(0, 0, 0.5, -0.5),
-    ...(next(6) === 0 && { logprobs: 3 }),
-    ignoreEndOfText: true
-  }))
-  const answer = async (engine: Engine, request: GenerateRequest): Promise<object[]> =>
-    (await Array.fromAsync(engine.generate(request))).filter(e => e.type === 'token')
-  const together = await Promise.all(requests.map(r => answer(screened, r)))
-  for (const [i, request] of requests.entries())
-    assert.deepEqual(together[i], await answer(whole, request), JSON.stringify(request))
-})
+test(
+  'a generation is the same with a screened head and with a whole one: greedy, sampled, with ' + 'penalties',
+  async () => {
+    const config = parseModelConfig({
+      kind: 'bitnet',
+      layers: 1,
+      hidden: 256,
+      heads: 4,
+      kvHeads: 2,
+      ffn: 256,
+      context: 64,
+      vocab: 3000
+    }) as BitnetConfig
+    const path = join(folder, 'm.gguf')
+    writeRandomPacked(path, config)
+    await using screened = await loadModel(path, { threads: 2, slots: 4, headScreen: true })
+    await using whole = await loadModel(path, { threads: 1, slots: 1, headScreen: false })
+    const next = numbers(5)
+    const pick = <T>(...of: T[]): T => of[next(of.length)]!
+    const requests = Array.from({ length: 60 }, (): GenerateRequest => ({
+      prompt: Array.from({ length: 1 + next(8) }, () => next(3000)),
+      maxTokens: 12,
+      seed: next(1000),
+      temperature: pick(0, 0, 0.3, 1, 3),
+      topK: pick(0, 1, 2, 40, 300),
+      topP: pick(1, 0.95),
+      minP: pick(0, 0.05),
+      repetitionPenalty: pick(1, 1, 1.4, 0.7),
+      repetitionWindow: pick(0, 4, 64),
+      presencePenalty: pick(0, 0, 1, -1),
+      frequencyPenalty: pick(0, 0, 0.5, -0.5),
+      ...(next(6) === 0 && { logprobs: 3 }),
+      ignoreEndOfText: true
+    }))
+    const answer = async (engine: Engine, request: GenerateRequest): Promise<object[]> =>
+      (await Array.fromAsync(engine.generate(request))).filter(e => e.type === 'token')
+    const together = await Promise.all(requests.map(r => answer(screened, r)))
+    for (const [i, request] of requests.entries())
+      assert.deepEqual(together[i], await answer(whole, request), JSON.stringify(request))
+  }
+)
 
 test('how many logits a choice needs', () => {
   const tokenizer = byteTokenizer(300)

@@ -7,7 +7,7 @@ import { signingPage } from '../scripts/signing-example.ts'
 import { signingSecret } from '../src/trust/signing-secret.ts'
 import { signedServer } from './signed-server.ts'
 
-const page = readFileSync(new URL('../docs/signing.md', import.meta.url), 'utf8')
+const page = readFileSync(new URL('../docs/reference/request-signing.md', import.meta.url), 'utf8')
 
 function hasPython(): boolean {
   try {
@@ -22,12 +22,16 @@ function hasPython(): boolean {
   }
 }
 
-test('the worked example of docs/signing.md is what the code makes now (node scripts/signing-example.ts)', () => {
-  assert.equal(page, signingPage(page))
-})
+test(
+  'the worked example of docs/reference/request-signing.md is what the code makes now (node ' +
+    'scripts/signing-example.ts)',
+  () => {
+    assert.equal(page, signingPage(page))
+  }
+)
 
 test(
-  'the Python client in docs/signing.md is understood',
+  'the Python client in docs/reference/request-signing.md is understood',
   { skip: !hasPython() && 'there is no Python 3.9' },
   async () => {
     const key = 'verit_test'

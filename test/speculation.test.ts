@@ -87,27 +87,31 @@ after(async () => {
   for (const engine of engines) await engine.close()
 })
 
-test('greedy and seeded choices, with penalties and log probabilities, are the same; drafts are accepted and dropped', async () => {
-  const settings: Partial<GenerateRequest>[] = [
-    { temperature: 0 },
-    { temperature: 0, logprobs: 3 },
-    { temperature: 0, repetitionPenalty: 1.3, logprobs: 0 },
-    { temperature: 0, presencePenalty: 1, frequencyPenalty: 0.3 },
-    { temperature: 0, repetitionPenalty: 0.8 },
-    { temperature: 0.2, logprobs: 20 },
-    { temperature: 0.5 },
-    { temperature: 0.8, topK: 0, logprobs: 1 },
-    { temperature: 1, topP: 1, minP: 0 },
-    { temperature: 1.5, topK: 5, echo: true },
-    { temperature: 0.3, frequencyPenalty: -0.5, repetitionWindow: 3, repetitionPenalty: 1.1 }
-  ]
-  for (const setting of settings) {
-    for (const seed of [1, 2]) await same(both, { prompt, maxTokens: 60, seed, ignoreEndOfText: seed > 1, ...setting })
+test(
+  'greedy and seeded choices, with penalties and log probabilities, are the same; drafts are accepted and ' + 'dropped',
+  async () => {
+    const settings: Partial<GenerateRequest>[] = [
+      { temperature: 0 },
+      { temperature: 0, logprobs: 3 },
+      { temperature: 0, repetitionPenalty: 1.3, logprobs: 0 },
+      { temperature: 0, presencePenalty: 1, frequencyPenalty: 0.3 },
+      { temperature: 0, repetitionPenalty: 0.8 },
+      { temperature: 0.2, logprobs: 20 },
+      { temperature: 0.5 },
+      { temperature: 0.8, topK: 0, logprobs: 1 },
+      { temperature: 1, topP: 1, minP: 0 },
+      { temperature: 1.5, topK: 5, echo: true },
+      { temperature: 0.3, frequencyPenalty: -0.5, repetitionWindow: 3, repetitionPenalty: 1.1 }
+    ]
+    for (const setting of settings) {
+      for (const seed of [1, 2])
+        await same(both, { prompt, maxTokens: 60, seed, ignoreEndOfText: seed > 1, ...setting })
+    }
+    const { drafted, accepted } = both[1].drafts
+    assert.ok(accepted > 200 && drafted > accepted + 200, `${accepted} of ${drafted}`)
+    assert.deepEqual(both[0].drafts, { drafted: 0, accepted: 0 })
   }
-  const { drafted, accepted } = both[1].drafts
-  assert.ok(accepted > 200 && drafted > accepted + 200, `${accepted} of ${drafted}`)
-  assert.deepEqual(both[0].drafts, { drafted: 0, accepted: 0 })
-})
+)
 
 test('an answer ends inside a draft: at its length, and at the end of the context', async () => {
   let within = 0

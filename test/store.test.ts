@@ -169,34 +169,37 @@ for (const dialect of dialects) {
       await again.close()
     })
 
-    test('a nonce is new once for each credential, over gateways and restarts, until it has long expired', async context => {
-      const now = Date.now()
-      context.mock.timers.enable({ apis: ['Date'], now })
-      const at = await place(dialect)
-      const [a, b] = [await at.open(), await at.open()]
-      const expires = now + 60_000
-      const answers = await Promise.all(
-        Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? a : b).replay.use(C1, `n${i % 4}`, expires))
-      )
-      assert.equal(answers.filter(first => first).length, 4)
-      assert.deepEqual(
-        await Promise.all([
-          b.replay.use(C1, 'n0', expires),
-          b.replay.use(C2, 'n0', expires),
-          b.replay.use(C1, 'N0', expires)
-        ]),
-        [false, true, true]
-      )
-      await Promise.all([a.close(), b.close()])
-      const again = await at.open()
-      assert.equal(await again.replay.use(C1, 'n1', expires), false)
-      context.mock.timers.setTime(expires + 30_000)
-      assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), false)
-      context.mock.timers.setTime(expires + 60_001)
-      assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), true)
-      assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), false)
-      await again.close()
-    })
+    test(
+      'a nonce is new once for each credential, over gateways and restarts, until it has long ' + 'expired',
+      async context => {
+        const now = Date.now()
+        context.mock.timers.enable({ apis: ['Date'], now })
+        const at = await place(dialect)
+        const [a, b] = [await at.open(), await at.open()]
+        const expires = now + 60_000
+        const answers = await Promise.all(
+          Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? a : b).replay.use(C1, `n${i % 4}`, expires))
+        )
+        assert.equal(answers.filter(first => first).length, 4)
+        assert.deepEqual(
+          await Promise.all([
+            b.replay.use(C1, 'n0', expires),
+            b.replay.use(C2, 'n0', expires),
+            b.replay.use(C1, 'N0', expires)
+          ]),
+          [false, true, true]
+        )
+        await Promise.all([a.close(), b.close()])
+        const again = await at.open()
+        assert.equal(await again.replay.use(C1, 'n1', expires), false)
+        context.mock.timers.setTime(expires + 30_000)
+        assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), false)
+        context.mock.timers.setTime(expires + 60_001)
+        assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), true)
+        assert.equal(await again.replay.use(C1, 'n1', expires + 90_000), false)
+        await again.close()
+      }
+    )
 
     test('a gateway with another secret is refused, and so is one that has lost it', async () => {
       const at = await place(dialect)

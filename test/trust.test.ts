@@ -61,21 +61,24 @@ test(
   }
 )
 
-test('the default model is served by its signature; with one byte changed, or under another name, it is refused', async () => {
-  const server = await served(defaultModelPath(), join(dir, 'default'))
-  assert.match(server.stderr(), /Signed by verit/)
-  assert.equal(await server.stop(), 0)
+test(
+  'the default model is served by its signature; with one byte changed, or under another name, it is ' + 'refused',
+  async () => {
+    const server = await served(defaultModelPath(), join(dir, 'default'))
+    assert.match(server.stderr(), /Signed by verit/)
+    assert.equal(await server.stop(), 0)
 
-  const copy = join(dir, 'verit-sotu.gguf')
-  copyFileSync(defaultModelPath(), copy)
-  copyFileSync(`${defaultModelPath()}.sig`, `${copy}.sig`)
-  writeFileSync(copy, Buffer.from([0]), { flag: 'r+' })
-  copyFileSync(defaultModelPath(), join(dir, 'mine.gguf'))
-  copyFileSync(`${defaultModelPath()}.sig`, join(dir, 'mine.gguf.sig'))
-  const [changed, renamed] = refused([copy, '--allow-unsigned'], [join(dir, 'mine.gguf')])
-  assert.match(changed!, /SHA-256.*VERIT_MODEL_CHANGED/)
-  assert.match(renamed!, /none of those trusted.*VERIT_UNTRUSTED/)
-})
+    const copy = join(dir, 'verit-sotu.gguf')
+    copyFileSync(defaultModelPath(), copy)
+    copyFileSync(`${defaultModelPath()}.sig`, `${copy}.sig`)
+    writeFileSync(copy, Buffer.from([0]), { flag: 'r+' })
+    copyFileSync(defaultModelPath(), join(dir, 'mine.gguf'))
+    copyFileSync(`${defaultModelPath()}.sig`, join(dir, 'mine.gguf.sig'))
+    const [changed, renamed] = refused([copy, '--allow-unsigned'], [join(dir, 'mine.gguf')])
+    assert.match(changed!, /SHA-256.*VERIT_MODEL_CHANGED/)
+    assert.match(renamed!, /none of those trusted.*VERIT_UNTRUSTED/)
+  }
+)
 
 test('a model or a policy that others may write to is refused', () => {
   const open = join(dir, 'open.gguf')

@@ -340,14 +340,14 @@ test('sketches: small changes of a prompt are near, other prompts are not, short
   assert.ok(isNear(sketchOf('', 9), sketchOf('', 9)))
 })
 
-test('docs/unusual-use.md shows every rule as it is', () => {
-  const page = readFileSync(new URL('../docs/unusual-use.md', import.meta.url), 'utf8')
+test('docs/reference/alerts.md shows every rule as it is', () => {
+  const page = readFileSync(new URL('../docs/reference/alerts.md', import.meta.url), 'utf8')
   for (const r of rules)
     assert.ok(page.includes(`| \`${r.name}\` | ${r.measures} | ${r.threshold} | ${r.evidence} | ${r.blind} |`), r.name)
 })
 
-test('the receiver in docs/unusual-use.md takes what the webhook signs, and nothing else', async () => {
-  const page = readFileSync(new URL('../docs/unusual-use.md', import.meta.url), 'utf8')
+test('the receiver in docs/reference/alerts.md takes what the webhook signs, and nothing else', async () => {
+  const page = readFileSync(new URL('../docs/reference/alerts.md', import.meta.url), 'utf8')
   const code = /```js\n(.*?)```/s.exec(page)![1]!
   const { isFromVerit } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as {
     isFromVerit: (headers: Record<string, string>, body: Uint8Array, secret: string, now: number) => boolean

@@ -159,11 +159,11 @@ test('a wrong password, a wrong port and a damaged value are refusals that show 
 })
 
 test(
-  'a user with the rights that docs/limits.md lists can do all of it, and memory that is full refuses',
+  'a user with the rights that docs/reference/limits.md lists can do all of it, and memory that is full refuses',
   options,
   async () => {
     const rights = /user verit on >PASSWORD (.*)/
-      .exec(readFileSync(new URL('../docs/limits.md', import.meta.url), 'utf8'))![1]!
+      .exec(readFileSync(new URL('../docs/reference/limits.md', import.meta.url), 'utf8'))![1]!
       .split(' ')
     const { Redis } = await import('ioredis')
     const redis = new Redis(valkey!.url)

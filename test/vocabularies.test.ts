@@ -1,7 +1,7 @@
 /**
  * The vocabularies of real models with the ids that llama.cpp's maintainers keep for them: the files ggml-vocab-*.gguf,
- * .inp and .out in the folder models/ of llama.cpp. They are large and not part of Verit; docs/formats.md says how to
- * get them. Skipped unless VERIT_VOCAB_DIR names that folder.
+ * .inp and .out in the folder models/ of llama.cpp. They are large and not part of Verit; docs/internals/formats.md
+ * says how to get them. Skipped unless VERIT_VOCAB_DIR names that folder.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'

@@ -83,7 +83,7 @@ export interface FixedTensor {
 export interface Training {
   /** Learning rate at width 128; it falls with the root of the width. */
   readonly rate: number
-  /** Fields of the model of the one dial (docs/training.md). */
+  /** Fields of the model of the one dial (docs/internals/training.md). */
   ofDepth(depth: number): Record<string, unknown>
 }
 

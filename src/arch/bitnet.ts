@@ -202,7 +202,7 @@ function llamaCppProblem({ activation, subNorms, tied }: BitnetConfig): { proble
       problem: 'has no BitNet with the squared ReLU: its architecture bitnet computes SiLU, which is another model',
       hint:
         'Run the file with microsoft/BitNet or ik_llama.cpp, which read it with I2_S, or train with ' +
-        '{"model": {"activation": "silu"}} in --config; docs/formats.md says which program reads what'
+        '{"model": {"activation": "silu"}} in --config; docs/internals/formats.md says which program reads what'
     }
   }
   if (!subNorms || tied) return undefined

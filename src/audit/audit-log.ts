@@ -1,6 +1,7 @@
 /**
  * The audit log of a gateway (AuditLog of entry.ts) in a folder. Entries that arrive while a group is being written
- * form the next group, so that many requests share two syncs of the disk. docs/audit.md describes the files.
+ * form the next group, so that many requests share two syncs of the disk. docs/internals/audit-log.md describes the
+ * files.
  */
 import type { KeyObject } from 'node:crypto'
 import { rm } from 'node:fs/promises'

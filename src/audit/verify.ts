@@ -1,7 +1,7 @@
 /**
  * Verifies a whole log with only its public key: every bundle, tile, entry, time, signature and root, and that it
  * continues every older checkpoint. Works on the folder while it is written, or on an exported copy; holds one bundle
- * at a time. docs/audit.md says what it finds and what it cannot.
+ * at a time. docs/internals/audit-log.md says what it finds and what it cannot.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

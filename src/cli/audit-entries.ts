@@ -18,10 +18,12 @@ import type { Where } from './audit-shared.ts'
 const POLL = 500
 
 export function tailCommand(): Command {
-  return located(new Command('tail').summary('the newest entries'))
-    .description('Show the newest entries of the log. They are read, not verified: that is `verit audit verify`.')
-    .option('-n, --lines <count>', 'how many', '20')
-    .option('--follow', 'go on with each entry as it comes')
+  return located(new Command('tail').summary('show the newest entries'))
+    .description(
+      'Show the newest entries of the log. This reads them without verification; verit audit verify verifies them.'
+    )
+    .option('-n, --lines <count>', 'number of entries', '20')
+    .option('--follow', 'show new entries as they arrive')
     .option('--json', 'print JSON lines: {"index":0,"entry":{...}}')
     .addHelpText(
       'after',
@@ -72,18 +74,18 @@ function timeOf(text: string | undefined): string | undefined {
 }
 
 export function searchCommand(): Command {
-  return located(new Command('search').summary('entries by key, time, request, text ...'))
-    .description('Show the entries that meet all of the given conditions, oldest first.')
+  return located(new Command('search').summary('find entries by key, time, request, text and more'))
+    .description('Show the entries that match all conditions, oldest first.')
     .option('--key <id>', 'public id of a key')
-    .addOption(new Option('--type <type>', 'kind of entry').choices(entryTypes))
-    .option('--since <time>', 'at or after, UTC')
-    .option('--until <time>', 'before, UTC')
+    .addOption(new Option('--type <type>', 'type of entry').choices(entryTypes))
+    .option('--since <time>', 'at or after this time, UTC')
+    .option('--until <time>', 'before this time, UTC')
     .option('--code <code>', 'error code, such as VERIT_UNAUTHORIZED')
     .option('--model <name>', 'name or digest of a model')
-    .option('--request <id>', 'id of a request')
-    .option('--prompt-file <file>', 'the prompt was exactly the text in this file (its commitment is checked)')
-    .option('--answer-file <file>', 'the answer was exactly the text in this file')
-    .option('-n, --lines <count>', 'stop after so many')
+    .option('--request <id>', 'request id')
+    .option('--prompt-file <file>', 'entries whose commitment matches this prompt')
+    .option('--answer-file <file>', 'entries whose commitment matches this answer')
+    .option('-n, --lines <count>', 'maximum number of entries')
     .option('--json', 'print JSON lines: {"index":0,"entry":{...}}')
     .addHelpText(
       'after',
@@ -122,12 +124,12 @@ export function searchCommand(): Command {
 
 export function textsKeyCommand(): Command {
   return new Command('texts-key')
-    .summary('a key pair for sealed texts')
+    .summary('create a key pair for sealed texts')
     .description(
-      'Make a key pair: the server seals the texts of requests to FILE.pub ([audit] texts_key), and only the ' +
-        'holder of FILE can read them. Keep FILE off the server.'
+      'Create a key pair. The server seals the texts of requests to FILE.pub ([audit] texts_key); only the holder ' +
+        'of FILE can read them. Keep FILE off the server.'
     )
-    .argument('<file>', 'where to write the private key; the public one goes to <file>.pub')
+    .argument('<file>', 'file for the private key; the public key goes to <file>.pub')
     .addHelpText('after', '\nExample:\n  verit audit texts-key audit-texts.pem')
     .action((file: string) => {
       const { privateKey, publicKey } = newTextsKey()
@@ -140,12 +142,10 @@ export function textsKeyCommand(): Command {
 }
 
 export function textsCommand(): Command {
-  return located(new Command('texts').summary('the texts of a request, with the private key'))
-    .description(
-      'Open the sealed prompt and answer of a request, and check that they are those the log has committed to.'
-    )
-    .requiredOption('--key <file>', 'private key, made by `verit audit texts-key`')
-    .requiredOption('--request <id>', 'id of the request')
+  return located(new Command('texts').summary('open the sealed texts of a request'))
+    .description('Open the sealed prompt and answer of a request, and compare them with the commitments in the log.')
+    .requiredOption('--key <file>', 'private key of verit audit texts-key')
+    .requiredOption('--request <id>', 'request id')
     .option('--json', 'print one JSON object')
     .addHelpText('after', '\nExample:\n  verit audit texts --key audit-texts.pem --request req_0123456789ab')
     .action(({ key, request, json, ...where }: Where & { key: string; request: string; json?: boolean }) => {

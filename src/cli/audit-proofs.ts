@@ -42,18 +42,22 @@ interface VerifyCommandOptions extends Where {
 }
 
 export function verifyCommand(): Command {
-  return located(new Command('verify').summary('check the whole log, or a proof'))
+  return located(new Command('verify').summary('verify the whole log, or a proof'))
     .description(
-      'Check every entry, tile, signature and time of the log with its public key, and that it continues ' +
-        'checkpoints kept elsewhere. Exit status 0: all is well; 1: it is not; 2: the command cannot be used so.'
+      'Verify every entry, tile, signature and time of the log with its public key, and its consistency with ' +
+        'checkpoints kept elsewhere. Exit status 0: verified; 1: the log is not valid; 2: wrong usage.'
     )
     .option(
       '--key <key>',
-      'verifier key of the log, or a file with it, from a place other than the log (default: the one in the folder)'
+      'verifier key of the log, or a file with it, from a source other than the log (default: the one in the folder)'
     )
-    .option('--checkpoint <file>', 'an older checkpoint of the log; may be repeated', collect)
-    .option('--witness <key>', 'verifier key, or file, of a witness that must have cosigned; may be repeated', collect)
-    .option('--proof <file>', 'check this proof instead, without the log')
+    .option('--checkpoint <file>', 'an older checkpoint of the log (repeatable)', collect)
+    .option(
+      '--witness <key>',
+      'verifier key, or file, of a witness whose cosignature is required (repeatable)',
+      collect
+    )
+    .option('--proof <file>', 'verify this proof, without the log')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -186,19 +190,18 @@ interface ProveOptions extends Where {
 }
 
 export function proveCommand(): Command {
-  return located(new Command('prove').summary('a proof that can be checked without the log'))
+  return located(new Command('prove').summary('write a proof that can be verified without the log'))
     .description(
-      'Prove that an entry is in the log (C2SP tlog-proof), or with --consistency that the log of a newer ' +
-        'checkpoint begins with that of an older one.'
+      'Write an inclusion proof of an entry (C2SP tlog-proof), or with --consistency a proof that a newer ' +
+        'checkpoint continues an older one.'
     )
     .argument(
       '<what...>',
-      'INDEX or REQUEST_ID; with --consistency: OLD [NEW], each a size or the file of a checkpoint (NEW: default ' +
-        'the newest)'
+      'INDEX or REQUEST_ID; with --consistency: OLD [NEW], each a size or a checkpoint file (NEW: default the newest)'
     )
-    .option('-o, --output <file>', 'where to write it (default: standard output)')
-    .option('--consistency', 'prove that one tree continues the other')
-    .option('--cosigned', 'under the newest checkpoint that witnesses have cosigned')
+    .option('-o, --output <file>', 'file to write (default: standard output)')
+    .option('--consistency', 'write a consistency proof')
+    .option('--cosigned', 'under the newest checkpoint with cosignatures of witnesses')
     .addHelpText(
       'after',
       '\nExamples:\n  verit audit prove 812 -o entry-812.tlog-proof\n  verit audit prove req_0123456789ab\n  ' +
@@ -259,14 +262,14 @@ function newerNote(given: string, folder: string): string {
 }
 
 export function exportCommand(): Command {
-  return located(new Command('export').summary('a copy for others, or JSON lines'))
+  return located(new Command('export').summary('copy the log for others, or as JSON lines'))
     .description(
-      'Copy the log, as far as its checkpoint reaches, as static files (C2SP tlog-tiles): anyone can verify them ' +
-        'with the public key. Entries hold ids, addresses and token counts: choose who gets them. Keys, salts and ' +
-        'texts stay.'
+      'Copy the log up to its checkpoint as static files (C2SP tlog-tiles). Anyone can verify them with the ' +
+        'public key. Entries hold ids, addresses and token counts: choose who gets them. Keys, salts and texts ' +
+        'are not copied.'
     )
     .argument('<out>', 'a new or empty folder; with --jsonl, a new file')
-    .option('--jsonl', 'write the entries alone, one JSON line each')
+    .option('--jsonl', 'write only the entries, one JSON line each')
     .addHelpText('after', '\nExamples:\n  verit audit export ./exported\n  verit audit export --jsonl entries.jsonl')
     .action(async (out: string, { jsonl, ...where }: Where & { jsonl?: boolean }) => {
       const count = await withProgress('export', onProgress =>
@@ -277,20 +280,18 @@ export function exportCommand(): Command {
 }
 
 export function keyCommand(): Command {
-  return located(new Command('key').summary('the public key of the log'))
+  return located(new Command('key').summary('print the public key of the log'))
     .description(
-      'Print the verifier key of the log. Keep it, with a checkpoint now and then, where the server cannot change it.'
+      'Print the verifier key of the log. Keep it, together with checkpoints, where the server cannot change it.'
     )
     .addHelpText('after', '\nExample:\n  verit audit key > log.vkey')
     .action((where: Where) => void process.stdout.write(`${ownKey(logFolder(where)).text}\n`))
 }
 
 export function checkpointCommand(): Command {
-  return located(new Command('checkpoint').summary('the newest signed checkpoint'))
-    .description(
-      'Print the newest checkpoint, to be kept elsewhere: whoever has it can prove that the log was later changed.'
-    )
-    .option('--cosigned', 'the newest that witnesses have cosigned')
+  return located(new Command('checkpoint').summary('print the newest signed checkpoint'))
+    .description('Print the newest checkpoint. Keep it elsewhere: it exposes any later change of the log.')
+    .option('--cosigned', 'the newest with cosignatures of witnesses')
     .addHelpText(
       'after',
       '\nExample:\n  verit audit checkpoint | ssh backup@other-host \'cat > "checkpoints/$(date +%F).txt"\''

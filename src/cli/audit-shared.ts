@@ -25,11 +25,11 @@ export interface Where {
 export const located = (command: Command): Command =>
   command
     .addOption(
-      new Option('--state <folder>', 'state folder of the server; the log is in its folder audit').default(
+      new Option('--state <folder>', 'state folder of the server; the log is in its subfolder audit').default(
         defaultStateFolder()
       )
     )
-    .option('--folder <folder>', 'folder of the log itself, or of an exported copy, instead')
+    .option('--folder <folder>', 'folder of the log, or of an exported copy, instead of --state')
 
 export const logFolder = ({ state, folder }: Where): string => folder ?? join(namedFolder(state), 'audit')
 

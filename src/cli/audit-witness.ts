@@ -20,9 +20,9 @@ import type { Where } from './audit-shared.ts'
 
 export function witnessKeyCommand(): Command {
   return new Command('witness-key')
-    .summary('a key for a witness')
-    .description("Make the key of a witness and print its verifier key. It belongs on another machine than the log's.")
-    .argument('<file>', 'where to write the private key')
+    .summary('create the key of a witness')
+    .description("Create the key of a witness and print its verifier key. Keep it on a machine other than the log's.")
+    .argument('<file>', 'file for the private key')
     .requiredOption('--name <name>', 'name of the witness, for example witness.example/w1')
     .addHelpText('after', '\nExample:\n  verit audit witness-key w1.key --name witness.example/w1 > w1.vkey')
     .action((file: string, { name }: { name: string }) => {
@@ -50,16 +50,15 @@ export function witnessCommand(): Command {
   return new Command('witness')
     .summary('cosign a checkpoint that continues the last one')
     .description(
-      'Cosign a checkpoint as a witness, if it continues the last one that this witness has cosigned; print it ' +
-        'with the cosignature. The log is set back or shows ' +
-        'another history: refused.'
+      'Cosign a checkpoint as a witness, if it continues the last one that this witness cosigned, and print it. A ' +
+        'checkpoint that rolls back or forks the log is refused.'
     )
-    .requiredOption('--key <file>', 'private key, made by `verit audit witness-key`')
+    .requiredOption('--key <file>', 'private key of verit audit witness-key')
     .requiredOption('--log-key <key>', 'verifier key of the log, or a file with it')
-    .option('--checkpoint <file>', 'the checkpoint to cosign (default: the one in the proof or folder)')
-    .option('--proof <file>', 'proof that it continues the last one: `verit audit prove --consistency` makes it')
-    .option('--folder <folder>', 'a copy of the log (`verit audit export`), from which the proof is made')
-    .option('--last <file>', 'where the last checkpoint is kept (default: <key>.last)')
+    .option('--checkpoint <file>', 'checkpoint to cosign (default: the one in the proof or folder)')
+    .option('--proof <file>', 'consistency proof of verit audit prove --consistency')
+    .option('--folder <folder>', 'copy of the log (verit audit export) to compute the proof from')
+    .option('--last <file>', 'file of the last checkpoint (default: <key>.last)')
     .addHelpText(
       'after',
       '\nExamples:\n  verit audit witness --key w1.key --log-key log.vkey --checkpoint first.txt > cosigned.txt\n' +
@@ -110,15 +109,15 @@ function gather(
 }
 
 export function addCosignatureCommand(): Command {
-  return located(new Command('add-cosignature').summary("take a witness's cosignature into the log"))
+  return located(new Command('add-cosignature').summary("add a witness's cosignature to the log"))
     .description(
-      'Keep a cosigned checkpoint with the log (file `cosigned`), merged with cosignatures of the same checkpoint ' +
-        'that are there already.'
+      'Store a cosigned checkpoint with the log (file cosigned), merged with existing cosignatures of the same ' +
+        'checkpoint.'
     )
-    .argument('<file>', 'the checkpoint with the cosignature')
+    .argument('<file>', 'checkpoint with the cosignature')
     .option(
       '--witness <key>',
-      'verifier key of a witness, or a file with it: its cosignature is checked; may be repeated',
+      'verifier key of a witness, or a file with it, to verify its cosignature (repeatable)',
       collect
     )
     .addHelpText('after', '\nExample:\n  verit audit add-cosignature cosigned.txt --witness w1.vkey')

@@ -8,8 +8,8 @@ export function command(): Command {
   const audit = new Command('audit')
     .summary('read, prove and verify the audit log')
     .description(
-      'Read, prove and verify the audit log of a server: a Merkle tree of all that was asked, refused and ' +
-        'changed, signed by the server. docs/audit.md describes it.'
+      'Read, prove and verify the audit log of a server. The log is a Merkle tree over every request, refusal and ' +
+        'change; the server signs its checkpoints. Guide: docs/guide/audit.md.'
     )
     .addHelpText(
       'after',

@@ -42,10 +42,10 @@ export interface ModelFlags extends MachineFlags {
   head?: (typeof HEADS)[number]
 }
 
-const TYPE = 'with a --shape that is not ternary: its weight formats (default: q4_k_m for shapes of published models)'
+const TYPE = 'with a --shape that is not ternary: weight formats (default: q4_k_m for published shapes)'
 const HEAD =
-  'with --shape: weight format of the output head and the embedding ' +
-  '(default: that of --type; else q6_k where the width is a multiple of 256)'
+  'with --shape: weight format of the output head and the embedding (default: that of --type, else q6_k if the ' +
+  'width is a multiple of 256)'
 
 /** Mixes of weight formats by the names of `--type`. */
 const MIXES: ReadonlyMap<string, MixName> = new Map(mixNames.map(name => [name.toLowerCase(), name]))
@@ -71,15 +71,11 @@ export function measuredModelOptions(c: Command): Command {
     'a .gguf file, or the name of a pulled model (default: the model that comes with Verit)'
   )
     .addOption(
-      new Option('--shape <name>', 'instead: random weights of this shape, made in memory')
+      new Option('--shape <name>', 'random weights of this shape, made in memory, instead of a file')
         .choices(measuredShapes)
         .conflicts('model')
     )
-    .option(
-      '--vocab-size <n>',
-      "with --shape: tokens of the vocabulary (default: the shape's, 4096 for presets)",
-      numberOption
-    )
+    .option('--vocab-size <n>', "with --shape: vocabulary size (default: the shape's, 4096 for presets)", numberOption)
     .addOption(new Option('--type <mix>', TYPE).choices([...MIXES.keys()]))
     .addOption(new Option('--head <type>', HEAD).choices(HEADS))
   return headScreenOption(c)

@@ -19,14 +19,12 @@ export function benchTrain(): Command {
   const c = new Command('train')
     .description('Measures training steps of a preset on random tokens.')
     .addOption(
-      new Option('-p, --preset <name>', 'model and options').choices(Object.keys(trainPresets)).default('shakespeare')
+      new Option('-p, --preset <name>', 'preset of model and options')
+        .choices(Object.keys(trainPresets))
+        .default('shakespeare')
     )
-    .option('--steps <n>', 'steps that are timed', numberOption, 50)
-    .option(
-      '--vocab-size <n>',
-      'tokens of the vocabulary (default: 65 for the Shakespeare presets, else 4096)',
-      numberOption
-    )
+    .option('--steps <n>', 'number of measured steps', numberOption, 50)
+    .option('--vocab-size <n>', 'vocabulary size (default: 65 for the Shakespeare presets, else 4096)', numberOption)
   return machineOptions(c)
     .addHelpText(
       'after',

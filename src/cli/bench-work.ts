@@ -32,8 +32,8 @@ type Flags = ModelFlags &
   CacheFlags & { tokens?: number; sequences?: number; top?: number; context?: number; underLoad?: true }
 
 const DESCRIPTIONS: Readonly<Record<Workload, string>> = {
-  decode: 'Measures making one token after the other for one sequence.',
-  prefill: 'Measures reading a prompt.',
+  decode: 'Measures generation for one sequence.',
+  prefill: 'Measures prompt processing.',
   batch: 'Measures making tokens for several sequences at once, and for one of them alone.'
 }
 
@@ -41,19 +41,20 @@ export function benchWork(workload: Workload): Command {
   const { tokens, sequences } = workDefaults[workload]
   const c = new Command(workload)
     .description(
-      `${DESCRIPTIONS[workload]} Five rounds: median, least and most; each round also measures what this machine ` +
-        'can read from memory and compute in int8 with the same threads.'
+      `${DESCRIPTIONS[workload]} Five rounds: median, minimum and maximum. Each round also measures memory ` +
+        'bandwidth and int8 peak of this machine with the same threads.'
     )
-    .option('--tokens <n>', `of each sequence (default: ${tokens}, or the model's context)`, numberOption)
-  if (workload === 'batch') c.option('--sequences <n>', `at once (default: ${sequences})`, numberOption)
+    .option('--tokens <n>', `tokens per sequence (default: ${tokens}, or the model's context)`, numberOption)
+  if (workload === 'batch')
+    c.option('--sequences <n>', `number of concurrent sequences (default: ${sequences})`, numberOption)
   c.option(
     '--top <n>',
-    'of the largest logits, how many a step is asked for (0: all); faster for few where the head is screened ' +
-      '(default: 40, as in a generation)',
+    'number of largest logits per step (0: all); fewer are faster with output-head screening (default: 40, as in ' +
+      'a generation)',
     numberOption
   )
-    .option('--context <n>', 'positions that the cache has room for (default: the tokens)', numberOption)
-    .option('--under-load', 'measure it beside a program that keeps one core busy, too')
+    .option('--context <n>', 'context length of the KV cache (default: the tokens)', numberOption)
+    .option('--under-load', 'measure also beside a program that keeps one core busy')
   return machineOptions(cacheTypeOption(packingOption(measuredModelOptions(c))))
     .addHelpText(
       'after',

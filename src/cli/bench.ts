@@ -21,9 +21,9 @@ export function command(): Command {
           new Command('bench')
             .summary('measure the speed of a model here')
             .description(
-              'Measures how fast a model reads prompts and makes tokens here: median, least and most of five ' +
-                'samples. ' +
-                'decode, prefill and batch measure one of these at length, beside the limits of the machine.'
+              'Measures prompt processing and generation speed of a model: median, minimum and maximum of five ' +
+                'samples. decode, prefill and batch measure one kind of work in detail, beside the limits of the ' +
+                'machine.'
             )
         )
       )

@@ -38,24 +38,27 @@ async function call(args: string[], input?: string, env: Record<string, string> 
   return { status, out, err }
 }
 
-test('requests are signed, bodies come from the option, a file or standard input, and answers are checked', async () => {
-  await using server = await signing({ answers: { '/v1/models': '{"object": "list"}' } })
-  const serverFile = join(folder, 'server.key')
-  writeFileSync(serverFile, `${server.serverKey}\n`)
-  writeFileSync(join(folder, 'body.json'), '{"c":1}')
-  const common = ['--url', server.url, '--key-file', keyFile]
-  const results = await Promise.all([
-    call(['/v1/models', ...common, '--server-key', server.serverKey, '--include']),
-    call(['GET', `${server.url}/v1/models`, '--key-file', keyFile, '--server-key', serverFile, '--json']),
-    call(['/x', '--data', '{"a":1}', ...common]),
-    call(['put', '/x', '--data', '-', ...common], '{"b":1}'),
-    call(['/x', '--data', `@${join(folder, 'body.json')}`, ...common])
-  ])
-  for (const { status, err } of results) assert.deepEqual([status, err], [0, ''])
-  assert.match(results[0]!.out, /^200 OK\n[^]*signature-input: verit=[^]*\n\n\{"object": "list"\}$/)
-  assert.equal(results[1]!.out, '{"object":"list"}\n')
-  assert.deepEqual(server.accepted.map(a => a.body).sort(), ['', '', '{"a":1}', '{"b":1}', '{"c":1}'])
-})
+test(
+  'requests are signed, bodies come from the option, a file or standard input, and answers are ' + 'checked',
+  async () => {
+    await using server = await signing({ answers: { '/v1/models': '{"object": "list"}' } })
+    const serverFile = join(folder, 'server.key')
+    writeFileSync(serverFile, `${server.serverKey}\n`)
+    writeFileSync(join(folder, 'body.json'), '{"c":1}')
+    const common = ['--url', server.url, '--key-file', keyFile]
+    const results = await Promise.all([
+      call(['/v1/models', ...common, '--server-key', server.serverKey, '--include']),
+      call(['GET', `${server.url}/v1/models`, '--key-file', keyFile, '--server-key', serverFile, '--json']),
+      call(['/x', '--data', '{"a":1}', ...common]),
+      call(['put', '/x', '--data', '-', ...common], '{"b":1}'),
+      call(['/x', '--data', `@${join(folder, 'body.json')}`, ...common])
+    ])
+    for (const { status, err } of results) assert.deepEqual([status, err], [0, ''])
+    assert.match(results[0]!.out, /^200 OK\n[^]*signature-input: verit=[^]*\n\n\{"object": "list"\}$/)
+    assert.equal(results[1]!.out, '{"object":"list"}\n')
+    assert.deepEqual(server.accepted.map(a => a.body).sort(), ['', '', '{"a":1}', '{"b":1}', '{"c":1}'])
+  }
+)
 
 test('--prompt prints the text as it comes, or with --json the whole answer', async () => {
   await using server = await signing()

@@ -38,23 +38,28 @@ interface Call {
 
 export function command(): Command {
   return new Command('call')
-    .summary('send a (signed) request to a server')
+    .summary('send a request to a server, signed if you like')
     .description(
-      'Sends one request to a server and prints the answer; a stream as it comes. With --key-file the request is ' +
-        'signed ' +
-        '(docs/signing.md); else the key in VERIT_API_KEY, or in the file that VERIT_API_KEY_FILE names, is sent ' +
-        'where there is one.'
+      'Sends one request to a server and prints the answer; streams as they arrive. With --key-file the request ' +
+        'is signed (docs/reference/request-signing.md). Otherwise the key comes from VERIT_API_KEY, or from the ' +
+        'file that VERIT_API_KEY_FILE names.'
     )
-    .argument('[method]', 'default: GET, or POST with --data')
-    .argument('[path]', 'for example /v1/models, or a whole URL')
-    .option('--data <json>', 'the body: JSON, @file, or - for standard input')
-    .option('-p, --prompt <text>', "ask in a chat and print the answer's text as it comes; - for standard input")
-    .option('--key-file <file>', 'sign with this key')
-    .option('--server-key <key>', 'public key of the server, or a file with it: refuse answers that it did not sign')
-    .option('--url <url>', 'the server (default: "http://127.0.0.1:8081", or with --socket "http://localhost")')
-    .option('--socket <path>', 'the Unix socket that the server listens on')
-    .option('--json', 'print the JSON of the answer in one line, errors too')
-    .option('--include', 'print status and header fields first')
+    .argument('[method]', 'HTTP method (default: GET, or POST with --data)')
+    .argument('[path]', 'path such as /v1/models, or a whole URL')
+    .option('--data <json>', 'request body: JSON, @file, or - for standard input')
+    .option(
+      '-p, --prompt <text>',
+      'send one chat message and print the text of the answer as it arrives; - for standard input'
+    )
+    .option('--key-file <file>', 'sign the request with this key')
+    .option('--server-key <key>', 'public key of the server, or a file with it: refuse answers without its signature')
+    .option(
+      '--url <url>',
+      'base URL of the server (default: "http://127.0.0.1:8081", or with --socket "http://localhost")'
+    )
+    .option('--socket <path>', 'Unix socket of the server')
+    .option('--json', 'print the JSON of the answer or error on one line')
+    .option('--include', 'print status and headers first')
     .addHelpText(
       'after',
       `

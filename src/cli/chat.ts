@@ -18,16 +18,16 @@ const HELP =
 
 export function command(): Command {
   const c = new Command('chat')
-    .summary('talk with a model')
+    .summary('chat with a model')
     .description(
-      'Talks with a model. Its chat template writes the conversation as a prompt; --chat-template replaces ' +
-        'that template. A model that was not trained on conversations only continues them as text.'
+      'Chats with a model. Its chat template, or the one of --chat-template, turns the conversation into a ' +
+        'prompt. A model that was not trained on conversations continues them as plain text.'
     )
     .argument(
       '[model]',
-      'a .gguf file, a training run, or the name of a pulled model ' + '(default: the model that comes with Verit)'
+      'a .gguf file, a training run, or the name of a pulled model (default: the model that comes with Verit)'
     )
-    .option('--system <text>', 'system message at the start of the conversation')
+    .option('--system <text>', 'system message')
   return modelOptions(samplingOptions(chatTemplateOption(c)))
     .addHelpText(
       'after',

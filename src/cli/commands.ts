@@ -14,35 +14,36 @@ export const lockedCommands: readonly string[] = ['eval', 'generate', 'chat', 'b
 
 export const commands: Readonly<Record<string, Entry>> = {
   prepare: {
-    summary: 'text files to a dataset: clean, deduplicate, split, tokenize',
+    summary: 'clean, deduplicate, split and tokenize text files into a dataset',
     load: () => import('./prepare.ts')
   },
-  tokenizer: { summary: 'train a tokenizer, encode and decode', load: () => import('./tokenizer.ts') },
+  tokenizer: { summary: 'train a tokenizer; encode and decode text', load: () => import('./tokenizer.ts') },
   train: { summary: 'train a model from scratch', load: () => import('./train.ts') },
   eval: { summary: 'loss, perplexity and bits per byte of a model', load: () => import('./eval.ts') },
-  compare: { summary: 'training runs side by side', load: () => import('./compare.ts') },
+  compare: { summary: 'compare training runs', load: () => import('./compare.ts') },
   generate: { summary: 'continue a text', load: () => import('./generate.ts') },
-  chat: { summary: 'talk with a model', load: () => import('./chat.ts') },
+  chat: { summary: 'chat with a model', load: () => import('./chat.ts') },
   serve: { summary: "serve a model over HTTP with OpenAI's API", load: () => import('./serve.ts') },
   keys: { summary: 'create, list, show, rotate, change and revoke API keys', load: () => import('./keys.ts') },
-  call: { summary: 'send a (signed) request to a server', load: () => import('./call.ts') },
+  call: { summary: 'send a request to a server, signed if you like', load: () => import('./call.ts') },
   audit: { summary: 'read, prove and verify the audit log', load: () => import('./audit.ts') },
-  model: { summary: 'sign models, verify their signatures, say which are trusted', load: () => import('./model.ts') },
+  model: { summary: 'sign models, verify signatures, manage trusted models', load: () => import('./model.ts') },
   inspect: {
-    summary: 'what is in a GGUF, safetensors or SentencePiece file, and what is wrong with it',
+    summary: 'show a GGUF, safetensors or SentencePiece file and its problems',
     load: () => import('./inspect.ts')
   },
-  pull: { summary: 'fetch a model, check it and keep it', load: () => import('./pull.ts') },
-  push: { summary: 'send an own model and its signature to a hub or an address', load: () => import('./push.ts') },
+  pull: { summary: 'download a model, verify it and store it', load: () => import('./pull.ts') },
+  push: { summary: 'upload a model and its signature to a hub or an address', load: () => import('./push.ts') },
   models: { summary: 'list and remove pulled models', load: () => import('./models.ts') },
   doctor: {
-    summary: "look for what is wrong or weak in a server's setting, and say how to mend it",
+    summary: "find problems and weaknesses of a server's setup, with their fixes",
     load: () => import('./doctor.ts')
   },
   convert: {
-    summary: 'write a model as GGUF with other types of weights or other chat settings',
+    summary: 'write a model as GGUF with other weight formats or chat settings',
     load: () => import('./convert.ts')
   },
   bench: { summary: 'measure the speed of a model here', load: () => import('./bench.ts') },
-  tune: { summary: 'find the settings that are fastest here', load: () => import('./tune.ts') }
+  tune: { summary: 'find the fastest settings for this machine', load: () => import('./tune.ts') },
+  completion: { summary: 'print a script for shell completion', load: () => import('./completion.ts') }
 }

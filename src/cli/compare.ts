@@ -21,13 +21,13 @@ const MOST_RUNS = 8
 
 export function command(): Command {
   return new Command('compare')
-    .summary('training runs side by side')
+    .summary('compare training runs')
     .description(
-      'Compares training runs, finished or not: a table of sizes, steps and held-out losses, and one ' +
-        'picture of their losses. Runs with different tokenizers are drawn in bits per byte.'
+      'Compares training runs, finished or not: prints a table of sizes, steps and held-out losses, and plots the ' +
+        'losses. Runs with different tokenizers are plotted in bits per byte.'
     )
     .argument('<run...>', 'folders of training runs')
-    .option('-o, --out <file>', 'picture to write (SVG)', 'compare.svg')
+    .option('-o, --out <file>', 'plot to write (SVG)', 'compare.svg')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',

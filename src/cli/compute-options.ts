@@ -27,7 +27,7 @@ export interface CacheFlags {
 export const SCREENING = { auto: 'auto', on: true, off: false } as const
 
 export const threadsOption = (c: Command): Command =>
-  c.option('--threads <n>', 'threads; 0, the default: one for each core, or for each of --cores', threads)
+  c.option('--threads <n>', 'compute threads; 0, the default: one per core, or per processor of --cores', threads)
 
 /** The range of the setting of `verit serve`. */
 function threads(text: string): number {
@@ -40,20 +40,16 @@ function threads(text: string): number {
 const SETS = `auto, ${instructionSetNames.slice(0, -1).join(', ')} or ${instructionSetNames.at(-1)!}`
 
 export const setOption = (c: Command): Command =>
-  c.option('--instruction-set <name>', `${SETS} (default: auto, the best here; no result depends on it)`)
+  c.option('--instruction-set <name>', `${SETS} (default: auto, the fastest here; results do not depend on it)`)
 
 export const coresOption = (c: Command): Command =>
-  c.option(
-    '--cores <list>',
-    'processors that the threads are tied to in turn, such as 0-3,5 (Linux; default: the system moves them as it ' +
-      'sees fit)'
-  )
+  c.option('--cores <list>', 'pin the threads to these processors in turn, such as 0-3,5 (Linux; default: no pinning)')
 
 export const packingOption = (c: Command): Command =>
   c.addOption(
     new Option(
       '--packing <name>',
-      'how ternary weights are kept (default: auto, the best here; no result depends on it)'
+      'packing of ternary weights in memory (default: auto, the fastest here; results do not depend on it)'
     ).choices(['auto', ...ternaryPackings])
   )
 
@@ -61,8 +57,8 @@ export const headScreenOption = (c: Command): Command =>
   c.addOption(
     new Option(
       '--head-screen <when>',
-      'a copy in 6 bits beside an f16 head that says which of its rows matter; on: or the model is refused ' +
-        '(default: auto, where the head is 64 MiB or larger; no result depends on it)'
+      'output-head screening of f16 heads; on: refuse models that do not support it (default: auto, for heads of ' +
+        '64 MiB or more; results do not depend on it)'
     ).choices(Object.keys(SCREENING))
   )
 
@@ -70,7 +66,7 @@ export const cacheTypeOption = (c: Command): Command =>
   c.addOption(
     new Option(
       '--kv-cache-type <type>',
-      'element type of the KV cache; f16 takes half the memory and rounds keys and values, so results depend on it ' +
+      'element type of the KV cache; f16 halves its memory and rounds keys and values, so results depend on it ' +
         '(default: auto, f32 for gpt and bitnet, f16 for others)'
     ).choices(cacheTypeOptions)
   )

@@ -15,16 +15,13 @@ export interface ConversationFlags {
 /** Adds --chat-template. @param meaning what the command does with it */
 export const chatTemplateOption = (
   c: Command,
-  meaning = 'use this Jinja chat template in place of the one in the file'
+  meaning = "Jinja chat template to use instead of the model's"
 ): Command => c.option('--chat-template <file>', `${meaning} (at most 64 KiB)`)
 
 /** Adds --end-token. */
 export const endTokenOption = (c: Command): Command =>
   c.addOption(
-    new Option(
-      '--end-token <token>',
-      'token that ends an answer, besides those of the file: its text or its id; may be repeated'
-    )
+    new Option('--end-token <token>', 'additional token that ends an answer, by its text or its id (repeatable)')
       .argParser(repeatedOption)
       .default([], 'none')
   )

@@ -19,40 +19,49 @@ after(() => rmSync(folder, { recursive: true }))
 const hf = fileURLToPath(new URL('../../test/fixtures/hf-bitnet', import.meta.url))
 const verit = (...args: string[]) => veritSync(['convert', ...args], { cwd: folder })
 
-test('a model is converted, what was lost is said, and a file that is there is not replaced without --force', async () => {
-  const config = parseModelConfig({
-    kind: 'bitnet',
-    layers: 1,
-    hidden: 256,
-    heads: 2,
-    ffn: 256,
-    context: 16,
-    vocab: 512
-  })
-  await writeRandomModel(join(folder, 'in.gguf'), referenceExecutor(), config)
-  const first = verit('in.gguf', 'out.gguf', '--ternary', 'tq2_0', '--head', 'q6_k')
-  assert.equal(first.stderr, '')
-  assert.match(
-    first.stdout,
-    /^out\.gguf: bitnet-b1\.58, 13 tensors, .*\nPrecision lost:\n {2}token_embd\.weight: F32 to Q6_K, 1\.\d % root mean square\n {2}scales of the ternary matrices: F32 to F16, .* % at most\n$/
-  )
-  using file = openGguf(join(folder, 'out.gguf'))
-  assert.deepEqual([file.tensor('token_embd.weight').type, file.tensor('blk.0.ffn_up.weight').type], ['Q6_K', 'TQ2_0'])
-  const again = verit('in.gguf', 'out.gguf')
-  assert.deepEqual([again.status, again.stdout], [2, ''])
-  assert.match(again.stderr, /out\.gguf exists already/)
-  assert.match(verit('out.gguf', 'out.gguf', '--force').stderr, /is the model itself\. Give the output another name\./)
-  assert.match(verit('in.gguf', 'none/out.gguf').stderr, /no file or folder none \(the folder to write into\)/)
-  const forced = JSON.parse(verit('in.gguf', 'out.gguf', '--force', '--json').stdout) as { losses: unknown[] }
-  assert.deepEqual(forced.losses, [])
+test(
+  'a model is converted, what was lost is said, and a file that is there is not replaced without ' + '--force',
+  async () => {
+    const config = parseModelConfig({
+      kind: 'bitnet',
+      layers: 1,
+      hidden: 256,
+      heads: 2,
+      ffn: 256,
+      context: 16,
+      vocab: 512
+    })
+    await writeRandomModel(join(folder, 'in.gguf'), referenceExecutor(), config)
+    const first = verit('in.gguf', 'out.gguf', '--ternary', 'tq2_0', '--head', 'q6_k')
+    assert.equal(first.stderr, '')
+    assert.match(
+      first.stdout,
+      /^out\.gguf: bitnet-b1\.58, 13 tensors, .*\nPrecision lost:\n {2}token_embd\.weight: F32 to Q6_K, 1\.\d % root mean square\n {2}scales of the ternary matrices: F32 to F16, .* % at most\n$/
+    )
+    using file = openGguf(join(folder, 'out.gguf'))
+    assert.deepEqual(
+      [file.tensor('token_embd.weight').type, file.tensor('blk.0.ffn_up.weight').type],
+      ['Q6_K', 'TQ2_0']
+    )
+    const again = verit('in.gguf', 'out.gguf')
+    assert.deepEqual([again.status, again.stdout], [2, ''])
+    assert.match(again.stderr, /out\.gguf exists already/)
+    assert.match(
+      verit('out.gguf', 'out.gguf', '--force').stderr,
+      /is the model itself\. Give the output another name\./
+    )
+    assert.match(verit('in.gguf', 'none/out.gguf').stderr, /no file or folder none \(the folder to write into\)/)
+    const forced = JSON.parse(verit('in.gguf', 'out.gguf', '--force', '--json').stdout) as { losses: unknown[] }
+    assert.deepEqual(forced.losses, [])
 
-  assert.match(verit(folder, 'hf.gguf').stderr, /has no config\.json/)
-  const bare = verit(hf, 'hf.gguf')
-  assert.equal(bare.status, 2)
-  assert.match(bare.stderr, /has no tokenizer\.json.*--tokenizer/)
-  const whole = verit(hf, 'hf.gguf', '--tokenizer', 'in.gguf')
-  assert.deepEqual([whole.stderr, whole.stdout.split('\n')[1]], ['', 'No precision was lost.'])
-})
+    assert.match(verit(folder, 'hf.gguf').stderr, /has no config\.json/)
+    const bare = verit(hf, 'hf.gguf')
+    assert.equal(bare.status, 2)
+    assert.match(bare.stderr, /has no tokenizer\.json.*--tokenizer/)
+    const whole = verit(hf, 'hf.gguf', '--tokenizer', 'in.gguf')
+    assert.deepEqual([whole.stderr, whole.stdout.split('\n')[1]], ['', 'No precision was lost.'])
+  }
+)
 
 test('a type of ternary matrices is refused where the model has none', async () => {
   await writeRandomModel(

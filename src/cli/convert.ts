@@ -47,33 +47,37 @@ interface Flags extends ConversationFlags {
 
 export function command(): Command {
   const c = new Command('convert')
-    .summary('write a model as GGUF with other types of weights or other chat settings')
+    .summary('write a model as GGUF with other weight formats or chat settings')
     .description(
       'Writes a model as GGUF. Reads GGUF files and Hugging Face folders with a BitNet model (config.json, ' +
-        '*.safetensors). Keeps weights as they are unless an option names another type. Writes the chat template and ' +
-        'the begin and end tokens that it finds in all files of the model. Says what precision was lost ' +
-        'and what was left out. docs/formats.md says which program opens which file.'
+        '*.safetensors). Keeps weight formats unless an option names another. Writes the chat template, begin and ' +
+        'end tokens found in all files of the model. Reports lost precision and omitted data. Details: ' +
+        'docs/internals/formats.md.'
     )
     .argument('<model>', 'a .gguf file, the name of a pulled model, or a folder')
-    .argument('<output>', 'the file to write; its name ends in .gguf')
+    .argument('<output>', 'GGUF file to write; its name must end in .gguf')
     .addOption(
       new Option(
         '-t, --ternary <type>',
-        'type of ternary matrices (default: i2_s, which keeps their scales to the bit)'
+        'weight format of ternary matrices (default: i2_s, which keeps their scales exactly)'
       ).choices(TERNARY)
     )
     .addOption(
-      new Option('--head <type>', 'type of the token embedding and the head (default: unchanged)').choices(TYPES)
+      new Option('--head <type>', 'weight format of the token embedding and output head (default: unchanged)').choices(
+        TYPES
+      )
     )
     .addOption(
-      new Option('--matrices <type>', 'type of the linear layers of a GPT (default: unchanged)').choices(TYPES)
+      new Option('--matrices <type>', 'weight format of the linear layers of a GPT (default: unchanged)').choices(TYPES)
     )
     .addOption(
-      new Option('--for <program>', 'write only what releases of this program read, or refuse').choices(['llama.cpp'])
+      new Option('--for <program>', 'write only what releases of this program can read, or refuse').choices([
+        'llama.cpp'
+      ])
     )
     .option(
       '--tokenizer <file>',
-      'for a folder: a tokenizer.json, or a .gguf file with the tokenizer (default: tokenizer.json in the folder)'
+      'for a folder: tokenizer.json or .gguf with the tokenizer (default: tokenizer.json in the folder)'
     )
   return endTokenOption(chatTemplateOption(c, 'write this chat template into the file'))
     .option('--force', 'replace the output if it exists')

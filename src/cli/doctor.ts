@@ -28,17 +28,17 @@ interface Options {
 
 export function command(): Command {
   return new Command('doctor')
-    .summary("look for what is wrong or weak in a server's setting, and say how to mend it")
+    .summary("find problems and weaknesses of a server's setup, with their fixes")
     .description(
-      'Look over this machine, the configuration, the state folder, the keys, the audit log and the dependencies ' +
-        'of a server. It changes nothing. ' +
-        'Run it as the user and in the environment of the server. The exit status is 1 where there is a problem.'
+      'Checks this machine, the configuration, state folder, API keys, audit log and dependencies of a server. It ' +
+        'changes nothing. Run it as the user and in the environment of the server. The exit status is 1 if it ' +
+        'finds a problem.'
     )
     .option('--state <folder>', 'state folder of the server', defaultStateFolder())
-    .option('--config <file>', 'its TOML file of settings (default: the settings that hold without one)')
-    .option('--model <file>', 'the model that it serves: a file, or the name of a pulled one', defaultModelPath())
-    .option('--strict', 'exit with 1 on warnings, too')
-    .option('--quiet', 'leave out what is in order')
+    .option('--config <file>', 'TOML file of settings (default: the settings without one)')
+    .option('--model <file>', 'model of the server: a file, or the name of a pulled model', defaultModelPath())
+    .option('--strict', 'exit with 1 on warnings too')
+    .option('--quiet', 'show only notes, warnings and problems')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',

@@ -44,18 +44,17 @@ export function command(): Command {
   const c = new Command('eval')
     .summary('loss, perplexity and bits per byte of a model')
     .description(
-      'Measures how well a model predicts text: the mean loss of a token (nats), perplexity, and bits per byte. ' +
-        'On the data that a ' +
-        'model was trained with it repeats the evaluation of the training run, to the last bit.'
+      'Measures the mean loss per token (nats), perplexity and bits per byte of a model. On the dataset of the ' +
+        'training run, the result equals the held-out loss of training to the last bit.'
     )
     .argument('<model>', 'a GGUF file, a training run or one of its checkpoints, or the name of a pulled model')
-    .argument('<data>', 'a dataset made by verit prepare with the tokenizer of the model, or a text file (UTF-8)')
+    .argument('<data>', 'a dataset of verit prepare with the tokenizer of the model, or a UTF-8 text file')
     .addOption(
-      new Option('--split <split>', 'which side of a dataset').choices(['validation', 'train']).default('validation')
+      new Option('--split <split>', 'split of the dataset').choices(['validation', 'train']).default('validation')
     )
     .option(
       '--tokens <n>',
-      'tokens to predict (default: as in training on the data of the training run, else all)',
+      'number of tokens to predict (default: on the dataset of the training run as in training, else all)',
       numberOption
     )
   return packingOption(setOption(coresOption(threadsOption(asTextOption(separatorOption(c))))))

@@ -22,8 +22,8 @@ export function command(): Command {
   const c = new Command('generate')
     .summary('continue a text')
     .description(
-      'Continues a text. The same model, prompt, options and seed give the same text on every machine. ' +
-        'docs/generation.md explains the options.'
+      'Continues a text. The same model, prompt, options and seed give the same text on every machine. Guide: ' +
+        'docs/guide/generate.md.'
     )
     .argument(
       '[model]',
@@ -32,12 +32,12 @@ export function command(): Command {
     )
     .argument('[prompt]', 'text to continue; - or none: standard input')
   samplingOptions(c)
-    .option('-p, --prompt <text>', 'the prompt, where it could be taken for a file or an option')
+    .option('-p, --prompt <text>', 'the prompt, if it could be mistaken for a file or an option')
     .option('--echo', 'print the prompt first')
-    .option('--ignore-end-of-text', 'go on after the end-of-text token')
+    .option('--ignore-end-of-text', 'continue after an end token')
     .option(
       '--logprobs <n>',
-      'with --json: log probabilities of the tokens and of the n most probable, 0 to 20',
+      'with --json: log probability of each token and of the n most probable tokens, 0 to 20',
       requestOption('logprobs')
     )
     .option('--json', 'print one JSON object at the end')

@@ -50,12 +50,11 @@ const SHOWN = 8
 
 export function command(): Command {
   return new Command('inspect')
-    .summary('what is in a GGUF, safetensors or SentencePiece file, and what is wrong with it')
+    .summary('show a GGUF, safetensors or SentencePiece file and its problems')
     .description(
-      'Show the metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or the settings and pieces of ' +
-        'a SentencePiece model. ' +
-        'For a GGUF model also: its chat template, begin token and end tokens, with the key that each comes from, ' +
-        'warnings, and the memory that serving it needs. Checks the whole structure; loads no weights.'
+      'Show metadata, tensors, size and SHA-256 of a GGUF or safetensors file, or settings and pieces of a ' +
+        'SentencePiece model. For GGUF also: chat template, begin and end tokens with their keys, warnings, and ' +
+        'the memory to serve it. Checks the whole structure; loads no weights.'
     )
     .argument(
       '<file>',
@@ -63,10 +62,10 @@ export function command(): Command {
     )
     .option(
       '--strict',
-      'check everything, values too: list every problem and end with status 1, or say that the file is good'
+      'also check every value: list all problems and exit with status 1, or report that the file is good'
     )
     .option('--json', 'print one JSON object, arrays of more than 8 elements abbreviated')
-    .option('--full', 'with --json: print arrays whole')
+    .option('--full', 'with --json: print whole arrays')
     .addHelpText(
       'after',
       '\nExamples:\n  verit inspect model.gguf\n  verit inspect --json model.gguf | jq .sha256\n  verit inspect ' +

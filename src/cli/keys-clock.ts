@@ -9,12 +9,11 @@ const shown = (time: Date): string => `${time.toISOString().slice(0, 19).replace
 export function acceptClockCommand(): Command {
   return shared(
     new Command('accept-clock')
-      .summary("set the store's time back to the clock, after the clock was ahead by mistake")
+      .summary('reset the time of the store after the clock was ahead by mistake')
       .description(
-        'Set the time of the store back to the clock. The store keeps the latest time it has seen, so that ' +
-          'what has expired stays expired. If the clock was ahead by mistake, signed requests are refused and ' +
-          'keys seem ' +
-          'to expire until it has caught up. Set the clock right first.'
+        'Reset the time of the store to the clock. The store keeps the latest time it has seen, so that expired ' +
+          'keys stay expired. After the clock was ahead by mistake, signed requests are refused and keys seem ' +
+          'expired until it has caught up. Correct the clock first.'
       )
   )
     .addHelpText(
@@ -22,7 +21,7 @@ export function acceptClockCommand(): Command {
       `
 The change is an entry of the audit log. Keys that expired meanwhile are valid again
 until their end. Nonces of signed requests that were made while the clock was ahead are
-forgotten: rotate the keys that signed then (docs/keys.md).
+forgotten: rotate the keys that signed then (docs/internals/keys.md).
 
 Example:
   verit keys accept-clock`

@@ -35,9 +35,9 @@ interface Proof {
 
 const fileOptions = (command: Command): Command =>
   command
-    .option('--key-file <file>', 'write what signs requests to this new file, for verit call and verit/client')
-    .option('--public-key <file>', 'ed25519: register a public key (PEM, base64) made elsewhere')
-    .option('--certificate <file>', "certificate: the client's certificate (PEM, DER)")
+    .option('--key-file <file>', 'write the signing key to this new file, for verit call and verit/client')
+    .option('--public-key <file>', 'for ed25519: register this public key (PEM or base64)')
+    .option('--certificate <file>', 'for certificate: the client certificate (PEM or DER)')
 
 function usage(problem: string, hint: string): never {
   throw new VeritError('VERIT_USAGE', { problem, hint })
@@ -111,9 +111,9 @@ function show({ record, credentialId, key }: NewKey, { json, keyFile }: Common &
 }
 
 export function createCommand(): Command {
-  const command = shared(new Command('create').description('Make a key and show it, once.'))
-    .option('--name <name>', 'whose it is, or what for', 'unnamed')
-    .addOption(new Option('--kind <kind>', 'how it is proved').choices(keyKinds).default('secret'))
+  const command = shared(new Command('create').description('Create a key and show its secret, once.'))
+    .option('--name <name>', 'name of the client or its purpose', 'unnamed')
+    .addOption(new Option('--kind <kind>', 'kind of credential').choices(keyKinds).default('secret'))
   return policyOptions(fileOptions(command))
     .addHelpText(
       'after',
@@ -160,12 +160,16 @@ Examples:
 
 export function rotateCommand(): Command {
   return fileOptions(
-    shared(new Command('rotate').description('Give a key a new credential. The ones before stay valid for a while.'))
+    shared(
+      new Command('rotate').description(
+        'Give a key a new credential. Earlier credentials stay valid during the overlap.'
+      )
+    )
   )
-    .argument('<id>', 'its public id, key_...')
+    .argument('<id>', 'public id of the key, key_...')
     .option(
       '--overlap <time>',
-      'how long the ones before stay valid: 30m, 24h, 7d; 0s ends them now (default: 24h)',
+      'how long earlier credentials stay valid: 30m, 24h, 7d; 0s ends them now (default: 24h)',
       duration
     )
     .addHelpText(

@@ -51,13 +51,13 @@ const CLOCK_TOLERANCE_MS = 30_000
 
 /** Flag, field and meaning of each limit. */
 const limitOptions: readonly (readonly [string, keyof KeyLimits, string])[] = [
-  ['--requests-per-minute', 'requestsPerMinute', 'requests it may send'],
-  ['--tokens-per-minute', 'tokensPerMinute', 'prompt and answer together'],
-  ['--streams', 'streams', 'answers at once, running and waiting'],
-  ['--tokens-per-day', 'tokensPerDay', 'budget of a UTC day'],
-  ['--tokens-per-month', 'tokensPerMonth', 'budget of a UTC month'],
-  ['--prompt-tokens', 'promptTokens', 'longest prompt'],
-  ['--output-tokens', 'outputTokens', 'longest answer']
+  ['--requests-per-minute', 'requestsPerMinute', 'rate limit of requests'],
+  ['--tokens-per-minute', 'tokensPerMinute', 'rate limit of tokens, prompt and answer together'],
+  ['--streams', 'streams', 'maximum number of concurrent generations, running and waiting'],
+  ['--tokens-per-day', 'tokensPerDay', 'token budget per UTC day'],
+  ['--tokens-per-month', 'tokensPerMonth', 'token budget per UTC month'],
+  ['--prompt-tokens', 'promptTokens', 'maximum length of a prompt'],
+  ['--output-tokens', 'outputTokens', 'maximum length of an answer']
 ]
 
 const limit = (text: string): LimitOption => {
@@ -90,19 +90,19 @@ const scopeList = (text: string, before: Scope[] | undefined): Scope[] => {
 
 export function shared(command: Command): Command {
   return command
-    .option('--state <folder>', "folder of keys and the server's secret", defaultStateFolder())
+    .option('--state <folder>', "folder of API keys and the server's secret", defaultStateFolder())
     .option('--json', 'print JSON')
 }
 
 /** The options of create and change. */
 export function policyOptions(command: Command): Command {
   command
-    .option('--owner <text>', 'who answers for it')
-    .option('--scope <scopes...>', `what it may do: any of ${allScopes.join(' ')}`, scopeList)
-    .option('--model <names...>', 'models it may use')
-    .option('--address <addresses...>', 'addresses and CIDR blocks it may come from')
-    .option('--expires <when>', 'its end: 90d, 2027-01-31, 2027-01-31T12:00:00Z, never', expiry)
-    .addOption(new Option('--signing <rule>', 'whether requests are signed').choices(signingRules))
+    .option('--owner <text>', 'person or team responsible for the key')
+    .option('--scope <scopes...>', `scopes: any of ${allScopes.join(' ')}`, scopeList)
+    .option('--model <names...>', 'allowlist of models')
+    .option('--address <addresses...>', 'allowlist of client addresses and CIDR blocks')
+    .option('--expires <when>', 'expiry: 90d, 2027-01-31, 2027-01-31T12:00:00Z, never', expiry)
+    .addOption(new Option('--signing <rule>', 'whether requests must be signed').choices(signingRules))
   for (const [flag, , meaning] of limitOptions) command.option(`${flag} <n>`, meaning, limit)
   return command
 }

@@ -11,8 +11,8 @@ const limitNames: Readonly<Record<keyof KeyLimits, string>> = {
   streams: 'answers at once',
   tokensPerDay: 'tokens per day',
   tokensPerMonth: 'tokens per month',
-  promptTokens: 'longest prompt',
-  outputTokens: 'longest answer'
+  promptTokens: 'maximum length of a prompt',
+  outputTokens: 'maximum length of an answer'
 }
 
 const minute = (time: string): string => time.slice(0, 16).replace('T', ' ')

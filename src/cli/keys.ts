@@ -27,9 +27,8 @@ export function command(): Command {
   const keys = new Command('keys')
     .summary('create, list, show, rotate, change and revoke API keys')
     .description(
-      'Create, list, show, rotate, change and revoke API keys. A running server heeds a change from its next ' +
-        'request on. ' +
-        'Where the environment has VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE, the keys are in that PostgreSQL.'
+      'Create, list, show, rotate, change and revoke API keys. Changes apply from the next request on. If ' +
+        'VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE is set, the keys are in that PostgreSQL database.'
     )
     .addHelpText(
       'after',
@@ -63,8 +62,8 @@ function listCommand(): Command {
 }
 
 function showCommand(): Command {
-  return shared(new Command('show').description('Show what a key may do, its credentials, limits and use.'))
-    .argument('<id>', 'its public id, key_...')
+  return shared(new Command('show').description('Show scopes, credentials, limits and usage of a key.'))
+    .argument('<id>', 'public id of the key, key_...')
     .addHelpText(
       'after',
       '\nExamples:\n  verit keys show key_0123456789ab\n  verit keys show key_0123456789ab --json | jq .usage.day.used'
@@ -80,12 +79,12 @@ function showCommand(): Command {
 }
 
 function changeCommand(): Command {
-  const command = shared(new Command('change').description('Change what a key may do. What is not named stays.'))
-    .argument('<id>', 'its public id, key_...')
-    .option('--name <name>', 'whose it is, or what for')
+  const command = shared(new Command('change').description('Change fields of a key. All other fields stay.'))
+    .argument('<id>', 'public id of the key, key_...')
+    .option('--name <name>', 'name of the client or its purpose')
   return policyOptions(command)
-    .option('--any-model', 'let it use all models')
-    .option('--any-address', 'let it come from all addresses')
+    .option('--any-model', 'allow all models')
+    .option('--any-address', 'allow all addresses')
     .addHelpText(
       'after',
       `
@@ -135,10 +134,8 @@ Examples:
 }
 
 function revokeCommand(): Command {
-  return shared(
-    new Command('revoke').description('Refuse keys from now on, and end their answers under way. There is no way back.')
-  )
-    .argument('<ids...>', 'their public ids, key_...')
+  return shared(new Command('revoke').description('Revoke keys for good, and end their running answers.'))
+    .argument('<ids...>', 'public ids of the keys, key_...')
     .addHelpText(
       'after',
       '\nExamples:\n  verit keys revoke key_0123456789ab\n  verit keys revoke key_0123456789ab key_ba9876543210'
@@ -162,7 +159,7 @@ function revokeCommand(): Command {
 function serverKeyCommand(): Command {
   return shared(
     new Command('server-key').description(
-      'Show the public key with which clients check that answers come from this server.'
+      'Show the public key with which clients verify signed answers of this server.'
     )
   )
     .addHelpText(

@@ -1,14 +1,16 @@
 /**
  * Locks a command that runs a model file in its own process, as the runner of a server is locked (runner/sandbox.ts,
- * docs/sandbox.md): once it holds open all that it needs, and before it reads a byte of the model, it gives up files,
- * network, other processes and new code. It keeps its terminal and its open files.
+ * docs/internals/sandbox.md): once it holds open all that it needs, and before it reads a byte of the model, it gives
+ * up files, network, other processes and new code. It keeps its terminal and its open files.
  */
 import { cpus } from 'node:os'
 import { isatty } from 'node:tty'
 import { machineMemory } from '../lib/machine-memory.ts'
 import { lockProcess } from '../runner/sandbox.ts'
 
-/** What cannot be locked on this system stays open, without a word: docs/sandbox.md says what is locked where. */
+/**
+ * What cannot be locked on this system stays open, without a word: docs/internals/sandbox.md says what is locked where.
+ */
 export function lockCommand(): void {
   warmUp()
   lockProcess({ memoryBytes: 0, command: true })

@@ -39,15 +39,14 @@ export function bomCommand(): Command {
   return new Command('bom')
     .summary('write the bill of materials of a model')
     .description(
-      'Write the bill of materials of a GGUF file (CycloneDX 1.6): its digest, architecture, parameters, types of ' +
-        'tensors, tokenizer, and the digest ' +
-        'of its data, where a training record that belongs to it or the file itself has that. The same file gives ' +
-        'the same bill.'
+      'Write the bill of materials of a GGUF file (CycloneDX 1.6): digest, architecture, parameters, tensor ' +
+        'types, tokenizer, and the digest of its data if a training record or the file has it. The same file ' +
+        'gives the same bill.'
     )
     .argument('<model>', 'a .gguf file')
     .option('-o, --output <file>', 'file to write (default: standard output)')
     .option('--record <file>', 'training record of the model (default: MODEL.record.json or record.json beside it)')
-    .option('--force', 'replace a file that is there')
+    .option('--force', 'replace an existing file')
     .addHelpText(
       'after',
       '\nExamples:\n  verit model bom model.gguf -o model.cdx.json\n  verit model bom model.gguf --record ' +

@@ -18,8 +18,10 @@ export const bundlePath = (model: string): string =>
 export function digestCommand(): Command {
   return new Command('digest')
     .summary('SHA-256 of every file of a model')
-    .description('Show the SHA-256 of every file of a model, as trust policies and verit pull --sha256 take it.')
-    .argument('<model>', 'a file, or a folder')
+    .description(
+      'Show the SHA-256 of every file of a model, in the form that trust policies and verit pull --sha256 take.'
+    )
+    .argument('<model>', 'a file or a folder')
     .option('--json', 'print one JSON object: path, sha256 and bytes of each file')
     .addHelpText(
       'after',
@@ -47,13 +49,13 @@ export function digestCommand(): Command {
 
 export function keygenCommand(): Command {
   return new Command('keygen')
-    .summary('make a key pair to sign models with')
+    .summary('create a key pair for signing models')
     .description(
-      'Make a key pair: the private key in FILE (mode 0600), the public one beside it, with the ending .pub.'
+      'Create a key pair: the private key in FILE (mode 0600), the public key beside it, with the ending .pub.'
     )
-    .addArgument(new Argument('<file>', 'where to write the private key (PEM)'))
+    .addArgument(new Argument('<file>', 'file for the private key (PEM)'))
     .addOption(
-      new Option('--type <type>', 'ed25519 is outside the specification: verifiers have to allow it')
+      new Option('--type <type>', 'key type; ed25519 is outside the specification, and verifiers must allow it')
         .choices([...newKeyKinds])
         .default('p256')
     )
@@ -75,21 +77,21 @@ export function signCommand(): Command {
   return new Command('sign')
     .summary('sign a model')
     .description(
-      'Sign a model: the digest of every file goes into a signature beside it. Sign again, with --force, what has ' +
-        'changed.'
+      'Sign a model: write a signature over the digests of all its files beside it. After a change, sign again ' +
+        'with --force.'
     )
-    .argument('<model>', 'a file, or a folder with all below it; links are refused')
+    .argument('<model>', 'a file, or a folder with everything below it; links are refused')
     .requiredOption(
       '--key <file>',
       'private key in PEM (verit model keygen): ECDSA on P-256, P-384 or P-521, or Ed25519'
     )
-    .option('-o, --output <file>', 'where to write the signature (default: MODEL.sig, or model.sig in the folder)')
+    .option('-o, --output <file>', 'signature file to write (default: MODEL.sig, or model.sig in the folder)')
     .option(
       '--ignore <path>',
-      'path in the folder to leave out, with all below it (repeatable); the signature says so',
+      'path in the folder to exclude, with everything below it; the signature records it (repeatable)',
       collect
     )
-    .option('--force', 'replace a signature that is there')
+    .option('--force', 'replace an existing signature')
     .addHelpText(
       'after',
       '\nExamples:\n  verit model sign my-model.gguf --key signer.pem\n  verit model sign model-folder --key ' +

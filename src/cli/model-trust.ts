@@ -28,17 +28,17 @@ interface Change extends Where {
 
 export const located = (command: Command): Command =>
   command
-    .option('--state <folder>', 'state folder of the server; the policy is trust.toml in it', defaultStateFolder())
-    .option('--policy <file>', 'another file (the server takes it from trust.policy)')
+    .option('--state <folder>', 'state folder of the server, which holds trust.toml', defaultStateFolder())
+    .option('--policy <file>', 'another policy file (setting trust.policy)')
 
 export const policyPath = ({ state, policy }: Where): string => policy ?? join(namedFolder(state), 'trust.toml')
 
 export function trustCommand(): Command {
   const trust = new Command('trust')
-    .summary('which models the server may serve')
+    .summary('manage which models the server may serve')
     .description(
-      'Say which models the server may serve: by digest, by the signer of their name, or by name without a ' +
-        'signature. Kept in trust.toml in the state folder.'
+      'Manage which models the server may serve: by digest, by signer, or by name without a signature. Stored in ' +
+        'trust.toml in the state folder.'
     )
     .addHelpText(
       'after',
@@ -49,19 +49,19 @@ export function trustCommand(): Command {
     located(new Command('add'))
       .summary('trust a digest, a signer, or a name without a signature')
       .description(
-        'Trust a digest under a name, a signer for names, or a name without a signature. A running server takes ' +
+        'Trust a digest under a name, a signer for names, or a name without a signature. A running server applies ' +
           'it at its next start.'
       )
-      .option('--digest <sha256>', 'sha256:... as verit model digest shows it; with --name', digestOption)
+      .option('--digest <sha256>', 'sha256:... as verit model digest shows it; needs --name', digestOption)
       .option(
         '--name <name>',
-        "the model that may have this digest: its file's name without .gguf; it may then have no other, even signed"
+        'model name for the digest: its file name without .gguf; the name is then fixed to its digests'
       )
-      .option('--signer <name>', 'what to call a signer; with --public-key and --model')
-      .option('--public-key <file>', 'public key of the signer, in PEM')
-      .option('--model <name>', 'a model that this signer may sign; * stands for any characters (repeatable)', collect)
-      .option('--unsigned <name>', 'a name that may be served without a signature; * stands for any characters')
-      .option('--allow-ed25519', 'let signatures with Ed25519 count, which is outside the specification')
+      .option('--signer <name>', 'your name for a signer; needs --public-key and --model')
+      .option('--public-key <file>', 'public key of the signer in PEM')
+      .option('--model <name>', 'model name that this signer may sign; * matches any characters (repeatable)', collect)
+      .option('--unsigned <name>', 'model name that needs no signature; * matches any characters')
+      .option('--allow-ed25519', 'accept Ed25519 signatures, which are outside the specification')
       .addHelpText(
         'after',
         '\nExamples:\n  verit model trust add --digest sha256:... --name my-model\n  verit model trust add ' +
@@ -71,14 +71,14 @@ export function trustCommand(): Command {
   )
   trust.addCommand(
     located(new Command('remove'))
-      .summary('trust something no longer')
+      .summary('remove trust in a name, digest or signer')
       .description(
-        'Trust a name, one of its digests, or a signer no longer. A running server takes it at its next start.'
+        'Remove trust in a name, one of its digests, or a signer. A running server applies it at its next start.'
       )
-      .option('--name <name>', 'the name whose digests are trusted no longer; with --digest, that one only')
-      .option('--digest <sha256>', 'with --name', digestOption)
-      .option('--signer <name>', 'a signer')
-      .option('--unsigned <name>', 'a name as it was given')
+      .option('--name <name>', 'model name whose digests lose trust; with --digest, only that one')
+      .option('--digest <sha256>', 'digest to remove; needs --name', digestOption)
+      .option('--signer <name>', 'signer to remove')
+      .option('--unsigned <name>', 'name to remove, as it was given')
       .addHelpText(
         'after',
         '\nExamples:\n  verit model trust remove --name my-model\n  verit model trust remove --signer team'
@@ -87,8 +87,8 @@ export function trustCommand(): Command {
   )
   trust.addCommand(
     located(new Command('list'))
-      .summary('all that is trusted')
-      .description('List the signers, digests and names that are trusted, and what holds for all others.')
+      .summary('list everything that is trusted')
+      .description('List the trusted signers, digests and names, and the rule for all others.')
       .option('--json', 'print one JSON object')
       .addHelpText('after', '\nExamples:\n  verit model trust list\n  verit model trust list --json | jq .signers')
       .action((options: Where & { json?: boolean }) =>

@@ -27,17 +27,16 @@ export function verifyCommand(): Command {
   return new Command('verify')
     .summary('verify a model against its signature')
     .description(
-      'Verify a model against its signature: first the signature, then every file. A file that is not in the ' +
-        'signature is an error, too.'
+      'Verify a model: first its signature, then every file. A file that the signature does not list is an error.'
     )
-    .argument('<model>', 'a file, or a folder')
-    .option('--bundle <file>', 'the signature (default: MODEL.sig, or model.sig in the folder)')
-    .option('--public-key <file>', 'public key of the signer, in PEM, got from someone you trust')
+    .argument('<model>', 'a file or a folder')
+    .option('--bundle <file>', 'signature file (default: MODEL.sig, or model.sig in the folder)')
+    .option('--public-key <file>', 'public key of the signer in PEM, from a source that you trust')
     .option(
       '--policy <file>',
-      'or a trust policy (trust.toml): its digests for a file of this name, or else its signers who may sign it'
+      'trust policy (trust.toml) instead of a key: the digests of this name, or the signers allowed to sign it'
     )
-    .option('--allow-ed25519', 'accept a signature with Ed25519, which is outside the specification')
+    .option('--allow-ed25519', 'accept Ed25519 signatures, which are outside the specification')
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',

@@ -7,10 +7,10 @@ import { verifyCommand } from './model-verify.ts'
 
 export function command(): Command {
   const model = new Command('model')
-    .summary('sign models, verify their signatures, say which are trusted')
+    .summary('sign models, verify signatures, manage trusted models')
     .description(
-      'Sign models and verify their signatures, offline, as OpenSSF Model Signing 1.0 has it, and say which the ' +
-        'server may serve. docs/models.md describes it. (verit models lists pulled ones.)'
+      'Sign models and verify signatures offline (OpenSSF Model Signing 1.0), and manage which models the server ' +
+        'may serve. Guide: docs/guide/models.md. (verit models lists pulled models.)'
     )
     .addHelpText(
       'after',

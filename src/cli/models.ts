@@ -18,9 +18,7 @@ interface Options {
 export function command(): Command {
   const models = new Command('models')
     .summary('list and remove pulled models')
-    .description(
-      'The store of pulled models: files under the digests of their contents, and the names that stand for them.'
-    )
+    .description('The store of pulled models: files by digest, and the names that refer to them.')
     .addHelpText(
       'after',
       '\nExamples:\n  verit models list\n  verit models show mine\n  verit models remove mine\n  verit models gc ' +
@@ -38,21 +36,20 @@ export function command(): Command {
   )
   part(
     'show',
-    'Show one model: its digest, source and path.',
+    'Show digest, source and path of a model.',
     '  verit models show mine\n  verit models show mine --json | jq -r .digest'
   )
     .argument('<name>')
     .action(show)
-  part('remove', 'Take a name away. Its file stays until gc.', '  verit models remove mine')
+  part('remove', 'Remove a name. Its file stays until gc.', '  verit models remove mine')
     .argument('<name>')
     .action(remove)
   part(
     'gc',
-    'Remove files that no name and no known verit.lock refers to, and downloads that nobody goes on with; say ' +
-      'what holds the others.',
+    'Remove files that no name and no known verit.lock refers to, and abandoned downloads; list what keeps the others.',
     '  verit models gc --dry-run\n  verit models gc'
   )
-    .option('--dry-run', 'only say what would be removed')
+    .option('--dry-run', 'only list what would be removed')
     .action(gc)
   return models
 }

@@ -45,7 +45,7 @@ export interface SamplingFlags extends SamplingRequest {
 
 /** Name, placeholder and meaning of each option of sampling. */
 const SAMPLING: readonly (readonly [key: 'maxTokens' | keyof SamplingOptions, value: string, text: string])[] = [
-  ['maxTokens', 'n', 'tokens to make at most'],
+  ['maxTokens', 'n', 'maximum number of tokens to generate'],
   ...(Object.keys(samplingParameters) as (keyof SamplingOptions)[]).map(
     key => [key, samplingParameters[key].value, samplingParameters[key].help] as const
   )
@@ -54,12 +54,11 @@ const SAMPLING: readonly (readonly [key: 'maxTokens' | keyof SamplingOptions, va
 /** Adds those of every command that computes, --end-token, --kv-cache-type, --context and --speculate. */
 export function modelOptions(c: Command): Command {
   return cacheTypeOption(headScreenOption(packingOption(setOption(coresOption(threadsOption(endTokenOption(c)))))))
-    .option('--context <n>', "positions of a sequence (default: the model's)", numberOption)
+    .option('--context <n>', "context length in tokens (default: the model's)", numberOption)
     .addOption(
       new Option(
         '--speculate <when>',
-        'speculative decoding by prompt lookup (default: auto, on where it was measured to be faster; no result ' +
-          'depends on it)'
+        'speculative decoding by prompt lookup (default: auto, where measured to be faster; results do not depend on it)'
       ).choices(Object.keys(SPECULATION))
     )
 }
@@ -82,7 +81,7 @@ export function samplingOptions(c: Command): Command {
     c.option(`--${flag} <${value}>`, key === 'seed' ? text : `${text} (default: ${fallback})`, requestOption(key))
   }
   return c.addOption(
-    new Option('--stop <text>', 'text that ends the answer; may be repeated')
+    new Option('--stop <text>', 'stop string that ends the answer (repeatable)')
       .argParser(repeatedOption)
       .default([], 'none')
   )

@@ -57,49 +57,51 @@ interface Flags extends TextFlags {
 
 export function command(): Command {
   const c = new Command('prepare')
-    .summary('text files to a dataset: clean, deduplicate, split, tokenize')
+    .summary('clean, deduplicate, split and tokenize text files into a dataset')
     .description(
-      'Turns text files into a dataset to train on: cleaned, without duplicates, split into train and validation, ' +
-        'tokenized. ' +
-        'Everything is recorded in manifest.json; the same input gives the same bytes. Formats and rules: docs/data.md.'
+      'Turns text files into a dataset: cleaned, deduplicated, split into training and validation, tokenized. ' +
+        'manifest.json records every option and digest. The same input gives the same bytes. Formats and rules: ' +
+        'docs/guide/data.md.'
     )
     .argument('<input...>', 'text files (UTF-8), or folders of them')
-    .requiredOption('-o, --out <folder>', 'folder to make')
+    .requiredOption('-o, --out <folder>', 'dataset folder to create')
     .addOption(
-      new Option('--format <format>', 'what a document is: a file, a line, or text between blank lines')
+      new Option('--format <format>', 'unit of a document: a file, a line, or a paragraph between blank lines')
         .choices(['text', 'lines', 'paragraphs'])
         .default('text')
     )
   return asTextOption(separatorOption(c))
-    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [
+    .option('--extensions <list>', 'file name extensions to read in folders, separated by commas', extensionsOption, [
       ...DEFAULT_EXTENSIONS
     ])
-    .option('--collapse-whitespace', 'make each run of whitespace one space, or one or two line feeds')
-    .option('--replace-invalid', 'read bytes that are not UTF-8 as U+FFFD instead of refusing them')
-    .option('--min-chars <n>', 'drop shorter documents', numberOption, 1)
-    .option('--no-dedup', 'keep documents that were there before')
-    .option('--validation <share>', 'share of the validation side', numberOption, 0.1)
+    .option('--collapse-whitespace', 'reduce each run of whitespace to one space, or to one or two line feeds')
+    .option('--replace-invalid', 'read invalid UTF-8 as U+FFFD instead of refusing the file')
+    .option('--min-chars <n>', 'drop documents with fewer characters', numberOption, 1)
+    .option('--no-dedup', 'keep duplicate documents')
+    .option('--validation <share>', 'share of the validation split', numberOption, 0.1)
     .addOption(
       new Option(
         '--split <rule>',
-        'by content (the same text is never on both sides) or the tail of the text; auto: by content, unless ' +
-          'there are few documents'
+        'content: by digest, so that no text is in both splits; tail: the end of the text; auto: content, or tail ' +
+          'for few documents'
       )
         .choices(['auto', 'content', 'tail'])
         .default('auto')
     )
     .option('--seed <n>', 'seed of the split by content', numberOption, 0)
     .option('--tokenizer <file>', 'use this tokenizer.json instead of training one')
-    .addOption(new Option('--tokenizer-kind <kind>', 'what to train').choices(['bpe', 'character']).default('bpe'))
-    .option('--vocab-size <n>', 'tokens of the BPE vocabulary, 257 to 131072', numberOption, 4096)
-    .option('--single-digits', 'let no token hold two digits')
     .addOption(
-      new Option('--special <token>', `special token besides ${END_OF_TEXT}, for instance "<|user|>"; may be repeated`)
+      new Option('--tokenizer-kind <kind>', 'kind of tokenizer to train').choices(['bpe', 'character']).default('bpe')
+    )
+    .option('--vocab-size <n>', 'vocabulary size of the BPE tokenizer, 257 to 131072', numberOption, 4096)
+    .option('--single-digits', 'give every digit a token of its own')
+    .addOption(
+      new Option('--special <token>', `special token besides ${END_OF_TEXT}, such as "<|user|>" (repeatable)`)
         .argParser(repeatedOption)
         .default([], 'none')
     )
-    .option('--shard-tokens <n>', 'most tokens in a shard', numberOption, 1 << 26)
-    .option('--force', 'replace a dataset that is there')
+    .option('--shard-tokens <n>', 'maximum number of tokens per shard', numberOption, 1 << 26)
+    .option('--force', 'replace an existing dataset')
     .option('--json', 'print the manifest as JSON')
     .addHelpText(
       'after',

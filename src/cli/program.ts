@@ -24,12 +24,17 @@ In this checkout, type ${commandName} instead of verit (npm run -s keeps npm's o
 /** @param words of the command line, without Node and the program */
 export async function runProgram(words: readonly string[]): Promise<void> {
   guardStandardStreams()
+  const asksVersion = words[0] === '-V' || words[0] === '--version'
   const program = new Command('verit')
     .description(
       'Trains, verifies and serves small language models on ordinary CPUs: GPT and BitNet of its own, ' +
         'and GGUF files of Llama, Qwen, Gemma, Phi and others.'
     )
-    .version(VERSION)
+    .version(
+      asksVersion ? (await import('./version-text.ts')).versionText() : VERSION,
+      '-V, --version',
+      'show version and build'
+    )
     .addHelpText('after', inCheckout ? EXAMPLES + '\n' + IN_CHECKOUT : EXAMPLES)
   const [first, second] = words
   const asked = first === 'help' ? second : first

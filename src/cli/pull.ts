@@ -36,25 +36,27 @@ interface Options extends Where {
 export function command(): Command {
   return located(
     new Command('pull')
-      .summary('fetch a model, check it and keep it')
+      .summary('download a model, verify it and store it')
       .description(
-        'Fetch a file of a model from a hub or an https address. It is downloaded aside, compared with its pin in ' +
-          'verit.lock, checked, and then stored under its digest. ' +
-          'A signature beside it is fetched, too, and compared with the trust policy.'
+        'Downloads a model file from a hub or an https address, compares it with its pin in verit.lock, verifies ' +
+          'it, and stores it under its digest. A signature beside it is downloaded too and checked against the ' +
+          'trust policy.'
       )
       .argument('<source>', 'hf:OWNER/REPO[@REVISION]/FILE or https://HOST/PATH')
-      .option('--name <name>', "name to use it by (default: the file's, without .gguf)")
-      .option('--lock <file>', 'file of pins; made at the first pull', 'verit.lock')
-      .option('--sha256 <digest>', 'what its SHA-256 must be', digestOption)
-      .option('--trust', 'let verit serve run this file under its name: records its digest in the trust policy')
-      .option('--update', 'take what the source holds now, and pin that')
-      .option('--endpoint <url>', `hub to ask, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
+      .option('--name <name>', 'name of the model (default: the file name without .gguf)')
+      .option('--lock <file>', 'lock file with the pins; the first pull creates it', 'verit.lock')
+      .option('--sha256 <digest>', 'expected SHA-256', digestOption)
+      .option('--trust', 'let verit serve run this file: record its digest in the trust policy')
+      .option('--update', 'download the current version of the source, and pin it')
+      .option('--endpoint <url>', `hub, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
       .option('--allow-private', 'allow addresses in private networks, and http on this machine')
       .addOption(
-        new Option('--max-size <size>', 'refuse a larger file').argParser(sizeOption).default(64 * 2 ** 30, '64GiB')
+        new Option('--max-size <size>', 'maximum size of the file').argParser(sizeOption).default(64 * 2 ** 30, '64GiB')
       )
       .addOption(
-        new Option('--timeout <duration>', 'for the whole download').argParser(durationOption).default(86_400, '24h')
+        new Option('--timeout <duration>', 'time limit of the download')
+          .argParser(durationOption)
+          .default(86_400, '24h')
       )
       .addOption(modelsOption())
       .option('--json', 'print one JSON object')

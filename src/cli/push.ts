@@ -22,19 +22,19 @@ interface Options {
 
 export function command(): Command {
   return new Command('push')
-    .summary('send an own model and its signature to a hub or an address')
+    .summary('upload a model and its signature to a hub or an address')
     .description(
-      'Send a model file and its signature (MODEL.sig) to a repository of a hub, as one commit, or with PUT to an ' +
-        'https address. What the hub has already is not sent again.'
+      'Uploads a model file and its signature (MODEL.sig) to a repository of a hub, as one commit, or to an https ' +
+        'address with PUT. Files that the hub already has are not sent again.'
     )
-    .argument('<model>', 'a file; verit model sign makes its signature')
+    .argument('<model>', 'model file; verit model sign writes its signature')
     .argument('<target>', 'hf:OWNER/REPO[@BRANCH][/FILE] or https://HOST/PATH')
-    .option('--unsigned', 'send it without a signature')
+    .option('--unsigned', 'upload it without a signature')
     .option('--message <text>', 'first line of the commit (default: Add FILE)')
-    .option('--endpoint <url>', `hub to send to, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
+    .option('--endpoint <url>', `hub, also HF_ENDPOINT (default: ${DEFAULT_ENDPOINT})`)
     .option('--allow-private', 'allow addresses in private networks, and http on this machine')
     .addOption(
-      new Option('--timeout <duration>', 'for the whole upload').argParser(durationOption).default(86_400, '24h')
+      new Option('--timeout <duration>', 'time limit of the upload').argParser(durationOption).default(86_400, '24h')
     )
     .option('--json', 'print one JSON object: target, files (path, digest, size, sent), commit, confirmed')
     .addHelpText(

@@ -26,9 +26,9 @@ function paste(command: string): Ran {
 
 const text = Array.from({ length: 800 }, (_, i) => `${(i * 7919) % 1000} goats or ${(i * i) % 97}\r\n`).join('')
 writeFileSync(join(root, 'text.txt'), `\ufeff${text}`)
-const small = (
-  '--preset shakespeare --layers 1 --hidden 16 --heads 2 --context 16 --threads 1 ' + '--eval-tokens 500'
-).split(' ')
+const small = '--preset shakespeare --layers 1 --hidden 16 --heads 2 --context 16 --threads 1 --eval-tokens 500'.split(
+  ' '
+)
 
 test('a run is sampled before its end, moved, finished and sampled again by the printed commands', () => {
   const length = '--steps 40 --eval-every 20 --stop-at 30'.split(' ')

@@ -87,7 +87,7 @@ export function banner(server: RunningServer, { listen, inference }: ServerConfi
       '  Warning: other machines can reach this address, and nothing encrypts what they send, keys included. Give ' +
         '--tls-cert and --tls-key, or put a',
       '  proxy with TLS in front, declare it with --trusted-proxy, and let only it through to this port ' +
-        '(docs/security.md).'
+        '(docs/guide/security.md).'
     )
   }
   // A certificate is for a name, which the address listened on seldom is.
@@ -146,7 +146,7 @@ export function announce(
   const missing = notProtected(protection)
   if (missing.length > 0) log.warn({ missing: missing.join('; ') }, 'the gateway is not fully protected')
   if (exposed && !tls && listen.trustedProxies.length === 0) {
-    log.warn('other machines can reach this address, and nothing encrypts what they send (docs/security.md)')
+    log.warn('other machines can reach this address, and nothing encrypts what they send (docs/guide/security.md)')
   }
   if (keyless) {
     const make = `verit keys create --name NAME --state ${shellPath(state)}`

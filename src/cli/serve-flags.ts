@@ -27,14 +27,14 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--chat-template <file>', 'inference.chat_template', "the model's own"],
   ['--end-token <token>', 'inference.end_tokens'],
   ['--threads <n>', 'inference.threads'],
-  ['--cores <list>', 'inference.cores', 'where the system puts them'],
+  ['--cores <list>', 'inference.cores', 'no pinning'],
   ['--packing <name>', 'inference.packing', 'the fastest here'],
   ['--instruction-set <name>', 'inference.instruction_set', 'the fastest here'],
-  ['--head-screen <when>', 'inference.head_screen', 'where the head is 64 MiB or larger'],
-  ['--speculate <when>', 'inference.speculate', 'where that was measured to be faster'],
+  ['--head-screen <when>', 'inference.head_screen', 'for heads of 64 MiB or more'],
+  ['--speculate <when>', 'inference.speculate', 'where measured to be faster'],
   ['--trust-policy <file>', 'trust.policy', 'trust.toml in the state folder'],
   ['--allow-unsigned', 'trust.allow_unsigned', 'it is refused'],
-  ['--require-sandbox', 'inference.require_sandbox', 'serve with what can be locked, and say what cannot']
+  ['--require-sandbox', 'inference.require_sandbox', 'start with an incomplete sandbox, and report it']
 ]
 
 /** Adds them all. They have no default of commander's: what is not given is left to the file. */
@@ -44,7 +44,7 @@ export function addSettingFlags(command: Command): Command {
     const several = schema.type === 'array'
     const normal = shown ?? (several ? 'none' : String(schema.default))
     // a flag is there or not, and its default stands at the end
-    const meaning = schema.description!.replace(/^whether /, '').replace(/; default: [^()]*$/, '')
+    const meaning = schema.description!.replace(/^whether (?:to )?/, '').replace(/; default: [^()]*$/, '')
     const option = new Option(text, `${meaning} ${several ? '(repeatable; default: none)' : `(default: ${normal})`}`)
     // a flag without a value means true, and has nothing to read
     command.addOption(

@@ -61,34 +61,35 @@ export function command(): Command {
   const serve = new Command('serve')
     .summary("serve a model over HTTP with OpenAI's API")
     .description(
-      "Serve a model over HTTP with OpenAI's API. Every request needs a key; the first start makes one and shows " +
-        'it once.'
+      "Serves a model over HTTP with OpenAI's API. Every request needs an API key. The first start creates one " +
+        'and shows it once. Guide: docs/guide/serve.md.'
     )
     .argument(
       '[model]',
-      'a .gguf file, a training run, or the name of a pulled model ' + '(default: the model that comes with Verit)'
+      'a .gguf file, a training run, or the name of a pulled model (default: the model that comes with Verit)'
     )
-    .option('--config <file>', 'TOML file of settings; flags come after it (docs/configuration.md)')
+    .option('--config <file>', 'TOML file of settings; flags override it (docs/reference/configuration.md)')
     .option(
       '--check',
-      'check what a start would refuse (settings, files, state, model, store, rates, audit log), and stop'
+      'check everything that a start would refuse (settings, files, state folder, model, store, rate limits, ' +
+        'audit log), and stop'
     )
-    .option('--print-config', 'print all settings as they would hold, as TOML, and stop')
-    .option('--state <folder>', "folder of keys, the server's secret and the audit log", defaultStateFolder())
-    .option('--model-name <name>', "name by which clients ask for the model (default: its file's or run's)", modelId)
+    .option('--print-config', 'print the effective settings as TOML, and stop')
+    .option('--state <folder>', "folder of API keys, the server's secret and the audit log", defaultStateFolder())
+    .option('--model-name <name>', 'model name for clients (default: the name of the file or run)', modelId)
   return addSettingFlags(serve)
-    .option('--grace <seconds>', 'time that answers under way have to end when the server stops', whole(0, 3600), 10)
-    .option('--log-json', 'write nothing but JSON lines to standard error; no first key is made then')
-    .option('--allow-debugger', 'start although an option of Node, such as --inspect, opens this process to others')
+    .option('--grace <seconds>', 'seconds that running answers have to end when the server stops', whole(0, 3600), 10)
+    .option('--log-json', 'write only JSON lines to standard error; the first start then creates no key')
+    .option('--allow-debugger', 'start despite an option of Node, such as --inspect, that exposes this process')
     .addHelpText(
       'after',
       `
 Secrets come from the environment, or from the file that NAME_FILE names:
   VERIT_DATABASE_URL    postgresql://..., for several gateways (default: SQLite in the state folder)
   VERIT_RATE_URL        redis:// or rediss://..., for limits that several gateways share
-  VERIT_WEBHOOK_SECRET  whsec_... or whsk_..., with which alerts are signed; two, with a space between, during rotation
+  VERIT_WEBHOOK_SECRET  whsec_... or whsk_..., signs alerts; two, separated by a space, during rotation
 
-VERIT_THREADS, VERIT_CORES, VERIT_PACKING and VERIT_ISA say what neither a flag nor the file does.
+VERIT_THREADS, VERIT_CORES, VERIT_PACKING and VERIT_ISA apply unless a flag or the file sets the same.
 
 Examples:
   verit serve

@@ -8,13 +8,13 @@ export interface TextFlags {
 
 /** Adds --as-text. */
 export const asTextOption = (c: Command): Command =>
-  c.option('--as-text', 'read JSON, CSV, HTML and the like as plain text instead of refusing them')
+  c.option('--as-text', 'read JSON, CSV, HTML and similar files as plain text instead of refusing them')
 
 /** Adds --separator. */
 export const separatorOption = (c: Command): Command =>
   c.option(
     '--separator <text>',
-    'text that ends a document, or none (default: auto, <|endoftext|> or <|end_of_text|> on a line of its own)'
+    'text that ends a document, or none (default: auto, <|endoftext|> or <|end_of_text|> on its own line)'
   )
 
 /** Prints a notice as a line on standard error. */

@@ -7,7 +7,7 @@ import { openTokenizer } from './open-tokenizer.ts'
 import { readStandardText } from './standard-text.ts'
 import { asTextOption } from './text-options.ts'
 
-const TOKENIZER = 'tokenizer.json or a folder that has one, a run, a GGUF model, or a SentencePiece .model'
+const TOKENIZER = 'tokenizer.json, a folder that contains one, a training run, a GGUF model, or a SentencePiece .model'
 
 interface EncodeFlags {
   tokenizer: string
@@ -21,15 +21,15 @@ interface EncodeFlags {
 export function encodeCommand(): Command {
   const c = new Command('encode')
     .description(
-      'Prints the token ids of a text: one line of numbers. A file or standard input is read as verit ' +
-        'prepare reads it: without byte order mark and control characters, CR LF as LF. --text is taken as it is.'
+      'Prints the token ids of a text on one line. Files and standard input are cleaned as verit prepare cleans ' +
+        'them: no byte order mark, no control characters, CR LF as LF. --text is not cleaned.'
     )
-    .argument('[file]', 'text to encode; - or none: standard input')
+    .argument('[file]', 'text file to encode; - or none: standard input')
     .requiredOption('-t, --tokenizer <file>', TOKENIZER)
     .option('--text <text>', 'encode this text instead of a file')
-    .option('--no-clean', 'encode every character of the file as it is')
-    .option('--allow-special', 'read special tokens in the text as such; otherwise they are plain text')
-    .option('--json', 'print an object with ids, tokens and counts')
+    .option('--no-clean', 'do not clean the text')
+    .option('--allow-special', 'encode special tokens in the text as special tokens (default: as plain text)')
+    .option('--json', 'print a JSON object with ids, tokens and counts')
   return asTextOption(c)
     .addHelpText(
       'after',
@@ -71,8 +71,8 @@ export function decodeCommand(): Command {
     .description('Prints the text of token ids.')
     .argument('[ids...]', 'token ids; none: numbers from standard input')
     .requiredOption('-t, --tokenizer <file>', TOKENIZER)
-    .option('--skip-special', 'leave out special tokens')
-    .option('--json', 'print an object with the text')
+    .option('--skip-special', 'omit special tokens')
+    .option('--json', 'print a JSON object with the text')
     .addHelpText(
       'after',
       `

@@ -32,23 +32,23 @@ export function trainCommand(): Command {
     .argument('<input...>', 'text files (UTF-8), or folders of them')
     .requiredOption('-o, --out <file>', 'tokenizer.json to write')
     .addOption(
-      new Option('--kind <kind>', 'byte-level BPE, or one token a character')
+      new Option('--kind <kind>', 'byte-level BPE, or one token per character')
         .choices(['bpe', 'character'])
         .default('bpe')
     )
-    .option('--vocab-size <n>', 'tokens of the BPE vocabulary, 257 to 131072', numberOption, 4096)
-    .option('--single-digits', 'let no token hold two digits')
+    .option('--vocab-size <n>', 'vocabulary size of the BPE tokenizer, 257 to 131072', numberOption, 4096)
+    .option('--single-digits', 'give every digit a token of its own')
     .addOption(
-      new Option('--special <token>', `special token; bpe has ${END_OF_TEXT} anyway; may be repeated`)
+      new Option('--special <token>', `additional special token; bpe always has ${END_OF_TEXT} (repeatable)`)
         .argParser(repeatedOption)
         .default([], 'none')
     )
   return asTextOption(separatorOption(c))
-    .option('--extensions <list>', 'files that count inside folders, separated by commas', extensionsOption, [
+    .option('--extensions <list>', 'file name extensions to read in folders, separated by commas', extensionsOption, [
       ...DEFAULT_EXTENSIONS
     ])
-    .option('--replace-invalid', 'read bytes that are not UTF-8 as U+FFFD instead of refusing them')
-    .option('--force', 'replace the file if it is there')
+    .option('--replace-invalid', 'read invalid UTF-8 as U+FFFD instead of refusing the file')
+    .option('--force', 'replace an existing file')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

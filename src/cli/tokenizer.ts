@@ -5,10 +5,10 @@ import { trainCommand } from './tokenizer-train.ts'
 
 export function command(): Command {
   return new Command('tokenizer')
-    .summary('train a tokenizer, encode and decode')
+    .summary('train a tokenizer; encode and decode text')
     .description(
-      'Byte-level BPE and character tokenizers, in the tokenizer.json format of Hugging Face. encode and ' +
-        'decode also read the tokenizers of GGUF and SentencePiece models.'
+      'Byte-level BPE and character tokenizers in the tokenizer.json format of Hugging Face. encode and decode ' +
+        'also read the tokenizers of GGUF and SentencePiece models.'
     )
     .addCommand(trainCommand())
     .addCommand(encodeCommand())

@@ -12,30 +12,30 @@ import { asTextOption, separatorOption } from './text-options.ts'
 
 /** Options that set one field each: field, value, text. */
 const MODEL = [
-  ['layers', 'n', 'blocks'],
-  ['hidden', 'n', 'width of the residual stream'],
+  ['layers', 'n', 'number of layers'],
+  ['hidden', 'n', 'hidden size'],
   ['heads', 'n', 'attention heads'],
-  ['kvHeads', 'n', 'key and value heads (bitnet)'],
-  ['ffn', 'n', 'width of the feed-forward layer'],
+  ['kvHeads', 'n', 'key/value heads (bitnet)'],
+  ['ffn', 'n', 'size of the feed-forward layer'],
   ['context', 'n', 'context length in tokens'],
-  ['dropout', 'p', 'dropout after the embedding and each branch (gpt)'],
-  ['theta', 'x', 'base of the rotary angles (bitnet)']
+  ['dropout', 'p', 'dropout after the embedding and each block (gpt)'],
+  ['theta', 'x', 'ropeTheta, base of the rotary frequencies (bitnet)']
 ] as const
 const TRAIN = [
   ['steps', 'n', 'optimizer steps'],
-  ['batch', 'n', 'sequences of a micro-batch'],
-  ['microBatches', 'n', 'micro-batches of a step (gradient accumulation)'],
+  ['batch', 'n', 'sequences per micro-batch'],
+  ['microBatches', 'n', 'micro-batches per step (gradient accumulation)'],
   ['lr', 'x', 'peak learning rate'],
-  ['lrFloor', 'x', 'learning rate at the end (default: a tenth of the peak)'],
+  ['lrFloor', 'x', 'final learning rate (default: a tenth of the peak)'],
   ['warmup', 'n', 'steps of linear warm-up'],
   ['weightDecay', 'x', 'AdamW weight decay of matrices'],
   ['beta1', 'x', 'AdamW first moment'],
   ['beta2', 'x', 'AdamW second moment'],
   ['eps', 'x', 'AdamW epsilon'],
-  ['clip', 'x', 'largest norm of the gradient, 0 for any'],
-  ['seed', 'n', 'seed of weights, batches and dropout'],
+  ['clip', 'x', 'gradient clipping: maximum norm, 0 for no clipping'],
+  ['seed', 'n', 'seed of initial weights, batches and dropout'],
   ['evalEvery', 'n', 'steps between evaluations'],
-  ['evalTokens', 'n', 'held-out tokens of an evaluation, 0 for all']
+  ['evalTokens', 'n', 'held-out tokens per evaluation, 0 for all']
 ] as const
 
 type NumberField = (typeof MODEL)[number][0] | (typeof TRAIN)[number][0]
@@ -85,34 +85,34 @@ export function trainOptions(c: Command): Command {
   c.option('-o, --out <folder>', 'folder of the run (default: runs/ and the name of the data)')
     .option(
       '-p, --preset <name>',
-      `where the options start from: ${presetList} (default: ${DEFAULT_PRESET}, or gpt with --kind gpt)`
+      `preset that the other options start from: ${presetList} (default: ${DEFAULT_PRESET}, or gpt with --kind gpt)`
     )
     .option(
       '--depth <n>',
-      'instead of a preset: width, heads, learning rate and length of the run follow from it',
+      'instead of a preset: number of layers, from which width, heads, learning rate and steps follow',
       numberOption
     )
     .addOption(new Option('--kind <kind>', 'kind of model (default: bitnet)').choices(trainableKinds))
-    .option('--config <file>', 'JSON with the objects model and train, laid over the preset')
-    .option('-r, --resume <folder>', 'go on with a run that was stopped or killed')
-    .option('--dry-run', 'print model, data, time, memory and disk of the run, after a few measured steps, and stop')
+    .option('--config <file>', 'JSON file with the objects model and train; overrides the preset')
+    .option('-r, --resume <folder>', 'continue a run that was stopped or killed')
+    .option('--dry-run', 'measure a few steps, print time, memory and disk space of the run, and stop')
     .option('--name <name>', 'name in the model file (default: kind and size)')
-    .option('--save-every <n>', 'steps between checkpoints (default: as --eval-every)', numberOption)
-    .option('--keep <n>', 'newest checkpoints to keep, beside the best', numberOption, 2)
-    .option('--stop-at <n>', 'save and stop after this many steps of the run', numberOption)
-    .option('--vocab-size <n>', 'tokens to learn from a text file (default: 4096)', numberOption)
+    .option('--save-every <n>', 'steps between checkpoints (default: same as --eval-every)', numberOption)
+    .option('--keep <n>', 'number of newest checkpoints to keep, besides the best', numberOption, 2)
+    .option('--stop-at <n>', 'save and stop after this step', numberOption)
+    .option('--vocab-size <n>', 'vocabulary size of a tokenizer learned from a text file (default: 4096)', numberOption)
     .addOption(
       new Option(
         '--tokenizer-kind <kind>',
-        'tokenizer to learn from a text file (default: that of the preset)'
+        "kind of tokenizer to learn from a text file (default: the preset's)"
       ).choices(['bpe', 'character'])
     )
-  asTextOption(separatorOption(c)).option('--json', 'print the record as one JSON object')
+  asTextOption(separatorOption(c)).option('--json', 'print the training record as one JSON object')
   setOption(coresOption(threadsOption(c)))
   for (const [key, value, text] of MODEL) c.option(`${optionFlag(key)} <${value}>`, `model: ${text}`, numberOption)
-  c.option('--bias', 'model: biases in linear layers and norms (gpt)').option('--no-bias', 'model: none')
+  c.option('--bias', 'model: biases in linear layers and norms (gpt)').option('--no-bias', 'model: no biases')
   for (const [key, value, text] of TRAIN) c.option(`${optionFlag(key)} <${value}>`, text, numberOption)
-  return c.addOption(new Option('--schedule <name>', 'course of the learning rate').choices(['cosine', 'two-stage']))
+  return c.addOption(new Option('--schedule <name>', 'learning rate schedule').choices(['cosine', 'two-stage']))
 }
 
 type FieldTable = readonly (readonly [NumberField, string, string])[]

@@ -11,11 +11,11 @@ export function command(): Command {
   const c = new Command('train')
     .summary('train a model from scratch')
     .description(
-      'Trains a GPT or a 1.58-bit BitNet from scratch and writes model.gguf, and record.json with all that ' +
-        'fixed the run. The same data, options and seed give the same bits on every machine. Ctrl-C saves; --resume ' +
-        'goes on to the same bits. All options: docs/training.md.'
+      'Trains a GPT or a 1.58-bit BitNet from scratch. Writes model.gguf, and record.json with every input of the ' +
+        'run. The same data, options and seed give the same bits on every machine. Ctrl-C saves a checkpoint; ' +
+        '--resume continues from it to the same bits. Guide: docs/guide/train.md.'
     )
-    .argument('[data]', 'a dataset made by verit prepare, or a text file or folder (UTF-8), prepared into OUT/data')
+    .argument('[data]', 'a dataset of verit prepare, or a UTF-8 text file or folder (prepared into OUT/data)')
   return trainOptions(c)
     .addHelpText(
       'after',

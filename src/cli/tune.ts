@@ -26,11 +26,10 @@ import { executorOf } from './compute-options.ts'
 
 export function command(): Command {
   const c = new Command('tune')
-    .summary('find the settings that are fastest here')
+    .summary('find the fastest settings for this machine')
     .description(
-      'Tries instruction sets, numbers of threads and, for ternary weights, their packings. Says which to take ' +
-        'and why. ' +
-        'Verit chooses all by itself; this shows whether it chose well here. No result depends on them.'
+      'Measures instruction sets, numbers of threads and, for ternary weights, packings, and recommends settings. ' +
+        'Verit chooses them automatically; this checks the choice. Results do not depend on them.'
     )
   return reportOptions(measuredModelOptions(c))
     .addHelpText(

@@ -1,6 +1,6 @@
 /**
  * `verit/client`: signed requests to a Verit server from programs, and answers that are known to be its own.
- * docs/signing.md.
+ * docs/reference/request-signing.md.
  */
 import '../lib/require-node.ts'
 

@@ -71,7 +71,11 @@ export function signerOf(content: KeyFile, path = 'given in the program'): Signe
   return { alg: 'hmac-sha256', keyId: keyid, secret: signingSecret(content.key) }
 }
 
-function keyError(path: string, problem: string, fix = 'Make it again: docs/signing.md shows its form'): VeritError {
+function keyError(
+  path: string,
+  problem: string,
+  fix = 'Make it again: docs/reference/request-signing.md shows its form'
+): VeritError {
   return new VeritError('VERIT_KEY_FILE', { path, problem, fix })
 }
 

@@ -17,8 +17,8 @@ import { verifiedResponse } from './verified-response.ts'
 
 export interface VeritFetchOptions {
   /**
-   * Path of a key file (docs/signing.md), or what is in one. Absent: requests are sent unsigned, with the headers they
-   * have.
+   * Path of a key file (docs/reference/request-signing.md), or what is in one. Absent: requests are sent unsigned, with
+   * the headers they have.
    */
   readonly keyFile?: string | KeyFile
   /**

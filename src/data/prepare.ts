@@ -1,7 +1,7 @@
 /**
  * Text files to a dataset: read, clean, deduplicate and split (first pass), learn a vocabulary unless one is given
  * (second), encode into shards (last). The result depends only on the bytes of the inputs, their names and the options;
- * docs/data.md has the formats and rules.
+ * docs/guide/data.md has the formats and rules.
  */
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'

@@ -167,67 +167,70 @@ test('listening beyond this machine without TLS or a proxy is a problem; a certi
   assert.equal(judged(untilIn(60))['listen.exposure'], 'ok')
 })
 
-test('keys that are old, unused, endless, or administer with a secret are named; those that are over are counted', () => {
-  const ago = (days: number): string => new Date(now - days * DAY).toISOString()
-  const key = (id: string, changes: Partial<KeyRecord>): KeyRecord => ({
-    id,
-    kind: 'secret',
-    name: 'x',
-    owner: '',
-    scopes: ['infer'],
-    models: [],
-    addresses: [],
-    signing: 'never',
-    limits: {},
-    created: ago(1),
-    expires: ago(-10),
-    revoked: undefined,
-    lastUsed: ago(0),
-    credentials: [],
-    ...changes
-  })
-  const credential = (days: number): KeyRecord['credentials'] => [
-    { id: 'x.1', created: ago(days), expires: undefined, fingerprint: undefined }
-  ]
-  assert.deepEqual(levelsOf(checkKeys([], now)), { keys: 'note' })
-  assert.deepEqual(levelsOf(checkKeys([key('a', {})], now)), { keys: 'ok' })
-  assert.deepEqual(levelsOf(checkKeys([key('a', { revoked: ago(1), scopes: ['admin'] })], now)), { keys: 'note' })
-  const found = checkKeys(
-    [
-      key('key_old', { created: ago(400), credentials: credential(181) }),
-      key('key_rotated', { created: ago(400), credentials: credential(2) }),
-      key('key_admin', { scopes: ['admin', 'infer'] }),
-      key('key_signs', { scopes: ['admin'], kind: 'ed25519', signing: 'required', addresses: ['10.0.0.1/32'] }),
-      key('key_unused', { created: ago(31), lastUsed: undefined }),
-      key('key_idle', { lastUsed: ago(200) }),
-      key('key_endless', { expires: undefined }),
-      key('key_over', { expires: ago(1), scopes: ['admin'] })
-    ],
-    now
-  )
-  assert.deepEqual(
-    found.filter(f => f.level === 'warning').map(f => /key_\w+/.exec(f.says)?.[0]),
-    ['key_old', 'key_admin']
-  )
-  assert.deepEqual(
-    found.filter(f => f.level === 'note').map(f => [f.check, /key_\w+/.exec(f.says)?.[0]]),
-    [
-      ['keys.admin-address', 'key_admin'],
-      ['keys.admin-mixed', 'key_admin'],
-      ['keys.unused', 'key_unused'],
-      ['keys.idle', 'key_idle'],
-      ['keys.no-end', 'key_endless'],
-      ['keys.over', undefined]
+test(
+  'keys that are old, unused, endless, or administer with a secret are named; those that are over are ' + 'counted',
+  () => {
+    const ago = (days: number): string => new Date(now - days * DAY).toISOString()
+    const key = (id: string, changes: Partial<KeyRecord>): KeyRecord => ({
+      id,
+      kind: 'secret',
+      name: 'x',
+      owner: '',
+      scopes: ['infer'],
+      models: [],
+      addresses: [],
+      signing: 'never',
+      limits: {},
+      created: ago(1),
+      expires: ago(-10),
+      revoked: undefined,
+      lastUsed: ago(0),
+      credentials: [],
+      ...changes
+    })
+    const credential = (days: number): KeyRecord['credentials'] => [
+      { id: 'x.1', created: ago(days), expires: undefined, fingerprint: undefined }
     ]
-  )
-  assert.match(
-    checkKeys(
-      Array.from({ length: 7 }, () => key('key_x', { expires: undefined })),
+    assert.deepEqual(levelsOf(checkKeys([], now)), { keys: 'note' })
+    assert.deepEqual(levelsOf(checkKeys([key('a', {})], now)), { keys: 'ok' })
+    assert.deepEqual(levelsOf(checkKeys([key('a', { revoked: ago(1), scopes: ['admin'] })], now)), { keys: 'note' })
+    const found = checkKeys(
+      [
+        key('key_old', { created: ago(400), credentials: credential(181) }),
+        key('key_rotated', { created: ago(400), credentials: credential(2) }),
+        key('key_admin', { scopes: ['admin', 'infer'] }),
+        key('key_signs', { scopes: ['admin'], kind: 'ed25519', signing: 'required', addresses: ['10.0.0.1/32'] }),
+        key('key_unused', { created: ago(31), lastUsed: undefined }),
+        key('key_idle', { lastUsed: ago(200) }),
+        key('key_endless', { expires: undefined }),
+        key('key_over', { expires: ago(1), scopes: ['admin'] })
+      ],
       now
-    ).at(-1)!.says,
-    /7 keys \(.*, \.\.\.\)$/
-  )
-})
+    )
+    assert.deepEqual(
+      found.filter(f => f.level === 'warning').map(f => /key_\w+/.exec(f.says)?.[0]),
+      ['key_old', 'key_admin']
+    )
+    assert.deepEqual(
+      found.filter(f => f.level === 'note').map(f => [f.check, /key_\w+/.exec(f.says)?.[0]]),
+      [
+        ['keys.admin-address', 'key_admin'],
+        ['keys.admin-mixed', 'key_admin'],
+        ['keys.unused', 'key_unused'],
+        ['keys.idle', 'key_idle'],
+        ['keys.no-end', 'key_endless'],
+        ['keys.over', undefined]
+      ]
+    )
+    assert.match(
+      checkKeys(
+        Array.from({ length: 7 }, () => key('key_x', { expires: undefined })),
+        now
+      ).at(-1)!.says,
+      /7 keys \(.*, \.\.\.\)$/
+    )
+  }
+)
 
 test('a log whose newest entries, tiles, checkpoint or key were changed is found in the quick look', async () => {
   const folder = join(dir, 'log')

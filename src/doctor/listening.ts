@@ -34,7 +34,8 @@ function exposure({ listen }: ServerConfig): Finding {
   return problem(
     'listen.exposure',
     `The server listens on ${where} without TLS, and no proxy is declared: keys cross the network readable`,
-    'Set listen.tls_cert and listen.tls_key, or listen on 127.0.0.1 behind a proxy that ends TLS (docs/security.md)'
+    'Set listen.tls_cert and listen.tls_key, or listen on 127.0.0.1 behind a proxy that ends TLS ' +
+      '(docs/guide/security.md)'
   )
 }
 

@@ -116,6 +116,6 @@ function kept(folder: string): Finding {
   return note(
     'audit.kept',
     'Whether a checkpoint was kept elsewhere cannot be seen here; without one, a log that was written anew looks whole',
-    'Copy `verit audit checkpoint` to another machine every day, or let a witness cosign (docs/audit.md)'
+    'Copy `verit audit checkpoint` to another machine every day, or let a witness cosign (docs/internals/audit-log.md)'
   )
 }

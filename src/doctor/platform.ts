@@ -58,7 +58,7 @@ export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Fin
       warning(
         'user.root',
         'This runs as root: whoever takes over the server has the whole machine',
-        'Run the server as a user of its own (docs/deploy.md)'
+        'Run the server as a user of its own (docs/guide/deploy.md)'
       )
     )
   else if (uid !== undefined) found.push(ok('user.root', `This does not run as root (user id ${uid})`))

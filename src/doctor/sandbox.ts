@@ -1,6 +1,6 @@
 /**
- * Checks how completely the runner can be locked on this machine (docs/sandbox.md): starts a runner on the model that
- * comes with Verit, as a server does, and reports which protections are in effect.
+ * Checks how completely the runner can be locked on this machine (docs/internals/sandbox.md): starts a runner on the
+ * model that comes with Verit, as a server does, and reports which protections are in effect.
  */
 import { existsSync, statSync } from 'node:fs'
 import { defaultModelPath } from '../lib/default-model.ts'

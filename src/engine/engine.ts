@@ -67,7 +67,7 @@ export interface Engine extends AsyncDisposable {
 export interface EngineCapabilities {
   /**
    * The same request gives the same bits on every machine, with any number of threads, beside any other requests
-   * (docs/arithmetic.md).
+   * (docs/internals/arithmetic.md).
    */
   readonly bitExact: boolean
   /** `logprobs` of a request. */

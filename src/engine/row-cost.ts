@@ -12,8 +12,8 @@ const AVX2VNNI = 3 / 5
 const AVX2 = 2 / 3
 
 /**
- * In runs of one row, the dearest of what was measured and a little more (docs/generation.md has the figures), so that
- * drafts lose time nowhere. Undefined: no drafts.
+ * In runs of one row, the dearest of what was measured and a little more (docs/internals/generation.md has the
+ * figures), so that drafts lose time nowhere. Undefined: no drafts.
  * @param executor its name: 'native avx512' and the like
  * @param ternary whether the projections are ternary
  * @param speculate true: wherever; false: never; a number: this is the cost; undefined: where it was measured to pay

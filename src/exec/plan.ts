@@ -1,7 +1,7 @@
 /**
  * A plan: the flat program a graph compiles to, and the interface of what runs it. Both executors (native.ts,
- * reference.ts) take the same plan and give the same bits; `docs/arithmetic.md` section 4 says what each op computes
- * and lists its inputs, outputs and attributes.
+ * reference.ts) take the same plan and give the same bits; `docs/internals/arithmetic.md` section 4 says what each op
+ * computes and lists its inputs, outputs and attributes.
  */
 
 import type { Attribute, DType, SymbolName } from '../ops/sizes.ts'

@@ -1,7 +1,7 @@
 /**
  * Every tensor type that GGUF may hold, by ggml's numbers, with its size. Verit computes with the types of
  * src/weights/registry.ts; it lists and copies the others. Number 36 is I2_S of microsoft/BitNet; other programs may
- * use it for something else (docs/formats.md).
+ * use it for something else (docs/internals/formats.md).
  */
 import { invariant } from '../lib/errors.ts'
 import { ggufLimits } from './gguf-limits.ts'

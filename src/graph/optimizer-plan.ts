@@ -6,9 +6,9 @@ import type { Layout } from './layout.ts'
 import { PlanBuilder } from './plan-builder.ts'
 
 /**
- * One clipped AdamW step (docs/arithmetic.md: squareSum, clipFactor, adamw) over the buffers 'weights', 'gradients',
- * 'adamM', 'adamV', each `layout.bytes` long; 'hyper' f32 [6] in, 'clip' f32 [2] out: the gradient's norm and the
- * factor applied.
+ * One clipped AdamW step (docs/internals/arithmetic.md: squareSum, clipFactor, adamw) over the buffers 'weights',
+ * 'gradients', 'adamM', 'adamV', each `layout.bytes` long; 'hyper' f32 [6] in, 'clip' f32 [2] out: the gradient's norm
+ * and the factor applied.
  * @param maxNorm global norm above which gradients are scaled down; 0 for never
  */
 export function optimizerPlan(layout: Layout, maxNorm: number): Plan {

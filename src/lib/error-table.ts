@@ -1,7 +1,8 @@
 /**
  * Every error Verit raises on purpose, in one table: a stable code, a message built from typed fields that says what is
  * wrong, a second sentence that says what to do next, the HTTP status the gateway answers with, and the exit status of
- * the command. `docs/errors.md` is generated from here (`node scripts/error-docs.ts`); a test keeps the two equal.
+ * the command. `docs/reference/errors.md` is generated from here (`node scripts/error-docs.ts`); a test keeps the two
+ * equal.
  */
 import { shellPath } from './shell-word.ts'
 
@@ -60,20 +61,30 @@ export const errorTable = {
   VERIT_GGUF: row<{ file: string; offset: number; problem: string; fix?: string }>({
     what: f => `${f.file} cannot be used as a GGUF file: at byte ${f.offset}, ${f.problem}`,
     next: f =>
-      fixOr(f.fix, 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused')
+      fixOr(
+        f.fix,
+        'Get the file again from its source and compare its SHA-256; docs/internals/formats.md lists ' +
+          'what is refused'
+      )
   }),
   VERIT_SAFETENSORS: row<{ file: string; offset: number; problem: string; fix?: string }>({
     what: f => `${f.file} cannot be used as a safetensors file: at byte ${f.offset}, ${f.problem}`,
     next: f =>
-      fixOr(f.fix, 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused')
+      fixOr(
+        f.fix,
+        'Get the file again from its source and compare its SHA-256; docs/internals/formats.md lists ' +
+          'what is refused'
+      )
   }),
   VERIT_TENSOR: row<{ tensor: string; problem: string }>({
     what: f => `Tensor ${f.tensor}: ${f.problem}`,
-    next: () => 'The file was damaged or written by a program that packs this type differently: see docs/formats.md'
+    next: () =>
+      'The file was damaged or written by a program that packs this type differently: see ' +
+      'docs/internals/formats.md'
   }),
   VERIT_MODEL_WRITE: row<{ file: string; problem: string }>({
     what: f => `${f.file} was not written: ${f.problem}`,
-    next: () => 'Change the names, shapes or values concerned; docs/formats.md lists the limits'
+    next: () => 'Change the names, shapes or values concerned; docs/internals/formats.md lists the limits'
   }),
   VERIT_SHAPE: row<{ op: string; problem: string; shapes: string }>({
     what: f => `Op ${f.op}: ${f.problem} (shapes ${f.shapes})`,
@@ -82,11 +93,16 @@ export const errorTable = {
   VERIT_TOKENIZER_FILE: row<{ source: string; problem: string; fix?: string }>({
     what: f => `The tokenizer in ${f.source} cannot be used: ${f.problem}`,
     next: f =>
-      fixOr(f.fix, 'docs/formats.md lists the kinds of tokenizer that are supported; verit tokenizer train makes one')
+      fixOr(
+        f.fix,
+        'docs/internals/formats.md lists the kinds of tokenizer that are supported; verit tokenizer ' +
+          'train makes one'
+      )
   }),
   VERIT_SENTENCEPIECE: row<{ file: string; offset: number; problem: string }>({
     what: f => `${f.file} cannot be used as a SentencePiece model: at byte ${f.offset}, ${f.problem}`,
-    next: () => 'Get the file again from its source and compare its SHA-256; docs/formats.md lists what is refused'
+    next: () =>
+      'Get the file again from its source and compare its SHA-256; docs/internals/formats.md lists what ' + 'is refused'
   }),
   VERIT_TOKENIZER_CHARACTER: row<{ character: string }>({
     what: f => `The character ${JSON.stringify(f.character)} is not in the vocabulary of this character tokenizer`,
@@ -101,7 +117,7 @@ export const errorTable = {
   }),
   VERIT_MODEL_CONFIG: row<{ field: string; problem: string }>({
     what: f => `The model configuration cannot be used: ${f.field} ${f.problem}`,
-    next: () => 'Correct that field; docs/training.md lists them all with their ranges',
+    next: () => 'Correct that field; docs/internals/training.md lists them all with their ranges',
     status: 400,
     exit: 2,
     overHttp: () => 'Correct that field'
@@ -139,7 +155,8 @@ export const errorTable = {
     next: f =>
       fixOr(
         f.fix,
-        'docs/formats.md lists the architectures and tensor types that are supported; `verit inspect` shows what ' +
+        'docs/internals/formats.md lists the architectures and tensor types that are supported; `verit inspect` ' +
+          'shows what ' +
           'the file holds'
       )
   }),
@@ -192,7 +209,7 @@ export const errorTable = {
   }),
   VERIT_KEY_OPTION: row<{ field: string; problem: string }>({
     what: f => `The key was not made or changed: ${f.field} ${f.problem}`,
-    next: () => 'Correct it; docs/keys.md lists every field with its range',
+    next: () => 'Correct it; docs/internals/keys.md lists every field with its range',
     status: 400,
     exit: 2,
     overHttp: () => 'Correct it and send the request again'
@@ -204,7 +221,7 @@ export const errorTable = {
   }),
   VERIT_DATABASE_URL: row<{ problem: string }>({
     what: f => `The address of the database cannot be used: ${f.problem}`,
-    next: () => 'docs/keys.md says what VERIT_DATABASE_URL may hold',
+    next: () => 'docs/internals/keys.md says what VERIT_DATABASE_URL may hold',
     exit: 2
   }),
   VERIT_UNAVAILABLE: row<{ what: string }>({
@@ -268,13 +285,13 @@ export const errorTable = {
   }),
   VERIT_SIGNATURE: row<{ problem: string }>({
     what: f => `The signature of this message cannot be accepted: ${f.problem}`,
-    next: () => 'docs/signing.md says exactly what is signed and how',
+    next: () => 'docs/reference/request-signing.md says exactly what is signed and how',
     status: 401,
     overHttp: () => 'Check the key and the clock, and sign the request again'
   }),
   VERIT_CLOCK: row<{ problem: string; retryAfter: number }>({
     what: f => `Signed requests cannot be checked now: ${f.problem}`,
-    next: () => 'Try again later; docs/keys.md tells the operator of the server what to do',
+    next: () => 'Try again later; docs/internals/keys.md tells the operator of the server what to do',
     status: 503,
     overHttp: () => 'Try again later'
   }),
@@ -300,7 +317,7 @@ export const errorTable = {
   }),
   VERIT_CALL: row<{ status: number; problem: string }>({
     what: f => `The server answered ${f.status}: ${f.problem}`,
-    next: () => 'docs/errors.md explains the codes, docs/server.md the routes'
+    next: () => 'docs/reference/errors.md explains the codes, docs/reference/http-api.md the routes'
   }),
   VERIT_PUBLIC_KEY: row<{ problem: string }>({
     what: f => `The public key cannot be used: ${f.problem}`,
@@ -315,7 +332,7 @@ export const errorTable = {
   }),
   VERIT_NOT_FOUND: row<{ what: string }>({
     what: f => `There is no ${f.what} here`,
-    next: () => 'docs/server.md lists the routes; GET /v1/models lists the models',
+    next: () => 'docs/reference/http-api.md lists the routes; GET /v1/models lists the models',
     status: 404,
     overHttp: () => 'GET /v1/models lists the models'
   }),
@@ -351,7 +368,7 @@ export const errorTable = {
   }),
   VERIT_CONFIG: row<{ source: string; field: string; problem: string }>({
     what: f => `${f.source}: ${f.field} ${f.problem}`,
-    next: () => 'Correct it; docs/configuration.md lists every setting with its range and default',
+    next: () => 'Correct it; docs/reference/configuration.md lists every setting with its range and default',
     exit: 2
   }),
   VERIT_LISTEN: row<{ address: string; reason: string }>({
@@ -365,7 +382,7 @@ export const errorTable = {
   }),
   VERIT_REQUEST: row<{ field: string; problem: string; instead?: string }>({
     what: f => `${f.field} ${f.problem}`,
-    next: f => f.instead ?? 'Correct it; docs/generation.md lists every parameter with its range',
+    next: f => f.instead ?? 'Correct it; docs/internals/generation.md lists every parameter with its range',
     status: 400,
     exit: 2,
     overHttp: f => f.instead ?? 'Correct it and send the request again'
@@ -434,15 +451,15 @@ export const errorTable = {
         : `The conversation cannot be put to the model: ${f.problem}`,
     next: f =>
       typeof f.template === 'string'
-        ? 'Give a Jinja chat template in UTF-8, at most 64 KiB (docs/generation.md)'
-        : 'docs/generation.md says which messages a chat may have',
+        ? 'Give a Jinja chat template in UTF-8, at most 64 KiB (docs/internals/generation.md)'
+        : 'docs/internals/generation.md says which messages a chat may have',
     status: 400,
     exit: 2,
     overHttp: () => 'Change the messages and send the request again'
   }),
   VERIT_NOTE: row<{ source: string; problem: string }>({
     what: f => `${f.source} cannot be used: ${f.problem}`,
-    next: () => 'Get it again from where it came; docs/audit.md describes the format',
+    next: () => 'Get it again from where it came; docs/internals/audit-log.md describes the format',
     exit: 2
   }),
   VERIT_NOTE_UNSIGNED: row<{ source: string; key: string }>({
@@ -465,11 +482,11 @@ export const errorTable = {
   }),
   VERIT_BUNDLE: row<{ source: string; problem: string }>({
     what: f => `${f.source} cannot be used as the signature of a model: ${f.problem}`,
-    next: () => 'Get it again from where the model came; docs/models.md says what is accepted'
+    next: () => 'Get it again from where the model came; docs/internals/model-signing.md says what is accepted'
   }),
   VERIT_SIGNER: row<{ source: string; problem: string }>({
     what: f => `${f.source} was not made by a trusted signer: ${f.problem}`,
-    next: () => 'Check whose key it is before you trust it; docs/models.md shows how'
+    next: () => 'Check whose key it is before you trust it; docs/internals/model-signing.md shows how'
   }),
   VERIT_MODEL_SIGNATURE: row<{ source: string; problem: string }>({
     what: f => `The signature ${f.source} does not hold: ${f.problem}`,
@@ -499,7 +516,7 @@ export const errorTable = {
   }),
   VERIT_TRUST: row<{ path: string; problem: string }>({
     what: f => `The trust policy ${f.path} cannot be used: ${f.problem}`,
-    next: () => 'Correct it; docs/models.md lists all it may say',
+    next: () => 'Correct it; docs/internals/model-signing.md lists all it may say',
     exit: 2
   }),
   VERIT_UNTRUSTED: row<{ model: string; problem: string; fix: string }>({
@@ -530,7 +547,7 @@ export const errorTable = {
     what: f => `The audit log ${f.folder} does not continue the checkpoint in the database: ${f.problem}`,
     next: () =>
       'Keep the folder as evidence; restore the newer one, ' +
-      'or move this one away to begin a new log (docs/audit.md)'
+      'or move this one away to begin a new log (docs/internals/audit-log.md)'
   }),
   VERIT_AUDIT_ORIGIN: row<{ folder: string; origin: string; wanted: string }>({
     what: f => `The audit log ${f.folder} has the origin ${f.origin}, which cannot become ${f.wanted}`,
@@ -539,7 +556,9 @@ export const errorTable = {
   }),
   VERIT_PULL_SOURCE: row<{ source: string; problem: string }>({
     what: f => `The source ${f.source} ${f.problem}`,
-    next: () => 'Write hf:OWNER/REPO/FILE, hf:OWNER/REPO@REVISION/FILE or https://HOST/PATH; docs/pull.md has examples',
+    next: () =>
+      'Write hf:OWNER/REPO/FILE, hf:OWNER/REPO@REVISION/FILE or https://HOST/PATH; ' +
+      'docs/internals/pull.md has examples',
     exit: 2
   }),
   VERIT_PULL_ADDRESS: row<{ host: string; problem: string }>({
@@ -594,7 +613,8 @@ export const errorTable = {
   }),
   VERIT_PUSH_TARGET: row<{ target: string; problem: string }>({
     what: f => `A model cannot be pushed to ${f.target}: ${f.problem}`,
-    next: () => 'Write hf:OWNER/REPO, hf:OWNER/REPO@BRANCH/FILE or https://HOST/PATH; docs/pull.md has examples',
+    next: () =>
+      'Write hf:OWNER/REPO, hf:OWNER/REPO@BRANCH/FILE or https://HOST/PATH; docs/internals/pull.md has ' + 'examples',
     exit: 2
   }),
   VERIT_PUSH_ANSWER: row<{ host: string; problem: string; hint: string }>({
@@ -607,7 +627,8 @@ export const errorTable = {
   }),
   VERIT_LOCK_FILE: row<{ path: string; problem: string }>({
     what: f => `${f.path} cannot be used: ${f.problem}`,
-    next: () => 'Restore it from your version control, or name another with --lock; docs/pull.md describes it',
+    next: () =>
+      'Restore it from your version control, or name another with --lock; docs/internals/pull.md ' + 'describes it',
     exit: 2
   }),
   VERIT_MODEL_STORE: row<{ path: string; problem: string }>({

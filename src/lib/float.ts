@@ -1,7 +1,7 @@
 /**
- * Binary32 arithmetic in a language whose numbers are binary64 (docs/arithmetic.md, section 1). A single +, -, *, / or
- * sqrt is exact through Math.fround (binary64 has more than 2·24 + 1 bits); a fused multiply-add is not, because
- * fround(a * b + c) rounds twice.
+ * Binary32 arithmetic in a language whose numbers are binary64 (docs/internals/arithmetic.md, section 1). A single +,
+ * -, *, / or sqrt is exact through Math.fround (binary64 has more than 2·24 + 1 bits); a fused multiply-add is not,
+ * because fround(a * b + c) rounds twice.
  */
 
 const fround = Math.fround

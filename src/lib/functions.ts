@@ -1,8 +1,8 @@
 /**
- * The elementary functions of docs/arithmetic.md section 3: evaluated in binary64 without fma, in the order written
- * there, rounded once to f32. Math.exp, Math.log and the like are not used anywhere a result can reach a model: their
- * bits differ between engines and machines. Largest errors measured by `node scripts/ulp.ts`: about half a unit in the
- * last place of f32 for all of them.
+ * The elementary functions of docs/internals/arithmetic.md section 3: evaluated in binary64 without fma, in the order
+ * written there, rounded once to f32. Math.exp, Math.log and the like are not used anywhere a result can reach a model:
+ * their bits differ between engines and machines. Largest errors measured by `node scripts/ulp.ts`: about half a unit
+ * in the last place of f32 for all of them.
  */
 import { ROUND } from './float.ts'
 

@@ -70,27 +70,30 @@ const piece = fc.constantFrom(
   '12'
 )
 
-test('a text passes exactly when JSON.parse reads it, but for names that stand twice and numbers beyond the largest', () => {
-  const others = /^(?:a name stands twice|a number is too large)/
-  const judge = (text: string): void => {
-    const problems = faults(text)
-      .map(f => f[0])
-      .filter(p => !others.test(p))
-    assert.equal(problems.length === 0, parses(text), `${JSON.stringify(text)}: ${problems.join()}`)
+test(
+  'a text passes exactly when JSON.parse reads it, but for names that stand twice and numbers beyond the ' + 'largest',
+  () => {
+    const others = /^(?:a name stands twice|a number is too large)/
+    const judge = (text: string): void => {
+      const problems = faults(text)
+        .map(f => f[0])
+        .filter(p => !others.test(p))
+      assert.equal(problems.length === 0, parses(text), `${JSON.stringify(text)}: ${problems.join()}`)
+    }
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), pieces => judge(pieces.join(''))),
+      { numRuns: 20_000 }
+    )
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 5 }), fc.nat(), fc.nat(), piece, (text, at, cut, more) => {
+        judge(text)
+        const i = at % (text.length + 1)
+        judge(text.slice(0, i) + more + text.slice(i + (cut % 3)))
+      }),
+      { numRuns: 3000 }
+    )
   }
-  fc.assert(
-    fc.property(fc.array(piece, { maxLength: 12 }), pieces => judge(pieces.join(''))),
-    { numRuns: 20_000 }
-  )
-  fc.assert(
-    fc.property(fc.json({ maxDepth: 5 }), fc.nat(), fc.nat(), piece, (text, at, cut, more) => {
-      judge(text)
-      const i = at % (text.length + 1)
-      judge(text.slice(0, i) + more + text.slice(i + (cut % 3)))
-    }),
-    { numRuns: 3000 }
-  )
-})
+)
 
 test('what a visitor is told is what JSON.parse builds', () => {
   const counts = fc.letrec(tie => ({

@@ -18,11 +18,14 @@ const own = JSON.parse(readFileSync(at('package.json'), 'utf8')) as {
 }
 const command = readFileSync(at(own.bin.verit), 'utf8')
 
-test('package.json, the command and the library want the same Node, and the version constant is that of package.json', () => {
-  assert.equal(own.engines.node, NODE_RANGE)
-  assert.ok(command.includes(`'${NODE_NEEDED}'`))
-  assert.equal(VERSION, own.version)
-})
+test(
+  'package.json, the command and the library want the same Node, and the version constant is that of ' + 'package.json',
+  () => {
+    assert.equal(own.engines.node, NODE_RANGE)
+    assert.ok(command.includes(`'${NODE_NEEDED}'`))
+    assert.equal(VERSION, own.version)
+  }
+)
 
 const runs = ['22.16.0', '22.100.0', '24.0.0', '24.21.0', '25.1.0', '100.1.0']
 const not = ['0.10.48', '9.11.2', '18.20.8', '20.20.2', '22.9.0', '22.15.1', '23.0.0', '23.11.1']

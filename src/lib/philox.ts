@@ -1,7 +1,7 @@
 /**
  * Random numbers that depend on position, never on call order: Philox 4x32-10 (Salmon et al., "Parallel random numbers:
  * as easy as 1, 2, 3", SC'11), keyed by a seed, with the counter (block low, block high, stream, purpose).
- * docs/arithmetic.md section 3 gives the purposes in use.
+ * docs/internals/arithmetic.md section 3 gives the purposes in use.
  */
 import { cosCore, logCore } from './functions.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Where a ternary code lies in the three packings of GGUF (docs/formats.md): the code, 0 to 2 for -1 to 1, of weight
- * `i` of a tensor whose packed bytes start at `bytes[0]`; 3 where the bits are what no writer makes. Sources:
+ * Where a ternary code lies in the three packings of GGUF (docs/internals/formats.md): the code, 0 to 2 for -1 to 1, of
+ * weight `i` of a tensor whose packed bytes start at `bytes[0]`; 3 where the bits are what no writer makes. Sources:
  * microsoft/BitNet `ggml-bitnet-mad.cpp` (I2_S, 128-weight form); ggml `ggml-common.h`, `ggml-quants.c`.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Refuses output-head screening (docs/screened-head.md) that was asked for and is not possible, as an instruction set
- * that a machine lacks is refused.
+ * Refuses output-head screening (docs/internals/output-head-screening.md) that was asked for and is not possible, as an
+ * instruction set that a machine lacks is refused.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { ModelConfig } from '../arch/architecture.ts'

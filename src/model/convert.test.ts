@@ -57,23 +57,26 @@ function contents(name: string): Record<string, unknown> {
   )
 }
 
-test('a model is the same after it was written as I2_S with its tables as they are, in every architecture', async () => {
-  for (const config of configs) {
-    const name = architectureOf(config)
-    assert.deepEqual((await convert(name, 'a')).losses, [])
-    assert.deepEqual(contents('a'), contents(name))
-    using copy = openGguf(file('a'))
-    assert.deepEqual(
-      [
-        copy.metadata.string('general.architecture'),
-        copy.metadata.string('general.license'),
-        copy.metadata.string('tokenizer.chat_template')
-      ],
-      [name, 'mit', '{{ x }}']
-    )
-    assert.deepEqual((await loadModel(copy, executor)).config, { ...config, eps: Math.fround(config.eps) })
+test(
+  'a model is the same after it was written as I2_S with its tables as they are, in every ' + 'architecture',
+  async () => {
+    for (const config of configs) {
+      const name = architectureOf(config)
+      assert.deepEqual((await convert(name, 'a')).losses, [])
+      assert.deepEqual(contents('a'), contents(name))
+      using copy = openGguf(file('a'))
+      assert.deepEqual(
+        [
+          copy.metadata.string('general.architecture'),
+          copy.metadata.string('general.license'),
+          copy.metadata.string('tokenizer.chat_template')
+        ],
+        [name, 'mit', '{{ x }}']
+      )
+      assert.deepEqual((await loadModel(copy, executor)).config, { ...config, eps: Math.fround(config.eps) })
+    }
   }
-})
+)
 
 test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16; the way back is exact', async () => {
   for (const name of ['bitnet-b1.58', 'llama']) {
@@ -97,29 +100,32 @@ test('TQ1_0 and TQ2_0 keep the weights and round the scale to binary16; the way 
   }
 })
 
-test('embedding and head become F16, Q8_0 or Q6_K with the loss that is told, and are copied as they are afterwards', async () => {
-  for (const [head, least, most] of [
-    ['F16', 1e-5, 3e-4],
-    ['Q8_0', 3e-3, 8e-3],
-    ['Q6_K', 0.01, 0.03]
-  ] as const) {
-    const { losses } = await convert('llama', 'a', { head })
-    assert.deepEqual(
-      losses.map(l => [l.tensors, l.from, l.to]),
-      [
-        ['token_embd.weight', 'F32', head],
-        ['output.weight', 'F32', head]
-      ]
-    )
-    assert.ok(
-      losses.every(l => l.relative > least && l.relative < most),
-      JSON.stringify(losses)
-    )
-    assert.deepEqual((await convert('a', 'b')).losses, [])
-    assert.deepEqual(readFileSync(file('b')), readFileSync(file('a')))
-    assert.deepEqual((await convert('a', 'c', { head: 'F32' })).losses, []) // numbers of any type are numbers of F32
+test(
+  'embedding and head become F16, Q8_0 or Q6_K with the loss that is told, and are copied as they are ' + 'afterwards',
+  async () => {
+    for (const [head, least, most] of [
+      ['F16', 1e-5, 3e-4],
+      ['Q8_0', 3e-3, 8e-3],
+      ['Q6_K', 0.01, 0.03]
+    ] as const) {
+      const { losses } = await convert('llama', 'a', { head })
+      assert.deepEqual(
+        losses.map(l => [l.tensors, l.from, l.to]),
+        [
+          ['token_embd.weight', 'F32', head],
+          ['output.weight', 'F32', head]
+        ]
+      )
+      assert.ok(
+        losses.every(l => l.relative > least && l.relative < most),
+        JSON.stringify(losses)
+      )
+      assert.deepEqual((await convert('a', 'b')).losses, [])
+      assert.deepEqual(readFileSync(file('b')), readFileSync(file('a')))
+      assert.deepEqual((await convert('a', 'c', { head: 'F32' })).losses, []) // numbers of any type are numbers of F32
+    }
   }
-})
+)
 
 test('progress ends with all weights; a file that is there is replaced only when it is asked for', async () => {
   const told: number[][] = []

@@ -41,8 +41,8 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
 export const headOf = (config: ModelConfig): string => (config.tied === false ? 'head.weight' : 'token_embedding')
 
 /**
- * Whether an f16 head is screened (docs/screened-head.md); 'auto': where it is too large for a processor's caches,
- * since one that is not gains nothing by it.
+ * Whether an f16 head is screened (docs/internals/output-head-screening.md); 'auto': where it is too large for a
+ * processor's caches, since one that is not gains nothing by it.
  */
 export type Screening = boolean | 'auto'
 

@@ -12,22 +12,25 @@ test('packed memory takes at most 1.04 times the bytes of the file', () => {
   }
 })
 
-test('a block of activations has the scale of its largest magnitude; tiny, infinite and missing ones are defined', () => {
-  const x = new Float32Array(6 * 32)
-  x.set([254, 1, 3, -254, NaN, 2.5])
-  x.set([1e-38], 32)
-  x.set([Infinity, 1], 64)
-  x.set([NaN], 96)
-  x.set([-127], 128)
-  const q = new Int8Array(192)
-  const scale = new Float32Array(6)
-  const sum = new Int32Array(12)
-  quantizeBlocks.run([x], [q, scale, sum], { N: 1, K: 192 })
-  assert.deepEqual([...q.subarray(0, 6)], [127, 0, 2, -127, 0, 1]) // 0.5 and 1.5 go to even
-  assert.deepEqual([...scale], [2, 0, Infinity, 0, 1, 0])
-  assert.ok(q.subarray(32, 128).every(v => v === 0))
-  assert.deepEqual([...sum], [3, 0, 0, 0, 0, 0, 0, 0, -127, 0, 0, 0])
-})
+test(
+  'a block of activations has the scale of its largest magnitude; tiny, infinite and missing ones are ' + 'defined',
+  () => {
+    const x = new Float32Array(6 * 32)
+    x.set([254, 1, 3, -254, NaN, 2.5])
+    x.set([1e-38], 32)
+    x.set([Infinity, 1], 64)
+    x.set([NaN], 96)
+    x.set([-127], 128)
+    const q = new Int8Array(192)
+    const scale = new Float32Array(6)
+    const sum = new Int32Array(12)
+    quantizeBlocks.run([x], [q, scale, sum], { N: 1, K: 192 })
+    assert.deepEqual([...q.subarray(0, 6)], [127, 0, 2, -127, 0, 1]) // 0.5 and 1.5 go to even
+    assert.deepEqual([...scale], [2, 0, Infinity, 0, 1, 0])
+    assert.ok(q.subarray(32, 128).every(v => v === 0))
+    assert.deepEqual([...sum], [3, 0, 0, 0, 0, 0, 0, 0, -127, 0, 0, 0])
+  }
+)
 
 test('a block of Q4_K keeps its codes, scales, minimums and factors in packed memory', () => {
   const f = blockFormat('Q4_K')!

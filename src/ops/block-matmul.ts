@@ -2,7 +2,7 @@
  * Products of int8 activations with block-quantised weights, for every format of block-formats.ts: `matmul<type>`,
  * `expertMatmul<type>` (mixture of experts), `rows<type>` (dequantised rows) and `repack<type>` (from the blocks of a
  * file to packed memory). A row of activations has one scale for 32 elements. Integer sums are exact; floats follow
- * one chain (docs/arithmetic.md).
+ * one chain (docs/internals/arithmetic.md).
  */
 import { fma32, rne } from '../lib/float.ts'
 import { f16Value } from '../lib/half.ts'

@@ -1,7 +1,7 @@
 /**
- * What an op is: one row per op of docs/arithmetic.md section 4, with its operands, shape rule, gradient and reference
- * implementation. Everything else (graph, both executors' checks, tests) works from these rows; `table.ts` collects
- * them.
+ * What an op is: one row per op of docs/internals/arithmetic.md section 4, with its operands, shape rule, gradient and
+ * reference implementation. Everything else (graph, both executors' checks, tests) works from these rows; `table.ts`
+ * collects them.
  */
 import type { Attribute, Dim, DType } from './sizes.ts'
 import { symbols } from './sizes.ts'

@@ -37,8 +37,8 @@ export const clipFactor = op({
 })
 
 /**
- * One step in place; hyper = (β₁, β₂, decayFactor, step, rootInv, eps), see docs/arithmetic.md. The first `decayed`
- * elements decay.
+ * One step in place; hyper = (β₁, β₂, decayFactor, step, rootInv, eps), see docs/internals/arithmetic.md. The first
+ * `decayed` elements decay.
  */
 export const adamw = op({
   name: 'adamw',

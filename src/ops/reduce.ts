@@ -1,5 +1,6 @@
 /**
- * R2 of docs/arithmetic.md: reductions in 16 lanes, then a tree; and scratch rows for the reference implementations.
+ * R2 of docs/internals/arithmetic.md: reductions in 16 lanes, then a tree; and scratch rows for the reference
+ * implementations.
  */
 import { fma32 } from '../lib/float.ts'
 

@@ -2,7 +2,8 @@
  * A certified head: an f16 matrix w [O, K], kept by rows, beside a copy of it in 6 bits (fine-q6-k.ts). The copy's
  * product y and a bound of how far it can be from the exact one say which outputs can be among the `top` largest; only
  * those are computed, by the same chain as in any product (R1), and the others are -∞. So the `top` largest and all
- * that equal the last of them have the bits that a whole product would give them. docs/screened-head.md has the proof.
+ * that equal the last of them have the bits that a whole product would give them.
+ * docs/internals/output-head-screening.md has the proof.
  *
  * For a row x with ‖x‖ and step δ of its rounding to 14 bits, |exact - y| <= e·‖x‖ + n·δ, where e covers |w - copy| and
  * the roundings of both products, and n is |copy|, as lengths of rows. Errors lie in blocks of 16 outputs: 16 times e,

@@ -121,8 +121,8 @@ const Failure = {
 }
 
 /**
- * What the runner gave up before it read the model (docs/sandbox.md). It says so in a message of its own, before a byte
- * of the file could have changed its mind.
+ * What the runner gave up before it read the model (docs/internals/sandbox.md). It says so in a message of its own,
+ * before a byte of the file could have changed its mind.
  */
 export const Sandbox = Type.Object(
   {

@@ -62,7 +62,7 @@ export interface RunnerOptions extends LoadSettings {
    * MiB.
    */
   bodyBytes?: number
-  /** Whether it is an error that the process cannot be locked (docs/sandbox.md). Default false. */
+  /** Whether it is an error that the process cannot be locked (docs/internals/sandbox.md). Default false. */
   requireSandbox?: boolean
   /**
    * Milliseconds until a process that does not answer a ping, a load (ten times that) or a cancellation is killed.

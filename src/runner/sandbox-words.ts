@@ -1,4 +1,4 @@
-/** The lock in words (docs/sandbox.md): what holds, what a system lacks, what to do about it. */
+/** The lock in words (docs/internals/sandbox.md): what holds, what a system lacks, what to do about it. */
 import { howToGetKernels } from '../exec/kernel-files.ts'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes } from '../lib/progress.ts'

@@ -1,6 +1,6 @@
 /**
  * The runner's lock: what the process gives up for good before it reads a byte of the model (native/sandbox.c;
- * docs/sandbox.md). Runs in the model's process only.
+ * docs/internals/sandbox.md). Runs in the model's process only.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { addon } from '../exec/native.ts'

@@ -4,7 +4,10 @@ import fc from 'fast-check'
 import { keepNucleus } from './nucleus.ts'
 import { weigh } from './weights.ts'
 
-/** The definition of docs/generation.md: tokens in descending order, equal ones by id, until their weights add up. */
+/**
+ * The definition of docs/internals/generation.md: tokens in descending order, equal ones by id, until their weights add
+ * up.
+ */
 function plain(score: Float64Array, weight: Float64Array, enough: number): Float64Array {
   const kept = new Float64Array(weight.length)
   let sofar = 0

@@ -1,8 +1,8 @@
 /**
- * Top-p (docs/generation.md): the most probable tokens that together hold a share of the probability. Tokens are not
- * put in order for that: sums of weights in steps of the score tell in which step the nucleus ends, and those of that
- * step alone are sorted. Such sums are rounded otherwise than one in descending order; where that could matter, all are
- * sorted.
+ * Top-p (docs/internals/generation.md): the most probable tokens that together hold a share of the probability. Tokens
+ * are not put in order for that: sums of weights in steps of the score tell in which step the nucleus ends, and those
+ * of that step alone are sorted. Such sums are rounded otherwise than one in descending order; where that could matter,
+ * all are sorted.
  */
 import { weightOf } from './weights.ts'
 

@@ -17,7 +17,7 @@ export interface SamplingParameter {
 
 export const samplingParameters = {
   /** Divides the logits, 0 to 10. 0 takes the largest logit, and of equal ones the lowest id. Default 0.8. */
-  temperature: { low: 0, high: 10, fallback: 0.8, value: 'x', help: '0 always takes the most probable token' },
+  temperature: { low: 0, high: 10, fallback: 0.8, value: 'x', help: 'sampling temperature; 0 is greedy' },
   /** Keeps this many of the most probable tokens, 0 (off) to 2^20. Default 40. */
   topK: {
     low: 0,
@@ -25,7 +25,7 @@ export const samplingParameters = {
     fallback: 40,
     whole: true,
     value: 'n',
-    help: 'choose among the n most probable tokens, 0 for all'
+    help: 'sample from the n most probable tokens, 0 for all'
   },
   /**
    * Keeps the most probable tokens until they hold this share of the probability, 0 to 1 (off). At least one stays.
@@ -36,7 +36,7 @@ export const samplingParameters = {
     high: 1,
     fallback: 0.95,
     value: 'p',
-    help: 'choose among those that hold this share of the probability'
+    help: 'sample from the most probable tokens that hold this probability mass'
   },
   /** Keeps tokens at least this many times as probable as the most probable one, 0 (off) to 1. Default 0.05. */
   minP: {
@@ -44,7 +44,7 @@ export const samplingParameters = {
     high: 1,
     fallback: 0.05,
     value: 'p',
-    help: 'choose among those at least this many times as probable as the best'
+    help: 'sample from tokens with at least this fraction of the highest probability'
   },
   /**
    * Divides positive logits and multiplies the others, for tokens among the last `repetitionWindow` of prompt and
@@ -55,7 +55,7 @@ export const samplingParameters = {
     high: 10,
     fallback: 1,
     value: 'x',
-    help: 'factor against tokens that occurred lately'
+    help: 'factor that penalizes recent tokens, 1 for none'
   },
   /** Tokens the repetition penalty considers, 0 (off) to 2^20. Default 64. */
   repetitionWindow: {
@@ -64,12 +64,12 @@ export const samplingParameters = {
     fallback: 64,
     whole: true,
     value: 'n',
-    help: 'tokens the repetition penalty considers'
+    help: 'number of recent tokens that the repetition penalty considers'
   },
   /** Subtracted from the logit of each token that the answer holds, -2 to 2. Default 0. */
-  presencePenalty: { low: -2, high: 2, fallback: 0, value: 'x', help: 'against tokens the answer has' },
+  presencePenalty: { low: -2, high: 2, fallback: 0, value: 'x', help: 'penalty for tokens that occur in the answer' },
   /** Subtracted from a token's logit once for each time the answer holds it, -2 to 2. Default 0. */
-  frequencyPenalty: { low: -2, high: 2, fallback: 0, value: 'x', help: 'the same for each time it has them' },
+  frequencyPenalty: { low: -2, high: 2, fallback: 0, value: 'x', help: 'penalty for each occurrence in the answer' },
   /** 0 to 2^53 - 1. The same seed repeats an answer. Default: a random one, which the start event tells. */
   seed: {
     low: 0,
@@ -77,7 +77,7 @@ export const samplingParameters = {
     fallback: -1,
     whole: true,
     value: 'n',
-    help: 'repeats an answer (default: random, and told)'
+    help: 'seed of sampling; the same seed repeats an answer (default: random, and printed)'
   }
 } as const satisfies Readonly<Record<string, SamplingParameter>>
 

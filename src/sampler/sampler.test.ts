@@ -27,7 +27,7 @@ const inOrder = (logits: Float32Array | Float64Array): number[] =>
     .toArray()
     .sort((a, b) => (logits[a] === logits[b] ? a - b : logits[a]! > logits[b]! ? -1 : 1))
 
-/** docs/generation.md written down once more, with sorting and lists. */
+/** docs/internals/generation.md written down once more, with sorting and lists. */
 function naive(logits: Float32Array, ids: number[], promptTokens: number, o: SamplingOptions): number {
   const scores = [...logits]
   const seen = o.repetitionWindow === 0 ? [] : [...new Set(ids.slice(Math.max(0, ids.length - o.repetitionWindow)))]

@@ -1,7 +1,7 @@
 /**
  * The sampler chooses the next token from logits, in four stages: logit processors, token mask, truncation, draw. The
- * order of the stages and of every sum is fixed (docs/generation.md). The random number depends on the seed and the
- * token's position alone, so anyone who has the logits can repeat a choice.
+ * order of the stages and of every sum is fixed (docs/internals/generation.md). The random number depends on the seed
+ * and the token's position alone, so anyone who has the logits can repeat a choice.
  */
 import { Philox, purpose } from '../lib/philox.ts'
 import { draw } from './draw.ts'

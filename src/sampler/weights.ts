@@ -1,6 +1,6 @@
 /**
- * What tokens weigh in a choice (docs/generation.md): their probabilities times a constant, such that the most probable
- * weighs 1.
+ * What tokens weigh in a choice (docs/internals/generation.md): their probabilities times a constant, such that the
+ * most probable weighs 1.
  */
 import { expCore } from '../lib/functions.ts'
 

@@ -26,19 +26,22 @@ test('places pass on in order of arrival, and the queue has an end', async () =>
   assert.ok(again !== undefined)
 })
 
-test('a place goes to the key that has the fewest running: a key that asks for much does not keep others waiting', async () => {
-  const admission = new Admission({ parallel: 2, queue: 10 })
-  const running = [await admission.enter('a', never), await admission.enter('a', never)]
-  const order: string[] = []
-  const asked = ['a', 'a', 'b', 'a', 'c', 'b'].map(async key => {
-    const place = await admission.enter(key, never)
-    order.push(key)
-    return place!
-  })
-  for (const place of running) place![Symbol.dispose]()
-  for (const at of [2, 4, 0, 5, 1, 3]) (await asked[at]!)[Symbol.dispose]()
-  assert.deepEqual(order, ['b', 'a', 'c', 'b', 'a', 'a'])
-})
+test(
+  'a place goes to the key that has the fewest running: a key that asks for much does not keep others ' + 'waiting',
+  async () => {
+    const admission = new Admission({ parallel: 2, queue: 10 })
+    const running = [await admission.enter('a', never), await admission.enter('a', never)]
+    const order: string[] = []
+    const asked = ['a', 'a', 'b', 'a', 'c', 'b'].map(async key => {
+      const place = await admission.enter(key, never)
+      order.push(key)
+      return place!
+    })
+    for (const place of running) place![Symbol.dispose]()
+    for (const at of [2, 4, 0, 5, 1, 3]) (await asked[at]!)[Symbol.dispose]()
+    assert.deepEqual(order, ['b', 'a', 'c', 'b', 'a', 'a'])
+  }
+)
 
 test('who leaves while waiting frees the place in the queue, and nothing is lost', async () => {
   const admission = new Admission({ parallel: 1, queue: 1 })

@@ -8,7 +8,7 @@ import type { StoreClock } from '../store/store.ts'
 const EVERY_MS = 5000
 const BEHIND =
   'the clock is behind the latest time that the store has seen: ' +
-  'signed requests are refused until it has caught up (docs/keys.md)'
+  'signed requests are refused until it has caught up (docs/internals/keys.md)'
 const CAUGHT_UP = 'the clock has caught up with the time of the store: signed requests are answered'
 
 /** @param toleranceMs by how much the clock may be behind while signed requests are answered */

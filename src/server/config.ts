@@ -1,8 +1,8 @@
 /**
  * Every setting of the server, in one schema: names, ranges, defaults and what they mean. A configuration file (TOML)
- * has the same sections with the same names in snake_case; flags of `verit serve` come after it. docs/configuration.md
- * is made from here (`node scripts/config-docs.ts`). Secrets do not stand here: they come from files or the
- * environment.
+ * has the same sections with the same names in snake_case; flags of `verit serve` come after it.
+ * docs/reference/configuration.md is made from here (`node scripts/config-docs.ts`). Secrets do not stand here: they
+ * come from files or the environment.
  */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
@@ -35,183 +35,169 @@ export const ServerConfig = Type.Object(
           default: '127.0.0.1',
           minLength: 1,
           maxLength: 255,
-          description: 'address to listen on; 0.0.0.0 or :: for all of this machine'
+          description: 'address to listen on; 0.0.0.0 or :: for all interfaces'
         }),
-        port: whole(0, 65535, 8081, 'port; 0 takes a free one'),
+        port: whole(0, 65535, 8081, 'port; 0 for any free port'),
         socket: text(
-          'path of a Unix socket to listen on, instead of host and port; its folder must belong to root or the ' +
-            "server's user, and nobody else may write to it"
+          "Unix socket to listen on, instead of host and port; only root and the server's user may write to its folder"
         ),
-        tlsCert: text(
-          'PEM file of the certificate and its chain; with tls_key, the server speaks TLS 1.2 and 1.3 only'
-        ),
+        tlsCert: text('PEM file of the certificate and its chain; enables TLS 1.2 and 1.3, together with tls_key'),
         tlsKey: text('PEM file of the private key; only its owner may read it'),
         tlsClientCa: text(
-          'PEM file of the authorities whose client certificates are asked for; one that does not verify is ' +
-            'refused at the handshake'
+          'PEM file of the certificate authorities for client certificates; an invalid client certificate fails ' +
+            'the handshake'
         ),
-        tlsClientRequired: flag(false, 'whether a connection without a client certificate is refused, too'),
-        hstsSeconds: whole(
-          0,
-          63_072_000,
-          31_536_000,
-          'Strict-Transport-Security, where the server speaks TLS; 0: none'
-        ),
+        tlsClientRequired: flag(false, 'whether to require a client certificate'),
+        hstsSeconds: whole(0, 63_072_000, 31_536_000, 'max-age of Strict-Transport-Security over TLS; 0: no header'),
         trustedProxies: texts(
-          'addresses or CIDR blocks of reverse proxies, or "unix" for the Unix socket: X-Forwarded-For is ' +
-            'believed only from these'
+          'addresses or CIDR blocks of reverse proxies, or "unix" for the Unix socket; only their X-Forwarded-For counts'
         ),
-        allowHosts: texts('further host names by which clients may reach the server'),
-        allowOrigins: texts('origins whose web pages may call, for example https://app.example')
+        allowHosts: texts('additional host names that clients may use'),
+        allowOrigins: texts('origins of web pages that may call the API, for example https://app.example')
       },
       closed
     ),
     http: Type.Object(
       {
-        bodyBytes: whole(1024, 64 << 20, 1 << 20, 'largest body'),
-        headerBytes: whole(1024, 256 << 10, 16 << 10, 'all headers of a request together'),
-        headers: whole(8, 1000, 64, 'headers of a request'),
-        urlBytes: whole(64, 8192, 512, 'length of the address in a request'),
-        jsonDepth: whole(4, 256, 16, 'nesting of JSON'),
+        bodyBytes: whole(1024, 64 << 20, 1 << 20, 'maximum size of a request body'),
+        headerBytes: whole(1024, 256 << 10, 16 << 10, 'maximum size of all headers of a request'),
+        headers: whole(8, 1000, 64, 'maximum number of headers of a request'),
+        urlBytes: whole(64, 8192, 512, 'maximum length of the request target'),
+        jsonDepth: whole(4, 256, 16, 'maximum nesting depth of JSON'),
         unknownFields: choice(
           ['refuse', 'ignore'],
-          'how to treat a field that docs/server.md does not list; "ignore": drop it and name it in the log'
+          'how to treat a field that docs/reference/http-api.md does not list; "ignore": drop it and name it in the log'
         ),
-        headerSeconds: whole(1, 300, 10, 'time to send the headers'),
-        requestSeconds: whole(1, 3600, 30, 'time to send a whole request'),
-        idleSeconds: whole(1, 3600, 5, 'time a connection may stay open between requests'),
+        headerSeconds: whole(1, 300, 10, 'time limit for sending the headers'),
+        requestSeconds: whole(1, 3600, 30, 'time limit for sending a whole request'),
+        idleSeconds: whole(1, 3600, 5, 'time limit of an idle connection'),
         slowReaderSeconds: whole(
           1,
           3600,
           30,
-          'time a client may read nothing of an answer; a whole answer also ends below 16 KiB/s'
+          'time limit of a client that reads nothing of its answer; a whole answer also ends below 16 KiB/s'
         ),
         keepAliveSeconds: whole(
           0,
           3600,
           10,
-          'time after which a stream with nothing to send sends a comment, so that no proxy ends it; 0: never'
+          'interval of SSE comments while a stream has nothing to send, so that no proxy closes it; 0: none'
         ),
-        connections: whole(1, 1_000_000, 1024, 'connections at once; a quarter is reserved for authenticated ones'),
+        connections: whole(
+          1,
+          1_000_000,
+          1024,
+          'maximum number of connections; a quarter is reserved for authenticated ones'
+        ),
         connectionsPerAddress: whole(
           1,
           1_000_000,
           64,
-          'connections of one address at once; its networks have more (docs/limits.md), trusted proxies are exempt'
+          'maximum number of connections per address; more for its networks (docs/reference/limits.md), no limit ' +
+            'for trusted proxies'
         )
       },
       closed
     ),
     inference: Type.Object(
       {
-        parallel: whole(1, 256, 16, 'generations side by side (the batch)'),
-        queue: whole(0, 10_000, 64, 'generations that wait; more are answered 503'),
-        requestTimeoutSeconds: whole(1, 86_400, 600, 'longest time a request may take'),
-        context: limit(0, "positions a sequence may have, at most the model's"),
-        promptTokens: limit(0, 'tokens of a prompt'),
-        outputTokens: limit(0, 'tokens that one request may ask for'),
+        parallel: whole(1, 256, 16, 'maximum number of running generations (the batch)'),
+        queue: whole(0, 10_000, 64, 'maximum number of waiting generations; more get 503'),
+        requestTimeoutSeconds: whole(1, 86_400, 600, 'time limit of a request'),
+        context: limit(0, "context length in tokens, at most the model's"),
+        promptTokens: limit(0, 'maximum length of a prompt'),
+        outputTokens: limit(0, 'maximum number of tokens that a request may ask for'),
         cacheMib: whole(
           0,
           1 << 24,
           0,
-          'key and value cache in MiB, shared by the generations; one joins when there is room for its prompt and ' +
-            'its longest answer; 0: a quarter of the memory that the weights leave free'
+          'size of the KV cache in MiB, shared by all generations; a generation starts when the cache has room ' +
+            'for its prompt and longest answer; 0: a quarter of the memory that the weights leave free'
         ),
         kvCacheType: choice(
           ['auto', ...cacheTypes],
-          'element type of the key and value cache; f16 takes half the memory and rounds keys and values, so ' +
-            'answers depend on it (docs/generation.md); "auto": f32 for the models that Verit trains (gpt, ' +
-            'bitnet), f16 for all others'
+          'element type of the KV cache; f16 halves its memory and rounds keys and values, so answers depend on ' +
+            'it (docs/internals/generation.md); "auto": f32 for models that Verit trains (gpt, bitnet), f16 for ' +
+            'all others'
         ),
         prefixReuse: flag(
           true,
-          'whether what was computed for the beginning of a prompt is used again for later prompts of the same ' +
-            'owner (of the same key, where it has none); never for others'
+          'whether prompts reuse the prefix cache of the same owner, or of the same key if it has no owner; never ' +
+            'of others'
         ),
         memoryMib: whole(
           0,
           1 << 24,
           0,
-          "memory that the runner may take beyond Node's own, in MiB, touched or not (Linux); 0: four times the " +
-            "file, a quarter of the machine's for the key and value cache, and 2 GiB, at most the machine's"
+          "memory limit of the runner in MiB, beyond Node's own (Linux); 0: four times the file, plus a quarter " +
+            "of the machine's memory, plus 2 GiB, at most the machine's memory"
         ),
         chatTemplate: text(
-          "Jinja file of a chat template, at most 64 KiB, to use in place of the model's own; others must not be " +
-            'able to change it'
+          "Jinja chat template to use instead of the model's, at most 64 KiB; others must not have write access"
         ),
         endTokens: Type.Array(Type.String({ minLength: 1, maxLength: 256 }), {
           default: [],
           maxItems: 64,
-          description: "tokens that end an answer besides those of the model's file, each by its text or its id"
+          description: 'additional tokens that end an answer, by their text or id'
         }),
-        threads: whole(
-          0,
-          1024,
-          0,
-          'threads that compute; 0: one for each of the cores that are named, or for each core that the server may use'
-        ),
-        cores: text(
-          'processors that these threads are tied to in turn, as the system numbers them, for example 0-3,5 ' +
-            '(Linux); empty: the system moves them as it sees fit'
-        ),
+        threads: whole(0, 1024, 0, 'compute threads; 0: one per core, or per processor of cores'),
+        cores: text('processors to pin the compute threads to, in turn, for example 0-3,5 (Linux); empty: no pinning'),
         packing: choice(
           ['auto', ...ternaryPackings],
-          'how ternary weights are kept; "auto": as this machine reads them fastest (`verit tune` measures it)'
+          'packing of ternary weights in memory; "auto": the fastest here (`verit tune` measures it)'
         ),
         headScreen: choice(
           ['auto', 'on', 'off'],
-          'whether an f16 head gets a copy in 6 bits that says which of its rows can matter for a token, so that ' +
-            'only these are computed, exactly (docs/screened-head.md); "auto": from 64 MiB on; "on": a model of ' +
-            'which that cannot be is refused'
+          'output-head screening: compute only the logits of an f16 head that can matter, exactly ' +
+            '(docs/internals/output-head-screening.md); "auto": for heads of 64 MiB or more; "on": refuse models ' +
+            'that do not support it'
         ),
         speculate: choice(
           ['auto', 'on', 'off'],
-          'speculative decoding by prompt lookup: draft tokens from the prompt and the answer so far are verified ' +
-            'in one run (docs/generation.md); "auto": where that was measured to be faster'
+          'speculative decoding by prompt lookup (docs/internals/generation.md); "auto": where measured to be faster'
         ),
         instructionSet: choice(
           ['auto', ...instructionSetNames],
-          'which of the processor\'s instructions compute; "auto": the fastest here'
+          'instruction set of the kernels; "auto": the fastest here'
         ),
         requireSandbox: flag(
           false,
-          'whether the server refuses to start where the runner cannot be locked completely (docs/sandbox.md)'
+          'whether to refuse a start if the sandbox of the runner is incomplete (docs/internals/sandbox.md)'
         )
       },
       closed
     ),
     keys: Type.Object(
       {
-        requestsPerMinute: limit(600, 'requests of one key'),
-        tokensPerMinute: limit(0, 'prompt and completion tokens of one key'),
+        requestsPerMinute: limit(600, 'rate limit of requests per key'),
+        tokensPerMinute: limit(0, 'rate limit of tokens per key, prompt and answer'),
         bytesPerMinute: limit(
           64 << 20,
-          'bytes of the request bodies of one key, refused ones too; it always allows one body of http.body_bytes'
+          'rate limit of request bodies per key, refused ones included; always allows one body of http.body_bytes'
         ),
-        streams: whole(1, 10_000, 16, 'generations of one key, running and waiting'),
-        tokensPerDay: limit(0, 'budget of one key for a UTC day'),
-        tokensPerMonth: limit(0, 'budget of one key for a UTC month')
+        streams: whole(1, 10_000, 16, 'maximum number of generations per key, running and waiting'),
+        tokensPerDay: limit(0, 'token budget per key and UTC day'),
+        tokensPerMonth: limit(0, 'token budget per key and UTC month')
       },
       closed
     ),
     addresses: Type.Object(
       {
-        requestsPerMinute: limit(1200, 'requests of one address'),
-        tokensPerMinute: limit(0, 'prompt and completion tokens of one address'),
-        streams: whole(1, 100_000, 64, 'generations of one address, running and waiting'),
+        requestsPerMinute: limit(1200, 'rate limit of requests per address'),
+        tokensPerMinute: limit(0, 'rate limit of tokens per address, prompt and answer'),
+        streams: whole(1, 100_000, 64, 'maximum number of generations per address, running and waiting'),
         failuresPerMinute: whole(
           1,
           100_000,
           30,
-          'refused requests of one address (or of one key beyond its limits) that get an audit entry each in a ' +
-            'minute; the rest are counted'
+          'refused requests per address, or per key over its limits, that get their own audit entry; the rest are ' +
+            'counted'
         ),
         allFailuresPerMinute: whole(
           1,
           1_000_000,
           600,
-          'refused requests of all addresses together that get an audit entry and a line of the log each in a ' +
-            'minute; the rest are counted'
+          'refused requests of all addresses that get their own audit entry and log line; the rest are counted'
         )
       },
       closed
@@ -222,18 +208,21 @@ export const ServerConfig = Type.Object(
           5,
           3600,
           60,
-          'how far `created` of a signed request may lie from the time of the store (docs/keys.md)'
+          'maximum difference between `created` of a signed request and the time of the store (docs/internals/keys.md)'
         ),
         responses: choice(
           ['signed', 'all', 'none'],
-          'which answers the server signs: those to signed requests, all, or none'
+          'answers that the server signs: those to signed requests, all, or none'
         )
       },
       closed
     ),
     audit: Type.Object(
       {
-        enabled: flag(true, 'whether to keep an audit log; the next log records a period without one (docs/audit.md)'),
+        enabled: flag(
+          true,
+          'whether to keep an audit log; the next log records a period without one (docs/internals/audit-log.md)'
+        ),
         origin: Type.String({
           default: '',
           maxLength: 200,
@@ -242,41 +231,32 @@ export const ServerConfig = Type.Object(
             'digits of its key'
         }),
         textsKey: text(
-          'public key file (verit audit texts-key): texts of requests are kept, encrypted to its owner; empty: no ' +
+          'public key file (verit audit texts-key) to which texts of requests are encrypted and kept; empty: no ' +
             'texts are kept'
         ),
         textsDays: whole(
           1,
           36_500,
           30,
-          'days after which texts, and what could prove guesses of them, are deleted; entries never are'
+          'retention in days of texts and of the salts of their commitments; entries are never deleted'
         )
       },
       closed
     ),
     watch: Type.Object(
       {
-        enabled: flag(true, 'whether unusual use is looked for'),
-        throttle: flag(
-          false,
-          'whether a key that draws an alert is slowed down to a tenth of its rate for ten minutes'
-        ),
+        enabled: flag(true, 'whether to detect unusual use'),
+        throttle: flag(false, 'whether to limit a key to a tenth of its rate for ten minutes after an alert'),
         webhookUrl: text(
-          'https address that alerts are sent to (Standard Webhooks); the secret comes from VERIT_WEBHOOK_SECRET ' +
-            'or its file'
+          'https address of the webhook for alerts (Standard Webhooks); VERIT_WEBHOOK_SECRET has its secret'
         )
       },
       closed
     ),
     trust: Type.Object(
       {
-        policy: text(
-          'file that says which models are trusted (docs/models.md); default: trust.toml in the state folder'
-        ),
-        allowUnsigned: flag(
-          false,
-          'whether a model is served that neither a trusted signature nor a trusted digest vouches for'
-        )
+        policy: text('trust policy file (docs/internals/model-signing.md); default: trust.toml in the state folder'),
+        allowUnsigned: flag(false, 'whether to serve a model without a trusted signature or digest')
       },
       closed
     ),

@@ -3,7 +3,8 @@
  * visitor's browser (DNS rebinding, plain forms, fetch) is stopped here: Host must name this server and Origin must be
  * listed. Headers that two programs on the way could read differently are refused (RFC 9110; RFC 9112 sections 6 and
  * 11), and so are those that name another method or address than the checked one. Everything else that the standards
- * let a server ignore is ignored; docs/threat-model.md lists where Verit is stricter, and why. Cookies are never read.
+ * let a server ignore is ignored; docs/evidence/threat-model.md lists where Verit is stricter, and why. Cookies are
+ * never read.
  */
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'

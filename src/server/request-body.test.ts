@@ -248,8 +248,8 @@ test('each table has every field of the openai client in one of its classes, and
   }
 })
 
-test('docs/server.md names every field of the tables', () => {
-  const page = readFileSync(new URL('../../docs/server.md', import.meta.url), 'utf8')
+test('docs/reference/http-api.md names every field of the tables', () => {
+  const page = readFileSync(new URL('../../docs/reference/http-api.md', import.meta.url), 'utf8')
   const names = [chatDialect, completionsDialect, messageFields, partFields].flatMap(namesOf)
   assert.deepEqual(
     [...new Set(names)].filter(name => !page.includes(`\`${name}\``)),

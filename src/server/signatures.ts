@@ -1,6 +1,6 @@
 /**
- * Signatures of requests and answers (docs/signing.md) where they meet HTTP: what is read from a request, what is added
- * to an answer.
+ * Signatures of requests and answers (docs/reference/request-signing.md) where they meet HTTP: what is read from a
+ * request, what is added to an answer.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'

@@ -86,8 +86,10 @@ const SMALL = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]'
 const llama = (numbers: string): string =>
   `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|${SPACES}`
 /** Qwen 3.5's: a letter takes its marks with it. */
-const MARKED = `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${SPACES}`
-const SEED_CODER = `${CONTRACTIONS}|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|\\s+(?!\\S)|\\s+`
+const MARKED =
+  `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ` + `?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|${SPACES}`
+const SEED_CODER =
+  `${CONTRACTIONS}|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ` + `?[^\\s\\p{L}\\p{N}\r\n]+|\\s*[\r\n]+|\\s+(?!\\S)|\\s+`
 /**
  * o200k_base of tiktoken and the tokenizer.json of gpt-oss, Phi-4-mini and Llama 4; Mistral's tekken has no
  * contractions and single digits.

@@ -240,11 +240,14 @@ test('a file larger than the limit is refused unread', () => {
   )
 })
 
-test('fields that mean nothing are counted, in the file and in its messages: millions of them would take seconds', () => {
-  const many = Buffer.alloc(7 << 20, Buffer.concat([varint(9 * 8), varint(0)]))
-  refused(Buffer.concat([encodeFields(small), many]), /more fields than the limit of 3145728/)
-  changed([...small, [1, { bytes: many }]], /more fields than the limit of 3145728/)
-})
+test(
+  'fields that mean nothing are counted, in the file and in its messages: millions of them would take ' + 'seconds',
+  () => {
+    const many = Buffer.alloc(7 << 20, Buffer.concat([varint(9 * 8), varint(0)]))
+    refused(Buffer.concat([encodeFields(small), many]), /more fields than the limit of 3145728/)
+    changed([...small, [1, { bytes: many }]], /more fields than the limit of 3145728/)
+  }
+)
 
 test('any bytes, and a sound file with any change, are read or refused in order', () => {
   const sound = encodeFields(models.unknown)

@@ -12,7 +12,7 @@ import type { Digest } from '../trust/digest.ts'
 import type { EvaluatedStep, RunState } from './checkpoint.ts'
 import type { TrainOptions } from './options.ts'
 
-/** Version of docs/arithmetic.md that the bits follow. */
+/** Version of docs/internals/arithmetic.md that the bits follow. */
 export const ARITHMETIC_CONTRACT = 1
 
 export interface TrainingRecord {

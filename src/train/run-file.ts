@@ -17,7 +17,7 @@ const MOST_BYTES = 1 << 20
 /** @throws VeritError VERIT_USAGE naming the file and what is wrong in it, and those of opening */
 export function readRunFile(path: string): RunFile {
   const refuse = (problem: string): never => {
-    const hint = 'It holds {"model": {...}, "train": {...}}; docs/training.md lists the fields'
+    const hint = 'It holds {"model": {...}, "train": {...}}; docs/internals/training.md lists the fields'
     throw new VeritError('VERIT_USAGE', { problem: `${path} ${problem}`, hint })
   }
   using file = openRegular(path, 'the configuration file')

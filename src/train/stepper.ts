@@ -1,6 +1,6 @@
 /**
- * One optimizer step: the gradients of the micro-batches, their average by a binary tree (docs/arithmetic.md, end of
- * section 4), the norm, the AdamW update. Owns the weights and moments of a run.
+ * One optimizer step: the gradients of the micro-batches, their average by a binary tree (docs/internals/arithmetic.md,
+ * end of section 4), the norm, the AdamW update. Owns the weights and moments of a run.
  */
 import { PlanMemory, ownBytes } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
@@ -166,7 +166,10 @@ export class Stepper implements Disposable {
   }
 }
 
-/** The six numbers of `adamw` in docs/arithmetic.md, in f64; powers by repeated multiplication. @param step from 0 */
+/**
+ * The six numbers of `adamw` in docs/internals/arithmetic.md, in f64; powers by repeated multiplication. @param step
+ * from 0
+ */
 export function adamHyper(
   o: Pick<StepOptions, 'beta1' | 'beta2' | 'eps'>,
   step: number,

@@ -1,7 +1,7 @@
 /**
- * How requests to Verit are signed: one choice from RFC 9421 with nothing left open (docs/signing.md). One signature
- * with the label `verit`; covered are always the same components in the same order; five parameters, each required, no
- * others. Queries are not signed, so a path with one is refused.
+ * How requests to Verit are signed: one choice from RFC 9421 with nothing left open
+ * (docs/reference/request-signing.md). One signature with the label `verit`; covered are always the same components in
+ * the same order; five parameters, each required, no others. Queries are not signed, so a path with one is refused.
  */
 import { randomBytes } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'

@@ -1,7 +1,8 @@
 /**
- * How answers of Verit are signed (docs/signing.md): by the server's Ed25519 key, over the status, the content type and
- * digest, and the request that is answered, its signature included; so an answer can be moved neither to another
- * request nor to another body. A stream has no digest at its head: stream-signature.ts signs its end.
+ * How answers of Verit are signed (docs/reference/request-signing.md): by the server's Ed25519 key, over the status,
+ * the content type and digest, and the request that is answered, its signature included; so an answer can be moved
+ * neither to another request nor to another body. A stream has no digest at its head: stream-signature.ts signs its
+ * end.
  */
 import type { KeyObject } from 'node:crypto'
 import { invariant } from '../lib/errors.ts'

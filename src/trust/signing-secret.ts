@@ -1,7 +1,7 @@
 /**
- * The bytes that HMAC signatures of requests are made with (docs/signing.md). They are derived from the secret key, so
- * a client needs nothing but its key, and the server can keep them (encrypted) without keeping the key: who has them
- * can sign, but not send the key itself. HKDF: RFC 5869.
+ * The bytes that HMAC signatures of requests are made with (docs/reference/request-signing.md). They are derived from
+ * the secret key, so a client needs nothing but its key, and the server can keep them (encrypted) without keeping the
+ * key: who has them can sign, but not send the key itself. HKDF: RFC 5869.
  */
 import { hkdfSync } from 'node:crypto'
 

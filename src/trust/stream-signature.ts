@@ -1,8 +1,8 @@
 /**
- * The signed end of a stream of server-sent events (docs/signing.md). Its last line is a comment, which readers of
- * events skip: `: verit-end sha-256=:DIGEST: SIGNATURE` and an empty line. The digest is that of all bytes before;
- * signed is a text that holds it and the signature of the answer's head, so that neither can be moved to another
- * stream, and a stream cut short has no end.
+ * The signed end of a stream of server-sent events (docs/reference/request-signing.md). Its last line is a comment,
+ * which readers of events skip: `: verit-end sha-256=:DIGEST: SIGNATURE` and an empty line. The digest is that of all
+ * bytes before; signed is a text that holds it and the signature of the answer's head, so that neither can be moved to
+ * another stream, and a stream cut short has no end.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'

@@ -122,9 +122,13 @@ export const changeTrustPolicy = (policy: TrustPolicy, change: Partial<PolicyFil
 
 /** Replaces the file; comments in it are lost. @throws VeritError VERIT_FILE_IO */
 export function writeTrustPolicy(policy: TrustPolicy): void {
-  writeFileAtomic(policy.source, `# Which models are trusted: docs/models.md\n${stringify(policy.file)}`, {
-    mode: 0o600
-  })
+  writeFileAtomic(
+    policy.source,
+    '# Which models are trusted: ' + `docs/internals/model-signing.md\n${stringify(policy.file)}`,
+    {
+      mode: 0o600
+    }
+  )
 }
 
 function policyOf(file: PolicyFile, source: string): TrustPolicy {

@@ -1,6 +1,6 @@
 /**
- * The rules of unusual use, one row each. docs/unusual-use.md shows the same table; a test keeps the two equal. A rule
- * looks at the history of one key just after a request was counted and gives its figures, or nothing.
+ * The rules of unusual use, one row each. docs/reference/alerts.md shows the same table; a test keeps the two equal. A
+ * rule looks at the history of one key just after a request was counted and gives its figures, or nothing.
  */
 import type { KeyHistory } from './key-history.ts'
 

@@ -82,32 +82,35 @@ test('signatures are those that the reference libraries of Standard Webhooks pub
   )
 })
 
-test('an alert arrives once, with a body, an id, a time and one signature for each secret that verify independently', async t => {
-  const asymmetric = `whsk_${randomBytes(32).toString('base64')}`
-  const second = `whsec_${randomBytes(24).toString('base64')}`
-  const { webhook, got, results, settled } = await receiver(t, response => response.writeHead(204).end(), {
-    secrets: [secret, second, asymmetric]
-  })
-  webhook.send(alert)
-  await settled(1)
-  assert.deepEqual(results, ['sent'])
-  const { headers, body } = got[0]!
-  const { at, ...data } = alert
-  assert.deepEqual(JSON.parse(body), { type: 'verit.alert', timestamp: new Date(at).toISOString(), data })
-  assert.equal(headers['content-type'], 'application/json')
-  assert.match(headers['webhook-id'] as string, /^msg_[0-9a-f-]{36}$/)
-  assert.ok(Math.abs(Number(headers['webhook-timestamp']) - Date.now() / 1000) < 60)
-  const content = Buffer.from(`${headers['webhook-id'] as string}.${headers['webhook-timestamp'] as string}.${body}`)
-  const signatures = (headers['webhook-signature'] as string).split(' ')
-  const hmac = (text: string): string =>
-    `v1,${createHmac('sha256', Buffer.from(text.slice(6), 'base64'))
-      .update(content)
-      .digest('base64')}`
-  assert.deepEqual(signatures.slice(0, 2), [hmac(secret), hmac(second)])
-  const x = Buffer.from(webhookPublicKey(asymmetric).slice(5), 'base64').toString('base64url')
-  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
-  assert.ok(verify(null, content, key, Buffer.from(signatures[2]!.slice(4), 'base64')))
-})
+test(
+  'an alert arrives once, with a body, an id, a time and one signature for each secret that verify ' + 'independently',
+  async t => {
+    const asymmetric = `whsk_${randomBytes(32).toString('base64')}`
+    const second = `whsec_${randomBytes(24).toString('base64')}`
+    const { webhook, got, results, settled } = await receiver(t, response => response.writeHead(204).end(), {
+      secrets: [secret, second, asymmetric]
+    })
+    webhook.send(alert)
+    await settled(1)
+    assert.deepEqual(results, ['sent'])
+    const { headers, body } = got[0]!
+    const { at, ...data } = alert
+    assert.deepEqual(JSON.parse(body), { type: 'verit.alert', timestamp: new Date(at).toISOString(), data })
+    assert.equal(headers['content-type'], 'application/json')
+    assert.match(headers['webhook-id'] as string, /^msg_[0-9a-f-]{36}$/)
+    assert.ok(Math.abs(Number(headers['webhook-timestamp']) - Date.now() / 1000) < 60)
+    const content = Buffer.from(`${headers['webhook-id'] as string}.${headers['webhook-timestamp'] as string}.${body}`)
+    const signatures = (headers['webhook-signature'] as string).split(' ')
+    const hmac = (text: string): string =>
+      `v1,${createHmac('sha256', Buffer.from(text.slice(6), 'base64'))
+        .update(content)
+        .digest('base64')}`
+    assert.deepEqual(signatures.slice(0, 2), [hmac(secret), hmac(second)])
+    const x = Buffer.from(webhookPublicKey(asymmetric).slice(5), 'base64').toString('base64url')
+    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
+    assert.ok(verify(null, content, key, Buffer.from(signatures[2]!.slice(4), 'base64')))
+  }
+)
 
 test('a receiver that fails, hangs or hangs up gets the same message again under the same id', async t => {
   const { webhook, got, results, settled } = await receiver(

@@ -1,6 +1,6 @@
 /**
  * Packings of block-quantised matrices: activations are rounded to int8 in blocks of 32, products with the codes are
- * exact integers (docs/arithmetic.md). One packing for each row of `blockFormats`.
+ * exact integers (docs/internals/arithmetic.md). One packing for each row of `blockFormats`.
  */
 import type { Plan } from '../exec/plan.ts'
 import { blockFormats, packedBytes } from '../ops/block-formats.ts'

@@ -1,6 +1,7 @@
 /**
- * Rows of the types whose 4-bit codes are places in a table of values. Layouts: docs/formats.md; source: ggml's
- * `ggml-common.h`, `ggml-quants.c` and `ggml-impl.h`; for MXFP4 also the OCP Microscaling Formats specification 1.0.
+ * Rows of the types whose 4-bit codes are places in a table of values. Layouts: docs/internals/formats.md; source:
+ * ggml's `ggml-common.h`, `ggml-quants.c` and `ggml-impl.h`; for MXFP4 also the OCP Microscaling Formats specification
+ * 1.0.
  */
 import { ggufTypes } from '../formats/gguf-types.ts'
 import { blockFault, blockType, halfAt, scaleAt, wholeBlocks } from './weight-type.ts'

@@ -1,7 +1,7 @@
 /**
- * Rows of the types with 32 weights a block and a binary16 scale d, some with a minimum m. Layouts: docs/formats.md;
- * source: ggml's `ggml-common.h` and `ggml-quants.c`. Codes of 4 bits lie in 16 bytes: code i in the low half of byte
- * i, code 16 + i in the high half.
+ * Rows of the types with 32 weights a block and a binary16 scale d, some with a minimum m. Layouts:
+ * docs/internals/formats.md; source: ggml's `ggml-common.h` and `ggml-quants.c`. Codes of 4 bits lie in 16 bytes: code
+ * i in the low half of byte i, code 16 + i in the high half.
  */
 import { encodeQ8_0 } from './encode.ts'
 import { blockType, halfAt, scaleAt } from './weight-type.ts'

@@ -36,7 +36,7 @@ const halves: Readonly<Record<WeightTypeName, readonly number[]>> = {
 
 /**
  * SHA-256 of the little-endian binary32 weights of `randomBlocks`, as `gguf.quants.dequantize` of gguf 0.19.0 (PyPI)
- * reads them. gguf has no I2_S: its digest comes from a separate program after the layout in docs/formats.md.
+ * reads them. gguf has no I2_S: its digest comes from a separate program after the layout in docs/internals/formats.md.
  */
 const digests: Readonly<Record<WeightTypeName, string>> = {
   F32: '9889ff2245bde61d559a17b9542fad9847650b9789f9d7e3d92e847b850923c3',

@@ -1,6 +1,6 @@
 /**
  * Rows of the K types: super-blocks of 256 weights in groups, each group with a small integer scale under a binary16
- * scale d, some with an integer minimum under a binary16 minimum. Layouts: docs/formats.md; source: ggml's
+ * scale d, some with an integer minimum under a binary16 minimum. Layouts: docs/internals/formats.md; source: ggml's
  * `ggml-common.h` and `ggml-quants.c`. (scale of the group) x code is exact in binary32 for Q2_K, Q4_K and Q5_K.
  */
 import { encodeQ6K } from './encode.ts'

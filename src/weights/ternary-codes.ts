@@ -1,6 +1,6 @@
 /**
- * Ternary codes as `ternaryMatmul` reads them (docs/arithmetic.md, ternarize): two bits each, blocks of 16 rows x 16
- * columns.
+ * Ternary codes as `ternaryMatmul` reads them (docs/internals/arithmetic.md, ternarize): two bits each, blocks of 16
+ * rows x 16 columns.
  */
 import type { Plan } from '../exec/plan.ts'
 import { singleOp } from './single-op.ts'

@@ -1,7 +1,7 @@
 /**
- * Rows of the ternary types: I2_S (microsoft/BitNet), TQ2_0 and TQ1_0 (ggml). Layouts: docs/formats.md; sources:
- * `ggml-bitnet-mad.cpp` for I2_S in its 128-weight form, `ggml-common.h` and `ggml-quants.c` for the others. `decode`
- * reads codes that no writer makes as those sources do; `decodeWeights` and `decodeTernary` refuse them.
+ * Rows of the ternary types: I2_S (microsoft/BitNet), TQ2_0 and TQ1_0 (ggml). Layouts: docs/internals/formats.md;
+ * sources: `ggml-bitnet-mad.cpp` for I2_S in its 128-weight form, `ggml-common.h` and `ggml-quants.c` for the others.
+ * `decode` reads codes that no writer makes as those sources do; `decodeWeights` and `decodeTernary` refuse them.
  */
 import { ggufTypes } from '../formats/gguf-types.ts'
 import { invariant } from '../lib/errors.ts'

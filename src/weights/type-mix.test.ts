@@ -6,15 +6,18 @@ import type { MixName } from './type-mix.ts'
 const types = (mix: MixName, name: string, inputs = 256, layers = 16): string[] =>
   Array.from({ length: layers }, (_, layer) => typeInMix(mix, { name, layer, layers, inputs }))
 
-test('Q4_K_M has Q6_K for the head, and for attn_v and ffn_down in the outer eighths and every third layer between', () => {
-  assert.equal(typeInMix('Q4_K_M', { name: 'output', layer: -1, layers: 16, inputs: 256 }), 'Q6_K')
-  const six = (name: string): number[] =>
-    types('Q4_K_M', name).flatMap((type, layer) => (type === 'Q6_K' ? [layer] : []))
-  assert.deepEqual(six('ffn_down'), [0, 1, 4, 7, 10, 13, 14, 15])
-  assert.deepEqual(six('attn_v'), six('ffn_down'))
-  assert.deepEqual(new Set(types('Q4_K_M', 'attn_q')), new Set(['Q4_K']))
-  assert.deepEqual(new Set(types('Q4_K_M', 'ffn_gate_inp')), new Set(['F32']))
-})
+test(
+  'Q4_K_M has Q6_K for the head, and for attn_v and ffn_down in the outer eighths and every third layer ' + 'between',
+  () => {
+    assert.equal(typeInMix('Q4_K_M', { name: 'output', layer: -1, layers: 16, inputs: 256 }), 'Q6_K')
+    const six = (name: string): number[] =>
+      types('Q4_K_M', name).flatMap((type, layer) => (type === 'Q6_K' ? [layer] : []))
+    assert.deepEqual(six('ffn_down'), [0, 1, 4, 7, 10, 13, 14, 15])
+    assert.deepEqual(six('attn_v'), six('ffn_down'))
+    assert.deepEqual(new Set(types('Q4_K_M', 'attn_q')), new Set(['Q4_K']))
+    assert.deepEqual(new Set(types('Q4_K_M', 'ffn_gate_inp')), new Set(['F32']))
+  }
+)
 
 test('rows that are no whole super-block take the type of smaller blocks that llama.cpp takes', () => {
   assert.deepEqual(new Set(types('Q4_K_M', 'ffn_up', 576)), new Set(['Q5_0']))

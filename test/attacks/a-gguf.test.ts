@@ -82,19 +82,22 @@ test('files that look odd and are good are accepted', () => {
   assert.equal(parseGguf(forge(ggufControls.at(-1))).metadata.string('__proto__'), 'v')
 })
 
-test('A18 as many tensors as are allowed, with long common prefixes, are listed in linear time; one more is refused', () => {
-  const count = ggufLimits.tensors
-  const names = Array.from({ length: count }, (_, i) => `${'x'.repeat(58)}${i.toString(36).padStart(6, '0')}`)
-  const file = forge({
-    tensors: names.map((name, i) => ({ name, ne: [8], offset: i * 32 })),
-    data: Buffer.alloc(count * 32)
-  })
-  assert.equal(parseGguf(file).tensors.length, count)
-  for (const more of [count + 1, 1_000_000]) {
-    file.writeBigUInt64LE(BigInt(more), 8)
-    assert.match(refusal(file).fields.problem, /more than the limit/)
+test(
+  'A18 as many tensors as are allowed, with long common prefixes, are listed in linear time; one more is ' + 'refused',
+  () => {
+    const count = ggufLimits.tensors
+    const names = Array.from({ length: count }, (_, i) => `${'x'.repeat(58)}${i.toString(36).padStart(6, '0')}`)
+    const file = forge({
+      tensors: names.map((name, i) => ({ name, ne: [8], offset: i * 32 })),
+      data: Buffer.alloc(count * 32)
+    })
+    assert.equal(parseGguf(file).tensors.length, count)
+    for (const more of [count + 1, 1_000_000]) {
+      file.writeBigUInt64LE(BigInt(more), 8)
+      assert.match(refusal(file).fields.problem, /more than the limit/)
+    }
   }
-})
+)
 
 const dir = mkdtempSync(join(tmpdir(), 'verit-gguf-'))
 after(() => rmSync(dir, { recursive: true }))

@@ -162,27 +162,30 @@ test('D1 chunks that two programs could count differently are refused', async ()
   })
 })
 
-test('D1 a request whose length is plain is read exactly, and bytes behind it are a request of their own or refused', async () => {
-  const whole = post([`Content-Length: ${BODY.length}`], BODY)
-  const chunks = post(['Transfer-Encoding: chunked'], `${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`)
-  for (const text of [whole, chunks]) {
-    assert.deepEqual((await t.raw(text)).statuses, [200])
-    assert.deepEqual((await t.raw(text + t.request('GET /v1/models', ['Connection: close']))).statuses, [200, 200])
-    // the answer, or the end of the connection; never a refusal in its place
-    assert.deepEqual((await t.raw(`${text}GARBAGE\r\n\r\n`)).statuses.slice(1), [])
+test(
+  'D1 a request whose length is plain is read exactly, and bytes behind it are a request of their own or ' + 'refused',
+  async () => {
+    const whole = post([`Content-Length: ${BODY.length}`], BODY)
+    const chunks = post(['Transfer-Encoding: chunked'], `${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`)
+    for (const text of [whole, chunks]) {
+      assert.deepEqual((await t.raw(text)).statuses, [200])
+      assert.deepEqual((await t.raw(text + t.request('GET /v1/models', ['Connection: close']))).statuses, [200, 200])
+      // the answer, or the end of the connection; never a refusal in its place
+      assert.deepEqual((await t.raw(`${text}GARBAGE\r\n\r\n`)).statuses.slice(1), [])
+      assert.deepEqual(
+        (await t.raw(text.replace('Content-Type', 'Connection: close\r\nContent-Type') + smuggled())).statuses,
+        [200]
+      )
+    }
+    // a body where none belongs is not left behind on the connection
     assert.deepEqual(
-      (await t.raw(text.replace('Content-Type', 'Connection: close\r\nContent-Type') + smuggled())).statuses,
-      [200]
+      (await t.raw(t.request('GET /v1/models', [`Content-Length: ${smuggled().length}`]) + smuggled())).statuses.filter(
+        s => s < 300
+      ),
+      []
     )
   }
-  // a body where none belongs is not left behind on the connection
-  assert.deepEqual(
-    (await t.raw(t.request('GET /v1/models', [`Content-Length: ${smuggled().length}`]) + smuggled())).statuses.filter(
-      s => s < 300
-    ),
-    []
-  )
-})
+)
 
 test(
   'D2 headers too many, too long, or named like parts of JavaScript objects are refused, each by itself and ' +

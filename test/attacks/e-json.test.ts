@@ -267,50 +267,53 @@ const ranged = Object.entries(
     maximum: maximum!
   }))
 
-test('E8 every number is accepted at both ends of its range and refused beyond them, in both kinds of completion', async () => {
-  assert.ok(ranged.length >= 9)
-  const cases = [...ranged, { name: 'logprobs', integer: true, minimum: 0, maximum: 20 }].flatMap(field => {
-    const { integer, minimum, maximum } = field
-    const step = integer ? 1 : 1e-9
-    const bad = [
-      minimum - step,
-      maximum + step,
-      -1e9,
-      -2147483649,
-      1e15,
-      1e308,
-      -1e308,
-      2 ** 63,
-      2 ** 64,
-      ...(integer ? [minimum + 0.5, 1e-9] : [])
-    ].filter(v => v < minimum || v > maximum || (integer && !Number.isInteger(v)))
-    return [
-      ...[minimum, maximum].map(value => ({ field, value, status: 200 })),
-      ...bad.map(value => ({ field, value, status: 400 }))
-    ]
-  })
-  const body = ({ name }: { name: string }, value: number): object => ({ max_tokens: 1, [name]: value })
-  await each(
-    cases,
-    async ({ field, value, status }) => {
-      const response = await t.complete(body(field, value))
-      const { error } = (await response.json()) as { error?: { param: string } }
-      assert.deepEqual(
-        [response.status, error?.param],
-        [status, status === 200 ? undefined : field.name],
-        `${field.name}: ${value}`
-      )
-      if (field.name === 'logprobs') return
-      const chat = await t.fetch('/v1/chat/completions', {
-        method: 'POST',
-        body: JSON.stringify({ messages: [{ role: 'user', content: 'x' }], ...body(field, value) })
-      })
-      assert.equal(chat.status, status, `chat, ${field.name}: ${value}`)
-      await chat.arrayBuffer()
-    },
-    8
-  )
-})
+test(
+  'E8 every number is accepted at both ends of its range and refused beyond them, in both kinds of ' + 'completion',
+  async () => {
+    assert.ok(ranged.length >= 9)
+    const cases = [...ranged, { name: 'logprobs', integer: true, minimum: 0, maximum: 20 }].flatMap(field => {
+      const { integer, minimum, maximum } = field
+      const step = integer ? 1 : 1e-9
+      const bad = [
+        minimum - step,
+        maximum + step,
+        -1e9,
+        -2147483649,
+        1e15,
+        1e308,
+        -1e308,
+        2 ** 63,
+        2 ** 64,
+        ...(integer ? [minimum + 0.5, 1e-9] : [])
+      ].filter(v => v < minimum || v > maximum || (integer && !Number.isInteger(v)))
+      return [
+        ...[minimum, maximum].map(value => ({ field, value, status: 200 })),
+        ...bad.map(value => ({ field, value, status: 400 }))
+      ]
+    })
+    const body = ({ name }: { name: string }, value: number): object => ({ max_tokens: 1, [name]: value })
+    await each(
+      cases,
+      async ({ field, value, status }) => {
+        const response = await t.complete(body(field, value))
+        const { error } = (await response.json()) as { error?: { param: string } }
+        assert.deepEqual(
+          [response.status, error?.param],
+          [status, status === 200 ? undefined : field.name],
+          `${field.name}: ${value}`
+        )
+        if (field.name === 'logprobs') return
+        const chat = await t.fetch('/v1/chat/completions', {
+          method: 'POST',
+          body: JSON.stringify({ messages: [{ role: 'user', content: 'x' }], ...body(field, value) })
+        })
+        assert.equal(chat.status, status, `chat, ${field.name}: ${value}`)
+        await chat.arrayBuffer()
+      },
+      8
+    )
+  }
+)
 
 test('E8 lists and texts are accepted at their longest and refused beyond it', async () => {
   const edges: [object, object, string][] = [

@@ -126,7 +126,7 @@ test('H11 nothing grows with the number of unauthenticated addresses: every stru
   const series = (await context.metrics.text()).split('\n').filter(line => line.startsWith('verit_requests_total{'))
   await context.refusals.summarize(Infinity)
 
-  /** What it is called in docs/limits.md, how large it is now, and the most that it may be. */
+  /** What it is called in docs/reference/limits.md, how large it is now, and the most that it may be. */
   const structures: readonly (readonly [string, number, number])[] = [
     ['entries of the audit log', audit.size - entries, 40 + 101],
     ['lines of the log', lines.length - already, 40 + 1],
@@ -138,7 +138,7 @@ test('H11 nothing grows with the number of unauthenticated addresses: every stru
   ]
   sockets.forEach(s => s.destroy())
   for (const [what, size, most] of structures) assert.ok(size <= most, `${what}: ${size}, at most ${most}`)
-  const page = readFileSync(new URL('../../docs/limits.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../../docs/reference/limits.md', import.meta.url), 'utf8')
   const listed = /## What strangers can make grow[^]*?\n\|---.*\n([^]*?)\n\n/
     .exec(page)![1]!
     .split('\n')

@@ -29,7 +29,7 @@ const FILES = [
   'native/plan.c',
   'prebuilds/linux-x64/verit.node',
   'models/verit.pub',
-  'docs/pull.md',
+  'docs/internals/pull.md',
   'scripts/build-native.mjs',
   'LICENSE',
   'README.md',

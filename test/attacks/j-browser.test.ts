@@ -75,119 +75,125 @@ test(
   }
 )
 
-test('J2 what a page can send without asking first (simple requests, forms, images, beacons) runs nothing', async () => {
-  const types = [
-    'text/plain',
-    'application/x-www-form-urlencoded',
-    'multipart/form-data; boundary=x',
-    'text/plain; application/json',
-    'application/json, text/plain',
-    ''
-  ]
-  await each(
-    paths()
-      .filter(p => p.method === 'POST')
-      .flatMap(p => types.map(type => ({ ...p, type }))),
-    async ({ path, type }) => {
-      // without a key, as such a request would come: there are no cookies that a browser could add
-      const form = await t.raw(
-        [
-          `POST ${path} HTTP/1.1`,
-          `Host: 127.0.0.1:${t.port}`,
-          'Origin: https://evil.example',
-          ...(type === '' ? [] : [`Content-Type: ${type}`]),
-          `Content-Length: ${BODY.length}`,
-          'Cookie: session=1',
-          'Connection: close',
+test(
+  'J2 what a page can send without asking first (simple requests, forms, images, beacons) runs ' + 'nothing',
+  async () => {
+    const types = [
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+      'text/plain; application/json',
+      'application/json, text/plain',
+      ''
+    ]
+    await each(
+      paths()
+        .filter(p => p.method === 'POST')
+        .flatMap(p => types.map(type => ({ ...p, type }))),
+      async ({ path, type }) => {
+        // without a key, as such a request would come: there are no cookies that a browser could add
+        const form = await t.raw(
+          [
+            `POST ${path} HTTP/1.1`,
+            `Host: 127.0.0.1:${t.port}`,
+            'Origin: https://evil.example',
+            ...(type === '' ? [] : [`Content-Type: ${type}`]),
+            `Content-Length: ${BODY.length}`,
+            'Cookie: session=1',
+            'Connection: close',
+            '',
+            BODY
+          ].join('\r\n')
+        )
+        assert.deepEqual(form.statuses, [403], type)
+        // even with a key and no Origin, another type is not read
+        const { statuses } = await t.raw(
+          browser(
+            `POST ${path}`,
+            'localhost',
+            [...(type === '' ? [] : [`Content-Type: ${type}`]), `Content-Length: ${BODY.length}`],
+            BODY
+          )
+        )
+        assert.ok(statuses[0] === 415 || statuses[0] === 400, `${path} ${type}: ${statuses.join()}`)
+      }
+    )
+    // Images, scripts and navigation send no Origin: without a key there is nothing for them, and no cookie is ever set
+    // or read
+    for (const { path } of paths().filter(p => p.method === 'GET' && p.path !== '/health')) {
+      const { statuses, text } = await t.raw(
+        t.request(
+          `GET ${path}`,
+          [
+            'Sec-Fetch-Mode: no-cors',
+            'Sec-Fetch-Site: cross-site',
+            `Cookie: Authorization=${t.all.key}; key=${t.all.key}`,
+            'Connection: close'
+          ],
           '',
-          BODY
-        ].join('\r\n')
-      )
-      assert.deepEqual(form.statuses, [403], type)
-      // even with a key and no Origin, another type is not read
-      const { statuses } = await t.raw(
-        browser(
-          `POST ${path}`,
-          'localhost',
-          [...(type === '' ? [] : [`Content-Type: ${type}`]), `Content-Length: ${BODY.length}`],
-          BODY
+          ''
         )
       )
-      assert.ok(statuses[0] === 415 || statuses[0] === 400, `${path} ${type}: ${statuses.join()}`)
+      assert.ok(statuses[0] === 401 || statuses[0] === 404, path)
+      assert.doesNotMatch(text, /set-cookie/i)
     }
-  )
-  // Images, scripts and navigation send no Origin: without a key there is nothing for them, and no cookie is ever set
-  // or read
-  for (const { path } of paths().filter(p => p.method === 'GET' && p.path !== '/health')) {
-    const { statuses, text } = await t.raw(
-      t.request(
-        `GET ${path}`,
-        [
-          'Sec-Fetch-Mode: no-cors',
-          'Sec-Fetch-Site: cross-site',
-          `Cookie: Authorization=${t.all.key}; key=${t.all.key}`,
-          'Connection: close'
-        ],
-        '',
-        ''
-      )
-    )
-    assert.ok(statuses[0] === 401 || statuses[0] === 404, path)
-    assert.doesNotMatch(text, /set-cookie/i)
   }
-})
+)
 
-test('J3 no origin is reflected: only a listed one gets CORS headers, exactly, and never with credentials', async () => {
-  const origins = [
-    'https://evil.example',
-    'http://app.example',
-    'https://app.example.evil.example',
-    'https://app.example:444',
-    'https://APP.example',
-    'https://app.example/',
-    'https://evil.example#https://app.example',
-    'https://app.example, https://evil.example',
-    '*',
-    'file://',
-    'chrome-extension://x',
-    `http://127.0.0.1:${t.port}`,
-    `http://localhost:${t.port}`,
-    'https://appxexample'
-  ]
-  await each(origins, async origin => {
-    for (const first of ['GET /health', 'GET /v1/models', 'OPTIONS /v1/completions']) {
-      const { statuses, text } = await t.raw(
-        browser(first, 'localhost', [
-          `Origin: ${origin}`,
-          'Access-Control-Request-Method: POST',
-          'Access-Control-Request-Headers: authorization',
-          'Access-Control-Request-Private-Network: true'
-        ])
-      )
-      assert.deepEqual(statuses, [403], `${origin} ${first}`)
-      assert.doesNotMatch(text, /access-control/i)
-    }
-  })
-  const { statuses, text } = await t.raw(browser('GET /v1/models', 'localhost', [`Origin: ${APP}`]))
-  assert.deepEqual(statuses, [200])
-  assert.match(text, /^access-control-allow-origin: https:\/\/app\.example\r$/im)
-  assert.match(text, /^vary: Origin\r$/im)
-  assert.doesNotMatch(text, /allow-credentials|allow-private-network|allow-origin: \*/i)
-  const preflight = await t.raw(
-    browser('OPTIONS /v1/completions', 'localhost', [
-      `Origin: ${APP}`,
-      'Access-Control-Request-Method: POST',
-      'Access-Control-Request-Headers: authorization, x-evil'
-    ])
-  )
-  assert.deepEqual(preflight.statuses, [204])
-  assert.doesNotMatch(preflight.text, /x-evil|allow-credentials|allow-private-network/i)
-  // the origin opens nothing by itself
-  assert.deepEqual(
-    (await t.raw(t.request('GET /v1/models', [`Origin: ${APP}`, 'Connection: close'], '', ''))).statuses,
-    [401]
-  )
-})
+test(
+  'J3 no origin is reflected: only a listed one gets CORS headers, exactly, and never with ' + 'credentials',
+  async () => {
+    const origins = [
+      'https://evil.example',
+      'http://app.example',
+      'https://app.example.evil.example',
+      'https://app.example:444',
+      'https://APP.example',
+      'https://app.example/',
+      'https://evil.example#https://app.example',
+      'https://app.example, https://evil.example',
+      '*',
+      'file://',
+      'chrome-extension://x',
+      `http://127.0.0.1:${t.port}`,
+      `http://localhost:${t.port}`,
+      'https://appxexample'
+    ]
+    await each(origins, async origin => {
+      for (const first of ['GET /health', 'GET /v1/models', 'OPTIONS /v1/completions']) {
+        const { statuses, text } = await t.raw(
+          browser(first, 'localhost', [
+            `Origin: ${origin}`,
+            'Access-Control-Request-Method: POST',
+            'Access-Control-Request-Headers: authorization',
+            'Access-Control-Request-Private-Network: true'
+          ])
+        )
+        assert.deepEqual(statuses, [403], `${origin} ${first}`)
+        assert.doesNotMatch(text, /access-control/i)
+      }
+    })
+    const { statuses, text } = await t.raw(browser('GET /v1/models', 'localhost', [`Origin: ${APP}`]))
+    assert.deepEqual(statuses, [200])
+    assert.match(text, /^access-control-allow-origin: https:\/\/app\.example\r$/im)
+    assert.match(text, /^vary: Origin\r$/im)
+    assert.doesNotMatch(text, /allow-credentials|allow-private-network|allow-origin: \*/i)
+    const preflight = await t.raw(
+      browser('OPTIONS /v1/completions', 'localhost', [
+        `Origin: ${APP}`,
+        'Access-Control-Request-Method: POST',
+        'Access-Control-Request-Headers: authorization, x-evil'
+      ])
+    )
+    assert.deepEqual(preflight.statuses, [204])
+    assert.doesNotMatch(preflight.text, /x-evil|allow-credentials|allow-private-network/i)
+    // the origin opens nothing by itself
+    assert.deepEqual(
+      (await t.raw(t.request('GET /v1/models', [`Origin: ${APP}`, 'Connection: close'], '', ''))).statuses,
+      [401]
+    )
+  }
+)
 
 test('J4 no answer, error or stream can be framed, sniffed, kept in a cache or shared with another page', async () => {
   const stream = JSON.stringify({ prompt: 'x', max_tokens: 2, stream: true })

@@ -365,30 +365,33 @@ test('signing.window_seconds: the oldest and the newest signature that holds, an
   }
 })
 
-test('inference.parallel, inference.queue, keys.streams and addresses.streams: the last place, and the next request', async () => {
-  const leave = new AbortController()
-  const endless = (key: string, headers: Record<string, string>): Promise<Response> =>
-    crowded.complete({ max_tokens: 30_000, stream: true, ignore_eos: true }, { key, headers, signal: leave.signal })
-  const [one, two, three] = await Promise.all([crowded.key(), crowded.key(), crowded.key()])
-  const [here, there] = [elsewhere(), elsewhere()]
-  const running = [await endless(one.key, here), await endless(one.key, here)] // both places
-  assert.deepEqual(
-    running.map(r => r.status),
-    [200, 200]
-  )
-  await expect(await endless(one.key, elsewhere()), 429, 'VERIT_TOO_MANY') // a third of the key
-  const waiting = [endless(two.key, here)] // the third of the address
-  await eventually(async () => (await crowded.gauge('verit_generations_waiting')) === 1, 'it waits')
-  await expect(await endless(three.key, here), 429, 'VERIT_TOO_MANY') // a fourth of the address
-  waiting.push(endless(three.key, there)) // the second in the queue
-  await eventually(async () => (await crowded.gauge('verit_generations_waiting')) === 2, 'they wait')
-  assert.equal(await crowded.gauge('verit_generations_running'), 2)
-  await expect(await endless(three.key, elsewhere()), 503, 'VERIT_BUSY')
-  leave.abort()
-  await Promise.allSettled([...waiting, ...running.map(r => r.text())])
-  await crowded.quiet()
-  await crowded.survives()
-})
+test(
+  'inference.parallel, inference.queue, keys.streams and addresses.streams: the last place, and the next ' + 'request',
+  async () => {
+    const leave = new AbortController()
+    const endless = (key: string, headers: Record<string, string>): Promise<Response> =>
+      crowded.complete({ max_tokens: 30_000, stream: true, ignore_eos: true }, { key, headers, signal: leave.signal })
+    const [one, two, three] = await Promise.all([crowded.key(), crowded.key(), crowded.key()])
+    const [here, there] = [elsewhere(), elsewhere()]
+    const running = [await endless(one.key, here), await endless(one.key, here)] // both places
+    assert.deepEqual(
+      running.map(r => r.status),
+      [200, 200]
+    )
+    await expect(await endless(one.key, elsewhere()), 429, 'VERIT_TOO_MANY') // a third of the key
+    const waiting = [endless(two.key, here)] // the third of the address
+    await eventually(async () => (await crowded.gauge('verit_generations_waiting')) === 1, 'it waits')
+    await expect(await endless(three.key, here), 429, 'VERIT_TOO_MANY') // a fourth of the address
+    waiting.push(endless(three.key, there)) // the second in the queue
+    await eventually(async () => (await crowded.gauge('verit_generations_waiting')) === 2, 'they wait')
+    assert.equal(await crowded.gauge('verit_generations_running'), 2)
+    await expect(await endless(three.key, elsewhere()), 503, 'VERIT_BUSY')
+    leave.abort()
+    await Promise.allSettled([...waiting, ...running.map(r => r.text())])
+    await crowded.quiet()
+    await crowded.survives()
+  }
+)
 
 test('http.connections_per_address and http.connections: one more closes the oldest unauthenticated one', async () => {
   const { port } = narrow
