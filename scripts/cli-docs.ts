@@ -1,6 +1,6 @@
 /**
- * Writes docs/reference/cli.md and man/verit.1 from the commands themselves: `node scripts/cli-docs.ts`. With --check it
- * only compares.
+ * Writes docs/reference/cli.md and man/verit.1 from the commands themselves: `node scripts/cli-docs.ts`. With --check
+ * it only compares.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'

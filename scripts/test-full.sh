@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export NODE_COMPILE_CACHE="$PWD/build/compile-cache"
-brief='bench-cli locked-commands model-damage release same-bits-training sandbox'
+brief='bench-cli docs-site locked-commands model-damage release same-bits-training sandbox'
 files='test/full/*.test.ts'
 [ $# -eq 0 ] || files=$(for name in $brief; do echo "test/full/$name.test.ts"; done)
 # shellcheck disable=SC2086 # names of files, one a word

@@ -13,10 +13,13 @@ import { completionScript } from '../src/cli/completion.ts'
 const tree = await commandTree()
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 
-test('docs/reference/cli.md and man/verit.1 are made from the commands as they are now (node scripts/cli-docs.ts)', () => {
-  assert.equal(read('docs/reference/cli.md'), cliPage(tree))
-  assert.equal(read('man/verit.1'), manPage(tree))
-})
+test(
+  'docs/reference/cli.md and man/verit.1 are made from the commands as they are now (node ' + 'scripts/cli-docs.ts)',
+  () => {
+    assert.equal(read('docs/reference/cli.md'), cliPage(tree))
+    assert.equal(read('man/verit.1'), manPage(tree))
+  }
+)
 
 /** What the bash script offers for a command line. */
 function completed(...words: string[]): string[] {

@@ -14,6 +14,7 @@ import { CREDENTIAL_ID } from '../trust/request-profile.ts'
 import type { Signer } from '../trust/request-profile.ts'
 import { signingSecret } from '../trust/signing-secret.ts'
 
+/** The contents of a key file that `verit keys create --key-file` wrote. */
 export type KeyFile =
   | {
       readonly kind: 'ed25519'

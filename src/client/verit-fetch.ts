@@ -15,6 +15,7 @@ import { requestBody } from './read-body.ts'
 import { socketFetch } from './socket-fetch.ts'
 import { verifiedResponse } from './verified-response.ts'
 
+/** Options of `veritFetch`. */
 export interface VeritFetchOptions {
   /**
    * Path of a key file (docs/reference/request-signing.md), or what is in one. Absent: requests are sent unsigned, with

@@ -76,6 +76,7 @@ export class DatasetSplit {
     for (const shard of this.#shards) shard.hold()
   }
 
+  /** Closes the files of this split. */
   close(): void {
     for (const shard of this.#shards) shard.close()
   }
@@ -151,6 +152,7 @@ class Shard {
     }
   }
 
+  /** Closes the files of this split. */
   close(): void {
     this.#held?.close()
     this.#held = undefined
@@ -159,6 +161,7 @@ class Shard {
   }
 }
 
+/** A dataset of `verit prepare`, opened for reading. */
 export class Dataset implements Disposable {
   readonly manifest: Manifest
   /** `sha256:...` of manifest.json: the dataset's identity. */
@@ -185,6 +188,7 @@ export class Dataset implements Disposable {
     this.#splits = { train: split('train'), validation: split('validation') }
   }
 
+  /** One split of the dataset: `train` or `validation`. */
   split(name: SplitName): DatasetSplit {
     return this.#splits[name]
   }
@@ -195,6 +199,7 @@ export class Dataset implements Disposable {
     this.#splits.validation.close()
   }
 
+  /** Closes all files. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -33,6 +33,7 @@ import type { SplitRule } from './split.ts'
 import { survey } from './survey.ts'
 import type { Survey } from './survey.ts'
 
+/** Options of `prepare`; the defaults are those of `verit prepare`. */
 export interface PrepareOptions {
   /** Folder to make. */
   out: string

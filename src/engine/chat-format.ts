@@ -14,6 +14,7 @@ import type { TemplateDate } from './template-date.ts'
 import { checkVariables, markVariables } from './template-variables.ts'
 import type { TemplateVariables } from './template-variables.ts'
 
+/** One message of a conversation. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
   readonly content: string

@@ -12,6 +12,7 @@ import type { GenerateRequest } from './request.ts'
 export type { ChatMessage } from './chat-format.ts'
 export type { GenerateRequest } from './request.ts'
 
+/** A loaded model: generates text, encodes and decodes tokens. `loadModel` returns one. */
 export interface Engine extends AsyncDisposable {
   readonly info: ModelInfo
   readonly tokenizer: TextTokenizer
@@ -78,6 +79,10 @@ export interface EngineCapabilities {
   readonly embeddings: boolean
 }
 
+/**
+ * Pages of the KV cache: all, held by generations, promised to them, kept for the prefix cache; and prompt tokens
+ * served from the prefix cache.
+ */
 export interface CacheFigures {
   readonly pages: number
   readonly held: number
@@ -86,6 +91,7 @@ export interface CacheFigures {
   readonly reusedTokens: number
 }
 
+/** Facts about a loaded model: architecture, sizes, context, digest, executor. */
 export interface ModelInfo {
   readonly name: string
   /** The kind of its architecture. */
@@ -123,6 +129,7 @@ export interface ConversationInfo {
   readonly warnings: readonly string[]
 }
 
+/** An event of a generation: one `start`, then `token` events, then one `end`. */
 export type GenerateEvent =
   /**
    * `cachedTokens`: prompt tokens served from the tenant's prefix cache. `date`: the date in the prompt, where the chat

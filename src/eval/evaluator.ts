@@ -27,6 +27,7 @@ export interface EvaluateOptions {
   signal?: AbortSignal
 }
 
+/** Result of an evaluation: mean loss in nats, perplexity, bits per byte, number of tokens. */
 export interface Evaluation {
   /** Mean loss of a token, in nats. */
   readonly loss: number
@@ -124,6 +125,7 @@ export class Evaluator implements Disposable {
     return rows
   }
 
+  /** Frees the memory. */
   [Symbol.dispose](): void {
     this.#plan.dispose()
   }

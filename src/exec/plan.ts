@@ -61,6 +61,7 @@ export interface LoadedPlan {
   dispose(): void
 }
 
+/** Runs compiled plans: the native kernels, or the reference in TypeScript. All give the same bits. */
 export interface Executor {
   /** 'native avx512' and the like (native.ts has the names), or 'reference'. */
   readonly name: string
@@ -73,6 +74,6 @@ export interface Executor {
    *   they are touched. Default false: in large ones where there are any
    */
   allocate(bytes: number, sparse?: boolean): ArrayBuffer
-  /** @param sparse of the arena, as in `allocate`: for a plan whose runs mostly are much smaller than its limits */
+  /** Checks a plan and prepares it to run. @param sparse of the arena, as in `allocate`: for a plan whose runs mostly are much smaller than its limits */
   load(plan: Plan, sparse?: boolean): LoadedPlan
 }

@@ -8,6 +8,7 @@ import type { GgufHeader } from './gguf-header.ts'
 import type { GgufMetadata } from './gguf-metadata.ts'
 import type { GgufTensor } from './gguf-tensor-list.ts'
 
+/** An opened and checked GGUF file: metadata, and tensors by name. */
 export class GgufFile implements GgufHeader, Disposable {
   /** The path, or the label of bytes in memory. */
   readonly name: string
@@ -43,6 +44,7 @@ export class GgufFile implements GgufHeader, Disposable {
     return this.#source instanceof RegularFile ? this.#source.fd : undefined
   }
 
+  /** Whether the file has a tensor of this name. */
   has(name: string): boolean {
     return this.#byName.has(name)
   }
@@ -78,10 +80,12 @@ export class GgufFile implements GgufHeader, Disposable {
     this.#source.read(offset + from, target)
   }
 
+  /** Closes the file, if it was opened by path. */
   close(): void {
     if (this.#source instanceof RegularFile) this.#source.close()
   }
 
+  /** Same as `close`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -10,6 +10,9 @@ import { ggufTensorSize, ggufTypeName, ggufTypes } from './gguf-types.ts'
 import type { GgufTypeName } from './gguf-types.ts'
 import { NameSet } from './name-set.ts'
 
+/**
+ * Name, type, shape and position of a tensor in a GGUF file. Shapes list the fastest dimension first, as the file does.
+ */
 export interface GgufTensor {
   readonly name: string
   readonly type: GgufTypeName

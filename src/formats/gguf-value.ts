@@ -38,6 +38,7 @@ export type GgufArray =
   | { readonly type: 'array'; readonly of: 'bool'; readonly value: readonly boolean[] }
   | { readonly type: 'array'; readonly of: 'string'; readonly value: readonly string[] }
 
+/** A metadata value of GGUF with its type. */
 export type GgufValue =
   | { readonly type: GgufNumberType; readonly value: number }
   | { readonly type: 'u64' | 'i64'; readonly value: bigint }

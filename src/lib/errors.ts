@@ -2,7 +2,9 @@
 import { errorTable } from './error-table.ts'
 import type { Row } from './error-table.ts'
 
+/** The stable code of an error: a key of the table in docs/reference/errors.md. */
 export type ErrorCode = keyof typeof errorTable
+/** The fields from which the message of an error is built, by its code. */
 export type ErrorFields<C extends ErrorCode> = Parameters<(typeof errorTable)[C]['what']>[0]
 
 const MARK = Symbol.for('verit.error')
@@ -37,6 +39,7 @@ export class VeritError<C extends ErrorCode = ErrorCode> extends Error {
     return entry.overHttp === undefined ? this.message : `${this.what}. ${entry.overHttp(this.fields)}.`
   }
 
+  /** Whether a value is a VeritError, and one of this code if a code is given. Works across copies of the package. */
   static is<C extends ErrorCode = ErrorCode>(e: unknown, code?: C): e is VeritError<C> {
     return (
       typeof e === 'object' &&

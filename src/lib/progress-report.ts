@@ -5,6 +5,7 @@
 import { Progress, formatBytes } from './progress.ts'
 import type { ProgressOptions } from './progress.ts'
 
+/** Progress of work on a file, for callbacks. */
 export interface ByteProgress {
   /** What is done: `hash` (the file is hashed) or `load` (weights are read and packed). */
   readonly stage: 'hash' | 'load'

@@ -24,6 +24,15 @@ export function formatBytes(n: number): string {
   return `${n} B`
 }
 
+/** A stream that progress is written to; a terminal gets one line that is updated. */
+export interface ProgressStream {
+  /** Writes text, as a stream of Node does. */
+  write(text: string): unknown
+  isTTY?: boolean
+  /** Width of the terminal. */
+  columns?: number
+}
+
 export interface ProgressOptions {
   /** Word at the start of the line, for example "tokenize". */
   label: string
@@ -34,7 +43,7 @@ export interface ProgressOptions {
   /** Writes the amount, for example formatBytes. Default: thousands separated by commas. */
   format?: (n: number) => string
   /** Where to write. Default process.stderr. */
-  stream?: { write(text: string): unknown; isTTY?: boolean; columns?: number }
+  stream?: ProgressStream
 }
 
 export class Progress {

@@ -13,6 +13,7 @@ export interface EncodeStream {
   end(): Int32Array<ArrayBuffer>
 }
 
+/** Text to token ids and back. Every tokenizer that Verit reads has this interface. */
 export interface TextTokenizer {
   /** SHA-256 of all that it consists of (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
   readonly digest: string
@@ -37,6 +38,7 @@ export interface TextTokenizer {
   token(id: number): string
   /** Id of a token by its spelling in the vocabulary, or undefined. */
   tokenId(token: string): number | undefined
+  /** Whether a token is special: a name that text cannot spell. @throws VERIT_TOKEN_ID */
   isSpecial(id: number): boolean
   /**
    * Encodes a text; nothing is put before or after it. Lone surrogates become U+FFFD, as in TextEncoder.

@@ -31,6 +31,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
  */
 const STEP = 512
 
+/** A byte-level BPE or character tokenizer in the format of Hugging Face's tokenizer.json. */
 export class Tokenizer implements TextTokenizer {
   readonly unused: Int32Array
   #parts: CheckedParts
@@ -160,6 +161,7 @@ export class Tokenizer implements TextTokenizer {
     return this.#parts.ids.get(token)
   }
 
+  /** Whether a token is special: a name that text cannot spell. @throws VERIT_TOKEN_ID */
   isSpecial(id: number): boolean {
     return this.#parts.tokenTypes[id] === CONTROL
   }

@@ -14,6 +14,7 @@ import { trainBpe } from './train-bpe.ts'
 
 export const END_OF_TEXT = '<|endoftext|>'
 
+/** Options of `TokenizerTrainer`. */
 export interface TrainTokenizerOptions {
   /** Default 'bpe'. */
   kind?: 'bpe' | 'character'

@@ -14,6 +14,7 @@ import { optionsOfDepth, trainDefaults, trainPresets } from './presets.ts'
 import type { TrainPreset, TrainPresetName } from './presets.ts'
 import type { Fields, RunFile } from './run-file.ts'
 
+/** The options of a run as a user gives them: preset or depth, model fields, training options. */
 export interface RunWishes {
   /** A name of `trainPresets`. Default: the preset with the name of the kind. */
   preset?: string | undefined

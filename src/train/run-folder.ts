@@ -17,6 +17,7 @@ import type { RunSettings } from './run-settings.ts'
 
 export const RUN_LOG = 'log.jsonl'
 
+/** The folder of a training run: settings, checkpoints, log and plot. One process at a time locks it. */
 export class RunFolder implements Disposable {
   readonly path: string
   readonly checkpoints: string
@@ -63,6 +64,7 @@ export class RunFolder implements Disposable {
     return checkpointSteps(this.checkpoints)
   }
 
+  /** Writes run.json: dataset, model and options. */
   saveSettings(settings: RunSettings): void {
     writeFileAtomic(join(this.path, RUN_SETTINGS), `${JSON.stringify(settings, null, 2)}\n`)
   }
@@ -90,6 +92,7 @@ export class RunFolder implements Disposable {
     if (svg !== undefined) writeFileAtomic(join(this.path, 'loss.svg'), svg)
   }
 
+  /** Closes the log and unlocks the folder. */
   [Symbol.dispose](): void {
     if (this.#fd !== undefined) closeSync(this.#fd)
     this.#fd = undefined

@@ -19,6 +19,7 @@ export interface TrainData {
   readonly digest: string
 }
 
+/** Input of `train`: model, options, data and folder. */
 export interface TrainSetup {
   readonly executor: Executor
   readonly run: RunFolder
@@ -39,6 +40,7 @@ export interface TrainSetup {
 /** A run as it is planned, with or without a folder that was made for it. */
 export type PlannedRun = Omit<TrainSetup, 'run'> & { readonly run: { readonly path: string } }
 
+/** Result of `train`: the record, and the files that were written. */
 export interface TrainResult {
   readonly state: RunState
   /** Absent when the run was stopped before its end. */
