@@ -3,7 +3,7 @@
  *   node scripts/ceremony.ts --out FOLDER --next FOLDER     the keys of releases, current and next, on two media
  *   outside of the checkout node scripts/ceremony.ts --ephemeral                    a key for the default model alone,
  *   whose private half is never written Both write models/verit.pub and the signature of the model, and put the
- *   fingerprints into README.md and docs/internals/releases.md. Nothing is replaced outside of the checkout.
+ *   fingerprints into SECURITY.md and docs/internals/releases.md. Nothing is replaced outside of the checkout.
  */
 import { createPrivateKey, hash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { newModelKey, publicKeyFromPem } from '../src/trust/model-key.ts'
 import { signModel } from '../src/trust/oms-sign.ts'
 
 /** The pages that show the fingerprints. */
-export const PAGES = ['README.md', 'docs/internals/releases.md']
+export const PAGES = ['SECURITY.md', 'docs/internals/releases.md']
 const BEGIN = '<!-- Fingerprints: written by scripts/ceremony.ts. -->'
 const END = '<!-- End of the fingerprints. -->'
 
@@ -89,7 +89,7 @@ Next, by hand (docs/internals/releases.md has the reasons):
   1. Read the fingerprints to the second person, who compares them with the files.
   2. Publish both public keys in a place that is not this repository, and the fingerprints in another.
   3. Make a copy of each private key on a second medium. Store the current and the next key in different places.
-  4. Commit models/, README.md and docs/internals/releases.md.
+  4. Commit models/, SECURITY.md and docs/internals/releases.md.
 `
 
 async function ceremony(

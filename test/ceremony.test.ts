@@ -61,7 +61,7 @@ function trusted(at: string): boolean {
   )
 }
 
-test('README.md and docs/internals/releases.md show the fingerprints of the key and the model in this checkout', () => {
+test('SECURITY.md and docs/internals/releases.md show the fingerprints of the key and the model in this checkout', () => {
   const own = fingerprints(root)
   assert.equal(own.key, hash('sha256', readFileSync(join(root, 'models/verit.pub'))))
   for (const page of PAGES) {
