@@ -1,7 +1,6 @@
 /**
- * What an architecture is to the rest of the program: one row of the registry (registry.ts). A row says how files
- * describe a model, which parameters it has, what its forward pass computes and what it keeps of earlier positions.
- * Nothing outside this folder knows a kind.
+ * The interface of an architecture: one row of the registry (registry.ts). A row describes the file formats, the
+ * parameters, the forward pass and the per-layer caches. No code outside this folder depends on a kind.
  */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
@@ -28,12 +27,9 @@ export interface ModelConfig {
   readonly eps: number
   /** Whether the token embedding is the head as well. Absent: it is. */
   readonly tied?: boolean
-  /**
-   * c of c · tanh(logit/c). Absent: logits stay as they are. A head with it is not screened, since it would make -∞
-   * finite.
-   */
+  /** c of c · tanh(logit/c). Absent: no cap. Such a head is not screened, because the cap would make -∞ finite. */
   readonly finalSoftcap?: number
-  /** Experts that a token is sent to. Absent: there are no experts. */
+  /** Experts per token. Absent: no experts. */
   readonly expertsUsed?: number
   /** Share of elements dropped in training. Absent: none. */
   readonly dropout?: number
@@ -52,19 +48,18 @@ export interface Parameter {
    */
   readonly init: 'normal' | 'residual' | 'one' | 'zero'
   /**
-   * How training quantises the matrix at each step, and so what its products are made of. 'ternary': -1, 0 and 1 times
-   * one scale, with activations of 8 bits (BitLinear). Absent: it is not quantised.
+   * How training quantises the matrix at each step. 'ternary': -1, 0 and 1 times one scale, with int8 activations
+   * (BitLinear). Absent: not quantised.
    */
   readonly quantization?: 'ternary'
-  /** A matrix that operations read as it is, not as rows of a table or columns of a product. */
+  /** A matrix that operations read unpacked, not as rows of a table or columns of a product. */
   readonly whole?: true
   /** Elements [from, to) whose gradient is zero in exact arithmetic; see `clearZeroGradients`. */
   readonly zeroGradient?: readonly [from: number, to: number]
 }
 
 /**
- * What one layer keeps of each earlier position: keys and values of its heads, or one column of a short
- * convolution.
+ * What a layer caches for each earlier position: keys and values of its heads, or one column of a short convolution.
  */
 export type LayerCache =
   | { readonly kind: 'attention'; readonly kvHeads: number; readonly headDim: number }
@@ -72,14 +67,14 @@ export type LayerCache =
 
 export type { CacheType }
 
-/** A tensor of a file that is no parameter: its values are fixed by the configuration. */
+/** A tensor of a file that is not a parameter: the configuration fixes its values. */
 export interface FixedTensor {
   /** Its GGUF name. */
   readonly name: string
   readonly values: Float32Array<ArrayBuffer>
 }
 
-/** What training needs to know of an architecture. */
+/** The part of an architecture that only training needs. */
 export interface Training {
   /** Learning rate at width 128; it falls with the root of the width. */
   readonly rate: number
@@ -97,7 +92,7 @@ export interface HfReader<C extends ModelConfig = ModelConfig> {
   read(json: Fields, has: (tensor: string) => boolean): C
   /** The names that the tensor of a parameter may have, the usual one first. */
   tensorNames(parameter: string): readonly string[]
-  /** What is added to each element of a parameter. */
+  /** Constant added to each element of a parameter. */
   addend(parameter: string): number
   /** Absent: no parameter is ternary. */
   ternaryStorage?(json: Fields): TernaryStorage
@@ -105,7 +100,7 @@ export interface HfReader<C extends ModelConfig = ModelConfig> {
 
 /** How the ternary weights of a folder are stored: packed, or in floating point. */
 export interface TernaryStorage {
-  /** What `weight_scale` means beside packed weights: `bitlinear` divides by it, `autobitlinear` multiplies. */
+  /** Meaning of `weight_scale` for packed weights: `bitlinear` divides by it, `autobitlinear` multiplies. */
   readonly scale: 'divides' | 'multiplies'
   /** Whether weights in floating point are latent ones, ternarised at each step, or ternary already. */
   readonly latent: boolean
@@ -113,7 +108,7 @@ export interface TernaryStorage {
 
 export interface Architecture<C extends ModelConfig = ModelConfig> {
   readonly kind: string
-  /** Values of `general.architecture` of the files that it may run. */
+  /** Values of `general.architecture` that it may run. */
   readonly ggufNames: readonly string[]
   /**
    * Whether it runs this file, which has one of `ggufNames`. Absent: it runs each. The first row that does is

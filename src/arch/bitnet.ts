@@ -27,7 +27,7 @@ export interface BitnetConfig extends ModelConfig {
   readonly kvHeads: number
   /** Base of the rotary angles. Default 500,000. Older configurations call it `theta`. */
   readonly ropeTheta: number
-  /** What gates the feed-forward: the squared ReLU (default), or SiLU. */
+  /** Gate of the feed-forward layer: squared ReLU (default), or SiLU. */
   readonly activation: 'relu2' | 'silu'
   /**
    * Norms before the two output projections (SubLN). Default true; false needs SiLU: that is Llama's block, and
@@ -55,7 +55,7 @@ export const bitnet: Architecture<BitnetConfig> = {
   kind: 'bitnet',
   ggufNames: Object.keys(variants),
   training: { rate: 4e-3, ofDepth },
-  // The first files of BitNet b1.58 do not say that they have Llama 3's tokenizer.
+  // The first files of BitNet b1.58 do not name Llama 3's pre-tokenizer.
   unnamedPretokenizer: name => (name === 'llama' ? undefined : 'llama-bpe'),
   claims: file => file.metadata.string('general.architecture') !== 'llama' || isTernaryFile(file),
   parse,

@@ -1,13 +1,10 @@
-/**
- * Refuses options of llama.cpp that make another model of the same tensors, where they say anything but what Verit
- * does anyhow.
- */
+/** Refuses options of llama.cpp that change the model, unless their value is what Verit does anyway. */
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { fieldRules } from './decoder-config.ts'
 
 type Key = (name: string) => string
 
-/** What is known of the model. */
+/** Known properties of the model. */
 interface Known {
   readonly headDim: number
   readonly ropeDim?: number
@@ -15,7 +12,7 @@ interface Known {
   readonly experts?: number
 }
 
-/** What 0, false or absence means to leave out. */
+/** Keys whose value 0, false or absence means "off". */
 const COUNTS = [
   'expert_count',
   'expert_used_count',

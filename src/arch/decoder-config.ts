@@ -1,6 +1,6 @@
 /**
- * The hyperparameters of decoders: one table says what each is called in GGUF files, and which values it may have.
- * Every number is hostile: all ranges are checked before anything is made of them.
+ * The hyperparameters of decoders: one table with the GGUF key and the range of each. Every value comes from an
+ * untrusted file and is checked before use.
  */
 import { logCore } from '../lib/functions.ts'
 import type { ModelConfig } from './architecture.ts'
@@ -16,11 +16,11 @@ export interface DecoderConfig extends ModelConfig {
   /** Width of one head of queries, keys and values. */
   readonly headDim: number
   readonly tied: boolean
-  /** Linear layers of a block that have biases, beside those that always have. */
+  /** Additional linear layers of a block with biases. */
   readonly biases?: readonly string[]
   /** Factor of the attention scores. Default 1/sqrt(headDim). */
   readonly attentionScale?: number
-  /** Positions that windowed layers look at, their own included. Absent or 0: all. */
+  /** Window of windowed layers in positions, the current one included. Absent or 0: no window. */
   readonly window?: number
   readonly windowPeriod?: number
   /** c of c · tanh(score/c). */
@@ -61,9 +61,9 @@ export interface DecoderConfig extends ModelConfig {
   readonly attentionLayers?: readonly number[]
 }
 
-/** What a field may be. `whole` and `real` have a range: whole numbers up to and with `high`, others below it. */
+/** Range of a field. `whole`: integers up to and including `high`; `real`: numbers below `high`. */
 export interface FieldRule {
-  /** Under the architecture's prefix; absent where the value comes from tensors or from several keys. */
+  /** Under the architecture's prefix; absent if the value comes from tensors or several keys. */
   readonly key?: string
   readonly type: 'whole' | 'real' | 'text' | 'flag' | 'list'
   readonly low?: number
@@ -155,7 +155,7 @@ export const fieldsOf = (d: Description): readonly Field[] => [
   ...(d.uses ?? [])
 ]
 
-/** What each field may be, checked. Others are refused. */
+/** Checks every field against its range; refuses unknown fields. */
 function checkFields(fields: Fields, d: Description): void {
   const known = fieldsOf(d)
   for (const [field, value] of Object.entries(fields)) {

@@ -1,4 +1,4 @@
-/** The forward pass of a decoder, as its description says. */
+/** The forward pass of a decoder, from its description. */
 import type { Graph, Tensor } from '../graph/graph.ts'
 import { logCore } from '../lib/functions.ts'
 import { rotaryOf } from './decoder-config.ts'

@@ -21,8 +21,8 @@ const DIVISORS = {
 } as const satisfies Partial<Record<Field, string>>
 
 /**
- * The fields that a file describes, checked.
- * @throws VeritError VERIT_GGUF naming the key of what is missing or out of range, VERIT_MODEL_FILE naming a tensor
+ * The checked fields of a file.
+ * @throws VeritError VERIT_GGUF naming the missing or invalid key, VERIT_MODEL_FILE naming a tensor
  */
 export function readDecoder(file: GgufFile, vocab: number, d: Description): Fields {
   const m = file.metadata
@@ -42,14 +42,14 @@ export function readDecoder(file: GgufFile, vocab: number, d: Description): Fiel
   return fields
 }
 
-/** Leaves out values that say that there is no such thing. */
+/** Drops values that mean "none". */
 function dropNeutral(fields: Record<string, unknown>): Fields {
   for (const [field, value] of Object.entries(fields))
     if (value === undefined || NEUTRAL[field]?.(value) === true) delete fields[field]
   return fields
 }
 
-/** A value that says that there is no such thing, where models of the architecture always have it. */
+/** A value that means "none" for a field that this architecture always has. */
 function refuseNeutral(m: GgufMetadata, config: DecoderConfig, d: Description): void {
   for (const [field, usual] of Object.entries(d.defaults?.(config) ?? {})) {
     const key = keyOf(field as Field, d.norm)
@@ -61,7 +61,7 @@ function refuseNeutral(m: GgufMetadata, config: DecoderConfig, d: Description): 
   }
 }
 
-/** Values that say that there is no such thing. */
+/** Values that mean "none". */
 const isZero = (value: unknown): boolean => value === 0
 const isOne = (value: unknown): boolean => value === 1
 const NEUTRAL: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -110,7 +110,7 @@ function readScaling(m: GgufMetadata, fields: Fields, d: Description): Fields {
   }
   if (scaling !== 'linear' && scaling !== 'yarn')
     m.refuse(key('rope.scaling.type'), `is ${JSON.stringify(scaling)}, which is not supported`)
-  // A factor of 0 means that there is none.
+  // A factor of 0 means no scaling.
   return factor === 1 || factor === 0
     ? { ropeScaling: undefined, ropeFactor: undefined }
     : { ropeScaling: scaling, ropeFactor: factor }
@@ -136,14 +136,11 @@ function readVector(file: GgufFile, name: string): number[] {
   return [...new Float32Array(file.readTensor(name).buffer)]
 }
 
-/**
- * Key heads by layer, where layers without any have a short convolution; any other array has to say the same for
- * every layer.
- */
+/** kvHeads per layer; 0 marks a short convolution. Any other array must repeat one value. */
 function readLayers(fields: Fields, d: Description): Fields {
   const read: Record<string, unknown> = {}
   const { layers } = fields
-  // What is wrong with the number of layers itself is said later.
+  // An invalid number of layers is reported later.
   if (typeof layers !== 'number' || layers < 1 || layers > fieldRules.layers.high) return read
   for (const [field, value] of Object.entries(fields)) {
     if (!Array.isArray(value) || !Object.hasOwn(fieldRules, field) || fieldRule(field as Field).type !== 'whole')

@@ -7,7 +7,7 @@ import { fail } from './fields.ts'
 import type { Fields } from './fields.ts'
 import { frequencies } from './rotary.ts'
 
-/** What `config.json` calls the common fields. */
+/** Names of the common fields in `config.json`. */
 const USUAL: Readonly<Partial<Record<Field, string>>> = {
   layers: 'num_hidden_layers',
   hidden: 'hidden_size',

@@ -12,7 +12,7 @@ export const hasAttention = ({ attentionLayers }: DecoderConfig, layer: number):
 /** Whether the feed-forward layers are experts. */
 export const hasExperts = ({ experts }: DecoderConfig): boolean => experts !== undefined
 
-/** Width of an expert's feed-forward layer: that of all others where nothing else is said. */
+/** Width of an expert's feed-forward layer. Default: that of the other layers. */
 const expertWidth = ({ expertFfn, ffn }: DecoderConfig): number => expertFfn ?? ffn
 
 export function decoderParameters(c: DecoderConfig, d: Description): Parameter[] {

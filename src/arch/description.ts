@@ -1,7 +1,4 @@
-/**
- * What an architecture of the usual decoder's shape consists of. Its file gives one of these to `decoder`, and
- * nothing else.
- */
+/** The description of an architecture with the usual decoder shape. Its file passes one to `decoder`. */
 import type { DecoderConfig, Field } from './decoder-config.ts'
 import type { Fields } from './fields.ts'
 
@@ -24,8 +21,8 @@ export interface Description {
   /** Whether one matrix `attn_qkv` holds queries, keys and values. */
   readonly fusedQkv?: boolean
   /**
-   * The feed-forward layer: gated by a matrix of its own, gated by the first half of the rows of `ffn_up`, not
-   * gated, or experts. Where the configuration has experts, `gated` means experts as well.
+   * The feed-forward layer: gated by a matrix of its own, gated by the first half of the rows of `ffn_up`, not gated,
+   * or experts. If the configuration has experts, `gated` means experts too.
    */
   readonly mlp: 'gated' | 'fused' | 'plain' | 'experts'
   readonly activation: 'silu' | 'geluTanh'
@@ -40,7 +37,7 @@ export interface Description {
   readonly hf?: HfDescription
   /** Fields that follow from others where a file does not give them. */
   defaults?(c: DecoderConfig): Partial<DecoderConfig>
-  /** Whether a layer looks at the window only. Default: every layer, where there is a window. */
+  /** Whether a layer uses the window. Default: every layer, if there is a window. */
   windowed?(c: DecoderConfig, layer: number): boolean
   /** Whether a layer has rotary positions. Default: every layer. */
   rotated?(c: DecoderConfig, layer: number): boolean
@@ -52,7 +49,7 @@ export interface HfDescription {
   readonly modelTypes: readonly string[]
   /** Value of `hidden_act`. */
   readonly activation: string
-  /** What `config.json` calls fields beyond the usual ones. */
+  /** Additional field names in `config.json`. */
   readonly fields?: Readonly<Partial<Record<Field, string>>>
   /** Names of layers that differ from the usual ones. */
   readonly names?: Readonly<Record<string, string>>

@@ -16,7 +16,7 @@ export const gemma2 = decoder({
   activation: 'geluTanh',
   uses: ['window', 'attentionSoftcap', 'finalSoftcap', 'embeddingScale', 'attentionScale'],
   windowed: (_, layer) => layer % 2 === 0,
-  // The 27B model, of 46 layers, has a scale of its own.
+  // The 27B model (46 layers) has another scale.
   defaults: ({ hidden, heads, layers }) => ({
     attentionSoftcap: 50,
     finalSoftcap: 30,

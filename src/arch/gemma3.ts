@@ -1,7 +1,7 @@
 /**
- * Gemma 3: Gemma 2 with norms of each head of queries and keys instead of capped scores. Of six layers five have a
- * window, and rotary positions of their own base; scaled positions are of the layers without a window. Files store
- * the gains of the norms with 1 added.
+ * Gemma 3: Gemma 2 with per-head norms of queries and keys instead of capped scores. Five of six layers have a window
+ * and their own rotary base; only layers without a window have scaled positions. Files store the gains of the norms
+ * plus 1.
  */
 import { decoder } from './decoder.ts'
 import { fail } from './fields.ts'
@@ -18,7 +18,7 @@ export const gemma3 = decoder({
   activation: 'geluTanh',
   uses: ['window', 'windowPeriod', 'ropeThetaLocal', 'finalSoftcap', 'embeddingScale', 'attentionScale'],
   windowed: ({ windowPeriod = 6 }, layer) => layer % windowPeriod < windowPeriod - 1,
-  // The 27B model, of 62 layers, has a scale of its own.
+  // The 27B model (62 layers) has another scale.
   defaults: ({ hidden, heads, layers }) => ({
     ropeThetaLocal: 10_000,
     windowPeriod: 6,

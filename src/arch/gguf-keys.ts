@@ -1,4 +1,4 @@
-/** The GGUF keys of hyperparameters, and errors of fields as errors of the metadata that they come from. */
+/** GGUF keys of hyperparameters. Maps errors of fields to errors of the metadata keys. */
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { VeritError } from '../lib/errors.ts'
 import { fieldRules } from './decoder-config.ts'
@@ -24,7 +24,7 @@ export function namingKeys<T>(m: GgufMetadata, prefix: string, norm: Description
     if (!VeritError.is(e, 'VERIT_MODEL_CONFIG') || !Object.hasOwn(fieldRules, e.fields.field)) throw e
     const key = keyOf(e.fields.field as Field, norm)
     if (key === undefined) throw e
-    // Where a factor has no key of its own, it comes from the older one.
+    // A factor without its own key comes from the older key.
     const older = key === fieldRules.ropeFactor.key && !m.has(`${prefix}.${key}`)
     return m.refuse(`${prefix}.${older ? 'rope.scale_linear' : key}`, e.fields.problem)
   }

@@ -1,6 +1,6 @@
 /**
- * GPT-2 as OpenAI published it: learned positions, one matrix of queries, keys and values, biases, the tanh form of
- * GELU. Files with the exact GELU say so, and are of the kind `gpt`.
+ * GPT-2 as OpenAI published it: learned positions, fused QKV with biases, tanh GELU. Files marked with the exact GELU
+ * are of the kind `gpt`.
  */
 import { decoder } from './decoder.ts'
 

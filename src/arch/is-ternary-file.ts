@@ -9,7 +9,7 @@ import { decodeWeights } from '../weights/tensor.ts'
 /** Elements that are looked at: a matrix that is not ternary shows a third magnitude among the first few. */
 const LOOKED_AT = 4096
 
-/** Whether the first projection is packed as ternary weights, or has values of which each is 0, m or -m. */
+/** Whether the first projection is packed as ternary weights, or has only the values 0, m and -m. */
 export function isTernaryFile(file: GgufFile): boolean {
   const name = 'blk.0.attn_q.weight'
   if (!file.has(name)) return false
@@ -25,7 +25,7 @@ export function isTernaryFile(file: GgufFile): boolean {
     const scale = Math.abs(values.find(v => v !== 0) ?? 0)
     return scale > 0 && values.every(v => v === 0 || Math.abs(v) === scale)
   } catch (e) {
-    // Loading says later what is wrong with the values.
+    // Loading reports invalid values later.
     if (VeritError.is(e, 'VERIT_TENSOR')) return false
     throw e
   }

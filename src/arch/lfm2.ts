@@ -1,6 +1,6 @@
 /**
- * LFM2: some layers have attention with a norm of each head of queries and keys, the others a short causal
- * convolution between two gates. A count of key heads for each layer says which: 0 is a convolution.
+ * LFM2: some layers have attention with per-head norms of queries and keys, the others a short causal convolution
+ * between two gates. The array of kvHeads tells them apart: 0 is a convolution.
  */
 import { decoder } from './decoder.ts'
 

@@ -1,7 +1,7 @@
 /**
- * Llama 2 and 3, and what has their block: Mistral 7B and Nemo, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek's distilled
- * Llamas, and Mixtral with experts. Files of Llama 3.1 and later bring divisors of the rotary frequencies. Files
- * with ternary projections are of the kind `bitnet`.
+ * Llama 2 and 3 and models with the same block: Mistral 7B and Nemo, SmolLM 1 and 2, TinyLlama, Yi, DeepSeek's
+ * distilled Llamas, and Mixtral with experts. Files of Llama 3.1 and later contain divisors of the rotary frequencies.
+ * Files with ternary projections are of the kind `bitnet`.
  */
 import { decoder } from './decoder.ts'
 

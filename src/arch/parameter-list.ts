@@ -17,7 +17,7 @@ export interface ParameterList {
   norm(name: string, width: number, options?: { readonly bias?: boolean }): void
 }
 
-/** @param biased whether linear layers and norms have biases, unless one says otherwise */
+/** @param biased whether linear layers and norms have biases by default */
 export function parameterList(biased: boolean): ParameterList {
   const list: Parameter[] = []
   const put: ParameterList['put'] = (name, shape, init, rest = {}) => {

@@ -1,19 +1,13 @@
-/**
- * Where each row of a batch stands: its token, its position, its place in the key and value cache and what it may
- * look at.
- */
+/** For each row of a batch: its token, position, cache row and attention span. */
 import type { Tensor } from '../graph/graph.ts'
 
-/**
- * What a layer keeps of earlier positions: an attention layer keys and values, a short convolution its columns as
- * `values`.
- */
+/** Per-layer cache of earlier positions: keys and values for attention, columns in `values` for a short convolution. */
 export interface LayerState {
   readonly keys?: Tensor
   readonly values: Tensor
 }
 
-/** The tensors that a model's forward pass reads beside its parameters. All [N] i32 unless said. */
+/** The inputs of a forward pass besides its parameters. All [N] i32 unless noted. */
 export interface Placement {
   readonly ids: Tensor
   /** Position in the sequence, 0 to context - 1. */

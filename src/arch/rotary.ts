@@ -21,7 +21,7 @@ export interface Yarn {
 }
 
 export interface Rotary {
-  /** Base of the frequencies. It is taken as an f32, which is what a GGUF file keeps. */
+  /** Base of the frequencies, rounded to f32 as in GGUF files. */
   readonly theta: number
   /** Elements of a head that are rotated, even. */
   readonly dim: number
@@ -71,7 +71,7 @@ function yarnRamp(
 
 /**
  * @param context positions, from 0
- * @param factor of each position, beside the magnitude. Default 1
+ * @param factor per position, multiplied with the magnitude. Default 1
  * @returns cosines and sines [context, dim/2]
  */
 export function rotaryTable(rotary: Rotary, context: number, factor?: (position: number) => number): RotaryTable {

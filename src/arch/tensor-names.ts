@@ -1,4 +1,4 @@
-/** What the parameters are called in a GGUF file, in llama.cpp's names. */
+/** Names of the parameters in GGUF files, as llama.cpp writes them. */
 
 const OUTER: Readonly<Record<string, string>> = {
   token_embedding: 'token_embd.weight',

@@ -6,10 +6,9 @@ export interface Weights {
   /** Rows of the token embedding: ids [N] -> [N, hidden]. */
   embed(ids: Tensor): Tensor
   /**
-   * Logits: x [N, hidden] times the transposed head, which is the token embedding where the model has no other ->
-   * [N, vocab].
-   * @param top a screened head needs it, others do not look at it: i32[N], how many of the largest logits of each
-   * row are needed; 0: all. Others may come out as -∞
+   * Logits: x [N, hidden] times the transposed head (the token embedding if the model has no other) -> [N, vocab].
+   * @param top i32[N], for a screened head only: how many of the largest logits of each row are needed; 0: all. Other
+   *   logits may be -∞
    */
   head(x: Tensor, top?: Tensor): Tensor
   /** The f32 tensor of a parameter. */

@@ -23,7 +23,7 @@ import { TextsFile } from './texts-file.ts'
 
 export interface AuditLogOptions {
   /**
-   * Name of the log in its checkpoints; '' or absent takes what it has, for a new one `verit/` and digits of its key.
+   * Name of the log in its checkpoints. '' or absent: the existing name; for a new log `verit/` and digits of its key.
    */
   origin?: string
   /** File of an X25519 public key in PEM: texts are kept, sealed to it. Absent or '': no texts are kept. */
@@ -33,16 +33,15 @@ export interface AuditLogOptions {
    * it is not opened, so nothing is signed that would contradict it.
    */
   known?: (verifierKey: string) => Promise<string | undefined>
-  /** Told of what was repaired and of a clock that went back. */
+  /** Called with repairs, and when the clock went back. */
   log?: Log
 }
 
-/** What a folder's log can do beyond the interface that the gateway uses. */
+/** Functions of a log in a folder beyond the gateway's interface. */
 export interface FolderAuditLog extends AuditLog {
   /**
-   * Deletes the texts of days that ended more than `days` days ago, and the secrets with which guesses of them could be
-   * proved; entries stay. What is deleted is said in an entry (`texts-deleted`) first. @returns the days deleted, for
-   * example ['2026-10-01']
+   * Deletes texts and salts of days that ended more than `days` days ago; entries stay. An entry (`texts-deleted`)
+   * records the deletion first. @returns the days deleted, for example ['2026-10-01']
    */
   deleteTexts(days: number): Promise<string[]>
   /** The newest checkpoint that a power cut would not take back. */
@@ -179,7 +178,7 @@ class OpenAuditLog implements FolderAuditLog {
   async deleteTexts(days: number): Promise<string[]> {
     const before = dayOf(new Date(Date.now() - days * 86_400_000).toISOString())
     const { folder } = this.#parts
-    // A day that a clock once far ahead has named goes by the age of its file.
+    // A day from a clock that was far ahead expires by the age of its file.
     const [tomorrow, oldest] = [dayOf(new Date(Date.now() + 86_400_000).toISOString()), Date.now() - days * 86_400_000]
     const isOld = (kind: string, day: string): boolean =>
       day < before || (day > tomorrow && statSync(join(folder, kind, day)).mtimeMs < oldest)
@@ -190,7 +189,8 @@ class OpenAuditLog implements FolderAuditLog {
     )
     if (files.length === 0) return []
     const gone = [...new Set(files.map(f => f.day))].toSorted()
-    // Said first: a crash in between leaves an entry too many, never a deletion that nobody was told of.
+    // The entry comes first: after a crash in between, the log may announce a deletion that did not happen, never the
+    // reverse.
     await this.append({
       type: 'server',
       event: 'texts-deleted',

@@ -1,13 +1,13 @@
 /**
- * JSON in one form: names sorted by UTF-16 code units, no spaces, numbers and strings as JSON.stringify writes them
- * (RFC 8785 does the same), so that the same facts are the same bytes. Text that is not well-formed Unicode is refused,
- * for it has no UTF-8 form.
+ * JSON in one canonical form: names sorted by UTF-16 code units, no spaces, numbers and strings as JSON.stringify
+ * writes them (as RFC 8785). The same facts give the same bytes. Ill-formed Unicode is refused, because it has no UTF-8
+ * form.
  */
 import { utf8FirstInvalid } from '../lib/utf8.ts'
 
 const DEPTH = 32
 
-/** What cannot be written, or is not in the one form. Callers say where. */
+/** A value that cannot be written, or bytes that are not canonical. Callers add the location. */
 export class CanonicalError extends Error {
   override readonly name = 'CanonicalError'
 }

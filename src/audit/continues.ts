@@ -2,12 +2,12 @@
 import { VeritError } from '../lib/errors.ts'
 import type { Checkpoint } from '../trust/checkpoint.ts'
 
-/** What such a checkpoint is called in errors and reports. */
+/** Name of such a checkpoint in errors and reports. */
 export const IN_DATABASE = 'The checkpoint in the database'
 
 /**
- * @param known a checkpoint whose signature was checked. @param size entries that the log has
- * @param rootAt root over the first so many entries, at most `size`
+ * @param known a checkpoint with a verified signature. @param size entries of the log
+ * @param rootAt root over the first n entries, n at most `size`
  * @throws VeritError VERIT_AUDIT_ROLLBACK
  */
 export function checkContinues(

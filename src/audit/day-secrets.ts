@@ -1,7 +1,7 @@
 /**
  * Commitments to texts: `sha256-hmac:` and HMAC-SHA-256 of the text under the salt of its entry. The salt is
  * HMAC-SHA-256 of the entry's index (8 bytes, big-endian) under the secret of the day, 32 random bytes in
- * `salts/2026-11-22`. Who has the secret can check a guess of a text; once it is deleted, nobody can.
+ * `salts/2026-11-22`. Only holders of the secret can check a guess of a text; once it is deleted, nobody can.
  */
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -41,10 +41,7 @@ export function commitmentsTo(
   return { prompt: under(salt, prompt), answer: under(salt, answer) }
 }
 
-/**
- * The secret of a day, or undefined when there is none: it was deleted, or this is a copy without secrets. @throws
- * VeritError
- */
+/** The secret of a day; undefined if it was deleted or this is a copy without secrets. @throws VeritError */
 export function readDaySecret(folder: string, day: string): KeyObject | undefined {
   const path = join(folder, 'salts', day)
   if (!existsSync(path)) return undefined

@@ -19,9 +19,9 @@ export interface Draft {
 const SAMPLE: Commitment = `sha256-hmac:${'0'.repeat(64)}`
 
 /**
- * Checks an entry and takes a copy of it.
- * @throws VeritError VERIT_INTERNAL when it does not fit the schema, is too long, or holds what JSON cannot say: our
- *   own code makes entries
+ * Checks and copies an entry.
+ * @throws VeritError VERIT_INTERNAL if it does not fit the schema, is too long, or is not JSON: entries come from our
+ *   own code
  */
 export function draftEntry(entry: NewAuditEntry, time: string, texts: RequestTexts | undefined): Draft {
   const whole = { ...entry, time, ...(texts === undefined ? {} : { prompt: SAMPLE, answer: SAMPLE }) }

@@ -75,7 +75,7 @@ const kinds = {
 export type EntryType = keyof typeof kinds
 export const entryTypes = Object.keys(kinds) as EntryType[]
 
-// The schema and the interface say the same: each kind of the one is a kind of the other.
+// The schema and the interface must agree: each type of one is a type of the other.
 type Schemas = { [K in EntryType]: Static<(typeof kinds)[K]> }[EntryType]
 type Same<A, B> = [A] extends [B] ? true : never
 export const schemaCoversInterface: Same<AuditEntry['type'], Schemas['type']> &
@@ -83,7 +83,7 @@ export const schemaCoversInterface: Same<AuditEntry['type'], Schemas['type']> &
 
 const checks = new Map(Object.entries(kinds).map(([type, schema]) => [type, Compile(schema)]))
 
-/** What is wrong with an entry, in a few words; undefined when nothing is. */
+/** The problem of an entry in a few words; undefined if there is none. */
 export function entryProblem(value: unknown): string | undefined {
   const type = typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined
   const check = typeof type === 'string' ? checks.get(type) : undefined
@@ -100,7 +100,7 @@ export function entryProblem(value: unknown): string | undefined {
   )
 }
 
-/** Reads an entry from its bytes, strictly. @throws CanonicalError saying what is wrong */
+/** Reads an entry from its bytes, strictly. @throws CanonicalError with the problem */
 export function parseEntry(bytes: Uint8Array): AuditEntry {
   if (bytes.length > ENTRY_BYTES)
     throw new CanonicalError(`it has ${bytes.length} bytes, and entries have at most ${ENTRY_BYTES}`)

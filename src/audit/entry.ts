@@ -76,8 +76,8 @@ export interface KeyEntry extends Common {
 export interface ServerEntry extends Common {
   type: 'server'
   /**
-   * `refused`: the server did not start, for its model is not trusted or could not be loaded. `gap`: the log could not
-   * be written for a while, and no generation was begun.
+   * `refused`: the server did not start, because its model was not trusted or could not be loaded. `gap`: the log could
+   * not be written for a while, and no generation started.
    */
   event: 'start' | 'stop' | 'model' | 'refused' | 'runner-died' | 'tls-reload' | 'texts-deleted' | 'gap'
   detail: Record<string, unknown>
@@ -99,10 +99,10 @@ export interface AlertEntry extends Common {
 }
 
 export type AuditEntry = AuthEntry | AuthSummaryEntry | RequestEntry | KeyEntry | ServerEntry | ConfigEntry | AlertEntry
-/** What a caller gives: the log sets the time. */
+/** An entry without its time, which the log sets. */
 export type NewAuditEntry = AuditEntry extends infer E ? (E extends AuditEntry ? Omit<E, 'time'> : never) : never
 
-/** The texts of a request, for commitments and, where the operator wants it, for the encrypted store of texts. */
+/** The texts of a request, for commitments and, if the operator enables it, for the encrypted store of texts. */
 export interface RequestTexts {
   prompt: string
   answer: string

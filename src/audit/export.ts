@@ -72,9 +72,7 @@ export function exportLines(folder: string, out: string, onProgress?: OnProgress
   return size
 }
 
-/**
- * Full tiles and bundles never change: they are copied as they are. The last full bundle may not have got its name yet.
- */
+/** Full tiles and bundles never change, so they are copied. The last full bundle may still lack its final name. */
 function copy(folder: string, out: string, path: string): void {
   makeFolder(dirname(join(out, path)))
   const from = [path, `${path}.open`].map(name => join(folder, name)).find(name => existsSync(name))

@@ -18,7 +18,7 @@ const TEMPORARY = /^\.verit-\d+-[0-9a-f]{16}\.tmp$/
  */
 export function foreignFiles(folder: string, live: boolean): string[] {
   const paths = [...walk(folder, '')]
-  // Looked at after the names: a log that grows meanwhile has no name that its checkpoint does not explain.
+  // Checked after the names: a log that grows meanwhile has no name that its checkpoint does not explain.
   const { size } = readCheckpoint(folder).checkpoint
   return paths
     .filter(
@@ -30,7 +30,7 @@ export function foreignFiles(folder: string, live: boolean): string[] {
     .concat(paths.filter(path => path.endsWith('!')).map(path => path.slice(0, -1)))
 }
 
-/** All files below; what is neither file nor folder (links, too) has a `!` after its name. */
+/** All files below the folder; anything else, links included, has a `!` after its name. */
 function* walk(folder: string, relative: string): Generator<string> {
   for (const entry of readdirSync(join(folder, relative), { withFileTypes: true })) {
     const path = relative === '' ? entry.name : `${relative}/${entry.name}`

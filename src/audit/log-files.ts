@@ -1,7 +1,7 @@
 /**
- * What lies in the folder of a log: `key` (private), `verifier-key`, `checkpoint`, `checkpoint.synced`, `cosigned` (the
- * newest checkpoint with cosignatures), `lock`, `tile/` as C2SP tlog-tiles has it, where the bundle that is being
- * filled is `tile/entries/N.open`, `salts/` and `texts/`.
+ * Files of a log: `key` (private), `verifier-key`, `checkpoint`, `checkpoint.synced`, `cosigned` (the newest checkpoint
+ * with cosignatures), `lock`, `tile/` as in C2SP tlog-tiles, with the open bundle as `tile/entries/N.open`, `salts/`
+ * and `texts/`.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,15 +20,12 @@ export const openBundlePath = (folder: string, index: number): string =>
   join(folder, `${tilePath({ level: 'entries', index })}.open`)
 export const bundlePath = (folder: string, index: number): string => join(folder, tilePath({ level: 'entries', index }))
 export const checkpointPath = (folder: string): string => join(folder, 'checkpoint')
-/**
- * A checkpoint that is synced to disk, at most about a second older than `checkpoint`, which a power cut may leave
- * empty.
- */
+/** A synced checkpoint, at most about a second older than `checkpoint`, which a power cut may leave empty. */
 export const syncedPath = (folder: string): string => join(folder, 'checkpoint.synced')
 export const cosignedPath = (folder: string): string => join(folder, 'cosigned')
 
 /**
- * Reads a file whole; undefined when there is none, 'unfit' when it is longer than `limit` bytes or not a regular file.
+ * Reads a whole file; undefined if it does not exist, 'unfit' if it is longer than `limit` bytes or not a regular file.
  * @throws VeritError VERIT_FILE_IO
  */
 export function readBounded(path: string, limit: number): Buffer | 'unfit' | undefined {
@@ -61,8 +58,8 @@ export function newestNotePath(folder: string): string {
 }
 
 /**
- * A note's bytes, read until they are the same twice, for its writer may be at it; undefined when there is no such file
- * or it cannot be one.
+ * The bytes of a note, read until two reads agree, because its writer may be writing. Undefined if there is no such
+ * file, or it cannot be a note.
  */
 export function readNoteFile(path: string): Buffer | undefined {
   for (let tries = 0; ; tries++) {

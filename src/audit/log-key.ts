@@ -1,6 +1,6 @@
 /**
- * The key of a log, and a log's beginning. A new log is made so that a crash on the way leaves nothing that looks like
- * a log without its past: the signed checkpoint of the empty tree comes first, the key last.
+ * The key of a log, and its creation. A crash during creation leaves nothing that looks like a log without a past: the
+ * signed checkpoint of the empty tree comes first, the key last.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -22,7 +22,7 @@ import { checkpointPath, newestNotePath, readNoteFile } from './log-files.ts'
 const damaged = (file: string, problem: string, cause?: unknown): VeritError =>
   new VeritError('VERIT_AUDIT_DAMAGED', { file, problem }, cause)
 
-/** Makes the folder where there is none, and refuses one that others can use. */
+/** Creates the folder if needed, and refuses one that others can use. */
 export function openLogFolder(folder: string): void {
   makeFolder(folder, { ownerOnly: true })
   checkPrivate(folder, 'folder')
@@ -34,10 +34,10 @@ function ownOrigin(key: KeyObject): string {
 }
 
 /**
- * Opens the key of the log in `folder`, or begins a new log there.
- * @param wanted name of the log; '' takes what it has, or makes one from the key
- * @throws VeritError VERIT_AUDIT_ORIGIN when it has another name, VERIT_AUDIT_DAMAGED when key or checkpoint are
- *   missing or damaged, VERIT_STATE when others can read the key
+ * Opens the key of the log in `folder`, or creates a log there.
+ * @param wanted name of the log; '': the existing name, or one made from the key
+ * @throws VeritError VERIT_AUDIT_ORIGIN if it has another name, VERIT_AUDIT_DAMAGED if key or checkpoint are missing or
+ *   damaged, VERIT_STATE if others can read the key
  */
 export function openLogKey(folder: string, wanted: string): SignerKey {
   if (wanted !== '' && !isKeyName(wanted)) {
@@ -76,7 +76,7 @@ function parseKey(pem: Buffer, path: string): KeyObject {
 }
 
 function beginLog(folder: string, wanted: string): SignerKey {
-  // Without its key nothing can be added: a folder with entries is not taken for a new one.
+  // Without its key nothing can be added, so a folder with entries is not treated as a new one.
   if (existsSync(join(folder, 'tile'))) throw damaged(join(folder, 'key'), 'it is missing, though the log has entries')
   const { privateKey: key } = generateKeyPairSync('ed25519')
   const origin = wanted === '' ? ownOrigin(createPublicKey(key)) : wanted

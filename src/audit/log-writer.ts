@@ -1,9 +1,9 @@
 /**
- * Writes a log, one group of entries after another. A group never crosses the end of a bundle, so it is: bytes to the
- * end of one file, sync; the tiles it filled; a checkpoint, signed and written. The checkpoint itself is synced about
- * once a second, beside the answers that wait for entries: a power cut may bring back an older one, beyond which
- * entries are kept. A full bundle gets its final name at the start of the next group. When anything fails, the file is
- * cut back to the last good length before the next attempt, and until that works, nothing is written.
+ * Writes a log in groups of entries. A group never crosses the end of a bundle. Its steps: append bytes to one file and
+ * sync; write the tiles that became full; sign and write a checkpoint. The checkpoint is synced about once a second,
+ * outside the path of answers: a power cut may bring back an older one, and entries beyond it are kept. A full bundle
+ * gets its final name at the start of the next group. After a failure the file is truncated to the last good length
+ * before the next attempt; until that succeeds, nothing is written.
  */
 import { closeSync, constants, existsSync, fstatSync, ftruncateSync, lstatSync, openSync, writeSync } from 'node:fs'
 import { open, rename, unlink } from 'node:fs/promises'
@@ -36,7 +36,7 @@ export class LogWriter {
   /** Bytes of the bundle that are covered by the checkpoint. */
   #length: number
   #file: FileHandle | undefined
-  /** Size covered by the checkpoint that was synced last, and when; the sync under way. */
+  /** Size and time of the last synced checkpoint; the running sync. */
   #synced = { size: -1, at: 0, note: '' }
   #syncing: Promise<void> | undefined
   #noteFile: number | undefined
@@ -52,7 +52,10 @@ export class LogWriter {
     this.#length = state.length
   }
 
-  /** Opens the log of a folder whose lock this process holds. @param known a signed checkpoint that it must continue */
+  /**
+   * Opens the log of a folder whose lock this process holds. @param known a signed checkpoint that the log must
+   * continue
+   */
   static async open(
     folder: string,
     signer: SignerKey,
@@ -96,8 +99,8 @@ export class LogWriter {
   }
 
   /**
-   * Appends a group of 1 to `room` entries. When it resolves, they are on disk and covered by the checkpoint. @throws
-   * what the file system throws
+   * Appends a group of 1 to `room` entries. It resolves when they are on disk and covered by the checkpoint. @throws
+   * errors of the file system
    */
   async write(entries: readonly Uint8Array[]): Promise<void> {
     if (this.#failed !== undefined) await this.#repair()
@@ -126,7 +129,7 @@ export class LogWriter {
     this.#file = undefined
   }
 
-  /** Signs for what is durable. */
+  /** Signs for the durable entries. */
   async #cover(tree: TileTree, full: readonly FullTile[]): Promise<void> {
     for (const tile of full) {
       const path = this.#tilePath(tile)
@@ -141,8 +144,8 @@ export class LogWriter {
   }
 
   /**
-   * Some 200 bytes in one call, in the place of those before: a rename would wait for the disk. Who reads meanwhile
-   * reads twice (readNoteFile). Where someone has put another file in its place, that one is written.
+   * Overwrites some 200 bytes in one call: a rename would wait for the disk. Readers read twice (readNoteFile). If
+   * someone replaced the file, the replacement is written.
    */
   #writeNote(note: string): void {
     const path = checkpointPath(this.#folder)
@@ -167,7 +170,7 @@ export class LogWriter {
     Object.assign(this.#synced, { size, note })
   }
 
-  /** Takes back what a failed group may have left. */
+  /** Removes what a failed group may have left. */
   async #repair(): Promise<void> {
     if (this.#file === undefined) await this.#openBundle()
     await this.#file!.truncate(this.#length)
@@ -225,7 +228,7 @@ export class LogWriter {
   }
 }
 
-/** Removes what a killed writer left half written beside the checkpoint and the tiles that were next. */
+/** Removes files that a killed writer left half written. */
 function removeStale(folder: string, bundle: number): void {
   removeStaleTemporaries(folder)
   for (let level = 0, index = bundle; level < 4; level++, index = Math.floor(index / TILE_WIDTH)) {

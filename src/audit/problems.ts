@@ -1,11 +1,13 @@
-/** What `verify` can find, and how a changed bundle is told from a shortened, lengthened or shuffled one. */
+/**
+ * The problems that `verify` can find, and how it tells a changed bundle from a shortened, lengthened or shuffled one.
+ */
 
 export type ProblemKind =
   /** The checkpoint, or an older one, is missing or malformed. */
   | 'checkpoint'
   /** It is signed, but not by the key of the log. */
   | 'wrong-key'
-  /** A signature of a known key does not hold. */
+  /** A signature of a known key is not valid. */
   | 'signature'
   /** A witness that was asked for has not cosigned. */
   | 'witness'
@@ -25,14 +27,14 @@ export type ProblemKind =
   | 'rollback'
   /** The log has signed two histories. */
   | 'fork'
-  /** An entry is not what the schema allows. */
+  /** An entry does not fit the schema. */
   | 'entry'
   | 'time-order'
   | 'foreign-file'
 
 export interface Problem {
   readonly kind: ProblemKind
-  /** One sentence, without a stop. Names that came from files are as they were: escape before printing. */
+  /** One sentence without a full stop. Names from files are not escaped: escape before printing. */
   readonly message: string
   /** Relative to the folder. */
   readonly file?: string

@@ -26,7 +26,7 @@ import { subtreeRoot, tileHashes } from './tile-tree.ts'
 export interface ReadEntry {
   readonly index: number
   readonly entry: AuditEntry
-  /** As they stand in the log. */
+  /** In their order in the log. */
   readonly bytes: Buffer
 }
 
@@ -65,7 +65,7 @@ export function readBundle(
   return undefined
 }
 
-/** The entries of one bundle, of which `count` must be there. @throws VeritError VERIT_AUDIT_DAMAGED */
+/** The entries of one bundle; at least `count` must be there. @throws VeritError VERIT_AUDIT_DAMAGED */
 function bundleEntries(folder: string, index: number, count: number): { path: string; entries: Buffer[] } {
   const found = readBundle(folder, index, count)
   const path = found?.path ?? bundlePath(folder, index)
@@ -113,8 +113,8 @@ export function* readEntries(folder: string, range: ReadRange = {}): Generator<R
 }
 
 /**
- * Hashes of whole nodes of the tree of `size` leaves, from tiles, or from entries where a tile is not full. Keeps what
- * it has read.
+ * Hashes of whole nodes of the tree of `size` leaves, from tiles, or from entries if a tile is not full. Caches what it
+ * has read.
  */
 export class NodeReader {
   #folder: string

@@ -1,8 +1,7 @@
 /**
- * The state of a log when its writer starts: what the signed checkpoint promises must be there, to the bit; whole
- * entries beyond it (a crash between sync and checkpoint) are kept; a torn end beyond it is cut off. Anything else is
- * damage, and then nothing is signed any more: a log must never sign two checkpoints of which one does not continue the
- * other.
+ * The state of a log when its writer starts. Everything that the signed checkpoint covers must be there, to the bit.
+ * Whole entries beyond it (a crash between sync and checkpoint) are kept; a torn end is cut off. Anything else is
+ * damage, and the log signs nothing any more: it must never sign two checkpoints that do not continue each other.
  */
 import { existsSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,7 +36,7 @@ export interface Recovered {
   readonly length: number
   /** Tiles that its entries filled; their files may be missing. */
   readonly full: readonly FullTile[]
-  /** Time of the last entry, '' when there is none. */
+  /** Time of the last entry; '' if there is none. */
   readonly lastTime: string
   readonly checkpoint: Checkpoint
   /** The signed note. */
@@ -51,8 +50,8 @@ const damaged = (file: string, problem: string, cause?: unknown): VeritError =>
 
 /**
  * Finds the state of the log in `folder` and cuts off a torn end.
- * @param known a signed checkpoint from elsewhere, which the log must continue.
- * @param repair false: a torn end is left as it is
+ * @param known a signed checkpoint from elsewhere that the log must continue
+ * @param repair false: leave a torn end
  * @throws VeritError VERIT_AUDIT_DAMAGED, VERIT_AUDIT_ROLLBACK
  */
 export function recover(folder: string, log: VerifierKey, known?: string, repair = true): Recovered {
@@ -125,8 +124,8 @@ function readTile(folder: string, level: number, index: number): Buffer {
 }
 
 /**
- * The whole entries at the start of a bundle. Beyond what the checkpoint promises, the first that does not parse ends
- * them: a crash may leave blocks of zeros or of something else. The promised ones are judged by their hashes.
+ * The whole entries at the start of a bundle. Beyond the checkpoint, the first that does not parse ends them: a crash
+ * may leave blocks of zeros or garbage. Covered entries are judged by their hashes.
  */
 function wholeEntries(
   bytes: Buffer,

@@ -74,7 +74,7 @@ export function openTexts(line: SealedLine, reader: KeyObject, origin: string): 
     const { prompt, answer } = JSON.parse(plain) as { prompt?: unknown; answer?: unknown }
     return typeof prompt === 'string' && typeof answer === 'string' ? { prompt, answer } : undefined
   } catch {
-    // a key that is none, a tag that does not hold, bytes that are no texts: all mean that this line is not for us
+    // A malformed key, an invalid tag or malformed bytes: this line is not for this key.
     return undefined
   }
 }
@@ -89,8 +89,8 @@ export function newTextsKey(): { privateKey: string; publicKey: string } {
 }
 
 /**
- * Reads a PEM as an X25519 key of the wanted half; undefined when it is anything else. A private key is never taken for
- * a public one.
+ * Reads a PEM as the wanted half of an X25519 key; undefined for anything else. A private key never counts as a public
+ * one.
  */
 export function readTextsKey(pem: string, half: 'public' | 'private'): KeyObject | undefined {
   try {

@@ -1,6 +1,6 @@
 /**
- * Finds entries by what they say. Commitments to texts are checked with the secrets of their days, where these have not
- * been deleted.
+ * Finds entries by their content. Commitments to texts are checked with the secrets of their days, unless these were
+ * deleted.
  */
 import type { KeyObject } from 'node:crypto'
 import { dayOf, commitmentTo, readDaySecret } from './day-secrets.ts'

@@ -1,7 +1,6 @@
 /**
- * The tree of a log as its writer holds it: the right edge, and of each level the hashes of the tile that is not full
- * yet. Growing gives a new tree and the tiles that became full, so that a write that fails leaves the old tree as it
- * was.
+ * The tree of a log as its writer holds it: the right edge, and the hashes of the incomplete tile of each level.
+ * Growing returns a new tree and the completed tiles, so a failed write leaves the old tree unchanged.
  */
 import { CompactRange, nodeHash } from '../trust/merkle.ts'
 import { TILE_WIDTH } from '../trust/tiles.ts'
@@ -22,7 +21,7 @@ export function tileHashes(bytes: Uint8Array): Buffer[] {
   return Array.from({ length: all.length / 32 }, (_, i) => all.subarray(i * 32, i * 32 + 32))
 }
 
-/** Hash of the whole subtree over a power of two of hashes: what a full tile is in the level above. */
+/** Hash of the whole subtree over a power of two of hashes: a full tile's hash in the level above. */
 export function subtreeRoot(hashes: readonly Uint8Array[]): Uint8Array {
   let row = hashes
   while (row.length > 1) row = Array.from({ length: row.length / 2 }, (_, i) => nodeHash(row[2 * i]!, row[2 * i + 1]!))

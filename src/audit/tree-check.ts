@@ -14,10 +14,7 @@ import type { Difference, Problem } from './problems.ts'
 import { readBundle, readCheckpoint } from './reader.ts'
 import { TileTree, tileHashes } from './tile-tree.ts'
 
-/**
- * One of the two trees: undefined from the bundle on where its leaves are not known. Tiles that are not as it says are
- * noted.
- */
+/** One of the two trees; undefined from the first bundle with unknown leaves. Tiles that disagree are recorded. */
 interface Side {
   tree: TileTree | undefined
   roots: Map<number, Uint8Array>
@@ -86,7 +83,7 @@ export class TreeCheck {
     return this.#size
   }
 
-  /** Judges what was found. */
+  /** Classifies the findings. */
   finish(): { isSigned: boolean; rootAt: (size: number) => Uint8Array | undefined; uncovered: number } {
     if (!this.#live) for (const side of new Set([this.#entries, this.#tiles])) this.#checkPartial(side)
     const { size, root } = this.#checkpoint
@@ -113,8 +110,8 @@ export class TreeCheck {
   }
 
   /**
-   * Entries and tiles agree with each other, yet not with the signed root: what changed is where there is no full tile,
-   * or both were changed.
+   * Entries and tiles agree with each other, but not with the signed root: the change is where no full tile exists, or
+   * both were changed.
    */
   #reportUnknownPlace(): void {
     const { size } = this.#checkpoint
@@ -208,7 +205,7 @@ export class TreeCheck {
     }
   }
 
-  /** Hashes of a tile; undefined when there is none to expect, or none that can be read, which is reported. */
+  /** Hashes of a tile; undefined if none is expected, or if it cannot be read, which is reported. */
   #tile(level: number, index: number, width: number): Buffer[] | undefined {
     if (width === 0 || (width < TILE_WIDTH && this.#live)) return undefined
     const file = tileFile(level, index, width)
@@ -245,7 +242,7 @@ export class TreeCheck {
     }
   }
 
-  /** A tile above the leaves against what the tree says. */
+  /** Compares a tile above the leaves with the tree. */
   #compare(side: Side, level: number, index: number, expected: Buffer): void {
     const width = expected.length / 32
     const file = tileFile(level, index, width)

@@ -1,7 +1,7 @@
 /**
- * Verifies a whole log with only its public key: every bundle, tile, entry, time, signature and root, and that it
- * continues every older checkpoint. Works on the folder while it is written, or on an exported copy; holds one bundle
- * at a time. docs/internals/audit-log.md says what it finds and what it cannot.
+ * Verifies a whole log with only its public key: every bundle, tile, entry, time, signature and root, and consistency
+ * with every older checkpoint. Works on the folder while it is written, or on an exported copy; holds one bundle at a
+ * time. docs/internals/audit-log.md lists what it finds and what it cannot.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,7 +37,7 @@ export interface VerifyResult {
   readonly key: string
   /** At most 1,000, in the order they were found. */
   readonly problems: readonly Problem[]
-  /** Cosignatures that hold: of whom, at what size, when (seconds since 1970). */
+  /** Valid cosignatures: witness, size, time (seconds since 1970). */
   readonly cosigned: readonly { name: string; size: number; time: number }[]
   /** Older checkpoints that the log continues. */
   readonly continued: number
@@ -52,7 +52,7 @@ interface Known {
   checkpoint: Checkpoint
 }
 
-/** @throws VeritError VERIT_FILE_NOT_FOUND when there is no log, VERIT_NOTE when the key in the folder is malformed */
+/** @throws VeritError VERIT_FILE_NOT_FOUND if there is no log, VERIT_NOTE if the key in the folder is malformed */
 export async function verifyLog(folder: string, options: VerifyOptions = {}): Promise<VerifyResult> {
   if (!existsSync(folder)) throw new VeritError('VERIT_FILE_NOT_FOUND', { path: folder, purpose: 'the audit log' })
   const problems: Problem[] = []
@@ -141,7 +141,7 @@ function gatherKnown(folder: string, older: NonNullable<VerifyOptions['older']>,
   return known.filter((k): k is Known => k.checkpoint !== undefined)
 }
 
-/** Reads checkpoints, reports what is wrong with them, and keeps the cosignatures that hold. */
+/** Reads checkpoints, reports their problems, and keeps valid cosignatures. */
 class NoteCheck {
   readonly cosigned: { name: string; size: number; time: number }[] = []
   #key: VerifierKey
@@ -154,7 +154,7 @@ class NoteCheck {
     this.#report = report
   }
 
-  /** What a note says, whether or not its signatures hold; undefined when it says nothing. */
+  /** The content of a note, valid or not; undefined if it cannot be parsed. */
   read(source: string, data: Buffer | string | undefined, file?: string): Checkpoint | undefined {
     const add = (kind: Problem['kind'], message: string): void =>
       this.#report({ kind, message, ...(file === undefined ? {} : { file }) })

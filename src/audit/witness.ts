@@ -50,7 +50,7 @@ export function cosign(request: WitnessRequest): string {
   return formatNote({ text: opened.note.text, signatures: [...logLine, line] })
 }
 
-/** What this witness has cosigned decides what it may cosign. */
+/** The last cosigned checkpoint decides what the witness may cosign. */
 const readLast = (path: string): Buffer =>
   readTrusted(path, { kind: 'decides', purpose: 'the last checkpoint cosigned', limit: NOTE_LIMIT })
 

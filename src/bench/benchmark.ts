@@ -1,4 +1,4 @@
-/** How fast a model runs here: reading a prompt, and making tokens for one sequence and for several at once. */
+/** Speed of a model on this machine: prompt processing, and generation for one sequence and for several at once. */
 import type { CacheType } from '../arch/architecture.ts'
 import type { CacheTypeOption } from '../engine/cache-size.ts'
 import type { Executor } from '../exec/plan.ts'
@@ -33,7 +33,7 @@ const SAMPLES = 5
 const SAMPLE_SECONDS = 0.3
 const BATCH = 4
 
-/** Median, least and most of some numbers, at least one. */
+/** Median, minimum and maximum of at least one number. */
 export function spread(values: readonly number[]): Rate {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
@@ -41,7 +41,7 @@ export function spread(values: readonly number[]): Rate {
   return { median, min: sorted[0]!, max: sorted.at(-1)! }
 }
 
-/** Five samples of at least 0.3 s each, after a warm-up, of work that handles `tokens` tokens. */
+/** Five samples of at least 0.3 s after a warm-up, of work on `tokens` tokens. */
 async function rate(tokens: number, work: () => Promise<void>, onSample: () => void): Promise<Rate> {
   await work()
   const rates: number[] = []

@@ -1,7 +1,7 @@
 /**
- * Speed beside the machine's limits: each round measures memory, dot products, steps that do nothing, the work, and
- * memory again, one after the other, so that a share compares what was measured within seconds; a shared host can
- * change its speed by a third within minutes.
+ * Speed beside the machine's limits. Each round measures memory, dot products, empty steps, the work, and memory again
+ * within seconds, so that a share compares like with like: a shared host can change its speed by a third within
+ * minutes.
  */
 import type { CacheType } from '../arch/architecture.ts'
 import type { CacheTypeOption } from '../engine/cache-size.ts'
@@ -19,16 +19,13 @@ import type { WorkSize } from './workload.ts'
 export interface MeasureOptions {
   /** Rounds. Default 5. */
   readonly rounds?: number
-  /** Positions that the cache has room for in each sequence. Default and least: the tokens of the work. */
+  /** Context of the cache per sequence. Default and minimum: the tokens of the work. */
   readonly context?: number | undefined
   /** Element type of the KV cache. Default 'auto'. */
   readonly cacheType?: CacheTypeOption | undefined
   /** Bytes of a pass over memory; see `MachineLimits`. */
   readonly readBytes?: number
-  /**
-   * Starts a second program that is busy on one core; the work is then measured beside it, too. Disposing of it ends
-   * it.
-   */
+  /** Starts a second program that keeps one core busy, and measures the work beside it too. Disposing ends it. */
   readonly busy?: (() => Promise<AsyncDisposable>) | undefined
   /** Told the tokens done, and of how many. */
   readonly onProgress?: (done: number, of: number) => void
@@ -53,7 +50,7 @@ export interface Measurement {
   readonly steps: number
   /** Element type of the KV cache. */
   readonly cacheType: CacheType
-  /** What of them was reached, round by round: 1 is all. */
+  /** Share of each limit, round by round; 1 is all of it. */
   readonly share: { readonly bandwidth: Rate; readonly operations: Rate; readonly emptyRuns: Rate }
   /** For several sequences: one of them alone, and how many times as fast all were. */
   readonly alone?: { readonly tokensPerSecond: Rate; readonly times: Rate }
@@ -93,7 +90,7 @@ export async function measureWork(
     await doWork(model, work, n => onProgress((done += n), rounds * perRound))
     return (work.tokens * work.sequences * 1000) / (performance.now() - start)
   }
-  // Pages of the cache and what the system does on first use do not belong to the speed.
+  // First-use costs of cache pages do not belong to the speed.
   await doWork(
     model,
     { ...size, tokens: Math.min(size.tokens, size.workload === 'prefill' ? model.rows : 8) },

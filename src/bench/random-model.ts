@@ -1,6 +1,5 @@
 /**
- * A model of any shape with random weights as a GGUF file: to measure speed, which does not depend on what a model has
- * learned, and to test with.
+ * A GGUF model of any shape with random weights, for measuring speed, which does not depend on weights, and for tests.
  */
 import type { Executor } from '../exec/plan.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
@@ -12,8 +11,8 @@ import { CONTROL, NORMAL } from '../tokenizer/parts.ts'
 import { Tokenizer } from '../tokenizer/tokenizer.ts'
 
 /**
- * A tokenizer of single bytes, the end of text, special tokens, and as many unused ordinary ones as make up the
- * vocabulary, at least 257.
+ * A tokenizer of single bytes, end of text, special tokens, and unused ordinary tokens up to the vocabulary size, at
+ * least 257.
  */
 export function byteTokenizer(vocab: number, specials: readonly string[] = []): Tokenizer {
   const names = ['<|endoftext|>', ...specials]

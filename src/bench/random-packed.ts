@@ -1,7 +1,7 @@
 /**
- * A BitNet file of random weights made as it is written, one tensor at a time in memory: for measuring at sizes where
- * drawing and ternarising latent weights would take minutes. Codes are uniform over -1, 0, 1; embeddings are near
- * normal with deviation 0.02, as F16; norms are 1.
+ * A BitNet file of random weights, generated while it is written, one tensor at a time, for sizes where latent weights
+ * would take minutes. Codes are uniform over -1, 0, 1; embeddings are near normal with deviation 0.02, as F16; norms
+ * are 1.
  */
 import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTensorInput } from '../formats/gguf-writer.ts'

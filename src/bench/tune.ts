@@ -1,8 +1,7 @@
 /**
- * Finds the instruction set, the packing of ternary weights (if any) and the number of threads that are fastest here.
- * A first look drops what is clearly slower; the others' trials take
- * turns, so that a host whose speed drifts is fair to all of them. What is compared is the time of one usual request,
- * so that neither prompts nor answers are forgotten.
+ * Finds the fastest instruction set, packing of ternary weights and number of threads. A first pass drops clearly
+ * slower candidates; the rest take turns, so a drifting host treats all alike. The measure is the time of one typical
+ * request, prompt and answer.
  */
 import type { Executor } from '../exec/plan.ts'
 import type { Processors } from '../exec/processors.ts'
@@ -29,9 +28,9 @@ export interface Trial extends Kernels {
   readonly seconds: number
 }
 
-/** What a first look has shown to be slower. */
+/** Candidates that the first pass found to be slower. */
 export interface Dropped extends Kernels {
-  /** How many times as long as with the fastest a request takes, at least. */
+  /** Ratio to the fastest time of a request, at least. */
   readonly times: number
 }
 
@@ -43,14 +42,14 @@ export interface Tuning {
   readonly threads: readonly Trial[]
   /** The best of them. */
   readonly best: Trial
-  /** What Verit does by itself. */
+  /** The automatic choice. */
   readonly usual: Pick<Trial, 'threads' | keyof Kernels>
 }
 
 export interface TuneInput {
-  /** An executor with so many threads and that instruction set; what is not given is as usual. */
+  /** An executor with these threads and this instruction set; others at their defaults. */
   readonly executor: (options: { threads?: number; instructionSet?: string }) => Executor
-  /** Instruction sets to try, beside the usual one. */
+  /** Instruction sets to try besides the default. */
   readonly instructionSets: readonly string[]
   /** The model. Called once for each packing of ternary weights; without one: with the usual. */
   readonly model: (
@@ -65,21 +64,21 @@ export interface TuneInput {
 }
 
 export const REQUEST = { prompt: 512, answer: 128 }
-/** Differences below this share are taken for noise. */
+/** Smaller differences count as noise. */
 const NOISE = 0.03
 const ROUNDS = 3
 const DECODE = 16
 const PREFILL = 128
 /**
- * The first look: runs of a few tokens and of a short prompt, the fastest of those that fit half a measurement, since
- * other programs may have got in the way. Who takes so many times as long as the fastest is not looked at further; by
- * the first token alone, which finds the caches cold, only who takes long, and many times as long.
+ * First pass: runs of a few tokens and a short prompt; the fastest within half a measurement counts, because other
+ * programs may interfere. Candidates slower by this ratio are dropped; after the first token alone, which finds cold
+ * caches, only those slower by a large ratio.
  */
 const LOOK = { decode: 2, prefill: 16, slow: 1.5, first: 4 }
 
 /**
- * 1, 2, 4 … up to the cores, the cores, the hardware threads and what is usual; but no more than a control group
- * leaves.
+ * 1, 2, 4 … up to the cores, then the cores, the hardware threads and the default; never more than the control group
+ * allows.
  */
 export function threadCandidates({ logical, physical, quota, threads }: Processors): number[] {
   const most = Math.max(1, Math.min(1024, Math.ceil(quota ?? Infinity)))
@@ -118,7 +117,7 @@ export async function tune({
   ]
   const models = [first]
   if (packing !== null) models.push(await model(own, packing === 'base3' ? 'two-bit' : 'base3'))
-  // The usual one comes first: what is slower is soon seen to be.
+  // The default comes first, so slower candidates are recognised early.
   const candidates = executors.flatMap(e =>
     models.map(({ config, weights }): Candidate => ({ executor: e, config, weights }))
   )
@@ -178,7 +177,8 @@ const opened = ({ executor, config, weights }: Candidate): ServingModel =>
 const requestSeconds = (decode: number, prefill: number): number => REQUEST.answer / decode + REQUEST.prompt / prefill
 
 /**
- * Seconds of a request by few tokens, and by no more than it takes to see that it is slow; then it is at least so long.
+ * Estimates the seconds of a request from few tokens, and stops as soon as it is clearly slow; the result is then a
+ * lower bound.
  * @param fastest so far
  */
 async function look(candidate: Candidate, fastest: number, seconds: number): Promise<number> {
@@ -256,7 +256,7 @@ async function trials(candidates: readonly Candidate[], measuring: Measuring): P
   })
 }
 
-/** Tokens a second, over at least so long. */
+/** Tokens per second over at least this time. */
 async function rate(
   model: ServingModel,
   workload: 'decode' | 'prefill',

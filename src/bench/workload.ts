@@ -16,13 +16,13 @@ export interface WorkSize {
   /** 1 but for 'batch'. */
   readonly sequences: number
   /**
-   * Of the largest logits of a row, how many are needed (0: all); where the head is screened, it is faster for few.
-   * Default: what a generation asks for without a word, 40.
+   * Number of largest logits needed per row (0: all); fewer are faster with output-head screening. Default: 40, as in a
+   * generation.
    */
   readonly top?: number
 }
 
-/** Tokens and sequences unless something else is asked for. */
+/** Default tokens and sequences. */
 export const workDefaults: Readonly<Record<Workload, { tokens: number; sequences: number }>> = {
   decode: { tokens: 128, sequences: 1 },
   prefill: { tokens: 512, sequences: 1 },
@@ -70,7 +70,7 @@ export function bytesPerToken(cost: TokenCost, size: WorkSize, rows: number): nu
   const { workload, tokens, sequences } = size
   const layersOf = (count: number): number => layerBytes + expertBytes * (1 - (1 - expertShare) ** count)
   if (workload !== 'prefill') return (layersOf(sequences) + headBytes) / sequences + (positionBytes * (tokens + 1)) / 2
-  // Rows of a run share what they read; the positions of earlier runs are counted once a run.
+  // Rows of a run share what they read; positions of earlier runs count once per run.
   let bytes = headBytes
   for (let from = 0; from < tokens; from += rows) {
     const to = Math.min(tokens, from + rows)

@@ -1,6 +1,6 @@
 /**
- * What the server's database knows of its audit log, for `verit audit verify`: a log whose folder alone was set back
- * does not continue it.
+ * Compares the audit log with the server's database for `verit audit verify`: a rolled-back folder does not continue
+ * the checkpoint there.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,12 +12,12 @@ import { withStore } from './keys-options.ts'
 export interface DatabaseCheckpoint {
   /** A signed checkpoint; undefined: the database has none of this log. */
   readonly text: string | undefined
-  /** Why there is none, or why it says little, as a sentence for a person; '' where it was compared. */
+  /** Why there is no comparison, as a sentence; '' if there is one. */
   readonly note: string
 }
 
 /**
- * Asked before the log is read: the database never leads, so what it has by now the log has too.
+ * Read before the log: the database never leads, so the log has everything that it has.
  * @param key verifier key of the log; undefined: the folder has none
  */
 export async function checkpointInDatabase(state: string, key: string | undefined): Promise<DatabaseCheckpoint> {

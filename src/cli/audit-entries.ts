@@ -1,4 +1,4 @@
-/** `verit audit tail`, `search`, `texts`, `texts-key`: what is in the log, for a person or a program. */
+/** `verit audit tail`, `search`, `texts`, `texts-key`: entries for a person or a program. */
 import { Command, Option } from 'commander'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { commitmentTo, dayOf, readDaySecret } from '../audit/day-secrets.ts'

@@ -303,8 +303,8 @@ export function checkpointCommand(): Command {
 }
 
 /**
- * A file that is no checkpoint says nothing against the log: it is wrong use. @throws VeritError VERIT_NOTE and those
- * of reading a file
+ * A malformed file is wrong usage and proves nothing against the log. @throws VeritError VERIT_NOTE and those of
+ * reading a file
  */
 function readCheckpointFile(path: string): string {
   const text = readEvidence(path, 'an older checkpoint')

@@ -1,4 +1,4 @@
-/** What the subcommands of `verit audit` share: where the log is, keys and files given by name, printing. */
+/** Shared by the subcommands of `verit audit`: location of the log, keys and files, printing. */
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { existsSync } from 'node:fs'
@@ -21,7 +21,7 @@ export interface Where {
   folder?: string
 }
 
-/** Adds the options that say which log is meant. */
+/** Adds the options that locate the log. */
 export const located = (command: Command): Command =>
   command
     .addOption(
@@ -53,7 +53,7 @@ export function keyArgument(given: string): VerifierKey {
     : parseVerifierKey(given.trim(), `The key given, which is no file either (${printable(given, 100)}),`)
 }
 
-/** The key in the folder: for what is done on the server itself. */
+/** The key in the folder, for commands on the server itself. */
 export function ownKey(folder: string): VerifierKey {
   const path = join(folder, 'verifier-key')
   return parseVerifierKey(readEvidence(path, 'the verifier key of an audit log').trim(), path)

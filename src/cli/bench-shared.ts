@@ -1,4 +1,4 @@
-/** What the commands that measure share: their options, the model, and how numbers and machines are written. */
+/** Shared by the commands that measure: options, the model, formatting of numbers and machines. */
 import { existsSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { Option } from 'commander'
@@ -50,7 +50,7 @@ const HEAD =
 /** Mixes of weight formats by the names of `--type`. */
 const MIXES: ReadonlyMap<string, MixName> = new Map(mixNames.map(name => [name.toLowerCase(), name]))
 
-/** By their names in GGUF: what the head, which is the token embedding as well, is kept as. */
+/** Weight formats of the head and token embedding, by their GGUF names. */
 const HEADS = ['q6_k', 'q8_0', 'f16'] as const
 
 export interface MeasuredModel {
@@ -81,7 +81,7 @@ export function measuredModelOptions(c: Command): Command {
   return headScreenOption(c)
 }
 
-/** What is measured, to be made or loaded. Dispose of it when all that is needed of it is loaded. */
+/** The model to measure, to be created or loaded. Dispose of it once it is loaded. */
 export interface ModelToMeasure extends Disposable {
   /** @param packing of ternary weights; default: the option, or see `chooseTernaryPacking` */
   load(executor: Executor, packing?: TernaryPacking): Promise<MeasuredModel>
@@ -138,7 +138,7 @@ async function randomModel(
   return { name: `${mix === undefined ? shape : `${shape} ${mix}`} (random weights)`, config, weights }
 }
 
-/** The ggml types of a shape's matrices, and the mix that they come from, if any. */
+/** The ggml types of a shape's matrices, and their mix, if any. */
 function randomTypes(
   config: ModelConfig,
   { shape, type, head }: ModelFlags & { shape: MeasuredShape }
@@ -167,7 +167,7 @@ export const rough = (n: number): string => number(n, n < 0.1 ? 4 : n < 1 ? 3 : 
 export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`
 const processor = cpus()[0]?.model.trim() ?? 'unknown processor' // asked before the process is locked
 export const machine = (): string => processor
-/** Median, and least to most. */
+/** Median, minimum to maximum. */
 export const spreadText = ({ median, min, max }: Rate, unit: string): string =>
   `${rough(median)} ${unit} (${rough(min)} to ${rough(max)})`
 /** A rate in other units. */

@@ -1,4 +1,4 @@
-/** `verit bench decode`, `prefill` and `batch`: speed beside what memory and arithmetic of this machine allow. */
+/** `verit bench decode`, `prefill` and `batch`: speed beside the limits of this machine. */
 import { Command } from 'commander'
 import { measureWork } from '../bench/measure-work.ts'
 import type { Measurement } from '../bench/measure-work.ts'

@@ -1,7 +1,6 @@
 /**
- * A second program that keeps one core busy, for `verit bench --under-load`: a process of our own that counts. It is
- * started before the bench locks itself, and obeys what comes over its input; it ends when that does, so also when
- * the bench dies.
+ * A second process that keeps one core busy, for `verit bench --under-load`. It starts before the bench locks itself,
+ * and ends when its input closes, so also when the bench dies.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** `verit call`: one request to a server, signed where there is a key file; answers are shown as they come. */
+/** `verit call`: one request to a server, signed with a key file; answers are printed as they arrive. */
 import { existsSync, readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { errorOf } from '../client/clock-skew.ts'
@@ -14,7 +14,7 @@ import { readTrusted } from '../lib/trusted-file.ts'
 import { forTerminal } from './for-terminal.ts'
 import { readStandardText } from './standard-text.ts'
 
-/** Most bytes of an answer that are held at once, unpacked: what is not a stream, and what an error says. */
+/** Maximum bytes of an answer held at once, unpacked, for answers that are not streams, and errors. */
 const MOST_BYTES = 64 << 20
 const MOST_ERROR_BYTES = 1 << 20
 const MOST_KEY_BYTES = 16_384
@@ -143,7 +143,7 @@ function readText(from: string | 0, name: string): string {
   }
 }
 
-/** Whoever can write this file decides which server is believed. */
+/** Whoever can write this file decides which server is trusted. */
 const serverKeyFile = (path: string): string => {
   const bytes = readTrusted(path, { kind: 'decides', purpose: 'the public key of the server', limit: MOST_KEY_BYTES })
   return bytes.toString('utf8')
@@ -209,7 +209,7 @@ async function fail(response: Response, flags: Flags): Promise<never> {
   })
 }
 
-/** What the server says, fit for a sentence and a terminal. */
+/** Text from the server, made safe for a sentence and a terminal. */
 const said = (message: string): string => printable(message, 1000).replace(/[.\s]+$/, '')
 
 async function printBody(response: Response): Promise<void> {

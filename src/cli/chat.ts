@@ -64,7 +64,7 @@ async function run(path: string | undefined, flags: Flags): Promise<void> {
   }
   let open = true
   lines.once('close', () => void (open = false))
-  // Without a terminal there is no one to prompt, and the lines may all have come before the first answer.
+  // Without a terminal there is no prompt, and all lines may arrive before the first answer.
   const prompt = (): void => {
     if (terminal && open) lines.prompt()
   }
@@ -97,13 +97,13 @@ class Conversation {
     this.#messages = []
   }
 
-  /** Stops the answer under way; false when there is none. */
+  /** Stops the running answer; false if there is none. */
   stop(): boolean {
     this.#abort?.abort()
     return this.#abort !== undefined
   }
 
-  /** Prints the answer. An error that the next line could mend is told and its message forgotten. */
+  /** Prints the answer. After an error that the next line could fix, the message is dropped. */
   async say(content: string): Promise<void> {
     this.#messages.push({ role: 'user', content })
     this.#abort = new AbortController()
@@ -135,7 +135,7 @@ class Conversation {
     return answer.trimEnd()
   }
 
-  /** Forgets the oldest turns once the context cannot hold them and an answer, and says so. */
+  /** Drops the oldest turns when the context cannot hold them and an answer, and reports it. */
   #prompt(maxTokens: number): number[] {
     const { context } = this.#engine.info
     const system: ChatMessage[] =

@@ -11,7 +11,7 @@ export interface OptionNode {
   readonly description: string
   /** The values that the option accepts, where they are listed. */
   readonly choices: readonly string[]
-  /** The default as help shows it; undefined where there is none or the description says it. */
+  /** The default as help shows it; undefined if there is none or the description contains it. */
   readonly default: string | undefined
 }
 

@@ -1,4 +1,4 @@
-/** `verit compare`: training runs side by side, as a table and as one picture. */
+/** `verit compare`: training runs as a table and one plot. */
 import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import { writeFileAtomic } from '../lib/atomic-file.ts'

@@ -1,4 +1,4 @@
-/** The options that say what a conversation looks like, where the file of a model says nothing or something wrong. */
+/** Options for chat templates and end tokens, for models whose file lacks them or has wrong ones. */
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { compileTemplate } from '../engine/check-chat.ts'
@@ -12,7 +12,7 @@ export interface ConversationFlags {
   endToken: string[]
 }
 
-/** Adds --chat-template. @param meaning what the command does with it */
+/** Adds --chat-template. @param meaning of the option in this command */
 export const chatTemplateOption = (
   c: Command,
   meaning = "Jinja chat template to use instead of the model's"

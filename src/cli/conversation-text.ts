@@ -1,4 +1,4 @@
-/** What a model's files say about conversations, as lines and as JSON. Text from files is escaped. */
+/** Conversation settings of a model's files, as lines and as JSON. Text from files is escaped. */
 import { printable } from '../lib/printable.ts'
 import type { Conversation, SourcedToken } from '../model/conversation.ts'
 

@@ -120,7 +120,7 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
   await write(ggufSource(new GgufFile(file), overrides), output, flags)
 }
 
-/** A name with the ending of another format would hide what the file is. @throws VeritError VERIT_USAGE */
+/** A name with another format's ending would hide the format. @throws VeritError VERIT_USAGE */
 function checkName(output: string): void {
   if (/\.gguf$/i.test(output)) return
   const ending = extname(output)
@@ -181,7 +181,7 @@ const upper = <T extends string>(type: T | undefined): Uppercase<T> | undefined 
 
 function described(output: string, result: Conversion, always: boolean): string {
   const { bytes, tensors, architecture, losses, conversation, latent, notes } = result
-  // A model that nobody talks with has nothing to say here.
+  // A model that is not for conversations has nothing to report here.
   const chats = always || conversation.template !== undefined || conversation.warnings.length > 0
   const exact = latent ? 'No precision was lost in what the model computes.' : 'No precision was lost.'
   return [

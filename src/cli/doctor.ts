@@ -1,7 +1,4 @@
-/**
- * `verit doctor`: looks over a server's machine, configuration, state, keys and audit log, and says what to mend and
- * how.
- */
+/** `verit doctor`: checks a server's machine, configuration, state, keys and audit log, and names remedies. */
 import { Command } from 'commander'
 import { levels } from '../doctor/finding.ts'
 import type { Finding, Level } from '../doctor/finding.ts'
@@ -79,7 +76,7 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
   if (count('problem') > 0 || (strict === true && count('warning') > 0)) process.exitCode = 1
 }
 
-/** What `verit inspect --strict` looks for. */
+/** The checks of `verit inspect --strict`. */
 async function lookThrough(path: string, found: ProblemList): Promise<void> {
   using source = openRegular(path, 'the model to look through')
   const reading = new Progress({ label: 'look through the model', total: source.size, format: formatBytes })

@@ -1,4 +1,4 @@
-/** Refuses empty names of files and folders before a command runs: they mostly come from an unset shell variable. */
+/** Refuses empty names of files and folders before a command runs: they usually come from an unset shell variable. */
 import type { Command } from 'commander'
 import { VeritError } from '../lib/errors.ts'
 
@@ -6,7 +6,7 @@ import { VeritError } from '../lib/errors.ts'
 const ARGUMENTS: readonly string[] = ['input', 'file', 'data', 'model', 'run', 'output', 'out', 'source', 'target']
 const VALUES = /<(?:file|folder|files|folders)>/
 
-/** `--state` has an error of its own; a setting of a server is empty where it is not set. */
+/** `--state` has its own error; an empty setting of a server means unset. */
 const mayBeEmpty = (command: Command, option: string): boolean =>
   option === 'state' || (command.name() === 'serve' && option !== 'config')
 

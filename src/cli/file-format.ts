@@ -19,10 +19,7 @@ const FORMATS: Readonly<Record<string, FileFormat>> = {
   json: 'tokenizer.json'
 }
 
-/**
- * By the content; a file of none of these formats is taken for a damaged one of the format that its name ends in, by
- * default GGUF.
- */
+/** Format by content; unknown content counts as a damaged file of the format in its name, by default GGUF. */
 export function formatOf(source: RegularFile): FileFormat {
   const { kind } = kindOfFile(source)
   if (Object.hasOwn(FORMATS, kind)) return FORMATS[kind]!
@@ -32,7 +29,7 @@ export function formatOf(source: RegularFile): FileFormat {
 }
 
 /**
- * Refuses what is no tokenizer file, in the words of what it is.
+ * Refuses a file that is not a tokenizer, and names its actual kind.
  * @throws VeritError VERIT_TOKENIZER_FILE
  */
 export function checkTokenizerKind(source: RegularFile, format: FileFormat): void {
@@ -43,7 +40,7 @@ export function checkTokenizerKind(source: RegularFile, format: FileFormat): voi
 }
 
 /**
- * Refuses to inspect JSON that is no tokenizer.json.
+ * Refuses to inspect other JSON than tokenizer.json.
  * @throws VeritError VERIT_USAGE
  */
 export function checkInspectable(source: RegularFile, format: FileFormat): void {

@@ -1,7 +1,4 @@
-/**
- * Text of a model or a server as a terminal may see it: without escape sequences, which could move the cursor or worse.
- * Files and pipes get it as it is.
- */
+/** Text of a model or server without terminal escape sequences. Files and pipes get it unchanged. */
 
 const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu
 

@@ -1,4 +1,4 @@
-/** `verit generate`: continues a text, as it is made or as one JSON object. */
+/** `verit generate`: continues a text, streamed or as one JSON object. */
 import { Command } from 'commander'
 import type { EndReason, Engine, GenerateRequest } from '../engine/engine.ts'
 import { VeritError } from '../lib/errors.ts'

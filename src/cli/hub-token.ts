@@ -1,4 +1,4 @@
-/** The token for a hub, from the environment or a file that it names; never from the command line. */
+/** The token for a hub, from the environment or a file named there; never from the command line. */
 import { VeritError } from '../lib/errors.ts'
 import { secretSetting } from '../lib/secret-setting.ts'
 

@@ -1,4 +1,4 @@
-/** What `verit inspect` shows of a SentencePiece model: its settings, and how many pieces of each kind it has. */
+/** `verit inspect` for a SentencePiece model: settings, and numbers of pieces by kind. */
 import type { ByteSource } from '../lib/regular-file.ts'
 import { readSentencePieceModel } from '../tokenizer/sentencepiece-model.ts'
 

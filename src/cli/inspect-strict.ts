@@ -1,7 +1,4 @@
-/**
- * `verit inspect --strict`: everything that is wrong with a model file or tokenizer, or that it is good and which file
- * it is.
- */
+/** `verit inspect --strict`: every problem of a model file or tokenizer, or its digest if there is none. */
 import { isUtf8 } from 'node:buffer'
 import { ChatTemplate } from '../engine/chat-template.ts'
 import { parseSafetensorsHeader } from '../formats/safetensors-header.ts'
@@ -95,7 +92,7 @@ function examineTokenizer(source: RegularFile, found: ProblemList): void {
   if (found.none) void Tokenizer.fromParts(parts, source.name)
 }
 
-/** A list of pieces without a fault can always be made a tokenizer; that it can is looked at, too. */
+/** Valid pieces always make a tokenizer; this verifies it. */
 function examineSentencePiece(source: RegularFile, found: ProblemList): void {
   const { parts } = readSentencePieceModel(source, found)
   if (found.none) void new SentencePieceTokenizer(parts, source.name)

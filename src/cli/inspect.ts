@@ -1,6 +1,6 @@
 /**
- * `verit inspect`: what a GGUF, safetensors or SentencePiece file holds, without loading it. All text from the file is
- * escaped before it is printed.
+ * `verit inspect`: content of a GGUF, safetensors or SentencePiece file, without loading it. All text from the file is
+ * escaped.
  */
 import { Command } from 'commander'
 import { ChatFormat } from '../engine/chat-format.ts'
@@ -144,7 +144,7 @@ function memoryOf(g: GgufFile): Pick<Report, 'memory' | 'notRun'> {
   }
 }
 
-/** Undefined for a file without a tokenizer that Verit reads: what it holds can be shown all the same. */
+/** Undefined without a tokenizer that Verit reads: the rest can be shown all the same. */
 function conversationOf({ name, metadata }: GgufFile): Conversation | undefined {
   if (!metadata.has('tokenizer.ggml.model')) return undefined
   try {

@@ -13,10 +13,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP'] as const
 const INTERRUPTED = 128 + constants.signals.SIGINT
 
 /**
- * Runs `work`, and calls `interrupt` at each such signal until it is settled; what follows another within
- * SAME_SIGNAL_MS is the same one. A command that was interrupted ends with 130. After SIGTERM that becomes 143, after
- * SIGQUIT 131, after SIGHUP 129, as shells and service managers expect (128 and the number of the signal). Under nohup
- * SIGHUP has no effect.
+ * Runs `work`, and calls `interrupt` at each such signal until it settles; signals within SAME_SIGNAL_MS count as one.
+ * An interrupted command ends with 130; 143 after SIGTERM, 131 after SIGQUIT, 129 after SIGHUP (128 plus the number of
+ * the signal). Under nohup SIGHUP has no effect.
  */
 export async function interruptible<T>(interrupt: () => void, work: () => Promise<T>): Promise<T> {
   let other: NodeJS.Signals | undefined

@@ -28,7 +28,7 @@ const KINDS: readonly (readonly [fields: readonly string[], what: string])[] = [
   [['do_sample', 'max_new_tokens', 'eos_token_id'], 'the generation settings of a model (generation_config.json)']
 ]
 
-/** What a JSON file is that is no tokenizer.json; undefined where it may be one. */
+/** The kind of a JSON file that is not a tokenizer.json; undefined if it may be one. */
 export function otherJson(source: ByteSource): OtherKind | undefined {
   const head = Buffer.alloc(Math.min(HEAD_BYTES, source.size))
   source.read(0, head)

@@ -26,7 +26,7 @@ interface Files {
   certificate?: string
 }
 
-/** What the store is given of a credential, and what becomes of the rest once it has an id. */
+/** The credential for the store, and the remaining secrets once the key has an id. */
 interface Proof {
   readonly public: Uint8Array | undefined
   /** Writes the private half to its file. */
@@ -92,7 +92,7 @@ function proofOf(kind: KeyKind, signing: SigningRule, { keyFile, publicKey, cert
   }
 }
 
-/** Standard output has the secret and nothing else; standard error says what it is. */
+/** Standard output has the secret only; standard error describes it. */
 function show({ record, credentialId, key }: NewKey, { json, keyFile }: Common & Files, more = ''): void {
   const secret = keyFile === undefined ? key : undefined
   if (json === true)

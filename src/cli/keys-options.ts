@@ -1,7 +1,4 @@
-/**
- * What the commands of `verit keys` share: the store they open, the options that describe a key, and how these are
- * read.
- */
+/** Shared by the commands of `verit keys`: the store, the options of a key, and their parsing. */
 import { X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -135,7 +132,7 @@ interface StoreUse {
    * user's home. Default false.
    */
   begin?: boolean
-  /** Whether to say on standard error that the clock is behind the store's time. Default true. */
+  /** Whether to report on standard error that the clock is behind the store's time. Default true. */
   warn?: boolean
 }
 
@@ -176,7 +173,7 @@ export function checkBegun(state: string): void {
   throw new VeritError('VERIT_STATE', { path: state, problem: 'no server and no key has been there', fix })
 }
 
-/** Whoever can write such a file gets the key that is made of it. */
+/** Whoever can write such a file obtains the key made from it. */
 const readSmall = (path: string, purpose: string): Buffer =>
   readTrusted(path, { kind: 'decides', purpose, limit: MAX_PUBLIC_BYTES })
 

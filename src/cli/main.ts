@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `verit` command. Nothing is imported before Node's debugger is out of reach: until something else listens for
- * SIGUSR1, Node answers it by opening one.
+ * The `verit` command. Nothing is imported before Node's debugger is disabled: without a listener for SIGUSR1, Node
+ * opens it at that signal.
  */
 process.on('SIGUSR1', () => undefined)
 await import('../lib/require-node.ts')

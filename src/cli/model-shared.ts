@@ -1,4 +1,4 @@
-/** What the subcommands of `verit model` share: progress of hashing, small files. */
+/** Shared by the subcommands of `verit model`: hashing progress, small files. */
 import { existsSync, realpathSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
 import { Progress, formatBytes } from '../lib/progress.ts'
@@ -42,8 +42,8 @@ export const readPublicKey = (path: string): ModelKey =>
   publicKeyFromPem(readSmall(path, 'the public key of a signer', 16_384).toString('utf8'), path)
 
 /**
- * What is written about a model never takes the place of the model, and that of another file only when `force` says so.
- * @param hint how another file is named
+ * Output never replaces the model, and another file only with `force`.
+ * @param hint how to name another file
  * @throws VeritError VERIT_USAGE, VERIT_FILE_EXISTS
  */
 export function checkOutput(

@@ -11,7 +11,7 @@ import { signModel } from '../trust/oms-sign.ts'
 import { collect } from './audit-shared.ts'
 import { byteProgress, checkOutput } from './model-shared.ts'
 
-/** Where the signature of a model lies unless something else is said: beside a file, in a folder. */
+/** Default path of a model's signature: beside a file, inside a folder. */
 export const bundlePath = (model: string): string =>
   lstatSync(model, { throwIfNoEntry: false })?.isDirectory() === true ? join(model, 'model.sig') : `${model}.sig`
 

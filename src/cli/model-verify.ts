@@ -90,9 +90,9 @@ async function verify(model: string, { bundle: named, json, ...from }: Options):
 }
 
 /**
- * The digest by which a policy trusts a file: where its name has any, they alone decide, as they do for `verit serve`.
- * Undefined: a signature has to.
- * @param missing path of the signature, where there is none @throws VeritError VERIT_UNTRUSTED, VERIT_USAGE,
+ * The digest by which a policy trusts a file. If its name has digests, they alone decide, as for `verit serve`.
+ * Undefined: a signature is needed.
+ * @param missing path of the signature, if there is none @throws VeritError VERIT_UNTRUSTED, VERIT_USAGE,
  *   VERIT_OTHERS_WRITE and those of reading
  */
 async function trustedDigest(

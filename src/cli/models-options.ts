@@ -1,4 +1,4 @@
-/** What `pull`, `models` and the commands that take a model's name share: the folder of the store, sizes, digests. */
+/** Shared by `pull`, `models` and commands that take a model name: folder of the store, sizes, digests. */
 import { InvalidArgumentError, Option } from 'commander'
 import { defaultModelsFolder } from '../hub/models-folder.ts'
 import { parseDuration } from '../lib/duration.ts'

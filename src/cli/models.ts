@@ -1,4 +1,4 @@
-/** `verit models`: what was pulled: list, show, take names away, and remove files that nothing refers to. */
+/** `verit models`: lists, shows and removes pulled models, and deletes unreferenced files. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'

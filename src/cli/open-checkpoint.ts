@@ -10,8 +10,8 @@ import { exportCheckpoint } from '../train/checkpoint-model.ts'
 import { Checkpoint } from '../train/checkpoint.ts'
 
 /**
- * The model of a checkpoint, written to a temporary file that has no name any more. Prints its step to standard error.
- * Undefined for files that are no checkpoints.
+ * The model of a checkpoint, written to an unlinked temporary file. Prints its step to standard error. Undefined for
+ * files that are not checkpoints.
  * @throws VeritError VERIT_CHECKPOINT, VERIT_RESUME, VERIT_RESUME_DATA and those of files
  */
 export async function openCheckpoint(path: string): Promise<RegularFile | undefined> {

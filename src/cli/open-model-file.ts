@@ -7,9 +7,9 @@ import { byteProgress } from './model-shared.ts'
 import { openCheckpoint } from './open-checkpoint.ts'
 
 /**
- * A pulled model is hashed first, on the descriptor that is then read, and must be what was pulled.
- * @param purpose what the file is for, in errors
- * @param checkpoints whether the checkpoint of a run is opened as the model in it, or as the file that it is
+ * A pulled model is hashed first, on the descriptor that is then read, and must match its digest.
+ * @param purpose of the file, for errors
+ * @param checkpoints whether a checkpoint opens as the model in it, or as the file that it is
  * @throws VeritError VERIT_MODEL_STORE, VERIT_STATE and those of opening
  */
 export async function openModelFile(

@@ -1,4 +1,4 @@
-/** What the commands that run a model share: its options, and opening it. */
+/** Shared by the commands that run a model: options, and opening it. */
 import { existsSync } from 'node:fs'
 import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
@@ -87,7 +87,7 @@ export function samplingOptions(c: Command): Command {
   )
 }
 
-/** The part of a request that the options of sampling say. */
+/** The part of a request that comes from the sampling options. */
 export function samplingOf(flags: SamplingFlags): Omit<SamplingFlags, 'stop'> & { stop: string[] } {
   return { ...defined(Object.fromEntries(SAMPLING.map(([key]) => [key, flags[key]]))), stop: flags.stop }
 }

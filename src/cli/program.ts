@@ -64,8 +64,8 @@ export async function runProgram(words: readonly string[]): Promise<void> {
 const hasNoFolder = (e: unknown): boolean => e instanceof Error && 'syscall' in e && e.syscall === 'uv_cwd'
 
 /**
- * A mistyped option ends with 2, as other wrong use does, so that the 1 of `audit verify` says one thing only; and
- * every command names its help.
+ * A mistyped option ends with status 2, like other wrong usage, so that status 1 of `audit verify` has one meaning.
+ * Every command names its help.
  */
 function likeOtherErrors(command: Command): void {
   command.showHelpAfterError('(add --help for usage and an example)')

@@ -141,7 +141,7 @@ async function run(source: string, options: Options): Promise<void> {
   )
 }
 
-/** What it takes for `verit serve NAME`. */
+/** Conditions for `verit serve NAME`. */
 function trustText(trust: PulledTrust, { name, digest }: StoredModel, options: Options, command: string): string {
   if (trust.by === 'signature') return `trusted: signed by ${printable(trust.signer)}\n`
   if (trust.by === 'digest') return `trusted: ${printable(policyPath(options))} has ${digest} for the name ${name}\n`

@@ -1,6 +1,6 @@
 /**
- * Starts a command that will lock itself (lock-command.ts) a second time, so that the lock can be complete. It loads
- * as little as it can: what it loads is loaded twice.
+ * Starts a command that will lock itself (lock-command.ts) a second time, so that the lock is complete. It loads
+ * little, because everything is loaded twice.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { addon } from '../exec/native.ts'
@@ -9,10 +9,10 @@ import { NO_DEBUGGER } from '../lib/process-protections.ts'
 const STANDARD_STREAMS = 3
 
 /**
- * Runs this command line again in the place of this process, so that the lock can be complete: without the io_uring
- * that Node's event loop has opened, for operations in a ring do not pass the list of system calls, and without the
- * thread that waits to open Node's debugger, which no lock reaches. Returns where there is neither, where it cannot
- * be done, and where an argument names a descriptor, which would be closed. Call before anything is read.
+ * Runs this command line again in place of this process, so that the lock is complete: without the io_uring of Node's
+ * event loop, whose operations bypass the system call filter, and without the thread that waits to open Node's
+ * debugger, which no lock reaches. Returns if there is neither, if it is impossible, and if an argument names a
+ * descriptor, which would be closed. Call before anything is read.
  */
 export function restartForLock(words: readonly string[]): void {
   const asItIs = words.some(word => /^(-h|--help)$|^\/(dev|proc\/self)\/fd\//.test(word))

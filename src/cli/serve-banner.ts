@@ -1,6 +1,4 @@
-/**
- * What `verit serve` says when it is ready: lines for a person, or the same as lines of a JSON log, without any key.
- */
+/** The banner of `verit serve`: lines for a person, or JSON log lines without any key. */
 import { commandName } from '../lib/command-name.ts'
 import { plural } from '../lib/error-table.ts'
 import type { Log } from '../lib/log.ts'
@@ -14,7 +12,7 @@ import type { RunningServer } from '../server/serve.ts'
 
 const digits = (n: number): string => n.toLocaleString('en-US')
 
-/** The runner says these: they are text of a file that may be hostile, shown and nothing else. */
+/** Text from the runner may come from a hostile file: it is escaped and only shown. */
 function conversationShown(said: RunningServer['model']['info']['conversation']): {
   about?: string
   warnings: string[]

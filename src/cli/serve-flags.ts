@@ -7,7 +7,7 @@ import type { Command } from 'commander'
 import { setting, valueProblem } from '../server/config-fields.ts'
 import type { SettingValue } from '../server/config-fields.ts'
 
-/** Flag, setting, and how the default reads where the setting's own would say little. */
+/** Flag, setting, and text of the default if the setting's own says little. */
 const flags: readonly (readonly [string, string, string?])[] = [
   ['--host <address>', 'listen.host'],
   ['--port <port>', 'listen.port'],
@@ -37,13 +37,13 @@ const flags: readonly (readonly [string, string, string?])[] = [
   ['--require-sandbox', 'inference.require_sandbox', 'start with an incomplete sandbox, and report it']
 ]
 
-/** Adds them all. They have no default of commander's: what is not given is left to the file. */
+/** Adds all flags, without defaults of Commander: missing flags are left to the file. */
 export function addSettingFlags(command: Command): Command {
   for (const [text, name, shown] of flags) {
     const { schema } = setting(name)
     const several = schema.type === 'array'
     const normal = shown ?? (several ? 'none' : String(schema.default))
-    // a flag is there or not, and its default stands at the end
+    // A flag is present or absent; its default stands at the end.
     const meaning = schema.description!.replace(/^whether (?:to )?/, '').replace(/; default: [^()]*$/, '')
     const option = new Option(text, `${meaning} ${several ? '(repeatable; default: none)' : `(default: ${normal})`}`)
     // a flag without a value means true, and has nothing to read

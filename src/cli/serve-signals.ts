@@ -1,6 +1,6 @@
 /**
- * What `verit serve` does at signals (lib/process-protections.ts), from its first line on: before the server answers
- * they end the start.
+ * Signal handling of `verit serve` (lib/process-protections.ts) from its first line on: before the server answers, a
+ * signal ends the start.
  */
 import { constants } from 'node:os'
 import { isatty } from 'node:tty'
@@ -27,7 +27,7 @@ export class ServeSignals {
     for (const signal of signalsThat('gateway', 'reload')) process.on(signal, () => this.#reload(signal))
   }
 
-  /** Ends a start that is under way. */
+  /** Ends a running start. */
   get starting(): AbortSignal {
     return this.#starting.signal
   }
@@ -37,12 +37,12 @@ export class ServeSignals {
     return this.#status
   }
 
-  /** From now on a signal ends the answers under way in order. */
+  /** From now on a signal lets running answers end in order. */
   serves(server: RunningServer): void {
     this.#server = server
   }
 
-  /** The first signal stops in order, the second at once. Under npm one Ctrl-C comes twice within milliseconds. */
+  /** The first signal stops in order, the second at once. Under npm one Ctrl-C arrives twice within milliseconds. */
   #stop(signal: NodeJS.Signals): void {
     this.#status = 128 + constants.signals[signal]
     if (this.#asked !== undefined) {

@@ -1,4 +1,4 @@
-/** The options of every command that reads text files, and how it prints what it notices in them. */
+/** Shared by commands that read text files: options, and the output of notices. */
 import type { Command } from 'commander'
 
 export interface TextFlags {

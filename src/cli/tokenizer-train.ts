@@ -90,7 +90,7 @@ async function train(inputs: string[], flags: Flags): Promise<void> {
   )
 }
 
-/** Files to write beside the tokenizer. Under another name it could be one of several in its folder. */
+/** Files to write beside the tokenizer. A tokenizer under another name may share its folder with others. */
 function companionsOf(out: string, tokenizer: Tokenizer): [path: string, text: string][] {
   if (basename(out) !== 'tokenizer.json') return []
   return companionFiles(tokenizer).map(([name, text]) => [join(dirname(out), name), text])

@@ -55,7 +55,7 @@ async function run(flags: ModelFlags): Promise<void> {
   const named = cores ?? process.env.VERIT_CORES
   const tied = named === undefined ? 0 : usableCores(named).length
   const here: Processors = tied === 0 ? found : { ...found, logical: tied, physical: tied, threads: tied }
-  // The process is locked once the file is open: how many threads are usual stands in files.
+  // The process is locked once the file is open, and the default number of threads is in files.
   const usual = executorOf(defined({ cores, instructionSet })).threads
   using opened = await openMeasured(flags)
   const tuning = await tune({
@@ -88,9 +88,9 @@ async function run(flags: ModelFlags): Promise<void> {
 }
 
 interface Settings {
-  /** Whether Verit does by itself what was best. */
+  /** Whether the automatic choice was the best. */
   automatic: boolean
-  /** What has to be said to commands that run a model, else. */
+  /** Options or settings to use otherwise. */
   options: string[]
   /** The same as lines of the configuration of `verit serve`. */
   configuration: string[]

@@ -1,4 +1,4 @@
-/** The answer of `verit --version`: the version, and the facts about this build that decide what it computes with. */
+/** The answer of `verit --version`: version and build. */
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { instructionSets } from '../exec/index.ts'

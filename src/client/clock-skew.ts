@@ -1,6 +1,5 @@
 /**
- * A wrong clock is the usual reason why good signatures are refused, and nobody looks for it there: so the answer is
- * made to say it.
+ * A wrong clock is the usual reason for refused signatures, and nobody looks for it there. So the error mentions it.
  */
 import { readWhole } from './read-body.ts'
 
@@ -9,8 +8,7 @@ const NOTABLE = 30
 const MAX_BYTES = 65_536
 
 /**
- * A sentence about how far this computer's clock is from the server's, by the Date field; undefined where it is not, or
- * the server does not say.
+ * A sentence about the difference between this clock and the server's Date field; undefined if it is small or unknown.
  */
 export function clockSkew(headers: Headers, now = Date.now()): string | undefined {
   const server = Date.parse(headers.get('date') ?? '')
@@ -36,7 +34,7 @@ export function errorOf(
   }
 }
 
-/** A 401 whose message also tells of a wrong clock, where that may be the reason; any other response as it is. */
+/** A 401 whose message mentions a wrong clock if that may be the reason; any other response unchanged. */
 export async function withClockSkew(response: Response): Promise<Response> {
   const skew = response.status === 401 ? clockSkew(response.headers) : undefined
   if (skew === undefined) return response

@@ -60,8 +60,8 @@ export function writeKeyFile(path: string, content: KeyFile, overwrite = false):
 }
 
 /**
- * What signs requests with the credential. @throws VeritError VERIT_KEY_FILE where it is malformed; `path` is what to
- * call it
+ * The signer of requests for a credential. `path` names it in errors. @throws VeritError VERIT_KEY_FILE if it is
+ * malformed
  */
 export function signerOf(content: KeyFile, path = 'given in the program'): Signer {
   const { keyid, kind } = content

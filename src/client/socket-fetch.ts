@@ -10,8 +10,8 @@ import { Readable } from 'node:stream'
 const NO_BODY = new Set([101, 103, 204, 205, 304])
 
 /**
- * Makes a `fetch` whose requests all go to one Unix socket. Redirects are given back, never followed; answers are not
- * unpacked. It rejects with a TypeError where the socket cannot be reached, as fetch does.
+ * Makes a `fetch` that sends all requests to one Unix socket. Redirects are returned, never followed; answers are not
+ * decompressed. It rejects with a TypeError if the socket cannot be reached, as fetch does.
  */
 export function socketFetch(socketPath: string): typeof fetch {
   return async (input, init) => {

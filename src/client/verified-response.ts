@@ -24,10 +24,7 @@ function trusted<T>(work: () => T): T {
   }
 }
 
-/**
- * What an answer claims that cannot be trusted, for an error: its status and code, which can do no harm, never its
- * text; and a wrong clock.
- */
+/** Harmless facts about an untrusted answer, for an error: status and code, never its text; and a wrong clock. */
 async function untrusted(response: Response, problem: string, cause?: unknown): Promise<VeritError> {
   const text = response.ok ? undefined : await readWhole(response.body, ERROR_BYTES)
   const code = text === undefined ? undefined : errorOf(new TextDecoder().decode(text))?.code

@@ -18,8 +18,8 @@ import { verifiedResponse } from './verified-response.ts'
 /** Options of `veritFetch`. */
 export interface VeritFetchOptions {
   /**
-   * Path of a key file (docs/reference/request-signing.md), or what is in one. Absent: requests are sent unsigned, with
-   * the headers they have.
+   * Path of a key file (docs/reference/request-signing.md), or its content. Absent: requests are sent unsigned, with
+   * their own headers.
    */
   readonly keyFile?: string | KeyFile
   /**
@@ -43,17 +43,15 @@ export interface VeritFetchOptions {
   readonly fetch?: typeof fetch
 }
 
-/**
- * Fields that must come from here alone, and proofs of identity that an SDK may have added, which a signature replaces.
- */
+/** Fields that only this fetch may set, and credentials of an SDK, which the signature replaces. */
 const OWN = ['content-digest', 'signature', 'signature-input', 'host']
 const REPLACED = ['authorization', 'x-api-key', 'cookie']
 
 /**
- * Makes a `fetch` for one server. Redirects are never followed: they are errors, or given back with `redirect:
- * 'manual'`. Each attempt of an SDK that tries again is signed anew.
- * @throws VeritError VERIT_KEY_FILE, VERIT_PUBLIC_KEY and those of reading a file. The function it gives rejects with
- *   VERIT_CLIENT where a request cannot be signed, VERIT_ANSWER where an answer cannot be trusted, and as fetch does
+ * Makes a `fetch` for one server. Redirects are never followed: they are errors, or returned with `redirect: 'manual'`.
+ * Each retry of an SDK is signed anew.
+ * @throws VeritError VERIT_KEY_FILE, VERIT_PUBLIC_KEY and those of reading a file. The returned function rejects with
+ *   VERIT_CLIENT if a request cannot be signed, VERIT_ANSWER if an answer cannot be trusted, and as fetch does
  */
 export function veritFetch(options: VeritFetchOptions): typeof fetch {
   const { keyFile, serverKey: keyText, bodyLimit = 64 << 20 } = options
@@ -72,7 +70,7 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
     const body = await requestBody(request, bodyLimit)
     const headers = new Headers(request.headers)
     for (const name of signer === undefined ? OWN : [...OWN, ...REPLACED]) headers.delete(name)
-    // digests are of what is on the wire; fetch shows only what was unpacked
+    // digests cover the bytes on the wire; fetch shows only decompressed ones
     if (serverKey !== undefined) headers.set('accept-encoding', 'identity')
     const binding = bind(request.method, url, headers, body, signer, serverKey)
     const response = await send(url, {
@@ -88,7 +86,7 @@ export function veritFetch(options: VeritFetchOptions): typeof fetch {
   }
 }
 
-/** Adds the signature, or what an answer can be bound to without one. */
+/** Adds the signature, or a nonce that binds the answer to an unsigned request. */
 function bind(
   method: string,
   url: URL,

@@ -20,7 +20,7 @@ export interface Admission extends Listing {
 }
 
 export interface AdmitOptions extends TextRules {
-  /** Endings that count in folders, for the error where none has one. */
+  /** Extensions that count in folders, for the error if no file has one. */
   readonly extensions: readonly string[]
   readonly signal?: AbortSignal | undefined
   readonly stream?: ProgressOptions['stream'] | undefined
@@ -71,7 +71,7 @@ async function reasonAgainst(
     const kind = kindAt(file.path)
     if (!file.found) checkKind(file.path, rules)
     else if (!isReadable(kind, rules)) return kind.kind
-    // The reader says where the first invalid byte of a named file is.
+    // The reader reports the first invalid byte of a named file.
     if (file.found && rules.replaceInvalid !== true && !(await isUtf8File(file.path, onBytes))) return 'invalid UTF-8'
     if (kind.promised !== undefined) promises.set(kind.promised, (promises.get(kind.promised) ?? 0) + 1)
     return undefined
@@ -93,7 +93,7 @@ async function isUtf8File(path: string, onBytes: (n: number) => void): Promise<b
   }
 }
 
-/** Where files were found and none is text, the first one's own error says most. */
+/** If no file is text, the error of the first one is the most useful. */
 function nothingLeft({ files: [first] }: Listing, { passedOver }: Listing, options: AdmitOptions): VeritError {
   const { extensions } = options
   if (first !== undefined) {

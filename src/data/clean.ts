@@ -1,6 +1,6 @@
 /**
- * Light cleaning of text, which must not change what the text says. Version 1: a byte order mark at the start of a file
- * goes, control characters (C0 except tab and line feed, DEL, C1) go, CR LF and CR become LF.
+ * Light cleaning of text that keeps its meaning. Version 1: removes a byte order mark at the start of a file and
+ * control characters (C0 except tab and line feed, DEL, C1); CR LF and CR become LF.
  */
 
 /** Recorded in the manifest; raised whenever the same input would give other text. */

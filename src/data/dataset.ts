@@ -48,7 +48,7 @@ export class DatasetSplit {
 
   /**
    * Copies `count` token ids from position `start` into `out` at `offset`.
-   * @throws VERIT_DATASET when a shard is not what the manifest says, or holds an id outside the vocabulary.
+   * @throws VERIT_DATASET if a shard does not match the manifest, or holds an id outside the vocabulary.
    */
   read(start: number, count: number, out: Int32Array, offset = 0): void {
     invariant(
@@ -71,7 +71,7 @@ export class DatasetSplit {
     }
   }
 
-  /** Opens all files now, for a process that can open none later. They are checked when they are first needed. */
+  /** Opens all files now, for a process that cannot open files later. They are checked when first read. */
   hold(): void {
     for (const shard of this.#shards) shard.hold()
   }

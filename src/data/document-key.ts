@@ -1,6 +1,6 @@
 /**
- * What makes two documents the same: the SHA-256 of the text with every run of whitespace as one space and none at the
- * ends. Deduplication and the split by content go by it, so that a copy with other line breaks is a copy.
+ * Identity of a document: the SHA-256 of its text with every run of whitespace as one space and both ends trimmed.
+ * Deduplication and the split by content use it, so a copy with other line breaks is a copy.
  */
 import { createHash } from 'node:crypto'
 

@@ -1,7 +1,6 @@
 /**
- * Cuts the text of a file into documents, piece by piece. `text`: the file is one document, as it is. `lines`: each
- * line with something on it is one. `paragraphs`: blank lines (empty, or whitespace only) stand between documents.
- * Documents of the last two begin and end without whitespace.
+ * Splits the text of a file into documents, piece by piece. `text`: the file is one document. `lines`: each non-blank
+ * line. `paragraphs`: text between blank lines (empty, or only whitespace). `lines` and `paragraphs` trim whitespace.
  */
 
 export type DataFormat = 'text' | 'lines' | 'paragraphs'
@@ -20,7 +19,7 @@ export class DocumentSplitter {
   #format: DataFormat
   #collapse: boolean
   #sink: DocumentSink
-  /** Whitespace that was read, but whose meaning depends on what follows. */
+  /** Whitespace whose meaning depends on the following text. */
   #run = ''
   #newlines = 0
   #open = false
@@ -47,7 +46,7 @@ export class DocumentSplitter {
       const run = match[0]
       const end = match.index + run.length
       const newlines = countNewlines(run)
-      // Inside a piece, a run that stays as it is needs no cut.
+      // Inside a piece, a run that stays needs no cut.
       if (match.index > from && end < piece.length && !this.#separates(newlines) && this.#shown(run, newlines) === run)
         continue
       this.#word(piece.slice(from, match.index))

@@ -21,12 +21,12 @@ export function isReadable({ kind, group }: FileKind, { asText = false, replaceI
   return group === 'encoding' && !kind.startsWith('utf-') && replaceInvalid
 }
 
-/** @param head the first bytes of the file, for the names of its fields */
+/** @param head first bytes of the file, for the names of its fields */
 export function refusalOf(path: string, kind: FileKind, head: string): VeritError {
   return new VeritError('VERIT_DATA_KIND', { path, what: kind.what, next: stepOf(path, kind, head) })
 }
 
-/** The same for standard input. Commands in the next step name the file that it came from FILE. */
+/** The same for standard input. The next step calls the source file FILE. */
 export function refusalOfInput(kind: FileKind, head: string): VeritError {
   return new VeritError('VERIT_DATA_KIND', {
     path: 'standard input',
@@ -35,7 +35,7 @@ export function refusalOfInput(kind: FileKind, head: string): VeritError {
   })
 }
 
-/** Ends the sentence for text that can also be read as it is. */
+/** End of the sentence for text that can also be read as plain text. */
 const AS_TEXT = 'To read it as plain text all the same, add --as-text'
 const EXPORT = 'Export its text column to a text file first, for example with DuckDB or pandas'
 

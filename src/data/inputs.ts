@@ -29,9 +29,9 @@ export interface Listing {
 export const DEFAULT_EXTENSIONS: readonly string[] = ['.txt', '.md', '.text']
 
 /**
- * Lists inputs in the order given; inside a folder by the bytes of the path. In folders only files with one of the
- * given endings count. Hidden files, symbolic links, names that are not UTF-8 and unreadable folders are passed over.
- * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_FILE_IO for what was named
+ * Lists inputs in the given order, inside a folder by the bytes of the path. In folders only files with a listed
+ * extension count. Hidden files, symbolic links, names that are not UTF-8 and unreadable folders are skipped.
+ * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_FILE_IO for named inputs
  */
 export function listInputs(paths: readonly string[], extensions: readonly string[] = DEFAULT_EXTENSIONS): Listing {
   const wanted = new Set(extensions.map(e => e.toLowerCase()))
@@ -63,7 +63,7 @@ class Walk implements Listing {
     this.#wanted = wanted
   }
 
-  /** @throws what the file system says about this folder; folders below it are passed over instead */
+  /** @throws errors of the file system for this folder; unreadable folders below it are skipped */
   enter(folder: string, name: string): void {
     // Bytes: a name that is not UTF-8 would come back as another name.
     for (const entry of readdirSync(folder, { withFileTypes: true, encoding: 'buffer' })) {

@@ -1,7 +1,6 @@
 /**
- * `manifest.json` of a dataset: what went in, what was done, what came out, with the SHA-256 of every file. It holds no
- * time, no absolute path and no machine, so that the same inputs and options give the same bytes. Its own SHA-256 names
- * the dataset.
+ * `manifest.json` of a dataset: inputs, options, counts and outputs, with the SHA-256 of every file. It holds no time,
+ * absolute path or machine, so the same inputs and options give the same bytes. Its own SHA-256 names the dataset.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { DataFormat } from './document-splitter.ts'

@@ -4,7 +4,7 @@ import { END_NAMES } from './separator.ts'
 
 /** Names that end documents in published texts, whether or not the tokenizer has them. */
 const ENDS: ReadonlySet<string> = new Set([...END_NAMES, '<|eos|>', '<eos>', '</s>', '[EOS]', '<|end|>'])
-/** A name that occurs less often may be what the text is about. */
+/** A rarer name may be the subject of the text. */
 const OFTEN = 3
 
 export class NameCounter {
@@ -25,7 +25,7 @@ export class NameCounter {
     const seen = this.#rest.length
     for (const [name, count] of this.#counts) {
       let n = 0
-      // A name that lies in what was kept of the last piece was counted there.
+      // A name inside the kept end of the last piece was counted there.
       let at = text.indexOf(name, Math.max(0, seen - name.length + 1))
       for (; at >= 0; at = text.indexOf(name, at + name.length)) n++
       if (n > 0) this.#counts.set(name, count + n)

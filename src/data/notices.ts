@@ -1,4 +1,4 @@
-/** Sentences about the inputs of a dataset, for the person who prepares it. */
+/** Notices about the inputs of a dataset. */
 import type { Corpus } from './corpus.ts'
 import { printable } from '../lib/printable.ts'
 import { countsOf } from './inputs.ts'

@@ -1,4 +1,4 @@
-/** A folder that appears whole or not at all: it is filled under a temporary name beside its place, then renamed. */
+/** A folder that appears whole or not at all: filled under a temporary name beside it, then renamed. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -14,8 +14,8 @@ export class OutFolder {
   #replaces: boolean
 
   /**
-   * Makes the temporary folder. What stands at `path` already is refused; with `force` a dataset there will be
-   * replaced, and anything else is still refused, since replacing means deleting.
+   * Creates the temporary folder. Anything at `path` is refused; with `force` a dataset there is replaced, and anything
+   * else is still refused, because replacing means deleting.
    */
   constructor(path: string, force: boolean) {
     this.#path = resolve(path)

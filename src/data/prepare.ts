@@ -42,8 +42,8 @@ export interface PrepareOptions {
   /** Default 'text'. */
   format?: DataFormat
   /**
-   * The separator of documents in a file, beside `format`. 'auto' (default): lines that hold only an end-of-text name
-   * such as `<|endoftext|>`; 'none'; or a text, wherever it stands.
+   * Separator of documents in a file, besides `format`. 'auto' (default): lines with only an end-of-text name such as
+   * `<|endoftext|>`; 'none'; or a text, anywhere.
    */
   separator?: Separator | undefined
   /** Files that count inside folders. Default .txt, .md, .text. */
@@ -152,7 +152,7 @@ export async function prepare(inputs: readonly string[], options: PrepareOptions
         deduplicate: settings.deduplicate,
         split: { rule, validation: share, seed: settings.seed },
         shardTokens,
-        // Only where they are used: the digests of datasets that do without them stay what they were.
+        // Recorded only if used: digests of other datasets stay the same.
         ...(asText && { asText }),
         ...((separated || separator !== 'auto') && { separator })
       },

@@ -17,7 +17,7 @@ import type { TextRules } from './input-kind.ts'
 const BLOCK = 1 << 20
 
 export interface ReadRules extends TextRules {
-  /** Default true. False: every character as it is. */
+  /** Default true. False: keep every character. */
   readonly clean?: boolean
 }
 
@@ -35,7 +35,7 @@ export interface ReadResult {
 interface Block {
   readonly bytes: Buffer
   readonly position: number
-  /** The bytes as they were read, without those held back from the block before. */
+  /** The bytes as read, without those held back from the block before. */
   readonly fresh: Buffer
 }
 

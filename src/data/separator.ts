@@ -1,11 +1,11 @@
 /**
- * Finds the separators between the documents of a text, piece by piece, and takes them out together with the whitespace
- * around them. By default a separator is a known end-of-text name on a line of its own; a named one counts anywhere.
+ * Finds the separators between documents, piece by piece, and removes them with the whitespace around them. By default
+ * a separator is a known end-of-text name on its own line; a given one counts anywhere.
  */
 import { VeritError } from '../lib/errors.ts'
 import { Cleaner } from './clean.ts'
 
-/** 'auto': end-of-text names on lines of their own; 'none'; or the text that separates documents wherever it stands. */
+/** 'auto': end-of-text names on their own lines; 'none'; or a text that separates documents anywhere. */
 export type Separator = string
 
 /** Names that published texts separate documents with. In other use they do not stand alone on a line. */
@@ -17,7 +17,7 @@ export interface CutSink {
   cut(): void
 }
 
-/** Longest run of whitespace that is taken out before a separator; of blanks beside one on its line. */
+/** Longest run of whitespace that is removed before a separator, and of blanks on its line. */
 const LONGEST_RUN = 1 << 16
 const LONGEST_BLANKS = 64
 const LONGEST_SEPARATOR = 256
@@ -42,7 +42,7 @@ export class SeparatorCutter {
   #names: readonly string[]
   #alone: boolean
   #sink: CutSink
-  /** Text whose meaning depends on what follows: whitespace, and the beginning of a separator. */
+  /** Text whose meaning depends on the following text: whitespace, and the beginning of a separator. */
   #held = ''
   /** Whether nothing but whitespace has come since the last separator. */
   #skipping = false
@@ -93,7 +93,7 @@ export class SeparatorCutter {
   }
 
   /**
-   * Whether only blanks stand beside a name on its line; undefined where that depends on what follows.
+   * Whether a name is alone on its line, except for blanks; undefined if the following text decides.
    * @param begin of the text that was not sent yet
    */
   #isAlone(text: string, begin: number, start: number, end: number, last: boolean): boolean | undefined {

@@ -42,7 +42,7 @@ function header(width: TokenWidth, tokens: number): Buffer {
   return h
 }
 
-/** Checks a shard's header against the file's size and returns what it says. */
+/** Checks a shard's header against the file's size and returns its fields. */
 export function readShardHeader(file: RegularFile): { width: TokenWidth; tokens: number } {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_DATASET', { path: file.name, problem })

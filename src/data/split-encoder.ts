@@ -65,7 +65,7 @@ export class SplitEncoder implements SplitSink {
     }
   }
 
-  /** Closes what is open, also after a failure. */
+  /** Closes open files, also after a failure. */
   close(): void {
     for (const { writer } of Object.values(this.#sides)) writer.close()
   }

@@ -66,7 +66,7 @@ export function checkAdvisories(now: number, path = storedAuditPath(), checkout:
     : [ok('advisories', `${audit.packages} dependencies without a known weakness on ${audit.date.slice(0, 10)}`)]
 }
 
-/** The stored result. Undefined where there is none, or no such thing in the file. */
+/** The stored result. Undefined if there is no valid file. */
 export function readStoredAudit(path: string): StoredAudit | undefined {
   if (!existsSync(path)) return undefined
   const file = openRegular(path, 'the stored result of npm audit')

@@ -1,5 +1,5 @@
 /**
- * Whether this copy of Verit says where its weaknesses are reported. The operator's own contact is a setting
+ * Whether this copy of Verit names a contact for vulnerabilities. The operator's own contact is a setting
  * (`security_txt.contact`).
  */
 import { runsFromSource } from '../lib/package-root.ts'

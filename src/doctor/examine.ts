@@ -33,7 +33,7 @@ export interface Examination {
   readonly config?: string | undefined
   /** Instruction sets of the kernels that run here. */
   readonly kernels: readonly string[]
-  /** What the server would serve. */
+  /** The model that the server would serve. */
   readonly model: ModelToServe
   /** Default: only whether the model is trusted is looked at. */
   readonly inspect?: InspectModel
@@ -42,10 +42,10 @@ export interface Examination {
   readonly now: number
 }
 
-/** @throws VeritError VERIT_FILE_NOT_FOUND where there is no such configuration: that is wrong use, not a finding */
+/** @throws VeritError VERIT_FILE_NOT_FOUND if the configuration does not exist: that is wrong usage, not a finding */
 export async function examine({ state, config, kernels, model, inspect, env, now }: Examination): Promise<Finding[]> {
   const umask = process.umask()
-  // As a gateway does. What it reaches is for this process alone, which ends soon.
+  // As in a gateway, for this process only.
   const protection = protectProcess('gateway')
   const host = process.platform === 'linux' ? checkHost(release()) : []
   const findings = [

@@ -1,8 +1,8 @@
-/** What a check of `verit doctor` says: how grave, about what, and what to do. */
+/** A finding of `verit doctor`: level, subject, sentence and remedy. */
 
 /**
- * `note`: worth knowing; `warning`: weakens the server or soon will; `problem`: it does not work, or anyone can reach
- * or read what they should not.
+ * `note`: worth knowing; `warning`: weakens the server, or soon will; `problem`: it does not work, or others can reach
+ * or read too much.
  */
 export const levels = ['ok', 'note', 'warning', 'problem'] as const
 export type Level = (typeof levels)[number]
@@ -11,9 +11,9 @@ export interface Finding {
   /** Stable name of the check, for programs: `state.mode`, `keys.age`. */
   readonly check: string
   readonly level: Level
-  /** One sentence without a stop. Names from files and keys are as they were: escape before printing. */
+  /** One sentence without a full stop. Names from files and keys are not escaped: escape before printing. */
   readonly says: string
-  /** What to do, one sentence without a stop. Every warning and problem has one. */
+  /** The remedy in one sentence without a full stop. Every warning and problem has one. */
   readonly fix?: string
 }
 

@@ -1,7 +1,4 @@
-/**
- * What the kernel offers to contain a process, and what it would let leak: read from /proc and /sys, which say it
- * without a try.
- */
+/** Kernel features that contain a process, and settings that leak, read from /proc and /sys. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { note, ok, warning } from './finding.ts'

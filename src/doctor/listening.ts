@@ -1,4 +1,4 @@
-/** What the configuration lets others reach, and how it is protected on the way. */
+/** What others can reach with this configuration, and how the connection is protected. */
 import { parseBlock } from '../lib/address.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { ServerConfig } from '../server/config.ts'

@@ -21,7 +21,7 @@ import type { Finding } from './finding.ts'
 const REPLACED = 'If nobody moved that log away to begin a new one, look for who did, and put it back'
 const IN_FULL = '`verit audit verify --checkpoint FILE`, with a checkpoint that was kept elsewhere, checks all of it'
 
-/** What the database remembers of the log; read before the log, which is never behind it. */
+/** The log's checkpoint in the database; read before the log, which never lags behind it. */
 export interface Remembered {
   /** A signed checkpoint of the log with the key in the folder. */
   readonly checkpoint: string | undefined
@@ -58,7 +58,7 @@ export function checkLog(folder: string, now: number, remembered?: Remembered): 
     return [quickCheck(folder, now, remembered?.checkpoint), ...replaced(folder, last), kept(folder)]
   } catch (e) {
     if (!VeritError.is(e)) throw e
-    // Some errors of the log say that already.
+    // Some errors of the log already imply it.
     const first = /evidence/i.test(e.next)
       ? 'Run `verit audit verify`'
       : 'Run `verit audit verify` and keep the folder as evidence'
@@ -92,7 +92,7 @@ function quickCheck(folder: string, now: number, known: string | undefined): Fin
     throw damaged(`its tiles do not give the root of the checkpoint of ${size} entries`)
   if (known !== undefined) checkRemembered(folder, key, known)
   if (size === 0) return ok('audit.log', `The audit log ${key.name} has begun and has no entries yet`)
-  // Of a full last bundle the root says nothing but through its tile: so each entry is compared with it.
+  // The root covers a full last bundle only through its tile, so each entry is compared with it.
   let newest = ''
   for (const { index, entry, bytes } of readEntries(folder, {
     from: Math.floor((size - 1) / TILE_WIDTH) * TILE_WIDTH
@@ -110,7 +110,7 @@ function quickCheck(folder: string, now: number, known: string | undefined): Fin
   )
 }
 
-/** Whether the log's past can be told from a new one that its holder has written. */
+/** Whether the holder of the log could replace its past unnoticed. */
 function kept(folder: string): Finding {
   if (existsSync(cosignedPath(folder))) return ok('audit.kept', 'A witness has cosigned the log')
   return note(

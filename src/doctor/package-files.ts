@@ -1,8 +1,8 @@
 /**
- * Whether the installed package is as it was packed: dist/files.json, which `scripts/package-files.ts` writes before
- * packing, names every file that is shipped with its SHA-256, native code included. It tells of damage and of careless
- * changes. Whoever can change the files can change the list and this check as well: so the digest of the list is told,
- * to be compared with that of the release.
+ * Whether the installed package is unchanged: dist/files.json, which `scripts/package-files.ts` writes before packing,
+ * lists every shipped file with its SHA-256, native code included. It detects damage and careless changes. Whoever can
+ * change the files can change the list and this check too, so the digest of the list is shown, to be compared with the
+ * release's.
  */
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,7 +47,7 @@ export async function packageManifest(root: string, files: readonly string[]): P
 
 export const packageRoot = (): string => fileURLToPath(new URL('../..', import.meta.url))
 
-/** @param checkout whether the sources themselves run, as they do where Verit is developed; there is no list then */
+/** @param checkout whether Verit runs from sources; there is no list then */
 export async function checkPackage(
   root = packageRoot(),
   checkout = import.meta.url.endsWith('.ts')

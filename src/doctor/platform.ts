@@ -90,8 +90,8 @@ export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Fin
 }
 
 /**
- * What a gateway here has of its protections. @param protection as this process has reached it, in the environment of
- * the server
+ * The protections of a gateway on this system. @param protection as reached by this process, in the environment of the
+ * server
  */
 export function checkGateway(protection: Protection): Finding {
   const says = `A gateway here is ${describeProtection(protection)}`

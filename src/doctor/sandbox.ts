@@ -37,9 +37,7 @@ export async function checkSandbox(required: boolean, memoryBytes?: number): Pro
   }
 }
 
-/**
- * The ceiling that the server's runner gets, in bytes (memory-ceiling.ts). Undefined: there is no such model.
- */
+/** Memory ceiling of the runner in bytes (memory-ceiling.ts). Undefined: no such model. */
 export function serverMemory(inference: ServerConfig['inference'], model: string): number | undefined {
   const { memoryMib, cacheMib, context } = inference
   const given = (n: number, unit: number): number | undefined => (n === 0 ? undefined : n * unit)

@@ -20,8 +20,8 @@ export type InspectModel = (path: string, found: ProblemList) => Promise<void>
 const LOOKED_THROUGH = 8 * 2 ** 30
 
 /**
- * @param state where the policy is unless the configuration names one
- * @param inspect default: what is in the file is not looked at; it never is in one that is not trusted
+ * @param state folder of the policy, unless the configuration names a policy
+ * @param inspect default: do not look into the file; an untrusted file is never inspected
  */
 export async function checkModel(
   model: ModelToServe,

@@ -1,6 +1,6 @@
 /**
- * Whether the store and the rate state that the environment names can be reached. Nothing is made: a state folder
- * without a secret is left as it is.
+ * Whether the store and rate state of the environment can be reached. Creates nothing: a state folder without a secret
+ * stays unchanged.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ export interface StoreCheck {
   readonly findings: Finding[]
   /** Undefined where the store cannot be read. */
   readonly keys: KeyRecord[] | undefined
-  /** What the store remembers of the audit log. */
+  /** The audit log's checkpoint in the store. */
   readonly remembered?: Remembered
 }
 
@@ -80,7 +80,7 @@ async function remembered({ evidence }: Store, folder: string): Promise<Remember
   return { checkpoint, lastLog: await evidence.lastLog(), unaudited: await evidence.unaudited() }
 }
 
-/** The secret of the webhook alone is asked for nowhere else here. */
+/** Only the secret of the webhook is checked nowhere else. */
 export function checkWebhookSecret(env: NodeJS.ProcessEnv): Finding[] {
   try {
     secretSetting('VERIT_WEBHOOK_SECRET', env)

@@ -1,4 +1,4 @@
-/** The state folder: whose it is, who can read it, what is missing, and whether its disk has room. */
+/** The state folder: owner, permissions, missing files, and free space of its disk. */
 import { existsSync, lstatSync, readdirSync, realpathSync, statfsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
@@ -61,7 +61,7 @@ function privacy(path: string, kind: 'file' | 'folder'): Finding[] {
   }
 }
 
-/** Who may rename a folder on the way may put another in its place. */
+/** Whoever may rename a folder on the path may replace it. */
 function openParents(folder: string): Finding[] {
   if (!POSIX) return []
   const found: Finding[] = []

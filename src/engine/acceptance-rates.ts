@@ -27,10 +27,10 @@ export class AcceptanceRates {
   }
 
   /**
-   * The number of draft tokens with the most expected tokens per time. Each accepted one makes the match one longer.
-   * @param length of the match now.
-   * @param most limit of the result.
-   * @param rowCost time of one more row in a run, in runs of one row
+   * The number of draft tokens with the most expected tokens per time. Each accepted token makes the match one longer.
+   * @param length of the current match
+   * @param most limit of the result
+   * @param rowCost time of an additional row, in runs of one row
    */
   draftLength(length: number, most: number, rowCost: number): number {
     let tokens = 1

@@ -23,15 +23,16 @@ export interface CacheOptions {
    * small (see `defaultContext`).
    */
   context?: number | undefined
-  /** Sequences that run side by side, 1 to 1,024. Default 64. */
+  /** Maximum number of concurrent sequences, 1 to 1,024. Default 64. */
   slots?: number | undefined
   /**
-   * Bytes of the cache, which has to hold one sequence. Default: a quarter of the memory that the weights leave free,
-   * at least one sequence of `context` positions. Never more than all slots can use. What no sequence has used takes no
-   * memory.
+   * Bytes of the KV cache, enough for at least one sequence. Default: a quarter of the memory that the weights leave
+   * free, at least one sequence of `context` positions, at most the need of all slots. Unused cache takes no memory.
    */
   cacheBytes?: number | undefined
-  /** Bytes that the process may use, for the default of `cacheBytes`. Default: the machine's, or its container's. */
+  /**
+   * Memory limit of the process in bytes, for the default of `cacheBytes`. Default: the machine's, or its container's.
+   */
   memoryBytes?: number | undefined
 }
 
@@ -68,8 +69,8 @@ export function positionBytes(config: ModelConfig, cacheType: CacheType): number
 }
 
 /**
- * The model's context, or less where the memory for one sequence would be out of proportion: a file of some kilobytes
- * can claim a million positions. Whoever wants more of them says so.
+ * Default context length: the model's, or less so that one sequence's cache stays in proportion: a header of some
+ * kilobytes can declare a million positions. The option takes more.
  */
 export function defaultContext(config: ModelConfig, cacheType: CacheType): number {
   const rotary = ROTARY_PAIRS / architecture(config).rotaryPairs(config)
@@ -79,7 +80,7 @@ export function defaultContext(config: ModelConfig, cacheType: CacheType): numbe
   )
 }
 
-/** @throws VeritError VERIT_REQUEST where `cacheBytes` does not hold `context` positions, or no two */
+/** @throws VeritError VERIT_REQUEST if `cacheBytes` is too small for `context` positions, or for two */
 export function cacheSize(config: ModelConfig, weightBytes: number, options: CacheOptions = {}): CacheSize {
   const { slots = 64, cacheBytes, memoryBytes = machineMemory() } = options
   const cacheType = cacheTypeOf(config, options.cacheType)

@@ -20,13 +20,13 @@ export interface ChatMessage {
   readonly content: string
 }
 
-/** What a template is given besides the messages. */
+/** Inputs of a template besides the messages. */
 export interface ChatOptions {
   /**
    * `tools`, `enable_thinking` and the like: up to 64 values that JSON has. No text in them becomes a special token.
    */
   readonly variables?: TemplateVariables | undefined
-  /** The date of `strftime_now`; says afterwards whether the template asked for it. Default: today in UTC. */
+  /** The date of `strftime_now`; afterwards tells whether the template asked for it. Default: today in UTC. */
   readonly date?: TemplateDate | undefined
 }
 
@@ -71,9 +71,9 @@ export class ChatFormat {
   }
 
   /**
-   * `prompt` in steps, for a thread that serves others meanwhile. The one long step is the template's.
-   * @param limit tokens. Where there are more, or the messages have more bytes than so many can stand for, the result
-   *   is undefined. Default: any number
+   * `prompt` in steps, for a thread that serves others meanwhile. The template is one long step.
+   * @param limit tokens. Undefined if there are more, or if the messages have more bytes than `limit` tokens can
+   *   represent. Default: no limit
    */
   *prompting(
     messages: readonly ChatMessage[],
@@ -111,7 +111,7 @@ export class ChatFormat {
     return yield* this.#read(rendered, mark, limit)
   }
 
-  /** What has a mark behind it ends in a message: no special token. */
+  /** Text before a mark comes from a message, so it is not a special token. */
   *#read(rendered: string, mark: number, limit: number): Steps<number[] | undefined> {
     const ids: number[] = []
     for (let from = 0; ;) {

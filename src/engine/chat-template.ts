@@ -54,8 +54,8 @@ export class ChatTemplate {
   }
 
   /**
-   * @param date what `strftime_now` gives
-   * @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for what it raises itself
+   * @param date for `strftime_now`
+   * @throws VeritError VERIT_CHAT for a template that is too long, wrong or too slow, and for exceptions that it raises
    */
   render(values: Readonly<Record<string, unknown>>, date: TemplateDate = new TemplateDate()): string {
     if (this.source.length > MAX_SOURCE)
@@ -89,9 +89,8 @@ const TypedInterpreter = Interpreter as unknown as new (environment: unknown) =>
 }
 
 /**
- * What a template makes on its way is bounded, too, not only what it gives back: else a dozen lines that double a text
- * take all memory in less time than they have. One step can still make a text as long as V8 allows, 512 Mi characters,
- * before it is refused.
+ * Intermediate texts of a template are bounded too: otherwise a dozen lines that double a text take all memory within
+ * the time limit. One step can still make a text as long as V8 allows, 512 Mi characters, before it is refused.
  */
 class BoundedInterpreter extends TypedInterpreter {
   #elements = 0

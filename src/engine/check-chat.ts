@@ -1,7 +1,7 @@
 /**
- * Tries a chat template on one short conversation, in the bounded renderer, and says what does not fit the model: a
- * prompt that ends with an end token, names that look like special tokens and are none, a message that is left out, a
- * template that fails. Only warns: a model is run as its file says.
+ * Tries a chat template on a short conversation in the bounded renderer, and reports mismatches with the model: a
+ * prompt that ends with an end token, names that look like special tokens, an omitted message, a failing template. Only
+ * warns: a model runs as its file says.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -17,7 +17,7 @@ const SAMPLE = [{ role: 'user', content: 'Hello' }] as const
 const LOOKS_SPECIAL = /<[|\uff5c][^\s<>|\uff5c]{1,64}[|\uff5c]>|<\/?s>|<(?:start|end|begin)_of_\w{1,32}>/g
 const MOST_NAMES = 8
 
-/** Sentences on what is wrong; none for a model without a template. */
+/** Problems, one sentence each; none for a model without a template. */
 export function chatWarnings(conversation: Conversation, format: ChatFormat, tokenizer: TextTokenizer): string[] {
   const { template, begin, ends } = conversation
   if (template === undefined) return []

@@ -4,7 +4,7 @@
  * repeats itself.
  */
 
-/** Limit for an answer that runs alone: kernels take up to eight rows at once. */
+/** Limit for an answer that runs alone: kernels take up to eight rows. */
 export const MOST_DRAFT_TOKENS = 7
 /**
  * By the number of answers. Two answers with one more row each delay each other little; three and more would wait for
@@ -12,6 +12,6 @@ export const MOST_DRAFT_TOKENS = 7
  */
 const LIMITS = [0, MOST_DRAFT_TOKENS, 1]
 
-/** Draft tokens that each answer may add to a step. @param rows most rows of a step */
+/** Draft tokens that each answer may add to a step. @param rows maximum rows of a step */
 export const draftLimit = (answers: number, rows: number): number =>
   Math.min(LIMITS[answers] ?? 0, Math.floor(rows / Math.max(answers, 1)) - 1)

@@ -1,5 +1,5 @@
 /**
- * What every engine offers. An engine runs one loaded model: text in, tokens out. Code above this folder depends on
+ * The interface of all engines. An engine runs one loaded model: text in, tokens out. Code above this folder depends on
  * this file and on `loadModel`, never on one engine. A new engine is one file with a loader and one row in engines.ts.
  */
 import type { CacheType } from '../arch/architecture.ts'
@@ -16,11 +16,11 @@ export type { GenerateRequest } from './request.ts'
 export interface Engine extends AsyncDisposable {
   readonly info: ModelInfo
   readonly tokenizer: TextTokenizer
-  /** Generations that run and that wait, and how many can run at once. */
+  /** Running and waiting generations, and the maximum that run at once. */
   readonly load: { readonly running: number; readonly waiting: number; readonly slots: number }
   /**
-   * Pages of the KV cache (16 positions each) and the prompt tokens that its prefix cache has served so far; 0 where
-   * the engine has no such cache.
+   * Pages of the KV cache (16 positions each), and prompt tokens served from its prefix cache so far; 0 for engines
+   * without such a cache.
    */
   readonly cache: CacheFigures
   /** Draft tokens that the model ran, and those of them that were accepted, since it was loaded. */
@@ -31,30 +31,30 @@ export interface Engine extends AsyncDisposable {
    */
   readonly mostPromptBytes: number
   /**
-   * Strings that end an answer of a chat besides the end tokens: a model that knows no turns writes the user's next
+   * Strings that end a chat answer besides the end tokens: a model without a notion of turns writes the user's next
    * turn itself.
    */
   readonly chatStop: readonly string[]
 
   /**
    * Generates token by token: a 'start' event, 'token' events, one 'end' event. Stopping the iteration or aborting the
-   * signal ends the generation and frees its slot; an aborted one ends with reason 'cancelled'. A reader that falls
-   * behind pauses the generation. Long prompts are encoded in slices, so other generations go on meanwhile.
+   * signal ends the generation and frees its slot; an aborted one ends with reason 'cancelled'. A slow reader pauses
+   * the generation. Long prompts are encoded in slices, so other generations continue.
    * @param tenant whose prefix cache the prompt may use and extend. Default: none. The answer is the same
    * @throws VeritError VERIT_REQUEST, VERIT_TOKEN_ID, VERIT_CHAT, VERIT_PROMPT_LENGTH, VERIT_PROMPT_LIMIT, VERIT_BUSY,
-   * VERIT_ENGINE_CLOSED, VERIT_LOGITS, VERIT_UNSUPPORTED for a parameter that needs a capability which the engine lacks
+   *   VERIT_ENGINE_CLOSED, VERIT_LOGITS, VERIT_UNSUPPORTED for a parameter that needs a missing capability
    */
   generate(request: GenerateRequest, signal?: AbortSignal, tenant?: string): AsyncGenerator<GenerateEvent, void>
 
   /**
-   * The tokens of a conversation up to the assistant's next answer, by the model's chat template or a plain one.
-   * Special tokens come from the template alone, whatever the messages say.
+   * The tokens of a conversation up to the assistant's next answer, by the model's chat template or plain turns. Only
+   * the template can produce special tokens, whatever the messages contain.
    * @throws VeritError VERIT_CHAT
    */
   chatPrompt(messages: readonly ChatMessage[], options?: ChatOptions): number[]
 
   /**
-   * One vector for each input. `info.capabilities.embeddings` says whether the engine supports it.
+   * One vector per input. `info.capabilities.embeddings` tells whether the engine supports it.
    * @param inputs texts or token ids
    * @throws VeritError VERIT_UNSUPPORTED
    */
@@ -64,10 +64,10 @@ export interface Engine extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** What an engine can do with the loaded model. */
+/** Capabilities of an engine with the loaded model. */
 export interface EngineCapabilities {
   /**
-   * The same request gives the same bits on every machine, with any number of threads, beside any other requests
+   * The same request gives the same bits on every machine, with any number of threads and any other requests
    * (docs/internals/arithmetic.md).
    */
   readonly bitExact: boolean
@@ -98,7 +98,7 @@ export interface ModelInfo {
   readonly architecture: string
   readonly parameters: number
   readonly vocabSize: number
-  /** Context length: the most tokens of prompt and answer together. */
+  /** Context length: the maximum number of tokens of prompt and answer together. */
   readonly context: number
   /** The model's own context length: more than `context` where an option or the cache limits it. */
   readonly modelContext: number
@@ -125,7 +125,10 @@ export interface ConversationInfo {
   /** Whether a prompt begins with that token. */
   readonly addsBegin: boolean
   readonly endTokens: readonly { readonly id: number; readonly text: string; readonly source: string }[]
-  /** Sentences on what is missing, contradicts or does not fit the model. Text from the file in them is escaped. */
+  /**
+   * Problems of the conversation settings, one sentence each: missing, contradictory or unsuitable parts. Text from the
+   * file is escaped.
+   */
   readonly warnings: readonly string[]
 }
 
@@ -153,7 +156,7 @@ export type GenerateEvent =
 export type EndReason = 'stop' | 'length' | 'cancelled'
 
 /**
- * @throws VeritError VERIT_UNSUPPORTED where the engine lacks a capability.
+ * @throws VeritError VERIT_UNSUPPORTED if the engine lacks a capability.
  * @param what the feature, for the message
  */
 export function requireCapability(

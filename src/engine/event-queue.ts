@@ -1,4 +1,4 @@
-/** What one side puts in as it happens and the other takes out as it pleases; ends with an event or an error. */
+/** A queue between a producer and a reader at its own pace; ends with an event or an error. */
 export class EventQueue<T> {
   #events: T[] = []
   #error: { readonly reason: unknown } | undefined

@@ -17,8 +17,8 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
   /** The executor, where the caller has made it before. Default: one by the other options. */
   executor?: Executor | undefined
   /**
-   * How ternary weights are kept: 'base3', five codes to a byte, or 'two-bit', four. Default, also as 'auto': the
-   * environment's VERIT_PACKING, or what is faster here.
+   * Packing of ternary weights: 'base3', five codes per byte, or 'two-bit', four. Default and 'auto': the environment's
+   * VERIT_PACKING, or the faster one here.
    */
   packing?: string | undefined
   /**
@@ -27,11 +27,11 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
    * refuses models that do not support it. Results do not depend on it.
    */
   headScreen?: Screening | undefined
-  /** Jinja chat template to use in place of the file's, at most 65,536 UTF-16 units. */
+  /** Jinja chat template to use instead of the file's, at most 65,536 UTF-16 units. */
   chatTemplate?: string | undefined
-  /** Tokens that end an answer besides those of the file: the text of a token, or its id; at most 64. */
+  /** Additional tokens that end an answer: the text of a token, or its id; at most 64. */
   endTokens?: readonly (string | number)[] | undefined
-  /** Where these two come from, for messages. Default: 'chatTemplate' and 'endTokens'. */
+  /** Names of these two options in messages. Default: 'chatTemplate' and 'endTokens'. */
   conversationSources?:
     | {
         readonly chatTemplate?: string | undefined
@@ -43,13 +43,13 @@ export interface LoadOptions extends EngineOptions, ExecutorOptions {
    * Default: standard error, after half a second. An error that the function throws ends the loading.
    */
   progress?: ProgressTarget | undefined
-  /** What the file's digest must be, for a pulled model. */
+  /** Expected digest of the file, for a pulled model. */
   expectedDigest?: Digest | undefined
   /** The file's digest, where the caller has taken it on this very descriptor. Default: it is taken here. */
   digest?: Digest | undefined
 }
 
-/** The chat template of the options and the place it comes from. */
+/** The chat template of the options, and its source. */
 export function templateOf(options: LoadOptions): { text: string; source: string } | undefined {
   const { chatTemplate: text, conversationSources } = options
   return text === undefined ? undefined : { text, source: conversationSources?.chatTemplate ?? 'chatTemplate' }

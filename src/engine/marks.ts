@@ -1,7 +1,7 @@
 /**
- * Marks that tell what messages say from what the chat template says: behind each character of a message, a character
- * for private use that nothing else has. A template may move, trim and join such a text; a special token that ends in a
- * message, wherever it begins, has a mark inside or behind it.
+ * Marks that separate the text of messages from the text of the chat template: a private-use character behind each
+ * character of a message. A template may move, trim and join such text; a special token that overlaps a message has a
+ * mark inside or behind it.
  */
 import { VeritError } from '../lib/errors.ts'
 import { inPieces } from '../lib/steps.ts'
@@ -10,9 +10,9 @@ import { textOfUnits } from '../lib/units.ts'
 
 const FIRST = 0xe000
 const COUNT = 0x1900
-/** UTF-16 units that one step looks at. */
+/** UTF-16 units per step. */
 const LOOKED_AT = 1 << 14
-/** By UTF-16 unit: 1 where no mark comes behind it, for it is white space or the first half of a character. */
+/** By UTF-16 unit: 1 if no mark follows, because it is white space or the first half of a character. */
 const BARE = Uint8Array.from({ length: 0x10000 }, (_, unit) =>
   (unit & 0xfc00) === 0xd800 || /\s/.test(String.fromCharCode(unit)) ? 1 : 0
 )

@@ -1,18 +1,14 @@
 /**
- * The page cache decides which sequence holds which page of the KV cache; scheduler.ts tells the whole story. A
- * sequence is admitted only if all pages it can ever need are free for it. It takes them as it grows and gives them
- * back when it ends. Full pages of a tenant stay as its prefix cache: later sequences of the same tenant that begin
- * with the same tokens use them, since the keys and values of a position depend on nothing else. When a page is needed,
- * the tenant with the most kept pages loses the one it used least recently. Each tenant has its own tree, so none finds
- * another's pages.
+ * The page cache assigns pages of the KV cache to sequences; scheduler.ts describes the engine. A sequence is admitted
+ * only if all pages it can ever need are free. It takes them as it grows and frees them when it ends. Full pages of a
+ * tenant stay as its prefix cache: later sequences of the tenant that begin with the same tokens use them, because keys
+ * and values of a position depend on nothing else. When a page is needed, the tenant with the most kept pages loses its
+ * least recently used one. Each tenant has its own tree, so none finds another's pages.
  */
 import { invariant } from '../lib/errors.ts'
 import { PAGE_ROWS, pagesOf } from '../model/graphs.ts'
 
-/**
- * A page that is kept, and what follows on it. The tokens themselves are the keys, so that no collision can lead to
- * another's page.
- */
+/** A kept page and its successors. The tokens themselves are the keys, so a collision cannot lead to another page. */
 interface Kept {
   readonly page: number
   readonly tokens: string
@@ -26,8 +22,8 @@ interface Root {
   readonly tenant: string
   readonly children: Map<string, Kept>
   /**
-   * Kept pages that no sequence holds, the longest unused first. Who holds a page holds all before it, and gives the
-   * last one back first: so a page always stands after what follows on it.
+   * Kept pages that no sequence holds, least recently used first. A sequence holds all pages before a page and frees
+   * the last one first, so a page always comes after its successors here.
    */
   readonly idle: Set<Kept>
 }
@@ -60,8 +56,8 @@ export class PageCache {
   }
 
   /**
-   * Room for a sequence, or undefined while there is not enough of it.
-   * @param positions that it can come to have, at most what all pages hold
+   * Pages for a sequence; undefined while there are not enough.
+   * @param positions maximum length of the sequence, at most the capacity of all pages
    * @param tenant whose pages it may use and leave; undefined: none
    */
   open(prompt: readonly number[], positions: number, tenant?: string): SequencePages | undefined {
@@ -87,7 +83,7 @@ export class PageCache {
     )
   }
 
-  /** Kept pages that hold the beginning of a prompt. Its last token is always run: what follows it is wanted. */
+  /** Kept pages that hold the beginning of a prompt. The last token always runs, because its logits are needed. */
   #find(prompt: readonly number[], tenant: string): Kept[] {
     const found: Kept[] = []
     let at: Tree | undefined = this.#tenants.get(tenant)
@@ -109,7 +105,7 @@ export class PageCache {
     return this.#free.pop() ?? this.#evict()
   }
 
-  /** Who fills the cache pushes out its own pages first. */
+  /** A tenant that fills the cache evicts its own pages first. */
   #evict(): number {
     let most: Root | undefined
     for (const root of this.#tenants.values()) if (root.idle.size > (most?.idle.size ?? 0)) most = root
@@ -163,7 +159,7 @@ export class SequencePages {
     this.reused = found.length * PAGE_ROWS
   }
 
-  /** Takes pages for so many positions. */
+  /** Takes pages for this many positions. */
   grow(positions: number): void {
     while (this.list.length < pagesOf(positions)) {
       invariant(!this.#closed && this.#promised > 0, 'a sequence stays within what it was promised')
@@ -173,9 +169,9 @@ export class SequencePages {
   }
 
   /**
-   * Keeps the pages that are full, for the tenant's later sequences.
-   * @param ids tokens of the sequence.
-   * @param evaluated how many of them have their keys and values there
+   * Keeps full pages for later sequences of the tenant.
+   * @param ids tokens of the sequence
+   * @param evaluated number of them whose keys and values are cached
    */
   keep(ids: readonly number[], evaluated: number): void {
     if (this.#closed || (this.#kept.length + 1) * PAGE_ROWS > evaluated) return

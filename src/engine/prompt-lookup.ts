@@ -15,9 +15,9 @@ const MOST_SLOTS = 1 << 17
 const PIECE = 8192
 
 /**
- * The tokens of one text, as it grows. For each of ORDERS a table says where as many tokens stood last, by a hash of
- * them: a few steps for each token, whatever the text, and at most 2 MiB. A table forgets where two hashes fall into
- * one slot, and what it finds is compared, so that a wrong place never counts.
+ * The tokens of one growing text. For each of ORDERS, a table maps the hash of the last tokens to their latest
+ * position: a few steps per token, at most 2 MiB. A table forgets colliding entries, and every hit is compared, so a
+ * wrong position never counts.
  */
 export class PromptLookup {
   #ids: readonly number[]
@@ -25,14 +25,14 @@ export class PromptLookup {
   #tables: readonly Int32Array[]
   #bits: number
   #taken = 0
-  /** Where the draft comes from, and how many tokens before that place equal the last ones. */
+  /** Position of the draft, and how many tokens before it equal the last ones. */
   #place = 0
   #length = 0
   #rates = new AcceptanceRates()
 
   /**
-   * @param ids of the text; tokens that are added to the list are taken by `update`.
-   * @param most tokens that it can come to have
+   * @param ids of the text; `update` reads tokens appended to the list
+   * @param most maximum number of tokens
    */
   constructor(ids: readonly number[], most: number) {
     this.#ids = ids
@@ -40,12 +40,12 @@ export class PromptLookup {
     this.#tables = ORDERS.map(() => new Int32Array(1 << this.#bits))
   }
 
-  /** Length of the match before the draft's place: 2 to 16 (16 or more); 0: there is no match. */
+  /** Length of the match before the draft: 2 to 16 (16 or more); 0: no match. */
   get length(): number {
     return this.#length
   }
 
-  /** Takes tokens that were added since. @returns whether it has them all: before that there is no draft */
+  /** Reads appended tokens. @returns whether it has read all of them; until then there is no draft */
   update(): boolean {
     const until = Math.min(this.#ids.length, this.#taken + PIECE)
     while (this.#taken < until) this.#take()
@@ -58,8 +58,8 @@ export class PromptLookup {
   }
 
   /**
-   * `count` draft tokens, or none where there is no match. A draft that reaches the end of the text goes on with its
-   * own tokens, so a loop repeats.
+   * `count` draft tokens, or none without a match. A draft that reaches the end of the text continues with its own
+   * tokens, so a loop repeats.
    */
   draft(count: number): number[] {
     const draft: number[] = []

@@ -13,9 +13,9 @@ import type { TemplateVariables } from './template-variables.ts'
 /** With the sampling parameters (`samplingParameters` has the range and the default of each). */
 export interface GenerateRequest extends SamplingRequest {
   /**
-   * Text, in which special tokens are plain text; or token ids as they are; or a conversation, which becomes tokens by
-   * the model's chat template, and to whose end `stop` is extended. An empty text or list stands for the end-of-text
-   * token, which begins a text.
+   * Text, in which special tokens are plain text; token ids; or a conversation, which the model's chat template turns
+   * into tokens, and which adds stop strings to `stop`. An empty text or list stands for the end-of-text token, which
+   * begins a text.
    */
   prompt:
     | string
@@ -50,7 +50,7 @@ export interface CheckedRequest extends SamplingOptions {
   readonly prompt: readonly number[]
   readonly maxTokens: number
   readonly stop: readonly string[]
-  /** Special tokens that a stop string spells: they end the answer, whatever `ignoreEndOfText` says. */
+  /** Special tokens that a stop string spells: they end the answer despite `ignoreEndOfText`. */
   readonly stopTokens: readonly number[]
   /** -1: none. */
   readonly logprobs: number
@@ -62,7 +62,7 @@ export interface CheckedRequest extends SamplingOptions {
 
 /** Longest prompt text, in UTF-16 units. */
 export const MAX_TEXT = 1 << 20
-/** Tokens by which a prompt that is too long is counted on, so that its refusal can say how many it has. */
+/** Additional tokens to count in a prompt that is too long, so that the error can tell its length. */
 const COUNTED_ON = 1024
 
 const fail = (field: string, problem: string): never => {
@@ -83,7 +83,7 @@ export const requestNumbers: Readonly<
 
 const OTHERS = ['prompt', 'stop', 'echo', 'ignoreEndOfText', 'date']
 
-/** What a request is for. */
+/** Purpose of a request. */
 export interface RequestTarget {
   readonly tokenizer: TextTokenizer
   readonly chat: ChatFormat
@@ -206,14 +206,11 @@ function* encodeText(text: string, tokenizer: TextTokenizer, limit: number): Ste
   return text.length > most || Buffer.byteLength(text) > most ? undefined : yield* tokenizer.encoding(text, limit)
 }
 
-/**
- * Bytes of a text or conversation beyond which `checkRequest` refuses it unread, whatever it says; Infinity where there
- * is no such number.
- */
+/** Bytes beyond which `checkRequest` refuses a text or conversation unread; Infinity if there is no such limit. */
 export const mostPromptBytes = ({ tokenizer, context }: Omit<RequestTarget, 'chat'>): number =>
   tokenizer.mostBytes(context - 1 + COUNTED_ON)
 
-/** What a turn of the chat template is worth, in UTF-16 units. */
+/** Allowance for a turn of the chat template, in UTF-16 units. */
 const TURN = 256
 
 /** How much work the prompt is, about, in UTF-16 units of text. */

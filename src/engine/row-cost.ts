@@ -4,19 +4,16 @@
  */
 
 const AVX512 = 1 / 3
-/**
- * Of BitNet models with AVX2, with AVX-VNNI and without; the last also where drafts are asked for and nothing was
- * measured.
- */
+/** For BitNet models with AVX2, with and without AVX-VNNI; the last also if drafts are forced without a measurement. */
 const AVX2VNNI = 3 / 5
 const AVX2 = 2 / 3
 
 /**
- * In runs of one row, the dearest of what was measured and a little more (docs/internals/generation.md has the
- * figures), so that drafts lose time nowhere. Undefined: no drafts.
- * @param executor its name: 'native avx512' and the like
+ * Cost of an additional row in runs of one row: the highest measured, and a little more (docs/internals/generation.md
+ * has the figures), so that drafts never lose time. Undefined: no drafts.
+ * @param executor its name, such as 'native avx512'
  * @param ternary whether the projections are ternary
- * @param speculate true: wherever; false: never; a number: this is the cost; undefined: where it was measured to pay
+ * @param speculate true: always; false: never; a number: this cost; undefined: where measured to be faster
  */
 export function rowCost(
   executor: string,

@@ -87,22 +87,19 @@ export class Scheduler {
     this.wake()
   }
 
-  /**
-   * Ends a sequence, whatever it was doing; its slot and its pages are free at once. Nothing happens to one that has
-   * ended.
-   */
+  /** Ends a sequence in any state and frees its slot and pages. Does nothing for an ended one. */
   cancel(sequence: Sequence): void {
     sequence.finish('cancelled')
     this.#release(sequence)
   }
 
-  /** Ends all of them and waits for the run under way. */
+  /** Ends all sequences and waits for the current run. */
   async close(): Promise<void> {
     for (const s of [...this.#waiting, ...this.#active]) this.cancel(s)
     await this.#running
   }
 
-  /** Goes on when it had nothing to do. */
+  /** Continues after idling. */
   wake(): void {
     this.#running ??= this.#loop()
   }
@@ -142,7 +139,7 @@ export class Scheduler {
         continue
       }
       if (batch.length === 0) {
-        // Not a microtask later: what comes in between would not wake it.
+        // Not a microtask later: an arrival in between would not wake it.
         this.#running = undefined
         return
       }
@@ -157,7 +154,7 @@ export class Scheduler {
     }
   }
 
-  /** Hands a sequence the logits of its rows, one by one, as if each had been run by itself. */
+  /** Passes a sequence the logits of its rows one by one, as if each had run alone. */
   #accept({ sequence, rows }: Part, logits: readonly Float32Array[]): void {
     if (sequence.finished) return
     const known = rows.length - logits.length
@@ -200,8 +197,8 @@ export class Scheduler {
   }
 
   /**
-   * Half of the room is for the prompt that came first, so that it gets on; the other half for those that have the
-   * least left, so that a short one need not wait for a long one.
+   * Half of the rows serve the oldest prompt, so that it progresses; the other half those with the least left, so that
+   * a short prompt need not wait for a long one.
    */
   #pieces(prompts: readonly Sequence[], room: number, left: (s: Sequence) => number): Part[] {
     const [first, ...others] = prompts

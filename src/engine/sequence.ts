@@ -80,7 +80,7 @@ export class Sequence {
     return this.events.backlog >= BACKLOG
   }
 
-  /** Positions of the cache that it can come to need: the last token that is chosen is not run. */
+  /** Maximum number of cached positions: the last chosen token is not run. */
   get mostPositions(): number {
     return Math.min(this.promptTokens + this.request.maxTokens, this.#context) - 1
   }

@@ -1,7 +1,7 @@
 /**
- * A model ready to serve: its plan, its weights, and a key and value cache in pages. One run takes rows of any
- * sequences, in any mixture; by the arithmetic contract the logits of a row depend on the tokens of its own sequence
- * alone, wherever its pages lie.
+ * A model ready to serve: its plan, its weights, and a paged KV cache. One run takes rows of any sequences in any
+ * mixture; by the arithmetic contract the logits of a row depend only on the tokens of its own sequence, wherever its
+ * pages are.
  */
 import type { CacheType } from '../arch/architecture.ts'
 import { PlanMemory } from '../exec/plan-memory.ts'
@@ -18,14 +18,14 @@ export interface ServingOptions {
   context?: number | undefined
   /** Sequences that have a page table (slots), 1 to 1,024. Default 1. */
   slots?: number | undefined
-  /** Rows of one run at most. Default 256, at least `slots`. */
+  /** Maximum rows of a run. Default 256, at least `slots`. */
   rows?: number | undefined
   /**
    * Pages of the cache, to be handed out with `setPages`. Default: as many as all slots can use, each slot with its
    * own.
    */
   pages?: number | undefined
-  /** Rows of one run whose logits are wanted, at most. Default and least: `slots`. */
+  /** Maximum rows of a run with logits. Default and minimum: `slots`. */
   outputs?: number | undefined
   /** Element type of the KV cache. Default 'auto'. */
   cacheType?: CacheTypeOption | undefined
@@ -37,7 +37,7 @@ export interface Row {
   /** Place in its sequence, 0 to context - 1. All earlier ones must have been run, or stand before it in this run. */
   readonly position: number
   readonly slot: number
-  /** Whether the logits of what follows are wanted. */
+  /** Whether the logits of the next token are needed. */
   readonly wanted: boolean
   /**
    * How many of the largest logits are needed, where they are wanted: at most 1,024. The others may come out as -∞.
@@ -53,7 +53,7 @@ export class ServingModel {
   readonly slots: number
   readonly rows: number
   #outputs: number
-  /** Pages of each slot, in order [slots, ⌈context/16⌉]; a run takes what it needs of them. */
+  /** Pages of each slot, in order [slots, ⌈context/16⌉]; a run copies what it needs. */
   #tables: Int32Array
   #plan: LoadedPlan
   #memory: PlanMemory
@@ -68,7 +68,7 @@ export class ServingModel {
     this.slots = options.slots ?? 1
     this.rows = Math.max(options.rows ?? 256, this.slots)
     this.#outputs = Math.max(options.outputs ?? 0, this.slots)
-    // Without others' say, first pages lie beside first pages: little memory is touched while sequences are short.
+    // By default, first pages are neighbours: short sequences touch little memory.
     const own = (i: number): number => (i % this.#width) * this.slots + Math.floor(i / this.#width)
     this.#tables = Int32Array.from({ length: this.slots * this.#width }, (_, i) =>
       options.pages === undefined ? own(i) : 0
@@ -89,7 +89,7 @@ export class ServingModel {
     this.#memory = new PlanMemory(executor, plan, { weights: weights.bytes }, constants)
     this.#plan = executor.load(plan, true)
     this.#logits = this.#memory.f32('logits')
-    // A model without positions of one kind or another has no such input: its numbers go nowhere.
+    // A model without such positions lacks this input: its values are ignored.
     const input = (name: string): Int32Array =>
       this.#memory.has(name) ? this.#memory.i32(name) : new Int32Array(this.rows)
     this.#inputs = {
@@ -140,7 +140,7 @@ export class ServingModel {
     return pagesOf(this.context)
   }
 
-  /** Says which pages a slot has from now on, in order; a run that is under way keeps those it has. */
+  /** Sets the pages of a slot, in order; a current run keeps the old ones. */
   setPages(slot: number, pages: readonly number[]): void {
     invariant(slot >= 0 && slot < this.slots && pages.length <= this.#width, 'a slot and its pages')
     this.#tables.set(pages, slot * this.#width)

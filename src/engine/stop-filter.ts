@@ -1,7 +1,6 @@
 /**
- * Finds stop strings in a text that arrives in pieces. What could be the beginning of a stop string is held back until
- * it cannot be, so that no part of one is ever given out; and the outcome does not depend on how the text is cut: the
- * stop string that ends first wins.
+ * Finds stop strings in a text that arrives in pieces. Text that may begin a stop string is held back, so no part of
+ * one is ever emitted. The result does not depend on the pieces: the stop string that ends first wins.
  */
 export class StopFilter {
   #stops: readonly string[]
@@ -17,7 +16,7 @@ export class StopFilter {
     return this.#stopped
   }
 
-  /** Takes a piece and returns the text that may be given out. After a stop string was found it returns ''. */
+  /** Takes a piece and returns the text to emit; '' after a stop string. */
   push(piece: string): string {
     if (this.#stopped) return ''
     const text = this.#held + piece
@@ -38,7 +37,7 @@ export class StopFilter {
     return text.slice(0, text.length - keep)
   }
 
-  /** Ends the text: what was held back was no stop string. */
+  /** Ends the text: held-back text was no stop string. */
   end(): string {
     const held = this.#held
     this.#held = ''

@@ -1,6 +1,6 @@
 /**
- * Variables that a request gives its chat template besides the messages: `tools`, `enable_thinking`, `reasoning_effort`
- * and others. They are copied, bounded and marked, so that no text in them becomes a special token.
+ * Template variables of a request besides the messages: `tools`, `enable_thinking`, `reasoning_effort` and others. They
+ * are copied, bounded and marked, so that no text in them becomes a special token.
  */
 import { VeritError } from '../lib/errors.ts'
 import { finish } from '../lib/steps.ts'
@@ -31,7 +31,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   'None',
   '__proto__'
 ])
-/** Names and types of JSON schemas, which templates compare with. They stay as they are. */
+/** Names and types of JSON schemas, which templates compare. They are not marked. */
 const SCHEMA: ReadonlySet<string> = new Set([
   'type',
   'function',
@@ -91,9 +91,9 @@ export function checkVariables(variables: TemplateVariables, visit: (text: strin
 }
 
 /**
- * A copy of checked variables in which texts that could become part of a special token are marked. A text that is in no
- * special token, and has no character that one begins or ends with, cannot, in whatever case: it stays as it is, so
- * that a template can compare it.
+ * A copy of checked variables with marks in texts that could become part of a special token. A text that no special
+ * token contains, and that shares no first or last character with one, cannot: it stays unmarked, so that a template
+ * can compare it.
  * @param specials texts of special tokens
  */
 export function markVariables(

@@ -1,6 +1,6 @@
 /**
- * Verit's own engine: it implements `Engine` on plans of src/exec, bit-exact on every machine. Generations run side by
- * side on one plan; scheduler.ts tells how.
+ * Verit's own engine: implements `Engine` on plans of src/exec, bit-exact on every machine. Generations share one plan
+ * (scheduler.ts).
  */
 import type { Executor } from '../exec/plan.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -43,7 +43,7 @@ export interface EngineOptions extends CacheOptions {
 export interface EngineParts extends LoadedModel {
   readonly name: string
   readonly digest: Digest
-  /** What the file says about conversations. Default: no template, and the tokenizer's end of text. */
+  /** Conversation settings of the file. Default: no template, and the tokenizer's end of text. */
   readonly conversation?: Conversation | undefined
   /** Further tokens that end an answer. */
   readonly ends?: readonly number[]

@@ -1,9 +1,8 @@
 /**
- * Loss of a model over held-out tokens: the mean negative log-likelihood of each token given those before it in its
- * window. Windows stand side by side from the first token (window i predicts tokens i·context + 1 … (i + 1)·context
- * from its `context` inputs), the last one may be shorter; the losses of the tokens, f32, are added in order in f64.
- * The result is independent of how many windows run at once, of the machine and of whether the weights are those of
- * training or of a model file made from them.
+ * Loss of a model over held-out tokens: the mean negative log-likelihood of each token given the earlier ones in its
+ * window. Windows are adjacent from the first token (window i predicts tokens i·context + 1 … (i + 1)·context), the
+ * last one may be shorter; the f32 losses are added in order in f64. The result does not depend on the number of
+ * concurrent windows, on the machine, or on whether the weights come from training or from a model file.
  */
 import { PlanMemory, ownBytes } from '../exec/plan-memory.ts'
 import type { Executor, LoadedPlan } from '../exec/plan.ts'
@@ -19,7 +18,7 @@ export interface EvaluateOptions {
   tokens?: number
   /** Bytes of text that a token stands for; gives bits per byte. */
   bytesOf?: (id: number) => number
-  /** What errors call the data. */
+  /** Name of the data in errors. */
   name?: string
   /** Called after each run with the tokens predicted so far and in all. */
   onProgress?: (done: number, total: number) => void
@@ -50,12 +49,12 @@ export class Evaluator implements Disposable {
   #plan: LoadedPlan
   #memory: PlanMemory
   #window: Int32Array
-  /** Bytes that an evaluation uses beside the weights. */
+  /** Memory of an evaluation besides the weights, in bytes. */
   readonly bytes: number
 
   /**
-   * @param weights read at each evaluation: the bytes of the weights of training, or what `loadModel` gives
-   * @param windows windows that are run at once at most. Default: as many as are useful
+   * @param weights read at each evaluation: the bytes of the weights of training, or the result of `loadModel`
+   * @param windows maximum number of concurrent windows. Default: as many as are useful
    */
   constructor(executor: Executor, config: ModelConfig, weights: Uint8Array | PackedWeights, windows = 64) {
     const { context, vocab } = config

@@ -19,9 +19,9 @@ export interface EncodeFileOptions extends TextRules {
 const JOINER = '\n\n'
 
 /**
- * Reads a text file: cleaned, with an end-of-text token for each separator of documents. Special tokens that the text
- * spells elsewhere are plain text.
- * @returns encodes what was read; the file is not needed for that any more
+ * Reads a text file: cleaned, with an end-of-text token for each document separator. Special tokens elsewhere are plain
+ * text.
+ * @returns a function that encodes the text; it no longer needs the file
  * @throws VeritError VERIT_DATA_KIND, VERIT_DATA_UTF8, and those of opening
  */
 export function readTextFile(path: string, options: EncodeFileOptions = {}): (tokenizer: TextTokenizer) => TokenSource {

@@ -1,11 +1,11 @@
-/** What an evaluation reads: tokens, and the bytes that they stand for. */
+/** Input of an evaluation: tokens, and the number of bytes that they represent. */
 import type { TextTokenizer } from '../tokenizer/text-tokenizer.ts'
 
 /** Tokens by position: a split of a dataset, or an encoded text. */
 export interface TokenSource {
   /** Tokens in all. */
   readonly length: number
-  /** Copies `count` tokens from position `start`, all of which exist, into `out` at `offset` (default 0). */
+  /** Copies `count` existing tokens from position `start` into `out` at `offset` (default 0). */
   read(start: number, count: number, out: Int32Array, offset?: number): void
 }
 

@@ -1,4 +1,4 @@
-/** Chooses an executor: the native one, or, where there is no usable addon, the reference with a warning. */
+/** Chooses an executor: the native one, or the reference with a warning if there is no usable addon. */
 import { givenSetting } from '../lib/compute-settings.ts'
 import { VeritError } from '../lib/errors.ts'
 import { PLATFORM, howToGetKernels } from './kernel-files.ts'

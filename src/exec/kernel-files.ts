@@ -1,7 +1,7 @@
 /**
- * Where the native kernels lie: in the package itself, where they were built or packed for one machine, or in the
- * platform's own package (@verit/kernels-linux-x64 and its like), which npm installs beside a release. Only files are
- * named here; native.ts loads them.
+ * Location of the native kernels: in the package, if they were built or packed for one machine, or in the platform's
+ * package (@verit/kernels-linux-x64 and others), which npm installs with a release. This file only names them;
+ * native.ts loads them.
  */
 import { hash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -25,8 +25,8 @@ export function kernelFiles(): string[] {
 }
 
 /**
- * The file in the platform's package. Another package is another publisher's until its bytes say otherwise: only the
- * file whose digest came with this release is loaded.
+ * The file in the platform's package, whose publisher is not trusted: only the file whose digest came with this release
+ * is loaded.
  */
 function releasedFile(): string | undefined {
   const digest = KERNEL_DIGESTS[PLATFORM]

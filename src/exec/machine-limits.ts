@@ -1,7 +1,7 @@
 /**
- * What this machine can do at most with an executor's threads, measured: bytes a second read from memory, int8
- * operations a second on registers, and runs a second of a plan whose steps do nothing, which bounds small models. The
- * probes run through plan and pool as a model does, on memory of the allocator that its weights use.
+ * Measured limits of this machine with an executor's threads: memory bandwidth, int8 operations per second on
+ * registers, and runs per second of a plan of empty steps, which bounds small models. The probes use plan, pool and
+ * allocator as a model does.
  */
 import { totalmem } from 'node:os'
 import { roundUp } from '../lib/float.ts'
@@ -41,15 +41,14 @@ export class MachineLimits implements Disposable {
         new Uint32Array(view.buffer, view.byteOffset, view.byteLength >> 2).fill(0x01020102)
   }
 
-  /** Bytes a second, over at least 0.08 s. */
+  /** Bytes per second, over at least 0.08 s. */
   async readRate(): Promise<number> {
     const { passes, seconds } = await this.#read.repeat(READ_SECONDS)
     return (passes * this.readBytes) / seconds
   }
 
   /**
-   * Multiplications and additions a second of the int8 dot products that the kernels of this instruction set use, over
-   * at least 0.02 s.
+   * Multiplications and additions per second of the int8 dot products of this instruction set, over at least 0.02 s.
    */
   async dotRate(): Promise<number> {
     for (;;) {
@@ -60,7 +59,7 @@ export class MachineLimits implements Disposable {
     }
   }
 
-  /** Runs a second of a plan with so many steps that do nothing, one chunk for each thread, over at least 0.02 s. */
+  /** Runs per second of a plan of this many empty steps, one chunk per thread, over at least 0.02 s. */
   async emptyRate(): Promise<number> {
     const { passes, seconds } = await this.#empty.repeat(SHORT_SECONDS)
     return passes / seconds
@@ -76,7 +75,7 @@ export class MachineLimits implements Disposable {
 /** Rows of `dotProbe` in a run at most: what each of 1,024 threads does in some 10 ms. */
 const DOT_ROWS = 1 << 17
 
-/** One step, each of its tensors in a buffer of its own. */
+/** One step with a buffer for each tensor. */
 function probePlan(
   op: string,
   inputs: Record<string, [PlanTensor['dtype'], bytes: number]>,
@@ -119,7 +118,7 @@ class Probe {
     )
   }
 
-  /** Runs until the time is over, at least once. */
+  /** Repeats until the time is over, at least once. */
   async repeat(atLeast: number, rows?: number): Promise<{ passes: number; seconds: number }> {
     const start = performance.now()
     let passes = 0

@@ -40,14 +40,11 @@ interface Addon {
   readonly vbmi: boolean
   allocate(bytes: number, sparse: boolean): ArrayBuffer
   /**
-   * Has the system make a part of what `allocate` gave ready for use, on a thread of Node's; where it cannot, it comes
-   * as it is used.
+   * Asks the system to prepare a part of the memory of `allocate`, on a thread of Node; if it cannot, pages come on
+   * first use.
    */
   populate(memory: ArrayBuffer, from: number, to: number): void
-  /**
-   * @param cores numbers of processors, of which thread i runs on the one at i modulo their number alone; none: where
-   * the system puts it
-   */
+  /** @param cores processors to pin the threads to: thread i to number i modulo their count; none: no pinning */
   createPool(threads: number, cores: Int32Array): object
   createPlan(
     set: string,
@@ -89,10 +86,7 @@ export function addon(): Addon | undefined {
   return process.env.VERIT_EXECUTOR === 'reference' ? undefined : nativeLibrary()
 }
 
-/**
- * The addon, or undefined where there is none for this platform. kernel-files.ts says where it is looked for. Loading
- * it starts no thread.
- */
+/** The addon, or undefined if this platform has none. kernel-files.ts locates it. Loading it starts no thread. */
 export function nativeLibrary(): Addon | undefined {
   if (loaded !== null) return loaded
   loaded = undefined
@@ -108,7 +102,7 @@ export function nativeLibrary(): Addon | undefined {
   return undefined
 }
 
-/** Why the first file with kernels did not load. Undefined where there is none, or one has loaded. */
+/** Why the first file with kernels did not load. Undefined if there is none, or if one has loaded. */
 export const addonFailure = (): string | undefined => (addon() === undefined ? failure : undefined)
 
 const scratch = new DataView(new ArrayBuffer(4))
@@ -223,11 +217,11 @@ class NativePlan implements LoadedPlan {
 }
 
 /**
- * What is not given is taken from VERIT_THREADS, VERIT_ISA and VERIT_CORES; else it is one thread for each core that is
- * named or that this process may use (processors.ts), the best set this machine has, and no tying.
- * @returns undefined where there is no addon
- * @throws VeritError VERIT_USAGE for a set that this machine lacks, a number of threads beyond 0 to 1024, cores that
- *   cannot be used
+ * Missing options come from VERIT_THREADS, VERIT_ISA and VERIT_CORES. Otherwise: one thread per core that is named or
+ * that this process may use (processors.ts), the best instruction set of this machine, no pinning.
+ * @returns undefined if there is no addon
+ * @throws VeritError VERIT_USAGE for an unavailable instruction set, a number of threads beyond 0 to 1024, or unusable
+ *   cores
  */
 export function nativeExecutor({ threads, instructionSet, cores }: ExecutorOptions = {}): Executor | undefined {
   const native = addon()

@@ -11,7 +11,7 @@ import type { Executor, Plan } from './plan.ts'
 /** Bytes of a page of the system: none belongs to two buffers. */
 const PAGE = 4096
 
-/** Bytes that a plan needs beside the buffers that its caller has: the arena and its own buffers. */
+/** Memory of a plan besides the caller's buffers, in bytes: the arena and the plan's own buffers. */
 export function ownBytes(plan: Plan, shared: readonly string[]): number {
   return plan.buffers.reduce((sum, name, b) => (shared.includes(name) ? sum : sum + plan.bufferBytes[b]!), 0)
 }
@@ -21,8 +21,8 @@ export class PlanMemory {
   readonly buffers: Record<string, Uint8Array>
 
   /**
-   * @param shared buffers of the caller, used as they are under their names; every other one is new and zero
-   * @param values copied into the new buffers of their names: constants, inputs that never change
+   * @param shared buffers of the caller, used under their names; all others are new and zeroed
+   * @param values copied into new buffers of their names: constants, fixed inputs
    */
   constructor(
     executor: Executor,

@@ -1,7 +1,7 @@
 /**
- * A plan: the flat program a graph compiles to, and the interface of what runs it. Both executors (native.ts,
- * reference.ts) take the same plan and give the same bits; `docs/internals/arithmetic.md` section 4 says what each op
- * computes and lists its inputs, outputs and attributes.
+ * A plan: the flat program that a graph compiles to, and the interface of its executors. Both executors (native.ts,
+ * reference.ts) take the same plan and give the same bits; `docs/internals/arithmetic.md` section 4 defines each op
+ * with its inputs, outputs and attributes.
  */
 
 import type { Attribute, DType, SymbolName } from '../ops/sizes.ts'
@@ -40,10 +40,7 @@ export interface Plan {
   readonly limits: Readonly<Record<SymbolName, number>>
 }
 
-/**
- * Buffers of a run: plain bytes, at least `bufferBytes` long each. Any typed array over them may be used to fill or
- * read them.
- */
+/** Buffers of a run: bytes, at least `bufferBytes` each. Any typed array may view them. */
 export type Buffers = Readonly<Record<string, ArrayBufferView>>
 
 /** Values of the symbols for one run; an absent one takes its limit. */
@@ -69,9 +66,9 @@ export interface Executor {
   /** Whether its kernels look bytes up in tables of 64 and 128 bytes in registers (AVX-512 VBMI). */
   readonly bytePermutes: boolean
   /**
-   * Zeroed memory, 64-byte aligned where the executor cares; it may be longer.
-   * @param sparse whether perhaps only parts of it will be used: then it takes memory in the system's small pages, as
-   *   they are touched. Default false: in large ones where there are any
+   * Zeroed memory, 64-byte aligned if the executor needs it; it may be longer.
+   * @param sparse whether only parts may be used: then in small pages, as they are touched. Default false: in large
+   *   pages if available
    */
   allocate(bytes: number, sparse?: boolean): ArrayBuffer
   /** Checks a plan and prepares it to run. @param sparse of the arena, as in `allocate`: for a plan whose runs mostly are much smaller than its limits */

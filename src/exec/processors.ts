@@ -1,10 +1,9 @@
 /**
- * How many threads compute best here by default: one for each physical core that this process may use, and no more than
- * its share of processors. Two hardware threads of a core share what the kernels need (the vector units, the way to
- * memory), so a second one adds next to nothing to decoding and can take from it. Read on Linux from
- * /sys/devices/system/cpu (Documentation/ABI/testing/sysfs-devices-system-cpu), /proc/self/status (Cpus_allowed_list)
- * and the control groups of both versions (cpu.max; cpu.cfs_quota_us); elsewhere, or where a file cannot be read, each
- * processor counts as a core.
+ * The default number of threads: one per physical core that this process may use, within its processor quota. Two
+ * hardware threads of a core share the vector units and the path to memory, so a second one adds almost nothing to
+ * decoding and can cost. Read on Linux from /sys/devices/system/cpu
+ * (Documentation/ABI/testing/sysfs-devices-system-cpu), /proc/self/status (Cpus_allowed_list) and control groups of
+ * both versions (cpu.max; cpu.cfs_quota_us); otherwise each processor counts as a core.
  */
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -18,7 +17,7 @@ export interface Processors {
   readonly physical: number
   /** Processors' worth of time that a control group leaves it; undefined for no limit. */
   readonly quota: number | undefined
-  /** What follows: cores, but no more than the quota (rounded down, at least 1) or than Node counts. */
+  /** The result: cores, at most the quota (rounded down, at least 1) and Node's count. */
   readonly threads: number
 }
 
@@ -50,7 +49,7 @@ function quotaOf(read: (...path: string[]) => string | undefined): number | unde
     const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
     if (path === undefined || path.includes('..') || !(controllers === '' || controllers!.split(',').includes('cpu')))
       continue
-    // A container sees its own group at the top, whatever path the line says.
+    // A container sees its own group at the top, whatever the path in the line.
     for (let folder = path; ; folder = folder.slice(0, folder.lastIndexOf('/'))) {
       if (controllers === '') limits.push(ratio((read('sys/fs/cgroup', folder, 'cpu.max') ?? '').split(' ')))
       else
@@ -67,7 +66,7 @@ function quotaOf(read: (...path: string[]) => string | undefined): number | unde
   return Number.isFinite(smallest) ? smallest : undefined
 }
 
-/** Quota by period; Infinity for "max", -1 and what is missing. */
+/** Quota divided by period; Infinity for "max", -1 and missing values. */
 function ratio([quota, period]: readonly (string | undefined)[]): number {
   const n = Number(quota) / Number(period)
   return Number(quota) > 0 && n > 0 ? n : Infinity

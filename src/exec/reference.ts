@@ -1,6 +1,6 @@
 /**
- * The reference executor: runs a plan with the plain loops of src/ops, slow and obvious. It is what every native kernel
- * is compared with, and what serves where there is no native library.
+ * The reference executor: runs a plan with the plain loops of src/ops, slow and obvious. Every native kernel is
+ * compared with it, and it serves if there is no native library.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { Data, Op, Value } from '../ops/op.ts'
@@ -100,7 +100,7 @@ class ReferencePlan implements LoadedPlan {
     }
   }
 
-  /** What step i works on at the given sizes, checked against the tensors. */
+  /** Operands of step i at the given sizes, checked against the tensors. */
   #operands(
     i: number,
     sizes: Sizes

@@ -1,7 +1,7 @@
 /**
- * Memory for a model's weights that is made ready before the model may be read: the system clears every page before it
- * gives it away, which for a gigabyte takes a noticeable part of a second (on virtual machines whole seconds), and is
- * done here by a thread of its own while the file is hashed.
+ * Memory for the weights of a model, prepared before the model may be read. The system clears every page before first
+ * use, which for a gigabyte takes a noticeable part of a second (whole seconds on virtual machines). A thread does it
+ * while the file is hashed.
  */
 import { freemem } from 'node:os'
 import { addon } from './native.ts'
@@ -10,8 +10,8 @@ import type { Executor } from './plan.ts'
 /** Smaller files are not worth it. */
 const LEAST = 2 ** 26
 /**
- * Weights as they are kept, relative to their file: at least, and with a screened head at most. Other forms take no
- * reserve, or leave some of it.
+ * Size of the weights in memory relative to their file: at least, and at most with output-head screening. Other formats
+ * use no reserve, or only a part.
  */
 const READY = 0.85
 const MOST = 1.25
@@ -41,8 +41,8 @@ export class Reserve {
   }
 
   /**
-   * The memory, once, if that many bytes fit and use most of it; it may be longer. What is not ready of these bytes
-   * will be soon. Whoever asks first has it, or nobody has: then it is given back.
+   * Returns the memory once, if that many bytes fit and use most of it; it may be longer. Bytes that are not ready will
+   * be soon. If nobody asks, it is freed.
    */
   take(bytes: number): ArrayBuffer | undefined {
     if (bytes > this.bytes || bytes < 0.9 * this.#ready) this.drop()
@@ -66,5 +66,5 @@ export class Reserve {
   }
 }
 
-/** What a container leaves may be more than its machine has. */
+/** The limit of a container may exceed the memory of its machine. */
 const freeMemory = (): number => Math.min(process.availableMemory(), freemem())

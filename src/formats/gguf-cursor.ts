@@ -1,7 +1,7 @@
 /**
- * Reads the header of a GGUF file in order, through a window of bounded size. Nothing is allocated or looped over on
- * the word of the file: every length and count is compared with its limit and with the bytes that are left first. What
- * is only checked is not kept: `keep` says which.
+ * Reads the header of a GGUF file in order, through a window of bounded size. Every length and count is compared with
+ * its limit and with the remaining bytes before anything is allocated or looped over. `keep` tells whether values are
+ * kept or only checked.
  */
 import { isUtf8 } from 'node:buffer'
 import { VeritError } from '../lib/errors.ts'
@@ -14,7 +14,7 @@ const WINDOW = ggufLimits.stringBytes
 /** Strings that are judged together at most. */
 const RUN = 4096
 
-/** What an error calls a thing; made only when there is an error. */
+/** Name of a value in an error; built only on error. */
 export type Name = () => string
 
 export class GgufCursor {
@@ -101,7 +101,7 @@ export class GgufCursor {
     return this.#window.readUInt32LE(i + 4) * 2 ** 32 + this.#window.readUInt32LE(i)
   }
 
-  /** The u64 at a position that was read before, for an error. */
+  /** The u64 at an earlier position, for an error. */
   exactly(offset: number): bigint {
     const bytes = Buffer.alloc(8)
     this.#source.read(offset, bytes)
@@ -117,7 +117,7 @@ export class GgufCursor {
     return n
   }
 
-  /** A string: u64 length, then UTF-8 bytes that must be valid. The bytes stand in the window until the next read. */
+  /** A string: u64 length, then valid UTF-8. The bytes stay in the window until the next read. */
   text(what: Name, limit: number): Buffer {
     const offset = this.at
     const bytes = this.#slice(this.count(() => `the length of ${what()}`, limit, 1))
@@ -160,8 +160,8 @@ export class GgufCursor {
   }
 
   /**
-   * A copy of the next `length` bytes, at the start of an ArrayBuffer of its own. The caller has compared `length` with
-   * its limit.
+   * A copy of the next `length` bytes, at the start of its own ArrayBuffer. The caller has checked `length` against its
+   * limit.
    */
   bytes(length: number): Buffer {
     this.#check(length)
@@ -172,10 +172,9 @@ export class GgufCursor {
   }
 
   /**
-   * Passes over strings that stand whole in the window, and says how many; less than 0 for that many of which one is
-   * not UTF-8, and nothing was passed over. Their bytes are judged together: with the lengths between them made ASCII
-   * (that is what blanking them in the window is for), the whole is UTF-8 exactly when each of them is. One by one, a
-   * million calls would cost a tenth of a second.
+   * Skips strings that are whole in the window and returns their number; a negative number if one of that many is not
+   * UTF-8, and then skips none. All bytes are checked together: with the lengths between them blanked to ASCII, the
+   * whole is UTF-8 exactly if each string is. One by one, a million calls would cost a tenth of a second.
    */
   #run(most: number, limit: number, keep: string[] | undefined): number {
     const first = this.at - this.#start
@@ -221,8 +220,8 @@ export class GgufCursor {
 }
 
 /**
- * Follows at most `most` strings from `first` on, blanks lengths that are not ASCII, sets where each string ends, and
- * says how many stand whole before `filled`.
+ * Follows at most `most` strings from `first` on, blanks lengths that are not ASCII, records where each string ends,
+ * and returns how many are whole before `filled`.
  */
 function followStrings(
   view: DataView,

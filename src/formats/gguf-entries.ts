@@ -10,7 +10,7 @@ import { ggufArrays, ggufValueTypes } from './gguf-value.ts'
 import type { GgufElementType, GgufNumbers, GgufValue } from './gguf-value.ts'
 import { NameSet } from './name-set.ts'
 
-/** Entries that say something about the file itself. */
+/** Entries about the file itself. */
 export const containerKeys: ReadonlySet<string> = new Set([
   'general.alignment',
   'split.count',
@@ -64,7 +64,7 @@ function hasControl(text: Uint8Array): boolean {
   return false
 }
 
-/** What stands for a value that is not kept. */
+/** Placeholder for a value that is not kept. */
 const dropped: GgufValue = { type: 'bool', value: false }
 
 function readValue(
@@ -123,6 +123,6 @@ function readArray(c: GgufCursor, key: Name, budget: { elements: number }, keep:
   return { type, of, value: new Numbers(buffer) } as GgufValue
 }
 
-/** Bytes that an element takes at least. */
+/** Minimum bytes of an element. */
 const elementBytes = (of: GgufElementType): number =>
   of === 'string' ? 8 : of === 'bool' ? 1 : ggufArrays[of].BYTES_PER_ELEMENT

@@ -1,7 +1,6 @@
 /**
- * The header of a GGUF file (version 2 or 3, little-endian): counts, metadata, tensor list. `checkGguf` admits a file
- * or refuses it, in bounded memory; only then are structures made of it, by the same walk. Source: ggml's
- * `docs/gguf.md`.
+ * The header of a GGUF file (version 2 or 3, little-endian): counts, metadata, tensor list. `checkGguf` admits or
+ * refuses a file in bounded memory; only then the same walk builds structures. Source: ggml's `docs/gguf.md`.
  */
 import { endianness } from 'node:os'
 import { VeritError, invariant } from '../lib/errors.ts'
@@ -24,7 +23,7 @@ export interface GgufHeader {
   readonly dataOffset: number
 }
 
-/** What was learned by checking a file. */
+/** Results of checking a file. */
 export interface GgufOutline {
   readonly version: number
   readonly alignment: number
@@ -81,7 +80,7 @@ export function parseGgufHeader(source: ByteSource): GgufHeader {
   const { version, alignment, dataOffset, entryCount, entriesEnd, list } = checkGguf(source)
   const c = new GgufCursor(source)
   c.skip(PREAMBLE)
-  // the bytes may be others by now: they are checked again, and must still say where the tensors are
+  // the bytes may have changed: they are checked again, and the tensors must still be at the same positions
   const metadata = readEntries(c, source.name, entryCount, 'all')
   if (c.at !== entriesEnd || alignmentOf(metadata) !== alignment) c.fail('the file changed while it was read', PREAMBLE)
   return { version, alignment, dataOffset, metadata, tensors: list.tensors(dataOffset) }

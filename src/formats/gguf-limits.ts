@@ -1,7 +1,6 @@
 /**
- * What a GGUF file may claim before Verit refuses it. Each limit is far above what real models use; together they bound
- * the memory and time that opening a file can cost. Source of the format: ggml's `docs/gguf.md` (versions 2 and 3,
- * little-endian).
+ * Limits of GGUF files, each far above real models; together they bound the memory and time of opening a file. Source
+ * of the format: ggml's `docs/gguf.md` (versions 2 and 3, little-endian).
  */
 export const ggufLimits = {
   /** Metadata entries. Real models: 20 to 60. */

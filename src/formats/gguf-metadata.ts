@@ -1,4 +1,4 @@
-/** The metadata of a GGUF file, in file order, with accessors that check the type and say what was expected where. */
+/** The metadata of a GGUF file in file order, with accessors that check types and report mismatches. */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
 import type { GgufArray, GgufValue } from './gguf-value.ts'
@@ -6,15 +6,15 @@ import type { GgufArray, GgufValue } from './gguf-value.ts'
 const describe = (v: GgufValue): string => (v.type === 'array' ? `an array of ${v.of}` : `${v.type}`)
 
 /**
- * Each accessor takes a key and, for an entry that may be absent, a fallback; without one, absence is an error. An
- * entry of another type is always an error. Integers of any width are read by `uint`, both widths of float by `float`.
+ * Each accessor takes a key and, for an optional entry, a fallback; without one, absence is an error. Another type is
+ * always an error. `uint` reads integers of any width, `float` both widths of float.
  */
 export class GgufMetadata {
   readonly entries: ReadonlyMap<string, GgufValue>
   #file: string
   #offsets: ReadonlyMap<string, number>
 
-  /** `offsets`: where each key stands in the file, for errors. */
+  /** `offsets`: position of each key in the file, for errors. */
   constructor(file: string, entries: ReadonlyMap<string, GgufValue>, offsets: ReadonlyMap<string, number>) {
     this.#file = file
     this.entries = entries

@@ -49,7 +49,7 @@ export class GgufFile implements GgufHeader, Disposable {
     return this.#byName.has(name)
   }
 
-  /** The tensor with a name; an error when there is none. */
+  /** The tensor of a name. @throws VeritError if there is none */
   tensor(name: string): GgufTensor {
     const tensor = this.#byName.get(name)
     if (tensor === undefined)
@@ -62,8 +62,8 @@ export class GgufFile implements GgufHeader, Disposable {
   }
 
   /**
-   * The bytes of a tensor as they are in the file, in a buffer of their own (aligned, so that typed arrays can view
-   * it). A file whose length or modification time changed since it was opened is an error.
+   * The bytes of a tensor in their own aligned buffer, so that typed arrays can view them. A file whose length or
+   * modification time has changed is an error.
    */
   readTensor(name: string): Uint8Array<ArrayBuffer> {
     const { offset, byteLength } = this.tensor(name)

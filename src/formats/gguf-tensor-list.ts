@@ -28,7 +28,7 @@ export interface GgufTensor {
 
 export const align = (n: number, alignment: number): number => Math.ceil(n / alignment) * alignment
 
-/** Of a file that was cut, so many tensors beyond its end are named. */
+/** Maximum number of tensors beyond the end of a truncated file that are named. */
 const NAMED = 3
 
 /** Bytes of a tensor whose size or place is unknown because of a fault. */
@@ -69,7 +69,7 @@ export class TensorList {
    * @param size of the file in bytes
    */
   place(c: GgufCursor, dataOffset: number, alignment: number, size: number): void {
-    // a tensor without a size or outside the file: what lies between the others is unknown
+    // a tensor without a size or outside the file: the content of the gaps is unknown
     let closed = !this.#bytes.includes(NONE)
     let outside = 0
     const whole = closed ? this.#wholeSize(dataOffset, alignment) : undefined
@@ -176,7 +176,7 @@ export class TensorList {
     return printable(this.#names.text(i))
   }
 
-  /** Indices by position; as they are, if they are in that order already. */
+  /** Indices by position; unchanged if already in order. */
   #inOrder(): Uint32Array {
     const relative = this.#relative
     const order = Uint32Array.from({ length: this.count }, (_, i) => i)

@@ -70,7 +70,7 @@ export function ggufTypeName(id: number): GgufTypeName | undefined {
 
 /**
  * Elements and bytes of a tensor. `ne` is in ggml's order, the contiguous dimension first; each a positive safe
- * integer. A string instead of a size says why there is none.
+ * integer. A string is the reason why there is no size.
  */
 export function ggufTensorSize(
   type: GgufTypeName,

@@ -27,7 +27,7 @@ export interface GgufTensorInput extends GgufTensorHead {
   data: Uint8Array | (() => Uint8Array)
 }
 
-/** A tensor whose bytes take long to make: meanwhile, the process does other things, too. */
+/** A tensor whose bytes take long to make; the process does other work meanwhile. */
 export interface GgufSlowTensor extends GgufTensorHead {
   data: () => Promise<Uint8Array>
 }
@@ -54,7 +54,7 @@ export function writeGguf(path: string, content: GgufContent, overwrite = true):
   return output.commit()
 }
 
-/** The same of slow tensors. What the making of one throws leaves no trace of the file. */
+/** The same for slow tensors. If making one throws, no file is left. */
 export async function writeGgufSlowly(
   path: string,
   content: GgufContent<GgufSlowTensor>,

@@ -19,8 +19,8 @@ export class NameSet {
   #count = 0
 
   /**
-   * @param most names @param longest bytes of a name, at most 256. Memory is taken for all of them; what is not used is
-   * not touched.
+   * @param most names @param longest bytes of a name, at most 256. Memory is reserved for all, and touched as it is
+   *   used.
    */
   constructor(most: number, longest: number) {
     const bits = Math.max(1, Math.ceil(Math.log2(most + 1)))
@@ -34,7 +34,7 @@ export class NameSet {
     this.#shift = 32 - bits
   }
 
-  /** Takes the next name, and says whether it is a new one. */
+  /** Adds the next name; returns whether it is new. */
   add(name: Uint8Array): boolean {
     const index = this.#count++
     const start = this.#ends[index]!

@@ -12,7 +12,7 @@ import { otherKind } from '../lib/other-kind.ts'
 import { parseHeaderJson } from './safetensors-json.ts'
 import type { HeaderValue } from './safetensors-json.ts'
 
-/** What a file may claim at most. */
+/** Limits of a file. */
 export const safetensorsLimits = {
   /** Bytes of the JSON header. */
   headerBytes: 1 << 25,

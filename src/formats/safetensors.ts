@@ -11,7 +11,7 @@ export interface SafetensorsTensor {
   dtype: SafetensorsDtype
   /** Row-major; empty for a scalar. */
   shape: readonly number[]
-  /** Little-endian bytes, in a buffer of their own when read, so that `new Float32Array(data.buffer)` views them. */
+  /** Little-endian bytes, in their own buffer when read, so that `new Float32Array(data.buffer)` views them. */
   data: Uint8Array<ArrayBuffer>
 }
 
@@ -44,9 +44,7 @@ export class SafetensorsFile implements SafetensorsHeader, Disposable {
     return this.#source instanceof RegularFile ? this.#source.fd : undefined
   }
 
-  /**
-   * The bytes of one tensor; an error when there is none of that name, or when the file changed since it was opened.
-   */
+  /** The bytes of one tensor; an error if there is none of that name, or if the file has changed. */
   read(name: string): Uint8Array<ArrayBuffer> {
     const entry = this.tensors.get(name)
     if (entry === undefined)
@@ -92,7 +90,7 @@ export function parseSafetensors(bytes: Uint8Array, name = 'safetensors bytes'):
   return new SafetensorsFile(bytesSource(bytes, name))
 }
 
-/** Reads a whole file. Tensors come in the order of their position. */
+/** Reads a whole file. Tensors come in order of position. */
 export function readSafetensors(path: string): {
   metadata: Readonly<Record<string, string>>
   tensors: Map<string, SafetensorsTensor>
@@ -163,7 +161,7 @@ function encodeHeader(
   header.writeBigUInt64LE(BigInt(length))
   header.write(json, 8)
   try {
-    // What we write, we can read.
+    // Verit can read every file that it writes.
     const size = header.length + end
     parseSafetensorsHeader({
       name: path,

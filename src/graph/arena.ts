@@ -9,9 +9,9 @@ export interface Block {
 }
 
 /**
- * Offsets for blocks, multiples of 64: the largest first, each into the smallest gap between the blocks that live at
- * the same time.
- * @param reuse false gives every block bytes of its own (for tests)
+ * Offsets for blocks, multiples of 64: largest first, each in the smallest gap between blocks with overlapping
+ * lifetimes.
+ * @param reuse false gives every block its own bytes (for tests)
  */
 export function planArena(blocks: readonly Block[], reuse = true): { offsets: number[]; bytes: number } {
   const offsets = blocks.map(() => 0)

@@ -1,8 +1,7 @@
 /**
- * Graph to plan: drops what no output needs, keeps the order in which ops were added (a topological one), gives every
- * tensor its place. Parameters lie in 'weights', their gradients at the same offsets in 'gradients', every input,
- * state, constant and output in a buffer of its own name, all else in the arena, where lifetimes decide what shares
- * memory.
+ * Graph to plan: drops steps that no output needs, keeps the order of the ops (a topological one), and places every
+ * tensor. Parameters are in 'weights', their gradients at the same offsets in 'gradients', every input, state, constant
+ * and output in a buffer of its name, all others in the arena, where lifetimes decide which share memory.
  */
 import type { Plan } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
@@ -41,7 +40,7 @@ export interface CompileOptions {
   readonly reuse?: boolean
 }
 
-/** Compiles what the outputs, gradients and states of a graph need. */
+/** Compiles the part of a graph that its outputs, gradients and states need. */
 export function compile(
   graph: Graph,
   { limits, outputs, gradients = new Map(), reuse = true }: CompileOptions

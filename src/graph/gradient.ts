@@ -90,7 +90,7 @@ function derive(
   }) as (Tensor | null)[]
 }
 
-/** A tensor of the same values with a place of its own. */
+/** A copy of a tensor in memory of its own. */
 export function copy(graph: Graph, x: Tensor): Tensor {
   const width = x.shape.at(-1)
   invariant(x.dtype === 'f32' && typeof width === 'number', `${x.name} is ${shapeText(x)}, which cannot be copied`)

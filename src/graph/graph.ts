@@ -300,7 +300,7 @@ export class Graph {
     return this.apply('split', [x], { w0, w1, w2 }).slice(0, widths.length) as Tensor[]
   }
 
-  /** Parts [N, w] side by side, up to three. */
+  /** Up to three parts [N, w], concatenated. */
   concat(parts: readonly Tensor[]): Tensor {
     return this.#one('concat', parts)
   }

@@ -15,8 +15,8 @@ export class PlanBuilder {
   readonly #bytes = [0]
 
   /**
-   * The tensor's index. A buffer comes into being with its first tensor and is as long as its tensors need, rounded up
-   * to 64 bytes.
+   * The tensor's index. Its first tensor creates a buffer, whose length is the need of its tensors, rounded up to 64
+   * bytes.
    */
   tensor(buffer: string, dtype: DType, elements: number, offset = 0): number {
     let at = this.#buffers.indexOf(buffer)

@@ -9,8 +9,8 @@ import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 
 /**
- * @param name what to call it in errors; its ending, or the file's first bytes, say the format @throws VeritError
- * VERIT_GGUF, VERIT_SAFETENSORS, VERIT_FILE_IO
+ * @param name of the file in errors; its ending or first bytes decide the format @throws VeritError VERIT_GGUF,
+ *   VERIT_SAFETENSORS, VERIT_FILE_IO
  */
 export function admit(fd: number, name: string): void {
   const file = new RegularFile(fd, name, false)
@@ -20,7 +20,7 @@ export function admit(fd: number, name: string): void {
   else if (/\.safetensors$/i.test(name)) parseSafetensorsHeader(file)
 }
 
-/** The digest of what the descriptor holds now. */
+/** The digest of the descriptor's current content. */
 export function digestOf(
   fd: number,
   name: string,

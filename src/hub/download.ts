@@ -1,7 +1,7 @@
 /**
- * Downloads one file into the quarantine: bounded in size and time, gone on with where the host allows it (Range with
- * If-Range), repeated a few times when the connection breaks or the host asks to wait. What comes out is complete by
- * its announced length, and still not trusted.
+ * Downloads one file into the quarantine: bounded in size and time, resumed where the host allows it (Range with
+ * If-Range), repeated a few times when the connection breaks or the host asks to wait. The result is complete by its
+ * announced length, and not yet trusted.
  */
 import { statfsSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -37,19 +37,19 @@ export interface DownloadOptions extends RequestRules {
 
 export interface Downloaded {
   readonly size: number
-  /** Commit of the repository, where the hub said it. */
+  /** Commit of the repository, if the hub named it. */
   readonly revision: string | undefined
   /** SHA-256 that the hub announced, hexadecimal. */
   readonly announced: string | undefined
 }
 
 const HOUR_MS = 3_600_000
-/** Bytes between two looks at the disk: other downloads and logs fill it too. */
+/** Bytes between two checks of the disk: other downloads and logs fill it too. */
 const LOOK_BYTES = 64 << 20
 
 /**
- * @param revision asked instead of the source's own: a commit
- * @throws VeritError VERIT_PULL_* ; what has come stays in `partial`
+ * @param revision to ask for instead of the source's: a commit
+ * @throws VeritError VERIT_PULL_*; received bytes stay in `partial`
  */
 export async function download(
   source: ModelSource,
@@ -107,7 +107,7 @@ export async function download(
   }
 }
 
-/** One request. A number: the host asks to wait so many seconds. */
+/** One request. A number: the host asks to wait this many seconds. */
 async function attempt(
   source: ModelSource,
   url: URL,
@@ -202,7 +202,7 @@ function checkHead(
       whole === partial.about?.size &&
       etag === partial.about.etag
     if (!fits) {
-      // the file was changed, or the host mixes things up: nothing of what is there may be used
+      // the file has changed, or the host mixes files: none of the received bytes may be used
       partial.restart(undefined)
       throw new VeritError('VERIT_PULL_CONNECTION', { host: url.host, reason: 'it went on with another file' })
     }
@@ -218,8 +218,8 @@ function checkHead(
 }
 
 /**
- * Bytes that a download may add to a disk: 1 GiB or 5 % of it, whichever is less, stay free, for the audit log and the
- * state may lie there too.
+ * Bytes that a download may add to a disk: 1 GiB or 5 % of it, whichever is less, stay free, because the audit log and
+ * the state may be there too.
  * @param folder any on that disk
  */
 export function roomFor(folder: string): number {

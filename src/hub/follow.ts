@@ -15,11 +15,11 @@ export interface Asked {
   readonly url: URL
   /** For the origin of `url` only. */
   readonly token?: string
-  /** First byte that is wanted, with the entity tag of what is there already (RFC 9110, sections 13.1.5 and 14.2). */
+  /** First wanted byte, with the entity tag of the existing bytes (RFC 9110, sections 13.1.5 and 14.2). */
   readonly from?: { readonly byte: number; readonly etag: string }
 }
 
-/** What the hub says of a file in the head of its own answers; not what the host says to which it redirects. */
+/** The hub's statements about a file in the headers of its own answers, not in those of a host that it redirects to. */
 export interface HubFacts {
   /** Commit of the repository, 40 hexadecimal digits. */
   commit?: string
@@ -30,7 +30,7 @@ export interface HubFacts {
 }
 
 export interface Found {
-  /** Status 200, 206, 416, 429 or another that is no redirect. */
+  /** Status 200, 206, 416, 429 or another that is not a redirect. */
   readonly response: IncomingMessage
   readonly url: URL
   readonly facts: HubFacts
@@ -61,7 +61,7 @@ function headersFor(asked: Asked, url: URL): Record<string, string> {
   }
 }
 
-/** The scheme, host and addresses of what comes out are judged when it is asked. */
+/** Scheme, host and addresses of the target are checked at its request. */
 function next(from: URL, location: string | undefined): URL {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_PULL_REDIRECT', { host: from.host, problem })

@@ -1,6 +1,6 @@
 /**
- * Uploads through Git LFS (batch API, transfer `basic`): the hub says which objects it does not have and where they go.
- * That may be another host, which gets no token, is judged like every address, and must not be a private one where the
+ * Uploads through Git LFS (batch API, transfer `basic`): the hub names the objects that it lacks, and where to send
+ * them. That may be another host, which gets no token, is checked like every address, and must not be private if the
  * hub is public.
  */
 import { Type } from 'typebox'
@@ -105,7 +105,7 @@ async function put(
   checkStored(url, response.headers['x-amz-checksum-sha256'], file)
 }
 
-/** Some hosts say the SHA-256 of what they have stored. @throws VeritError VERIT_PULL_DIGEST */
+/** Some hosts return the SHA-256 of the stored object. @throws VeritError VERIT_PULL_DIGEST */
 export function checkStored(url: URL, said: string | string[] | undefined, file: PushFile): void {
   if (typeof said !== 'string' || !/^[A-Za-z0-9+/]{43}=$/.test(said)) return
   const got = Buffer.from(said, 'base64').toString('hex')

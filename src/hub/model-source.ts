@@ -1,6 +1,6 @@
 /**
- * Where a model comes from, as a user writes it: `hf:OWNER/REPO[@REVISION]/FILE` for a file of a repository on a hub
- * with Hugging Face's addresses (ENDPOINT/OWNER/REPO/resolve/REVISION/FILE), or the https address of a file.
+ * The source of a model as a user writes it: `hf:OWNER/REPO[@REVISION]/FILE` for a file on a hub with Hugging Face's
+ * addresses (ENDPOINT/OWNER/REPO/resolve/REVISION/FILE), or an https address.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -8,14 +8,14 @@ import { printable } from '../lib/printable.ts'
 export const DEFAULT_ENDPOINT = 'https://huggingface.co'
 
 export interface ModelSource {
-  /** What verit.lock calls it: the same however it was written, and the same at every mirror. */
+  /** Canonical name in verit.lock: the same for every spelling and mirror. */
   readonly id: string
   readonly kind: 'hub' | 'url'
   /** The last part of the path. */
   readonly file: string
   /** The branch, tag or commit that was asked for; undefined for an address. */
   readonly revision: string | undefined
-  /** The address to ask, with another revision (a commit) in place of the one that was asked for. */
+  /** The address with another revision (a commit). */
   url(revision?: string): URL
   /** Of a hub: its origin, OWNER/REPO, and the path of the file in it. */
   readonly repository: { readonly origin: string; readonly name: string; readonly path: string } | undefined
@@ -28,14 +28,14 @@ export interface ModelSource {
 
 export interface SignaturePlace {
   url(revision?: string): URL
-  /** Path that the file must have in what was signed. */
+  /** Required path of the file in a signature. */
   readonly signedAs: string
 }
 
 const HUB = /^hf:([^/@]+)\/([^/@]+)(?:@([^/@]+))?\/(.+)$/
 const PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/
 const REVISION = /^[A-Za-z0-9](?:[A-Za-z0-9._-]|%2F){0,199}$/
-/** Anything that two readers of an address may read in two ways, or that is not shown as it is. */
+/** Characters that readers may interpret differently, or that are not shown. */
 const DOUBTFUL = /[\\\s\p{C}]/u
 
 const fail = (source: string, problem: string): never => {

@@ -41,7 +41,7 @@ export interface StoredModel {
 /** A signature that was fetched with a model, a file of the store as well. */
 export interface StoredSignature {
   readonly digest: Digest
-  /** Path of the model in what was signed. */
+  /** Path of the model in its signature. */
   readonly signedAs: string
 }
 
@@ -53,7 +53,7 @@ export interface Removable {
 
 /** A file that `gc` leaves. */
 export interface Kept extends Removable {
-  /** What refers to it: `the name NAME`, or the path of a lock file. */
+  /** A reference: `the name NAME`, or the path of a lock file. */
   readonly by: readonly string[]
 }
 
@@ -71,8 +71,7 @@ const SIGNATURES = `
   PRAGMA user_version = 2;`
 
 /**
- * 1 to 100 letters, digits, dots, dashes and underscores; no ending of a model file, so that a name is never taken for
- * a path.
+ * 1 to 100 letters, digits, dots, dashes and underscores; no ending of a model file, so that a name is never a path.
  */
 export function isModelName(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(text) && !/\.(gguf|safetensors)$/i.test(text)
@@ -101,7 +100,7 @@ export class ModelStore implements Disposable {
     }
   }
 
-  /** Folder of downloads under way. */
+  /** Folder of running downloads. */
   get quarantine(): string {
     return privateFolder(join(this.folder, 'quarantine'))
   }
@@ -126,7 +125,7 @@ export class ModelStore implements Disposable {
     return row === undefined ? undefined : fromRow(row)
   }
 
-  /** Runs `work` while no other process changes the store; what it did to the index is undone when it throws. */
+  /** Runs `work` while no other process changes the store; on a throw, its changes of the index are undone. */
   exclusively<T>(work: () => T): T {
     this.#guard(() => this.#db.exec('BEGIN IMMEDIATE'))
     try {
@@ -139,7 +138,7 @@ export class ModelStore implements Disposable {
     }
   }
 
-  /** Keeps a few bytes as a file of their own. */
+  /** Stores a few bytes as a file. */
   keep(bytes: Uint8Array): Digest {
     const digest = digestBytes(bytes)
     privateFolder(join(this.folder, 'sha256'))
@@ -165,7 +164,7 @@ export class ModelStore implements Disposable {
     }
   }
 
-  /** Gives a name, in place of what it stood for. */
+  /** Sets a name, replacing its target. */
   name(model: StoredModel): void {
     invariant(isModelName(model.name), 'the name was checked')
     this.#guard(() =>
@@ -187,7 +186,7 @@ export class ModelStore implements Disposable {
     )
   }
 
-  /** Notes a lock file, whose models `gc` then keeps as long as it is there. @param path absolute */
+  /** Records a lock file, whose models `gc` keeps while it exists. @param path absolute */
   noteLock(path: string): void {
     this.#guard(() => this.#db.prepare('INSERT OR IGNORE INTO locks (path) VALUES (?)').run(path))
   }
@@ -197,10 +196,7 @@ export class ModelStore implements Disposable {
     return this.#guard(() => this.#db.prepare('DELETE FROM names WHERE name = ?').run(name)).changes > 0
   }
 
-  /**
-   * Removes the files that no name and no lock file refers to, and downloads that nobody goes on with. @param dryRun
-   * only says which
-   */
+  /** Removes files without a name or lock file, and abandoned downloads. @param dryRun only lists them */
   gc(dryRun: boolean): Removable[] {
     return this.exclusively(() => {
       const wanted = this.#wanted()
@@ -233,7 +229,7 @@ export class ModelStore implements Disposable {
     this.#db.close()
   }
 
-  /** By file name, what refers to it. A lock file that cannot be read is an error: what it refers to is not known. */
+  /** References by file name. An unreadable lock file is an error, because its references are unknown. */
   #wanted(): Map<string, Set<string>> {
     const wanted = new Map<string, Set<string>>()
     const hold = (digest: Digest, by: string): void => {

@@ -18,8 +18,8 @@ export function defaultModelsFolder(env: NodeJS.ProcessEnv = process.env): strin
 }
 
 /**
- * Makes a folder (0700) where there is none and checks that it belongs to this user alone. @throws VeritError
- * VERIT_STATE, VERIT_FILE_IO
+ * Creates a folder (0700) if needed, and checks that only this user can use it. @throws VeritError VERIT_STATE,
+ * VERIT_FILE_IO
  */
 export function privateFolder(path: string): string {
   if (path === '') {

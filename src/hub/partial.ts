@@ -1,9 +1,9 @@
 /**
- * A file that is being downloaded, in a folder of its own under `quarantine`: `data`, and `about.json` with what is
- * needed to go on later. The folder's name says which process of which host has it; a rename takes one over that nobody
- * has, or whose process is gone, so that two downloads never write to one file. Whether a process of another host
- * (another container that shares the store) is gone cannot be seen: its folder counts as left once it has not grown for
- * a day. Bytes count as kept only when they were synced first: after a crash, the rest is fetched again.
+ * A file being downloaded, in its own folder under `quarantine`: `data`, and `about.json` with the facts for resuming.
+ * The folder's name has the process and host that use it; a rename takes over a folder that nobody uses, so two
+ * downloads never write to one file. A process of another host (another container that shares the store) cannot be
+ * seen: its folder counts as abandoned after a day without growth. Only synced bytes count as kept; after a crash, the
+ * rest is downloaded again.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import {
@@ -53,8 +53,7 @@ export class Partial implements Disposable {
   #open = true
 
   /**
-   * Takes over what an earlier download from `address` left, or begins anew. @param quarantine an existing private
-   * folder
+   * Takes over an earlier download from `address`, or begins a new one. @param quarantine an existing private folder
    */
   constructor(quarantine: string, address: string) {
     this.#quarantine = quarantine
@@ -78,7 +77,7 @@ export class Partial implements Disposable {
     return join(this.folder, 'data')
   }
 
-  /** What is known of the file of which bytes are there; undefined where none can be gone on with. */
+  /** Facts about the partial file; undefined if it cannot be resumed. */
   get about(): About | undefined {
     return this.bytes > 0 ? this.#about : undefined
   }
@@ -124,7 +123,7 @@ export class Partial implements Disposable {
       })
   }
 
-  /** Leaves what can be gone on with for a later download, and removes the rest. Harmless after `discard()`. */
+  /** Keeps a resumable part for a later download, and removes the rest. Harmless after `discard()`. */
   [Symbol.dispose](): void {
     if (!this.#open) return
     if (this.about === undefined) return this.discard()
@@ -139,7 +138,7 @@ export class Partial implements Disposable {
     }
   }
 
-  /** Removes it, or what is left of it once its data were moved. */
+  /** Removes it, or the rest of it after its data were moved. */
   discard(): void {
     if (this.#open) closeSync(this.fd)
     this.#open = false
@@ -192,7 +191,7 @@ function readAbout(path: string): { about: About; bytes: number } | undefined {
       (size as number) < 1
     )
       return undefined
-    // of a whole file, the last byte is asked again: the host then says whether it is still that file
+    // for a whole file, the last byte is requested again: the host then tells whether it is still the same file
     return { about: { etag, size: size as number }, bytes: Math.min(bytes as number, (size as number) - 1) }
   } catch {
     return undefined

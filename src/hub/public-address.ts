@@ -1,7 +1,7 @@
 /**
- * Which addresses of the internet a download may come from: public ones only, unless the user allows others. The blocks
- * are those of IANA's registries of special-purpose addresses (RFC 6890), IPv4 and IPv6, that are not globally
- * reachable, and every way in which IPv6 carries such an IPv4 address.
+ * Addresses that a download may come from: public ones only, unless the user allows others. The blocks are those of
+ * IANA's registries of special-purpose addresses (RFC 6890), IPv4 and IPv6, that are not globally reachable, and every
+ * form in which IPv6 carries such an IPv4 address.
  */
 import { contains, parseAddress, parseBlock } from '../lib/address.ts'
 import type { AddressBlock } from '../lib/address.ts'
@@ -30,14 +30,14 @@ const SPECIAL = named({
   'an address of a tunnel': '192.88.99.0/24 2002::/16'
 })
 const LOOPBACK = named({ loopback: '127.0.0.0/8 ::1' })
-/** RFC 6052: what an IPv6-only network makes of a public IPv4 address; the IPv4 address decides. */
+/** RFC 6052: how an IPv6-only network maps a public IPv4 address; the IPv4 address decides. */
 const NAT64 = named({ nat64: '64:ff9b::/96' })
 /** RFC 4291: nothing outside it is a public unicast address today. */
 const GLOBAL = named({ global: '2000::/3' })
 
 /**
- * Why the address is not a public one, as "a private address"; undefined for a public one. Text that is no address is
- * not public either.
+ * Why the address is not public, such as "a private address"; undefined for a public one. Text that is not an address
+ * is not public.
  */
 export function notPublic(text: string): string | undefined {
   const address = parseAddress(text)

@@ -29,13 +29,13 @@ export interface PullOptions extends DownloadOptions {
   readonly lock?: string
   /** Default: the file's name without its ending. */
   readonly name?: string | undefined
-  /** What the user says the digest is. */
+  /** Digest expected by the user. */
   readonly digest?: Digest | undefined
-  /** Takes what the source holds now, and pins that. */
+  /** Downloads the current content of the source, and pins it. */
   readonly update?: boolean
   /** Origin of the hub. Default https://huggingface.co. */
   readonly endpoint?: string
-  /** Says whom the user trusts. Undefined: a signature is kept, and not judged. */
+  /** The user's trust policy. Undefined: a signature is stored, and not judged. */
   readonly policy?: TrustPolicy
   /** Milliseconds for fetching one signature. Default 60,000. */
   readonly signatureMs?: number
@@ -51,15 +51,15 @@ export interface Pulled {
   readonly fetched: boolean
   /** Whether the lock file has a new or another pin now. */
   readonly pinned: boolean
-  /** What the policy says of it; undefined without one. */
+  /** Trust by the policy; undefined without one. */
   readonly trust: PulledTrust | undefined
   /** Why a signature could not be had. */
   readonly signatureProblem: string | undefined
 }
 
 /**
- * @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED (the signature of a trusted signer does not hold),
- * VERIT_PULL_*, VERIT_LOCK_FILE, VERIT_MODEL_*, VERIT_GGUF, VERIT_SAFETENSORS, VERIT_STATE, VERIT_FILE_*
+ * @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED (an invalid signature of a trusted signer),
+ *   VERIT_PULL_*, VERIT_LOCK_FILE, VERIT_MODEL_*, VERIT_GGUF, VERIT_SAFETENSORS, VERIT_STATE, VERIT_FILE_*
  */
 export async function pull(text: string, options: PullOptions): Promise<Pulled> {
   const source = parseSource(text, parseEndpoint(options.endpoint ?? DEFAULT_ENDPOINT))
@@ -157,10 +157,7 @@ function signatureOf(
   )
 }
 
-/**
- * The signature that was fetched with the model, when that is what the name stands for already; undefined: it has to be
- * looked for.
- */
+/** The stored signature, if the name already refers to this file; undefined: look for one. */
 function storedSignature(store: ModelStore, name: string, digest: Digest): FoundSignature | undefined {
   const model = store.find(name)
   if (model === undefined || model.digest !== digest) return undefined
@@ -172,7 +169,7 @@ function storedSignature(store: ModelStore, name: string, digest: Digest): Found
   return { signed: { bundle, signedAs: model.signature.signedAs }, problem: undefined }
 }
 
-/** Stores what was downloaded (if anything was), names it and pins it, while nobody else changes the store. */
+/** Stores the download (if any), names it and pins it, while nobody else changes the store. */
 function finish(
   store: ModelStore,
   source: ModelSource,

@@ -1,6 +1,6 @@
 /**
- * What a trust policy says of a pulled model: the question of `verit serve`, asked when the model is pulled, so that
- * the answer is known before it is needed. Of several signatures, one by a trusted signer counts before the others.
+ * The trust of a pulled model, by the question of `verit serve`, asked at the pull, so that the answer is known before
+ * it is needed. A signature by a trusted signer takes precedence.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { Digest } from '../trust/digest.ts'
@@ -17,13 +17,13 @@ export type PulledTrust = ModelTrust | { readonly by: 'nothing'; readonly proble
 
 export interface Signed {
   readonly bundle: BundleInput
-  /** Path of the model in what was signed. */
+  /** Path of the model in its signature. */
   readonly signedAs: string
 }
 
 /**
- * @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED where a trusted signer's signature does not hold for
- * this file
+ * @throws VeritError VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED if a trusted signer's signature is not valid for this
+ *   file
  */
 export function judgePulled(
   policy: TrustPolicy,
@@ -53,9 +53,9 @@ export interface FoundSignature {
 }
 
 /**
- * Looks where signatures of the file may lie. One that cannot be had is as good as none: a hub that wants to hide it
- * can say that there is none.
- * @param isTrusted ends the search @throws VeritError what `isTrusted` throws; the reason of `rules.signal`
+ * Looks for signatures of the file. An unavailable one counts as none: a hub that wants to hide it can say that there
+ * is none.
+ * @param isTrusted ends the search @throws VeritError errors of `isTrusted`; the reason of `rules.signal`
  */
 export async function findSignature(
   source: ModelSource,

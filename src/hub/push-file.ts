@@ -1,6 +1,6 @@
 /**
- * A file that is pushed: opened once, hashed through its descriptor, and sent through the same one. What is sent is
- * hashed again on its way, so that a file that changed meanwhile is an error and not another model.
+ * A file to push: opened once, hashed through its descriptor, and sent through the same one. It is hashed again while
+ * it is sent, so that a changed file is an error and not another model.
  */
 import { createHash } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'

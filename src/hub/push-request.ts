@@ -148,7 +148,7 @@ async function readSmall(response: IncomingMessage, host: string): Promise<Buffe
   }
 }
 
-/** An upload that breaks off is none of a download. */
+/** An interrupted upload is not an interrupted download. */
 const asPush = (e: unknown): unknown =>
   VeritError.is(e, 'VERIT_PULL_CONNECTION')
     ? new VeritError('VERIT_PUSH_CONNECTION', { host: e.fields.host, reason: e.fields.reason }, e)

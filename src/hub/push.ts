@@ -1,7 +1,7 @@
 /**
- * `verit push`: an own model and its signature to a repository of a hub (preupload, Git LFS, one commit for all files,
- * as Hugging Face's clients do), or to an https address (PUT). What the hub has already is not sent again, so that the
- * same command goes on where it broke off.
+ * `verit push`: a model and its signature to a repository of a hub (preupload, Git LFS, one commit for all files, as
+ * Hugging Face's clients do), or to an https address (PUT). Files that the hub has are not sent again, so the same
+ * command resumes.
  */
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -104,8 +104,8 @@ function parseTarget(text: string, file: string, endpoint: string): ModelSource 
 }
 
 /**
- * The signature beside the model, which must be for this content under the name that it will have. Who signed is for
- * those to judge who pull it.
+ * The signature beside the model, which must be for this content and its future name. Whoever pulls it judges the
+ * signer.
  */
 async function openSignature(model: string, path: string, file: PushFile, name: string): Promise<PushFile> {
   const at = `${model}.sig`
@@ -247,8 +247,8 @@ async function commitAll(
 }
 
 /**
- * Asks the hub which content the model has at the new commit; undefined where it does not say. @throws VeritError
- * VERIT_PUSH_ANSWER where it is another
+ * Asks the hub for the model's digest at the new commit; undefined if it names none. @throws VeritError
+ * VERIT_PUSH_ANSWER if it differs
  */
 async function confirm(
   target: ModelSource,

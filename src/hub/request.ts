@@ -30,13 +30,13 @@ export interface RequestRules {
   readonly resolve?: (host: string) => Promise<readonly string[]>
   /** Why an address may not be asked unless `allowPrivate`. Default: `notPublic`. */
   readonly judgeAddress?: (address: string) => string | undefined
-  /** Certificates of authorities in PEM, in place of the usual ones. */
+  /** Certificates of authorities in PEM, instead of the default ones. */
   readonly ca?: string
   /** Ends the request. */
   readonly signal?: AbortSignal
 }
 
-/** What is sent besides the head. */
+/** The request body. */
 export interface Outgoing {
   readonly method: 'POST' | 'PUT'
   readonly chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>
@@ -180,8 +180,8 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 /**
- * What went wrong, without paths and queries: those of a redirect may be secrets. Errors of the table are given back as
- * they are.
+ * Description of an error without paths and queries, which may be secrets in a redirect. Errors of the table are
+ * returned unchanged.
  */
 export function connectionError(url: URL, e: unknown): unknown {
   if (VeritError.is(e) || !(e instanceof Error)) return e

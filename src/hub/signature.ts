@@ -1,6 +1,6 @@
 /**
- * Fetches the signature of a model: one small file beside it, asked for under the rules of every other download, within
- * its own bounds of size and time. What comes is text of a stranger until a trusted key has signed it.
+ * Downloads the signature of a model: one small file beside it, under the rules of every download, with its own limits
+ * of size and time. It is untrusted text until a trusted key has signed it.
  */
 import { VeritError } from '../lib/errors.ts'
 import { MAX_BUNDLE_BYTES } from '../trust/oms-bundle.ts'
@@ -9,8 +9,8 @@ import { connectionError } from './request.ts'
 import type { RequestRules } from './request.ts'
 
 /**
- * The bytes, or undefined where the host has no such file.
- * @param token for the origin of `url` only @param totalMs for all of it
+ * The bytes; undefined if the host has no such file.
+ * @param token for the origin of `url` only @param totalMs time limit
  * @throws VeritError VERIT_PULL_ADDRESS, VERIT_PULL_REDIRECT, VERIT_PULL_CONNECTION, VERIT_PULL_ANSWER, VERIT_BUNDLE
  *   (too large); and the reason of `rules.signal`
  */

@@ -18,7 +18,7 @@ export const thisHost: string = createHash('sha256')
   .digest('hex')
   .slice(0, 16)
 
-/** Other systems have no such files, and a container may hide them. */
+/** Other systems lack these files, and a container may hide them. */
 function orNothing(read: () => string): string {
   try {
     return read()

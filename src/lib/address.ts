@@ -60,7 +60,7 @@ export function parseBlock(text: string): AddressBlock | undefined {
   if (parsed === undefined || more.length > 0 || (prefix !== undefined && !/^(0|[1-9]\d{0,2})$/.test(prefix)))
     return undefined
   const { version } = parsed.address
-  // a prefix beside a mapped address counts from the IPv6 side: ::ffff:192.0.2.0/120 is 192.0.2.0/24
+  // the prefix of a mapped address counts from the IPv6 side: ::ffff:192.0.2.0/120 is 192.0.2.0/24
   const bits = prefix === undefined ? width(version) : Number(prefix) - (parsed.mapped ? 96 : 0)
   if (bits < 0 || bits > width(version)) return undefined
   return blockAround(parsed.address, bits)

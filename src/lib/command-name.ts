@@ -1,7 +1,4 @@
-/**
- * What a user types to reach our command, for the sentences that suggest one: a checkout has no `verit` on the path,
- * only npm's scripts.
- */
+/** The command as a user types it, for suggestions: in a checkout, `verit` is not on the path, only npm's scripts. */
 const SCRIPTS: readonly (string | undefined)[] = ['start', 'verit']
 
 export const inCheckout =

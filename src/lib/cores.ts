@@ -1,7 +1,4 @@
-/**
- * Processors that threads are to be tied to. What a process may use was settled by who started it (taskset, cpuset):
- * this only narrows it down.
- */
+/** Processors to pin threads to. This narrows down the processors that the process may use (taskset, cpuset). */
 import { VeritError } from './errors.ts'
 import { allowedProcessors, processorList } from './processor-list.ts'
 
@@ -9,8 +6,8 @@ import { allowedProcessors, processorList } from './processor-list.ts'
  * @param text such as "0-3,5"
  * @param root the folder that holds proc, for tests @param platform as in `process.platform`
  * @returns their numbers, each once, ascending
- * @throws VeritError VERIT_USAGE for what is no such list, holds a processor that this machine has not or this process
- *   may not use, and elsewhere than on Linux
+ * @throws VeritError VERIT_USAGE for a malformed list, processors that this machine lacks or this process may not use,
+ *   and systems other than Linux
  */
 export function usableCores(text: string, root = '/', platform: NodeJS.Platform = process.platform): number[] {
   const refuse = (problem: string, hint: string): never => {

@@ -16,7 +16,7 @@ export interface Component {
   readonly licenses?: readonly License[]
   readonly purl?: string
   readonly modelCard?: object
-  /** What it was made from. */
+  /** Its components. */
   readonly pedigree?: { readonly ancestors: readonly Omit<Component, 'bom-ref'>[] }
   readonly externalReferences?: readonly { readonly type: 'vcs' | 'website' | 'distribution'; readonly url: string }[]
   readonly properties?: readonly Property[]
@@ -34,7 +34,7 @@ export interface Property {
 export interface Bom {
   /** ISO 8601; left out where the bill must be the same whenever it is made. */
   readonly timestamp?: string
-  /** What the bill is of. */
+  /** The subject of the bill. */
   readonly subject: Component
   readonly components: readonly Component[]
   readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[]

@@ -1,17 +1,16 @@
 /**
- * Every error Verit raises on purpose, in one table: a stable code, a message built from typed fields that says what is
- * wrong, a second sentence that says what to do next, the HTTP status the gateway answers with, and the exit status of
- * the command. `docs/reference/errors.md` is generated from here (`node scripts/error-docs.ts`); a test keeps the two
- * equal.
+ * Every error that Verit raises on purpose, in one table: a stable code, a message built from typed fields, a second
+ * sentence with the remedy, the HTTP status of the gateway, and the exit status of the command.
+ * `docs/reference/errors.md` is generated from it (`node scripts/error-docs.ts`); a test compares them.
  */
 import { shellPath } from './shell-word.ts'
 
 export interface Row<F> {
-  /** What is wrong. One sentence, no trailing stop. */
+  /** The problem. One sentence without a full stop. */
   what: (f: F) => string
-  /** What to do next. One sentence, no trailing stop. */
+  /** The remedy. One sentence without a full stop. */
   next: (f: F) => string
-  /** What to do next, for a client over HTTP: it has no docs folder and no options. Default: `next`. */
+  /** The remedy for a client over HTTP, which has no docs folder and no options. Default: `next`. */
   overHttp?: (f: F) => string
   /** HTTP status when the error ends a request. Default 500. */
   status?: number

@@ -50,7 +50,7 @@ export class VeritError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
-/** Throws an internal error when a condition that our own code guarantees does not hold. */
+/** Throws an internal error if a condition that our own code guarantees is false. */
 export function invariant(condition: unknown, problem: string): asserts condition {
   if (!condition) throw new VeritError('VERIT_INTERNAL', { problem })
 }

@@ -36,7 +36,7 @@ const isBusy = (e: unknown): boolean => [BUSY, LOCKED].includes((e as { errcode?
 export class ExclusiveLock implements Disposable {
   #db: DatabaseSync
 
-  /** Takes the lock, or throws at once. @throws what `errors` make; VeritError VERIT_FILE_IO */
+  /** Takes the lock, or throws at once. @throws errors made by `errors`; VeritError VERIT_FILE_IO */
   constructor(path: string, { held, damaged }: LockErrors) {
     try {
       // Only a new file: closing a descriptor of one that this process has locked would release the lock.

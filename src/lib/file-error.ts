@@ -1,4 +1,4 @@
-/** Turns what the file system throws (ENOENT, EACCES, ENOSPC ...) into an error of the table. */
+/** Turns errors of the file system (ENOENT, EACCES, ENOSPC ...) into errors of the table. */
 import { VeritError } from './errors.ts'
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -32,15 +32,15 @@ const WRITING = new Set([
   'copyfile'
 ])
 
-/** An error of the file system that nobody has put into words, by the path that it names; others as they are. */
+/** An untranslated error of the file system, by its path; others unchanged. */
 export function unnamedFileError(e: unknown): unknown {
   if (!(e instanceof Error && 'syscall' in e && 'path' in e && typeof e.path === 'string')) return e
   return fileError(e, e.path, WRITING.has(String(e.syscall)) ? 'write' : 'read')
 }
 
 /**
- * `action` completes "Could not ... PATH"; `purpose` says what the path was for, for a path that does not exist.
- * Anything that is not a system error is given back as it is.
+ * `action` completes "Could not ... PATH"; `purpose` describes the path, in case it does not exist. Other errors are
+ * returned unchanged.
  */
 export function fileError(
   e: unknown,

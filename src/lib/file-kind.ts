@@ -39,9 +39,9 @@ const ENCODINGS: Readonly<Record<Exclude<TextEncodingName, 'utf-8' | 'binary'>, 
 const ofEncoding = (kind: keyof typeof ENCODINGS): FileKind => ({ kind, group: 'encoding', what: ENCODINGS[kind] })
 
 /**
- * @param head the first HEAD_BYTES bytes of the file, or all of it where it is shorter
+ * @param head the first HEAD_BYTES bytes of the file, or all of a shorter one
  * @param size of the file, in bytes
- * @param name of the file: its ending confirms CSV and HTML, and may promise what the content is not. Default: none.
+ * @param name of the file: its ending confirms CSV and HTML, and may contradict the content. Default: none.
  */
 export function kindOfBytes(head: Uint8Array, size: number, name = ''): FileKind {
   if (size === 0) return { kind: 'empty', group: 'empty', what: 'an empty file' }
@@ -111,7 +111,7 @@ function unpackedName(path: string): string {
   return plain === path ? `${path}.unpacked` : plain
 }
 
-/** The result stands beside the original: notes.txt becomes notes.utf8.txt. */
+/** The result is beside the original: notes.txt becomes notes.utf8.txt. */
 function iconv(encoding: string, path: string): string {
   const ending = extnameOf(path)
   const out = `${path.slice(0, path.length - ending.length)}.utf8${ending}`

@@ -23,7 +23,7 @@ export interface JsonRules {
   readonly indices?: number
   /** Values of every kind, in all; the walk ends at one more. Default: not bounded. */
   readonly values?: number
-  /** Characters of one name as it is written, and of one number; the walk ends at one more. Default: not bounded. */
+  /** Maximum characters of a name and of a number; one more ends the walk. Default: no limit. */
   readonly nameLength?: number
   readonly numberLength?: number
   readonly forbidden?: ReadonlySet<string>
@@ -40,12 +40,12 @@ export interface JsonVisitor {
 }
 
 /**
- * @param problem part of a sentence @param index in UTF-16 units, never below that of the fault before. If it comes
- * back the walk goes on, as long as it is known where the next value stands.
+ * @param problem part of a sentence @param index in UTF-16 units, never below that of the fault before. If it returns,
+ *   the walk continues while the position of the next value is known.
  */
 export type JsonFault = (problem: string, index: number) => void
 
-/** @param visit is told of texts, and of numbers when they are counts; default: nothing is made of the text */
+/** @param visit receives texts, and numbers that are counts; default: nothing is built */
 export function walkJson(text: string, rules: JsonRules, fault: JsonFault, visit?: JsonVisitor): void {
   walkJsonInSlices(text, rules, fault, visit, Infinity).next()
 }
@@ -67,7 +67,7 @@ export function walkJsonInSlices(
 /** Bytes of UTF-8 before an index. */
 export const byteOf = (text: string, index: number): number => Buffer.byteLength(text.slice(0, index))
 
-/** What telling of one value takes, in characters walked. */
+/** Cost of reporting one value, in characters. */
 const VALUE_COST = 32
 const QUOTE = 0x22
 const PLUS = 0x2b
@@ -94,7 +94,10 @@ const INDEX = /^\d{1,10}$/
 /** The longest way to write ten characters. */
 const LONGEST_INDEX = 60
 
-/** States of the walk: what it expects next. FIRST_VALUE and FIRST_NAME also accept the end of the array or object. */
+/**
+ * States of the walk, by the expected next token. FIRST_VALUE and FIRST_NAME also accept the end of the array or
+ * object.
+ */
 const NOTHING = 0
 const VALUE = 1
 const FIRST_VALUE = 2
@@ -112,13 +115,13 @@ class Walk {
   /** Where the slice ends. */
   #pause = Infinity
   #expect = VALUE
-  /** The string under way: where it begins (-1: none), whether it is a name, has escapes or surrogates, is good. */
+  /** The current string: where it begins (-1: none), whether it is a name, has escapes or surrogates, is valid. */
   #start = -1
   #isName = false
   #escaped = false
   #halves = false
   #good = true
-  /** What its slices before this one stand for, where it has escapes, and where the rest begins. */
+  /** The decoded earlier slices of a string with escapes, and the start of the rest. */
   #decoded = ''
   #from = 0
   /** The names of each open object, null before its first; undefined for an array. */
@@ -263,7 +266,7 @@ class Walk {
     else this.#fault('a string holds a control character or a wrong escape', start)
   }
 
-  /** Decodes what the slice has of a string that goes on in the next one. */
+  /** Decodes this slice of a string that continues in the next one. */
   #decodeSlice(): void {
     if (this.#visit === undefined || !this.#good || !this.#escaped) return
     this.#decoded += decode(this.#text.slice(this.#from, this.#at))
@@ -329,7 +332,7 @@ class Walk {
     return this.#text.charCodeAt(this.#at) === code
   }
 
-  /** Passes over digits, and says whether there was one. A number that is too long ends the walk. */
+  /** Skips digits; returns whether there was one. A number that is too long ends the walk. */
   #digits(start: number): boolean {
     const from = this.#at
     const limit = start + (this.#rules.numberLength ?? Infinity)

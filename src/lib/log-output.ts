@@ -107,9 +107,9 @@ export class LogOutput {
 }
 
 /**
- * A descriptor on which a write returns at once. Node sets pipes and sockets to that when it opens its stream. A
- * terminal that is stopped (Ctrl-S) blocks its writers, so it is opened a second time: the flag then does not affect
- * other programs on it.
+ * A descriptor whose writes return at once. Node sets pipes and sockets to that mode when it opens its stream. A
+ * stopped terminal (Ctrl-S) blocks its writers, so it is opened a second time: the flag then does not affect other
+ * programs.
  */
 function withoutBlocking(terminal: boolean): number {
   void process.stderr

@@ -3,10 +3,7 @@ import { totalmem } from 'node:os'
 
 let known: number | undefined
 
-/**
- * Bytes. Read once: a container's share stands in files that a locked process can no longer read, so it has to be asked
- * for before the lock.
- */
+/** Bytes. Read once, before the lock: a locked process can no longer read a container's limit from its files. */
 export function machineMemory(): number {
   return (known ??= Math.min(totalmem() || Infinity, process.constrainedMemory() || Infinity))
 }

@@ -3,7 +3,7 @@
 export class Mutex {
   #last: Promise<unknown> | undefined
 
-  /** Runs `work` when all that was asked before is done, however that ended; at once where there is nothing. */
+  /** Runs `work` after all earlier work, however that ended; at once if there is none. */
   run<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#last
     const result = before === undefined ? work() : before.then(work, work)

@@ -2,7 +2,7 @@
 
 /**
  * The nearest of `names` within a third of the length (at least two) insertions, deletions, replacements and swaps of
- * neighbours; undefined: none.
+ * neighbours; undefined if there is none.
  */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   const limit = Math.max(2, Math.floor(name.length / 3))

@@ -1,6 +1,6 @@
 /**
- * Which Node runs Verit. `engines` in package.json and bin/verit.cjs, which any Node can read, say the same; a test
- * compares the three.
+ * The Node versions that run Verit. `engines` in package.json and bin/verit.cjs, which any Node can read, repeat it; a
+ * test compares the three.
  */
 
 /** The oldest Node of line 22 with all that is used here of node:sqlite, `--permission` and `--disable-sigusr1`. */

@@ -1,7 +1,6 @@
 /**
- * What stands in the place of a model file, in words for its user: a pointer of Git LFS, a web page, an archive,
- * another format. Readers ask here when a file does not begin as their format does; lib/file-kind.ts recognises the
- * content.
+ * The actual kind of a file that is not a model, for its user: a Git LFS pointer, a web page, an archive, another
+ * format. Readers call it when a file does not begin as their format does; lib/file-kind.ts recognises the content.
  */
 import { dirname } from 'node:path'
 import { VeritError } from './errors.ts'
@@ -12,7 +11,7 @@ import { veritCommand } from './shell-word.ts'
 
 export type WantedFormat = 'gguf' | 'safetensors' | 'json' | 'sentencepiece'
 
-/** The fields of an error: what the file is, and what to do. */
+/** The fields of an error: kind of the file, and remedy. */
 export interface OtherKind {
   /** The end of a sentence: 'it is a Git LFS pointer, not the file itself'. */
   readonly problem: string
@@ -70,7 +69,7 @@ function stepOf(found: FileKind, path: string, wanted: WantedFormat): string {
   return common ?? stepFor(found, path, wanted)
 }
 
-/** The step where it depends on what the file is wanted for. */
+/** The remedy, if it depends on the purpose of the file. */
 function stepFor({ kind, group }: FileKind, path: string, wanted: WantedFormat): string {
   if (kind === 'empty') return 'Get the file again: a download or copy of it did not finish'
   if (kind === 'safetensors' && wanted === 'gguf')

@@ -5,7 +5,7 @@
  */
 import { cosCore, logCore } from './functions.ts'
 
-/** What a stream of numbers is for; the last counter word. Dropout adds its site number to `dropout`. */
+/** Purpose of a stream of numbers; the last counter word. Dropout adds its site number to `dropout`. */
 export const purpose = { initialisation: 1, batches: 2, sampling: 3, dropout: 16 } as const
 
 /** The high 32 bits of a·b, both unsigned 32-bit. */
@@ -62,8 +62,8 @@ export class Philox {
 
   /**
    * @param seed 64 bits; a number must be a safe integer from 0
-   * @param purpose what the numbers are for, 32 bits
-   * @param stream which stream of that purpose, 32 bits
+   * @param purpose of the numbers, 32 bits
+   * @param stream of that purpose, 32 bits
    */
   constructor(seed: number | bigint, purpose: number, stream: number) {
     const wide = BigInt.asUintN(64, BigInt(seed))

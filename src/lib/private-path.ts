@@ -1,7 +1,7 @@
 /**
- * Whether a folder, or a file that SQLite opens by its path, belongs to this user alone. Every other file is checked on
- * its descriptor (trusted-file.ts); of these there is none, and closing a second one would drop SQLite's locks. Nobody
- * else can race inside a folder that was checked.
+ * Whether a folder, or a file that SQLite opens by path, belongs to this user alone. Every other file is checked on its
+ * descriptor (trusted-file.ts); SQLite offers none, and closing a second one would drop its locks. Nobody else can race
+ * inside a checked folder.
  */
 import { lstatSync } from 'node:fs'
 import { VeritError } from './errors.ts'
@@ -10,7 +10,7 @@ import { notRegular, objectionTo } from './trusted-file.ts'
 
 /**
  * Throws unless `path` is a folder or regular file, not a link, that belongs to this user and that no one else can read
- * or write. Windows has no such bits: there the folder's access list must be set by the administrator.
+ * or write. Windows has no such bits: there the administrator must set the folder's access list.
  * @throws VeritError VERIT_STATE, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO
  */
 export function checkPrivate(path: string, kind: 'folder' | 'file'): void {

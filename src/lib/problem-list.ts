@@ -1,7 +1,4 @@
-/**
- * What is wrong with a file, for readers that go on after a fault where they can: `verit inspect --strict` shows all of
- * it.
- */
+/** The problems of a file, for readers that continue after a fault: `verit inspect --strict` lists all of them. */
 import { VeritError } from './errors.ts'
 
 export interface Problem {
@@ -28,7 +25,7 @@ export class ProblemList {
     return this.shown.length === 0
   }
 
-  /** Runs one check; an error of ours that it ends with becomes a problem, anything else is thrown. */
+  /** Runs one check; a VeritError becomes a problem, anything else is thrown. */
   async attempt<T>(
     check: () => T | Promise<T>,
     describe: (e: VeritError) => Problem = e => ({ problem: e.what })

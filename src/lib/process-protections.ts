@@ -1,15 +1,15 @@
 /**
- * What protects the processes of a server, as data: what each signal does to the gateway and to its runner, and which
- * options of Node would show a process to others. One table for both: the gateway holds the secrets, so it must have
- * what the runner has. `runner/protect.ts` puts it into effect; doctor and tests read it.
+ * Protections of a server's processes as data: the effect of each signal on gateway and runner, and the options of Node
+ * that expose a process. One table for both: the gateway holds the secrets, so it needs what the runner has.
+ * `runner/protect.ts` applies it; doctor and tests read it.
  */
 import { constants } from 'node:os'
 
 /**
  * `stop`: ends in order, as `verit serve --grace` says; a second one at once. `reload`: reads the certificates again;
- * ends in order if it comes because the terminal is gone. `ignore`: has no effect, where the default would end the
- * process. `none`: has no effect by default, of the system or of Node. `suspend`: the process stops until SIGCONT.
- * `end`: the process ends at once, without a core file.
+ * ends in order if its terminal has closed. `ignore`: no effect, although the default would end the process. `none`: no
+ * effect by default, of the system or of Node. `suspend`: the process stops until SIGCONT. `end`: the process ends at
+ * once, without a core file.
  */
 export type Reaction = 'stop' | 'reload' | 'ignore' | 'none' | 'suspend' | 'end'
 
@@ -43,7 +43,7 @@ export const signalReactions: Readonly<Record<string, { readonly gateway: Reacti
   SIGCONT: { gateway: 'none', runner: 'none' },
   SIGTSTP: { gateway: 'suspend', runner: 'suspend' },
   SIGSTOP: { gateway: 'suspend', runner: 'suspend' },
-  // A fault in the process itself: there is no state to go on with.
+  // A fault in the process itself: there is no state to continue with.
   SIGABRT: { gateway: 'end', runner: 'end' },
   SIGBUS: { gateway: 'end', runner: 'end' },
   SIGFPE: { gateway: 'end', runner: 'end' },
@@ -75,7 +75,7 @@ export function signalsThat(role: Role, reaction: Reaction): NodeJS.Signals[] {
  */
 export const NO_DEBUGGER = '--disable-sigusr1'
 
-/** Options of Node that show a process to others or write its memory to disk, and what they do. */
+/** Options of Node that expose a process or write its memory to disk, and their effect. */
 const exposing: readonly (readonly [RegExp, string])[] = [
   [/^--inspect(-brk|-wait|-brk-node)?(=|$)/, 'opens a debugger: whoever reaches its port runs code in this process'],
   [/^--heapsnapshot-(signal|near-heap-limit)(=|$)/, 'writes all that is in memory to a file'],

@@ -8,9 +8,7 @@ import { join } from 'node:path'
 /** As many as Linux can be made for. */
 const PROCESSORS = 8192
 
-/**
- * "0-3,8" -> 0, 1, 2, 3, 8: each once, ascending. Undefined for what is no such list, or names a processor beyond 8191.
- */
+/** "0-3,8" -> 0, 1, 2, 3, 8: each once, ascending. Undefined for a malformed list, or a processor beyond 8191. */
 export function processorList(text: string | undefined): number[] | undefined {
   if (text === undefined || text.length > 40_000 || !/^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/.test(text))
     return undefined
@@ -24,8 +22,8 @@ export function processorList(text: string | undefined): number[] | undefined {
 }
 
 /**
- * Lists of the processors that this process may run on, and of those that the machine has. Undefined where that cannot
- * be told. @param root the folder that holds proc and sys, for tests
+ * The processors that this process may run on, and those of the machine. Undefined if unknown. @param root the folder
+ * that holds proc and sys, for tests
  */
 export function allowedProcessors(root = '/'): { allowed: string | undefined; present: string | undefined } {
   const read = (path: string): string => {

@@ -7,7 +7,7 @@ import type { ProgressOptions } from './progress.ts'
 
 /** Progress of work on a file, for callbacks. */
 export interface ByteProgress {
-  /** What is done: `hash` (the file is hashed) or `load` (weights are read and packed). */
+  /** The current work: `hash` (the file is hashed) or `load` (weights are read and packed). */
   readonly stage: 'hash' | 'load'
   /** Bytes done, and bytes in all. */
   readonly done: number

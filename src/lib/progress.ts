@@ -38,7 +38,7 @@ export interface ProgressOptions {
   label: string
   /** Units of work in all; omit when unknown. */
   total?: number
-  /** Units that were done before, by an earlier process: they count, and say nothing about the speed. Default 0. */
+  /** Units done by an earlier process: they count as done, but not for the speed. Default 0. */
   from?: number
   /** Writes the amount, for example formatBytes. Default: thousands separated by commas. */
   format?: (n: number) => string
@@ -63,7 +63,7 @@ export class Progress {
     return (performance.now() - this.#start) / 1000
   }
 
-  /** A terminal without a size says 0. */
+  /** A terminal without a size reports 0. */
   get #columns(): number {
     return this.#stream.columns || 120
   }
@@ -102,7 +102,7 @@ export class Progress {
     } else this.#stream.write(`${line}\n`)
   }
 
-  /** Prints a line of its own above the bar. */
+  /** Prints a separate line above the bar. */
   line(text: string): void {
     this.clear()
     this.#stream.write(`${text}\n`)

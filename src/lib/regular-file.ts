@@ -10,11 +10,11 @@ import { fileError } from './file-error.ts'
 
 /** Bytes at known positions: an open file, or a Uint8Array. */
 export interface ByteSource {
-  /** What to call it in an error: the path, or a label. */
+  /** Name in errors: the path, or a label. */
   readonly name: string
   /** Length in bytes, a safe integer. */
   readonly size: number
-  /** Fills `target` from byte `position` on; throws when the source does not hold that many bytes. */
+  /** Fills `target` from byte `position` on; throws if the source has fewer bytes. */
   read(position: number, target: Uint8Array): void
 }
 
@@ -80,7 +80,7 @@ export class RegularFile implements ByteSource, Disposable {
     return bytes
   }
 
-  /** Throws when the file's length or modification time is not what it was when it was opened. */
+  /** Throws if the file's length or modification time has changed since it was opened. */
   checkUnchanged(): void {
     const s = fstatSync(this.fd, { bigint: true })
     if (s.size !== BigInt(this.size) || s.mtimeNs !== this.#mtime) {

@@ -15,9 +15,9 @@ export interface ReplaceOptions {
 }
 
 /**
- * Puts `data` in the place of `path`. The temporary file has a name that `removeStaleTemporaries` recognises, and is
- * removed on failure.
- * @throws what the file system throws
+ * Replaces `path` by `data`. The temporary file has a name that `removeStaleTemporaries` recognises, and is removed on
+ * failure.
+ * @throws errors of the file system
  */
 export async function replaceFile(
   path: string,

@@ -1,4 +1,4 @@
-/** Names of the files in the folder of a training run, for the trainer and for commands that are given the folder. */
+/** Names of the files in the folder of a training run. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { fileError } from './file-error.ts'
@@ -20,7 +20,9 @@ export function stepOfCheckpoint(name: string): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-/** Steps of the checkpoints in a folder, ascending; none where there is no folder. @throws VeritError VERIT_FILE_IO */
+/**
+ * Steps of the checkpoints in a folder, ascending; none if the folder does not exist. @throws VeritError VERIT_FILE_IO
+ */
 export function checkpointSteps(folder: string): number[] {
   let names: string[]
   try {

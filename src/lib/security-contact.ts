@@ -11,7 +11,7 @@ const FORM = /^(mailto:[^\s@?]+@[^\s@?]+\.[^\s@?]+|https:\/\/\S+)$/
 /** Names that belong to nobody: RFC 2606 and RFC 6761. */
 const RESERVED = /(^|\.)(example|invalid|test|localhost)$|(^|\.)example\.(com|net|org)$/i
 
-/** What is wrong with a contact, as a clause. Undefined where it can be used. */
+/** The problem of a contact, as a clause. Undefined if it is usable. */
 export function contactProblem(contact: string): string | undefined {
   if (contact === '') return 'no security contact is set'
   const url = URL.parse(contact)

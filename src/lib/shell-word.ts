@@ -23,8 +23,8 @@ const octal = (character: string): string =>
 export const shellPath = (path: string): string => shellWord(path.startsWith('-') ? `./${path}` : path)
 
 /**
- * A Verit command that can be pasted, for instance `verit train --resume 'my run'`.
- * @param command its first words, as they are @param paths the last ones, which are quoted
+ * A Verit command to paste, for instance `verit train --resume 'my run'`.
+ * @param command its first words, unquoted @param paths its last words, quoted
  */
 export const veritCommand = (command: string, ...paths: readonly string[]): string =>
   [commandName, command, ...paths.map(shellPath)].join(' ')

@@ -1,8 +1,7 @@
 /**
- * What a command does when its standard streams fail. Without this, the first failed write would end it with an
- * exception, whatever it is doing. Standard error carries progress and notes: losing them ends nothing. Standard
- * output is what the command is for: without a reader it ends quietly, and another failure is an error. The log of a
- * server has its own writer (log-output.ts).
+ * Handling of failing standard streams. Without it, the first failed write would end a command with an exception.
+ * Standard error carries progress and notes: losing them ends nothing. Standard output is the result: without a reader
+ * the command ends quietly, and another failure is an error. The log of a server has its own writer (log-output.ts).
  */
 import { readSync } from 'node:fs'
 import { VeritError } from './errors.ts'

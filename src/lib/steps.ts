@@ -1,7 +1,7 @@
 /**
- * Work in steps: a generator that yields every few hundred units of work and returns the result. The caller decides
- * whether to run it at once (`finish`) or in turns with others on the same thread (`inTurns`). A step takes less than a
- * millisecond or so, whatever the input.
+ * Work in steps: a generator that yields every few hundred units of work and returns the result. The caller runs it at
+ * once (`finish`) or in turns with others on the same thread (`inTurns`). A step takes about a millisecond at most,
+ * whatever the input.
  */
 import { Mutex } from './mutex.ts'
 import { turn } from './turns.ts'
@@ -19,13 +19,13 @@ export function finish<T>(steps: Steps<T>): T {
 /** How long steps are run before the next turn is waited for. */
 const SLICE_MS = 2
 
-/** What is long, and takes memory while it lasts, is done one after the other. */
+/** Long work that holds memory runs one after the other. */
 const long = new Mutex()
 
 export interface TurnOptions {
   /**
-   * Units of work, for example UTF-16 units of a text. Up to 4,096, it begins at once; beyond 65,536, it waits for
-   * other work as long. Default 0
+   * Units of work, for example UTF-16 units of a text. Up to 4,096 it begins at once; beyond 65,536 it waits for other
+   * long work. Default 0
    */
   size?: number
   /** Ends the work before its next step. The promise is then resolved with undefined. */
@@ -33,8 +33,7 @@ export interface TurnOptions {
 }
 
 /**
- * Runs all steps, a slice of about two milliseconds in each turn. @returns a promise that rejects with what a step
- * throws
+ * Runs all steps, a slice of about two milliseconds per turn. @returns a promise that rejects with an error of a step
  */
 export function inTurns<T>(steps: Steps<T>, { size = 0, signal }: TurnOptions = {}): Promise<T | undefined> {
   const work = async (): Promise<T | undefined> => {

@@ -1,8 +1,8 @@
 /**
- * JSON as a server should read it: UTF-8 only, no byte order mark, bounded nesting, no name twice in one object, no
- * `__proto__`, `constructor` or `prototype` as a name. One walk over the text finds all of that before or while it
- * builds. The number of names is bounded, and that of short texts that look like array indices: V8 keeps both in one
- * table, under hashes of indices that anyone can make collide (CVE-2026-21717).
+ * JSON for a server: UTF-8 only, no byte order mark, bounded nesting, no duplicate names in an object, no `__proto__`,
+ * `constructor` or `prototype` as a name. One walk over the text checks all of that before or while it builds. The
+ * number of names is bounded, and so is that of short texts that look like array indices: V8 keeps both in one table,
+ * under hashes of indices that anyone can make collide (CVE-2026-21717).
  */
 import { TextDecoder } from 'node:util'
 import { VeritError } from './errors.ts'

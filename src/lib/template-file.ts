@@ -1,4 +1,4 @@
-/** The text of a file with a Jinja chat template. Who opens the file decides what else it must be. */
+/** The text of a file with a Jinja chat template. The opener decides further requirements. */
 import { VeritError } from './errors.ts'
 import { printable } from './printable.ts'
 import type { RegularFile } from './regular-file.ts'

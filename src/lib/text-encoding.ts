@@ -72,7 +72,7 @@ function countBytes(bytes: Uint8Array, whole: boolean): Seen {
     if (length !== 0) seen.multibyte++
     if (length === 0 || (length === -1 && whole)) seen.invalid++
     i += length === -1 ? bytes.length - i : Math.max(1, length)
-    // What is left of a broken sequence belongs to it.
+    // The rest of a broken sequence belongs to it.
     while (length === 0 && bytes[i]! >= 0x80 && bytes[i]! < 0xc0) i++
   }
   return seen

@@ -119,7 +119,7 @@ const HUB_LINK = /<(?:link|meta)[^>]{1,400}https:\/\/(?:huggingface\.co|hf\.co|g
 const HUB_TITLE = /<title>[^<]{0,300}(?:Hugging ?Face|· GitHub|ModelScope)/i
 const isHubPage = (html: string): boolean => HUB_LINK.test(html) || HUB_TITLE.test(html)
 
-/** JSON Lines: at least two lines, each an object or array. JSON: nothing but objects and arrays. */
+/** JSON Lines: at least two lines, each an object or array. JSON: only objects and arrays. */
 function json(text: string, whole: boolean): TextKind | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined
   const lines = completeLines(text, whole)
@@ -154,7 +154,7 @@ function beginsAsJson(text: string, whole: boolean): boolean {
   return true
 }
 
-/** Whether a fault is the end of what was read: in a string, in a word such as `true`, or between two values. */
+/** Whether a fault is the end of the read text: in a string, in a word such as `true`, or between two values. */
 const isCutOff = (problem: string, rest: string): boolean =>
   problem === 'a string does not end' || /^\s*-?[\w.+-]{0,24}$/.test(rest)
 

@@ -1,13 +1,13 @@
 /** Recognises tables in text form: CSV (RFC 4180) with commas or semicolons, and tab-separated values. */
 
-/** Data rows that a table needs where the name of the file does not say what it is. */
+/** Rows that a table needs if the file name gives no hint. */
 const LEAST_ROWS = 5
 /** Rows that are looked at. */
 const MOST_ROWS = 200
 
 /**
- * The separator of a table; undefined for other text. Every row must have the same number of fields. Besides, either
- * the name ends in .csv or .tsv, or the first row names columns and at least one of them holds only numbers or dates.
+ * The separator of a table; undefined for other text. Every row must have the same number of fields. In addition, the
+ * name ends in .csv or .tsv, or the first row names columns and at least one column holds only numbers or dates.
  * @param text the beginning of the file
  * @param whole whether that is all of it
  * @param ending of the name, in lower case
@@ -27,7 +27,7 @@ export function tableSeparator(text: string, whole: boolean, ending: string): ',
   return undefined
 }
 
-/** The first rows that are complete; undefined where quotes stand in a wrong place. */
+/** The first complete rows; undefined if quotes are misplaced. */
 function readRows(text: string, whole: boolean, separator: string): string[][] | undefined {
   const rows: string[][] = []
   let row: string[] = []

@@ -14,22 +14,21 @@ import { isOnSecretMount } from './secret-mount.ts'
 import { shellPath } from './shell-word.ts'
 
 /**
- * `secret`: holds a secret that somebody gave to Verit (password, token, private key); others may neither read nor
- * write it. `decides`: says what Verit trusts, serves or does (configuration, policy, certificate, public key, model);
- * others may not write it. `state`: Verit's own file in a state folder; nobody but this user may do anything with it,
- * and it is no link.
+ * `secret`: a secret given to Verit (password, token, private key); others may neither read nor write it. `decides`:
+ * controls what Verit trusts, serves or does (configuration, policy, certificate, public key, model); others may not
+ * write it. `state`: Verit's own file in a state folder; only this user may use it, and it is not a link.
  */
 export type FileClass = 'secret' | 'decides' | 'state'
 
 /** Permission bits that each class forbids. */
 const forbidden: Readonly<Record<FileClass, number>> = { secret: 0o077, decides: 0o022, state: 0o077 }
 
-/** What is private. */
+/** The private classes. */
 const modes = { file: '600', folder: '700' } as const
 
 /**
- * Whoever owns the code can do anything already: a package that one user installed and another runs keeps its default
- * model.
+ * The owner of the code can do anything already: so a package that one user installed and another runs keeps its
+ * default model.
  */
 const codeOwner = statSync(fileURLToPath(codeUrl)).uid
 
@@ -39,16 +38,16 @@ export interface Objection {
   readonly problem: string
   /** The same as a clause: `others can change it (mode 664)`. */
   readonly clause: string
-  /** The command that mends it, if the content is what it should be: `chmod go-w FILE`. */
+  /** The command that repairs it, if the content is right: `chmod go-w FILE`. */
   readonly command: string
-  /** The error that says so, unless the caller has one that names the setting. */
+  /** The error, unless the caller has one that names the setting. */
   readonly error: VeritError
 }
 
 export interface Subject {
   readonly path: string
   readonly mode: number
-  /** User id of its owner. */
+  /** User id of the owner. */
   readonly uid: number
   /** Effective user id of the process. */
   readonly user: number
@@ -78,8 +77,7 @@ export interface ReadOptions extends TrustedOptions {
 
 /**
  * Opens a file of a class.
- * @throws VeritError what `refuse` gives, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO; VERIT_FILE_KIND, for a state file
- * VERIT_STATE
+ * @throws VeritError from `refuse`, VERIT_FILE_NOT_FOUND, VERIT_FILE_IO; VERIT_FILE_KIND, for a state file VERIT_STATE
  */
 export function openTrusted(path: string, options: TrustedOptions): RegularFile {
   const { kind, purpose, follow = kind !== 'state' } = options
@@ -122,7 +120,7 @@ export function readTrusted(path: string, options: ReadOptions): Buffer {
 }
 
 /**
- * Checks an open file. Windows has no such owners and bits: nothing is checked there.
+ * Checks an open file. Windows has no such owners and bits, so nothing is checked there.
  * @throws VeritError see TrustedOptions.refuse
  */
 export function checkTrusted(fd: number, path: string, { kind, refuse }: Omit<TrustedOptions, 'purpose'>): void {
@@ -132,7 +130,7 @@ export function checkTrusted(fd: number, path: string, { kind, refuse }: Omit<Tr
   if (objection !== undefined) throw refuse?.(objection) ?? objection.error
 }
 
-/** What speaks against a file, or a folder of state; undefined: nothing. */
+/** The problem of a file or state folder; undefined if there is none. */
 export function objectionTo(
   kind: FileClass,
   subject: Subject,

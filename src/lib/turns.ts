@@ -1,6 +1,6 @@
 /**
  * Turns for long work on a thread that also serves others. The work is cut into slices; each slice waits for a turn,
- * and a round of the event loop has one turn. So other work waits for one slice, however many bodies are read at once.
+ * and a round of the event loop has one turn. So other work waits for one slice, however many bodies are read.
  */
 
 const waiting: (() => void)[] = []

@@ -1,6 +1,6 @@
 /**
- * UTF-8, one sequence at a time: what a decoder that works in pieces needs to know. The legal sequences are those of
- * the Unicode Standard, table 3-7 (no overlong forms, no surrogates, nothing above U+10FFFF).
+ * UTF-8, one sequence at a time, for decoders that work in pieces. The legal sequences are those of the Unicode
+ * Standard, table 3-7 (no overlong forms, no surrogates, nothing above U+10FFFF).
  */
 
 /**

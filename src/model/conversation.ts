@@ -1,8 +1,8 @@
 /**
- * What a model's files say about conversations: the chat template, the token that begins a text, and the tokens that
- * end a text or a turn. Each source (GGUF keys, the files of a Hugging Face folder) gives claims;
- * `resolveConversation` makes one answer of them, with the source of every part and a warning for what contradicts or
- * is missing. It does not render the template: engine/check-chat.ts does.
+ * Conversation settings of a model: the chat template, the token that begins a text, and the tokens that end a text or
+ * a turn. Each source (GGUF keys, files of a Hugging Face folder) makes claims; `resolveConversation` merges them, with
+ * the source of every part and a warning for contradictions and gaps. It does not render the template:
+ * engine/check-chat.ts does.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -57,11 +57,11 @@ export interface Conversation {
   readonly warnings: readonly string[]
 }
 
-/** What a user sets instead of, or besides, what the files say. */
+/** User settings that replace or extend the files' settings. */
 export interface ConversationOverrides {
   /** Replaces the template of plain conversations. */
   readonly chatTemplate?: { readonly text: string; readonly source: string } | undefined
-  /** Tokens that end an answer besides those of the files: the text of a token, or its id. */
+  /** Additional tokens that end an answer: the text of a token, or its id. */
   readonly endTokens?: { readonly tokens: readonly (string | number)[]; readonly source: string } | undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * Writes a model with other types: ternary matrices as a ternary type; embedding, head and other matrices as a type
- * with an encoder in the registry. Works on one tensor at a time, and says what precision that cost.
+ * Writes a model with other weight formats: ternary matrices as a ternary type; embedding, head and other matrices as a
+ * type with an encoder in the registry. Works on one tensor at a time, and reports lost precision.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { GgufContent, GgufSlowTensor } from '../formats/gguf-writer.ts'
@@ -28,12 +28,12 @@ import { fileRows, placeRows } from './row-order.ts'
 export interface ConvertOptions {
   /** Default I2_S, which keeps every scale to the bit; for llama.cpp TQ2_0. */
   readonly ternary?: TernaryTypeName
-  /** Of the token embedding, and of a head of its own: one of `encodedTypes`. Default: what they are stored in. */
+  /** Type of the token embedding and of a separate head: one of `encodedTypes`. Default: unchanged. */
   readonly head?: WeightTypeName
-  /** Of the linear layers of a model that is not ternary, as `head`. Default: what they are stored in. */
+  /** Type of the linear layers of a model that is not ternary, as `head`. Default: unchanged. */
   readonly matrices?: WeightTypeName
   /**
-   * Writes only what the program's releases read, or refuses. Ternary rows that no whole blocks of `ternary` make
+   * Writes only what the program's releases read, or refuses. Ternary rows that are not whole blocks of `ternary`
    * become F16.
    */
   readonly for?: 'llama.cpp'
@@ -45,7 +45,7 @@ export interface ConvertOptions {
   readonly signal?: AbortSignal
 }
 
-/** What a change of types cost. */
+/** Precision lost by a change of types. */
 export interface PrecisionLoss {
   /** Tensors concerned: one table, or all ternary matrices. */
   readonly tensors: string
@@ -62,13 +62,13 @@ export interface Conversion {
   readonly bytes: number
   readonly tensors: number
   readonly architecture: string
-  /** What the file says about conversations. */
+  /** Conversation settings of the file. */
   readonly conversation: Conversation
-  /** Whether ternary matrices were made from latent weights in floating point. */
+  /** Whether ternary matrices were made from latent floating-point weights. */
   readonly latent: boolean
-  /** Sentences on what the file has otherwise than the source, or lacks. */
+  /** Differences from the source, one sentence each. */
   readonly notes: readonly string[]
-  /** In the order of the tensors; empty where every number is what it was. */
+  /** In the order of the tensors; empty if every number is unchanged. */
   readonly losses: readonly PrecisionLoss[]
 }
 
@@ -179,7 +179,7 @@ interface Difference {
   square: number
 }
 
-/** Makes the bytes of tensors, and keeps account of what they lose. */
+/** Encodes tensors, and records their losses. */
 class Writer {
   #source: ModelSource
   #path: string
@@ -205,7 +205,7 @@ class Writer {
       : [...losses, { tensors: 'scales of the ternary matrices', from: 'F32', to: 'F16', relative: this.#scales }]
   }
 
-  /** The type of a parameter in the file. Vectors and positions become or stay what they are exactly. */
+  /** The type of a parameter in the file. Vectors and positions stay exact. */
   typeOf(p: Parameter): GgufTypeName {
     const type = isTernary(p) ? this.#ternaryType(p) : this.#floatType(p)
     const name = ggufName(this.#source.config, p.name)

@@ -22,9 +22,9 @@ function described(e: VeritError): Problem {
 }
 
 /**
- * @param found takes the problems; none are added for a file that `loadModel` would load
- * @param onProgress is told of the bytes of tensors that were looked at
- * @returns the file, when its structure is sound
+ * @param found collects the problems; none for a file that `loadModel` would load
+ * @param onProgress receives the checked bytes of tensors
+ * @returns the file, if its structure is sound
  */
 export async function examineGguf(
   source: RegularFile,

@@ -24,7 +24,7 @@ import { fileRows, placeRows } from './row-order.ts'
 export interface ExportOptions {
   /** `general.name`. */
   name: string
-  /** Further entries, such as where the model comes from. */
+  /** Additional entries, such as the model's origin. */
   entries?: readonly [string, GgufValue][]
 }
 

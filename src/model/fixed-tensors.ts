@@ -1,6 +1,6 @@
 /**
- * Tensors that a file has beside a model's parameters, with values that the configuration fixes: zeros in the
- * places of biases that a model lacks, and the divisors of rotary frequencies.
+ * Tensors of a file besides a model's parameters, with values that the configuration fixes: zeros for biases that a
+ * model lacks, and the divisors of rotary frequencies.
  */
 import type { FixedTensor, ModelConfig } from '../arch/architecture.ts'
 import { architecture } from '../arch/registry.ts'
@@ -11,7 +11,7 @@ export const fixedTensors = (config: ModelConfig): FixedTensor[] => architecture
 /** Their bytes as F32. */
 export const fixedBytes = ({ values }: FixedTensor): Uint8Array<ArrayBuffer> => new Uint8Array(values.buffer)
 
-/** What is wrong with such a tensor of a file, or undefined. */
+/** The problem of such a tensor, or undefined. */
 export function fixedFault(file: GgufFile, { name, values }: FixedTensor): string | undefined {
   const { type, shape } = file.tensor(name)
   const zeros = values.every(v => v === 0)

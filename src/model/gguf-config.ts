@@ -1,6 +1,6 @@
 /**
- * A model's configuration as GGUF metadata and back. Keys are those other programs read (docs/internals/training.md has
- * the table); what GGUF has no key for stands under `verit.`.
+ * A model's configuration as GGUF metadata and back. Keys are those that other programs read
+ * (docs/internals/training.md has the table); others begin with `verit.`.
  */
 import type { ModelConfig } from '../arch/architecture.ts'
 import { architecture, architectureOfFile } from '../arch/registry.ts'

@@ -1,4 +1,4 @@
-/** Conversation metadata of GGUF: the claims that a file's keys make, and the keys that say what was resolved. */
+/** Conversation metadata of GGUF: claims from a file's keys, and keys for the resolved settings. */
 import type { GgufMetadata } from '../formats/gguf-metadata.ts'
 import { gguf } from '../formats/gguf-value.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'
@@ -8,7 +8,7 @@ import type { Conversation, ConversationClaims, EndToken } from './conversation.
 import { MESSAGE_END, turnEnds } from './end-tokens.ts'
 
 const TEMPLATE = 'tokenizer.chat_template'
-/** Names of further templates, as gguf-py writes them beside `tokenizer.chat_template.NAME`. */
+/** Names of additional templates, as gguf-py writes them beside `tokenizer.chat_template.NAME`. */
 const TEMPLATES = 'tokenizer.chat_templates'
 const ADD_BEGIN = 'tokenizer.ggml.add_bos_token'
 const ADD_END = 'tokenizer.ggml.add_eos_token'
@@ -21,7 +21,7 @@ type Entry = readonly [string, GgufValue]
 const idKey = (role: string): string => `tokenizer.ggml.${role}_token_id`
 
 /**
- * @param tokenizer that of the file: it has checked the ids and knows what a file means that leaves keys out
+ * @param tokenizer of the file: it has checked the ids and knows the defaults of missing keys
  * @throws VeritError VERIT_GGUF for a key of another type
  */
 export function ggufClaims(m: GgufMetadata, tokenizer: TextTokenizer): ConversationClaims {
@@ -57,7 +57,7 @@ export function ggufClaims(m: GgufMetadata, tokenizer: TextTokenizer): Conversat
   }
 }
 
-/** The entries that say what a conversation was resolved to, for every program that reads GGUF's keys. */
+/** The entries for resolved conversation settings, for every program that reads GGUF's keys. */
 export function conversationEntries({
   template,
   otherTemplates,

@@ -43,9 +43,8 @@ export function tokenizerEntries(tokenizer: Tokenizer): [string, GgufValue][] {
 export const PRETOKENIZER = 'verit.pretokenizer'
 
 /**
- * What a vocabulary of characters says otherwise than BPE of the same tokens: no other program has such a kind, but
- * byte-level BPE does the same, with merges that put together the bytes of each character that has several. Texts
- * then have the same ids there.
+ * How a character vocabulary is written as BPE: no other program has such a kind, but byte-level BPE gives the same
+ * ids, with merges that join the bytes of each multi-byte character.
  */
 export function characterEntries(tokenizer: TextTokenizer): [string, GgufValue][] {
   if (!(tokenizer instanceof Tokenizer) || tokenizer.kind !== 'character') return []
@@ -113,8 +112,8 @@ function typesOf(m: GgufMetadata, tokens: readonly string[]): readonly number[] 
 }
 
 /**
- * What the types of byte-level BPE are for Verit. An unknown token is special. A byte token is a token of the alphabet;
- * one spelled as in SentencePiece is out of use here, as is a token without a text.
+ * Meaning of the token types of byte-level BPE in Verit. An unknown token is special. A byte token is a token of the
+ * alphabet; one spelled as in SentencePiece is unused, and so is a token without a text.
  */
 function bytePairTypes(tokens: readonly string[], types: readonly number[]): number[] {
   return types.map((type, id) => {

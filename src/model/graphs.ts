@@ -18,7 +18,7 @@ import type { ServingForm, Weights } from './weights.ts'
 
 export { PAGE_ROWS }
 
-/** Pages of a sequence of so many positions. */
+/** Pages of a sequence of this many positions. */
 export const pagesOf = (positions: number): number => Math.ceil(positions / PAGE_ROWS)
 
 /** Rows of tokens -> rows of the final norm [N, hidden]. */
@@ -30,7 +30,7 @@ export function forward(g: Graph, config: ModelConfig, w: Weights, at: Placement
 const logitsOf = (g: Graph, config: ModelConfig, w: Weights, x: Tensor, top?: Tensor): Tensor =>
   architecture(config).logits(g, config, w, x, top)
 
-/** Sequences side by side, each `context` rows long. */
+/** Number of sequences, each `context` rows long. */
 export interface BatchShape {
   readonly batch: number
   /** Tokens of a sequence, at most the model's context. */
@@ -97,9 +97,9 @@ export function trainingGraph(config: ModelConfig, shape: BatchShape, options: {
 }
 
 /**
- * The loss of each token of a batch, without dropout. `weights` says which parameters it runs over: 'latent' those of
- * training, a form those of `servingParts`. Inputs as in training; a target of -1 gives a loss of 0. Outputs: `losses`
- * f32[batch · context].
+ * The loss of each token of a batch, without dropout. `weights` selects the parameters: 'latent' those of training, a
+ * form those of `servingParts`. Inputs as in training; a target of -1 gives a loss of 0. Outputs: `losses` f32[batch ·
+ * context].
  */
 export function evaluationGraph(config: ModelConfig, shape: BatchShape, weights: 'latent' | ServingForm): Compiled {
   const g = new Graph()

@@ -1,8 +1,8 @@
 /**
- * What the files of a Hugging Face folder say about conversations, in the order in which transformers lets them
- * decide: chat_template.jinja before tokenizer_config.json, that before special_tokens_map.json,
- * generation_config.json, config.json and the post-processor of tokenizer.json. Every file is optional, bounded and
- * checked; what has another form than transformers writes is refused, not passed over.
+ * Conversation settings in the files of a Hugging Face folder, in transformers' order of precedence:
+ * chat_template.jinja, tokenizer_config.json, special_tokens_map.json, generation_config.json, config.json, the
+ * post-processor of tokenizer.json. Every file is optional, bounded and checked; an unknown form is refused, not
+ * skipped.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -62,7 +62,7 @@ export function folderClaims(
         ...files.flatMap(([file, json]) => texts(file, json, 'eos_token')),
         ...numbers.flatMap(([file, json]) => ids(file, json, 'eos_token_id'))
       ].map((claim): TokenClaim & { role: EndRole } => ({ ...claim, role: 'eos' })),
-      // `eot_token` and `eom_token` are no names of transformers; some publishers write them.
+      // transformers has no `eot_token` and `eom_token`; some publishers write them.
       ...(['eot', 'eom'] as const).flatMap(role =>
         files.flatMap(([file, json]) => texts(file, json, `${role}_token`)).map(claim => ({ ...claim, role }))
       )
@@ -145,7 +145,7 @@ function flags(file: string, json: Json | undefined, key: string): { value: bool
     : refuse(file, `${key} is neither true nor false`)
 }
 
-/** Larger and less strict than a request's: vocabularies stand in some of these files. */
+/** Larger and less strict than a request's, because some of these files contain vocabularies. */
 function readJson(folder: string, names: readonly string[], name: string): Json | undefined {
   if (!names.includes(name)) return undefined
   const path = join(folder, name)

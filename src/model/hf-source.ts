@@ -36,7 +36,7 @@ import { fileRows, placeRows } from './row-order.ts'
 
 const MAX_CONFIG_BYTES = 1 << 20
 
-/** What transformers calls files of weights: one, or parts. */
+/** Names of weight files in transformers: one file, or parts. */
 const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/
 
 /** Types that safetensors has by the same name as ggml. */
@@ -54,7 +54,7 @@ function readConfig(file: string, json: Fields, reader: HfReader, has: (tensor: 
   }
 }
 
-/** The reader of a configuration. @throws VeritError VERIT_MODEL_FILE where there is none */
+/** The reader of a configuration. @throws VeritError VERIT_MODEL_FILE if there is none */
 function readerOf(file: string, json: unknown): { fields: Fields; reader: HfReader } {
   const refuse = (problem: string): never => {
     throw new VeritError('VERIT_MODEL_FILE', { file, problem })
@@ -71,7 +71,7 @@ export interface FolderTokenizer {
   readonly entries: readonly (readonly [string, GgufValue])[]
   readonly tokenizer: TextTokenizer
   /**
-   * What the file it comes from says about conversations. Absent: it is the folder's own tokenizer.json, whose
+   * Conversation settings of the tokenizer's source file. Absent: the source is the folder's own tokenizer.json, whose
    * post-processor counts.
    */
   readonly claims?: ConversationClaims
@@ -90,7 +90,7 @@ export class HfSource implements ModelSource, Disposable {
   #files: SafetensorsFile[] = []
   #where = new Map<string, SafetensorsFile>()
   #names = new Map<string, string>()
-  /** The tensor of the latest rows: a table is asked for slice by slice. */
+  /** Cache of the tensor of the latest rows: tables are read slice by slice. */
   #latest: { name: string; bytes: Uint8Array<ArrayBuffer> } | undefined
 
   /**
@@ -214,7 +214,7 @@ export class HfSource implements ModelSource, Disposable {
     }
   }
 
-  /** Every parameter has its tensor in its shape, and there is no other tensor. */
+  /** Checks that every parameter has its tensor in its shape, and that there is no other tensor. */
   #match(): void {
     const used = new Set<string>()
     for (const p of parametersOf(this.config)) {
@@ -268,7 +268,7 @@ export class HfSource implements ModelSource, Disposable {
     return m > 0 && m < Infinity ? m : this.#refuse(`tensor ${name} is ${s}, which gives no positive scale`)
   }
 
-  /** Whether ternary matrices stand in the folder in floating point, as training has them. */
+  /** Whether the folder has ternary matrices in floating point, as in training. */
   get latent(): boolean {
     const packed = (p: Parameter): boolean => this.#entry(p).dtype === 'U8'
     return this.#storage?.latent === true && parametersOf(this.config).some(p => isTernary(p) && !packed(p))

@@ -41,7 +41,7 @@ export interface LoadOptions extends PackOptions {
 
 /**
  * @throws VeritError VERIT_MODEL_FILE, VERIT_GGUF, VERIT_TENSOR, VERIT_TOKENIZER_FILE, VERIT_MEMORY, or VERIT_USAGE for
- * a head that is to be screened and cannot be
+ *   a head that does not support screening
  */
 export async function loadModel(
   file: GgufFile,

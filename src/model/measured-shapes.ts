@@ -1,11 +1,11 @@
-/** Published shapes that speed is measured at, beside the presets that are trained here. They have no weights. */
+/** Published shapes for measuring speed, besides the presets that are trained here. They have no weights. */
 import { parseModelConfig } from './config.ts'
 import type { ModelConfig } from './config.ts'
 import { modelOfPreset, modelPresets } from './presets.ts'
 import type { ModelPreset } from './presets.ts'
 
 const ternaryShapes = {
-  /** microsoft/bitnet-b1.58-2B-4T: 2.41 · 10^9 parameters, of which 2.08 · 10^9 are ternary. */
+  /** microsoft/bitnet-b1.58-2B-4T: 2.41 · 10^9 parameters, 2.08 · 10^9 of them ternary. */
   'bitnet-2b4t': {
     kind: 'bitnet',
     layers: 30,
@@ -122,5 +122,5 @@ export function modelOfShape(shape: MeasuredShape, vocab?: number): ModelConfig 
   return parseModelConfig({ ...fields, ...(vocab !== undefined && { vocab }) })
 }
 
-/** Whether a shape is measured with a mix of weight formats where nothing else is said. */
+/** Whether a shape is measured with a mix of weight formats by default. */
 export const isBlockShape = (shape: MeasuredShape): shape is BlockShape => shape in blockShapes

@@ -1,7 +1,7 @@
 /**
- * The bill of materials of a model (an ML-BOM: CycloneDX 1.6, component type machine-learning-model): what the file is
- * by digest, what it holds, and what it was made from, by a training record that belongs to it, or else by the digest
- * of its data that the file carries. Texts of the file are escaped, for a bill is read on terminals.
+ * The bill of materials of a model (an ML-BOM: CycloneDX 1.6, component type machine-learning-model): digest, content
+ * and origin of the file, from a training record that belongs to it, or from the digest of its data in the file. Texts
+ * of the file are escaped, because a bill is read on terminals.
  */
 import { hash } from 'node:crypto'
 import type { GgufHeader } from '../formats/gguf-header.ts'
@@ -13,7 +13,7 @@ import { VERSION } from '../lib/version.ts'
 import { isDigest } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 
-/** What a training record says, once it was found to belong to the file. Digests as `sha256:...`. */
+/** Facts of a training record that belongs to the file. Digests as `sha256:...`. */
 export interface Origin {
   readonly record: Digest
   readonly dataset: Digest
@@ -98,10 +98,7 @@ export function modelBom(model: BomModel): string {
 
 type Text = (key: string) => string | undefined
 
-/**
- * The licence that the file names: an identifier (`general.license`), or a name and a link where it is a licence of its
- * own.
- */
+/** The licence in the file: an identifier (`general.license`), or a name and a link of another licence. */
 function licensesOf(text: Text): License[] {
   const name = text('general.license.name') ?? text('general.license')
   if (name === undefined) return []
@@ -109,7 +106,7 @@ function licensesOf(text: Text): License[] {
   return [{ license: { name, ...(url !== undefined && { url }) } }]
 }
 
-/** Models that the file says it was made from (`general.base_model.N.*`). */
+/** Base models in the file (`general.base_model.N.*`). */
 function baseModels(entries: ReadonlyMap<string, GgufValue>, text: Text): Omit<Component, 'bom-ref'>[] {
   const { value: claimed } = entries.get('general.base_model.count') ?? { value: 0 }
   const count = Math.min(Number(claimed) || 0, MOST_BASE_MODELS)
@@ -130,7 +127,7 @@ function baseModels(entries: ReadonlyMap<string, GgufValue>, text: Text): Omit<C
   })
 }
 
-/** More are no list of ancestors but an attempt to make the bill long. */
+/** More are an attempt to make the bill long. */
 const MOST_BASE_MODELS = 16
 
 /** An address of the file that is safe to put where tools make links. */
@@ -161,7 +158,7 @@ function card(architecture: string | undefined, dataset: Digest | undefined, ori
   }
 }
 
-/** What a file that `verit train` wrote says of its data; anything but a digest is no such word. */
+/** The data of a file that `verit train` wrote; only a digest counts. */
 function datasetOf(entries: ReadonlyMap<string, GgufValue>): Digest | undefined {
   const v = entries.get('verit.dataset')
   return v?.type === 'string' && isDigest(v.value) ? v.value : undefined
@@ -191,8 +188,8 @@ function properties({ file, bytes, tensors, origin }: BomModel): Property[] {
 }
 
 /**
- * SHA-256 of what the file says about its tokenizer: for each metadata key under `tokenizer.`, in order of the keys,
- * the line JSON gives for [key, type, value], 64-bit integers as decimal text. Undefined where there are none.
+ * SHA-256 of the tokenizer metadata: for each key under `tokenizer.`, in order, the line that JSON gives for [key,
+ * type, value], 64-bit integers as decimal text. Undefined without such keys.
  */
 export function tokenizerDigest(entries: ReadonlyMap<string, GgufValue>): Digest | undefined {
   const keys = [...entries.keys()].filter(key => key.startsWith('tokenizer.')).sort()

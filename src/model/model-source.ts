@@ -23,23 +23,23 @@ import { readFloats, readTernary } from './read-tensor.ts'
 import { fileRows } from './row-order.ts'
 
 export interface ModelSource {
-  /** What errors name. */
+  /** Name in errors. */
   readonly name: string
   readonly config: ModelConfig
-  /** Metadata to write besides `configEntries`: names, licence, tokenizer, and the conversation as it was resolved. */
+  /** Metadata to write besides `configEntries`: names, licence, tokenizer, and resolved conversation settings. */
   readonly entries: readonly (readonly [string, GgufValue])[]
   readonly conversation: Conversation
-  /** Whether ternary matrices come from latent weights in floating point, which the written file has no more. */
+  /** Whether ternary matrices come from latent floating-point weights, which the written file loses. */
   readonly latent: boolean
-  /** Sentences on what the written file has otherwise than the source, or lacks. */
+  /** Differences of the written file from the source, one sentence each. */
   readonly notes: readonly string[]
-  /** What a parameter is stored in, as GGUF calls it; undefined where GGUF has no such type. */
+  /** Stored type of a parameter, by its GGUF name; undefined if GGUF has no such type. */
   typeOf(p: Parameter): GgufTypeName | undefined
   /** Trits and scale of a ternary parameter, rows in the model's order. */
   ternary(p: Parameter): { trits: Int8Array; scale: number }
   /**
-   * The bytes of whole rows of a matrix as they are stored, in the order of GGUF files, from row `from` on, for a type
-   * of the registry without a tail.
+   * The stored bytes of whole rows of a matrix, in the order of GGUF files, from row `from` on, for a type of the
+   * registry without a tail.
    */
   rows(p: Parameter, from: number, rows: number): Uint8Array
   /** Rows of a matrix, or a whole vector, as numbers, every one finite, in the order of GGUF files. */
@@ -86,7 +86,7 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
     floats: (p, from, count) => {
       const { type } = file.tensor(nameOf(p))
       const name = nameOf(p)
-      // which says what is wrong with a type
+      // which reports an invalid type
       if (p.shape.length === 1 || !isWeightType(type)) return readFloats(file, name)
       const inputs = p.shape[1] ?? 1
       if (weightType(type).tail > 0) return readFloats(file, name).subarray(from * inputs, (from + count) * inputs)
@@ -95,10 +95,7 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
   }
 }
 
-/**
- * Keys of an architecture that `readConfig` has found to say what Verit does anyhow: leaving them out changes
- * nothing.
- */
+/** Keys of an architecture whose checked values are what Verit does anyway: omitting them changes nothing. */
 const IMPLIED_KEYS = new RegExp(
   '^(rope\\.(scaling\\..+|scale_linear|dimension_count)|' +
     'attention\\.(key_length|value_length|causal|sliding_window)|expert_(used_)?count)$'

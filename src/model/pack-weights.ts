@@ -1,6 +1,6 @@
 /**
- * A file's parameters in the form that the serving graph reads, made by the executor's threads while the next slice is
- * read. Every value is looked at: reserved codes and what is no finite number are refused.
+ * Packs a file's parameters for the serving graph, on the executor's threads while the next slice is read. Every value
+ * is checked: reserved codes and values that are not finite are refused.
  */
 import type { Executor, LoadedPlan, Plan } from '../exec/plan.ts'
 import type { GgufFile } from '../formats/gguf-reader.ts'
@@ -41,8 +41,8 @@ export interface PackOptions {
 
 /**
  * @param memory bytes that the weights may take
- * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_USAGE for a head that is to be screened and
- *   cannot be
+ * @throws VeritError VERIT_MEMORY, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_USAGE for a head that does not support
+ *   screening
  */
 export async function packWeights(
   file: GgufFile,
@@ -60,13 +60,13 @@ export async function packWeights(
     return weightLayout(g)
   }
   let form = formOf(screen)
-  // The copy is for speed: where there is no room for it, it is left out, unless it was asked for.
+  // The screening copy is for speed: without memory for it, it is omitted, unless it was requested.
   if (screen !== false && layoutOf(form).bytes > memory) form = formOf(false)
   if (screen === true)
     checkScreened(file.name, config, form, 'write the model with another head: verit convert MODEL NEW.gguf --head f16')
   const { bytes, entries } = layoutOf(form)
-  // The file may be holes: what it claims costs nothing on the disk, and the system would end the process rather than
-  // say no.
+  // The file may be sparse: its claims cost no disk space, and the system would kill the process rather than refuse
+  // memory.
   if (bytes > memory)
     throw new VeritError('VERIT_MEMORY', {
       problem: `the weights of ${file.name} take ${bytes} bytes, and there are ${memory}`
@@ -197,7 +197,7 @@ class Packer implements Disposable {
     }
   }
 
-  /** Raw codes with one scale; undefined for floats, blocks with scales of their own, or something wrong. */
+  /** Raw codes with one scale; undefined for floats, blocks with their own scales, or invalid data. */
   #ternaryCodes(
     name: string,
     type: string,
@@ -245,7 +245,7 @@ class Packer implements Disposable {
     return raw
   }
 
-  /** Waits for the plan before, then starts this one. `refused` says what was wrong with the data. */
+  /** Waits for the previous plan, then starts this one. `refused` describes invalid data. */
   async #run(
     key: string,
     make: () => Plan,
@@ -267,7 +267,7 @@ class Packer implements Disposable {
   }
 }
 
-/** The bytes of a part of so many groups of `unit` rows that hold rows from .. from + rows. */
+/** The bytes of a part of this many groups of `unit` rows, for rows from .. from + rows. */
 function groupRange(groups: number, unit: number, place: Uint8Array, from: number, rows: number): Uint8Array {
   const bytes = place.byteLength / groups
   return place.subarray((from / unit) * bytes, Math.ceil((from + rows) / unit) * bytes)
@@ -277,7 +277,7 @@ function wrong(tensor: string, problem: string): never {
   throw new VeritError('VERIT_TENSOR', { tensor, problem })
 }
 
-/** Finds the code that the executor would not take, and says which weight it is. */
+/** Finds the code that the executor refused, and names its weight. */
 function reserved(type: TernaryTypeName, raw: Uint8Array, weights: number, name: string): never {
   decodeTernary(type, raw, weights, name)
   throw new VeritError('VERIT_INTERNAL', { problem: `${name}: a code was refused that is none of the reserved ones` })

@@ -31,9 +31,9 @@ export const isTernary = ({ quantization }: Pick<Parameter, 'quantization'>): bo
 export const isTernaryModel = (config: ModelConfig): boolean => parametersOf(config).some(isTernary)
 
 /**
- * Sets to zero the gradients that are zero in exact arithmetic: those of a key bias, which adds the same to every score
- * of a row, where softmax does not see it. What rounding leaves there (about 1e-9) AdamW would turn into steps of a
- * visible size, for it divides by the gradient's own size.
+ * Zeroes gradients that are zero in exact arithmetic: those of a key bias, which adds the same to every score of a row,
+ * where softmax ignores it. AdamW would turn the rounding noise (about 1e-9) into visible steps, because it divides by
+ * the gradient's own size.
  */
 export function clearZeroGradients(parameters: readonly Parameter[], gradient: (p: Parameter) => Float32Array): void {
   for (const p of parameters) if (p.zeroGradient !== undefined) gradient(p).fill(0, ...p.zeroGradient)

@@ -1,6 +1,6 @@
 /**
- * Named model shapes, and one dial (`modelOfDepth`) from which a whole shape follows. The vocabulary comes from the
- * tokenizer; `vocab` here is what the published parameter counts were taken with.
+ * Named model shapes, and one dial (`modelOfDepth`) that determines a whole shape. The vocabulary comes from the
+ * tokenizer; `vocab` here is that of the published parameter counts.
  */
 import { VeritError } from '../lib/errors.ts'
 import { parseModelConfig } from './config.ts'
@@ -64,7 +64,7 @@ export function modelOfPreset(
   return parseModelConfig({ ...modelPresets[preset], vocab, ...changes })
 }
 
-/** What training knows of an architecture. @throws VeritError VERIT_MODEL_CONFIG for one whose models are only run */
+/** Training properties of an architecture. @throws VeritError VERIT_MODEL_CONFIG for one that cannot be trained */
 export function trainingOf({ kind }: Pick<ModelConfig, 'kind'>): Training {
   const { training } = architecture({ kind })
   if (training === undefined)

@@ -1,7 +1,7 @@
 /**
- * Random weights of a configuration directly in the form that serving reads them in, without a file: speed does not
- * depend on what a model has learned. Codes are uniform; other matrices are near normal with deviation 0.02; norms are
- * 1. Five hundred megabytes take about a second.
+ * Random weights of a configuration directly in the packed form of serving, without a file: speed does not depend on
+ * the weights. Codes are uniform; other matrices are near normal with deviation 0.02; norms are 1. Five hundred
+ * megabytes take about a second.
  */
 import type { Executor } from '../exec/plan.ts'
 import { Graph } from '../graph/graph.ts'

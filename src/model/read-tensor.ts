@@ -1,6 +1,5 @@
 /**
- * Tensors of a file as numbers, every value looked at. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE for what is
- * not as it has to be
+ * Tensors of a file as numbers, every value checked. @throws VeritError VERIT_TENSOR, VERIT_MODEL_FILE for invalid data
  */
 import type { GgufFile } from '../formats/gguf-reader.ts'
 import { VeritError } from '../lib/errors.ts'

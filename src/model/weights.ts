@@ -74,10 +74,7 @@ export interface FormOptions {
   readonly decoded?: boolean
 }
 
-/**
- * ggml types for `FormOptions`: of the token embedding, of a head of its own (default: the embedding's), of the layers
- * (default: F32).
- */
+/** ggml types for `FormOptions`: token embedding, separate head (default: the embedding's), layers (default: F32). */
 export function typesOf({
   embedding,
   head = embedding,

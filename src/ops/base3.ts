@@ -1,8 +1,8 @@
 /**
- * Ternary weights with five to a byte, for machines that unpack them by table faster than memory gives them: a fifth
- * less to read than at two bits. The product is that of ternaryMatmul, to the bit; only the places of the codes differ.
- * A byte holds the codes c0 … c4 (trit + 1) of weights k, k+4, …, k+16 as c0 + 3 c1 + 9 c2 + 27 c3 + 82 c4: with 82 in
- * the place of 81, the last code can be told from the upper seven bits.
+ * Ternary weights, five per byte, for machines that unpack them by table faster than memory delivers them: a fifth less
+ * to read than at two bits. The product equals ternaryMatmul's to the bit; only the position of the codes differs. A
+ * byte holds the codes c0 … c4 (trit + 1) of weights k, k+4, …, k+16 as c0 + 3 c1 + 9 c2 + 27 c3 + 82 c4: with 82
+ * instead of 81, the upper seven bits determine the last code.
  */
 import { roundUp } from '../lib/float.ts'
 import { ceilDiv, f32, i32, i8, op, u8, up16, type Data, type Value } from './op.ts'

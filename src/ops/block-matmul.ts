@@ -48,7 +48,7 @@ export const quantizeBlocks = op({
   }
 })
 
-/** What is wrong with activations; null if nothing. Kernels rely on both. */
+/** The problem of activations; null if there is none. Kernels rely on both checks. */
 function activationProblem(q: Data, sum: Data): string | null {
   for (let g = 0; g < sum.length; g++) {
     let whole = 0

@@ -3,7 +3,7 @@ import { VeritError } from '../lib/errors.ts'
 import { f32, flat, i32, op, shapeText, type Value } from './op.ts'
 import type { Dim } from './sizes.ts'
 
-/** What is wrong with an index list; null if all lie in [low, high). */
+/** The problem of an index list; null if all are in [low, high). */
 export function indexProblem(name: string, list: ArrayLike<number>, low: number, high: number): string | null {
   for (let n = 0; n < list.length; n++) {
     if (list[n]! < low || list[n]! >= high) return `${name}[${n}] is ${list[n]}, not in ${low} … ${high - 1}`

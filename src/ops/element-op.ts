@@ -13,9 +13,9 @@ interface ElementOp<K extends string, I extends readonly string[], O extends rea
   Op<'N' | 'C' | K, I, O>,
   Kept
 > {
-  /** Numbers besides the sizes. */
+  /** Attributes besides the sizes. */
   readonly numbers?: Readonly<Record<K, 'f32'>>
-  /** Undefined for a number that is out of its range. */
+  /** Undefined for a number out of range. */
   readonly inferNumbers?: (given: Given) => Partial<Record<K, Dim | undefined>>
 }
 

@@ -7,7 +7,7 @@ import { panelLayouts, panelShape } from './matmul.ts'
 import { panelIndex, valueOf } from './panels.ts'
 import type { Dim } from './sizes.ts'
 
-/** The most experts that a layer may have. */
+/** Maximum number of experts of a layer. */
 const MOST_EXPERTS = 65536
 
 /** Matrices of all experts, one after the other, laid out as the right-hand side of `matmul`. */

@@ -1,7 +1,4 @@
-/**
- * Mixture of experts (Shazeer et al. 2017): the choice of experts for each token, and the weighted sum of what they
- * give.
- */
+/** Mixture of experts (Shazeer et al. 2017): the choice of experts per token, and the weighted sum of their outputs. */
 import { exp32 } from '../lib/functions.ts'
 import { fma32, max32 } from '../lib/float.ts'
 import { indexProblem } from './columns.ts'
@@ -20,7 +17,7 @@ const LEAST_SUM = 6.103515625e-5
 
 type Sizes = Readonly<Record<'N' | 'E' | 'k' | 'gating' | 'normalise', number>>
 
-/** Operands of which nothing can be told where attributes are not allowed. */
+/** Placeholder operands if attributes are out of range. */
 const valid = (gating: Dim, normalise: Dim): number =>
   [0, 1, 2].includes(gating as number) && [0, 1].includes(normalise as number) ? 1 : NaN
 const choices = (a: Record<'N' | 'E' | 'k' | 'gating' | 'normalise', Dim>): Dim => {

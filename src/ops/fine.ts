@@ -1,7 +1,7 @@
 /**
- * Rows of 14 bits, which heads of Q6_K and Q8_0 multiply (fine-q6-k.ts, fine-q8-0.ts): a row is rounded to whole
- * numbers of at most 8191 and split into two int8. The error of rounding is too small to change what the last norm
- * computed, and products stay exact.
+ * Activations of 14 bits for heads of Q6_K and Q8_0 (fine-q6-k.ts, fine-q8-0.ts): a row is rounded to integers of at
+ * most 8191 and split into two int8. The rounding error is too small to change the result of the last norm, and
+ * products stay exact.
  */
 import { TINY_SCALE, max32, rne } from '../lib/float.ts'
 import { ceilDiv, f32, i32, i8, op, up16 } from './op.ts'

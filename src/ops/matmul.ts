@@ -30,7 +30,7 @@ function rightIndex(layout: number, k: number, j: number, Nc: number, K: number)
   return layout === 1 ? j * K + k : panelIndex(k, j, K)
 }
 
-/** One column block of an output row: up to four chains side by side, which changes no bit and hides their latency. */
+/** One column block of an output row: up to four interleaved chains, which changes no bit and hides their latency. */
 function row(
   a: Data,
   b: Data,
@@ -75,7 +75,7 @@ function row(
   }
 }
 
-/** dA = dC·Bᵀ and dB = Aᵀ·dC, each stored as A and B are; layouts say what is transposed, nothing is copied. */
+/** dA = dC·Bᵀ and dB = Aᵀ·dC, each stored as A and B are; layouts express transposition, nothing is copied. */
 function matmulGradient(b: Backward): (Value | null)[] {
   const [x, w] = b.inputs
   const dy = b.dy[0]

@@ -1,7 +1,7 @@
 /**
- * What an op is: one row per op of docs/internals/arithmetic.md section 4, with its operands, shape rule, gradient and
- * reference implementation. Everything else (graph, both executors' checks, tests) works from these rows; `table.ts`
- * collects them.
+ * The definition of an op: one row per op of docs/internals/arithmetic.md section 4, with operands, shape rule,
+ * gradient and reference implementation. Graph, executors' checks and tests work from these rows; `table.ts` collects
+ * them.
  */
 import type { Attribute, Dim, DType } from './sizes.ts'
 import { symbols } from './sizes.ts'
@@ -23,7 +23,7 @@ export type Operands<N extends readonly string[], T> = {
   readonly [I in keyof N]: N[I] extends `${string}?` ? T | undefined : T
 }
 
-/** At least one operand: for rules that several ops share. */
+/** At least one operand, for rules that several ops share. */
 export type AtLeast<T> = readonly [T, ...T[]]
 
 /** The part of the graph that a gradient rule reads, and how it adds ops. The graph implements it. */
@@ -68,7 +68,7 @@ export interface Op<
   readonly inPlace?: readonly number[]
   /** The derivative by each input (null: none, or not needed). Absent where the op has no gradient. */
   gradient?(b: Backward<K, I, O>): readonly (Value | null)[]
-  /** The problem with the values of index inputs; null if there is none. Runs before `run`. */
+  /** The problem of index inputs; null if there is none. Runs before `run`. */
   check?(inputs: Operands<I, Data>, a: Readonly<Record<K, number>>): string | null
   /** The reference: plain loops. Absent operands are undefined. */
   run(inputs: Operands<I, Data>, outputs: Operands<O, Data>, a: Readonly<Record<K, number>>): void

@@ -1,11 +1,11 @@
 /**
- * What the machine can do at most, for `verit bench` to compare with: memory read once from end to end, and int8 dot
- * products from registers. No model has these ops; they run through plan and pool like any other, so that threads,
- * memory and instruction set are those of the model.
+ * Limits of the machine for `verit bench`: memory read once from end to end, and int8 dot products from registers. No
+ * model uses these ops; they run through plan and pool like any other, so threads, memory and instruction set are those
+ * of a model.
  */
 import { ceilDiv, i32, i8, op, u8 } from './op.ts'
 
-/** Bytes of which `readProbe` gives one sum. */
+/** Bytes per sum of `readProbe`. */
 export const READ_CHUNK = 1 << 20
 /** Rounds of `dotProbe` at most: its sums stay within an int32. */
 export const DOT_ROUNDS = 1 << 15

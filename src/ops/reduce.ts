@@ -39,7 +39,7 @@ function sumLanes(): number {
 
 const rows: Float32Array[] = [new Float32Array(64), new Float32Array(64)]
 
-/** Scratch row 0 or 1, at least n long; its content is whatever was left there. */
+/** Scratch row 0 or 1, at least n long; it keeps old content. */
 export function scratch(slot: 0 | 1, n: number): Float32Array {
   if (rows[slot]!.length < n) rows[slot] = new Float32Array(n)
   return rows[slot]!

@@ -1,6 +1,6 @@
 /**
- * Packed ternary tensors of GGUF to the codes that ternaryMatmul or, with `base3` 1, ternaryMatmulBase3 reads, without
- * the weights in between. A reserved code is an error: what a file claims to be ternary has to be.
+ * Packed ternary tensors of GGUF to the codes of ternaryMatmul or, with `base3` 1, of ternaryMatmulBase3, without
+ * unpacked weights in between. A reserved code is an error.
  */
 import { i2sCode, tq1Code, tq2Code } from '../lib/ternary-codes.ts'
 import { base3Shape, putBase3 } from './base3.ts'

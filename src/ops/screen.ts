@@ -1,12 +1,11 @@
 /**
- * A certified head: an f16 matrix w [O, K], kept by rows, beside a copy of it in 6 bits (fine-q6-k.ts). The copy's
- * product y and a bound of how far it can be from the exact one say which outputs can be among the `top` largest; only
- * those are computed, by the same chain as in any product (R1), and the others are -∞. So the `top` largest and all
- * that equal the last of them have the bits that a whole product would give them.
- * docs/internals/output-head-screening.md has the proof.
+ * A screened head: an f16 matrix w [O, K], stored by rows, with a 6-bit copy (fine-q6-k.ts). The copy's product y, and
+ * a bound on its distance from the exact product, tell which outputs can be among the `top` largest; only those are
+ * computed, by the same chain as in any product (R1), and the others are -∞. So the `top` largest, and all equal to the
+ * last of them, have the bits of a whole product. docs/internals/output-head-screening.md has the proof.
  *
  * For a row x with ‖x‖ and step δ of its rounding to 14 bits, |exact - y| <= e·‖x‖ + n·δ, where e covers |w - copy| and
- * the roundings of both products, and n is |copy|, as lengths of rows. Errors lie in blocks of 16 outputs: 16 times e,
+ * the roundings of both products, and n is |copy|, as lengths of rows. Errors are in blocks of 16 outputs: 16 times e,
  * 16 times n.
  */
 import { fma32, rne } from '../lib/float.ts'

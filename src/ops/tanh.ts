@@ -1,5 +1,5 @@
 /**
- * Elementwise ops made of tanh: the usual approximation of GELU, its gate (GEGLU, Shazeer 2020), and soft caps; and
+ * Elementwise ops made from tanh: the usual approximation of GELU, its gate (GEGLU, Shazeer 2020), and soft caps; and
  * products.
  */
 import { tanh32, tanhCore } from '../lib/functions.ts'

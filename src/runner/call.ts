@@ -15,7 +15,7 @@ export interface CallLimits {
   maxPromptTokens?: number | undefined
   /** Tokens of prompt and answer that were reserved. Default: any number. */
   mostTokens?: number | undefined
-  /** Whether the prompt's tokens may be given out before the answer. Default false. */
+  /** Whether the prompt's tokens may be emitted before the answer. Default false. */
   echo?: boolean | undefined
   /** Log probabilities: alternatives of each token that were asked for. Default: not even the token's own. */
   logprobs?: number | undefined
@@ -52,7 +52,7 @@ export class Call {
     this.#onTaken = onTaken
   }
 
-  /** Resolves when the runner has said its last word on this call, or is gone. */
+  /** Resolves when the runner has sent its last message on this call, or has ended. */
   get ended(): Promise<void> {
     return this.#whenEnded.promise
   }
@@ -73,7 +73,7 @@ export class Call {
     this.#wake?.()
   }
 
-  /** Ends the call with an error, once what came before it has been read. */
+  /** Ends the call with an error, after earlier events have been read. */
   fail(error: Error): void {
     if (this.#state === 'ended') return
     this.#failure = error
@@ -81,7 +81,7 @@ export class Call {
     this.#wake?.()
   }
 
-  /** Nobody will read any more: what is on its way is checked and dropped. */
+  /** There is no reader any more: further messages are checked and dropped. */
   discard(): void {
     this.#discarding = true
     this.#queue = []
@@ -104,7 +104,7 @@ export class Call {
     return this.#limits.echo === true ? this.#promptTokens : 0
   }
 
-  /** What was cancelled may end before it has begun. */
+  /** A cancelled call may end before it begins. */
   #neverBegan(event: CallEvent): boolean {
     return this.#discarding && this.#state === 'sent' && event.type === 'end' && event.reason === 'cancelled'
   }
@@ -130,7 +130,7 @@ export class Call {
 
   /** Budgets are charged by these counts. */
   #end({ reason, promptTokens, completionTokens }: End): void {
-    // one that was cancelled is charged by what has come of it
+    // a cancelled call is charged for the received tokens
     const given = reason === 'cancelled' || completionTokens === this.#tokens - this.#echoed
     if (promptTokens !== this.#promptTokens || completionTokens > this.#limits.maxTokens || !given)
       refuse('counts of tokens that contradict one another')

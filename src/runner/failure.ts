@@ -35,8 +35,8 @@ export function failureOf(e: unknown): Failure {
 }
 
 /**
- * Where it happened; what was said only where the JavaScript engine said it of our code, for other messages may quote a
- * prompt.
+ * Where it happened. The message is included only if it comes from the JavaScript engine about our code; other messages
+ * may quote a prompt.
  */
 function describe(e: unknown): string {
   if (!(e instanceof Error)) return 'something that is not an error was thrown'
@@ -48,12 +48,12 @@ function describe(e: unknown): string {
   return `${harmless ? `${e.name}: ${e.message}` : e.name}\n${frames}`
 }
 
-/** What the gateway alone decides, and answers with headers made of the fields: who may ask, how, and how much. */
+/** Errors that only the gateway may raise, with headers made from their fields: authentication, limits. */
 const GATEWAYS_OWN: readonly (number | undefined)[] = [401, 403, 405, 429]
 
 /**
- * In the gateway. @throws VeritError VERIT_RUNNER_FRAME when the table has no such code, it is not a runner's, or its
- * row cannot be written from these fields
+ * In the gateway. @throws VeritError VERIT_RUNNER_FRAME if the code is unknown or not a runner's, or if its row cannot
+ * be written from these fields
  */
 export function errorOf(failure: Failure): VeritError {
   if (!Object.hasOwn(errorTable, failure.code))

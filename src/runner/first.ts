@@ -1,9 +1,8 @@
 /**
- * The first program of a runner. Node's event loop has opened an io_uring by now, and what is put into a ring does not
- * pass the list of system calls that the runner takes later: so the runner proper (or, for tests, the program named
- * after this one) is run in the place of this process with no ring to be had (native/ring.c), and with no descriptor
- * but its own. Without a native library, or where that fails, it goes on in this process, and says so when it locks
- * itself (restarted.ts).
+ * The first program of a runner. Node's event loop has opened an io_uring by now, whose operations bypass the system
+ * call filter that the runner installs later. So the runner proper (or, for tests, the program named after this one)
+ * runs in place of this process, without io_uring (native/ring.c) and with only its own descriptors. Without a native
+ * library, or if that fails, it continues in this process, and reports so when it locks itself (restarted.ts).
  */
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { addon } from '../exec/native.ts'

@@ -1,7 +1,7 @@
 /**
- * Frames between gateway and runner: four bytes of length (little-endian, of what follows), then that many bytes of
- * UTF-8 JSON. The decoder trusts nothing: a length is compared with the limit before a byte is kept for it, and any
- * defect ends the connection, for there is no way to find the next frame after a bad one.
+ * Frames between gateway and runner: a length of four bytes (little-endian), then that many bytes of UTF-8 JSON. The
+ * decoder trusts nothing: it checks a length against the limit before it reserves memory, and any defect ends the
+ * connection, because the next frame cannot be found after a bad one.
  */
 import { VeritError } from '../lib/errors.ts'
 import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
@@ -22,7 +22,7 @@ export const toRunnerLimit = (bodyBytes: number): number => 3 * bodyBytes + LOAD
 /** Largest body for which that is so, in bytes: what `http.body_bytes` can be at most. */
 export const MOST_BODY = 64 << 20
 
-/** Bytes of a UTF-16 unit in JSON at most (`\u0001`), and of what a frame has beside texts. */
+/** Maximum bytes of a UTF-16 unit in JSON (`\u0001`), and of a frame besides its texts. */
 const ESCAPED = 6
 const REST = 8192
 /** Largest frame from a runner in bytes: one token with its alternatives. */

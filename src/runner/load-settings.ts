@@ -1,7 +1,7 @@
 /**
- * How the runner is to run its model: the settings of the message `load`. The gateway passes each one that it has to
- * the runner, and the runner to the engine, whose option has the same name. A new setting is a row here and, for `verit
- * serve`, a row in server/config.ts.
+ * Settings of a runner's model, in the message `load`. The gateway passes each setting to the runner, and the runner to
+ * the engine, whose option has the same name. A new setting is a row here and, for `verit serve`, a row in
+ * server/config.ts.
  */
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
@@ -30,7 +30,7 @@ export const loadSettingFields = {
   speculate: Type.Optional(Type.Boolean()),
   /** Positions of a sequence. Default: see engine/cache-size.ts. */
   context: Type.Optional(count),
-  /** Calls that run side by side. */
+  /** Concurrent calls. */
   slots: Type.Optional(count),
   /** Bytes of the KV cache. Default: see engine/cache-size.ts. */
   cacheBytes: Type.Optional(count),

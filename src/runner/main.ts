@@ -1,8 +1,8 @@
 /**
- * The runner. It is given two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file,
- * whose digest the gateway has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte
- * of the file, and ends when the gateway does. A terminal or a service manager sends signals to both: only the gateway
- * follows them, so that answers under way can end.
+ * The runner. It has two open descriptors and nothing else: 3, a socket to the gateway, and 4, the model file, whose
+ * digest the gateway has checked. It has an empty environment, locks itself (sandbox.ts) before it reads a byte of the
+ * file, and ends when the gateway does. A terminal or service manager sends signals to both: only the gateway acts on
+ * them, so that running answers can end.
  */
 import { fstatSync } from 'node:fs'
 import { Socket } from 'node:net'
@@ -31,12 +31,12 @@ await serveEngine(
   ({ name, digest, chatTemplate, endTokens, ...message }) => {
     const file = new RegularFile(MODEL, name, false)
     const settings = loadSettingsIn(message)
-    // Its threads are started, and tied to cores, before the lock: that asks for files and for a system call that are
-    // then out of reach.
+    // Its threads start, and are pinned, before the lock, because that needs files and a system call that the lock
+    // forbids.
     const own = openExecutor(settings)
     const ceiling = settings.memoryBytes ?? memoryCeiling(file.size, settings)
     const reserved = reserve.bytes
-    // Where weights are kept in another form, there has to be room for them beside a reserve that is not gone yet.
+    // Weights with another packing need memory besides a reserve that is not freed yet.
     if (reserved > ceiling / 4) reserve.drop()
     const sandbox = lockProcess({ memoryBytes: ceiling, reserved })
     const options: LoadOptions = {

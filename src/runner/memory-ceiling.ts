@@ -5,16 +5,15 @@ import { machineMemory } from '../lib/machine-memory.ts'
 const GIB = 2 ** 30
 /** f16 weights become f32, and some are held twice while they are repacked. */
 const OF_WEIGHTS = 4
-/** Threads, JavaScript's heap, prompts under way, the plan's arena. What Node holds at its start comes on top. */
+/** Threads, JavaScript's heap, running prompts, the plan's arena. Node's own memory at its start is added. */
 const REST = 2 * GIB
 
 /**
- * @param cacheBytes of the key and value cache that was asked for; default: the most that the engine takes by itself
- *   (engine/cache-size.ts)
- * @param context positions that were asked for: then, without a size of the cache, only the machine's memory is the
- *   ceiling, for what a position takes stands in the file
- * @returns bytes of private writable memory, touched or not. Read before the process is locked: a container's share
- *   stands in files.
+ * @param cacheBytes of the requested KV cache; default: the engine's maximum (engine/cache-size.ts)
+ * @param context requested; then, without a cache size, only the machine's memory is the ceiling, because the file
+ *   determines the size of a position
+ * @returns bytes of private writable memory, touched or not. Read before the process is locked: a container's limit is
+ *   in files.
  */
 export function memoryCeiling(
   fileBytes: number,

@@ -1,7 +1,7 @@
 /**
- * What gateway and runner may say to each other. Each side checks every message that it receives against these schemas:
- * an unknown type, an unknown field or a value out of range ends the connection. A call has at most UNREAD tokens on
- * the way: `more` says that some were read.
+ * The messages between gateway and runner. Each side checks every message against these schemas: an unknown type, an
+ * unknown field or a value out of range ends the connection. A call has at most UNREAD unread tokens; `more`
+ * acknowledges some.
  */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
@@ -49,7 +49,7 @@ const samplingFields = Object.fromEntries(
   [K in keyof SamplingOptions]: Type.TOptional<Type.TNumber>
 }
 
-/** Sampling as the engine takes it; what is absent takes the engine's default. */
+/** Sampling parameters of the engine; absent ones take the engine's defaults. */
 export const Sampling = Type.Object(
   {
     maxTokens: Type.Optional(count),
@@ -90,7 +90,7 @@ const ToRunner = Type.Union([
     },
     closed
   ),
-  // a tenant's prompts may use what was computed for its earlier ones; nobody else's
+  // prompts may use the prefix cache of the same tenant only
   Type.Object(
     {
       type: Type.Literal('generate'),
@@ -121,8 +121,8 @@ const Failure = {
 }
 
 /**
- * What the runner gave up before it read the model (docs/internals/sandbox.md). It says so in a message of its own,
- * before a byte of the file could have changed its mind.
+ * The locks that the runner holds before it reads the model (docs/internals/sandbox.md). It reports them in a separate
+ * message, before a byte of the file could influence it.
  */
 export const Sandbox = Type.Object(
   {
@@ -146,10 +146,7 @@ export const Sandbox = Type.Object(
 )
 export type Sandbox = Static<typeof Sandbox>
 
-/**
- * How conversations become prompts and answers end, for the operator: what the runner says of a hostile file is hostile
- * text.
- */
+/** Conversation settings, for the operator. Text from the runner may come from a hostile file. */
 const Conversation = Type.Object(
   {
     templateSource: Type.Optional(shortText),
@@ -162,7 +159,7 @@ const Conversation = Type.Object(
 
 export type LoadedConversation = Static<typeof Conversation>
 
-/** What the engine can do with the model. The gateway shows it and lets it decide nothing. */
+/** Capabilities of the engine with this model. The gateway shows them and decides nothing by them. */
 const Capabilities = Type.Object(
   {
     bitExact: Type.Boolean(),
@@ -174,8 +171,8 @@ const Capabilities = Type.Object(
 )
 
 /**
- * What a runner says of the model it has loaded. The gateway shows it; where it uses a number, a false one can only
- * make it refuse more of this runner's own work, never allow more.
+ * The runner's statements about its model. The gateway shows them; a false number can only make it refuse more of this
+ * runner's own work, never allow more.
  */
 const LoadedInfo = Type.Object(
   {
@@ -199,7 +196,7 @@ const LoadedInfo = Type.Object(
   },
   closed
 )
-/** With what was locked before it was loaded. */
+/** With the locks reported before it was loaded. */
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
 
 /**

@@ -1,7 +1,7 @@
 /**
- * A model that stays available: one runner process at a time, started again with growing pauses when it dies. The file
- * is opened once; its digest is taken on that descriptor before each start, and the process inherits the same
- * descriptor, so that what was checked is what is parsed.
+ * A model that stays available: one runner process at a time, restarted with growing pauses when it dies. The file is
+ * opened once; before each start it is hashed on that descriptor, and the process inherits the same descriptor, so the
+ * checked bytes are the parsed bytes.
  */
 import { defined } from '../lib/defined.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -21,9 +21,9 @@ const HEALTHY_MS = 60_000
 export interface ModelRunnerOptions extends Omit<RunnerOptions, 'fd' | 'name' | 'onLog'> {
   /** Told of starts, deaths and log lines of the process. */
   onEvent?: (event: RunnerEvent) => void
-  /** What the file's digest must be, for a pulled model. */
+  /** Expected digest of the file, for a pulled model. */
   expectedDigest?: Digest | undefined
-  /** Told the digest before a process is started; what it throws ends the start. */
+  /** Called with the digest before a process starts; a throw ends the start. */
   onDigest?: (digest: Digest) => void
   /** Bytes hashed so far and in all. */
   onDigestProgress?: (done: number, total: number) => void
@@ -77,7 +77,7 @@ export class ModelRunner {
     return this.#digest!
   }
 
-  /** What the process last said of its model. */
+  /** The latest statements of the process about its model. */
   get info(): ModelInfo {
     return this.#info!
   }
@@ -94,21 +94,21 @@ export class ModelRunner {
     return this.#available ? (this.#process?.lateMs ?? 0) : 0
   }
 
-  /** Whether a process is ready and answers pings within 3 s: `/health` says "unavailable" otherwise. */
+  /** Whether a process is ready and answers pings within 3 s; otherwise `/health` says "unavailable". */
   get answering(): boolean {
     return this.#available && this.lateMs < LATE_MS
   }
 
-  /** Number of the process, for an operator; undefined while there is none. */
+  /** Process id, for an operator; undefined if there is none. */
   get pid(): number | undefined {
     return this.#available ? this.#process?.pid : undefined
   }
 
   /**
    * Runs one call. If the process dies before the first event, the call is sent once more to the next process; after
-   * that, or once an event was given, its death ends the call with VERIT_RUNNER_DIED. Waits for a restart under way; if
-   * that fails, the call ends with VERIT_UNAVAILABLE.
-   * @throws VeritError VERIT_BODY_TOO_LARGE for a prompt that no frame takes
+   * that, or after an event, its death ends the call with VERIT_RUNNER_DIED. Waits for a running restart; if that
+   * fails, the call ends with VERIT_UNAVAILABLE.
+   * @throws VeritError VERIT_BODY_TOO_LARGE for a prompt that is too long for a frame
    */
   async *generate(
     prompt: Prompt,
@@ -132,10 +132,7 @@ export class ModelRunner {
     }
   }
 
-  /**
-   * How full its key and value cache is, and how many draft tokens were run since it was started; undefined while no
-   * process is there to say so.
-   */
+  /** Figures of the KV cache, and draft tokens since the start; undefined if no process answers. */
   async figures(): Promise<Figures | undefined> {
     return this.#available ? this.#process?.figures() : undefined
   }
@@ -162,7 +159,7 @@ export class ModelRunner {
     return undefined
   }
 
-  /** Starts a process, which waits; hashes the file meanwhile; has it loaded once the digest is accepted. */
+  /** Starts a process, hashes the file meanwhile, and sends the order to load once the digest is accepted. */
   async #launch(): Promise<void> {
     const { onEvent = () => undefined, onDigestProgress: _, expectedDigest: __, onDigest: ___, ...rest } = this.#options
     const process = new RunnerProcess({

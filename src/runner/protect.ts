@@ -8,7 +8,7 @@ import { exposingOption, ignoredNatively, realTimeSignals, signalsThat } from '.
 import type { Exposure, Role } from '../lib/process-protections.ts'
 
 export interface Protection {
-  /** What shows this process to others all the same. */
+  /** What still exposes this process. */
   readonly exposure: Exposure | undefined
   /** A crash leaves no core file, of this process or of its children. */
   readonly noCore: boolean
@@ -28,7 +28,7 @@ export function protectProcess(role: Role, onIgnored: (signal: NodeJS.Signals) =
   return { exposure: exposureOf(), noCore: reached?.noCore === 1, notDumpable: reached?.notDumpable === 1 }
 }
 
-/** What shows this process to others: an option of Node, or a debugger that is open already. */
+/** An option of Node, or an open debugger, that exposes this process. */
 export function exposureOf(): Exposure | undefined {
   const option = exposingOption(process.execArgv, process.env['NODE_OPTIONS'])
   const open = process.features.inspector ? process.getBuiltinModule('node:inspector').url() : undefined
@@ -37,7 +37,7 @@ export function exposureOf(): Exposure | undefined {
   return { option: `a debugger on ${URL.parse(open)?.host}`, danger }
 }
 
-/** What is missing, in words; empty where all protections hold. */
+/** Missing protections in words; empty if all hold. */
 export function notProtected({ exposure, noCore, notDumpable }: Protection): string[] {
   const missing: string[] = []
   if (exposure !== undefined) missing.push(`${exposure.option} ${exposure.danger}`)

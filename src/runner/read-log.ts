@@ -1,11 +1,11 @@
 /**
- * The lines that a runner writes to its standard error, as far as they are worth the gateway's time: a process that
- * writes without end waits on its own pipe.
+ * The lines that a runner writes to standard error, within limits: a process that writes without end waits on its own
+ * pipe.
  */
 import type { Readable } from 'node:stream'
 import { printable } from '../lib/printable.ts'
 
-/** Lines of one process; what comes after them is read and dropped. */
+/** Lines of one process; further ones are read and dropped. */
 const LINES = 200
 /** Characters of a line. */
 const LONGEST = 1000

@@ -1,6 +1,6 @@
 /**
- * Whether this process was run in the place of another one (first.ts), with no descriptor but its own. It is said by
- * the argument that only the restart adds, so that a restart that failed, or that nobody tried, counts as none.
+ * Whether this process was started in place of another one (first.ts), with only its own descriptors. Only the restart
+ * adds this argument, so a failed or missing restart counts as none.
  */
 export const RESTARTED = 'restarted'
 

@@ -21,7 +21,7 @@ import type { CallEvent, Figures, FromRunner, ModelInfo, Prompt, Sampling, Sandb
 import { readLog } from './read-log.ts'
 import { requireLock } from './sandbox-words.ts'
 
-/** What a runner may see of the environment: how to compute, and nothing else. */
+/** Environment variables that a runner may see: compute settings only. */
 const PASSED = ['VERIT_THREADS', 'VERIT_ISA', 'VERIT_PACKING', 'VERIT_CORES', 'VERIT_EXECUTOR']
 const FIRST = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './first.ts' : './first.js', import.meta.url))
 /**
@@ -51,11 +51,11 @@ const FIGURES_MS = 1000
 export interface RunnerOptions extends LoadSettings {
   /** Open descriptor of the model file. The caller keeps it; the process inherits a copy. */
   fd: number
-  /** What to call the file in errors. */
+  /** Name of the file in errors. */
   name: string
-  /** Chat template in place of the file's, with the name of its file. */
+  /** Chat template to use instead of the file's, with the name of its file. */
   chatTemplate?: { readonly text: string; readonly source: string }
-  /** Tokens that end an answer besides those of the file. */
+  /** Additional tokens that end an answer. */
   endTokens?: readonly string[]
   /**
    * Largest request body in bytes, from which the limit of messages to the process follows: 1 KiB to 64 MiB. Default 1
@@ -81,10 +81,7 @@ export interface RunnerOptions extends LoadSettings {
 export interface CallOptions {
   /** Whose earlier prompts may save work for this one. Default: nobody's. */
   tenant?: string | undefined
-  /**
-   * Tokens of prompt and answer that were reserved: the call has no more, whatever the process says. Default: any
-   * number.
-   */
+  /** Reserved tokens of prompt and answer: the call never has more, whatever the process says. Default: no limit. */
   mostTokens?: number | undefined
 }
 
@@ -114,7 +111,7 @@ export class RunnerProcess {
   #loadBy = Infinity
   #whenReady = Promise.withResolvers<ModelInfo>()
   #state: 'starting' | 'loading' | 'ready' | 'dead' = 'starting'
-  /** What the process has locked: it says so once, before it reads the model. */
+  /** The locks of the process, reported once, before it reads the model. */
   #sandbox: Sandbox | undefined
   #verdict: string | undefined
 
@@ -210,10 +207,7 @@ export class RunnerProcess {
     }
   }
 
-  /**
-   * How full the key and value cache is, and how many draft tokens were run; undefined where the process does not say
-   * so within a second.
-   */
+  /** Figures of the KV cache and draft tokens; undefined if the process does not answer within a second. */
   async figures(): Promise<Figures | undefined> {
     if (this.#state !== 'ready') return undefined
     const { pong } = this.#ping ?? this.#sendPing()
@@ -226,7 +220,7 @@ export class RunnerProcess {
     }
   }
 
-  /** Ends the process: politely, then after `graceMs` (default 2,000) by force. Calls under way fail. */
+  /** Ends the process: first by request, after `graceMs` (default 2,000) by force. Running calls fail. */
   async close(graceMs = 2000): Promise<void> {
     this.#verdict ??= 'it was stopped'
     this.#send({ type: 'close' })
@@ -299,7 +293,7 @@ export class RunnerProcess {
     else call.accept(message)
   }
 
-  /** A process that is not locked as it has to be is ended here, whether or not it refuses by itself. */
+  /** Ends a process that is not locked as required, even if it does not refuse by itself. */
   #acceptLock(sandbox: Sandbox): void {
     if (this.#state !== 'loading' || this.#sandbox !== undefined)
       throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it said unasked what it has locked' })

@@ -1,10 +1,10 @@
-/** The lock in words (docs/internals/sandbox.md): what holds, what a system lacks, what to do about it. */
+/** The lock in words (docs/internals/sandbox.md): what holds, what a system lacks, remedies. */
 import { howToGetKernels } from '../exec/kernel-files.ts'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes } from '../lib/progress.ts'
 import type { Sandbox } from './messages.ts'
 
-/** What is not locked, in words; empty when all is. Runner and gateway share a platform, so both can say it. */
+/** Missing locks in words; empty if there are none. Runner and gateway share a platform, so both can say it. */
 export function notLocked(s: Sandbox): string[] {
   if (process.platform !== 'linux') return [`nothing is locked on ${process.platform}`]
   if (!s.native) return ['nothing is locked without the native library']
@@ -29,7 +29,7 @@ export function requireLock(s: Sandbox): void {
   if (missing.length > 0) throw new VeritError('VERIT_SANDBOX', { missing: missing.join('; '), fix: fixFor(s) })
 }
 
-/** What to do about it. */
+/** The remedy. */
 export function fixFor(s: Sandbox): string {
   if (process.platform !== 'linux') return 'Serve on Linux, or leave require_sandbox out'
   if (!s.native)

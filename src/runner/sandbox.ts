@@ -1,5 +1,5 @@
 /**
- * The runner's lock: what the process gives up for good before it reads a byte of the model (native/sandbox.c;
+ * The runner's lock: rights that the process gives up for good before it reads a byte of the model (native/sandbox.c;
  * docs/internals/sandbox.md). Runs in the model's process only.
  */
 import { createHash, randomBytes } from 'node:crypto'
@@ -8,9 +8,9 @@ import type { Sandbox } from './messages.ts'
 import { wasRestarted } from './restarted.ts'
 
 export interface LockOptions {
-  /** Private writable memory that the process may add to what it has now, in bytes (RLIMIT_DATA); 0: no ceiling. */
+  /** Private writable memory that the process may add, in bytes (RLIMIT_DATA); 0: no ceiling. */
   memoryBytes: number
-  /** Of what it has now, bytes that count among `memoryBytes`. Default 0. */
+  /** Bytes of its present memory that count as part of `memoryBytes`. Default 0. */
   reserved?: number
   /**
    * Whether the list of system calls is locked too. Default true; a test leaves it out to see what Landlock alone
@@ -25,8 +25,8 @@ export interface LockOptions {
 }
 
 /**
- * Locks this process, all its threads and those it will start. It cannot be undone. What Node would read from files
- * later must be loaded before.
+ * Locks this process, all its threads and those it will start. It cannot be undone. Files that Node would read later
+ * must be loaded before.
  */
 export function lockProcess({ memoryBytes, reserved = 0, seccomp = true, command = false }: LockOptions): Sandbox {
   warmUp()
@@ -43,7 +43,7 @@ export function lockProcess({ memoryBytes, reserved = 0, seccomp = true, command
   }
 }
 
-/** The first use of these reads files or asks the system what it no longer answers. */
+/** The first use of these reads files or makes system calls that are refused later. */
 function warmUp(): void {
   createHash('sha256').update(randomBytes(8)).digest()
   process.stderr.writable satisfies boolean

@@ -1,6 +1,6 @@
 /**
- * The runner's side of the conversation: locks itself, says what it has locked and loads the model when told to,
- * answers calls side by side, and stops at the first message it cannot accept.
+ * The runner's side of the protocol: locks itself, reports its locks, loads the model on request, answers concurrent
+ * calls, and stops at the first invalid message.
  */
 import type { Socket } from 'node:net'
 import type { ConversationInfo, Engine, GenerateEvent, GenerateRequest } from '../engine/engine.ts'
@@ -13,7 +13,7 @@ import { requireLock } from './sandbox-words.ts'
 import { TextBudget } from './text-limits.ts'
 
 type Load = Extract<ToRunner, { type: 'load' }>
-/** What the process has given up, and how it goes on: nothing of the model is read before `load`. */
+/** The locks of the process, and how it continues: it reads nothing of the model before `load`. */
 export interface Locked {
   sandbox: Sandbox
   load: () => Promise<Engine>
@@ -26,7 +26,7 @@ export async function serveEngine(socket: Socket, lock: (message: Load) => Locke
   await new Session(socket, lock).run()
 }
 
-/** A call under way: how to end it, and how many tokens its reader has room for. */
+/** A running call: how to end it, and how many more tokens its reader accepts. */
 class OpenCall {
   readonly #abort = new AbortController()
   #room = UNREAD
@@ -47,7 +47,7 @@ class OpenCall {
     this.#wake?.()
   }
 
-  /** Waits for room for one token; what is aborted need not wait. */
+  /** Waits until the reader accepts a token; an aborted call need not wait. */
   async place(): Promise<void> {
     while (this.#room === 0 && !this.signal.aborted) await new Promise<void>(resolve => void (this.#wake = resolve))
     this.#room--
@@ -166,7 +166,7 @@ class Session {
     }
   }
 
-  /** Waits until the system has it: what is loaded then can no longer change it. */
+  /** Waits until the system has the message: loading cannot change it any more. */
   async #deliver(message: FromRunner): Promise<void> {
     await new Promise<void>((resolve, reject) =>
       this.#socket.write(encodeFrame(message, FROM_RUNNER_LIMIT), e => (e ? reject(e) : resolve()))

@@ -1,7 +1,6 @@
 /**
- * How much text a runner may send. Both sides count in the same way: the runner ends a call that would have more, so
- * only one that is not honest is ended for it. The limits follow from what a call asked for, never from what the runner
- * says of its model.
+ * Limits of the text that a runner may send. Both sides count alike: an honest runner ends a call before the limit. The
+ * limits follow from the request, never from the runner's statements about its model.
  */
 
 /**
@@ -10,8 +9,8 @@
  */
 export const TOKEN_TEXT = 4096
 /**
- * Longest text of one event: a token with what was held back before it, up to 3 bytes of a character and 255 units that
- * could have begun a stop string.
+ * Longest text of one event: a token, and text held back before it: up to 3 bytes of a character and 255 units that
+ * could begin a stop string.
  */
 export const EVENT_TEXT = TOKEN_TEXT + 512
 /** Most alternatives of one token. */

@@ -5,7 +5,7 @@
 import { MOST_TOP } from '../ops/screen.ts'
 import type { SamplingOptions } from './parameters.ts'
 
-/** The token that is to be chosen. */
+/** The chosen token. */
 export interface Choice {
   /** Tokens before it: prompt and answer. */
   readonly position: number

@@ -8,9 +8,9 @@ import { weightOf } from './weights.ts'
 
 /** Steps by which a weight falls to 1/e. */
 const FINENESS = 64
-/** What lies deeper than e^-64 is one step. */
+/** Scores more than 64 below the largest share one step. */
 const STEPS = 64 * FINENESS
-/** So many are sorted at once. */
+/** Number of tokens sorted at once. */
 const FEW = 64
 
 /**
@@ -41,10 +41,10 @@ export function keepNucleus(tokens: Weighed, share: number): void {
 }
 
 /**
- * Where the nucleus ends.
- * @param scale steps for 1 of score; 0: all is one step, and sums are those of the definition
- * @returns the least score in the nucleus, and how many tokens of that score belong to it; undefined where rounding
- * could decide
+ * The end of the nucleus.
+ * @param scale steps per 1 of score; 0: one step, and sums as in the definition
+ * @returns the least score in the nucleus, and how many tokens of that score belong to it; undefined if rounding could
+ *   decide
  */
 function lastOf(tokens: Weighed, enough: number, scale: number): [least: number, ties: number] | undefined {
   const { score, weight, max, temperature, total } = tokens

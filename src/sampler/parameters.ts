@@ -27,10 +27,7 @@ export const samplingParameters = {
     value: 'n',
     help: 'sample from the n most probable tokens, 0 for all'
   },
-  /**
-   * Keeps the most probable tokens until they hold this share of the probability, 0 to 1 (off). At least one stays.
-   * Default 0.95.
-   */
+  /** Keeps the most probable tokens that hold this probability mass, 0 to 1 (off). At least one stays. Default 0.95. */
   topP: {
     low: 0,
     high: 1,
@@ -38,7 +35,7 @@ export const samplingParameters = {
     value: 'p',
     help: 'sample from the most probable tokens that hold this probability mass'
   },
-  /** Keeps tokens at least this many times as probable as the most probable one, 0 (off) to 1. Default 0.05. */
+  /** Keeps tokens with at least this fraction of the highest probability, 0 (off) to 1. Default 0.05. */
   minP: {
     low: 0,
     high: 1,

@@ -32,7 +32,7 @@ export function maskOf(vocab: number, allowed: Iterable<number>): TokenMask {
 
 export const allows = (mask: TokenMask, id: number): boolean => ((mask[id >> 5]! >>> (id & 31)) & 1) === 1
 
-/** Sets the scores of tokens that are not allowed to -∞. At least one token must be allowed. */
+/** Sets the scores of masked tokens to -∞. At least one token must be allowed. */
 export function applyMask(scores: Float32Array | Float64Array, mask: TokenMask): void {
   checkSize(mask, scores.length)
   let any = false

@@ -16,7 +16,7 @@ export function largest(logits: Float32Array | Float64Array): number {
   return max
 }
 
-/** The ids of the `count` (1 at least) largest, as `largestLogits` orders them; errors as `largest`. */
+/** The ids of the `count` (at least 1) largest, ordered as by `largestLogits`; errors as `largest`. */
 export function bestLogits(logits: Float32Array | Float64Array, count: number): Int32Array {
   const best = largestLogits(logits, count)
   if (best === undefined || !Number.isFinite(logits[best[0]!]!)) largest(logits)
@@ -24,9 +24,9 @@ export function bestLogits(logits: Float32Array | Float64Array, count: number): 
 }
 
 /**
- * For a small count little more than one pass. A NaN is found wherever it is.
- * @param count 1 at least
- * @returns the indices, or undefined where a value is NaN
+ * Little more than one pass for a small count. A NaN is found at any index.
+ * @param count at least 1
+ * @returns the indices, or undefined if a value is NaN
  */
 export function largestLogits(logits: Float32Array | Float64Array, count: number): Int32Array | undefined {
   /** The last of the order at its root: the one to beat. */
@@ -47,8 +47,8 @@ export function largestLogits(logits: Float32Array | Float64Array, count: number
 }
 
 /**
- * The first index from `from` on whose value is above `least`, or NaN. On its own, so that it is compiled for this
- * alone: it sees nearly all of the vocabulary.
+ * The first index from `from` on whose value is above `least`, or NaN. A separate function, so that V8 compiles it for
+ * this alone: it scans nearly all of the vocabulary.
  */
 function above(values: Float32Array | Float64Array, from: number, least: number): number {
   while (from < values.length && values[from]! <= least) from++

@@ -44,8 +44,8 @@ export function truncateFew(scores: Float32Array | Float64Array, options: Trunca
  * @throws VeritError VERIT_LOGITS
  */
 export function truncateAll(score: Float64Array, weight: Float64Array, options: Truncation): Candidates {
-  // With a loop of its own V8 compiles this function with its best compiler, and `weigh` inside it; else that takes
-  // twice as long.
+  // With a loop of its own, V8 compiles this function with its best compiler, with `weigh` inlined; otherwise that
+  // takes twice as long.
   let max = -Infinity
   for (let i = 0; i < score.length; i++) if (score[i]! > max) max = score[i]!
   const total = weigh(score, weight, max, options.temperature)

@@ -1,11 +1,11 @@
 /**
- * What tokens weigh in a choice (docs/internals/generation.md): their probabilities times a constant, such that the
+ * Weights of tokens in a choice (docs/internals/generation.md): their probabilities times a constant, such that the
  * most probable weighs 1.
  */
 import { expCore } from '../lib/functions.ts'
 
-// V8 reads an imported or exported binding anew each time it is used, which would take a third of the time here: a
-// vocabulary is long, so loops use what is this module's alone.
+// V8 reads an imported or exported binding at each use, which would take a third of the time here: loops over the
+// vocabulary use module-local variables.
 const exp = expCore
 
 /** e^x for x <= 0, and 0 where that is below 1e-300. */

@@ -41,7 +41,7 @@ const isLoopback = (address: Address): boolean =>
 
 /**
  * The groups of an address, narrowest first: an IPv4 address and its /24; an IPv6 /64, /56 and /48; all of loopback
- * (127.0.0.0/8, ::1) as one group. A text that is no address, such as `unix`, is a group of its own.
+ * (127.0.0.0/8, ::1) as one group. Other text, such as `unix`, is its own group.
  */
 export function addressGroups(text: string): readonly AddressGroup[] {
   const address = parseAddress(text)
@@ -53,7 +53,7 @@ export function addressGroups(text: string): readonly AddressGroup[] {
 /** The narrowest group: `192.0.2.1`, `2001:db8:1:2::/64`, `loopback`, `unix`. */
 export const addressGroup = (text: string): string => addressGroups(text)[0]!.name
 
-/** The widest block that refusals are told by: a /16 (IPv4), a /32 (IPv6), loopback. */
+/** The widest block in summaries of refusals: a /16 (IPv4), a /32 (IPv6), loopback. */
 export function wideGroup(text: string): string {
   const address = parseAddress(text)
   if (address === undefined) return text

@@ -1,12 +1,11 @@
 /**
- * How many generations run and wait at once: a few run, some wait, the rest are told to come back. A free place goes to
- * the key that has the fewest running, of those to who came first: a key that asks for much waits for itself, not
- * others for it.
+ * Admission of generations: some run, some wait, the rest get 503. A free slot goes to the key with the fewest running
+ * generations, then to the earliest: a key that asks for much waits for itself, and others do not wait for it.
  */
 import { VeritError } from '../lib/errors.ts'
 
 export interface AdmissionLimits {
-  /** Generations that run side by side. */
+  /** Maximum number of running generations. */
   parallel: number
   /** Generations that wait. */
   queue: number

@@ -1,7 +1,4 @@
-/**
- * Where alerts of unusual use go: the log, the metrics, the audit log and the webhook. What is usual is kept over a
- * restart.
- */
+/** Destinations of alerts: log, metrics, audit log and webhook. Baselines survive a restart. */
 import { join } from 'node:path'
 import type { AuditLog } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'

@@ -9,7 +9,7 @@ export type StartEvent = Extract<CallEvent, { type: 'start' }>
 export type TokenEvent = Extract<CallEvent, { type: 'token' }>
 export type EndEvent = Extract<CallEvent, { type: 'end' }>
 
-/** What every object of one answer has in common. */
+/** Members of every object of one answer. */
 export interface AnswerHead {
   /** Without its prefix. */
   id: string
@@ -23,7 +23,7 @@ export interface AnswerHead {
 export interface AnswerWriter {
   /** Streamed before the first token. */
   opening(): object[]
-  /** Streamed for a token; undefined when there is nothing to say yet. */
+  /** Streamed for a token; undefined if there is nothing to send yet. */
   token(event: TokenEvent): object | undefined
   /** Streamed after the last token. @param entry index in the audit log */
   closing(start: StartEvent, end: EndEvent, entry?: number): object
@@ -35,10 +35,7 @@ export interface AnswerWriter {
   whole(start: StartEvent, end: EndEvent, entry?: number): JsonPieces
 }
 
-/**
- * What was computed before is told of this very request: it came from earlier ones of the same owner, or of the same
- * key.
- */
+/** Cached tokens come from earlier prompts of the same owner, or of the same key if it has no owner. */
 export const usageOf = (start: StartEvent, end: EndEvent): object => ({
   prompt_tokens: end.promptTokens,
   completion_tokens: end.completionTokens,
@@ -46,7 +43,7 @@ export const usageOf = (start: StartEvent, end: EndEvent): object => ({
   prompt_tokens_details: { cached_tokens: start.cachedTokens }
 })
 
-/** What is needed to repeat an answer, and what it cost: our own addition. */
+/** What is needed to repeat an answer, and its cost: an extension of Verit. */
 export const extensionOf = (start: StartEvent, end: EndEvent, entry?: number): object => ({
   verit: {
     seed: start.seed,

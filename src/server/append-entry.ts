@@ -1,7 +1,7 @@
 /**
- * Appends to the audit log for a request. Where that fails, the time until it works again is a gap: the first entry
- * afterwards says since when, and until then the database keeps it, so that the next start says so if this process ends
- * before.
+ * Appends to the audit log for a request. If that fails, the time until it works again is a gap: the first entry
+ * afterwards records its start. Until then the database keeps it, so that the next start records it if this process
+ * ends before.
  */
 import type { AuditLog, NewAuditEntry, RequestTexts } from '../audit/entry.ts'
 import { VeritError } from '../lib/errors.ts'
@@ -23,7 +23,7 @@ export async function appendEntry(
 }
 
 /**
- * Writes the entry of a gap, where there is one: requests that come together share it.
+ * Writes the entry of a gap, if there is one; concurrent requests share it.
  * @throws VeritError VERIT_AUDIT while the log cannot be written
  */
 export function closeGap(context: GatewayContext): Promise<void> {
@@ -53,7 +53,7 @@ async function orFails<T>(context: GatewayContext, work: () => Promise<T>): Prom
   }
 }
 
-/** One after the other, beside the requests: the database may be on the disk that is full. */
+/** One after the other, outside the path of requests: the database may be on the full disk. */
 function keep(context: GatewayContext, work: () => Promise<void>): void {
   context.keepingGap = (context.keepingGap ?? Promise.resolve()).then(work).catch((e: unknown) => {
     const cause = VeritError.is(e) ? e.what : String(e)

@@ -1,6 +1,7 @@
 /**
- * Keeps the database and the audit log in step: the database is told of the log's newest checkpoint, and the log of a
- * time in which there was none. Every few seconds, beside the requests; what is told is on disk with the log already.
+ * Synchronises the database and the audit log every few seconds, outside the path of requests: the database receives
+ * the log's newest checkpoint, and the log receives a period without a log. Everything sent is already on disk with the
+ * log.
  */
 import { join } from 'node:path'
 import { openAuditLog } from '../audit/audit-log.ts'
@@ -20,8 +21,8 @@ export interface KeptLog extends AsyncDisposable {
 }
 
 /**
- * Opens the audit log, which must continue what the database knows of it, and begins it with what happened before: the
- * start, the log before this one where it is another, and the time without a log.
+ * Opens the audit log, which must continue the database's checkpoint, and begins it with earlier facts: the start, a
+ * previous other log, and the period without a log.
  * @throws VeritError VERIT_AUDIT_ROLLBACK and those of openAuditLog
  */
 export async function openKeptLog(

@@ -1,7 +1,7 @@
 /**
- * Who is asking. Every way to fail to prove a key gives the same answer; a store that fails gives 503, never a way in.
- * Three proofs: the secret in `Authorization: Bearer KEY`, a signature over the request (RFC 9421), or a TLS client
- * certificate where neither of those was sent.
+ * Authentication. Every failure to prove a key gives the same answer; a failing store gives 503, never access. Three
+ * proofs: the secret in `Authorization: Bearer KEY`, a signature over the request (RFC 9421), or a TLS client
+ * certificate if neither was sent.
  */
 import type { FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -83,8 +83,8 @@ export const mayUse = (record: KeyRecord, model: string): boolean =>
   record.models.length === 0 || record.models.includes(model)
 
 /**
- * Whether the key, as it is now, still lets its caller do what needs a scope, by the credential that proved it.
- * @param now what the store says of a valid key
+ * Whether the current key still has the required scope for its caller, by the credential that proved it.
+ * @param now the store's result for a valid key
  */
 export function stillMay({ credentialId, proof }: Caller, now: KeyRecord, scope: Scope, remote: string): boolean {
   return (
@@ -96,7 +96,7 @@ export function stillMay({ credentialId, proof }: Caller, now: KeyRecord, scope:
 }
 
 /**
- * Asks the store again about a caller that was let in a while ago; gives the key's record as it is now.
+ * Checks an earlier caller in the store again; returns the current record of the key.
  * @throws VeritError VERIT_UNAUTHORIZED, VERIT_UNAVAILABLE
  */
 export async function checkStillMay(
@@ -111,7 +111,7 @@ export async function checkStillMay(
   return now
 }
 
-/** A store that fails is no answer. */
+/** A failing store is not an answer. */
 export async function ask<T>(question: () => Promise<T>): Promise<T> {
   try {
     return await question()

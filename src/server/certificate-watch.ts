@@ -1,7 +1,7 @@
 /**
- * New certificates without a restart: the files are looked at every few seconds and on SIGHUP. What changed is read and
- * checked as a whole first; a pair that is not good leaves the old one in use and says so in the log. Connections that
- * are open keep the certificate they began with.
+ * New certificates without a restart: checks the files every few seconds and on SIGHUP. A changed pair is read and
+ * validated as a whole; an invalid pair leaves the old one in use, with a line in the log. Open connections keep their
+ * certificate.
  */
 import { statSync } from 'node:fs'
 import { VeritError } from '../lib/errors.ts'
@@ -23,7 +23,7 @@ export class CertificateWatch {
   #timer: NodeJS.Timeout
   #check = (): void => this.check()
 
-  /** Reads the files for the first time. @param use given what is read later. @throws VeritError VERIT_CONFIG */
+  /** Reads the files for the first time. @param use receives later pairs. @throws VeritError VERIT_CONFIG */
   static start(
     files: TlsFiles,
     log: Log,
@@ -82,7 +82,7 @@ export class CertificateWatch {
   }
 }
 
-/** What changes when a file is replaced, rewritten, or its link is set to another. */
+/** Changes when a file is replaced, rewritten, or its link is retargeted. */
 function stampOf(files: TlsFiles): string {
   return [files.tlsCert, files.tlsKey, files.tlsClientCa]
     .map(path => {

@@ -1,4 +1,4 @@
-/** The messages of a chat: tables of their fields and of those of their parts, and what the model is given of them. */
+/** The messages of a chat: tables of their fields and of those of their parts, and their conversion for the model. */
 import { Type } from 'typebox'
 import { printable } from '../lib/printable.ts'
 import type { ChatMessage } from '../runner/messages.ts'
@@ -24,7 +24,7 @@ const NO_TOOL_CALLS =
 const anything = Type.Unknown({ description: 'any value' })
 const text = Type.String({ description: 'a text' })
 
-/** What clients keep with a message, and send back with it. */
+/** Fields that clients store with a message and send back. */
 const kept = {
   id: Type.Union([shortText, Type.Number()], { description: 'a number or a text of at most 512 characters' }),
   index: Type.Number({ description: 'a number' }),

@@ -7,7 +7,9 @@ import { printable } from '../lib/printable.ts'
 import { readTemplate } from '../lib/template-file.ts'
 import { openTrusted } from '../lib/trusted-file.ts'
 
-/** What the gateway tells the runner of conversations: text and origin of a template, and further end tokens. */
+/**
+ * Conversation settings that the gateway sends to the runner: text and origin of a template, and additional end tokens.
+ */
 export interface ConversationSettings {
   readonly chatTemplate?: { readonly text: string; readonly source: string }
   readonly endTokens?: readonly string[]

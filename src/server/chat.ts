@@ -116,7 +116,7 @@ const logprobOf = ({ text, logprob, top = [] }: TokenEvent): object => ({
   top_logprobs: top.map(a => oneLogprob(a.text, a.logprob))
 })
 
-/** A token that is part of a character has no text of its own, and its bytes are not told. */
+/** A token that is part of a character has no text, and its bytes are not sent. */
 function oneLogprob(text: string, logprob: number | undefined): object {
   const bytes = text === '' || text.includes('\ufffd') ? null : [...Buffer.from(text, 'utf8')]
   return { token: text, logprob: logprob ?? null, bytes }

@@ -1,7 +1,6 @@
 /**
- * Client certificates. Where authorities are configured a certificate is asked for: one that does not verify ends the
- * connection, none at all does so only if the operator requires one. A verified certificate proves a key whose
- * fingerprint is that of the certificate.
+ * Client certificates. If authorities are configured, a certificate is requested: an invalid one ends the connection; a
+ * missing one does only if the operator requires one. A valid certificate proves the key with its fingerprint.
  */
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
@@ -25,8 +24,7 @@ export function refuseCertificate(socket: TLSSocket, required: boolean): string 
 }
 
 /**
- * SHA-256, hexadecimal, of the DER of the certificate that this connection's client proved to hold; undefined: none, or
- * it has expired meanwhile.
+ * SHA-256, hexadecimal, of the DER of this connection's valid client certificate; undefined: none, or it has expired.
  * @param now the time of the store, which does not go back
  */
 export function clientCertificate(socket: Socket, now = new Date()): { fingerprint: string } | undefined {

@@ -130,7 +130,7 @@ class CompletionWriter implements AnswerWriter {
     })
   }
 
-  /** What is told of a token; its offset counts UTF-16 units of the answer. */
+  /** Log probabilities of a token; its offset counts UTF-16 units of the answer. */
   #logprobOf({ text, logprob, top }: TokenEvent): Told {
     const offset = this.#offset
     this.#offset += text.length

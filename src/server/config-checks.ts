@@ -1,4 +1,4 @@
-/** What several settings must be to one another, and the files that they name. */
+/** Checks across settings, and of the files that they name. */
 import { loadTextsKey } from '../audit/audit-log.ts'
 import { VeritError } from '../lib/errors.ts'
 import { loadTrustPolicy } from '../trust/trust-policy.ts'

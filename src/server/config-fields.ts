@@ -10,7 +10,7 @@ import { textRules } from './config-rules.ts'
 
 export type SettingValue = number | boolean | string | string[]
 
-/** What is used of a field's JSON Schema. */
+/** The parts of a field's JSON Schema that are used. */
 interface FieldSchema {
   readonly type?: 'integer' | 'boolean' | 'string' | 'array'
   readonly anyOf?: readonly { const: string }[]
@@ -58,7 +58,7 @@ export function setting(name: string): Setting {
 
 const number = (n: number): string => (n === Number.MAX_SAFE_INTEGER ? '2^53 - 1' : n.toLocaleString('en-US'))
 
-/** What it takes, in words: "a whole number from 1 to 256". */
+/** Accepted values in words: "a whole number from 1 to 256". */
 export function rangeOf({ schema }: Setting): string {
   switch (schema.type) {
     case 'integer':
@@ -80,7 +80,7 @@ export function rangeOf({ schema }: Setting): string {
   }
 }
 
-/** What is wrong with a value, to complete "SETTING ..."; undefined: nothing. */
+/** The problem of a value, to complete "SETTING ..."; undefined if there is none. */
 export function valueProblem(setting: Setting, value: unknown): string | undefined {
   const { schema, name } = setting
   if (!fits(schema, value)) return `must be ${rangeOf(setting)}`

@@ -1,7 +1,6 @@
 /**
- * The effective configuration: defaults, then a TOML file, then flags of the command. A file says what it means or is
- * refused: an unknown name, a value of another kind, a secret, a file that others may write to. Format: TOML 1.0,
- * sections and names of config.ts in snake_case.
+ * The effective configuration: defaults, then a TOML file, then flags. A file with an unknown name, a wrong type, a
+ * secret, or write access for others is refused. Format: TOML 1.0, sections and names of config.ts in snake_case.
  */
 import { TomlError, parse } from 'smol-toml'
 import { VeritError } from '../lib/errors.ts'
@@ -17,7 +16,7 @@ import type { Setting, SettingValue } from './config-fields.ts'
 const MOST_BYTES = 64 << 10
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** What people take for settings: secrets, which a file that is copied and committed must not hold. */
+/** Names that people may try as settings for secrets, which a file that is copied and committed must not hold. */
 const SECRETS: readonly [RegExp, string][] = [
   [/database|postgres|dsn/, 'VERIT_DATABASE_URL or VERIT_DATABASE_URL_FILE'],
   [/redis|valkey|rate_url/, 'VERIT_RATE_URL or VERIT_RATE_URL_FILE'],

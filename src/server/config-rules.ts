@@ -1,6 +1,6 @@
 /**
- * What the texts among the settings must look like, beyond their length: addresses, names, origins. Each is checked to
- * the letter against what a client can send, since a rule that can never match would be found out late.
+ * Formats of text settings beyond their length: addresses, names, origins. Each is checked against what a client can
+ * send, because a rule that never matches would be noticed late.
  */
 import { isIP } from 'node:net'
 import { processorList } from '../lib/processor-list.ts'

@@ -1,8 +1,7 @@
 /**
- * Every setting of the server, in one schema: names, ranges, defaults and what they mean. A configuration file (TOML)
- * has the same sections with the same names in snake_case; flags of `verit serve` come after it.
- * docs/reference/configuration.md is made from here (`node scripts/config-docs.ts`). Secrets do not stand here: they
- * come from files or the environment.
+ * Every setting of the server in one schema: names, ranges, defaults and meaning. A configuration file (TOML) has the
+ * same sections and names in snake_case; flags of `verit serve` override it. docs/reference/configuration.md is
+ * generated from it (`node scripts/config-docs.ts`). Secrets are not settings: they come from files or the environment.
  */
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
@@ -276,7 +275,7 @@ export const ServerConfig = Type.Object(
 )
 export type ServerConfig = Static<typeof ServerConfig>
 
-/** The configuration that nothing has been said about. */
+/** The default configuration. */
 export function defaultConfig(): ServerConfig {
   const section = (s: object): object =>
     Object.fromEntries(

@@ -1,30 +1,27 @@
 /**
- * Which connections are kept when more come than there are places. A connection is free to open, so a limit that
- * refuses the newest lets whoever comes first lock out everybody else. Here the newest gets a place and the oldest one
- * that has not proved a key loses its own.
+ * Which connections are kept when there are more than slots. Opening a connection is free, so a limit that refuses the
+ * newest would let the first comer lock out everybody else. Here the newest gets a slot, and the oldest unauthenticated
+ * one is closed.
  *
- * A connection is proven when a request on it was authenticated. Neither side can take everything: proven and unproven
- * connections may each always have a quarter of the places. The same holds within each group of addresses
- * (address-group.ts). A new connection has a moment beyond the limits, in which its first request can arrive; otherwise
- * those who connect fastest would push out all others before they have said anything.
+ * A connection is authenticated once a request on it was. Neither side can take everything: authenticated and
+ * unauthenticated connections may each always have a quarter of the slots. The same holds within each group of
+ * addresses (address-group.ts). A new connection does not count for a moment, so that its first request can arrive;
+ * otherwise the fastest would evict all others before they have sent anything.
  */
 import type { AddressGroup } from './address-group.ts'
 
-/**
- * An unauthenticated connection ends after so many requests, or so long after it was opened, at the end of the answer
- * under way.
- */
+/** An unauthenticated connection ends after this many requests, or this time, at the end of its current answer. */
 const UNPROVEN_REQUESTS = 100
 const UNPROVEN_MS = 60_000
-/** Where few connections are unproven, idle proven ones make room first for those that are no older than this. */
+/** If few connections are unauthenticated, idle authenticated ones that are older than this are closed first. */
 const TIME_TO_PROVE_MS = 1000
 /** How long the body of a request may arrive before its connection may be ended to make room, a proven one, too. */
 const BODY_MS = 1000
 /** How long a connection is new. */
 const NEW_MS = 100
 /**
- * New connections at once: so many times the places of their group, and in all at most so many. Beyond, the oldest of
- * them is no longer new.
+ * Maximum of new connections: this many times the slots of their group, and this many in all. Beyond it, the oldest is
+ * no longer new.
  */
 const NEW_FACTOR = 4
 const MOST_NEW = 512
@@ -46,8 +43,8 @@ export class Place {
   proven = false
   left = false
   /**
-   * Requests that have come, those being worked on, and answers on their way: the last includes what the client has not
-   * yet taken.
+   * Received requests, requests being worked on, and answers being sent: the last includes bytes that the client has
+   * not read.
    */
   requests = 0
   working = 0
@@ -62,8 +59,8 @@ export class Place {
   }
 
   /**
-   * Whether it may be ended to make room: never while an answer to a proven key, or the first answer of a connection,
-   * is under way. A body that takes long is no answer under way: it costs its sender nothing.
+   * Whether it may be closed to make room: never during an answer to an authenticated key, or during its first answer.
+   * A slow body does not protect it: it costs its sender nothing.
    */
   isIdle(now: number): boolean {
     if (!this.proven) return this.working === 0 || this.requests > this.working
@@ -77,7 +74,7 @@ class Pool {
   readonly name: string
   readonly #limit: number
   readonly #mostNew: number
-  /** New ones and unproven ones in order of arrival, proven ones with the least recently used first. */
+  /** New and unauthenticated ones in order of arrival, authenticated ones least recently used first. */
   readonly #new = new Set<Place>()
   readonly #unproven = new Set<Place>()
   readonly #proven = new Set<Place>()
@@ -96,7 +93,7 @@ class Pool {
     return this.#proven.size
   }
 
-  /** Whether a limit is passed by connections that are no longer new. */
+  /** Whether connections that are no longer new exceed a limit. */
   get over(): boolean {
     return this.#settled > this.#limit || this.#unproven.size > this.#limit - this.#quarter
   }
@@ -215,7 +212,7 @@ export class ConnectionPlaces {
     return place
   }
 
-  /** Holds connections that are no longer new to the limits. */
+  /** Applies the limits to connections that are no longer new. */
   settle(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined

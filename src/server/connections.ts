@@ -51,7 +51,7 @@ export interface TransportCounts {
   readonly open: number
   /** Of them, those that are authenticated. */
   readonly proven: number
-  /** Connections that were ended at once, because every place was in use or they sent too many requests. */
+  /** Connections closed at once because every slot was in use, or because of too many requests. */
   readonly refused: number
   /** Unauthenticated or idle connections that were ended to make room for others. */
   readonly ended: number
@@ -101,7 +101,8 @@ export function createTransport(config: ServerConfig, log: Log): Transport {
       tickets?.add(server as unknown as SecureServer)
     }
     guard(server, 'connection', (socket: Socket) => connections.admit(socket))
-    // Node would say "continue" to anyone and refuse other expectations by itself: both are decided where all else is.
+    // Node would answer "continue" to anyone and refuse other expectations by itself: both are decided with all other
+    // checks.
     for (const event of ['checkContinue', 'checkExpectation'])
       server.on(event, (...args) => void server.emit('request', ...args))
     servers.push(server)
@@ -122,7 +123,7 @@ export function createTransport(config: ServerConfig, log: Log): Transport {
   }
 }
 
-/** The connections of one transport: who gets a place, and what is noted of each. */
+/** The connections of one transport: slots and records of each. */
 class Connections implements TransportCounts {
   readonly #places: ConnectionPlaces
   readonly #proxies: ProxyList
@@ -192,8 +193,8 @@ class Connections implements TransportCounts {
     return (request: IncomingMessage, response: ServerResponse) => {
       if (request.socket.destroyed) return // the parser goes on with the rest of the packet
       toOriginForm(request)
-      // An upgrade is ignored, but Node's parser drops what came with it in one packet: no later bytes may be taken for
-      // a request.
+      // An upgrade is ignored, but Node's parser drops bytes that came with it in one packet: no later bytes may count
+      // as a request.
       if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
       const place = this.#placeOf.get(request.socket)
       if (place !== undefined) this.#note(place, request, response)

@@ -10,10 +10,10 @@
 const PARAMETER =
   /[ \t]*;[ \t]*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|"((?:[^"\\]|\\.)*)"))?/y
 const JSON_TYPE = 'application/json'
-/** Names of UTF-8, and of what is a part of it. */
+/** Names of UTF-8, and of its subset. */
 const UTF8 = new Set(['utf-8', 'utf8', 'us-ascii'])
 
-/** What is wrong with a Content-Type; undefined: it is JSON in UTF-8. */
+/** The problem of a Content-Type; undefined for JSON in UTF-8. */
 export function contentTypeProblem(header: string | undefined): string | undefined {
   const text = header?.trim() ?? ''
   if (text.slice(0, JSON_TYPE.length).toLowerCase() !== JSON_TYPE) return 'its Content-Type is not application/json'

@@ -1,4 +1,4 @@
-/** What the routes of one gateway share, and what is noted of one request. */
+/** State shared by the routes of one gateway, and the record of one request. */
 import type { AuditLog, RequestEntry } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
 import type { ModelRunner } from '../runner/model-runner.ts'
@@ -30,7 +30,7 @@ export interface ServedModel {
 
 export interface GatewayContext {
   config: ServerConfig
-  /** What a request's Host, Origin and shape may be, from the configuration. */
+  /** Accepted Host, Origin and shape of a request, from the configuration. */
   rules: HttpRules
   store: Store
   rates: RateState
@@ -38,11 +38,11 @@ export interface GatewayContext {
   audit: AuditLog | undefined
   /** Since when it could not be written, ISO 8601; undefined: it can. */
   auditFailing?: string | undefined
-  /** The entry that says so, under way. */
+  /** The pending entry of the gap. */
   closingGap?: Promise<void> | undefined
-  /** What the database is told of it, under way. */
+  /** The pending update of the database. */
   keepingGap?: Promise<void> | undefined
-  /** Counts what is done without an audit log; undefined where there is one. */
+  /** Counts work without an audit log; undefined if there is a log. */
   unaudited?: UnauditedTime | undefined
   /** performance.now() when a request last failed because the store, the rate state or the audit log did. */
   lastFailure?: number | undefined
@@ -62,7 +62,7 @@ export interface GatewayContext {
   modelId: string
   /** Undefined until it is loaded. */
   model: ServedModel | undefined
-  /** Aborted when the server ends what is still under way. */
+  /** Aborted when the server ends running work. */
   stopping: AbortSignal
 }
 
@@ -95,7 +95,7 @@ export interface OpenAnswer {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Who asks, and how it was proved. */
+/** The caller and its proof. */
 export interface Caller {
   readonly record: KeyRecord
   readonly credentialId: string
@@ -104,7 +104,7 @@ export interface Caller {
   readonly signature: RequestSignature | undefined
 }
 
-/** What a generation adds to the entry of its request. */
+/** Facts of a generation for the audit entry. */
 export interface GenerationNotes {
   parameters: Record<string, unknown>
   observed: Observation['parameters']
@@ -114,11 +114,11 @@ export interface GenerationNotes {
   finish: string | undefined
 }
 
-/** What is noted of a request, for the log, the audit log and the watch. */
+/** Facts about a request, for the log, the audit log and the watch. */
 export interface RequestNotes {
   /** performance.now() at its start. */
   readonly start: number
-  /** The row of the table that it matched. */
+  /** The matching row of the table. */
   route: Route | undefined
   /** Address of the client, through trusted proxies. */
   remote: string
@@ -131,7 +131,7 @@ export interface RequestNotes {
   error: unknown
   /** Fields of its body that changed nothing; undefined where none was read. */
   ignored: IgnoredFields | undefined
-  /** It was refused, and is counted together with others instead of having an entry and a line of its own. */
+  /** A refused request that is counted in a summary instead of having its own entry and line. */
   counted: boolean
   /** Set once its entry is in the audit log, or need not be. */
   recorded: boolean

@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { HttpRules } from './http-checks.ts'
 
-/** What a page may read of an answer: who it was, what is left, and what proves it. */
+/** Headers of an answer that a page may read: request id, remaining limits, signature. */
 const EXPOSED = [
   'x-request-id',
   'retry-after',
@@ -17,7 +17,7 @@ const EXPOSED = [
   'content-digest',
   ...['limit', 'remaining', 'reset'].flatMap(n => [`x-ratelimit-${n}-requests`, `x-ratelimit-${n}-tokens`])
 ].join(', ')
-/** What a page may send: a key, or a signature. */
+/** Headers that a page may send: a key, or a signature. */
 const ALLOWED = 'authorization, content-type, content-digest, signature, signature-input'
 
 /**

@@ -1,8 +1,7 @@
 /**
- * The fields that an object of a request may have: one table of three classes. Honoured fields have an effect. Neutral
- * fields are accepted and change nothing here. Refused fields are refused by name and with a reason, unless they hold a
- * value that asks for nothing. Any other name is refused, or ignored where `http.unknown_fields` says so. null means
- * absent.
+ * The fields of an object in a request: one table of three classes. Honoured fields have an effect. Neutral fields are
+ * accepted and change nothing. Refused fields are refused by name and reason, unless their value asks for nothing. Any
+ * other name is refused, or ignored with `http.unknown_fields`. null means absent.
  */
 import type { Static, TObject, TProperties, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
@@ -11,16 +10,16 @@ import { nearest } from '../lib/nearest.ts'
 import { printable } from '../lib/printable.ts'
 
 export interface Dialect<P extends TProperties = TProperties> {
-  /** Where such objects stand in a request, for the log: `messages[]`. Default: the request itself. */
+  /** Location of such objects in a request, for the log: `messages[]`. Default: the request itself. */
   readonly at?: string
   readonly honoured: P
-  /** What each may hold. */
+  /** Accepted values of each. */
   readonly neutral?: Readonly<Record<string, TSchema>>
   readonly refused?: Readonly<Record<string, Refusal>>
 }
 
 export interface Refusal {
-  /** What to do instead: a sentence without its final stop. */
+  /** The remedy: a sentence without its full stop. */
   readonly instead: string
   /** Values that ask for nothing. Default: none. */
   readonly unless?: TSchema
@@ -38,7 +37,7 @@ export interface Reading {
 const MOST_NAMES = 32
 const NAME_LENGTH = 40
 
-/** Names of fields that were accepted and changed nothing, for the log. */
+/** Names of accepted fields without effect, for the log. */
 export class IgnoredFields {
   /** Names of tables, with their place: `messages[].id`. */
   readonly known = new Set<string>()
@@ -59,7 +58,7 @@ export const newReading = (unknownFields: Reading['unknownFields'] = 'refuse'): 
 export const fieldError = (field: string, problem: string, instead?: string): VeritError =>
   new VeritError('VERIT_REQUEST', { field, problem, ...(instead !== undefined && { instead }) })
 
-/** `messages[3]`, `role` -> messages[3].role, with what a client chose made printable and short. */
+/** `messages[3]`, `role` -> messages[3].role, with the client's parts made printable and short. */
 export const pathOf = (path: string, name: string): string =>
   `${path}${path === '' ? '' : '.'}${printable(name, NAME_LENGTH)}`
 

@@ -1,7 +1,4 @@
-/**
- * Why a generation ends before its end: the client left, its time is up, its key is no longer valid, or the server
- * stops.
- */
+/** Why a generation ends early: the client left, its time is up, its key is no longer valid, or the server stops. */
 import type { ServerResponse } from 'node:http'
 import { VeritError } from '../lib/errors.ts'
 import type { GatewayContext } from './context.ts'

@@ -36,9 +36,9 @@ const HEADERS: Readonly<Record<number, Record<string, string>>> = {
 const RETRY_SECONDS = 60
 
 /**
- * When to come back. OpenAI's clients sleep for as long as `Retry-After` says, half a day if need be, and the program
- * behind them seems to hang; `x-should-retry: false` is how such a server tells them to fail at once.
- * @param seconds undefined: an error that knows no time; infinite: waiting does not help
+ * Headers about retrying. OpenAI's clients sleep for the whole `Retry-After`, half a day if need be, and the program
+ * behind them seems to hang; `x-should-retry: false` makes them fail at once.
+ * @param seconds undefined: unknown; infinite: waiting does not help
  */
 function waiting(seconds: unknown, status: number): Record<string, string> {
   if (typeof seconds !== 'number') return status === 429 ? { 'retry-after': '1' } : {}
@@ -48,7 +48,7 @@ function waiting(seconds: unknown, status: number): Record<string, string> {
   }
 }
 
-/** @param bodyLimit bytes that a body may have, for the message of 413 */
+/** @param bodyLimit maximum bytes of a body, for the message of 413 */
 export function errorReply(e: unknown, requestId: string, bodyLimit = 0): ErrorReply {
   const error = asVeritError(e, bodyLimit)
   if (error === undefined) {

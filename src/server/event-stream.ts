@@ -12,8 +12,8 @@ const PAD = 512
 const FIELD = ',"obfuscation":""'
 
 /**
- * An object as JSON with a last field that makes it a multiple of PAD bytes with what an event adds (`data: ` and two
- * line feeds).
+ * An object as JSON with a last field that pads the event (`data: ` and two line feeds included) to a multiple of PAD
+ * bytes.
  */
 function padded(json: string): string {
   const bytes = Buffer.byteLength(json) + FIELD.length + 'data: \n\n'.length
@@ -59,7 +59,7 @@ export class EventStream implements Disposable {
     return this.#sendText(`data: ${pad ? padded(json) : json}\n\n`)
   }
 
-  /** Ends a complete answer: OpenAI's mark of the end, then, after all that it covers, the signature. */
+  /** Ends a complete answer: OpenAI's end mark, then the signature over everything before it. */
   async done(): Promise<void> {
     await this.#sendText('data: [DONE]\n\n')
     await this.end()
@@ -91,7 +91,7 @@ export class EventStream implements Disposable {
   }
 
   #keepAlive(): void {
-    // A client that has yet to read what was sent is not waiting for more.
+    // A client that has unread data needs no comment.
     if (this.#raw.destroyed || this.#raw.writableNeedDrain) this.#timer?.refresh()
     else this.#sendText(KEEP_ALIVE).catch(() => this.#raw.destroy())
   }

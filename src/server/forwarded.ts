@@ -1,8 +1,7 @@
 /**
- * Whose request it is when a reverse proxy stands between. X-Forwarded-For is believed only on a connection from a
- * proxy that the operator declared, and only as far as declared proxies wrote it: from the right, the first address
- * that is none of them. The client wrote everything left of it. The other headers of this family (Forwarded, X-Real-IP,
- * X-Forwarded-Proto, ...) are not read.
+ * The client address behind a reverse proxy. X-Forwarded-For counts only on a connection from a trusted proxy, and only
+ * the part that trusted proxies wrote: from the right, the first address that is not trusted. The client wrote
+ * everything left of it. Other headers (Forwarded, X-Real-IP, X-Forwarded-Proto, ...) are not read.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -11,7 +10,9 @@ import type { AddressBlock } from '../lib/address.ts'
 import { VeritError, invariant } from '../lib/errors.ts'
 import { UNIX } from './address-group.ts'
 
-/** One way to write each address (lib/address.ts), the zone of a link-local peer left out. Undefined: it is none. */
+/**
+ * The canonical form of an address (lib/address.ts), without the zone of a link-local peer. Undefined for other text.
+ */
 export function normalAddress(text: string): string | undefined {
   const address = parseAddress(text.replace(/%[A-Za-z0-9._~-]+$/, ''))
   return address === undefined ? undefined : formatAddress(address)
@@ -79,8 +80,8 @@ export function peerOf({ remoteAddress }: Pick<Socket, 'remoteAddress'>, unix: b
 const MOST_HOPS = 32
 
 /**
- * The client's address, as normalAddress writes it, or `unix`; '' where the connection is gone already.
- * @throws VeritError VERIT_HTTP where a declared proxy sends what is not a list of addresses
+ * The client's address in the form of normalAddress, or `unix`; '' if the connection has closed.
+ * @throws VeritError VERIT_HTTP if a trusted proxy sends something other than a list of addresses
  */
 export function clientAddress(raw: IncomingMessage, { proxies, unix }: { proxies: ProxyList; unix: boolean }): string {
   const peer = peerOf(raw.socket, unix)

@@ -33,7 +33,7 @@ const PARSER_STATUS: Readonly<Record<string, string>> = {
 
 const keyRoutes = routeTable.filter(row => row.requires !== 'nothing')
 
-/** A body that is there so soon after its headers needs no second look at the key. */
+/** A body that arrives this soon after its headers needs no second check of the key. */
 const PROMPT_MS = 100
 
 /** Builds the gateway; it does not listen yet. */
@@ -85,10 +85,7 @@ export function buildGateway(context: GatewayContext, transport: Transport): Fas
   return app
 }
 
-/**
- * Everything that is asked of a request before its body is read; false when it is answered already. @throws VeritError
- * the refusal
- */
+/** All checks of a request before its body is read; false if it is answered already. @throws VeritError the refusal */
 async function admit(
   context: GatewayContext,
   transport: Transport,
@@ -126,8 +123,8 @@ function waitsForContinue({ headers, httpVersion }: IncomingMessage): boolean {
 }
 
 /**
- * A body may take as long as its sender likes, within the limit: what was true of the key before it need not be true
- * behind it. Otherwise who holds requests open could use a key, even make new ones with it, after it was revoked.
+ * A slow body may outlast the validity of its key, so the key is checked again. Otherwise open requests could use a
+ * key, and even create new ones, after it was revoked.
  */
 async function readmit(context: GatewayContext, { verit }: FastifyRequest): Promise<void> {
   const { route, caller, remote, start } = verit
@@ -135,7 +132,7 @@ async function readmit(context: GatewayContext, { verit }: FastifyRequest): Prom
   verit.caller = { ...caller, record: await checkStillMay(context, caller, route.requires, remote) }
 }
 
-/** Who has no valid key is limited by address all the same. */
+/** Callers without a valid key are limited by address. */
 async function callerOf(context: GatewayContext, request: FastifyRequest, hasBody: boolean): Promise<Caller> {
   try {
     return await authenticate(context, request, hasBody)
@@ -200,7 +197,7 @@ async function finish(
   if (typeof body !== 'string' && !Buffer.isBuffer(body) && body !== undefined && body !== null) return body
   if (request.method !== 'HEAD') signReply(context, request, reply, body ?? '')
   else {
-    // The length is that of the answer to GET; what is sent, and signed, is empty (RFC 9110 section 9.3.2).
+    // The length is that of the answer to GET; the sent and signed body is empty (RFC 9110 section 9.3.2).
     void reply.header('content-length', String(Buffer.byteLength(body ?? '')))
     signReply(context, request, reply, '')
   }
@@ -224,8 +221,8 @@ function sendingError(context: GatewayContext, e: unknown, request: FastifyReque
   const { status, headers, body } = errorReply(e, request.id, context.config.http.bodyBytes)
   if (request.verit !== undefined) request.verit.error ??= e
   if (VeritError.is(e, 'VERIT_UNAVAILABLE')) context.lastFailure = performance.now()
-  // A body that was not read would have to be read to its end before the connection could serve again.
-  // And behind a request of the wrong form, nobody knows what is a request (RFC 9112, section 11.2).
+  // An unread body would have to be read to its end before the connection could serve again. And after a malformed
+  // request, the beginning of the next is unknown (RFC 9112, section 11.2).
   if (
     (request.body === undefined && request.raw.method !== 'GET' && request.raw.method !== 'HEAD') ||
     VeritError.is(e, 'VERIT_HTTP') ||
@@ -236,11 +233,11 @@ function sendingError(context: GatewayContext, e: unknown, request: FastifyReque
   return body
 }
 
-/** What Node's parser refuses never becomes a request: an answer by hand, in the same shape. */
+/** Requests that Node's parser refuses get a handwritten answer in the same form. */
 function refuseConnection(error: Error & { code?: string }, socket: Socket, transport: Transport): void {
   // Bytes behind the last request of a connection: they are never read as one, and its answer may still go out.
   if (error.code === 'HPE_CLOSED_CONNECTION' && transport.answers(socket)) return
-  // Behind a request that is being answered, a refusal would be taken for its answer, or stand in the middle of it.
+  // Behind a request that is being answered, a refusal would be taken for its answer, or interrupt it.
   if (error.code === 'ECONNRESET' || !socket.writable || transport.answers(socket)) return void socket.destroy()
   const status = PARSER_STATUS[error.code ?? ''] ?? '400 Bad Request'
   const body = JSON.stringify(

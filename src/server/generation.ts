@@ -1,7 +1,7 @@
 /**
- * Runs one generation for a client: holds what it may cost, waits for a place, sends it to the model's process, answers
- * whole or as server-sent events, settles the cost and records it before the answer ends, and stops when the client
- * leaves or its key is revoked.
+ * Runs one generation for a client: reserves its maximum cost, waits for a slot, sends it to the runner, answers whole
+ * or as server-sent events, settles and records it before the answer ends, and stops if the client leaves or its key is
+ * revoked.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DisposableStack } from '../lib/disposable-stack.ts'
@@ -36,7 +36,7 @@ export interface GenerationCall extends GenerationRequest {
   writer: (head: AnswerHead) => AnswerWriter
 }
 
-/** One generation under way. */
+/** A running generation. */
 interface Answering {
   context: GatewayContext
   call: GenerationCall
@@ -47,7 +47,7 @@ interface Answering {
   notes: GenerationNotes
   /** Its share of the memory of answers that are not streamed. */
   held: HeldAnswer
-  /** Tokens that came, the prompt's own among them where they are given out. */
+  /** Received tokens, including the prompt's own with `echo`. */
   tokens: number
   /** Where the answer goes piece by piece. */
   out: EventStream | undefined
@@ -160,8 +160,8 @@ async function attempt(
 }
 
 /**
- * Whose earlier prompts may save work for this key's: those of its owner, or, where nobody is named, its own. Each is
- * told apart by what it is, so that no owner can be called like a key.
+ * The tenant of the prefix cache: the key's owner, or the key itself without an owner. A prefix separates the two, so
+ * that no owner can be named like a key.
  */
 function tenantOf({ config }: GatewayContext, { id, owner }: { id: string; owner: string }): string | undefined {
   if (!config.inference.prefixReuse) return undefined
@@ -194,7 +194,7 @@ function notesOf({ prompt, sampling, askedTokens, defaultTokens }: GenerationCal
   }
 }
 
-/** What stands for the prompt in the audit log: the text, or the token ids or messages as JSON. */
+/** The prompt for the audit log: the text, or token ids or messages as JSON. */
 function promptText(prompt: Prompt): string {
   if ('text' in prompt) return prompt.text
   return JSON.stringify(
@@ -202,7 +202,7 @@ function promptText(prompt: Prompt): string {
   )
 }
 
-/** The events until the signal comes, which ends them at once. */
+/** Events until the signal, which ends them at once. */
 async function* untilAborted(events: AsyncGenerator<CallEvent>, signal: AbortSignal): AsyncGenerator<CallEvent> {
   let wake = (): void => undefined
   signal.addEventListener('abort', () => wake(), { once: true })
@@ -232,18 +232,20 @@ function headOf({ request, model }: Answering): AnswerHead {
   }
 }
 
-/** Names all that decides an answer besides the request: the model, and the type of the KV cache where it rounds. */
+/**
+ * Names everything that decides an answer besides the request: the model, and the type of the KV cache if it rounds.
+ */
 function fingerprintOf({ runner }: ServedModel): string {
   return `fp_${runner.digest.slice(7, 23)}${runner.info.cacheType === 'f16' ? '_f16' : ''}`
 }
 
-/** The generation ended without an end: nothing to say to a client that left; else the reason is the answer. */
+/** The generation ended early: nothing to send to a client that left; otherwise the reason is the answer. */
 function leave({ ending, reply }: Answering): FastifyReply {
   if (!ending.clientLeft) throw ending.reason
   return reply.hijack()
 }
 
-/** Counts what comes, for the cost and the record, whatever becomes of it. */
+/** Counts received tokens for settlement and record, whatever happens to them. */
 function note(a: Answering, event: CallEvent): void {
   const { verit } = a.request
   if (event.type === 'token') {
@@ -278,7 +280,7 @@ async function whole(
   return leave(a)
 }
 
-/** The head goes out with the first event: what fails before it has a status of its own. */
+/** The head is sent with the first event: an earlier failure has its own status. */
 function eventStream(context: GatewayContext, request: FastifyRequest, reply: FastifyReply): EventStream {
   const { slowReaderSeconds, keepAliveSeconds } = context.config.http
   return new EventStream(reply.raw, {

@@ -1,6 +1,6 @@
 /**
- * TLS handshakes: failed ones are counted and told, those under way end with the server, and each finished one is tied
- * to its connection.
+ * TLS handshakes: counts and reports failed ones, ends running ones with the server, and ties each finished one to its
+ * connection.
  */
 import type { Server } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
@@ -18,11 +18,11 @@ export interface HandshakeRules {
   readonly log: Log
   /** Counts a failure and gives the number of all. */
   readonly failed: () => number
-  /** Told of each finished handshake, with the connection that it runs over. */
+  /** Called for each finished handshake, with its connection. */
   readonly done: (secure: TLSSocket, connection: Socket) => void
 }
 
-/** Puts a check before whatever else listens to an event: nobody sees a socket that it refuses. */
+/** Runs a check before all other listeners of an event: nobody sees a socket that it refuses. */
 export function guard<S extends Socket>(
   server: Server,
   event: 'connection' | 'secureConnection',

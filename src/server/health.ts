@@ -17,7 +17,7 @@ const OK = answer(200, 'ok')
 const LOADING = answer(503, 'loading')
 const UNAVAILABLE = answer(503, 'unavailable')
 
-/** `loading`: there is no runner; `unavailable`: it does not answer, or what a request needs has just failed. */
+/** `loading`: there is no runner; `unavailable`: it does not answer, or a dependency of requests has just failed. */
 export function health({ model, lastFailure }: GatewayContext): OpenAnswer {
   if (model?.runner.available !== true) return LOADING
   const unwell = lastFailure !== undefined && performance.now() - lastFailure < UNWELL_MS

@@ -7,7 +7,7 @@ import type { TokenEvent } from './answer-writer.ts'
 
 /** 64 MiB hold 16 answers of 1,024 tokens with 20 alternatives each, three times over. */
 const MOST_MEBIBYTES = 64
-/** Bytes of a token or an alternative beside its text, where log probabilities are kept. */
+/** Bytes of a token or alternative besides its text, if log probabilities are kept. */
 const ENTRY_BYTES = 64
 
 export class HeldAnswers {

@@ -21,7 +21,7 @@ export interface HttpRules {
   readonly allowHosts: readonly string[]
   /** Origins of web pages that may call, for example "https://app.example". */
   readonly allowOrigins: readonly string[]
-  /** Most headers of a request, and most bytes of its target. */
+  /** Maximum number of headers, and maximum bytes of the target. */
   readonly headers: number
   readonly urlBytes: number
   /** Declared reverse proxies. */
@@ -72,9 +72,9 @@ const REFUSED = new Set([
   'prototype'
 ])
 /**
- * What a Connection header may not name: a proxy in front that obeyed it would drop the header that proves the key, or
- * one that decides how the request is read. RFC 9110 section 7.6.1 forbids a client to name headers that are meant for
- * the server. Other names are ignored.
+ * Header names that a Connection header may not list: a proxy that obeyed it would drop the header with the key, or one
+ * that decides how the request is read. RFC 9110 section 7.6.1 forbids a client to name headers meant for the server.
+ * Other names are ignored.
  */
 const END_TO_END = new Set([
   ...SINGLE,
@@ -100,10 +100,7 @@ export function isLoopback(host: string): boolean {
   return isIP(host) === 4 ? contains(LOOPBACK_V4, address) : address.version === 6 && address.value === 1n
 }
 
-/**
- * Everything that is asked of a request before its key is looked at. @throws VeritError VERIT_HTTP, VERIT_EXPECTATION,
- * VERIT_FORBIDDEN
- */
+/** All checks of a request before its key. @throws VeritError VERIT_HTTP, VERIT_EXPECTATION, VERIT_FORBIDDEN */
 export function checkHttp(raw: IncomingMessage, rules: HttpRules): void {
   checkMessage(raw, rules)
   checkHost(raw, rules)
@@ -139,7 +136,7 @@ export function checkMessage(
     throw new VeritError('VERIT_EXPECTATION', {})
 }
 
-/** Every header as it was sent: the parser has already dropped or joined some in `raw.headers`. */
+/** Every header as sent: the parser has dropped or joined some in `raw.headers`. */
 function checkHeaders(raw: IncomingMessage, rules: HttpRules): void {
   const { rawHeaders } = raw
   if (rawHeaders.length > 2 * rules.headers) throw http(`it has more than ${rules.headers} headers`)

@@ -20,8 +20,8 @@ const REASONS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Begins to listen and gives the URL: `http://127.0.0.1:8081`; for a Unix socket `http://localhost`, which names it to
- * no program by itself.
+ * Begins to listen and returns the URL: `http://127.0.0.1:8081`; for a Unix socket `http://localhost`, which does not
+ * identify it.
  * @throws VeritError VERIT_LISTEN
  */
 export async function startListening(
@@ -69,9 +69,9 @@ async function listenOnSocket(app: FastifyInstance, socket: string): Promise<voi
 }
 
 /**
- * Whoever can write to the folder, or rename it, could put a socket of their own there and collect keys while the
- * server is down: each folder must belong to root or to this user. Above the last one, others may write where the
- * sticky bit keeps them from renaming what is not theirs.
+ * Whoever can write to the folder, or rename it, could place a socket there and collect keys while the server is down:
+ * each folder must belong to root or to this user. Above the last one, others may write if the sticky bit prevents them
+ * from renaming files of others.
  */
 function checkFolders(folder: string, socket: string): void {
   for (let at = folder; ; at = dirname(at)) {
@@ -102,7 +102,7 @@ function answers(path: string): Promise<boolean> {
       socket.destroy()
       resolve(is)
     }
-    // Any other error than "nobody listens" may come from a server that is busy.
+    // Any other error than "nobody listens" may come from a busy server.
     socket
       .once('connect', () => tell(true))
       .once('error', (e: NodeJS.ErrnoException) => tell(e.code !== 'ECONNREFUSED'))

@@ -126,7 +126,7 @@ export class Metrics {
     this.#deaths.inc()
   }
 
-  /** Reads these whenever the metrics are asked for. */
+  /** Reads these for each scrape of the metrics. */
   watch(counts: TransportCounts, admission: Admission): void {
     this.#gauge('verit_connections', 'Connections now', () => counts.open)
     this.#gauge('verit_connections_proven', 'Authenticated connections, now', () => counts.proven)
@@ -167,7 +167,7 @@ export class Metrics {
     })
   }
 
-  /** Asks the runner whenever the metrics are asked for, once for all of these. While it does not answer they are 0. */
+  /** Asks the runner once per scrape for all of these. They are 0 while it does not answer. */
   watchEngine(read: () => Promise<Figures | undefined>): void {
     const gauge = (name: string, help: string, field: keyof Figures): void =>
       this.#gauge(name, help, async () => (await read())?.[field] ?? 0)

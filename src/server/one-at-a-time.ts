@@ -1,10 +1,10 @@
 /**
- * One request of a connection at a time. HTTP/1.1 lets a client send requests behind one another without waiting (RFC
- * 9112, section 9.3.2), and Node hands all that have arrived to the program at once. Here the next begins when the
- * answer before it has gone out, for three reasons: what follows a refused request may be a part of it that two
- * programs counted differently, and must never run; thousands of small requests in one packet would all take memory at
- * once; and an answer that waits behind another is not told by Node when its client leaves. An answer that is complete
- * and of which its client takes nothing is given up after a while: Node would keep it, and its connection, for ever.
+ * One request of a connection at a time. HTTP/1.1 allows pipelined requests (RFC 9112, section 9.3.2), and Node passes
+ * all that have arrived to the program at once. Here the next begins when the answer before it has been sent, for three
+ * reasons: bytes after a refused request may be a part of it that two programs counted differently, and must never run;
+ * thousands of small requests in one packet would all take memory at once; and Node does not report that a client left
+ * while an answer waits behind another. A complete answer of which the client reads nothing is dropped after a while:
+ * Node would keep it and its connection for ever.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'

@@ -1,9 +1,9 @@
 /**
- * The routes that need no key, answered before Fastify sees the request: from texts made beforehand, with the checks of
- * its shape and nothing else. Anyone may ask them as often as they like, so they must cost next to nothing. Host is not
- * checked: a balancer's probe has the address of this machine there, or (HTTP/1.0) nothing, and these answers say
- * nothing that Host protects. They have no entry in the audit log and no line in the log. A query is ignored: monitors
- * add one so that no cache answers.
+ * The routes without a key, answered before Fastify sees the request: from prepared texts, with only the checks of its
+ * shape. Anyone may call them as often as they like, so they must cost almost nothing. Host is not checked: a load
+ * balancer's probe has this machine's address there, or (HTTP/1.0) nothing, and these answers reveal nothing that Host
+ * protects. They have no entry in the audit log and no line in the log. A query is ignored: monitors add one to bypass
+ * caches.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MemoryRateState } from '../store/memory-rate-state.ts'
@@ -49,8 +49,8 @@ export class OpenRoutes {
       checkMessage(raw, rules, { query: 'ignored' })
       checkOrigin(raw, rules)
       checkBodyHeaders(raw, false)
-      // Whoever asks too often is told the truth all the same: other clients of the same address may rely on it. But
-      // the connection ends.
+      // Beyond the limit the answer is still true, because other clients of the address may rely on it, but the
+      // connection ends.
       if (!this.#take(clientAddress(raw, rules))) {
         response.shouldKeepAlive = false
         metrics.openLimited()

@@ -1,6 +1,6 @@
 /**
- * Moves changes of keys from the store, where each stands since the transaction that made it, to the audit log: at once
- * when asked, else twice a second.
+ * Moves key changes from the store's outbox, where each was written in its own transaction, to the audit log: at once
+ * on request, otherwise twice a second.
  */
 import type { AuditLog } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
@@ -16,7 +16,7 @@ export class OutboxDrain {
   #running: Promise<void> | undefined
   #failing = false
 
-  /** Without an audit log, changes stay in the store, for a log that is switched on later. */
+  /** Without an audit log, changes stay in the store for a log that is enabled later. */
   constructor(outbox: Outbox, audit: AuditLog | undefined, log: Log) {
     this.#outbox = outbox
     this.#audit = audit

@@ -1,7 +1,7 @@
 /**
- * What a generation can be at most, decided before anything is spent on it: how long its answer, how long its prompt,
- * how many tokens in all. What the runner says of its model can make these bounds smaller and refuse a prompt early;
- * the call is then held to them, so a false number costs the runner's own answers.
+ * Limits of a generation, decided before anything is spent: lengths of answer and prompt, and total tokens. The
+ * runner's statements about its model can only reduce these limits and refuse a prompt early; the call is then held to
+ * them, so a false number costs the runner's own answers.
  */
 import { VeritError } from '../lib/errors.ts'
 import { MOST_PROMPT_TEXT } from '../runner/messages.ts'
@@ -11,17 +11,14 @@ import type { ModelInfo, Prompt, Sampling } from '../runner/messages.ts'
 export interface GenerationRequest {
   prompt: Prompt
   sampling: Omit<Sampling, 'maxTokens' | 'maxPromptTokens'>
-  /** Undefined where the client did not say. */
+  /** Undefined if the client set none. */
   askedTokens: number | undefined
   defaultTokens: number
 }
 
 export interface GenerationPlan {
   maxTokens: number
-  /**
-   * Prompt lengths to hold tokens for, shorter first: the first is what the prompt should need, the last what it may
-   * need at most.
-   */
+  /** Prompt lengths to reserve tokens for, shorter first: the expected length, then the maximum. */
   promptBounds: readonly number[]
   /** Tokens of prompt and answer together, at most. */
   context: number
@@ -51,8 +48,8 @@ const TEMPLATE_TOKENS = 256
 const MESSAGE_TOKENS = 32
 
 /**
- * @throws VeritError VERIT_REQUEST when more tokens are asked for than the key may have; VERIT_PROMPT_LENGTH,
- * VERIT_PROMPT_LIMIT for a prompt that cannot fit
+ * @throws VeritError VERIT_REQUEST if more tokens are requested than the key may have; VERIT_PROMPT_LENGTH,
+ *   VERIT_PROMPT_LIMIT for a prompt that cannot fit
  */
 export function planOf(request: GenerationRequest, limits: PlanLimits): GenerationPlan {
   const { askedTokens, defaultTokens, prompt } = request
@@ -102,8 +99,8 @@ const textsOf = (prompt: Exclude<Prompt, { tokens: unknown }>): string[] =>
   'text' in prompt ? [prompt.text] : prompt.messages.map(m => m.content)
 
 /**
- * What a prompt should have at most, and what it can have. A token stands for at least one byte of text; besides, a
- * text may get a token before it and a space that becomes one, and a chat template may add any number.
+ * The expected and the maximum number of prompt tokens. A token stands for at least one byte of text; a text may get a
+ * token before it and a space that becomes one, and a chat template may add any number.
  */
 function tokenBounds(prompt: Prompt): number[] {
   if ('tokens' in prompt) return [Math.max(1, prompt.tokens.length)]
@@ -113,7 +110,7 @@ function tokenBounds(prompt: Prompt): number[] {
 }
 
 /**
- * The most tokens, prompt and answer together, with a prompt of at most `bound`: what is reserved, and what the call
- * may have.
+ * The maximum number of tokens, prompt and answer together, for a prompt of at most `bound`: the reservation, and the
+ * limit of the call.
  */
 export const worstCase = (plan: GenerationPlan, bound: number): number => Math.min(plan.context, bound + plan.maxTokens)

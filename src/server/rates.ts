@@ -1,4 +1,4 @@
-/** The limits of one caller: which buckets a request takes from, and the headers that tell a client what is left. */
+/** The limits of one caller: its buckets, and the headers with the remaining limits. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -102,7 +102,7 @@ export async function takeRequest(
   if (answer.refused !== undefined) throw refusal(answer, buckets)
 }
 
-/** Puts back what a body was shorter than it could have been. @throws VeritError VERIT_UNAVAILABLE */
+/** Refunds the bytes that a body was shorter than its maximum. @throws VeritError VERIT_UNAVAILABLE */
 export async function giveBackBytes(context: GatewayContext, record: KeyRecord, bytes: number): Promise<void> {
   const [taken] = bytesBucket(context, record, bytes)
   if (taken === undefined) return
@@ -114,9 +114,8 @@ export async function giveBackBytes(context: GatewayContext, record: KeyRecord, 
 }
 
 /**
- * For a request that has no valid key: takes it from the address's bucket of such. They are no part of the address's
- * others, or anyone behind the same address, a web page in a browser on this machine too, could lock out its valid
- * keys.
+ * Keyless requests have their own bucket per address. Otherwise anyone behind the same address, even a web page in a
+ * browser on this machine, could lock out its valid keys.
  * @throws VeritError VERIT_RATE_LIMIT, VERIT_UNAVAILABLE
  */
 export async function takeAddress(context: GatewayContext, remote: string): Promise<void> {
@@ -126,7 +125,7 @@ export async function takeAddress(context: GatewayContext, remote: string): Prom
   if (answer.refused !== undefined) throw refusal(answer, address)
 }
 
-/** What a generation holds of the rate state while it runs. */
+/** The reservation of a running generation in the rate state. */
 export interface Held {
   readonly tokens: number
   /** Puts back the tokens that were not used, and the places. */
@@ -134,8 +133,8 @@ export interface Held {
 }
 
 /**
- * Takes the most tokens that a generation can need, and its places. @throws VeritError VERIT_RATE_LIMIT,
- * VERIT_TOO_MANY, VERIT_UNAVAILABLE
+ * Takes the maximum tokens of a generation, and its slots. @throws VeritError VERIT_RATE_LIMIT, VERIT_TOO_MANY,
+ * VERIT_UNAVAILABLE
  */
 export async function takeTokens(
   context: GatewayContext,

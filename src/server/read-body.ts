@@ -24,7 +24,7 @@ export async function readBody(context: GatewayContext, request: FastifyRequest,
   const inChunks = request.raw.headers['transfer-encoding'] !== undefined
   if (inChunks) await giveBackBytes(context, record, http.bodyBytes - bytes.length)
   await checkDigest(request, bytes)
-  // A Content-Type without a body says nothing where no body is taken.
+  // A Content-Type without a body is ignored on routes without a body.
   if (request.verit.route?.takesBody === false && bytes.length === 0) return undefined
   return readJsonBody(bytes, { depth: http.jsonDepth, numbers: promptLimit(context, record) })
 }

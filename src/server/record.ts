@@ -1,6 +1,6 @@
 /**
- * The audit entry of a request: made once, and on disk before the last byte of the answer is sent. What the watch is
- * told goes the same way.
+ * The audit entry of a request: made once, and on disk before the last byte of the answer is sent. The watch receives
+ * the same facts.
  */
 import type { FastifyRequest } from 'fastify'
 import type { RequestEntry } from '../audit/entry.ts'
@@ -11,8 +11,8 @@ import { errorReply } from './error-reply.ts'
 import { nameOf } from './route.ts'
 
 /**
- * Refusals that say something of who asked; what is wrong with a request before that is the log's matter.
- * VERIT_RATE_LIMIT stands here for requests without a valid key that came too often, VERIT_NONCES for signed ones.
+ * Refusals that concern the caller; earlier problems of a request are only logged. VERIT_RATE_LIMIT stands for too many
+ * requests without a valid key, VERIT_NONCES for signed ones.
  */
 const AUTH_CODES = new Set([
   'VERIT_UNAUTHORIZED',
@@ -70,7 +70,7 @@ async function recordRequest(
   const model = context.model
   context.unaudited?.count((promptTokens ?? 0) + (completionTokens ?? 0))
   observe(context, request, caller, status, code)
-  // What a model's process began has an entry, whatever that process then says of it.
+  // Work that a runner began has an entry, whatever the runner says later.
   if (code !== undefined && LIMIT_CODES.has(code) && promptTokens === undefined) {
     request.verit.counted = !context.refusals.ofKey(caller.record.id)
     if (request.verit.counted) return
@@ -101,8 +101,8 @@ async function recordRequest(
 }
 
 /**
- * Begins no generation while the log cannot be written: its text would be on its way before anybody knew that it cannot
- * be recorded.
+ * Starts no generation while the log cannot be written: its text would be sent before it is known that it cannot be
+ * recorded.
  * @throws VeritError VERIT_UNAVAILABLE
  */
 export async function checkRecords(context: GatewayContext): Promise<void> {

@@ -1,23 +1,19 @@
 /**
- * Refused requests, for the audit log and the log: each has an entry and a line, until one source has had its share of
- * a minute, or all strangers together theirs. From then on they are counted, and told together. So every refusal is in
- * the log, and nobody can fill the disk with them.
+ * Refused requests, for the audit log and the log: each has an entry and a line, up to a limit per source and minute,
+ * and one for all unauthenticated sources. Beyond it they are counted in summaries. So every refusal is in the log, and
+ * nobody can fill the disk with them.
  *
- * Addresses are free (address-group.ts), so the number of summaries is limited, too: where more sources are to be told
- * than that, the largest are told by themselves and the rest by /16 (IPv4) or /32 (IPv6). Keys are not free, and have
- * their own share.
+ * Addresses are free (address-group.ts), so the number of summaries is limited too: the largest sources get one each,
+ * and the rest are added up by /16 (IPv4) or /32 (IPv6). Keys are not free, and have their own limit.
  */
 import type { NewAuditEntry } from '../audit/entry.ts'
 import type { Log } from '../lib/log.ts'
 import { addressGroup, wideGroup } from './address-group.ts'
 
 const MINUTE_MS = 60_000
-/** Sources counted at once; beyond, they are counted by /16 or /32, and beyond twice as many in one. */
+/** Maximum number of counted sources; beyond it they are counted by /16 or /32, and beyond twice as many in one. */
 const MOST_SOURCES = 10_000
-/**
- * Summaries of one round, of which there are four a minute: so many sources by themselves, so many blocks, and one for
- * the rest.
- */
+/** Summaries of one round, of which there are four per minute: single sources, blocks, and one for the rest. */
 const MOST_SUMMARIES = 50
 const REST = '(others)'
 
@@ -31,7 +27,7 @@ export interface RefusalLimits {
 interface Count {
   /** Of `performance.now()`, as every time here: minutes go on when the clock is set back. */
   since: number
-  /** Those with an entry of their own, and those without. */
+  /** Refusals with an entry of their own, and without. */
   entries: number
   more: number
 }
@@ -76,20 +72,20 @@ export class Refusals {
     this.#timer = setInterval(() => void this.summarize(performance.now() - MINUTE_MS), MINUTE_MS / 4).unref()
   }
 
-  /** Counts a refusal of a request without a valid key; whether it gets an entry of its own. */
+  /** Counts a refusal of a request without a valid key; returns whether it gets its own entry. */
   ofStranger(remote: string, now = performance.now()): boolean {
     const count = countOf(this.#strangers, this.#nameOf(remote), now)
     const own = count.entries < this.#limits.perSource && this.#entries.take(now)
     return add(count, own)
   }
 
-  /** Counts a refusal of a request with a valid key; whether it gets an entry of its own. */
+  /** Counts a refusal of a request with a valid key; returns whether it gets its own entry. */
   ofKey(id: string, now = performance.now()): boolean {
     const count = countOf(this.#keys, id, now)
     return add(count, count.entries < this.#limits.perSource)
   }
 
-  /** Whether a refused request gets a line of its own in the log. @param counted it has no entry of its own */
+  /** Whether a refused request gets its own line in the log. @param counted it has no entry of its own */
   line(counted: boolean, now = performance.now()): boolean {
     const own = !counted && this.#lines.take(now)
     if (!own) this.#unlogged++
@@ -108,10 +104,7 @@ export class Refusals {
     return this.#strangers.has(wide) || this.#strangers.size < 2 * MOST_SOURCES ? wide : REST
   }
 
-  /**
-   * Tells and forgets the counts that began before a time. What cannot be told now is kept for the next round: the log
-   * may have room again.
-   */
+  /** Reports and resets counts that began before a time. Counts that cannot be written wait for the next round. */
   async summarize(before: number): Promise<void> {
     const now = performance.now()
     if (this.#unlogged > 0) {
@@ -131,7 +124,7 @@ export class Refusals {
         left.delete(remote)
       }
     } catch {
-      // Whoever asks for something that must be recorded is told; this is not the place to end the process.
+      // Callers whose request must be recorded get the error; this is not the place to end the process.
       for (const [remote, count] of left) merge(counts, remote, count)
     }
   }
@@ -168,7 +161,7 @@ function takeDue(counts: Map<string, Count>, before: number): Map<string, Count>
   return due
 }
 
-/** The largest by themselves, the next by their block, the rest in one. */
+/** The largest by themselves, the next by block, the rest together. */
 function fewer(due: ReadonlyMap<string, Count>): ReadonlyMap<string, Count> {
   const told = new Map<string, Count>()
   const blocks = new Map<string, Count>()

@@ -65,7 +65,7 @@ export function completionDialect<P extends TProperties>(
   }
 }
 
-/** @throws VeritError (the reader) VERIT_JSON for what is not an object, VERIT_REQUEST for a field */
+/** @throws VeritError (the reader) VERIT_JSON if it is not an object, VERIT_REQUEST for a field */
 export function bodyReader<P extends TProperties>(
   dialect: Dialect<P>
 ): (value: unknown, reading: Reading) => Static<TObject<P>> {
@@ -94,7 +94,7 @@ export function samplingOf(body: CommonBody): Sampling {
   })
 }
 
-/** What the common fields say of a call beyond its sampling. @throws VeritError VERIT_REQUEST */
+/** Settings of a call from the common fields, besides its sampling. @throws VeritError VERIT_REQUEST */
 export function callOf(body: CommonBody): Pick<GenerationCall, 'model' | 'stream' | 'includeUsage' | 'obfuscate'> {
   checkStreamOptions(body)
   const { include_usage: usage, include_obfuscation: obfuscation } = body.stream_options ?? {}

@@ -21,7 +21,7 @@ export function logWhenDone(context: GatewayContext, request: FastifyRequest, re
     const code = error === undefined ? undefined : errorReply(error, '').code
     const status = reply.raw.writableFinished ? reply.raw.statusCode : LEFT
     const ms = Math.round(performance.now() - start)
-    // Strangers can be refused as often as they like: their lines are limited, for the log must not grow with them.
+    // Refusals of unauthenticated clients are unlimited, so their lines are limited.
     const { counted } = request.verit
     const quiet = (counted || (caller === undefined && code !== undefined)) && !context.refusals.line(counted)
     const level = quiet ? 'debug' : 'info'

@@ -1,8 +1,8 @@
 /**
  * Request targets in absolute form: `GET http://host/path`. A server must accept them (RFC 9112 section 3.2.2), so they
- * become the path alone, before anything else reads the target. The standard says to ignore Host then. Verit takes such
- * a target only where both name the same server, so that no two programs can read two servers from one request; any
- * other is left as it is, and refused with the shape of the request.
+ * become the path alone before anything else reads the target. The standard says to ignore Host then. Verit accepts
+ * such a target only if both name the same server, so that two programs cannot read two servers from one request; any
+ * other is refused with the shape of the request.
  */
 import type { IncomingMessage } from 'node:http'
 

@@ -1,6 +1,6 @@
 /**
- * Deletes texts of the audit log when their time is up: at the start, then every hour. Entries stay. A clock that jumps
- * ahead for less than an hour deletes nothing: what is deleted is gone, so a jump is given time to be corrected.
+ * Deletes expired texts of the audit log: at the start, then every hour. Entries stay. Deletion is final, so a clock
+ * that jumps ahead gets an hour to be corrected.
  */
 import type { FolderAuditLog } from '../audit/audit-log.ts'
 import type { Log } from '../lib/log.ts'

@@ -1,6 +1,6 @@
 /**
- * Ends generations whose key is revoked, expires, or may no longer do what they do: the keys of all that run are read
- * again four times a second. A store that cannot be read for a while counts as a no.
+ * Ends generations whose key is revoked, expires, or loses its right: the keys of all running generations are read four
+ * times a second. An unreadable store ends them after a while.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { KeyRecord, KeyStore } from '../store/key-store.ts'
@@ -30,7 +30,7 @@ export class Revocations {
 
   /**
    * Watches a generation until disposed of.
-   * @param permits whether the key, as it is now, may still do this
+   * @param permits whether the current key may still do this
    * @param end called once, with the error to answer with
    */
   watch(keyId: string, permits: (record: KeyRecord) => boolean, end: (why: VeritError) => void): Disposable {

@@ -1,12 +1,9 @@
-/** How a request finds its row of the route table, and what that row is called in logs. */
+/** Matching of requests to the route table, and names of routes in logs. */
 import type { FastifyRequest } from 'fastify'
 import type { OpenRoute, Route } from './context.ts'
 import { isPlainPath } from './http-checks.ts'
 
-/**
- * Whether an address, as it was sent, is that of a path of the table. Nothing is decoded: what only matches after
- * decoding has no row.
- */
+/** Whether an address, as sent, is the path of a row. Nothing is decoded: an encoded path has no row. */
 export function matches(path: string, url: string): boolean {
   if (!isPlainPath(url)) return false
   const [want, have] = [path.split('/'), url.split('/')]
@@ -24,5 +21,5 @@ export const methodsOf = ({ method }: Route | OpenRoute): readonly string[] =>
 
 export const answers = (row: Route, method: string): boolean => methodsOf(row).includes(method)
 
-/** For logs: method and path of the row, never what a client chose. */
+/** For logs: method and path of the row, never the client's text. */
 export const nameOf = ({ method, verit }: FastifyRequest): string => `${method} ${verit.route?.path ?? '(no route)'}`

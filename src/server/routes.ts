@@ -1,6 +1,6 @@
 /**
- * The one table of routes. What a route requires stands in its row and nowhere else; a gateway refuses to start with a
- * route that has no row. A request that matches no row needs a valid key before it is told so.
+ * The one table of routes. All requirements of a route are in its row; a gateway refuses to start with a route without
+ * a row. A request without a row needs a valid key before it gets 404.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -55,7 +55,7 @@ export const routeTable: readonly (Route | OpenRoute)[] = [
   { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics }
 ]
 
-/** How a body is read; what is ignored in it is noted even where it is then refused. */
+/** How a body is read; ignored fields are noted even if it is refused. */
 function readingFor({ config }: GatewayContext, { verit }: FastifyRequest): Reading {
   const reading = newReading(config.http.unknownFields)
   verit.ignored = reading.ignored

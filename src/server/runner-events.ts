@@ -1,4 +1,4 @@
-/** What becomes of the runner goes to the log, the metrics and, where it died or came back, the audit log. */
+/** Events of the runner go to the log, the metrics and, for death and restart, the audit log. */
 import type { RunnerEvent } from '../runner/model-runner.ts'
 import { printable } from '../lib/printable.ts'
 import { describeSandbox, notLocked } from '../runner/sandbox-words.ts'

@@ -1,6 +1,6 @@
 /**
- * The text of /.well-known/security.txt (RFC 9116): whom to tell of a weakness. Its values were checked when the
- * configuration was read.
+ * The text of /.well-known/security.txt (RFC 9116): the contact for vulnerabilities. Its values were checked with the
+ * configuration.
  */
 import type { ServerConfig } from './config.ts'
 

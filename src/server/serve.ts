@@ -1,6 +1,6 @@
 /**
- * Starts a server: state, keys and logs, the listening gateway, the model's process; and stops it again, ending what is
- * under way within a limit.
+ * Starts a server: state, keys and logs, the listening gateway, the runner; and stops it, ending running work within a
+ * time limit.
  */
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
@@ -53,7 +53,7 @@ export interface ServeOptions {
   /** Name by which clients ask for it. Default: the file's name without its ending. */
   modelName?: string
   /**
-   * Name and signature by which a pulled model must be trusted. Default: its file's name without its ending, and the
+   * Name and signature for the trust check of a pulled model. Default: its file's name without the ending, and the
    * signature beside it.
    */
   trustedAs?: TrustedAs
@@ -68,7 +68,7 @@ export interface ServeOptions {
   webhookSecrets?: readonly string[]
   /** Whether a store without keys gets a first one. Only where a person will see it. Default true. */
   makeFirstKey?: boolean
-  /** Ends a start that is under way. */
+  /** Ends a running start. */
   signal?: AbortSignal
   /** For the runner. */
   runner?: Pick<ModelRunnerOptions, 'hangMs' | 'onDigestProgress' | 'expectedDigest'>
@@ -78,7 +78,7 @@ export interface ServeOptions {
 export interface RunningServer {
   /** For example http://127.0.0.1:8081; for a Unix socket http://localhost */
   readonly url: string
-  /** Path of the Unix socket that it listens on; undefined: it listens on a port. */
+  /** Path of its Unix socket; undefined: it listens on a port. */
   readonly socket: string | undefined
   readonly modelId: string
   readonly model: ModelRunner
@@ -92,8 +92,8 @@ export interface RunningServer {
   readonly exposed: boolean
   readonly audit: AuditLog | undefined
   /**
-   * Takes no more requests, lets those under way end for `graceMs` (default 10,000), then ends them with an error, then
-   * the model's process.
+   * Accepts no more requests, lets running ones end for `graceMs` (default 10,000), then ends them with an error, then
+   * the runner.
    */
   close(graceMs?: number): Promise<void>
 }
@@ -230,8 +230,8 @@ async function noteStop(audit: AuditLog | undefined, log: Log): Promise<void> {
 }
 
 /**
- * What the operator has put in place of the file's: the prompts of conversations depend on it, so the audit log names
- * it.
+ * The operator's replacements of the file's conversation settings: prompts depend on them, so the audit log records
+ * them.
  */
 function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<string, unknown> {
   return {
@@ -267,7 +267,7 @@ function shownConfig(config: ServerConfig): Record<string, unknown> {
 const digestOf = (config: ServerConfig): string =>
   `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}`
 
-/** No more requests; those under way may end. */
+/** No more requests; running ones may end. */
 async function endGently(app: FastifyInstance, stopping: AbortController, graceMs: number): Promise<void> {
   const timers = [
     setTimeout(() => stopping.abort(), graceMs),

@@ -1,6 +1,6 @@
 /**
- * Signatures of requests and answers (docs/reference/request-signing.md) where they meet HTTP: what is read from a
- * request, what is added to an answer.
+ * Signatures of requests and answers (docs/reference/request-signing.md) in HTTP: reading them from a request, adding
+ * them to an answer.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -64,7 +64,7 @@ export async function checkDigest({ raw }: FastifyRequest, body: Buffer): Promis
   if (digest !== undefined) await checkContentDigestInSlices(String(digest), body, turn)
 }
 
-/** What an answer is bound to; undefined where it is not to be signed. */
+/** The binding of an answer; undefined if it is not signed. */
 function bindingOf({ config }: GatewayContext, { raw, verit }: FastifyRequest): RequestBinding | undefined {
   const signature = verit.caller?.signature
   if (config.signing.responses === 'none' || (config.signing.responses === 'signed' && signature === undefined))
@@ -115,7 +115,7 @@ export async function signWhole(
   return signResponse(response, binding, context.serverKey).headers
 }
 
-/** Signs the head of a stream; the end of it is signed by what is returned. */
+/** Signs the head of a stream; the returned function signs its end. */
 export function signStream(
   context: GatewayContext,
   request: FastifyRequest,

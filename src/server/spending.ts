@@ -1,7 +1,6 @@
 /**
- * What a generation may cost, held before any work and settled after it: tokens of the minute, places, and the budgets
- * of the day and the month. The most that a request can take is held, so that a budget cannot be overshot; what was not
- * used is given back.
+ * The maximum cost of a generation, reserved before any work and settled after it: tokens of the minute, slots, and the
+ * budgets of day and month. Because the maximum is reserved, a budget cannot be overshot; the rest is refunded.
  */
 import type { FastifyReply } from 'fastify'
 import { VeritError } from '../lib/errors.ts'
@@ -77,7 +76,8 @@ export class Spending {
   }
 
   /**
-   * Settles what was used, once; later calls wait for the first. A failure is logged: what is held then stays counted.
+   * Settles the used tokens once; later calls wait for the first. A failure is logged: the reservation then stays
+   * counted.
    */
   settle(used: number): Promise<void> {
     this.#settled ??= this.#settle(used).catch((e: unknown) => {

@@ -1,6 +1,6 @@
 /**
- * Finds what a start would refuse beyond its settings: the state folder, the store, the rates, the audit log. It
- * does not load the model (model-check.ts). It repairs nothing and leaves nothing behind.
+ * Finds problems of a start beyond its settings: the state folder, the store, the rates, the audit log. It does not
+ * load the model (model-check.ts). It repairs nothing and leaves nothing behind.
  */
 import { accessSync, constants, existsSync, rmdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -35,7 +35,7 @@ export async function checkStart({ config, state, databaseUrl, rateUrl }: Checke
   return { served }
 }
 
-/** A missing folder is made and removed again: on some file systems only the attempt shows that it cannot be made. */
+/** A missing folder is created and removed again: on some file systems only the attempt shows that it is impossible. */
 function checkFolder(state: string): void {
   if (existsSync(state)) {
     checkPrivate(state, 'folder')
@@ -54,7 +54,7 @@ function checkFolder(state: string): void {
   }
 }
 
-/** A folder that was not made, or that a server which started meanwhile uses, is left as it is. */
+/** A folder that was not created here, or that another server now uses, stays. */
 function removeEmpty(folder: string): void {
   try {
     rmdirSync(folder)

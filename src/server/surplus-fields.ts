@@ -1,6 +1,6 @@
 /**
  * Fields that Verit does not honour and that clients of OpenAI's API, llama.cpp's server, vLLM, Ollama and gateways
- * send with both kinds of completion: neutral ones with what they may hold, refused ones with what to do instead.
+ * send with both kinds of completion: neutral ones with their accepted values, refused ones with a remedy.
  */
 import { Type } from 'typebox'
 import type { TProperties, TSchema } from 'typebox'
@@ -70,7 +70,7 @@ const machineOptions = Type.Unsafe({
 })
 
 export const neutralFields: Readonly<Record<string, TSchema>> = {
-  // OpenAI: whom a request is for, where it is kept and what it is billed as
+  // OpenAI: end user, storage and billing of a request
   user: shortText,
   safety_identifier: shortText,
   metadata,

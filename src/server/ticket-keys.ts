@@ -1,13 +1,13 @@
 /**
- * Keys of TLS session tickets. A TLS 1.2 session that is resumed by a ticket has no secrecy beyond the ticket's key:
- * whoever reads that key from memory can decrypt every recorded session that it resumed. OpenSSL keeps one key for the
- * life of the process. Here it is replaced every hour; a ticket under an older key then costs its client a full
- * handshake, nothing more (RFC 5077 section 5.5, RFC 9325 section 3.4).
+ * Keys of TLS session tickets. A TLS 1.2 session resumed by a ticket is only as secret as the ticket's key: whoever
+ * reads that key from memory can decrypt every recorded session that it resumed. OpenSSL keeps one key for the life of
+ * the process. Here it is replaced every hour; a ticket under an older key costs its client a full handshake (RFC 5077
+ * section 5.5, RFC 9325 section 3.4).
  */
 import { randomBytes } from 'node:crypto'
 import type { Server } from 'node:tls'
 
-/** What OpenSSL takes: a name, an HMAC key and an AES key of 16 bytes each. */
+/** OpenSSL's format: a name, an HMAC key and an AES key of 16 bytes each. */
 const KEY_BYTES = 48
 export const TICKET_KEY_MS = 3_600_000
 

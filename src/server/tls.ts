@@ -1,7 +1,7 @@
 /**
- * TLS from files: read and checked as a whole before a connection can meet them. 1.2 and 1.3 only, authenticated
- * encryption with forward secrecy only (RFC 9325), HTTP/1.1 only. A key that others can read, a pair that does not
- * belong together and a certificate out of its time are refused.
+ * TLS from files, read and validated as a whole before use. 1.2 and 1.3 only, authenticated encryption with forward
+ * secrecy only (RFC 9325), HTTP/1.1 only. A key that others can read, a mismatched pair and an expired or future
+ * certificate are refused.
  */
 import { X509Certificate, constants, createPrivateKey } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
@@ -82,7 +82,7 @@ export function readTls(files: TlsFiles, now = Date.now()): TlsMaterial {
 
 /** @param required whether a client must have a certificate */
 export function tlsOptions({ cert, key, ca }: TlsMaterial): TlsOptions {
-  // A resumed session is not verified again, and in TLS 1.3 counts as verified even where it was not: with client
+  // A resumed session is not verified again, and in TLS 1.3 counts as verified even if it was not: with client
   // certificates there is no resumption.
   const secureOptions =
     constants.SSL_OP_NO_RENEGOTIATION |
@@ -96,7 +96,7 @@ export function tlsOptions({ cert, key, ca }: TlsMaterial): TlsOptions {
     secureOptions,
     ALPNProtocols: ['http/1.1'],
     handshakeTimeout: HANDSHAKE_MS,
-    // Who comes without a certificate is let through or not in ClientCertificates, so that the reason can be logged.
+    // ClientCertificates decides on clients without a certificate, so that the reason can be logged.
     ...(ca !== undefined && { ca, requestCert: true, rejectUnauthorized: false })
   }
 }

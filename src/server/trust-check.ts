@@ -26,7 +26,7 @@ export interface ModelToServe {
 
 /**
  * @param as of a pulled model; default: the name of its file, and the signature beside it
- * @returns says why a file of this digest may be served, or throws
+ * @returns a function that returns why a file of a digest may be served, or throws
  * @throws VeritError VERIT_TRUST, VERIT_OTHERS_WRITE and those of reading; later VERIT_UNTRUSTED,
  *   VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
  */
@@ -59,16 +59,15 @@ export function trustCheck(
   }
 }
 
-/** A web page or a pointer in the place of a model is named, not offered for trust. What is trusted is the digest. */
+/** A web page or pointer instead of a model is named, not offered for trust. Trust refers to the digest. */
 function nameOther(model: string): void {
   using file = openTrusted(model, { kind: 'decides', purpose: 'the model to serve' })
   refuseOtherThanGguf(file)
 }
 
 /**
- * The whole question, as a start asks it: takes the digest of the file, and starts nothing.
- * @throws VeritError as `trustCheck` and what it returns do, those of reading, and of a pulled model that is not as it
- *   was pulled
+ * The whole trust check of a start: hashes the file, and starts nothing.
+ * @throws VeritError as `trustCheck` and its result do, those of reading, and of a pulled model that has changed
  */
 export async function askTrust(
   { path, pulled, onDigestProgress }: ModelToServe,

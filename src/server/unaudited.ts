@@ -1,6 +1,6 @@
 /**
- * A time without an audit log, kept in the database until a log can say so: since when, why, how many requests were
- * answered and how many tokens they had. What a crash loses of the counts is less than 5 s.
+ * A period without an audit log, kept in the database until a log can record it: start, reason, number of requests and
+ * tokens. A crash loses less than 5 s of the counts.
  */
 import type { Log } from '../lib/log.ts'
 import type { Evidence, UnauditedPeriod } from '../store/store.ts'

@@ -15,7 +15,7 @@ import { signWhole } from './signatures.ts'
 const MOST_LOGPROBS = 1 << 19
 
 /**
- * @param logprobs alternatives that are told of each token; undefined: no log probabilities
+ * @param logprobs alternatives per token; undefined: no log probabilities
  * @throws VeritError VERIT_REQUEST for an answer that could take too much memory before its first byte is sent
  */
 export function checkWholeSize(logprobs: number | undefined, { maxTokens, context }: GenerationPlan): void {
@@ -33,12 +33,13 @@ const TYPE = 'application/json; charset=utf-8'
  */
 const PIECES = 8
 
-/** Bytes a second that a client takes at least. */
+/** Minimum bytes per second that a client must read. */
 const SLOWEST = 16 << 10
 
 /**
  * Sends it with status 200. The entry of the request must be in the audit log by now. The connection ends with the
- * `ending` (the memory of all answers is used up, say), and when the client takes less than 16 KiB a second.
+ * `ending` (for example because the memory of all answers is used up), and when the client reads less than 16 KiB a
+ * second.
  * @throws VeritError of the ending, before the first byte is sent
  */
 export async function sendWhole(

@@ -1,8 +1,8 @@
 /**
- * The arithmetic of token buckets, in whole numbers only, so that the version in memory and the script in Valkey agree
- * to the last unit. A bucket of `limit` that refills within S ms is kept as what is missing from it, in units of which
- * one piece of `limit` has S: each millisecond then brings back exactly `limit` units. All products stay below 2^53,
- * where doubles (JavaScript's and Lua's) are exact.
+ * The arithmetic of token buckets in whole numbers, so that the version in memory and the script in Valkey agree to the
+ * last unit. A bucket of `limit` that refills within S ms is stored as the missing amount, in units of which one piece
+ * of `limit` has S: each millisecond then returns exactly `limit` units. All products stay below 2^53, where doubles
+ * (JavaScript's and Lua's) are exact.
  */
 import { invariant } from '../lib/errors.ts'
 import type { Bucket, Places, RateAnswer } from './rate-state.ts'
@@ -33,7 +33,7 @@ export function sizeOf(bucket: Omit<Bucket, 'cost'>): BucketSize {
 export const unitsOf = ({ unit }: BucketSize, amount: number): number =>
   Math.min(amount, Math.floor(MAX_UNITS / unit)) * unit
 
-/** A bucket as it was last written. */
+/** A bucket as last written. */
 export interface Level {
   /** Units missing at `at`, ms; under `limit`. */
   readonly missing: number
@@ -42,7 +42,7 @@ export interface Level {
 }
 
 /**
- * Units missing now. Where the limit changed since the bucket was written, it refills by the larger one: by that it may
+ * Units missing now. If the limit changed since the bucket was written, it refills by the larger one, by which it may
  * have been forgotten as full. A clock that went back refills nothing.
  */
 export function missingNow(level: Level | undefined, limit: number, now: number): number {
@@ -66,7 +66,7 @@ export function waitOf({ limit, unit }: BucketSize, missing: number, cost: numbe
   return excess <= 0 ? 0 : Math.ceil(Math.ceil(excess / limit) / 1000)
 }
 
-/** What was found of one bucket, before anything is taken. */
+/** State of a bucket before anything is taken. */
 export interface Found {
   readonly size: BucketSize
   /** Units, refilled to now. */
@@ -74,9 +74,9 @@ export interface Found {
 }
 
 /**
- * The answer to a call, given what was found. Where several are short, the one that takes longest is named: who waits
- * for it need not wait again.
- * @param held for each of the places: how many are held by other leases
+ * The answer to a call, given the buckets. Of several short ones, the one with the longest wait is named, so that one
+ * wait suffices.
+ * @param held for each of the slots: how many are held by other leases
  */
 export function answerOf(
   buckets: readonly Bucket[],
@@ -104,9 +104,7 @@ export function answerOf(
   }
 }
 
-/**
- * What a caller must hold to; a breach is a defect of ours, for limits and costs are checked where they are configured.
- */
+/** Preconditions of callers; a breach is our defect, because limits and costs are checked where they are configured. */
 export function checkCall(buckets: readonly Bucket[], places: readonly Places[], lease: string | undefined): void {
   invariant(buckets.length <= 64 && places.length <= 64, 'more than 64 buckets or places in one call')
   for (const { cost } of buckets) checkAmount(cost)

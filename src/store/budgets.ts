@@ -33,7 +33,7 @@ export function apply(op: BudgetOp, counterOf: CounterOf): BudgetAnswer | undefi
   if (op.type === 'reserve') return reserve(reservation, op.limits, day, month)
   for (const counter of [day, month]) {
     if (op.type === 'settle') {
-      // at most what is reserved, though nothing but a database restored from a backup could have less
+      // at most the reservation, though only a restored database could have less
       counter.reserved -= Math.min(reservation.tokens, counter.reserved)
       counter.used += Math.min(op.used, reservation.tokens)
     } else counter.used += reservation.tokens

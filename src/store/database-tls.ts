@@ -1,6 +1,6 @@
 /**
- * TLS to PostgreSQL: the files that the address names are read here, through the door for trusted files. `pg` would
- * read them by itself and ask nobody whose they are. What is left of the address names no file.
+ * TLS to PostgreSQL: the files in the address are read here, with the checks of trusted files. `pg` would read them
+ * without checks. The remaining address names no file.
  */
 import type { ConnectionOptions } from 'node:tls'
 import { VeritError } from '../lib/errors.ts'
@@ -17,7 +17,7 @@ const files = [
 
 export interface DatabaseConnection {
   readonly connectionString: string
-  /** false: none. Undefined: what `pg` does by default, which is none. */
+  /** false: no TLS. Undefined: the default of `pg`, which is no TLS. */
   readonly ssl?: ConnectionOptions | false
 }
 

@@ -1,7 +1,7 @@
 /**
- * Where PostgreSQL is, if it is used: VERIT_DATABASE_URL, or the file that VERIT_DATABASE_URL_FILE names, never an
- * argument, which every process of the machine could read. Of what `pg` would take from such a URL, only what is listed
- * here is accepted, so that none of it turns off a check.
+ * The address of PostgreSQL, if used: VERIT_DATABASE_URL, or the file that VERIT_DATABASE_URL_FILE names, never an
+ * argument, which every process of the machine could read. Only the listed parameters of such a URL are accepted, so
+ * that none of them disables a check.
  */
 import { VeritError } from '../lib/errors.ts'
 import { secretSetting } from '../lib/secret-setting.ts'

@@ -1,7 +1,7 @@
 /**
- * What the database remembers of the audit log, which lies in files: its newest checkpoint, and for how long the server
- * ran without it. So neither of the two can be set back or left out alone without being noticed. A checkpoint is saved
- * after it is on disk with the log, lazily: the database may lag behind the log, and never leads.
+ * Evidence in the database about the audit log, whose files are elsewhere: its newest checkpoint, and periods without a
+ * log. So neither of the two can be rolled back or disabled alone unnoticed. A checkpoint is saved after it is on disk
+ * with the log, lazily: the database may lag behind the log, and never leads.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'

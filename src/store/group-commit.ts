@@ -1,6 +1,6 @@
 /**
- * Group commit: calls that come while a transaction is under way wait and share the next one, so that the cost of
- * making it durable is paid once for all of them. Under no load a call waits for nobody.
+ * Group commit: calls during a transaction wait and share the next one, so that durability is paid for once. Without
+ * load a call does not wait.
  */
 import { invariant } from '../lib/errors.ts'
 
@@ -35,7 +35,7 @@ export class GroupCommit<Op, Answer> {
     return promise
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no transaction runs. */
   async idle(): Promise<void> {
     await this.#running
   }

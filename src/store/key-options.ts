@@ -1,6 +1,6 @@
 /**
- * Checks what a person or a program asks of a key before any of it is stored: each field has a range, and what is not
- * known is refused. Everything that comes out is in the one form in which it is stored.
+ * Checks the requested fields of a key before any of it is stored: each field has a range, and unknown fields are
+ * refused. Every result is in the canonical form in which it is stored.
  */
 import { X509Certificate, createHash } from 'node:crypto'
 import { formatBlock, parseBlock } from '../lib/address.ts'
@@ -27,7 +27,7 @@ const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$/
 const ISO = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/
 
 export interface CheckedPublic {
-  /** DER SPKI; undefined for a certificate, of which only the fingerprint is kept. */
+  /** DER SPKI; undefined for a certificate, of which only the fingerprint is stored. */
   readonly publicKey: Uint8Array | undefined
   readonly fingerprint: string
 }

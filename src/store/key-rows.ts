@@ -1,7 +1,4 @@
-/**
- * Rows of the tables to records and back. What the database holds is checked again where a wrong value would open
- * something.
- */
+/** Rows of the tables to records and back. Database values are checked again if a wrong one would grant access. */
 import { VeritError } from '../lib/errors.ts'
 import { keyKinds, scopes as allScopes, signingRules } from './key-store.ts'
 import type { CredentialRecord, KeyChange, KeyKind, KeyLimits, KeyRecord, Scope, SigningRule } from './key-store.ts'

@@ -1,13 +1,13 @@
 /**
- * What is kept of API keys, and the interface behind which it is kept. A key is who may do what (its record); it is
- * proved by one of its credentials: a secret text, an Ed25519 key pair, or a client certificate. Secrets are never
- * stored: only their HMAC under the server's secret.
+ * Records of API keys, and the interface of their store. A key has rights (its record); one of its credentials proves
+ * it: a secret text, an Ed25519 key pair, or a client certificate. Secrets are never stored: only their HMAC under the
+ * server's secret.
  */
 
-/** What a key may do. Each route names the scope it requires. */
+/** The scopes of a key. Each route names the scope that it requires. */
 export const scopes = ['infer', 'embed', 'models', 'admin', 'metrics', 'audit'] as const
 export type Scope = (typeof scopes)[number]
-/** What a key may do unless its maker says otherwise: use models, nothing else. */
+/** Default scopes of a key: using models, nothing else. */
 export const defaultScopes: readonly Scope[] = ['infer', 'embed', 'models']
 
 /**
@@ -23,12 +23,12 @@ export type KeyKind = (typeof keyKinds)[number]
 export const signingRules = ['never', 'optional', 'required'] as const
 export type SigningRule = (typeof signingRules)[number]
 
-/** Limits of one key; what is absent takes the server's default for keys. All are whole numbers of at least 1. */
+/** Limits of one key; absent ones are the server's defaults for keys. All are integers of at least 1. */
 export interface KeyLimits {
   readonly requestsPerMinute?: number
   /** Prompt and completion together. */
   readonly tokensPerMinute?: number
-  /** Generations running and waiting at once. */
+  /** Maximum number of running and waiting generations. */
   readonly streams?: number
   /** Budgets: prompt and completion together, by UTC calendar day and month. */
   readonly tokensPerDay?: number
@@ -51,14 +51,14 @@ export interface KeyRecord {
   /** Public name for logs and commands: `key_` and 12 hexadecimal digits. */
   readonly id: string
   readonly kind: KeyKind
-  /** What its owner calls it, at most 64 characters. */
+  /** Name by its owner, at most 64 characters. */
   readonly name: string
-  /** Who answers for it, at most 128 characters; '' unless given. */
+  /** Person or team responsible, at most 128 characters; '' by default. */
   readonly owner: string
   readonly scopes: readonly Scope[]
   /** Names of models it may use; empty: all. */
   readonly models: readonly string[]
-  /** Addresses and CIDR blocks it may come from; empty: all. */
+  /** Allowed addresses and CIDR blocks; empty: all. */
   readonly addresses: readonly string[]
   readonly signing: SigningRule
   readonly limits: KeyLimits
@@ -118,7 +118,7 @@ export interface Credential {
   readonly signingSecret: Uint8Array | undefined
 }
 
-/** Who changes a key: `cli`, `server` (the first key), or the id of an admin's key. It goes into the audit log. */
+/** Who changes a key: `cli`, `server` (the first key), or the id of an admin's key. The audit log records it. */
 export type Actor = string
 
 /**
@@ -138,17 +138,14 @@ export interface KeyStore {
   get(id: string): Promise<KeyRecord | undefined>
   /** Of these ids, the records of those that are valid now. */
   valid(ids: readonly string[]): Promise<Map<string, KeyRecord>>
-  /** A new credential; those before it stay valid for `overlapSeconds`. Undefined where there is no such valid key. */
+  /** A new credential; earlier ones stay valid for `overlapSeconds`. Undefined if there is no such valid key. */
   rotate(
     id: string,
     options: { overlapSeconds: number; public?: Uint8Array },
     actor: Actor
   ): Promise<NewKey | undefined>
   change(id: string, change: KeyChange, actor: Actor): Promise<KeyRecord | undefined>
-  /**
-   * Revokes a key at once; gives its record, or undefined where there is no such key. A key already revoked keeps its
-   * date.
-   */
+  /** Revokes a key at once; returns its record, or undefined if there is no such key. A revoked key keeps its date. */
   revoke(id: string, actor: Actor): Promise<KeyRecord | undefined>
   /** The credential with that secret text, if valid. Compares in constant time. */
   bySecret(key: string): Promise<Credential | undefined>

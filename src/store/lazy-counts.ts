@@ -1,6 +1,6 @@
 /**
- * What may be lost in a crash and is therefore written seldom: when keys were last used, and the tokens of keys without
- * a budget.
+ * Data that a crash may lose and that are therefore written seldom: last use of keys, and tokens of keys without a
+ * budget.
  */
 import { periodsOf } from './budgets.ts'
 import type { Reservation } from './store.ts'
@@ -30,7 +30,7 @@ export class LazyCounts {
     else tally.tokens += tokens
   }
 
-  /** Writes all of it. What fails is kept for the next time, but for tokens whose transaction may have taken place. */
+  /** Writes all of it. Failed writes are repeated next time, except for tokens whose transaction may have succeeded. */
   async flush(add: (tallies: readonly Reservation[]) => Promise<void>): Promise<void> {
     const tallies = [...this.#tallies.values()]
     this.#tallies.clear()

@@ -1,10 +1,9 @@
 /**
- * Budgets without a wait for the disk in most requests: tokens are reserved in the database a little ahead of need, and
- * handed out from memory. What is handed out has been durable since it was reserved, so nothing can be overshot; a
- * crash costs what was reserved ahead, at most 1 % of the smaller budget, besides the requests that were under way or
- * have just ended. What is used is told to the database five times a second; a key that rests gives back what it has
- * ahead. Small budgets are counted in the database alone, request by request: there, a token that another gateway could
- * have is worth more than time.
+ * Budgets without a disk wait for most requests: tokens are reserved in the database slightly ahead, and handed out
+ * from memory. They are durable since their reservation, so nothing can be overshot; a crash costs the tokens reserved
+ * ahead, at most 1 % of the smaller budget, besides requests that were running or have just ended. Used tokens are
+ * reported to the database five times a second; an idle key returns what is ahead. Small budgets are counted in the
+ * database alone, request by request: there, a token for another gateway is worth more than time.
  */
 import { invariant } from '../lib/errors.ts'
 import { periodsOf } from './budgets.ts'
@@ -14,7 +13,7 @@ import type { BudgetAnswer, BudgetLimits, BudgetStore, BudgetUsage, Reservation 
 const AHEAD = 8
 /** Part of the smaller budget that may be reserved ahead. */
 const SHARE = 100
-/** Smallest budget of which anything is reserved ahead. */
+/** Smallest budget with reservations ahead. */
 const LARGE = 10_000
 const TELL_MS = 200
 
@@ -27,8 +26,8 @@ interface Waiting {
 }
 
 /**
- * What this gateway holds of a key's budgets of one day. Of the tokens that the database has reserved for it, each is
- * in one of three places.
+ * One gateway's part of a key's budgets of one day. Each token that the database has reserved for it is in one of three
+ * places.
  */
 interface Lease {
   readonly keyId: string
@@ -38,11 +37,11 @@ interface Lease {
   limits: BudgetLimits
   /** Ahead of need. */
   free: number
-  /** With requests under way. */
+  /** With running requests. */
   out: number
   /** Used, and not told yet. */
   used: number
-  /** What the database last said, kept up with what it was told since. */
+  /** The last state from the database, updated by later reports. */
   usage: BudgetUsage
   waiting: Waiting[]
   busy: boolean
@@ -169,7 +168,7 @@ export class LeasedBudgets implements BudgetStore {
     }
   }
 
-  /** Gives the refusal where there is no room for all: then all that there is room for has been reserved. */
+  /** Returns the refusal if there is no room for all tokens: then all available ones have been reserved. */
   async #reserveAhead(lease: Lease, batch: readonly Waiting[]): Promise<Refused | undefined> {
     const asked = batch.reduce((n, w) => n + w.tokens, 0)
     const ahead = Math.min(AHEAD * Math.ceil(asked / batch.length), mostAhead(lease.limits))
@@ -180,7 +179,7 @@ export class LeasedBudgets implements BudgetStore {
     return (await this.#ask(lease, refused.left)) ?? { ...refused, left: 0 }
   }
 
-  /** @param full what the database has just said of a budget without room */
+  /** @param full the database's latest state of a full budget */
   async #serveOne(lease: Lease, tokens: number, full: Refused | undefined): Promise<BudgetAnswer> {
     if (lease.free < tokens || lease.free === 0) {
       const more = Math.max(0, tokens - lease.free)
@@ -191,7 +190,7 @@ export class LeasedBudgets implements BudgetStore {
     return this.#grant(lease, tokens)
   }
 
-  /** Reserves more in the database; gives the refusal where there is no room. */
+  /** Reserves more in the database; returns the refusal if the budget is full. */
   async #ask(lease: Lease, tokens: number): Promise<Refused | undefined> {
     const answer = await this.#inner.reserve(lease.keyId, tokens, lease.limits, lease.at)
     lease.usage = answer.usage
@@ -201,8 +200,8 @@ export class LeasedBudgets implements BudgetStore {
   }
 
   /**
-   * Tells the database what was used, and gives back what is ahead but for `keep`. A failure leaves both reserved
-   * there: more is counted then, not less.
+   * Reports used tokens to the database, and returns those ahead except `keep`. A failure leaves both reserved there:
+   * more is counted then, not less.
    */
   async #tell(lease: Lease, keep: number): Promise<void> {
     const { used } = lease
@@ -236,7 +235,7 @@ export class LeasedBudgets implements BudgetStore {
   }
 }
 
-/** What may be reserved ahead of need: nothing of small budgets. */
+/** Tokens that may be reserved ahead: none for small budgets. */
 function mostAhead({ tokensPerDay = Infinity, tokensPerMonth = Infinity }: BudgetLimits): number {
   const smaller = Math.min(tokensPerDay, tokensPerMonth)
   return smaller < LARGE ? 0 : Math.floor(smaller / SHARE)
@@ -245,7 +244,7 @@ function mostAhead({ tokensPerDay = Infinity, tokensPerMonth = Infinity }: Budge
 const idOf = (keyId: string, day: string): string => `${keyId} ${day}`
 const isIdle = (lease: Lease): boolean => lease.out === 0 && !lease.busy && lease.waiting.length === 0
 
-/** What a key has used and holds, as a client should be told it: without what is only ahead. */
+/** Used and reserved tokens of a key as reported to a client: without those only ahead. */
 function shown({ usage, used, free }: Lease): BudgetUsage {
   const of = (w: { used: number; reserved: number }): { used: number; reserved: number } => ({
     used: w.used + used,

@@ -1,7 +1,7 @@
 /**
- * What must be durable before a request goes on: nonces that have been used and tokens that are reserved. Both share
- * transactions (GroupCommit). Every transaction takes its rows in the same order, counters first, each table by its
- * key: so two gateways wait for each other, but never in a circle.
+ * Durable before a request continues: used nonces and reserved tokens. Both share transactions (GroupCommit). Every
+ * transaction locks its rows in the same order, counters first, each table by its key: so two gateways may wait for
+ * each other, but never in a circle.
  */
 import { VeritError, invariant } from '../lib/errors.ts'
 import { apply, periodsOf } from './budgets.ts'
@@ -67,8 +67,8 @@ export class Ledger implements BudgetStore, ReplayStore {
 
   async settle(reservation: Reservation, used: number): Promise<void> {
     invariant(Number.isSafeInteger(used) && used >= 0, 'what was used is a whole number of tokens')
-    // Once only, also after a failure: nobody can say whether a transaction whose answer was lost has taken place, and
-    // what stays reserved is safe.
+    // Once only, also after a failure: a transaction whose answer was lost may have succeeded, and a remaining
+    // reservation is safe.
     if (this.#settled.has(reservation)) return
     this.#settled.add(reservation)
     await this.#group.add({ type: 'settle', reservation, used })
@@ -112,14 +112,14 @@ export class Ledger implements BudgetStore, ReplayStore {
     return (await this.#group.add({ type: 'nonce', credentialId, nonce, expires })) === true
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no transaction runs. */
   idle(): Promise<void> {
     return this.#group.idle()
   }
 
   async #commit(ops: readonly Op[]): Promise<readonly Answer[]> {
     const budgetOps = ops.filter(op => op.type !== 'nonce')
-    // What is settled or counted may be lost: more stays reserved then, not less.
+    // Settlements and counts may be lost: more stays reserved then, not less.
     const durable = ops.some(op => op.type === 'nonce' || op.type === 'reserve')
     for (let attempt = 0; attempt < 8; attempt++) {
       const done = await this.#database[durable ? 'transaction' : 'lazyTransaction'](async tx => {
@@ -229,7 +229,7 @@ export class Ledger implements BudgetStore, ReplayStore {
     return { locked, missing: [...wanted].filter(([id]) => !locked.has(id)).map(([, row]) => row) }
   }
 
-  /** In a transaction of its own, for rows that do not exist cannot be locked. Once a day for a key. */
+  /** In its own transaction, because missing rows cannot be locked. Once a day for a key. */
   async #makeRows(rows: readonly Row[]): Promise<void> {
     const values = [...rows]
       .sort((a, b) => order(idOf(...a), idOf(...b)))
@@ -245,8 +245,9 @@ export class Ledger implements BudgetStore, ReplayStore {
 }
 
 /**
- * Deletes what has expired: nonces, and windows of budgets that ended more than 13 months ago. The time is kept in the
- * same transaction: from then on the store is never earlier, so no signature whose nonce is gone is new again.
+ * Deletes expired rows: nonces, and windows of budgets that ended more than 13 months ago. The time is stored in the
+ * same transaction: from then on the store is never earlier, so a signature whose nonce is gone cannot become new
+ * again.
  */
 export async function purge(database: Database, clock: SqlClock): Promise<void> {
   await database.transaction(async tx => {

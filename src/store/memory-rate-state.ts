@@ -1,9 +1,8 @@
 /**
- * Rates and places of one gateway, in its memory; a restart begins with full buckets. Bounded: a full bucket is as good
- * as none, so each call also looks at a few old names and drops those that are full. A bucket that is not full is never
- * dropped, for that would lift its limit: where `names` of them are kept, calls that would need one more reject. (One
- * request of 1,200 a minute keeps a bucket for 50 ms, so that takes millions of requests per second from different
- * addresses.)
+ * Rates and slots of one gateway in its memory; a restart begins with full buckets. Bounded: a full bucket needs no
+ * record, so each call also checks a few old names and drops full ones. A bucket that is not full is never dropped,
+ * because that would lift its limit: with `names` of them, calls that need one more reject. (One request of 1,200 a
+ * minute keeps a bucket for 50 ms, so that takes millions of requests per second from different addresses.)
  */
 import { VeritError } from '../lib/errors.ts'
 import type { BucketSize, Found, Level } from './bucket-math.ts'
@@ -40,7 +39,7 @@ export class MemoryRateState implements RateState {
     return this.#take(buckets, places, lease)
   }
 
-  /** The same without places, at once. @throws VeritError VERIT_RATE_STATE where there is no room for another name */
+  /** The same without slots, at once. @throws VeritError VERIT_RATE_STATE if there is no room for another name */
   takeNow(buckets: readonly Bucket[]): RateAnswer {
     return this.#take(buckets, [], undefined)
   }

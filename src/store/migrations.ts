@@ -1,7 +1,7 @@
 /**
- * The schema, as steps from each version to the next. Entry i takes a database from version i to i + 1. Released
- * entries are never edited. Where the databases differ, a step has a text for each; PostgreSQL begins with version 2,
- * for no earlier one was ever released for it.
+ * The schema as steps from each version to the next. Entry i migrates a database from version i to i + 1. Released
+ * entries are never edited. If the databases differ, a step has a text for each; PostgreSQL begins with version 2,
+ * because no earlier one was released for it.
  */
 import { VeritError } from '../lib/errors.ts'
 

@@ -1,6 +1,6 @@
 /**
- * A bound on what one credential may make the store remember. The rows of a credential are counted now and then, not at
- * each request, so the bound holds within a hundredth of it for each gateway.
+ * A limit on the nonces of one credential. Rows are counted now and then, not at each request, so the limit holds
+ * within 1 % for each gateway.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { Database } from './tables.ts'

@@ -23,13 +23,13 @@ import type { Evidence, Store } from './store.ts'
 import type { Database } from './tables.ts'
 
 export interface StoreOptions extends ClockOptions {
-  /** Holds the secret, and the database where it is SQLite. Made where there is none. */
+  /** Folder of the secret, and of the SQLite database. Created if missing. */
   readonly stateFolder: string
   /** postgresql://... It is never shown. Undefined or empty: SQLite. */
   readonly databaseUrl?: string | undefined
 }
 
-/** For commands that only look at a store, or change one thing in it. */
+/** For commands that only read a store, or change one thing in it. */
 export const briefly: ClockOptions = { databaseClock: true, keepTime: false }
 
 const FLUSH_MS = 5000
@@ -74,9 +74,9 @@ async function start(
 }
 
 /**
- * Whether `openStore` would refuse, found out without making, migrating or writing anything. For `verit serve --check`.
- * @param look gets what the store remembers of the audit log, where there is a store
- * @throws VeritError as openStore, and what `look` throws
+ * Whether `openStore` would refuse, without creating, migrating or writing anything. For `verit serve --check`.
+ * @param look receives the store's evidence about the audit log, if there is a store
+ * @throws VeritError as openStore, and errors of `look`
  */
 export async function peekStore(
   { stateFolder, databaseUrl = '' }: Pick<StoreOptions, 'stateFolder' | 'databaseUrl'>,
@@ -148,7 +148,7 @@ class SqlStore implements Store {
     this.budgets = new LeasedBudgets(ledger)
     this.replay = ledger
     this.outbox = new SqlOutbox(database)
-    // What fails here is tried again the next time; whoever needs the store meanwhile is told by its own call.
+    // Failures here are repeated next time; callers that need the store get the error of their own call.
     const every = (ms: number, work: () => Promise<void>): NodeJS.Timeout =>
       setInterval(() => void work().catch(() => {}), ms).unref()
     this.#timers = [

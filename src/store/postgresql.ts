@@ -1,6 +1,4 @@
-/**
- * The store's database in PostgreSQL (14 and later), for several gateways at once. Loaded only where a URL is given.
- */
+/** The store's database in PostgreSQL (14 and later), for several gateways. Loaded only if a URL is given. */
 import pg from 'pg'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { VeritError, invariant } from '../lib/errors.ts'
@@ -51,8 +49,8 @@ const networkReasons: Readonly<Record<string, string>> = {
 }
 
 /**
- * Says what went wrong without the URL, the SQL or its values, which messages of the database and its client may hold:
- * so there is no `cause`.
+ * Describes a failure without the URL, the SQL or its values, which messages of the database and its client may
+ * contain: so there is no `cause`.
  */
 function failed(e: unknown): unknown {
   if (VeritError.is(e)) return e
@@ -91,7 +89,7 @@ export async function openPostgresql(url: string): Promise<Database> {
  */
 export const peekPostgresql = (url: string): Promise<Database | undefined> => connect(url, isCurrent)
 
-/** @param prepare whether the database can be used; what it throws is an answer of the database's */
+/** @param prepare checks that the database is usable; its errors are answers of the database */
 async function connect(url: string, prepare: (pool: pg.Pool) => Promise<boolean>): Promise<Database | undefined> {
   checkDatabaseUrl(url)
   const options = poolOptions(connectionOf(url))
@@ -174,9 +172,7 @@ function poolOptions(connection: DatabaseConnection): pg.PoolConfig {
   }
 }
 
-/**
- * A connection whose answer did not come in time goes on waiting for it, and would make whoever gets it next wait, too.
- */
+/** A connection with a late answer still waits for it, and would make its next user wait too. */
 function endWhenSilent(client: pg.ClientBase): void {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown
   client.query = ((...args: unknown[]) => {

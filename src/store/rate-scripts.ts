@@ -1,7 +1,7 @@
 /**
- * What runs inside Valkey or Redis: each call is one script, so that what it finds and what it takes cannot be parted.
- * The arithmetic is that of bucket-math.ts, in whole numbers below 2^53. Time is the server's: gateways whose clocks
- * differ agree. Needs Redis 5, or any Valkey.
+ * Scripts in Valkey or Redis: each call is one script, so that reading and taking are atomic. The arithmetic is that of
+ * bucket-math.ts, in integers below 2^53. The server's clock counts: gateways with different clocks agree. Needs Redis
+ * 5, or any Valkey.
  */
 
 /** ARGV[1] is the time in ms, or empty: the server's. */
@@ -88,8 +88,8 @@ return 1
 `
 
 /**
- * KEYS: one place for each lease. ARGV: time, ms that a lease lasts, leases. A lease that has gone (the server lost its
- * memory, or the gateway slept) comes back: what it stands for still runs.
+ * KEYS: one slot for each lease. ARGV: time, ms of a lease, leases. A lost lease (the server lost its memory, or the
+ * gateway slept) is restored: its generation still runs.
  */
 export const RENEW = `${NOW}
 local lasts = tonumber(ARGV[2])

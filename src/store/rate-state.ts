@@ -1,4 +1,4 @@
-/** Rates and streams at once, which are counted in memory for one gateway, and in Valkey or Redis for several. */
+/** Rates and concurrent streams, counted in memory for one gateway, and in Valkey or Redis for several. */
 
 /** A bucket that holds `limit` and refills evenly within `seconds`; `cost` is taken from it, or nothing. */
 export interface Bucket {
@@ -19,11 +19,11 @@ export interface RateAnswer {
   /** Undefined: taken. Else the name of the bucket or places that had too little; nothing was taken from any. */
   readonly refused: string | undefined
   /**
-   * Seconds until the refused cost could be taken, rounded up to whole seconds, at least 1; for places 1. Infinity
-   * where the cost exceeds the limit.
+   * Seconds until the refused cost could be taken, rounded up, at least 1; for slots 1. Infinity if the cost exceeds
+   * the limit.
    */
   readonly retryAfter: number
-  /** For each bucket, then each place, in order: what is left after this call, whole. */
+  /** For each bucket, then each slot, in order: the remainder after this call, an integer. */
   readonly left: readonly number[]
   /** For each bucket: seconds until it is full again, rounded up. */
   readonly reset: readonly number[]
@@ -33,7 +33,7 @@ export interface RateAnswer {
 export interface RateState {
   /** Takes all or nothing. @param lease a unique id under which places are held; needed where there are places */
   take(buckets: readonly Bucket[], places?: readonly Places[], lease?: string): Promise<RateAnswer>
-  /** Puts back what was reserved and not used; never above the limit. */
+  /** Refunds reserved tokens that were not used; never above the limit. */
   giveBack(bucket: Omit<Bucket, 'cost'>, amount: number): Promise<void>
   release(lease: string, places: readonly Places[]): Promise<void>
   close(): Promise<void>

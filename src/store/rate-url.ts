@@ -1,7 +1,7 @@
 /**
- * Where several gateways count together: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]`, with TLS `rediss://` (also
- * `valkey://`, `valkeys://`). It holds a password, so it comes from VERIT_RATE_URL or the file that VERIT_RATE_URL_FILE
- * names, and is never shown.
+ * The shared counter of several gateways: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]`, with TLS `rediss://`
+ * (also `valkey://`, `valkeys://`). It holds a password, so it comes from VERIT_RATE_URL or the file that
+ * VERIT_RATE_URL_FILE names, and is never shown.
  */
 import { VeritError } from '../lib/errors.ts'
 import { secretSetting } from '../lib/secret-setting.ts'

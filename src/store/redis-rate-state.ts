@@ -1,8 +1,8 @@
 /**
- * Rates and places of several gateways, in one Valkey or Redis server. Every call is one script (rate-scripts.ts) and
- * one round trip; the server's clock counts. Places are leases that last 30 s and are renewed every 10 s, so that those
- * of a gateway that dies become free. When the server cannot be reached, every call rejects at once, or after a second;
- * the connection is made anew by itself.
+ * Rates and slots of several gateways in one Valkey or Redis server. Every call is one script (rate-scripts.ts) and one
+ * round trip; the server's clock counts. Slots are leases of 30 s, renewed every 10 s, so that a dead gateway's become
+ * free. If the server cannot be reached, every call rejects at once, or after a second; the connection is restored by
+ * itself.
  */
 import { createHash } from 'node:crypto'
 import type { Redis as RedisClient } from 'ioredis'
@@ -135,11 +135,11 @@ export class RedisRateState implements RateState {
     }
   }
 
-  /** What fails is tried again at the next time: a lease outlives two failures. */
+  /** Failures are repeated next time: a lease outlives two failures. */
   async #renew(): Promise<void> {
     const all = [...this.#held.values()]
     for (let i = 0; i < all.length; i += RENEW_BATCH) {
-      // released meanwhile: renewing would take the place again
+      // released meanwhile: renewing would take the slot again
       const batch = all.slice(i, i + RENEW_BATCH).filter(h => this.#held.has(`${h.lease} ${h.key}`))
       if (batch.length === 0) continue
       const renewed = await this.#run(
@@ -171,8 +171,8 @@ function replyNumbers(reply: unknown, count: number): number[] {
 }
 
 /**
- * The reason is for the operator; clients learn only that counting does not work. The cause is made anew, for the
- * library's own error holds the command with its arguments, which may be the password.
+ * The reason is for the operator; clients learn only that counting fails. The cause is rebuilt, because the library's
+ * own error holds the command with its arguments, perhaps the password.
  */
 function failure(e: unknown): VeritError {
   invariant(e instanceof Error, 'ioredis rejects with an error')

@@ -1,7 +1,6 @@
 /**
- * What the server's secret is used for: the digests of keys, the check that a database belongs to this secret, and the
- * encryption of the secrets that HMAC signatures are made with. Each use has a key of its own (RFC 5869), but for
- * digests, which are as Verit 0.1 made them.
+ * Uses of the server's secret: digests of keys, the check that a database belongs to this secret, and encryption of the
+ * secrets of HMAC signatures. Each use has its own key (RFC 5869), except digests, which are as in Verit 0.1.
  */
 import {
   createCipheriv,
@@ -32,12 +31,12 @@ export class SealedSecrets {
     this.#encryption = Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), 'verit signing secrets v1', 32))
   }
 
-  /** What is stored of a key. */
+  /** The stored digest of a key. */
   digest(key: string): Buffer {
     return createHmac('sha256', this.#secret).update(key).digest()
   }
 
-  /** A value that only this secret gives. Its text is not a key, so it is no key's digest. */
+  /** A value that only this secret gives. Its text is not a key, so it is not a key's digest. */
   check(): Buffer {
     return createHmac('sha256', this.#secret).update('verit secret check').digest()
   }
@@ -54,7 +53,7 @@ export class SealedSecrets {
     return Buffer.concat([iv, cipher.update(secret), cipher.final(), cipher.getAuthTag()])
   }
 
-  /** @throws VeritError VERIT_STATE when someone changed what is stored, or moved it to another credential */
+  /** @throws VeritError VERIT_STATE if the stored value was changed, or moved to another credential */
   open(sealed: Uint8Array, credentialId: string): Buffer {
     try {
       const decipher = createDecipheriv('aes-256-gcm', this.#encryption, sealed.subarray(0, IV), { authTagLength: TAG })

@@ -1,6 +1,6 @@
 /**
- * The server's secret: 256 random bits in a file of mode 0600, under which keys are hashed. Whoever has the key table
- * alone can neither use nor guess a key.
+ * The server's secret: 256 random bits in a file of mode 0600, under which keys are hashed. With the key table alone,
+ * nobody can use or guess a key.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Keys in the database. Nothing is remembered between calls: each check reads the database, so that a revocation
- * anywhere counts at once.
+ * Keys in the database. Nothing is cached between calls: each check reads the database, so a revocation anywhere counts
+ * at once.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
@@ -34,7 +34,7 @@ const MAX_OVERLAP_S = 366 * 86_400
 /** How a credential is found. */
 type Column = 'digest' | 'id' | 'fingerprint'
 
-/** What a new credential is proved by, and the row's part that says so. */
+/** The proof of a new credential, and its columns in the row. */
 interface Proof {
   readonly secret: string | undefined
   readonly columns: Pick<CredentialRow, 'digest' | 'public_key' | 'fingerprint' | 'signing_secret'>
@@ -215,8 +215,8 @@ export class SqlKeyStore implements KeyStore {
   }
 
   /**
-   * One query gives the key and all its credentials; `is` says which of them was meant. Where there is no value, for
-   * what was sent has not its form, nothing is found, but a store that is closed says so.
+   * One query returns the key and all its credentials; `is` selects the proving one. A malformed value finds nothing,
+   * but a closed store still reports so.
    */
   async #find(
     column: Column,
@@ -289,7 +289,7 @@ export class SqlKeyStore implements KeyStore {
     }
   }
 
-  /** What was once registered stays taken: a revoked certificate does not come back under another name. */
+  /** A registered proof stays taken: a revoked certificate does not come back under another name. */
   async #assertNew(tx: Tx, { columns: { fingerprint } }: Proof): Promise<void> {
     if (fingerprint === null) return
     const taken = await tx

@@ -21,7 +21,7 @@ const STATEMENTS = 128
 
 class Connection implements DatabaseConnection {
   readonly database: DatabaseSync
-  /** Prepared statements by their text, the least recently used first. */
+  /** Prepared statements by text, least recently used first. */
   #statements = new Map<string, StatementSync>()
 
   constructor(database: DatabaseSync) {

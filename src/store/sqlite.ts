@@ -70,9 +70,9 @@ const failure =
 
 /** @throws VeritError VERIT_STATE (open to others, or of a newer version), VERIT_STORE */
 export function openSqlite(path: string): Database {
-  // SQLite gives its side files the mode of the database: so that one is made first, and private. Only where there is
-  // none: closing a descriptor of one
-  // that another store of this process has open would release that store's locks.
+  // SQLite creates its side files with the mode of the database, so the database is created first, and private. Only if
+  // missing: closing a descriptor of a database that another store of this process has open would release that store's
+  // locks.
   if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600))
   checkPrivate(path, 'file')
   const failed = failure(path)

@@ -1,6 +1,6 @@
 /**
- * The folder of what a server must remember: keys and its secret. Only its owner may enter it (0700) or read its files
- * (0600); a folder or file that others could read is refused, not repaired, for nobody can say who has read it.
+ * The state folder: keys and the server's secret. Only its owner may enter it (0700) or read its files (0600); a folder
+ * or file that others could read is refused, not repaired, because nobody knows who has read it.
  */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -31,8 +31,7 @@ export function namedFolder(path: string): string {
 }
 
 /**
- * Makes the folder where there is none and checks it; gives its absolute path. @throws VeritError VERIT_STATE,
- * VERIT_FILE_IO
+ * Creates the folder if missing and checks it; returns its absolute path. @throws VeritError VERIT_STATE, VERIT_FILE_IO
  */
 export function openStateFolder(path: string): string {
   const folder = namedFolder(path)

@@ -1,6 +1,6 @@
 /**
- * One server for a state folder: two would sign with the same key, and one of them could run without the audit log of
- * the other. Commands that only read or change keys work beside a server.
+ * One server per state folder: two would sign with the same key, and one of them could run without the audit log of the
+ * other. Commands that only read or change keys work beside a server.
  */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'

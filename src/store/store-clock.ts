@@ -1,8 +1,8 @@
 /**
- * The time by which the store decides what has expired, which day a budget is of, and whether a signature is new. It is
- * the largest time that was ever seen, over restarts and gateways, so that what has expired stays expired when a clock
- * goes back. The database keeps it; between two exchanges it lives in memory. A process that dies without closing the
- * store loses at most the last 5 s of it, but never what a deletion rested on.
+ * The time that decides expiry, the day of a budget, and whether a signature is new. It is the largest time ever seen,
+ * over restarts and gateways, so expired things stay expired when a clock goes back. The database keeps it; between two
+ * exchanges it is in memory. A process that dies without closing the store loses at most the last 5 s of it, but never
+ * a time that a deletion relied on.
  */
 import { sql } from 'kysely'
 import type { Kysely } from 'kysely'
@@ -86,7 +86,7 @@ export class SqlClock implements StoreClock {
     return this.#accepted
   }
 
-  /** Learns what others have seen, and tells them what this process has. Calls that come meanwhile share it. */
+  /** Exchanges times with the database. Concurrent calls share it. */
   exchange(): Promise<void> {
     this.#exchanging ??= this.#exchange().finally(() => (this.#exchanging = undefined))
     return this.#exchanging
@@ -125,7 +125,7 @@ export class SqlClock implements StoreClock {
     return time
   }
 
-  /** The present time, given what the transaction sees that others have kept. @returns ms since 1970 */
+  /** The present time, given the latest stored time in the transaction. @returns ms since 1970 */
   async within(tx: Tx): Promise<number> {
     this.#adopt(await read(tx))
     return this.now().getTime()

@@ -22,7 +22,7 @@ export interface BudgetWindow {
   /** Tokens of requests that have ended. */
   readonly used: number
   /**
-   * Tokens held for requests under way, or for requests whose gateway died: these stay counted until the window ends.
+   * Tokens reserved for running requests, or for requests whose gateway died: these stay counted until the window ends.
    */
   readonly reserved: number
 }
@@ -32,15 +32,15 @@ export interface BudgetUsage {
   readonly month: BudgetWindow
 }
 
-/** A refusal names the window that is full; `left` is what it still has. */
+/** A refusal names the full window; `left` is its remainder. */
 export type BudgetAnswer =
   | { ok: true; reservation: Reservation; usage: BudgetUsage }
   | { ok: false; window: 'day' | 'month'; left: number; usage: BudgetUsage }
 
 /**
- * Token budgets. For every key and window, used + reserved never exceeds the limit given with the reservation that was
- * granted last: it is checked and added in one transaction, over all gateways of the database. A granted reservation is
- * durable (synced to disk) when the promise resolves. Many calls at once share a transaction (group commit).
+ * Token budgets. For every key and window, used + reserved never exceeds the limit of the last granted reservation: it
+ * is checked and added in one transaction, over all gateways of the database. A granted reservation is durable (synced
+ * to disk) when the promise resolves. Concurrent calls share a transaction (group commit).
  */
 export interface BudgetStore {
   reserve(keyId: string, tokens: number, limits: BudgetLimits, at: Date): Promise<BudgetAnswer>
@@ -60,7 +60,7 @@ export interface ReplayStore {
   use(credentialId: string, nonce: string, expires: number): Promise<boolean>
 }
 
-/** What changed in the store and is not in the audit log yet. Written in the transaction of the change itself. */
+/** Changes in the store that are not in the audit log yet. Written in the transaction of the change. */
 export interface OutboxEvent {
   readonly id: number
   /** ISO 8601, UTC. */
@@ -82,11 +82,11 @@ export interface Outbox {
   pending(): Promise<number>
 }
 
-/** What an operator has done to a store whose time was ahead. */
+/** Result of an operator's reset of a store whose time was ahead. */
 export interface AcceptedTime {
   /** The time that the store had. */
   readonly before: Date
-  /** The time that it has now. */
+  /** Its time now. */
   readonly after: Date
 }
 
@@ -134,7 +134,7 @@ export interface UnauditedPeriod {
   readonly tokens: number
 }
 
-/** What the database remembers of the audit log of this gateway (evidence.ts). */
+/** The database's evidence about the audit log of this gateway (evidence.ts). */
 export interface Evidence {
   /** The newest checkpoint of the log with this verifier key that was saved. */
   checkpoint(key: string): Promise<string | undefined>

@@ -4,7 +4,7 @@
  */
 import { categoryRuns } from './unicode-ranges.ts'
 
-/** General categories; White_Space is a class of its own, whatever category its characters have. */
+/** General categories; White_Space is a separate class, whatever category its characters have. */
 export const OTHER = 0
 export const UPPERCASE = 1
 export const LOWERCASE = 2
@@ -38,9 +38,9 @@ for (const [, runs, pairs, run] of categoryRuns.join('').matchAll(/\(([a-z0-9]+)
   if (run === undefined) for (let i = 0; i < Number(pairs); i++) take(runs!)
   else take(run)
 }
-// A lone surrogate is what it becomes: U+FFFD, a symbol.
+// A lone surrogate counts as U+FFFD, a symbol.
 classes.fill(SYMBOL, 0xd800, 0xe000)
-// White_Space, which Unicode has kept as it is since 2013 (version 6.3).
+// White_Space, unchanged in Unicode since 2013 (version 6.3).
 for (const p of [9, 10, 11, 12, 13, 0x20, 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000])
   classes[p] = SPACE
 classes.fill(SPACE, 0x2000, 0x200b)

@@ -6,10 +6,7 @@
 import type { Pretokenizer } from './pretokenizer.ts'
 import { WordStream } from './words.ts'
 
-/**
- * Longest word that training looks at, in UTF-16 units: no token gets longer, and no word costs more than a line of
- * text.
- */
+/** Longest word in training, in UTF-16 units: no token gets longer, and no word costs more than a line of text. */
 const LONGEST_WORD = 64
 
 /** A copy that does not keep the text it was cut from alive (V8 makes slices of 13 units or more as views). */

@@ -1,7 +1,6 @@
 /**
- * Decodes tokens one by one. A character whose bytes have not all arrived is held back; bytes that no later byte could
- * complete become U+FFFD at once, as the WHATWG Encoding Standard's decoder replaces them. The pieces joined equal
- * `decode` of all ids.
+ * Decodes tokens one by one. An incomplete character is held back; bytes that no later byte could complete become
+ * U+FFFD at once, as in the WHATWG Encoding Standard's decoder. The joined pieces equal `decode` of all ids.
  */
 import { utf8Pending } from '../lib/utf8.ts'
 
@@ -36,7 +35,7 @@ export class DecodeStream {
     return pending === bytes.length ? '' : decoder.decode(bytes.subarray(0, bytes.length - pending))
   }
 
-  /** Ends the text: what was held back can no longer be completed and becomes U+FFFD. */
+  /** Ends the text: held-back bytes become U+FFFD. */
   end(): string {
     const text = decoder.decode(this.#held)
     this.#held = new Uint8Array(0)

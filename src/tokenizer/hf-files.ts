@@ -1,6 +1,6 @@
 /**
- * The files beside tokenizer.json that tell Hugging Face's transformers which special token has which role: with them,
- * `AutoTokenizer.from_pretrained(folder)` knows `eos_token`. Verit itself reads tokenizer.json alone.
+ * The files beside tokenizer.json that tell Hugging Face's transformers the roles of special tokens: with them,
+ * `AutoTokenizer.from_pretrained(folder)` knows `eos_token`. Verit reads tokenizer.json alone.
  */
 import type { Tokenizer } from './tokenizer.ts'
 

@@ -17,7 +17,7 @@ export class IdList {
     return this.#length
   }
 
-  /** The array that they stand in, longer than the list. It is another one after the list has grown. */
+  /** The underlying array, longer than the list. It is replaced when the list grows. */
   get array(): Int32Array<ArrayBuffer> {
     return this.#ids
   }

@@ -52,7 +52,7 @@ export function partsToJson(parts: TokenizerParts & { pretokenizer: Pretokenizer
     invert: false
   }))
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false }
-  // By hand, since an object would put tokens that look like numbers first.
+  // Written by hand, because an object would put tokens that look like numbers first.
   const lines = (rows: string[], close: string): string =>
     rows.length === 0 ? close : `\n${rows.join(',\n')}\n${close}`
   const vocabulary = tokens.map((t, id) => `${JSON.stringify(t)}: ${id}`)
@@ -90,7 +90,7 @@ export function partsToJson(parts: TokenizerParts & { pretokenizer: Pretokenizer
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 type JsonObject = { [key: string]: Json }
 
-/** The rule that a `pre_tokenizer` stands for, or undefined when it is none of ours. */
+/** The rule of a `pre_tokenizer`, or undefined for an unknown one. */
 function readPretokenizer(value: Json | undefined, ignoreMerges: boolean): Pretokenizer | undefined {
   const steps = isObject(value) && value['type'] === 'Sequence' ? value['pretokenizers'] : [value]
   if (!Array.isArray(steps) || steps.length > MOST_STEPS) return undefined
@@ -137,9 +137,9 @@ interface Faults {
 
 /**
  * Reads tokenizer.json into parts, which `checkParts` must then check.
- * @param source name of the file in errors.
- * @param found collects what is wrong, as far as the rest can still be judged; default: the first fault is thrown. The
- *   result is of use when there is none.
+ * @param source name of the file in errors
+ * @param found collects problems, as far as the rest can still be judged; default: the first one is thrown. The result
+ *   is usable if there are none.
  * @throws VeritError VERIT_TOKENIZER_FILE
  */
 export function partsFromJson(text: string, source: string, found?: ProblemList): TokenizerParts {
@@ -222,7 +222,7 @@ function readPostProcessor(value: Json, { flag }: Faults): { begin?: number; end
 /** Stands for the text itself among the ids of a template. */
 const TEXT = -1
 
-/** The one id of a piece of a template, `TEXT`, or undefined for what is neither. */
+/** The only id of a piece of a template, `TEXT`, or undefined for anything else. */
 function templateId(piece: Json, specials: Json | undefined): number | undefined {
   if (!isObject(piece)) return undefined
   if (isObject(piece['Sequence'])) return piece['Sequence']['id'] === 'A' ? TEXT : undefined
@@ -234,7 +234,7 @@ function templateId(piece: Json, specials: Json | undefined): number | undefined
   return typeof id === 'number' && Number.isInteger(id) && id >= 0 ? id : undefined
 }
 
-/** What is done to text before the merges: the name of the rule that splits it. */
+/** Processing before the merges: the name of the pre-tokenizer. */
 function readSettings(root: JsonObject, model: JsonObject, { flag }: Faults): string {
   for (const key of ['continuing_subword_prefix', 'end_of_word_suffix', 'byte_fallback', 'dropout']) {
     if (model[key]) flag(`its model uses ${key}, which byte-level BPE does not have`)

@@ -1,8 +1,7 @@
 /**
- * Byte-pair encoding of one word: of all adjacent pairs that have a merge, the one of lowest rank is merged, the
- * leftmost first, until none is left (Sennrich et al. 2016; the order of Hugging Face's and llama.cpp's encoders). A
- * heap makes it O(n log n), so that a word of a million letters is no attack; a long word is merged in steps, so that
- * it holds up nobody else.
+ * Byte-pair encoding of one word: the adjacent pair with the merge of lowest rank is merged, the leftmost first, until
+ * none is left (Sennrich et al. 2016; the order of Hugging Face's and llama.cpp's encoders). A heap makes it O(n log
+ * n), so a word of a million letters is no attack; a long word is merged in steps, so that other work continues.
  */
 import { finish } from '../lib/steps.ts'
 import type { Steps } from '../lib/steps.ts'
@@ -14,19 +13,19 @@ import type { PairIndex } from './pairs.ts'
 const POSITIONS = 2 ** 31
 /** Symbols or merges of one step: each takes up to a microsecond. */
 const STEP = 512
-/** Symbols of which one step copies those that are left. */
+/** Maximum symbols that one step copies. */
 const COPIES = 1 << 15
 /** Symbols up to which the arrays of one word serve the next. */
 const SHARED = 1 << 14
 
-/** Called for each pair that comes to stand side by side. */
+/** Called for each new adjacent pair. */
 export type OnPair = (pair: number) => void
 
 export class WordMerger {
   #pairs: PairIndex
   #result: Int32Array
   #rank: Int32Array | undefined
-  /** For words that are merged at once. */
+  /** For words that are merged in one go. */
   #shared = new Workspace(64)
 
   /**
@@ -53,7 +52,7 @@ export class WordMerger {
     return left
   }
 
-  /** The same in steps. Several may be under way; each takes up to 40 bytes a symbol. */
+  /** The same in steps. Several may run concurrently; each takes up to 40 bytes a symbol. */
   *merging(ids: Int32Array, n: number, onPair?: OnPair): Steps<number> {
     if (n < 2) return n
     const word = new Workspace(n).take(ids, n, onPair)
@@ -99,8 +98,7 @@ export class WordMerger {
       if (this.#rank === undefined) {
         if (a !== this.#pairs.left(rank) || ids[j] !== this.#pairs.right(rank)) continue
       } else {
-        // Another pair of the same rank that stands there by now has an entry of its own with this very key: either may
-        // serve it.
+        // Another pair of the same rank at this position has its own entry with this very key: either may serve it.
         pair = this.#pairs.get(a, ids[j]!)
         if (pair < 0 || this.#rank[pair] !== rank) continue
       }
@@ -151,7 +149,7 @@ class Workspace {
   }
 }
 
-/** A binary heap of numbers, the least on top. */
+/** A binary min-heap of numbers. */
 class Heap {
   #keys: Float64Array
   size = 0

@@ -1,6 +1,6 @@
 /**
- * What a tokenizer consists of, in the form that GGUF and tokenizer.json share, and the one gate through which every
- * tokenizer from outside passes: after `checkParts`, encoding and decoding can rely on each rule listed there.
+ * The parts of a tokenizer, in the form that GGUF and tokenizer.json share, and the one check for every tokenizer from
+ * outside: after `checkParts`, encoding and decoding rely on each rule listed there.
  */
 import { VeritError } from '../lib/errors.ts'
 import type { ProblemList } from '../lib/problem-list.ts'
@@ -31,7 +31,7 @@ export interface TokenizerParts {
   /** "left right", spelled, in order of rank. */
   merges: readonly string[]
   /**
-   * A name of the table in pretokenizer.ts: GGUF's `tokenizer.ggml.pre`. A character vocabulary may also say 'gpt-2'
+   * A name of the table in pretokenizer.ts: GGUF's `tokenizer.ggml.pre`. A character vocabulary may also have 'gpt-2'
    * (see `checkParts`).
    */
   pretokenizer: string
@@ -42,7 +42,7 @@ export interface TokenizerParts {
   endOfText?: number | undefined
   /** Id of the token that stands before a text. Default: `endOfText`, as these vocabularies were trained. */
   beginOfText?: number | undefined
-  /** Whether a text that is to be continued gets it in front. Default false. */
+  /** Whether prompts begin with it. Default false. */
   addsBegin?: boolean | undefined
   /** Whether other programs put `endOfText` behind a text. Verit never does. Default false. */
   addsEnd?: boolean | undefined
@@ -57,7 +57,7 @@ export const MAX_TOKEN_LENGTH = 4096
 export const MAX_SPECIALS = 16_384
 const MAX_SPECIAL_CHARACTERS = 1 << 18
 
-/** Parts that were checked, with what was worked out on the way. */
+/** Checked parts, with derived data. */
 export interface CheckedParts {
   tokens: readonly string[]
   tokenTypes: readonly number[]
@@ -100,11 +100,11 @@ function isOneCharacter(bytes: Uint8Array): boolean {
 
 /**
  * Checks every rule that encoding relies on: tokens are not empty, each merge joins two tokens into a third, and either
- * the single bytes of text are tokens (any text can be encoded but for rare characters) or the vocabulary is one of
- * characters (no merges, one character a token; recognised by that when the pre-tokenizer says 'gpt-2').
- * @param source file or key that is named in errors.
- * @param found collects what is wrong with single tokens and merges; default: the first fault is thrown. The result is
- *   of use when there is none.
+ * all single bytes of text are tokens (any text can be encoded) or the vocabulary is one of characters (no merges, one
+ * character a token; recognised so if the pre-tokenizer is 'gpt-2').
+ * @param source file or key in errors
+ * @param found collects problems of single tokens and merges; default: the first one is thrown. The result is usable if
+ *   there are none.
  * @throws VeritError VERIT_TOKENIZER_FILE
  */
 export function checkParts(parts: TokenizerParts, source: string, found?: ProblemList): CheckedParts {

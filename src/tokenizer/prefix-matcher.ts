@@ -1,11 +1,11 @@
 /**
- * Finds the longest of many strings that stands at a place of a text: a trie over UTF-16 units, in time that depends on
- * the match and not on how many there are.
+ * Finds the longest of many strings at a position of a text: a trie over UTF-16 units, in time that depends on the
+ * match and not on their number.
  */
 import type { Steps } from '../lib/steps.ts'
 import { PairIndex } from './pairs.ts'
 
-/** UTF-16 units that one step looks at. */
+/** UTF-16 units per step. */
 const STEP = 4096
 
 export interface Found {
@@ -36,8 +36,7 @@ export class PrefixMatcher {
   }
 
   /**
-   * Id of the longest string that `text` has at `start`, or -1. @param unless UTF-16 unit: a string that it follows
-   * does not count
+   * Id of the longest string in `text` at `start`, or -1. @param unless UTF-16 unit: a string after it does not count
    */
   at(text: string, start: number, unless = -1): number {
     if (this.#first[text.charCodeAt(start)] !== 1) return -1

@@ -1,11 +1,11 @@
 /**
- * Pre-tokenizers: they cut text into words, and no token crosses the border of a word. Each is given twice: as regular
- * expressions (what `tokenizer.json` says, what Hugging Face's libraries run) and as a scanner that is faster, works in
- * linear time without a backtracking stack, and is tested to be equal. Expressions read from a file are compared with
- * this table and never run. A scanner cuts ill-formed text as the text with U+FFFD in place of lone surrogates.
+ * Pre-tokenizers cut text into words; no token crosses a word border. Each is given twice: as regular expressions (in
+ * `tokenizer.json`, run by Hugging Face's libraries) and as a scanner that is faster, works in linear time without a
+ * backtracking stack, and is tested to be equal. Expressions from a file are compared with this table and never run. A
+ * scanner cuts ill-formed text like the text with U+FFFD for lone surrogates.
  *
- * Where several expressions stand, each splits the pieces of the one before, and what it does not match is a piece,
- * too. The classes are Unicode's, as in the original tokenizers; llama.cpp approximates those of case by ASCII tests.
+ * Of several expressions, each splits the pieces of the one before, and unmatched text is a piece too. The classes are
+ * Unicode's, as in the original tokenizers; llama.cpp approximates those of case by ASCII tests.
  */
 import { SPACE, LETTERS, MARK, SIGNS } from './classes.ts'
 import {
@@ -49,9 +49,9 @@ export interface Pretokenizer {
   patterns: readonly string[]
   /** Other spellings of the same rule that are accepted when a tokenizer.json is read. */
   spellings: readonly (readonly string[])[]
-  /** A word that is a token becomes that token, whatever the merges say (`ignore_merges`). */
+  /** A word that is a token becomes that token, despite the merges (`ignore_merges`). */
   ignoreMerges: boolean
-  /** A GGUF file with this rule that does not say so wants a begin token before each text. */
+  /** A GGUF file with this rule implies a begin token before each text. */
   addsBegin: boolean
   /**
    * Set of classes whose characters, far behind a word, can still belong to it: its end is certain only once something
@@ -68,10 +68,7 @@ export interface Pretokenizer {
 /** Radford et al. 2019, encoder.py; `\s` is Unicode's White_Space. */
 const GPT2 = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 const GPT2_LONG = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-/**
- * The expression that `ByteLevel` of a tokenizer.json has of its own, and how `Digits` and `Punctuation` are written as
- * expressions.
- */
+/** The implicit expression of `ByteLevel` in a tokenizer.json, and `Digits` and `Punctuation` as expressions. */
 export const BYTE_LEVEL = GPT2_LONG
 export const DIGITS = '\\p{N}'
 export const DIGIT_RUNS = '\\p{N}+'
@@ -272,8 +269,8 @@ export function pretokenizer(name: string): Pretokenizer | undefined {
 export const pretokenizerNames: readonly string[] = [...byName.keys()]
 
 /**
- * The pre-tokenizer that expressions from a tokenizer.json stand for, or undefined when they are none of ours.
- * @param ignoreMerges what the file says of it: several rules can have the same expressions
+ * The pre-tokenizer of expressions from a tokenizer.json, or undefined for unknown ones.
+ * @param ignoreMerges of the file: several rules can have the same expressions
  */
 export function pretokenizerOfPatterns(patterns: readonly string[], ignoreMerges: boolean): Pretokenizer | undefined {
   const same = (other: readonly string[]): boolean =>

@@ -16,7 +16,7 @@ const KINDS: Readonly<Record<number, string>> = {
   [FIXED32]: '4 bytes'
 }
 
-/** Throws the error of the file for what is wrong at a byte. */
+/** Throws the file's error for a problem at a byte. */
 export type Refuse = (problem: string, offset: number) => never
 
 export interface Field {
@@ -95,7 +95,7 @@ export class ProtobufReader {
     return this.#bytes.readFloatLE(this.#take(4))
   }
 
-  /** The bytes of a field, not copied. @param limit most bytes that it may have */
+  /** The bytes of a field, not copied. @param limit maximum bytes */
   bytes(field: Field, limit: number): Buffer {
     this.#expect(field, BYTES)
     const length = this.#length(field)

@@ -50,9 +50,9 @@ const WORD = LETTERS | (1 << MARK)
 const SIGN = setOf(PUNCTUATION, SYMBOL)
 
 /**
- * The rule of DeepSeek V3 and R1: groups of three number characters; runs of ideographs and kana; in what is left, an
- * ASCII sign with the ASCII letters behind it, letters and marks with one sign before, punctuation and symbols with the
- * line ends after them, whitespace as in Llama's rule. What none of these takes is a word of its own.
+ * The rule of DeepSeek V3 and R1: groups of three number characters; runs of ideographs and kana; in the rest, an ASCII
+ * sign with following ASCII letters, letters and marks with one sign before, punctuation and symbols with following
+ * line ends, whitespace as in Llama's rule. Unmatched text is a word of its own.
  */
 export function deepseekV3End(text: string, start: number): number {
   const p = text.codePointAt(start)!
@@ -100,7 +100,7 @@ export function deepseekV3End(text: string, start: number): number {
 const isAsciiSign = (p: number): boolean => p < 0x80 && isOf(p, SIGN)
 const isAsciiLetter = (p: number): boolean => p < 0x80 && isOf(p, setOf(UPPERCASE, LOWERCASE))
 
-/** What tells the two older rules apart. */
+/** Difference between the two older rules. */
 export interface DeepseekRule {
   isLetter: (codePoint: number) => boolean
   isSign: (codePoint: number) => boolean

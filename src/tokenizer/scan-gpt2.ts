@@ -5,7 +5,7 @@
 import { characterClass, isOf, LETTERS, NUMBER, PUNCTUATION, SIGNS, SPACE } from './classes.ts'
 import { contraction, runEnd, spaceWordEnd, spacesEnd, unitsOf } from './scan.ts'
 
-/** @param digitsSingly each number character is a piece of its own before the rule is applied */
+/** @param digitsSingly each number character is a separate piece before the rule applies */
 export function gpt2End(text: string, start: number, digitsSingly: boolean): number {
   const length = contraction(text, start)
   if (length > 0) return start + length
@@ -36,8 +36,8 @@ const FALCON_SIGNS = new Set([...'$+<=>^~|`'].map(c => c.charCodeAt(0)))
 
 /**
  * Falcon's rule and llama.cpp's `default`: runs of punctuation, then GPT-2's rule, then groups of three digits. An
- * apostrophe is punctuation, so no contraction is left.
- * @param numbersApart `default`: numbers are split from the space before them, and a backtick is no punctuation
+ * apostrophe is punctuation, so contractions do not occur.
+ * @param numbersApart `default`: numbers are split from the space before them, and a backtick is not punctuation
  */
 export function falconEnd(text: string, start: number, numbersApart: boolean): number {
   const isPunctuation = (p: number): boolean =>

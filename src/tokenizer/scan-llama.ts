@@ -36,7 +36,7 @@ export interface LlamaRule {
   signs: number
   /** Groups of numbers are split off before the rule is applied. Default false. */
   numbersApart?: boolean
-  /** Line ends after signs are words of their own. Default false. */
+  /** Line ends after signs are separate words. Default false. */
   lineEndsApart?: boolean
 }
 
@@ -63,7 +63,7 @@ function whitespaceEnd(text: string, start: number, numbersApart: boolean): numb
   return lastLineEnd(text, start, end) || spaceWordEnd(start, end, closed)
 }
 
-/** Classes that can stand in the first part of a word, in both parts, and in the second. */
+/** Classes allowed in the first part of a word, in both parts, and in the second. */
 export const CAPITALS = setOf(UPPERCASE, TITLECASE, MODIFIER, OTHER_LETTER, MARK)
 const CASELESS = setOf(MODIFIER, OTHER_LETTER, MARK)
 const SMALL = setOf(LOWERCASE, MODIFIER, OTHER_LETTER, MARK)
@@ -92,9 +92,8 @@ export function casedEnd(text: string, start: number, digits: number, contractio
 }
 
 /**
- * `[CAPITALS]*[SMALL]+|[CAPITALS]+[SMALL]*` from `start`, or `start` where neither matches. Where no small letter
- * follows the capitals, the first expression gives back as many of them as it must: it ends behind the last one that is
- * small, too.
+ * `[CAPITALS]*[SMALL]+|[CAPITALS]+[SMALL]*` from `start`, or `start` if neither matches. Without a small letter after
+ * the capitals, the first expression backtracks: it ends behind the last one that is small, too.
  */
 function casedWordEnd(text: string, start: number): number {
   let i = start

@@ -1,4 +1,4 @@
-/** What the scanners of several pre-tokenizers share. Positions are UTF-16 units. */
+/** Shared by the scanners of several pre-tokenizers. Positions are UTF-16 units. */
 import { characterClass, isOf, NUMBER, SPACE } from './classes.ts'
 
 const APOSTROPHE = 0x27
@@ -30,8 +30,8 @@ const SPACES = 1 << SPACE
 export const spacesEnd = (text: string, i: number): number => runEnd(text, i, SPACES)
 
 /**
- * `\s+(?!\S)|\s+` for the whitespace from `start` to `end`: all of it at the end of a piece, else all but the last
- * character, which belongs to what follows.
+ * `\s+(?!\S)|\s+` for the whitespace from `start` to `end`: all of it at the end of a piece, otherwise all but the last
+ * character, which belongs to the next word.
  * @param closed whether a piece ends at `end`
  */
 export function spaceWordEnd(start: number, end: number, closed: boolean): number {
@@ -63,7 +63,7 @@ export function contraction(text: string, i: number): number {
   return ((a === 0x72 || a === 0x76) && b === 0x65) || (a === 0x6c && b === 0x6c) ? 3 : 0
 }
 
-/** The same in either case. U+017F, which Unicode folds to s, is none: libraries disagree on it. */
+/** Case-insensitive. U+017F, which Unicode folds to s, does not count: libraries disagree on it. */
 export function contractionInAnyCase(text: string, i: number): number {
   return text.charCodeAt(i) === APOSTROPHE ? contraction(text.slice(i, i + 3).toLowerCase(), 0) : 0
 }

@@ -1,6 +1,6 @@
 /**
- * What a SentencePiece model may claim before Verit refuses it, far above what real models use. Source of the format:
- * sentencepiece_model.proto of google/sentencepiece, version 0.2.
+ * Limits of SentencePiece models, far above real models. Source of the format: sentencepiece_model.proto of
+ * google/sentencepiece, version 0.2.
  */
 export const sentencePieceLimits = {
   /** Bytes of a `.model` file. The largest vocabularies in use, of 256 k pieces, need 5 MB. */
@@ -12,8 +12,8 @@ export const sentencePieceLimits = {
    */
   fields: 3 << 20,
   /**
-   * UTF-16 units of a piece that text is made of, and of all of them together: the table of pairs grows with both. Real
-   * ones: 48, and 2 M.
+   * UTF-16 units of a piece of text, and of all pieces together: the table of pairs grows with both. Real ones: 48, and
+   * 2 M.
    */
   pieceUnits: 256,
   allPieceUnits: 1 << 22,

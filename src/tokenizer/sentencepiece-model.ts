@@ -1,7 +1,7 @@
 /**
  * Reads a SentencePiece `.model` file: a ModelProto of sentencepiece_model.proto (google/sentencepiece 0.2). Every
- * length is compared with the bytes that are there, and what Verit would do otherwise than the file says is refused:
- * models other than BPE, and rules that rewrite text before it is cut.
+ * length is checked against the remaining bytes. Unsupported behaviour is refused: models other than BPE, and rules
+ * that rewrite text before it is cut.
  */
 import { isUtf8 } from 'node:buffer'
 import { VeritError } from '../lib/errors.ts'
@@ -22,11 +22,11 @@ const SURFACE = ' \u2047 '
 
 export interface SentencePieceModel {
   readonly parts: SentencePieceParts
-  /** What the file calls its rules for text: `identity`, or nothing. */
+  /** Name of the normalization rules: `identity`, or empty. */
   readonly normalizer: string
 }
 
-/** What stands in `trainer_spec`, with the defaults of the format. */
+/** Fields of `trainer_spec`, with the defaults of the format. */
 interface Trainer {
   type: number
   byteFallback: boolean
@@ -190,7 +190,7 @@ class ModelReader {
     this.#fields(reader, { 2: field => void (this.denormalizerRules = reader.bytes(field, limits.fileBytes).length) })
   }
 
-  /** What the settings ask for and Verit does not do. */
+  /** Settings that Verit does not support. */
   checkSettings(): void {
     const { trainer, normalizer, places } = this
     const trained = places.get(2) ?? 0
@@ -216,8 +216,8 @@ class ModelReader {
   }
 
   /**
-   * The id of a role: the unknown piece by its type, the others by name, as SentencePiece itself finds them. An id in
-   * the settings that says otherwise is a fault.
+   * The id of a role: the unknown piece by its type, the others by name, as SentencePiece finds them. A different id in
+   * the settings is a problem.
    */
   role(role: (typeof ROLES)[number]): number | undefined {
     const name = this.trainer.names.get(role) ?? NAMES[role]!

@@ -24,8 +24,8 @@ const PLANE = 0x10000
 
 /**
  * @param tokens ids of the pieces
- * @param source what errors name
- * @throws VeritError VERIT_TOKENIZER_FILE for a merge of texts that are no pieces
+ * @param source name in errors
+ * @throws VeritError VERIT_TOKENIZER_FILE for a merge of texts that are not pieces
  */
 export function pairsOf(
   { pieces, scores, types, merges }: SentencePieceParts,
@@ -74,7 +74,7 @@ const unitsOf = (p: number): number => (p >= PLANE ? 2 : 1)
 type Made = Pick<SentencePiecePairs, 'pairs' | 'results' | 'ranks'>
 
 /**
- * Merges that pieces imply, best score first. @param characters those that are no pieces, as the symbols after pieces
+ * Merges implied by the pieces, best score first. @param characters that are not pieces, as the symbols after pieces
  */
 function byScore(
   pieces: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * What a SentencePiece tokenizer consists of, in the form that a `.model` file and GGUF's "llama" tokenizer share, and
- * everything that can be wrong with it: a tokenizer is only made of parts without a fault.
+ * The parts of a SentencePiece tokenizer, in the form that a `.model` file and GGUF's "llama" tokenizer share, and all
+ * their checks: a tokenizer is only made from valid parts.
  */
 import { printable } from '../lib/printable.ts'
 import { CONTROL, NORMAL, UNUSED, USER_DEFINED } from './parts.ts'
@@ -8,7 +8,7 @@ import { sentencePieceLimits as limits } from './sentencepiece-limits.ts'
 
 /** Piece types besides those of parts.ts, numbered as in the format and in GGUF's `tokenizer.ggml.token_type`. */
 export const UNKNOWN = 2
-/** `<0x41>`: a byte of what has no piece. */
+/** `<0x41>`: a byte of text without a piece. */
 export const BYTE = 6
 
 /** The character that stands for a space in pieces: U+2581. */
@@ -34,19 +34,19 @@ export interface SentencePieceParts {
   removeExtraWhitespaces: boolean
   /** Spaces become U+2581. */
   escapeWhitespaces: boolean
-  /** Id of the piece for what has none. */
+  /** Id of the unknown piece. */
   unknown: number | undefined
-  /** What that piece gives when it is decoded. */
+  /** Decoded text of the unknown piece. */
   unknownSurface: string
   beginOfText: number | undefined
   endOfText: number | undefined
-  /** Whether a text that is to be continued gets `beginOfText` in front. */
+  /** Whether prompts begin with `beginOfText`. */
   addsBegin: boolean
 }
 
 export interface PartsFault {
   readonly problem: string
-  /** Id of the piece that it is about. */
+  /** Id of the piece concerned. */
   readonly piece?: number
 }
 
@@ -57,10 +57,7 @@ export interface PartsFault {
 export const byteOfPiece = (piece: string): number =>
   /^<0x[0-9A-F]{2}>$/.test(piece) ? Number.parseInt(piece.slice(3, 5), 16) : -1
 
-/**
- * Whether text is made of pieces of this type by merging. An unused piece is never in the result of encoding, but
- * merges go through it.
- */
+/** Whether merging produces pieces of this type. An unused piece is never in the result, but merges go through it. */
 export const isMergeable = (type: number): boolean => type === NORMAL || type === UNUSED
 
 const shown = (piece: string): string => `"${printable(piece, 40)}"`

@@ -1,6 +1,6 @@
 /**
- * Where a text can be cut without changing what a SentencePiece tokenizer makes of it: no merge and no user-defined
- * piece reaches over the cut. What lies between two cuts is a word, and words come again and again.
+ * Positions where a text can be cut without changing its SentencePiece tokens: no merge and no user-defined piece spans
+ * the cut. The text between two cuts is a word, and words repeat.
  */
 import { USER_DEFINED } from './parts.ts'
 import { isMergeable, SPACE_MARK } from './sentencepiece-parts.ts'
@@ -21,7 +21,7 @@ export class SentencePieceWords {
   readonly atSpaces: boolean
   #kinds = new Uint8Array(0x10000).fill(ALONE)
 
-  /** Whether a run of line feeds is a word of its own (Gemma 4). */
+  /** Whether a run of line feeds is a separate word (Gemma 4). */
   readonly lines: boolean
 
   /** @param unusedMade whether merges make pieces that are not used */

@@ -1,9 +1,9 @@
 /**
- * A tokenizer of SentencePiece's kind: BPE over characters in which the piece of highest score is merged first (the
- * leftmost of equals), spaces are characters like any other (U+2581), and what has no piece becomes bytes or one
- * unknown piece. Its ids are those of google/sentencepiece 0.2 for the same file, in O(n log n). Differences, on
- * purpose: control pieces are matched on request only, one that is a single character never comes out of plain text,
- * and bytes that are no UTF-8 are decoded as the WHATWG Encoding Standard says.
+ * A SentencePiece tokenizer: BPE over characters in which the piece of highest score is merged first (the leftmost of
+ * equals), spaces are ordinary characters (U+2581), and text without a piece becomes bytes or one unknown piece. Its
+ * ids are those of google/sentencepiece 0.2 for the same file, in O(n log n). Intended differences: control pieces are
+ * matched on request only, one that is a single character never comes from plain text, and invalid UTF-8 is decoded as
+ * the WHATWG Encoding Standard says.
  */
 import { createHash } from 'node:crypto'
 import { invariant, VeritError } from '../lib/errors.ts'
@@ -31,11 +31,11 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const MARK = SPACE_MARK.charCodeAt(0)
 /**
- * UTF-16 units of text, in words of up to as many, that one step encodes: they take 2 µs each at most. Longer words are
- * merged in steps of their own.
+ * UTF-16 units of text, in words up to that length, per step: at most 2 µs each. Longer words are merged in steps of
+ * their own.
  */
 const STEP = 512
-/** Symbols of a merged word that one step looks up. */
+/** Symbols of a merged word per step. */
 const SYMBOLS = 2048
 
 export class SentencePieceTokenizer implements TextTokenizer {
@@ -51,7 +51,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   #control: PrefixMatcher
   #always: PrefixMatcher
   #words: SentencePieceWords
-  /** By piece that is not used: the last pair that could have made it. Undefined when there is none such. */
+  /** By unused piece: the last pair that could have made it. Undefined if there are no such pieces. */
   #unmade: Int32Array | undefined
   /**
    * UTF-8 bytes of the longest piece that text can become; Infinity where one may stand for any number of characters.
@@ -60,7 +60,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   #cache = new WordCache()
   #symbols = new IdList(STEP)
 
-  /** @throws VERIT_TOKENIZER_FILE. @param source what it names */
+  /** @throws VERIT_TOKENIZER_FILE. @param source name in errors */
   constructor(parts: SentencePieceParts, source = 'the tokenizer') {
     for (const { problem } of partsFaults(parts)) throw new VeritError('VERIT_TOKENIZER_FILE', { source, problem })
     const { pieces, types } = parts
@@ -226,10 +226,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return ids.length <= limit
   }
 
-  /**
-   * The text with its spaces as they are to be, not yet as marks: most texts are looked up faster without a character
-   * beyond Latin-1.
-   */
+  /** The text with its final spaces, not yet as marks: lookups are faster without a character beyond Latin-1. */
   *#normalize(text: string, first: boolean, last: boolean): Steps<string> {
     const { addDummyPrefix, removeExtraWhitespaces, escapeWhitespaces } = this.#parts
     let body = text
@@ -271,7 +268,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
     this.#join(known, ids, Infinity)
   }
 
-  /** A run of line feeds that is a piece is that piece, whatever the merges say. */
+  /** A run of line feeds that is a piece stays that piece, despite the merges. */
   #wholeLines(word: string): readonly number[] | undefined {
     const id = this.#words.lines && word.startsWith('\n') ? this.#ids.get(word) : undefined
     return id !== undefined && this.#parts.types[id] === NORMAL ? [id] : undefined
@@ -329,8 +326,8 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 
   /**
-   * Adds the ids of the symbols from `from` to `to`, the first of which stands at `at` in the text, and returns where
-   * the last one ends.
+   * Appends the ids of the symbols from `from` to `to`, whose first is at `at` in the text, and returns the end of the
+   * last.
    */
   #spellOut(
     symbols: Int32Array,
@@ -346,7 +343,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
     return end
   }
 
-  /** Adds the ids of a symbol that stands at `at` in the text, and returns where it ends. */
+  /** Appends the ids of a symbol at `at` in the text, and returns its end. */
   #emit(symbol: number, text: string, at: number, unmade: Int32Array | undefined, ids: IdList): number {
     const { pieces, types, byteFallback, unknown } = this.#parts
     if (symbol < pieces.length) {
@@ -390,7 +387,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   }
 }
 
-/** What no text has. */
+/** A value that no text contains. */
 const NONE = new PrefixMatcher([])
 
 /** A file that removes spaces, or makes one unknown piece of many characters, can take texts of any length. */

@@ -1,5 +1,5 @@
 /**
- * What the engine and evaluation ask of a tokenizer, of whatever kind: `Tokenizer` (byte-level BPE, characters) or
+ * The tokenizer interface for engine and evaluation: `Tokenizer` (byte-level BPE, characters) or
  * `SentencePieceTokenizer`.
  */
 import type { Steps } from '../lib/steps.ts'
@@ -15,7 +15,7 @@ export interface EncodeStream {
 
 /** Text to token ids and back. Every tokenizer that Verit reads has this interface. */
 export interface TextTokenizer {
-  /** SHA-256 of all that it consists of (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
+  /** SHA-256 of all its parts (`sha256:` and 64 hexadecimal digits): the tokenizer's identity. */
   readonly digest: string
   /** Number of tokens, special ones included. Ids are 0 to vocabSize - 1. */
   readonly vocabSize: number
@@ -23,15 +23,15 @@ export interface TextTokenizer {
   readonly specials: ReadonlyMap<string, number>
   /** Ids of the places without a token, ascending: no text encodes to them, and no answer holds them. */
   readonly unused: Int32Array
-  /** Id of the token that ends a text, or undefined when there is none. */
+  /** Id of the token that ends a text, or undefined. */
   readonly endOfText: number | undefined
-  /** Id of the token that stands before a text, or undefined when there is none. */
+  /** Id of the token that begins a text, or undefined. */
   readonly beginOfText: number | undefined
-  /** Whether a text that is to be continued gets `beginOfText` in front. Chat templates write it themselves. */
+  /** Whether prompts begin with `beginOfText`. Chat templates write it themselves. */
   readonly addsBegin: boolean
   /**
-   * Bytes of a token: what it adds to the middle of a decoded text; of a special token, its name in UTF-8. The caller
-   * must not change them. @throws VERIT_TOKEN_ID
+   * Bytes of a token inside a decoded text; of a special token, its name in UTF-8. The caller must not change them.
+   * @throws VERIT_TOKEN_ID
    */
   tokenBytes(id: number): Uint8Array
   /** Spelling of a token in the vocabulary ("Ġthe", "▁the", "<|endoftext|>"). @throws VERIT_TOKEN_ID */
@@ -47,9 +47,9 @@ export interface TextTokenizer {
    */
   encode(text: string, options?: { allowSpecial?: boolean }): Int32Array<ArrayBuffer>
   /**
-   * `encode` in steps, for a thread that serves others meanwhile: the same ids, or undefined where there would be more
+   * `encode` in steps, for a thread that serves others meanwhile: the same ids, or undefined if there would be more
    * than `limit`, found without encoding the rest of the text.
-   * @param limit ids. Default: any number
+   * @param limit ids. Default: no limit
    */
   encoding(text: string, limit?: number): Steps<Int32Array<ArrayBuffer> | undefined>
   /**

@@ -34,7 +34,7 @@ export class TokenBytes {
     return true
   }
 
-  /** Where the bytes of the next token begin, with room for so many. */
+  /** Start of the next token's bytes, with room for this many. */
   #room(length: number): number {
     const from = this.#end(this.#count - 1)
     if (from + length > this.#bytes.length) {
@@ -45,7 +45,7 @@ export class TokenBytes {
     return from
   }
 
-  /** A view, which the caller must not change; undefined where there is no such token. */
+  /** A view, which the caller must not change; undefined if there is no such token. */
   at(id: number): Uint8Array | undefined {
     return Number.isInteger(id) && id >= 0 && id < this.#count
       ? this.#bytes.subarray(this.#end(id - 1), this.#end(id))

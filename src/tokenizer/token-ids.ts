@@ -1,6 +1,6 @@
 /**
- * Ids of the tokens of a vocabulary by their texts: open addressing on typed arrays. A Map of 262,144 texts takes four
- * times as long, and can look up neither a part of a text nor two tokens joined without making a string of them first.
+ * Token ids by text: open addressing on typed arrays. A Map of 262,144 texts takes four times as long, and can look up
+ * neither a part of a text nor two joined tokens without building a string.
  */
 import { randomInt } from 'node:crypto'
 

@@ -26,8 +26,8 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /**
- * UTF-16 units of text, in words of up to as many, that one step encodes: they take 1.5 µs each at most. Longer words
- * are merged in steps of their own.
+ * UTF-16 units of text, in words up to that length, per step: at most 1.5 µs each. Longer words are merged in steps of
+ * their own.
  */
 const STEP = 512
 
@@ -91,7 +91,7 @@ export class Tokenizer implements TextTokenizer {
     return partsToJson(this.toParts())
   }
 
-  /** The parts, as GGUF stores them; `fromParts` gives back an equal tokenizer. */
+  /** The parts, as GGUF stores them; `fromParts` restores an equal tokenizer. */
   toParts(): TokenizerParts & { pretokenizer: PretokenizerName } {
     const { tokens, tokenTypes, pairs, endOfText, beginOfText, addsBegin, addsEnd, pretokenizer } = this.#parts
     const merges = Array.from(
@@ -124,7 +124,7 @@ export class Tokenizer implements TextTokenizer {
     return found
   }
 
-  /** Id of the token that ends (and begins) a text, or undefined when there is none. */
+  /** Id of the token that ends (and begins) a text, or undefined. */
   get endOfText(): number | undefined {
     return this.#parts.endOfText
   }
@@ -134,15 +134,12 @@ export class Tokenizer implements TextTokenizer {
     return this.#parts.beginOfText
   }
 
-  /** Whether a text that is to be continued gets `beginOfText` in front. */
+  /** Whether prompts begin with `beginOfText`. */
   get addsBegin(): boolean {
     return this.#parts.addsBegin
   }
 
-  /**
-   * Bytes of a token: what it adds to a decoded text; of a special token, its name in UTF-8. The caller must not change
-   * them.
-   */
+  /** Bytes of a token in a decoded text; of a special token, its name in UTF-8. The caller must not change them. */
   tokenBytes(id: number): Uint8Array {
     const bytes = this.#parts.bytes.at(id)
     if (bytes === undefined) throw new VeritError('VERIT_TOKEN_ID', { id, vocabSize: this.vocabSize })
@@ -180,7 +177,7 @@ export class Tokenizer implements TextTokenizer {
     return this.#encoding(text, this.#always, limit)
   }
 
-  /** Each id stands for bytes of its own, none for others. */
+  /** Each id has its own bytes, and shares none. */
   mostBytes(tokens: number): number {
     return tokens * this.#longest
   }
@@ -338,7 +335,7 @@ function normalId({ ids, tokenTypes }: CheckedParts, spelling: string): number {
   return id !== undefined && tokenTypes[id] === NORMAL ? id : -1
 }
 
-/** The character of which a byte of UTF-8 is one. */
+/** The character that stands for a byte of UTF-8. */
 function characterAt(bytes: Uint8Array, i: number): string {
   while ((bytes[i]! & 0xc0) === 0x80) i--
   return String.fromCodePoint(decoder.decode(bytes.subarray(i, i + 4)).codePointAt(0)!)

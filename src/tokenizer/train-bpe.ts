@@ -1,16 +1,15 @@
 /**
- * Learns the merges of a byte-level BPE from word counts. At each step the most frequent adjacent pair of tokens is
- * merged; of pairs that are equally frequent, the one whose left token, then whose right token, comes first as a byte
- * string. The rule does not depend on the order in which words or pairs were met. Counts are kept up to date word by
- * word (an index from each pair to the words that hold it) and the maximum in a heap whose outdated entries are
- * corrected when they surface.
+ * Learns the merges of a byte-level BPE from word counts. Each step merges the most frequent adjacent pair of tokens;
+ * ties go to the smaller left, then the smaller right byte string. The rule does not depend on the order of words or
+ * pairs. Counts are updated word by word (an index from each pair to its words), and the maximum is in a heap whose
+ * outdated entries are corrected when they surface.
  */
 import type { Progress } from '../lib/progress.ts'
 import { unspell } from './bytes.ts'
 import { PairIndex } from './pairs.ts'
 
 export interface TrainBpeOptions {
-  /** Number of tokens wanted, of the 256 bytes and the merged ones. At least 256. */
+  /** Vocabulary size: the 256 bytes and merged tokens. At least 256. */
   tokens: number
   /** Pairs seen less often are not merged. Default 2. */
   minCount?: number

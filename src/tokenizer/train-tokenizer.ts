@@ -22,7 +22,7 @@ export interface TrainTokenizerOptions {
   vocabSize?: number
   /** Special tokens. Default `<|endoftext|>` for BPE, none for characters. */
   specials?: readonly string[]
-  /** BPE: each digit is a word of its own. Default false. */
+  /** BPE: each digit is a separate word. Default false. */
   singleDigits?: boolean
   /** BPE: most distinct words that are counted. Default 1,000,000. */
   wordCapacity?: number

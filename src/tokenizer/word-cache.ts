@@ -1,6 +1,6 @@
 /**
- * The ids of words that came lately, in two generations: when the young one is full, it becomes the old one, and what
- * was not asked for since is forgotten.
+ * Ids of recent words, in two generations: when the young one is full, it becomes the old one, and words unused since
+ * are forgotten.
  */
 import { detach } from './count.ts'
 

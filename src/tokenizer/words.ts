@@ -1,7 +1,7 @@
 /**
- * Cuts a text that arrives in pieces into the same words as if it had come in one piece, in bounded memory: a word is
- * handed out once the characters after it that could change its end have been seen. A word longer than `longest` UTF-16
- * units is cut there, which is the one case in which pieces and whole could differ.
+ * Cuts a text that arrives in pieces into the same words as the whole text, in bounded memory: a word is emitted once
+ * no later character can change its end. A word longer than `longest` UTF-16 units is cut there, the only case in which
+ * pieces and whole could differ.
  */
 import { isOf } from './classes.ts'
 import type { Pretokenizer } from './pretokenizer.ts'
@@ -68,7 +68,7 @@ export class WordStream {
     return seen
   }
 
-  /** Ends the text: hands out what was held back. The stream can then take another text. */
+  /** Ends the text: emits held-back words. The stream can then take another text. */
   end(): void {
     this.#scan()
     const text = this.#rest

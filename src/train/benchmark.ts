@@ -13,7 +13,7 @@ export interface TrainingSpeed {
   readonly tokensPerStep: number
   /** Milliseconds of each step, in order. */
   readonly milliseconds: readonly number[]
-  /** Loss of the last step, to see that it was real work. */
+  /** Loss of the last step, as a sign of real work. */
   readonly loss: number
   /** Floating-point operations of a step by the usual estimate, 6 · parameters · tokens. */
   readonly flopsPerStep: number

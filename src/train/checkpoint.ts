@@ -42,7 +42,7 @@ export interface RunStart {
   readonly tokenizer: string
 }
 
-/** The state of a run beside its weights and moments. */
+/** The state of a run besides its weights and moments. */
 export interface RunState extends RunStart {
   /** Optimizer steps done. With the options it is the sampler's whole position. */
   readonly step: number
@@ -104,7 +104,7 @@ export function saveCheckpoint(
   return path
 }
 
-/** The step that a checkpoint says it was saved after; undefined for files that are no checkpoints. */
+/** The step of a checkpoint; undefined for other files. */
 function stepIn(path: string): number | undefined {
   using source = openRegular(path, 'the checkpoint')
   if (kindOfFile(source).kind !== 'safetensors') return undefined
@@ -118,7 +118,7 @@ function stepIn(path: string): number | undefined {
   }
 }
 
-/** An open checkpoint whose state was checked; the values are checked as they are loaded. */
+/** An open checkpoint with a checked state; the values are checked as they are loaded. */
 export class Checkpoint implements Disposable {
   readonly path: string
   readonly state: RunState
@@ -140,7 +140,7 @@ export class Checkpoint implements Disposable {
     }
   }
 
-  /** The checkpoint in a file, whatever its name; undefined where the file is none. */
+  /** The checkpoint in a file of any name; undefined if it is not one. */
   static at(path: string): Checkpoint | undefined {
     const step = stepIn(path)
     return step === undefined ? undefined : new Checkpoint(dirname(path), step, path)

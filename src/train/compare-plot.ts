@@ -13,7 +13,7 @@ export interface ComparedRun {
 /** Marks the pictures of `verit compare`, which it may replace. */
 export const COMPARE_MARK = '<!-- verit compare -->'
 
-/** Colours that stay apart in print and for most kinds of colour blindness. */
+/** Colours that differ in print and for most kinds of colour blindness. */
 const COLOURS = ['#1f6fb2', '#c2410c', '#15803d', '#7c3aed', '#a16207', '#0e7490', '#be185d', '#374151']
 const LINE_HEIGHT = 18
 const LABEL_WIDTH = 260

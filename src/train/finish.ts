@@ -14,7 +14,7 @@ interface Finished extends TrainSetup {
   readonly state: RunState
   /** Holds the final weights; afterwards those of the best evaluation. */
   readonly stepper: Stepper
-  /** The step at which this process took the run up, and how long it has been at it. */
+  /** The step at which this process continued the run, and its elapsed time. */
   readonly from: number
   readonly seconds: number
 }
@@ -65,7 +65,7 @@ export async function finishRun({ state, stepper, from, seconds, ...setup }: Fin
   return file
 }
 
-/** What the model file says about where it comes from. */
+/** Origin of the model, for its file. */
 function originEntries(record: TrainingRecord, sha256: string): [string, GgufValue][] {
   const f64 = (value: number): GgufValue => ({ type: 'f64', value })
   const { validation } = record.exported

@@ -47,13 +47,13 @@ const RANGES: Readonly<
 /** Every option. */
 export const optionNames: readonly string[] = ['schedule', ...Object.keys(RANGES)]
 
-/** The name of an option as it is typed: 'microBatches' -> '--micro-batches'. */
+/** The name of an option as typed: 'microBatches' -> '--micro-batches'. */
 export const optionFlag = (key: string): string => `--${key.replace(/[A-Z]/g, c => `-${c.toLowerCase()}`)}`
 
 /**
  * Checks options from outside.
- * @param label what errors call an option. Default: as it is typed.
- * @throws VeritError VERIT_TRAIN_OPTION naming the first that is missing, unknown or out of its range
+ * @param label name of an option in errors. Default: as typed.
+ * @throws VeritError VERIT_TRAIN_OPTION naming the first missing, unknown or invalid option
  */
 export function parseTrainOptions(source: Readonly<Record<string, unknown>>, label = optionFlag): TrainOptions {
   const fail = (key: string, problem: string): never => {

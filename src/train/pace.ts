@@ -1,4 +1,4 @@
-/** Measures how long a step takes, as early as it can be told: after some steps, or parts of a long first one. */
+/** Measures the time of a step as early as possible: after some steps, or parts of a long first one. */
 
 /** Seconds after which parts of the first step are enough. */
 const PATIENCE = 5
@@ -48,7 +48,7 @@ export class Pace {
     return took
   }
 
-  /** The pace, the first time that it is known. @param last whether no step will follow, so that fewer are enough */
+  /** The pace, the first time that it is known. @param last whether no step will follow, so that fewer suffice */
   tell(last = false): MeasuredPace | undefined {
     if (this.#told) return undefined
     const measured = this.#measured(last)

@@ -1,6 +1,6 @@
 /**
- * From what a user says to a complete run: defaults, then a preset or the dial `depth`, then a configuration file, then
- * single options, each layer over the one before it. Errors name the option or the field of the file that is wrong.
+ * From user options to a complete run: defaults, then a preset or the dial `depth`, then a configuration file, then
+ * single options; each layer overrides the one before. Errors name the invalid option, or the field of the file.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -38,7 +38,8 @@ export const DEFAULT_PRESET: TrainPresetName = DEFAULT_KIND
 
 /**
  * The preset that a run starts from; undefined with `depth`.
- * @throws VeritError VERIT_USAGE for an unknown preset, one of another kind, or one beside `depth`; VERIT_MODEL_CONFIG
+ * @throws VeritError VERIT_USAGE for an unknown preset, one of another kind, or a preset together with `depth`;
+ *   VERIT_MODEL_CONFIG
  */
 export function presetFor(wishes: RunWishes): TrainPreset | undefined {
   const kind = kindOf(wishes)
@@ -126,8 +127,8 @@ const elsewhere = (field: string, problem: string): string =>
   problem.includes('is not a field') && optionNames.includes(field) ? '; it belongs under train' : ''
 
 /**
- * Lays fields over options. What is not given follows from what is: the floor is a tenth of the rate, the warm-up at
- * most a twentieth of the steps.
+ * Overrides options with fields. Missing ones follow: the floor is a tenth of the learning rate, the warm-up at most a
+ * twentieth of the steps.
  */
 function over(options: TrainOptions, fields: Fields): TrainOptions {
   const { lr, lrFloor, steps, warmup } = fields

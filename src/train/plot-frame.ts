@@ -12,7 +12,7 @@ export interface FrameOptions {
   readonly quantity: string
   /** All points that the frame must hold. */
   readonly points: readonly Point[]
-  /** Pixels between the title and the plot, for a legend. Default 0. */
+  /** Pixels between title and plot, for a legend. Default 0. */
   readonly legend?: number
 }
 
@@ -82,7 +82,7 @@ export class PlotFrame {
     return points.map(p => `<circle ${at(p)} r="${radius}"${attributes}/>`).join('')
   }
 
-  /** The whole document. @param body what stands in the frame, as SVG */
+  /** The whole document. @param body of the frame, as SVG */
   document(body: string): string {
     const height = this.bottom + MARGIN.bottom
     const middle = (this.top + this.bottom) / 2

@@ -5,7 +5,7 @@ import { trainingOf } from '../model/presets.ts'
 import type { ModelPreset } from '../model/presets.ts'
 import type { TrainOptions } from './options.ts'
 
-/** What a run uses where neither a preset nor the command line says otherwise. */
+/** Default options of a run. */
 export const trainDefaults: TrainOptions = {
   schedule: 'cosine',
   steps: 2000,

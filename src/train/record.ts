@@ -1,7 +1,7 @@
 /**
- * The training record: everything that fixed a run and what came of it, so that someone else can repeat it and compare.
- * Its digest covers the JSON text of `record`; nothing in there depends on the machine or the time. `environment` tells
- * where and how fast it ran, and proves nothing.
+ * The training record: every input of a run and its results, so that someone else can repeat it and compare. Its digest
+ * covers the JSON text of `record`, which does not depend on machine or time. `environment` says where and how fast it
+ * ran, and proves nothing.
  */
 import { writeFileAtomic } from '../lib/atomic-file.ts'
 import { VERSION } from '../lib/version.ts'
@@ -40,7 +40,7 @@ export interface TrainingRecord {
   }
 }
 
-/** A record as it stands in `record.json`. */
+/** A record as in `record.json`. */
 export interface RecordFile {
   readonly record: TrainingRecord
   /** Of the text `JSON.stringify(record)`, which the model file names as its origin. */

@@ -1,4 +1,4 @@
-/** Finds the dataset of a run: where run.json says, or in the run's own folder after it was moved. */
+/** Locates the dataset of a run: the path in run.json, or the run's own folder after a move. */
 import { existsSync } from 'node:fs'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { hashFile } from '../data/shards.ts'
@@ -26,16 +26,16 @@ export function dataPlace(run: string, data: string): DataPlace {
 }
 
 /**
- * The folder of a run's dataset. Of several that could be meant, the one with the right digest counts.
+ * The folder of a run's dataset. Of several candidates, the one with the right digest counts.
  * @param digest `sha256:...` of its manifest
- * @throws VeritError VERIT_RESUME where there is none
+ * @throws VeritError VERIT_RESUME if there is none
  */
 export function findData(run: string, { data, nearby }: DataPlace, digest: string): string {
   const places = [resolve(run, data), ...(nearby === undefined ? [] : [resolve(run, nearby)]), join(run, OWN_DATA)]
   const there = places.filter(place => existsSync(join(place, DATASET_MANIFEST)))
   const right = there.find(place => hashFile(join(place, DATASET_MANIFEST)).sha256 === digest)
   if (right !== undefined) return right
-  // What is there is opened, so that its own fault is reported.
+  // An existing folder is opened, so that its own error is reported.
   if (there[0] !== undefined) return there[0]
   const command = veritCommand('train DATASET --resume', run)
   const problem = `its dataset is neither in ${places[0]} nor in ${join(run, OWN_DATA)}`

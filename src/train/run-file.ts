@@ -14,7 +14,7 @@ export interface RunFile {
 
 const MOST_BYTES = 1 << 20
 
-/** @throws VeritError VERIT_USAGE naming the file and what is wrong in it, and those of opening */
+/** @throws VeritError VERIT_USAGE naming the file and its problem, and those of opening */
 export function readRunFile(path: string): RunFile {
   const refuse = (problem: string): never => {
     const hint = 'It holds {"model": {...}, "train": {...}}; docs/internals/training.md lists the fields'

@@ -28,7 +28,7 @@ export class RunFolder implements Disposable {
   #fd: number | undefined
   /** The uppermost folder that was made for the run; undefined where its folder was there. */
   #made: string | undefined
-  /** Whether the run had a dataset of its own before. */
+  /** Whether the run had its own dataset before. */
   #hadData: boolean
 
   /** Makes the folder and takes it for this process. Where no run begins in it, it is removed when this is disposed. */
@@ -69,7 +69,7 @@ export class RunFolder implements Disposable {
     writeFileAtomic(join(this.path, RUN_SETTINGS), `${JSON.stringify(settings, null, 2)}\n`)
   }
 
-  /** Begins the log again after `step`: what a run that stopped later had written beyond it is dropped. */
+  /** Truncates the log after `step`: later lines of a stopped run are dropped. */
   openLog(step: number): void {
     const lines = existsSync(this.#log) ? readFileSync(this.#log, 'utf8').split('\n') : []
     const kept = lines.filter(line => (parseLine(line)?.step ?? Infinity) <= step)
@@ -101,7 +101,7 @@ export class RunFolder implements Disposable {
     this.#undo()
   }
 
-  /** Removes what was made for a run that did not begin: its dataset, then the folders that are empty. */
+  /** Removes the dataset of a run that did not begin, then empty folders. */
   #undo(): void {
     if (this.hasBegun) return
     if (!this.#hadData) rmSync(join(this.path, OWN_DATA), { recursive: true, force: true })
@@ -109,7 +109,7 @@ export class RunFolder implements Disposable {
     try {
       for (let folder = resolve(this.path); folder.length >= last; folder = dirname(folder)) rmdirSync(folder)
     } catch {
-      // Something else was put there meanwhile: it stays.
+      // Someone placed other files there meanwhile: they stay.
     }
   }
 

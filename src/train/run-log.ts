@@ -1,4 +1,4 @@
-/** `log.jsonl` of a run: one JSON object a line, for a step or an evaluation. */
+/** `log.jsonl` of a run: one JSON object per line, for a step or an evaluation. */
 import type { LossRow } from './loss-plot.ts'
 
 /** The lines that are whole: a crash can cut the last one short. */

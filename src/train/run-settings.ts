@@ -15,7 +15,7 @@ export interface RunSettings extends DataPlace {
   readonly name: string
   /** Steps between checkpoints. */
   readonly saveEvery: number
-  /** Newest checkpoints to keep, beside the best. */
+  /** Newest checkpoints to keep, besides the best. */
   readonly keep: number
   /** Lets a run without a checkpoint be resumed. Absent in runs of earlier versions. */
   readonly start?: RunStart

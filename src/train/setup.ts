@@ -1,4 +1,4 @@
-/** What a training run is given and what it gives back. */
+/** Input and output of a training run. */
 import type { TokenSource } from '../eval/token-source.ts'
 import type { Executor } from '../exec/plan.ts'
 import type { ProgressOptions } from '../lib/progress.ts'
@@ -10,7 +10,7 @@ import type { RecordFile } from './record.ts'
 import type { RunFolder } from './run-folder.ts'
 import type { RunSettings } from './run-settings.ts'
 
-/** What a run learns from. */
+/** Source of the training tokens. */
 export interface TrainData {
   readonly train: TokenSource
   readonly validation: TokenSource
@@ -29,7 +29,7 @@ export interface TrainSetup {
   readonly data: TrainData
   /** Goes on from the newest checkpoint; otherwise the folder must have none. */
   readonly resume: boolean
-  /** Ends the run after the step that is under way; what was done is saved. */
+  /** Ends the run after the current step and saves. */
   readonly signal?: AbortSignal
   /** Stops, as the signal does, once this many steps of the run are done. */
   readonly stopAt?: number
@@ -37,7 +37,7 @@ export interface TrainSetup {
   readonly progress?: ProgressOptions['stream']
 }
 
-/** A run as it is planned, with or without a folder that was made for it. */
+/** A planned run, with or without a folder created for it. */
 export type PlannedRun = Omit<TrainSetup, 'run'> & { readonly run: { readonly path: string } }
 
 /** Result of `train`: the record, and the files that were written. */

@@ -27,10 +27,10 @@ export interface StepResult {
   readonly lr: number
 }
 
-/** What of the options decides a step. */
+/** The options that affect a step. */
 export type StepOptions = Omit<TrainOptions, 'evalEvery' | 'evalTokens'>
 
-/** Gradients that are kept at once: one for each level of the tree that averages those of the micro-batches. */
+/** Maximum number of gradients kept at once: one per level of the tree that averages those of the micro-batches. */
 export const gradientLevels = (microBatches: number): number => 32 - Math.clz32(microBatches)
 
 export class Stepper implements Disposable {

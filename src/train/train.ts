@@ -203,10 +203,7 @@ class Loop implements Disposable {
     throw new VeritError('VERIT_DIVERGED', { step, what, saved })
   }
 
-  /**
-   * Whether this step is to be evaluated and was not: a run that was stopped while it evaluated does so when it goes
-   * on.
-   */
+  /** Whether this step still needs its evaluation: a run stopped during it repeats it when it continues. */
   #evaluationDue(): boolean {
     const { step, evaluations } = this.#state
     const { evalEvery, steps } = this.#setup.options

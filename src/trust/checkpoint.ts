@@ -49,9 +49,9 @@ export interface OpenedCheckpoint {
 }
 
 /**
- * Reads a checkpoint that `log` has signed, with the cosignatures of known witnesses.
+ * Reads a checkpoint signed by `log`, with the cosignatures of known witnesses.
  * @throws VeritError VERIT_NOTE (form, or another log), VERIT_NOTE_UNSIGNED (not signed by `log`), VERIT_NOTE_SIGNATURE
- *   (a signature does not hold)
+ *   (an invalid signature)
  */
 export function openCheckpoint(
   data: Uint8Array | string,

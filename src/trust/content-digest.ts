@@ -1,6 +1,6 @@
 /**
- * Content-Digest (RFC 9530): the digest of a body as it is sent. sha-256 and sha-512 only: the others of the registry
- * are broken or mere checksums and are never trusted, though they may stand beside one that is.
+ * Content-Digest (RFC 9530): the digest of a body as sent. sha-256 and sha-512 only: the others of the registry are
+ * broken or mere checksums and are never trusted, though they may stand beside a trusted one.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { refuseSignature } from './http-message.ts'

@@ -68,7 +68,7 @@ const ofRequest: Readonly<Record<string, (request: RequestMessage) => string>> =
   '@query': request => `?${pathAndQuery(request).query ?? ''}`
 }
 
-/** The value of a derived component. `message` is already the request where the component says `req`. */
+/** The value of a derived component. If the component has `req`, `message` is the request already. */
 export function derivedValue(component: Component, message: HttpMessage): string {
   const { name } = component
   const parameters = component.parameters.filter(([p]) => p !== 'req')

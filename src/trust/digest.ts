@@ -27,9 +27,9 @@ export function digestBytes(data: Uint8Array | string): Digest {
 }
 
 /**
- * The digest of a whole open file, from its first byte, whatever the descriptor's position, which does not move. One
- * chunk is read while the one before it is hashed. Memory: 4 MiB; the event loop runs on between chunks. A file whose
- * length changes meanwhile is an error. `name` is used in errors only.
+ * The digest of a whole open file, from its first byte, independent of the descriptor's position, which does not move.
+ * One chunk is read while the previous one is hashed. Memory: 4 MiB; the event loop runs between chunks. A file that
+ * changes its length is an error. `name` is used in errors only.
  */
 export async function digestDescriptor(fd: number, name: string, options: DigestOptions = {}): Promise<Digest> {
   const hash = createHash('sha256')
@@ -71,7 +71,7 @@ export async function digestFile(path: string, options: DigestOptions = {}): Pro
   }
 }
 
-/** That a pulled model still is what it was pulled as. @throws VeritError VERIT_MODEL_STORE */
+/** Checks that a pulled model still has its digest. @throws VeritError VERIT_MODEL_STORE */
 export function checkPulled(path: string, digest: Digest, pulled: Digest): void {
   if (digest !== pulled)
     throw new VeritError('VERIT_MODEL_STORE', {

@@ -1,6 +1,6 @@
 /**
- * An HTTP message as signatures see it (RFC 9421): lines of fields in their order, and what the first line of a request
- * or response says.
+ * An HTTP message for signatures (RFC 9421): lines of fields in their order, and the first line of a request or
+ * response.
  */
 import { VeritError } from '../lib/errors.ts'
 
@@ -13,7 +13,7 @@ export type FieldType = 'list' | 'dictionary' | 'item'
 interface Fields {
   readonly headers: FieldLines
   readonly trailers?: FieldLines
-  /** Types of structured fields, by name in lower case, besides the few that are known here. */
+  /** Types of structured fields by name in lower case, besides the known ones. */
   readonly types?: Readonly<Record<string, FieldType>>
 }
 
@@ -29,7 +29,7 @@ export interface RequestMessage extends Fields {
 
 export interface ResponseMessage extends Fields {
   readonly status: number
-  /** The request that it answers, for components with `req`. */
+  /** The request that a response answers, for components with `req`. */
   readonly request?: RequestMessage
 }
 
@@ -58,7 +58,7 @@ export function fieldValues(lines: FieldLines, name: string): string[] {
   return lines.filter(([n]) => n.toLowerCase() === name).map(([, value]) => value)
 }
 
-/** The value of a field that may have one line at most; undefined where there is none. */
+/** The value of a field with at most one line; undefined if absent. */
 export function singleField(lines: FieldLines, name: string): string | undefined {
   const values = fieldValues(lines, name)
   if (values.length > 1) refuseSignature(`there are ${values.length} ${name} fields`)

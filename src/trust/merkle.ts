@@ -74,9 +74,7 @@ export function rootOf(size: number, source: NodeSource): Uint8Array {
   return size === 0 ? emptyRoot : hashFrom(0, size, source)
 }
 
-/**
- * Hash of the leaves [start, end), where start is a multiple of the least power of two that is not below end - start.
- */
+/** Hash of the leaves [start, end), where start is a multiple of the least power of two at or above end - start. */
 function hashFrom(start: number, end: number, source: NodeSource): Uint8Array {
   const parts: Uint8Array[] = []
   for (let at = start; at < end;) {

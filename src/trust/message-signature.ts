@@ -1,6 +1,6 @@
 /**
- * Signatures of HTTP messages (RFC 9421): reading the two fields strictly, and the two algorithms Verit uses. Reading
- * proves nothing: it says what was claimed, so that the right key can be looked up.
+ * Signatures of HTTP messages (RFC 9421): strict parsing of the two fields, and Verit's two algorithms. Parsing proves
+ * nothing: it returns the claims, so that the right key can be found.
  */
 import { createHmac, sign as signBytes, timingSafeEqual, verify as verifyBytes } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -23,7 +23,7 @@ export type VerifyingKey =
   | { readonly alg: 'ed25519'; readonly publicKey: KeyObject }
   | { readonly alg: 'hmac-sha256'; readonly secret: Uint8Array }
 
-/** What the fields Signature-Input and Signature say. */
+/** Content of the fields Signature-Input and Signature. */
 export interface ReadSignature {
   readonly label: string
   readonly components: readonly Component[]

@@ -1,7 +1,7 @@
 /**
  * Keys that sign models. The specification (OpenSSF Model Signing 1.0, algorithm registry) has ECDSA on P-256, P-384
- * and P-521, each with the hash of its strength, signatures in DER. Ed25519 is an extension of ours, which a verifier
- * accepts only when it is told to.
+ * and P-521, each with the hash of its strength, signatures in DER. Ed25519 is an extension of Verit, which a verifier
+ * accepts only on request.
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'

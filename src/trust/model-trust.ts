@@ -1,4 +1,4 @@
-/** Decides by a policy whether a model file, of which the digest was taken, may be served. */
+/** Decides by a policy whether a hashed model file may be served. */
 import { basename } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -19,10 +19,7 @@ export type ModelTrust =
 export interface TrustedAs {
   /** Name under which it must be trusted. */
   readonly name: string
-  /**
-   * The signature that was fetched with it, and the path that the file has in what was signed; that may list other
-   * files, too.
-   */
+  /** The signature fetched with it, and the path of the file in the signature, which may list other files too. */
   readonly signature?: { readonly path: string; readonly signedAs: string } | undefined
 }
 
@@ -32,19 +29,17 @@ export interface TrustQuestion {
   /** Name under which it must be trusted. Default: that of its file. */
   name?: string
   digest: Digest
-  /** The signature beside it, if there is one. */
+  /** The signature beside it, if any. */
   bundle: BundleInput | undefined
-  /**
-   * Path of the file in what was signed, which may list others, too. Default: its name, and it must be the only one.
-   */
+  /** Path of the file in the signature, which may list other files. Default: its name, as the only one. */
   signedAs?: string | undefined
-  /** Whether it may go without, whatever the policy says of unsigned models. */
+  /** Whether it may be unsigned, whatever the policy says. */
   allowUnsigned: boolean
 }
 
 /**
- * A name that has digests may have no other digest. Then counts a signature, by a signer who may sign that name; one
- * that does not hold is refused even where unsigned models are allowed. Last, whether it may go without.
+ * A name with digests may have no other digest. Otherwise a signature counts, by a signer who may sign that name; an
+ * invalid one is refused even if unsigned models are allowed. Last, the policy for unsigned models.
  * @throws VeritError VERIT_UNTRUSTED, VERIT_MODEL_SIGNATURE, VERIT_MODEL_CHANGED
  */
 export function decideTrust(

@@ -33,7 +33,7 @@ export interface SignerKey {
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 /**
- * Whether a name can stand in a signature line: not empty, no spaces, no plus, no control characters, at most 200
+ * Whether a name is allowed in a signature line: not empty, no spaces, no plus, no control characters, at most 200
  * characters.
  */
 export function isKeyName(name: string): boolean {

@@ -1,8 +1,8 @@
 /**
- * The file in which a signature travels: a Sigstore bundle (v0.3) with a DSSE envelope, as OpenSSF Model Signing 1.0
- * section 4 takes it. Read strictly, in bounded memory. Methods: `key`, and `certificate` where the key of its first
- * certificate is itself a trusted key. Bundles of the method `sigstore` (short-lived certificates and a transparency
- * log) are told apart and refused: what they prove takes roots of trust that do not come with Verit.
+ * The signature file: a Sigstore bundle (v0.3) with a DSSE envelope, as in OpenSSF Model Signing 1.0 section 4. Parsed
+ * strictly, in bounded memory. Methods: `key`, and `certificate` if the key of its first certificate is itself trusted.
+ * Bundles of the method `sigstore` (short-lived certificates and a transparency log) are recognised and refused: they
+ * need roots of trust that do not come with Verit.
  */
 import { X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
@@ -74,7 +74,7 @@ const Bundle = Type.Object(
 )
 
 export interface OmsBundle {
-  /** Which key the signer says it was; to be matched with trusted keys, never trusted itself. */
+  /** The key that the signer claims; matched with trusted keys, never trusted itself. */
   readonly claimed: { readonly hint: string } | { readonly pem: string } | { readonly certificate: X509Certificate }
   readonly payload: Buffer
   readonly signature: Buffer

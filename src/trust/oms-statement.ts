@@ -1,7 +1,7 @@
 /**
- * What is signed about a model: an in-toto Statement v1 with the predicate of OpenSSF Model Signing 1.0 (sections 5 and
- * 6), a list of files and their SHA-256. Read strictly: a statement that contradicts itself, names a file outside the
- * model or one file twice, or is not sorted is refused.
+ * The signed statement about a model: an in-toto Statement v1 with the predicate of OpenSSF Model Signing 1.0 (sections
+ * 5 and 6), a list of files and their SHA-256. Parsed strictly: a statement that contradicts itself, names a file
+ * outside the model or twice, or is not sorted is refused.
  */
 import { createHash } from 'node:crypto'
 import { Type } from 'typebox'
@@ -61,19 +61,19 @@ export interface SignedPart {
 }
 
 export interface SignedModel {
-  /** Name that the signer gave it; says nothing. */
+  /** Name given by the signer, without meaning. */
   readonly name: string
   readonly parts: readonly SignedPart[]
   /** Bytes of each range but a file's last; undefined: whole files. */
   readonly shardSize: number | undefined
-  /** Paths that the signer left out, besides the default ones. */
+  /** Paths that the signer excluded, besides the default ones. */
   readonly ignored: readonly string[]
 }
 
 /** By Unicode code points, which is the order of UTF-8 bytes (JavaScript's own order is that of UTF-16). */
 export const byCodePoints = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-/** What is wrong with the path of a file in a statement, to complete "NAME ..."; undefined: nothing (section 6.1.2). */
+/** The problem of a file path in a statement, to complete "NAME ..."; undefined if there is none (section 6.1.2). */
 export function pathProblem(path: string): string | undefined {
   if (!path.isWellFormed()) return 'cannot be written as UTF-8'
   if (path.includes('\0')) return 'holds a NUL'

@@ -1,7 +1,7 @@
 /**
  * Verifies a model against its bundle, offline, in the order of OpenSSF Model Signing 1.0, section 8: the signature, by
- * a key that is trusted; then the statement; then every file. What the bundle says of its key only chooses among the
- * trusted ones. A file that is not listed is as bad as one changed.
+ * a trusted key; then the statement; then every file. The bundle's claim about its key only selects among trusted ones.
+ * An unlisted file is as bad as a changed one.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'
@@ -17,14 +17,14 @@ import { parseStatement } from './oms-statement.ts'
 import type { SignedModel } from './oms-statement.ts'
 
 export interface TrustedSigner {
-  /** What the verifier calls it. */
+  /** The verifier's name for it. */
   readonly name: string
   readonly key: ModelKey
 }
 
 export interface BundleInput {
   readonly bytes: Uint8Array
-  /** What to call it in errors: its path. */
+  /** Name in errors: its path. */
   readonly source: string
 }
 
@@ -77,8 +77,8 @@ export function verifyBundle({
 }
 
 /**
- * Compares a digest taken elsewhere, on the descriptor that is served, with that of a model signed as the one file
- * `fileName`; with `among`, as one of the files that were signed, for a file fetched alone out of a signed folder.
+ * Compares a digest taken elsewhere, on the served descriptor, with that of a model signed as the one file `fileName`;
+ * with `among`, as one of the signed files, for a file fetched alone from a signed folder.
  * @throws VeritError as verifyBundle, and VERIT_MODEL_CHANGED
  */
 export function verifyModelFile(
@@ -132,7 +132,7 @@ export async function verifyModel(
   const present = new Map(found.files.map(f => [f.path, f]))
   for (const path of signed.keys())
     if (!present.has(path)) changed(`the signed file ${printable(path, 200)} is missing`)
-  // ranges of an empty file are none, so that it is not listed: section 6.3.2
+  // an empty file has no ranges, so it is not listed: section 6.3.2
   for (const { path, bytes } of found.files)
     if (!signed.has(path) && !(shardSize !== undefined && bytes === 0))
       changed(`the file ${printable(path, 200)} was not signed`)

@@ -25,7 +25,7 @@ const named = (...names: string[]): Component[] => names.map(name => ({ name, pa
 const withoutBody = named('@method', '@authority', '@path')
 const withBody = named('@method', '@authority', '@path', 'content-type', 'content-digest')
 
-/** What a response is bound to: parts of the request that it answers. */
+/** Request parts that a response is bound to. */
 export interface RequestBinding {
   readonly method: string
   /** The Host field; letter case does not matter. */
@@ -42,13 +42,13 @@ export interface RequestToSign {
   readonly method: string
   readonly authority: string
   readonly path: string
-  /** Names in lower case. Needed is `content-type`, where there is a body. */
+  /** Names in lower case. `content-type` is required if there is a body. */
   readonly headers: Readonly<Record<string, string>>
   /** Absent or empty: a request without a body. */
   readonly body?: Uint8Array
 }
 
-/** Who signs: a credential's id and its key. */
+/** The signer: a credential's id and its key. */
 export type Signer = SigningKey & { readonly keyId: string }
 
 export interface RequestSignature extends RequestBinding {
@@ -141,10 +141,10 @@ export function signRequest(
 
 /**
  * Reads the signature of a request by the rules of the profile. Proves nothing yet: next come verifyRequestSignature,
- * checkCreated, the nonce's first use, and, when the body is there, checkContentDigest.
+ * checkCreated, the first use of the nonce, and, with the body, checkContentDigest.
  * @param rawHeaders as Node gives them: name, value, name, value ...
  * @param hasBody whether content-length is above 0 or there is a transfer coding
- * @throws VeritError VERIT_SIGNATURE saying which rule does not hold
+ * @throws VeritError VERIT_SIGNATURE naming the broken rule
  */
 export function readRequestSignature(
   rawHeaders: readonly string[],

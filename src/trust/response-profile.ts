@@ -19,8 +19,8 @@ export const RESPONSE_TAG = 'verit-response'
 const PARAMETERS = ['created', 'keyid', 'alg', 'tag']
 const STREAM = /^text\/event-stream *(;|$)/
 /**
- * How far `created` of an answer to an unsigned request may be from the client's clock, in seconds: nothing else says
- * that it is new.
+ * Maximum difference between `created` of an answer to an unsigned request and the client's clock, in seconds: nothing
+ * else shows that it is new.
  */
 const WINDOW = 300
 
@@ -35,7 +35,7 @@ export interface ResponseToSign {
   readonly status: number
   /** Names in lower case. `content-type` is covered where it is there. */
   readonly headers: Readonly<Record<string, string>>
-  /** The whole body, empty where there is none; absent for a stream of events. */
+  /** The whole body, possibly empty; absent for a stream of events. */
   readonly body?: Uint8Array
   /** In place of the body: its content-digest, as contentDigest gives it. */
   readonly digest?: string
@@ -121,11 +121,11 @@ export function signResponse(
 }
 
 /**
- * Checks an answer against the request it must be the answer to. Give `body` where it is there already; else check it
- * afterwards: with checkContentDigest, or for a stream with StreamChecker.
+ * Verifies an answer against its request. Pass `body` if it is known; otherwise check it afterwards: with
+ * checkContentDigest, or for a stream with StreamChecker.
  * @param serverKey the server's public key
  * @param now Unix time in seconds
- * @throws VeritError VERIT_SIGNATURE saying what does not hold
+ * @throws VeritError VERIT_SIGNATURE naming the broken rule
  */
 export function verifyResponse(
   response: { readonly status: number; readonly headers: FieldLines; readonly body?: Uint8Array },

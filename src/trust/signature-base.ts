@@ -12,7 +12,7 @@ import { memberOf, reserialise } from './structured-field.ts'
 
 /**
  * Parameters of a signature (`created`, `keyid` ...), in their order. Their values are bare items (RFC 9651, 3.3). The
- * type does not say so: it is part of the types of `verit/client`, and those name no other package.
+ * type does not express it: it is part of the types of `verit/client`, which name no other package.
  */
 export type SignatureParameters = ReadonlyMap<string, unknown>
 
@@ -27,7 +27,7 @@ const FLAGS = ['sf', 'bs', 'tr', 'req']
 
 const map = (component: Component): Map<string, string | true> => new Map(component.parameters)
 
-/** The identifier of a component as it stands in the base and in Signature-Input: `"@method";req`. */
+/** The identifier of a component in the base and in Signature-Input: `"@method";req`. */
 export function componentId(component: Component): string {
   return serializeItem([component.name, map(component)])
 }
@@ -82,7 +82,7 @@ function componentValue(component: Component, message: HttpMessage): string {
   return value
 }
 
-/** The signature base. `parameters` of the signature are taken as they are: their rules are the reader's. */
+/** The signature base. `parameters` are used unchanged: the reader checks their rules. */
 export function signatureBase(
   components: readonly Component[],
   parameters: SignatureParameters,

@@ -15,7 +15,7 @@ export interface NoteSignature {
   readonly name: string
   /** Key id, 8 hexadecimal digits. */
   readonly id: string
-  /** What follows the key id. */
+  /** The bytes after the key id. */
   readonly signature: Buffer
 }
 
@@ -32,7 +32,7 @@ export interface VerifiedSignature {
   readonly time: number | undefined
 }
 
-/** Longest note that is read, in bytes, and most signatures of one. */
+/** Maximum length of a note in bytes, and maximum number of its signatures. */
 export const NOTE_LIMIT = 1 << 20
 const SIGNATURES = 100
 
@@ -45,7 +45,7 @@ export function parseNote(data: Uint8Array | string, source: string): Note {
   const bad = utf8FirstInvalid(bytes)
   if (bad >= 0) throw refuse(`it is not UTF-8 at byte ${bad}`)
   const all = bytes.toString('utf8')
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  // eslint-disable-next-line no-control-regex -- the pattern looks for control characters
   if (/[\x00-\x09\x0b-\x1f]/.test(all)) throw refuse('it holds control characters')
   const split = all.lastIndexOf('\n\n')
   if (split < 0 || !all.endsWith('\n')) throw refuse('it is not a text, an empty line and signature lines')
@@ -85,7 +85,7 @@ export function signNote(text: string, signer: SignerKey, time = Math.floor(Date
   return { name, id, signature: Buffer.concat([stamp, sign(null, cosigned(text, BigInt(time)), signer.key)]) }
 }
 
-/** Checks one signature line against its key. Gives undefined when it does not hold. */
+/** Verifies one signature line with its key. Undefined if it is not valid. */
 function check(text: string, line: NoteSignature, key: VerifierKey): VerifiedSignature | undefined {
   if (key.type !== NOTE_COSIGNATURE) {
     return line.signature.length === 64 && verify(null, Buffer.from(text, 'utf8'), key.key, line.signature)
@@ -101,8 +101,8 @@ function check(text: string, line: NoteSignature, key: VerifierKey): VerifiedSig
 }
 
 /**
- * The signatures of a note by known keys, in the order of the note; lines of other keys are passed over.
- * @throws VeritError VERIT_NOTE_SIGNATURE when a line with the name and id of a known key does not hold
+ * The signatures of a note by known keys, in the order of the note; lines of other keys are skipped.
+ * @throws VeritError VERIT_NOTE_SIGNATURE if a line with the name and id of a known key is not valid
  */
 export function verifyNote(note: Note, keys: readonly VerifierKey[], source: string): VerifiedSignature[] {
   const found: VerifiedSignature[] = []

@@ -17,12 +17,12 @@ const END = /^: verit-end (sha-256=:[A-Za-z0-9+/]{43}=:) ([A-Za-z0-9+/]{86}==)\n
 export const STREAM_END_BYTES = 157
 const LINE_FEED = 10
 
-/** What is signed. It begins unlike any signature base of RFC 9421, whose first character is a quotation mark. */
+/** The signed bytes. They differ from any signature base of RFC 9421, whose first character is a quotation mark. */
 export function streamEndBase(digest: string, headSignature: Uint8Array): string {
   return `verit stream end v1\n${digest}\n${Buffer.from(headSignature).toString('base64')}`
 }
 
-/** Takes what is sent of a stream and writes its end. */
+/** Takes the sent bytes of a stream and writes its end. */
 export class StreamSigner {
   #hash = createHash('sha256')
   #head: Uint8Array
@@ -39,7 +39,7 @@ export class StreamSigner {
     this.#hash.update(sent)
   }
 
-  /** What to send last, after a whole event. Call it once. */
+  /** The last bytes to send, after a whole event. Call it once. */
   end(): string {
     const digest = digestField(this.#hash.digest())
     const signature = signBase(streamEndBase(digest, this.#head), { alg: 'ed25519', privateKey: this.#privateKey })
@@ -47,7 +47,9 @@ export class StreamSigner {
   }
 }
 
-/** Takes what is received of a stream, hands it on without its end, and checks that when the stream is over. */
+/**
+ * Takes the received bytes of a stream, passes them on without the end, and verifies the end when the stream is over.
+ */
 export class StreamChecker {
   #hash = createHash('sha256')
   #head: Uint8Array

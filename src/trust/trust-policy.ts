@@ -66,10 +66,10 @@ export interface PolicySigner extends TrustedSigner {
 }
 
 export interface TrustPolicy {
-  /** What to call it in errors. */
+  /** Name in errors. */
   readonly source: string
   readonly file: PolicyFile
-  /** Those of the file, and that of the default model unless the file says otherwise. */
+  /** Signers of the file, and of the default model unless the file disables it. */
   readonly signers: readonly PolicySigner[]
 }
 
@@ -80,7 +80,7 @@ export const DEFAULT_SIGNER = 'verit'
 export const trustName = (path: string): string => basename(path).replace(/\.gguf$/i, '')
 
 /**
- * The policy in a file; where there is none and `optional`, that of nothing said. @throws VeritError VERIT_TRUST,
+ * The policy in a file; the default policy if the file is missing and `optional`. @throws VeritError VERIT_TRUST,
  * VERIT_OTHERS_OWN, VERIT_OTHERS_WRITE and those of opening
  */
 export function loadTrustPolicy(path: string, optional = false): TrustPolicy {

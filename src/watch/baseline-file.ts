@@ -1,7 +1,6 @@
 /**
- * Keeps what was usual for each key over a restart, in a file of the state folder that only its owner can read. It
- * holds key ids and counts, no texts. It is a convenience: a file that is damaged or not private is left alone, and the
- * watch learns anew.
+ * Keeps the baselines of keys over a restart, in a file of the state folder that only its owner can read. It holds key
+ * ids and counts, no texts. A file that is damaged or not private is ignored, and the watch learns anew.
  */
 import { existsSync } from 'node:fs'
 import { Type } from 'typebox'
@@ -42,7 +41,7 @@ const history = Type.Object(
 const keys = Type.Record(Type.String({ pattern: '^key_[0-9a-f]{12}$' }), history, closed)
 const BaselineFile = Type.Object({ version: Type.Literal(1), keys }, closed)
 
-/** Gives the watch what the file holds, if it can be used; warns if not. */
+/** Loads the file into the watch if it is usable; otherwise warns. */
 export function loadBaselines(path: string, watch: Watch, log: Log): void {
   if (!existsSync(path)) return
   try {

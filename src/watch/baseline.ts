@@ -1,8 +1,8 @@
-/** What is usual for a key: mean and deviation of a figure, weighted towards the present, and its recent peak. */
+/** The baseline of a key: mean and deviation of a figure, weighted towards the present, and its recent peak. */
 
 /** Weight of the newest value; fifty values are the memory. The first ones count evenly. */
 const WEIGHT = 0.02
-/** What is left of a peak after one more value. */
+/** Remaining fraction of a peak after one more value. */
 const PEAK_DECAY = 0.98
 
 export interface BaselineNumbers {
@@ -41,8 +41,8 @@ export class Baseline {
   }
 
   /**
-   * What a value must exceed to be unusual: four times the mean, the mean and eight deviations, twice the recent peak,
-   * and `least`.
+   * The threshold of unusual values: the largest of four times the mean, the mean and eight deviations, twice the
+   * recent peak, and `least`.
    */
   bound(least: number): number {
     return Math.max(least, 4 * this.#mean, this.#mean + 8 * Math.sqrt(this.#variance), 2 * this.#peak)

@@ -1,7 +1,4 @@
-/**
- * What is remembered of one key: counts of the five minutes and the hour under way, what was usual before, and sketches
- * of its last prompts.
- */
+/** History of one key: counts of the current five minutes and hour, baselines, and sketches of its last prompts. */
 import { Baseline } from './baseline.ts'
 import type { BaselineNumbers } from './baseline.ts'
 import { Distinct } from './distinct.ts'
@@ -14,7 +11,7 @@ import { Week, hourOf } from './week.ts'
 import type { WeekNumbers } from './week.ts'
 
 export const intervalMs = 300_000
-/** A share of fewer requests says nothing. */
+/** Minimum number of requests for a share. */
 const MIN_SHARE_OF = 10
 /** Longest text that may be a single token. */
 const SINGLE_CHARACTERS = 16
@@ -47,11 +44,11 @@ export class KeyHistory {
   last: number
   readonly week: Week
   readonly usual: Readonly<Record<BaselineName, Baseline>>
-  /** Of the five minutes under way. */
+  /** Of the current five minutes. */
   interval = { index: -1, requests: 0, tokens: 0, errors: 0, refused: 0 }
   /**
-   * Of the hour under way: requests, those with a prompt, prompts near an earlier one, requests for log probabilities
-   * of at most one token.
+   * Of the current hour: requests, those with a prompt, prompts near an earlier one, requests for log probabilities of
+   * at most one token.
    */
   hour = { index: -1, requests: 0, prompts: 0, near: 0, probes: 0 }
   readonly probed = new Distinct(1024)
@@ -108,8 +105,8 @@ export class KeyHistory {
   }
 
   /**
-   * What has ended becomes part of what is usual; at most as much as would have drawn an alert, so that one attack does
-   * not hide the next.
+   * Finished intervals enter the baseline, at most up to the alert threshold, so that one attack does not hide the
+   * next.
    */
   #roll(): void {
     const { usual } = this
@@ -140,7 +137,7 @@ export class KeyHistory {
     this.singles.clear()
   }
 
-  /** What is worth keeping over a restart; no sketches. */
+  /** The part to keep over a restart; no sketches. */
   toJSON(): HistoryNumbers {
     const baselines = Object.fromEntries(baselineNames.map(name => [name, this.usual[name].toJSON()])) as Record<
       BaselineName,

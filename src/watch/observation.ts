@@ -1,7 +1,4 @@
-/**
- * What the gateway tells the watch of each request that had a valid key. Texts are looked at and forgotten: only hashes
- * of them are kept.
- */
+/** The gateway's report on each request with a valid key. Texts are not kept, only hashes of them. */
 export interface Observation {
   readonly keyId: string
   /** ms since 1970. */

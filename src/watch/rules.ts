@@ -1,12 +1,12 @@
 /**
- * The rules of unusual use, one row each. docs/reference/alerts.md shows the same table; a test keeps the two equal. A
- * rule looks at the history of one key just after a request was counted and gives its figures, or nothing.
+ * The rules of unusual use, one row each. docs/reference/alerts.md shows the same table; a test compares them. A rule
+ * evaluates the history of one key just after a request was counted, and returns its figures, or nothing.
  */
 import type { KeyHistory } from './key-history.ts'
 
 export interface Rule {
   readonly name: string
-  /** For the documentation: what is measured, when it is unusual, what must be known before, what it cannot see. */
+  /** For the documentation: measure, threshold, required history, blind spots. */
   readonly measures: string
   readonly threshold: string
   readonly evidence: string

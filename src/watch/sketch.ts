@@ -1,14 +1,13 @@
 /**
- * 64-bit sketches of prompts: near-identical texts have sketches that differ in few bits, and no text can be had from
- * one. One-permutation MinHash (Li, Owen, Zhang 2012) with one bit kept of each minimum (b-bit minwise hashing, Li and
- * König 2010) over shingles of five characters or tokens.
+ * 64-bit sketches of prompts: near-identical texts have sketches that differ in few bits, and a sketch does not reveal
+ * its text. One-permutation MinHash (Li, Owen, Zhang 2012) with one bit kept of each minimum (b-bit minwise hashing, Li
+ * and König 2010) over shingles of five characters or tokens.
  */
 
 const BINS = 64
 const SHINGLE = 5
 /**
- * Of a longer prompt, so many characters at its beginning and as many at its end are looked at: the cost of a request
- * is bounded.
+ * Characters considered at the beginning and at the end of a longer prompt, so that the cost of a request is bounded.
  */
 const PART = 2048
 /** Shorter prompts have too few shingles to be alike by more than chance: they must be equal. */

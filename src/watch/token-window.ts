@@ -1,6 +1,6 @@
 /**
- * Whether prompts of token ids look like text. In text a few tokens are very frequent: two picked at random are the
- * same one in about 1 of 100 cases or more. Ids drawn evenly from a vocabulary of V agree in 1 of V cases.
+ * Whether prompts of token ids resemble text. In text a few tokens are very frequent: two picked at random agree in
+ * about 1 of 100 cases or more. Uniform ids from a vocabulary of V agree in 1 of V cases.
  */
 import { mix } from './sketch.ts'
 
@@ -16,7 +16,7 @@ export class TokenWindow {
     this.#salt = salt
   }
 
-  /** Gives the chance that two tokens of a window agree, for the last window that these ids completed. */
+  /** Returns the probability that two tokens of a window agree, for the last window completed by these ids. */
   add(ids: readonly number[]): number | undefined {
     this.#hashes ??= new Uint32Array(windowTokens)
     let chance: number | undefined

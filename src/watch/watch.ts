@@ -1,7 +1,7 @@
 /**
- * Looks for unusual use, key by key: what a key does is held against what it used to do, and against patterns of attack
- * (rules.ts). It decides nothing about a request; where the operator wants it, a key that draws an alert is slowed down
- * for a while. Time is that of the observations.
+ * Detects unusual use per key: compares it with the key's history, and with patterns of attack (rules.ts). It decides
+ * nothing about a request; with `throttle`, a key with an alert is slowed down for a while. Time is that of the
+ * observations.
  */
 import { randomInt } from 'node:crypto'
 import { KeyHistory } from './key-history.ts'
@@ -27,7 +27,7 @@ export class Watch {
   #throttle: boolean
   #maxKeys: number
   #salt: number
-  /** The least recently used first. */
+  /** Least recently used first. */
   #keys = new Map<string, KeyHistory>()
   /** By key: when each rule spoke last. */
   #spoke = new Map<string, Map<string, number>>()
@@ -63,7 +63,7 @@ export class Watch {
     return alerts
   }
 
-  /** What a key's rates are multiplied by: 1, or 0.1 for ten minutes after its last alert where `throttle` is on. */
+  /** Factor of a key's rates: 1, or 0.1 for ten minutes after its last alert if `throttle` is on. */
   factor(keyId: string, now: number): number {
     const until = this.#slow.get(keyId)
     if (until === undefined) return 1
@@ -72,12 +72,12 @@ export class Watch {
     return 1
   }
 
-  /** What was usual, by key; without prompts, sketches or alerts. */
+  /** Baselines by key; without prompts, sketches or alerts. */
   baselines(): Record<string, HistoryNumbers> {
     return Object.fromEntries([...this.#keys].map(([id, history]) => [id, history.toJSON()]))
   }
 
-  /** Takes up where another process stopped; keys that were seen already keep what they have. */
+  /** Continues from another process; keys that were seen already keep theirs. */
   restore(baselines: Readonly<Record<string, HistoryNumbers>>): void {
     const oldest = Object.entries(baselines)
       .sort(([, a], [, b]) => a.last - b.last)

@@ -1,7 +1,7 @@
 /**
- * Secrets of a webhook and what they sign, as Standard Webhooks 1.0 has it: `whsec_` and 24 to 64 bytes in base64 for
+ * Secrets of a webhook and their signatures, as in Standard Webhooks 1.0: `whsec_` and 24 to 64 bytes in base64 for
  * HMAC-SHA-256 (signatures `v1`), `whsk_` and the 32 bytes of an Ed25519 private key (RFC 8032) for `v1a`, which the
- * receiver checks with the public key alone.
+ * receiver verifies with the public key alone.
  */
 import { createHmac, createPrivateKey, createPublicKey, sign } from 'node:crypto'
 import { VeritError } from '../lib/errors.ts'

@@ -53,7 +53,7 @@ export class Webhook {
     this.#options = options
   }
 
-  /** Returns at once. */
+  /** Returns immediately. */
   send(alert: Alert): void {
     if (this.#closed.signal.aborted) return
     const { at, ...data } = alert
@@ -62,7 +62,7 @@ export class Webhook {
     this.#schedule()
   }
 
-  /** What still waits is dropped: it is in the audit log. */
+  /** Waiting messages are dropped: they are in the audit log. */
   close(): void {
     clearTimeout(this.#timer)
     this.#closed.abort()
@@ -110,7 +110,7 @@ export class Webhook {
     if (!this.#closed.signal.aborted) this.#schedule()
   }
 
-  /** What went wrong, without the address: its path may be a secret. Undefined: delivered. */
+  /** The problem without the address, whose path may be a secret. Undefined: delivered. */
   async #attempt({ id, body }: Message): Promise<string | undefined> {
     const timestamp = String(Math.floor(Date.now() / 1000))
     const signature = this.#options.signers.map(sign => sign(`${id}.${timestamp}.${body}`)).join(' ')

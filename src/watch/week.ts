@@ -50,9 +50,7 @@ export class Week {
     this.#lastDay = Math.max(day, this.#lastDay)
   }
 
-  /**
-   * Share of the requests that fell into this hour of the week or the ones beside it; 1 where there were none at all.
-   */
+  /** Share of the requests in this hour of the week and its neighbours; 1 if there were none at all. */
   share(hour: number): number {
     const total = this.total
     if (total === 0) return 1

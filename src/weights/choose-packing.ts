@@ -1,4 +1,4 @@
-/** The packing of a matrix: by its ggml type, by what it is used for, and by what the machine reads fastest. */
+/** The packing of a matrix: by its ggml type, its use, and the fastest layout of the machine. */
 import { blockMatrices } from './block-matrices.ts'
 import { bf16Panels, floatPanels, halfPanels } from './panels.ts'
 import { headQ6_K, headQ8_0 } from './head-blocks.ts'

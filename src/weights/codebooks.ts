@@ -43,7 +43,9 @@ const iq4XS: BlockDecoder = (raw, at, out, first) => {
   }
 }
 
-/** Half of 2^(e - 127), for the doubled table: 2^(e - 128). The first two are subnormal, hence made of their bits. */
+/**
+ * Half of 2^(e - 127), for the doubled table: 2^(e - 128). The first two are subnormal, so they are built from bits.
+ */
 const e8m0Halved = new Float32Array(
   Uint32Array.from({ length: 256 }, (_, e) => (e < 2 ? 0x200000 << e : (e - 1) << 23)).buffer
 )

@@ -42,7 +42,7 @@ export const encodeQ6K = (weights: Float32Array, raw: Uint8Array): string | unde
 /** From here to 2^53 the binary64 numbers are the integers: adding it rounds to one, of two to the even one. */
 const INTEGERS = 1.5 * 2 ** 52
 
-/** The nearest integer, of two the even one, from `least` to `most`. x is below 2^51. */
+/** The nearest integer from `least` to `most`, ties to even. x is below 2^51. */
 function nearest(x: number, least: number, most: number): number {
   const rounded = x + INTEGERS - INTEGERS
   return rounded < least ? least : rounded > most ? most : rounded
@@ -92,8 +92,8 @@ function packQ6(weights: Float32Array, bytes: Uint8Array): boolean {
 const EXTREMES = [-32, -31, -33, -30, -34, -29]
 
 /**
- * The scale with which a group's codes leave the least square error. Codes go from -32 to 31: with the right sign of
- * the scale the largest weight is at the longer end. The first of equally good ones.
+ * The scale with the least square error for a group's codes. Codes go from -32 to 31: with the right sign, the largest
+ * weight is at the longer end. Ties: the first.
  */
 function groupScale(weights: Float32Array): number {
   let extreme = 0

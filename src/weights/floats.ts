@@ -1,4 +1,4 @@
-/** Rows of the floating-point types: a block is one weight, and there is no scale. */
+/** Rows of the floating-point types: a block is one weight without a scale. */
 import { ggufTypes } from '../formats/gguf-types.ts'
 import { bf16ToF32, f16ToF32, f32ToF16 } from '../lib/half.ts'
 import { checkLength, wholeBlocks } from './weight-type.ts'
@@ -15,7 +15,7 @@ function floatBits(raw: Uint8Array): Uint32Array {
   return new Uint32Array(buffer, byteOffset, raw.length / 4)
 }
 
-/** The first pattern with all exponent bits set, which means infinity or NaN; -1 where there is none. */
+/** The first pattern with all exponent bits set, which means infinity or NaN; -1 if there is none. */
 function firstOdd(bits: Uint16Array | Uint32Array, exponent: number): number {
   for (let i = 0; i < bits.length; i++) if ((bits[i]! & exponent) === exponent) return i
   return -1
@@ -67,7 +67,7 @@ function copyBits(bits: Uint32Array, out: Float32Array): void {
 
 export const floats = {
   F32: floatType('F32', floatBits, 0x7f800000, copyBits, (values, raw) => raw.set(bytesOf(values))),
-  // Rounds to the nearest, ties to even. Values from 65520 on become infinite, which is a fault.
+  // Rounds to nearest, ties to even. Values from 65520 on become infinite, which is an error.
   F16: floatType('F16', halfBits, 0x7c00, f16ToF32, (values, raw) => raw.set(bytesOf(f32ToF16(values)))),
   BF16: floatType('BF16', halfBits, 0x7f80, bf16ToF32)
 }

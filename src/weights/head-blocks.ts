@@ -1,6 +1,6 @@
 /**
- * Packings of an output head of Q6_K or Q8_0: activations are rounded to 14 bits, so that the logits keep what the
- * layers have computed. Matrices of the layers have the packings of block-matrices.ts.
+ * Packings of an output head of Q6_K or Q8_0: activations are rounded to 14 bits, so that the logits keep the precision
+ * of the layers. Matrices of the layers have the packings of block-matrices.ts.
  */
 import type { Plan } from '../exec/plan.ts'
 import { f16Bits } from '../lib/half.ts'

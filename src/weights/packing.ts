@@ -1,7 +1,6 @@
 /**
- * How a matrix lies in memory for serving, and what can be done with it there. A packing is chosen for each tensor by
- * its ggml type (choose-packing.ts); no other file knows types. The decoders of the types themselves are in
- * registry.ts.
+ * Layout of a matrix in memory for serving, and its operations. A packing is chosen for each tensor by its ggml type
+ * (choose-packing.ts); no other file knows types. registry.ts has the decoders of the types.
  */
 import type { Plan } from '../exec/plan.ts'
 import type { Graph, Tensor } from '../graph/graph.ts'
@@ -27,7 +26,7 @@ export interface PackedPart {
 /** The parts of a packed matrix as tensors of a graph, by name. */
 export type PackedTensors = (part: string) => Tensor
 
-/** What a packing reads when a matrix is loaded, and where it writes. Rows are those of the model, in its order. */
+/** Source and destination of a packing when a matrix is loaded. Rows are those of the model, in its order. */
 export interface PackJob extends MatrixSize {
   /** Name of the tensor, for errors. */
   readonly tensor: string
@@ -47,10 +46,10 @@ export interface PackJob extends MatrixSize {
   ternaryCodes(): { raw: Uint8Array<ArrayBuffer>; scale: number } | undefined
   /**
    * Runs a plan on the executor's threads, after the one before. Plans of equal keys are made once.
-   * @param refused throws what was wrong with the data, where the plan refuses it
+   * @param refused throws the error if the plan refuses the data
    */
   run(key: string, make: () => Plan, buffers: Record<string, ArrayBufferView>, refused?: () => never): Promise<void>
-  /** For `run`: what a refusal means. */
+  /** For `run`: the error of a refusal. */
   readonly notFinite: () => never
   readonly badScale: () => never
   readonly reservedCode: () => never
@@ -60,7 +59,7 @@ export interface PackJob extends MatrixSize {
 export type RandomFill = (part: PackedPart, place: Uint8Array<ArrayBuffer>, random: () => number) => void
 
 export interface Packing {
-  /** What reports call it: the ggml type in small letters, and what is special. */
+  /** Name in reports: the ggml type in lower case, and specialities. */
   readonly name: string
   /** Whether a product needs to know how many of the largest outputs are wanted (output-head screening). */
   readonly screened?: true
@@ -71,14 +70,14 @@ export interface Packing {
   parts(size: MatrixSize): readonly PackedPart[]
   /**
    * x [N, inputs] times the transposed matrix, plus the bias [out] -> [N, out].
-   * @param top i32[N], for a screened packing: how many of the largest outputs of each row are needed; 0: all
+   * @param top i32[N], for a screened packing: number of largest outputs needed per row; 0: all
    */
   linear(g: Graph, x: Tensor, m: PackedTensors, size: MatrixSize, bias?: Tensor, top?: Tensor): Tensor
-  /** Rows ids i32[N] -> f32 [N, inputs]; absent where a packing has no such op. */
+  /** Rows ids i32[N] -> f32 [N, inputs]; absent if the packing has no such op. */
   rows?(g: Graph, m: PackedTensors, ids: Tensor, size: MatrixSize): Tensor
   /**
-   * Products with the matrices that rows chose of `count` matrices of this size, one after the other: x [N, inputs],
-   * the same for each choice, or [N, k · inputs]; experts i32 [N, k] -> [N, k · out]. Absent where there is no such op.
+   * Products with the matrices that rows chose among `count` adjacent matrices of this size: x [N, inputs], the same
+   * for each choice, or [N, k · inputs]; experts i32 [N, k] -> [N, k · out]. Absent if there is no such op.
    */
   experts?(
     g: Graph,
@@ -90,7 +89,7 @@ export interface Packing {
   /** Fills the parts from a file. */
   pack(job: PackJob): Promise<void>
   readonly random: RandomFill
-  /** Parts that are made from others after `random`. */
+  /** Parts derived from others after `random`. */
   derive?(size: MatrixSize): { plan: Plan; buffers: Readonly<Record<string, string>> }
 }
 

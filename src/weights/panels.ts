@@ -41,7 +41,7 @@ function halfPlan(dtype: 'f16' | 'bf16', count: number, inputs: number): Plan {
   })
 }
 
-/** Values of f32. Matrices of every type that has no packing of its own are decoded to it. */
+/** Values of f32. Matrices of every type without a packing are decoded to it. */
 export const floatPanels: Packing = {
   name: 'f32',
   parts: size => [{ part: 'panels', dtype: 'f32', shape: shapeOf(size), rows: 32 }],
@@ -72,8 +72,8 @@ const sixteenBits = (dtype: 'f16' | 'bf16'): Packing => ({
   random
 })
 
-/** Values of f16, widened exactly as they are read. */
+/** Values of f16, widened exactly on reading. */
 export const halfPanels = sixteenBits('f16')
 
-/** Values of bf16, widened exactly as they are read. */
+/** Values of bf16, widened exactly on reading. */
 export const bf16Panels = sixteenBits('bf16')

@@ -18,7 +18,7 @@ export type TernaryTypeName = keyof typeof ternaryTypes
 /** All rows by name, simple types first. */
 export const weightTypes: ReadonlyMap<string, WeightType> = new Map(Object.entries(rows))
 
-/** Types that Verit writes besides the ternary ones. */
+/** Types that Verit writes, besides the ternary ones. */
 export const encodedTypes: readonly WeightTypeName[] = (Object.keys(rows) as WeightTypeName[]).filter(
   name => weightTypes.get(name)!.encode !== undefined
 )

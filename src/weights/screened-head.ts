@@ -1,4 +1,6 @@
-/** Packing of an f16 output head for output-head screening: its rows, and a 6-bit copy that says which rows matter. */
+/**
+ * Packing of an f16 output head for output-head screening: its rows, and a 6-bit copy that decides which rows matter.
+ */
 import type { Plan } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
 import { fillHalves } from './random-fill.ts'

@@ -1,6 +1,6 @@
 /**
- * Packings of ternary matrices: four codes to a byte, or five. Both give the same bits; machines differ in what is
- * faster.
+ * Packings of ternary matrices: four codes per byte, or five. Both give the same bits; which is faster depends on the
+ * machine.
  */
 import type { Plan } from '../exec/plan.ts'
 import { ternaryBytes } from './ternary-tensor.ts'

@@ -9,8 +9,8 @@ export type { TernaryPacking } from '../lib/compute-settings.ts'
 const isPacking = (name: string): name is TernaryPacking => (ternaryPackings as readonly string[]).includes(name)
 
 /**
- * Five codes to a byte are a fifth less to read, and take byte permutes to unpack as fast as memory gives them.
- * @param option default, also as 'auto': the environment's VERIT_PACKING, or what is faster for the executor
+ * Five codes per byte are a fifth less to read, and need byte permutes to be unpacked at the speed of memory.
+ * @param option default and 'auto': the environment's VERIT_PACKING, or the faster one for the executor
  * @throws VeritError VERIT_USAGE for another name
  */
 export function chooseTernaryPacking(

@@ -51,14 +51,14 @@ export function encodeTernary(type: TernaryTypeName, trits: Int8Array, scales: F
   return raw
 }
 
-/** Bytes of a tensor of so many weights; an internal error when they do not fill whole blocks. */
+/** Bytes of a tensor of this many weights; an internal error if they are not whole blocks. */
 export function ternaryBytes(type: TernaryTypeName, weights: number): number {
   invariant(weights > 0, 'a tensor has weights')
   return weightBytes(type, weights)
 }
 
 /**
- * The one scale of a packed tensor; undefined where its blocks have several, or the scale is no positive finite number.
+ * The one scale of a packed tensor; undefined if its blocks have several, or if the scale is not positive and finite.
  * @param raw the bytes of a tensor of `weights` weights
  */
 export function readScale(type: TernaryTypeName, raw: Uint8Array, weights: number): number | undefined {

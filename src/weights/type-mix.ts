@@ -38,7 +38,7 @@ export type MixName = keyof typeof mixes
 
 export const mixNames = Object.keys(mixes) as MixName[]
 
-/** What a type of super-blocks becomes where a row is no whole number of them. */
+/** Fallback of a super-block type for rows that are not whole super-blocks. */
 const FALLBACKS: Readonly<Record<string, string>> = {
   Q2_K: 'Q4_0',
   Q3_K: 'Q4_0',

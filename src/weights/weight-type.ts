@@ -1,7 +1,7 @@
 /**
  * One row of the registry: how a ggml type packs weights, and how Verit reads and writes it. Sizes come from
- * `ggufTypes`. Every product that a decoder makes is exact in binary32 or rounded once, so a fused multiply-add
- * would give the same bits.
+ * `ggufTypes`. Every product of a decoder is exact in binary32 or rounded once, so a fused multiply-add would give the
+ * same bits.
  */
 import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
@@ -64,7 +64,7 @@ export const scaleAt = (at: number): HalfPlace => ({ at, name: 'scale' })
 /** The binary16 number at a byte. */
 export const halfAt = (raw: Uint8Array, at: number): number => f16Value(raw[at]! | (raw[at + 1]! << 8))
 
-/** Bytes that so many weights of a type take; an internal error when they are no whole number of blocks. */
+/** Bytes of this many weights of a type; an internal error if they are not whole blocks. */
 export function weightBytes(name: GgufTypeName, weights: number): number {
   const { block, bytes, tail = 0 } = ggufTypes[name]
   const whole = Number.isSafeInteger(weights) && weights >= 0 && weights % block === 0
@@ -72,7 +72,7 @@ export function weightBytes(name: GgufTypeName, weights: number): number {
   return (weights / block) * bytes + tail
 }
 
-/** Refuses bytes that do not hold exactly so many weights. */
+/** Refuses bytes that do not hold exactly this many weights. */
 export function checkLength(name: GgufTypeName, raw: Uint8Array, weights: number): void {
   invariant(raw.length === weightBytes(name, weights), `${raw.length} bytes for ${weights} weights of ${name}`)
 }
