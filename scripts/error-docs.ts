@@ -13,14 +13,10 @@ const OPTIONAL = new Set<string | symbol>(['instead'])
 const fields: object = new Proxy({}, { get: (_, name) => (OPTIONAL.has(name) ? undefined : placeholder(String(name))) })
 function placeholder(name: string): unknown {
   return new Proxy(() => '', {
-    get: (_, key) =>
-      key === Symbol.toPrimitive || key === 'toString' || key === 'toJSON'
-        ? () => `<${name}>`
-        : key === 'length'
-          ? 0
-          : key === 'join'
-            ? () => `<${name}>`
-            : placeholder(name),
+    get: (_, key) => {
+      if ([Symbol.toPrimitive, 'toString', 'toJSON', 'join'].includes(key)) return () => `<${name}>`
+      return key === 'length' ? 0 : placeholder(name)
+    },
     apply: () => placeholder(name)
   })
 }

@@ -38,7 +38,7 @@ function withSentencePieces(model: Buffer): Promise<Buffer> {
     ['tokenizer.ggml.scores', gguf.f32s(tokens.map((_, id) => -id))],
     [
       'tokenizer.ggml.token_type',
-      gguf.i32s(tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : id < 261 ? 1 : 4)))
+      gguf.i32s(tokens.map((_, id) => [2, 3, 6, 1, 4][[0, 2, 258, 260].filter(last => id > last).length]!))
     ],
     ['tokenizer.ggml.bos_token_id', gguf.u32(1)],
     ['tokenizer.ggml.eos_token_id', gguf.u32(2)],

@@ -15,9 +15,8 @@ import type { ModelConfig } from '../model/config.ts'
 import { loadModel } from '../model/load-gguf.ts'
 import { isBlockShape, measuredShapes, modelOfShape } from '../model/measured-shapes.ts'
 import type { MeasuredShape } from '../model/measured-shapes.ts'
-import { typesOfMix } from '../model/mixed-types.ts'
+import { headOf, servingForm, typesOf, typesOfMix } from '../model/weights.ts'
 import { isTernaryModel } from '../model/parameters.ts'
-import { headOf, servingForm, typesOf } from '../model/weights.ts'
 import type { FormOptions, PackedWeights } from '../model/weights.ts'
 import { chooseTernaryPacking } from '../weights/ternary-packing.ts'
 import type { TernaryPacking } from '../weights/ternary-packing.ts'
@@ -163,7 +162,7 @@ function randomTypes(
 export const number = (n: number, digits = 0): string =>
   n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
 /** Of about three digits. */
-export const rough = (n: number): string => number(n, n < 0.1 ? 4 : n < 1 ? 3 : n < 10 ? 2 : n < 100 ? 1 : 0)
+export const rough = (n: number): string => number(n, [100, 10, 1, 0.1].filter(limit => n < limit).length)
 export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`
 const processor = cpus()[0]?.model.trim() ?? 'unknown processor' // asked before the process is locked
 export const machine = (): string => processor

@@ -49,7 +49,7 @@ test('lists, the version and typos load no command, and a command loads no other
   const isCommand = (file: string): boolean => Object.keys(commands).some(name => file === `cli/${name}.ts`)
   const light = [
     [['--help'], /^ {2}tune /m, 0],
-    [['--version'], /^\d+\.\d+\.\d+/m, 0],
+    [['--version'], /^verit \d+\.\d+\.\d+\n/m, 0],
     [['trian'], /Did you mean train\?/, 2]
   ] as const
   for (const [args, expected, status] of light) {

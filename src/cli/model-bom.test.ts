@@ -78,7 +78,7 @@ test('a record of another file is left out, and refused where it was named', () 
   copyFileSync(join(models, 'verit-sotu.record.json'), join(dir, 'other.record.json'))
   const beside = bom(other, '-o', join(dir, 'bill.json'))
   assert.deepEqual([beside.status, beside.stdout], [0, ''])
-  assert.match(beside.stderr, /other\.record\.json is of another model file/)
+  assert.match(beside.stderr, /other\.record\.json belongs to another model file/)
   const { components } = JSON.parse(readFileSync(join(dir, 'bill.json'), 'utf8')) as Bill
   assert.deepEqual(
     components.map(c => c.name),

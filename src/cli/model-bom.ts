@@ -92,14 +92,11 @@ function originOf(model: string, sha256: Digest, named: string | undefined): Ori
   if (path === undefined) return undefined
   const file = readRecord(path)
   const { record } = file ?? {}
-  const problem =
-    file === undefined || record === undefined
-      ? 'is no training record'
-      : file.model.sha256 !== sha256
-        ? 'is of another model file'
-        : digestBytes(JSON.stringify(record)) !== file.sha256
-          ? 'was changed: its digest is another'
-          : undefined
+  const problem = ((): string | undefined => {
+    if (file === undefined || record === undefined) return 'is not a training record'
+    if (file.model.sha256 !== sha256) return 'belongs to another model file'
+    return digestBytes(JSON.stringify(record)) === file.sha256 ? undefined : 'was changed: its digest differs'
+  })()
   if (problem === undefined) {
     const { dataset, exported } = record!
     return {

@@ -1,16 +1,15 @@
 /** The answer of `verit --version`: version and build. */
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { instructionSets } from '../exec/index.ts'
 import { kernelFiles, PLATFORM } from '../exec/kernel-files.ts'
+import { addon } from '../exec/native.ts'
 import { runsFromSource } from '../lib/package-root.ts'
-import { VERSION } from '../lib/version.ts'
-import { ARITHMETIC_CONTRACT } from '../train/record.ts'
+import { ARITHMETIC_CONTRACT, VERSION } from '../lib/version.ts'
 
 /** Several lines, the first one `verit VERSION`. Never throws: a file that cannot be read is named as such. */
 export function versionText(): string {
   const [kernels] = kernelFiles()
-  const sets = instructionSets()
+  const sets = [...(addon()?.instructionSets ?? []), 'reference']
   const rows = [
     ['arithmetic contract', String(ARITHMETIC_CONTRACT)],
     ['kernels', kernels === undefined ? `none for ${PLATFORM}` : `${PLATFORM}, sha256 ${shortDigest(kernels)}`],

@@ -70,7 +70,8 @@ export class DocumentSplitter {
   }
 
   #shown(run: string, newlines: number): string {
-    return this.#collapse ? (newlines === 0 ? ' ' : newlines === 1 ? '\n' : '\n\n') : run
+    if (!this.#collapse) return run
+    return newlines === 0 ? ' ' : '\n'.repeat(Math.min(newlines, 2))
   }
 
   #word(text: string): void {

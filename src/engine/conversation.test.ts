@@ -39,7 +39,9 @@ const config = parseModelConfig({ kind: 'gpt', layers: 1, hidden: 256, heads: 4,
 const tokens = [...byteSpelling, ...SPECIALS, ...Array.from({ length: 298 - 259 }, (_, i) => `x${i}x`), ...PADS]
 const tokenizer = Tokenizer.fromParts({
   tokens,
-  tokenTypes: tokens.map((_, id) => (id < 256 ? NORMAL : id < 259 ? CONTROL : id < 298 ? NORMAL : UNUSED)),
+  tokenTypes: tokens.map(
+    (_, id) => [NORMAL, CONTROL, NORMAL, UNUSED][[255, 258, 297].filter(last => id > last).length]!
+  ),
   merges: [],
   pretokenizer: 'gpt-2',
   endOfText: END,

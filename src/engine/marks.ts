@@ -6,7 +6,7 @@
 import { VeritError } from '../lib/errors.ts'
 import { inPieces } from '../lib/steps.ts'
 import type { Steps } from '../lib/steps.ts'
-import { textOfUnits } from '../lib/units.ts'
+import { textOfUnits } from '../lib/utf8.ts'
 
 const FIRST = 0xe000
 const COUNT = 0x1900

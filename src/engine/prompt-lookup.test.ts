@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { MOST_DRAFT_TOKENS } from './draft-limit.ts'
+import { MOST_DRAFT_TOKENS } from './drafts.ts'
 import { PromptLookup } from './prompt-lookup.ts'
 
 const draftOf = (ids: number[], count = 5): number[] => {

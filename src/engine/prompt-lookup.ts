@@ -3,7 +3,7 @@
  * proposes the tokens that followed there. This is right often in copies, edits, quotations and loops. It runs no
  * model: the caller has the model verify a draft.
  */
-import { AcceptanceRates, LONGEST } from './acceptance-rates.ts'
+import { AcceptanceRates, LONGEST } from './drafts.ts'
 
 /** Lengths of the last tokens that are looked up, the longest first. */
 const ORDERS = [8, 4, 3, 2]

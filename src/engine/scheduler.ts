@@ -29,7 +29,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { VeritError } from '../lib/errors.ts'
-import { draftLimit } from './draft-limit.ts'
+import { draftLimit } from './drafts.ts'
 import type { PageCache } from './page-cache.ts'
 import type { Sequence } from './sequence.ts'
 import type { Row, ServingModel } from './serving-model.ts'

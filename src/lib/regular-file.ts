@@ -18,16 +18,12 @@ export interface ByteSource {
   read(position: number, target: Uint8Array): void
 }
 
-const kindOf = (s: BigIntStats): string =>
-  s.isDirectory()
-    ? 'a folder'
-    : s.isFIFO()
-      ? 'a pipe'
-      : s.isSocket()
-        ? 'a socket'
-        : s.isCharacterDevice() || s.isBlockDevice()
-          ? 'a device'
-          : 'not a file'
+function kindOf(s: BigIntStats): string {
+  if (s.isDirectory()) return 'a folder'
+  if (s.isFIFO()) return 'a pipe'
+  if (s.isSocket()) return 'a socket'
+  return s.isCharacterDevice() || s.isBlockDevice() ? 'a device' : 'not a file'
+}
 
 export class RegularFile implements ByteSource, Disposable {
   readonly name: string

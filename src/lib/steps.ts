@@ -3,8 +3,7 @@
  * once (`finish`) or in turns with others on the same thread (`inTurns`). A step takes about a millisecond at most,
  * whatever the input.
  */
-import { Mutex } from './mutex.ts'
-import { turn } from './turns.ts'
+import { Mutex, turn } from './turns.ts'
 
 export type Steps<T> = Generator<undefined, T, undefined>
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { turn } from './turns.ts'
+import { Mutex, turn } from './turns.ts'
 
 test('a round of the event loop has one turn, and turns go round in the order of asking', async () => {
   const order: string[] = []
@@ -22,4 +22,28 @@ test('a round of the event loop has one turn, and turns go round in the order of
   )
   assert.equal(order.join(''), 'abcabcabc')
   assert.equal(new Set(rounds).size, 9, 'each turn in a round of its own')
+})
+
+test('work runs one at a time, in order, also after a failure', async () => {
+  const mutex = new Mutex()
+  const order: string[] = []
+  const work =
+    (name: string, fails = false) =>
+    async (): Promise<string> => {
+      order.push(`${name} begins`)
+      await new Promise(setImmediate)
+      order.push(`${name} ends`)
+      if (fails) throw new Error(name)
+      return name
+    }
+  const results = await Promise.allSettled([mutex.run(work('a')), mutex.run(work('b', true)), mutex.run(work('c'))])
+  assert.deepEqual(
+    results.map(r => r.status),
+    ['fulfilled', 'rejected', 'fulfilled']
+  )
+  assert.equal(await mutex.run(work('d')), 'd')
+  assert.deepEqual(
+    order,
+    ['a', 'b', 'c', 'd'].flatMap(n => [`${n} begins`, `${n} ends`])
+  )
 })

@@ -3,3 +3,6 @@
  * package.json.
  */
 export const VERSION = '0.1.0'
+
+/** The version of the arithmetic contract, docs/internals/arithmetic.md. Records and model files name it. */
+export const ARITHMETIC_CONTRACT = 1

@@ -4,9 +4,8 @@ import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { mixNames } from '../weights/type-mix.ts'
 import { blockShapeNames, modelOfShape } from './measured-shapes.ts'
-import { typesOfMix } from './mixed-types.ts'
+import { servingForm, sizeOf, typesOfMix } from './weights.ts'
 import { parameterCount, parametersOf } from './parameters.ts'
-import { servingForm, sizeOf } from './weights.ts'
 
 test('in every shape and mix, blocks fit the rows of each matrix, and block types have packings of their own', () => {
   for (const shape of blockShapeNames) {

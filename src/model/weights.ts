@@ -2,16 +2,19 @@
  * How a model's operations reach its parameters. The same sequence of operations runs over the latent f32 weights of
  * training and over the packed ones of serving: where these hold the same numbers, both give the same bits.
  */
-import { elementBytes } from '../exec/plan.ts'
-import { invariant } from '../lib/errors.ts'
-import type { Graph, Tensor } from '../graph/graph.ts'
-import { packingOf } from '../weights/choose-packing.ts'
-import type { PackingChoice } from '../weights/choose-packing.ts'
-import { isTernaryType } from '../weights/registry.ts'
-import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
-import type { TernaryPacking } from '../weights/ternary-packing.ts'
 import type { ModelConfig, Parameter } from '../arch/architecture.ts'
 import type { Weights } from '../arch/weights.ts'
+import { elementBytes } from '../exec/plan.ts'
+import type { Graph, Tensor } from '../graph/graph.ts'
+import { invariant } from '../lib/errors.ts'
+import { packingOf } from '../weights/choose-packing.ts'
+import type { PackingChoice } from '../weights/choose-packing.ts'
+import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
+import { isTernaryType } from '../weights/registry.ts'
+import type { TernaryPacking } from '../weights/ternary-packing.ts'
+import { typeInMix } from '../weights/type-mix.ts'
+import type { MixName } from '../weights/type-mix.ts'
+import { ggufName } from './gguf-config.ts'
 import { isTernary, parametersOf } from './parameters.ts'
 
 export type { Weights } from '../arch/weights.ts'
@@ -194,4 +197,15 @@ function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {
   const tensor = tensors.get(name)
   invariant(tensor !== undefined, `the model has no parameter ${name}`)
   return tensor
+}
+
+/** The ggml type of each matrix of a model in a mix, for `FormOptions`. */
+export function typesOfMix(config: ModelConfig, mix: MixName): FormOptions['type'] {
+  return (p: Parameter) => {
+    const name = ggufName(config, p.name)
+    const [, block, matrix] = /^(?:blk\.(\d+)\.)?(.+)\.weight$/.exec(name) ?? []
+    invariant(matrix !== undefined, `the matrix ${name} has no name that a mix knows`)
+    const layer = block === undefined ? -1 : Number(block)
+    return typeInMix(mix, { name: matrix, layer, layers: config.layers, inputs: sizeOf(p).inputs })
+  }
 }

@@ -90,7 +90,9 @@ export const u8 = (...shape: Dim[]): Value => ({ dtype: 'u8', shape })
 
 /** A product of sizes; a symbol may be multiplied by 1 only (a plan has no products of symbols). */
 export function times(a: Dim, b: Dim): Dim {
-  return typeof a === 'number' && typeof b === 'number' ? a * b : a === 1 ? b : b === 1 ? a : NaN
+  if (typeof a === 'number' && typeof b === 'number') return a * b
+  if (a === 1) return b
+  return b === 1 ? a : NaN
 }
 
 /** A size divided and rounded up; NaN for a symbol. */

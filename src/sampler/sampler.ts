@@ -4,8 +4,7 @@
  * and the token's position alone, so anyone who has the logits can repeat a choice.
  */
 import { Philox, purpose } from '../lib/philox.ts'
-import { draw } from './draw.ts'
-import { changesLogits, processLogits } from './logit-processors.ts'
+import { changesLogits, draw, processLogits } from './stages.ts'
 import type { SamplingOptions } from './parameters.ts'
 import { applyMask } from './token-mask.ts'
 import type { TokenMask } from './token-mask.ts'

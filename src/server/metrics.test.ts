@@ -53,6 +53,8 @@ test("what happens is counted, in Prometheus' text format, by route, status and 
     'verit_cache_pages_promised 3',
     'verit_cache_pages_kept 4',
     'verit_cache_reused_tokens_total 64',
+    'verit_draft_tokens_total 6',
+    'verit_draft_tokens_accepted_total 5',
     'verit_guessed_tokens_total 6',
     'verit_guessed_tokens_accepted_total 5'
   ])

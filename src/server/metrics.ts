@@ -25,23 +25,23 @@ export interface EndedRequest {
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 const SYNC_SECONDS = [0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1]
 
+/** Help of an old name, which stays for one version. */
+const deprecated = (name: string): string => `Deprecated: use ${name}`
+
 export class Metrics {
   #registry = new Registry()
   #requests = this.#counter('verit_requests_total', 'Requests by route and status', ['route', 'status'])
-  #refused = this.#counter('verit_errors_total', 'Requests that failed, by code of the error table', ['code'])
+  #refused = this.#counter('verit_errors_total', 'Failed requests by error code', ['code'])
   #tokens = this.#counter('verit_tokens_total', 'Tokens of prompts and answers', ['kind'])
-  #reused = this.#counter(
-    'verit_cache_reused_tokens_total',
-    'Tokens of prompts that had not to be computed, for an earlier prompt of the same owner had begun with them'
-  )
+  #reused = this.#counter('verit_cache_reused_tokens_total', 'Prompt tokens served from the prefix cache')
   #ignored = this.#counter(
     'verit_fields_ignored_total',
-    'Fields of requests that changed nothing, by name; "other": names that Verit does not know',
+    'Request fields without effect, by name; "other": unknown names',
     ['field']
   )
   #seconds = this.#histogram(
     'verit_request_seconds',
-    'Time of a request, from its headers to the end of its answer',
+    'Duration of a request, from its headers to the end of its answer',
     SECONDS,
     ['route']
   )
@@ -59,7 +59,7 @@ export class Metrics {
   #webhooks = this.#counter('verit_webhook_total', 'Alerts sent to the webhook, by result', ['result'])
   #openLimited = this.#counter(
     'verit_open_limited_total',
-    'Requests to routes without a key, beyond the limit of their address: their connection was ended'
+    'Requests to routes without a key beyond the limit of their address; their connection was closed'
   )
   #deaths = this.#counter('verit_runner_deaths_total', 'Deaths of the runner')
 
@@ -128,26 +128,23 @@ export class Metrics {
 
   /** Reads these for each scrape of the metrics. */
   watch(counts: TransportCounts, admission: Admission): void {
-    this.#gauge('verit_connections', 'Connections now', () => counts.open)
-    this.#gauge('verit_connections_proven', 'Authenticated connections, now', () => counts.proven)
+    this.#gauge('verit_connections', 'Open connections', () => counts.open)
+    this.#gauge('verit_connections_authenticated', 'Open authenticated connections', () => counts.proven)
+    this.#gauge('verit_connections_proven', deprecated('verit_connections_authenticated'), () => counts.proven)
     this.#gauge(
       'verit_connections_refused',
-      'Connections ended at once because every place was in use, since the start',
+      'Connections closed at once because every slot was in use, since the start',
       () => counts.refused
     )
     this.#gauge(
       'verit_connections_ended',
-      'Unauthenticated or idle connections, ended to make room for others, since the start',
+      'Unauthenticated or idle connections closed to make room for others, since the start',
       () => counts.ended
     )
-    this.#gauge(
-      'verit_tls_handshakes_failed',
-      'TLS handshakes that failed, since the start',
-      () => counts.handshakesFailed
-    )
-    this.#gauge('verit_log_lines_lost', 'Log lines that could not be written, since the start', lostLogLines)
-    this.#gauge('verit_generations_running', 'Generations that run', () => admission.load.running)
-    this.#gauge('verit_generations_waiting', 'Generations that wait', () => admission.load.waiting)
+    this.#gauge('verit_tls_handshakes_failed', 'Failed TLS handshakes, since the start', () => counts.handshakesFailed)
+    this.#gauge('verit_log_lines_lost', 'Lost log lines, since the start', lostLogLines)
+    this.#gauge('verit_generations_running', 'Running generations', () => admission.load.running)
+    this.#gauge('verit_generations_waiting', 'Waiting generations', () => admission.load.waiting)
     // of prom-client's own these cost nothing between two scrapes; those of the event loop and the collector of garbage
     // do
     this.#gauge('process_resident_memory_bytes', 'Memory of the gateway, without the runner', () =>
@@ -161,7 +158,7 @@ export class Metrics {
       'Start of the gateway, seconds since 1970',
       () => performance.timeOrigin / 1000
     )
-    this.#gauge('process_cpu_seconds_total', 'Time that the gateway computed, since the start', () => {
+    this.#gauge('process_cpu_seconds_total', 'Processor time of the gateway, since the start', () => {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6
     })
@@ -171,16 +168,14 @@ export class Metrics {
   watchEngine(read: () => Promise<Figures | undefined>): void {
     const gauge = (name: string, help: string, field: keyof Figures): void =>
       this.#gauge(name, help, async () => (await read())?.[field] ?? 0)
-    gauge('verit_cache_pages', 'Pages of the key and value cache, of 16 positions each', 'pages')
-    gauge('verit_cache_pages_held', 'Of them, those that generations hold', 'held')
-    gauge('verit_cache_pages_promised', 'Of the others, those that generations may still take', 'promised')
-    gauge(
-      'verit_cache_pages_kept',
-      'Of the others, those that are kept for prompts to come, until there is need of them',
-      'kept'
-    )
-    gauge('verit_guessed_tokens_total', 'Draft tokens that the model checked, since the runner was started', 'drafted')
-    gauge('verit_guessed_tokens_accepted_total', 'Of them, those that were accepted', 'accepted')
+    gauge('verit_cache_pages', 'Pages of the KV cache, of 16 positions each', 'pages')
+    gauge('verit_cache_pages_held', 'Pages that generations hold', 'held')
+    gauge('verit_cache_pages_promised', 'Further pages reserved for running generations', 'promised')
+    gauge('verit_cache_pages_kept', 'Pages of the prefix cache, freed when a generation needs them', 'kept')
+    gauge('verit_draft_tokens_total', 'Verified draft tokens, since the start of the runner', 'drafted')
+    gauge('verit_draft_tokens_accepted_total', 'Accepted draft tokens, since the start of the runner', 'accepted')
+    gauge('verit_guessed_tokens_total', deprecated('verit_draft_tokens_total'), 'drafted')
+    gauge('verit_guessed_tokens_accepted_total', deprecated('verit_draft_tokens_accepted_total'), 'accepted')
   }
 
   #counter(name: string, help: string, labelNames: string[] = []): Counter {

@@ -4,16 +4,13 @@
  * ran, and proves nothing.
  */
 import { writeFileAtomic } from '../lib/atomic-file.ts'
-import { VERSION } from '../lib/version.ts'
+import { ARITHMETIC_CONTRACT, VERSION } from '../lib/version.ts'
 import type { ModelConfig } from '../model/config.ts'
 import { parameterCount } from '../model/parameters.ts'
 import { digestBytes } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
 import type { EvaluatedStep, RunState } from './checkpoint.ts'
 import type { TrainOptions } from './options.ts'
-
-/** Version of docs/internals/arithmetic.md that the bits follow. */
-export const ARITHMETIC_CONTRACT = 1
 
 export interface TrainingRecord {
   readonly format: 'verit-training-record'

@@ -173,7 +173,7 @@ function model(change: (entries: Map<string, GgufValue>) => void): Buffer {
   const bytes = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`)
   const tokens = ['<unk>', '<s>', '</s>', ...bytes, '\u2581a', 'a', '\u2581']
   const metadata = new Map([...file.metadata.entries].filter(([key]) => !key.startsWith('tokenizer.')))
-  const types = tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1))
+  const types = tokens.map((_, id) => [2, 3, 6, 1][[0, 2, 258].filter(last => id > last).length]!)
   for (const [key, value] of [
     ['model', gguf.string('llama')],
     ['tokens', gguf.strings(tokens)],

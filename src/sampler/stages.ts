@@ -1,8 +1,10 @@
 /**
- * Stage 1 of the sampler: logit processors. They change the scores of tokens that occurred before: the repetition
- * penalty (Keskar et al. 2019, CTRL), then frequency and presence penalties (as OpenAI's API defines them).
+ * The first and the last stage of the sampler. Logit processors change the scores of tokens that occurred before: the
+ * repetition penalty (Keskar et al. 2019, CTRL), then frequency and presence penalties (as OpenAI's API defines them). The
+ * draw takes, by ascending id, the first candidate at which the running sum of weights passes a share of their total.
  */
 import type { SamplingOptions } from './parameters.ts'
+import type { Candidates } from './truncation.ts'
 
 export type Penalties = Pick<
   SamplingOptions,
@@ -25,4 +27,18 @@ export function processLogits(scores: Float64Array, ids: readonly number[], prom
   const counts = new Map<number, number>()
   for (let i = promptTokens; i < ids.length; i++) counts.set(ids[i]!, (counts.get(ids[i]!) ?? 0) + 1)
   for (const [id, count] of counts) scores[id]! -= p.frequencyPenalty * count + p.presencePenalty
+}
+
+/** @param uniform the share, 0 to 1 (excluded). @returns the id of the token */
+export function draw({ ids, weight, total }: Candidates, uniform: number): number {
+  const target = uniform * total
+  let sum = 0
+  let last = 0
+  for (let i = 0; i < weight.length; i++) {
+    if (weight[i] === 0) continue
+    sum += weight[i]!
+    last = i
+    if (sum > target) break
+  }
+  return ids === undefined ? last : ids[last]!
 }
