@@ -34,10 +34,8 @@ typedef struct job_t {
   struct job_t *next, **link; /* in `jobs` */
 } job_t;
 
-/*
- * Runs under way in all environments. A reference keeps a run's buffers alive, but an environment that closes (a worker
- * thread that is terminated) frees them nevertheless: it has to end the run first.
- */
+/* Runs in progress in all environments. A reference keeps the buffers of a run alive, but a closing environment (a
+ * terminated worker thread) frees them nevertheless, so it must end the run first. */
 static pthread_mutex_t jobs_lock = PTHREAD_MUTEX_INITIALIZER;
 static job_t *jobs;
 
@@ -60,7 +58,7 @@ static void delist(job_t *job) {
   pthread_mutex_unlock(&jobs_lock);
 }
 
-/* memory of `allocate` is about to go */
+/* memory of `allocate` will be freed */
 static void end_users(const char *data, size_t bytes) {
   for (;;) {
     pthread_mutex_lock(&jobs_lock);
@@ -121,8 +119,7 @@ static void unmap(napi_env env, void *data, void *hint) {
   pages_free(data, (size_t)(intptr_t)hint);
 }
 
-/* allocate(bytes, whether perhaps only parts of it will be used): pages of 2 MiB make large memory faster, but the
- * first byte of each takes all of it */
+/* allocate(bytes, sparse): pages of 2 MiB make large memory faster, but the first byte of each takes all of it */
 static napi_value allocate(napi_env env, napi_callback_info info) {
   size_t argc = 2;
   napi_value argv[2], result;
@@ -144,13 +141,11 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/*
- * Memory that will be written soon is touched by a thread of Node's, so that pages are there by then: the system clears
- * each before it gives it away. What is given back meanwhile is refused by the system, or is other memory of this
- * process by then, which is ready sooner: nothing is written.
- */
-/* a step is short: the lock waits two seconds for a thread to answer its signal (sandbox.c), and none answers within a
- * step */
+/* A thread of Node touches memory that will be written soon, so that its pages exist by then: the system clears each
+ * page before first use. Memory freed meanwhile is refused by the system, or is other memory of this process, which
+ * becomes ready sooner: nothing is written. */
+/* a step is short: the lock waits two seconds for a thread to answer its signal (sandbox.c), and no thread answers
+ * within a step */
 enum { POPULATE_STEP = 4 << 20, POPULATE_WRITE = 23 /* MADV_POPULATE_WRITE, Linux 5.14 */ };
 typedef struct {
   napi_async_work work;
@@ -266,7 +261,7 @@ static void finished(run_t *run, void *context) {
   napi_call_threadsafe_function(job->state->done, job, napi_tsfn_nonblocking);
 }
 
-/* the environment closes: its heap, where buffers may lie that `allocate` did not make, goes after this */
+/* the environment closes: its heap, with buffers that `allocate` did not make, is freed after this */
 static void abandon(void *data) {
   job_t *job = data;
   run_cancel(job->run);
@@ -321,7 +316,7 @@ static napi_value run_plan(napi_env env, napi_callback_info info) {
     napi_value b;
     size_t length;
     CHECK(napi_get_element(env, argv[2], i, &b), "buffers");
-    CHECK(napi_set_element(env, keep, i + 2, b), "buffers"); /* each, for the list may change */
+    CHECK(napi_set_element(env, keep, i + 2, b), "buffers"); /* one by one, because the list may change */
     if (!bytes_of(env, b, &buffers[i], &length)) return fail(env, "VERIT_PLAN", "a buffer is not a typed array");
     if ((int64_t)length < plan_buffer_bytes(plan, i)) return fail(env, "VERIT_PLAN", "a buffer is too short");
     if ((uintptr_t)buffers[i] % 4) return fail(env, "VERIT_PLAN", "a buffer is not aligned to 4 bytes");
@@ -383,7 +378,7 @@ static napi_value numbers(napi_env env, const field_t *fields, size_t n) {
   return result;
 }
 
-/* ---- lock(ceiling in bytes, whether with the list of system calls, whether for a command): what was reached ---- */
+/* ---- lock(ceiling in bytes, whether with the system call filter, whether for a command): the reached locks ---- */
 static napi_value lock(napi_env env, napi_callback_info info) {
   size_t argc = 3;
   napi_value argv[3];
@@ -402,7 +397,7 @@ static napi_value lock(napi_env env, napi_callback_info info) {
   return numbers(env, fields, sizeof fields / sizeof *fields);
 }
 
-/* ---- protect(numbers of signals to ignore): what was reached ---- */
+/* ---- protect(numbers of signals to ignore): the reached protections ---- */
 static napi_value protect(napi_env env, napi_callback_info info) {
   size_t argc = 1, n;
   napi_value argv[1];
@@ -415,11 +410,9 @@ static napi_value protect(napi_env env, napi_callback_info info) {
   return numbers(env, fields, sizeof fields / sizeof *fields);
 }
 
-/*
- * ---- restart(program and its arguments, how many descriptors it keeps): runs it in the place of this process, with
- * no io_uring to be had; returns the number of the error, 0 where there is nothing to do. Where the program is '':
- * this one, with the other arguments of the list and then those it was given ----
- */
+/* ---- restart(program and arguments, number of kept descriptors): runs it in place of this process, without io_uring;
+ * returns the error number, 0 if there is nothing to do. Program '': this one, with the other arguments of the list,
+ * then its own ---- */
 static napi_value restart(napi_env env, napi_callback_info info) {
   enum { MOST = 32 };
   size_t argc = 2, length;

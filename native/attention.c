@@ -1,10 +1,8 @@
-/*
- * Attention over a key/value cache: scores, softmax in two passes, values, each a chain of rule R1 or a reduction of
- * rule R2. Queries that look at the same sequence share a tile of the micro-kernel; a lone query (decoding) shares one
- * with the other heads of its group. The cache is made of pages of 16 positions, keys [page][head][dimension][16], so
- * that the lanes of a vector are neighbouring positions, values [page][head][16][dimension]; a table names the pages of
- * each sequence in order.
- */
+/* Attention over a KV cache: scores, softmax in two passes, values, each a chain of rule R1 or a reduction of rule R2.
+ * Queries of the same sequence share a tile of the micro-kernel; a lone query (decoding) shares one with the other
+ * heads of its group. The cache has pages of 16 positions, keys [page][head][dimension][16], so that the lanes of a
+ * vector are neighbouring positions, values [page][head][16][dimension]; a table lists the pages of each sequence in
+ * order. */
 enum { QUERIES = 48 };
 
 static int64_t write_chunks(const op_t *o) {
@@ -75,9 +73,9 @@ typedef struct {
   int64_t window;       /* 0: all positions */
   const float *sinks;   /* of the first row; NULL for none */
   int64_t sink_stride;
-  float *rest; /* what the sinks took; NULL where nobody asks */
+  float *rest; /* probability mass of the sinks; NULL if unused */
   int64_t rest_stride;
-  int whole; /* somebody reads p: hidden positions are +0 */
+  int whole; /* p is an output: hidden positions are +0 */
 } attend_t;
 
 /* a vector of scores, scaled and capped */
@@ -144,11 +142,10 @@ static void softmax_row(const attend_t *t, int64_t i, int64_t first, int64_t n) 
   if (t->whole) memset(row, 0, 4 * (size_t)first);
 }
 
-/* Pages lie anywhere: what the hardware's prefetcher cannot know is asked for this many pages ahead; the lists of pages
- * are as much longer. */
+/* Pages may be anywhere, so they are prefetched this many pages ahead; the lists of pages are as much longer. */
 enum { AHEAD = 4 };
 
-/* one or two rows alone take more vectors at a time, so that there are sums enough to add to while one is not ready */
+/* one or two rows alone take more vectors at a time, so that enough independent sums hide the latency */
 enum { FEW_ROWS = 2, FEW_VECTORS = 2 * TILE_VECTORS };
 /* whether the kernel of full width goes on where rows end one by one: of the largest tile, which holds all rows */
 #define RAGGED(rows) ((rows) == TILE_ROWS)
@@ -442,7 +439,7 @@ static int64_t attention_scratch(const op_t *o) {
   return 4 * (attention_score_rows(o) * context + round_up(context / 16 + AHEAD, 16));
 }
 
-/* the pages of one sequence up to a length, copied: what was checked is what is used */
+/* the pages of one sequence up to a length, copied, so that the checked list is the used list */
 static int sequence_pages(const op_t *o, int64_t sequence, int64_t length, int32_t *pages) {
   const int64_t width = (ATTR(attention, T) + 15) / 16;
   const int32_t *table = (const int32_t *)INPUT(attention, pages) + sequence * width;

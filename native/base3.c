@@ -1,9 +1,7 @@
-/*
- * Ternary weights with five to a byte (src/ops/base3.ts): 64 bytes hold 16 outputs x 20 inputs. A byte indexes a table
- * of its first four codes as fields of two bits; its upper seven bits one of the fifth. With AVX-512 VBMI the tables
- * lie in registers, and codes are unpacked there for up to eight rows of x; elsewhere bytes are unpacked one by one:
- * those of a stretch once for all rows, into planes of 16 outputs x 4 inputs in 64 bytes.
- */
+/* Ternary weights, five per byte (src/ops/base3.ts): 64 bytes hold 16 outputs x 20 inputs. A byte indexes a table of
+ * its first four codes as fields of two bits; its upper seven bits one of the fifth. With AVX-512 VBMI the tables are
+ * in registers, and codes are unpacked there for up to eight rows of x; otherwise bytes are unpacked one by one: those
+ * of a stretch once for all rows, into planes of 16 outputs x 4 inputs in 64 bytes. */
 #include <pthread.h>
 
 typedef struct {
@@ -70,7 +68,7 @@ static BASE3_TARGET v16i base3_row_vbmi(const int8_t *q, int64_t length, const u
     s[0][4] = i_dot(s[0][4], lookup_fifth(&tables, v0), i_set4(q + k + 16));
     s[1][4] = i_dot(s[1][4], lookup_fifth(&tables, v1), i_set4(q + k + BASE3_K + 16));
   }
-  for (; k < length; k += BASE3_K, t += 64) { /* what is left ends after 4, 8, 12, 16 or 20 inputs */
+  for (; k < length; k += BASE3_K, t += 64) { /* the rest ends after 4, 8, 12, 16 or 20 inputs */
     const __m512i v = _mm512_loadu_si512(t), w = lookup_four(&tables, v);
     FOUR(0, w, 0);
     if (k + 4 < length) FOUR(0, w, 1);

@@ -19,10 +19,8 @@ static int64_t block_scratch(int type, int64_t k, int64_t rows) {
              : SLICE_BLOCKS * tile_bytes(type, PANELS_ABREAST) + PREPARED * (SLICE_ROWS + BLOCK_TILE_ROWS);
 }
 
-/*
- * panels in a chunk, of `total` that are cut for `times` groups of rows: enough to pay for preparing rows, and six
- * chunks a thread where there are so many
- */
+/* panels in a chunk, of `total` that are cut for `times` groups of rows: enough to pay for preparing rows, and six
+ * chunks a thread if possible */
 static int64_t panels_per_chunk(int64_t total, int64_t times, int64_t rows, int threads) {
   const int64_t even = (total * times + 6 * threads - 1) / (6 * threads), least = rows <= STREAM_ROWS ? 2 : 16;
   const int64_t wanted = round_up(at_least(even, least), PANELS_ABREAST);

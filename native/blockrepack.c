@@ -1,7 +1,5 @@
-/*
- * Block formats (src/ops/block-formats.ts): from the blocks of a file to packed memory, and rows of packed memory as
- * numbers. A further format is its case in pack_block.
- */
+/* Block formats (src/ops/block-formats.ts): packing the blocks of a file, and decoding packed rows. A new format is a
+ * case in pack_block. */
 #include "rowwords.h"
 
 /* low nibbles are the first 16 weights, high nibbles the others */
@@ -114,7 +112,7 @@ INLINE int pack_exponents(const row_set *r, int64_t at, uint8_t *tail) {
   return (int)bad;
 }
 
-/* codes and scales of the block at byte @at of 16 rows; whether a scale is not allowed */
+/* codes and scales of the block at byte @at of 16 rows; returns whether a scale is invalid */
 INLINE int pack_block(const int type, const row_set *r, int64_t at, uint8_t *c, uint8_t *tail) {
   const int step = 64 * block_sizes[type].bits;
   switch (type) {
@@ -184,9 +182,7 @@ static int64_t blockRows_chunks(const op_t *o) {
   const int64_t per = rows_per_chunk(ATTR(rowsQ4_0, K));
   return (ATTR(rowsQ4_0, N) + per - 1) / per;
 }
-/*
- * rows of packed memory as numbers: a block of 16 rows is taken apart for one of them, which few tokens of a prompt can
- * afford
+/* decodes packed rows: a block of 16 rows is unpacked for one of them, which only the few tokens of a prompt can afford
  */
 static void block_rows_run(int type, const op_t *o, int64_t chunk) {
   const int block = block_sizes[type].block, group = block_sizes[type].group, joined = block_sizes[type].joined,

@@ -1,7 +1,5 @@
-/*
- * Rows of int8 activations for products with block-quantised weights (src/ops/block-matmul.ts): how they are made,
- * checked, and laid out for kernels.
- */
+/* Rows of int8 activations for products with block-quantised weights (src/ops/block-matmul.ts): quantising, checking,
+ * and layout for kernels. */
 #include "blocks.h"
 
 /* blocks that are rounded at a time, so that divisions and sums go through vectors */

@@ -1,8 +1,6 @@
-/*
- * How weights of each block format come out of packed memory: codes of four inputs for 16 outputs, and the factors of a
- * block of 32 inputs. src/ops/block-formats.ts says how they lie there: a panel of 16 outputs is all codes, then the
- * tails (scales and f16 factors) of all blocks. A further format is its row there, and its lines here.
- */
+/* How weights of each block format are unpacked: codes of four inputs for 16 outputs, and the factors of a block of 32
+ * inputs. src/ops/block-formats.ts defines the layout: a panel of 16 outputs is all codes, then the tails (scales and
+ * f16 factors) of all blocks. A new format is a row there, and its lines here. */
 #ifndef VERIT_BLOCKS_H
 #define VERIT_BLOCKS_H
 #include "blocksize.h"

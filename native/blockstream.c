@@ -1,11 +1,9 @@
-/*
- * Products of a few rows with block-quantised weights: codes go from memory through registers into products. A lane of
- * a vector is one output, so that no sum is ever split.
- */
+/* Products of a few rows with block-quantised weights: codes go from memory through registers into products. A lane of
+ * a vector is one output, so no sum is ever split. */
 enum { BLOCK_AHEAD = 4096 }; /* bytes of codes that are asked for early */
 
 #if STREAM_ROWS > 0
-/* where multiplying codes by scales pays */
+/* where multiplying codes by scales is faster */
 #if defined(WORD_SUMS)
 #define STREAM_MULTIPLIED(type, rows) 0
 #else

@@ -1,7 +1,5 @@
-/*
- * Products of many rows with block-quantised weights: a slice of one or two panels is taken apart once and multiplied
- * by all rows, a few at a time.
- */
+/* Products of many rows with block-quantised weights: a slice of one or two panels is unpacked once and multiplied by
+ * all rows, a few at a time. */
 
 /* whether tiles multiply codes of 16 bits */
 #if defined(WORD_SUMS)
@@ -122,7 +120,7 @@ INLINE void block_tile_dots(v16i (*sum)[PANELS_ABREAST], const int type, const c
 #endif
 }
 
-/* without this the compiler loads what comes later so early that sums leave the registers */
+/* without this the compiler loads later data so early that sums spill from the registers */
 #if defined(VERIT_AVX2)
 #define KEEP_ORDER() __asm__ volatile("" ::: "memory")
 #else

@@ -193,7 +193,7 @@ static void split_run(const op_t *o, int64_t chunk, char *scratch) {
                 end = at_most((chunk + 1) * per, ATTR(split, N));
   for (int64_t r = chunk * per; r < end; r++) {
     const float *x = (const float *)INPUT(split, x) + r * width;
-    /* not memcpy, here and elsewhere: a plan may lay its tensors over one another */
+    /* not memcpy, here and elsewhere: tensors of a plan may overlap */
     for (int p = 0; p < 3; x += o->a[1 + p], p++)
       if (o->a[1 + p]) memmove((float *)o->out[p] + r * o->a[1 + p], x, 4 * (size_t)o->a[1 + p]);
   }

@@ -1,8 +1,5 @@
-/*
- * Mixture of experts. The choice of experts is cheap and plain. Products are grouped by expert: a chunk is one expert
- * and some of its columns, and takes the rows that chose it, gathered in blocks, so that a matrix is read once for each
- * block.
- */
+/* Mixture of experts. The choice of experts is cheap and plain. Products are grouped by expert: a chunk is one expert
+ * and some of its columns, and gathers the rows that chose it in blocks, so that a matrix is read once per block. */
 enum { CHOICE_ROWS = 8, EXPERT_ROWS = 96, EXPERT_COLUMNS = 64 };
 #define LEAST_SUM 6.103515625e-5f
 
@@ -97,7 +94,7 @@ static void topExpertsGrad_run(const op_t *o, int64_t chunk, char *scratch) {
     for (int64_t i = 0; i < e; i++) dlogits[i] = gating == 0 ? p[i] * (0.0f - c) : 0.0f;
     for (int64_t r = 0; r < k; r++) {
       const int64_t id = experts[r];
-      if (!known_id(o, id, e)) return; /* read anew: a plan may lay its tensors over one another */
+      if (!known_id(o, id, e)) return; /* read again: tensors of a plan may overlap */
       dlogits[id] = gating == 1 ? (d[r] * q[r]) * (1.0f - q[r]) : q[r] * (d[r] - c);
     }
   }

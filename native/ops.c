@@ -1,8 +1,6 @@
-/*
- * What each op needs: the bytes of every tensor for given attributes. A plan is refused when one of its tensors is
- * shorter, so that no kernel can read or write outside its buffers whatever the plan says. Attributes here are the
- * largest the plan allows.
- */
+/* The needs of each op: the bytes of every tensor for given attributes. A plan with a shorter tensor is refused, so no
+ * kernel can read or write outside its buffers, whatever the plan says. Attributes here are the largest that the plan
+ * allows. */
 #include "ops.h"
 #include "blocksize.h"
 
@@ -505,10 +503,8 @@ ISA(baseline)
 
 #ifdef HAVE_X86
 #include <cpuid.h>
-/*
- * 4: AVX-512 with VNNI; 3: AVX2 with FMA; 1: neither. The feature bits are those of the x86-64 levels that kernels.c is
- * compiled for (Intel SDM vol. 2, CPUID), and the system must save the wide registers (XGETBV).
- */
+/* 4: AVX-512 with VNNI; 3: AVX2 with FMA; 1: neither. The feature bits are those of the x86-64 levels that kernels.c is
+ * compiled for (Intel SDM vol. 2, CPUID), and the system must save the wide registers (XGETBV). */
 static int x86_level(void) {
   unsigned a, b, c, d, b7, c7, cx, xcr0, high;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return 1;
@@ -543,7 +539,7 @@ int cpu_has_vbmi(void) { return 0; }
 #include <sys/auxv.h>
 static int has_dot(void) { return (getauxval(AT_HWCAP) & 1ul << 20) != 0; } /* HWCAP_ASIMDDP */
 #else
-static int has_dot(void) { return 1; } /* every processor of Apple's that runs macOS has it */
+static int has_dot(void) { return 1; } /* every Apple processor that runs macOS has it */
 #endif
 #endif
 

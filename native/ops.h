@@ -1,4 +1,4 @@
-/* The ops a plan may hold: docs/internals/arithmetic.md section 4 says what each computes. ops.gen.h names their operands and
+/* The ops of a plan: docs/internals/arithmetic.md section 4 defines each. ops.gen.h names their operands and
  * attributes. */
 #ifndef VERIT_OPS_H
 #define VERIT_OPS_H
@@ -25,7 +25,7 @@ typedef struct {
   const void *in[MAX_IN];
   void *out[MAX_OUT];
   int64_t a[MAX_ATTRIBUTES];
-  int threads;       /* for cutting work to size; no result may depend on it */
+  int threads;       /* for sizing chunks; no result may depend on it */
   atomic_int *error; /* set to 1 by a kernel that meets an index out of range */
 } op_t;
 
@@ -50,7 +50,7 @@ static inline int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to
 static inline int64_t at_least(int64_t x, int64_t low) { return x < low ? low : x; }
 static inline int64_t at_most(int64_t x, int64_t high) { return x > high ? high : x; }
 
-/* What a plan needs to know of an op. */
+/* The facts about an op that a plan needs. */
 typedef struct {
   const char *name;
   int inputs, outputs, attributes, optional_inputs,
@@ -63,8 +63,8 @@ typedef struct {
 } op_info;
 extern const op_info op_infos[OP_COUNT];
 
-/* What the pool needs: an op is cut into chunks that write disjoint outputs, so that any thread may take any chunk at
- * any time. */
+/* The facts about an op that the pool needs: an op is cut into chunks that write disjoint outputs, so any thread may
+ * take any chunk at any time. */
 typedef struct {
   int64_t (*chunks)(const op_t *o);
   void (*run)(const op_t *o, int64_t chunk, char *scratch);
@@ -81,7 +81,7 @@ typedef struct {
 } isa_t;
 
 enum { MAX_ISAS = 4 };
-int isa_list(const isa_t *list[MAX_ISAS]); /* those that this machine can run, the best first; how many */
+int isa_list(const isa_t *list[MAX_ISAS]); /* the sets that this machine can run, the best first; returns how many */
 int cpu_has_vbmi(void); /* AVX-512 VBMI, which is looked for at run time within the avx512 set; 0 elsewhere */
 const isa_t *isa_find(const char *name); /* NULL when this machine cannot run it; "" picks the best */
 #endif

@@ -1,4 +1,4 @@
-/* Checks a plan when it is made, binds pointers and sizes when it is run. */
+/* Checks a plan when it is created; binds pointers and sizes when it runs. */
 #include "plan.h"
 #include <stdlib.h>
 
@@ -165,7 +165,7 @@ static int reaches(const touched_t *a, const touched_t *b) {
   return 0;
 }
 
-/* Items that follow one another and do not need one another. */
+/* Consecutive items that do not depend on each other. */
 enum { GROUP = 4 };
 typedef struct {
   uint32_t first, count;
@@ -195,7 +195,7 @@ static void add_item(run_t *r, group_t *g, item_t item, const touched_t *touched
   r->item[r->items++] = item;
 }
 
-/* where tensors without elements lie: kernels may add 0 to the address, which C forbids for NULL, and write nothing */
+/* address of tensors without elements: kernels may add 0 to it, which C forbids for NULL, and write nothing */
 static _Alignas(64) char nothing[1];
 
 run_t *plan_bind(const plan_t *p, char *const *buffers, const int32_t *symbols, int threads, const char **problem) {

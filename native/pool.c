@@ -1,10 +1,8 @@
-/*
- * Chunks are claimed from one 64-bit word that holds a group of items and the next chunk, so a claim names both in one
- * atomic step. A group is finished when its last chunk is done, not when every thread has arrived: a thread that the
- * system has put aside (a busy machine) delays the others only if it holds a chunk. The thread that finishes a group
- * runs the items of a single chunk that follow by itself: nobody could help, and handing them out costs more than many
- * take. A thread with nothing to claim spins for about a tenth of a millisecond, then sleeps.
- */
+/* Chunks are claimed from one 64-bit word that holds a group of items and the next chunk, so a claim names both in one
+ * atomic step. A group is finished when its last chunk is done, not when every thread has arrived: a descheduled thread
+ * (on a busy machine) delays the others only if it holds a chunk. The thread that finishes a group runs the following
+ * single-chunk items by itself: nobody could help, and handing them out costs more than most of them take. A thread
+ * with nothing to claim spins for about a tenth of a millisecond, then sleeps. */
 #define _POSIX_C_SOURCE 200809L
 #include "pool.h"
 #include <pthread.h>
@@ -17,7 +15,7 @@
 #include <sched.h>
 #endif
 
-enum { SPINS = 4000 }; /* about 0.1 ms; waking a sleeper costs nearly as much on a virtual machine */
+enum { SPINS = 4000 }; /* about 0.1 ms; waking a sleeping thread costs nearly as much on a virtual machine */
 
 /* aligned to 64 bytes; NULL: out of memory. scratch_free gives it back */
 static inline void *scratch_alloc(size_t size) {
@@ -171,7 +169,7 @@ static void *worker(void *argument) {
   return NULL;
 }
 
-/* whether the thread runs on that processor alone from now on */
+/* whether the thread is pinned to that processor */
 static int tie(pthread_t thread, int32_t core) {
 #if defined(__linux__)
   unsigned long set[POOL_CORES / 8 / sizeof(unsigned long)] = {0};

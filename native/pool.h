@@ -31,11 +31,9 @@ enum { RUN_OK = 0, RUN_BAD_INDEX = 1, RUN_NO_MEMORY = 2, RUN_CANCELLED = 3 };
 
 typedef struct pool_t pool_t;
 enum { POOL_CORES = 8192 };
-/*
- * @cores on Linux, numbers of processors below POOL_CORES, of which thread i may run on the one at i modulo @count
- * alone; with @count 0 they run where the system puts them. NULL if threads cannot be started or, with *untied set, the
- * system refuses one of the processors.
- */
+/* @cores on Linux, numbers of processors below POOL_CORES; thread i is pinned to number i modulo @count; with @count 0
+ * there is no pinning. NULL if threads cannot be started or, with *untied set, the system refuses one of the
+ * processors. */
 pool_t *pool_create(int threads, const int32_t *cores, int count, int *untied);
 int pool_threads(const pool_t *pool);
 void pool_submit(pool_t *pool, run_t *run);

@@ -1,8 +1,6 @@
-/*
- * What the machine can do at most, for `verit bench` to compare with: memory read once from end to end, and int8 dot
- * products whose operands stay in registers (or the nearest cache). No model has these ops. They run through plan and
- * pool like any other, so threads, memory and instruction set are those of the model.
- */
+/* Limits of the machine for `verit bench`: memory read once from end to end, and int8 dot products whose operands stay
+ * in registers (or the nearest cache). No model uses these ops. They run through plan and pool like any other, so
+ * threads, memory and instruction set are those of a model. */
 enum { READ_CHUNK = 1 << 20 };
 #if defined(VERIT_AVX512)
 enum { READ_WIDTH = 64 };

@@ -1,8 +1,5 @@
-/*
- * Protects a process that holds secrets but must go on using files and the network: no core files, no reading of its
- * memory by other processes of the same user, and no end by signals that nobody handles. It does not lock the process
- * (sandbox.c does).
- */
+/* Protects a process that holds secrets but needs files and the network: no core files, no reading of its memory by
+ * other processes of the same user, and no end by unhandled signals. It does not lock the process (sandbox.c does). */
 #include "sandbox.h"
 #if !defined(_WIN32)
 #include <signal.h>
@@ -17,7 +14,7 @@ protection_t process_protect(const int *ignored, int count) {
 #if !defined(_WIN32)
   /* both limits: children cannot raise it again */
   reached.no_core = setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) == 0;
-  /* fails for numbers that the C library keeps for itself: nobody else can send those either */
+  /* fails for signals that the C library reserves: nobody else can send those either */
   for (int i = 0; i < count; i++) signal(ignored[i], SIG_IGN);
 #else
   (void)ignored;

@@ -1,9 +1,6 @@
-/*
- * Node's event loop opens an io_uring before the first line of a program runs, and operations that are put into a ring
- * do not pass the list of system calls (seccomp.c). The ring cannot be given back while the loop uses it. So the runner
- * is started twice: the first time only to forbid the making of rings, for good, and to run the same program again in
- * its place, whose loop then does without one.
- */
+/* Node's event loop opens an io_uring before the first line of a program runs, and its operations bypass the system
+ * call filter (seccomp.c). The loop cannot give the ring back. So the runner starts twice: the first time only to
+ * forbid new rings for good, and to run the same program again in its place, whose loop then works without one. */
 #include "sandbox.h"
 #ifdef __linux__
 #include <dirent.h>
@@ -35,10 +32,8 @@ int ring_open(void) {
   return found;
 }
 
-/*
- * The arguments of this process, as bytes that Node has not read as UTF-8, with `more` after the first; NULL where
- * there is no /proc. Never freed: the process is about to be another.
- */
+/* The arguments of this process as raw bytes, with `more` after the first; NULL without /proc. Never freed: the process
+ * is about to be replaced. */
 static char **own_arguments(char *const more[]) {
   FILE *file = fopen("/proc/self/cmdline", "re");
   if (!file) return NULL;
@@ -71,7 +66,8 @@ int ring_restart(const char *program, char *const arguments[], int descriptors) 
   };
   const struct sock_fprog filter = {.len = sizeof none / sizeof *none, .filter = none};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter)) return errno;
-  /* Node marks what it inherits to be closed at this point, but not what the gateway's own parents left open in it */
+  /* Node marks inherited descriptors to be closed at this point, but not those that the gateway's own parents left open
+   * in it */
   DIR *open = opendir("/proc/self/fd");
   if (!open) return errno;
   for (struct dirent *d; (d = readdir(open));) {

@@ -1,7 +1,5 @@
-/*
- * Moves bytes of 16 rows of a file into packed memory together: lane j of a vector holds four bytes of row j, so that
- * one store fills 64 bytes of a panel. The formats are in blockrepack.c, fine_q6_k.c and fine_q8_0.c.
- */
+/* Moves bytes of 16 rows of a file into packed memory together: lane j of a vector holds four bytes of row j, so that
+ * one store fills 64 bytes of a panel. The formats are in blockrepack.c, fine_q6_k.c and fine_q8_0.c. */
 #ifndef VERIT_ROWWORDS_H
 #define VERIT_ROWWORDS_H
 #include "simd.h"

@@ -1,9 +1,7 @@
-/*
- * Locks the process for good, before it reads a model: no new rights, no capabilities, low limits, no path, no port and
- * no foreign process (Landlock), and only the system calls that a running Node needs (seccomp.c). Threads that exist
- * already are locked too: Landlock and capabilities belong to a thread, so each takes them itself, in the handler of a
- * signal. docs/internals/sandbox.md says what this is worth.
- */
+/* Locks the process for good, before it reads a model: no new rights, no capabilities, low limits, no path, no port and
+ * no foreign process (Landlock), and only the system calls of a running Node (seccomp.c). Existing threads are locked
+ * too: Landlock and capabilities belong to a thread, so each thread takes them in the handler of a signal.
+ * docs/internals/sandbox.md describes the protection and its limits. */
 #include "sandbox.h"
 #ifndef __linux__
 sandbox_t sandbox_lock(uint64_t memory, int flags) {
@@ -32,7 +30,7 @@ enum { NR_LANDLOCK_CREATE = 444, NR_LANDLOCK_RESTRICT = 446, MAX_LOCKED = 1100, 
 static int ruleset = -1;
 static atomic_int unlocked_caps, unlocked_landlock, answered;
 
-/* takes capabilities and Landlock on the calling thread; only raw calls, for it runs in a signal's handler */
+/* takes capabilities and Landlock on the calling thread; only raw calls, because it runs in a signal handler */
 static void lock_thread(void) {
   struct {
     uint32_t version;
@@ -55,10 +53,8 @@ static void on_signal(int number) {
   errno = saved;
 }
 
-/*
- * Whether so many threads have answered. A thread that blocks the signal ends the wait, two seconds after the last
- * answer.
- */
+/* Whether this many threads have answered. A thread that blocks the signal ends the wait, two seconds after the last
+ * answer. */
 static int wait_for(int want) {
   for (int have; (have = atomic_load(&answered)) < want;) {
     const struct timespec patience = {.tv_sec = 2};
@@ -86,10 +82,8 @@ static void read_thread(int tid, const char *file, const char *form, void *value
 
 enum blocked { NOT_BLOCKED, BLOCKED_NOW, BLOCKED_FOR_GOOD };
 
-/*
- * Whether a thread blocks the signal. One that is being made or ends does so for a moment; the one in which Node waits
- * to open its debugger (SignalInspector) does so for good, and would never answer.
- */
+/* Whether a thread blocks the signal. A starting or ending thread does so for a moment; the one in which Node waits to
+ * open its debugger (SignalInspector) does so for good, and would never answer. */
 static enum blocked blocks(int tid, int number) {
   unsigned long long mask = 0;
   read_thread(tid, "status", "SigBlk: %llx", &mask);
@@ -140,7 +134,7 @@ static int lock_other_threads(void) {
   return ok && !fresh;
 }
 
-/* A ruleset that handles all that this kernel can handle and allows nothing. */
+/* A ruleset that handles everything that this kernel can handle, and allows nothing. */
 static int open_ruleset(int *abi) {
   struct {
     uint64_t files, ports, scopes;
@@ -157,11 +151,9 @@ static int open_ruleset(int *abi) {
   return (int)syscall(NR_LANDLOCK_CREATE, &all, version >= 6 ? 24 : version >= 4 ? 16 : 8, 0);
 }
 
-/*
- * Where the JavaScript engine keeps code: executable memory that is not of a file, with what lies between without a gap
- * (it maps its built-in functions into the range). An engine that has opened only pieces of its range so far has the
- * rest reserved next to them.
- */
+/* Where the JavaScript engine keeps code: executable anonymous memory, with adjacent mappings (it maps its built-in
+ * functions into the range). An engine that has opened only pieces of its range so far has the rest reserved next to
+ * them. */
 static int read_code_ranges(ranges_t *ranges) {
   FILE *maps = fopen("/proc/self/maps", "re");
   if (!maps) return 0;

@@ -1,8 +1,6 @@
-/*
- * A certified head, src/ops/screen.ts: an f16 matrix kept by rows beside a 6-bit copy of it. The copy's product
- * (fine_q6_k.c) and a bound of its error say which outputs can be among the largest; only those are computed from the
- * f16, by the chain of rule R1.
- */
+/* A screened head, src/ops/screen.ts: an f16 matrix stored by rows, with a 6-bit copy. The copy's product (fine_q6_k.c)
+ * and a bound on its error tell which outputs can be among the largest; only those are computed from the f16, by the
+ * chain of rule R1. */
 
 /* Sums of squares in f64: lane k mod 16 takes every sixteenth, then the lanes from the first to the last. */
 INLINE double d_total(v16d v) {
@@ -96,7 +94,7 @@ static void screenLimits_run(const op_t *o, int64_t n, char *scratch) {
     square = d_add(square, d_mul(v, v));
   }
   const double norm = sqrt(d_total(square)) * (1 + 0x1p-20);
-  /* with a longer row a sum of f16 weights can pass f32's range on the way, whatever it comes to */
+  /* with a longer row a sum of f16 weights can exceed f32's range on the way, whatever its final value */
   limits[0] = norm > 0x1p100 ? INFINITY : (float)(norm > 0x1p-40 ? norm : norm == norm ? 0x1p-40 : norm);
   limits[1] = (float)((double)((const float *)INPUT(screenLimits, scale))[n] * (0.501 * sqrt((double)k)));
   const int64_t top = ((const int32_t *)INPUT(screenLimits, top))[n];
@@ -215,10 +213,8 @@ static screen_rows_t screen_rows(const uint16_t *w, int64_t kk, const int32_t *l
   }
   return rows;
 }
-/*
- * A row of x that wants few outputs has them computed by itself. Those that want most of a chunk (log-probabilities are
- * asked for, or limits say little) share the turning around of w.
- */
+/* A row of x that needs few outputs computes them by itself. Rows that need most of a chunk (for log probabilities, or
+ * because the bounds are wide) share the transposition of w. */
 static void screenedMatmul_run(const op_t *o, int64_t chunk, char *scratch) {
   const int64_t rows = ATTR(screenedMatmul, N), outputs = ATTR(screenedMatmul, O), kk = ATTR(screenedMatmul, K),
                 o0 = chunk * SCREEN_CHUNK, width = at_most(SCREEN_CHUNK, outputs - o0);

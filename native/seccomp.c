@@ -1,8 +1,6 @@
-/*
- * The system calls that are left (a classic BPF program over the call's number and arguments). Three answers: allowed;
- * an error, where Node or the C library may ask and can do without; and the end of the process, where only an attacker
- * asks. What is not named here gets an error.
- */
+/* The system call filter (a classic BPF program over the call's number and arguments). Three answers: allowed; an
+ * error, if Node or the C library may try the call and can do without; and the end of the process, if only an attacker
+ * calls it. Calls that are not named here get an error. */
 #include "sandbox.h"
 #if defined(__linux__)
 #include <errno.h>
@@ -35,7 +33,7 @@
 #endif
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
-/* what came after the headers of our oldest systems; one number on every architecture */
+/* newer than the headers of our oldest systems; one number on every architecture */
 enum {
   NR_IO_URING_SETUP = 425,
   NR_IO_URING_ENTER,
@@ -90,14 +88,14 @@ static const int allowed[] = {
     SYS_rseq,
 #endif
     SYS_sched_getparam,
-    SYS_sched_getscheduler, /* asked by the JavaScript engine's locks */
+    SYS_sched_getscheduler, /* used by the JavaScript engine's locks */
     /* signals to itself */
     SYS_rt_sigaction,
     SYS_rt_sigprocmask,
     SYS_rt_sigreturn,
     SYS_sigaltstack,
     SYS_restart_syscall,
-    /* clocks, random numbers, who am I */
+    /* clocks, random numbers, identity */
     SYS_clock_gettime,
     SYS_clock_getres,
     SYS_clock_nanosleep,
@@ -284,10 +282,8 @@ static void threads_only(void) {
   end(rule);
 }
 
-/*
- * New memory that the ceiling (RLIMIT_DATA) counts: private, and no stack. Node asks for no other; of files it is the
- * model that can be mapped, to be read.
- */
+/* New memory under the ceiling (RLIMIT_DATA): private, and not a stack. Node maps no other; of files it may map the
+ * model, read-only. */
 static void map(const ranges_t *code) {
   const int rule = on(SYS_mmap);
   low(3);
@@ -303,10 +299,8 @@ static void map(const ranges_t *code) {
   end(rule);
 }
 
-/*
- * The gateway and every later process read the model through the same open file: its flags are theirs, too. With
- * O_DIRECT they could read it no more.
- */
+/* The gateway and every later process read the model through the same open file and share its flags. With O_DIRECT they
+ * could not read it any more. */
 static void descriptor_flags(void) {
   const int rule = on(SYS_fcntl);
   low(1);
@@ -323,7 +317,7 @@ static void descriptor_flags(void) {
   end(rule);
 }
 
-/* asking for limits, not setting them */
+/* reading limits, not setting them */
 static void limits_read_only(void) {
   const int rule = on(SYS_prlimit64);
   low(2);
@@ -337,7 +331,7 @@ static void limits_read_only(void) {
 
 int seccomp_lock(const ranges_t *code, int ring, int command) {
   const uint32_t self[] = {(uint32_t)getpid()};
-  /* those of a terminal come last: to read and set its modes, never to put input into it (TIOCSTI) */
+  /* terminal calls come last: read and set its modes, never inject input (TIOCSTI) */
   const uint32_t controls[] = {FIONBIO, FIOCLEX, FIONCLEX, FIONREAD, TCGETS, TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ};
   const uint32_t names[] = {PR_SET_NAME, PR_GET_NAME};
   length = 0;
@@ -365,7 +359,7 @@ int seccomp_lock(const ranges_t *code, int ring, int command) {
   all(deadly, COUNT(deadly), KILL);
   all(paths, COUNT(paths), ERROR(EACCES));
   all((const int[]){NR_CLONE3, SYS_statx, NR_IO_URING_SETUP}, 3,
-      ERROR(ENOSYS)); /* the C library and libuv then take clone, fstat and epoll */
+      ERROR(ENOSYS)); /* the C library and libuv then fall back to clone, fstat and epoll */
   answer(ERROR(EPERM));
   if (length > (int)COUNT(program)) return 0;
   const struct sock_fprog p = {.len = (unsigned short)length, .filter = program};

@@ -1,8 +1,8 @@
 /*
  * One vector type for every instruction set: 16 lanes of f32 (v16), with 16 lanes of f64 (v16d) for the functions and
  * of int32 (v16i) for the integer products. A kernel is written once on these; kernels.c is compiled once per
- * instruction set. docs/internals/arithmetic.md section 2 fixes the 16 lanes (rule R2), so the width of the machine's registers
- * never shows in a result.
+ * instruction set. docs/internals/arithmetic.md section 2 fixes the 16 lanes (rule R2), so the width of the machine's
+ * registers never shows in a result.
  *
  * Every backend defines:
  *   f_load f_store f_load_n f_store_n f_load_half f_store_half f_load_bf16 f_set1 f_zero (n: the first n lanes,

@@ -154,7 +154,7 @@ INLINE v16i i_set4(const int8_t *q) {
 INLINE __m256i dot_bytes(__m256i acc, __m256i codes, __m256i q) {
   __asm__("%{vex%} vpdpbusd %2, %1, %0"
           : "+x"(acc)
-          : "x"(codes), "x"(q)); /* not the intrinsic: gcc moves sums to other registers and back */
+          : "x"(codes), "x"(q)); /* not the intrinsic: gcc would move sums to other registers and back */
   return acc;
 }
 INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
@@ -173,8 +173,8 @@ INLINE v16i i_dot(v16i acc, v16i codes, v16i q) {
 #define PART_INPUTS 160
 typedef v16i v16p;
 INLINE v16p p_zero(void) { return i_zero(); }
-/* the instruction itself: the compiler would add up products before it adds them to the sums, and has no registers left
- * for that */
+/* the instruction itself: the compiler would add up products before adding them to the sums, and would run out of
+ * registers */
 INLINE __m256i add_word(__m256i x, __m256i y) {
   __asm__("vpaddw %1, %0, %0" : "+x"(x) : "x"(y));
   return x;

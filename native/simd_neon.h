@@ -1,4 +1,4 @@
-/* NEON of AArch64: four registers per v16. Its maximum instruction treats NaN otherwise than the contract, so max and
+/* NEON of AArch64: four registers per v16. Its maximum instruction treats NaN differently from the contract, so max and
  * min are compare and select. */
 #include <arm_neon.h>
 #define TILE_ROWS 6

@@ -1,9 +1,7 @@
-/*
- * Plain C: the baseline x86-64 and any other machine. v16 is four vectors of 16 bytes, which gcc and clang compile for
- * any machine. Arrays of lanes would stay in memory, where analysing them takes gcc a minute.
- * fma comes from f64: the product of two f32 is exact there, a two-sum finds what the addition lost, and rounding to
- * odd keeps the final rounding to f32 single (Boldo & Melquiond, IEEE TC 2008).
- */
+/* Plain C for baseline x86-64 and any other machine. v16 is four vectors of 16 bytes, which gcc and clang compile for
+ * any machine. Arrays of lanes would stay in memory, and gcc takes a minute to analyse them. fma comes from f64: the
+ * product of two f32 is exact there, a two-sum finds the rounding error of the addition, and rounding to odd keeps the
+ * final rounding to f32 single (Boldo & Melquiond, IEEE TC 2008). */
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
 #define EXPS 1
@@ -153,10 +151,8 @@ INLINE v16d d_select_gt(v16d a, v16d b, v16d x, v16d y) {
 INLINE v16d d_abs(v16d x) { return MAP1(v16d, ABS_64, x); }
 INLINE v16d d_sign_of(v16d x) { return MAP1(v16d, SIGN_OF, x); }
 
-/*
- * Values outside int8 come only from tensors that share memory, which a plan by hand may have: any result will do, but
- * the conversion has to be defined.
- */
+/* Values outside int8 occur only in tensors that share memory, in handwritten plans: any result will do, but the
+ * conversion must be defined. */
 INLINE void f_store_i8(int8_t *p, v16 x) {
   float r[16];
   f_store(r, x);
@@ -217,7 +213,7 @@ INLINE v16 i_join(v16i x, v16i y, int32_t c) {
 INLINE v16 i_to_f_minus(v16i x, int32_t sum) { return i_to_f(i_add(x, i_set1((int32_t)(0 - (uint32_t)sum)))); }
 
 /* for the codes of native/blocks.h: 32 bits a lane, all masks and values the same for each byte */
-#define STREAM_ROWS 0 /* what saves time to compile */
+#define STREAM_ROWS 0 /* saves compile time */
 #define PANELS_ABREAST 1
 #define BLOCK_TILE_ROWS 2
 #define TILES(name, X) X(name, 2)

@@ -27,7 +27,7 @@ static void quantizeRows_run(const op_t *o, int64_t chunk, char *scratch) {
       f_store_i8(q + i, f_max(f_min(y, f_set1(127.0f)), f_set1(-128.0f)));
     }
     int32_t sum = 0;
-    for (i = 0; i < k16; i++) sum += q[i]; /* on its own, so that the compiler takes many at a time */
+    for (i = 0; i < k16; i++) sum += q[i]; /* a separate function, so that the compiler vectorises it */
     ((float *)OUTPUT(quantizeRows, scale))[r] = a / 127.0f;
     ((int32_t *)OUTPUT(quantizeRows, sum))[r] = sum;
   }
