@@ -94,10 +94,7 @@ test('a record of another file is left out, and refused where it was named', () 
   assert.equal(bom(other, '--record', join(dir, 'other.record.json')).status, 2)
   const changed = readFileSync(join(models, 'verit-sotu.record.json'), 'utf8').replace('"seed": 1', '"seed": 2')
   writeFileSync(join(dir, 'changed.json'), changed)
-  assert.match(
-    bom(join(models, 'verit-sotu.gguf'), '--record', join(dir, 'changed.json')).stderr,
-    /its digest differs/
-  )
+  assert.match(bom(join(models, 'verit-sotu.gguf'), '--record', join(dir, 'changed.json')).stderr, /its digest differs/)
 })
 
 test('neither a bill nor a signature is written over its model', () => {
