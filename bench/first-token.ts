@@ -61,9 +61,8 @@ try {
   }
   const auc = wins / (seen.length * unseen.length)
   const median = (x: number[]): number => x.toSorted((a, b) => a - b)[x.length >> 1]!
-  process.stdout.write(
-    `${JSON.stringify({ pairs, promptTokens: PROMPT, medianMs: { seen: median(seen), unseen: median(unseen) }, auc: Number(auc.toFixed(4)) })}\n`
-  )
+  const medianMs = { seen: median(seen), unseen: median(unseen) }
+  process.stdout.write(`${JSON.stringify({ pairs, promptTokens: PROMPT, medianMs, auc: Number(auc.toFixed(4)) })}\n`)
 } finally {
   killServers()
   rmSync(dir, { recursive: true })

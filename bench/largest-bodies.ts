@@ -54,7 +54,8 @@ try {
         .map(pid => `${memory(pid, 'VmRSS').toFixed(0)} (${memory(pid, 'VmHWM').toFixed(0)})`)
         .join(', ')
       process.stdout.write(
-        `${name.padEnd(17)}${body.padEnd(36)}${String(times.length).padStart(5)}${at(times, 0.5)}${at(times, 0.99)}${at(times, 1)}` +
+        `${name.padEnd(17)}${body.padEnd(36)}${String(times.length).padStart(5)}` +
+          `${at(times, 0.5)}${at(times, 0.99)}${at(times, 1)}` +
           `${loadMs.toFixed(0).padStart(19)}, ${[...new Set(statuses)].join('/').padEnd(8)} ${mib}\n`
       )
     }

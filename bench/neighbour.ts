@@ -102,7 +102,8 @@ try {
     for (const phase of phases) {
       const list = times.get(`${what}, ${phase}`)!.sort((a, b) => a - b)
       process.stdout.write(
-        `${`${what}, ${phase}`.padEnd(26)}${String(list.length).padStart(8)}${at(list, 0.5)}${at(list, 0.99)}${at(list, 1)}\n`
+        `${`${what}, ${phase}`.padEnd(26)}${String(list.length).padStart(8)}` +
+          `${at(list, 0.5)}${at(list, 0.99)}${at(list, 1)}\n`
       )
     }
   }

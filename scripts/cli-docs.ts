@@ -55,9 +55,9 @@ export function cliPage(tree: readonly CommandNode[]): string {
 
 For everyone who uses \`verit\`. Every command and option, made from the code by \`node scripts/cli-docs.ts\`.
 
-In a checkout, type \`npm run verit --\` instead of \`verit\`. Exit status: 0 success, 1 failure, 2 wrong usage, 128 plus the
-number of the signal after a signal. \`verit --version\` shows the version and the build. \`NO_COLOR\` is respected; Verit
-uses no colours.
+In a checkout, type \`npm run verit --\` instead of \`verit\`. Exit status: 0 success, 1 failure, 2 wrong usage, 128 plus
+the number of the signal after a signal. \`verit --version\` shows the version and the build. Verit uses no colours, so
+\`NO_COLOR\` has nothing to change.
 
 | command | purpose |
 |---|---|

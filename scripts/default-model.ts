@@ -50,7 +50,8 @@ const { record, sha256: digest } = JSON.parse(readFileSync(join(work, 'run', 're
   string,
   unknown
 >
-const recordText = `${JSON.stringify({ record, sha256: digest, model: { file: 'verit-sotu.gguf', sha256: `sha256:${sha256(made)}` } }, null, 2)}\n`
+const model = { file: 'verit-sotu.gguf', sha256: `sha256:${sha256(made)}` }
+const recordText = `${JSON.stringify({ record, sha256: digest, model }, null, 2)}\n`
 
 if (check) {
   const same =

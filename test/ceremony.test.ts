@@ -61,14 +61,17 @@ function trusted(at: string): boolean {
   )
 }
 
-test('SECURITY.md and docs/internals/releases.md show the fingerprints of the key and the model in this checkout', () => {
-  const own = fingerprints(root)
-  assert.equal(own.key, hash('sha256', readFileSync(join(root, 'models/verit.pub'))))
-  for (const page of PAGES) {
-    const text = readFileSync(join(root, page), 'utf8')
-    assert.equal(withFingerprints(text, own), text, page)
+test(
+  'SECURITY.md and docs/internals/releases.md show the fingerprints of the key and the model in this ' + 'checkout',
+  () => {
+    const own = fingerprints(root)
+    assert.equal(own.key, hash('sha256', readFileSync(join(root, 'models/verit.pub'))))
+    for (const page of PAGES) {
+      const text = readFileSync(join(root, page), 'utf8')
+      assert.equal(withFingerprints(text, own), text, page)
+    }
   }
-})
+)
 
 test('a ceremony makes two keys in two places outside of the checkout, and signs the model with the first', () => {
   const at = checkout('both')

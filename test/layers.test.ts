@@ -160,6 +160,16 @@ test('no file is over 600 lines and the median is under 150', () => {
   assert.ok(sorted[sorted.length >> 1]! < 150, `the median is ${sorted[sorted.length >> 1]}`)
 })
 
+test('no line is longer than 120 characters', () => {
+  const native = readdirSync(join(root, 'native')).map(f => `../native/${f}`)
+  const long = [...sources.filter(f => !isTest(f)), ...native].flatMap(f =>
+    readFileSync(join(root, 'src', f), 'utf8')
+      .split('\n')
+      .flatMap((line, i) => (line.length > 120 ? [`${f}:${i + 1}`] : []))
+  )
+  assert.deepEqual(long, [])
+})
+
 test('code that can reach a result uses our own functions, not Math.exp and the like', () => {
   const wrong = sources
     .filter(f => !isTest(f) && /^(ops|graph|exec|arch|weights|model|sampler|engine|bench|train|eval)\//.test(f))

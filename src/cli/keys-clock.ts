@@ -35,7 +35,8 @@ Example:
       const { before, after } = accepted
       process.stdout.write(
         `The store's time was ${shown(before)} and is now ${shown(after)}. ` +
-          'A running server takes it over within 5 seconds.\nRotate the keys that signed requests while the clock was ' +
+          'A running server applies it within 5 seconds.\n' +
+          'Rotate the keys that signed requests while the clock was ' +
           'ahead: verit audit search --type request, then verit keys rotate ID\n'
       )
     })

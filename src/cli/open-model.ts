@@ -58,7 +58,8 @@ export function modelOptions(c: Command): Command {
     .addOption(
       new Option(
         '--speculate <when>',
-        'speculative decoding by prompt lookup (default: auto, where measured to be faster; results do not depend on it)'
+        'speculative decoding by prompt lookup (default: auto, where measured to be faster; ' +
+          'results do not depend on it)'
       ).choices(Object.keys(SPECULATION))
     )
 }

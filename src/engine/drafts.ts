@@ -1,6 +1,6 @@
 /**
- * How many draft tokens an answer may add to a step of speculative decoding: by the acceptance rate of earlier drafts in
- * the same text, by the cost of an additional row on this machine, and by the number of concurrent answers.
+ * How many draft tokens an answer may add to a step of speculative decoding: by the acceptance rate of earlier drafts
+ * in the same text, by the cost of an additional row on this machine, and by the number of concurrent answers.
  */
 
 /** Longer matches count as this long. */

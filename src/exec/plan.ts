@@ -71,6 +71,9 @@ export interface Executor {
    *   pages if available
    */
   allocate(bytes: number, sparse?: boolean): ArrayBuffer
-  /** Checks a plan and prepares it to run. @param sparse of the arena, as in `allocate`: for a plan whose runs mostly are much smaller than its limits */
+  /**
+   * Checks a plan and prepares it to run. @param sparse of the arena, as in `allocate`: for a plan whose runs mostly
+   * are much smaller than its limits
+   */
   load(plan: Plan, sparse?: boolean): LoadedPlan
 }

@@ -1,6 +1,7 @@
 /**
- * Turns for work. Long work on a thread that also serves others is cut into slices; each slice waits for a turn, and a round
- * of the event loop has one turn, so other work waits for one slice only. A mutex runs one piece of work after the other.
+ * Turns for work. Long work on a thread that also serves others is cut into slices; each slice waits for a turn, and a
+ * round of the event loop has one turn, so other work waits for one slice only. A mutex runs one piece of work after
+ * the other.
  */
 
 const waiting: (() => void)[] = []

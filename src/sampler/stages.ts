@@ -1,7 +1,8 @@
 /**
  * The first and the last stage of the sampler. Logit processors change the scores of tokens that occurred before: the
- * repetition penalty (Keskar et al. 2019, CTRL), then frequency and presence penalties (as OpenAI's API defines them). The
- * draw takes, by ascending id, the first candidate at which the running sum of weights passes a share of their total.
+ * repetition penalty (Keskar et al. 2019, CTRL), then frequency and presence penalties (as OpenAI's API defines them).
+ * The draw takes, by ascending id, the first candidate at which the running sum of weights passes a share of their
+ * total.
  */
 import type { SamplingOptions } from './parameters.ts'
 import type { Candidates } from './truncation.ts'

@@ -49,7 +49,8 @@ export const ServerConfig = Type.Object(
         tlsClientRequired: flag(false, 'whether to require a client certificate'),
         hstsSeconds: whole(0, 63_072_000, 31_536_000, 'max-age of Strict-Transport-Security over TLS; 0: no header'),
         trustedProxies: texts(
-          'addresses or CIDR blocks of reverse proxies, or "unix" for the Unix socket; only their X-Forwarded-For counts'
+          'addresses or CIDR blocks of reverse proxies, or "unix" for the Unix socket; ' +
+            'only their X-Forwarded-For counts'
         ),
         allowHosts: texts('additional host names that clients may use'),
         allowOrigins: texts('origins of web pages that may call the API, for example https://app.example')
