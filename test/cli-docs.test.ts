@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { cliPage, manPage } from '../scripts/cli-docs.ts'
 import { commandTree } from '../src/cli/command-tree.ts'
 import { completionScript } from '../src/cli/completion.ts'
@@ -13,13 +14,14 @@ import { completionScript } from '../src/cli/completion.ts'
 const tree = await commandTree()
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 
-test(
-  'docs/reference/cli.md and man/verit.1 are made from the commands as they are now (node ' + 'scripts/cli-docs.ts)',
-  () => {
-    assert.equal(read('docs/reference/cli.md'), cliPage(tree))
-    assert.equal(read('man/verit.1'), manPage(tree))
-  }
-)
+test('the command line page and the man page are up to date (node scripts/cli-docs.ts)', () => {
+  assert.equal(read('docs/reference/cli.md'), cliPage(tree))
+  assert.equal(read('man/verit.1'), manPage(tree))
+})
+
+test('no default is a path of the checkout', () => {
+  assert.ok(!cliPage(tree).includes(fileURLToPath(new URL('..', import.meta.url))))
+})
 
 /** What the bash script offers for a command line. */
 function completed(...words: string[]): string[] {

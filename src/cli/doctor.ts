@@ -17,7 +17,7 @@ import { examineModel } from './inspect-strict.ts'
 interface Options {
   state: string
   config?: string
-  model: string
+  model?: string
   strict?: boolean
   json?: boolean
   quiet?: boolean
@@ -33,7 +33,10 @@ export function command(): Command {
     )
     .option('--state <folder>', 'state folder of the server', defaultStateFolder())
     .option('--config <file>', 'TOML file of settings (default: the settings without one)')
-    .option('--model <file>', 'model of the server: a file, or the name of a pulled model', defaultModelPath())
+    .option(
+      '--model <file>',
+      'model of the server: a file, or the name of a pulled model (default: the model that comes with Verit)'
+    )
     .option('--strict', 'exit with 1 on warnings too')
     .option('--quiet', 'show only notes, warnings and problems')
     .option('--json', 'print one JSON object')
@@ -62,7 +65,7 @@ async function run({ state, config, model, strict, json, quiet }: Options): Prom
     state: namedFolder(state),
     config,
     kernels: instructionSets(),
-    model: { ...resolveModel(model), onDigestProgress },
+    model: { ...resolveModel(model ?? defaultModelPath()), onDigestProgress },
     inspect: lookThrough,
     env: process.env,
     now: Date.now()
