@@ -231,17 +231,17 @@ test('a health check needs no key, Host or GET, and leaves no audit entry and no
 /** What it is, as docs/evidence/threat-model.md calls it, requests, and the status of each. */
 const strict: readonly (readonly [string, readonly string[], number])[] = [
   [
-    'a body whose length can be read in two ways',
+    'a body with an ambiguous length',
     [post('Transfer-Encoding: chunked'), post(`Content-Length: ${BODY.length}`)],
     400
   ],
   ['lines that end with LF alone, folded lines', [get().replaceAll('\r\n', '\n'), get('X: a', ' b')], 400],
   [
-    'a header twice that decides something',
+    'a repeated header that must be single',
     [get('Authorization: Bearer x'), get('Content-Digest: a', 'Content-Digest: a')],
     400
   ],
-  ['Connection naming a header that is meant for the server', [get().replace('close', 'close, Authorization')], 400],
+  ['Connection that names an end-to-end header', [get().replace('close', 'close, Authorization')], 400],
   [
     '`X-HTTP-Method-Override`, `X-Original-URL` and their like',
     [get('X-HTTP-Method-Override: POST'), get('X-Original-URL: /x')],
@@ -264,7 +264,11 @@ const strict: readonly (readonly [string, readonly string[], number])[] = [
   ['an expectation other than 100-continue', [post('Expect: 100-continue, x')], 417],
   ['a body where none belongs', [get('Content-Length: 1')], 400],
   ['Content-Encoding, even `identity`', [post('Content-Encoding: identity')], 415],
-  ['OPTIONS that is no preflight', [get().replace('GET', 'OPTIONS'), get().replace('GET /v1/models', 'OPTIONS *')], 405]
+  [
+    'OPTIONS that is not a preflight',
+    [get().replace('GET', 'OPTIONS'), get().replace('GET /v1/models', 'OPTIONS *')],
+    405
+  ]
 ]
 
 test(
