@@ -100,7 +100,7 @@ export const ggufAttacks: readonly [id: string, what: string, file: Buffer, expe
     /length of element 1 of k/
   ],
   ['A8', 'an array of arrays', forge({ entries: [entry('k', 9, u32(9), u64(1), u32(9), u64(1))] }), /array of arrays/],
-  ['A9', 'a key that stands twice', forge({ entries: [arch, arch] }), /general\.architecture stands twice/],
+  ['A9', 'a key that appears twice', forge({ entries: [arch, arch] }), /general\.architecture appears twice/],
   ...[0, 1, 4, 13, 48, 131_072, 0x80000000].map((alignment): [string, string, Buffer, RegExp] => [
     'A10',
     `alignment ${alignment}`,
@@ -142,9 +142,9 @@ export const ggufAttacks: readonly [id: string, what: string, file: Buffer, expe
   ['A11', 'a tensor name that is not UTF-8', forge({ tensors: [{ name: Buffer.from([0xff]) }] }), /not valid UTF-8/],
   [
     'A11',
-    'a tensor name that stands twice',
+    'a tensor name that appears twice',
     forge({ tensors: [{}, { offset: f32x32 }], data: Buffer.alloc(256) }),
-    /tensor w stands twice/
+    /tensor w appears twice/
   ],
   ['A12', 'no dimension', forge({ tensors: [{ ne: [] }] }), /has 0 dimensions/],
   ['A12', 'five dimensions', forge({ tensors: [{ ne: [2, 2, 2, 2, 2] }] }), /has 5 dimensions/],

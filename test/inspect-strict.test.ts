@@ -108,7 +108,7 @@ test('several faults of one file are all found, each with its byte', async () =>
   const texts = found.shown.map(p => p.problem)
   for (const expected of [
     /key is empty/,
-    /a stands twice/,
+    /a appears twice/,
     /bool with the value 2/,
     /alignment is 13/,
     /type number 999/,
@@ -211,7 +211,7 @@ test('a tokenizer is examined too; unknown kinds of file and claims of exabytes 
   const twice = run('--json', path)
   assert.equal(twice.status, 1)
   assert.deepEqual((JSON.parse(twice.stdout) as { format: string; problems: unknown[] }).problems, [
-    { problem: 'a name stands twice in one object', offset: 26 },
+    { problem: 'a name appears twice in one object', offset: 26 },
     { problem: 'a number is too large', offset: 56 },
     { problem: 'a string is not valid Unicode', offset: 63 }
   ])

@@ -82,7 +82,7 @@ test('wrong use ends with 2 and says what is right; a refused host with 1', asyn
   const [source, host] = await Promise.all([run('pull', 'model.gguf'), run('pull', 'https://127.1/x')])
   assert.deepEqual([source.status, host.status], [2, 1])
   assert.match(source.err, /hf:OWNER\/REPO\/FILE.*\[VERIT_PULL_SOURCE\]/)
-  assert.match(host.err, /127\.0\.0\.1 was not asked: it is an address of this machine.*--allow-private/)
+  assert.match(host.err, /No request was sent to 127\.0\.0\.1: it is an address of this machine.*--allow-private/)
   assert.deepEqual([sizeOption('1.5GiB'), sizeOption('500MB'), sizeOption('7')], [1.5 * 2 ** 30, 5e8, 7])
   for (const wrong of ['much', '1 PB', '', '-1']) assert.throws(() => sizeOption(wrong), /must be a size/)
   for (const wrong of ['12', `sha512:${'0'.repeat(64)}`]) assert.throws(() => digestOption(wrong), /must be a SHA-256/)

@@ -241,14 +241,14 @@ test(
       [
         'cuts it off',
         (_, r) => void r.writeHead(200, { 'Content-Length': 100 }).write('x', () => setTimeout(() => r.destroy(), 5)),
-        /broke off/
+        /was interrupted/
       ],
       ['asks to wait', (_, r) => void r.writeHead(429, { 'Retry-After': '9999' }).end(), /status 429/],
       ['has an error', (_, r) => void r.writeHead(500).end('secret page'), /status 500/],
       [
         'redirects to a private address',
         (_, r) => void r.writeHead(302, { Location: `${inside.origin('127.0.0.2')}/x` }).end(),
-        /127\.0\.0\.2.* was not asked/
+        /No request was sent to 127\.0\.0\.2/
       ],
       [
         'redirects to http',

@@ -93,7 +93,7 @@ test('--check finds every problem of a start: model, chat template, end tokens, 
       [...none, '--chat-template', write('bad.jinja', '{% if %}')],
       /The chat template \S*bad\.jinja cannot be read: .*VERIT_CHAT/
     ],
-    [model, [...none, '--end-token', 'nope'], /"nope", which is no token of this model.*VERIT_USAGE/],
+    [model, [...none, '--end-token', 'nope'], /"nope", which is not a token of this model.*VERIT_USAGE/],
     [model, ['--state', '/proc/verit/state'], /\/proc\/verit.*VERIT_FILE_IO/],
     [model, ['--state', join(dir, 'made', 'x'.repeat(300))], /VERIT_FILE_IO/],
     [model, ['--state', join(model, 'below')], /VERIT_FILE_IO/]

@@ -25,7 +25,7 @@ export interface ModelConfig {
   readonly vocab: number
   /** Epsilon of the norms. */
   readonly eps: number
-  /** Whether the token embedding is the head as well. Absent: it is. */
+  /** Whether the output head shares the weights of the token embedding. Default true. */
   readonly tied?: boolean
   /** c of c · tanh(logit/c). Absent: no cap. Such a head is not screened, because the cap would make -∞ finite. */
   readonly finalSoftcap?: number
@@ -43,7 +43,7 @@ export interface Parameter {
    */
   readonly shape: readonly number[]
   /**
-   * 'normal': N(0, 0.02); 'residual': the same divided by sqrt(2 · layers), for what adds to the residual stream;
+   * 'normal': N(0, 0.02); 'residual': the same divided by sqrt(2 · layers), for projections into the residual stream;
    * 'one' and 'zero': constants.
    */
   readonly init: 'normal' | 'residual' | 'one' | 'zero'

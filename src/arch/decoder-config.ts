@@ -28,7 +28,7 @@ export interface DecoderConfig extends ModelConfig {
   /** c of c · tanh(logit/c). */
   readonly finalSoftcap?: number
   readonly embeddingScale?: number
-  /** Factor of what each branch adds to the residual stream. */
+  /** Factor on the output of each branch before it is added to the residual stream. */
   readonly residualScale?: number
   /** Divides the logits. */
   readonly logitScale?: number

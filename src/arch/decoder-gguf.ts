@@ -54,10 +54,7 @@ function refuseNeutral(m: GgufMetadata, config: DecoderConfig, d: Description): 
   for (const [field, usual] of Object.entries(d.defaults?.(config) ?? {})) {
     const key = keyOf(field as Field, d.norm)
     if (config[field as Field] !== undefined || key === undefined || !m.has(`${d.kind}.${key}`)) continue
-    fail(
-      field,
-      `says that there is none, where models of the architecture ${d.kind} have one (usually ${String(usual)})`
-    )
+    fail(field, `is switched off, but models of the architecture ${d.kind} have one (usually ${String(usual)})`)
   }
 }
 
@@ -85,7 +82,7 @@ function readField(m: GgufMetadata, key: string, { type }: FieldRule): unknown {
   return m.entries.get(key)?.type === 'array' ? m.ints(key) : m.uint(key)
 }
 
-/** An error of a field whose values lie in a tensor, as one of the tensor. */
+/** Turns an error of a field that is stored as a tensor into one of that tensor. */
 function namingTensors<T>(read: () => T): T {
   try {
     return read()

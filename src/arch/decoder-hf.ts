@@ -130,8 +130,8 @@ function ropeFields(json: Fields, config: DecoderConfig, hf: HfDescription): Fie
 const TAU = 6.283185307179586
 
 /**
- * Divisors of Llama 3.1: 1 for short waves, the factor for long ones, and between them what joins both. As f32,
- * which is what files hold.
+ * Frequency divisors of Llama 3.1: 1 for short wavelengths, the factor for long ones, interpolated between. f32, as in
+ * files.
  */
 function llama3Divisors(plain: Float64Array, factor: number, low: number, high: number, original: number): number[] {
   return [...plain].map(frequency => {

@@ -29,7 +29,7 @@ export interface Description {
   /** Linear layers that have biases, and those that may have. */
   readonly biases?: readonly string[]
   readonly optionalBiases?: readonly string[]
-  /** Hyperparameters beyond the common ones. Keys of others are refused where they would change the model. */
+  /** Hyperparameters beyond the common ones. A key of another architecture is refused if it would change the model. */
   readonly uses?: readonly Field[]
   /** GGUF names of parameters that differ from the usual ones. */
   readonly names?: Readonly<Record<string, string>>

@@ -43,7 +43,7 @@ export const gemma2 = decoder({
   }
 })
 
-/** The scale of the scores, where it is not that of the width of a head. */
+/** The scale of attention scores, if it is not 1/sqrt(headDim). */
 export function queryScale(json: Fields): Fields {
   const scalar = json['query_pre_attn_scalar'] ?? json['head_dim']
   if (scalar === json['head_dim']) return {}

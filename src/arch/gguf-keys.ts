@@ -13,9 +13,9 @@ export function keyOf(field: Field, norm: Description['norm']): string | undefin
 }
 
 /**
- * Runs what reads the fields of a file.
- * @param prefix of the keys, without the point
- * @throws VeritError VERIT_GGUF naming the key, for VERIT_MODEL_CONFIG of a field that has one
+ * Runs a reader of a file's fields.
+ * @param prefix of the keys, without the final dot
+ * @throws VeritError VERIT_GGUF with the key, in place of VERIT_MODEL_CONFIG with the field
  */
 export function namingKeys<T>(m: GgufMetadata, prefix: string, norm: Description['norm'], read: () => T): T {
   try {

@@ -124,7 +124,7 @@ function ggufEntries(config: GptConfig): [string, GgufValue][] {
   ]
 }
 
-/** The biases of a model without biases: its file has zeros in their places. */
+/** The biases of a model without biases: zeros, because its file has these tensors. */
 function fixedTensors(config: GptConfig): FixedTensor[] {
   if (config.bias) return []
   return parameters({ ...config, bias: true })

@@ -6,7 +6,7 @@ import { VeritError } from '../lib/errors.ts'
 import { isTernaryType, isWeightType, weightType } from '../weights/registry.ts'
 import { decodeWeights } from '../weights/tensor.ts'
 
-/** Elements that are looked at: a matrix that is not ternary shows a third magnitude among the first few. */
+/** Number of elements inspected: a matrix that is not ternary shows a third magnitude among the first few. */
 const LOOKED_AT = 4096
 
 /** Whether the first projection is packed as ternary weights, or has only the values 0, m and -m. */

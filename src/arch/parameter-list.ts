@@ -6,14 +6,14 @@ type Rest = Partial<Pick<Parameter, 'quantization' | 'whole' | 'zeroGradient'>>
 export interface ParameterList {
   readonly list: Parameter[]
   put(name: string, shape: readonly number[], init: Parameter['init'], rest?: Rest): void
-  /** `name.weight` [out, in] and, where there are biases, `name.bias` [out]. */
+  /** `name.weight` [out, in] and, with biases, `name.bias` [out]. */
   linear(
     name: string,
     out: number,
     inputs: number,
     rest?: Rest & { readonly bias?: boolean; readonly init?: Parameter['init'] }
   ): void
-  /** `name.weight` [width] and, where there are biases, `name.bias` [width]. */
+  /** `name.weight` [width] and, with biases, `name.bias` [width]. */
   norm(name: string, width: number, options?: { readonly bias?: boolean }): void
 }
 

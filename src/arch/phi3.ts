@@ -1,7 +1,7 @@
 /**
- * Phi 3, 3.5 and 4: Llama's block with queries, keys and values in one matrix, and gate and values of the feed-
- * forward layer in another. Some rotate a part of each head; some have two sets of divisors of the frequencies, for
- * runs within and beyond the original context (LongRoPE).
+ * Phi 3, 3.5 and 4: Llama's block with queries, keys and values in one matrix, and gate and up projection in another.
+ * Some rotate only a part of each head. Some have two sets of frequency divisors, for contexts within and beyond the
+ * original length (LongRoPE).
  */
 import { decoder } from './decoder.ts'
 

@@ -85,8 +85,8 @@ export const hfReaderOf = (json: Fields): HfReader | undefined =>
     .find(hf => hf?.modelTypes.some(type => type === json['model_type']) === true && (hf.claims?.(json) ?? true))
 
 /**
- * The row that runs a file.
- * @throws VeritError VERIT_MODEL_FILE naming the architecture, with a list of what runs
+ * The architecture of a file.
+ * @throws VeritError VERIT_MODEL_FILE with the name of the architecture and a list of the supported ones
  */
 export function architectureOfFile(file: GgufFile): Architecture {
   const name = file.metadata.string('general.architecture')

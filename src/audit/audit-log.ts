@@ -94,9 +94,9 @@ function lockLog(folder: string): ExclusiveLock {
 }
 
 /**
- * The public key that texts are sealed to: who can write the file reads all texts from the next start on.
- * @throws VeritError VERIT_USAGE where the file holds anything else, a private key included; VERIT_OTHERS_WRITE,
- * VERIT_OTHERS_OWN and those of reading
+ * The public key that texts are sealed to. Whoever can write the file can read all texts from the next start on.
+ * @throws VeritError VERIT_USAGE if the file contains anything else, even a private key; VERIT_OTHERS_WRITE,
+ *   VERIT_OTHERS_OWN and those of reading
  */
 export function loadTextsKey(path: string): KeyObject {
   const unfit = (): VeritError =>

@@ -20,7 +20,7 @@ function words(entry: AuditEntry): string {
     case 'request': {
       const tokens =
         entry.promptTokens === undefined ? [] : [`${entry.promptTokens}+${entry.completionTokens ?? 0} tokens`]
-      // its credential: the key's id, and who still uses the one before a rotation
+      // its credential: the key's id, and who still uses the secret before a rotation
       const who = [p(entry.credential ?? entry.key), p(entry.remote)]
       const work = [p(entry.model), ...tokens, `${Math.round(entry.ms)} ms`, p(entry.request)]
       return [`${entry.status} ${p(entry.route)}`, p(entry.code), ...who, ...work].filter(w => w !== '').join('  ')

@@ -12,7 +12,7 @@ export interface Draft {
   readonly fields: [string, string][]
   readonly time: string
   readonly texts: RequestTexts | undefined
-  /** Public id of the request, where it is one. */
+  /** Public id of the request, if the entry is one. */
   readonly request: string | undefined
 }
 

@@ -47,7 +47,7 @@ export interface RequestEntry extends Common {
   /** How the request proved its key. */
   proof: 'secret' | 'ed25519' | 'hmac-sha256' | 'certificate'
   status: number
-  /** Error code, where it failed. */
+  /** Error code, if it failed. */
   code?: string
   model?: string
   /** sha256:... of the model's file. */

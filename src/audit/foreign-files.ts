@@ -1,7 +1,4 @@
-/**
- * Looks for files that a log of a given size does not have: nothing may lie in its folder that `verify` has not looked
- * at.
- */
+/** Looks for files that a log of this size does not have: `verify` must have checked every file in the folder. */
 import { lstatSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { TILE_WIDTH, parseTilePath, splitBundle } from '../trust/tiles.ts'

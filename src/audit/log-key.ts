@@ -61,7 +61,7 @@ function parseOr(path: string, note: Buffer): { origin: string } {
   try {
     return parseCheckpoint(parseNote(note, path).text, path)
   } catch (e) {
-    throw damaged(path, VeritError.is(e, 'VERIT_NOTE') ? e.fields.problem : 'it is no checkpoint', e)
+    throw damaged(path, VeritError.is(e, 'VERIT_NOTE') ? e.fields.problem : 'it is not a checkpoint', e)
   }
 }
 

@@ -170,7 +170,7 @@ export class LogWriter {
     Object.assign(this.#synced, { size, note })
   }
 
-  /** Removes what a failed group may have left. */
+  /** Removes what a failed write may have left. */
   async #repair(): Promise<void> {
     if (this.#file === undefined) await this.#openBundle()
     await this.#file!.truncate(this.#length)

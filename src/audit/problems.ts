@@ -13,7 +13,7 @@ export type ProblemKind =
   | 'witness'
   /** Entries that the checkpoint covers are not there. */
   | 'truncated'
-  /** A bundle ends within an entry, or goes on after its last. */
+  /** A bundle ends within an entry, or continues after its last. */
   | 'torn'
   | 'deleted'
   | 'inserted'
@@ -47,7 +47,7 @@ export interface Difference {
   readonly kind: 'deleted' | 'inserted' | 'edited' | 'reordered' | 'truncated'
   /** Place in the bundle of the first entry that differs. */
   readonly at: number
-  /** Entries that differ in place. */
+  /** Entries that differ at the same index. */
   readonly count: number
 }
 

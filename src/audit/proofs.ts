@@ -12,7 +12,7 @@ import type { AuditEntry } from './entry.ts'
 import { parseEntry } from './entry-schema.ts'
 import { NodeReader, readCheckpoint, readEntries } from './reader.ts'
 
-/** The checkpoint of a note whose signatures are checked by whoever gets the proof. */
+/** The checkpoint of a note. The receiver checks its signatures. */
 function checkpointOf(note: string | undefined, folder: string): { checkpoint: Checkpoint; note: string } {
   return note === undefined
     ? readCheckpoint(folder)
@@ -108,7 +108,7 @@ export function checkProof(
   }
   const { extra, index, proof } = file
   if (extra === undefined)
-    throw new VeritError('VERIT_PROOF', { source, problem: 'it does not hold the entry (extra data)' })
+    throw new VeritError('VERIT_PROOF', { source, problem: 'it does not contain the entry (extra data)' })
   if (!verifyInclusion(index, checkpoint.size, leafHash(extra), proof, checkpoint.root)) {
     throw new VeritError('VERIT_PROOF', {
       source,

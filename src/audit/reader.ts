@@ -1,6 +1,6 @@
 /**
  * Reads a log from its folder, or from an exported copy, while it may be written: entries, hashes of the tree, the
- * checkpoint. Needs no key, and believes the files; verify.ts is what checks them.
+ * checkpoint. Needs no key, and trusts the files; verify.ts checks them.
  */
 import { join } from 'node:path'
 import { VeritError } from '../lib/errors.ts'
@@ -51,7 +51,7 @@ export function readBundle(
   width: number
 ): { path: string; bytes: Buffer | 'unfit' } | undefined {
   const full = bundlePath(folder, index)
-  // The first is looked at twice: the writer may be giving the bundle its final name.
+  // The first is read twice: the writer may be renaming the bundle at this moment.
   const paths = [
     full,
     openBundlePath(folder, index),
@@ -149,7 +149,7 @@ export class NodeReader {
     const path = join(this.#folder, tilePath({ level, index }))
     const bytes = readBounded(path, TILE_BYTES)
     if (bytes === undefined || bytes === 'unfit' || bytes.length !== TILE_BYTES)
-      throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
+      throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not have 256 hashes')
     return tileHashes(bytes)
   }
 

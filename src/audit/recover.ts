@@ -30,7 +30,7 @@ import type { FullTile } from './tile-tree.ts'
 export interface Recovered {
   /** Everything that is on disk in whole entries. */
   readonly tree: TileTree
-  /** The bundle being filled; with 256 entries, it still has to get its final name. */
+  /** The bundle being filled. With 256 entries, it waits for its final name. */
   readonly bundle: number
   /** Bytes of its whole entries. */
   readonly length: number
@@ -62,7 +62,7 @@ export function recover(folder: string, log: VerifierKey, known?: string, repair
   if (existsSync(bundlePath(folder, bundle)))
     throw damaged(
       bundlePath(folder, bundle),
-      `the checkpoint covers ${checkpoint.size} entries, and this bundle lies beyond it`
+      `the checkpoint covers ${checkpoint.size} entries, and this bundle is after them`
     )
   const before = TileTree.load(bundle, (level, index) => readTile(folder, level, index))
   const promised = checkpoint.size - bundle * TILE_WIDTH
@@ -119,7 +119,7 @@ function readTile(folder: string, level: number, index: number): Buffer {
   const path = join(folder, tilePath({ level, index }))
   const bytes = readBounded(path, TILE_BYTES)
   if (bytes === undefined || bytes.length !== TILE_BYTES)
-    throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not hold 256 hashes')
+    throw damaged(path, bytes === undefined ? 'it is missing' : 'it does not have 256 hashes')
   return bytes as Buffer
 }
 
@@ -154,7 +154,7 @@ function lastTimeOf(folder: string, bundle: number): string {
   const bytes = readBounded(path, BUNDLE_BYTES)
   if (bytes === undefined || bytes === 'unfit') throw damaged(path, 'it is missing, too long, or not a regular file')
   const { entries, end } = splitBundle(bytes)
-  if (entries.length !== TILE_WIDTH || end !== bytes.length) throw damaged(path, 'it does not hold 256 entries')
+  if (entries.length !== TILE_WIDTH || end !== bytes.length) throw damaged(path, 'it does not have 256 entries')
   try {
     return parseEntry(entries.at(-1)!).time
   } catch (e) {

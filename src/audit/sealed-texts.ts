@@ -18,7 +18,7 @@ import type { RequestTexts } from './entry.ts'
 const INFO = 'verit audit texts v1'
 const TAG = 16
 
-/** One line of a texts file. Base64 where it is bytes. */
+/** One line of a texts file. Bytes are in base64. */
 export interface SealedLine {
   index: number
   /** Request id of the entry. */
@@ -60,7 +60,9 @@ export function sealTexts(
   return { index, request, key: spki(fresh.publicKey).toString('base64'), sealed: sealed.toString('base64') }
 }
 
-/** Opens a line with the private key; undefined when it was sealed to another key, for another entry, or changed. */
+/**
+ * Decrypts a line with the private key. Undefined if it was sealed to another key or for another entry, or was changed.
+ */
 export function openTexts(line: SealedLine, reader: KeyObject, origin: string): RequestTexts | undefined {
   try {
     const fresh = createPublicKey({ key: Buffer.from(line.key, 'base64'), format: 'der', type: 'spki' })
@@ -79,7 +81,7 @@ export function openTexts(line: SealedLine, reader: KeyObject, origin: string): 
   }
 }
 
-/** A new pair in PEM: the private half for a safe place, the public half for the server. */
+/** A new key pair in PEM: keep the private half in a safe place, give the public half to the server. */
 export function newTextsKey(): { privateKey: string; publicKey: string } {
   const pair = generateKeyPairSync('x25519')
   return {

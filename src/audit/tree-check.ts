@@ -1,6 +1,6 @@
 /**
- * Walks through the bundles and tiles of a log and rebuilds its tree, twice where they disagree: once from the entries,
- * once from the hash tiles. The one that gives the signed root is the one that was not changed.
+ * Reads the bundles and tiles of a log and rebuilds its tree. If they disagree, it does so twice: from the entries, and
+ * from the hash tiles. The one that gives the signed root is unchanged.
  */
 import { join, relative } from 'node:path'
 import type { Checkpoint } from '../trust/checkpoint.ts'
@@ -73,10 +73,7 @@ export class TreeCheck {
     return this.#size
   }
 
-  /**
-   * Nothing is known of a bundle: nothing after it can be judged, and a checkpoint that is a lie may promise any number
-   * of them.
-   */
+  /** A bundle is missing, so nothing after it can be verified. A false checkpoint may claim any number of bundles. */
   #stop(): number {
     for (const side of [this.#entries, this.#tiles]) side.tree = undefined
     this.#size = this.#checkpoint.size
@@ -110,7 +107,7 @@ export class TreeCheck {
   }
 
   /**
-   * Entries and tiles agree with each other, but not with the signed root: the change is where no full tile exists, or
+   * Entries and tiles agree with each other, but not with the signed root: the change is outside the full tiles, or
    * both were changed.
    */
   #reportUnknownPlace(): void {
@@ -214,7 +211,7 @@ export class TreeCheck {
     this.#report(
       bytes === undefined
         ? { kind: 'missing-tile', message: 'it is missing', file }
-        : { kind: 'changed-tile', message: `it does not hold ${width} hashes`, file }
+        : { kind: 'changed-tile', message: `it does not have ${width} hashes`, file }
     )
     return undefined
   }

@@ -200,7 +200,7 @@ class NoteCheck {
   }
 }
 
-/** The key that lies in the folder itself. */
+/** The key in the log's own folder. */
 function keyIn(folder: string): VerifierKey {
   const path = join(folder, 'verifier-key')
   const data = readNoteFile(path)

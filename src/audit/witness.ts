@@ -34,7 +34,7 @@ export interface WitnessRequest {
 }
 
 /**
- * Checks, remembers, signs: gives the checkpoint with the log's signature and the witness's cosignature.
+ * Verifies a checkpoint, stores and signs it: returns it with the log's signature and the witness's cosignature.
  * @throws VeritError VERIT_WITNESS when it does not continue the last one (rollback, fork, no proof), or what
  *   `openCheckpoint` throws
  */
@@ -75,7 +75,7 @@ function checkContinues(last: OpenedCheckpoint, next: OpenedCheckpoint, { proof,
   if (file.kind !== 'consistency' || file.oldSize !== a.size)
     refuse(`the proof is not one of consistency with ${a.size} entries`)
   else if (!verifyConsistency(a.size, b.size, a.root, b.root, file.proof))
-    refuse(`the proof does not hold: the log does not continue the ${a.size} entries cosigned before`)
+    refuse(`the proof is invalid: the log does not continue the ${a.size} entries cosigned before`)
 }
 
 /**

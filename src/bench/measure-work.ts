@@ -33,7 +33,7 @@ export interface MeasureOptions {
 
 export interface Measurement {
   readonly tokensPerSecond: Rate
-  /** Least that has to be read for a token: weights, head, keys and values. */
+  /** Minimum to read for one token: weights, head, keys and values. */
   readonly bytesPerToken: number
   readonly bytesPerSecond: Rate
   /** Operations of the int8 products in the layers: two for each weight of a ternary or block-quantised matrix. */

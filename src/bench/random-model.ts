@@ -1,5 +1,5 @@
 /**
- * A GGUF model of any shape with random weights, for measuring speed, which does not depend on weights, and for tests.
+ * A GGUF model of any shape with random weights, for tests and for measuring speed, which does not depend on weights.
  */
 import type { Executor } from '../exec/plan.ts'
 import type { GgufValue } from '../formats/gguf-value.ts'

@@ -1,7 +1,7 @@
 /**
- * A BitNet file of random weights, generated while it is written, one tensor at a time, for sizes where latent weights
- * would take minutes. Codes are uniform over -1, 0, 1; embeddings are near normal with deviation 0.02, as F16; norms
- * are 1.
+ * A BitNet file of random weights, generated while it is written, one tensor at a time, for sizes at which latent
+ * weights would take minutes. Codes are uniform over -1, 0, 1; embeddings are near normal with deviation 0.02, as F16;
+ * norms are 1.
  */
 import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTensorInput } from '../formats/gguf-writer.ts'
@@ -25,8 +25,8 @@ export interface RandomPackedOptions {
 }
 
 /**
- * Writes the file, projections as I2_S, and returns its size in bytes. Every projection has to hold a multiple of 128
- * weights.
+ * Writes the file, projections as I2_S, and returns its size in bytes. The number of weights in every projection must
+ * be a multiple of 128.
  */
 export function writeRandomPacked(
   path: string,

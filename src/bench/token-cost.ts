@@ -15,7 +15,7 @@ export interface TokenCost {
   readonly layerBytes: number
   /** Bytes of the packed weights of all experts. */
   readonly expertBytes: number
-  /** The share of the experts that one row is sent to. 1 where there are none. */
+  /** The share of the experts that one row uses; 1 without experts. */
   readonly expertShare: number
   /** Bytes of the output head; with screening, those of the 6-bit copy. A run reads them once for all wanted rows. */
   readonly headBytes: number

@@ -1,6 +1,5 @@
 /**
- * The three kinds of work that a model is measured at. No tokens are chosen: what runs is the plan, from token numbers
- * to logits.
+ * The three workloads that a model is measured at. No token is sampled: a run is the plan, from token ids to logits.
  */
 import { requestNumbers } from '../engine/request.ts'
 import type { Row, ServingModel } from '../engine/serving-model.ts'
@@ -70,7 +69,7 @@ export function bytesPerToken(cost: TokenCost, size: WorkSize, rows: number): nu
   const { workload, tokens, sequences } = size
   const layersOf = (count: number): number => layerBytes + expertBytes * (1 - (1 - expertShare) ** count)
   if (workload !== 'prefill') return (layersOf(sequences) + headBytes) / sequences + (positionBytes * (tokens + 1)) / 2
-  // Rows of a run share what they read; positions of earlier runs count once per run.
+  // Rows of a run share their reads; positions of earlier runs count once per run.
   let bytes = headBytes
   for (let from = 0; from < tokens; from += rows) {
     const to = Math.min(tokens, from + rows)

@@ -91,7 +91,7 @@ export function verifyCommand(): Command {
     })
 }
 
-/** The key that the folder names; undefined where it names none. */
+/** The key that the folder names; undefined if it names none. */
 function keyTextIn(folder: string): string | undefined {
   try {
     return ownKey(folder).text
@@ -103,7 +103,7 @@ function keyTextIn(folder: string): string | undefined {
 
 /**
  * @param older checkpoints that the operator gave.
- * @param database why the log was not compared with the database, '' where it was
+ * @param database why the log was not compared with the database, '' if it was
  */
 function report(result: VerifyResult, ownKeyOnly: boolean, older: number, database: string): string {
   const lines = result.problems.map(({ kind, message, file, index }) => {

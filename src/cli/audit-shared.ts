@@ -66,7 +66,7 @@ export function printEntry({ index, entry }: ReadEntry, json: boolean): void {
   process.stdout.write(`${line.length > width ? `${line.slice(0, width - 1)}…` : line}\n`)
 }
 
-/** Keeps an option's values in a list, for options that may be repeated. */
+/** Collects the values of a repeatable option in a list. */
 export const collect = (value: string, list: string[] | undefined): string[] => [...(list ?? []), value]
 
 /** A whole number of an argument. @throws VeritError VERIT_USAGE */

@@ -1,6 +1,6 @@
 /**
- * A second process that keeps one core busy, for `verit bench --under-load`. It starts before the bench locks itself,
- * and ends when its input closes, so also when the bench dies.
+ * A second process that keeps one core busy, for `verit bench --under-load`. It starts before the bench enters its
+ * sandbox, and ends when its input closes, so also when the bench dies.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'

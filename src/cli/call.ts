@@ -14,7 +14,7 @@ import { readTrusted } from '../lib/trusted-file.ts'
 import { forTerminal } from './for-terminal.ts'
 import { readStandardText } from './standard-text.ts'
 
-/** Maximum bytes of an answer held at once, unpacked, for answers that are not streams, and errors. */
+/** Maximum bytes of an unpacked answer in memory, for errors and answers that are not streams. */
 const MOST_BYTES = 64 << 20
 const MOST_ERROR_BYTES = 1 << 20
 const MOST_KEY_BYTES = 16_384

@@ -9,7 +9,7 @@ export interface OptionNode {
   readonly long: string | undefined
   readonly takesValue: boolean
   readonly description: string
-  /** The values that the option accepts, where they are listed. */
+  /** The allowed values of the option, if they are listed. */
   readonly choices: readonly string[]
   /** The default as help shows it; undefined if there is none or the description contains it. */
   readonly default: string | undefined
@@ -66,7 +66,7 @@ function optionNode(option: Option): OptionNode {
   }
 }
 
-/** Help with the text that `addHelpText` puts behind it; `helpInformation` alone has only what Commander makes. */
+/** The help, with the text of `addHelpText`, which `helpInformation` leaves out. */
 function wholeHelp(command: Command): string {
   let text = ''
   command.configureOutput({ writeOut: part => void (text += part), getOutHelpWidth: () => 80 })

@@ -1,6 +1,6 @@
 /**
- * The commands of `verit`, in the order of `verit --help`. A summary stands here as well as in the command's own
- * file, so that the list needs none of those files; a test keeps the two equal.
+ * The commands of `verit`, in the order of `verit --help`. A summary is repeated here from the command's own file, so
+ * that the list loads none of those files. A test compares them.
  */
 import type { Command } from 'commander'
 

@@ -71,7 +71,7 @@ function checkReplaceable(path: string): void {
 
 const same = <T>(items: readonly T[], of: (item: T) => string): boolean => new Set(items.map(of)).size < 2
 
-/** Names of the folders where they differ, else their paths. */
+/** Names of the folders, or their paths if two names are equal. */
 function labelsOf(folders: readonly string[]): string[] {
   const names = folders.map(runName)
   return new Set(names).size === names.length ? names : folders.map(folder => printable(folder, 80))

@@ -109,7 +109,7 @@ async function run(model: string, output: string, flags: Flags): Promise<void> {
     refusePickle(model)
     if (!existsSync(join(model, 'config.json'))) {
       throw new VeritError('VERIT_USAGE', {
-        problem: `${model} has no config.json: it is no folder of a Hugging Face model`,
+        problem: `${model} is not a Hugging Face model folder: it has no config.json`,
         hint: 'Name one, or a .gguf file'
       })
     }

@@ -58,7 +58,7 @@ Examples:
 async function run(first: string | undefined, second: string | undefined, flags: Flags): Promise<void> {
   if (flags.logprobs !== undefined && flags.json !== true) {
     throw new VeritError('VERIT_USAGE', {
-      problem: '--logprobs says what --json prints, and that was not asked for',
+      problem: '--logprobs needs --json',
       hint: 'Add --json'
     })
   }

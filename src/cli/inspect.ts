@@ -183,7 +183,7 @@ function ofSentencePiece(source: ByteSource, full: boolean): Details {
   }
 }
 
-/** 64-bit integers become strings, for JSON has no place for them; so do floats that are not finite. */
+/** 64-bit integers and floats that are not finite become strings, because JSON cannot represent them. */
 function plain(v: unknown): unknown {
   if (typeof v === 'bigint') return v.toString()
   return typeof v === 'number' && !Number.isFinite(v) ? String(v) : v

@@ -1,4 +1,4 @@
-/** `verit keys create` and `verit keys rotate`: what makes a credential and shows it once, or writes it to a file. */
+/** `verit keys create` and `verit keys rotate`: create a credential and show it once, or write it to a file. */
 import { existsSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { newKeyPair, writeKeyFile } from '../client/key-file.ts'

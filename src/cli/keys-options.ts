@@ -104,7 +104,7 @@ export function policyOptions(command: Command): Command {
   return command
 }
 
-/** The limits among the options, over those that a key has. Undefined where none was given. */
+/** The limits of a key with those of the options in their place. Undefined if no option was given. */
 export function limitsOf(options: Policy, before: KeyLimits = {}): KeyLimits | undefined {
   const given = limitOptions
     .map(([, field]) => [field, options[field]] as const)
@@ -164,7 +164,7 @@ function warnOfClock({ clock }: Store): void {
   )
 }
 
-/** @throws VeritError VERIT_STATE where no server or `verit keys create` has used the folder */
+/** @throws VeritError VERIT_STATE if no server or `verit keys create` has used the folder */
 export function checkBegun(state: string): void {
   const folder = namedFolder(state)
   if (existsSync(join(folder, 'secret'))) return
@@ -173,7 +173,7 @@ export function checkBegun(state: string): void {
   throw new VeritError('VERIT_STATE', { path: state, problem: 'no server and no key has been there', fix })
 }
 
-/** Whoever can write such a file obtains the key made from it. */
+/** Whoever can write this file obtains the key created from it. */
 const readSmall = (path: string, purpose: string): Buffer =>
   readTrusted(path, { kind: 'decides', purpose, limit: MAX_PUBLIC_BYTES })
 

@@ -8,7 +8,7 @@ import { isatty } from 'node:tty'
 import { machineMemory } from '../lib/machine-memory.ts'
 import { lockProcess } from '../runner/sandbox.ts'
 
-/** What this system cannot lock stays open, silently: docs/internals/sandbox.md lists it. */
+/** Protection that this system lacks is skipped silently: docs/internals/sandbox.md lists it. */
 export function lockCommand(): void {
   warmUp()
   lockProcess({ memoryBytes: 0, command: true })

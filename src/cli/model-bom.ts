@@ -81,8 +81,8 @@ async function run(path: string, options: Options): Promise<void> {
 }
 
 /**
- * The facts of a training record about the file. A named record must belong to the file; one that only lies beside it
- * is ignored if it does not.
+ * The facts of a training record about the file. A record given by name must belong to the file; one found beside it is
+ * ignored if it does not.
  */
 function originOf(model: string, sha256: Digest, named: string | undefined): Origin | undefined {
   const beside = [`${model.replace(/\.gguf$/, '')}.record.json`, join(dirname(model), 'record.json')].find(path =>

@@ -31,8 +31,8 @@ export async function withByteProgress<T>(
 }
 
 /**
- * A file that decides whose signature counts.
- * @throws VeritError VERIT_FILE_IO where it has more than `limit` bytes, and those of trusted-file.ts
+ * A file that decides which signers are trusted.
+ * @throws VeritError VERIT_FILE_IO if it has more than `limit` bytes, and those of trusted-file.ts
  */
 const readSmall = (path: string, purpose: string, limit: number): Buffer =>
   readTrusted(path, { kind: 'decides', purpose, limit })

@@ -108,7 +108,7 @@ export function signCommand(): Command {
       process.stdout.write(`Signed: ${output} (key ${key.hint})\n`)
       if (key.kind === 'ed25519')
         process.stderr.write(
-          'Ed25519 is outside OpenSSF Model Signing 1.0: other verifiers refuse it, and Verit takes it only where ' +
+          'Ed25519 is outside OpenSSF Model Signing 1.0: other verifiers refuse it, and Verit accepts it only if ' +
             'it is allowed.\n'
         )
     })

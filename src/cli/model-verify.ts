@@ -132,7 +132,7 @@ function trustedFor(
 ): { trusted: readonly TrustedSigner[]; allowEd25519: boolean; policy?: TrustPolicy } {
   if ((publicKey === undefined) === (policy === undefined)) {
     throw new VeritError('VERIT_USAGE', {
-      problem: 'It has to be said whose signature counts',
+      problem: 'The command needs to know which signer to trust',
       hint: 'Give --public-key or --policy, one of the two'
     })
   }

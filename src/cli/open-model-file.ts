@@ -9,7 +9,7 @@ import { openCheckpoint } from './open-checkpoint.ts'
 /**
  * A pulled model is hashed first, on the descriptor that is then read, and must match its digest.
  * @param purpose of the file, for errors
- * @param checkpoints whether a checkpoint opens as the model in it, or as the file that it is
+ * @param checkpoints whether a checkpoint opens as the model in it, or as a plain file
  * @throws VeritError VERIT_MODEL_STORE, VERIT_STATE and those of opening
  */
 export async function openModelFile(

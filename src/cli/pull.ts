@@ -64,7 +64,7 @@ export function command(): Command {
     .addHelpText(
       'after',
       `
-Run the command again to resume a download that broke off. No proxy is used. The
+Run the command again to resume an interrupted download. No proxy is used. The
 token of the hub comes from the environment or from the file that NAME_FILE names.
 It goes to the hub only:
   VERIT_HUB_TOKEN   for repositories that need one; HF_TOKEN, where it is not set
@@ -101,7 +101,7 @@ async function run(source: string, options: Options): Promise<void> {
     if (label === 'check' || stop.signal.aborted) process.exit(130)
     stop.abort(
       new VeritError('VERIT_INTERRUPTED', {
-        saved: 'what has come is kept where the host allows to go on',
+        saved: 'the part already downloaded is kept if the host can resume',
         resume: 'Run the same command again to go on'
       })
     )

@@ -69,7 +69,7 @@ async function run(model: string, target: string, options: Options): Promise<voi
     if (stop.signal.aborted || label === 'hash') process.exit(130)
     stop.abort(
       new VeritError('VERIT_INTERRUPTED', {
-        saved: 'nothing was committed; a hub keeps files that came whole',
+        saved: 'nothing was committed; a hub keeps completely uploaded files',
         resume: 'Run the same command again to go on'
       })
     )

@@ -9,9 +9,9 @@ import { NO_DEBUGGER } from '../lib/process-protections.ts'
 const STANDARD_STREAMS = 3
 
 /**
- * Runs this command line again in place of this process, so that the lock is complete: without the io_uring of Node's
- * event loop, whose operations bypass the system call filter, and without the thread that waits to open Node's
- * debugger, which no lock reaches. Returns if there is neither, if it is impossible, and if an argument names a
+ * Runs this command line again in place of this process, so that the sandbox is complete: without the io_uring of
+ * Node's event loop, whose operations bypass the system call filter, and without the thread that waits to open Node's
+ * debugger, which no sandbox covers. Returns if neither exists, if a restart is impossible, or if an argument names a
  * descriptor, which would be closed. Call before anything is read.
  */
 export function restartForLock(words: readonly string[]): void {

@@ -25,8 +25,8 @@ export function readStandardText(rules: TextRules = PROMPT): string {
 }
 
 /**
- * Looks at the first bytes of standard input where a command reads it line by line, and leaves them to be read.
- * @returns false where it is empty
+ * Inspects the first bytes of standard input for commands that read it line by line, and leaves them to be read.
+ * @returns false if it is empty
  * @throws VeritError VERIT_DATA_KIND
  */
 export async function checkStandardInput(): Promise<boolean> {
@@ -37,7 +37,7 @@ export async function checkStandardInput(): Promise<boolean> {
   return true
 }
 
-/** Takes the first bytes off a stream; undefined where it ends before. */
+/** Takes the first bytes off a stream; undefined if it ends earlier. */
 function firstChunk(input: NodeJS.ReadStream): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     const settle = (): void => void input.off('readable', look).off('end', ended).off('error', reject)
@@ -55,7 +55,7 @@ function firstChunk(input: NodeJS.ReadStream): Promise<Buffer | undefined> {
   })
 }
 
-/** @param size of all of the input, in bytes; Infinity where it is not known */
+/** @param size of all of the input, in bytes; Infinity if unknown */
 function checkBeginning(head: Buffer, size: number, rules: TextRules): void {
   const kind = kindOfBytes(head, size)
   if (!isReadable(kind, rules)) throw refusalOfInput(kind, head.toString('utf8'))

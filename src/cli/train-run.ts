@@ -39,7 +39,7 @@ const ANY = { vocab: 4096, tokens: 1e6 }
 export async function startRun(data: string | undefined, flags: TrainFlags, signal: AbortSignal): Promise<Ended> {
   if (data === undefined) {
     const hint = 'Give a text file or a dataset, or --resume with the folder of a run'
-    throw new VeritError('VERIT_USAGE', { problem: 'There is nothing to train on', hint })
+    throw new VeritError('VERIT_USAGE', { problem: 'No training data was given', hint })
   }
   if (!existsSync(data)) throw new VeritError('VERIT_FILE_NOT_FOUND', { path: data, purpose: 'what to train on' })
   const file = flags.config === undefined ? undefined : readRunFile(flags.config)
@@ -93,7 +93,7 @@ export async function resumeRun(
   const { config, options } = start
   const setup = { run, settings: { ...settings, ...place }, config, options, resume: true }
   if (flags.dryRun === true) return await showPlan(setup, newest ?? 0, dataset, flags, signal)
-  // From now on the dataset is found where it was named.
+  // From here on, the run refers to the dataset by the path that was given.
   if (data !== undefined) run.saveSettings(setup.settings)
   return await runIt(setup, dataset, flags, signal)
 }
@@ -148,7 +148,7 @@ async function runIt(
   return undefined
 }
 
-/** A word that the text has, so that the tokenizer can encode it; "Once" where none is near its start. */
+/** A word of the text, so that the tokenizer can encode it; "Once" if there is none near its start. */
 function wordOf(dataset: Dataset, tokenizer: Tokenizer): string {
   const split = dataset.split('train')
   const ids = new Int32Array(Math.min(200, split.length))

@@ -67,7 +67,7 @@ test('Ctrl-C saves, says how to resume, and exits with 130; what resumes is the 
 
 test('mistakes are one sentence and exit status 2', () => {
   for (const [args, message] of [
-    [['train'], /nothing to train on/],
+    [['train'], /No training data/],
     [['train', 'none.txt'], /There is no file or folder none\.txt/],
     [['train', 'text.txt', '--preset', 'giant', '--out', 'x'], /no preset "giant"/],
     [

@@ -1,7 +1,7 @@
 /** Bodies read whole, up to a limit: a digest needs all bytes before the first is sent or believed. */
 import { VeritError } from '../lib/errors.ts'
 
-/** The bytes of a stream. Gives undefined, and cancels the stream, where it has more than `limit`. */
+/** The bytes of a stream. If it has more than `limit`, cancels it and returns undefined. */
 export async function readWhole(
   stream: ReadableStream<Uint8Array> | null,
   limit: number
@@ -22,7 +22,7 @@ export async function readWhole(
   return whole
 }
 
-/** The body of a request to be signed. @throws VeritError VERIT_CLIENT where it is a form or too long */
+/** The body of a request to be signed. @throws VeritError VERIT_CLIENT if it is a form or too long */
 export async function requestBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   if (request.headers.get('content-type')?.startsWith('multipart/form-data') === true) {
     throw new VeritError('VERIT_CLIENT', {

@@ -15,7 +15,7 @@ import { passedOverNotices } from './notices.ts'
 import { checkKind, checkUtf8, kindAt, readText } from './read-text.ts'
 
 export interface Admission extends Listing {
-  /** Sentences for the person who prepares. */
+  /** Messages for the user of `prepare`. */
   readonly notices: string[]
 }
 
@@ -33,7 +33,10 @@ export const interrupted = (): VeritError<'VERIT_INTERRUPTED'> =>
     resume: 'Run the same command again to start over'
   })
 
-/** @throws VeritError VERIT_DATA_KIND, VERIT_FILE_KIND ... for a named file, VERIT_DATA_EMPTY where nothing is left */
+/**
+ * @throws VeritError VERIT_DATA_KIND, VERIT_FILE_KIND and others for a file given by name, VERIT_DATA_EMPTY if no file
+ *   remains
+ */
 export async function admitInputs(listing: Listing, options: AdmitOptions): Promise<Admission> {
   const admission: Admission = { files: [], passedOver: [...listing.passedOver], notices: [] }
   const { signal, stream } = options
@@ -60,7 +63,7 @@ export async function admitInputs(listing: Listing, options: AdmitOptions): Prom
   return admission
 }
 
-/** Why a file found in a folder is passed over; undefined where it is read. Throws for a file that was named. */
+/** Why a file found in a folder is skipped; undefined if it is read. Throws for a file given by name. */
 async function reasonAgainst(
   file: InputFile,
   rules: AdmitOptions,

@@ -12,7 +12,9 @@ export interface DocumentSink {
   end(): void
 }
 
-/** A run of whitespace longer than this is shortened to it where runs are looked at (lines, paragraphs, collapsing). */
+/**
+ * Longer runs of whitespace are shortened to this, in all modes that treat whitespace (lines, paragraphs, collapsing).
+ */
 const LONGEST_RUN = 1 << 16
 
 export class DocumentSplitter {

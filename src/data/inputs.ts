@@ -9,7 +9,7 @@ export interface InputFile {
   /** Name in the manifest: the file's own, or the folder's name and the path below it, with `/`. */
   readonly name: string
   readonly path: string
-  /** Found in a folder, not named: it is passed over where it cannot be read as text. */
+  /** Found in a folder, not given by name: it is skipped if it is not readable text. */
   readonly found: boolean
 }
 

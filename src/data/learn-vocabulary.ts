@@ -1,4 +1,4 @@
-/** Reads text files into a tokenizer's trainer, by the rules of `prepare`, where no dataset is wanted. */
+/** Feeds text files to a tokenizer's trainer, by the rules of `prepare`, without writing a dataset. */
 import type { ProgressOptions } from '../lib/progress.ts'
 import type { TokenizerTrainer } from '../tokenizer/train-tokenizer.ts'
 import { admitInputs } from './admit-inputs.ts'

@@ -12,7 +12,10 @@ export const MANIFEST_VERSION = 1
 
 export interface SplitRecord {
   documents: number
-  /** UTF-8 bytes and Unicode characters of the text, without end-of-text tokens: what bits per byte are divided by. */
+  /**
+   * UTF-8 bytes and Unicode characters of the text, without end-of-text tokens: the divisors of bits per byte and per
+   * character.
+   */
   bytes: number
   characters: number
   /** Tokens, end-of-text tokens included. */

@@ -1,6 +1,6 @@
 /**
- * The one reader of text files, for `prepare`, `train`, `eval` and `tokenizer`. It gives cleaned text (clean.ts) in
- * pieces that never cut a character, and hashes the bytes. It takes any file; input-kind.ts decides which are texts.
+ * The one reader of text files, for `prepare`, `train`, `eval` and `tokenizer`. It returns cleaned text (clean.ts) in
+ * pieces that never split a character, and hashes the bytes. It takes any file; input-kind.ts decides which are texts.
  */
 import { createHash } from 'node:crypto'
 import { isUtf8 } from 'node:buffer'

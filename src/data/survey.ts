@@ -1,6 +1,5 @@
 /**
- * The first pass: decides about every document (too short, a duplicate, train or validation) from its key and counts
- * what there is.
+ * The first pass: decides about every document (too short, a duplicate, train or validation) from its key, and counts.
  */
 import type { Corpus } from './corpus.ts'
 import { DigestSet } from './digest-set.ts'

@@ -10,7 +10,7 @@ import type { Finding } from './finding.ts'
 const FILL_IN = 'Set it in src/lib/security-contact.ts and run `node scripts/contact.ts`'
 const GET_RELEASE = 'Use a release: each names a contact in its SECURITY.md'
 
-/** @param checkout whether the sources themselves run: who develops Verit may work without a contact */
+/** @param checkout whether Verit runs from its sources: its developers may work without a contact */
 export function checkContact(contact: string = SECURITY_CONTACT, checkout: boolean = runsFromSource): Finding {
   const problem = contactProblem(contact)
   if (problem === undefined)

@@ -35,7 +35,7 @@ export interface Examination {
   readonly kernels: readonly string[]
   /** The model that the server would serve. */
   readonly model: ModelToServe
-  /** Default: only whether the model is trusted is looked at. */
+  /** Default: only check whether the model is trusted. */
   readonly inspect?: InspectModel
   readonly env: NodeJS.ProcessEnv
   /** ms since 1970. */

@@ -15,7 +15,7 @@ const clockKeepers = [
 
 /**
  * @param release of the kernel, `os.release()`
- * @param root what stands for `/`
+ * @param root replaces `/`
  */
 export function checkHost(release: string, root = '/'): Finding[] {
   const read = (path: string): string | undefined => {
@@ -38,7 +38,7 @@ function containment(release: string, status: string, read: Read): Finding[] {
   const upgrade = 'Use a kernel that has it: 5.13 or newer, with landlock among its security modules (lsm=)'
   const modules = read('sys/kernel/security/lsm')
   const [major = 0, minor = 0] = release.split('.').map(part => Number.parseInt(part, 10))
-  // Where the list cannot be read, the runner is what tells (sandbox.ts).
+  // If the list cannot be read, the runner reports it (sandbox.ts).
   if (modules?.split(',').includes('landlock') === true)
     found.push(ok('host.landlock', `Linux ${release} has Landlock`))
   else if (modules !== undefined)
@@ -66,7 +66,7 @@ function containment(release: string, status: string, read: Read): Finding[] {
       note(
         'host.user-namespaces',
         'Any user may make user namespaces, which many kernel exploits begin with',
-        'Where nothing else needs them: sysctl kernel.unprivileged_userns_clone=0'
+        'If nothing else needs them: sysctl kernel.unprivileged_userns_clone=0'
       )
     )
   return found

@@ -35,7 +35,7 @@ export function checkKeys(all: readonly KeyRecord[], now: number): Finding[] {
   const add = (make: typeof warning, check: string, keys: readonly KeyRecord[], says: string, fix: string): void => {
     if (keys.length > 0) found.push(make(check, `${says}: ${named(keys)}`, fix))
   }
-  /** When what proves the key was made: a rotation makes it young again. */
+  /** When the current secret or public key was created: a rotation resets the age. */
   const made = (k: KeyRecord): string => k.credentials.at(-1)?.created ?? k.created
   add(
     warning,

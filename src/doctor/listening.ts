@@ -27,7 +27,7 @@ function exposure({ listen }: ServerConfig): Finding {
     return warning(
       'listen.exposure',
       `The server listens on ${where} without TLS, for a proxy: keys and texts cross that network readable`,
-      'Let only the proxy reach the port (firewall), over a network that nobody else is on; or set ' +
+      'Let only the proxy reach the port (firewall), over a network that nobody else uses; or set ' +
         'listen.tls_cert and listen.tls_key'
     )
   }
@@ -47,7 +47,7 @@ function certificate({ listen }: ServerConfig, now: number): Finding[] {
     const says =
       `The certificate ${listen.tlsCert} is good until ${new Date(expires).toISOString().slice(0, 10)} ` +
       `(${days} days)`
-    const fix = 'Renew it; a running server takes new files by itself'
+    const fix = 'Renew it; a running server loads new files by itself'
     if (days < AT_ONCE_DAYS) return [problem('listen.certificate', says, fix)]
     return [days < SOON_DAYS ? warning('listen.certificate', says, fix) : ok('listen.certificate', says)]
   } catch (e) {

@@ -1,5 +1,5 @@
 /**
- * The audit log, looked at quickly: its key, the signature of its newest checkpoint, that the tree gives the root, its
+ * A quick check of the audit log: its key, the signature of its newest checkpoint, whether the tree gives the root, its
  * newest entries, and whether it is the log that the database knows.
  */
 import { existsSync } from 'node:fs'
@@ -66,7 +66,7 @@ export function checkLog(folder: string, now: number, remembered?: Remembered): 
   }
 }
 
-/** The log that was written before is another: someone moved it away, or put this one in its place. */
+/** The database knows another log: someone moved it away, or replaced it with this one. */
 function replaced(folder: string, last: KnownLog | undefined): Finding[] {
   if (last === undefined || last.key === keyIn(folder).text) return []
   const says = `The database knows another audit log (${last.key}) than the one in ${folder}`

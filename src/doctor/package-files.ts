@@ -58,8 +58,7 @@ export async function checkPackage(
       note('package.files', 'This is a checkout, not an installed package: its files are not compared with a list')
     ]
   if (!existsSync(join(root, MANIFEST))) {
-    const unknown =
-      `There is no list of the package's files (${MANIFEST}): whether they are as they were packed ` + 'is not known'
+    const unknown = `There is no list of the package's files (${MANIFEST}), so they cannot be compared with the release`
     return [
       root.includes('node_modules')
         ? warning('package.files', unknown, again)
@@ -91,7 +90,7 @@ export async function checkPackage(
           warning(
             'package.additional',
             `${some(more)} in the package's folder, and did not come with it`,
-            'If nobody built or put them there on purpose, install Verit again'
+            'If nobody built them on purpose, install Verit again'
           )
         ]),
     (complete ? ok : note)(

@@ -57,7 +57,7 @@ export function checkPlatform({ node, kernels, uid, umask, env }: Platform): Fin
     found.push(
       warning(
         'user.root',
-        'This runs as root: whoever takes over the server has the whole machine',
+        'This runs as root: whoever exploits the server controls the machine',
         'Run the server as a user of its own (docs/guide/deploy.md)'
       )
     )

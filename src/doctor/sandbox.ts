@@ -25,10 +25,7 @@ const MIB = 2 ** 20
 export async function checkSandbox(required: boolean, memoryBytes?: number): Promise<Finding> {
   const path = defaultModelPath()
   if (!existsSync(path))
-    return note(
-      'sandbox',
-      'How far the runner can be locked was not tried: the model that comes with Verit is not there'
-    )
+    return note('sandbox', 'The sandbox of the runner was not tested: the model that comes with Verit is missing')
   try {
     return judge(await reached(path, memoryBytes ?? memoryCeiling(statSync(path).size, {})), required)
   } catch (e) {

@@ -34,7 +34,7 @@ export async function checkModel(
     ? [
         warning(
           'model.allow-unsigned',
-          'Models that nobody vouches for are served (trust.allow_unsigned)',
+          'Unsigned models are served (trust.allow_unsigned)',
           'Leave it out, and trust what you know: `verit model trust add`'
         )
       ]

@@ -61,7 +61,7 @@ function privacy(path: string, kind: 'file' | 'folder'): Finding[] {
   }
 }
 
-/** Whoever may rename a folder on the path may replace it. */
+/** Whoever can rename a folder on the path can replace it. */
 function openParents(folder: string): Finding[] {
   if (!POSIX) return []
   const found: Finding[] = []
@@ -82,7 +82,7 @@ function openParents(folder: string): Finding[] {
         warning(
           'state.parent',
           `A group may replace the state folder: ${at} can be changed by it (mode ${bits})`,
-          `chmod g-w ${shellPath(at)}, or see that nobody else is in that group`
+          `chmod g-w ${shellPath(at)}, or make sure that nobody else is in that group`
         )
       )
     else if (uid !== 0 && uid !== process.geteuid!())

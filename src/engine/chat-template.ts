@@ -24,7 +24,7 @@ export class ChatTemplate {
   #parsed: ReturnType<typeof parse> | undefined
 
   /**
-   * Nothing is looked at before the first use: a model whose template is broken can still complete text.
+   * The template is compiled at its first use: a model with a broken template can still complete text.
    * @param limit milliseconds a rendering may take
    */
   constructor(source: string, limit = 2000) {

@@ -48,7 +48,7 @@ export function chatWarnings(conversation: Conversation, format: ChatFormat, tok
       .join(', ')
     warnings.push(
       `${source} writes ${listed}${names.length > MOST_NAMES ? ' and more' : ''}, ` +
-        `which ${names.length === 1 ? 'is no token' : 'are no tokens'} of the vocabulary but plain text`
+        `which ${names.length === 1 ? 'is' : 'are'} not in the vocabulary and would be plain text`
     )
   }
   if (!plain.includes(SAMPLE[0].content)) warnings.push(`${source} leaves the text of a message out of the prompt`)

@@ -27,7 +27,7 @@ export class EventQueue<T> {
     this.#wake?.()
   }
 
-  /** The reader gets this error after what waits. */
+  /** The reader gets this error after the queued events. */
   fail(reason: unknown): void {
     this.#error ??= { reason }
     this.end()

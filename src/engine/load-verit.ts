@@ -30,7 +30,7 @@ export async function loadVerit(
   const { threads, instructionSet, cores, executor: made, headScreen = 'auto', endTokens } = options
   const template = templateOf(options)
   const gguf = new GgufFile(file)
-  // It reports what this machine lacks before a large file is hashed.
+  // Reports missing features of this machine before a large file is hashed.
   const executor = made ?? openExecutor({ threads, instructionSet, cores })
   const packing = chooseTernaryPacking(executor, options.packing)
   const reserve = made === undefined ? new Reserve(file.size) : undefined

@@ -15,10 +15,10 @@ export type { LoadOptions } from './load-options.ts'
 
 /**
  * Loads a model for generation.
- * @param source path of a GGUF file, or an open one, which stays the caller's to close
+ * @param source path of a GGUF file, or an open one, which the caller closes
  * @throws VeritError VERIT_FILE_NOT_FOUND, VERIT_GGUF, VERIT_MODEL_FILE, VERIT_TENSOR, VERIT_TOKENIZER_FILE,
- * VERIT_REQUEST for an option out of range, VERIT_CHAT for a `chatTemplate` that fails, VERIT_USAGE for what this
- * machine or this model does not allow
+ *   VERIT_REQUEST for an option out of range, VERIT_CHAT for a `chatTemplate` that fails, VERIT_USAGE for what this
+ *   machine or this model does not allow
  */
 export async function loadModel(source: string | FileHandle | RegularFile, options: LoadOptions = {}): Promise<Engine> {
   const { engine = 'verit' } = options

@@ -146,7 +146,7 @@ export class SequencePages {
   /** Positions that need not be run: their keys and values are there. */
   readonly reused: number
   #owner: Owner
-  /** The first ones of `list`, where they are kept. */
+  /** The longest prefix of `list` that is cached. */
   #kept: Kept[]
   #promised: number
   #closed = false

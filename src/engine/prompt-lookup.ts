@@ -21,7 +21,7 @@ const PIECE = 8192
  */
 export class PromptLookup {
   #ids: readonly number[]
-  /** By hash, where the text goes on after the tokens; 0: nowhere. */
+  /** By hash of the tokens, the position after them; 0: none. */
   #tables: readonly Int32Array[]
   #bits: number
   #taken = 0
@@ -74,7 +74,7 @@ export class PromptLookup {
     if (this.#length > 0) {
       const accepted = this.#ids[this.#place] === this.#ids[this.#taken]
       this.#rates.note(this.#length, accepted)
-      // A place that was right stays.
+      // A position that predicted correctly is kept.
       this.#place = accepted ? this.#place + 1 : 0
       this.#length = accepted ? Math.min(this.#length + 1, LONGEST) : 0
     }
@@ -98,7 +98,7 @@ export class PromptLookup {
     return Math.imul(hash, 0x85ebca6b) >>> (32 - this.#bits)
   }
 
-  /** How many tokens before a place are those at the end, up to LONGEST. */
+  /** How many tokens before a position equal the last ones of the text, up to LONGEST. */
   #common(place: number): number {
     let length = 0
     while (length < Math.min(LONGEST, place) && this.#ids[place - 1 - length] === this.#ids[this.#taken - 1 - length])

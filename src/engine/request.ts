@@ -45,7 +45,7 @@ export interface GenerateRequest extends SamplingRequest {
 
 /** A request that was checked and completed. */
 export interface CheckedRequest extends SamplingOptions {
-  /** The date that the chat template asked for; undefined where it did not. */
+  /** The date that the chat template requested; undefined if it did not. */
   readonly date: string | undefined
   readonly prompt: readonly number[]
   readonly maxTokens: number
@@ -200,7 +200,7 @@ function* checkPrompt(
     : [tokenizer.beginOfText]
 }
 
-/** Undefined where there are more than `limit` ids. */
+/** Undefined if there are more than `limit` ids. */
 function* encodeText(text: string, tokenizer: TextTokenizer, limit: number): Steps<Int32Array | undefined> {
   const most = tokenizer.mostBytes(limit)
   return text.length > most || Buffer.byteLength(text) > most ? undefined : yield* tokenizer.encoding(text, limit)

@@ -128,7 +128,7 @@ export class Scheduler {
 
   async #loop(): Promise<void> {
     for (;;) {
-      // Lets what waits for the event loop happen: cancellations, sockets.
+      // Lets the event loop run its pending work: cancellations, sockets.
       await setImmediate()
       let batch: Part[]
       try {
@@ -183,8 +183,8 @@ export class Scheduler {
   }
 
   /**
-   * The next rows of each sequence: first one of every answer, with draft tokens where no prompt waits, then pieces of
-   * the prompts.
+   * The next rows of each sequence: first one of every answer, with draft tokens if no prompt waits, then pieces of the
+   * prompts.
    */
   #batch(): Part[] {
     const ready = [...this.#active].filter(s => !s.paused)

@@ -27,7 +27,7 @@ export class Sequence {
   readonly ids: number[]
   /** Tokens that the model has run: their keys and values are in the cache. */
   evaluated = 0
-  /** Its number among those that run, and its pages of the cache, once it has begun. */
+  /** Its slot and its pages of the KV cache, once it is admitted. */
   slot = -1
   pages: SequencePages | undefined
   /** Whose pages it may use and leave to others of the same. */
@@ -85,7 +85,7 @@ export class Sequence {
     return Math.min(this.promptTokens + this.request.maxTokens, this.#context) - 1
   }
 
-  /** Takes its place among those that run. */
+  /** Takes a slot. */
   begin(slot: number, pages: SequencePages): void {
     this.slot = slot
     this.pages = pages

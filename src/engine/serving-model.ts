@@ -31,7 +31,7 @@ export interface ServingOptions {
   cacheType?: CacheTypeOption | undefined
 }
 
-/** One token at one place. */
+/** One token at one position. */
 export interface Row {
   readonly id: number
   /** Place in its sequence, 0 to context - 1. All earlier ones must have been run, or stand before it in this run. */
@@ -39,10 +39,7 @@ export interface Row {
   readonly slot: number
   /** Whether the logits of the next token are needed. */
   readonly wanted: boolean
-  /**
-   * How many of the largest logits are needed, where they are wanted: at most 1,024. The others may come out as -∞.
-   * Default, and 0: all of them.
-   */
+  /** How many of the largest logits are needed: at most 1,024. The others may be -∞. Default, and 0: all of them. */
   readonly top?: number
 }
 
@@ -53,7 +50,7 @@ export class ServingModel {
   readonly slots: number
   readonly rows: number
   #outputs: number
-  /** Pages of each slot, in order [slots, ⌈context/16⌉]; a run copies what it needs. */
+  /** Pages of each slot, in order [slots, ⌈context/16⌉]; a run copies the rows that it needs. */
   #tables: Int32Array
   #plan: LoadedPlan
   #memory: PlanMemory

@@ -40,8 +40,8 @@ export class TemplateDate {
   }
 
   /**
-   * `strftime_now` of a template: C's strftime in the C locale, without what depends on a time zone. @throws Error for
-   * an unknown directive
+   * `strftime_now` of a template: C's strftime in the C locale, without conversions that depend on a time zone. @throws
+   * Error for an unknown conversion
    */
   readonly strftime = (format: unknown): string => {
     if (typeof format !== 'string' || format.length > MOST_FORMAT)

@@ -31,9 +31,9 @@ export interface EngineOptions extends CacheOptions {
   /** Generations that may wait when every slot is taken or the cache is full; the next one is refused. Default 64. */
   queue?: number | undefined
   /**
-   * Speculative decoding by prompt lookup (docs/internals/generation.md): true, false, or the measured cost of one more
-   * row in a run of few rows, in runs of one row, 0 to 1; 0 verifies every draft. Default: on for instruction sets and
-   * models where it was measured to pay. Results do not depend on it.
+   * Speculative decoding by prompt lookup (docs/internals/generation.md): true, false, or the measured cost of an
+   * additional row in a run of few rows, as a share of a run of one row, 0 to 1; 0 verifies every draft. Default: on
+   * for instruction sets and models for which measurements show a gain. Results do not depend on it.
    */
   speculate?: boolean | number | undefined
 }

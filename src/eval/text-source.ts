@@ -11,7 +11,7 @@ import type { TokenSource } from './token-source.ts'
 export interface EncodeFileOptions extends TextRules {
   /** As in `PrepareOptions`. Default 'auto'. */
   readonly separator?: Separator | undefined
-  /** Takes a sentence on what cleaning removed. */
+  /** Takes a message about what cleaning removed. */
   readonly onNotice?: ((notice: string) => void) | undefined
 }
 

@@ -17,8 +17,8 @@ export function instructionSets(): string[] {
 let warned = false
 
 /**
- * No result depends on any of the options. @throws VeritError VERIT_USAGE for what this machine cannot do, or there is
- * not
+ * No result depends on any of the options. @throws VeritError VERIT_USAGE for options that this machine does not
+ * support
  */
 export function openExecutor(options: ExecutorOptions = {}): Executor {
   const set = givenSetting(options.instructionSet, 'VERIT_ISA')

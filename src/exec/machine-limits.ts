@@ -72,7 +72,7 @@ export class MachineLimits implements Disposable {
   }
 }
 
-/** Rows of `dotProbe` in a run at most: what each of 1,024 threads does in some 10 ms. */
+/** Maximum rows of `dotProbe` per run: about 10 ms of work for each of 1,024 threads. */
 const DOT_ROWS = 1 << 17
 
 /** One step with a buffer for each tensor. */

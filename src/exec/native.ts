@@ -70,9 +70,9 @@ interface Addon {
    */
   protect(ignored: Int32Array): Record<'noCore' | 'notDumpable', number>
   /**
-   * On Linux, runs a program in the place of this process that can have no io_uring and keeps only the first
-   * descriptors (native/ring.c). Returns the number of the error. Where the program is '', that is this one, with the
-   * other arguments of the list and then those it was given.
+   * On Linux, runs a program in place of this process that can have no io_uring and keeps only the first descriptors
+   * (native/ring.c). Returns the number of the error. An empty program means this one, with the other arguments of the
+   * list and then its own.
    */
   restart(programAndArguments: readonly string[], descriptors: number): number
   functions(set: string, which: number, x: Float32Array, y: Float32Array): void

@@ -1,8 +1,7 @@
 /**
- * The buffers of one plan, allocated as long as the plan wants them (whole multiples of 64 bytes), with typed views to
- * fill and read them. They are as long as the largest run needs, and caches as the longest sequences: most of it is
- * never touched, and takes no memory. All lie in one allocation: after some of that size each, V8 would collect garbage
- * every time.
+ * The buffers of one plan, allocated at the lengths of the plan (whole multiples of 64 bytes), with typed views to fill
+ * and read them. They fit the largest run and the longest sequences; most of the memory is never touched, and so takes
+ * no space. All are one allocation: several of that size would make V8 collect garbage every time.
  */
 import { invariant } from '../lib/errors.ts'
 import { roundUp } from '../lib/float.ts'

@@ -13,7 +13,7 @@ import { allowedProcessors, processorList } from '../lib/processor-list.ts'
 export interface Processors {
   /** That this process may run on. */
   readonly logical: number
-  /** Cores that they lie on. */
+  /** Physical cores of these processors. */
   readonly physical: number
   /** Processors' worth of time that a control group leaves it; undefined for no limit. */
   readonly quota: number | undefined
@@ -21,7 +21,7 @@ export interface Processors {
   readonly threads: number
 }
 
-/** @param root the folder that holds proc and sys, for tests @param counted processors by Node's count */
+/** @param root the folder that contains proc and sys, for tests @param counted processors by Node's count */
 export function processors(root = '/', counted: number = availableParallelism()): Processors {
   const read = (...path: string[]): string | undefined => {
     try {

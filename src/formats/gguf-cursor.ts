@@ -47,7 +47,7 @@ export class GgufCursor {
     throw new VeritError('VERIT_GGUF', { file: this.#source.name, offset, problem, ...better })
   }
 
-  /** A fault that leaves the next byte's place known. */
+  /** A fault after which the position of the next byte is still known. */
   flag(problem: string, offset: number = this.at): void {
     if (this.#found === undefined) this.fail(problem, offset)
     this.#found.add(problem, offset)
@@ -204,7 +204,7 @@ export class GgufCursor {
       this.fail(`the header is longer than the limit of ${ggufLimits.headerBytes} bytes`)
   }
 
-  /** Passes over the next `n` bytes, n <= WINDOW, and gives the place in the window where they stand. */
+  /** Skips the next `n` bytes, n <= WINDOW, and returns their position in the window. */
   #take(n: number): number {
     this.#check(n)
     if (this.at < this.#start || this.at + n > this.#start + this.#filled) this.#fill()

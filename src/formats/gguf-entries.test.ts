@@ -97,8 +97,8 @@ test('an earlier fault is told before a later one, and all of them are when they
       'element 1 of k is not valid UTF-8',
       'element 3 of k is not valid UTF-8',
       'metadata k is a bool with the value 3',
-      'the metadata key k stands twice',
-      'the metadata key k stands twice'
+      'the metadata key k appears twice',
+      'the metadata key k appears twice'
     ]
   )
   const lying = forge({ entries: [arrayOf([good, bad, str('b', 10_000)])] })

@@ -1,6 +1,6 @@
 /**
- * Walks the metadata of a GGUF file: keys, types, lengths, UTF-8, what stands twice. The same walk checks a file that
- * is not trusted yet, keeping next to nothing, and takes the values of one that was admitted.
+ * Walks the metadata of a GGUF file: keys, types, lengths, UTF-8, duplicates. The same walk checks a file that is not
+ * trusted yet, keeping almost nothing, and reads the values of an accepted one.
  */
 import { printable } from '../lib/printable.ts'
 import type { GgufCursor, Name } from './gguf-cursor.ts'
@@ -34,7 +34,7 @@ export function readEntries(c: GgufCursor, file: string, count: number, keep: 'a
     const key = bytes.toString('utf8')
     const kept = keep === 'all' || containerKeys.has(key)
     const value = readValue(c, () => printable(key), budget, kept, keep === 'all')
-    if (!isNew) c.flag(`the metadata key ${printable(key)} stands twice`, offset)
+    if (!isNew) c.flag(`the metadata key ${printable(key)} appears twice`, offset)
     else if (kept) {
       entries.set(key, value)
       offsets.set(key, offset)

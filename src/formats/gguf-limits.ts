@@ -24,7 +24,7 @@ export const ggufLimits = {
   dimensions: 4,
   minAlignment: 8,
   maxAlignment: 65_536,
-  /** Bytes of one tensor, which is what `readTensor` allocates. */
+  /** Bytes of one tensor: the size that `readTensor` allocates. */
   tensorBytes: 2 ** 34,
   /** Bytes of the file. */
   fileBytes: 2 ** 40

@@ -37,7 +37,7 @@ export class GgufFile implements GgufHeader, Disposable {
   }
 
   /**
-   * The descriptor of a file opened by path or descriptor, for hashing the very bytes that were parsed; undefined for
+   * The descriptor of a file opened by path or descriptor, for hashing the same bytes that were parsed; undefined for
    * bytes in memory.
    */
   get fd(): number | undefined {
@@ -72,7 +72,7 @@ export class GgufFile implements GgufHeader, Disposable {
     return bytes
   }
 
-  /** Fills `target` with the bytes of a tensor from its byte `from` on, which have to be there. */
+  /** Fills `target` with the bytes of a tensor from its byte `from` on. These bytes must exist. */
   readTensorPart(name: string, from: number, target: Uint8Array): void {
     const { offset, byteLength } = this.tensor(name)
     invariant(from >= 0 && from + target.length <= byteLength, `a part of tensor ${name} lies in it`)

@@ -1,6 +1,6 @@
 /**
- * The list of tensors of a GGUF file, in typed arrays until the file is admitted: read, then placed. The tensors must
- * lie inside the file, aligned, without overlap, and no byte of the file may belong to nothing.
+ * The list of tensors of a GGUF file, in typed arrays until the file is accepted: read, then placed. The tensors must
+ * lie inside the file, aligned, without overlap, and every byte of the file must belong to something.
  */
 import { printable } from '../lib/printable.ts'
 import type { GgufCursor } from './gguf-cursor.ts'
@@ -31,7 +31,7 @@ export const align = (n: number, alignment: number): number => Math.ceil(n / ali
 /** Maximum number of tensors beyond the end of a truncated file that are named. */
 const NAMED = 3
 
-/** Bytes of a tensor whose size or place is unknown because of a fault. */
+/** Bytes of a tensor whose size or position is unknown because of a fault. */
 const NONE = -1
 
 export class TensorList {
@@ -129,10 +129,7 @@ export class TensorList {
     })
   }
 
-  /**
-   * Bytes of a file with these tensors, all of known size; undefined where there are none or they do not lie one after
-   * the other.
-   */
+  /** Bytes of a file with these tensors, all of known size; undefined if there are none or they are not contiguous. */
   #wholeSize(dataOffset: number, alignment: number): number | undefined {
     let end = 0
     for (const i of this.#inOrder()) {
@@ -145,7 +142,7 @@ export class TensorList {
   #read(c: GgufCursor, i: number): void {
     const entry = c.at
     if (!this.#names.add(readName(c, () => `the name of tensor ${i}`, ggufLimits.nameBytes)))
-      c.flag(`the tensor ${this.#shown(i)} stands twice`, entry)
+      c.flag(`the tensor ${this.#shown(i)} appears twice`, entry)
     const dimensions = c.u32()
     if (dimensions < 1 || dimensions > ggufLimits.dimensions)
       c.fail(`tensor ${this.#shown(i)} has ${dimensions} dimensions; 1 to 4 are allowed`, entry)

@@ -175,7 +175,7 @@ test('the writer refuses what the reader would, and leaves the old file as it wa
       (e: unknown) => VeritError.is(e, 'VERIT_MODEL_WRITE') && expected.test(e.message)
     )
   }
-  refused({ metadata: [], tensors: [t('a'), t('a')] }, /stands twice/)
+  refused({ metadata: [], tensors: [t('a'), t('a')] }, /appears twice/)
   refused({ metadata: [], tensors: [t('n'.repeat(64))] }, /longer than 63 bytes/)
   refused({ metadata: [], tensors: [t('a', [1, 0])] }, /shape is \[1, 0\]/)
   refused({ metadata: [], tensors: [t('a', [1, 1, 1, 1, 2])] }, /5 dimensions/)
@@ -189,7 +189,7 @@ test('the writer refuses what the reader would, and leaves the old file as it wa
       ],
       tensors: []
     },
-    /stands twice/
+    /appears twice/
   )
   refused({ metadata: [], tensors: [], alignment: 24 }, /power of two/)
   refused({ metadata: [['general.alignment', gguf.u32(64)]], tensors: [t('a')] }, /./)

@@ -1,5 +1,5 @@
 /**
- * Names seen so far, as bytes in typed arrays: finds the one that stands twice without a JavaScript object for each.
+ * Names seen so far, as bytes in typed arrays: finds the one that appears twice without a JavaScript object for each.
  * The hash is multilinear with random keys drawn for each set (Lemire and Kaser, "Strongly universal string hashing is
  * fast"): no choice of names makes more of them collide than chance does.
  */
@@ -9,7 +9,7 @@ export class NameSet {
   #longest: number
   #bytes: Uint8Array
   #ends: Uint32Array
-  /** A random number for each place of a name, and one for its length. */
+  /** A random number for each position in a name, and one for its length. */
   #keys: Uint32Array
   #hashes: Int32Array
   /** Chains: the latest name of each slot, and the one before each name; 1 more than its index, 0 for none. */
@@ -49,7 +49,7 @@ export class NameSet {
     return isNew
   }
 
-  /** The name that was taken at a place in the order, as text. */
+  /** The name with this index, as text. */
   text(index: number): string {
     return Buffer.from(this.#bytes.buffer, this.#ends[index]!, this.#ends[index + 1]! - this.#ends[index]!).toString(
       'utf8'

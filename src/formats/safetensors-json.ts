@@ -15,7 +15,7 @@ const VALUES = 1 << 20
 /** Tensors of a file, and its metadata; or names in these. */
 const NAMES = 65_537
 
-/** Reads the whole text; `fail` is called with a sentence and the index where it went wrong. */
+/** Parses the whole text; `fail` is called with a message and the index of the error. */
 export function parseHeaderJson(text: string, fail: (problem: string, index: number) => never): HeaderValue {
   const root: HeaderValue[] = []
   const open: (HeaderValue[] | Map<string, HeaderValue>)[] = [root]

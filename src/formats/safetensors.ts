@@ -39,7 +39,7 @@ export class SafetensorsFile implements SafetensorsHeader, Disposable {
     this.#source = source
   }
 
-  /** The descriptor of a file opened by path, for hashing the very bytes that were parsed. */
+  /** The descriptor of a file opened by path, for hashing the same bytes that were parsed. */
   get fd(): number | undefined {
     return this.#source instanceof RegularFile ? this.#source.fd : undefined
   }

@@ -1,7 +1,7 @@
 /**
- * Graph to plan: drops steps that no output needs, keeps the order of the ops (a topological one), and places every
- * tensor. Parameters are in 'weights', their gradients at the same offsets in 'gradients', every input, state, constant
- * and output in a buffer of its name, all others in the arena, where lifetimes decide which share memory.
+ * Graph to plan: drops steps that no output needs, keeps the (topological) order of the ops, and places every tensor.
+ * Parameters are in 'weights', their gradients at the same offsets in 'gradients', every input, state, constant and
+ * output in a buffer of its name, all others in the arena, where tensors with disjoint lifetimes share memory.
  */
 import type { Plan } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'
@@ -112,8 +112,8 @@ function liveNodes(graph: Graph, live: Set<Tensor>): Node[] {
 }
 
 /**
- * Arena offsets of the tensors that have no place yet. An op that works element by element takes over the memory of an
- * input that ends with it.
+ * Arena offsets of the tensors that are not placed yet. An elementwise op reuses the memory of an input that ends with
+ * it.
  */
 function placeIntermediates(
   nodes: readonly Node[],

@@ -95,7 +95,7 @@ export interface TernaryWeights {
   readonly base3?: boolean
   readonly t: Tensor
   readonly m: Tensor
-  /** Outputs O, where it is not a multiple of 16. Default 16 times t's first size. */
+  /** Number of outputs O, if it is not a multiple of 16. Default 16 times t's first size. */
   readonly out?: number
 }
 
@@ -112,7 +112,7 @@ export class Graph {
     return this.#leaf(name, 'input', dtype, shape)
   }
 
-  /** A trained (or, in serving, packed) weight; all lie in the buffer 'weights'. */
+  /** A trained (or, in serving, packed) weight, in the buffer 'weights'. */
   parameter(name: string, shape: readonly number[], dtype: DType = 'f32'): Tensor {
     return this.#leaf(name, 'parameter', dtype, shape)
   }

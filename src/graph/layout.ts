@@ -1,7 +1,7 @@
 /**
- * Where parameters lie in the buffer 'weights' (and their gradients and optimizer moments in buffers of the same form):
- * matrices first, so that "decays" is one element count, then the rest; declared order within both; each begins at a
- * multiple of 64 bytes.
+ * Offsets of parameters in the buffer 'weights' (and of their gradients and optimizer moments in buffers of the same
+ * layout): matrices first, so that "decays" is one element count, then the rest, both in declared order. Each begins at
+ * a multiple of 64 bytes.
  */
 import { roundUp } from '../lib/float.ts'
 import { elementBytes, type DType } from '../ops/sizes.ts'

@@ -26,8 +26,7 @@ export function optimizerPlan(layout: Layout, maxNorm: number): Plan {
 }
 
 /**
- * left += right, element by element, for buffers of `bytes` bytes of f32: a node of the tree that adds micro-batch
- * gradients.
+ * left += right, elementwise, for buffers of `bytes` bytes of f32: a node of the tree that adds micro-batch gradients.
  */
 export function addPlan(bytes: number): Plan {
   const plan = new PlanBuilder()

@@ -1,5 +1,5 @@
 /**
- * Assembles a plan: names buffers, places tensors, encodes steps. Checks nothing that an executor checks on loading.
+ * Assembles a plan: names buffers, places tensors, encodes steps. The executor does all checks when it loads the plan.
  */
 import type { Plan, PlanTensor, Step } from '../exec/plan.ts'
 import { invariant } from '../lib/errors.ts'

@@ -172,7 +172,7 @@ function refused({ response, url }: Found, source: ModelSource): VeritError {
 }
 
 /**
- * Checks length, coding and range before a byte is kept, and makes `partial` ready to go on at the right place.
+ * Checks length, encoding and range before a byte is kept, and prepares `partial` to resume.
  * @returns bytes of the whole file
  */
 function checkHead(

@@ -1,7 +1,7 @@
 /**
- * Asks for a file and follows redirects, at most five, each judged like the first address. A token goes to the hub's
- * origin and nowhere else; a download that began on a public address never goes on to a private one, even where the
- * user allowed those, nor from https to http.
+ * Requests a file and follows redirects, at most five, each checked like the first address. A token goes to the hub's
+ * origin only. A download that began on a public address never continues on a private one, even if the user allowed
+ * those, nor from https to http.
  */
 import type { IncomingMessage } from 'node:http'
 import { VeritError } from '../lib/errors.ts'

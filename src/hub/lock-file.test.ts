@@ -69,7 +69,7 @@ test('a lock file that says less, more or something else is refused', () => {
   ]) {
     assert.throws(
       () => parseLock(text, 'l'),
-      (e: unknown) => VeritError.is(e, 'VERIT_LOCK_FILE') && /a name stands twice/.test(e.message),
+      (e: unknown) => VeritError.is(e, 'VERIT_LOCK_FILE') && /a name appears twice/.test(e.message),
       text
     )
   }

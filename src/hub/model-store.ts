@@ -1,7 +1,7 @@
 /**
  * The store of pulled models: files under the digest of their content (`sha256/ab/abcd...`), and an index of names in
- * SQLite. A file is named only after it was checked and lies in its place; both happen in one transaction, which also
- * keeps other processes out, so that a crash leaves at worst a file without a name, for `gc`.
+ * SQLite. A file gets a name only after it is verified and in its place. Both happen in one transaction that excludes
+ * other processes, so a crash leaves at most a file without a name, for `gc`.
  */
 import { DatabaseSync } from 'node:sqlite'
 import {
@@ -38,7 +38,7 @@ export interface StoredModel {
   readonly signature: StoredSignature | undefined
 }
 
-/** A signature that was fetched with a model, a file of the store as well. */
+/** A signature that was fetched with a model, also a file of the store. */
 export interface StoredSignature {
   readonly digest: Digest
   /** Path of the model in its signature. */
@@ -105,7 +105,7 @@ export class ModelStore implements Disposable {
     return privateFolder(join(this.folder, 'quarantine'))
   }
 
-  /** Where the file of a digest lies, whether or not it is there. */
+  /** The path of a file with this digest, whether or not it exists. */
   path(digest: Digest): string {
     invariant(isDigest(digest), 'only a digest becomes a path')
     const hex = digest.slice(7)
@@ -147,7 +147,7 @@ export class ModelStore implements Disposable {
     return digest
   }
 
-  /** Moves a checked file to its place: whole or not at all. It can no longer be written to. */
+  /** Moves a verified file to its place atomically, and makes it read-only. */
   promote(file: string, digest: Digest): void {
     const target = this.path(digest)
     try {

@@ -168,7 +168,7 @@ export function isAbandoned(quarantine: string, name: string): boolean {
   return host === thisHost ? !isAlive(Number(pid)) : Date.now() - grown(join(quarantine, name)) > DAY_MS
 }
 
-/** When something was last written there, in milliseconds since 1970; infinite where it is gone. */
+/** When it was last written, in milliseconds since 1970; infinite if it no longer exists. */
 function grown(folder: string): number {
   const times = [folder, join(folder, 'data')].flatMap(path => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? [])
   return times.length === 0 ? Infinity : Math.max(...times)

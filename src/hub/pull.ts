@@ -230,7 +230,7 @@ function nameFor(source: ModelSource, asked: string | undefined): string {
   })
 }
 
-/** A name keeps its source: another file of the same name must not take the place of a model that is served by it. */
+/** A name keeps its source: another file of the same name must not replace a model that is served under it. */
 function checkName(store: ModelStore, name: string, source: ModelSource): void {
   const other = store.find(name)
   if (other === undefined || other.source === source.id) return

@@ -71,7 +71,7 @@ export class PushFile implements Disposable {
     return createHash('sha1').update(`blob ${this.bytes}\0`).update(this.content).digest('hex')
   }
 
-  /** All bytes in pieces. @throws VeritError VERIT_FILE_IO at the end where they are not those that were hashed */
+  /** All bytes in pieces. @throws VeritError VERIT_FILE_IO at the end if they differ from the hashed ones */
   async *chunks(onProgress: (done: number) => void): AsyncGenerator<Buffer> {
     const hash = createHash('sha256')
     for (let at = 0; at < this.bytes;) {

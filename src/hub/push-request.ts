@@ -47,8 +47,8 @@ const ADVICE: Readonly<Record<number, [problem: string, hint: string]>> = {
 }
 
 /**
- * Sends, waits where the host asks to (429, 503), and gives the answer of status 200 to 299; its body has to be read or
- * destroyed.
+ * Sends, waits if the host asks to (429, 503), and returns the answer of status 200 to 299. The caller must read or
+ * destroy its body.
  * @param outgoing made anew for each attempt
  * @throws VeritError VERIT_PUSH_ANSWER, VERIT_PUSH_CONNECTION, VERIT_PULL_ADDRESS; the reason of `rules.signal`
  */
@@ -126,7 +126,7 @@ export async function askHub<S extends TSchema>(
   } catch (e) {
     return refusePush(
       url.host,
-      `its answer cannot be read: ${VeritError.is(e) ? printable(e.what, 200) : 'it is no JSON'}`
+      `its answer cannot be read: ${VeritError.is(e) ? printable(e.what, 200) : 'it is not JSON'}`
     )
   }
   if (!Value.Check(schema, value)) return refusePush(url.host, 'its answer is not what a hub answers')

@@ -50,12 +50,12 @@ export interface PushedFile {
 }
 
 export interface Pushed {
-  /** As in verit.lock: what `verit pull` takes. */
+  /** As in verit.lock, and as an argument of `verit pull`. */
   readonly target: string
   readonly files: readonly PushedFile[]
   /** Commit that was made; undefined where all was there already, and for an address. */
   readonly commit: string | undefined
-  /** Whether the hub then named the same digest for the model; undefined where it names none. */
+  /** Whether the hub then reported the same digest for the model; undefined if it reports none. */
   readonly confirmed: boolean | undefined
 }
 
@@ -104,8 +104,8 @@ function parseTarget(text: string, file: string, endpoint: string): ModelSource 
 }
 
 /**
- * The signature beside the model, which must be for this content and its future name. Whoever pulls it judges the
- * signer.
+ * The signature beside the model, which must be for this content and its future name. Whoever pulls it decides whether
+ * to trust the signer.
  */
 async function openSignature(model: string, path: string, file: PushFile, name: string): Promise<PushFile> {
   const at = `${model}.sig`

@@ -83,7 +83,7 @@ async function judge(url: URL, rules: RequestRules): Promise<{ addresses: string
 }
 
 /**
- * Resolves when the head of the answer is there, whatever its status; the body has to be read or destroyed.
+ * Resolves when the head of the answer has arrived, whatever its status. The caller must read or destroy the body.
  * @throws VeritError VERIT_PULL_ADDRESS, VERIT_PULL_CONNECTION
  */
 export async function request(

@@ -1,7 +1,7 @@
 /**
- * Which host this is, for claims in a folder that several may share: process numbers mean something only where they are
- * counted. 16 hexadecimal digits of a hash over the name of the host, the boot and, on Linux, the name space of process
- * numbers, so that two containers of one machine are two hosts.
+ * An id of this host, for claims in a folder that several hosts may share: process ids are unique only on one host. 16
+ * hexadecimal digits of a hash over the name of the host, the boot id and, on Linux, the PID namespace, so that two
+ * containers of one machine are two hosts.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'

@@ -66,7 +66,7 @@ export function parseBlock(text: string): AddressBlock | undefined {
   return blockAround(parsed.address, bits)
 }
 
-/** The block of that many leading bits in which an address lies. @param bits 0 to 32, or 0 to 128 */
+/** The block with that many leading bits that contains an address. @param bits 0 to 32, or 0 to 128 */
 export function blockAround({ version, value }: Address, bits: number): AddressBlock {
   const free = BigInt(width(version) - bits)
   return { version, value: (value >> free) << free, bits }

@@ -29,7 +29,7 @@ test('cores are those that the machine has and the process may use', () => {
   assert.throws(() => usableCores('0,8', eight, 'linux'), refused(/no processor 8\. Choose among 0-7/))
   assert.throws(() => usableCores('3-6', eight, 'linux'), refused(/may not run on processor 4\. Choose among 0-3,6/))
   for (const text of ['', 'all', '3-1', '0,', '9999'])
-    assert.throws(() => usableCores(text, eight, 'linux'), refused(/are no list of processors/), text)
+    assert.throws(() => usableCores(text, eight, 'linux'), refused(/are not a list of processors/), text)
   assert.throws(() => usableCores('0', eight, 'darwin'), refused(/on Linux only/))
 })
 

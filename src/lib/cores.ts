@@ -4,7 +4,7 @@ import { allowedProcessors, processorList } from './processor-list.ts'
 
 /**
  * @param text such as "0-3,5"
- * @param root the folder that holds proc, for tests @param platform as in `process.platform`
+ * @param root the folder that contains proc, for tests @param platform as in `process.platform`
  * @returns their numbers, each once, ascending
  * @throws VeritError VERIT_USAGE for a malformed list, processors that this machine lacks or this process may not use,
  *   and systems other than Linux
@@ -16,7 +16,7 @@ export function usableCores(text: string, root = '/', platform: NodeJS.Platform 
   const wanted =
     processorList(text) ??
     refuse(
-      `The cores ${JSON.stringify(text.slice(0, 100))} are no list of processors`,
+      `The cores ${JSON.stringify(text.slice(0, 100))} are not a list of processors`,
       'Name them as the system numbers them, from 0 to 8191, for example 0-3,5'
     )
   if (platform !== 'linux')

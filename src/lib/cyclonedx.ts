@@ -38,7 +38,7 @@ export interface Bom {
   readonly subject: Component
   readonly components: readonly Component[]
   readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[]
-  /** Name and version of what wrote it. */
+  /** Name and version of the program that wrote it. */
   readonly tool: { readonly name: string; readonly version: string }
 }
 

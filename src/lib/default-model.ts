@@ -1,7 +1,4 @@
-/**
- * Where the model that ships with the package lies, and the key of its signer. Only the paths: their readers find out
- * whether the files are there.
- */
+/** Paths of the model that ships with the package, and of its signer's public key. The files may be missing. */
 import { join } from 'node:path'
 import { VeritError } from './errors.ts'
 import { packageRoot } from './package-root.ts'

@@ -1,4 +1,4 @@
-/** Objects without their undefined fields, for interfaces in which absent and undefined are not the same. */
+/** Objects without their undefined fields, for interfaces that distinguish absent from undefined. */
 
 type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
   [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>

@@ -105,13 +105,13 @@ export const errorTable = {
   }),
   VERIT_TOKENIZER_CHARACTER: row<{ character: string }>({
     what: f => `The character ${JSON.stringify(f.character)} is not in the vocabulary of this character tokenizer`,
-    next: () => 'Remove it from the text, or train with --tokenizer-kind bpe, which can encode anything',
+    next: () => 'Remove it from the text, or train with --tokenizer-kind bpe, which encodes every character',
     status: 400,
     overHttp: () => 'Remove it from the text'
   }),
   VERIT_TOKEN_ID: row<{ id: number; vocabSize: number }>({
     what: f => `There is no token ${f.id}: the vocabulary has ${f.vocabSize} tokens`,
-    next: () => `Use ids from 0 to the size less one`,
+    next: () => `Use ids from 0 to the vocabulary size less one`,
     status: 400
   }),
   VERIT_MODEL_CONFIG: row<{ field: string; problem: string }>({
@@ -177,7 +177,7 @@ export const errorTable = {
     exit: 2
   }),
   VERIT_DATA_EMPTY: row<{ what: string; hint: string }>({
-    what: f => `There is no text to work with: ${f.what}`,
+    what: f => `There is no text: ${f.what}`,
     next: f => f.hint,
     exit: 2
   }),
@@ -207,7 +207,7 @@ export const errorTable = {
     next: () => 'Check the file and the disk, or the database server; requests are refused until it works'
   }),
   VERIT_KEY_OPTION: row<{ field: string; problem: string }>({
-    what: f => `The key was not made or changed: ${f.field} ${f.problem}`,
+    what: f => `The key was not created or changed: ${f.field} ${f.problem}`,
     next: () => 'Correct it; docs/internals/keys.md lists every field with its range',
     status: 400,
     exit: 2,
@@ -224,7 +224,7 @@ export const errorTable = {
     exit: 2
   }),
   VERIT_UNAVAILABLE: row<{ what: string }>({
-    what: f => `The server cannot answer now: its ${f.what} does not work`,
+    what: f => `The server cannot answer now: its ${f.what} failed`,
     next: () => 'Try again later; the log of the server has the details',
     status: 503
   }),
@@ -248,7 +248,7 @@ export const errorTable = {
     status: 503
   }),
   VERIT_SANDBOX: row<{ missing: string; fix: string }>({
-    what: f => `The runner cannot be locked as require_sandbox demands: ${f.missing}`,
+    what: f => `The sandbox that require_sandbox demands is not available: ${f.missing}`,
     next: f => f.fix
   }),
   VERIT_DEBUGGER: row<{ option: string; danger: string }>({
@@ -262,7 +262,7 @@ export const errorTable = {
     status: 503
   }),
   VERIT_TOO_MANY: row<{ limit: number }>({
-    what: f => `This key has ${f.limit} requests under way, which is its limit`,
+    what: f => `This key already has ${f.limit} running requests, which is its limit`,
     next: () => 'Wait for one of them to end',
     status: 429
   }),
@@ -307,7 +307,7 @@ export const errorTable = {
   VERIT_ANSWER: row<{ problem: string }>({
     what: f => `The answer of the server cannot be trusted: ${f.problem}`,
     next: () =>
-      'Do not use it; look for what stands between you and the server, or check that you have the public key of ' +
+      'Do not use it; look for a proxy between you and the server, or check that you have the public key of ' +
       'this server'
   }),
   VERIT_CONNECT: row<{ url: string; reason: string }>({
@@ -342,7 +342,7 @@ export const errorTable = {
   }),
   VERIT_BODY_TOO_LARGE: row<{ limit: number }>({
     what: f => `The body has more than ${f.limit} bytes`,
-    next: () => 'Send a smaller one',
+    next: () => 'Send a smaller body',
     status: 413
   }),
   VERIT_CONTENT_TYPE: row<{ problem: string }>({
@@ -420,7 +420,7 @@ export const errorTable = {
     next: () => 'Check the server behind VERIT_RATE_URL; requests are refused until it answers'
   }),
   VERIT_BUSY: row<{ running: number; waiting: number }>({
-    what: f => `The model is busy: ${plural(f.running, 'generation')} under way and ${f.waiting} waiting`,
+    what: f => `The model is busy: ${plural(f.running, 'generation')} running and ${f.waiting} waiting`,
     next: () => 'Try again in a moment',
     status: 503
   }),
@@ -467,16 +467,16 @@ export const errorTable = {
       'Compare the key with the one that `verit audit key` shows on the server: the name and the hash must be the same'
   }),
   VERIT_NOTE_SIGNATURE: row<{ source: string; key: string }>({
-    what: f => `${f.source} bears a signature of ${f.key} that does not hold`,
-    next: () => 'It was changed after it was signed, or is a forgery: do not trust it'
+    what: f => `The signature of ${f.key} on ${f.source} is invalid`,
+    next: () => 'The file was changed after signing, or the signature is forged: do not trust it'
   }),
   VERIT_AUDIT: row<{ problem: string }>({
     what: f => `The request cannot be recorded: ${f.problem}`,
-    next: () => 'Try again later; what is not in the audit log is not done',
+    next: () => 'Try again later; Verit runs no request that it cannot record',
     status: 503
   }),
   VERIT_PROOF: row<{ source: string; problem: string }>({
-    what: f => `${f.source} proves nothing: ${f.problem}`,
+    what: f => `The proof ${f.source} is invalid: ${f.problem}`,
     next: () => 'Ask for a new proof, and do not rely on this one'
   }),
   VERIT_BUNDLE: row<{ source: string; problem: string }>({
@@ -488,7 +488,7 @@ export const errorTable = {
     next: () => 'Check whose key it is before you trust it; docs/internals/model-signing.md shows how'
   }),
   VERIT_MODEL_SIGNATURE: row<{ source: string; problem: string }>({
-    what: f => `The signature ${f.source} does not hold: ${f.problem}`,
+    what: f => `The signature ${f.source} is invalid: ${f.problem}`,
     next: () => 'Do not use the model; get it and its signature again from their source'
   }),
   VERIT_MODEL_CHANGED: row<{ model: string; problem: string }>({
@@ -496,7 +496,7 @@ export const errorTable = {
     next: () => 'Do not use it; get it again from its source'
   }),
   VERIT_MODEL_FILES: row<{ path: string; problem: string; fix: string }>({
-    what: f => `${f.path} cannot be signed or checked: ${f.problem}`,
+    what: f => `${f.path} cannot be signed or verified: ${f.problem}`,
     next: f => f.fix
   }),
   VERIT_OTHERS_WRITE: row<{ path: string; mode: string; command: string }>({
@@ -550,7 +550,7 @@ export const errorTable = {
   }),
   VERIT_AUDIT_ORIGIN: row<{ folder: string; origin: string; wanted: string }>({
     what: f => `The audit log ${f.folder} has the origin ${f.origin}, which cannot become ${f.wanted}`,
-    next: () => 'Take its origin into the configuration, or move the folder away to begin a new log',
+    next: () => 'Set this origin in the configuration, or move the folder away to begin a new log',
     exit: 2
   }),
   VERIT_PULL_SOURCE: row<{ source: string; problem: string }>({
@@ -561,23 +561,21 @@ export const errorTable = {
     exit: 2
   }),
   VERIT_PULL_ADDRESS: row<{ host: string; problem: string }>({
-    what: f => `${f.host} was not asked: ${f.problem}`,
+    what: f => `No request was sent to ${f.host}: ${f.problem}`,
     next: () =>
       'Models come from and go to public addresses over https; --allow-private allows hosts in your own network, ' +
       'and http on this machine'
   }),
   VERIT_PULL_REDIRECT: row<{ host: string; problem: string }>({
     what: f => `${f.host} answered with ${f.problem}`,
-    next: () => 'It was not followed: use another source, or tell its operator'
+    next: () => 'Verit did not use this answer: use another source, or tell its operator'
   }),
   VERIT_PULL_CONNECTION: row<{ host: string; reason: string }>({
-    what: f => `The download from ${f.host} broke off: ${f.reason}`,
-    next: () =>
-      'Check address and network, and run the same command again: what has come is kept, and it goes on there ' +
-      'where the host allows it'
+    what: f => `The download from ${f.host} was interrupted: ${f.reason}`,
+    next: () => 'Check the address and the network, and run the same command again; it resumes if the host allows it'
   }),
   VERIT_PULL_ANSWER: row<{ host: string; problem: string; hint: string }>({
-    what: f => `${f.host} does not give the file: ${f.problem}`,
+    what: f => `${f.host} refused the download: ${f.problem}`,
     next: f => f.hint
   }),
   VERIT_PULL_SIZE: row<{ source: string; size: number; limit: number; by: 'limit' | 'disk' }>({
@@ -591,7 +589,7 @@ export const errorTable = {
   }),
   VERIT_PULL_DIGEST: row<{ source: string; wanted: string; got: string; by: string }>({
     what: f => `${f.source} is not the file that ${f.by} names: its digest is ${f.got}, not ${f.wanted}`,
-    next: () => 'It was thrown away; find out from the publisher of the file which one is right before you use it'
+    next: () => 'The download was deleted; ask the publisher which digest is right before you use the file'
   }),
   VERIT_PULL_LOCK: row<{ source: string; lock: string; wanted: string; got: string }>({
     what: f => `${f.source} is not what ${f.lock} pins: ${f.got} instead of ${f.wanted}`,
@@ -617,12 +615,12 @@ export const errorTable = {
     exit: 2
   }),
   VERIT_PUSH_ANSWER: row<{ host: string; problem: string; hint: string }>({
-    what: f => `${f.host} does not take the file: ${f.problem}`,
+    what: f => `${f.host} refused the upload: ${f.problem}`,
     next: f => f.hint
   }),
   VERIT_PUSH_CONNECTION: row<{ host: string; reason: string }>({
-    what: f => `The upload to ${f.host} broke off: ${f.reason}`,
-    next: () => 'Run the same command again: what a hub has already is not sent again'
+    what: f => `The upload to ${f.host} was interrupted: ${f.reason}`,
+    next: () => 'Run the same command again: files that the hub already has are not sent again'
   }),
   VERIT_LOCK_FILE: row<{ path: string; problem: string }>({
     what: f => `${f.path} cannot be used: ${f.problem}`,
@@ -657,6 +655,6 @@ export const errorTable = {
   }),
   VERIT_INTERNAL: row<{ problem: string }>({
     what: f => `internal: ${f.problem}`,
-    next: () => 'This is a defect of Verit: report it with the command that led here'
+    next: () => 'This is a bug in Verit: report it with the command that led here'
   })
 } as const

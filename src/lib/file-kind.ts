@@ -1,5 +1,5 @@
 /**
- * Identifies a file by its content: texts, models, archives and the rest. This is the one place that does. It refuses
+ * Identifies a file by its content: texts, models, archives and others. This is the only place that does so. It refuses
  * nothing: readers of texts (data/input-kind.ts) and of models decide, and name the next step for their purpose.
  */
 import { signatureOf } from './file-signatures.ts'
@@ -12,14 +12,14 @@ import { promisedBy, textKindOf } from './text-kind.ts'
 
 export type { FileGroup } from './file-signatures.ts'
 
-/** Bytes at the beginning of a file that are looked at. */
+/** Number of bytes inspected at the beginning of a file. */
 export const HEAD_BYTES = 1 << 16
 
 export interface FileKind {
   /** Stable name, such as 'gzip', 'jsonl', 'utf-16le', 'gguf'; 'text' is plain text in UTF-8. */
   readonly kind: string
   readonly group: FileGroup
-  /** With its article, for sentences: 'a gzip file', 'text in UTF-16 (little-endian)'. */
+  /** With its article, for messages: 'a gzip file', 'text in UTF-16 (little-endian)'. */
   readonly what: string
   /** Of plain text: the format that the name promises instead, such as 'JSON Lines'. */
   readonly promised?: string

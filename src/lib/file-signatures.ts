@@ -21,7 +21,7 @@ export type FileGroup =
   | 'model'
   /** Pictures, sound, film. */
   | 'media'
-  /** Saved under the name of a file in its place: a pointer, a web page, an error message. */
+  /** Content that is often saved by mistake under the name of a file: a pointer, a web page, an error message. */
   | 'stand-in'
   | 'program'
   | 'binary'
@@ -30,7 +30,7 @@ export interface Signature {
   /** Stable name, for programs. */
   readonly kind: string
   readonly group: FileGroup
-  /** With its article, for sentences. */
+  /** With its article, for messages. */
   readonly what: string
   /** The bytes, as Latin-1, and their position. */
   readonly bytes: string
@@ -49,7 +49,7 @@ const noText: Evidence = head => head.subarray(0, 512).some(byte => byte < 8)
 
 const riff: Evidence = head => latin1(head, 0, 4) === 'RIFF'
 
-/** The name of the first file of a ZIP archive, and its first bytes where it is stored uncompressed. */
+/** The name of the first file of a ZIP archive, and its first bytes if it is stored uncompressed. */
 const firstZipped =
   (pattern: RegExp): Evidence =>
   head =>

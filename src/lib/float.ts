@@ -16,15 +16,14 @@ export const ROUND = 6755399441055744
 export const TINY_SCALE = fround(1e-5)
 
 const F32_MAX = 3.4028234663852886e38
-/** Halfway between the largest f32 and 2¹²⁸: what rounds to infinity by the rule of even. */
+/** Halfway between the largest f32 and 2¹²⁸: from here on, numbers round to infinity (ties to even). */
 const OVERFLOW_TIE = 3.4028235677973366e38
 
 /**
  * a·b + c of three f32 numbers with one rounding.
- *
- * The product is exact in binary64 and TwoSum (Knuth) gives the sum as s + e. Rounding s to f32 differs from rounding s
- * + e only where s lies exactly halfway between two f32 neighbours f and g and e is not zero; the sign of e then says
- * which one is nearer. That is the value the round-to-odd recipe of the contract yields, without looking at bits.
+ * The product is exact in binary64, and TwoSum (Knuth) gives the sum as s + e. Rounding s to f32 differs from rounding
+ * s + e only if s lies exactly halfway between two f32 neighbours and e is not zero; the sign of e then decides. This
+ * is the value of the round-to-odd recipe of the contract.
  */
 export function fma32(a: number, b: number, c: number): number {
   const p = a * b
@@ -49,7 +48,7 @@ export function rne(a: number): number {
   return Math.abs(a) < 2 ** 51 ? a + ROUND - ROUND : a
 }
 
-/** The larger one; b where they are equal or a is NaN. */
+/** The larger one; b if they are equal or a is NaN. */
 export function max32(a: number, b: number): number {
   return a > b ? a : b
 }

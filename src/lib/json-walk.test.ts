@@ -73,7 +73,7 @@ const piece = fc.constantFrom(
 test(
   'a text passes exactly when JSON.parse reads it, but for names that stand twice and numbers beyond the ' + 'largest',
   () => {
-    const others = /^(?:a name stands twice|a number is too large)/
+    const others = /^(?:a name appears twice|a number is too large)/
     const judge = (text: string): void => {
       const problems = faults(text)
         .map(f => f[0])
@@ -136,11 +136,11 @@ test('what a visitor is told is what JSON.parse builds', () => {
 test('faults after which the next value is known are all told, each with its byte', () => {
   assert.deepEqual(faults('{"é":1,"a":"\\x","a":[1e999,"\n"],"\\u0061":{"b":0,"b":0}} x'), [
     ['a string holds a control character or a wrong escape', 12],
-    ['a name stands twice in one object', 17],
+    ['a name appears twice in one object', 17],
     ['a number is too large', 22],
     ['a string holds a control character or a wrong escape', 28],
-    ['a name stands twice in one object', 33],
-    ['a name stands twice in one object', 49],
+    ['a name appears twice in one object', 33],
+    ['a name appears twice in one object', 49],
     ['something follows its end', 57]
   ])
 })

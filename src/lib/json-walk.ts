@@ -29,12 +29,12 @@ export interface JsonRules {
   readonly forbidden?: ReadonlySet<string>
 }
 
-/** Is told of each part of the text, in order. */
+/** Called for each part of the text, in order. */
 export interface JsonVisitor {
   begin(object: boolean): void
   name(name: string): void
   value(value: string | number): void
-  /** Numbers, true, false and null, unless `scalars` is 'counts'. Default: not told. */
+  /** Numbers, true, false and null, unless `scalars` is 'counts'. Default: not reported. */
   scalar?(value: number | boolean | null): void
   end(): void
 }
@@ -154,7 +154,7 @@ class Walk {
     }
   }
 
-  /** Takes what begins with this character; -1 is the end of the text. */
+  /** Processes the token that begins with this character; -1 is the end of the text. */
   #step(c: number): void {
     switch (this.#expect) {
       case FIRST_VALUE:
@@ -290,7 +290,7 @@ class Walk {
     const seen = this.#open.at(-1) ?? new Set()
     this.#open[this.#open.length - 1] = seen
     if (forbidden?.has(text) === true) this.#fault(`"${text}" is not accepted as a name`, start)
-    if (seen.has(text)) this.#fault('a name stands twice in one object', start)
+    if (seen.has(text)) this.#fault('a name appears twice in one object', start)
     seen.add(text)
     if (names !== undefined && seen.size > names) return this.#end(`an object has more than ${names} names`, start)
     if (++this.#names - 1 === allNames) return this.#end(`it has more than ${allNames} names`, start)

@@ -66,7 +66,7 @@ export class LogOutput {
     }
   }
 
-  /** Writes of the first buffer as much as goes in. False where nothing does now. */
+  /** Writes as much of the first buffer as possible. False if nothing can be written now. */
   #writeSome(): boolean {
     const [first] = this.#waiting
     try {

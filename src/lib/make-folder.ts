@@ -1,6 +1,6 @@
 /**
- * Creates a folder and its parents. The only place that does: Node's own recursive mkdir never returns if mkdir reports
- * ENOENT although the parent exists (procfs, some FUSE file systems), and signals are not handled meanwhile.
+ * Creates a folder and its parents. The only place that does so: Node's own recursive mkdir never returns if mkdir
+ * reports ENOENT although the parent exists (procfs, some FUSE file systems), and signals are not handled meanwhile.
  */
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'

@@ -1,4 +1,4 @@
-/** The name that was probably meant, for messages about names that do not exist. */
+/** The most similar name, for errors about unknown names. */
 
 /**
  * The nearest of `names` within a third of the length (at least two) insertions, deletions, replacements and swaps of

@@ -1,6 +1,6 @@
 /**
- * Where the package's own files lie: models, kernels, documents. A bundler moves code away from them; the package is
- * then looked for in the node_modules folders above the bundle.
+ * The folder of the package's own files: models, kernels, documents. A bundler moves code away from them; the package
+ * is then searched for in the node_modules folders above the bundle.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -21,7 +21,7 @@ export function packageRoot(): string | undefined {
   return found
 }
 
-/** The folder of a package as the code here would import it. Undefined where it is not installed. */
+/** The folder of a package as an import from here would resolve it. Undefined if it is not installed. */
 export function installed(name: string): string | undefined {
   try {
     return dirname(createRequire(codeUrl).resolve(`${name}/package.json`))
@@ -33,7 +33,7 @@ export function installed(name: string): string | undefined {
 /** Whether the sources themselves run, as in a checkout. */
 export const runsFromSource: boolean = codeUrl.endsWith('.ts')
 
-/** src/lib/ and dist/lib/ lie two levels below the root. Elsewhere, in a bundle, that folder is someone else's. */
+/** src/lib/ and dist/lib/ are two levels below the root. In a bundle, that folder belongs to someone else. */
 function rootAbove(url: string): string | undefined {
   const root = fileURLToPath(new URL('../..', url))
   const path = join(root, 'package.json')

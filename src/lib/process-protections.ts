@@ -1,6 +1,6 @@
 /**
  * Protections of a server's processes as data: the effect of each signal on gateway and runner, and the options of Node
- * that expose a process. One table for both: the gateway holds the secrets, so it needs what the runner has.
+ * that expose a process. One table for both, because the gateway holds the secrets and needs the same protection.
  * `runner/protect.ts` applies it; doctor and tests read it.
  */
 import { constants } from 'node:os'
@@ -58,7 +58,7 @@ export const signalReactions: Readonly<Record<string, { readonly gateway: Reacti
 export const realTimeSignals: readonly number[] =
   process.platform === 'linux' ? Array.from({ length: 31 }, (_, i) => 34 + i) : []
 
-/** Ignored natively: a listener would interrupt the write to the terminal instead of letting it go on. */
+/** Ignored natively: a listener would interrupt the write to the terminal. */
 export const ignoredNatively: readonly string[] = ['SIGTTIN', 'SIGTTOU']
 
 export type Role = 'gateway' | 'runner'

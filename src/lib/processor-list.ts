@@ -23,7 +23,7 @@ export function processorList(text: string | undefined): number[] | undefined {
 
 /**
  * The processors that this process may run on, and those of the machine. Undefined if unknown. @param root the folder
- * that holds proc and sys, for tests
+ * that contains proc and sys, for tests
  */
 export function allowedProcessors(root = '/'): { allowed: string | undefined; present: string | undefined } {
   const read = (path: string): string => {

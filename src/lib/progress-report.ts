@@ -15,8 +15,8 @@ export interface ByteProgress {
 }
 
 /**
- * `false`: nowhere. A stream gets lines, or a bar where it is a terminal, after half a second. A function is called
- * with numbers, often.
+ * `false`: no progress. A stream gets lines, or a bar on a terminal, after half a second. A function is called with
+ * numbers, often.
  */
 export type ProgressTarget = false | NonNullable<ProgressOptions['stream']> | ((progress: ByteProgress) => void)
 

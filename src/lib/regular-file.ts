@@ -45,7 +45,7 @@ export class RegularFile implements ByteSource, Disposable {
     this.#mtime = s.mtimeNs
   }
 
-  /** The open descriptor, for hashing or for handing to another process. */
+  /** The open descriptor, for hashing or for another process. */
   get fd(): number {
     invariant(this.#fd >= 0, `${this.name} is closed`)
     return this.#fd
@@ -69,7 +69,7 @@ export class RegularFile implements ByteSource, Disposable {
     }
   }
 
-  /** All bytes. Look at `size` first: nothing else bounds what this takes. */
+  /** All bytes. Check `size` first: nothing else limits the memory that this takes. */
   readAll(): Buffer {
     const bytes = Buffer.alloc(this.size)
     this.read(0, bytes)
@@ -95,8 +95,7 @@ export class RegularFile implements ByteSource, Disposable {
 }
 
 /**
- * Opens a path, whoever owns it: the door to input. A file that holds a secret or decides something is opened by
- * trusted-file.ts.
+ * Opens a file for input, whoever owns it. trusted-file.ts opens files that hold a secret or decide something.
  * @param purpose completes the error for a missing file, for example "the model to inspect".
  * @param follow whether a link is followed
  */

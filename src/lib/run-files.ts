@@ -34,7 +34,7 @@ export function checkpointSteps(folder: string): number[] {
   return names.flatMap(name => stepOfCheckpoint(name) ?? []).sort((a, b) => a - b)
 }
 
-/** Whether a path is a folder. False where it cannot be examined: the function that opens it reports why. */
+/** Whether a path is a folder. False if that is unknown: the function that opens it reports why. */
 export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory()

@@ -1,5 +1,5 @@
 /**
- * Whether an open file lies where a container engine puts secrets: on a read-only mount of a memory file system. Docker
+ * Whether an open file is on a secret mount of a container engine: a read-only mount of a memory file system. Docker
  * Swarm and Kubernetes make such files readable to all (0444, 0644), because only the processes of one container see
  * the mount.
  */

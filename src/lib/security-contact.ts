@@ -1,7 +1,7 @@
 /**
- * Where weaknesses of Verit are reported. Maintainers set it here and nowhere else: SECURITY.md (`node
- * scripts/contact.ts`), the package.json of a release and `verit doctor` take it from here, and `scripts/release.ts`
- * makes no release while it is empty. It is not the contact of who runs a server: that one is `security_txt.contact`.
+ * The contact for weaknesses of Verit. Maintainers set it here and nowhere else: SECURITY.md (`node
+ * scripts/contact.ts`), the package.json of a release and `verit doctor` read it from here, and `scripts/release.ts`
+ * makes no release while it is empty. The operator of a server has another contact: `security_txt.contact`.
  */
 
 /** A `mailto:` or `https:` URI that a person reads. Empty: not set yet. */

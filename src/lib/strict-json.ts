@@ -53,9 +53,9 @@ export interface JsonBodyLimits {
 }
 
 /**
- * Reads the body of a request in slices: other work on the thread waits for one of them, however long the body is and
- * whatever it holds. The number of its values is bounded before they are built.
- * @throws VeritError like parseStrictJson; what `numbers` refuses with
+ * Parses the body of a request in slices, so that other work on the thread waits for one slice only, whatever the
+ * length and content of the body. The number of its values is checked before they are built.
+ * @throws VeritError like parseStrictJson; the error of `numbers`
  */
 export async function readJsonBody(bytes: Uint8Array, { depth, numbers }: JsonBodyLimits): Promise<unknown> {
   if (bytes.length > SLICE) await turn()

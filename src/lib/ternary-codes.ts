@@ -1,7 +1,7 @@
 /**
- * Where a ternary code lies in the three packings of GGUF (docs/internals/formats.md): the code, 0 to 2 for -1 to 1, of
- * weight `i` of a tensor whose packed bytes start at `bytes[0]`; 3 where the bits are what no writer makes. Sources:
- * microsoft/BitNet `ggml-bitnet-mad.cpp` (I2_S, 128-weight form); ggml `ggml-common.h`, `ggml-quants.c`.
+ * Reads a ternary code in the three packings of GGUF (docs/internals/formats.md): the code, 0 to 2 for -1 to 1, of
+ * weight `i` of a tensor whose packed bytes start at `bytes[0]`; 3 for invalid bits. Sources: microsoft/BitNet
+ * `ggml-bitnet-mad.cpp` (I2_S, 128-weight form); ggml `ggml-common.h`, `ggml-quants.c`.
  */
 
 /** I2_S: byte j of a 32-byte block holds weights j, 32+j, 64+j, 96+j of 128, the first in the top two bits. */
@@ -35,7 +35,7 @@ export const unpackedFive = ((): Uint8Array => {
 })()
 
 /**
- * Byte and place (0..4) in a TQ1_0 block of each of its 256 weights: 160 in bytes 0..31, 80 in 32..47, 16 in 48..51
+ * Byte and position (0..4) in a TQ1_0 block of each of its 256 weights: 160 in bytes 0..31, 80 in 32..47, 16 in 48..51
  * with four each.
  */
 export const tq1Byte = Uint8Array.from({ length: 256 }, (_, i) =>
@@ -46,8 +46,8 @@ export const tq1Place = Uint8Array.from({ length: 256 }, (_, i) =>
 )
 
 /**
- * TQ1_0: 54 bytes for 256 weights, the scale in the last two. The fifth place of bytes 48 to 51 is empty and has to
- * hold 0.
+ * TQ1_0: 54 bytes for 256 weights, the scale in the last two. The fifth position of bytes 48 to 51 is empty and must be
+ * 0.
  */
 export const tq1Code = (bytes: Uint8Array, i: number): number => {
   const within = i % 256

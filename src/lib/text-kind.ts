@@ -130,14 +130,14 @@ function json(text: string, whole: boolean): TextKind | undefined {
 }
 
 const DEPTH = 512
-/** The walk of the text goes on after these faults. */
+/** The scan of the text continues after these faults. */
 const HARMLESS: ReadonlySet<string> = new Set([
-  'a name stands twice in one object',
+  'a name appears twice in one object',
   'a number is too large',
   'a string holds a control character or a wrong escape'
 ])
 
-/** Whether the text is one object or array after another, up to where it was cut off. */
+/** Whether the text is one object or array after another, up to its end or the cut. */
 function beginsAsJson(text: string, whole: boolean): boolean {
   let rest = text
   for (let values = 0; values < 1000; values++) {
@@ -158,7 +158,7 @@ function beginsAsJson(text: string, whole: boolean): boolean {
 const isCutOff = (problem: string, rest: string): boolean =>
   problem === 'a string does not end' || /^\s*-?[\w.+-]{0,24}$/.test(rest)
 
-/** At most 1,000 lines that are not blank. The last line counts only where it is known to be complete. */
+/** At most 1,000 lines that are not blank. The last line counts only if it is complete. */
 function completeLines(text: string, whole: boolean): string[] {
   const lines = text.split('\n')
   if (!whole) lines.pop()

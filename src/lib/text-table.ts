@@ -2,7 +2,7 @@
 
 /** Rows that a table needs if the file name gives no hint. */
 const LEAST_ROWS = 5
-/** Rows that are looked at. */
+/** Number of rows inspected. */
 const MOST_ROWS = 200
 
 /**

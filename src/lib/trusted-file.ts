@@ -1,8 +1,8 @@
 /**
- * The one door to files that hold a secret or decide something. Owner and permissions are read from the open
- * descriptor, so the file that was checked is the file that is read. The folders on the way are not checked: whoever
- * can replace the file there owns the replacement, and that is refused. test/file-openings.test.ts lists every file
- * that Verit opens in another way, with the reason.
+ * The only function that opens files that hold a secret or decide something. It reads owner and permissions from the
+ * open descriptor, so the checked file is the file that is read. It does not check the folders on the path: whoever can
+ * replace the file there owns the replacement, which is refused. test/file-openings.test.ts lists every file that Verit
+ * opens in another way, with the reason.
  */
 import { fstatSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -100,8 +100,8 @@ export function openTrusted(path: string, options: TrustedOptions): RegularFile 
 
 /**
  * Reads a file of a class whole.
- * @param options.limit most bytes. @param options.tooLong error for a longer file; default VERIT_FILE_IO
- * @throws VeritError as openTrusted, and where it changes while it is read
+ * @param options.limit maximum number of bytes. @param options.tooLong error for a longer file; default VERIT_FILE_IO
+ * @throws VeritError as openTrusted, and if it changes while it is read
  */
 export function readTrusted(path: string, options: ReadOptions): Buffer {
   const { limit, tooLong } = options

@@ -206,7 +206,7 @@ test('an override replaces the template and adds end tokens by text or id; anyth
   for (const token of ['', 'two', '<nothing>', 258, -1, 1.5, '999']) {
     assert.throws(
       () => ofGguf(tokenizer, [], given(token)),
-      (e: unknown) => VeritError.is(e, 'VERIT_USAGE') && /which is no token of this model/.test(e.message),
+      (e: unknown) => VeritError.is(e, 'VERIT_USAGE') && /which is not a token of this model/.test(e.message),
       String(token)
     )
   }
@@ -296,7 +296,7 @@ test('a file of a folder that is something else is refused in the words of what 
     ],
     [{ 'special_tokens_map.json': '<!DOCTYPE html><html></html>' }, /is an HTML page.*\/resolve\//],
     [{ 'chat_template.jinja': 'x'.repeat(65_537) }, /has 65537 bytes/],
-    [{ 'tokenizer_config.json': '{"a":1,"a":2}' }, /stands twice/]
+    [{ 'tokenizer_config.json': '{"a":1,"a":2}' }, /appears twice/]
   ]
   for (const [files, words] of cases)
     assert.throws(

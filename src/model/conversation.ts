@@ -53,7 +53,7 @@ export interface Conversation {
   readonly addsEnd: boolean
   /** Every token that ends an answer, each id once. */
   readonly ends: readonly EndToken[]
-  /** Sentences about what contradicts, is missing or is not used. Text from files in them is escaped. */
+  /** Messages about contradictory, missing or unused settings. Text from files in them is escaped. */
   readonly warnings: readonly string[]
 }
 
@@ -212,7 +212,7 @@ function sourced(
   if (id !== undefined && id >= 0 && id < tokenizer.vocabSize) return { id, text: tokenizer.token(id), source }
   warnings.push(
     `${source} names ${typeof token === 'number' ? token : `"${shown(token)}"`} as ${what} token, ` +
-      'which is no token of the vocabulary'
+      'which is not in the vocabulary'
   )
   return undefined
 }
@@ -234,7 +234,7 @@ function endTokenId(token: string | number, tokenizer: TextTokenizer, source: st
     if (id !== undefined) return id // its spelling in the vocabulary, which no text may encode to
   }
   throw new VeritError('VERIT_USAGE', {
-    problem: `${source} is ${printable(JSON.stringify(token), 80)}, which is no token of this model`,
+    problem: `${source} is ${printable(JSON.stringify(token), 80)}, which is not a token of this model`,
     hint:
       `Give the text of one token or an id from 0 to ${tokenizer.vocabSize - 1}; ` +
       '`verit inspect` shows the tokens that end an answer'

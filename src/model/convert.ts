@@ -33,7 +33,7 @@ export interface ConvertOptions {
   /** Type of the linear layers of a model that is not ternary, as `head`. Default: unchanged. */
   readonly matrices?: WeightTypeName
   /**
-   * Writes only what the program's releases read, or refuses. Ternary rows that are not whole blocks of `ternary`
+   * Writes only what releases of the program read, or refuses. Ternary rows that are not whole blocks of `ternary`
    * become F16.
    */
   readonly for?: 'llama.cpp'
@@ -76,10 +76,9 @@ export interface Conversion {
 const SLICE = 1 << 20
 
 /**
- * Other things of this process, such as the handlers of signals, have their turn every SLICE of a table and after
- * every tensor.
- * @throws VeritError VERIT_FILE_EXISTS, VERIT_MODEL_WRITE for a matrix that the type cannot hold, VERIT_TENSOR for
- * values that are not as they have to be
+ * Yields to the event loop every SLICE of a table and after every tensor, for example for signal handlers.
+ * @throws VeritError VERIT_FILE_EXISTS, VERIT_MODEL_WRITE for a matrix that the type cannot represent, VERIT_TENSOR for
+ *   invalid values
  */
 export async function convertModel(
   source: ModelSource,
@@ -144,8 +143,8 @@ export async function convertModel(
 }
 
 /**
- * Refuses what llama.cpp's releases cannot run in any form: their only BitNet (`bitnet`) has SiLU, and the embedding
- * as its head.
+ * Refuses models that no release of llama.cpp can run: its only BitNet (`bitnet`) has SiLU, and the embedding as its
+ * head.
  * @throws VeritError VERIT_USAGE
  */
 function checkForLlamaCpp(config: ModelConfig, ternary: TernaryTypeName): void {

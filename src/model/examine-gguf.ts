@@ -12,7 +12,7 @@ import { readTokenizer } from './gguf-tokenizer.ts'
 import { checkValues, checkVocabulary, tensorFaults } from './load-gguf.ts'
 import { parametersOf } from './parameters.ts'
 
-/** The words of an error without the name of the file, and its byte where it has one. */
+/** The text of an error without the name of the file, and its byte if it has one. */
 function described(e: VeritError): Problem {
   const { problem, offset, fix } = e.fields as { problem?: string; offset?: number; fix?: string }
   return {

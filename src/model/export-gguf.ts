@@ -75,7 +75,7 @@ async function tensorOf(
   const trits = order === undefined ? ours : placeRows(ours, order, p.shape[1]!)
   if (elementsOf(p) % 128 === 0)
     return { ...plain, type: 'I2_S', data: encodeTernary('I2_S', trits, Float32Array.of(scale)) }
-  // I2_S holds whole blocks of 128 weights; what does not fill them is kept as the values -m, 0 and m.
+  // I2_S has whole blocks of 128 weights. Tensors that do not fill them are kept as the values -m, 0 and m.
   return { ...plain, type: 'F32', data: bytes(Float32Array.from(trits, t => t * scale)) }
 }
 

@@ -110,7 +110,7 @@ export function rolesOf(ends: readonly EndToken[]): {
 export const isConversationKey = (key: string): boolean =>
   /^tokenizer\.(ggml\.((bos|eos|eot|eom)_token_id|add_(bos|eos)_token)$|chat_template)/.test(key) || key === OTHER_ENDS
 
-/** Replaces entries where they stand, and adds the others at the end. */
+/** Replaces existing entries in place, and appends the others. */
 export function replaceEntries(entries: readonly Entry[], written: readonly Entry[]): [string, GgufValue][] {
   const news = new Map(written)
   const had = new Set(entries.map(([key]) => key))

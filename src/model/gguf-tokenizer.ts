@@ -71,7 +71,7 @@ function characterMerges(tokens: readonly string[], types: readonly number[]): s
 }
 
 /**
- * @param file what errors name
+ * @param file name in errors
  * @throws VeritError VERIT_MODEL_FILE for another kind of tokenizer, VERIT_GGUF, VERIT_TOKENIZER_FILE
  */
 export function readTokenizer(file: string, m: GgufMetadata): TextTokenizer {

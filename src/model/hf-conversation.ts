@@ -28,8 +28,8 @@ const refuse = (file: string, problem: string): never => {
 }
 
 /**
- * @param config what config.json holds.
- * @param tokenizer the folder's own, whose post-processor counts; undefined where another one is used
+ * @param config content of config.json
+ * @param tokenizer the folder's own, whose post-processor applies; undefined if another one is used
  */
 export function folderClaims(
   folder: string,

@@ -239,7 +239,7 @@ test('a configuration that means another model, and tensors that do not fit it, 
     )
   }
   for (const [text, words] of [
-    ['{"model_type":"bitnet","model_type":"llama"}', /config\.json .*stands twice/],
+    ['{"model_type":"bitnet","model_type":"llama"}', /config\.json .*appears twice/],
     ['[]', /its content is not an object/],
     ['{', /config\.json/],
     ['\xff', /another encoding than UTF-8/]

@@ -275,8 +275,8 @@ export class HfSource implements ModelSource, Disposable {
   }
 
   /**
-   * A vocabulary of the embedding's size: published embeddings are often padded to a round number of rows. The places
-   * that pad it are unused tokens.
+   * A vocabulary of the embedding's size: published embeddings are often padded to a round number of rows. The padding
+   * gets unused tokens.
    */
   #padded(entries: FolderTokenizer['entries']): FolderTokenizer['entries'] {
     const tokens = entries.find(([key]) => key === 'tokenizer.ggml.tokens')?.[1]

@@ -1,7 +1,7 @@
 /**
  * Starting values of the parameters: element i of parameter p is normal number i of stream p of the generator (purpose
- * 1), times 0.02, or
- * 0.02 / sqrt(2 · layers) for what adds to the residual stream (GPT-2), rounded to f32; norms start at 1, biases at 0.
+ * 1), times 0.02, or 0.02 / sqrt(2 · layers) for projections into the residual stream (GPT-2), rounded to f32; norms
+ * start at 1, biases at 0.
  */
 import { Philox, purpose } from '../lib/philox.ts'
 import type { ModelConfig } from './config.ts'

@@ -95,7 +95,7 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
   }
 }
 
-/** Keys of an architecture whose checked values are what Verit does anyway: omitting them changes nothing. */
+/** Keys of an architecture whose checked values equal Verit's behaviour: omitting them changes nothing. */
 const IMPLIED_KEYS = new RegExp(
   '^(rope\\.(scaling\\..+|scale_linear|dimension_count)|' +
     'attention\\.(key_length|value_length|causal|sliding_window)|expert_(used_)?count)$'

@@ -29,8 +29,8 @@ export interface PackOptions {
   /** How ternary weights are kept. Default: see `chooseTernaryPacking`. */
   readonly packing?: string | undefined
   /**
-   * Whether an f16 head gets a 6-bit copy: for serving, where few of its rows matter; 'auto': where it can and gains by
-   * it. Default false.
+   * Whether an f16 head gets a 6-bit copy, for serving, which needs few of its rows. 'auto': if it is possible and
+   * faster. Default false.
    */
   readonly screen?: Screening | undefined
   /** See `FormOptions`. */
@@ -90,7 +90,7 @@ export async function packWeights(
 class Packer implements Disposable {
   #file: GgufFile
   #executor: Executor
-  /** Rows of the file in the order of the model's, where it is another. */
+  /** Rows of the file in the order of the model's, if that differs. */
   #order: (p: Parameter) => Int32Array | undefined
   #plans = new Map<string, LoadedPlan>()
   #running: Promise<void> = Promise.resolve()
@@ -204,7 +204,7 @@ class Packer implements Disposable {
     inputs: number,
     order: Int32Array | undefined
   ): { raw: Uint8Array<ArrayBuffer>; scale: number } | undefined {
-    // Blocks of I2_S that reach over the ends of rows have to be taken apart when the rows move.
+    // I2_S blocks that cross the ends of rows must be split when the rows are reordered.
     if (!isTernaryType(type) || (order !== undefined && type === 'I2_S' && inputs % 128 !== 0)) return undefined
     const { byteLength, elements } = this.#file.tensor(name)
     const whole = this.#slice(name, 0, byteLength)
@@ -267,7 +267,7 @@ class Packer implements Disposable {
   }
 }
 
-/** The bytes of a part of this many groups of `unit` rows, for rows from .. from + rows. */
+/** The bytes of a part with this many groups of `unit` rows, for the rows from `from` to `to`. */
 function groupRange(groups: number, unit: number, place: Uint8Array, from: number, rows: number): Uint8Array {
   const bytes = place.byteLength / groups
   return place.subarray((from / unit) * bytes, Math.ceil((from + rows) / unit) * bytes)

@@ -25,7 +25,7 @@ export function checkType(file: GgufFile, name: string): WeightTypeName {
   })
 }
 
-/** A tensor of any type of the registry, as f32, every value finite. F32 is read in place, because it may be large. */
+/** A tensor of any registered type, as f32, every value finite. F32 is read in place, because it may be large. */
 export function readFloats(file: GgufFile, name: string): Float32Array {
   const { elements } = file.tensor(name)
   const type = checkType(file, name)

@@ -44,8 +44,8 @@ export function latentWeights(g: Graph, config: ModelConfig): Weights {
 export const headOf = (config: ModelConfig): string => (config.tied === false ? 'head.weight' : 'token_embedding')
 
 /**
- * Whether an f16 head is screened (docs/internals/output-head-screening.md); 'auto': where it is too large for a
- * processor's caches, since one that is not gains nothing by it.
+ * Whether an f16 head is screened (docs/internals/output-head-screening.md). 'auto': if it is too large for a
+ * processor's caches, because a smaller one gains nothing.
  */
 export type Screening = boolean | 'auto'
 
@@ -93,7 +93,7 @@ export function typesOf({
   }
 }
 
-/** How ternary weights are packed; undefined where there are none. */
+/** How ternary weights are packed; undefined if there are none. */
 export const ternaryPacking = (form: ServingForm): TernaryPacking | undefined =>
   [...form.values()].find(packing => packing.ternary !== undefined)?.ternary
 

@@ -1,8 +1,8 @@
 /**
  * Causal attention with grouped key heads (Vaswani et al. 2017; Ainslie et al. 2023) over a cache of pages of 16 rows
- * (Kwon et al. 2023): a table names the pages of each sequence in order, wherever they lie. Keys lie dimension by
- * dimension within a page, so that 16 scores are one vector; softmax is two-pass. Training writes a temporary cache and
- * keeps the probabilities p for the gradient.
+ * (Kwon et al. 2023): a table lists the pages of each sequence in order. Keys are stored dimension by dimension within
+ * a page, so that 16 scores are one vector. Softmax has two passes. Training writes a temporary cache and keeps the
+ * probabilities p for the gradient.
  */
 import { exp32, tanh32 } from '../lib/functions.ts'
 import { fma32, max32 } from '../lib/float.ts'
@@ -263,7 +263,7 @@ export const attentionGrad = op({
   }
 })
 
-/** The derivative by the sinks, from what each took of a row's probability. */
+/** The gradient of the sinks, from each sink's share of a row's probability. */
 export const attentionSinkGrad = op({
   name: 'attentionSinkGrad',
   inputs: ['o', 'dO', 'rest'],

@@ -1,7 +1,7 @@
 /**
  * Ternary weights, five per byte, for machines that unpack them by table faster than memory delivers them: a fifth less
  * to read than at two bits. The product equals ternaryMatmul's to the bit; only the position of the codes differs. A
- * byte holds the codes c0 … c4 (trit + 1) of weights k, k+4, …, k+16 as c0 + 3 c1 + 9 c2 + 27 c3 + 82 c4: with 82
+ * byte contains the codes c0 … c4 (trit + 1) of weights k, k+4, …, k+16 as c0 + 3 c1 + 9 c2 + 27 c3 + 82 c4: with 82
  * instead of 81, the upper seven bits determine the last code.
  */
 import { roundUp } from '../lib/float.ts'
@@ -22,7 +22,7 @@ const placeOf = (o: number, k: number, K: number): [byte: number, digit: number]
   Math.floor((k % 20) / 4)
 ]
 
-/** Puts the code of weight (o, k), where none is yet. */
+/** Writes the code of weight (o, k), into bits that are still 0. */
 export function putBase3(t: Data, o: number, k: number, K: number, code: number): void {
   const [byte, digit] = placeOf(o, k, K)
   t[byte]! += WORTH[digit]! * code

@@ -1,8 +1,8 @@
 /**
  * The ggml weight formats whose products Verit computes in integers: the layout of a block in a GGUF file, the meaning
  * of its numbers, and the place of each in packed memory. One row of `blockFormats` is one format; the ops of
- * block-matmul.ts, their names and native sizes follow from it. Source of the layouts: ggml-common.h and
- * ggml-quants.c of ggml.
+ * block-matmul.ts, their names and native sizes follow from it. Source of the layouts: ggml-common.h and ggml-quants.c
+ * of ggml.
  */
 import { roundUp } from '../lib/float.ts'
 import { f16Value } from '../lib/half.ts'
@@ -342,7 +342,7 @@ const scaleAt = (f: BlockFormat, o: number, k: number, K: number, i: number): nu
 const halfAt = (f: BlockFormat, o: number, k: number, K: number, i: number): number =>
   tailAt(f, o, k, K) + 16 * (f.block / f.group) * f.scaleBytes + 32 * i + 2 * (o & 15)
 
-/** Puts a block of a file, the one of weight (o, k), into its place in packed memory, whose bits are 0. */
+/** Packs one block of a file, the one of weight (o, k), into memory whose bits are 0. */
 export function packBlock(f: BlockFormat, raw: Data, at: number, w: Data, o: number, k: number, K: number): void {
   const halves = Uint16Array.from(f.halves, h => raw[at + h]! | (raw[at + h + 1]! << 8))
   const parts = { codes: new Uint8Array(256), scales: new Uint8Array(32), halves }

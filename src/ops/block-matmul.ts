@@ -67,7 +67,7 @@ interface Activations {
   readonly sum: Data
 }
 
-/** y[n] of `rows` [source row, place in y] pairs by the matrix at byte `from` of w. */
+/** y[n] of `rows` [source row, row of y] pairs by the matrix at byte `from` of w. */
 function multiply(
   f: BlockFormat,
   x: Activations,

@@ -19,7 +19,7 @@ export function panelShape(layout: Dim, columns: Dim, K: Dim, count = 1): Value 
   return kind ? kind(count * ceilDiv(columns, 32), K, 32) : f32(NaN)
 }
 
-/** Where B(k, j) lies: layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32], 3 the same of f16, 4 of bf16. */
+/** Position of B(k, j): layout 0 [K, Nc], 1 [Nc, K], 2 panels [⌈Nc/32⌉, K, 32], 3 the same of f16, 4 of bf16. */
 function rightShape(layout: Dim, Nc: Dim, K: Dim): Value {
   if (layout === 0) return f32(K, Nc)
   return layout === 1 ? f32(Nc, K) : panelShape(layout, Nc, K)

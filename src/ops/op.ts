@@ -54,7 +54,7 @@ export interface Op<
   readonly name: string
   /** Operand names in the documented order; a trailing ? marks an operand that may be absent. */
   readonly inputs: I
-  /** Likewise; a trailing ? marks an output that is omitted where nothing reads it. */
+  /** Likewise; a trailing ? marks an output that is omitted if nothing reads it. */
   readonly outputs: O
   /** Attributes in the documented order. */
   readonly attributes: Readonly<Record<K, 'int' | 'f32'>>

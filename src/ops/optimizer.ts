@@ -21,7 +21,7 @@ export const squareSum = op({
   }
 })
 
-/** The norm of all gradients, and the factor that brings it down to maxNorm (1 where it is below, or maxNorm is 0). */
+/** The norm of all gradients, and the factor that scales it down to maxNorm (1 if it is smaller, or maxNorm is 0). */
 export const clipFactor = op({
   name: 'clipFactor',
   inputs: ['s'],
@@ -37,8 +37,8 @@ export const clipFactor = op({
 })
 
 /**
- * One step in place; hyper = (β₁, β₂, decayFactor, step, rootInv, eps), see docs/internals/arithmetic.md. The first
- * `decayed` elements decay.
+ * One step in place; hyper = (β₁, β₂, decayFactor, step, rootInv, eps), see docs/internals/arithmetic.md. Weight decay
+ * applies to the first `decayed` elements.
  */
 export const adamw = op({
   name: 'adamw',

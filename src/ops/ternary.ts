@@ -137,7 +137,7 @@ export const ternaryMatmul = op({
   }
 })
 
-/** The product, wherever the weights lie. */
+/** The product, for any packing of the weights. */
 export function ternaryProduct(
   q: Data,
   scale: Data,

@@ -192,7 +192,10 @@ test('a failure ends the reading after what came before it', async () => {
 test('an error crosses the wire by its code and fields; words, unknown codes and missing fields do not', () => {
   const sent = failureOf(new VeritError('VERIT_TOKEN_ID', { id: 9, vocabSize: 4 }))
   const got = errorOf(JSON.parse(JSON.stringify(sent)) as typeof sent)
-  assert.equal(got.message, 'There is no token 9: the vocabulary has 4 tokens. Use ids from 0 to the size less one.')
+  assert.equal(
+    got.message,
+    'There is no token 9: the vocabulary has 4 tokens. Use ids from 0 to the vocabulary size less one.'
+  )
   assert.equal(got.status, 400)
   assert.throws(() => errorOf({ code: 'VERIT_NONE', fields: {} }), isFrameError)
   assert.throws(() => errorOf({ code: 'toString', fields: {} }), isFrameError)

@@ -37,7 +37,7 @@ export class Call {
   #tokens = 0
   #promptTokens = 0
   #text = new TextBudget()
-  /** Tokens in the queue, and those taken out of it that the runner has not been told of. */
+  /** Tokens in the queue, and tokens read from it that were not yet reported to the runner. */
   #unread = 0
   #taken = 0
   #onTaken: (tokens: number) => void

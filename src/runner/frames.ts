@@ -7,8 +7,7 @@ import { VeritError } from '../lib/errors.ts'
 import { ALTERNATIVES, EVENT_TEXT, TOKEN_TEXT } from './text-limits.ts'
 
 /**
- * Largest frame to a runner that has not been told to load, in bytes: the settings of a load, a chat template among
- * them.
+ * Largest frame to a runner before its `load` message, in bytes: the settings of a load, a chat template among them.
  */
 export const LOAD_LIMIT = 1 << 20
 
@@ -19,7 +18,7 @@ export const LOAD_LIMIT = 1 << 20
  */
 export const toRunnerLimit = (bodyBytes: number): number => 3 * bodyBytes + LOAD_LIMIT
 
-/** Largest body for which that is so, in bytes: what `http.body_bytes` can be at most. */
+/** Largest body that this frame size fits, in bytes: the maximum of `http.body_bytes`. */
 export const MOST_BODY = 64 << 20
 
 /** Maximum bytes of a UTF-16 unit in JSON (`\u0001`), and of a frame besides its texts. */

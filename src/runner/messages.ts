@@ -137,7 +137,7 @@ export const Sandbox = Type.Object(
     codeRange: Type.Boolean(),
     /** No io_uring is open: operations in one would pass the list of system calls by. */
     noRing: Type.Boolean(),
-    /** It was started in its own place, with no descriptor that the gateway had from those who started it. */
+    /** The runner was started in place of another process, with no descriptor that the gateway inherited. */
     ownDescriptors: Type.Boolean(),
     /** Memory that it may add to Node's own; 0: no ceiling. */
     memoryBytes: count

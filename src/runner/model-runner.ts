@@ -190,7 +190,7 @@ export class ModelRunner {
     })
   }
 
-  /** The first digest is the caller's to accept; later ones have to be the same. */
+  /** The caller accepts the first digest; later ones must be equal. */
   async #checkDigest(): Promise<void> {
     const { fd, name } = this.#file
     const { onDigestProgress, expectedDigest, onDigest } = this.#options
@@ -225,7 +225,7 @@ export class ModelRunner {
       await this.#launch()
     } catch (error) {
       if (this.#stopped) return
-      // who waits should not wait for more tries
+      // whoever waits should not wait for further attempts
       this.#ready.reject(new VeritError('VERIT_UNAVAILABLE', { what: 'runner' }))
       this.#renewReady()
       this.#options.onEvent?.({ type: 'failed', error, restartInMs: this.#schedule() })

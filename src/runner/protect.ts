@@ -17,8 +17,8 @@ export interface Protection {
 }
 
 /**
- * Call first thing, before any secret is read. Signals that are not the role's to ignore are left to the caller.
- * @param onIgnored told of each signal that had no effect
+ * Call first, before any secret is read. Signals that the role does not ignore are left to the caller.
+ * @param onIgnored called for each ignored signal
  */
 export function protectProcess(role: Role, onIgnored: (signal: NodeJS.Signals) => void = () => undefined): Protection {
   const ignored = signalsThat(role, 'ignore')

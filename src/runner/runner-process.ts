@@ -45,7 +45,7 @@ const NODE_FLAGS = [
  */
 const PING_MS = 1000
 export const LATE_MS = 3000
-/** How long who asks for figures waits for them. */
+/** Timeout of a request for metrics. */
 const FIGURES_MS = 1000
 
 export interface RunnerOptions extends LoadSettings {
@@ -69,7 +69,7 @@ export interface RunnerOptions extends LoadSettings {
    * Default 120,000.
    */
   hangMs?: number
-  /** Another program in the runner's place: for tests of hostile ones. */
+  /** Another program in place of the runner: for tests of hostile ones. */
   script?: string
   /**
    * Takes a line that the process wrote to its standard error, escaped and cut to 1,000 characters; after 200 lines no
@@ -296,7 +296,7 @@ export class RunnerProcess {
   /** Ends a process that is not locked as required, even if it does not refuse by itself. */
   #acceptLock(sandbox: Sandbox): void {
     if (this.#state !== 'loading' || this.#sandbox !== undefined)
-      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it said unasked what it has locked' })
+      throw new VeritError('VERIT_RUNNER_FRAME', { problem: 'it reported its sandbox without being asked' })
     this.#sandbox = sandbox
     if (this.#options.requireSandbox !== true) return
     try {

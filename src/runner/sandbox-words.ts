@@ -1,4 +1,4 @@
-/** The lock in words (docs/internals/sandbox.md): what holds, what a system lacks, remedies. */
+/** The sandbox in words (docs/internals/sandbox.md): what it blocks, what a system lacks, remedies. */
 import { howToGetKernels } from '../exec/kernel-files.ts'
 import { VeritError } from '../lib/errors.ts'
 import { formatBytes } from '../lib/progress.ts'

@@ -13,7 +13,7 @@ export interface LockOptions {
   /** Bytes of its present memory that count as part of `memoryBytes`. Default 0. */
   reserved?: number
   /**
-   * Whether the list of system calls is locked too. Default true; a test leaves it out to see what Landlock alone
+   * Whether the system call filter is installed too. Default true; a test leaves it out to see what Landlock alone
    * stops.
    */
   seccomp?: boolean

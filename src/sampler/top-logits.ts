@@ -55,7 +55,7 @@ function above(values: Float32Array | Float64Array, from: number, least: number)
   return from
 }
 
-/** Moves the element at i down to its place in a heap with the last of the order at its root. */
+/** Sifts the element at i down in a heap whose root is the last in the order. */
 function sink(heap: Int32Array, n: number, i: number, values: Float32Array | Float64Array): void {
   const later = (a: number, b: number): boolean => (values[a] === values[b] ? a > b : values[a]! < values[b]!)
   const moved = heap[i]!

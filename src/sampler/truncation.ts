@@ -53,7 +53,7 @@ export function truncateAll(score: Float64Array, weight: Float64Array, options: 
   return { weight, total: cut({ score, weight, max, temperature: options.temperature, total }, options) }
 }
 
-/** Drops what top-p and min-p drop. @returns the sum of the weights that stay */
+/** Applies top-p and min-p. @returns the sum of the remaining weights */
 function cut(tokens: Weighed, { topP, minP }: Truncation): number {
   if (topP < 1) keepNucleus(tokens, topP)
   return topP < 1 || minP > 0 ? dropBelow(tokens.weight, minP) : tokens.total // the largest weight is 1

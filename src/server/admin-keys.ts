@@ -1,6 +1,6 @@
 /**
- * `/v1/admin/keys`: the same that `verit keys` does, over HTTP, for keys with the scope `admin`. Names are in
- * snake_case, as everywhere in the API.
+ * `/v1/admin/keys`: the functions of `verit keys` over HTTP, for keys with the scope `admin`. Names are in snake_case,
+ * as everywhere in the API.
  */
 import { X509Certificate, createPublicKey } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
@@ -51,7 +51,7 @@ const changeable = {
   ),
   expires: text(40, 'a time, ISO 8601; for a change also "never"')
 }
-/** Bodies of this route have no other fields: whoever makes keys should know that every word of theirs was heeded. */
+/** Unknown fields are refused here, so that whoever creates a key knows that every field took effect. */
 function adminReader<P extends TProperties>(honoured: P): (value: unknown) => Static<TObject<P>> {
   const read = bodyReader({ honoured })
   return value => read(value, newReading('refuse'))

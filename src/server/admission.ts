@@ -26,7 +26,7 @@ export class Admission {
     this.#limits = limits
   }
 
-  /** Whether who comes now must wait, or is refused. */
+  /** Whether the next request must wait, or is refused. */
   get full(): boolean {
     return this.#running >= this.#limits.parallel
   }
@@ -36,7 +36,7 @@ export class Admission {
   }
 
   /**
-   * Waits for a place; dispose of it when the generation is over. Undefined when the signal came first.
+   * Waits for a place; dispose of it when the generation has ended. Undefined when the signal came first.
    * @throws VeritError VERIT_BUSY (the queue is full)
    */
   async enter(keyId: string, signal: AbortSignal): Promise<Disposable | undefined> {

@@ -43,7 +43,7 @@ export const usageOf = (start: StartEvent, end: EndEvent): object => ({
   prompt_tokens_details: { cached_tokens: start.cachedTokens }
 })
 
-/** What is needed to repeat an answer, and its cost: an extension of Verit. */
+/** Data to repeat an answer, and its cost: an extension of Verit. */
 export const extensionOf = (start: StartEvent, end: EndEvent, entry?: number): object => ({
   verit: {
     seed: start.seed,

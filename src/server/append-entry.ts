@@ -7,7 +7,7 @@ import type { AuditLog, NewAuditEntry, RequestTexts } from '../audit/entry.ts'
 import { VeritError } from '../lib/errors.ts'
 import type { GatewayContext } from './context.ts'
 
-/** Appends, and measures. Undefined where no log is kept. @throws VeritError VERIT_AUDIT */
+/** Appends, and measures the time. Undefined without a log. @throws VeritError VERIT_AUDIT */
 export async function appendEntry(
   context: GatewayContext,
   entry: NewAuditEntry,

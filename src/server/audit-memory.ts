@@ -60,7 +60,9 @@ interface PreviousLog {
   readonly root: string
 }
 
-/** The log that this gateway wrote before, where it is another: someone moved it away, or put this one in its place. */
+/**
+ * The log that this gateway wrote before, if it is another one: someone moved it away, or replaced it with this one.
+ */
 async function previousLog(evidence: Evidence, audit: FolderAuditLog, log: Log): Promise<PreviousLog | undefined> {
   const last = await evidence.lastLog()
   if (last === undefined || last.key === audit.verifierKey) return undefined

@@ -109,8 +109,8 @@ function readMessage(value: unknown, path: string, reading: Reading): ChatMessag
 }
 
 /**
- * Clients send an answer without text back with `content: null`. The model is given an empty text in its place; an
- * answer that consists of tool calls is refused for these.
+ * Clients send an answer without text back with `content: null`. The model gets an empty text instead; tool calls are
+ * refused.
  */
 const withText = (value: Readonly<Record<string, unknown>>, role: ChatMessage['role']): object =>
   role === 'assistant' && value['content'] === null ? { ...value, content: '' } : value

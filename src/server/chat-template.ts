@@ -1,6 +1,6 @@
 /**
- * Reads the chat template that `inference.chat_template` names. It decides what every conversation becomes, so others
- * must not be able to change it.
+ * Reads the chat template that `inference.chat_template` names. It shapes every conversation, so other users must not
+ * be able to change it.
  */
 import { VeritError } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'

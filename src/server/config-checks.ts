@@ -42,7 +42,7 @@ export function checkTogether(config: ServerConfig, source: string, now = Date.n
   }
 }
 
-/** A socket replaces host, port and TLS: whoever set both would not know which of them holds. */
+/** A socket excludes host, port and TLS: with both, it would be unclear which applies. */
 function checkSocket(listen: ServerConfig['listen'], fail: (field: string, problem: string) => never): void {
   const normal = defaultConfig().listen
   if (listen.socket === '') {

@@ -1,7 +1,7 @@
 /**
- * The settings as one list, read off the schema in config.ts: the name each has in a file, what kind of value it takes,
- * its range in words, and whether a value is acceptable. The reader of files, the flags of `verit serve` and
- * docs/reference/configuration.md all go by this list.
+ * The settings as one list, from the schema in config.ts: the name of each in a file, its kind of value, its range in
+ * words, and whether a value is acceptable. The reader of files, the flags of `verit serve` and
+ * docs/reference/configuration.md use this list.
  */
 import { invariant } from '../lib/errors.ts'
 import { printable } from '../lib/printable.ts'

@@ -41,7 +41,7 @@ export function loadConfig({ file, flags = {} }: ConfigSources): ServerConfig {
   return config
 }
 
-/** A configuration from the text of a file alone; `source` is what errors call it. @throws VeritError VERIT_CONFIG */
+/** A configuration from the text of a file alone; `source` is its name in errors. @throws VeritError VERIT_CONFIG */
 export function parseConfig(text: string, source: string): ServerConfig {
   const config = defaultConfig()
   apply(config, text, source)

@@ -1,6 +1,6 @@
 /**
- * Formats of text settings beyond their length: addresses, names, origins. Each is checked against what a client can
- * send, because a rule that never matches would be noticed late.
+ * Formats of text settings beyond their length: addresses, names, origins. Each is compared with what a client can
+ * send, because nobody would notice a rule that never matches.
  */
 import { isIP } from 'node:net'
 import { processorList } from '../lib/processor-list.ts'
@@ -48,7 +48,7 @@ const cores: Rule = text =>
 const logOrigin: Rule = text =>
   /^[\x21-\x2a\x2c-\x7e]+$/.test(text) ? undefined : 'must be of visible ASCII characters other than "+"'
 
-/** An alert tells which key does what: it travels encrypted, or does not leave this machine. */
+/** An alert tells which key does what: it is encrypted, or stays on this machine. */
 const webhook: Rule = text => {
   if (!isUrl(text, 'https:', 'http:')) return 'must be an https address'
   const { protocol, hostname, username, password } = new URL(text)

@@ -69,7 +69,7 @@ export class Place {
   }
 }
 
-/** The places of all connections, or of a group of addresses. */
+/** The connections of all clients, or of a group of addresses. */
 class Pool {
   readonly name: string
   readonly #limit: number
@@ -108,7 +108,7 @@ class Pool {
     return this.size >= this.#limit + this.#mostNew
   }
 
-  /** The oldest new connection, where there are as many as may be new. */
+  /** The oldest new connection, if the limit of new ones is reached. */
   get oldestOfMostNew(): Place | undefined {
     return this.#new.size < this.#mostNew ? undefined : first(this.#new)
   }
@@ -135,7 +135,7 @@ class Pool {
     return (this.#proven.size > this.#quarter ? firstIdle(this.#proven, now) : undefined) ?? unproven
   }
 
-  /** Puts a connection where it belongs now; a proven one becomes the most recently used. */
+  /** Moves a connection to its current group; an authenticated one becomes the most recently used. */
   put(place: Place): void {
     this.remove(place)
     const places = place.proven ? this.#proven : place.isNew ? this.#new : this.#unproven
@@ -225,7 +225,7 @@ export class ConnectionPlaces {
     if (oldest !== undefined) this.#timer = setTimeout(() => this.settle(), oldest.since - before).unref()
   }
 
-  /** Gives a place back; doing so again changes nothing. */
+  /** Frees a place; a second call has no effect. */
   leave(place: Place): void {
     if (place.left) return
     place.left = true

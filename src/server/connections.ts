@@ -1,6 +1,6 @@
 /**
- * The listening side: plain or TLS, with the limits that hold before a request exists: time to shake hands, to send
- * headers, to send a request, and how many connections there may be (connection-places.ts).
+ * The listening side: plain or TLS, with the limits that apply before a request exists: time for the handshake, the
+ * headers and the request, and the number of connections (connection-places.ts).
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
@@ -22,7 +22,7 @@ import { TicketKeys } from './ticket-keys.ts'
 import { tlsOptions } from './tls.ts'
 import type { TlsMaterial } from './tls.ts'
 
-/** How often connections are looked at whose time may be up. */
+/** Interval at which connections are checked for timeouts. */
 const CHECK_MS = 1000
 
 export interface Transport {
@@ -163,7 +163,7 @@ class Connections implements TransportCounts {
     return ++this.handshakesFailed
   }
 
-  /** Gives a new connection a place; false: it must end. */
+  /** Gives a new connection a place; false: it must be closed. */
   admit(socket: Socket): boolean {
     const peer = peerOf(socket, this.#unix)
     if (peer === undefined) return false // it is gone already
@@ -175,7 +175,7 @@ class Connections implements TransportCounts {
     return true
   }
 
-  /** The TLS socket over a connection has its place. */
+  /** A TLS socket shares the place of its connection. */
   same(socket: Duplex, connection: Duplex): void {
     const place = this.#placeOf.get(connection)
     if (place !== undefined) this.#placeOf.set(socket, place)

@@ -66,7 +66,7 @@ export interface GatewayContext {
   stopping: AbortSignal
 }
 
-/** A row of the route table for those who have a key. A `GET` row answers HEAD, too. */
+/** A row of the route table that requires a key. A `GET` row answers HEAD, too. */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PATCH'
   /** A segment `:name` stands for one of letters, digits, `_`, `-` and `.`. */
@@ -100,7 +100,7 @@ export interface Caller {
   readonly record: KeyRecord
   readonly credentialId: string
   readonly proof: RequestEntry['proof']
-  /** The request's signature, where it has one. */
+  /** The request's signature, if it has one. */
   readonly signature: RequestSignature | undefined
 }
 
@@ -129,7 +129,7 @@ export interface RequestNotes {
   cachedTokens: number | undefined
   completionTokens: number | undefined
   error: unknown
-  /** Fields of its body that changed nothing; undefined where none was read. */
+  /** Ignored fields of its body; undefined if no body was read. */
   ignored: IgnoredFields | undefined
   /** A refused request that is counted in a summary instead of having its own entry and line. */
   counted: boolean

@@ -145,7 +145,7 @@ interface Compiled {
   Errors(value: unknown): { instancePath: string }[]
 }
 
-/** Most fields are rare: what checks them is compiled when it is first needed. */
+/** Most fields are rare: their validators are compiled at first use. */
 function compiledLater(schema: TSchema): () => Compiled {
   let compiled: Compiled | undefined
   return () => (compiled ??= Compile(schema))

@@ -11,7 +11,7 @@ import type { ErrorCode } from '../lib/errors.ts'
 export interface ErrorReply {
   status: number
   headers: Record<string, string>
-  /** Of the error table: what logs, metrics and the audit log call it. */
+  /** From the error table: the name in logs, metrics and the audit log. */
   code: ErrorCode
   body: { error: { message: string; type: string; param: string | null; code: string; verit: ErrorCode } }
 }

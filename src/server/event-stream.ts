@@ -28,7 +28,7 @@ export interface StreamOptions {
   readonly slowMs: number
   /** A stream that has sent nothing for this long sends a comment. 0: never. */
   readonly keepAliveMs: number
-  /** Sends the head of the answer; gives what signs its end. Called once, before the first byte. */
+  /** Sends the head of the answer and returns the signer of its end. Called once, before the first byte. */
   readonly open: () => StreamSigner | undefined
 }
 

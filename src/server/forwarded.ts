@@ -44,9 +44,7 @@ export class AddressList {
   }
 }
 
-/**
- * Reverse proxies that the operator declared: addresses, blocks, and `unix` for whoever connects to the Unix socket.
- */
+/** Reverse proxies that the operator trusts: addresses, blocks, and `unix` for whoever connects to the Unix socket. */
 export class ProxyList {
   readonly #addresses: AddressList
   readonly #unix: boolean

@@ -178,8 +178,8 @@ async function refuseAddress(
 }
 
 /**
- * Before an answer goes out: its entry is on disk, and it is signed where it should be. An answer that cannot be
- * recorded is not given.
+ * Before an answer is sent: its entry is on disk, and it is signed if required. An answer that cannot be recorded is
+ * not sent.
  */
 async function finish(
   context: GatewayContext,

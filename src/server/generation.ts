@@ -78,7 +78,7 @@ export async function answer(
   const a: Answering = { context, call, model, request, reply, ending, notes, held, tokens: 0, out }
   try {
     const result = await attempts(a, plan)
-    // Its place is free by now: however slowly it is read, it keeps no other request waiting.
+    // Its place is already free: a slow reader delays no other request.
     return result instanceof JsonPieces ? await sendWhole(context, request, reply, result, ending) : result
   } catch (e) {
     if (out?.begun !== true) throw e
@@ -150,7 +150,7 @@ async function attempt(
     }
     return await (a.out === undefined ? whole(a, start, events, spending) : stream(a, a.out, start, events, spending))
   } finally {
-    // The process may be slow to let go of a call: its place is held until then, its client need not wait.
+    // The process may be slow to end a call: its place is held until then, but its client need not wait.
     const places = held.move()
     void generation
       .return(undefined)

@@ -19,7 +19,7 @@ export class HeldAnswers {
     this.#most = mebibytes * 2 ** 20
   }
 
-  /** @param end called when this answer, as the largest, has to make room */
+  /** @param end called when this answer, as the largest, must be dropped */
   open(end: (why: VeritError) => void): HeldAnswer {
     const answer: HeldAnswer = new HeldAnswer(
       more => this.#grow(more),

@@ -13,7 +13,7 @@ export interface EndedRequest {
   /** nameOf(): method and path of the row. */
   readonly route: string
   readonly status: number
-  /** Error code, where it failed. */
+  /** Error code, if it failed. */
   readonly code: string | undefined
   readonly seconds: number
   readonly promptTokens: number | undefined
@@ -89,13 +89,13 @@ export class Metrics {
     this.#seconds.observe({ route }, seconds)
   }
 
-  /** @param known names of the tables of fields, with their place @param unknown how many others */
+  /** @param known names of the tables of fields, with their place @param unknown number of others */
   fieldsIgnored(known: Iterable<string>, unknown: number): void {
     for (const field of known) this.#ignored.inc({ field })
     if (unknown > 0) this.#ignored.inc({ field: 'other' }, unknown)
   }
 
-  /** A request to a route that needs no key. @param code of the error table, where it was refused */
+  /** A request to a route that needs no key. @param code of the error table, if it was refused */
   openAnswered(route: string, status: number, code?: string): void {
     this.#requests.inc({ route, status: String(status) })
     if (code !== undefined) this.#refused.inc({ code })

@@ -1,10 +1,10 @@
 /**
- * One request of a connection at a time. HTTP/1.1 allows pipelined requests (RFC 9112, section 9.3.2), and Node passes
- * all that have arrived to the program at once. Here the next begins when the answer before it has been sent, for three
- * reasons: bytes after a refused request may be a part of it that two programs counted differently, and must never run;
- * thousands of small requests in one packet would all take memory at once; and Node does not report that a client left
- * while an answer waits behind another. A complete answer of which the client reads nothing is dropped after a while:
- * Node would keep it and its connection for ever.
+ * One request at a time on a connection. HTTP/1.1 allows pipelined requests (RFC 9112, section 9.3.2), and Node passes
+ * all that have arrived to the program at once. Here the next begins when the previous answer has been sent, for three
+ * reasons. Bytes after a refused request may be a part of it that two programs parsed differently, and must never run.
+ * Thousands of small requests in one packet would all take memory at once. And Node does not report that a client left
+ * while an answer waits behind another. A complete answer that the client does not read is dropped after a while,
+ * because Node would keep it and its connection for ever.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -24,8 +24,8 @@ export class OneAtATime {
   #slowMs: number
 
   /**
-   * @param tooMany told of each connection that is ended because it sent too many
-   * @param slowMs a client that takes nothing of a complete answer for this long is given up
+   * @param tooMany called for each connection that is closed because it sent too many
+   * @param slowMs timeout of a client that reads nothing of a complete answer
    */
   constructor(tooMany: () => void, slowMs: number) {
     this.#tooMany = tooMany
@@ -33,7 +33,7 @@ export class OneAtATime {
   }
 
   /**
-   * Whether an answer to this connection may be on its way: a request has been read to its end, or its answer has
+   * Whether an answer to this connection may be in progress: a request has been read to its end, or its answer has
    * begun.
    */
   answers(socket: Duplex): boolean {

@@ -70,7 +70,7 @@ export function planOf(request: GenerationRequest, limits: PlanLimits): Generati
   }
 }
 
-/** Refuses what cannot fit before it costs anything: neither a reservation nor a turn of the runner. */
+/** Refuses requests that cannot fit before they cost a reservation or time of the runner. */
 function checkSize(prompt: Prompt, { promptTokens = Infinity, context, promptBytes = Infinity }: PlanLimits): void {
   const limit = Math.min(promptTokens, context - 1)
   const tooLong = (size: { tokens: number; orMore?: boolean }): VeritError =>

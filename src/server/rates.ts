@@ -10,7 +10,7 @@ import type { GatewayContext } from './context.ts'
 
 const MINUTE = 60
 
-/** The key's own limits where it has them, the server's defaults where not; undefined: none. */
+/** The key's own limits, or the server's defaults; undefined: none. */
 export function limitsOf(
   record: KeyRecord,
   config: ServerConfig
@@ -128,7 +128,7 @@ export async function takeAddress(context: GatewayContext, remote: string): Prom
 /** The reservation of a running generation in the rate state. */
 export interface Held {
   readonly tokens: number
-  /** Puts back the tokens that were not used, and the places. */
+  /** Returns the unused tokens and the places. */
   release(used: number): Promise<void>
 }
 
@@ -218,7 +218,7 @@ export function tellLimit(
   addItem(reply, 'ratelimit', `"${unit}";r=${left};t=${reset}`)
 }
 
-/** A budget, told the same way. @param seconds length of its window @param reset seconds until it ends */
+/** A budget in the same form. @param seconds length of its window @param reset seconds until it ends */
 export function tellBudget(
   reply: FastifyReply,
   window: 'day' | 'month',

@@ -25,7 +25,7 @@ export interface RefusalLimits {
 }
 
 interface Count {
-  /** Of `performance.now()`, as every time here: minutes go on when the clock is set back. */
+  /** Of `performance.now()`, as every time here: it advances even when the clock is set back. */
   since: number
   /** Refusals with an entry of their own, and without. */
   entries: number
@@ -124,7 +124,7 @@ export class Refusals {
         left.delete(remote)
       }
     } catch {
-      // Callers whose request must be recorded get the error; this is not the place to end the process.
+      // Callers whose request must be recorded get the error; ending the process is not decided here.
       for (const [remote, count] of left) merge(counts, remote, count)
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Bodies in OpenAI's form. A field that Verit does not have is refused where it would change the answer, so that nobody
- * gets another answer than they asked for. Fields that change nothing are accepted and ignored.
+ * Bodies in OpenAI's form. A field that Verit does not have is refused if it would change the answer. Fields that
+ * change nothing are accepted and ignored.
  */
 import { Type } from 'typebox'
 import type { Static, TObject, TProperties } from 'typebox'

@@ -6,7 +6,7 @@ import type { ServerConfig } from './config.ts'
 
 const HALF_A_YEAR_MS = 180 * 86_400_000
 
-/** Lines end with CR LF (section 2.2). Undefined where no contact is configured. */
+/** Lines end with CR LF (section 2.2). Undefined if no contact is configured. */
 export function securityTxt({ securityTxt: s }: ServerConfig, now = Date.now()): string | undefined {
   if (s.contact.length === 0) return undefined
   // Without a date of the operator's, it moves on with the day: the server still runs, and so the page is still looked

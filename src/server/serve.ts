@@ -242,7 +242,7 @@ function overridden({ chatTemplate, endTokens }: ConversationSettings): Record<s
   }
 }
 
-/** The audit log, or, where the operator switched it off, what counts the time without one. */
+/** The audit log or, if the operator disabled it, a record of the time without one. */
 async function openLog(
   config: ServerConfig['audit'],
   state: string,

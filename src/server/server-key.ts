@@ -1,6 +1,6 @@
 /**
- * The key that signs answers: Ed25519, in the state folder, made at the first start. Clients that know its public half
- * can check who answered them.
+ * The key that signs answers: Ed25519, in the state folder, created at the first start. With its public half, clients
+ * can verify who answered them.
  */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'

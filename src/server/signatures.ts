@@ -100,7 +100,7 @@ export function signReply(
 }
 
 /**
- * The fields that sign a whole answer of status 200; none where it is not to be signed.
+ * The fields that sign a whole answer of status 200; none if it is not to be signed.
  * @param digest gives its content-digest
  */
 export async function signWhole(

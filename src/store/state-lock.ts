@@ -20,7 +20,7 @@ export function isServed(state: string): boolean {
 export function lockState(state: string): ExclusiveLock {
   const folder = openStateFolder(state)
   const path = join(folder, LOCK)
-  const fix = 'Remove that file: it holds nothing, and the next start makes it'
+  const fix = 'Remove that file: it is empty, and the next start creates it'
   return new ExclusiveLock(path, {
     held: cause => new VeritError('VERIT_STATE_LOCKED', { folder }, cause),
     damaged: (problem, cause) => new VeritError('VERIT_STATE', { path, problem, fix }, cause)

@@ -203,7 +203,7 @@ test('parts with wrong counts or types are refused', () => {
     assert.throws(() => Tokenizer.fromParts(wrong), { code: 'VERIT_TOKENIZER_FILE' })
 })
 
-test('a name that stands twice, deep nesting and too many special tokens are refused before V8 meets them', () => {
+test('a name that appears twice, deep nesting and too many special tokens are refused before V8 meets them', () => {
   assert.throws(() => Tokenizer.fromJSON(`[${'0,'.repeat(1 << 23)}0]`), /more than 8388608 values/)
   assert.throws(() => Tokenizer.fromJSON(`[${'{"a":0},'.repeat(1 << 21)}{"a":0}]`), /more than 2097152 names/)
   const refuses = (file: string, expected: RegExp): void =>
@@ -213,9 +213,9 @@ test('a name that stands twice, deep nesting and too many special tokens are ref
     )
   refuses(
     text.replace('"normalizer": null', '"normalizer": null, "normal\\u0069zer": null'),
-    /at byte \d+, a name stands twice/
+    /at byte \d+, a name appears twice/
   )
-  refuses(text.replace('"!": ', '"!": 0,\n"!": '), /stands twice/)
+  refuses(text.replace('"!": ', '"!": 0,\n"!": '), /appears twice/)
   refuses(text.replace('"normalizer": null', `"normalizer": ${'['.repeat(1_000_000)}`), /nested more than 16 deep/)
   refuses(
     changed(f => void Object.assign(f, { padding: { strategy: 'BatchLongest' } })),

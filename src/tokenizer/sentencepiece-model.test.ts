@@ -128,8 +128,8 @@ test('fields of another type than theirs, and numbers beyond their type, are ref
 })
 
 test('settings that stand twice are refused: programs could differ about which one counts', () => {
-  changed([...small, trainer(false), trainer(false)], /field 2 stands twice/)
-  changed([...small, trainer(false, [[3, { varint: 2 }]])], /field 3 stands twice/)
+  changed([...small, trainer(false), trainer(false)], /field 2 appears twice/)
+  changed([...small, trainer(false, [[3, { varint: 2 }]])], /field 3 appears twice/)
   changed(
     [
       ...small,
@@ -144,7 +144,7 @@ test('settings that stand twice are refused: programs could differ about which o
         }
       ]
     ],
-    /field 1 stands twice/
+    /field 1 appears twice/
   )
 })
 

@@ -114,7 +114,7 @@ class ModelReader {
   }
 
   /**
-   * Walks a message and passes over the fields that mean nothing here. One that means something and stands twice is a
+   * Walks a message and passes over the fields that mean nothing here. One that means something and appears twice is a
    * fault, but for `repeated`: programs could differ about which one counts.
    */
   #fields(reader: ProtobufReader, take: Readonly<Record<number, (field: Field) => void>>, repeated?: number): void {
@@ -126,7 +126,7 @@ class ModelReader {
       const known = take[number]
       if (known === undefined) reader.skip(field)
       else {
-        if (number !== repeated && seen.has(number)) this.flag(`field ${number} stands twice in one message`, offset)
+        if (number !== repeated && seen.has(number)) this.flag(`field ${number} appears twice in one message`, offset)
         seen.add(number)
         known(field)
       }

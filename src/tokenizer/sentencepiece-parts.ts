@@ -124,7 +124,7 @@ function* byteFaults({ pieces, types, byteFallback }: SentencePieceParts): Gener
       yield { problem: `piece ${id} is ${shown(pieces[id]!)}, where a byte piece is <0x00> to <0xFF>`, piece: id }
     else if (!byteFallback)
       yield {
-        problem: `piece ${id} (${shown(pieces[id]!)}) is a byte piece, and the file says that it uses none`,
+        problem: `piece ${id} (${shown(pieces[id]!)}) is a byte piece, but the file says that it uses none`,
         piece: id
       }
     found.add(byte)

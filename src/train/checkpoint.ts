@@ -149,7 +149,7 @@ export class Checkpoint implements Disposable {
   /** Fills the vectors of a run with the same configuration, and checks the digest over all of them. */
   load(parameters: readonly Parameter[], values: Values): void {
     if (this.#file.tensors.size !== stateNames.length * parameters.length)
-      this.#refuse('it does not hold the tensors of its configuration')
+      this.#refuse('it does not have the tensors of its configuration')
     for (const name of stateNames) for (const p of parameters) values(name, p).set(this.#read(name, p))
     const digest = digestOf(this.#json, parameters, values)
     if (digest !== this.#file.metadata['sha256'])

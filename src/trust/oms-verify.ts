@@ -62,7 +62,7 @@ export function verifyBundle({
     throw new VeritError('VERIT_SIGNER', {
       source,
       problem:
-        'it was made with Ed25519, which is outside the specification and has to be allowed (--allow-ed25519, or ' +
+        'it was made with Ed25519, which is outside the specification and must be allowed (--allow-ed25519, or ' +
         'allow_ed25519 in the policy)'
     })
   }
@@ -70,7 +70,7 @@ export function verifyBundle({
   if (!holds(signer.key, preAuthEncoding(PAYLOAD_TYPE, bundle.payload), bundle.signature)) {
     throw new VeritError('VERIT_MODEL_SIGNATURE', {
       source,
-      problem: `it is not that of ${signer.name} over what the file says`
+      problem: `${signer.name} did not sign what the file says`
     })
   }
   return { signer: signer.name, model: parseStatement(bundle.payload, source) }

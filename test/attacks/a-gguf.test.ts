@@ -53,7 +53,7 @@ test('A4 keys of length -1, longer than the file or the limit, and empty ones ar
 test('A5 value types that are unknown, and a bool that is neither, are refused', () => refused('A5'))
 test('A6 strings longer than the file or the limit, and those that are not UTF-8, are refused', () => refused('A6'))
 test('A7 arrays whose count times size wraps, or exceeds the bytes that exist, are refused', () => refused('A7'))
-test('A9 a key that stands twice is refused', () => refused('A9'))
+test('A9 a key that appears twice is refused', () => refused('A9'))
 test('A10 alignments that are 0, no power of two, out of range or of another type are refused', () => refused('A10'))
 test('A11 tensor names that are too long, empty, twice there, not UTF-8, or hold control characters are refused', () =>
   refused('A11'))

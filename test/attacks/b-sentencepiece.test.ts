@@ -72,8 +72,8 @@ test('A5 wire types that are not known and groups in groups are refused at the f
     refused(Buffer.concat([encodeFields(small), Buffer.alloc(1000, 8 + wire)]), /has the wire type/)
 })
 
-test('A9 a setting that stands twice in a SentencePiece file is refused', () => {
-  refused(encodeFields([...small, trainer(true)]), /field 2 stands twice/)
+test('A9 a setting that appears twice in a SentencePiece file is refused', () => {
+  refused(encodeFields([...small, trainer(true)]), /field 2 appears twice/)
   refused(
     encodeFields([
       ...small,
@@ -82,7 +82,7 @@ test('A9 a setting that stands twice in a SentencePiece file is refused', () => 
         [3, { varint: 1 }]
       ])
     ]),
-    /field 3 stands twice/
+    /field 3 appears twice/
   )
 })
 

@@ -255,7 +255,7 @@ test('I2 proxies and weakened TLS of the environment change nothing', () => {
     }
   )
   assert.equal(status, 1)
-  assert.match(stderr, /localhost:1 broke off: nothing listens there/)
+  assert.match(stderr, /localhost:1 was interrupted: nothing listens there/)
   assert.equal(inside.seen.length, 0)
 })
 

@@ -141,7 +141,7 @@ test(
       ]) {
         hub.misbehave = at('/objects/batch', object({ href }))
         hub.seen.length = 0
-        await refused(/was not asked|not a plain https address|go to http/, { allowPrivate })
+        await refused(/No request was sent|not a plain https address|go to http/, { allowPrivate })
         assert.ok(
           hub.seen.every(s => s.method !== 'PUT'),
           href
@@ -190,7 +190,7 @@ test('I4 answers without end, too large, of another form, errors and silence end
         /does not say how|does not answer for|not what a hub answers/
       ],
       [r => void r.writeHead(200, { 'Content-Encoding': 'gzip' }).end(Buffer.from([31, 139, 8])), /cannot be read/],
-      [r => r.destroy(), /broke off/],
+      [r => r.destroy(), /was interrupted/],
       [r => void r.writeHead(429, { 'Retry-After': '86400' }).end(), /asks to wait 86400 s/],
       [r => void r.writeHead(503, { 'Retry-After': '0' }).end(), /asks to wait/],
       [r => void r.writeHead(401).end('secret page'), /wants permission/],
