@@ -188,7 +188,7 @@ test('a template that does not fit its model is warned of, in words that no term
     [`${turn}<|end_of_text|>`, /ends the prompt with <\|end_of_text\|>/],
     [`${turn}<|eot_id|>`, /ends the prompt with <\|eot_id\|>/],
     [`<|im_start|>user ${turn}<|im_end|>`, /writes <\|im_start\|>, <\|im_end\|>, which are not in the vocabulary/],
-    [`<start_of_turn>${turn}`, /<start_of_turn>, which is no token/],
+    [`<start_of_turn>${turn}`, /<start_of_turn>, which is not in the vocabulary/],
     [`${turn}</s>`, /<\/s>/],
     [`[INST] ${turn} [/INST]`, undefined],
     ['{% bad', /fails on a short conversation/],
