@@ -10,7 +10,8 @@ import { JsonList, JsonPieces, jsonObject } from './json-pieces.ts'
 import { bodyReader, callOf, commonFields, completionDialect, samplingOf } from './request-body.ts'
 import { flag, only } from './surplus-fields.ts'
 
-const DEFAULT_TOKENS = 1024
+/** Default of `max_tokens`. */
+export const CHAT_TOKENS = 1024
 
 export const chatDialect = completionDialect(
   {
@@ -47,7 +48,7 @@ export function readChat(value: unknown, reading = newReading()): GenerationCall
     prompt: { messages },
     sampling: { ...samplingOf(body), ...defined({ logprobs }) },
     askedTokens: body.max_completion_tokens ?? body.max_tokens,
-    defaultTokens: DEFAULT_TOKENS,
+    defaultTokens: CHAT_TOKENS,
     writer: head => new ChatWriter(head, logprobs !== undefined)
   }
 }

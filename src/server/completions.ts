@@ -10,7 +10,8 @@ import { JsonList, JsonPieces, jsonObject } from './json-pieces.ts'
 import { bodyReader, callOf, completionDialect, samplingOf } from './request-body.ts'
 import { flag } from './surplus-fields.ts'
 
-const DEFAULT_TOKENS = 128
+/** Default of `max_tokens`. */
+export const COMPLETION_TOKENS = 128
 
 const Ids = Type.Array(Type.Integer({ minimum: 0, maximum: 0x7fffffff }))
 export const completionsDialect = completionDialect(
@@ -40,7 +41,7 @@ export function readCompletion(value: unknown, reading = newReading()): Generati
     prompt: promptOf(body.prompt),
     sampling: { ...samplingOf(body), ...defined({ logprobs, echo }) },
     askedTokens: body.max_tokens,
-    defaultTokens: DEFAULT_TOKENS,
+    defaultTokens: COMPLETION_TOKENS,
     writer: head => new CompletionWriter(head, logprobs)
   }
 }

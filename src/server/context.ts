@@ -74,6 +74,8 @@ export interface Route {
   /** The scope that the key must have. */
   readonly requires: Scope
   readonly takesBody: boolean
+  /** The answer, for docs/reference/http-api.md. */
+  readonly purpose: string
   readonly handle: (context: GatewayContext, request: FastifyRequest, reply: FastifyReply) => unknown
 }
 
@@ -83,6 +85,8 @@ export interface OpenRoute {
   readonly path: string
   readonly requires: 'nothing'
   readonly takesBody: false
+  /** The answer, for docs/reference/http-api.md. */
+  readonly purpose: string
   readonly tell: (context: GatewayContext) => OpenAnswer
 }
 

@@ -248,15 +248,6 @@ test('each table has every field of the openai client in one of its classes, and
   }
 })
 
-test('docs/reference/http-api.md names every field of the tables', () => {
-  const page = readFileSync(new URL('../../docs/reference/http-api.md', import.meta.url), 'utf8')
-  const names = [chatDialect, completionsDialect, messageFields, partFields].flatMap(namesOf)
-  assert.deepEqual(
-    [...new Set(names)].filter(name => !page.includes(`\`${name}\``)),
-    []
-  )
-})
-
 test('fields that change nothing here are accepted wherever clients put them, and named for the log', () => {
   const reading = newReading()
   const mark = { type: 'ephemeral', ttl: '5m' }

@@ -19,21 +19,37 @@ import { health } from './health.ts'
 import { securityTxt } from './security-txt.ts'
 
 export const routeTable: readonly (Route | OpenRoute)[] = [
-  { method: 'GET', path: '/health', requires: 'nothing', takesBody: false, tell: health },
+  {
+    method: 'GET',
+    path: '/health',
+    requires: 'nothing',
+    takesBody: false,
+    purpose: 'whether requests are served: 200 `{"status":"ok"}`, or 503 with `"loading"` or `"unavailable"`',
+    tell: health
+  },
   {
     method: 'GET',
     path: '/.well-known/security.txt',
     requires: 'nothing',
     takesBody: false,
+    purpose: 'the contact for vulnerabilities (RFC 9116), if the operator has set one; else 404',
     tell: tellSecurityContact
   },
-  { method: 'GET', path: '/v1/models', requires: 'models', takesBody: false, handle: listModels },
-  { method: 'GET', path: '/v1/models/:id', requires: 'models', takesBody: false, handle: showModel },
+  { method: 'GET', path: '/v1/models', requires: 'models', takesBody: false, purpose: 'the model', handle: listModels },
+  {
+    method: 'GET',
+    path: '/v1/models/:id',
+    requires: 'models',
+    takesBody: false,
+    purpose: 'the model of that name',
+    handle: showModel
+  },
   {
     method: 'POST',
     path: '/v1/completions',
     requires: 'infer',
     takesBody: true,
+    purpose: 'the continuation of a prompt, whole or as server-sent events',
     handle: (context, request, reply) =>
       answer(context, readCompletion(request.body, readingFor(context, request)), request, reply)
   },
@@ -42,17 +58,67 @@ export const routeTable: readonly (Route | OpenRoute)[] = [
     path: '/v1/chat/completions',
     requires: 'infer',
     takesBody: true,
+    purpose: 'an answer to a conversation, whole or as server-sent events',
     handle: (context, request, reply) =>
       answer(context, readChat(request.body, readingFor(context, request)), request, reply)
   },
-  { method: 'GET', path: '/v1/admin/keys', requires: 'admin', takesBody: false, handle: listKeys },
-  { method: 'POST', path: '/v1/admin/keys', requires: 'admin', takesBody: true, handle: createKey },
-  { method: 'GET', path: '/v1/admin/keys/:id', requires: 'admin', takesBody: false, handle: showKey },
-  { method: 'PATCH', path: '/v1/admin/keys/:id', requires: 'admin', takesBody: true, handle: changeKey },
-  { method: 'POST', path: '/v1/admin/keys/:id/rotate', requires: 'admin', takesBody: true, handle: rotateKey },
-  { method: 'POST', path: '/v1/admin/keys/:id/revoke', requires: 'admin', takesBody: false, handle: revokeKey },
-  { method: 'GET', path: '/v1/audit/checkpoint', requires: 'audit', takesBody: false, handle: tellCheckpoint },
-  { method: 'GET', path: '/metrics', requires: 'metrics', takesBody: false, handle: tellMetrics }
+  { method: 'GET', path: '/v1/admin/keys', requires: 'admin', takesBody: false, purpose: 'all keys', handle: listKeys },
+  {
+    method: 'POST',
+    path: '/v1/admin/keys',
+    requires: 'admin',
+    takesBody: true,
+    purpose: 'a new key; the only answer that shows its secret',
+    handle: createKey
+  },
+  {
+    method: 'GET',
+    path: '/v1/admin/keys/:id',
+    requires: 'admin',
+    takesBody: false,
+    purpose: 'a key with its use',
+    handle: showKey
+  },
+  {
+    method: 'PATCH',
+    path: '/v1/admin/keys/:id',
+    requires: 'admin',
+    takesBody: true,
+    purpose: 'the changed key',
+    handle: changeKey
+  },
+  {
+    method: 'POST',
+    path: '/v1/admin/keys/:id/rotate',
+    requires: 'admin',
+    takesBody: true,
+    purpose: 'a new secret for a key',
+    handle: rotateKey
+  },
+  {
+    method: 'POST',
+    path: '/v1/admin/keys/:id/revoke',
+    requires: 'admin',
+    takesBody: false,
+    purpose: 'the revoked key',
+    handle: revokeKey
+  },
+  {
+    method: 'GET',
+    path: '/v1/audit/checkpoint',
+    requires: 'audit',
+    takesBody: false,
+    purpose: 'the newest signed checkpoint of the audit log',
+    handle: tellCheckpoint
+  },
+  {
+    method: 'GET',
+    path: '/metrics',
+    requires: 'metrics',
+    takesBody: false,
+    purpose: 'metrics in the format of Prometheus; no label contains a key, an address or a text',
+    handle: tellMetrics
+  }
 ]
 
 /** How a body is read; ignored fields are noted even if it is refused. */
