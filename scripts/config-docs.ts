@@ -1,10 +1,10 @@
 /**
- * Writes docs/reference/configuration.md from the schema in src/server/config.ts: `node scripts/config-docs.ts`. With
- * --check it only says whether the page is current. The example below is read by the server's own reader before it is
- * printed.
+ * Writes docs/reference/configuration.md from the schema in src/server/config.ts: `node scripts/config-docs.ts`. It
+ * also writes the table of limits in docs/reference/limits.md. The server's own reader reads the example below before it
+ * is printed.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { rangeOf, settings, snakeCase } from '../src/server/config-fields.ts'
+import { rangeOf, setting, settings, snakeCase } from '../src/server/config-fields.ts'
 import type { Setting } from '../src/server/config-fields.ts'
 import { parseConfig } from '../src/server/config-file.ts'
 
@@ -74,6 +74,41 @@ function tableOf(section: string): string {
   return ['| name | value | default | meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
+const limitsFile = new URL('../docs/reference/limits.md', import.meta.url)
+const BEGIN = '<!-- limits: node scripts/config-docs.ts -->\n'
+const END = '<!-- end of limits -->'
+
+/** What happens beyond each limit on use, by the name of its setting. */
+const beyond: readonly (readonly [name: string, beyond: string])[] = [
+  ['keys.requests_per_minute', '429 `VERIT_RATE_LIMIT`'],
+  ['keys.tokens_per_minute', '429 `VERIT_RATE_LIMIT`'],
+  ['keys.bytes_per_minute', '429 `VERIT_RATE_LIMIT`'],
+  ['keys.streams', '429 `VERIT_TOO_MANY`'],
+  ['keys.tokens_per_day', '429 `VERIT_BUDGET`'],
+  ['keys.tokens_per_month', '429 `VERIT_BUDGET`'],
+  ['addresses.requests_per_minute', '429 `VERIT_RATE_LIMIT`'],
+  ['addresses.tokens_per_minute', '429 `VERIT_RATE_LIMIT`'],
+  ['addresses.streams', '429 `VERIT_TOO_MANY`'],
+  ['addresses.failures_per_minute', 'counted in a summary; valid keys of the same address continue to work'],
+  ['addresses.all_failures_per_minute', 'counted in summaries'],
+  ['http.connections_per_address', 'the oldest unauthenticated connection closes'],
+  ['http.connections', 'the oldest unauthenticated connection closes'],
+  ['inference.queue', '503 `VERIT_BUSY`'],
+  ['inference.prompt_tokens', '400 `VERIT_PROMPT_LIMIT`'],
+  ['inference.output_tokens', '400 `VERIT_REQUEST`']
+]
+
+/** docs/reference/limits.md with the limits as they are now. */
+export function pageWithLimits(page: string): string {
+  const rows = beyond.map(([name, what]) => {
+    const { schema } = setting(name)
+    const value = schema.default === 0 ? 'none' : schema.default.toLocaleString('en-US')
+    return `| \`${name}\` | ${cell(schema.description)} | ${value} | ${what} |\n`
+  })
+  const table = `| setting | limit | default | beyond it |\n|---|---|---|---|\n${rows.join('')}`
+  return `${page.slice(0, page.indexOf(BEGIN) + BEGIN.length)}\n${table}\n${page.slice(page.indexOf(END))}`
+}
+
 export function configPage(): string {
   parseConfig(example, 'the example')
   const names = [...new Set(settings.map(s => snakeCase(s.section)))]
@@ -118,6 +153,7 @@ ${example}\`\`\`
 
 if (import.meta.main) {
   const page = configPage()
-  if (process.argv.includes('--check')) process.exitCode = readFileSync(file, 'utf8') === page ? 0 : 1
-  else writeFileSync(file, page)
+  const limits = readFileSync(limitsFile, 'utf8')
+  writeFileSync(file, page)
+  writeFileSync(limitsFile, pageWithLimits(limits))
 }

@@ -184,7 +184,7 @@ export function pageWithRoutes(page: string): string {
   return `${page.slice(0, page.indexOf(BEGIN) + BEGIN.length)}\n${table}\n${page.slice(page.indexOf(END))}`
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (import.meta.main) {
   writeFileSync(FIELDS, fieldsPage())
   writeFileSync(ROUTES, pageWithRoutes(readFileSync(ROUTES, 'utf8')))
 }
