@@ -66,8 +66,8 @@ export const ServerConfig = Type.Object(
         jsonDepth: whole(4, 256, 16, 'maximum nesting depth of JSON'),
         unknownFields: choice(
           ['refuse', 'ignore'],
-          'how to treat a field that docs/reference/request-fields.md does not list; "ignore": drop it and name it in ' +
-            'the log'
+          'how to treat a field that docs/reference/request-fields.md does not list; "ignore": drop it and name it ' +
+            'in the log'
         ),
         headerSeconds: whole(1, 300, 10, 'time limit for sending the headers'),
         requestSeconds: whole(1, 3600, 30, 'time limit for sending a whole request'),
