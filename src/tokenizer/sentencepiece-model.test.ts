@@ -148,7 +148,7 @@ test('settings that stand twice are refused: programs could differ about which o
   )
 })
 
-test('what Verit would do otherwise than the file says is refused in these words', () => {
+test('rules that Verit does not implement are refused in these words', () => {
   const type = (n: number): Field => [2, { message: [[3, { varint: n }]] }]
   changed(small, /model type is unigram, which Verit does not encode/)
   for (const [n, name] of [
