@@ -211,7 +211,7 @@ export const classes: readonly { title: string; attacks: readonly Attack[] }[] =
       ),
       row('G3', 'SQL and query operators in every identity', 'texts like others: 401, 404 or 400'),
       row('G4', 'Stored digests, ids and derived secrets presented as keys', '401'),
-      row('G5', 'Keys that begin alike, through a cache', 'told apart: there is no cache'),
+      row('G5', 'Keys that begin alike, through a cache', 'distinguished: there is no cache'),
       row(
         'G6',
         'A key that is revoked, expires, is rotated or loses rights while it streams',

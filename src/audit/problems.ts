@@ -38,7 +38,7 @@ export interface Problem {
   readonly message: string
   /** Relative to the folder. */
   readonly file?: string
-  /** Of the first entry concerned. */
+  /** Index of the first entry concerned. */
   readonly index?: number
 }
 

@@ -68,10 +68,10 @@ export interface CheckedProof {
   readonly kind: 'inclusion' | 'consistency'
   readonly checkpoint: Checkpoint
   readonly cosigned: readonly VerifiedSignature[]
-  /** Of a proof of inclusion. */
+  /** Index of the entry of an inclusion proof. */
   readonly index?: number
   readonly entry?: AuditEntry
-  /** Of a proof of consistency. */
+  /** Size of the older tree of a consistency proof. */
   readonly oldSize?: number
   readonly oldRoot?: Buffer
 }

@@ -19,7 +19,7 @@ import { ternaryBytes } from '../weights/ternary-tensor.ts'
 import { byteTokenizer } from './random-model.ts'
 
 export interface RandomPackedOptions {
-  /** Of the token embedding. Default F16. */
+  /** Type of the token embedding. Default F16. */
   readonly embedding?: 'F16' | 'Q6_K'
   readonly seed?: number
 }

@@ -15,7 +15,7 @@ import { doWork } from './workload.ts'
 
 export interface Kernels {
   readonly instructionSet: string
-  /** Of ternary weights; null for a model that has none. */
+  /** Packing of ternary weights; null for a model without them. */
   readonly packing: TernaryPacking | null
 }
 
@@ -24,7 +24,7 @@ export interface Trial extends Kernels {
   /** Tokens a second, medians. */
   readonly decode: number
   readonly prefill: number
-  /** Of a request with a prompt of `REQUEST.prompt` tokens and an answer of `REQUEST.answer`, by these rates. */
+  /** Duration of a request with a prompt of `REQUEST.prompt` tokens and an answer of `REQUEST.answer`, by these rates. */
   readonly seconds: number
 }
 

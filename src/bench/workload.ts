@@ -10,7 +10,7 @@ export type Workload = (typeof workloads)[number]
 
 export interface WorkSize {
   readonly workload: Workload
-  /** Of each sequence, from position 0. */
+  /** Tokens of each sequence, from position 0. */
   readonly tokens: number
   /** 1 but for 'batch'. */
   readonly sequences: number

@@ -161,7 +161,7 @@ function randomTypes(
 
 export const number = (n: number, digits = 0): string =>
   n.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
-/** Of about three digits. */
+/** A number with about three digits. */
 export const rough = (n: number): string => number(n, [100, 10, 1, 0.1].filter(limit => n < limit).length)
 export const plural = (n: number, one: string): string => `${number(n)} ${one}${n === 1 ? '' : 's'}`
 const processor = cpus()[0]?.model.trim() ?? 'unknown processor' // asked before the process is locked

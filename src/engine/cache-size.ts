@@ -49,7 +49,7 @@ export interface CacheSize {
  */
 export const SEQUENCE_BYTES = 2 ** 31
 const ROTARY_PAIRS = 2 ** 23
-/** Of the memory that the weights leave free. */
+/** The cache's default share of the memory that the weights leave free. */
 export const CACHE_SHARE = 1 / 4
 /** Rows of a cache are numbered in 32 bits. */
 const MOST_PAGES = Math.floor((2 ** 31 - 1) / PAGE_ROWS)

@@ -32,7 +32,7 @@ export interface ChatOptions {
 
 const ROLES: readonly unknown[] = ['system', 'user', 'assistant']
 const MAX_MESSAGES = 1024
-/** Of all messages together, in UTF-16 units. */
+/** Maximum text of all messages together, in UTF-16 units. */
 const MAX_TEXT = 1 << 20
 
 /** For models whose file has no template: plain turns, as a model that only continues text can follow them. */

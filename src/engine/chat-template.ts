@@ -12,7 +12,7 @@ import { TemplateDate } from './template-date.ts'
 const MAX_SOURCE = 1 << 16
 const MAX_OUTPUT = 1 << 22
 const MAX_RANGE = 4096
-/** Of one list or mapping, and of all that expressions make. */
+/** Maximum elements of one list or mapping, and of all that expressions create. */
 const MAX_ELEMENTS = 1 << 16
 const MAX_ALL_ELEMENTS = 1 << 23
 /** Characters that filters and functions make in all. */

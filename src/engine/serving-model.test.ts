@@ -63,7 +63,7 @@ for (const [kind, config] of Object.entries(models)) {
       await writeRandomModel(path, openExecutor({ threads: 1 }), config)
       const training = await trainingLogits(config)
       const bits = (x: Float32Array): Buffer => Buffer.from(x.slice().buffer)
-      /** Of the last token of each prompt, alone and at once, on the first executor. */
+      /** Logits of the last token of each prompt, alone and at once, on the first executor. */
       let last: Buffer[] | undefined
       for (const instructionSet of instructionSets()) {
         using file = openGguf(path)

@@ -101,7 +101,7 @@ export class ServingModel {
     }
   }
 
-  /** Of the plan that one run is. */
+  /** Number of steps in the plan of one run. */
   get steps(): number {
     return this.#plan.plan.steps.length
   }

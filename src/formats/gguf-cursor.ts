@@ -23,7 +23,7 @@ export class GgufCursor {
   #source: ByteSource
   #window: Buffer
   #view: DataView
-  /** Of the strings of a run, in the window. */
+  /** Ends of the strings of a run, in the window. */
   #ends = new Int32Array(RUN)
   /** Position in the file of the window's first byte, and bytes of the file in it. */
   #start = 0

@@ -12,7 +12,7 @@ import { ggufLimits } from './gguf-limits.ts'
 import { parseGguf } from './gguf-reader.ts'
 
 const arrayOf = (strings: Buffer[]): Buffer => entry('k', 9, u32(8), u64(strings.length), ...strings)
-/** Of the first string of the first array of a file. */
+/** Position of the first string of the first array of a file. */
 const FIRST = 24 + 9 + 4 + 4 + 8
 
 function refusal(work: () => unknown): { problem: string; offset: number } {

@@ -34,7 +34,7 @@ export interface CompileOptions {
   /** The largest value of each symbol. */
   readonly limits: Readonly<Record<SymbolName, number>>
   readonly outputs: Readonly<Record<string, Tensor>>
-  /** Of `gradient`. Default none. */
+  /** The result of `gradient`. Default none. */
   readonly gradients?: ReadonlyMap<Tensor, Tensor>
   /** Whether intermediate tensors share memory. Default true; false is for tests. */
   readonly reuse?: boolean

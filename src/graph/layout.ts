@@ -20,9 +20,9 @@ export interface LayoutEntry {
 
 export interface Layout {
   readonly entries: readonly LayoutEntry[]
-  /** Of the whole buffer, a multiple of 64. */
+  /** Size of the whole buffer, a multiple of 64. */
   readonly bytes: number
-  /** Of the matrices at its start, a multiple of 64. */
+  /** Size of the matrices at its start, a multiple of 64. */
   readonly matrixBytes: number
 }
 

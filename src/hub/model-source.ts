@@ -17,7 +17,7 @@ export interface ModelSource {
   readonly revision: string | undefined
   /** The address with another revision (a commit). */
   url(revision?: string): URL
-  /** Of a hub: its origin, OWNER/REPO, and the path of the file in it. */
+  /** For a hub: its origin, OWNER/REPO, and the path of the file in the repository. */
   readonly repository: { readonly origin: string; readonly name: string; readonly path: string } | undefined
   /**
    * Where signatures are looked for, in this order: FILE.sig, and in a repository model.sig at its top, which signs all

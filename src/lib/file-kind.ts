@@ -21,7 +21,7 @@ export interface FileKind {
   readonly group: FileGroup
   /** With its article, for messages: 'a gzip file', 'text in UTF-16 (little-endian)'. */
   readonly what: string
-  /** Of plain text: the format that the name promises instead, such as 'JSON Lines'. */
+  /** For plain text: the format that the name promises instead, such as 'JSON Lines'. */
   readonly promised?: string
 }
 

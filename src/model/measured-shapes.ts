@@ -17,7 +17,7 @@ const ternaryShapes = {
     vocab: 128_256,
     ropeTheta: 500_000
   },
-  /** Of the class of GPT-2 small (124M), with its vocabulary: 123.6M parameters. */
+  /** The size of GPT-2 small (124M), with its vocabulary: 123.6M parameters. */
   'bitnet-125m': {
     kind: 'bitnet',
     layers: 12,

@@ -164,7 +164,7 @@ function datasetOf(entries: ReadonlyMap<string, GgufValue>): Digest | undefined 
   return v?.type === 'string' && isDigest(v.value) ? v.value : undefined
 }
 
-/** Of each type: how many tensors and elements, which is the quantisation. */
+/** Numbers of tensors and elements of each type: the quantisation. */
 function properties({ file, bytes, tensors, origin }: BomModel): Property[] {
   const types = new Map<string, { count: number; elements: number }>()
   for (const t of tensors) {

@@ -97,7 +97,7 @@ class Packer implements Disposable {
   #staging = [new ArrayBuffer(0), new ArrayBuffer(0)]
   #turn = 0
   #unordered = new Uint8Array(0)
-  /** Of the tensors before this one. */
+  /** Bytes read of the tensors before this one. */
   #read = 0
   #tell: (read: number) => void
 

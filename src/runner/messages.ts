@@ -200,8 +200,8 @@ const LoadedInfo = Type.Object(
 export type ModelInfo = Static<typeof LoadedInfo> & { sandbox: Sandbox }
 
 /**
- * Of the engine. Pages of the key and value cache: all, and those that sequences hold, that are promised to them, and
- * that are kept for a tenant's next prompts. Draft tokens since the model was loaded: those that the model ran, and
+ * State of the engine. Pages of the KV cache: all, those of running sequences, those reserved for them, and those in
+ * the prefix caches of tenants. Draft tokens since the model was loaded: those that the model ran, and
  * those of them that were accepted.
  */
 const Figures = Type.Object(

@@ -9,7 +9,7 @@ import { bestLogits } from './top-logits.ts'
 import { sumOfWeights } from './weights.ts'
 
 export interface Logprobs {
-  /** Of the chosen token. */
+  /** Log probability of the chosen token. */
   readonly logprob: number
   /** The most probable tokens, the best first; equal ones by the lower id. */
   readonly top: readonly { readonly id: number; readonly logprob: number }[]

@@ -57,7 +57,7 @@ class ChatWriter implements AnswerWriter {
   #id: string
   #rest: Omit<AnswerHead, 'id'>
   #logprobs: boolean
-  /** Of an answer that is given whole. */
+  /** Text of an answer that is not streamed. */
   #text = ''
   #kept = new JsonList()
 

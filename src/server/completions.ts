@@ -65,7 +65,7 @@ class CompletionWriter implements AnswerWriter {
   #head: object
   #logprobs: number | undefined
   #offset = 0
-  /** Of an answer that is given whole. */
+  /** Text of an answer that is not streamed. */
   #text = ''
   #kept = {
     tokens: new JsonList(),

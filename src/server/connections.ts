@@ -49,7 +49,7 @@ export interface Transport {
 export interface TransportCounts {
   /** Connections now. */
   readonly open: number
-  /** Of them, those that are authenticated. */
+  /** Number of authenticated ones among them. */
   readonly proven: number
   /** Connections closed at once because every slot was in use, or because of too many requests. */
   readonly refused: number

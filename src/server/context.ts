@@ -129,7 +129,7 @@ export interface RequestNotes {
   caller: Caller | undefined
   generation: GenerationNotes | undefined
   promptTokens: number | undefined
-  /** Of the prompt, those that were computed for an earlier one. */
+  /** Prompt tokens served from the prefix cache. */
   cachedTokens: number | undefined
   completionTokens: number | undefined
   error: unknown

@@ -17,7 +17,7 @@ export interface EndedRequest {
   readonly code: string | undefined
   readonly seconds: number
   readonly promptTokens: number | undefined
-  /** Of the prompt, those that were computed for an earlier one. */
+  /** Prompt tokens served from the prefix cache. */
   readonly cachedTokens?: number | undefined
   readonly completionTokens: number | undefined
 }

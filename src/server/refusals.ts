@@ -25,7 +25,7 @@ export interface RefusalLimits {
 }
 
 interface Count {
-  /** Of `performance.now()`, as every time here: it advances even when the clock is set back. */
+  /** A time of `performance.now()`, as every time here: it advances even when the clock is set back. */
   since: number
   /** Refusals with an entry of their own, and without. */
   entries: number

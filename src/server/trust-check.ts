@@ -19,7 +19,7 @@ import type { ServerConfig } from './config.ts'
 export interface ModelToServe {
   /** Path of a GGUF file. */
   readonly path: string
-  /** Of a pulled model. */
+  /** Trust and digest of a pulled model. */
   readonly pulled?: (TrustedAs & { readonly digest: Digest }) | undefined
   readonly onDigestProgress?: (done: number, total: number) => void
 }

@@ -136,7 +136,7 @@ export interface KeyStore {
   /** Every key, revoked ones too, oldest first. */
   list(): Promise<KeyRecord[]>
   get(id: string): Promise<KeyRecord | undefined>
-  /** Of these ids, the records of those that are valid now. */
+  /** The records of those ids that are valid now. */
   valid(ids: readonly string[]): Promise<Map<string, KeyRecord>>
   /** A new credential; earlier ones stay valid for `overlapSeconds`. Undefined if there is no such valid key. */
   rotate(

@@ -26,7 +26,7 @@ import type { Pretokenizer, PretokenizerName } from './pretokenizer.ts'
 export function partsToJson(parts: TokenizerParts & { pretokenizer: PretokenizerName }): string {
   const { tokenTypes, merges } = parts
   const named = new Set<string>()
-  // Of tokens spelled alike, the first is in use; the format has no second one.
+  // If tokens are spelled alike, the first is in use; the format has no second one.
   const tokens = parts.tokens
     .slice(0, 1 + tokenTypes.findLastIndex(type => type !== UNUSED))
     .map((token, id) => (named.size < named.add(token).size ? token : `[DUPLICATE_${id}]`))

@@ -33,7 +33,7 @@ export class ProtobufReader {
   readonly #outermost: boolean
   #bytes: Buffer
   #refuse: Refuse
-  /** Of the varint that was read last: the lowest 28 bits, the next 28, the rest. */
+  /** Parts of the last varint: the lowest 28 bits, the next 28, the rest. */
   #low = 0
   #middle = 0
   #high = 0

@@ -44,7 +44,7 @@ export class SentencePieceTokenizer implements TextTokenizer {
   #parts: SentencePieceParts
   #ids: TokenIds
   #byteIds = new Int32Array(256)
-  /** Of the pieces that were asked for. */
+  /** UTF-8 bytes of the pieces requested so far. */
   #bytes: Uint8Array[] = []
   #pairs: SentencePiecePairs
   #merger: WordMerger

@@ -6,7 +6,7 @@ const PATIENCE = 5
 const ENOUGH = 3
 
 export interface MeasuredPace {
-  /** Of a step. */
+  /** Duration of a step. */
   readonly seconds: number
   /** Steps that were measured; 0: a part of the first one. */
   readonly steps: number

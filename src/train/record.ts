@@ -40,7 +40,7 @@ export interface TrainingRecord {
 /** A record as in `record.json`. */
 export interface RecordFile {
   readonly record: TrainingRecord
-  /** Of the text `JSON.stringify(record)`, which the model file names as its origin. */
+  /** Digest of the text `JSON.stringify(record)`, which the model file names as its origin. */
   readonly sha256: Digest
   readonly model: { readonly file: string; readonly bytes: number; readonly sha256: Digest }
   readonly environment: {
@@ -48,7 +48,7 @@ export interface RecordFile {
     readonly threads: number
     readonly node: string
     readonly platform: string
-    /** Of the process that finished the run; it took it up at `fromStep`, 0 where it was never stopped. */
+    /** Duration of the process that finished the run. It resumed at `fromStep`, 0 if the run was never stopped. */
     readonly seconds: number
     readonly fromStep: number
   }

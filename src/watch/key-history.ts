@@ -44,10 +44,10 @@ export class KeyHistory {
   last: number
   readonly week: Week
   readonly usual: Readonly<Record<BaselineName, Baseline>>
-  /** Of the current five minutes. */
+  /** Counts of the current five minutes. */
   interval = { index: -1, requests: 0, tokens: 0, errors: 0, refused: 0 }
   /**
-   * Of the current hour: requests, those with a prompt, prompts near an earlier one, requests for log probabilities of
+   * Counts of the current hour: requests, those with a prompt, prompts near an earlier one, requests for log probabilities of
    * at most one token.
    */
   hour = { index: -1, requests: 0, prompts: 0, near: 0, probes: 0 }

@@ -48,7 +48,7 @@ export class PromptClusters {
 const scratch = new Float64Array(1)
 const words = new Uint32Array(scratch.buffer)
 
-/** Of the exact bits of numbers. */
+/** Hash of the exact bits of numbers. */
 function hashOf(values: readonly (number | undefined)[]): number {
   let h = 0
   for (const value of values) {

@@ -12,7 +12,7 @@ const SHINGLE = 5
 const PART = 2048
 /** Shorter prompts have too few shingles to be alike by more than chance: they must be equal. */
 const FEW = 32
-/** Of the rolling hash of a shingle (Karp and Rabin 1987), modulo 2^32. */
+/** Base of the rolling hash of a shingle (Karp and Rabin 1987), modulo 2^32. */
 const BASE = 0x9e3779b1 | 0
 const BASE_TO_SHINGLE = Array<number>(SHINGLE)
   .fill(BASE)
@@ -23,7 +23,7 @@ const NEAR_BITS = 6
 export interface Sketch {
   readonly low: number
   readonly high: number
-  /** Of a prompt with few shingles. */
+  /** Whether the prompt has few shingles. */
   readonly short: boolean
 }
 

@@ -19,7 +19,7 @@ export interface WatchOptions {
   throttle?: boolean
   /** Keys remembered, at most about 25 KB each; the one that was not used for longest is forgotten. Default 5,000. */
   keys?: number
-  /** Of hashes; 32 bits. Default random. */
+  /** Salt of hashes, 32 bits. Default random. */
   salt?: number
 }
 

@@ -63,7 +63,7 @@ export interface Packing {
   readonly name: string
   /** Whether a product needs to know how many of the largest outputs are wanted (output-head screening). */
   readonly screened?: true
-  /** Of ternary weights, whose activations are rounded to int8 by row: how many codes a byte holds, five or four. */
+  /** Packing of ternary weights, whose activations are rounded to int8 by row: five or four codes per byte. */
   readonly ternary?: TernaryPacking
   /** Activations are rounded to one int8 each, so that a product takes one int8 operation of each kind for a weight. */
   readonly int8?: true
