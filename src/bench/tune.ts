@@ -24,7 +24,7 @@ export interface Trial extends Kernels {
   /** Tokens a second, medians. */
   readonly decode: number
   readonly prefill: number
-  /** Duration of a request with a prompt of `REQUEST.prompt` tokens and an answer of `REQUEST.answer`, by these rates. */
+  /** Duration of a request of `REQUEST.prompt` prompt tokens and `REQUEST.answer` new ones, by these rates. */
   readonly seconds: number
 }
 

@@ -4,7 +4,7 @@
  * backtracking stack, and is tested to be equal. Expressions from a file are compared with this table and never run. A
  * scanner cuts ill-formed text like the text with U+FFFD for lone surrogates.
  *
- * If there are several expressions, each splits the pieces of the previous one, and unmatched text is a piece too. The classes are
+ * With several expressions, each splits the pieces of the previous one; unmatched text is a piece too. Classes are
  * Unicode's, as in the original tokenizers; llama.cpp approximates those of case by ASCII tests.
  */
 import { SPACE, LETTERS, MARK, SIGNS } from './classes.ts'

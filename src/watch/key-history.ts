@@ -47,8 +47,8 @@ export class KeyHistory {
   /** Counts of the current five minutes. */
   interval = { index: -1, requests: 0, tokens: 0, errors: 0, refused: 0 }
   /**
-   * Counts of the current hour: requests, those with a prompt, prompts near an earlier one, requests for log probabilities of
-   * at most one token.
+   * Counts of the current hour: requests, those with a prompt, prompts near an earlier one, requests for log
+   * probabilities of at most one token.
    */
   hour = { index: -1, requests: 0, prompts: 0, near: 0, probes: 0 }
   readonly probed = new Distinct(1024)
