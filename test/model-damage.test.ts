@@ -52,7 +52,7 @@ for (const kind of ['gpt', 'bitnet'] as const) {
   })
 }
 
-test('a small file that claims a million positions gets as many as are worth their memory', async () => {
+test('a small file that declares a context of a million tokens gets one that its memory allows', async () => {
   const path = join(folder, 'long.gguf')
   await writeRandomModel(
     path,
