@@ -11,7 +11,8 @@ import { parseArgs } from 'node:util'
 import type { Row, ServingModel } from '../src/engine/serving-model.ts'
 import { modelOfShape } from '../src/model/measured-shapes.ts'
 import type { MeasuredShape } from '../src/model/measured-shapes.ts'
-import { servingForm, typesOfMix } from '../src/model/weights.ts'
+import { typesOfMix } from '../src/model/types-of-mix.ts'
+import { servingForm } from '../src/model/weights.ts'
 import { randomWeights } from '../src/model/random-weights.ts'
 import { mixNames } from '../src/weights/type-mix.ts'
 
@@ -68,7 +69,7 @@ async function sideOf(checkout: string, i: number): Promise<Side> {
   const from = (file: string): Promise<unknown> => import(join(checkout, 'src', file))
   const serving = (await from('engine/serving-model.ts')) as typeof import('../src/engine/serving-model.ts')
   const forms = (await from('model/weights.ts')) as typeof import('../src/model/weights.ts')
-  const mixed = (await from('model/mixed-types.ts')) as typeof import('../src/model/weights.ts')
+  const mixed = (await from('model/types-of-mix.ts')) as typeof import('../src/model/types-of-mix.ts')
   const form = forms.servingForm(config, { type: mixed.typesOfMix(config, mix!), codes: 'two-bit' })
   const model = new serving.ServingModel(executors[i]!, config, { bytes: weights.bytes, form }, { context: tokens + 1 })
   return { model, wall: [], cpu: [] }

@@ -11,7 +11,8 @@ import { Progress, formatBytes } from '../lib/progress.ts'
 import { openRegular } from '../lib/regular-file.ts'
 import { isRunFolder } from '../lib/run-files.ts'
 import { convertModel } from '../model/convert.ts'
-import type { Conversion, PrecisionLoss } from '../model/convert.ts'
+import type { Conversion } from '../model/convert.ts'
+import type { PrecisionLoss, TensorReport } from '../model/encode-tensors.ts'
 import { ggufClaims } from '../model/gguf-conversation.ts'
 import { PRETOKENIZER, readTokenizer, tokenizerEntries } from '../model/gguf-tokenizer.ts'
 import { HfSource, refusePickle } from '../model/hf-source.ts'
@@ -20,7 +21,11 @@ import { ggufSource } from '../model/model-source.ts'
 import type { ModelSource } from '../model/model-source.ts'
 import { isTernaryModel } from '../model/parameters.ts'
 import { encodedTypes, ternaryTypeNames } from '../weights/registry.ts'
+import { mixNames } from '../weights/type-mix.ts'
 import { loadTokenizer } from '../tokenizer/load-tokenizer.ts'
+import { processors } from '../exec/processors.ts'
+import { threadsOption } from './compute-options.ts'
+import { columns } from './columns.ts'
 import { conversationLines } from './conversation-text.ts'
 import { chatTemplateOption, endTokenOption, overridesOf } from './conversation-options.ts'
 import type { ConversationFlags } from './conversation-options.ts'
@@ -34,13 +39,17 @@ const lower = <T extends string>(types: readonly T[]): Lowercase<T>[] =>
 
 const TYPES = lower(encodedTypes)
 const TERNARY = lower(ternaryTypeNames)
+const MIXES = lower(mixNames)
 
 interface Flags extends ConversationFlags {
   for?: 'llama.cpp'
+  type?: (typeof MIXES)[number]
   ternary?: (typeof TERNARY)[number]
   head?: (typeof TYPES)[number]
   matrices?: (typeof TYPES)[number]
   tokenizer?: string
+  threads?: number
+  errors?: true
   force?: true
   json?: true
 }
@@ -58,17 +67,24 @@ export function command(): Command {
     .argument('<output>', 'GGUF file to write; its name must end in .gguf')
     .addOption(
       new Option(
+        '--type <mix>',
+        'weight formats of all matrices, chosen for each tensor as in published files of this name (default: unchanged)'
+      ).choices(MIXES)
+    )
+    .addOption(
+      new Option(
         '-t, --ternary <type>',
         'weight format of ternary matrices (default: i2_s, which keeps their scales exactly)'
       ).choices(TERNARY)
     )
     .addOption(
-      new Option('--head <type>', 'weight format of the token embedding and output head (default: unchanged)').choices(
-        TYPES
-      )
+      new Option(
+        '--head <type>',
+        'weight format of the token embedding and output head (default: as --type says)'
+      ).choices(TYPES)
     )
     .addOption(
-      new Option('--matrices <type>', 'weight format of the linear layers of a GPT (default: unchanged)').choices(TYPES)
+      new Option('--matrices <type>', 'weight format of the linear layers (default: as --type says)').choices(TYPES)
     )
     .addOption(
       new Option('--for <program>', 'write only what releases of this program can read, or refuse').choices([
@@ -79,7 +95,8 @@ export function command(): Command {
       '--tokenizer <file>',
       'for a folder: tokenizer.json or .gguf with the tokenizer (default: tokenizer.json in the folder)'
     )
-  return endTokenOption(chatTemplateOption(c, 'write this chat template into the file'))
+  return endTokenOption(chatTemplateOption(threadsOption(c), 'write this chat template into the file'))
+    .option('--errors', 'list the error of every tensor')
     .option('--force', 'replace the output if it exists')
     .option('--json', 'print one JSON object')
     .addHelpText(
@@ -147,6 +164,12 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
       hint: 'Use --ternary in place of --matrices'
     })
   }
+  if (flags.type !== undefined && isTernaryModel(source.config)) {
+    throw new VeritError('VERIT_USAGE', {
+      problem: `${source.name} is a ${source.config.kind} model: its matrices are ternary`,
+      hint: 'Use --ternary and --head in place of --type'
+    })
+  }
   let progress: Progress | undefined
   const stop = new AbortController()
   const interrupt = (): void =>
@@ -160,10 +183,12 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
     convertModel(source, output, {
       ...defined({
         for: flags.for,
+        mix: upper(flags.type),
         ternary: upper(flags.ternary),
         head: upper(flags.head),
         matrices: upper(flags.matrices)
       }),
+      threads: flags.threads || processors().threads,
       overwrite: flags.force === true,
       onProgress: (done, total) => (progress ??= new Progress({ label: 'convert', total })).update(done),
       signal: stop.signal
@@ -172,24 +197,45 @@ async function write(source: ModelSource, output: string, flags: Flags): Promise
   process.stdout.write(
     flags.json
       ? `${printableJson({ output, ...result })}\n`
-      : described(output, result, source instanceof HfSource || flags.endToken.length > 0)
+      : described(output, result, {
+          always: source instanceof HfSource || flags.endToken.length > 0,
+          errors: flags.errors === true
+        })
   )
 }
 
 const upper = <T extends string>(type: T | undefined): Uppercase<T> | undefined =>
   type?.toUpperCase() as Uppercase<T> | undefined
 
-function described(output: string, result: Conversion, always: boolean): string {
-  const { bytes, tensors, architecture, losses, conversation, latent, notes } = result
+interface Shown {
+  /** Whether conversation settings are shown for every model. */
+  readonly always: boolean
+  /** Whether the error of every tensor is listed. */
+  readonly errors: boolean
+}
+
+function described(output: string, result: Conversion, { always, errors }: Shown): string {
+  const { bytes, tensors, architecture, losses, reports, conversation, latent, notes } = result
   // A model that is not for conversations has nothing to report here.
   const chats = always || conversation.template !== undefined || conversation.warnings.length > 0
   const exact = latent ? 'No precision was lost in what the model computes.' : 'No precision was lost.'
   return [
     `${printable(output)}: ${architecture}, ${tensors} tensors, ${formatBytes(bytes)}\n`,
+    errors ? errorTable(reports) : '',
     losses.length === 0 ? `${exact}\n` : `Precision lost:\n${losses.map(lossLine).join('')}`,
     ...notes.map(note => `Note: ${note}.\n`),
     chats ? conversationLines(conversation) : ''
   ].join('')
+}
+
+/** One row per tensor: its formats and its relative error. */
+function errorTable(reports: readonly TensorReport[]): string {
+  const rows = reports.map(({ name, from, to, relative }) => [
+    name,
+    from === to ? to : `${from} to ${to}`,
+    relative === 0 ? 'exact' : `${(100 * relative).toPrecision(3)} %`
+  ])
+  return `${columns([['tensor', 'format', 'root mean square error'], ...rows])}\n`
 }
 
 function lossLine({ tensors, from, to, relative }: PrecisionLoss): string {

@@ -21,6 +21,7 @@ import { ggufClaims } from '../model/gguf-conversation.ts'
 import { readTokenizer } from '../model/gguf-tokenizer.ts'
 import { digestDescriptor } from '../trust/digest.ts'
 import type { Digest } from '../trust/digest.ts'
+import { columns } from './columns.ts'
 import { conversationJson, conversationLines } from './conversation-text.ts'
 import { checkInspectable, checkTokenizerKind, formatOf } from './file-format.ts'
 import { sentencePieceEntries } from './inspect-sentencepiece.ts'
@@ -195,15 +196,6 @@ function entryOf(v: GgufValue, full: boolean): { type: string; value: unknown; l
   return { type: `${v.of}[]`, value: elements, length: v.value.length }
 }
 
-/** Columns padded to their widest cell; the last one free. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = []
-  for (const row of rows) row.forEach((cell, i) => void (widths[i] = Math.max(widths[i] ?? 0, cell.length)))
-  return rows
-    .map(row => `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ')}\n`)
-    .join('')
-}
-
 /** A binary32 by the fewest digits that round to it: 0.00001, not 0.000009999999747378752. */
 function shortest(value: number): string {
   for (let digits = 1; digits < 9; digits++)
@@ -247,12 +239,12 @@ function render(r: Report): string {
     `${printable(r.file)}: ${format}, ${r.bytes.toLocaleString('en-US')} bytes ` +
     `(${formatBytes(r.bytes)})\n${r.sha256}\n` +
     `\nMetadata (${r.metadata.length})\n` +
-    table(r.metadata.map(e => [printable(e.key), e.type, valueText(e)]))
+    columns(r.metadata.map(e => [printable(e.key), e.type, valueText(e)]))
   if (r.format === 'SentencePiece model') return head
   const conversation = r.conversation === undefined ? '' : `\n${conversationLines(r.conversation)}`
   return (
     `${head}${conversation}\nTensors (${r.tensors.length})\n` +
-    table(
+    columns(
       r.tensors.map(t => [
         printable(t.name),
         t.type,

@@ -21,6 +21,7 @@ import { initialWeights } from './initialise.ts'
 import { loadModel } from './load-gguf.ts'
 import { ggufSource } from './model-source.ts'
 import { isTernary, parametersOf } from './parameters.ts'
+import { typesOfMix } from './types-of-mix.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'verit-convert-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -216,4 +217,46 @@ test('a ternary table is copied where its rows are blocks, and written as F32 wh
       Float32Array.from(trits, t => t * 0.5)
     )
   }
+})
+
+test('a mix gives every matrix its format, experts included, and the file loads', async () => {
+  const shape = {
+    kind: 'qwen3moe',
+    layers: 2,
+    hidden: 256,
+    heads: 4,
+    kvHeads: 2,
+    experts: 4,
+    expertsUsed: 2,
+    expertFfn: 256,
+    context: 16,
+    vocab: 300,
+    eps: 1e-6,
+    tied: false
+  }
+  const config = parseModelConfig(shape)
+  const weights = initialWeights(config, 3)
+  await exportGguf(file('moe'), executor, config, byteTokenizer(300), p => weights.get(p.name)!, { name: 'moe' })
+  for (const mix of ['Q4_K_M', 'Q2_K', 'Q5_0', 'BF16'] as const) {
+    const { reports, losses } = await convert('moe', 'moe-mix', { mix })
+    const type = typesOfMix(config, mix)
+    using source = openGguf(file('moe-mix'))
+    for (const p of parametersOf(config).filter(one => one.shape.length > 1)) {
+      const name = ggufName(config, p.name)
+      assert.equal(source.tensor(name).type, type(p), `${mix} ${name}`)
+      const report = reports.find(r => r.name === name)!
+      assert.deepEqual([report.from, report.to], ['F32', type(p)])
+      assert.equal(report.relative > 0, type(p) !== 'F32')
+    }
+    assert.ok(losses.every(({ relative }) => relative < 0.35))
+    assert.equal((await loadModel(source, executor)).config.kind, 'qwen3moe')
+  }
+})
+
+test('an option for the head or the other matrices goes before the mix', async () => {
+  await convert('gpt2', 'over', { mix: 'Q8_0', head: 'F16', matrices: 'Q4_K' })
+  using source = openGguf(file('over'))
+  assert.equal(source.tensor('token_embd.weight').type, 'F16')
+  assert.equal(source.tensor('blk.0.ffn_up.weight').type, 'Q4_K')
+  assert.equal(source.tensor('position_embd.weight').type, 'F32')
 })

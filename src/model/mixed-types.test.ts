@@ -4,7 +4,8 @@ import { ggufTypes } from '../formats/gguf-types.ts'
 import type { GgufTypeName } from '../formats/gguf-types.ts'
 import { mixNames } from '../weights/type-mix.ts'
 import { blockShapeNames, modelOfShape } from './measured-shapes.ts'
-import { servingForm, sizeOf, typesOfMix } from './weights.ts'
+import { typesOfMix } from './types-of-mix.ts'
+import { servingForm, sizeOf } from './weights.ts'
 import { parameterCount, parametersOf } from './parameters.ts'
 
 test('in every shape and mix, blocks fit the rows of each matrix, and block types have packings of their own', () => {

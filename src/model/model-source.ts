@@ -65,7 +65,7 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
   const rows = (p: Parameter, from: number, count: number): Uint8Array => {
     const { type } = file.tensor(nameOf(p))
     const { block, bytes } = ggufTypes[type]
-    const row = ((p.shape[1] ?? 1) / block) * bytes
+    const row = (p.shape.at(-1)! / block) * bytes
     const part = new Uint8Array(count * row)
     file.readTensorPart(nameOf(p), from * row, part)
     return part
@@ -88,7 +88,7 @@ export function ggufSource(file: GgufFile, overrides: ConversationOverrides = {}
       const name = nameOf(p)
       // which reports an invalid type
       if (p.shape.length === 1 || !isWeightType(type)) return readFloats(file, name)
-      const inputs = p.shape[1] ?? 1
+      const inputs = p.shape.at(-1)!
       if (weightType(type).tail > 0) return readFloats(file, name).subarray(from * inputs, (from + count) * inputs)
       return decodeWeights(type, rows(p, from, count), new Float32Array(count * inputs), name)
     }

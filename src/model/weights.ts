@@ -12,9 +12,6 @@ import type { PackingChoice } from '../weights/choose-packing.ts'
 import type { MatrixSize, PackedPart, Packing } from '../weights/packing.ts'
 import { isTernaryType } from '../weights/registry.ts'
 import type { TernaryPacking } from '../weights/ternary-packing.ts'
-import { typeInMix } from '../weights/type-mix.ts'
-import type { MixName } from '../weights/type-mix.ts'
-import { ggufName } from './gguf-config.ts'
 import { isTernary, parametersOf } from './parameters.ts'
 
 export type { Weights } from '../arch/weights.ts'
@@ -197,15 +194,4 @@ function known(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {
   const tensor = tensors.get(name)
   invariant(tensor !== undefined, `the model has no parameter ${name}`)
   return tensor
-}
-
-/** The ggml type of each matrix of a model in a mix, for `FormOptions`. */
-export function typesOfMix(config: ModelConfig, mix: MixName): FormOptions['type'] {
-  return (p: Parameter) => {
-    const name = ggufName(config, p.name)
-    const [, block, matrix] = /^(?:blk\.(\d+)\.)?(.+)\.weight$/.exec(name) ?? []
-    invariant(matrix !== undefined, `the matrix ${name} has no name that a mix knows`)
-    const layer = block === undefined ? -1 : Number(block)
-    return typeInMix(mix, { name: matrix, layer, layers: config.layers, inputs: sizeOf(p).inputs })
-  }
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { VeritError } from '../lib/errors.ts'
 import { f16Value } from '../lib/half.ts'
+import { encodedTypes } from './registry.ts'
 import type { WeightTypeName } from './registry.ts'
 import { decodeWeights, encodeWeights } from './tensor.ts'
 
@@ -15,12 +17,12 @@ const refused =
 const magnitude = (w: Float32Array): number => w.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
 
 test('values that a type cannot hold are refused, with the place', () => {
-  for (const type of ['Q8_0', 'Q6_K'] as const) {
+  for (const type of encodedTypes.filter(name => /^Q/.test(name))) {
     const weights = new Float32Array(256)
     const cases = [
       [NaN, /weight 40 is NaN/],
       [-Infinity, /weight 40 is -Infinity/],
-      [3e38, /too large for/]
+      [3e38, /too large for|weight 40 is Infinity/]
     ] as const
     for (const [bad, problem] of cases) {
       weights[40] = bad
@@ -44,19 +46,18 @@ const block256 = fc
   )
   .map(([values, power, groups]) => Float32Array.from(values, (v, i) => v * 2 ** (power + groups[i >> 4]!)))
 
-test('Q8_0 keeps weights within half a scale, the smallest scale that holds the largest weight', () => {
+test('Q8_0 keeps weights within half a scale, and a thousandth of it for its rounding', () => {
   fc.assert(
     fc.property(block256, weights => {
       const bytes = encodeWeights('Q8_0', weights, 'w')
       const read = decoded('Q8_0', bytes, 256)
       for (let b = 0; b < 8; b++) {
         const d = f16Value(bytes[b * 34]! | (bytes[b * 34 + 1]! << 8))
-        const most = magnitude(weights.subarray(b * 32, b * 32 + 32))
-        const exact = most / 127
-        assert.ok(127 * d >= most * (1 - 1e-12), `${d} for ${most}`)
-        assert.ok(d <= Math.max(exact * (1 + 2 ** -10), exact + 2 ** -24), `${d} for ${most}`)
+        const exact = magnitude(weights.subarray(b * 32, b * 32 + 32)) / 127
+        const rounding = Math.max(exact * 2 ** -11, 2 ** -25)
+        assert.ok(Math.abs(d - exact) <= rounding * (1 + 1e-6), `${d} for ${exact}`)
         for (let i = b * 32; i < b * 32 + 32; i++) {
-          assert.ok(Math.abs(read[i]! - weights[i]!) <= (d / 2) * (1 + 1e-6), `${read[i]} for ${weights[i]}`)
+          assert.ok(Math.abs(read[i]! - weights[i]!) <= exact / 2 + 128 * rounding, `${read[i]} for ${weights[i]}`)
         }
       }
       assert.deepEqual(encodeWeights('Q8_0', weights, 'w'), bytes)
@@ -92,4 +93,62 @@ test('normal weights lose 0.7 % in Q8_0 and 2 % in Q6_K at most, and zeros none'
     assert.ok(lost < limit, `${type}: ${lost}`)
     assert.ok(decoded(type, encodeWeights(type, new Float32Array(256), 'w'), 256).every(w => w === 0))
   }
+})
+
+/** Close to normal, with larger weights between: sums of 12 numbers of a congruential generator, exact in binary64. */
+function sample(): Float32Array {
+  let state = 1
+  const uniform = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return (state >>> 8) / 2 ** 24
+  }
+  return Float32Array.from({ length: 1 << 16 }, (_, i) => {
+    let sum = -6
+    for (let k = 0; k < 12; k++) sum += uniform()
+    return sum * (i % 97 === 0 ? 0.125 : 0.015625)
+  })
+}
+
+const weights = sample()
+
+test('the types of 32 weights a block, F16 and BF16 have the bytes of gguf-py', () => {
+  const digests = {
+    Q4_0: 'aea4df4b31ed2bb9a2c472f93b0b80f340eb63757343d24c0c7c88e96b7ef808',
+    Q4_1: '91af3ad4a623bae700e7bbd3b5debaa7aa277fc9e73438264c96847614005372',
+    Q5_0: '39ded7e7b3f90c54e53972bfd1ecc09e216c62b61a3d2381bfd205ea0c2dfd8c',
+    Q5_1: '9581ef108f736a803f1557c94a366168a8ea9377561c83b5b49aae5cf19249b0',
+    Q8_0: '82fc74ce902c173e6d070976928c963b33e33939cdeb00f2102581b0b9ef166b',
+    BF16: 'e149261d221ba5e09f92ccafd5f8ab6dabebee6b5dab6ff74ce93dbeb50e78e5',
+    F16: '95f94da81708490f85c5dda2cd17382d37fcbcf1be2831c14bb3d25a96dcf61a'
+  } as const
+  for (const [type, digest] of Object.entries(digests)) {
+    const bytes = encodeWeights(type as keyof typeof digests, weights, 'w')
+    assert.equal(createHash('sha256').update(bytes).digest('hex'), digest, type)
+  }
+})
+
+test('the K types lose less than with the quantiser of ggml, in the root mean square', () => {
+  // ggml 0.5.0 (`ggml_quantize_chunk` without an importance matrix) on the same weights.
+  const ggml = { Q2_K: 0.33594, Q3_K: 0.19321, Q4_K: 0.08853, Q5_K: 0.04511, Q6_K: 0.02581 } as const
+  const energy = weights.reduce((sum, w) => sum + w * w, 0)
+  for (const [type, limit] of Object.entries(ggml)) {
+    const name = type as keyof typeof ggml
+    const read = decoded(name, encodeWeights(name, weights, 'w'), weights.length)
+    const lost = Math.sqrt(read.reduce((sum, r, i) => sum + (r - weights[i]!) ** 2, 0) / energy)
+    assert.ok(lost < limit, `${type}: ${lost}`)
+  }
+})
+
+test('K types keep each weight near the range of its group, whatever the range', () => {
+  const worst = { Q2_K: 0.5, Q3_K: 0.5, Q4_K: 0.12, Q5_K: 0.06 } as const
+  fc.assert(
+    fc.property(block256, block => {
+      for (const [type, share] of Object.entries(worst)) {
+        const name = type as keyof typeof worst
+        const read = decoded(name, encodeWeights(name, block, 'w'), 256)
+        const bound = Math.max(share * magnitude(block), 2 ** -13)
+        block.forEach((w, i) => assert.ok(Math.abs(read[i]! - w) <= bound, `${type}: ${read[i]} for ${w}, ${i}`))
+      }
+    })
+  )
 })

@@ -1,6 +1,6 @@
 /** Rows of the floating-point types: a block is one weight without a scale. */
 import { ggufTypes } from '../formats/gguf-types.ts'
-import { bf16ToF32, f16ToF32, f32ToF16 } from '../lib/half.ts'
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../lib/half.ts'
 import { checkLength, wholeBlocks } from './weight-type.ts'
 import type { WeightType } from './weight-type.ts'
 
@@ -27,7 +27,7 @@ function floatType<Bits extends Uint16Array | Uint32Array>(
   bits: (raw: Uint8Array) => Bits,
   exponent: number,
   convert: (bits: Bits, out: Float32Array) => void,
-  write?: (values: Float32Array, raw: Uint8Array) => void
+  write: (values: Float32Array, raw: Uint8Array) => void
 ): WeightType {
   const { block, bytes } = ggufTypes[name]
   const scaleFault = (raw: Uint8Array): string | undefined => {
@@ -41,7 +41,7 @@ function floatType<Bits extends Uint16Array | Uint32Array>(
   }
   const encode = (values: Float32Array, raw: Uint8Array): string | undefined => {
     checkLength(name, raw, values.length)
-    write!(values, raw)
+    write(values, raw)
     return scaleFault(raw)
   }
   return {
@@ -54,7 +54,7 @@ function floatType<Bits extends Uint16Array | Uint32Array>(
       convert(bits(raw), out)
     },
     scaleFault,
-    ...(write === undefined ? {} : { encode })
+    encode
   }
 }
 
@@ -67,7 +67,7 @@ function copyBits(bits: Uint32Array, out: Float32Array): void {
 
 export const floats = {
   F32: floatType('F32', floatBits, 0x7f800000, copyBits, (values, raw) => raw.set(bytesOf(values))),
-  // Rounds to nearest, ties to even. Values from 65520 on become infinite, which is an error.
+  // Both round to nearest, ties to even. Values beyond the range become infinite, which is an error.
   F16: floatType('F16', halfBits, 0x7c00, f16ToF32, (values, raw) => raw.set(bytesOf(f32ToF16(values)))),
-  BF16: floatType('BF16', halfBits, 0x7f80, bf16ToF32)
+  BF16: floatType('BF16', halfBits, 0x7f80, bf16ToF32, (values, raw) => raw.set(bytesOf(f32ToBf16(values))))
 }

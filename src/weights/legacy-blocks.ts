@@ -3,7 +3,7 @@
  * docs/internals/formats.md; source: ggml's `ggml-common.h` and `ggml-quants.c`. Codes of 4 bits lie in 16 bytes: code
  * i in the low half of byte i, code 16 + i in the high half.
  */
-import { encodeQ8_0 } from './encode.ts'
+import { encodeQ4_0, encodeQ4_1, encodeQ5_0, encodeQ5_1, encodeQ8_0 } from './encode-legacy.ts'
 import { blockType, halfAt, scaleAt } from './weight-type.ts'
 import type { BlockDecoder } from './weight-type.ts'
 
@@ -64,9 +64,9 @@ const q8_0: BlockDecoder = (raw, at, out, first) => {
 const scaleAndMinimum = [scaleAt(0), { at: 2, name: 'minimum' }] as const
 
 export const legacyBlocks = {
-  Q4_0: blockType('Q4_0', [scaleAt(0)], q4_0),
-  Q4_1: blockType('Q4_1', scaleAndMinimum, q4_1),
-  Q5_0: blockType('Q5_0', [scaleAt(0)], q5_0),
-  Q5_1: blockType('Q5_1', scaleAndMinimum, q5_1),
+  Q4_0: blockType('Q4_0', [scaleAt(0)], q4_0, encodeQ4_0),
+  Q4_1: blockType('Q4_1', scaleAndMinimum, q4_1, encodeQ4_1),
+  Q5_0: blockType('Q5_0', [scaleAt(0)], q5_0, encodeQ5_0),
+  Q5_1: blockType('Q5_1', scaleAndMinimum, q5_1, encodeQ5_1),
   Q8_0: blockType('Q8_0', [scaleAt(0)], q8_0, encodeQ8_0)
 }

@@ -154,7 +154,7 @@ test('a row has the size that the file format gives its type', () => {
   assert.deepEqual([...weightTypes.keys()].filter(isTernaryType), ['I2_S', 'TQ1_0', 'TQ2_0'])
   assert.deepEqual(
     [...weightTypes].filter(([, t]) => t.encode).map(([name]) => name),
-    ['F32', 'F16', 'Q8_0', 'Q6_K']
+    ['F32', 'F16', 'BF16', 'Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q8_0', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K']
   )
   for (const name of ['Q8_K', 'I32', 'toString', '']) assert.ok(!isWeightType(name))
 })

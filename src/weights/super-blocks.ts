@@ -3,7 +3,7 @@
  * scale d, some with an integer minimum under a binary16 minimum. Layouts: docs/internals/formats.md; source: ggml's
  * `ggml-common.h` and `ggml-quants.c`. (scale of the group) x code is exact in binary32 for Q2_K, Q4_K and Q5_K.
  */
-import { encodeQ6K } from './encode.ts'
+import { encodeQ2K, encodeQ3K, encodeQ4K, encodeQ5K, encodeQ6K } from './encode-super.ts'
 import { q6KPlace } from './q6-k-place.ts'
 import { blockType, halfAt, scaleAt } from './weight-type.ts'
 import type { BlockDecoder } from './weight-type.ts'
@@ -118,9 +118,9 @@ const groupPlaces = Array.from({ length: 16 }, (_, group) => q6KPlace(16 * group
 const minimumAt = (at: number) => ({ at, name: 'minimum' }) as const
 
 export const superBlocks = {
-  Q2_K: blockType('Q2_K', [scaleAt(80), minimumAt(82)], q2K),
-  Q3_K: blockType('Q3_K', [scaleAt(108)], q3K),
-  Q4_K: blockType('Q4_K', [scaleAt(0), minimumAt(2)], q4K),
-  Q5_K: blockType('Q5_K', [scaleAt(0), minimumAt(2)], q5K),
+  Q2_K: blockType('Q2_K', [scaleAt(80), minimumAt(82)], q2K, encodeQ2K),
+  Q3_K: blockType('Q3_K', [scaleAt(108)], q3K, encodeQ3K),
+  Q4_K: blockType('Q4_K', [scaleAt(0), minimumAt(2)], q4K, encodeQ4K),
+  Q5_K: blockType('Q5_K', [scaleAt(0), minimumAt(2)], q5K, encodeQ5K),
   Q6_K: blockType('Q6_K', [scaleAt(208)], q6K, encodeQ6K)
 }

@@ -26,3 +26,16 @@ test('rows that are no whole super-block take the type of smaller blocks that ll
   assert.deepEqual(new Set(types('Q8_0', 'ffn_up', 48)), new Set(['F16']))
   assert.deepEqual(new Set(types('F32', 'ffn_up', 7)), new Set(['F32']))
 })
+
+test('a separate head is Q6_K and the embedding beside it has the base type; 8 experts keep attn_v and attn_k', () => {
+  const at = { layer: 0, layers: 16, inputs: 256 }
+  assert.equal(typeInMix('Q4_K_M', { name: 'token_embd', ...at, head: false }), 'Q4_K')
+  assert.equal(typeInMix('Q4_K_M', { name: 'token_embd', ...at, head: true }), 'Q6_K')
+  assert.equal(typeInMix('Q4_K_M', { name: 'attn_k', ...at, experts: 8 }), 'Q8_0')
+  assert.equal(typeInMix('Q4_K_M', { name: 'attn_k', ...at, experts: 4 }), 'Q4_K')
+})
+
+test('matrices that queries, keys and values share follow the rule of attn_v, and experts that of ffn_down', () => {
+  assert.deepEqual(types('Q4_K_M', 'attn_qkv'), types('Q4_K_M', 'attn_v'))
+  assert.deepEqual(types('Q3_K_M', 'ffn_down_exps'), types('Q3_K_M', 'ffn_down'))
+})
